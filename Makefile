@@ -1,0 +1,113 @@
+# tenon: build, deps, demo, check, bench, install. `make help` lists the targets.
+#
+# Every lib/*/*.c, raid/*.c, volume/*.c, netdev/*.c, vswitch/*.c and vmm/*.c goes into one library,
+# tools/*.c into the `tenon` command, each tests/unit/*_test.c into a test program of its own.
+# SANITIZE=1 builds with ASan and UBSan into a folder of its own.
+
+ifeq ($(origin CC),default)
+CC      := gcc
+endif
+PREFIX  ?= /usr/local
+DESTDIR ?=
+# V=1 shows the commands.
+Q       := $(if $(V),,@)
+BUILD   := build$(if $(SANITIZE),-sanitize)
+
+# What builds it, and what the tests and the demo use besides.
+DEPS_BUILD := gcc make pkg-config libc6-dev liburing-dev libaio-dev libpcap-dev libnl-3-dev \
+	libnl-route-3-dev libcunit1-dev libjansson-dev uuid-dev libblkid-dev zlib1g-dev libisal-dev
+DEPS_TEST  := qemu-system-x86 qemu-utils user-mode-linux linux-image-cloud-amd64 mdadm lvm2 \
+	e2fsprogs busybox-static cpio zstd iproute2 kmod acpica-tools clang-14 libclang-rt-14-dev \
+	python3 cppcheck clang-tidy-14 clang-format-14 procps util-linux
+DEPS_BENCH := openvswitch-switch vde2 qemu-utils dpdk iperf3
+
+PACKAGES := liburing libpcap libnl-3.0 libnl-route-3.0 jansson uuid blkid zlib
+WARNINGS := -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes -Werror
+CPPFLAGS += -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I. -Ilib $(shell pkg-config --cflags $(PACKAGES))
+CFLAGS   ?= -O2 -g
+ALL_CFLAGS := -std=gnu11 $(WARNINGS) $(CFLAGS) -fno-strict-aliasing -pthread \
+	$(if $(SANITIZE),-fsanitize=address$(comma)undefined -fno-omit-frame-pointer \
+	-fno-sanitize-recover=undefined)
+LDLIBS   := $(shell pkg-config --libs $(PACKAGES)) -laio -lisal -lm -pthread
+comma    := ,
+
+LIB_SRC  := $(wildcard lib/*/*.c raid/*.c volume/*.c netdev/*.c vswitch/*.c vmm/*.c)
+TOOL_SRC := $(wildcard tools/*.c)
+UNIT_SRC := $(wildcard tests/unit/*_test.c)
+UNIT_LIB := $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c))
+HELP_SRC := $(wildcard tests/helpers/*.c)
+BENCH_SRC := $(wildcard tests/bench/*.c)
+FUZZ_SRC := $(wildcard tests/fuzz/*_fuzz.c)
+
+LIB_OBJ  := $(LIB_SRC:%.c=$(BUILD)/%.o) $(patsubst %.S,$(BUILD)/%.o,$(wildcard lib/*/*.S))
+UNITS    := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/unit/%)
+HELPERS  := $(HELP_SRC:tests/helpers/%.c=$(BUILD)/tests/helpers/%)
+BENCHES  := $(BENCH_SRC:tests/bench/%.c=$(BUILD)/tests/bench/%)
+FUZZERS  := $(FUZZ_SRC:tests/fuzz/%.c=$(BUILD)/tests/fuzz/%)
+LIBRARY  := $(BUILD)/libtenon.a
+TENON    := $(BUILD)/tenon
+SCRIPTS_INTEROP := $(wildcard tests/interop/*_test.sh)
+SCRIPTS_GUEST   := $(wildcard tests/guest/*_test.sh)
+
+.PHONY: all build help deps demo check check-quick bench fuzz lint format install clean
+.DEFAULT_GOAL := all
+
+all: build
+build: $(if $(TOOL_SRC),$(TENON)) $(LIBRARY) $(HELPERS)
+
+help:
+	@echo 'make demo         install packages, build, and show the main job on real input'
+	@echo 'make check        install packages, build, run every test (SANITIZE=1: with ASan, UBSan)'
+	@echo 'make check-quick  unit tests only, one minute'
+	@echo 'make bench        measure, side by side with other tools'
+	@echo 'make fuzz         a minute for each fuzz target (FUZZ_SECONDS=60)'
+	@echo 'make lint         clang-format, cppcheck, clang-tidy'
+	@echo 'make install      DESTDIR=, PREFIX=$(PREFIX)'
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	$(if $(V),,@echo '  CC   $<')
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/%.o: %.S
+	@mkdir -p $(@D)
+	$(if $(V),,@echo '  CC   $<')
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(LIBRARY): $(LIB_OBJ)
+	@rm -f $@
+	$(Q)ar rcs $@ $^
+
+$(TENON): $(TOOL_SRC:%.c=$(BUILD)/%.o) $(LIBRARY)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(BUILD)/tests/unit/%_test: $(BUILD)/tests/unit/%_test.o $(UNIT_LIB:%.c=$(BUILD)/%.o) $(LIBRARY)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcunit
+
+$(BUILD)/tests/helpers/%: $(BUILD)/tests/helpers/%.o $(LIBRARY)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(LIBRARY)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+.SECONDARY:
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+
+# As root, installs what is missing. Another user is told the one line to have run.
+deps:
+	@tests/deps $(DEPS_BUILD) $(DEPS_TEST)
+
+check-quick:
+	@$(MAKE) --no-print-directory -j2 build $(UNITS)
+	@tests/run -j 2 $(BUILD)/logs $(UNITS)
+
+check: deps
+	@$(MAKE) --no-print-directory check-built SANITIZE=$(SANITIZE)
+
+.PHONY: check-built
+check-built:
+	@$(MAKE) --no-print-directory -j2 build $(UNITS)
+	@tests/run -j 2 $(BUILD)/logs $(UNITS) $(SCRIPTS_INTEROP) $(if $(SANITIZE),,$(SCRIPTS_GUEST))
+
+clean:
+	rm -rf build build-sanitize build-fuzz

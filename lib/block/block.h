@@ -1,0 +1,146 @@
+/*
+ * Block devices: the one interface of everything that stores bytes.
+ *
+ * A block device has a home worker: the one on which it was opened. All calls are made on fibers of
+ * that worker and may suspend. Several fibers may have requests in flight at once; requests that
+ * overlap in time and place have no order between them, as on a disk.
+ *
+ * Durability is Linux's: a completed write is durable after the next completed flush, or at once with
+ * BLOCK_FUA. A layer keeps that promise for whatever is above it.
+ *
+ * Offsets and lengths are in bytes and multiples of `logical_block_size`; memory may lie at any
+ * address (the file layer copies where O_DIRECT needs more). Functions return 0 or a negative errno,
+ * and transfer everything or fail: -EIO for a failed medium, -ENOSPC, -EROFS, -EINVAL for a request
+ * outside the device or misaligned, -EOPNOTSUPP never for anything in this interface.
+ *
+ * Layers stack. A layer that only translates (a slice, a linear volume, striping) implements resolve()
+ * and none of the transfers: a request is resolved downwards through such layers to extents of the
+ * layers that do work, without a fiber or a copy on the way.
+ *
+ * Lifetime: block_ref() and block_unref(); a layer holds a reference on each layer below it.
+ */
+#ifndef TENON_BLOCK_BLOCK_H
+#define TENON_BLOCK_BLOCK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "util/cleanup.h"
+
+struct block;
+struct error;
+
+/* Request flags. */
+#define BLOCK_FUA	(1u << 0) /* write, write_zeroes: durable when it completes */
+#define BLOCK_MAY_UNMAP (1u << 1) /* write_zeroes: the space may be given back */
+
+/* Where an extent of a translating layer lies in a lower one. */
+struct block_extent {
+	struct block *lower;
+	uint64_t offset; /* in `lower` */
+	uint64_t length; /* how far it goes on contiguously, at most what was asked for */
+};
+
+/* What block_status() says of a range. */
+enum block_status {
+	BLOCK_STATUS_DATA, /* may hold anything */
+	BLOCK_STATUS_ZERO, /* reads as zeroes; need not be copied */
+};
+
+/*
+ * What a layer implements. Callers use the block_*() functions below, which check range and alignment,
+ * resolve, and split; so an implementation sees only valid requests, never of length 0.
+ */
+struct block_ops {
+	const char *type; /* "file", "memory", "slice", "raid1", ... */
+
+	/* Either resolve() ... */
+	int (*resolve)(struct block *block, uint64_t offset, uint64_t length,
+		       struct block_extent *extent);
+
+	/* ... or these. The iovecs sum up to `length`. */
+	int (*readv)(struct block *block, uint64_t offset, uint64_t length,
+		     const struct iovec *iov, unsigned count);
+	int (*writev)(struct block *block, uint64_t offset, uint64_t length,
+		      const struct iovec *iov, unsigned count, unsigned flags);
+	/* Optional: without it, discard does nothing (a hint) and write_zeroes writes zeroes. */
+	int (*discard)(struct block *block, uint64_t offset, uint64_t length);
+	int (*write_zeroes)(struct block *block, uint64_t offset, uint64_t length, unsigned flags);
+	/* Optional: without it everything is data. Sets *length to how far the answer holds. */
+	int (*status)(struct block *block, uint64_t offset, uint64_t *length,
+		      enum block_status *status);
+
+	/* Every layer: flushes all lower layers that may hold unflushed writes. */
+	int (*flush)(struct block *block);
+	/* The last reference went away: stop what runs, drop lower references, free. May suspend. */
+	void (*close)(struct block *block);
+};
+
+struct block {
+	const struct block_ops *ops;
+	char *name;			/* for people: a path, "md/NAME", "VG/LV"; freed by block_unref */
+	uint64_t size;			/* bytes; a multiple of logical_block_size */
+	uint32_t logical_block_size;	/* 512 or 4096 */
+	uint32_t physical_block_size;	/* >= logical; writes of less cost a read */
+	uint32_t preferred_io_size;	/* 0: no preference; a stripe, for example */
+	uint32_t discard_granularity;	/* 0: discard does nothing */
+	bool read_only;
+	unsigned references;
+	unsigned in_flight;		/* requests that work in this layer now */
+};
+
+/* For layers: fills in a new `block` with one reference, `name` copied, sizes of 512, all else 0. */
+void block_init(struct block *block, const struct block_ops *ops, const char *name);
+
+struct block *block_ref(struct block *block);
+void block_unref(struct block *block); /* NULL is fine; the last one may suspend */
+DEFINE_CLEANUP(cleanup_block, struct block, block_unref)
+#define CLEANUP_BLOCK CLEANUP(cleanup_block)
+
+/* Requests; each suspends until it is done. */
+int block_read(struct block *block, uint64_t offset, void *at, uint64_t length);
+int block_write(struct block *block, uint64_t offset, const void *at, uint64_t length,
+		unsigned flags);
+int block_readv(struct block *block, uint64_t offset, const struct iovec *iov, unsigned count);
+int block_writev(struct block *block, uint64_t offset, const struct iovec *iov, unsigned count,
+		 unsigned flags);
+int block_flush(struct block *block);
+int block_discard(struct block *block, uint64_t offset, uint64_t length);
+int block_write_zeroes(struct block *block, uint64_t offset, uint64_t length, unsigned flags);
+
+/* Whether [offset, offset + *length) reads as zeroes without looking at it; shortens *length to the
+ * part that the answer holds for (at least one logical block). */
+int block_status(struct block *block, uint64_t offset, uint64_t *length, enum block_status *status);
+
+/* ---- Files and host block devices (file.c) ---- */
+
+#define BLOCK_OPEN_WRITE   (1u << 0) /* else read-only */
+#define BLOCK_OPEN_LOCK	   (1u << 1) /* take the lock described below; -EBUSY if another has it */
+#define BLOCK_OPEN_CREATE  (1u << 2) /* a regular file is created, or truncated, to `size` */
+#define BLOCK_OPEN_BUFFERED (1u << 3) /* never O_DIRECT */
+
+/*
+ * Opens an image file or a host block device: O_DIRECT where the file system has it, with the
+ * alignment it wants; holes are kept, discard punches them. Errors are -ENOENT, -EACCES, -EBUSY,
+ * -EINVAL (a directory, a socket, a size that is no multiple of 512), with `error` set.
+ *
+ * The lock is an open-file-description lock over the whole file (exclusive for writing, shared for
+ * reading), which QEMU's own image locks collide with, as they should; a host block device is also
+ * opened O_EXCL for writing, so that one the kernel has mounted or assembled is refused.
+ */
+int block_open_file(struct block **out, const char *path, unsigned flags, uint64_t size,
+		    struct error *error);
+
+/* ---- Memory (memory.c) ---- */
+
+/* Zeroed memory of `size` bytes, sparse until written. */
+int block_create_memory(struct block **out, const char *name, uint64_t size, struct error *error);
+
+/* ---- Slice (slice.c) ---- */
+
+/* [offset, offset + length) of `lower`, on which it takes a reference. */
+int block_create_slice(struct block **out, const char *name, struct block *lower, uint64_t offset,
+		       uint64_t length, struct error *error);
+
+#endif

@@ -1,0 +1,58 @@
+/* Errors that a user reads; see error.h. */
+#include "util/error.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int error_set(struct error *error, int code, const char *format, ...)
+{
+	va_list args;
+
+	if (!error)
+		return code;
+	error->code = code;
+	error->advice[0] = '\0';
+	va_start(args, format);
+	vsnprintf(error->text, sizeof(error->text), format, args);
+	va_end(args);
+	return code;
+}
+
+int error_advise(struct error *error, const char *format, ...)
+{
+	va_list args;
+
+	if (!error)
+		return 0;
+	va_start(args, format);
+	vsnprintf(error->advice, sizeof(error->advice), format, args);
+	va_end(args);
+	return error->code;
+}
+
+int error_prefix(struct error *error, const char *format, ...)
+{
+	char old[sizeof(error->text)];
+	va_list args;
+	int used;
+
+	if (!error)
+		return 0;
+	memcpy(old, error->text, sizeof(old));
+	va_start(args, format);
+	used = vsnprintf(error->text, sizeof(error->text), format, args);
+	va_end(args);
+	if (used >= 0 && (size_t)used < sizeof(error->text))
+		snprintf(error->text + used, sizeof(error->text) - (size_t)used, ": %s", old);
+	return error->code;
+}
+
+const char *error_name(int code)
+{
+	const char *text = strerrordesc_np(abs(code));
+
+	return text ? text : "unknown error";
+}

@@ -1,0 +1,26 @@
+/*
+ * Messages of a running server for the person who watches it. A program makes one log and hands it
+ * to what it starts; library code writes to the log it was given (NULL: nowhere) and never prints.
+ */
+#ifndef TENON_UTIL_LOG_H
+#define TENON_UTIL_LOG_H
+
+enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
+
+struct log {
+	enum log_level level; /* the most talkative level that is written */
+	void (*write)(struct log *log, enum log_level level, const char *text);
+};
+
+/* A log that writes "tenon: LEVEL: text" lines to standard error. */
+void log_to_stderr(struct log *log, enum log_level level);
+
+void log_message(struct log *log, enum log_level level, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+#define log_error(log, ...)   log_message(log, LOG_LEVEL_ERROR, __VA_ARGS__)
+#define log_warning(log, ...) log_message(log, LOG_LEVEL_WARNING, __VA_ARGS__)
+#define log_info(log, ...)    log_message(log, LOG_LEVEL_INFO, __VA_ARGS__)
+#define log_debug(log, ...)   log_message(log, LOG_LEVEL_DEBUG, __VA_ARGS__)
+
+#endif

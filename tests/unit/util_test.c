@@ -1,0 +1,86 @@
+/* lib/util: sizes, bytes, errors. */
+#include "unit.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "util/bytes.h"
+#include "util/error.h"
+#include "util/random.h"
+#include "util/size.h"
+
+static void test_sizes_are_powers_of_1024(void)
+{
+	static const struct {
+		const char *text;
+		uint64_t bytes;
+	} good[] = {
+		{ "0", 0 },	      { "512", 512 },	    { "1K", 1024 },
+		{ "1k", 1024 },	      { "1KiB", 1024 },	    { "1KB", 1024 },
+		{ "1.5M", 1572864 },  { "2g", 2ULL << 30 }, { "3TiB", 3ULL << 40 },
+		{ "100B", 100 },      { "7E", 7ULL << 60 }, { "0.5G", 1ULL << 29 },
+	};
+	static const char *const bad[] = { "", "G", "-1", "1X", "1GG", "1.5", "1 G", "0x10", "1iB" };
+	uint64_t bytes;
+
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+		CU_ASSERT_EQUAL(size_parse(good[i].text, &bytes, NULL), 0);
+		CU_ASSERT_EQUAL(bytes, good[i].bytes);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		struct error error = { 0 };
+
+		CU_ASSERT_EQUAL(size_parse(bad[i], &bytes, &error), -EINVAL);
+		CU_ASSERT_NOT_EQUAL(error.text[0], '\0');
+	}
+	CU_ASSERT_EQUAL(size_parse("8E", &bytes, NULL), -ERANGE);
+}
+
+static void test_sizes_for_people(void)
+{
+	char text[SIZE_TEXT];
+
+	CU_ASSERT_STRING_EQUAL(size_format(0, text), "0 B");
+	CU_ASSERT_STRING_EQUAL(size_format(1023, text), "1023 B");
+	CU_ASSERT_STRING_EQUAL(size_format(1536, text), "1.50 KiB");
+	CU_ASSERT_STRING_EQUAL(size_format(64ULL << 20, text), "64 MiB");
+}
+
+static void test_ranges_do_not_wrap(void)
+{
+	CU_ASSERT_TRUE(range_within(0, 10, 10));
+	CU_ASSERT_TRUE(range_within(10, 0, 10));
+	CU_ASSERT_FALSE(range_within(11, 0, 10));
+	CU_ASSERT_FALSE(range_within(1, 10, 10));
+	CU_ASSERT_FALSE(range_within(8, UINT64_MAX - 4, 10));
+}
+
+static void test_all_zero(void)
+{
+	char bytes[100] = { 0 };
+
+	for (size_t length = 0; length <= sizeof(bytes); length++) {
+		CU_ASSERT_TRUE(bytes_all_zero(bytes, length));
+		if (!length)
+			continue;
+		bytes[length - 1] = 1;
+		CU_ASSERT_FALSE(bytes_all_zero(bytes, length));
+		bytes[length - 1] = 0;
+	}
+}
+
+static void test_errors_keep_code_and_take_a_prefix(void)
+{
+	struct error error = { 0 };
+
+	CU_ASSERT_EQUAL(error_set(&error, -EIO, "sector %d", 5), -EIO);
+	CU_ASSERT_EQUAL(error_advise(&error, "replace it"), -EIO);
+	CU_ASSERT_EQUAL(error_prefix(&error, "disk %s", "a"), -EIO);
+	CU_ASSERT_STRING_EQUAL(error.text, "disk a: sector 5");
+	CU_ASSERT_STRING_EQUAL(error.advice, "replace it");
+	CU_ASSERT_EQUAL(error_set(NULL, -EIO, "x"), -EIO);
+}
+
+UNIT_MAIN("util", UNIT(test_sizes_are_powers_of_1024), UNIT(test_sizes_for_people),
+	  UNIT(test_ranges_do_not_wrap), UNIT(test_all_zero),
+	  UNIT(test_errors_keep_code_and_take_a_prefix))
