@@ -1,0 +1,316 @@
+/*
+ * Software RAID in Linux md's own format: arrays as block devices.
+ *
+ * An array is made of members, each a `struct block` that carries an md superblock of version 1.x, and
+ * is itself a `struct block` named "md/NAME". What the kernel's md made is read and written here, and
+ * what was made here is assembled by the kernel. The superblocks are the only record of an array.
+ *
+ *	raid.h		this interface
+ *	md_format.h	the structures on disk
+ *	md_superblock.c	superblocks: decode, encode, validate, describe
+ *	md_layout.c	where a new member's superblock, bitmap, bad-block log and data go
+ *	md_bitmap.c	the write-intent bitmap on disk
+ *	geometry.h	pure arithmetic on sectors, and what a RAID level implements
+ *	array.c		members, their states, the superblock update protocol
+ *	assemble.c	from a set of blocks to a running array
+ *	create.c	new arrays
+ *	members.c	fail, remove and add
+ *	intent.c	the write-intent bitmap at work: set before a write, cleared lazily
+ *	raid1.c		mirrors
+ *	rebuild.c	resync, recovery and scrub: one process over the level's operations
+ *
+ * All calls are made on fibers of the home worker of the members, and may suspend. An array runs
+ * fibers of its own (a daemon, a rebuild); raid_stop() ends them. Where a call takes a member by
+ * `device`, that is the name of its block.
+ *
+ * Levels other than RAID1 are examined, but not yet assembled.
+ */
+#ifndef TENON_RAID_RAID_H
+#define TENON_RAID_RAID_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "util/cleanup.h"
+
+struct block;
+struct error;
+struct log;
+struct raid_array;
+
+#define RAID_NAME_SIZE 33   /* a set name is at most 32 bytes; with a NUL */
+#define RAID_UUID_TEXT 36   /* "xxxxxxxx:xxxxxxxx:xxxxxxxx:xxxxxxxx" with a NUL */
+#define RAID_SPARE     (-1) /* a role: no place in the array */
+
+/* Levels as the superblock numbers them. */
+enum raid_level {
+	RAID_LEVEL_LINEAR = -1,
+	RAID_LEVEL_0 = 0,
+	RAID_LEVEL_1 = 1,
+	RAID_LEVEL_4 = 4,
+	RAID_LEVEL_5 = 5,
+	RAID_LEVEL_6 = 6,
+	RAID_LEVEL_10 = 10,
+};
+
+/* "linear", "raid1", ... as mdadm spells it; "level N" for an unknown one (in `buffer`). */
+const char *raid_level_name(int level, char buffer[16]);
+/* From "1", "raid1", "mirror", "linear", ...: 0, or -EINVAL with `error` set. */
+int raid_level_parse(const char *text, int *level, struct error *error);
+
+/* mdadm's way of writing a UUID: four colon-separated words. Returns `text`. */
+char *raid_uuid_format(const uint8_t uuid[16], char text[RAID_UUID_TEXT]);
+/* Takes mdadm's way and the usual one with dashes. 0 or -EINVAL. */
+int raid_uuid_parse(const char *text, uint8_t uuid[16]);
+
+/* ---- Discovery ---- */
+
+/* What a superblock says, as far as device discovery needs it. */
+struct raid_info {
+	uint8_t set_uuid[16];          /* of the array */
+	uint8_t device_uuid[16];       /* of this member */
+	char set_name[RAID_NAME_SIZE]; /* "host:name" or "name"; made printable */
+	char name[RAID_NAME_SIZE];     /* without the host part */
+	int level;
+	unsigned minor_version; /* 1.0, 1.1 or 1.2 */
+	unsigned raid_disks;    /* places in the array */
+	unsigned dev_number;    /* this member's permanent number */
+	int role;               /* this member's place as it saw itself, or RAID_SPARE */
+	bool faulty;            /* its own superblock calls it faulty */
+	uint64_t events;
+	uint64_t utime;       /* seconds */
+	uint64_t data_offset; /* bytes */
+	uint64_t member_size; /* bytes of each member that the array uses */
+	uint64_t array_size;  /* bytes */
+};
+
+/*
+ * Looks for an md superblock on `block`: two reads of 4 KiB at most. 1 when there is a valid one
+ * (`info` is filled in), 0 when there is none at any of the three places, a negative errno with
+ * `error` set for one that is damaged, of version 0.90, or cannot be read.
+ */
+int raid_probe(struct block *block, struct raid_info *info, struct error *error);
+
+/* ---- Creating ---- */
+
+enum raid_metadata {
+	RAID_METADATA_DEFAULT,
+	RAID_METADATA_1_0,
+	RAID_METADATA_1_1,
+	RAID_METADATA_1_2
+};
+enum raid_bitmap_choice {
+	RAID_BITMAP_AUTO, /* as mdadm: internal for members of 100 GiB and more */
+	RAID_BITMAP_NONE,
+	RAID_BITMAP_INTERNAL,
+};
+
+struct raid_new_member {
+	struct block *block; /* NULL: "missing", the place stays empty */
+	bool spare;
+	bool write_mostly; /* read only when no other member can */
+	bool failfast;
+};
+
+struct raid_create_options {
+	const char *name;     /* needed; with the host part at most 32 bytes */
+	const char *homehost; /* NULL: none */
+	const uint8_t *uuid;  /* 16 bytes; NULL: drawn from worker_random() */
+	int level;            /* only RAID_LEVEL_1 as yet */
+	enum raid_metadata metadata;
+	enum raid_bitmap_choice bitmap;
+	uint64_t bitmap_chunk; /* bytes, a power of two; 0: chosen as mdadm does */
+	uint64_t size;         /* bytes of each member to use; 0: what the smallest has */
+	bool assume_clean;     /* members are known to be equal: no first resync */
+	bool no_resync;        /* do not start resync or recovery by itself */
+	uint64_t rebuild_rate; /* bytes per second at most; 0: no limit */
+	uint64_t now;          /* seconds since 1970; 0: the system's clock */
+	struct log *log;       /* NULL: nowhere */
+};
+
+/*
+ * Writes superblocks (data offset, bitmap and bad-block log laid out as mdadm 4.2 does) to the members
+ * and starts the array; a first resync then runs unless assume_clean. Members that are not spares take
+ * the places in their order. Whether a device holds something else is for the caller to ask. The array
+ * takes references on the blocks.
+ * -EINVAL, -ENOSPC (a member is too small), -EOPNOTSUPP (level) or the error of a write.
+ */
+int raid_create(struct raid_array **out, const struct raid_new_member *members, unsigned count,
+		const struct raid_create_options *options, struct error *error);
+
+/* ---- Assembling ---- */
+
+struct raid_assemble_options {
+	bool read_only;       /* nothing at all is written: no resync, no events */
+	bool refuse_degraded; /* -ENODEV when a place that was filled is now missing */
+	bool no_resync;       /* do not start resync or recovery by itself */
+	bool force; /* start though members of the last known set are missing and data may be
+				 behind; without it an array starts with at least one up-to-date member */
+	uint64_t rebuild_rate; /* bytes per second at most; 0: no limit */
+	uint64_t now;          /* seconds since 1970; 0: the system's clock */
+	struct log *log;       /* NULL: nowhere */
+};
+
+/*
+ * Assembles the array that the blocks are members of. The superblocks with the most events decide; a
+ * member one event behind is taken too, older ones are left out ("stale", see raid_status) until
+ * raid_add() brings them back. On an unclean array a resync starts, on a degraded one with a spare a
+ * recovery. -EINVAL: no superblock, blocks of different arrays, damage; -ENODEV: not enough members;
+ * -EOPNOTSUPP: a level or feature that is not supported (reshape, journal, cluster).
+ */
+int raid_assemble(struct raid_array **out, struct block *const *blocks, unsigned count,
+		  const struct raid_assemble_options *options, struct error *error);
+
+/*
+ * Ends the array: waits for requests in flight, stops a rebuild at a checkpoint, clears the bitmap,
+ * marks the array clean, flushes and drops the members. -EBUSY (and nothing done) while others hold
+ * references on its block. On any other error the array is gone all the same. NULL is fine.
+ */
+int raid_stop(struct raid_array *array, struct error *error);
+
+static inline void cleanup_raid_array(struct raid_array **at)
+{
+	raid_stop(*at, NULL);
+}
+#define CLEANUP_RAID_ARRAY CLEANUP(cleanup_raid_array)
+
+/* The array's block, "md/NAME"; the reference stays the array's: take one with block_ref(). */
+struct block *raid_array_block(struct raid_array *array);
+
+/* ---- Members ---- */
+
+/* Marks a member faulty, as a write error does. -ENOENT; -EBUSY for the last good one. */
+int raid_fail(struct raid_array *array, const char *device, struct error *error);
+
+/* Lets go of a faulty, spare or stale member. -EBUSY while it is in use. */
+int raid_remove(struct raid_array *array, const char *device, struct error *error);
+
+/*
+ * Adds a device. One that was a member before and whose bitmap reaches back far enough is brought up to
+ * date by copying only what changed ("re-add"); any other becomes a spare, and a spare is rebuilt at
+ * once when a place is empty. -ENOSPC when it is too small (the error names both sizes).
+ */
+int raid_add(struct raid_array *array, struct block *block, struct error *error);
+
+/* Overwrites the md superblock on a device that is no member of a running array, so that it is found
+ * no more. 0 also when there was none. */
+int raid_erase(struct block *block, struct error *error);
+
+/* ---- Resync, recovery, scrub ---- */
+
+enum raid_operation {
+	RAID_IDLE,
+	RAID_RESYNC,  /* make members agree after an unclean stop */
+	RAID_RECOVER, /* fill a member that took an empty place */
+	RAID_CHECK,   /* compare, count mismatches */
+	RAID_REPAIR,  /* compare, make them agree */
+};
+
+struct raid_progress {
+	enum raid_operation operation;
+	uint64_t position; /* bytes of each member done */
+	uint64_t total;    /* bytes of each member */
+	uint64_t rate;     /* bytes per second, over the last seconds */
+	uint64_t remaining_ns;
+	uint64_t mismatches; /* bytes that differed; check and repair */
+};
+
+/* "idle", "resync", "recover", "check", "repair". */
+const char *raid_operation_name(enum raid_operation operation);
+
+/* Called about every `interval` while one waits; false stops the waiting, not the operation. */
+typedef bool raid_progress_fn(const struct raid_progress *progress, void *arg);
+
+/*
+ * Waits until no operation runs or is needed and possible. `report` may be NULL. 0; -EIO when the last
+ * one failed or could not go on; -ECANCELED when `report` said stop or the fiber was cancelled.
+ */
+int raid_rebuild_wait(struct raid_array *array, raid_progress_fn *report, void *arg,
+		      uint64_t interval_ns, struct error *error);
+
+/* Starts a check (or repair) of the whole array; -EBUSY while another operation runs. The result is in
+ * the progress: wait, then ask raid_status(). */
+int raid_scrub_start(struct raid_array *array, bool repair, struct error *error);
+
+/* Stops what runs at a checkpoint, and lets nothing start (freeze), or lets it go on. */
+void raid_rebuild_freeze(struct raid_array *array, bool freeze);
+void raid_rebuild_set_rate(struct raid_array *array, uint64_t bytes_per_second);
+
+/* ---- Status ---- */
+
+enum raid_member_state {
+	RAID_MEMBER_IN_SYNC,
+	RAID_MEMBER_REBUILDING, /* has a place, not yet all of the data */
+	RAID_MEMBER_SPARE,
+	RAID_MEMBER_FAULTY,
+	RAID_MEMBER_STALE, /* left out at assembly; see `reason` */
+};
+
+/* "in sync", "rebuilding", "spare", "faulty", "stale". */
+const char *raid_member_state_name(enum raid_member_state state);
+
+struct raid_member_status {
+	char *device;
+	enum raid_member_state state;
+	int role; /* the place, or RAID_SPARE */
+	unsigned dev_number;
+	uint64_t events;
+	uint64_t data_offset; /* bytes */
+	uint64_t device_size; /* bytes */
+	uint64_t recovered;   /* bytes from the start that are in sync, while rebuilding */
+	uint64_t corrected;   /* read errors made good by writing again */
+	unsigned bad_blocks;  /* ranges in its bad-block log */
+	bool write_mostly, failfast;
+	uint8_t device_uuid[16];
+	char reason[160]; /* why faulty or stale; else empty */
+};
+
+struct raid_status {
+	char name[RAID_NAME_SIZE], set_name[RAID_NAME_SIZE];
+	uint8_t uuid[16];
+	int level;
+	unsigned minor_version;
+	unsigned raid_disks;
+	unsigned working;     /* places whose member is in sync */
+	uint64_t size;        /* bytes */
+	uint64_t member_size; /* bytes */
+	uint64_t events, ctime, utime;
+	bool read_only;
+	bool clean;     /* the superblocks say that no write is in flight */
+	bool degraded;  /* a place has no member that is in sync */
+	bool failed;    /* no member is left; every request fails */
+	char state[64]; /* as mdadm --detail puts it: "clean, degraded, recovering" */
+	struct {
+		bool present;
+		uint64_t chunk;         /* bytes */
+		uint64_t chunks, dirty; /* counts */
+		uint64_t events, events_cleared;
+	} bitmap;
+	struct raid_progress progress; /* of the running operation, or the last one when idle */
+	struct raid_member_status *members;
+	unsigned member_count;
+};
+
+/* Fills in `status`, which the caller ends with raid_status_free(). Does not suspend. */
+void raid_status(struct raid_array *array, struct raid_status *status);
+void raid_status_free(struct raid_status *status);
+
+/* ---- Examine ---- */
+
+/* One line of what is on a member: `key` for JSON, `label` for people. `text` is always there; `number`
+ * is its value where `is_number`. */
+struct raid_field {
+	const char *key, *label, *text;
+	bool is_number;
+	uint64_t number;
+};
+typedef void raid_field_fn(const struct raid_field *field, void *arg);
+
+/*
+ * Reports all that the superblock, the bitmap and the bad-block log of one device say, in a fixed
+ * order; works for every level and for what cannot be assembled. -ENOENT when there is no superblock,
+ * -EINVAL with `error` set when it is damaged (the fields that could be read are reported all the same).
+ */
+int raid_examine(struct block *block, raid_field_fn *field, void *arg, struct error *error);
+
+#endif
