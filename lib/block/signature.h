@@ -1,0 +1,32 @@
+/*
+ * Signatures of what is already on a block device (file systems, LUKS, partition tables, md members,
+ * LVM PVs, swap, ...), so that nothing is overwritten by mistake: every command that takes a device
+ * for itself asks block_signature_check() first, and is refused without --force.
+ */
+#ifndef TENON_BLOCK_SIGNATURE_H
+#define TENON_BLOCK_SIGNATURE_H
+
+#include <stdint.h>
+
+struct block;
+struct error;
+
+struct block_signature {
+	char name[96]; /* "ext4 file system (label root)", "dos partition table", "LVM2 PV", ... */
+	char type
+		[32]; /* libblkid's TYPE or PTTYPE: "ext4", "LVM2_member", "linux_raid_member", "gpt" */
+	uint64_t offset; /* of its magic on the device, in bytes */
+};
+
+/* Looks for a signature by libblkid's probes. 1 and *found filled in, 0 when there is none, or a
+ * negative errno with `error` set. Suspends. */
+int block_signature_find(struct block *block, struct block_signature *found, struct error *error);
+
+/* The same as a refusal: 0 when there is none, -EEXIST with `error` naming what is there and advising
+ * --force, or another negative errno. */
+int block_signature_check(struct block *block, struct error *error);
+
+/* Overwrites the magic of each signature until none is found, then flushes. For --force. */
+int block_signature_wipe(struct block *block, struct error *error);
+
+#endif

@@ -1,0 +1,332 @@
+/*
+ * Volume groups: LVM2 physical volumes, volume groups and logical volumes on any `struct block`.
+ *
+ * The on-disk metadata is the only record of what exists. volume_groups_scan() looks at a set of block
+ * devices (files, host devices, md arrays), reads the label and the metadata areas of each, and gives
+ * back the groups that it found whole or in part. The structures below are what the newest consistent
+ * metadata says; callers read them and change them only through the functions of this header. What a
+ * newer LVM2 wrote and this code does not know is kept and written back unchanged.
+ *
+ * A change is committed in two phases: the new text goes into free space of every metadata area, then
+ * the precommitted slots, then the committed slots, with a flush after each; power may be cut at any
+ * write, and either the old or the new metadata is valid (lvm2 lib/format_text/format-text.c). When a
+ * function returns an error, the group in memory is what it was before the call.
+ *
+ * All functions that take a block, and those that change a group, are called on fibers of the blocks'
+ * home worker and may suspend; one change at a time per group (a second one waits). A group holds a
+ * reference on each of its blocks, and an open logical volume holds one on its group.
+ *
+ * Sizes are in bytes unless the name says sectors (512 bytes) or extents.
+ *
+ * Sources: lvm2 lib/label/label.h, lib/format_text/{layout.h,format-text.c,import_vsn1.c,export.c}.
+ */
+#ifndef TENON_VOLUME_VOLUME_H
+#define TENON_VOLUME_VOLUME_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "util/cleanup.h"
+
+struct block;
+struct error;
+struct random;
+
+#define VOLUME_UUID_TEXT   39  /* "teYCEr-c97o-YeQw-FRfT-ySpZ-OQlO-t0tRG3" and a NUL */
+#define VOLUME_NAME_LENGTH 127 /* of a group or a volume, at most */
+
+/* ---- What is on disk ---- */
+
+/* A physical volume of a group. */
+struct volume_pv {
+	char *name; /* in the metadata: "pv0" */
+	char uuid[VOLUME_UUID_TEXT];
+	char *device_hint;    /* the path that the last writer of the metadata saw, or NULL */
+	struct block *block;  /* NULL while missing */
+	uint64_t device_size; /* as recorded in the metadata */
+	uint64_t pe_start;    /* where extent 0 begins */
+	uint32_t extent_count;
+	uint32_t allocated_extents;
+	char **tags;
+	unsigned tag_count;
+	bool allocatable;
+	bool marked_missing;          /* the metadata says so, whether or not it is here */
+	bool duplicate;               /* two devices carry its uuid: not used */
+	unsigned metadata_areas;      /* on the device; 0 while missing */
+	unsigned metadata_areas_used; /* of them, those not ignored */
+
+	struct volume_pv_private *private;
+};
+
+/* Where a part of a segment lies: on a PV, or (internal volumes of other types) on another LV. */
+struct volume_area {
+	struct volume_pv *pv; /* or NULL */
+	char *lv_name;        /* or NULL */
+	uint32_t extent;      /* the first one there */
+};
+
+struct volume_segment {
+	uint32_t start_extent; /* in the logical volume */
+	uint32_t extent_count;
+	char *type; /* "striped" (linear too), "raid1", "thin-pool", ... as in the metadata */
+	uint32_t stripe_size; /* with two areas or more */
+	unsigned area_count;  /* 1: linear. 0 for types whose parts this code does not read */
+	struct volume_area *areas;
+
+	struct volume_segment_private *private;
+};
+
+/* A logical volume. */
+struct volume_lv {
+	char *name;
+	char uuid
+		[VOLUME_UUID_TEXT]; /* its own part; device-mapper's id has the group's before it */
+	uint64_t size;
+	uint32_t extent_count;
+	unsigned segment_count;
+	struct volume_segment *segments; /* in order, without gaps */
+	char **tags;
+	unsigned tag_count;
+	char *creation_host;   /* or NULL */
+	int64_t creation_time; /* seconds since 1970, or 0 */
+	bool visible;          /* else part of another volume */
+	bool writable;         /* has WRITE, not locked read-only */
+	bool activation_skip;  /* "lvchange --setactivationskip y" */
+	bool no_autoactivate;
+	bool partial;        /* a PV that it lies on is missing */
+	bool supported;      /* volume_open_lv() knows all its segment types */
+	unsigned open_count; /* of volume_open_lv() in this process */
+
+	struct volume_lv_private *private;
+};
+
+/* "linear", "striped", or the type of its first segment: what `lvs -o segtype` says. */
+const char *volume_lv_type(const struct volume_lv *lv);
+
+/* The ten attribute characters of `lvs -o attr` as far as they depend on metadata, with a NUL. */
+#define VOLUME_ATTRIBUTES 11
+void volume_lv_attributes(const struct volume_lv *lv, char out[VOLUME_ATTRIBUTES]);
+
+struct volume_group {
+	char *name;
+	char uuid[VOLUME_UUID_TEXT];
+	uint32_t seqno;
+	uint64_t extent_size;
+	uint32_t extent_count; /* of all its PVs */
+	uint32_t free_extents;
+	struct volume_pv **pvs;
+	unsigned pv_count;
+	struct volume_lv **lvs; /* hidden ones too */
+	unsigned lv_count;
+	char **tags;
+	unsigned tag_count;
+	unsigned max_lv, max_pv;  /* 0: no limit */
+	unsigned metadata_copies; /* 0: all metadata areas */
+	char *description;        /* of the last change, or NULL */
+	char *creation_host;      /* host that wrote the metadata, or NULL */
+	int64_t creation_time;
+	bool exported; /* by vgexport */
+	bool resizeable;
+	bool partial;        /* PVs are missing or duplicate */
+	char *locked_reason; /* why it cannot be changed here, or NULL: exported, partial, ... */
+	char **problems;     /* what the user should know, one line each */
+	unsigned problem_count;
+
+	struct volume_group_private *private;
+};
+
+/* Who writes, injectable for tests. Strings are copied. */
+struct volume_context {
+	const char *host;      /* creation_host; NULL: this host's name */
+	const char *system;    /* what uname says, in a comment; NULL: uname() */
+	const char *command;   /* "tenon lv create vg0/a": description is "Write from COMMAND." */
+	int64_t time;          /* seconds since 1970; 0: the system's clock at each commit */
+	struct random *random; /* for UUIDs, outlives the group; NULL: the kernel's */
+};
+
+/* ---- Finding ---- */
+
+/* What the label and metadata area headers of one device say. */
+struct volume_pv_info {
+	char uuid[VOLUME_UUID_TEXT];
+	unsigned label_sector;      /* 0 to 3 */
+	uint64_t device_size;       /* as recorded in the label */
+	uint64_t data_offset;       /* of the first data area */
+	uint64_t bootloader_offset; /* 0 with length 0: none */
+	uint64_t bootloader_length;
+	bool used; /* the label says that a group uses it */
+	unsigned metadata_areas;
+	unsigned metadata_areas_used;
+	char vg_name[VOLUME_NAME_LENGTH + 1]; /* from its metadata area; empty: not known from it */
+};
+
+/* Whether `block` carries an LVM2 label. 1 and `info` filled in, 0 if there is none, or a negative
+ * errno with `error` set: -EBADMSG for a damaged label, or what reading said. Reads 2 KiB and, for
+ * vg_name, the head of the metadata. */
+int volume_pv_probe(struct block *block, struct volume_pv_info *info, struct error *error);
+
+/* Of one block that was scanned. */
+struct volume_scanned {
+	struct block *block;
+	bool is_pv;
+	struct volume_pv_info info;
+	struct volume_group *group; /* or NULL: no PV, or an orphan */
+	struct volume_pv *pv;       /* in that group */
+	char *problem;              /* damaged label, duplicate, outdated: one line, or NULL */
+};
+
+struct volume_scan {
+	struct volume_group **groups; /* by name, then uuid */
+	unsigned group_count;
+	struct volume_scanned *devices; /* in the order given */
+	unsigned device_count;
+};
+
+/*
+ * Finds the groups on `blocks`. A device that cannot be read or is damaged does not fail the scan; it
+ * is told of in `devices[].problem` and the group's `problems`. Groups with missing PVs are there, with
+ * `partial` and `locked_reason` set. Metadata areas that disagree: the highest sequence number whose
+ * text is whole and valid wins, and the others are rewritten by the next change. `context` may be NULL.
+ * -ENOMEM only.
+ */
+int volume_groups_scan(struct block *const *blocks, unsigned count,
+		       const struct volume_context *context, struct volume_scan **out,
+		       struct error *error);
+void volume_scan_free(struct volume_scan *scan); /* drops its references on the groups */
+DEFINE_CLEANUP(cleanup_volume_scan, struct volume_scan, volume_scan_free)
+#define CLEANUP_VOLUME_SCAN CLEANUP(cleanup_volume_scan)
+
+/* The group of that name or uuid, without a new reference. -ENOENT, or -EEXIST when two groups have
+ * that name (then only the uuid tells them apart). */
+int volume_scan_find(struct volume_scan *scan, const char *name, struct volume_group **out,
+		     struct error *error);
+
+struct volume_group *volume_group_ref(struct volume_group *group);
+void volume_group_unref(struct volume_group *group);
+DEFINE_CLEANUP(cleanup_volume_group, struct volume_group, volume_group_unref)
+#define CLEANUP_VOLUME_GROUP CLEANUP(cleanup_volume_group)
+
+/* NULL where there is none. */
+struct volume_lv *volume_group_get_lv(const struct volume_group *group, const char *name);
+struct volume_pv *volume_group_get_pv(const struct volume_group *group, const char *uuid);
+
+/* ---- Changing ---- */
+
+struct volume_group_options {
+	uint64_t extent_size;    /* 0: 4 MiB; a power of two >= 1 KiB, or a multiple of 128 KiB */
+	uint64_t data_alignment; /* 0: 1 MiB */
+	uint64_t
+		metadata_size; /* of the metadata area; 0: up to the first aligned data, 1020 KiB */
+	unsigned metadata_copies;     /* areas on each PV, 1 or 2 (the second at its end); 0: 1 */
+	const unsigned *label_sector; /* 0 to 3; NULL: 1 */
+	const char *const *tags;
+	unsigned tag_count;
+	bool force; /* wipe signatures of something else, and take PVs of other groups */
+};
+
+/*
+ * Makes each block a PV and a new group of them. Blocks that are PVs of no group keep their uuid and
+ * layout. Nothing is written before all blocks are found fit: -EINVAL for a bad name or option, -EEXIST
+ * for something else on a block (without `force`), -EBUSY for a PV of another group (likewise), -ENOSPC
+ * for a block too small, -EROFS. `options` and `context` may be NULL. Whether the name is taken by
+ * another group is the caller's to look up with a scan.
+ */
+int volume_group_create(struct volume_group **out, const char *name, struct block *const *blocks,
+			unsigned count, const struct volume_group_options *options,
+			const struct volume_context *context, struct error *error);
+
+/* Makes the PVs orphans. -EBUSY while it has volumes. */
+int volume_group_remove(struct volume_group *group, struct error *error);
+
+enum volume_allocation {
+	VOLUME_ALLOCATE_NORMAL,     /* the largest free areas first, as few segments as it can */
+	VOLUME_ALLOCATE_CONTIGUOUS, /* one segment, directly after the present end when extending */
+};
+
+struct volume_lv_options {
+	uint64_t size;        /* in bytes, rounded up to extents; or else */
+	uint32_t extents;     /* a number of extents */
+	unsigned stripes;     /* 0 or 1: linear */
+	uint32_t stripe_size; /* 0: 64 KiB; a power of two >= 4 KiB */
+	enum volume_allocation allocation;
+	struct volume_pv *const *pvs; /* allocate only on these; NULL: all */
+	unsigned pv_count;
+	const char *const *tags;
+	unsigned tag_count;
+	bool read_only;
+	bool keep_contents; /* do not zero the first 4 KiB and old signatures */
+};
+
+/* Whether `name` may name a volume (or group) by LVM2's rules. -EINVAL with `error` set: characters
+ * A-Z a-z 0-9 + _ . -, not first a hyphen, not "." or "..", at most 127, and for volumes none of the
+ * reserved prefixes and parts ("snapshot", "pvmove", "_mlog", "_rimage", ...). */
+int volume_lv_name_check(const char *name, struct error *error);
+int volume_group_name_check(const char *name, struct error *error);
+
+/* -EEXIST, -EINVAL, -ENOSPC (with how much is free), -EROFS for a group that cannot be changed. */
+int volume_lv_create(struct volume_group *group, const char *name,
+		     const struct volume_lv_options *options, struct volume_lv **out,
+		     struct error *error);
+
+/* -ENOENT, -EBUSY while it is open, -EOPNOTSUPP for internal volumes and those of other types. */
+int volume_lv_remove(struct volume_group *group, const char *name, struct error *error);
+int volume_lv_rename(struct volume_group *group, const char *name, const char *new_name,
+		     struct error *error);
+
+/* Grows or shrinks to `size`, rounded up to extents. An open volume may grow (its block's size follows
+ * at once) and not shrink: -EBUSY. Only `allocation` and `pvs` of `options` are looked at; NULL is fine. */
+int volume_lv_resize(struct volume_group *group, const char *name, uint64_t size,
+		     const struct volume_lv_options *options, struct error *error);
+
+/* Sets or clears WRITE; -EBUSY while it is open. */
+int volume_lv_set_writable(struct volume_group *group, const char *name, bool writable,
+			   struct error *error);
+
+/* ---- Using ---- */
+
+/*
+ * Opens a volume as a block named "VG/LV", which only translates. -ENOENT; -EROFS for writing to a
+ * read-only volume or device; -EOPNOTSUPP for segment types other than linear and striped, naming
+ * type; -ENXIO when a PV is missing, naming its uuid; -ENOTUNIQ when a PV is there twice. Activation
+ * skip and exported groups are the caller's business: exported groups open for reading only.
+ */
+int volume_open_lv(struct volume_group *group, const char *name, bool writable, struct block **out,
+		   struct error *error);
+
+/* ---- Looking closer ---- */
+
+enum volume_severity { VOLUME_FINE, VOLUME_NOTE, VOLUME_WARNING, VOLUME_DAMAGED };
+
+/* One thing that was verified, or found wrong. */
+struct volume_finding {
+	enum volume_severity severity;
+	char *device;    /* the block's name */
+	uint64_t offset; /* on the device */
+	char *what;      /* "label CRC", "metadata area 1 text CRC", ... */
+	char *found;     /* or NULL */
+	char *expected;  /* or NULL */
+};
+
+struct volume_check {
+	struct volume_finding *findings;
+	unsigned count;
+	enum volume_severity worst;
+};
+
+/* Verifies labels, metadata areas, texts, and that all agree with each other. 0 also when damage was
+ * found (see `worst`); -ENOMEM, or -ENODEV when none of the blocks is a PV. */
+int volume_pv_check(struct block *const *blocks, unsigned count, struct volume_check **out,
+		    struct error *error);
+void volume_check_free(struct volume_check *check);
+DEFINE_CLEANUP(cleanup_volume_check, struct volume_check, volume_check_free)
+#define CLEANUP_VOLUME_CHECK CLEANUP(cleanup_volume_check)
+
+/* The label, headers and slots of a PV as lines of text, damaged ones too. The caller frees *text. */
+int volume_pv_dump(struct block *block, char **text, struct error *error);
+/* The committed metadata text of a PV, as it is on disk. The caller frees *text. */
+int volume_pv_dump_metadata(struct block *block, char **text, struct error *error);
+/* The metadata text that the next change would write, but for sequence number and time. */
+int volume_group_text(const struct volume_group *group, char **text, struct error *error);
+
+#endif
