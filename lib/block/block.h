@@ -32,7 +32,7 @@ struct block;
 struct error;
 
 /* Request flags. */
-#define BLOCK_FUA	(1u << 0) /* write, write_zeroes: durable when it completes */
+#define BLOCK_FUA       (1u << 0) /* write, write_zeroes: durable when it completes */
 #define BLOCK_MAY_UNMAP (1u << 1) /* write_zeroes: the space may be given back */
 
 /* Where an extent of a translating layer lies in a lower one. */
@@ -60,8 +60,8 @@ struct block_ops {
 		       struct block_extent *extent);
 
 	/* ... or these. The iovecs sum up to `length`. */
-	int (*readv)(struct block *block, uint64_t offset, uint64_t length,
-		     const struct iovec *iov, unsigned count);
+	int (*readv)(struct block *block, uint64_t offset, uint64_t length, const struct iovec *iov,
+		     unsigned count);
 	int (*writev)(struct block *block, uint64_t offset, uint64_t length,
 		      const struct iovec *iov, unsigned count, unsigned flags);
 	/* Optional: without it, discard does nothing (a hint) and write_zeroes writes zeroes. */
@@ -79,15 +79,15 @@ struct block_ops {
 
 struct block {
 	const struct block_ops *ops;
-	char *name;			/* for people: a path, "md/NAME", "VG/LV"; freed by block_unref */
-	uint64_t size;			/* bytes; a multiple of logical_block_size */
-	uint32_t logical_block_size;	/* 512 or 4096 */
-	uint32_t physical_block_size;	/* >= logical; writes of less cost a read */
-	uint32_t preferred_io_size;	/* 0: no preference; a stripe, for example */
-	uint32_t discard_granularity;	/* 0: discard does nothing */
+	char *name;    /* for people: a path, "md/NAME", "VG/LV"; freed by block_unref */
+	uint64_t size; /* bytes; a multiple of logical_block_size */
+	uint32_t logical_block_size;  /* 512 or 4096 */
+	uint32_t physical_block_size; /* >= logical; writes of less cost a read */
+	uint32_t preferred_io_size;   /* 0: no preference; a stripe, for example */
+	uint32_t discard_granularity; /* 0: discard does nothing */
 	bool read_only;
 	unsigned references;
-	unsigned in_flight;		/* requests that work in this layer now */
+	unsigned in_flight; /* requests that work in this layer now */
 };
 
 /* For layers: fills in a new `block` with one reference, `name` copied, sizes of 512, all else 0. */
@@ -115,9 +115,9 @@ int block_status(struct block *block, uint64_t offset, uint64_t *length, enum bl
 
 /* ---- Files and host block devices (file.c) ---- */
 
-#define BLOCK_OPEN_WRITE   (1u << 0) /* else read-only */
-#define BLOCK_OPEN_LOCK	   (1u << 1) /* take the lock described below; -EBUSY if another has it */
-#define BLOCK_OPEN_CREATE  (1u << 2) /* a regular file is created, or truncated, to `size` */
+#define BLOCK_OPEN_WRITE    (1u << 0) /* else read-only */
+#define BLOCK_OPEN_LOCK     (1u << 1) /* take the lock described below; -EBUSY if another has it */
+#define BLOCK_OPEN_CREATE   (1u << 2) /* a regular file is created, or truncated, to `size` */
 #define BLOCK_OPEN_BUFFERED (1u << 3) /* never O_DIRECT */
 
 /*

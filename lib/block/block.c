@@ -1,0 +1,317 @@
+/*
+ * What every block device has in common: checks, the way down through translating layers, and what is
+ * done for a layer that lacks an optional operation. See block.h for the contract.
+ *
+ * A request becomes a `struct piece`. carry_out() takes a piece down through resolve() until it stands
+ * on a layer that works. Mostly the whole piece arrives there, with the caller's own iovecs; where a
+ * layer splits it, the parts go their ways one by one.
+ */
+#include "block/block.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "block/iov.h"
+#include "util/bytes.h"
+
+enum piece_kind { PIECE_READ, PIECE_WRITE, PIECE_DISCARD, PIECE_WRITE_ZEROES };
+
+struct piece {
+	enum piece_kind kind;
+	unsigned flags;
+	struct block *block;
+	uint64_t offset, length;
+	struct iov_range data; /* read and write */
+};
+
+/* ---- Lifetime ---- */
+
+void block_init(struct block *block, const struct block_ops *ops, const char *name)
+{
+	*block = (struct block){
+		.ops = ops,
+		.name = strdup(name),
+		.logical_block_size = 512,
+		.physical_block_size = 512,
+		.references = 1,
+	};
+	if (!block->name)
+		abort();
+}
+
+struct block *block_ref(struct block *block)
+{
+	block->references++;
+	return block;
+}
+
+void block_unref(struct block *block)
+{
+	if (!block || --block->references)
+		return;
+	CLEANUP_FREE char *name = block->name; /* close() frees the rest */
+
+	block->ops->close(block);
+}
+
+/* ---- A piece on the layer that does the work ---- */
+
+#define ZEROES_SIZE  (64u << 10)
+#define ZEROES_COUNT 16u
+
+/* Writes zeroes through writev(), a bounded piece at a time. */
+static int write_zero_buffers(struct block *block, uint64_t offset, uint64_t length, unsigned flags)
+{
+	static const char zeroes[ZEROES_SIZE] __attribute__((aligned(4096)));
+	struct iovec iov[ZEROES_COUNT];
+	uint64_t left = length;
+
+	while (left) {
+		uint64_t step = MIN(left, (uint64_t)ZEROES_SIZE * ZEROES_COUNT);
+		unsigned count = 0;
+		int status;
+
+		for (uint64_t at = 0; at < step; at += ZEROES_SIZE)
+			iov[count++] = (struct iovec){ .iov_base = (void *)zeroes,
+						       .iov_len = MIN(ZEROES_SIZE, step - at) };
+		status = block->ops->writev(block, offset, step, iov, count, flags);
+		if (status < 0)
+			return status;
+		offset += step;
+		left -= step;
+	}
+	return 0;
+}
+
+static int transfer(struct block *block, const struct piece *piece, const struct iovec *iov,
+		    unsigned count)
+{
+	if (piece->kind == PIECE_READ)
+		return block->ops->readv(block, piece->offset, piece->length, iov, count);
+	return block->ops->writev(block, piece->offset, piece->length, iov, count, piece->flags);
+}
+
+/* Gives the layer an iovec array that is exactly `length` long. */
+static int transfer_exactly(struct block *block, const struct piece *piece)
+{
+	struct iov_range data = piece->data;
+	struct iovec few[32];
+	CLEANUP_FREE struct iovec *many = NULL;
+	struct iovec *iov = few;
+	unsigned count;
+
+	iov_advance(&data, 0); /* over empty ones */
+	count = iov_count(data, piece->length);
+	if (count > ARRAY_SIZE(few)) {
+		iov = many = malloc(count * sizeof(*many));
+		if (!many)
+			return -ENOMEM;
+	}
+	iov_take(&data, piece->length, iov, count, &count);
+	return transfer(block, piece, iov, count);
+}
+
+static bool iov_is_exact(const struct piece *piece)
+{
+	uint64_t length;
+
+	return !piece->data.skip && !iov_length(piece->data.iov, piece->data.count, &length) &&
+	       length == piece->length;
+}
+
+static int work(const struct piece *piece)
+{
+	struct block *block = piece->block;
+	const struct block_ops *ops = block->ops;
+	int status = 0;
+
+	block->in_flight++;
+	switch (piece->kind) {
+	case PIECE_READ:
+	case PIECE_WRITE:
+		status = iov_is_exact(piece)
+				 ? transfer(block, piece, piece->data.iov, piece->data.count)
+				 : transfer_exactly(block, piece);
+		break;
+	case PIECE_DISCARD:
+		if (ops->discard)
+			status = ops->discard(block, piece->offset, piece->length);
+		break;
+	case PIECE_WRITE_ZEROES:
+		if (ops->write_zeroes)
+			status = ops->write_zeroes(block, piece->offset, piece->length,
+						   piece->flags);
+		else
+			status = write_zero_buffers(block, piece->offset, piece->length,
+						    piece->flags & BLOCK_FUA);
+		break;
+	}
+	block->in_flight--;
+	return status < 0 ? status : 0;
+}
+
+/* ---- The way down ---- */
+
+static int check_range(const struct block *block, uint64_t offset, uint64_t length)
+{
+	if (!range_within(offset, length, block->size) ||
+	    (offset | length) & (block->logical_block_size - 1))
+		return -EINVAL;
+	return 0;
+}
+
+/* Asks one translating layer; what it answers is checked, for a wrong answer would harm data. */
+static int resolve(struct block *block, uint64_t offset, uint64_t length,
+		   struct block_extent *extent)
+{
+	int status = block->ops->resolve(block, offset, length, extent);
+
+	if (status < 0)
+		return status;
+	if (!extent->length || extent->length > length)
+		return -EIO;
+	return check_range(extent->lower, extent->offset, extent->length);
+}
+
+static int carry_out(struct piece piece)
+{
+	struct block_extent extent;
+	int status;
+
+	while (piece.block->ops->resolve) {
+		status = resolve(piece.block, piece.offset, piece.length, &extent);
+		if (status < 0)
+			return status;
+		if (extent.length < piece.length) {
+			struct piece first = piece;
+
+			first.block = extent.lower;
+			first.offset = extent.offset;
+			first.length = extent.length;
+			status = carry_out(first);
+			if (status < 0)
+				return status;
+			piece.offset += extent.length;
+			piece.length -= extent.length;
+			iov_advance(&piece.data, extent.length);
+			continue;
+		}
+		piece.block = extent.lower;
+		piece.offset = extent.offset;
+	}
+	return work(&piece);
+}
+
+static int request(struct block *block, const struct piece *piece, unsigned allowed_flags)
+{
+	int status = check_range(block, piece->offset, piece->length);
+
+	if (status < 0)
+		return status;
+	if (piece->flags & ~allowed_flags)
+		return -EINVAL;
+	if (piece->kind != PIECE_READ && block->read_only)
+		return -EROFS;
+	return piece->length ? carry_out(*piece) : 0;
+}
+
+/* ---- Requests ---- */
+
+int block_readv(struct block *block, uint64_t offset, const struct iovec *iov, unsigned count)
+{
+	struct piece piece = { .kind = PIECE_READ,
+			       .block = block,
+			       .offset = offset,
+			       .data = iov_range_of(iov, count) };
+	int status = iov_length(iov, count, &piece.length);
+
+	return status < 0 ? status : request(block, &piece, 0);
+}
+
+int block_writev(struct block *block, uint64_t offset, const struct iovec *iov, unsigned count,
+		 unsigned flags)
+{
+	struct piece piece = { .kind = PIECE_WRITE,
+			       .flags = flags,
+			       .block = block,
+			       .offset = offset,
+			       .data = iov_range_of(iov, count) };
+	int status = iov_length(iov, count, &piece.length);
+
+	return status < 0 ? status : request(block, &piece, BLOCK_FUA);
+}
+
+int block_read(struct block *block, uint64_t offset, void *at, uint64_t length)
+{
+	return block_readv(block, offset, &(struct iovec){ at, length }, 1);
+}
+
+int block_write(struct block *block, uint64_t offset, const void *at, uint64_t length,
+		unsigned flags)
+{
+	return block_writev(block, offset, &(struct iovec){ (void *)at, length }, 1, flags);
+}
+
+int block_discard(struct block *block, uint64_t offset, uint64_t length)
+{
+	return request(
+		block,
+		&(struct piece){
+			.kind = PIECE_DISCARD, .block = block, .offset = offset, .length = length },
+		0);
+}
+
+int block_write_zeroes(struct block *block, uint64_t offset, uint64_t length, unsigned flags)
+{
+	return request(block,
+		       &(struct piece){ .kind = PIECE_WRITE_ZEROES,
+					.flags = flags,
+					.block = block,
+					.offset = offset,
+					.length = length },
+		       BLOCK_FUA | BLOCK_MAY_UNMAP);
+}
+
+int block_flush(struct block *block)
+{
+	int status;
+
+	block->in_flight++;
+	status = block->ops->flush(block);
+	block->in_flight--;
+	return status < 0 ? status : 0;
+}
+
+int block_status(struct block *block, uint64_t offset, uint64_t *length, enum block_status *status)
+{
+	uint32_t unit = block->logical_block_size;
+	int result = check_range(block, offset, *length);
+
+	*status = BLOCK_STATUS_DATA;
+	if (result < 0 || !*length)
+		return result;
+	while (block->ops->resolve) {
+		struct block_extent extent;
+
+		result = resolve(block, offset, *length, &extent);
+		if (result < 0)
+			return result;
+		block = extent.lower;
+		offset = extent.offset;
+		*length = extent.length;
+	}
+	if (block->ops->status) {
+		block->in_flight++;
+		result = block->ops->status(block, offset, length, status);
+		block->in_flight--;
+		if (result < 0)
+			return result;
+	}
+	/* A lower layer's blocks may be smaller than those that the caller counts in. */
+	*length -= *length % unit;
+	if (!*length) {
+		*length = unit;
+		*status = BLOCK_STATUS_DATA;
+	}
+	return 0;
+}

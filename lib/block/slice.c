@@ -1,0 +1,82 @@
+/* A contiguous part of another block device: pure translation. */
+#include "block/block.h"
+
+#include <errno.h>
+
+#include "util/bytes.h"
+#include "util/error.h"
+
+struct slice {
+	struct block block;
+	struct block *lower;
+	uint64_t offset;
+};
+
+static struct slice *slice_of(struct block *block)
+{
+	return container_of(block, struct slice, block);
+}
+
+static int slice_resolve(struct block *block, uint64_t offset, uint64_t length,
+			 struct block_extent *extent)
+{
+	struct slice *slice = slice_of(block);
+
+	*extent = (struct block_extent){ .lower = slice->lower,
+					 .offset = slice->offset + offset,
+					 .length = length };
+	return 0;
+}
+
+static int slice_flush(struct block *block)
+{
+	return block_flush(slice_of(block)->lower);
+}
+
+static void slice_close(struct block *block)
+{
+	struct slice *slice = slice_of(block);
+
+	block_unref(slice->lower);
+	free(slice);
+}
+
+static const struct block_ops slice_ops = {
+	.type = "slice",
+	.resolve = slice_resolve,
+	.flush = slice_flush,
+	.close = slice_close,
+};
+
+int block_create_slice(struct block **out, const char *name, struct block *lower, uint64_t offset,
+		       uint64_t length, struct error *error)
+{
+	struct slice *slice;
+
+	if (!length || !range_within(offset, length, lower->size))
+		return error_set(error, -EINVAL,
+				 "%s: slice of %llu bytes at byte %llu lies outside %s, which has "
+				 "%llu bytes",
+				 name, (unsigned long long)length, (unsigned long long)offset,
+				 lower->name, (unsigned long long)lower->size);
+	if ((offset | length) & (lower->logical_block_size - 1))
+		return error_set(error, -EINVAL,
+				 "%s: slice of %llu bytes at byte %llu: expected multiples of the "
+				 "%u-byte blocks of %s",
+				 name, (unsigned long long)length, (unsigned long long)offset,
+				 lower->logical_block_size, lower->name);
+	slice = calloc(1, sizeof(*slice));
+	if (!slice)
+		return error_set(error, -ENOMEM, "%s: out of memory", name);
+	block_init(&slice->block, &slice_ops, name);
+	slice->block.size = length;
+	slice->block.logical_block_size = lower->logical_block_size;
+	slice->block.physical_block_size = lower->physical_block_size;
+	slice->block.preferred_io_size = lower->preferred_io_size;
+	slice->block.discard_granularity = lower->discard_granularity;
+	slice->block.read_only = lower->read_only;
+	slice->lower = block_ref(lower);
+	slice->offset = offset;
+	*out = &slice->block;
+	return 0;
+}
