@@ -1,0 +1,59 @@
+/*
+ * The vhost-user-blk server: serves one struct block on a unix socket, on the block's home worker.
+ *
+ * A writable device has one client at a time: another that connects waits a second for the first to
+ * leave, and is then turned away. A read-only device has any number of clients at once. When a client
+ * goes, its requests in flight are waited for before its memory is unmapped, so a vanished guest harms
+ * nothing.
+ *
+ * The worker polls the rings of busy clients, and sleeps (using no CPU) when nothing comes.
+ */
+#ifndef TENON_VIRTIO_VHOST_USER_BLK_H
+#define TENON_VIRTIO_VHOST_USER_BLK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "virtio/virtio_blk.h"
+
+struct block;
+struct error;
+struct log;
+struct vhost_user_blk_server;
+
+struct vhost_user_blk_options {
+	const char *serial;   /* what GET_ID says; NULL: the block's name */
+	uint16_t queue_count; /* 0: one */
+	struct log *log;      /* may be NULL */
+};
+
+/*
+ * Listens on `path` and serves `block`, on which it takes a reference. On a fiber of the block's home
+ * worker. `options` may be NULL. The socket file has mode 0600. A socket file on which nobody answers
+ * any more is replaced. Errors: -ENAMETOOLONG, -EADDRINUSE (somebody answers there), -EEXIST (it is
+ * no socket), or bind()'s, with `error` set.
+ */
+int vhost_user_blk_server_start(struct vhost_user_blk_server **out, struct block *block,
+				const char *path, const struct vhost_user_blk_options *options,
+				struct error *error);
+
+/* Serves one client, over the connected socket `fd`, which it takes over, also when it fails. `name`
+ * is for messages. */
+int vhost_user_blk_server_adopt(struct vhost_user_blk_server **out, struct block *block, int fd,
+				const char *name, const struct vhost_user_blk_options *options,
+				struct error *error);
+
+/* Removes the socket, turns clients out when their requests in flight are done, drops the reference,
+ * frees it. Suspends. NULL is fine. */
+void vhost_user_blk_server_stop(struct vhost_user_blk_server *server);
+
+/* How many clients are connected, and what was done since the start. */
+struct vhost_user_blk_status {
+	unsigned clients;
+	struct virtio_blk_counters requests;
+	struct virtqueue_counters queues;
+};
+void vhost_user_blk_server_status(const struct vhost_user_blk_server *server,
+				  struct vhost_user_blk_status *out);
+
+#endif

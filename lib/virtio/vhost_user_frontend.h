@@ -1,0 +1,90 @@
+/*
+ * The vhost-user front-end: drives a device that another process (or thread) implements. Used by the
+ * machine monitor and by our own clients.
+ *
+ * All calls are plain blocking calls (no fibers) on a socket, each bounded by `timeout_ms`. The
+ * back-end must not run on the calling thread.
+ *
+ * Order of calls: connect or adopt (which asks for features, protocol features and the number of
+ * queues); set_features; set_memory; start_queue for each; the device runs, kicked and calling through
+ * the eventfds; stop_queue for each. set_memory may be called again while queues run.
+ */
+#ifndef TENON_VIRTIO_VHOST_USER_FRONTEND_H
+#define TENON_VIRTIO_VHOST_USER_FRONTEND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct error;
+struct guest_memory;
+struct vhost_user_frontend;
+
+/* A queue to start: its size, where the device begins, the guest addresses of its parts, and the
+ * eventfds, which stay the caller's (-1: none; a call_fd of -1 says that the used ring is polled). */
+struct vhost_user_queue {
+	uint16_t size;
+	uint16_t last_avail;
+	uint64_t desc, avail, used;
+	int kick_fd;
+	int call_fd;
+};
+
+/*
+ * Connects to the back-end that listens on the unix socket `path`, and asks what it offers. Errors:
+ * -ENAMETOOLONG, connect()'s, -EPROTO (not a vhost-user back-end, or it hung up), -ETIMEDOUT.
+ * adopt() does the same over a connected socket, which it takes over, also when it fails; `name` is
+ * for messages.
+ */
+int vhost_user_frontend_connect(struct vhost_user_frontend **out, const char *path,
+				struct error *error);
+int vhost_user_frontend_adopt(struct vhost_user_frontend **out, int fd, const char *name,
+			      struct error *error);
+
+/* Hangs up, whatever runs; frees it. NULL is fine. */
+void vhost_user_frontend_close(struct vhost_user_frontend *fe);
+
+/* The virtio features on offer (without the protocol's own bit 30). */
+uint64_t vhost_user_frontend_features(const struct vhost_user_frontend *fe);
+/* The protocol features in use, a mask of 1 << VHOST_USER_PROTOCOL_F_*. */
+uint64_t vhost_user_frontend_protocol_features(const struct vhost_user_frontend *fe);
+/* The most queues it serves, if it says so (the MQ protocol feature), else 0: the caller knows from
+ * the device type. */
+unsigned vhost_user_frontend_queue_count(const struct vhost_user_frontend *fe);
+/* The connected socket, to watch for a hang-up. */
+int vhost_user_frontend_fd(const struct vhost_user_frontend *fe);
+/* How long to wait for an answer; 30 s unless set. */
+void vhost_user_frontend_set_timeout(struct vhost_user_frontend *fe, unsigned timeout_ms);
+
+/* Tells the back-end what was negotiated, a part of what it offered (-EINVAL otherwise). */
+int vhost_user_frontend_set_features(struct vhost_user_frontend *fe, uint64_t features,
+				     struct error *error);
+
+/* Gives it guest memory. Each region needs an fd. `memory` must live until the next set_memory() or
+ * close: ring addresses are translated with it. -E2BIG if it takes no more than 8 regions. */
+int vhost_user_frontend_set_memory(struct vhost_user_frontend *fe,
+				   const struct guest_memory *memory, struct error *error);
+
+int vhost_user_frontend_start_queue(struct vhost_user_frontend *fe, unsigned index,
+				    const struct vhost_user_queue *queue, struct error *error);
+/* Stops it and waits until nothing is in flight; *last_avail (may be NULL) is where to go on. */
+int vhost_user_frontend_stop_queue(struct vhost_user_frontend *fe, unsigned index,
+				   uint16_t *last_avail, struct error *error);
+
+/* Device configuration space; -EOPNOTSUPP if the back-end has none (no CONFIG protocol feature). */
+int vhost_user_frontend_get_config(struct vhost_user_frontend *fe, uint32_t offset, void *at,
+				   uint32_t size, struct error *error);
+int vhost_user_frontend_set_config(struct vhost_user_frontend *fe, uint32_t offset, const void *at,
+				   uint32_t size, struct error *error);
+
+/* Device status (virtio 1.2, 2.1), where the back-end has the STATUS protocol feature, else nothing
+ * is sent and get gives 0. */
+int vhost_user_frontend_set_status(struct vhost_user_frontend *fe, uint8_t status,
+				   struct error *error);
+int vhost_user_frontend_get_status(struct vhost_user_frontend *fe, uint8_t *status,
+				   struct error *error);
+
+/* RESET_DEVICE, where the back-end has it; else 0: queues have been stopped, that must do. */
+int vhost_user_frontend_reset_device(struct vhost_user_frontend *fe, struct error *error);
+
+#endif

@@ -1,0 +1,74 @@
+/*
+ * virtio-blk (virtio 1.2, 5.2): requests of a virtqueue carried out on a struct block.
+ *
+ * On the block's home worker. virtio_blk_queue_poll() takes a burst of chains; each becomes a request
+ * on a fiber of its own (from the worker's pool), whose data goes between the block device and guest
+ * memory without a copy. Completed requests are pushed as they end and shown to the driver together,
+ * once a round.
+ *
+ * Knows virtqueues, not where they come from: the vhost-user server (vhost_user_blk.h) drives it, and
+ * unit tests do, over a plain buffer.
+ */
+#ifndef TENON_VIRTIO_VIRTIO_BLK_H
+#define TENON_VIRTIO_VIRTIO_BLK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "fiber/fiber.h"
+#include "util/list.h"
+#include "virtio/virtqueue.h"
+
+struct block;
+
+#define VIRTIO_BLK_SERIAL_BYTES 20
+
+struct virtio_blk_counters {
+	uint64_t reads, writes, flushes, discards, zeroes, others;
+	uint64_t read_bytes, written_bytes;
+	uint64_t failed;      /* answered with VIRTIO_BLK_S_IOERR */
+	uint64_t unsupported; /* answered with VIRTIO_BLK_S_UNSUPP */
+};
+
+struct virtio_blk {
+	struct block *block; /* the caller's reference */
+	uint16_t queue_count;
+	char serial[VIRTIO_BLK_SERIAL_BYTES]; /* padded with zero bytes */
+	uint64_t features;                    /* negotiated */
+	bool writeback; /* a completed write may still need a flush; else writes go with FUA */
+	struct virtio_blk_counters counters;
+};
+
+/* A queue in service. */
+struct virtio_blk_queue {
+	struct virtio_blk *blk;
+	struct virtqueue *vq;
+	unsigned in_flight;         /* requests that have a fiber */
+	struct list idle;           /* pooled requests */
+	struct fiber_queue drained; /* who waits for in_flight == 0 */
+};
+
+/* `serial` may be NULL (empty); longer ones are cut at 20 bytes. */
+void virtio_blk_init(struct virtio_blk *blk, struct block *block, const char *serial,
+		     uint16_t queue_count);
+
+/* The features on offer for this block device, with VIRTQUEUE_FEATURES. */
+uint64_t virtio_blk_features(const struct virtio_blk *blk);
+void virtio_blk_set_features(struct virtio_blk *blk, uint64_t features);
+
+/* Configuration space; reads past its end give 0. Only the write cache setting can be written:
+ * -EACCES for anything else. */
+int virtio_blk_get_config(const struct virtio_blk *blk, uint32_t offset, void *at, uint32_t size);
+int virtio_blk_set_config(struct virtio_blk *blk, uint32_t offset, const void *at, uint32_t size);
+
+void virtio_blk_queue_init(struct virtio_blk_queue *queue, struct virtio_blk *blk,
+			   struct virtqueue *vq);
+/* Waits until no request is in flight (suspends), shows the driver all, and frees the pool. */
+void virtio_blk_queue_drain(struct virtio_blk_queue *queue);
+
+/* Takes up to `burst` chains and starts their requests, and shows the driver what was completed since
+ * the last call. Returns how much it did. -EPROTO the one time that the ring is found broken. Never
+ * suspends. */
+int virtio_blk_queue_poll(struct virtio_blk_queue *queue, unsigned burst);
+
+#endif
