@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "block/iov.h"
+#include "block/layer.h"
 #include "util/bytes.h"
 
 enum piece_kind { PIECE_READ, PIECE_WRITE, PIECE_DISCARD, PIECE_WRITE_ZEROES };
@@ -59,8 +60,7 @@ void block_unref(struct block *block)
 #define ZEROES_SIZE  (64u << 10)
 #define ZEROES_COUNT 16u
 
-/* Writes zeroes through writev(), a bounded piece at a time. */
-static int write_zero_buffers(struct block *block, uint64_t offset, uint64_t length, unsigned flags)
+int block_write_zero_buffers(struct block *block, uint64_t offset, uint64_t length, unsigned flags)
 {
 	static const char zeroes[ZEROES_SIZE] __attribute__((aligned(4096)));
 	struct iovec iov[ZEROES_COUNT];
@@ -142,8 +142,8 @@ static int work(const struct piece *piece)
 			status = ops->write_zeroes(block, piece->offset, piece->length,
 						   piece->flags);
 		else
-			status = write_zero_buffers(block, piece->offset, piece->length,
-						    piece->flags & BLOCK_FUA);
+			status = block_write_zero_buffers(block, piece->offset, piece->length,
+							  piece->flags & BLOCK_FUA);
 		break;
 	}
 	block->in_flight--;

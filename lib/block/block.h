@@ -125,9 +125,10 @@ int block_status(struct block *block, uint64_t offset, uint64_t *length, enum bl
  * alignment it wants; holes are kept, discard punches them. Errors are -ENOENT, -EACCES, -EBUSY,
  * -EINVAL (a directory, a socket, a size that is no multiple of 512), with `error` set.
  *
- * The lock is an open-file-description lock over the whole file (exclusive for writing, shared for
- * reading), which QEMU's own image locks collide with, as they should; a host block device is also
- * opened O_EXCL for writing, so that one the kernel has mounted or assembled is refused.
+ * The lock is an open-file-description lock: exclusive over the whole file for writing, shared for
+ * reading. QEMU's own image locks collide with it where they should: readers may share an image with
+ * QEMU's readers (file_lock.c). A host block device is also opened O_EXCL for writing, so that one the
+ * kernel has mounted or assembled is refused with -EBUSY.
  */
 int block_open_file(struct block **out, const char *path, unsigned flags, uint64_t size,
 		    struct error *error);

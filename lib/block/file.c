@@ -1,0 +1,362 @@
+/* Requests to image files and host block devices; see file.h for how direct I/O is fitted in. */
+#include "block/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "block/iov.h"
+#include "block/layer.h"
+#include "fiber/fiber.h"
+#include "util/bytes.h"
+
+static struct file *file_of(struct block *block)
+{
+	return container_of(block, struct file, block);
+}
+
+static int errno_of_contract(int code)
+{
+	return code == -EDQUOT || code == -EFBIG ? -ENOSPC : code;
+}
+
+/* ---- Transfers by one descriptor ---- */
+
+/* A request or a part of one. */
+struct transfer {
+	bool write;
+	int rwf_flags;
+	uint64_t offset, length;
+	struct iov_range data;
+};
+
+/* Reads or writes all of it. `unit`: what a short transfer goes on at. The end of the file before the
+ * end of the device means that somebody truncated it: -EIO. */
+static int transfer_all(int fd, struct transfer transfer, uint32_t unit)
+{
+	struct iovec part[64];
+
+	while (transfer.length) {
+		const struct iovec *iov = transfer.data.iov;
+		unsigned count = transfer.data.count;
+		uint64_t sum;
+		ssize_t done;
+
+		if (transfer.data.skip || count > IOV_MAX || iov_length(iov, count, &sum) < 0 ||
+		    sum != transfer.length) {
+			struct iov_range data = transfer.data;
+
+			iov_take(&data, transfer.length, part, ARRAY_SIZE(part), &count);
+			iov = part;
+		}
+		done = transfer.write
+			       ? fiber_pwritev(fd, iov, count, transfer.offset, transfer.rwf_flags)
+			       : fiber_preadv(fd, iov, count, transfer.offset);
+		if (done == -EINTR || done == -EAGAIN)
+			continue;
+		if (done < 0)
+			return errno_of_contract((int)done);
+		done -= done % unit;
+		if (!done)
+			return -EIO;
+		iov_advance(&transfer.data, (uint64_t)done);
+		transfer.offset += (uint64_t)done;
+		transfer.length -= (uint64_t)done;
+	}
+	return 0;
+}
+
+/* ---- Direct I/O ---- */
+
+static void *bounce_get(struct file *file)
+{
+	void *at;
+
+	for (unsigned i = 0; i < FILE_BOUNCE_COUNT; i++)
+		if (file->bounce[i])
+			return steal_pointer(&file->bounce[i]);
+	if (posix_memalign(&at, MAX(file->direct_memory, 4096u), FILE_BOUNCE_SIZE))
+		return NULL;
+	return at;
+}
+
+static void bounce_put(struct file *file, void *at)
+{
+	for (unsigned i = 0; i < FILE_BOUNCE_COUNT; i++)
+		if (!file->bounce[i]) {
+			file->bounce[i] = at;
+			return;
+		}
+	free(at);
+}
+
+/* Whether the kernel takes this request as it is. */
+static bool fits_direct(const struct file *file, const struct transfer *transfer)
+{
+	struct iov_range data = transfer->data;
+	uint64_t left = transfer->length;
+
+	if ((transfer->offset | transfer->length) & (file->direct_unit - 1))
+		return false;
+	while (left) {
+		struct iovec one;
+		unsigned count;
+
+		left -= iov_take(&data, left, &one, 1, &count);
+		if (((uintptr_t)one.iov_base & (file->direct_memory - 1)) ||
+		    (one.iov_len & (file->direct_unit - 1)))
+			return false;
+	}
+	return true;
+}
+
+static int bounce_transfer(struct file *file, bool write, void *at, uint64_t offset,
+			   uint64_t length, int rwf_flags)
+{
+	struct iovec iov = { .iov_base = at, .iov_len = length };
+
+	return transfer_all(file->fd,
+			    (struct transfer){ .write = write,
+					       .rwf_flags = rwf_flags,
+					       .offset = offset,
+					       .length = length,
+					       .data = iov_range_of(&iov, 1) },
+			    file->direct_unit);
+}
+
+/* One piece of a request through `buffer`; [start, end) is what it covers in whole units. */
+static int bounce_piece(struct file *file, struct transfer *piece, char *buffer)
+{
+	uint32_t unit = file->direct_unit;
+	uint64_t start = round_down(piece->offset, unit);
+	uint64_t end = round_up(piece->offset + piece->length, unit);
+	char *at = buffer + (piece->offset - start);
+	int status = 0;
+
+	if (!piece->write) {
+		status = bounce_transfer(file, false, buffer, start, end - start, 0);
+		if (!status)
+			iov_copy_in(&piece->data, at, piece->length);
+		return status;
+	}
+	if (piece->offset != start)
+		status = bounce_transfer(file, false, buffer, start, unit, 0);
+	if (!status && piece->offset + piece->length != end &&
+	    (piece->offset == start || end - start > unit))
+		status = bounce_transfer(file, false, buffer + (end - start - unit), end - unit,
+					 unit, 0);
+	if (status < 0)
+		return status;
+	iov_copy_out(&piece->data, at, piece->length);
+	return bounce_transfer(file, true, buffer, start, end - start, piece->rwf_flags);
+}
+
+static int transfer_bounced(struct file *file, struct transfer transfer)
+{
+	char *buffer = bounce_get(file);
+	int status = 0;
+
+	if (!buffer)
+		return -ENOMEM;
+	while (transfer.length && !status) {
+		struct transfer piece = transfer;
+		uint64_t start = round_down(transfer.offset, file->direct_unit);
+
+		piece.length = MIN(transfer.length, start + FILE_BOUNCE_SIZE - transfer.offset);
+		status = bounce_piece(file, &piece, buffer);
+		transfer.data = piece.data;
+		transfer.offset += piece.length;
+		transfer.length -= piece.length;
+	}
+	bounce_put(file, buffer);
+	return status;
+}
+
+static int transfer_direct(struct file *file, const struct transfer *transfer)
+{
+	if (fits_direct(file, transfer))
+		return transfer_all(file->fd, *transfer, file->direct_unit);
+	return transfer_bounced(file, *transfer);
+}
+
+static int transfer_any(struct file *file, const struct transfer *transfer)
+{
+	struct transfer head = *transfer, tail = *transfer;
+	uint64_t end = transfer->offset + transfer->length;
+	int status;
+
+	if (!file->direct)
+		return transfer_all(file->fd, *transfer, 1);
+	if (end <= file->direct_end)
+		return transfer_direct(file, transfer);
+	if (transfer->offset >= file->direct_end)
+		return transfer_all(file->tail_fd, *transfer, 1);
+	head.length = file->direct_end - head.offset;
+	tail.length -= head.length;
+	tail.offset = file->direct_end;
+	iov_advance(&tail.data, head.length);
+	status = transfer_direct(file, &head);
+	return status < 0 ? status : transfer_all(file->tail_fd, tail, 1);
+}
+
+/* ---- Changes that must not meet within a unit ---- */
+
+/* Where direct I/O wants more than the blocks of the device, a change to part of a unit rewrites the
+ * rest of it, so changes of other parts must wait for it. */
+static bool changes_lock(struct file *file, struct range_hold *hold, uint64_t offset,
+			 uint64_t length)
+{
+	if (file->direct_unit <= file->block.logical_block_size)
+		return false;
+	range_lock(&file->writes, hold, round_down(offset, file->direct_unit),
+		   round_up(offset + length, file->direct_unit));
+	return true;
+}
+
+static void changes_unlock(struct file *file, struct range_hold *hold, bool held)
+{
+	if (held)
+		range_unlock(&file->writes, hold);
+}
+
+static int change_by_fallocate(struct file *file, int mode, uint64_t offset, uint64_t length)
+{
+	struct range_hold hold;
+	bool held = changes_lock(file, &hold, offset, length);
+	int status = fiber_fallocate(file->fd, mode | FALLOC_FL_KEEP_SIZE, offset, length);
+
+	changes_unlock(file, &hold, held);
+	return status;
+}
+
+/* ---- Operations ---- */
+
+static int file_readv(struct block *block, uint64_t offset, uint64_t length,
+		      const struct iovec *iov, unsigned count)
+{
+	return transfer_any(file_of(block), &(struct transfer){ .offset = offset,
+								.length = length,
+								.data = iov_range_of(iov, count) });
+}
+
+static int file_writev(struct block *block, uint64_t offset, uint64_t length,
+		       const struct iovec *iov, unsigned count, unsigned flags)
+{
+	struct file *file = file_of(block);
+	struct range_hold hold;
+	bool held = changes_lock(file, &hold, offset, length);
+	int status;
+
+	status = transfer_any(file,
+			      &(struct transfer){ .write = true,
+						  .rwf_flags = flags & BLOCK_FUA ? RWF_DSYNC : 0,
+						  .offset = offset,
+						  .length = length,
+						  .data = iov_range_of(iov, count) });
+	changes_unlock(file, &hold, held);
+	return status;
+}
+
+/* Errors that say "this file system or device has no such thing". */
+static bool is_unsupported(int status)
+{
+	return status == -EOPNOTSUPP || status == -ENOSYS || status == -ENODEV ||
+	       status == -EINVAL || status == -ENOTTY;
+}
+
+static int file_discard(struct block *block, uint64_t offset, uint64_t length)
+{
+	struct file *file = file_of(block);
+	int status;
+
+	if (file->no_punch)
+		return 0;
+	status = change_by_fallocate(file, FALLOC_FL_PUNCH_HOLE, offset, length);
+	if (is_unsupported(status)) {
+		file->no_punch = true;
+		return 0;
+	}
+	return status;
+}
+
+static int file_write_zeroes(struct block *block, uint64_t offset, uint64_t length, unsigned flags)
+{
+	struct file *file = file_of(block);
+	int status = -EOPNOTSUPP;
+
+	if (flags & BLOCK_MAY_UNMAP && !file->no_punch) {
+		status = change_by_fallocate(file, FALLOC_FL_PUNCH_HOLE, offset, length);
+		file->no_punch = is_unsupported(status);
+	}
+	if (is_unsupported(status) && !file->no_zero_range) {
+		status = change_by_fallocate(file, FALLOC_FL_ZERO_RANGE, offset, length);
+		file->no_zero_range = is_unsupported(status);
+	}
+	if (is_unsupported(status))
+		return block_write_zero_buffers(block, offset, length, flags & BLOCK_FUA);
+	if (!status && flags & BLOCK_FUA)
+		status = fiber_fdatasync(file->fd);
+	return errno_of_contract(status);
+}
+
+static bool truncated(const struct file *file)
+{
+	struct stat stat;
+
+	return fstat(file->fd, &stat) || (uint64_t)stat.st_size < file->block.size;
+}
+
+static int file_status(struct block *block, uint64_t offset, uint64_t *length,
+		       enum block_status *status)
+{
+	struct file *file = file_of(block);
+	uint64_t end = offset + *length;
+	off_t next;
+
+	*status = BLOCK_STATUS_DATA;
+	if (file->is_device)
+		return 0;
+	next = lseek(file->fd, (off_t)offset, SEEK_DATA);
+	if (next < 0 && (errno != ENXIO || truncated(file)))
+		return 0; /* a read will tell */
+	if (next < 0 || (uint64_t)next > offset) {
+		*status = BLOCK_STATUS_ZERO; /* ENXIO: nothing but a hole up to the end */
+		if (next >= 0)
+			*length = MIN((uint64_t)next, end) - offset;
+		return 0;
+	}
+	next = lseek(file->fd, (off_t)offset, SEEK_HOLE);
+	if (next > (off_t)offset)
+		*length = MIN((uint64_t)next, end) - offset;
+	return 0;
+}
+
+static int file_flush(struct block *block)
+{
+	return block->read_only ? 0 : fiber_fdatasync(file_of(block)->fd);
+}
+
+static void file_close(struct block *block)
+{
+	struct file *file = file_of(block);
+
+	for (unsigned i = 0; i < FILE_BOUNCE_COUNT; i++)
+		free(file->bounce[i]);
+	if (file->tail_fd >= 0)
+		close(file->tail_fd);
+	close(file->fd);
+	free(file);
+}
+
+const struct block_ops file_ops = {
+	.type = "file",
+	.readv = file_readv,
+	.writev = file_writev,
+	.discard = file_discard,
+	.write_zeroes = file_write_zeroes,
+	.status = file_status,
+	.flush = file_flush,
+	.close = file_close,
+};

@@ -1,0 +1,41 @@
+/*
+ * Inside of the file layer: what file.c (requests), file_open.c and file_lock.c share.
+ *
+ * Direct I/O wants offsets and lengths in `direct_unit` and memory at `direct_memory`; both depend on the
+ * file system and the disk under it. The device above always has 512-byte blocks for a regular file,
+ * so what does not fit goes through a bounce buffer, and a write of part of a unit is a
+ * read-modify-write under a range lock that all writes of such a file take.
+ *
+ * The end of a file whose size is no multiple of the unit cannot be written directly without making
+ * the file longer: it is read and written through the page cache by a second descriptor.
+ */
+#ifndef TENON_BLOCK_FILE_H
+#define TENON_BLOCK_FILE_H
+
+#include "block/block.h"
+#include "block/range_lock.h"
+
+#define FILE_BOUNCE_SIZE  (256u << 10)
+#define FILE_BOUNCE_COUNT 4u /* kept for later */
+
+struct file {
+	struct block block;
+	int fd;
+	int tail_fd; /* without O_DIRECT, for [direct_end, size); or -1 */
+	bool is_device;
+	bool direct;                  /* `fd` has O_DIRECT */
+	uint32_t direct_unit;         /* a power of two from 512 */
+	uint32_t direct_memory;       /* a power of two */
+	uint64_t direct_end;          /* 0 without O_DIRECT */
+	bool no_punch, no_zero_range; /* the file system said so */
+	struct range_lock writes;     /* used where direct_unit > the logical block size */
+	void *bounce[FILE_BOUNCE_COUNT];
+};
+
+/* Takes the lock that block_open_file() tells of. 0, or -EBUSY or another errno with `error` set. */
+int file_lock(int fd, const char *path, bool exclusive, struct error *error);
+
+/* The requests, for block_init(). */
+extern const struct block_ops file_ops;
+
+#endif

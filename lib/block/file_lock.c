@@ -1,0 +1,86 @@
+/*
+ * Who may use an image file: open-file-description locks, such that QEMU and tenon respect each other.
+ *
+ * A writer locks the whole file exclusively; that collides with every lock of QEMU, Cloud Hypervisor or
+ * another tenon. Readers share. QEMU (block/file-posix.c, 8.x) keeps one byte per permission, read
+ * locked: 100 + n says "I use permission n", 200 + n says "nobody else may have it" (n = 0 consistent
+ * read, 1 write, 2 write unchanged, 3 resize), and tests them by asking for conflicts with a write
+ * lock. So a reader of ours, who shares everything but writing and resizing, leaves out the bytes that
+ * would refuse QEMU's readers, and looks whether byte 101 belongs to a QEMU that writes.
+ */
+#include "block/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+#include "util/bytes.h"
+#include "util/error.h"
+
+enum {
+	QEMU_USES = 100,
+	QEMU_REFUSES = 200,
+	QEMU_END = 300,
+	QEMU_READ = 0,
+	QEMU_WRITE = 1,
+	QEMU_RESIZE = 3,
+};
+
+/* `length` 0 means to the end, whatever that will be. */
+static int lock_range(int fd, short type, off_t start, off_t length)
+{
+	struct flock lock = {
+		.l_type = type, .l_whence = SEEK_SET, .l_start = start, .l_len = length
+	};
+
+	return fcntl(fd, F_OFD_SETLK, &lock) ? -errno : 0;
+}
+
+/* Whether a QEMU uses the file with this permission. A lock that covers more than QEMU's bytes is a
+ * reader's of the whole file. */
+static bool qemu_uses(int fd, int permission)
+{
+	struct flock lock = { .l_type = F_WRLCK,
+			      .l_whence = SEEK_SET,
+			      .l_start = QEMU_USES + permission,
+			      .l_len = 1 };
+
+	return !fcntl(fd, F_OFD_GETLK, &lock) && lock.l_type != F_UNLCK &&
+	       lock.l_start >= QEMU_USES && lock.l_len && lock.l_start + lock.l_len <= QEMU_END;
+}
+
+static int lock_shared(int fd)
+{
+	static const struct {
+		off_t start, length;
+	} ranges[] = {
+		{ 0, QEMU_USES + QEMU_READ + 1 },
+		{ QEMU_REFUSES + QEMU_WRITE, 1 },
+		{ QEMU_REFUSES + QEMU_RESIZE, 1 },
+		{ QEMU_END, 0 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(ranges); i++) {
+		int status = lock_range(fd, F_RDLCK, ranges[i].start, ranges[i].length);
+
+		if (status < 0)
+			return status;
+	}
+	/* As QEMU does: first take what says that others may not write, then look whether one does. */
+	return qemu_uses(fd, QEMU_WRITE) || qemu_uses(fd, QEMU_RESIZE) ? -EBUSY : 0;
+}
+
+int file_lock(int fd, const char *path, bool exclusive, struct error *error)
+{
+	int status = exclusive ? lock_range(fd, F_WRLCK, 0, 0) : lock_shared(fd);
+
+	if (status == -EAGAIN || status == -EACCES || status == -EBUSY) {
+		error_set(error, -EBUSY, "%s: in use by another process%s", path,
+			  exclusive ? "" : " that writes to it");
+		error_advise(error, "find it with `fuser -v %s` and end it, or work on a copy",
+			     path);
+		return -EBUSY;
+	}
+	if (status < 0)
+		return error_set(error, status, "%s: locking it: %s", path, error_name(status));
+	return 0;
+}
