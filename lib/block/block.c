@@ -48,11 +48,13 @@ struct block *block_ref(struct block *block)
 
 void block_unref(struct block *block)
 {
+	char *name;
+
 	if (!block || --block->references)
 		return;
-	CLEANUP_FREE char *name = block->name; /* close() frees the rest */
-
-	block->ops->close(block);
+	name = block->name;
+	block->ops->close(block); /* frees what `block` is in */
+	free(name);
 }
 
 /* ---- A piece on the layer that does the work ---- */
