@@ -1,0 +1,281 @@
+/* Interfaces through libnl-3; see link.h. */
+#include "netdev/link.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <linux/if.h>
+#include <netlink/netlink.h>
+#include <netlink/route/addr.h>
+#include <netlink/route/link.h>
+#include <netlink/route/link/veth.h>
+#include <netlink/socket.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "netdev/netns.h"
+#include "util/cleanup.h"
+#include "util/error.h"
+
+DEFINE_CLEANUP(cleanup_socket, struct nl_sock, nl_socket_free)
+DEFINE_CLEANUP(cleanup_link, struct rtnl_link, rtnl_link_put)
+DEFINE_CLEANUP(cleanup_address, struct rtnl_addr, rtnl_addr_put)
+DEFINE_CLEANUP(cleanup_nl_addr, struct nl_addr, nl_addr_put)
+
+/* libnl's error codes are its own; these are the ones a user can meet. */
+static int code_of(int nl)
+{
+	switch (-nl) {
+	case NLE_PERM:
+	case NLE_NOACCESS:
+		return -EPERM;
+	case NLE_EXIST:
+		return -EEXIST;
+	case NLE_OBJ_NOTFOUND:
+	case NLE_NODEV:
+		return -ENODEV;
+	case NLE_NOMEM:
+		return -ENOMEM;
+	case NLE_OPNOTSUPP:
+		return -EOPNOTSUPP;
+	case NLE_BUSY:
+		return -EBUSY;
+	case NLE_RANGE:
+		return -ERANGE;
+	default:
+		return -EINVAL;
+	}
+}
+
+static int fail(struct error *error, const char *name, const char *what, int nl)
+{
+	int code = code_of(nl);
+
+	error_set(error, code, "interface %s: cannot %s: %s", name, what, nl_geterror(nl));
+	if (code == -EPERM)
+		error_advise(error,
+			     "changing interfaces needs CAP_NET_ADMIN: run as root, or in a user "
+			     "and network namespace of your own (unshare -rn)");
+	return code;
+}
+
+struct open_call {
+	struct nl_sock *sock;
+	int status;
+};
+
+static int connect_route(void *arg)
+{
+	struct open_call *call = arg;
+
+	call->status = nl_connect(call->sock, NETLINK_ROUTE);
+	return 0;
+}
+
+/* A netlink socket of the namespace; the socket stays there whoever uses it. */
+static int open_route(int netns, struct nl_sock **out, struct error *error)
+{
+	CLEANUP(cleanup_socket) struct nl_sock *sock = nl_socket_alloc();
+	struct open_call call = { sock, 0 };
+	int status;
+
+	if (!sock)
+		return error_set(error, -ENOMEM, "netlink: out of memory");
+	status = netns_call(netns, connect_route, &call, error);
+	if (status)
+		return status;
+	if (call.status)
+		return error_set(error, code_of(call.status), "netlink: cannot connect: %s",
+				 nl_geterror(call.status));
+	*out = steal_pointer(&sock);
+	return 0;
+}
+
+int link_check_name(const char *name, struct error *error)
+{
+	bool good = name[0] && strcmp(name, ".") && strcmp(name, "..");
+
+	for (const char *at = name; *at; at++)
+		good &= *at != '/' && *at != ':' && !isspace((unsigned char)*at);
+	if (!good)
+		return error_set(error, -EINVAL,
+				 "interface name \"%.32s\": empty, or contains a slash, a "
+				 "colon or a space",
+				 name);
+	if (strlen(name) >= IFNAMSIZ)
+		return error_set(error, -EINVAL,
+				 "interface name \"%.32s\": %zu bytes long, at most %d fit", name,
+				 strlen(name), IFNAMSIZ - 1);
+	return 0;
+}
+
+static int find(struct nl_sock *sock, const char *name, struct rtnl_link **out, struct error *error)
+{
+	int nl, status = link_check_name(name, error);
+
+	if (status)
+		return status;
+	nl = rtnl_link_get_kernel(sock, 0, name, out);
+	if (nl == -NLE_OBJ_NOTFOUND || nl == -NLE_NODEV)
+		return error_set(error, -ENODEV, "interface %s: there is none of that name", name);
+	return nl ? fail(error, name, "look it up", nl) : 0;
+}
+
+int link_get(const char *name, int netns, struct link_info *out, struct error *error)
+{
+	CLEANUP(cleanup_socket) struct nl_sock *sock = NULL;
+	CLEANUP(cleanup_link) struct rtnl_link *link = NULL;
+	struct nl_addr *mac;
+	int status = open_route(netns, &sock, error);
+
+	if (status)
+		return status;
+	status = find(sock, name, &link, error);
+	if (status)
+		return status;
+	memset(out, 0, sizeof(*out));
+	strncpy(out->name, rtnl_link_get_name(link), sizeof(out->name) - 1);
+	out->index = rtnl_link_get_ifindex(link);
+	out->mtu = rtnl_link_get_mtu(link);
+	out->up = rtnl_link_get_flags(link) & IFF_UP;
+	out->carrier = rtnl_link_get_flags(link) & IFF_LOWER_UP;
+	mac = rtnl_link_get_addr(link);
+	if (mac && nl_addr_get_len(mac) == sizeof(out->mac)) {
+		memcpy(out->mac, nl_addr_get_binary_addr(mac), sizeof(out->mac));
+		out->has_mac = true;
+	}
+	return 0;
+}
+
+/* Sends one change of flags, MTU, MAC or namespace. */
+static int change(struct nl_sock *sock, struct rtnl_link *link, struct rtnl_link *changes,
+		  const char *what, struct error *error)
+{
+	int nl = rtnl_link_change(sock, link, changes, 0);
+
+	return nl ? fail(error, rtnl_link_get_name(link), what, nl) : 0;
+}
+
+static int change_flags(struct nl_sock *sock, struct rtnl_link *link, bool up, struct error *error)
+{
+	CLEANUP(cleanup_link) struct rtnl_link *changes = rtnl_link_alloc();
+
+	if (!changes)
+		return error_set(error, -ENOMEM, "netlink: out of memory");
+	if (up)
+		rtnl_link_set_flags(changes, IFF_UP);
+	else
+		rtnl_link_unset_flags(changes, IFF_UP);
+	return change(sock, link, changes, up ? "bring it up" : "bring it down", error);
+}
+
+static int change_fields(struct nl_sock *sock, struct rtnl_link *link,
+			 const struct link_settings *settings, struct error *error)
+{
+	CLEANUP(cleanup_link) struct rtnl_link *changes = rtnl_link_alloc();
+	CLEANUP(cleanup_nl_addr) struct nl_addr *mac = NULL;
+
+	if (!changes)
+		return error_set(error, -ENOMEM, "netlink: out of memory");
+	if (settings->mac) {
+		mac = nl_addr_build(AF_LLC, settings->mac, 6);
+		if (!mac)
+			return error_set(error, -ENOMEM, "netlink: out of memory");
+		rtnl_link_set_addr(changes, mac);
+	}
+	if (settings->mtu)
+		rtnl_link_set_mtu(changes, settings->mtu);
+	return change(sock, link, changes, "set its MTU and MAC address", error);
+}
+
+static int add_address(struct nl_sock *sock, struct rtnl_link *link, const char *text,
+		       struct error *error)
+{
+	CLEANUP(cleanup_address) struct rtnl_addr *address = rtnl_addr_alloc();
+	CLEANUP(cleanup_nl_addr) struct nl_addr *local = NULL;
+	const char *name = rtnl_link_get_name(link);
+	int nl;
+
+	if (!address)
+		return error_set(error, -ENOMEM, "netlink: out of memory");
+	if (nl_addr_parse(text, AF_UNSPEC, &local) ||
+	    (nl_addr_get_family(local) != AF_INET && nl_addr_get_family(local) != AF_INET6) ||
+	    nl_addr_get_prefixlen(local) > nl_addr_get_len(local) * 8)
+		return error_set(error, -EINVAL,
+				 "interface %s: address \"%.64s\": expected an IPv4 or "
+				 "IPv6 address with its prefix length, as in 10.0.0.1/24",
+				 name, text);
+	rtnl_addr_set_ifindex(address, rtnl_link_get_ifindex(link));
+	nl = rtnl_addr_set_local(address, local);
+	if (!nl)
+		nl = rtnl_addr_add(sock, address, 0);
+	return nl && nl != -NLE_EXIST ? fail(error, name, "add an address", nl) : 0;
+}
+
+static int move(struct nl_sock *sock, struct rtnl_link *link, int netns, struct error *error)
+{
+	CLEANUP(cleanup_link) struct rtnl_link *changes = rtnl_link_alloc();
+
+	if (!changes)
+		return error_set(error, -ENOMEM, "netlink: out of memory");
+	rtnl_link_set_ns_fd(changes, netns);
+	return change(sock, link, changes, "move it to another network namespace", error);
+}
+
+int link_configure(const char *name, int netns, const struct link_settings *settings,
+		   struct error *error)
+{
+	CLEANUP(cleanup_socket) struct nl_sock *sock = NULL;
+	CLEANUP(cleanup_link) struct rtnl_link *link = NULL;
+	int status = open_route(netns, &sock, error);
+
+	if (!status)
+		status = find(sock, name, &link, error);
+	if (!status && settings->down)
+		status = change_flags(sock, link, false, error);
+	if (!status && (settings->mac || settings->mtu))
+		status = change_fields(sock, link, settings, error);
+	if (!status && settings->up)
+		status = change_flags(sock, link, true, error);
+	if (!status && settings->address)
+		status = add_address(sock, link, settings->address, error);
+	if (!status && settings->move_to_netns > 0)
+		status = move(sock, link, settings->move_to_netns, error);
+	return status;
+}
+
+int link_create_veth(const char *name, const char *peer, int netns, struct error *error)
+{
+	CLEANUP(cleanup_socket) struct nl_sock *sock = NULL;
+	CLEANUP(cleanup_link) struct rtnl_link *link = NULL;
+	CLEANUP(cleanup_link) struct rtnl_link *other = NULL;
+	int nl, status = link_check_name(name, error);
+
+	if (!status)
+		status = link_check_name(peer, error);
+	if (!status)
+		status = open_route(netns, &sock, error);
+	if (status)
+		return status;
+	link = rtnl_link_veth_alloc();
+	if (!link)
+		return error_set(error, -ENOMEM, "netlink: out of memory");
+	rtnl_link_set_name(link, name);
+	other = rtnl_link_veth_get_peer(link);
+	rtnl_link_set_name(other, peer);
+	nl = rtnl_link_add(sock, link, NLM_F_CREATE | NLM_F_EXCL);
+	return nl ? fail(error, name, "make a veth pair", nl) : 0;
+}
+
+int link_delete(const char *name, int netns, struct error *error)
+{
+	CLEANUP(cleanup_socket) struct nl_sock *sock = NULL;
+	CLEANUP(cleanup_link) struct rtnl_link *link = NULL;
+	int nl, status = open_route(netns, &sock, error);
+
+	if (!status)
+		status = find(sock, name, &link, error);
+	if (status)
+		return status;
+	nl = rtnl_link_delete(sock, link);
+	return nl ? fail(error, name, "delete it", nl) : 0;
+}

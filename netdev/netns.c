@@ -1,0 +1,101 @@
+/* Entering network namespaces on threads of their own; see netns.h. */
+#include "netdev/netns.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "util/error.h"
+
+struct call {
+	int fd;
+	int (*fn)(void *arg);
+	void *arg;
+	int status;
+	struct error *error;
+};
+
+int netns_open(const char *name, struct error *error)
+{
+	char path[512];
+	int fd, length;
+
+	length = snprintf(path, sizeof(path), "%s%s", strchr(name, '/') ? "" : "/run/netns/", name);
+	if (length < 0 || (size_t)length >= sizeof(path))
+		return error_set(error, -ENAMETOOLONG,
+				 "network namespace \"%.32s...\": name too long", name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0) {
+		int code = -errno;
+
+		error_set(error, code, "network namespace %s: cannot open %s: %s", name, path,
+			  error_name(code));
+		error_advise(error, "`ip netns list` shows those that have a name");
+		return code;
+	}
+	return fd;
+}
+
+static void *run(void *arg)
+{
+	struct call *call = arg;
+
+	if (setns(call->fd, CLONE_NEWNET)) {
+		call->status = -errno;
+		error_set(call->error, call->status, "network namespace: cannot enter it: %s",
+			  error_name(call->status));
+		if (call->status == -EPERM)
+			error_advise(call->error,
+				     "entering needs CAP_SYS_ADMIN there: run inside it, "
+				     "or as its owner");
+		return NULL;
+	}
+	call->status = call->fn(call->arg);
+	return NULL;
+}
+
+int netns_call(int fd, int (*fn)(void *arg), void *arg, struct error *error)
+{
+	struct call call = { fd, fn, arg, 0, error };
+	pthread_t thread;
+	int code;
+
+	if (fd < 0)
+		return fn(arg);
+	code = pthread_create(&thread, NULL, run, &call);
+	if (code)
+		return error_set(error, -code, "network namespace: cannot make a thread: %s",
+				 error_name(code));
+	pthread_join(thread, NULL);
+	return call.status;
+}
+
+struct socket_call {
+	int domain, type, protocol;
+};
+
+static int open_socket(void *arg)
+{
+	const struct socket_call *call = arg;
+	int fd = socket(call->domain, call->type | SOCK_CLOEXEC, call->protocol);
+
+	return fd < 0 ? -errno : fd;
+}
+
+int netns_socket(int fd, int domain, int type, int protocol, struct error *error)
+{
+	struct socket_call call = { domain, type, protocol };
+	int made;
+
+	if (error)
+		error->code = 0;
+	made = netns_call(fd, open_socket, &call, error);
+	if (made < 0 && error && !error->code)
+		error_set(error, made, "cannot open a socket: %s", error_name(made));
+	return made;
+}

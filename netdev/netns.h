@@ -1,0 +1,24 @@
+/*
+ * Network namespaces: calling a function inside one, and sockets opened there.
+ *
+ * A thread's namespace decides where its sockets are made and which interfaces it finds; a socket keeps
+ * the namespace it was made in. So whatever touches another namespace runs on a short-lived thread
+ * that entered it, and the caller's own namespace never changes.
+ */
+#ifndef TENON_NETDEV_NETNS_H
+#define TENON_NETDEV_NETNS_H
+
+struct error;
+
+/* Opens a namespace by what a user calls it: a path (/proc/PID/ns/net, a bind mount), or a name that
+ * `ip netns add` gave (/run/netns/NAME). An fd, or a negative errno with `error` set. */
+int netns_open(const char *name, struct error *error);
+
+/* Runs `fn(arg)` on a thread in the namespace `fd`, or on the calling thread if `fd` is -1. Returns what
+ * `fn` returned, or a negative errno: setns()'s with `error` set, or that of making the thread. */
+int netns_call(int fd, int (*fn)(void *arg), void *arg, struct error *error);
+
+/* A socket made in the namespace `fd`; close-on-exec. A negative errno with `error` set. */
+int netns_socket(int fd, int domain, int type, int protocol, struct error *error);
+
+#endif

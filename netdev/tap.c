@@ -1,0 +1,215 @@
+/* Attaching to TAP interfaces; see tap.h. */
+#include "netdev/tap.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "netdev/link.h"
+#include "netdev/netns.h"
+#include "util/bytes.h"
+#include "util/error.h"
+#include "virtio/virtio_net.h"
+
+#define TAP_DEVICE "/dev/net/tun"
+
+struct open_call {
+	struct tap *tap;
+	const char *device;
+	bool plain;
+	struct error *error;
+};
+
+/* The kernel refuses a set with a bit it does not know, so fewer are asked for until it agrees. */
+static unsigned set_offloads(int fd)
+{
+	static const unsigned ladder[] = {
+		TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN | TUN_F_USO4 | TUN_F_USO6,
+		TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN,
+		TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6,
+		TUN_F_CSUM,
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(ladder); i++)
+		if (!ioctl(fd, TUNSETOFFLOAD, ladder[i]))
+			return ladder[i];
+	ioctl(fd, TUNSETOFFLOAD, 0);
+	return 0;
+}
+
+static int open_device(const struct open_call *call)
+{
+	const char *name = call->tap->name;
+	int code, fd = open(call->device, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd >= 0)
+		return fd;
+	code = -errno;
+	error_set(call->error, code, "TAP interface %s: cannot open %s: %s", name, call->device,
+		  error_name(code));
+	if (code == -ENOENT || code == -ENODEV || code == -ENXIO)
+		error_advise(call->error,
+			     "the kernel's TUN/TAP driver is missing: `modprobe tun`, or give "
+			     "the container the device %s",
+			     call->device);
+	else if (code == -EACCES || code == -EPERM)
+		error_advise(call->error,
+			     "the device file must be readable and writable (usually mode "
+			     "0666)");
+	return code;
+}
+
+static int refuse(const struct open_call *call, int code)
+{
+	const char *name = call->tap->name;
+
+	error_set(call->error, code, "TAP interface %s: cannot attach to it: %s", name,
+		  error_name(code));
+	if (code == -EPERM)
+		error_advise(call->error,
+			     "needs CAP_NET_ADMIN: run in a user and network namespace of your "
+			     "own (unshare -rn), or have root make it yours once: ip tuntap "
+			     "add dev %s mode tap user NAME",
+			     name);
+	else if (code == -EBUSY)
+		error_advise(call->error, "another process is attached to it");
+	else if (code == -EINVAL)
+		error_advise(call->error,
+			     "an interface of that name exists and is no TAP, or its name is "
+			     "not possible");
+	return code;
+}
+
+/* A persistent device that was made with several queues is only given out with that flag. */
+static int attach(const struct open_call *call, int fd)
+{
+	short flags = (short)(IFF_TAP | IFF_NO_PI | (call->plain ? 0 : IFF_VNET_HDR));
+	struct ifreq request = { .ifr_flags = flags };
+
+	memcpy(request.ifr_name, call->tap->name, sizeof(request.ifr_name));
+	if (!ioctl(fd, TUNSETIFF, &request))
+		return 0;
+	if (errno != EINVAL)
+		return refuse(call, -errno);
+	request.ifr_flags = (short)(flags | IFF_MULTI_QUEUE);
+	if (ioctl(fd, TUNSETIFF, &request))
+		return refuse(call, -errno);
+	return 0;
+}
+
+/* What we asked for is not always what we got: a further queue inherits its device's flags. */
+static int set_header(const struct open_call *call, int fd)
+{
+	struct tap *tap = call->tap;
+	int size = sizeof(struct virtio_net_header), little = 1;
+	struct ifreq request = { 0 };
+
+	if (ioctl(fd, TUNGETIFF, &request))
+		return refuse(call, -errno);
+	tap->header = request.ifr_flags & IFF_VNET_HDR;
+	if (!tap->header && call->plain)
+		return 0;
+	if (!tap->header)
+		return error_set(call->error, -EOPNOTSUPP,
+				 "TAP interface %s: the kernel gives no "
+				 "virtio-net header (IFF_VNET_HDR)",
+				 tap->name);
+	if (ioctl(fd, TUNSETVNETHDRSZ, &size))
+		return error_set(call->error, -EOPNOTSUPP,
+				 "TAP interface %s: the kernel refuses a "
+				 "virtio-net header of %d bytes: %s",
+				 tap->name, size, error_name(errno));
+	if (ioctl(fd, TUNSETVNETLE, &little))
+		return error_set(call->error, -EOPNOTSUPP,
+				 "TAP interface %s: the kernel refuses a "
+				 "little-endian virtio-net header: %s",
+				 tap->name, error_name(errno));
+	tap->offloads = call->plain ? 0 : set_offloads(fd);
+	return 0;
+}
+
+/* Runs in the device's namespace: /dev/net/tun belongs to the one it is opened in. */
+static int open_in_namespace(void *arg)
+{
+	const struct open_call *call = arg;
+	struct tap *tap = call->tap;
+	int status, fd;
+
+	tap->created = !if_nametoindex(tap->name);
+	fd = open_device(call);
+	if (fd < 0)
+		return fd;
+	status = attach(call, fd);
+	if (!status)
+		status = set_header(call, fd);
+	if (status) {
+		close(fd);
+		return status;
+	}
+	tap->fd = fd;
+	return 0;
+}
+
+int tap_open(struct tap *tap, const char *name, const struct tap_options *options,
+	     struct error *error)
+{
+	static const struct tap_options defaults;
+	struct link_settings settings = { .up = true };
+	struct open_call call;
+	int netns, status = link_check_name(name, error);
+
+	if (!options)
+		options = &defaults;
+	*tap = (struct tap){ .fd = -1 };
+	if (status)
+		return status;
+	strncpy(tap->name, name, sizeof(tap->name) - 1);
+	netns = options->netns > 0 ? options->netns : -1;
+	call = (struct open_call){ tap, options->device ? options->device : TAP_DEVICE,
+				   options->plain, error };
+	status = netns_call(netns, open_in_namespace, &call, error);
+	if (!status && tap->created) {
+		settings.mtu = options->mtu;
+		status = link_configure(tap->name, netns, &settings, error);
+	}
+	if (status)
+		tap_close(tap);
+	return status;
+}
+
+void tap_close(struct tap *tap)
+{
+	if (tap->fd >= 0)
+		close(tap->fd);
+	tap->fd = -1;
+}
+
+int tap_set_carrier(struct tap *tap, bool on)
+{
+	int value = on;
+
+	return ioctl(tap->fd, TUNSETCARRIER, &value) ? -errno : 0;
+}
+
+char *tap_offload_names(unsigned offloads, char *text, size_t size)
+{
+	static const struct {
+		unsigned bit;
+		const char *name;
+	} names[] = { { TUN_F_CSUM, "csum" },   { TUN_F_TSO4, "tso4" }, { TUN_F_TSO6, "tso6" },
+		      { TUN_F_TSO_ECN, "ecn" }, { TUN_F_USO4, "uso4" }, { TUN_F_USO6, "uso6" } };
+	size_t used = 0;
+
+	text[0] = '\0';
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		if (!(offloads & names[i].bit) || used >= size)
+			continue;
+		used += (size_t)snprintf(text + used, size - used, "%s%s", used ? " " : "",
+					 names[i].name);
+	}
+	return text;
+}

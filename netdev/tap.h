@@ -1,0 +1,61 @@
+/*
+ * TAP: an Ethernet interface of the host whose other end is a file descriptor. What the host sends, we
+ * read, one frame per read(); what we write, the host receives.
+ *
+ * With `header` each frame has a struct virtio_net_header (12 bytes, little-endian: the very format of
+ * virtio 1.x) before it, by which large frames and unfinished checksums pass both ways. The offloads say
+ * what the kernel may hand to us; writing is not restricted by them.
+ *
+ * A device that this process made vanishes when it is closed; one that was there before stays.
+ *
+ * Source: Linux Documentation/networking/tuntap.rst, drivers/net/tun.c (6.1).
+ */
+#ifndef TENON_NETDEV_TAP_H
+#define TENON_NETDEV_TAP_H
+
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+struct error;
+
+/* Since Linux 6.2; Debian 12's headers lack them. Given together only. */
+#ifndef TUN_F_USO4
+#define TUN_F_USO4 0x20
+#define TUN_F_USO6 0x40
+#endif
+
+struct tap {
+	int fd; /* non-blocking, close-on-exec */
+	char name[IFNAMSIZ];
+	bool created;      /* by tap_open(), and then brought up by it */
+	bool header;       /* frames carry struct virtio_net_header */
+	unsigned offloads; /* TUN_F_*: what the kernel may hand us */
+};
+
+struct tap_options {
+	int netns;          /* an fd; 0 or -1: the caller's own */
+	bool plain;         /* no header and no offloads: only whole frames of at most the MTU */
+	unsigned mtu;       /* of a device that is created; 0: the kernel's 1500 */
+	const char *device; /* NULL: /dev/net/tun; a test names another */
+};
+
+/*
+ * Attaches to the TAP interface `name`, which is made if there is none. `options` may be NULL. Errors,
+ * each naming the interface: -EINVAL (no possible name; or an interface that is no TAP), -ENOENT (no
+ * /dev/net/tun), -EPERM (neither CAP_NET_ADMIN nor the device's owner), -EBUSY (another process has
+ * it), -EOPNOTSUPP (no header of 12 bytes).
+ */
+int tap_open(struct tap *tap, const char *name, const struct tap_options *options,
+	     struct error *error);
+void tap_close(struct tap *tap);
+
+/* Whether the link is seen as up by the host's side: carrier on or off. -EPERM, -EINVAL (Linux before
+ * 5.0). */
+int tap_set_carrier(struct tap *tap, bool on);
+
+/* "csum tso4 tso6 ecn uso4 uso6", or as much of it as is set. Returns `text`. */
+char *tap_offload_names(unsigned offloads, char *text, size_t size);
+
+#endif

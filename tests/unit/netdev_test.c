@@ -1,0 +1,239 @@
+/* netdev: TAP interfaces, links and namespaces, in a network namespace of the test's own. */
+#include "unit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "netdev/link.h"
+#include "netdev/netns.h"
+#include "netdev/tap.h"
+#include "util/bytes.h"
+#include "util/error.h"
+#include "virtio/virtio_net.h"
+
+/* Moves the whole test into a namespace of its own, once; as another user than root with a user
+ * namespace round it. */
+static bool in_namespace(void)
+{
+	static int entered;
+
+	if (!entered)
+		entered =
+			(!unshare(CLONE_NEWNET) || !unshare(CLONE_NEWUSER | CLONE_NEWNET)) ? 1 : -1;
+	if (entered < 0)
+		unit_skip("cannot make a network namespace: %s", error_name(errno));
+	return entered > 0;
+}
+
+static bool have_tun(void)
+{
+	struct error error = { 0 };
+	struct tap tap;
+
+	if (!in_namespace())
+		return false;
+	if (tap_open(&tap, "probe", NULL, &error)) {
+		unit_skip("%s", error.text);
+		return false;
+	}
+	tap_close(&tap);
+	return true;
+}
+
+static void test_impossible_names(void)
+{
+	static const char *const names[] = {
+		"", ".", "..", "a/b", "a b", "a:b", "0123456789abcdef"
+	};
+	struct error error;
+	struct tap tap;
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		CU_ASSERT_EQUAL(link_check_name(names[i], &error), -EINVAL);
+		CU_ASSERT_EQUAL(tap_open(&tap, names[i], NULL, &error), -EINVAL);
+		CU_ASSERT_PTR_NOT_NULL(strstr(error.text, names[i]));
+	}
+	CU_ASSERT_EQUAL(link_check_name("0123456789abcde", &error), 0);
+}
+
+static void test_missing_driver_is_named(void)
+{
+	struct tap_options options = { .device = "/dev/net/none-such" };
+	struct error error;
+	struct tap tap;
+
+	CU_ASSERT_EQUAL(tap_open(&tap, "tap0", &options, &error), -ENOENT);
+	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "tap0"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "/dev/net/none-such"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(error.advice, "modprobe tun"));
+}
+
+static void test_a_created_tap_is_up_and_goes_away(void)
+{
+	struct error error = { 0 };
+	struct tap_options options = { .mtu = 9000 };
+	struct link_info info;
+	struct tap tap;
+
+	if (!have_tun())
+		return;
+	CU_ASSERT_EQUAL_FATAL(tap_open(&tap, "tapa", &options, &error), 0);
+	CU_ASSERT_TRUE(tap.created);
+	CU_ASSERT_TRUE(tap.header);
+	CU_ASSERT_TRUE(tap.offloads & TUN_F_CSUM);
+	CU_ASSERT_EQUAL(link_get("tapa", -1, &info, &error), 0);
+	CU_ASSERT_TRUE(info.up);
+	CU_ASSERT_EQUAL(info.mtu, 9000);
+	CU_ASSERT_TRUE(info.has_mac);
+	tap_close(&tap);
+	CU_ASSERT_EQUAL(link_get("tapa", -1, &info, &error), -ENODEV);
+	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "tapa"));
+}
+
+static void test_a_busy_tap_and_what_is_no_tap(void)
+{
+	struct error error = { 0 };
+	struct tap tap, second;
+
+	if (!have_tun())
+		return;
+	CU_ASSERT_EQUAL_FATAL(tap_open(&tap, "tapb", NULL, &error), 0);
+	CU_ASSERT_EQUAL(tap_open(&second, "tapb", NULL, &error), -EBUSY);
+	CU_ASSERT_EQUAL(second.fd, -1);
+	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "tapb"));
+	tap_close(&tap);
+	CU_ASSERT_EQUAL(tap_open(&second, "lo", NULL, &error), -EINVAL);
+	CU_ASSERT_PTR_NOT_NULL(strstr(error.advice, "no TAP"));
+}
+
+/* What the host sends comes out of the TAP with its header in front, and the other way round. */
+static void test_frames_carry_the_header(void)
+{
+	struct link_settings settings = { .address = "10.9.8.1/24", .up = true };
+	struct error error = { 0 };
+	uint8_t frame[2048];
+	bool seen = false;
+	struct tap tap;
+	int fd;
+
+	if (!have_tun())
+		return;
+	CU_ASSERT_EQUAL_FATAL(tap_open(&tap, "tapc", NULL, &error), 0);
+	CU_ASSERT_EQUAL(link_configure("tapc", -1, &settings, &error), 0);
+	CU_ASSERT_EQUAL(link_configure("tapc", -1, &settings, &error), 0); /* again is fine */
+	/* The kernel greets a new link with ARP or IPv6 multicasts; an ARP request is made sure of. */
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	CU_ASSERT_TRUE_FATAL(fd >= 0);
+	{
+		uint8_t to[16] = { AF_INET, 0, 0, 9, 10, 9, 8, 2 };
+
+		CU_ASSERT_EQUAL(sendto(fd, "x", 1, 0, (struct sockaddr *)to, sizeof(to)), 1);
+	}
+	close(fd);
+	for (;;) {
+		ssize_t got = read(tap.fd, frame, sizeof(frame));
+
+		if (got < 0)
+			break;
+		CU_ASSERT_TRUE(got >= 12 + 14);
+		seen |= get_be16(frame + 12 + 12) == 0x0806 && frame[0] == 0 && frame[1] == 0;
+	}
+	CU_ASSERT_TRUE(seen);
+	CU_ASSERT_EQUAL(write(tap.fd, frame, 12 + 60), 12 + 60);
+	tap_close(&tap);
+}
+
+static void test_a_plain_tap_has_no_header(void)
+{
+	struct tap_options options = { .plain = true };
+	struct error error = { 0 };
+	struct tap tap;
+
+	if (!have_tun())
+		return;
+	CU_ASSERT_EQUAL_FATAL(tap_open(&tap, "tapd", &options, &error), 0);
+	CU_ASSERT_FALSE(tap.header);
+	CU_ASSERT_EQUAL(tap.offloads, 0);
+	tap_close(&tap);
+}
+
+static void test_links(void)
+{
+	static const uint8_t mac[6] = { 2, 3, 4, 5, 6, 7 };
+	struct link_settings settings = { .mac = mac, .mtu = 1400, .up = true };
+	struct link_settings bad = { .address = "10.0.0.1/77" }, down = { .down = true };
+	struct error error = { 0 };
+	struct link_info info;
+
+	if (!in_namespace())
+		return;
+	if (link_create_veth("va", "vb", -1, &error)) {
+		unit_skip("%s", error.text);
+		return;
+	}
+	CU_ASSERT_EQUAL(link_create_veth("va", "vc", -1, &error), -EEXIST);
+	CU_ASSERT_EQUAL(link_configure("va", -1, &settings, &error), 0);
+	CU_ASSERT_EQUAL(link_get("va", -1, &info, &error), 0);
+	CU_ASSERT_TRUE(info.up);
+	CU_ASSERT_FALSE(info.carrier);
+	CU_ASSERT_EQUAL(info.mtu, 1400);
+	CU_ASSERT_EQUAL(memcmp(info.mac, mac, 6), 0);
+	CU_ASSERT_EQUAL(link_configure("va", -1, &bad, &error), -EINVAL);
+	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "10.0.0.1/77"));
+	CU_ASSERT_EQUAL(link_configure("va", -1, &down, &error), 0);
+	CU_ASSERT_EQUAL(link_get("va", -1, &info, &error), 0);
+	CU_ASSERT_FALSE(info.up);
+	CU_ASSERT_EQUAL(link_delete("vb", -1, &error), 0);
+	CU_ASSERT_EQUAL(link_delete("va", -1, &error), -ENODEV);
+}
+
+static int stay_behind(void *arg)
+{
+	*(int *)arg =
+		unshare(CLONE_NEWNET) ? -1 : open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+	return 0;
+}
+
+/* Work in another namespace does not move the caller. */
+static void test_other_namespaces(void)
+{
+	struct error error = { 0 };
+	struct link_info info;
+	int own, other = -1, fd;
+
+	if (!in_namespace())
+		return;
+	own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	CU_ASSERT_TRUE_FATAL(own >= 0);
+	CU_ASSERT_EQUAL(netns_call(own, stay_behind, &other, &error), 0);
+	CU_ASSERT_TRUE_FATAL(other >= 0);
+	if (link_create_veth("na", "nb", other, &error)) {
+		unit_skip("%s", error.text);
+	} else {
+		struct link_settings to_own = { .move_to_netns = own };
+
+		CU_ASSERT_EQUAL(link_get("na", -1, &info, &error), -ENODEV);
+		CU_ASSERT_EQUAL(link_get("na", other, &info, &error), 0);
+		CU_ASSERT_EQUAL(link_configure("na", other, &to_own, &error), 0);
+		CU_ASSERT_EQUAL(link_get("na", -1, &info, &error), 0);
+		CU_ASSERT_EQUAL(link_delete("na", -1, &error), 0);
+	}
+	fd = netns_socket(other, AF_INET, SOCK_DGRAM, 0, &error);
+	CU_ASSERT_TRUE(fd >= 0);
+	close(fd);
+	CU_ASSERT_EQUAL(netns_socket(other, 9999, SOCK_DGRAM, 0, &error), -EAFNOSUPPORT);
+	CU_ASSERT_EQUAL(netns_open("none-such", &error), -ENOENT);
+	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "/run/netns/none-such"));
+	close(other);
+	close(own);
+}
+
+UNIT_MAIN("netdev", UNIT(test_impossible_names), UNIT(test_missing_driver_is_named),
+	  UNIT(test_a_created_tap_is_up_and_goes_away), UNIT(test_a_busy_tap_and_what_is_no_tap),
+	  UNIT(test_frames_carry_the_header), UNIT(test_a_plain_tap_has_no_header),
+	  UNIT(test_links), UNIT(test_other_namespaces))
