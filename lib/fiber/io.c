@@ -1,0 +1,116 @@
+/* Disk I/O and poll on fibers: a request on the fiber's stack, and its wait. */
+#include <errno.h>
+#include <poll.h>
+
+#include "fiber/worker_private.h"
+
+struct waiting_request {
+	struct request request;
+	struct fiber *fiber;
+	bool timed_out;
+};
+
+static void request_done(struct request *request, int result)
+{
+	struct fiber *fiber = container_of(request, struct waiting_request, request)->fiber;
+
+	fiber->cancel_wait = NULL;
+	fiber_wake(fiber, result);
+}
+
+static int run(struct request *request)
+{
+	struct waiting_request waiting = { .request = *request, .fiber = fiber_current() };
+
+	waiting.request.done = request_done;
+	worker_submit(waiting.fiber->worker, &waiting.request);
+	return fiber_suspend(waiting.fiber);
+}
+
+ssize_t fiber_preadv(int fd, const struct iovec *iov, unsigned count, uint64_t offset)
+{
+	return run(&(struct request){
+		.type = REQUEST_READ, .fd = fd, .iov = iov, .count = count, .offset = offset });
+}
+
+ssize_t fiber_pwritev(int fd, const struct iovec *iov, unsigned count, uint64_t offset,
+		      int rwf_flags)
+{
+	return run(&(struct request){ .type = REQUEST_WRITE,
+				      .fd = fd,
+				      .flags = rwf_flags,
+				      .iov = iov,
+				      .count = count,
+				      .offset = offset });
+}
+
+int fiber_fdatasync(int fd)
+{
+	return run(&(struct request){ .type = REQUEST_FDATASYNC, .fd = fd });
+}
+
+int fiber_fallocate(int fd, int mode, uint64_t offset, uint64_t length)
+{
+	return run(&(struct request){ .type = REQUEST_FALLOCATE,
+				      .fd = fd,
+				      .flags = mode,
+				      .offset = offset,
+				      .length = length });
+}
+
+/* Neither ends the wait itself: the kernel still knows the request. */
+static void poll_cancelled(struct fiber *fiber)
+{
+	fiber->worker->engine->cancel(fiber->worker, fiber->request);
+}
+
+static void poll_expired(struct timer *timer)
+{
+	struct fiber *fiber = container_of(timer, struct fiber, timer);
+
+	container_of(fiber->request, struct waiting_request, request)->timed_out = true;
+	fiber->worker->engine->cancel(fiber->worker, fiber->request);
+}
+
+static int poll_now(int fd, short events)
+{
+	struct pollfd pollfd = { .fd = fd, .events = events };
+	int ready = poll(&pollfd, 1, 0);
+
+	if (ready < 0)
+		return -errno;
+	return ready ? pollfd.revents : -ETIMEDOUT;
+}
+
+int fiber_poll(int fd, short events, uint64_t timeout_ns)
+{
+	struct fiber *fiber = fiber_current();
+	struct worker *worker = fiber->worker;
+	struct waiting_request waiting = {
+		.request = { .type = REQUEST_POLL,
+			     .fd = fd,
+			     .flags = (unsigned short)events,
+			     .done = request_done },
+		.fiber = fiber,
+	};
+	uint64_t when;
+	int result;
+
+	if (fiber->cancelled)
+		return -ECANCELED;
+	if (!timeout_ns)
+		return poll_now(fd, events);
+	if (timeout_ns != FIBER_FOREVER &&
+	    !__builtin_add_overflow(worker_clock(worker), timeout_ns, &when)) {
+		fiber->timer.expire = poll_expired;
+		timer_arm(&worker->timers, &fiber->timer, when);
+	}
+	fiber->request = &waiting.request;
+	fiber->cancel_wait = poll_cancelled;
+	worker_submit(worker, &waiting.request);
+	result = fiber_suspend(fiber);
+	timer_disarm(&worker->timers, &fiber->timer);
+	if (fiber->cancelled)
+		return -ECANCELED;
+	return result == -ECANCELED && waiting.timed_out ? -ETIMEDOUT : result;
+}

@@ -1,0 +1,52 @@
+/* What AddressSanitizer must be told of fibers; nothing in other builds. */
+#ifndef TENON_FIBER_SANITIZER_H
+#define TENON_FIBER_SANITIZER_H
+
+#include <stddef.h>
+
+#if defined(__SANITIZE_ADDRESS__)
+#define FIBER_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define FIBER_ASAN 1
+#endif
+#endif
+
+#ifdef FIBER_ASAN
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+
+/* Before a switch to the stack [low, low + size); `save` NULL: the running stack ends. */
+static inline void fiber_switch_begins(void **save, const void *low, size_t size)
+{
+	__sanitizer_start_switch_fiber(save, low, size);
+}
+
+/* After it, on the new stack; tells which stack it came from. */
+static inline void fiber_switch_ended(void *saved, const void **low, size_t *size)
+{
+	__sanitizer_finish_switch_fiber(saved, low, size);
+}
+
+static inline void fiber_unpoison(const void *at, size_t size)
+{
+	__asan_unpoison_memory_region(at, size);
+}
+#else
+static inline void fiber_switch_begins(void **save, const void *low, size_t size)
+{
+	(void)save, (void)low, (void)size;
+}
+
+static inline void fiber_switch_ended(void *saved, const void **low, size_t *size)
+{
+	(void)saved, (void)low, (void)size;
+}
+
+static inline void fiber_unpoison(const void *at, size_t size)
+{
+	(void)at, (void)size;
+}
+#endif
+
+#endif

@@ -1,0 +1,114 @@
+/* Sockets and pipes on fibers: the system call at once, and a poll where it would block. */
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "fiber/worker_private.h"
+#include "util/cleanup.h"
+
+/* Whether a call that failed with `error` is to be tried again, after the wait that it may need;
+ * else 0 is not returned but the negative errno. */
+static int retry(int fd, int error, short events)
+{
+	int result;
+
+	if (error == EINTR)
+		return 0;
+	if (error != EAGAIN && error != EWOULDBLOCK)
+		return -error;
+	result = fiber_poll(fd, events, FIBER_FOREVER);
+	return result < 0 ? result : 0;
+}
+
+ssize_t fiber_read(int fd, void *at, size_t length)
+{
+	for (;;) {
+		ssize_t got;
+		int failed;
+
+		if (fiber_cancelled())
+			return -ECANCELED;
+		got = read(fd, at, length);
+		if (got >= 0)
+			return got;
+		failed = retry(fd, errno, POLLIN);
+		if (failed)
+			return failed;
+	}
+}
+
+/* send() spares sockets the SIGPIPE; it knows only sockets. */
+static ssize_t write_some(int fd, const void *at, size_t length)
+{
+	ssize_t put = send(fd, at, length, MSG_NOSIGNAL);
+
+	return put < 0 && errno == ENOTSOCK ? write(fd, at, length) : put;
+}
+
+int fiber_write(int fd, const void *at, size_t length)
+{
+	const char *next = at;
+
+	while (length) {
+		ssize_t put;
+
+		if (fiber_cancelled())
+			return -ECANCELED;
+		put = write_some(fd, next, length);
+		if (put >= 0) {
+			next += put;
+			length -= (size_t)put;
+		} else {
+			int failed = retry(fd, errno, POLLOUT);
+
+			if (failed)
+				return failed;
+		}
+	}
+	return 0;
+}
+
+int fiber_accept(int fd)
+{
+	for (;;) {
+		int connection, failed;
+
+		if (fiber_cancelled())
+			return -ECANCELED;
+		connection = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (connection >= 0)
+			return connection;
+		/* A peer that has gone again is not our caller's trouble. */
+		failed = errno == ECONNABORTED ? 0 : retry(fd, errno, POLLIN);
+		if (failed)
+			return failed;
+	}
+}
+
+int fiber_connect_unix(const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	CLEANUP_CLOSE int fd = -1;
+
+	if (strlen(path) >= sizeof(address.sun_path))
+		return -ENAMETOOLONG;
+	strcpy(address.sun_path, path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	while (connect(fd, (struct sockaddr *)&address, sizeof(address))) {
+		int failed = 0;
+
+		/* The server's backlog is full. There is no event to wait for (unix(7)). */
+		if (errno == EAGAIN)
+			failed = fiber_sleep(NS_PER_SECOND / 1000);
+		else if (errno != EINTR)
+			failed = -errno;
+		if (failed)
+			return failed;
+	}
+	return steal_fd(&fd);
+}

@@ -1,0 +1,212 @@
+/*
+ * The inside of workers and fibers, shared by the files of this folder only.
+ *
+ *	context*  the switch between stacks		message.c  post, call, threads
+ *	stack.c   pooled stacks				poller.c   pollers and watched descriptors
+ *	fiber.c   life of a fiber			io.c       disk I/O and poll on fibers
+ *	sync.c    sleep, queues, mutexes		socket.c   sockets and pipes on fibers
+ *	timer.c   timer heap				engine_*.c the rings
+ *	worker.c  creation and the loop
+ *
+ * Rule for everything that the loop calls back (request done(), timer expire()): it makes fibers
+ * ready or takes notes, and neither suspends nor submits a request. Cancelling one is allowed.
+ */
+#ifndef TENON_FIBER_WORKER_PRIVATE_H
+#define TENON_FIBER_WORKER_PRIVATE_H
+
+#include <libaio.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "fiber/context.h"
+#include "fiber/fiber.h"
+#include "fiber/stack.h"
+#include "util/random.h"
+
+#define NS_PER_SECOND 1000000000ULL
+
+/* ---- Timers ---- */
+
+struct timer {
+	uint64_t when;
+	uint64_t sequence; /* of arming: equal times expire in this order */
+	unsigned place;    /* in the heap, from 1; 0: not armed */
+	void (*expire)(struct timer *timer);
+};
+
+struct timer_heap {
+	struct timer **timers; /* from 1 */
+	unsigned count, room;
+	uint64_t sequence;
+};
+
+void timer_arm(struct timer_heap *heap, struct timer *timer, uint64_t when);
+void timer_disarm(struct timer_heap *heap, struct timer *timer); /* may be called when not armed */
+/* Expires all that are due; returns how many. */
+unsigned timer_expire(struct timer_heap *heap, uint64_t now);
+/* When the next is due, or FIBER_FOREVER. */
+static inline uint64_t timer_next(const struct timer_heap *heap)
+{
+	return heap->count ? heap->timers[1]->when : FIBER_FOREVER;
+}
+
+/* ---- Requests to the ring ---- */
+
+enum request_type {
+	REQUEST_READ,
+	REQUEST_WRITE,
+	REQUEST_FDATASYNC,
+	REQUEST_FALLOCATE,
+	REQUEST_POLL
+};
+
+/* Lives from worker_submit() until done(), mostly on the stack of the fiber that waits for it. */
+struct request {
+	enum request_type type;
+	int fd;
+	int flags;               /* of write: RWF_*; of fallocate: the mode; of poll: the events */
+	unsigned count;          /* of iov */
+	const struct iovec *iov; /* of read and write */
+	uint64_t offset, length;
+	bool must; /* a poll that the engine may not refuse for want of room */
+	void (*done)(struct request *request, int result);
+
+	struct list node; /* the libaio engine's, as is the next */
+	struct iocb iocb;
+};
+
+struct engine {
+	const char *name;
+	/* Checks that the kernel lets us have it. 0, or a negative errno with `error` set. */
+	int (*create)(struct worker *worker, struct error *error);
+	void (*destroy)(struct worker *worker);
+	/* Before and after the loop, on its thread. */
+	int (*start)(struct worker *worker);
+	void (*stop)(struct worker *worker);
+	/* Queues a request; it reaches the kernel with the next reap() or wait(). */
+	void (*submit)(struct worker *worker, struct request *request);
+	/* Hastens the end of a poll request; its done() still comes, with -ECANCELED or events. */
+	void (*cancel)(struct worker *worker, struct request *request);
+	/* Takes what is complete and, if `submit`, first gives the kernel what is queued. Without a
+	 * system call where nothing is to do. Returns the number of requests completed. */
+	unsigned (*reap)(struct worker *worker, bool submit);
+	/* Submits, and sleeps until something is complete or `timeout_ns` is over. */
+	void (*wait)(struct worker *worker, uint64_t timeout_ns);
+};
+
+extern const struct engine engine_uring, engine_aio;
+
+/* ---- Fibers ---- */
+
+struct fiber {
+	struct list node; /* in the ready list or in a queue's waiters */
+	struct context context;
+	struct worker *worker;
+	fiber_fn *fn;
+	void *arg;
+	int result;      /* of fn */
+	int wait_result; /* of the present wait, set by who wakes it */
+	bool joinable, finished, cancelled;
+	/* Ends the present wait early; NULL while the fiber runs or waits for what cannot be ended. */
+	void (*cancel_wait)(struct fiber *fiber);
+	struct request *request; /* that cancel_poll() and the timer of a poll end */
+	struct fiber *joiner;
+	struct timer timer;
+	struct stack *stack;
+	size_t stack_size; /* of [stack->low, the fiber itself) */
+	void *asan_save;
+};
+
+/* Creates one and makes it ready; `joinable` as for fiber_spawn(). */
+struct fiber *fiber_create(struct worker *worker, fiber_fn *fn, void *arg, bool joinable);
+/* Runs it until it suspends or ends; in the loop only. */
+void fiber_resume(struct fiber *fiber);
+/* Back to the loop until fiber_wake(); returns the result given there. */
+int fiber_suspend(struct fiber *fiber);
+void fiber_wake(struct fiber *fiber, int result);
+
+/* ---- Workers ---- */
+
+struct message {
+	struct message *next;
+	void (*fn)(void *arg);
+	void *arg;
+};
+
+/* A descriptor that wakes the worker when it becomes readable: a poll request with a memory. */
+struct watch {
+	struct request request;
+	struct list node;
+	struct worker *worker;
+	int fd;
+	bool armed;   /* the request is in the ring */
+	bool removed; /* free it when the request is done */
+};
+
+struct worker {
+	/* Touched by other threads */
+	_Atomic(struct message *) inbox; /* newest first */
+	atomic_bool sleeping;
+	atomic_uint senders; /* in worker_send(): they may be the last to touch the worker */
+
+	/* The loop's */
+	struct fiber *current __attribute__((aligned(64)));
+	struct list ready;
+	unsigned fibers; /* that have not returned */
+	unsigned in_flight,
+		calls; /* disk requests, and calls to other workers: they hold virtual time */
+	struct context loop;
+	struct stack_pool stacks;
+	struct timer_heap timers;
+	struct list pollers, watches;
+	struct list *poller_next; /* where poll_all() goes on */
+	struct watch *wake;
+	int wake_fd;
+
+	const struct engine *engine;
+	void *ring; /* the engine's */
+
+	bool virtual_clock, running;
+	uint64_t virtual_now;
+	struct random random;
+	uint64_t poll_max, poll_window; /* nanoseconds, see worker.c */
+	struct worker_counters counters;
+
+	/* What AddressSanitizer wants to know of the loop's stack */
+	const void *loop_low;
+	size_t loop_size;
+	void *asan_save;
+
+	/* worker_start()'s */
+	pthread_t thread;
+	fiber_fn *thread_fn;
+	void *thread_arg;
+	int thread_result;
+	char thread_name[16];
+};
+
+extern _Thread_local struct worker *worker_self;
+
+uint64_t worker_clock(const struct worker *worker); /* as worker_now() */
+
+void worker_submit(struct worker *worker, struct request *request);
+/* What an engine calls for each completion. */
+void worker_complete(struct worker *worker, struct request *request, int result);
+
+void worker_send(struct worker *worker, struct message *message);
+/* Runs what was posted; returns how much. */
+unsigned worker_receive(struct worker *worker);
+void worker_drop_messages(struct worker *worker);
+
+struct watch *watch_create(struct worker *worker, int fd);
+void watch_arm(struct watch *watch);
+void watch_destroy(struct watch *watch);
+/* After the ring's end: none is armed; frees those that waited for it, or all. */
+void watch_ring_ended(struct worker *worker, bool all);
+
+unsigned poller_poll_all(struct worker *worker);
+/* Arms all, or none and returns false when one of them found work. */
+bool poller_arm_all(struct worker *worker);
+void poller_disarm_all(struct worker *worker);
+
+#endif
