@@ -1,0 +1,40 @@
+/*
+ * Pure arithmetic on md's levels: no I/O, no state. Sectors are of 512 bytes.
+ */
+#ifndef TENON_RAID_GEOMETRY_H
+#define TENON_RAID_GEOMETRY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct error;
+
+/* Whether level, layout, chunk and number of places fit together as the kernel's levels want them.
+ * Levels that the kernel has but no one assembles here (multipath, faulty) pass. 0 or -EINVAL. */
+int raid_geometry_check(int level, uint32_t layout, uint32_t chunk_sectors, uint32_t raid_disks,
+			struct error *error);
+
+/* Sectors of the array whose members each give `member_sectors`; 0 for raid0 and linear, whose members
+ * differ, and for what raid_geometry_check() refuses. */
+uint64_t raid_geometry_array_sectors(int level, uint32_t layout, uint32_t chunk_sectors,
+				     uint32_t raid_disks, uint64_t member_sectors);
+
+/* Whether losing one member of a full array leaves its data. */
+bool raid_geometry_redundant(int level);
+
+/* md's name of a level's layout ("left-symmetric", "near=2"), or NULL where a level has none.
+ * `buffer` is for those that are put together. */
+const char *raid_geometry_layout_name(int level, uint32_t layout, char buffer[32]);
+
+/* RAID10's copies, from its layout: near in the lowest byte, far in the next. */
+static inline uint32_t raid10_near_copies(uint32_t layout)
+{
+	return layout & 0xff;
+}
+
+static inline uint32_t raid10_far_copies(uint32_t layout)
+{
+	return (layout >> 8) & 0xff;
+}
+
+#endif

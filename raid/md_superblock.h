@@ -1,0 +1,104 @@
+/*
+ * md superblocks of version 1.x in memory: decode, validate, encode, find.
+ *
+ * Decoding looks only at bytes that the 4 KiB page has; validation compares what was decoded with the
+ * place, the device and what the kernel accepts. Nothing else in raid/ reads a superblock's bytes.
+ */
+#ifndef TENON_RAID_MD_SUPERBLOCK_H
+#define TENON_RAID_MD_SUPERBLOCK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "raid/md_format.h"
+
+struct block;
+struct error;
+
+/* A decoded superblock, in host byte order. Sectors are of 512 bytes. */
+struct md_superblock {
+	unsigned minor_version; /* by the place where it was found: 1.0, 1.1 or 1.2 */
+	uint32_t features;      /* MD_FEATURE_* */
+	uint8_t set_uuid[16];
+	char set_name[33];
+	uint64_t ctime, utime; /* seconds */
+	int32_t level;
+	uint32_t layout;
+	uint64_t size; /* sectors of each member in use */
+	uint32_t chunk_sectors;
+	uint32_t raid_disks;
+	int32_t bitmap_offset; /* sectors from the superblock */
+	int16_t ppl_offset;
+	uint16_t ppl_size;
+
+	int32_t new_level;
+	uint64_t reshape_position;
+	int32_t delta_disks;
+	uint32_t new_layout, new_chunk_sectors;
+	int32_t new_offset;
+
+	uint64_t data_offset, data_size, super_offset;
+	uint64_t recovery_offset; /* sectors recovered; with MD_FEATURE_RECOVERY_OFFSET */
+	uint32_t dev_number;
+	uint32_t corrected_reads;
+	uint8_t device_uuid[16];
+	uint8_t devflags;
+	uint8_t bblog_shift;
+	uint16_t bblog_size;
+	int32_t bblog_offset;
+
+	uint64_t events;
+	uint64_t resync_offset; /* sectors known to be in sync, or MD_RESYNC_DONE */
+	uint32_t checksum;      /* as found */
+	uint32_t max_dev;
+	bool padding_dirty; /* pad0 or pad3 is not zero: see md_superblock_validate() */
+	uint16_t roles[MD_MAX_DEVICES];
+};
+
+/* Where version 1.`minor` keeps its superblock on a device of so many sectors; -ENOSPC when it has no
+ * room for one. */
+int md_superblock_place(unsigned minor, uint64_t device_sectors, uint64_t *sector);
+
+/* The checksum over 256 + 2 * max_dev bytes with the checksum field taken as 0 (md.c calc_sb_1_csum).
+ * `max_dev` must be at most MD_MAX_DEVICES. */
+uint32_t md_superblock_checksum(const void *page, uint32_t max_dev);
+
+/* Decodes a page of MD_SUPERBLOCK_BYTES. 0; -ENOENT without the magic; -EINVAL with `error` set (major
+ * version, max_dev, checksum), and then the fields are decoded all the same, for `examine`. */
+int md_superblock_decode(const void *page, unsigned minor, struct md_superblock *sb,
+			 struct error *error);
+
+/* Writes a whole page, checksum included; unused roles are spares. */
+void md_superblock_encode(const struct md_superblock *sb, void *page);
+
+/* Whether the kernel would take it on a device of so many sectors, and its numbers are sane: place,
+ * padding, features, sizes and areas that must not overlap. 0 or -EINVAL with `error` set. */
+int md_superblock_validate(const struct md_superblock *sb, uint64_t device_sectors,
+			   struct error *error);
+
+/* Bytes that the bitmap may take: from its place to the next area or the device's end. `sb` must have
+ * been validated and have MD_FEATURE_BITMAP. */
+uint64_t md_superblock_bitmap_room(const struct md_superblock *sb, uint64_t device_sectors);
+
+/*
+ * Looks at the three places, and where more than one has a superblock takes the younger array. 0;
+ * -ENOENT when there is none; -EINVAL with `error` set for a damaged one, for one of version 0.90, or a
+ * device too small; the error of a read. On -EINVAL *found says whether `sb` holds what could be decoded.
+ */
+int md_superblock_find(struct block *block, struct md_superblock *sb, bool *found,
+		       struct error *error);
+
+/* Writes the superblock to its place; it is durable when this returns. */
+int md_superblock_write(struct block *block, const struct md_superblock *sb);
+
+/* The role that `sb` gives to a device: a place, MD_ROLE_SPARE, ... */
+static inline uint16_t md_superblock_role(const struct md_superblock *sb, uint32_t dev_number)
+{
+	return dev_number < sb->max_dev && dev_number < MD_MAX_DEVICES ? sb->roles[dev_number]
+								       : MD_ROLE_SPARE;
+}
+
+/* The part of the set name after "host:". */
+const char *md_superblock_short_name(const struct md_superblock *sb);
+
+#endif
