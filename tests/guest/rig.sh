@@ -1,0 +1,316 @@
+# Boots real Linux kernels for tests: builds an initramfs, boots it, runs a script in it, and brings
+# back the script's exit status and files. To be sourced by a test (bash):
+#
+#     . "$(dirname "$0")/rig.sh"
+#     rig_begin
+#     truncate -s 64M "$WORK/d0.img" "$WORK/d1.img"
+#     "$TENON" raid create ...
+#     rig_boot uml --disk d0.img --disk d1.img --with mdadm --script - <<'GUEST'
+#     set -e
+#     mdadm --assemble --run /dev/md0 $DISKS
+#     cat /sys/block/md0/md/mismatch_cnt >/result/mismatch_cnt
+#     GUEST
+#     [ "$(rig_result mismatch_cnt)" = 0 ]
+#
+# Rigs:
+#     uml   Debian's User Mode Linux. Quickest; computes at native speed; needs no KVM. Disks are files.
+#     tcg   QEMU without KVM, Debian's cloud kernel. Disks are files or vhost-user-blk sockets.
+#     svm   as tcg, with emulated AMD virtualisation: /dev/kvm in the guest is real.
+#     kvm   QEMU with the host's KVM; rig_kvm_usable says whether that runs Linux.
+#
+# rig_begin                  sets WORK (temporary folder, removed at the end; RIG_KEEP=1 keeps it),
+#                            TENON (build/tenon) and TOP (the project). Paths below that are not
+#                            absolute are relative to WORK. Also skips if packages are missing.
+# rig_boot RIG OPTION...     boots, waits, returns the script's exit status. If that is not 0, the end
+#                            of the console is shown. 124: past the deadline. 125: no results came.
+# rig_start RIG OPTION...    boots and returns; rig_wait [NAME] is the rest of rig_boot.
+#     --name NAME            what the guest is called if there are several (guest)
+#     --disk FILE[:ro]       a disk, raw. --disk vhost-user:SOCKET: served by somebody else
+#     --nic vhost-user:SOCKET[,MAC]
+#     --with THING           brings along mdadm, lvm2, e2fsprogs, thin, tenon, or any program of the host
+#     --modules "A B"        loads kernel modules, with what they need; order and _ or - do not matter
+#     --file FILE[:DEST]     puts a file or folder into the guest (default: its /root)
+#     --script FILE|-        what to run; it may have a #! line. --run 'COMMANDS' is the short form
+#     --memory 256M  --cpus 1  --deadline 120 (seconds)  --append 'KERNEL PARAMETERS'
+#     --result-size 64M      how much the script may leave in /result
+#     In the guest, DISKS lists the disks, DISK0, DISK1 ... are the single ones; /result takes files;
+#     what the script writes to standard output is on the console.
+# rig_stop [NAME]            ends a guest at once.
+# rig_result FILE [NAME]     prints a file that the script left in /result (the folder: rig_results).
+# rig_console [NAME]         path of the log of the console.
+# rig_initrd RIG OUT OPTION...  only builds the initramfs (for a monitor under test, or for a guest in
+#                            a guest); rig_kernel RIG is the kernel for it. Without --disk the script's
+#                            results are not collected.
+# rig_daemon NAME COMMAND... runs a server on the host until the test ends, log in WORK/NAME.log.
+# rig_await SECONDS COMMAND...  repeats the command until it succeeds; fails after SECONDS.
+# rig_skip REASON, rig_fail REASON  end the test.
+#
+# Two boots, of one test or of several, do not see each other. Every process is ended by its process
+# group when the test ends, and by its deadline if the test itself is killed.
+
+RIG_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+TOP=$(cd "$RIG_DIR/../.." && pwd)
+TENON=${TENON:-$TOP/build/tenon}
+RIG_CACHE=$TOP/build/guest
+declare -A RIG_PID=() RIG_DEADLINE=() RIG_DAEMON=()
+RIG_LAST=guest
+
+. "$RIG_DIR/image.sh"
+. "$RIG_DIR/golden.sh"
+
+rig_skip() { echo "$*"; exit 77; }
+rig_fail() { echo "failed: $*" >&2; exit 1; }
+
+rig_begin() {
+	local tool
+	for tool in /bin/busybox cpio depmod timeout setsid; do
+		PATH=$PATH:/usr/sbin:/sbin command -v "$tool" >/dev/null || rig_skip "there is no $tool here"
+	done
+	/bin/busybox --list 2>/dev/null | grep -qx insmod || rig_skip "busybox-static is not installed"
+	WORK=$(mktemp -d "${TMPDIR:-/tmp}/tenon-XXXXXX")
+	mkdir -p "$RIG_CACHE"
+	trap rig_end EXIT
+	trap 'exit 130' INT
+	trap 'exit 143' TERM HUP
+}
+
+# Ends a process group that rig_spawn started, politely at first.
+rig_end_group() {
+	local pid=$1 tries
+	kill -TERM -- "-$pid" 2>/dev/null || :
+	for tries in $(seq 30); do
+		kill -0 -- "-$pid" 2>/dev/null || break
+		sleep 0.1
+	done
+	kill -KILL -- "-$pid" 2>/dev/null || :
+	wait "$pid" 2>/dev/null || :
+}
+
+rig_end() {
+	local status=$? name
+	set +e
+	trap - EXIT
+	trap '' INT TERM HUP
+	for name in ${RIG_PID[@]+"${!RIG_PID[@]}"}; do kill -KILL -- "-${RIG_PID[$name]}" 2>/dev/null; done
+	for name in ${RIG_DAEMON[@]+"${!RIG_DAEMON[@]}"}; do rig_end_group "${RIG_DAEMON[$name]}"; done
+	{ wait; } 2>/dev/null
+	if [ -n "${RIG_KEEP-}" ]; then echo "kept: $WORK" >&2; else rm -rf "$WORK"; fi
+	exit $status
+}
+
+rig_daemon() {
+	local name=$1; shift
+	setsid "$@" </dev/null >"$WORK/$name.log" 2>&1 &
+	RIG_DAEMON[$name]=$!
+}
+
+rig_await() {
+	local end=$((SECONDS + $1)); shift
+	until "$@" 2>/dev/null; do
+		[ $SECONDS -lt $end ] || { echo "failed: waited in vain for: $*" >&2; return 1; }
+		sleep 0.05
+	done
+}
+
+rig_path() { case $1 in /*) echo "$1" ;; *) echo "$WORK/$1" ;; esac; }
+rig_console() { echo "$WORK/${1-$RIG_LAST}/console"; }
+rig_results() { echo "$WORK/${1-$RIG_LAST}/result"; }
+rig_result() { cat "$WORK/${2-$RIG_LAST}/result/$1"; }
+
+# Reads the options of rig_start and rig_initrd into the caller's variables.
+rig_options() {
+	while [ $# -gt 0 ]; do
+		[ $# -ge 2 ] || rig_fail "rig: $1 wants a value"
+		case $1 in
+		--name) name=$2 ;;
+		--disk) disks+=("$2") ;;
+		--nic) nics+=("$2") ;;
+		--with) with+=("$2") ;;
+		--modules) modules+=("$2") ;;
+		--file) files+=("$2") ;;
+		--run) script=run; text=$2 ;;
+		--script) script=$2 ;;
+		--memory) memory=$2 ;;
+		--cpus) cpus=$2 ;;
+		--deadline) deadline=$2 ;;
+		--append) append=$2 ;;
+		--result-size) result_size=$2 ;;
+		*) rig_fail "rig: there is no option $1" ;;
+		esac
+		shift 2
+	done
+	dir=$WORK/$name
+	rm -rf "$dir"
+	mkdir -p "$dir/result"
+	case $script in
+	"") rig_fail "rig: --script or --run is missing" ;;
+	run) printf '#!/bin/sh\n%s\n' "$text" >"$dir/script" ;;
+	-) cat >"$dir/script" ;;
+	*) cp "$(rig_path "$script")" "$dir/script" ;;
+	esac
+	[ "$(head -c 2 "$dir/script")" = '#!' ] || sed -i '1i #!/bin/sh' "$dir/script"
+}
+
+# What the guest must know: the names that its disks will have.
+rig_conf() {
+	local rig=$1 count=$2 prefix=/dev/vd letters=abcdefghijklmnopqrstuvwxyz i list=
+	[ "$rig" = uml ] && prefix=/dev/ubd
+	for ((i = 0; i < count; i++)); do
+		list+="$prefix${letters:i:1} "
+		echo "export DISK$i=$prefix${letters:i:1}"
+	done
+	echo "export DISKS='${list% }'"
+	echo "RESULT_DISK=$prefix${letters:count:1}"
+}
+
+rig_require() {
+	case $1 in
+	uml) command -v linux.uml >/dev/null || rig_skip "user-mode-linux is not installed" ;;
+	tcg | svm | kvm) command -v qemu-system-x86_64 >/dev/null || rig_skip "qemu-system-x86 is not installed" ;;
+	*) rig_fail "rig: there is no rig $1" ;;
+	esac
+	rig_modules_dir "$1" >/dev/null && [ -r "$(rig_kernel "$1")" ] ||
+		rig_skip "the kernel for rig $1 or its modules are not installed"
+}
+
+rig_initrd() {
+	local rig=$1 out=$2 name=initrd dir script= text= memory= cpus= deadline= append= result_size=
+	local disks=() nics=() with=() modules=() files=()
+	shift 2
+	rig_require "$rig"
+	rig_options "$@"
+	rig_make_initrd "$rig" "$(rig_path "$out")" "$dir/script" "$(rig_conf "$rig" ${#disks[@]})"
+}
+
+# Sets command to how User Mode Linux is run.
+rig_uml_command() {
+	local disk i=0 mark file
+	command=(linux.uml "mem=$memory" "initrd=$dir/initrd" rdinit=/init root=/dev/ram0 quiet loglevel=4
+		con0=null,fd:1 con=null ssl=null "uml_dir=$dir/" umid=uml panic=-1)
+	for disk in ${disks[@]+"${disks[@]}"} "$dir/result.disk"; do
+		mark=d
+		case $disk in
+		vhost-user:*) rig_fail "rig: uml has no vhost-user disks" ;;
+		*:ro) disk=${disk%:ro} mark=rd ;;
+		esac
+		file=$(rig_path "$disk")
+		[ -f "$file" ] || rig_fail "rig: there is no disk $file"
+		command+=("ubd$i$mark=$file")
+		i=$((i + 1))
+	done
+	[ $i -le 16 ] || rig_fail "rig: uml takes 15 disks"
+	for disk in ${nics[@]+"${nics[@]}"}; do
+		disk=${disk#vhost-user:}
+		command+=("virtio_uml.device=$(rig_path "${disk%%,*}"):1")
+	done
+	command+=($append)
+}
+
+# Sets command to how QEMU is run.
+rig_qemu_command() {
+	local rig=$1 item i=0 mac accel=tcg cpu=max readonly
+	case $rig in
+	svm) cpu=max,+svm ;;
+	kvm) accel=kvm cpu=host ;;
+	esac
+	command=(qemu-system-x86_64 -accel $accel -cpu $cpu -smp "$cpus" -m "$memory" -nodefaults -no-user-config
+		-machine q35,memory-backend=ram -object "memory-backend-memfd,id=ram,size=$memory,share=on"
+		-display none -no-reboot -chardev "file,id=console,path=$dir/console,append=on" -serial chardev:console
+		-kernel "$(rig_kernel "$rig")" -initrd "$dir/initrd"
+		-append "console=ttyS0 quiet loglevel=4 panic=-1 rdinit=/init $append")
+	for item in ${disks[@]+"${disks[@]}"} "$dir/result.disk"; do
+		readonly=off
+		case $item in
+		vhost-user:*)
+			command+=(-chardev "socket,id=disk$i,path=$(rig_path "${item#vhost-user:}")"
+				-device "vhost-user-blk-pci,chardev=disk$i,num-queues=1") ;;
+		*)
+			case $item in *:ro) item=${item%:ro} readonly=on ;; esac
+			item=$(rig_path "$item")
+			[ -e "$item" ] || rig_fail "rig: there is no disk $item"
+			command+=(-drive "if=none,id=disk$i,format=raw,file=$item,read-only=$readonly"
+				-device "virtio-blk-pci,drive=disk$i") ;;
+		esac
+		i=$((i + 1))
+	done
+	i=0
+	for item in ${nics[@]+"${nics[@]}"}; do
+		item=${item#vhost-user:}
+		mac=$(printf '52:54:00:00:00:%02x' $((i + 1)))
+		[ "${item#*,}" != "$item" ] && mac=${item#*,}
+		command+=(-chardev "socket,id=nic$i,path=$(rig_path "${item%%,*}")"
+			-netdev "vhost-user,id=net$i,chardev=nic$i" -device "virtio-net-pci,netdev=net$i,mac=$mac")
+		i=$((i + 1))
+	done
+}
+
+rig_start() {
+	local rig=$1 name=guest dir script= text= memory=256M cpus=1 deadline=120 append= result_size=64M
+	local disks=() nics=() with=() modules=() files=() command=()
+	shift
+	rig_require "$rig"
+	[ "$rig" = svm ] && memory=1G
+	rig_options "$@"
+	truncate -s "$result_size" "$dir/result.disk"
+	rig_make_initrd "$rig" "$dir/initrd" "$dir/script" "$(rig_conf "$rig" ${#disks[@]})" ||
+		rig_fail "rig: no image could be made"
+	case $rig in
+	uml) rig_uml_command ;;
+	*) rig_qemu_command "$rig" ;;
+	esac
+	RIG_DEADLINE[$name]=$deadline
+	RIG_LAST=$name
+	setsid timeout -k 2 "$deadline" "${command[@]}" </dev/null >>"$dir/console" 2>&1 &
+	RIG_PID[$name]=$!
+}
+
+# Shows what a guest that failed said last.
+rig_show_failure() {
+	echo "guest $1: $2; the end of its console:" >&2
+	tail -n 40 "$WORK/$1/console" | tr -d '\r' | sed 's/^/    | /' >&2
+}
+
+rig_wait() {
+	local name=${1-$RIG_LAST} dir status=0
+	dir=$WORK/$name
+	RIG_LAST=$name
+	wait "${RIG_PID[$name]}" || status=$?
+	kill -KILL -- "-${RIG_PID[$name]}" 2>/dev/null || :
+	unset "RIG_PID[$name]"
+	if [ $status = 124 ] || [ $status = 137 ]; then
+		rig_show_failure "$name" "not finished after ${RIG_DEADLINE[$name]} s"
+		return 124
+	fi
+	tar -x -f "$dir/result.disk" -C "$dir" 2>/dev/null || :
+	rm -f "$dir/result.disk" "$dir/initrd"
+	if [ ! -s "$dir/status" ]; then
+		rig_show_failure "$name" "it ended without results (exit status $status)"
+		return 125
+	fi
+	status=$(cat "$dir/status")
+	[ "$status" = 0 ] || rig_show_failure "$name" "its script ended with status $status"
+	return "$status"
+}
+
+rig_boot() { rig_start "$@" && rig_wait; }
+
+rig_stop() {
+	local name=${1-$RIG_LAST}
+	kill -KILL -- "-${RIG_PID[$name]}" 2>/dev/null || :
+	wait "${RIG_PID[$name]}" 2>/dev/null || :
+	unset "RIG_PID[$name]"
+}
+
+# Does the host's KVM run Linux, at a speed that is of use? Found out once for each boot of the host.
+rig_kvm_usable() {
+	local note answer
+	[ -w /dev/kvm ] || return 1
+	note=$RIG_CACHE/kvm-$(cat /proc/sys/kernel/random/boot_id)
+	if [ ! -s "$note" ]; then
+		answer=no
+		(rig_boot kvm --name kvm-probe --deadline 15 --run true) >/dev/null 2>&1 && answer=yes
+		mkdir -p "$RIG_CACHE"
+		echo $answer >"$note"
+	fi
+	[ "$(cat "$note")" = yes ]
+}
