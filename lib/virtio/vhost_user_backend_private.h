@@ -1,0 +1,58 @@
+/* Shared by vhost_user_backend.c (connection and messages) and vhost_user_backend_queue.c (rings). */
+#ifndef TENON_VIRTIO_VHOST_USER_BACKEND_PRIVATE_H
+#define TENON_VIRTIO_VHOST_USER_BACKEND_PRIVATE_H
+
+#include "virtio/guest_memory.h"
+#include "virtio/vhost_user.h"
+#include "virtio/vhost_user_backend.h"
+#include "virtio/virtqueue.h"
+
+struct backend_queue {
+	struct virtqueue vq; /* owns its eventfds */
+	uint16_t size;       /* 0 until told */
+	uint16_t last_avail; /* where to begin, while it does not run */
+	struct vhost_user_vring_address address;
+	bool has_address;
+	bool has_kick; /* told, maybe to poll */
+	bool running;
+	bool paused; /* stopped for a change, to be started again after it */
+};
+
+struct vhost_user_backend {
+	int fd;
+	const struct vhost_user_backend_ops *ops;
+	void *device;
+	char *name;
+	struct log *log;
+	bool require_seal;
+
+	struct vhost_user_receiver receiver;
+	uint64_t features; /* negotiated, with bit 30 */
+	uint64_t protocol_features;
+	uint8_t status;
+	struct guest_memory memory;
+	unsigned queue_count;
+	struct backend_queue queues[];
+};
+
+void backend_queue_init(struct vhost_user_backend *be, unsigned index);
+/* Stops it and closes its eventfds. */
+void backend_queue_destroy(struct vhost_user_backend *be, unsigned index);
+
+/* Starts or stops the queue, as what is known of it now demands. */
+int backend_queue_update(struct vhost_user_backend *be, unsigned index, struct error *error);
+/* Stops it and forgets its kick, so that only a new one starts it. */
+void backend_queue_stop(struct vhost_user_backend *be, unsigned index);
+
+/* Around a change: stops what runs; starts it again where it was. */
+void backend_queue_pause(struct vhost_user_backend *be, unsigned index);
+int backend_queue_resume(struct vhost_user_backend *be, unsigned index, struct error *error);
+void backend_pause_all(struct vhost_user_backend *be);
+int backend_resume_all(struct vhost_user_backend *be, struct error *error);
+
+void backend_queue_enable(struct vhost_user_backend *be, unsigned index, bool enabled);
+
+/* Puts `fd` (owned, or -1 for none) in the place of an eventfd, also while others write to it. */
+int backend_replace_eventfd(struct backend_queue *queue, int *slot, int fd);
+
+#endif

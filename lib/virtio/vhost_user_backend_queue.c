@@ -1,0 +1,189 @@
+/* Rings of a vhost-user back-end: when they run, and changes while they do. */
+#include "virtio/vhost_user_backend_private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "util/error.h"
+
+void backend_queue_init(struct vhost_user_backend *be, unsigned index)
+{
+	struct backend_queue *queue = &be->queues[index];
+
+	*queue = (struct backend_queue){ 0 };
+	virtqueue_init(&queue->vq, &be->memory, index, 0);
+	queue->vq.enabled = false;
+}
+
+static void close_eventfd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+/* Resolves the ring in the present memory and has the device run it. */
+static int start(struct vhost_user_backend *be, unsigned index, struct error *error)
+{
+	struct backend_queue *queue = &be->queues[index];
+	struct virtqueue *vq = &queue->vq;
+	uint64_t desc, avail, used;
+	int result;
+
+	if (!guest_memory_user_to_guest(&be->memory, queue->address.desc,
+					virtqueue_desc_bytes(queue->size), &desc) ||
+	    !guest_memory_user_to_guest(&be->memory, queue->address.avail,
+					virtqueue_avail_bytes(queue->size), &avail) ||
+	    !guest_memory_user_to_guest(&be->memory, queue->address.used,
+					virtqueue_used_bytes(queue->size), &used))
+		return error_set(error, -EFAULT,
+				 "%s: queue %u: its rings (user addresses 0x%" PRIx64 ", 0x%" PRIx64
+				 ", 0x%" PRIx64 ") are not all in the memory table",
+				 be->name, index, (uint64_t)queue->address.desc,
+				 (uint64_t)queue->address.avail, (uint64_t)queue->address.used);
+	vq->indirect = be->features >> VIRTIO_RING_F_INDIRECT_DESC & 1;
+	vq->event_index = be->features >> VIRTIO_RING_F_EVENT_IDX & 1;
+	result = virtqueue_start(vq, queue->size, desc, avail, used, queue->last_avail);
+	if (result < 0)
+		return error_set(error, result,
+				 "%s: queue %u: a ring of %u entries at 0x%" PRIx64 ", 0x%" PRIx64
+				 ", 0x%" PRIx64 " is misaligned",
+				 be->name, index, queue->size, desc, avail, used);
+	result = be->ops->queue_start(be->device, index, vq);
+	if (result < 0)
+		return error_set(error, result, "%s: queue %u does not start: %s", be->name, index,
+				 error_name(result));
+	queue->running = true;
+	return 0;
+}
+
+static void stop(struct vhost_user_backend *be, unsigned index)
+{
+	struct backend_queue *queue = &be->queues[index];
+
+	if (!queue->running)
+		return;
+	be->ops->queue_stop(be->device, index);
+	queue->running = false;
+	queue->last_avail = queue->vq.last_avail;
+}
+
+int backend_queue_update(struct vhost_user_backend *be, unsigned index, struct error *error)
+{
+	struct backend_queue *queue = &be->queues[index];
+	bool run = queue->size && queue->has_address && queue->has_kick &&
+		   (be->ops->run_disabled || queue->vq.enabled);
+
+	if (run && !queue->running)
+		return start(be, index, error);
+	if (!run)
+		stop(be, index);
+	return 0;
+}
+
+void backend_queue_stop(struct vhost_user_backend *be, unsigned index)
+{
+	struct backend_queue *queue = &be->queues[index];
+
+	stop(be, index);
+	queue->has_kick = false;
+	close_eventfd(&queue->vq.kick_fd);
+}
+
+void backend_queue_destroy(struct vhost_user_backend *be, unsigned index)
+{
+	struct backend_queue *queue = &be->queues[index];
+
+	backend_queue_stop(be, index);
+	close_eventfd(&queue->vq.call_fd);
+	close_eventfd(&queue->vq.error_fd);
+}
+
+void backend_queue_pause(struct vhost_user_backend *be, unsigned index)
+{
+	struct backend_queue *queue = &be->queues[index];
+
+	queue->paused = queue->running;
+	stop(be, index);
+}
+
+int backend_queue_resume(struct vhost_user_backend *be, unsigned index, struct error *error)
+{
+	struct backend_queue *queue = &be->queues[index];
+	const char *broken = queue->vq.broken;
+	int result;
+
+	if (!queue->paused)
+		return 0;
+	queue->paused = false;
+	result = start(be, index, error);
+	/* A pause mends nothing: a broken ring stays so until the driver sets it up anew. */
+	queue->vq.broken = broken;
+	return result;
+}
+
+void backend_pause_all(struct vhost_user_backend *be)
+{
+	for (unsigned i = 0; i < be->queue_count; i++)
+		backend_queue_pause(be, i);
+}
+
+int backend_resume_all(struct vhost_user_backend *be, struct error *error)
+{
+	int result = 0;
+
+	for (unsigned i = 0; i < be->queue_count; i++) {
+		int resumed = backend_queue_resume(be, i, result < 0 ? NULL : error);
+
+		if (result == 0)
+			result = resumed;
+	}
+	return result;
+}
+
+void backend_queue_enable(struct vhost_user_backend *be, unsigned index, bool enabled)
+{
+	struct backend_queue *queue = &be->queues[index];
+
+	if (queue->vq.enabled == enabled)
+		return;
+	queue->vq.enabled = enabled;
+	if (queue->running && be->ops->run_disabled && be->ops->queue_enable)
+		be->ops->queue_enable(be->device, index, enabled);
+}
+
+int backend_replace_eventfd(struct backend_queue *queue, int *slot, int fd)
+{
+	int result;
+
+	/* So that a full counter, or a pipe that nobody empties, does not hold the device up. */
+	if (fd >= 0) {
+		int flags = fcntl(fd, F_GETFL);
+
+		if (flags >= 0 && !(flags & O_NONBLOCK))
+			(void)fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+	}
+	if (!queue->running || *slot < 0) {
+		int old = *slot;
+
+		__atomic_store_n(slot, fd, __ATOMIC_RELEASE);
+		if (old >= 0)
+			close(old);
+		return 0;
+	}
+	/* Another thread may be about to write to it: the number stays, the file behind it is
+	 * exchanged. For no file, one that nobody reads. */
+	if (fd < 0)
+		fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (fd < 0)
+		return -errno;
+	do {
+		result = dup3(fd, *slot, O_CLOEXEC);
+	} while (result < 0 && (errno == EINTR || errno == EBUSY));
+	result = result < 0 ? -errno : 0;
+	close(fd);
+	return result;
+}

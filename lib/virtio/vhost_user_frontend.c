@@ -1,0 +1,485 @@
+/*
+ * The vhost-user front-end: see vhost_user_frontend.h.
+ *
+ * Where the back-end has REPLY_ACK, every message asks for an answer, so that a refusal is reported at
+ * the message that caused it.
+ */
+#include "virtio/vhost_user_frontend.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "util/bytes.h"
+#include "util/cleanup.h"
+#include "util/error.h"
+#include "virtio/guest_memory.h"
+#include "virtio/vhost_user.h"
+#include "virtio/virtqueue.h"
+
+#define DEFAULT_TIMEOUT_MS 30000
+
+/* What we can make use of. */
+#define PROTOCOL_FEATURES                                                                          \
+	(1ULL << VHOST_USER_PROTOCOL_F_MQ | 1ULL << VHOST_USER_PROTOCOL_F_REPLY_ACK |              \
+	 1ULL << VHOST_USER_PROTOCOL_F_CONFIG | 1ULL << VHOST_USER_PROTOCOL_F_RESET_DEVICE |       \
+	 1ULL << VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS | 1ULL << VHOST_USER_PROTOCOL_F_STATUS)
+
+struct vhost_user_frontend {
+	int fd;
+	char *name;
+	unsigned timeout_ms;
+	uint64_t features; /* offered, with bit 30 */
+	uint64_t protocol_features;
+	unsigned queue_count;
+	unsigned max_regions;
+	const struct guest_memory *memory;
+	struct vhost_user_receiver receiver;
+};
+
+static bool has(const struct vhost_user_frontend *fe, enum vhost_user_protocol_feature feature)
+{
+	return fe->protocol_features >> feature & 1;
+}
+
+static int fail(struct vhost_user_frontend *fe, const struct vhost_user_message *message,
+		int result, const char *what, struct error *error)
+{
+	char buffer[VHOST_USER_NAME];
+
+	return error_set(error, result, "%s: vhost-user %s: %s", fe->name,
+			 vhost_user_request_name(message->header.request, buffer), what);
+}
+
+/* Receives the answer to `message` into fe->receiver. */
+static int receive(struct vhost_user_frontend *fe, const struct vhost_user_message *message,
+		   struct error *error)
+{
+	const struct vhost_user_header *header = &fe->receiver.message.header;
+	int result;
+
+	vhost_user_receiver_reset(&fe->receiver);
+	result = vhost_user_receive(&fe->receiver, fe->fd);
+	if (result == 0 || result == -ECONNRESET)
+		return fail(fe, message, -EPROTO, "the back-end hung up", error);
+	if (result == -EAGAIN)
+		return fail(fe, message, -ETIMEDOUT, "the back-end did not answer", error);
+	if (result < 0)
+		return fail(fe, message, result, "the answer is no vhost-user message", error);
+	if (header->request != message->header.request || !(header->flags & VHOST_USER_FLAG_REPLY))
+		return fail(fe, message, -EPROTO, "the answer is to something else", error);
+	return 0;
+}
+
+static int send_message(struct vhost_user_frontend *fe, struct vhost_user_message *message,
+			const int *fds, unsigned fd_count, struct error *error)
+{
+	int result;
+
+	message->header.flags |= VHOST_USER_VERSION;
+	result = vhost_user_send(fe->fd, message, fds, fd_count, 0);
+	if (result == -EPIPE || result == -ECONNRESET)
+		return fail(fe, message, -EPROTO, "the back-end hung up", error);
+	if (result < 0)
+		return fail(fe, message, result, error_name(result), error);
+	return 0;
+}
+
+/* Sends a message that has no answer of its own, and waits until it was carried out. */
+static int command(struct vhost_user_frontend *fe, struct vhost_user_message *message,
+		   const int *fds, unsigned fd_count, struct error *error)
+{
+	bool acknowledge = has(fe, VHOST_USER_PROTOCOL_F_REPLY_ACK);
+	int result;
+
+	message->header.flags = acknowledge ? VHOST_USER_FLAG_NEED_REPLY : 0;
+	result = send_message(fe, message, fds, fd_count, error);
+	if (result < 0 || !acknowledge)
+		return result;
+	result = receive(fe, message, error);
+	if (result < 0)
+		return result;
+	if (fe->receiver.message.header.size != sizeof(uint64_t))
+		return fail(fe, message, -EPROTO, "the answer has the wrong size", error);
+	if (fe->receiver.message.payload.u64)
+		return fail(fe, message, -EIO, "the back-end refused it", error);
+	return 0;
+}
+
+static int command_u64(struct vhost_user_frontend *fe, enum vhost_user_request request,
+		       uint64_t value, struct error *error)
+{
+	struct vhost_user_message message = { .header = { request, 0, sizeof(value) },
+					      .payload.u64 = value };
+
+	return command(fe, &message, NULL, 0, error);
+}
+
+static int command_state(struct vhost_user_frontend *fe, enum vhost_user_request request,
+			 uint32_t index, uint32_t number, struct error *error)
+{
+	struct vhost_user_message message = {
+		.header = { request, 0, sizeof(message.payload.state) },
+		.payload.state = { index, number },
+	};
+
+	return command(fe, &message, NULL, 0, error);
+}
+
+/* Sends a message that has an answer, and checks the answer's size. */
+static int query(struct vhost_user_frontend *fe, struct vhost_user_message *message,
+		 uint32_t answer_size, struct error *error)
+{
+	int result = send_message(fe, message, NULL, 0, error);
+
+	if (result == 0)
+		result = receive(fe, message, error);
+	if (result == 0 && fe->receiver.message.header.size != answer_size)
+		result = fail(fe, message, -EPROTO, "the answer has the wrong size", error);
+	return result;
+}
+
+static int query_u64(struct vhost_user_frontend *fe, enum vhost_user_request request,
+		     uint64_t *value, struct error *error)
+{
+	struct vhost_user_message message = { .header = { .request = request } };
+	int result = query(fe, &message, sizeof(*value), error);
+
+	if (result == 0)
+		*value = fe->receiver.message.payload.u64;
+	return result;
+}
+
+static int negotiate_protocol(struct vhost_user_frontend *fe, struct error *error)
+{
+	uint64_t offered, number;
+	int result = query_u64(fe, VHOST_USER_GET_PROTOCOL_FEATURES, &offered, error);
+
+	if (result < 0)
+		return result;
+	/* Set before REPLY_ACK counts: this message itself gets no acknowledgement. */
+	result = command_u64(fe, VHOST_USER_SET_PROTOCOL_FEATURES, offered & PROTOCOL_FEATURES,
+			     error);
+	if (result < 0)
+		return result;
+	fe->protocol_features = offered & PROTOCOL_FEATURES;
+	if (has(fe, VHOST_USER_PROTOCOL_F_MQ)) {
+		result = query_u64(fe, VHOST_USER_GET_QUEUE_NUM, &number, error);
+		if (result < 0)
+			return result;
+		fe->queue_count = (unsigned)MIN(number, 256);
+	}
+	if (has(fe, VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS)) {
+		result = query_u64(fe, VHOST_USER_GET_MAX_MEM_SLOTS, &number, error);
+		if (result < 0)
+			return result;
+		fe->max_regions = (unsigned)MAX(number, VHOST_USER_MAX_TABLE_REGIONS);
+	}
+	return 0;
+}
+
+static int negotiate(struct vhost_user_frontend *fe, struct error *error)
+{
+	struct vhost_user_message owner = { .header = { .request = VHOST_USER_SET_OWNER } };
+	int result = query_u64(fe, VHOST_USER_GET_FEATURES, &fe->features, error);
+
+	if (result == 0 && fe->features >> VHOST_USER_F_PROTOCOL_FEATURES & 1)
+		result = negotiate_protocol(fe, error);
+	return result < 0 ? result : command(fe, &owner, NULL, 0, error);
+}
+
+int vhost_user_frontend_adopt(struct vhost_user_frontend **out, int fd, const char *name,
+			      struct error *error)
+{
+	struct vhost_user_frontend *fe = calloc(1, sizeof(*fe));
+	int result;
+
+	if (!fe || !(fe->name = strdup(name))) {
+		free(fe);
+		close(fd);
+		return error_set(error, -ENOMEM, "%s: out of memory", name);
+	}
+	fe->fd = fd;
+	fe->max_regions = VHOST_USER_MAX_TABLE_REGIONS;
+	vhost_user_receiver_init(&fe->receiver);
+	vhost_user_frontend_set_timeout(fe, DEFAULT_TIMEOUT_MS);
+	result = negotiate(fe, error);
+	if (result < 0) {
+		vhost_user_frontend_close(fe);
+		return result;
+	}
+	*out = fe;
+	return 0;
+}
+
+int vhost_user_frontend_connect(struct vhost_user_frontend **out, const char *path,
+				struct error *error)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	CLEANUP_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return error_set(error, -errno, "%s: socket: %s", path, error_name(errno));
+	if (strlen(path) >= sizeof(address.sun_path)) {
+		int code = error_set(error, -ENAMETOOLONG,
+				     "%s: the path has %zu bytes, a socket's may have %zu", path,
+				     strlen(path), sizeof(address.sun_path) - 1);
+
+		error_advise(error, "change to its folder and give a relative path");
+		return code;
+	}
+	strcpy(address.sun_path, path);
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
+		int code =
+			error_set(error, -errno, "%s: cannot connect: %s", path, error_name(errno));
+
+		if (code == -ECONNREFUSED || code == -ENOENT)
+			error_advise(error, "start the server of this device first");
+		return code;
+	}
+	return vhost_user_frontend_adopt(out, steal_fd(&fd), path, error);
+}
+
+void vhost_user_frontend_close(struct vhost_user_frontend *fe)
+{
+	if (!fe)
+		return;
+	vhost_user_receiver_reset(&fe->receiver);
+	close(fe->fd);
+	free(fe->name);
+	free(fe);
+}
+
+uint64_t vhost_user_frontend_features(const struct vhost_user_frontend *fe)
+{
+	return fe->features & ~(1ULL << VHOST_USER_F_PROTOCOL_FEATURES);
+}
+
+uint64_t vhost_user_frontend_protocol_features(const struct vhost_user_frontend *fe)
+{
+	return fe->protocol_features;
+}
+
+unsigned vhost_user_frontend_queue_count(const struct vhost_user_frontend *fe)
+{
+	return fe->queue_count;
+}
+
+int vhost_user_frontend_fd(const struct vhost_user_frontend *fe)
+{
+	return fe->fd;
+}
+
+void vhost_user_frontend_set_timeout(struct vhost_user_frontend *fe, unsigned timeout_ms)
+{
+	struct timeval time = { .tv_sec = timeout_ms / 1000,
+				.tv_usec = (suseconds_t)(timeout_ms % 1000) * 1000 };
+
+	fe->timeout_ms = timeout_ms;
+	/* These fail on no socket; on another file, the first message does. */
+	(void)setsockopt(fe->fd, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof(time));
+	(void)setsockopt(fe->fd, SOL_SOCKET, SO_SNDTIMEO, &time, sizeof(time));
+}
+
+int vhost_user_frontend_set_features(struct vhost_user_frontend *fe, uint64_t features,
+				     struct error *error)
+{
+	uint64_t protocol = fe->features & 1ULL << VHOST_USER_F_PROTOCOL_FEATURES;
+
+	if (features & ~vhost_user_frontend_features(fe))
+		return error_set(error, -EINVAL,
+				 "%s: features 0x%" PRIx64
+				 " are not among those offered, 0x%" PRIx64,
+				 fe->name, features, vhost_user_frontend_features(fe));
+	return command_u64(fe, VHOST_USER_SET_FEATURES, features | protocol, error);
+}
+
+static struct vhost_user_region describe(const struct guest_memory_region *region)
+{
+	return (struct vhost_user_region){ region->guest_address, region->size,
+					   region->user_address, region->fd_offset };
+}
+
+int vhost_user_frontend_set_memory(struct vhost_user_frontend *fe,
+				   const struct guest_memory *memory, struct error *error)
+{
+	unsigned in_table = MIN(memory->count, VHOST_USER_MAX_TABLE_REGIONS);
+	struct vhost_user_message table = {
+		.header = { VHOST_USER_SET_MEM_TABLE, 0,
+			    8 + in_table * (uint32_t)sizeof(struct vhost_user_region) },
+		.payload.memory.count = in_table,
+	};
+	int fds[VHOST_USER_MAX_FDS];
+	int result;
+
+	if (memory->count > fe->max_regions)
+		return error_set(error, -E2BIG, "%s: guest memory has %u regions, it takes %u",
+				 fe->name, memory->count, fe->max_regions);
+	for (unsigned i = 0; i < in_table; i++) {
+		struct vhost_user_region region = describe(&memory->regions[i]);
+
+		memcpy(&table.payload.memory.regions[i], &region, sizeof(region));
+		fds[i] = memory->regions[i].fd;
+	}
+	result = command(fe, &table, fds, in_table, error);
+	for (unsigned i = in_table; result == 0 && i < memory->count; i++) {
+		struct vhost_user_message one = {
+			.header = { VHOST_USER_ADD_MEM_REG, 0, sizeof(one.payload.region) },
+			.payload.region.region = describe(&memory->regions[i]),
+		};
+
+		result = command(fe, &one, &memory->regions[i].fd, 1, error);
+	}
+	fe->memory = memory;
+	return result;
+}
+
+static int send_eventfd(struct vhost_user_frontend *fe, enum vhost_user_request request,
+			unsigned index, int fd, struct error *error)
+{
+	struct vhost_user_message message = {
+		.header = { request, 0, sizeof(uint64_t) },
+		.payload.u64 = index | (fd < 0 ? VHOST_USER_VRING_NOFD : 0),
+	};
+
+	return command(fe, &message, &fd, fd < 0 ? 0 : 1, error);
+}
+
+static int send_addresses(struct vhost_user_frontend *fe, unsigned index,
+			  const struct vhost_user_queue *queue, struct error *error)
+{
+	struct vhost_user_vring_address address = { .index = index };
+	struct vhost_user_message message = {
+		.header = { VHOST_USER_SET_VRING_ADDR, 0, sizeof(address) },
+	};
+
+	if (!fe->memory ||
+	    !guest_memory_guest_to_user(fe->memory, queue->desc, virtqueue_desc_bytes(queue->size),
+					&address.desc) ||
+	    !guest_memory_guest_to_user(fe->memory, queue->avail,
+					virtqueue_avail_bytes(queue->size), &address.avail) ||
+	    !guest_memory_guest_to_user(fe->memory, queue->used, virtqueue_used_bytes(queue->size),
+					&address.used))
+		return error_set(error, -EFAULT,
+				 "%s: queue %u: its rings (descriptors 0x%" PRIx64
+				 ", available 0x%" PRIx64 ", used 0x%" PRIx64
+				 ") are not all in guest memory",
+				 fe->name, index, queue->desc, queue->avail, queue->used);
+	memcpy(&message.payload.address, &address, sizeof(address));
+	return command(fe, &message, NULL, 0, error);
+}
+
+int vhost_user_frontend_start_queue(struct vhost_user_frontend *fe, unsigned index,
+				    const struct vhost_user_queue *queue, struct error *error)
+{
+	int result = command_state(fe, VHOST_USER_SET_VRING_NUM, index, queue->size, error);
+
+	if (result == 0)
+		result = command_state(fe, VHOST_USER_SET_VRING_BASE, index, queue->last_avail,
+				       error);
+	if (result == 0)
+		result = send_addresses(fe, index, queue, error);
+	if (result == 0)
+		result = send_eventfd(fe, VHOST_USER_SET_VRING_CALL, index, queue->call_fd, error);
+	if (result == 0)
+		result = send_eventfd(fe, VHOST_USER_SET_VRING_KICK, index, queue->kick_fd, error);
+	if (result == 0 && fe->features >> VHOST_USER_F_PROTOCOL_FEATURES & 1)
+		result = command_state(fe, VHOST_USER_SET_VRING_ENABLE, index, 1, error);
+	return result;
+}
+
+int vhost_user_frontend_stop_queue(struct vhost_user_frontend *fe, unsigned index,
+				   uint16_t *last_avail, struct error *error)
+{
+	struct vhost_user_message message = {
+		.header = { VHOST_USER_GET_VRING_BASE, 0, sizeof(message.payload.state) },
+		.payload.state = { index, 0 },
+	};
+	int result = 0;
+
+	if (fe->features >> VHOST_USER_F_PROTOCOL_FEATURES & 1)
+		result = command_state(fe, VHOST_USER_SET_VRING_ENABLE, index, 0, error);
+	if (result == 0)
+		result = query(fe, &message, sizeof(message.payload.state), error);
+	if (result == 0 && last_avail)
+		*last_avail = (uint16_t)fe->receiver.message.payload.state.number;
+	return result;
+}
+
+static int check_config(struct vhost_user_frontend *fe, uint32_t offset, uint32_t size,
+			struct error *error)
+{
+	if (!has(fe, VHOST_USER_PROTOCOL_F_CONFIG))
+		return error_set(error, -EOPNOTSUPP,
+				 "%s: the back-end has no configuration space (CONFIG)", fe->name);
+	if (!range_within(offset, size, VHOST_USER_MAX_CONFIG))
+		return error_set(error, -EINVAL,
+				 "%s: configuration bytes %u to %u: there are at most %d", fe->name,
+				 offset, offset + size, VHOST_USER_MAX_CONFIG);
+	return 0;
+}
+
+int vhost_user_frontend_get_config(struct vhost_user_frontend *fe, uint32_t offset, void *at,
+				   uint32_t size, struct error *error)
+{
+	struct vhost_user_message message = {
+		.header = { VHOST_USER_GET_CONFIG, 0, VHOST_USER_CONFIG_HEADER + size },
+		.payload.config = { .offset = offset, .size = size },
+	};
+	int result = check_config(fe, offset, size, error);
+
+	if (result == 0)
+		result = query(fe, &message, message.header.size, error);
+	if (result == 0)
+		memcpy(at, fe->receiver.message.payload.config.data, size);
+	return result;
+}
+
+int vhost_user_frontend_set_config(struct vhost_user_frontend *fe, uint32_t offset, const void *at,
+				   uint32_t size, struct error *error)
+{
+	struct vhost_user_message message = {
+		.header = { VHOST_USER_SET_CONFIG, 0, VHOST_USER_CONFIG_HEADER + size },
+		.payload.config = { .offset = offset, .size = size },
+	};
+	int result = check_config(fe, offset, size, error);
+
+	if (result < 0)
+		return result;
+	memcpy(message.payload.config.data, at, size);
+	return command(fe, &message, NULL, 0, error);
+}
+
+int vhost_user_frontend_set_status(struct vhost_user_frontend *fe, uint8_t status,
+				   struct error *error)
+{
+	if (!has(fe, VHOST_USER_PROTOCOL_F_STATUS))
+		return 0;
+	return command_u64(fe, VHOST_USER_SET_STATUS, status, error);
+}
+
+int vhost_user_frontend_get_status(struct vhost_user_frontend *fe, uint8_t *status,
+				   struct error *error)
+{
+	uint64_t value = 0;
+	int result = 0;
+
+	if (has(fe, VHOST_USER_PROTOCOL_F_STATUS))
+		result = query_u64(fe, VHOST_USER_GET_STATUS, &value, error);
+	*status = (uint8_t)value;
+	return result;
+}
+
+int vhost_user_frontend_reset_device(struct vhost_user_frontend *fe, struct error *error)
+{
+	struct vhost_user_message message = { .header = { .request = VHOST_USER_RESET_DEVICE } };
+
+	if (!has(fe, VHOST_USER_PROTOCOL_F_RESET_DEVICE))
+		return 0;
+	return command(fe, &message, NULL, 0, error);
+}
