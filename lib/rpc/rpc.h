@@ -1,0 +1,64 @@
+/*
+ * Control sockets: JSON-RPC 2.0 over a Unix stream socket, one message a line.
+ *
+ * A server answers requests of any number of clients on fibers of its worker; a method runs on the
+ * fiber of its connection and may suspend. A failed method answers with error code -32000, the error's
+ * text as message, and {"errno": NUMBER, "advice": TEXT} as data, from which the client makes the same
+ * `struct error` again. Peers are hostile: a message is at most RPC_MESSAGE_MAX bytes and nested at
+ * most as deep as jansson allows (2048); a connection that sends more is closed.
+ *
+ * Source: the JSON-RPC 2.0 specification (jsonrpc.org), sections 4 to 6. Batches are not offered.
+ */
+#ifndef TENON_RPC_RPC_H
+#define TENON_RPC_RPC_H
+
+#include <jansson.h>
+#include <stddef.h>
+
+struct error;
+struct log;
+struct rpc_server;
+
+#define RPC_MESSAGE_MAX (4u << 20)
+
+/*
+ * A method. `params` is an object (empty where the request had none) and stays the caller's. On success
+ * returns 0, with *result a new reference (NULL means null). On failure a negative errno with `error`
+ * set.
+ */
+typedef int rpc_method_fn(void *context, json_t *params, json_t **result, struct error *error);
+
+struct rpc_method {
+	const char *name;
+	rpc_method_fn *call;
+};
+
+/*
+ * Listens at `path` (mode 0600; a stale socket is replaced, a live one refused with -EADDRINUSE) and
+ * serves `methods`, an array ended by a NULL name, which must outlive the server. Called on a fiber or
+ * in a posted function of the worker that is to serve. 0, or a negative errno with `error` set.
+ */
+int rpc_server_start(struct rpc_server **out, const char *path, const struct rpc_method *methods,
+		     void *context, struct log *log, struct error *error);
+
+/* Closes the listening socket (and removes it) and all connections; suspends until running methods
+ * have ended. NULL is fine. */
+void rpc_server_stop(struct rpc_server *server);
+
+/*
+ * One call, on a fiber: connects to `path`, sends, waits for the answer. `params` is stolen (NULL:
+ * none). *result is a new reference. -ENOENT or -ECONNREFUSED when nobody listens there; the server's
+ * errno and text when the method failed; -EPROTO for an answer that is none. `result` may be NULL.
+ */
+int rpc_call(const char *path, const char *method, json_t *params, json_t **result,
+	     struct error *error);
+
+/* For methods: the member `key` of `params`, or -EINVAL with `error` naming it. */
+int rpc_param_string(json_t *params, const char *key, const char **value, struct error *error);
+
+/* Handles one request line and returns the answer line (malloc, without newline), or NULL for a
+ * notification. What the server runs for each line; public for the fuzz target and tests. */
+char *rpc_handle_line(const struct rpc_method *methods, void *context, const char *line,
+		      size_t length);
+
+#endif

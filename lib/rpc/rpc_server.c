@@ -1,0 +1,145 @@
+/* The server half of rpc.h: one fiber accepts, each connection has one of its own. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fiber/fiber.h"
+#include "rpc/rpc.h"
+#include "rpc/rpc_line.h"
+#include "rpc/unix_socket.h"
+#include "util/cleanup.h"
+#include "util/list.h"
+#include "util/log.h"
+
+#define RPC_ACCEPT_RETRY_NS (100 * 1000 * 1000ull)
+
+struct rpc_server {
+	const struct rpc_method *methods;
+	void *context;
+	struct log *log;
+	char *path;
+	int fd;
+	struct fiber *acceptor;
+	struct list connections;
+};
+
+struct rpc_connection {
+	struct rpc_server *server;
+	struct list node;
+	struct fiber *fiber; /* joined by the acceptor's next round or by the stop */
+	bool ended;
+	int fd;
+};
+
+static int rpc_connection_run(void *arg)
+{
+	struct rpc_connection *connection = arg;
+	struct rpc_server *server = connection->server;
+	struct rpc_reader reader = { .fd = connection->fd };
+	size_t length;
+	char *line;
+	int rc;
+
+	while ((rc = rpc_read_line(&reader, &line, &length)) > 0) {
+		CLEANUP_FREE char *answer =
+			rpc_handle_line(server->methods, server->context, line, length);
+
+		if (answer && rpc_write_line(connection->fd, answer))
+			break;
+	}
+	if (rc == -EMSGSIZE)
+		log_warning(server->log, "%s: closed a client that sent a line over %u bytes",
+			    server->path, RPC_MESSAGE_MAX);
+	rpc_reader_free(&reader);
+	close(connection->fd);
+	connection->ended = true;
+	return 0;
+}
+
+static void rpc_connection_join(struct rpc_connection *connection)
+{
+	fiber_join(connection->fiber);
+	list_remove(&connection->node);
+	free(connection);
+}
+
+static void rpc_server_reap(struct rpc_server *server)
+{
+	list_for_each_safe(at, &server->connections) {
+		struct rpc_connection *connection = list_entry(at, struct rpc_connection, node);
+
+		if (connection->ended)
+			rpc_connection_join(connection);
+	}
+}
+
+static int rpc_server_accept(void *arg)
+{
+	struct rpc_server *server = arg;
+
+	for (;;) {
+		int fd = fiber_accept(server->fd);
+		struct rpc_connection *connection;
+
+		if (fd == -ECANCELED)
+			return 0;
+		rpc_server_reap(server);
+		connection = fd >= 0 ? calloc(1, sizeof(*connection)) : NULL;
+		if (!connection) {
+			/* Out of descriptors or memory: others must give some back first. */
+			if (fd >= 0)
+				close(fd);
+			if (fiber_sleep(RPC_ACCEPT_RETRY_NS))
+				return 0;
+			continue;
+		}
+		connection->server = server;
+		connection->fd = fd;
+		list_add_tail(&server->connections, &connection->node);
+		connection->fiber = fiber_spawn(rpc_connection_run, connection);
+	}
+}
+
+int rpc_server_start(struct rpc_server **out, const char *path, const struct rpc_method *methods,
+		     void *context, struct log *log, struct error *error)
+{
+	int fd = unix_socket_listen(path, error);
+	struct rpc_server *server;
+
+	if (fd < 0)
+		return fd;
+	server = calloc(1, sizeof(*server));
+	if (server)
+		server->path = strdup(path);
+	if (!server || !server->path) {
+		close(fd);
+		free(server);
+		return -ENOMEM;
+	}
+	server->methods = methods;
+	server->context = context;
+	server->log = log;
+	server->fd = fd;
+	list_init(&server->connections);
+	server->acceptor = fiber_spawn(rpc_server_accept, server);
+	*out = server;
+	return 0;
+}
+
+void rpc_server_stop(struct rpc_server *server)
+{
+	if (!server)
+		return;
+	unlink(server->path);
+	fiber_cancel(server->acceptor);
+	fiber_join(server->acceptor);
+	close(server->fd);
+	list_for_each(at, &server->connections)
+		fiber_cancel(list_entry(at, struct rpc_connection, node)->fiber);
+	while (!list_empty(&server->connections))
+		rpc_connection_join(
+			list_entry(server->connections.next, struct rpc_connection, node));
+	free(server->path);
+	free(server);
+}

@@ -1,0 +1,183 @@
+/* lib/rpc: requests without I/O, and a server and clients on one worker. */
+#include "unit.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "fiber/fiber.h"
+#include "rpc/rpc.h"
+#include "rpc/unix_socket.h"
+#include "util/cleanup.h"
+#include "util/error.h"
+
+static int method_echo(void *context, json_t *params, json_t **result, struct error *error)
+{
+	(void)context, (void)error;
+	*result = json_incref(params);
+	return 0;
+}
+
+static int method_fail(void *context, json_t *params, json_t **result, struct error *error)
+{
+	(void)context, (void)params, (void)result;
+	error_set(error, -ENOSPC, "disk: no room, found 1, expected 2");
+	return error_advise(error, "buy one");
+}
+
+static int method_slow(void *context, json_t *params, json_t **result, struct error *error)
+{
+	(void)context, (void)params, (void)error;
+	*result = json_integer(fiber_sleep(3600 * 1000000000ull));
+	return 0;
+}
+
+static const struct rpc_method methods[] = {
+	{ "echo", method_echo }, { "fail", method_fail }, { "slow", method_slow }, { NULL, NULL }
+};
+
+static void check_line(const char *line, const char *expected)
+{
+	CLEANUP_FREE char *answer = rpc_handle_line(methods, NULL, line, strlen(line));
+
+	if (!expected) {
+		CU_ASSERT_PTR_NULL(answer);
+	} else {
+		CU_ASSERT_PTR_NOT_NULL_FATAL(answer);
+		CU_ASSERT_STRING_EQUAL(answer, expected);
+	}
+}
+
+static void test_requests_follow_the_specification(void)
+{
+	check_line("{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"echo\",\"params\":{\"a\":1}}",
+		   "{\"jsonrpc\":\"2.0\",\"id\":7,\"result\":{\"a\":1}}");
+	check_line("{\"jsonrpc\":\"2.0\",\"id\":\"x\",\"method\":\"no\"}",
+		   "{\"jsonrpc\":\"2.0\",\"id\":\"x\",\"error\":{\"code\":-32601,\"message\":"
+		   "\"no such method\"}}");
+	check_line("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"echo\",\"params\":[1]}",
+		   "{\"jsonrpc\":\"2.0\",\"id\":1,\"error\":{\"code\":-32602,\"message\":\"params "
+		   "must be an object\"}}");
+	check_line("{", "{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":-32700,\"message\":"
+			"\"not JSON\"}}");
+	check_line("[1]", "{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":-32600,"
+			  "\"message\":\"not a request\"}}");
+	check_line("{\"id\":1,\"method\":\"echo\"}",
+		   "{\"jsonrpc\":\"2.0\",\"id\":1,\"error\":{\"code\":-32600,\"message\":\"not a "
+		   "JSON-RPC 2.0 request\"}}");
+	/* A notification has no answer, not even when it fails. */
+	check_line("{\"jsonrpc\":\"2.0\",\"method\":\"fail\"}", NULL);
+}
+
+struct socket_test {
+	char path[128];
+	struct rpc_server *server;
+};
+
+static int call_slow(void *arg)
+{
+	struct socket_test *test = arg;
+
+	return rpc_call(test->path, "slow", NULL, NULL, NULL);
+}
+
+static int socket_test_run(void *arg)
+{
+	struct socket_test *test = arg;
+	struct error error = { 0 };
+	struct fiber *waiting;
+	json_t *result = NULL;
+
+	CU_ASSERT_EQUAL(rpc_call(test->path, "echo", NULL, NULL, &error), -ENOENT);
+	CU_ASSERT_EQUAL(rpc_server_start(&test->server, test->path, methods, NULL, NULL, &error),
+			0);
+	CU_ASSERT_EQUAL(unix_socket_listen(test->path, &error), -EADDRINUSE);
+
+	CU_ASSERT_EQUAL(rpc_call(test->path, "echo", json_pack("{s:s}", "k", "v"), &result, &error),
+			0);
+	CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(result, "k")), "v");
+	json_decref(result);
+
+	CU_ASSERT_EQUAL(rpc_call(test->path, "fail", NULL, NULL, &error), -ENOSPC);
+	CU_ASSERT_STRING_EQUAL(error.text, "disk: no room, found 1, expected 2");
+	CU_ASSERT_STRING_EQUAL(error.advice, "buy one");
+
+	/* Stopping ends a method that waits, and its client is told. */
+	waiting = fiber_spawn(call_slow, test);
+	for (int i = 0; i < 20; i++)
+		fiber_yield();
+	rpc_server_stop(test->server);
+	CU_ASSERT_TRUE(fiber_join(waiting) != -EINPROGRESS);
+	CU_ASSERT_NOT_EQUAL(access(test->path, F_OK), 0);
+	return 0;
+}
+
+static void test_calls_over_a_socket(void)
+{
+	struct socket_test test = { 0 };
+	struct worker *worker;
+
+	snprintf(test.path, sizeof(test.path), "%s/rpc.sock", unit_directory());
+	CU_ASSERT_EQUAL_FATAL(worker_create(&worker, NULL, NULL), 0);
+	worker_run(worker, socket_test_run, &test);
+	worker_destroy(worker);
+}
+
+static int garbage_run(void *arg)
+{
+	struct socket_test *test = arg;
+	static char long_line[RPC_MESSAGE_MAX + 4096];
+	CLEANUP_CLOSE int fd = -1;
+	json_t *result = NULL;
+	char byte;
+
+	memset(long_line, 'x', sizeof(long_line));
+	CU_ASSERT_EQUAL(rpc_server_start(&test->server, test->path, methods, NULL, NULL, NULL), 0);
+	fd = fiber_connect_unix(test->path);
+	CU_ASSERT_TRUE(fd >= 0);
+	fiber_write(fd, long_line, sizeof(long_line));
+	CU_ASSERT_TRUE(fiber_read(fd, &byte, 1) <= 0);
+	CU_ASSERT_EQUAL(rpc_call(test->path, "echo", NULL, &result, NULL), 0);
+	json_decref(result);
+	rpc_server_stop(test->server);
+	return 0;
+}
+
+static void test_an_endless_line_closes_only_its_connection(void)
+{
+	struct socket_test test = { 0 };
+	struct worker *worker;
+
+	snprintf(test.path, sizeof(test.path), "%s/garbage.sock", unit_directory());
+	CU_ASSERT_EQUAL_FATAL(worker_create(&worker, NULL, NULL), 0);
+	worker_run(worker, garbage_run, &test);
+	worker_destroy(worker);
+}
+
+static void test_paths_of_sockets(void)
+{
+	struct error error = { 0 };
+	char path[256];
+	int fd;
+
+	memset(path, 'a', sizeof(path));
+	path[108] = '\0';
+	CU_ASSERT_EQUAL(unix_socket_listen(path, &error), -ENAMETOOLONG);
+	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "108 bytes long, expected at most 107"));
+	snprintf(path, sizeof(path), "%s/plain", unit_directory());
+	fclose(fopen(path, "w"));
+	CU_ASSERT_EQUAL(unix_socket_listen(path, &error), -EEXIST);
+	/* What a dead process left behind is replaced. */
+	snprintf(path, sizeof(path), "%s/stale.sock", unit_directory());
+	fd = unix_socket_listen(path, &error);
+	CU_ASSERT_TRUE(fd >= 0);
+	close(fd);
+	fd = unix_socket_listen(path, &error);
+	CU_ASSERT_TRUE(fd >= 0);
+	close(fd);
+}
+
+UNIT_MAIN("rpc", UNIT(test_requests_follow_the_specification), UNIT(test_calls_over_a_socket),
+	  UNIT(test_an_endless_line_closes_only_its_connection), UNIT(test_paths_of_sockets))

@@ -1,0 +1,198 @@
+/* Options, messages and running on a fiber; see cli.h. */
+#include "tools/cli.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fiber/fiber.h"
+#include "util/cleanup.h"
+#include "util/size.h"
+
+#define CLI_MOST_OPTIONS 24
+
+void cli_words_add(struct cli_words *words, char *word)
+{
+	char **grown = realloc(words->words, (words->count + 1) * sizeof(*grown));
+
+	if (!grown)
+		abort();
+	words->words = grown;
+	words->words[words->count++] = word;
+}
+
+int cli_usage_error(const char *format, ...)
+{
+	va_list args;
+
+	fprintf(stderr, "tenon: ");
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fprintf(stderr, "\n");
+	return EXIT_USAGE;
+}
+
+void cli_note(const char *format, ...)
+{
+	va_list args;
+
+	fprintf(stderr, "tenon: ");
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fprintf(stderr, "\n");
+}
+
+int cli_fail(int rc, const struct error *error)
+{
+	fprintf(stderr, "tenon: %s\n", error->text[0] ? error->text : error_name(rc));
+	if (error->advice[0])
+		fprintf(stderr, "       %s\n", error->advice);
+	return EXIT_FAILED;
+}
+
+static void cli_print_verbs(FILE *to, const char *noun, const struct cli_verb *verbs)
+{
+	fprintf(to, "usage:\n");
+	for (; verbs->name; verbs++)
+		fprintf(to, "  tenon %s %s %s\n      %s\n", noun, verbs->name, verbs->synopsis,
+			verbs->summary);
+	fprintf(to, "`tenon %s VERB --help` lists the options of a verb.\n", noun);
+}
+
+int cli_run_verb(const char *noun, const struct cli_verb *verbs, int argc, char **argv)
+{
+	if (argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) {
+		cli_print_verbs(stdout, noun, verbs);
+		return EXIT_DONE;
+	}
+	for (const struct cli_verb *verb = verbs; argc > 1 && verb->name; verb++)
+		if (!strcmp(argv[1], verb->name))
+			return verb->run(argc - 1, argv + 1);
+	if (argc > 1)
+		cli_usage_error("%s: there is no verb '%s'", noun, argv[1]);
+	cli_print_verbs(stderr, noun, verbs);
+	return EXIT_USAGE;
+}
+
+static void cli_print_usage(FILE *to, const char *usage, const struct cli_option *options)
+{
+	fprintf(to, "usage: tenon %s\n", usage);
+	for (; options->name; options++) {
+		char left[64];
+
+		snprintf(left, sizeof(left), "--%s%s%s", options->name,
+			 options->kind == CLI_FLAG ? "" : " ",
+			 options->kind == CLI_FLAG ? "" : options->placeholder);
+		fprintf(to, "  %-26s %s\n", left, options->help);
+	}
+}
+
+/* Stores what one option said; 0 or -EINVAL with the message printed. */
+static int cli_store(const struct cli_option *option, char *argument)
+{
+	struct error error = { 0 };
+	char *end;
+
+	switch (option->kind) {
+	case CLI_FLAG:
+		*(bool *)option->value = true;
+		return 0;
+	case CLI_TEXT:
+		*(const char **)option->value = argument;
+		return 0;
+	case CLI_LIST:
+		cli_words_add(option->value, argument);
+		return 0;
+	case CLI_SIZE:
+		if (!size_parse(argument, option->value, &error))
+			return 0;
+		cli_usage_error("--%s: %s", option->name, error.text);
+		return -EINVAL;
+	case CLI_NUMBER:
+		errno = 0;
+		*(uint64_t *)option->value = strtoull(argument, &end, 10);
+		if (!errno && end != argument && !*end && *argument != '-')
+			return 0;
+		cli_usage_error("--%s %s: expected a whole number", option->name, argument);
+		return -EINVAL;
+	}
+	return -EINVAL;
+}
+
+static unsigned cli_long_options(const struct cli_option *options, struct option *into)
+{
+	unsigned count = 0;
+
+	for (; options[count].name && count < CLI_MOST_OPTIONS; count++)
+		into[count] = (struct option){ options[count].name,
+					       options[count].kind == CLI_FLAG ? no_argument
+									       : required_argument,
+					       NULL, 256 + (int)count };
+	into[count] = (struct option){ "help", no_argument, NULL, 'h' };
+	into[count + 1] = (struct option){ 0 };
+	return count;
+}
+
+bool cli_parse(const char *usage, const struct cli_option *options, int argc, char **argv,
+	       unsigned least, unsigned most, struct cli_words *operands, int *status)
+{
+	struct option longs[CLI_MOST_OPTIONS + 2];
+	int found;
+
+	cli_long_options(options, longs);
+	*status = EXIT_USAGE;
+	*operands = (struct cli_words){ 0 };
+	optind = 0;
+	while ((found = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
+		if (found == 'h') {
+			cli_print_usage(stdout, usage, options);
+			*status = EXIT_DONE;
+			return false;
+		}
+		if (found < 256) {
+			cli_print_usage(stderr, usage, options);
+			return false;
+		}
+		if (cli_store(&options[found - 256], optarg))
+			return false;
+	}
+	for (; optind < argc; optind++)
+		cli_words_add(operands, argv[optind]);
+	if (operands->count >= least && operands->count <= most)
+		return true;
+	cli_usage_error("%s: %s operands", argv[0],
+			operands->count < least ? "too few" : "too many");
+	cli_print_usage(stderr, usage, options);
+	return false;
+}
+
+struct cli_run {
+	int (*fn)(void *arg, struct error *error);
+	void *arg;
+	struct error error;
+};
+
+static int cli_first_fiber(void *arg)
+{
+	struct cli_run *run = arg;
+
+	return run->fn(run->arg, &run->error);
+}
+
+int cli_on_fiber(int (*fn)(void *arg, struct error *error), void *arg)
+{
+	struct cli_run run = { .fn = fn, .arg = arg };
+	struct worker *worker;
+	int rc = worker_create(&worker, NULL, &run.error);
+
+	if (!rc) {
+		rc = worker_run(worker, cli_first_fiber, &run);
+		worker_destroy(worker);
+	}
+	return rc < 0 ? cli_fail(rc, &run.error) : EXIT_DONE;
+}

@@ -1,0 +1,104 @@
+/*
+ * What the nouns of `tenon` share: options, messages, listings, progress, and running on a fiber.
+ */
+#ifndef TENON_TOOLS_CLI_H
+#define TENON_TOOLS_CLI_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "tools/commands.h"
+#include "util/error.h"
+
+/* ---- Options ---- */
+
+/* A list of words from a repeatable option or from operands; borrowed from argv. */
+struct cli_words {
+	char **words;
+	unsigned count;
+};
+
+void cli_words_add(struct cli_words *words, char *word);
+
+enum cli_kind { CLI_FLAG, CLI_TEXT, CLI_SIZE, CLI_NUMBER, CLI_LIST };
+
+struct cli_option {
+	const char *name; /* "json" for --json */
+	enum cli_kind kind;
+	void *value;             /* bool, const char *, uint64_t (bytes), uint64_t, cli_words */
+	const char *placeholder; /* "SIZE"; unused for flags */
+	const char *help;
+};
+
+struct cli_verb {
+	const char *name;
+	command_fn *run; /* argv[0] is the verb's name */
+	const char *synopsis;
+	const char *summary;
+};
+
+/* The verb that argv[1] names is run with the rest; without one, or with --help, usage is printed. */
+int cli_run_verb(const char *noun, const struct cli_verb *verbs, int argc, char **argv);
+
+/*
+ * Parses `options` (ended by a NULL name; --help is added) and operands, of which there must be between
+ * `least` and `most`. True: go on. False: *status is the exit status to return (usage was printed).
+ * `usage` is what stands after "tenon ".
+ */
+bool cli_parse(const char *usage, const struct cli_option *options, int argc, char **argv,
+	       unsigned least, unsigned most, struct cli_words *operands, int *status);
+
+#define CLI_ANY 10000u
+
+/* Says "tenon: usage: ..." about one thing that is wrong with the arguments; returns EXIT_USAGE. */
+int cli_usage_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* ---- Running ---- */
+
+/* Runs `fn(arg, error)` as the first fiber of a worker on this thread; prints the error, if any, and
+ * returns the exit status. */
+int cli_on_fiber(int (*fn)(void *arg, struct error *error), void *arg);
+
+/* Prints an error with its advice to standard error; returns EXIT_FAILED. */
+int cli_fail(int rc, const struct error *error);
+
+/* Prints a note for a person to standard error. */
+void cli_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* ---- Output ---- */
+
+enum cli_format { CLI_AS_TEXT, CLI_AS_SIZE, CLI_AS_PERCENT };
+
+/* A column of a listing: the member `key` of each row. */
+struct cli_column {
+	const char *title, *key;
+	enum cli_format format;
+};
+
+/* Prints rows (an array of objects) as a table, columns ended by a NULL title. */
+void cli_print_table(json_t *rows, const struct cli_column *columns);
+/* Prints any value as indented JSON. */
+void cli_print_json(json_t *value);
+/* Prints an object as "Key: value" lines; members whose name ends in "_bytes" as sizes, lists of objects
+ * as indented tables. */
+void cli_print_object(json_t *object);
+
+/* A verb's result: as JSON if asked for, else rows as a table (columns given) or an object as lines. */
+void cli_print_listing(json_t *result, const struct cli_column *columns, bool as_json);
+
+/* ---- Progress ---- */
+
+/* A bar on a terminal (standard error), nothing elsewhere. Zeroed to begin. */
+struct cli_progress {
+	const char *what;
+	uint64_t started_ns; /* set by the first report */
+	bool shown;
+};
+
+void cli_progress_report(struct cli_progress *progress, uint64_t done, uint64_t total,
+			 uint64_t bytes_per_second);
+/* Ends the line of the bar. */
+void cli_progress_end(struct cli_progress *progress);
+
+#endif

@@ -1,0 +1,22 @@
+/*
+ * The nouns of the `tenon` command. Each has a file of its own with one function, which is given its
+ * arguments from the noun on (argv[0] is the noun) and returns the exit status: 0 done, 1 failed (with
+ * one message on standard error), 2 wrong usage.
+ */
+#ifndef TENON_TOOLS_COMMANDS_H
+#define TENON_TOOLS_COMMANDS_H
+
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+typedef int command_fn(int argc, char **argv);
+
+/* noun, function, summary */
+#define COMMANDS(X)                                                                                \
+	X("device", command_device, "keep the list of devices to look at")                         \
+	X("host", command_host, "what this host offers and lacks")
+
+#define COMMAND_DECLARE(noun, function, summary) command_fn function;
+COMMANDS(COMMAND_DECLARE)
+#undef COMMAND_DECLARE
+
+#endif

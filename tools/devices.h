@@ -1,0 +1,46 @@
+/*
+ * The devices to look at: --device PATH (repeatable, globs), or else $TENON_DEVICES (colon-separated,
+ * globs), or else the devices file, one path a line, that `tenon device add|remove|list` keeps:
+ * $TENON_DEVICES_FILE, or $XDG_CONFIG_HOME/tenon/devices, or ~/.config/tenon/devices, or for root
+ * /etc/tenon/devices.
+ */
+#ifndef TENON_TOOLS_DEVICES_H
+#define TENON_TOOLS_DEVICES_H
+
+#include "tools/cli.h"
+#include "util/cleanup.h"
+
+struct device_list {
+	char **paths; /* each once, absolute and resolved where the file exists */
+	unsigned count;
+};
+
+void device_list_free(struct device_list *list);
+#define CLEANUP_DEVICES CLEANUP(device_list_free)
+
+/* Adds a path unless it is there; a symbolic link and its target are one device. 0 or -ENOMEM. */
+int device_list_add(struct device_list *list, const char *path);
+
+/* Collects the devices; `given` are the --device options. A pattern that matches nothing and a path that
+ * does not exist are -ENOENT when given by --device; from the other two sources they are left out. */
+int device_list_collect(struct device_list *list, const struct cli_words *given,
+			struct error *error);
+
+/* The path of the devices file. The caller frees it. */
+char *devices_file_path(void);
+
+#define CLI_OPTION_DEVICE(words)                                                                   \
+	{                                                                                          \
+		"device", CLI_LIST, words, "PATH",                                                 \
+			"look at this device or image (repeatable, glob)"                          \
+	}
+#define CLI_OPTION_JSON(flag)                                                                      \
+	{                                                                                          \
+		"json", CLI_FLAG, flag, NULL, "print JSON"                                         \
+	}
+#define CLI_OPTION_END                                                                             \
+	{                                                                                          \
+		NULL, CLI_FLAG, NULL, NULL, NULL                                                   \
+	}
+
+#endif

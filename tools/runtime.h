@@ -1,0 +1,22 @@
+/*
+ * Where running servers of this user are found: one directory of control sockets.
+ *
+ * $TENON_RUNTIME_DIR, else $XDG_RUNTIME_DIR/tenon, else /run/tenon for root and /tmp/tenon-UID for
+ * others. A storage server listens there as serve-PID.sock, a switch as switch-NAME.sock.
+ */
+#ifndef TENON_TOOLS_RUNTIME_H
+#define TENON_TOOLS_RUNTIME_H
+
+struct error;
+
+/* The directory's path, made (mode 0700) if it is not there; refused with -EPERM when it belongs to
+ * somebody else. The caller frees *path. */
+int runtime_directory(char **path, struct error *error);
+
+/* DIRECTORY/NAME.sock. The caller frees *path. */
+int runtime_socket(const char *name, char **path, struct error *error);
+
+/* Calls fn(path, arg) for each PREFIX*.sock, until it returns non-zero, which is returned. */
+int runtime_each_socket(const char *prefix, int (*fn)(const char *path, void *arg), void *arg);
+
+#endif
