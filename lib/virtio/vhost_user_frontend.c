@@ -157,7 +157,7 @@ static int query_u64(struct vhost_user_frontend *fe, enum vhost_user_request req
 
 static int negotiate_protocol(struct vhost_user_frontend *fe, struct error *error)
 {
-	uint64_t offered, number;
+	uint64_t offered = 0, number = 0;
 	int result = query_u64(fe, VHOST_USER_GET_PROTOCOL_FEATURES, &offered, error);
 
 	if (result < 0)
