@@ -40,6 +40,16 @@ void block_init(struct block *block, const struct block_ops *ops, const char *na
 		abort();
 }
 
+void block_copy_limits(struct block *block, const struct block *lower)
+{
+	block->size = lower->size;
+	block->logical_block_size = lower->logical_block_size;
+	block->physical_block_size = lower->physical_block_size;
+	block->preferred_io_size = lower->preferred_io_size;
+	block->discard_granularity = lower->discard_granularity;
+	block->read_only = lower->read_only;
+}
+
 struct block *block_ref(struct block *block)
 {
 	block->references++;

@@ -93,6 +93,9 @@ struct block {
 /* For layers: fills in a new `block` with one reference, `name` copied, sizes of 512, all else 0. */
 void block_init(struct block *block, const struct block_ops *ops, const char *name);
 
+/* For layers over one other: takes its size, block sizes, preferences, and whether it is read-only. */
+void block_copy_limits(struct block *block, const struct block *lower);
+
 struct block *block_ref(struct block *block);
 void block_unref(struct block *block); /* NULL is fine; the last one may suspend */
 DEFINE_CLEANUP(cleanup_block, struct block, block_unref)

@@ -69,12 +69,8 @@ int block_create_slice(struct block **out, const char *name, struct block *lower
 	if (!slice)
 		return error_set(error, -ENOMEM, "%s: out of memory", name);
 	block_init(&slice->block, &slice_ops, name);
+	block_copy_limits(&slice->block, lower);
 	slice->block.size = length;
-	slice->block.logical_block_size = lower->logical_block_size;
-	slice->block.physical_block_size = lower->physical_block_size;
-	slice->block.preferred_io_size = lower->preferred_io_size;
-	slice->block.discard_granularity = lower->discard_granularity;
-	slice->block.read_only = lower->read_only;
 	slice->lower = block_ref(lower);
 	slice->offset = offset;
 	*out = &slice->block;
