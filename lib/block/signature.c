@@ -1,0 +1,208 @@
+/*
+ * Signatures on block devices, by libblkid; see signature.h.
+ *
+ * libblkid wants a file descriptor, and a struct block need not have one. What its probes look at lies
+ * near both ends of a device: those parts are copied into a sparse memory file of the device's size,
+ * and that is probed. Wiping works on the copy too, so that libblkid says which bytes it would clear.
+ */
+#include "block/signature.h"
+
+#include <blkid/blkid.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "block/block.h"
+#include "util/bytes.h"
+#include "util/error.h"
+
+/* The farthest that a probe of libblkid 2.38 looks from an end is 1 MiB and a superblock. */
+#define WINDOW (2u << 20)
+#define PIECE  (256u << 10)
+
+/* A device has a handful of signatures at most; what goes on longer is no progress. */
+#define WIPES_MAX 64
+
+struct probe {
+	blkid_probe blkid;
+	int fd;
+};
+
+static void probe_close(struct probe *probe)
+{
+	blkid_free_probe(probe->blkid);
+	cleanup_close(&probe->fd);
+}
+
+static int copy_range(struct block *block, int fd, uint64_t start, uint64_t end,
+		      struct error *error)
+{
+	CLEANUP_FREE char *piece = malloc(PIECE);
+
+	if (!piece)
+		return error_set(error, -ENOMEM, "%s: no memory to look for signatures",
+				 block->name);
+	while (start < end) {
+		uint64_t length = MIN((uint64_t)PIECE, end - start);
+		int r = block_read(block, start, piece, length);
+
+		if (r)
+			return error_set(error, r, "%s: reading %llu bytes at %llu: %s",
+					 block->name, (unsigned long long)length,
+					 (unsigned long long)start, error_name(r));
+		/* Zeroes stay a hole. */
+		if (!bytes_all_zero(piece, length) &&
+		    pwrite(fd, piece, length, (off_t)start) != (ssize_t)length)
+			return error_set(error, -ENOMEM, "%s: no memory to look for signatures",
+					 block->name);
+		start += length;
+	}
+	return 0;
+}
+
+static int probe_open(struct probe *probe, struct block *block, struct error *error)
+{
+	uint64_t head = MIN(block->size, (uint64_t)WINDOW);
+	uint64_t tail = block->size > WINDOW ? block->size - WINDOW : 0;
+	int r;
+
+	tail = MAX(round_down(tail, block->logical_block_size), head);
+	probe->blkid = NULL;
+	probe->fd = memfd_create("signatures", MFD_CLOEXEC);
+	if (probe->fd < 0 || ftruncate(probe->fd, (off_t)block->size))
+		return error_set(error, -errno, "%s: a memory file to look for signatures: %s",
+				 block->name, error_name(errno));
+	r = copy_range(block, probe->fd, 0, head, error);
+	if (!r)
+		r = copy_range(block, probe->fd, tail, block->size, error);
+	if (r)
+		return r;
+	probe->blkid = blkid_new_probe();
+	if (!probe->blkid || blkid_probe_set_device(probe->blkid, probe->fd, 0, 0))
+		return error_set(error, -ENOMEM, "%s: libblkid cannot probe it", block->name);
+	blkid_probe_set_sectorsize(probe->blkid, block->logical_block_size);
+	blkid_probe_enable_superblocks(probe->blkid, 1);
+	blkid_probe_set_superblocks_flags(
+		probe->blkid, BLKID_SUBLKS_TYPE | BLKID_SUBLKS_LABEL | BLKID_SUBLKS_USAGE |
+				      BLKID_SUBLKS_MAGIC | BLKID_SUBLKS_BADCSUM);
+	blkid_probe_enable_partitions(probe->blkid, 1);
+	blkid_probe_set_partitions_flags(probe->blkid, BLKID_PARTS_MAGIC);
+	return 0;
+}
+
+static const char *value_of(struct probe *probe, const char *name)
+{
+	const char *value;
+
+	return blkid_probe_lookup_value(probe->blkid, name, &value, NULL) ? NULL : value;
+}
+
+static void describe(struct probe *probe, struct block_signature *found)
+{
+	const char *type = value_of(probe, "TYPE"), *usage = value_of(probe, "USAGE");
+	const char *label = value_of(probe, "LABEL");
+	const char *offset = value_of(probe, type ? "SBMAGIC_OFFSET" : "PTMAGIC_OFFSET");
+	const char *kind = "signature";
+
+	if (!type) {
+		type = value_of(probe, "PTTYPE");
+		kind = "partition table";
+	} else if (!strcmp(type, "LVM2_member")) {
+		kind = "physical volume";
+	} else if (!strcmp(type, "linux_raid_member")) {
+		kind = "array member";
+	} else if (usage && !strcmp(usage, "filesystem")) {
+		kind = "file system";
+	} else if (usage && !strcmp(usage, "crypto")) {
+		kind = "encrypted volume";
+	}
+	snprintf(found->type, sizeof(found->type), "%.31s", type ? type : "unknown");
+	if (label && *label)
+		snprintf(found->name, sizeof(found->name), "%s %s \"%.32s\"", found->type, kind,
+			 label);
+	else
+		snprintf(found->name, sizeof(found->name), "%s %s", found->type, kind);
+	found->offset = offset ? strtoull(offset, NULL, 10) : 0;
+}
+
+int block_signature_find(struct block *block, struct block_signature *found, struct error *error)
+{
+	CLEANUP(probe_close) struct probe probe = { .fd = -1 };
+	int r = probe_open(&probe, block, error);
+
+	if (r)
+		return r;
+	r = blkid_do_probe(probe.blkid);
+	if (r < 0)
+		return error_set(error, -EIO, "%s: libblkid cannot probe it", block->name);
+	if (r > 0)
+		return 0;
+	describe(&probe, found);
+	return 1;
+}
+
+int block_signature_check(struct block *block, struct error *error)
+{
+	struct block_signature found;
+	int r = block_signature_find(block, &found, error);
+
+	if (r <= 0)
+		return r;
+	error_set(error, -EEXIST, "%s: holds a %s (magic at byte %llu)", block->name, found.name,
+		  (unsigned long long)found.offset);
+	error_advise(error, "give --force to overwrite it, if nothing on it is needed");
+	return -EEXIST;
+}
+
+/* Clears `length` bytes at `offset`; the rest of their blocks stays. */
+static int clear(struct block *block, uint64_t offset, uint64_t length)
+{
+	uint64_t start = round_down(offset, block->logical_block_size);
+	uint64_t end = round_up(offset + length, block->logical_block_size);
+	CLEANUP_FREE char *at = NULL;
+	int r;
+
+	if (!range_within(offset, length, block->size))
+		return -EINVAL;
+	at = malloc(end - start);
+	if (!at)
+		return -ENOMEM;
+	r = block_read(block, start, at, end - start);
+	if (r)
+		return r;
+	memset(at + (offset - start), 0, length);
+	return block_write(block, start, at, end - start, 0);
+}
+
+int block_signature_wipe(struct block *block, struct error *error)
+{
+	CLEANUP(probe_close) struct probe probe = { .fd = -1 };
+	int r = probe_open(&probe, block, error);
+
+	for (unsigned i = 0; !r && i < WIPES_MAX && !blkid_do_probe(probe.blkid); i++) {
+		struct block_signature found;
+		const char *magic;
+		size_t length;
+
+		describe(&probe, &found);
+		if (blkid_probe_lookup_value(probe.blkid, "SBMAGIC", &magic, &length) &&
+		    blkid_probe_lookup_value(probe.blkid, "PTMAGIC", &magic, &length))
+			continue; /* has no magic of its own */
+		/* First the copy, which also steps back so that the same probe looks again. */
+		if (blkid_do_wipe(probe.blkid, 0))
+			return error_set(error, -EIO, "%s: libblkid cannot wipe the %s",
+					 block->name, found.name);
+		r = clear(block, found.offset, length);
+		if (r)
+			return error_set(error, r, "%s: wiping the %s at byte %llu: %s",
+					 block->name, found.name, (unsigned long long)found.offset,
+					 error_name(r));
+	}
+	if (r)
+		return r;
+	r = block_flush(block);
+	if (r)
+		return error_set(error, r, "%s: flush: %s", block->name, error_name(r));
+	return 0;
+}
