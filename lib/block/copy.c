@@ -1,0 +1,307 @@
+/*
+ * Copying; see copy.h.
+ *
+ * Every request has a fiber, which again and again takes the next piece of the source, one fiber at a
+ * time, and carries it over. Taking a piece asks block_status(), so that an extent of zeroes is one
+ * piece however long it is; within a piece of data, runs of zeroes are found by looking.
+ */
+#include "block/copy.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "block/block.h"
+#include "fiber/fiber.h"
+#include "util/bytes.h"
+#include "util/error.h"
+
+#define ZERO_UNIT         (64u << 10)   /* data is looked through for zeroes in units of this */
+#define ZERO_EXTENT       (64ULL << 20) /* longer extents of zeroes are several pieces */
+#define PROGRESS_INTERVAL 100000000ULL
+#define REQUESTS_MAXIMUM  256u
+#define SECOND            1000000000ULL
+
+struct copy {
+	struct block *source, *destination;
+	struct block_copy_options options;
+	struct block_copy_result result;
+	struct error *error;
+	int status; /* of the first that failed */
+
+	struct fiber_mutex taking;
+	uint64_t next, end;     /* what is still to take, from source_offset */
+	uint64_t known;         /* block_status() has told of [next, known) ... */
+	enum block_status kind; /* ... that it is this */
+	uint64_t paced_until;   /* by bytes_per_second */
+
+	uint64_t done, reported; /* bytes; worker_now() of the last progress() */
+	bool reporting;
+};
+
+struct piece {
+	uint64_t at, length; /* from source_offset */
+	enum block_status kind;
+};
+
+static int failed(struct copy *copy, const char *what, struct block *block, uint64_t offset,
+		  uint64_t length, int status)
+{
+	if (!copy->status) {
+		copy->status = status;
+		error_set(copy->error, status, "%s: %s %llu bytes at byte %llu: %s", block->name,
+			  what, (unsigned long long)length, (unsigned long long)offset,
+			  error_name(status));
+	}
+	return status;
+}
+
+/* ---- Taking ---- */
+
+static void pace(struct copy *copy, uint64_t length)
+{
+	uint64_t now = worker_now();
+
+	if (!copy->options.bytes_per_second)
+		return;
+	if (copy->paced_until > now)
+		fiber_sleep(copy->paced_until - now);
+	copy->paced_until =
+		MAX(copy->paced_until, now) +
+		(uint64_t)((unsigned __int128)length * SECOND / copy->options.bytes_per_second);
+}
+
+/* Finds out what comes next. */
+static int look(struct copy *copy)
+{
+	uint64_t offset = copy->options.source_offset + copy->next;
+	uint64_t length = MIN(copy->end - copy->next, ZERO_EXTENT);
+	int status = block_status(copy->source, offset, &length, &copy->kind);
+
+	if (status < 0)
+		return failed(copy, "asking for the state of", copy->source, offset, length,
+			      status);
+	copy->known = copy->next + length;
+	return 0;
+}
+
+/* 1 and a piece, 0 at the end, or a negative errno. Pieces of data end at multiples of their size. */
+static int take(struct copy *copy, struct piece *piece)
+{
+	uint32_t size = copy->options.piece_size;
+	uint32_t unit = copy->destination->logical_block_size;
+
+	if (copy->status)
+		return copy->status;
+	if (fiber_cancelled()) {
+		copy->status = -ECANCELED;
+		error_set(copy->error, -ECANCELED, "%s: copying: cancelled", copy->source->name);
+		return -ECANCELED;
+	}
+	if (copy->next == copy->end)
+		return 0;
+	if (copy->next == copy->known && look(copy) < 0)
+		return copy->status;
+	piece->at = copy->next;
+	piece->kind = copy->kind;
+	piece->length = copy->known - copy->next;
+	if (piece->kind == BLOCK_STATUS_ZERO && copy->known != copy->end)
+		piece->length = round_down(piece->length, unit);
+	if (piece->kind == BLOCK_STATUS_DATA || !piece->length) {
+		/* What is after the extent comes along where it shares a block of the destination. */
+		piece->kind = BLOCK_STATUS_DATA;
+		piece->length =
+			MIN(round_up(MAX(piece->length, 1u), unit), size - copy->next % size);
+		piece->length = MIN(piece->length, copy->end - copy->next);
+	}
+	copy->next += piece->length;
+	copy->known = MAX(copy->known, copy->next);
+	if (piece->kind == BLOCK_STATUS_DATA)
+		pace(copy, piece->length);
+	return 1;
+}
+
+/* ---- Carrying over ---- */
+
+static void progress(struct copy *copy, uint64_t length)
+{
+	uint64_t now = worker_now();
+
+	copy->done += length;
+	if (!copy->options.progress || copy->reporting ||
+	    now - copy->reported < PROGRESS_INTERVAL || copy->done == copy->end)
+		return;
+	copy->reporting = true;
+	copy->reported = now;
+	copy->options.progress(copy->options.arg, copy->done, copy->end);
+	copy->reporting = false;
+}
+
+static int put_zeroes(struct copy *copy, uint64_t at, uint64_t length)
+{
+	uint64_t offset = copy->options.destination_offset + at;
+	int status = 0;
+
+	copy->result.zeroes += length;
+	if (copy->options.destination_is_zero)
+		return 0;
+	length = round_up(length, copy->destination->logical_block_size);
+	status = block_write_zeroes(copy->destination, offset, length,
+				    copy->options.may_unmap ? BLOCK_MAY_UNMAP : 0);
+	return status < 0 ? failed(copy, "zeroing", copy->destination, offset, length, status) : 0;
+}
+
+static int put_data(struct copy *copy, uint64_t at, char *buffer, uint64_t length)
+{
+	uint64_t offset = copy->options.destination_offset + at;
+	uint64_t whole = round_up(length, copy->destination->logical_block_size);
+	int status;
+
+	memset(buffer + length, 0, whole - length);
+	copy->result.copied += length;
+	status = block_write(copy->destination, offset, buffer, whole, 0);
+	return status < 0 ? failed(copy, "writing", copy->destination, offset, whole, status) : 0;
+}
+
+/* Writes a buffer in runs of zeroes and of other data. */
+static int put(struct copy *copy, uint64_t at, char *buffer, uint64_t length)
+{
+	uint64_t start = 0, end;
+	int status = 0;
+
+	while (start < length && !status) {
+		bool zero = bytes_all_zero(buffer + start, MIN(length - start, ZERO_UNIT));
+
+		for (end = start + ZERO_UNIT; end < length; end += ZERO_UNIT)
+			if (bytes_all_zero(buffer + end, MIN(length - end, ZERO_UNIT)) != zero)
+				break;
+		end = MIN(end, length);
+		status = zero ? put_zeroes(copy, at + start, end - start)
+			      : put_data(copy, at + start, buffer + start, end - start);
+		start = end;
+	}
+	return status;
+}
+
+static int carry(struct copy *copy, const struct piece *piece, char *buffer)
+{
+	uint64_t offset = copy->options.source_offset + piece->at;
+	int status;
+
+	if (piece->kind == BLOCK_STATUS_ZERO)
+		return put_zeroes(copy, piece->at, piece->length);
+	status = block_read(copy->source, offset, buffer, piece->length);
+	if (status < 0)
+		return failed(copy, "reading", copy->source, offset, piece->length, status);
+	return put(copy, piece->at, buffer, piece->length);
+}
+
+static int copy_fiber(void *arg)
+{
+	struct copy *copy = arg;
+	size_t size = copy->options.piece_size;
+	char *buffer = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct piece piece = { 0 };
+	int status;
+
+	if (buffer == MAP_FAILED)
+		return failed(copy, "memory for", copy->source, 0, size, -ENOMEM);
+	do {
+		fiber_mutex_lock(&copy->taking);
+		status = take(copy, &piece);
+		fiber_mutex_unlock(&copy->taking);
+		if (status > 0) {
+			status = carry(copy, &piece, buffer);
+			if (!status)
+				progress(copy, piece.length);
+			status = status < 0 ? status : 1;
+		}
+	} while (status > 0);
+	munmap(buffer, size);
+	return status;
+}
+
+/* ---- The whole ---- */
+
+static int prepare(struct copy *copy)
+{
+	struct block_copy_options *options = &copy->options;
+	const struct block *source = copy->source, *destination = copy->destination;
+	uint32_t unit = MAX(source->logical_block_size, destination->logical_block_size);
+
+	if (!options->length && options->source_offset <= source->size)
+		options->length = source->size - options->source_offset;
+	options->requests =
+		options->requests ? MIN(options->requests, REQUESTS_MAXIMUM) : BLOCK_COPY_REQUESTS;
+	if (!options->piece_size)
+		options->piece_size = BLOCK_COPY_PIECE_SIZE;
+	if (options->piece_size % 4096 || options->source_offset % source->logical_block_size ||
+	    options->destination_offset % unit || options->length % source->logical_block_size)
+		return error_set(
+			copy->error, -EINVAL,
+			"copying %s to %s: offsets %llu and %llu and length %llu: expected "
+			"multiples of %u bytes",
+			source->name, destination->name, (unsigned long long)options->source_offset,
+			(unsigned long long)options->destination_offset,
+			(unsigned long long)options->length, unit);
+	if (!range_within(options->source_offset, options->length, source->size))
+		return error_set(copy->error, -EINVAL,
+				 "%s: %llu bytes at byte %llu to copy, but it has %llu bytes",
+				 source->name, (unsigned long long)options->length,
+				 (unsigned long long)options->source_offset,
+				 (unsigned long long)source->size);
+	if (!range_within(options->destination_offset,
+			  round_up(options->length, destination->logical_block_size),
+			  destination->size)) {
+		error_set(copy->error, -ENOSPC,
+			  "%s: %llu bytes at byte %llu to be written, but it has %llu bytes",
+			  destination->name, (unsigned long long)options->length,
+			  (unsigned long long)options->destination_offset,
+			  (unsigned long long)destination->size);
+		error_advise(copy->error, "a larger destination, or less of %s", source->name);
+		return -ENOSPC;
+	}
+	copy->end = options->length;
+	return 0;
+}
+
+static void report(struct copy *copy, uint64_t done)
+{
+	copy->reported = worker_now();
+	if (copy->options.progress)
+		copy->options.progress(copy->options.arg, done, copy->end);
+}
+
+int block_copy(struct block *source, struct block *destination,
+	       const struct block_copy_options *options, struct block_copy_result *result,
+	       struct error *error)
+{
+	struct copy copy = { .source = source, .destination = destination, .error = error };
+	struct fiber *fibers[REQUESTS_MAXIMUM];
+	int status;
+
+	if (options)
+		copy.options = *options;
+	status = prepare(&copy);
+	if (status < 0)
+		return status;
+	fiber_mutex_init(&copy.taking);
+	report(&copy, 0);
+	/* This fiber is one of them, so that its cancellation is seen. */
+	for (unsigned i = 1; i < copy.options.requests; i++)
+		fibers[i] = fiber_spawn(copy_fiber, &copy);
+	copy_fiber(&copy);
+	for (unsigned i = 1; i < copy.options.requests; i++)
+		fiber_join(fibers[i]);
+	if (!copy.status && !copy.options.no_flush) {
+		status = block_flush(destination);
+		if (status < 0)
+			failed(&copy, "flushing after", destination,
+			       copy.options.destination_offset, copy.end, status);
+	}
+	if (!copy.status)
+		report(&copy, copy.end);
+	if (result)
+		*result = copy.result;
+	return copy.status;
+}
