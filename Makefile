@@ -97,6 +97,11 @@ $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(LIBRARY)
 deps:
 	@tests/deps $(DEPS_BUILD) $(DEPS_TEST)
 
+# ARGS='--engine kvm|qemu --keep'
+demo: deps
+	@$(MAKE) --no-print-directory -j2 build
+	@tests/demo/demo.sh $(ARGS)
+
 check-quick:
 	@$(MAKE) --no-print-directory -j2 build $(UNITS)
 	@tests/run -j 2 $(BUILD)/logs $(UNITS)

@@ -20,7 +20,8 @@
 #
 # rig_begin                  sets WORK (temporary folder, removed at the end; RIG_KEEP=1 keeps it),
 #                            TENON (build/tenon) and TOP (the project). Paths below that are not
-#                            absolute are relative to WORK. Also skips if packages are missing.
+#                            absolute are relative to WORK. Also skips if packages are missing, and
+#                            gives tenon a runtime folder and a devices file of the test's own.
 # rig_boot RIG OPTION...     boots, waits, returns the script's exit status. If that is not 0, the end
 #                            of the console is shown. 124: past the deadline. 125: no results came.
 # rig_start RIG OPTION...    boots and returns; rig_wait [NAME] is the rest of rig_boot.
@@ -69,6 +70,8 @@ rig_begin() {
 	/bin/busybox --list 2>/dev/null | grep -qx insmod || rig_skip "busybox-static is not installed"
 	WORK=$(mktemp -d "${TMPDIR:-/tmp}/tenon-XXXXXX")
 	mkdir -p "$RIG_CACHE"
+	export TENON_RUNTIME_DIR=$WORK/runtime TENON_DEVICES_FILE=$WORK/devices
+	unset TENON_DEVICES
 	trap rig_end EXIT
 	trap 'exit 130' INT
 	trap 'exit 143' TERM HUP

@@ -1,0 +1,276 @@
+#!/usr/bin/env bash
+# Shows tenon's main job on real input: two stock Debian guests whose disks are volumes on a mirror and
+# which talk through a switch, all in user processes; a disk fails and is replaced while they run.
+# Usage: demo.sh [--engine kvm|qemu] [--keep]
+#
+# Everything is in a temporary folder, which is removed in the end (--keep keeps it). Needs no root.
+set -eu
+. "$(dirname "$0")/../guest/rig.sh"
+DEMO=$(cd "$(dirname "$0")" && pwd)
+engine=auto
+while [ $# -gt 0 ]; do
+	case $1 in
+	--engine) engine=${2-}; shift ;;
+	--engine=*) engine=${1#*=} ;;
+	--keep) RIG_KEEP=1 ;;
+	*) engine=wrong ;;
+	esac
+	[ $# = 0 ] || shift
+done
+case $engine in
+auto | kvm | qemu) ;;
+*) echo "usage: demo.sh [--engine kvm|qemu] [--keep]" >&2; exit 2 ;;
+esac
+
+bold= dim= plain=
+if [ -t 1 ] && [ -z "${NO_COLOR-}" ] && [ "${TERM-dumb}" != dumb ]; then
+	bold=$'\e[1m' dim=$'\e[2m' plain=$'\e[0m'
+fi
+step() { echo; echo "$bold$*$plain"; }
+say() { echo "    $*"; }
+# Shows a command, runs it, and stops the demo with its message if it fails.
+run() {
+	echo "  $dim\$ $*$plain"
+	"$@" || rig_fail "the command above ended with status $?"
+}
+indent() { sed 's/^/    /'; }
+
+# --- The parts that make the guests ---------------------------------------------------------------
+
+# One root file system: busybox, the modules of the network card, an init. $1 name $2 address $3 peer
+make_root() {
+	local root=$WORK/root-$1 modules link order
+	modules=$(rig_modules_dir tcg)
+	mkdir -p "$root"/usr/{bin,sbin,lib} "$root"/{dev,proc,sys,tmp,etc,data,root}
+	for link in bin sbin lib; do ln -s usr/$link "$root/$link"; done
+	cp /bin/busybox "$root/usr/bin/"
+	for link in $(/bin/busybox --list); do [ -e "$root/usr/bin/$link" ] || ln -s busybox "$root/usr/bin/$link"; done
+	for order in $(rig_module_order "$modules" virtio_net virtio_pci); do
+		mkdir -p "$root/usr/lib/modules/${modules##*/}/${order%/*}"
+		cp "$modules/$order" "$root/usr/lib/modules/${modules##*/}/$order"
+	done
+	cp "$modules"/modules.{builtin,builtin.modinfo,order} "$root/usr/lib/modules/${modules##*/}/"
+	PATH=$PATH:/usr/sbin:/sbin depmod -b "$root/usr" "${modules##*/}"
+	printf 'NAME=%s\nADDRESS=%s\nPEER=%s\n' "$1" "$2" "$3" >"$root/etc/guest"
+	install -m 755 "$DEMO/root_init" "$root/usr/sbin/init"
+	truncate -s 256M "$WORK/root-$1.ext4"
+	PATH=$PATH:/usr/sbin:/sbin mke2fs -q -t ext4 -L "$1" -E root_owner=0:0 -d "$root" "$WORK/root-$1.ext4"
+}
+
+# The initramfs that both guests start from.
+make_initramfs() {
+	local stage=$WORK/boot modules link file
+	modules=$(rig_modules_dir tcg)
+	mkdir -p "$stage"/usr/{bin,sbin} "$stage"/{dev,proc,root,modules}
+	cp /bin/busybox "$stage/usr/bin/"
+	ln -s usr/bin "$stage/bin"
+	for link in sh mount umount insmod sleep switch_root poweroff cat cut; do ln -s busybox "$stage/usr/bin/$link"; done
+	for file in $(rig_module_order "$modules" virtio_pci virtio_blk); do
+		cp "$modules/$file" "$stage/modules/"
+		echo "${file##*/}" >>"$stage/modules/order"
+	done
+	install -m 755 "$DEMO/boot_init" "$stage/init"
+	rig_cpio "$stage" "$WORK/boot.cpio"
+}
+
+# --- The engine -----------------------------------------------------------------------------------
+
+PARAMETERS="console=ttyS0 quiet loglevel=3 panic=-1"
+
+# Does our monitor get Linux to its init here? Found out in the background, while other things are done.
+PROBE_SECONDS=12
+start_probe() {
+	[ $engine = auto ] && [ -w /dev/kvm ] || return 0
+	rig_daemon probe timeout -k 1 $PROBE_SECONDS tenon vm run --kernel "$KERNEL" --initrd boot.cpio --memory 256M \
+		--cmdline "$PARAMETERS demo=probe" --console stdio
+}
+
+choose_engine() {
+	local status=0 qemu="engine: QEMU's TCG on the same sockets, since"
+	case $engine in
+	kvm) say "engine: our own monitor on KVM (you asked for it)"; return ;;
+	qemu) say "engine: QEMU without KVM (you asked for it)"; return ;;
+	esac
+	engine=qemu
+	if [ ! -e /dev/kvm ]; then say "$qemu this machine has no /dev/kvm"; return; fi
+	if [ ! -w /dev/kvm ]; then say "$qemu /dev/kvm is not open to $(id -un)"; return; fi
+	wait "${RIG_DAEMON[probe]}" || status=$?
+	unset "RIG_DAEMON[probe]"
+	if grep -aq '^@ probe' probe.log; then
+		engine=kvm
+		say "engine: our own monitor, since this machine's KVM brings Linux to its init" \
+			"in $(sed -n 's/\r//; s/^@ probe //p' probe.log)"
+	elif [ $status = 124 ] || [ $status = 137 ]; then
+		say "$qemu this machine's KVM did not bring Linux to its init within $PROBE_SECONDS s"
+	else
+		say "$qemu our monitor says: $(tail -n 1 probe.log)"
+	fi
+}
+
+declare -A TYPE=()
+# $1: which guest. Its console is the file console-$1; what is written to ${TYPE[$1]} is typed there.
+start_guest() {
+	local name=$1 command fd number
+	[ "$name" = one ] && number=1 || number=2
+	if [ $engine = kvm ]; then
+		command=(tenon vm run --kernel "$KERNEL" --initrd boot.cpio --cmdline "$PARAMETERS" --memory 256M
+			--disk "vhost-user:$SOCKETS/demo-$name.sock" --nic "vhost-user:$SOCKETS/$name.sock" --console stdio)
+	else
+		command=(qemu-system-x86_64 -accel tcg -m 256M -nodefaults -no-user-config -no-reboot -display none
+			-machine q35,memory-backend=ram -object memory-backend-memfd,id=ram,size=256M,share=on
+			-chardev stdio,id=console,signal=off -serial chardev:console
+			-kernel "$KERNEL" -initrd boot.cpio -append "$PARAMETERS"
+			-chardev "socket,id=disk,path=$SOCKETS/demo-$name.sock"
+			-device vhost-user-blk-pci,chardev=disk,num-queues=1
+			-chardev "socket,id=nic,path=$SOCKETS/$name.sock" -netdev vhost-user,id=net,chardev=nic
+			-device "virtio-net-pci,netdev=net,mac=52:54:00:00:00:0$number")
+	fi
+	echo "  $dim\$ ${command[*]} &$plain"
+	mkfifo "$WORK/type-$name"
+	exec {fd}<>"$WORK/type-$name"
+	TYPE[$name]=$fd
+	setsid "${command[@]}" <"$WORK/type-$name" >"$WORK/console-$name" 2>&1 &
+	RIG_DAEMON[guest-$name]=$!
+}
+
+files_written() { grep -ac '^@ file' "$WORK/console-$1" || :; }
+guest_said() { sed -n "s/\r//; s/^@ \($2.*\)/guest $1: \1/p" "$WORK/console-$1" | tail -n 1 | indent; }
+
+# Waits up to $3 s for a line of the guest $1.
+await_guest() {
+	local end=$((SECONDS + $3))
+	until grep -aq "^@ $2" "$WORK/console-$1"; do
+		if [ $SECONDS -ge $end ] || ! kill -0 "${RIG_DAEMON[guest-$1]}" 2>/dev/null; then
+			tail -n 20 "$WORK/console-$1" | indent >&2
+			rig_fail "guest $1 did not say '$2'; the end of its console is above"
+		fi
+		sleep 0.1
+	done
+	guest_said "$1" "$2"
+}
+
+# Waits until both guests have written $1 more files than when it was called.
+await_files() {
+	local name end=$((SECONDS + 60)) before=()
+	before=("$(files_written one)" "$(files_written two)")
+	until [ "$(files_written one)" -ge $((before[0] + $1)) ] && [ "$(files_written two)" -ge $((before[1] + $1)) ]; do
+		[ $SECONDS -lt $end ] || rig_fail "the guests stopped writing files (consoles: --keep)"
+		sleep 0.2
+	done
+	say "files written and synced so far: guest one $(files_written one), guest two $(files_written two)"
+}
+
+end_process() {
+	local pid=${RIG_DAEMON[$1]} status=0
+	unset "RIG_DAEMON[$1]"
+	[ "${2-}" = "" ] || kill "-$2" "$pid"
+	wait "$pid" || status=$?
+	[ $status = 0 ] || { tail -n 20 "$WORK/$1.log" 2>/dev/null | indent >&2; rig_fail "$1 ended with status $status"; }
+}
+
+# --- The demo -------------------------------------------------------------------------------------
+
+began=$SECONDS
+rig_begin
+rig_require tcg
+rig_require uml
+[ -x "$TENON" ] || rig_fail "$TENON is not built; run make"
+mkdir -p "$WORK/bin"
+ln -s "$TENON" "$WORK/bin/tenon"
+PATH=$WORK/bin:$PATH:/usr/sbin:/sbin
+cd "$WORK"
+KERNEL=$(rig_kernel tcg)
+SOCKETS=sockets
+mkdir "$SOCKETS"
+export TENON_DEVICES="$WORK/disk*.img"
+make_initramfs
+start_probe
+say "Everything happens in $WORK; nothing needs root."
+
+step "1. Two disk images, a mirror over them, a volume group on the mirror, two volumes"
+run truncate -s 1G disk0.img disk1.img
+run tenon raid create mirror --level 1 disk0.img disk1.img
+run tenon vg create demo md/mirror
+run tenon lv create demo/one --size 256M
+run tenon lv create demo/two --size 256M
+run tenon lv list
+
+step "2. A root file system for each guest (built without root, not mounted), copied into the volumes"
+make_root one 10.0.0.1 10.0.0.2 &
+making=$!
+make_root two 10.0.0.2 10.0.0.1
+wait $making
+run tenon copy root-one.ext4 demo/one
+run tenon copy root-two.ext4 demo/two
+
+step "3. The storage server (a vhost-user-blk socket for each volume) and the switch"
+say "\$ tenon serve demo --socket-dir $SOCKETS &"
+rig_daemon serve tenon serve demo --socket-dir "$SOCKETS"
+say "\$ tenon switch run lan --socket-dir $SOCKETS --port one=vhost-user --port two=vhost-user --capture lan.pcap &"
+rig_daemon switch tenon switch run lan --socket-dir "$SOCKETS" --port one=vhost-user --port two=vhost-user \
+	--capture lan.pcap
+for socket in demo-one demo-two one two; do
+	rig_await 10 test -S "$SOCKETS/$socket.sock" || { cat serve.log switch.log >&2; rig_fail "no $socket.sock"; }
+done
+
+step "4. Two guests: Debian's stock kernel ${KERNEL##*/vmlinuz-}, root on /dev/vda"
+choose_engine
+start_guest one
+start_guest two
+for guest in one two; do await_guest $guest up 60; done
+
+step "5. They ping each other and write files; a disk of the mirror fails and is replaced meanwhile"
+for guest in one two; do await_guest $guest ping 60; done
+await_files 3
+run tenon raid fail mirror disk1.img
+run tenon raid show mirror
+say "the mirror is down to one disk; the guests go on:"
+await_files 5
+run tenon raid remove mirror disk1.img
+run truncate -s 1G disk2.img
+run tenon raid add mirror disk2.img
+run tenon raid rebuild mirror
+await_files 3
+run tenon raid show mirror
+run tenon switch show lan
+
+step "6. A clean end, and proofs by tools that are not ours"
+for guest in one two; do echo stop >&"${TYPE[$guest]}"; done
+for guest in one two; do
+	await_guest $guest pings 30
+	await_guest $guest root 30
+	end_process guest-$guest
+done
+end_process switch TERM
+end_process serve TERM
+say "guests, switch and storage server have ended"
+
+echo "  $dim\$ mdadm --examine disk0.img disk2.img$plain"
+mdadm --examine disk0.img disk2.img >examine
+grep -E 'disk|Name|Raid Level|State :|Events|Array State' examine | indent
+[ "$(grep -c 'State : clean' examine)" = 2 ] && [ "$(grep -c 'Array State : AA' examine)" = 2 ] ||
+	rig_fail "mdadm does not find two clean members"
+[ "$(sed -n 's/.*Events : //p' examine | sort -u | wc -l)" = 1 ] || rig_fail "the members differ in their event counts"
+
+offset=$(sed -n 's/.*Data Offset : \([0-9]*\) sectors/\1/p' examine | head -n 1)
+say "pvck, on the mirror's data (disk0.img from sector $offset):"
+dd if=disk0.img of=array.img bs=1M iflag=skip_bytes skip=$((offset * 512)) conv=sparse status=none
+echo "  $dim\$ pvck --dump headers array.img$plain"
+LVM_SUPPRESS_FD_WARNINGS=1 lvm pvck --dump headers array.img >pvck 2>&1 || { indent <pvck >&2; rig_fail "pvck found faults"; }
+grep -E 'label_header at|pv_header.pv_uuid|metadata text at' pvck | indent
+grep -q 'metadata text at' pvck || rig_fail "pvck found no metadata"
+
+say "frames captured: $(python3 "$DEMO/capture.py" lan.pcap)" || rig_fail "the capture has no ping in it"
+
+say "the real kernel (User Mode Linux): md, dm and ext4 on these disks"
+for guest in one two; do
+	sed -n 's|.*@ file \(data/[0-9]*\) \([0-9a-f]\{32\}\)\r*$|\2  \1|p' "console-$guest" >"sums-$guest"
+	[ -s "sums-$guest" ] || rig_fail "guest $guest reported no files"
+done
+{ echo '#!/bin/sh'; echo 'GUESTS="one two"'; tail -n +2 "$DEMO/check_guest"; } >check
+rig_boot uml --name judge --disk disk0.img --disk disk2.img --with mdadm --with lvm2 --with e2fsck --modules raid1 \
+	--file sums-one --file sums-two --script check
+grep -aE 'members in sync|mismatch_cnt|volume ' "$(rig_console judge)" | tr -d '\r' | indent
+
+echo
+echo "${bold}All of it held.$plain The whole demo took $((SECONDS - began)) s."
