@@ -13,7 +13,8 @@ typedef int command_fn(int argc, char **argv);
 /* noun, function, summary */
 #define COMMANDS(X)                                                                                \
 	X("device", command_device, "keep the list of devices to look at")                         \
-	X("host", command_host, "what this host offers and lacks")
+	X("host", command_host, "what this host offers and lacks")                                 \
+	X("vm", command_vm, "run virtual machines")
 
 #define COMMAND_DECLARE(noun, function, summary) command_fn function;
 COMMANDS(COMMAND_DECLARE)

@@ -1,0 +1,308 @@
+/* A virtual machine: made, run, destroyed; see machine.h. */
+#include "vmm/machine.h"
+
+#include <errno.h>
+#include <linux/kvm.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+
+#include "util/bytes.h"
+#include "util/log.h"
+#include "util/size.h"
+#include "vmm/cpuid.h"
+#include "vmm/machine_internal.h"
+
+#define CMDLINE_DEFAULT "console=ttyS0"
+#define PAGE            4096u
+
+void machine_ask(struct machine *machine, enum machine_request request)
+{
+	enum machine_request none = MACHINE_REQUEST_NONE;
+
+	/* The first counts, but to be switched off from outside counts most. */
+	if (request == MACHINE_REQUEST_STOP)
+		atomic_store(&machine->request, request);
+	else
+		atomic_compare_exchange_strong(&machine->request, &none, request);
+	/* The vCPU that asked runs no further instruction. */
+	atomic_store(&machine->handler.stop, true);
+	eventfd_write(machine->wake, 1);
+}
+
+static void power_requested(void *context, enum power_request request)
+{
+	machine_ask(context,
+		    request == POWER_REQUEST_OFF ? MACHINE_REQUEST_OFF : MACHINE_REQUEST_RESET);
+}
+
+static void vcpu_ended(void *context, struct vcpu *vcpu, enum vcpu_end end)
+{
+	struct machine *machine = context;
+
+	(void)vcpu; /* its error is read when all have stopped */
+	machine_ask(machine,
+		    end == VCPU_END_SHUTDOWN ? MACHINE_REQUEST_RESET : MACHINE_REQUEST_FAILED);
+}
+
+/* ---- Making it ---- */
+
+static int check_options(const struct machine_options *options, struct error *error)
+{
+	char text[SIZE_TEXT], least[SIZE_TEXT];
+
+	if (!options->cpus || options->cpus > LAYOUT_CPUS_MAX)
+		return error_set(error, -EINVAL, "%u processors, expected 1 to %u", options->cpus,
+				 LAYOUT_CPUS_MAX);
+	if (options->memory < LAYOUT_MEMORY_MINIMUM || options->memory % PAGE)
+		return error_set(error, -EINVAL,
+				 "memory of %s (%llu bytes), expected at least %s, a multiple of "
+				 "4 KiB",
+				 size_format(options->memory, text),
+				 (unsigned long long)options->memory,
+				 size_format(LAYOUT_MEMORY_MINIMUM, least));
+	return 0;
+}
+
+static int make_memory(struct machine *machine, uint64_t size, struct error *error)
+{
+	uint64_t low = MIN(size, LAYOUT_RAM_HOLE);
+	int rc;
+
+	rc = guest_memory_create_region(&machine->memory, "guest-ram", 0, low, error);
+	if (rc >= 0 && size > low)
+		rc = guest_memory_create_region(&machine->memory, "guest-ram-4g", LAYOUT_4G,
+						size - low, error);
+	return rc < 0 ? error_prefix(error, "guest memory") : 0;
+}
+
+/* The 64-bit window comes after the RAM, as far as the processor has addresses. */
+static void place_windows(struct machine *machine)
+{
+	const struct guest_memory_region *last =
+		&machine->memory.regions[machine->memory.count - 1];
+	uint64_t limit = 1ULL << MIN(cpuid_physical_bits(machine->cpuid), 52u);
+	uint64_t base = round_up(MAX(last->guest_address + last->size, LAYOUT_4G), 1ULL << 30);
+
+	machine->windows[0] = (struct pci_window){ LAYOUT_PCI_MEM32, LAYOUT_PCI_MEM32_SIZE };
+	if (base < limit)
+		machine->windows[1] =
+			(struct pci_window){ base, MIN(LAYOUT_PCI_MEM64_SIZE, limit - base) };
+}
+
+static void make_devices(struct machine *machine)
+{
+	struct interrupts *interrupts = &machine->kvm.interrupts;
+
+	bus_init(&machine->ports);
+	bus_init(&machine->mmio);
+	pci_bus_init(&machine->pci, &machine->mmio, machine->windows);
+	serial_init(&machine->serial, interrupts, LAYOUT_GSI_SERIAL, machine->serial_event);
+	machine->power.interrupts = interrupts;
+	machine->power.gsi = LAYOUT_GSI_EVENT;
+	machine->power.requested = power_requested;
+	machine->power.context = machine;
+	machine->handler.ports = &machine->ports;
+	machine->handler.memory = &machine->mmio;
+	machine->handler.ended = vcpu_ended;
+	machine->handler.context = machine;
+	bus_claim(&machine->ports, LAYOUT_PORT_SERIAL, SERIAL_PORTS, &serial_bus_ops,
+		  &machine->serial);
+	bus_claim(&machine->ports, LAYOUT_PORT_POWER, POWER_PORTS, &power_bus_ops, &machine->power);
+	bus_claim(&machine->ports, LAYOUT_PORT_PCI_ADDRESS, PCI_PORTS, &pci_ports_ops,
+		  &machine->pci);
+	bus_claim(&machine->mmio, LAYOUT_PCI_ECAM, LAYOUT_PCI_ECAM_SIZE, &pci_ecam_ops,
+		  &machine->pci);
+}
+
+static int copy_strings(struct machine *machine, const struct machine_options *options)
+{
+	machine->kernel = strdup(options->kernel);
+	machine->cmdline = strdup(options->cmdline ? options->cmdline : CMDLINE_DEFAULT);
+	if (options->initrd)
+		machine->initrd = strdup(options->initrd);
+	machine->vcpus = calloc(options->cpus, sizeof(*machine->vcpus));
+	return machine->kernel && machine->cmdline && machine->vcpus &&
+			       (machine->initrd || !options->initrd)
+		       ? 0
+		       : -ENOMEM;
+}
+
+static int open_resources(struct machine *machine, const struct machine_options *options,
+			  struct error *error)
+{
+	int rc = copy_strings(machine, options);
+
+	if (rc < 0)
+		return error_set(error, rc, "out of memory");
+	rc = machine_check_kernel(machine, error);
+	if (rc < 0)
+		return rc;
+	machine->kvm_device = kvm_open_device(error);
+	if (machine->kvm_device < 0)
+		return machine->kvm_device;
+	machine->tsc_deadline =
+		ioctl(machine->kvm_device, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0;
+	machine->cpuid = cpuid_supported(machine->kvm_device, error);
+	if (!machine->cpuid)
+		return -EIO;
+	machine->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	machine->serial_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (machine->wake < 0 || machine->serial_event < 0)
+		return error_set(error, -errno, "eventfd: %s", error_name(errno));
+	rc = make_memory(machine, options->memory, error);
+	if (rc < 0)
+		return rc;
+	place_windows(machine);
+	return console_open(&machine->console, options->console ? options->console : "stdio",
+			    error);
+}
+
+static void close_resources(struct machine *machine)
+{
+	console_close(&machine->console);
+	guest_memory_clear(&machine->memory);
+	for (int i = 0; i < 3; i++) {
+		int *fds[] = { &machine->kvm_device, &machine->wake, &machine->serial_event };
+
+		cleanup_close(fds[i]);
+	}
+	free(machine->cpuid);
+	free(machine->kernel);
+	free(machine->initrd);
+	free(machine->cmdline);
+	free(machine->vcpus);
+	free(machine);
+}
+
+int machine_create(struct machine **out, const struct machine_options *options, struct error *error)
+{
+	struct machine *machine;
+	int rc = check_options(options, error);
+
+	if (rc < 0)
+		return rc;
+	machine = calloc(1, sizeof(*machine));
+	if (!machine)
+		return error_set(error, -ENOMEM, "out of memory");
+	machine->cpus = options->cpus;
+	machine->log = options->log;
+	machine->kvm_device = machine->wake = machine->serial_event = -1;
+	machine->console.in = machine->console.out = -1;
+	rc = open_resources(machine, options, error);
+	if (rc < 0) {
+		close_resources(machine);
+		return rc;
+	}
+	make_devices(machine);
+	*out = machine;
+	return 0;
+}
+
+void machine_destroy(struct machine *machine)
+{
+	if (!machine)
+		return;
+	serial_fini(&machine->serial);
+	pci_bus_fini(&machine->pci);
+	bus_fini(&machine->ports);
+	bus_fini(&machine->mmio);
+	close_resources(machine);
+}
+
+/* ---- Running it ---- */
+
+void machine_press_power_button(struct machine *machine)
+{
+	atomic_store(&machine->button, true);
+	eventfd_write(machine->wake, 1);
+}
+
+void machine_stop(struct machine *machine)
+{
+	machine_ask(machine, MACHINE_REQUEST_STOP);
+}
+
+static void drain_event(int fd)
+{
+	eventfd_t value;
+
+	eventfd_read(fd, &value);
+}
+
+static void obey_console(struct machine *machine, enum console_command command)
+{
+	if (command == CONSOLE_QUIT)
+		machine_ask(machine, MACHINE_REQUEST_STOP);
+	else if (command == CONSOLE_POWER_BUTTON)
+		power_press_button(&machine->power);
+}
+
+/* Serves the console until something asks the machine to stop. */
+static enum machine_request serve(struct machine *machine)
+{
+	enum { WAKE, SERIAL, INPUT, OUTPUT, ENTRIES };
+	struct pollfd entries[ENTRIES];
+	enum machine_request request;
+
+	while (!(request = atomic_load(&machine->request))) {
+		entries[WAKE] = (struct pollfd){ .fd = machine->wake, .events = POLLIN };
+		entries[SERIAL] = (struct pollfd){ .fd = machine->serial_event, .events = POLLIN };
+		console_prepare(&machine->console, &machine->serial, &entries[INPUT]);
+		if (poll(entries, ENTRIES, -1) < 0)
+			continue;
+		if (entries[WAKE].revents)
+			drain_event(machine->wake);
+		if (entries[SERIAL].revents)
+			drain_event(machine->serial_event);
+		if (atomic_exchange(&machine->button, false))
+			power_press_button(&machine->power);
+		obey_console(machine, console_serve(&machine->console, &machine->serial,
+						    &entries[INPUT], machine->log));
+	}
+	return request;
+}
+
+/* The message of the vCPU that failed; all have stopped. */
+static int take_failure(struct machine *machine, struct error *error)
+{
+	for (unsigned i = 0; i < machine->cpus; i++) {
+		if (!machine->vcpus[i].error.code)
+			continue;
+		if (error)
+			*error = machine->vcpus[i].error;
+		return machine->vcpus[i].error.code;
+	}
+	return error_set(error, -EIO, "the machine failed");
+}
+
+int machine_run(struct machine *machine, enum machine_end *end, struct error *error)
+{
+	for (;;) {
+		enum machine_request request;
+		int rc = machine_power_on(machine, error);
+
+		if (rc < 0)
+			return rc;
+		request = serve(machine);
+		machine_power_off(machine);
+		console_drain(&machine->console, &machine->serial);
+		switch (request) {
+		case MACHINE_REQUEST_RESET:
+			atomic_compare_exchange_strong(&machine->request, &request,
+						       MACHINE_REQUEST_NONE);
+			log_info(machine->log, "the guest restarts");
+			break;
+		case MACHINE_REQUEST_FAILED:
+			return take_failure(machine, error);
+		case MACHINE_REQUEST_OFF:
+			*end = MACHINE_END_POWER_OFF;
+			return 0;
+		default:
+			*end = MACHINE_END_STOPPED;
+			return 0;
+		}
+	}
+}

@@ -1,0 +1,70 @@
+/* The machine's own structure, for machine.c and machine_power.c. */
+#ifndef TENON_VMM_MACHINE_INTERNAL_H
+#define TENON_VMM_MACHINE_INTERNAL_H
+
+#include <stdatomic.h>
+
+#include "util/error.h"
+#include "virtio/guest_memory.h"
+#include "vmm/bus.h"
+#include "vmm/console.h"
+#include "vmm/kvm.h"
+#include "vmm/machine.h"
+#include "vmm/pci.h"
+#include "vmm/power.h"
+#include "vmm/serial.h"
+#include "vmm/vcpu.h"
+
+struct kvm_cpuid2;
+
+/* Why the machine is to stop; the first reason counts. */
+enum machine_request {
+	MACHINE_REQUEST_NONE,
+	MACHINE_REQUEST_OFF,
+	MACHINE_REQUEST_RESET,
+	MACHINE_REQUEST_STOP,
+	MACHINE_REQUEST_FAILED,
+};
+
+struct machine {
+	char *kernel, *initrd, *cmdline;
+	unsigned cpus;
+	struct log *log;
+
+	int kvm_device;
+	struct kvm_cpuid2 *cpuid;
+	bool tsc_deadline;
+	struct pci_window windows[PCI_WINDOWS];
+
+	struct guest_memory memory;
+	struct bus ports, mmio;
+	struct pci_bus pci;
+	struct serial serial;
+	struct power power;
+	struct console console;
+	int serial_event; /* the serial port has something for us */
+	int wake;         /* `request` or `button` was set */
+
+	/* From power-on to power-off: */
+	struct kvm kvm;
+	struct vcpu_handler handler;
+	struct vcpu *vcpus;
+	unsigned vcpu_count; /* made */
+	_Atomic enum machine_request request;
+	_Atomic bool button;
+	struct error error; /* of MACHINE_REQUEST_FAILED; written before it is set */
+};
+
+/* Asks the machine to stop; from any thread. */
+void machine_ask(struct machine *machine, enum machine_request request);
+
+/* Whether the kernel is one that can be loaded, before anything else is done. */
+int machine_check_kernel(const struct machine *machine, struct error *error);
+
+/* Makes the KVM machine, loads everything, starts the vCPUs. On failure all is undone. */
+int machine_power_on(struct machine *machine, struct error *error);
+
+/* Stops vCPUs and devices and leaves memory zero. */
+void machine_power_off(struct machine *machine);
+
+#endif
