@@ -43,7 +43,6 @@ LIB_OBJ  := $(LIB_SRC:%.c=$(BUILD)/%.o) $(patsubst %.S,$(BUILD)/%.o,$(wildcard l
 UNITS    := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/unit/%)
 HELPERS  := $(HELP_SRC:tests/helpers/%.c=$(BUILD)/tests/helpers/%)
 BENCHES  := $(BENCH_SRC:tests/bench/%.c=$(BUILD)/tests/bench/%)
-FUZZERS  := $(FUZZ_SRC:tests/fuzz/%.c=$(BUILD)/tests/fuzz/%)
 LIBRARY  := $(BUILD)/libtenon.a
 TENON    := $(BUILD)/tenon
 SCRIPTS_INTEROP := $(wildcard tests/interop/*_test.sh)
@@ -111,8 +110,52 @@ check: deps
 
 .PHONY: check-built
 check-built:
-	@$(MAKE) --no-print-directory -j2 build $(UNITS)
-	@tests/run -j 2 $(BUILD)/logs $(UNITS) $(SCRIPTS_INTEROP) $(if $(SANITIZE),,$(SCRIPTS_GUEST))
+	@$(MAKE) --no-print-directory -j2 build $(UNITS) $(if $(SANITIZE),,fuzzers)
+	@tests/run -j 2 $(BUILD)/logs $(UNITS) $(SCRIPTS_INTEROP) \
+		$(if $(SANITIZE),,$(SCRIPTS_GUEST) tests/fuzz_test.sh tests/lint_test.sh)
+
+lint:
+	@tests/lint_test.sh
+
+# Fuzz targets are built by clang with all of the library, under ASan and UBSan, in build-fuzz.
+FUZZ_SECONDS ?= 60
+FUZZ_CC      := clang-14
+FUZZ_CFLAGS  := -std=gnu11 -O1 -g -fno-strict-aliasing -pthread -fsanitize=address,undefined \
+	-fno-sanitize-recover=undefined
+FUZZ_OBJ     := $(LIB_SRC:%.c=build-fuzz/%.o) $(patsubst %.S,build-fuzz/%.o,$(wildcard lib/*/*.S))
+FUZZERS      := $(FUZZ_SRC:tests/fuzz/%.c=build-fuzz/%)
+
+build-fuzz/%.o: %.c
+	@mkdir -p $(@D)
+	$(if $(V),,@echo '  FUZZ $<')
+	$(Q)$(FUZZ_CC) $(CPPFLAGS) $(FUZZ_CFLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
+
+build-fuzz/%.o: %.S
+	@mkdir -p $(@D)
+	$(Q)$(FUZZ_CC) -c -o $@ $<
+
+build-fuzz/libtenon.a: $(FUZZ_OBJ)
+	@rm -f $@
+	$(Q)ar rcs $@ $^
+
+build-fuzz/%_fuzz: build-fuzz/tests/fuzz/%_fuzz.o build-fuzz/libtenon.a
+	$(Q)$(FUZZ_CC) $(FUZZ_CFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
+
+-include $(shell find build-fuzz -name '*.d' 2>/dev/null)
+
+.PHONY: fuzzers
+fuzzers: $(FUZZERS)
+
+fuzz: deps
+	@$(MAKE) --no-print-directory -j2 fuzzers
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz_test.sh
+
+install: build
+	install -D -m 755 $(TENON) $(DESTDIR)$(PREFIX)/bin/tenon
+	for page in docs/man/*.1; do \
+		install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man1/$${page##*/}; done
+	install -D -m 644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/tenon/LICENSE
+	install -m 644 README.md CHANGELOG.md $(DESTDIR)$(PREFIX)/share/doc/tenon/
 
 clean:
 	rm -rf build build-sanitize build-fuzz

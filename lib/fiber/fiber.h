@@ -48,7 +48,7 @@ enum worker_engine {
 struct worker_options {
 	enum worker_engine engine;
 	bool virtual_clock;
-	uint64_t seed;	  /* of worker_random(); 0: one from the system */
+	uint64_t seed;    /* of worker_random(); 0: one from the system */
 	uint64_t poll_ns; /* the longest it polls before it sleeps; 0: the default */
 };
 
@@ -100,7 +100,7 @@ struct worker_poller {
 	void (*disarm)(struct worker_poller *poller);
 
 	struct list node; /* the loop's */
-	void *watch;	  /* the loop's */
+	void *watch;      /* the loop's */
 };
 
 /* On the worker's own thread. Removing also ends the watch on `fd`; the fd stays the caller's, who may
@@ -135,8 +135,8 @@ bool fiber_cancelled(void);
 
 struct fiber *fiber_current(void); /* NULL off fibers */
 
-void fiber_yield(void);		/* suspends; others run first */
-int fiber_sleep(uint64_t ns);	/* suspends; 0 or -ECANCELED */
+void fiber_yield(void);       /* suspends; others run first */
+int fiber_sleep(uint64_t ns); /* suspends; 0 or -ECANCELED */
 
 /* A queue of waiting fibers: the building block of conditions. Same worker only. */
 struct fiber_queue {

@@ -23,8 +23,8 @@ static inline void cleanup_close(int *fd)
 }
 
 #define CLEANUP(function) __attribute__((cleanup(function)))
-#define CLEANUP_FREE	  CLEANUP(cleanup_free)
-#define CLEANUP_CLOSE	  CLEANUP(cleanup_close)
+#define CLEANUP_FREE      CLEANUP(cleanup_free)
+#define CLEANUP_CLOSE     CLEANUP(cleanup_close)
 
 /* Defines NAME(), a cleanup for `TYPE *` variables that calls DESTROY on what is not NULL. */
 #define DEFINE_CLEANUP(name, type, destroy)                                                        \

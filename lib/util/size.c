@@ -43,8 +43,10 @@ int size_parse(const char *text, uint64_t *bytes, struct error *error)
 			value += (*at - '0') * (place /= 10);
 	shift = size_suffix(at);
 	if (!digits || shift < 0) {
-		error_set(error, -EINVAL, "size '%s': expected a number with K, M, G or T (powers of "
-			  "1024)", text);
+		error_set(error, -EINVAL,
+			  "size '%s': expected a number with K, M, G or T (powers of "
+			  "1024)",
+			  text);
 		error_advise(error, "write it like 512M, 1.5G or 20GiB");
 		return -EINVAL;
 	}

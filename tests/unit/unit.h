@@ -27,7 +27,10 @@ const char *unit_directory(void);
 int unit_main(const char *suite, const struct unit_test *tests, unsigned count, int argc,
 	      char **argv);
 
-#define UNIT(function) { #function, function }
+#define UNIT(function)                                                                             \
+	{                                                                                          \
+#function, function                                                                \
+	}
 
 #define UNIT_MAIN(suite, ...)                                                                      \
 	int main(int argc, char **argv)                                                            \

@@ -15,12 +15,14 @@ static void test_sizes_are_powers_of_1024(void)
 		const char *text;
 		uint64_t bytes;
 	} good[] = {
-		{ "0", 0 },	      { "512", 512 },	    { "1K", 1024 },
-		{ "1k", 1024 },	      { "1KiB", 1024 },	    { "1KB", 1024 },
-		{ "1.5M", 1572864 },  { "2g", 2ULL << 30 }, { "3TiB", 3ULL << 40 },
-		{ "100B", 100 },      { "7E", 7ULL << 60 }, { "0.5G", 1ULL << 29 },
+		{ "0", 0 },          { "512", 512 },       { "1K", 1024 },
+		{ "1k", 1024 },      { "1KiB", 1024 },     { "1KB", 1024 },
+		{ "1.5M", 1572864 }, { "2g", 2ULL << 30 }, { "3TiB", 3ULL << 40 },
+		{ "100B", 100 },     { "7E", 7ULL << 60 }, { "0.5G", 1ULL << 29 },
 	};
-	static const char *const bad[] = { "", "G", "-1", "1X", "1GG", "1.5", "1 G", "0x10", "1iB" };
+	static const char *const bad[] = {
+		"", "G", "-1", "1X", "1GG", "1.5", "1 G", "0x10", "1iB"
+	};
 	uint64_t bytes;
 
 	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {

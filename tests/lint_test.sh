@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Style and static analysis of everything that is compiled: clang-format, cppcheck, clang-tidy.
+# timeout: 900
+set -u
+cd "$(dirname "$0")/.." || exit 1
+for tool in clang-format-14 cppcheck clang-tidy-14; do
+	command -v $tool >/dev/null || { echo "$tool is not installed"; exit 77; }
+done
+folders="lib raid volume netdev vswitch vmm tools"
+failed=0
+
+mapfile -t all < <(git ls-files '*.c' '*.h' 2>/dev/null | grep . || find $folders tests -name '*.[ch]')
+mapfile -t sources < <(printf '%s\n' "${all[@]}" | grep -E '^(lib|raid|volume|netdev|vswitch|vmm|tools)/.*\.c$')
+
+clang-format-14 --dry-run -Werror "${all[@]}" || failed=1
+
+# cppcheck does not follow cleanup attributes nor that error_set() returns its code.
+cppcheck -j2 --quiet --enable=warning,portability --inline-suppr --std=c11 --error-exitcode=1 -I. -Ilib \
+	--include=tests/lint_macros.h -D__x86_64__ \
+	--suppress=memleak --suppress=uninitvar --suppress=legacyUninitvar --suppress=resourceLeak \
+	--suppress=nullPointerRedundantCheck --suppress=arrayIndexThenCheck --suppress=ctunullpointer \
+	--suppress=nullPointer --suppress=unknownMacro --suppress=invalidPrintfArgType_sint $folders || failed=1
+
+includes=$(pkg-config --cflags libnl-3.0 libnl-route-3.0 liburing jansson)
+printf '%s\n' "${sources[@]}" | xargs -P 2 -n 8 sh -c \
+	'out=$(clang-tidy-14 --quiet "$@" -- -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I. -Ilib '"$includes"' 2>/dev/null) ||
+	 { echo "$out"; exit 1; }' _ || failed=1
+exit $failed
