@@ -141,6 +141,12 @@ int block_open_file(struct block **out, const char *path, unsigned flags, uint64
 /* Zeroed memory of `size` bytes, sparse until written. */
 int block_create_memory(struct block **out, const char *name, uint64_t size, struct error *error);
 
+/* ---- Null (null.c) ---- */
+
+/* A disk of `size` bytes that does nothing, at once: writes are forgotten, reads leave memory as it is.
+ * For measuring what is above it. */
+int block_create_null(struct block **out, const char *name, uint64_t size, struct error *error);
+
 /* ---- Slice (slice.c) ---- */
 
 /* [offset, offset + length) of `lower`, on which it takes a reference. */

@@ -23,7 +23,7 @@ struct vhost_user_blk_server;
 
 struct vhost_user_blk_options {
 	const char *serial;   /* what GET_ID says; NULL: the block's name */
-	uint16_t queue_count; /* 0: one */
+	uint16_t queue_count; /* 0: 16, so that QEMU can give each guest processor one */
 	struct log *log;      /* may be NULL */
 };
 

@@ -1,0 +1,116 @@
+/* Listening on a unix socket: see unix_listen.h. */
+#include "virtio/unix_listen.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "util/cleanup.h"
+#include "util/error.h"
+
+#define BACKLOG 16
+
+/* Whether anybody listens there. A full backlog says that somebody does. */
+static bool answers(const struct sockaddr_un *address)
+{
+	CLEANUP_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	return fd < 0 || connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 ||
+	       errno == EAGAIN;
+}
+
+static int replace_stale(const struct sockaddr_un *address, struct error *error)
+{
+	const char *path = address->sun_path;
+	struct stat status;
+	int code;
+
+	if (lstat(path, &status) < 0)
+		return errno == ENOENT
+			       ? 0
+			       : error_set(error, -errno, "%s: %s", path, error_name(errno));
+	if (!S_ISSOCK(status.st_mode)) {
+		code = error_set(error, -EEXIST, "%s: exists, and is no socket", path);
+		error_advise(error, "give another path, or remove the file");
+		return code;
+	}
+	if (answers(address)) {
+		code = error_set(error, -EADDRINUSE, "%s: another server answers there", path);
+		error_advise(error, "stop that server, or give another path");
+		return code;
+	}
+	if (unlink(path) < 0 && errno != ENOENT)
+		return error_set(error, -errno, "%s: cannot remove the stale socket: %s", path,
+				 error_name(errno));
+	return 0;
+}
+
+static int fill_address(struct sockaddr_un *address, const char *path, struct error *error)
+{
+	int code;
+
+	*address = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	if (!*path)
+		return error_set(error, -EINVAL, "the socket's path is empty");
+	if (strlen(path) < sizeof(address->sun_path)) {
+		strcpy(address->sun_path, path);
+		return 0;
+	}
+	code = error_set(error, -ENAMETOOLONG,
+			 "%s: the path has %zu bytes, a socket's may have %zu", path, strlen(path),
+			 sizeof(address->sun_path) - 1);
+	error_advise(error, "use a folder with a shorter path, or a relative one");
+	return code;
+}
+
+int unix_listen(struct unix_listener *listener, const char *path, struct error *error)
+{
+	CLEANUP_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	CLEANUP_FREE char *copy = strdup(path);
+	struct sockaddr_un address;
+	struct stat status;
+	int result = fill_address(&address, path, error);
+
+	if (result < 0)
+		return result;
+	/* Linux gives the socket file the mode of the socket itself: no moment with a wider one, and
+	 * no umask that other threads would see. */
+	if (fd < 0 || !copy || fchmod(fd, 0600) < 0)
+		return error_set(error, -errno, "%s: socket: %s", path, error_name(errno));
+	result = bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
+	if (result == -EADDRINUSE) {
+		result = replace_stale(&address, error);
+		if (result < 0)
+			return result;
+		result = bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
+	}
+	if (result < 0)
+		return error_set(error, result, "%s: cannot make the socket: %s", path,
+				 error_name(result));
+	if (listen(fd, BACKLOG) < 0 || lstat(path, &status) < 0) {
+		result = -errno;
+		unlink(path);
+		return error_set(error, result, "%s: cannot listen: %s", path, error_name(result));
+	}
+	*listener = (struct unix_listener){ steal_fd(&fd), steal_pointer(&copy), status.st_dev,
+					    status.st_ino };
+	return 0;
+}
+
+void unix_listener_close(struct unix_listener *listener)
+{
+	struct stat status;
+
+	if (listener->fd >= 0) {
+		if (lstat(listener->path, &status) == 0 && status.st_dev == listener->device &&
+		    status.st_ino == listener->inode)
+			unlink(listener->path);
+		close(listener->fd);
+	}
+	free(listener->path);
+	*listener = (struct unix_listener){ .fd = -1 };
+}

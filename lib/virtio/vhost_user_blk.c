@@ -1,0 +1,405 @@
+/*
+ * The vhost-user-blk server: see vhost_user_blk.h.
+ *
+ * One fiber accepts; each client has a fiber that reads its messages, and each of its queues that
+ * runs has a poller with the worker. Requests are fibers of their own (virtio_blk.c).
+ */
+#include "virtio/vhost_user_blk.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "block/block.h"
+#include "fiber/fiber.h"
+#include "util/bytes.h"
+#include "util/cleanup.h"
+#include "util/error.h"
+#include "util/list.h"
+#include "util/log.h"
+#include "virtio/unix_listen.h"
+#include "virtio/vhost_user_backend.h"
+
+/* Enough for QEMU, which wants as many queues as the guest has processors; a queue that is not
+ * started costs nothing. */
+#define DEFAULT_QUEUES 16
+
+/* Chains that a queue takes before others have their turn. */
+#define BURST 64
+
+#define SECOND        1000000000ULL
+#define LEAVE_TIMEOUT SECOND /* for a client to make room for the next */
+#define ACCEPT_RETRY  (SECOND / 10)
+
+struct vhost_user_blk_server {
+	struct block *block;
+	struct unix_listener listener;
+	char *name; /* the socket's path, for messages */
+	char serial[VIRTIO_BLK_SERIAL_BYTES + 1];
+	uint16_t queue_count;
+	struct log *log;
+	struct fiber *acceptor;
+	bool stopping;
+	struct list clients;
+	unsigned client_count;
+	struct fiber_queue client_left;
+	struct vhost_user_blk_status gone; /* what clients did that have left */
+};
+
+struct client_queue {
+	struct client *client;
+	struct virtio_blk_queue queue;
+	struct worker_poller poller;
+};
+
+struct client {
+	struct list node;
+	struct vhost_user_blk_server *server;
+	struct vhost_user_backend *backend;
+	struct virtio_blk blk;
+	struct fiber *fiber; /* NULL before it runs */
+	struct client_queue queues[];
+};
+
+/* ---- The worker's calls ---- */
+
+static struct client_queue *queue_of(struct worker_poller *poller)
+{
+	return container_of(poller, struct client_queue, poller);
+}
+
+static unsigned poll_queue(struct worker_poller *poller)
+{
+	struct client_queue *queue = queue_of(poller);
+	struct vhost_user_blk_server *server = queue->client->server;
+	int done = virtio_blk_queue_poll(&queue->queue, BURST);
+
+	if (done >= 0)
+		return (unsigned)done;
+	log_warning(server->log, "%s: queue %u is broken until the guest resets it: %s",
+		    server->name, queue->queue.vq->index, queue->queue.vq->broken);
+	return 0;
+}
+
+static bool arm_queue(struct worker_poller *poller)
+{
+	struct virtqueue *vq = queue_of(poller)->queue.vq;
+
+	virtqueue_notify(vq);
+	/* A front-end that gave no kick eventfd wants to be polled: no sleep while it is there. */
+	return virtqueue_enable_kicks(vq) || (vq->kick_fd < 0 && !vq->broken);
+}
+
+static void disarm_queue(struct worker_poller *poller)
+{
+	struct virtqueue *vq = queue_of(poller)->queue.vq;
+
+	if (virtqueue_available(vq))
+		virtqueue_count_kick(vq);
+	virtqueue_disable_kicks(vq);
+}
+
+/* ---- The protocol engine's calls ---- */
+
+static uint64_t features(void *device)
+{
+	struct client *client = device;
+
+	return virtio_blk_features(&client->blk);
+}
+
+static void features_set(void *device, uint64_t negotiated)
+{
+	struct client *client = device;
+
+	virtio_blk_set_features(&client->blk, negotiated);
+}
+
+static unsigned queue_count(void *device)
+{
+	struct client *client = device;
+
+	return client->server->queue_count;
+}
+
+static int queue_start(void *device, unsigned index, struct virtqueue *vq)
+{
+	struct client *client = device;
+	struct client_queue *queue = &client->queues[index];
+
+	queue->client = client;
+	virtio_blk_queue_init(&queue->queue, &client->blk, vq);
+	queue->poller = (struct worker_poller){
+		.fd = vq->kick_fd,
+		.poll = poll_queue,
+		.arm = arm_queue,
+		.disarm = disarm_queue,
+	};
+	log_debug(client->server->log, "%s: queue %u of %u entries starts at %u",
+		  client->server->name, index, vq->size, vq->last_avail);
+	return worker_add_poller(&queue->poller);
+}
+
+static void queue_stop(void *device, unsigned index)
+{
+	struct client *client = device;
+	struct client_queue *queue = &client->queues[index];
+
+	worker_remove_poller(&queue->poller);
+	virtio_blk_queue_drain(&queue->queue);
+}
+
+static int get_config(void *device, uint32_t offset, void *at, uint32_t size)
+{
+	struct client *client = device;
+
+	return virtio_blk_get_config(&client->blk, offset, at, size);
+}
+
+static int set_config(void *device, uint32_t offset, const void *at, uint32_t size, bool migration)
+{
+	struct client *client = device;
+
+	(void)migration; /* nothing else in it could be taken over */
+	return virtio_blk_set_config(&client->blk, offset, at, size);
+}
+
+static void reset(void *device)
+{
+	struct client *client = device;
+
+	client->blk.features = 0;
+	client->blk.writeback = true;
+}
+
+static const struct vhost_user_backend_ops backend_ops = {
+	.features = features,
+	.features_set = features_set,
+	.queue_count = queue_count,
+	.queue_start = queue_start,
+	.queue_stop = queue_stop,
+	.get_config = get_config,
+	.set_config = set_config,
+	.reset = reset,
+};
+
+/* ---- Clients ---- */
+
+static void add_counters(struct vhost_user_blk_status *sum, const struct client *client)
+{
+	const struct virtio_blk_counters *from = &client->blk.counters;
+	struct virtio_blk_counters *to = &sum->requests;
+
+	to->reads += from->reads;
+	to->writes += from->writes;
+	to->flushes += from->flushes;
+	to->discards += from->discards;
+	to->zeroes += from->zeroes;
+	to->others += from->others;
+	to->read_bytes += from->read_bytes;
+	to->written_bytes += from->written_bytes;
+	to->failed += from->failed;
+	to->unsupported += from->unsupported;
+	for (unsigned i = 0; i < client->server->queue_count; i++) {
+		const struct virtqueue_counters *queue =
+			&vhost_user_backend_queue(client->backend, i)->counters;
+
+		sum->queues.kicks += queue->kicks;
+		sum->queues.chains += queue->chains;
+		sum->queues.signals += queue->signals;
+		sum->queues.suppressed += queue->suppressed;
+	}
+}
+
+/* Reads messages until the client hangs up, breaks the protocol, or the server stops. */
+static int run_client(void *arg)
+{
+	struct client *client = arg;
+	struct vhost_user_blk_server *server = client->server;
+	struct error error = { 0 };
+	int result = 0;
+
+	client->fiber = fiber_current();
+	while (result == 0 && !server->stopping) {
+		result = fiber_poll(vhost_user_backend_fd(client->backend), POLLIN, FIBER_FOREVER);
+		if (result >= 0)
+			result = vhost_user_backend_input(client->backend, &error);
+	}
+	if (result < 0 && result != -ENOTCONN && result != -ECANCELED)
+		log_warning(server->log, "%s: the client is turned out: %s", server->name,
+			    error.code ? error.text : error_name(result));
+	list_remove(&client->node);
+	add_counters(&server->gone, client);
+	vhost_user_backend_close(client->backend);
+	log_info(server->log, "%s: the client has left", server->name);
+	server->client_count--;
+	fiber_queue_wake_all(&server->client_left);
+	free(client);
+	return 0;
+}
+
+static int add_client(struct vhost_user_blk_server *server, int fd, struct error *error)
+{
+	struct vhost_user_backend_options options = { .name = server->name, .log = server->log };
+	struct client *client =
+		calloc(1, sizeof(*client) + server->queue_count * sizeof(client->queues[0]));
+	int result;
+
+	if (!client) {
+		close(fd);
+		return error_set(error, -ENOMEM, "%s: out of memory", server->name);
+	}
+	client->server = server;
+	virtio_blk_init(&client->blk, server->block, server->serial, server->queue_count);
+	result = vhost_user_backend_create(&client->backend, fd, &backend_ops, client, &options,
+					   error);
+	if (result < 0) {
+		free(client);
+		return result;
+	}
+	list_add_tail(&server->clients, &client->node);
+	server->client_count++;
+	log_info(server->log, "%s: a client has come", server->name);
+	fiber_start(run_client, client);
+	return 0;
+}
+
+/* Whether another client may come in now; waits a little for the present one to leave. */
+static bool make_room(struct vhost_user_blk_server *server)
+{
+	while (server->client_count && !server->block->read_only)
+		if (fiber_queue_wait(&server->client_left, LEAVE_TIMEOUT) < 0)
+			return false;
+	return true;
+}
+
+static int accept_clients(void *arg)
+{
+	struct vhost_user_blk_server *server = arg;
+	struct error error;
+
+	for (;;) {
+		int fd = fiber_accept(server->listener.fd);
+
+		if (fd == -ECANCELED)
+			return 0;
+		if (fd < 0) {
+			log_warning(server->log, "%s: accept: %s", server->name, error_name(fd));
+			if (fiber_sleep(ACCEPT_RETRY) < 0)
+				return 0;
+		} else if (!make_room(server)) {
+			close(fd);
+			log_warning(server->log,
+				    "%s: a second client was turned away: the device is writable "
+				    "and in use",
+				    server->name);
+		} else if (add_client(server, fd, &error) < 0) {
+			log_warning(server->log, "%s", error.text);
+		}
+	}
+}
+
+/* ---- Servers ---- */
+
+static struct vhost_user_blk_server *create(struct block *block, const char *name,
+					    const struct vhost_user_blk_options *options)
+{
+	static const struct vhost_user_blk_options defaults;
+	struct vhost_user_blk_server *server = calloc(1, sizeof(*server));
+	const char *serial;
+
+	if (!server || !(server->name = strdup(name))) {
+		free(server);
+		return NULL;
+	}
+	options = options ? options : &defaults;
+	serial = options->serial ? options->serial : block->name;
+	memcpy(server->serial, serial, strnlen(serial, VIRTIO_BLK_SERIAL_BYTES));
+	server->queue_count = options->queue_count ? options->queue_count : DEFAULT_QUEUES;
+	server->log = options->log;
+	server->listener.fd = -1;
+	server->block = block_ref(block);
+	list_init(&server->clients);
+	fiber_queue_init(&server->client_left);
+	return server;
+}
+
+static void destroy(struct vhost_user_blk_server *server)
+{
+	unix_listener_close(&server->listener);
+	block_unref(server->block);
+	free(server->name);
+	free(server);
+}
+
+int vhost_user_blk_server_start(struct vhost_user_blk_server **out, struct block *block,
+				const char *path, const struct vhost_user_blk_options *options,
+				struct error *error)
+{
+	struct vhost_user_blk_server *server = create(block, path, options);
+	int result;
+
+	if (!server)
+		return error_set(error, -ENOMEM, "%s: out of memory", path);
+	result = unix_listen(&server->listener, path, error);
+	if (result < 0) {
+		destroy(server);
+		return result;
+	}
+	server->acceptor = fiber_spawn(accept_clients, server);
+	*out = server;
+	return 0;
+}
+
+int vhost_user_blk_server_adopt(struct vhost_user_blk_server **out, struct block *block, int fd,
+				const char *name, const struct vhost_user_blk_options *options,
+				struct error *error)
+{
+	struct vhost_user_blk_server *server = create(block, name, options);
+	int result;
+
+	if (!server) {
+		close(fd);
+		return error_set(error, -ENOMEM, "%s: out of memory", name);
+	}
+	result = add_client(server, fd, error);
+	if (result < 0) {
+		destroy(server);
+		return result;
+	}
+	*out = server;
+	return 0;
+}
+
+void vhost_user_blk_server_stop(struct vhost_user_blk_server *server)
+{
+	if (!server)
+		return;
+	server->stopping = true;
+	if (server->acceptor) {
+		fiber_cancel(server->acceptor);
+		fiber_join(server->acceptor);
+	}
+	/* No new client finds the socket while those present are seen off. */
+	unix_listener_close(&server->listener);
+	list_for_each(at, &server->clients) {
+		struct client *client = list_entry(at, struct client, node);
+
+		if (client->fiber)
+			fiber_cancel(client->fiber);
+	}
+	while (server->client_count)
+		fiber_queue_wait_always(&server->client_left);
+	destroy(server);
+}
+
+void vhost_user_blk_server_status(const struct vhost_user_blk_server *server,
+				  struct vhost_user_blk_status *out)
+{
+	*out = server->gone;
+	out->clients = server->client_count;
+	list_for_each(at, &server->clients)
+		add_counters(out, list_entry(at, struct client, node));
+}

@@ -1,0 +1,295 @@
+/*
+ * virtio-blk requests (virtio 1.2, 5.2.6): see virtio_blk.h.
+ *
+ * A request is 16 bytes of header, data, and one status byte. The standard leaves open how they are
+ * cut into descriptors, so the header is the first 16 readable bytes and the status the last writable
+ * byte, wherever they lie. What is looked at is copied first; data is not looked at.
+ */
+#include "virtio/virtio_blk.h"
+
+#include <assert.h>
+#include <endian.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <linux/virtio_blk.h>
+
+#include "block/block.h"
+#include "block/iov.h"
+#include "util/bytes.h"
+#include "virtio/virtio_blk_private.h"
+
+/* A few more pieces than a driver may use, for buffers that lie across two regions of memory. */
+#define REQUEST_PIECES (VIRTIO_BLK_SEGMENTS + 2 + 16)
+
+#define HEADER_BYTES sizeof(struct virtio_blk_outhdr)
+static_assert(sizeof(struct virtio_blk_outhdr) == 16, "virtio-blk request header");
+static_assert(sizeof(struct virtio_blk_discard_write_zeroes) == 16, "virtio-blk range");
+
+struct request {
+	struct list node; /* in queue->idle */
+	struct virtio_blk_queue *queue;
+	struct virtqueue_chain chain;
+	struct iovec iov[REQUEST_PIECES];
+};
+
+void virtio_blk_queue_init(struct virtio_blk_queue *queue, struct virtio_blk *blk,
+			   struct virtqueue *vq)
+{
+	*queue = (struct virtio_blk_queue){ .blk = blk, .vq = vq };
+	list_init(&queue->idle);
+	fiber_queue_init(&queue->drained);
+}
+
+/* ---- Requests ---- */
+
+/* Data of a request: a place in the chain, and how much. */
+struct data {
+	struct iov_range at;
+	uint64_t bytes;
+};
+
+/* The iovecs of `data`, in place: the first is cut at its front and the last at its end, for the
+ * request has no other use for them. */
+static struct iovec *trim(struct data *data, unsigned *count)
+{
+	uint64_t left = data->bytes;
+	struct iovec *iov;
+
+	*count = 0;
+	iov_advance(&data->at, 0); /* over the one that the header used up */
+	iov = (struct iovec *)(uintptr_t)data->at.iov;
+	if (!left)
+		return iov;
+	iov[0].iov_base = (uint8_t *)iov[0].iov_base + data->at.skip;
+	iov[0].iov_len -= data->at.skip;
+	while (left) {
+		iov[*count].iov_len = MIN(iov[*count].iov_len, left);
+		left -= iov[(*count)++].iov_len;
+	}
+	return iov;
+}
+
+/* Where on the disk `bytes` from a sector on are. False if they are not all on it. */
+static bool locate(const struct block *block, uint64_t sector, uint64_t bytes, uint64_t *offset)
+{
+	if (sector > UINT64_MAX / SECTOR_BYTES)
+		return false;
+	*offset = sector * SECTOR_BYTES;
+	return bytes % SECTOR_BYTES == 0 && range_within(*offset, bytes, block->size);
+}
+
+static int transfer(struct virtio_blk *blk, bool write, uint64_t sector, struct data *data)
+{
+	unsigned count, flags = blk->writeback ? 0 : BLOCK_FUA;
+	struct iovec *iov;
+	uint64_t offset;
+
+	if (write) {
+		blk->counters.writes++;
+		blk->counters.written_bytes += data->bytes;
+	} else {
+		blk->counters.reads++;
+		blk->counters.read_bytes += data->bytes;
+	}
+	if (!locate(blk->block, sector, data->bytes, &offset))
+		return -EINVAL;
+	if (write && blk->block->read_only)
+		return -EROFS;
+	iov = trim(data, &count);
+	if (!count)
+		return 0;
+	return write ? block_writev(blk->block, offset, iov, count, flags)
+		     : block_readv(blk->block, offset, iov, count);
+}
+
+/* One range of a discard or write-zeroes request. */
+static int erase(struct virtio_blk *blk, bool zeroes,
+		 const struct virtio_blk_discard_write_zeroes *range)
+{
+	uint32_t sectors = le32toh(range->num_sectors), flags = le32toh(range->flags);
+	uint32_t most = zeroes ? VIRTIO_BLK_ZEROES_SECTORS : VIRTIO_BLK_DISCARD_SECTORS;
+	bool unmap = flags & VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP;
+	uint64_t offset, bytes = (uint64_t)sectors * SECTOR_BYTES;
+
+	/* Unknown flags, and "unmap" of a discard, get UNSUPP by 5.2.6.2. */
+	if (flags & ~VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP || (unmap && !zeroes))
+		return -EOPNOTSUPP;
+	if (sectors > most || !locate(blk->block, le64toh(range->sector), bytes, &offset))
+		return -EINVAL;
+	if (!bytes)
+		return 0;
+	if (!zeroes)
+		return block_discard(blk->block, offset, bytes);
+	return block_write_zeroes(blk->block, offset, bytes,
+				  (unmap ? BLOCK_MAY_UNMAP : 0) | (blk->writeback ? 0 : BLOCK_FUA));
+}
+
+static int erase_all(struct virtio_blk *blk, bool zeroes, struct data *data)
+{
+	struct virtio_blk_discard_write_zeroes ranges[VIRTIO_BLK_RANGES];
+	unsigned feature = zeroes ? VIRTIO_BLK_F_WRITE_ZEROES : VIRTIO_BLK_F_DISCARD;
+	int result = 0;
+
+	if (zeroes)
+		blk->counters.zeroes++;
+	else
+		blk->counters.discards++;
+	if (blk->block->read_only)
+		return -EROFS;
+	if (!(blk->features >> feature & 1))
+		return -EOPNOTSUPP;
+	if (!data->bytes || data->bytes % sizeof(ranges[0]) || data->bytes > sizeof(ranges))
+		return -EINVAL;
+	iov_copy_out(&data->at, ranges, data->bytes);
+	for (unsigned i = 0; i < data->bytes / sizeof(ranges[0]) && result == 0; i++)
+		result = erase(blk, zeroes, &ranges[i]);
+	return result;
+}
+
+static int get_id(struct virtio_blk *blk, struct data *data, uint64_t *written)
+{
+	*written = MIN(data->bytes, sizeof(blk->serial));
+	iov_copy_in(&data->at, blk->serial, *written);
+	blk->counters.others++;
+	return 0;
+}
+
+/* Carries a request out. 0 or a negative errno; -EOPNOTSUPP for what this device cannot do. Sets
+ * *written to the bytes of data given to the driver. */
+static int carry_out(struct virtio_blk *blk, const struct virtio_blk_outhdr *header,
+		     struct data *out, struct data *in, uint64_t *written)
+{
+	uint64_t sector = le64toh(header->sector);
+	int result;
+
+	switch (le32toh(header->type)) {
+	case VIRTIO_BLK_T_IN:
+		result = transfer(blk, false, sector, in);
+		*written = result < 0 ? 0 : in->bytes;
+		return result;
+	case VIRTIO_BLK_T_OUT:
+		return transfer(blk, true, sector, out);
+	case VIRTIO_BLK_T_FLUSH:
+		blk->counters.flushes++;
+		return block_flush(blk->block);
+	case VIRTIO_BLK_T_DISCARD:
+		return erase_all(blk, false, out);
+	case VIRTIO_BLK_T_WRITE_ZEROES:
+		return erase_all(blk, true, out);
+	case VIRTIO_BLK_T_GET_ID:
+		return get_id(blk, in, written);
+	default:
+		return -EOPNOTSUPP;
+	}
+}
+
+static uint8_t status_of(struct virtio_blk *blk, int result)
+{
+	if (result == 0)
+		return VIRTIO_BLK_S_OK;
+	if (result == -EOPNOTSUPP) {
+		blk->counters.unsupported++;
+		return VIRTIO_BLK_S_UNSUPP;
+	}
+	blk->counters.failed++;
+	return VIRTIO_BLK_S_IOERR;
+}
+
+/* Takes the chain apart and carries it out; returns the bytes written to its writable part. The
+ * chain has a writable byte. */
+static uint32_t process(struct virtio_blk *blk, struct virtqueue_chain *chain)
+{
+	struct data out = { iov_range_of(chain->iov, chain->readable), chain->readable_bytes };
+	struct data in = { iov_range_of(chain->iov + chain->readable, chain->writable),
+			   chain->writable_bytes - 1 };
+	const struct iovec *last = &chain->iov[chain->readable + chain->writable - 1];
+	uint8_t *status = (uint8_t *)last->iov_base + last->iov_len - 1;
+	struct virtio_blk_outhdr header;
+	uint64_t written = 0;
+	int result = -EINVAL;
+
+	if (out.bytes >= HEADER_BYTES) {
+		iov_copy_out(&out.at, &header, HEADER_BYTES);
+		out.bytes -= HEADER_BYTES;
+		result = carry_out(blk, &header, &out, &in, &written);
+	}
+	*status = status_of(blk, result);
+	/* used.len counts from the buffer's start on, without gaps (2.7.8.2): where the data was not
+	 * written whole, the status after it does not count. */
+	return written == in.bytes ? (uint32_t)written + 1 : (uint32_t)written;
+}
+
+static int run(void *arg)
+{
+	struct request *request = arg;
+	struct virtio_blk_queue *queue = request->queue;
+	uint32_t written = process(queue->blk, &request->chain);
+
+	virtqueue_push(queue->vq, request->chain.head, written);
+	list_add_head(&queue->idle, &request->node);
+	/* The last one tells the driver at once; while others are at work, the next poll tells it of
+	 * all that ended in between. */
+	if (--queue->in_flight == 0) {
+		virtqueue_notify(queue->vq);
+		fiber_queue_wake_all(&queue->drained);
+	}
+	return 0;
+}
+
+/* ---- Queues ---- */
+
+static struct request *get_request(struct virtio_blk_queue *queue)
+{
+	struct list *idle = list_pop(&queue->idle);
+	struct request *request;
+
+	if (idle)
+		return list_entry(idle, struct request, node);
+	request = malloc(sizeof(*request));
+	if (!request)
+		abort();
+	list_init(&request->node);
+	request->queue = queue;
+	request->chain.iov = request->iov;
+	request->chain.capacity = REQUEST_PIECES;
+	return request;
+}
+
+int virtio_blk_queue_poll(struct virtio_blk_queue *queue, unsigned burst)
+{
+	unsigned done = virtqueue_notify_pending(queue->vq);
+	int got = 1;
+
+	virtqueue_notify(queue->vq);
+	while (burst-- && virtqueue_available(queue->vq)) {
+		struct request *request = get_request(queue);
+
+		got = virtqueue_pop(queue->vq, &request->chain);
+		if (got == 1 && !request->chain.writable_bytes) {
+			/* Nowhere to put the status: the driver cannot be answered. */
+			virtqueue_break(queue->vq, "a disk request has no status byte");
+			virtqueue_push(queue->vq, request->chain.head, 0);
+			got = -EPROTO;
+		}
+		if (got != 1) {
+			list_add_head(&queue->idle, &request->node);
+			break;
+		}
+		queue->in_flight++;
+		done++;
+		fiber_start(run, request);
+	}
+	return got < 0 ? got : (int)done;
+}
+
+void virtio_blk_queue_drain(struct virtio_blk_queue *queue)
+{
+	struct list *idle;
+
+	while (queue->in_flight)
+		fiber_queue_wait_always(&queue->drained);
+	virtqueue_notify(queue->vq);
+	while ((idle = list_pop(&queue->idle)))
+		free(list_entry(idle, struct request, node));
+}
