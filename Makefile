@@ -9,6 +9,7 @@ CC      := gcc
 endif
 PREFIX  ?= /usr/local
 DESTDIR ?=
+comma   := ,
 # V=1 shows the commands.
 Q       := $(if $(V),,@)
 BUILD   := build$(if $(SANITIZE),-sanitize)
@@ -29,7 +30,6 @@ ALL_CFLAGS := -std=gnu11 $(WARNINGS) $(CFLAGS) -fno-strict-aliasing -pthread \
 	$(if $(SANITIZE),-fsanitize=address$(comma)undefined -fno-omit-frame-pointer \
 	-fno-sanitize-recover=undefined)
 LDLIBS   := $(shell pkg-config --libs $(PACKAGES)) -laio -lisal -lm -pthread
-comma    := ,
 
 LIB_SRC  := $(wildcard lib/*/*.c raid/*.c volume/*.c netdev/*.c vswitch/*.c vmm/*.c)
 TOOL_SRC := $(wildcard tools/*.c)
