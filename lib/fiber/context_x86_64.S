@@ -16,11 +16,16 @@ context_switch_sp:			/* rdi: where to save, rsi: the stack to go on with */
 	subq	$8, %rsp
 	stmxcsr	(%rsp)
 	fnstcw	4(%rsp)
+	movl	(%rsp), %eax
+	movzwl	4(%rsp), %ecx
 	movq	%rsp, (%rdi)
 	movq	%rsi, %rsp
-	ldmxcsr	(%rsp)
-	fldcw	4(%rsp)
-	addq	$8, %rsp
+	/* Loading control words is slow, and hardly ever do they differ. */
+	cmpl	%eax, (%rsp)
+	jne	2f
+1:	cmpw	%cx, 4(%rsp)
+	jne	3f
+4:	addq	$8, %rsp
 	popq	%r15
 	popq	%r14
 	popq	%r13
@@ -30,6 +35,10 @@ context_switch_sp:			/* rdi: where to save, rsi: the stack to go on with */
 	/* Not ret: the processor's return stack would always predict the other side's caller. */
 	popq	%rcx
 	jmp	*%rcx
+2:	ldmxcsr	(%rsp)
+	jmp	1b
+3:	fldcw	4(%rsp)
+	jmp	4b
 	.cfi_endproc
 	.size	context_switch_sp, . - context_switch_sp
 

@@ -203,6 +203,15 @@ static unsigned flush(struct worker *worker)
 	return completed;
 }
 
+/* A poll's result is the waker's mask, with more in it than was asked for (aio_poll_wake(),
+ * fs/aio.c, Linux 6.1); 0 when it was cancelled. */
+static int poll_result(const struct request *request, int result)
+{
+	if (result > 0)
+		result &= request->flags | POLLERR | POLLHUP | POLLNVAL;
+	return result ? result : -ECANCELED;
+}
+
 static unsigned take_events(struct worker *worker, long least, struct timespec *timeout)
 {
 	struct aio *aio = worker->ring;
@@ -216,8 +225,8 @@ static unsigned take_events(struct worker *worker, long least, struct timespec *
 		int result = (int)events[i].res;
 
 		aio->used--;
-		if (request->type == REQUEST_POLL && !result)
-			result = -ECANCELED;
+		if (request->type == REQUEST_POLL)
+			result = poll_result(request, result);
 		complete(worker, request, result);
 	}
 	return count > 0 ? (unsigned)count : 0;

@@ -61,7 +61,7 @@ int fiber_fallocate(int fd, int mode, uint64_t offset, uint64_t length)
 /* Neither ends the wait itself: the kernel still knows the request. */
 static void poll_cancelled(struct fiber *fiber)
 {
-	fiber->worker->engine->cancel(fiber->worker, fiber->request);
+	worker_cancel(fiber->worker, fiber->request);
 }
 
 static void poll_expired(struct timer *timer)
@@ -69,7 +69,7 @@ static void poll_expired(struct timer *timer)
 	struct fiber *fiber = container_of(timer, struct fiber, timer);
 
 	container_of(fiber->request, struct waiting_request, request)->timed_out = true;
-	fiber->worker->engine->cancel(fiber->worker, fiber->request);
+	worker_cancel(fiber->worker, fiber->request);
 }
 
 static int poll_now(int fd, short events)

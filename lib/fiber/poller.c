@@ -51,7 +51,7 @@ void watch_destroy(struct watch *watch)
 {
 	if (watch->armed) {
 		watch->removed = true;
-		watch->worker->engine->cancel(watch->worker, &watch->request);
+		worker_cancel(watch->worker, &watch->request);
 		return;
 	}
 	list_remove(&watch->node);
@@ -63,6 +63,7 @@ void watch_ring_ended(struct worker *worker, bool all)
 	list_for_each_safe(at, &worker->watches) {
 		struct watch *watch = list_entry(at, struct watch, node);
 
+		worker->in_flight -= watch->armed && watch->request.ending;
 		watch->armed = false;
 		if (all || watch->removed) {
 			list_remove(at);

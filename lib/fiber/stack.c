@@ -17,6 +17,7 @@
 #define STACK_GUARD                                                                                \
 	(16 << 10) /* more than a page: functions with large frames are not to jump it */
 #define SLAB_STACKS 16
+#define OUTERMOST   (8 << 10) /* holds the frames that a fiber's end leaves, and the fiber */
 
 /* Were all tops at the same offset of a page, the busiest lines of all fibers would share a few sets
  * of the first-level cache. So the tops are spread over 32 places, 128 bytes apart. */
@@ -103,8 +104,9 @@ struct stack *stack_get(struct stack_pool *pool)
 
 void stack_put(struct stack_pool *pool, struct stack *stack)
 {
-	/* What its frames poisoned, they never unpoisoned: the entry function does not return. */
-	fiber_unpoison(stack->low, stack->size);
+	/* The outermost frames did not return and so did not unpoison what ASan put between their
+	 * variables. */
+	fiber_unpoison(stack->low + stack->size - OUTERMOST, OUTERMOST);
 	if (pool->warm_count < STACKS_WARM) {
 		stack->next = pool->warm;
 		pool->warm = stack;

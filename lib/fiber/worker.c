@@ -147,9 +147,18 @@ void worker_submit(struct worker *worker, struct request *request)
 	worker->engine->submit(worker, request);
 }
 
+void worker_cancel(struct worker *worker, struct request *request)
+{
+	if (request->ending)
+		return;
+	request->ending = true;
+	worker->in_flight++;
+	worker->engine->cancel(worker, request);
+}
+
 void worker_complete(struct worker *worker, struct request *request, int result)
 {
-	worker->in_flight -= request->type != REQUEST_POLL;
+	worker->in_flight -= request->type != REQUEST_POLL || request->ending;
 	request->done(request, result);
 }
 

@@ -68,7 +68,8 @@ struct request {
 	unsigned count;          /* of iov */
 	const struct iovec *iov; /* of read and write */
 	uint64_t offset, length;
-	bool must; /* a poll that the engine may not refuse for want of room */
+	bool ending; /* worker_cancel() was called */
+	bool must;   /* a poll that the engine may not refuse for want of room */
 	void (*done)(struct request *request, int result);
 
 	struct list node; /* the libaio engine's, as is the next */
@@ -113,7 +114,6 @@ struct fiber {
 	struct fiber *joiner;
 	struct timer timer;
 	struct stack *stack;
-	size_t stack_size; /* of [stack->low, the fiber itself) */
 	void *asan_save;
 };
 
@@ -190,6 +190,8 @@ extern _Thread_local struct worker *worker_self;
 uint64_t worker_clock(const struct worker *worker); /* as worker_now() */
 
 void worker_submit(struct worker *worker, struct request *request);
+/* Of a poll; may be called again. Until its done() virtual time stands still. */
+void worker_cancel(struct worker *worker, struct request *request);
 /* What an engine calls for each completion. */
 void worker_complete(struct worker *worker, struct request *request, int result);
 

@@ -1,0 +1,408 @@
+/* Disk I/O, poll and sockets on fibers, on both engines. */
+#include "unit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "fiber/fiber.h"
+#include "fiber_run.h"
+#include "util/bytes.h"
+#include "util/cleanup.h"
+
+#define SECOND 1000000000ULL
+#define BLOCK  4096
+
+/* A new file in this run's directory, unlinked. */
+static int temporary_file(int flags)
+{
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/file", unit_directory());
+	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | flags, 0600);
+	if (fd >= 0)
+		unlink(path);
+	return fd;
+}
+
+static int file_round_trip(void *arg)
+{
+	CLEANUP_CLOSE int fd = temporary_file(*(int *)arg);
+	CLEANUP_FREE char *data = aligned_alloc(BLOCK, 4 * BLOCK);
+	CLEANUP_FREE char *back = aligned_alloc(BLOCK, 4 * BLOCK);
+	struct iovec out[3] = { { data, BLOCK }, { data + BLOCK, 2 * BLOCK }, { data, BLOCK } };
+	struct iovec in[2] = { { back, 3 * BLOCK }, { back + 3 * BLOCK, BLOCK } };
+
+	if (fd < 0) {
+		unit_skip("open with flags %#x: %s", *(int *)arg, strerror(errno));
+		return 0;
+	}
+	for (unsigned i = 0; i < 4 * BLOCK; i++)
+		data[i] = (char)(i * 7 + i / 512);
+	CU_ASSERT_EQUAL(fiber_pwritev(fd, out, 3, BLOCK, 0), 4 * BLOCK);
+	CU_ASSERT_EQUAL(fiber_pwritev(fd, out, 1, 5 * BLOCK, RWF_DSYNC), BLOCK);
+	CU_ASSERT_EQUAL(fiber_fdatasync(fd), 0);
+	CU_ASSERT_EQUAL(fiber_preadv(fd, in, 2, BLOCK), 4 * BLOCK);
+	CU_ASSERT_EQUAL(memcmp(back, data, 3 * BLOCK), 0);
+	CU_ASSERT_EQUAL(memcmp(back + 3 * BLOCK, data, BLOCK), 0);
+	/* A hole, the end, and beyond the end. */
+	CU_ASSERT_EQUAL(fiber_preadv(fd, in, 1, 0), 3 * BLOCK);
+	CU_ASSERT_TRUE(bytes_all_zero(back, BLOCK));
+	CU_ASSERT_EQUAL(memcmp(back + BLOCK, data, 2 * BLOCK), 0);
+	CU_ASSERT_EQUAL(fiber_preadv(fd, in, 2, 4 * BLOCK), 2 * BLOCK);
+	CU_ASSERT_EQUAL(fiber_preadv(fd, in, 1, 6 * BLOCK), 0);
+	return 0;
+}
+
+static void test_files_are_read_and_written(void)
+{
+	int buffered = 0, direct = O_DIRECT;
+
+	fiber_run_each(file_round_trip, &buffered);
+	fiber_run_each(file_round_trip, &direct);
+}
+
+static int fallocate_file(void *arg)
+{
+	CLEANUP_CLOSE int fd = temporary_file(0);
+	char data[BLOCK], back[BLOCK];
+	struct iovec out = { data, BLOCK }, in = { back, BLOCK };
+	struct stat status;
+	int punched;
+
+	(void)arg;
+	memset(data, 7, sizeof(data));
+	CU_ASSERT_EQUAL(fiber_pwritev(fd, &out, 1, 0, 0), BLOCK);
+	CU_ASSERT_EQUAL(fiber_fallocate(fd, FALLOC_FL_KEEP_SIZE, BLOCK, 15 * BLOCK), 0);
+	fstat(fd, &status);
+	CU_ASSERT_EQUAL(status.st_size, BLOCK);
+	CU_ASSERT(status.st_blocks >= 16 * BLOCK / 512);
+	CU_ASSERT_EQUAL(fiber_fallocate(fd, 0, 0, 16 * BLOCK), 0);
+	fstat(fd, &status);
+	CU_ASSERT_EQUAL(status.st_size, 16 * BLOCK);
+	punched = fiber_fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, BLOCK);
+	CU_ASSERT(!punched || punched == -EOPNOTSUPP);
+	CU_ASSERT_EQUAL(fiber_preadv(fd, &in, 1, 0), BLOCK);
+	CU_ASSERT_EQUAL(bytes_all_zero(back, BLOCK), !punched);
+	CU_ASSERT_EQUAL(fiber_fallocate(fd, 0, 0, 0), -EINVAL);
+	return 0;
+}
+
+static void test_fallocate(void)
+{
+	fiber_run_each(fallocate_file, NULL);
+}
+
+static int failing_requests(void *arg)
+{
+	CLEANUP_CLOSE int reader = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+	char data[16];
+	struct iovec iov = { data, sizeof(data) };
+
+	(void)arg;
+	CU_ASSERT_EQUAL(fiber_preadv(-1, &iov, 1, 0), -EBADF);
+	CU_ASSERT_EQUAL(fiber_pwritev(reader, &iov, 1, 0, 0), -EBADF);
+	CU_ASSERT_EQUAL(fiber_fdatasync(-1), -EBADF);
+	CU_ASSERT_EQUAL(fiber_fallocate(-1, 0, 0, 1), -EBADF);
+	CU_ASSERT_EQUAL(fiber_poll(-1, POLLIN, FIBER_FOREVER), -EBADF);
+	return 0;
+}
+
+static void test_errors_come_back(void)
+{
+	fiber_run_each(failing_requests, NULL);
+}
+
+struct many_reads {
+	int fd;
+	unsigned done;
+};
+
+static int read_one(void *arg)
+{
+	struct many_reads *reads = arg;
+	uint64_t at = worker_random() % 1024, got = 0;
+	struct iovec iov = { &got, sizeof(got) };
+
+	CU_ASSERT_EQUAL(fiber_preadv(reads->fd, &iov, 1, at * sizeof(got)), sizeof(got));
+	CU_ASSERT_EQUAL(got, at);
+	reads->done++;
+	return 0;
+}
+
+/* More than the submission ring takes at once, and more than a libaio context holds. */
+static int read_many(void *arg)
+{
+	struct many_reads reads = { .fd = temporary_file(0) };
+	CLEANUP_CLOSE int fd = reads.fd;
+	static struct fiber *fibers[6000];
+	uint64_t numbers[1024];
+	struct iovec iov = { numbers, sizeof(numbers) };
+
+	(void)arg;
+	for (unsigned i = 0; i < ARRAY_SIZE(numbers); i++)
+		numbers[i] = i;
+	CU_ASSERT_EQUAL(fiber_pwritev(fd, &iov, 1, 0, 0), sizeof(numbers));
+	for (unsigned i = 0; i < ARRAY_SIZE(fibers); i++)
+		fibers[i] = fiber_spawn(read_one, &reads);
+	for (unsigned i = 0; i < ARRAY_SIZE(fibers); i++)
+		fiber_join(fibers[i]);
+	CU_ASSERT_EQUAL(reads.done, ARRAY_SIZE(fibers));
+	return 0;
+}
+
+static void test_more_requests_than_the_ring_holds(void)
+{
+	fiber_run_each(read_many, NULL);
+}
+
+static int virtual_time_of_io(void *arg)
+{
+	CLEANUP_CLOSE int fd = temporary_file(O_DSYNC);
+	char data[BLOCK] = { 0 };
+	struct iovec iov = { data, BLOCK };
+	uint64_t began = worker_now();
+
+	(void)arg;
+	for (unsigned i = 0; i < 10; i++) {
+		CU_ASSERT_EQUAL(fiber_pwritev(fd, &iov, 1, i * BLOCK, 0), BLOCK);
+		CU_ASSERT_EQUAL(fiber_fdatasync(fd), 0);
+	}
+	CU_ASSERT_EQUAL(worker_now(), began);
+	return 0;
+}
+
+static int sleep_a_microsecond(void *arg)
+{
+	(void)arg;
+	return fiber_sleep(1000);
+}
+
+static int time_stands_still_for_disks(void *arg)
+{
+	/* A timer that could fire stands beside. */
+	struct fiber *sleeper = fiber_spawn(sleep_a_microsecond, NULL);
+
+	CU_ASSERT_EQUAL(fiber_join(fiber_spawn(virtual_time_of_io, arg)), 0);
+	return fiber_join(sleeper);
+}
+
+static void test_virtual_time_stands_still_while_disks_work(void)
+{
+	fiber_run_each(time_stands_still_for_disks, NULL);
+}
+
+struct pair {
+	int fd[2];
+};
+
+static void make_pair(struct pair *pair)
+{
+	CU_ASSERT_EQUAL_FATAL(
+		socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair->fd), 0);
+}
+
+static void close_pair(struct pair *pair)
+{
+	close(pair->fd[0]);
+	close(pair->fd[1]);
+}
+
+static int poll_in_a_minute(void *arg)
+{
+	return fiber_poll(*(int *)arg, POLLIN, 60 * SECOND);
+}
+
+static int write_in_half_a_minute(void *arg)
+{
+	fiber_sleep(30 * SECOND);
+	return fiber_write(*(int *)arg, "x", 1);
+}
+
+static int polls(void *arg)
+{
+	uint64_t began = worker_now();
+	struct fiber *a, *b;
+	struct pair pair;
+
+	(void)arg;
+	make_pair(&pair);
+	CU_ASSERT_EQUAL(fiber_poll(pair.fd[0], POLLIN | POLLOUT, FIBER_FOREVER), POLLOUT);
+	CU_ASSERT_EQUAL(fiber_poll(pair.fd[0], POLLIN, 0), -ETIMEDOUT);
+	CU_ASSERT_EQUAL(worker_now(), began);
+	CU_ASSERT_EQUAL(fiber_poll(pair.fd[0], POLLIN, 60 * SECOND), -ETIMEDOUT);
+	CU_ASSERT_EQUAL(worker_now() - began, 60 * SECOND);
+	/* Two fibers on one descriptor, both woken by data. */
+	a = fiber_spawn(poll_in_a_minute, &pair.fd[0]);
+	b = fiber_spawn(poll_in_a_minute, &pair.fd[0]);
+	CU_ASSERT_EQUAL(fiber_join(fiber_spawn(write_in_half_a_minute, &pair.fd[1])), 0);
+	CU_ASSERT_EQUAL(fiber_join(a), POLLIN);
+	CU_ASSERT_EQUAL(fiber_join(b), POLLIN);
+	CU_ASSERT_EQUAL(worker_now() - began, 90 * SECOND);
+	CU_ASSERT_EQUAL(fiber_poll(pair.fd[0], POLLIN, 0), POLLIN);
+	/* Cancelled in the ring, and before it came there. */
+	a = fiber_spawn(poll_in_a_minute, &pair.fd[1]);
+	fiber_sleep(SECOND);
+	b = fiber_spawn(poll_in_a_minute, &pair.fd[1]);
+	fiber_yield();
+	fiber_cancel(a);
+	fiber_cancel(b);
+	CU_ASSERT_EQUAL(fiber_join(a), -ECANCELED);
+	CU_ASSERT_EQUAL(fiber_join(b), -ECANCELED);
+	CU_ASSERT_EQUAL(worker_now() - began, 91 * SECOND);
+	close(pair.fd[1]);
+	CU_ASSERT(fiber_poll(pair.fd[0], POLLIN, FIBER_FOREVER) & POLLHUP);
+	close(pair.fd[0]);
+	return 0;
+}
+
+static void test_poll(void)
+{
+	fiber_run_each(polls, NULL);
+}
+
+#define STREAM 3000000
+
+static int send_stream(void *arg)
+{
+	struct pair *pair = arg;
+	CLEANUP_FREE char *data = malloc(STREAM);
+	int result;
+
+	for (unsigned i = 0; i < STREAM; i++)
+		data[i] = (char)(i % 251);
+	result = fiber_write(pair->fd[1], data, STREAM);
+	shutdown(pair->fd[1], SHUT_WR);
+	return result;
+}
+
+static int receive_stream(void *arg)
+{
+	struct fiber *sender;
+	char piece[10007];
+	unsigned at = 0;
+	struct pair pair;
+	ssize_t got;
+
+	(void)arg;
+	make_pair(&pair);
+	sender = fiber_spawn(send_stream, &pair);
+	while ((got = fiber_read(pair.fd[0], piece, sizeof(piece))) > 0)
+		for (ssize_t i = 0; i < got; i++, at++)
+			if (piece[i] != (char)(at % 251))
+				CU_FAIL_FATAL("the stream is broken");
+	CU_ASSERT_EQUAL(got, 0);
+	CU_ASSERT_EQUAL(at, STREAM);
+	CU_ASSERT_EQUAL(fiber_join(sender), 0);
+	close(pair.fd[0]);
+	CU_ASSERT_EQUAL(fiber_write(pair.fd[1], "x", 1), -EPIPE); /* and no SIGPIPE */
+	close(pair.fd[1]);
+	return 0;
+}
+
+static void test_streams(void)
+{
+	fiber_run_each(receive_stream, NULL);
+}
+
+static int read_byte(void *arg)
+{
+	char byte = 0;
+	ssize_t got = fiber_read(*(int *)arg, &byte, 1);
+
+	return got == 1 ? byte : (int)got;
+}
+
+static int pipes(void *arg)
+{
+	struct fiber *reader;
+	struct pair pair;
+
+	(void)arg;
+	CU_ASSERT_EQUAL_FATAL(pipe2(pair.fd, O_NONBLOCK | O_CLOEXEC), 0);
+	reader = fiber_spawn(read_byte, &pair.fd[0]);
+	fiber_sleep(SECOND);
+	CU_ASSERT_EQUAL(fiber_write(pair.fd[1], "q", 1), 0);
+	CU_ASSERT_EQUAL(fiber_join(reader), 'q');
+	reader = fiber_spawn(read_byte, &pair.fd[0]);
+	fiber_sleep(SECOND);
+	fiber_cancel(reader);
+	CU_ASSERT_EQUAL(fiber_join(reader), -ECANCELED);
+	close_pair(&pair);
+	return 0;
+}
+
+static void test_pipes_and_a_cancelled_read(void)
+{
+	fiber_run_each(pipes, NULL);
+}
+
+static int accept_one(void *arg)
+{
+	return fiber_accept(*(int *)arg);
+}
+
+static int connect_to(void *arg)
+{
+	return fiber_connect_unix(arg);
+}
+
+static int connections(void *arg)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	CLEANUP_CLOSE int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	struct fiber *server, *clients[4];
+	char too_long[200];
+	int fd;
+
+	(void)arg;
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s/socket", unit_directory());
+	CU_ASSERT_EQUAL(fiber_connect_unix(address.sun_path), -ENOENT);
+	memset(too_long, 'a', sizeof(too_long) - 1);
+	too_long[sizeof(too_long) - 1] = 0;
+	CU_ASSERT_EQUAL(fiber_connect_unix(too_long), -ENAMETOOLONG);
+	CU_ASSERT_EQUAL_FATAL(bind(listener, (struct sockaddr *)&address, sizeof(address)), 0);
+	CU_ASSERT_EQUAL(fiber_connect_unix(address.sun_path), -ECONNREFUSED);
+	listen(listener, 0);
+	server = fiber_spawn(accept_one, &listener);
+	fiber_sleep(SECOND);
+	fiber_cancel(server);
+	CU_ASSERT_EQUAL(fiber_join(server), -ECANCELED);
+	/* With a backlog of one, some must wait for a place. */
+	for (unsigned i = 0; i < ARRAY_SIZE(clients); i++)
+		clients[i] = fiber_spawn(connect_to, address.sun_path);
+	fiber_sleep(SECOND);
+	for (unsigned i = 0; i < ARRAY_SIZE(clients); i++) {
+		fd = fiber_accept(listener);
+		CU_ASSERT(fd >= 0);
+		CU_ASSERT(fcntl(fd, F_GETFL) & O_NONBLOCK);
+		CU_ASSERT(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+		close(fd);
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(clients); i++) {
+		fd = fiber_join(clients[i]);
+		CU_ASSERT(fd >= 0);
+		CU_ASSERT_EQUAL(read_byte(&fd), 0);
+		close(fd);
+	}
+	unlink(address.sun_path);
+	return 0;
+}
+
+static void test_accept_and_connect(void)
+{
+	fiber_run_each(connections, NULL);
+}
+
+UNIT_MAIN("fiber i/o", UNIT(test_files_are_read_and_written), UNIT(test_fallocate),
+	  UNIT(test_errors_come_back), UNIT(test_more_requests_than_the_ring_holds),
+	  UNIT(test_virtual_time_stands_still_while_disks_work), UNIT(test_poll),
+	  UNIT(test_streams), UNIT(test_pipes_and_a_cancelled_read), UNIT(test_accept_and_connect))
