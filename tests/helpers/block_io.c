@@ -5,6 +5,7 @@
  *
  *	-r  read-only        -b  never O_DIRECT     -l  take the lock
  *	-c SIZE  create it   -s  as the slice that leaves out the first and the last 64 KiB
+ *	-R LOG  record what is written in LOG, an image of 64 MiB that is made for it
  *
  *	info                     prints sizes and how it is opened
  *	write OFFSET LENGTH SEED verify OFFSET LENGTH SEED     bytes that depend on seed and place
@@ -12,6 +13,8 @@
  *	fua OFFSET LENGTH SEED   zero OFFSET LENGTH   unmap OFFSET LENGTH   discard OFFSET LENGTH
  *	flush                    map (prints data and zero extents)
  *	storm SEED ROUNDS        concurrent unaligned writes by 8 fibers, each in its own sectors, checked
+ *	mark TEXT                in the log of -R
+ *	replay LOG TEXT          replays LOG on PATH to the mark TEXT, or to the end
  *	hold                     prints "holding" and waits for the end of its input
  */
 #include <errno.h>
@@ -22,6 +25,7 @@
 
 #include "block/block.h"
 #include "block/file.h"
+#include "block/record.h"
 #include "fiber/fiber.h"
 #include "util/bytes.h"
 #include "util/error.h"
@@ -33,6 +37,7 @@
 struct run {
 	unsigned flags;
 	bool slice;
+	const char *log;
 	uint64_t size;
 	const char *path;
 	char **commands;
@@ -200,6 +205,38 @@ static int storm(struct block *block, uint64_t seed, unsigned rounds)
 	return result;
 }
 
+static int replay(struct block *block, const char *path, const char *mark)
+{
+	CLEANUP_BLOCK struct block *log = NULL;
+	struct error error = { 0 };
+	struct block_log at;
+	int status = block_open_file(&log, path, 0, 0, &error);
+
+	if (!status)
+		status = block_log_open(&at, log, &error);
+	if (!status)
+		status = block_log_replay(&at, block, 0, mark, NULL, &error);
+	if (status < 0)
+		fprintf(stderr, "block_io: %s\n", error.text);
+	return MIN(status, 0);
+}
+
+/* Puts the recording layer over run->block. */
+static int record(struct run *run, struct error *error)
+{
+	CLEANUP_BLOCK struct block *log = NULL;
+	struct block *top;
+	int status = block_open_file(&log, run->log, BLOCK_OPEN_CREATE, 64 << 20, error);
+
+	if (!status)
+		status = block_create_record(&top, "record", run->block, log, error);
+	if (status < 0)
+		return status;
+	block_unref(run->block);
+	run->block = top;
+	return 0;
+}
+
 static int hold(void)
 {
 	char byte;
@@ -228,6 +265,13 @@ static int command(struct run *run, char ***at)
 		return print_map(block);
 	if (!strcmp(name, "hold"))
 		return hold();
+	if (!strcmp(name, "mark"))
+		return block_record_mark(block, *(*at)++);
+	if (!strcmp(name, "replay")) {
+		const char *log = *(*at)++;
+
+		return replay(block, log, *(*at)++);
+	}
 	offset = number(*(*at)++);
 	length = number(*(*at)++);
 	if (!strcmp(name, "storm"))
@@ -263,12 +307,21 @@ static int first_fiber(void *arg)
 		}
 		run->block = slice;
 	}
+	if (run->log && record(run, &error) < 0) {
+		fprintf(stderr, "block_io: %s\n", error.text);
+		block_unref(run->block);
+		return 1;
+	}
 	for (char **at = run->commands; *at && !status;) {
 		const char *name = *at;
 
 		status = command(run, &at);
 		if (status < 0)
 			fprintf(stderr, "block_io: %s: %s\n", name, error_name(status));
+	}
+	if (!status && run->log && block_record_finish(run->block, &error) < 0) {
+		fprintf(stderr, "block_io: %s\n", error.text);
+		status = -EIO;
 	}
 	block_unref(run->block);
 	return status < 0;
@@ -281,7 +334,7 @@ int main(int argc, char **argv)
 	struct worker *worker;
 	int option, status;
 
-	while ((option = getopt(argc, argv, "+rblsc:")) != -1) {
+	while ((option = getopt(argc, argv, "+rblsc:R:")) != -1) {
 		if (option == 'r')
 			run.flags &= ~BLOCK_OPEN_WRITE;
 		else if (option == 'b')
@@ -290,6 +343,8 @@ int main(int argc, char **argv)
 			run.flags |= BLOCK_OPEN_LOCK;
 		else if (option == 's')
 			run.slice = true;
+		else if (option == 'R')
+			run.log = optarg;
 		else if (option == 'c') {
 			run.flags |= BLOCK_OPEN_CREATE;
 			run.size = number(optarg);
