@@ -129,7 +129,7 @@ start_guest() {
 	mkfifo "$WORK/type-$name"
 	exec {fd}<>"$WORK/type-$name"
 	TYPE[$name]=$fd
-	setsid "${command[@]}" <"$WORK/type-$name" >"$WORK/console-$name" 2>&1 &
+	rig_spawn "${command[@]}" <"$WORK/type-$name" >"$WORK/console-$name" 2>&1
 	RIG_DAEMON[guest-$name]=$!
 }
 

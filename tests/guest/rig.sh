@@ -101,9 +101,16 @@ rig_end() {
 	exit $status
 }
 
+# rig_spawn COMMAND...: starts it in the background as a process group of its own, whose id is $!.
+rig_spawn() {
+	setsid "$@" &
+	# The group is there as soon as setsid has run; before that it could not be ended.
+	until kill -0 -- "-$!" 2>/dev/null || ! kill -0 $! 2>/dev/null; do sleep 0.01; done
+}
+
 rig_daemon() {
 	local name=$1; shift
-	setsid "$@" </dev/null >"$WORK/$name.log" 2>&1 &
+	rig_spawn "$@" </dev/null >"$WORK/$name.log" 2>&1
 	RIG_DAEMON[$name]=$!
 }
 
@@ -263,7 +270,7 @@ rig_start() {
 	esac
 	RIG_DEADLINE[$name]=$deadline
 	RIG_LAST=$name
-	setsid timeout -k 2 "$deadline" "${command[@]}" </dev/null >>"$dir/console" 2>&1 &
+	rig_spawn timeout -k 2 "$deadline" "${command[@]}" </dev/null >>"$dir/console" 2>&1
 	RIG_PID[$name]=$!
 }
 
