@@ -3,8 +3,8 @@
  * done for a layer that lacks an optional operation. See block.h for the contract.
  *
  * A request becomes a `struct piece`. carry_out() takes a piece down through resolve() until it stands
- * on a layer that works. Mostly the whole piece arrives there, with the caller's own iovecs; where a
- * layer splits it, the parts go their ways one by one.
+ * on a layer that works. Mostly the whole piece arrives there, on the caller's fiber and with the
+ * caller's own iovecs; where a layer splits it, the parts are worked on at the same time.
  */
 #include "block/block.h"
 
@@ -13,6 +13,7 @@
 
 #include "block/iov.h"
 #include "block/layer.h"
+#include "fiber/fiber.h"
 #include "util/bytes.h"
 
 enum piece_kind { PIECE_READ, PIECE_WRITE, PIECE_DISCARD, PIECE_WRITE_ZEROES };
@@ -185,31 +186,122 @@ static int resolve(struct block *block, uint64_t offset, uint64_t length,
 	return check_range(extent->lower, extent->offset, extent->length);
 }
 
-static int carry_out(struct piece piece)
+/* Steps down one layer. 1: the whole piece, 0: only *first of it, and `piece` is what is left. */
+static int step_down(struct piece *piece, struct piece *first)
 {
 	struct block_extent extent;
+	int status = resolve(piece->block, piece->offset, piece->length, &extent);
+
+	if (status < 0)
+		return status;
+	if (extent.length == piece->length) {
+		piece->block = extent.lower;
+		piece->offset = extent.offset;
+		return 1;
+	}
+	*first = *piece;
+	first->block = extent.lower;
+	first->offset = extent.offset;
+	first->length = extent.length;
+	piece->offset += extent.length;
+	piece->length -= extent.length;
+	iov_advance(&piece->data, extent.length);
+	return 0;
+}
+
+/* ---- Parts of a split request ---- */
+
+#define BATCH_SIZE 16
+
+struct batch {
+	struct piece pieces[BATCH_SIZE];
+	unsigned count;
+};
+
+static int work_fiber(void *arg)
+{
+	return work(arg);
+}
+
+/* Works on all of them at once, where the caller is on a fiber. */
+static int batch_run(struct batch *batch)
+{
+	struct fiber *fibers[BATCH_SIZE];
+	bool parallel = fiber_current();
+	int result = 0;
+
+	for (unsigned i = 1; parallel && i < batch->count; i++)
+		fibers[i] = fiber_spawn(work_fiber, &batch->pieces[i]);
+	for (unsigned i = 0; i < batch->count; i++) {
+		int status = i && parallel ? fiber_join(fibers[i]) : work(&batch->pieces[i]);
+
+		if (status < 0 && !result)
+			result = status;
+	}
+	batch->count = 0;
+	return result;
+}
+
+/* A discard of many stripes comes together again on each disk. */
+static bool batch_merge(struct batch *batch, const struct piece *piece)
+{
+	if (piece->kind == PIECE_READ || piece->kind == PIECE_WRITE)
+		return false;
+	for (unsigned i = 0; i < batch->count; i++) {
+		struct piece *other = &batch->pieces[i];
+
+		if (other->block == piece->block &&
+		    other->offset + other->length == piece->offset) {
+			other->length += piece->length;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Takes the parts of `piece` down to where they are worked on, and runs the batch when it is full. */
+static int gather(struct batch *batch, struct piece piece)
+{
+	struct piece first;
 	int status;
 
 	while (piece.block->ops->resolve) {
-		status = resolve(piece.block, piece.offset, piece.length, &extent);
+		status = step_down(&piece, &first);
+		if (!status)
+			status = gather(batch, first);
 		if (status < 0)
 			return status;
-		if (extent.length < piece.length) {
-			struct piece first = piece;
+	}
+	if (batch_merge(batch, &piece))
+		return 0;
+	status = batch->count == BATCH_SIZE ? batch_run(batch) : 0;
+	if (!status)
+		batch->pieces[batch->count++] = piece;
+	return status;
+}
 
-			first.block = extent.lower;
-			first.offset = extent.offset;
-			first.length = extent.length;
-			status = carry_out(first);
-			if (status < 0)
-				return status;
-			piece.offset += extent.length;
-			piece.length -= extent.length;
-			iov_advance(&piece.data, extent.length);
-			continue;
-		}
-		piece.block = extent.lower;
-		piece.offset = extent.offset;
+static int carry_out_split(const struct piece *first, const struct piece *rest)
+{
+	struct batch batch = { .count = 0 };
+	int status = gather(&batch, *first);
+
+	if (!status)
+		status = gather(&batch, *rest);
+	/* What is left of a request that has failed need not be done. */
+	return status < 0 ? status : batch_run(&batch);
+}
+
+static int carry_out(struct piece piece)
+{
+	struct piece first;
+
+	while (piece.block->ops->resolve) {
+		int status = step_down(&piece, &first);
+
+		if (status < 0)
+			return status;
+		if (!status)
+			return carry_out_split(&first, &piece);
 	}
 	return work(&piece);
 }

@@ -1,11 +1,14 @@
-/* lib/block: requests, splitting, fallbacks, the memory and the slice layer. None of it suspends. */
+/* lib/block: requests, splitting, fallbacks, the memory and the slice layer. */
 #include "unit.h"
 
 #include <errno.h>
 #include <string.h>
 
 #include "block/block.h"
+#include "block/fault.h"
 #include "block/iov.h"
+#include "fiber/fiber.h"
+#include "fiber_run.h"
 #include "util/bytes.h"
 #include "util/error.h"
 #include "util/random.h"
@@ -341,9 +344,55 @@ static void test_status_counts_in_the_callers_blocks(void)
 	CU_ASSERT_EQUAL(length, 4096);
 }
 
+#define MILLISECOND 1000000ULL
+
+/* Eight stripes over two slow disks take as long as one, and a discard is one for each disk. */
+static int parts_go_at_once(void *arg)
+{
+	struct stripes stripes;
+	struct block_fault_counts counts;
+	char bytes[8192] = { 0 };
+	uint64_t before;
+
+	(void)arg;
+	stripes_init(&stripes, 1024, 64 << 10);
+	for (unsigned i = 0; i < 2; i++) {
+		struct block *disk = stripes.lower[i];
+
+		CU_ASSERT_EQUAL_FATAL(block_create_fault(&stripes.lower[i], "slow", disk, 1, NULL),
+				      0);
+		block_unref(disk);
+		block_fault_add(stripes.lower[i],
+				&(struct block_fault_rule){ .requests = BLOCK_FAULT_ALL,
+							    .action = BLOCK_FAULT_LATENCY,
+							    .latency_ns = MILLISECOND });
+	}
+	before = worker_now();
+	CU_ASSERT_EQUAL(block_write(&stripes.block, 512, bytes, sizeof(bytes), 0), 0);
+	CU_ASSERT_EQUAL(worker_now() - before, MILLISECOND);
+	CU_ASSERT_EQUAL(block_discard(&stripes.block, 0, 64 << 10), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		block_fault_counts(stripes.lower[i], &counts);
+		CU_ASSERT_EQUAL(counts.discards, 1);
+	}
+	block_fault_add(stripes.lower[1], &(struct block_fault_rule){ .requests = BLOCK_FAULT_WRITE,
+								      .offset = 1024,
+								      .length = 512,
+								      .action = BLOCK_FAULT_ERROR,
+								      .error = -EIO });
+	CU_ASSERT_EQUAL(block_write(&stripes.block, 0, bytes, sizeof(bytes), 0), -EIO);
+	block_unref(&stripes.block);
+	return 0;
+}
+
+static void test_parts_of_a_request_go_at_once(void)
+{
+	fiber_run_virtual(fiber_run_first_engine(), parts_go_at_once, NULL);
+}
+
 UNIT_MAIN("block", UNIT(test_requests_outside_or_misaligned_are_refused),
 	  UNIT(test_memory_is_sparse_and_keeps_what_is_written),
 	  UNIT(test_a_memory_device_of_no_blocks_is_refused), UNIT(test_a_slice_is_a_part),
 	  UNIT(test_split_requests_carry_the_right_bytes),
 	  UNIT(test_a_wrong_translation_does_no_harm), UNIT(test_what_a_layer_lacks_is_done_for_it),
-	  UNIT(test_status_counts_in_the_callers_blocks))
+	  UNIT(test_status_counts_in_the_callers_blocks), UNIT(test_parts_of_a_request_go_at_once))
