@@ -1,0 +1,264 @@
+/* lib/block: image files, on both engines in real time, and locks on ranges. */
+#include "unit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "block/block.h"
+#include "block/iov.h"
+#include "block/range_lock.h"
+#include "fiber/fiber.h"
+#include "fiber_run.h"
+#include "util/bytes.h"
+#include "util/error.h"
+#include "util/random.h"
+
+#define MIB (1ULL << 20)
+
+static const char *path_of(const char *name)
+{
+	static char path[128];
+
+	snprintf(path, sizeof(path), "%s/%s", unit_directory(), name);
+	return path;
+}
+
+static struct block *create(uint64_t size, unsigned flags)
+{
+	struct block *block = NULL;
+	struct error error = { 0 };
+
+	CU_ASSERT_EQUAL_FATAL(block_open_file(&block, path_of("image"), BLOCK_OPEN_CREATE | flags,
+					      size, &error),
+			      0);
+	return block;
+}
+
+/* Cuts [0, length) of `buffer` into `count` pieces of any length. */
+static void cut(struct random *random, struct iovec *iov, unsigned count, char *buffer,
+		uint64_t length)
+{
+	uint64_t at = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		uint64_t step = random_below(random, 2 * length / count);
+
+		step = i + 1 == count ? length - at : MIN(step, length - at);
+		iov[i] = (struct iovec){ buffer + at, step };
+		at += step;
+	}
+}
+
+static void random_requests(unsigned flags, uint64_t size, uint64_t seed)
+{
+	enum { IOVECS = 1500 };
+	static struct iovec iov[IOVECS];
+	CLEANUP_BLOCK struct block *block = create(size, flags);
+	CLEANUP_FREE char *model = calloc(1, size), *buffer = malloc(size + 16);
+	struct random random = { .state = seed };
+
+	for (unsigned round = 0; round < 150; round++) {
+		uint64_t offset = random_below(&random, size / 512) * 512;
+		uint64_t length = (1 + random_below(&random, (size - offset) / 512)) * 512;
+		unsigned count = round % 10 ? 1 + (unsigned)random_below(&random, 20) : IOVECS;
+		char *at = buffer + random_below(&random, 16);
+		unsigned fua = round % 7 ? 0 : BLOCK_FUA;
+
+		cut(&random, iov, count, at, length);
+		switch (random_below(&random, 8)) {
+		case 0:
+			memset(model + offset, 0, length);
+			CU_ASSERT_EQUAL(block_write_zeroes(block, offset, length,
+							   fua | (round % 2 ? BLOCK_MAY_UNMAP : 0)),
+					0);
+			break;
+		case 1:
+			memset(model + offset, 0, length);
+			CU_ASSERT_EQUAL(block_discard(block, offset, length), 0);
+			CU_ASSERT_EQUAL(block_write_zeroes(block, offset, length, 0), 0);
+			break;
+		case 2:
+		case 3:
+			random_fill(&random, at, length);
+			memcpy(model + offset, at, length);
+			CU_ASSERT_EQUAL(block_writev(block, offset, iov, count, fua), 0);
+			break;
+		case 4:
+			CU_ASSERT_EQUAL(block_flush(block), 0);
+			break;
+		default:
+			CU_ASSERT_EQUAL(block_readv(block, offset, iov, count), 0);
+			CU_ASSERT_EQUAL_FATAL(memcmp(at, model + offset, length), 0);
+		}
+	}
+}
+
+static int any_memory_and_any_length(void *arg)
+{
+	(void)arg;
+	random_requests(0, MIB, 1);
+	random_requests(BLOCK_OPEN_BUFFERED, MIB, 2);
+	random_requests(0, 300 * 512, 3);
+	return 0;
+}
+
+static int a_file_truncated_under_us_fails(void *arg)
+{
+	CLEANUP_BLOCK struct block *block = create(MIB, 0);
+	char bytes[8192];
+	uint64_t length = MIB;
+	enum block_status status;
+
+	(void)arg;
+	CU_ASSERT_EQUAL(truncate(path_of("image"), 4096), 0);
+	CU_ASSERT_EQUAL(block_read(block, 0, bytes, 4096), 0);
+	CU_ASSERT_EQUAL(block_read(block, 0, bytes, 8192), -EIO);
+	CU_ASSERT_EQUAL(block_read(block, 65536, bytes, 512), -EIO);
+	CU_ASSERT_EQUAL(block_status(block, 0, &length, &status), 0);
+	CU_ASSERT_EQUAL(status, BLOCK_STATUS_DATA);
+	return 0;
+}
+
+static int create_truncates_only_what_is_not_locked(void *arg)
+{
+	CLEANUP_BLOCK struct block *block = create(MIB, BLOCK_OPEN_LOCK);
+	struct block *other = NULL;
+	struct error error = { 0 };
+	char bytes[512] = { 1 };
+
+	(void)arg;
+	CU_ASSERT_EQUAL(block_write(block, 0, bytes, 512, 0), 0);
+	CU_ASSERT_EQUAL(block_open_file(&other, path_of("image"),
+					BLOCK_OPEN_CREATE | BLOCK_OPEN_LOCK, 8192, &error),
+			-EBUSY);
+	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "in use"));
+	CU_ASSERT_NOT_EQUAL(error.advice[0], '\0');
+	CU_ASSERT_EQUAL(block_read(block, 0, bytes, 512), 0);
+	CU_ASSERT_EQUAL(bytes[0], 1);
+	block_unref(steal_pointer(&block));
+	CU_ASSERT_EQUAL_FATAL(block_open_file(&other, path_of("image"),
+					      BLOCK_OPEN_CREATE | BLOCK_OPEN_LOCK, 8192, &error),
+			      0);
+	CU_ASSERT_EQUAL(other->size, 8192);
+	CU_ASSERT_EQUAL(block_read(other, 0, bytes, 512), 0);
+	CU_ASSERT_EQUAL(bytes[0], 0);
+	block_unref(other);
+	return 0;
+}
+
+static int read_only_is_kept(void *arg)
+{
+	struct block *block = NULL;
+	char bytes[512] = { 1 };
+
+	(void)arg;
+	block_unref(create(MIB, 0));
+	CU_ASSERT_EQUAL_FATAL(block_open_file(&block, path_of("image"), 0, 0, NULL), 0);
+	CU_ASSERT_TRUE(block->read_only);
+	CU_ASSERT_EQUAL(block_write(block, 0, bytes, 512, 0), -EROFS);
+	CU_ASSERT_EQUAL(block_flush(block), 0);
+	CU_ASSERT_EQUAL(block_read(block, 0, bytes, 512), 0);
+	block_unref(block);
+	return 0;
+}
+
+static int what_is_no_image_is_refused(void *arg)
+{
+	struct block *block;
+	struct error error = { 0 };
+	int fd = open(path_of("odd"), O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+
+	(void)arg;
+	CU_ASSERT_EQUAL(write(fd, "abc", 3), 3);
+	close(fd);
+	CU_ASSERT_EQUAL(block_open_file(&block, path_of("odd"), 0, 0, &error), -EINVAL);
+	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "size of 3 bytes, expected a multiple of 512"));
+	CU_ASSERT_EQUAL(block_open_file(&block, unit_directory(), BLOCK_OPEN_WRITE, 0, &error),
+			-EINVAL);
+	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "directory"));
+	CU_ASSERT_EQUAL(block_open_file(&block, path_of("none"), 0, 0, &error), -ENOENT);
+	CU_ASSERT_EQUAL(mkfifo(path_of("pipe"), 0600), 0);
+	CU_ASSERT_EQUAL(block_open_file(&block, path_of("pipe"), 0, 0, &error), -EINVAL);
+	CU_ASSERT_EQUAL(unlink(path_of("pipe")), 0);
+	CU_ASSERT_EQUAL(block_open_file(&block, path_of("new"), BLOCK_OPEN_CREATE, 100, &error),
+			-EINVAL);
+	CU_ASSERT_NOT_EQUAL(access(path_of("new"), F_OK), 0);
+	return 0;
+}
+
+/* ---- Locks on ranges ---- */
+
+struct locker {
+	struct range_lock *lock;
+	uint64_t start, end;
+	char name;
+};
+
+static char order[16];
+
+static int lock_and_note(void *arg)
+{
+	struct locker *locker = arg;
+	struct range_hold hold;
+	size_t length;
+
+	range_lock(locker->lock, &hold, locker->start, locker->end);
+	length = strlen(order);
+	order[length] = locker->name;
+	order[length + 1] = '\0';
+	fiber_sleep(1000);
+	range_unlock(locker->lock, &hold);
+	return 0;
+}
+
+static int first_come_first_served(void *arg)
+{
+	struct range_lock lock;
+	struct locker lockers[] = {
+		{ &lock, 0, 10, 'a' },  { &lock, 20, 30, 'b' }, { &lock, 5, 25, 'c' },
+		{ &lock, 10, 12, 'd' }, { &lock, 30, 40, 'e' }, { &lock, 0, 5, 'f' },
+	};
+	struct fiber *fibers[ARRAY_SIZE(lockers)];
+
+	(void)arg;
+	order[0] = '\0';
+	range_lock_init(&lock);
+	for (unsigned i = 0; i < ARRAY_SIZE(lockers); i++)
+		fibers[i] = fiber_spawn(lock_and_note, &lockers[i]);
+	for (unsigned i = 0; i < ARRAY_SIZE(lockers); i++)
+		fiber_join(fibers[i]);
+	/* d waits behind c, which waits for a and b; f waits only for a */
+	CU_ASSERT_TRUE(!strcmp(order, "abecfd") || !strcmp(order, "abefcd"));
+	CU_ASSERT_TRUE(list_empty(&lock.ranges));
+	return 0;
+}
+
+#define ON_FIBERS(name, run, function)                                                             \
+	static void name(void)                                                                     \
+	{                                                                                          \
+		run(function, NULL);                                                               \
+	}
+
+static void on_both(fiber_fn *fn, void *arg)
+{
+	fiber_run_real(fiber_run_first_engine(), fn, arg);
+	fiber_run_real(WORKER_ENGINE_AIO, fn, arg);
+}
+
+ON_FIBERS(test_any_memory_and_any_length, on_both, any_memory_and_any_length)
+ON_FIBERS(test_a_file_truncated_under_us_fails, on_both, a_file_truncated_under_us_fails)
+ON_FIBERS(test_create_truncates_only_what_is_not_locked, on_both,
+	  create_truncates_only_what_is_not_locked)
+ON_FIBERS(test_read_only_is_kept, on_both, read_only_is_kept)
+ON_FIBERS(test_what_is_no_image_is_refused, on_both, what_is_no_image_is_refused)
+ON_FIBERS(test_range_locks_are_first_come_first_served, fiber_run_each, first_come_first_served)
+
+UNIT_MAIN("block file", UNIT(test_any_memory_and_any_length),
+	  UNIT(test_a_file_truncated_under_us_fails),
+	  UNIT(test_create_truncates_only_what_is_not_locked), UNIT(test_read_only_is_kept),
+	  UNIT(test_what_is_no_image_is_refused),
+	  UNIT(test_range_locks_are_first_come_first_served))
