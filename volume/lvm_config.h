@@ -1,0 +1,78 @@
+/*
+ * The text grammar of LVM2 metadata: a tree of sections, and of keys with values.
+ *
+ *	file	: node*
+ *	node	: KEY '{' node* '}'  |  KEY '=' value
+ *	value	: scalar  |  '[' [scalar (',' scalar)* [',']] ']'
+ *	scalar	: integer (decimal, 0x hexadecimal)  |  float  |  "string" with \" and \\  |  'string'
+ *		| bare word
+ *	comments run from '#' to the end of the line
+ *
+ * Source: lvm2 libdm/libdm-config.c. The parser is strict where that one is lenient without need
+ * (it wants the closing quote, and commas between scalars), and bounds depth, so that any text is
+ * either understood or refused with line and column.
+ */
+#ifndef TENON_VOLUME_LVM_CONFIG_H
+#define TENON_VOLUME_LVM_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "util/cleanup.h"
+
+struct error;
+
+enum lvm_config_type { LVM_CONFIG_INTEGER, LVM_CONFIG_FLOAT, LVM_CONFIG_STRING };
+
+struct lvm_config_value {
+	enum lvm_config_type type;
+	int64_t integer;
+	const char *string; /* of a float: as it was written */
+};
+
+struct lvm_config_node {
+	const char *key;
+	unsigned line, column; /* of the key, from 1 */
+	bool section;
+	bool array;                      /* [...], even of one or none */
+	struct lvm_config_node *child;   /* of a section: the first */
+	struct lvm_config_node *next;    /* its sibling */
+	struct lvm_config_value *values; /* of a key */
+	unsigned value_count;
+};
+
+/* A parsed text; all nodes live as long as it. */
+struct lvm_config {
+	struct lvm_config_node *root; /* the first one, or NULL */
+	struct lvm_config_chunk *chunks;
+};
+
+/* Parses `size` bytes; a NUL ends the text before. `name` says in errors whose text it is. -EBADMSG with
+ * `error` set, or -ENOMEM. lvm_config_free() is fine after a failure. */
+int lvm_config_parse(struct lvm_config *config, const char *text, size_t size, const char *name,
+		     struct error *error);
+void lvm_config_free(struct lvm_config *config);
+#define CLEANUP_LVM_CONFIG CLEANUP(lvm_config_free)
+
+/* Memory that is freed with `config`; NULL when there is none. */
+void *lvm_config_alloc(struct lvm_config *config, size_t size);
+
+/* The first of the siblings from `node` on with that key, or NULL. */
+struct lvm_config_node *lvm_config_find(struct lvm_config_node *node, const char *key);
+
+/* A growing text. `failed` is set when memory ran out, and stays. */
+struct lvm_text {
+	char *at; /* ends with a NUL; freed by the owner */
+	size_t size, capacity;
+	bool failed;
+};
+
+void lvm_text_print(struct lvm_text *text, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+/* "string" with its quotes and backslashes escaped. */
+void lvm_text_quote(struct lvm_text *text, const char *string);
+/* One node and what is under it, without its siblings, in the layout that lvm2 uses on disk. */
+void lvm_text_node(struct lvm_text *text, const struct lvm_config_node *node);
+
+#endif

@@ -1,0 +1,199 @@
+/*
+ * Volume group -> text, as lvm2 writes it on disk (lib/format_text/export.c, the raw form: without
+ * indentation and most comments, the group first, who wrote it last). lvm2 reads any layout; keeping
+ * to its own lets people and tools compare.
+ */
+#include <string.h>
+#include <time.h>
+
+#include "block/block.h"
+#include "volume/lvm_vg.h"
+
+static void put_list(struct lvm_text *text, const char *key, const char *const *at, unsigned count)
+{
+	lvm_text_print(text, "%s = [", key);
+	for (unsigned i = 0; i < count; i++) {
+		if (i)
+			lvm_text_print(text, ", ");
+		lvm_text_quote(text, at[i]);
+	}
+	lvm_text_print(text, "]\n");
+}
+
+static void put_flags(struct lvm_text *text, const struct lvm_strings *status,
+		      const struct lvm_strings *flags, char *const *tags, unsigned tag_count)
+{
+	put_list(text, "status", status->at, status->count);
+	put_list(text, "flags", flags->at, flags->count);
+	if (tag_count)
+		put_list(text, "tags", (const char *const *)tags, tag_count);
+}
+
+static void put_extra(struct lvm_text *text, const struct lvm_config_node *node)
+{
+	for (; node; node = node->next)
+		lvm_text_node(text, node);
+}
+
+static void put_string(struct lvm_text *text, const char *key, const char *value)
+{
+	lvm_text_print(text, "%s = ", key);
+	lvm_text_quote(text, value);
+	lvm_text_print(text, "\n");
+}
+
+static void put_pv(struct lvm_text *text, const struct volume_pv *pv)
+{
+	const struct volume_pv_private *private = pv->private;
+
+	lvm_text_print(text, "\n%s {\n", pv->name);
+	put_string(text, "id", pv->uuid);
+	if (pv->block)
+		put_string(text, "device", pv->block->name);
+	else if (pv->device_hint)
+		put_string(text, "device", pv->device_hint);
+	lvm_text_print(text, "\n");
+	put_flags(text, &private->status, &private->flags, pv->tags, pv->tag_count);
+	if (private->dev_size_sectors)
+		lvm_text_print(text, "dev_size = %llu\n",
+			       (unsigned long long)private->dev_size_sectors);
+	lvm_text_print(text, "pe_start = %llu\npe_count = %u\n",
+		       (unsigned long long)private->pe_start_sectors, pv->extent_count);
+	put_extra(text, private->extra);
+	lvm_text_print(text, "}\n");
+}
+
+static void put_areas(struct lvm_text *text, const struct volume_segment *segment)
+{
+	lvm_text_print(text, "stripe_count = %u\n", segment->area_count);
+	if (segment->area_count > 1)
+		lvm_text_print(text, "stripe_size = %u\n", segment->stripe_size / 512);
+	lvm_text_print(text, "\nstripes = [\n");
+	for (unsigned i = 0; i < segment->area_count; i++) {
+		const struct volume_area *area = &segment->areas[i];
+
+		lvm_text_quote(text, area->pv ? area->pv->name : area->lv_name);
+		lvm_text_print(text, ", %u%s\n", area->extent,
+			       i + 1 < segment->area_count ? "," : "");
+	}
+	lvm_text_print(text, "]\n");
+}
+
+/* A section whose type is not read goes back as it came, in its present place. */
+static void put_unread(struct lvm_text *text, const struct lvm_config_node *section)
+{
+	for (const struct lvm_config_node *node = section->child; node; node = node->next)
+		if (strcmp(node->key, "start_extent") && strcmp(node->key, "extent_count"))
+			lvm_text_node(text, node);
+}
+
+static void put_segment(struct lvm_text *text, const struct volume_segment *segment,
+			unsigned number)
+{
+	lvm_text_print(text, "\nsegment%u {\nstart_extent = %u\nextent_count = %u\n\n", number,
+		       segment->start_extent, segment->extent_count);
+	if (segment->private->node) {
+		put_unread(text, segment->private->node);
+	} else {
+		put_string(text, "type", segment->type);
+		put_extra(text, segment->private->extra);
+		put_areas(text, segment);
+	}
+	lvm_text_print(text, "}\n");
+}
+
+static void put_lv(struct lvm_text *text, const struct volume_lv *lv)
+{
+	lvm_text_print(text, "\n%s {\n", lv->name);
+	put_string(text, "id", lv->uuid);
+	put_flags(text, &lv->private->status, &lv->private->flags, lv->tags, lv->tag_count);
+	if (lv->creation_host) {
+		lvm_text_print(text, "creation_time = %lld\n", (long long)lv->creation_time);
+		put_string(text, "creation_host", lv->creation_host);
+	}
+	put_extra(text, lv->private->extra);
+	lvm_text_print(text, "segment_count = %u\n", lv->segment_count);
+	for (unsigned i = 0; i < lv->segment_count; i++)
+		put_segment(text, &lv->segments[i], i + 1);
+	lvm_text_print(text, "}\n");
+}
+
+static void put_lvs(struct lvm_text *text, const struct volume_group *group)
+{
+	if (!group->lv_count)
+		return;
+	lvm_text_print(text, "\nlogical_volumes {\n");
+	/* lvm2 writes what users see first, and so do we. */
+	for (unsigned i = 0; i < group->lv_count; i++)
+		if (group->lvs[i]->visible)
+			put_lv(text, group->lvs[i]);
+	for (unsigned i = 0; i < group->lv_count; i++)
+		if (!group->lvs[i]->visible)
+			put_lv(text, group->lvs[i]);
+	lvm_text_print(text, "}\n");
+}
+
+/* "Sun Nov 22 06:50:36 2026\n" in UTC: what ctime() gives, without the process's time zone. */
+static void put_date(struct lvm_text *text, int64_t seconds)
+{
+	time_t at = (time_t)seconds;
+	char date[64];
+	struct tm parts;
+
+	if (!gmtime_r(&at, &parts) || !strftime(date, sizeof(date), "%a %b %e %H:%M:%S %Y", &parts))
+		date[0] = '\0';
+	lvm_text_print(text, "%s\n", date);
+}
+
+/* A comment ends with its line, so the line must not. */
+static void put_comment(struct lvm_text *text, const char *comment)
+{
+	for (; *comment; comment++)
+		lvm_text_print(text, "%c", *comment == '\n' || *comment == '\r' ? ' ' : *comment);
+}
+
+static void put_origin(struct lvm_text *text, const struct volume_group *group, int64_t seconds)
+{
+	lvm_text_print(text, "# Generated by tenon in the format of LVM2: ");
+	put_date(text, seconds);
+	lvm_text_print(text, "\ncontents = \"Text Format Volume Group\"\nversion = 1\n\n");
+	lvm_text_print(text, "description = ");
+	lvm_text_quote(text, group->description ? group->description : "");
+	lvm_text_print(text, "\n\ncreation_host = ");
+	lvm_text_quote(text, group->private->host);
+	lvm_text_print(text, "\t# ");
+	put_comment(text, group->private->system);
+	lvm_text_print(text, "\ncreation_time = %lld\t# ", (long long)seconds);
+	put_date(text, seconds);
+	lvm_text_print(text, "\n");
+}
+
+void lvm_vg_export(const struct volume_group *group, int64_t time, struct lvm_text *text)
+{
+	const struct volume_group_private *private = group->private;
+
+	lvm_text_print(text, "%s {\n", group->name);
+	put_string(text, "id", group->uuid);
+	lvm_text_print(text, "seqno = %u\nformat = \"lvm2\"\n", group->seqno);
+	put_flags(text, &private->status, &private->flags, group->tags, group->tag_count);
+	lvm_text_print(text, "extent_size = %llu\nmax_lv = %u\nmax_pv = %u\n",
+		       (unsigned long long)private->extent_sectors, group->max_lv, group->max_pv);
+	/* Sections of newer versions come last; plain keys (allocation_policy, ...) belong here. */
+	for (const struct lvm_config_node *node = private->extra; node; node = node->next)
+		if (!node->section)
+			lvm_text_node(text, node);
+	lvm_text_print(text, "metadata_copies = %u\n\nphysical_volumes {\n",
+		       group->metadata_copies);
+	for (unsigned i = 0; i < group->pv_count; i++)
+		put_pv(text, group->pvs[i]);
+	lvm_text_print(text, "}\n");
+	put_lvs(text, group);
+	for (const struct lvm_config_node *node = private->extra; node; node = node->next) {
+		if (!node->section)
+			continue;
+		lvm_text_print(text, "\n");
+		lvm_text_node(text, node);
+	}
+	lvm_text_print(text, "}\n");
+	put_origin(text, group, time);
+}

@@ -1,0 +1,375 @@
+/*
+ * Metadata tree -> volume group: the group and its physical volumes. lvm_import_lv.c does the logical
+ * volumes. What is required is what lvm2 requires (lib/format_text/import_vsn1.c).
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "util/bytes.h"
+#include "util/error.h"
+#include "volume/lvm_io.h"
+#include "volume/lvm_vg.h"
+
+#define CONTENTS "Text Format Volume Group"
+#define SECTOR   512
+
+/* No device of a group is larger: offsets stay within 63 bits. */
+#define SECTORS_MAX ((uint64_t)INT64_MAX / SECTOR)
+
+struct volume_group *lvm_vg_new(void)
+{
+	struct volume_group *group = calloc(1, sizeof(*group));
+
+	if (!group)
+		return NULL;
+	group->private = calloc(1, sizeof(*group->private));
+	if (!group->private) {
+		free(group);
+		return NULL;
+	}
+	group->private->references = 1;
+	list_init(&group->private->open_lvs);
+	fiber_mutex_init(&group->private->change);
+	return group;
+}
+
+char *lvm_vg_string(struct volume_group *group, const char *string)
+{
+	size_t length = strlen(string) + 1;
+	char *copy = lvm_config_alloc(&group->private->memory, length);
+
+	return copy ? memcpy(copy, string, length) : NULL;
+}
+
+static int check_contents(const struct lvm_reader *reader, struct lvm_config_node *root)
+{
+	struct lvm_config_node top = { .key = "the metadata", .line = 1, .child = root };
+	const char *contents;
+	uint64_t version;
+	int r;
+
+	r = lvm_read_string(reader, &top, "contents", false, &contents);
+	if (!r && strcmp(contents, CONTENTS))
+		r = lvm_read_fail(reader, lvm_config_find(root, "contents"),
+				  "contents is \"%.60s\", expected \"%s\"", contents, CONTENTS);
+	if (!r)
+		r = lvm_read_integer(reader, &top, "version", false, INT64_MAX, &version);
+	if (!r && version != 1)
+		r = lvm_read_fail(reader, lvm_config_find(root, "version"),
+				  "version is %llu, expected 1", (unsigned long long)version);
+	return r;
+}
+
+static int import_header(const struct lvm_reader *reader, struct volume_group *group,
+			 struct lvm_config_node *root)
+{
+	struct lvm_config_node top = { .key = "the metadata", .line = 1, .child = root };
+	uint64_t time = 0;
+	int r;
+
+	r = lvm_read_string(reader, &top, "description", true, (const char **)&group->description);
+	if (!r)
+		r = lvm_read_string(reader, &top, "creation_host", true,
+				    (const char **)&group->creation_host);
+	if (!r)
+		r = lvm_read_integer(reader, &top, "creation_time", true, INT64_MAX, &time);
+	group->creation_time = (int64_t)time;
+	return r;
+}
+
+/* ---- Physical volumes ---- */
+
+static const char *const pv_keys[] = { "id",       "device",   "status",   "flags", "tags",
+				       "dev_size", "pe_start", "pe_count", NULL };
+
+static int import_pv_layout(const struct lvm_reader *reader, const struct lvm_config_node *section,
+			    const struct volume_group *group, struct volume_pv *pv)
+{
+	uint64_t count = 0, end;
+	int r;
+
+	r = lvm_read_integer(reader, section, "dev_size", true, SECTORS_MAX,
+			     &pv->private->dev_size_sectors);
+	if (!r)
+		r = lvm_read_integer(reader, section, "pe_start", false, SECTORS_MAX,
+				     &pv->private->pe_start_sectors);
+	if (!r)
+		r = lvm_read_integer(reader, section, "pe_count", false, UINT32_MAX, &count);
+	if (r)
+		return r;
+	if (__builtin_mul_overflow(count, group->private->extent_sectors, &end) ||
+	    __builtin_add_overflow(end, pv->private->pe_start_sectors, &end) || end > SECTORS_MAX)
+		return lvm_read_fail(reader, section, "extents of %.128s go beyond 2^63 bytes",
+				     section->key);
+	if (pv->private->dev_size_sectors && end > pv->private->dev_size_sectors)
+		return lvm_read_fail(reader, section,
+				     "extents of %.128s end at sector %llu, its dev_size is %llu",
+				     section->key, (unsigned long long)end,
+				     (unsigned long long)pv->private->dev_size_sectors);
+	pv->extent_count = (uint32_t)count;
+	pv->pe_start = pv->private->pe_start_sectors * SECTOR;
+	pv->device_size =
+		(pv->private->dev_size_sectors ? pv->private->dev_size_sectors : end) * SECTOR;
+	return 0;
+}
+
+static int import_pv(const struct lvm_reader *reader, const struct lvm_config_node *section,
+		     struct volume_group *group, struct volume_pv *pv)
+{
+	struct volume_pv_private *private = pv->private;
+	struct lvm_strings tags;
+	int r;
+
+	pv->name = (char *)section->key;
+	r = lvm_read_uuid(reader, section, pv->uuid);
+	if (!r)
+		r = lvm_read_string(reader, section, "device", true,
+				    (const char **)&pv->device_hint);
+	if (!r)
+		r = lvm_read_strings(reader, section, "status", false, &private->status);
+	if (!r)
+		r = lvm_read_strings(reader, section, "flags", true, &private->flags);
+	if (!r)
+		r = lvm_read_strings(reader, section, "tags", true, &tags);
+	if (!r)
+		r = import_pv_layout(reader, section, group, pv);
+	if (!r)
+		r = lvm_read_extra(reader, section, pv_keys, &private->extra);
+	if (r)
+		return r;
+	pv->tags = (char **)tags.at;
+	pv->tag_count = tags.count;
+	pv->allocatable = lvm_strings_contain(&private->status, "ALLOCATABLE");
+	pv->marked_missing = lvm_strings_contain(&private->flags, "MISSING") ||
+			     lvm_strings_contain(&private->status, "MISSING");
+	return 0;
+}
+
+static int compare_pv_uuids(const void *a, const void *b)
+{
+	return strcmp((*(struct volume_pv *const *)a)->uuid, (*(struct volume_pv *const *)b)->uuid);
+}
+
+static int compare_pv_names(const void *a, const void *b)
+{
+	return strcmp((*(struct volume_pv *const *)a)->name, (*(struct volume_pv *const *)b)->name);
+}
+
+/* Sorted by each in turn, neighbours must differ. */
+static int check_pvs_unique(const struct lvm_reader *reader, const struct lvm_config_node *section,
+			    const struct volume_group *group)
+{
+	size_t size = group->pv_count * sizeof(struct volume_pv *);
+	CLEANUP_FREE struct volume_pv **sorted = malloc(size + 1);
+
+	if (!sorted)
+		return -ENOMEM;
+	if (group->pv_count)
+		memcpy(sorted, group->pvs, size);
+	qsort(sorted, group->pv_count, sizeof(*sorted), compare_pv_uuids);
+	for (unsigned i = 1; i < group->pv_count; i++)
+		if (!strcmp(sorted[i]->uuid, sorted[i - 1]->uuid))
+			return lvm_read_fail(reader, section, "two PVs have the id %s",
+					     sorted[i]->uuid);
+	qsort(sorted, group->pv_count, sizeof(*sorted), compare_pv_names);
+	for (unsigned i = 1; i < group->pv_count; i++)
+		if (!strcmp(sorted[i]->name, sorted[i - 1]->name))
+			return lvm_read_fail(reader, section, "two PVs are named %.128s",
+					     sorted[i]->name);
+	return 0;
+}
+
+static int import_pvs(const struct lvm_reader *reader, const struct lvm_config_node *section,
+		      struct volume_group *group)
+{
+	unsigned count = 0;
+
+	for (const struct lvm_config_node *node = section->child; node; node = node->next)
+		count++;
+	group->pvs = lvm_config_alloc(reader->memory, (count + 1) * sizeof(*group->pvs));
+	if (!group->pvs)
+		return -ENOMEM;
+	for (const struct lvm_config_node *node = section->child; node; node = node->next) {
+		struct volume_pv *pv = lvm_config_alloc(reader->memory, sizeof(*pv));
+		int r;
+
+		if (!pv)
+			return -ENOMEM;
+		pv->private = lvm_config_alloc(reader->memory, sizeof(*pv->private));
+		if (!pv->private)
+			return -ENOMEM;
+		if (!node->section)
+			return lvm_read_fail(reader, node,
+					     "%.128s of physical_volumes is no section", node->key);
+		pv->private->index = group->pv_count;
+		r = import_pv(reader, node, group, pv);
+		if (r)
+			return r;
+		group->pvs[group->pv_count++] = pv;
+		if (__builtin_add_overflow(group->extent_count, pv->extent_count,
+					   &group->extent_count))
+			return lvm_read_fail(reader, node, "the group has more than 2^32 extents");
+	}
+	return check_pvs_unique(reader, section, group);
+}
+
+/* ---- The group ---- */
+
+static const char *const vg_keys[] = { "id",
+				       "seqno",
+				       "format",
+				       "status",
+				       "flags",
+				       "tags",
+				       "extent_size",
+				       "max_lv",
+				       "max_pv",
+				       "metadata_copies",
+				       "physical_volumes",
+				       "logical_volumes",
+				       NULL };
+
+/* Status flags that lvm2 2.03 knows and that do not stand in the way of changes here. */
+static const char *const vg_status_known[] = { "RESIZEABLE", "READ", "WRITE", "EXPORTED" };
+
+static const char *plain_string(const struct lvm_config_node *section, const char *key)
+{
+	const struct lvm_config_node *node = lvm_config_find(section->child, key);
+
+	if (!node || node->value_count != 1 || node->values->type != LVM_CONFIG_STRING)
+		return NULL;
+	return node->values->string;
+}
+
+/* What forbids changes by this code, from the metadata alone. */
+static void import_locks(struct volume_group *group, struct lvm_config_node *section)
+{
+	const struct lvm_strings *status = &group->private->status;
+	const char *text;
+
+	if (group->exported)
+		lvm_vg_lock(group, "it is exported");
+	for (unsigned i = 0; i < status->count; i++) {
+		bool known = false;
+
+		for (unsigned k = 0; k < ARRAY_SIZE(vg_status_known); k++)
+			known |= !strcmp(vg_status_known[k], status->at[i]);
+		if (!known)
+			lvm_vg_lock(group, "its status %.60s is not supported", status->at[i]);
+	}
+	text = plain_string(section, "system_id");
+	if (text && *text)
+		lvm_vg_lock(group, "it belongs to the host with system ID %.128s", text);
+	text = plain_string(section, "lock_type");
+	if (text && strcmp(text, "none"))
+		lvm_vg_lock(group, "it is shared with lock type %.60s", text);
+	group->private->foreign = group->locked_reason;
+	if (!lvm_strings_contain(status, "WRITE") &&
+	    !lvm_strings_contain(&group->private->flags, "WRITE_LOCKED"))
+		lvm_vg_lock(group, "it is read-only");
+}
+
+static int import_numbers(const struct lvm_reader *reader, struct lvm_config_node *section,
+			  struct volume_group *group)
+{
+	uint64_t seqno = 0, extent = 0, max_lv = 0, max_pv = 0, copies = 0;
+	int r;
+
+	r = lvm_read_integer(reader, section, "seqno", false, UINT32_MAX, &seqno);
+	if (!r)
+		r = lvm_read_integer(reader, section, "extent_size", false, UINT32_MAX, &extent);
+	if (!r)
+		r = lvm_read_integer(reader, section, "max_lv", false, UINT32_MAX, &max_lv);
+	if (!r)
+		r = lvm_read_integer(reader, section, "max_pv", false, UINT32_MAX, &max_pv);
+	if (!r)
+		r = lvm_read_integer(reader, section, "metadata_copies", true, UINT32_MAX, &copies);
+	if (!r && !extent)
+		r = lvm_read_fail(reader, section, "extent_size of %.128s is 0", section->key);
+	group->seqno = (uint32_t)seqno;
+	group->private->extent_sectors = extent;
+	group->extent_size = extent * SECTOR;
+	group->max_lv = (unsigned)max_lv;
+	group->max_pv = (unsigned)max_pv;
+	group->metadata_copies = (unsigned)copies;
+	return r;
+}
+
+static int import_group(const struct lvm_reader *reader, struct lvm_config_node *section,
+			struct volume_group *group)
+{
+	struct volume_group_private *private = group->private;
+	struct lvm_config_node *pvs, *lvs;
+	struct lvm_strings tags;
+	struct error bad_name;
+	int r;
+
+	group->name = (char *)section->key;
+	if (volume_group_name_check(group->name, &bad_name))
+		return lvm_read_fail(reader, section, "%s", bad_name.text);
+	r = lvm_read_uuid(reader, section, group->uuid);
+	if (!r)
+		r = import_numbers(reader, section, group);
+	if (!r)
+		r = lvm_read_strings(reader, section, "status", false, &private->status);
+	if (!r)
+		r = lvm_read_strings(reader, section, "flags", true, &private->flags);
+	if (!r)
+		r = lvm_read_strings(reader, section, "tags", true, &tags);
+	if (!r)
+		r = lvm_read_extra(reader, section, vg_keys, &private->extra);
+	if (r)
+		return r;
+	group->tags = (char **)tags.at;
+	group->tag_count = tags.count;
+	group->exported = lvm_strings_contain(&private->status, "EXPORTED");
+	group->resizeable = lvm_strings_contain(&private->status, "RESIZEABLE");
+	import_locks(group, section);
+
+	pvs = lvm_config_find(section->child, "physical_volumes");
+	if (!pvs || !pvs->section)
+		return lvm_read_fail(reader, section, "%s has no physical_volumes", group->name);
+	r = import_pvs(reader, pvs, group);
+	lvs = lvm_config_find(section->child, "logical_volumes");
+	if (!r && lvs && !lvs->section)
+		r = lvm_read_fail(reader, lvs, "logical_volumes is no section");
+	if (!r && lvs)
+		r = lvm_vg_import_lvs(group, lvs, reader->name, reader->error);
+	return r;
+}
+
+int lvm_vg_import(struct lvm_config *config, const char *name, struct volume_group **out,
+		  struct error *error)
+{
+	CLEANUP_VOLUME_GROUP struct volume_group *group = lvm_vg_new();
+	struct lvm_reader reader = { .name = name, .error = error };
+	struct lvm_config_node *section;
+	int r;
+
+	if (!group) {
+		lvm_config_free(config);
+		return error_set(error, -ENOMEM, "%s: no memory for metadata", name);
+	}
+	group->private->memory = *config;
+	*config = (struct lvm_config){ 0 };
+	reader.memory = &group->private->memory;
+	section = reader.memory->root;
+	r = check_contents(&reader, section);
+	if (!r)
+		r = import_header(&reader, group, section);
+	while (section && !section->section)
+		section = section->next;
+	if (!r && !section)
+		r = error_set(error, -EBADMSG, "%s: metadata holds no volume group", name);
+	if (!r)
+		r = import_group(&reader, section, group);
+	if (!r)
+		r = lvm_vg_count(group, error);
+	if (r == -ENOMEM)
+		error_set(error, r, "%s: no memory for metadata", name);
+	if (r)
+		return r;
+	*out = steal_pointer(&group);
+	return 0;
+}

@@ -1,0 +1,154 @@
+/* Small helpers of the LVM2 format code: checksums, UUIDs, transfers at any byte. */
+#include "volume/lvm_io.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+#include "block/block.h"
+#include "util/bytes.h"
+#include "util/cleanup.h"
+#include "util/error.h"
+#include "util/random.h"
+#include "volume/lvm_format.h"
+
+uint32_t lvm_crc(uint32_t crc, const void *at, size_t length)
+{
+	const uint8_t *from = at;
+
+	crc = ~crc;
+	while (length) {
+		uInt piece = (uInt)MIN(length, (size_t)1 << 30);
+
+		crc = (uint32_t)crc32(crc, from, piece);
+		from += piece;
+		length -= piece;
+	}
+	return ~crc;
+}
+
+int lvm_read(struct block *block, uint64_t offset, void *at, uint64_t length, struct error *error)
+{
+	uint64_t align = block->logical_block_size;
+	uint64_t start = round_down(offset, align);
+	int r;
+
+	if (!range_within(offset, length, block->size))
+		return error_set(error, -EINVAL,
+				 "%s: bytes %llu to %llu lie beyond the end at %llu", block->name,
+				 (unsigned long long)offset, (unsigned long long)(offset + length),
+				 (unsigned long long)block->size);
+	if (start == offset && length % align == 0) {
+		r = block_read(block, offset, at, length);
+	} else {
+		uint64_t end = round_up(offset + length, align);
+		CLEANUP_FREE char *bounce = malloc(end - start);
+
+		r = bounce ? block_read(block, start, bounce, end - start) : -ENOMEM;
+		if (!r)
+			memcpy(at, bounce + (offset - start), length);
+	}
+	if (r)
+		return error_set(error, r, "%s: reading %llu bytes at %llu: %s", block->name,
+				 (unsigned long long)length, (unsigned long long)offset,
+				 error_name(r));
+	return 0;
+}
+
+int lvm_write(struct block *block, uint64_t offset, const void *at, uint64_t length,
+	      struct error *error)
+{
+	uint64_t align = block->logical_block_size;
+	uint64_t start = round_down(offset, align);
+	int r;
+
+	if (!range_within(offset, length, block->size))
+		return error_set(error, -EINVAL,
+				 "%s: bytes %llu to %llu lie beyond the end at %llu", block->name,
+				 (unsigned long long)offset, (unsigned long long)(offset + length),
+				 (unsigned long long)block->size);
+	if (start == offset && length % align == 0) {
+		r = block_write(block, offset, at, length, 0);
+	} else {
+		uint64_t end = round_up(offset + length, align);
+		CLEANUP_FREE char *bounce = malloc(end - start);
+
+		r = bounce ? block_read(block, start, bounce, end - start) : -ENOMEM;
+		if (!r) {
+			memcpy(bounce + (offset - start), at, length);
+			r = block_write(block, start, bounce, end - start, 0);
+		}
+	}
+	if (r)
+		return error_set(error, r, "%s: writing %llu bytes at %llu: %s", block->name,
+				 (unsigned long long)length, (unsigned long long)offset,
+				 error_name(r));
+	return 0;
+}
+
+int lvm_flush(struct block *block, struct error *error)
+{
+	int r = block_flush(block);
+
+	if (r)
+		return error_set(error, r, "%s: flush: %s", block->name, error_name(r));
+	return 0;
+}
+
+/* What lvm2 draws from; "!#" may also be found in old ones (lib/uuid/uuid.c). */
+static const char uuid_characters[] =
+	"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ!#";
+#define UUID_DRAWN 62
+
+/* The text has a hyphen before these bytes: groups of 6, 4, 4, 4, 4, 4, 6. */
+static bool hyphen_before(unsigned at)
+{
+	return at >= 6 && at <= 26 && (at - 6) % 4 == 0;
+}
+
+bool lvm_uuid_from_disk(char text[39], const uint8_t disk[32])
+{
+	for (unsigned i = 0; i < LVM_UUID_LENGTH; i++) {
+		if (!disk[i] || !strchr(uuid_characters, disk[i]))
+			return false;
+		if (hyphen_before(i))
+			*text++ = '-';
+		*text++ = (char)disk[i];
+	}
+	*text = '\0';
+	return true;
+}
+
+void lvm_uuid_to_disk(uint8_t disk[32], const char *text)
+{
+	for (unsigned i = 0; i < LVM_UUID_LENGTH; text++)
+		if (*text != '-')
+			disk[i++] = (uint8_t)*text;
+}
+
+bool lvm_uuid_valid(const char *text)
+{
+	for (unsigned i = 0; i < LVM_UUID_LENGTH; i++, text++) {
+		if (hyphen_before(i) && *text++ != '-')
+			return false;
+		if (!*text || !strchr(uuid_characters, *text))
+			return false;
+	}
+	return !*text;
+}
+
+void lvm_uuid_generate(char text[39], struct random *random)
+{
+	struct random system;
+	uint8_t disk[LVM_UUID_LENGTH];
+
+	for (unsigned i = 0; i < LVM_UUID_LENGTH; i++) {
+		/* A fresh seed every few characters, so that all 190 bits are the kernel's. */
+		if (!random && i % 8 == 0)
+			system.state = random_seed_from_system();
+		disk[i] = (uint8_t)
+			uuid_characters[random_below(random ? random : &system, UUID_DRAWN)];
+	}
+	lvm_uuid_from_disk(text, disk);
+}

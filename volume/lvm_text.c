@@ -1,0 +1,105 @@
+/* The writer of LVM2's text grammar; see lvm_config.h. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "util/bytes.h"
+#include "volume/lvm_config.h"
+
+/* Makes room for `more` bytes and a NUL. */
+static bool reserve(struct lvm_text *text, size_t more)
+{
+	size_t need = text->size + more + 1;
+	size_t capacity = MAX(text->capacity, (size_t)4096);
+	char *grown;
+
+	if (text->failed)
+		return false;
+	if (need <= text->capacity)
+		return true;
+	while (capacity < need)
+		capacity *= 2;
+	grown = realloc(text->at, capacity);
+	if (!grown) {
+		text->failed = true;
+		return false;
+	}
+	text->at = grown;
+	text->capacity = capacity;
+	return true;
+}
+
+static void put(struct lvm_text *text, const char *bytes, size_t length)
+{
+	if (!reserve(text, length))
+		return;
+	memcpy(text->at + text->size, bytes, length);
+	text->size += length;
+	text->at[text->size] = '\0';
+}
+
+void lvm_text_print(struct lvm_text *text, const char *format, ...)
+{
+	va_list arguments;
+	int length;
+
+	va_start(arguments, format);
+	length = vsnprintf(NULL, 0, format, arguments);
+	va_end(arguments);
+	if (length < 0 || !reserve(text, (size_t)length))
+		return;
+	va_start(arguments, format);
+	vsnprintf(text->at + text->size, (size_t)length + 1, format, arguments);
+	va_end(arguments);
+	text->size += (size_t)length;
+}
+
+void lvm_text_quote(struct lvm_text *text, const char *string)
+{
+	put(text, "\"", 1);
+	for (; *string; string++) {
+		if (*string == '"' || *string == '\\')
+			put(text, "\\", 1);
+		put(text, string, 1);
+	}
+	put(text, "\"", 1);
+}
+
+static void put_value(struct lvm_text *text, const struct lvm_config_value *value)
+{
+	switch (value->type) {
+	case LVM_CONFIG_INTEGER:
+		lvm_text_print(text, "%lld", (long long)value->integer);
+		break;
+	case LVM_CONFIG_FLOAT:
+		put(text, value->string, strlen(value->string));
+		break;
+	case LVM_CONFIG_STRING:
+		lvm_text_quote(text, value->string);
+		break;
+	}
+}
+
+void lvm_text_node(struct lvm_text *text, const struct lvm_config_node *node)
+{
+	/* What the parser would not take for a bare key was quoted. */
+	if (strpbrk(node->key, " \t\r\n\v\f#={}\"'!"))
+		lvm_text_quote(text, node->key);
+	else
+		put(text, node->key, strlen(node->key));
+	if (node->section) {
+		lvm_text_print(text, " {\n");
+		for (const struct lvm_config_node *child = node->child; child; child = child->next)
+			lvm_text_node(text, child);
+		lvm_text_print(text, "}\n");
+		return;
+	}
+	lvm_text_print(text, node->array ? " = [" : " = ");
+	for (unsigned i = 0; i < node->value_count; i++) {
+		if (i)
+			put(text, ", ", 2);
+		put_value(text, &node->values[i]);
+	}
+	lvm_text_print(text, node->array ? "]\n" : "\n");
+}

@@ -1,0 +1,178 @@
+/*
+ * Inside a volume group: what volume.h keeps private, and the two ways between `struct volume_group`
+ * and the metadata text.
+ *
+ *	lvm_vg_import()  tree of a text -> group, everything validated
+ *	lvm_vg_export()  group -> text as lvm2 writes it on disk
+ *
+ * All memory of a group lives in one pool until the group goes, its strings and the tree that it was
+ * read from included: keys that this code does not know stay in the tree, and lvm_vg_export() writes
+ * them back.
+ */
+#ifndef TENON_VOLUME_LVM_VG_H
+#define TENON_VOLUME_LVM_VG_H
+
+#include "fiber/fiber.h"
+#include "util/list.h"
+#include "volume/lvm_config.h"
+#include "volume/lvm_metadata_area.h"
+#include "volume/volume.h"
+
+/* An array of strings, as `status = ["READ", "WRITE"]`. */
+struct lvm_strings {
+	const char **at;
+	unsigned count;
+};
+
+/* A metadata area of a PV that is here. */
+struct volume_metadata_area {
+	struct lvm_metadata_area area;
+	bool readable; /* the header is good */
+	bool current;  /* holds the text that the group was read from, or is ignored */
+};
+
+struct volume_pv_private {
+	unsigned index; /* in group->pvs */
+	struct lvm_strings status, flags;
+	struct lvm_config_node *extra;
+	uint64_t pe_start_sectors;
+	uint64_t dev_size_sectors; /* 0: not recorded */
+	struct lvm_label label;    /* while `block` is set */
+	unsigned area_count;
+	struct volume_metadata_area areas[LVM_LABEL_AREAS];
+};
+
+struct volume_segment_private {
+	const struct lvm_config_node *node; /* of types that are not read: all of it, else NULL */
+	struct lvm_config_node *extra;
+};
+
+struct volume_lv_private {
+	struct lvm_strings status, flags;
+	struct lvm_config_node *extra;
+};
+
+struct volume_group_private {
+	unsigned references;
+	struct lvm_config memory;
+	struct lvm_strings status, flags;
+	struct lvm_config_node *extra;
+	uint64_t extent_sectors;
+	bool foreign; /* exported, of another host, shared, or of a kind unknown here */
+	struct fiber_mutex change; /* one at a time */
+	struct list open_lvs;      /* of lv.c */
+	/* who writes */
+	char *host, *system, *command;
+	int64_t time;
+	struct random *random;
+};
+
+/* Builds a group from a parsed text, and takes `config` over, also when it fails. `name` is that of
+ * the device, for errors. -EBADMSG with `error` set, or -ENOMEM. PVs have no blocks yet. */
+int lvm_vg_import(struct lvm_config *config, const char *name, struct volume_group **out,
+		  struct error *error);
+
+/* The logical volumes' part of it. */
+int lvm_vg_import_lvs(struct volume_group *group, struct lvm_config_node *section, const char *name,
+		      struct error *error);
+
+/* A new group without anything but its pool. */
+struct volume_group *lvm_vg_new(void);
+
+/* The text that says what `group` is now, written at `time`. */
+void lvm_vg_export(const struct volume_group *group, int64_t time, struct lvm_text *text);
+
+/* Counts extents and free ones anew, after a change. */
+int lvm_vg_count(struct volume_group *group, struct error *error);
+
+/* PVs by their names in the metadata ("pv0"). */
+struct lvm_pv_names {
+	struct volume_pv **sorted;
+	unsigned count;
+};
+
+int lvm_pv_names_init(struct lvm_pv_names *names, const struct volume_group *group);
+void lvm_pv_names_free(struct lvm_pv_names *names);
+struct volume_pv *lvm_pv_names_find(const struct lvm_pv_names *names, const char *name);
+
+/* Extents of a PV that segments lie on, those of types that are not read included. */
+struct lvm_used {
+	unsigned pv; /* its index */
+	uint32_t start, count;
+	bool guessed; /* of a type that is not read: may be too long */
+};
+
+/* All of them by PV and start. The caller frees *out. -ENOMEM. */
+int lvm_vg_used(const struct volume_group *group, struct lvm_used **out, size_t *count);
+
+/* Adds a line to group->problems; formats, and keeps silent about missing memory. */
+void lvm_vg_problem(struct volume_group *group, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* Forbids changes from now on, for the first reason that is given. */
+void lvm_vg_lock(struct volume_group *group, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+/* 0, or -EROFS with the reason in `error`. */
+int lvm_vg_check_changeable(const struct volume_group *group, struct error *error);
+
+/* Copies who writes. `context` may be NULL. -ENOMEM. */
+int lvm_vg_set_context(struct volume_group *group, const struct volume_context *context);
+
+/*
+ * Commits what `group` is now in memory to all its metadata areas, with the next sequence number, in
+ * two phases; description, host and time are set. When it fails, sequence number and description are as
+ * before, and so is what the disks say of the group, unless the very last write of each area failed.
+ */
+int lvm_vg_commit(struct volume_group *group, struct error *error);
+
+/* The time of a change: that of the context, or the system's. */
+int64_t lvm_vg_now(const struct volume_group *group);
+
+/* A block over the segments of a volume, without the checks of volume_open_lv(). */
+int lvm_lv_block(struct volume_group *group, struct volume_lv *lv, bool writable,
+		 struct block **out, struct error *error);
+/* Has the open blocks of a volume follow its segments after it grew. */
+int lvm_lv_refresh(struct volume_group *group, struct volume_lv *lv, struct error *error);
+
+/* What a label alone says. */
+void lvm_pv_info(const struct lvm_label *label, struct volume_pv_info *info);
+
+/* A copy of `string` in the group's pool, or NULL. */
+char *lvm_vg_string(struct volume_group *group, const char *string);
+
+bool lvm_strings_contain(const struct lvm_strings *strings, const char *string);
+
+/* Whether segments of this type are understood: "striped", or "linear" as its other name. */
+bool lvm_segment_type_known(const char *type);
+
+/* Extents that each area of a segment takes. */
+uint32_t lvm_segment_area_extents(const struct volume_segment *segment);
+
+/* ---- Reading keys (lvm_tree.c) ---- */
+
+/* Where errors about a tree are told. */
+struct lvm_reader {
+	struct lvm_config *memory;
+	const char *name; /* of the device */
+	struct error *error;
+};
+
+/* The integer at `key` of a section's `children`; `what` names the section's object. A missing key is
+ * an error unless `optional`, then *out is left alone. 0 or -EBADMSG. */
+int lvm_read_integer(const struct lvm_reader *reader, const struct lvm_config_node *section,
+		     const char *key, bool optional, uint64_t max, uint64_t *out);
+int lvm_read_string(const struct lvm_reader *reader, const struct lvm_config_node *section,
+		    const char *key, bool optional, const char **out);
+/* A single string is taken for an array of one, as lvm2 does. */
+int lvm_read_strings(const struct lvm_reader *reader, const struct lvm_config_node *section,
+		     const char *key, bool optional, struct lvm_strings *out);
+int lvm_read_uuid(const struct lvm_reader *reader, const struct lvm_config_node *section,
+		  char out[VOLUME_UUID_TEXT]);
+/* What a section has beside the keys in `known` (ended by NULL), as a list of its own. */
+int lvm_read_extra(const struct lvm_reader *reader, const struct lvm_config_node *section,
+		   const char *const *known, struct lvm_config_node **out);
+/* -EBADMSG about `node`. */
+int lvm_read_fail(const struct lvm_reader *reader, const struct lvm_config_node *node,
+		  const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+#endif
