@@ -1,0 +1,241 @@
+/*
+ * Verifying PVs: labels, metadata areas and texts of each device, then that the devices agree. Every
+ * thing that was looked at gives a finding, so that a user sees what was verified, too.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "block/block.h"
+#include "util/bytes.h"
+#include "util/error.h"
+#include "volume/lvm_vg.h"
+
+static char *text_of(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+static char *text_of(const char *format, ...)
+{
+	va_list arguments;
+	char *text;
+
+	va_start(arguments, format);
+	if (vasprintf(&text, format, arguments) < 0)
+		text = NULL;
+	va_end(arguments);
+	return text;
+}
+
+/* Adds a finding; takes the three texts over (`found` and `expected` may be NULL). */
+static int add(struct volume_check *check, enum volume_severity severity, const char *device,
+	       uint64_t offset, char *what, char *found, char *expected)
+{
+	struct volume_finding *grown =
+		realloc(check->findings, (check->count + 1) * sizeof(*grown));
+	char *name = strdup(device);
+
+	if (grown)
+		check->findings = grown;
+	if (!grown || !name || !what) {
+		free(name);
+		free(what);
+		free(found);
+		free(expected);
+		return -ENOMEM;
+	}
+	grown[check->count++] = (struct volume_finding){ .severity = severity,
+							 .device = name,
+							 .offset = offset,
+							 .what = what,
+							 .found = found,
+							 .expected = expected };
+	check->worst = MAX(check->worst, severity);
+	return 0;
+}
+
+void volume_check_free(struct volume_check *check)
+{
+	for (unsigned i = 0; i < check->count; i++) {
+		free(check->findings[i].device);
+		free(check->findings[i].what);
+		free(check->findings[i].found);
+		free(check->findings[i].expected);
+	}
+	free(check->findings);
+	free(check);
+}
+
+/* ---- One device ---- */
+
+static int check_text(struct volume_check *check, struct block *block,
+		      const struct lvm_metadata_area *area, unsigned number)
+{
+	uint64_t at = area->start + area->committed.offset;
+	CLEANUP_VOLUME_GROUP struct volume_group *group = NULL;
+	CLEANUP_FREE char *text = NULL;
+	struct lvm_config config;
+	struct error why = { 0 };
+	size_t size;
+	int r;
+
+	r = lvm_metadata_text_read(block, area, &area->committed, &text, &size, &why);
+	if (r == -ENOMEM)
+		return r;
+	if (r)
+		return add(check, VOLUME_DAMAGED, block->name, at,
+			   text_of("metadata area %u: text", number + 1), strdup(why.text), NULL);
+	r = lvm_config_parse(&config, text, size, block->name, &why);
+	if (!r)
+		r = lvm_vg_import(&config, block->name, &group, &why);
+	if (r == -ENOMEM)
+		return r;
+	if (r)
+		return add(check, VOLUME_DAMAGED, block->name, at,
+			   text_of("metadata area %u: contents", number + 1), strdup(why.text),
+			   NULL);
+	return add(check, VOLUME_FINE, block->name, at,
+		   text_of("metadata area %u: text", number + 1),
+		   text_of("volume group %s, sequence number %u, CRC 0x%08x", group->name,
+			   group->seqno, area->committed.crc),
+		   NULL);
+}
+
+static int check_area(struct volume_check *check, struct block *block,
+		      const struct lvm_label *label, unsigned number)
+{
+	const struct lvm_location *where = &label->metadata[number];
+	struct lvm_metadata_area area;
+	struct error why = { 0 };
+	int r = lvm_metadata_area_read(block, where, &area, &why);
+
+	if (r)
+		return add(check, VOLUME_DAMAGED, block->name, where->offset,
+			   text_of("metadata area %u: header", number + 1), strdup(why.text), NULL);
+	if (area.size != where->size)
+		r = add(check, VOLUME_WARNING, block->name, where->offset,
+			text_of("metadata area %u: size", number + 1),
+			text_of("%llu", (unsigned long long)area.size),
+			text_of("%llu, as in the label", (unsigned long long)where->size));
+	if (!r)
+		r = add(check, VOLUME_FINE, block->name, where->offset,
+			text_of("metadata area %u: header", number + 1),
+			text_of("%llu bytes, %s", (unsigned long long)area.size,
+				area.ignored          ? "ignored"
+				: area.committed.size ? "in use"
+						      : "empty"),
+			NULL);
+	if (!r && !area.ignored && area.precommitted.size)
+		r = add(check, VOLUME_NOTE, block->name, where->offset,
+			text_of("metadata area %u: precommitted slot", number + 1),
+			text_of("a change that was not finished, at %llu",
+				(unsigned long long)area.precommitted.offset),
+			text_of("empty"));
+	if (!r && !area.ignored && area.committed.size)
+		r = check_text(check, block, &area, number);
+	return r;
+}
+
+static int check_device(struct volume_check *check, struct block *block, unsigned *pvs)
+{
+	struct lvm_label label;
+	struct error why = { 0 };
+	int r = lvm_label_read(block, &label, &why);
+
+	if (r < 0) {
+		*pvs += r == -EBADMSG;
+		return add(check, VOLUME_DAMAGED, block->name, 0, text_of("label"),
+			   strdup(why.text), NULL);
+	}
+	if (!r)
+		return add(check, VOLUME_NOTE, block->name, 0, text_of("label"),
+			   text_of("none: no physical volume"), NULL);
+	(*pvs)++;
+	r = add(check, VOLUME_FINE, block->name, label.sector * (uint64_t)LVM_SECTOR_SIZE,
+		text_of("label"), text_of("PV %s", label.uuid), NULL);
+	if (!r && label.device_size > block->size)
+		r = add(check, VOLUME_WARNING, block->name,
+			label.sector * (uint64_t)LVM_SECTOR_SIZE, text_of("device size"),
+			text_of("%llu", (unsigned long long)block->size),
+			text_of("%llu, as in the label", (unsigned long long)label.device_size));
+	if (!r && !label.data_count)
+		r = add(check, VOLUME_DAMAGED, block->name,
+			label.sector * (uint64_t)LVM_SECTOR_SIZE, text_of("data areas"),
+			text_of("none"), text_of("one"));
+	for (unsigned i = 0; !r && i < label.metadata_count; i++)
+		r = check_area(check, block, &label, i);
+	return r;
+}
+
+/* ---- All together ---- */
+
+static int check_group(struct volume_check *check, const struct volume_group *group)
+{
+	const char *device = "";
+	int r = 0;
+
+	for (unsigned i = 0; i < group->pv_count && !*device; i++)
+		if (group->pvs[i]->block)
+			device = group->pvs[i]->block->name;
+	for (unsigned i = 0; !r && i < group->pv_count; i++) {
+		const struct volume_pv *pv = group->pvs[i];
+
+		/* 0 in old labels: pvcreate --metadatacopies 0 of before the extension existed */
+		if (pv->block && pv->private->label.extension_version &&
+		    !(pv->private->label.extension_flags & LVM_EXTENSION_USED))
+			r = add(check, VOLUME_NOTE, pv->block->name,
+				pv->private->label.sector * (uint64_t)LVM_SECTOR_SIZE,
+				text_of("label: used flag"), text_of("clear"), text_of("set"));
+	}
+	for (unsigned i = 0; !r && i < group->problem_count; i++)
+		r = add(check, VOLUME_WARNING, device, 0, text_of("volume group %s", group->name),
+			strdup(group->problems[i]), NULL);
+	if (!r && !group->problem_count)
+		r = add(check, VOLUME_FINE, device, 0, text_of("volume group %s", group->name),
+			text_of("%u PVs agree on sequence number %u", group->pv_count,
+				group->seqno),
+			NULL);
+	return r;
+}
+
+static int check_together(struct volume_check *check, struct block *const *blocks, unsigned count)
+{
+	CLEANUP_VOLUME_SCAN struct volume_scan *scan = NULL;
+	int r = volume_groups_scan(blocks, count, NULL, &scan, NULL);
+
+	for (unsigned i = 0; !r && i < scan->group_count; i++)
+		r = check_group(check, scan->groups[i]);
+	for (unsigned i = 0; !r && i < scan->device_count; i++) {
+		const struct volume_scanned *scanned = &scan->devices[i];
+
+		if (!scanned->is_pv || scanned->group)
+			continue;
+		r = add(check, scanned->info.used ? VOLUME_WARNING : VOLUME_NOTE,
+			scanned->block->name, 0, text_of("volume group"),
+			text_of("none found%s",
+				scanned->info.used ? ", but the label says that one uses it" : ""),
+			NULL);
+	}
+	return r;
+}
+
+int volume_pv_check(struct block *const *blocks, unsigned count, struct volume_check **out,
+		    struct error *error)
+{
+	CLEANUP_VOLUME_CHECK struct volume_check *check = calloc(1, sizeof(*check));
+	unsigned pvs = 0;
+	int r = check ? 0 : -ENOMEM;
+
+	for (unsigned i = 0; !r && i < count; i++)
+		r = check_device(check, blocks[i], &pvs);
+	if (!r)
+		r = check_together(check, blocks, count);
+	if (r)
+		return error_set(error, r, "no memory to check physical volumes");
+	if (!pvs)
+		return error_set(error, -ENODEV, "%s: no LVM2 label in its first 2 KiB%s",
+				 count ? blocks[0]->name : "no device",
+				 count > 1 ? ", nor on the other devices" : "");
+	*out = steal_pointer(&check);
+	return 0;
+}

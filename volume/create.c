@@ -1,0 +1,425 @@
+/*
+ * Making PVs and a group of them, and the end of a group.
+ *
+ * All blocks are looked at before the first is written. Then each gets a label that does not yet say
+ * that it is used, and empty metadata areas; the first commit brings the group into being; the labels
+ * follow. Power that is cut between leaves PVs without a group, which the next try takes as they are.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "block/block.h"
+#include "block/signature.h"
+#include "util/bytes.h"
+#include "util/error.h"
+#include "volume/lvm_io.h"
+#include "volume/lvm_vg.h"
+
+#define EXTENT_SIZE_DEFAULT (4ull << 20)
+#define EXTENT_SIZE_MIN     1024u
+#define EXTENT_SIZE_STEP    (128u << 10) /* of sizes that are no power of two */
+#define ALIGNMENT_DEFAULT   (1ull << 20)
+#define AREA_START          4096u
+#define AREA_HEAD           4096u /* cleared of a new metadata area */
+
+/* What to make, options with their defaults. */
+struct plan {
+	struct volume_group *group;
+	const struct volume_group_options *options;
+	uint64_t extent_size, alignment, area_size;
+	unsigned copies, label_sector;
+	struct error *error;
+};
+
+/* ---- Looking ---- */
+
+static int check_options(struct plan *plan)
+{
+	const struct volume_group_options *options = plan->options;
+
+	plan->extent_size = options->extent_size ? options->extent_size : EXTENT_SIZE_DEFAULT;
+	plan->alignment = options->data_alignment ? options->data_alignment : ALIGNMENT_DEFAULT;
+	plan->copies = options->metadata_copies ? options->metadata_copies : 1;
+	plan->label_sector = options->label_sector ? *options->label_sector : 1;
+	if (plan->extent_size < EXTENT_SIZE_MIN ||
+	    plan->extent_size / LVM_SECTOR_SIZE > UINT32_MAX ||
+	    (!is_power_of_two(plan->extent_size) && plan->extent_size % EXTENT_SIZE_STEP))
+		return error_set(plan->error, -EINVAL,
+				 "extent size is %llu, expected a power of two from 1 KiB or a "
+				 "multiple of 128 KiB",
+				 (unsigned long long)plan->extent_size);
+	if (plan->alignment % AREA_START || plan->alignment > (1ull << 40))
+		return error_set(plan->error, -EINVAL,
+				 "data alignment is %llu, expected a multiple of 4096",
+				 (unsigned long long)plan->alignment);
+	if (plan->copies > 2)
+		return error_set(plan->error, -EINVAL,
+				 "%u metadata areas are asked for on each device, expected 1 or 2",
+				 plan->copies);
+	if (plan->label_sector >= LVM_LABEL_SCAN_SECTORS)
+		return error_set(plan->error, -EINVAL, "label sector is %u, expected 0 to 3",
+				 plan->label_sector);
+	if (options->metadata_size > (uint64_t)INT64_MAX / 4)
+		return error_set(plan->error, -EINVAL, "metadata size is %llu, which is too large",
+				 (unsigned long long)options->metadata_size);
+	/* As pvcreate does, the first area ends where aligned data may begin. */
+	plan->area_size =
+		options->metadata_size ? options->metadata_size : ALIGNMENT_DEFAULT - AREA_START;
+	plan->area_size = MAX(plan->area_size, (uint64_t)LVM_METADATA_SIZE_MIN);
+	plan->area_size += plan->alignment - 1;
+	plan->area_size -= (AREA_START + plan->area_size) % plan->alignment;
+	return 0;
+}
+
+/* The group that a labelled device belongs to, in *name ("" for none). */
+static int find_owner(struct block *block, const struct lvm_label *label, char *name,
+		      struct error *error)
+{
+	struct volume_pv_info info;
+	int r = volume_pv_probe(block, &info, error);
+
+	if (r < 0)
+		return r;
+	*name = '\0';
+	if (*info.vg_name)
+		stpcpy(name, info.vg_name);
+	else if (label->extension_flags & LVM_EXTENSION_USED)
+		stpcpy(name, "of an unknown name");
+	return 0;
+}
+
+/* 1: an orphan PV, whose label and layout are kept; 0: nothing of worth; negative: refused. */
+static int look_at(struct plan *plan, struct block *block, struct lvm_label *label)
+{
+	char owner[VOLUME_NAME_LENGTH + 1];
+	int r;
+
+	if (block->read_only)
+		return error_set(plan->error, -EROFS, "%s: is open for reading only", block->name);
+	r = lvm_label_read(block, label, plan->options->force ? NULL : plan->error);
+	if (r < 0 && r != -EBADMSG)
+		return r;
+	if (r <= 0)
+		return plan->options->force ? 0 : block_signature_check(block, plan->error);
+	r = find_owner(block, label, owner, plan->error);
+	if (r)
+		return r;
+	if (!*owner)
+		return label->data_count == 1 && label->metadata_count;
+	if (plan->options->force)
+		return 0;
+	error_set(plan->error, -EBUSY, "%s: is a physical volume of volume group %s", block->name,
+		  owner);
+	error_advise(plan->error, "give --force to take it from there, if nothing on it is needed");
+	return -EBUSY;
+}
+
+/* ---- Layout ---- */
+
+static int no_room(struct plan *plan, const struct block *block)
+{
+	return error_set(plan->error, -ENOSPC,
+			 "%s: has %llu bytes, too few for metadata and one extent of %llu",
+			 block->name, (unsigned long long)block->size,
+			 (unsigned long long)plan->extent_size);
+}
+
+/* A new label: areas where pvcreate puts them. */
+static int lay_out(struct plan *plan, const struct block *block, struct lvm_label *label)
+{
+	uint64_t data = AREA_START + plan->area_size;
+	uint64_t size = round_down(block->size, LVM_SECTOR_SIZE);
+
+	*label = (struct lvm_label){
+		.sector = plan->label_sector,
+		.device_size = size,
+		.data_count = 1,
+		.data = { { .offset = data } },
+		.metadata_count = plan->copies,
+		.metadata = { { .offset = AREA_START, .size = plan->area_size } },
+		.extension_version = LVM_EXTENSION_VERSION,
+	};
+	if (size <= data || size - data < plan->extent_size)
+		return no_room(plan, block);
+	if (plan->copies == 2) {
+		uint64_t second = size > plan->area_size ? size - plan->area_size : 0;
+
+		second -= second % plan->alignment;
+		if (second < data + plan->extent_size)
+			return no_room(plan, block);
+		label->metadata[1] =
+			(struct lvm_location){ .offset = second, .size = size - second };
+	}
+	lvm_uuid_generate(label->uuid, plan->group->private->random);
+	return 0;
+}
+
+/* Where data must end: at the device's end, or at a metadata area that lies behind it. */
+static uint64_t data_end(const struct lvm_label *label, uint64_t size)
+{
+	uint64_t end = size;
+
+	if (label->data[0].size && range_within(label->data[0].offset, label->data[0].size, size))
+		end = label->data[0].offset + label->data[0].size;
+	for (unsigned i = 0; i < label->metadata_count; i++)
+		if (label->metadata[i].offset > label->data[0].offset)
+			end = MIN(end, label->metadata[i].offset);
+	return end;
+}
+
+static int set_extents(struct plan *plan, struct volume_pv *pv)
+{
+	uint64_t start = pv->private->label.data[0].offset;
+	uint64_t size = round_down(pv->block->size, LVM_SECTOR_SIZE);
+	uint64_t end = data_end(&pv->private->label, size);
+	uint64_t count = end > start ? (end - start) / plan->extent_size : 0;
+
+	if (!count)
+		return no_room(plan, pv->block);
+	if (count > UINT32_MAX || __builtin_add_overflow(plan->group->extent_count, (uint32_t)count,
+							 &plan->group->extent_count))
+		return error_set(
+			plan->error, -EINVAL,
+			"%s: %llu extents of %llu bytes are too many; fewer than 2^32 in a "
+			"group are allowed",
+			pv->block->name, (unsigned long long)count,
+			(unsigned long long)plan->extent_size);
+	if ((start | plan->extent_size) % pv->block->logical_block_size)
+		return error_set(plan->error, -EINVAL,
+				 "%s: has sectors of %u bytes, extents of %llu begin at byte %llu",
+				 pv->block->name, pv->block->logical_block_size,
+				 (unsigned long long)plan->extent_size, (unsigned long long)start);
+	pv->extent_count = (uint32_t)count;
+	pv->pe_start = start;
+	pv->private->pe_start_sectors = start / LVM_SECTOR_SIZE;
+	pv->private->dev_size_sectors = size / LVM_SECTOR_SIZE;
+	pv->device_size = size;
+	memcpy(pv->uuid, pv->private->label.uuid, sizeof(pv->uuid));
+	return 0;
+}
+
+/* ---- The group in memory ---- */
+
+static int one_string(struct volume_group *group, struct lvm_strings *strings,
+		      const char *const *from, unsigned count)
+{
+	strings->at = lvm_config_alloc(&group->private->memory, (count + 1) * sizeof(*strings->at));
+	if (!strings->at)
+		return -ENOMEM;
+	for (strings->count = 0; strings->count < count; strings->count++)
+		strings->at[strings->count] = lvm_vg_string(group, from[strings->count]);
+	return 0;
+}
+
+static struct volume_pv *add_pv(struct volume_group *group, struct block *block)
+{
+	static const char *const status[] = { "ALLOCATABLE" };
+	struct lvm_config *memory = &group->private->memory;
+	struct volume_pv *pv = lvm_config_alloc(memory, sizeof(*pv));
+	char name[16];
+
+	if (!pv)
+		return NULL;
+	pv->private = lvm_config_alloc(memory, sizeof(*pv->private));
+	snprintf(name, sizeof(name), "pv%u", group->pv_count);
+	pv->name = lvm_vg_string(group, name);
+	if (!pv->private || !pv->name || one_string(group, &pv->private->status, status, 1) ||
+	    one_string(group, &pv->private->flags, NULL, 0))
+		return NULL;
+	pv->allocatable = true;
+	pv->private->index = group->pv_count;
+	pv->block = block_ref(block);
+	group->pvs[group->pv_count++] = pv;
+	return pv;
+}
+
+static int fill_group(struct plan *plan, const char *name, unsigned count)
+{
+	static const char *const status[] = { "RESIZEABLE", "READ", "WRITE" };
+	struct volume_group *group = plan->group;
+	struct lvm_strings tags;
+
+	group->name = lvm_vg_string(group, name);
+	group->pvs = lvm_config_alloc(&group->private->memory, count * sizeof(struct volume_pv *));
+	if (!group->name || !group->pvs || one_string(group, &group->private->status, status, 3) ||
+	    one_string(group, &group->private->flags, NULL, 0) ||
+	    one_string(group, &tags, plan->options->tags, plan->options->tag_count))
+		return error_set(plan->error, -ENOMEM, "volume group %s: no memory", name);
+	lvm_uuid_generate(group->uuid, group->private->random);
+	group->tags = (char **)tags.at;
+	group->tag_count = tags.count;
+	group->extent_size = plan->extent_size;
+	group->private->extent_sectors = plan->extent_size / LVM_SECTOR_SIZE;
+	group->resizeable = true;
+	return 0;
+}
+
+static int plan_pv(struct plan *plan, struct block *block)
+{
+	struct volume_pv *pv;
+	struct lvm_label label;
+	int r = look_at(plan, block, &label);
+	bool keep = r > 0;
+
+	if (r < 0)
+		return r;
+	for (unsigned i = 0; i < plan->group->pv_count; i++)
+		if (plan->group->pvs[i]->block == block)
+			return error_set(plan->error, -EINVAL, "%s: is named twice", block->name);
+	pv = add_pv(plan->group, block);
+	if (!pv)
+		return error_set(plan->error, -ENOMEM, "%s: no memory", block->name);
+	if (keep) {
+		pv->private->label = label;
+		pv->private->area_count = label.metadata_count;
+		for (unsigned i = 0; i < label.metadata_count; i++)
+			pv->private->areas[i].readable = !lvm_metadata_area_read(
+				block, &label.metadata[i], &pv->private->areas[i].area, NULL);
+		return set_extents(plan, pv);
+	}
+	r = lay_out(plan, block, &pv->private->label);
+	return r ? r : set_extents(plan, pv);
+}
+
+/* ---- Writing ---- */
+
+static int write_pv(struct plan *plan, struct volume_pv *pv)
+{
+	struct volume_pv_private *private = pv->private;
+	const struct lvm_label *label = &private->label;
+	char zeroes[AREA_HEAD] = { 0 };
+	int r;
+
+	if (private->area_count)
+		return 0; /* is a PV already */
+	r = block_signature_wipe(pv->block, plan->error);
+	if (!r)
+		r = lvm_write(pv->block, 0, zeroes, LVM_LABEL_SCAN_SIZE, plan->error);
+	for (unsigned i = 0; !r && i < label->metadata_count; i++) {
+		struct volume_metadata_area *area = &private->areas[i];
+
+		area->area = (struct lvm_metadata_area){ .start = label->metadata[i].offset,
+							 .size = label->metadata[i].size };
+		area->readable = true;
+		r = lvm_write(pv->block, area->area.start, zeroes, sizeof(zeroes), plan->error);
+		if (!r)
+			r = lvm_metadata_area_write(pv->block, &area->area, plan->error);
+	}
+	if (!r)
+		r = lvm_flush(pv->block, plan->error);
+	if (!r)
+		r = lvm_label_write(pv->block, label, plan->error);
+	private->area_count = label->metadata_count;
+	return r ? r : lvm_flush(pv->block, plan->error);
+}
+
+/* Says in the labels whether the PVs are used; last when a group comes, and when it goes. */
+static int mark_used(struct volume_group *group, bool used, struct error *error)
+{
+	int r = 0;
+
+	for (unsigned i = 0; !r && i < group->pv_count; i++) {
+		struct volume_pv *pv = group->pvs[i];
+		struct lvm_label *label = &pv->private->label;
+
+		label->extension_version = LVM_EXTENSION_VERSION;
+		label->extension_flags &= ~LVM_EXTENSION_USED;
+		if (used)
+			label->extension_flags |= LVM_EXTENSION_USED;
+		r = lvm_label_write(pv->block, label, error);
+		if (!r)
+			r = lvm_flush(pv->block, error);
+	}
+	return r;
+}
+
+int volume_group_create(struct volume_group **out, const char *name, struct block *const *blocks,
+			unsigned count, const struct volume_group_options *options,
+			const struct volume_context *context, struct error *error)
+{
+	static const struct volume_group_options defaults;
+	CLEANUP_VOLUME_GROUP struct volume_group *group = lvm_vg_new();
+	struct plan plan = { .group = group,
+			     .options = options ? options : &defaults,
+			     .error = error };
+	int r = volume_group_name_check(name, error);
+
+	if (!group)
+		return error_set(error, -ENOMEM, "volume group %s: no memory", name);
+	if (!r && !count)
+		r = error_set(error, -EINVAL, "volume group %s: needs at least one device", name);
+	if (!r)
+		r = check_options(&plan);
+	if (!r)
+		r = lvm_vg_set_context(group, context);
+	if (!r)
+		r = fill_group(&plan, name, count);
+	for (unsigned i = 0; !r && i < count; i++)
+		r = plan_pv(&plan, blocks[i]);
+	for (unsigned i = 0; !r && i < count; i++)
+		r = write_pv(&plan, group->pvs[i]);
+	if (!r)
+		r = lvm_vg_commit(group, error);
+	if (!r)
+		r = mark_used(group, true, error);
+	if (!r)
+		r = lvm_vg_count(group, error);
+	if (r)
+		return r;
+	for (unsigned i = 0; i < count; i++) {
+		struct volume_pv *pv = group->pvs[i];
+
+		pv->metadata_areas = pv->private->area_count;
+		for (unsigned k = 0; k < pv->private->area_count; k++)
+			pv->metadata_areas_used += !pv->private->areas[k].area.ignored;
+	}
+	*out = steal_pointer(&group);
+	return 0;
+}
+
+/* ---- Removing ---- */
+
+static int clear_areas(struct volume_pv *pv, struct error *error)
+{
+	for (unsigned i = 0; i < pv->private->area_count; i++) {
+		struct volume_metadata_area *area = &pv->private->areas[i];
+		int r;
+
+		if (!area->readable)
+			continue;
+		area->area.committed = (struct lvm_slot){ 0 };
+		area->area.precommitted = (struct lvm_slot){ 0 };
+		area->current = false;
+		r = lvm_metadata_area_write(pv->block, &area->area, error);
+		if (r)
+			return r;
+	}
+	return lvm_flush(pv->block, error);
+}
+
+static void unlock(struct fiber_mutex **mutex)
+{
+	fiber_mutex_unlock(*mutex);
+}
+
+int volume_group_remove(struct volume_group *group, struct error *error)
+{
+	CLEANUP(unlock) struct fiber_mutex *changing = &group->private->change;
+	int r;
+
+	fiber_mutex_lock(changing);
+	r = lvm_vg_check_changeable(group, error);
+	if (r)
+		return r;
+	if (group->lv_count)
+		return error_set(error, -EBUSY, "volume group %s: has %u logical volumes, %s first",
+				 group->name, group->lv_count, group->lvs[0]->name);
+	for (unsigned i = 0; !r && i < group->pv_count; i++)
+		r = clear_areas(group->pvs[i], error);
+	if (!r)
+		r = mark_used(group, false, error);
+	lvm_vg_lock(group, "it was removed");
+	return r;
+}

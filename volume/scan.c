@@ -1,0 +1,461 @@
+/*
+ * Finding groups on a set of devices.
+ *
+ * Every metadata area in use gives a text; equal texts are parsed once. The texts of one group (by its
+ * uuid) compete: the highest sequence number that is whole and valid is the group. Then each of its PVs
+ * is looked for among the labels. What does not fit is told of, and never decides.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "block/block.h"
+#include "util/bytes.h"
+#include "util/error.h"
+#include "volume/lvm_vg.h"
+
+/* A text that was found, once for all areas that hold the same. */
+struct found_text {
+	char *text;
+	size_t size;
+	struct volume_group *group; /* NULL: not valid */
+	struct error error;
+};
+
+/* A device while it is scanned, beside its struct volume_scanned. */
+struct device {
+	struct lvm_label label;
+	struct volume_metadata_area areas[LVM_LABEL_AREAS];
+	int texts[LVM_LABEL_AREAS]; /* index of the text, or -1 */
+};
+
+struct scanner {
+	struct volume_scan *scan;
+	struct device *devices;
+	struct found_text *texts;
+	unsigned text_count;
+};
+
+static int scan_fail(struct error *error)
+{
+	return error_set(error, -ENOMEM, "no memory to look for volume groups");
+}
+
+/* Keeps the first problem of a device. */
+static void device_problem(struct volume_scanned *scanned, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static void device_problem(struct volume_scanned *scanned, const char *format, ...)
+{
+	va_list arguments;
+
+	if (scanned->problem)
+		return;
+	va_start(arguments, format);
+	if (vasprintf(&scanned->problem, format, arguments) < 0)
+		scanned->problem = NULL;
+	va_end(arguments);
+}
+
+/* ---- Reading devices ---- */
+
+static void parse_text(struct found_text *found, const char *name)
+{
+	struct lvm_config config;
+	int r = lvm_config_parse(&config, found->text, found->size, name, &found->error);
+
+	if (!r)
+		lvm_vg_import(&config, name, &found->group, &found->error);
+}
+
+/* Takes `text` over. The index among the texts, or -ENOMEM. */
+static int add_text(struct scanner *scanner, char *text, size_t size, const char *name)
+{
+	struct found_text *grown, *new;
+
+	for (unsigned i = 0; i < scanner->text_count; i++)
+		if (scanner->texts[i].size == size && !memcmp(scanner->texts[i].text, text, size)) {
+			free(text);
+			return (int)i;
+		}
+	grown = realloc(scanner->texts, (scanner->text_count + 1) * sizeof(*grown));
+	if (!grown) {
+		free(text);
+		return -ENOMEM;
+	}
+	scanner->texts = grown;
+	new = &grown[scanner->text_count];
+	*new = (struct found_text){ .text = text, .size = size };
+	parse_text(new, name);
+	return (int)scanner->text_count++;
+}
+
+static int read_area(struct scanner *scanner, struct volume_scanned *scanned, struct device *device,
+		     unsigned number)
+{
+	struct volume_metadata_area *area = &device->areas[number];
+	struct error why = { 0 };
+	size_t size;
+	char *text;
+	int r;
+
+	device->texts[number] = -1;
+	r = lvm_metadata_area_read(scanned->block, &device->label.metadata[number], &area->area,
+				   &why);
+	if (r) {
+		device_problem(scanned, "%s", why.text);
+		return 0;
+	}
+	area->readable = true;
+	if (area->area.ignored)
+		return 0;
+	scanned->info.metadata_areas_used++;
+	if (!area->area.committed.size)
+		return 0;
+	r = lvm_metadata_text_read(scanned->block, &area->area, &area->area.committed, &text, &size,
+				   &why);
+	if (r) {
+		device_problem(scanned, "%s", why.text);
+		return r == -ENOMEM ? r : 0;
+	}
+	r = add_text(scanner, text, size, scanned->block->name);
+	if (r < 0)
+		return r;
+	device->texts[number] = r;
+	if (!scanner->texts[r].group)
+		device_problem(scanned, "%s", scanner->texts[r].error.text);
+	else if (!*scanned->info.vg_name)
+		snprintf(scanned->info.vg_name, sizeof(scanned->info.vg_name), "%s",
+			 scanner->texts[r].group->name);
+	return 0;
+}
+
+static int read_device(struct scanner *scanner, unsigned number)
+{
+	struct volume_scanned *scanned = &scanner->scan->devices[number];
+	struct device *device = &scanner->devices[number];
+	struct error why = { 0 };
+	int r = lvm_label_read(scanned->block, &device->label, &why);
+
+	if (r < 0)
+		device_problem(scanned, "%s", why.text);
+	if (r <= 0)
+		return 0;
+	scanned->is_pv = true;
+	lvm_pv_info(&device->label, &scanned->info);
+	for (unsigned i = 0; i < device->label.metadata_count; i++) {
+		r = read_area(scanner, scanned, device, i);
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+/* ---- Choosing the text of each group ---- */
+
+static int add_group(struct scanner *scanner, struct volume_group *group)
+{
+	struct volume_scan *scan = scanner->scan;
+	struct volume_group **grown;
+
+	for (unsigned i = 0; i < scan->group_count; i++) {
+		if (strcmp(scan->groups[i]->uuid, group->uuid))
+			continue;
+		if (group->seqno == scan->groups[i]->seqno) {
+			lvm_vg_problem(scan->groups[i],
+				       "two different metadata texts have sequence number %u",
+				       group->seqno);
+			lvm_vg_lock(scan->groups[i],
+				    "its metadata areas disagree about sequence number %u",
+				    group->seqno);
+		} else if (group->seqno > scan->groups[i]->seqno) {
+			volume_group_unref(scan->groups[i]);
+			scan->groups[i] = volume_group_ref(group);
+		}
+		return 0;
+	}
+	grown = realloc(scan->groups, (scan->group_count + 1) * sizeof(struct volume_group *));
+	if (!grown)
+		return -ENOMEM;
+	scan->groups = grown;
+	grown[scan->group_count++] = volume_group_ref(group);
+	return 0;
+}
+
+static int compare_groups(const void *a, const void *b)
+{
+	const struct volume_group *x = *(struct volume_group *const *)a;
+	const struct volume_group *y = *(struct volume_group *const *)b;
+	int order = strcmp(x->name, y->name);
+
+	return order ? order : strcmp(x->uuid, y->uuid);
+}
+
+static int choose_groups(struct scanner *scanner)
+{
+	struct volume_scan *scan = scanner->scan;
+
+	for (unsigned i = 0; i < scanner->text_count; i++) {
+		int r = scanner->texts[i].group ? add_group(scanner, scanner->texts[i].group) : 0;
+
+		if (r)
+			return r;
+	}
+	if (scan->group_count)
+		qsort(scan->groups, scan->group_count, sizeof(struct volume_group *),
+		      compare_groups);
+	for (unsigned i = 1; i < scan->group_count; i++) {
+		struct volume_group *one = scan->groups[i - 1], *other = scan->groups[i];
+
+		if (strcmp(one->name, other->name))
+			continue;
+		lvm_vg_problem(one, "another volume group has this name: %s", other->uuid);
+		lvm_vg_problem(other, "another volume group has this name: %s", one->uuid);
+	}
+	return 0;
+}
+
+/* ---- Finding the PVs of each group ---- */
+
+/* The group that the device's own metadata names, or NULL. */
+static const struct volume_group *own_group(const struct scanner *scanner,
+					    const struct device *device)
+{
+	const struct volume_group *own = NULL;
+
+	for (unsigned i = 0; i < device->label.metadata_count; i++) {
+		const struct volume_group *group =
+			device->texts[i] < 0 ? NULL : scanner->texts[device->texts[i]].group;
+
+		if (group && (!own || group->seqno > own->seqno))
+			own = group;
+	}
+	return own;
+}
+
+/* Whether an area holds what the group was made from; tells of it where it does not. */
+static void judge_area(struct scanner *scanner, struct volume_group *group, struct volume_pv *pv,
+		       const struct device *device, unsigned number)
+{
+	struct volume_metadata_area *area = &pv->private->areas[number];
+	const struct volume_group *found =
+		device->texts[number] < 0 ? NULL : scanner->texts[device->texts[number]].group;
+	unsigned long long at = device->label.metadata[number].offset;
+
+	area->current = found == group || (area->readable && area->area.ignored);
+	if (area->current)
+		return;
+	if (!area->readable)
+		lvm_vg_problem(group,
+			       "%s: the header of the metadata area at byte %llu is damaged; the "
+			       "next change repairs it",
+			       pv->block->name, at);
+	else if (found && !strcmp(found->uuid, group->uuid))
+		lvm_vg_problem(group,
+			       "%s: the metadata area at byte %llu has sequence number %u, the "
+			       "group is at %u; the next change repairs it",
+			       pv->block->name, at, found->seqno, group->seqno);
+	else
+		lvm_vg_problem(group,
+			       "%s: the metadata area at byte %llu has no valid metadata of this "
+			       "group; the next change repairs it",
+			       pv->block->name, at);
+}
+
+static void attach(struct scanner *scanner, struct volume_group *group, struct volume_pv *pv,
+		   unsigned number)
+{
+	struct volume_scanned *scanned = &scanner->scan->devices[number];
+	const struct device *device = &scanner->devices[number];
+
+	scanned->group = group;
+	scanned->pv = pv;
+	pv->block = block_ref(scanned->block);
+	pv->private->label = device->label;
+	pv->private->area_count = device->label.metadata_count;
+	memcpy(pv->private->areas, device->areas, sizeof(device->areas));
+	pv->metadata_areas = scanned->info.metadata_areas;
+	pv->metadata_areas_used = scanned->info.metadata_areas_used;
+	for (unsigned i = 0; i < device->label.metadata_count; i++)
+		judge_area(scanner, group, pv, device, i);
+	if (pv->block->size < pv->pe_start + pv->extent_count * group->extent_size) {
+		lvm_vg_problem(
+			group, "%s: has %llu bytes, its extents end at %llu", pv->block->name,
+			(unsigned long long)pv->block->size,
+			(unsigned long long)(pv->pe_start + pv->extent_count * group->extent_size));
+		lvm_vg_lock(group, "%s is smaller than its extents", pv->block->name);
+	}
+}
+
+static void attach_duplicate(struct scanner *scanner, struct volume_group *group,
+			     struct volume_pv *pv, unsigned number)
+{
+	struct volume_scanned *scanned = &scanner->scan->devices[number];
+
+	if (!pv->duplicate)
+		for (unsigned i = 0; i < number; i++)
+			if (scanner->scan->devices[i].pv == pv)
+				device_problem(&scanner->scan->devices[i], "%s: PV %s is on %s too",
+					       pv->block->name, pv->uuid, scanned->block->name);
+	pv->duplicate = true;
+	scanned->group = group;
+	scanned->pv = pv;
+	device_problem(scanned, "%s: PV %s is on %s too", scanned->block->name, pv->uuid,
+		       pv->block->name);
+	lvm_vg_problem(group, "PV %s is on %s and on %s", pv->uuid, pv->block->name,
+		       scanned->block->name);
+}
+
+static void find_pvs(struct scanner *scanner, struct volume_group *group)
+{
+	for (unsigned i = 0; i < scanner->scan->device_count; i++) {
+		struct volume_scanned *scanned = &scanner->scan->devices[i];
+		const struct volume_group *own;
+		struct volume_pv *pv;
+
+		if (!scanned->is_pv || scanned->group)
+			continue;
+		own = own_group(scanner, &scanner->devices[i]);
+		if (own && strcmp(own->uuid, group->uuid))
+			continue;
+		pv = volume_group_get_pv(group, scanned->info.uuid);
+		if (!pv && own)
+			device_problem(scanned,
+				       "%s: has metadata of volume group %s with sequence number "
+				       "%u, but is no PV of it any more (it is at %u)",
+				       scanned->block->name, group->name, own->seqno, group->seqno);
+		else if (pv && pv->block)
+			attach_duplicate(scanner, group, pv, i);
+		else if (pv)
+			attach(scanner, group, pv, i);
+	}
+}
+
+static bool usable(const struct volume_pv *pv)
+{
+	return pv->block && !pv->duplicate && !pv->marked_missing;
+}
+
+/* What is missing, once all devices had their turn. */
+static void judge_group(struct volume_group *group)
+{
+	for (unsigned i = 0; i < group->pv_count; i++) {
+		struct volume_pv *pv = group->pvs[i];
+
+		if (usable(pv))
+			continue;
+		group->partial = true;
+		if (!pv->block)
+			lvm_vg_problem(group, "PV %s is missing (last seen as %s)", pv->uuid,
+				       pv->device_hint ? pv->device_hint : "unknown");
+		else if (pv->marked_missing)
+			lvm_vg_problem(group,
+				       "PV %s (%s) was missing when the group was last changed",
+				       pv->uuid, pv->block->name);
+	}
+	if (group->partial)
+		lvm_vg_lock(group, "PVs are missing, or there more than once");
+	for (unsigned i = 0; i < group->lv_count; i++) {
+		struct volume_lv *lv = group->lvs[i];
+
+		for (unsigned k = 0; k < lv->segment_count; k++)
+			for (unsigned a = 0; a < lv->segments[k].area_count; a++)
+				if (lv->segments[k].areas[a].pv &&
+				    !usable(lv->segments[k].areas[a].pv))
+					lv->partial = true;
+	}
+}
+
+/* ---- All together ---- */
+
+static void scanner_free(struct scanner *scanner)
+{
+	for (unsigned i = 0; i < scanner->text_count; i++) {
+		volume_group_unref(scanner->texts[i].group);
+		free(scanner->texts[i].text);
+	}
+	free(scanner->texts);
+	free(scanner->devices);
+}
+
+void volume_scan_free(struct volume_scan *scan)
+{
+	for (unsigned i = 0; i < scan->device_count; i++) {
+		block_unref(scan->devices[i].block);
+		free(scan->devices[i].problem);
+	}
+	for (unsigned i = 0; i < scan->group_count; i++)
+		volume_group_unref(scan->groups[i]);
+	free(scan->devices);
+	free(scan->groups);
+	free(scan);
+}
+
+static int scan_all(struct scanner *scanner, const struct volume_context *context)
+{
+	struct volume_scan *scan = scanner->scan;
+	int r = 0;
+
+	for (unsigned i = 0; !r && i < scan->device_count; i++)
+		r = read_device(scanner, i);
+	if (!r)
+		r = choose_groups(scanner);
+	for (unsigned i = 0; !r && i < scan->group_count; i++) {
+		r = lvm_vg_set_context(scan->groups[i], context);
+		find_pvs(scanner, scan->groups[i]);
+		judge_group(scan->groups[i]);
+	}
+	return r;
+}
+
+int volume_groups_scan(struct block *const *blocks, unsigned count,
+		       const struct volume_context *context, struct volume_scan **out,
+		       struct error *error)
+{
+	CLEANUP_VOLUME_SCAN struct volume_scan *scan = calloc(1, sizeof(*scan));
+	CLEANUP(scanner_free) struct scanner scanner = { .scan = scan };
+
+	scanner.devices = calloc(count + 1, sizeof(*scanner.devices));
+	if (!scan || !scanner.devices)
+		return scan_fail(error);
+	scan->devices = calloc(count + 1, sizeof(*scan->devices));
+	if (!scan->devices)
+		return scan_fail(error);
+	for (; scan->device_count < count; scan->device_count++)
+		scan->devices[scan->device_count].block = block_ref(blocks[scan->device_count]);
+	if (scan_all(&scanner, context))
+		return scan_fail(error);
+	*out = steal_pointer(&scan);
+	return 0;
+}
+
+int volume_scan_find(struct volume_scan *scan, const char *name, struct volume_group **out,
+		     struct error *error)
+{
+	struct volume_group *found = NULL;
+
+	for (unsigned i = 0; i < scan->group_count; i++) {
+		if (!strcmp(scan->groups[i]->uuid, name)) {
+			*out = scan->groups[i];
+			return 0;
+		}
+		if (strcmp(scan->groups[i]->name, name))
+			continue;
+		if (found) {
+			error_set(error, -EEXIST, "volume group %s: there are two, %s and %s", name,
+				  found->uuid, scan->groups[i]->uuid);
+			error_advise(error, "name it by its uuid, or leave out some devices");
+			return -EEXIST;
+		}
+		found = scan->groups[i];
+	}
+	if (!found)
+		return error_set(error, -ENOENT,
+				 "volume group %.128s: not found on the %u devices that were "
+				 "looked at",
+				 name, scan->device_count);
+	*out = found;
+	return 0;
+}
