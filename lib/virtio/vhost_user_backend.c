@@ -573,6 +573,8 @@ static int handle(struct vhost_user_backend *be, struct error *error)
 	answer = message->header.flags & VHOST_USER_FLAG_NEED_REPLY &&
 		 be->protocol_features >> VHOST_USER_PROTOCOL_F_REPLY_ACK & 1;
 	result = dispatch(be, message, error);
+	/* Before the answer: the front-end may count on it that we hold no descriptor any more. */
+	vhost_user_receiver_reset(&be->receiver);
 	if (result < 0) {
 		/* A front-end that cannot be told that its message failed is better hung up on than
 		 * left to wait for a device that never runs. */
@@ -611,7 +613,6 @@ int vhost_user_backend_input(struct vhost_user_backend *be, struct error *error)
 			return error_set(error, result, "%s: what came is no vhost-user message",
 					 be->name);
 		result = handle(be, error);
-		vhost_user_receiver_reset(&be->receiver);
 		if (result < 0)
 			return result;
 	}

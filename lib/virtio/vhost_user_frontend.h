@@ -21,7 +21,8 @@ struct guest_memory;
 struct vhost_user_frontend;
 
 /* A queue to start: its size, where the device begins, the guest addresses of its parts, and the
- * eventfds, which stay the caller's (-1: none; a call_fd of -1 says that the used ring is polled). */
+ * eventfds, which stay the caller's (-1: none; a call_fd of -1 says that the used ring is polled). A
+ * back-end may set O_NONBLOCK on them, which both sides then have; ours does. */
 struct vhost_user_queue {
 	uint16_t size;
 	uint16_t last_avail;

@@ -1,0 +1,637 @@
+/* The vhost-user front-end against the back-end over a socketpair, and the back-end against messages
+ * that no front-end of ours sends. The back-end runs in a plain poll loop on a thread. */
+#include "unit.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "util/bytes.h"
+#include "util/error.h"
+#include "virtio/guest_memory.h"
+#include "virtio/vhost_user.h"
+#include "virtio/vhost_user_backend.h"
+#include "virtio/vhost_user_frontend.h"
+#include "virtio/virtqueue.h"
+#include "virtio/virtqueue_driver.h"
+
+#define QUEUES   3
+#define GUEST    0x100000
+#define SIZE     64
+#define FEATURES (VIRTQUEUE_FEATURES | 1ULL << 5)
+
+/* A device whose queues copy what they read to what they write. */
+struct echo {
+	struct vhost_user_backend *be;
+	struct virtqueue *running[QUEUES];
+	unsigned starts, stops, resets;
+	uint64_t features;
+	uint8_t config[16];
+	pthread_t thread;
+	atomic_int result; /* of input(), 1 while all is well */
+	struct error error;
+};
+
+static uint64_t echo_features(void *device)
+{
+	(void)device;
+	return FEATURES;
+}
+
+static void echo_features_set(void *device, uint64_t features)
+{
+	((struct echo *)device)->features = features;
+}
+
+static unsigned echo_queue_count(void *device)
+{
+	(void)device;
+	return QUEUES;
+}
+
+static int echo_start(void *device, unsigned index, struct virtqueue *vq)
+{
+	struct echo *echo = device;
+
+	echo->running[index] = vq;
+	echo->starts++;
+	return 0;
+}
+
+static void echo_stop(void *device, unsigned index)
+{
+	struct echo *echo = device;
+
+	CU_ASSERT_PTR_NOT_NULL(echo->running[index]);
+	echo->running[index] = NULL;
+	echo->stops++;
+}
+
+static int echo_get_config(void *device, uint32_t offset, void *at, uint32_t size)
+{
+	struct echo *echo = device;
+
+	memset(at, 0, size);
+	if (offset < sizeof(echo->config))
+		memcpy(at, echo->config + offset, MIN(size, sizeof(echo->config) - offset));
+	return 0;
+}
+
+static int echo_set_config(void *device, uint32_t offset, const void *at, uint32_t size,
+			   bool migration)
+{
+	struct echo *echo = device;
+
+	(void)migration;
+	if (!range_within(offset, size, sizeof(echo->config)))
+		return -EACCES;
+	memcpy(echo->config + offset, at, size);
+	return 0;
+}
+
+static void echo_reset(void *device)
+{
+	((struct echo *)device)->resets++;
+}
+
+static const struct vhost_user_backend_ops echo_ops = {
+	.features = echo_features,
+	.features_set = echo_features_set,
+	.queue_count = echo_queue_count,
+	.queue_start = echo_start,
+	.queue_stop = echo_stop,
+	.get_config = echo_get_config,
+	.set_config = echo_set_config,
+	.reset = echo_reset,
+};
+
+static void echo_queue(struct virtqueue *vq)
+{
+	struct iovec iov[8];
+	struct virtqueue_chain chain = { .iov = iov, .capacity = 8 };
+
+	while (virtqueue_pop(vq, &chain) > 0) {
+		size_t length = 0;
+
+		if (chain.readable == 1 && chain.writable == 1) {
+			length = MIN(iov[0].iov_len, iov[1].iov_len);
+			memcpy(iov[1].iov_base, iov[0].iov_base, length);
+		}
+		virtqueue_push(vq, chain.head, (uint32_t)length);
+	}
+	virtqueue_notify(vq);
+}
+
+static void *echo_loop(void *arg)
+{
+	struct echo *echo = arg;
+	int result = 0;
+
+	while (result == 0) {
+		struct pollfd fds[1 + QUEUES] = { { vhost_user_backend_fd(echo->be), POLLIN, 0 } };
+
+		for (unsigned i = 0; i < QUEUES; i++) {
+			struct virtqueue *vq = echo->running[i];
+			uint64_t count;
+
+			fds[1 + i] = (struct pollfd){ vq ? vq->kick_fd : -1, POLLIN, 0 };
+			if (!vq)
+				continue;
+			if (vq->kick_fd >= 0 && read(vq->kick_fd, &count, 8) == 8)
+				virtqueue_count_kick(vq);
+			do
+				echo_queue(vq);
+			while (virtqueue_enable_kicks(vq));
+		}
+		poll(fds, 1 + QUEUES, 10);
+		if (fds[0].revents)
+			result = vhost_user_backend_input(echo->be, &echo->error);
+	}
+	atomic_store(&echo->result, result);
+	vhost_user_backend_close(echo->be);
+	return NULL;
+}
+
+/* Starts the back-end; returns the front-end's end of the socket. */
+static int echo_begin(struct echo *echo)
+{
+	struct vhost_user_backend_options options = { .name = "echo" };
+	int fds[2];
+
+	memset(echo, 0, sizeof(*echo));
+	atomic_store(&echo->result, 1);
+	CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+	CU_ASSERT_EQUAL_FATAL(
+		vhost_user_backend_create(&echo->be, fds[1], &echo_ops, echo, &options, NULL), 0);
+	pthread_create(&echo->thread, NULL, echo_loop, echo);
+	return fds[0];
+}
+
+/* After the front-end has hung up, or broken the protocol: returns how input() ended. */
+static int echo_end(struct echo *echo)
+{
+	pthread_join(echo->thread, NULL);
+	CU_ASSERT_EQUAL(echo->starts, echo->stops);
+	return atomic_load(&echo->result);
+}
+
+static unsigned open_files(void)
+{
+	DIR *folder = opendir("/proc/self/fd");
+	unsigned count = 0;
+
+	while (readdir(folder))
+		count++;
+	closedir(folder);
+	return count;
+}
+
+/* ---- Both engines ---- */
+
+/* A front-end with one queue. */
+struct guest {
+	struct vhost_user_frontend *fe;
+	struct guest_memory memory;
+	struct virtqueue_driver queue;
+	int kick_fd, call_fd;
+	uint64_t data; /* guest address */
+	uint8_t *host;
+};
+
+static void check(int result, const struct error *error)
+{
+	if (result < 0)
+		printf("  %s\n", error->text);
+	CU_ASSERT_EQUAL(result, 0);
+}
+
+static void guest_begin(struct guest *guest, int fd)
+{
+	struct error error;
+
+	memset(guest, 0, sizeof(*guest));
+	check(vhost_user_frontend_adopt(&guest->fe, fd, "echo", &error), &error);
+	check(guest_memory_create_region(&guest->memory, "test", GUEST, 1 << 20, &error), &error);
+	guest->host = guest->memory.regions[0].host;
+	guest->data = GUEST + 0x80000;
+	check(vhost_user_frontend_set_features(guest->fe, FEATURES, &error), &error);
+	check(vhost_user_frontend_set_memory(guest->fe, &guest->memory, &error), &error);
+	CU_ASSERT_EQUAL(virtqueue_driver_init(&guest->queue, guest->host, GUEST, SIZE, FEATURES),
+			0);
+	guest->kick_fd = guest->queue.kick_fd = eventfd(0, EFD_NONBLOCK);
+	guest->call_fd = eventfd(0, 0);
+}
+
+static void guest_start(struct guest *guest, unsigned index, uint16_t last_avail)
+{
+	struct vhost_user_queue queue = { SIZE,
+					  last_avail,
+					  guest->queue.desc_address,
+					  guest->queue.avail_address,
+					  guest->queue.used_address,
+					  guest->kick_fd,
+					  guest->call_fd };
+	struct error error;
+
+	check(vhost_user_frontend_start_queue(guest->fe, index, &queue, &error), &error);
+}
+
+static void guest_end(struct guest *guest)
+{
+	vhost_user_frontend_close(guest->fe);
+	virtqueue_driver_destroy(&guest->queue);
+	guest_memory_clear(&guest->memory);
+	close(guest->kick_fd);
+	close(guest->call_fd);
+}
+
+/* Sends `text` through the queue and checks that it comes back. */
+static void guest_echo(struct guest *guest, const char *text)
+{
+	uint32_t length = (uint32_t)strlen(text) + 1, written;
+	struct virtqueue_part parts[2] = { { guest->data, length }, { guest->data + 4096, 100 } };
+	uint8_t *out = guest->host + (guest->data - GUEST), *in = out + 4096;
+	uint16_t head, taken;
+	uint64_t count;
+
+	memcpy(out, text, length);
+	memset(in, 0, 100);
+	CU_ASSERT_EQUAL(virtqueue_driver_add(&guest->queue, parts, 1, 1, &head), 0);
+	virtqueue_driver_enable_calls(&guest->queue);
+	virtqueue_driver_kick(&guest->queue);
+	poll(&(struct pollfd){ guest->call_fd, POLLIN, 0 }, 1, 5000);
+	CU_ASSERT_EQUAL(read(guest->call_fd, &count, 8), 8);
+	CU_ASSERT_EQUAL(virtqueue_driver_take(&guest->queue, &taken, &written), 1);
+	CU_ASSERT_EQUAL(taken, head);
+	CU_ASSERT_EQUAL(written, length);
+	CU_ASSERT_STRING_EQUAL((char *)in, text);
+}
+
+static void test_a_queue_runs_stops_and_goes_on(void)
+{
+	unsigned files = open_files();
+	struct guest guest;
+	struct echo echo;
+	struct error error;
+	uint16_t last = 77;
+
+	guest_begin(&guest, echo_begin(&echo));
+	CU_ASSERT_EQUAL(vhost_user_frontend_features(guest.fe), FEATURES);
+	CU_ASSERT_EQUAL(vhost_user_frontend_queue_count(guest.fe), QUEUES);
+	guest_start(&guest, 1, 0);
+	guest_echo(&guest, "first");
+	guest_echo(&guest, "second");
+	check(vhost_user_frontend_stop_queue(guest.fe, 1, &last, &error), &error);
+	CU_ASSERT_EQUAL(last, 2);
+	CU_ASSERT_EQUAL(echo.features, FEATURES);
+	guest_start(&guest, 1, last);
+	guest_echo(&guest, "third");
+	guest_end(&guest);
+	CU_ASSERT_EQUAL(echo_end(&echo), -ENOTCONN);
+	CU_ASSERT_EQUAL(echo.starts, 2);
+	CU_ASSERT_EQUAL(open_files(), files);
+}
+
+static void test_memory_and_eventfds_change_under_a_running_queue(void)
+{
+	struct error error;
+	struct guest guest;
+	struct echo echo;
+
+	guest_begin(&guest, echo_begin(&echo));
+	guest_start(&guest, 0, 0);
+	guest_echo(&guest, "before");
+	/* Ten more regions: past what one table holds, so some are added singly. */
+	for (uint64_t i = 0; i < 10; i++)
+		check(guest_memory_create_region(&guest.memory, "more", 0x40000000 + (i << 20),
+						 4096, &error),
+		      &error);
+	check(vhost_user_frontend_set_memory(guest.fe, &guest.memory, &error), &error);
+	guest_echo(&guest, "after");
+	CU_ASSERT_TRUE(echo.stops >= 3);
+
+	/* A start anew with other eventfds, while it runs. */
+	close(guest.call_fd);
+	close(guest.kick_fd);
+	guest.kick_fd = guest.queue.kick_fd = eventfd(0, EFD_NONBLOCK);
+	guest.call_fd = eventfd(0, 0);
+	check(vhost_user_frontend_stop_queue(guest.fe, 0, NULL, &error), &error);
+	guest_start(&guest, 0, guest.queue.avail_shown);
+	guest_echo(&guest, "other eventfds");
+	guest_end(&guest);
+	CU_ASSERT_EQUAL(echo_end(&echo), -ENOTCONN);
+}
+
+static void test_config_status_and_reset(void)
+{
+	uint8_t at[20] = { 0 }, status;
+	struct error error;
+	struct guest guest;
+	struct echo echo;
+
+	guest_begin(&guest, echo_begin(&echo));
+	check(vhost_user_frontend_set_config(guest.fe, 4, "abcd", 4, &error), &error);
+	check(vhost_user_frontend_get_config(guest.fe, 2, at, 20, &error), &error);
+	CU_ASSERT_EQUAL(memcmp(at, "\0\0abcd\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 20), 0);
+	CU_ASSERT_EQUAL(vhost_user_frontend_get_config(guest.fe, 250, at, 7, &error), -EINVAL);
+
+	check(vhost_user_frontend_set_status(guest.fe, 0xf, &error), &error);
+	guest_start(&guest, 2, 0);
+	guest_echo(&guest, "running");
+	check(vhost_user_frontend_get_status(guest.fe, &status, &error), &error);
+	CU_ASSERT_EQUAL(status, 0xf);
+	/* A ring that is broken shows as DEVICE_NEEDS_RESET, also after a pause of the queue. */
+	guest.queue.avail->idx = htole16(1000);
+	write(guest.kick_fd, &(uint64_t){ 1 }, 8);
+	for (int i = 0; i < 100 && !(status & 0x40); i++) {
+		usleep(5000);
+		check(vhost_user_frontend_get_status(guest.fe, &status, &error), &error);
+	}
+	CU_ASSERT_EQUAL(status, 0x4f);
+	check(vhost_user_frontend_set_memory(guest.fe, &guest.memory, &error), &error);
+	check(vhost_user_frontend_get_status(guest.fe, &status, &error), &error);
+	CU_ASSERT_EQUAL(status, 0x4f);
+	check(vhost_user_frontend_reset_device(guest.fe, &error), &error);
+	check(vhost_user_frontend_get_status(guest.fe, &status, &error), &error);
+	CU_ASSERT_EQUAL(status, 0);
+	CU_ASSERT_EQUAL(echo.resets, 1);
+	guest_end(&guest);
+	echo_end(&echo);
+}
+
+static void test_what_cannot_be_is_refused_and_said(void)
+{
+	struct vhost_user_queue queue = { SIZE, 0, 0x5000000, GUEST + 8192, GUEST + 16384, -1, -1 };
+	struct guest_memory_region *region;
+	struct error error;
+	struct guest guest;
+	struct echo echo;
+
+	guest_begin(&guest, echo_begin(&echo));
+	CU_ASSERT_EQUAL(vhost_user_frontend_set_features(guest.fe, 1ULL << 40, &error), -EINVAL);
+	CU_ASSERT_EQUAL(vhost_user_frontend_start_queue(guest.fe, QUEUES, &queue, &error), -EIO);
+	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "SET_VRING_NUM"));
+	CU_ASSERT_EQUAL(vhost_user_frontend_start_queue(guest.fe, 0, &queue, &error), -EFAULT);
+	queue.size = 65;
+	CU_ASSERT_EQUAL(vhost_user_frontend_start_queue(guest.fe, 0, &queue, &error), -EIO);
+
+	/* A file that is shorter than the region: refused, and what was there before still serves. */
+	region = &guest.memory.regions[0];
+	region->size *= 2;
+	CU_ASSERT_EQUAL(vhost_user_frontend_set_memory(guest.fe, &guest.memory, &error), -EIO);
+	region->size /= 2;
+	guest_start(&guest, 0, 0);
+	guest_echo(&guest, "still there");
+	guest_end(&guest);
+	CU_ASSERT_EQUAL(echo_end(&echo), -ENOTCONN);
+}
+
+static void test_shared_memory_is_sealed(void)
+{
+	struct guest_memory memory = { .count = 0 };
+	int fd = memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int plain = memfd_create("test", MFD_CLOEXEC);
+
+	CU_ASSERT_EQUAL(ftruncate(fd, 8192), 0);
+	CU_ASSERT_EQUAL(ftruncate(plain, 8192), 0);
+	CU_ASSERT_EQUAL(guest_memory_map_region(&memory, 0, 4096, 0, dup(fd), 4096, NULL), 0);
+	CU_ASSERT_TRUE(memory.regions[0].sealed);
+	CU_ASSERT_EQUAL(ftruncate(fd, 4096), -1);
+	CU_ASSERT_EQUAL(guest_memory_map_region(&memory, 4096, 4096, 0, dup(plain), 0, NULL), 0);
+	CU_ASSERT_FALSE(memory.regions[1].sealed);
+
+	CU_ASSERT_EQUAL(guest_memory_map_region(&memory, 8192, 8193, 0, dup(fd), 0, NULL), -EINVAL);
+	CU_ASSERT_EQUAL(guest_memory_map_region(&memory, 8192, 1, 0, dup(fd), UINT64_MAX, NULL),
+			-EINVAL);
+	CU_ASSERT_EQUAL(guest_memory_map_region(&memory, 4095, 2, 0, dup(fd), 0, NULL), -EEXIST);
+	CU_ASSERT_EQUAL(guest_memory_map_region(&memory, UINT64_MAX, 2, 0, dup(fd), 0, NULL),
+			-EINVAL);
+	CU_ASSERT_EQUAL(memory.count, 2);
+	CU_ASSERT_EQUAL(guest_memory_remove_region(&memory, 0, 4096, 1), -ENOENT);
+	CU_ASSERT_EQUAL(guest_memory_remove_region(&memory, 0, 4096, 0), 0);
+	CU_ASSERT_PTR_NULL(guest_memory_translate(&memory, 0, 1));
+	CU_ASSERT_PTR_NOT_NULL(guest_memory_translate(&memory, 8191, 1));
+	CU_ASSERT_PTR_NULL(guest_memory_translate(&memory, 8191, 2));
+	CU_ASSERT_PTR_NULL(guest_memory_translate(&memory, 8191, UINT64_MAX));
+	guest_memory_clear(&memory);
+	close(fd);
+	close(plain);
+}
+
+/* ---- Raw messages ---- */
+
+#define NEED VHOST_USER_FLAG_NEED_REPLY
+
+/* Sends a message of `size` payload bytes. */
+static void raw_send(int fd, uint32_t request, uint32_t flags, const void *payload, uint32_t size,
+		     const int *fds, unsigned fd_count)
+{
+	struct vhost_user_message message = { .header = { request, VHOST_USER_VERSION | flags,
+							  size } };
+
+	if (payload)
+		memcpy(&message.payload, payload, MIN(size, sizeof(message.payload)));
+	CU_ASSERT_EQUAL(vhost_user_send(fd, &message, fds, fd_count, 0), 0);
+}
+
+/* The answer's u64, or UINT64_MAX if there is none. */
+static uint64_t raw_answer(int fd, uint32_t request)
+{
+	struct vhost_user_receiver receiver;
+	struct timeval time = { .tv_sec = 2 };
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof(time));
+	vhost_user_receiver_init(&receiver);
+	if (vhost_user_receive(&receiver, fd) != 1)
+		return UINT64_MAX;
+	CU_ASSERT_EQUAL(receiver.message.header.request, request);
+	CU_ASSERT_EQUAL(receiver.message.header.flags, VHOST_USER_VERSION | VHOST_USER_FLAG_REPLY);
+	return receiver.message.payload.u64;
+}
+
+static int raw_begin(struct echo *echo)
+{
+	uint64_t protocol = 1ULL << VHOST_USER_PROTOCOL_F_REPLY_ACK;
+	int fd = echo_begin(echo);
+
+	raw_send(fd, VHOST_USER_SET_PROTOCOL_FEATURES, 0, &protocol, 8, NULL, 0);
+	return fd;
+}
+
+static void test_unknown_messages_are_answered_and_their_files_closed(void)
+{
+	unsigned files = open_files();
+	struct echo echo;
+	int fd = raw_begin(&echo);
+	int fds[3] = { dup(0), dup(0), dup(0) };
+
+	raw_send(fd, VHOST_USER_GET_INFLIGHT_FD, NEED, NULL, 24, NULL, 0);
+	CU_ASSERT_EQUAL(raw_answer(fd, VHOST_USER_GET_INFLIGHT_FD), 1);
+	raw_send(fd, 4711, NEED, NULL, 0, fds, 3);
+	CU_ASSERT_EQUAL(raw_answer(fd, 4711), 1);
+	raw_send(fd, 4711, 0, NULL, 0, fds, 3);
+	raw_send(fd, VHOST_USER_SET_OWNER, NEED, NULL, 0, fds, 3);
+	CU_ASSERT_EQUAL(raw_answer(fd, VHOST_USER_SET_OWNER), 0);
+	for (int i = 0; i < 3; i++)
+		close(fds[i]);
+	/* Both ends of the connection are still open, nothing else. */
+	CU_ASSERT_EQUAL(open_files(), files + 2);
+	close(fd);
+	CU_ASSERT_EQUAL(echo_end(&echo), -ENOTCONN);
+	CU_ASSERT_EQUAL(open_files(), files);
+}
+
+static void test_a_message_may_come_byte_by_byte(void)
+{
+	struct vhost_user_header header = { VHOST_USER_GET_FEATURES, VHOST_USER_VERSION, 0 };
+	struct echo echo;
+	int fd = raw_begin(&echo);
+
+	for (unsigned i = 0; i < sizeof(header); i++) {
+		CU_ASSERT_EQUAL(send(fd, (char *)&header + i, 1, 0), 1);
+		usleep(1000);
+	}
+	CU_ASSERT_EQUAL(raw_answer(fd, VHOST_USER_GET_FEATURES),
+			FEATURES | 1ULL << VHOST_USER_F_PROTOCOL_FEATURES);
+	close(fd);
+	CU_ASSERT_EQUAL(echo_end(&echo), -ENOTCONN);
+}
+
+/* Sends one message on a new connection and returns how the back-end takes it. */
+static int raw_one(uint32_t request, const void *payload, uint32_t size, const int *fds,
+		   unsigned fd_count)
+{
+	unsigned files = open_files();
+	struct echo echo;
+	int result, fd = raw_begin(&echo);
+
+	raw_send(fd, request, 0, payload, size, fds, fd_count);
+	shutdown(fd, SHUT_WR);
+	result = echo_end(&echo);
+	close(fd);
+	CU_ASSERT_EQUAL(open_files(), files);
+	return result;
+}
+
+static void test_broken_messages_end_the_connection(void)
+{
+	struct vhost_user_memory_table table = { .count = 1 };
+	struct vhost_user_vring_state state = { QUEUES, 8 };
+	uint64_t kick = 0, value = 0;
+	int fds[8] = { 0 };
+
+	CU_ASSERT_EQUAL(raw_one(VHOST_USER_SET_FEATURES, &value, 4, NULL, 0), -EPROTO);
+	CU_ASSERT_EQUAL(raw_one(VHOST_USER_SET_OWNER, &value, 8, NULL, 0), -EPROTO);
+	CU_ASSERT_EQUAL(raw_one(VHOST_USER_SET_MEM_TABLE, &table, 8, fds, 1), -EPROTO);
+	table.count = 9;
+	CU_ASSERT_EQUAL(raw_one(VHOST_USER_SET_MEM_TABLE, &table, sizeof(table), fds, 8), -EPROTO);
+	table.count = 2;
+	table.regions[0].size = table.regions[1].size = 4096;
+	CU_ASSERT_EQUAL(raw_one(VHOST_USER_SET_MEM_TABLE, &table, sizeof(table), NULL, 0), -EBADF);
+	CU_ASSERT_EQUAL(raw_one(VHOST_USER_SET_VRING_NUM, &state, 8, NULL, 0), -EINVAL);
+	state = (struct vhost_user_vring_state){ 0, 0x10000 };
+	CU_ASSERT_EQUAL(raw_one(VHOST_USER_SET_VRING_NUM, &state, 8, NULL, 0), -EINVAL);
+	CU_ASSERT_EQUAL(raw_one(VHOST_USER_SET_VRING_BASE, &state, 8, NULL, 0), -EINVAL);
+	CU_ASSERT_EQUAL(raw_one(VHOST_USER_SET_VRING_KICK, &kick, 8, NULL, 0), -EBADF);
+	CU_ASSERT_EQUAL(raw_one(VHOST_USER_SET_VRING_KICK, &kick, 8, fds, 2), -EBADF);
+	value = 1ULL << 50;
+	CU_ASSERT_EQUAL(raw_one(VHOST_USER_SET_FEATURES, &value, 8, NULL, 0), -EINVAL);
+	/* Harmless: a hang-up, "no eventfd", a fd where none belongs. */
+	kick = VHOST_USER_VRING_NOFD | 1;
+	CU_ASSERT_EQUAL(raw_one(VHOST_USER_SET_VRING_KICK, &kick, 8, fds, 2), -ENOTCONN);
+	CU_ASSERT_EQUAL(raw_one(VHOST_USER_RESET_OWNER, NULL, 0, NULL, 0), -ENOTCONN);
+}
+
+static void test_what_is_no_message_ends_the_connection(void)
+{
+	static const struct vhost_user_header bad[] = {
+		{ VHOST_USER_GET_FEATURES, 2, 0 },
+		{ VHOST_USER_GET_FEATURES, 0, 0 },
+		{ VHOST_USER_GET_FEATURES, VHOST_USER_VERSION, 100000 },
+		{ VHOST_USER_SET_FEATURES, VHOST_USER_VERSION, 8 }, /* and then nothing */
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
+		struct echo echo;
+		int fd = echo_begin(&echo);
+
+		CU_ASSERT_EQUAL(send(fd, &bad[i], sizeof(bad[i]), 0), sizeof(bad[i]));
+		shutdown(fd, SHUT_WR);
+		CU_ASSERT_EQUAL(echo_end(&echo), -EPROTO);
+		close(fd);
+	}
+}
+
+/* Without PROTOCOL_FEATURES, rings begin enabled; with it, they wait for SET_VRING_ENABLE. */
+static void test_rings_begin_disabled_only_with_protocol_features(void)
+{
+	for (int with = 0; with < 2; with++) {
+		uint64_t features = with ? 1ULL << VHOST_USER_F_PROTOCOL_FEATURES : 0;
+		struct vhost_user_vring_state state = { 0, 8 };
+		struct guest_memory memory = { .count = 0 };
+		struct vhost_user_vring_address address = { .index = 0 };
+		struct vhost_user_memory_table table = { .count = 1 };
+		uint64_t kick = VHOST_USER_VRING_NOFD;
+		struct echo echo;
+		int fd = raw_begin(&echo);
+
+		guest_memory_create_region(&memory, "test", GUEST, 65536, NULL);
+		table.regions[0] = (struct vhost_user_region){ GUEST, 65536, 0x7000, 0 };
+		address.desc = 0x7000;
+		address.avail = 0x8000;
+		address.used = 0x9000;
+		raw_send(fd, VHOST_USER_SET_FEATURES, 0, &features, 8, NULL, 0);
+		raw_send(fd, VHOST_USER_SET_MEM_TABLE, 0, &table, 40, &memory.regions[0].fd, 1);
+		raw_send(fd, VHOST_USER_SET_VRING_NUM, 0, &state, 8, NULL, 0);
+		raw_send(fd, VHOST_USER_SET_VRING_ADDR, 0, &address, 40, NULL, 0);
+		raw_send(fd, VHOST_USER_SET_VRING_KICK, NEED, &kick, 8, NULL, 0);
+		CU_ASSERT_EQUAL(raw_answer(fd, VHOST_USER_SET_VRING_KICK), 0);
+		CU_ASSERT_EQUAL(echo.starts, with ? 0 : 1);
+		state.number = 1;
+		raw_send(fd, VHOST_USER_SET_VRING_ENABLE, NEED, &state, 8, NULL, 0);
+		CU_ASSERT_EQUAL(raw_answer(fd, VHOST_USER_SET_VRING_ENABLE), 0);
+		CU_ASSERT_EQUAL(echo.starts, 1);
+		state.number = 0;
+		raw_send(fd, VHOST_USER_SET_VRING_ENABLE, NEED, &state, 8, NULL, 0);
+		CU_ASSERT_EQUAL(raw_answer(fd, VHOST_USER_SET_VRING_ENABLE), 0);
+		CU_ASSERT_EQUAL(echo.stops, 1);
+		close(fd);
+		CU_ASSERT_EQUAL(echo_end(&echo), -ENOTCONN);
+		guest_memory_clear(&memory);
+	}
+}
+
+/* A front-end that asks and never reads does not hold the back-end up. */
+static void test_a_front_end_that_does_not_read_is_left(void)
+{
+	struct vhost_user_message message = { .header = { VHOST_USER_GET_FEATURES,
+							  VHOST_USER_VERSION, 0 } };
+	struct echo echo;
+	int fd = raw_begin(&echo);
+
+	fcntl(fd, F_SETFL, O_NONBLOCK);
+	for (int i = 0; i < 1000000 && atomic_load(&echo.result) == 1; i++)
+		if (vhost_user_send(fd, &message, NULL, 0, 0) == -EAGAIN)
+			usleep(100);
+	CU_ASSERT_EQUAL(echo_end(&echo), -EAGAIN);
+	close(fd);
+}
+
+UNIT_MAIN("vhost-user", UNIT(test_a_queue_runs_stops_and_goes_on),
+	  UNIT(test_memory_and_eventfds_change_under_a_running_queue),
+	  UNIT(test_config_status_and_reset), UNIT(test_what_cannot_be_is_refused_and_said),
+	  UNIT(test_shared_memory_is_sealed),
+	  UNIT(test_unknown_messages_are_answered_and_their_files_closed),
+	  UNIT(test_a_message_may_come_byte_by_byte), UNIT(test_broken_messages_end_the_connection),
+	  UNIT(test_what_is_no_message_ends_the_connection),
+	  UNIT(test_rings_begin_disabled_only_with_protocol_features),
+	  UNIT(test_a_front_end_that_does_not_read_is_left))
