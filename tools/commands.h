@@ -14,6 +14,7 @@ typedef int command_fn(int argc, char **argv);
 #define COMMANDS(X)                                                                                \
 	X("device", command_device, "keep the list of devices to look at")                         \
 	X("host", command_host, "what this host offers and lacks")                                 \
+	X("switch", command_switch, "run virtual switches")                                        \
 	X("vm", command_vm, "run virtual machines")
 
 #define COMMAND_DECLARE(noun, function, summary) command_fn function;

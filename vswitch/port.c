@@ -1,0 +1,73 @@
+/* What all ports have in common; see port.h. */
+#include "vswitch/port.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <sys/epoll.h>
+
+#include "util/bytes.h"
+#include "vswitch/internal.h"
+
+static const char *const drop_names[] = {
+	[PORT_DROP_BAD_LENGTH] = "bad_length",
+	[PORT_DROP_BAD_CHECKSUM] = "bad_checksum_request",
+	[PORT_DROP_BAD_GSO] = "bad_gso",
+	[PORT_DROP_BAD_PACKET] = "bad_packet",
+	[PORT_DROP_RESERVED] = "reserved_address",
+	[PORT_DROP_SAME_PORT] = "same_port",
+	[PORT_DROP_NO_PORT] = "no_port",
+	[PORT_DROP_TX_DISABLED] = "tx_disabled",
+	[PORT_DROP_DOWN] = "down",
+	[PORT_DROP_RX_DISABLED] = "rx_disabled",
+	[PORT_DROP_NO_BUFFER] = "no_buffer",
+	[PORT_DROP_TOO_LONG] = "too_long",
+	[PORT_DROP_FAILED] = "failed",
+};
+
+static_assert(ARRAY_SIZE(drop_names) == PORT_DROP_COUNT, "each reason has a name");
+
+const char *port_drop_name(enum port_drop drop)
+{
+	return drop_names[drop];
+}
+
+enum port_drop port_drop_of_fault(enum virtio_net_fault fault)
+{
+	switch (fault) {
+	case VIRTIO_NET_FAULT_CHECKSUM:
+		return PORT_DROP_BAD_CHECKSUM;
+	case VIRTIO_NET_FAULT_GSO:
+		return PORT_DROP_BAD_GSO;
+	case VIRTIO_NET_FAULT_PACKET:
+		return PORT_DROP_BAD_PACKET;
+	default:
+		return PORT_DROP_BAD_LENGTH;
+	}
+}
+
+void port_set_up(struct port *port, bool up)
+{
+	if (port->up && !up && port->vswitch)
+		mac_table_flush_port(port->vswitch->table, port->index);
+	port->up = up;
+}
+
+int port_watch(struct port *port, struct port_watch *watch, int fd,
+	       void (*ready)(struct port_watch *watch))
+{
+	struct epoll_event event = { .events = EPOLLIN, .data.ptr = watch };
+
+	*watch = (struct port_watch){ fd, port, ready };
+	if (epoll_ctl(port->vswitch->epoll_fd, EPOLL_CTL_ADD, fd, &event)) {
+		watch->fd = -1;
+		return -errno;
+	}
+	return 0;
+}
+
+void port_unwatch(struct port_watch *watch)
+{
+	if (watch->fd >= 0 && watch->port)
+		epoll_ctl(watch->port->vswitch->epoll_fd, EPOLL_CTL_DEL, watch->fd, NULL);
+	watch->fd = -1;
+}

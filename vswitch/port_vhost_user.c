@@ -1,0 +1,323 @@
+/*
+ * A port for a vhost-user front-end: QEMU, our own monitor, DPDK, user-mode Linux. The switch is the
+ * back-end; it listens on a socket and serves one front-end at a time, or serves the one at the other
+ * end of a socket it was given. Frames move in port_vhost_user_ring.c.
+ *
+ * One queue pair: queue 0 is what the guest receives on, queue 1 what it transmits on (virtio 1.2, 5.1.2).
+ */
+#include "vswitch/port_vhost_user.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "rpc/unix_socket.h"
+#include "util/bytes.h"
+#include "util/error.h"
+#include "util/log.h"
+#include "virtio/vhost_user_backend.h"
+#include "vswitch/internal.h"
+
+#define QUEUE_RX 0
+#define QUEUE_TX 1
+
+#define HEADER_SHORT 10 /* without num_buffers: neither VERSION_1 nor MRG_RXBUF (5.1.6.1) */
+
+static struct port_vhost_user *vhost_user_of(struct port *port)
+{
+	return container_of(port, struct port_vhost_user, port);
+}
+
+/* ---- The device, as the protocol engine sees it ---- */
+
+static uint64_t features(void *device)
+{
+	(void)device;
+	return VIRTQUEUE_FEATURES | VIRTIO_NET_HOST_OFFLOADS | VIRTIO_NET_GUEST_OFFLOADS |
+	       VIRTIO_NET_BIT(MRG_RXBUF);
+}
+
+static void features_set(void *device, uint64_t negotiated)
+{
+	struct port_vhost_user *vhost = device;
+	bool full = negotiated & (1ULL << VIRTIO_F_VERSION_1 | VIRTIO_NET_BIT(MRG_RXBUF));
+
+	vhost->negotiated = negotiated;
+	vhost->port.features = negotiated & VIRTIO_NET_GUEST_OFFLOADS;
+	vhost->header_size = full ? sizeof(struct virtio_net_header) : HEADER_SHORT;
+}
+
+static unsigned queue_count(void *device)
+{
+	(void)device;
+	return 2;
+}
+
+static void kicked(struct port_watch *watch)
+{
+	struct port_vhost_user *vhost = vhost_user_of(watch->port);
+	uint64_t count;
+
+	if (read(watch->fd, &count, sizeof(count)) == sizeof(count) && vhost->tx)
+		virtqueue_count_kick(vhost->tx);
+}
+
+static int queue_start(void *device, unsigned index, struct virtqueue *vq)
+{
+	struct port_vhost_user *vhost = device;
+	int status = 0;
+
+	vhost->told_broken = false;
+	virtqueue_disable_kicks(vq);
+	if (index == QUEUE_RX) {
+		vhost->rx = vq;
+		return 0;
+	}
+	if (vq->kick_fd >= 0)
+		status = port_watch(&vhost->port, &vhost->kick, vq->kick_fd, kicked);
+	if (!status)
+		vhost->tx = vq;
+	return status;
+}
+
+static void queue_stop(void *device, unsigned index)
+{
+	struct port_vhost_user *vhost = device;
+
+	/* Between bursts no chain is in our hands. */
+	if (index == QUEUE_RX) {
+		vhost->rx = NULL;
+		return;
+	}
+	port_unwatch(&vhost->kick);
+	vhost->tx = NULL;
+}
+
+static void reset(void *device)
+{
+	features_set(device, 0);
+}
+
+static const struct vhost_user_backend_ops device_ops = {
+	.run_disabled = true,
+	.features = features,
+	.features_set = features_set,
+	.queue_count = queue_count,
+	.queue_start = queue_start,
+	.queue_stop = queue_stop,
+	.reset = reset,
+};
+
+/* ---- Connections ---- */
+
+static void disconnect(struct port_vhost_user *vhost)
+{
+	port_unwatch(&vhost->control);
+	vhost_user_backend_close(vhost->backend);
+	vhost->backend = NULL;
+	reset(vhost);
+	port_set_up(&vhost->port, false);
+}
+
+static void control_ready(struct port_watch *watch)
+{
+	struct port_vhost_user *vhost = vhost_user_of(watch->port);
+	struct error error = { 0 };
+	int status = vhost_user_backend_input(vhost->backend, &error);
+
+	if (!status)
+		return;
+	if (status == -ENOTCONN)
+		log_info(vhost->port.log, "port %s: the front-end left", vhost->port.name);
+	else
+		log_warning(vhost->port.log, "port %s: connection closed: %s", vhost->port.name,
+			    error.text);
+	disconnect(vhost);
+}
+
+/* Takes `fd` over. */
+static int connect_front_end(struct port_vhost_user *vhost, int fd, struct error *error)
+{
+	struct vhost_user_backend_options options = { .name = vhost->port.name,
+						      .log = vhost->port.log };
+	int status =
+		vhost_user_backend_create(&vhost->backend, fd, &device_ops, vhost, &options, error);
+
+	if (status)
+		return status;
+	status = port_watch(&vhost->port, &vhost->control, vhost_user_backend_fd(vhost->backend),
+			    control_ready);
+	if (status) {
+		disconnect(vhost);
+		return error_set(error, status, "port %s: cannot watch its connection: %s",
+				 vhost->port.name, error_name(status));
+	}
+	vhost->port.counters.connections++;
+	port_set_up(&vhost->port, true);
+	log_info(vhost->port.log, "port %s: a front-end connected", vhost->port.name);
+	return 0;
+}
+
+static void listener_ready(struct port_watch *watch)
+{
+	struct port_vhost_user *vhost = vhost_user_of(watch->port);
+	struct error error = { 0 };
+	int fd = accept4(watch->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	if (fd < 0)
+		return;
+	/* One that comes back may be here before we have seen it go. */
+	if (vhost->backend)
+		control_ready(&vhost->control);
+	if (vhost->backend) {
+		log_warning(vhost->port.log, "port %s: a second front-end was refused",
+			    vhost->port.name);
+		close(fd);
+	} else if (connect_front_end(vhost, fd, &error)) {
+		log_warning(vhost->port.log, "port %s: %s", vhost->port.name, error.text);
+	}
+}
+
+/* ---- The port ---- */
+
+/* While the port is being added, the fd to begin with waits in the watch that it is meant for. */
+static int attach(struct port *port, struct error *error)
+{
+	struct port_vhost_user *vhost = vhost_user_of(port);
+	int status, fd;
+
+	if (vhost->control.fd >= 0)
+		return connect_front_end(vhost, steal_fd(&vhost->control.fd), error);
+	fd = vhost->listener.fd;
+	status = port_watch(port, &vhost->listener, fd, listener_ready);
+	vhost->listener.fd = fd; /* for destroy(), whatever came of it */
+	if (status)
+		return error_set(error, status, "port %s: cannot watch its socket: %s", port->name,
+				 error_name(status));
+	return 0;
+}
+
+static void describe_state(const struct port_vhost_user *vhost, char state[PORT_TEXT_MAX])
+{
+	const struct virtqueue *rx = vhost->rx, *tx = vhost->tx;
+
+	if (!vhost->backend)
+		snprintf(state, PORT_TEXT_MAX, "%s",
+			 vhost->listener.fd >= 0 ? "waiting for a front-end" : "closed");
+	else if ((rx && rx->broken) || (tx && tx->broken))
+		snprintf(state, PORT_TEXT_MAX, "broken by its guest: %s",
+			 rx && rx->broken ? rx->broken : tx->broken);
+	else if (!rx || !tx || !rx->enabled)
+		snprintf(state, PORT_TEXT_MAX, "connected, no driver yet");
+	else
+		snprintf(state, PORT_TEXT_MAX, "up");
+}
+
+static void describe_features(uint64_t negotiated, char text[PORT_TEXT_MAX])
+{
+	static const struct {
+		unsigned bit;
+		const char *name;
+	} names[] = { { VIRTIO_NET_F_CSUM, "csum" },
+		      { VIRTIO_NET_F_HOST_TSO4, "tso4" },
+		      { VIRTIO_NET_F_HOST_TSO6, "tso6" },
+		      { VIRTIO_NET_F_HOST_USO, "uso" },
+		      { VIRTIO_NET_F_GUEST_CSUM, "guest_csum" },
+		      { VIRTIO_NET_F_GUEST_TSO4, "guest_tso4" },
+		      { VIRTIO_NET_F_GUEST_TSO6, "guest_tso6" },
+		      { VIRTIO_NET_F_GUEST_USO4, "guest_uso" },
+		      { VIRTIO_NET_F_MRG_RXBUF, "mrg_rxbuf" },
+		      { VIRTIO_RING_F_INDIRECT_DESC, "indirect" },
+		      { VIRTIO_RING_F_EVENT_IDX, "event_idx" } };
+	size_t used = 0;
+
+	text[0] = '\0';
+	for (size_t i = 0; i < ARRAY_SIZE(names) && used < PORT_TEXT_MAX; i++)
+		if (negotiated >> names[i].bit & 1)
+			used += (size_t)snprintf(text + used, PORT_TEXT_MAX - used, "%s%s",
+						 used ? " " : "", names[i].name);
+}
+
+static void describe(struct port *port, char where[PORT_TEXT_MAX], char state[PORT_TEXT_MAX],
+		     char text[PORT_TEXT_MAX])
+{
+	const struct port_vhost_user *vhost = vhost_user_of(port);
+
+	snprintf(where, PORT_TEXT_MAX, "%s", vhost->path);
+	describe_state(vhost, state);
+	describe_features(vhost->negotiated, text);
+}
+
+static void destroy(struct port *port)
+{
+	struct port_vhost_user *vhost = vhost_user_of(port);
+	int listener = vhost->listener.fd, given = vhost->backend ? -1 : vhost->control.fd;
+
+	if (vhost->backend)
+		disconnect(vhost);
+	if (given >= 0)
+		close(given);
+	if (listener >= 0) {
+		port_unwatch(&vhost->listener);
+		close(listener);
+		unlink(vhost->path);
+	}
+	free(vhost);
+}
+
+static const struct port_ops ops = {
+	.type = "vhost-user",
+	.polled = true,
+	.attach = attach,
+	.receive = port_vhost_user_receive,
+	.release = port_vhost_user_release,
+	.transmit = port_vhost_user_transmit,
+	.arm = port_vhost_user_arm,
+	.disarm = port_vhost_user_disarm,
+	.describe = describe,
+	.destroy = destroy,
+};
+
+static struct port_vhost_user *create(void)
+{
+	struct port_vhost_user *vhost = calloc(1, sizeof(*vhost));
+
+	if (!vhost)
+		return NULL;
+	vhost->port.ops = &ops;
+	vhost->listener.fd = vhost->control.fd = vhost->kick.fd = -1;
+	vhost->header_size = HEADER_SHORT;
+	return vhost;
+}
+
+int vswitch_add_port_vhost_user(struct vswitch *vswitch, const char *name, const char *path,
+				struct error *error)
+{
+	struct port_vhost_user *vhost = create();
+	int fd;
+
+	if (!vhost)
+		return error_set(error, -ENOMEM, "port %s: out of memory", name);
+	fd = unix_socket_listen(path, error);
+	if (fd < 0) {
+		destroy(&vhost->port);
+		return error_prefix(error, "port %s", name), fd;
+	}
+	snprintf(vhost->path, sizeof(vhost->path), "%s", path);
+	vhost->listener.fd = fd;
+	return vswitch_add_port(vswitch, &vhost->port, name, error);
+}
+
+int vswitch_add_port_vhost_user_fd(struct vswitch *vswitch, const char *name, int fd,
+				   struct error *error)
+{
+	struct port_vhost_user *vhost = create();
+
+	if (!vhost) {
+		close(fd);
+		return error_set(error, -ENOMEM, "port %s: out of memory", name);
+	}
+	vhost->control.fd = fd;
+	return vswitch_add_port(vswitch, &vhost->port, name, error);
+}

@@ -1,0 +1,50 @@
+/* What the two halves of the vhost-user port share: the connection and the rings. */
+#ifndef TENON_VSWITCH_PORT_VHOST_USER_H
+#define TENON_VSWITCH_PORT_VHOST_USER_H
+
+#include "virtio/virtqueue.h"
+#include "vswitch/port.h"
+
+struct vhost_user_backend;
+
+/* Pieces of the frames of one burst, and of the receive buffers of one frame. A chain takes at most
+ * VIRTQUEUE_MAX_CHAIN, more only if its descriptors lie across regions. */
+#define PORT_VHOST_USER_CHAIN  (VIRTQUEUE_MAX_CHAIN + 64)
+#define PORT_VHOST_USER_PIECES (2 * PORT_VHOST_USER_CHAIN)
+
+/* A frame of 64 KiB in the smallest receive buffers that Linux gives (1.5 KiB), twice over. */
+#define PORT_VHOST_USER_BUFFERS 96
+
+struct port_vhost_user_slot {
+	struct frame frame;
+	uint8_t head[VIRTIO_NET_HEAD_MAX];
+};
+
+struct port_vhost_user {
+	struct port port;
+	struct vhost_user_backend *backend; /* NULL while nobody is connected */
+	struct port_watch listener, control, kick;
+	char path[PORT_TEXT_MAX]; /* of the listening socket; empty if there is none */
+
+	uint64_t negotiated;
+	size_t header_size;   /* of the virtio-net header */
+	struct virtqueue *rx; /* the guest's receive queue, while it runs */
+	struct virtqueue *tx; /* its transmit queue, while it runs */
+	bool told_broken;
+
+	/* Frames taken from `tx` and not given back. */
+	unsigned received;
+	struct port_vhost_user_slot slots[PORT_BURST];
+	struct iovec tx_pieces[PORT_VHOST_USER_PIECES];
+	/* Receive buffers for one frame. */
+	struct iovec rx_pieces[PORT_VHOST_USER_PIECES];
+};
+
+/* The operations of struct port_ops that move frames. */
+unsigned port_vhost_user_receive(struct port *port, struct frame **frames, unsigned max);
+void port_vhost_user_release(struct port *port);
+void port_vhost_user_transmit(struct port *port, struct frame *const *frames, unsigned count);
+bool port_vhost_user_arm(struct port *port);
+void port_vhost_user_disarm(struct port *port);
+
+#endif

@@ -1,0 +1,151 @@
+/*
+ * The virtual switch: an Ethernet bridge between guests (vhost-user), host interfaces (TAP), and whatever
+ * else implements port.h.
+ *
+ * How a frame passes. The forwarding thread goes round the ports and takes a burst of frames from each.
+ * A frame's bytes stay in the source guest's buffers; only its head is copied, so that what is decided
+ * on cannot change (frame.h). forward.c learns the source address, looks the destination up
+ * (mac_table.h), and lines the frame up at one port, or at all others. At the end of the burst each
+ * destination port gets its frames and copies each once, into the destination guest's buffers. Requests
+ * for checksums and segmentation pass through unchanged where the destination negotiated them, and are
+ * done in software where it did not (virtio/virtio_net.h). Every frame that ends in the switch has a
+ * counter with a name (port.h).
+ *
+ * Waiting. The thread polls rings in memory for a short while that adapts to the traffic, then has the
+ * ports ask for kicks and sleeps in epoll_wait(); an idle switch uses no CPU (loop.c). Control messages
+ * of vhost-user front-ends are handled on the same thread between bursts, so nothing needs a lock. Other
+ * threads reach the switch's state through vswitch_call() only.
+ *
+ * A guest can break its own port and no other: rings, headers and messages are checked where they are
+ * read, and a ring that breaks the rules stops that port's queue until its driver sets it up anew.
+ *
+ * Time comes from a clock that a test replaces; the hash seed may be given; learning happens frame by
+ * frame in the order of arrival. So the same frames give the same result.
+ */
+#ifndef TENON_VSWITCH_SWITCH_H
+#define TENON_VSWITCH_SWITCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "util/cleanup.h"
+#include "vswitch/mac_table.h"
+#include "vswitch/port.h"
+
+struct error;
+struct log;
+struct vswitch;
+
+#define VSWITCH_PORTS_MAX 256
+
+struct vswitch_options {
+	const char *name;        /* copied; NULL: "switch" */
+	struct log *log;         /* may be NULL; must outlive the switch */
+	uint64_t seed;           /* of the address table's hash; 0: one from the system */
+	uint64_t ageing_ns;      /* 0: 300 s */
+	unsigned table_size;     /* 0: 8192 */
+	unsigned table_per_port; /* 0: 4096 */
+	uint64_t poll_ns; /* the longest it polls before it sleeps; 0: the default of 50 us */
+
+	/* Nanoseconds; NULL: CLOCK_MONOTONIC. `epoch_ns` is what to add for the time of day in captures;
+	 * 0: found from the system. */
+	uint64_t (*clock)(void *arg);
+	void *clock_arg;
+	uint64_t epoch_ns;
+};
+
+/* A switch without ports; `options` may be NULL. -ENOMEM, -EMFILE, with `error` set. */
+int vswitch_create(struct vswitch **out, const struct vswitch_options *options,
+		   struct error *error);
+
+/* Stops the thread if it runs; closes ports, sockets (their files are removed) and capture. NULL is
+ * fine. */
+void vswitch_destroy(struct vswitch *vswitch);
+DEFINE_CLEANUP(cleanup_vswitch, struct vswitch, vswitch_destroy)
+
+/* Starts the forwarding thread; stopping waits for its end. */
+int vswitch_start(struct vswitch *vswitch, struct error *error);
+void vswitch_stop(struct vswitch *vswitch);
+
+/* ---- Ports: may be added before and after the start; -EEXIST for a name that is taken ---- */
+
+/* A name is 1 to 31 letters, digits, '.', '_' and '-'. */
+int vswitch_check_port_name(const char *name, struct error *error);
+
+struct vswitch_tap_options {
+	bool plain; /* no header and no offloads */
+	int netns;  /* an fd; 0: the caller's own */
+};
+
+/* Attaches the host interface `ifname`, which is made if it is missing. See tap_open() for errors;
+ * `options` may be NULL. */
+int vswitch_add_port_tap(struct vswitch *vswitch, const char *name, const char *ifname,
+			 const struct vswitch_tap_options *options, struct error *error);
+
+/* Listens on the unix socket `path` for a vhost-user front-end; when one leaves, for the next. A socket
+ * file that nobody listens on any more is replaced. -ENAMETOOLONG, -EADDRINUSE, ... */
+int vswitch_add_port_vhost_user(struct vswitch *vswitch, const char *name, const char *path,
+				struct error *error);
+
+/* Serves the front-end at the other end of the connected socket `fd`, which is taken over, also when it
+ * fails. When the front-end hangs up, the port stays down. */
+int vswitch_add_port_vhost_user_fd(struct vswitch *vswitch, const char *name, int fd,
+				   struct error *error);
+
+/* Adds a port of any kind; the switch takes it over, also when it fails. `port->ops` is set, all else
+ * besides `up`, `features` and `frame_max` is the switch's. */
+int vswitch_add_port(struct vswitch *vswitch, struct port *port, const char *name,
+		     struct error *error);
+
+/* ---- Capture ---- */
+
+/*
+ * Records frames to `path`, with nanoseconds: a name that ends in ".pcapng" gives a pcapng file with an
+ * interface for each port and every frame as it came in and as it went out; any other name a classic
+ * pcap file with every frame as it came in. Checksums that were left to the receiver are finished in
+ * the copy; large frames are recorded whole. The file is readable while it grows.
+ */
+int vswitch_start_capture(struct vswitch *vswitch, const char *path, struct error *error);
+
+/* Ends it; 0 or the negative errno of a write that failed, with `error` set. */
+int vswitch_stop_capture(struct vswitch *vswitch, struct error *error);
+
+/* ---- Looking ---- */
+
+struct vswitch_port_status {
+	char name[PORT_NAME_MAX];
+	const char *type;
+	bool up;
+	char where[PORT_TEXT_MAX];
+	char state[PORT_TEXT_MAX];
+	char features[PORT_TEXT_MAX];
+	struct port_counters counters;
+};
+
+struct vswitch_status {
+	unsigned port_count, address_count;
+	struct vswitch_port_status *ports;
+	struct mac_entry *addresses; /* the longest unseen first; ports are indices */
+	struct mac_table_counters table;
+	unsigned table_size;
+	uint64_t now; /* on the clock of mac_entry.seen */
+	uint64_t ageing_ns;
+	uint64_t sleeps, rounds; /* of the forwarding thread */
+	uint64_t captured;       /* frames recorded */
+};
+
+/* -ENOMEM. The caller frees it with vswitch_status_free(). */
+int vswitch_status(struct vswitch *vswitch, struct vswitch_status **out);
+void vswitch_status_free(struct vswitch_status *status);
+DEFINE_CLEANUP(cleanup_vswitch_status, struct vswitch_status, vswitch_status_free)
+
+/* Runs `fn(arg)` on the forwarding thread between bursts (or here, if it does not run) and returns what
+ * it returned. Not from `fn` itself. */
+int vswitch_call(struct vswitch *vswitch, int (*fn)(void *arg), void *arg);
+
+/* ---- For tests, which run without the thread ---- */
+
+/* One round: a burst from each port. Returns how many frames came in. */
+unsigned vswitch_round(struct vswitch *vswitch);
+
+#endif
