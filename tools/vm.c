@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "tools/cli.h"
+#include "tools/vm_devices.h"
 #include "util/log.h"
 #include "vmm/machine.h"
 
@@ -69,36 +70,75 @@ static int run_with_signals(struct signals *signals, enum machine_end *end, stru
 
 static const char run_usage[] =
 	"vm run --kernel FILE [--initrd FILE] [--cmdline TEXT] [--memory 256M] [--cpus 1]\n"
+	"	[--disk FILE|vhost-user:SOCKET]... [--nic vhost-user:SOCKET]...\n"
 	"	[--console stdio|FILE]";
 
-static int run_machine(const struct machine_options *options, struct error *error)
+struct run {
+	struct machine_options machine;
+	struct cli_words disks, nics;
+	struct signals signals;
+	struct vm_devices devices;
+};
+
+static int make_devices(struct run *run, struct error *error)
 {
-	struct signals signals = { 0 };
+	int rc = vm_devices_add_disks(&run->devices, &run->disks, error);
+
+	if (!rc)
+		rc = vm_devices_add_nics(&run->devices, &run->nics, error);
+	if (!rc)
+		rc = vm_devices_attach(&run->devices, run->signals.machine, error);
+	return rc;
+}
+
+/* A KVM that interprets is no reason not to start, but people should know why nothing happens. */
+static void warn_if_slow(void)
+{
+	uint64_t speed;
+
+	if (machine_kvm_speed(&speed, NULL) == 0 && speed < MACHINE_KVM_SPEED_FOR_LINUX)
+		cli_note("this host's KVM runs %.1f million instructions a second: it interprets "
+			 "guest code, and Linux will take very long to boot",
+			 (double)speed / 1e6);
+}
+
+static int run_machine(struct run *run, struct error *error)
+{
 	enum machine_end end;
 	int rc;
 
-	block_signals(&signals);
-	rc = machine_create(&signals.machine, options, error);
+	block_signals(&run->signals);
+	rc = machine_create(&run->signals.machine, &run->machine, error);
 	if (rc < 0)
 		return rc;
-	rc = run_with_signals(&signals, &end, error);
-	machine_destroy(signals.machine);
+	rc = make_devices(run, error);
+	if (rc >= 0) {
+		warn_if_slow();
+		rc = run_with_signals(&run->signals, &end, error);
+	}
+	machine_destroy(run->signals.machine);
+	vm_devices_close(&run->devices);
 	return rc;
 }
 
 static int run(int argc, char **argv)
 {
-	struct machine_options machine = { .console = "stdio" };
+	struct run run = { .machine.console = "stdio" };
+	struct machine_options *machine = &run.machine;
 	uint64_t memory = 256ULL << 20, cpus = 1;
 	struct log log;
 	const struct cli_option options[] = {
-		{ "kernel", CLI_TEXT, &machine.kernel, "FILE", "the kernel: a bzImage" },
-		{ "initrd", CLI_TEXT, &machine.initrd, "FILE", "its initial RAM disk" },
-		{ "cmdline", CLI_TEXT, &machine.cmdline, "TEXT",
+		{ "kernel", CLI_TEXT, &machine->kernel, "FILE", "the kernel: a bzImage" },
+		{ "initrd", CLI_TEXT, &machine->initrd, "FILE", "its initial RAM disk" },
+		{ "cmdline", CLI_TEXT, &machine->cmdline, "TEXT",
 		  "kernel parameters (console=ttyS0)" },
 		{ "memory", CLI_SIZE, &memory, "SIZE", "of the machine (256M)" },
 		{ "cpus", CLI_NUMBER, &cpus, "N", "processors (1)" },
-		{ "console", CLI_TEXT, &machine.console, "stdio|FILE",
+		{ "disk", CLI_LIST, &run.disks, "FILE|vhost-user:SOCKET",
+		  "a disk, /dev/vda and so on: an image or a server's socket" },
+		{ "nic", CLI_LIST, &run.nics, "vhost-user:SOCKET[,mac=XX:...]",
+		  "a NIC, on a port of a switch" },
+		{ "console", CLI_TEXT, &machine->console, "stdio|FILE",
 		  "where the serial console goes; on a terminal Ctrl-A x ends the machine" },
 		{ 0 },
 	};
@@ -108,13 +148,13 @@ static int run(int argc, char **argv)
 
 	if (!cli_parse(run_usage, options, argc, argv, 0, 0, &operands, &status))
 		return status;
-	if (!machine.kernel)
+	if (!machine->kernel)
 		return cli_usage_error("--kernel is missing");
 	log_to_stderr(&log, LOG_LEVEL_WARNING);
-	machine.log = &log;
-	machine.memory = memory;
-	machine.cpus = (unsigned)(cpus > 100000 ? 100000 : cpus);
-	rc = run_machine(&machine, &error);
+	machine->log = run.devices.log = &log;
+	machine->memory = memory;
+	machine->cpus = (unsigned)(cpus > 100000 ? 100000 : cpus);
+	rc = run_machine(&run, &error);
 	return rc < 0 ? cli_fail(rc, &error) : EXIT_DONE;
 }
 

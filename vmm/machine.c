@@ -14,6 +14,7 @@
 #include "util/size.h"
 #include "vmm/cpuid.h"
 #include "vmm/machine_internal.h"
+#include "vmm/vhost_user_device.h"
 
 #define CMDLINE_DEFAULT "console=ttyS0"
 #define PAGE            4096u
@@ -201,10 +202,35 @@ int machine_create(struct machine **out, const struct machine_options *options, 
 	return 0;
 }
 
+int machine_add_device(struct machine *machine, const struct machine_device *config,
+		       struct error *error)
+{
+	struct virtio_device *device;
+	struct virtio_pci *virtio;
+	int rc = vhost_user_device_create(&device, config, &machine->memory, error);
+
+	if (rc < 0)
+		return rc;
+	rc = virtio_pci_create(&virtio, device, &machine->kvm.interrupts, machine->log, error);
+	if (rc < 0)
+		return rc;
+	rc = pci_bus_add(&machine->pci, &virtio->function);
+	if (rc < 0) {
+		virtio_pci_destroy(virtio);
+		return error_set(error, rc, "%s: a machine has room for %u devices", config->name,
+				 PCI_SLOTS - 1);
+	}
+	machine->devices[machine->device_count].pci = virtio;
+	machine->devices[machine->device_count++].fd = vhost_user_device_fd(device);
+	return 0;
+}
+
 void machine_destroy(struct machine *machine)
 {
 	if (!machine)
 		return;
+	for (unsigned i = 0; i < machine->device_count; i++)
+		virtio_pci_destroy(machine->devices[i].pci);
 	serial_fini(&machine->serial);
 	pci_bus_fini(&machine->pci);
 	bus_fini(&machine->ports);
@@ -240,23 +266,43 @@ static void obey_console(struct machine *machine, enum console_command command)
 		power_press_button(&machine->power);
 }
 
+/* A back-end says nothing unasked, so all there is to see on its connection is that it ended. */
+static void prepare_devices(const struct machine *machine, struct pollfd *entries)
+{
+	for (unsigned i = 0; i < machine->device_count; i++)
+		entries[i] = (struct pollfd){ .fd = machine->devices[i].fd, .events = POLLRDHUP };
+}
+
+static void check_devices(struct machine *machine, const struct pollfd *entries)
+{
+	for (unsigned i = 0; i < machine->device_count; i++) {
+		if (!(entries[i].revents & (POLLHUP | POLLRDHUP | POLLERR)))
+			continue;
+		machine->devices[i].fd = -1;
+		virtio_pci_fail(machine->devices[i].pci,
+				"the back-end hung up; the guest's device does not work any more");
+	}
+}
+
 /* Serves the console until something asks the machine to stop. */
 static enum machine_request serve(struct machine *machine)
 {
-	enum { WAKE, SERIAL, INPUT, OUTPUT, ENTRIES };
-	struct pollfd entries[ENTRIES];
+	enum { WAKE, SERIAL, INPUT, OUTPUT, DEVICES };
+	struct pollfd entries[DEVICES + PCI_SLOTS];
 	enum machine_request request;
 
 	while (!(request = atomic_load(&machine->request))) {
 		entries[WAKE] = (struct pollfd){ .fd = machine->wake, .events = POLLIN };
 		entries[SERIAL] = (struct pollfd){ .fd = machine->serial_event, .events = POLLIN };
 		console_prepare(&machine->console, &machine->serial, &entries[INPUT]);
-		if (poll(entries, ENTRIES, -1) < 0)
+		prepare_devices(machine, &entries[DEVICES]);
+		if (poll(entries, DEVICES + machine->device_count, -1) < 0)
 			continue;
 		if (entries[WAKE].revents)
 			drain_event(machine->wake);
 		if (entries[SERIAL].revents)
 			drain_event(machine->serial_event);
+		check_devices(machine, &entries[DEVICES]);
 		if (atomic_exchange(&machine->button, false))
 			power_press_button(&machine->power);
 		obey_console(machine, console_serve(&machine->console, &machine->serial,

@@ -14,6 +14,7 @@
 #include "vmm/power.h"
 #include "vmm/serial.h"
 #include "vmm/vcpu.h"
+#include "vmm/virtio_pci.h"
 
 struct kvm_cpuid2;
 
@@ -42,6 +43,11 @@ struct machine {
 	struct serial serial;
 	struct power power;
 	struct console console;
+	unsigned device_count;
+	struct {
+		struct virtio_pci *pci;
+		int fd; /* to its back-end; -1 when that has hung up */
+	} devices[PCI_SLOTS];
 	int serial_event; /* the serial port has something for us */
 	int wake;         /* `request` or `button` was set */
 

@@ -164,6 +164,8 @@ void pci_bus_reset(struct pci_bus *bus)
 
 		if (!function)
 			continue;
+		if (function->ops && function->ops->reset)
+			function->ops->reset(function);
 		memcpy(function->config, function->initial, sizeof(function->config));
 		move_bars(function);
 	}

@@ -52,6 +52,8 @@ struct pci_function_ops {
 	void (*after_write)(struct pci_function *function, unsigned offset, unsigned size);
 	/* A base address register is decoded at `address` now (0: not at all). Optional. */
 	void (*bar_moved)(struct pci_function *function, unsigned bar, uint64_t address);
+	/* The bus is reset. Optional. */
+	void (*reset)(struct pci_function *function);
 };
 
 struct pci_bar {

@@ -1,0 +1,185 @@
+/* The devices of `tenon vm run`; see vm_devices.h. */
+#include "tools/vm_devices.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "util/bytes.h"
+#include "util/cleanup.h"
+#include "util/random.h"
+
+#define VHOST_USER "vhost-user:"
+
+/* If `text` begins with `prefix`, what follows it; else NULL. */
+static char *after(char *text, const char *prefix)
+{
+	size_t length = strlen(prefix);
+
+	return strncmp(text, prefix, length) ? NULL : text + length;
+}
+
+int vm_connect(const char *path, struct error *error)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	CLEANUP_CLOSE int fd = -1;
+	int rc;
+
+	if (strlen(path) >= sizeof(address.sun_path)) {
+		error_set(error, -ENAMETOOLONG,
+			  "%s: a socket's path has at most %zu bytes, this one has %zu", path,
+			  sizeof(address.sun_path) - 1, strlen(path));
+		error_advise(error, "Go to its folder and give a relative path.");
+		return -ENAMETOOLONG;
+	}
+	strcpy(address.sun_path, path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
+		return steal_fd(&fd);
+	rc = error_set(error, -errno, "%s: cannot connect: %s", path, error_name(errno));
+	if (rc == -ENOENT || rc == -ECONNREFUSED)
+		error_advise(error,
+			     "Start the server that listens there first: `tenon serve` for a "
+			     "disk, `tenon switch run` for a NIC.");
+	return rc;
+}
+
+static struct machine_device *add(struct vm_devices *devices, enum machine_device_type type,
+				  const char *name, struct error *error)
+{
+	struct machine_device *device;
+
+	if (devices->count == VM_DEVICES_MAX) {
+		error_set(error, -EINVAL, "%s: a machine has room for %u disks and NICs", name,
+			  VM_DEVICES_MAX);
+		return NULL;
+	}
+	device = &devices->devices[devices->count++];
+	*device = (struct machine_device){ .type = type, .name = name, .fd = -1 };
+	return device;
+}
+
+static int add_disk(struct vm_devices *devices, char *word, struct error *error)
+{
+	const char *socket = after(word, VHOST_USER);
+	struct machine_device *device = add(devices, MACHINE_DISK, socket ? socket : word, error);
+	int rc;
+
+	if (!device)
+		return -EINVAL;
+	if (socket) {
+		device->fd = vm_connect(socket, error);
+		return device->fd < 0 ? device->fd : 0;
+	}
+	rc = vm_local_disk_start(&devices->local_disks[devices->local_disk_count], word,
+				 devices->log, &device->fd, error);
+	if (rc == 0)
+		devices->local_disk_count++;
+	return rc;
+}
+
+int vm_devices_add_disks(struct vm_devices *devices, const struct cli_words *words,
+			 struct error *error)
+{
+	int rc = 0;
+
+	for (unsigned i = 0; i < words->count && !rc; i++)
+		rc = add_disk(devices, words->words[i], error);
+	return rc;
+}
+
+/* An address from the locally administered range that is the same each time, and another for each
+ * host, socket and place in the machine. */
+static void make_mac(uint8_t mac[6], const char *name, unsigned index)
+{
+	uint64_t hash = index;
+	char machine_id[33] = "";
+	FILE *file = fopen("/etc/machine-id", "re");
+
+	if (file) {
+		if (!fgets(machine_id, sizeof(machine_id), file))
+			machine_id[0] = '\0';
+		fclose(file);
+	}
+	for (const char *at = machine_id; *at; at++)
+		hash = random_mix(hash ^ (uint8_t)*at);
+	for (const char *at = name; *at; at++)
+		hash = random_mix(hash ^ (uint8_t)*at);
+	for (int i = 0; i < 6; i++)
+		mac[i] = (uint8_t)(hash >> (8 * i));
+	mac[0] = 0x52; /* locally administered, one station */
+}
+
+static int parse_mac(uint8_t mac[6], const char *text, struct error *error)
+{
+	unsigned bytes[6];
+	int end = 0;
+
+	if (sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%n", &bytes[0], &bytes[1], &bytes[2], &bytes[3],
+		   &bytes[4], &bytes[5], &end) != 6 ||
+	    text[end] || bytes[0] & 1)
+		return error_set(error, -EINVAL,
+				 "%s: no Ethernet address of a station, expected XX:XX:XX:XX:XX:XX "
+				 "with an even first byte",
+				 text);
+	for (int i = 0; i < 6; i++)
+		mac[i] = (uint8_t)bytes[i];
+	return 0;
+}
+
+static int add_nic(struct vm_devices *devices, char *word, struct error *error)
+{
+	char *socket = after(word, VHOST_USER), *mac;
+	struct machine_device *device;
+	int rc;
+
+	if (!socket)
+		return error_set(error, -EINVAL, "%s: no NIC, expected vhost-user:SOCKET", word);
+	mac = strstr(socket, ",mac=");
+	if (mac)
+		*mac = '\0';
+	device = add(devices, MACHINE_NIC, socket, error);
+	if (!device)
+		return -EINVAL;
+	make_mac(device->mac, socket, devices->count);
+	if (mac) {
+		rc = parse_mac(device->mac, mac + strlen(",mac="), error);
+		if (rc < 0)
+			return rc;
+	}
+	device->fd = vm_connect(socket, error);
+	return device->fd < 0 ? device->fd : 0;
+}
+
+int vm_devices_add_nics(struct vm_devices *devices, const struct cli_words *words,
+			struct error *error)
+{
+	int rc = 0;
+
+	for (unsigned i = 0; i < words->count && !rc; i++)
+		rc = add_nic(devices, words->words[i], error);
+	return rc;
+}
+
+int vm_devices_attach(struct vm_devices *devices, struct machine *machine, struct error *error)
+{
+	int rc = 0;
+
+	for (unsigned i = 0; i < devices->count && !rc; i++) {
+		rc = machine_add_device(machine, &devices->devices[i], error);
+		devices->devices[i].fd = -1;
+	}
+	return rc;
+}
+
+void vm_devices_close(struct vm_devices *devices)
+{
+	for (unsigned i = 0; i < devices->count; i++)
+		cleanup_close(&devices->devices[i].fd);
+	for (unsigned i = 0; i < devices->local_disk_count; i++)
+		vm_local_disk_stop(devices->local_disks[i]);
+	devices->count = devices->local_disk_count = 0;
+}

@@ -1,0 +1,51 @@
+/*
+ * The devices of `tenon vm run`: what --disk and --nic say, turned into connected vhost-user sockets.
+ *
+ * A socket of somebody else's is connected to. For an image file the same back-end as that of
+ * `tenon serve` runs on a worker thread of this process.
+ */
+#ifndef TENON_TOOLS_VM_DEVICES_H
+#define TENON_TOOLS_VM_DEVICES_H
+
+#include "tools/cli.h"
+#include "vmm/machine.h"
+
+struct vm_local_disk;
+
+#define VM_DEVICES_MAX 31u
+
+struct vm_devices {
+	struct log *log;
+	unsigned count;
+	struct machine_device devices[VM_DEVICES_MAX]; /* fd is -1 once a machine has taken it */
+	unsigned local_disk_count;
+	struct vm_local_disk *local_disks[VM_DEVICES_MAX];
+};
+
+/*
+ * Adds disks and NICs: "FILE" or "vhost-user:SOCKET" for a disk; "vhost-user:SOCKET" for a NIC, with
+ * ",mac=XX:XX:XX:XX:XX:XX" behind it if wanted. Otherwise a NIC's address is made from the socket's
+ * path and this host's machine id, so that it stays the same. -EINVAL for what is not understood,
+ * and errors of connecting and opening. vm_devices_close() is due in any case.
+ */
+int vm_devices_add_disks(struct vm_devices *devices, const struct cli_words *words,
+			 struct error *error);
+int vm_devices_add_nics(struct vm_devices *devices, const struct cli_words *words,
+			struct error *error);
+
+/* Hands all of them to the machine. */
+int vm_devices_attach(struct vm_devices *devices, struct machine *machine, struct error *error);
+
+/* Ends what runs here, once the machine is gone. */
+void vm_devices_close(struct vm_devices *devices);
+
+/* Starts the back-end for `path` on a thread of its own; *fd is the front-end's socket. Stopping waits
+ * for its end; the front-end must have hung up. */
+int vm_local_disk_start(struct vm_local_disk **out, const char *path, struct log *log, int *fd,
+			struct error *error);
+void vm_local_disk_stop(struct vm_local_disk *disk);
+
+/* A connected stream socket to `path`; -ENAMETOOLONG and connect()'s errors. */
+int vm_connect(const char *path, struct error *error);
+
+#endif

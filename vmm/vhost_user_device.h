@@ -1,0 +1,25 @@
+/*
+ * A virtio device whose back-end is another process (or thread) behind a vhost-user connection: the
+ * front-end half. What the guest is offered is what the back-end offers, cut down to what this
+ * transport and this code know; the configuration space of a disk is the back-end's, that of a NIC is
+ * made here, because back-ends for NICs have none.
+ */
+#ifndef TENON_VMM_VHOST_USER_DEVICE_H
+#define TENON_VMM_VHOST_USER_DEVICE_H
+
+#include "vmm/machine.h"
+#include "vmm/virtio_device.h"
+
+struct error;
+struct guest_memory;
+
+/* Shakes hands over `config->fd`, which it takes over, also when it fails. `memory` must outlive the
+ * device. Destroyed through its ops. Errors: -EOPNOTSUPP (the back-end is too old, or is no disk), and
+ * those of vhost_user_frontend_adopt(). */
+int vhost_user_device_create(struct virtio_device **out, const struct machine_device *config,
+			     const struct guest_memory *memory, struct error *error);
+
+/* The connection, to watch for a hang-up. */
+int vhost_user_device_fd(const struct virtio_device *device);
+
+#endif
