@@ -162,6 +162,12 @@ static struct io_uring_sqe *get_sqe(struct worker *worker)
 	return sqe;
 }
 
+/* Entries have 32 bits for it; the kernel moves no more at once (MAX_RW_COUNT). */
+static unsigned length_of(const struct iovec *iov)
+{
+	return (unsigned)MIN(iov->iov_len, (size_t)0x7ffff000);
+}
+
 static void uring_submit(struct worker *worker, struct request *request)
 {
 	struct io_uring_sqe *sqe = get_sqe(worker);
@@ -170,14 +176,14 @@ static void uring_submit(struct worker *worker, struct request *request)
 	switch (request->type) {
 	case REQUEST_READ:
 		if (request->count == 1)
-			io_uring_prep_read(sqe, request->fd, iov->iov_base, iov->iov_len,
+			io_uring_prep_read(sqe, request->fd, iov->iov_base, length_of(iov),
 					   request->offset);
 		else
 			io_uring_prep_readv(sqe, request->fd, iov, request->count, request->offset);
 		break;
 	case REQUEST_WRITE:
 		if (request->count == 1)
-			io_uring_prep_write(sqe, request->fd, iov->iov_base, iov->iov_len,
+			io_uring_prep_write(sqe, request->fd, iov->iov_base, length_of(iov),
 					    request->offset);
 		else
 			io_uring_prep_writev(sqe, request->fd, iov, request->count,

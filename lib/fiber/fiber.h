@@ -8,8 +8,10 @@
  * "suspends" here, so state that belongs to one worker needs no lock, only care across those calls.
  *
  * Clock and randomness come only through the worker: with `virtual_clock` time stands still while any
- * fiber can run or any I/O is in flight, then jumps to the next timer, so that tests of rebuilds and
- * timeouts run at once and repeatably from a seed.
+ * fiber can run, disk I/O is in flight or another worker is called, then jumps to the next timer, so
+ * that tests of rebuilds and timeouts run at once and repeatably from a seed. A wait for a descriptor
+ * (fiber_poll(), fiber_read(), a poller) does not hold the time: who waits for another thread or
+ * process that way, with a timeout, wants the real clock.
  *
  * The loop, each round: runs ready fibers; polls the pollers; submits and reaps the ring. With nothing
  * to do it polls on for a short, adaptive while (waking an idle thread costs 25 to 30 microseconds on

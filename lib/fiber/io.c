@@ -14,7 +14,9 @@ static void request_done(struct request *request, int result)
 {
 	struct fiber *fiber = container_of(request, struct waiting_request, request)->fiber;
 
+	/* Neither is to find the request, though the fiber does not run yet. */
 	fiber->cancel_wait = NULL;
+	timer_disarm(&fiber->worker->timers, &fiber->timer);
 	fiber_wake(fiber, result);
 }
 
@@ -109,7 +111,6 @@ int fiber_poll(int fd, short events, uint64_t timeout_ns)
 	fiber->cancel_wait = poll_cancelled;
 	worker_submit(worker, &waiting.request);
 	result = fiber_suspend(fiber);
-	timer_disarm(&worker->timers, &fiber->timer);
 	if (fiber->cancelled)
 		return -ECANCELED;
 	return result == -ECANCELED && waiting.timed_out ? -ETIMEDOUT : result;

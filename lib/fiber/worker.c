@@ -40,7 +40,7 @@ uint64_t worker_clock(const struct worker *worker)
 static int create_engine(struct worker *worker, enum worker_engine choice, struct error *error)
 {
 	const char *name = choice == WORKER_ENGINE_AUTO ? getenv("TENON_ENGINE") : NULL;
-	int failed;
+	int failed = 0, refused;
 
 	if (name && !strcmp(name, "uring"))
 		choice = WORKER_ENGINE_URING;
@@ -61,7 +61,13 @@ static int create_engine(struct worker *worker, enum worker_engine choice, struc
 		}
 	}
 	worker->engine = &engine_aio;
-	return worker->engine->create(worker, error);
+	if (choice == WORKER_ENGINE_AIO)
+		return worker->engine->create(worker, error);
+	refused = failed;
+	failed = worker->engine->create(worker, error);
+	if (failed)
+		error_prefix(error, "io_uring: %s; and", error_name(refused));
+	return failed;
 }
 
 int worker_create(struct worker **out, const struct worker_options *options, struct error *error)
@@ -162,6 +168,17 @@ void worker_complete(struct worker *worker, struct request *request, int result)
 	request->done(request, result);
 }
 
+/* When nothing is left to run and the worker does not poll, what is queued may go with the system
+ * call that sleeps, if the next round finds nothing: one call instead of two. */
+static bool submits_now(struct worker *worker, bool worked)
+{
+	bool now = worker->poll_window || worker->virtual_clock || !list_empty(&worker->ready) ||
+		   (worked && worker->held_back);
+
+	worker->held_back = !now && (worked || worker->held_back);
+	return now;
+}
+
 /* One round. Returns whether there was anything to do. */
 static bool run_round(struct worker *worker)
 {
@@ -174,8 +191,7 @@ static bool run_round(struct worker *worker)
 		fiber_resume(list_entry(list_pop(&worker->ready), struct fiber, node));
 		done++;
 	}
-	/* Without polling, the sleep that follows submits: one system call instead of two. */
-	done += worker->engine->reap(worker, done || worker->poll_window || worker->virtual_clock);
+	done += worker->engine->reap(worker, submits_now(worker, done));
 	return done;
 }
 
@@ -209,6 +225,7 @@ static void sleep_in_kernel(struct worker *worker)
 		}
 		worker->counters.sleeps++;
 		worker->engine->wait(worker, timeout);
+		worker->held_back = false;
 	}
 	atomic_store(&worker->sleeping, false);
 	poller_disarm_all(worker);
@@ -218,6 +235,8 @@ static void relax(void)
 {
 #ifdef __x86_64__
 	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("yield");
 #endif
 }
 

@@ -167,6 +167,7 @@ struct worker {
 	void *ring; /* the engine's */
 
 	bool virtual_clock, running;
+	bool held_back; /* rounds left what is queued to the sleep that may follow */
 	uint64_t virtual_now;
 	struct random random;
 	uint64_t poll_max, poll_window; /* nanoseconds, see worker.c */

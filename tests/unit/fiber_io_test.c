@@ -269,6 +269,72 @@ static void test_poll(void)
 	fiber_run_each(polls, NULL);
 }
 
+struct race {
+	struct pair pair;
+	unsigned rounds, got, timeouts;
+};
+
+static int race_poll(void *arg)
+{
+	struct race *race = arg;
+	char byte;
+
+	while (race->got < race->rounds) {
+		int events = fiber_poll(race->pair.fd[0], POLLIN, 1 + worker_random() % 60000);
+
+		race->timeouts += events == -ETIMEDOUT;
+		if (events == POLLIN)
+			race->got += (unsigned)read(race->pair.fd[0], &byte, 1);
+		else if (events != -ETIMEDOUT)
+			return events;
+	}
+	return 0;
+}
+
+static int race_write(void *arg)
+{
+	struct race *race = arg;
+
+	for (unsigned i = 0; i < race->rounds; i++) {
+		fiber_sleep(worker_random() % 60000);
+		if (fiber_write(race->pair.fd[1], "r", 1))
+			return -EIO;
+	}
+	return 0;
+}
+
+/* Events, timeouts and their cancels meet in every order; none is lost. */
+static int race_both(void *arg)
+{
+	struct race races[8];
+	struct fiber *pollers[ARRAY_SIZE(races)], *writers[ARRAY_SIZE(races)];
+	unsigned timeouts = 0;
+
+	(void)arg;
+	for (unsigned i = 0; i < ARRAY_SIZE(races); i++) {
+		races[i] = (struct race){ .rounds = 300 };
+		make_pair(&races[i].pair);
+		pollers[i] = fiber_spawn(race_poll, &races[i]);
+		writers[i] = fiber_spawn(race_write, &races[i]);
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(races); i++) {
+		CU_ASSERT_EQUAL(fiber_join(writers[i]), 0);
+		CU_ASSERT_EQUAL(fiber_join(pollers[i]), 0);
+		CU_ASSERT_EQUAL(races[i].got, races[i].rounds);
+		timeouts += races[i].timeouts;
+		close_pair(&races[i].pair);
+	}
+	CU_ASSERT(timeouts > 0);
+	return 0;
+}
+
+static void test_events_race_timeouts(void)
+{
+	fiber_run_each(race_both, NULL);
+	fiber_run_real(fiber_run_first_engine(), race_both, NULL);
+	fiber_run_real(WORKER_ENGINE_AIO, race_both, NULL);
+}
+
 #define STREAM 3000000
 
 static int send_stream(void *arg)
@@ -405,4 +471,5 @@ static void test_accept_and_connect(void)
 UNIT_MAIN("fiber i/o", UNIT(test_files_are_read_and_written), UNIT(test_fallocate),
 	  UNIT(test_errors_come_back), UNIT(test_more_requests_than_the_ring_holds),
 	  UNIT(test_virtual_time_stands_still_while_disks_work), UNIT(test_poll),
-	  UNIT(test_streams), UNIT(test_pipes_and_a_cancelled_read), UNIT(test_accept_and_connect))
+	  UNIT(test_events_race_timeouts), UNIT(test_streams),
+	  UNIT(test_pipes_and_a_cancelled_read), UNIT(test_accept_and_connect))

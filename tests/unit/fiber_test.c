@@ -2,7 +2,12 @@
 #include "unit.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "fiber/fiber.h"
 #include "fiber_run.h"
@@ -401,10 +406,35 @@ static void test_random_is_repeatable_from_the_seed(void)
 	CU_ASSERT_NOT_EQUAL(drawn[0], drawn[3]);
 }
 
+static int overflow(void *arg)
+{
+	volatile char page[4096];
+
+	page[0] = *(volatile char *)arg;
+	return page[0] == 'x' ? overflow((void *)page) + page[0] : 0;
+}
+
+static void test_a_stack_overflow_hits_the_guard(void)
+{
+	static const struct rlimit none;
+	int status = 0;
+	pid_t child = fork();
+
+	if (!child) {
+		setrlimit(RLIMIT_CORE, &none);
+		dup2(open("/dev/null", O_WRONLY), 2); /* for ASan, which explains it */
+		fiber_run_real(WORKER_ENGINE_AUTO, overflow, "x");
+		_exit(0);
+	}
+	CU_ASSERT_EQUAL(waitpid(child, &status, 0), child);
+	CU_ASSERT(WIFSIGNALED(status) ? WTERMSIG(status) == SIGSEGV : WEXITSTATUS(status) == 1);
+}
+
 UNIT_MAIN("fiber", UNIT(test_spawn_runs_later_and_yields_take_turns),
 	  UNIT(test_run_waits_for_all_fibers), UNIT(test_an_hour_passes_at_once_and_in_order),
 	  UNIT(test_timers_survive_cancels_in_the_middle_of_the_heap),
 	  UNIT(test_queue_wakes_first_come_first), UNIT(test_queue_timeouts),
 	  UNIT(test_wait_always_ignores_cancel_which_the_next_wait_sees), UNIT(test_mutex_is_fair),
 	  UNIT(test_every_wait_of_a_cancelled_fiber_ends_at_once), UNIT(test_ten_thousand_fibers),
-	  UNIT(test_registers_survive_switches), UNIT(test_random_is_repeatable_from_the_seed))
+	  UNIT(test_registers_survive_switches), UNIT(test_a_stack_overflow_hits_the_guard),
+	  UNIT(test_random_is_repeatable_from_the_seed))

@@ -5,6 +5,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -427,6 +428,40 @@ static void test_an_idle_worker_sleeps(void)
 	fiber_run_real(WORKER_ENGINE_AIO, be_idle, NULL);
 }
 
+static int polls_for_each_sleep(void *arg)
+{
+	struct worker_counters counters;
+	struct ring ring;
+
+	(void)arg;
+	ring_init(&ring, 1);
+	worker_add_poller(&ring.poller);
+	for (unsigned i = 0; i < 100; i++)
+		fiber_sleep(20000);
+	worker_counters(worker_current(), &counters);
+	CU_ASSERT(counters.sleeps >= 50);
+	CU_ASSERT(ring.polls <= 5 * counters.sleeps);
+	worker_remove_poller(&ring.poller);
+	close(ring.poller.fd);
+	return 0;
+}
+
+static void test_no_polling_on_a_single_processor(void)
+{
+	cpu_set_t all, one;
+	int cpu = 0;
+
+	sched_getaffinity(0, sizeof(all), &all);
+	while (!CPU_ISSET(cpu, &all))
+		cpu++;
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	sched_setaffinity(0, sizeof(one), &one);
+	fiber_run_real(fiber_run_first_engine(), polls_for_each_sleep, NULL);
+	fiber_run_real(WORKER_ENGINE_AIO, polls_for_each_sleep, NULL);
+	sched_setaffinity(0, sizeof(all), &all);
+}
+
 static int call_and_look_at_the_clock(void *arg)
 {
 	uint64_t began = worker_now();
@@ -548,5 +583,6 @@ static void test_libaio_where_io_uring_is_refused(void)
 UNIT_MAIN("worker", UNIT(test_messages_under_load), UNIT(test_a_worker_may_end_with_the_reply),
 	  UNIT(test_posts_before_and_after_a_run), UNIT(test_a_worker_runs_again_on_another_thread),
 	  UNIT(test_pollers_lose_no_entry), UNIT(test_pollers_may_be_removed_within_poll),
-	  UNIT(test_an_idle_worker_sleeps), UNIT(test_virtual_time_stands_still_for_calls),
-	  UNIT(test_engines_by_name), UNIT(test_libaio_where_io_uring_is_refused))
+	  UNIT(test_an_idle_worker_sleeps), UNIT(test_no_polling_on_a_single_processor),
+	  UNIT(test_virtual_time_stands_still_for_calls), UNIT(test_engines_by_name),
+	  UNIT(test_libaio_where_io_uring_is_refused))
