@@ -14,22 +14,24 @@ comma   := ,
 Q       := $(if $(V),,@)
 BUILD   := build$(if $(SANITIZE),-sanitize)
 
-# What builds it, and what the tests and the demo use besides.
+# What builds it, what the demo uses besides, and what the tests use besides that.
 DEPS_BUILD := gcc make pkg-config libc6-dev liburing-dev libaio-dev libpcap-dev libnl-3-dev \
 	libnl-route-3-dev libcunit1-dev libjansson-dev uuid-dev libblkid-dev zlib1g-dev libisal-dev
-DEPS_TEST  := qemu-system-x86 qemu-utils user-mode-linux linux-image-cloud-amd64 mdadm lvm2 \
-	e2fsprogs busybox-static cpio zstd iproute2 kmod acpica-tools clang-14 libclang-rt-14-dev \
-	python3 cppcheck clang-tidy-14 clang-format-14 procps util-linux
+DEPS_DEMO  := qemu-system-x86 user-mode-linux linux-image-cloud-amd64 mdadm lvm2 e2fsprogs \
+	busybox-static cpio kmod python3 procps util-linux
+DEPS_TEST  := qemu-utils zstd iproute2 acpica-tools clang-14 libclang-rt-14-dev cppcheck \
+	clang-tidy-14 clang-format-14
 DEPS_BENCH := openvswitch-switch vde2 qemu-utils dpdk iperf3
 
 PACKAGES := liburing libpcap libnl-3.0 libnl-route-3.0 jansson uuid blkid zlib
 WARNINGS := -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes -Werror
-CPPFLAGS += -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I. -Ilib $(shell pkg-config --cflags $(PACKAGES))
+CPPFLAGS := $(CPPFLAGS) -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I. -Ilib \
+	$(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 CFLAGS   ?= -O2 -g
 ALL_CFLAGS := -std=gnu11 $(WARNINGS) $(CFLAGS) -fno-strict-aliasing -pthread \
 	$(if $(SANITIZE),-fsanitize=address$(comma)undefined -fno-omit-frame-pointer \
 	-fno-sanitize-recover=undefined)
-LDLIBS   := $(shell pkg-config --libs $(PACKAGES)) -laio -lisal -lm -pthread
+LDLIBS   := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -laio -lisal -lm -pthread
 
 LIB_SRC  := $(wildcard lib/*/*.c raid/*.c volume/*.c netdev/*.c vswitch/*.c vmm/*.c)
 TOOL_SRC := $(wildcard tools/*.c)
@@ -94,10 +96,11 @@ $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(LIBRARY)
 
 # As root, installs what is missing. Another user is told the one line to have run.
 deps:
-	@tests/deps $(DEPS_BUILD) $(DEPS_TEST)
+	@tests/deps $(DEPS_BUILD) $(DEPS_DEMO) $(DEPS_TEST)
 
 # ARGS='--engine kvm|qemu --keep'
-demo: deps
+demo:
+	@tests/deps $(DEPS_BUILD) $(DEPS_DEMO)
 	@$(MAKE) --no-print-directory -j2 build
 	@tests/demo/demo.sh $(ARGS)
 

@@ -20,12 +20,15 @@ declare -A RIG_GROUP_INSTALLS=(
 )
 declare -A RIG_GROUP_LOADS=([mdadm]="md_mod" [lvm2]="dm_mod")
 
+# The folder of the kernel modules of a rig, of the newest kernel if there are several.
 rig_modules_dir() {
+	local dir
 	case $1 in
 	uml) set -- /usr/lib/uml/modules/* ;;
 	*) set -- /lib/modules/*-cloud-amd64 ;;
 	esac
-	[ -f "${!#}/modules.dep" ] && echo "${!#}"
+	dir=$(printf '%s\n' "$@" | sort -V | tail -n 1)
+	[ -f "$dir/modules.dep" ] && echo "$dir"
 }
 
 # The kernel that a rig boots.
