@@ -54,8 +54,10 @@ static int transfer_all(int fd, struct transfer transfer, uint32_t unit)
 		done = transfer.write
 			       ? fiber_pwritev(fd, iov, count, transfer.offset, transfer.rwf_flags)
 			       : fiber_preadv(fd, iov, count, transfer.offset);
-		if (done == -EINTR || done == -EAGAIN)
+		if (done == -EINTR || done == -EAGAIN) {
+			fiber_yield();
 			continue;
+		}
 		if (done < 0)
 			return errno_of_contract((int)done);
 		done -= done % unit;

@@ -1,4 +1,4 @@
-/* For the layers in this folder: parts of block.c that they use too. */
+/* For the layers in this folder: parts of piece.c that they use too. */
 #ifndef TENON_BLOCK_LAYER_H
 #define TENON_BLOCK_LAYER_H
 

@@ -175,7 +175,8 @@ for engine in uring aio; do
 		refuse "a mounted device" "resource busy" "$io" "$loop" info
 		expect "a mounted device may be read" "$io" -r "$loop" info
 		truncate -s 16M mnt/plain
-		expect "512-byte blocks" bash -c "'$io' mnt/plain info | grep 'logical=512'"
+		expect "512-byte blocks over direct I/O of 4096" \
+			bash -c "'$io' mnt/plain info | grep 'logical=512 .* direct=1 unit=4096'"
 		both_ways mnt/plain; sectors mnt/plain; odd_end mnt/odd-end
 		umount mnt
 	fi
