@@ -67,13 +67,20 @@ void virtio_pci_destroy(struct virtio_pci *virtio);
  * log why. From any thread. */
 void virtio_pci_fail(struct virtio_pci *virtio, const char *why);
 
-/* ---- For virtio_pci_registers.c ---- */
+/* ---- Between the files; all with the lock held ---- */
 
-uint64_t virtio_pci_common_read(struct virtio_pci *virtio, uint64_t offset, unsigned size);
-void virtio_pci_common_write(struct virtio_pci *virtio, uint64_t offset, unsigned size,
-			     uint64_t value);
+/* virtio_pci_registers.c: what answers in the BAR (takes the lock). */
+extern const struct bus_ops virtio_pci_bar_ops;
 
-/* What a write to the device status does; with the lock held. */
+/* virtio_pci_state.c: a write to the device status; a reset, after which the device is quiet; failure;
+ * the registers as after power-on. */
 void virtio_pci_set_status(struct virtio_pci *virtio, uint8_t status);
+void virtio_pci_reset(struct virtio_pci *virtio);
+void virtio_pci_fail_locked(struct virtio_pci *virtio, const char *why);
+void virtio_pci_clear_registers(struct virtio_pci *virtio);
+
+/* The doorbells lie in the BAR: removed before it moves, added after. */
+void virtio_pci_add_doorbells(struct virtio_pci *virtio);
+void virtio_pci_remove_doorbells(struct virtio_pci *virtio);
 
 #endif

@@ -1,9 +1,11 @@
 /*
- * The common configuration structure of a virtio PCI device (virtio 1.2, 4.1.4.3): a field for each
- * register, found by where an access begins. A 64-bit register may also be accessed in halves; any
- * other access that is not exactly a register reads as 0 and writes nothing.
+ * The BAR of a virtio PCI device: which structure an access is for, and the common configuration
+ * structure (virtio 1.2, 4.1.4.3). That has a field for each register, found by where an access
+ * begins. A 64-bit register may also be accessed in halves; any other access that is not exactly a
+ * register reads as 0 and writes nothing.
  */
 #include <linux/virtio_config.h>
+#include <sys/eventfd.h>
 
 #include "util/bytes.h"
 #include "vmm/virtio_pci.h"
@@ -174,7 +176,7 @@ static void write_queue_field(struct virtio_pci *virtio, unsigned field, unsigne
 	}
 }
 
-uint64_t virtio_pci_common_read(struct virtio_pci *virtio, uint64_t offset, unsigned size)
+static uint64_t common_read(struct virtio_pci *virtio, uint64_t offset, unsigned size)
 {
 	const struct field *field = find_field(offset, size);
 
@@ -183,8 +185,7 @@ uint64_t virtio_pci_common_read(struct virtio_pci *virtio, uint64_t offset, unsi
 	return read_field(virtio, field->offset) >> (8 * (offset - field->offset));
 }
 
-void virtio_pci_common_write(struct virtio_pci *virtio, uint64_t offset, unsigned size,
-			     uint64_t value)
+static void common_write(struct virtio_pci *virtio, uint64_t offset, unsigned size, uint64_t value)
 {
 	const struct field *field = find_field(offset, size);
 
@@ -214,3 +215,99 @@ void virtio_pci_common_write(struct virtio_pci *virtio, uint64_t offset, unsigne
 				  value);
 	}
 }
+
+/* ---- The BAR ---- */
+
+static uint64_t read_isr(struct virtio_pci *virtio)
+{
+	uint8_t isr = virtio->isr;
+
+	virtio->isr = 0;
+	return isr;
+}
+
+static uint64_t read_structure(struct virtio_pci *virtio, uint64_t offset, unsigned size)
+{
+	uint64_t at = offset & 0xfff;
+	struct virtio_device *device = virtio->device;
+
+	if (offset >= VIRTIO_BAR_MSIX_PBA)
+		return msix_pending_read(&virtio->msix, offset - VIRTIO_BAR_MSIX_PBA, size);
+	if (offset >= VIRTIO_BAR_MSIX_TABLE) {
+		at = offset - VIRTIO_BAR_MSIX_TABLE;
+		return range_within(at, size, virtio->msix.vector_count * MSIX_ENTRY_SIZE)
+			       ? msix_table_read(&virtio->msix, at, size)
+			       : 0;
+	}
+	switch (offset - at) {
+	case VIRTIO_BAR_COMMON:
+		return common_read(virtio, at, size);
+	case VIRTIO_BAR_ISR:
+		return at == 0 ? read_isr(virtio) : 0;
+	case VIRTIO_BAR_CONFIG:
+		return range_within(at, size, device->config_size)
+			       ? device->ops->read_config(device, at, size)
+			       : 0;
+	}
+	return 0;
+}
+
+static void ring(struct virtio_pci *virtio, uint64_t at)
+{
+	uint64_t index = at / VIRTIO_BAR_NOTIFY_MULTIPLIER;
+
+	if (virtio->active && index < virtio->queue_count && virtio->queues[index].setup.enabled)
+		eventfd_write(virtio->queues[index].setup.kick_fd, 1);
+}
+
+static int write_structure(struct virtio_pci *virtio, uint64_t offset, unsigned size,
+			   uint64_t value)
+{
+	uint64_t at = offset & 0xfff;
+	struct virtio_device *device = virtio->device;
+
+	if (offset >= VIRTIO_BAR_MSIX_PBA)
+		return 0; /* read-only */
+	if (offset >= VIRTIO_BAR_MSIX_TABLE) {
+		at = offset - VIRTIO_BAR_MSIX_TABLE;
+		return range_within(at, size, virtio->msix.vector_count * MSIX_ENTRY_SIZE)
+			       ? msix_table_write(&virtio->msix, at, size, value)
+			       : 0;
+	}
+	switch (offset - at) {
+	case VIRTIO_BAR_COMMON:
+		common_write(virtio, at, size, value);
+		break;
+	case VIRTIO_BAR_CONFIG:
+		if (range_within(at, size, device->config_size))
+			device->ops->write_config(device, at, size, value);
+		break;
+	case VIRTIO_BAR_NOTIFY:
+		ring(virtio, at);
+		break;
+	}
+	return 0;
+}
+
+static uint64_t bar_read(void *context, uint64_t offset, unsigned size)
+{
+	struct virtio_pci *virtio = context;
+	uint64_t value;
+
+	pthread_mutex_lock(&virtio->lock);
+	value = read_structure(virtio, offset, size);
+	pthread_mutex_unlock(&virtio->lock);
+	return value;
+}
+
+static void bar_write(void *context, uint64_t offset, unsigned size, uint64_t value)
+{
+	struct virtio_pci *virtio = context;
+
+	pthread_mutex_lock(&virtio->lock);
+	if (write_structure(virtio, offset, size, value) < 0)
+		virtio_pci_fail_locked(virtio, "KVM refused an interrupt route");
+	pthread_mutex_unlock(&virtio->lock);
+}
+
+const struct bus_ops virtio_pci_bar_ops = { .read = bar_read, .write = bar_write };
