@@ -13,7 +13,7 @@
 struct error;
 
 #define MD_BITMAP_CHUNK_MIN   512u
-#define MD_BITMAP_BYTES_MAX   (64u << 20) /* of bits; more is taken for damage */
+#define MD_BITMAP_BYTES_MAX   (8u << 20) /* of bits; more would cost too much memory */
 #define MD_BITMAP_PAGE        4096u
 #define MD_BITMAP_SLEEP       5u                   /* seconds, mdadm's default */
 #define MD_BITMAP_CHUNK_USUAL ((uint64_t)64 << 20) /* mdadm's, where the space allows */

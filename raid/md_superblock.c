@@ -4,7 +4,6 @@
  */
 #include "raid/md_superblock.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -272,6 +271,15 @@ int md_superblock_write(struct block *block, const struct md_superblock *sb)
 	md_superblock_encode(sb, page);
 	return block_write(block, sb->super_offset << MD_SECTOR_SHIFT, page, sizeof(page),
 			   BLOCK_FUA);
+}
+
+void raid_name_printable(char to[33], const char *from)
+{
+	size_t length = strnlen(from, 32);
+
+	for (size_t i = 0; i < length; i++)
+		to[i] = (unsigned char)from[i] < ' ' || from[i] == 0x7f ? '?' : from[i];
+	to[length] = '\0';
 }
 
 const char *md_superblock_short_name(const struct md_superblock *sb)

@@ -141,11 +141,9 @@ int raid_create(struct raid_array **out, const struct raid_new_member *members, 
 /* ---- Assembling ---- */
 
 struct raid_assemble_options {
-	bool read_only;       /* nothing at all is written: no resync, no events */
-	bool refuse_degraded; /* -ENODEV when a place that was filled is now missing */
-	bool no_resync;       /* do not start resync or recovery by itself */
-	bool force; /* start though members of the last known set are missing and data may be
-				 behind; without it an array starts with at least one up-to-date member */
+	bool read_only;        /* nothing at all is written: no resync, no events */
+	bool refuse_degraded;  /* -ENODEV when a place that was filled is now missing */
+	bool no_resync;        /* do not start resync or recovery by itself */
 	uint64_t rebuild_rate; /* bytes per second at most; 0: no limit */
 	uint64_t now;          /* seconds since 1970; 0: the system's clock */
 	struct log *log;       /* NULL: nowhere */

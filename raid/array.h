@@ -1,0 +1,179 @@
+/*
+ * An array in memory: what the files of raid/ share. Not for others; raid.h is the interface.
+ *
+ * Everything belongs to one worker, so state changes only at calls that suspend. The order of locks:
+ * range lock, then `transition`, then `super_lock`; the bitmap's own writes take none of them.
+ */
+#ifndef TENON_RAID_ARRAY_H
+#define TENON_RAID_ARRAY_H
+
+#include "block/block.h"
+#include "block/range_lock.h"
+#include "fiber/fiber.h"
+#include "raid/level.h"
+#include "raid/md_badblocks.h"
+#include "raid/md_superblock.h"
+#include "raid/raid.h"
+#include "raid/rebuild.h"
+#include "util/error.h"
+#include "util/list.h"
+#include "util/log.h"
+
+struct raid_intent;
+
+struct raid_member {
+	struct list node;
+	struct raid_array *array;
+	struct block *block;
+	enum raid_member_state state;
+	int role;                /* a place while IN_SYNC or REBUILDING (and after, for people) */
+	struct md_superblock sb; /* what was last read or written; this member's own fields count */
+
+	/* REBUILDING: sectors below `recovered` hold the data. Sectors from `full_from` on must be copied
+	 * whatever the bitmap says. The superblock may say `checkpoint`, which is durable. */
+	uint64_t recovered, full_from, checkpoint;
+
+	struct md_badblocks bad;
+	unsigned users;     /* requests that hold it, so that it cannot be removed */
+	unsigned reads;     /* in flight, for the choice of a mirror */
+	uint64_t next_read; /* byte after the last read */
+	char reason[160];
+};
+
+struct raid_array {
+	struct block block; /* first: what others see */
+	const struct raid_level_ops *level;
+	struct log *log;
+
+	/* identity and shape; sectors */
+	uint8_t uuid[16];
+	char set_name[RAID_NAME_SIZE], name[RAID_NAME_SIZE];
+	unsigned minor_version;
+	uint32_t layout, chunk_sectors, raid_disks, max_dev;
+	uint64_t ctime, utime;
+	uint64_t member_sectors;
+	uint64_t start_seconds, start_ns; /* the system's and the worker's clock at the start */
+
+	/* members; places[role] is who is IN_SYNC or REBUILDING there */
+	struct list members;
+	struct raid_member **places;
+	struct fiber_queue users_queue; /* a member's last user went away */
+
+	/* superblocks: super.c */
+	uint64_t events;
+	unsigned event_step; /* what the next update adds: 2 after a member was lost */
+	uint64_t super_wanted, super_done;
+	struct fiber_mutex super_lock, transition;
+	bool clean;                 /* what the superblocks are to say */
+	bool dirty;                 /* durably: writes may go on */
+	uint64_t resync_position;   /* sectors; MD_RESYNC_DONE: members agree everywhere */
+	uint64_t resync_checkpoint; /* the same, durably */
+	uint64_t resync_from;       /* members may differ from here on: the next resync's start */
+
+	/* requests: request.c */
+	struct range_lock ranges;          /* member sectors */
+	unsigned requests, writes;         /* in flight */
+	struct fiber_queue requests_queue; /* none is left */
+	uint64_t last_write_ns;
+
+	struct raid_intent *intent; /* NULL: no bitmap */
+	struct raid_rebuild rebuild;
+
+	/* daemon.c */
+	struct fiber *daemon;
+	struct fiber_queue daemon_queue;
+	uint64_t daemon_wake_ns; /* when it wakes by itself */
+	bool daemon_kicked;
+	bool stopping;
+};
+
+/* ---- array.c ---- */
+
+/* An array without members; destroys with raid_array_destroy(). NULL without memory. */
+struct raid_array *raid_array_new(const struct md_superblock *sb, struct log *log, uint64_t now);
+/* Starts the level, the block and the fibers. */
+int raid_array_start(struct raid_array *array, bool read_only, struct error *error);
+void raid_array_destroy(struct raid_array *array);
+
+/* Adds a member with a reference on `block`; state and role are the caller's to set. */
+struct raid_member *raid_member_new(struct raid_array *array, struct block *block);
+void raid_member_free(struct raid_member *member);
+struct raid_member *raid_member_find(struct raid_array *array, const char *device);
+struct raid_member *raid_member_by_number(struct raid_array *array, uint32_t dev_number);
+
+static inline bool raid_member_active(const struct raid_member *member)
+{
+	return member->state == RAID_MEMBER_IN_SYNC || member->state == RAID_MEMBER_REBUILDING;
+}
+
+/* Puts a member into a place, in the state given. */
+void raid_member_place(struct raid_member *member, int role, enum raid_member_state state);
+
+/* Marks a member faulty, unless the data would be gone (false). Does not suspend: superblocks are
+ * wanted afterwards. */
+bool raid_member_fail(struct raid_member *member, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* Requests that use a member stand between these. */
+static inline void raid_member_hold(struct raid_member *member)
+{
+	member->users++;
+}
+void raid_member_release(struct raid_member *member);
+
+unsigned raid_array_working(const struct raid_array *array); /* places in sync */
+static inline bool raid_array_degraded(const struct raid_array *array)
+{
+	return raid_array_working(array) < array->raid_disks;
+}
+/* Sectors below which all members in sync have the same data. */
+static inline uint64_t raid_array_in_sync_below(const struct raid_array *array)
+{
+	return array->resync_position < array->resync_from ? array->resync_position
+							   : array->resync_from;
+}
+/* Members may differ at and after `sector`: a resync is due. Does not suspend. */
+void raid_array_resync_from(struct raid_array *array, uint64_t sector);
+uint64_t raid_array_seconds(const struct raid_array *array);
+
+/* ---- super.c ---- */
+
+/* Makes superblocks that are wanted durable on all members; fails those that cannot be written. Suspends.
+ * 0, or -EIO when the last good member cannot be written. */
+int raid_super_settle(struct raid_array *array);
+/* The same for the state as it is now. */
+int raid_super_update(struct raid_array *array);
+
+/* Before a write: the superblocks say so. After the last one, and once all is flushed: that it is over;
+ * does nothing while writes are in flight. */
+int raid_array_mark_dirty(struct raid_array *array);
+int raid_array_mark_clean(struct raid_array *array);
+
+/* Reads the bad-block log that the member's superblock speaks of. */
+int raid_member_load_badblocks(struct raid_member *member, struct error *error);
+
+/* Calls fn(member, arg) for the members of `states` (bits of 1 << state) at the same time, and fails
+ * those for which it returns an error; `what` is for the reason. The first error of a member that could
+ * not be failed, or 0. Suspends. */
+int raid_members_each(struct raid_array *array, unsigned states,
+		      int (*fn)(struct raid_member *member, void *arg), void *arg,
+		      const char *what);
+#define RAID_ACTIVE_STATES   ((1u << RAID_MEMBER_IN_SYNC) | (1u << RAID_MEMBER_REBUILDING))
+#define RAID_WRITABLE_STATES (RAID_ACTIVE_STATES | (1u << RAID_MEMBER_SPARE))
+
+/* Flushes every active member. */
+int raid_members_flush(struct raid_array *array);
+
+/* ---- request.c ---- */
+
+extern const struct block_ops raid_block_ops;
+
+/* ---- daemon.c ---- */
+
+void raid_daemon_start(struct raid_array *array);
+void raid_daemon_wake(struct raid_array *array);
+/* The last write in flight ended. */
+void raid_daemon_wrote(struct raid_array *array);
+void raid_daemon_stop(struct raid_array *array); /* suspends until it has ended */
+
+#endif

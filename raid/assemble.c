@@ -1,0 +1,332 @@
+/*
+ * From a set of blocks to a running array.
+ *
+ * The superblock with the most events is the freshest, and what it says of each device number is what
+ * counts: a member one event behind is taken, since an update may have been cut off between members,
+ * but its place is the one that the freshest gives it. Whoever is further behind is stale.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "raid/intent.h"
+#include "raid/members.h"
+#include "util/bytes.h"
+
+struct candidate {
+	struct block *block;
+	struct md_superblock sb;
+};
+
+static int load(struct candidate *candidates, struct block *const *blocks, unsigned count,
+		struct error *error)
+{
+	for (unsigned i = 0; i < count; i++) {
+		struct candidate *candidate = &candidates[i];
+		bool found;
+		int rc;
+
+		candidate->block = blocks[i];
+		rc = md_superblock_find(blocks[i], &candidate->sb, &found, error);
+		if (rc == -ENOENT)
+			return error_set(error, -EINVAL,
+					 "%s: no md superblock, expected a member of an array",
+					 blocks[i]->name);
+		if (rc)
+			return rc;
+		for (unsigned j = 0; j < i; j++) {
+			if (candidates[j].block == blocks[i])
+				return error_set(error, -EINVAL, "%s is given twice",
+						 blocks[i]->name);
+		}
+	}
+	return 0;
+}
+
+static const struct candidate *find_freshest(const struct candidate *candidates, unsigned count)
+{
+	const struct candidate *freshest = &candidates[0];
+
+	for (unsigned i = 1; i < count; i++) {
+		const struct md_superblock *sb = &candidates[i].sb;
+		bool places = md_superblock_role(sb, sb->dev_number) < MD_ROLE_MAX;
+		bool freshest_places =
+			md_superblock_role(&freshest->sb, freshest->sb.dev_number) < MD_ROLE_MAX;
+
+		/* A spare's word counts less than that of a member with data. */
+		if (sb->events > freshest->sb.events ||
+		    (sb->events == freshest->sb.events && places && !freshest_places))
+			freshest = &candidates[i];
+	}
+	return freshest;
+}
+
+static int check_same_array(const struct candidate *candidates, unsigned count,
+			    const struct candidate *freshest, struct error *error)
+{
+	char found[RAID_UUID_TEXT], expected[RAID_UUID_TEXT];
+
+	for (unsigned i = 0; i < count; i++) {
+		const struct candidate *candidate = &candidates[i];
+
+		if (memcmp(candidate->sb.set_uuid, freshest->sb.set_uuid, 16) != 0)
+			return error_set(
+				error, -EINVAL,
+				"%s belongs to array %s (%s), expected that of %s, %s (%s)",
+				candidate->block->name,
+				raid_uuid_format(candidate->sb.set_uuid, found),
+				md_superblock_short_name(&candidate->sb), freshest->block->name,
+				raid_uuid_format(freshest->sb.set_uuid, expected),
+				md_superblock_short_name(&freshest->sb));
+	}
+	return 0;
+}
+
+static int unsupported(const struct md_superblock *sb, const char *what, struct error *error)
+{
+	error_set(error, -EOPNOTSUPP, "md/%s: %s; it can be examined, not assembled",
+		  md_superblock_short_name(sb), what);
+	return -EOPNOTSUPP;
+}
+
+static int check_supported(const struct md_superblock *sb, struct error *error)
+{
+	char name[16], text[64];
+
+	if (sb->features & MD_FEATURE_RESHAPE)
+		return unsupported(sb, "a reshape is in progress", error);
+	if (sb->features & MD_FEATURE_NEW_OFFSET)
+		return unsupported(sb, "its data are being moved", error);
+	if (sb->features & MD_FEATURE_JOURNAL)
+		return unsupported(sb, "it has a journal device", error);
+	if (sb->features & (MD_FEATURE_PPL | MD_FEATURE_MULTIPLE_PPLS))
+		return unsupported(sb, "it has a partial parity log", error);
+	if (sb->features & MD_FEATURE_CLUSTERED)
+		return unsupported(sb, "it is clustered", error);
+	if (!raid_level_ops_find(sb->level)) {
+		snprintf(text, sizeof(text), "its level is %s, expected raid1",
+			 raid_level_name(sb->level, name));
+		return unsupported(sb, text, error);
+	}
+	return 0;
+}
+
+/* ---- Members ---- */
+
+/* Why a device is left out goes into its reason. */
+static void leave_out(struct raid_member *member, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static void leave_out(struct raid_member *member, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(member->reason, sizeof(member->reason), format, arguments);
+	va_end(arguments);
+	member->state = RAID_MEMBER_STALE;
+	log_warning(member->array->log, "%s: %s is left out: %s", member->array->block.name,
+		    member->block->name, member->reason);
+}
+
+static void take_place(struct raid_member *member, uint16_t role)
+{
+	struct raid_array *array = member->array;
+	const struct md_superblock *sb = &member->sb;
+
+	if (!(sb->features & MD_FEATURE_RECOVERY_OFFSET)) {
+		raid_member_place(member, role, RAID_MEMBER_IN_SYNC);
+		return;
+	}
+	member->recovered = MIN(sb->recovery_offset, array->member_sectors);
+	member->full_from = member->recovered;
+	if ((sb->features & MD_FEATURE_RECOVERY_BITMAP) && (sb->features & MD_FEATURE_BITMAP))
+		member->full_from = UINT64_MAX;
+	/* Writes may have been in flight when all stopped: the part that was recovered may differ. With
+	 * a bitmap only its dirty chunks do, else all is done again. */
+	if (array->resync_position != MD_RESYNC_DONE) {
+		if (!(sb->features & MD_FEATURE_BITMAP))
+			member->full_from = 0;
+		member->recovered = 0;
+	}
+	member->checkpoint = member->recovered;
+	raid_member_place(member, role, RAID_MEMBER_REBUILDING);
+}
+
+/* What kind of member it is, by the freshest superblock. */
+static void judge(struct raid_member *member, const struct md_superblock *freshest)
+{
+	struct raid_array *array = member->array;
+	const struct md_superblock *sb = &member->sb;
+	uint16_t role = md_superblock_role(freshest, sb->dev_number);
+	uint16_t own = md_superblock_role(sb, sb->dev_number);
+
+	if (sb->level != freshest->level || sb->layout != freshest->layout ||
+	    sb->chunk_sectors != freshest->chunk_sectors ||
+	    sb->minor_version != freshest->minor_version)
+		leave_out(member, "its superblock describes another array (%s, version 1.%u)",
+			  sb->level == freshest->level ? "same level" : "another level",
+			  sb->minor_version);
+	else if (sb->data_size < array->member_sectors)
+		leave_out(member, "it has %llu sectors for data, the array needs %llu",
+			  (unsigned long long)sb->data_size,
+			  (unsigned long long)array->member_sectors);
+	else if (sb->features & MD_FEATURE_REPLACEMENT)
+		leave_out(member, "it is replacing another member, which is not supported");
+	else if (raid_member_by_number(array, sb->dev_number) != member)
+		leave_out(member, "another member has its device number, %u", sb->dev_number);
+	else if (own < MD_ROLE_MAX && sb->events + 1 < freshest->events)
+		leave_out(member, "its events are %llu, the array's %llu",
+			  (unsigned long long)sb->events, (unsigned long long)freshest->events);
+	else if (role == MD_ROLE_FAULTY)
+		leave_out(member, "it is marked faulty");
+	else if (role == MD_ROLE_SPARE)
+		member->state = RAID_MEMBER_SPARE;
+	else if (role >= array->raid_disks)
+		leave_out(member, "its role is %u, the array has %u places", role,
+			  array->raid_disks);
+	else if (array->places[role])
+		leave_out(member, "place %u is taken by %s", role,
+			  array->places[role]->block->name);
+	else
+		take_place(member, role);
+}
+
+/* The freshest first, so that of two claimants of a number or a place it is the one that stays. */
+static int add_members(struct raid_array *array, const struct candidate *candidates, unsigned count,
+		       const struct candidate *freshest, struct error *error)
+{
+	for (unsigned pass = 0; pass < 2; pass++) {
+		for (unsigned i = 0; i < count; i++) {
+			struct raid_member *member;
+			int rc;
+
+			if ((pass == 0) != (&candidates[i] == freshest))
+				continue;
+			member = raid_member_new(array, candidates[i].block);
+			if (!member)
+				return error_set(error, -ENOMEM, "out of memory");
+			member->sb = candidates[i].sb;
+			judge(member, &freshest->sb);
+			rc = member->state == RAID_MEMBER_STALE
+				     ? 0
+				     : raid_member_load_badblocks(member, error);
+			if (rc)
+				return rc;
+		}
+	}
+	return 0;
+}
+
+/* Places that the freshest superblock has filled. */
+static unsigned places_filled(const struct md_superblock *freshest)
+{
+	unsigned filled = 0;
+
+	for (uint32_t i = 0; i < freshest->max_dev; i++)
+		filled += freshest->roles[i] < freshest->raid_disks;
+	return filled;
+}
+
+static int check_startable(struct raid_array *array, const struct md_superblock *freshest,
+			   bool refuse_degraded, struct error *error)
+{
+	unsigned working = raid_array_working(array), present = 0;
+
+	for (uint32_t i = 0; i < array->raid_disks; i++)
+		present += array->places[i] != NULL;
+	if (!working) {
+		error_set(error, -ENODEV, "%s: none of the devices given is in sync, expected one",
+			  array->block.name);
+		error_advise(error, "give its other members too");
+		return -ENODEV;
+	}
+	if (present < places_filled(freshest)) {
+		if (refuse_degraded)
+			return error_set(error, -ENODEV, "%s: %u members, expected %u",
+					 array->block.name, present, places_filled(freshest));
+		log_warning(array->log, "%s: starts with %u of %u members", array->block.name,
+			    present, places_filled(freshest));
+		/* Whoever is missing must not come back one event behind. */
+		array->event_step = 2;
+	}
+	return 0;
+}
+
+static int check_writable(const struct raid_array *array, struct error *error)
+{
+	list_for_each(at, &array->members) {
+		const struct raid_member *member = list_entry(at, struct raid_member, node);
+
+		if (member->state != RAID_MEMBER_STALE && member->block->read_only)
+			return error_set(error, -EROFS,
+					 "%s is opened read-only, and %s is to be "
+					 "written to",
+					 member->block->name, array->block.name);
+	}
+	return 0;
+}
+
+static int bring_up(struct raid_array *array, const struct candidate *candidates, unsigned count,
+		    const struct candidate *freshest, const struct raid_assemble_options *options,
+		    struct error *error)
+{
+	int rc;
+
+	rc = add_members(array, candidates, count, freshest, error);
+	if (!rc)
+		rc = check_startable(array, &freshest->sb, options->refuse_degraded, error);
+	if (!rc && !options->read_only)
+		rc = check_writable(array, error);
+	if (rc)
+		return rc;
+	/* A mirror without another side agrees with itself. */
+	if (array->raid_disks == 1 ||
+	    (raid_array_working(array) == 1 && array->level == &raid1_ops))
+		array->resync_position = array->resync_checkpoint = MD_RESYNC_DONE;
+	if ((freshest->sb.features & MD_FEATURE_BITMAP) && !options->read_only)
+		rc = raid_intent_load(array, error);
+	if (rc)
+		return rc;
+	array->rebuild.disabled = options->no_resync;
+	raid_rebuild_set_rate(array, options->rebuild_rate);
+	return raid_array_start(array, options->read_only, error);
+}
+
+int raid_assemble(struct raid_array **out, struct block *const *blocks, unsigned count,
+		  const struct raid_assemble_options *options, struct error *error)
+{
+	static const struct raid_assemble_options defaults;
+	CLEANUP_FREE struct candidate *candidates = NULL;
+	const struct candidate *freshest;
+	struct raid_array *array;
+	int rc;
+
+	if (!options)
+		options = &defaults;
+	if (!count)
+		return error_set(error, -EINVAL, "no devices, expected the members of an array");
+	candidates = calloc(count, sizeof(*candidates));
+	if (!candidates)
+		return error_set(error, -ENOMEM, "out of memory");
+	rc = load(candidates, blocks, count, error);
+	if (rc)
+		return rc;
+	freshest = find_freshest(candidates, count);
+	rc = check_same_array(candidates, count, freshest, error);
+	if (!rc)
+		rc = check_supported(&freshest->sb, error);
+	if (rc)
+		return rc;
+	array = raid_array_new(&freshest->sb, options->log, options->now);
+	if (!array)
+		return error_set(error, -ENOMEM, "out of memory");
+	rc = bring_up(array, candidates, count, freshest, options, error);
+	if (rc) {
+		raid_array_destroy(array);
+		return rc;
+	}
+	*out = array;
+	return 0;
+}

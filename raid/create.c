@@ -1,0 +1,294 @@
+/* New arrays. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "raid/intent.h"
+#include "raid/md_layout.h"
+#include "raid/members.h"
+#include "util/bytes.h"
+#include "util/size.h"
+
+#define BITMAP_AUTO_SECTORS (100ull << 21) /* members of more than 100 GiB get one, as with mdadm */
+#define LEAST_DATA_SECTORS  128u
+
+struct plan {
+	struct md_layout layout;
+	unsigned places, spares, present; /* present: places with a device */
+};
+
+static int check_counts(const struct raid_new_member *members, unsigned count, struct plan *plan,
+			struct error *error)
+{
+	for (unsigned i = 0; i < count; i++) {
+		if (members[i].spare && !members[i].block)
+			return error_set(error, -EINVAL, "a spare cannot be missing");
+		if (members[i].spare) {
+			plan->spares++;
+			continue;
+		}
+		plan->places++;
+		plan->present += members[i].block != NULL;
+	}
+	if (!plan->places || plan->places + plan->spares > MD_MAX_DEVICES)
+		return error_set(error, -EINVAL, "%u members, expected 1 to %u", plan->places,
+				 MD_MAX_DEVICES);
+	if (!plan->present)
+		return error_set(error, -EINVAL, "all members are missing, expected one or more");
+	return 0;
+}
+
+static int check_members(const struct raid_new_member *members, unsigned count, struct error *error)
+{
+	for (unsigned i = 0; i < count; i++) {
+		const struct block *block = members[i].block;
+
+		if (!block)
+			continue;
+		if (block->read_only)
+			return error_set(error, -EROFS, "%s is opened read-only", block->name);
+		for (unsigned j = 0; j < i; j++) {
+			if (members[j].block == block ||
+			    (members[j].block && !strcmp(members[j].block->name, block->name)))
+				return error_set(error, -EINVAL, "%s is given twice", block->name);
+		}
+	}
+	return 0;
+}
+
+static int check_name(const struct raid_create_options *options, char set_name[RAID_NAME_SIZE],
+		      struct error *error)
+{
+	const char *name = options->name, *host = options->homehost;
+	int length;
+
+	if (!name || !*name)
+		return error_set(error, -EINVAL, "an array needs a name");
+	if (strpbrk(name, "/:") || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+		return error_set(error, -EINVAL, "the name \"%s\" has a '/' or ':' in it", name);
+	for (const char *at = name; *at; at++) {
+		if ((unsigned char)*at <= ' ' || *at == 0x7f)
+			return error_set(error, -EINVAL,
+					 "the name has a space or control character in it");
+	}
+	length = host && *host ? snprintf(set_name, RAID_NAME_SIZE, "%s:%s", host, name)
+			       : snprintf(set_name, RAID_NAME_SIZE, "%s", name);
+	/* As mdadm: a host that does not fit is left out. */
+	if (length > 31 && host && *host)
+		length = snprintf(set_name, RAID_NAME_SIZE, "%s", name);
+	if (length > 32)
+		return error_set(error, -EINVAL,
+				 "the name \"%s\" has %d characters, expected at "
+				 "most 32",
+				 name, length);
+	return 0;
+}
+
+static int too_small(const struct block *block, uint64_t sectors, struct error *error)
+{
+	char has[SIZE_TEXT], needs[SIZE_TEXT];
+
+	error_set(error, -ENOSPC, "%s has %s (%llu bytes), expected at least %s", block->name,
+		  size_format(block->size, has), (unsigned long long)block->size,
+		  size_format(sectors << MD_SECTOR_SHIFT, needs));
+	return -ENOSPC;
+}
+
+/* Where the data start and how much of each member is used: the smallest one decides. */
+static int plan_size(const struct raid_new_member *members, unsigned count,
+		     const struct raid_create_options *options, struct plan *plan,
+		     struct error *error)
+{
+	const struct block *smallest = NULL;
+	struct md_layout *layout = &plan->layout;
+	uint64_t available;
+
+	for (unsigned i = 0; i < count; i++) {
+		if (members[i].block && (!smallest || members[i].block->size < smallest->size))
+			smallest = members[i].block;
+	}
+	available = md_layout_data(layout->minor_version, smallest->size >> MD_SECTOR_SHIFT, 0,
+				   &layout->data_offset);
+	if (available < LEAST_DATA_SECTORS)
+		return too_small(smallest, layout->data_offset + LEAST_DATA_SECTORS + 64, error);
+	layout->size = available;
+	if (options->size) {
+		layout->size = round_down(options->size >> MD_SECTOR_SHIFT, 2);
+		if (layout->size < LEAST_DATA_SECTORS || layout->size > available)
+			return error_set(error, -ENOSPC,
+					 "%llu bytes of each member, expected %u to the %llu that "
+					 "%s has for data",
+					 (unsigned long long)options->size,
+					 LEAST_DATA_SECTORS * MD_SECTOR_SIZE,
+					 (unsigned long long)available << MD_SECTOR_SHIFT,
+					 smallest->name);
+	}
+	/* Whole blocks for whatever block size a later member has. */
+	layout->size = round_down(layout->size, 8);
+	if (options->bitmap == RAID_BITMAP_INTERNAL ||
+	    (options->bitmap == RAID_BITMAP_AUTO && layout->size > BITMAP_AUTO_SECTORS))
+		return md_layout_bitmap(layout, layout->size, options->bitmap_chunk, error);
+	return 0;
+}
+
+static int plan_array(const struct raid_new_member *members, unsigned count,
+		      const struct raid_create_options *options, struct plan *plan,
+		      struct error *error)
+{
+	char name[16];
+	int rc;
+
+	if (!raid_level_ops_find(options->level))
+		return error_set(error, -EOPNOTSUPP,
+				 "%s arrays cannot be created yet, expected raid1",
+				 raid_level_name(options->level, name));
+	plan->layout.minor_version = options->metadata == RAID_METADATA_1_0   ? 0
+				     : options->metadata == RAID_METADATA_1_1 ? 1
+									      : 2;
+	rc = check_counts(members, count, plan, error);
+	if (!rc)
+		rc = check_members(members, count, error);
+	if (!rc)
+		rc = plan_size(members, count, options, plan, error);
+	return rc;
+}
+
+static int add_member(struct raid_array *array, const struct raid_new_member *new,
+		      const struct plan *plan, uint32_t number, struct error *error)
+{
+	struct raid_member *member;
+	int rc;
+
+	if (!new->block)
+		return 0;
+	member = raid_member_new(array, new->block);
+	if (!member)
+		return error_set(error, -ENOMEM, "out of memory");
+	rc = md_layout_apply(&plan->layout, new->block->size >> MD_SECTOR_SHIFT, &member->sb);
+	if (rc)
+		return too_small(new->block, md_layout_least_sectors(&plan->layout), error);
+	member->sb.dev_number = number;
+	member->sb.devflags = (uint8_t)((new->write_mostly ? MD_DEVICE_WRITE_MOSTLY : 0) |
+					(new->failfast ? MD_DEVICE_FAILFAST : 0));
+	raid_device_uuid(member->sb.device_uuid);
+	if (!new->spare)
+		raid_member_place(member, (int)number, RAID_MEMBER_IN_SYNC);
+	return 0;
+}
+
+/* Places take the first numbers, spares those after. */
+static int add_members(struct raid_array *array, const struct raid_new_member *members,
+		       unsigned count, const struct plan *plan, struct error *error)
+{
+	uint32_t place = 0, spare = plan->places;
+	int rc = 0;
+
+	for (unsigned i = 0; !rc && i < count; i++)
+		rc = add_member(array, &members[i], plan, members[i].spare ? spare++ : place++,
+				error);
+	return rc;
+}
+
+static int erase_members(struct raid_array *array, struct error *error)
+{
+	int rc = 0;
+
+	list_for_each(at, &array->members) {
+		if (!rc)
+			rc = raid_erase(list_entry(at, struct raid_member, node)->block, error);
+	}
+	return rc;
+}
+
+/* Bitmaps first, so that no superblock speaks of one that is not there. */
+static int write_all(struct raid_array *array, struct error *error)
+{
+	int rc;
+
+	rc = erase_members(array, error);
+	for (uint32_t i = 0; !rc && array->intent && i < array->raid_disks; i++) {
+		struct raid_member *member = array->places[i];
+
+		if (!member)
+			continue;
+		rc = raid_intent_write_all(array->intent, member);
+		if (rc)
+			error_set(error, rc, "%s: its bitmap cannot be written: %s",
+				  member->block->name, error_name(rc));
+	}
+	if (rc)
+		return rc;
+	rc = raid_super_update(array);
+	list_for_each(at, &array->members) {
+		struct raid_member *member = list_entry(at, struct raid_member, node);
+
+		if (member->state == RAID_MEMBER_FAULTY)
+			return error_set(error, -EIO, "%s: %s", member->block->name,
+					 member->reason);
+	}
+	return rc ? error_set(error, rc, "%s: its superblocks cannot be written: %s",
+			      array->block.name, error_name(rc))
+		  : 0;
+}
+
+static int make(struct raid_array *array, const struct raid_new_member *members, unsigned count,
+		const struct raid_create_options *options, const struct plan *plan,
+		struct error *error)
+{
+	bool clean = options->assume_clean || plan->present == 1;
+	int rc;
+
+	array->resync_position = array->resync_checkpoint = clean ? MD_RESYNC_DONE : 0;
+	rc = add_members(array, members, count, plan, error);
+	if (rc)
+		return rc;
+	if (plan->layout.bitmap_chunk) {
+		rc = raid_intent_create(array, plan->layout.bitmap_chunk, !clean);
+		if (rc)
+			return error_set(error, rc, "out of memory");
+	}
+	rc = write_all(array, error);
+	if (rc)
+		return rc;
+	array->rebuild.disabled = options->no_resync;
+	raid_rebuild_set_rate(array, options->rebuild_rate);
+	return raid_array_start(array, false, error);
+}
+
+int raid_create(struct raid_array **out, const struct raid_new_member *members, unsigned count,
+		const struct raid_create_options *options, struct error *error)
+{
+	CLEANUP_FREE struct md_superblock *sb = calloc(1, sizeof(*sb));
+	struct plan plan = { 0 };
+	struct raid_array *array;
+	int rc;
+
+	if (!sb)
+		return error_set(error, -ENOMEM, "out of memory");
+	rc = check_name(options, sb->set_name, error);
+	if (!rc)
+		rc = plan_array(members, count, options, &plan, error);
+	if (rc)
+		return rc;
+	if (options->uuid)
+		memcpy(sb->set_uuid, options->uuid, sizeof(sb->set_uuid));
+	else
+		raid_device_uuid(sb->set_uuid);
+	sb->minor_version = plan.layout.minor_version;
+	sb->level = options->level;
+	sb->raid_disks = plan.places;
+	sb->max_dev = md_layout_max_dev(plan.places + plan.spares);
+	sb->size = plan.layout.size;
+	sb->ctime = options->now ? options->now : (uint64_t)time(NULL);
+	array = raid_array_new(sb, options->log, options->now);
+	if (!array)
+		return error_set(error, -ENOMEM, "out of memory");
+	rc = make(array, members, count, options, &plan, error);
+	if (rc) {
+		raid_array_destroy(array);
+		return rc;
+	}
+	*out = array;
+	return 0;
+}

@@ -1,0 +1,338 @@
+/* What is on one device: for discovery (raid_probe) and for people (raid_examine). */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "block/block.h"
+#include "raid/geometry.h"
+#include "raid/md_badblocks.h"
+#include "raid/md_bitmap.h"
+#include "raid/md_superblock.h"
+#include "raid/raid.h"
+#include "util/bytes.h"
+#include "util/error.h"
+#include "util/size.h"
+
+int raid_probe(struct block *block, struct raid_info *info, struct error *error)
+{
+	CLEANUP_FREE struct md_superblock *sb = malloc(sizeof(*sb));
+	uint16_t role;
+	bool found;
+	int rc;
+
+	if (!sb)
+		return error_set(error, -ENOMEM, "out of memory");
+	rc = md_superblock_find(block, sb, &found, error);
+	if (rc)
+		return rc == -ENOENT ? 0 : rc;
+	role = md_superblock_role(sb, sb->dev_number);
+	memset(info, 0, sizeof(*info));
+	memcpy(info->set_uuid, sb->set_uuid, sizeof(info->set_uuid));
+	memcpy(info->device_uuid, sb->device_uuid, sizeof(info->device_uuid));
+	raid_name_printable(info->set_name, sb->set_name);
+	raid_name_printable(info->name, md_superblock_short_name(sb));
+	info->level = sb->level;
+	info->minor_version = sb->minor_version;
+	info->raid_disks = sb->raid_disks;
+	info->dev_number = sb->dev_number;
+	info->role = role < MD_ROLE_MAX ? role : RAID_SPARE;
+	info->faulty = role == MD_ROLE_FAULTY;
+	info->events = sb->events;
+	info->utime = sb->utime;
+	info->data_offset = sb->data_offset << MD_SECTOR_SHIFT;
+	info->member_size = sb->size << MD_SECTOR_SHIFT;
+	info->array_size = raid_geometry_array_sectors(sb->level, sb->layout, sb->chunk_sectors,
+						       sb->raid_disks, sb->size)
+			   << MD_SECTOR_SHIFT;
+	return 1;
+}
+
+/* ---- Fields ---- */
+
+struct report {
+	raid_field_fn *field;
+	void *arg;
+};
+
+static void put_text(const struct report *report, const char *key, const char *label,
+		     const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+static void put_text(const struct report *report, const char *key, const char *label,
+		     const char *format, ...)
+{
+	char text[512];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	report->field(&(struct raid_field){ .key = key, .label = label, .text = text },
+		      report->arg);
+}
+
+static void put_number(const struct report *report, const char *key, const char *label,
+		       uint64_t number, const char *unit)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "%llu%s%s", (unsigned long long)number, *unit ? " " : "",
+		 unit);
+	report->field(&(struct raid_field){ .key = key,
+					    .label = label,
+					    .text = text,
+					    .is_number = true,
+					    .number = number },
+		      report->arg);
+}
+
+static void put_size(const struct report *report, const char *key, const char *label,
+		     uint64_t sectors)
+{
+	char text[64], size[SIZE_TEXT];
+	uint64_t bytes = sectors << MD_SECTOR_SHIFT;
+
+	snprintf(text, sizeof(text), "%llu sectors (%s)", (unsigned long long)sectors,
+		 size_format(bytes, size));
+	report->field(&(struct raid_field){ .key = key,
+					    .label = label,
+					    .text = text,
+					    .is_number = true,
+					    .number = bytes },
+		      report->arg);
+}
+
+static void put_time(const struct report *report, const char *key, const char *label,
+		     uint64_t seconds)
+{
+	time_t time = (time_t)seconds;
+	char text[64] = "?";
+	struct tm tm;
+
+	if (gmtime_r(&time, &tm))
+		strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	put_text(report, key, label, "%s", text);
+}
+
+static void put_uuid(const struct report *report, const char *key, const char *label,
+		     const uint8_t uuid[16])
+{
+	char text[RAID_UUID_TEXT];
+
+	put_text(report, key, label, "%s", raid_uuid_format(uuid, text));
+}
+
+static void put_features(const struct report *report, const struct md_superblock *sb)
+{
+	static const char *const names[] = {
+		"bitmap",       "recovery-offset",   "reshape",    "bad-blocks",
+		"replacement",  "reshape-backwards", "new-offset", "recovery-bitmap",
+		"clustered",    "journal",           "ppl",        "multiple-ppls",
+		"raid0-layout",
+	};
+	char text[256];
+	int length = snprintf(text, sizeof(text), "0x%x", sb->features);
+
+	for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
+		if (sb->features & (1u << i))
+			length += snprintf(text + length, sizeof(text) - (size_t)length, " %s",
+					   names[i]);
+	}
+	put_text(report, "features", "Feature Map", "%s", text);
+}
+
+static void put_array(const struct report *report, const struct md_superblock *sb)
+{
+	char name[RAID_NAME_SIZE], level[16], layout[32];
+	const char *layout_name = raid_geometry_layout_name(sb->level, sb->layout, layout);
+
+	put_text(report, "version", "Version", "1.%u", sb->minor_version);
+	put_features(report, sb);
+	put_uuid(report, "array_uuid", "Array UUID", sb->set_uuid);
+	raid_name_printable(name, sb->set_name);
+	put_text(report, "set_name", "Name", "%s", name);
+	put_time(report, "created", "Creation Time", sb->ctime);
+	put_text(report, "level", "Raid Level", "%s", raid_level_name(sb->level, level));
+	put_number(report, "raid_disks", "Raid Devices", sb->raid_disks, "");
+	if (layout_name)
+		put_text(report, "layout", "Layout", "%s", layout_name);
+	if (sb->chunk_sectors)
+		put_size(report, "chunk", "Chunk Size", sb->chunk_sectors);
+	put_size(report, "member_size", "Used Dev Size", sb->size);
+	put_size(report, "array_size", "Array Size",
+		 raid_geometry_array_sectors(sb->level, sb->layout, sb->chunk_sectors,
+					     sb->raid_disks, sb->size));
+	if (sb->features & MD_FEATURE_RESHAPE) {
+		put_size(report, "reshape_position", "Reshape Position", sb->reshape_position);
+		put_text(report, "delta_disks", "Delta Devices", "%d", sb->delta_disks);
+		put_text(report, "new_level", "New Level", "%s",
+			 raid_level_name(sb->new_level, level));
+	}
+}
+
+static void put_member(const struct report *report, const struct md_superblock *sb)
+{
+	put_uuid(report, "device_uuid", "Device UUID", sb->device_uuid);
+	put_size(report, "super_offset", "Super Offset", sb->super_offset);
+	put_size(report, "data_offset", "Data Offset", sb->data_offset);
+	put_size(report, "data_size", "Avail Dev Size", sb->data_size);
+	if (sb->features & MD_FEATURE_RECOVERY_OFFSET)
+		put_size(report, "recovery_offset", "Recovery Offset", sb->recovery_offset);
+	if (sb->devflags)
+		put_text(report, "flags", "Flags", "%s%s",
+			 sb->devflags & MD_DEVICE_WRITE_MOSTLY ? "write-mostly " : "",
+			 sb->devflags & MD_DEVICE_FAILFAST ? "failfast" : "");
+	if (sb->corrected_reads)
+		put_number(report, "corrected_reads", "Corrected Reads", sb->corrected_reads,
+			   "sectors");
+}
+
+static void put_role(const struct report *report, const struct md_superblock *sb)
+{
+	uint16_t role = md_superblock_role(sb, sb->dev_number);
+
+	put_number(report, "dev_number", "Device Number", sb->dev_number, "");
+	if (role == MD_ROLE_SPARE)
+		put_text(report, "role", "Device Role", "spare");
+	else if (role == MD_ROLE_FAULTY)
+		put_text(report, "role", "Device Role", "faulty");
+	else if (role == MD_ROLE_JOURNAL)
+		put_text(report, "role", "Device Role", "journal");
+	else
+		put_text(report, "role", "Device Role", "%u", role);
+}
+
+/* 'A' for a place that is filled, '.' for one that is missing, as mdadm has it. */
+static void put_places(const struct report *report, const struct md_superblock *sb)
+{
+	char text[256];
+	uint32_t shown = MIN(sb->raid_disks, sizeof(text) - 1);
+
+	memset(text, '.', shown);
+	text[shown] = '\0';
+	for (uint32_t i = 0; i < MIN(sb->max_dev, MD_MAX_DEVICES); i++) {
+		if (sb->roles[i] < shown)
+			text[sb->roles[i]] = 'A';
+	}
+	put_text(report, "places", "Array State", "%s", text);
+}
+
+static void put_state(const struct report *report, const struct md_superblock *sb)
+{
+	put_text(report, "state", "State", "%s",
+		 sb->resync_offset == MD_RESYNC_DONE ? "clean" : "active");
+	if (sb->resync_offset != MD_RESYNC_DONE)
+		put_size(report, "resync_offset", "Resync Offset", sb->resync_offset);
+	put_time(report, "updated", "Update Time", sb->utime);
+	put_text(report, "checksum", "Checksum", "%08x", sb->checksum);
+	put_number(report, "events", "Events", sb->events, "");
+	put_role(report, sb);
+	put_places(report, sb);
+}
+
+/* ---- Bitmap and bad-block log ---- */
+
+static uint64_t count_bits(struct block *block, uint64_t start, uint64_t chunks, int *rc)
+{
+	uint64_t bytes = round_up(md_bitmap_bytes(chunks), block->logical_block_size);
+	CLEANUP_FREE uint8_t *image = malloc(bytes);
+	uint64_t set = 0;
+
+	*rc = image ? block_read(block, start, image, bytes) : -ENOMEM;
+	for (uint64_t i = 0; !*rc && i < chunks; i++)
+		set += md_bitmap_test(image, i);
+	return set;
+}
+
+static int put_bitmap(const struct report *report, struct block *block,
+		      const struct md_superblock *sb, struct error *error)
+{
+	uint64_t start = (sb->super_offset + (uint64_t)(int64_t)sb->bitmap_offset)
+			 << MD_SECTOR_SHIFT;
+	uint64_t room = md_superblock_bitmap_room(sb, block->size >> MD_SECTOR_SHIFT), set, chunks;
+	uint8_t page[MD_SUPERBLOCK_BYTES];
+	struct md_bitmap bitmap;
+	int rc;
+
+	put_text(report, "bitmap_offset", "Internal Bitmap", "%d sectors from superblock",
+		 sb->bitmap_offset);
+	if (start % block->logical_block_size)
+		return 0;
+	rc = block_read(block, start, page, MAX(block->logical_block_size, MD_SECTOR_SIZE));
+	if (!rc) {
+		rc = md_bitmap_decode(page, room, &bitmap, error);
+		if (rc == -ENOENT)
+			rc = error_set(error, -EINVAL, "magic is 0x%08x, expected 0x%08x",
+				       get_le32(page), MD_BITMAP_MAGIC);
+	}
+	if (rc) {
+		error_prefix(error, "%s: bitmap at byte %llu", block->name,
+			     (unsigned long long)start);
+		return rc;
+	}
+	chunks = md_bitmap_chunks(bitmap.sync_sectors, bitmap.chunk_bytes);
+	set = count_bits(block, start, chunks, &rc);
+	put_number(report, "bitmap_chunk", "Bitmap Chunk", bitmap.chunk_bytes, "bytes");
+	put_number(report, "bitmap_chunks", "Bitmap Chunks", chunks, "");
+	put_number(report, "bitmap_dirty", "Dirty Chunks", set, "");
+	put_number(report, "bitmap_events", "Bitmap Events", bitmap.events, "");
+	put_number(report, "bitmap_events_cleared", "Events Cleared", bitmap.events_cleared, "");
+	return rc;
+}
+
+static int put_bad_blocks(const struct report *report, struct block *block,
+			  const struct md_superblock *sb, struct error *error)
+{
+	uint64_t start = (sb->super_offset + (uint64_t)(int64_t)sb->bblog_offset)
+			 << MD_SECTOR_SHIFT;
+	size_t size = MIN(sb->bblog_size, MD_BBLOG_SECTORS) * (size_t)MD_SECTOR_SIZE;
+	uint8_t log[MD_BBLOG_SECTORS * MD_SECTOR_SIZE];
+	struct md_badblocks list = { 0 };
+	int rc = 0;
+
+	if (!sb->bblog_size || !sb->bblog_offset)
+		return 0;
+	if (sb->features & MD_FEATURE_BAD_BLOCKS) {
+		rc = block_read(block, start, log, size);
+		if (!rc)
+			rc = md_badblocks_decode(&list, log, size, sb->bblog_shift, error);
+		if (rc)
+			error_prefix(error, "%s: bad-block log at byte %llu", block->name,
+				     (unsigned long long)start);
+	}
+	put_text(report, "bad_block_log", "Bad Block Log",
+		 "%zu entries available at offset %d sectors", size / 8, sb->bblog_offset);
+	put_number(report, "bad_blocks", "Bad Blocks", list.count, "ranges");
+	for (unsigned i = 0; i < list.count; i++)
+		put_text(report, "bad_range", "Bad Range", "%llu+%llu",
+			 (unsigned long long)list.ranges[i].sector,
+			 (unsigned long long)list.ranges[i].count);
+	md_badblocks_free(&list);
+	return rc;
+}
+
+int raid_examine(struct block *block, raid_field_fn *field, void *arg, struct error *error)
+{
+	CLEANUP_FREE struct md_superblock *sb = malloc(sizeof(*sb));
+	struct report report = { field, arg };
+	bool found;
+	int rc;
+
+	if (!sb)
+		return error_set(error, -ENOMEM, "out of memory");
+	rc = md_superblock_find(block, sb, &found, error);
+	if (rc == -ENOENT)
+		return error_set(error, rc, "%s: no md superblock", block->name);
+	if (!found)
+		return rc;
+	put_array(&report, sb);
+	put_member(&report, sb);
+	if (!rc && (sb->features & MD_FEATURE_BITMAP))
+		rc = put_bitmap(&report, block, sb, error);
+	if (!rc)
+		rc = put_bad_blocks(&report, block, sb, error);
+	put_state(&report, sb);
+	return rc;
+}

@@ -1,0 +1,321 @@
+/* The write-intent bitmap at work; see intent.h. Reading it is in intent_load.c. */
+#include "raid/intent.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "raid/array.h"
+#include "util/bytes.h"
+
+void raid_intent_free(struct raid_intent *intent)
+{
+	if (!intent)
+		return;
+	free(intent->state);
+	free(intent->image);
+	free(intent->changed);
+	free(intent);
+}
+
+/* ---- Pages on the members ---- */
+
+static uint64_t place_on(const struct raid_member *member)
+{
+	return (member->sb.super_offset + (uint64_t)(int64_t)member->sb.bitmap_offset)
+	       << MD_SECTOR_SHIFT;
+}
+
+/* What is written of a page: at the end of the bitmap only as many whole blocks as belong to it, for
+ * what follows may be something else (a bitmap of 1.0 stands right before the bad-block log). */
+static uint64_t page_bytes(const struct raid_intent *intent, const struct raid_member *member,
+			   unsigned page)
+{
+	uint64_t end = round_up(md_bitmap_bytes(intent->chunks), member->block->logical_block_size);
+
+	return MIN(MD_BITMAP_PAGE, end - (uint64_t)page * MD_BITMAP_PAGE);
+}
+
+static int write_page(const struct raid_intent *intent, const struct raid_member *member,
+		      const uint8_t *image, unsigned page)
+{
+	uint64_t at = (uint64_t)page * MD_BITMAP_PAGE;
+
+	return block_write(member->block, place_on(member) + at, image + at,
+			   page_bytes(intent, member, page), BLOCK_FUA);
+}
+
+/* One writer at a time, so that an older state of a page never lands on a newer one. */
+static void writing_begin(struct raid_intent *intent)
+{
+	while (intent->writing)
+		fiber_queue_wait_always(&intent->queue);
+	intent->writing = true;
+}
+
+static void writing_end(struct raid_intent *intent)
+{
+	intent->writing = false;
+	fiber_queue_wake_all(&intent->queue);
+}
+
+struct pages_job {
+	const struct raid_intent *intent;
+	const uint8_t *image, *changed; /* a snapshot; `changed` NULL: all */
+};
+
+static int write_pages(struct raid_member *member, void *arg)
+{
+	const struct pages_job *job = arg;
+	int rc = 0;
+
+	for (unsigned page = 0; !rc && page < job->intent->pages; page++) {
+		if (!job->changed || job->changed[page])
+			rc = write_page(job->intent, member, job->image, page);
+	}
+	return rc;
+}
+
+/* Writes the changed pages, as they are now, to all active members. The caller holds `writing`. */
+static int write_changed(struct raid_intent *intent)
+{
+	size_t bytes = (size_t)intent->pages * MD_BITMAP_PAGE;
+	CLEANUP_FREE uint8_t *image = malloc(bytes), *changed = malloc(intent->pages);
+	struct pages_job job = { .intent = intent, .image = image, .changed = changed };
+	uint64_t generation = intent->generation;
+	int rc;
+
+	if (!image || !changed)
+		return -ENOMEM;
+	memcpy(changed, intent->changed, intent->pages);
+	for (unsigned page = 0; page < intent->pages; page++) {
+		size_t at = (size_t)page * MD_BITMAP_PAGE;
+
+		if (changed[page])
+			memcpy(image + at, intent->image + at, MD_BITMAP_PAGE);
+	}
+	memset(intent->changed, 0, intent->pages);
+	rc = raid_members_each(intent->array, RAID_ACTIVE_STATES, write_pages, &job,
+			       "bitmap not written");
+	if (rc) {
+		for (unsigned page = 0; page < intent->pages; page++)
+			intent->changed[page] |= changed[page];
+		return rc;
+	}
+	intent->durable = generation;
+	return 0;
+}
+
+static void encode_super(struct raid_intent *intent)
+{
+	intent->super.events = intent->array->events;
+	if (intent->super.events_cleared > intent->super.events)
+		intent->super.events_cleared = intent->super.events;
+	md_bitmap_encode(&intent->super, intent->image);
+}
+
+int raid_intent_write_super(struct raid_intent *intent, struct raid_member *member)
+{
+	int rc;
+
+	/* The page holds bits too; without `writing` it could overtake newer ones. */
+	writing_begin(intent);
+	encode_super(intent);
+	rc = write_page(intent, member, intent->image, 0);
+	writing_end(intent);
+	return rc;
+}
+
+int raid_intent_write_all(struct raid_intent *intent, struct raid_member *member)
+{
+	struct pages_job job = { .intent = intent, .image = intent->image };
+	int rc;
+
+	writing_begin(intent);
+	encode_super(intent);
+	rc = write_pages(member, &job);
+	writing_end(intent);
+	return rc;
+}
+
+/* ---- Setting ---- */
+
+static unsigned page_of(uint64_t chunk)
+{
+	return (unsigned)((MD_BITMAP_SUPER_BYTES + chunk / 8) / MD_BITMAP_PAGE);
+}
+
+static int wait_durable(struct raid_intent *intent, uint64_t generation)
+{
+	int rc = 0;
+
+	while (!rc && intent->durable < generation) {
+		if (intent->writing) {
+			fiber_queue_wait_always(&intent->queue);
+			continue;
+		}
+		intent->writing = true;
+		/* Those who are ready now come along. */
+		fiber_yield();
+		rc = write_changed(intent);
+		writing_end(intent);
+	}
+	return rc;
+}
+
+static uint64_t last_chunk(const struct raid_intent *intent, uint64_t sector, uint64_t count)
+{
+	return MIN((sector + count - 1) >> intent->chunk_shift, intent->chunks - 1);
+}
+
+int raid_intent_begin(struct raid_intent *intent, uint64_t sector, uint64_t count)
+{
+	uint64_t last = last_chunk(intent, sector, count), generation = 0;
+	int rc;
+
+	for (uint64_t chunk = sector >> intent->chunk_shift; chunk <= last; chunk++) {
+		intent->state[chunk].writes++;
+		intent->state[chunk].aged = 0;
+		if (!md_bitmap_test(intent->image, chunk)) {
+			md_bitmap_put(intent->image, chunk, true);
+			intent->set++;
+			intent->changed[page_of(chunk)] = 1;
+			generation = ++intent->generation;
+		} else if (intent->durable < intent->generation) {
+			/* Another may just have set it. */
+			generation = intent->generation;
+		}
+	}
+	rc = wait_durable(intent, generation);
+	if (rc)
+		raid_intent_end(intent, sector, count, true);
+	return rc;
+}
+
+void raid_intent_end(struct raid_intent *intent, uint64_t sector, uint64_t count, bool complete)
+{
+	uint64_t last = last_chunk(intent, sector, count);
+
+	for (uint64_t chunk = sector >> intent->chunk_shift; chunk <= last; chunk++) {
+		intent->state[chunk].writes--;
+		if (!complete)
+			intent->state[chunk].needed = 1;
+	}
+}
+
+void raid_intent_keep(struct raid_intent *intent)
+{
+	for (uint64_t chunk = 0; intent->set && chunk < intent->chunks; chunk++) {
+		if (md_bitmap_test(intent->image, chunk))
+			intent->state[chunk].needed = 1;
+	}
+}
+
+void raid_intent_synced(struct raid_intent *intent)
+{
+	for (uint64_t chunk = 0; chunk < intent->chunks; chunk++)
+		intent->state[chunk].needed = 0;
+	raid_daemon_wake(intent->array);
+}
+
+bool raid_intent_is_set(const struct raid_intent *intent, uint64_t sector, uint64_t *count)
+{
+	uint64_t first = sector >> intent->chunk_shift, chunk = first, end;
+	bool set;
+
+	if (first >= intent->chunks)
+		return true;
+	set = md_bitmap_test(intent->image, first);
+	do {
+		chunk++;
+		end = chunk << intent->chunk_shift;
+	} while (end - sector < *count && chunk < intent->chunks &&
+		 md_bitmap_test(intent->image, chunk) == set);
+	*count = MIN(*count, end - sector);
+	return set;
+}
+
+/* ---- Clearing ---- */
+
+static bool clearable(const struct raid_intent *intent, uint64_t chunk, bool all)
+{
+	const struct raid_intent_chunk *state = &intent->state[chunk];
+
+	return md_bitmap_test(intent->image, chunk) && !state->writes && !state->needed &&
+	       (state->aged || all);
+}
+
+/* Finds whether there is something to clear, and lets the others age. */
+static bool find_clearable(struct raid_intent *intent, bool all)
+{
+	bool found = false;
+
+	for (uint64_t chunk = 0; chunk < intent->chunks; chunk++) {
+		struct raid_intent_chunk *state = &intent->state[chunk];
+
+		if (clearable(intent, chunk, all))
+			found = true;
+		else if (!state->writes)
+			state->aged = 1;
+	}
+	return found;
+}
+
+static void clear_chunks(struct raid_intent *intent, const uint8_t *chosen)
+{
+	for (uint64_t chunk = 0; chunk < intent->chunks; chunk++) {
+		if (!md_bitmap_test(chosen, chunk) || !clearable(intent, chunk, true) ||
+		    !intent->state[chunk].aged)
+			continue;
+		md_bitmap_put(intent->image, chunk, false);
+		intent->set--;
+		intent->changed[page_of(chunk)] = 1;
+	}
+}
+
+/* First events_cleared, then the bits: a crash in between leaves bits that are set for nothing. */
+static int clear_chosen(struct raid_intent *intent, const uint8_t *chosen)
+{
+	int rc;
+
+	writing_begin(intent);
+	intent->super.events_cleared = intent->array->events;
+	encode_super(intent);
+	intent->changed[0] = 1;
+	rc = write_changed(intent);
+	if (!rc && !raid_array_degraded(intent->array)) {
+		clear_chunks(intent, chosen);
+		rc = write_changed(intent);
+	}
+	writing_end(intent);
+	return rc;
+}
+
+bool raid_intent_busy(const struct raid_intent *intent)
+{
+	return intent->set && !raid_array_degraded(intent->array) &&
+	       raid_array_in_sync_below(intent->array) == MD_RESYNC_DONE;
+}
+
+int raid_intent_clear(struct raid_intent *intent, bool all)
+{
+	CLEANUP_FREE uint8_t *chosen = NULL;
+	int rc;
+
+	if (!raid_intent_busy(intent) || !find_clearable(intent, all))
+		return 0;
+	chosen = calloc(intent->pages, MD_BITMAP_PAGE);
+	if (!chosen)
+		return -ENOMEM;
+	for (uint64_t chunk = 0; chunk < intent->chunks; chunk++) {
+		if (clearable(intent, chunk, all)) {
+			md_bitmap_put(chosen, chunk, true);
+			/* A write from here on takes this back. */
+			intent->state[chunk].aged = 1;
+		}
+	}
+	rc = raid_members_flush(intent->array);
+	if (rc || raid_array_degraded(intent->array))
+		return rc;
+	return clear_chosen(intent, chosen);
+}

@@ -1,0 +1,78 @@
+/*
+ * The write-intent bitmap at work.
+ *
+ * A chunk's bit is on disk, on every active member, before a write to it begins, and is cleared lazily:
+ * the daemon first marks a chunk without writes as aged, and in its next round, after a flush of all
+ * members, clears it. So after a crash only the chunks with set bits need a resync.
+ *
+ * While a place is without a member in sync, nothing is cleared, and what is set is kept (needed) until
+ * a resync or recovery has gone over all of it: a member that comes back needs those chunks only. It
+ * can be told by events_cleared, the array's events when bits were last cleared: a member that has seen
+ * fewer missed writes whose bits are gone.
+ */
+#ifndef TENON_RAID_INTENT_H
+#define TENON_RAID_INTENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "fiber/fiber.h"
+#include "raid/md_bitmap.h"
+
+struct error;
+struct raid_array;
+struct raid_member;
+
+struct raid_intent_chunk {
+	uint32_t writes : 30; /* in flight */
+	uint32_t needed : 1;  /* stays set until it has been synced */
+	uint32_t aged : 1;    /* had no write for a round */
+};
+
+struct raid_intent {
+	struct raid_array *array;
+	struct md_bitmap super;
+	uint64_t chunks, set; /* counts */
+	unsigned chunk_shift; /* of sectors */
+	struct raid_intent_chunk *state;
+	uint8_t *image;   /* as on disk, super included; whole pages */
+	uint8_t *changed; /* one byte for each page that is to be written */
+	unsigned pages;
+	uint64_t generation, durable; /* raised by each newly set bit; how far the disks are */
+	bool writing;
+	struct fiber_queue queue; /* writing came to an end */
+};
+
+/* A new bitmap for a new array, in memory; the first superblock update and raid_intent_write_all() bring
+ * it to the members. `chunk` in bytes. */
+int raid_intent_create(struct raid_array *array, uint32_t chunk, bool all_set);
+
+/* Reads the array's bitmap from its best member. One that is stale or damaged counts as all set. 0, or
+ * a negative errno with `error` set. Suspends. */
+int raid_intent_load(struct raid_array *array, struct error *error);
+
+void raid_intent_free(struct raid_intent *intent); /* NULL is fine */
+
+/* Around each write, in member sectors. Begin suspends until the bits are durable. `complete`: every
+ * place has the data now. */
+int raid_intent_begin(struct raid_intent *intent, uint64_t sector, uint64_t count);
+void raid_intent_end(struct raid_intent *intent, uint64_t sector, uint64_t count, bool complete);
+
+/* A member is lost: what is set now is needed. */
+void raid_intent_keep(struct raid_intent *intent);
+/* All is synced and no place is without its data: nothing is needed any more. */
+void raid_intent_synced(struct raid_intent *intent);
+
+/* Whether the chunk at `sector` must be synced; shortens *count to where the answer ends. */
+bool raid_intent_is_set(const struct raid_intent *intent, uint64_t sector, uint64_t *count);
+
+/* A round of clearing; `all`: now, at the end of the array. Suspends. 0 or a negative errno. */
+int raid_intent_clear(struct raid_intent *intent, bool all);
+/* Whether there may be something to clear later. */
+bool raid_intent_busy(const struct raid_intent *intent);
+
+/* Writes super, or all pages, to one member. */
+int raid_intent_write_super(struct raid_intent *intent, struct raid_member *member);
+int raid_intent_write_all(struct raid_intent *intent, struct raid_member *member);
+
+#endif

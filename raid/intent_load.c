@@ -1,0 +1,217 @@
+/* Where a write-intent bitmap comes from: made new, or read from the members. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "raid/array.h"
+#include "raid/intent.h"
+#include "util/bytes.h"
+
+static struct raid_intent *intent_new(struct raid_array *array, const struct md_bitmap *super)
+{
+	struct raid_intent *intent = calloc(1, sizeof(*intent));
+
+	if (!intent)
+		return NULL;
+	intent->array = array;
+	intent->super = *super;
+	intent->chunks = md_bitmap_chunks(super->sync_sectors, super->chunk_bytes);
+	intent->chunk_shift = (unsigned)__builtin_ctz(super->chunk_bytes >> MD_SECTOR_SHIFT);
+	intent->pages = (unsigned)(round_up(md_bitmap_bytes(intent->chunks), MD_BITMAP_PAGE) /
+				   MD_BITMAP_PAGE);
+	intent->state = calloc(intent->chunks, sizeof(*intent->state));
+	intent->image = calloc(intent->pages, MD_BITMAP_PAGE);
+	intent->changed = calloc(intent->pages, 1);
+	fiber_queue_init(&intent->queue);
+	if (!intent->state || !intent->image || !intent->changed) {
+		raid_intent_free(intent);
+		return NULL;
+	}
+	return intent;
+}
+
+static void set_all(struct raid_intent *intent)
+{
+	for (uint64_t chunk = 0; chunk < intent->chunks; chunk++)
+		md_bitmap_put(intent->image, chunk, true);
+}
+
+/* Counts what is set, and keeps it where a resync or a missing member needs it. */
+static void take_in(struct raid_intent *intent)
+{
+	bool needed = raid_array_degraded(intent->array) ||
+		      intent->array->resync_position != MD_RESYNC_DONE;
+
+	/* Bits beyond the last chunk mean nothing; mdadm leaves them set. */
+	for (uint64_t chunk = intent->chunks;
+	     MD_BITMAP_SUPER_BYTES + chunk / 8 < (uint64_t)intent->pages * MD_BITMAP_PAGE; chunk++)
+		md_bitmap_put(intent->image, chunk, false);
+	for (uint64_t chunk = 0; chunk < intent->chunks; chunk++) {
+		if (!md_bitmap_test(intent->image, chunk))
+			continue;
+		intent->set++;
+		intent->state[chunk].needed = needed;
+	}
+}
+
+static struct md_bitmap new_super(const struct raid_array *array, uint32_t chunk)
+{
+	struct md_bitmap super = {
+		.version = MD_BITMAP_VERSION,
+		.events = array->events,
+		.events_cleared = array->events,
+		.sync_sectors = array->member_sectors,
+		.chunk_bytes = chunk,
+		.daemon_sleep = MD_BITMAP_SLEEP,
+	};
+
+	memcpy(super.uuid, array->uuid, sizeof(super.uuid));
+	return super;
+}
+
+int raid_intent_create(struct raid_array *array, uint32_t chunk, bool all_set)
+{
+	struct md_bitmap super = new_super(array, chunk);
+	struct raid_intent *intent = intent_new(array, &super);
+
+	if (!intent)
+		return -ENOMEM;
+	if (all_set)
+		set_all(intent);
+	take_in(intent);
+	array->intent = intent;
+	return 0;
+}
+
+/* ---- Reading ---- */
+
+static uint64_t room_on(const struct raid_member *member)
+{
+	return md_superblock_bitmap_room(&member->sb, member->block->size >> MD_SECTOR_SHIFT);
+}
+
+static uint64_t place_on(const struct raid_member *member)
+{
+	return (member->sb.super_offset + (uint64_t)(int64_t)member->sb.bitmap_offset)
+	       << MD_SECTOR_SHIFT;
+}
+
+/* Reads [0, bytes) of the member's bitmap; a logical block may be larger than what is asked for. */
+static int read_bitmap(const struct raid_member *member, uint8_t *to, uint64_t bytes)
+{
+	uint64_t unit = member->block->logical_block_size, whole = round_up(bytes, unit);
+	CLEANUP_FREE uint8_t *bounce = malloc(whole);
+	int rc;
+
+	if (!bounce)
+		return -ENOMEM;
+	if (place_on(member) % unit)
+		return -EINVAL;
+	rc = block_read(member->block, place_on(member), bounce, whole);
+	if (!rc)
+		memcpy(to, bounce, bytes);
+	return rc;
+}
+
+static int check_super(const struct raid_member *member, const struct md_bitmap *super,
+		       struct error *error)
+{
+	const struct raid_array *array = member->array;
+	char found[RAID_UUID_TEXT], expected[RAID_UUID_TEXT];
+
+	if (memcmp(super->uuid, array->uuid, sizeof(super->uuid)) != 0)
+		return error_set(error, -EINVAL, "the UUID is %s, expected the array's, %s",
+				 raid_uuid_format(super->uuid, found),
+				 raid_uuid_format(array->uuid, expected));
+	if (super->sync_sectors != array->member_sectors)
+		return error_set(error, -EINVAL, "it covers %llu sectors, expected %llu",
+				 (unsigned long long)super->sync_sectors,
+				 (unsigned long long)array->member_sectors);
+	return 0;
+}
+
+/* -EINVAL with `error` set where this member's copy is of no use. */
+static int load_from(struct raid_member *member, struct raid_intent **out, struct error *error)
+{
+	struct raid_array *array = member->array;
+	uint8_t bytes[MD_BITMAP_SUPER_BYTES];
+	struct raid_intent *intent;
+	struct md_bitmap super;
+	int rc;
+
+	rc = read_bitmap(member, bytes, sizeof(bytes));
+	if (rc)
+		return error_set(error, rc, "cannot be read: %s", error_name(rc));
+	rc = md_bitmap_decode(bytes, room_on(member), &super, error);
+	if (rc == -ENOENT)
+		return error_set(error, -EINVAL, "magic is 0x%08x, expected 0x%08x",
+				 get_le32(bytes), MD_BITMAP_MAGIC);
+	if (!rc)
+		rc = check_super(member, &super, error);
+	if (rc)
+		return rc;
+	intent = intent_new(array, &super);
+	if (!intent)
+		return -ENOMEM;
+	rc = read_bitmap(member, intent->image, md_bitmap_bytes(intent->chunks));
+	if (rc) {
+		raid_intent_free(intent);
+		return error_set(error, rc, "cannot be read: %s", error_name(rc));
+	}
+	if (super.events < array->events || (super.state & MD_BITMAP_STALE)) {
+		log_warning(array->log,
+			    "%s: the bitmap is out of date (events %llu, expected %llu): all of "
+			    "it counts as dirty",
+			    array->block.name, (unsigned long long)super.events,
+			    (unsigned long long)array->events);
+		set_all(intent);
+		intent->super.events_cleared = array->events;
+		intent->super.state &= ~MD_BITMAP_STALE;
+	}
+	*out = intent;
+	return 0;
+}
+
+/* No member has a good copy: begin anew, with everything set. */
+static int start_anew(struct raid_array *array, struct error *error)
+{
+	uint64_t room = UINT64_MAX;
+	uint32_t chunk;
+
+	list_for_each(at, &array->members) {
+		const struct raid_member *member = list_entry(at, struct raid_member, node);
+
+		if (member->sb.features & MD_FEATURE_BITMAP)
+			room = MIN(room, room_on(member));
+	}
+	chunk = md_bitmap_smallest_chunk(array->member_sectors, room);
+	if (md_bitmap_bytes(md_bitmap_chunks(array->member_sectors, chunk)) > room)
+		return error_set(error, -EINVAL, "%s: there is no room for a bitmap",
+				 array->block.name);
+	chunk = (uint32_t)MAX(chunk, MD_BITMAP_CHUNK_USUAL);
+	return raid_intent_create(array, chunk, true);
+}
+
+int raid_intent_load(struct raid_array *array, struct error *error)
+{
+	struct error trouble = { 0 };
+	int rc = -EINVAL;
+
+	for (uint32_t i = 0; rc && i < array->raid_disks; i++) {
+		struct raid_member *member = array->places[i];
+
+		if (!member || member->state != RAID_MEMBER_IN_SYNC ||
+		    !(member->sb.features & MD_FEATURE_BITMAP))
+			continue;
+		rc = load_from(member, &array->intent, &trouble);
+		if (rc)
+			log_warning(array->log, "%s: bitmap at byte %llu: %s", member->block->name,
+				    (unsigned long long)place_on(member), trouble.text);
+	}
+	if (rc == -ENOMEM)
+		return error_set(error, rc, "%s: no memory for its bitmap", array->block.name);
+	if (rc)
+		return start_anew(array, error);
+	take_in(array->intent);
+	return 0;
+}

@@ -1,0 +1,323 @@
+/*
+ * Members come and go while the array runs. Each change is in the superblocks of all others before the
+ * call returns.
+ */
+#include "raid/members.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "raid/intent.h"
+#include "raid/md_layout.h"
+#include "util/bytes.h"
+#include "util/size.h"
+
+static int find_member(struct raid_array *array, const char *device, struct raid_member **member,
+		       struct error *error)
+{
+	if (array->block.read_only)
+		return error_set(error, -EROFS, "%s is assembled read-only", array->block.name);
+	*member = raid_member_find(array, device);
+	if (!*member)
+		return error_set(error, -ENOENT, "%s is no member of %s", device,
+				 array->block.name);
+	return 0;
+}
+
+int raid_fail(struct raid_array *array, const char *device, struct error *error)
+{
+	struct raid_member *member;
+	int rc;
+
+	rc = find_member(array, device, &member, error);
+	if (rc)
+		return rc;
+	if (member->state == RAID_MEMBER_STALE)
+		return error_set(error, -ENOENT, "%s is not in use by %s: %s", device,
+				 array->block.name, member->reason);
+	if (!raid_member_fail(member, "failed on request"))
+		return error_set(error, -EBUSY,
+				 "%s is the last member of %s that is in sync: without it the data "
+				 "are gone",
+				 device, array->block.name);
+	rc = raid_super_settle(array);
+	if (rc)
+		error_set(error, rc, "%s: superblocks cannot be written: %s", array->block.name,
+			  error_name(rc));
+	return rc;
+}
+
+int raid_remove(struct raid_array *array, const char *device, struct error *error)
+{
+	struct raid_member *member;
+	bool known;
+	int rc;
+
+	rc = find_member(array, device, &member, error);
+	if (rc)
+		return rc;
+	if (raid_member_active(member)) {
+		error_set(error, -EBUSY, "%s is in use by %s (%s)", device, array->block.name,
+			  raid_member_state_name(member->state));
+		error_advise(error, "fail it first");
+		return -EBUSY;
+	}
+	known = member->state != RAID_MEMBER_STALE;
+	/* Not looked at any more while its last requests end. */
+	member->state = RAID_MEMBER_STALE;
+	while (member->users)
+		fiber_queue_wait_always(&array->users_queue);
+	raid_member_free(member);
+	rc = known ? raid_super_update(array) : 0;
+	if (rc)
+		error_set(error, rc, "%s: superblocks cannot be written: %s", array->block.name,
+			  error_name(rc));
+	return rc;
+}
+
+/* ---- Adding ---- */
+
+uint32_t raid_member_new_number(struct raid_array *array)
+{
+	uint32_t number = array->raid_disks;
+
+	/* As mdadm: the first free one after those that the first members have, else any. */
+	while (number < MD_MAX_DEVICES && raid_member_by_number(array, number))
+		number++;
+	if (number == MD_MAX_DEVICES) {
+		number = 0;
+		while (number < MD_MAX_DEVICES && raid_member_by_number(array, number))
+			number++;
+	}
+	if (number >= array->max_dev && number < MD_MAX_DEVICES)
+		array->max_dev = md_layout_max_dev(number + 1);
+	return number;
+}
+
+static int empty_place(const struct raid_array *array, uint16_t wanted)
+{
+	if (wanted < array->raid_disks && !array->places[wanted])
+		return wanted;
+	for (uint32_t i = 0; i < array->raid_disks; i++) {
+		if (!array->places[i])
+			return (int)i;
+	}
+	return RAID_SPARE;
+}
+
+static bool has_room_for_bitmap(const struct raid_array *array, const struct md_superblock *sb,
+				const struct block *block)
+{
+	return (sb->features & MD_FEATURE_BITMAP) &&
+	       md_superblock_bitmap_room(sb, block->size >> MD_SECTOR_SHIFT) >=
+		       md_bitmap_bytes(array->intent->chunks);
+}
+
+/* Whether a former member has all that the bitmap does not know of; `place` is where it goes. */
+static bool can_return(struct raid_array *array, const struct md_superblock *old,
+		       const struct block *block, int *place)
+{
+	uint16_t role = md_superblock_role(old, old->dev_number);
+
+	if (!array->intent || memcmp(old->set_uuid, array->uuid, sizeof(array->uuid)) != 0 ||
+	    old->minor_version != array->minor_version || role >= MD_ROLE_MAX ||
+	    old->events < array->intent->super.events_cleared || old->events > array->events ||
+	    old->data_size < array->member_sectors ||
+	    (old->features & (MD_FEATURE_REPLACEMENT | MD_FEATURE_RESHAPE)) ||
+	    !has_room_for_bitmap(array, old, block))
+		return false;
+	*place = empty_place(array, role);
+	return *place != RAID_SPARE;
+}
+
+static int bring_back(struct raid_array *array, struct raid_member *member,
+		      const struct md_superblock *old, int place, struct error *error)
+{
+	bool partial = (old->features & MD_FEATURE_RECOVERY_OFFSET) &&
+		       !(old->features & MD_FEATURE_RECOVERY_BITMAP);
+	int rc;
+
+	member->state = RAID_MEMBER_STALE;
+	member->sb = *old;
+	if (raid_member_by_number(array, old->dev_number))
+		member->sb.dev_number = raid_member_new_number(array);
+	rc = raid_member_load_badblocks(member, error);
+	if (rc)
+		return rc;
+	member->recovered = member->checkpoint = 0;
+	member->full_from = partial ? old->recovery_offset : UINT64_MAX;
+	raid_member_place(member, place, RAID_MEMBER_REBUILDING);
+	rc = raid_intent_write_all(array->intent, member);
+	if (rc)
+		return error_set(error, rc, "%s: its bitmap cannot be written: %s",
+				 member->block->name, error_name(rc));
+	log_info(array->log, "%s: %s is back; only what changed is copied", array->block.name,
+		 member->block->name);
+	return 0;
+}
+
+/* Data where the others have them, else where a device of its size would have them. */
+static int lay_out(struct raid_array *array, const struct block *block, struct md_superblock *sb,
+		   struct error *error)
+{
+	uint64_t sectors = block->size >> MD_SECTOR_SHIFT, own;
+	struct md_layout layout = { .minor_version = array->minor_version,
+				    .size = array->member_sectors };
+	char has[SIZE_TEXT], needs[SIZE_TEXT];
+	int rc;
+
+	if (array->intent) {
+		layout.bitmap_chunk = array->intent->super.chunk_bytes;
+		layout.bitmap_space =
+			round_up(md_bitmap_bytes(array->intent->chunks), MD_BITMAP_PAGE) >>
+			MD_SECTOR_SHIFT;
+	}
+	for (uint32_t i = array->raid_disks; i-- > 0;) {
+		if (array->places[i])
+			layout.data_offset = array->places[i]->sb.data_offset;
+	}
+	rc = md_layout_apply(&layout, sectors, sb);
+	if (rc) {
+		uint64_t offset = layout.data_offset;
+
+		md_layout_data(array->minor_version, sectors, array->chunk_sectors, &own);
+		layout.data_offset = MIN(own, offset);
+		rc = md_layout_apply(&layout, sectors, sb);
+	}
+	if (rc) {
+		error_set(error, -ENOSPC,
+			  "%s has %s (%llu bytes), expected at least %s (%llu bytes) "
+			  "for a member of %s",
+			  block->name, size_format(block->size, has),
+			  (unsigned long long)block->size,
+			  size_format(md_layout_least_sectors(&layout) << MD_SECTOR_SHIFT, needs),
+			  (unsigned long long)md_layout_least_sectors(&layout) << MD_SECTOR_SHIFT,
+			  array->block.name);
+		error_advise(error, "use a larger device");
+		return -ENOSPC;
+	}
+	return 0;
+}
+
+void raid_device_uuid(uint8_t uuid[16])
+{
+	put_le64(uuid, worker_random());
+	put_le64(uuid + 8, worker_random());
+}
+
+static int add_as_spare(struct raid_array *array, struct raid_member *member, struct error *error)
+{
+	int rc;
+
+	member->state = RAID_MEMBER_STALE;
+	rc = lay_out(array, member->block, &member->sb, error);
+	if (rc)
+		return rc;
+	rc = raid_erase(member->block, error);
+	if (rc)
+		return rc;
+	raid_device_uuid(member->sb.device_uuid);
+	member->sb.dev_number = raid_member_new_number(array);
+	if (member->sb.dev_number >= MD_MAX_DEVICES)
+		return error_set(error, -ENOSPC, "%s has %u members, no more fit into a superblock",
+				 array->block.name, MD_MAX_DEVICES);
+	member->state = RAID_MEMBER_SPARE;
+	return 0;
+}
+
+static int check_device(struct raid_array *array, struct block *block, struct error *error)
+{
+	struct raid_member *member;
+
+	if (array->block.read_only)
+		return error_set(error, -EROFS, "%s is assembled read-only", array->block.name);
+	if (block->read_only)
+		return error_set(error, -EROFS, "%s is opened read-only", block->name);
+	if (block->logical_block_size > array->block.logical_block_size)
+		return error_set(error, -EINVAL, "%s has sectors of %u bytes, expected at most %u",
+				 block->name, block->logical_block_size,
+				 array->block.logical_block_size);
+	member = raid_member_find(array, block->name);
+	if (!member)
+		return 0;
+	if (member->state != RAID_MEMBER_STALE) {
+		error_set(error, -EBUSY, "%s is a member of %s already (%s)", block->name,
+			  array->block.name, raid_member_state_name(member->state));
+		if (member->state == RAID_MEMBER_FAULTY)
+			error_advise(error, "remove it first");
+		return -EBUSY;
+	}
+	raid_member_free(member);
+	return 0;
+}
+
+static int add_checked(struct raid_array *array, struct block *block, struct md_superblock *old,
+		       struct error *error)
+{
+	struct raid_member *member;
+	int rc, place = RAID_SPARE;
+	bool found;
+
+	rc = md_superblock_find(block, old, &found, NULL);
+	if (rc && rc != -ENOENT && rc != -EINVAL)
+		return error_set(error, rc, "%s: cannot be read: %s", block->name, error_name(rc));
+	member = raid_member_new(array, block);
+	if (!member)
+		return error_set(error, -ENOMEM, "out of memory");
+	if (!rc && can_return(array, old, block, &place))
+		rc = bring_back(array, member, old, place, error);
+	else
+		rc = add_as_spare(array, member, error);
+	if (rc) {
+		raid_member_free(member);
+		return rc;
+	}
+	rc = raid_super_update(array);
+	if (member->state == RAID_MEMBER_FAULTY)
+		rc = -EIO;
+	if (rc)
+		return error_set(error, rc, "%s: its superblock cannot be written: %s", block->name,
+				 member->reason[0] ? member->reason : error_name(rc));
+	raid_rebuild_kick(array);
+	return 0;
+}
+
+int raid_add(struct raid_array *array, struct block *block, struct error *error)
+{
+	CLEANUP_FREE struct md_superblock *old = malloc(sizeof(*old));
+	int rc;
+
+	if (!old)
+		return error_set(error, -ENOMEM, "out of memory");
+	/* Keeps a stale member's block, should its reference have been the last one. */
+	block_ref(block);
+	rc = check_device(array, block, error);
+	if (!rc)
+		rc = add_checked(array, block, old, error);
+	block_unref(block);
+	return rc;
+}
+
+int raid_erase(struct block *block, struct error *error)
+{
+	static const uint8_t zeroes[MD_SUPERBLOCK_BYTES];
+	uint8_t page[MD_SUPERBLOCK_BYTES];
+
+	for (unsigned minor = 0; minor <= 2; minor++) {
+		uint64_t sector, at;
+		int rc;
+
+		if (md_superblock_place(minor, block->size >> MD_SECTOR_SHIFT, &sector))
+			continue;
+		at = sector << MD_SECTOR_SHIFT;
+		rc = block_read(block, at, page, sizeof(page));
+		if (!rc && get_le32(page) == MD_MAGIC)
+			rc = block_write(block, at, zeroes, sizeof(zeroes), BLOCK_FUA);
+		if (rc)
+			return error_set(error, rc,
+					 "%s: md superblock at byte %llu: cannot be erased: %s",
+					 block->name, (unsigned long long)at, error_name(rc));
+	}
+	return 0;
+}

@@ -1,0 +1,13 @@
+/* What making and changing arrays share about members. */
+#ifndef TENON_RAID_MEMBERS_H
+#define TENON_RAID_MEMBERS_H
+
+#include "raid/array.h"
+
+/* A free dev_number, and room for it in the superblocks; MD_MAX_DEVICES when there is none. */
+uint32_t raid_member_new_number(struct raid_array *array);
+
+/* A random UUID, from the worker's source. */
+void raid_device_uuid(uint8_t uuid[16]);
+
+#endif

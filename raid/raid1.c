@@ -1,0 +1,177 @@
+/*
+ * RAID1: each member in sync has all of the data.
+ *
+ * A write goes to all members in sync, and to those that are being rebuilt, wherever the rebuild is: the
+ * range lock keeps the two apart, and what is written is then right on both sides of its position. A
+ * read goes to one member; raid1_read.c says to which, and what happens when that fails.
+ */
+#include "raid/raid1.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "util/bytes.h"
+
+#define JOBS_ON_STACK 8u
+
+static int raid1_start(struct raid_array *array, uint64_t *sectors, struct error *error)
+{
+	*sectors = array->member_sectors;
+	if (!*sectors)
+		return error_set(error, -EINVAL, "%s: its members have 0 sectors",
+				 array->block.name);
+	return 0;
+}
+
+static bool raid1_can_lose(const struct raid_array *array, const struct raid_member *member)
+{
+	for (uint32_t i = 0; i < array->raid_disks; i++) {
+		const struct raid_member *other = array->places[i];
+
+		if (other && other != member && other->state == RAID_MEMBER_IN_SYNC)
+			return true;
+	}
+	return false;
+}
+
+static void raid1_member_range(const struct raid_array *array, uint64_t offset, uint64_t length,
+			       uint64_t *sector, uint64_t *count)
+{
+	(void)array;
+	*sector = offset >> MD_SECTOR_SHIFT;
+	*count = length >> MD_SECTOR_SHIFT;
+}
+
+/* ---- Writing ---- */
+
+struct write_job {
+	struct raid_member *member;
+	const struct raid_write *write;
+	struct fiber *fiber;
+	int rc;
+};
+
+static int write_one(void *arg)
+{
+	struct write_job *job = arg;
+	const struct raid_write *write = job->write;
+	struct block *block = job->member->block;
+	uint64_t offset = raid1_data_start(job->member) + write->offset;
+
+	switch (write->kind) {
+	case RAID_WRITE_DATA:
+		job->rc = block_writev(block, offset, write->iov, write->count, write->flags);
+		break;
+	case RAID_WRITE_ZEROES:
+		job->rc = block_write_zeroes(block, offset, write->length, write->flags);
+		break;
+	case RAID_WRITE_DISCARD:
+		job->rc = block_discard(block, offset, write->length);
+		break;
+	}
+	return job->rc;
+}
+
+/* What could be written is good again. */
+static void forget_bad_blocks(struct raid_member *member, const struct raid_write *write)
+{
+	if (!member->bad.count || write->kind == RAID_WRITE_DISCARD)
+		return;
+	md_badblocks_clear(&member->bad, write->offset >> MD_SECTOR_SHIFT,
+			   write->length >> MD_SECTOR_SHIFT);
+	if (member->bad.changed)
+		member->array->super_wanted++;
+}
+
+/*
+ * Fails the members that did not take it. 0 when one that is in sync has it. When nobody has it the error
+ * goes up and no member is failed, for none is the better copy (two images on a full host file system,
+ * perhaps); but they may differ there now, so a resync is due.
+ */
+static int judge(struct raid_array *array, const struct write_job *jobs, unsigned count)
+{
+	int rc = -EIO;
+
+	for (unsigned i = 0; i < count; i++) {
+		if (!jobs[i].rc && jobs[i].member->state == RAID_MEMBER_IN_SYNC)
+			rc = 0;
+		else if (rc == -EIO && jobs[i].rc == -ENOSPC)
+			rc = -ENOSPC;
+	}
+	for (unsigned i = 0; i < count; i++) {
+		struct raid_member *member = jobs[i].member;
+
+		if (!jobs[i].rc)
+			forget_bad_blocks(member, jobs[i].write);
+		else if (!rc || member->state != RAID_MEMBER_IN_SYNC)
+			raid_member_fail(member, "write of %llu bytes at byte %llu: %s",
+					 (unsigned long long)jobs[i].write->length,
+					 (unsigned long long)jobs[i].write->offset,
+					 error_name(jobs[i].rc));
+	}
+	if (rc && count > 1)
+		raid_array_resync_from(array, jobs[0].write->offset >> MD_SECTOR_SHIFT);
+	return rc;
+}
+
+static int raid1_write(struct raid_array *array, const struct raid_write *write)
+{
+	struct write_job few[JOBS_ON_STACK], *jobs = few;
+	CLEANUP_FREE struct write_job *many = NULL;
+	unsigned count = 0;
+	int rc;
+
+	if (array->raid_disks > JOBS_ON_STACK) {
+		jobs = many = calloc(array->raid_disks, sizeof(*jobs));
+		if (!jobs)
+			return -ENOMEM;
+	}
+	for (uint32_t i = 0; i < array->raid_disks; i++) {
+		if (!array->places[i])
+			continue;
+		jobs[count] = (struct write_job){ .member = array->places[i], .write = write };
+		raid_member_hold(jobs[count].member);
+		count++;
+	}
+	if (!count)
+		return -EIO;
+	for (unsigned i = 1; i < count; i++)
+		jobs[i].fiber = fiber_spawn(write_one, &jobs[i]);
+	write_one(&jobs[0]);
+	for (unsigned i = 1; i < count; i++)
+		fiber_join(jobs[i].fiber);
+	rc = judge(array, jobs, count);
+	for (unsigned i = 0; i < count; i++)
+		raid_member_release(jobs[i].member);
+	return rc;
+}
+
+static int raid1_status(struct raid_array *array, uint64_t offset, uint64_t *length,
+			enum block_status *status)
+{
+	struct raid_member *member = raid1_choose(array, offset, length, NULL);
+	int rc;
+
+	*status = BLOCK_STATUS_DATA;
+	if (!member) {
+		*length = array->block.logical_block_size;
+		return 0;
+	}
+	raid_member_hold(member);
+	rc = block_status(member->block, raid1_data_start(member) + offset, length, status);
+	raid_member_release(member);
+	return rc;
+}
+
+const struct raid_level_ops raid1_ops = {
+	.level = RAID_LEVEL_1,
+	.type = "raid1",
+	.start = raid1_start,
+	.can_lose = raid1_can_lose,
+	.member_range = raid1_member_range,
+	.readv = raid1_readv,
+	.write = raid1_write,
+	.status = raid1_status,
+	.sync = raid1_sync,
+};

@@ -1,0 +1,473 @@
+/*
+ * Resync, recovery, check and repair; see rebuild.h. What is to be done is decided in the same order as
+ * the kernel's (md_check_recovery()): first fill empty places, then make the members agree, then what
+ * was asked for.
+ */
+#include "raid/rebuild.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "raid/array.h"
+#include "raid/intent.h"
+#include "util/bytes.h"
+
+#define SECOND_NS       1000000000ull
+#define CHECKPOINT_NS   (30 * SECOND_NS)
+#define CHECKPOINT_PART 16 /* of the whole */
+
+void raid_rebuild_init(struct raid_array *array)
+{
+	struct raid_rebuild *rebuild = &array->rebuild;
+
+	fiber_queue_init(&rebuild->work);
+	fiber_queue_init(&rebuild->change);
+	rebuild->idle = true;
+}
+
+/* ---- Progress ---- */
+
+static void mark_progress(struct raid_array *array)
+{
+	struct raid_rebuild *rebuild = &array->rebuild;
+	uint64_t now = worker_now();
+	unsigned last = rebuild->mark_count - 1;
+
+	if (rebuild->mark_count && now - rebuild->marks[last].ns < SECOND_NS / 2)
+		return;
+	if (rebuild->mark_count == RAID_RATE_MARKS) {
+		memmove(&rebuild->marks[0], &rebuild->marks[1],
+			(RAID_RATE_MARKS - 1) * sizeof(rebuild->marks[0]));
+		rebuild->mark_count--;
+	}
+	rebuild->marks[rebuild->mark_count].ns = now;
+	rebuild->marks[rebuild->mark_count].sectors = rebuild->completed;
+	rebuild->mark_count++;
+	fiber_queue_wake_all(&rebuild->change);
+}
+
+void raid_rebuild_progress(const struct raid_array *array, struct raid_progress *progress)
+{
+	const struct raid_rebuild *rebuild = &array->rebuild;
+	uint64_t elapsed, sectors;
+
+	*progress = (struct raid_progress){ .operation = rebuild->operation,
+					    .total = array->member_sectors << MD_SECTOR_SHIFT,
+					    .mismatches = rebuild->mismatches };
+	if (rebuild->operation == RAID_IDLE)
+		return;
+	progress->position = MIN(rebuild->completed, rebuild->total) << MD_SECTOR_SHIFT;
+	if (!rebuild->mark_count)
+		return;
+	elapsed = worker_now() - rebuild->marks[0].ns;
+	sectors = rebuild->completed - rebuild->marks[0].sectors;
+	if (!elapsed)
+		return;
+	progress->rate = (uint64_t)((double)sectors * MD_SECTOR_SIZE * SECOND_NS / (double)elapsed);
+	if (progress->rate)
+		progress->remaining_ns = (uint64_t)((double)(progress->total - progress->position) *
+						    SECOND_NS / (double)progress->rate);
+}
+
+/* Where all before is done: the lowest window in flight, or what comes next. */
+static void update_completed(struct raid_array *array)
+{
+	struct raid_rebuild *rebuild = &array->rebuild;
+	uint64_t completed = rebuild->next;
+
+	for (unsigned i = 0; i < RAID_REBUILD_WINDOWS; i++)
+		completed = MIN(completed, rebuild->busy[i]);
+	rebuild->completed = completed;
+	if (rebuild->operation == RAID_RESYNC)
+		array->resync_position = completed;
+	for (uint32_t i = 0; rebuild->operation == RAID_RECOVER && i < array->raid_disks; i++) {
+		struct raid_member *member = array->places[i];
+
+		if (member && member->state == RAID_MEMBER_REBUILDING)
+			member->recovered = MAX(member->recovered, completed);
+	}
+	mark_progress(array);
+}
+
+/* Superblocks say how far it got; the update flushes first, and only what was done before is said. */
+static int checkpoint(struct raid_array *array)
+{
+	struct raid_rebuild *rebuild = &array->rebuild;
+
+	rebuild->saved = rebuild->completed;
+	rebuild->saved_ns = worker_now();
+	if (rebuild->operation == RAID_RESYNC)
+		array->resync_checkpoint = MIN(rebuild->completed, array->resync_from);
+	else if (rebuild->operation != RAID_RECOVER)
+		return 0;
+	for (uint32_t i = 0; rebuild->operation == RAID_RECOVER && i < array->raid_disks; i++) {
+		struct raid_member *member = array->places[i];
+
+		if (member && member->state == RAID_MEMBER_REBUILDING)
+			member->checkpoint = member->recovered;
+	}
+	return raid_super_update(array);
+}
+
+static bool checkpoint_is_due(const struct raid_rebuild *rebuild)
+{
+	return rebuild->completed - rebuild->saved >= rebuild->total / CHECKPOINT_PART ||
+	       worker_now() - rebuild->saved_ns >= CHECKPOINT_NS;
+}
+
+/* ---- Windows ---- */
+
+static bool any_rebuilding(const struct raid_array *array)
+{
+	for (uint32_t i = 0; i < array->raid_disks; i++) {
+		if (array->places[i] && array->places[i]->state == RAID_MEMBER_REBUILDING)
+			return true;
+	}
+	return false;
+}
+
+/* Whether the bitmap lets us leave out [sector, sector + *count); shortens *count to where the answer
+ * ends. */
+static bool may_skip(const struct raid_array *array, uint64_t sector, uint64_t *count)
+{
+	const struct raid_rebuild *rebuild = &array->rebuild;
+
+	if (!array->intent ||
+	    (rebuild->operation != RAID_RESYNC && rebuild->operation != RAID_RECOVER))
+		return false;
+	for (uint32_t i = 0; rebuild->operation == RAID_RECOVER && i < array->raid_disks; i++) {
+		const struct raid_member *member = array->places[i];
+
+		if (!member || member->state != RAID_MEMBER_REBUILDING)
+			continue;
+		if (sector >= member->full_from)
+			return false;
+		*count = MIN(*count, member->full_from - sector);
+	}
+	return !raid_intent_is_set(array->intent, sector, count);
+}
+
+/* Finds the next window; 0 when there is none. */
+static uint64_t take_window(struct raid_array *array, uint64_t *sector)
+{
+	struct raid_rebuild *rebuild = &array->rebuild;
+
+	while (rebuild->next < rebuild->total) {
+		uint64_t count = rebuild->total - rebuild->next;
+
+		*sector = rebuild->next;
+		if (may_skip(array, *sector, &count)) {
+			rebuild->next += count;
+			continue;
+		}
+		count = MIN(count, RAID_REBUILD_SECTORS - *sector % RAID_REBUILD_SECTORS);
+		rebuild->next += count;
+		return count;
+	}
+	return 0;
+}
+
+/* Waits so that the rate stays below the limit. */
+static void throttle(struct raid_rebuild *rebuild, uint64_t bytes)
+{
+	uint64_t due;
+
+	if (!rebuild->rate_limit)
+		return;
+	due = rebuild->rate_start_ns +
+	      (uint64_t)((double)rebuild->rate_bytes * SECOND_NS / (double)rebuild->rate_limit);
+	rebuild->rate_bytes += bytes;
+	while (!rebuild->stop && rebuild->rate_limit && worker_now() < due)
+		fiber_sleep(MIN(due - worker_now(), SECOND_NS / 10));
+}
+
+static bool must_end(const struct raid_array *array)
+{
+	const struct raid_rebuild *rebuild = &array->rebuild;
+
+	return rebuild->stop || rebuild->frozen || array->stopping || rebuild->status ||
+	       raid_array_working(array) == 0 ||
+	       (rebuild->operation == RAID_RECOVER && !any_rebuilding(array));
+}
+
+struct window {
+	struct raid_array *array;
+	unsigned index;
+};
+
+static int run_windows(struct raid_array *array, unsigned index, struct raid_sync *sync)
+{
+	struct raid_rebuild *rebuild = &array->rebuild;
+	int rc = 0;
+
+	while (!rc && !must_end(array)) {
+		struct range_hold hold;
+
+		sync->count = take_window(array, &sync->sector);
+		if (!sync->count)
+			break;
+		rebuild->busy[index] = sync->sector;
+		throttle(rebuild, sync->count << MD_SECTOR_SHIFT);
+		sync->mismatches = 0;
+		range_lock(&array->ranges, &hold, sync->sector, sync->sector + sync->count);
+		rc = must_end(array) ? -ECANCELED : array->level->sync(array, sync);
+		range_unlock(&array->ranges, &hold);
+		rebuild->mismatches += sync->mismatches;
+		if (rc)
+			break; /* stays busy: what is completed ends here */
+		rebuild->busy[index] = UINT64_MAX;
+		update_completed(array);
+		if (checkpoint_is_due(rebuild))
+			rc = checkpoint(array);
+		/* Members in memory never suspend. */
+		fiber_yield();
+	}
+	return rc == -ECANCELED ? 0 : rc;
+}
+
+static int window_fiber(void *arg)
+{
+	const struct window *window = arg;
+	struct raid_array *array = window->array;
+	size_t bytes = RAID_REBUILD_SECTORS * MD_SECTOR_SIZE;
+	struct raid_sync sync = { .operation = array->rebuild.operation };
+	CLEANUP_FREE uint8_t *buffer = NULL, *other = NULL;
+	int rc = -ENOMEM;
+
+	if (posix_memalign((void **)&buffer, 4096, bytes) == 0 &&
+	    posix_memalign((void **)&other, 4096, bytes) == 0) {
+		sync.buffer = buffer;
+		sync.compare = other;
+		rc = run_windows(array, window->index, &sync);
+	}
+	if (rc && !array->rebuild.status)
+		array->rebuild.status = rc;
+	return rc;
+}
+
+/* ---- One operation ---- */
+
+static void finish_recovery(struct raid_array *array)
+{
+	for (uint32_t i = 0; i < array->raid_disks; i++) {
+		struct raid_member *member = array->places[i];
+
+		if (member && member->state == RAID_MEMBER_REBUILDING)
+			member->state = RAID_MEMBER_IN_SYNC;
+	}
+}
+
+/* Everything was gone over. */
+static int finish(struct raid_array *array)
+{
+	int rc = 0;
+
+	switch (array->rebuild.operation) {
+	case RAID_RECOVER:
+		/* What was copied is durable before any superblock says so. */
+		rc = raid_members_flush(array);
+		if (!rc) {
+			finish_recovery(array);
+			rc = raid_super_update(array);
+		}
+		break;
+	case RAID_RESYNC:
+	case RAID_REPAIR:
+		if (array->rebuild.operation == RAID_RESYNC)
+			array->resync_position = MD_RESYNC_DONE;
+		array->resync_checkpoint = raid_array_in_sync_below(array);
+		rc = raid_super_update(array);
+		break;
+	default:
+		return 0;
+	}
+	if (!rc && array->intent && !raid_array_degraded(array) &&
+	    raid_array_in_sync_below(array) == MD_RESYNC_DONE)
+		raid_intent_synced(array->intent);
+	return rc;
+}
+
+static void begin(struct raid_array *array, enum raid_operation operation, uint64_t start)
+{
+	struct raid_rebuild *rebuild = &array->rebuild;
+
+	rebuild->operation = operation;
+	rebuild->stop = false;
+	rebuild->status = 0;
+	rebuild->next = rebuild->completed = rebuild->saved = start;
+	rebuild->total = array->member_sectors;
+	rebuild->saved_ns = rebuild->rate_start_ns = worker_now();
+	rebuild->rate_bytes = 0;
+	rebuild->mark_count = 0;
+	rebuild->mismatches = 0;
+	for (unsigned i = 0; i < RAID_REBUILD_WINDOWS; i++)
+		rebuild->busy[i] = UINT64_MAX;
+	log_info(array->log, "%s: %s begins at byte %llu", array->block.name,
+		 raid_operation_name(operation), (unsigned long long)start << MD_SECTOR_SHIFT);
+	mark_progress(array);
+}
+
+static void run(struct raid_array *array, enum raid_operation operation, uint64_t start)
+{
+	struct raid_rebuild *rebuild = &array->rebuild;
+	struct window windows[RAID_REBUILD_WINDOWS];
+	struct fiber *fibers[RAID_REBUILD_WINDOWS];
+	int rc;
+
+	begin(array, operation, start);
+	for (unsigned i = 0; i < RAID_REBUILD_WINDOWS; i++) {
+		windows[i] = (struct window){ array, i };
+		fibers[i] = fiber_spawn(window_fiber, &windows[i]);
+	}
+	for (unsigned i = 0; i < RAID_REBUILD_WINDOWS; i++)
+		fiber_join(fibers[i]);
+	update_completed(array);
+	rc = rebuild->status;
+	if (!rc && !must_end(array))
+		rc = finish(array);
+	else if (!rc)
+		rc = checkpoint(array);
+	/* A member lost on the way is no failure while there is another to go on with. */
+	rebuild->failed = rc != 0;
+	log_info(array->log, "%s: %s %s at byte %llu", array->block.name,
+		 raid_operation_name(operation), rc ? error_name(rc) : "ends",
+		 (unsigned long long)rebuild->completed << MD_SECTOR_SHIFT);
+	rebuild->last = operation;
+	rebuild->operation = RAID_IDLE;
+	fiber_queue_wake_all(&rebuild->change);
+}
+
+/* ---- What to do ---- */
+
+/* Gives an empty place to a spare. */
+static bool use_spare(struct raid_array *array, uint32_t place)
+{
+	list_for_each(at, &array->members) {
+		struct raid_member *member = list_entry(at, struct raid_member, node);
+
+		if (member->state != RAID_MEMBER_SPARE ||
+		    member->sb.data_size < array->member_sectors)
+			continue;
+		member->recovered = member->checkpoint = member->full_from = 0;
+		raid_member_place(member, (int)place, RAID_MEMBER_REBUILDING);
+		return true;
+	}
+	return false;
+}
+
+/* The superblocks know a new member before it is written to, and it has the bitmap. */
+static int use_spares(struct raid_array *array)
+{
+	bool used = false;
+	int rc = 0;
+
+	for (uint32_t i = 0; i < array->raid_disks; i++)
+		used = (!array->places[i] && use_spare(array, i)) || used;
+	if (!used)
+		return 0;
+	for (uint32_t i = 0; array->intent && i < array->raid_disks; i++) {
+		struct raid_member *member = array->places[i];
+
+		if (!member || member->state != RAID_MEMBER_REBUILDING)
+			continue;
+		rc = raid_intent_write_all(array->intent, member);
+		if (rc)
+			raid_member_fail(member, "bitmap not written: %s", error_name(rc));
+	}
+	return raid_super_update(array);
+}
+
+static uint64_t recovery_start(const struct raid_array *array)
+{
+	uint64_t start = array->member_sectors;
+
+	for (uint32_t i = 0; i < array->raid_disks; i++) {
+		const struct raid_member *member = array->places[i];
+
+		if (member && member->state == RAID_MEMBER_REBUILDING)
+			start = MIN(start, member->recovered);
+	}
+	return start;
+}
+
+/* Decides, and does it. False when there is nothing to do. */
+static bool work(struct raid_array *array)
+{
+	struct raid_rebuild *rebuild = &array->rebuild;
+	enum raid_operation wanted = rebuild->wanted;
+
+	if (rebuild->frozen || raid_array_working(array) == 0)
+		return false;
+	if (!rebuild->disabled && !rebuild->failed) {
+		if (raid_array_degraded(array)) {
+			rebuild->failed = use_spares(array) != 0;
+			if (any_rebuilding(array)) {
+				run(array, RAID_RECOVER, recovery_start(array));
+				return true;
+			}
+		}
+		if (raid_array_in_sync_below(array) != MD_RESYNC_DONE) {
+			uint64_t start = raid_array_in_sync_below(array);
+
+			array->resync_position = start;
+			array->resync_from = MD_RESYNC_DONE;
+			run(array, RAID_RESYNC, start);
+			return true;
+		}
+	}
+	if (wanted != RAID_IDLE) {
+		rebuild->wanted = RAID_IDLE;
+		run(array, wanted, 0);
+		return true;
+	}
+	return false;
+}
+
+static int rebuild_fiber(void *arg)
+{
+	struct raid_array *array = arg;
+	struct raid_rebuild *rebuild = &array->rebuild;
+
+	while (!array->stopping) {
+		if (work(array))
+			continue;
+		if (array->stopping)
+			break;
+		rebuild->idle = true;
+		fiber_queue_wake_all(&rebuild->change);
+		while (rebuild->idle && !array->stopping)
+			fiber_queue_wait_always(&rebuild->work);
+	}
+	rebuild->idle = true;
+	fiber_queue_wake_all(&rebuild->change);
+	return 0;
+}
+
+void raid_rebuild_start(struct raid_array *array)
+{
+	array->rebuild.idle = false;
+	array->rebuild.fiber = fiber_spawn(rebuild_fiber, array);
+}
+
+void raid_rebuild_kick(struct raid_array *array)
+{
+	array->rebuild.failed = false;
+	if (!array->rebuild.fiber)
+		return;
+	array->rebuild.idle = false;
+	fiber_queue_wake_all(&array->rebuild.work);
+}
+
+void raid_rebuild_stop(struct raid_array *array)
+{
+	struct raid_rebuild *rebuild = &array->rebuild;
+
+	if (!rebuild->fiber)
+		return;
+	array->stopping = true;
+	rebuild->stop = true;
+	fiber_queue_wake_all(&rebuild->work);
+	fiber_join(rebuild->fiber);
+	rebuild->fiber = NULL;
+}

@@ -1,0 +1,75 @@
+/* Rebuilds as others see them: waiting, scrubbing, holding still. */
+#include <errno.h>
+
+#include "raid/array.h"
+
+static int wait_until_idle(struct raid_array *array, raid_progress_fn *report, void *arg,
+			   uint64_t interval_ns)
+{
+	struct raid_rebuild *rebuild = &array->rebuild;
+
+	while (!rebuild->idle) {
+		struct raid_progress progress;
+
+		if (fiber_queue_wait(&rebuild->change, interval_ns) == -ECANCELED)
+			return -ECANCELED;
+		raid_rebuild_progress(array, &progress);
+		if (report && !report(&progress, arg))
+			return -ECANCELED;
+	}
+	return rebuild->failed ? -EIO : 0;
+}
+
+int raid_rebuild_wait(struct raid_array *array, raid_progress_fn *report, void *arg,
+		      uint64_t interval_ns, struct error *error)
+{
+	int rc;
+
+	/* Counts as a request, so that raid_stop() does not pull the array away. */
+	array->requests++;
+	rc = wait_until_idle(array, report, arg, interval_ns);
+	if (rc == -EIO)
+		error_set(error, rc, "%s: %s ended with an error: %s", array->block.name,
+			  raid_operation_name(array->rebuild.last),
+			  error_name(array->rebuild.status ? array->rebuild.status : rc));
+	else if (rc)
+		error_set(error, rc, "%s: waiting was ended", array->block.name);
+	if (--array->requests == 0)
+		fiber_queue_wake_all(&array->requests_queue);
+	return rc;
+}
+
+int raid_scrub_start(struct raid_array *array, bool repair, struct error *error)
+{
+	struct raid_rebuild *rebuild = &array->rebuild;
+
+	if (array->block.read_only)
+		return error_set(error, -EROFS, "%s is assembled read-only", array->block.name);
+	if (rebuild->operation != RAID_IDLE || rebuild->wanted != RAID_IDLE)
+		return error_set(error, -EBUSY, "%s: %s is running", array->block.name,
+				 raid_operation_name(rebuild->operation != RAID_IDLE
+							     ? rebuild->operation
+							     : rebuild->wanted));
+	rebuild->wanted = repair ? RAID_REPAIR : RAID_CHECK;
+	raid_rebuild_kick(array);
+	return 0;
+}
+
+void raid_rebuild_freeze(struct raid_array *array, bool freeze)
+{
+	array->rebuild.frozen = freeze;
+	if (freeze)
+		array->rebuild.wanted = RAID_IDLE;
+	else
+		array->rebuild.disabled = false;
+	raid_rebuild_kick(array);
+}
+
+void raid_rebuild_set_rate(struct raid_array *array, uint64_t bytes_per_second)
+{
+	struct raid_rebuild *rebuild = &array->rebuild;
+
+	rebuild->rate_limit = bytes_per_second;
+	rebuild->rate_start_ns = worker_now();
+	rebuild->rate_bytes = 0;
+}

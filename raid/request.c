@@ -1,0 +1,146 @@
+/*
+ * Requests to the array, as a block device: what is the same for every level. A write marks the array
+ * dirty, locks its range, sets its bits, and is acknowledged only when a member that missed it is known
+ * to be faulty on the others.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "raid/array.h"
+#include "raid/intent.h"
+
+static struct raid_array *array_of(struct block *block)
+{
+	return (struct raid_array *)block;
+}
+
+static void request_begin(struct raid_array *array)
+{
+	array->requests++;
+}
+
+static void request_end(struct raid_array *array)
+{
+	if (--array->requests == 0)
+		fiber_queue_wake_all(&array->requests_queue);
+}
+
+static int locked_write(struct raid_array *array, const struct raid_write *write)
+{
+	uint64_t sector, count;
+	struct range_hold hold;
+	int rc = 0;
+
+	array->level->member_range(array, write->offset, write->length, &sector, &count);
+	range_lock(&array->ranges, &hold, sector, sector + count);
+	if (array->intent)
+		rc = raid_intent_begin(array->intent, sector, count);
+	if (!rc) {
+		int settled;
+
+		rc = array->level->write(array, write);
+		settled = raid_super_settle(array);
+		if (!rc)
+			rc = settled;
+		if (array->intent)
+			raid_intent_end(array->intent, sector, count,
+					!rc && !raid_array_degraded(array));
+	}
+	range_unlock(&array->ranges, &hold);
+	return rc;
+}
+
+static int array_write(struct raid_array *array, const struct raid_write *write)
+{
+	int rc;
+
+	request_begin(array);
+	array->writes++;
+	rc = raid_array_mark_dirty(array);
+	if (!rc)
+		rc = locked_write(array, write);
+	if (--array->writes == 0)
+		raid_daemon_wrote(array);
+	request_end(array);
+	return rc;
+}
+
+static int raid_readv(struct block *block, uint64_t offset, uint64_t length,
+		      const struct iovec *iov, unsigned count)
+{
+	struct raid_array *array = array_of(block);
+	int rc;
+
+	request_begin(array);
+	rc = array->level->readv(array, offset, length, iov, count);
+	request_end(array);
+	return rc;
+}
+
+static int raid_writev(struct block *block, uint64_t offset, uint64_t length,
+		       const struct iovec *iov, unsigned count, unsigned flags)
+{
+	return array_write(array_of(block), &(struct raid_write){ .kind = RAID_WRITE_DATA,
+								  .offset = offset,
+								  .length = length,
+								  .iov = iov,
+								  .count = count,
+								  .flags = flags });
+}
+
+static int raid_discard(struct block *block, uint64_t offset, uint64_t length)
+{
+	return array_write(array_of(block), &(struct raid_write){ .kind = RAID_WRITE_DISCARD,
+								  .offset = offset,
+								  .length = length });
+}
+
+static int raid_write_zeroes(struct block *block, uint64_t offset, uint64_t length, unsigned flags)
+{
+	return array_write(array_of(block), &(struct raid_write){ .kind = RAID_WRITE_ZEROES,
+								  .offset = offset,
+								  .length = length,
+								  .flags = flags });
+}
+
+static int raid_block_status(struct block *block, uint64_t offset, uint64_t *length,
+			     enum block_status *status)
+{
+	struct raid_array *array = array_of(block);
+	int rc;
+
+	request_begin(array);
+	rc = array->level->status(array, offset, length, status);
+	request_end(array);
+	return rc;
+}
+
+static int raid_flush(struct block *block)
+{
+	struct raid_array *array = array_of(block);
+	int rc, settled;
+
+	if (block->read_only)
+		return 0;
+	request_begin(array);
+	rc = raid_members_flush(array);
+	settled = raid_super_settle(array);
+	request_end(array);
+	return rc ? rc : settled;
+}
+
+static void raid_close(struct block *block)
+{
+	free(array_of(block));
+}
+
+const struct block_ops raid_block_ops = {
+	.type = "raid",
+	.readv = raid_readv,
+	.writev = raid_writev,
+	.discard = raid_discard,
+	.write_zeroes = raid_write_zeroes,
+	.status = raid_block_status,
+	.flush = raid_flush,
+	.close = raid_close,
+};

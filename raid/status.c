@@ -1,0 +1,110 @@
+/* An array's state, for people and tools. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "raid/array.h"
+#include "raid/intent.h"
+
+static void fill_member(const struct raid_member *member, struct raid_member_status *status)
+{
+	const struct md_superblock *sb = &member->sb;
+
+	*status = (struct raid_member_status){
+		.device = strdup(member->block->name),
+		.state = member->state,
+		.role = raid_member_active(member) ? member->role : RAID_SPARE,
+		.dev_number = sb->dev_number,
+		.events = sb->events,
+		.data_offset = sb->data_offset << MD_SECTOR_SHIFT,
+		.device_size = member->block->size,
+		.corrected = sb->corrected_reads,
+		.bad_blocks = member->bad.count,
+		.write_mostly = sb->devflags & MD_DEVICE_WRITE_MOSTLY,
+		.failfast = sb->devflags & MD_DEVICE_FAILFAST,
+	};
+	if (member->state == RAID_MEMBER_REBUILDING)
+		status->recovered = member->recovered << MD_SECTOR_SHIFT;
+	memcpy(status->device_uuid, sb->device_uuid, sizeof(status->device_uuid));
+	snprintf(status->reason, sizeof(status->reason), "%s", member->reason);
+	if (!status->device)
+		abort();
+}
+
+static void fill_bitmap(const struct raid_intent *intent, struct raid_status *status)
+{
+	status->bitmap.present = true;
+	status->bitmap.chunk = intent->super.chunk_bytes;
+	status->bitmap.chunks = intent->chunks;
+	status->bitmap.dirty = intent->set;
+	status->bitmap.events = intent->super.events;
+	status->bitmap.events_cleared = intent->super.events_cleared;
+}
+
+/* As mdadm --detail puts it. */
+static void describe_state(const struct raid_array *array, struct raid_status *status)
+{
+	static const char *const running[] = {
+		[RAID_IDLE] = "",
+		[RAID_RESYNC] = ", resyncing",
+		[RAID_RECOVER] = ", recovering",
+		[RAID_CHECK] = ", checking",
+		[RAID_REPAIR] = ", repairing",
+	};
+
+	snprintf(status->state, sizeof(status->state), "%s%s%s%s%s",
+		 status->failed ? "failed"
+		 : array->clean ? "clean"
+				: "active",
+		 status->degraded && !status->failed ? ", degraded" : "",
+		 running[array->rebuild.operation],
+		 array->rebuild.operation == RAID_IDLE &&
+				 raid_array_in_sync_below(array) != MD_RESYNC_DONE
+			 ? ", not in sync"
+			 : "",
+		 array->block.read_only ? ", read-only" : "");
+}
+
+void raid_status(struct raid_array *array, struct raid_status *status)
+{
+	unsigned count = 0;
+
+	memset(status, 0, sizeof(*status));
+	memcpy(status->name, array->name, sizeof(status->name));
+	raid_name_printable(status->set_name, array->set_name);
+	memcpy(status->uuid, array->uuid, sizeof(status->uuid));
+	status->level = array->level->level;
+	status->minor_version = array->minor_version;
+	status->raid_disks = array->raid_disks;
+	status->working = raid_array_working(array);
+	status->size = array->block.size;
+	status->member_size = array->member_sectors << MD_SECTOR_SHIFT;
+	status->events = array->events;
+	status->ctime = array->ctime;
+	status->utime = array->utime;
+	status->read_only = array->block.read_only;
+	status->clean = array->clean;
+	status->degraded = raid_array_degraded(array);
+	status->failed = status->working == 0;
+	describe_state(array, status);
+	if (array->intent)
+		fill_bitmap(array->intent, status);
+	raid_rebuild_progress(array, &status->progress);
+
+	list_for_each(at, &array->members)
+		count++;
+	status->members = calloc(count, sizeof(*status->members));
+	if (!status->members)
+		abort();
+	list_for_each(at, &array->members)
+		fill_member(list_entry(at, struct raid_member, node),
+			    &status->members[status->member_count++]);
+}
+
+void raid_status_free(struct raid_status *status)
+{
+	for (unsigned i = 0; i < status->member_count; i++)
+		free(status->members[i].device);
+	free(status->members);
+	memset(status, 0, sizeof(*status));
+}

@@ -1,0 +1,263 @@
+/*
+ * The superblock update protocol.
+ *
+ * Every update raises the event count and goes to all members that are not faulty: flush all, so that
+ * nothing the superblocks say can be ahead of the data; then on each member bitmap super, bad-block log
+ * and superblock, in this order, each durable before the next. A member that fails meanwhile is marked
+ * faulty, and the rest are written again.
+ *
+ * Requests for updates are counted: whoever wants one raises super_wanted, and one update serves all
+ * who came before it began.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "raid/array.h"
+#include "raid/intent.h"
+#include "util/bytes.h"
+
+/* ---- The same thing on several members at once ---- */
+
+struct each_job {
+	int (*fn)(struct raid_member *member, void *arg);
+	void *arg;
+	struct raid_member *member;
+	struct fiber *fiber;
+};
+
+static int each_fiber(void *arg)
+{
+	struct each_job *job = arg;
+
+	return job->fn(job->member, job->arg);
+}
+
+int raid_members_each(struct raid_array *array, unsigned states,
+		      int (*fn)(struct raid_member *member, void *arg), void *arg, const char *what)
+{
+	CLEANUP_FREE struct each_job *jobs = NULL;
+	unsigned count = 0, capacity = 0;
+	int result = 0;
+
+	list_for_each(at, &array->members)
+		capacity++;
+	jobs = calloc(capacity ? capacity : 1, sizeof(*jobs));
+	if (!jobs)
+		return -ENOMEM;
+	list_for_each(at, &array->members) {
+		struct raid_member *member = list_entry(at, struct raid_member, node);
+
+		if (!(states & (1u << member->state)))
+			continue;
+		raid_member_hold(member);
+		jobs[count] = (struct each_job){ .fn = fn, .arg = arg, .member = member };
+		jobs[count].fiber = fiber_spawn(each_fiber, &jobs[count]);
+		count++;
+	}
+	for (unsigned i = 0; i < count; i++) {
+		int rc = fiber_join(jobs[i].fiber);
+
+		if (rc && !raid_member_fail(jobs[i].member, "%s: %s", what, error_name(rc)) &&
+		    !result)
+			result = rc;
+		raid_member_release(jobs[i].member);
+	}
+	return result;
+}
+
+static int flush_member(struct raid_member *member, void *arg)
+{
+	(void)arg;
+	return block_flush(member->block);
+}
+
+int raid_members_flush(struct raid_array *array)
+{
+	return raid_members_each(array, RAID_ACTIVE_STATES, flush_member, NULL, "flush");
+}
+
+/* ---- One member's superblock ---- */
+
+static void fill_roles(const struct raid_array *array, struct md_superblock *sb)
+{
+	sb->max_dev = array->max_dev;
+	for (unsigned i = 0; i < MD_MAX_DEVICES; i++)
+		sb->roles[i] = MD_ROLE_SPARE;
+	list_for_each(at, &array->members) {
+		const struct raid_member *member = list_entry(at, struct raid_member, node);
+		uint32_t number = member->sb.dev_number;
+
+		if (member->state == RAID_MEMBER_STALE || number >= MD_MAX_DEVICES)
+			continue;
+		if (raid_member_active(member))
+			sb->roles[number] = (uint16_t)member->role;
+		else if (member->state == RAID_MEMBER_FAULTY)
+			sb->roles[number] = MD_ROLE_FAULTY;
+	}
+}
+
+static void fill_superblock(struct raid_member *member)
+{
+	const struct raid_array *array = member->array;
+	struct md_superblock *sb = &member->sb;
+
+	sb->minor_version = array->minor_version;
+	sb->features = 0;
+	memcpy(sb->set_uuid, array->uuid, sizeof(sb->set_uuid));
+	memcpy(sb->set_name, array->set_name, sizeof(sb->set_name));
+	sb->ctime = array->ctime;
+	sb->utime = array->utime;
+	sb->level = array->level->level;
+	sb->layout = array->layout;
+	sb->size = array->member_sectors;
+	sb->chunk_sectors = array->chunk_sectors;
+	sb->raid_disks = array->raid_disks;
+	sb->events = array->events;
+	sb->resync_offset = array->clean ? array->resync_checkpoint : 0;
+	sb->recovery_offset = 0;
+	if (array->intent)
+		sb->features |= MD_FEATURE_BITMAP;
+	if (member->state == RAID_MEMBER_REBUILDING) {
+		sb->features |= MD_FEATURE_RECOVERY_OFFSET;
+		sb->recovery_offset = member->checkpoint;
+		if (array->intent && member->full_from >= array->member_sectors)
+			sb->features |= MD_FEATURE_RECOVERY_BITMAP;
+	}
+	if (member->bad.count)
+		sb->features |= MD_FEATURE_BAD_BLOCKS;
+	fill_roles(array, sb);
+}
+
+static int write_badblocks(struct raid_member *member)
+{
+	uint8_t log[MD_BBLOG_SECTORS * MD_SECTOR_SIZE];
+	struct md_superblock *sb = &member->sb;
+	size_t size = MIN(sb->bblog_size * (size_t)MD_SECTOR_SIZE, sizeof(log));
+	int64_t sector = (int64_t)sb->super_offset + sb->bblog_offset;
+	int rc;
+
+	if (!member->bad.changed || !size)
+		return 0;
+	rc = md_badblocks_encode(&member->bad, log, size);
+	if (rc)
+		return rc;
+	sb->bblog_shift = 0;
+	member->bad.changed = false;
+	return block_write(member->block, (uint64_t)sector << MD_SECTOR_SHIFT, log, size,
+			   BLOCK_FUA);
+}
+
+int raid_member_load_badblocks(struct raid_member *member, struct error *error)
+{
+	uint8_t log[MD_BBLOG_SECTORS * MD_SECTOR_SIZE];
+	const struct md_superblock *sb = &member->sb;
+	size_t size = MIN(sb->bblog_size * (size_t)MD_SECTOR_SIZE, sizeof(log));
+	uint64_t at = (sb->super_offset + (uint64_t)(int64_t)sb->bblog_offset) << MD_SECTOR_SHIFT;
+	int rc;
+
+	if (!(sb->features & MD_FEATURE_BAD_BLOCKS))
+		return 0;
+	rc = block_read(member->block, at, log, size);
+	if (rc)
+		return error_set(error, rc, "%s: its bad-block log cannot be read: %s",
+				 member->block->name, error_name(rc));
+	rc = md_badblocks_decode(&member->bad, log, size, sb->bblog_shift, error);
+	if (rc)
+		error_prefix(error, "%s", member->block->name);
+	return rc;
+}
+
+static int write_member(struct raid_member *member, void *arg)
+{
+	struct raid_array *array = member->array;
+	int rc = 0;
+
+	(void)arg;
+	if (array->intent && raid_member_active(member))
+		rc = raid_intent_write_super(array->intent, member);
+	if (!rc)
+		rc = write_badblocks(member);
+	if (!rc)
+		rc = md_superblock_write(member->block, &member->sb);
+	return rc;
+}
+
+/* ---- Updates ---- */
+
+static int update_once(struct raid_array *array)
+{
+	int rc;
+
+	rc = raid_members_flush(array);
+	if (rc)
+		return rc;
+	array->events += array->event_step;
+	array->event_step = 1;
+	array->utime = raid_array_seconds(array);
+	list_for_each(at, &array->members) {
+		struct raid_member *member = list_entry(at, struct raid_member, node);
+
+		if (RAID_WRITABLE_STATES & (1u << member->state))
+			fill_superblock(member);
+	}
+	return raid_members_each(array, RAID_WRITABLE_STATES, write_member, NULL,
+				 "superblock not written");
+}
+
+int raid_super_settle(struct raid_array *array)
+{
+	uint64_t wanted = array->super_wanted;
+	int rc = 0;
+
+	if (array->super_done >= wanted)
+		return 0;
+	fiber_mutex_lock(&array->super_lock);
+	/* Members that fail on the way raise super_wanted. */
+	while (!rc && array->super_done < wanted) {
+		uint64_t serving = array->super_wanted;
+
+		rc = update_once(array);
+		if (!rc)
+			array->super_done = serving;
+		wanted = MAX(wanted, array->super_wanted);
+	}
+	fiber_mutex_unlock(&array->super_lock);
+	return rc;
+}
+
+int raid_super_update(struct raid_array *array)
+{
+	array->super_wanted++;
+	return raid_super_settle(array);
+}
+
+int raid_array_mark_dirty(struct raid_array *array)
+{
+	int rc = 0;
+
+	if (array->dirty)
+		return 0;
+	fiber_mutex_lock(&array->transition);
+	if (!array->dirty) {
+		array->clean = false;
+		rc = raid_super_update(array);
+		array->dirty = !rc;
+	}
+	fiber_mutex_unlock(&array->transition);
+	return rc;
+}
+
+int raid_array_mark_clean(struct raid_array *array)
+{
+	int rc = 0;
+
+	fiber_mutex_lock(&array->transition);
+	if (!array->writes && !array->clean) {
+		array->dirty = false;
+		array->clean = true;
+		rc = raid_super_update(array);
+	}
+	fiber_mutex_unlock(&array->transition);
+	return rc;
+}
