@@ -114,7 +114,7 @@ static void *call_often(void *arg)
 	struct worker *worker = arg;
 	uintptr_t wrong = 0;
 
-	for (unsigned i = 0; i < 2000; i++)
+	for (unsigned i = 0; i < 600; i++)
 		wrong += worker_call(worker, increment, &i) != (int)i + 1;
 	return (void *)wrong;
 }
