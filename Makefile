@@ -114,7 +114,7 @@ check: deps
 .PHONY: check-built
 check-built:
 	@$(MAKE) --no-print-directory -j2 build $(UNITS) $(if $(SANITIZE),,fuzzers)
-	@tests/run -j 2 $(BUILD)/logs $(UNITS) $(SCRIPTS_INTEROP) \
+	@BUILD=$(BUILD) TENON=$(CURDIR)/$(TENON) tests/run -j 2 $(BUILD)/logs $(UNITS) $(SCRIPTS_INTEROP) \
 		$(if $(SANITIZE),,$(SCRIPTS_GUEST) tests/fuzz_test.sh tests/lint_test.sh)
 
 lint:
@@ -152,6 +152,12 @@ fuzzers: $(FUZZERS)
 fuzz: deps
 	@$(MAKE) --no-print-directory -j2 fuzzers
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz_test.sh
+
+# Measurements beside other tools, in one run; nothing is asserted.
+bench:
+	@tests/deps $(DEPS_BUILD) $(DEPS_TEST) $(DEPS_BENCH)
+	@$(MAKE) --no-print-directory -j2 build $(BENCHES)
+	@for script in tests/bench/*.sh; do echo "== $$script"; "$$script" || exit 1; done
 
 install: build
 	install -D -m 755 $(TENON) $(DESTDIR)$(PREFIX)/bin/tenon

@@ -12,9 +12,15 @@ typedef int command_fn(int argc, char **argv);
 
 /* noun, function, summary */
 #define COMMANDS(X)                                                                                \
+	X("copy", command_copy, "copy between files, arrays and volumes")                          \
 	X("device", command_device, "keep the list of devices to look at")                         \
 	X("host", command_host, "what this host offers and lacks")                                 \
+	X("lv", command_lv, "logical volumes")                                                     \
+	X("pv", command_pv, "physical volumes")                                                    \
+	X("raid", command_raid, "md arrays")                                                       \
+	X("serve", command_serve, "serve volumes and arrays over vhost-user-blk")                  \
 	X("switch", command_switch, "run virtual switches")                                        \
+	X("vg", command_vg, "volume groups")                                                       \
 	X("vm", command_vm, "run virtual machines")
 
 #define COMMAND_DECLARE(noun, function, summary) command_fn function;

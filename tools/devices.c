@@ -38,6 +38,15 @@ int device_list_add(struct device_list *list, const char *path)
 	return 0;
 }
 
+void device_list_remove(struct device_list *list, const char *path)
+{
+	for (unsigned i = 0; i < list->count; i++)
+		if (!strcmp(list->paths[i], path)) {
+			free(list->paths[i]);
+			list->paths[i--] = list->paths[--list->count];
+		}
+}
+
 static int device_list_add_pattern(struct device_list *list, const char *pattern, bool needed,
 				   struct error *error)
 {

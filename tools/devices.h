@@ -21,6 +21,9 @@ void device_list_free(struct device_list *list);
 /* Adds a path unless it is there; a symbolic link and its target are one device. 0 or -ENOMEM. */
 int device_list_add(struct device_list *list, const char *path);
 
+/* Takes a path out; one that is not there is no error. */
+void device_list_remove(struct device_list *list, const char *path);
+
 /* Collects the devices; `given` are the --device options. A pattern that matches nothing and a path that
  * does not exist are -ENOENT when given by --device; from the other two sources they are left out. */
 int device_list_collect(struct device_list *list, const struct cli_words *given,

@@ -1,0 +1,3 @@
+#!/usr/bin/env bash
+# RAID1 rebuild over memory devices against memcpy.
+exec "$(dirname "$0")/../../build/tests/bench/raid_rebuild_bench" "${1:-256}" "${2:-5}"

@@ -1,0 +1,183 @@
+#!/usr/bin/env bash
+# The command line's contract: exit status, one clear message for bad input and nothing changed on any disk,
+# JSON of every listing, and commands that a running server carries out.
+# timeout: 120
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+TENON=$(realpath "${TENON:-build/tenon}")
+command -v python3 >/dev/null || { echo "python3 is not installed"; exit 77; }
+command -v mke2fs >/dev/null || { echo "e2fsprogs is not installed"; exit 77; }
+work=$(mktemp -d) || exit 1
+server=
+cleanup() {
+	[ -n "$server" ] && kill "$server" 2>/dev/null && wait "$server"
+	rm -rf "$work"
+}
+trap cleanup EXIT
+cd "$work" || exit 1
+export TENON_RUNTIME_DIR=$work/run TENON_DEVICES_FILE=$work/devices TENON_DEVICES=
+failures=0
+
+problem() { echo "FAILED line ${BASH_LINENO[1]}: $*"; failures=$((failures + 1)); }
+# expect STATUS PATTERN COMMAND...: the exit status, and an extended regular expression in what it says.
+expect() {
+	local status=$1 pattern=$2 rc out
+	shift 2
+	out=$("$@" 2>&1)
+	rc=$?
+	[ $rc = "$status" ] || problem "'$*' gave $rc, expected $status: $out"
+	grep -Eq -- "$pattern" <<<"$out" || problem "'$*' said: $out; expected: $pattern"
+	case $out in *Sanitizer*) problem "'$*': $out" ;; esac
+}
+# refused PATTERN COMMAND...: exit status 1, one message, and no image changed.
+refused() {
+	local pattern=$1 before
+	shift
+	before=$(stat -c "%n %s %y" ./*.img)
+	expect 1 "$pattern" "$@"
+	[ "$(stat -c "%n %s %y" ./*.img)" = "$before" ] || problem "'$*' changed an image"
+}
+# json EXPRESSION COMMAND...: the expression over `d` must hold.
+json() {
+	local expression=$1
+	shift
+	"$@" | python3 -c "
+import json, sys
+d = json.load(sys.stdin)
+sys.exit(0 if ($expression) else 1)" || problem "'$*': not so: $expression"
+}
+
+# Usage.
+expect 2 'usage' $TENON
+expect 2 "no noun 'frobnicate'" $TENON frobnicate
+expect 2 "no verb 'explode'" $TENON raid explode
+expect 2 'too few operands' $TENON raid create
+expect 2 'level is needed' $TENON raid create r a.img b.img
+expect 2 'expected a number' $TENON lv create vg/lv --size many
+expect 2 'size' $TENON lv create vg/lv
+expect 2 'socket-dir' $TENON serve
+expect 0 'usage' $TENON --help
+expect 0 'create' $TENON raid --help
+expect 0 'json' $TENON raid list --help
+expect 0 'io_uring' $TENON host check
+json 'any(r["feature"] == "kvm" for r in d)' $TENON host check --json
+
+# The devices file.
+truncate -s 64M a.img b.img c.img
+expect 0 '' $TENON device add a.img b.img
+expect 0 'a.img' $TENON device list
+json 'len(d) == 2 and d[0]["present"]' $TENON device list --json
+expect 1 'No such file' $TENON device add nothing.img
+expect 0 '' $TENON device remove b.img
+expect 1 'not in the list' $TENON device remove b.img
+expect 0 '' $TENON device remove a.img
+export TENON_DEVICES="$work/[abc].img"
+json 'd == []' $TENON raid list --json
+json 'd == []' $TENON vg list --json
+
+# What is already there is named, and left.
+cp a.img ext4.img && mke2fs -q -t ext4 ext4.img
+refused 'ext4' $TENON raid create r --level 1 ext4.img b.img
+refused 'ext4' $TENON vg create vg ext4.img
+cp a.img table.img && printf '\x55\xaa' | dd of=table.img bs=1 seek=510 conv=notrunc status=none
+printf '\x80\x00\x02\x00\x83\x00\x00\x00\x00\x08\x00\x00\x00\x10\x00\x00' | dd of=table.img bs=1 seek=446 conv=notrunc status=none
+refused 'dos|partition' $TENON raid create r --level 1 table.img b.img
+truncate -s 1000 odd.img
+refused 'odd.img' $TENON raid create r --level 1 odd.img b.img
+truncate -s 64K small.img
+refused 'small.img' $TENON raid create r --level 1 small.img b.img
+refused 'small.img' $TENON vg create vg small.img
+refused 'nothing.img' $TENON raid create r --level 1 a.img nothing.img
+refused 'level' $TENON raid create r --level 7 a.img b.img
+refused 'no such array' $TENON raid show nothing
+refused 'no such volume group' $TENON lv create vg/a --size 1M
+refused 'superblock' $TENON raid examine a.img
+rm -f ext4.img table.img odd.img small.img
+
+# An array, a group, volumes.
+expect 0 '' $TENON raid create r --level 1 --bitmap internal a.img b.img
+json 'd["level"] == "raid1" and len(d["members"]) == 2 and not d["degraded"]' $TENON raid show r --json
+json 'd[0]["name"] == "r" and d[0]["working"] == 2' $TENON raid list --json
+json 'len(d) == 2' $TENON raid examine a.img b.img --json
+refused 'md|raid|linux_raid_member' $TENON raid create other --level 1 a.img c.img
+expect 0 '' $TENON vg create vg md/r
+refused 'vg' $TENON vg create vg c.img
+expect 0 '' $TENON lv create vg/a --size 10M
+expect 0 '' $TENON lv create vg/b --size 8MiB
+refused 'exist' $TENON lv create vg/a --size 4M
+refused 'free|room|extents' $TENON lv create vg/big --size 1T
+refused "name" $TENON lv create 'vg/b@d' --size 4M
+json 'd["lv_count"] == 2' $TENON vg show vg --json
+json '[l["name"] for l in d] == ["a", "b"] and d[0]["size_bytes"] == 12 << 20' $TENON lv list --json
+json 'd["segments"][0]["type"] == "linear"' $TENON lv show vg/a --json
+json 'd[0]["device"] == "md/r" and d[0]["vg"] == "vg"' $TENON pv list --json
+json 'd["vg"] == "vg"' $TENON pv show md/r --json
+json 'len(d) > 0' $TENON pv check md/r --json
+
+# Copies both ways, by every kind of end.
+head -c 12M /dev/urandom >data
+expect 0 '' $TENON copy data vg/a
+expect 0 '' $TENON copy vg/a back
+cmp data back || problem 'a volume came back changed'
+$TENON copy - vg/b <<<'twelve bytes' || problem 'copy from a stream'
+[ "$($TENON copy vg/b - | head -c 12)" = 'twelve bytes' ] || problem 'copy to a stream'
+head -c 5001 data >odd
+expect 0 '' $TENON copy odd vg/b
+cmp -n 5001 odd <($TENON copy vg/b -) || problem 'a file of odd length'
+truncate -s 20M large
+refused 'large|source|bytes' $TENON copy large vg/b
+refused 'no volume' $TENON copy data vg/none
+refused 'No such file' $TENON copy none vg/b
+refused 'member' $TENON copy large a.img
+expect 0 '' $TENON copy md/r r.raw
+cmp r.raw <($TENON copy --device a.img md/r -) || problem 'the array differs with one member missing'
+mkdir -p vg2 && expect 0 '' $TENON copy vg/a vg2/file && cmp data vg2/file || problem 'copy into a directory'
+
+# A member out and another in, without a server.
+expect 0 '' $TENON raid fail r b.img
+json 'd["degraded"]' $TENON raid show r --json
+expect 0 '' $TENON raid remove r b.img
+expect 0 '' $TENON raid add r c.img
+expect 0 '' $TENON raid rebuild r
+json 'not d["degraded"]' $TENON raid show r --json
+expect 0 '0 bytes differ' $TENON raid check r
+cmp data <($TENON copy --device c.img vg/a -) || problem 'the new member has other data'
+
+# A server owns it now.
+long=$work/$(printf 'x%.0s' {1..100})
+refused '107' $TENON serve vg --socket-dir "$long"
+$TENON serve --socket-dir sockets >server.out 2>server.err &
+server=$!
+for _ in $(seq 100); do grep -q ready server.out && break; sleep 0.05; done
+grep -q "vg/a sockets/vg-a.sock" server.out || problem "the server said: $(cat server.out server.err)"
+refused 'in use|another process|lock' $TENON raid create x --level 1 a.img b.img --force
+refused 'in use|another process|lock' $TENON serve vg --socket-dir sockets2
+cmp data <($TENON copy vg/a -) || problem 'copy from a volume that is served'
+expect 0 '' $TENON lv create vg/late --size 4M
+[ -S sockets/vg-late.sock ] || problem 'a new volume was not exported'
+expect 0 '' $TENON copy odd vg/late
+expect 0 '' $TENON lv rename vg/late later
+expect 0 '' $TENON lv resize vg/later --size 8M
+expect 0 '' $TENON lv remove vg/later
+[ -S sockets/vg-later.sock ] && problem 'a removed volume is still exported'
+expect 0 '' $TENON raid fail r a.img
+json 'd["degraded"]' $TENON raid show r --json
+expect 0 '' $TENON raid remove r a.img
+expect 0 '' $TENON raid add r a.img
+expect 0 '' $TENON raid rebuild r
+json 'not d["degraded"]' $TENON raid show r --json
+expect 0 '0 bytes differ' $TENON raid check r
+kill $server && wait $server || problem "the server ended with $?: $(cat server.err)"
+server=
+[ -e sockets/vg-a.sock ] && problem 'a socket was left behind'
+json 'd["clean"] and not d["degraded"]' $TENON raid show r --json
+cmp data <($TENON copy --device a.img vg/a -) || problem 'data after the rebuild in the server'
+
+# Damage is told with its place.
+cp a.img broken.img
+printf 'XXXX' | dd of=broken.img bs=1 seek=$((4096 + 100)) conv=notrunc status=none
+refused 'checksum|csum' $TENON raid examine broken.img
+truncate -s 10M broken.img
+refused 'broken.img' $TENON raid examine broken.img
+[ $failures = 0 ] && echo "all as expected"
+exit $((failures > 0))

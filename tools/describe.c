@@ -1,0 +1,321 @@
+/* See describe.h. */
+#include "tools/describe.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "block/block.h"
+#include "raid/raid.h"
+#include "util/bytes.h"
+#include "util/cleanup.h"
+#include "volume/volume.h"
+
+json_t *describe_text(const char *text)
+{
+	CLEANUP_FREE char *copy = NULL;
+	json_t *value = text ? json_string(text) : json_null();
+
+	if (value)
+		return value;
+	copy = strdup(text);
+	for (char *at = copy; at && *at; at++)
+		if (*at & 0x80)
+			*at = '?';
+	return json_string(copy ? copy : "?");
+}
+
+static void set_text(json_t *object, const char *key, const char *text)
+{
+	json_object_set_new(object, key, describe_text(text));
+}
+
+static void set_number(json_t *object, const char *key, uint64_t number)
+{
+	json_object_set_new(object, key, json_integer((json_int_t)number));
+}
+
+static void set_flag(json_t *object, const char *key, bool flag)
+{
+	json_object_set_new(object, key, json_boolean(flag));
+}
+
+static json_t *describe_tags(char *const *tags, unsigned count)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < count; i++)
+		json_array_append_new(list, describe_text(tags[i]));
+	return list;
+}
+
+/* ---- Arrays ---- */
+
+json_t *describe_progress(const struct raid_progress *progress)
+{
+	json_t *object = json_object();
+	double percent = progress->total
+				 ? 100.0 * (double)progress->position / (double)progress->total
+				 : 100.0;
+
+	set_text(object, "operation", raid_operation_name(progress->operation));
+	set_number(object, "position_bytes", progress->position);
+	set_number(object, "total_bytes", progress->total);
+	json_object_set_new(object, "done_percent", json_real(percent));
+	set_number(object, "rate_bytes", progress->rate);
+	set_number(object, "mismatch_bytes", progress->mismatches);
+	return object;
+}
+
+static json_t *describe_member(const struct raid_member_status *member)
+{
+	json_t *object = json_object();
+	char uuid[RAID_UUID_TEXT];
+
+	set_text(object, "device", member->device);
+	json_object_set_new(object, "role",
+			    member->role == RAID_SPARE ? json_null() : json_integer(member->role));
+	set_text(object, "state", raid_member_state_name(member->state));
+	set_number(object, "events", member->events);
+	set_number(object, "data_offset_bytes", member->data_offset);
+	set_number(object, "device_size_bytes", member->device_size);
+	if (member->state == RAID_MEMBER_REBUILDING)
+		set_number(object, "recovered_bytes", member->recovered);
+	set_number(object, "corrected", member->corrected);
+	set_number(object, "bad_blocks", member->bad_blocks);
+	set_flag(object, "write_mostly", member->write_mostly);
+	set_text(object, "uuid", raid_uuid_format(member->device_uuid, uuid));
+	set_text(object, "reason", member->reason[0] ? member->reason : NULL);
+	return object;
+}
+
+static json_t *describe_array_head(const struct raid_status *status)
+{
+	char level[16], uuid[RAID_UUID_TEXT];
+	json_t *object = json_object();
+
+	set_text(object, "name", status->name);
+	set_text(object, "level", raid_level_name(status->level, level));
+	set_text(object, "state", status->state);
+	set_number(object, "size_bytes", status->size);
+	set_number(object, "devices", status->raid_disks);
+	set_number(object, "working", status->working);
+	set_text(object, "uuid", raid_uuid_format(status->uuid, uuid));
+	return object;
+}
+
+json_t *describe_array_row(struct raid_array *array)
+{
+	struct raid_status status;
+	json_t *object;
+
+	raid_status(array, &status);
+	object = describe_array_head(&status);
+	raid_status_free(&status);
+	return object;
+}
+
+json_t *describe_array(struct raid_array *array)
+{
+	struct raid_status status;
+	char metadata[16];
+	json_t *object, *members = json_array();
+
+	raid_status(array, &status);
+	object = describe_array_head(&status);
+	set_text(object, "set_name", status.set_name);
+	snprintf(metadata, sizeof(metadata), "1.%u", status.minor_version);
+	set_text(object, "metadata", metadata);
+	set_number(object, "member_size_bytes", status.member_size);
+	set_number(object, "events", status.events);
+	set_number(object, "created", status.ctime);
+	set_number(object, "updated", status.utime);
+	set_flag(object, "clean", status.clean);
+	set_flag(object, "degraded", status.degraded);
+	set_flag(object, "failed", status.failed);
+	set_flag(object, "read_only", status.read_only);
+	if (status.bitmap.present)
+		json_object_set_new(object, "bitmap",
+				    json_pack("{s:I, s:I, s:I, s:I}", "chunk_bytes",
+					      (json_int_t)status.bitmap.chunk, "chunks",
+					      (json_int_t)status.bitmap.chunks, "dirty",
+					      (json_int_t)status.bitmap.dirty, "events",
+					      (json_int_t)status.bitmap.events));
+	json_object_set_new(object, "progress", describe_progress(&status.progress));
+	for (unsigned i = 0; i < status.member_count; i++)
+		json_array_append_new(members, describe_member(&status.members[i]));
+	json_object_set_new(object, "members", members);
+	raid_status_free(&status);
+	return object;
+}
+
+/* ---- Groups ---- */
+
+json_t *describe_group_row(const struct volume_group *group)
+{
+	json_t *object = json_object();
+	unsigned visible = 0;
+
+	for (unsigned i = 0; i < group->lv_count; i++)
+		visible += group->lvs[i]->visible;
+	set_text(object, "name", group->name);
+	set_number(object, "pv_count", group->pv_count);
+	set_number(object, "lv_count", visible);
+	set_number(object, "size_bytes", group->extent_count * group->extent_size);
+	set_number(object, "free_bytes", group->free_extents * group->extent_size);
+	set_flag(object, "partial", group->partial);
+	set_text(object, "uuid", group->uuid);
+	return object;
+}
+
+static json_t *describe_group_pv(const struct volume_group *group, const struct volume_pv *pv)
+{
+	json_t *object = json_object();
+	uint32_t free_extents = pv->extent_count - pv->allocated_extents;
+
+	set_text(object, "device", pv->block ? pv->block->name : NULL);
+	set_text(object, "name", pv->name);
+	set_number(object, "size_bytes", pv->extent_count * group->extent_size);
+	set_number(object, "free_bytes", free_extents * group->extent_size);
+	set_number(object, "extents", pv->extent_count);
+	set_flag(object, "missing", !pv->block);
+	set_text(object, "uuid", pv->uuid);
+	return object;
+}
+
+json_t *describe_group(const struct volume_group *group)
+{
+	json_t *object = describe_group_row(group), *pvs = json_array(), *lvs = json_array();
+
+	set_number(object, "seqno", group->seqno);
+	set_number(object, "extent_size_bytes", group->extent_size);
+	set_number(object, "extents", group->extent_count);
+	set_number(object, "free_extents", group->free_extents);
+	set_number(object, "metadata_copies", group->metadata_copies);
+	set_text(object, "description", group->description);
+	set_text(object, "creation_host", group->creation_host);
+	set_number(object, "creation_time", (uint64_t)group->creation_time);
+	set_flag(object, "exported", group->exported);
+	set_text(object, "locked_reason", group->locked_reason);
+	json_object_set_new(object, "tags", describe_tags(group->tags, group->tag_count));
+	json_object_set_new(object, "problems",
+			    describe_tags(group->problems, group->problem_count));
+	for (unsigned i = 0; i < group->pv_count; i++)
+		json_array_append_new(pvs, describe_group_pv(group, group->pvs[i]));
+	json_object_set_new(object, "pvs", pvs);
+	for (unsigned i = 0; i < group->lv_count; i++)
+		json_array_append_new(lvs, describe_lv_row(group, group->lvs[i]));
+	json_object_set_new(object, "lvs", lvs);
+	return object;
+}
+
+/* ---- Volumes ---- */
+
+json_t *describe_lv_row(const struct volume_group *group, const struct volume_lv *lv)
+{
+	char attributes[VOLUME_ATTRIBUTES];
+	json_t *object = json_object();
+
+	volume_lv_attributes(lv, attributes);
+	set_text(object, "name", lv->name);
+	set_text(object, "vg", group->name);
+	set_text(object, "type", volume_lv_type(lv));
+	set_text(object, "attributes", attributes);
+	set_number(object, "size_bytes", lv->size);
+	set_number(object, "segment_count", lv->segment_count);
+	json_object_set_new(object, "tags", describe_tags(lv->tags, lv->tag_count));
+	set_text(object, "uuid", lv->uuid);
+	return object;
+}
+
+/* The device of an area: of a PV that is here its path, else the PV's name in the metadata. */
+static json_t *describe_areas(const struct volume_segment *segment)
+{
+	json_t *list = json_array();
+	char text[512];
+
+	for (unsigned i = 0; i < segment->area_count; i++) {
+		const struct volume_area *area = &segment->areas[i];
+		const char *name = area->lv_name;
+
+		if (area->pv)
+			name = area->pv->block ? area->pv->block->name : area->pv->name;
+		snprintf(text, sizeof(text), "%s(%u)", name ? name : "?", area->extent);
+		json_array_append_new(list, describe_text(text));
+	}
+	return list;
+}
+
+json_t *describe_lv(const struct volume_group *group, const struct volume_lv *lv)
+{
+	json_t *object = describe_lv_row(group, lv), *segments = json_array();
+
+	set_number(object, "extents", lv->extent_count);
+	set_flag(object, "visible", lv->visible);
+	set_flag(object, "writable", lv->writable);
+	set_flag(object, "activation_skip", lv->activation_skip);
+	set_flag(object, "partial", lv->partial);
+	set_flag(object, "supported", lv->supported);
+	set_text(object, "creation_host", lv->creation_host);
+	set_number(object, "creation_time", (uint64_t)lv->creation_time);
+	for (unsigned i = 0; i < lv->segment_count; i++) {
+		const struct volume_segment *segment = &lv->segments[i];
+		json_t *row = json_object();
+
+		set_number(row, "start", segment->start_extent);
+		set_number(row, "extents", segment->extent_count);
+		set_text(row, "type",
+			 segment->area_count == 1 && !strcmp(segment->type, "striped")
+				 ? "linear"
+				 : segment->type);
+		json_object_set_new(row, "devices", describe_areas(segment));
+		json_array_append_new(segments, row);
+	}
+	json_object_set_new(object, "segments", segments);
+	return object;
+}
+
+/* ---- Physical volumes ---- */
+
+json_t *describe_pv_row(const struct volume_scanned *scanned)
+{
+	const struct volume_group *group = scanned->group;
+	const struct volume_pv *pv = scanned->pv;
+	json_t *object = json_object();
+
+	set_text(object, "device", scanned->block->name);
+	set_text(object, "vg", group ? group->name : NULL);
+	set_number(object, "size_bytes", scanned->block->size);
+	if (group && pv)
+		set_number(object, "free_bytes",
+			   (pv->extent_count - pv->allocated_extents) * group->extent_size);
+	else
+		json_object_set_new(object, "free_bytes", json_null());
+	set_text(object, "uuid", scanned->info.uuid);
+	set_text(object, "problem", scanned->problem);
+	return object;
+}
+
+json_t *describe_pv(const struct volume_scanned *scanned)
+{
+	const struct volume_pv_info *info = &scanned->info;
+	const struct volume_pv *pv = scanned->pv;
+	json_t *object = describe_pv_row(scanned);
+
+	set_number(object, "label_sector", info->label_sector);
+	set_number(object, "recorded_size_bytes", info->device_size);
+	set_number(object, "data_offset_bytes", info->data_offset);
+	if (info->bootloader_length)
+		set_number(object, "bootloader_area_bytes", info->bootloader_length);
+	set_flag(object, "used", info->used);
+	set_number(object, "metadata_areas", info->metadata_areas);
+	set_number(object, "metadata_areas_used", info->metadata_areas_used);
+	if (!pv)
+		return object;
+	set_text(object, "name", pv->name);
+	set_number(object, "pe_start_bytes", pv->pe_start);
+	set_number(object, "extents", pv->extent_count);
+	set_number(object, "allocated_extents", pv->allocated_extents);
+	set_flag(object, "allocatable", pv->allocatable);
+	json_object_set_new(object, "tags", describe_tags(pv->tags, pv->tag_count));
+	return object;
+}

@@ -1,0 +1,38 @@
+/*
+ * Arrays, groups and volumes as JSON: what listings print, and what a running server answers to those
+ * who ask it. Sizes are in bytes and their keys end in "_bytes".
+ */
+#ifndef TENON_TOOLS_DESCRIBE_H
+#define TENON_TOOLS_DESCRIBE_H
+
+#include <jansson.h>
+
+struct block;
+struct raid_array;
+struct raid_progress;
+struct volume_group;
+struct volume_lv;
+struct volume_pv;
+struct volume_scanned;
+
+/* Text of unknown origin (names from disk, paths) as a JSON string; bytes that are no UTF-8 become '?'. */
+json_t *describe_text(const char *text);
+
+/* A row of `raid list`; all of `raid show`. */
+json_t *describe_array_row(struct raid_array *array);
+json_t *describe_array(struct raid_array *array);
+json_t *describe_progress(const struct raid_progress *progress);
+
+/* A row of `vg list`; all of `vg show`. */
+json_t *describe_group_row(const struct volume_group *group);
+json_t *describe_group(const struct volume_group *group);
+
+/* A row of `lv list`; all of `lv show`. */
+json_t *describe_lv_row(const struct volume_group *group, const struct volume_lv *lv);
+json_t *describe_lv(const struct volume_group *group, const struct volume_lv *lv);
+
+/* A row of `pv list`; all of `pv show`. */
+json_t *describe_pv_row(const struct volume_scanned *scanned);
+json_t *describe_pv(const struct volume_scanned *scanned);
+
+#endif

@@ -1,0 +1,259 @@
+/* `tenon lv`: logical volumes; changed in a running server where one owns the group, or else here. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tools/describe.h"
+#include "tools/lv_change.h"
+#include "tools/owner.h"
+#include "tools/stack.h"
+
+/* ---- list, show ---- */
+
+struct look {
+	struct cli_words given;
+	char *name; /* VG or VG/LV, or NULL */
+	bool all;
+	json_t *result;
+};
+
+static void list_group(const struct look *look, const struct volume_group *group)
+{
+	for (unsigned i = 0; i < group->lv_count; i++)
+		if (look->all || group->lvs[i]->visible)
+			json_array_append_new(look->result, describe_lv_row(group, group->lvs[i]));
+}
+
+static int list_run(void *arg, struct error *error)
+{
+	struct look *look = arg;
+	CLEANUP_STACK struct stack *stack = NULL;
+	struct volume_group *only = NULL;
+	int rc = stack_look(&stack, &look->given, error);
+
+	if (!rc && look->name)
+		rc = stack_find_group(stack, look->name, &only, error);
+	if (rc)
+		return rc;
+	look->result = json_array();
+	for (unsigned i = 0; i < stack->scan->group_count; i++)
+		if (!only || only == stack->scan->groups[i])
+			list_group(look, stack->scan->groups[i]);
+	return 0;
+}
+
+static int lv_list_verb(int argc, char **argv)
+{
+	static const struct cli_column columns[] = {
+		{ "LV", "name", CLI_AS_TEXT },         { "VG", "vg", CLI_AS_TEXT },
+		{ "SIZE", "size_bytes", CLI_AS_SIZE }, { "TYPE", "type", CLI_AS_TEXT },
+		{ "ATTR", "attributes", CLI_AS_TEXT }, { "SEGMENTS", "segment_count", CLI_AS_TEXT },
+		{ "TAGS", "tags", CLI_AS_TEXT },       { NULL, NULL, CLI_AS_TEXT },
+	};
+	struct look look = { 0 };
+	bool json = false;
+	const struct cli_option options[] = {
+		CLI_OPTION_DEVICE(&look.given),
+		CLI_OPTION_JSON(&json),
+		{ "all", CLI_FLAG, &look.all, NULL, "internal volumes too" },
+		CLI_OPTION_END,
+	};
+	struct cli_words operands;
+	int status;
+
+	if (!cli_parse("lv list [VG] [--json]", options, argc, argv, 0, 1, &operands, &status))
+		return status;
+	look.name = operands.count ? operands.words[0] : NULL;
+	status = cli_on_fiber(list_run, &look);
+	if (!status)
+		cli_print_listing(look.result, columns, json);
+	json_decref(look.result);
+	return status;
+}
+
+static int show_run(void *arg, struct error *error)
+{
+	struct look *look = arg;
+	CLEANUP_STACK struct stack *stack = NULL;
+	struct volume_group *group;
+	struct volume_lv *lv;
+	int rc = stack_look(&stack, &look->given, error);
+
+	if (!rc)
+		rc = stack_find_volume(stack, look->name, &group, &lv, error);
+	if (!rc)
+		look->result = describe_lv(group, lv);
+	return rc;
+}
+
+static int lv_show_verb(int argc, char **argv)
+{
+	struct look look = { 0 };
+	bool json = false;
+	const struct cli_option options[] = { CLI_OPTION_DEVICE(&look.given),
+					      CLI_OPTION_JSON(&json), CLI_OPTION_END };
+	struct cli_words operands;
+	int status;
+
+	if (!cli_parse("lv show VG/LV [--json]", options, argc, argv, 1, 1, &operands, &status))
+		return status;
+	look.name = operands.words[0];
+	status = cli_on_fiber(show_run, &look);
+	if (!status)
+		cli_print_listing(look.result, NULL, json);
+	json_decref(look.result);
+	return status;
+}
+
+/* ---- create, remove, rename, resize ---- */
+
+struct change {
+	struct cli_words given;
+	char *name; /* VG/LV */
+	const char *method;
+	json_t *params; /* owned */
+};
+
+static int change_here(struct change *change, struct error *error)
+{
+	const struct stack_options options = { .write = true, .command = change->method };
+	CLEANUP_FREE char *vg = strndup(change->name, strcspn(change->name, "/"));
+	struct cli_words targets = { &vg, 1 };
+	struct stack *stack = NULL;
+	struct volume_group *group;
+	int rc = vg ? stack_claim(&stack, &change->given, &targets, &options, error) : -ENOMEM;
+
+	if (!rc)
+		rc = stack_find_group(stack, vg, &group, error);
+	if (!rc)
+		rc = lv_change(group, change->method, change->params, error);
+	if (rc)
+		stack_close(stack, NULL);
+	else
+		rc = stack_close(stack, error);
+	return rc;
+}
+
+static int change_run(void *arg, struct error *error)
+{
+	struct change *change = arg;
+	const char *slash = strchr(change->name, '/');
+	int rc;
+
+	if (!slash || slash == change->name || !slash[1] || strchr(slash + 1, '/'))
+		return error_set(error, -EINVAL, "%s: expected VG/LV", change->name);
+	json_object_set_new(change->params, "name", describe_text(change->name));
+	rc = owner_call(&change->given, change->name, change->method, json_incref(change->params),
+			NULL, error);
+	if (rc)
+		return rc > 0 ? 0 : rc;
+	return change_here(change, error);
+}
+
+static int change_do(struct change *change, char *name)
+{
+	int status;
+
+	change->name = name;
+	status = cli_on_fiber(change_run, change);
+	json_decref(change->params);
+	return status;
+}
+
+static int lv_create_verb(int argc, char **argv)
+{
+	struct change change = { .method = "lv.create", .params = json_object() };
+	uint64_t size = 0, extents = 0, stripes = 0, stripe_size = 0;
+	struct cli_words tags = { 0 }, operands;
+	bool contiguous = false, read_only = false;
+	const struct cli_option options[] = {
+		{ "size", CLI_SIZE, &size, "SIZE", "rounded up to whole extents" },
+		{ "extents", CLI_NUMBER, &extents, "N", "size in extents" },
+		{ "stripes", CLI_NUMBER, &stripes, "N", "stripe over N physical volumes" },
+		{ "stripe-size", CLI_SIZE, &stripe_size, "SIZE", "default 64K" },
+		{ "contiguous", CLI_FLAG, &contiguous, NULL, "one segment only" },
+		{ "read-only", CLI_FLAG, &read_only, NULL, "make it read-only" },
+		{ "tag", CLI_LIST, &tags, "TAG", "a tag (repeatable)" },
+		CLI_OPTION_DEVICE(&change.given),
+		CLI_OPTION_END,
+	};
+	json_t *list = json_array();
+	int status;
+
+	if (!cli_parse("lv create VG/LV --size SIZE", options, argc, argv, 1, 1, &operands,
+		       &status))
+		return status;
+	if (!size == !extents)
+		return cli_usage_error("lv create: give either --size or --extents, not zero");
+	for (unsigned i = 0; i < tags.count; i++)
+		json_array_append_new(list, describe_text(tags.words[i]));
+	json_object_update_new(change.params,
+			       json_pack("{s:I, s:I, s:I, s:I, s:b, s:b, s:o}", "size",
+					 (json_int_t)size, "extents", (json_int_t)extents,
+					 "stripes", (json_int_t)stripes, "stripe_size",
+					 (json_int_t)stripe_size, "contiguous", contiguous,
+					 "read_only", read_only, "tags", list));
+	return change_do(&change, operands.words[0]);
+}
+
+static int lv_remove_verb(int argc, char **argv)
+{
+	struct change change = { .method = "lv.remove", .params = json_object() };
+	const struct cli_option options[] = { CLI_OPTION_DEVICE(&change.given), CLI_OPTION_END };
+	struct cli_words operands;
+	int status;
+
+	if (!cli_parse("lv remove VG/LV", options, argc, argv, 1, 1, &operands, &status))
+		return status;
+	return change_do(&change, operands.words[0]);
+}
+
+static int lv_rename_verb(int argc, char **argv)
+{
+	struct change change = { .method = "lv.rename", .params = json_object() };
+	const struct cli_option options[] = { CLI_OPTION_DEVICE(&change.given), CLI_OPTION_END };
+	struct cli_words operands;
+	int status;
+
+	if (!cli_parse("lv rename VG/LV NEW", options, argc, argv, 2, 2, &operands, &status))
+		return status;
+	json_object_set_new(change.params, "new_name", describe_text(operands.words[1]));
+	return change_do(&change, operands.words[0]);
+}
+
+static int lv_resize_verb(int argc, char **argv)
+{
+	struct change change = { .method = "lv.resize", .params = json_object() };
+	uint64_t size = 0;
+	const struct cli_option options[] = {
+		{ "size", CLI_SIZE, &size, "SIZE", "the new size, rounded up to whole extents" },
+		CLI_OPTION_DEVICE(&change.given),
+		CLI_OPTION_END,
+	};
+	struct cli_words operands;
+	int status;
+
+	if (!cli_parse("lv resize VG/LV --size SIZE", options, argc, argv, 1, 1, &operands,
+		       &status))
+		return status;
+	if (!size)
+		return cli_usage_error("lv resize: --size is needed, and not zero");
+	json_object_set_new(change.params, "size", json_integer((json_int_t)size));
+	return change_do(&change, operands.words[0]);
+}
+
+int command_lv(int argc, char **argv)
+{
+	static const struct cli_verb verbs[] = {
+		{ "create", lv_create_verb, "VG/LV --size SIZE", "make a volume" },
+		{ "list", lv_list_verb, "[VG] [--json]", "list volumes" },
+		{ "show", lv_show_verb, "VG/LV [--json]", "show a volume and its segments" },
+		{ "remove", lv_remove_verb, "VG/LV", "remove a volume and what is on it" },
+		{ "rename", lv_rename_verb, "VG/LV NEW", "give a volume another name" },
+		{ "resize", lv_resize_verb, "VG/LV --size SIZE", "grow or shrink a volume" },
+		{ NULL, NULL, NULL, NULL },
+	};
+
+	return cli_run_verb("lv", verbs, argc, argv);
+}

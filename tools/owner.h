@@ -1,0 +1,24 @@
+/*
+ * Running storage servers, from the point of view of a command: which of them owns what the command
+ * is about. A server holds locks on its devices; a command finds it through its control socket and asks
+ * it instead of taking the devices itself.
+ */
+#ifndef TENON_TOOLS_OWNER_H
+#define TENON_TOOLS_OWNER_H
+
+#include <jansson.h>
+
+#include "tools/devices.h"
+
+/* The socket of the server that owns one of the devices below `target` (found as the stack finds them; or,
+ * where no devices are known at all, the server that says it has the target). *socket is NULL when there
+ * is none, also when the target is not found: claiming it then says why. The caller frees it. */
+int owner_find(const struct cli_words *given, const char *target, char **socket,
+	       struct error *error);
+
+/* owner_find(), then the call. 1 and *result when an owner answered, 0 when there is none, or a negative
+ * errno with `error` set. `params` is stolen. */
+int owner_call(const struct cli_words *given, const char *target, const char *method,
+	       json_t *params, json_t **result, struct error *error);
+
+#endif

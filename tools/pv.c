@@ -1,0 +1,264 @@
+/* `tenon pv`: physical volumes. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "block/block.h"
+#include "tools/describe.h"
+#include "tools/stack.h"
+
+struct look {
+	struct cli_words given, devices;
+	char *name;
+	bool all, metadata;
+	json_t *result;
+	enum volume_severity worst;
+};
+
+static int list_run(void *arg, struct error *error)
+{
+	struct look *look = arg;
+	CLEANUP_STACK struct stack *stack = NULL;
+	int rc = stack_look(&stack, &look->given, error);
+
+	if (rc)
+		return rc;
+	look->result = json_array();
+	for (unsigned i = 0; i < stack->scan->device_count; i++) {
+		const struct volume_scanned *scanned = &stack->scan->devices[i];
+
+		if (scanned->is_pv || scanned->problem)
+			json_array_append_new(look->result, describe_pv_row(scanned));
+	}
+	return 0;
+}
+
+static int pv_list_verb(int argc, char **argv)
+{
+	static const struct cli_column columns[] = {
+		{ "DEVICE", "device", CLI_AS_TEXT },   { "VG", "vg", CLI_AS_TEXT },
+		{ "SIZE", "size_bytes", CLI_AS_SIZE }, { "FREE", "free_bytes", CLI_AS_SIZE },
+		{ "UUID", "uuid", CLI_AS_TEXT },       { "PROBLEM", "problem", CLI_AS_TEXT },
+		{ NULL, NULL, CLI_AS_TEXT },
+	};
+	struct look look = { 0 };
+	bool json = false;
+	const struct cli_option options[] = { CLI_OPTION_DEVICE(&look.given),
+					      CLI_OPTION_JSON(&json), CLI_OPTION_END };
+	struct cli_words operands;
+	int status;
+
+	if (!cli_parse("pv list [--json]", options, argc, argv, 0, 0, &operands, &status))
+		return status;
+	status = cli_on_fiber(list_run, &look);
+	if (!status)
+		cli_print_listing(look.result, columns, json);
+	json_decref(look.result);
+	return status;
+}
+
+/* `name` is a device of the list, a path that is not in it, md/NAME or a PV's uuid. */
+static const struct volume_scanned *find_pv(const struct stack *stack, const char *name)
+{
+	CLEANUP_FREE char *path = realpath(name, NULL);
+
+	for (unsigned i = 0; i < stack->scan->device_count; i++) {
+		const struct volume_scanned *scanned = &stack->scan->devices[i];
+
+		if (!strcmp(scanned->block->name, name) || !strcmp(scanned->info.uuid, name) ||
+		    (path && !strcmp(scanned->block->name, path)))
+			return scanned;
+	}
+	return NULL;
+}
+
+static int show_run(void *arg, struct error *error)
+{
+	struct look *look = arg;
+	CLEANUP_STACK struct stack *stack = NULL;
+	CLEANUP_DEVICES struct device_list devices = { 0 };
+	const struct stack_options options = { .write = false };
+	const struct volume_scanned *scanned;
+	int rc = device_list_collect(&devices, &look->given, error);
+
+	if (!rc && !access(look->name, F_OK))
+		rc = device_list_add(&devices, look->name);
+	if (!rc)
+		rc = stack_open(&stack, &devices, &options, error);
+	if (rc)
+		return rc;
+	scanned = find_pv(stack, look->name);
+	if (!scanned)
+		return error_set(error, -ENOENT, "%s: not among the devices that were looked at",
+				 look->name);
+	if (!scanned->is_pv)
+		return error_set(error, -EINVAL, "%s: %s", look->name,
+				 scanned->problem ? scanned->problem : "carries no LVM2 label");
+	look->result = describe_pv(scanned);
+	return 0;
+}
+
+static int pv_show_verb(int argc, char **argv)
+{
+	struct look look = { 0 };
+	bool json = false;
+	const struct cli_option options[] = { CLI_OPTION_DEVICE(&look.given),
+					      CLI_OPTION_JSON(&json), CLI_OPTION_END };
+	struct cli_words operands;
+	int status;
+
+	if (!cli_parse("pv show DEVICE [--json]", options, argc, argv, 1, 1, &operands, &status))
+		return status;
+	look.name = operands.words[0];
+	status = cli_on_fiber(show_run, &look);
+	if (!status)
+		cli_print_listing(look.result, NULL, json);
+	json_decref(look.result);
+	return status;
+}
+
+/* ---- check, dump ---- */
+
+/* The blocks of the devices named, files or arrays. */
+struct open_devices {
+	struct stack *stack;
+	struct block **blocks;
+	unsigned count;
+};
+
+static void open_devices_free(struct open_devices *open)
+{
+	for (unsigned i = 0; i < open->count; i++)
+		block_unref(open->blocks[i]);
+	free(open->blocks);
+	stack_close(open->stack, NULL);
+}
+
+static int open_devices(struct look *look, struct open_devices *open, struct error *error)
+{
+	bool arrays = false;
+	int rc = 0;
+
+	open->blocks = calloc(look->devices.count, sizeof(struct block *));
+	if (!open->blocks)
+		return -ENOMEM;
+	for (unsigned i = 0; i < look->devices.count; i++)
+		arrays |= stack_names_array(look->devices.words[i]);
+	if (arrays)
+		rc = stack_look(&open->stack, &look->given, error);
+	for (unsigned i = 0; !rc && i < look->devices.count; i++) {
+		const char *word = look->devices.words[i];
+
+		rc = stack_names_array(word)
+			     ? stack_open_block(open->stack, word, false, &open->blocks[i], error)
+			     : block_open_file(&open->blocks[i], word, 0, 0, error);
+		open->count += !rc;
+	}
+	return rc;
+}
+
+static json_t *describe_finding(const struct volume_finding *finding)
+{
+	static const char *const severities[] = { "fine", "note", "warning", "damaged" };
+
+	return json_pack("{s:o, s:I, s:s, s:o, s:o, s:o}", "device", describe_text(finding->device),
+			 "offset", (json_int_t)finding->offset, "severity",
+			 severities[finding->severity], "what", describe_text(finding->what),
+			 "found", describe_text(finding->found), "expected",
+			 describe_text(finding->expected));
+}
+
+static int check_run(void *arg, struct error *error)
+{
+	struct look *look = arg;
+	CLEANUP(open_devices_free) struct open_devices open = { 0 };
+	CLEANUP_VOLUME_CHECK struct volume_check *check = NULL;
+	int rc = open_devices(look, &open, error);
+
+	if (!rc)
+		rc = volume_pv_check(open.blocks, open.count, &check, error);
+	if (rc)
+		return rc;
+	look->worst = check->worst;
+	look->result = json_array();
+	for (unsigned i = 0; i < check->count; i++)
+		json_array_append_new(look->result, describe_finding(&check->findings[i]));
+	return 0;
+}
+
+static int pv_check_verb(int argc, char **argv)
+{
+	static const struct cli_column columns[] = {
+		{ "DEVICE", "device", CLI_AS_TEXT },
+		{ "OFFSET", "offset", CLI_AS_TEXT },
+		{ "SEVERITY", "severity", CLI_AS_TEXT },
+		{ "WHAT", "what", CLI_AS_TEXT },
+		{ "FOUND", "found", CLI_AS_TEXT },
+		{ "EXPECTED", "expected", CLI_AS_TEXT },
+		{ NULL, NULL, CLI_AS_TEXT },
+	};
+	struct look look = { 0 };
+	bool json = false;
+	const struct cli_option options[] = { CLI_OPTION_DEVICE(&look.given),
+					      CLI_OPTION_JSON(&json), CLI_OPTION_END };
+	int status;
+
+	if (!cli_parse("pv check DEVICE... [--json]", options, argc, argv, 1, CLI_ANY,
+		       &look.devices, &status))
+		return status;
+	status = cli_on_fiber(check_run, &look);
+	if (!status)
+		cli_print_listing(look.result, columns, json);
+	json_decref(look.result);
+	if (!status && look.worst == VOLUME_DAMAGED) {
+		cli_note("damage was found");
+		return EXIT_FAILED;
+	}
+	return status;
+}
+
+static int dump_run(void *arg, struct error *error)
+{
+	struct look *look = arg;
+	CLEANUP(open_devices_free) struct open_devices open = { 0 };
+	CLEANUP_FREE char *text = NULL;
+	int rc = open_devices(look, &open, error);
+
+	if (!rc)
+		rc = look->metadata ? volume_pv_dump_metadata(open.blocks[0], &text, error)
+				    : volume_pv_dump(open.blocks[0], &text, error);
+	if (!rc)
+		fputs(text, stdout);
+	return rc;
+}
+
+static int pv_dump_verb(int argc, char **argv)
+{
+	struct look look = { 0 };
+	const struct cli_option options[] = {
+		CLI_OPTION_DEVICE(&look.given),
+		{ "metadata", CLI_FLAG, &look.metadata, NULL, "the metadata text" },
+		CLI_OPTION_END,
+	};
+	int status;
+
+	if (!cli_parse("pv dump DEVICE [--metadata]", options, argc, argv, 1, 1, &look.devices,
+		       &status))
+		return status;
+	return cli_on_fiber(dump_run, &look);
+}
+
+int command_pv(int argc, char **argv)
+{
+	static const struct cli_verb verbs[] = {
+		{ "list", pv_list_verb, "[--json]", "list physical volumes" },
+		{ "show", pv_show_verb, "DEVICE [--json]", "show a physical volume" },
+		{ "check", pv_check_verb, "DEVICE... [--json]",
+		  "verify labels, metadata areas and texts" },
+		{ "dump", pv_dump_verb, "DEVICE [--metadata]", "print what is on it" },
+		{ NULL, NULL, NULL, NULL },
+	};
+
+	return cli_run_verb("pv", verbs, argc, argv);
+}

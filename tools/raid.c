@@ -1,0 +1,354 @@
+/* `tenon raid`: creating arrays and looking at them. Changing them is in raid_change.c. */
+#include "tools/raid.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "block/block.h"
+#include "block/signature.h"
+#include "tools/describe.h"
+#include "tools/owner.h"
+#include "tools/stack.h"
+
+/* ---- create ---- */
+
+struct create {
+	const char *name, *level, *metadata, *bitmap, *homehost;
+	struct cli_words devices, spares, given;
+	uint64_t bitmap_chunk, size;
+	bool force, assume_clean;
+	struct raid_create_options options;
+	struct raid_new_member *members;
+};
+
+static int create_parse(struct create *create, struct error *error)
+{
+	static const struct {
+		const char *text;
+		enum raid_metadata value;
+	} metadata[] = { { "1.0", RAID_METADATA_1_0 },
+			 { "1.1", RAID_METADATA_1_1 },
+			 { "1.2", RAID_METADATA_1_2 } };
+	struct raid_create_options *options = &create->options;
+
+	options->name = create->name;
+	options->homehost = create->homehost;
+	options->bitmap_chunk = create->bitmap_chunk;
+	options->size = create->size;
+	options->no_resync = true;
+	for (size_t i = 0; create->metadata && i < 3; i++)
+		if (!strcmp(create->metadata, metadata[i].text))
+			options->metadata = metadata[i].value;
+	if (create->metadata && options->metadata == RAID_METADATA_DEFAULT)
+		return error_set(error, -EINVAL, "--metadata %s: expected 1.0, 1.1 or 1.2",
+				 create->metadata);
+	if (create->bitmap && strcmp(create->bitmap, "none") && strcmp(create->bitmap, "internal"))
+		return error_set(error, -EINVAL, "--bitmap %s: expected none or internal",
+				 create->bitmap);
+	if (create->bitmap)
+		options->bitmap =
+			strcmp(create->bitmap, "none") ? RAID_BITMAP_INTERNAL : RAID_BITMAP_NONE;
+	return raid_level_parse(create->level, &options->level, error);
+}
+
+/* Whether the whole device is known to read as zeroes, as a new sparse image does. */
+static bool reads_as_zero(struct block *block)
+{
+	enum block_status status = BLOCK_STATUS_ZERO;
+	uint64_t at = 0, length;
+
+	for (; at < block->size && status == BLOCK_STATUS_ZERO; at += length) {
+		length = block->size - at;
+		if (block_status(block, at, &length, &status))
+			return false;
+	}
+	return status == BLOCK_STATUS_ZERO;
+}
+
+/* Opens one device for a new member and sees that nothing is on it. */
+static int create_open(struct create *create, struct stack *below, char *path,
+		       struct raid_new_member *member, struct error *error)
+{
+	int rc;
+
+	if (!strcmp(path, "missing"))
+		return 0;
+	rc = device_open_new(below, path, create->force, &member->block, error);
+	if (!rc && !reads_as_zero(member->block))
+		create->options.assume_clean = create->assume_clean;
+	return rc;
+}
+
+static int create_array(struct create *create, struct stack *below, struct error *error)
+{
+	unsigned count = create->devices.count + create->spares.count;
+	struct raid_array *array;
+	int rc = 0;
+
+	/* Members that all read as zeroes are equal: no first resync is needed. */
+	create->options.assume_clean = true;
+	for (unsigned i = 0; !rc && i < create->devices.count; i++)
+		rc = create_open(create, below, create->devices.words[i], &create->members[i],
+				 error);
+	for (unsigned i = 0; !rc && i < create->spares.count; i++) {
+		struct raid_new_member *member = &create->members[create->devices.count + i];
+
+		member->spare = true;
+		rc = create_open(create, below, create->spares.words[i], member, error);
+	}
+	for (unsigned i = 0; !rc && create->force && i < count; i++)
+		if (create->members[i].block)
+			rc = block_signature_wipe(create->members[i].block, error);
+	if (!rc)
+		rc = raid_create(&array, create->members, count, &create->options, error);
+	return rc ? rc : raid_stop(array, error);
+}
+
+static int create_run(void *arg, struct error *error)
+{
+	struct create *create = arg;
+	unsigned count = create->devices.count + create->spares.count;
+	CLEANUP_STACK struct stack *below = NULL;
+	int rc = create_parse(create, error);
+
+	if (!rc)
+		rc = device_claim_below(&below, &create->given, &create->devices, error);
+	create->members = calloc(count, sizeof(*create->members));
+	if (!rc && !create->members)
+		rc = -ENOMEM;
+	if (!rc)
+		rc = create_array(create, below, error);
+	for (unsigned i = 0; create->members && i < count; i++)
+		block_unref(create->members[i].block);
+	free(create->members);
+	if (!rc && !create->options.assume_clean)
+		cli_note("md/%s: its members are not known to be equal; `tenon raid rebuild %s` or "
+			 "`tenon serve` makes them so",
+			 create->name, create->name);
+	return rc;
+}
+
+static int raid_create_verb(int argc, char **argv)
+{
+	struct create create = { 0 };
+	const struct cli_option options[] = {
+		{ "level", CLI_TEXT, &create.level, "LEVEL", "1 (mirror)" },
+		{ "metadata", CLI_TEXT, &create.metadata, "1.x", "1.0, 1.1 or 1.2 (default)" },
+		{ "bitmap", CLI_TEXT, &create.bitmap, "KIND",
+		  "write-intent bitmap: internal or none" },
+		{ "bitmap-chunk", CLI_SIZE, &create.bitmap_chunk, "SIZE",
+		  "bytes that one bit stands for" },
+		{ "size", CLI_SIZE, &create.size, "SIZE", "use only so much of each device" },
+		{ "spare", CLI_LIST, &create.spares, "DEVICE", "a spare (repeatable)" },
+		{ "homehost", CLI_TEXT, &create.homehost, "HOST", "put HOST: before the name" },
+		{ "assume-clean", CLI_FLAG, &create.assume_clean, NULL,
+		  "the devices are known to be equal" },
+		{ "force", CLI_FLAG, &create.force, NULL, "overwrite what is on the devices" },
+		CLI_OPTION_DEVICE(&create.given),
+		CLI_OPTION_END,
+	};
+	struct cli_words operands;
+	int status;
+
+	if (!cli_parse("raid create NAME --level 1 DEVICE...", options, argc, argv, 2, CLI_ANY,
+		       &operands, &status))
+		return status;
+	if (!create.level)
+		return cli_usage_error("raid create: --level is needed");
+	create.name = operands.words[0];
+	create.devices = (struct cli_words){ operands.words + 1, operands.count - 1 };
+	return cli_on_fiber(create_run, &create);
+}
+
+/* ---- list, show ---- */
+
+struct look {
+	struct cli_words given;
+	char *name;
+	json_t *result;
+};
+
+/* An array that could not be assembled still has a row, with its problem as its state. */
+static json_t *broken_row(const struct stack_array *array)
+{
+	char level[16], uuid[RAID_UUID_TEXT], state[256];
+
+	snprintf(state, sizeof(state), "not assembled: %s", array->problem ? array->problem : "?");
+	return json_pack("{s:o, s:s, s:o, s:I, s:i, s:i, s:s}", "name",
+			 describe_text(array->md.name), "level",
+			 raid_level_name(array->md.level, level), "state", describe_text(state),
+			 "size_bytes", (json_int_t)array->md.array_size, "devices",
+			 (int)array->md.raid_disks, "working", 0, "uuid",
+			 raid_uuid_format(array->md.set_uuid, uuid));
+}
+
+static int list_run(void *arg, struct error *error)
+{
+	struct look *look = arg;
+	CLEANUP_STACK struct stack *stack = NULL;
+	int rc = stack_look(&stack, &look->given, error);
+
+	if (rc)
+		return rc;
+	look->result = json_array();
+	for (unsigned i = 0; i < stack->array_count; i++)
+		json_array_append_new(look->result,
+				      stack->arrays[i].raid
+					      ? describe_array_row(stack->arrays[i].raid)
+					      : broken_row(&stack->arrays[i]));
+	return 0;
+}
+
+static int raid_list_verb(int argc, char **argv)
+{
+	static const struct cli_column columns[] = {
+		{ "NAME", "name", CLI_AS_TEXT },       { "LEVEL", "level", CLI_AS_TEXT },
+		{ "SIZE", "size_bytes", CLI_AS_SIZE }, { "DEVICES", "devices", CLI_AS_TEXT },
+		{ "WORKING", "working", CLI_AS_TEXT }, { "STATE", "state", CLI_AS_TEXT },
+		{ "UUID", "uuid", CLI_AS_TEXT },       { NULL, NULL, CLI_AS_TEXT },
+	};
+	struct look look = { 0 };
+	bool json = false;
+	const struct cli_option options[] = { CLI_OPTION_DEVICE(&look.given),
+					      CLI_OPTION_JSON(&json), CLI_OPTION_END };
+	struct cli_words operands;
+	int status;
+
+	if (!cli_parse("raid list [--json]", options, argc, argv, 0, 0, &operands, &status))
+		return status;
+	status = cli_on_fiber(list_run, &look);
+	if (!status)
+		cli_print_listing(look.result, columns, json);
+	json_decref(look.result);
+	return status;
+}
+
+static int show_run(void *arg, struct error *error)
+{
+	struct look *look = arg;
+	CLEANUP_STACK struct stack *stack = NULL;
+	CLEANUP_FREE char *target = raid_target(look->name);
+	struct raid_array *array;
+	int rc = owner_call(&look->given, target, "raid.show", json_pack("{s:s}", "name", target),
+			    &look->result, error);
+
+	if (rc)
+		return rc > 0 ? 0 : rc;
+	rc = stack_look(&stack, &look->given, error);
+	if (!rc)
+		rc = stack_find_running(stack, target, &array, error);
+	if (!rc)
+		look->result = describe_array(array);
+	return rc;
+}
+
+static int raid_show_verb(int argc, char **argv)
+{
+	struct look look = { 0 };
+	bool json = false;
+	const struct cli_option options[] = { CLI_OPTION_DEVICE(&look.given),
+					      CLI_OPTION_JSON(&json), CLI_OPTION_END };
+	struct cli_words operands;
+	int status;
+
+	if (!cli_parse("raid show NAME [--json]", options, argc, argv, 1, 1, &operands, &status))
+		return status;
+	look.name = operands.words[0];
+	status = cli_on_fiber(show_run, &look);
+	if (!status)
+		cli_print_listing(look.result, NULL, json);
+	json_decref(look.result);
+	return status;
+}
+
+/* ---- examine ---- */
+
+struct examine {
+	struct cli_words devices;
+	bool json;
+	json_t *rows, *row;
+};
+
+static void examine_field(const struct raid_field *field, void *arg)
+{
+	struct examine *examine = arg;
+
+	if (examine->json)
+		json_object_set_new(examine->row, field->key,
+				    field->is_number ? json_integer((json_int_t)field->number)
+						     : describe_text(field->text));
+	else
+		printf("  %-20s %s\n", field->label, field->text);
+}
+
+static int examine_device(struct examine *examine, const char *path, struct error *error)
+{
+	CLEANUP_BLOCK struct block *block = NULL;
+	int rc = block_open_file(&block, path, 0, 0, error);
+
+	if (rc)
+		return rc;
+	if (!examine->json)
+		printf("%s:\n", path);
+	examine->row = json_pack("{s:o}", "device", describe_text(path));
+	json_array_append_new(examine->rows, examine->row);
+	return raid_examine(block, examine_field, examine, error);
+}
+
+static int examine_run(void *arg, struct error *error)
+{
+	struct examine *examine = arg;
+	int rc = 0;
+
+	/* One that is damaged does not keep the others from being shown. */
+	for (unsigned i = 0; i < examine->devices.count; i++) {
+		struct error why = { 0 };
+		int one = examine_device(examine, examine->devices.words[i], &why);
+
+		if (!one)
+			continue;
+		if (rc)
+			cli_fail(rc, error);
+		*error = why;
+		rc = one;
+	}
+	if (examine->json)
+		cli_print_json(examine->rows);
+	return rc;
+}
+
+static int raid_examine_verb(int argc, char **argv)
+{
+	struct examine examine = { .rows = json_array() };
+	const struct cli_option options[] = { CLI_OPTION_JSON(&examine.json), CLI_OPTION_END };
+	int status;
+
+	if (cli_parse("raid examine DEVICE... [--json]", options, argc, argv, 1, CLI_ANY,
+		      &examine.devices, &status))
+		status = cli_on_fiber(examine_run, &examine);
+	json_decref(examine.rows);
+	return status;
+}
+
+int command_raid(int argc, char **argv)
+{
+	static const struct cli_verb verbs[] = {
+		{ "create", raid_create_verb, "NAME --level 1 DEVICE...",
+		  "make an array; a DEVICE may be \"missing\"" },
+		{ "list", raid_list_verb, "[--json]", "list the arrays on the devices" },
+		{ "show", raid_show_verb, "NAME [--json]", "show an array and its members" },
+		{ "examine", raid_examine_verb, "DEVICE... [--json]", "show what is on members" },
+		{ "add", raid_add_verb, "NAME DEVICE",
+		  "add a device: it fills an empty place or is a spare" },
+		{ "fail", raid_fail_verb, "NAME DEVICE", "mark a member faulty" },
+		{ "remove", raid_remove_verb, "NAME DEVICE",
+		  "let go of a faulty member or a spare" },
+		{ "rebuild", raid_rebuild_verb, "NAME", "resync or rebuild, and wait for the end" },
+		{ "check", raid_check_verb, "NAME [--repair]", "compare all members" },
+		{ NULL, NULL, NULL, NULL },
+	};
+
+	return cli_run_verb("raid", verbs, argc, argv);
+}

@@ -1,0 +1,33 @@
+/* What the two halves of `tenon raid` share, and opening devices that are to be taken. */
+#ifndef TENON_TOOLS_RAID_H
+#define TENON_TOOLS_RAID_H
+
+#include "tools/cli.h"
+
+struct block;
+struct raid_array;
+struct stack;
+
+command_fn raid_add_verb, raid_fail_verb, raid_remove_verb, raid_rebuild_verb, raid_check_verb;
+
+/* "md/NAME" from a name with or without "md/". The caller frees it. */
+char *raid_target(const char *name);
+
+/* Claims, for writing, the arrays among `devices` (those of the form md/NAME); *out is NULL where there
+ * are none. */
+int device_claim_below(struct stack **out, const struct cli_words *given,
+		       const struct cli_words *devices, struct error *error);
+
+/*
+ * Opens a device (a path, or md/NAME in `below`) that is to be taken for something new: for writing,
+ * locked, and refused with -EEXIST when it carries a signature, unless `force`. The caller owns *out.
+ */
+int device_open_new(struct stack *below, const char *device, bool force, struct block **out,
+		    struct error *error);
+
+/* Opens a device that is to be added to `array`: as device_open_new(), but a former member of the same array
+ * needs no `force`. The caller owns *out. */
+int raid_open_member(struct raid_array *array, const char *path, bool force, struct block **out,
+		     struct error *error);
+
+#endif

@@ -1,0 +1,343 @@
+/* `tenon raid`: failing, removing, adding, rebuilding, checking; in a running server or here. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "block/block.h"
+#include "block/signature.h"
+#include "rpc/rpc.h"
+#include "tools/owner.h"
+#include "tools/raid.h"
+#include "tools/stack.h"
+
+#define PROGRESS_INTERVAL_NS (200 * 1000 * 1000ull)
+
+char *raid_target(const char *name)
+{
+	char *target = NULL;
+
+	if (!strncmp(name, "md/", 3))
+		return strdup(name);
+	return asprintf(&target, "md/%s", name) < 0 ? NULL : target;
+}
+
+int device_claim_below(struct stack **out, const struct cli_words *given,
+		       const struct cli_words *devices, struct error *error)
+{
+	const struct stack_options options = { .write = true };
+	struct cli_words arrays = { 0 };
+	int rc = 0;
+
+	*out = NULL;
+	for (unsigned i = 0; i < devices->count; i++)
+		if (stack_names_array(devices->words[i]))
+			cli_words_add(&arrays, devices->words[i]);
+	if (arrays.count)
+		rc = stack_claim(out, given, &arrays, &options, error);
+	free(arrays.words);
+	return rc;
+}
+
+int device_open_new(struct stack *below, const char *device, bool force, struct block **out,
+		    struct error *error)
+{
+	CLEANUP_FREE char *path = realpath(device, NULL);
+	CLEANUP_BLOCK struct block *block = NULL;
+	int rc;
+
+	if (below && stack_names_array(device))
+		rc = stack_open_block(below, device, true, &block, error);
+	else
+		rc = block_open_file(&block, path ? path : device,
+				     BLOCK_OPEN_WRITE | BLOCK_OPEN_LOCK, 0, error);
+	if (!rc && !force)
+		rc = block_signature_check(block, error);
+	if (!rc)
+		*out = steal_pointer(&block);
+	return rc;
+}
+
+/* ---- One change to an array ---- */
+
+struct change {
+	struct cli_words given;
+	const char *method; /* what a running server is asked to do, with the same meaning */
+	int (*apply)(struct change *change, struct raid_array *array, struct error *error);
+	char *target; /* md/NAME */
+	char *device; /* absolute */
+	bool force;
+};
+
+static int change_run(void *arg, struct error *error)
+{
+	const struct stack_options options = { .write = true };
+	struct change *change = arg;
+	struct cli_words targets = { &change->target, 1 };
+	struct stack *stack = NULL;
+	struct raid_array *array;
+	int rc = owner_call(&change->given, change->target, change->method,
+			    json_pack("{s:s, s:s, s:b}", "name", change->target, "device",
+				      change->device, "force", change->force),
+			    NULL, error);
+
+	if (rc)
+		return rc > 0 ? 0 : rc;
+	rc = stack_claim(&stack, &change->given, &targets, &options, error);
+	if (!rc)
+		rc = stack_find_running(stack, change->target, &array, error);
+	if (!rc)
+		rc = change->apply(change, array, error);
+	if (rc)
+		stack_close(stack, NULL);
+	else
+		rc = stack_close(stack, error);
+	return rc;
+}
+
+static int change_verb(struct change *change, const char *usage, int argc, char **argv)
+{
+	const struct cli_option options[] = {
+		CLI_OPTION_DEVICE(&change->given),
+		{ "force", CLI_FLAG, &change->force, NULL, "overwrite what is on a new device" },
+		CLI_OPTION_END,
+	};
+	struct cli_words operands;
+	int status;
+
+	if (!cli_parse(usage, options, argc, argv, 2, 2, &operands, &status))
+		return status;
+	change->target = raid_target(operands.words[0]);
+	change->device = realpath(operands.words[1], NULL);
+	if (!change->device)
+		change->device = strdup(operands.words[1]);
+	status = cli_on_fiber(change_run, change);
+	free(change->target);
+	free(change->device);
+	return status;
+}
+
+static int apply_fail(struct change *change, struct raid_array *array, struct error *error)
+{
+	return raid_fail(array, change->device, error);
+}
+
+static int apply_remove(struct change *change, struct raid_array *array, struct error *error)
+{
+	return raid_remove(array, change->device, error);
+}
+
+static int apply_add(struct change *change, struct raid_array *array, struct error *error)
+{
+	CLEANUP_BLOCK struct block *block = NULL;
+	int rc = raid_open_member(array, change->device, change->force, &block, error);
+
+	if (!rc)
+		rc = raid_add(array, block, error);
+	if (!rc)
+		cli_note("%s: added; `tenon raid rebuild` or `tenon serve` brings it up to date",
+			 change->device);
+	return rc;
+}
+
+int raid_fail_verb(int argc, char **argv)
+{
+	struct change change = { .method = "raid.fail", .apply = apply_fail };
+
+	return change_verb(&change, "raid fail NAME DEVICE", argc, argv);
+}
+
+int raid_remove_verb(int argc, char **argv)
+{
+	struct change change = { .method = "raid.remove", .apply = apply_remove };
+
+	return change_verb(&change, "raid remove NAME DEVICE", argc, argv);
+}
+
+int raid_add_verb(int argc, char **argv)
+{
+	struct change change = { .method = "raid.add", .apply = apply_add };
+
+	return change_verb(&change, "raid add NAME DEVICE", argc, argv);
+}
+
+int raid_open_member(struct raid_array *array, const char *path, bool force, struct block **out,
+		     struct error *error)
+{
+	CLEANUP_BLOCK struct block *block = NULL;
+	struct raid_status status;
+	struct raid_info info;
+	bool former;
+	int rc = block_open_file(&block, path, BLOCK_OPEN_WRITE | BLOCK_OPEN_LOCK, 0, error);
+
+	if (rc)
+		return rc;
+	/* A former member of this very array comes back without being asked about its signature. */
+	raid_status(array, &status);
+	former = raid_probe(block, &info, NULL) == 1 &&
+		 !memcmp(info.set_uuid, status.uuid, sizeof(status.uuid));
+	raid_status_free(&status);
+	if (!former && !force)
+		rc = block_signature_check(block, error);
+	else if (!former)
+		rc = block_signature_wipe(block, error);
+	if (!rc)
+		*out = steal_pointer(&block);
+	return rc;
+}
+
+/* ---- Rebuild and check ---- */
+
+struct rebuild {
+	struct cli_words given;
+	char *target;
+	bool check, repair;
+	struct cli_progress progress;
+	uint64_t mismatches;
+};
+
+static void rebuild_show(struct rebuild *rebuild, const char *operation, uint64_t position,
+			 uint64_t total, uint64_t rate)
+{
+	static const char *const names[] = { "resync", "recover", "check", "repair" };
+
+	for (size_t i = 0; i < 4; i++)
+		if (!strcmp(operation, names[i]))
+			rebuild->progress.what = names[i];
+	if (strcmp(operation, "idle"))
+		cli_progress_report(&rebuild->progress, position, total, rate);
+}
+
+static bool rebuild_report(const struct raid_progress *progress, void *arg)
+{
+	rebuild_show(arg, raid_operation_name(progress->operation), progress->position,
+		     progress->total, progress->rate);
+	return true;
+}
+
+/* The server does the work; asks it how far it is until it is done. */
+static int rebuild_remote(struct rebuild *rebuild, const char *socket, struct error *error)
+{
+	bool done = false;
+	int rc = 0;
+
+	if (rebuild->check)
+		rc = rpc_call(socket, "raid.check",
+			      json_pack("{s:s, s:b}", "name", rebuild->target, "repair",
+					rebuild->repair),
+			      NULL, error);
+	while (!rc && !done) {
+		json_t *answer = NULL, *progress;
+
+		rc = rpc_call(socket, "raid.wait", json_pack("{s:s}", "name", rebuild->target),
+			      &answer, error);
+		progress = json_object_get(answer, "progress");
+		done = json_is_true(json_object_get(answer, "done"));
+		if (json_is_object(progress)) {
+			const char *operation =
+				json_string_value(json_object_get(progress, "operation"));
+
+			rebuild_show(rebuild, operation ? operation : "idle",
+				     (uint64_t)json_integer_value(
+					     json_object_get(progress, "position_bytes")),
+				     (uint64_t)json_integer_value(
+					     json_object_get(progress, "total_bytes")),
+				     (uint64_t)json_integer_value(
+					     json_object_get(progress, "rate_bytes")));
+			rebuild->mismatches = (uint64_t)json_integer_value(
+				json_object_get(progress, "mismatch_bytes"));
+		}
+		json_decref(answer);
+	}
+	return rc;
+}
+
+static int rebuild_here(struct rebuild *rebuild, struct stack *stack, struct error *error)
+{
+	struct raid_status status;
+	struct raid_array *array;
+	int rc = stack_find_running(stack, rebuild->target, &array, error);
+
+	/* What is left of an earlier resync or recovery comes first. */
+	if (!rc)
+		rc = raid_rebuild_wait(array, rebuild_report, rebuild, PROGRESS_INTERVAL_NS, error);
+	if (!rc && rebuild->check)
+		rc = raid_scrub_start(array, rebuild->repair, error);
+	if (!rc && rebuild->check)
+		rc = raid_rebuild_wait(array, rebuild_report, rebuild, PROGRESS_INTERVAL_NS, error);
+	if (rc)
+		return rc;
+	raid_status(array, &status);
+	rebuild->mismatches = status.progress.mismatches;
+	if (status.degraded)
+		cli_note("%s: still degraded, %u of %u places are filled; add a device with `tenon "
+			 "raid "
+			 "add`",
+			 rebuild->target, status.working, status.raid_disks);
+	raid_status_free(&status);
+	return 0;
+}
+
+static int rebuild_run(void *arg, struct error *error)
+{
+	struct rebuild *rebuild = arg;
+	struct stack_options options = { .write = true, .resync = true };
+	struct cli_words targets = { &rebuild->target, 1 };
+	CLEANUP_FREE char *socket = NULL;
+	struct stack *stack = NULL;
+	int rc = owner_find(&rebuild->given, rebuild->target, &socket, error);
+
+	if (rc)
+		return rc;
+	if (socket) {
+		rc = rebuild_remote(rebuild, socket, error);
+	} else {
+		rc = stack_claim(&stack, &rebuild->given, &targets, &options, error);
+		if (!rc)
+			rc = rebuild_here(rebuild, stack, error);
+		if (rc)
+			stack_close(stack, NULL);
+		else
+			rc = stack_close(stack, error);
+	}
+	cli_progress_end(&rebuild->progress);
+	if (!rc && rebuild->check)
+		printf("%s: %llu bytes differ between the members%s\n", rebuild->target,
+		       (unsigned long long)rebuild->mismatches,
+		       rebuild->repair && rebuild->mismatches ? "; they agree now" : "");
+	return rc;
+}
+
+static int rebuild_verb(struct rebuild *rebuild, const char *usage,
+			const struct cli_option *options, int argc, char **argv)
+{
+	struct cli_words operands;
+	int status;
+
+	if (!cli_parse(usage, options, argc, argv, 1, 1, &operands, &status))
+		return status;
+	rebuild->target = raid_target(operands.words[0]);
+	status = cli_on_fiber(rebuild_run, rebuild);
+	free(rebuild->target);
+	return status;
+}
+
+int raid_rebuild_verb(int argc, char **argv)
+{
+	struct rebuild rebuild = { .progress.what = "rebuild" };
+	const struct cli_option options[] = { CLI_OPTION_DEVICE(&rebuild.given), CLI_OPTION_END };
+
+	return rebuild_verb(&rebuild, "raid rebuild NAME", options, argc, argv);
+}
+
+int raid_check_verb(int argc, char **argv)
+{
+	struct rebuild rebuild = { .progress.what = "check", .check = true };
+	const struct cli_option options[] = {
+		CLI_OPTION_DEVICE(&rebuild.given),
+		{ "repair", CLI_FLAG, &rebuild.repair, NULL, "make the members agree" },
+		CLI_OPTION_END,
+	};
+
+	return rebuild_verb(&rebuild, "raid check NAME [--repair]", options, argc, argv);
+}

@@ -1,0 +1,230 @@
+/* Opening devices, assembling arrays, scanning for groups; see stack.h. */
+#include "tools/stack.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "block/block.h"
+#include "util/bytes.h"
+#include "util/error.h"
+
+/* ---- Opening ---- */
+
+static struct stack_node *stack_add_node(struct stack *stack, const char *name, struct block *block)
+{
+	struct stack_node *grown = realloc(stack->nodes, (stack->node_count + 1) * sizeof(*grown));
+	struct stack_node *node;
+
+	if (!grown)
+		return NULL;
+	stack->nodes = grown;
+	node = &grown[stack->node_count];
+	*node = (struct stack_node){
+		.name = strdup(name), .block = block, .array = -1, .self = -1
+	};
+	if (!node->name)
+		return NULL;
+	stack->node_count++;
+	return node;
+}
+
+static int stack_open_device_node(struct stack *stack, const char *path,
+				  const struct stack_options *options, struct error *error)
+{
+	unsigned flags = options->write ? BLOCK_OPEN_WRITE | BLOCK_OPEN_LOCK : 0;
+	struct stack_node *node;
+	struct error why = { 0 };
+	struct block *block = NULL;
+	int rc;
+
+	if (options->lock)
+		flags |= BLOCK_OPEN_LOCK;
+	rc = block_open_file(&block, path, flags, 0, &why);
+	if (rc && flags) {
+		*error = why;
+		return rc;
+	}
+	node = stack_add_node(stack, path, block);
+	if (!node) {
+		block_unref(block);
+		return -ENOMEM;
+	}
+	if (rc)
+		node->problem = strdup(why.text);
+	return 0;
+}
+
+/* The index of the array that `info` belongs to, made if it is new; negative errno without memory. */
+static int stack_array_of(struct stack *stack, const struct raid_info *info)
+{
+	struct stack_array *grown;
+
+	for (unsigned i = 0; i < stack->array_count; i++) {
+		struct stack_array *array = &stack->arrays[i];
+
+		if (memcmp(array->md.set_uuid, info->set_uuid, sizeof(info->set_uuid)))
+			continue;
+		if (info->events > array->md.events)
+			array->md = *info;
+		return (int)i;
+	}
+	grown = realloc(stack->arrays, (stack->array_count + 1) * sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	stack->arrays = grown;
+	grown[stack->array_count] = (struct stack_array){ .md = *info };
+	return (int)stack->array_count++;
+}
+
+/* Looks for an md superblock on a node. */
+static int stack_probe(struct stack *stack, struct stack_node *node)
+{
+	struct error why = { 0 };
+	int found;
+
+	if (!node->block)
+		return 0;
+	found = raid_probe(node->block, &node->md, &why);
+	if (found < 0)
+		node->problem = strdup(why.text);
+	if (found <= 0)
+		return 0;
+	node->is_member = true;
+	node->array = stack_array_of(stack, &node->md);
+	return node->array < 0 ? node->array : 0;
+}
+
+/* Assembles array `index` from the nodes that belong to it, and adds it as a node to look at in turn. A
+ * failure is the array's problem, not the stack's; without memory it is the stack's. */
+static int stack_assemble(struct stack *stack, unsigned index, const struct stack_options *options)
+{
+	struct raid_assemble_options assemble = { .read_only = !options->write,
+						  .no_resync = !options->resync,
+						  .log = options->log };
+	struct stack_array *array = &stack->arrays[index];
+	CLEANUP_FREE struct block **blocks = calloc(stack->node_count, sizeof(struct block *));
+	struct stack_node *node;
+	struct error why = { 0 };
+	struct block *block;
+	unsigned count = 0;
+
+	if (!blocks)
+		return -ENOMEM;
+	for (unsigned i = 0; i < stack->node_count; i++)
+		if (stack->nodes[i].array == (int)index && stack->nodes[i].is_member)
+			blocks[count++] = stack->nodes[i].block;
+	if (raid_assemble(&array->raid, blocks, count, &assemble, &why)) {
+		array->raid = NULL;
+		array->problem = strdup(why.text);
+		return 0;
+	}
+	block = raid_array_block(array->raid);
+	node = stack_add_node(stack, block->name, block_ref(block));
+	if (!node) {
+		block_unref(block);
+		return -ENOMEM;
+	}
+	node->raid = array->raid;
+	node->self = (int)index;
+	return 0;
+}
+
+/* Probes nodes and assembles arrays until nothing new appears: an array may be a member of another. */
+static int stack_build(struct stack *stack, const struct stack_options *options)
+{
+	unsigned probed = 0, assembled = 0;
+	int rc = 0;
+
+	while (!rc && probed < stack->node_count) {
+		for (; !rc && probed < stack->node_count; probed++)
+			rc = stack_probe(stack, &stack->nodes[probed]);
+		for (; !rc && assembled < stack->array_count; assembled++)
+			rc = stack_assemble(stack, assembled, options);
+	}
+	return rc;
+}
+
+static int stack_scan(struct stack *stack, const struct stack_options *options, struct error *error)
+{
+	struct volume_context context = { .command = options->command };
+	CLEANUP_FREE struct block **blocks = calloc(stack->node_count + 1, sizeof(struct block *));
+	unsigned count = 0;
+
+	if (!blocks)
+		return -ENOMEM;
+	for (unsigned i = 0; i < stack->node_count; i++)
+		if (stack->nodes[i].block && !stack->nodes[i].is_member)
+			blocks[count++] = stack->nodes[i].block;
+	return volume_groups_scan(blocks, count, &context, &stack->scan, error);
+}
+
+int stack_open(struct stack **out, const struct device_list *devices,
+	       const struct stack_options *options, struct error *error)
+{
+	struct stack *stack = calloc(1, sizeof(*stack));
+	int rc = stack ? 0 : -ENOMEM;
+
+	for (unsigned i = 0; !rc && i < devices->count; i++)
+		rc = stack_open_device_node(stack, devices->paths[i], options, error);
+	if (!rc)
+		rc = stack_build(stack, options);
+	if (!rc)
+		rc = stack_scan(stack, options, error);
+	if (rc) {
+		stack_close(stack, NULL);
+		return rc;
+	}
+	*out = stack;
+	return 0;
+}
+
+int stack_look(struct stack **out, const struct cli_words *given, struct error *error)
+{
+	CLEANUP_DEVICES struct device_list devices = { 0 };
+	const struct stack_options options = { .write = false };
+	int rc = device_list_collect(&devices, given, error);
+
+	return rc ? rc : stack_open(out, &devices, &options, error);
+}
+
+int stack_claim(struct stack **out, const struct cli_words *given, const struct cli_words *targets,
+		const struct stack_options *options, struct error *error)
+{
+	CLEANUP_DEVICES struct device_list needed = { 0 };
+	struct stack *look = NULL;
+	int rc = stack_look(&look, given, error);
+
+	for (unsigned i = 0; !rc && i < targets->count; i++)
+		rc = stack_devices_of(look, targets->words[i], &needed, error);
+	stack_close(look, NULL);
+	return rc ? rc : stack_open(out, &needed, options, error);
+}
+
+int stack_close(struct stack *stack, struct error *error)
+{
+	int rc = 0;
+
+	if (!stack)
+		return 0;
+	if (stack->scan)
+		volume_scan_free(stack->scan);
+	/* The newest nodes lie on older ones. */
+	for (unsigned i = stack->node_count; i-- > 0;) {
+		struct stack_node *node = &stack->nodes[i];
+		int stopped;
+
+		block_unref(node->block);
+		stopped = node->raid ? raid_stop(node->raid, rc ? NULL : error) : 0;
+		rc = rc ? rc : stopped;
+		free(node->name);
+		free(node->problem);
+	}
+	for (unsigned i = 0; i < stack->array_count; i++)
+		free(stack->arrays[i].problem);
+	free(stack->nodes);
+	free(stack->arrays);
+	free(stack);
+	return rc;
+}

@@ -1,0 +1,97 @@
+/*
+ * What lies on what: devices, the arrays on them, the volume groups on both.
+ *
+ * A look opens every device of the list for reading, without locks, assembles what arrays it finds
+ * read-only (nothing is written), and scans for groups. A claim takes hold of just the devices that some
+ * targets lie on: locked, and for writing if asked. Whoever holds the locks owns the arrays and groups;
+ * a running server answers for what it owns on its control socket (owner.h).
+ *
+ * A target is "md/NAME" (or md/UUID), "VG" or "VG/LV".
+ */
+#ifndef TENON_TOOLS_STACK_H
+#define TENON_TOOLS_STACK_H
+
+#include "raid/raid.h"
+#include "tools/devices.h"
+#include "volume/volume.h"
+
+struct block;
+struct log;
+
+/* A device of the list, or an array that was assembled and is looked at in turn. */
+struct stack_node {
+	char *name;              /* path, or "md/NAME" */
+	struct block *block;     /* NULL: could not be opened */
+	bool is_member;          /* carries an md superblock */
+	struct raid_info md;     /* if so */
+	int array;               /* index of the array that it is a member of, or -1 */
+	struct raid_array *raid; /* where the node is an array that runs */
+	int self;                /* then its index among the arrays, else -1 */
+	char *problem;           /* why it was left out, or NULL */
+};
+
+struct stack_array {
+	struct raid_info md;     /* of the member with the most events */
+	struct raid_array *raid; /* NULL: could not be assembled */
+	char *problem;           /* then why */
+};
+
+struct stack {
+	struct stack_node *nodes;
+	unsigned node_count;
+	struct stack_array *arrays;
+	unsigned array_count;
+	struct volume_scan *scan;
+};
+
+struct stack_options {
+	bool write;          /* open for writing, locked */
+	bool lock;           /* locked for reading */
+	bool resync;         /* arrays resync and recover by themselves */
+	const char *command; /* for the description in volume metadata */
+	struct log *log;
+};
+
+/* Opens everything on `devices`. Without `write` and `lock` a device that cannot be opened is only noted
+ * in its node; with one of them it is the error. */
+int stack_open(struct stack **out, const struct device_list *devices,
+	       const struct stack_options *options, struct error *error);
+/* A look at the devices that --device and its substitutes name. */
+int stack_look(struct stack **out, const struct cli_words *given, struct error *error);
+/* Looks, then opens what `targets` lie on with `options`. -EBUSY where another process has it. */
+int stack_claim(struct stack **out, const struct cli_words *given, const struct cli_words *targets,
+		const struct stack_options *options, struct error *error);
+
+/* Closes all; arrays are stopped. The first error of that is returned. NULL is fine. */
+int stack_close(struct stack *stack, struct error *error);
+static inline void cleanup_stack(struct stack **at)
+{
+	stack_close(*at, NULL);
+}
+#define CLEANUP_STACK CLEANUP(cleanup_stack)
+
+/* Adds the paths of the devices below `target`. */
+int stack_devices_of(struct stack *stack, const char *target, struct device_list *paths,
+		     struct error *error);
+
+/* By name without host part, by whole name, or by UUID; "md/" before it is skipped. -ENOENT; -EEXIST
+ * where two arrays have the name. The second gives only arrays that run. */
+int stack_find_array(struct stack *stack, const char *name, struct stack_array **out,
+		     struct error *error);
+int stack_find_running(struct stack *stack, const char *name, struct raid_array **out,
+		       struct error *error);
+int stack_find_group(struct stack *stack, const char *name, struct volume_group **out,
+		     struct error *error);
+/* Of "VG/LV": the group and the volume. */
+int stack_find_volume(struct stack *stack, const char *name, struct volume_group **group,
+		      struct volume_lv **lv, struct error *error);
+/* The block of "md/NAME" or "VG/LV", with a reference for the caller. */
+int stack_open_block(struct stack *stack, const char *target, bool writable, struct block **out,
+		     struct error *error);
+
+/* Whether `word` names an array ("md/...") rather than a path that exists. */
+bool stack_names_array(const char *word);
+/* Whether `word` has the form VG/LV and is no path that exists. */
+bool stack_names_volume(const char *word);
+
+#endif

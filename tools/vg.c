@@ -1,0 +1,230 @@
+/* `tenon vg`: volume groups. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "block/block.h"
+#include "tools/describe.h"
+#include "tools/raid.h"
+#include "tools/stack.h"
+
+/* ---- create ---- */
+
+struct create {
+	char *name;
+	struct cli_words devices, given, tags;
+	uint64_t extent_size, data_alignment, metadata_size, metadata_copies;
+	bool force;
+};
+
+/* The name must be free among the devices that are looked at. */
+static int create_check_name(const struct create *create, struct error *error)
+{
+	CLEANUP_STACK struct stack *look = NULL;
+	struct volume_group *group;
+	int rc = stack_look(&look, &create->given, error);
+
+	if (rc)
+		return rc;
+	rc = volume_scan_find(look->scan, create->name, &group, NULL);
+	if (rc == -ENOENT)
+		return 0;
+	error_set(error, -EEXIST, "%s: there is a volume group of this name", create->name);
+	return error_advise(error, "choose another name");
+}
+
+static int create_group(struct create *create, struct block *const *blocks, struct error *error)
+{
+	struct volume_group_options options = {
+		.extent_size = create->extent_size,
+		.data_alignment = create->data_alignment,
+		.metadata_size = create->metadata_size,
+		.metadata_copies = (unsigned)create->metadata_copies,
+		.tags = (const char *const *)create->tags.words,
+		.tag_count = create->tags.count,
+		.force = create->force,
+	};
+	struct volume_context context = { .command = "tenon vg create" };
+	struct volume_group *group;
+	int rc = volume_group_create(&group, create->name, blocks, create->devices.count, &options,
+				     &context, error);
+
+	if (!rc)
+		volume_group_unref(group);
+	return rc;
+}
+
+static int create_run(void *arg, struct error *error)
+{
+	struct create *create = arg;
+	CLEANUP_FREE struct block **blocks = calloc(create->devices.count, sizeof(struct block *));
+	struct stack *below = NULL;
+	int rc = blocks ? create_check_name(create, error) : -ENOMEM;
+
+	if (!rc)
+		rc = device_claim_below(&below, &create->given, &create->devices, error);
+	/* What lies on a device is judged by volume_group_create(), which takes orphan PVs as they are. */
+	for (unsigned i = 0; !rc && i < create->devices.count; i++)
+		rc = device_open_new(below, create->devices.words[i], true, &blocks[i], error);
+	if (!rc)
+		rc = create_group(create, blocks, error);
+	for (unsigned i = 0; blocks && i < create->devices.count; i++)
+		block_unref(blocks[i]);
+	if (rc)
+		stack_close(below, NULL);
+	else
+		rc = stack_close(below, error);
+	return rc;
+}
+
+static int vg_create_verb(int argc, char **argv)
+{
+	struct create create = { 0 };
+	const struct cli_option options[] = {
+		{ "extent-size", CLI_SIZE, &create.extent_size, "SIZE", "default 4M" },
+		{ "data-alignment", CLI_SIZE, &create.data_alignment, "SIZE", "default 1M" },
+		{ "metadata-size", CLI_SIZE, &create.metadata_size, "SIZE", "of a metadata area" },
+		{ "metadata-copies", CLI_NUMBER, &create.metadata_copies, "N",
+		  "metadata areas on each device, 1 or 2" },
+		{ "tag", CLI_LIST, &create.tags, "TAG", "a tag (repeatable)" },
+		{ "force", CLI_FLAG, &create.force, NULL, "overwrite what is on the devices" },
+		CLI_OPTION_DEVICE(&create.given),
+		CLI_OPTION_END,
+	};
+	struct cli_words operands;
+	int status;
+
+	if (!cli_parse("vg create VG DEVICE...", options, argc, argv, 2, CLI_ANY, &operands,
+		       &status))
+		return status;
+	create.name = operands.words[0];
+	create.devices = (struct cli_words){ operands.words + 1, operands.count - 1 };
+	return cli_on_fiber(create_run, &create);
+}
+
+/* ---- list, show, remove ---- */
+
+struct look {
+	struct cli_words given;
+	char *name;
+	json_t *result;
+};
+
+static int list_run(void *arg, struct error *error)
+{
+	struct look *look = arg;
+	CLEANUP_STACK struct stack *stack = NULL;
+	int rc = stack_look(&stack, &look->given, error);
+
+	if (rc)
+		return rc;
+	look->result = json_array();
+	for (unsigned i = 0; i < stack->scan->group_count; i++)
+		json_array_append_new(look->result, describe_group_row(stack->scan->groups[i]));
+	return 0;
+}
+
+static int vg_list_verb(int argc, char **argv)
+{
+	static const struct cli_column columns[] = {
+		{ "VG", "name", CLI_AS_TEXT },         { "PVS", "pv_count", CLI_AS_TEXT },
+		{ "LVS", "lv_count", CLI_AS_TEXT },    { "SIZE", "size_bytes", CLI_AS_SIZE },
+		{ "FREE", "free_bytes", CLI_AS_SIZE }, { "PARTIAL", "partial", CLI_AS_TEXT },
+		{ "UUID", "uuid", CLI_AS_TEXT },       { NULL, NULL, CLI_AS_TEXT },
+	};
+	struct look look = { 0 };
+	bool json = false;
+	const struct cli_option options[] = { CLI_OPTION_DEVICE(&look.given),
+					      CLI_OPTION_JSON(&json), CLI_OPTION_END };
+	struct cli_words operands;
+	int status;
+
+	if (!cli_parse("vg list [--json]", options, argc, argv, 0, 0, &operands, &status))
+		return status;
+	status = cli_on_fiber(list_run, &look);
+	if (!status)
+		cli_print_listing(look.result, columns, json);
+	json_decref(look.result);
+	return status;
+}
+
+static int show_run(void *arg, struct error *error)
+{
+	struct look *look = arg;
+	CLEANUP_STACK struct stack *stack = NULL;
+	struct volume_group *group;
+	int rc = stack_look(&stack, &look->given, error);
+
+	if (!rc)
+		rc = stack_find_group(stack, look->name, &group, error);
+	if (!rc)
+		look->result = describe_group(group);
+	return rc;
+}
+
+static int vg_show_verb(int argc, char **argv)
+{
+	struct look look = { 0 };
+	bool json = false;
+	const struct cli_option options[] = { CLI_OPTION_DEVICE(&look.given),
+					      CLI_OPTION_JSON(&json), CLI_OPTION_END };
+	struct cli_words operands;
+	int status;
+
+	if (!cli_parse("vg show VG [--json]", options, argc, argv, 1, 1, &operands, &status))
+		return status;
+	look.name = operands.words[0];
+	status = cli_on_fiber(show_run, &look);
+	if (!status)
+		cli_print_listing(look.result, NULL, json);
+	json_decref(look.result);
+	return status;
+}
+
+static int remove_run(void *arg, struct error *error)
+{
+	const struct stack_options options = { .write = true, .command = "tenon vg remove" };
+	struct look *look = arg;
+	struct cli_words targets = { &look->name, 1 };
+	struct stack *stack = NULL;
+	struct volume_group *group;
+	int rc = stack_claim(&stack, &look->given, &targets, &options, error);
+
+	if (!rc)
+		rc = stack_find_group(stack, look->name, &group, error);
+	if (!rc)
+		rc = volume_group_remove(group, error);
+	if (rc)
+		stack_close(stack, NULL);
+	else
+		rc = stack_close(stack, error);
+	return rc;
+}
+
+static int vg_remove_verb(int argc, char **argv)
+{
+	struct look look = { 0 };
+	const struct cli_option options[] = { CLI_OPTION_DEVICE(&look.given), CLI_OPTION_END };
+	struct cli_words operands;
+	int status;
+
+	if (!cli_parse("vg remove VG", options, argc, argv, 1, 1, &operands, &status))
+		return status;
+	look.name = operands.words[0];
+	return cli_on_fiber(remove_run, &look);
+}
+
+int command_vg(int argc, char **argv)
+{
+	static const struct cli_verb verbs[] = {
+		{ "create", vg_create_verb, "VG DEVICE...",
+		  "make devices physical volumes of a new group" },
+		{ "list", vg_list_verb, "[--json]", "list the groups on the devices" },
+		{ "show", vg_show_verb, "VG [--json]", "show a group" },
+		{ "remove", vg_remove_verb, "VG", "remove a group that has no volumes" },
+		{ NULL, NULL, NULL, NULL },
+	};
+
+	return cli_run_verb("vg", verbs, argc, argv);
+}
