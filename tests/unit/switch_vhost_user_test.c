@@ -1,0 +1,422 @@
+/* vswitch: vhost-user ports, driven by front-ends of our own; one that is hostile harms itself only. */
+#include "unit.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "net_guest.h"
+#include "util/bytes.h"
+#include "util/error.h"
+#include "util/random.h"
+#include "vswitch/switch.h"
+
+#define MRG VIRTIO_NET_BIT(MRG_RXBUF)
+#define ALL (MRG | VIRTIO_NET_HOST_OFFLOADS | VIRTIO_NET_GUEST_OFFLOADS)
+
+static struct net_guest *plug_in(struct vswitch *vswitch, const char *name, uint64_t features)
+{
+	struct vhost_user_frontend *frontend;
+	struct error error = { 0 };
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) ||
+	    vswitch_add_port_vhost_user_fd(vswitch, name, pair[0], &error) ||
+	    vhost_user_frontend_adopt(&frontend, pair[1], name, &error)) {
+		fprintf(stderr, "plug_in: %s\n", error.text);
+		abort();
+	}
+	return net_guest_start(frontend, features);
+}
+
+struct lab {
+	struct vswitch *vswitch;
+	struct net_guest *a, *b;
+};
+
+static struct lab make_lab(uint64_t a_features, uint64_t b_features)
+{
+	struct vswitch_options options = { .seed = 1 };
+	struct lab lab;
+
+	CU_ASSERT_EQUAL_FATAL(vswitch_create(&lab.vswitch, &options, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(vswitch_start(lab.vswitch, NULL), 0);
+	lab.a = plug_in(lab.vswitch, "a", a_features);
+	lab.b = plug_in(lab.vswitch, "b", b_features);
+	return lab;
+}
+
+static void end_lab(struct lab *lab)
+{
+	net_guest_end(lab->a);
+	net_guest_end(lab->b);
+	vswitch_destroy(lab->vswitch);
+}
+
+/* The port's status, freed by the caller with the whole. */
+static struct vswitch_port_status *status_of(struct lab *lab, unsigned index,
+					     struct vswitch_status **status)
+{
+	CU_ASSERT_EQUAL_FATAL(vswitch_status(lab->vswitch, status), 0);
+	return &(*status)->ports[index];
+}
+
+static uint64_t dropped(struct lab *lab, unsigned index, enum port_drop why)
+{
+	struct vswitch_status *status;
+	uint64_t count = status_of(lab, index, &status)->counters.drops[why];
+
+	vswitch_status_free(status);
+	return count;
+}
+
+/* A broadcast of random bytes. */
+static void fill_frame(uint8_t *frame, size_t length, uint64_t seed)
+{
+	struct random random = { seed };
+
+	random_fill(&random, frame, length);
+	memset(frame, 0xff, 6);
+	frame[6] = 2;
+	put_be16(frame + 12, 0x88b5);
+}
+
+static void test_frames_of_all_lengths(void)
+{
+	static uint8_t sent[65600], got[65600];
+	struct lab lab = make_lab(MRG | 1ULL << VIRTIO_RING_F_EVENT_IDX, ALL);
+	static const size_t lengths[] = { 14,   60,   63,   64,   65,   1514, 1515,  3000,
+					  9000, 1524, 1525, 3059, 3060, 3061, 65535, 65553 };
+
+	net_guest_give_buffers(lab.b, 200, 1536);
+	for (size_t i = 0; i < ARRAY_SIZE(lengths); i++)
+		for (unsigned parts = 1; parts <= 40; parts += 13) {
+			size_t length = lengths[i];
+
+			fill_frame(sent, length, i);
+			CU_ASSERT_TRUE_FATAL(net_guest_send(lab.a, sent, length, NULL, parts));
+			CU_ASSERT_EQUAL_FATAL(net_guest_receive(lab.b, got, sizeof(got), 1000),
+					      length);
+			CU_ASSERT_EQUAL(memcmp(sent, got, length), 0);
+			CU_ASSERT_EQUAL(lab.b->buffers, (length + 12 + 1535) / 1536);
+			CU_ASSERT_EQUAL(lab.b->header.flags, 0);
+			net_guest_give_buffers(lab.b, lab.b->buffers, 1536);
+		}
+	end_lab(&lab);
+}
+
+static void test_without_mergeable_buffers(void)
+{
+	struct lab lab = make_lab(0, 0);
+	uint8_t sent[4000], got[4000];
+
+	net_guest_give_buffers(lab.b, 4, 1526);
+	for (unsigned i = 0; i < 8; i++) {
+		fill_frame(sent, i % 2 ? 1515 : 1514, i);
+		CU_ASSERT_TRUE(net_guest_send(lab.a, sent, i % 2 ? 1515 : 1514, NULL, 2));
+		if (i % 2)
+			continue;
+		CU_ASSERT_EQUAL(net_guest_receive(lab.b, got, sizeof(got), 1000), 1514);
+		CU_ASSERT_EQUAL(memcmp(sent, got, 1514), 0);
+		CU_ASSERT_EQUAL(le16toh(lab.b->header.num_buffers), 1);
+	}
+	CU_ASSERT_EQUAL(dropped(&lab, 1, PORT_DROP_TOO_LONG), 3);
+	/* The last long one met a ring without buffers. */
+	CU_ASSERT_EQUAL(dropped(&lab, 1, PORT_DROP_NO_BUFFER), 1);
+	end_lab(&lab);
+}
+
+static void test_too_few_buffers_are_put_back(void)
+{
+	struct lab lab = make_lab(MRG, MRG);
+	uint8_t sent[9000], got[9000];
+
+	fill_frame(sent, 9000, 1);
+	CU_ASSERT_TRUE(net_guest_send(lab.a, sent, 100, NULL, 1));
+	CU_ASSERT_EQUAL(dropped(&lab, 1, PORT_DROP_NO_BUFFER), 1);
+	net_guest_give_buffers(lab.b, 3, 1536);
+	CU_ASSERT_TRUE(net_guest_send(lab.a, sent, 9000, NULL, 1));
+	CU_ASSERT_EQUAL(dropped(&lab, 1, PORT_DROP_NO_BUFFER), 2);
+	CU_ASSERT_EQUAL(net_guest_receive(lab.b, got, sizeof(got), 0), 0);
+	/* All three are still there. */
+	for (unsigned i = 0; i < 3; i++) {
+		CU_ASSERT_TRUE(net_guest_send(lab.a, sent, 200 + i, NULL, 1));
+		CU_ASSERT_EQUAL(net_guest_receive(lab.b, got, sizeof(got), 1000), 200 + i);
+		CU_ASSERT_EQUAL(memcmp(sent, got, 200 + i), 0);
+	}
+	end_lab(&lab);
+}
+
+static void test_nonsense_from_a_guest(void)
+{
+	struct virtio_net_header header = { .flags = 1, .csum_start = htole16(60000) };
+	struct lab lab = make_lab(ALL, ALL);
+	uint8_t bytes[100] = { 0 }, got[100];
+
+	net_guest_give_buffers(lab.b, 10, 2048);
+	CU_ASSERT_TRUE(net_guest_send_raw(lab.a, bytes, 1));
+	CU_ASSERT_TRUE(net_guest_send_raw(lab.a, bytes, 12));
+	CU_ASSERT_TRUE(net_guest_send_raw(lab.a, bytes, 25));
+	CU_ASSERT_EQUAL(dropped(&lab, 0, PORT_DROP_BAD_LENGTH), 3);
+	CU_ASSERT_TRUE(net_guest_send(lab.a, bytes, 100, &header, 1));
+	CU_ASSERT_EQUAL(dropped(&lab, 0, PORT_DROP_BAD_CHECKSUM), 1);
+	header.csum_start = htole16(34);
+	header.gso_type = 77;
+	CU_ASSERT_TRUE(net_guest_send(lab.a, bytes, 100, &header, 1));
+	CU_ASSERT_EQUAL(dropped(&lab, 0, PORT_DROP_BAD_GSO), 1);
+	header.gso_type = VIRTIO_NET_HDR_GSO_TCPV4;
+	header.gso_size = 10;
+	CU_ASSERT_TRUE(net_guest_send(lab.a, bytes, 100, &header, 1));
+	CU_ASSERT_EQUAL(dropped(&lab, 0, PORT_DROP_BAD_PACKET), 1);
+	/* The port goes on. A guest may not vouch for checksums. */
+	header = (struct virtio_net_header){ .flags = VIRTIO_NET_HDR_F_DATA_VALID };
+	CU_ASSERT_TRUE(net_guest_send(lab.a, bytes, 26 - 12, &header, 1));
+	CU_ASSERT_EQUAL(net_guest_receive(lab.b, got, sizeof(got), 1000), 14);
+	CU_ASSERT_EQUAL(lab.b->header.flags, 0);
+	end_lab(&lab);
+}
+
+static void test_a_broken_ring_stops_its_own_port(void)
+{
+	struct lab lab = make_lab(MRG, MRG);
+	struct net_guest *c = plug_in(lab.vswitch, "c", MRG);
+	struct vswitch_status *status;
+	uint8_t frame[100], got[100];
+	uint64_t one = 1;
+
+	fill_frame(frame, 100, 1);
+	net_guest_give_buffers(lab.b, 4, 2048);
+	net_guest_give_buffers(c, 4, 2048);
+	/* `a` claims to have made far more chains available than its ring holds. */
+	lab.a->tx.avail->idx = htole16(5000);
+	CU_ASSERT_EQUAL(write(lab.a->tx_kick, &one, sizeof(one)), sizeof(one));
+	for (unsigned i = 0; i < 100; i++) {
+		bool broken = strstr(status_of(&lab, 0, &status)->state, "broken");
+
+		vswitch_status_free(status);
+		if (broken)
+			break;
+		usleep(1000);
+		CU_ASSERT_NOT_EQUAL(i, 99);
+	}
+	CU_ASSERT_TRUE(net_guest_send(c, frame, 100, NULL, 1));
+	CU_ASSERT_EQUAL(net_guest_receive(lab.b, got, sizeof(got), 1000), 100);
+	/* It still receives: its other ring is whole. */
+	net_guest_give_buffers(lab.a, 1, 2048);
+	CU_ASSERT_TRUE(net_guest_send(c, frame, 100, NULL, 1));
+	CU_ASSERT_EQUAL(net_guest_receive(lab.a, got, sizeof(got), 1000), 100);
+	/* A receive ring can be broken too: a buffer that cannot hold a header. */
+	net_guest_give_buffers(lab.a, 1, 11);
+	CU_ASSERT_TRUE(net_guest_send(c, frame, 100, NULL, 1));
+	CU_ASSERT_TRUE(net_guest_send(c, frame, 100, NULL, 1));
+	CU_ASSERT_EQUAL(dropped(&lab, 0, PORT_DROP_RX_DISABLED), 1);
+	CU_ASSERT_EQUAL(net_guest_receive(lab.b, got, sizeof(got), 1000), 100);
+	net_guest_end(c);
+	end_lab(&lab);
+}
+
+static size_t make_tcp(uint8_t *frame, size_t payload, unsigned gso_size,
+		       struct virtio_net_header *header)
+{
+	size_t length = 54 + payload;
+
+	fill_frame(frame, length, 3);
+	put_be16(frame + 12, 0x0800);
+	frame[14] = 0x45;
+	put_be16(frame + 16, (uint16_t)(length - 14));
+	put_be16(frame + 20, 0);
+	frame[23] = IPPROTO_TCP;
+	put_be32(frame + 26, 0x0a000001);
+	put_be32(frame + 30, 0x0a000002);
+	frame[46] = 0x50;
+	put_be16(frame + 50, (uint16_t)((0x1403 + IPPROTO_TCP + 20 + payload) % 0xffff));
+	*header = (struct virtio_net_header){
+		.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+		.gso_type = gso_size ? VIRTIO_NET_HDR_GSO_TCPV4 : 0,
+		.gso_size = htole16((uint16_t)gso_size),
+		.csum_start = htole16(34),
+		.csum_offset = htole16(16),
+	};
+	return length;
+}
+
+static bool tcp_checksum_good(const uint8_t *frame, size_t length)
+{
+	uint8_t pseudo[12];
+	uint64_t sum;
+
+	memcpy(pseudo, frame + 26, 8);
+	put_be16(pseudo + 8, IPPROTO_TCP);
+	put_be16(pseudo + 10, (uint16_t)(length - 34));
+	sum = virtio_net_sum(0, pseudo, sizeof(pseudo));
+	return virtio_net_fold(virtio_net_sum(sum, frame + 34, length - 34)) == 0xffff;
+}
+
+static void test_offloads_pass_through(void)
+{
+	static uint8_t frame[65553], got[65553];
+	struct virtio_net_header header;
+	struct lab lab = make_lab(ALL, ALL);
+	size_t length = make_tcp(frame, 60000, 1448, &header);
+
+	net_guest_give_buffers(lab.b, 64, 1536);
+	CU_ASSERT_TRUE(net_guest_send(lab.a, frame, length, &header, 17));
+	CU_ASSERT_EQUAL(net_guest_receive(lab.b, got, sizeof(got), 1000), length);
+	CU_ASSERT_EQUAL(memcmp(frame, got, length), 0);
+	CU_ASSERT_EQUAL(lab.b->header.gso_type, VIRTIO_NET_HDR_GSO_TCPV4);
+	CU_ASSERT_EQUAL(le16toh(lab.b->header.gso_size), 1448);
+	CU_ASSERT_EQUAL(lab.b->header.flags, VIRTIO_NET_HDR_F_NEEDS_CSUM);
+	CU_ASSERT_EQUAL(le16toh(lab.b->header.hdr_len), 54);
+	end_lab(&lab);
+}
+
+static void test_offloads_done_in_software(void)
+{
+	static uint8_t frame[65553];
+	struct virtio_net_header header;
+	struct lab lab = make_lab(ALL, 0);
+	uint8_t got[2000];
+	size_t length = make_tcp(frame, 30000, 1000, &header);
+
+	net_guest_give_buffers(lab.b, 100, 1526);
+	CU_ASSERT_TRUE(net_guest_send(lab.a, frame, length, &header, 17));
+	for (unsigned i = 0; i < 30; i++) {
+		CU_ASSERT_EQUAL_FATAL(net_guest_receive(lab.b, got, sizeof(got), 1000), 1054);
+		CU_ASSERT_TRUE(tcp_checksum_good(got, 1054));
+		CU_ASSERT_EQUAL(memcmp(got + 54, frame + 54 + 1000 * i, 1000), 0);
+		CU_ASSERT_EQUAL(lab.b->header.flags, 0);
+		CU_ASSERT_EQUAL(lab.b->header.gso_type, 0);
+	}
+	length = make_tcp(frame, 999, 0, &header);
+	CU_ASSERT_TRUE(net_guest_send(lab.a, frame, length, &header, 3));
+	CU_ASSERT_EQUAL(net_guest_receive(lab.b, got, sizeof(got), 1000), length);
+	CU_ASSERT_TRUE(tcp_checksum_good(got, length));
+	end_lab(&lab);
+}
+
+/* Stopping a queue gives the place to go on from; frames for a stopped queue are counted. */
+static void test_stop_and_go_on(void)
+{
+	struct lab lab = make_lab(MRG, MRG);
+	struct error error = { 0 };
+	uint8_t frame[100], got[100];
+	uint16_t last_avail = 77;
+
+	fill_frame(frame, 100, 1);
+	net_guest_give_buffers(lab.b, 10, 2048);
+	for (unsigned i = 0; i < 4; i++) {
+		CU_ASSERT_TRUE(net_guest_send(lab.a, frame, 100, NULL, 1));
+		CU_ASSERT_EQUAL(net_guest_receive(lab.b, got, sizeof(got), 1000), 100);
+	}
+	CU_ASSERT_EQUAL(vhost_user_frontend_stop_queue(lab.b->frontend, 0, &last_avail, &error), 0);
+	CU_ASSERT_EQUAL(last_avail, 4);
+	CU_ASSERT_TRUE(net_guest_send(lab.a, frame, 100, NULL, 1));
+	CU_ASSERT_EQUAL(dropped(&lab, 1, PORT_DROP_RX_DISABLED), 1);
+	{
+		struct vhost_user_queue queue = { .size = NET_GUEST_QUEUE,
+						  .last_avail = last_avail,
+						  .desc = lab.b->rx.desc_address,
+						  .avail = lab.b->rx.avail_address,
+						  .used = lab.b->rx.used_address,
+						  .kick_fd = lab.b->rx_kick,
+						  .call_fd = lab.b->rx_call };
+
+		CU_ASSERT_EQUAL(vhost_user_frontend_start_queue(lab.b->frontend, 0, &queue, &error),
+				0);
+	}
+	CU_ASSERT_TRUE(net_guest_send(lab.a, frame, 100, NULL, 1));
+	CU_ASSERT_EQUAL(net_guest_receive(lab.b, got, sizeof(got), 1000), 100);
+	end_lab(&lab);
+}
+
+static void test_front_ends_come_and_go(void)
+{
+	struct vswitch_options options = { .seed = 1 };
+	CLEANUP(cleanup_vswitch) struct vswitch *vswitch = NULL;
+	struct vhost_user_frontend *frontend, *second = NULL;
+	struct vswitch_status *status;
+	struct error error = { 0 };
+	struct net_guest *guest;
+	char path[128], mac[6] = { 2 };
+	uint8_t frame[60];
+
+	snprintf(path, sizeof(path), "%s/p.sock", unit_directory());
+	CU_ASSERT_EQUAL_FATAL(vswitch_create(&vswitch, &options, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(vswitch_add_port_vhost_user(vswitch, "p", path, &error), 0);
+	CU_ASSERT_EQUAL(vswitch_add_port_vhost_user(vswitch, "q", path, &error), -EADDRINUSE);
+	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "port q"));
+	CU_ASSERT_EQUAL_FATAL(vswitch_start(vswitch, NULL), 0);
+	for (unsigned i = 1; i <= 3; i++) {
+		CU_ASSERT_EQUAL_FATAL(vhost_user_frontend_connect(&frontend, path, &error), 0);
+		guest = net_guest_start(frontend, MRG);
+		CU_ASSERT_NOT_EQUAL(vhost_user_frontend_connect(&second, path, &error), 0);
+		fill_frame(frame, 60, 1);
+		memcpy(frame + 6, mac, 6);
+		CU_ASSERT_TRUE(net_guest_send(guest, frame, 60, NULL, 1));
+		CU_ASSERT_EQUAL_FATAL(vswitch_status(vswitch, &status), 0);
+		CU_ASSERT_TRUE(status->ports[0].up);
+		CU_ASSERT_STRING_EQUAL(status->ports[0].state, "up");
+		/* The attempt to listen there once more was the first. */
+		CU_ASSERT_EQUAL(status->ports[0].counters.connections, i + 1);
+		CU_ASSERT_EQUAL(status->address_count, 1);
+		vswitch_status_free(status);
+		net_guest_end(guest);
+		for (unsigned j = 0; j < 200; j++) {
+			bool up;
+
+			CU_ASSERT_EQUAL_FATAL(vswitch_status(vswitch, &status), 0);
+			up = status->ports[0].up;
+			CU_ASSERT_TRUE(up || !status->address_count);
+			vswitch_status_free(status);
+			if (!up)
+				break;
+			usleep(1000);
+			CU_ASSERT_NOT_EQUAL(j, 199);
+		}
+	}
+	vswitch_destroy(steal_pointer(&vswitch));
+	CU_ASSERT_NOT_EQUAL(access(path, F_OK), 0);
+}
+
+static void test_a_socket_path_too_long(void)
+{
+	CLEANUP(cleanup_vswitch) struct vswitch *vswitch = NULL;
+	struct error error = { 0 };
+	char path[200];
+
+	memset(path, 'x', sizeof(path));
+	memcpy(path, "/tmp/", 5);
+	path[109] = '\0';
+	CU_ASSERT_EQUAL_FATAL(vswitch_create(&vswitch, NULL, NULL), 0);
+	CU_ASSERT_EQUAL(vswitch_add_port_vhost_user(vswitch, "p", path, &error), -ENAMETOOLONG);
+	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "107"));
+}
+
+/* An idle switch with guests sleeps. */
+static void test_idle_uses_no_time(void)
+{
+	struct lab lab = make_lab(MRG, MRG);
+	struct vswitch_status *status;
+	uint64_t rounds;
+
+	usleep(5000);
+	status_of(&lab, 0, &status);
+	rounds = status->rounds;
+	vswitch_status_free(status);
+	usleep(50000);
+	status_of(&lab, 0, &status);
+	CU_ASSERT_TRUE(status->rounds - rounds < 1000);
+	vswitch_status_free(status);
+	end_lab(&lab);
+}
+
+UNIT_MAIN("switch_vhost_user", UNIT(test_frames_of_all_lengths),
+	  UNIT(test_without_mergeable_buffers), UNIT(test_too_few_buffers_are_put_back),
+	  UNIT(test_nonsense_from_a_guest), UNIT(test_a_broken_ring_stops_its_own_port),
+	  UNIT(test_offloads_pass_through), UNIT(test_offloads_done_in_software),
+	  UNIT(test_stop_and_go_on), UNIT(test_front_ends_come_and_go),
+	  UNIT(test_a_socket_path_too_long), UNIT(test_idle_uses_no_time))
