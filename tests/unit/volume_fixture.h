@@ -1,0 +1,47 @@
+/* Disks in memory and groups on them, for the tests of volume/. */
+#ifndef TENON_TESTS_VOLUME_FIXTURE_H
+#define TENON_TESTS_VOLUME_FIXTURE_H
+
+#include "block/block.h"
+#include "fiber/fiber.h"
+#include "util/error.h"
+#include "util/random.h"
+#include "volume/volume.h"
+
+#define MIB (1ULL << 20)
+
+#define FIXTURE_DISKS 4
+
+struct fixture {
+	struct block *disks[FIXTURE_DISKS];
+	unsigned count;
+	struct random random;
+	struct volume_context context; /* fixed host, time and uuids */
+	struct volume_scan *scan;
+	struct volume_group *group; /* of the last scan; "vg0" */
+	struct error error;         /* of the last scan or find */
+};
+
+/* Runs `test` on a fiber with `count` zeroed disks of `size` bytes, and frees what it leaves. */
+void fixture_run(void (*test)(struct fixture *fixture), unsigned count, uint64_t size);
+
+/* Scans all disks anew; 0 when vg0 was found. */
+int fixture_scan(struct fixture *fixture);
+
+/* Makes vg0 of all disks with 1 MiB extents unless `options` say otherwise, and scans. */
+void fixture_create(struct fixture *fixture, const struct volume_group_options *options);
+
+/* Creates a linear volume of so many extents in the fixture's group. */
+int fixture_lv(struct fixture *fixture, const char *name, uint32_t extents);
+
+/* Replaces the metadata of vg0 on disk `disk` by `text`, as another LVM2 might have written it. */
+void fixture_put_text(struct fixture *fixture, unsigned disk, const char *text);
+
+/* `text` with each `from` replaced by `to`; the caller frees it. */
+char *fixture_replace(const char *text, const char *from, const char *to);
+
+/* Fills all of a block with a pattern drawn from `seed`, or checks that it is there. */
+void fixture_fill(struct block *block, uint64_t seed);
+bool fixture_filled(struct block *block, uint64_t seed);
+
+#endif
