@@ -248,8 +248,8 @@ static int import_lv(const struct lvm_reader *reader, const struct lvm_config_no
 	int r;
 
 	lv->name = (char *)section->key;
-	/* The rules of groups: internal volumes have the names that are reserved for them. */
-	if (volume_group_name_check(lv->name, &bad_name))
+	/* Internal volumes have the names that are reserved for them. */
+	if (lvm_name_check("logical volume", lv->name, &bad_name))
 		return lvm_read_fail(reader, section, "%s", bad_name.text);
 	r = lvm_read_uuid(reader, section, lv->uuid);
 	if (!r)

@@ -142,6 +142,9 @@ char *lvm_vg_string(struct volume_group *group, const char *string);
 
 bool lvm_strings_contain(const struct lvm_strings *strings, const char *string);
 
+/* The rules that all names follow; `kind` says of what, for the error. */
+int lvm_name_check(const char *kind, const char *name, struct error *error);
+
 /* Whether segments of this type are understood: "striped", or "linear" as its other name. */
 bool lvm_segment_type_known(const char *type);
 

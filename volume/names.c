@@ -4,7 +4,7 @@
 
 #include "util/bytes.h"
 #include "util/error.h"
-#include "volume/volume.h"
+#include "volume/lvm_vg.h"
 
 static bool name_character(char c)
 {
@@ -12,7 +12,7 @@ static bool name_character(char c)
 	       (c && strchr("+_.-", c));
 }
 
-static int check(const char *kind, const char *name, struct error *error)
+int lvm_name_check(const char *kind, const char *name, struct error *error)
 {
 	if (!*name)
 		return error_set(error, -EINVAL, "%s name: empty", kind);
@@ -38,7 +38,7 @@ static int check(const char *kind, const char *name, struct error *error)
 
 int volume_group_name_check(const char *name, struct error *error)
 {
-	return check("volume group", name, error);
+	return lvm_name_check("volume group", name, error);
 }
 
 int volume_lv_name_check(const char *name, struct error *error)
@@ -48,7 +48,7 @@ int volume_lv_name_check(const char *name, struct error *error)
 					     "_wcorig",  "_mimage", "_mlog",  "_rimage", "_rmeta",
 					     "_tdata",   "_tmeta",  "_vdata", "_imeta",  "_iorig",
 					     "_pmspare", "_vorigin" };
-	int r = check("logical volume", name, error);
+	int r = lvm_name_check("logical volume", name, error);
 
 	if (r)
 		return r;

@@ -1,0 +1,136 @@
+/* volume/allocate: choosing extents, pure functions. */
+#include "unit.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "util/bytes.h"
+#include "util/random.h"
+#include "volume/allocate.h"
+
+static void test_linear_takes_the_first_that_fits(void)
+{
+	struct allocate_free areas[] = { { 0, 10, 5 }, { 0, 100, 20 }, { 1, 0, 50 } };
+	struct allocate_wish wish = { .extents = 20, .stripes = 1 };
+	struct allocate_result result;
+
+	CU_ASSERT_EQUAL_FATAL(allocate_extents(areas, 3, &wish, &result), 0);
+	CU_ASSERT_EQUAL(result.count, 1);
+	CU_ASSERT(result.places[0].pv == 0 && result.places[0].extent == 100);
+	CU_ASSERT_EQUAL(areas[1].count, 0);
+	allocate_result_free(&result);
+}
+
+static void test_linear_takes_large_areas_first(void)
+{
+	struct allocate_free areas[] = { { 0, 10, 5 }, { 0, 100, 20 }, { 1, 0, 50 } };
+	struct allocate_wish wish = { .extents = 73, .stripes = 1 };
+	struct allocate_result result;
+
+	CU_ASSERT_EQUAL_FATAL(allocate_extents(areas, 3, &wish, &result), 0);
+	CU_ASSERT_EQUAL_FATAL(result.count, 3);
+	CU_ASSERT_EQUAL(result.lengths[0], 50);
+	CU_ASSERT_EQUAL(result.lengths[1], 20);
+	CU_ASSERT_EQUAL(result.lengths[2], 3);
+	CU_ASSERT_EQUAL(areas[0].count, 2);
+	allocate_result_free(&result);
+}
+
+static void test_growing_goes_on_behind_the_end(void)
+{
+	struct allocate_free areas[] = { { 0, 10, 5 }, { 1, 0, 50 } };
+	struct allocate_place after = { .pv = 0, .extent = 10 };
+	struct allocate_wish wish = { .extents = 8, .stripes = 1, .after = &after };
+	struct allocate_result result;
+
+	CU_ASSERT_EQUAL_FATAL(allocate_extents(areas, 2, &wish, &result), 0);
+	CU_ASSERT_EQUAL_FATAL(result.count, 2);
+	CU_ASSERT(result.places[0].pv == 0 && result.lengths[0] == 5);
+	CU_ASSERT(result.places[1].pv == 1 && result.lengths[1] == 3);
+	allocate_result_free(&result);
+}
+
+static void test_contiguous_or_nothing(void)
+{
+	struct allocate_free areas[] = { { 0, 10, 5 }, { 1, 0, 50 } };
+	struct allocate_place after = { .pv = 0, .extent = 10 };
+	struct allocate_wish wish = { .extents = 51, .stripes = 1, .contiguous = true };
+	struct allocate_result result;
+
+	CU_ASSERT_EQUAL(allocate_extents(areas, 2, &wish, &result), -ENOSPC);
+	wish.extents = 6;
+	wish.after = &after;
+	CU_ASSERT_EQUAL(allocate_extents(areas, 2, &wish, &result), -ENOSPC);
+	wish.extents = 5;
+	CU_ASSERT_EQUAL(allocate_extents(areas, 2, &wish, &result), 0);
+	CU_ASSERT_EQUAL(result.count, 1);
+	allocate_result_free(&result);
+}
+
+static void test_stripes_are_on_pvs_of_their_own(void)
+{
+	struct allocate_free areas[] = {
+		{ 0, 0, 4 }, { 0, 20, 10 }, { 1, 0, 3 }, { 2, 5, 6 }, { 3, 0, 8 }
+	};
+	struct allocate_wish wish = { .extents = 24, .stripes = 3 };
+	struct allocate_result result;
+
+	CU_ASSERT_EQUAL_FATAL(allocate_extents(areas, 5, &wish, &result), 0);
+	CU_ASSERT_EQUAL_FATAL(result.count, 2);
+	CU_ASSERT(result.lengths[0] == 6 && result.lengths[1] == 2);
+	/* PV 1 has least, and takes part only when PV 2 is full */
+	CU_ASSERT(result.places[0].pv == 0 && result.places[0].extent == 20);
+	CU_ASSERT(result.places[1].pv == 2 && result.places[2].pv == 3);
+	CU_ASSERT(result.places[3].pv == 0 && result.places[4].pv == 1 && result.places[5].pv == 3);
+	allocate_result_free(&result);
+	wish.extents = 15;
+	CU_ASSERT_EQUAL(allocate_extents(areas, 5, &wish, &result), -ENOSPC);
+}
+
+/* Whatever is free and asked for: what comes out was free, is not given twice, and adds up. */
+static void test_random_wishes(void)
+{
+	struct random random = { .state = 99 };
+
+	for (int round = 0; round < 2000; round++) {
+		struct allocate_free areas[16];
+		uint8_t state[4][256] = { 0 }; /* 1: free, 2: given */
+		struct allocate_wish wish = { .stripes = 1 + (unsigned)random_below(&random, 4) };
+		struct allocate_result result;
+		uint64_t sum = 0, total = 0;
+		size_t count = 0;
+		int r;
+
+		for (unsigned pv = 0; pv < 4; pv++)
+			for (uint32_t at = 0; at < 200 && count < 16; at += 60) {
+				uint32_t length = (uint32_t)random_below(&random, 50);
+
+				areas[count++] = (struct allocate_free){ pv, at, length };
+				memset(&state[pv][at], 1, length);
+				total += length;
+			}
+		wish.extents = (uint32_t)(1 + random_below(&random, 100)) * wish.stripes;
+		wish.contiguous = random_below(&random, 4) == 0;
+		r = allocate_extents(areas, count, &wish, &result);
+		CU_ASSERT(r == 0 || r == -ENOSPC);
+		if (wish.stripes == 1 && !wish.contiguous)
+			CU_ASSERT_EQUAL(r == 0, wish.extents <= total);
+		for (size_t i = 0; i < result.count; i++)
+			for (unsigned k = 0; k < wish.stripes; k++)
+				for (uint32_t e = 0; e < result.lengths[i]; e++) {
+					struct allocate_place *place =
+						&result.places[i * wish.stripes + k];
+
+					CU_ASSERT_EQUAL(state[place->pv][place->extent + e], 1);
+					state[place->pv][place->extent + e] = 2;
+					sum++;
+				}
+		CU_ASSERT_EQUAL(sum, r ? 0 : wish.extents);
+		allocate_result_free(&result);
+	}
+}
+
+UNIT_MAIN("allocation", UNIT(test_linear_takes_the_first_that_fits),
+	  UNIT(test_linear_takes_large_areas_first), UNIT(test_growing_goes_on_behind_the_end),
+	  UNIT(test_contiguous_or_nothing), UNIT(test_stripes_are_on_pvs_of_their_own),
+	  UNIT(test_random_wishes))
