@@ -18,9 +18,11 @@
 #include "fiber/worker_private.h"
 #include "util/error.h"
 
-#define POLL_NS_DEFAULT 50000 /* about twice what the wake of an idle thread costs */
-#define POLL_NS_FIRST   8000
-#define RUN_BUDGET      64 /* fibers resumed before the loop looks at the ring and pollers again */
+#define POLL_NS_DEFAULT                                                                            \
+	100000 /* three times what the wake of an idle thread costs: less than two
+				* do not pay back a wake on each side and the work between them */
+#define POLL_NS_FIRST 8000
+#define RUN_BUDGET    64 /* fibers resumed before the loop looks at the ring and pollers again */
 
 _Thread_local struct worker *worker_self;
 
@@ -271,12 +273,18 @@ static void idle(struct worker *worker)
 		learn(worker, monotonic() - began);
 }
 
-/* On one processor, polling would only keep those from running whom it waits for. */
+/*
+ * On one processor, polling would only keep those from running whom it waits for. What counts is what
+ * all processes here may run on, which is what init has: a container may have but one. A worker that is
+ * bound to one of several polls; it was given that one, and its peers run on the others.
+ */
 static bool single_processor(void)
 {
 	cpu_set_t set;
 
-	return !sched_getaffinity(0, sizeof(set), &set) && CPU_COUNT(&set) == 1;
+	return (!sched_getaffinity(1, sizeof(set), &set) ||
+		!sched_getaffinity(0, sizeof(set), &set)) &&
+	       CPU_COUNT(&set) == 1;
 }
 
 int worker_run(struct worker *worker, fiber_fn *fn, void *arg)
