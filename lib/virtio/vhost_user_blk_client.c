@@ -11,6 +11,7 @@
 #include <endian.h>
 #include <errno.h>
 #include <poll.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -39,6 +40,9 @@
 #define SLOT_BYTES   (SLOT_HEADER + (uint64_t)SLOT_DATA)
 
 #define GUEST_BASE 0x100000u /* any guest address but 0, which is easily there by mistake */
+
+/* Up to the secure-erase fields, which older servers (QEMU 7.2's) do not know and so refuse. */
+#define CONFIG_BYTES offsetof(struct virtio_blk_config, max_secure_erase_sectors)
 
 #define BIT(number) (1ULL << (number))
 #define FEATURES                                                                                   \
@@ -338,7 +342,7 @@ static bool power_of_two_within(uint64_t value, uint64_t least, uint64_t most)
 /* Takes the device's shape from its configuration space, believing nothing. */
 static int read_config(struct client *client, const char *name, struct error *error)
 {
-	struct virtio_blk_config config;
+	struct virtio_blk_config config = { 0 };
 	struct block *block = &client->block;
 	uint64_t physical;
 	int result =
