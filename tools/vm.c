@@ -70,7 +70,7 @@ static int run_with_signals(struct signals *signals, enum machine_end *end, stru
 
 static const char run_usage[] =
 	"vm run --kernel FILE [--initrd FILE] [--cmdline TEXT] [--memory 256M] [--cpus 1]\n"
-	"	[--disk FILE|vhost-user:SOCKET]... [--nic vhost-user:SOCKET]...\n"
+	"	[--disk FILE|vhost-user:SOCKET]... [--nic vhost-user:SOCKET|tap:IFNAME]...\n"
 	"	[--console stdio|FILE]";
 
 struct run {
@@ -136,8 +136,9 @@ static int run(int argc, char **argv)
 		{ "cpus", CLI_NUMBER, &cpus, "N", "processors (1)" },
 		{ "disk", CLI_LIST, &run.disks, "FILE|vhost-user:SOCKET",
 		  "a disk, /dev/vda and so on: an image or a server's socket" },
-		{ "nic", CLI_LIST, &run.nics, "vhost-user:SOCKET[,mac=XX:...]",
-		  "a NIC, on a port of a switch" },
+		{ "nic", CLI_LIST, &run.nics, "vhost-user:SOCKET|tap:IFNAME",
+		  "a NIC, on a port of a switch or an interface of this host; ,mac=XX:... may "
+		  "follow" },
 		{ "console", CLI_TEXT, &machine->console, "stdio|FILE",
 		  "where the serial console goes; on a terminal Ctrl-A x ends the machine" },
 		{ 0 },
@@ -150,6 +151,10 @@ static int run(int argc, char **argv)
 		return status;
 	if (!machine->kernel)
 		return cli_usage_error("--kernel is missing");
+	for (unsigned i = 0; i < run.nics.count; i++)
+		if (!vm_devices_is_nic(run.nics.words[i]))
+			return cli_usage_error("--nic %s: expected vhost-user:SOCKET or tap:IFNAME",
+					       run.nics.words[i]);
 	log_to_stderr(&log, LOG_LEVEL_WARNING);
 	machine->log = run.devices.log = &log;
 	machine->memory = memory;

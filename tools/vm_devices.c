@@ -11,8 +11,10 @@
 #include "util/bytes.h"
 #include "util/cleanup.h"
 #include "util/random.h"
+#include "vswitch/switch.h"
 
 #define VHOST_USER "vhost-user:"
+#define TAP        "tap:"
 
 /* If `text` begins with `prefix`, what follows it; else NULL. */
 static char *after(char *text, const char *prefix)
@@ -130,26 +132,57 @@ static int parse_mac(uint8_t mac[6], const char *text, struct error *error)
 	return 0;
 }
 
+/* A switch between the guest and an interface of the host; *fd is the guest's end. */
+static int start_tap(struct vm_devices *devices, const char *ifname, int *fd, struct error *error)
+{
+	CLEANUP(cleanup_vswitch) struct vswitch *vswitch = NULL;
+	struct vswitch_options options = { .name = ifname, .log = devices->log };
+	CLEANUP_CLOSE int front = -1;
+	int pair[2], rc;
+
+	rc = vswitch_create(&vswitch, &options, error);
+	if (rc < 0)
+		return rc;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return error_set(error, -errno, "socketpair: %s", error_name(errno));
+	front = pair[0];
+	if ((rc = vswitch_add_port_vhost_user_fd(vswitch, "guest", pair[1], error)) < 0 ||
+	    (rc = vswitch_add_port_tap(vswitch, "host", ifname, NULL, error)) < 0 ||
+	    (rc = vswitch_start(vswitch, error)) < 0)
+		return rc;
+	devices->taps[devices->tap_count++] = steal_pointer(&vswitch);
+	*fd = steal_fd(&front);
+	return 0;
+}
+
+bool vm_devices_is_nic(const char *word)
+{
+	return !strncmp(word, VHOST_USER, strlen(VHOST_USER)) || !strncmp(word, TAP, strlen(TAP));
+}
+
 static int add_nic(struct vm_devices *devices, char *word, struct error *error)
 {
-	char *socket = after(word, VHOST_USER), *mac;
+	char *socket = after(word, VHOST_USER), *tap = after(word, TAP), *mac;
 	struct machine_device *device;
 	int rc;
 
-	if (!socket)
-		return error_set(error, -EINVAL, "%s: no NIC, expected vhost-user:SOCKET", word);
-	mac = strstr(socket, ",mac=");
+	if (!socket && !tap)
+		return error_set(error, -EINVAL,
+				 "%s: no NIC, expected vhost-user:SOCKET or tap:IFNAME", word);
+	mac = strstr(word, ",mac=");
 	if (mac)
 		*mac = '\0';
-	device = add(devices, MACHINE_NIC, socket, error);
+	device = add(devices, MACHINE_NIC, socket ? socket : tap, error);
 	if (!device)
 		return -EINVAL;
-	make_mac(device->mac, socket, devices->count);
+	make_mac(device->mac, word, devices->count);
 	if (mac) {
 		rc = parse_mac(device->mac, mac + strlen(",mac="), error);
 		if (rc < 0)
 			return rc;
 	}
+	if (tap)
+		return start_tap(devices, tap, &device->fd, error);
 	device->fd = vm_connect(socket, error);
 	return device->fd < 0 ? device->fd : 0;
 }
@@ -181,5 +214,7 @@ void vm_devices_close(struct vm_devices *devices)
 		cleanup_close(&devices->devices[i].fd);
 	for (unsigned i = 0; i < devices->local_disk_count; i++)
 		vm_local_disk_stop(devices->local_disks[i]);
-	devices->count = devices->local_disk_count = 0;
+	for (unsigned i = 0; i < devices->tap_count; i++)
+		vswitch_destroy(devices->taps[i]);
+	devices->count = devices->local_disk_count = devices->tap_count = 0;
 }

@@ -2,7 +2,7 @@
  * The devices of `tenon vm run`: what --disk and --nic say, turned into connected vhost-user sockets.
  *
  * A socket of somebody else's is connected to. For an image file the same back-end as that of
- * `tenon serve` runs on a worker thread of this process.
+ * `tenon serve` runs on a worker thread of this process; for a TAP interface, a switch with two ports.
  */
 #ifndef TENON_TOOLS_VM_DEVICES_H
 #define TENON_TOOLS_VM_DEVICES_H
@@ -11,6 +11,7 @@
 #include "vmm/machine.h"
 
 struct vm_local_disk;
+struct vswitch;
 
 #define VM_DEVICES_MAX 31u
 
@@ -20,18 +21,23 @@ struct vm_devices {
 	struct machine_device devices[VM_DEVICES_MAX]; /* fd is -1 once a machine has taken it */
 	unsigned local_disk_count;
 	struct vm_local_disk *local_disks[VM_DEVICES_MAX];
+	unsigned tap_count;
+	struct vswitch *taps[VM_DEVICES_MAX];
 };
 
 /*
- * Adds disks and NICs: "FILE" or "vhost-user:SOCKET" for a disk; "vhost-user:SOCKET" for a NIC, with
- * ",mac=XX:XX:XX:XX:XX:XX" behind it if wanted. Otherwise a NIC's address is made from the socket's
- * path and this host's machine id, so that it stays the same. -EINVAL for what is not understood,
+ * Adds disks and NICs: "FILE" or "vhost-user:SOCKET" for a disk; "vhost-user:SOCKET" or "tap:IFNAME"
+ * for a NIC, with ",mac=XX:XX:XX:XX:XX:XX" behind it if wanted. Otherwise a NIC's address is made from
+ * the rest and this host's machine id, so that it stays the same. -EINVAL for what is not understood,
  * and errors of connecting and opening. vm_devices_close() is due in any case.
  */
 int vm_devices_add_disks(struct vm_devices *devices, const struct cli_words *words,
 			 struct error *error);
 int vm_devices_add_nics(struct vm_devices *devices, const struct cli_words *words,
 			struct error *error);
+
+/* Whether a word is a NIC, as far as can be told from its form. */
+bool vm_devices_is_nic(const char *word);
 
 /* Hands all of them to the machine. */
 int vm_devices_attach(struct vm_devices *devices, struct machine *machine, struct error *error);
