@@ -11,6 +11,7 @@
 
 #include "tools/cli.h"
 #include "tools/devices.h"
+#include "vmm/machine.h"
 
 static void add_row(json_t *rows, const char *what, bool there, const char *found,
 		    const char *meaning)
@@ -22,6 +23,8 @@ static void add_row(json_t *rows, const char *what, bool there, const char *foun
 static void check_kvm(json_t *rows)
 {
 	CLEANUP_CLOSE int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	struct error error = { 0 };
+	uint64_t speed;
 	char found[96];
 
 	if (fd < 0) {
@@ -31,8 +34,16 @@ static void check_kvm(json_t *rows)
 					: "`tenon vm` cannot run machines here; QEMU's TCG can");
 		return;
 	}
-	snprintf(found, sizeof(found), "API version %d", ioctl(fd, KVM_GET_API_VERSION, 0));
-	add_row(rows, "kvm", true, found, "`tenon vm run` can run machines");
+	if (machine_kvm_speed(&speed, &error)) {
+		add_row(rows, "kvm", false, error.text, "`tenon vm` cannot run machines here");
+		return;
+	}
+	snprintf(found, sizeof(found), "API version %d, %.1f million instructions a second",
+		 ioctl(fd, KVM_GET_API_VERSION, 0), (double)speed / 1e6);
+	add_row(rows, "kvm", true, found,
+		speed < MACHINE_KVM_SPEED_FOR_LINUX
+			? "`tenon vm run` works, but is too slow for Linux here"
+			: "`tenon vm run` can run machines");
 }
 
 static void check_uring(json_t *rows)
