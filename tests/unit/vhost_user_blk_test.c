@@ -1,0 +1,436 @@
+/* The vhost-user-blk server and our client of it, on two workers in real time. */
+#include "unit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "block/block.h"
+#include "block/fault.h"
+#include "fiber_run.h"
+#include "util/bytes.h"
+#include "util/error.h"
+#include "virtio/vhost_user_blk.h"
+#include "virtio/vhost_user_blk_client.h"
+
+#define DISK (16u << 20)
+#define MS   1000000ULL
+
+/* A server on a worker of its own. */
+struct host {
+	struct worker *worker;
+	struct block *disk, *fault;
+	struct vhost_user_blk_server *server;
+	struct fiber_queue stop;
+	bool stopped;
+	char path[200];
+	bool read_only;
+	uint64_t latency_ns;
+	struct error error;
+	struct vhost_user_blk_status status;
+};
+
+static int host_run(void *arg)
+{
+	struct host *host = arg;
+
+	while (!host->stopped)
+		fiber_queue_wait_always(&host->stop);
+	return 0;
+}
+
+/* Fibers of the host's worker, by worker_call(). */
+static int host_open(void *arg)
+{
+	struct host *host = arg;
+	struct vhost_user_blk_options options = { .serial = "test", .queue_count = 2 };
+
+	if (block_create_memory(&host->disk, "disk", DISK, &host->error) < 0 ||
+	    block_create_fault(&host->fault, "fault", host->disk, 1, &host->error) < 0)
+		return -ENOMEM;
+	host->fault->read_only = host->read_only;
+	if (host->latency_ns)
+		block_fault_add(host->fault,
+				&(struct block_fault_rule){ .requests = BLOCK_FAULT_READ,
+							    .action = BLOCK_FAULT_LATENCY,
+							    .latency_ns = host->latency_ns });
+	return vhost_user_blk_server_start(&host->server, host->fault, host->path, &options,
+					   &host->error);
+}
+
+static int host_stop(void *arg)
+{
+	struct host *host = arg;
+
+	vhost_user_blk_server_stop(host->server);
+	host->server = NULL;
+	return 0;
+}
+
+static int host_status(void *arg)
+{
+	struct host *host = arg;
+
+	vhost_user_blk_server_status(host->server, &host->status);
+	return 0;
+}
+
+static int host_close(void *arg)
+{
+	struct host *host = arg;
+
+	host_stop(host);
+	CU_ASSERT_EQUAL(host->fault->references, 1);
+	CU_ASSERT_EQUAL(host->fault->in_flight, 0);
+	block_unref(host->fault);
+	block_unref(host->disk);
+	host->stopped = true;
+	fiber_queue_wake_all(&host->stop);
+	return 0;
+}
+
+static void host_begin(struct host *host)
+{
+	snprintf(host->path, sizeof(host->path), "%s/disk.sock", unit_directory());
+	fiber_queue_init(&host->stop);
+	CU_ASSERT_EQUAL_FATAL(worker_create(&host->worker, NULL, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(worker_start(host->worker, "host", host_run, host), 0);
+	if (worker_call(host->worker, host_open, host) < 0) {
+		printf("  %s\n", host->error.text);
+		CU_FAIL_FATAL("no server");
+	}
+}
+
+static void host_end(struct host *host)
+{
+	worker_call(host->worker, host_close, host);
+	worker_join(host->worker);
+	worker_destroy(host->worker);
+	CU_ASSERT_EQUAL(access(host->path, F_OK), -1);
+}
+
+static struct block *open_client(const struct host *host)
+{
+	struct error error = { 0 };
+	struct block *block = NULL;
+
+	if (vhost_user_blk_client_open(&block, host->path, &error) < 0) {
+		printf("  %s\n", error.text);
+		CU_FAIL("no client");
+	}
+	return block;
+}
+
+/* Waits until so many clients are connected. */
+static void await_clients(struct host *host, unsigned count)
+{
+	for (int i = 0; i < 500; i++) {
+		worker_call(host->worker, host_status, host);
+		if (host->status.clients == count)
+			return;
+		fiber_sleep(2 * MS);
+	}
+	CU_FAIL("clients do not come or go");
+}
+
+struct job {
+	struct block *block;
+	unsigned number;
+};
+
+/* Writes, reads and checks a stripe of its own. */
+static int churn(void *arg)
+{
+	struct job *job = arg;
+	uint64_t where = job->number * 65536;
+	uint8_t out[4096], in[4096];
+
+	for (unsigned i = 0; i < 16; i++) {
+		memset(out, (int)(job->number * 16 + i), sizeof(out));
+		if (block_write(job->block, where + i * 4096, out, sizeof(out), 0) < 0 ||
+		    block_read(job->block, where + i * 4096, in, sizeof(in)) < 0 ||
+		    memcmp(in, out, sizeof(in)) != 0)
+			return -EIO;
+	}
+	return 0;
+}
+
+static int use_disk(void *arg)
+{
+	struct host *host = arg;
+	struct block *block = open_client(host);
+	struct fiber *fibers[100];
+	struct job jobs[100];
+	uint8_t *out, *in;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(block);
+	CU_ASSERT_EQUAL(block->size, DISK);
+	CU_ASSERT_FALSE(block->read_only);
+	CU_ASSERT_TRUE(block->discard_granularity > 0);
+
+	/* More than a slot holds, from memory at an odd place. */
+	out = malloc(3u << 20);
+	in = malloc(3u << 20);
+	for (unsigned i = 0; i < 3u << 20; i++)
+		out[i] = (uint8_t)(i * 31 + i / 4096);
+	CU_ASSERT_EQUAL(block_write(block, 8u << 20, out + 512, (3u << 20) - 512, BLOCK_FUA), 0);
+	CU_ASSERT_EQUAL(block_read(block, 8u << 20, in + 512, (3u << 20) - 512), 0);
+	CU_ASSERT_EQUAL(memcmp(in + 512, out + 512, (3u << 20) - 512), 0);
+	CU_ASSERT_EQUAL(block_write_zeroes(block, 9u << 20, 1u << 20, BLOCK_MAY_UNMAP | BLOCK_FUA),
+			0);
+	CU_ASSERT_EQUAL(block_discard(block, 8u << 20, 1u << 20), 0);
+	CU_ASSERT_EQUAL(block_flush(block), 0);
+	CU_ASSERT_EQUAL(block_read(block, 9u << 20, in, 1u << 20), 0);
+	CU_ASSERT_TRUE(bytes_all_zero(in, 1u << 20));
+	CU_ASSERT_EQUAL(block_read(block, DISK, in, 512), -EINVAL);
+	free(out);
+	free(in);
+
+	/* More fibers than slots. */
+	for (unsigned i = 0; i < 100; i++) {
+		jobs[i] = (struct job){ block, i };
+		fibers[i] = fiber_spawn(churn, &jobs[i]);
+	}
+	for (unsigned i = 0; i < 100; i++)
+		CU_ASSERT_EQUAL(fiber_join(fibers[i]), 0);
+	worker_call(host->worker, host_status, host);
+	CU_ASSERT_EQUAL(host->status.requests.failed, 0);
+	CU_ASSERT_TRUE(host->status.requests.writes >= 1603);
+	CU_ASSERT_EQUAL(host->status.requests.discards, 1);
+	CU_ASSERT_EQUAL(host->status.requests.zeroes, 1);
+	block_unref(block);
+	await_clients(host, 0);
+	CU_ASSERT_TRUE(host->status.requests.writes >= 1603);
+	return 0;
+}
+
+static void test_a_disk_is_used_through_the_socket(void)
+{
+	struct host host = { .read_only = false };
+
+	host_begin(&host);
+	fiber_run_real(WORKER_ENGINE_AUTO, use_disk, &host);
+	host_end(&host);
+}
+
+static void test_the_client_works_on_libaio_too(void)
+{
+	struct host host = { .read_only = false };
+
+	host_begin(&host);
+	fiber_run_real(WORKER_ENGINE_AIO, use_disk, &host);
+	host_end(&host);
+}
+
+static int one_at_a_time(void *arg)
+{
+	struct host *host = arg;
+	struct block *first = open_client(host), *second = NULL;
+	struct error error = { 0 };
+	uint8_t at[512];
+
+	CU_ASSERT_EQUAL(vhost_user_blk_client_open(&second, host->path, &error), -EPROTO);
+	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "hung up"));
+	CU_ASSERT_EQUAL(block_read(first, 0, at, 512), 0);
+	block_unref(first);
+	/* The next one comes in, however soon after the first one left. */
+	second = open_client(host);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(second);
+	CU_ASSERT_EQUAL(block_read(second, 0, at, 512), 0);
+	block_unref(second);
+	return 0;
+}
+
+static void test_a_writable_disk_has_one_client_at_a_time(void)
+{
+	struct host host = { .read_only = false };
+
+	host_begin(&host);
+	fiber_run_real(WORKER_ENGINE_AUTO, one_at_a_time, &host);
+	host_end(&host);
+}
+
+static int several_readers(void *arg)
+{
+	struct host *host = arg;
+	struct block *blocks[3];
+	uint8_t at[512];
+
+	for (int i = 0; i < 3; i++) {
+		blocks[i] = open_client(host);
+		CU_ASSERT_PTR_NOT_NULL_FATAL(blocks[i]);
+		CU_ASSERT_TRUE(blocks[i]->read_only);
+	}
+	for (int i = 0; i < 3; i++) {
+		CU_ASSERT_EQUAL(block_read(blocks[i], 0, at, 512), 0);
+		CU_ASSERT_EQUAL(block_write(blocks[i], 0, at, 512, 0), -EROFS);
+		block_unref(blocks[i]);
+	}
+	return 0;
+}
+
+static void test_a_read_only_disk_has_many(void)
+{
+	struct host host = { .read_only = true };
+
+	host_begin(&host);
+	fiber_run_real(WORKER_ENGINE_AUTO, several_readers, &host);
+	host_end(&host);
+}
+
+static int slow_read(void *arg)
+{
+	uint8_t at[4096];
+
+	return block_read(arg, 0, at, sizeof(at));
+}
+
+/* The server stops with requests in flight: they are done or fail, later ones fail. */
+static int server_goes(void *arg)
+{
+	struct host *host = arg;
+	struct block *block = open_client(host);
+	struct fiber *fibers[20];
+	int result;
+
+	for (int i = 0; i < 20; i++)
+		fibers[i] = fiber_spawn(slow_read, block);
+	fiber_sleep(20 * MS);
+	worker_call(host->worker, host_stop, host);
+	CU_ASSERT_EQUAL(access(host->path, F_OK), -1);
+	CU_ASSERT_EQUAL(host->fault->in_flight, 0);
+	for (int i = 0; i < 20; i++) {
+		result = fiber_join(fibers[i]);
+		CU_ASSERT_TRUE(result == 0 || result == -ENOTCONN);
+	}
+	fiber_sleep(5 * MS);
+	CU_ASSERT_EQUAL(slow_read(block), -ENOTCONN);
+	CU_ASSERT_EQUAL(block_flush(block), -ENOTCONN);
+	block_unref(block);
+	return 0;
+}
+
+static void test_a_server_stops_with_requests_in_flight(void)
+{
+	struct host host = { .latency_ns = 100 * MS };
+
+	host_begin(&host);
+	fiber_run_real(WORKER_ENGINE_AUTO, server_goes, &host);
+	host_end(&host);
+}
+
+/* A client process dies with requests in flight: a child, which is killed. */
+static int be_killed(void *arg)
+{
+	struct host *host = arg;
+	struct block *block = open_client(host);
+
+	for (int i = 0; i < 20; i++)
+		fiber_spawn(slow_read, block);
+	fiber_sleep(20 * MS);
+	_exit(0);
+}
+
+static int after_the_death(void *arg)
+{
+	struct host *host = arg;
+	struct block *block;
+	uint8_t at[512];
+
+	await_clients(host, 0);
+	CU_ASSERT_EQUAL(host->status.requests.reads, 20);
+	CU_ASSERT_EQUAL(host->fault->in_flight, 0);
+	block = open_client(host);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(block);
+	CU_ASSERT_EQUAL(block_read(block, 0, at, 512), 0);
+	block_unref(block);
+	return 0;
+}
+
+static void test_a_client_dies_with_requests_in_flight(void)
+{
+	struct host host = { .latency_ns = 100 * MS };
+	pid_t pid;
+
+	host_begin(&host);
+	pid = fork();
+	if (pid == 0) {
+		fiber_run_real(WORKER_ENGINE_AUTO, be_killed, &host);
+		_exit(1);
+	}
+	CU_ASSERT_EQUAL(waitpid(pid, NULL, 0), pid);
+	fiber_run_real(WORKER_ENGINE_AUTO, after_the_death, &host);
+	host_end(&host);
+}
+
+/* ---- The socket file ---- */
+
+static int start_at(const char *path, struct error *error)
+{
+	struct vhost_user_blk_server *server;
+	struct block *disk;
+	struct stat status;
+	int result;
+
+	CU_ASSERT_EQUAL(block_create_null(&disk, "null", 1 << 20, error), 0);
+	result = vhost_user_blk_server_start(&server, disk, path, NULL, error);
+	block_unref(disk);
+	if (result < 0)
+		return result;
+	CU_ASSERT_EQUAL(stat(path, &status), 0);
+	CU_ASSERT_EQUAL(status.st_mode & 07777, 0600);
+	vhost_user_blk_server_stop(server);
+	CU_ASSERT_EQUAL(access(path, F_OK), -1);
+	return 0;
+}
+
+static int socket_files(void *arg)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	char path[300];
+	struct error error = { 0 };
+
+	(void)arg;
+	snprintf(path, sizeof(path), "%s/%0150d.sock", unit_directory(), 0);
+	CU_ASSERT_EQUAL(start_at(path, &error), -ENAMETOOLONG);
+	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "a socket's may have 107"));
+
+	snprintf(path, sizeof(path), "%s/file", unit_directory());
+	close(open(path, O_CREAT | O_WRONLY, 0600));
+	CU_ASSERT_EQUAL(start_at(path, &error), -EEXIST);
+	CU_ASSERT_EQUAL(access(path, F_OK), 0);
+	unlink(path);
+
+	snprintf(path, sizeof(path), "%s/none/disk.sock", unit_directory());
+	CU_ASSERT_EQUAL(start_at(path, &error), -ENOENT);
+
+	/* Somebody answers there; then nobody does any more. */
+	snprintf(path, sizeof(path), "%s/other.sock", unit_directory());
+	strcpy(address.sun_path, path);
+	CU_ASSERT_EQUAL(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	CU_ASSERT_EQUAL(listen(fd, 1), 0);
+	CU_ASSERT_EQUAL(start_at(path, &error), -EADDRINUSE);
+	close(fd);
+	CU_ASSERT_EQUAL(access(path, F_OK), 0);
+	CU_ASSERT_EQUAL(start_at(path, &error), 0);
+	return 0;
+}
+
+static void test_the_socket_file(void)
+{
+	fiber_run_real(WORKER_ENGINE_AUTO, socket_files, NULL);
+}
+
+UNIT_MAIN("vhost-user-blk", UNIT(test_a_disk_is_used_through_the_socket),
+	  UNIT(test_the_client_works_on_libaio_too),
+	  UNIT(test_a_writable_disk_has_one_client_at_a_time), UNIT(test_a_read_only_disk_has_many),
+	  UNIT(test_a_server_stops_with_requests_in_flight),
+	  UNIT(test_a_client_dies_with_requests_in_flight), UNIT(test_the_socket_file))

@@ -1,0 +1,449 @@
+/* virtio-blk requests over a plain buffer: layouts, limits, errors of the disk, caching. In virtual time. */
+#include "unit.h"
+
+#include <errno.h>
+#include <string.h>
+#include <linux/virtio_blk.h>
+
+#include "block/block.h"
+#include "block/fault.h"
+#include "fiber_run.h"
+#include "util/bytes.h"
+#include "virtio/virtio_blk.h"
+#include "virtio/virtqueue.h"
+#include "virtio/virtqueue_driver.h"
+
+#define BASE     0x100000
+#define BYTES    (1u << 20)
+#define SIZE     64
+#define HEADER   0x10000
+#define DATA     0x20000
+#define STATUS   0x11000
+#define DISK     (4u << 20)
+#define SECTORS  (DISK / 512)
+#define MS       1000000ULL
+#define FEATURES (~(1ULL << VIRTIO_BLK_F_CONFIG_WCE)) /* all that is offered, but that */
+
+/* A disk, the faulty layer on it, and a driver. */
+struct rig {
+	uint8_t bytes[BYTES];
+	struct guest_memory memory;
+	struct virtqueue vq;
+	struct virtqueue_driver driver;
+	struct block *disk, *fault;
+	struct virtio_blk blk;
+	struct virtio_blk_queue queue;
+} __attribute__((aligned(4096)));
+
+static struct rig rig;
+
+static void begin(bool read_only)
+{
+	uint64_t features;
+
+	memset(&rig, 0, sizeof(rig));
+	guest_memory_add_region(&rig.memory, BASE, BYTES, rig.bytes, NULL);
+	CU_ASSERT_EQUAL_FATAL(block_create_memory(&rig.disk, "disk", DISK, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(block_create_fault(&rig.fault, "fault", rig.disk, 1, NULL), 0);
+	rig.fault->read_only = read_only;
+	virtio_blk_init(&rig.blk, rig.fault, "serial-number-which-is-long", 1);
+	features = virtio_blk_features(&rig.blk) & FEATURES;
+	virtio_blk_set_features(&rig.blk, features);
+	virtqueue_init(&rig.vq, &rig.memory, 0, features);
+	virtqueue_driver_init(&rig.driver, rig.bytes, BASE, SIZE, features);
+	CU_ASSERT_EQUAL(virtqueue_start(&rig.vq, SIZE, rig.driver.desc_address,
+					rig.driver.avail_address, rig.driver.used_address, 0),
+			0);
+	virtio_blk_queue_init(&rig.queue, &rig.blk, &rig.vq);
+}
+
+static int end(void)
+{
+	virtio_blk_queue_drain(&rig.queue);
+	CU_ASSERT_EQUAL(rig.vq.in_flight, 0);
+	virtqueue_driver_destroy(&rig.driver);
+	block_unref(rig.fault);
+	block_unref(rig.disk);
+	return 0;
+}
+
+static void put_header(uint32_t type, uint64_t sector)
+{
+	struct virtio_blk_outhdr header = { .type = htole32(type), .sector = htole64(sector) };
+
+	memcpy(rig.bytes + HEADER, &header, sizeof(header));
+	rig.bytes[STATUS] = 0xee;
+}
+
+/* Adds a chain of parts given as offsets into the memory, and starts it. */
+static uint16_t start(const struct virtqueue_part *parts, unsigned readable, unsigned writable)
+{
+	struct virtqueue_part moved[16];
+	uint16_t head = 0xffff;
+
+	for (unsigned i = 0; i < readable + writable; i++)
+		moved[i] =
+			(struct virtqueue_part){ BASE + parts[i].guest_address, parts[i].length };
+	CU_ASSERT_EQUAL(virtqueue_driver_add(&rig.driver, moved, readable, writable, &head), 0);
+	virtqueue_driver_kick(&rig.driver);
+	CU_ASSERT_EQUAL(virtio_blk_queue_poll(&rig.queue, 64), 1);
+	return head;
+}
+
+/* Waits for a request to end; returns used.len. */
+static uint32_t finish(void)
+{
+	uint32_t written = 0;
+	uint16_t head;
+
+	while (rig.queue.in_flight)
+		fiber_sleep(MS);
+	virtio_blk_queue_poll(&rig.queue, 0);
+	CU_ASSERT_EQUAL(virtqueue_driver_take(&rig.driver, &head, &written), 1);
+	return written;
+}
+
+/* One request in the usual layout; `length` bytes at DATA. Returns the status. */
+static uint8_t request(uint32_t type, uint64_t sector, uint32_t length)
+{
+	bool in = type == VIRTIO_BLK_T_IN || type == VIRTIO_BLK_T_GET_ID;
+	struct virtqueue_part parts[3] = { { HEADER, 16 }, { DATA, length }, { STATUS, 1 } };
+
+	put_header(type, sector);
+	if (!length)
+		parts[1] = parts[2];
+	start(parts, in || !length ? 1 : 2, in && length ? 2 : 1);
+	finish();
+	return rig.bytes[STATUS];
+}
+
+static void fill(uint8_t seed, uint32_t length)
+{
+	for (uint32_t i = 0; i < length; i++)
+		rig.bytes[DATA + i] = (uint8_t)(seed + i * 7 + i / 512);
+}
+
+static bool filled(uint8_t seed, uint32_t length)
+{
+	for (uint32_t i = 0; i < length; i++)
+		if (rig.bytes[DATA + i] != (uint8_t)(seed + i * 7 + i / 512))
+			return false;
+	return true;
+}
+
+static int in_and_out(void *arg)
+{
+	uint8_t at[512];
+
+	(void)arg;
+	begin(false);
+	fill(1, 65536);
+	CU_ASSERT_EQUAL(request(VIRTIO_BLK_T_OUT, 8, 65536), VIRTIO_BLK_S_OK);
+	CU_ASSERT_EQUAL(block_read(rig.disk, 8 * 512, at, 512), 0);
+	CU_ASSERT_EQUAL(memcmp(at, rig.bytes + DATA, 512), 0);
+	fill(9, 65536);
+	CU_ASSERT_EQUAL(request(VIRTIO_BLK_T_IN, 8, 65536), VIRTIO_BLK_S_OK);
+	CU_ASSERT_TRUE(filled(1, 65536));
+	CU_ASSERT_EQUAL(request(VIRTIO_BLK_T_IN, SECTORS - 1, 512), VIRTIO_BLK_S_OK);
+	CU_ASSERT_TRUE(bytes_all_zero(rig.bytes + DATA, 512));
+	CU_ASSERT_EQUAL(request(VIRTIO_BLK_T_FLUSH, 0, 0), VIRTIO_BLK_S_OK);
+	CU_ASSERT_EQUAL(request(VIRTIO_BLK_T_GET_ID, 0, 20), VIRTIO_BLK_S_OK);
+	CU_ASSERT_EQUAL(memcmp(rig.bytes + DATA, "serial-number-which-", 20), 0);
+	CU_ASSERT_EQUAL(rig.blk.counters.writes, 1);
+	CU_ASSERT_EQUAL(rig.blk.counters.reads, 2);
+	CU_ASSERT_EQUAL(rig.blk.counters.written_bytes, 65536);
+	return end();
+}
+
+static void test_what_is_written_is_read(void)
+{
+	CU_ASSERT_EQUAL(fiber_run_each(in_and_out, NULL), 0);
+}
+
+static int layouts(void *arg)
+{
+	/* A header cut in three, the last part of it together with data; data in odd pieces. */
+	struct virtqueue_part out[] = { { HEADER, 3 },
+					{ HEADER + 3, 12 },
+					{ DATA - 1, 101 },
+					{ DATA + 100, 412 },
+					{ STATUS, 1 } };
+	/* Data and status in one buffer. */
+	struct virtqueue_part in[] = { { HEADER, 16 }, { DATA, 200 }, { DATA + 200, 313 } };
+	struct virtqueue_part bytes[16];
+
+	(void)arg;
+	begin(false);
+	fill(3, 512);
+	put_header(VIRTIO_BLK_T_OUT, 5);
+	rig.bytes[DATA - 1] = rig.bytes[HEADER + 15];
+	start(out, 4, 1);
+	CU_ASSERT_EQUAL(finish(), 1);
+	CU_ASSERT_EQUAL(rig.bytes[STATUS], VIRTIO_BLK_S_OK);
+
+	put_header(VIRTIO_BLK_T_IN, 5);
+	memset(rig.bytes + DATA, 0xee, 600);
+	start(in, 1, 2);
+	CU_ASSERT_EQUAL(finish(), 513);
+	CU_ASSERT_TRUE(filled(3, 512));
+	CU_ASSERT_EQUAL(rig.bytes[DATA + 512], VIRTIO_BLK_S_OK);
+	CU_ASSERT_EQUAL(rig.bytes[DATA + 513], 0xee);
+
+	/* A header byte by byte, with nowhere to put data. */
+	for (uint32_t i = 0; i < 15; i++)
+		bytes[i] = (struct virtqueue_part){ HEADER + i, 1 };
+	bytes[15] = (struct virtqueue_part){ STATUS, 1 };
+	put_header(VIRTIO_BLK_T_FLUSH, 0);
+	start(bytes, 15, 1); /* one byte is missing */
+	CU_ASSERT_EQUAL(finish(), 1);
+	CU_ASSERT_EQUAL(rig.bytes[STATUS], VIRTIO_BLK_S_IOERR);
+	return end();
+}
+
+static void test_any_layout_of_a_request_will_do(void)
+{
+	CU_ASSERT_EQUAL(fiber_run_each(layouts, NULL), 0);
+}
+
+static int limits(void *arg)
+{
+	(void)arg;
+	begin(false);
+	CU_ASSERT_EQUAL(request(VIRTIO_BLK_T_IN, SECTORS - 1, 1024), VIRTIO_BLK_S_IOERR);
+	CU_ASSERT_EQUAL(request(VIRTIO_BLK_T_IN, SECTORS, 512), VIRTIO_BLK_S_IOERR);
+	CU_ASSERT_EQUAL(request(VIRTIO_BLK_T_OUT, UINT64_MAX / 512 + 1, 512), VIRTIO_BLK_S_IOERR);
+	CU_ASSERT_EQUAL(request(VIRTIO_BLK_T_OUT, UINT64_MAX, 512), VIRTIO_BLK_S_IOERR);
+	CU_ASSERT_EQUAL(request(VIRTIO_BLK_T_IN, 0, 511), VIRTIO_BLK_S_IOERR);
+	CU_ASSERT_EQUAL(request(VIRTIO_BLK_T_OUT, 0, 1), VIRTIO_BLK_S_IOERR);
+	CU_ASSERT_EQUAL(request(VIRTIO_BLK_T_IN, 0, 0), VIRTIO_BLK_S_OK);
+	CU_ASSERT_EQUAL(request(VIRTIO_BLK_T_SECURE_ERASE, 0, 16), VIRTIO_BLK_S_UNSUPP);
+	CU_ASSERT_EQUAL(request(0xffffffff, 0, 512), VIRTIO_BLK_S_UNSUPP);
+	CU_ASSERT_EQUAL(rig.blk.counters.unsupported, 2);
+	CU_ASSERT_EQUAL(rig.blk.counters.failed, 6);
+	CU_ASSERT_PTR_NULL(rig.vq.broken);
+	return end();
+}
+
+static void test_requests_past_the_disk_fail_and_unknown_ones_are_unsupported(void)
+{
+	CU_ASSERT_EQUAL(fiber_run_each(limits, NULL), 0);
+}
+
+static uint8_t erase(uint32_t type, unsigned index, uint64_t sector, uint32_t sectors,
+		     uint32_t flags)
+{
+	struct virtio_blk_discard_write_zeroes range = { htole64(sector), htole32(sectors),
+							 htole32(flags) };
+
+	memcpy(rig.bytes + DATA + 16 * index, &range, 16);
+	return request(type, 0, 16 * (index + 1));
+}
+
+static int erasing(void *arg)
+{
+	struct virtio_blk_discard_write_zeroes range = { htole64(16), htole32(8), 0 };
+
+	(void)arg;
+	begin(false);
+	fill(1, 65536);
+	CU_ASSERT_EQUAL(request(VIRTIO_BLK_T_OUT, 0, 65536), VIRTIO_BLK_S_OK);
+	/* Two ranges in one request. */
+	memcpy(rig.bytes + DATA, &range, 16);
+	CU_ASSERT_EQUAL(erase(VIRTIO_BLK_T_WRITE_ZEROES, 1, 0, 1,
+			      VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP),
+			VIRTIO_BLK_S_OK);
+	CU_ASSERT_EQUAL(request(VIRTIO_BLK_T_IN, 0, 65536), VIRTIO_BLK_S_OK);
+	CU_ASSERT_TRUE(bytes_all_zero(rig.bytes + DATA, 512));
+	CU_ASSERT_FALSE(bytes_all_zero(rig.bytes + DATA + 512, 512));
+	CU_ASSERT_TRUE(bytes_all_zero(rig.bytes + DATA + 16 * 512, 8 * 512));
+	CU_ASSERT_FALSE(bytes_all_zero(rig.bytes + DATA + 24 * 512, 512));
+
+	CU_ASSERT_EQUAL(erase(VIRTIO_BLK_T_DISCARD, 0, 24, 8, 0), VIRTIO_BLK_S_OK);
+	/* Flags that may not be; ranges off the disk; payloads that are no ranges. */
+	CU_ASSERT_EQUAL(erase(VIRTIO_BLK_T_DISCARD, 0, 0, 8, 1), VIRTIO_BLK_S_UNSUPP);
+	CU_ASSERT_EQUAL(erase(VIRTIO_BLK_T_WRITE_ZEROES, 0, 0, 8, 2), VIRTIO_BLK_S_UNSUPP);
+	CU_ASSERT_EQUAL(erase(VIRTIO_BLK_T_DISCARD, 0, SECTORS - 1, 2, 0), VIRTIO_BLK_S_IOERR);
+	CU_ASSERT_EQUAL(erase(VIRTIO_BLK_T_WRITE_ZEROES, 0, UINT64_MAX, 1, 0), VIRTIO_BLK_S_IOERR);
+	CU_ASSERT_EQUAL(erase(VIRTIO_BLK_T_WRITE_ZEROES, 0, 0, 0xffffffff, 0), VIRTIO_BLK_S_IOERR);
+	CU_ASSERT_EQUAL(request(VIRTIO_BLK_T_DISCARD, 0, 0), VIRTIO_BLK_S_IOERR);
+	CU_ASSERT_EQUAL(request(VIRTIO_BLK_T_DISCARD, 0, 15), VIRTIO_BLK_S_IOERR);
+	memset(rig.bytes + DATA, 0, 16 * 17);
+	CU_ASSERT_EQUAL(request(VIRTIO_BLK_T_DISCARD, 0, 16 * 17), VIRTIO_BLK_S_IOERR);
+	CU_ASSERT_EQUAL(request(VIRTIO_BLK_T_DISCARD, 0, 16 * 16), VIRTIO_BLK_S_OK);
+	return end();
+}
+
+static void test_discard_and_write_zeroes(void)
+{
+	CU_ASSERT_EQUAL(fiber_run_each(erasing, NULL), 0);
+}
+
+static int read_only(void *arg)
+{
+	uint64_t features;
+
+	(void)arg;
+	begin(true);
+	features = virtio_blk_features(&rig.blk);
+	CU_ASSERT_TRUE(features >> VIRTIO_BLK_F_RO & 1);
+	CU_ASSERT_FALSE(features >> VIRTIO_BLK_F_DISCARD & 1);
+	CU_ASSERT_EQUAL(request(VIRTIO_BLK_T_OUT, 0, 512), VIRTIO_BLK_S_IOERR);
+	CU_ASSERT_EQUAL(erase(VIRTIO_BLK_T_DISCARD, 0, 0, 8, 0), VIRTIO_BLK_S_IOERR);
+	CU_ASSERT_EQUAL(erase(VIRTIO_BLK_T_WRITE_ZEROES, 0, 0, 8, 0), VIRTIO_BLK_S_IOERR);
+	CU_ASSERT_EQUAL(request(VIRTIO_BLK_T_IN, 0, 512), VIRTIO_BLK_S_OK);
+	CU_ASSERT_EQUAL(request(VIRTIO_BLK_T_FLUSH, 0, 0), VIRTIO_BLK_S_OK);
+	return end();
+}
+
+static void test_a_read_only_disk_is_not_written(void)
+{
+	CU_ASSERT_EQUAL(fiber_run_each(read_only, NULL), 0);
+}
+
+static int faults(void *arg)
+{
+	(void)arg;
+	begin(false);
+	block_fault_add(rig.fault, &(struct block_fault_rule){ .requests = BLOCK_FAULT_READ,
+							       .offset = 4096,
+							       .length = 512,
+							       .action = BLOCK_FAULT_ERROR,
+							       .error = -EIO });
+	block_fault_add(rig.fault, &(struct block_fault_rule){ .requests = BLOCK_FAULT_FLUSH,
+							       .action = BLOCK_FAULT_ERROR,
+							       .error = -ENOSPC });
+	CU_ASSERT_EQUAL(request(VIRTIO_BLK_T_IN, 7, 1024), VIRTIO_BLK_S_IOERR);
+	CU_ASSERT_EQUAL(request(VIRTIO_BLK_T_IN, 9, 1024), VIRTIO_BLK_S_OK);
+	CU_ASSERT_EQUAL(request(VIRTIO_BLK_T_FLUSH, 0, 0), VIRTIO_BLK_S_IOERR);
+	return end();
+}
+
+static void test_errors_of_the_disk_reach_the_driver(void)
+{
+	CU_ASSERT_EQUAL(fiber_run_each(faults, NULL), 0);
+}
+
+/* Slow requests overlap, and a drain waits for the last. */
+static int overlap(void *arg)
+{
+	struct virtqueue_part parts[3] = { { HEADER, 16 }, { DATA, 512 }, { STATUS, 1 } };
+	uint64_t began;
+	uint32_t written;
+	uint16_t head;
+
+	(void)arg;
+	begin(false);
+	block_fault_add(rig.fault, &(struct block_fault_rule){ .requests = BLOCK_FAULT_READ,
+							       .action = BLOCK_FAULT_LATENCY,
+							       .latency_ns = 100 * MS });
+	put_header(VIRTIO_BLK_T_IN, 0);
+	began = worker_now();
+	for (int i = 0; i < 10; i++)
+		start(parts, 1, 2);
+	CU_ASSERT_EQUAL(rig.queue.in_flight, 10);
+	virtio_blk_queue_drain(&rig.queue);
+	CU_ASSERT_EQUAL(rig.queue.in_flight, 0);
+	CU_ASSERT_EQUAL(worker_now() - began, 100 * MS);
+	for (int i = 0; i < 10; i++)
+		CU_ASSERT_EQUAL(virtqueue_driver_take(&rig.driver, &head, &written), 1);
+	return end();
+}
+
+static void test_requests_overlap_and_draining_waits_for_all(void)
+{
+	CU_ASSERT_EQUAL(fiber_run_each(overlap, NULL), 0);
+}
+
+/* Which of FLUSH and the cache setting decides whether writes may wait for a flush (5.2.5). */
+static int caching(void *arg)
+{
+	uint64_t features;
+	uint8_t wce = 7;
+
+	(void)arg;
+	begin(false);
+	features = virtio_blk_features(&rig.blk);
+	CU_ASSERT_TRUE(rig.blk.writeback);
+	/* No FLUSH, no choice: writes are durable at once. */
+	virtio_blk_set_features(&rig.blk, features & ~(1ULL << VIRTIO_BLK_F_FLUSH) & FEATURES);
+	CU_ASSERT_FALSE(rig.blk.writeback);
+	/* With the choice, the driver's byte decides. */
+	virtio_blk_set_features(&rig.blk, features);
+	CU_ASSERT_EQUAL(virtio_blk_set_config(&rig.blk, 32, &(uint8_t){ 1 }, 1), 0);
+	CU_ASSERT_TRUE(rig.blk.writeback);
+	CU_ASSERT_EQUAL(virtio_blk_set_config(&rig.blk, 32, &(uint8_t){ 0 }, 1), 0);
+	CU_ASSERT_FALSE(rig.blk.writeback);
+	CU_ASSERT_EQUAL(virtio_blk_get_config(&rig.blk, 32, &wce, 1), 0);
+	CU_ASSERT_EQUAL(wce, 0);
+	CU_ASSERT_EQUAL(virtio_blk_set_config(&rig.blk, 0, &wce, 1), -EACCES);
+	CU_ASSERT_EQUAL(virtio_blk_set_config(&rig.blk, 32, "ab", 2), -EACCES);
+	return end();
+}
+
+static void test_the_driver_chooses_the_cache_mode(void)
+{
+	CU_ASSERT_EQUAL(fiber_run_each(caching, NULL), 0);
+}
+
+static int config(void *arg)
+{
+	struct virtio_blk_config at;
+	uint8_t past[16];
+
+	(void)arg;
+	begin(false);
+	rig.fault->logical_block_size = 512;
+	rig.fault->physical_block_size = 4096;
+	rig.fault->preferred_io_size = 65536;
+	CU_ASSERT_EQUAL(virtio_blk_get_config(&rig.blk, 0, &at, sizeof(at)), 0);
+	CU_ASSERT_EQUAL(le64toh(at.capacity), SECTORS);
+	CU_ASSERT_EQUAL(le32toh(at.seg_max), 126);
+	CU_ASSERT_EQUAL(le32toh(at.blk_size), 512);
+	CU_ASSERT_EQUAL(at.physical_block_exp, 3);
+	CU_ASSERT_EQUAL(le16toh(at.min_io_size), 8);
+	CU_ASSERT_EQUAL(le32toh(at.opt_io_size), 128);
+	CU_ASSERT_EQUAL(le16toh(at.num_queues), 1);
+	CU_ASSERT_EQUAL(at.wce, 1);
+	memset(past, 0xee, sizeof(past));
+	CU_ASSERT_EQUAL(virtio_blk_get_config(&rig.blk, 200, past, sizeof(past)), 0);
+	CU_ASSERT_TRUE(bytes_all_zero(past, sizeof(past)));
+	return end();
+}
+
+static void test_configuration_space_tells_the_disk(void)
+{
+	CU_ASSERT_EQUAL(fiber_run_each(config, NULL), 0);
+}
+
+static int no_status(void *arg)
+{
+	struct virtqueue_part parts[2] = { { HEADER, 16 }, { DATA, 512 } };
+	uint16_t head;
+
+	(void)arg;
+	begin(false);
+	put_header(VIRTIO_BLK_T_OUT, 0);
+	for (int i = 0; i < 2; i++)
+		parts[i].guest_address += BASE;
+	virtqueue_driver_add(&rig.driver, parts, 2, 0, &head);
+	virtqueue_driver_kick(&rig.driver);
+	CU_ASSERT_EQUAL(virtio_blk_queue_poll(&rig.queue, 64), -EPROTO);
+	CU_ASSERT_PTR_NOT_NULL(rig.vq.broken);
+	CU_ASSERT_EQUAL(virtio_blk_queue_poll(&rig.queue, 64), 0);
+	return end();
+}
+
+static void test_a_request_without_a_status_byte_breaks_the_ring(void)
+{
+	CU_ASSERT_EQUAL(fiber_run_each(no_status, NULL), 0);
+}
+
+UNIT_MAIN("virtio-blk", UNIT(test_what_is_written_is_read),
+	  UNIT(test_any_layout_of_a_request_will_do),
+	  UNIT(test_requests_past_the_disk_fail_and_unknown_ones_are_unsupported),
+	  UNIT(test_discard_and_write_zeroes), UNIT(test_a_read_only_disk_is_not_written),
+	  UNIT(test_errors_of_the_disk_reach_the_driver),
+	  UNIT(test_requests_overlap_and_draining_waits_for_all),
+	  UNIT(test_the_driver_chooses_the_cache_mode),
+	  UNIT(test_configuration_space_tells_the_disk),
+	  UNIT(test_a_request_without_a_status_byte_breaks_the_ring))
