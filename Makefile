@@ -21,7 +21,7 @@ DEPS_DEMO  := qemu-system-x86 user-mode-linux linux-image-cloud-amd64 mdadm lvm2
 	busybox-static cpio kmod python3 procps util-linux
 DEPS_TEST  := qemu-utils zstd iproute2 acpica-tools clang-14 libclang-rt-14-dev cppcheck \
 	clang-tidy-14 clang-format-14
-DEPS_BENCH := openvswitch-switch vde2 qemu-utils dpdk iperf3
+DEPS_BENCH := openvswitch-switch vde2 qemu-utils dpdk-dev librte-net-virtio23 iperf3
 
 PACKAGES := liburing libpcap libnl-3.0 libnl-route-3.0 jansson uuid blkid zlib
 WARNINGS := -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes -Werror

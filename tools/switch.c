@@ -216,7 +216,8 @@ static void print_ready(const struct run *run)
 	fflush(stdout);
 }
 
-static int open_switch(struct run *run, struct error *error)
+/* Makes the switch, without ports. */
+static int make_switch(struct run *run, struct error *error)
 {
 	struct vswitch_options options = { .name = run->name,
 					   .log = &run->log,
@@ -226,33 +227,46 @@ static int open_switch(struct run *run, struct error *error)
 
 	if (!status)
 		status = check_directory(run->socket_dir, error);
-	if (!status)
-		status = vswitch_create(&run->vswitch, &options, error);
-	for (unsigned i = 0; !status && i < run->ports.count; i++)
-		status = add_port(run, run->ports.words[i], error);
-	if (!status && run->capture)
-		status = vswitch_start_capture(run->vswitch, run->capture, error);
-	return status;
+	return status ? status : vswitch_create(&run->vswitch, &options, error);
 }
 
 static const struct rpc_method methods[] = { { "switch.show", method_show }, { NULL, NULL } };
 
-/* Until SIGTERM or SIGINT, which are blocked and come by `signals`. */
-static int serve(struct run *run, int signals, struct error *error)
+/* The control socket, which also keeps a second switch of the name from starting. */
+static int start_control(struct run *run, struct rpc_server **server, struct error *error)
 {
 	CLEANUP_FREE char *control = NULL;
 	CLEANUP_FREE char *base = NULL;
-	struct rpc_server *server;
 	int status;
 
 	if (asprintf(&base, "switch-%s", run->name) < 0)
 		return -ENOMEM;
 	status = runtime_socket(base, &control, error);
-	if (!status)
-		status = rpc_server_start(&server, control, methods, run, &run->log, error);
 	if (status)
 		return status;
-	status = vswitch_start(run->vswitch, error);
+	status = rpc_server_start(server, control, methods, run, &run->log, error);
+	if (status == -EADDRINUSE) {
+		error_set(error, status, "switch %s: one of that name is running already",
+			  run->name);
+		error_advise(error, "give this one another name, or end that one");
+	}
+	return status;
+}
+
+/* Adds ports and capture, and runs until SIGTERM or SIGINT, which are blocked and come by `signals`. */
+static int serve(struct run *run, int signals, struct error *error)
+{
+	struct rpc_server *server;
+	int status = start_control(run, &server, error);
+
+	if (status)
+		return status;
+	for (unsigned i = 0; !status && i < run->ports.count; i++)
+		status = add_port(run, run->ports.words[i], error);
+	if (!status && run->capture)
+		status = vswitch_start_capture(run->vswitch, run->capture, error);
+	if (!status)
+		status = vswitch_start(run->vswitch, error);
 	if (!status) {
 		print_ready(run);
 		fiber_poll(signals, POLLIN, FIBER_FOREVER);
@@ -272,7 +286,7 @@ static int run_on_fiber(void *arg, struct error *error)
 	if (signals < 0)
 		return error_set(error, -errno, "switch %s: signalfd: %s", run->name,
 				 error_name(errno));
-	status = open_switch(run, error);
+	status = make_switch(run, error);
 	if (!status)
 		status = serve(run, signals, error);
 	if (!run->vswitch)

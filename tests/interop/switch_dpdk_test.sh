@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# `tenon switch` with DPDK's virtio-user as vhost-user front-end, a driver that is not ours: frames pass
+# between two of its ports, none is lost without a counter, it may leave and come back; and frames reach
+# a TAP.
+# timeout: 120
+set -u
+. "$(dirname "$0")/switch_lib.sh"
+command -v dpdk-testpmd >/dev/null || lab_skip "dpdk-testpmd (package dpdk-dev) is not installed"
+lab_enter "$@"
+
+pmd() { # SECONDS ARGUMENT...
+	local seconds=$1; shift
+	timeout -s INT -k 5 "$seconds" dpdk-testpmd --no-huge -m 128 --no-pci -l 0,1 --main-lcore=1 --file-prefix=tenon$$ \
+		--vdev=virtio_user0,path="$LAB/a.sock",queue_size=256 --vdev=virtio_user1,path="$LAB/b.sock",queue_size=256 \
+		-- --no-mlockall --total-num-mbufs=8192 --nb-cores=1 --auto-start --stats-period=1 "$@" >pmd.out 2>&1
+	grep -q 'Bye' pmd.out || { tail -n 20 pmd.out; lab_fail "testpmd $*"; }
+}
+
+lab_switch lab --port a=vhost-user --port b=vhost-user --port t=tap:tapt
+for round in 1 2; do
+	pmd 5 --forward-mode=flowgen --flowgen-flows=4 --txpkts=$((round * 700))
+	for port in a b; do
+		[ "$(lab_stat $port connections)" = $round ] || lab_fail "port $port: connections"
+		[ "$(lab_stat $port rx_frames)" -gt 1000 ] || lab_fail "port $port: nothing came in"
+		[ "$(lab_stat $port tx_frames)" -gt 1000 ] || lab_fail "port $port: nothing went out"
+		[ "$(lab_stat $port up)" = False ] || lab_fail "port $port is up with nobody there"
+	done
+done
+# What came in at a went out at b, or is counted there; the TAP's stack sends a few frames besides.
+lab_show | python3 -c '
+import json, sys
+ports = {p["name"]: p for p in json.load(sys.stdin)["ports"]}
+for one, other in ("ab", "ba"):
+    came = ports[one]["rx_frames"]
+    went = ports[other]["tx_frames"] + sum(ports[other]["drops"].get(why, 0) for why in ("no_buffer", "rx_disabled"))
+    print(one, came, went)
+    assert came <= went <= came + ports["t"]["rx_frames"]
+' >sums 2>&1 || { cat sums; lab_fail "frames went missing without a counter"; }
+[ "$(lab_stat t tx_frames)" -gt 1000 ] || lab_fail "no frames at the TAP"
+lab_end || lab_fail "the switch's exit status was $?"
+lab_done

@@ -1,0 +1,144 @@
+# For tests of `tenon switch` with real network stacks; to be sourced. Runs the whole test in a network
+# and mount namespace of its own (as another user than root, with a user namespace round it), where
+# `ip netns` has its own /run/netns, so that nothing is left behind.
+#
+#	lab_enter "$@"			restarts the script in there; skips where that is not allowed
+#	lab_switch NAME OPTION...	starts `tenon switch run` and waits until it is ready
+#	lab_show				prints what `tenon switch show --json` says of it
+#	lab_stat PORT KEY		one number of a port
+#	lab_end				ends the switch; its exit status
+#	lab_host NAME IFACE ADDRESS...	a namespace NAME with the interface IFACE and these addresses
+#	lab_fail TEXT			notes a failure
+#	lab_done				ends the test
+
+TENON=${TENON:-$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)/${BUILD:-build}/tenon}
+lab_failures=0
+
+lab_skip() { echo "$*"; exit 77; }
+lab_fail() { echo "FAILED: $*"; lab_failures=$((lab_failures + 1)); }
+
+lab_enter() {
+	local user=()
+	[ -n "${LAB_ENTERED:-}" ] || {
+		[ -x "$TENON" ] || lab_skip "$TENON is not built"
+		[ "$(id -u)" = 0 ] || user=(-r)
+		unshare "${user[@]}" -nm true 2>/dev/null || lab_skip "network namespaces cannot be made here"
+		export LAB_ENTERED=1 TENON
+		exec unshare "${user[@]}" -nm "$0" "$@"
+	}
+	[ -c /dev/net/tun ] || lab_skip "there is no /dev/net/tun"
+	command -v ip >/dev/null || lab_skip "iproute2 is not installed"
+	mount -t tmpfs none /run && mkdir /run/netns || lab_skip "cannot mount a tmpfs"
+	ip link set lo up
+	LAB=$(mktemp -d)
+	export TENON_RUNTIME_DIR=$LAB/runtime
+	LAB_PIDS=()
+	trap lab_clean EXIT
+	cd "$LAB"
+}
+
+lab_clean() {
+	local pid
+	for pid in "${LAB_PIDS[@]}"; do kill "$pid" 2>/dev/null; done
+	wait
+	cd /
+	rm -rf "$LAB"
+}
+
+lab_background() { "$@" & LAB_PIDS+=($!); }
+
+lab_switch() {
+	LAB_SWITCH=$1; shift
+	"$TENON" switch run "$LAB_SWITCH" --socket-dir "$LAB" "$@" >switch.out 2>&1 &
+	LAB_PID=$!
+	LAB_PIDS+=($LAB_PID)
+	for _ in $(seq 100); do
+		grep -q ready switch.out && return
+		kill -0 $LAB_PID 2>/dev/null || break
+		sleep 0.05
+	done
+	cat switch.out
+	lab_fail "the switch did not start"
+	exit 1
+}
+
+lab_show() { "$TENON" switch show "$LAB_SWITCH" --json; }
+
+lab_stat() {
+	lab_show | python3 -c 'import json, sys
+print([p for p in json.load(sys.stdin)["ports"] if p["name"] == sys.argv[1]][0][sys.argv[2]])' "$1" "$2"
+}
+
+lab_end() {
+	kill -TERM $LAB_PID
+	wait $LAB_PID
+}
+
+lab_host() {
+	local name=$1 interface=$2 address
+	shift 2
+	ip netns add "$name"
+	ip link set "$interface" netns "$name"
+	ip -n "$name" link set lo up
+	for address; do
+		case $address in
+		*:*) ip -n "$name" address add "$address" dev "$interface" nodad ;;
+		*) ip -n "$name" address add "$address" dev "$interface" ;;
+		esac
+	done
+	ip -n "$name" link set "$interface" up
+}
+
+lab_done() {
+	[ $lab_failures = 0 ] && exit 0
+	cat switch.out
+	"$TENON" switch show "$LAB_SWITCH" 2>/dev/null
+	exit 1
+}
+
+# A transfer of $3 bytes from namespace $1 to $2 (address $4) over tcp or udp ($5), checked by content.
+# With udp, datagrams of $6 bytes; so few in all that they fit into a socket's buffer.
+lab_transfer() {
+	local from=$1 to=$2 bytes=$3 address=$4 kind=$5 size=${6:-1400}
+	rm -f port
+	timeout 60 ip netns exec "$to" python3 - "$kind" "$bytes" "$address" "$size" >received <<'PYTHON' &
+import hashlib, os, socket, sys
+kind, total, address, size = sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4])
+family = socket.AF_INET6 if ":" in address else socket.AF_INET
+digest, got = hashlib.sha256(), 0
+s = socket.socket(family, socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.bind((address, 5001))
+if kind == "tcp":
+    s.listen(1)
+open("port", "w").close()
+if kind == "tcp":
+    s = s.accept()[0]
+s.settimeout(20)
+while got < total:
+    data = s.recv(1 << 20)
+    if not data:
+        break
+    digest.update(data)
+    got += len(data)
+print(got, digest.hexdigest())
+PYTHON
+	local receiver=$!
+	for _ in $(seq 200); do [ -e port ] && break; sleep 0.05; done
+	timeout 60 ip netns exec "$from" python3 - "$kind" "$bytes" "$address" "$size" >sent <<'PYTHON'
+import hashlib, random, socket, sys
+kind, total, address, size = sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4])
+family = socket.AF_INET6 if ":" in address else socket.AF_INET
+data = random.Random(7).randbytes(total)
+s = socket.socket(family, socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM)
+s.connect((address, 5001))
+if kind == "tcp":
+    s.sendall(data)
+else:
+    for at in range(0, total, size):
+        s.send(data[at:at + size])
+print(total, hashlib.sha256(data).hexdigest())
+PYTHON
+	wait $receiver
+	[ -s sent ] && cmp -s sent received || lab_fail "$kind transfer from $from to $to: $(cat sent) sent, $(cat received) received"
+}
