@@ -103,7 +103,7 @@ rig_end() {
 
 # rig_spawn COMMAND...: starts it in the background as a process group of its own, whose id is $!.
 rig_spawn() {
-	setsid "$@" &
+	setsid "$@" <&0 & # without the redirection, bash would give it /dev/null
 	# The group is there as soon as setsid has run; before that it could not be ended.
 	until kill -0 -- "-$!" 2>/dev/null || ! kill -0 $! 2>/dev/null; do sleep 0.01; done
 }
@@ -218,7 +218,7 @@ rig_uml_command() {
 
 # Sets command to how QEMU is run.
 rig_qemu_command() {
-	local rig=$1 item i=0 mac accel=tcg cpu=max readonly
+	local rig=$1 item i=0 mac accel=tcg cpu=max readonly intx=
 	case $rig in
 	svm) cpu=max,+svm ;;
 	kvm) accel=kvm cpu=host ;;
@@ -243,13 +243,16 @@ rig_qemu_command() {
 		esac
 		i=$((i + 1))
 	done
+	# QEMU 7.2 without KVM dies of a null pointer when a vhost-user NIC uses MSI-X (it looks for the
+	# irqfd of the vector); with the pin interrupt all is well.
+	[ $accel = kvm ] || intx=,vectors=0
 	i=0
 	for item in ${nics[@]+"${nics[@]}"}; do
 		item=${item#vhost-user:}
 		mac=$(printf '52:54:00:00:00:%02x' $((i + 1)))
 		[ "${item#*,}" != "$item" ] && mac=${item#*,}
 		command+=(-chardev "socket,id=nic$i,path=$(rig_path "${item%%,*}")"
-			-netdev "vhost-user,id=net$i,chardev=nic$i" -device "virtio-net-pci,netdev=net$i,mac=$mac")
+			-netdev "vhost-user,id=net$i,chardev=nic$i" -device "virtio-net-pci,netdev=net$i,mac=$mac$intx")
 		i=$((i + 1))
 	done
 }
