@@ -1,0 +1,51 @@
+/* Hostile metadata text: grammar and import. What is accepted must be written as a text that is
+ * accepted too, and says the same. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "util/error.h"
+#include "volume/lvm_vg.h"
+
+static struct volume_group *import(const char *text, size_t size)
+{
+	struct volume_group *group = NULL;
+	struct lvm_config config;
+	struct error error = { 0 };
+
+	if (!lvm_config_parse(&config, text, size, "fuzz", &error))
+		lvm_vg_import(&config, "fuzz", &group, &error);
+	if (!group && (!error.code || !*error.text))
+		abort();
+	return group;
+}
+
+static struct lvm_text export(struct volume_group *group)
+{
+	const struct volume_context context = { .host = "h", .system = "s", .command = "c" };
+	struct lvm_text text = { 0 };
+
+	if (!lvm_vg_set_context(group, &context))
+		lvm_vg_export(group, 1, &text);
+	return text;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct volume_group *first = import((const char *)data, size), *second;
+	struct lvm_text one, two;
+
+	if (!first)
+		return 0;
+	one = export(first);
+	second = import(one.at, one.size);
+	if (!second)
+		abort();
+	two = export(second);
+	if (strcmp(one.at, two.at))
+		abort();
+	free(one.at);
+	free(two.at);
+	volume_group_unref(first);
+	volume_group_unref(second);
+	return 0;
+}
