@@ -90,7 +90,7 @@ static void put_unread(struct lvm_text *text, const struct lvm_config_node *sect
 static void put_segment(struct lvm_text *text, const struct volume_segment *segment,
 			unsigned number)
 {
-	lvm_text_print(text, "\nsegment%u {\nstart_extent = %u\nextent_count = %u\n\n", number,
+	lvm_text_print(text, "segment%u {\nstart_extent = %u\nextent_count = %u\n\n", number,
 		       segment->start_extent, segment->extent_count);
 	if (segment->private->node) {
 		put_unread(text, segment->private->node);
@@ -112,7 +112,7 @@ static void put_lv(struct lvm_text *text, const struct volume_lv *lv)
 		put_string(text, "creation_host", lv->creation_host);
 	}
 	put_extra(text, lv->private->extra);
-	lvm_text_print(text, "segment_count = %u\n", lv->segment_count);
+	lvm_text_print(text, "segment_count = %u\n\n", lv->segment_count);
 	for (unsigned i = 0; i < lv->segment_count; i++)
 		put_segment(text, &lv->segments[i], i + 1);
 	lvm_text_print(text, "}\n");
@@ -122,7 +122,7 @@ static void put_lvs(struct lvm_text *text, const struct volume_group *group)
 {
 	if (!group->lv_count)
 		return;
-	lvm_text_print(text, "\nlogical_volumes {\n");
+	lvm_text_print(text, "logical_volumes {\n");
 	/* lvm2 writes what users see first, and so do we. */
 	for (unsigned i = 0; i < group->lv_count; i++)
 		if (group->lvs[i]->visible)
@@ -186,14 +186,12 @@ void lvm_vg_export(const struct volume_group *group, int64_t time, struct lvm_te
 		       group->metadata_copies);
 	for (unsigned i = 0; i < group->pv_count; i++)
 		put_pv(text, group->pvs[i]);
-	lvm_text_print(text, "}\n");
+	lvm_text_print(text, "}\n\n");
 	put_lvs(text, group);
-	for (const struct lvm_config_node *node = private->extra; node; node = node->next) {
-		if (!node->section)
-			continue;
-		lvm_text_print(text, "\n");
-		lvm_text_node(text, node);
-	}
+	lvm_text_print(text, "\n");
+	for (const struct lvm_config_node *node = private->extra; node; node = node->next)
+		if (node->section)
+			lvm_text_node(text, node);
 	lvm_text_print(text, "}\n");
 	put_origin(text, group, time);
 }

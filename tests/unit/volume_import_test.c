@@ -171,12 +171,12 @@ static const char other_types[] =
 	"r_rimage_0 {\nid = \"cccccc-aaaa-aaaa-aaaa-aaaa-aaaa-aaaaaa\"\n"
 	"status = [\"READ\", \"WRITE\"]\nflags = []\nsegment_count = 1\n\n"
 	"segment1 {\nstart_extent = 0\nextent_count = 2\n\ntype = \"striped\"\nstripe_count = 1\n\n"
-	"stripes = [\n\"pv1\", 6\n]\n}\n}\n}\n}\n# Generated";
+	"stripes = [\n\"pv1\", 6\n]\n}\n}\n}\n\n}\n# Generated";
 
 static void other_types_are_listed_kept_and_left_alone(struct fixture *f)
 {
 	char *text = sample_text(f),
-	     *more = fixture_replace(text, "}\n}\n# Generated", other_types);
+	     *more = fixture_replace(text, "}\n\n}\n# Generated", other_types);
 	struct block *lv;
 
 	free(text);
