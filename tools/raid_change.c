@@ -10,6 +10,7 @@
 #include "tools/owner.h"
 #include "tools/raid.h"
 #include "tools/stack.h"
+#include "util/size.h"
 
 #define PROGRESS_INTERVAL_NS (200 * 1000 * 1000ull)
 
@@ -194,6 +195,7 @@ struct rebuild {
 	bool check, repair;
 	struct cli_progress progress;
 	uint64_t mismatches;
+	uint64_t total, rate; /* as last reported; 0: nothing was to be done */
 };
 
 static void rebuild_show(struct rebuild *rebuild, const char *operation, uint64_t position,
@@ -204,8 +206,11 @@ static void rebuild_show(struct rebuild *rebuild, const char *operation, uint64_
 	for (size_t i = 0; i < 4; i++)
 		if (!strcmp(operation, names[i]))
 			rebuild->progress.what = names[i];
-	if (strcmp(operation, "idle"))
-		cli_progress_report(&rebuild->progress, position, total, rate);
+	if (!strcmp(operation, "idle"))
+		return;
+	cli_progress_report(&rebuild->progress, position, total, rate);
+	rebuild->total = total;
+	rebuild->rate = rate ? rate : rebuild->rate;
 }
 
 static bool rebuild_report(const struct raid_progress *progress, void *arg)
@@ -278,6 +283,18 @@ static int rebuild_here(struct rebuild *rebuild, struct stack *stack, struct err
 	return 0;
 }
 
+/* For those who saw no bar, because they have no terminal or it was over at once. */
+static void rebuild_summary(const struct rebuild *rebuild)
+{
+	char sizes[2][SIZE_TEXT];
+
+	if (!rebuild->total)
+		printf("%s: nothing left to rebuild\n", rebuild->target);
+	else
+		printf("%s: %s of %s is done, %s/s\n", rebuild->target, rebuild->progress.what,
+		       size_format(rebuild->total, sizes[0]), size_format(rebuild->rate, sizes[1]));
+}
+
 static int rebuild_run(void *arg, struct error *error)
 {
 	struct rebuild *rebuild = arg;
@@ -301,6 +318,8 @@ static int rebuild_run(void *arg, struct error *error)
 			rc = stack_close(stack, error);
 	}
 	cli_progress_end(&rebuild->progress);
+	if (!rc && !rebuild->check)
+		rebuild_summary(rebuild);
 	if (!rc && rebuild->check)
 		printf("%s: %llu bytes differ between the members%s\n", rebuild->target,
 		       (unsigned long long)rebuild->mismatches,
