@@ -245,17 +245,20 @@ static bool clearable(const struct raid_intent *intent, uint64_t chunk, bool all
 	       (state->aged || all);
 }
 
-/* Finds whether there is something to clear, and lets the others age. */
-static bool find_clearable(struct raid_intent *intent, bool all)
+/* Chooses what is to be cleared, and lets the rest age. Whether there is any. */
+static bool choose_chunks(struct raid_intent *intent, bool all, uint8_t *chosen)
 {
 	bool found = false;
 
 	for (uint64_t chunk = 0; chunk < intent->chunks; chunk++) {
 		struct raid_intent_chunk *state = &intent->state[chunk];
 
-		if (clearable(intent, chunk, all))
+		if (clearable(intent, chunk, all)) {
+			md_bitmap_put(chosen, chunk, true);
 			found = true;
-		else if (!state->writes)
+		}
+		/* A write from here on takes this back. */
+		if (!state->writes)
 			state->aged = 1;
 	}
 	return found;
@@ -264,8 +267,7 @@ static bool find_clearable(struct raid_intent *intent, bool all)
 static void clear_chunks(struct raid_intent *intent, const uint8_t *chosen)
 {
 	for (uint64_t chunk = 0; chunk < intent->chunks; chunk++) {
-		if (!md_bitmap_test(chosen, chunk) || !clearable(intent, chunk, true) ||
-		    !intent->state[chunk].aged)
+		if (!md_bitmap_test(chosen, chunk) || !clearable(intent, chunk, false))
 			continue;
 		md_bitmap_put(intent->image, chunk, false);
 		intent->set--;
@@ -302,18 +304,13 @@ int raid_intent_clear(struct raid_intent *intent, bool all)
 	CLEANUP_FREE uint8_t *chosen = NULL;
 	int rc;
 
-	if (!raid_intent_busy(intent) || !find_clearable(intent, all))
+	if (!raid_intent_busy(intent))
 		return 0;
 	chosen = calloc(intent->pages, MD_BITMAP_PAGE);
 	if (!chosen)
 		return -ENOMEM;
-	for (uint64_t chunk = 0; chunk < intent->chunks; chunk++) {
-		if (clearable(intent, chunk, all)) {
-			md_bitmap_put(chosen, chunk, true);
-			/* A write from here on takes this back. */
-			intent->state[chunk].aged = 1;
-		}
-	}
+	if (!choose_chunks(intent, all, chosen))
+		return 0;
 	rc = raid_members_flush(intent->array);
 	if (rc || raid_array_degraded(intent->array))
 		return rc;

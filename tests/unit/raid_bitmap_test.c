@@ -1,0 +1,346 @@
+/* The write-intent bitmap of a RAID1 array, on disk and at work; bad-block logs. Virtual time. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "raid/md_badblocks.h"
+#include "raid/md_bitmap.h"
+#include "raid/md_superblock.h"
+#include "raid_rig.h"
+#include "util/bytes.h"
+
+#define DATA   (1u << 20)
+#define CHUNK  65536u
+#define CHUNKS ((RIG_SIZE - DATA) / CHUNK)
+#define BITMAP 8192u /* sector 16 of a member with version 1.2 */
+#define SECOND 1000000000ull
+
+static const struct raid_create_options clean_bitmap = {
+	.name = "m",
+	.level = 1,
+	.now = 1000000,
+	.assume_clean = true,
+	.bitmap = RAID_BITMAP_INTERNAL,
+	.bitmap_chunk = CHUNK,
+};
+
+/* What is on the disk itself. */
+static struct md_bitmap bitmap_on(struct raid_rig *rig, unsigned disk, uint64_t *set)
+{
+	struct md_bitmap bitmap = { 0 };
+	uint8_t image[4096];
+
+	CU_ASSERT_EQUAL(block_read(rig->memory[disk], BITMAP, image, sizeof(image)), 0);
+	CU_ASSERT_EQUAL(md_bitmap_decode(image, sizeof(image), &bitmap, &rig->error), 0);
+	*set = 0;
+	for (uint64_t i = 0; i < CHUNKS; i++)
+		*set |= (uint64_t)md_bitmap_test(image, i) << i;
+	return bitmap;
+}
+
+static uint64_t bits_on(struct raid_rig *rig, unsigned disk)
+{
+	uint64_t set;
+
+	bitmap_on(rig, disk, &set);
+	return set;
+}
+
+static uint64_t events_on(struct raid_rig *rig, unsigned disk)
+{
+	struct raid_info info;
+
+	CU_ASSERT_EQUAL(raid_probe(rig->memory[disk], &info, &rig->error), 1);
+	return info.events;
+}
+
+static void set_before_cleared_after(struct raid_rig *rig)
+{
+	rig_create(rig, 2, &clean_bitmap);
+	CU_ASSERT_EQUAL(bits_on(rig, 0), 0);
+	rig_write(rig, 3 * CHUNK - 512, 1024, 1); /* chunks 2 and 3 */
+	CU_ASSERT_EQUAL(bits_on(rig, 0), 0xc);
+	CU_ASSERT_EQUAL(bits_on(rig, 1), 0xc);
+	fiber_sleep(4 * SECOND);
+	CU_ASSERT_EQUAL(bits_on(rig, 0), 0xc);
+	fiber_sleep(2 * SECOND); /* the first round: they age */
+	CU_ASSERT_EQUAL(bits_on(rig, 0), 0xc);
+	rig_write(rig, 3 * CHUNK, 512, 1); /* chunk 3 is young again */
+	fiber_sleep(5 * SECOND);
+	CU_ASSERT_EQUAL(bits_on(rig, 0), 0x8);
+	CU_ASSERT_EQUAL(bits_on(rig, 1), 0x8);
+	fiber_sleep(10 * SECOND);
+	CU_ASSERT_EQUAL(bits_on(rig, 0), 0);
+}
+
+static void test_bits_are_set_before_and_cleared_after(void)
+{
+	rig_run(set_before_cleared_after);
+}
+
+static void stop_leaves_it_clean(struct raid_rig *rig)
+{
+	struct md_bitmap bitmap;
+	uint64_t set;
+
+	rig_create(rig, 2, &clean_bitmap);
+	rig_write(rig, 0, 1 << 20, 1);
+	rig_stop(rig);
+	for (unsigned i = 0; i < 2; i++) {
+		bitmap = bitmap_on(rig, i, &set);
+		CU_ASSERT_EQUAL(set, 0);
+		CU_ASSERT_EQUAL(bitmap.events, events_on(rig, i));
+		CU_ASSERT(bitmap.events_cleared <= bitmap.events);
+	}
+}
+
+static void test_stop_leaves_it_clean(void)
+{
+	rig_run(stop_leaves_it_clean);
+}
+
+struct one_write {
+	struct raid_rig *rig;
+	uint64_t offset;
+};
+
+static int write_one(void *arg)
+{
+	struct one_write *job = arg;
+
+	rig_write(job->rig, job->offset, 4096, 1);
+	return 0;
+}
+
+static void writes_share_bitmap_writes(struct raid_rig *rig)
+{
+	struct one_write jobs[16];
+	struct fiber *fibers[16];
+	uint64_t before;
+
+	rig_create(rig, 2, &clean_bitmap);
+	rig_write(rig, RIG_SIZE - DATA - 4096, 4096, 1); /* dirty already */
+	before = rig_writes(rig, 0);
+	for (unsigned i = 0; i < 16; i++) {
+		jobs[i] = (struct one_write){ rig, i * (uint64_t)CHUNK };
+		fibers[i] = fiber_spawn(write_one, &jobs[i]);
+	}
+	for (unsigned i = 0; i < 16; i++)
+		fiber_join(fibers[i]);
+	/* 16 of data, and one or two of the bitmap */
+	CU_ASSERT(rig_writes(rig, 0) - before <= 18);
+	CU_ASSERT_EQUAL(bits_on(rig, 1), 0xffff | 1ull << (CHUNKS - 1));
+	before = rig_writes(rig, 0);
+	rig_write(rig, 0, 4096, 2);
+	CU_ASSERT_EQUAL(rig_writes(rig, 0) - before, 1);
+}
+
+static void test_writes_share_bitmap_writes(void)
+{
+	rig_run(writes_share_bitmap_writes);
+}
+
+static void readd_copies_what_changed(struct raid_rig *rig)
+{
+	uint64_t before;
+
+	rig_create(rig, 2, &clean_bitmap);
+	rig_write(rig, 0, RIG_SIZE - DATA, 1);
+	fiber_sleep(20 * SECOND);
+	CU_ASSERT_EQUAL(raid_fail(rig->array, "disk1", &rig->error), 0);
+	CU_ASSERT_EQUAL(raid_remove(rig->array, "disk1", &rig->error), 0);
+	rig_write(rig, 5 * CHUNK, 4096, 2);
+	fiber_sleep(30 * SECOND);
+	CU_ASSERT_EQUAL(bits_on(rig, 0), 0x20); /* kept while degraded */
+
+	before = rig_reads(rig, 0);
+	CU_ASSERT_EQUAL(raid_add(rig->array, rig->disk[1], &rig->error), 0);
+	rig_wait(rig);
+	CU_ASSERT_EQUAL(rig_reads(rig, 0) - before, 1); /* one chunk */
+	CU_ASSERT_EQUAL(rig_state(rig, 1), RAID_MEMBER_IN_SYNC);
+	fiber_sleep(30 * SECOND);
+	CU_ASSERT_EQUAL(bits_on(rig, 0), 0);
+	rig_stop(rig);
+	CU_ASSERT(rig_equal(rig, 0, 1));
+}
+
+static void test_readd_copies_what_changed(void)
+{
+	rig_run(readd_copies_what_changed);
+}
+
+/* Bits were cleared after it went: it must be copied in full. */
+static void too_old_for_a_readd(struct raid_rig *rig)
+{
+	uint64_t before;
+
+	rig_create(rig, 3, &clean_bitmap);
+	rig_write(rig, 0, RIG_SIZE - DATA, 1);
+	CU_ASSERT_EQUAL(raid_fail(rig->array, "disk2", &rig->error), 0);
+	CU_ASSERT_EQUAL(raid_remove(rig->array, "disk2", &rig->error), 0);
+	rig_write(rig, 5 * CHUNK, 4096, 2);
+	CU_ASSERT_EQUAL(raid_add(rig->array, rig->disk[3], &rig->error), 0);
+	rig_wait(rig);
+	fiber_sleep(30 * SECOND);
+	CU_ASSERT_EQUAL(bits_on(rig, 0), 0);
+	CU_ASSERT_EQUAL(raid_fail(rig->array, "disk3", &rig->error), 0);
+	before = rig_writes(rig, 2);
+	CU_ASSERT_EQUAL(raid_add(rig->array, rig->disk[2], &rig->error), 0);
+	rig_wait(rig);
+	CU_ASSERT(rig_writes(rig, 2) - before >= 6); /* 3 MiB in windows of 512 KiB */
+	rig_stop(rig);
+	CU_ASSERT(rig_equal(rig, 0, 2));
+}
+
+static void test_too_old_for_a_readd(void)
+{
+	rig_run(too_old_for_a_readd);
+}
+
+static void stale_bitmap_counts_as_dirty(struct raid_rig *rig)
+{
+	struct md_bitmap bitmap;
+	struct raid_status status;
+	uint8_t page[4096];
+	uint64_t set;
+
+	rig_create(rig, 2, &clean_bitmap);
+	rig_write(rig, 0, 4096, 1);
+	rig_stop(rig);
+	for (unsigned i = 0; i < 2; i++) {
+		bitmap = bitmap_on(rig, i, &set);
+		bitmap.events--;
+		block_read(rig->memory[i], BITMAP, page, sizeof(page));
+		md_bitmap_encode(&bitmap, page);
+		block_write(rig->memory[i], BITMAP, page, sizeof(page), 0);
+	}
+	rig_assemble(rig, 2, NULL);
+	raid_status(rig->array, &status);
+	CU_ASSERT_EQUAL(status.bitmap.dirty, CHUNKS);
+	raid_status_free(&status);
+	rig_stop(rig);
+
+	/* One that makes no sense is begun anew. */
+	memset(page, 0x55, sizeof(page));
+	for (unsigned i = 0; i < 2; i++)
+		block_write(rig->memory[i], BITMAP, page, sizeof(page), 0);
+	rig_assemble(rig, 2, NULL);
+	CU_ASSERT(rig_holds(rig, 0, 4096, 1));
+	rig_write(rig, 0, 4096, 2);
+	rig_stop(rig);
+	bitmap_on(rig, 1, &set);
+	CU_ASSERT_EQUAL(set, 0);
+}
+
+static void test_stale_bitmap_counts_as_dirty(void)
+{
+	rig_run(stale_bitmap_counts_as_dirty);
+}
+
+/* ---- Bad blocks ---- */
+
+/* Notes a bad range of 8 sectors at data sector 16 in a member's log. */
+static void plant_bad_block(struct raid_rig *rig, unsigned disk)
+{
+	struct md_superblock *sb = malloc(sizeof(*sb));
+	struct md_badblocks list = { 0 };
+	uint8_t log[4096];
+	bool found;
+
+	CU_ASSERT_EQUAL(md_superblock_find(rig->memory[disk], sb, &found, &rig->error), 0);
+	md_badblocks_set(&list, 16, 8);
+	md_badblocks_encode(&list, log, sizeof(log));
+	md_badblocks_free(&list);
+	block_write(rig->memory[disk],
+		    (sb->super_offset + (uint64_t)sb->bblog_offset) << MD_SECTOR_SHIFT, log,
+		    sizeof(log), 0);
+	sb->features |= MD_FEATURE_BAD_BLOCKS;
+	md_superblock_write(rig->memory[disk], sb);
+	free(sb);
+}
+
+static unsigned bad_ranges(struct raid_rig *rig, unsigned member)
+{
+	struct raid_status status;
+	unsigned count;
+
+	raid_status(rig->array, &status);
+	count = status.members[member].bad_blocks;
+	raid_status_free(&status);
+	return count;
+}
+
+static void bad_blocks_are_not_read(struct raid_rig *rig)
+{
+	uint8_t noise[4096];
+
+	rig_create(rig, 2, &(struct raid_create_options){ .name = "m", .level = 1 });
+	rig_write(rig, 0, 65536, 1);
+	rig_wait(rig);
+	rig_stop(rig);
+	plant_bad_block(rig, 0);
+	memset(noise, 0x99, sizeof(noise));
+	block_write(rig->memory[0], DATA + 8192, noise, sizeof(noise), 0);
+
+	rig_assemble(rig, 2, NULL);
+	CU_ASSERT_EQUAL(bad_ranges(rig, 0), 1);
+	for (unsigned i = 0; i < 4; i++) {
+		CU_ASSERT(rig_holds(rig, 0, 65536, 1));
+		CU_ASSERT(rig_holds(rig, 8192, 4096, 1));
+	}
+	rig_write(rig, 0, 4096, 1); /* elsewhere: it stays */
+	CU_ASSERT_EQUAL(bad_ranges(rig, 0), 1);
+	rig_stop(rig);
+	rig_assemble(rig, 2, NULL);
+	CU_ASSERT_EQUAL(bad_ranges(rig, 0), 1);
+	/* Without the other member it cannot be read, though all else can. */
+	CU_ASSERT_EQUAL(raid_fail(rig->array, "disk1", &rig->error), 0);
+	CU_ASSERT(rig_holds(rig, 0, 8192, 1));
+	CU_ASSERT(rig_holds(rig, 12288, 4096, 1));
+	CU_ASSERT(!rig_holds(rig, 8192, 4096, 1));
+	/* Written in part, then all of it: it is good again. */
+	rig_write(rig, 8192, 512, 3);
+	CU_ASSERT(rig_holds(rig, 8192, 512, 3));
+	CU_ASSERT(!rig_holds(rig, 8192, 4096, 3));
+	rig_write(rig, 8192, 4096, 3);
+	CU_ASSERT(rig_holds(rig, 8192, 4096, 3));
+	rig_stop(rig);
+	rig_assemble(rig, 1, NULL);
+	CU_ASSERT_EQUAL(bad_ranges(rig, 0), 0);
+}
+
+static void test_bad_blocks_are_not_read(void)
+{
+	rig_run(bad_blocks_are_not_read);
+}
+
+/* What no member can give any more is noted on the one that is filled. */
+static void recovery_notes_bad_blocks(struct raid_rig *rig)
+{
+	struct raid_new_member members[2] = { { .block = rig->disk[0] }, { .block = NULL } };
+
+	CU_ASSERT_EQUAL_FATAL(raid_create(&rig->array, members, 2,
+					  &(struct raid_create_options){ .name = "m", .level = 1 },
+					  &rig->error),
+			      0);
+	rig_write(rig, 0, 65536, 1);
+	rig_break(rig, 0, BLOCK_FAULT_READ, DATA + 8192, 512);
+	CU_ASSERT_EQUAL(raid_add(rig->array, rig->disk[1], &rig->error), 0);
+	rig_wait(rig);
+	CU_ASSERT_EQUAL(rig_state(rig, 1), RAID_MEMBER_IN_SYNC);
+	CU_ASSERT_EQUAL(bad_ranges(rig, 1), 1);
+	CU_ASSERT(rig_holds(rig, 0, 8192, 1));
+	CU_ASSERT(rig_holds(rig, 12288, 4096, 1));
+	CU_ASSERT(!rig_holds(rig, 8192, 4096, 1));
+}
+
+static void test_recovery_notes_bad_blocks(void)
+{
+	rig_run(recovery_notes_bad_blocks);
+}
+
+UNIT_MAIN("raid bitmap", UNIT(test_bits_are_set_before_and_cleared_after),
+	  UNIT(test_stop_leaves_it_clean), UNIT(test_writes_share_bitmap_writes),
+	  UNIT(test_readd_copies_what_changed), UNIT(test_too_old_for_a_readd),
+	  UNIT(test_stale_bitmap_counts_as_dirty), UNIT(test_bad_blocks_are_not_read),
+	  UNIT(test_recovery_notes_bad_blocks))
