@@ -1,5 +1,6 @@
 /*
- * Power cuts. Members with a volatile cache lose power together, at any request; what was flushed must
+ * Power cuts. The members are slices of one disk with a volatile cache, which loses power at any request,
+ * so that they all stop in the same moment; now and then one of them died before. What was flushed must
  * be there afterwards, from every member that is used, and a resync must make the mirrors equal.
  */
 #include <errno.h>
@@ -8,6 +9,7 @@
 #include <string.h>
 
 #include "block/block.h"
+#include "block/fault.h"
 #include "block/volatile.h"
 #include "fiber/fiber.h"
 #include "raid/raid.h"
@@ -21,6 +23,7 @@
 #define DATA    (1u << 20)
 #define UNITS   64u /* of 4 KiB */
 #define UNIT_   4096u
+#define ROUNDS  150u
 
 /* The model: of each unit the last value that a flush made durable, and those written since. */
 struct model {
@@ -29,7 +32,8 @@ struct model {
 };
 
 struct scene {
-	struct block *memory[MEMBERS], *disk[MEMBERS];
+	struct block *memory, *power;                 /* all of it */
+	struct block *slice[MEMBERS], *disk[MEMBERS]; /* members, and with faults above */
 	struct raid_array *array;
 	struct model model;
 	struct random random;
@@ -44,22 +48,13 @@ static void fill_unit(uint8_t *bytes, uint32_t value)
 		put_le32(bytes + i, value);
 }
 
-static bool is_off(const struct scene *scene)
-{
-	for (unsigned i = 0; i < MEMBERS; i++) {
-		if (block_volatile_is_off(scene->disk[i]))
-			return true;
-	}
-	return false;
-}
-
 static int write_some(void *arg)
 {
 	struct scene *scene = arg;
 	struct block *block = raid_array_block(scene->array);
 	uint8_t bytes[UNIT_];
 
-	for (unsigned i = 0; i < 20 && !is_off(scene); i++) {
+	for (unsigned i = 0; i < 20 && !block_volatile_is_off(scene->power); i++) {
 		uint64_t unit = random_below(&scene->random, UNITS);
 		uint32_t value = ++scene->value;
 
@@ -76,14 +71,13 @@ static int write_some(void *arg)
 /* Rounds of concurrent writes to units of their own, with a flush after each round. */
 static void work(struct scene *scene)
 {
-	for (unsigned round = 0; round < 4 && !is_off(scene); round++) {
-		struct model before = scene->model;
+	for (unsigned round = 0; round < 4 && !block_volatile_is_off(scene->power); round++) {
 		struct fiber *fiber = fiber_spawn(write_some, scene);
 		int rc = write_some(scene);
 
 		rc = fiber_join(fiber) || rc;
-		(void)before;
-		if (!rc && !block_flush(raid_array_block(scene->array)) && !is_off(scene))
+		if (!rc && !block_flush(raid_array_block(scene->array)) &&
+		    !block_volatile_is_off(scene->power))
 			memcpy(scene->model.durable, scene->model.latest,
 			       sizeof(scene->model.durable));
 	}
@@ -129,19 +123,37 @@ static void check_contents(struct scene *scene, struct block *block, uint64_t of
 	}
 }
 
-/* What is on the array now is what later rounds start from. */
+/* What is on the array now is what later rounds start from; torn units are made whole. */
 static void take_over(struct scene *scene)
 {
+	struct block *block = raid_array_block(scene->array);
 	uint8_t bytes[UNIT_];
 
 	for (unsigned unit = 0; unit < UNITS; unit++) {
-		uint32_t lowest = UINT32_MAX;
+		bool torn = false;
 
-		block_read(raid_array_block(scene->array), unit * (uint64_t)UNIT_, bytes, UNIT_);
-		for (unsigned sector = 0; sector < UNIT_; sector += 512)
-			lowest = MIN(lowest, get_le32(bytes + sector));
-		scene->model.durable[unit] = lowest;
+		CU_ASSERT_EQUAL(block_read(block, unit * (uint64_t)UNIT_, bytes, UNIT_), 0);
+		for (unsigned sector = 512; sector < UNIT_; sector += 512)
+			torn = torn || get_le32(bytes + sector) != get_le32(bytes);
+		scene->model.latest[unit] = get_le32(bytes);
+		if (torn) {
+			scene->model.latest[unit] = ++scene->value;
+			fill_unit(bytes, scene->value);
+			CU_ASSERT_EQUAL(block_write(block, unit * (uint64_t)UNIT_, bytes, UNIT_, 0),
+					0);
+		}
+		scene->model.durable[unit] = scene->model.latest[unit];
 	}
+	CU_ASSERT_EQUAL(block_flush(block), 0);
+}
+
+static struct block *disk_called(struct scene *scene, const char *name)
+{
+	for (unsigned i = 0; i < MEMBERS; i++) {
+		if (strcmp(scene->disk[i]->name, name) == 0)
+			return scene->disk[i];
+	}
+	return NULL;
 }
 
 /* Powers on, assembles, checks the array and, after the resync, each member in sync. */
@@ -150,8 +162,7 @@ static void recover(struct scene *scene)
 	struct raid_status status;
 	int rc;
 
-	for (unsigned i = 0; i < MEMBERS; i++)
-		block_volatile_power_on(scene->disk[i]);
+	block_volatile_power_on(scene->power);
 	rc = raid_assemble(&scene->array, scene->disk, MEMBERS, NULL, &scene->error);
 	if (rc)
 		printf("%s\n", scene->error.text);
@@ -162,7 +173,8 @@ static void recover(struct scene *scene)
 	raid_status(scene->array, &status);
 	for (unsigned i = 0; i < status.member_count; i++) {
 		if (status.members[i].state == RAID_MEMBER_IN_SYNC)
-			check_contents(scene, scene->disk[i], DATA, status.members[i].device);
+			check_contents(scene, disk_called(scene, status.members[i].device), DATA,
+				       status.members[i].device);
 	}
 	raid_status_free(&status);
 	CU_ASSERT_EQUAL(raid_scrub_start(scene->array, false, &scene->error), 0);
@@ -182,11 +194,9 @@ static void add_missing(struct scene *scene)
 	for (unsigned i = 0; i < status.member_count; i++) {
 		if (status.members[i].state != RAID_MEMBER_STALE)
 			continue;
-		for (unsigned j = 0; j < MEMBERS; j++) {
-			if (!strcmp(scene->disk[j]->name, status.members[i].device))
-				CU_ASSERT_EQUAL(
-					raid_add(scene->array, scene->disk[j], &scene->error), 0);
-		}
+		CU_ASSERT_EQUAL(raid_add(scene->array, disk_called(scene, status.members[i].device),
+					 &scene->error),
+				0);
 	}
 	raid_status_free(&status);
 	CU_ASSERT_EQUAL(raid_rebuild_wait(scene->array, NULL, NULL, 1000000000, &scene->error), 0);
@@ -195,25 +205,43 @@ static void add_missing(struct scene *scene)
 static void cut_and_recover(struct scene *scene, uint64_t seed)
 {
 	struct random random = { seed };
-	bool together = random_below(&random, 4) != 0;
+	struct block *victim = scene->disk[random_below(&random, MEMBERS)];
 
-	/* Mostly the whole machine goes off; sometimes one disk. */
-	for (unsigned i = 0; i < MEMBERS; i++) {
-		if (together || i == seed % MEMBERS)
-			block_volatile_cut_after(scene->disk[i], random_below(&random, 100),
-						 random_next(&random));
-	}
+	if (random_below(&random, 3) == 0)
+		block_fault_add(victim,
+				&(struct block_fault_rule){ .requests = BLOCK_FAULT_ALL,
+							    .after = random_below(&random, 60),
+							    .action = BLOCK_FAULT_ERROR,
+							    .error = -EIO });
+	block_volatile_cut_after(scene->power, random_below(&random, 200), random_next(&random));
 	work(scene);
-	for (unsigned i = 0; together && i < MEMBERS; i++) {
-		if (!block_volatile_is_off(scene->disk[i]))
-			block_volatile_power_cut(scene->disk[i], random_next(&random));
-	}
-	if (!together)
-		block_volatile_cut_after(scene->disk[seed % MEMBERS], UINT64_MAX, 0);
+	if (!block_volatile_is_off(scene->power))
+		block_volatile_power_cut(scene->power, random_next(&random));
 	raid_stop(scene->array, NULL);
 	scene->array = NULL;
+	block_fault_clear(victim);
 	recover(scene);
 	add_missing(scene);
+}
+
+static void make_disks(struct scene *scene)
+{
+	struct error *error = &scene->error;
+	uint64_t size = MEMBERS * (uint64_t)SIZE;
+
+	CU_ASSERT_EQUAL_FATAL(block_create_memory(&scene->memory, "memory", size, error), 0);
+	CU_ASSERT_EQUAL_FATAL(block_create_volatile(&scene->power, "power", scene->memory, error),
+			      0);
+	for (unsigned i = 0; i < MEMBERS; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "disk%u", i);
+		CU_ASSERT_EQUAL_FATAL(block_create_slice(&scene->slice[i], name, scene->power,
+							 i * (uint64_t)SIZE, SIZE, error),
+				      0);
+		CU_ASSERT_EQUAL_FATAL(
+			block_create_fault(&scene->disk[i], name, scene->slice[i], i, error), 0);
+	}
 }
 
 static int run(void *arg)
@@ -227,26 +255,20 @@ static int run(void *arg)
 	scene.random.state = 42;
 	options.bitmap = scene.bitmap ? RAID_BITMAP_INTERNAL : RAID_BITMAP_NONE;
 	options.bitmap_chunk = scene.bitmap ? UNIT_ : 0;
-	for (unsigned i = 0; i < MEMBERS; i++) {
-		char name[16];
-
-		snprintf(name, sizeof(name), "disk%u", i);
-		CU_ASSERT_EQUAL_FATAL(
-			block_create_memory(&scene.memory[i], name, SIZE, &scene.error), 0);
-		CU_ASSERT_EQUAL_FATAL(block_create_volatile(&scene.disk[i], name, scene.memory[i],
-							    &scene.error),
-				      0);
+	make_disks(&scene);
+	for (unsigned i = 0; i < MEMBERS; i++)
 		members[i].block = scene.disk[i];
-	}
 	CU_ASSERT_EQUAL_FATAL(raid_create(&scene.array, members, MEMBERS, &options, &scene.error),
 			      0);
-	for (uint64_t seed = 1; seed <= 60 && CU_get_number_of_failures() == 0; seed++)
+	for (uint64_t seed = 1; seed <= ROUNDS && CU_get_number_of_failures() == 0; seed++)
 		cut_and_recover(&scene, seed);
 	CU_ASSERT_EQUAL(raid_stop(scene.array, &scene.error), 0);
 	for (unsigned i = 0; i < MEMBERS; i++) {
 		block_unref(scene.disk[i]);
-		block_unref(scene.memory[i]);
+		block_unref(scene.slice[i]);
 	}
+	block_unref(scene.power);
+	block_unref(scene.memory);
 	return 0;
 }
 
