@@ -196,7 +196,8 @@ static int erase_members(struct raid_array *array, struct error *error)
 
 	list_for_each(at, &array->members) {
 		if (!rc)
-			rc = raid_erase(list_entry(at, struct raid_member, node)->block, error);
+			rc = raid_erase_but(list_entry(at, struct raid_member, node)->block,
+					    (int)array->minor_version, error);
 	}
 	return rc;
 }

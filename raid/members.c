@@ -214,7 +214,7 @@ static int add_as_spare(struct raid_array *array, struct raid_member *member, st
 	rc = lay_out(array, member->block, &member->sb, error);
 	if (rc)
 		return rc;
-	rc = raid_erase(member->block, error);
+	rc = raid_erase_but(member->block, (int)array->minor_version, error);
 	if (rc)
 		return rc;
 	raid_device_uuid(member->sb.device_uuid);
@@ -299,7 +299,7 @@ int raid_add(struct raid_array *array, struct block *block, struct error *error)
 	return rc;
 }
 
-int raid_erase(struct block *block, struct error *error)
+int raid_erase_but(struct block *block, int kept, struct error *error)
 {
 	static const uint8_t zeroes[MD_SUPERBLOCK_BYTES];
 	uint8_t page[MD_SUPERBLOCK_BYTES];
@@ -308,7 +308,8 @@ int raid_erase(struct block *block, struct error *error)
 		uint64_t sector, at;
 		int rc;
 
-		if (md_superblock_place(minor, block->size >> MD_SECTOR_SHIFT, &sector))
+		if ((int)minor == kept ||
+		    md_superblock_place(minor, block->size >> MD_SECTOR_SHIFT, &sector))
 			continue;
 		at = sector << MD_SECTOR_SHIFT;
 		rc = block_read(block, at, page, sizeof(page));
@@ -320,4 +321,9 @@ int raid_erase(struct block *block, struct error *error)
 					 block->name, (unsigned long long)at, error_name(rc));
 	}
 	return 0;
+}
+
+int raid_erase(struct block *block, struct error *error)
+{
+	return raid_erase_but(block, -1, error);
 }
