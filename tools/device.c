@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tools/describe.h"
 #include "tools/devices.h"
 
 /* Makes the directories above `path`. */
@@ -92,6 +93,9 @@ static int add_one(struct device_list *list, const char *path, struct error *err
 {
 	struct stat status;
 
+	if (strchr(path, '\n'))
+		return error_set(error, -EINVAL,
+				 "a path with a line feed in it cannot be in the list");
 	if (stat(path, &status) < 0)
 		return error_set(error, -errno, "%s: %s", path, error_name(errno));
 	if (!S_ISREG(status.st_mode) && !S_ISBLK(status.st_mode))
@@ -159,8 +163,9 @@ static int device_list_verb(int argc, char **argv)
 		return cli_fail(rc, &error);
 	rows = json_array();
 	for (unsigned i = 0; i < list.count; i++)
-		json_array_append_new(rows, json_pack("{s:s, s:b}", "path", list.paths[i],
-						      "present", !access(list.paths[i], F_OK)));
+		json_array_append_new(rows,
+				      json_pack("{s:o, s:b}", "path", describe_text(list.paths[i]),
+						"present", !access(list.paths[i], F_OK)));
 	cli_print_listing(rows, columns, json);
 	json_decref(rows);
 	return EXIT_DONE;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 void device_list_free(struct device_list *list)
@@ -47,12 +48,18 @@ void device_list_remove(struct device_list *list, const char *path)
 		}
 }
 
+/* A path that exists is itself, whatever characters it has. One without wildcards that does not exist is
+ * added too, unless it is `needed`: whoever looks at the devices tells that it is not there. */
 static int device_list_add_pattern(struct device_list *list, const char *pattern, bool needed,
 				   struct error *error)
 {
+	struct stat status;
 	glob_t found;
-	int rc = glob(pattern, 0, NULL, &found);
+	int rc;
 
+	if (!lstat(pattern, &status) || (!needed && !strpbrk(pattern, "*?[")))
+		return device_list_add(list, pattern);
+	rc = glob(pattern, 0, NULL, &found);
 	if (rc == GLOB_NOMATCH && !needed)
 		return 0;
 	if (rc == GLOB_NOMATCH) {

@@ -40,7 +40,7 @@ static int list_run(void *arg, struct error *error)
 	for (unsigned i = 0; i < stack->scan->group_count; i++)
 		if (!only || only == stack->scan->groups[i])
 			list_group(look, stack->scan->groups[i]);
-	return 0;
+	return stack_report(stack, only || stack->scan->group_count, error);
 }
 
 static int lv_list_verb(int argc, char **argv)
@@ -66,7 +66,7 @@ static int lv_list_verb(int argc, char **argv)
 		return status;
 	look.name = operands.count ? operands.words[0] : NULL;
 	status = cli_on_fiber(list_run, &look);
-	if (!status)
+	if (look.result)
 		cli_print_listing(look.result, columns, json);
 	json_decref(look.result);
 	return status;

@@ -74,7 +74,7 @@ int owner_find(const struct cli_words *given, const char *target, char **socket,
 	if (rc)
 		return rc;
 	known = look->node_count > 0;
-	rc = stack_devices_of(look, target, &paths, NULL);
+	rc = stack_devices_of(look, target, &paths, error);
 	stack_close(look, NULL);
 	*socket = NULL;
 	if (rc && (rc != -ENOENT || known))

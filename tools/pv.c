@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "block/block.h"
+#include "block/signature.h"
 #include "tools/describe.h"
 #include "tools/stack.h"
 
@@ -20,6 +21,7 @@ static int list_run(void *arg, struct error *error)
 {
 	struct look *look = arg;
 	CLEANUP_STACK struct stack *stack = NULL;
+	bool sound = false;
 	int rc = stack_look(&stack, &look->given, error);
 
 	if (rc)
@@ -28,10 +30,11 @@ static int list_run(void *arg, struct error *error)
 	for (unsigned i = 0; i < stack->scan->device_count; i++) {
 		const struct volume_scanned *scanned = &stack->scan->devices[i];
 
+		sound |= scanned->is_pv && (scanned->group || !scanned->problem);
 		if (scanned->is_pv || scanned->problem)
 			json_array_append_new(look->result, describe_pv_row(scanned));
 	}
-	return 0;
+	return stack_report(stack, sound, error);
 }
 
 static int pv_list_verb(int argc, char **argv)
@@ -52,7 +55,7 @@ static int pv_list_verb(int argc, char **argv)
 	if (!cli_parse("pv list [--json]", options, argc, argv, 0, 0, &operands, &status))
 		return status;
 	status = cli_on_fiber(list_run, &look);
-	if (!status)
+	if (look.result)
 		cli_print_listing(look.result, columns, json);
 	json_decref(look.result);
 	return status;
@@ -73,6 +76,41 @@ static const struct volume_scanned *find_pv(const struct stack *stack, const cha
 	return NULL;
 }
 
+/* Why `name` cannot be shown. */
+static int show_explain(struct stack *stack, const struct volume_scanned *scanned, const char *name,
+			struct error *error)
+{
+	CLEANUP_FREE char *path = realpath(name, NULL);
+	struct block_signature found;
+
+	for (unsigned i = 0; !scanned && i < stack->node_count; i++) {
+		const struct stack_node *node = &stack->nodes[i];
+
+		if (strcmp(node->name, path ? path : name))
+			continue;
+		if (node->problem)
+			return error_set(error, -EINVAL, "%s", node->problem);
+		if (node->is_member)
+			return error_set(error, -EINVAL,
+					 "%s: found a member of the array md/%s, expected a "
+					 "physical volume",
+					 name, node->md.name);
+	}
+	if (!scanned) {
+		error_set(error, -ENOENT,
+			  "%s: there is no such device, and no physical volume with this UUID "
+			  "on the devices that were looked at",
+			  name);
+		return error_advise(error, "`tenon pv list` shows what there is");
+	}
+	if (scanned->problem)
+		return error_set(error, -EINVAL, "%s", scanned->problem);
+	if (block_signature_find(scanned->block, &found, NULL) == 1)
+		return error_set(error, -EINVAL, "%s: no LVM2 label; found: %s at byte %llu", name,
+				 found.name, (unsigned long long)found.offset);
+	return error_set(error, -EINVAL, "%s: no LVM2 label in its first 2 KiB", name);
+}
+
 static int show_run(void *arg, struct error *error)
 {
 	struct look *look = arg;
@@ -89,12 +127,8 @@ static int show_run(void *arg, struct error *error)
 	if (rc)
 		return rc;
 	scanned = find_pv(stack, look->name);
-	if (!scanned)
-		return error_set(error, -ENOENT, "%s: not among the devices that were looked at",
-				 look->name);
-	if (!scanned->is_pv)
-		return error_set(error, -EINVAL, "%s: %s", look->name,
-				 scanned->problem ? scanned->problem : "carries no LVM2 label");
+	if (!scanned || !scanned->is_pv)
+		return show_explain(stack, scanned, look->name, error);
 	look->result = describe_pv(scanned);
 	return 0;
 }

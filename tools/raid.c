@@ -198,7 +198,7 @@ static int list_run(void *arg, struct error *error)
 				      stack->arrays[i].raid
 					      ? describe_array_row(stack->arrays[i].raid)
 					      : broken_row(&stack->arrays[i]));
-	return 0;
+	return stack_report(stack, stack->array_count > 0, error);
 }
 
 static int raid_list_verb(int argc, char **argv)
@@ -219,7 +219,7 @@ static int raid_list_verb(int argc, char **argv)
 	if (!cli_parse("raid list [--json]", options, argc, argv, 0, 0, &operands, &status))
 		return status;
 	status = cli_on_fiber(list_run, &look);
-	if (!status)
+	if (look.result)
 		cli_print_listing(look.result, columns, json);
 	json_decref(look.result);
 	return status;

@@ -74,6 +74,14 @@ static inline void cleanup_stack(struct stack **at)
 int stack_devices_of(struct stack *stack, const char *target, struct device_list *paths,
 		     struct error *error);
 
+/* What a look could not use, and why: calls `fn` with one text for each device and array. Returns how
+ * many. `fn` may be NULL. */
+unsigned stack_problems(const struct stack *stack, void (*fn)(const char *text, void *arg),
+			void *arg);
+/* For a listing: tells on standard error what could not be used. Where that is all there was (`found`
+ * is false), it is the error: -EIO. */
+int stack_report(const struct stack *stack, bool found, struct error *error);
+
 /* By name without host part, by whole name, or by UUID; "md/" before it is skipped. -ENOENT; -EEXIST
  * where two arrays have the name. The second gives only arrays that run. */
 int stack_find_array(struct stack *stack, const char *name, struct stack_array **out,

@@ -21,6 +21,82 @@ bool stack_names_volume(const char *word)
 	       !stack_names_array(word) && access(word, F_OK);
 }
 
+/* ---- What could not be used ---- */
+
+unsigned stack_problems(const struct stack *stack, void (*fn)(const char *text, void *arg),
+			void *arg)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < stack->node_count; i++)
+		if (stack->nodes[i].problem) {
+			if (fn)
+				fn(stack->nodes[i].problem, arg);
+			count++;
+		}
+	for (unsigned i = 0; i < stack->scan->device_count; i++)
+		if (stack->scan->devices[i].problem) {
+			if (fn)
+				fn(stack->scan->devices[i].problem, arg);
+			count++;
+		}
+	return count;
+}
+
+struct telling {
+	const char *held; /* the newest, which is not told yet */
+};
+
+static void tell(const char *text, void *arg)
+{
+	struct telling *telling = arg;
+
+	if (telling->held)
+		cli_note("%s", telling->held);
+	telling->held = text;
+}
+
+int stack_report(const struct stack *stack, bool found, struct error *error)
+{
+	struct telling telling = { NULL };
+
+	if (!stack_problems(stack, tell, &telling))
+		return 0;
+	if (!found)
+		return error_set(error, -EIO, "%s", telling.held);
+	cli_note("%s", telling.held);
+	return 0;
+}
+
+static void keep_first(const char *text, void *arg)
+{
+	const char **first = arg;
+
+	if (!*first)
+		*first = text;
+}
+
+/* "OBJECT: no such KIND ...": with what kept a device from being looked at, which may be the cause. */
+static int not_found(const struct stack *stack, const char *object, const char *kind,
+		     struct error *error)
+{
+	const char *first = NULL;
+	unsigned problems = stack_problems(stack, keep_first, &first), looked = 0;
+	char more[48] = "";
+
+	for (unsigned i = 0; i < stack->node_count; i++)
+		looked += stack->nodes[i].block && stack->nodes[i].self < 0;
+	if (problems > 1)
+		snprintf(more, sizeof(more), " (and %u more)", problems - 1);
+	error_set(error, -ENOENT, "%s: no such %s on the %u device%s that %s looked at%s%s%s",
+		  object, kind, looked, looked == 1 ? "" : "s", looked == 1 ? "was" : "were",
+		  first ? "; " : "", first ? first : "", more);
+	error_advise(error, "name the devices with --device, TENON_DEVICES or `tenon device add`");
+	return -ENOENT;
+}
+
+/* ---- By name ---- */
+
 static const char *array_name(const char *word)
 {
 	return strncmp(word, "md/", 3) ? word : word + 3;
@@ -52,12 +128,14 @@ int stack_find_array(struct stack *stack, const char *word, struct stack_array *
 		found = array;
 	}
 	*out = found;
-	if (found)
-		return 0;
-	error_set(error, -ENOENT, "md/%s: no such array on the %u devices that were looked at",
-		  name, stack->node_count);
-	error_advise(error, "name the devices with --device, TENON_DEVICES or `tenon device add`");
-	return -ENOENT;
+	if (!found) {
+		CLEANUP_FREE char *object = NULL;
+
+		if (asprintf(&object, "md/%s", name) < 0)
+			return -ENOMEM;
+		return not_found(stack, object, "array", error);
+	}
+	return 0;
 }
 
 int stack_find_running(struct stack *stack, const char *name, struct raid_array **out,
@@ -80,14 +158,7 @@ int stack_find_group(struct stack *stack, const char *name, struct volume_group 
 {
 	int rc = volume_scan_find(stack->scan, name, out, error);
 
-	if (rc == -ENOENT) {
-		error_set(error, rc,
-			  "%s: no such volume group on the %u devices that were looked at", name,
-			  stack->node_count);
-		error_advise(error,
-			     "name the devices with --device, TENON_DEVICES or `tenon device add`");
-	}
-	return rc;
+	return rc == -ENOENT ? not_found(stack, name, "volume group", error) : rc;
 }
 
 int stack_find_volume(struct stack *stack, const char *name, struct volume_group **group,
@@ -97,7 +168,7 @@ int stack_find_volume(struct stack *stack, const char *name, struct volume_group
 	CLEANUP_FREE char *vg = slash ? strndup(name, (size_t)(slash - name)) : NULL;
 	int rc;
 
-	if (!vg || !slash[1])
+	if (!vg || !*vg || !slash[1] || strchr(slash + 1, '/'))
 		return error_set(error, -EINVAL, "%s: expected VG/LV", name);
 	rc = stack_find_group(stack, vg, group, error);
 	if (rc)

@@ -122,7 +122,7 @@ static int list_run(void *arg, struct error *error)
 	look->result = json_array();
 	for (unsigned i = 0; i < stack->scan->group_count; i++)
 		json_array_append_new(look->result, describe_group_row(stack->scan->groups[i]));
-	return 0;
+	return stack_report(stack, stack->scan->group_count > 0, error);
 }
 
 static int vg_list_verb(int argc, char **argv)
@@ -143,7 +143,7 @@ static int vg_list_verb(int argc, char **argv)
 	if (!cli_parse("vg list [--json]", options, argc, argv, 0, 0, &operands, &status))
 		return status;
 	status = cli_on_fiber(list_run, &look);
-	if (!status)
+	if (look.result)
 		cli_print_listing(look.result, columns, json);
 	json_decref(look.result);
 	return status;
