@@ -15,6 +15,7 @@
 
 #include "block/block.h"
 #include "block/copy.h"
+#include "block/file.h"
 #include "block/signature.h"
 #include "rpc/rpc.h"
 #include "tools/owner.h"
@@ -43,6 +44,12 @@ struct copy {
 };
 
 /* ---- Opening ---- */
+
+/* A named pipe, a terminal, /dev/null: read or written in order, as "-" is. */
+static bool is_stream(const struct stat *status)
+{
+	return S_ISFIFO(status->st_mode) || S_ISCHR(status->st_mode);
+}
 
 /* Whether `word` names an array or a volume. A path that exists, or begins with "." or "/", is a file; of
  * two words with a slash between, the group decides: is there one of that name? */
@@ -82,6 +89,47 @@ static int open_owned(struct end *end, const char *socket, struct error *error)
 	return rc;
 }
 
+/* Whether both ends lie on a device in common: then it is locked once, for both. */
+static int share_devices(struct copy *copy, bool *share, struct error *error)
+{
+	CLEANUP_DEVICES struct device_list source = { 0 }, destination = { 0 };
+	CLEANUP_STACK struct stack *look = NULL;
+	int rc = stack_look(&look, &copy->given, error);
+
+	*share = false;
+	if (!rc)
+		rc = stack_devices_of(look, copy->source.word, &source, error);
+	if (!rc)
+		rc = stack_devices_of(look, copy->destination.word, &destination, error);
+	for (unsigned i = 0; !rc && i < source.count; i++)
+		for (unsigned k = 0; k < destination.count; k++)
+			*share |= !strcmp(source.paths[i], destination.paths[k]);
+	return rc;
+}
+
+/* Two objects on the same devices: the source's stack serves both. */
+static int open_both(struct copy *copy, struct error *error)
+{
+	const struct stack_options options = { .write = true, .lock = true };
+	struct end *source = &copy->source, *destination = &copy->destination;
+	char *words[] = { source->word, destination->word };
+	struct cli_words targets = { words, 2 };
+	int rc = stack_claim(&source->stack, &copy->given, &targets, &options, error);
+
+	if (!rc)
+		rc = stack_open_block(source->stack, source->word, false, &source->block, error);
+	if (!rc)
+		rc = stack_open_block(source->stack, destination->word, true, &destination->block,
+				      error);
+	if (!rc && (source->block == destination->block ||
+		    !strcmp(source->block->name, destination->block->name))) {
+		rc = error_set(error, -EINVAL, "%s: is the source and the destination",
+			       destination->word);
+		error_advise(error, "name two different ones");
+	}
+	return rc;
+}
+
 static int open_object(struct copy *copy, struct end *end, bool writable, struct error *error)
 {
 	const struct stack_options options = { .write = writable, .lock = true };
@@ -97,11 +145,21 @@ static int open_object(struct copy *copy, struct end *end, bool writable, struct
 	return rc ? rc : stack_open_block(end->stack, end->word, writable, &end->block, error);
 }
 
+static int open_stream(struct end *end, int flags, struct error *error)
+{
+	end->fd = open(end->word, flags | O_CLOEXEC);
+	if (end->fd >= 0)
+		return 0;
+	error_set(error, -errno, "%s: opening it: %s", end->word, error_name(errno));
+	if (errno == ENOENT)
+		error_advise(error, "name a file, - for a stream, VG/LV or md/NAME");
+	return error->code;
+}
+
 static int open_source(struct copy *copy, struct error *error)
 {
 	struct end *end = &copy->source;
 	struct stat status;
-	int rc;
 
 	if (!strcmp(end->word, "-")) {
 		end->fd = dup(STDIN_FILENO);
@@ -109,36 +167,65 @@ static int open_source(struct copy *copy, struct error *error)
 	}
 	if (!strncmp(end->word, "vhost-user:", 11))
 		return vhost_user_blk_client_open(&end->block, end->word + 11, error);
-	rc = is_object(copy, end->word, &end->is_object, error);
-	if (rc)
-		return rc;
 	if (end->is_object)
 		return open_object(copy, end, false, error);
-	/* A file whose size is no multiple of a sector is a stream of known length. */
-	if (!stat(end->word, &status) && S_ISREG(status.st_mode) && status.st_size % 512) {
+	if (stat(end->word, &status) < 0)
+		return open_stream(end, O_RDONLY, error);
+	/* So is an empty file, and one whose size is no multiple of a sector: of known length. */
+	if (S_ISREG(status.st_mode) && (!status.st_size || status.st_size % 512))
 		end->size = (uint64_t)status.st_size;
-		end->fd = open(end->word, O_RDONLY | O_CLOEXEC);
-		return end->fd < 0
-			       ? error_set(error, -errno, "%s: %s", end->word, error_name(errno))
-			       : 0;
-	}
-	return block_open_file(&end->block, end->word, BLOCK_OPEN_LOCK, 0, error);
+	else if (!is_stream(&status))
+		return block_open_file(&end->block, end->word, BLOCK_OPEN_LOCK, 0, error);
+	return open_stream(end, O_RDONLY, error);
 }
-
-/* What would break an array or a group is refused without --force. */
-static int check_overwrite(struct copy *copy, struct error *error)
+/* What would break an array or a group is refused without --force; on a host's block device, whatever
+ * libblkid knows. */
+static int check_overwrite(const struct copy *copy, struct block *block, bool is_device,
+			   struct error *error)
 {
-	CLEANUP_BLOCK struct block *block = NULL;
 	struct block_signature found;
 
-	if (copy->force || block_open_file(&block, copy->destination.word, 0, 0, NULL) ||
-	    block_signature_find(block, &found, NULL) != 1)
+	if (copy->force || block_signature_find(block, &found, NULL) != 1)
 		return 0;
-	if (strcmp(found.type, "linux_raid_member") && strcmp(found.type, "LVM2_member"))
+	if (!is_device && strcmp(found.type, "linux_raid_member") &&
+	    strcmp(found.type, "LVM2_member"))
 		return 0;
-	error_set(error, -EEXIST, "%s: found a signature of %s at byte %llu",
-		  copy->destination.word, found.name, (unsigned long long)found.offset);
-	return error_advise(error, "use --force to overwrite it");
+	error_set(error, -EEXIST, "%s: holds a %s (magic at byte %llu)", copy->destination.word,
+		  found.name, (unsigned long long)found.offset);
+	return error_advise(error, "give --force to overwrite it, if nothing on it is needed");
+}
+
+static int check_overwrite_file(const struct copy *copy, const struct stat *status,
+				struct error *error)
+{
+	CLEANUP_BLOCK struct block *block = NULL;
+
+	if (block_open_file(&block, copy->destination.word, 0, 0, NULL))
+		return 0;
+	return check_overwrite(copy, block, S_ISBLK(status->st_mode), error);
+}
+
+/* A file that takes what comes, as long as it will be. Nobody else may use it. */
+static int open_plain_file(struct end *end, struct error *error)
+{
+	int rc;
+
+	end->fd = open(end->word, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+	if (end->fd < 0)
+		return error_set(error, -errno, "%s: creating it: %s", end->word,
+				 error_name(errno));
+	rc = file_lock(end->fd, end->word, true, error);
+	if (!rc && ftruncate(end->fd, 0) < 0)
+		rc = error_set(error, -errno, "%s: emptying it: %s", end->word, error_name(errno));
+	return rc;
+}
+
+static bool is_same_file(const char *one, const char *other)
+{
+	struct stat status[2];
+
+	return !stat(one, &status[0]) && !stat(other, &status[1]) &&
+	       status[0].st_dev == status[1].st_dev && status[0].st_ino == status[1].st_ino;
 }
 
 static int open_destination_file(struct copy *copy, struct error *error)
@@ -148,8 +235,15 @@ static int open_destination_file(struct copy *copy, struct error *error)
 	bool exists = !stat(end->word, &status);
 	unsigned flags = BLOCK_OPEN_WRITE | BLOCK_OPEN_LOCK;
 	uint64_t size = copy->source.block ? copy->source.block->size : copy->source.size;
-	int rc = exists ? check_overwrite(copy, error) : 0;
+	int rc;
 
+	if (exists && is_stream(&status))
+		return open_stream(end, O_WRONLY, error);
+	if (!copy->source.is_object && is_same_file(copy->source.word, end->word)) {
+		error_set(error, -EINVAL, "%s: is the source and the destination", end->word);
+		return error_advise(error, "name two different files");
+	}
+	rc = exists ? check_overwrite_file(copy, &status, error) : 0;
 	if (rc)
 		return rc;
 	if (exists && !S_ISREG(status.st_mode))
@@ -158,14 +252,12 @@ static int open_destination_file(struct copy *copy, struct error *error)
 	if (copy->source.block)
 		return block_open_file(&end->block, end->word, flags | BLOCK_OPEN_CREATE, size,
 				       error);
-	end->fd = open(end->word, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-	return end->fd < 0 ? error_set(error, -errno, "%s: %s", end->word, error_name(errno)) : 0;
+	return open_plain_file(end, error);
 }
 
 static int open_destination(struct copy *copy, struct error *error)
 {
 	struct end *end = &copy->destination;
-	int rc;
 
 	if (!strcmp(end->word, "-")) {
 		end->fd = dup(STDOUT_FILENO);
@@ -173,11 +265,31 @@ static int open_destination(struct copy *copy, struct error *error)
 	}
 	if (!strncmp(end->word, "vhost-user:", 11))
 		return vhost_user_blk_client_open(&end->block, end->word + 11, error);
-	rc = is_object(copy, end->word, &end->is_object, error);
+	if (!end->is_object)
+		return open_destination_file(copy, error);
+	return open_object(copy, end, true, error);
+}
+
+static int open_ends(struct copy *copy, struct error *error)
+{
+	struct end *source = &copy->source, *destination = &copy->destination;
+	CLEANUP_FREE char *socket = NULL;
+	bool share = false;
+	int rc = is_object(copy, source->word, &source->is_object, error);
+
+	if (!rc)
+		rc = is_object(copy, destination->word, &destination->is_object, error);
+	if (!rc && source->is_object && destination->is_object) {
+		rc = owner_find(&copy->given, source->word, &socket, error);
+		if (!rc && !socket)
+			rc = share_devices(copy, &share, error);
+	}
 	if (rc)
 		return rc;
-	return end->is_object ? open_object(copy, end, true, error)
-			      : open_destination_file(copy, error);
+	if (share)
+		return open_both(copy, error);
+	rc = open_source(copy, error);
+	return rc ? rc : open_destination(copy, error);
 }
 
 static int close_end(struct end *end, struct error *error)
@@ -325,10 +437,10 @@ static int check_fits(const struct copy *copy, struct error *error)
 static int copy_run(void *arg, struct error *error)
 {
 	struct copy *copy = arg;
-	int rc = open_source(copy, error);
+	int closed, rc = open_ends(copy, error);
 
-	if (!rc)
-		rc = open_destination(copy, error);
+	if (!rc && copy->destination.is_object && stack_names_array(copy->destination.word))
+		rc = check_overwrite(copy, copy->destination.block, false, error);
 	if (!rc)
 		rc = check_fits(copy, error);
 	if (!rc)
@@ -337,12 +449,11 @@ static int copy_run(void *arg, struct error *error)
 	cli_progress_end(&copy->progress);
 	if (rc && copy->destination.created)
 		unlink(copy->destination.word);
-	close_end(&copy->source, NULL);
-	if (rc)
-		close_end(&copy->destination, NULL);
-	else
-		rc = close_end(&copy->destination, error);
-	return rc;
+	/* The destination first: it may lie on the source's stack. */
+	closed = close_end(&copy->destination, rc ? NULL : error);
+	rc = rc ? rc : closed;
+	closed = close_end(&copy->source, rc ? NULL : error);
+	return rc ? rc : closed;
 }
 
 int command_copy(int argc, char **argv)

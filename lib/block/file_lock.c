@@ -74,7 +74,7 @@ int file_lock(int fd, const char *path, bool exclusive, struct error *error)
 	int status = exclusive ? lock_range(fd, F_WRLCK, 0, 0) : lock_shared(fd);
 
 	if (status == -EAGAIN || status == -EACCES || status == -EBUSY) {
-		error_set(error, -EBUSY, "%s: in use by another process%s", path,
+		error_set(error, -EBUSY, "%s: in use by another process%s, or given twice", path,
 			  exclusive ? "" : " that writes to it");
 		error_advise(error, "find it with `fuser -v %s` and end it, or work on a copy",
 			     path);
