@@ -154,7 +154,7 @@ static int check_device(struct volume_check *check, struct block *block, unsigne
 	r = add(check, VOLUME_FINE, block->name, label.sector * (uint64_t)LVM_SECTOR_SIZE,
 		text_of("label"), text_of("PV %s", label.uuid), NULL);
 	if (!r && label.device_size > block->size)
-		r = add(check, VOLUME_WARNING, block->name,
+		r = add(check, VOLUME_DAMAGED, block->name,
 			label.sector * (uint64_t)LVM_SECTOR_SIZE, text_of("device size"),
 			text_of("%llu", (unsigned long long)block->size),
 			text_of("%llu, as in the label", (unsigned long long)label.device_size));
