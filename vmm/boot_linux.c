@@ -156,7 +156,7 @@ int boot_linux_parse(struct boot_linux_image *image, const char *name, const uin
 		return rc;
 	end = (size_t)HEADER_BASE + file[HEADER_JUMP_OFFSET];
 	memset(&header, 0, sizeof(header));
-	memcpy(&header, file + HEADER_START, MIN(sizeof(header), end - HEADER_START));
+	memcpy(&header, file + HEADER_START, MIN(sizeof(header), MIN(end, size) - HEADER_START));
 	rc = check_protocol(name, &header, error);
 	if (rc < 0)
 		return rc;

@@ -3,7 +3,8 @@
  * number. Everything that has to agree on one (loader, ACPI tables, PCI, KVM set-up) includes this.
  *
  *	0x0000_0000  RAM: boot data (GDT, boot_params, page tables, command line), below 0x9fc00
- *	0x0009_fc00  reserved: where a PC has its EBDA, video memory and ROMs; the ACPI tables
+ *	0x0009_fc00  reserved: where a PC has its EBDA, video memory and ROMs; the ACPI tables, and
+ *		     16 bytes of code where a BIOS is entered
  *	0x0010_0000  RAM up to 3 GiB: kernel (from 16 MiB if there is room), initrd at the end
  *	0xc000_0000  PCI: 32-bit memory window; the BARs of our own devices
  *	0xe000_0000  PCI: ECAM configuration space, 1 MiB a bus
@@ -26,7 +27,8 @@
 
 #define LAYOUT_LOW_RAM_END 0x0009fc00ULL
 #define LAYOUT_ACPI_TABLES 0x000e0000ULL /* the RSDP first, where a BIOS has it too */
-#define LAYOUT_ACPI_SIZE   0x00020000ULL
+#define LAYOUT_ACPI_SIZE   0x0001f000ULL
+#define LAYOUT_BIOS_ENTRY  0x000ffff0ULL /* f000:fff0 */
 #define LAYOUT_HIGH_MEMORY 0x00100000ULL
 #define LAYOUT_KERNEL      0x01000000ULL /* the boot stub's KASLR wants 16 MiB or above */
 

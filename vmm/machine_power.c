@@ -77,6 +77,29 @@ int machine_check_kernel(const struct machine *machine, struct error *error)
 	return boot_linux_parse(&image, machine->kernel, kernel.bytes, kernel.size, error);
 }
 
+/*
+ * What stands where a PC's BIOS is entered: a reset. Linux comes here to restart on hardware-reduced
+ * ACPI: it takes that for a sign of UEFI, finds none, and falls back to the BIOS entry without trying
+ * the ACPI reset register (arch/x86/kernel/reboot.c, reboot_init() and BOOT_EFI, 6.1).
+ */
+static void write_bios_entry(struct machine *machine)
+{
+	static const uint8_t code[] = {
+		0xba,
+		(LAYOUT_PORT_POWER + POWER_RESET) & 0xff,
+		(LAYOUT_PORT_POWER + POWER_RESET) >> 8, /* mov $port, %dx */
+		0xb0,
+		POWER_RESET_VALUE, /* mov $value, %al */
+		0xee,              /* out %al, %dx */
+		0xf4,              /* hlt */
+		0xeb,
+		0xfd, /* jmp to the hlt */
+	};
+
+	memcpy(guest_memory_translate(&machine->memory, LAYOUT_BIOS_ENTRY, sizeof(code)), code,
+	       sizeof(code));
+}
+
 static int load(struct machine *machine, struct boot_linux_entry *entry, struct error *error)
 {
 	CLEANUP(cleanup_file) struct file kernel = { 0 }, initrd = { 0 };
@@ -105,6 +128,7 @@ static int load(struct machine *machine, struct boot_linux_entry *entry, struct 
 	rc = boot_linux_load(&boot, &machine->memory, entry, error);
 	if (rc < 0)
 		return rc;
+	write_bios_entry(machine);
 	rc = acpi_build(&acpi,
 			guest_memory_translate(&machine->memory, LAYOUT_ACPI_TABLES,
 					       LAYOUT_ACPI_SIZE),

@@ -60,7 +60,7 @@ static int commit_routes(struct interrupts *interrupts)
 	return fake_of(interrupts)->refuse;
 }
 
-static int attach(struct interrupts *interrupts, int gsi, int event_fd)
+static int fake_attach(struct interrupts *interrupts, int gsi, int event_fd)
 {
 	(void)event_fd;
 	fake_of(interrupts)->attached[gsi]++;
@@ -68,7 +68,7 @@ static int attach(struct interrupts *interrupts, int gsi, int event_fd)
 	return 0;
 }
 
-static int detach(struct interrupts *interrupts, int gsi, int event_fd)
+static int fake_detach(struct interrupts *interrupts, int gsi, int event_fd)
 {
 	(void)event_fd;
 	fake_of(interrupts)->attached[gsi]--;
@@ -90,22 +90,22 @@ static int remove_doorbell(struct interrupts *interrupts, uint64_t address, int 
 	return 0;
 }
 
-static const struct interrupts_ops ops = {
+static const struct interrupts_ops fake_ops = {
 	.set_line = set_line,
 	.send = send_message,
 	.allocate_route = allocate_route,
 	.free_route = free_route,
 	.set_route = set_route,
 	.commit_routes = commit_routes,
-	.attach = attach,
-	.detach = detach,
+	.attach = fake_attach,
+	.detach = fake_detach,
 	.add_doorbell = add_doorbell,
 	.remove_doorbell = remove_doorbell,
 };
 
 void fake_interrupts_init(struct fake_interrupts *fake)
 {
-	*fake = (struct fake_interrupts){ .interrupts.ops = &ops };
+	*fake = (struct fake_interrupts){ .interrupts.ops = &fake_ops };
 }
 
 unsigned fake_interrupts_routes(const struct fake_interrupts *fake)
