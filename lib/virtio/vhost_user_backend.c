@@ -47,6 +47,7 @@ static uint64_t offered_protocol_features(const struct vhost_user_backend *be)
 {
 	uint64_t features = 1ULL << VHOST_USER_PROTOCOL_F_MQ |
 			    1ULL << VHOST_USER_PROTOCOL_F_REPLY_ACK |
+			    1ULL << VHOST_USER_PROTOCOL_F_BACKEND_REQ |
 			    1ULL << VHOST_USER_PROTOCOL_F_RESET_DEVICE |
 			    1ULL << VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS |
 			    1ULL << VHOST_USER_PROTOCOL_F_STATUS;
@@ -502,6 +503,22 @@ static int send_rarp(struct vhost_user_backend *be, struct vhost_user_message *m
 	return 0;
 }
 
+/* A channel for requests of ours, of which we have none. It is taken and kept open because the driver of
+ * user-mode Linux (6.1) has no interrupts without it. */
+static int set_backend_req_fd(struct vhost_user_backend *be, struct vhost_user_message *message,
+			      struct error *error)
+{
+	(void)message;
+	if (be->receiver.fd_count != 1)
+		return error_set(error, -EINVAL,
+				 "%s: %u files with the back-end's channel, expected one", be->name,
+				 be->receiver.fd_count);
+	if (be->channel_fd >= 0)
+		close(be->channel_fd);
+	be->channel_fd = steal_fd(&be->receiver.fds[0]);
+	return 0;
+}
+
 /* ---- Messages ---- */
 
 #define STATE_BYTES sizeof(struct vhost_user_vring_state)
@@ -529,6 +546,7 @@ static const struct request {
 	[VHOST_USER_SET_VRING_ENABLE] = { set_vring_enable, STATE_BYTES, STATE_BYTES },
 	[VHOST_USER_SEND_RARP] = { send_rarp, 8, 8 },
 	[VHOST_USER_NET_SET_MTU] = { net_set_mtu, 8, 8 },
+	[VHOST_USER_SET_BACKEND_REQ_FD] = { set_backend_req_fd, 0, 0 },
 	[VHOST_USER_GET_CONFIG] = { get_config, VHOST_USER_CONFIG_HEADER,
 				    sizeof(struct vhost_user_config) },
 	[VHOST_USER_SET_CONFIG] = { set_config, VHOST_USER_CONFIG_HEADER,
@@ -566,13 +584,14 @@ static int dispatch(struct vhost_user_backend *be, struct vhost_user_message *me
 static int handle(struct vhost_user_backend *be, struct error *error)
 {
 	struct vhost_user_message *message = &be->receiver.message;
-	bool answer;
+	bool asked, answer;
 	int result;
 
-	/* Decided before the message is carried out: an answer is written over it. */
-	answer = message->header.flags & VHOST_USER_FLAG_NEED_REPLY &&
-		 be->protocol_features >> VHOST_USER_PROTOCOL_F_REPLY_ACK & 1;
+	/* Read before the message is carried out: an answer is written over it. */
+	asked = message->header.flags & VHOST_USER_FLAG_NEED_REPLY;
 	result = dispatch(be, message, error);
+	/* User-mode Linux wants an answer to the very message that negotiates answers. */
+	answer = asked && be->protocol_features >> VHOST_USER_PROTOCOL_F_REPLY_ACK & 1;
 	/* Before the answer: the front-end may count on it that we hold no descriptor any more. */
 	vhost_user_receiver_reset(&be->receiver);
 	if (result < 0) {
@@ -641,6 +660,7 @@ int vhost_user_backend_create(struct vhost_user_backend **out, int fd_owned,
 		return error_set(error, -ENOMEM, "%s: out of memory", options->name);
 	}
 	be->fd = steal_fd(&fd);
+	be->channel_fd = -1;
 	be->ops = ops;
 	be->device = device;
 	be->log = options->log;
@@ -661,6 +681,8 @@ void vhost_user_backend_close(struct vhost_user_backend *be)
 		backend_queue_destroy(be, i);
 	guest_memory_clear(&be->memory);
 	vhost_user_receiver_reset(&be->receiver);
+	if (be->channel_fd >= 0)
+		close(be->channel_fd);
 	close(be->fd);
 	free(be->name);
 	free(be);

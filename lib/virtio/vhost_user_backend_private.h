@@ -20,6 +20,7 @@ struct backend_queue {
 
 struct vhost_user_backend {
 	int fd;
+	int channel_fd; /* for requests of ours; or -1 */
 	const struct vhost_user_backend_ops *ops;
 	void *device;
 	char *name;

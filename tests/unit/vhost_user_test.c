@@ -490,6 +490,32 @@ static void test_unknown_messages_are_answered_and_their_files_closed(void)
 	CU_ASSERT_EQUAL(open_files(), files);
 }
 
+/* What user-mode Linux asks for: an answer to the message that negotiates answers, and a channel for
+ * requests of the back-end, without which it has no interrupts. */
+static void test_answers_from_the_first_message_on_and_a_channel(void)
+{
+	uint64_t protocol =
+		1ULL << VHOST_USER_PROTOCOL_F_REPLY_ACK | 1ULL << VHOST_USER_PROTOCOL_F_BACKEND_REQ;
+	unsigned files = open_files();
+	struct echo echo;
+	int fd = echo_begin(&echo), channel = dup(0);
+
+	raw_send(fd, VHOST_USER_GET_PROTOCOL_FEATURES, 0, NULL, 0, NULL, 0);
+	CU_ASSERT_EQUAL(raw_answer(fd, VHOST_USER_GET_PROTOCOL_FEATURES) & protocol, protocol);
+	raw_send(fd, VHOST_USER_SET_PROTOCOL_FEATURES, NEED, &protocol, 8, NULL, 0);
+	CU_ASSERT_EQUAL(raw_answer(fd, VHOST_USER_SET_PROTOCOL_FEATURES), 0);
+	raw_send(fd, VHOST_USER_SET_BACKEND_REQ_FD, NEED, NULL, 0, &channel, 1);
+	CU_ASSERT_EQUAL(raw_answer(fd, VHOST_USER_SET_BACKEND_REQ_FD), 0);
+	raw_send(fd, VHOST_USER_SET_BACKEND_REQ_FD, NEED, NULL, 0, &channel, 1);
+	CU_ASSERT_EQUAL(raw_answer(fd, VHOST_USER_SET_BACKEND_REQ_FD), 0);
+	raw_send(fd, VHOST_USER_SET_BACKEND_REQ_FD, NEED, NULL, 0, NULL, 0);
+	CU_ASSERT_EQUAL(raw_answer(fd, VHOST_USER_SET_BACKEND_REQ_FD), 1);
+	close(channel);
+	close(fd);
+	CU_ASSERT_EQUAL(echo_end(&echo), -ENOTCONN);
+	CU_ASSERT_EQUAL(open_files(), files);
+}
+
 static void test_a_message_may_come_byte_by_byte(void)
 {
 	struct vhost_user_header header = { VHOST_USER_GET_FEATURES, VHOST_USER_VERSION, 0 };
@@ -631,6 +657,7 @@ UNIT_MAIN("vhost-user", UNIT(test_a_queue_runs_stops_and_goes_on),
 	  UNIT(test_config_status_and_reset), UNIT(test_what_cannot_be_is_refused_and_said),
 	  UNIT(test_shared_memory_is_sealed),
 	  UNIT(test_unknown_messages_are_answered_and_their_files_closed),
+	  UNIT(test_answers_from_the_first_message_on_and_a_channel),
 	  UNIT(test_a_message_may_come_byte_by_byte), UNIT(test_broken_messages_end_the_connection),
 	  UNIT(test_what_is_no_message_ends_the_connection),
 	  UNIT(test_rings_begin_disabled_only_with_protocol_features),
