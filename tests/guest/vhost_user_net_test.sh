@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# `tenon switch` with stock Linux guests as vhost-user front-ends: user-mode Linux and QEMU, two kernels
+# and two drivers for the ring. They ping each other and send a file both ways, checked by content; a
+# guest leaves and another comes to its port.
+# timeout: 180
+. "$(dirname "$0")/rig.sh"
+set -eu
+rig_begin
+[ -x "$TENON" ] || rig_skip "$TENON is not built"
+rig_daemon switch "$TENON" switch run lab --socket-dir "$WORK" --port a=vhost-user --port b=vhost-user --capture "$WORK/x.pcap"
+rig_await 5 grep -q ready "$WORK/switch.log"
+head -c 8M /dev/urandom >"$WORK/noise"
+sum=$(sha256sum <"$WORK/noise")
+
+# Serves the file to whoever asks, then waits to be told that all is done.
+cat >"$WORK/server.sh" <<'GUEST'
+set -ex
+for i in $(seq 50); do [ -e /sys/class/net/eth0 ] && break; sleep 0.1; done
+ip link set eth0 up
+ip address add 10.0.0.2/24 dev eth0
+ls /sys/class/net/eth0/device/driver/module/drivers 2>/dev/null || true
+mkfifo /tmp/never	# input that does not end, for nc ends with it
+nc -l -p 5000 >/tmp/got <>/tmp/never
+sha256sum </tmp/got >/result/got
+nc -l -p 5001 </tmp/got
+nc -l -p 5002 </dev/null
+GUEST
+cat >"$WORK/client.sh" <<'GUEST'
+set -ex
+for i in $(seq 50); do [ -e /sys/class/net/eth0 ] && break; sleep 0.1; done
+ip link set eth0 up
+ip address add 10.0.0.1/24 dev eth0
+for i in $(seq 60); do ping -c 1 -W 1 10.0.0.2 && break; done
+ping -c 3 10.0.0.2
+mkfifo /tmp/never
+for i in $(seq 60); do nc 10.0.0.2 5000 </root/noise && break; sleep 0.5; done
+for i in $(seq 20); do nc 10.0.0.2 5001 >/tmp/back <>/tmp/never && break; sleep 0.5; done
+sha256sum </tmp/back >/result/sum
+for i in $(seq 20); do nc 10.0.0.2 5002 </dev/null && break; sleep 0.5; done
+cat /sys/class/net/eth0/statistics/rx_errors >/result/errors
+GUEST
+
+round() { # CLIENT-RIG SERVER-RIG
+	rig_start "$2" --name "server$3" --nic vhost-user:b.sock,02:00:00:00:00:02 --modules virtio_net --script "$WORK/server.sh" --memory 192M
+	rig_boot "$1" --name "client$3" --nic vhost-user:a.sock,02:00:00:00:00:01 --modules virtio_net --file noise --script "$WORK/client.sh" --memory 192M ||
+		rig_fail "client in $1"
+	rig_wait "server$3" || rig_fail "server in $2"
+	[ "$(rig_result got "server$3")" = "$sum" ] || rig_fail "$1 to $2: the file did not arrive as it was"
+	[ "$(rig_result sum "client$3")" = "$sum" ] || rig_fail "$1 to $2: the file came back changed"
+	[ "$(rig_result errors "client$3")" = 0 ] || rig_fail "$1: receive errors"
+	"$TENON" switch show lab
+}
+round uml uml 1
+round tcg uml 2
+tcpdump -nr "$WORK/x.pcap" -c 4 icmp 2>/dev/null || true
