@@ -1,274 +1,34 @@
 /*
  * Changing the logical volumes of a group. Each change is made in memory, committed, and taken back
- * in memory when the commit failed; one at a time.
+ * in memory when the commit failed; one at a time. extents.c finds the room, resize.c grows and shrinks.
  */
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "block/block.h"
 #include "block/signature.h"
 #include "util/bytes.h"
 #include "util/error.h"
-#include "volume/allocate.h"
+#include "volume/change.h"
 #include "volume/lvm_io.h"
-#include "volume/lvm_vg.h"
 
 #define STRIPE_SIZE_DEFAULT (64u << 10)
 #define STRIPE_SIZE_MIN     4096u
 #define ZEROED              4096u /* of a new volume, as lvcreate -Zy does */
-#define STRIPES_MAX         128u
-
-static int no_memory(const struct volume_group *group, struct error *error)
-{
-	return error_set(error, -ENOMEM, "volume group %s: no memory to change it", group->name);
-}
 
 static void *allocate(struct volume_group *group, size_t size)
 {
 	return lvm_config_alloc(&group->private->memory, size);
 }
 
-static void unlock(struct fiber_mutex **mutex)
-{
-	fiber_mutex_unlock(*mutex);
-}
-
-#define CHANGING(group)                                                                            \
-	CLEANUP(unlock) struct fiber_mutex *changing_ = &(group)->private->change;                 \
-	fiber_mutex_lock(changing_)
-
-/* ---- Free extents ---- */
-
-static bool allowed(const struct volume_pv *pv, const struct volume_lv_options *options)
-{
-	if (!pv->allocatable || !pv->block)
-		return false;
-	if (!options || !options->pvs)
-		return true;
-	for (unsigned i = 0; i < options->pv_count; i++)
-		if (options->pvs[i] == pv)
-			return true;
-	return false;
-}
-
-/* The gaps between what is used, on PVs that may be allocated from. */
-static int find_free(const struct volume_group *group, const struct volume_lv_options *options,
-		     struct allocate_free **out, size_t *count)
-{
-	CLEANUP_FREE struct lvm_used *used = NULL;
-	size_t used_count, at = 0;
-	struct allocate_free *gaps;
-
-	if (lvm_vg_used(group, &used, &used_count))
-		return -ENOMEM;
-	gaps = calloc(used_count + group->pv_count + 1, sizeof(*gaps));
-	if (!gaps)
-		return -ENOMEM;
-	*count = 0;
-	for (unsigned pv = 0; pv < group->pv_count; pv++) {
-		bool take = allowed(group->pvs[pv], options);
-		uint64_t end = 0;
-
-		for (; at < used_count && used[at].pv == pv; at++) {
-			if (take && used[at].start > end)
-				gaps[(*count)++] = (struct allocate_free){
-					.pv = pv,
-					.start = (uint32_t)end,
-					.count = (uint32_t)(used[at].start - end)
-				};
-			end = MAX(end, (uint64_t)used[at].start + used[at].count);
-		}
-		if (take && group->pvs[pv]->extent_count > end)
-			gaps[(*count)++] = (struct allocate_free){
-				.pv = pv,
-				.start = (uint32_t)end,
-				.count = (uint32_t)(group->pvs[pv]->extent_count - end)
-			};
-	}
-	*out = gaps;
-	return 0;
-}
-
-static int fail_space(const struct volume_group *group, const struct allocate_wish *wish,
-		      const struct volume_lv_options *options, struct error *error)
-{
-	CLEANUP_FREE struct allocate_free *gaps = NULL;
-	uint64_t left = 0, largest = 0;
-	size_t count = 0;
-
-	if (find_free(group, options, &gaps, &count))
-		return no_memory(group, error);
-	for (size_t i = 0; i < count; i++) {
-		left += gaps[i].count;
-		largest = MAX(largest, (uint64_t)gaps[i].count);
-	}
-	if (wish->contiguous || wish->stripes > 1)
-		error_set(error, -ENOSPC,
-			  "volume group %s: %u extents %s do not fit; %llu are free, the largest "
-			  "area has %llu",
-			  group->name, wish->extents,
-			  wish->contiguous ? "in one piece" : "in stripes on PVs of their own",
-			  (unsigned long long)left, (unsigned long long)largest);
-	else
-		error_set(error, -ENOSPC,
-			  "volume group %s: %u extents of %llu bytes are needed, %llu are free",
-			  group->name, wish->extents, (unsigned long long)group->extent_size,
-			  (unsigned long long)left);
-	return -ENOSPC;
-}
-
-/* ---- Segments from places ---- */
-
-/* Whether `segment` goes on at `places` without a new segment. */
-static bool continues(const struct volume_segment *segment, const struct volume_group *group,
-		      const struct allocate_place *places, unsigned stripes, uint32_t stripe_size)
-{
-	if (segment->private->node || segment->area_count != stripes ||
-	    (stripes > 1 && segment->stripe_size != stripe_size))
-		return false;
-	for (unsigned i = 0; i < stripes; i++)
-		if (segment->areas[i].pv != group->pvs[places[i].pv] ||
-		    segment->areas[i].extent + lvm_segment_area_extents(segment) !=
-			    places[i].extent)
-			return false;
-	return true;
-}
-
-static int new_segment(struct volume_group *group, struct volume_segment *segment,
-		       const struct allocate_place *places, unsigned stripes, uint32_t stripe_size,
-		       uint32_t start, uint32_t extents)
-{
-	*segment = (struct volume_segment){
-		.start_extent = start,
-		.extent_count = extents,
-		.type = (char *)"striped",
-		.stripe_size = stripes > 1 ? stripe_size : 0,
-		.area_count = stripes,
-		.areas = allocate(group, stripes * sizeof(*segment->areas)),
-		.private = allocate(group, sizeof(*segment->private)),
-	};
-	if (!segment->areas || !segment->private)
-		return -ENOMEM;
-	for (unsigned i = 0; i < stripes; i++)
-		segment->areas[i] = (struct volume_area){ .pv = group->pvs[places[i].pv],
-							  .extent = places[i].extent };
-	return 0;
-}
-
-/* What a volume has, kept to take a change back. */
-struct lv_state {
-	unsigned segment_count;
-	struct volume_segment *segments;
-	uint32_t extent_count;
-	uint64_t size;
-};
-
-static struct lv_state state_of(const struct volume_lv *lv)
-{
-	return (struct lv_state){ lv->segment_count, lv->segments, lv->extent_count, lv->size };
-}
-
-static void set_state(struct volume_lv *lv, const struct lv_state *state)
-{
-	lv->segment_count = state->segment_count;
-	lv->segments = state->segments;
-	lv->extent_count = state->extent_count;
-	lv->size = state->size;
-}
-
-/* Adds the pieces behind the volume's end, in a new array of segments: the old one stays as it was. */
-static int append(struct volume_group *group, struct volume_lv *lv,
-		  const struct allocate_result *pieces, unsigned stripes, uint32_t stripe_size)
-{
-	struct volume_segment *segments = allocate(group, (lv->segment_count + pieces->count) *
-								  sizeof(struct volume_segment));
-
-	if (!segments)
-		return -ENOMEM;
-	if (lv->segment_count)
-		memcpy(segments, lv->segments, lv->segment_count * sizeof(*segments));
-	lv->segments = segments;
-	for (size_t i = 0; i < pieces->count; i++) {
-		const struct allocate_place *places = &pieces->places[i * stripes];
-		uint32_t extents = pieces->lengths[i] * stripes;
-		struct volume_segment *last =
-			lv->segment_count ? &segments[lv->segment_count - 1] : NULL;
-
-		if (last && continues(last, group, places, stripes, stripe_size))
-			last->extent_count += extents;
-		else if (new_segment(group, &segments[lv->segment_count], places, stripes,
-				     stripe_size, lv->extent_count, extents))
-			return -ENOMEM;
-		else
-			lv->segment_count++;
-		lv->extent_count += extents;
-	}
-	lv->size = lv->extent_count * group->extent_size;
-	return 0;
-}
-
-/* Gives the volume `extents` more. */
-static int grow(struct volume_group *group, struct volume_lv *lv, uint32_t extents,
-		unsigned stripes, uint32_t stripe_size, const struct volume_lv_options *options,
-		struct error *error)
-{
-	CLEANUP_FREE struct allocate_free *gaps = NULL;
-	struct allocate_wish wish = { .extents = extents, .stripes = stripes };
-	struct allocate_place after[STRIPES_MAX];
-	struct allocate_result pieces;
-	size_t count;
-	int r;
-
-	wish.contiguous = options && options->allocation == VOLUME_ALLOCATE_CONTIGUOUS;
-	if (lv->segment_count) {
-		const struct volume_segment *last = &lv->segments[lv->segment_count - 1];
-
-		for (unsigned i = 0; i < stripes; i++)
-			after[i] =
-				(struct allocate_place){ .pv = last->areas[i].pv->private->index,
-							 .extent = last->areas[i].extent +
-								   lvm_segment_area_extents(last) };
-		wish.after = after;
-	}
-	r = find_free(group, options, &gaps, &count);
-	if (!r)
-		r = allocate_extents(gaps, count, &wish, &pieces);
-	if (r == -ENOSPC)
-		return fail_space(group, &wish, options, error);
-	if (r)
-		return no_memory(group, error);
-	r = append(group, lv, &pieces, stripes, stripe_size);
-	allocate_result_free(&pieces);
-	return r ? no_memory(group, error) : 0;
-}
-
 /* ---- Create ---- */
-
-static int wanted_extents(const struct volume_group *group, const char *name, uint64_t size,
-			  unsigned stripes, uint32_t *out, struct error *error)
-{
-	uint64_t extents = size / group->extent_size + !!(size % group->extent_size);
-	uint64_t rest = extents % stripes;
-
-	if (rest)
-		extents += stripes - rest;
-	if (!extents)
-		return error_set(error, -EINVAL, "%s/%s: size is 0", group->name, name);
-	if (extents > UINT32_MAX)
-		return error_set(error, -ENOSPC,
-				 "%s/%s: %llu extents are needed, a volume has fewer than 2^32",
-				 group->name, name, (unsigned long long)extents);
-	*out = (uint32_t)extents;
-	return 0;
-}
 
 static int check_stripes(const struct volume_group *group, const char *name, unsigned stripes,
 			 uint32_t stripe_size, struct error *error)
 {
 	if (stripes == 1)
 		return 0;
-	if (stripes > STRIPES_MAX || stripes > group->pv_count)
+	if (stripes > CHANGE_STRIPES_MAX || stripes > group->pv_count)
 		return error_set(error, -EINVAL,
 				 "%s/%s: %u stripes are asked for, the volume group has %u PVs",
 				 group->name, name, stripes, group->pv_count);
@@ -402,7 +162,7 @@ static int create(struct volume_group *group, const char *name,
 	if (!r)
 		r = check_stripes(group, name, stripes, stripe_size, error);
 	if (!r)
-		r = wanted_extents(group, name, size, stripes, &extents, error);
+		r = change_wanted_extents(group, name, size, stripes, &extents, error);
 	if (r)
 		return r;
 	if (group->max_lv && group->lv_count >= group->max_lv)
@@ -410,12 +170,12 @@ static int create(struct volume_group *group, const char *name,
 				 group->name, group->max_lv);
 	lv = new_lv(group, name, options);
 	if (!lv)
-		return no_memory(group, error);
-	r = grow(group, lv, extents, stripes, stripe_size, options, error);
+		return change_no_memory(group, error);
+	r = change_grow(group, lv, extents, stripes, stripe_size, options, error);
 	if (!r && !options->keep_contents)
 		r = clear_start(group, lv, error);
 	if (!r && add_lv(group, lv))
-		r = no_memory(group, error);
+		r = change_no_memory(group, error);
 	if (r)
 		return r;
 	r = lvm_vg_commit(group, error);
@@ -468,9 +228,8 @@ static bool named_by(const struct volume_lv *other, const char *name)
 	return false;
 }
 
-/* The volume of that name, if it may be changed by itself. */
-static int find_plain(struct volume_group *group, const char *name, struct volume_lv **out,
-		      struct error *error)
+int change_find_lv(struct volume_group *group, const char *name, struct volume_lv **out,
+		   struct error *error)
 {
 	struct volume_lv *lv = volume_group_get_lv(group, name);
 	int r = lvm_vg_check_changeable(group, error);
@@ -494,7 +253,7 @@ static int find_plain(struct volume_group *group, const char *name, struct volum
 	return 0;
 }
 
-static int check_closed(const struct volume_group *group, const struct volume_lv *lv,
+int change_check_closed(const struct volume_group *group, const struct volume_lv *lv,
 			struct error *error)
 {
 	if (!lv->open_count)
@@ -507,10 +266,10 @@ int volume_lv_remove(struct volume_group *group, const char *name, struct error 
 	CHANGING(group);
 	struct volume_lv *lv;
 	unsigned at = 0;
-	int r = find_plain(group, name, &lv, error);
+	int r = change_find_lv(group, name, &lv, error);
 
 	if (!r)
-		r = check_closed(group, lv, error);
+		r = change_check_closed(group, lv, error);
 	if (r)
 		return r;
 	while (group->lvs[at] != lv)
@@ -535,7 +294,7 @@ int volume_lv_rename(struct volume_group *group, const char *name, const char *n
 	CHANGING(group);
 	struct volume_lv *lv;
 	char *old, *new;
-	int r = find_plain(group, name, &lv, error);
+	int r = change_find_lv(group, name, &lv, error);
 
 	if (!r)
 		r = check_new_name(group, new_name, error);
@@ -544,7 +303,7 @@ int volume_lv_rename(struct volume_group *group, const char *name, const char *n
 	old = lv->name;
 	new = lvm_vg_string(group, new_name);
 	if (!new)
-		return no_memory(group, error);
+		return change_no_memory(group, error);
 	lv->name = new;
 	r = lvm_vg_commit(group, error);
 	if (r)
@@ -558,16 +317,16 @@ int volume_lv_set_writable(struct volume_group *group, const char *name, bool wr
 	CHANGING(group);
 	struct lvm_strings old, new = { 0 };
 	struct volume_lv *lv;
-	int r = find_plain(group, name, &lv, error);
+	int r = change_find_lv(group, name, &lv, error);
 
 	if (!r)
-		r = check_closed(group, lv, error);
+		r = change_check_closed(group, lv, error);
 	if (r || lv->writable == writable)
 		return r;
 	old = lv->private->status;
 	new.at = allocate(group, (old.count + 1) * sizeof(*new.at));
 	if (!new.at)
-		return no_memory(group, error);
+		return change_no_memory(group, error);
 	for (unsigned i = 0; i < old.count; i++) {
 		if (strcmp(old.at[i], "WRITE"))
 			new.at[new.count++] = old.at[i];
@@ -582,90 +341,4 @@ int volume_lv_set_writable(struct volume_group *group, const char *name, bool wr
 		lv->writable = !writable;
 	}
 	return r;
-}
-
-/* ---- Resize ---- */
-
-/* Cuts segments to `extents`, in a new array. */
-static int shrink(struct volume_group *group, struct volume_lv *lv, uint32_t extents)
-{
-	struct volume_segment *segments = allocate(group, lv->segment_count * sizeof(*segments));
-
-	if (!segments)
-		return -ENOMEM;
-	memcpy(segments, lv->segments, lv->segment_count * sizeof(*segments));
-	while (segments[lv->segment_count - 1].start_extent >= extents)
-		lv->segment_count--;
-	segments[lv->segment_count - 1].extent_count =
-		extents - segments[lv->segment_count - 1].start_extent;
-	lv->segments = segments;
-	lv->extent_count = extents;
-	lv->size = extents * group->extent_size;
-	return 0;
-}
-
-/* The last segment that a shrunken volume keeps a part of must divide into its stripes: rounds up. */
-static uint32_t round_to_stripes(const struct volume_lv *lv, uint32_t extents)
-{
-	for (unsigned i = 0; i < lv->segment_count; i++) {
-		const struct volume_segment *segment = &lv->segments[i];
-		uint32_t within = extents - segment->start_extent;
-
-		if (extents <= segment->start_extent || within >= segment->extent_count)
-			continue;
-		return extents +
-		       (segment->area_count - within % segment->area_count) % segment->area_count;
-	}
-	return extents;
-}
-
-static int resize(struct volume_group *group, struct volume_lv *lv, uint64_t size,
-		  const struct volume_lv_options *options, struct error *error)
-{
-	const struct volume_segment *last = &lv->segments[lv->segment_count - 1];
-	uint32_t extents, more;
-	int r = wanted_extents(group, lv->name, size, 1, &extents, error);
-
-	if (r)
-		return r;
-	if (extents <= lv->extent_count) {
-		extents = round_to_stripes(lv, extents);
-		if (extents == lv->extent_count)
-			return 0;
-		r = check_closed(group, lv, error);
-		if (!r && shrink(group, lv, extents))
-			r = no_memory(group, error);
-		return r;
-	}
-	if (last->area_count > STRIPES_MAX)
-		return error_set(error, -EOPNOTSUPP, "%s/%s: has %u stripes, at most %u can grow",
-				 group->name, lv->name, last->area_count, STRIPES_MAX);
-	more = extents - lv->extent_count;
-	if (more % last->area_count)
-		more += last->area_count - more % last->area_count;
-	return grow(group, lv, more, last->area_count, last->stripe_size, options, error);
-}
-
-int volume_lv_resize(struct volume_group *group, const char *name, uint64_t size,
-		     const struct volume_lv_options *options, struct error *error)
-{
-	CHANGING(group);
-	struct lv_state old;
-	struct volume_lv *lv;
-	int r = find_plain(group, name, &lv, error);
-
-	if (r)
-		return r;
-	old = state_of(lv);
-	r = resize(group, lv, size, options, error);
-	if (!r && lv->extent_count == old.extent_count)
-		return 0;
-	if (!r)
-		r = lvm_vg_commit(group, error);
-	if (r) {
-		set_state(lv, &old);
-		return r;
-	}
-	r = lvm_vg_count(group, error);
-	return r ? r : lvm_lv_refresh(group, lv, error);
 }

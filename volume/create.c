@@ -14,8 +14,8 @@
 #include "block/signature.h"
 #include "util/bytes.h"
 #include "util/error.h"
+#include "volume/change.h"
 #include "volume/lvm_io.h"
-#include "volume/lvm_vg.h"
 
 #define EXTENT_SIZE_DEFAULT (4ull << 20)
 #define EXTENT_SIZE_MIN     1024u
@@ -399,18 +399,11 @@ static int clear_areas(struct volume_pv *pv, struct error *error)
 	return lvm_flush(pv->block, error);
 }
 
-static void unlock(struct fiber_mutex **mutex)
-{
-	fiber_mutex_unlock(*mutex);
-}
-
 int volume_group_remove(struct volume_group *group, struct error *error)
 {
-	CLEANUP(unlock) struct fiber_mutex *changing = &group->private->change;
-	int r;
+	CHANGING(group);
+	int r = lvm_vg_check_changeable(group, error);
 
-	fiber_mutex_lock(changing);
-	r = lvm_vg_check_changeable(group, error);
 	if (r)
 		return r;
 	if (group->lv_count)

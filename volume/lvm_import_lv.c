@@ -61,13 +61,13 @@ static int import_striped(const struct lvm_reader *reader, const struct lvm_conf
 	int r;
 
 	r = lvm_read_integer(reader, section, "stripe_count", false, UINT32_MAX, &count);
-	if (!r && !count)
-		r = lvm_read_fail(reader, section, "stripe_count of %.60s is 0", section->key);
 	if (!r)
-		r = lvm_read_integer(reader, section, "stripe_size", count == 1,
+		r = lvm_read_integer(reader, section, "stripe_size", count <= 1,
 				     UINT32_MAX / SECTOR, &size);
 	if (r)
 		return r;
+	if (!count)
+		return lvm_read_fail(reader, section, "stripe_count of %.60s is 0", section->key);
 	if (count > 1 && !size)
 		return lvm_read_fail(reader, section, "stripe_size of %.60s is 0", section->key);
 	if (segment->extent_count % count)

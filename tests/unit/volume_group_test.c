@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "block/fault.h"
 #include "util/bytes.h"
 #include "volume/lvm_metadata_area.h"
 #include "volume_fixture.h"
@@ -370,9 +371,76 @@ static void test_permission(void)
 	fixture_run(permission, 1, 16 * MIB);
 }
 
+/* Labels and headers are in units of 512 bytes on such devices, too. */
+static void devices_with_4k_sectors(struct fixture *f)
+{
+	struct volume_group_options small = { .extent_size = 1024, .force = true };
+	struct volume_group *group;
+	struct block *lv;
+
+	f->disks[0]->logical_block_size = f->disks[1]->logical_block_size = 4096;
+	fixture_create(f, NULL);
+	CU_ASSERT_EQUAL(f->scan->devices[0].info.label_sector, 1);
+	for (int i = 0; i < 40; i++) {
+		CU_ASSERT_EQUAL(fixture_lv(f, "a", 20), 0);
+		CU_ASSERT_EQUAL(volume_lv_remove(f->group, "a", NULL), 0);
+	}
+	CU_ASSERT_EQUAL(fixture_lv(f, "a", 20), 0);
+	CU_ASSERT_EQUAL(fixture_scan(f), 0);
+	CU_ASSERT_EQUAL(f->group->problem_count, 0);
+	CU_ASSERT_EQUAL_FATAL(volume_open_lv(f->group, "a", true, &lv, NULL), 0);
+	CU_ASSERT_EQUAL(lv->logical_block_size, 4096);
+	fixture_fill(lv, 1);
+	CU_ASSERT(fixture_filled(lv, 1));
+	block_unref(lv);
+	CU_ASSERT_EQUAL(volume_group_create(&group, "vg1", f->disks, 1, &small, NULL, NULL),
+			-EINVAL);
+}
+
+static void test_devices_with_4k_sectors(void)
+{
+	fixture_run(devices_with_4k_sectors, 2, 16 * MIB);
+}
+
+static int create_one(void *arg)
+{
+	struct fixture *f = arg;
+	char name[16];
+
+	snprintf(name, sizeof(name), "lv%llu", (unsigned long long)random_next(&f->random) % 10000);
+	return volume_lv_create(f->group, name, &one_extent, NULL, NULL);
+}
+
+/* Changes that begin while another one waits for the disk come one after the other. */
+static void changes_at_the_same_time(struct fixture *f)
+{
+	struct fiber *fibers[8];
+	struct block *disk = f->disks[0];
+
+	CU_ASSERT_EQUAL_FATAL(block_create_fault(&f->disks[0], "slow", disk, 1, NULL), 0);
+	block_unref(disk);
+	block_fault_add(f->disks[0], &(struct block_fault_rule){ .requests = BLOCK_FAULT_ALL,
+								 .action = BLOCK_FAULT_LATENCY,
+								 .latency_ns = 1000000 });
+	fixture_create(f, NULL);
+	for (unsigned i = 0; i < 8; i++)
+		fibers[i] = fiber_spawn(create_one, f);
+	for (unsigned i = 0; i < 8; i++)
+		CU_ASSERT_EQUAL(fiber_join(fibers[i]), 0);
+	CU_ASSERT_EQUAL(fixture_scan(f), 0);
+	CU_ASSERT_EQUAL(f->group->seqno, 9);
+	CU_ASSERT_EQUAL(f->group->lv_count, 8);
+}
+
+static void test_changes_at_the_same_time(void)
+{
+	fixture_run(changes_at_the_same_time, 1, 16 * MIB);
+}
+
 UNIT_MAIN("volume groups", UNIT(test_create_and_scan), UNIT(test_probe_names_the_group),
 	  UNIT(test_layouts), UNIT(test_create_is_refused), UNIT(test_what_is_there_is_kept),
 	  UNIT(test_removed_groups_leave_orphans), UNIT(test_volumes_keep_their_data),
 	  UNIT(test_striped_data_lies_where_dm_has_it), UNIT(test_fragments),
 	  UNIT(test_a_new_volume_has_no_old_signature), UNIT(test_names_are_those_of_lvm2),
-	  UNIT(test_permission))
+	  UNIT(test_permission), UNIT(test_devices_with_4k_sectors),
+	  UNIT(test_changes_at_the_same_time))

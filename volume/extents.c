@@ -1,0 +1,220 @@
+/* Giving extents to logical volumes: free areas of the group, places in them, segments. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "util/bytes.h"
+#include "util/error.h"
+#include "volume/allocate.h"
+#include "volume/change.h"
+
+int change_no_memory(const struct volume_group *group, struct error *error)
+{
+	return error_set(error, -ENOMEM, "volume group %s: no memory to change it", group->name);
+}
+
+static void *allocate(struct volume_group *group, size_t size)
+{
+	return lvm_config_alloc(&group->private->memory, size);
+}
+
+int change_wanted_extents(const struct volume_group *group, const char *name, uint64_t size,
+			  unsigned stripes, uint32_t *out, struct error *error)
+{
+	uint64_t extents = size / group->extent_size + !!(size % group->extent_size);
+	uint64_t rest = extents % stripes;
+
+	if (rest)
+		extents += stripes - rest;
+	if (!extents)
+		return error_set(error, -EINVAL, "%s/%s: size is 0", group->name, name);
+	if (extents > UINT32_MAX)
+		return error_set(error, -ENOSPC,
+				 "%s/%s: %llu extents are needed, a volume has fewer than 2^32",
+				 group->name, name, (unsigned long long)extents);
+	*out = (uint32_t)extents;
+	return 0;
+}
+
+/* ---- Free extents ---- */
+
+static bool allowed(const struct volume_pv *pv, const struct volume_lv_options *options)
+{
+	if (!pv->allocatable || !pv->block)
+		return false;
+	if (!options || !options->pvs)
+		return true;
+	for (unsigned i = 0; i < options->pv_count; i++)
+		if (options->pvs[i] == pv)
+			return true;
+	return false;
+}
+
+/* The gaps between what is used, on PVs that may be allocated from. */
+static int find_free(const struct volume_group *group, const struct volume_lv_options *options,
+		     struct allocate_free **out, size_t *count)
+{
+	CLEANUP_FREE struct lvm_used *used = NULL;
+	size_t used_count, at = 0;
+	struct allocate_free *gaps;
+
+	if (lvm_vg_used(group, &used, &used_count))
+		return -ENOMEM;
+	gaps = calloc(used_count + group->pv_count + 1, sizeof(*gaps));
+	if (!gaps)
+		return -ENOMEM;
+	*count = 0;
+	for (unsigned pv = 0; pv < group->pv_count; pv++) {
+		bool take = allowed(group->pvs[pv], options);
+		uint64_t end = 0;
+
+		for (; at < used_count && used[at].pv == pv; at++) {
+			if (take && used[at].start > end)
+				gaps[(*count)++] = (struct allocate_free){
+					.pv = pv,
+					.start = (uint32_t)end,
+					.count = (uint32_t)(used[at].start - end)
+				};
+			end = MAX(end, (uint64_t)used[at].start + used[at].count);
+		}
+		if (take && group->pvs[pv]->extent_count > end)
+			gaps[(*count)++] = (struct allocate_free){
+				.pv = pv,
+				.start = (uint32_t)end,
+				.count = (uint32_t)(group->pvs[pv]->extent_count - end)
+			};
+	}
+	*out = gaps;
+	return 0;
+}
+
+static int fail_space(const struct volume_group *group, const struct allocate_wish *wish,
+		      const struct volume_lv_options *options, struct error *error)
+{
+	CLEANUP_FREE struct allocate_free *gaps = NULL;
+	uint64_t left = 0, largest = 0;
+	size_t count = 0;
+
+	if (find_free(group, options, &gaps, &count))
+		return change_no_memory(group, error);
+	for (size_t i = 0; i < count; i++) {
+		left += gaps[i].count;
+		largest = MAX(largest, (uint64_t)gaps[i].count);
+	}
+	if (wish->contiguous || wish->stripes > 1)
+		error_set(error, -ENOSPC,
+			  "volume group %s: %u extents %s do not fit; %llu are free, the largest "
+			  "area has %llu",
+			  group->name, wish->extents,
+			  wish->contiguous ? "in one piece" : "in stripes on PVs of their own",
+			  (unsigned long long)left, (unsigned long long)largest);
+	else
+		error_set(error, -ENOSPC,
+			  "volume group %s: %u extents of %llu bytes are needed, %llu are free",
+			  group->name, wish->extents, (unsigned long long)group->extent_size,
+			  (unsigned long long)left);
+	return -ENOSPC;
+}
+
+/* ---- Segments from places ---- */
+
+/* Whether `segment` goes on at `places` without a new segment. */
+static bool continues(const struct volume_segment *segment, const struct volume_group *group,
+		      const struct allocate_place *places, unsigned stripes, uint32_t stripe_size)
+{
+	if (segment->private->node || segment->area_count != stripes ||
+	    (stripes > 1 && segment->stripe_size != stripe_size))
+		return false;
+	for (unsigned i = 0; i < stripes; i++)
+		if (segment->areas[i].pv != group->pvs[places[i].pv] ||
+		    segment->areas[i].extent + lvm_segment_area_extents(segment) !=
+			    places[i].extent)
+			return false;
+	return true;
+}
+
+static int new_segment(struct volume_group *group, struct volume_segment *segment,
+		       const struct allocate_place *places, unsigned stripes, uint32_t stripe_size,
+		       uint32_t start, uint32_t extents)
+{
+	*segment = (struct volume_segment){
+		.start_extent = start,
+		.extent_count = extents,
+		.type = (char *)"striped",
+		.stripe_size = stripes > 1 ? stripe_size : 0,
+		.area_count = stripes,
+		.areas = allocate(group, stripes * sizeof(*segment->areas)),
+		.private = allocate(group, sizeof(*segment->private)),
+	};
+	if (!segment->areas || !segment->private)
+		return -ENOMEM;
+	for (unsigned i = 0; i < stripes; i++)
+		segment->areas[i] = (struct volume_area){ .pv = group->pvs[places[i].pv],
+							  .extent = places[i].extent };
+	return 0;
+}
+
+/* Adds the pieces behind the volume's end, in a new array of segments: the old one stays as it was. */
+static int append(struct volume_group *group, struct volume_lv *lv,
+		  const struct allocate_result *pieces, unsigned stripes, uint32_t stripe_size)
+{
+	struct volume_segment *segments = allocate(group, (lv->segment_count + pieces->count) *
+								  sizeof(struct volume_segment));
+
+	if (!segments)
+		return -ENOMEM;
+	if (lv->segment_count)
+		memcpy(segments, lv->segments, lv->segment_count * sizeof(*segments));
+	lv->segments = segments;
+	for (size_t i = 0; i < pieces->count; i++) {
+		const struct allocate_place *places = &pieces->places[i * stripes];
+		uint32_t extents = pieces->lengths[i] * stripes;
+		struct volume_segment *last =
+			lv->segment_count ? &segments[lv->segment_count - 1] : NULL;
+
+		if (last && continues(last, group, places, stripes, stripe_size))
+			last->extent_count += extents;
+		else if (new_segment(group, &segments[lv->segment_count], places, stripes,
+				     stripe_size, lv->extent_count, extents))
+			return -ENOMEM;
+		else
+			lv->segment_count++;
+		lv->extent_count += extents;
+	}
+	lv->size = lv->extent_count * group->extent_size;
+	return 0;
+}
+
+int change_grow(struct volume_group *group, struct volume_lv *lv, uint32_t extents,
+		unsigned stripes, uint32_t stripe_size, const struct volume_lv_options *options,
+		struct error *error)
+{
+	CLEANUP_FREE struct allocate_free *gaps = NULL;
+	struct allocate_wish wish = { .extents = extents, .stripes = stripes };
+	struct allocate_place after[CHANGE_STRIPES_MAX];
+	struct allocate_result pieces;
+	size_t count;
+	int r;
+
+	wish.contiguous = options && options->allocation == VOLUME_ALLOCATE_CONTIGUOUS;
+	if (lv->segment_count) {
+		const struct volume_segment *last = &lv->segments[lv->segment_count - 1];
+
+		for (unsigned i = 0; i < stripes; i++)
+			after[i] =
+				(struct allocate_place){ .pv = last->areas[i].pv->private->index,
+							 .extent = last->areas[i].extent +
+								   lvm_segment_area_extents(last) };
+		wish.after = after;
+	}
+	r = find_free(group, options, &gaps, &count);
+	if (!r)
+		r = allocate_extents(gaps, count, &wish, &pieces);
+	if (r == -ENOSPC)
+		return fail_space(group, &wish, options, error);
+	if (r)
+		return change_no_memory(group, error);
+	r = append(group, lv, &pieces, stripes, stripe_size);
+	allocate_result_free(&pieces);
+	return r ? change_no_memory(group, error) : 0;
+}

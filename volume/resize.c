@@ -1,0 +1,112 @@
+/* Growing and shrinking logical volumes. */
+#include <errno.h>
+#include <string.h>
+
+#include "util/error.h"
+#include "volume/change.h"
+
+/* What a volume has, kept to take a change back. */
+struct lv_state {
+	unsigned segment_count;
+	struct volume_segment *segments;
+	uint32_t extent_count;
+	uint64_t size;
+};
+
+static struct lv_state state_of(const struct volume_lv *lv)
+{
+	return (struct lv_state){ lv->segment_count, lv->segments, lv->extent_count, lv->size };
+}
+
+static void set_state(struct volume_lv *lv, const struct lv_state *state)
+{
+	lv->segment_count = state->segment_count;
+	lv->segments = state->segments;
+	lv->extent_count = state->extent_count;
+	lv->size = state->size;
+}
+
+/* Cuts segments to `extents`, in a new array. */
+static int shrink(struct volume_group *group, struct volume_lv *lv, uint32_t extents)
+{
+	struct volume_segment *segments =
+		lvm_config_alloc(&group->private->memory, lv->segment_count * sizeof(*segments));
+
+	if (!segments)
+		return -ENOMEM;
+	memcpy(segments, lv->segments, lv->segment_count * sizeof(*segments));
+	while (segments[lv->segment_count - 1].start_extent >= extents)
+		lv->segment_count--;
+	segments[lv->segment_count - 1].extent_count =
+		extents - segments[lv->segment_count - 1].start_extent;
+	lv->segments = segments;
+	lv->extent_count = extents;
+	lv->size = extents * group->extent_size;
+	return 0;
+}
+
+/* The last segment that a shrunken volume keeps a part of must divide into its stripes: rounds up. */
+static uint32_t round_to_stripes(const struct volume_lv *lv, uint32_t extents)
+{
+	for (unsigned i = 0; i < lv->segment_count; i++) {
+		const struct volume_segment *segment = &lv->segments[i];
+		uint32_t within = extents - segment->start_extent;
+
+		if (extents <= segment->start_extent || within >= segment->extent_count)
+			continue;
+		return extents +
+		       (segment->area_count - within % segment->area_count) % segment->area_count;
+	}
+	return extents;
+}
+
+static int resize(struct volume_group *group, struct volume_lv *lv, uint64_t size,
+		  const struct volume_lv_options *options, struct error *error)
+{
+	const struct volume_segment *last = &lv->segments[lv->segment_count - 1];
+	uint32_t extents, more;
+	int r = change_wanted_extents(group, lv->name, size, 1, &extents, error);
+
+	if (r)
+		return r;
+	if (extents <= lv->extent_count) {
+		extents = round_to_stripes(lv, extents);
+		if (extents == lv->extent_count)
+			return 0;
+		r = change_check_closed(group, lv, error);
+		if (!r && shrink(group, lv, extents))
+			r = change_no_memory(group, error);
+		return r;
+	}
+	if (last->area_count > CHANGE_STRIPES_MAX)
+		return error_set(error, -EOPNOTSUPP, "%s/%s: has %u stripes, at most %u can grow",
+				 group->name, lv->name, last->area_count, CHANGE_STRIPES_MAX);
+	more = extents - lv->extent_count;
+	if (more % last->area_count)
+		more += last->area_count - more % last->area_count;
+	return change_grow(group, lv, more, last->area_count, last->stripe_size, options, error);
+}
+
+int volume_lv_resize(struct volume_group *group, const char *name, uint64_t size,
+		     const struct volume_lv_options *options, struct error *error)
+{
+	CHANGING(group);
+	struct lv_state old;
+	struct volume_lv *lv;
+	int r = change_find_lv(group, name, &lv, error);
+
+	if (r)
+		return r;
+	old = state_of(lv);
+	r = resize(group, lv, size, options, error);
+	if (!r && lv->extent_count == old.extent_count)
+		return 0;
+	if (!r)
+		r = lvm_vg_commit(group, error);
+	if (r) {
+		set_state(lv, &old);
+		return r;
+	}
+	r = lvm_vg_count(group, error);
+	return r ? r : lvm_lv_refresh(group, lv, error);
+}
