@@ -38,14 +38,23 @@ indent() { sed 's/^/    /'; }
 
 # --- The parts that make the guests ---------------------------------------------------------------
 
+# busybox and links for all its commands, into the folder $1
+put_busybox() {
+	mkdir -p "$1"
+	cp /bin/busybox "$1/"
+	/bin/busybox --list | (cd "$1" && python3 -c '
+import os, sys
+for name in sys.stdin.read().split():
+    os.path.lexists(name) or os.symlink("busybox", name)')
+}
+
 # One root file system: busybox, the modules of the network card, an init. $1 name $2 address $3 peer
 make_root() {
 	local root=$WORK/root-$1 modules link order
 	modules=$(rig_modules_dir tcg)
-	mkdir -p "$root"/usr/{bin,sbin,lib} "$root"/{dev,proc,sys,tmp,etc,data,root}
+	mkdir -p "$root"/usr/{sbin,lib} "$root"/{dev,proc,sys,tmp,etc,data,root}
 	for link in bin sbin lib; do ln -s usr/$link "$root/$link"; done
-	cp /bin/busybox "$root/usr/bin/"
-	for link in $(/bin/busybox --list); do [ -e "$root/usr/bin/$link" ] || ln -s busybox "$root/usr/bin/$link"; done
+	put_busybox "$root/usr/bin"
 	for order in $(rig_module_order "$modules" virtio_net virtio_pci); do
 		mkdir -p "$root/usr/lib/modules/${modules##*/}/${order%/*}"
 		cp "$modules/$order" "$root/usr/lib/modules/${modules##*/}/$order"
@@ -55,19 +64,18 @@ make_root() {
 	printf 'NAME=%s\nADDRESS=%s\nPEER=%s\n' "$1" "$2" "$3" >"$root/etc/guest"
 	install -m 755 "$DEMO/root_init" "$root/usr/sbin/init"
 	# Something for the mirror to copy when a disk is replaced.
-	head -c 192M /dev/urandom >"$root/root/noise"
-	truncate -s 384M "$WORK/root-$1.ext4"
+	head -c 128M /dev/urandom >"$root/root/noise"
+	truncate -s 320M "$WORK/root-$1.ext4"
 	PATH=$PATH:/usr/sbin:/sbin mke2fs -q -t ext4 -L "$1" -E root_owner=0:0 -d "$root" "$WORK/root-$1.ext4"
 }
 
 # The initramfs that both guests start from.
 make_initramfs() {
-	local stage=$WORK/boot modules link file
+	local stage=$WORK/boot modules file
 	modules=$(rig_modules_dir tcg)
-	mkdir -p "$stage"/usr/{bin,sbin} "$stage"/{dev,proc,root,modules}
-	cp /bin/busybox "$stage/usr/bin/"
+	mkdir -p "$stage"/{dev,proc,root,modules}
+	put_busybox "$stage/usr/bin"
 	ln -s usr/bin "$stage/bin"
-	for link in sh mount umount insmod sleep switch_root poweroff cat cut; do ln -s busybox "$stage/usr/bin/$link"; done
 	for file in $(rig_module_order "$modules" virtio_pci virtio_blk); do
 		cp "$modules/$file" "$stage/modules/"
 		echo "${file##*/}" >>"$stage/modules/order"
@@ -222,11 +230,11 @@ start_probe
 say "Everything happens in $WORK; nothing needs root."
 
 step "1. Two disk images, a mirror over them, a volume group on the mirror, two volumes"
-run truncate -s 1G disk0.img disk1.img
+run truncate -s 768M disk0.img disk1.img
 run tenon raid create mirror --level 1 disk0.img disk1.img
 run tenon vg create demo md/mirror
-run tenon lv create demo/one --size 384M
-run tenon lv create demo/two --size 384M
+run tenon lv create demo/one --size 320M
+run tenon lv create demo/two --size 320M
 run tenon lv list
 
 step "2. A root file system for each guest (built without root, not mounted), copied into the volumes"
@@ -261,12 +269,12 @@ show_mirror
 say "the mirror is down to one disk; the guests go on:"
 await_files 5
 run tenon raid remove mirror disk1.img
-run truncate -s 1G disk2.img
+run truncate -s 768M disk2.img
 start=${EPOCHREALTIME/[.,]/}
 run tenon raid add mirror disk2.img
 run tenon raid rebuild mirror
 took=$((${EPOCHREALTIME/[.,]/} - start))
-say "the new disk has all of the 1022 MiB after $(tenths $((took / 100000))) s: $((1022 * 1000000 / took)) MiB/s"
+say "the new disk has all of the 766 MiB after $(tenths $((took / 100000))) s: $((766 * 1000000 / took)) MiB/s"
 await_files 3
 show_mirror
 run tenon switch show lan
@@ -290,8 +298,9 @@ grep -E 'disk|Name|Raid Level|State :|Events|Array State' examine | indent
 [ "$(sed -n 's/.*Events : //p' examine | sort -u | wc -l)" = 1 ] || rig_fail "the members differ in their event counts"
 
 offset=$(sed -n 's/.*Data Offset : \([0-9]*\) sectors/\1/p' examine | head -n 1)
-say "pvck, on the mirror's data (disk0.img from sector $offset):"
-dd if=disk0.img of=array.img bs=1M iflag=skip_bytes skip=$((offset * 512)) conv=sparse status=none
+say "pvck, on the start of the mirror's data (disk0.img from sector $offset):"
+dd if=disk0.img of=array.img bs=1M iflag=skip_bytes skip=$((offset * 512)) count=16 status=none
+truncate -s 766M array.img
 echo "  $dim\$ pvck --dump headers array.img$plain"
 LVM_SUPPRESS_FD_WARNINGS=1 lvm pvck --dump headers array.img >pvck 2>&1 || { indent <pvck >&2; rig_fail "pvck found faults"; }
 grep -E 'label_header at|pv_header.pv_uuid|metadata text at' pvck | indent

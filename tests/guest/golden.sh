@@ -35,6 +35,7 @@ rig_known_data() {
 # Functions for the scripts in the guest.
 RIG_GOLDEN_LIB='
 set -e
+echo 4000000 >/proc/sys/dev/raid/speed_limit_max
 # Arrays and volumes that are active and hold data themselves: NAME DEVICE, in /run/logical.
 logical() {
 	for sys in /sys/block/md*/md; do
