@@ -115,7 +115,7 @@ static size_t filter_keys(struct console *console, uint8_t *at, size_t length,
 			*command = CONSOLE_QUIT;
 		else if (at[i] == 'b' || at[i] == 'B')
 			*command = CONSOLE_POWER_BUTTON;
-		else if (at[i] == ESCAPE)
+		else if (at[i] == ESCAPE || at[i] == 'a')
 			at[kept++] = ESCAPE;
 	}
 	return kept;

@@ -2,8 +2,8 @@
  * The host's end of the guest's console: standard input and output, or a file.
  *
  * On a terminal, the terminal is put into raw mode, so that every key goes to the guest (Ctrl-C too),
- * except Ctrl-A, which is ours: Ctrl-A x ends the machine, Ctrl-A b presses its power button, Ctrl-A
- * Ctrl-A is a Ctrl-A for the guest.
+ * except Ctrl-A, which is ours: Ctrl-A x ends the machine, Ctrl-A b presses its power button, Ctrl-A a
+ * (or Ctrl-A again) is a Ctrl-A for the guest.
  */
 #ifndef TENON_VMM_CONSOLE_H
 #define TENON_VMM_CONSOLE_H
