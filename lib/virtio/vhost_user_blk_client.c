@@ -346,7 +346,7 @@ static int read_config(struct client *client, const char *name, struct error *er
 	struct block *block = &client->block;
 	uint64_t physical;
 	int result =
-		vhost_user_frontend_get_config(client->frontend, 0, &config, sizeof(config), error);
+		vhost_user_frontend_get_config(client->frontend, 0, &config, CONFIG_BYTES, error);
 
 	if (result < 0)
 		return result;

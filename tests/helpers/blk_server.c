@@ -7,11 +7,9 @@
  *
  * Prints "ready" when it listens, and its counters at the end.
  */
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "block/block.h"
@@ -25,7 +23,8 @@
 struct arguments {
 	const char *socket, *kind, *what;
 	bool read_only;
-	int signals;
+	struct fiber_queue end;
+	bool ended;
 };
 
 static int open_block(struct block **out, const struct arguments *arguments, struct error *error)
@@ -64,7 +63,7 @@ static void print_counters(const struct vhost_user_blk_server *server)
 
 static int serve(void *arg)
 {
-	const struct arguments *arguments = arg;
+	struct arguments *arguments = arg;
 	struct vhost_user_blk_server *server;
 	CLEANUP_BLOCK struct block *block = NULL;
 	struct error error = { 0 };
@@ -75,14 +74,24 @@ static int serve(void *arg)
 	if (open_block(&block, arguments, &error) < 0 ||
 	    vhost_user_blk_server_start(&server, block, arguments->socket, &options, &error) < 0) {
 		fprintf(stderr, "blk_server: %s\n%s\n", error.text, error.advice);
+		kill(getpid(), SIGUSR1); /* main() waits for a signal */
 		return 1;
 	}
 	puts("ready");
 	fflush(stdout);
-	fiber_poll(arguments->signals, POLLIN, FIBER_FOREVER);
+	while (!arguments->ended)
+		fiber_queue_wait_always(&arguments->end);
 	print_counters(server);
 	vhost_user_blk_server_stop(server);
 	return 0;
+}
+
+static void end(void *arg)
+{
+	struct arguments *arguments = arg;
+
+	arguments->ended = true;
+	fiber_queue_wake_all(&arguments->end);
 }
 
 int main(int argc, char **argv)
@@ -90,8 +99,8 @@ int main(int argc, char **argv)
 	struct arguments arguments = { 0 };
 	struct worker *worker;
 	struct error error;
+	int result, signal;
 	sigset_t set;
-	int result;
 
 	if (argc < 4) {
 		fprintf(stderr, "usage: blk_server SOCKET null|memory SIZE | SOCKET file PATH "
@@ -102,17 +111,22 @@ int main(int argc, char **argv)
 	arguments.kind = argv[2];
 	arguments.what = argv[3];
 	arguments.read_only = argc > 4;
+	fiber_queue_init(&arguments.end);
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	arguments.signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (worker_create(&worker, NULL, &error) < 0) {
+	sigaddset(&set, SIGUSR1);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	if (worker_create(&worker, NULL, &error) < 0 ||
+	    worker_start(worker, "blk", serve, &arguments) < 0) {
 		fprintf(stderr, "blk_server: %s\n", error.text);
 		return 1;
 	}
-	result = worker_run(worker, serve, &arguments);
+	/* libaio cannot poll a signalfd (the kernel looks at its own worker's signals), so this thread
+	 * waits for them. */
+	sigwait(&set, &signal);
+	worker_post(worker, end, &arguments);
+	result = worker_join(worker);
 	worker_destroy(worker);
-	close(arguments.signals);
 	return result;
 }

@@ -3,6 +3,8 @@
  *
  *	block_io [OPTION]... PATH COMMAND...
  *
+ *	PATH may be vhost-user:SOCKET, a disk that a server exports (without options and "info")
+ *
  *	-r  read-only        -b  never O_DIRECT     -l  take the lock
  *	-c SIZE  create it   -s  as the slice that leaves out the first and the last 64 KiB
  *	-R LOG  record what is written in LOG, an image of 64 MiB that is made for it
@@ -31,6 +33,7 @@
 #include "util/error.h"
 #include "util/random.h"
 #include "util/size.h"
+#include "virtio/vhost_user_blk_client.h"
 
 #define PIECE (1u << 20)
 
@@ -289,8 +292,12 @@ static int first_fiber(void *arg)
 {
 	struct run *run = arg;
 	struct error error = { 0 };
-	int status = block_open_file(&run->block, run->path, run->flags, run->size, &error);
+	int status;
 
+	if (!strncmp(run->path, "vhost-user:", 11))
+		status = vhost_user_blk_client_open(&run->block, run->path + 11, &error);
+	else
+		status = block_open_file(&run->block, run->path, run->flags, run->size, &error);
 	if (status < 0) {
 		fprintf(stderr, "block_io: %s\n%s\n", error.text, error.advice);
 		return 1;
