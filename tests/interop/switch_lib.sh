@@ -53,7 +53,7 @@ lab_switch() {
 	LAB_PID=$!
 	LAB_PIDS+=($LAB_PID)
 	for _ in $(seq 100); do
-		grep -q ready switch.out && return
+		grep -qs ready switch.out && return
 		kill -0 $LAB_PID 2>/dev/null || break
 		sleep 0.05
 	done
