@@ -49,6 +49,11 @@ int vm_connect(const char *path, struct error *error)
 	return rc;
 }
 
+static int connect_again(void *context, struct error *error)
+{
+	return vm_connect(context, error);
+}
+
 static struct machine_device *add(struct vm_devices *devices, enum machine_device_type type,
 				  const char *name, struct error *error)
 {
@@ -64,18 +69,24 @@ static struct machine_device *add(struct vm_devices *devices, enum machine_devic
 	return device;
 }
 
+static int connect_to(struct machine_device *device, char *socket, struct error *error)
+{
+	device->connect = connect_again;
+	device->connect_context = socket;
+	device->fd = vm_connect(socket, error);
+	return device->fd < 0 ? device->fd : 0;
+}
+
 static int add_disk(struct vm_devices *devices, char *word, struct error *error)
 {
-	const char *socket = after(word, VHOST_USER);
+	char *socket = after(word, VHOST_USER);
 	struct machine_device *device = add(devices, MACHINE_DISK, socket ? socket : word, error);
 	int rc;
 
 	if (!device)
 		return -EINVAL;
-	if (socket) {
-		device->fd = vm_connect(socket, error);
-		return device->fd < 0 ? device->fd : 0;
-	}
+	if (socket)
+		return connect_to(device, socket, error);
 	rc = vm_local_disk_start(&devices->local_disks[devices->local_disk_count], word,
 				 devices->log, &device->fd, error);
 	if (rc == 0)
@@ -183,8 +194,7 @@ static int add_nic(struct vm_devices *devices, char *word, struct error *error)
 	}
 	if (tap)
 		return start_tap(devices, tap, &device->fd, error);
-	device->fd = vm_connect(socket, error);
-	return device->fd < 0 ? device->fd : 0;
+	return connect_to(device, socket, error);
 }
 
 int vm_devices_add_nics(struct vm_devices *devices, const struct cli_words *words,

@@ -221,6 +221,8 @@ int machine_add_device(struct machine *machine, const struct machine_device *con
 				 PCI_SLOTS - 1);
 	}
 	machine->devices[machine->device_count].pci = virtio;
+	machine->devices[machine->device_count].connect = config->connect;
+	machine->devices[machine->device_count].connect_context = config->connect_context;
 	machine->devices[machine->device_count++].fd = vhost_user_device_fd(device);
 	return 0;
 }
@@ -311,6 +313,24 @@ static enum machine_request serve(struct machine *machine)
 	return request;
 }
 
+/* Between a reset and the new start: back-ends that were lost may be there again. */
+static void reconnect_devices(struct machine *machine)
+{
+	for (unsigned i = 0; i < machine->device_count; i++) {
+		struct virtio_device *device = machine->devices[i].pci->device;
+		struct error error = { 0 };
+		int fd;
+
+		if (machine->devices[i].fd >= 0 || !machine->devices[i].connect)
+			continue;
+		fd = machine->devices[i].connect(machine->devices[i].connect_context, &error);
+		if (fd >= 0 && vhost_user_device_reconnect(device, fd, &error) == 0)
+			machine->devices[i].fd = vhost_user_device_fd(device);
+		else
+			log_warning(machine->log, "the guest restarts without it: %s", error.text);
+	}
+}
+
 /* The message of the vCPU that failed; all have stopped. */
 static int take_failure(struct machine *machine, struct error *error)
 {
@@ -340,6 +360,7 @@ int machine_run(struct machine *machine, enum machine_end *end, struct error *er
 			atomic_compare_exchange_strong(&machine->request, &request,
 						       MACHINE_REQUEST_NONE);
 			log_info(machine->log, "the guest restarts");
+			reconnect_devices(machine);
 			break;
 		case MACHINE_REQUEST_FAILED:
 			return take_failure(machine, error);

@@ -59,6 +59,11 @@ struct machine_device {
 	const char *name; /* for messages: the socket's path */
 	int fd;           /* a connected vhost-user socket, taken over also when it fails */
 	uint8_t mac[6];   /* of a NIC */
+
+	/* Optional: makes a new connection when the back-end had hung up and the guest restarts; an fd
+	 * or a negative errno with `error` set. On the thread of machine_run(). */
+	int (*connect)(void *context, struct error *error);
+	void *connect_context;
 };
 
 /* Puts a device on the PCI bus, in the order of the calls. Before machine_run(). */

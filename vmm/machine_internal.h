@@ -47,6 +47,8 @@ struct machine {
 	struct {
 		struct virtio_pci *pci;
 		int fd; /* to its back-end; -1 when that has hung up */
+		int (*connect)(void *context, struct error *error);
+		void *connect_context;
 	} devices[PCI_SLOTS];
 	int serial_event; /* the serial port has something for us */
 	int wake;         /* `request` or `button` was set */

@@ -14,6 +14,7 @@
 #include "vmm/boot_linux.h"
 #include "vmm/bus.h"
 #include "vmm/kvm.h"
+#include "vmm/sandbox.h"
 
 /* Model-specific registers that firmware sets and Linux relies on. */
 #define MSR_MISC_ENABLE         0x1a0
@@ -253,7 +254,10 @@ static void *thread_main(void *argument)
 
 	snprintf(name, sizeof(name), "vcpu%u", vcpu->index);
 	pthread_setname_np(pthread_self(), name);
-	vcpu_run(vcpu);
+	if (sandbox_enter_vcpu(&vcpu->error) < 0)
+		vcpu->handler->ended(vcpu->handler->context, vcpu, VCPU_END_FAILED);
+	else
+		vcpu_run(vcpu);
 	return NULL;
 }
 

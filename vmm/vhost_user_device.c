@@ -51,6 +51,8 @@ struct vhost_user_device {
 	struct vhost_user_frontend *fe;
 	const struct guest_memory *memory;
 	char *name;
+	enum machine_device_type type;
+	uint8_t mac[6];
 	uint64_t own_features;
 	uint64_t started; /* a bit for each queue that runs */
 	union {
@@ -182,7 +184,7 @@ static int make_disk(struct vhost_user_device *vhost, struct error *error)
 	return 0;
 }
 
-static void make_nic(struct vhost_user_device *vhost, const uint8_t mac[6])
+static void make_nic(struct vhost_user_device *vhost)
 {
 	struct virtio_net_config *config = &vhost->config.net;
 	struct virtio_device *device = &vhost->device;
@@ -193,13 +195,13 @@ static void make_nic(struct vhost_user_device *vhost, const uint8_t mac[6])
 	device->queue_count = NET_QUEUES;
 	vhost->own_features = NET_OWN_FEATURES;
 	device->features = (device->features & NET_FEATURES) | NET_OWN_FEATURES;
-	memcpy(config->mac, mac, sizeof(config->mac));
+	memcpy(config->mac, vhost->mac, sizeof(config->mac));
 	config->status = htole16(VIRTIO_NET_S_LINK_UP);
 	config->max_virtqueue_pairs = htole16(1);
 }
 
-static int set_up(struct vhost_user_device *vhost, const struct machine_device *config,
-		  struct error *error)
+/* Asks the back-end at `vhost->fe` what it is. */
+static int set_up(struct vhost_user_device *vhost, struct error *error)
 {
 	struct virtio_device *device = &vhost->device;
 
@@ -208,10 +210,10 @@ static int set_up(struct vhost_user_device *vhost, const struct machine_device *
 		return error_set(error, -EOPNOTSUPP,
 				 "%s: the back-end offers features 0x%llx, without VERSION_1; "
 				 "expected virtio 1.0 or later",
-				 config->name, (unsigned long long)device->features);
-	if (config->type == MACHINE_DISK)
+				 vhost->name, (unsigned long long)device->features);
+	if (vhost->type == MACHINE_DISK)
 		return make_disk(vhost, error);
-	make_nic(vhost, config->mac);
+	make_nic(vhost);
 	return 0;
 }
 
@@ -227,16 +229,40 @@ int vhost_user_device_create(struct virtio_device **out, const struct machine_de
 		return error_set(error, -ENOMEM, "%s: out of memory", config->name);
 	}
 	vhost->memory = memory;
+	vhost->type = config->type;
+	memcpy(vhost->mac, config->mac, sizeof(vhost->mac));
 	vhost->device.ops = &device_ops;
 	vhost->device.name = vhost->name;
 	rc = vhost_user_frontend_adopt(&vhost->fe, steal_fd(&fd), config->name, error);
 	if (rc == 0)
-		rc = set_up(vhost, config, error);
+		rc = set_up(vhost, error);
 	if (rc < 0) {
 		destroy(&vhost->device);
 		return rc;
 	}
 	*out = &vhost->device;
+	return 0;
+}
+
+int vhost_user_device_reconnect(struct virtio_device *device, int fd, struct error *error)
+{
+	struct vhost_user_device *vhost = device_of(device), old = *vhost;
+	int rc = vhost_user_frontend_adopt(&vhost->fe, fd, vhost->name, error);
+
+	if (rc == 0)
+		rc = set_up(vhost, error);
+	else
+		vhost->fe = NULL;
+	/* Vectors and registers were made for so many queues. */
+	if (rc == 0 && device->queue_count != old.device.queue_count)
+		rc = error_set(error, -EINVAL, "%s: the back-end has %u queues now, it had %u",
+			       vhost->name, device->queue_count, old.device.queue_count);
+	if (rc < 0) {
+		vhost_user_frontend_close(vhost->fe);
+		*vhost = old;
+		return rc;
+	}
+	vhost_user_frontend_close(old.fe);
 	return 0;
 }
 

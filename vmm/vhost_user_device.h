@@ -19,6 +19,10 @@ struct guest_memory;
 int vhost_user_device_create(struct virtio_device **out, const struct machine_device *config,
 			     const struct guest_memory *memory, struct error *error);
 
+/* Goes on with another connection to the same device, while nothing runs; takes `fd` over, also when it
+ * fails, and then keeps the old one. Errors as above, and -EINVAL if it is not like the first. */
+int vhost_user_device_reconnect(struct virtio_device *device, int fd, struct error *error);
+
 /* The connection, to watch for a hang-up. */
 int vhost_user_device_fd(const struct virtio_device *device);
 

@@ -287,6 +287,32 @@ static void test_back_end_goes_away(void)
 	end();
 }
 
+/* As when the guest restarts: the bus is reset, then there is another back-end. */
+static void test_back_end_comes_back(void)
+{
+	struct error error = { 0 };
+	uint8_t data[512];
+	int pair[2];
+
+	begin();
+	CU_ASSERT_EQUAL_FATAL(make_device(start_server(), MACHINE_DISK, NULL), 0);
+	start_driver();
+	stop_server();
+	virtqueue_driver_destroy(&driver);
+	pci_bus_reset(&pci);
+	/* Not yet. */
+	CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	close(pair[1]);
+	CU_ASSERT_EQUAL(vhost_user_device_reconnect(virtio->device, pair[0], &error), -EPROTO);
+	CU_ASSERT_EQUAL(vhost_user_device_reconnect(virtio->device, start_server(), &error), 0);
+	start_driver();
+	CU_ASSERT_EQUAL(request(VIRTIO_BLK_T_IN, 7, data), VIRTIO_BLK_S_OK);
+	virtqueue_driver_destroy(&driver);
+	destroy_device();
+	stop_server();
+	end();
+}
+
 /* ---- Back-ends that misbehave: a thread that answers what the test says ---- */
 
 struct script {
@@ -374,4 +400,5 @@ static void test_nic_has_its_own_configuration(void)
 
 UNIT_MAIN("vmm vhost-user", UNIT(test_disk_through_the_registers),
 	  UNIT(test_rings_outside_of_memory), UNIT(test_back_end_goes_away),
-	  UNIT(test_useless_back_ends_are_refused), UNIT(test_nic_has_its_own_configuration))
+	  UNIT(test_back_end_comes_back), UNIT(test_useless_back_ends_are_refused),
+	  UNIT(test_nic_has_its_own_configuration))

@@ -1,0 +1,94 @@
+/* A thread in the sandbox does what a vCPU does, and dies of anything else. */
+#include "unit.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "util/error.h"
+#include "vmm/sandbox.h"
+
+/* Runs `act` in the sandbox of a process of its own; how that ended, as from wait(). */
+static int in_sandbox(void (*act)(void))
+{
+	int status = -1;
+	pid_t child = fork();
+
+	if (child == 0) {
+		if (sandbox_enter_vcpu(NULL) < 0)
+			_exit(9);
+		act();
+		_exit(0);
+	}
+	waitpid(child, &status, 0);
+	return status;
+}
+
+static void work_as_a_vcpu_does(void)
+{
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	void *at = malloc(1 << 20);
+
+	eventfd_write(fd, 1);
+	memset(at, 1, 1 << 20);
+	free(at);
+	close(fd);
+}
+
+static void open_a_file(void)
+{
+	(void)!open("/etc/passwd", O_RDONLY);
+}
+
+static void start_a_program(void)
+{
+	execl("/bin/true", "true", NULL);
+}
+
+static void reach_the_network(void)
+{
+	(void)!socket(AF_INET, SOCK_STREAM, 0);
+}
+
+static void make_code(void)
+{
+	(void)!mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+
+static bool sandboxed(void)
+{
+	int status = in_sandbox(open_a_file);
+
+	if (WIFSIGNALED(status))
+		return true;
+	unit_skip("no sandbox in this build, or not allowed here");
+	return false;
+}
+
+static void test_a_vcpu_can_work(void)
+{
+	CU_ASSERT_EQUAL(in_sandbox(work_as_a_vcpu_does), 0);
+}
+
+static void test_anything_else_kills(void)
+{
+	static void (*const acts[])(void) = { open_a_file, start_a_program, reach_the_network,
+					      make_code };
+
+	if (!sandboxed())
+		return;
+	for (unsigned i = 0; i < 4; i++) {
+		int status = in_sandbox(acts[i]);
+
+		CU_ASSERT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS);
+	}
+}
+
+UNIT_MAIN("vmm sandbox", UNIT(test_a_vcpu_can_work), UNIT(test_anything_else_kills))
