@@ -11,6 +11,7 @@
 #include "util/size.h"
 
 #define BITMAP_AUTO_SECTORS (100ull << 21) /* members of more than 100 GiB get one, as with mdadm */
+#define SIZE_UNIT           128u /* mdadm rounds sizes down to 64 KiB, where there are no chunks */
 #define LEAST_DATA_SECTORS  128u
 
 struct plan {
@@ -114,7 +115,7 @@ static int plan_size(const struct raid_new_member *members, unsigned count,
 		return too_small(smallest, layout->data_offset + LEAST_DATA_SECTORS + 64, error);
 	layout->size = available;
 	if (options->size) {
-		layout->size = round_down(options->size >> MD_SECTOR_SHIFT, 2);
+		layout->size = options->size >> MD_SECTOR_SHIFT;
 		if (layout->size < LEAST_DATA_SECTORS || layout->size > available)
 			return error_set(error, -ENOSPC,
 					 "%llu bytes of each member, expected %u to the %llu that "
@@ -124,8 +125,7 @@ static int plan_size(const struct raid_new_member *members, unsigned count,
 					 (unsigned long long)available << MD_SECTOR_SHIFT,
 					 smallest->name);
 	}
-	/* Whole blocks for whatever block size a later member has. */
-	layout->size = round_down(layout->size, 8);
+	layout->size = round_down(layout->size, SIZE_UNIT);
 	if (options->bitmap == RAID_BITMAP_INTERNAL ||
 	    (options->bitmap == RAID_BITMAP_AUTO && layout->size > BITMAP_AUTO_SECTORS))
 		return md_layout_bitmap(layout, layout->size, options->bitmap_chunk, error);

@@ -74,7 +74,9 @@ static void decode_fields(const void *page, struct md_superblock *sb)
 {
 	sb->features = FIELD(page, 32, feature_map);
 	memcpy(sb->set_uuid, BYTES(page, set_uuid), sizeof(sb->set_uuid));
-	memcpy(sb->set_name, BYTES(page, set_name), sizeof(sb->set_name) - 1);
+	/* What stands after a NUL is no part of it. */
+	memcpy(sb->set_name, BYTES(page, set_name),
+	       strnlen((const char *)BYTES(page, set_name), 32));
 	sb->ctime = FIELD(page, 64, ctime) & MD_TIME_SECONDS_MASK;
 	sb->level = (int32_t)FIELD(page, 32, level);
 	sb->layout = FIELD(page, 32, layout);

@@ -1,10 +1,10 @@
 /*
  * Arrays from a script, for the tests of raid/: finer than the command line, and it can crash.
  *
- *	raid_tool create NAME [-m 1.0|1.1|1.2] [-b CHUNK] [-c] [-s DEVICE]... DEVICE|missing... [-- STEP...]
+ *	raid_tool create NAME [-m 1.0|1.1|1.2] [-b CHUNK|-B] [-c] [-s DEVICE]... DEVICE|missing... [-- STEP...]
  *	raid_tool assemble [-r] [-n] DEVICE... [-- STEP...]
  *
- * -c: assume clean. -r: read-only. -n: no resync or recovery by itself. Steps, in order:
+ * -b: a bitmap (0: the usual chunk), -B: none. -c: assume clean. -r: read-only. -n: no resync or recovery by itself. Steps, in order:
  *
  *	cat			the whole array to standard output
  *	fill FILE		the whole array from a file, as long as that goes
@@ -247,8 +247,10 @@ static int create(struct tool *tool)
 					   : !strcmp(version, "1.1") ? RAID_METADATA_1_1
 								     : RAID_METADATA_1_2;
 		} else if (!strcmp(word, "-b")) {
-			options.bitmap = RAID_BITMAP_INTERNAL;
 			options.bitmap_chunk = take_number(tool);
+			options.bitmap = RAID_BITMAP_INTERNAL;
+		} else if (!strcmp(word, "-B")) {
+			options.bitmap = RAID_BITMAP_NONE;
 		} else if (!strcmp(word, "-c")) {
 			options.assume_clean = true;
 		} else if (!strcmp(word, "-s")) {
