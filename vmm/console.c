@@ -26,15 +26,19 @@ static void make_raw(struct console *console)
 	console->raw = tcsetattr(console->in, TCSANOW, &raw) == 0;
 }
 
+void console_attach(struct console *console, int in, int out)
+{
+	*console = (struct console){ .in = in, .out = out };
+	make_raw(console);
+}
+
 int console_open(struct console *console, const char *target, struct error *error)
 {
-	*console = (struct console){ .in = -1, .out = -1 };
 	if (!strcmp(target, "stdio")) {
-		console->in = STDIN_FILENO;
-		console->out = STDOUT_FILENO;
-		make_raw(console);
+		console_attach(console, STDIN_FILENO, STDOUT_FILENO);
 		return 0;
 	}
+	*console = (struct console){ .in = -1, .out = -1 };
 	console->out = open(target, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 	if (console->out < 0)
 		return error_set(error, -errno, "%s: console: %s", target, error_name(errno));

@@ -32,6 +32,8 @@ struct console {
 
 /* `target` is "stdio" or a path, which is created or emptied. */
 int console_open(struct console *console, const char *target, struct error *error);
+/* The same over fds, which stay the caller's. */
+void console_attach(struct console *console, int in, int out);
 /* Restores the terminal. */
 void console_close(struct console *console);
 
