@@ -6,7 +6,7 @@
 # Everything is in a temporary folder, which is removed in the end (--keep keeps it). Needs no root.
 set -eu
 . "$(dirname "$0")/../guest/rig.sh"
-DEMO=$(cd "$(dirname "$0")" && pwd)
+. "$(dirname "$0")/guests.sh"
 engine=auto
 while [ $# -gt 0 ]; do
 	case $1 in
@@ -35,54 +35,6 @@ run() {
 }
 tenths() { echo $(($1 / 10)).$(($1 % 10)); }
 indent() { sed 's/^/    /'; }
-
-# --- The parts that make the guests ---------------------------------------------------------------
-
-# busybox and links for all its commands, into the folder $1
-put_busybox() {
-	mkdir -p "$1"
-	cp /bin/busybox "$1/"
-	/bin/busybox --list | (cd "$1" && python3 -c '
-import os, sys
-for name in sys.stdin.read().split():
-    os.path.lexists(name) or os.symlink("busybox", name)')
-}
-
-# One root file system: busybox, the modules of the network card, an init. $1 name $2 address $3 peer
-make_root() {
-	local root=$WORK/root-$1 modules link order
-	modules=$(rig_modules_dir tcg)
-	mkdir -p "$root"/usr/{sbin,lib} "$root"/{dev,proc,sys,tmp,etc,data,root}
-	for link in bin sbin lib; do ln -s usr/$link "$root/$link"; done
-	put_busybox "$root/usr/bin"
-	for order in $(rig_module_order "$modules" virtio_net virtio_pci); do
-		mkdir -p "$root/usr/lib/modules/${modules##*/}/${order%/*}"
-		cp "$modules/$order" "$root/usr/lib/modules/${modules##*/}/$order"
-	done
-	cp "$modules"/modules.{builtin,builtin.modinfo,order} "$root/usr/lib/modules/${modules##*/}/"
-	PATH=$PATH:/usr/sbin:/sbin depmod -b "$root/usr" "${modules##*/}"
-	printf 'NAME=%s\nADDRESS=%s\nPEER=%s\n' "$1" "$2" "$3" >"$root/etc/guest"
-	install -m 755 "$DEMO/root_init" "$root/usr/sbin/init"
-	# Something for the mirror to copy when a disk is replaced.
-	head -c 128M /dev/urandom >"$root/root/noise"
-	truncate -s 320M "$WORK/root-$1.ext4"
-	PATH=$PATH:/usr/sbin:/sbin mke2fs -q -t ext4 -L "$1" -E root_owner=0:0 -d "$root" "$WORK/root-$1.ext4"
-}
-
-# The initramfs that both guests start from.
-make_initramfs() {
-	local stage=$WORK/boot modules file
-	modules=$(rig_modules_dir tcg)
-	mkdir -p "$stage"/{dev,proc,root,modules}
-	put_busybox "$stage/usr/bin"
-	ln -s usr/bin "$stage/bin"
-	for file in $(rig_module_order "$modules" virtio_pci virtio_blk); do
-		cp "$modules/$file" "$stage/modules/"
-		echo "${file##*/}" >>"$stage/modules/order"
-	done
-	install -m 755 "$DEMO/boot_init" "$stage/init"
-	rig_cpio "$stage" "$WORK/boot.cpio"
-}
 
 # --- The engine -----------------------------------------------------------------------------------
 
@@ -238,9 +190,9 @@ run tenon lv create demo/two --size 320M
 run tenon lv list
 
 step "2. A root file system for each guest (built without root, not mounted), copied into the volumes"
-make_root one 10.0.0.1 10.0.0.2 &
+make_root one 10.0.0.1 10.0.0.2 320M 128M &
 making=$!
-make_root two 10.0.0.2 10.0.0.1
+make_root two 10.0.0.2 10.0.0.1 320M 128M
 wait $making
 run tenon copy root-one.ext4 demo/one
 run tenon copy root-two.ext4 demo/two
@@ -306,7 +258,8 @@ LVM_SUPPRESS_FD_WARNINGS=1 lvm pvck --dump headers array.img >pvck 2>&1 || { ind
 grep -E 'label_header at|pv_header.pv_uuid|metadata text at' pvck | indent
 grep -q 'metadata text at' pvck || rig_fail "pvck found no metadata"
 
-say "frames captured: $(python3 "$DEMO/capture.py" lan.pcap)" || rig_fail "the capture has no ping in it"
+captured=$(python3 "$DEMO/capture.py" lan.pcap) || rig_fail "the capture has no ping in it: $captured"
+say "frames captured: $captured"
 
 say "the real kernel (User Mode Linux): md, dm and ext4 on these disks"
 for guest in one two; do
