@@ -87,18 +87,19 @@ static int add_area(const struct volume_group *group, const struct volume_lv *lv
 		    struct lv_table *table, struct error *error)
 {
 	uint64_t length = lvm_segment_area_extents(segment) * group->extent_size;
-	uint64_t offset;
+	uint64_t offset, end;
 	int r = check_pv(group, lv, area->pv, error);
 
 	if (r)
 		return r;
 	offset = area->pv->pe_start + area->extent * group->extent_size;
+	end = offset + length;
 	if (!range_within(offset, length, area->pv->block->size))
 		return error_set(error, -ENXIO,
 				 "%s/%s: PV %s (%s): bytes %llu to %llu are needed, the device has "
 				 "%llu",
 				 group->name, lv->name, area->pv->uuid, area->pv->block->name,
-				 (unsigned long long)offset, (unsigned long long)(offset + length),
+				 (unsigned long long)offset, (unsigned long long)end,
 				 (unsigned long long)area->pv->block->size);
 	if ((offset | length) % area->pv->block->logical_block_size)
 		return error_set(error, -EINVAL,

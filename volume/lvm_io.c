@@ -28,6 +28,14 @@ uint32_t lvm_crc(uint32_t crc, const void *at, size_t length)
 	return ~crc;
 }
 
+static int fail_range(const struct block *block, uint64_t offset, uint64_t length,
+		      struct error *error)
+{
+	return error_set(error, -EINVAL, "%s: %llu bytes at %llu lie beyond the end at %llu",
+			 block->name, (unsigned long long)length, (unsigned long long)offset,
+			 (unsigned long long)block->size);
+}
+
 int lvm_read(struct block *block, uint64_t offset, void *at, uint64_t length, struct error *error)
 {
 	uint64_t align = block->logical_block_size;
@@ -35,10 +43,7 @@ int lvm_read(struct block *block, uint64_t offset, void *at, uint64_t length, st
 	int r;
 
 	if (!range_within(offset, length, block->size))
-		return error_set(error, -EINVAL,
-				 "%s: bytes %llu to %llu lie beyond the end at %llu", block->name,
-				 (unsigned long long)offset, (unsigned long long)(offset + length),
-				 (unsigned long long)block->size);
+		return fail_range(block, offset, length, error);
 	if (start == offset && length % align == 0) {
 		r = block_read(block, offset, at, length);
 	} else {
@@ -64,10 +69,7 @@ int lvm_write(struct block *block, uint64_t offset, const void *at, uint64_t len
 	int r;
 
 	if (!range_within(offset, length, block->size))
-		return error_set(error, -EINVAL,
-				 "%s: bytes %llu to %llu lie beyond the end at %llu", block->name,
-				 (unsigned long long)offset, (unsigned long long)(offset + length),
-				 (unsigned long long)block->size);
+		return fail_range(block, offset, length, error);
 	if (start == offset && length % align == 0) {
 		r = block_write(block, offset, at, length, 0);
 	} else {

@@ -11,6 +11,10 @@
 
 #define LABEL_FIELD(sector, field) ((sector) + offsetof(struct lvm_label_header, field))
 
+/* Without their NULs. */
+static const char label_id[8] = LVM_LABEL_ID;
+static const char label_type[8] = LVM_LABEL_TYPE;
+
 static uint32_t label_crc(const uint8_t *sector)
 {
 	size_t from = offsetof(struct lvm_label_header, offset);
@@ -116,8 +120,8 @@ int lvm_label_decode(const void *at, size_t length, const char *name, struct lvm
 
 		if ((i + 1) * (size_t)LVM_SECTOR_SIZE > length)
 			break;
-		if (memcmp(LABEL_FIELD(sector, id), LVM_LABEL_ID, 8) ||
-		    memcmp(LABEL_FIELD(sector, type), LVM_LABEL_TYPE, 8))
+		if (memcmp(LABEL_FIELD(sector, id), label_id, sizeof(label_id)) ||
+		    memcmp(LABEL_FIELD(sector, type), label_type, sizeof(label_type)))
 			continue;
 		/* As in lvm2 the first good one counts, and the first damaged one is told of. */
 		r = decode_sector(sector, i, name, out, damaged ? &ignored : error);
@@ -161,8 +165,8 @@ void lvm_label_encode(const struct lvm_label *label, uint8_t sector[LVM_SECTOR_S
 	size_t at = sizeof(struct lvm_label_header);
 
 	memset(sector, 0, LVM_SECTOR_SIZE);
-	memcpy(LABEL_FIELD(sector, id), LVM_LABEL_ID, 8);
-	memcpy(LABEL_FIELD(sector, type), LVM_LABEL_TYPE, 8);
+	memcpy(LABEL_FIELD(sector, id), label_id, sizeof(label_id));
+	memcpy(LABEL_FIELD(sector, type), label_type, sizeof(label_type));
 	put_le64(LABEL_FIELD(sector, sector), label->sector);
 	put_le32(LABEL_FIELD(sector, offset), (uint32_t)at);
 	lvm_uuid_to_disk(sector + at, label->uuid);

@@ -13,6 +13,9 @@
 
 #define HEADER_FIELD(sector, field) ((sector) + offsetof(struct lvm_metadata_header, field))
 
+/* Without its NUL. */
+static const char header_magic[16] = LVM_METADATA_MAGIC;
+
 static uint32_t header_crc(const uint8_t *sector)
 {
 	size_t from = offsetof(struct lvm_metadata_header, magic);
@@ -45,7 +48,7 @@ int lvm_metadata_area_decode(const uint8_t sector[LVM_METADATA_HEADER],
 	uint32_t version = get_le32(HEADER_FIELD(sector, version));
 
 	memset(out, 0, sizeof(*out));
-	if (memcmp(HEADER_FIELD(sector, magic), LVM_METADATA_MAGIC, 16))
+	if (memcmp(HEADER_FIELD(sector, magic), header_magic, sizeof(header_magic)))
 		return error_set(error, -EBADMSG,
 				 "%s: metadata area at byte %llu: wrong magic in its header", name,
 				 byte);
@@ -80,7 +83,7 @@ void lvm_metadata_area_encode(const struct lvm_metadata_area *area,
 			      uint8_t sector[LVM_METADATA_HEADER])
 {
 	memset(sector, 0, LVM_METADATA_HEADER);
-	memcpy(HEADER_FIELD(sector, magic), LVM_METADATA_MAGIC, 16);
+	memcpy(HEADER_FIELD(sector, magic), header_magic, sizeof(header_magic));
 	put_le32(HEADER_FIELD(sector, version), LVM_METADATA_VERSION);
 	put_le64(HEADER_FIELD(sector, start), area->start);
 	put_le64(HEADER_FIELD(sector, size), area->size);
@@ -143,7 +146,7 @@ int lvm_metadata_text_read(struct block *block, const struct lvm_metadata_area *
 			   struct error *error)
 {
 	CLEANUP_FREE char *at = NULL;
-	uint64_t first;
+	uint64_t first, where = area->start + slot->offset;
 	uint32_t crc;
 	int r;
 
@@ -155,7 +158,7 @@ int lvm_metadata_text_read(struct block *block, const struct lvm_metadata_area *
 		return error_set(error, -ENOMEM, "%s: no memory for %llu bytes of metadata",
 				 block->name, (unsigned long long)slot->size);
 	first = MIN(slot->size, area->size - slot->offset);
-	r = lvm_read(block, area->start + slot->offset, at, first, error);
+	r = lvm_read(block, where, at, first, error);
 	if (!r && slot->size > first)
 		r = lvm_read(block, area->start + LVM_METADATA_HEADER, at + first,
 			     slot->size - first, error);
@@ -166,8 +169,7 @@ int lvm_metadata_text_read(struct block *block, const struct lvm_metadata_area *
 	if (crc != slot->crc)
 		return error_set(error, -EBADMSG,
 				 "%s: metadata text at byte %llu: CRC is 0x%08x, expected 0x%08x",
-				 block->name, (unsigned long long)(area->start + slot->offset), crc,
-				 slot->crc);
+				 block->name, (unsigned long long)where, crc, slot->crc);
 	*size = strlen(at);
 	*text = steal_pointer(&at);
 	return 0;

@@ -269,6 +269,7 @@ static void attach(struct scanner *scanner, struct volume_group *group, struct v
 {
 	struct volume_scanned *scanned = &scanner->scan->devices[number];
 	const struct device *device = &scanner->devices[number];
+	uint64_t end;
 
 	scanned->group = group;
 	scanned->pv = pv;
@@ -280,11 +281,11 @@ static void attach(struct scanner *scanner, struct volume_group *group, struct v
 	pv->metadata_areas_used = scanned->info.metadata_areas_used;
 	for (unsigned i = 0; i < device->label.metadata_count; i++)
 		judge_area(scanner, group, pv, device, i);
-	if (pv->block->size < pv->pe_start + pv->extent_count * group->extent_size) {
-		lvm_vg_problem(
-			group, "%s: has %llu bytes, its extents end at %llu", pv->block->name,
-			(unsigned long long)pv->block->size,
-			(unsigned long long)(pv->pe_start + pv->extent_count * group->extent_size));
+	end = pv->pe_start + pv->extent_count * group->extent_size;
+	if (pv->block->size < end) {
+		lvm_vg_problem(group, "%s: has %llu bytes, its extents end at %llu",
+			       pv->block->name, (unsigned long long)pv->block->size,
+			       (unsigned long long)end);
 		lvm_vg_lock(group, "%s is smaller than its extents", pv->block->name);
 	}
 }
