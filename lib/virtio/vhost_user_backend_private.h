@@ -1,4 +1,4 @@
-/* Shared by vhost_user_backend.c (connection and messages) and vhost_user_backend_queue.c (rings). */
+/* Shared by vhost_user_backend*.c: connection, requests, memory, rings. */
 #ifndef TENON_VIRTIO_VHOST_USER_BACKEND_PRIVATE_H
 #define TENON_VIRTIO_VHOST_USER_BACKEND_PRIVATE_H
 
@@ -35,6 +35,23 @@ struct vhost_user_backend {
 	unsigned queue_count;
 	struct backend_queue queues[];
 };
+
+/* What a handler returns that has put the answer into the message. */
+#define REPLY 1
+int backend_reply_u64(struct vhost_user_message *message, uint64_t value);
+
+/* Carries one message out: 0, REPLY, or a negative errno with the error set, -EOPNOTSUPP for a message
+ * that is not known. */
+int backend_dispatch(struct vhost_user_backend *be, struct vhost_user_message *message,
+		     struct error *error);
+
+/* Handlers of the messages about memory. */
+int backend_set_mem_table(struct vhost_user_backend *be, struct vhost_user_message *message,
+			  struct error *error);
+int backend_add_mem_reg(struct vhost_user_backend *be, struct vhost_user_message *message,
+			struct error *error);
+int backend_rem_mem_reg(struct vhost_user_backend *be, struct vhost_user_message *message,
+			struct error *error);
 
 void backend_queue_init(struct vhost_user_backend *be, unsigned index);
 /* Stops it and closes its eventfds. */
