@@ -6,11 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 
 #include "util/bytes.h"
 #include "util/cleanup.h"
 #include "util/random.h"
+#include "util/unix_socket.h"
 #include "vswitch/switch.h"
 
 #define VHOST_USER "vhost-user:"
@@ -24,34 +24,9 @@ static char *after(char *text, const char *prefix)
 	return strncmp(text, prefix, length) ? NULL : text + length;
 }
 
-int vm_connect(const char *path, struct error *error)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	CLEANUP_CLOSE int fd = -1;
-	int rc;
-
-	if (strlen(path) >= sizeof(address.sun_path)) {
-		error_set(error, -ENAMETOOLONG,
-			  "%s: a socket's path has at most %zu bytes, this one has %zu", path,
-			  sizeof(address.sun_path) - 1, strlen(path));
-		error_advise(error, "Go to its folder and give a relative path.");
-		return -ENAMETOOLONG;
-	}
-	strcpy(address.sun_path, path);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
-		return steal_fd(&fd);
-	rc = error_set(error, -errno, "%s: cannot connect: %s", path, error_name(errno));
-	if (rc == -ENOENT || rc == -ECONNREFUSED)
-		error_advise(error,
-			     "Start the server that listens there first: `tenon serve` for a "
-			     "disk, `tenon switch run` for a NIC.");
-	return rc;
-}
-
 static int connect_again(void *context, struct error *error)
 {
-	return vm_connect(context, error);
+	return unix_socket_connect(context, error);
 }
 
 static struct machine_device *add(struct vm_devices *devices, enum machine_device_type type,
@@ -73,7 +48,7 @@ static int connect_to(struct machine_device *device, char *socket, struct error 
 {
 	device->connect = connect_again;
 	device->connect_context = socket;
-	device->fd = vm_connect(socket, error);
+	device->fd = unix_socket_connect(socket, error);
 	return device->fd < 0 ? device->fd : 0;
 }
 

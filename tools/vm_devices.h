@@ -51,7 +51,4 @@ int vm_local_disk_start(struct vm_local_disk **out, const char *path, struct log
 			struct error *error);
 void vm_local_disk_stop(struct vm_local_disk *disk);
 
-/* A connected stream socket to `path`; -ENAMETOOLONG and connect()'s errors. */
-int vm_connect(const char *path, struct error *error);
-
 #endif

@@ -12,7 +12,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "rpc/unix_socket.h"
 #include "util/bytes.h"
 #include "util/error.h"
 #include "util/log.h"
@@ -244,7 +243,7 @@ static void describe(struct port *port, char where[PORT_TEXT_MAX], char state[PO
 {
 	const struct port_vhost_user *vhost = vhost_user_of(port);
 
-	snprintf(where, PORT_TEXT_MAX, "%s", vhost->path);
+	snprintf(where, PORT_TEXT_MAX, "%s", vhost->socket.path ? vhost->socket.path : "");
 	describe_state(vhost, state);
 	describe_features(vhost->negotiated, text);
 }
@@ -252,17 +251,15 @@ static void describe(struct port *port, char where[PORT_TEXT_MAX], char state[PO
 static void destroy(struct port *port)
 {
 	struct port_vhost_user *vhost = vhost_user_of(port);
-	int listener = vhost->listener.fd, given = vhost->backend ? -1 : vhost->control.fd;
+	int given = vhost->backend ? -1 : vhost->control.fd;
 
 	if (vhost->backend)
 		disconnect(vhost);
 	if (given >= 0)
 		close(given);
-	if (listener >= 0) {
+	if (vhost->listener.fd >= 0)
 		port_unwatch(&vhost->listener);
-		close(listener);
-		unlink(vhost->path);
-	}
+	unix_listener_close(&vhost->socket);
 	free(vhost);
 }
 
@@ -286,7 +283,7 @@ static struct port_vhost_user *create(void)
 	if (!vhost)
 		return NULL;
 	vhost->port.ops = &ops;
-	vhost->listener.fd = vhost->control.fd = vhost->kick.fd = -1;
+	vhost->listener.fd = vhost->control.fd = vhost->kick.fd = vhost->socket.fd = -1;
 	vhost->header_size = HEADER_SHORT;
 	return vhost;
 }
@@ -295,17 +292,16 @@ int vswitch_add_port_vhost_user(struct vswitch *vswitch, const char *name, const
 				struct error *error)
 {
 	struct port_vhost_user *vhost = create();
-	int fd;
+	int rc;
 
 	if (!vhost)
 		return error_set(error, -ENOMEM, "port %s: out of memory", name);
-	fd = unix_socket_listen(path, error);
-	if (fd < 0) {
+	rc = unix_listen(&vhost->socket, path, error);
+	if (rc < 0) {
 		destroy(&vhost->port);
-		return error_prefix(error, "port %s", name), fd;
+		return error_prefix(error, "port %s", name), rc;
 	}
-	snprintf(vhost->path, sizeof(vhost->path), "%s", path);
-	vhost->listener.fd = fd;
+	vhost->listener.fd = vhost->socket.fd;
 	return vswitch_add_port(vswitch, &vhost->port, name, error);
 }
 

@@ -2,6 +2,7 @@
 #ifndef TENON_VSWITCH_PORT_VHOST_USER_H
 #define TENON_VSWITCH_PORT_VHOST_USER_H
 
+#include "util/unix_socket.h"
 #include "virtio/virtqueue.h"
 #include "vswitch/port.h"
 
@@ -24,7 +25,7 @@ struct port_vhost_user {
 	struct port port;
 	struct vhost_user_backend *backend; /* NULL while nobody is connected */
 	struct port_watch listener, control, kick;
-	char path[PORT_TEXT_MAX]; /* of the listening socket; empty if there is none */
+	struct unix_listener socket; /* that `listener` watches; path NULL if there is none */
 
 	uint64_t negotiated;
 	size_t header_size;   /* of the virtio-net header */

@@ -7,7 +7,7 @@
 #include "fiber/fiber.h"
 #include "rpc/rpc.h"
 #include "rpc/rpc_line.h"
-#include "rpc/unix_socket.h"
+#include "util/unix_socket.h"
 #include "util/cleanup.h"
 #include "util/list.h"
 #include "util/log.h"
@@ -18,8 +18,7 @@ struct rpc_server {
 	const struct rpc_method *methods;
 	void *context;
 	struct log *log;
-	char *path;
-	int fd;
+	struct unix_listener listener;
 	struct fiber *acceptor;
 	struct list connections;
 };
@@ -50,7 +49,7 @@ static int rpc_connection_run(void *arg)
 	}
 	if (rc == -EMSGSIZE)
 		log_warning(server->log, "%s: closed a client that sent a line over %u bytes",
-			    server->path, RPC_MESSAGE_MAX);
+			    server->listener.path, RPC_MESSAGE_MAX);
 	rpc_reader_free(&reader);
 	close(connection->fd);
 	connection->ended = true;
@@ -79,7 +78,7 @@ static int rpc_server_accept(void *arg)
 	struct rpc_server *server = arg;
 
 	for (;;) {
-		int fd = fiber_accept(server->fd);
+		int fd = fiber_accept(server->listener.fd);
 		struct rpc_connection *connection;
 
 		if (fd == -ECANCELED)
@@ -104,23 +103,16 @@ static int rpc_server_accept(void *arg)
 int rpc_server_start(struct rpc_server **out, const char *path, const struct rpc_method *methods,
 		     void *context, struct log *log, struct error *error)
 {
-	int fd = unix_socket_listen(path, error);
-	struct rpc_server *server;
+	struct rpc_server *server = calloc(1, sizeof(*server));
+	int rc = server ? unix_listen(&server->listener, path, error) : -ENOMEM;
 
-	if (fd < 0)
-		return fd;
-	server = calloc(1, sizeof(*server));
-	if (server)
-		server->path = strdup(path);
-	if (!server || !server->path) {
-		close(fd);
+	if (rc) {
 		free(server);
-		return -ENOMEM;
+		return rc;
 	}
 	server->methods = methods;
 	server->context = context;
 	server->log = log;
-	server->fd = fd;
 	list_init(&server->connections);
 	server->acceptor = fiber_spawn(rpc_server_accept, server);
 	*out = server;
@@ -131,15 +123,13 @@ void rpc_server_stop(struct rpc_server *server)
 {
 	if (!server)
 		return;
-	unlink(server->path);
 	fiber_cancel(server->acceptor);
 	fiber_join(server->acceptor);
-	close(server->fd);
+	unix_listener_close(&server->listener);
 	list_for_each(at, &server->connections)
 		fiber_cancel(list_entry(at, struct rpc_connection, node)->fiber);
 	while (!list_empty(&server->connections))
 		rpc_connection_join(
 			list_entry(server->connections.next, struct rpc_connection, node));
-	free(server->path);
 	free(server);
 }

@@ -19,7 +19,7 @@
 #include "util/error.h"
 #include "util/list.h"
 #include "util/log.h"
-#include "virtio/unix_listen.h"
+#include "util/unix_socket.h"
 #include "virtio/vhost_user_backend.h"
 
 /* Enough for QEMU, which wants as many queues as the guest has processors; a queue that is not

@@ -12,12 +12,12 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "util/bytes.h"
 #include "util/cleanup.h"
 #include "util/error.h"
+#include "util/unix_socket.h"
 #include "virtio/guest_memory.h"
 #include "virtio/vhost_user.h"
 #include "virtio/virtqueue.h"
@@ -220,29 +220,9 @@ int vhost_user_frontend_adopt(struct vhost_user_frontend **out, int fd, const ch
 int vhost_user_frontend_connect(struct vhost_user_frontend **out, const char *path,
 				struct error *error)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	CLEANUP_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = unix_socket_connect(path, error);
 
-	if (fd < 0)
-		return error_set(error, -errno, "%s: socket: %s", path, error_name(errno));
-	if (strlen(path) >= sizeof(address.sun_path)) {
-		int code = error_set(error, -ENAMETOOLONG,
-				     "%s: the path has %zu bytes, a socket's may have %zu", path,
-				     strlen(path), sizeof(address.sun_path) - 1);
-
-		error_advise(error, "change to its folder and give a relative path");
-		return code;
-	}
-	strcpy(address.sun_path, path);
-	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
-		int code =
-			error_set(error, -errno, "%s: cannot connect: %s", path, error_name(errno));
-
-		if (code == -ECONNREFUSED || code == -ENOENT)
-			error_advise(error, "start the server of this device first");
-		return code;
-	}
-	return vhost_user_frontend_adopt(out, steal_fd(&fd), path, error);
+	return fd < 0 ? fd : vhost_user_frontend_adopt(out, fd, path, error);
 }
 
 void vhost_user_frontend_close(struct vhost_user_frontend *fe)

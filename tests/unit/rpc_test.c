@@ -3,13 +3,14 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "fiber/fiber.h"
 #include "rpc/rpc.h"
-#include "rpc/unix_socket.h"
+#include "util/unix_socket.h"
 #include "util/cleanup.h"
 #include "util/error.h"
 
@@ -86,6 +87,7 @@ static int call_slow(void *arg)
 static int socket_test_run(void *arg)
 {
 	struct socket_test *test = arg;
+	struct unix_listener listener;
 	struct error error = { 0 };
 	struct fiber *waiting;
 	json_t *result = NULL;
@@ -93,7 +95,7 @@ static int socket_test_run(void *arg)
 	CU_ASSERT_EQUAL(rpc_call(test->path, "echo", NULL, NULL, &error), -ENOENT);
 	CU_ASSERT_EQUAL(rpc_server_start(&test->server, test->path, methods, NULL, NULL, &error),
 			0);
-	CU_ASSERT_EQUAL(unix_socket_listen(test->path, &error), -EADDRINUSE);
+	CU_ASSERT_EQUAL(unix_listen(&listener, test->path, &error), -EADDRINUSE);
 
 	CU_ASSERT_EQUAL(rpc_call(test->path, "echo", json_pack("{s:s}", "k", "v"), &result, &error),
 			0);
@@ -158,25 +160,25 @@ static void test_an_endless_line_closes_only_its_connection(void)
 
 static void test_paths_of_sockets(void)
 {
+	struct unix_listener listener, again;
 	struct error error = { 0 };
 	char path[256];
-	int fd;
 
 	memset(path, 'a', sizeof(path));
 	path[108] = '\0';
-	CU_ASSERT_EQUAL(unix_socket_listen(path, &error), -ENAMETOOLONG);
-	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "108 bytes long, expected at most 107"));
+	CU_ASSERT_EQUAL(unix_listen(&listener, path, &error), -ENAMETOOLONG);
+	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "108 bytes, a socket's may have 107"));
 	snprintf(path, sizeof(path), "%s/plain", unit_directory());
 	fclose(fopen(path, "w"));
-	CU_ASSERT_EQUAL(unix_socket_listen(path, &error), -EEXIST);
+	CU_ASSERT_EQUAL(unix_listen(&listener, path, &error), -EEXIST);
 	/* What a dead process left behind is replaced. */
 	snprintf(path, sizeof(path), "%s/stale.sock", unit_directory());
-	fd = unix_socket_listen(path, &error);
-	CU_ASSERT_TRUE(fd >= 0);
-	close(fd);
-	fd = unix_socket_listen(path, &error);
-	CU_ASSERT_TRUE(fd >= 0);
-	close(fd);
+	CU_ASSERT_EQUAL(unix_listen(&listener, path, &error), 0);
+	close(listener.fd);
+	free(listener.path);
+	CU_ASSERT_EQUAL(unix_listen(&again, path, &error), 0);
+	unix_listener_close(&again);
+	CU_ASSERT_NOT_EQUAL(access(path, F_OK), 0);
 }
 
 UNIT_MAIN("rpc", UNIT(test_requests_follow_the_specification), UNIT(test_calls_over_a_socket),

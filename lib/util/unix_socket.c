@@ -1,5 +1,5 @@
-/* Listening on a unix socket: see unix_listen.h. */
-#include "virtio/unix_listen.h"
+/* See unix_socket.h. */
+#include "util/unix_socket.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -12,7 +12,43 @@
 #include "util/cleanup.h"
 #include "util/error.h"
 
-#define BACKLOG 16
+#define BACKLOG 64
+
+int unix_socket_address(struct sockaddr_un *address, const char *path, struct error *error)
+{
+	int code;
+
+	*address = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	if (!*path)
+		return error_set(error, -EINVAL, "the socket's path is empty");
+	if (strlen(path) < sizeof(address->sun_path)) {
+		strcpy(address->sun_path, path);
+		return 0;
+	}
+	code = error_set(error, -ENAMETOOLONG,
+			 "%s: the path has %zu bytes, a socket's may have %zu", path, strlen(path),
+			 sizeof(address->sun_path) - 1);
+	error_advise(error, "use a folder with a shorter path, or a relative one");
+	return code;
+}
+
+int unix_socket_connect(const char *path, struct error *error)
+{
+	struct sockaddr_un address;
+	CLEANUP_CLOSE int fd = -1;
+	int result = unix_socket_address(&address, path, error);
+
+	if (result < 0)
+		return result;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
+		return steal_fd(&fd);
+	result = error_set(error, -errno, "%s: cannot connect: %s", path, error_name(errno));
+	if (result == -ENOENT || result == -ECONNREFUSED)
+		error_advise(error, "start the server that listens there first: `tenon serve` "
+				    "for a disk, `tenon switch run` for a NIC");
+	return result;
+}
 
 /* Whether anybody listens there. A full backlog says that somebody does. */
 static bool answers(const struct sockaddr_un *address)
@@ -49,31 +85,13 @@ static int replace_stale(const struct sockaddr_un *address, struct error *error)
 	return 0;
 }
 
-static int fill_address(struct sockaddr_un *address, const char *path, struct error *error)
-{
-	int code;
-
-	*address = (struct sockaddr_un){ .sun_family = AF_UNIX };
-	if (!*path)
-		return error_set(error, -EINVAL, "the socket's path is empty");
-	if (strlen(path) < sizeof(address->sun_path)) {
-		strcpy(address->sun_path, path);
-		return 0;
-	}
-	code = error_set(error, -ENAMETOOLONG,
-			 "%s: the path has %zu bytes, a socket's may have %zu", path, strlen(path),
-			 sizeof(address->sun_path) - 1);
-	error_advise(error, "use a folder with a shorter path, or a relative one");
-	return code;
-}
-
 int unix_listen(struct unix_listener *listener, const char *path, struct error *error)
 {
 	CLEANUP_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	CLEANUP_FREE char *copy = strdup(path);
 	struct sockaddr_un address;
 	struct stat status;
-	int result = fill_address(&address, path, error);
+	int result = unix_socket_address(&address, path, error);
 
 	if (result < 0)
 		return result;

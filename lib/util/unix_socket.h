@@ -1,0 +1,33 @@
+/* Unix stream sockets at a path: how every server of ours listens, and every client connects. */
+#ifndef TENON_UTIL_UNIX_SOCKET_H
+#define TENON_UTIL_UNIX_SOCKET_H
+
+#include <sys/stat.h>
+
+struct error;
+struct sockaddr_un;
+
+struct unix_listener {
+	int fd;     /* non-blocking, close-on-exec; -1: does not listen */
+	char *path; /* owned */
+	dev_t device;
+	ino_t inode;
+};
+
+/*
+ * Listens on `path`; the socket file has mode 0600 from the start. A socket file on which nobody
+ * answers any more is replaced. Errors: -ENAMETOOLONG (over 107 bytes), -EADDRINUSE (somebody answers
+ * there), -EEXIST (another kind of file is there), or bind()'s, with `error` set.
+ */
+int unix_listen(struct unix_listener *listener, const char *path, struct error *error);
+
+/* Closes it, and removes the socket file if it is still the one that unix_listen() made. */
+void unix_listener_close(struct unix_listener *listener);
+
+/* A blocking, close-on-exec connection to `path`, or a negative errno with `error` set. Blocks. */
+int unix_socket_connect(const char *path, struct error *error);
+
+/* Fills in the address of `path`; -ENAMETOOLONG, or -EINVAL for an empty one, with `error` set. */
+int unix_socket_address(struct sockaddr_un *address, const char *path, struct error *error);
+
+#endif
