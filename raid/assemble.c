@@ -285,9 +285,10 @@ static int bring_up(struct raid_array *array, const struct candidate *candidates
 	if (array->raid_disks == 1 ||
 	    (raid_array_working(array) == 1 && array->level == &raid1_ops))
 		array->resync_position = array->resync_checkpoint = MD_RESYNC_DONE;
-	if ((freshest->sb.features & MD_FEATURE_BITMAP) && !options->read_only)
+	/* Who only looks does without one that is of no use. */
+	if (freshest->sb.features & MD_FEATURE_BITMAP)
 		rc = raid_intent_load(array, error);
-	if (rc)
+	if (rc && (rc == -ENOMEM || !options->read_only))
 		return rc;
 	array->rebuild.disabled = options->no_resync;
 	raid_rebuild_set_rate(array, options->rebuild_rate);
