@@ -11,6 +11,7 @@
 #include "block/block.h"
 #include "util/bytes.h"
 #include "util/error.h"
+#include "volume/lvm_io.h"
 #include "volume/lvm_vg.h"
 
 static char *text_of(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -68,6 +69,57 @@ void volume_check_free(struct volume_check *check)
 
 /* ---- One device ---- */
 
+/* A CRC that is wrong, with both values; `stored` is where the four bytes lie. */
+static int add_crc(struct volume_check *check, const struct block *block, uint64_t stored,
+		   char *what, uint32_t found, uint32_t expected)
+{
+	return add(check, VOLUME_DAMAGED, block->name, stored, what, text_of("0x%08x", found),
+		   text_of("0x%08x", expected));
+}
+
+/* The label's own sector when its CRC is what is wrong: 1 and told of, else 0. */
+static int check_label_crc(struct volume_check *check, struct block *block)
+{
+	uint8_t sector[LVM_SECTOR_SIZE];
+
+	for (unsigned i = 0; i < LVM_LABEL_SCAN_SECTORS; i++) {
+		uint64_t at = i * (uint64_t)LVM_SECTOR_SIZE;
+		uint32_t found, expected;
+		int r;
+
+		if (lvm_read(block, at, sector, sizeof(sector), NULL))
+			return 0;
+		if (memcmp(sector, LVM_LABEL_ID, strlen(LVM_LABEL_ID)))
+			continue;
+		found = get_le32(sector + offsetof(struct lvm_label_header, crc));
+		expected = lvm_crc(LVM_CRC_INITIAL, sector + 20, sizeof(sector) - 20);
+		if (found == expected)
+			continue;
+		r = add_crc(check, block, at + offsetof(struct lvm_label_header, crc),
+			    text_of("label CRC"), found, expected);
+		return r ? r : 1;
+	}
+	return 0;
+}
+
+static int check_header_crc(struct volume_check *check, struct block *block,
+			    const struct lvm_location *where, unsigned number)
+{
+	uint8_t sector[LVM_METADATA_HEADER];
+	uint32_t found, expected;
+	int r;
+
+	if (lvm_read(block, where->offset, sector, sizeof(sector), NULL))
+		return 0;
+	found = get_le32(sector);
+	expected = lvm_crc(LVM_CRC_INITIAL, sector + 4, sizeof(sector) - 4);
+	if (found == expected)
+		return 0;
+	r = add_crc(check, block, where->offset,
+		    text_of("metadata area %u: header CRC", number + 1), found, expected);
+	return r ? r : 1;
+}
+
 static int check_text(struct volume_check *check, struct block *block,
 		      const struct lvm_metadata_area *area, unsigned number)
 {
@@ -76,12 +128,16 @@ static int check_text(struct volume_check *check, struct block *block,
 	CLEANUP_FREE char *text = NULL;
 	struct lvm_config config;
 	struct error why = { 0 };
+	uint32_t crc;
 	size_t size;
 	int r;
 
 	r = lvm_metadata_text_read(block, area, &area->committed, &text, &size, &why);
 	if (r == -ENOMEM)
 		return r;
+	if (r && !lvm_metadata_text_crc(block, area, &area->committed, &crc, NULL))
+		return add_crc(check, block, at, text_of("metadata area %u: text CRC", number + 1),
+			       crc, area->committed.crc);
 	if (r)
 		return add(check, VOLUME_DAMAGED, block->name, at,
 			   text_of("metadata area %u: text", number + 1), strdup(why.text), NULL);
@@ -109,9 +165,13 @@ static int check_area(struct volume_check *check, struct block *block,
 	struct error why = { 0 };
 	int r = lvm_metadata_area_read(block, where, &area, &why);
 
-	if (r)
+	if (r) {
+		r = check_header_crc(check, block, where, number);
+		if (r)
+			return MIN(r, 0);
 		return add(check, VOLUME_DAMAGED, block->name, where->offset,
 			   text_of("metadata area %u: header", number + 1), strdup(why.text), NULL);
+	}
 	if (area.size != where->size)
 		r = add(check, VOLUME_WARNING, block->name, where->offset,
 			text_of("metadata area %u: size", number + 1),
@@ -144,6 +204,9 @@ static int check_device(struct volume_check *check, struct block *block, unsigne
 
 	if (r < 0) {
 		*pvs += r == -EBADMSG;
+		r = check_label_crc(check, block);
+		if (r)
+			return MIN(r, 0);
 		return add(check, VOLUME_DAMAGED, block->name, 0, text_of("label"),
 			   strdup(why.text), NULL);
 	}

@@ -141,16 +141,14 @@ int lvm_slot_check(const struct lvm_metadata_area *area, const struct lvm_slot *
 	return 0;
 }
 
-int lvm_metadata_text_read(struct block *block, const struct lvm_metadata_area *area,
-			   const struct lvm_slot *slot, char **text, size_t *size,
-			   struct error *error)
+/* The bytes of a slot, and their CRC, whether it is right or not. */
+static int read_slot(struct block *block, const struct lvm_metadata_area *area,
+		     const struct lvm_slot *slot, char **text, uint32_t *crc, struct error *error)
 {
-	CLEANUP_FREE char *at = NULL;
 	uint64_t first, where = area->start + slot->offset;
-	uint32_t crc;
-	int r;
+	CLEANUP_FREE char *at = NULL;
+	int r = lvm_slot_check(area, slot, block->name, error);
 
-	r = lvm_slot_check(area, slot, block->name, error);
 	if (r)
 		return r;
 	at = malloc(slot->size + 1);
@@ -165,7 +163,30 @@ int lvm_metadata_text_read(struct block *block, const struct lvm_metadata_area *
 	if (r)
 		return r;
 	at[slot->size] = '\0';
-	crc = lvm_crc(LVM_CRC_INITIAL, at, slot->size);
+	*crc = lvm_crc(LVM_CRC_INITIAL, at, slot->size);
+	*text = steal_pointer(&at);
+	return 0;
+}
+
+int lvm_metadata_text_crc(struct block *block, const struct lvm_metadata_area *area,
+			  const struct lvm_slot *slot, uint32_t *crc, struct error *error)
+{
+	CLEANUP_FREE char *text = NULL;
+
+	return read_slot(block, area, slot, &text, crc, error);
+}
+
+int lvm_metadata_text_read(struct block *block, const struct lvm_metadata_area *area,
+			   const struct lvm_slot *slot, char **text, size_t *size,
+			   struct error *error)
+{
+	uint64_t where = area->start + slot->offset;
+	CLEANUP_FREE char *at = NULL;
+	uint32_t crc;
+	int r = read_slot(block, area, slot, &at, &crc, error);
+
+	if (r)
+		return r;
 	if (crc != slot->crc)
 		return error_set(error, -EBADMSG,
 				 "%s: metadata text at byte %llu: CRC is 0x%08x, expected 0x%08x",

@@ -62,6 +62,10 @@ int lvm_metadata_text_read(struct block *block, const struct lvm_metadata_area *
 			   const struct lvm_slot *slot, char **text, size_t *size,
 			   struct error *error);
 
+/* The CRC of what is there, right or wrong. */
+int lvm_metadata_text_crc(struct block *block, const struct lvm_metadata_area *area,
+			  const struct lvm_slot *slot, uint32_t *crc, struct error *error);
+
 /* Where in the ring a text of `size` bytes (with NUL) goes, beside the committed one. -ENOSPC with
  * `error` set when it is larger than half the ring, less a sector. */
 int lvm_metadata_place(const struct lvm_metadata_area *area, uint64_t size, const char *name,

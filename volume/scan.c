@@ -357,7 +357,7 @@ static void judge_group(struct volume_group *group)
 				       pv->uuid, pv->block->name);
 	}
 	if (group->partial)
-		lvm_vg_lock(group, "PVs are missing, or there more than once");
+		lvm_vg_lock(group, "PVs are missing or are there twice");
 	for (unsigned i = 0; i < group->lv_count; i++) {
 		struct volume_lv *lv = group->lvs[i];
 

@@ -149,7 +149,8 @@ int block_signature_check(struct block *block, struct error *error)
 
 	if (r <= 0)
 		return r;
-	error_set(error, -EEXIST, "%s: holds a %s (magic at byte %llu)", block->name, found.name,
+	error_set(error, -EEXIST, "%s: holds %s %s (magic at byte %llu)", block->name,
+		  strchr("aeioxLF", found.name[0]) ? "an" : "a", found.name,
 		  (unsigned long long)found.offset);
 	error_advise(error, "give --force to overwrite it, if nothing on it is needed");
 	return -EEXIST;

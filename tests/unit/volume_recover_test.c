@@ -20,6 +20,21 @@ static bool has_problem(const struct volume_group *group, const char *text)
 	return false;
 }
 
+/* A finding of damage with what was found and what was expected. */
+static bool has_finding(const struct volume_check *check, const char *device, uint64_t offset,
+			const char *what)
+{
+	for (unsigned i = 0; i < check->count; i++) {
+		const struct volume_finding *finding = &check->findings[i];
+
+		if (finding->severity == VOLUME_DAMAGED && !strcmp(finding->device, device) &&
+		    finding->offset == offset && !strcmp(finding->what, what))
+			return finding->found && finding->expected &&
+			       strcmp(finding->found, finding->expected);
+	}
+	return false;
+}
+
 static void flip_byte(struct block *block, uint64_t offset)
 {
 	uint8_t byte;
@@ -251,6 +266,9 @@ static void damaged_areas_are_repaired(struct fixture *f)
 	flip_byte(f->disks[1], 4096 + 30); /* its header */
 	CU_ASSERT_EQUAL(volume_pv_check(f->disks, 3, &check, NULL), 0);
 	CU_ASSERT_EQUAL(check->worst, VOLUME_DAMAGED);
+	CU_ASSERT(
+		has_finding(check, "d0", committed_text(f->disks[0]), "metadata area 1: text CRC"));
+	CU_ASSERT(has_finding(check, "d1", 4096, "metadata area 1: header CRC"));
 	volume_check_free(check);
 	CU_ASSERT_EQUAL(fixture_scan(f), 0);
 	CU_ASSERT(has_problem(f->group, "d0: the metadata area at byte 4096 has no valid"));
@@ -286,6 +304,7 @@ static void no_valid_text_is_no_group(struct fixture *f)
 	CU_ASSERT_PTR_NOT_NULL(strstr(f->scan->devices[0].problem, "LVM2 label at byte 512: CRC"));
 	CU_ASSERT_EQUAL(volume_pv_check(f->disks, 1, &check, NULL), 0);
 	CU_ASSERT_EQUAL(check->worst, VOLUME_DAMAGED);
+	CU_ASSERT(has_finding(check, "d0", 512 + 16, "label CRC"));
 	volume_check_free(check);
 }
 
