@@ -6,11 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "block/block.h"
+#include "fiber/signal.h"
 #include "tools/runtime.h"
 
 struct serve_arguments {
@@ -135,22 +135,10 @@ static int start(struct serve *serve, struct serve_arguments *arguments, struct 
 				     error);
 }
 
-static int wait_for_signal(int fd)
-{
-	struct signalfd_siginfo info;
-	ssize_t got;
-
-	do {
-		got = fiber_read(fd, &info, sizeof(info));
-	} while (got == -EINTR);
-	return got < 0 ? (int)got : 0;
-}
-
 static int serve_run(void *arg, struct error *error)
 {
 	struct serve_arguments *arguments = arg;
 	struct serve *serve = &arguments->serve;
-	CLEANUP_CLOSE int signals = -1;
 	sigset_t set;
 	int rc;
 
@@ -158,9 +146,6 @@ static int serve_run(void *arg, struct error *error)
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
 	sigprocmask(SIG_BLOCK, &set, NULL);
-	signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-	if (signals < 0)
-		return error_set(error, -errno, "signalfd: %s", error_name(errno));
 	list_init(&serve->exports);
 	fiber_mutex_init(&serve->changing);
 	rc = start(serve, arguments, error);
@@ -172,7 +157,8 @@ static int serve_run(void *arg, struct error *error)
 		}
 		printf("ready\n");
 		fflush(stdout);
-		rc = wait_for_signal(signals);
+		rc = fiber_wait_signal(&set);
+		rc = MIN(rc, 0);
 	}
 	rpc_server_stop(serve->control);
 	export_stop_all(serve);

@@ -7,10 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
 
 #include "fiber/fiber.h"
+#include "fiber/signal.h"
 #include "rpc/rpc.h"
 #include "tools/cli.h"
 #include "tools/devices.h"
@@ -253,8 +253,8 @@ static int start_control(struct run *run, struct rpc_server **server, struct err
 	return status;
 }
 
-/* Adds ports and capture, and runs until SIGTERM or SIGINT, which are blocked and come by `signals`. */
-static int serve(struct run *run, int signals, struct error *error)
+/* Adds ports and capture, and runs until SIGTERM or SIGINT, which are blocked. */
+static int serve(struct run *run, struct error *error)
 {
 	struct rpc_server *server;
 	int status = start_control(run, &server, error);
@@ -269,7 +269,8 @@ static int serve(struct run *run, int signals, struct error *error)
 		status = vswitch_start(run->vswitch, error);
 	if (!status) {
 		print_ready(run);
-		fiber_poll(signals, POLLIN, FIBER_FOREVER);
+		status = fiber_wait_signal(&run->signals);
+		status = MIN(status, 0);
 	}
 	rpc_server_stop(server);
 	return status;
@@ -277,18 +278,13 @@ static int serve(struct run *run, int signals, struct error *error)
 
 static int run_on_fiber(void *arg, struct error *error)
 {
-	CLEANUP_CLOSE int signals = -1;
 	struct run *run = arg;
 	struct error late = { 0 };
 	int status, closed;
 
-	signals = signalfd(-1, &run->signals, SFD_NONBLOCK | SFD_CLOEXEC);
-	if (signals < 0)
-		return error_set(error, -errno, "switch %s: signalfd: %s", run->name,
-				 error_name(errno));
 	status = make_switch(run, error);
 	if (!status)
-		status = serve(run, signals, error);
+		status = serve(run, error);
 	if (!run->vswitch)
 		return status;
 	vswitch_stop(run->vswitch);
