@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "block/block.h"
 #include "raid/raid.h"
@@ -39,6 +40,18 @@ static void set_flag(json_t *object, const char *key, bool flag)
 	json_object_set_new(object, key, json_boolean(flag));
 }
 
+/* Seconds since 1970 as "2026-11-22T09:29:58Z". */
+static void set_time(json_t *object, const char *key, uint64_t seconds)
+{
+	time_t when = (time_t)seconds;
+	char text[40] = "";
+	struct tm parts;
+
+	if (gmtime_r(&when, &parts))
+		strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts);
+	set_text(object, key, seconds && text[0] ? text : NULL);
+}
+
 static json_t *describe_tags(char *const *tags, unsigned count)
 {
 	json_t *list = json_array();
@@ -53,15 +66,16 @@ static json_t *describe_tags(char *const *tags, unsigned count)
 json_t *describe_progress(const struct raid_progress *progress)
 {
 	json_t *object = json_object();
-	double percent = progress->total
-				 ? 100.0 * (double)progress->position / (double)progress->total
-				 : 100.0;
+	double total = progress->total ? (double)progress->total : 1;
 
 	set_text(object, "operation", raid_operation_name(progress->operation));
-	set_number(object, "position_bytes", progress->position);
-	set_number(object, "total_bytes", progress->total);
-	json_object_set_new(object, "done_percent", json_real(percent));
-	set_number(object, "rate_bytes", progress->rate);
+	if (progress->operation != RAID_IDLE) {
+		set_number(object, "position_bytes", progress->position);
+		set_number(object, "total_bytes", progress->total);
+		json_object_set_new(object, "done_percent",
+				    json_real(100.0 * (double)progress->position / total));
+		set_number(object, "rate_bytes", progress->rate);
+	}
 	set_number(object, "mismatch_bytes", progress->mismatches);
 	return object;
 }
@@ -127,8 +141,8 @@ json_t *describe_array(struct raid_array *array)
 	set_text(object, "metadata", metadata);
 	set_number(object, "member_size_bytes", status.member_size);
 	set_number(object, "events", status.events);
-	set_number(object, "created", status.ctime);
-	set_number(object, "updated", status.utime);
+	set_time(object, "created", status.ctime);
+	set_time(object, "updated", status.utime);
 	set_flag(object, "clean", status.clean);
 	set_flag(object, "degraded", status.degraded);
 	set_flag(object, "failed", status.failed);
@@ -193,7 +207,7 @@ json_t *describe_group(const struct volume_group *group)
 	set_number(object, "metadata_copies", group->metadata_copies);
 	set_text(object, "description", group->description);
 	set_text(object, "creation_host", group->creation_host);
-	set_number(object, "creation_time", (uint64_t)group->creation_time);
+	set_time(object, "creation_time", (uint64_t)group->creation_time);
 	set_flag(object, "exported", group->exported);
 	set_text(object, "locked_reason", group->locked_reason);
 	json_object_set_new(object, "tags", describe_tags(group->tags, group->tag_count));
@@ -256,7 +270,7 @@ json_t *describe_lv(const struct volume_group *group, const struct volume_lv *lv
 	set_flag(object, "partial", lv->partial);
 	set_flag(object, "supported", lv->supported);
 	set_text(object, "creation_host", lv->creation_host);
-	set_number(object, "creation_time", (uint64_t)lv->creation_time);
+	set_time(object, "creation_time", (uint64_t)lv->creation_time);
 	for (unsigned i = 0; i < lv->segment_count; i++) {
 		const struct volume_segment *segment = &lv->segments[i];
 		json_t *row = json_object();
