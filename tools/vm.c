@@ -58,7 +58,7 @@ static int run_with_signals(struct signals *signals, enum machine_end *end, stru
 		return error_set(error, -rc, "cannot start a thread: %s", error_name(rc));
 	rc = machine_run(signals->machine, end, error);
 	atomic_store(&signals->done, true);
-	pthread_kill(signals->thread, SIGTERM);
+	pthread_kill(signals->thread, SIGHUP);
 	pthread_join(signals->thread, NULL);
 	if (!rc && *end == MACHINE_END_STOPPED && atomic_load(&signals->forced))
 		return error_set(error, -ETIMEDOUT,

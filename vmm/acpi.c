@@ -38,16 +38,22 @@ static void sum_to_zero(uint8_t *at, size_t length, size_t checksum)
 	at[checksum] = (uint8_t)-sum;
 }
 
+/* Names in tables have a fixed length and no NUL. */
+static void put_tag(uint8_t *at, const char *tag, size_t length)
+{
+	memcpy(at, tag, length);
+}
+
 /* Fills in the header of a table whose body is written (ACPI table 5.4). */
 static void finish_table(uint8_t *at, const char *signature, uint8_t revision, size_t length)
 {
-	memcpy(at, signature, 4);
+	put_tag(at, signature, 4);
 	put_le32(at + 4, (uint32_t)length);
 	at[8] = revision;
-	memcpy(at + 10, "TENON ", 6);
-	memcpy(at + 16, "TENONVMM", 8);
+	put_tag(at + 10, "TENON ", 6);
+	put_tag(at + 16, "TENONVMM", 8);
 	put_le32(at + 24, 1);
-	memcpy(at + 28, "TENO", 4);
+	put_tag(at + 28, "TENO", 4);
 	put_le32(at + 32, 1);
 	sum_to_zero(at, length, 9);
 }
@@ -74,7 +80,7 @@ static size_t build_fadt(uint8_t *at, uint64_t dsdt)
 	put_le64(at + 140, dsdt);
 	put_port_register(at + 244, LAYOUT_PORT_POWER + POWER_SLEEP_CONTROL);
 	put_port_register(at + 256, LAYOUT_PORT_POWER + POWER_SLEEP_STATUS);
-	memcpy(at + 268, "TENONVMM", 8);
+	put_tag(at + 268, "TENONVMM", 8);
 	finish_table(at, "FACP", 6, FADT_SIZE);
 	return FADT_SIZE;
 }
@@ -235,8 +241,8 @@ static size_t build_dsdt(uint8_t *at, const struct acpi_machine *machine)
 
 static void build_rsdp(uint8_t *at, uint64_t xsdt)
 {
-	memcpy(at, "RSD PTR ", 8);
-	memcpy(at + 9, "TENON ", 6);
+	put_tag(at, "RSD PTR ", 8);
+	put_tag(at + 9, "TENON ", 6);
 	at[15] = 2;
 	put_le32(at + 20, RSDP_SIZE);
 	put_le64(at + 24, xsdt);

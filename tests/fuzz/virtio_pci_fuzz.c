@@ -59,10 +59,10 @@ static void destroy(struct virtio_device *device)
 }
 
 static const struct virtio_device_ops device_ops = { .activate = activate,
-					      .stop = stop,
-					      .read_config = read_config,
-					      .write_config = write_config,
-					      .destroy = destroy };
+						     .stop = stop,
+						     .read_config = read_config,
+						     .write_config = write_config,
+						     .destroy = destroy };
 
 static void access_once(struct bus *memory, struct pci_bus *pci, struct virtio_pci *virtio,
 			const uint8_t *record)
