@@ -49,6 +49,8 @@ static int check_capabilities(int device, struct error *error)
 	};
 	int version = ioctl(device, KVM_GET_API_VERSION, 0);
 
+	if (version < 0)
+		return error_set(error, -errno, "/dev/kvm: is not KVM: %s", error_name(errno));
 	if (version != KVM_API_VERSION)
 		return error_set(error, -EOPNOTSUPP, "/dev/kvm: API version %d, expected %d",
 				 version, KVM_API_VERSION);

@@ -21,6 +21,7 @@
 #define IMAGE_SIZE (PAYLOAD_AT + 2048)
 
 static char kernel_path[128], console_path[128];
+static uint64_t memory_size = 64 << 20;
 
 static bool no_kvm(void)
 {
@@ -82,7 +83,7 @@ static int create(struct machine **machine, unsigned cpus, struct error *error)
 {
 	struct machine_options options = { .kernel = kernel_path,
 					   .cmdline = "test",
-					   .memory = 64 << 20,
+					   .memory = memory_size,
 					   .cpus = cpus,
 					   .console = console_path };
 
@@ -302,7 +303,7 @@ static void test_stop_from_outside(void)
 	if (no_kvm())
 		return;
 	write_kernel(code, sizeof(code));
-	CU_ASSERT_EQUAL_FATAL(create(&runner.machine, 4, &runner.error), 0);
+	CU_ASSERT_EQUAL_FATAL(create(&runner.machine, 40, &runner.error), 0);
 	pthread_create(&thread, NULL, run_in_thread, &runner);
 	CU_ASSERT_TRUE(await_console(1));
 	machine_press_power_button(runner.machine);
@@ -311,6 +312,37 @@ static void test_stop_from_outside(void)
 	CU_ASSERT_EQUAL(runner.rc, 0);
 	CU_ASSERT_EQUAL(runner.end, MACHINE_END_STOPPED);
 	machine_destroy(runner.machine);
+}
+
+/* RAM goes on above the PCI hole: the last entry of the memory map. */
+static void test_memory_above_the_hole(void)
+{
+	static const uint8_t code[] = {
+		0x0f,      0xb6, 0x8e, 0xe8, 0x01,
+		0x00,      0x00,       /* movzbl 0x1e8(%rsi), %ecx: entries */
+		0x6b,      0xc9, 0x14, /* imul $20, %ecx, %ecx */
+		0x8a,      0x84, 0x0e, 0xc0, 0x02,
+		0x00,      0x00,                   /* mov 0x2d0-20+4(%rsi,%rcx), %al */
+		0x04,      '0',                    /* '1': bits 39:32 of its address */
+		0x66,      0xba, 0xf8, 0x03, 0xee, /* out %al, $0x3f8 */
+		0x8a,      0x84, 0x0e, 0xc7, 0x02,
+		0x00,      0x00, /* mov 0x2d0-20+11(%rsi,%rcx), %al */
+		0x04,      '0',  /* 'p': bits 31:24 of its size, 1 GiB */
+		0xee,            /* out */
+		POWER_OFF, HALT,
+	};
+	struct error error = { 0 };
+	enum machine_end end;
+	char text[64];
+
+	if (no_kvm())
+		return;
+	write_kernel(code, sizeof(code));
+	memory_size = 4ULL << 30;
+	CU_ASSERT_EQUAL(run(1, &end, &error), 0);
+	memory_size = 64 << 20;
+	read_console(text, sizeof(text));
+	CU_ASSERT_STRING_EQUAL(text, "1p");
 }
 
 static void test_stop_before_it_runs(void)
@@ -376,5 +408,5 @@ UNIT_MAIN("vmm machine", UNIT(test_guest_writes_and_powers_off), UNIT(test_regis
 	  UNIT(test_absent_devices_read_as_all_ones), UNIT(test_reset_starts_again),
 	  UNIT(test_reset_with_processors_that_wait), UNIT(test_triple_fault_is_a_reset),
 	  UNIT(test_memory_is_zero_after_a_reset), UNIT(test_stop_from_outside),
-	  UNIT(test_stop_before_it_runs), UNIT(test_options_are_checked),
-	  UNIT(test_speed_is_measured))
+	  UNIT(test_memory_above_the_hole), UNIT(test_stop_before_it_runs),
+	  UNIT(test_options_are_checked), UNIT(test_speed_is_measured))

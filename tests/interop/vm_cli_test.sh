@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# What `tenon vm run` says to wrong arguments, files that are no kernel, and what is not there.
+# timeout: 60
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+tenon=$PWD/build/tenon
+[ -n "${TENON-}" ] && tenon=$TENON
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+failed=0
+
+# expect STATUS TEXT ARGUMENT...
+expect() {
+	local wanted=$1 text=$2 status=0
+	shift 2
+	timeout 20 "$tenon" vm "$@" </dev/null >said 2>&1 || status=$?
+	if [ $status != "$wanted" ] || ! grep -qF -- "$text" said; then
+		echo "tenon vm $*: exit status $status, expected $wanted and '$text'; it said:"
+		cat said
+		failed=1
+	fi
+}
+
+# A bzImage without anything in it but a good header.
+kernel() {
+	head -c 4096 /dev/zero >"$1"
+	patch() { printf "$2" | dd of="$3" bs=1 seek=$(($1)) conv=notrunc status=none; }
+	patch 0x1f1 '\001' "$1"
+	patch 0x1f4 '\300\000' "$1"
+	patch 0x1fe '\125\252' "$1"
+	patch 0x201 '\152HdrS\017\002' "$1"
+	patch 0x202 'HdrS' "$1"
+	patch 0x206 '\017\002' "$1"
+	patch 0x211 '\001' "$1"
+	patch 0x22c '\377\377\377\177' "$1"
+	patch 0x236 '\001' "$1"
+	patch 0x238 '\377\007' "$1"
+	patch 0x25b '\001' "$1"
+	patch 0x262 '\020' "$1"
+}
+
+kernel good
+expect 2 '--kernel is missing' run
+expect 2 'usage' run --nonsense
+expect 2 'expected vhost-user:SOCKET or tap:IFNAME' run --kernel good --nic eth0
+expect 1 'not a regular file' run --kernel /dev/null
+expect 1 'No such file' run --kernel missing
+head -c 9000 /dev/urandom >noise
+printf '\0\0' | dd of=noise bs=1 seek=510 conv=notrunc status=none
+expect 1 'noise: not a bzImage: the boot flag at byte 0x1fe is 0x0, expected 0xaa55' run --kernel noise
+expect 1 'It looks like an ELF file' run --kernel "$tenon"
+head -c 3000 good >short
+expect 1 'short: truncated' run --kernel short
+expect 1 'expected at least 32 MiB' run --kernel good --memory 1M
+expect 1 'processors, expected 1 to 254' run --kernel good --cpus 1000
+
+if [ -w /dev/kvm ]; then
+	expect 1 'cannot connect: No such file' run --kernel good --disk vhost-user:absent.sock
+	expect 1 'the path has 200 bytes' run --kernel good --nic "vhost-user:$(printf 'x%.0s' {1..200})"
+	expect 1 'absent.img' run --kernel good --disk absent.img
+	expect 1 'initial RAM disk' run --kernel good --initrd absent.cpio
+	truncate -s 100M large
+	expect 1 'large: the initial RAM disk takes 100 MiB' run --kernel good --initrd large --memory 64M
+	expect 1 'no Ethernet address of a station' run --kernel good --nic vhost-user:x,mac=01:00:00:00:00:00
+	if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null && [ "$(stat -c %a /dev/kvm)" = 660 ]; then
+		chmod 755 .
+		tenon_as_nobody=$(mktemp -d)
+		install -m 755 "$tenon" "$tenon_as_nobody/tenon"
+		chmod 755 "$tenon_as_nobody"
+		cat >nobody <<-END
+			#!/bin/sh
+			exec setpriv --reuid 65534 --regid 65534 --clear-groups "$tenon_as_nobody/tenon" "\$@"
+		END
+		chmod 755 nobody
+		tenon=$work/nobody expect 1 'adduser $USER kvm' run --kernel good
+		rm -rf "$tenon_as_nobody"
+	fi
+else
+	expect 1 '/dev/kvm' run --kernel good
+fi
+exit $failed
