@@ -1,8 +1,9 @@
 /*
  * An array in memory: what the files of raid/ share. Not for others; raid.h is the interface.
  *
- * Everything belongs to one worker, so state changes only at calls that suspend. The order of locks:
- * range lock, then `transition`, then `super_lock`; the bitmap's own writes take none of them.
+ * Everything belongs to one worker, so state changes only at calls that suspend. Locks: `transition`
+ * before `super_lock`, a range before `super_lock`, never a range and `transition` together; the bitmap's
+ * own writes take none of them.
  */
 #ifndef TENON_RAID_ARRAY_H
 #define TENON_RAID_ARRAY_H

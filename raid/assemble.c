@@ -135,6 +135,13 @@ static void take_place(struct raid_member *member, uint16_t role)
 	struct raid_array *array = member->array;
 	const struct md_superblock *sb = &member->sb;
 
+	/* A spare that was given its place by an update that did not reach itself has nothing yet, and
+	 * its own superblock does not say so. */
+	if (md_superblock_role(sb, sb->dev_number) != role) {
+		member->recovered = member->full_from = member->checkpoint = 0;
+		raid_member_place(member, role, RAID_MEMBER_REBUILDING);
+		return;
+	}
 	if (!(sb->features & MD_FEATURE_RECOVERY_OFFSET)) {
 		raid_member_place(member, role, RAID_MEMBER_IN_SYNC);
 		return;
@@ -181,6 +188,10 @@ static void judge(struct raid_member *member, const struct md_superblock *freshe
 			  (unsigned long long)sb->events, (unsigned long long)freshest->events);
 	else if (role == MD_ROLE_FAULTY)
 		leave_out(member, "it is marked faulty");
+	else if (role == MD_ROLE_SPARE && own < MD_ROLE_MAX)
+		/* It may hold what the other does not: two halves that ran apart. Never overwritten
+		 * unasked. */
+		leave_out(member, "the array went on without it (place %u)", own);
 	else if (role == MD_ROLE_SPARE)
 		member->state = RAID_MEMBER_SPARE;
 	else if (role >= array->raid_disks)

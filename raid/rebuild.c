@@ -47,24 +47,36 @@ static void mark_progress(struct raid_array *array)
 	fiber_queue_wake_all(&rebuild->change);
 }
 
+static uint64_t rate_since(uint64_t sectors, uint64_t ns)
+{
+	return ns ? (uint64_t)((double)sectors * MD_SECTOR_SIZE * SECOND_NS / (double)ns) : 0;
+}
+
+/* Over the last seconds, or since it began while that is not long ago. */
+static uint64_t present_rate(const struct raid_rebuild *rebuild)
+{
+	uint64_t now = worker_now();
+
+	if (rebuild->mark_count > 1)
+		return rate_since(rebuild->completed - rebuild->marks[0].sectors,
+				  now - rebuild->marks[0].ns);
+	return rate_since(rebuild->completed - rebuild->began, now - rebuild->began_ns);
+}
+
 void raid_rebuild_progress(const struct raid_array *array, struct raid_progress *progress)
 {
 	const struct raid_rebuild *rebuild = &array->rebuild;
-	uint64_t elapsed, sectors;
 
 	*progress = (struct raid_progress){ .operation = rebuild->operation,
 					    .total = array->member_sectors << MD_SECTOR_SHIFT,
 					    .mismatches = rebuild->mismatches };
-	if (rebuild->operation == RAID_IDLE)
+	if (rebuild->operation == RAID_IDLE) {
+		progress->position = rebuild->last_completed << MD_SECTOR_SHIFT;
+		progress->rate = rebuild->last_rate;
 		return;
+	}
 	progress->position = MIN(rebuild->completed, rebuild->total) << MD_SECTOR_SHIFT;
-	if (!rebuild->mark_count)
-		return;
-	elapsed = worker_now() - rebuild->marks[0].ns;
-	sectors = rebuild->completed - rebuild->marks[0].sectors;
-	if (!elapsed)
-		return;
-	progress->rate = (uint64_t)((double)sectors * MD_SECTOR_SIZE * SECOND_NS / (double)elapsed);
+	progress->rate = present_rate(rebuild);
 	if (progress->rate)
 		progress->remaining_ns = (uint64_t)((double)(progress->total - progress->position) *
 						    SECOND_NS / (double)progress->rate);
@@ -295,9 +307,9 @@ static void begin(struct raid_array *array, enum raid_operation operation, uint6
 	rebuild->operation = operation;
 	rebuild->stop = false;
 	rebuild->status = 0;
-	rebuild->next = rebuild->completed = rebuild->saved = start;
+	rebuild->next = rebuild->completed = rebuild->saved = rebuild->began = start;
 	rebuild->total = array->member_sectors;
-	rebuild->saved_ns = rebuild->rate_start_ns = worker_now();
+	rebuild->saved_ns = rebuild->rate_start_ns = rebuild->began_ns = worker_now();
 	rebuild->rate_bytes = 0;
 	rebuild->mark_count = 0;
 	rebuild->mismatches = 0;
@@ -334,6 +346,9 @@ static void run(struct raid_array *array, enum raid_operation operation, uint64_
 		 raid_operation_name(operation), rc ? error_name(rc) : "ends",
 		 (unsigned long long)rebuild->completed << MD_SECTOR_SHIFT);
 	rebuild->last = operation;
+	rebuild->last_completed = MIN(rebuild->completed, rebuild->total);
+	rebuild->last_rate =
+		rate_since(rebuild->completed - rebuild->began, worker_now() - rebuild->began_ns);
 	rebuild->operation = RAID_IDLE;
 	fiber_queue_wake_all(&rebuild->change);
 }

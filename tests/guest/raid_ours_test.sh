@@ -18,8 +18,9 @@ disks plain 2
 "$TOOL" create plain plain0 plain1 -- write 0 5M 1 wait 2>/dev/null
 disks three 3
 "$TOOL" create three -m 1.0 -b 64K three0 three1 three2 -- write 1M 3M 2 wait 2>/dev/null
+# A member went away, and md takes it back for the sake of the bitmap.
 disks early 2
-"$TOOL" create early -m 1.1 -b 1M -c early0 early1 -- write 0 1M 3 2>/dev/null
+"$TOOL" create early -m 1.1 -b 1M -c early0 early1 -- write 0 1M 3 fail early1 remove early1 write 8M 1M 3 2>/dev/null
 # Stopped in the middle of its first resync: md goes on.
 disks half 2
 dd if=/dev/urandom of=half1 bs=1M count=16 conv=notrunc status=none
@@ -42,7 +43,7 @@ read_ours() {
 	echo "$name $("$TOOL" assemble -r "$@" -- cat 2>/dev/null | md5sum | cut -d " " -f 1)" >>digests
 }
 read_ours crash crash0 crash1
-read_ours early early0 early1
+read_ours early early0
 read_ours half half0 half1
 read_ours plain plain0 plain1
 read_ours rec rec0 rec1
@@ -64,7 +65,12 @@ rig_boot uml --name judge --with mdadm --modules raid1 \
 	judge() {
 		name=$1; shift
 		device=/dev/md$number; md=/sys/block/md$number/md; number=$((number + 1))
-		mdadm --assemble --run $device "$@"
+		if [ $name = early ]; then
+			mdadm --assemble --run $device $1
+			mdadm $device --re-add $2
+		else
+			mdadm --assemble --run $device "$@"
+		fi
 		echo "$name begins $(cat $md/resync_start) $(cat $md/sync_action)" >>/result/begin
 		until [ "$(cat $md/sync_action)" = idle ]; do sleep 0.05; done
 		echo check >$md/sync_action

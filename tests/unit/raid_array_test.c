@@ -460,6 +460,72 @@ static void test_stop_refuses_while_used(void)
 	rig_run(stop_refuses_while_used);
 }
 
+/* An update that gives a spare its place is cut off before it reaches the spare itself. */
+static void half_told_spare_is_not_trusted(struct raid_rig *rig)
+{
+	struct raid_new_member members[2] = { { .block = rig->disk[0] }, { .block = NULL } };
+	struct md_superblock first, second;
+
+	CU_ASSERT_EQUAL_FATAL(raid_create(&rig->array, members, 2, &plain, &rig->error), 0);
+	rig_write(rig, 0, 65536, 1);
+	fiber_sleep(SECOND);
+	raid_rebuild_freeze(rig->array, true);
+	CU_ASSERT_EQUAL(raid_add(rig->array, rig->disk[1], &rig->error), 0);
+	second = superblock(rig, 1);
+	CU_ASSERT_EQUAL(md_superblock_role(&second, second.dev_number), MD_ROLE_SPARE);
+	raid_rebuild_set_rate(rig->array, 1);
+	raid_rebuild_freeze(rig->array, false);
+	fiber_sleep(SECOND);
+	first = superblock(rig, 0);
+	CU_ASSERT_EQUAL(md_superblock_role(&first, second.dev_number), 1);
+	first.events = second.events + 1; /* the update itself, not a checkpoint after it */
+	rig_stop(rig);
+	md_superblock_write(rig->memory[0], &first);
+	md_superblock_write(rig->memory[1], &second);
+
+	rig_assemble(rig, 2, &(struct raid_assemble_options){ .no_resync = true });
+	CU_ASSERT_EQUAL(rig_state(rig, 1), RAID_MEMBER_REBUILDING);
+	CU_ASSERT(rig_holds(rig, 0, 65536, 1));
+	rig_stop(rig);
+	rig_assemble(rig, 2, NULL);
+	rig_wait(rig);
+	rig_stop(rig);
+	CU_ASSERT(rig_equal(rig, 0, 1));
+}
+
+static void test_half_told_spare_is_not_trusted(void)
+{
+	rig_run(half_told_spare_is_not_trusted);
+}
+
+/* Each half was assembled and written alone: neither may overwrite the other unasked. */
+static void halves_that_ran_apart(struct raid_rig *rig)
+{
+	rig_create(rig, 2, &plain);
+	rig_wait(rig);
+	rig_stop(rig);
+	for (unsigned i = 0; i < 2; i++) {
+		CU_ASSERT_EQUAL_FATAL(
+			raid_assemble(&rig->array, &rig->disk[i], 1, NULL, &rig->error), 0);
+		rig_write(rig, 0, 4096, (uint8_t)(10 + i));
+		rig_stop(rig);
+	}
+	CU_ASSERT_EQUAL(superblock(rig, 0).events, superblock(rig, 1).events);
+	rig_assemble(rig, 2, NULL);
+	rig_wait(rig);
+	CU_ASSERT_EQUAL(rig_state(rig, 0), RAID_MEMBER_IN_SYNC);
+	CU_ASSERT_EQUAL(rig_state(rig, 1), RAID_MEMBER_STALE);
+	CU_ASSERT(rig_holds(rig, 0, 4096, 10));
+	rig_stop(rig);
+	CU_ASSERT_EQUAL_FATAL(raid_assemble(&rig->array, &rig->disk[1], 1, NULL, &rig->error), 0);
+	CU_ASSERT(rig_holds(rig, 0, 4096, 11));
+}
+
+static void test_halves_that_ran_apart(void)
+{
+	rig_run(halves_that_ran_apart);
+}
+
 UNIT_MAIN("raid arrays", UNIT(test_create_write_stop_assemble_read),
 	  UNIT(test_first_resync_makes_mirrors_agree), UNIT(test_dirty_while_written_then_clean),
 	  UNIT(test_write_error_fails_the_member), UNIT(test_the_last_member_stays),
@@ -467,4 +533,5 @@ UNIT_MAIN("raid arrays", UNIT(test_create_write_stop_assemble_read),
 	  UNIT(test_spare_takes_over), UNIT(test_missing_member_is_added),
 	  UNIT(test_read_only_writes_nothing), UNIT(test_scrub_counts_and_repairs),
 	  UNIT(test_write_mostly_is_read_last), UNIT(test_refusals), UNIT(test_other_versions),
-	  UNIT(test_zeroes_and_discards), UNIT(test_stop_refuses_while_used))
+	  UNIT(test_zeroes_and_discards), UNIT(test_stop_refuses_while_used),
+	  UNIT(test_half_told_spare_is_not_trusted), UNIT(test_halves_that_ran_apart))
