@@ -8,7 +8,7 @@ TOOL=$TOP/build/tests/helpers/raid_tool
 [ -x "$TOOL" ] || rig_skip "raid_tool is not built"
 cd "$WORK"
 
-for i in $(seq 0 24); do truncate -s 8M "d$i"; done
+for i in $(seq 0 30); do truncate -s 8M "d$i"; done
 rig_known_data known 8
 
 # FIRST LAST: makes arrays on these disks; User Mode Linux has 15 at most.
@@ -16,7 +16,8 @@ make_arrays() {
 	local disks=() i
 	for i in $(seq "$1" "$2"); do disks+=(--disk "d$i"); done
 	{ cat <<<"$GUEST_LIB"; cat; } >script
-	rig_boot uml --name "maker$1" "${disks[@]}" --disk known:ro --with mdadm --modules raid1 --script script
+	rig_boot uml --name "maker$1" "${disks[@]}" --disk known:ro --with mdadm \
+		--modules "raid0 linear raid1 raid456 raid10" --script script
 	cat "$(rig_results "maker$1")/digests" >>digests
 }
 GUEST_LIB='
@@ -68,6 +69,21 @@ make_arrays 14 23 <<'GUEST'
 	finish; shift 2
 GUEST
 
+make_arrays 25 30 <<'GUEST'
+	create bad --raid-devices=2 $5 $6; idle; fill
+	echo "4096 8" >$md/dev-${5##*/}/bad_blocks
+	finish
+	# Other levels: to be examined.
+	for level in 0 linear 4 5 6 10; do
+		mdadm --zero-superblock $1 $2 $3 $4 2>/dev/null || :
+		yes | mdadm --create /dev/md0 --run --name=level$level --level=$level --raid-devices=4 \
+			$1 $2 $3 $4 2>&1 || { echo $level >>/result/unsupported; continue; }
+		mdadm --stop /dev/md0 2>&1
+		dd if=$3 of=/result/level$level bs=4k count=3 2>/dev/null
+		mdadm --examine $3 | sed -n "s/ *Array UUID : //p" >/result/level$level.uuid
+	done
+GUEST
+
 digest() { sed -n "s/^$1 //p" digests; }
 failed=0
 # NAME DISK...: what is read with these, by an assembly that writes nothing.
@@ -101,6 +117,23 @@ state recovery 'd21: rebuilding' d20 d21
 ! "$TOOL" assemble -r d21 -- status >/dev/null 2>&1 || { echo "a member that is not recovered was taken"; failed=1; }
 reads resync d22 d23
 state resync 'not in sync' d22 d23
+# The member with a bad range holds something else there: it is read from the other one.
+reads bad d29 d30
+state bad 'bad 1' d29 d30
+dd if=/dev/urandom of=d29 bs=512 seek=$((2048 + 4096)) count=8 conv=notrunc status=none
+reads bad d29 d30
+for level in 0 linear 4 5 6 10; do
+	[ -e "$(rig_results maker25)/level$level" ] || { echo "md does not make $level here"; continue; }
+	cp "$(rig_results maker25)/level$level" other
+	truncate -s 8M other
+	"$TENON" raid examine other >examined || { cat examined; failed=1; }
+	name=raid$level
+	[ $level != linear ] || name=linear
+	{ grep -q "Raid Level  *$name" examined && grep -q "$(cat "$(rig_results maker25)/level$level.uuid")" examined; } ||
+		{ echo "$level is not described:"; cat examined; failed=1; }
+	! "$TOOL" assemble -r other 2>log || { echo "$level was assembled"; failed=1; }
+	grep -q "level is $name, expected raid1" log || { cat log; failed=1; }
+done
 [ $failed = 0 ] || rig_fail "see above"
 
 # tenon goes on: finishes the recovery and the resync, gives the spare a place, takes the stale one back.
@@ -132,4 +165,4 @@ judge() {
 judge back1 d0 d1 d2 d3 d4 d5 d6 d7 d8 d9 d10 d12 d13
 judge back2 d14 d15 d24 d16 d17 d18 d19 d20 d21 d22 d23
 [ $judged = 10 ] || rig_fail "$judged arrays came up"
-echo "10 arrays read, continued and given back"
+echo "11 arrays read, 10 continued and given back, other levels examined"
