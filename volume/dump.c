@@ -56,17 +56,24 @@ static void print_area(struct lvm_text *text, struct block *block, const struct 
 	print_slot(text, "precommitted", &area.precommitted);
 }
 
+static int read_label(struct block *block, struct lvm_label *label, struct error *error)
+{
+	int r = lvm_label_read(block, label, error);
+
+	if (!r)
+		return error_set(error, -ENODEV, "%s: no LVM2 label in its first 2 KiB",
+				 block->name);
+	return MIN(r, 0);
+}
+
 int volume_pv_dump(struct block *block, char **text, struct error *error)
 {
 	struct lvm_text out = { 0 };
 	struct lvm_label label;
-	int r = lvm_label_read(block, &label, error);
+	int r = read_label(block, &label, error);
 
-	if (r < 0)
+	if (r)
 		return r;
-	if (!r)
-		return error_set(error, -ENODEV, "%s: no LVM2 label in its first 2 KiB",
-				 block->name);
 	lvm_text_print(&out, "label at byte %u\n  uuid: %s\n  device size: %llu bytes\n",
 		       label.sector * LVM_SECTOR_SIZE, label.uuid,
 		       (unsigned long long)label.device_size);
@@ -86,13 +93,10 @@ int volume_pv_dump_metadata(struct block *block, char **text, struct error *erro
 {
 	struct lvm_label label;
 	struct error why = { 0 };
-	int r = lvm_label_read(block, &label, error);
+	int r = read_label(block, &label, error);
 
-	if (r < 0)
+	if (r)
 		return r;
-	if (!r)
-		return error_set(error, -ENODEV, "%s: no LVM2 label in its first 2 KiB",
-				 block->name);
 	/* The first area with a whole text; else what was wrong with the last that has one. */
 	for (unsigned i = 0; i < label.metadata_count; i++) {
 		struct lvm_metadata_area area;

@@ -127,11 +127,7 @@ static int import_pv(const struct lvm_reader *reader, const struct lvm_config_no
 		r = lvm_read_string(reader, section, "device", true,
 				    (const char **)&pv->device_hint);
 	if (!r)
-		r = lvm_read_strings(reader, section, "status", false, &private->status);
-	if (!r)
-		r = lvm_read_strings(reader, section, "flags", true, &private->flags);
-	if (!r)
-		r = lvm_read_strings(reader, section, "tags", true, &tags);
+		r = lvm_read_flags(reader, section, &private->status, &private->flags, &tags);
 	if (!r)
 		r = import_pv_layout(reader, section, group, pv);
 	if (!r)
@@ -146,38 +142,20 @@ static int import_pv(const struct lvm_reader *reader, const struct lvm_config_no
 	return 0;
 }
 
-static int compare_pv_uuids(const void *a, const void *b)
-{
-	return strcmp((*(struct volume_pv *const *)a)->uuid, (*(struct volume_pv *const *)b)->uuid);
-}
-
-static int compare_pv_names(const void *a, const void *b)
-{
-	return strcmp((*(struct volume_pv *const *)a)->name, (*(struct volume_pv *const *)b)->name);
-}
-
-/* Sorted by each in turn, neighbours must differ. */
 static int check_pvs_unique(const struct lvm_reader *reader, const struct lvm_config_node *section,
 			    const struct volume_group *group)
 {
-	size_t size = group->pv_count * sizeof(struct volume_pv *);
-	CLEANUP_FREE struct volume_pv **sorted = malloc(size + 1);
+	CLEANUP_FREE const char **texts = calloc(group->pv_count + 1, sizeof(const char *));
+	int r;
 
-	if (!sorted)
+	if (!texts)
 		return -ENOMEM;
-	if (group->pv_count)
-		memcpy(sorted, group->pvs, size);
-	qsort(sorted, group->pv_count, sizeof(*sorted), compare_pv_uuids);
-	for (unsigned i = 1; i < group->pv_count; i++)
-		if (!strcmp(sorted[i]->uuid, sorted[i - 1]->uuid))
-			return lvm_read_fail(reader, section, "two PVs have the id %s",
-					     sorted[i]->uuid);
-	qsort(sorted, group->pv_count, sizeof(*sorted), compare_pv_names);
-	for (unsigned i = 1; i < group->pv_count; i++)
-		if (!strcmp(sorted[i]->name, sorted[i - 1]->name))
-			return lvm_read_fail(reader, section, "two PVs are named %.128s",
-					     sorted[i]->name);
-	return 0;
+	for (unsigned i = 0; i < group->pv_count; i++)
+		texts[i] = group->pvs[i]->uuid;
+	r = lvm_read_unique(reader, section, "PVs have the id", texts, group->pv_count);
+	for (unsigned i = 0; i < group->pv_count; i++)
+		texts[i] = group->pvs[i]->name;
+	return r ? r : lvm_read_unique(reader, section, "PVs are named", texts, group->pv_count);
 }
 
 static int import_pvs(const struct lvm_reader *reader, const struct lvm_config_node *section,
@@ -312,11 +290,7 @@ static int import_group(const struct lvm_reader *reader, struct lvm_config_node 
 	if (!r)
 		r = import_numbers(reader, section, group);
 	if (!r)
-		r = lvm_read_strings(reader, section, "status", false, &private->status);
-	if (!r)
-		r = lvm_read_strings(reader, section, "flags", true, &private->flags);
-	if (!r)
-		r = lvm_read_strings(reader, section, "tags", true, &tags);
+		r = lvm_read_flags(reader, section, &private->status, &private->flags, &tags);
 	if (!r)
 		r = lvm_read_extra(reader, section, vg_keys, &private->extra);
 	if (r)

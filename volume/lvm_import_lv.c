@@ -253,11 +253,7 @@ static int import_lv(const struct lvm_reader *reader, const struct lvm_config_no
 		return lvm_read_fail(reader, section, "%s", bad_name.text);
 	r = lvm_read_uuid(reader, section, lv->uuid);
 	if (!r)
-		r = lvm_read_strings(reader, section, "status", false, &private->status);
-	if (!r)
-		r = lvm_read_strings(reader, section, "flags", true, &private->flags);
-	if (!r)
-		r = lvm_read_strings(reader, section, "tags", true, &tags);
+		r = lvm_read_flags(reader, section, &private->status, &private->flags, &tags);
 	if (!r)
 		r = import_creation(reader, section, lv);
 	if (!r)
@@ -280,36 +276,20 @@ static int import_lv(const struct lvm_reader *reader, const struct lvm_config_no
 	return 0;
 }
 
-static int compare_lv_names(const void *a, const void *b)
-{
-	return strcmp((*(struct volume_lv *const *)a)->name, (*(struct volume_lv *const *)b)->name);
-}
-
-static int compare_lv_uuids(const void *a, const void *b)
-{
-	return strcmp((*(struct volume_lv *const *)a)->uuid, (*(struct volume_lv *const *)b)->uuid);
-}
-
 static int check_lvs_unique(const struct lvm_reader *reader, const struct lvm_config_node *section,
 			    const struct volume_group *group)
 {
-	size_t size = group->lv_count * sizeof(struct volume_lv *);
-	CLEANUP_FREE struct volume_lv **sorted = malloc(size + 1);
+	CLEANUP_FREE const char **texts = calloc(group->lv_count + 1, sizeof(const char *));
+	int r;
 
-	if (!sorted)
+	if (!texts)
 		return -ENOMEM;
-	memcpy(sorted, group->lvs, size);
-	qsort(sorted, group->lv_count, sizeof(*sorted), compare_lv_names);
-	for (unsigned i = 1; i < group->lv_count; i++)
-		if (!strcmp(sorted[i]->name, sorted[i - 1]->name))
-			return lvm_read_fail(reader, section, "two LVs are named %.128s",
-					     sorted[i]->name);
-	qsort(sorted, group->lv_count, sizeof(*sorted), compare_lv_uuids);
-	for (unsigned i = 1; i < group->lv_count; i++)
-		if (!strcmp(sorted[i]->uuid, sorted[i - 1]->uuid))
-			return lvm_read_fail(reader, section, "two LVs have the id %s",
-					     sorted[i]->uuid);
-	return 0;
+	for (unsigned i = 0; i < group->lv_count; i++)
+		texts[i] = group->lvs[i]->name;
+	r = lvm_read_unique(reader, section, "LVs are named", texts, group->lv_count);
+	for (unsigned i = 0; i < group->lv_count; i++)
+		texts[i] = group->lvs[i]->uuid;
+	return r ? r : lvm_read_unique(reader, section, "LVs have the id", texts, group->lv_count);
 }
 
 int lvm_vg_import_lvs(struct volume_group *group, struct lvm_config_node *section, const char *name,

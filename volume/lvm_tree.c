@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "util/error.h"
@@ -96,6 +97,33 @@ int lvm_read_strings(const struct lvm_reader *reader, const struct lvm_config_no
 					     section->key);
 		out->at[out->count++] = node->values[i].string;
 	}
+	return 0;
+}
+
+int lvm_read_flags(const struct lvm_reader *reader, const struct lvm_config_node *section,
+		   struct lvm_strings *status, struct lvm_strings *flags, struct lvm_strings *tags)
+{
+	int r = lvm_read_strings(reader, section, "status", false, status);
+
+	if (!r)
+		r = lvm_read_strings(reader, section, "flags", true, flags);
+	if (!r)
+		r = lvm_read_strings(reader, section, "tags", true, tags);
+	return r;
+}
+
+static int compare_texts(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+int lvm_read_unique(const struct lvm_reader *reader, const struct lvm_config_node *section,
+		    const char *what, const char **texts, unsigned count)
+{
+	qsort(texts, count, sizeof(*texts), compare_texts);
+	for (unsigned i = 1; i < count; i++)
+		if (!strcmp(texts[i], texts[i - 1]))
+			return lvm_read_fail(reader, section, "two %s %.128s", what, texts[i]);
 	return 0;
 }
 

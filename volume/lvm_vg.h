@@ -169,6 +169,12 @@ int lvm_read_string(const struct lvm_reader *reader, const struct lvm_config_nod
 /* A single string is taken for an array of one, as lvm2 does. */
 int lvm_read_strings(const struct lvm_reader *reader, const struct lvm_config_node *section,
 		     const char *key, bool optional, struct lvm_strings *out);
+/* The three lists of strings that groups, PVs and LVs have; only `status` is required. */
+int lvm_read_flags(const struct lvm_reader *reader, const struct lvm_config_node *section,
+		   struct lvm_strings *status, struct lvm_strings *flags, struct lvm_strings *tags);
+/* Sorts `texts`; the error is "two WHAT TEXT" where neighbours are the same. */
+int lvm_read_unique(const struct lvm_reader *reader, const struct lvm_config_node *section,
+		    const char *what, const char **texts, unsigned count);
 int lvm_read_uuid(const struct lvm_reader *reader, const struct lvm_config_node *section,
 		  char out[VOLUME_UUID_TEXT]);
 /* What a section has beside the keys in `known` (ended by NULL), as a list of its own. */
