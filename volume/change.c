@@ -200,38 +200,11 @@ int volume_lv_create(struct volume_group *group, const char *name,
 
 /* ---- Remove, rename, permission ---- */
 
-/* Whether another volume's segments name this one: an origin, a pool, a part of a raid, ... */
-static bool named_by_value(const struct lvm_config_node *node, const char *name)
-{
-	for (; node; node = node->next) {
-		if (named_by_value(node->child, name))
-			return true;
-		for (unsigned i = 0; i < node->value_count; i++)
-			if (node->values[i].type == LVM_CONFIG_STRING &&
-			    !strcmp(node->values[i].string, name))
-				return true;
-	}
-	return false;
-}
-
-static bool named_by(const struct volume_lv *other, const char *name)
-{
-	for (unsigned i = 0; i < other->segment_count; i++) {
-		const struct volume_segment *segment = &other->segments[i];
-
-		if (segment->private->node && named_by_value(segment->private->node->child, name))
-			return true;
-		for (unsigned k = 0; k < segment->area_count; k++)
-			if (segment->areas[k].lv_name && !strcmp(segment->areas[k].lv_name, name))
-				return true;
-	}
-	return false;
-}
-
 int change_find_lv(struct volume_group *group, const char *name, struct volume_lv **out,
 		   struct error *error)
 {
 	struct volume_lv *lv = volume_group_get_lv(group, name);
+	const struct volume_lv *dependent;
 	int r = lvm_vg_check_changeable(group, error);
 
 	if (r)
@@ -244,11 +217,10 @@ int change_find_lv(struct volume_group *group, const char *name, struct volume_l
 				 "can be changed",
 				 group->name, name, volume_lv_type(lv),
 				 lv->visible ? "" : ", a part of another volume");
-	for (unsigned i = 0; i < group->lv_count; i++)
-		if (group->lvs[i] != lv && named_by(group->lvs[i], name))
-			return error_set(error, -EOPNOTSUPP,
-					 "%s/%s: %s is made of it, or of its data", group->name,
-					 name, group->lvs[i]->name);
+	dependent = lvm_lv_dependent(group, lv);
+	if (dependent)
+		return error_set(error, -EOPNOTSUPP, "%s/%s: %s is made of it, or of its data",
+				 group->name, name, dependent->name);
 	*out = lv;
 	return 0;
 }

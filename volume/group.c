@@ -136,6 +136,8 @@ const char *volume_lv_type(const struct volume_lv *lv)
 
 	if (!lv->segment_count)
 		return "none";
+	if (lv->private->shown_type)
+		return lv->private->shown_type;
 	if (!lvm_segment_type_known(first->type))
 		return first->type;
 	for (unsigned i = 0; i < lv->segment_count; i++)
@@ -166,6 +168,8 @@ static char type_attribute(const struct volume_lv *lv)
 	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
 		if (!strncmp(type, types[i].type, strlen(types[i].type)))
 			return types[i].attribute;
+	if (lv->private->origin)
+		return 'o';
 	return '-';
 }
 

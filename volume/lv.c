@@ -141,6 +141,10 @@ static int check_supported(const struct volume_group *group, const struct volume
 {
 	if (lv->supported)
 		return 0;
+	if (lv->private->shown_type)
+		return error_set(error, -EOPNOTSUPP,
+				 "%s/%s: its type is %s; linear and striped volumes are supported",
+				 group->name, lv->name, lv->private->shown_type);
 	for (unsigned i = 0; i < lv->segment_count; i++)
 		if (!lvm_segment_type_known(lv->segments[i].type))
 			return error_set(error, -EOPNOTSUPP,
@@ -340,6 +344,7 @@ int volume_open_lv(struct volume_group *group, const char *name, bool writable, 
 		   struct error *error)
 {
 	struct volume_lv *lv = volume_group_get_lv(group, name);
+	const struct volume_lv *dependent;
 
 	if (!lv)
 		return error_set(error, -ENOENT,
@@ -357,5 +362,12 @@ int volume_open_lv(struct volume_group *group, const char *name, bool writable, 
 				 "%s/%s: opens for reading only: the volume group's reason is that "
 				 "%s",
 				 group->name, name, group->locked_reason);
+	dependent = writable ? lvm_lv_dependent(group, lv) : NULL;
+	if (dependent)
+		return error_set(
+			error, -EOPNOTSUPP,
+			"%s/%s: opens for reading only: %s depends on its data, and writing "
+			"here would damage that",
+			group->name, name, dependent->name);
 	return lvm_lv_block(group, lv, writable, out, error);
 }

@@ -326,5 +326,7 @@ int lvm_vg_import_lvs(struct volume_group *group, struct lvm_config_node *sectio
 	lvm_pv_names_free(&names);
 	if (!r)
 		r = check_lvs_unique(&reader, section, group);
+	if (!r)
+		lvm_vg_mark_snapshots(group);
 	return r;
 }

@@ -48,6 +48,8 @@ struct volume_segment_private {
 };
 
 struct volume_lv_private {
+	const char *shown_type; /* where it is not that of the segments, else NULL */
+	bool origin;            /* of snapshots */
 	struct lvm_strings status, flags;
 	struct lvm_config_node *extra;
 };
@@ -75,6 +77,13 @@ int lvm_vg_import(struct lvm_config *config, const char *name, struct volume_gro
 /* The logical volumes' part of it. */
 int lvm_vg_import_lvs(struct volume_group *group, struct lvm_config_node *section, const char *name,
 		      struct error *error);
+
+/* What snapshots make of the volumes that they consist of (dependents.c). */
+void lvm_vg_mark_snapshots(struct volume_group *group);
+
+/* Another volume whose segments name this one: a snapshot, a raid, a pool, ... NULL if there is none. */
+const struct volume_lv *lvm_lv_dependent(const struct volume_group *group,
+					 const struct volume_lv *lv);
 
 /* A new group without anything but its pool. */
 struct volume_group *lvm_vg_new(void);

@@ -288,7 +288,7 @@ int volume_lv_set_writable(struct volume_group *group, const char *name, bool wr
 /*
  * Opens a volume as a block named "VG/LV", which only translates. -ENOENT; -EROFS for writing to a
  * read-only volume or device; -EOPNOTSUPP for segment types other than linear and striped, naming
- * type; -ENXIO when a PV is missing, naming its uuid; -ENOTUNIQ when a PV is there twice. Activation
+ * type, and for writing to a snapshot's origin; -ENXIO when a PV is missing, naming its uuid; -ENOTUNIQ when a PV is there twice. Activation
  * skip and exported groups are the caller's business: exported groups open for reading only.
  */
 int volume_open_lv(struct volume_group *group, const char *name, bool writable, struct block **out,

@@ -212,6 +212,47 @@ static void test_other_types_are_listed_kept_and_left_alone(void)
 	fixture_run(other_types_are_listed_kept_and_left_alone, 2, 16 * MIB);
 }
 
+/* Volume b as the store of a snapshot of a. */
+static const char snapshot[] =
+	"snapshot0 {\nid = \"aaaaaa-aaaa-aaaa-aaaa-aaaa-aaaa-aaaaaa\"\n"
+	"status = [\"READ\", \"WRITE\", \"VISIBLE\"]\nflags = []\nsegment_count = 1\n\n"
+	"segment1 {\nstart_extent = 0\nextent_count = 20\n\ntype = \"snapshot\"\n"
+	"chunk_size = 8\norigin = \"a\"\ncow_store = \"b\"\n}\n}\n}\n\n}\n# Generated";
+
+static void origins_of_snapshots_are_not_written(struct fixture *f)
+{
+	CLEANUP_FREE char *text = sample_text(f);
+	CLEANUP_FREE char *more = fixture_replace(text, "}\n\n}\n# Generated", snapshot);
+	CLEANUP_FREE char *merging = fixture_replace(more, "cow_store", "merging_store");
+	char attributes[VOLUME_ATTRIBUTES];
+	struct block *lv;
+
+	fixture_put_text(f, 0, more);
+	fixture_put_text(f, 1, more);
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	CU_ASSERT_FALSE(volume_group_get_lv(f->group, "snapshot0")->visible);
+	CU_ASSERT(volume_group_get_lv(f->group, "b")->visible);
+	CU_ASSERT_STRING_EQUAL(volume_lv_type(volume_group_get_lv(f->group, "b")), "snapshot");
+	volume_lv_attributes(volume_group_get_lv(f->group, "a"), attributes);
+	CU_ASSERT_STRING_EQUAL(attributes, "owi-------");
+	CU_ASSERT_EQUAL(volume_open_lv(f->group, "b", false, &lv, NULL), -EOPNOTSUPP);
+	CU_ASSERT_EQUAL(volume_open_lv(f->group, "a", true, &lv, &f->error), -EOPNOTSUPP);
+	CU_ASSERT_PTR_NOT_NULL(strstr(f->error.text, "snapshot0 depends on its data"));
+	CU_ASSERT_EQUAL(volume_open_lv(f->group, "a", false, &lv, NULL), 0);
+	block_unref(lv);
+	CU_ASSERT_EQUAL(volume_lv_resize(f->group, "a", MIB, NULL, NULL), -EOPNOTSUPP);
+	/* while it is merged, the origin's data is not in its extents */
+	fixture_put_text(f, 0, merging);
+	fixture_put_text(f, 1, merging);
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	CU_ASSERT_EQUAL(volume_open_lv(f->group, "a", false, &lv, NULL), -EOPNOTSUPP);
+}
+
+static void test_origins_of_snapshots_are_not_written(void)
+{
+	fixture_run(origins_of_snapshots_are_not_written, 2, 16 * MIB);
+}
+
 /* ---- Groups that are not ours to change ---- */
 
 static const struct {
@@ -312,5 +353,6 @@ static void test_write_locked_is_writable(void)
 
 UNIT_MAIN("LVM2 metadata of others", UNIT(test_text_goes_in_and_comes_out),
 	  UNIT(test_invalid_metadata), UNIT(test_unknown_keys_are_kept),
-	  UNIT(test_other_types_are_listed_kept_and_left_alone), UNIT(test_locked_groups),
+	  UNIT(test_other_types_are_listed_kept_and_left_alone),
+	  UNIT(test_origins_of_snapshots_are_not_written), UNIT(test_locked_groups),
 	  UNIT(test_flags_of_volumes), UNIT(test_write_locked_is_writable))
