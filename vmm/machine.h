@@ -17,6 +17,7 @@
  *	serial.c, console.c  the console, as the guest and as the host sees it
  *	power.c        power-off, reset, power button
  *	kvm.c, kvm_interrupts.c  /dev/kvm; the rest knows only interrupts.h
+ *	cpuid.c        what the processors say of themselves; sandbox.c, what their threads may do
  *	layout.h       every address
  *
  * A reset is complete: processors, interrupt controllers, devices and back-ends start as after

@@ -34,24 +34,39 @@ static const uint64_t vcpu_ioctls[] = {
  *   setsockopt, fcntl	the same
  *   futex		locks, conditions
  *   clock_*		where the vDSO has no clock
- *   munmap, madvise, brk, mremap, getrandom   the C library's allocator
+ *   munmap, madvise, brk, mremap, getrandom, sched_getaffinity   the C library's allocator
  *   exit ... tgkill	the thread's end, regular or by abort()
  */
 static const int vcpu_calls[] = {
-	SCMP_SYS(read),          SCMP_SYS(write),
-	SCMP_SYS(writev),        SCMP_SYS(poll),
-	SCMP_SYS(ppoll),         SCMP_SYS(eventfd2),
-	SCMP_SYS(close),         SCMP_SYS(sendmsg),
-	SCMP_SYS(recvmsg),       SCMP_SYS(setsockopt),
-	SCMP_SYS(fcntl),         SCMP_SYS(futex),
-	SCMP_SYS(clock_gettime), SCMP_SYS(clock_nanosleep),
-	SCMP_SYS(munmap),        SCMP_SYS(madvise),
-	SCMP_SYS(brk),           SCMP_SYS(mremap),
-	SCMP_SYS(getrandom),     SCMP_SYS(exit),
-	SCMP_SYS(exit_group),    SCMP_SYS(rt_sigprocmask),
-	SCMP_SYS(rt_sigreturn),  SCMP_SYS(restart_syscall),
-	SCMP_SYS(sched_yield),   SCMP_SYS(gettid),
-	SCMP_SYS(getpid),        SCMP_SYS(tgkill),
+	SCMP_SYS(read),
+	SCMP_SYS(write),
+	SCMP_SYS(writev),
+	SCMP_SYS(poll),
+	SCMP_SYS(ppoll),
+	SCMP_SYS(eventfd2),
+	SCMP_SYS(close),
+	SCMP_SYS(sendmsg),
+	SCMP_SYS(recvmsg),
+	SCMP_SYS(setsockopt),
+	SCMP_SYS(fcntl),
+	SCMP_SYS(futex),
+	SCMP_SYS(clock_gettime),
+	SCMP_SYS(clock_nanosleep),
+	SCMP_SYS(munmap),
+	SCMP_SYS(madvise),
+	SCMP_SYS(brk),
+	SCMP_SYS(mremap),
+	SCMP_SYS(getrandom),
+	SCMP_SYS(exit),
+	SCMP_SYS(exit_group),
+	SCMP_SYS(rt_sigprocmask),
+	SCMP_SYS(rt_sigreturn),
+	SCMP_SYS(restart_syscall),
+	SCMP_SYS(sched_yield),
+	SCMP_SYS(gettid),
+	SCMP_SYS(getpid),
+	SCMP_SYS(tgkill),
+	SCMP_SYS(sched_getaffinity),
 };
 
 /* Memory that the allocator asks for is never to be executed. */
