@@ -3,14 +3,16 @@
  * and unfinished checksums pass between host and guests as they are; a `plain` TAP has no header, and
  * gets whole frames with all checksums.
  *
- * The kernel gives and takes one frame for each call. A frame that goes from a guest to the host is
- * written right from the guest's buffers, so the kernel's copy is the only one.
+ * The kernel gives and takes one frame for each read and write; a burst of them is one system call where
+ * io_uring can be had. A frame that goes from a guest to the host is written right from the guest's
+ * buffers, so the kernel's copy is the only one.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <sys/mman.h>
 
 #include "netdev/tap.h"
+#include "netdev/tap_batch.h"
 #include "util/bytes.h"
 #include "util/error.h"
 #include "util/log.h"
@@ -28,20 +30,31 @@
 
 struct slot {
 	struct frame frame;
-	struct iovec piece;
+	struct iovec buffer; /* what is read into */
+	struct iovec piece;  /* the frame in it */
+};
+
+/* A frame on its way out. */
+struct outgoing {
+	struct virtio_net_header header;
+	struct iovec pieces[1 + WRITE_PIECES];
 };
 
 struct port_tap {
 	struct port port;
 	struct tap tap;
+	struct tap_batch *batch; /* NULL: one system call for each frame */
 	struct port_watch watch;
 	bool readable;    /* since the last look at the epoll set */
+	unsigned expect;  /* how many frames to try to read at once */
 	uint8_t *buffers; /* PORT_BURST + 1 slots; the last is for transmit() */
 	struct slot slots[PORT_BURST];
+	struct outgoing outgoing[PORT_BURST];
 };
 
 _Static_assert(SLOT_SIZE >= VIRTIO_NET_FRAME_MAX + sizeof(struct virtio_net_header) + 1,
 	       "a frame that is too long is seen as such");
+_Static_assert(PORT_BURST <= TAP_BATCH_MAX, "a burst is one batch");
 
 static struct port_tap *tap_of(struct port *port)
 {
@@ -56,60 +69,93 @@ static void gone(struct port_tap *tap, int code)
 	port_set_up(&tap->port, false);
 }
 
-/* Reads one frame into the slot. True with a frame that can be forwarded in it; *more is set to false
- * when there is nothing to read any more. */
-static bool read_one(struct port_tap *tap, unsigned index, bool *more)
+/* Reads `count` frames into the slots from `first` on, each with its own result. */
+static void read_frames(struct port_tap *tap, unsigned first, unsigned count,
+			struct tap_batch_frame *reads)
+{
+	for (unsigned i = 0; i < count; i++) {
+		struct slot *slot = &tap->slots[first + i];
+
+		slot->buffer =
+			(struct iovec){ tap->buffers + (size_t)(first + i) * SLOT_SIZE, SLOT_SIZE };
+		reads[i] = (struct tap_batch_frame){ .pieces = &slot->buffer, .count = 1 };
+	}
+	if (tap->batch && count > 1) {
+		tap_batch_read(tap->batch, reads, count);
+		return;
+	}
+	for (unsigned i = 0; i < count; i++) {
+		ssize_t got = read(tap->tap.fd, reads[i].pieces->iov_base, SLOT_SIZE);
+
+		reads[i].result = got < 0 ? -errno : (int)got;
+		if (got < 0)
+			while (++i < count)
+				reads[i].result = -EAGAIN;
+	}
+}
+
+/* Makes a frame of the `got` bytes in a slot. False, and counted, if it cannot be forwarded. */
+static bool take_frame(struct port_tap *tap, struct slot *slot, size_t got)
 {
 	static const struct virtio_net_header none;
 	size_t header_size = tap->tap.header ? sizeof(struct virtio_net_header) : 0;
-	struct slot *slot = &tap->slots[index];
-	uint8_t *buffer = tap->buffers + (size_t)index * SLOT_SIZE;
-	const struct virtio_net_header *header = header_size ? (void *)buffer : &none;
-	ssize_t got = read(tap->tap.fd, buffer, SLOT_SIZE);
-	enum virtio_net_fault fault;
-	size_t length;
+	const struct virtio_net_header *header = header_size ? slot->buffer.iov_base : &none;
+	uint8_t *bytes = (uint8_t *)slot->buffer.iov_base + header_size;
+	size_t length = got > header_size ? got - header_size : 0;
+	enum virtio_net_fault fault =
+		virtio_net_decode(header, bytes, length, length, &slot->frame.offload);
 
-	if (got < 0) {
-		*more = errno == EINTR;
-		if (errno != EAGAIN && errno != EINTR)
-			gone(tap, errno);
-		return false;
-	}
-	length = (size_t)got > header_size ? (size_t)got - header_size : 0;
-	fault = virtio_net_decode(header, buffer + header_size, length, length,
-				  &slot->frame.offload);
 	if (fault != VIRTIO_NET_FAULT_NONE) {
 		port_drop(&tap->port, port_drop_of_fault(fault));
 		return false;
 	}
-	slot->piece = (struct iovec){ buffer + header_size, length };
+	slot->piece = (struct iovec){ bytes, length };
 	slot->frame.pieces = &slot->piece;
 	slot->frame.count = 1;
 	slot->frame.length = (uint32_t)length;
 	return true;
 }
 
+/*
+ * Reads in batches that double as long as they come back full, and begin with as many as came the last
+ * time: a read that finds nothing costs as much as a third of one that finds a frame.
+ */
 static unsigned receive(struct port *port, struct frame **frames, unsigned max)
 {
+	struct tap_batch_frame reads[PORT_BURST];
 	struct port_tap *tap = tap_of(port);
+	unsigned used = 0, count = 0, batch = MAX(tap->expect, 1u);
 	size_t bytes = 0;
-	unsigned count = 0;
 
-	if (!tap->readable)
-		return 0;
-	for (unsigned tries = 0; count < max && tries < 2 * PORT_BURST && bytes < BURST_BYTES;
-	     tries++) {
-		bool more = true;
+	while (tap->readable && used < max && bytes < BURST_BYTES) {
+		unsigned got = 0;
 
-		if (read_one(tap, count, &more)) {
-			bytes += tap->slots[count].frame.length;
-			frames[count] = &tap->slots[count].frame;
-			count++;
+		batch = MIN(batch, max - used);
+		read_frames(tap, used, batch, reads);
+		for (unsigned i = 0; i < batch; i++) {
+			struct slot *slot = &tap->slots[used + i];
+
+			if (reads[i].result < 0) {
+				tap->readable &= reads[i].result == -EINTR;
+				if (reads[i].result != -EAGAIN && reads[i].result != -EINTR &&
+				    port->up)
+					gone(tap, reads[i].result);
+				continue;
+			}
+			got++;
+			bytes += (size_t)reads[i].result;
+			if (take_frame(tap, slot, (size_t)reads[i].result))
+				frames[count++] = &slot->frame;
 		}
-		if (!more) {
-			tap->readable = false;
-			break;
-		}
+		used += batch;
+		batch = got < batch ? 1 : 2 * batch;
+	}
+	if (used) {
+		/* Large frames in small batches. */
+		size_t average = bytes / used + 1;
+
+		tap->expect = (unsigned)MIN((size_t)MAX(count, 1u), BURST_BYTES / average + 1);
+		tap->expect = MIN(tap->expect, (unsigned)PORT_BURST);
 	}
 	return count;
 }
@@ -133,35 +179,65 @@ static enum port_drop drop_of_errno(int code)
 	}
 }
 
-static void transmit_one(struct port_tap *tap, const struct frame *frame)
+/* Writes what was prepared for these frames, and counts how it went. */
+static void write_frames(struct port_tap *tap, struct frame *const *frames,
+			 struct tap_batch_frame *writes, unsigned count)
 {
-	struct iovec pieces[1 + WRITE_PIECES];
-	struct virtio_net_header header;
+	if (tap->batch && count > 1) {
+		tap_batch_write(tap->batch, writes, count);
+	} else {
+		for (unsigned i = 0; i < count; i++) {
+			ssize_t put = writev(tap->tap.fd, writes[i].pieces, (int)writes[i].count);
+
+			writes[i].result = put < 0 ? -errno : (int)put;
+		}
+	}
+	for (unsigned i = 0; i < count; i++)
+		if (writes[i].result < 0)
+			port_drop(&tap->port, drop_of_errno(-writes[i].result));
+		else
+			port_count_tx(&tap->port, frames[i]);
+}
+
+static void prepare(struct port_tap *tap, const struct frame *frame, struct outgoing *outgoing,
+		    struct tap_batch_frame *write)
+{
 	unsigned count = 0;
 
 	if (tap->tap.header) {
-		virtio_net_encode(&frame->offload, &header);
-		pieces[count++] = (struct iovec){ &header, sizeof(header) };
+		virtio_net_encode(&frame->offload, &outgoing->header);
+		outgoing->pieces[count++] =
+			(struct iovec){ &outgoing->header, sizeof(outgoing->header) };
 	}
 	if (frame->count <= WRITE_PIECES) {
-		memcpy(pieces + count, frame->pieces, frame->count * sizeof(*pieces));
+		memcpy(outgoing->pieces + count, frame->pieces,
+		       frame->count * sizeof(struct iovec));
 		count += frame->count;
 	} else {
 		uint8_t *buffer = tap->buffers + (size_t)PORT_BURST * SLOT_SIZE;
 
 		frame_copy_out(frame->pieces, frame->count, 0, buffer, frame->length);
-		pieces[count++] = (struct iovec){ buffer, frame->length };
+		outgoing->pieces[count++] = (struct iovec){ buffer, frame->length };
 	}
-	if (writev(tap->tap.fd, pieces, (int)count) < 0)
-		port_drop(&tap->port, drop_of_errno(errno));
-	else
-		port_count_tx(&tap->port, frame);
+	*write = (struct tap_batch_frame){ .pieces = outgoing->pieces, .count = count };
 }
 
 static void transmit(struct port *port, struct frame *const *frames, unsigned count)
 {
-	for (unsigned i = 0; i < count; i++)
-		transmit_one(tap_of(port), frames[i]);
+	struct tap_batch_frame writes[PORT_BURST];
+	struct port_tap *tap = tap_of(port);
+	unsigned first = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		/* There is one buffer for frames in many pieces: such a frame ends the batch. */
+		bool last = i + 1 == count || frames[i]->count > WRITE_PIECES;
+
+		prepare(tap, frames[i], &tap->outgoing[i], &writes[i]);
+		if (!last)
+			continue;
+		write_frames(tap, frames + first, writes + first, i + 1 - first);
+		first = i + 1;
+	}
 }
 
 static void ready(struct port_watch *watch)
@@ -196,6 +272,7 @@ static void destroy(struct port *port)
 	struct port_tap *tap = tap_of(port);
 
 	port_unwatch(&tap->watch);
+	tap_batch_destroy(tap->batch);
 	tap_close(&tap->tap);
 	if (tap->buffers)
 		munmap(tap->buffers, (PORT_BURST + 1) * SLOT_SIZE);
@@ -250,6 +327,9 @@ int vswitch_add_port_tap(struct vswitch *vswitch, const char *name, const char *
 		destroy(&tap->port);
 		return error_set(error, -ENOMEM, "port %s: out of memory", name);
 	}
+	/* Where io_uring is refused it goes without. */
+	if (tap_batch_create(&tap->batch, tap->tap.fd))
+		tap->batch = NULL;
 	tap->port.features = taken_features(&tap->tap);
 	tap->port.up = true;
 	return vswitch_add_port(vswitch, &tap->port, name, error);

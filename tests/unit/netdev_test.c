@@ -12,6 +12,7 @@
 #include "netdev/link.h"
 #include "netdev/netns.h"
 #include "netdev/tap.h"
+#include "netdev/tap_batch.h"
 #include "util/bytes.h"
 #include "util/error.h"
 #include "virtio/virtio_net.h"
@@ -162,6 +163,58 @@ static void test_a_plain_tap_has_no_header(void)
 	tap_close(&tap);
 }
 
+/* A batch ends at once, with a result for each frame: here the kernel's answers to ARP requests. */
+static void test_batches(void)
+{
+	static const uint8_t request[12 + 42] = {
+		[12] = 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0,  9, 8, 6,
+		0,           1,    8,    0,    6,    4,    0, 1, 2, 0, 0,  0, 0, 9,
+		10,          9,    7,    2,    0,    0,    0, 0, 0, 0, 10, 9, 7, 1,
+	};
+	struct link_settings settings = { .address = "10.9.7.1/24", .up = true };
+	static uint8_t buffers[TAP_BATCH_MAX][70000];
+	struct tap_batch_frame frames[TAP_BATCH_MAX];
+	struct iovec pieces[TAP_BATCH_MAX][2];
+	struct error error = { 0 };
+	unsigned answers = 0, empty = 0;
+	struct tap_batch *batch;
+	struct tap tap;
+
+	if (!have_tun())
+		return;
+	CU_ASSERT_EQUAL_FATAL(tap_open(&tap, "tape", NULL, &error), 0);
+	CU_ASSERT_EQUAL(link_configure("tape", -1, &settings, &error), 0);
+	if (tap_batch_create(&batch, tap.fd)) {
+		unit_skip("no io_uring here");
+		tap_close(&tap);
+		return;
+	}
+	for (unsigned i = 0; i < 5; i++) {
+		pieces[i][0] = (struct iovec){ (void *)(uintptr_t)request, 20 };
+		/* The third is too short to be a frame; those behind it go on their way. */
+		pieces[i][1] = (struct iovec){ (void *)(uintptr_t)(request + 20),
+					       i == 2 ? 0 : sizeof(request) - 20 };
+		frames[i] = (struct tap_batch_frame){ pieces[i], 2, 0 };
+	}
+	tap_batch_write(batch, frames, 5);
+	for (unsigned i = 0; i < 5; i++)
+		CU_ASSERT_EQUAL(frames[i].result, i == 2 ? -EINVAL : (int)sizeof(request));
+	usleep(10000);
+	for (unsigned i = 0; i < TAP_BATCH_MAX; i++) {
+		pieces[i][0] = (struct iovec){ buffers[i], sizeof(buffers[i]) };
+		frames[i] = (struct tap_batch_frame){ pieces[i], 1, 0 };
+	}
+	tap_batch_read(batch, frames, TAP_BATCH_MAX);
+	for (unsigned i = 0; i < TAP_BATCH_MAX; i++) {
+		answers += frames[i].result == 12 + 42 && get_be16(buffers[i] + 32) == 2;
+		empty += frames[i].result == -EAGAIN;
+	}
+	CU_ASSERT_EQUAL(answers, 4);
+	CU_ASSERT_TRUE(empty > 0);
+	tap_batch_destroy(batch);
+	tap_close(&tap);
+}
+
 static void test_links(void)
 {
 	static const uint8_t mac[6] = { 2, 3, 4, 5, 6, 7 };
@@ -236,4 +289,4 @@ static void test_other_namespaces(void)
 UNIT_MAIN("netdev", UNIT(test_impossible_names), UNIT(test_missing_driver_is_named),
 	  UNIT(test_a_created_tap_is_up_and_goes_away), UNIT(test_a_busy_tap_and_what_is_no_tap),
 	  UNIT(test_frames_carry_the_header), UNIT(test_a_plain_tap_has_no_header),
-	  UNIT(test_links), UNIT(test_other_namespaces))
+	  UNIT(test_batches), UNIT(test_links), UNIT(test_other_namespaces))

@@ -1,0 +1,109 @@
+/* Batches of reads and writes; see tap_batch.h. */
+#include "netdev/tap_batch.h"
+
+#include <errno.h>
+#include <liburing.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "util/bytes.h"
+
+struct tap_batch {
+	struct io_uring ring;
+	int fd;
+	int flags; /* RWF_NOWAIT where the TAP knows it */
+};
+
+/* A write of one byte is no frame, and is refused for one reason or the other. */
+static bool knows_nowait(int fd)
+{
+	struct iovec byte = { (char[1]){ 0 }, 1 };
+
+	return pwritev2(fd, &byte, 1, -1, RWF_NOWAIT) < 0 && errno != EOPNOTSUPP;
+}
+
+int tap_batch_create(struct tap_batch **out, int fd)
+{
+	/* One failed operation must not hold up those behind it. */
+	static const unsigned flags[] = { IORING_SETUP_SUBMIT_ALL | IORING_SETUP_COOP_TASKRUN,
+					  IORING_SETUP_SUBMIT_ALL };
+	struct tap_batch *batch = calloc(1, sizeof(*batch));
+	int status = -ENOMEM;
+
+	if (!batch)
+		return -ENOMEM;
+	for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
+		status = io_uring_queue_init(TAP_BATCH_MAX, &batch->ring, flags[i]);
+		if (!status) {
+			batch->fd = fd;
+			batch->flags = knows_nowait(fd) ? RWF_NOWAIT : 0;
+			*out = batch;
+			return 0;
+		}
+	}
+	free(batch);
+	return status;
+}
+
+void tap_batch_destroy(struct tap_batch *batch)
+{
+	if (!batch)
+		return;
+	io_uring_queue_exit(&batch->ring);
+	free(batch);
+}
+
+/* Submits what was prepared and collects all `count` results. */
+static void run(struct tap_batch *batch, struct tap_batch_frame *frames, unsigned count)
+{
+	unsigned done = 0;
+
+	for (unsigned i = 0; i < count; i++)
+		frames[i].result = -EIO;
+	while (done < count) {
+		struct io_uring_cqe *cqe;
+		unsigned head, seen = 0;
+		int status = io_uring_submit_and_wait(&batch->ring, count - done);
+
+		io_uring_for_each_cqe(&batch->ring, head, cqe)
+		{
+			frames[io_uring_cqe_get_data64(cqe)].result = cqe->res;
+			seen++;
+		}
+		io_uring_cq_advance(&batch->ring, seen);
+		done += seen;
+		if (status < 0 && status != -EINTR && status != -EAGAIN && !seen)
+			return;
+	}
+}
+
+static void prepare(struct tap_batch *batch, const struct tap_batch_frame *frames, unsigned count,
+		    bool write)
+{
+	for (unsigned i = 0; i < count; i++) {
+		struct io_uring_sqe *sqe = io_uring_get_sqe(&batch->ring);
+		const struct iovec *pieces = frames[i].pieces;
+
+		if (!write && frames[i].count == 1)
+			io_uring_prep_read(sqe, batch->fd, pieces->iov_base,
+					   (unsigned)pieces->iov_len, (uint64_t)-1);
+		else if (!write)
+			io_uring_prep_readv(sqe, batch->fd, pieces, frames[i].count, (uint64_t)-1);
+		else
+			io_uring_prep_writev(sqe, batch->fd, pieces, frames[i].count, (uint64_t)-1);
+		sqe->rw_flags = batch->flags;
+		io_uring_sqe_set_data64(sqe, i);
+	}
+}
+
+void tap_batch_read(struct tap_batch *batch, struct tap_batch_frame *frames, unsigned count)
+{
+	prepare(batch, frames, count, false);
+	run(batch, frames, count);
+}
+
+void tap_batch_write(struct tap_batch *batch, struct tap_batch_frame *frames, unsigned count)
+{
+	prepare(batch, frames, count, true);
+	run(batch, frames, count);
+}

@@ -1,0 +1,37 @@
+/*
+ * Several frames to or from a TAP in one system call, through io_uring. A TAP takes and gives one frame
+ * for each read or write; the entry into the kernel is a good part of what a small frame costs.
+ *
+ * No operation waits, so each ends at once, and in the order given. io_uring waits even on an fd in
+ * non-blocking mode where the file can be polled, unless the operation itself says RWF_NOWAIT; a kernel
+ * whose TAPs do not know that flag does not wait on such an fd (Linux io_uring/rw.c, io_rw_init_file()).
+ */
+#ifndef TENON_NETDEV_TAP_BATCH_H
+#define TENON_NETDEV_TAP_BATCH_H
+
+#include <sys/uio.h>
+
+#include "util/cleanup.h"
+
+#define TAP_BATCH_MAX 32
+
+struct tap_batch;
+
+/* For the TAP `fd`, in non-blocking mode, which stays the caller's. -ENOSYS, -EPERM or another negative
+ * errno where io_uring cannot be had: read() and write() then. */
+int tap_batch_create(struct tap_batch **out, int fd);
+/* NULL is fine. */
+void tap_batch_destroy(struct tap_batch *batch);
+
+/* The pieces of one frame. */
+struct tap_batch_frame {
+	struct iovec *pieces;
+	unsigned count;
+	int result; /* bytes, or a negative errno; set by the calls below */
+};
+
+/* Reads into, or writes from, each of `count` (at most TAP_BATCH_MAX) frames. One thread at a time. */
+void tap_batch_read(struct tap_batch *batch, struct tap_batch_frame *frames, unsigned count);
+void tap_batch_write(struct tap_batch *batch, struct tap_batch_frame *frames, unsigned count);
+
+#endif
