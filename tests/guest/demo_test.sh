@@ -14,7 +14,7 @@ cat "$WORK/said"
 said() { grep -Eq "$1" "$WORK/said" || rig_fail "the demo did not say: $1"; }
 said 'engine: (our own monitor|QEMU)'
 said 'ping 10.0.0.2: .*min/avg/max'
-said 'the new disk has all of .* MiB/s'
+said 'the new disk of 768 MiB is in sync .* MB/s'
 said 'check of the mirror: mismatch_cnt 0'
 said 'volume one: ext4 is clean, [0-9]+ files'
 said 'volume two: ext4 is clean, [0-9]+ files'
