@@ -14,13 +14,49 @@
 
 #define CLI_MOST_OPTIONS 24
 
+/* What the command line was taken apart into lives as long as the command. The tool's only state outside of
+ * a command; main() lets go of it. */
+static struct cli_kept {
+	struct cli_kept *next;
+	char *words[];
+} * cli_kept;
+
+static char **cli_keep(size_t words)
+{
+	struct cli_kept *kept = malloc(sizeof(*kept) + words * sizeof(char *));
+
+	if (!kept)
+		abort();
+	kept->next = cli_kept;
+	cli_kept = kept;
+	return kept->words;
+}
+
+void cli_release(void)
+{
+	while (cli_kept) {
+		struct cli_kept *kept = cli_kept;
+
+		cli_kept = kept->next;
+		free(kept);
+	}
+}
+
+char *cli_keep_text(const char *text)
+{
+	return strcpy((char *)cli_keep(strlen(text) / sizeof(char *) + 1), text);
+}
+
 void cli_words_add(struct cli_words *words, char *word)
 {
-	char **grown = realloc(words->words, (words->count + 1) * sizeof(*grown));
+	/* Full at each power of two. */
+	if (!(words->count & (words->count - 1))) {
+		char **grown = cli_keep(words->count ? 2 * (size_t)words->count : 1);
 
-	if (!grown)
-		abort();
-	words->words = grown;
+		if (words->count)
+			memcpy(grown, words->words, words->count * sizeof(char *));
+		words->words = grown;
+	}
 	words->words[words->count++] = word;
 }
 

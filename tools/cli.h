@@ -19,7 +19,12 @@ struct cli_words {
 	unsigned count;
 };
 
+/* Adds `word`, which must live as long. The list lives until cli_release(). */
 void cli_words_add(struct cli_words *words, char *word);
+/* A copy of `text` that lives until cli_release(). */
+char *cli_keep_text(const char *text);
+/* Frees all lists of words and kept texts: the command is done. */
+void cli_release(void);
 
 enum cli_kind { CLI_FLAG, CLI_TEXT, CLI_SIZE, CLI_NUMBER, CLI_LIST };
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tools/cli.h"
 #include "tools/commands.h"
 
 #define TENON_VERSION "0.1.0"
@@ -40,8 +41,12 @@ int main(int argc, char **argv)
 		return EXIT_DONE;
 	}
 	for (size_t i = 0; argc > 1 && i < COMMAND_COUNT; i++)
-		if (!strcmp(argv[1], commands[i].noun))
-			return commands[i].run(argc - 1, argv + 1);
+		if (!strcmp(argv[1], commands[i].noun)) {
+			int status = commands[i].run(argc - 1, argv + 1);
+
+			cli_release();
+			return status;
+		}
 	if (argc > 1)
 		fprintf(stderr, "tenon: there is no noun '%s'\n", argv[1]);
 	print_usage(stderr);

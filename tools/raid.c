@@ -19,6 +19,8 @@ struct create {
 	struct cli_words devices, spares, given;
 	uint64_t bitmap_chunk, size;
 	bool force, assume_clean;
+	unsigned sides; /* members that hold data */
+	bool unequal;   /* one of them may differ from the others */
 	struct raid_create_options options;
 	struct raid_new_member *members;
 };
@@ -76,8 +78,10 @@ static int create_open(struct create *create, struct stack *below, char *path,
 	if (!strcmp(path, "missing"))
 		return 0;
 	rc = device_open_new(below, path, create->force, &member->block, error);
-	if (!rc && !reads_as_zero(member->block))
-		create->options.assume_clean = create->assume_clean;
+	if (!rc && !member->spare) {
+		create->sides++;
+		create->unequal |= !reads_as_zero(member->block);
+	}
 	return rc;
 }
 
@@ -87,8 +91,6 @@ static int create_array(struct create *create, struct stack *below, struct error
 	struct raid_array *array;
 	int rc = 0;
 
-	/* Members that all read as zeroes are equal: no first resync is needed. */
-	create->options.assume_clean = true;
 	for (unsigned i = 0; !rc && i < create->devices.count; i++)
 		rc = create_open(create, below, create->devices.words[i], &create->members[i],
 				 error);
@@ -101,6 +103,9 @@ static int create_array(struct create *create, struct stack *below, struct error
 	for (unsigned i = 0; !rc && create->force && i < count; i++)
 		if (create->members[i].block)
 			rc = block_signature_wipe(create->members[i].block, error);
+	/* Members that all read as zeroes are equal, and one alone is: no first resync is needed. */
+	create->options.assume_clean =
+		create->assume_clean || !create->unequal || create->sides < 2;
 	if (!rc)
 		rc = raid_create(&array, create->members, count, &create->options, error);
 	return rc ? rc : raid_stop(array, error);

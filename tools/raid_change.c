@@ -36,7 +36,6 @@ int device_claim_below(struct stack **out, const struct cli_words *given,
 			cli_words_add(&arrays, devices->words[i]);
 	if (arrays.count)
 		rc = stack_claim(out, given, &arrays, &options, error);
-	free(arrays.words);
 	return rc;
 }
 

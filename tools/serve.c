@@ -29,8 +29,7 @@ static bool carries_group(const struct stack *stack, struct raid_array *array)
 	return false;
 }
 
-/* Without targets: every group, and every array that no group lies on. The words are not freed: they live
- * as long as the process. */
+/* Without targets: every group, and every array that no group lies on. */
 static int add_all_targets(struct serve_arguments *arguments, struct error *error)
 {
 	CLEANUP_STACK struct stack *look = NULL;
@@ -39,15 +38,19 @@ static int add_all_targets(struct serve_arguments *arguments, struct error *erro
 	if (rc)
 		return rc;
 	for (unsigned i = 0; i < look->scan->group_count; i++)
-		cli_words_add(&arguments->targets, strdup(look->scan->groups[i]->name));
+		cli_words_add(&arguments->targets, cli_keep_text(look->scan->groups[i]->name));
 	for (unsigned i = 0; i < look->array_count; i++) {
 		struct raid_array *array = look->arrays[i].raid;
 
 		if (array && !carries_group(look, array))
-			cli_words_add(&arguments->targets, strdup(raid_array_block(array)->name));
+			cli_words_add(&arguments->targets,
+				      cli_keep_text(raid_array_block(array)->name));
 	}
 	if (arguments->targets.count)
 		return 0;
+	rc = stack_report(look, false, error);
+	if (rc)
+		return rc;
 	error_set(error, -ENOENT,
 		  "no volume group and no array on the %u devices that were looked at",
 		  look->node_count);

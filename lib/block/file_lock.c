@@ -12,7 +12,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
 
+#include "fiber/fiber.h"
 #include "util/bytes.h"
 #include "util/error.h"
 
@@ -24,6 +31,9 @@ enum {
 	QEMU_WRITE = 1,
 	QEMU_RESIZE = 3,
 };
+
+#define LOCK_STEP_NS     10000000ull
+#define LOCK_PATIENCE_NS 400000000ull
 
 /* `length` 0 means to the end, whatever that will be. */
 static int lock_range(int fd, short type, off_t start, off_t length)
@@ -69,11 +79,92 @@ static int lock_shared(int fd)
 	return qemu_uses(fd, QEMU_WRITE) || qemu_uses(fd, QEMU_RESIZE) ? -EBUSY : 0;
 }
 
+/* ---- Loop devices ---- */
+
+/* Whether the loop device that `attribute` (/sys/block/loopN/loop/backing_file) belongs to shows `file` and is
+ * mounted or claimed by something else in the kernel, which takes no locks. Its name goes to `device`. */
+static bool loop_holds(const char *attribute, const struct stat *file, char device[32])
+{
+	char path[4096];
+	struct stat backing;
+	FILE *text = fopen(attribute, "re");
+	bool same = text && fgets(path, sizeof(path), text);
+	unsigned number;
+	int fd;
+
+	if (text)
+		fclose(text);
+	if (!same)
+		return false;
+	path[strcspn(path, "\n")] = '\0';
+	if (stat(path, &backing) || backing.st_dev != file->st_dev ||
+	    backing.st_ino != file->st_ino || sscanf(attribute, "/sys/block/loop%u/", &number) != 1)
+		return false;
+	snprintf(device, 32, "/dev/loop%u", number);
+	fd = open(device, O_RDONLY | O_EXCL | O_NONBLOCK | O_CLOEXEC);
+	if (fd >= 0)
+		close(fd);
+	return fd < 0 && errno == EBUSY;
+}
+
+static int check_loops(int fd, const char *path, struct error *error)
+{
+	struct stat file;
+	glob_t loops;
+	int status = 0;
+
+	if (fstat(fd, &file) || !S_ISREG(file.st_mode) ||
+	    glob("/sys/block/loop*/loop/backing_file", 0, NULL, &loops))
+		return 0;
+	for (size_t i = 0; !status && i < loops.gl_pathc; i++) {
+		char device[32];
+
+		if (!loop_holds(loops.gl_pathv[i], &file, device))
+			continue;
+		status = error_set(error, -EBUSY, "%s: in use by the kernel through %s", path,
+				   device);
+		error_advise(error, "unmount or stop what `lsblk %s` shows first", device);
+	}
+	globfree(&loops);
+	return status;
+}
+
+/* ---- Locking ---- */
+
+static bool is_busy(int status)
+{
+	return status == -EAGAIN || status == -EACCES || status == -EBUSY;
+}
+
+static void pause_for(uint64_t ns)
+{
+	struct timespec time = { .tv_nsec = (long)ns };
+
+	if (fiber_current())
+		fiber_sleep(ns);
+	else
+		nanosleep(&time, NULL);
+}
+
+/* A process that was killed holds its locks for a moment after its end, until the kernel has finished
+ * the requests of its ring: so a lock is tried for a while. */
+static int lock_patiently(int fd, bool exclusive)
+{
+	int status;
+
+	for (uint64_t waited = 0;; waited += LOCK_STEP_NS) {
+		status = exclusive ? lock_range(fd, F_WRLCK, 0, 0) : lock_shared(fd);
+		if (!is_busy(status) || waited >= LOCK_PATIENCE_NS)
+			return status;
+		pause_for(LOCK_STEP_NS);
+	}
+}
+
 int file_lock(int fd, const char *path, bool exclusive, struct error *error)
 {
-	int status = exclusive ? lock_range(fd, F_WRLCK, 0, 0) : lock_shared(fd);
+	int status = lock_patiently(fd, exclusive);
 
-	if (status == -EAGAIN || status == -EACCES || status == -EBUSY) {
+	if (is_busy(status)) {
 		error_set(error, -EBUSY, "%s: in use by another process%s, or given twice", path,
 			  exclusive ? "" : " that writes to it");
 		error_advise(error, "find it with `fuser -v %s` and end it, or work on a copy",
@@ -82,5 +173,5 @@ int file_lock(int fd, const char *path, bool exclusive, struct error *error)
 	}
 	if (status < 0)
 		return error_set(error, status, "%s: locking it: %s", path, error_name(status));
-	return 0;
+	return exclusive ? check_loops(fd, path, error) : 0;
 }
