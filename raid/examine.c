@@ -249,8 +249,7 @@ static uint64_t count_bits(struct block *block, uint64_t start, uint64_t chunks,
 static int put_bitmap(const struct report *report, struct block *block,
 		      const struct md_superblock *sb, struct error *error)
 {
-	uint64_t start = (sb->super_offset + (uint64_t)(int64_t)sb->bitmap_offset)
-			 << MD_SECTOR_SHIFT;
+	uint64_t start = md_superblock_byte(sb, sb->bitmap_offset);
 	uint64_t room = md_superblock_bitmap_room(sb, block->size >> MD_SECTOR_SHIFT), set, chunks;
 	uint8_t page[MD_SUPERBLOCK_BYTES];
 	struct md_bitmap bitmap;
@@ -285,8 +284,7 @@ static int put_bitmap(const struct report *report, struct block *block,
 static int put_bad_blocks(const struct report *report, struct block *block,
 			  const struct md_superblock *sb, struct error *error)
 {
-	uint64_t start = (sb->super_offset + (uint64_t)(int64_t)sb->bblog_offset)
-			 << MD_SECTOR_SHIFT;
+	uint64_t start = md_superblock_byte(sb, sb->bblog_offset);
 	size_t size = MIN(sb->bblog_size, MD_BBLOG_SECTORS) * (size_t)MD_SECTOR_SIZE;
 	uint8_t log[MD_BBLOG_SECTORS * MD_SECTOR_SIZE];
 	struct md_badblocks list = { 0 };

@@ -20,12 +20,6 @@ void raid_intent_free(struct raid_intent *intent)
 
 /* ---- Pages on the members ---- */
 
-static uint64_t place_on(const struct raid_member *member)
-{
-	return (member->sb.super_offset + (uint64_t)(int64_t)member->sb.bitmap_offset)
-	       << MD_SECTOR_SHIFT;
-}
-
 /* What is written of a page: at the end of the bitmap only as many whole blocks as belong to it, for
  * what follows may be something else (a bitmap of 1.0 stands right before the bad-block log). */
 static uint64_t page_bytes(const struct raid_intent *intent, const struct raid_member *member,
@@ -41,8 +35,9 @@ static int write_page(const struct raid_intent *intent, const struct raid_member
 {
 	uint64_t at = (uint64_t)page * MD_BITMAP_PAGE;
 
-	return block_write(member->block, place_on(member) + at, image + at,
-			   page_bytes(intent, member, page), BLOCK_FUA);
+	return block_write(member->block,
+			   md_superblock_byte(&member->sb, member->sb.bitmap_offset) + at,
+			   image + at, page_bytes(intent, member, page), BLOCK_FUA);
 }
 
 /* One writer at a time, so that an older state of a page never lands on a newer one. */

@@ -90,12 +90,6 @@ static uint64_t room_on(const struct raid_member *member)
 	return md_superblock_bitmap_room(&member->sb, member->block->size >> MD_SECTOR_SHIFT);
 }
 
-static uint64_t place_on(const struct raid_member *member)
-{
-	return (member->sb.super_offset + (uint64_t)(int64_t)member->sb.bitmap_offset)
-	       << MD_SECTOR_SHIFT;
-}
-
 /* Reads [0, bytes) of the member's bitmap; a logical block may be larger than what is asked for. */
 static int read_bitmap(const struct raid_member *member, uint8_t *to, uint64_t bytes)
 {
@@ -105,9 +99,10 @@ static int read_bitmap(const struct raid_member *member, uint8_t *to, uint64_t b
 
 	if (!bounce)
 		return -ENOMEM;
-	if (place_on(member) % unit)
+	if (md_superblock_byte(&member->sb, member->sb.bitmap_offset) % unit)
 		return -EINVAL;
-	rc = block_read(member->block, place_on(member), bounce, whole);
+	rc = block_read(member->block, md_superblock_byte(&member->sb, member->sb.bitmap_offset),
+			bounce, whole);
 	if (!rc)
 		memcpy(to, bounce, bytes);
 	return rc;
@@ -206,7 +201,9 @@ int raid_intent_load(struct raid_array *array, struct error *error)
 		rc = load_from(member, &array->intent, &trouble);
 		if (rc)
 			log_warning(array->log, "%s: bitmap at byte %llu: %s", member->block->name,
-				    (unsigned long long)place_on(member), trouble.text);
+				    (unsigned long long)md_superblock_byte(
+					    &member->sb, member->sb.bitmap_offset),
+				    trouble.text);
 	}
 	if (rc == -ENOMEM)
 		return error_set(error, rc, "%s: no memory for its bitmap", array->block.name);

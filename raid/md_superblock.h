@@ -88,6 +88,13 @@ uint64_t md_superblock_bitmap_room(const struct md_superblock *sb, uint64_t devi
 int md_superblock_find(struct block *block, struct md_superblock *sb, bool *found,
 		       struct error *error);
 
+/* The byte on the device that is `sectors` from the superblock, where bitmap and bad-block log are told to
+ * be; `sb` must have been validated. */
+static inline uint64_t md_superblock_byte(const struct md_superblock *sb, int32_t sectors)
+{
+	return (sb->super_offset + (uint64_t)(int64_t)sectors) << MD_SECTOR_SHIFT;
+}
+
 /* Writes the superblock to its place; it is durable when this returns. */
 int md_superblock_write(struct block *block, const struct md_superblock *sb);
 

@@ -123,9 +123,10 @@ static int raid1_write(struct raid_array *array, const struct raid_write *write)
 	int rc;
 
 	if (array->raid_disks > JOBS_ON_STACK) {
-		jobs = many = calloc(array->raid_disks, sizeof(*jobs));
-		if (!jobs)
+		many = calloc(array->raid_disks, sizeof(*many));
+		if (!many)
 			return -ENOMEM;
+		jobs = many;
 	}
 	for (uint32_t i = 0; i < array->raid_disks; i++) {
 		if (!array->places[i])

@@ -134,7 +134,6 @@ static int write_badblocks(struct raid_member *member)
 	uint8_t log[MD_BBLOG_SECTORS * MD_SECTOR_SIZE];
 	struct md_superblock *sb = &member->sb;
 	size_t size = MIN(sb->bblog_size * (size_t)MD_SECTOR_SIZE, sizeof(log));
-	int64_t sector = (int64_t)sb->super_offset + sb->bblog_offset;
 	int rc;
 
 	if (!member->bad.changed || !size)
@@ -144,7 +143,7 @@ static int write_badblocks(struct raid_member *member)
 		return rc;
 	sb->bblog_shift = 0;
 	member->bad.changed = false;
-	return block_write(member->block, (uint64_t)sector << MD_SECTOR_SHIFT, log, size,
+	return block_write(member->block, md_superblock_byte(sb, sb->bblog_offset), log, size,
 			   BLOCK_FUA);
 }
 
@@ -153,12 +152,11 @@ int raid_member_load_badblocks(struct raid_member *member, struct error *error)
 	uint8_t log[MD_BBLOG_SECTORS * MD_SECTOR_SIZE];
 	const struct md_superblock *sb = &member->sb;
 	size_t size = MIN(sb->bblog_size * (size_t)MD_SECTOR_SIZE, sizeof(log));
-	uint64_t at = (sb->super_offset + (uint64_t)(int64_t)sb->bblog_offset) << MD_SECTOR_SHIFT;
 	int rc;
 
 	if (!(sb->features & MD_FEATURE_BAD_BLOCKS))
 		return 0;
-	rc = block_read(member->block, at, log, size);
+	rc = block_read(member->block, md_superblock_byte(sb, sb->bblog_offset), log, size);
 	if (rc)
 		return error_set(error, rc, "%s: its bad-block log cannot be read: %s",
 				 member->block->name, error_name(rc));

@@ -420,6 +420,44 @@ static void test_other_versions(void)
 	rig_run(other_versions);
 }
 
+/* Members with sectors of 4096 bytes: every request to them must keep to these. */
+static void large_sectors(struct raid_rig *rig)
+{
+	struct raid_create_options options = with_bitmap;
+
+	for (unsigned i = 0; i < RIG_MEMBERS; i++)
+		rig->disk[i]->logical_block_size = 4096;
+	for (unsigned minor = 0; minor < 3; minor++) {
+		options.metadata = minor == 0   ? RAID_METADATA_1_0
+				   : minor == 1 ? RAID_METADATA_1_1
+						: RAID_METADATA_1_2;
+		options.now = 1000000 + minor;
+		rig_create(rig, 2, &options);
+		CU_ASSERT_EQUAL(raid_array_block(rig->array)->logical_block_size, 4096);
+		rig_write(rig, 0, raid_array_block(rig->array)->size, 7);
+		rig_wait(rig);
+		rig_break(rig, 1, BLOCK_FAULT_WRITE, 0, 0);
+		rig_write(rig, 65536, 4096, 7);
+		block_fault_clear(rig->disk[1]);
+		CU_ASSERT_EQUAL(raid_remove(rig->array, "disk1", &rig->error), 0);
+		CU_ASSERT_EQUAL(raid_add(rig->array, rig->disk[1], &rig->error), 0);
+		CU_ASSERT_EQUAL(raid_add(rig->array, rig->disk[2], &rig->error), 0);
+		rig_wait(rig);
+		CU_ASSERT_EQUAL(raid_fail(rig->array, "disk0", &rig->error), 0);
+		rig_wait(rig);
+		CU_ASSERT_EQUAL(rig_state(rig, 2), RAID_MEMBER_IN_SYNC);
+		CU_ASSERT(rig_holds(rig, 0, raid_array_block(rig->array)->size, 7));
+		fiber_sleep(20 * SECOND);
+		rig_stop(rig);
+		CU_ASSERT(rig_equal(rig, 1, 2));
+	}
+}
+
+static void test_large_sectors(void)
+{
+	rig_run(large_sectors);
+}
+
 static void zeroes_and_discards(struct raid_rig *rig)
 {
 	struct block *block;
@@ -533,5 +571,6 @@ UNIT_MAIN("raid arrays", UNIT(test_create_write_stop_assemble_read),
 	  UNIT(test_spare_takes_over), UNIT(test_missing_member_is_added),
 	  UNIT(test_read_only_writes_nothing), UNIT(test_scrub_counts_and_repairs),
 	  UNIT(test_write_mostly_is_read_last), UNIT(test_refusals), UNIT(test_other_versions),
-	  UNIT(test_zeroes_and_discards), UNIT(test_stop_refuses_while_used),
-	  UNIT(test_half_told_spare_is_not_trusted), UNIT(test_halves_that_ran_apart))
+	  UNIT(test_large_sectors), UNIT(test_zeroes_and_discards),
+	  UNIT(test_stop_refuses_while_used), UNIT(test_half_told_spare_is_not_trusted),
+	  UNIT(test_halves_that_ran_apart))
