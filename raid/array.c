@@ -163,6 +163,7 @@ void raid_member_place(struct raid_member *member, int role, enum raid_member_st
 {
 	member->role = role;
 	member->state = state;
+	member->target = false;
 	if (raid_member_active(member))
 		member->array->places[role] = member;
 }

@@ -33,6 +33,7 @@ struct raid_member {
 	/* REBUILDING: sectors below `recovered` hold the data. Sectors from `full_from` on must be copied
 	 * whatever the bitmap says. The superblock may say `checkpoint`, which is durable. */
 	uint64_t recovered, full_from, checkpoint;
+	bool target; /* of the recovery that runs; one that came later waits for the next */
 
 	struct md_badblocks bad;
 	unsigned users;     /* requests that hold it, so that it cannot be removed */

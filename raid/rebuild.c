@@ -82,6 +82,21 @@ void raid_rebuild_progress(const struct raid_array *array, struct raid_progress 
 						    SECOND_NS / (double)progress->rate);
 }
 
+/* One that failed and came back meanwhile is none any more: it begins anew. */
+static bool is_target(const struct raid_member *member)
+{
+	return member && member->state == RAID_MEMBER_REBUILDING && member->target;
+}
+
+static bool any_target(const struct raid_array *array)
+{
+	for (uint32_t i = 0; i < array->raid_disks; i++) {
+		if (is_target(array->places[i]))
+			return true;
+	}
+	return false;
+}
+
 /* Where all before is done: the lowest window in flight, or what comes next. */
 static void update_completed(struct raid_array *array)
 {
@@ -96,7 +111,7 @@ static void update_completed(struct raid_array *array)
 	for (uint32_t i = 0; rebuild->operation == RAID_RECOVER && i < array->raid_disks; i++) {
 		struct raid_member *member = array->places[i];
 
-		if (member && member->state == RAID_MEMBER_REBUILDING)
+		if (is_target(member))
 			member->recovered = MAX(member->recovered, completed);
 	}
 	mark_progress(array);
@@ -116,7 +131,7 @@ static int checkpoint(struct raid_array *array)
 	for (uint32_t i = 0; rebuild->operation == RAID_RECOVER && i < array->raid_disks; i++) {
 		struct raid_member *member = array->places[i];
 
-		if (member && member->state == RAID_MEMBER_REBUILDING)
+		if (is_target(member))
 			member->checkpoint = member->recovered;
 	}
 	return raid_super_update(array);
@@ -130,15 +145,6 @@ static bool checkpoint_is_due(const struct raid_rebuild *rebuild)
 
 /* ---- Windows ---- */
 
-static bool any_rebuilding(const struct raid_array *array)
-{
-	for (uint32_t i = 0; i < array->raid_disks; i++) {
-		if (array->places[i] && array->places[i]->state == RAID_MEMBER_REBUILDING)
-			return true;
-	}
-	return false;
-}
-
 /* Whether the bitmap lets us leave out [sector, sector + *count); shortens *count to where the answer
  * ends. */
 static bool may_skip(const struct raid_array *array, uint64_t sector, uint64_t *count)
@@ -151,7 +157,7 @@ static bool may_skip(const struct raid_array *array, uint64_t sector, uint64_t *
 	for (uint32_t i = 0; rebuild->operation == RAID_RECOVER && i < array->raid_disks; i++) {
 		const struct raid_member *member = array->places[i];
 
-		if (!member || member->state != RAID_MEMBER_REBUILDING)
+		if (!is_target(member))
 			continue;
 		if (sector >= member->full_from)
 			return false;
@@ -200,7 +206,7 @@ static bool must_end(const struct raid_array *array)
 
 	return rebuild->stop || rebuild->frozen || array->stopping || rebuild->status ||
 	       raid_array_working(array) == 0 ||
-	       (rebuild->operation == RAID_RECOVER && !any_rebuilding(array));
+	       (rebuild->operation == RAID_RECOVER && !any_target(array));
 }
 
 struct window {
@@ -263,10 +269,8 @@ static int window_fiber(void *arg)
 static void finish_recovery(struct raid_array *array)
 {
 	for (uint32_t i = 0; i < array->raid_disks; i++) {
-		struct raid_member *member = array->places[i];
-
-		if (member && member->state == RAID_MEMBER_REBUILDING)
-			member->state = RAID_MEMBER_IN_SYNC;
+		if (is_target(array->places[i]))
+			array->places[i]->state = RAID_MEMBER_IN_SYNC;
 	}
 }
 
@@ -393,17 +397,21 @@ static int use_spares(struct raid_array *array)
 	return raid_super_update(array);
 }
 
-static uint64_t recovery_start(const struct raid_array *array)
+/* Whoever has a place and lacks data; false when there is nobody. */
+static bool choose_targets(struct raid_array *array, uint64_t *start)
 {
-	uint64_t start = array->member_sectors;
+	bool any = false;
 
+	*start = array->member_sectors;
 	for (uint32_t i = 0; i < array->raid_disks; i++) {
-		const struct raid_member *member = array->places[i];
+		struct raid_member *member = array->places[i];
 
-		if (member && member->state == RAID_MEMBER_REBUILDING)
-			start = MIN(start, member->recovered);
+		if (!member || member->state != RAID_MEMBER_REBUILDING)
+			continue;
+		member->target = any = true;
+		*start = MIN(*start, member->recovered);
 	}
-	return start;
+	return any;
 }
 
 /* Decides, and does it. False when there is nothing to do. */
@@ -411,20 +419,20 @@ static bool work(struct raid_array *array)
 {
 	struct raid_rebuild *rebuild = &array->rebuild;
 	enum raid_operation wanted = rebuild->wanted;
+	uint64_t start;
 
 	if (rebuild->frozen || raid_array_working(array) == 0)
 		return false;
 	if (!rebuild->disabled && !rebuild->failed) {
 		if (raid_array_degraded(array)) {
 			rebuild->failed = use_spares(array) != 0;
-			if (any_rebuilding(array)) {
-				run(array, RAID_RECOVER, recovery_start(array));
+			if (choose_targets(array, &start)) {
+				run(array, RAID_RECOVER, start);
 				return true;
 			}
 		}
 		if (raid_array_in_sync_below(array) != MD_RESYNC_DONE) {
-			uint64_t start = raid_array_in_sync_below(array);
-
+			start = raid_array_in_sync_below(array);
 			array->resync_position = start;
 			array->resync_from = MD_RESYNC_DONE;
 			run(array, RAID_RESYNC, start);
