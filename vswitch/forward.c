@@ -11,10 +11,7 @@
 /* A frame made here: a new head before pieces of another frame. */
 struct made_frame {
 	struct frame frame;
-	union {
-		uint8_t head[VIRTIO_NET_HEAD_MAX];
-		struct virtio_net_segment segment;
-	};
+	uint8_t head[VIRTIO_NET_HEAD_MAX];
 };
 
 struct forward_scratch {

@@ -92,8 +92,8 @@ bool virtio_net_segmenter_next(struct virtio_net_segmenter *segmenter,
 {
 	const struct virtio_net_offload *offload = &segmenter->offload;
 	unsigned index = segmenter->next;
-	uint8_t *ip = segment->head + offload->network;
 	size_t length;
+	uint8_t *ip;
 
 	if (index >= segmenter->total)
 		return false;
@@ -103,6 +103,7 @@ bool virtio_net_segmenter_next(struct virtio_net_segmenter *segmenter,
 	segment->payload_length =
 		MIN(offload->gso_size, segmenter->length - segment->payload_offset);
 	memcpy(segment->head, segmenter->pieces[0].iov_base, segment->headers);
+	ip = segment->head + offload->network;
 	length = segment->headers - offload->network + segment->payload_length;
 	if (offload->ipv6)
 		put_be16(ip + 4, (uint16_t)(length - 40));
