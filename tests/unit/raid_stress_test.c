@@ -48,6 +48,19 @@ static int writer(void *arg)
 	return 0;
 }
 
+/* While others write. */
+static void check_mirrors(struct raid_rig *rig)
+{
+	struct raid_status status;
+
+	rig_wait(rig);
+	CU_ASSERT_EQUAL(raid_scrub_start(rig->array, false, &rig->error), 0);
+	rig_wait(rig);
+	raid_status(rig->array, &status);
+	CU_ASSERT_EQUAL(status.progress.mismatches, 0);
+	raid_status_free(&status);
+}
+
 /* Members fail and come back, until the scene has lasted long enough. */
 static void meddle(struct scene *scene, struct random *random)
 {
@@ -73,7 +86,7 @@ static void meddle(struct scene *scene, struct random *random)
 		CU_ASSERT_EQUAL(raid_remove(rig->array, name, &rig->error), 0);
 		CU_ASSERT_EQUAL(raid_add(rig->array, rig->disk[disk], &rig->error), 0);
 		if (random_below(random, 2))
-			rig_wait(rig);
+			check_mirrors(rig);
 	}
 	rig_wait(rig);
 }
@@ -109,11 +122,7 @@ static void stress(struct raid_rig *rig, bool bitmap)
 	raid_status(rig->array, &status);
 	CU_ASSERT_EQUAL(status.working, 3);
 	raid_status_free(&status);
-	CU_ASSERT_EQUAL(raid_scrub_start(rig->array, false, &rig->error), 0);
-	rig_wait(rig);
-	raid_status(rig->array, &status);
-	CU_ASSERT_EQUAL(status.progress.mismatches, 0);
-	raid_status_free(&status);
+	check_mirrors(rig);
 	rig_stop(rig);
 	CU_ASSERT(rig_equal(rig, 0, 1));
 	CU_ASSERT(rig_equal(rig, 0, 2));
