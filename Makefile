@@ -16,11 +16,12 @@ BUILD   := build$(if $(SANITIZE),-sanitize)
 
 # What builds it, what the demo uses besides, and what the tests use besides that.
 DEPS_BUILD := gcc make pkg-config libc6-dev liburing-dev libaio-dev libpcap-dev libnl-3-dev \
-	libnl-route-3-dev libcunit1-dev libjansson-dev uuid-dev libblkid-dev zlib1g-dev libisal-dev libseccomp-dev
+	libnl-route-3-dev libcunit1-dev libjansson-dev uuid-dev libblkid-dev zlib1g-dev libisal-dev \
+	libseccomp-dev
 DEPS_DEMO  := qemu-system-x86 user-mode-linux linux-image-cloud-amd64 mdadm lvm2 e2fsprogs \
 	busybox-static cpio kmod python3 procps util-linux
 DEPS_TEST  := qemu-utils zstd iproute2 acpica-tools clang-14 libclang-rt-14-dev cppcheck \
-	clang-tidy-14 clang-format-14
+	clang-tidy-14 clang-format-14 grub-common dpdk-dev librte-net-virtio23
 DEPS_BENCH := openvswitch-switch vde2 qemu-utils dpdk-dev librte-net-virtio23 iperf3
 
 PACKAGES := liburing libpcap libnl-3.0 libnl-route-3.0 jansson uuid blkid zlib libseccomp
