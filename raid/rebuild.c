@@ -47,41 +47,6 @@ static void mark_progress(struct raid_array *array)
 	fiber_queue_wake_all(&rebuild->change);
 }
 
-static uint64_t rate_since(uint64_t sectors, uint64_t ns)
-{
-	return ns ? (uint64_t)((double)sectors * MD_SECTOR_SIZE * SECOND_NS / (double)ns) : 0;
-}
-
-/* Over the last seconds, or since it began while that is not long ago. */
-static uint64_t present_rate(const struct raid_rebuild *rebuild)
-{
-	uint64_t now = worker_now();
-
-	if (rebuild->mark_count > 1)
-		return rate_since(rebuild->completed - rebuild->marks[0].sectors,
-				  now - rebuild->marks[0].ns);
-	return rate_since(rebuild->completed - rebuild->began, now - rebuild->began_ns);
-}
-
-void raid_rebuild_progress(const struct raid_array *array, struct raid_progress *progress)
-{
-	const struct raid_rebuild *rebuild = &array->rebuild;
-
-	*progress = (struct raid_progress){ .operation = rebuild->operation,
-					    .total = array->member_sectors << MD_SECTOR_SHIFT,
-					    .mismatches = rebuild->mismatches };
-	if (rebuild->operation == RAID_IDLE) {
-		progress->position = rebuild->last_completed << MD_SECTOR_SHIFT;
-		progress->rate = rebuild->last_rate;
-		return;
-	}
-	progress->position = MIN(rebuild->completed, rebuild->total) << MD_SECTOR_SHIFT;
-	progress->rate = present_rate(rebuild);
-	if (progress->rate)
-		progress->remaining_ns = (uint64_t)((double)(progress->total - progress->position) *
-						    SECOND_NS / (double)progress->rate);
-}
-
 /* One that failed and came back meanwhile is none any more: it begins anew. */
 static bool is_target(const struct raid_member *member)
 {
@@ -351,8 +316,8 @@ static void run(struct raid_array *array, enum raid_operation operation, uint64_
 		 (unsigned long long)rebuild->completed << MD_SECTOR_SHIFT);
 	rebuild->last = operation;
 	rebuild->last_completed = MIN(rebuild->completed, rebuild->total);
-	rebuild->last_rate =
-		rate_since(rebuild->completed - rebuild->began, worker_now() - rebuild->began_ns);
+	rebuild->last_ns = worker_now() - rebuild->began_ns;
+	rebuild->last_sectors = rebuild->completed - rebuild->began;
 	rebuild->operation = RAID_IDLE;
 	fiber_queue_wake_all(&rebuild->change);
 }

@@ -43,8 +43,9 @@ struct raid_rebuild {
 		uint64_t ns, sectors;
 	} marks[RAID_RATE_MARKS]; /* for the rate that is shown */
 	unsigned mark_count;
-	uint64_t began_ns, began;           /* when and where it began */
-	uint64_t last_rate, last_completed; /* of the last one, for those who ask later */
+	uint64_t began_ns, began; /* when and where it began */
+	uint64_t last_ns, last_sectors,
+		last_completed; /* of the last one, for those who ask later */
 };
 
 void raid_rebuild_init(struct raid_array *array);

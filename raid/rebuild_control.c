@@ -1,7 +1,45 @@
-/* Rebuilds as others see them: waiting, scrubbing, holding still. */
+/* Rebuilds as others see them: progress, waiting, scrubbing, holding still. */
 #include <errno.h>
 
 #include "raid/array.h"
+#include "util/bytes.h"
+
+#define SECOND_NS 1000000000ull
+
+static uint64_t rate_since(uint64_t sectors, uint64_t ns)
+{
+	return ns ? (uint64_t)((double)sectors * MD_SECTOR_SIZE * SECOND_NS / (double)ns) : 0;
+}
+
+/* Over the last seconds, or since it began while that is not long ago. */
+static uint64_t present_rate(const struct raid_rebuild *rebuild)
+{
+	uint64_t now = worker_now();
+
+	if (rebuild->mark_count > 1)
+		return rate_since(rebuild->completed - rebuild->marks[0].sectors,
+				  now - rebuild->marks[0].ns);
+	return rate_since(rebuild->completed - rebuild->began, now - rebuild->began_ns);
+}
+
+void raid_rebuild_progress(const struct raid_array *array, struct raid_progress *progress)
+{
+	const struct raid_rebuild *rebuild = &array->rebuild;
+
+	*progress = (struct raid_progress){ .operation = rebuild->operation,
+					    .total = array->member_sectors << MD_SECTOR_SHIFT,
+					    .mismatches = rebuild->mismatches };
+	if (rebuild->operation == RAID_IDLE) {
+		progress->position = rebuild->last_completed << MD_SECTOR_SHIFT;
+		progress->rate = rate_since(rebuild->last_sectors, rebuild->last_ns);
+		return;
+	}
+	progress->position = MIN(rebuild->completed, rebuild->total) << MD_SECTOR_SHIFT;
+	progress->rate = present_rate(rebuild);
+	if (progress->rate)
+		progress->remaining_ns = (uint64_t)((double)(progress->total - progress->position) *
+						    SECOND_NS / (double)progress->rate);
+}
 
 static int wait_until_idle(struct raid_array *array, raid_progress_fn *report, void *arg,
 			   uint64_t interval_ns)
