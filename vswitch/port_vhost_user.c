@@ -14,6 +14,7 @@
 
 #include "util/bytes.h"
 #include "util/error.h"
+#include "util/event.h"
 #include "util/log.h"
 #include "virtio/vhost_user_backend.h"
 #include "vswitch/internal.h"
@@ -56,10 +57,15 @@ static unsigned queue_count(void *device)
 static void kicked(struct port_watch *watch)
 {
 	struct port_vhost_user *vhost = vhost_user_of(watch->port);
-	uint64_t count;
+	int taken = event_take(watch->fd);
 
-	if (read(watch->fd, &count, sizeof(count)) == sizeof(count) && vhost->tx)
+	if (taken < 0) {
+		log_warning(vhost->port.log, "port %s: its guest's kicks cannot be taken: %s",
+			    vhost->port.name, error_name(taken));
+		port_unwatch(watch);
+	} else if (taken && vhost->tx) {
 		virtqueue_count_kick(vhost->tx);
+	}
 }
 
 static int queue_start(void *device, unsigned index, struct virtqueue *vq)

@@ -93,10 +93,11 @@ uint64_t worker_random(void);
  * it is busy. Before the worker sleeps it calls arm(): ask the other side for events from now on, then
  * look once more; true says that work came meanwhile, and the worker goes on polling. After the wake
  * comes disarm() (may be NULL): events are not needed for now. None of them may suspend; they start
- * fibers for what has to wait. `fd` is read (drained) by the loop when it woke the worker.
+ * fibers for what has to wait. `fd` is read (drained) by the loop when it woke the worker; a peer's may
+ * be in blocking mode, for which nobody waits.
  */
 struct worker_poller {
-	int fd; /* an eventfd in non-blocking mode, or -1 */
+	int fd; /* an eventfd, or -1 */
 	unsigned (*poll)(struct worker_poller *poller);
 	bool (*arm)(struct worker_poller *poller);
 	void (*disarm)(struct worker_poller *poller);

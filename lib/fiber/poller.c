@@ -1,24 +1,21 @@
 /* Pollers, and the descriptors whose readability wakes a sleeping worker. */
 #include <poll.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "fiber/worker_private.h"
+#include "util/event.h"
 
 static void watch_done(struct request *request, int result)
 {
 	struct watch *watch = container_of(request, struct watch, request);
-	uint64_t count;
 
 	watch->armed = false;
 	if (watch->removed) {
 		list_remove(&watch->node);
 		free(watch);
 	} else if (result > 0) {
-		/* Drained, so that the next poll waits for the next event. Non-blocking. */
-		ssize_t got = read(watch->fd, &count, sizeof(count));
-
-		(void)got;
+		/* So that the next poll waits for the next event. */
+		watch->useless = event_take(watch->fd) < 0;
 	}
 }
 
@@ -36,7 +33,7 @@ struct watch *watch_create(struct worker *worker, int fd)
 
 void watch_arm(struct watch *watch)
 {
-	if (watch->armed)
+	if (watch->armed || watch->useless)
 		return;
 	watch->armed = true;
 	watch->request = (struct request){ .type = REQUEST_POLL,

@@ -141,6 +141,7 @@ struct watch {
 	int fd;
 	bool armed;   /* the request is in the ring */
 	bool removed; /* free it when the request is done */
+	bool useless; /* its file ended, or is no eventfd: it would wake the worker for ever */
 };
 
 struct worker {

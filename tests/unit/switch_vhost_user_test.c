@@ -2,10 +2,12 @@
 #include "unit.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -396,6 +398,41 @@ static void test_a_socket_path_too_long(void)
 	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "107"));
 }
 
+/* Has the guest transmit with another kick eventfd. */
+static void change_kick(struct net_guest *guest, int kick_fd)
+{
+	struct vhost_user_queue queue = { .size = NET_GUEST_QUEUE,
+					  .desc = guest->tx.desc_address,
+					  .avail = guest->tx.avail_address,
+					  .used = guest->tx.used_address,
+					  .kick_fd = kick_fd,
+					  .call_fd = guest->tx_call };
+
+	CU_ASSERT_EQUAL(vhost_user_frontend_stop_queue(guest->frontend, 1, NULL, NULL), 0);
+	CU_ASSERT_EQUAL(vhost_user_frontend_start_queue(guest->frontend, 1, &queue, NULL), 0);
+}
+
+/* Two rings with one eventfd, which is put back into blocking mode: of two wakes one finds nothing. */
+static void test_an_eventfd_of_two_ports_blocks_nobody(void)
+{
+	struct lab lab = make_lab(MRG, MRG);
+	int fd = eventfd(0, EFD_CLOEXEC);
+	struct vswitch_status *status;
+
+	change_kick(lab.a, fd);
+	change_kick(lab.b, fd);
+	CU_ASSERT_EQUAL(fcntl(fd, F_SETFL, 0), 0);
+	usleep(20000); /* now it sleeps */
+	eventfd_write(fd, 1);
+	usleep(20000);
+	alarm(10);
+	status_of(&lab, 0, &status);
+	vswitch_status_free(status);
+	alarm(0);
+	end_lab(&lab);
+	close(fd);
+}
+
 /* An idle switch with guests sleeps. */
 static void test_idle_uses_no_time(void)
 {
@@ -419,4 +456,5 @@ UNIT_MAIN("switch_vhost_user", UNIT(test_frames_of_all_lengths),
 	  UNIT(test_nonsense_from_a_guest), UNIT(test_a_broken_ring_stops_its_own_port),
 	  UNIT(test_offloads_pass_through), UNIT(test_offloads_done_in_software),
 	  UNIT(test_stop_and_go_on), UNIT(test_front_ends_come_and_go),
-	  UNIT(test_a_socket_path_too_long), UNIT(test_idle_uses_no_time))
+	  UNIT(test_a_socket_path_too_long), UNIT(test_idle_uses_no_time),
+	  UNIT(test_an_eventfd_of_two_ports_blocks_nobody))

@@ -3,9 +3,13 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
+#include <unistd.h>
 
 #include "util/bytes.h"
 #include "util/error.h"
+#include "util/event.h"
 #include "util/random.h"
 #include "util/size.h"
 
@@ -83,6 +87,25 @@ static void test_errors_keep_code_and_take_a_prefix(void)
 	CU_ASSERT_EQUAL(error_set(NULL, -EIO, "x"), -EIO);
 }
 
+/* In blocking mode all of them, in which a peer may put its file at any time. */
+static void test_an_event_is_taken_without_waiting(void)
+{
+	int fd = eventfd(3, 0), other = inotify_init(), pipes[2];
+
+	alarm(10);
+	CU_ASSERT_EQUAL(event_take(fd), 1);
+	CU_ASSERT_EQUAL(event_take(fd), 0);
+	CU_ASSERT(event_take(other) < 0);
+	CU_ASSERT_EQUAL_FATAL(pipe(pipes), 0);
+	close(pipes[1]);
+	CU_ASSERT(event_take(pipes[0]) < 0);
+	alarm(0);
+	close(pipes[0]);
+	close(other);
+	close(fd);
+}
+
 UNIT_MAIN("util", UNIT(test_sizes_are_powers_of_1024), UNIT(test_sizes_for_people),
 	  UNIT(test_ranges_do_not_wrap), UNIT(test_all_zero),
-	  UNIT(test_errors_keep_code_and_take_a_prefix))
+	  UNIT(test_errors_keep_code_and_take_a_prefix),
+	  UNIT(test_an_event_is_taken_without_waiting))

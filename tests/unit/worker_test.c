@@ -333,6 +333,36 @@ static void test_pollers_lose_no_entry(void)
 	fiber_run_real(WORKER_ENGINE_AIO, take_from_ring, NULL);
 }
 
+/* One eventfd for two rings, in blocking mode: whichever is looked at second finds nothing to read. */
+static int share_an_eventfd(void *arg)
+{
+	struct ring rings[2];
+	int fd = eventfd(0, EFD_CLOEXEC);
+
+	(void)arg;
+	for (unsigned i = 0; i < 2; i++) {
+		ring_init(&rings[i], 1);
+		close(rings[i].poller.fd);
+		rings[i].poller.fd = fd;
+		worker_add_poller(&rings[i].poller);
+	}
+	fiber_sleep(MILLISECOND); /* now it sleeps, armed */
+	eventfd_write(fd, 1);
+	CU_ASSERT_EQUAL(fiber_sleep(10 * MILLISECOND), 0);
+	for (unsigned i = 0; i < 2; i++)
+		worker_remove_poller(&rings[i].poller);
+	close(fd);
+	return 0;
+}
+
+static void test_an_eventfd_of_two_pollers_blocks_nobody(void)
+{
+	alarm(20);
+	fiber_run_real(fiber_run_first_engine(), share_an_eventfd, NULL);
+	fiber_run_real(WORKER_ENGINE_AIO, share_an_eventfd, NULL);
+	alarm(0);
+}
+
 struct removing {
 	struct worker_poller poller;
 	struct worker_poller *victim;
@@ -601,7 +631,8 @@ static void test_libaio_where_io_uring_is_refused(void)
 
 UNIT_MAIN("worker", UNIT(test_messages_under_load), UNIT(test_a_worker_may_end_with_the_reply),
 	  UNIT(test_posts_before_and_after_a_run), UNIT(test_a_worker_runs_again_on_another_thread),
-	  UNIT(test_pollers_lose_no_entry), UNIT(test_pollers_may_be_removed_within_poll),
-	  UNIT(test_an_idle_worker_sleeps), UNIT(test_no_polling_on_a_single_processor),
+	  UNIT(test_pollers_lose_no_entry), UNIT(test_an_eventfd_of_two_pollers_blocks_nobody),
+	  UNIT(test_pollers_may_be_removed_within_poll), UNIT(test_an_idle_worker_sleeps),
+	  UNIT(test_no_polling_on_a_single_processor),
 	  UNIT(test_virtual_time_stands_still_for_calls), UNIT(test_engines_by_name),
 	  UNIT(test_libaio_where_io_uring_is_refused))
