@@ -32,6 +32,7 @@ static const uint64_t vcpu_ioctls[] = {
  *   eventfd2, close	a queue starts and stops (virtio_pci_state.c)
  *   sendmsg, recvmsg	vhost-user messages; a queue starts and stops
  *   setsockopt, fcntl	the same
+ *   shutdown		a back-end that does not answer is hung up on
  *   futex		locks, conditions
  *   clock_*		where the vDSO has no clock
  *   munmap, madvise, brk, mremap, getrandom, sched_getaffinity   the C library's allocator
@@ -49,6 +50,7 @@ static const int vcpu_calls[] = {
 	SCMP_SYS(recvmsg),
 	SCMP_SYS(setsockopt),
 	SCMP_SYS(fcntl),
+	SCMP_SYS(shutdown),
 	SCMP_SYS(futex),
 	SCMP_SYS(clock_gettime),
 	SCMP_SYS(clock_nanosleep),

@@ -56,6 +56,18 @@ static int fail(struct vhost_user_frontend *fe, const struct vhost_user_message 
 			 vhost_user_request_name(message->header.request, buffer), what);
 }
 
+/*
+ * After a message that was not sent or answered as it should be, an answer that comes late would be taken
+ * for that to a later message, and each later message would be waited for in vain. So the connection ends
+ * here: whatever follows fails at once, and who watches its descriptor sees a hang-up.
+ */
+static int lose(struct vhost_user_frontend *fe, const struct vhost_user_message *message,
+		int result, const char *what, struct error *error)
+{
+	(void)shutdown(fe->fd, SHUT_RDWR);
+	return fail(fe, message, result, what, error);
+}
+
 /* Receives the answer to `message` into fe->receiver. */
 static int receive(struct vhost_user_frontend *fe, const struct vhost_user_message *message,
 		   struct error *error)
@@ -66,13 +78,13 @@ static int receive(struct vhost_user_frontend *fe, const struct vhost_user_messa
 	vhost_user_receiver_reset(&fe->receiver);
 	result = vhost_user_receive(&fe->receiver, fe->fd);
 	if (result == 0 || result == -ECONNRESET)
-		return fail(fe, message, -EPROTO, "the back-end hung up", error);
+		return lose(fe, message, -EPROTO, "the back-end hung up", error);
 	if (result == -EAGAIN)
-		return fail(fe, message, -ETIMEDOUT, "the back-end did not answer", error);
+		return lose(fe, message, -ETIMEDOUT, "the back-end did not answer", error);
 	if (result < 0)
-		return fail(fe, message, result, "the answer is no vhost-user message", error);
+		return lose(fe, message, result, "the answer is no vhost-user message", error);
 	if (header->request != message->header.request || !(header->flags & VHOST_USER_FLAG_REPLY))
-		return fail(fe, message, -EPROTO, "the answer is to something else", error);
+		return lose(fe, message, -EPROTO, "the answer is to something else", error);
 	return 0;
 }
 
@@ -84,9 +96,9 @@ static int send_message(struct vhost_user_frontend *fe, struct vhost_user_messag
 	message->header.flags |= VHOST_USER_VERSION;
 	result = vhost_user_send(fe->fd, message, fds, fd_count, 0);
 	if (result == -EPIPE || result == -ECONNRESET)
-		return fail(fe, message, -EPROTO, "the back-end hung up", error);
+		return lose(fe, message, -EPROTO, "the back-end hung up", error);
 	if (result < 0)
-		return fail(fe, message, result, error_name(result), error);
+		return lose(fe, message, result, error_name(result), error);
 	return 0;
 }
 

@@ -3,7 +3,8 @@
  * machine monitor and by our own clients.
  *
  * All calls are plain blocking calls (no fibers) on a socket, each bounded by `timeout_ms`. The
- * back-end must not run on the calling thread.
+ * back-end must not run on the calling thread. A back-end that does not answer in time, or with
+ * something else, is hung up on: all later calls fail at once.
  *
  * Order of calls: connect or adopt (which asks for features, protocol features and the number of
  * queues); set_features; set_memory; start_queue for each; the device runs, kicked and calling through

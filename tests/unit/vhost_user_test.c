@@ -652,6 +652,49 @@ static void test_a_front_end_that_does_not_read_is_left(void)
 	close(fd);
 }
 
+/* A back-end that answers one question, and then no more. */
+static void *answer_once(void *arg)
+{
+	const int *fd = arg;
+	struct vhost_user_message message;
+
+	if (recv(*fd, &message, sizeof(message), 0) > 0) {
+		message.header.flags = VHOST_USER_VERSION | VHOST_USER_FLAG_REPLY;
+		message.header.size = sizeof(uint64_t);
+		message.payload.u64 = 0;
+		send(*fd, &message, sizeof(message.header) + sizeof(uint64_t), MSG_NOSIGNAL);
+	}
+	return NULL;
+}
+
+static void test_a_back_end_that_does_not_answer_is_left(void)
+{
+	struct vhost_user_frontend *fe;
+	struct vhost_user_queue queue = { .size = 64, .kick_fd = -1, .call_fd = -1 };
+	struct pollfd hung_up = { .events = POLLRDHUP };
+	struct timespec before, after;
+	pthread_t thread;
+	int pair[2];
+
+	CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	pthread_create(&thread, NULL, answer_once, &pair[0]);
+	CU_ASSERT_EQUAL_FATAL(vhost_user_frontend_adopt(&fe, pair[1], "mute", NULL), 0);
+	pthread_join(thread, NULL);
+	vhost_user_frontend_set_timeout(fe, 100);
+	CU_ASSERT_EQUAL(vhost_user_frontend_stop_queue(fe, 0, NULL, NULL), -ETIMEDOUT);
+	/* Else the next question would be waited for in vain as well, or have the answer to this. */
+	hung_up.fd = vhost_user_frontend_fd(fe);
+	CU_ASSERT_EQUAL(poll(&hung_up, 1, 0), 1);
+	vhost_user_frontend_set_timeout(fe, 5000);
+	clock_gettime(CLOCK_MONOTONIC, &before);
+	CU_ASSERT_EQUAL(vhost_user_frontend_stop_queue(fe, 1, NULL, NULL), -EPROTO);
+	CU_ASSERT_EQUAL(vhost_user_frontend_start_queue(fe, 1, &queue, NULL), -EPROTO);
+	clock_gettime(CLOCK_MONOTONIC, &after);
+	CU_ASSERT(after.tv_sec - before.tv_sec < 4);
+	vhost_user_frontend_close(fe);
+	close(pair[0]);
+}
+
 UNIT_MAIN("vhost-user", UNIT(test_a_queue_runs_stops_and_goes_on),
 	  UNIT(test_memory_and_eventfds_change_under_a_running_queue),
 	  UNIT(test_config_status_and_reset), UNIT(test_what_cannot_be_is_refused_and_said),
@@ -661,4 +704,5 @@ UNIT_MAIN("vhost-user", UNIT(test_a_queue_runs_stops_and_goes_on),
 	  UNIT(test_a_message_may_come_byte_by_byte), UNIT(test_broken_messages_end_the_connection),
 	  UNIT(test_what_is_no_message_ends_the_connection),
 	  UNIT(test_rings_begin_disabled_only_with_protocol_features),
-	  UNIT(test_a_front_end_that_does_not_read_is_left))
+	  UNIT(test_a_front_end_that_does_not_read_is_left),
+	  UNIT(test_a_back_end_that_does_not_answer_is_left))
