@@ -85,11 +85,10 @@ static unsigned poll_queue(struct worker_poller *poller)
 
 static bool arm_queue(struct worker_poller *poller)
 {
-	struct virtqueue *vq = queue_of(poller)->queue.vq;
+	struct virtio_blk_queue *queue = &queue_of(poller)->queue;
 
-	virtqueue_notify(vq);
 	/* A front-end that gave no kick eventfd wants to be polled: no sleep while it is there. */
-	return virtqueue_enable_kicks(vq) || (vq->kick_fd < 0 && !vq->broken);
+	return virtio_blk_queue_arm(queue) || (queue->vq->kick_fd < 0 && !queue->vq->broken);
 }
 
 static void disarm_queue(struct worker_poller *poller)

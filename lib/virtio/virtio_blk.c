@@ -262,6 +262,7 @@ int virtio_blk_queue_poll(struct virtio_blk_queue *queue, unsigned burst)
 	int got = 1;
 
 	virtqueue_notify(queue->vq);
+	burst = MIN(burst, VIRTIO_BLK_IN_FLIGHT - queue->in_flight);
 	while (burst-- && virtqueue_available(queue->vq)) {
 		struct request *request = get_request(queue);
 
@@ -281,6 +282,12 @@ int virtio_blk_queue_poll(struct virtio_blk_queue *queue, unsigned burst)
 		fiber_start(run, request);
 	}
 	return got < 0 ? got : (int)done;
+}
+
+bool virtio_blk_queue_arm(struct virtio_blk_queue *queue)
+{
+	virtqueue_notify(queue->vq);
+	return virtqueue_enable_kicks(queue->vq) && queue->in_flight < VIRTIO_BLK_IN_FLIGHT;
 }
 
 void virtio_blk_queue_drain(struct virtio_blk_queue *queue)

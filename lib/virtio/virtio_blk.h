@@ -23,6 +23,10 @@ struct block;
 
 #define VIRTIO_BLK_SERIAL_BYTES 20
 
+/* Requests of a queue that are carried out at a time; those beyond stay in its ring. A guest chooses the
+ * size of its rings, up to 32768, and each request takes a fiber's stack. */
+#define VIRTIO_BLK_IN_FLIGHT 1024
+
 struct virtio_blk_counters {
 	uint64_t reads, writes, flushes, discards, zeroes, others;
 	uint64_t read_bytes, written_bytes;
@@ -70,5 +74,9 @@ void virtio_blk_queue_drain(struct virtio_blk_queue *queue);
  * the last call. Returns how much it did. -EPROTO the one time that the ring is found broken. Never
  * suspends. */
 int virtio_blk_queue_poll(struct virtio_blk_queue *queue, unsigned burst);
+
+/* Before sleeping: shows the driver what is done and asks for kicks. True if there is something to poll
+ * for now. With as many requests in flight as may be there is not: their end wakes the worker. */
+bool virtio_blk_queue_arm(struct virtio_blk_queue *queue);
 
 #endif

@@ -415,6 +415,49 @@ static void test_configuration_space_tells_the_disk(void)
 	CU_ASSERT_EQUAL(fiber_run_each(config, NULL), 0);
 }
 
+/* A ring may hold more requests than are carried out at a time; the rest waits in it. */
+static int more_than_at_a_time(void *arg)
+{
+	enum { RING = 4096, AT = 0x40000, COUNT = VIRTIO_BLK_IN_FLIGHT + 100 };
+	struct virtqueue_part parts[2] = { { BASE + HEADER, 16 }, { BASE + STATUS, 1 } };
+	unsigned taken = 0;
+	uint32_t written;
+	uint16_t head;
+
+	(void)arg;
+	begin(false);
+	virtqueue_driver_destroy(&rig.driver);
+	virtqueue_driver_init(&rig.driver, rig.bytes + AT, BASE + AT, RING, rig.blk.features);
+	virtqueue_start(&rig.vq, RING, rig.driver.desc_address, rig.driver.avail_address,
+			rig.driver.used_address, 0);
+	block_fault_add(rig.fault, &(struct block_fault_rule){ .requests = BLOCK_FAULT_FLUSH,
+							       .action = BLOCK_FAULT_LATENCY,
+							       .latency_ns = 100 * MS });
+	put_header(VIRTIO_BLK_T_FLUSH, 0);
+	for (unsigned i = 0; i < COUNT; i++)
+		CU_ASSERT_EQUAL(virtqueue_driver_add(&rig.driver, parts, 1, 1, &head), 0);
+	virtqueue_driver_kick(&rig.driver);
+	while (virtio_blk_queue_poll(&rig.queue, 64) > 0)
+		;
+	CU_ASSERT_EQUAL(rig.queue.in_flight, VIRTIO_BLK_IN_FLIGHT);
+	/* Nothing to do until one ends. */
+	CU_ASSERT_FALSE(virtio_blk_queue_arm(&rig.queue));
+	fiber_sleep(150 * MS);
+	while (virtio_blk_queue_poll(&rig.queue, 64) > 0)
+		;
+	CU_ASSERT_EQUAL(rig.queue.in_flight, 100);
+	virtio_blk_queue_drain(&rig.queue);
+	while (virtqueue_driver_take(&rig.driver, &head, &written) == 1)
+		taken++;
+	CU_ASSERT_EQUAL(taken, COUNT);
+	return end();
+}
+
+static void test_a_large_ring_does_not_take_all_memory(void)
+{
+	CU_ASSERT_EQUAL(fiber_run_each(more_than_at_a_time, NULL), 0);
+}
+
 static int no_status(void *arg)
 {
 	struct virtqueue_part parts[2] = { { HEADER, 16 }, { DATA, 512 } };
@@ -446,4 +489,5 @@ UNIT_MAIN("virtio-blk", UNIT(test_what_is_written_is_read),
 	  UNIT(test_requests_overlap_and_draining_waits_for_all),
 	  UNIT(test_the_driver_chooses_the_cache_mode),
 	  UNIT(test_configuration_space_tells_the_disk),
+	  UNIT(test_a_large_ring_does_not_take_all_memory),
 	  UNIT(test_a_request_without_a_status_byte_breaks_the_ring))
