@@ -2,14 +2,37 @@
 #include "util/log.h"
 
 #include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <time.h>
+
+/* Whether another line may be written in this second. */
+static bool has_room(struct log *log)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (atomic_exchange(&log->second, now.tv_sec) != now.tv_sec) {
+		unsigned left_out = atomic_exchange(&log->left_out, 0);
+
+		atomic_store(&log->lines, 0);
+		if (left_out)
+			fprintf(stderr, "tenon: warning: %u messages were left out here\n",
+				left_out);
+	}
+	if (atomic_fetch_add(&log->lines, 1) < LOG_LINES_PER_SECOND)
+		return true;
+	atomic_fetch_add(&log->left_out, 1);
+	return false;
+}
 
 static void log_write_stderr(struct log *log, enum log_level level, const char *text)
 {
 	static const char *const names[] = { "error", "warning", "info", "debug" };
 
-	(void)log;
-	fprintf(stderr, "tenon: %s: %s\n", names[level], text);
+	if (has_room(log))
+		fprintf(stderr, "tenon: %s: %s\n", names[level], text);
 }
 
 void log_to_stderr(struct log *log, enum log_level level)

@@ -10,9 +10,18 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_D
 struct log {
 	enum log_level level; /* the most talkative level that is written */
 	void (*write)(struct log *log, enum log_level level, const char *text);
+
+	/* log_to_stderr()'s: the present second, and its lines so far; lines left out and not told of. */
+	_Atomic long second;
+	_Atomic unsigned lines, left_out;
 };
 
-/* A log that writes "tenon: LEVEL: text" lines to standard error. */
+/* A guest that breaks and resets its device, or a peer that comes and goes, could else fill the disk that
+ * the log goes to, and keep the thread that serves others busy with it. */
+#define LOG_LINES_PER_SECOND 200
+
+/* A log that writes "tenon: LEVEL: text" lines to standard error; what goes beyond LOG_LINES_PER_SECOND
+ * is left out, and the next line says how much that was. From any thread. */
 void log_to_stderr(struct log *log, enum log_level level);
 
 void log_message(struct log *log, enum log_level level, const char *format, ...)

@@ -2,6 +2,7 @@
 #include "unit.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
@@ -10,6 +11,7 @@
 #include "util/bytes.h"
 #include "util/error.h"
 #include "util/event.h"
+#include "util/log.h"
 #include "util/random.h"
 #include "util/size.h"
 
@@ -87,6 +89,40 @@ static void test_errors_keep_code_and_take_a_prefix(void)
 	CU_ASSERT_EQUAL(error_set(NULL, -EIO, "x"), -EIO);
 }
 
+/* How many lines `count` messages make on standard error. */
+static unsigned lines_of(struct log *log, unsigned count)
+{
+	FILE *file = tmpfile();
+	int saved = dup(STDERR_FILENO), byte;
+	unsigned lines = 0;
+
+	dup2(fileno(file), STDERR_FILENO);
+	for (unsigned i = 0; i < count; i++)
+		log_warning(log, "message %u", i);
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	rewind(file);
+	while ((byte = fgetc(file)) != EOF)
+		lines += byte == '\n';
+	fclose(file);
+	return lines;
+}
+
+static void test_a_flood_of_messages_is_cut(void)
+{
+	struct log log;
+	unsigned lines;
+
+	log_to_stderr(&log, LOG_LEVEL_WARNING);
+	CU_ASSERT_EQUAL(lines_of(&log, 5), 5);
+	lines = lines_of(&log, 2000);
+	CU_ASSERT(lines >= LOG_LINES_PER_SECOND - 5);
+	CU_ASSERT(lines < 2000);
+	/* After a second it goes on, and says that something is missing. */
+	log.second--;
+	CU_ASSERT_EQUAL(lines_of(&log, 1), 2);
+}
+
 /* In blocking mode all of them, in which a peer may put its file at any time. */
 static void test_an_event_is_taken_without_waiting(void)
 {
@@ -108,4 +144,4 @@ static void test_an_event_is_taken_without_waiting(void)
 UNIT_MAIN("util", UNIT(test_sizes_are_powers_of_1024), UNIT(test_sizes_for_people),
 	  UNIT(test_ranges_do_not_wrap), UNIT(test_all_zero),
 	  UNIT(test_errors_keep_code_and_take_a_prefix),
-	  UNIT(test_an_event_is_taken_without_waiting))
+	  UNIT(test_an_event_is_taken_without_waiting), UNIT(test_a_flood_of_messages_is_cut))
