@@ -1,7 +1,8 @@
 /*
  * What a thread of the machine may still ask of the kernel once it runs guest code. A guest that breaks
  * out of KVM into a vCPU thread finds no way to open a file, start a program or reach the network: any
- * call that is not on the list ends the process (SIGSYS).
+ * call that is not on the list ends the process (SIGSYS). To open a file is refused (EACCES), for the C
+ * library's allocator tries it.
  */
 #ifndef TENON_VMM_SANDBOX_H
 #define TENON_VMM_SANDBOX_H
