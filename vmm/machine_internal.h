@@ -4,7 +4,6 @@
 
 #include <stdatomic.h>
 
-#include "util/error.h"
 #include "virtio/guest_memory.h"
 #include "vmm/bus.h"
 #include "vmm/console.h"
@@ -60,7 +59,6 @@ struct machine {
 	unsigned vcpu_count; /* made */
 	_Atomic enum machine_request request;
 	_Atomic bool button;
-	struct error error; /* of MACHINE_REQUEST_FAILED; written before it is set */
 };
 
 /* Asks the machine to stop; from any thread. */
