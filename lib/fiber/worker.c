@@ -219,7 +219,8 @@ static void sleep_in_kernel(struct worker *worker)
 		return;
 	watch_arm(worker->wake);
 	atomic_store(&worker->sleeping, true);
-	if (!atomic_load(&worker->inbox)) {
+	/* A ring that is full while pollers are armed gives completions, and so maybe fibers to run. */
+	if (!atomic_load(&worker->inbox) && list_empty(&worker->ready)) {
 		if (next != FIBER_FOREVER && !worker->virtual_clock) {
 			uint64_t now = monotonic();
 
