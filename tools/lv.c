@@ -5,29 +5,29 @@
 #include <string.h>
 
 #include "tools/describe.h"
+#include "tools/look.h"
 #include "tools/lv_change.h"
 #include "tools/owner.h"
 #include "tools/stack.h"
+#include "util/bytes.h"
 
 /* ---- list, show ---- */
 
-struct look {
-	struct cli_words given;
-	char *name; /* VG or VG/LV, or NULL */
+struct lv_list {
+	struct look look;
 	bool all;
-	json_t *result;
 };
 
-static void list_group(const struct look *look, const struct volume_group *group)
+static void list_group(json_t *rows, const struct volume_group *group, bool all)
 {
 	for (unsigned i = 0; i < group->lv_count; i++)
-		if (look->all || group->lvs[i]->visible)
-			json_array_append_new(look->result, describe_lv_row(group, group->lvs[i]));
+		if (all || group->lvs[i]->visible)
+			json_array_append_new(rows, describe_lv_row(group, group->lvs[i]));
 }
 
-static int list_run(void *arg, struct error *error)
+static int list_run(struct look *look, struct error *error)
 {
-	struct look *look = arg;
+	const struct lv_list *list = container_of(look, struct lv_list, look);
 	CLEANUP_STACK struct stack *stack = NULL;
 	struct volume_group *only = NULL;
 	int rc = stack_look(&stack, &look->given, error);
@@ -39,7 +39,7 @@ static int list_run(void *arg, struct error *error)
 	look->result = json_array();
 	for (unsigned i = 0; i < stack->scan->group_count; i++)
 		if (!only || only == stack->scan->groups[i])
-			list_group(look, stack->scan->groups[i]);
+			list_group(look->result, stack->scan->groups[i], list->all);
 	return stack_report(stack, only || stack->scan->group_count, error);
 }
 
@@ -51,30 +51,18 @@ static int lv_list_verb(int argc, char **argv)
 		{ "ATTR", "attributes", CLI_AS_TEXT }, { "SEGMENTS", "segment_count", CLI_AS_TEXT },
 		{ "TAGS", "tags", CLI_AS_TEXT },       { NULL, NULL, CLI_AS_TEXT },
 	};
-	struct look look = { 0 };
-	bool json = false;
-	const struct cli_option options[] = {
-		CLI_OPTION_DEVICE(&look.given),
-		CLI_OPTION_JSON(&json),
-		{ "all", CLI_FLAG, &look.all, NULL, "internal volumes too" },
-		CLI_OPTION_END,
-	};
-	struct cli_words operands;
-	int status;
+	struct lv_list list = { .look = { .usage = "lv list [VG] [--json]",
+					  .most = 1,
+					  .columns = columns,
+					  .run = list_run } };
+	const struct cli_option all = { "all", CLI_FLAG, &list.all, NULL, "internal volumes too" };
 
-	if (!cli_parse("lv list [VG] [--json]", options, argc, argv, 0, 1, &operands, &status))
-		return status;
-	look.name = operands.count ? operands.words[0] : NULL;
-	status = cli_on_fiber(list_run, &look);
-	if (look.result)
-		cli_print_listing(look.result, columns, json);
-	json_decref(look.result);
-	return status;
+	list.look.option = &all;
+	return look_verb(&list.look, argc, argv);
 }
 
-static int show_run(void *arg, struct error *error)
+static int show_run(struct look *look, struct error *error)
 {
-	struct look *look = arg;
 	CLEANUP_STACK struct stack *stack = NULL;
 	struct volume_group *group;
 	struct volume_lv *lv;
@@ -89,21 +77,11 @@ static int show_run(void *arg, struct error *error)
 
 static int lv_show_verb(int argc, char **argv)
 {
-	struct look look = { 0 };
-	bool json = false;
-	const struct cli_option options[] = { CLI_OPTION_DEVICE(&look.given),
-					      CLI_OPTION_JSON(&json), CLI_OPTION_END };
-	struct cli_words operands;
-	int status;
+	struct look look = {
+		.usage = "lv show VG/LV [--json]", .least = 1, .most = 1, .run = show_run
+	};
 
-	if (!cli_parse("lv show VG/LV [--json]", options, argc, argv, 1, 1, &operands, &status))
-		return status;
-	look.name = operands.words[0];
-	status = cli_on_fiber(show_run, &look);
-	if (!status)
-		cli_print_listing(look.result, NULL, json);
-	json_decref(look.result);
-	return status;
+	return look_verb(&look, argc, argv);
 }
 
 /* ---- create, remove, rename, resize ---- */
@@ -128,11 +106,7 @@ static int change_here(struct change *change, struct error *error)
 		rc = stack_find_group(stack, vg, &group, error);
 	if (!rc)
 		rc = lv_change(group, change->method, change->params, error);
-	if (rc)
-		stack_close(stack, NULL);
-	else
-		rc = stack_close(stack, error);
-	return rc;
+	return stack_finish(stack, rc, error);
 }
 
 static int change_run(void *arg, struct error *error)

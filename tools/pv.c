@@ -7,19 +7,12 @@
 #include "block/block.h"
 #include "block/signature.h"
 #include "tools/describe.h"
+#include "tools/look.h"
 #include "tools/stack.h"
+#include "util/bytes.h"
 
-struct look {
-	struct cli_words given, devices;
-	char *name;
-	bool all, metadata;
-	json_t *result;
-	enum volume_severity worst;
-};
-
-static int list_run(void *arg, struct error *error)
+static int list_run(struct look *look, struct error *error)
 {
-	struct look *look = arg;
 	CLEANUP_STACK struct stack *stack = NULL;
 	bool sound = false;
 	int rc = stack_look(&stack, &look->given, error);
@@ -45,20 +38,13 @@ static int pv_list_verb(int argc, char **argv)
 		{ "UUID", "uuid", CLI_AS_TEXT },       { "PROBLEM", "problem", CLI_AS_TEXT },
 		{ NULL, NULL, CLI_AS_TEXT },
 	};
-	struct look look = { 0 };
-	bool json = false;
-	const struct cli_option options[] = { CLI_OPTION_DEVICE(&look.given),
-					      CLI_OPTION_JSON(&json), CLI_OPTION_END };
-	struct cli_words operands;
-	int status;
+	struct look look = { .usage = "pv list [--json]",
+			     .least = 0,
+			     .most = 0,
+			     .columns = columns,
+			     .run = list_run };
 
-	if (!cli_parse("pv list [--json]", options, argc, argv, 0, 0, &operands, &status))
-		return status;
-	status = cli_on_fiber(list_run, &look);
-	if (look.result)
-		cli_print_listing(look.result, columns, json);
-	json_decref(look.result);
-	return status;
+	return look_verb(&look, argc, argv);
 }
 
 /* `name` is a device of the list, a path that is not in it, md/NAME or a PV's uuid. */
@@ -111,9 +97,8 @@ static int show_explain(struct stack *stack, const struct volume_scanned *scanne
 	return error_set(error, -EINVAL, "%s: no LVM2 label in its first 2 KiB", name);
 }
 
-static int show_run(void *arg, struct error *error)
+static int show_run(struct look *look, struct error *error)
 {
-	struct look *look = arg;
 	CLEANUP_STACK struct stack *stack = NULL;
 	CLEANUP_DEVICES struct device_list devices = { 0 };
 	const struct stack_options options = { .write = false };
@@ -135,21 +120,11 @@ static int show_run(void *arg, struct error *error)
 
 static int pv_show_verb(int argc, char **argv)
 {
-	struct look look = { 0 };
-	bool json = false;
-	const struct cli_option options[] = { CLI_OPTION_DEVICE(&look.given),
-					      CLI_OPTION_JSON(&json), CLI_OPTION_END };
-	struct cli_words operands;
-	int status;
+	struct look look = {
+		.usage = "pv show DEVICE [--json]", .least = 1, .most = 1, .run = show_run
+	};
 
-	if (!cli_parse("pv show DEVICE [--json]", options, argc, argv, 1, 1, &operands, &status))
-		return status;
-	look.name = operands.words[0];
-	status = cli_on_fiber(show_run, &look);
-	if (!status)
-		cli_print_listing(look.result, NULL, json);
-	json_decref(look.result);
-	return status;
+	return look_verb(&look, argc, argv);
 }
 
 /* ---- check, dump ---- */
@@ -169,20 +144,21 @@ static void open_devices_free(struct open_devices *open)
 	stack_close(open->stack, NULL);
 }
 
-static int open_devices(struct look *look, struct open_devices *open, struct error *error)
+static int open_devices(struct open_devices *open, const struct cli_words *given,
+			const struct cli_words *devices, struct error *error)
 {
 	bool arrays = false;
 	int rc = 0;
 
-	open->blocks = calloc(look->devices.count, sizeof(struct block *));
+	open->blocks = calloc(devices->count, sizeof(struct block *));
 	if (!open->blocks)
 		return -ENOMEM;
-	for (unsigned i = 0; i < look->devices.count; i++)
-		arrays |= stack_names_array(look->devices.words[i]);
+	for (unsigned i = 0; i < devices->count; i++)
+		arrays |= stack_names_array(devices->words[i]);
 	if (arrays)
-		rc = stack_look(&open->stack, &look->given, error);
-	for (unsigned i = 0; !rc && i < look->devices.count; i++) {
-		const char *word = look->devices.words[i];
+		rc = stack_look(&open->stack, given, error);
+	for (unsigned i = 0; !rc && i < devices->count; i++) {
+		const char *word = devices->words[i];
 
 		rc = stack_names_array(word)
 			     ? stack_open_block(open->stack, word, false, &open->blocks[i], error)
@@ -203,18 +179,22 @@ static json_t *describe_finding(const struct volume_finding *finding)
 			 describe_text(finding->expected));
 }
 
-static int check_run(void *arg, struct error *error)
+struct pv_check {
+	struct look look;
+	enum volume_severity worst;
+};
+
+static int check_run(struct look *look, struct error *error)
 {
-	struct look *look = arg;
 	CLEANUP(open_devices_free) struct open_devices open = { 0 };
 	CLEANUP_VOLUME_CHECK struct volume_check *check = NULL;
-	int rc = open_devices(look, &open, error);
+	int rc = open_devices(&open, &look->given, &look->operands, error);
 
 	if (!rc)
 		rc = volume_pv_check(open.blocks, open.count, &check, error);
 	if (rc)
 		return rc;
-	look->worst = check->worst;
+	container_of(look, struct pv_check, look)->worst = check->worst;
 	look->result = json_array();
 	for (unsigned i = 0; i < check->count; i++)
 		json_array_append_new(look->result, describe_finding(&check->findings[i]));
@@ -232,35 +212,34 @@ static int pv_check_verb(int argc, char **argv)
 		{ "EXPECTED", "expected", CLI_AS_TEXT },
 		{ NULL, NULL, CLI_AS_TEXT },
 	};
-	struct look look = { 0 };
-	bool json = false;
-	const struct cli_option options[] = { CLI_OPTION_DEVICE(&look.given),
-					      CLI_OPTION_JSON(&json), CLI_OPTION_END };
-	int status;
+	struct pv_check check = { .look = { .usage = "pv check DEVICE... [--json]",
+					    .least = 1,
+					    .most = CLI_ANY,
+					    .columns = columns,
+					    .run = check_run } };
+	int status = look_verb(&check.look, argc, argv);
 
-	if (!cli_parse("pv check DEVICE... [--json]", options, argc, argv, 1, CLI_ANY,
-		       &look.devices, &status))
-		return status;
-	status = cli_on_fiber(check_run, &look);
-	if (!status)
-		cli_print_listing(look.result, columns, json);
-	json_decref(look.result);
-	if (!status && look.worst == VOLUME_DAMAGED) {
+	if (!status && check.worst == VOLUME_DAMAGED) {
 		cli_note("damage was found");
 		return EXIT_FAILED;
 	}
 	return status;
 }
 
+struct dump {
+	struct cli_words given, devices;
+	bool metadata;
+};
+
 static int dump_run(void *arg, struct error *error)
 {
-	struct look *look = arg;
+	struct dump *dump = arg;
 	CLEANUP(open_devices_free) struct open_devices open = { 0 };
 	CLEANUP_FREE char *text = NULL;
-	int rc = open_devices(look, &open, error);
+	int rc = open_devices(&open, &dump->given, &dump->devices, error);
 
 	if (!rc)
-		rc = look->metadata ? volume_pv_dump_metadata(open.blocks[0], &text, error)
+		rc = dump->metadata ? volume_pv_dump_metadata(open.blocks[0], &text, error)
 				    : volume_pv_dump(open.blocks[0], &text, error);
 	if (!rc)
 		fputs(text, stdout);
@@ -269,18 +248,18 @@ static int dump_run(void *arg, struct error *error)
 
 static int pv_dump_verb(int argc, char **argv)
 {
-	struct look look = { 0 };
+	struct dump dump = { 0 };
 	const struct cli_option options[] = {
-		CLI_OPTION_DEVICE(&look.given),
-		{ "metadata", CLI_FLAG, &look.metadata, NULL, "the metadata text" },
+		CLI_OPTION_DEVICE(&dump.given),
+		{ "metadata", CLI_FLAG, &dump.metadata, NULL, "the metadata text" },
 		CLI_OPTION_END,
 	};
 	int status;
 
-	if (!cli_parse("pv dump DEVICE [--metadata]", options, argc, argv, 1, 1, &look.devices,
+	if (!cli_parse("pv dump DEVICE [--metadata]", options, argc, argv, 1, 1, &dump.devices,
 		       &status))
 		return status;
-	return cli_on_fiber(dump_run, &look);
+	return cli_on_fiber(dump_run, &dump);
 }
 
 int command_pv(int argc, char **argv)

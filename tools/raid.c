@@ -9,6 +9,7 @@
 #include "block/block.h"
 #include "block/signature.h"
 #include "tools/describe.h"
+#include "tools/look.h"
 #include "tools/owner.h"
 #include "tools/stack.h"
 
@@ -169,12 +170,6 @@ static int raid_create_verb(int argc, char **argv)
 
 /* ---- list, show ---- */
 
-struct look {
-	struct cli_words given;
-	char *name;
-	json_t *result;
-};
-
 /* An array that could not be assembled still has a row, with its problem as its state. */
 static json_t *broken_row(const struct stack_array *array)
 {
@@ -189,9 +184,8 @@ static json_t *broken_row(const struct stack_array *array)
 			 raid_uuid_format(array->md.set_uuid, uuid));
 }
 
-static int list_run(void *arg, struct error *error)
+static int list_run(struct look *look, struct error *error)
 {
-	struct look *look = arg;
 	CLEANUP_STACK struct stack *stack = NULL;
 	int rc = stack_look(&stack, &look->given, error);
 
@@ -214,25 +208,17 @@ static int raid_list_verb(int argc, char **argv)
 		{ "WORKING", "working", CLI_AS_TEXT }, { "STATE", "state", CLI_AS_TEXT },
 		{ "UUID", "uuid", CLI_AS_TEXT },       { NULL, NULL, CLI_AS_TEXT },
 	};
-	struct look look = { 0 };
-	bool json = false;
-	const struct cli_option options[] = { CLI_OPTION_DEVICE(&look.given),
-					      CLI_OPTION_JSON(&json), CLI_OPTION_END };
-	struct cli_words operands;
-	int status;
+	struct look look = { .usage = "raid list [--json]",
+			     .least = 0,
+			     .most = 0,
+			     .columns = columns,
+			     .run = list_run };
 
-	if (!cli_parse("raid list [--json]", options, argc, argv, 0, 0, &operands, &status))
-		return status;
-	status = cli_on_fiber(list_run, &look);
-	if (look.result)
-		cli_print_listing(look.result, columns, json);
-	json_decref(look.result);
-	return status;
+	return look_verb(&look, argc, argv);
 }
 
-static int show_run(void *arg, struct error *error)
+static int show_run(struct look *look, struct error *error)
 {
-	struct look *look = arg;
 	CLEANUP_STACK struct stack *stack = NULL;
 	CLEANUP_FREE char *target = raid_target(look->name);
 	struct raid_array *array;
@@ -251,21 +237,11 @@ static int show_run(void *arg, struct error *error)
 
 static int raid_show_verb(int argc, char **argv)
 {
-	struct look look = { 0 };
-	bool json = false;
-	const struct cli_option options[] = { CLI_OPTION_DEVICE(&look.given),
-					      CLI_OPTION_JSON(&json), CLI_OPTION_END };
-	struct cli_words operands;
-	int status;
+	struct look look = {
+		.usage = "raid show NAME [--json]", .least = 1, .most = 1, .run = show_run
+	};
 
-	if (!cli_parse("raid show NAME [--json]", options, argc, argv, 1, 1, &operands, &status))
-		return status;
-	look.name = operands.words[0];
-	status = cli_on_fiber(show_run, &look);
-	if (!status)
-		cli_print_listing(look.result, NULL, json);
-	json_decref(look.result);
-	return status;
+	return look_verb(&look, argc, argv);
 }
 
 /* ---- examine ---- */

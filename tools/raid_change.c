@@ -88,11 +88,7 @@ static int change_run(void *arg, struct error *error)
 		rc = stack_find_running(stack, change->target, &array, error);
 	if (!rc)
 		rc = change->apply(change, array, error);
-	if (rc)
-		stack_close(stack, NULL);
-	else
-		rc = stack_close(stack, error);
-	return rc;
+	return stack_finish(stack, rc, error);
 }
 
 static int change_verb(struct change *change, const char *usage, int argc, char **argv)

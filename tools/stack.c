@@ -228,3 +228,10 @@ int stack_close(struct stack *stack, struct error *error)
 	free(stack);
 	return rc;
 }
+
+int stack_finish(struct stack *stack, int rc, struct error *error)
+{
+	int closed = stack_close(stack, rc ? NULL : error);
+
+	return rc ? rc : closed;
+}

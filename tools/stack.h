@@ -64,6 +64,8 @@ int stack_claim(struct stack **out, const struct cli_words *given, const struct 
 
 /* Closes all; arrays are stopped. The first error of that is returned. NULL is fine. */
 int stack_close(struct stack *stack, struct error *error);
+/* Closes after work that ended with `rc`: the first error of both is returned, and told in `error`. */
+int stack_finish(struct stack *stack, int rc, struct error *error);
 static inline void cleanup_stack(struct stack **at)
 {
 	stack_close(*at, NULL);

@@ -6,6 +6,7 @@
 
 #include "block/block.h"
 #include "tools/describe.h"
+#include "tools/look.h"
 #include "tools/raid.h"
 #include "tools/stack.h"
 
@@ -71,11 +72,7 @@ static int create_run(void *arg, struct error *error)
 		rc = create_group(create, blocks, error);
 	for (unsigned i = 0; blocks && i < create->devices.count; i++)
 		block_unref(blocks[i]);
-	if (rc)
-		stack_close(below, NULL);
-	else
-		rc = stack_close(below, error);
-	return rc;
+	return stack_finish(below, rc, error);
 }
 
 static int vg_create_verb(int argc, char **argv)
@@ -105,15 +102,8 @@ static int vg_create_verb(int argc, char **argv)
 
 /* ---- list, show, remove ---- */
 
-struct look {
-	struct cli_words given;
-	char *name;
-	json_t *result;
-};
-
-static int list_run(void *arg, struct error *error)
+static int list_run(struct look *look, struct error *error)
 {
-	struct look *look = arg;
 	CLEANUP_STACK struct stack *stack = NULL;
 	int rc = stack_look(&stack, &look->given, error);
 
@@ -133,25 +123,17 @@ static int vg_list_verb(int argc, char **argv)
 		{ "FREE", "free_bytes", CLI_AS_SIZE }, { "PARTIAL", "partial", CLI_AS_TEXT },
 		{ "UUID", "uuid", CLI_AS_TEXT },       { NULL, NULL, CLI_AS_TEXT },
 	};
-	struct look look = { 0 };
-	bool json = false;
-	const struct cli_option options[] = { CLI_OPTION_DEVICE(&look.given),
-					      CLI_OPTION_JSON(&json), CLI_OPTION_END };
-	struct cli_words operands;
-	int status;
+	struct look look = { .usage = "vg list [--json]",
+			     .least = 0,
+			     .most = 0,
+			     .columns = columns,
+			     .run = list_run };
 
-	if (!cli_parse("vg list [--json]", options, argc, argv, 0, 0, &operands, &status))
-		return status;
-	status = cli_on_fiber(list_run, &look);
-	if (look.result)
-		cli_print_listing(look.result, columns, json);
-	json_decref(look.result);
-	return status;
+	return look_verb(&look, argc, argv);
 }
 
-static int show_run(void *arg, struct error *error)
+static int show_run(struct look *look, struct error *error)
 {
-	struct look *look = arg;
 	CLEANUP_STACK struct stack *stack = NULL;
 	struct volume_group *group;
 	int rc = stack_look(&stack, &look->given, error);
@@ -165,54 +147,45 @@ static int show_run(void *arg, struct error *error)
 
 static int vg_show_verb(int argc, char **argv)
 {
-	struct look look = { 0 };
-	bool json = false;
-	const struct cli_option options[] = { CLI_OPTION_DEVICE(&look.given),
-					      CLI_OPTION_JSON(&json), CLI_OPTION_END };
-	struct cli_words operands;
-	int status;
+	struct look look = {
+		.usage = "vg show VG [--json]", .least = 1, .most = 1, .run = show_run
+	};
 
-	if (!cli_parse("vg show VG [--json]", options, argc, argv, 1, 1, &operands, &status))
-		return status;
-	look.name = operands.words[0];
-	status = cli_on_fiber(show_run, &look);
-	if (!status)
-		cli_print_listing(look.result, NULL, json);
-	json_decref(look.result);
-	return status;
+	return look_verb(&look, argc, argv);
 }
+
+struct removal {
+	struct cli_words given;
+	char *name;
+};
 
 static int remove_run(void *arg, struct error *error)
 {
+	struct removal *removal = arg;
 	const struct stack_options options = { .write = true, .command = "tenon vg remove" };
-	struct look *look = arg;
-	struct cli_words targets = { &look->name, 1 };
+	struct cli_words targets = { &removal->name, 1 };
 	struct stack *stack = NULL;
 	struct volume_group *group;
-	int rc = stack_claim(&stack, &look->given, &targets, &options, error);
+	int rc = stack_claim(&stack, &removal->given, &targets, &options, error);
 
 	if (!rc)
-		rc = stack_find_group(stack, look->name, &group, error);
+		rc = stack_find_group(stack, removal->name, &group, error);
 	if (!rc)
 		rc = volume_group_remove(group, error);
-	if (rc)
-		stack_close(stack, NULL);
-	else
-		rc = stack_close(stack, error);
-	return rc;
+	return stack_finish(stack, rc, error);
 }
 
 static int vg_remove_verb(int argc, char **argv)
 {
-	struct look look = { 0 };
-	const struct cli_option options[] = { CLI_OPTION_DEVICE(&look.given), CLI_OPTION_END };
+	struct removal removal = { 0 };
+	const struct cli_option options[] = { CLI_OPTION_DEVICE(&removal.given), CLI_OPTION_END };
 	struct cli_words operands;
 	int status;
 
 	if (!cli_parse("vg remove VG", options, argc, argv, 1, 1, &operands, &status))
 		return status;
-	look.name = operands.words[0];
-	return cli_on_fiber(remove_run, &look);
+	removal.name = operands.words[0];
+	return cli_on_fiber(remove_run, &removal);
 }
 
 int command_vg(int argc, char **argv)

@@ -1,0 +1,28 @@
+/* Verbs that only look: they take --device and --json, find something out on a fiber, and print it. */
+#ifndef TENON_TOOLS_LOOK_H
+#define TENON_TOOLS_LOOK_H
+
+#include "tools/cli.h"
+#include "tools/devices.h"
+
+struct look {
+	/* the verb's */
+	const char *usage;
+	unsigned least, most;             /* operands */
+	const struct cli_column *columns; /* of a listing; NULL: one object is shown */
+	const struct cli_option *option;  /* one of its own, or NULL */
+	/* Sets `result` to what is to be printed, also when it then fails. */
+	int (*run)(struct look *look, struct error *error);
+
+	/* the user's */
+	struct cli_words given; /* --device */
+	struct cli_words operands;
+	char *name; /* the first operand, or NULL */
+
+	json_t *result;
+};
+
+/* Parses, runs and prints; returns the exit status. */
+int look_verb(struct look *look, int argc, char **argv);
+
+#endif
