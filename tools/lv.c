@@ -93,14 +93,26 @@ struct change {
 	json_t *params; /* owned */
 };
 
+/* "tenon lv create VG/LV", for the description that lvm2 shows of who changed the group last. */
+static char *change_command(const struct change *change)
+{
+	char *text;
+
+	return asprintf(&text, "tenon lv %s %s", change->method + strlen("lv."), change->name) < 0
+		       ? NULL
+		       : text;
+}
+
 static int change_here(struct change *change, struct error *error)
 {
-	const struct stack_options options = { .write = true, .command = change->method };
+	CLEANUP_FREE char *command = change_command(change);
 	CLEANUP_FREE char *vg = strndup(change->name, strcspn(change->name, "/"));
+	const struct stack_options options = { .write = true, .command = command };
 	struct cli_words targets = { &vg, 1 };
 	struct stack *stack = NULL;
 	struct volume_group *group;
-	int rc = vg ? stack_claim(&stack, &change->given, &targets, &options, error) : -ENOMEM;
+	int rc = vg && command ? stack_claim(&stack, &change->given, &targets, &options, error)
+			       : -ENOMEM;
 
 	if (!rc)
 		rc = stack_find_group(stack, vg, &group, error);

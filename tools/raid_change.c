@@ -286,7 +286,9 @@ static void rebuild_summary(const struct rebuild *rebuild)
 	if (!rebuild->total)
 		printf("%s: nothing left to rebuild\n", rebuild->target);
 	else
-		printf("%s: %s of %s is done, %s/s\n", rebuild->target, rebuild->progress.what,
+		printf("%s: %s of %s is done, %s/s\n", rebuild->target,
+		       strcmp(rebuild->progress.what, "recover") ? rebuild->progress.what
+								 : "recovery",
 		       size_format(rebuild->total, sizes[0]), size_format(rebuild->rate, sizes[1]));
 }
 
