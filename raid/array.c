@@ -36,6 +36,7 @@ struct raid_array *raid_array_new(const struct md_superblock *sb, struct log *lo
 	array->minor_version = sb->minor_version;
 	array->layout = sb->layout;
 	array->chunk_sectors = sb->chunk_sectors;
+	array->recorded_block_size = sb->logical_block_size;
 	array->raid_disks = sb->raid_disks;
 	array->max_dev = sb->max_dev;
 	array->ctime = sb->ctime;
@@ -59,6 +60,7 @@ struct raid_array *raid_array_new(const struct md_superblock *sb, struct log *lo
 	raid_rebuild_init(array);
 	snprintf(name, sizeof(name), "md/%s", array->name);
 	block_init(&array->block, &raid_block_ops, name);
+	array->block.logical_block_size = MAX(sb->logical_block_size, MD_SECTOR_SIZE);
 	return array;
 }
 

@@ -52,6 +52,7 @@ struct raid_array {
 	char set_name[RAID_NAME_SIZE], name[RAID_NAME_SIZE];
 	unsigned minor_version;
 	uint32_t layout, chunk_sectors, raid_disks, max_dev;
+	uint32_t recorded_block_size; /* as its superblocks say, or 0 */
 	uint64_t ctime, utime;
 	uint64_t member_sectors;
 	uint64_t start_seconds, start_ns; /* the system's and the worker's clock at the start */

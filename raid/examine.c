@@ -160,6 +160,9 @@ static void put_array(const struct report *report, const struct md_superblock *s
 		put_text(report, "layout", "Layout", "%s", layout_name);
 	if (sb->chunk_sectors)
 		put_size(report, "chunk", "Chunk Size", sb->chunk_sectors);
+	if (sb->logical_block_size)
+		put_number(report, "logical_block_size", "Logical Block Size",
+			   sb->logical_block_size, "bytes");
 	put_size(report, "member_size", "Used Dev Size", sb->size);
 	put_size(report, "array_size", "Array Size",
 		 raid_geometry_array_sectors(sb->level, sb->layout, sb->chunk_sectors,

@@ -94,7 +94,8 @@ struct md_superblock_1 {
 	uint64_t resync_offset;
 	uint32_t sb_csum;
 	uint32_t max_dev;
-	uint8_t pad3[32]; /* kernels before 6.19 refuse anything but zeroes */
+	uint32_t logical_block_size; /* bytes, or 0; kernels before 6.19 refuse anything but 0 */
+	uint8_t pad3[28];            /* zeroes, or the kernel refuses it */
 	uint16_t dev_roles[];
 } __attribute__((packed));
 

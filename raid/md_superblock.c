@@ -98,6 +98,7 @@ static void decode_fields(const void *page, struct md_superblock *sb)
 	sb->resync_offset = FIELD(page, 64, resync_offset);
 	sb->checksum = FIELD(page, 32, sb_csum);
 	sb->max_dev = FIELD(page, 32, max_dev);
+	sb->logical_block_size = FIELD(page, 32, logical_block_size);
 	sb->padding_dirty =
 		FIELD(page, 32, pad0) != 0 ||
 		!bytes_all_zero(BYTES(page, pad3), sizeof(((struct md_superblock_1 *)0)->pad3));
@@ -172,6 +173,7 @@ void md_superblock_encode(const struct md_superblock *sb, void *at)
 	PUT_FIELD(page, 32, new_layout, sb->new_layout);
 	PUT_FIELD(page, 32, new_chunk, sb->new_chunk_sectors);
 	PUT_FIELD(page, 32, new_offset, (uint32_t)sb->new_offset);
+	PUT_FIELD(page, 32, logical_block_size, sb->logical_block_size);
 	encode_member(sb, page);
 	PUT_FIELD(page, 64, utime, sb->utime & MD_TIME_SECONDS_MASK);
 	PUT_FIELD(page, 64, events, sb->events);

@@ -51,6 +51,9 @@ struct md_superblock {
 	uint64_t resync_offset; /* sectors known to be in sync, or MD_RESYNC_DONE */
 	uint32_t checksum;      /* as found */
 	uint32_t max_dev;
+	/* Bytes; what kernels from 6.19 on record for the array, else 0. Older ones refuse it: it is kept
+	 * where it was found, and 0 in what is created here. */
+	uint32_t logical_block_size;
 	bool padding_dirty; /* pad0 or pad3 is not zero: see md_superblock_validate() */
 	uint16_t roles[MD_MAX_DEVICES];
 };

@@ -28,14 +28,17 @@ static int check_header(const struct md_superblock *sb, uint64_t device_sectors,
 	if (sb->features & ~MD_FEATURE_ALL)
 		return error_set(error, -EINVAL, "feature map is 0x%x, expected bits of 0x%x only",
 				 sb->features, MD_FEATURE_ALL);
-	if (sb->padding_dirty) {
-		error_set(error, -EINVAL,
-			  "the padding at bytes 12 or 224 to 255 is not zero, "
-			  "expected zeroes");
-		error_advise(error, "kernels from 6.19 on write logical_block_size there; older "
-				    "kernels refuse it as well");
-		return -EINVAL;
-	}
+	if (sb->padding_dirty)
+		return error_set(error, -EINVAL,
+				 "the padding at bytes 12 or 228 to 255 is not zero, expected "
+				 "zeroes");
+	if (sb->logical_block_size &&
+	    (!is_power_of_two(sb->logical_block_size) || sb->logical_block_size < 512 ||
+	     sb->logical_block_size > 4096))
+		return error_set(error, -EINVAL,
+				 "logical_block_size at byte 224 is %u, expected 0 or a power of "
+				 "two from 512 to 4096",
+				 sb->logical_block_size);
 	return 0;
 }
 

@@ -112,6 +112,7 @@ static void fill_superblock(struct raid_member *member)
 	sb->layout = array->layout;
 	sb->size = array->member_sectors;
 	sb->chunk_sectors = array->chunk_sectors;
+	sb->logical_block_size = array->recorded_block_size;
 	sb->raid_disks = array->raid_disks;
 	sb->events = array->events;
 	sb->resync_offset = array->clean ? array->resync_checkpoint : 0;

@@ -99,11 +99,28 @@ static void test_padding_is_found(void)
 	uint8_t page[MD_SUPERBLOCK_BYTES];
 	struct error error;
 
-	/* What kernels from 6.19 on write: logical_block_size in the first word of pad3. */
 	md_superblock_encode(&sb, page);
-	put_le32(page + 224, 512);
+	page[228] = 1;
 	put_le32(page + 216, md_superblock_checksum(page, sb.max_dev));
 	CU_ASSERT_EQUAL(md_superblock_decode(page, 2, &back, &error), 0);
+	CU_ASSERT_EQUAL(md_superblock_validate(&back, DEVICE_SECTORS, &error), -EINVAL);
+	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "228"));
+}
+
+/* Kernels from 6.19 on write it into the first word of what was padding. */
+static void test_a_recorded_block_size_is_kept(void)
+{
+	struct md_superblock sb = sample(), back;
+	uint8_t page[MD_SUPERBLOCK_BYTES];
+	struct error error;
+
+	sb.logical_block_size = 4096;
+	md_superblock_encode(&sb, page);
+	CU_ASSERT_EQUAL(get_le32(page + 224), 4096);
+	CU_ASSERT_EQUAL(md_superblock_decode(page, 2, &back, &error), 0);
+	CU_ASSERT_EQUAL(md_superblock_validate(&back, DEVICE_SECTORS, &error), 0);
+	CU_ASSERT_EQUAL(back.logical_block_size, 4096);
+	back.logical_block_size = 1000;
 	CU_ASSERT_EQUAL(md_superblock_validate(&back, DEVICE_SECTORS, &error), -EINVAL);
 	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "224"));
 }
@@ -256,6 +273,6 @@ static void test_names(void)
 
 UNIT_MAIN("raid format", UNIT(test_superblock_round_trip),
 	  UNIT(test_superblock_checksum_covers_the_roles_only), UNIT(test_superblock_refusals),
-	  UNIT(test_padding_is_found), UNIT(test_places),
+	  UNIT(test_padding_is_found), UNIT(test_a_recorded_block_size_is_kept), UNIT(test_places),
 	  UNIT(test_layout_of_small_and_large_devices), UNIT(test_layout_at_end),
 	  UNIT(test_bitmap_super), UNIT(test_bad_blocks), UNIT(test_geometry), UNIT(test_names))
