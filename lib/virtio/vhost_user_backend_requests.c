@@ -9,10 +9,12 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <unistd.h>
 
 #include "util/bytes.h"
 #include "util/cleanup.h"
 #include "util/error.h"
+#include "util/event.h"
 #include "util/log.h"
 
 #define STATUS_NEEDS_RESET 0x40 /* virtio 1.2, 2.1 */
@@ -245,6 +247,14 @@ static int set_vring_kick(struct vhost_user_backend *be, struct vhost_user_messa
 
 	if (result < 0)
 		return result;
+	/* A kick that is taken here is not lost: a device looks at its ring when it starts. */
+	result = fd < 0 ? 0 : event_take(fd);
+	if (result < 0) {
+		close(fd);
+		return error_set(error, -EBADF,
+				 "%s: queue %u: its kick file is no eventfd, or has ended: %s",
+				 be->name, index, error_name(result));
+	}
 	backend_queue_pause(be, index);
 	backend_replace_eventfd(&be->queues[index], &be->queues[index].vq.kick_fd, fd);
 	be->queues[index].has_kick = true;

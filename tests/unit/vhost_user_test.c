@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -383,6 +384,12 @@ static void test_what_cannot_be_is_refused_and_said(void)
 	CU_ASSERT_EQUAL(vhost_user_frontend_start_queue(guest.fe, 0, &queue, &error), -EFAULT);
 	queue.size = 65;
 	CU_ASSERT_EQUAL(vhost_user_frontend_start_queue(guest.fe, 0, &queue, &error), -EIO);
+	/* A kick file that cannot be read without waiting. */
+	queue = (struct vhost_user_queue){ SIZE, 0, GUEST, GUEST + 8192, GUEST + 16384, -1, -1 };
+	queue.kick_fd = inotify_init();
+	CU_ASSERT_EQUAL(vhost_user_frontend_start_queue(guest.fe, 0, &queue, &error), -EIO);
+	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "SET_VRING_KICK"));
+	close(queue.kick_fd);
 
 	/* A file that is shorter than the region: refused, and what was there before still serves. */
 	region = &guest.memory.regions[0];
