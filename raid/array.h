@@ -35,10 +35,10 @@ struct raid_member {
 	uint64_t recovered, full_from, checkpoint;
 	bool target; /* of the recovery that runs; one that came later waits for the next */
 
-	struct md_badblocks bad;
-	unsigned users;     /* requests that hold it, so that it cannot be removed */
-	unsigned reads;     /* in flight, for the choice of a mirror */
-	uint64_t next_read; /* byte after the last read */
+	struct md_badblocks bad; /* in sectors of the device: see raid_member_sector() */
+	unsigned users;          /* requests that hold it, so that it cannot be removed */
+	unsigned reads;          /* in flight, for the choice of a mirror */
+	uint64_t next_read;      /* byte after the last read */
 	char reason[160];
 };
 
@@ -107,6 +107,13 @@ struct raid_member *raid_member_by_number(struct raid_array *array, uint32_t dev
 static inline bool raid_member_active(const struct raid_member *member)
 {
 	return member->state == RAID_MEMBER_IN_SYNC || member->state == RAID_MEMBER_REBUILDING;
+}
+
+/* Where a member sector is on the device; bad-block logs count from its start (md.c,
+ * rdev_set_badblocks()). */
+static inline uint64_t raid_member_sector(const struct raid_member *member, uint64_t sector)
+{
+	return member->sb.data_offset + sector;
 }
 
 /* Puts a member into a place, in the state given. */

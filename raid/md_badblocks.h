@@ -1,6 +1,6 @@
 /*
  * A member's bad-block log: ranges of its data that could not be written, sorted and apart. The format
- * on disk is at the end of md_format.h; sectors count from the start of the member's data.
+ * on disk is at the end of md_format.h; sectors count from the start of the device, as in the kernel.
  */
 #ifndef TENON_RAID_MD_BADBLOCKS_H
 #define TENON_RAID_MD_BADBLOCKS_H

@@ -78,7 +78,8 @@ static void forget_bad_blocks(struct raid_member *member, const struct raid_writ
 {
 	if (!member->bad.count || write->kind == RAID_WRITE_DISCARD)
 		return;
-	md_badblocks_clear(&member->bad, write->offset >> MD_SECTOR_SHIFT,
+	md_badblocks_clear(&member->bad,
+			   raid_member_sector(member, write->offset >> MD_SECTOR_SHIFT),
 			   write->length >> MD_SECTOR_SHIFT);
 	if (member->bad.changed)
 		member->array->super_wanted++;

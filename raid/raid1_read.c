@@ -35,6 +35,7 @@ static uint64_t readable(const struct raid_member *member, uint64_t offset, uint
 			return 0;
 		count = MIN(count, member->recovered - sector);
 	}
+	sector = raid_member_sector(member, sector);
 	bad = md_badblocks_find(&member->bad, sector, count);
 	if (bad)
 		count = bad->sector > sector ? bad->sector - sector : 0;

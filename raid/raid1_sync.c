@@ -54,7 +54,8 @@ static int write_target(const struct target *target)
 	if (rc) {
 		fail_target(member, target->sync, rc);
 	} else if (member->bad.count) {
-		md_badblocks_clear(&member->bad, target->offset >> MD_SECTOR_SHIFT,
+		md_badblocks_clear(&member->bad,
+				   raid_member_sector(member, target->offset >> MD_SECTOR_SHIFT),
 				   target->length >> MD_SECTOR_SHIFT);
 	}
 	return rc;
@@ -87,7 +88,8 @@ static int note_bad(struct raid_array *array, const struct raid_sync *sync, uint
 		if (!member || member->state != RAID_MEMBER_REBUILDING)
 			continue;
 		if (!member->sb.bblog_size || !member->sb.bblog_offset ||
-		    md_badblocks_set(&member->bad, offset >> MD_SECTOR_SHIFT,
+		    md_badblocks_set(&member->bad,
+				     raid_member_sector(member, offset >> MD_SECTOR_SHIFT),
 				     length >> MD_SECTOR_SHIFT))
 			return -EIO;
 		log_warning(array->log,
@@ -192,7 +194,7 @@ static void compare_member(struct raid_member *member, struct raid_sync *sync)
 {
 	uint64_t offset = offset_of(sync), length = length_of(sync), bytes;
 
-	if (md_badblocks_find(&member->bad, sync->sector, sync->count))
+	if (md_badblocks_find(&member->bad, raid_member_sector(member, sync->sector), sync->count))
 		return;
 	if (read_own(member, offset, sync->compare, length, sync->buffer) ||
 	    member->state != RAID_MEMBER_IN_SYNC)

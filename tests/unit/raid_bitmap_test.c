@@ -239,7 +239,8 @@ static void test_stale_bitmap_counts_as_dirty(void)
 
 /* ---- Bad blocks ---- */
 
-/* Notes a bad range of 8 sectors at data sector 16 in a member's log. */
+/* Notes a bad range of 8 sectors at data sector 16 in a member's log, which counts from the start of the
+ * device as the kernel's does. */
 static void plant_bad_block(struct raid_rig *rig, unsigned disk)
 {
 	struct md_superblock *sb = malloc(sizeof(*sb));
@@ -248,7 +249,7 @@ static void plant_bad_block(struct raid_rig *rig, unsigned disk)
 	bool found;
 
 	CU_ASSERT_EQUAL(md_superblock_find(rig->memory[disk], sb, &found, &rig->error), 0);
-	md_badblocks_set(&list, 16, 8);
+	md_badblocks_set(&list, sb->data_offset + 16, 8);
 	md_badblocks_encode(&list, log, sizeof(log));
 	md_badblocks_free(&list);
 	block_write(rig->memory[disk],
