@@ -197,6 +197,33 @@ static void test_too_old_for_a_readd(void)
 	rig_run(too_old_for_a_readd);
 }
 
+/* One that comes back while another is being filled gets all that it missed, too. */
+static void readd_during_a_recovery(struct raid_rig *rig)
+{
+	rig_create(rig, 3, &clean_bitmap);
+	rig_write(rig, 0, 2 << 20, 1);
+	for (unsigned i = 1; i < 3; i++) {
+		CU_ASSERT_EQUAL(raid_fail(rig->array, rig->disk[i]->name, &rig->error), 0);
+		CU_ASSERT_EQUAL(raid_remove(rig->array, rig->disk[i]->name, &rig->error), 0);
+	}
+	rig_write(rig, 0, 2 << 20, 2);
+	raid_rebuild_set_rate(rig->array, 1 << 20);
+	CU_ASSERT_EQUAL(raid_add(rig->array, rig->disk[1], &rig->error), 0);
+	fiber_sleep(1200000000);
+	CU_ASSERT_EQUAL(rig_state(rig, 1), RAID_MEMBER_REBUILDING);
+	CU_ASSERT_EQUAL(raid_add(rig->array, rig->disk[2], &rig->error), 0);
+	rig_wait(rig);
+	CU_ASSERT_EQUAL(rig_state(rig, 2), RAID_MEMBER_IN_SYNC);
+	rig_stop(rig);
+	CU_ASSERT(rig_equal(rig, 0, 1));
+	CU_ASSERT(rig_equal(rig, 0, 2));
+}
+
+static void test_readd_during_a_recovery(void)
+{
+	rig_run(readd_during_a_recovery);
+}
+
 static void stale_bitmap_counts_as_dirty(struct raid_rig *rig)
 {
 	struct md_bitmap bitmap;
@@ -343,5 +370,5 @@ static void test_recovery_notes_bad_blocks(void)
 UNIT_MAIN("raid bitmap", UNIT(test_bits_are_set_before_and_cleared_after),
 	  UNIT(test_stop_leaves_it_clean), UNIT(test_writes_share_bitmap_writes),
 	  UNIT(test_readd_copies_what_changed), UNIT(test_too_old_for_a_readd),
-	  UNIT(test_stale_bitmap_counts_as_dirty), UNIT(test_bad_blocks_are_not_read),
-	  UNIT(test_recovery_notes_bad_blocks))
+	  UNIT(test_readd_during_a_recovery), UNIT(test_stale_bitmap_counts_as_dirty),
+	  UNIT(test_bad_blocks_are_not_read), UNIT(test_recovery_notes_bad_blocks))
