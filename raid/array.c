@@ -54,6 +54,7 @@ struct raid_array *raid_array_new(const struct md_superblock *sb, struct log *lo
 	fiber_queue_init(&array->users_queue);
 	fiber_queue_init(&array->requests_queue);
 	fiber_queue_init(&array->daemon_queue);
+	fiber_mutex_init(&array->membership);
 	fiber_mutex_init(&array->super_lock);
 	fiber_mutex_init(&array->transition);
 	range_lock_init(&array->ranges);
@@ -137,6 +138,19 @@ void raid_member_free(struct raid_member *member)
 	md_badblocks_free(&member->bad);
 	block_unref(member->block);
 	free(member);
+}
+
+void raid_member_drop(struct raid_member *member)
+{
+	struct raid_array *array = member->array;
+
+	if (raid_member_active(member))
+		array->places[member->role] = NULL;
+	member->state = RAID_MEMBER_STALE;
+	list_remove(&member->node);
+	while (member->users)
+		fiber_queue_wait_always(&array->users_queue);
+	raid_member_free(member);
 }
 
 struct raid_member *raid_member_find(struct raid_array *array, const char *device)

@@ -61,6 +61,7 @@ struct raid_array {
 	struct list members;
 	struct raid_member **places;
 	struct fiber_queue users_queue; /* a member's last user went away */
+	struct fiber_mutex membership;  /* raid_add() and raid_remove(), one at a time */
 
 	/* superblocks: super.c */
 	uint64_t events;
@@ -101,6 +102,8 @@ void raid_array_destroy(struct raid_array *array);
 /* Adds a member with a reference on `block`; state and role are the caller's to set. */
 struct raid_member *raid_member_new(struct raid_array *array, struct block *block);
 void raid_member_free(struct raid_member *member);
+/* The same once its last request has ended; nobody finds it any more meanwhile. Suspends. */
+void raid_member_drop(struct raid_member *member);
 struct raid_member *raid_member_find(struct raid_array *array, const char *device);
 struct raid_member *raid_member_by_number(struct raid_array *array, uint32_t dev_number);
 

@@ -48,7 +48,7 @@ int raid_fail(struct raid_array *array, const char *device, struct error *error)
 	return rc;
 }
 
-int raid_remove(struct raid_array *array, const char *device, struct error *error)
+static int remove_locked(struct raid_array *array, const char *device, struct error *error)
 {
 	struct raid_member *member;
 	bool known;
@@ -64,15 +64,21 @@ int raid_remove(struct raid_array *array, const char *device, struct error *erro
 		return -EBUSY;
 	}
 	known = member->state != RAID_MEMBER_STALE;
-	/* Not looked at any more while its last requests end. */
-	member->state = RAID_MEMBER_STALE;
-	while (member->users)
-		fiber_queue_wait_always(&array->users_queue);
-	raid_member_free(member);
+	raid_member_drop(member);
 	rc = known ? raid_super_update(array) : 0;
 	if (rc)
 		error_set(error, rc, "%s: superblocks cannot be written: %s", array->block.name,
 			  error_name(rc));
+	return rc;
+}
+
+int raid_remove(struct raid_array *array, const char *device, struct error *error)
+{
+	int rc;
+
+	fiber_mutex_lock(&array->membership);
+	rc = remove_locked(array, device, error);
+	fiber_mutex_unlock(&array->membership);
 	return rc;
 }
 
@@ -132,28 +138,33 @@ static bool can_return(struct raid_array *array, const struct md_superblock *old
 }
 
 static int bring_back(struct raid_array *array, struct raid_member *member,
-		      const struct md_superblock *old, int place, struct error *error)
+		      const struct md_superblock *old, struct error *error)
 {
 	bool partial = (old->features & MD_FEATURE_RECOVERY_OFFSET) &&
 		       !(old->features & MD_FEATURE_RECOVERY_BITMAP);
-	int rc;
+	int rc, place;
 
 	member->state = RAID_MEMBER_STALE;
 	member->sb = *old;
-	if (raid_member_by_number(array, old->dev_number))
-		member->sb.dev_number = raid_member_new_number(array);
 	rc = raid_member_load_badblocks(member, error);
 	if (rc)
 		return rc;
+	/* A spare may have taken the place meanwhile. */
+	if (!can_return(array, old, member->block, &place))
+		return error_set(error, -EBUSY, "%s: its place in %s has been filled",
+				 member->block->name, array->block.name);
+	if (raid_member_by_number(array, old->dev_number))
+		member->sb.dev_number = raid_member_new_number(array);
 	member->recovered = member->checkpoint = 0;
 	member->full_from = partial ? old->recovery_offset : UINT64_MAX;
 	raid_member_place(member, place, RAID_MEMBER_REBUILDING);
+	/* From here on it has requests of its own, so that it can fail, but not vanish. */
 	rc = raid_intent_write_all(array->intent, member);
 	if (rc)
-		return error_set(error, rc, "%s: its bitmap cannot be written: %s",
-				 member->block->name, error_name(rc));
-	log_info(array->log, "%s: %s is back; only what changed is copied", array->block.name,
-		 member->block->name);
+		raid_member_fail(member, "bitmap not written: %s", error_name(rc));
+	else
+		log_info(array->log, "%s: %s is back; only what changed is copied",
+			 array->block.name, member->block->name);
 	return 0;
 }
 
@@ -248,7 +259,7 @@ static int check_device(struct raid_array *array, struct block *block, struct er
 			error_advise(error, "remove it first");
 		return -EBUSY;
 	}
-	raid_member_free(member);
+	raid_member_drop(member);
 	return 0;
 }
 
@@ -266,11 +277,11 @@ static int add_checked(struct raid_array *array, struct block *block, struct md_
 	if (!member)
 		return error_set(error, -ENOMEM, "out of memory");
 	if (!rc && can_return(array, old, block, &place))
-		rc = bring_back(array, member, old, place, error);
+		rc = bring_back(array, member, old, error);
 	else
 		rc = add_as_spare(array, member, error);
 	if (rc) {
-		raid_member_free(member);
+		raid_member_drop(member);
 		return rc;
 	}
 	rc = raid_super_update(array);
@@ -292,9 +303,11 @@ int raid_add(struct raid_array *array, struct block *block, struct error *error)
 		return error_set(error, -ENOMEM, "out of memory");
 	/* Keeps a stale member's block, should its reference have been the last one. */
 	block_ref(block);
+	fiber_mutex_lock(&array->membership);
 	rc = check_device(array, block, error);
 	if (!rc)
 		rc = add_checked(array, block, old, error);
+	fiber_mutex_unlock(&array->membership);
 	block_unref(block);
 	return rc;
 }

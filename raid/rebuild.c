@@ -355,9 +355,11 @@ static int use_spares(struct raid_array *array)
 
 		if (!member || member->state != RAID_MEMBER_REBUILDING)
 			continue;
+		raid_member_hold(member);
 		rc = raid_intent_write_all(array->intent, member);
 		if (rc)
 			raid_member_fail(member, "bitmap not written: %s", error_name(rc));
+		raid_member_release(member);
 	}
 	return raid_super_update(array);
 }

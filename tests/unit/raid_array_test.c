@@ -564,6 +564,57 @@ static void test_halves_that_ran_apart(void)
 	rig_run(halves_that_ran_apart);
 }
 
+static int write_slowly(void *arg)
+{
+	struct raid_rig *rig = arg;
+
+	rig_write(rig, 0, 4096, 2);
+	return 0;
+}
+
+static int remove_second(void *arg)
+{
+	struct raid_rig *rig = arg;
+
+	return raid_remove(rig->array, "disk1", NULL);
+}
+
+/* Removed twice and added at the same time, while a write to it is still on its way. */
+static void removed_while_in_use(struct raid_rig *rig)
+{
+	struct fiber *writer, *first, *second;
+	int sum;
+
+	rig_create(rig, 2, &with_bitmap);
+	rig_wait(rig);
+	block_fault_add(rig->disk[1], &(struct block_fault_rule){ .requests = BLOCK_FAULT_WRITE,
+								  .offset = DATA,
+								  .length = 4096,
+								  .action = BLOCK_FAULT_LATENCY,
+								  .latency_ns = SECOND });
+	writer = fiber_spawn(write_slowly, rig);
+	fiber_sleep(SECOND / 10);
+	CU_ASSERT_EQUAL(raid_fail(rig->array, "disk1", &rig->error), 0);
+	first = fiber_spawn(remove_second, rig);
+	second = fiber_spawn(remove_second, rig);
+	fiber_sleep(SECOND / 10);
+	block_fault_clear(rig->disk[1]);
+	CU_ASSERT_EQUAL(raid_add(rig->array, rig->disk[1], &rig->error), 0);
+	sum = fiber_join(first);
+	sum += fiber_join(second);
+	CU_ASSERT_EQUAL(sum, -ENOENT);
+	fiber_join(writer);
+	rig_wait(rig);
+	CU_ASSERT_EQUAL(rig_state(rig, 1), RAID_MEMBER_IN_SYNC);
+	rig_stop(rig);
+	CU_ASSERT(rig_equal(rig, 0, 1));
+}
+
+static void test_removed_while_in_use(void)
+{
+	rig_run(removed_while_in_use);
+}
+
 UNIT_MAIN("raid arrays", UNIT(test_create_write_stop_assemble_read),
 	  UNIT(test_first_resync_makes_mirrors_agree), UNIT(test_dirty_while_written_then_clean),
 	  UNIT(test_write_error_fails_the_member), UNIT(test_the_last_member_stays),
@@ -573,4 +624,4 @@ UNIT_MAIN("raid arrays", UNIT(test_create_write_stop_assemble_read),
 	  UNIT(test_write_mostly_is_read_last), UNIT(test_refusals), UNIT(test_other_versions),
 	  UNIT(test_large_sectors), UNIT(test_zeroes_and_discards),
 	  UNIT(test_stop_refuses_while_used), UNIT(test_half_told_spare_is_not_trusted),
-	  UNIT(test_halves_that_ran_apart))
+	  UNIT(test_halves_that_ran_apart), UNIT(test_removed_while_in_use))
