@@ -120,6 +120,20 @@ static bool has_room_for_bitmap(const struct raid_array *array, const struct md_
 		       md_bitmap_bytes(array->intent->chunks);
 }
 
+/* Whether it was together with a member that is in sync when it was last written. Without that it has run
+ * apart, and holds writes that our bitmap does not know of. */
+static bool left_from_here(const struct raid_array *array, const struct md_superblock *old)
+{
+	for (uint32_t i = 0; i < array->raid_disks; i++) {
+		const struct raid_member *member = array->places[i];
+
+		if (member && member->state == RAID_MEMBER_IN_SYNC &&
+		    md_superblock_role(old, member->sb.dev_number) == i)
+			return true;
+	}
+	return false;
+}
+
 /* Whether a former member has all that the bitmap does not know of; `place` is where it goes. */
 static bool can_return(struct raid_array *array, const struct md_superblock *old,
 		       const struct block *block, int *place)
@@ -131,7 +145,7 @@ static bool can_return(struct raid_array *array, const struct md_superblock *old
 	    old->events < array->intent->super.events_cleared || old->events > array->events ||
 	    old->data_size < array->member_sectors ||
 	    (old->features & (MD_FEATURE_REPLACEMENT | MD_FEATURE_RESHAPE)) ||
-	    !has_room_for_bitmap(array, old, block))
+	    !has_room_for_bitmap(array, old, block) || !left_from_here(array, old))
 		return false;
 	*place = empty_place(array, role);
 	return *place != RAID_SPARE;
