@@ -279,6 +279,20 @@ static int check_writable(const struct raid_array *array, struct error *error)
 	return 0;
 }
 
+/* Without this a super would soon call bits current that say less than ours. */
+static void rewrite_bitmaps(struct raid_array *array)
+{
+	for (uint32_t i = 0; array->intent && array->intent->rewrite && i < array->raid_disks;
+	     i++) {
+		struct raid_member *member = array->places[i];
+		bool has = member && (member->sb.features & MD_FEATURE_BITMAP);
+		int rc = has ? raid_intent_write_all(array->intent, member) : 0;
+
+		if (rc)
+			raid_member_fail(member, "bitmap not written: %s", error_name(rc));
+	}
+}
+
 static int bring_up(struct raid_array *array, const struct candidate *candidates, unsigned count,
 		    const struct candidate *freshest, const struct raid_assemble_options *options,
 		    struct error *error)
@@ -301,6 +315,8 @@ static int bring_up(struct raid_array *array, const struct candidate *candidates
 		rc = raid_intent_load(array, error);
 	if (rc && (rc == -ENOMEM || !options->read_only))
 		return rc;
+	if (!options->read_only)
+		rewrite_bitmaps(array);
 	array->rebuild.disabled = options->no_resync;
 	raid_rebuild_set_rate(array, options->rebuild_rate);
 	return raid_array_start(array, options->read_only, error);

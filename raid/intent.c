@@ -64,7 +64,8 @@ static int write_pages(struct raid_member *member, void *arg)
 	const struct pages_job *job = arg;
 	int rc = 0;
 
-	for (unsigned page = 0; !rc && page < job->intent->pages; page++) {
+	/* The super last: bits that are not there yet must not look current. */
+	for (unsigned page = job->intent->pages; !rc && page-- > 0;) {
 		if (!job->changed || job->changed[page])
 			rc = write_page(job->intent, member, job->image, page);
 	}

@@ -34,6 +34,7 @@ static void set_all(struct raid_intent *intent)
 {
 	for (uint64_t chunk = 0; chunk < intent->chunks; chunk++)
 		md_bitmap_put(intent->image, chunk, true);
+	intent->rewrite = true;
 }
 
 /* Counts what is set, and keeps it where a resync or a missing member needs it. */
