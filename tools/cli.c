@@ -3,12 +3,14 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "fiber/fiber.h"
+#include "fiber/signal.h"
 #include "util/cleanup.h"
 #include "util/size.h"
 
@@ -231,4 +233,39 @@ int cli_on_fiber(int (*fn)(void *arg, struct error *error), void *arg)
 		worker_destroy(worker);
 	}
 	return rc < 0 ? cli_fail(rc, &run.error) : EXIT_DONE;
+}
+
+struct interruptible {
+	struct fiber *work; /* NULL once it has ended */
+	sigset_t signals;
+};
+
+static int cli_watch_signals(void *arg)
+{
+	struct interruptible *run = arg;
+
+	if (fiber_wait_signal(&run->signals) > 0 && run->work)
+		fiber_cancel(run->work);
+	return 0;
+}
+
+int cli_interruptible(fiber_fn *fn, void *arg, struct error *error)
+{
+	struct interruptible run;
+	struct fiber *watcher;
+	sigset_t before;
+	int rc;
+
+	sigemptyset(&run.signals);
+	sigaddset(&run.signals, SIGINT);
+	sigaddset(&run.signals, SIGTERM);
+	sigprocmask(SIG_BLOCK, &run.signals, &before);
+	run.work = fiber_spawn(fn, arg);
+	watcher = fiber_spawn(cli_watch_signals, &run);
+	rc = fiber_join(run.work);
+	run.work = NULL;
+	fiber_cancel(watcher);
+	fiber_join(watcher);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	return rc == -ECANCELED ? error_set(error, rc, "interrupted") : rc;
 }

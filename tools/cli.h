@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "fiber/fiber.h"
 #include "tools/commands.h"
 #include "util/error.h"
 
@@ -64,6 +65,13 @@ int cli_usage_error(const char *format, ...) __attribute__((format(printf, 1, 2)
 /* Runs `fn(arg, error)` as the first fiber of a worker on this thread; prints the error, if any, and
  * returns the exit status. */
 int cli_on_fiber(int (*fn)(void *arg, struct error *error), void *arg);
+
+/*
+ * On a fiber: runs `fn(arg)` on another one that SIGINT and SIGTERM cancel (fiber_cancel()), so that what
+ * comes after it still puts everything in order. Returns what `fn` returned: -ECANCELED, with `error`
+ * saying so, where it heeded a signal.
+ */
+int cli_interruptible(fiber_fn *fn, void *arg, struct error *error);
 
 /* Prints an error with its advice to standard error; returns EXIT_FAILED. */
 int cli_fail(int rc, const struct error *error);

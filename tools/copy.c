@@ -406,8 +406,15 @@ static int copy_stream(struct copy *copy, struct error *error)
 	return rc;
 }
 
-static int copy_blocks(struct copy *copy, struct error *error)
+struct copy_job {
+	struct copy *copy;
+	struct error *error;
+};
+
+static int copy_blocks_fiber(void *arg)
 {
+	struct copy_job *job = arg;
+	struct copy *copy = job->copy;
 	const struct block_copy_options options = {
 		.destination_is_zero = copy->destination.created,
 		.may_unmap = true,
@@ -415,7 +422,14 @@ static int copy_blocks(struct copy *copy, struct error *error)
 		.arg = copy,
 	};
 
-	return block_copy(copy->source.block, copy->destination.block, &options, NULL, error);
+	return block_copy(copy->source.block, copy->destination.block, &options, NULL, job->error);
+}
+
+static int copy_blocks(struct copy *copy, struct error *error)
+{
+	struct copy_job job = { copy, error };
+
+	return cli_interruptible(copy_blocks_fiber, &job, error);
 }
 
 /* Nothing is written before it is known that all fits. */

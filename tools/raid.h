@@ -26,8 +26,8 @@ int device_open_new(struct stack *below, const char *device, bool force, struct 
 		    struct error *error);
 
 /* Opens a device that is to be added to `array`: as device_open_new(), but a former member of the same array
- * needs no `force`. The caller owns *out. */
-int raid_open_member(struct raid_array *array, const char *path, bool force, struct block **out,
-		     struct error *error);
+ * needs no `force`, and one that `stack` has open is taken from there. The caller owns *out. */
+int raid_open_member(struct stack *stack, struct raid_array *array, const char *path, bool force,
+		     struct block **out, struct error *error);
 
 #endif

@@ -63,7 +63,8 @@ int device_open_new(struct stack *below, const char *device, bool force, struct 
 struct change {
 	struct cli_words given;
 	const char *method; /* what a running server is asked to do, with the same meaning */
-	int (*apply)(struct change *change, struct raid_array *array, struct error *error);
+	int (*apply)(struct change *change, struct stack *stack, struct raid_array *array,
+		     struct error *error);
 	char *target; /* md/NAME */
 	char *device; /* absolute */
 	bool force;
@@ -87,7 +88,7 @@ static int change_run(void *arg, struct error *error)
 	if (!rc)
 		rc = stack_find_running(stack, change->target, &array, error);
 	if (!rc)
-		rc = change->apply(change, array, error);
+		rc = change->apply(change, stack, array, error);
 	return stack_finish(stack, rc, error);
 }
 
@@ -113,20 +114,25 @@ static int change_verb(struct change *change, const char *usage, int argc, char 
 	return status;
 }
 
-static int apply_fail(struct change *change, struct raid_array *array, struct error *error)
+static int apply_fail(struct change *change, struct stack *stack, struct raid_array *array,
+		      struct error *error)
 {
+	(void)stack;
 	return raid_fail(array, change->device, error);
 }
 
-static int apply_remove(struct change *change, struct raid_array *array, struct error *error)
+static int apply_remove(struct change *change, struct stack *stack, struct raid_array *array,
+			struct error *error)
 {
+	(void)stack;
 	return raid_remove(array, change->device, error);
 }
 
-static int apply_add(struct change *change, struct raid_array *array, struct error *error)
+static int apply_add(struct change *change, struct stack *stack, struct raid_array *array,
+		     struct error *error)
 {
 	CLEANUP_BLOCK struct block *block = NULL;
-	int rc = raid_open_member(array, change->device, change->force, &block, error);
+	int rc = raid_open_member(stack, array, change->device, change->force, &block, error);
 
 	if (!rc)
 		rc = raid_add(array, block, error);
@@ -157,14 +163,28 @@ int raid_add_verb(int argc, char **argv)
 	return change_verb(&change, "raid add NAME DEVICE", argc, argv);
 }
 
-int raid_open_member(struct raid_array *array, const char *path, bool force, struct block **out,
-		     struct error *error)
+/* A former member that is still on the list of devices is open already, and locked by us. */
+static struct block *stack_block(const struct stack *stack, const char *path)
 {
-	CLEANUP_BLOCK struct block *block = NULL;
+	for (unsigned i = 0; i < stack->node_count; i++) {
+		const struct stack_node *node = &stack->nodes[i];
+
+		if (node->block && !node->raid && !strcmp(node->name, path))
+			return node->block;
+	}
+	return NULL;
+}
+
+int raid_open_member(struct stack *stack, struct raid_array *array, const char *path, bool force,
+		     struct block **out, struct error *error)
+{
+	struct block *open = stack_block(stack, path);
+	CLEANUP_BLOCK struct block *block = open ? block_ref(open) : NULL;
 	struct raid_status status;
 	struct raid_info info;
 	bool former;
-	int rc = block_open_file(&block, path, BLOCK_OPEN_WRITE | BLOCK_OPEN_LOCK, 0, error);
+	int rc = open ? 0
+		      : block_open_file(&block, path, BLOCK_OPEN_WRITE | BLOCK_OPEN_LOCK, 0, error);
 
 	if (rc)
 		return rc;
@@ -252,6 +272,31 @@ static int rebuild_remote(struct rebuild *rebuild, const char *socket, struct er
 	return rc;
 }
 
+struct wait_job {
+	struct rebuild *rebuild;
+	struct raid_array *array;
+	struct error *error;
+};
+
+static int wait_fiber(void *arg)
+{
+	struct wait_job *job = arg;
+
+	return raid_rebuild_wait(job->array, rebuild_report, job->rebuild, PROGRESS_INTERVAL_NS,
+				 job->error);
+}
+
+/* A signal ends the waiting; stopping the array then keeps how far it came. */
+static int rebuild_wait(struct rebuild *rebuild, struct raid_array *array, struct error *error)
+{
+	struct wait_job job = { rebuild, array, error };
+	int rc = cli_interruptible(wait_fiber, &job, error);
+
+	if (rc == -ECANCELED)
+		error_advise(error, "`tenon raid rebuild %s` goes on from there", rebuild->target);
+	return rc;
+}
+
 static int rebuild_here(struct rebuild *rebuild, struct stack *stack, struct error *error)
 {
 	struct raid_status status;
@@ -260,11 +305,11 @@ static int rebuild_here(struct rebuild *rebuild, struct stack *stack, struct err
 
 	/* What is left of an earlier resync or recovery comes first. */
 	if (!rc)
-		rc = raid_rebuild_wait(array, rebuild_report, rebuild, PROGRESS_INTERVAL_NS, error);
+		rc = rebuild_wait(rebuild, array, error);
 	if (!rc && rebuild->check)
 		rc = raid_scrub_start(array, rebuild->repair, error);
 	if (!rc && rebuild->check)
-		rc = raid_rebuild_wait(array, rebuild_report, rebuild, PROGRESS_INTERVAL_NS, error);
+		rc = rebuild_wait(rebuild, array, error);
 	if (rc)
 		return rc;
 	raid_status(array, &status);

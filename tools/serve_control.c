@@ -118,8 +118,9 @@ static int serve_raid_add(void *context, json_t *params, json_t **result, struct
 	if (!rc && serve->read_only)
 		rc = error_set(error, -EROFS, "%s: the server runs with --read-only", device);
 	if (!rc)
-		rc = raid_open_member(array, device, json_is_true(json_object_get(params, "force")),
-				      &block, error);
+		rc = raid_open_member(serve->stack, array, device,
+				      json_is_true(json_object_get(params, "force")), &block,
+				      error);
 	if (!rc)
 		rc = raid_add(array, block, error);
 	return rc ? rc : device_list_add(&serve->owned, device);

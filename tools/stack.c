@@ -10,6 +10,8 @@
 #include "util/bytes.h"
 #include "util/error.h"
 
+#define CLAIM_ATTEMPTS 5
+
 /* ---- Opening ---- */
 
 static struct stack_node *stack_add_node(struct stack *stack, const char *name, struct block *block)
@@ -189,17 +191,49 @@ int stack_look(struct stack **out, const struct cli_words *given, struct error *
 	return rc ? rc : stack_open(out, &devices, &options, error);
 }
 
-int stack_claim(struct stack **out, const struct cli_words *given, const struct cli_words *targets,
-		const struct stack_options *options, struct error *error)
+/* The devices that the targets lie on, as things are now. */
+static int stack_needed(struct device_list *needed, const struct cli_words *given,
+			const struct cli_words *targets, struct error *error)
 {
-	CLEANUP_DEVICES struct device_list needed = { 0 };
 	struct stack *look = NULL;
 	int rc = stack_look(&look, given, error);
 
 	for (unsigned i = 0; !rc && i < targets->count; i++)
-		rc = stack_devices_of(look, targets->words[i], &needed, error);
+		rc = stack_devices_of(look, targets->words[i], needed, error);
 	stack_close(look, NULL);
-	return rc ? rc : stack_open(out, &needed, options, error);
+	return rc;
+}
+
+/* Whether another process has put one more device below the targets between the look and the locks. */
+static bool stack_outgrown(const struct device_list *claimed, const struct cli_words *given,
+			   const struct cli_words *targets)
+{
+	CLEANUP_DEVICES struct device_list now = { 0 };
+	unsigned known = 0;
+
+	if (stack_needed(&now, given, targets, NULL))
+		return false;
+	for (unsigned i = 0; i < now.count; i++)
+		for (unsigned k = 0; k < claimed->count; k++)
+			known += !strcmp(now.paths[i], claimed->paths[k]);
+	return known < now.count;
+}
+
+int stack_claim(struct stack **out, const struct cli_words *given, const struct cli_words *targets,
+		const struct stack_options *options, struct error *error)
+{
+	for (unsigned attempt = 0; attempt < CLAIM_ATTEMPTS; attempt++) {
+		CLEANUP_DEVICES struct device_list needed = { 0 };
+		int rc = stack_needed(&needed, given, targets, error);
+
+		if (!rc)
+			rc = stack_open(out, &needed, options, error);
+		if (rc || !stack_outgrown(&needed, given, targets))
+			return rc;
+		stack_close(*out, NULL);
+	}
+	return error_set(error, -EAGAIN, "%s: other processes keep changing what it lies on",
+			 targets->words[0]);
 }
 
 int stack_close(struct stack *stack, struct error *error)

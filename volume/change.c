@@ -127,7 +127,11 @@ static int clear_start(struct volume_group *group, struct volume_lv *lv, struct 
 	if (r)
 		return error_set(error, r, "%s: clearing its start: %s", block->name,
 				 error_name(r));
-	return block_signature_wipe(block, error);
+	r = block_signature_wipe(block, error);
+	/* An old signature must not come back after a power cut, when the volume is already there. */
+	if (!r && (r = block_flush(block)))
+		error_set(error, r, "%s: flushing its start: %s", block->name, error_name(r));
+	return r;
 }
 
 static int add_lv(struct volume_group *group, struct volume_lv *lv)

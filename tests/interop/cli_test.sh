@@ -144,6 +144,13 @@ json 'not d["degraded"]' $TENON raid show r --json
 expect 0 '0 bytes differ' $TENON raid check r
 cmp data <($TENON copy --device c.img vg/a -) || problem 'the new member has other data'
 
+# A former member comes back, though it is on the list of devices.
+expect 0 '' $TENON raid fail r a.img
+expect 0 '' $TENON raid remove r a.img
+expect 0 '' $TENON raid add r a.img
+expect 0 '' $TENON raid rebuild r
+json 'not d["degraded"]' $TENON raid show r --json
+
 # A server owns it now.
 long=$work/$(printf 'x%.0s' {1..100})
 refused '107' $TENON serve vg --socket-dir "$long"
