@@ -161,6 +161,16 @@ static void take_place(struct raid_member *member, uint16_t role)
 	raid_member_place(member, role, RAID_MEMBER_REBUILDING);
 }
 
+/* Whether the array's bitmap can be written to it; without a place of its own that would be on top of
+ * its superblock. */
+static bool has_bitmap_place(struct raid_member *member, const struct md_superblock *freshest)
+{
+	if (!(freshest->features & MD_FEATURE_BITMAP) || (member->sb.features & MD_FEATURE_BITMAP))
+		return true;
+	leave_out(member, "its superblock has no bitmap, the array's has one");
+	return false;
+}
+
 /* What kind of member it is, by the freshest superblock. */
 static void judge(struct raid_member *member, const struct md_superblock *freshest)
 {
@@ -192,6 +202,8 @@ static void judge(struct raid_member *member, const struct md_superblock *freshe
 		/* It may hold what the other does not: two halves that ran apart. Never overwritten
 		 * unasked. */
 		leave_out(member, "the array went on without it (place %u)", own);
+	else if (!has_bitmap_place(member, freshest))
+		return;
 	else if (role == MD_ROLE_SPARE)
 		member->state = RAID_MEMBER_SPARE;
 	else if (role >= array->raid_disks)

@@ -264,6 +264,69 @@ static void test_stale_bitmap_counts_as_dirty(void)
 	rig_run(stale_bitmap_counts_as_dirty);
 }
 
+static void change_superblock(struct raid_rig *rig, unsigned disk,
+			      void (*change)(struct md_superblock *sb))
+{
+	struct md_superblock *sb = malloc(sizeof(*sb));
+	bool found;
+
+	CU_ASSERT_EQUAL(md_superblock_find(rig->memory[disk], sb, &found, &rig->error), 0);
+	change(sb);
+	CU_ASSERT_EQUAL(md_superblock_write(rig->memory[disk], sb), 0);
+	free(sb);
+}
+
+static void drop_bitmap(struct md_superblock *sb)
+{
+	sb->features &= ~MD_FEATURE_BITMAP;
+	sb->bitmap_offset = 0;
+}
+
+static void raise_events(struct md_superblock *sb)
+{
+	sb->events++;
+}
+
+/* As after an mdadm --grow --bitmap that was cut off: a bitmap written to a member without a place for
+ * one would be on its superblock. */
+static void member_without_bitmap(struct raid_rig *rig)
+{
+	struct raid_status status;
+
+	rig_create(rig, 2, &clean_bitmap);
+	CU_ASSERT_EQUAL(raid_add(rig->array, rig->disk[2], &rig->error), 0);
+	rig_stop(rig);
+	change_superblock(rig, 1, drop_bitmap);
+	change_superblock(rig, 2, drop_bitmap);
+	rig_assemble(rig, 3, NULL);
+	CU_ASSERT_EQUAL(rig_state(rig, 1), RAID_MEMBER_STALE);
+	CU_ASSERT_EQUAL(rig_state(rig, 2),
+			RAID_MEMBER_STALE); /* a spare would soon be written to */
+	rig_write(rig, 0, 65536, 1);
+	fiber_sleep(SECOND);
+	CU_ASSERT_EQUAL(events_on(rig, 1), events_on(rig, 2));
+	for (unsigned i = 1; i < 3; i++)
+		CU_ASSERT_EQUAL(raid_add(rig->array, rig->disk[i], &rig->error), 0);
+	rig_wait(rig);
+	CU_ASSERT_EQUAL(rig_state(rig, 1), RAID_MEMBER_IN_SYNC);
+	rig_stop(rig);
+	CU_ASSERT(rig_equal(rig, 0, 1));
+
+	/* Where the freshest has none, there is none. */
+	change_superblock(rig, 0, drop_bitmap);
+	change_superblock(rig, 0, raise_events);
+	rig_assemble(rig, 2, NULL);
+	raid_status(rig->array, &status);
+	CU_ASSERT_FALSE(status.bitmap.present);
+	CU_ASSERT_EQUAL(status.working, 2);
+	raid_status_free(&status);
+}
+
+static void test_a_member_without_bitmap_is_left_out(void)
+{
+	rig_run(member_without_bitmap);
+}
+
 /* ---- Bad blocks ---- */
 
 /* Notes a bad range of 8 sectors at data sector 16 in a member's log, which counts from the start of the
@@ -371,4 +434,5 @@ UNIT_MAIN("raid bitmap", UNIT(test_bits_are_set_before_and_cleared_after),
 	  UNIT(test_stop_leaves_it_clean), UNIT(test_writes_share_bitmap_writes),
 	  UNIT(test_readd_copies_what_changed), UNIT(test_too_old_for_a_readd),
 	  UNIT(test_readd_during_a_recovery), UNIT(test_stale_bitmap_counts_as_dirty),
-	  UNIT(test_bad_blocks_are_not_read), UNIT(test_recovery_notes_bad_blocks))
+	  UNIT(test_a_member_without_bitmap_is_left_out), UNIT(test_bad_blocks_are_not_read),
+	  UNIT(test_recovery_notes_bad_blocks))
