@@ -161,13 +161,22 @@ static void take_place(struct raid_member *member, uint16_t role)
 	raid_member_place(member, role, RAID_MEMBER_REBUILDING);
 }
 
-/* Whether the array's bitmap can be written to it; without a place of its own that would be on top of
- * its superblock. */
+/* Whether the array's bitmap can be written to it. Without a place of its own that would be on top of its
+ * superblock; and the kernel takes the freshest's offset for all, so that what it wrote of the bitmap
+ * is there, over whatever this one has. */
 static bool has_bitmap_place(struct raid_member *member, const struct md_superblock *freshest)
 {
-	if (!(freshest->features & MD_FEATURE_BITMAP) || (member->sb.features & MD_FEATURE_BITMAP))
+	const struct md_superblock *sb = &member->sb;
+
+	if (!(freshest->features & MD_FEATURE_BITMAP))
 		return true;
-	leave_out(member, "its superblock has no bitmap, the array's has one");
+	if (!(sb->features & MD_FEATURE_BITMAP))
+		leave_out(member, "its superblock has no bitmap, the array's has one");
+	else if (sb->bitmap_offset != freshest->bitmap_offset)
+		leave_out(member, "its bitmap is %d sectors from its superblock, the array's %d",
+			  sb->bitmap_offset, freshest->bitmap_offset);
+	else
+		return true;
 	return false;
 }
 

@@ -80,51 +80,84 @@ int md_layout_bitmap(struct md_layout *layout, uint64_t sync_sectors, uint64_t w
 	return 0;
 }
 
-/* Superblock at the end: data, bitmap, bad-block log, superblock. */
-static int apply_at_end(const struct md_layout *layout, uint64_t device_sectors,
-			struct md_superblock *sb)
+/* How far below a superblock at the end the bitmap starts. */
+static uint64_t bitmap_below(const struct md_layout *layout)
 {
-	uint64_t space =
-		layout->bitmap_chunk ? layout->bitmap_space : reserved_for_bitmap(layout->size);
-	uint64_t used = layout->data_offset + layout->size, data_end;
+	return layout->bitmap_offset < 0 ? -(uint64_t)(int64_t)layout->bitmap_offset
+					 : layout->bitmap_space + MD_BBLOG_SECTORS;
+}
 
-	if (used > sb->super_offset)
+/* Bitmap and log in the sectors below a superblock at the end; how many they take. */
+static int put_bitmap_at_end(const struct md_layout *layout, uint64_t room,
+			     struct md_superblock *sb, uint64_t *space)
+{
+	uint64_t below = bitmap_below(layout), log = MD_BBLOG_SECTORS;
+
+	if (layout->bitmap_offset > 0 || below > room || below < layout->bitmap_space)
 		return -ENOSPC;
-	space = MIN(space + MD_BBLOG_SECTORS, sb->super_offset - used);
-	if (layout->bitmap_chunk && space < layout->bitmap_space + MD_BBLOG_SECTORS)
-		return -ENOSPC;
-	data_end = sb->super_offset - space;
-	sb->data_size = data_end - layout->data_offset;
-	if (space >= MD_BBLOG_SECTORS) {
+	if (below < layout->bitmap_space + MD_BBLOG_SECTORS)
+		log = below + MD_BBLOG_SECTORS;
+	sb->bitmap_offset = -(int32_t)below;
+	*space = below;
+	if (log <= room) {
 		sb->bblog_size = MD_BBLOG_SECTORS;
-		sb->bblog_offset = -(int32_t)MD_BBLOG_SECTORS;
+		sb->bblog_offset = -(int32_t)log;
+		*space = MAX(below, log);
 	}
-	if (layout->bitmap_chunk)
-		sb->bitmap_offset = -(int32_t)(layout->bitmap_space + MD_BBLOG_SECTORS);
-	(void)device_sectors;
 	return 0;
 }
 
-/* Superblock at the start: superblock, bitmap, bad-block log, data. */
+/* Superblock at the end: data, bitmap, bad-block log, superblock. */
+static int apply_at_end(const struct md_layout *layout, struct md_superblock *sb)
+{
+	uint64_t used = layout->data_offset + layout->size, room, space;
+	int rc = 0;
+
+	if (used > sb->super_offset)
+		return -ENOSPC;
+	room = sb->super_offset - used;
+	space = MIN(reserved_for_bitmap(layout->size) + MD_BBLOG_SECTORS, room);
+	if (layout->bitmap_chunk) {
+		rc = put_bitmap_at_end(layout, room, sb, &space);
+	} else if (space >= MD_BBLOG_SECTORS) {
+		sb->bblog_size = MD_BBLOG_SECTORS;
+		sb->bblog_offset = -(int32_t)MD_BBLOG_SECTORS;
+	}
+	sb->data_size = sb->super_offset - space - layout->data_offset;
+	return rc;
+}
+
+/* Superblock at the start: superblock, bitmap, bad-block log, data; the log before the bitmap where there
+ * is room only there. */
 static int apply_at_start(const struct md_layout *layout, uint64_t device_sectors,
 			  struct md_superblock *sb)
 {
-	uint64_t space =
-		layout->bitmap_chunk ? layout->bitmap_space : reserved_for_bitmap(layout->size);
-	uint64_t log = sb->super_offset + MD_SUPERBLOCK_SECTORS + space;
+	uint64_t space = reserved_for_bitmap(layout->size), log;
+	int32_t offset = MD_SUPERBLOCK_SECTORS;
 
+	if (layout->bitmap_chunk) {
+		space = layout->bitmap_space;
+		if (layout->bitmap_offset)
+			offset = layout->bitmap_offset;
+		if (offset < (int32_t)MD_SUPERBLOCK_SECTORS)
+			return -ENOSPC;
+	}
+	log = sb->super_offset + (uint64_t)offset + space;
 	if (layout->data_offset + layout->size > device_sectors)
 		return -ENOSPC;
 	sb->data_size = device_sectors - layout->data_offset;
 	if (layout->bitmap_chunk) {
 		if (log > layout->data_offset)
 			return -ENOSPC;
-		sb->bitmap_offset = MD_SUPERBLOCK_SECTORS;
+		sb->bitmap_offset = offset;
 	}
-	if (layout->data_offset >= log + MD_BBLOG_SECTORS) {
-		sb->bblog_size = MD_BBLOG_SECTORS;
-		sb->bblog_offset = (int32_t)(log - sb->super_offset);
+	if (layout->data_offset < log + MD_BBLOG_SECTORS) {
+		if ((uint64_t)offset < MD_SUPERBLOCK_SECTORS + MD_BBLOG_SECTORS)
+			return 0;
+		log = sb->super_offset + MD_SUPERBLOCK_SECTORS;
 	}
+	sb->bblog_size = MD_BBLOG_SECTORS;
+	sb->bblog_offset = (int32_t)(log - sb->super_offset);
 	return 0;
 }
 
@@ -146,7 +179,7 @@ int md_layout_apply(const struct md_layout *layout, uint64_t device_sectors,
 	sb->bblog_offset = 0;
 	if (layout->bitmap_chunk)
 		sb->features |= MD_FEATURE_BITMAP;
-	return layout->minor_version == 0 ? apply_at_end(layout, device_sectors, sb)
+	return layout->minor_version == 0 ? apply_at_end(layout, sb)
 					  : apply_at_start(layout, device_sectors, sb);
 }
 
@@ -156,7 +189,7 @@ uint64_t md_layout_least_sectors(const struct md_layout *layout)
 
 	if (layout->minor_version == 0) {
 		if (layout->bitmap_chunk)
-			least += layout->bitmap_space + MD_BBLOG_SECTORS;
+			least += bitmap_below(layout);
 		least = round_up(least, 8) + 16;
 	}
 	return least;

@@ -18,6 +18,9 @@ struct md_layout {
 	uint64_t size;         /* of each member in use */
 	uint32_t bitmap_chunk; /* bytes; 0: no bitmap */
 	uint64_t bitmap_space; /* sectors, a multiple of 8 */
+	/* From the superblock, where the other members have it: the kernel takes one figure for all of
+	 * them (md.c, bitmap_info.offset). 0: there are none yet. */
+	int32_t bitmap_offset;
 };
 
 /* Sectors of the data that a device of so many sectors offers, and where they start (0 for 1.0). 0 when
@@ -34,7 +37,7 @@ int md_layout_bitmap(struct md_layout *layout, uint64_t sync_sectors, uint64_t w
 		     struct error *error);
 
 /* Fills in the places of superblock, data, bitmap and bad-block log for one device. -ENOSPC when it
- * does not have the sectors. */
+ * does not have the sectors, or the bitmap cannot be at `bitmap_offset`. */
 int md_layout_apply(const struct md_layout *layout, uint64_t device_sectors,
 		    struct md_superblock *sb);
 

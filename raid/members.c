@@ -112,10 +112,24 @@ static int empty_place(const struct raid_array *array, uint16_t wanted)
 	return RAID_SPARE;
 }
 
+/* Whose places the others take: the first that is in use. */
+static const struct raid_member *first_active(const struct raid_array *array)
+{
+	for (uint32_t i = 0; i < array->raid_disks; i++) {
+		if (array->places[i])
+			return array->places[i];
+	}
+	return NULL;
+}
+
+/* Whether the bitmap can be where the other members have it. */
 static bool has_room_for_bitmap(const struct raid_array *array, const struct md_superblock *sb,
 				const struct block *block)
 {
-	return (sb->features & MD_FEATURE_BITMAP) &&
+	const struct raid_member *other = first_active(array);
+
+	return (sb->features & MD_FEATURE_BITMAP) && other &&
+	       sb->bitmap_offset == other->sb.bitmap_offset &&
 	       md_superblock_bitmap_room(sb, block->size >> MD_SECTOR_SHIFT) >=
 		       md_bitmap_bytes(array->intent->chunks);
 }
@@ -182,14 +196,42 @@ static int bring_back(struct raid_array *array, struct raid_member *member,
 	return 0;
 }
 
-/* Data where the others have them, else where a device of its size would have them. */
+static int does_not_fit(const struct raid_array *array, const struct block *block,
+			const struct md_layout *layout, struct error *error)
+{
+	uint64_t sectors = block->size >> MD_SECTOR_SHIFT, least = md_layout_least_sectors(layout);
+	char has[SIZE_TEXT], needs[SIZE_TEXT];
+
+	if (sectors >= least) {
+		error_set(error, -ENOSPC,
+			  "%s: a bitmap %d sectors from the superblock, where the other members of "
+			  "%s have theirs, does not fit: it takes %llu sectors, and the data start "
+			  "at sector %llu",
+			  block->name, layout->bitmap_offset, array->block.name,
+			  (unsigned long long)layout->bitmap_space,
+			  (unsigned long long)layout->data_offset);
+		error_advise(error, "make the bitmap anew: mdadm --grow --bitmap=none, then "
+				    "--bitmap=internal");
+		return -ENOSPC;
+	}
+	error_set(error, -ENOSPC,
+		  "%s has %s (%llu bytes), expected at least %s (%llu bytes) for a member of %s",
+		  block->name, size_format(block->size, has), (unsigned long long)block->size,
+		  size_format(least << MD_SECTOR_SHIFT, needs),
+		  (unsigned long long)least << MD_SECTOR_SHIFT, array->block.name);
+	error_advise(error, "use a larger device");
+	return -ENOSPC;
+}
+
+/* Data where the others have them, else where a device of its size would have them; the bitmap always
+ * where the others have it. */
 static int lay_out(struct raid_array *array, const struct block *block, struct md_superblock *sb,
 		   struct error *error)
 {
 	uint64_t sectors = block->size >> MD_SECTOR_SHIFT, own;
 	struct md_layout layout = { .minor_version = array->minor_version,
 				    .size = array->member_sectors };
-	char has[SIZE_TEXT], needs[SIZE_TEXT];
+	const struct raid_member *other = first_active(array);
 	int rc;
 
 	if (array->intent) {
@@ -197,11 +239,9 @@ static int lay_out(struct raid_array *array, const struct block *block, struct m
 		layout.bitmap_space =
 			round_up(md_bitmap_bytes(array->intent->chunks), MD_BITMAP_PAGE) >>
 			MD_SECTOR_SHIFT;
+		layout.bitmap_offset = other ? other->sb.bitmap_offset : 0;
 	}
-	for (uint32_t i = array->raid_disks; i-- > 0;) {
-		if (array->places[i])
-			layout.data_offset = array->places[i]->sb.data_offset;
-	}
+	layout.data_offset = other ? other->sb.data_offset : 0;
 	rc = md_layout_apply(&layout, sectors, sb);
 	if (rc) {
 		uint64_t offset = layout.data_offset;
@@ -210,19 +250,7 @@ static int lay_out(struct raid_array *array, const struct block *block, struct m
 		layout.data_offset = MIN(own, offset);
 		rc = md_layout_apply(&layout, sectors, sb);
 	}
-	if (rc) {
-		error_set(error, -ENOSPC,
-			  "%s has %s (%llu bytes), expected at least %s (%llu bytes) "
-			  "for a member of %s",
-			  block->name, size_format(block->size, has),
-			  (unsigned long long)block->size,
-			  size_format(md_layout_least_sectors(&layout) << MD_SECTOR_SHIFT, needs),
-			  (unsigned long long)md_layout_least_sectors(&layout) << MD_SECTOR_SHIFT,
-			  array->block.name);
-		error_advise(error, "use a larger device");
-		return -ENOSPC;
-	}
-	return 0;
+	return rc ? does_not_fit(array, block, &layout, error) : 0;
 }
 
 void raid_device_uuid(uint8_t uuid[16])

@@ -327,6 +327,74 @@ static void test_a_member_without_bitmap_is_left_out(void)
 	rig_run(member_without_bitmap);
 }
 
+static int32_t offset_on(struct raid_rig *rig, unsigned disk)
+{
+	struct md_superblock sb;
+	bool found;
+
+	CU_ASSERT_EQUAL(md_superblock_find(rig->memory[disk], &sb, &found, &rig->error), 0);
+	return sb.bitmap_offset;
+}
+
+/* Where mdadm --grow may have put it. */
+static void move_bitmap(struct md_superblock *sb)
+{
+	sb->bitmap_offset = 24;
+}
+
+static void crowd_bitmap(struct md_superblock *sb)
+{
+	sb->bblog_size = 0;
+	sb->bblog_offset = 0;
+	sb->bitmap_offset = 2;
+}
+
+/* The kernel takes one offset for all members. */
+static void offset_of_the_array(struct raid_rig *rig)
+{
+	uint64_t before;
+
+	rig_create(rig, 2, &clean_bitmap);
+	rig_stop(rig);
+	for (unsigned i = 0; i < 2; i++)
+		change_superblock(rig, i, move_bitmap);
+	rig_assemble(rig, 2, NULL);
+	rig_write(rig, 0, RIG_SIZE - DATA, 1);
+	CU_ASSERT_EQUAL(raid_add(rig->array, rig->disk[2], &rig->error), 0);
+	CU_ASSERT_EQUAL(offset_on(rig, 2), 24);
+
+	/* One that has it elsewhere does not come back by the bitmap, but as a new member. */
+	CU_ASSERT_EQUAL(raid_remove(rig->array, "disk2", &rig->error), 0);
+	CU_ASSERT_EQUAL(raid_fail(rig->array, "disk1", &rig->error), 0);
+	CU_ASSERT_EQUAL(raid_remove(rig->array, "disk1", &rig->error), 0);
+	change_superblock(rig, 1, crowd_bitmap);
+	before = rig_reads(rig, 0);
+	CU_ASSERT_EQUAL(raid_add(rig->array, rig->disk[1], &rig->error), 0);
+	rig_wait(rig);
+	CU_ASSERT(rig_reads(rig, 0) - before >= 6); /* 3 MiB in windows of 512 KiB */
+	CU_ASSERT_EQUAL(offset_on(rig, 1), 24);
+	rig_stop(rig);
+	CU_ASSERT(rig_equal(rig, 0, 1));
+
+	/* Nor is it taken at assembly. */
+	change_superblock(rig, 1, crowd_bitmap);
+	rig_assemble(rig, 2, NULL);
+	CU_ASSERT_EQUAL(rig_state(rig, 0), RAID_MEMBER_IN_SYNC);
+	CU_ASSERT_EQUAL(rig_state(rig, 1), RAID_MEMBER_STALE);
+	rig_stop(rig);
+
+	/* No new member has room for it there. */
+	change_superblock(rig, 0, crowd_bitmap);
+	CU_ASSERT_EQUAL_FATAL(raid_assemble(&rig->array, rig->disk, 1, NULL, &rig->error), 0);
+	CU_ASSERT_EQUAL(raid_add(rig->array, rig->disk[2], &rig->error), -ENOSPC);
+	CU_ASSERT_PTR_NOT_NULL(strstr(rig->error.text, "a bitmap 2 sectors from the superblock"));
+}
+
+static void test_one_offset_for_all_members(void)
+{
+	rig_run(offset_of_the_array);
+}
+
 /* ---- Bad blocks ---- */
 
 /* Notes a bad range of 8 sectors at data sector 16 in a member's log, which counts from the start of the
@@ -434,5 +502,5 @@ UNIT_MAIN("raid bitmap", UNIT(test_bits_are_set_before_and_cleared_after),
 	  UNIT(test_stop_leaves_it_clean), UNIT(test_writes_share_bitmap_writes),
 	  UNIT(test_readd_copies_what_changed), UNIT(test_too_old_for_a_readd),
 	  UNIT(test_readd_during_a_recovery), UNIT(test_stale_bitmap_counts_as_dirty),
-	  UNIT(test_a_member_without_bitmap_is_left_out), UNIT(test_bad_blocks_are_not_read),
-	  UNIT(test_recovery_notes_bad_blocks))
+	  UNIT(test_a_member_without_bitmap_is_left_out), UNIT(test_one_offset_for_all_members),
+	  UNIT(test_bad_blocks_are_not_read), UNIT(test_recovery_notes_bad_blocks))

@@ -169,6 +169,17 @@ static void test_layout_at_end(void)
 	CU_ASSERT_EQUAL(md_superblock_bitmap_room(&sb, DEVICE_SECTORS), 4096);
 	CU_ASSERT(md_layout_least_sectors(&layout) <= DEVICE_SECTORS);
 	CU_ASSERT_EQUAL(md_layout_apply(&layout, DEVICE_SECTORS - 8, &sb), -ENOSPC);
+
+	/* Right below the superblock, where an array without logs has it: the log goes below. */
+	layout.bitmap_offset = -8;
+	CU_ASSERT_EQUAL(md_layout_apply(&layout, DEVICE_SECTORS, &sb), 0);
+	CU_ASSERT_EQUAL(sb.bitmap_offset, -8);
+	CU_ASSERT_EQUAL(sb.bblog_offset, -16);
+	CU_ASSERT_EQUAL(md_superblock_validate(&sb, DEVICE_SECTORS, &error), 0);
+	layout.bitmap_offset = -4096;
+	CU_ASSERT_EQUAL(md_layout_apply(&layout, DEVICE_SECTORS, &sb), -ENOSPC);
+	layout.bitmap_offset = 2;
+	CU_ASSERT_EQUAL(md_layout_apply(&layout, DEVICE_SECTORS, &sb), -ENOSPC);
 }
 
 static void test_bitmap_super(void)
