@@ -33,7 +33,8 @@ struct raid_member {
 	/* REBUILDING: sectors below `recovered` hold the data. Sectors from `full_from` on must be copied
 	 * whatever the bitmap says. The superblock may say `checkpoint`, which is durable. */
 	uint64_t recovered, full_from, checkpoint;
-	bool target; /* of the recovery that runs; one that came later waits for the next */
+	uint64_t flushed; /* the checkpoint as it was before the flush of the update that runs */
+	bool target;      /* of the recovery that runs; one that came later waits for the next */
 
 	struct md_badblocks bad; /* in sectors of the device: see raid_member_sector() */
 	unsigned users;          /* requests that hold it, so that it cannot be removed */
@@ -72,6 +73,7 @@ struct raid_array {
 	bool dirty;                 /* durably: writes may go on */
 	uint64_t resync_position;   /* sectors; MD_RESYNC_DONE: members agree everywhere */
 	uint64_t resync_checkpoint; /* the same, durably */
+	uint64_t resync_flushed;    /* that, before the flush of the update that runs */
 	uint64_t resync_from;       /* members may differ from here on: the next resync's start */
 
 	/* requests: request.c */

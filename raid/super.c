@@ -115,13 +115,13 @@ static void fill_superblock(struct raid_member *member)
 	sb->logical_block_size = array->recorded_block_size;
 	sb->raid_disks = array->raid_disks;
 	sb->events = array->events;
-	sb->resync_offset = array->clean ? array->resync_checkpoint : 0;
+	sb->resync_offset = array->clean ? MIN(array->resync_checkpoint, array->resync_flushed) : 0;
 	sb->recovery_offset = 0;
 	if (array->intent)
 		sb->features |= MD_FEATURE_BITMAP;
 	if (member->state == RAID_MEMBER_REBUILDING) {
 		sb->features |= MD_FEATURE_RECOVERY_OFFSET;
-		sb->recovery_offset = member->checkpoint;
+		sb->recovery_offset = MIN(member->checkpoint, member->flushed);
 		if (array->intent && member->full_from >= array->member_sectors)
 			sb->features |= MD_FEATURE_RECOVERY_BITMAP;
 	}
@@ -184,10 +184,23 @@ static int write_member(struct raid_member *member, void *arg)
 
 /* ---- Updates ---- */
 
+/* A rebuild goes on while members are flushed, and may move its checkpoints on: what it then copied is
+ * for the next update. They may also be taken back, which counts at once. */
+static void note_checkpoints(struct raid_array *array)
+{
+	array->resync_flushed = array->resync_checkpoint;
+	list_for_each(at, &array->members) {
+		struct raid_member *member = list_entry(at, struct raid_member, node);
+
+		member->flushed = member->state == RAID_MEMBER_REBUILDING ? member->checkpoint : 0;
+	}
+}
+
 static int update_once(struct raid_array *array)
 {
 	int rc;
 
+	note_checkpoints(array);
 	rc = raid_members_flush(array);
 	if (rc)
 		return rc;

@@ -640,6 +640,51 @@ static void test_removed_while_in_use(void)
 	rig_run(removed_while_in_use);
 }
 
+static void slow_flushes(struct raid_rig *rig, unsigned disk, uint64_t latency_ns)
+{
+	block_fault_add(rig->disk[disk], &(struct block_fault_rule){ .requests = BLOCK_FAULT_FLUSH,
+								     .action = BLOCK_FAULT_LATENCY,
+								     .latency_ns = latency_ns });
+}
+
+/* What is copied while an update flushes the members is not in its superblocks: a window of 512 KiB is
+ * copied each second, and the flush after the first takes three. */
+static void checkpoint_waits_for_its_flush(struct raid_rig *rig)
+{
+	struct raid_create_options options = plain;
+
+	options.rebuild_rate = 512 << 10;
+	rig_create(rig, 2, &options);
+	slow_flushes(rig, 0, 3 * SECOND);
+	fiber_sleep(3 * SECOND + SECOND / 2);
+	CU_ASSERT_EQUAL(superblock(rig, 0).resync_offset, 1024);
+	CU_ASSERT_EQUAL(superblock(rig, 1).resync_offset, 1024);
+	block_fault_clear(rig->disk[0]);
+	raid_rebuild_set_rate(rig->array, 0);
+	rig_wait(rig);
+
+	/* The same for a recovery, after the update that gives the spare its place. */
+	CU_ASSERT_EQUAL(raid_fail(rig->array, "disk1", &rig->error), 0);
+	raid_rebuild_set_rate(rig->array, 512 << 10);
+	raid_rebuild_freeze(rig->array, true);
+	CU_ASSERT_EQUAL(raid_add(rig->array, rig->disk[2], &rig->error), 0);
+	slow_flushes(rig, 0, 3 * SECOND);
+	raid_rebuild_freeze(rig->array, false);
+	fiber_sleep(6 * SECOND + SECOND / 2);
+	CU_ASSERT(superblock(rig, 2).features & MD_FEATURE_RECOVERY_OFFSET);
+	CU_ASSERT_EQUAL(superblock(rig, 2).recovery_offset, 1024);
+	block_fault_clear(rig->disk[0]);
+	raid_rebuild_set_rate(rig->array, 0);
+	rig_wait(rig);
+	rig_stop(rig);
+	CU_ASSERT(rig_equal(rig, 0, 2));
+}
+
+static void test_checkpoint_waits_for_its_flush(void)
+{
+	rig_run(checkpoint_waits_for_its_flush);
+}
+
 UNIT_MAIN("raid arrays", UNIT(test_create_write_stop_assemble_read),
 	  UNIT(test_first_resync_makes_mirrors_agree), UNIT(test_dirty_while_written_then_clean),
 	  UNIT(test_write_error_fails_the_member), UNIT(test_the_last_member_stays),
@@ -650,4 +695,4 @@ UNIT_MAIN("raid arrays", UNIT(test_create_write_stop_assemble_read),
 	  UNIT(test_large_sectors), UNIT(test_zeroes_and_discards),
 	  UNIT(test_stop_refuses_while_used), UNIT(test_half_told_spare_is_not_trusted),
 	  UNIT(test_halves_that_ran_apart), UNIT(test_half_is_added_to_the_other),
-	  UNIT(test_removed_while_in_use))
+	  UNIT(test_removed_while_in_use), UNIT(test_checkpoint_waits_for_its_flush))
