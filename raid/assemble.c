@@ -336,6 +336,10 @@ static int bring_up(struct raid_array *array, const struct candidate *candidates
 		rc = raid_intent_load(array, error);
 	if (rc && (rc == -ENOMEM || !options->read_only))
 		return rc;
+	/* Only one member's was read. After an unclean stop the others' may lack bits that it has, and an
+	 * update writes only pages that change. */
+	if (array->intent && freshest->sb.resync_offset != MD_RESYNC_DONE)
+		array->intent->rewrite = true;
 	if (!options->read_only)
 		rewrite_bitmaps(array);
 	array->rebuild.disabled = options->no_resync;

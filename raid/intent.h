@@ -38,7 +38,7 @@ struct raid_intent {
 	uint8_t *image;   /* as on disk, super included; whole pages */
 	uint8_t *changed; /* one byte for each page that is to be written */
 	unsigned pages;
-	bool rewrite; /* was stale or damaged: all of it goes to the members before a super is current */
+	bool rewrite; /* members may have it otherwise: all goes to them before a super is current */
 	uint64_t generation, durable; /* raised by each newly set bit; how far the disks are */
 	bool writing;
 	struct fiber_queue queue; /* writing came to an end */

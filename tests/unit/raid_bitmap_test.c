@@ -395,6 +395,34 @@ static void test_one_offset_for_all_members(void)
 	rig_run(offset_of_the_array);
 }
 
+static void say_unclean(struct md_superblock *sb)
+{
+	sb->resync_offset = 0;
+}
+
+/* Power went while bits were written: they are on one member only. The other must have them, too, before
+ * it is the only one left. */
+static void members_that_differ(struct raid_rig *rig)
+{
+	uint8_t page[4096];
+
+	rig_create(rig, 2, &clean_bitmap);
+	rig_stop(rig);
+	block_read(rig->memory[0], BITMAP, page, sizeof(page));
+	md_bitmap_put(page, 5, true);
+	block_write(rig->memory[0], BITMAP, page, sizeof(page), 0);
+	for (unsigned i = 0; i < 2; i++)
+		change_superblock(rig, i, say_unclean);
+	rig_assemble(rig, 2, &(struct raid_assemble_options){ .no_resync = true });
+	CU_ASSERT_EQUAL(bits_on(rig, 0), 1 << 5);
+	CU_ASSERT_EQUAL(bits_on(rig, 1), 1 << 5);
+}
+
+static void test_bitmaps_agree_after_an_unclean_stop(void)
+{
+	rig_run(members_that_differ);
+}
+
 /* ---- Bad blocks ---- */
 
 /* Notes a bad range of 8 sectors at data sector 16 in a member's log, which counts from the start of the
@@ -503,4 +531,5 @@ UNIT_MAIN("raid bitmap", UNIT(test_bits_are_set_before_and_cleared_after),
 	  UNIT(test_readd_copies_what_changed), UNIT(test_too_old_for_a_readd),
 	  UNIT(test_readd_during_a_recovery), UNIT(test_stale_bitmap_counts_as_dirty),
 	  UNIT(test_a_member_without_bitmap_is_left_out), UNIT(test_one_offset_for_all_members),
-	  UNIT(test_bad_blocks_are_not_read), UNIT(test_recovery_notes_bad_blocks))
+	  UNIT(test_bitmaps_agree_after_an_unclean_stop), UNIT(test_bad_blocks_are_not_read),
+	  UNIT(test_recovery_notes_bad_blocks))
