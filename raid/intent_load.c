@@ -91,6 +91,20 @@ static uint64_t room_on(const struct raid_member *member)
 	return md_superblock_bitmap_room(&member->sb, member->block->size >> MD_SECTOR_SHIFT);
 }
 
+/* What it may take on any member that it is, or will be, written to. */
+static uint64_t least_room(const struct raid_array *array)
+{
+	uint64_t room = UINT64_MAX;
+
+	list_for_each(at, &array->members) {
+		const struct raid_member *member = list_entry(at, struct raid_member, node);
+
+		if (member->state != RAID_MEMBER_STALE && (member->sb.features & MD_FEATURE_BITMAP))
+			room = MIN(room, room_on(member));
+	}
+	return room;
+}
+
 /* Reads [0, bytes) of the member's bitmap; a logical block may be larger than what is asked for. */
 static int read_bitmap(const struct raid_member *member, uint8_t *to, uint64_t bytes)
 {
@@ -138,7 +152,7 @@ static int load_from(struct raid_member *member, struct raid_intent **out, struc
 	rc = read_bitmap(member, bytes, sizeof(bytes));
 	if (rc)
 		return error_set(error, rc, "cannot be read: %s", error_name(rc));
-	rc = md_bitmap_decode(bytes, room_on(member), &super, error);
+	rc = md_bitmap_decode(bytes, least_room(array), &super, error);
 	if (rc == -ENOENT)
 		return error_set(error, -EINVAL, "magic is 0x%08x, expected 0x%08x",
 				 get_le32(bytes), MD_BITMAP_MAGIC);
@@ -171,15 +185,9 @@ static int load_from(struct raid_member *member, struct raid_intent **out, struc
 /* No member has a good copy: begin anew, with everything set. */
 static int start_anew(struct raid_array *array, struct error *error)
 {
-	uint64_t room = UINT64_MAX;
+	uint64_t room = least_room(array);
 	uint32_t chunk;
 
-	list_for_each(at, &array->members) {
-		const struct raid_member *member = list_entry(at, struct raid_member, node);
-
-		if (member->sb.features & MD_FEATURE_BITMAP)
-			room = MIN(room, room_on(member));
-	}
 	chunk = md_bitmap_smallest_chunk(array->member_sectors, room);
 	if (md_bitmap_bytes(md_bitmap_chunks(array->member_sectors, chunk)) > room)
 		return error_set(error, -EINVAL, "%s: there is no room for a bitmap",

@@ -423,6 +423,49 @@ static void test_bitmaps_agree_after_an_unclean_stop(void)
 	rig_run(members_that_differ);
 }
 
+/* Room for one sector of bitmap, then the log. */
+static void log_behind_bitmap(struct md_superblock *sb)
+{
+	sb->bblog_offset = 9;
+	sb->bblog_size = 7;
+}
+
+/* A bitmap that one member has room for is not written over what another has behind its own. */
+static void room_on_all_members(struct raid_rig *rig)
+{
+	uint8_t page[4096], before[512], after[512];
+	struct raid_status status;
+	struct md_bitmap bitmap;
+	uint64_t set;
+
+	rig_create(rig, 2, &clean_bitmap);
+	rig_write(rig, 0, 65536, 1);
+	rig_stop(rig);
+	bitmap = bitmap_on(rig, 0, &set);
+	bitmap.chunk_bytes = 512; /* 1024 bytes of bitmap */
+	block_read(rig->memory[0], BITMAP, page, sizeof(page));
+	md_bitmap_encode(&bitmap, page);
+	for (unsigned i = 0; i < 2; i++)
+		block_write(rig->memory[i], BITMAP, page, sizeof(page), 0);
+	change_superblock(rig, 1, log_behind_bitmap);
+	memset(before, 0x5a, sizeof(before));
+	block_write(rig->memory[1], BITMAP + 512, before, sizeof(before), 0);
+	rig_assemble(rig, 2, NULL);
+	raid_status(rig->array, &status);
+	CU_ASSERT(status.bitmap.chunk > 512);
+	raid_status_free(&status);
+	rig_write(rig, 2 << 20, 65536, 1);
+	rig_stop(rig);
+	block_read(rig->memory[1], BITMAP + 512, after, sizeof(after));
+	CU_ASSERT_EQUAL(memcmp(before, after, sizeof(after)), 0);
+	CU_ASSERT(rig_equal(rig, 0, 1));
+}
+
+static void test_bitmap_has_room_on_all_members(void)
+{
+	rig_run(room_on_all_members);
+}
+
 /* ---- Bad blocks ---- */
 
 /* Notes a bad range of 8 sectors at data sector 16 in a member's log, which counts from the start of the
@@ -531,5 +574,5 @@ UNIT_MAIN("raid bitmap", UNIT(test_bits_are_set_before_and_cleared_after),
 	  UNIT(test_readd_copies_what_changed), UNIT(test_too_old_for_a_readd),
 	  UNIT(test_readd_during_a_recovery), UNIT(test_stale_bitmap_counts_as_dirty),
 	  UNIT(test_a_member_without_bitmap_is_left_out), UNIT(test_one_offset_for_all_members),
-	  UNIT(test_bitmaps_agree_after_an_unclean_stop), UNIT(test_bad_blocks_are_not_read),
-	  UNIT(test_recovery_notes_bad_blocks))
+	  UNIT(test_bitmaps_agree_after_an_unclean_stop), UNIT(test_bitmap_has_room_on_all_members),
+	  UNIT(test_bad_blocks_are_not_read), UNIT(test_recovery_notes_bad_blocks))
