@@ -270,11 +270,13 @@ int md_superblock_find(struct block *block, struct md_superblock *sb, bool *foun
 
 int md_superblock_write(struct block *block, const struct md_superblock *sb)
 {
+	uint64_t size = MD_SUPERBLOCK_FIXED + 2 * (uint64_t)MIN(sb->max_dev, MD_MAX_DEVICES);
 	uint8_t page[MD_SUPERBLOCK_BYTES];
 
 	md_superblock_encode(sb, page);
-	return block_write(block, sb->super_offset << MD_SECTOR_SHIFT, page, sizeof(page),
-			   BLOCK_FUA);
+	/* Not all of the page: a bitmap that mdadm --grow added to a 1.0 array may begin within it. */
+	size = MIN(round_up(size, block->logical_block_size), sizeof(page));
+	return block_write(block, sb->super_offset << MD_SECTOR_SHIFT, page, size, BLOCK_FUA);
 }
 
 void raid_name_printable(char to[33], const char *from)

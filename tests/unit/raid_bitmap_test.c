@@ -466,6 +466,30 @@ static void test_bitmap_has_room_on_all_members(void)
 	rig_run(room_on_all_members);
 }
 
+/* Where mdadm --grow puts it when nothing is free before the superblock. */
+static void bitmap_next_to_superblock(struct raid_rig *rig)
+{
+	struct md_bitmap bitmap;
+	uint8_t page[512];
+
+	rig_create(rig, 2, &clean_bitmap);
+	rig_stop(rig);
+	for (unsigned i = 0; i < 2; i++)
+		change_superblock(rig, i, crowd_bitmap);
+	rig_assemble(rig, 2, NULL);
+	rig_write(rig, 0, 65536, 1);
+	rig_stop(rig);
+	for (unsigned i = 0; i < 2; i++) {
+		block_read(rig->memory[i], BITMAP - 4096 + 1024, page, sizeof(page));
+		CU_ASSERT_EQUAL(md_bitmap_decode(page, sizeof(page), &bitmap, &rig->error), 0);
+	}
+}
+
+static void test_a_superblock_spares_what_is_next_to_it(void)
+{
+	rig_run(bitmap_next_to_superblock);
+}
+
 /* ---- Bad blocks ---- */
 
 /* Notes a bad range of 8 sectors at data sector 16 in a member's log, which counts from the start of the
@@ -575,4 +599,5 @@ UNIT_MAIN("raid bitmap", UNIT(test_bits_are_set_before_and_cleared_after),
 	  UNIT(test_readd_during_a_recovery), UNIT(test_stale_bitmap_counts_as_dirty),
 	  UNIT(test_a_member_without_bitmap_is_left_out), UNIT(test_one_offset_for_all_members),
 	  UNIT(test_bitmaps_agree_after_an_unclean_stop), UNIT(test_bitmap_has_room_on_all_members),
-	  UNIT(test_bad_blocks_are_not_read), UNIT(test_recovery_notes_bad_blocks))
+	  UNIT(test_a_superblock_spares_what_is_next_to_it), UNIT(test_bad_blocks_are_not_read),
+	  UNIT(test_recovery_notes_bad_blocks))
