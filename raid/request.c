@@ -25,6 +25,20 @@ static void request_end(struct raid_array *array)
 		fiber_queue_wake_all(&array->requests_queue);
 }
 
+/* A member that was lost may lack these bits, and is told by its superblock alone: the others' must say
+ * so before they get data that it does not. */
+static int begin_intent(struct raid_array *array, uint64_t sector, uint64_t count)
+{
+	int rc = raid_intent_begin(array->intent, sector, count);
+
+	if (rc)
+		return rc;
+	rc = raid_super_settle(array);
+	if (rc)
+		raid_intent_end(array->intent, sector, count, false);
+	return rc;
+}
+
 static int locked_write(struct raid_array *array, const struct raid_write *write)
 {
 	uint64_t sector, count;
@@ -34,7 +48,7 @@ static int locked_write(struct raid_array *array, const struct raid_write *write
 	array->level->member_range(array, write->offset, write->length, &sector, &count);
 	range_lock(&array->ranges, &hold, sector, sector + count);
 	if (array->intent)
-		rc = raid_intent_begin(array->intent, sector, count);
+		rc = begin_intent(array, sector, count);
 	if (!rc) {
 		int settled;
 

@@ -490,6 +490,48 @@ static void test_a_superblock_spares_what_is_next_to_it(void)
 	rig_run(bitmap_next_to_superblock);
 }
 
+static int write_fifth_chunk(void *arg)
+{
+	rig_write(arg, 5 * CHUNK, 4096, 2);
+	return 0;
+}
+
+static bool is_written(struct raid_rig *rig, unsigned disk, uint64_t offset)
+{
+	uint8_t bytes[512];
+
+	block_read(rig->memory[disk], DATA + offset, bytes, sizeof(bytes));
+	return !bytes_all_zero(bytes, sizeof(bytes));
+}
+
+/* Were power to go in between, its bitmap would be read, and say that the members agree there. */
+static void lost_with_its_bits(struct raid_rig *rig)
+{
+	struct fiber *fiber;
+
+	rig_create(rig, 2, &clean_bitmap);
+	rig_write(rig, 0, 4096, 1);
+	rig_break(rig, 0, BLOCK_FAULT_WRITE, BITMAP, 4096);
+	block_fault_add(rig->disk[1], &(struct block_fault_rule){ .requests = BLOCK_FAULT_WRITE,
+								  .offset = BITMAP - 4096,
+								  .length = 4096,
+								  .action = BLOCK_FAULT_LATENCY,
+								  .latency_ns = SECOND });
+	fiber = fiber_spawn(write_fifth_chunk, rig);
+	fiber_sleep(SECOND / 2);
+	CU_ASSERT_EQUAL(rig_state(rig, 0), RAID_MEMBER_FAULTY);
+	CU_ASSERT_EQUAL(bits_on(rig, 0), 1);
+	CU_ASSERT_FALSE(is_written(rig, 1, 5 * CHUNK));
+	fiber_join(fiber);
+	CU_ASSERT(is_written(rig, 1, 5 * CHUNK));
+	block_fault_clear(rig->disk[1]);
+}
+
+static void test_a_lost_bit_is_told_before_the_data(void)
+{
+	rig_run(lost_with_its_bits);
+}
+
 /* ---- Bad blocks ---- */
 
 /* Notes a bad range of 8 sectors at data sector 16 in a member's log, which counts from the start of the
@@ -599,5 +641,6 @@ UNIT_MAIN("raid bitmap", UNIT(test_bits_are_set_before_and_cleared_after),
 	  UNIT(test_readd_during_a_recovery), UNIT(test_stale_bitmap_counts_as_dirty),
 	  UNIT(test_a_member_without_bitmap_is_left_out), UNIT(test_one_offset_for_all_members),
 	  UNIT(test_bitmaps_agree_after_an_unclean_stop), UNIT(test_bitmap_has_room_on_all_members),
+	  UNIT(test_a_lost_bit_is_told_before_the_data),
 	  UNIT(test_a_superblock_spares_what_is_next_to_it), UNIT(test_bad_blocks_are_not_read),
 	  UNIT(test_recovery_notes_bad_blocks))
