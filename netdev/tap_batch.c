@@ -11,7 +11,6 @@
 struct tap_batch {
 	struct io_uring ring;
 	int fd;
-	int flags; /* RWF_NOWAIT where the TAP knows it */
 };
 
 /* A write of one byte is no frame, and is refused for one reason or the other. */
@@ -27,16 +26,18 @@ int tap_batch_create(struct tap_batch **out, int fd)
 	/* One failed operation must not hold up those behind it. */
 	static const unsigned flags[] = { IORING_SETUP_SUBMIT_ALL | IORING_SETUP_COOP_TASKRUN,
 					  IORING_SETUP_SUBMIT_ALL };
-	struct tap_batch *batch = calloc(1, sizeof(*batch));
+	struct tap_batch *batch;
 	int status = -ENOMEM;
 
+	if (!knows_nowait(fd))
+		return -EOPNOTSUPP;
+	batch = calloc(1, sizeof(*batch));
 	if (!batch)
 		return -ENOMEM;
 	for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
 		status = io_uring_queue_init(TAP_BATCH_MAX, &batch->ring, flags[i]);
 		if (!status) {
 			batch->fd = fd;
-			batch->flags = knows_nowait(fd) ? RWF_NOWAIT : 0;
 			*out = batch;
 			return 0;
 		}
@@ -91,7 +92,7 @@ static void prepare(struct tap_batch *batch, const struct tap_batch_frame *frame
 			io_uring_prep_readv(sqe, batch->fd, pieces, frames[i].count, (uint64_t)-1);
 		else
 			io_uring_prep_writev(sqe, batch->fd, pieces, frames[i].count, (uint64_t)-1);
-		sqe->rw_flags = batch->flags;
+		sqe->rw_flags = RWF_NOWAIT;
 		io_uring_sqe_set_data64(sqe, i);
 	}
 }

@@ -3,8 +3,8 @@
  * for each read or write; the entry into the kernel is a good part of what a small frame costs.
  *
  * No operation waits, so each ends at once, and in the order given. io_uring waits even on an fd in
- * non-blocking mode where the file can be polled, unless the operation itself says RWF_NOWAIT; a kernel
- * whose TAPs do not know that flag does not wait on such an fd (Linux io_uring/rw.c, io_rw_init_file()).
+ * non-blocking mode where the file can be polled, unless the operation itself says RWF_NOWAIT. Linux 6.1
+ * refuses that flag for a TAP (and waits without it): there is no batching there.
  */
 #ifndef TENON_NETDEV_TAP_BATCH_H
 #define TENON_NETDEV_TAP_BATCH_H
@@ -17,8 +17,9 @@
 
 struct tap_batch;
 
-/* For the TAP `fd`, in non-blocking mode, which stays the caller's. -ENOSYS, -EPERM or another negative
- * errno where io_uring cannot be had: read() and write() then. */
+/* For the TAP `fd`, in non-blocking mode, which stays the caller's. -EOPNOTSUPP where its driver does not
+ * know RWF_NOWAIT, -ENOSYS, -EPERM or another negative errno where io_uring cannot be had: read() and
+ * write() then. */
 int tap_batch_create(struct tap_batch **out, int fd);
 /* NULL is fine. */
 void tap_batch_destroy(struct tap_batch *batch);
