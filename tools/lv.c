@@ -90,7 +90,7 @@ struct change {
 	struct cli_words given;
 	char *name; /* VG/LV */
 	const char *method;
-	json_t *params; /* owned */
+	json_t *params; /* owned; NULL: none but the name */
 };
 
 /* "tenon lv create VG/LV", for the description that lvm2 shows of who changed the group last. */
@@ -142,6 +142,8 @@ static int change_do(struct change *change, char *name)
 	int status;
 
 	change->name = name;
+	if (!change->params)
+		change->params = json_object();
 	status = cli_on_fiber(change_run, change);
 	json_decref(change->params);
 	return status;
@@ -149,7 +151,7 @@ static int change_do(struct change *change, char *name)
 
 static int lv_create_verb(int argc, char **argv)
 {
-	struct change change = { .method = "lv.create", .params = json_object() };
+	struct change change = { .method = "lv.create" };
 	uint64_t size = 0, extents = 0, stripes = 0, stripe_size = 0;
 	struct cli_words tags = { 0 }, operands;
 	bool contiguous = false, read_only = false;
@@ -164,7 +166,7 @@ static int lv_create_verb(int argc, char **argv)
 		CLI_OPTION_DEVICE(&change.given),
 		CLI_OPTION_END,
 	};
-	json_t *list = json_array();
+	json_t *list;
 	int status;
 
 	if (!cli_parse("lv create VG/LV --size SIZE", options, argc, argv, 1, 1, &operands,
@@ -172,20 +174,19 @@ static int lv_create_verb(int argc, char **argv)
 		return status;
 	if (!size == !extents)
 		return cli_usage_error("lv create: give either --size or --extents, not zero");
+	list = json_array();
 	for (unsigned i = 0; i < tags.count; i++)
 		json_array_append_new(list, describe_text(tags.words[i]));
-	json_object_update_new(change.params,
-			       json_pack("{s:I, s:I, s:I, s:I, s:b, s:b, s:o}", "size",
-					 (json_int_t)size, "extents", (json_int_t)extents,
-					 "stripes", (json_int_t)stripes, "stripe_size",
-					 (json_int_t)stripe_size, "contiguous", contiguous,
-					 "read_only", read_only, "tags", list));
+	change.params = json_pack("{s:I, s:I, s:I, s:I, s:b, s:b, s:o}", "size", (json_int_t)size,
+				  "extents", (json_int_t)extents, "stripes", (json_int_t)stripes,
+				  "stripe_size", (json_int_t)stripe_size, "contiguous", contiguous,
+				  "read_only", read_only, "tags", list);
 	return change_do(&change, operands.words[0]);
 }
 
 static int lv_remove_verb(int argc, char **argv)
 {
-	struct change change = { .method = "lv.remove", .params = json_object() };
+	struct change change = { .method = "lv.remove" };
 	const struct cli_option options[] = { CLI_OPTION_DEVICE(&change.given), CLI_OPTION_END };
 	struct cli_words operands;
 	int status;
@@ -197,20 +198,20 @@ static int lv_remove_verb(int argc, char **argv)
 
 static int lv_rename_verb(int argc, char **argv)
 {
-	struct change change = { .method = "lv.rename", .params = json_object() };
+	struct change change = { .method = "lv.rename" };
 	const struct cli_option options[] = { CLI_OPTION_DEVICE(&change.given), CLI_OPTION_END };
 	struct cli_words operands;
 	int status;
 
 	if (!cli_parse("lv rename VG/LV NEW", options, argc, argv, 2, 2, &operands, &status))
 		return status;
-	json_object_set_new(change.params, "new_name", describe_text(operands.words[1]));
+	change.params = json_pack("{s:o}", "new_name", describe_text(operands.words[1]));
 	return change_do(&change, operands.words[0]);
 }
 
 static int lv_resize_verb(int argc, char **argv)
 {
-	struct change change = { .method = "lv.resize", .params = json_object() };
+	struct change change = { .method = "lv.resize" };
 	uint64_t size = 0;
 	const struct cli_option options[] = {
 		{ "size", CLI_SIZE, &size, "SIZE", "the new size, rounded up to whole extents" },
@@ -225,7 +226,7 @@ static int lv_resize_verb(int argc, char **argv)
 		return status;
 	if (!size)
 		return cli_usage_error("lv resize: --size is needed, and not zero");
-	json_object_set_new(change.params, "size", json_integer((json_int_t)size));
+	change.params = json_pack("{s:I}", "size", (json_int_t)size);
 	return change_do(&change, operands.words[0]);
 }
 
