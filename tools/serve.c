@@ -165,10 +165,7 @@ static int serve_run(void *arg, struct error *error)
 	}
 	rpc_server_stop(serve->control);
 	export_stop_all(serve);
-	if (rc)
-		stack_close(serve->stack, NULL);
-	else
-		rc = stack_close(serve->stack, error);
+	rc = stack_finish(serve->stack, rc, error);
 	device_list_free(&serve->owned);
 	return rc;
 }
