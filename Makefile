@@ -1,7 +1,8 @@
 # tenon: build, deps, demo, check, bench, install. `make help` lists the targets.
 #
 # Every lib/*/*.c, raid/*.c, volume/*.c, netdev/*.c, vswitch/*.c and vmm/*.c goes into one library,
-# tools/*.c into the `tenon` command, each tests/unit/*_test.c into a test program of its own.
+# tools/*.c into the `tenon` command, each tests/unit/**/NAME_test.c into a test program of its own; the folders
+# there mirror the sources', what several tests share is in tests/unit itself.
 # SANITIZE=1 builds with ASan and UBSan into a folder of its own.
 
 ifeq ($(origin CC),default)
@@ -36,8 +37,8 @@ LDLIBS   := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -laio -lisal -lm 
 
 LIB_SRC  := $(wildcard lib/*/*.c raid/*.c volume/*.c netdev/*.c vswitch/*.c vmm/*.c)
 TOOL_SRC := $(wildcard tools/*.c)
-UNIT_SRC := $(wildcard tests/unit/*_test.c)
-UNIT_LIB := $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c))
+UNIT_SRC := $(sort $(shell find tests/unit -name '*_test.c'))
+UNIT_LIB := $(wildcard tests/unit/*.c)
 HELP_SRC := $(wildcard tests/helpers/*.c)
 BENCH_SRC := $(wildcard tests/bench/*.c)
 FUZZ_SRC := $(wildcard tests/fuzz/*_fuzz.c)
@@ -82,6 +83,8 @@ $(LIBRARY): $(LIB_OBJ)
 
 $(TENON): $(TOOL_SRC:%.c=$(BUILD)/%.o) $(LIBRARY)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(BUILD)/tests/unit/%.o: CPPFLAGS += -Itests/unit
 
 $(BUILD)/tests/unit/%_test: $(BUILD)/tests/unit/%_test.o $(UNIT_LIB:%.c=$(BUILD)/%.o) $(LIBRARY)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcunit

@@ -1,5 +1,5 @@
 /*
- * A unit test program: one file `NAME_test.c` in this folder, one CUnit suite.
+ * A unit test program: one file `FOLDER/NAME_test.c` below this folder, one CUnit suite.
  *
  *	static void test_empty_name_is_refused(void) { CU_ASSERT_EQUAL(...); }
  *
