@@ -26,7 +26,7 @@ DEPS_TEST  := qemu-utils zstd iproute2 acpica-tools clang-14 libclang-rt-14-dev 
 DEPS_BENCH := openvswitch-switch vde2 qemu-utils dpdk-dev librte-net-virtio23 iperf3
 
 PACKAGES := liburing libpcap libnl-3.0 libnl-route-3.0 jansson uuid blkid zlib libseccomp
-WARNINGS := -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes -Werror
+WARNINGS := -Wall -Wextra -Wno-missing-field-initializers -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes -Werror
 CPPFLAGS := $(CPPFLAGS) -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I. -Ilib \
 	$(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 CFLAGS   ?= -O2 -g

@@ -12,7 +12,7 @@
 #include "fiber/fiber.h"
 #include "fiber/signal.h"
 #include "util/cleanup.h"
-#include "util/size.h"
+#include "util/number.h"
 
 #define CLI_MOST_OPTIONS 24
 
@@ -130,11 +130,12 @@ static void cli_print_usage(FILE *to, const char *usage, const struct cli_option
 	}
 }
 
-/* Stores what one option said; 0 or -EINVAL with the message printed. */
+/* Stores what one option said; 0, or a negative errno with the message printed. */
 static int cli_store(const struct cli_option *option, char *argument)
 {
 	struct error error = { 0 };
-	char *end;
+	uint64_t most = option->most ? option->most : (uint64_t)INT64_MAX;
+	int rc = 0;
 
 	switch (option->kind) {
 	case CLI_FLAG:
@@ -147,19 +148,15 @@ static int cli_store(const struct cli_option *option, char *argument)
 		cli_words_add(option->value, argument);
 		return 0;
 	case CLI_SIZE:
-		if (!size_parse(argument, option->value, &error))
-			return 0;
-		cli_usage_error("--%s: %s", option->name, error.text);
-		return -EINVAL;
+		rc = number_parse_size(argument, option->least, most, option->value, &error);
+		break;
 	case CLI_NUMBER:
-		errno = 0;
-		*(uint64_t *)option->value = strtoull(argument, &end, 10);
-		if (!errno && end != argument && !*end && *argument != '-')
-			return 0;
-		cli_usage_error("--%s %s: expected a whole number", option->name, argument);
-		return -EINVAL;
+		rc = number_parse(argument, option->least, most, option->value, &error);
+		break;
 	}
-	return -EINVAL;
+	if (rc)
+		cli_usage_error("--%s: %s", option->name, error.text);
+	return rc;
 }
 
 static unsigned cli_long_options(const struct cli_option *options, struct option *into)

@@ -35,6 +35,7 @@ struct cli_option {
 	void *value;             /* bool, const char *, uint64_t (bytes), uint64_t, cli_words */
 	const char *placeholder; /* "SIZE"; unused for flags */
 	const char *help;
+	uint64_t least, most; /* the range of a size or number; most 0: as much as fits */
 };
 
 struct cli_verb {

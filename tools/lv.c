@@ -156,10 +156,10 @@ static int lv_create_verb(int argc, char **argv)
 	struct cli_words tags = { 0 }, operands;
 	bool contiguous = false, read_only = false;
 	const struct cli_option options[] = {
-		{ "size", CLI_SIZE, &size, "SIZE", "rounded up to whole extents" },
-		{ "extents", CLI_NUMBER, &extents, "N", "size in extents" },
-		{ "stripes", CLI_NUMBER, &stripes, "N", "stripe over N physical volumes" },
-		{ "stripe-size", CLI_SIZE, &stripe_size, "SIZE", "default 64K" },
+		{ "size", CLI_SIZE, &size, "SIZE", "rounded up to whole extents", 1, 0 },
+		{ "extents", CLI_NUMBER, &extents, "N", "size in extents", 1, UINT32_MAX },
+		{ "stripes", CLI_NUMBER, &stripes, "N", "stripe over N physical volumes", 1, 128 },
+		{ "stripe-size", CLI_SIZE, &stripe_size, "SIZE", "default 64K", 4096, 1u << 31 },
 		{ "contiguous", CLI_FLAG, &contiguous, NULL, "one segment only" },
 		{ "read-only", CLI_FLAG, &read_only, NULL, "make it read-only" },
 		{ "tag", CLI_LIST, &tags, "TAG", "a tag (repeatable)" },
@@ -214,7 +214,8 @@ static int lv_resize_verb(int argc, char **argv)
 	struct change change = { .method = "lv.resize" };
 	uint64_t size = 0;
 	const struct cli_option options[] = {
-		{ "size", CLI_SIZE, &size, "SIZE", "the new size, rounded up to whole extents" },
+		{ "size", CLI_SIZE, &size, "SIZE", "the new size, rounded up to whole extents", 1,
+		  0 },
 		CLI_OPTION_DEVICE(&change.given),
 		CLI_OPTION_END,
 	};

@@ -179,7 +179,8 @@ int command_serve(int argc, char **argv)
 	const struct cli_option options[] = {
 		{ "socket-dir", CLI_TEXT, &directory, "DIR", "where the sockets go" },
 		{ "read-only", CLI_FLAG, &serve->read_only, NULL, "write nothing to any device" },
-		{ "queues", CLI_NUMBER, &serve->queues, "N", "virtqueues of each disk, default 1" },
+		{ "queues", CLI_NUMBER, &serve->queues, "N", "virtqueues of each disk (16)", 1,
+		  64 },
 		{ "verbose", CLI_FLAG, &verbose, NULL, "say what happens" },
 		CLI_OPTION_DEVICE(&arguments.given),
 		CLI_OPTION_END,
@@ -191,9 +192,6 @@ int command_serve(int argc, char **argv)
 		return status;
 	if (!directory)
 		return cli_usage_error("serve: --socket-dir is needed");
-	if (serve->queues > 64)
-		return cli_usage_error("serve: --queues %llu: expected at most 64",
-				       (unsigned long long)serve->queues);
 	serve->socket_dir = directory;
 	log_to_stderr(&serve->log, verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING);
 	return cli_on_fiber(serve_run, &arguments);

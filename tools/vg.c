@@ -79,11 +79,14 @@ static int vg_create_verb(int argc, char **argv)
 {
 	struct create create = { 0 };
 	const struct cli_option options[] = {
-		{ "extent-size", CLI_SIZE, &create.extent_size, "SIZE", "default 4M" },
-		{ "data-alignment", CLI_SIZE, &create.data_alignment, "SIZE", "default 1M" },
-		{ "metadata-size", CLI_SIZE, &create.metadata_size, "SIZE", "of a metadata area" },
+		{ "extent-size", CLI_SIZE, &create.extent_size, "SIZE", "default 4M", 1024,
+		  (uint64_t)UINT32_MAX << 9 },
+		{ "data-alignment", CLI_SIZE, &create.data_alignment, "SIZE", "default 1M", 4096,
+		  1ull << 40 },
+		{ "metadata-size", CLI_SIZE, &create.metadata_size, "SIZE", "of a metadata area",
+		  4096, 0 },
 		{ "metadata-copies", CLI_NUMBER, &create.metadata_copies, "N",
-		  "metadata areas on each device, 1 or 2" },
+		  "metadata areas on each device, 1 or 2", 1, 2 },
 		{ "tag", CLI_LIST, &create.tags, "TAG", "a tag (repeatable)" },
 		{ "force", CLI_FLAG, &create.force, NULL, "overwrite what is on the devices" },
 		CLI_OPTION_DEVICE(&create.given),

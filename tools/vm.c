@@ -8,6 +8,7 @@
 #include "tools/cli.h"
 #include "tools/vm_devices.h"
 #include "util/log.h"
+#include "vmm/layout.h"
 #include "vmm/machine.h"
 
 /* How long a guest has to power off after a polite signal. */
@@ -132,8 +133,9 @@ static int run(int argc, char **argv)
 		{ "initrd", CLI_TEXT, &machine->initrd, "FILE", "its initial RAM disk" },
 		{ "cmdline", CLI_TEXT, &machine->cmdline, "TEXT",
 		  "kernel parameters (console=ttyS0)" },
-		{ "memory", CLI_SIZE, &memory, "SIZE", "of the machine (256M)" },
-		{ "cpus", CLI_NUMBER, &cpus, "N", "processors (1)" },
+		{ "memory", CLI_SIZE, &memory, "SIZE", "of the machine (256M)",
+		  LAYOUT_MEMORY_MINIMUM, 0 },
+		{ "cpus", CLI_NUMBER, &cpus, "N", "processors (1)", 1, LAYOUT_CPUS_MAX },
 		{ "disk", CLI_LIST, &run.disks, "FILE|vhost-user:SOCKET",
 		  "a disk, /dev/vda and so on: an image or a server's socket" },
 		{ "nic", CLI_LIST, &run.nics, "vhost-user:SOCKET|tap:IFNAME",
@@ -158,7 +160,7 @@ static int run(int argc, char **argv)
 	log_to_stderr(&log, LOG_LEVEL_WARNING);
 	machine->log = run.devices.log = &log;
 	machine->memory = memory;
-	machine->cpus = (unsigned)(cpus > 100000 ? 100000 : cpus);
+	machine->cpus = (unsigned)cpus;
 	rc = run_machine(&run, &error);
 	return rc < 0 ? cli_fail(rc, &error) : EXIT_DONE;
 }

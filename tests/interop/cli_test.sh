@@ -55,6 +55,19 @@ expect 2 'too few operands' $TENON raid create
 expect 2 'level is needed' $TENON raid create r a.img b.img
 expect 2 'expected a number' $TENON lv create vg/lv --size many
 expect 2 'size' $TENON lv create vg/lv
+# Each number has a range, which the message names.
+expect 2 'from 1 to 4294967295' $TENON lv create vg/lv --extents 0
+expect 2 'from 1 to 128' $TENON lv create vg/lv --size 1M --stripes 0
+expect 2 'from 1 to 128' $TENON lv create vg/lv --size 1M --stripes 18446744073709551617
+expect 2 'from 4 KiB' $TENON lv create vg/lv --size 1M --stripes 2 --stripe-size 0
+expect 2 'from 1 B' $TENON lv resize vg/lv --size 0
+expect 2 'from 1 KiB to 2.00 TiB' $TENON vg create vg a.img --extent-size 1
+expect 2 'from 4 KiB to 1 TiB' $TENON vg create vg a.img --data-alignment 0
+expect 2 'from 1 to 2' $TENON vg create vg a.img --metadata-copies 3
+expect 2 'from 512 B to 2 GiB' $TENON raid create r --level 1 --bitmap-chunk 0 a.img b.img
+expect 2 'from 64 KiB' $TENON raid create r --level 1 --size 0 a.img b.img
+expect 2 'from 1 to 64' $TENON serve --socket-dir s --queues 0
+expect 2 'from 1 to 64' $TENON serve --socket-dir s --queues 65
 expect 2 'socket-dir' $TENON serve
 expect 0 'usage' $TENON --help
 expect 0 'create' $TENON raid --help

@@ -52,8 +52,8 @@ expect 1 'noise: not a bzImage: the boot flag at byte 0x1fe is 0x0, expected 0xa
 expect 1 'It looks like an ELF file' run --kernel "$tenon"
 head -c 3000 good >short
 expect 1 'short: truncated' run --kernel short
-expect 1 'expected at least 32 MiB' run --kernel good --memory 1M
-expect 1 'processors, expected 1 to 254' run --kernel good --cpus 1000
+expect 2 'expected one from 32 MiB' run --kernel good --memory 1M
+expect 2 'from 1 to 254' run --kernel good --cpus 1000
 
 if [ -w /dev/kvm ]; then
 	expect 1 'cannot connect: No such file' run --kernel good --disk vhost-user:absent.sock

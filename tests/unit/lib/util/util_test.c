@@ -13,6 +13,7 @@
 #include "util/event.h"
 #include "util/log.h"
 #include "util/random.h"
+#include "util/number.h"
 #include "util/size.h"
 
 static void test_sizes_are_powers_of_1024(void)
@@ -42,6 +43,39 @@ static void test_sizes_are_powers_of_1024(void)
 		CU_ASSERT_NOT_EQUAL(error.text[0], '\0');
 	}
 	CU_ASSERT_EQUAL(size_parse("8E", &bytes, NULL), -ERANGE);
+}
+
+/* Each number of a person's has a range, which the message names; nothing wraps. */
+static void test_numbers_have_a_range(void)
+{
+	static const char *const bad[] = { "", " 1", "1 ", "+1", "-1", "0x10", "1k", "1.0", "one" };
+	struct error error = { 0 };
+	uint64_t value = 77;
+
+	CU_ASSERT_EQUAL(number_parse("0", 0, 10, &value, &error), 0);
+	CU_ASSERT_EQUAL(value, 0);
+	CU_ASSERT_EQUAL(number_parse("18446744073709551615", 1, UINT64_MAX, &value, &error), 0);
+	CU_ASSERT_EQUAL(value, UINT64_MAX);
+	CU_ASSERT_EQUAL(number_parse("010", 1, 10, &value, &error), 0);
+	CU_ASSERT_EQUAL(value, 10);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		CU_ASSERT_EQUAL(number_parse(bad[i], 0, 1000000, &value, &error), -EINVAL);
+	CU_ASSERT_EQUAL(number_parse("0", 1, 10, &value, &error), -ERANGE);
+	CU_ASSERT_EQUAL(number_parse("11", 1, 10, &value, &error), -ERANGE);
+	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "'11'"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "from 1 to 10"));
+	CU_ASSERT_EQUAL(number_parse("18446744073709551616", 0, UINT64_MAX, &value, &error),
+			-ERANGE);
+	CU_ASSERT_EQUAL(number_parse("99999999999999999999999", 0, 10, &value, &error), -ERANGE);
+	CU_ASSERT_EQUAL(value, 10);
+	CU_ASSERT_EQUAL(number_parse_size("4K", 4096, 8192, &value, &error), 0);
+	CU_ASSERT_EQUAL(value, 4096);
+	CU_ASSERT_EQUAL(number_parse_size("9K", 4096, 8192, &value, &error), -ERANGE);
+	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "from 4 KiB to 8 KiB"));
+	CU_ASSERT_EQUAL(number_parse_size("99E", 4096, 8192, &value, &error), -ERANGE);
+	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "from 4 KiB to 8 KiB"));
+	CU_ASSERT_EQUAL(number_parse_size("0", 1, 8192, &value, &error), -ERANGE);
+	CU_ASSERT_EQUAL(value, 4096);
 }
 
 static void test_sizes_for_people(void)
@@ -141,7 +175,7 @@ static void test_an_event_is_taken_without_waiting(void)
 	close(fd);
 }
 
-UNIT_MAIN("util", UNIT(test_sizes_are_powers_of_1024), UNIT(test_sizes_for_people),
-	  UNIT(test_ranges_do_not_wrap), UNIT(test_all_zero),
+UNIT_MAIN("util", UNIT(test_sizes_are_powers_of_1024), UNIT(test_numbers_have_a_range),
+	  UNIT(test_sizes_for_people), UNIT(test_ranges_do_not_wrap), UNIT(test_all_zero),
 	  UNIT(test_errors_keep_code_and_take_a_prefix),
 	  UNIT(test_an_event_is_taken_without_waiting), UNIT(test_a_flood_of_messages_is_cut))
