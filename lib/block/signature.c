@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 
 #include "block/block.h"
+#include "block/image_format.h"
 #include "util/bytes.h"
 #include "util/error.h"
 
@@ -61,6 +62,22 @@ static int copy_range(struct block *block, int fd, uint64_t start, uint64_t end,
 	return 0;
 }
 
+/* Over a descriptor, which stays the caller's. */
+static int probe_start(struct probe *probe, int fd, unsigned sector)
+{
+	probe->blkid = blkid_new_probe();
+	if (!probe->blkid || blkid_probe_set_device(probe->blkid, fd, 0, 0))
+		return -ENOMEM;
+	blkid_probe_set_sectorsize(probe->blkid, sector);
+	blkid_probe_enable_superblocks(probe->blkid, 1);
+	blkid_probe_set_superblocks_flags(
+		probe->blkid, BLKID_SUBLKS_TYPE | BLKID_SUBLKS_LABEL | BLKID_SUBLKS_USAGE |
+				      BLKID_SUBLKS_MAGIC | BLKID_SUBLKS_BADCSUM);
+	blkid_probe_enable_partitions(probe->blkid, 1);
+	blkid_probe_set_partitions_flags(probe->blkid, BLKID_PARTS_MAGIC);
+	return 0;
+}
+
 static int probe_open(struct probe *probe, struct block *block, struct error *error)
 {
 	uint64_t head = MIN(block->size, (uint64_t)WINDOW);
@@ -78,16 +95,8 @@ static int probe_open(struct probe *probe, struct block *block, struct error *er
 		r = copy_range(block, probe->fd, tail, block->size, error);
 	if (r)
 		return r;
-	probe->blkid = blkid_new_probe();
-	if (!probe->blkid || blkid_probe_set_device(probe->blkid, probe->fd, 0, 0))
+	if (probe_start(probe, probe->fd, block->logical_block_size))
 		return error_set(error, -ENOMEM, "%s: libblkid cannot probe it", block->name);
-	blkid_probe_set_sectorsize(probe->blkid, block->logical_block_size);
-	blkid_probe_enable_superblocks(probe->blkid, 1);
-	blkid_probe_set_superblocks_flags(
-		probe->blkid, BLKID_SUBLKS_TYPE | BLKID_SUBLKS_LABEL | BLKID_SUBLKS_USAGE |
-				      BLKID_SUBLKS_MAGIC | BLKID_SUBLKS_BADCSUM);
-	blkid_probe_enable_partitions(probe->blkid, 1);
-	blkid_probe_set_partitions_flags(probe->blkid, BLKID_PARTS_MAGIC);
 	return 0;
 }
 
@@ -126,6 +135,17 @@ static void describe(struct probe *probe, struct block_signature *found)
 	found->offset = offset ? strtoull(offset, NULL, 10) : 0;
 }
 
+/* What libblkid does not know. */
+static int describe_format(const struct image_format *format, struct block_signature *found)
+{
+	if (!format)
+		return 0;
+	*found = (struct block_signature){ 0 };
+	snprintf(found->type, sizeof(found->type), "%s", format->name);
+	snprintf(found->name, sizeof(found->name), "%s %s", format->name, format->kind);
+	return 1;
+}
+
 int block_signature_find(struct block *block, struct block_signature *found, struct error *error)
 {
 	CLEANUP(probe_close) struct probe probe = { .fd = -1 };
@@ -137,9 +157,29 @@ int block_signature_find(struct block *block, struct block_signature *found, str
 	if (r < 0)
 		return error_set(error, -EIO, "%s: libblkid cannot probe it", block->name);
 	if (r > 0)
-		return 0;
+		return describe_format(image_format_of_block(block), found);
 	describe(&probe, found);
 	return 1;
+}
+
+int block_signature_find_file(int fd, struct block_signature *found)
+{
+	static const unsigned sectors[] = { 512, 4096 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(sectors); i++) {
+		CLEANUP(probe_close) struct probe probe = { .fd = -1 };
+		int r = probe_start(&probe, fd, sectors[i]);
+
+		if (!r)
+			r = blkid_do_probe(probe.blkid);
+		if (r < 0)
+			return -EIO;
+		if (!r) {
+			describe(&probe, found);
+			return 1;
+		}
+	}
+	return describe_format(image_format_of_file(fd), found);
 }
 
 int block_signature_check(struct block *block, struct error *error)
@@ -198,6 +238,14 @@ int block_signature_wipe(struct block *block, struct error *error)
 		if (r)
 			return error_set(error, r, "%s: wiping the %s at byte %llu: %s",
 					 block->name, found.name, (unsigned long long)found.offset,
+					 error_name(r));
+	}
+	if (!r && image_format_of_block(block)) {
+		r = clear(block, 0, IMAGE_FORMAT_HEAD);
+		if (!r)
+			r = clear(block, block->size - IMAGE_FORMAT_TAIL, IMAGE_FORMAT_TAIL);
+		if (r)
+			return error_set(error, r, "%s: wiping its header: %s", block->name,
 					 error_name(r));
 	}
 	if (r)

@@ -18,9 +18,13 @@ struct block_signature {
 	uint64_t offset; /* of its magic on the device, in bytes */
 };
 
-/* Looks for a signature by libblkid's probes. 1 and *found filled in, 0 when there is none, or a
+/* Looks for a signature by libblkid's probes, and for a file format that holds a disk or is compressed
+ * (image_format.h). 1 and *found filled in, 0 when there is none, or a
  * negative errno with `error` set. Suspends. */
 int block_signature_find(struct block *block, struct block_signature *found, struct error *error);
+
+/* The same of an open file of any size, by its descriptor; needs no fiber. */
+int block_signature_find_file(int fd, struct block_signature *found);
 
 /* The same as a refusal: 0 when there is none, -EEXIST with `error` naming what is there and advising
  * --force, or another negative errno. */
