@@ -13,6 +13,8 @@
 #include "fiber/signal.h"
 #include "util/cleanup.h"
 #include "util/number.h"
+#include "util/standard.h"
+#include "util/text.h"
 
 #define CLI_MOST_OPTIONS 24
 
@@ -62,15 +64,22 @@ void cli_words_add(struct cli_words *words, char *word)
 	words->words[words->count++] = word;
 }
 
+static void print_message(FILE *to, const char *before, const char *format, va_list args)
+{
+	char raw[1024], text[1024];
+
+	vsnprintf(raw, sizeof(raw), format, args);
+	text_clean(text, sizeof(text), raw);
+	fprintf(to, "%s%s\n", before, text);
+}
+
 int cli_usage_error(const char *format, ...)
 {
 	va_list args;
 
-	fprintf(stderr, "tenon: ");
 	va_start(args, format);
-	vfprintf(stderr, format, args);
+	print_message(stderr, "tenon: ", format, args);
 	va_end(args);
-	fprintf(stderr, "\n");
 	return EXIT_USAGE;
 }
 
@@ -78,11 +87,18 @@ void cli_note(const char *format, ...)
 {
 	va_list args;
 
-	fprintf(stderr, "tenon: ");
 	va_start(args, format);
-	vfprintf(stderr, format, args);
+	print_message(stderr, "tenon: ", format, args);
 	va_end(args);
-	fprintf(stderr, "\n");
+}
+
+void cli_say(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	print_message(stdout, "", format, args);
+	va_end(args);
 }
 
 int cli_fail(int rc, const struct error *error)
@@ -91,6 +107,15 @@ int cli_fail(int rc, const struct error *error)
 	if (error->advice[0])
 		fprintf(stderr, "       %s\n", error->advice);
 	return EXIT_FAILED;
+}
+
+void cli_ready(void)
+{
+	int rc = standard_output_flush();
+
+	/* Who closes standard output does not want to know. */
+	if (rc && rc != -EBADF)
+		cli_note("standard output: %s; it is ready all the same", error_name(rc));
 }
 
 static void cli_print_verbs(FILE *to, const char *noun, const struct cli_verb *verbs)

@@ -80,6 +80,13 @@ int cli_fail(int rc, const struct error *error);
 /* Prints a note for a person to standard error. */
 void cli_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* Prints a line for a person to standard output. As all that is printed here, it is made fit for a terminal
+ * (text.h): names in it may be anything. */
+void cli_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* For servers: what was said so far is flushed. That nobody could be told is noted, and no reason to end. */
+void cli_ready(void);
+
 /* ---- Output ---- */
 
 enum cli_format { CLI_AS_TEXT, CLI_AS_SIZE, CLI_AS_PERCENT };

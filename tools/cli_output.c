@@ -8,8 +8,9 @@
 #include "tools/cli.h"
 #include "util/bytes.h"
 #include "util/size.h"
+#include "util/text.h"
 
-#define CLI_CELL 128
+#define CLI_CELL 1024
 #define CLI_BAR  30
 
 /* One value as text. */
@@ -19,7 +20,8 @@ static const char *cli_cell(json_t *value, enum cli_format format, char cell[CLI
 
 	switch (json_typeof(value)) {
 	case JSON_STRING:
-		return json_string_value(value);
+		text_clean(cell, CLI_CELL, json_string_value(value));
+		return cell;
 	case JSON_INTEGER:
 		if (format == CLI_AS_SIZE)
 			snprintf(cell, CLI_CELL, "%s",
@@ -121,10 +123,23 @@ void cli_print_table(json_t *rows, const struct cli_column *columns)
 	cli_table(rows, columns, count, 0);
 }
 
+/* What is beyond ASCII and no text stands in strings only, where \uNNNN is the same. */
 void cli_print_json(json_t *value)
 {
-	json_dumpf(value, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY);
-	printf("\n");
+	char *text = json_dumps(value, JSON_INDENT(2) | JSON_ENCODE_ANY);
+
+	if (!text)
+		abort();
+	for (const char *at = text; *at; at++) {
+		if (*at == 0x7f)
+			printf("\\u007f");
+		else if (*at == '\xc2' && (at[1] & 0xe0) == 0x80)
+			printf("\\u00%02x", (unsigned char)*++at);
+		else
+			putchar(*at);
+	}
+	putchar('\n');
+	free(text);
 }
 
 static enum cli_format cli_format_of(const char *key)

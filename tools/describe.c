@@ -9,6 +9,7 @@
 #include "raid/raid.h"
 #include "util/bytes.h"
 #include "util/cleanup.h"
+#include "util/text.h"
 #include "volume/volume.h"
 
 json_t *describe_text(const char *text)
@@ -18,10 +19,7 @@ json_t *describe_text(const char *text)
 
 	if (value)
 		return value;
-	copy = strdup(text);
-	for (char *at = copy; at && *at; at++)
-		if (*at & 0x80)
-			*at = '?';
+	copy = text_cleaned(text, NULL);
 	return json_string(copy ? copy : "?");
 }
 

@@ -15,7 +15,7 @@ struct volume_lv;
 struct volume_pv;
 struct volume_scanned;
 
-/* Text of unknown origin (names from disk, paths) as a JSON string; bytes that are no UTF-8 become '?'. */
+/* Text of unknown origin (names from disk, paths) as a JSON string; what is no UTF-8 is cleaned (text.h). */
 json_t *describe_text(const char *text);
 
 /* A row of `raid list`; all of `raid show`. */

@@ -5,6 +5,8 @@
 
 #include "tools/cli.h"
 #include "tools/commands.h"
+#include "util/error.h"
+#include "util/standard.h"
 
 #define TENON_VERSION "0.1.0"
 
@@ -28,27 +30,37 @@ static void print_usage(FILE *to)
 	fprintf(to, "\n`tenon NOUN --help` says more; `tenon --version` prints the version.\n");
 }
 
+/* What was to be printed and has not arrived was not done. */
+static int finish(int status)
+{
+	int rc = standard_output_flush();
+
+	cli_release();
+	if (!rc)
+		return status;
+	cli_note("standard output: %s", error_name(rc));
+	return status == EXIT_DONE ? EXIT_FAILED : status;
+}
+
 int main(int argc, char **argv)
 {
+	if (standard_open())
+		return EXIT_FAILED;
 	/* A peer that hangs up is an error of a write, not a reason to die. */
 	signal(SIGPIPE, SIG_IGN);
 	if (argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "help"))) {
 		print_usage(stdout);
-		return EXIT_DONE;
+		return finish(EXIT_DONE);
 	}
 	if (argc > 1 && !strcmp(argv[1], "--version")) {
 		printf("tenon %s\n", TENON_VERSION);
-		return EXIT_DONE;
+		return finish(EXIT_DONE);
 	}
 	for (size_t i = 0; argc > 1 && i < COMMAND_COUNT; i++)
-		if (!strcmp(argv[1], commands[i].noun)) {
-			int status = commands[i].run(argc - 1, argv + 1);
-
-			cli_release();
-			return status;
-		}
+		if (!strcmp(argv[1], commands[i].noun))
+			return finish(commands[i].run(argc - 1, argv + 1));
 	if (argc > 1)
-		fprintf(stderr, "tenon: there is no noun '%s'\n", argv[1]);
+		cli_usage_error("there is no noun '%s'", argv[1]);
 	print_usage(stderr);
 	return EXIT_USAGE;
 }

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "block/block.h"
 #include "block/signature.h"
@@ -10,6 +11,7 @@
 #include "tools/look.h"
 #include "tools/stack.h"
 #include "util/bytes.h"
+#include "util/text.h"
 
 static int list_run(struct look *look, struct error *error)
 {
@@ -231,6 +233,14 @@ struct dump {
 	bool metadata;
 };
 
+/* A file gets the text as it is on the disk; a terminal gets nothing that it could take for a command. */
+static void print_dump(const char *text)
+{
+	CLEANUP_FREE char *clean = isatty(STDOUT_FILENO) ? text_cleaned(text, "\n\t") : NULL;
+
+	fputs(clean ? clean : text, stdout);
+}
+
 static int dump_run(void *arg, struct error *error)
 {
 	struct dump *dump = arg;
@@ -242,7 +252,7 @@ static int dump_run(void *arg, struct error *error)
 		rc = dump->metadata ? volume_pv_dump_metadata(open.blocks[0], &text, error)
 				    : volume_pv_dump(open.blocks[0], &text, error);
 	if (!rc)
-		fputs(text, stdout);
+		print_dump(text);
 	return rc;
 }
 

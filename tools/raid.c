@@ -262,7 +262,7 @@ static void examine_field(const struct raid_field *field, void *arg)
 				    field->is_number ? json_integer((json_int_t)field->number)
 						     : describe_text(field->text));
 	else
-		printf("  %-20s %s\n", field->label, field->text);
+		cli_say("  %-20s %s", field->label, field->text);
 }
 
 static int examine_device(struct examine *examine, const char *path, struct error *error)
@@ -273,7 +273,7 @@ static int examine_device(struct examine *examine, const char *path, struct erro
 	if (rc)
 		return rc;
 	if (!examine->json)
-		printf("%s:\n", path);
+		cli_say("%s:", path);
 	examine->row = json_pack("{s:o}", "device", describe_text(path));
 	json_array_append_new(examine->rows, examine->row);
 	return raid_examine(block, examine_field, examine, error);

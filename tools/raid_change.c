@@ -329,12 +329,13 @@ static void rebuild_summary(const struct rebuild *rebuild)
 	char sizes[2][SIZE_TEXT];
 
 	if (!rebuild->total)
-		printf("%s: nothing left to rebuild\n", rebuild->target);
+		cli_say("%s: nothing left to rebuild", rebuild->target);
 	else
-		printf("%s: %s of %s is done, %s/s\n", rebuild->target,
-		       strcmp(rebuild->progress.what, "recover") ? rebuild->progress.what
-								 : "recovery",
-		       size_format(rebuild->total, sizes[0]), size_format(rebuild->rate, sizes[1]));
+		cli_say("%s: %s of %s is done, %s/s", rebuild->target,
+			strcmp(rebuild->progress.what, "recover") ? rebuild->progress.what
+								  : "recovery",
+			size_format(rebuild->total, sizes[0]),
+			size_format(rebuild->rate, sizes[1]));
 }
 
 static int rebuild_run(void *arg, struct error *error)
@@ -363,9 +364,9 @@ static int rebuild_run(void *arg, struct error *error)
 	if (!rc && !rebuild->check)
 		rebuild_summary(rebuild);
 	if (!rc && rebuild->check)
-		printf("%s: %llu bytes differ between the members%s\n", rebuild->target,
-		       (unsigned long long)rebuild->mismatches,
-		       rebuild->repair && rebuild->mismatches ? "; they agree now" : "");
+		cli_say("%s: %llu bytes differ between the members%s", rebuild->target,
+			(unsigned long long)rebuild->mismatches,
+			rebuild->repair && rebuild->mismatches ? "; they agree now" : "");
 	return rc;
 }
 

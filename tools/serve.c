@@ -156,10 +156,10 @@ static int serve_run(void *arg, struct error *error)
 		list_for_each(at, &serve->exports) {
 			struct export *export = list_entry(at, struct export, node);
 
-			printf("%s %s\n", export->name, export->path);
+			cli_say("%s %s", export->name, export->path);
 		}
-		printf("ready\n");
-		fflush(stdout);
+		cli_say("ready");
+		cli_ready();
 		rc = fiber_wait_signal(&set);
 		rc = MIN(rc, 0);
 	}

@@ -213,7 +213,7 @@ static void print_ready(const struct run *run)
 		       strcmp(port->type, "tap") ? "" : "tap:", port->where);
 	}
 	printf("%s\n", status->port_count ? "" : " no ports");
-	fflush(stdout);
+	cli_ready();
 }
 
 /* Makes the switch, without ports. */

@@ -7,6 +7,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "util/text.h"
+
+/* Formats a line and makes it fit for a terminal, whatever the names in it are. */
+static void put(char *to, size_t size, const char *format, va_list args)
+{
+	char raw[1024];
+
+	vsnprintf(raw, sizeof(raw), format, args);
+	text_clean(to, size, raw);
+}
+
 int error_set(struct error *error, int code, const char *format, ...)
 {
 	va_list args;
@@ -16,7 +27,7 @@ int error_set(struct error *error, int code, const char *format, ...)
 	error->code = code;
 	error->advice[0] = '\0';
 	va_start(args, format);
-	vsnprintf(error->text, sizeof(error->text), format, args);
+	put(error->text, sizeof(error->text), format, args);
 	va_end(args);
 	return code;
 }
@@ -28,7 +39,7 @@ int error_advise(struct error *error, const char *format, ...)
 	if (!error)
 		return 0;
 	va_start(args, format);
-	vsnprintf(error->advice, sizeof(error->advice), format, args);
+	put(error->advice, sizeof(error->advice), format, args);
 	va_end(args);
 	return error->code;
 }
@@ -37,16 +48,16 @@ int error_prefix(struct error *error, const char *format, ...)
 {
 	char old[sizeof(error->text)];
 	va_list args;
-	int used;
+	size_t used;
 
 	if (!error)
 		return 0;
 	memcpy(old, error->text, sizeof(old));
 	va_start(args, format);
-	used = vsnprintf(error->text, sizeof(error->text), format, args);
+	put(error->text, sizeof(error->text), format, args);
 	va_end(args);
-	if (used >= 0 && (size_t)used < sizeof(error->text))
-		snprintf(error->text + used, sizeof(error->text) - (size_t)used, ": %s", old);
+	used = strlen(error->text);
+	snprintf(error->text + used, sizeof(error->text) - used, ": %s", old);
 	return error->code;
 }
 

@@ -9,7 +9,8 @@
  *			 "0x%08x", name, where, found, MD_MAGIC);
  *
  * The text names the object, where in it, what was found and what was expected, in this order.
- * What the user can do about it goes into the advice. Callers pass the error up unchanged, or put
+ * What the user can do about it goes into the advice. Names in them may be anything: text and advice are
+ * made fit for a terminal here (text.h). Callers pass the error up unchanged, or put
  * the name of what they were doing before it with error_prefix().
  */
 #ifndef TENON_UTIL_ERROR_H

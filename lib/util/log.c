@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "util/text.h"
+
 /* Whether another line may be written in this second. */
 static bool has_room(struct log *log)
 {
@@ -42,13 +44,14 @@ void log_to_stderr(struct log *log, enum log_level level)
 
 void log_message(struct log *log, enum log_level level, const char *format, ...)
 {
-	char text[1024];
+	char raw[1024], text[1024];
 	va_list args;
 
 	if (!log || level > log->level)
 		return;
 	va_start(args, format);
-	vsnprintf(text, sizeof(text), format, args);
+	vsnprintf(raw, sizeof(raw), format, args);
 	va_end(args);
+	text_clean(text, sizeof(text), raw);
 	log->write(log, level, text);
 }

@@ -1,6 +1,7 @@
 /*
  * Messages of a running server for the person who watches it. A program makes one log and hands it
- * to what it starts; library code writes to the log it was given (NULL: nowhere) and never prints.
+ * to what it starts; library code writes to the log it was given (NULL: nowhere) and never prints. Names in
+ * a message may be anything: it is made fit for a terminal here (text.h).
  */
 #ifndef TENON_UTIL_LOG_H
 #define TENON_UTIL_LOG_H

@@ -16,6 +16,7 @@
 #include "util/bytes.h"
 #include "util/cleanup.h"
 #include "util/error.h"
+#include "util/standard.h"
 
 #define SWITCHES   4000000
 #define SPAWNS     2000000
@@ -217,13 +218,14 @@ static int make_file(char *path)
 int main(int argc, char **argv)
 {
 	static const enum worker_engine engines[] = { WORKER_ENGINE_URING, WORKER_ENGINE_AIO };
+	int standard = standard_open();
 	char path[] = "fiber_bench.XXXXXX";
 	CLEANUP_CLOSE int made = argc > 1 ? -1 : make_file(path);
 	CLEANUP_CLOSE int fd = open(argc > 1 ? argv[1] : path, O_RDONLY | O_DIRECT | O_CLOEXEC);
 
 	if (argc < 2)
 		unlink(path);
-	if (fd < 0) {
+	if (standard || fd < 0) {
 		perror("fiber_bench: file");
 		return 1;
 	}

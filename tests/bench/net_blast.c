@@ -14,6 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "util/standard.h"
+
 #define BURST 32
 
 static double seconds(void)
@@ -34,6 +36,8 @@ int main(int argc, char **argv)
 	double end;
 	int fd;
 
+	if (standard_open())
+		return 1;
 	if (argc != 5) {
 		fprintf(stderr, "usage: net_blast IFNAME MAC LENGTH SECONDS\n");
 		return 2;

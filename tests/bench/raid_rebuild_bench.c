@@ -13,6 +13,7 @@
 #include "util/bytes.h"
 #include "util/error.h"
 #include "util/random.h"
+#include "util/standard.h"
 
 #define PIECE (1u << 20)
 
@@ -116,6 +117,8 @@ int main(int argc, char **argv)
 	struct worker *worker;
 	int rc;
 
+	if (standard_open())
+		return 1;
 	if (argc > 1)
 		bench.bytes = strtoull(argv[1], NULL, 10) << 20;
 	if (argc > 2)

@@ -25,6 +25,7 @@
 #include "util/error.h"
 #include "util/random.h"
 #include "util/size.h"
+#include "util/standard.h"
 #include "virtio/guest_memory.h"
 #include "virtio/vhost_user_frontend.h"
 #include "virtio/virtqueue.h"
@@ -293,6 +294,8 @@ int main(int argc, char **argv)
 			       .seconds = 2,
 			       .numbers = { 1 } };
 
+	if (standard_open())
+		return 1;
 	if (argc < 2 || argc % 2)
 		die("usage: SOCKET [option value]...");
 	bench.socket = argv[1];

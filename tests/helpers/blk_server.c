@@ -18,6 +18,7 @@
 #include "util/error.h"
 #include "util/log.h"
 #include "util/size.h"
+#include "util/standard.h"
 #include "virtio/vhost_user_blk.h"
 
 struct arguments {
@@ -102,6 +103,8 @@ int main(int argc, char **argv)
 	int result, signal;
 	sigset_t set;
 
+	if (standard_open())
+		return 1;
 	if (argc < 4) {
 		fprintf(stderr, "usage: blk_server SOCKET null|memory SIZE | SOCKET file PATH "
 				"[read-only]\n");

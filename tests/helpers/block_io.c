@@ -33,6 +33,7 @@
 #include "util/error.h"
 #include "util/random.h"
 #include "util/size.h"
+#include "util/standard.h"
 #include "virtio/vhost_user_blk_client.h"
 
 #define PIECE (1u << 20)
@@ -341,6 +342,8 @@ int main(int argc, char **argv)
 	struct worker *worker;
 	int option, status;
 
+	if (standard_open())
+		return 1;
 	while ((option = getopt(argc, argv, "+rblsc:R:")) != -1) {
 		if (option == 'r')
 			run.flags &= ~BLOCK_OPEN_WRITE;

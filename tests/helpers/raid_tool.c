@@ -25,6 +25,7 @@
 #include "util/error.h"
 #include "util/log.h"
 #include "util/size.h"
+#include "util/standard.h"
 
 #define DEVICES_MAX 32
 #define PIECE       (1u << 20)
@@ -312,6 +313,8 @@ int main(int argc, char **argv)
 	struct worker *worker;
 	int rc;
 
+	if (standard_open())
+		return 1;
 	log_to_stderr(&tool.log, LOG_LEVEL_INFO);
 	if (worker_create(&worker, NULL, &tool.error))
 		return wrong(tool.error.text);

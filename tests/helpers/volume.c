@@ -20,6 +20,7 @@
 #include "fiber/fiber.h"
 #include "util/bytes.h"
 #include "util/error.h"
+#include "util/standard.h"
 #include "volume/volume.h"
 
 #define DEVICES_MAX 64
@@ -331,6 +332,8 @@ int main(int argc, char **argv)
 	struct worker *worker;
 	int r;
 
+	if (standard_open())
+		return 1;
 	for (size_t i = 0; argc > 1 && i < ARRAY_SIZE(commands); i++)
 		if (!strcmp(commands[i].name, argv[1]) && run.count >= commands[i].arguments)
 			command = commands[i].run;

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "util/standard.h"
+
 static char directory[64];
 static unsigned skipped;
 
@@ -65,7 +67,7 @@ int unit_main(const char *suite, const struct unit_test *tests, unsigned count, 
 	unsigned failed, run;
 	CU_pSuite handle;
 
-	if (CU_initialize_registry() != CUE_SUCCESS)
+	if (standard_open() || CU_initialize_registry() != CUE_SUCCESS)
 		return 1;
 	handle = CU_add_suite(suite, NULL, NULL);
 	for (unsigned i = 0; handle && i < count; i++)
