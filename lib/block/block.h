@@ -13,6 +13,11 @@
  * and transfer everything or fail: -EIO for a failed medium, -ENOSPC, -EROFS, -EINVAL for a request
  * outside the device or misaligned, -EOPNOTSUPP never for anything in this interface.
  *
+ * -ENXIO means one thing only: the device is smaller than it was when it was opened (somebody truncated
+ * the file), and must have its `size` again. Every change fails so then, wherever it is; reads do behind
+ * the present end. It is no medium error: writing the place anew would make the file longer, with a hole
+ * of zeroes in it that looks like data. A layer that copes with it (an array) does not pass it on.
+ *
  * Layers stack. A layer that only translates (a slice, a linear volume, striping) implements resolve()
  * and none of the transfers: a request is resolved downwards through such layers to extents of the
  * layers that do work, without a fiber or a copy on the way.
