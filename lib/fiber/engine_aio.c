@@ -107,47 +107,47 @@ static void aio_stop(struct worker *worker)
 	(void)worker;
 }
 
-static void complete(struct worker *worker, struct request *request, int result)
+static void complete(struct worker *worker, struct worker_request *request, int result)
 {
 	struct aio *aio = worker->ring;
 
-	aio->polls -= request->type == REQUEST_POLL;
+	aio->polls -= request->type == WORKER_POLL;
 	worker_complete(worker, request, result);
 }
 
-static void prepare(struct request *request)
+static void prepare(struct worker_request *request)
 {
 	struct iocb *iocb = &request->iocb;
 
 	switch (request->type) {
-	case REQUEST_READ:
+	case WORKER_READ:
 		io_prep_preadv(iocb, request->fd, request->iov, (int)request->count,
 			       (long long)request->offset);
 		break;
-	case REQUEST_WRITE:
+	case WORKER_WRITE:
 		io_prep_pwritev2(iocb, request->fd, request->iov, (int)request->count,
 				 (long long)request->offset, request->flags);
 		break;
-	case REQUEST_FDATASYNC:
+	case WORKER_FDATASYNC:
 		io_prep_fdsync(iocb, request->fd);
 		break;
-	case REQUEST_POLL:
+	case WORKER_POLL:
 		io_prep_poll(iocb, request->fd, request->flags);
 		break;
-	case REQUEST_FALLOCATE:
+	case WORKER_FALLOCATE:
 		break;
 	}
 	iocb->data = request;
 }
 
-static void aio_submit(struct worker *worker, struct request *request)
+static void aio_submit(struct worker *worker, struct worker_request *request)
 {
 	struct aio *aio = worker->ring;
-	bool poll = request->type == REQUEST_POLL;
+	bool poll = request->type == WORKER_POLL;
 
 	aio->polls += poll;
 	list_init(&request->node);
-	if (request->type == REQUEST_FALLOCATE) {
+	if (request->type == WORKER_FALLOCATE) {
 		int failed = fallocate(request->fd, request->flags, (off_t)request->offset,
 				       (off_t)request->length);
 
@@ -161,13 +161,13 @@ static void aio_submit(struct worker *worker, struct request *request)
 }
 
 /* Of the first request in the queue, that the kernel refused. */
-static void refused(struct worker *worker, struct request *request, int error)
+static void refused(struct worker *worker, struct worker_request *request, int error)
 {
 	int result = error;
 
 	list_remove(&request->node);
 	/* Some file systems sync only synchronously. */
-	if (request->type == REQUEST_FDATASYNC && error == -EINVAL)
+	if (request->type == WORKER_FDATASYNC && error == -EINVAL)
 		result = fdatasync(request->fd) ? -errno : 0;
 	complete(worker, request, result);
 }
@@ -186,7 +186,7 @@ static unsigned flush(struct worker *worker)
 
 		for (struct list *at = aio->queue.next;
 		     at != &aio->queue && count < MIN(BATCH, aio->room - aio->used); at = at->next)
-			batch[count++] = &list_entry(at, struct request, node)->iocb;
+			batch[count++] = &list_entry(at, struct worker_request, node)->iocb;
 		worker->counters.enters++;
 		taken = io_submit(aio->context, count, batch);
 		if (taken == -EAGAIN || taken == -EINTR)
@@ -205,7 +205,7 @@ static unsigned flush(struct worker *worker)
 
 /* A poll's result is the waker's mask, with more in it than was asked for (aio_poll_wake(),
  * fs/aio.c, Linux 6.1); 0 when it was cancelled. */
-static int poll_result(const struct request *request, int result)
+static int poll_result(const struct worker_request *request, int result)
 {
 	if (result > 0)
 		result &= request->flags | POLLERR | POLLHUP | POLLNVAL;
@@ -221,11 +221,11 @@ static unsigned take_events(struct worker *worker, long least, struct timespec *
 	worker->counters.enters++;
 	count = io_getevents(aio->context, least, BATCH, events, timeout);
 	for (int i = 0; i < count; i++) {
-		struct request *request = events[i].data;
+		struct worker_request *request = events[i].data;
 		int result = (int)events[i].res;
 
 		aio->used--;
-		if (request->type == REQUEST_POLL)
+		if (request->type == WORKER_POLL)
 			result = poll_result(request, result);
 		complete(worker, request, result);
 	}
@@ -258,7 +258,7 @@ static void aio_wait(struct worker *worker, uint64_t timeout_ns)
 	take_events(worker, 1, timeout_ns == FIBER_FOREVER ? NULL : &timeout);
 }
 
-static void aio_cancel(struct worker *worker, struct request *request)
+static void aio_cancel(struct worker *worker, struct worker_request *request)
 {
 	struct aio *aio = worker->ring;
 	struct io_event event;

@@ -138,7 +138,7 @@ static unsigned take_completions(struct worker *worker)
 
 	io_uring_for_each_cqe(ring, head, cqe)
 	{
-		struct request *request = io_uring_cqe_get_data(cqe);
+		struct worker_request *request = io_uring_cqe_get_data(cqe);
 
 		count++;
 		if (request) /* else the answer to a cancel */
@@ -168,20 +168,20 @@ static unsigned length_of(const struct iovec *iov)
 	return (unsigned)MIN(iov->iov_len, (size_t)0x7ffff000);
 }
 
-static void uring_submit(struct worker *worker, struct request *request)
+static void uring_submit(struct worker *worker, struct worker_request *request)
 {
 	struct io_uring_sqe *sqe = get_sqe(worker);
 	const struct iovec *iov = request->iov;
 
 	switch (request->type) {
-	case REQUEST_READ:
+	case WORKER_READ:
 		if (request->count == 1)
 			io_uring_prep_read(sqe, request->fd, iov->iov_base, length_of(iov),
 					   request->offset);
 		else
 			io_uring_prep_readv(sqe, request->fd, iov, request->count, request->offset);
 		break;
-	case REQUEST_WRITE:
+	case WORKER_WRITE:
 		if (request->count == 1)
 			io_uring_prep_write(sqe, request->fd, iov->iov_base, length_of(iov),
 					    request->offset);
@@ -190,21 +190,21 @@ static void uring_submit(struct worker *worker, struct request *request)
 					     request->offset);
 		sqe->rw_flags = request->flags;
 		break;
-	case REQUEST_FDATASYNC:
+	case WORKER_FDATASYNC:
 		io_uring_prep_fsync(sqe, request->fd, IORING_FSYNC_DATASYNC);
 		break;
-	case REQUEST_FALLOCATE:
+	case WORKER_FALLOCATE:
 		io_uring_prep_fallocate(sqe, request->fd, request->flags, request->offset,
 					request->length);
 		break;
-	case REQUEST_POLL:
+	case WORKER_POLL:
 		io_uring_prep_poll_add(sqe, request->fd, request->flags);
 		break;
 	}
 	io_uring_sqe_set_data(sqe, request);
 }
 
-static void uring_cancel(struct worker *worker, struct request *request)
+static void uring_cancel(struct worker *worker, struct worker_request *request)
 {
 	struct io_uring_sqe *sqe = get_sqe(worker);
 

@@ -5,12 +5,12 @@
 #include "fiber/worker_private.h"
 
 struct waiting_request {
-	struct request request;
+	struct worker_request request;
 	struct fiber *fiber;
 	bool timed_out;
 };
 
-static void request_done(struct request *request, int result)
+static void request_done(struct worker_request *request, int result)
 {
 	struct fiber *fiber = container_of(request, struct waiting_request, request)->fiber;
 
@@ -20,7 +20,7 @@ static void request_done(struct request *request, int result)
 	fiber_wake(fiber, result);
 }
 
-static int run(struct request *request)
+static int run(struct worker_request *request)
 {
 	struct waiting_request waiting = { .request = *request, .fiber = fiber_current() };
 
@@ -31,33 +31,33 @@ static int run(struct request *request)
 
 ssize_t fiber_preadv(int fd, const struct iovec *iov, unsigned count, uint64_t offset)
 {
-	return run(&(struct request){
-		.type = REQUEST_READ, .fd = fd, .iov = iov, .count = count, .offset = offset });
+	return run(&(struct worker_request){
+		.type = WORKER_READ, .fd = fd, .iov = iov, .count = count, .offset = offset });
 }
 
 ssize_t fiber_pwritev(int fd, const struct iovec *iov, unsigned count, uint64_t offset,
 		      int rwf_flags)
 {
-	return run(&(struct request){ .type = REQUEST_WRITE,
-				      .fd = fd,
-				      .flags = rwf_flags,
-				      .iov = iov,
-				      .count = count,
-				      .offset = offset });
+	return run(&(struct worker_request){ .type = WORKER_WRITE,
+					     .fd = fd,
+					     .flags = rwf_flags,
+					     .iov = iov,
+					     .count = count,
+					     .offset = offset });
 }
 
 int fiber_fdatasync(int fd)
 {
-	return run(&(struct request){ .type = REQUEST_FDATASYNC, .fd = fd });
+	return run(&(struct worker_request){ .type = WORKER_FDATASYNC, .fd = fd });
 }
 
 int fiber_fallocate(int fd, int mode, uint64_t offset, uint64_t length)
 {
-	return run(&(struct request){ .type = REQUEST_FALLOCATE,
-				      .fd = fd,
-				      .flags = mode,
-				      .offset = offset,
-				      .length = length });
+	return run(&(struct worker_request){ .type = WORKER_FALLOCATE,
+					     .fd = fd,
+					     .flags = mode,
+					     .offset = offset,
+					     .length = length });
 }
 
 /* Neither ends the wait itself: the kernel still knows the request. */
@@ -89,7 +89,7 @@ int fiber_poll(int fd, short events, uint64_t timeout_ns)
 	struct fiber *fiber = fiber_current();
 	struct worker *worker = fiber->worker;
 	struct waiting_request waiting = {
-		.request = { .type = REQUEST_POLL,
+		.request = { .type = WORKER_POLL,
 			     .fd = fd,
 			     .flags = (unsigned short)events,
 			     .done = request_done },

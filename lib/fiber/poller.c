@@ -5,7 +5,7 @@
 #include "fiber/worker_private.h"
 #include "util/event.h"
 
-static void watch_done(struct request *request, int result)
+static void watch_done(struct worker_request *request, int result)
 {
 	struct watch *watch = container_of(request, struct watch, request);
 
@@ -36,11 +36,11 @@ void watch_arm(struct watch *watch)
 	if (watch->armed || watch->useless)
 		return;
 	watch->armed = true;
-	watch->request = (struct request){ .type = REQUEST_POLL,
-					   .fd = watch->fd,
-					   .flags = POLLIN,
-					   .must = true,
-					   .done = watch_done };
+	watch->request = (struct worker_request){ .type = WORKER_POLL,
+						  .fd = watch->fd,
+						  .flags = POLLIN,
+						  .must = true,
+						  .done = watch_done };
 	worker_submit(watch->worker, &watch->request);
 }
 

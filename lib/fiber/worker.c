@@ -148,14 +148,14 @@ void worker_counters(const struct worker *worker, struct worker_counters *out)
 	*out = worker->counters;
 }
 
-void worker_submit(struct worker *worker, struct request *request)
+void worker_submit(struct worker *worker, struct worker_request *request)
 {
 	worker->counters.submitted++;
-	worker->in_flight += request->type != REQUEST_POLL;
+	worker->in_flight += request->type != WORKER_POLL;
 	worker->engine->submit(worker, request);
 }
 
-void worker_cancel(struct worker *worker, struct request *request)
+void worker_cancel(struct worker *worker, struct worker_request *request)
 {
 	if (request->ending)
 		return;
@@ -164,9 +164,9 @@ void worker_cancel(struct worker *worker, struct request *request)
 	worker->engine->cancel(worker, request);
 }
 
-void worker_complete(struct worker *worker, struct request *request, int result)
+void worker_complete(struct worker *worker, struct worker_request *request, int result)
 {
-	worker->in_flight -= request->type != REQUEST_POLL || request->ending;
+	worker->in_flight -= request->type != WORKER_POLL || request->ending;
 	request->done(request, result);
 }
 

@@ -14,12 +14,12 @@
 #ifndef TENON_FIBER_WORKER_PRIVATE_H
 #define TENON_FIBER_WORKER_PRIVATE_H
 
-#include <libaio.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
 #include "fiber/context.h"
 #include "fiber/fiber.h"
+#include "fiber/request.h"
 #include "fiber/stack.h"
 #include "util/random.h"
 
@@ -50,31 +50,7 @@ static inline uint64_t timer_next(const struct timer_heap *heap)
 	return heap->count ? heap->timers[1]->when : FIBER_FOREVER;
 }
 
-/* ---- Requests to the ring ---- */
-
-enum request_type {
-	REQUEST_READ,
-	REQUEST_WRITE,
-	REQUEST_FDATASYNC,
-	REQUEST_FALLOCATE,
-	REQUEST_POLL
-};
-
-/* Lives from worker_submit() until done(), mostly on the stack of the fiber that waits for it. */
-struct request {
-	enum request_type type;
-	int fd;
-	int flags;               /* of write: RWF_*; of fallocate: the mode; of poll: the events */
-	unsigned count;          /* of iov */
-	const struct iovec *iov; /* of read and write */
-	uint64_t offset, length;
-	bool ending; /* worker_cancel() was called */
-	bool must;   /* a poll that the engine may not refuse for want of room */
-	void (*done)(struct request *request, int result);
-
-	struct list node; /* the libaio engine's, as is the next */
-	struct iocb iocb;
-};
+/* ---- Rings ---- */
 
 struct engine {
 	const char *name;
@@ -85,9 +61,9 @@ struct engine {
 	int (*start)(struct worker *worker);
 	void (*stop)(struct worker *worker);
 	/* Queues a request; it reaches the kernel with the next reap() or wait(). */
-	void (*submit)(struct worker *worker, struct request *request);
+	void (*submit)(struct worker *worker, struct worker_request *request);
 	/* Hastens the end of a poll request; its done() still comes, with -ECANCELED or events. */
-	void (*cancel)(struct worker *worker, struct request *request);
+	void (*cancel)(struct worker *worker, struct worker_request *request);
 	/* Takes what is complete and, if `submit`, first gives the kernel what is queued. Without a
 	 * system call where nothing is to do. Returns the number of requests completed. */
 	unsigned (*reap)(struct worker *worker, bool submit);
@@ -110,7 +86,7 @@ struct fiber {
 	bool joinable, finished, cancelled;
 	/* Ends the present wait early; NULL while the fiber runs or waits for what cannot be ended. */
 	void (*cancel_wait)(struct fiber *fiber);
-	struct request *request; /* that cancel_poll() and the timer of a poll end */
+	struct worker_request *request; /* that cancel_poll() and the timer of a poll end */
 	struct fiber *joiner;
 	struct timer timer;
 	struct stack *stack;
@@ -135,7 +111,7 @@ struct message {
 
 /* A descriptor that wakes the worker when it becomes readable: a poll request with a memory. */
 struct watch {
-	struct request request;
+	struct worker_request request;
 	struct list node;
 	struct worker *worker;
 	int fd;
@@ -191,11 +167,10 @@ extern _Thread_local struct worker *worker_self;
 
 uint64_t worker_clock(const struct worker *worker); /* as worker_now() */
 
-void worker_submit(struct worker *worker, struct request *request);
 /* Of a poll; may be called again. Until its done() virtual time stands still. */
-void worker_cancel(struct worker *worker, struct request *request);
+void worker_cancel(struct worker *worker, struct worker_request *request);
 /* What an engine calls for each completion. */
-void worker_complete(struct worker *worker, struct request *request, int result);
+void worker_complete(struct worker *worker, struct worker_request *request, int result);
 
 void worker_send(struct worker *worker, struct message *message);
 /* Runs what was posted; returns how much. */
