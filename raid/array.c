@@ -57,7 +57,7 @@ struct raid_array *raid_array_new(const struct md_superblock *sb, struct log *lo
 	fiber_mutex_init(&array->membership);
 	fiber_mutex_init(&array->super_lock);
 	fiber_mutex_init(&array->transition);
-	range_lock_init(&array->ranges);
+	range_lock_init(&array->ranges, 11); /* units of 1 MiB */
 	raid_rebuild_init(array);
 	snprintf(name, sizeof(name), "md/%s", array->name);
 	block_init(&array->block, &raid_block_ops, name);

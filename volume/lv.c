@@ -1,6 +1,6 @@
 /*
- * A logical volume as a block: a table from bytes of the volume to bytes of PVs. It only translates,
- * so it implements resolve() and nothing of its own suspends.
+ * A logical volume as a block: a table from bytes of the volume to bytes of PVs. It only translates;
+ * a new table is put in place with the gate closed.
  *
  *	linear	  one area:  extent e of the segment is extent area + e of its PV
  *	striped	  n areas:   chunk c of the segment is chunk c / n of area c % n
@@ -32,6 +32,8 @@ struct lv_table {
 	unsigned segment_count, area_count;
 	struct lv_segment *segments;
 	struct lv_area *areas;
+	struct block **devices; /* that the areas lie on, each once: what a flush goes to */
+	unsigned device_count;
 };
 
 struct lv_block {
@@ -55,6 +57,7 @@ static void table_free(struct lv_table *table)
 		block_unref(table->areas[i].lower);
 	free(table->segments);
 	free(table->areas);
+	free(table->devices);
 	memset(table, 0, sizeof(*table));
 }
 
@@ -80,6 +83,15 @@ static int check_pv(const struct volume_group *group, const struct volume_lv *lv
 				 "its data may be old",
 				 group->name, lv->name, pv->uuid, pv->block->name);
 	return 0;
+}
+
+/* The newest first: areas of one device are mostly neighbours. */
+static void add_device(struct lv_table *table, struct block *device)
+{
+	for (unsigned i = table->device_count; i-- > 0;)
+		if (table->devices[i] == device)
+			return;
+	table->devices[table->device_count++] = device;
 }
 
 static int add_area(const struct volume_group *group, const struct volume_lv *lv,
@@ -109,6 +121,7 @@ static int add_area(const struct volume_group *group, const struct volume_lv *lv
 				 (unsigned long long)offset, area->pv->block->logical_block_size);
 	table->areas[table->area_count++] =
 		(struct lv_area){ .lower = block_ref(area->pv->block), .offset = offset };
+	add_device(table, area->pv->block);
 	return 0;
 }
 
@@ -176,7 +189,8 @@ static int table_build(const struct volume_group *group, const struct volume_lv 
 		areas += lv->segments[i].area_count;
 	table->segments = calloc(lv->segment_count + 1, sizeof(*table->segments));
 	table->areas = calloc(areas + 1, sizeof(*table->areas));
-	if (!r && (!table->segments || !table->areas))
+	table->devices = calloc(areas + 1, sizeof(struct block *));
+	if (!r && (!table->segments || !table->areas || !table->devices))
 		r = error_set(error, -ENOMEM, "%s/%s: no memory to open it", group->name, lv->name);
 	for (unsigned i = 0; !r && i < lv->segment_count; i++)
 		r = add_segment(group, lv, &lv->segments[i], table, error);
@@ -202,8 +216,8 @@ static const struct lv_segment *find_segment(const struct lv_table *table, uint6
 	return &table->segments[low];
 }
 
-static int lv_resolve(struct block *block, uint64_t offset, uint64_t length,
-		      struct block_extent *extent)
+static int lv_map(struct block *block, enum block_kind kind, uint64_t offset, uint64_t length,
+		  struct block_extent *extent)
 {
 	const struct lv_table *table = &lv_block_of(block)->table;
 	const struct lv_segment *segment = find_segment(table, offset);
@@ -211,6 +225,7 @@ static int lv_resolve(struct block *block, uint64_t offset, uint64_t length,
 	uint64_t within = offset - segment->start;
 	uint64_t left = segment->length - within;
 
+	(void)kind;
 	if (segment->stripe_size) {
 		uint64_t chunk = within / segment->stripe_size;
 		uint64_t skip = within % segment->stripe_size;
@@ -225,24 +240,11 @@ static int lv_resolve(struct block *block, uint64_t offset, uint64_t length,
 	return 0;
 }
 
-/* Each device once: areas of one are mostly neighbours in the table, but need not be. */
 static int lv_flush(struct block *block)
 {
-	struct lv_table *table = &lv_block_of(block)->table;
-	int status = 0;
+	const struct lv_table *table = &lv_block_of(block)->table;
 
-	for (unsigned i = 0; i < table->area_count; i++) {
-		bool done = false;
-		int r;
-
-		for (unsigned k = 0; k < i && !done; k++)
-			done = table->areas[k].lower == table->areas[i].lower;
-		if (done)
-			continue;
-		r = block_flush(table->areas[i].lower);
-		status = status ? status : r;
-	}
-	return status;
+	return block_flush_all(table->devices, table->device_count);
 }
 
 static void lv_close(struct block *block)
@@ -258,7 +260,7 @@ static void lv_close(struct block *block)
 
 static const struct block_ops lv_ops = {
 	.type = "lv",
-	.resolve = lv_resolve,
+	.map = lv_map,
 	.flush = lv_flush,
 	.close = lv_close,
 };
@@ -333,9 +335,11 @@ int lvm_lv_refresh(struct volume_group *group, struct volume_lv *lv, struct erro
 		r = table_build(group, lv, &table, error);
 		if (r)
 			return r;
+		block_quiesce(&open->block);
 		table_free(&open->table);
 		open->table = table;
-		open->block.size = lv->size;
+		block_resume(&open->block);
+		block_set_size(&open->block, lv->size);
 	}
 	return 0;
 }

@@ -21,6 +21,8 @@ void block_init(struct block *block, const struct block_ops *ops, const char *na
 		.physical_block_size = 512,
 		.references = 1,
 	};
+	block_gate_init(&block->gate);
+	list_init(&block->watches);
 	if (!block->name)
 		abort();
 }
@@ -52,43 +54,106 @@ void block_unref(struct block *block)
 	free(name);
 }
 
-static int request(struct block *block, const struct piece *piece, unsigned allowed_flags)
-{
-	int status = block_check_range(block, piece->offset, piece->length);
+/* ---- Changes that those above are told of ---- */
 
-	if (status < 0)
-		return status;
-	if (piece->flags & ~allowed_flags)
-		return -EINVAL;
-	if (piece->kind != PIECE_READ && block->read_only)
-		return -EROFS;
-	return piece->length ? piece_carry_out(*piece) : 0;
+void block_watch(struct block *block, struct block_watch *watch)
+{
+	list_add_tail(&block->watches, &watch->node);
+}
+
+void block_unwatch(struct block_watch *watch)
+{
+	list_remove(&watch->node);
+}
+
+static void announce(struct block *block, unsigned what)
+{
+	list_for_each_safe(at, &block->watches) {
+		struct block_watch *watch = list_entry(at, struct block_watch, node);
+
+		watch->changed(watch, block, what);
+	}
+}
+
+void block_set_size(struct block *block, uint64_t size)
+{
+	if (block->size == size)
+		return;
+	block->size = size;
+	announce(block, BLOCK_CHANGED_SIZE);
+}
+
+void block_set_read_only(struct block *block, bool read_only)
+{
+	if (block->read_only == read_only)
+		return;
+	block->read_only = read_only;
+	announce(block, BLOCK_CHANGED_READ_ONLY);
+}
+
+void block_set_gone(struct block *block)
+{
+	if (block->gone)
+		return;
+	block->gone = true;
+	announce(block, BLOCK_CHANGED_GONE);
+}
+
+void block_quiesce(struct block *block)
+{
+	block_gate_close(&block->gate);
+}
+
+void block_resume(struct block *block)
+{
+	block_gate_open(&block->gate);
 }
 
 /* ---- Requests ---- */
 
+static int request(struct piece *piece)
+{
+	int rc = piece_check(piece);
+
+	if (rc)
+		return rc;
+	return piece->length || piece->kind == BLOCK_FLUSH ? piece_carry_out(piece) : 0;
+}
+
+static int request_with_data(enum block_kind kind, struct block *block, uint64_t offset,
+			     const struct iovec *iov, unsigned count, unsigned flags)
+{
+	struct piece piece;
+	int rc = iov_length(iov, count, &piece.length);
+
+	if (rc < 0)
+		return rc;
+	piece.kind = kind;
+	piece.flags = flags;
+	piece.block = block;
+	piece.offset = offset;
+	piece.data = iov_range_of(iov, count);
+	piece.exact = true;
+	piece.depth = 0;
+	return request(&piece);
+}
+
+static int request_without_data(enum block_kind kind, struct block *block, uint64_t offset,
+				uint64_t length, unsigned flags)
+{
+	return request(&(struct piece){
+		.kind = kind, .flags = flags, .block = block, .offset = offset, .length = length });
+}
+
 int block_readv(struct block *block, uint64_t offset, const struct iovec *iov, unsigned count)
 {
-	struct piece piece = { .kind = PIECE_READ,
-			       .block = block,
-			       .offset = offset,
-			       .data = iov_range_of(iov, count) };
-	int status = iov_length(iov, count, &piece.length);
-
-	return status < 0 ? status : request(block, &piece, 0);
+	return request_with_data(BLOCK_READ, block, offset, iov, count, 0);
 }
 
 int block_writev(struct block *block, uint64_t offset, const struct iovec *iov, unsigned count,
 		 unsigned flags)
 {
-	struct piece piece = { .kind = PIECE_WRITE,
-			       .flags = flags,
-			       .block = block,
-			       .offset = offset,
-			       .data = iov_range_of(iov, count) };
-	int status = iov_length(iov, count, &piece.length);
-
-	return status < 0 ? status : request(block, &piece, BLOCK_FUA);
+	return request_with_data(BLOCK_WRITE, block, offset, iov, count, flags);
 }
 
 int block_read(struct block *block, uint64_t offset, void *at, uint64_t length)
@@ -104,59 +169,50 @@ int block_write(struct block *block, uint64_t offset, const void *at, uint64_t l
 
 int block_discard(struct block *block, uint64_t offset, uint64_t length)
 {
-	return request(
-		block,
-		&(struct piece){
-			.kind = PIECE_DISCARD, .block = block, .offset = offset, .length = length },
-		0);
+	return request_without_data(BLOCK_DISCARD, block, offset, length, 0);
 }
 
 int block_write_zeroes(struct block *block, uint64_t offset, uint64_t length, unsigned flags)
 {
-	return request(block,
-		       &(struct piece){ .kind = PIECE_WRITE_ZEROES,
-					.flags = flags,
-					.block = block,
-					.offset = offset,
-					.length = length },
-		       BLOCK_FUA | BLOCK_MAY_UNMAP);
+	return request_without_data(BLOCK_WRITE_ZEROES, block, offset, length, flags);
 }
 
 int block_flush(struct block *block)
 {
-	int status;
+	return request_without_data(BLOCK_FLUSH, block, 0, 0, 0);
+}
 
-	block->in_flight++;
-	status = block->ops->flush(block);
-	block->in_flight--;
-	return status < 0 ? status : 0;
+static int status_of(struct block *block, uint64_t offset, uint64_t *length,
+		     enum block_status *status)
+{
+	struct block_extent extent;
+	int rc;
+
+	block_gate_enter(&block->gate);
+	rc = block_map(block, BLOCK_READ, offset, *length, &extent);
+	if (!rc) {
+		*length = extent.length;
+		if (extent.place == BLOCK_BELOW)
+			rc = status_of(extent.lower, extent.offset, length, status);
+		else if (extent.place == BLOCK_ZEROES)
+			*status = BLOCK_STATUS_ZERO;
+		else if (block->ops->status)
+			rc = block->ops->status(block, offset, length, status);
+	}
+	block_gate_leave(&block->gate);
+	return rc;
 }
 
 int block_status(struct block *block, uint64_t offset, uint64_t *length, enum block_status *status)
 {
 	uint32_t unit = block->logical_block_size;
-	int result = block_check_range(block, offset, *length);
+	int rc = block_check_range(block, offset, *length);
 
 	*status = BLOCK_STATUS_DATA;
-	if (result < 0 || !*length)
-		return result;
-	while (block->ops->resolve) {
-		struct block_extent extent;
-
-		result = block_resolve(block, offset, *length, &extent);
-		if (result < 0)
-			return result;
-		block = extent.lower;
-		offset = extent.offset;
-		*length = extent.length;
-	}
-	if (block->ops->status) {
-		block->in_flight++;
-		result = block->ops->status(block, offset, length, status);
-		block->in_flight--;
-		if (result < 0)
-			return result;
-	}
+	if (!rc && *length)
+		rc = status_of(block, offset, length, status);
+	if (rc < 0 || !*length)
+		return rc;
 	/* A lower layer's blocks may be smaller than those that the caller counts in. */
 	*length -= *length % unit;
 	if (!*length) {

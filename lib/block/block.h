@@ -13,14 +13,13 @@
  * and transfer everything or fail: -EIO for a failed medium, -ENOSPC, -EROFS, -EINVAL for a request
  * outside the device or misaligned, -EOPNOTSUPP never for anything in this interface.
  *
- * -ENXIO means one thing only: the device is smaller than it was when it was opened (somebody truncated
- * the file), and must have its `size` again. Every change fails so then, wherever it is; reads do behind
- * the present end. It is no medium error: writing the place anew would make the file longer, with a hole
- * of zeroes in it that looks like data. A layer that copes with it (an array) does not pass it on.
+ * Layers stack. A layer says with map() where a range lies: in a lower layer, nowhere (it reads as zeroes), or
+ * here, where it has to work. So a request is taken down through layers that translate (a slice, a
+ * linear volume, striping) to extents of the layers that do work, without a fiber or a copy on the way.
  *
- * Layers stack. A layer that only translates (a slice, a linear volume, striping) implements resolve()
- * and none of the transfers: a request is resolved downwards through such layers to extents of the
- * layers that do work, without a fiber or a copy on the way.
+ * What a layer says is good while a request is inside of its gate. block_quiesce() closes the gate and
+ * waits until nobody is inside; then its table may be replaced, and block_resume() lets requests in
+ * again: device-mapper's suspend and resume. block_watch() tells those above what changed.
  *
  * Lifetime: block_ref() and block_unref(); a layer holds a reference on each layer below it.
  */
@@ -31,20 +30,60 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include "block/gate.h"
+#include "block/range_lock.h"
+#include "fiber/request.h"
 #include "util/cleanup.h"
+#include "util/list.h"
 
 struct block;
 struct error;
+
+enum block_kind { BLOCK_READ, BLOCK_WRITE, BLOCK_WRITE_ZEROES, BLOCK_DISCARD, BLOCK_FLUSH };
 
 /* Request flags. */
 #define BLOCK_FUA       (1u << 0) /* write, write_zeroes: durable when it completes */
 #define BLOCK_MAY_UNMAP (1u << 1) /* write_zeroes: the space may be given back */
 
-/* Where an extent of a translating layer lies in a lower one. */
+enum block_place {
+	BLOCK_BELOW,  /* in `lower` */
+	BLOCK_ZEROES, /* nowhere: reads as zeroes, and needs neither zeroing nor discarding */
+	BLOCK_HERE,   /* the layer does the work */
+};
+
+/* Where a range of a layer lies. */
 struct block_extent {
-	struct block *lower;
-	uint64_t offset; /* in `lower` */
-	uint64_t length; /* how far it goes on contiguously, at most what was asked for */
+	enum block_place place;
+	struct block *lower; /* BLOCK_BELOW: the layer below, and where in it */
+	uint64_t offset;
+	uint64_t length; /* how far it goes on so, at most what was asked for */
+};
+
+/* One request of several, or one that a layer is asked to do without a fiber. */
+struct block_io {
+	struct block *block;
+	enum block_kind kind;
+	unsigned flags;
+	uint64_t offset, length; /* of a flush: 0 */
+	const struct iovec *iov; /* read, write: `count` of them that sum up to exactly `length` */
+	unsigned count;
+	int result; /* out */
+};
+
+/* A request that start() has taken; see there. */
+struct block_work {
+	struct block *block;
+	enum block_kind kind;
+	unsigned flags;
+	uint64_t offset, length;
+	const struct iovec *iov;
+	unsigned count;
+	void (*done)(struct block_work *work, int rc);
+
+	/* the layer's, until then */
+	struct worker_request request;
+	struct range_hold hold;
+	bool held;
 };
 
 /* What block_status() says of a range. */
@@ -60,11 +99,19 @@ enum block_status {
 struct block_ops {
 	const char *type; /* "file", "memory", "slice", "raid1", ... */
 
-	/* Either resolve() ... */
-	int (*resolve)(struct block *block, uint64_t offset, uint64_t length,
-		       struct block_extent *extent);
+	/* Optional: where [offset, offset + length), or the beginning of it, lies for a request of this
+	 * kind (never a flush). Pure: it neither suspends nor changes anything. `extent` says BLOCK_BELOW
+	 * when it is called. A write never lies in BLOCK_ZEROES. Without it the layer does all the work. */
+	int (*map)(struct block *block, enum block_kind kind, uint64_t offset, uint64_t length,
+		   struct block_extent *extent);
 
-	/* ... or these. The iovecs sum up to `length`. */
+	/* Optional: begins a request and returns true, if that takes no waiting; work->done() is then
+	 * called, perhaps at once, with 0, a negative errno, or -EAGAIN: do it by the calls below.
+	 * False: nothing was done. */
+	bool (*start)(struct block *block, struct block_work *work);
+
+	/* The work; may suspend. The iovecs sum up to `length`. Needed but by a layer whose map() never
+	 * says BLOCK_HERE. */
 	int (*readv)(struct block *block, uint64_t offset, uint64_t length, const struct iovec *iov,
 		     unsigned count);
 	int (*writev)(struct block *block, uint64_t offset, uint64_t length,
@@ -91,8 +138,10 @@ struct block {
 	uint32_t preferred_io_size;   /* 0: no preference; a stripe, for example */
 	uint32_t discard_granularity; /* 0: discard does nothing */
 	bool read_only;
+	bool gone; /* what was below is there no more: requests fail */
 	unsigned references;
-	unsigned in_flight; /* requests that work in this layer now */
+	struct block_gate gate; /* the requests in this layer */
+	struct list watches;
 };
 
 /* For layers: fills in a new `block` with one reference, `name` copied, sizes of 512, all else 0. */
@@ -117,9 +166,44 @@ int block_flush(struct block *block);
 int block_discard(struct block *block, uint64_t offset, uint64_t length);
 int block_write_zeroes(struct block *block, uint64_t offset, uint64_t length, unsigned flags);
 
+/*
+ * Several requests at once: started together, waited for once. Each gets its own result, and a failed one
+ * does not keep others from being done. Returns the first error in their order. Requests that overlap
+ * have no order between them.
+ */
+int block_run_all(struct block_io *ios, unsigned count);
+/* Flushes several devices at once; the first error. */
+int block_flush_all(struct block *const *blocks, unsigned count);
+
 /* Whether [offset, offset + *length) reads as zeroes without looking at it; shortens *length to the
  * part that the answer holds for (at least one logical block). */
 int block_status(struct block *block, uint64_t offset, uint64_t *length, enum block_status *status);
+
+/* ---- Changing a device under its users ---- */
+
+/* Keeps new requests out of the layer and waits until those inside have ended; block_resume() lets them in.
+ * Counted. Who quiesces several layers begins with the uppermost. Suspends. */
+void block_quiesce(struct block *block);
+void block_resume(struct block *block);
+
+#define BLOCK_CHANGED_SIZE      (1u << 0)
+#define BLOCK_CHANGED_READ_ONLY (1u << 1)
+#define BLOCK_CHANGED_GONE      (1u << 2)
+
+/* Somebody who is told of changes: changed() is called on the device's worker, may take itself or
+ * others off the list, and does not suspend. */
+struct block_watch {
+	struct list node;
+	void (*changed)(struct block_watch *watch, struct block *block, unsigned what);
+};
+
+void block_watch(struct block *block, struct block_watch *watch);
+void block_unwatch(struct block_watch *watch); /* fine when it is not on any */
+
+/* For layers: change it and tell. */
+void block_set_size(struct block *block, uint64_t size);
+void block_set_read_only(struct block *block, bool read_only);
+void block_set_gone(struct block *block);
 
 /* ---- Files and host block devices (file.c) ---- */
 

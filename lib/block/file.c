@@ -5,36 +5,12 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 #include "block/iov.h"
 #include "block/layer.h"
 #include "fiber/fiber.h"
 #include "util/bytes.h"
-
-static struct file *file_of(struct block *block)
-{
-	return container_of(block, struct file, block);
-}
-
-/* Whether it is smaller than it was when it was opened. A system call, but one of 0.2 microseconds. */
-static bool shrank(const struct file *file)
-{
-	off_t size = lseek(file->fd, 0, SEEK_END);
-
-	return size >= 0 && (uint64_t)size < file->block.size;
-}
-
-/* A device answers a write behind its end with ENOSPC, as a thin one does that is full; and one that was
- * pulled out with ENXIO, which is ours for those that shrank. */
-static int errno_of_contract(const struct file *file, int code)
-{
-	if (code == -EDQUOT || code == -EFBIG)
-		code = -ENOSPC;
-	if (file->is_device && (code == -ENOSPC || code == -ENXIO) && shrank(file))
-		return -ENXIO;
-	return code == -ENXIO ? -EIO : code;
-}
 
 /* ---- Transfers by one descriptor ---- */
 
@@ -46,15 +22,9 @@ struct transfer {
 	struct iov_range data;
 };
 
-/*
- * Reads or writes all of it by `fd`, one of the file's. `unit`: what a short transfer goes on at.
- *
- * The end of the file before the end of the device means that somebody truncated it. A read then comes
- * back short. A write would make the file longer again, with a hole that reads as good zeroes before it,
- * and nothing tells the kernel not to: so it is asked for the size before each one. Whoever truncates
- * between the two calls is noticed by the next write.
- */
-static int transfer_all(const struct file *file, int fd, struct transfer transfer, uint32_t unit)
+/* Reads or writes all of it. `unit`: what a short transfer goes on at. The end of the file before the
+ * end of the device means that somebody truncated it: -EIO. */
+static int transfer_all(int fd, struct transfer transfer, uint32_t unit)
 {
 	struct iovec part[64];
 
@@ -71,8 +41,6 @@ static int transfer_all(const struct file *file, int fd, struct transfer transfe
 			iov_take(&data, transfer.length, part, ARRAY_SIZE(part), &count);
 			iov = part;
 		}
-		if (transfer.write && shrank(file))
-			return -ENXIO;
 		done = transfer.write
 			       ? fiber_pwritev(fd, iov, count, transfer.offset, transfer.rwf_flags)
 			       : fiber_preadv(fd, iov, count, transfer.offset);
@@ -81,10 +49,10 @@ static int transfer_all(const struct file *file, int fd, struct transfer transfe
 			continue;
 		}
 		if (done < 0)
-			return errno_of_contract(file, (int)done);
+			return file_error((int)done);
 		done -= done % unit;
 		if (!done)
-			return shrank(file) ? -ENXIO : -EIO;
+			return -EIO;
 		iov_advance(&transfer.data, (uint64_t)done);
 		transfer.offset += (uint64_t)done;
 		transfer.length -= (uint64_t)done;
@@ -116,19 +84,16 @@ static void bounce_put(struct file *file, void *at)
 	free(at);
 }
 
-/* Whether the kernel takes this request as it is. */
-static bool fits_direct(const struct file *file, const struct transfer *transfer)
+bool file_fits_direct(const struct file *file, uint64_t offset, uint64_t length,
+		      struct iov_range data)
 {
-	struct iov_range data = transfer->data;
-	uint64_t left = transfer->length;
-
-	if ((transfer->offset | transfer->length) & (file->direct_unit - 1))
+	if ((offset | length) & (file->direct_unit - 1))
 		return false;
-	while (left) {
+	while (length) {
 		struct iovec one;
 		unsigned count;
 
-		left -= iov_take(&data, left, &one, 1, &count);
+		length -= iov_take(&data, length, &one, 1, &count);
 		if (((uintptr_t)one.iov_base & (file->direct_memory - 1)) ||
 		    (one.iov_len & (file->direct_unit - 1)))
 			return false;
@@ -141,7 +106,7 @@ static int bounce_transfer(struct file *file, bool write, void *at, uint64_t off
 {
 	struct iovec iov = { .iov_base = at, .iov_len = length };
 
-	return transfer_all(file, file->fd,
+	return transfer_all(file->fd,
 			    (struct transfer){ .write = write,
 					       .rwf_flags = rwf_flags,
 					       .offset = offset,
@@ -200,8 +165,8 @@ static int transfer_bounced(struct file *file, struct transfer transfer)
 
 static int transfer_direct(struct file *file, const struct transfer *transfer)
 {
-	if (fits_direct(file, transfer))
-		return transfer_all(file, file->fd, *transfer, file->direct_unit);
+	if (file_fits_direct(file, transfer->offset, transfer->length, transfer->data))
+		return transfer_all(file->fd, *transfer, file->direct_unit);
 	return transfer_bounced(file, *transfer);
 }
 
@@ -212,17 +177,17 @@ static int transfer_any(struct file *file, const struct transfer *transfer)
 	int status;
 
 	if (!file->direct)
-		return transfer_all(file, file->fd, *transfer, 1);
+		return transfer_all(file->fd, *transfer, 1);
 	if (end <= file->direct_end)
 		return transfer_direct(file, transfer);
 	if (transfer->offset >= file->direct_end)
-		return transfer_all(file, file->tail_fd, *transfer, 1);
+		return transfer_all(file->tail_fd, *transfer, 1);
 	head.length = file->direct_end - head.offset;
 	tail.length -= head.length;
 	tail.offset = file->direct_end;
 	iov_advance(&tail.data, head.length);
 	status = transfer_direct(file, &head);
-	return status < 0 ? status : transfer_all(file, file->tail_fd, tail, 1);
+	return status < 0 ? status : transfer_all(file->tail_fd, tail, 1);
 }
 
 /* ---- Changes that must not meet within a unit ---- */
@@ -249,10 +214,7 @@ static int change_by_fallocate(struct file *file, int mode, uint64_t offset, uin
 {
 	struct range_hold hold;
 	bool held = changes_lock(file, &hold, offset, length);
-	/* Behind the end it would do nothing, and say that it is done. */
-	int status = shrank(file) ? -ENXIO
-				  : fiber_fallocate(file->fd, mode | FALLOC_FL_KEEP_SIZE, offset,
-						    length);
+	int status = fiber_fallocate(file->fd, mode | FALLOC_FL_KEEP_SIZE, offset, length);
 
 	changes_unlock(file, &hold, held);
 	return status;
@@ -305,7 +267,7 @@ static int file_discard(struct block *block, uint64_t offset, uint64_t length)
 		file->no_punch = true;
 		return 0;
 	}
-	return status == -ENXIO ? status : errno_of_contract(file, status);
+	return status;
 }
 
 static int file_write_zeroes(struct block *block, uint64_t offset, uint64_t length, unsigned flags)
@@ -325,7 +287,14 @@ static int file_write_zeroes(struct block *block, uint64_t offset, uint64_t leng
 		return block_write_zero_buffers(block, offset, length, flags & BLOCK_FUA);
 	if (!status && flags & BLOCK_FUA)
 		status = fiber_fdatasync(file->fd);
-	return status == -ENXIO ? status : errno_of_contract(file, status);
+	return file_error(status);
+}
+
+static bool truncated(const struct file *file)
+{
+	struct stat stat;
+
+	return fstat(file->fd, &stat) || (uint64_t)stat.st_size < file->block.size;
 }
 
 static int file_status(struct block *block, uint64_t offset, uint64_t *length,
@@ -339,7 +308,7 @@ static int file_status(struct block *block, uint64_t offset, uint64_t *length,
 	if (file->is_device)
 		return 0;
 	next = lseek(file->fd, (off_t)offset, SEEK_DATA);
-	if (next < 0 && (errno != ENXIO || shrank(file)))
+	if (next < 0 && (errno != ENXIO || truncated(file)))
 		return 0; /* a read will tell */
 	if (next < 0 || (uint64_t)next > offset) {
 		*status = BLOCK_STATUS_ZERO; /* ENXIO: nothing but a hole up to the end */
@@ -351,11 +320,6 @@ static int file_status(struct block *block, uint64_t offset, uint64_t *length,
 	if (next > (off_t)offset)
 		*length = MIN((uint64_t)next, end) - offset;
 	return 0;
-}
-
-static int file_flush(struct block *block)
-{
-	return block->read_only ? 0 : fiber_fdatasync(file_of(block)->fd);
 }
 
 static void file_close(struct block *block)
@@ -372,6 +336,7 @@ static void file_close(struct block *block)
 
 const struct block_ops file_ops = {
 	.type = "file",
+	.start = file_start,
 	.readv = file_readv,
 	.writev = file_writev,
 	.discard = file_discard,

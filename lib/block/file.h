@@ -12,11 +12,23 @@
 #ifndef TENON_BLOCK_FILE_H
 #define TENON_BLOCK_FILE_H
 
+#include <errno.h>
+
 #include "block/block.h"
+#include "block/iov.h"
 #include "block/range_lock.h"
+#include "util/bytes.h"
 
 #define FILE_BOUNCE_SIZE  (256u << 10)
 #define FILE_BOUNCE_COUNT 4u /* kept for later */
+
+/* See file_async.c. */
+struct file_flushes {
+	bool running;
+	bool lost; /* one failed, and what it was to write may be gone from the page cache */
+	uint64_t started;
+	struct list waiters;
+};
 
 struct file {
 	struct block block;
@@ -30,7 +42,27 @@ struct file {
 	bool no_punch, no_zero_range; /* the file system said so */
 	struct range_lock writes;     /* used where direct_unit > the logical block size */
 	void *bounce[FILE_BOUNCE_COUNT];
+	struct file_flushes flushes;
 };
+
+static inline struct file *file_of(struct block *block)
+{
+	return container_of(block, struct file, block);
+}
+
+/* What the contract of block.h knows. */
+static inline int file_error(int code)
+{
+	return code == -EDQUOT || code == -EFBIG ? -ENOSPC : code;
+}
+
+/* Whether the kernel takes these iovecs at this place as they are. */
+bool file_fits_direct(const struct file *file, uint64_t offset, uint64_t length,
+		      struct iov_range data);
+
+void file_flushes_init(struct file_flushes *flushes);
+bool file_start(struct block *block, struct block_work *work);
+int file_flush(struct block *block);
 
 /* Takes the lock that block_open_file() tells of. 0, or -EBUSY or another errno with `error` set. */
 int file_lock(int fd, const char *path, bool exclusive, struct error *error);

@@ -313,7 +313,8 @@ int block_open_file(struct block **out, const char *path, unsigned flags, uint64
 		return status;
 	}
 	block_init(&file->block, &file_ops, path);
-	range_lock_init(&file->writes);
+	range_lock_init(&file->writes, 20);
+	file_flushes_init(&file->flushes);
 	status = prepare(file, path, flags, size, error);
 	if (status < 0) {
 		if (created)

@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 
 #include "block/iov.h"
+#include "block/layer.h"
 #include "util/bytes.h"
 #include "util/error.h"
 
@@ -116,6 +117,7 @@ static void memory_close(struct block *block)
 
 static const struct block_ops memory_ops = {
 	.type = "memory",
+	.start = block_start_at_once,
 	.readv = memory_readv,
 	.writev = memory_writev,
 	.discard = memory_discard,

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "block/layer.h"
 #include "util/error.h"
 
 static int null_readv(struct block *block, uint64_t offset, uint64_t length,
@@ -40,6 +41,7 @@ static void null_close(struct block *block)
 
 static const struct block_ops null_ops = {
 	.type = "null",
+	.start = block_start_at_once,
 	.readv = null_readv,
 	.writev = null_writev,
 	.write_zeroes = null_write_zeroes,

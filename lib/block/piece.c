@@ -1,9 +1,6 @@
 /*
- * The way of a request down to the layers that work, and the work itself.
- *
- * piece_carry_out() takes a piece down through resolve() until it stands on a layer that works. Mostly the
- * whole piece arrives there, on the caller's fiber and with the caller's own iovecs; where a layer
- * splits it, the parts are worked on at the same time.
+ * The way of a piece down to the layer that works, and the work itself. It mostly arrives whole, on the
+ * caller's fiber and with the caller's own iovecs; where a layer splits it, batch.c takes over.
  */
 #include "block/piece.h"
 
@@ -28,14 +25,14 @@ int block_write_zero_buffers(struct block *block, uint64_t offset, uint64_t leng
 	while (left) {
 		uint64_t step = MIN(left, (uint64_t)ZEROES_SIZE * ZEROES_COUNT);
 		unsigned count = 0;
-		int status;
+		int rc;
 
 		for (uint64_t at = 0; at < step; at += ZEROES_SIZE)
 			iov[count++] = (struct iovec){ .iov_base = (void *)zeroes,
 						       .iov_len = MIN(ZEROES_SIZE, step - at) };
-		status = block->ops->writev(block, offset, step, iov, count, flags);
-		if (status < 0)
-			return status;
+		rc = block->ops->writev(block, offset, step, iov, count, flags);
+		if (rc < 0)
+			return rc;
 		offset += step;
 		left -= step;
 	}
@@ -45,7 +42,7 @@ int block_write_zero_buffers(struct block *block, uint64_t offset, uint64_t leng
 static int transfer(struct block *block, const struct piece *piece, const struct iovec *iov,
 		    unsigned count)
 {
-	if (piece->kind == PIECE_READ)
+	if (piece->kind == BLOCK_READ)
 		return block->ops->readv(block, piece->offset, piece->length, iov, count);
 	return block->ops->writev(block, piece->offset, piece->length, iov, count, piece->flags);
 }
@@ -70,43 +67,62 @@ static int transfer_exactly(struct block *block, const struct piece *piece)
 	return transfer(block, piece, iov, count);
 }
 
-static bool iov_is_exact(const struct piece *piece)
-{
-	uint64_t length;
-
-	return !piece->data.skip && !iov_length(piece->data.iov, piece->data.count, &length) &&
-	       length == piece->length;
-}
-
-static int work(const struct piece *piece)
+static int work_here(struct piece *piece)
 {
 	struct block *block = piece->block;
 	const struct block_ops *ops = block->ops;
-	int status = 0;
 
-	block->in_flight++;
 	switch (piece->kind) {
-	case PIECE_READ:
-	case PIECE_WRITE:
-		status = iov_is_exact(piece)
-				 ? transfer(block, piece, piece->data.iov, piece->data.count)
-				 : transfer_exactly(block, piece);
-		break;
-	case PIECE_DISCARD:
-		if (ops->discard)
-			status = ops->discard(block, piece->offset, piece->length);
-		break;
-	case PIECE_WRITE_ZEROES:
+	case BLOCK_READ:
+	case BLOCK_WRITE:
+		return piece->exact ? transfer(block, piece, piece->data.iov, piece->data.count)
+				    : transfer_exactly(block, piece);
+	case BLOCK_DISCARD:
+		return ops->discard ? ops->discard(block, piece->offset, piece->length) : 0;
+	case BLOCK_WRITE_ZEROES:
 		if (ops->write_zeroes)
-			status = ops->write_zeroes(block, piece->offset, piece->length,
-						   piece->flags);
-		else
-			status = block_write_zero_buffers(block, piece->offset, piece->length,
-							  piece->flags & BLOCK_FUA);
-		break;
+			return ops->write_zeroes(block, piece->offset, piece->length, piece->flags);
+		return block_write_zero_buffers(block, piece->offset, piece->length,
+						piece->flags & BLOCK_FUA);
+	case BLOCK_FLUSH:
+		return ops->flush(block);
 	}
-	block->in_flight--;
-	return status < 0 ? status : 0;
+	return -EINVAL;
+}
+
+bool block_start_at_once(struct block *block, struct block_work *work)
+{
+	struct piece piece = { .kind = work->kind,
+			       .flags = work->flags,
+			       .block = block,
+			       .offset = work->offset,
+			       .length = work->length,
+			       .data = iov_range_of(work->iov, work->count),
+			       .exact = true };
+	int rc = work_here(&piece);
+
+	work->done(work, MIN(rc, 0));
+	return true;
+}
+
+/* Whether it stands before a gate that it has no room to note. */
+static bool is_deep(const struct piece *piece)
+{
+	return piece->depth == PIECE_LAYERS && piece->layers[PIECE_LAYERS - 1] != piece->block;
+}
+
+int piece_work(struct piece *piece)
+{
+	struct piece deeper;
+	int rc;
+
+	if (!is_deep(piece)) {
+		rc = work_here(piece);
+		return MIN(rc, 0);
+	}
+	deeper = *piece;
+	deeper.depth = 0;
+	return piece_carry_out(&deeper);
 }
 
 /* ---- The way down ---- */
@@ -119,134 +135,135 @@ int block_check_range(const struct block *block, uint64_t offset, uint64_t lengt
 	return 0;
 }
 
-int block_resolve(struct block *block, uint64_t offset, uint64_t length,
-		  struct block_extent *extent)
+int piece_check(const struct piece *piece)
 {
-	int status = block->ops->resolve(block, offset, length, extent);
+	static const unsigned allowed[] = {
+		[BLOCK_READ] = 0,
+		[BLOCK_WRITE] = BLOCK_FUA,
+		[BLOCK_WRITE_ZEROES] = BLOCK_FUA | BLOCK_MAY_UNMAP,
+		[BLOCK_DISCARD] = 0,
+		[BLOCK_FLUSH] = 0,
+	};
+	int rc = block_check_range(piece->block, piece->offset, piece->length);
 
-	if (status < 0)
-		return status;
-	if (!extent->length || extent->length > length)
-		return -EIO;
-	return block_check_range(extent->lower, extent->offset, extent->length);
-}
-
-/* Steps down one layer. 1: the whole piece, 0: only *first of it, and `piece` is what is left. */
-static int step_down(struct piece *piece, struct piece *first)
-{
-	struct block_extent extent;
-	int status = block_resolve(piece->block, piece->offset, piece->length, &extent);
-
-	if (status < 0)
-		return status;
-	if (extent.length == piece->length) {
-		piece->block = extent.lower;
-		piece->offset = extent.offset;
-		return 1;
-	}
-	*first = *piece;
-	first->block = extent.lower;
-	first->offset = extent.offset;
-	first->length = extent.length;
-	piece->offset += extent.length;
-	piece->length -= extent.length;
-	iov_advance(&piece->data, extent.length);
+	if (rc)
+		return rc;
+	if (piece->flags & ~allowed[piece->kind])
+		return -EINVAL;
+	if (piece->kind != BLOCK_READ && piece->kind != BLOCK_FLUSH && piece->block->read_only)
+		return -EROFS;
 	return 0;
 }
 
-/* ---- Parts of a split request ---- */
-
-#define BATCH_SIZE 16
-
-struct batch {
-	struct piece pieces[BATCH_SIZE];
-	unsigned count;
-};
-
-static int work_fiber(void *arg)
+int block_map(struct block *block, enum block_kind kind, uint64_t offset, uint64_t length,
+	      struct block_extent *extent)
 {
-	return work(arg);
-}
+	int rc;
 
-/* Works on all of them at once, where the caller is on a fiber. */
-static int batch_run(struct batch *batch)
-{
-	struct fiber *fibers[BATCH_SIZE];
-	bool parallel = fiber_current();
-	int result = 0;
-
-	for (unsigned i = 1; parallel && i < batch->count; i++)
-		fibers[i] = fiber_spawn(work_fiber, &batch->pieces[i]);
-	for (unsigned i = 0; i < batch->count; i++) {
-		int status = i && parallel ? fiber_join(fibers[i]) : work(&batch->pieces[i]);
-
-		if (status < 0 && !result)
-			result = status;
-	}
-	batch->count = 0;
-	return result;
-}
-
-/* A discard of many stripes comes together again on each disk. */
-static bool batch_merge(struct batch *batch, const struct piece *piece)
-{
-	if (piece->kind == PIECE_READ || piece->kind == PIECE_WRITE)
-		return false;
-	for (unsigned i = 0; i < batch->count; i++) {
-		struct piece *other = &batch->pieces[i];
-
-		if (other->block == piece->block &&
-		    other->offset + other->length == piece->offset) {
-			other->length += piece->length;
-			return true;
-		}
-	}
-	return false;
-}
-
-/* Takes the parts of `piece` down to where they are worked on, and runs the batch when it is full. */
-static int gather(struct batch *batch, struct piece piece)
-{
-	struct piece first;
-	int status;
-
-	while (piece.block->ops->resolve) {
-		status = step_down(&piece, &first);
-		if (!status)
-			status = gather(batch, first);
-		if (status < 0)
-			return status;
-	}
-	if (batch_merge(batch, &piece))
+	*extent = (struct block_extent){ .place = BLOCK_HERE, .offset = offset, .length = length };
+	if (!block->ops->map || kind == BLOCK_FLUSH)
 		return 0;
-	status = batch->count == BATCH_SIZE ? batch_run(batch) : 0;
-	if (!status)
-		batch->pieces[batch->count++] = piece;
-	return status;
+	extent->place = BLOCK_BELOW;
+	rc = block->ops->map(block, kind, offset, length, extent);
+	if (rc < 0)
+		return rc;
+	if (!extent->length || extent->length > length ||
+	    (extent->place == BLOCK_ZEROES && kind == BLOCK_WRITE))
+		return -EIO;
+	if (extent->place == BLOCK_BELOW)
+		return block_check_range(extent->lower, extent->offset, extent->length);
+	return extent->length & (block->logical_block_size - 1) ? -EIO : 0;
 }
 
-static int carry_out_split(const struct piece *first, const struct piece *rest)
+void piece_leave(struct piece *piece)
 {
-	struct batch batch = { .count = 0 };
-	int status = gather(&batch, *first);
-
-	if (!status)
-		status = gather(&batch, *rest);
-	/* What is left of a request that has failed need not be done. */
-	return status < 0 ? status : batch_run(&batch);
+	while (piece->depth)
+		block_gate_leave(&piece->layers[--piece->depth]->gate);
 }
 
-int piece_carry_out(struct piece piece)
+/* A layer is entered once: what is left of a piece that it has split is in it already. */
+static bool enter(struct piece *piece, bool wait)
+{
+	struct block_gate *gate = &piece->block->gate;
+
+	if (piece->depth && piece->layers[piece->depth - 1] == piece->block)
+		return true;
+	if (gate->closed && !wait)
+		return false;
+	block_gate_enter(gate);
+	piece->layers[piece->depth++] = piece->block;
+	return true;
+}
+
+/* Takes `length` bytes off the front of a piece; the part is a request of its own to the gates. */
+static void split(struct piece *piece, uint64_t length, struct piece *first)
+{
+	*first = *piece;
+	first->length = length;
+	first->exact = piece->exact = false;
+	for (unsigned i = 0; i < piece->depth; i++)
+		piece->layers[i]->gate.inside++;
+	piece->offset += length;
+	piece->length -= length;
+	iov_advance(&piece->data, length);
+}
+
+/* What a layer's answer means for a piece, or for the first part of it. */
+static enum piece_step arrive(struct piece *piece, const struct block_extent *extent)
+{
+	if (extent->place == BLOCK_BELOW) {
+		piece->block = extent->lower;
+		piece->offset = extent->offset;
+		return PIECE_BELOW;
+	}
+	if (extent->place == BLOCK_HERE)
+		return PIECE_STANDS;
+	if (piece->kind == BLOCK_READ) {
+		struct iov_range data = piece->data;
+
+		iov_fill(&data, 0, piece->length);
+	}
+	piece_leave(piece);
+	piece->length = 0;
+	return PIECE_NOTHING;
+}
+
+int piece_descend(struct piece *piece, struct piece *first, bool wait)
+{
+	while (!is_deep(piece)) {
+		struct block_extent extent;
+		enum piece_step step;
+		int rc;
+
+		if (!enter(piece, wait))
+			return PIECE_CLOSED;
+		rc = block_map(piece->block, piece->kind, piece->offset, piece->length, &extent);
+		if (rc < 0) {
+			piece_leave(piece);
+			return rc;
+		}
+		if (extent.length != piece->length) {
+			split(piece, extent.length, first);
+			arrive(first, &extent);
+			return PIECE_SPLIT;
+		}
+		step = arrive(piece, &extent);
+		if (step != PIECE_BELOW)
+			return step;
+	}
+	return PIECE_STANDS;
+}
+
+int piece_carry_out(struct piece *piece)
 {
 	struct piece first;
+	int rc = piece_descend(piece, &first, true);
 
-	while (piece.block->ops->resolve) {
-		int status = step_down(&piece, &first);
-
-		if (status < 0)
-			return status;
-		if (!status)
-			return carry_out_split(&first, &piece);
-	}
-	return work(&piece);
+	if (rc == PIECE_SPLIT)
+		return piece_carry_out_split(piece, &first);
+	if (rc != PIECE_STANDS)
+		return MIN(rc, 0);
+	rc = piece_work(piece);
+	piece_leave(piece);
+	return rc;
 }

@@ -1,6 +1,7 @@
 /*
- * A request on its way down: inside of block.c, which checks requests and makes pieces of them, and of
- * piece.c, which takes them to the layers that work.
+ * A request on its way down: inside of block.c, which checks requests and makes pieces of them, of piece.c,
+ * which takes a piece through the layers to where it is worked on, and of batch.c, which does several
+ * at once.
  */
 #ifndef TENON_BLOCK_PIECE_H
 #define TENON_BLOCK_PIECE_H
@@ -8,25 +9,48 @@
 #include "block/block.h"
 #include "block/iov.h"
 
-enum piece_kind { PIECE_READ, PIECE_WRITE, PIECE_DISCARD, PIECE_WRITE_ZEROES };
+/* Layers whose gates a piece notes on its way; where there are more below, they are a way of their own. */
+#define PIECE_LAYERS 6u
 
 struct piece {
-	enum piece_kind kind;
+	enum block_kind kind;
 	unsigned flags;
-	struct block *block;
+	struct block *block; /* where it stands */
 	uint64_t offset, length;
 	struct iov_range data; /* read and write */
+	bool exact;            /* `data` is `length` long, to the end of its array */
+	unsigned depth;
+	struct block *layers[PIECE_LAYERS]; /* in whose gates it is */
 };
 
-/* Takes the piece down and does it. 0 or a negative errno. Suspends. */
-int piece_carry_out(struct piece piece);
+/* How far a piece came. */
+enum piece_step {
+	PIECE_STANDS,  /* all of it is to be worked on where it stands */
+	PIECE_SPLIT,   /* `first` was taken off; it has not come to its end */
+	PIECE_NOTHING, /* nothing is to be done for it (any more), and it is in no gate */
+	PIECE_CLOSED,  /* it is before a closed gate, and was not to wait */
+	PIECE_BELOW,   /* one layer further; piece_descend() goes on */
+};
 
+/* Takes a piece down as far as it stays whole. It enters gates, and before a closed one suspends if
+ * `wait`. An enum piece_step, or a negative errno, after which it is in no gate. */
+int piece_descend(struct piece *piece, struct piece *first, bool wait);
+/* Does a piece that stands: 0 or a negative errno. Suspends. */
+int piece_work(struct piece *piece);
+/* Out of all gates. */
+void piece_leave(struct piece *piece);
+
+/* Checks a request. */
+int piece_check(const struct piece *piece);
 /* Whether a range lies in the device and is aligned: 0 or -EINVAL. */
 int block_check_range(const struct block *block, uint64_t offset, uint64_t length);
+/* One step through a layer. What it answers is checked, for a wrong answer would harm data. */
+int block_map(struct block *block, enum block_kind kind, uint64_t offset, uint64_t length,
+	      struct block_extent *extent);
 
-/* One step through a translating layer. What the layer answers is checked, for a wrong answer would
- * harm data. */
-int block_resolve(struct block *block, uint64_t offset, uint64_t length,
-		  struct block_extent *extent);
+/* Takes a piece down and does it, in parts if need be. The piece is used up. Suspends. */
+int piece_carry_out(struct piece *piece);
+/* Goes on with one that piece_descend() has split. */
+int piece_carry_out_split(struct piece *piece, struct piece *first);
 
 #endif

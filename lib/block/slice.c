@@ -17,11 +17,12 @@ static struct slice *slice_of(struct block *block)
 	return container_of(block, struct slice, block);
 }
 
-static int slice_resolve(struct block *block, uint64_t offset, uint64_t length,
-			 struct block_extent *extent)
+static int slice_map(struct block *block, enum block_kind kind, uint64_t offset, uint64_t length,
+		     struct block_extent *extent)
 {
 	struct slice *slice = slice_of(block);
 
+	(void)kind;
 	*extent = (struct block_extent){ .lower = slice->lower,
 					 .offset = slice->offset + offset,
 					 .length = length };
@@ -43,7 +44,7 @@ static void slice_close(struct block *block)
 
 static const struct block_ops slice_ops = {
 	.type = "slice",
-	.resolve = slice_resolve,
+	.map = slice_map,
 	.flush = slice_flush,
 	.close = slice_close,
 };

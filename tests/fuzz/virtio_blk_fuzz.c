@@ -64,7 +64,7 @@ static int serve(void *arg)
 			break;
 	}
 	virtio_blk_queue_drain(&queue);
-	if (vq.in_flight || queue.in_flight || disk->in_flight)
+	if (vq.in_flight || queue.in_flight || disk->gate.inside)
 		abort();
 	block_unref(disk);
 	return 0;

@@ -32,12 +32,13 @@ struct stripes {
 	unsigned flushes;
 };
 
-static int stripes_resolve(struct block *block, uint64_t offset, uint64_t length,
-			   struct block_extent *extent)
+static int stripes_map(struct block *block, enum block_kind kind, uint64_t offset, uint64_t length,
+		       struct block_extent *extent)
 {
 	struct stripes *stripes = container_of(block, struct stripes, block);
 	uint64_t stripe = offset / stripes->unit, within = offset % stripes->unit;
 
+	(void)kind;
 	extent->lower = stripes->lower[stripe % 2];
 	extent->offset = stripe / 2 * stripes->unit + within;
 	extent->length = MIN(length, stripes->unit - within);
@@ -64,7 +65,7 @@ static void stripes_close(struct block *block)
 
 static const struct block_ops stripes_ops = {
 	.type = "stripes",
-	.resolve = stripes_resolve,
+	.map = stripes_map,
 	.flush = stripes_flush,
 	.close = stripes_close,
 };
@@ -108,7 +109,7 @@ static int plain_writev(struct block *block, uint64_t offset, uint64_t length,
 	CU_ASSERT_EQUAL(sum, length);
 	plain->writes++;
 	plain->longest = MAX(plain->longest, length);
-	plain->most_in_flight = MAX(plain->most_in_flight, block->in_flight);
+	plain->most_in_flight = MAX(plain->most_in_flight, block->gate.inside);
 	plain->flags = flags;
 	return block_writev(plain->lower, offset, iov, count, flags);
 }
@@ -306,7 +307,7 @@ static void test_what_a_layer_lacks_is_done_for_it(void)
 	CU_ASSERT_EQUAL(block_write(&plain.block, 512, bytes, sizeof(bytes), 0), 0);
 	CU_ASSERT_EQUAL(plain.writes, 1);
 	CU_ASSERT_EQUAL(plain.most_in_flight, 1);
-	CU_ASSERT_EQUAL(plain.block.in_flight, 0);
+	CU_ASSERT_EQUAL(plain.block.gate.inside, 0);
 	CU_ASSERT_EQUAL(block_discard(&plain.block, 512, 1024), 0);
 	CU_ASSERT_EQUAL(block_read(&plain.block, 512, bytes, sizeof(bytes)), 0);
 	CU_ASSERT_EQUAL(bytes[0], 1); /* a hint, not taken */

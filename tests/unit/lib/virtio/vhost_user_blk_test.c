@@ -88,7 +88,7 @@ static int host_close(void *arg)
 
 	host_stop(host);
 	CU_ASSERT_EQUAL(host->fault->references, 1);
-	CU_ASSERT_EQUAL(host->fault->in_flight, 0);
+	CU_ASSERT_EQUAL(host->fault->gate.inside, 0);
 	block_unref(host->fault);
 	block_unref(host->disk);
 	host->stopped = true;
@@ -305,7 +305,7 @@ static int server_goes(void *arg)
 	fiber_sleep(20 * MS);
 	worker_call(host->worker, host_stop, host);
 	CU_ASSERT_EQUAL(access(host->path, F_OK), -1);
-	CU_ASSERT_EQUAL(host->fault->in_flight, 0);
+	CU_ASSERT_EQUAL(host->fault->gate.inside, 0);
 	for (int i = 0; i < 20; i++) {
 		result = fiber_join(fibers[i]);
 		CU_ASSERT_TRUE(result == 0 || result == -ENOTCONN);
@@ -346,7 +346,7 @@ static int after_the_death(void *arg)
 
 	await_clients(host, 0);
 	CU_ASSERT_EQUAL(host->status.requests.reads, 20);
-	CU_ASSERT_EQUAL(host->fault->in_flight, 0);
+	CU_ASSERT_EQUAL(host->fault->gate.inside, 0);
 	block = open_client(host);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(block);
 	CU_ASSERT_EQUAL(block_read(block, 0, at, 512), 0);

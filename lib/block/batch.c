@@ -1,0 +1,271 @@
+/*
+ * Several requests, or parts of one, at the same time, and one wait for all.
+ *
+ * Pieces are taken down one after another and gathered; a full batch is run before it takes more. What a
+ * layer can start by itself goes to the worker's ring at once and costs no fiber; the others get one each,
+ * but for one that the caller's own fiber does.
+ *
+ * Nothing waits at a closed gate while gathered pieces stand in others that somebody may be closing: the
+ * batch is run first.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "block/piece.h"
+#include "fiber/fiber.h"
+#include "util/bytes.h"
+
+#define BATCH_SIZE 16u
+#define SLOT_IOVS  4u
+
+struct batch;
+
+struct slot {
+	struct piece piece;
+	struct block_io *io; /* that it is part of */
+	struct batch *batch;
+	struct block_work work;
+	struct iovec iov[SLOT_IOVS]; /* of `work`, where the piece's own is longer than the piece */
+	bool started, again;
+};
+
+struct batch {
+	unsigned count, pending;
+	struct fiber_queue done;
+	struct slot slots[BATCH_SIZE];
+};
+
+static void batch_init(struct batch *batch)
+{
+	batch->count = batch->pending = 0;
+	fiber_queue_init(&batch->done);
+}
+
+static void note(struct block_io *io, int rc)
+{
+	if (rc < 0 && !io->result)
+		io->result = rc;
+}
+
+/* ---- Running ---- */
+
+static void slot_end(struct slot *slot, int rc)
+{
+	piece_leave(&slot->piece);
+	note(slot->io, rc);
+}
+
+static void slot_finished(struct slot *slot)
+{
+	if (!--slot->batch->pending)
+		fiber_queue_wake_all(&slot->batch->done);
+}
+
+static void slot_work_done(struct block_work *work, int rc)
+{
+	struct slot *slot = container_of(work, struct slot, work);
+
+	slot->again = rc == -EAGAIN;
+	if (!slot->again)
+		slot_end(slot, rc);
+	slot_finished(slot);
+}
+
+static int slot_fiber(void *arg)
+{
+	struct slot *slot = arg;
+
+	slot_end(slot, piece_work(&slot->piece));
+	slot_finished(slot);
+	return 0;
+}
+
+/* Hands it to the layer, if that can do it without a fiber. */
+static bool slot_start(struct slot *slot)
+{
+	const struct piece *piece = &slot->piece;
+	struct block *block = piece->block;
+	struct block_work *work = &slot->work;
+
+	if (!block->ops->start || !piece->depth || piece->layers[piece->depth - 1] != block)
+		return false;
+	work->block = block;
+	work->kind = piece->kind;
+	work->flags = piece->flags;
+	work->offset = piece->offset;
+	work->length = piece->length;
+	work->iov = piece->data.iov;
+	work->count = piece->data.count;
+	work->done = slot_work_done;
+	if (piece->kind <= BLOCK_WRITE && !piece->exact) {
+		struct iov_range data = piece->data;
+
+		if (iov_take(&data, piece->length, slot->iov, SLOT_IOVS, &work->count) <
+		    piece->length)
+			return false;
+		work->iov = slot->iov;
+	}
+	slot->batch->pending++;
+	if (block->ops->start(block, work))
+		return true;
+	slot->batch->pending--;
+	return false;
+}
+
+static void run_here(struct slot *slot)
+{
+	slot_end(slot, piece_work(&slot->piece));
+}
+
+static void batch_run(struct batch *batch)
+{
+	struct slot *own = NULL;
+	bool alone = batch->count == 1 || !fiber_current();
+
+	for (unsigned i = 0; i < batch->count; i++) {
+		struct slot *slot = &batch->slots[i];
+
+		slot->again = false;
+		if (alone) {
+			run_here(slot);
+		} else if (!slot_start(slot)) {
+			if (own) {
+				batch->pending++;
+				fiber_start(slot_fiber, own);
+			}
+			own = slot;
+		}
+	}
+	if (own)
+		run_here(own);
+	while (batch->pending)
+		fiber_queue_wait_always(&batch->done);
+	for (unsigned i = 0; i < batch->count; i++)
+		if (batch->slots[i].again)
+			run_here(&batch->slots[i]);
+	batch->count = 0;
+}
+
+/* ---- Gathering ---- */
+
+/* A discard of many stripes comes together again on each disk. */
+static bool batch_merge(struct batch *batch, struct piece *piece, const struct block_io *io)
+{
+	if (piece->kind != BLOCK_DISCARD && piece->kind != BLOCK_WRITE_ZEROES)
+		return false;
+	for (unsigned i = 0; i < batch->count; i++) {
+		struct piece *other = &batch->slots[i].piece;
+
+		if (batch->slots[i].io == io && other->block == piece->block &&
+		    other->depth == piece->depth &&
+		    !memcmp(other->layers, piece->layers,
+			    piece->depth * sizeof(piece->layers[0])) &&
+		    other->offset + other->length == piece->offset) {
+			other->length += piece->length;
+			piece_leave(piece);
+			return true;
+		}
+	}
+	return false;
+}
+
+static void batch_add(struct batch *batch, struct piece *piece, struct block_io *io)
+{
+	struct slot *slot;
+
+	if (batch_merge(batch, piece, io))
+		return;
+	if (batch->count == BATCH_SIZE)
+		batch_run(batch);
+	slot = &batch->slots[batch->count++];
+	slot->piece = *piece;
+	slot->io = io;
+	slot->batch = batch;
+}
+
+/* Takes the parts of `piece` down to where they are worked on. */
+static void gather(struct batch *batch, struct piece *piece, struct block_io *io)
+{
+	for (;;) {
+		struct piece first;
+		int rc;
+
+		if (!piece->length && piece->kind != BLOCK_FLUSH)
+			return;
+		/* What is left of a request that has failed need not be done. */
+		if (io->result) {
+			piece_leave(piece);
+			return;
+		}
+		rc = piece_descend(piece, &first, !batch->count);
+		if (rc == PIECE_STANDS)
+			batch_add(batch, piece, io);
+		else if (rc < 0)
+			note(io, rc);
+		else if (rc == PIECE_SPLIT)
+			gather(batch, &first, io);
+		else if (rc == PIECE_CLOSED)
+			batch_run(batch);
+		if (rc != PIECE_SPLIT && rc != PIECE_CLOSED)
+			return;
+	}
+}
+
+int piece_carry_out_split(struct piece *piece, struct piece *first)
+{
+	struct block_io io = { .result = 0 };
+	struct batch batch;
+
+	batch_init(&batch);
+	gather(&batch, first, &io);
+	gather(&batch, piece, &io);
+	batch_run(&batch);
+	return io.result;
+}
+
+/* ---- Several requests ---- */
+
+int block_run_all(struct block_io *ios, unsigned count)
+{
+	struct batch batch;
+	int rc = 0;
+
+	batch_init(&batch);
+	for (unsigned i = 0; i < count; i++) {
+		struct block_io *io = &ios[i];
+		struct piece piece = { .kind = io->kind,
+				       .flags = io->flags,
+				       .block = io->block,
+				       .offset = io->offset,
+				       .length = io->length,
+				       .data = iov_range_of(io->iov, io->count),
+				       .exact = true };
+
+		io->result = piece_check(&piece);
+		if (!io->result)
+			gather(&batch, &piece, io);
+	}
+	batch_run(&batch);
+	for (unsigned i = 0; i < count && !rc; i++)
+		rc = ios[i].result;
+	return rc;
+}
+
+int block_flush_all(struct block *const *blocks, unsigned count)
+{
+	struct block_io ios[BATCH_SIZE];
+	int rc = 0;
+
+	for (unsigned done = 0; done < count;) {
+		unsigned step = MIN(count - done, BATCH_SIZE);
+		int flushed;
+
+		for (unsigned i = 0; i < step; i++)
+			ios[i] =
+				(struct block_io){ .block = blocks[done + i], .kind = BLOCK_FLUSH };
+		flushed = block_run_all(ios, step);
+		rc = rc ? rc : flushed;
+		done += step;
+	}
+	return rc;
+}
