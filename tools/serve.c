@@ -117,11 +117,9 @@ static int start(struct serve *serve, struct serve_arguments *arguments, struct 
 {
 	CLEANUP_FREE char *path = NULL;
 	char name[32];
-	int rc = 0;
-
-	if (mkdir(serve->socket_dir, 0700) < 0 && errno != EEXIST)
-		return error_set(error, -errno, "%s: cannot make the socket directory: %s",
-				 serve->socket_dir, error_name(errno));
+	int rc = socket_options_make_directory(&serve->sockets, error);
+	if (rc)
+		return rc;
 	if (!arguments->targets.count)
 		rc = add_all_targets(arguments, error);
 	if (!rc)
@@ -174,10 +172,9 @@ int command_serve(int argc, char **argv)
 {
 	struct serve_arguments arguments = { 0 };
 	struct serve *serve = &arguments.serve;
-	const char *directory = NULL;
 	bool verbose = false;
 	const struct cli_option options[] = {
-		{ "socket-dir", CLI_TEXT, &directory, "DIR", "where the sockets go" },
+		CLI_OPTION_SOCKETS(&serve->sockets),
 		{ "read-only", CLI_FLAG, &serve->read_only, NULL, "write nothing to any device" },
 		{ "queues", CLI_NUMBER, &serve->queues, "N", "virtqueues of each disk (16)", 1,
 		  64 },
@@ -190,9 +187,10 @@ int command_serve(int argc, char **argv)
 	if (!cli_parse("serve [VG | VG/LV | md/NAME]... --socket-dir DIR", options, argc, argv, 0,
 		       CLI_ANY, &arguments.targets, &status))
 		return status;
-	if (!directory)
+	if (!serve->sockets.directory)
 		return cli_usage_error("serve: --socket-dir is needed");
-	serve->socket_dir = directory;
+	if (!socket_options_parse(&serve->sockets, "serve"))
+		return EXIT_USAGE;
 	log_to_stderr(&serve->log, verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING);
 	return cli_on_fiber(serve_run, &arguments);
 }

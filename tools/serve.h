@@ -12,6 +12,7 @@
 
 #include "fiber/fiber.h"
 #include "rpc/rpc.h"
+#include "tools/sockets.h"
 #include "tools/stack.h"
 #include "util/list.h"
 #include "util/log.h"
@@ -22,7 +23,7 @@ struct vhost_user_blk_server;
 struct serve {
 	struct stack *stack;
 	struct log log;
-	const char *socket_dir;
+	struct socket_options sockets;
 	bool read_only;
 	uint64_t queues;
 	struct cli_words groups;  /* those that are served whole: new volumes are exported too */

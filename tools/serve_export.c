@@ -39,8 +39,8 @@ static char *export_path(const struct serve *serve, const char *name)
 	int head = (int)strcspn(name, "/");
 	char *path;
 
-	return asprintf(&path, "%s/%.*s-%s.sock", serve->socket_dir, head, name, name + head + 1) <
-			       0
+	return asprintf(&path, "%s/%.*s-%s.sock", serve->sockets.directory, head, name,
+			name + head + 1) < 0
 		       ? NULL
 		       : path;
 }
@@ -87,7 +87,8 @@ int export_start(struct serve *serve, const char *name, struct error *error)
 {
 	struct vhost_user_blk_options options = { .serial = name,
 						  .queue_count = (uint16_t)serve->queues,
-						  .log = &serve->log };
+						  .log = &serve->log,
+						  .access = &serve->sockets.access };
 	struct export *export, *other;
 	int rc;
 

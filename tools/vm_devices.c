@@ -9,7 +9,7 @@
 
 #include "util/bytes.h"
 #include "util/cleanup.h"
-#include "util/random.h"
+#include "util/ethernet.h"
 #include "util/unix_socket.h"
 #include "vswitch/switch.h"
 
@@ -79,45 +79,6 @@ int vm_devices_add_disks(struct vm_devices *devices, const struct cli_words *wor
 	return rc;
 }
 
-/* An address from the locally administered range that is the same each time, and another for each
- * host, socket and place in the machine. */
-static void make_mac(uint8_t mac[6], const char *name, unsigned index)
-{
-	uint64_t hash = index;
-	char machine_id[33] = "";
-	FILE *file = fopen("/etc/machine-id", "re");
-
-	if (file) {
-		if (!fgets(machine_id, sizeof(machine_id), file))
-			machine_id[0] = '\0';
-		fclose(file);
-	}
-	for (const char *at = machine_id; *at; at++)
-		hash = random_mix(hash ^ (uint8_t)*at);
-	for (const char *at = name; *at; at++)
-		hash = random_mix(hash ^ (uint8_t)*at);
-	for (int i = 0; i < 6; i++)
-		mac[i] = (uint8_t)(hash >> (8 * i));
-	mac[0] = 0x52; /* locally administered, one station */
-}
-
-static int parse_mac(uint8_t mac[6], const char *text, struct error *error)
-{
-	unsigned bytes[6];
-	int end = 0;
-
-	if (sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%n", &bytes[0], &bytes[1], &bytes[2], &bytes[3],
-		   &bytes[4], &bytes[5], &end) != 6 ||
-	    text[end] || bytes[0] & 1)
-		return error_set(error, -EINVAL,
-				 "%s: no Ethernet address of a station, expected XX:XX:XX:XX:XX:XX "
-				 "with an even first byte",
-				 text);
-	for (int i = 0; i < 6; i++)
-		mac[i] = (uint8_t)bytes[i];
-	return 0;
-}
-
 /* A switch between the guest and an interface of the host; *fd is the guest's end. */
 static int start_tap(struct vm_devices *devices, const char *ifname, int *fd, struct error *error)
 {
@@ -161,11 +122,11 @@ static int add_nic(struct vm_devices *devices, char *word, struct error *error)
 	device = add(devices, MACHINE_NIC, socket ? socket : tap, error);
 	if (!device)
 		return -EINVAL;
-	make_mac(device->mac, word, devices->count);
+	ethernet_from_path(socket ? socket : word, devices->count, device->mac);
 	if (mac) {
-		rc = parse_mac(device->mac, mac + strlen(",mac="), error);
+		rc = ethernet_parse(mac + strlen(",mac="), device->mac, error);
 		if (rc < 0)
-			return rc;
+			return error_prefix(error, "--nic %s", word), rc;
 	}
 	if (tap)
 		return start_tap(devices, tap, &device->fd, error);

@@ -198,7 +198,7 @@ static void flood(struct vswitch *vswitch, struct port *source, struct frame *fr
 static void forward(struct vswitch *vswitch, struct port *source, struct frame *frame)
 {
 	const uint8_t *head = frame->pieces[0].iov_base;
-	uint64_t destination = mac_from_bytes(head);
+	uint64_t destination = mac_from_bytes(head), address = mac_from_bytes(head + 6);
 	uint16_t index = MAC_TABLE_NO_PORT;
 	struct port *port;
 
@@ -206,7 +206,13 @@ static void forward(struct vswitch *vswitch, struct port *source, struct frame *
 	source->counters.rx_bytes += frame->length;
 	if (vswitch->capture)
 		capture(vswitch, source, false, frame);
-	mac_table_learn(vswitch->table, mac_from_bytes(head + 6), source->index, vswitch->now);
+	/* As Linux's bridge does, which counts them as errors of the receiving port. */
+	if (!mac_is_station(address)) {
+		port_drop(source, PORT_DROP_BAD_SOURCE);
+		return;
+	}
+	if (vswitch->ageing)
+		mac_table_learn(vswitch->table, address, source->index, vswitch->now);
 	if ((destination & ~0xfULL) == RESERVED_GROUP) {
 		port_drop(source, PORT_DROP_RESERVED);
 		return;

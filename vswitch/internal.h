@@ -21,7 +21,7 @@ struct vswitch {
 	unsigned polled_count; /* ports that are worth polling */
 	struct mac_table *table;
 	unsigned table_size;
-	uint64_t ageing;
+	uint64_t ageing;         /* 0: a hub, which learns nothing */
 	struct capture *capture; /* or NULL */
 	struct forward_scratch *scratch;
 	uint64_t now; /* of this round */

@@ -172,7 +172,7 @@ void mac_table_learn(struct mac_table *table, uint64_t mac, uint16_t port, uint6
 	struct entry *entry;
 	uint32_t at;
 
-	if (!mac || mac_is_group(mac))
+	if (!mac_is_station(mac))
 		return;
 	at = find(table, mac);
 	if (at == NONE) {

@@ -34,6 +34,12 @@ static inline bool mac_is_group(uint64_t mac)
 	return mac >> 40 & 1;
 }
 
+/* Whether it can be the address of one station: no group's, and not zero. */
+static inline bool mac_is_station(uint64_t mac)
+{
+	return mac && !mac_is_group(mac);
+}
+
 #define MAC_TEXT 18
 /* "02:00:5e:10:00:01". Returns `text`. */
 char *mac_format(uint64_t mac, char text[MAC_TEXT]);

@@ -9,19 +9,13 @@
 #include "vswitch/internal.h"
 
 static const char *const drop_names[] = {
-	[PORT_DROP_BAD_LENGTH] = "bad_length",
-	[PORT_DROP_BAD_CHECKSUM] = "bad_checksum_request",
-	[PORT_DROP_BAD_GSO] = "bad_gso",
-	[PORT_DROP_BAD_PACKET] = "bad_packet",
-	[PORT_DROP_RESERVED] = "reserved_address",
-	[PORT_DROP_SAME_PORT] = "same_port",
-	[PORT_DROP_NO_PORT] = "no_port",
-	[PORT_DROP_TX_DISABLED] = "tx_disabled",
-	[PORT_DROP_DOWN] = "down",
-	[PORT_DROP_RX_DISABLED] = "rx_disabled",
-	[PORT_DROP_NO_BUFFER] = "no_buffer",
-	[PORT_DROP_TOO_LONG] = "too_long",
-	[PORT_DROP_FAILED] = "failed",
+	[PORT_DROP_BAD_LENGTH] = "bad_length",   [PORT_DROP_BAD_CHECKSUM] = "bad_checksum_request",
+	[PORT_DROP_BAD_GSO] = "bad_gso",         [PORT_DROP_BAD_PACKET] = "bad_packet",
+	[PORT_DROP_BAD_SOURCE] = "bad_source",   [PORT_DROP_RESERVED] = "reserved_address",
+	[PORT_DROP_SAME_PORT] = "same_port",     [PORT_DROP_NO_PORT] = "no_port",
+	[PORT_DROP_TX_DISABLED] = "tx_disabled", [PORT_DROP_DOWN] = "down",
+	[PORT_DROP_RX_DISABLED] = "rx_disabled", [PORT_DROP_NO_BUFFER] = "no_buffer",
+	[PORT_DROP_TOO_LONG] = "too_long",       [PORT_DROP_FAILED] = "failed",
 };
 
 static_assert(ARRAY_SIZE(drop_names) == PORT_DROP_COUNT, "each reason has a name");

@@ -33,10 +33,11 @@ enum port_drop {
 	PORT_DROP_BAD_CHECKSUM, /* asks for a checksum outside its headers */
 	PORT_DROP_BAD_GSO,      /* a large frame of unknown kind, without size, ... */
 	PORT_DROP_BAD_PACKET,   /* a large frame that is not what it says */
-	PORT_DROP_RESERVED,     /* to 01:80:c2:00:00:0X, which no bridge forwards */
-	PORT_DROP_SAME_PORT,    /* to an address at the port it came from */
-	PORT_DROP_NO_PORT,      /* to be flooded, and no other port is up */
-	PORT_DROP_TX_DISABLED,  /* sent on a queue that is disabled */
+	PORT_DROP_BAD_SOURCE,  /* from a group address or 00:00:00:00:00:00, which no station has */
+	PORT_DROP_RESERVED,    /* to 01:80:c2:00:00:0X, which no bridge forwards */
+	PORT_DROP_SAME_PORT,   /* to an address at the port it came from */
+	PORT_DROP_NO_PORT,     /* to be flooded, and no other port is up */
+	PORT_DROP_TX_DISABLED, /* sent on a queue that is disabled */
 	/* On the way out. */
 	PORT_DROP_DOWN,        /* nobody is connected */
 	PORT_DROP_RX_DISABLED, /* the guest's driver does not receive (yet) */

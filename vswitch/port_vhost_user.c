@@ -295,14 +295,14 @@ static struct port_vhost_user *create(void)
 }
 
 int vswitch_add_port_vhost_user(struct vswitch *vswitch, const char *name, const char *path,
-				struct error *error)
+				const struct unix_socket_access *access, struct error *error)
 {
 	struct port_vhost_user *vhost = create();
 	int rc;
 
 	if (!vhost)
 		return error_set(error, -ENOMEM, "port %s: out of memory", name);
-	rc = unix_listen(&vhost->socket, path, error);
+	rc = unix_listen_for(&vhost->socket, path, access, error);
 	if (rc < 0) {
 		destroy(&vhost->port);
 		return error_prefix(error, "port %s", name), rc;

@@ -66,6 +66,8 @@ int vswitch_create(struct vswitch **out, const struct vswitch_options *options, 
 	vswitch->epoch = options->epoch_ns ? options->epoch_ns : system_epoch(vswitch->now);
 	vswitch->poll_max = options->poll_ns;
 	vswitch->ageing = options->ageing_ns ? options->ageing_ns : MAC_TABLE_AGEING;
+	if (options->hub)
+		vswitch->ageing = 0;
 	vswitch->table_size = options->table_size ? options->table_size : MAC_TABLE_SIZE;
 	vswitch->wake_fd = vswitch->epoll_fd = -1;
 	status = init(vswitch, options, error);

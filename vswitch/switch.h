@@ -34,6 +34,7 @@
 
 struct error;
 struct log;
+struct unix_socket_access;
 struct vswitch;
 
 #define VSWITCH_PORTS_MAX 256
@@ -43,6 +44,7 @@ struct vswitch_options {
 	struct log *log;         /* may be NULL; must outlive the switch */
 	uint64_t seed;           /* of the address table's hash; 0: one from the system */
 	uint64_t ageing_ns;      /* 0: 300 s */
+	bool hub;                /* learn no addresses: each frame goes to all other ports */
 	unsigned table_size;     /* 0: 8192 */
 	unsigned table_per_port; /* 0: 4096 */
 	uint64_t poll_ns; /* the longest it polls before it sleeps; 0: the default of 50 us */
@@ -83,9 +85,10 @@ int vswitch_add_port_tap(struct vswitch *vswitch, const char *name, const char *
 			 const struct vswitch_tap_options *options, struct error *error);
 
 /* Listens on the unix socket `path` for a vhost-user front-end; when one leaves, for the next. A socket
- * file that nobody listens on any more is replaced. -ENAMETOOLONG, -EADDRINUSE, ... */
+ * file that nobody listens on any more is replaced. `access` says who may connect; NULL: this user.
+ * -ENAMETOOLONG, -EADDRINUSE, ... */
 int vswitch_add_port_vhost_user(struct vswitch *vswitch, const char *name, const char *path,
-				struct error *error);
+				const struct unix_socket_access *access, struct error *error);
 
 /* Serves the front-end at the other end of the connected socket `fd`, which is taken over, also when it
  * fails. When the front-end hangs up, the port stays down. */

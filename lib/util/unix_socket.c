@@ -2,7 +2,10 @@
 #include "util/unix_socket.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -11,6 +14,7 @@
 
 #include "util/cleanup.h"
 #include "util/error.h"
+#include "util/number.h"
 
 #define BACKLOG 64
 
@@ -85,7 +89,45 @@ static int replace_stale(const struct sockaddr_un *address, struct error *error)
 	return 0;
 }
 
+static int access_error(int code, const char *path, const struct unix_socket_access *access,
+			struct error *error)
+{
+	error_set(error, code, "%s: cannot give the socket mode 0%o%s: %s", path, access->mode,
+		  access->has_group ? " and its group" : "", error_name(code));
+	if (code == -EPERM)
+		error_advise(error, "the group must be one that this user is in (see `id`)");
+	return code;
+}
+
+/* Through a descriptor of the file itself: should somebody else have put another file there meanwhile, that
+ * one keeps what it has. */
+static int set_access(const char *path, const struct unix_socket_access *access,
+		      struct error *error)
+{
+	CLEANUP_CLOSE int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	char itself[32];
+	struct stat status;
+
+	if (fd < 0 || fstat(fd, &status) < 0)
+		return access_error(-errno, path, access, error);
+	if (!S_ISSOCK(status.st_mode) || status.st_uid != geteuid() || status.st_nlink != 1)
+		return error_set(error, -EEXIST, "%s: somebody exchanged the socket just made",
+				 path);
+	if (access->has_group && fchownat(fd, "", (uid_t)-1, access->group, AT_EMPTY_PATH) < 0)
+		return access_error(-errno, path, access, error);
+	snprintf(itself, sizeof(itself), "/proc/self/fd/%d", fd);
+	if (chmod(itself, access->mode) < 0)
+		return access_error(-errno, path, access, error);
+	return 0;
+}
+
 int unix_listen(struct unix_listener *listener, const char *path, struct error *error)
+{
+	return unix_listen_for(listener, path, NULL, error);
+}
+
+int unix_listen_for(struct unix_listener *listener, const char *path,
+		    const struct unix_socket_access *access, struct error *error)
 {
 	CLEANUP_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	CLEANUP_FREE char *copy = strdup(path);
@@ -109,6 +151,13 @@ int unix_listen(struct unix_listener *listener, const char *path, struct error *
 	if (result < 0)
 		return error_set(error, result, "%s: cannot make the socket: %s", path,
 				 error_name(result));
+	if (access) {
+		result = set_access(path, access, error);
+		if (result < 0) {
+			unlink(path);
+			return result;
+		}
+	}
 	if (listen(fd, BACKLOG) < 0 || lstat(path, &status) < 0) {
 		result = -errno;
 		unlink(path);
@@ -131,4 +180,41 @@ void unix_listener_close(struct unix_listener *listener)
 	}
 	free(listener->path);
 	*listener = (struct unix_listener){ .fd = -1 };
+}
+
+/* ---- What a person says ---- */
+
+int unix_socket_parse_mode(const char *text, mode_t *mode, struct error *error)
+{
+	mode_t value = 0;
+	bool good = *text && strlen(text) <= 4;
+
+	for (const char *at = text; *at && good; at++) {
+		good = *at >= '0' && *at <= '7';
+		value = value << 3 | (mode_t)(*at - '0');
+	}
+	if (!good || value > 0777 || (value & 0600) != 0600)
+		return error_set(error, -EINVAL,
+				 "'%.40s': expected an octal mode from 0600 to 0777, as in 0660",
+				 text);
+	*mode = value;
+	return 0;
+}
+
+int unix_socket_parse_group(const char *text, gid_t *group, struct error *error)
+{
+	const struct group *entry = getgrnam(text);
+	uint64_t number;
+
+	if (entry) {
+		*group = entry->gr_gid;
+		return 0;
+	}
+	/* (gid_t)-1 means "as it is" to chown(). */
+	if (number_parse(text, 0, UINT32_MAX - 1, &number, NULL))
+		return error_set(error, -ENOENT,
+				 "'%.40s': there is no group of that name, and it is no number",
+				 text);
+	*group = (gid_t)number;
+	return 0;
 }

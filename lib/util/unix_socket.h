@@ -2,10 +2,18 @@
 #ifndef TENON_UTIL_UNIX_SOCKET_H
 #define TENON_UTIL_UNIX_SOCKET_H
 
+#include <stdbool.h>
 #include <sys/stat.h>
 
 struct error;
 struct sockaddr_un;
+
+/* Who besides its owner may connect to a socket. */
+struct unix_socket_access {
+	mode_t mode;    /* of the socket file, up to 0777; whoever may write to it may connect */
+	bool has_group; /* the file is to belong to `group` */
+	gid_t group;
+};
 
 struct unix_listener {
 	int fd;     /* non-blocking, close-on-exec; -1: does not listen */
@@ -20,6 +28,17 @@ struct unix_listener {
  * there), -EEXIST (another kind of file is there), or bind()'s, with `error` set.
  */
 int unix_listen(struct unix_listener *listener, const char *path, struct error *error);
+
+/* The same for others too, as `access` says (NULL: nobody). The file gets its group and then its mode
+ * before it listens: at no moment can anybody connect who may not. -EPERM where the group is not one of
+ * the user's. */
+int unix_listen_for(struct unix_listener *listener, const char *path,
+		    const struct unix_socket_access *access, struct error *error);
+
+/* What a person says: a mode in octal, "0660", that leaves its owner reading and writing; the name or
+ * number of a group. -EINVAL, or -ENOENT for a group that is not known, with `error` set. */
+int unix_socket_parse_mode(const char *text, mode_t *mode, struct error *error);
+int unix_socket_parse_group(const char *text, gid_t *group, struct error *error);
 
 /* Closes it, and removes the socket file if it is still the one that unix_listen() made. */
 void unix_listener_close(struct unix_listener *listener);

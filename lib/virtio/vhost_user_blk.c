@@ -342,7 +342,7 @@ int vhost_user_blk_server_start(struct vhost_user_blk_server **out, struct block
 
 	if (!server)
 		return error_set(error, -ENOMEM, "%s: out of memory", path);
-	result = unix_listen(&server->listener, path, error);
+	result = unix_listen_for(&server->listener, path, options ? options->access : NULL, error);
 	if (result < 0) {
 		destroy(server);
 		return result;

@@ -19,17 +19,19 @@
 struct block;
 struct error;
 struct log;
+struct unix_socket_access;
 struct vhost_user_blk_server;
 
 struct vhost_user_blk_options {
 	const char *serial;   /* what GET_ID says; NULL: the block's name */
 	uint16_t queue_count; /* 0: 16, so that QEMU can give each guest processor one */
 	struct log *log;      /* may be NULL */
+	const struct unix_socket_access *access; /* who may connect; NULL: this user */
 };
 
 /*
  * Listens on `path` and serves `block`, on which it takes a reference. On a fiber of the block's home
- * worker. `options` may be NULL. The socket file has mode 0600. A socket file on which nobody answers
+ * worker. `options` may be NULL. A socket file on which nobody answers
  * any more is replaced. Errors: -ENAMETOOLONG, -EADDRINUSE (somebody answers there), -EEXIST (it is
  * no socket), or bind()'s, with `error` set.
  */

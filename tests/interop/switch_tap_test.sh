@@ -62,11 +62,11 @@ refuse 1 'given twice' run x --socket-dir . --port a=vhost-user --port a=tap:tap
 refuse 1 '0123456789abcdef' run x --socket-dir . --port a=tap:0123456789abcdef
 refuse 1 'no TAP' run x --socket-dir . --port a=tap:lo
 refuse 1 'a.b' run x --socket-dir . --port 'a b=vhost-user'
-refuse 1 'none-such' run x --socket-dir ./none-such --port a=vhost-user
+refuse 1 'none-such' run x --socket-dir ./none-such/deeper --port a=vhost-user
 refuse 1 'none-such' run x --socket-dir . --capture none-such/x.pcap
 long=$(printf 'd%.0s' $(seq 100)); mkdir "$long"
 refuse 1 107 run x --socket-dir "$long" --port abc=vhost-user
-refuse 2 'socket-dir' run x
+refuse 2 'socket-dir' run x --port a=vhost-user
 refuse 2 usage run
 refuse 2 usage show a b
 refuse 2 'no verb' frobnicate

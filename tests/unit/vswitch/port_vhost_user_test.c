@@ -157,7 +157,7 @@ static void test_nonsense_from_a_guest(void)
 {
 	struct virtio_net_header header = { .flags = 1, .csum_start = htole16(60000) };
 	struct lab lab = make_lab(ALL, ALL);
-	uint8_t bytes[100] = { 0 }, got[100];
+	uint8_t bytes[100] = { [6] = 2 }, got[100];
 
 	net_guest_give_buffers(lab.b, 10, 2048);
 	CU_ASSERT_TRUE(net_guest_send_raw(lab.a, bytes, 1));
@@ -348,8 +348,8 @@ static void test_front_ends_come_and_go(void)
 
 	snprintf(path, sizeof(path), "%s/p.sock", unit_directory());
 	CU_ASSERT_EQUAL_FATAL(vswitch_create(&vswitch, &options, NULL), 0);
-	CU_ASSERT_EQUAL_FATAL(vswitch_add_port_vhost_user(vswitch, "p", path, &error), 0);
-	CU_ASSERT_EQUAL(vswitch_add_port_vhost_user(vswitch, "q", path, &error), -EADDRINUSE);
+	CU_ASSERT_EQUAL_FATAL(vswitch_add_port_vhost_user(vswitch, "p", path, NULL, &error), 0);
+	CU_ASSERT_EQUAL(vswitch_add_port_vhost_user(vswitch, "q", path, NULL, &error), -EADDRINUSE);
 	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "port q"));
 	CU_ASSERT_EQUAL_FATAL(vswitch_start(vswitch, NULL), 0);
 	for (unsigned i = 1; i <= 3; i++) {
@@ -394,7 +394,8 @@ static void test_a_socket_path_too_long(void)
 	memcpy(path, "/tmp/", 5);
 	path[109] = '\0';
 	CU_ASSERT_EQUAL_FATAL(vswitch_create(&vswitch, NULL, NULL), 0);
-	CU_ASSERT_EQUAL(vswitch_add_port_vhost_user(vswitch, "p", path, &error), -ENAMETOOLONG);
+	CU_ASSERT_EQUAL(vswitch_add_port_vhost_user(vswitch, "p", path, NULL, &error),
+			-ENAMETOOLONG);
 	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "107"));
 }
 

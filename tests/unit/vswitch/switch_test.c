@@ -123,7 +123,8 @@ static void test_what_is_not_forwarded(void)
 	vswitch_destroy(lab.vswitch);
 }
 
-static void test_group_and_zero_sources_are_not_learned(void)
+/* Neither learned nor passed on, as Linux's bridge does. */
+static void test_group_and_zero_sources_are_dropped(void)
 {
 	CLEANUP(cleanup_vswitch_status) struct vswitch_status *status = NULL;
 	struct lab lab = make_lab(0);
@@ -132,10 +133,38 @@ static void test_group_and_zero_sources_are_not_learned(void)
 	fake_port_put_frame(lab.a, BROADCAST, BROADCAST, 0);
 	fake_port_put_frame(lab.a, BROADCAST, 0x01005e000001, 0);
 	vswitch_round(lab.vswitch);
-	CU_ASSERT_EQUAL(lab.b->out_count, 3);
+	CU_ASSERT_EQUAL(lab.b->out_count, 0);
+	CU_ASSERT_EQUAL(lab.a->port.counters.rx_frames, 3);
+	CU_ASSERT_EQUAL(drops(lab.a, PORT_DROP_BAD_SOURCE), 3);
 	CU_ASSERT_EQUAL(vswitch_status(lab.vswitch, &status), 0);
 	CU_ASSERT_EQUAL(status->address_count, 0);
 	vswitch_destroy(lab.vswitch);
+}
+
+/* What people mean by an ageing time of 0. */
+static void test_a_hub_learns_nothing(void)
+{
+	CLEANUP(cleanup_vswitch_status) struct vswitch_status *status = NULL;
+	struct vswitch_options options = { .hub = true };
+	struct vswitch *vswitch;
+	struct fake_port *a, *b, *c;
+
+	CU_ASSERT_EQUAL_FATAL(vswitch_create(&vswitch, &options, NULL), 0);
+	a = fake_port_add(vswitch, "a", 0);
+	b = fake_port_add(vswitch, "b", 0);
+	c = fake_port_add(vswitch, "c", 0);
+	fake_port_put_frame(a, B, A, 0);
+	fake_port_put_frame(b, A, B, 0);
+	fake_port_put_frame(a, B, A, 0);
+	while (vswitch_round(vswitch))
+		;
+	CU_ASSERT_EQUAL(a->out_count, 1);
+	CU_ASSERT_EQUAL(b->out_count, 2);
+	CU_ASSERT_EQUAL(c->out_count, 3);
+	CU_ASSERT_EQUAL(vswitch_status(vswitch, &status), 0);
+	CU_ASSERT_EQUAL(status->address_count, 0);
+	CU_ASSERT_EQUAL(status->ageing_ns, 0);
+	vswitch_destroy(vswitch);
 }
 
 static void test_ageing_and_moving(void)
@@ -375,9 +404,9 @@ static void test_the_thread(void)
 }
 
 UNIT_MAIN("switch", UNIT(test_unknown_is_flooded_and_known_is_not), UNIT(test_order_within_a_burst),
-	  UNIT(test_what_is_not_forwarded), UNIT(test_group_and_zero_sources_are_not_learned),
-	  UNIT(test_ageing_and_moving), UNIT(test_a_port_that_goes_down_is_forgotten),
-	  UNIT(test_one_port_cannot_fill_the_table), UNIT(test_frames_that_are_too_long),
-	  UNIT(test_offloads_by_what_the_destination_takes),
+	  UNIT(test_what_is_not_forwarded), UNIT(test_group_and_zero_sources_are_dropped),
+	  UNIT(test_a_hub_learns_nothing), UNIT(test_ageing_and_moving),
+	  UNIT(test_a_port_that_goes_down_is_forgotten), UNIT(test_one_port_cannot_fill_the_table),
+	  UNIT(test_frames_that_are_too_long), UNIT(test_offloads_by_what_the_destination_takes),
 	  UNIT(test_many_segments_keep_their_order), UNIT(test_many_pieces), UNIT(test_names),
 	  UNIT(test_the_thread))

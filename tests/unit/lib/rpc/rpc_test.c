@@ -181,5 +181,55 @@ static void test_paths_of_sockets(void)
 	CU_ASSERT_NOT_EQUAL(access(path, F_OK), 0);
 }
 
+static mode_t mode_of(const char *path)
+{
+	struct stat status = { 0 };
+
+	CU_ASSERT_EQUAL(lstat(path, &status), 0);
+	return status.st_mode & 07777;
+}
+
+/* Who may connect is settled before the first could. */
+static void test_sockets_for_others(void)
+{
+	struct unix_socket_access access = { .mode = 0660, .has_group = true, .group = getegid() };
+	struct unix_listener listener;
+	struct error error = { 0 };
+	mode_t mode, before = umask(0);
+	struct stat status;
+	char path[256];
+	gid_t group;
+
+	snprintf(path, sizeof(path), "%s/shared.sock", unit_directory());
+	CU_ASSERT_EQUAL_FATAL(unix_listen(&listener, path, &error), 0);
+	CU_ASSERT_EQUAL(mode_of(path), 0600);
+	unix_listener_close(&listener);
+	CU_ASSERT_EQUAL_FATAL(unix_listen_for(&listener, path, &access, &error), 0);
+	CU_ASSERT_EQUAL(mode_of(path), 0660);
+	CU_ASSERT_EQUAL(lstat(path, &status), 0);
+	CU_ASSERT_EQUAL(status.st_gid, access.group);
+	unix_listener_close(&listener);
+	umask(before);
+	if (geteuid() != 0) {
+		access.group = 0; /* an ordinary user's it is not */
+		CU_ASSERT_EQUAL(unix_listen_for(&listener, path, &access, &error), -EPERM);
+		CU_ASSERT_NOT_EQUAL(lstat(path, &status), 0);
+	}
+	CU_ASSERT_EQUAL(unix_socket_parse_mode("0660", &mode, &error), 0);
+	CU_ASSERT_EQUAL(mode, 0660);
+	CU_ASSERT_EQUAL(unix_socket_parse_mode("777", &mode, &error), 0);
+	for (const char **at =
+		     (const char *[]){ "", "8", "0", "060", "1777", "07777", "-1", "rw", NULL };
+	     *at; at++)
+		CU_ASSERT_EQUAL(unix_socket_parse_mode(*at, &mode, &error), -EINVAL);
+	CU_ASSERT_EQUAL(unix_socket_parse_group("root", &group, &error), 0);
+	CU_ASSERT_EQUAL(group, 0);
+	CU_ASSERT_EQUAL(unix_socket_parse_group("4242", &group, &error), 0);
+	CU_ASSERT_EQUAL(group, 4242);
+	CU_ASSERT_EQUAL(unix_socket_parse_group("4294967295", &group, &error), -ENOENT);
+	CU_ASSERT_EQUAL(unix_socket_parse_group("none-such", &group, &error), -ENOENT);
+}
+
 UNIT_MAIN("rpc", UNIT(test_requests_follow_the_specification), UNIT(test_calls_over_a_socket),
-	  UNIT(test_an_endless_line_closes_only_its_connection), UNIT(test_paths_of_sockets))
+	  UNIT(test_an_endless_line_closes_only_its_connection), UNIT(test_paths_of_sockets),
+	  UNIT(test_sockets_for_others))

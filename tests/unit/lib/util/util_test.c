@@ -6,14 +6,16 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "util/bytes.h"
 #include "util/error.h"
+#include "util/ethernet.h"
 #include "util/event.h"
 #include "util/log.h"
-#include "util/random.h"
 #include "util/number.h"
+#include "util/random.h"
 #include "util/size.h"
 
 static void test_sizes_are_powers_of_1024(void)
@@ -76,6 +78,57 @@ static void test_numbers_have_a_range(void)
 	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "from 4 KiB to 8 KiB"));
 	CU_ASSERT_EQUAL(number_parse_size("0", 1, 8192, &value, &error), -ERANGE);
 	CU_ASSERT_EQUAL(value, 4096);
+}
+
+static void test_ethernet_addresses(void)
+{
+	static const char *const bad[] = { "",
+					   "52:54:00:12:34",
+					   "52:54:00:12:34:5",
+					   "52:54:00:12:34:567",
+					   "52-54-00-12-34-56",
+					   " 2:54:00:12:34:56",
+					   "0x:54:00:12:34:56",
+					   "g2:54:00:12:34:56",
+					   "01:00:5e:00:00:01",
+					   "ff:ff:ff:ff:ff:ff",
+					   "00:00:00:00:00:00" };
+	static const uint8_t good[6] = { 0x52, 0x5a, 0, 0xFF, 0x34, 0x56 };
+	struct error error = { 0 };
+	uint8_t address[6];
+
+	CU_ASSERT_EQUAL(ethernet_parse("52:5a:00:Ff:34:56", address, &error), 0);
+	CU_ASSERT_EQUAL(memcmp(address, good, 6), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		CU_ASSERT_EQUAL(ethernet_parse(bad[i], address, &error), -EINVAL);
+	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "00:00:00:00:00:00"));
+}
+
+/* Two labs name a socket alike, each as seen from its own folder. */
+static void test_ethernet_addresses_of_sockets(void)
+{
+	uint8_t one[6], other[6], again[6];
+	char path[300], here[256];
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(getcwd(here, sizeof(here)));
+	for (unsigned i = 0; i < 2; i++) {
+		snprintf(path, sizeof(path), "%s/lab%u", unit_directory(), i);
+		CU_ASSERT_EQUAL_FATAL(mkdir(path, 0700), 0);
+		CU_ASSERT_EQUAL_FATAL(chdir(path), 0);
+		fclose(fopen("vm1.sock", "we"));
+		ethernet_from_path("vm1.sock", 1, i ? other : one);
+	}
+	CU_ASSERT_NOT_EQUAL(memcmp(one, other, 6), 0);
+	CU_ASSERT_EQUAL(one[0], 0x52);
+	/* The same socket by other ways. */
+	ethernet_from_path("../lab0/./vm1.sock", 1, again);
+	CU_ASSERT_EQUAL(memcmp(one, again, 6), 0);
+	CU_ASSERT_EQUAL(symlink("../lab0", "link"), 0);
+	ethernet_from_path("link/vm1.sock", 1, again);
+	CU_ASSERT_EQUAL(memcmp(one, again, 6), 0);
+	ethernet_from_path("link/vm1.sock", 2, again);
+	CU_ASSERT_NOT_EQUAL(memcmp(one, again, 6), 0);
+	CU_ASSERT_EQUAL(chdir(here), 0);
 }
 
 static void test_sizes_for_people(void)
@@ -176,6 +229,7 @@ static void test_an_event_is_taken_without_waiting(void)
 }
 
 UNIT_MAIN("util", UNIT(test_sizes_are_powers_of_1024), UNIT(test_numbers_have_a_range),
+	  UNIT(test_ethernet_addresses), UNIT(test_ethernet_addresses_of_sockets),
 	  UNIT(test_sizes_for_people), UNIT(test_ranges_do_not_wrap), UNIT(test_all_zero),
 	  UNIT(test_errors_keep_code_and_take_a_prefix),
 	  UNIT(test_an_event_is_taken_without_waiting), UNIT(test_a_flood_of_messages_is_cut))

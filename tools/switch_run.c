@@ -1,0 +1,186 @@
+/* `tenon switch run`: a switch in the foreground; see switch.h. */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fiber/signal.h"
+#include "rpc/rpc.h"
+#include "tools/devices.h"
+#include "tools/switch.h"
+#include "util/bytes.h"
+#include "util/cleanup.h"
+#include "util/log.h"
+#include "vswitch/switch.h"
+
+#define RUN_USAGE                                                                                  \
+	"switch run NAME [--socket-dir DIR] [--port NAME=vhost-user|tap:IFNAME[,plain]]... "       \
+	"[--capture FILE]"
+
+#define NOT_GIVEN   UINT64_MAX
+#define AGEING_MOST 1000000u /* seconds; as IEEE 802.1Q-2022 has it, table 8-11 */
+
+struct run {
+	const char *name, *capture;
+	uint64_t seed, ageing;
+	struct cli_words ports;
+	struct socket_options sockets;
+	struct vswitch *vswitch;
+	struct log log;
+	sigset_t signals;
+};
+
+static int method_show(void *context, json_t *params, json_t **result, struct error *error)
+{
+	CLEANUP(cleanup_vswitch_status) struct vswitch_status *status = NULL;
+	struct run *run = context;
+
+	(void)params;
+	if (vswitch_status(run->vswitch, &status))
+		return error_set(error, -ENOMEM, "switch %s: out of memory", run->name);
+	*result = switch_status_json(run->name, status);
+	return *result ? 0 : error_set(error, -ENOMEM, "switch %s: out of memory", run->name);
+}
+
+static void print_ready(const struct run *run)
+{
+	CLEANUP(cleanup_vswitch_status) struct vswitch_status *status = NULL;
+
+	if (vswitch_status(run->vswitch, &status))
+		return;
+	printf("switch %s ready:", run->name);
+	for (unsigned i = 0; i < status->port_count; i++) {
+		const struct vswitch_port_status *port = &status->ports[i];
+
+		printf("%s %s=%s%s", i ? "," : "", port->name,
+		       strcmp(port->type, "tap") ? "" : "tap:", port->where);
+	}
+	printf("%s\n", status->port_count ? "" : " no ports");
+	cli_ready();
+}
+
+/* Makes the switch, without ports. */
+static int make_switch(struct run *run, struct error *error)
+{
+	struct vswitch_options options = {
+		.name = run->name, .log = &run->log, .seed = run->seed, .hub = run->ageing == 0
+	};
+	int rc = switch_check_ports(&run->ports, error);
+
+	if (run->ageing != NOT_GIVEN)
+		options.ageing_ns = run->ageing * 1000000000;
+	if (!rc && switch_needs_sockets(&run->ports))
+		rc = socket_options_make_directory(&run->sockets, error);
+	return rc ? rc : vswitch_create(&run->vswitch, &options, error);
+}
+
+static const struct rpc_method methods[] = { { "switch.show", method_show }, { NULL, NULL } };
+
+/* The control socket, which also keeps a second switch of the name from starting. */
+static int start_control(struct run *run, struct rpc_server **server, struct error *error)
+{
+	CLEANUP_FREE char *control = NULL;
+	int rc = switch_control_path(run->name, &control, error);
+
+	if (rc)
+		return rc;
+	rc = rpc_server_start(server, control, methods, run, &run->log, error);
+	if (rc == -EADDRINUSE) {
+		error_set(error, rc, "switch %s: one of that name is running already", run->name);
+		error_advise(error, "give this one another name, or end that one");
+	}
+	return rc;
+}
+
+/* Adds ports and capture, and runs until SIGTERM or SIGINT, which are blocked. */
+static int serve(struct run *run, struct error *error)
+{
+	struct rpc_server *server;
+	int rc = start_control(run, &server, error);
+
+	if (rc)
+		return rc;
+	for (unsigned i = 0; !rc && i < run->ports.count; i++)
+		rc = switch_add_port(run->vswitch, run->ports.words[i], &run->sockets, error);
+	if (!rc && run->capture)
+		rc = vswitch_start_capture(run->vswitch, run->capture, error);
+	if (!rc)
+		rc = vswitch_start(run->vswitch, error);
+	if (!rc) {
+		print_ready(run);
+		rc = fiber_wait_signal(&run->signals);
+		rc = MIN(rc, 0);
+	}
+	rpc_server_stop(server);
+	return rc;
+}
+
+static int run_on_fiber(void *arg, struct error *error)
+{
+	struct run *run = arg;
+	struct error late = { 0 };
+	int rc, closed;
+
+	rc = make_switch(run, error);
+	if (!rc)
+		rc = serve(run, error);
+	if (!run->vswitch)
+		return rc;
+	vswitch_stop(run->vswitch);
+	closed = vswitch_stop_capture(run->vswitch, &late);
+	vswitch_destroy(run->vswitch);
+	if (!rc && closed) {
+		*error = late;
+		rc = closed;
+	}
+	return rc;
+}
+
+/* Before any thread is made, so that all of them leave these signals alone. */
+static void block_signals(struct run *run)
+{
+	sigemptyset(&run->signals);
+	sigaddset(&run->signals, SIGTERM);
+	sigaddset(&run->signals, SIGINT);
+	pthread_sigmask(SIG_BLOCK, &run->signals, NULL);
+}
+
+int switch_run(int argc, char **argv)
+{
+	struct run run = { .ageing = NOT_GIVEN };
+	struct error error = { 0 };
+	bool verbose = false;
+	const struct cli_option options[] = {
+		{ "port", CLI_LIST, &run.ports, "SPEC",
+		  "a port: NAME=vhost-user, or NAME=tap:IFNAME (made if missing)" },
+		CLI_OPTION_SOCKETS(&run.sockets),
+		{ "capture", CLI_TEXT, &run.capture, "FILE",
+		  "record frames: .pcapng with ports and directions, else pcap" },
+		{ "ageing", CLI_NUMBER, &run.ageing, "SECONDS",
+		  "forget addresses after this long (300); 0: learn none", 0, AGEING_MOST },
+		{ "seed", CLI_NUMBER, &run.seed, "N",
+		  "of the address table's hash (from the system)", 1, UINT64_MAX },
+		{ "verbose", CLI_FLAG, &verbose, NULL, "say who comes and goes" },
+		CLI_OPTION_END,
+	};
+	struct cli_words operands;
+	int status;
+
+	if (!cli_parse(RUN_USAGE, options, argc, argv, 1, 1, &operands, &status))
+		return status;
+	run.name = operands.words[0];
+	if (!socket_options_parse(&run.sockets, "switch run"))
+		return EXIT_USAGE;
+	if (!run.sockets.directory && switch_needs_sockets(&run.ports))
+		return cli_usage_error("switch run: --socket-dir DIR is missing: vhost-user ports "
+				       "have their sockets there");
+	if (vswitch_check_port_name(run.name, &error)) {
+		error_prefix(&error, "switch name");
+		return cli_fail(error.code, &error);
+	}
+	log_to_stderr(&run.log, verbose ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING);
+	block_signals(&run);
+	return cli_on_fiber(run_on_fiber, &run);
+}
