@@ -2,18 +2,23 @@
 #include "tools/owner.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "rpc/rpc.h"
 #include "tools/runtime.h"
 #include "tools/stack.h"
+#include "util/process.h"
+
+/* A server says what it has from memory. */
+#define DESCRIBE_NS (5 * 1000000000ull)
 
 struct owner_search {
 	const struct device_list *paths; /* or, when it is empty: */
 	const char *target;
-	char *socket;
 };
 
 static bool list_holds(json_t *list, const char *word)
@@ -47,25 +52,112 @@ static bool owner_matches(const struct owner_search *search, json_t *server)
 	return list_holds(json_object_get(server, "groups"), search->target);
 }
 
-static int owner_ask(const char *path, void *arg)
-{
-	struct owner_search *search = arg;
-	json_t *server = NULL;
-	int rc = rpc_call(path, "server.describe", NULL, &server, NULL);
+/* ---- All servers at once ---- */
 
+/* One server that is asked. */
+struct owner_question {
+	const char *path;
+	struct fiber *fiber;
+	json_t *server; /* its answer */
+	int rc;
+	struct error error;
+};
+
+struct owner_questions {
+	struct owner_question *all;
+	struct cli_words paths;
+};
+
+static int owner_note_path(const char *path, void *arg)
+{
+	struct owner_questions *questions = arg;
+
+	cli_words_add(&questions->paths, cli_keep_text(path));
+	return 0;
+}
+
+static int owner_ask(void *arg)
+{
+	struct owner_question *question = arg;
+
+	question->rc = rpc_call_within(question->path, "server.describe", NULL, DESCRIBE_NS,
+				       &question->server, &question->error);
 	/* The socket of a server that was killed: nobody listens there any more. */
-	if (rc == -ECONNREFUSED)
-		unlink(path);
-	if (!rc && owner_matches(search, server))
-		search->socket = strdup(path);
-	json_decref(server);
-	return search->socket != NULL;
+	if (question->rc == -ECONNREFUSED)
+		unlink(question->path);
+	return 0;
+}
+
+static int owner_ask_all(struct owner_questions *questions)
+{
+	unsigned count;
+
+	runtime_each_socket("serve-", owner_note_path, questions);
+	count = questions->paths.count;
+	questions->all = calloc(count + 1, sizeof(*questions->all));
+	if (!questions->all)
+		return -ENOMEM;
+	for (unsigned i = 0; i < count; i++) {
+		questions->all[i].path = questions->paths.words[i];
+		questions->all[i].fiber = fiber_spawn(owner_ask, &questions->all[i]);
+	}
+	for (unsigned i = 0; i < count; i++)
+		fiber_join(questions->all[i].fiber);
+	return 0;
+}
+
+static void owner_questions_free(struct owner_questions *questions)
+{
+	for (unsigned i = 0; questions->all && i < questions->paths.count; i++)
+		json_decref(questions->all[i].server);
+	free(questions->all);
+}
+
+/* Whether a server that does not answer has one of the devices; where none are known it may. */
+static bool owner_may_have(const struct owner_search *search, const char *socket)
+{
+	const char *name = strrchr(socket, '/');
+	int pid;
+
+	if (!search->paths->count || !name || sscanf(name, "/serve-%d.sock", &pid) != 1)
+		return true;
+	for (unsigned i = 0; i < search->paths->count; i++) {
+		struct stat status;
+
+		if (!stat(search->paths->paths[i], &status) && process_has_open(pid, &status))
+			return true;
+	}
+	return false;
+}
+
+static int owner_choose(const struct owner_search *search, const struct owner_questions *questions,
+			char **socket, struct error *error)
+{
+	const struct owner_question *silent = NULL;
+
+	for (unsigned i = 0; i < questions->paths.count; i++) {
+		const struct owner_question *question = &questions->all[i];
+
+		if (!question->rc && owner_matches(search, question->server)) {
+			*socket = strdup(question->path);
+			return *socket ? 0 : -ENOMEM;
+		}
+		if (question->rc == -ETIMEDOUT && owner_may_have(search, question->path))
+			silent = question;
+	}
+	if (!silent)
+		return 0;
+	if (error)
+		*error = silent->error;
+	error_prefix(error, "%s", search->target);
+	return -ETIMEDOUT;
 }
 
 int owner_find(const struct cli_words *given, const char *target, char **socket,
 	       struct error *error)
 {
 	CLEANUP_DEVICES struct device_list paths = { 0 };
+	CLEANUP(owner_questions_free) struct owner_questions questions = { 0 };
 	struct owner_search search = { .paths = &paths, .target = target };
 	struct stack *look = NULL;
 	bool known;
@@ -79,9 +171,8 @@ int owner_find(const struct cli_words *given, const char *target, char **socket,
 	*socket = NULL;
 	if (rc && (rc != -ENOENT || known))
 		return rc == -ENOENT ? 0 : rc;
-	runtime_each_socket("serve-", owner_ask, &search);
-	*socket = search.socket;
-	return 0;
+	rc = owner_ask_all(&questions);
+	return rc ? rc : owner_choose(&search, &questions, socket, error);
 }
 
 int owner_call(const struct cli_words *given, const char *target, const char *method,

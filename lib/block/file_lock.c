@@ -22,6 +22,7 @@
 #include "fiber/fiber.h"
 #include "util/bytes.h"
 #include "util/error.h"
+#include "util/process.h"
 
 enum {
 	QEMU_USES = 100,
@@ -160,17 +161,34 @@ static int lock_patiently(int fd, bool exclusive)
 	}
 }
 
+static int say_busy(int fd, const char *path, bool exclusive, struct error *error)
+{
+	char text[PROCESS_TEXT];
+	struct stat file;
+	pid_t pid = fstat(fd, &file) ? 0 : process_with_lock(&file, getpid());
+
+	if (pid) {
+		error_set(error, -EBUSY, "%s: in use by %s", path, process_describe(pid, text));
+		if (process_is_stopped(pid))
+			error_advise(error,
+				     "`kill -CONT %d` lets it go on; or end it, or work on a copy",
+				     (int)pid);
+		else
+			error_advise(error, "end it, or work on a copy");
+		return -EBUSY;
+	}
+	error_set(error, -EBUSY, "%s: in use by another process%s, or given twice", path,
+		  exclusive ? "" : " that writes to it");
+	error_advise(error, "find it with `fuser -v %s` and end it, or work on a copy", path);
+	return -EBUSY;
+}
+
 int file_lock(int fd, const char *path, bool exclusive, struct error *error)
 {
 	int status = lock_patiently(fd, exclusive);
 
-	if (is_busy(status)) {
-		error_set(error, -EBUSY, "%s: in use by another process%s, or given twice", path,
-			  exclusive ? "" : " that writes to it");
-		error_advise(error, "find it with `fuser -v %s` and end it, or work on a copy",
-			     path);
-		return -EBUSY;
-	}
+	if (is_busy(status))
+		return say_busy(fd, path, exclusive, error);
 	if (status < 0)
 		return error_set(error, status, "%s: locking it: %s", path, error_name(status));
 	return exclusive ? check_loops(fd, path, error) : 0;

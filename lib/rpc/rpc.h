@@ -5,7 +5,9 @@
  * fiber of its connection and may suspend. A failed method answers with error code -32000, the error's
  * text as message, and {"errno": NUMBER, "advice": TEXT} as data, from which the client makes the same
  * `struct error` again. Peers are hostile: a message is at most RPC_MESSAGE_MAX bytes and nested at
- * most as deep as jansson allows (2048); a connection that sends more is closed.
+ * most as deep as jansson allows (2048); a connection that sends more is closed, as is one that does not
+ * finish a line or does not take its answer within RPC_PEER_NS, or asks nothing for RPC_IDLE_NS. A server has
+ * RPC_CONNECTIONS at most.
  *
  * Source: the JSON-RPC 2.0 specification (jsonrpc.org), sections 4 to 6. Batches are not offered.
  */
@@ -14,12 +16,16 @@
 
 #include <jansson.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct error;
 struct log;
 struct rpc_server;
 
 #define RPC_MESSAGE_MAX (4u << 20)
+#define RPC_PEER_NS     (30 * 1000000000ull)
+#define RPC_IDLE_NS     (300 * 1000000000ull)
+#define RPC_CONNECTIONS 256u
 
 /*
  * A method. `params` is an object (empty where the request had none) and stays the caller's. On success
@@ -48,10 +54,18 @@ void rpc_server_stop(struct rpc_server *server);
 /*
  * One call, on a fiber: connects to `path`, sends, waits for the answer. `params` is stolen (NULL:
  * none). *result is a new reference. -ENOENT or -ECONNREFUSED when nobody listens there; the server's
- * errno and text when the method failed; -EPROTO for an answer that is none. `result` may be NULL.
+ * errno and text when the method failed; -EPROTO for an answer that is none; -ETIMEDOUT when there was
+ * none in `limit_ns`, or for a second from a process that is stopped: `error` says from which process and
+ * since when it runs, and whether the method was carried out is not known. `result` may be NULL.
  */
+int rpc_call_within(const char *path, const char *method, json_t *params, uint64_t limit_ns,
+		    json_t **result, struct error *error);
+
+/* Within RPC_CALL_NS: enough for a change on a slow disk. */
 int rpc_call(const char *path, const char *method, json_t *params, json_t **result,
 	     struct error *error);
+
+#define RPC_CALL_NS (60 * 1000000000ull)
 
 /* For methods: the member `key` of `params`, or -EINVAL with `error` naming it. */
 int rpc_param_string(json_t *params, const char *key, const char **value, struct error *error);

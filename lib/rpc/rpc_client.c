@@ -2,12 +2,18 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #include "fiber/fiber.h"
 #include "rpc/rpc.h"
 #include "rpc/rpc_line.h"
 #include "util/cleanup.h"
 #include "util/error.h"
+#include "util/process.h"
+#include "util/unix_socket.h"
+
+#define RPC_RETRY_NS (1000 * 1000ull)
 
 static int rpc_unpack_error(json_t *answer, const char *path, struct error *error)
 {
@@ -43,12 +49,69 @@ static int rpc_unpack(const char *line, size_t length, const char *path, json_t 
 	return rc;
 }
 
-int rpc_call(const char *path, const char *method, json_t *params, json_t **result,
-	     struct error *error)
+/* Who listens at the other end, or 0. */
+static pid_t rpc_peer(int fd)
+{
+	struct ucred peer;
+	socklen_t length = sizeof(peer);
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) ? 0 : peer.pid;
+}
+
+/* "SOCKET: no answer to METHOD in N s from process 123 (...)": whom was waited for, and what to do. */
+static int rpc_say_timeout(const char *path, const char *method, pid_t peer, uint64_t limit_ns,
+			   struct error *error)
+{
+	char who[PROCESS_TEXT] = "the server, whose queue of clients is full";
+	bool stopped = peer && process_is_stopped(peer);
+
+	if (peer)
+		process_describe(peer, who);
+	if (stopped)
+		error_set(error, -ETIMEDOUT, "%s: no answer to %s from %s", path, method, who);
+	else
+		error_set(error, -ETIMEDOUT, "%s: no answer to %s in %llu s from %s", path, method,
+			  (unsigned long long)(limit_ns / 1000000000), who);
+	if (stopped)
+		error_advise(error,
+			     "`kill -CONT %d` lets it go on, and what was asked may then be done",
+			     (int)peer);
+	else
+		error_advise(error, "it may be done yet: look before you ask again; a disk that "
+				    "does not answer may hold the server");
+	return -ETIMEDOUT;
+}
+
+/* A full backlog has no event to wait for (unix(7)). */
+static int rpc_connect(const char *path, uint64_t limit_ns, struct error *error)
+{
+	uint64_t until = worker_now() + limit_ns;
+	struct sockaddr_un address;
+	CLEANUP_CLOSE int fd = -1;
+	int rc = unix_socket_address(&address, path, error);
+
+	if (rc)
+		return rc;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return error_set(error, -errno, "%s: socket: %s", path, error_name(errno));
+	while (connect(fd, (struct sockaddr *)&address, sizeof(address))) {
+		rc = errno == EAGAIN && worker_now() < until ? fiber_sleep(RPC_RETRY_NS) : -errno;
+		if (rc && rc != -EINTR)
+			return rc == -EAGAIN ? -ETIMEDOUT
+					     : error_set(error, rc, "%s: cannot connect: %s", path,
+							 error_name(rc));
+	}
+	return steal_fd(&fd);
+}
+
+int rpc_call_within(const char *path, const char *method, json_t *params, uint64_t limit_ns,
+		    json_t **result, struct error *error)
 {
 	json_t *request = json_pack("{s:s, s:i, s:s, s:o}", "jsonrpc", "2.0", "id", 1, "method",
 				    method, "params", params ? params : json_object());
 	CLEANUP_FREE char *text = request ? json_dumps(request, JSON_COMPACT) : NULL;
+	struct rpc_patience patience = { .idle_ns = limit_ns, .line_ns = limit_ns };
 	CLEANUP_CLOSE int fd = -1;
 	struct rpc_reader reader;
 	size_t length;
@@ -58,18 +121,29 @@ int rpc_call(const char *path, const char *method, json_t *params, json_t **resu
 	json_decref(request);
 	if (!text)
 		return error_set(error, -EINVAL, "%s: the parameters are not UTF-8 text", method);
-	fd = fiber_connect_unix(path);
+	fd = rpc_connect(path, limit_ns, error);
+	if (fd == -ETIMEDOUT)
+		return rpc_say_timeout(path, method, 0, limit_ns, error);
 	if (fd < 0)
-		return error_set(error, fd, "%s: cannot connect: %s", path, error_name(fd));
-	reader = (struct rpc_reader){ .fd = fd };
-	rc = rpc_write_line(fd, text);
+		return fd;
+	patience.peer = rpc_peer(fd);
+	reader = (struct rpc_reader){ .fd = fd, .patience = &patience };
+	rc = rpc_write_line(fd, text, &patience);
 	if (!rc)
 		rc = rpc_read_line(&reader, &line, &length);
 	if (rc > 0)
 		rc = rpc_unpack(line, length, path, result, error);
+	else if (rc == -ETIMEDOUT)
+		rpc_say_timeout(path, method, patience.peer, limit_ns, error);
 	else
 		rc = error_set(error, rc ? rc : -EPIPE, "%s: the server went away: %s", path,
 			       rc ? error_name(rc) : "connection closed");
 	rpc_reader_free(&reader);
 	return rc;
+}
+
+int rpc_call(const char *path, const char *method, json_t *params, json_t **result,
+	     struct error *error)
+{
+	return rpc_call_within(path, method, params, RPC_CALL_NS, result, error);
 }

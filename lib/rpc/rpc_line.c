@@ -2,11 +2,43 @@
 #include "rpc/rpc_line.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "fiber/fiber.h"
 #include "rpc/rpc.h"
+#include "util/bytes.h"
+#include "util/process.h"
+
+#define LOOK_NS    (250 * 1000 * 1000ull) /* how often a peer that is waited for is looked at */
+#define MOST_LOOKS 4                      /* that find it stopped */
+
+/* Waits until `until` (FIBER_FOREVER: for ever). 0, -ETIMEDOUT, or another negative errno. */
+static int rpc_wait(int fd, short events, uint64_t until, pid_t peer)
+{
+	unsigned stopped = 0;
+
+	for (;;) {
+		uint64_t now = worker_now(), left = until == FIBER_FOREVER ? until : until - now;
+		int rc;
+
+		if (until != FIBER_FOREVER && now >= until)
+			return -ETIMEDOUT;
+		rc = fiber_poll(fd, events, peer ? MIN(left, LOOK_NS) : left);
+		if (rc != -ETIMEDOUT)
+			return rc < 0 ? rc : 0;
+		stopped = peer && process_is_stopped(peer) ? stopped + 1 : 0;
+		if (stopped == MOST_LOOKS)
+			return -ETIMEDOUT;
+	}
+}
+
+static uint64_t after(uint64_t ns)
+{
+	return ns == FIBER_FOREVER ? ns : worker_now() + ns;
+}
 
 static int rpc_reader_grow(struct rpc_reader *reader)
 {
@@ -27,12 +59,17 @@ static int rpc_reader_grow(struct rpc_reader *reader)
 
 int rpc_read_line(struct rpc_reader *reader, char **line, size_t *length)
 {
+	const struct rpc_patience *patience = reader->patience;
 	size_t searched = 0;
+	uint64_t until;
+	bool begun;
 
 	reader->used -= reader->taken;
 	if (reader->taken && reader->used)
 		memmove(reader->buffer, reader->buffer + reader->taken, reader->used);
 	reader->taken = 0;
+	begun = reader->used > 0;
+	until = after(begun ? patience->line_ns : patience->idle_ns);
 	for (;;) {
 		char *end = NULL;
 		ssize_t got;
@@ -48,6 +85,8 @@ int rpc_read_line(struct rpc_reader *reader, char **line, size_t *length)
 		}
 		searched = reader->used;
 		rc = rpc_reader_grow(reader);
+		if (!rc)
+			rc = rpc_wait(reader->fd, POLLIN, until, patience->peer);
 		if (rc)
 			return rc;
 		got = fiber_read(reader->fd, reader->buffer + reader->used,
@@ -55,6 +94,9 @@ int rpc_read_line(struct rpc_reader *reader, char **line, size_t *length)
 		if (got <= 0)
 			return (int)got;
 		reader->used += (size_t)got;
+		if (!begun)
+			until = after(patience->line_ns);
+		begun = true;
 	}
 }
 
@@ -64,9 +106,28 @@ void rpc_reader_free(struct rpc_reader *reader)
 	reader->buffer = NULL;
 }
 
-int rpc_write_line(int fd, const char *line)
+static int write_within(int fd, const char *at, size_t length, uint64_t until, pid_t peer)
 {
-	int rc = fiber_write(fd, line, strlen(line));
+	while (length) {
+		ssize_t put = send(fd, at, length, MSG_NOSIGNAL | MSG_DONTWAIT);
+		int rc = put < 0 ? -errno : 0;
 
-	return rc ? rc : fiber_write(fd, "\n", 1);
+		if (rc == -EAGAIN)
+			rc = rpc_wait(fd, POLLOUT, until, peer);
+		if (rc && rc != -EINTR)
+			return rc;
+		if (put > 0) {
+			at += put;
+			length -= (size_t)put;
+		}
+	}
+	return 0;
+}
+
+int rpc_write_line(int fd, const char *line, const struct rpc_patience *patience)
+{
+	uint64_t until = after(patience->line_ns);
+	int rc = write_within(fd, line, strlen(line), until, patience->peer);
+
+	return rc ? rc : write_within(fd, "\n", 1, until, patience->peer);
 }

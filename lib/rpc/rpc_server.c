@@ -21,7 +21,10 @@ struct rpc_server {
 	struct unix_listener listener;
 	struct fiber *acceptor;
 	struct list connections;
+	unsigned connection_count;
 };
+
+static const struct rpc_patience rpc_server_patience = { RPC_IDLE_NS, RPC_PEER_NS, 0 };
 
 struct rpc_connection {
 	struct rpc_server *server;
@@ -35,7 +38,7 @@ static int rpc_connection_run(void *arg)
 {
 	struct rpc_connection *connection = arg;
 	struct rpc_server *server = connection->server;
-	struct rpc_reader reader = { .fd = connection->fd };
+	struct rpc_reader reader = { .fd = connection->fd, .patience = &rpc_server_patience };
 	size_t length;
 	char *line;
 	int rc;
@@ -44,9 +47,15 @@ static int rpc_connection_run(void *arg)
 		CLEANUP_FREE char *answer =
 			rpc_handle_line(server->methods, server->context, line, length);
 
-		if (answer && rpc_write_line(connection->fd, answer))
+		rc = answer ? rpc_write_line(connection->fd, answer, &rpc_server_patience) : 0;
+		if (rc)
 			break;
 	}
+	if (rc == -ETIMEDOUT)
+		log_info(server->log,
+			 "%s: closed a client that sent half a line, read no answer or said "
+			 "nothing for too long",
+			 server->listener.path);
 	if (rc == -EMSGSIZE)
 		log_warning(server->log, "%s: closed a client that sent a line over %u bytes",
 			    server->listener.path, RPC_MESSAGE_MAX);
@@ -59,6 +68,7 @@ static int rpc_connection_run(void *arg)
 static void rpc_connection_join(struct rpc_connection *connection)
 {
 	fiber_join(connection->fiber);
+	connection->server->connection_count--;
 	list_remove(&connection->node);
 	free(connection);
 }
@@ -84,6 +94,12 @@ static int rpc_server_accept(void *arg)
 		if (fd == -ECANCELED)
 			return 0;
 		rpc_server_reap(server);
+		if (fd >= 0 && server->connection_count == RPC_CONNECTIONS) {
+			log_warning(server->log, "%s: turned a client away: there are %u",
+				    server->listener.path, RPC_CONNECTIONS);
+			close(fd);
+			continue;
+		}
 		connection = fd >= 0 ? calloc(1, sizeof(*connection)) : NULL;
 		if (!connection) {
 			/* Out of descriptors or memory: others must give some back first. */
@@ -96,6 +112,7 @@ static int rpc_server_accept(void *arg)
 		connection->server = server;
 		connection->fd = fd;
 		list_add_tail(&server->connections, &connection->node);
+		server->connection_count++;
 		connection->fiber = fiber_spawn(rpc_connection_run, connection);
 	}
 }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -16,7 +17,8 @@
 #include "util/error.h"
 #include "util/number.h"
 
-#define BACKLOG 64
+#define BACKLOG         64
+#define CONNECT_SECONDS 10
 
 int unix_socket_address(struct sockaddr_un *address, const char *path, struct error *error)
 {
@@ -38,6 +40,7 @@ int unix_socket_address(struct sockaddr_un *address, const char *path, struct er
 
 int unix_socket_connect(const char *path, struct error *error)
 {
+	static const struct timeval limit = { CONNECT_SECONDS, 0 }, none;
 	struct sockaddr_un address;
 	CLEANUP_CLOSE int fd = -1;
 	int result = unix_socket_address(&address, path, error);
@@ -45,8 +48,17 @@ int unix_socket_connect(const char *path, struct error *error)
 	if (result < 0)
 		return result;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
+	/* Waits where the backlog is full: of a server that does not accept, for ever. */
+	if (fd >= 0 && !setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) &&
+	    connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0 &&
+	    !setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &none, sizeof(none)))
 		return steal_fd(&fd);
+	if (errno == EAGAIN) {
+		error_set(error, -ETIMEDOUT, "%s: the server takes no client for %d s", path,
+			  CONNECT_SECONDS);
+		error_advise(error, "it is stopped or hangs: `fuser -v %s` finds it", path);
+		return -ETIMEDOUT;
+	}
 	result = error_set(error, -errno, "%s: cannot connect: %s", path, error_name(errno));
 	if (result == -ENOENT || result == -ECONNREFUSED)
 		error_advise(error, "start the server that listens there first: `tenon serve` "

@@ -43,7 +43,8 @@ int unix_socket_parse_group(const char *text, gid_t *group, struct error *error)
 /* Closes it, and removes the socket file if it is still the one that unix_listen() made. */
 void unix_listener_close(struct unix_listener *listener);
 
-/* A blocking, close-on-exec connection to `path`, or a negative errno with `error` set. Blocks. */
+/* A blocking, close-on-exec connection to `path`, or a negative errno with `error` set; -ETIMEDOUT where the
+ * server takes nobody for ten seconds. Blocks. */
 int unix_socket_connect(const char *path, struct error *error);
 
 /* Fills in the address of `path`; -ENAMETOOLONG, or -EINVAL for an empty one, with `error` set. */

@@ -1,11 +1,15 @@
 /* lib/rpc: requests without I/O, and a server and clients on one worker. */
+#include "fiber_run.h"
 #include "unit.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "fiber/fiber.h"
@@ -158,6 +162,182 @@ static void test_an_endless_line_closes_only_its_connection(void)
 	worker_destroy(worker);
 }
 
+/* ---- Peers that hang ---- */
+
+static const char request[] =
+	"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"echo\",\"params\":{\"a\":\"";
+static const char half_line[] = "{\"jsonrpc\":\"2.0\",";
+
+/* Reads until the server has closed the connection; returns how long that took. */
+static uint64_t wait_for_end(int fd)
+{
+	uint64_t begin = worker_now();
+	char bytes[4096];
+
+	while (fiber_read(fd, bytes, sizeof(bytes)) > 0)
+		;
+	return worker_now() - begin;
+}
+
+static void check_that_it_answers(const struct socket_test *test)
+{
+	json_t *result = NULL;
+
+	CU_ASSERT_EQUAL(rpc_call(test->path, "echo", json_pack("{s:i}", "n", 7), &result, NULL), 0);
+	CU_ASSERT_EQUAL(json_integer_value(json_object_get(result, "n")), 7);
+	json_decref(result);
+}
+
+static int hanging_clients_run(void *arg)
+{
+	struct socket_test *test = arg;
+	CLEANUP_CLOSE int half = -1, silent = -1, deaf = -1;
+	CLEANUP_FREE char *filling = calloc(1, 2 << 20);
+	uint64_t took;
+
+	CU_ASSERT_EQUAL(rpc_server_start(&test->server, test->path, methods, NULL, NULL, NULL), 0);
+	half = fiber_connect_unix(test->path);
+	fiber_write(half, half_line, strlen(half_line));
+	check_that_it_answers(test);
+	took = wait_for_end(half);
+	CU_ASSERT_TRUE(took >= RPC_PEER_NS && took < RPC_PEER_NS + 1000000000);
+
+	silent = fiber_connect_unix(test->path);
+	check_that_it_answers(test);
+	took = wait_for_end(silent);
+	CU_ASSERT_TRUE(took >= RPC_IDLE_NS && took < RPC_IDLE_NS + 1000000000);
+
+	/* An answer of two megabytes fits into no socket buffer. */
+	deaf = fiber_connect_unix(test->path);
+	memset(filling, 'x', (2 << 20) - 1);
+	fiber_write(deaf, request, strlen(request));
+	fiber_write(deaf, filling, strlen(filling));
+	fiber_write(deaf, "\"}}\n", 4);
+	check_that_it_answers(test);
+	fiber_sleep(RPC_PEER_NS + 1000000000);
+	CU_ASSERT_EQUAL(wait_for_end(deaf), 0);
+
+	rpc_server_stop(test->server);
+	return 0;
+}
+
+static void test_a_client_that_hangs_is_closed_in_time(void)
+{
+	struct socket_test test = { 0 };
+
+	snprintf(test.path, sizeof(test.path), "%s/hanging.sock", unit_directory());
+	fiber_run_virtual(WORKER_ENGINE_AUTO, hanging_clients_run, &test);
+}
+
+static int stop_with_clients_run(void *arg)
+{
+	struct socket_test *test = arg;
+	CLEANUP_CLOSE int half = -1, silent = -1;
+	uint64_t begin;
+
+	CU_ASSERT_EQUAL(rpc_server_start(&test->server, test->path, methods, NULL, NULL, NULL), 0);
+	half = fiber_connect_unix(test->path);
+	fiber_write(half, half_line, strlen(half_line));
+	silent = fiber_connect_unix(test->path);
+	check_that_it_answers(test);
+	begin = worker_now();
+	rpc_server_stop(test->server);
+	CU_ASSERT_EQUAL(worker_now(), begin);
+	return 0;
+}
+
+static void test_a_server_ends_at_once_whatever_its_clients_do(void)
+{
+	struct socket_test test = { 0 };
+
+	snprintf(test.path, sizeof(test.path), "%s/stopping.sock", unit_directory());
+	fiber_run_virtual(WORKER_ENGINE_AUTO, stop_with_clients_run, &test);
+}
+
+static int slow_method_run(void *arg)
+{
+	struct socket_test *test = arg;
+	struct error error = { 0 };
+	char who[80];
+
+	CU_ASSERT_EQUAL(rpc_server_start(&test->server, test->path, methods, NULL, NULL, NULL), 0);
+	CU_ASSERT_EQUAL(rpc_call_within(test->path, "slow", NULL, 2000000000, NULL, &error),
+			-ETIMEDOUT);
+	snprintf(who, sizeof(who), "no answer to slow in 2 s from process %d (", (int)getpid());
+	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, who));
+	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "rpc_test"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, ", started 2"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(error.advice, "look before you ask again"));
+	rpc_server_stop(test->server);
+	return 0;
+}
+
+static void test_a_call_has_an_end_and_says_whom_it_waited_for(void)
+{
+	struct socket_test test = { 0 };
+
+	snprintf(test.path, sizeof(test.path), "%s/slow.sock", unit_directory());
+	fiber_run_virtual(WORKER_ENGINE_AUTO, slow_method_run, &test);
+}
+
+/* A process that listens at `path` and stops. Killed and waited for by the caller. */
+static pid_t stopped_listener(const char *path)
+{
+	struct unix_listener listener;
+	pid_t pid;
+	int status;
+
+	pid = fork();
+	if (!pid) {
+		if (!unix_listen(&listener, path, NULL))
+			raise(SIGSTOP);
+		_exit(1);
+	}
+	CU_ASSERT_EQUAL(waitpid(pid, &status, WUNTRACED), pid);
+	CU_ASSERT_TRUE(WIFSTOPPED(status));
+	return pid;
+}
+
+static int stopped_server_run(void *arg)
+{
+	struct error error = { 0 };
+	pid_t pid = stopped_listener(arg);
+	int fds[80];
+	char text[80];
+
+	/* The limit of a minute is not what ends this. */
+	CU_ASSERT_EQUAL(rpc_call(arg, "echo", NULL, NULL, &error), -ETIMEDOUT);
+	snprintf(text, sizeof(text), "no answer to echo from process %d (", (int)pid);
+	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, text));
+	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, ", stopped"));
+	snprintf(text, sizeof(text), "`kill -CONT %d`", (int)pid);
+	CU_ASSERT_PTR_NOT_NULL(strstr(error.advice, text));
+
+	/* Nor does a full backlog make it wait longer than it was told. */
+	for (unsigned i = 0; i < 80; i++) {
+		struct sockaddr_un address;
+
+		unix_socket_address(&address, arg, NULL);
+		fds[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+		(void)connect(fds[i], (struct sockaddr *)&address, sizeof(address));
+	}
+	CU_ASSERT_EQUAL(rpc_call_within(arg, "echo", NULL, 50000000, NULL, &error), -ETIMEDOUT);
+	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "queue of clients is full"));
+	for (unsigned i = 0; i < 80; i++)
+		close(fds[i]);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	return 0;
+}
+
+static void test_a_stopped_server_is_named_and_not_waited_for(void)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/stopped.sock", unit_directory());
+	fiber_run_real(WORKER_ENGINE_AUTO, stopped_server_run, path);
+}
+
 static void test_paths_of_sockets(void)
 {
 	struct unix_listener listener, again;
@@ -231,5 +411,9 @@ static void test_sockets_for_others(void)
 }
 
 UNIT_MAIN("rpc", UNIT(test_requests_follow_the_specification), UNIT(test_calls_over_a_socket),
-	  UNIT(test_an_endless_line_closes_only_its_connection), UNIT(test_paths_of_sockets),
+	  UNIT(test_an_endless_line_closes_only_its_connection),
+	  UNIT(test_a_client_that_hangs_is_closed_in_time),
+	  UNIT(test_a_server_ends_at_once_whatever_its_clients_do),
+	  UNIT(test_a_call_has_an_end_and_says_whom_it_waited_for),
+	  UNIT(test_a_stopped_server_is_named_and_not_waited_for), UNIT(test_paths_of_sockets),
 	  UNIT(test_sockets_for_others))

@@ -1,0 +1,170 @@
+/* See process.h. Sources: proc(5), /proc/PID/stat, /proc/PID/fdinfo, /proc/stat. */
+#include "util/process.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+struct facts {
+	char state;
+	unsigned long long started; /* clock ticks since the boot */
+};
+
+static bool read_facts(pid_t pid, struct facts *facts)
+{
+	char path[64], line[1024];
+	const char *after;
+	size_t length;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	file = fopen(path, "re");
+	length = file ? fread(line, 1, sizeof(line) - 1, file) : 0;
+	if (file)
+		fclose(file);
+	line[length] = '\0';
+	/* The name in parentheses may itself have some; the fields after it are numbers. */
+	after = strrchr(line, ')');
+	return after && sscanf(after,
+			       ") %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d "
+			       "%*d %*d %*d %llu",
+			       &facts->state, &facts->started) == 2;
+}
+
+/* Seconds since 1970 at which this machine was booted; 0 where that is not told. */
+static time_t boot_time(void)
+{
+	FILE *file = fopen("/proc/stat", "re");
+	char line[256];
+	long long when = 0;
+
+	while (file && fgets(line, sizeof(line), file))
+		if (sscanf(line, "btime %lld", &when) == 1)
+			break;
+	if (file)
+		fclose(file);
+	return (time_t)when;
+}
+
+static void read_command(pid_t pid, char *to, size_t size)
+{
+	char path[64];
+	size_t length;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)pid);
+	file = fopen(path, "re");
+	length = file ? fread(to, 1, size - 1, file) : 0;
+	if (file)
+		fclose(file);
+	while (length && !to[length - 1])
+		length--;
+	to[length] = '\0';
+	for (size_t i = 0; i < length; i++)
+		if (!to[i])
+			to[i] = ' ';
+}
+
+const char *process_describe(pid_t pid, char text[PROCESS_TEXT])
+{
+	char command[128], since[48] = "";
+	struct facts facts;
+	struct tm parts;
+	time_t when;
+
+	read_command(pid, command, sizeof(command));
+	if (!read_facts(pid, &facts)) {
+		snprintf(text, PROCESS_TEXT, "process %d, which is gone", (int)pid);
+		return text;
+	}
+	when = boot_time();
+	if (when) {
+		when += (time_t)(facts.started / (unsigned long long)sysconf(_SC_CLK_TCK));
+		if (localtime_r(&when, &parts))
+			strftime(since, sizeof(since), ", started %Y-%m-%d %H:%M:%S", &parts);
+	}
+	snprintf(text, PROCESS_TEXT, "process %d (%s)%s%s", (int)pid, command, since,
+		 facts.state == 'T' || facts.state == 't' ? ", stopped" : "");
+	return text;
+}
+
+bool process_is_stopped(pid_t pid)
+{
+	struct facts facts;
+
+	return read_facts(pid, &facts) && (facts.state == 'T' || facts.state == 't');
+}
+
+/* ---- What it has open ---- */
+
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+	if (S_ISBLK(a->st_mode) && S_ISBLK(b->st_mode))
+		return a->st_rdev == b->st_rdev;
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+/* Whether that descriptor's open file holds a lock. */
+static bool descriptor_has_lock(pid_t pid, const char *number)
+{
+	char path[300], line[256];
+	bool found = false;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/fdinfo/%s", (int)pid, number);
+	file = fopen(path, "re");
+	while (file && !found && fgets(line, sizeof(line), file))
+		found = !strncmp(line, "lock:", 5);
+	if (file)
+		fclose(file);
+	return found;
+}
+
+static bool has_open(pid_t pid, const struct stat *status, bool locked)
+{
+	char path[300];
+	struct dirent *entry;
+	bool found = false;
+	DIR *descriptors;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
+	descriptors = opendir(path);
+	while (descriptors && !found && (entry = readdir(descriptors))) {
+		struct stat open;
+
+		if (!isdigit((unsigned char)entry->d_name[0]) ||
+		    fstatat(dirfd(descriptors), entry->d_name, &open, 0))
+			continue;
+		found = same_file(&open, status) &&
+			(!locked || descriptor_has_lock(pid, entry->d_name));
+	}
+	if (descriptors)
+		closedir(descriptors);
+	return found;
+}
+
+bool process_has_open(pid_t pid, const struct stat *status)
+{
+	return has_open(pid, status, false);
+}
+
+pid_t process_with_lock(const struct stat *status, pid_t except)
+{
+	DIR *processes = opendir("/proc");
+	struct dirent *entry;
+	pid_t found = 0;
+
+	while (processes && !found && (entry = readdir(processes))) {
+		pid_t pid = isdigit((unsigned char)entry->d_name[0]) ? atoi(entry->d_name) : 0;
+
+		if (pid && pid != except && has_open(pid, status, true))
+			found = pid;
+	}
+	if (processes)
+		closedir(processes);
+	return found;
+}

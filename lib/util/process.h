@@ -1,0 +1,27 @@
+/* Other processes, for messages that say whom one waits for: what /proc tells about them. */
+#ifndef TENON_UTIL_PROCESS_H
+#define TENON_UTIL_PROCESS_H
+
+#include <stdbool.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#define PROCESS_TEXT 256
+
+/*
+ * "process 123 (tenon serve vg0), started 2026-11-25 19:06:34", with ", stopped" where a signal or a debugger
+ * has stopped it. Its command is its own text: clean it (text.h) as all messages are. Returns `text`.
+ */
+const char *process_describe(pid_t pid, char text[PROCESS_TEXT]);
+
+/* Whether it is stopped: it does not run until somebody has it continue. */
+bool process_is_stopped(pid_t pid);
+
+/* Whether it has the file or device of `status` open. False where that cannot be seen. */
+bool process_has_open(pid_t pid, const struct stat *status);
+
+/* The first process, but `except`, that holds a lock on the file or device of `status`; 0 where none can be
+ * seen (other users' processes cannot). */
+pid_t process_with_lock(const struct stat *status, pid_t except);
+
+#endif

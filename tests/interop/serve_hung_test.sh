@@ -1,0 +1,92 @@
+#!/usr/bin/env bash
+# One process that hangs: commands about other things go on, those about its own end in time and name it.
+# timeout: 120
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+TENON=$(realpath "${TENON:-build/tenon}")
+command -v python3 >/dev/null || { echo "python3 is not installed"; exit 77; }
+work=$(mktemp -d) || exit 1
+pids=
+cleanup() {
+	for pid in $pids; do kill -CONT "$pid" 2>/dev/null; kill "$pid" 2>/dev/null; done
+	wait
+	rm -rf "$work"
+}
+trap cleanup EXIT
+cd "$work" || exit 1
+export TENON_RUNTIME_DIR=$work/run TENON_DEVICES_FILE=$work/none TENON_DEVICES=$work/p.img:$work/q.img:$work/r.img
+failures=0
+problem() { echo "FAILED line ${BASH_LINENO[1]}: $*"; failures=$((failures + 1)); }
+# ends STATUS PATTERN COMMAND...: in far less than the limit of a call, with this status and message.
+ends() {
+	local status=$1 pattern=$2 said rc
+	shift 2
+	said=$(timeout 20 "$@" 2>&1)
+	rc=$?
+	[ $rc = "$status" ] || problem "'$*' gave $rc, expected $status: $said"
+	grep -Eq -- "$pattern" <<<"$said" || problem "'$*' said: $said; expected: $pattern"
+}
+serve() {
+	: >"said.$1"
+	"$TENON" serve "$@" >"said.$1" 2>&1 &
+	server=$!
+	pids="$pids $server"
+	for _ in $(seq 200); do grep -q '^ready' "said.$1" && break; sleep 0.05; done
+}
+
+for name in p q r; do
+	truncate -s 64M $name.img
+	"$TENON" vg create vg$name $name.img && "$TENON" lv create vg$name/k --size 8M || exit 1
+done
+serve vgp --socket-dir s
+stopped=$server
+serve vgq --socket-dir s2
+kill -STOP "$stopped"
+
+# Nothing else is held up.
+ends 0 'vgp' "$TENON" lv list
+ends 0 '' "$TENON" lv create vgq/x --size 4M
+ends 0 '' "$TENON" lv create vgr/x --size 4M
+ends 0 'vgr' "$TENON" vg show vgr
+ends 0 '' "$TENON" copy vgr/k /dev/null
+ends 0 '' "$TENON" copy vgq/k /dev/null
+
+# What is about its own says whom it waits for and what can be done.
+who="process $stopped \\(.*tenon serve vgp --socket-dir s\\), started 20[0-9-]+ [0-9:]+, stopped"
+ends 1 "vgp/x: .*no answer to server.describe from $who" "$TENON" lv create vgp/x --size 4M
+ends 1 "kill -CONT $stopped" "$TENON" lv create vgp/x --size 4M
+ends 1 "$who" "$TENON" lv remove vgp/k
+ends 1 "$who" "$TENON" copy vgp/k /dev/null
+ends 1 "p.img: in use by $who" "$TENON" serve vgp --socket-dir s3
+ends 1 "kill -CONT $stopped" "$TENON" vg remove vgp
+ends 1 "$who" "$TENON" lv create vgp/x --size 4M --device p.img
+
+# Clients of the control socket that send half a line or do not read hold up nobody, nor the end.
+control=$(ls run/serve-"$server".sock)
+python3 - "$control" >clients.out 2>&1 <<'PYTHON' &
+import socket, sys, time
+half, deaf = socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX)
+half.connect(sys.argv[1]); half.sendall(b'{"jsonrpc":')
+deaf.connect(sys.argv[1]); deaf.setblocking(False)
+try:
+    while True:
+        deaf.sendall(b'{"jsonrpc":"2.0","id":1,"method":"server.describe"}\n')
+except BlockingIOError:
+    print("full", flush=True)
+time.sleep(60)
+PYTHON
+clients=$!
+pids="$pids $clients"
+for _ in $(seq 200); do grep -q full clients.out && break; sleep 0.05; done
+grep -q full clients.out || problem "the deaf client: $(cat clients.out)"
+ends 0 '' "$TENON" lv create vgq/y --size 4M
+kill "$server"
+for _ in $(seq 100); do kill -0 "$server" 2>/dev/null || break; sleep 0.05; done
+kill -0 "$server" 2>/dev/null && problem "the server does not end while clients hang"
+wait "$server" || problem "the server ended with $?"
+kill -CONT "$stopped"
+kill "$stopped"
+wait "$stopped" || problem "the server that was stopped ended with $?"
+
+[ $failures = 0 ] || exit 1
+echo "passed"
