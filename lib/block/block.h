@@ -221,9 +221,18 @@ void block_set_gone(struct block *block);
  * reading. QEMU's own image locks collide with it where they should: readers may share an image with
  * QEMU's readers (file_lock.c). A host block device is also opened O_EXCL for writing, so that one the
  * kernel has mounted or assembled is refused with -EBUSY.
+ *
+ * What lies below a device is locked with it (identity.h): the file of a loop device, the disk of a partition, in
+ * their range. For writing it is refused with -EBUSY where that cannot be done, and where a loop
+ * device over it is in use.
  */
 int block_open_file(struct block **out, const char *path, unsigned flags, uint64_t size,
 		    struct error *error);
+
+/* Opens and locks just [offset, offset + length) of it, as a device called `name`: others may have other parts. Not
+ * for BLOCK_OPEN_CREATE. */
+int block_open_part(struct block **out, const char *name, const char *path, unsigned flags,
+		    uint64_t offset, uint64_t length, struct error *error);
 
 /* ---- Memory (memory.c) ---- */
 

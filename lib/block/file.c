@@ -331,6 +331,7 @@ static void file_close(struct block *block)
 	if (file->tail_fd >= 0)
 		close(file->tail_fd);
 	close(file->fd);
+	file_unlock(&file->below);
 	free(file);
 }
 

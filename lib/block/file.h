@@ -1,5 +1,6 @@
 /*
- * Inside of the file layer: what file.c (requests), file_open.c and file_lock.c share.
+ * Inside of the file layer: what file.c (requests), file_open.c, file_lock.c and file_loops.c
+ * share.
  *
  * Direct I/O wants offsets and lengths in `direct_unit` and memory at `direct_memory`; both depend on the
  * file system and the disk under it. The device above always has 512-byte blocks for a regular file,
@@ -19,6 +20,8 @@
 #include "block/range_lock.h"
 #include "util/bytes.h"
 
+struct block_identity;
+
 #define FILE_BOUNCE_SIZE  (256u << 10)
 #define FILE_BOUNCE_COUNT 4u /* kept for later */
 
@@ -30,8 +33,15 @@ struct file_flushes {
 	struct list waiters;
 };
 
+/* Descriptors of what is below a device, which carry the locks on it. */
+struct file_locks {
+	int *fds;
+	unsigned count;
+};
+
 struct file {
 	struct block block;
+	struct file_locks below;
 	int fd;
 	int tail_fd; /* without O_DIRECT, for [direct_end, size); or -1 */
 	bool is_device;
@@ -64,8 +74,19 @@ void file_flushes_init(struct file_flushes *flushes);
 bool file_start(struct block *block, struct block_work *work);
 int file_flush(struct block *block);
 
-/* Takes the lock that block_open_file() tells of. 0, or -EBUSY or another errno with `error` set. */
+/* Takes the lock that block_open_file() tells of. 0, or -EBUSY or another errno with `error` set. What is below
+ * a block device is looked at once and not held: for that see below. */
 int file_lock(int fd, const char *path, bool exclusive, struct error *error);
+
+/* The same for [offset, offset + length) of it (BLOCK_TO_THE_END: all), with locks on what is below for as long as
+ * `locks` lives. */
+int file_lock_range(int fd, const char *path, bool exclusive, uint64_t offset, uint64_t length,
+		    struct file_locks *locks, struct error *error);
+void file_unlock(struct file_locks *locks); /* those on what is below; a zeroed one is fine */
+
+/* Whether a loop device over a part of it is claimed by the kernel or in use by another process: -EBUSY, with `error`
+ * set, or what kept us from looking. */
+int file_check_loops(const struct block_identity *identity, const char *path, struct error *error);
 
 /* The requests, for block_init(). */
 extern const struct block_ops file_ops;

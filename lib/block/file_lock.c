@@ -7,18 +7,30 @@
  * read, 1 write, 2 write unchanged, 3 resize), and tests them by asking for conflicts with a write
  * lock. So a reader of ours, who shares everything but writing and resizing, leaves out the bytes that
  * would refuse QEMU's readers, and looks whether byte 101 belongs to a QEMU that writes.
+ *
+ * A device is locked together with all that is below it (identity.h): the same bytes have other names. A loop
+ * device or a partition is a part of what is below: the lock there covers just its range, so that two
+ * parts of one file do not meet. Bytes 100 to 299, which are QEMU's, are left out of a range; who writes to one
+ * read-locks 101 and 201 instead, who reads from one 201, as a QEMU that writes or reads would. Nobody of
+ * ours but a reader of the whole file, and no writer, has byte 100: that is how a QEMU is told from them.
+ *
+ * A file below is opened and write-locked. A device below is only read-locked, and looked at for other locks
+ * once that is done: it would have to be opened for writing, and udev takes the end of that for a change.
+ * Between writers the kernel keeps such devices apart itself (O_EXCL); for loops over devices the marks do.
  */
 #include "block/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <glob.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "block/identity.h"
 #include "fiber/fiber.h"
 #include "util/bytes.h"
 #include "util/error.h"
@@ -80,57 +92,75 @@ static int lock_shared(int fd)
 	return qemu_uses(fd, QEMU_WRITE) || qemu_uses(fd, QEMU_RESIZE) ? -EBUSY : 0;
 }
 
-/* ---- Loop devices ---- */
+/* ---- Ranges ---- */
 
-/* Whether the loop device that `attribute` (/sys/block/loopN/loop/backing_file) belongs to shows `file` and is
- * mounted or claimed by something else in the kernel, which takes no locks. Its name goes to `device`. */
-static bool loop_holds(const char *attribute, const struct stat *file, char device[32])
+/* Locks [start, end) but for QEMU's bytes. */
+static int lock_around(int fd, short type, uint64_t start, uint64_t end)
 {
-	char path[4096];
-	struct stat backing;
-	FILE *text = fopen(attribute, "re");
-	bool same = text && fgets(path, sizeof(path), text);
-	unsigned number;
-	int fd;
+	uint64_t before = MIN(end, (uint64_t)QEMU_USES), after = MAX(start, (uint64_t)QEMU_END);
+	int rc = 0;
 
-	if (text)
-		fclose(text);
-	if (!same)
-		return false;
-	path[strcspn(path, "\n")] = '\0';
-	if (stat(path, &backing) || backing.st_dev != file->st_dev ||
-	    backing.st_ino != file->st_ino || sscanf(attribute, "/sys/block/loop%u/", &number) != 1)
-		return false;
-	snprintf(device, 32, "/dev/loop%u", number);
-	fd = open(device, O_RDONLY | O_EXCL | O_NONBLOCK | O_CLOEXEC);
-	if (fd >= 0)
-		close(fd);
-	return fd < 0 && errno == EBUSY;
+	if (start < before)
+		rc = lock_range(fd, type, (off_t)start, (off_t)(before - start));
+	if (!rc && after < end)
+		rc = lock_range(fd, type, (off_t)after, end > INT64_MAX ? 0 : (off_t)(end - after));
+	return rc;
 }
 
-static int check_loops(int fd, const char *path, struct error *error)
+/* Whether anybody else has a lock in there, of whatever kind. */
+static bool is_locked(int fd, uint64_t start, uint64_t end)
 {
-	struct stat file;
-	glob_t loops;
-	int status = 0;
+	struct flock lock = { .l_type = F_WRLCK,
+			      .l_whence = SEEK_SET,
+			      .l_start = (off_t)start,
+			      .l_len = end > INT64_MAX ? 0 : (off_t)(end - start) };
 
-	if (fstat(fd, &file) || !S_ISREG(file.st_mode) ||
-	    glob("/sys/block/loop*/loop/backing_file", 0, NULL, &loops))
-		return 0;
-	for (size_t i = 0; !status && i < loops.gl_pathc; i++) {
-		char device[32];
-
-		if (!loop_holds(loops.gl_pathv[i], &file, device))
-			continue;
-		status = error_set(error, -EBUSY, "%s: in use by the kernel through %s", path,
-				   device);
-		error_advise(error, "unmount or stop what `lsblk %s` shows first", device);
-	}
-	globfree(&loops);
-	return status;
+	return !fcntl(fd, F_OFD_GETLK, &lock) && lock.l_type != F_UNLCK;
 }
 
-/* ---- Locking ---- */
+static bool is_locked_around(int fd, uint64_t start, uint64_t end)
+{
+	uint64_t before = MIN(end, (uint64_t)QEMU_USES), after = MAX(start, (uint64_t)QEMU_END);
+
+	return (start < before && is_locked(fd, start, before)) ||
+	       (after < end && is_locked(fd, after, end)) ||
+	       is_locked(fd, QEMU_USES + QEMU_READ, QEMU_USES + QEMU_READ + 1);
+}
+
+static int lock_byte(int fd, int byte)
+{
+	return lock_range(fd, F_RDLCK, byte, 1);
+}
+
+static int lock_part_shared(int fd, const struct block_part *part)
+{
+	int rc = lock_around(fd, F_RDLCK, part->start, part->end);
+
+	if (!rc)
+		rc = lock_byte(fd, QEMU_REFUSES + QEMU_WRITE);
+	/* One whose place is not known may be written to through it, here too. */
+	if (!rc && (!part->exact || qemu_uses(fd, QEMU_READ)) && qemu_uses(fd, QEMU_WRITE))
+		rc = -EBUSY;
+	return rc;
+}
+
+static int lock_part_exclusive(int fd, const struct block_part *part)
+{
+	bool lock = part->exact && part->is_file;
+	int rc = lock_around(fd, lock ? F_WRLCK : F_RDLCK, part->start, part->end);
+
+	if (!rc)
+		rc = lock_byte(fd, QEMU_USES + QEMU_WRITE);
+	if (!rc)
+		rc = lock_byte(fd, QEMU_REFUSES + QEMU_WRITE);
+	if (rc)
+		return rc;
+	if (!part->exact || lock)
+		return is_locked(fd, QEMU_USES + QEMU_READ, QEMU_USES + QEMU_READ + 1) ? -EBUSY : 0;
+	return is_locked_around(fd, part->start, part->end) ? -EBUSY : 0;
+}
+
+/* ---- All that a device lies on ---- */
 
 static bool is_busy(int status)
 {
@@ -147,49 +177,194 @@ static void pause_for(uint64_t ns)
 		nanosleep(&time, NULL);
 }
 
+static int lock_once(int fd, const struct block_part *part, bool own, bool exclusive)
+{
+	bool whole = !part->start && part->end == BLOCK_TO_THE_END && part->exact;
+
+	if (whole && !exclusive)
+		return lock_shared(fd);
+	/* A device below is open for reading only. */
+	if (whole && (own || part->is_file))
+		return lock_range(fd, F_WRLCK, 0, 0);
+	return exclusive ? lock_part_exclusive(fd, part) : lock_part_shared(fd, part);
+}
+
+static void unlock(int fd)
+{
+	lock_range(fd, F_UNLCK, 0, 0);
+}
+
 /* A process that was killed holds its locks for a moment after its end, until the kernel has finished
  * the requests of its ring: so a lock is tried for a while. */
-static int lock_patiently(int fd, bool exclusive)
+static int lock_patiently(int fd, const struct block_part *part, bool own, bool exclusive)
 {
 	int status;
 
 	for (uint64_t waited = 0;; waited += LOCK_STEP_NS) {
-		status = exclusive ? lock_range(fd, F_WRLCK, 0, 0) : lock_shared(fd);
+		status = lock_once(fd, part, own, exclusive);
 		if (!is_busy(status) || waited >= LOCK_PATIENCE_NS)
 			return status;
+		/* Part of the locks may be there; two who wait for each other would both fail. */
+		unlock(fd);
 		pause_for(LOCK_STEP_NS);
 	}
 }
 
-static int say_busy(int fd, const char *path, bool exclusive, struct error *error)
+/* "a.img: in use by process 77 (qemu-img ...)", or of what is below: "/dev/loop0: lies on a.img, which is ...". */
+static int held(int fd, const char *path, const struct block_part *part, bool own,
+		struct error *error)
 {
-	char text[PROCESS_TEXT];
+	char by[PROCESS_TEXT] = "another process, or given twice", below[256] = "";
 	struct stat file;
 	pid_t pid = fstat(fd, &file) ? 0 : process_with_lock(&file, getpid());
+	bool here = !pid && !fstat(fd, &file) && process_with_lock(&file, 0) == getpid();
 
-	if (pid) {
-		error_set(error, -EBUSY, "%s: in use by %s", path, process_describe(pid, text));
-		if (process_is_stopped(pid))
-			error_advise(error,
-				     "`kill -CONT %d` lets it go on; or end it, or work on a copy",
-				     (int)pid);
-		else
-			error_advise(error, "end it, or work on a copy");
+	if (pid)
+		process_describe(pid, by);
+	else if (here)
+		snprintf(by, sizeof(by), "this command itself: it is given twice");
+	if (!own)
+		snprintf(below, sizeof(below), "lies on %.200s, which is ", part->path);
+	error_set(error, -EBUSY, "%s: %sin use by %s", path, below, by);
+	if (here)
+		error_advise(error, "give each device once, by one name");
+	else if (pid && process_is_stopped(pid))
+		error_advise(error, "`kill -CONT %d` lets it go on; or end it, or work on a copy",
+			     (int)pid);
+	else if (pid)
+		error_advise(error, "end it, or work on a copy");
+	else
+		error_advise(error, "find it with `fuser -v %s` and end it, or work on a copy",
+			     part->path ? part->path : path);
+	return -EBUSY;
+}
+
+static int cannot_lock(const char *path, const struct block_part *part, int code,
+		       struct error *error)
+{
+	error_set(error, code,
+		  "%s: lies on %s, which cannot be locked, so that others may use it: %s", path,
+		  part->path ? part->path : "a file", error_name(code));
+	return error_advise(error, "use %s itself, as a user who may write to it",
+			    part->path ? part->path : "the file");
+}
+
+static int keep(struct file_locks *locks, int fd)
+{
+	int *grown = realloc(locks->fds, (locks->count + 1) * sizeof(*grown));
+
+	if (!grown) {
+		close(fd);
+		return -ENOMEM;
+	}
+	locks->fds = grown;
+	grown[locks->count++] = fd;
+	return 0;
+}
+
+/* Opens what is below under its own name, unless by now that leads to something else. */
+static int open_below(const struct block_part *part, bool exclusive)
+{
+	int mode = exclusive && part->is_file ? O_RDWR : O_RDONLY;
+	int fd = part->path ? open(part->path, mode | O_NONBLOCK | O_CLOEXEC) : -1;
+	struct stat status;
+
+	if (fd < 0)
+		return part->path ? -errno : -ENOENT;
+	if (fstat(fd, &status) ||
+	    (part->is_file ? status.st_dev != part->device || status.st_ino != part->inode
+			   : status.st_rdev != part->device)) {
+		close(fd);
+		return -ENOENT;
+	}
+	return fd;
+}
+
+static int lock_below(const struct block_part *part, const char *path, bool exclusive,
+		      struct file_locks *locks, struct error *error)
+{
+	int fd = open_below(part, exclusive), status;
+
+	if (fd < 0)
+		return exclusive && !part->claimed ? cannot_lock(path, part, fd, error) : 0;
+	status = keep(locks, fd);
+	if (!status)
+		status = lock_patiently(fd, part, false, exclusive);
+	if (is_busy(status))
+		return held(fd, path, part, false, error);
+	if (status < 0 && exclusive && !part->claimed)
+		return cannot_lock(path, part, status, error);
+	return 0;
+}
+
+/* The device's own node in /dev, where `fd` is another node of it: locks go by the node. */
+static int lock_node(int fd, const char *path, const struct block_part *part, bool exclusive,
+		     struct file_locks *locks, struct error *error)
+{
+	struct stat own, node;
+
+	if (part->is_file || !part->path || fstat(fd, &own) || stat(part->path, &node) ||
+	    (own.st_dev == node.st_dev && own.st_ino == node.st_ino))
+		return 0;
+	return lock_below(part, path, exclusive, locks, error);
+}
+
+static int lock_identity(int fd, const char *path, bool exclusive,
+			 const struct block_identity *identity, struct file_locks *locks,
+			 struct error *error)
+{
+	int status;
+
+	if (!identity->count)
+		return 0;
+	if (exclusive && identity->unknown) {
+		error_set(error, -EBUSY, "%s: %s: it cannot be locked, so that others may use it",
+			  path, identity->unknown);
+		error_advise(error, "use the file itself; for reading it can be used as it is");
 		return -EBUSY;
 	}
-	error_set(error, -EBUSY, "%s: in use by another process%s, or given twice", path,
-		  exclusive ? "" : " that writes to it");
-	error_advise(error, "find it with `fuser -v %s` and end it, or work on a copy", path);
-	return -EBUSY;
+	status = lock_patiently(fd, &identity->parts[0], true, exclusive);
+	if (is_busy(status))
+		return held(fd, path, &identity->parts[0], true, error);
+	if (status < 0)
+		return error_set(error, status, "%s: locking it: %s", path, error_name(status));
+	status = lock_node(fd, path, &identity->parts[0], exclusive, locks, error);
+	for (unsigned i = 1; !status && i < identity->count; i++)
+		status = lock_below(&identity->parts[i], path, exclusive, locks, error);
+	if (!status && exclusive)
+		status = file_check_loops(identity, path, error);
+	return status;
+}
+
+int file_lock_range(int fd, const char *path, bool exclusive, uint64_t offset, uint64_t length,
+		    struct file_locks *locks, struct error *error)
+{
+	struct block_identity identity;
+	int status = block_identify(&identity, fd, path);
+
+	if (status < 0)
+		return error_set(error, status, "%s: finding out what it lies on: %s", path,
+				 error_name(status));
+	if (offset || length != BLOCK_TO_THE_END)
+		block_identity_narrow(&identity, offset, length);
+	status = lock_identity(fd, path, exclusive, &identity, locks, error);
+	block_identity_free(&identity);
+	return status;
 }
 
 int file_lock(int fd, const char *path, bool exclusive, struct error *error)
 {
-	int status = lock_patiently(fd, exclusive);
+	struct file_locks locks = { 0 };
+	int status = file_lock_range(fd, path, exclusive, 0, BLOCK_TO_THE_END, &locks, error);
 
-	if (is_busy(status))
-		return say_busy(fd, path, exclusive, error);
-	if (status < 0)
-		return error_set(error, status, "%s: locking it: %s", path, error_name(status));
-	return exclusive ? check_loops(fd, path, error) : 0;
+	file_unlock(&locks);
+	return status;
+}
+
+void file_unlock(struct file_locks *locks)
+{
+	for (unsigned i = 0; i < locks->count; i++)
+		close(locks->fds[i]);
+	free(locks->fds);
+	*locks = (struct file_locks){ 0 };
 }

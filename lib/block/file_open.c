@@ -11,10 +11,12 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "block/identity.h"
 #include "util/bytes.h"
 #include "util/error.h"
 
-#define UNIT_MAXIMUM 65536u /* of direct I/O; more is taken as "none" */
+#define UNIT_MAXIMUM   65536u /* of direct I/O; more is taken as "none" */
+#define PART_ALIGNMENT UNIT_MAXIMUM
 
 static const char *kind_of_file(mode_t mode)
 {
@@ -256,8 +258,13 @@ static void choose_direct(struct file *file, unsigned flags)
 
 /* ---- Opening ---- */
 
+/* What of the file is wanted. */
+struct range {
+	uint64_t offset, length;
+};
+
 static int prepare(struct file *file, const char *path, unsigned flags, uint64_t size,
-		   struct error *error)
+		   struct range range, struct error *error)
 {
 	struct stat stat;
 	int status = 0;
@@ -271,7 +278,8 @@ static int prepare(struct file *file, const char *path, unsigned flags, uint64_t
 				 "%s: it is a block device, expected a path for a new image file",
 				 path);
 	if (flags & BLOCK_OPEN_LOCK)
-		status = file_lock(file->fd, path, flags & BLOCK_OPEN_WRITE, error);
+		status = file_lock_range(file->fd, path, flags & BLOCK_OPEN_WRITE, range.offset,
+					 range.length, &file->below, error);
 	if (!status && flags & BLOCK_OPEN_CREATE) {
 		status = make_empty(file->fd, path, size, error);
 		stat.st_size = (off_t)size;
@@ -287,8 +295,8 @@ static int prepare(struct file *file, const char *path, unsigned flags, uint64_t
 	return 0;
 }
 
-int block_open_file(struct block **out, const char *path, unsigned flags, uint64_t size,
-		    struct error *error)
+static int open_range(struct block **out, const char *path, unsigned flags, uint64_t size,
+		      struct range range, struct error *error)
 {
 	struct file *file;
 	bool created;
@@ -315,7 +323,7 @@ int block_open_file(struct block **out, const char *path, unsigned flags, uint64
 	block_init(&file->block, &file_ops, path);
 	range_lock_init(&file->writes, 20);
 	file_flushes_init(&file->flushes);
-	status = prepare(file, path, flags, size, error);
+	status = prepare(file, path, flags, size, range, error);
 	if (status < 0) {
 		if (created)
 			unlink(path);
@@ -324,4 +332,27 @@ int block_open_file(struct block **out, const char *path, unsigned flags, uint64
 	}
 	*out = &file->block;
 	return 0;
+}
+
+int block_open_file(struct block **out, const char *path, unsigned flags, uint64_t size,
+		    struct error *error)
+{
+	const struct range all = { 0, BLOCK_TO_THE_END };
+
+	return open_range(out, path, flags, size, all, error);
+}
+
+int block_open_part(struct block **out, const char *name, const char *path, unsigned flags,
+		    uint64_t offset, uint64_t length, struct error *error)
+{
+	const struct range range = { offset, length };
+	CLEANUP_BLOCK struct block *file = NULL;
+	int rc;
+
+	/* A unit of direct I/O that two parts share would be read and written back by both. */
+	flags &= ~BLOCK_OPEN_CREATE;
+	if ((offset | length) % PART_ALIGNMENT)
+		flags |= BLOCK_OPEN_BUFFERED;
+	rc = open_range(&file, path, flags, 0, range, error);
+	return rc ? rc : block_create_slice(out, name, file, offset, length, error);
 }

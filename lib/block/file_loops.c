@@ -1,0 +1,123 @@
+/*
+ * Loop devices over what is to be written to: the kernel takes no locks on a file that a loop device shows, so
+ * what it has mounted or claimed through one is looked for here.
+ */
+#include "block/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "block/identity.h"
+#include "util/error.h"
+
+static bool is_part_of(const struct block_identity *identity, dev_t device)
+{
+	for (unsigned i = 0; i < identity->count; i++)
+		if (!identity->parts[i].is_file && identity->parts[i].device == device)
+			return true;
+	return false;
+}
+
+static int cannot_look(const char *path, const char *node, int code, struct error *error)
+{
+	error_set(error, code,
+		  "%s: is shown by %s too, and it cannot be seen what that is used for: %s", path,
+		  node, error_name(code));
+	error_advise(error, "detach it: losetup -d %s", node);
+	return code;
+}
+
+/* Whether the kernel or another process has claimed the device, which shows a part of what `path` shows. */
+static int check_claim(const char *path, const char *node, struct error *error)
+{
+	CLEANUP_CLOSE int fd = open(node, O_RDONLY | O_EXCL | O_NONBLOCK | O_CLOEXEC);
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
+	if (fd < 0 && errno != EBUSY)
+		return cannot_look(path, node, -errno, error);
+	if (fd < 0) {
+		error_set(error, -EBUSY, "%s: in use by the kernel through %s", path, node);
+		error_advise(error, "unmount or stop what `lsblk %s` shows first", node);
+		return -EBUSY;
+	}
+	if (fcntl(fd, F_OFD_GETLK, &lock) || lock.l_type == F_UNLCK)
+		return 0;
+	error_set(error, -EBUSY, "%s: in use by another process through %s", path, node);
+	error_advise(error, "find it with `fuser -v %s`", node);
+	return -EBUSY;
+}
+
+/* The device whose sysfs folder this is, if it shows a part of `identity` and is not below it. */
+static bool overlaps(const char *folder, const struct block_identity *identity)
+{
+	struct block_identity other;
+	char path[512];
+	unsigned at[2];
+	bool found;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/dev", folder);
+	file = fopen(path, "re");
+	found = file && fscanf(file, "%u:%u", &at[0], &at[1]) == 2;
+	if (file)
+		fclose(file);
+	if (!found || is_part_of(identity, makedev(at[0], at[1])) ||
+	    block_identify_number(&other, makedev(at[0], at[1])))
+		return false;
+	found = block_identity_overlaps(identity, &other);
+	block_identity_free(&other);
+	return found;
+}
+
+/* A claim on a partition is one on the whole as well: where there are partitions, they tell which. */
+static int check_loop(const char *folder, const char *path, const struct block_identity *identity,
+		      struct error *error)
+{
+	bool partitions = false;
+	char pattern[512], node[300];
+	glob_t found;
+	int status = 0;
+
+	if (!overlaps(folder, identity))
+		return 0;
+	snprintf(pattern, sizeof(pattern), "%s/loop*p*", folder);
+	if (!glob(pattern, 0, NULL, &found)) {
+		for (size_t i = 0; !status && i < found.gl_pathc; i++) {
+			if (!overlaps(found.gl_pathv[i], identity))
+				continue;
+			partitions = true;
+			snprintf(node, sizeof(node), "/dev/%.250s",
+				 strrchr(found.gl_pathv[i], '/') + 1);
+			status = check_claim(path, node, error);
+		}
+		globfree(&found);
+	}
+	if (partitions)
+		return status;
+	snprintf(node, sizeof(node), "/dev/%.250s", strrchr(folder, '/') + 1);
+	return check_claim(path, node, error);
+}
+
+int file_check_loops(const struct block_identity *identity, const char *path, struct error *error)
+{
+	const char *const suffix = "/loop/backing_file";
+	int status = 0;
+	glob_t loops;
+
+	if (glob("/sys/block/loop*/loop/backing_file", 0, NULL, &loops))
+		return 0;
+	for (size_t i = 0; !status && i < loops.gl_pathc; i++) {
+		char *folder = loops.gl_pathv[i];
+
+		folder[strlen(folder) - strlen(suffix)] = '\0';
+		status = check_loop(folder, path, identity, error);
+	}
+	globfree(&loops);
+	return status;
+}
