@@ -90,10 +90,11 @@ uint64_t worker_random(void);
  * A poller watches a ring in memory (a virtqueue) that an eventfd announces.
  *
  * poll() does a burst of work and returns how much it found; the loop calls it in every round while
- * it is busy. Before the worker sleeps it calls arm(): ask the other side for events from now on, then
- * look once more; true says that work came meanwhile, and the worker goes on polling. After the wake
- * comes disarm() (may be NULL): events are not needed for now. None of them may suspend; they start
- * fibers for what has to wait. `fd` is read (drained) by the loop when it woke the worker; a peer's may
+ * it is busy. When it has been idle for a while, or the worker is to sleep, comes arm(): ask the other side
+ * for events from now on, then look once more; true says that work came meanwhile, and the worker goes
+ * on polling it. Else it is left alone until `fd` says that there is work; then comes disarm() (may be
+ * NULL): events are not needed for now. None of them may suspend; they start fibers for what has to
+ * wait. `fd` is read (drained) by the loop when it woke the worker; a peer's may
  * be in blocking mode, for which nobody waits.
  */
 struct worker_poller {
@@ -101,9 +102,12 @@ struct worker_poller {
 	unsigned (*poll)(struct worker_poller *poller);
 	bool (*arm)(struct worker_poller *poller);
 	void (*disarm)(struct worker_poller *poller);
+	bool again; /* arm() may set it: poll when the worker wakes, whatever woke it */
 
-	struct list node; /* the loop's */
-	void *watch;      /* the loop's */
+	/* the loop's */
+	struct list node;
+	void *watch;
+	unsigned idle; /* rounds without work */
 };
 
 /* On the worker's own thread. Removing also ends the watch on `fd`; the fd stays the caller's, who may
@@ -117,6 +121,7 @@ struct worker_counters {
 	uint64_t enters;    /* io_uring_enter() or io_submit() and io_getevents() calls */
 	uint64_t sleeps;    /* times the worker slept in the kernel */
 	uint64_t submitted; /* requests given to the ring */
+	uint64_t polls;     /* calls of pollers' poll() */
 };
 void worker_counters(const struct worker *worker, struct worker_counters *out);
 

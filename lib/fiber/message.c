@@ -1,18 +1,13 @@
 /*
- * From thread to thread: posted functions, calls, and workers on threads of their own.
+ * From thread to thread: posted functions and calls.
  *
  * Messages are pushed onto a lock-free stack, which the loop takes whole and turns round. The
  * loop says that it sleeps before it looks at the stack for the last time, the sender looks whether
  * it sleeps after pushing, both with sequentially consistent order: so one of them sees the other.
  */
-#include <errno.h>
-#include <pthread.h>
 #include <semaphore.h>
-#include <signal.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/eventfd.h>
-#include <unistd.h>
 
 #include "fiber/worker_private.h"
 
@@ -163,35 +158,4 @@ int worker_call(struct worker *worker, fiber_fn *fn, void *arg)
 	worker_send(worker, &call.message);
 	fiber_suspend(call.fiber);
 	return call.result;
-}
-
-static void *thread_main(void *arg)
-{
-	struct worker *worker = arg;
-
-	pthread_setname_np(pthread_self(), worker->thread_name);
-	worker->thread_result = worker_run(worker, worker->thread_fn, worker->thread_arg);
-	return NULL;
-}
-
-int worker_start(struct worker *worker, const char *name, fiber_fn *fn, void *arg)
-{
-	sigset_t all, before;
-	int failed;
-
-	worker->thread_fn = fn;
-	worker->thread_arg = arg;
-	strncpy(worker->thread_name, name, sizeof(worker->thread_name) - 1);
-	/* Signals are for the thread that made this one. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	failed = pthread_create(&worker->thread, NULL, thread_main, worker);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return -failed;
-}
-
-int worker_join(struct worker *worker)
-{
-	pthread_join(worker->thread, NULL);
-	return worker->thread_result;
 }

@@ -1,79 +1,32 @@
-/* Pollers, and the descriptors whose readability wakes a sleeping worker. */
-#include <poll.h>
-#include <stdlib.h>
-
+/*
+ * Pollers, hot and cold.
+ *
+ *	hot	polled in every round
+ *	cold	armed: the other side announces work on the eventfd, which the ring watches; costs neither a
+ *		round nor a sleep anything
+ *
+ * A hot one that finds nothing for some rounds, or when the worker goes to sleep, is armed and becomes
+ * cold; if arming finds work, it stays hot. What wakes the worker makes that poller hot, and no
+ * other. One without an eventfd cannot be told of anything and is always hot, and so is one whose arm() says
+ * that it is to be polled `again` whatever woke the worker.
+ */
 #include "fiber/worker_private.h"
-#include "util/event.h"
 
-static void watch_done(struct worker_request *request, int result)
-{
-	struct watch *watch = container_of(request, struct watch, request);
-
-	watch->armed = false;
-	if (watch->removed) {
-		list_remove(&watch->node);
-		free(watch);
-	} else if (result > 0) {
-		/* So that the next poll waits for the next event. */
-		watch->useless = event_take(watch->fd) < 0;
-	}
-}
-
-struct watch *watch_create(struct worker *worker, int fd)
-{
-	struct watch *watch = calloc(1, sizeof(*watch));
-
-	if (!watch)
-		abort();
-	watch->worker = worker;
-	watch->fd = fd;
-	list_add_tail(&worker->watches, &watch->node);
-	return watch;
-}
-
-void watch_arm(struct watch *watch)
-{
-	if (watch->armed || watch->useless)
-		return;
-	watch->armed = true;
-	watch->request = (struct worker_request){ .type = WORKER_POLL,
-						  .fd = watch->fd,
-						  .flags = POLLIN,
-						  .must = true,
-						  .done = watch_done };
-	worker_submit(watch->worker, &watch->request);
-}
-
-void watch_destroy(struct watch *watch)
-{
-	if (watch->armed) {
-		watch->removed = true;
-		worker_cancel(watch->worker, &watch->request);
-		return;
-	}
-	list_remove(&watch->node);
-	free(watch);
-}
-
-void watch_ring_ended(struct worker *worker, bool all)
-{
-	list_for_each_safe(at, &worker->watches) {
-		struct watch *watch = list_entry(at, struct watch, node);
-
-		worker->in_flight -= watch->armed && watch->request.ending;
-		watch->armed = false;
-		if (all || watch->removed) {
-			list_remove(at);
-			free(watch);
-		}
-	}
-}
+/* Polling an idle ring costs some nanoseconds, to be told of work some microseconds. */
+#define IDLE_ROUNDS 256u
 
 int worker_add_poller(struct worker_poller *poller)
 {
 	struct worker *worker = worker_self;
 
-	poller->watch = poller->fd >= 0 ? watch_create(worker, poller->fd) : NULL;
+	poller->watch = NULL;
+	poller->idle = 0;
+	if (poller->fd >= 0) {
+		struct watch *watch = watch_create(worker, poller->fd);
+
+		watch->poller = poller;
+		poller->watch = watch;
+	}
 	list_add_tail(&worker->pollers, &poller->node);
 	return 0;
 }
@@ -81,13 +34,59 @@ int worker_add_poller(struct worker_poller *poller)
 void worker_remove_poller(struct worker_poller *poller)
 {
 	struct worker *worker = worker_self;
+	struct watch *watch = poller->watch;
 
 	if (worker->poller_next == &poller->node)
 		worker->poller_next = poller->node.next;
+	if (worker->polled == poller)
+		worker->polled = NULL;
 	list_remove(&poller->node);
-	if (poller->watch)
-		watch_destroy(poller->watch);
 	poller->watch = NULL;
+	if (watch) {
+		watch->poller = NULL;
+		watch_destroy(watch);
+	}
+}
+
+static void disarm(struct worker_poller *poller)
+{
+	if (poller->disarm)
+		poller->disarm(poller);
+}
+
+void poller_woken(struct worker *worker, struct worker_poller *poller)
+{
+	poller->idle = 0;
+	list_remove(&poller->node);
+	list_add_tail(&worker->pollers, &poller->node);
+	disarm(poller);
+}
+
+/* False when it found work. */
+static bool cool(struct worker *worker, struct worker_poller *poller)
+{
+	if (poller->watch)
+		watch_arm(poller->watch);
+	if (poller->arm(poller)) {
+		poller->idle = 0;
+		disarm(poller);
+		return false;
+	}
+	if (!poller->watch || poller->again)
+		return true;
+	list_remove(&poller->node);
+	list_add_tail(&worker->cold, &poller->node);
+	return true;
+}
+
+/* One that has been idle for long becomes cold. */
+static void count_idle(struct worker *worker, struct worker_poller *poller)
+{
+	if (++poller->idle < IDLE_ROUNDS || !poller->watch)
+		return;
+	poller->idle = 0;
+	if (cool(worker, poller) && poller->again)
+		disarm(poller);
 }
 
 unsigned poller_poll_all(struct worker *worker)
@@ -97,42 +96,35 @@ unsigned poller_poll_all(struct worker *worker)
 
 	while (at != &worker->pollers) {
 		struct worker_poller *poller = list_entry(at, struct worker_poller, node);
+		unsigned done;
 
-		/* Any poller may be removed meanwhile. */
+		/* Any poller may be removed meanwhile, this one too. */
 		worker->poller_next = at->next;
-		found += poller->poll(poller);
+		worker->polled = poller;
+		worker->counters.polls++;
+		done = poller->poll(poller);
+		found += done;
+		if (done && worker->polled)
+			poller->idle = 0;
+		else if (worker->polled)
+			count_idle(worker, poller);
 		at = worker->poller_next;
 	}
 	worker->poller_next = NULL;
+	worker->polled = NULL;
 	return found;
-}
-
-static void disarm_until(struct worker *worker, const struct list *end)
-{
-	for (struct list *at = worker->pollers.next; at != end; at = at->next) {
-		struct worker_poller *poller = list_entry(at, struct worker_poller, node);
-
-		if (poller->disarm)
-			poller->disarm(poller);
-	}
 }
 
 bool poller_arm_all(struct worker *worker)
 {
-	list_for_each(at, &worker->pollers) {
-		struct worker_poller *poller = list_entry(at, struct worker_poller, node);
-
-		if (poller->watch)
-			watch_arm(poller->watch);
-		if (poller->arm(poller)) {
-			disarm_until(worker, at->next);
+	list_for_each_safe(at, &worker->pollers)
+		if (!cool(worker, list_entry(at, struct worker_poller, node)))
 			return false;
-		}
-	}
 	return true;
 }
 
 void poller_disarm_all(struct worker *worker)
 {
-	disarm_until(worker, &worker->pollers);
+	list_for_each(at, &worker->pollers)
+		disarm(list_entry(at, struct worker_poller, node));
 }

@@ -1,12 +1,14 @@
 /*
  * The inside of workers and fibers, shared by the files of this folder only.
  *
- *	context*  the switch between stacks		message.c  post, call, threads
- *	stack.c   pooled stacks				poller.c   pollers and watched descriptors
- *	fiber.c   life of a fiber			io.c       disk I/O and poll on fibers
- *	sync.c    sleep, queues, mutexes		socket.c   sockets and pipes on fibers
- *	timer.c   timer heap				engine_*.c the rings
- *	worker.c  creation and the loop
+ *	context*  the switch between stacks		message.c  post, call
+ *	stack.c   pooled stacks				watch.c    descriptors that wake a worker
+ *	fiber.c   life of a fiber			poller.c   pollers, hot and cold
+ *	sync.c    sleep, queues, mutexes		io.c       disk I/O and poll on fibers
+ *	timer.c   timer heap				socket.c   sockets and pipes on fibers
+ *	request.c requests to the ring			engine_*.c the rings
+ *	worker.c  creation				loop.c     the loop
+ *	thread.c  workers on threads of their own
  *
  * Rule for everything that the loop calls back (request done(), timer expire()): it makes fibers
  * ready or takes notes, and neither suspends nor submits a request. Cancelling one is allowed.
@@ -21,6 +23,7 @@
 #include "fiber/fiber.h"
 #include "fiber/request.h"
 #include "fiber/stack.h"
+#include "util/poll_window.h"
 #include "util/random.h"
 
 #define NS_PER_SECOND 1000000000ULL
@@ -118,6 +121,7 @@ struct watch {
 	bool armed;   /* the request is in the ring */
 	bool removed; /* free it when the request is done */
 	bool useless; /* its file ended, or is no eventfd: it would wake the worker for ever */
+	struct worker_poller *poller; /* that is told, or NULL */
 };
 
 struct worker {
@@ -135,8 +139,10 @@ struct worker {
 	struct context loop;
 	struct stack_pool stacks;
 	struct timer_heap timers;
-	struct list pollers, watches;
-	struct list *poller_next; /* where poll_all() goes on */
+	struct list pollers, cold; /* see poller.c */
+	struct list watches;
+	struct list *poller_next;     /* where poll_all() goes on */
+	struct worker_poller *polled; /* whom it asks now; NULL when that one was removed */
 	struct watch *wake;
 	int wake_fd;
 
@@ -147,7 +153,7 @@ struct worker {
 	bool held_back; /* rounds left what is queued to the sleep that may follow */
 	uint64_t virtual_now;
 	struct random random;
-	uint64_t poll_max, poll_window; /* nanoseconds, see worker.c */
+	struct poll_window polling;
 	struct worker_counters counters;
 
 	/* What AddressSanitizer wants to know of the loop's stack */
@@ -183,9 +189,12 @@ void watch_destroy(struct watch *watch);
 /* After the ring's end: none is armed; frees those that waited for it, or all. */
 void watch_ring_ended(struct worker *worker, bool all);
 
+/* What woke the worker was this poller's. */
+void poller_woken(struct worker *worker, struct worker_poller *poller);
 unsigned poller_poll_all(struct worker *worker);
-/* Arms all, or none and returns false when one of them found work. */
+/* Before the worker sleeps. False when one of them found work. */
 bool poller_arm_all(struct worker *worker);
+/* After it slept. */
 void poller_disarm_all(struct worker *worker);
 
 #endif

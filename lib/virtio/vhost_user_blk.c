@@ -87,6 +87,8 @@ static bool arm_queue(struct worker_poller *poller)
 {
 	struct virtio_blk_queue *queue = &queue_of(poller)->queue;
 
+	/* The driver is told of requests that end by the next poll, which no kick brings about. */
+	poller->again = queue->in_flight > 0;
 	/* A front-end that gave no kick eventfd wants to be polled: no sleep while it is there. */
 	return virtio_blk_queue_arm(queue) || (queue->vq->kick_fd < 0 && !queue->vq->broken);
 }

@@ -327,6 +327,57 @@ static int take_from_ring(void *arg)
 	return 0;
 }
 
+#define IDLE_RINGS 300u
+
+/* Rounds and sleeps do not look at idle rings, and each of them wakes the worker all the same. */
+static int take_beside_idle_rings(void *arg)
+{
+	struct ring *idle = calloc(IDLE_RINGS, sizeof(*idle)), busy;
+	struct worker_counters before, after;
+	pthread_t feeder;
+	unsigned woken = 0;
+
+	(void)arg;
+	for (unsigned i = 0; i < IDLE_RINGS; i++) {
+		ring_init(&idle[i], 1);
+		worker_add_poller(&idle[i].poller);
+	}
+	ring_init(&busy, 20000);
+	worker_add_poller(&busy.poller);
+	fiber_sleep(MILLISECOND);
+	worker_counters(worker_current(), &before);
+	pthread_create(&feeder, NULL, feed_ring, &busy);
+	CU_ASSERT_EQUAL(fiber_queue_wait(&busy.done, 20 * SECOND), 0);
+	pthread_join(feeder, NULL);
+	worker_counters(worker_current(), &after);
+	CU_ASSERT_TRUE(after.polls - before.polls < busy.polls + IDLE_RINGS);
+	for (unsigned i = 0; i < IDLE_RINGS; i++) {
+		unsigned polls = idle[i].polls;
+
+		fiber_sleep(i % 50 ? 0 : 2 * MILLISECOND);
+		CU_ASSERT_EQUAL(idle[i].polls, polls);
+		atomic_fetch_add(&idle[i].entries, 1);
+		CU_ASSERT_TRUE(atomic_load(&idle[i].armed));
+		eventfd_write(idle[i].poller.fd, 1);
+		woken += fiber_queue_wait(&idle[i].done, 20 * SECOND) == 0;
+	}
+	CU_ASSERT_EQUAL(woken, IDLE_RINGS);
+	for (unsigned i = 0; i < IDLE_RINGS; i++) {
+		worker_remove_poller(&idle[i].poller);
+		close(idle[i].poller.fd);
+	}
+	worker_remove_poller(&busy.poller);
+	close(busy.poller.fd);
+	free(idle);
+	return 0;
+}
+
+static void test_idle_pollers_cost_nothing(void)
+{
+	fiber_run_real(fiber_run_first_engine(), take_beside_idle_rings, NULL);
+	fiber_run_real(WORKER_ENGINE_AIO, take_beside_idle_rings, NULL);
+}
+
 static void test_pollers_lose_no_entry(void)
 {
 	fiber_run_real(fiber_run_first_engine(), take_from_ring, NULL);
@@ -631,7 +682,8 @@ static void test_libaio_where_io_uring_is_refused(void)
 
 UNIT_MAIN("worker", UNIT(test_messages_under_load), UNIT(test_a_worker_may_end_with_the_reply),
 	  UNIT(test_posts_before_and_after_a_run), UNIT(test_a_worker_runs_again_on_another_thread),
-	  UNIT(test_pollers_lose_no_entry), UNIT(test_an_eventfd_of_two_pollers_blocks_nobody),
+	  UNIT(test_idle_pollers_cost_nothing), UNIT(test_pollers_lose_no_entry),
+	  UNIT(test_an_eventfd_of_two_pollers_blocks_nobody),
 	  UNIT(test_pollers_may_be_removed_within_poll), UNIT(test_an_idle_worker_sleeps),
 	  UNIT(test_no_polling_on_a_single_processor),
 	  UNIT(test_virtual_time_stands_still_for_calls), UNIT(test_engines_by_name),

@@ -1,0 +1,134 @@
+/*
+ * The loop.
+ *
+ * How long to poll before sleeping is learned (util/poll_window.h): a worker that gets work every few
+ * microseconds does not sleep, and one that waits for a disk, a timer or a person does not poll.
+ */
+#include <errno.h>
+#include <sched.h>
+
+#include "fiber/worker_private.h"
+
+#define RUN_BUDGET 64 /* fibers resumed before the loop looks at the ring and pollers again */
+
+/* When nothing is left to run and the worker does not poll, what is queued may go with the system
+ * call that sleeps, if the next round finds nothing: one call instead of two. */
+static bool submits_now(struct worker *worker, bool worked)
+{
+	bool now = worker->polling.window || worker->virtual_clock || !list_empty(&worker->ready) ||
+		   (worked && worker->held_back);
+
+	worker->held_back = !now && (worked || worker->held_back);
+	return now;
+}
+
+/* One round. Returns whether there was anything to do. */
+static bool run_round(struct worker *worker)
+{
+	unsigned done = worker_receive(worker);
+
+	if (worker->timers.count)
+		done += timer_expire(&worker->timers, worker_clock(worker));
+	done += poller_poll_all(worker);
+	for (unsigned i = 0; i < RUN_BUDGET && !list_empty(&worker->ready); i++) {
+		fiber_resume(list_entry(list_pop(&worker->ready), struct fiber, node));
+		done++;
+	}
+	done += worker->engine->reap(worker, submits_now(worker, done));
+	return done;
+}
+
+/* With nothing to run and no I/O in flight, virtual time jumps to the next timer. */
+static bool jump(struct worker *worker)
+{
+	uint64_t next = timer_next(&worker->timers);
+
+	if (worker->in_flight || worker->calls || next == FIBER_FOREVER)
+		return false;
+	if (poller_arm_all(worker)) {
+		poller_disarm_all(worker);
+		worker->virtual_now = MAX(worker->virtual_now, next);
+	}
+	return true;
+}
+
+static void sleep_in_kernel(struct worker *worker)
+{
+	uint64_t next = timer_next(&worker->timers), timeout = FIBER_FOREVER;
+
+	if (!poller_arm_all(worker))
+		return;
+	watch_arm(worker->wake);
+	atomic_store(&worker->sleeping, true);
+	/* A ring that is full while pollers are armed gives completions, and so maybe fibers to run. */
+	if (!atomic_load(&worker->inbox) && list_empty(&worker->ready)) {
+		if (next != FIBER_FOREVER && !worker->virtual_clock) {
+			uint64_t now = monotonic_ns();
+
+			timeout = next > now ? next - now : 0;
+		}
+		worker->counters.sleeps++;
+		worker->engine->wait(worker, timeout);
+		worker->held_back = false;
+	}
+	atomic_store(&worker->sleeping, false);
+	poller_disarm_all(worker);
+}
+
+/* Nothing to do: polls on for a while, then sleeps. */
+static void idle(struct worker *worker)
+{
+	uint64_t began, now;
+
+	if (worker->virtual_clock && jump(worker))
+		return;
+	began = now = monotonic_ns();
+	while (now - began < worker->polling.window) {
+		cpu_relax();
+		if (run_round(worker))
+			return;
+		now = monotonic_ns();
+	}
+	sleep_in_kernel(worker);
+	poll_window_learn(&worker->polling, monotonic_ns() - began);
+}
+
+/*
+ * On one processor, polling would only keep those from running whom it waits for. What counts is what
+ * all processes here may run on, which is what init has: a container may have but one. A worker that is
+ * bound to one of several polls; it was given that one, and its peers run on the others.
+ */
+static bool single_processor(void)
+{
+	cpu_set_t set;
+
+	return (!sched_getaffinity(1, sizeof(set), &set) ||
+		!sched_getaffinity(0, sizeof(set), &set)) &&
+	       CPU_COUNT(&set) == 1;
+}
+
+int worker_run(struct worker *worker, fiber_fn *fn, void *arg)
+{
+	struct fiber *first;
+	int result;
+
+	if (worker_self || worker->running)
+		return -EBUSY;
+	result = worker->engine->start(worker);
+	if (result)
+		return result;
+	if (single_processor())
+		worker->polling = (struct poll_window){ .most = 0 };
+	worker_self = worker;
+	worker->running = true;
+	first = fiber_create(worker, fn, arg, true);
+	while (worker->fibers || atomic_load(&worker->inbox))
+		if (!run_round(worker))
+			idle(worker);
+	result = first->result;
+	stack_put(&worker->stacks, first->stack);
+	worker->engine->stop(worker);
+	worker->running = false;
+	worker_self = NULL;
+	return result;
+}
