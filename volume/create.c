@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "block/block.h"
+#include "block/raid_magic.h"
 #include "block/signature.h"
 #include "util/bytes.h"
 #include "util/error.h"
@@ -90,6 +91,22 @@ static int find_owner(struct block *block, const struct lvm_label *label, char *
 	return 0;
 }
 
+/* Whether a PV on the device is an array's, which has its superblock at the end: 1 where it is taken away from
+ * that by force. */
+static int look_for_array(struct plan *plan, struct block *block)
+{
+	struct block_raid_magic magic;
+	int r = block_raid_magic_find(block, &magic, plan->error);
+
+	if (r <= 0 || plan->options->force)
+		return r;
+	error_set(plan->error, -EEXIST,
+		  "%s: holds a physical volume that belongs to an array (%s at byte %llu)",
+		  block->name, magic.name, (unsigned long long)magic.offset);
+	error_advise(plan->error, "give --force to overwrite both, if nothing on it is needed");
+	return -EEXIST;
+}
+
 /* 1: an orphan PV, whose label and layout are kept; 0: nothing of worth; negative: refused. */
 static int look_at(struct plan *plan, struct block *block, struct lvm_label *label)
 {
@@ -106,8 +123,10 @@ static int look_at(struct plan *plan, struct block *block, struct lvm_label *lab
 	r = find_owner(block, label, owner, plan->error);
 	if (r)
 		return r;
-	if (!*owner)
-		return label->data_count == 1 && label->metadata_count;
+	if (!*owner) {
+		r = look_for_array(plan, block);
+		return r ? MIN(r, 0) : label->data_count == 1 && label->metadata_count;
+	}
 	if (plan->options->force)
 		return 0;
 	error_set(plan->error, -EBUSY, "%s: is a physical volume of volume group %s", block->name,
@@ -268,6 +287,13 @@ static int plan_pv(struct plan *plan, struct block *block)
 	for (unsigned i = 0; i < plan->group->pv_count; i++)
 		if (plan->group->pvs[i]->block == block)
 			return error_set(plan->error, -EINVAL, "%s: is named twice", block->name);
+	for (unsigned i = 0; keep && i < plan->group->pv_count; i++) {
+		if (strcmp(plan->group->pvs[i]->private->label.uuid, label.uuid))
+			continue;
+		error_set(plan->error, -EEXIST, "%s: is a copy of %s: both are PV %s", block->name,
+			  plan->group->pvs[i]->block->name, label.uuid);
+		return error_advise(plan->error, "leave one out, or give --force to make it anew");
+	}
 	pv = add_pv(plan->group, block);
 	if (!pv)
 		return error_set(plan->error, -ENOMEM, "%s: no memory", block->name);

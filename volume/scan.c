@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "block/block.h"
+#include "block/raid_magic.h"
 #include "util/bytes.h"
 #include "util/error.h"
 #include "volume/lvm_vg.h"
@@ -132,6 +133,23 @@ static int read_area(struct scanner *scanner, struct volume_scanned *scanned, st
 	return 0;
 }
 
+/* Whether what is on the device belongs to an array that has its superblock behind it; or that cannot be told. */
+static bool is_of_an_array(struct volume_scanned *scanned)
+{
+	struct block_raid_magic magic;
+	struct error why = { 0 };
+	int r = block_raid_magic_find(scanned->block, &magic, &why);
+
+	if (r > 0)
+		device_problem(scanned,
+			       "%s: its physical volume is not used: it belongs to an array, of "
+			       "which there is a %s at byte %llu",
+			       scanned->block->name, magic.name, (unsigned long long)magic.offset);
+	else if (r < 0)
+		device_problem(scanned, "%s", why.text);
+	return r != 0;
+}
+
 static int read_device(struct scanner *scanner, unsigned number)
 {
 	struct volume_scanned *scanned = &scanner->scan->devices[number];
@@ -141,7 +159,7 @@ static int read_device(struct scanner *scanner, unsigned number)
 
 	if (r < 0)
 		device_problem(scanned, "%s", why.text);
-	if (r <= 0)
+	if (r <= 0 || is_of_an_array(scanned))
 		return 0;
 	scanned->is_pv = true;
 	lvm_pv_info(&device->label, &scanned->info);
@@ -339,6 +357,20 @@ static bool usable(const struct volume_pv *pv)
 	return pv->block && !pv->duplicate && !pv->marked_missing;
 }
 
+/* PVs of no group that have one UUID: copies, of which neither is better. */
+static void judge_orphans(struct volume_scan *scan)
+{
+	for (unsigned i = 0; i < scan->device_count; i++)
+		for (unsigned k = 0; k < scan->device_count; k++) {
+			struct volume_scanned *one = &scan->devices[i], *other = &scan->devices[k];
+
+			if (i != k && one->is_pv && other->is_pv && !one->group && !other->group &&
+			    !strcmp(one->info.uuid, other->info.uuid))
+				device_problem(one, "%s: PV %s is on %s too", one->block->name,
+					       one->info.uuid, other->block->name);
+		}
+}
+
 /* What is missing, once all devices had their turn. */
 static void judge_group(struct volume_group *group)
 {
@@ -408,6 +440,7 @@ static int scan_all(struct scanner *scanner, const struct volume_context *contex
 		find_pvs(scanner, scan->groups[i]);
 		judge_group(scan->groups[i]);
 	}
+	judge_orphans(scan);
 	return r;
 }
 

@@ -15,6 +15,7 @@
 
 #include "block/block.h"
 #include "block/image_format.h"
+#include "block/raid_magic.h"
 #include "util/bytes.h"
 #include "util/error.h"
 
@@ -146,8 +147,18 @@ static int describe_format(const struct image_format *format, struct block_signa
 	return 1;
 }
 
+/* Superblocks that libblkid does not take for valid; an array is there all the same. */
+static int describe_magic(const struct block_raid_magic *magic, struct block_signature *found)
+{
+	*found = (struct block_signature){ .offset = magic->offset };
+	snprintf(found->type, sizeof(found->type), "linux_raid_member");
+	snprintf(found->name, sizeof(found->name), "%s", magic->name);
+	return 1;
+}
+
 int block_signature_find(struct block *block, struct block_signature *found, struct error *error)
 {
+	struct block_raid_magic magic;
 	CLEANUP(probe_close) struct probe probe = { .fd = -1 };
 	int r = probe_open(&probe, block, error);
 
@@ -156,20 +167,27 @@ int block_signature_find(struct block *block, struct block_signature *found, str
 	r = blkid_do_probe(probe.blkid);
 	if (r < 0)
 		return error_set(error, -EIO, "%s: libblkid cannot probe it", block->name);
-	if (r > 0)
-		return describe_format(image_format_of_block(block), found);
-	describe(&probe, found);
-	return 1;
+	if (!r) {
+		describe(&probe, found);
+		return 1;
+	}
+	r = block_raid_magic_find(block, &magic, error);
+	if (r)
+		return r < 0 ? r : describe_magic(&magic, found);
+	return describe_format(image_format_of_block(block), found);
 }
 
 int block_signature_find_file(int fd, struct block_signature *found)
 {
 	static const unsigned sectors[] = { 512, 4096 };
+	struct block_raid_magic magic;
+	off_t size;
+	int r;
 
 	for (size_t i = 0; i < ARRAY_SIZE(sectors); i++) {
 		CLEANUP(probe_close) struct probe probe = { .fd = -1 };
-		int r = probe_start(&probe, fd, sectors[i]);
 
+		r = probe_start(&probe, fd, sectors[i]);
 		if (!r)
 			r = blkid_do_probe(probe.blkid);
 		if (r < 0)
@@ -179,6 +197,10 @@ int block_signature_find_file(int fd, struct block_signature *found)
 			return 1;
 		}
 	}
+	size = lseek(fd, 0, SEEK_END);
+	r = size < 0 ? -errno : block_raid_magic_find_file(fd, (uint64_t)size, &magic);
+	if (r)
+		return r < 0 ? -EIO : describe_magic(&magic, found);
 	return describe_format(image_format_of_file(fd), found);
 }
 
@@ -216,6 +238,22 @@ static int clear(struct block *block, uint64_t offset, uint64_t length)
 	return block_write(block, start, at, end - start, 0);
 }
 
+static int wipe_magics(struct block *block, struct error *error)
+{
+	struct block_raid_magic magic;
+	int r = 0;
+
+	for (unsigned i = 0; i < WIPES_MAX && (r = block_raid_magic_find(block, &magic, error)) > 0;
+	     i++) {
+		r = clear(block, magic.offset, magic.length);
+		if (r)
+			return error_set(error, r, "%s: wiping the %s at byte %llu: %s",
+					 block->name, magic.name, (unsigned long long)magic.offset,
+					 error_name(r));
+	}
+	return r;
+}
+
 int block_signature_wipe(struct block *block, struct error *error)
 {
 	CLEANUP(probe_close) struct probe probe = { .fd = -1 };
@@ -240,6 +278,8 @@ int block_signature_wipe(struct block *block, struct error *error)
 					 block->name, found.name, (unsigned long long)found.offset,
 					 error_name(r));
 	}
+	if (!r)
+		r = wipe_magics(block, error);
 	if (!r && image_format_of_block(block)) {
 		r = clear(block, 0, IMAGE_FORMAT_HEAD);
 		if (!r)

@@ -55,6 +55,71 @@ static void test_probe_names_the_group(void)
 	fixture_run(probe_names_the_group, 1, 16 * MIB);
 }
 
+/* Of an array that has its superblock at the end, a member looks like the PV that is on the array. */
+static void what_is_an_arrays_is_hidden(struct fixture *f)
+{
+	/* md 0.90 of either byte order, 1.0, and Intel's; nothing but the magic. */
+	static const struct {
+		const char *magic;
+		unsigned length, from_end;
+	} magics[] = { { "\xfc\x4e\x2b\xa9", 4, 65536 },         { "\xa9\x2b\x4e\xfc", 4, 65536 },
+		       { "\xfc\x4e\x2b\xa9", 4, 8192 },          { "\xa9\x2b\x4e\xfc", 4, 8192 },
+		       { "Intel Raid ISM Cfg Sig. ", 24, 1024 }, { "\xde\x11\xde\x11", 4, 512 } };
+	struct volume_group_options force = { .force = true };
+	struct error error = { 0 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(magics); i++) {
+		struct volume_group *group = NULL;
+		char sector[512] = { 0 };
+
+		fixture_create(f, &force);
+		CU_ASSERT_EQUAL(fixture_scan(f), 0);
+		memcpy(sector, magics[i].magic, magics[i].length);
+		CU_ASSERT_EQUAL(block_write(f->disks[0], f->disks[0]->size - magics[i].from_end,
+					    sector, sizeof(sector), 0),
+				0);
+		CU_ASSERT_EQUAL(fixture_scan(f), -ENOENT);
+		CU_ASSERT_FALSE(f->scan->devices[0].is_pv);
+		CU_ASSERT_PTR_NOT_NULL_FATAL(f->scan->devices[0].problem);
+		CU_ASSERT_PTR_NOT_NULL(strstr(f->scan->devices[0].problem, "array"));
+		CU_ASSERT(volume_group_create(&group, "vg1", f->disks, 1, NULL, &f->context,
+					      &error) < 0);
+	}
+}
+
+static void test_what_is_an_arrays_is_hidden(void)
+{
+	fixture_run(what_is_an_arrays_is_hidden, 1, 16 * MIB);
+}
+
+/* One device that was copied to another. */
+static void copies_of_a_pv(struct fixture *f)
+{
+	CLEANUP_FREE char *all = malloc(16 * MIB);
+	struct volume_group *group = NULL;
+	struct error error = { 0 };
+
+	fixture_create(f, NULL);
+	CU_ASSERT_EQUAL(volume_group_remove(f->group, NULL), 0);
+	CU_ASSERT_EQUAL(block_read(f->disks[0], 0, all, 16 * MIB), 0);
+	CU_ASSERT_EQUAL(block_write(f->disks[1], 0, all, 16 * MIB, 0), 0);
+	CU_ASSERT_EQUAL(fixture_scan(f), -ENOENT);
+	for (unsigned i = 0; i < 2; i++) {
+		CU_ASSERT(f->scan->devices[i].is_pv);
+		CU_ASSERT_PTR_NOT_NULL_FATAL(f->scan->devices[i].problem);
+		CU_ASSERT_PTR_NOT_NULL(strstr(f->scan->devices[i].problem, f->disks[!i]->name));
+	}
+	CU_ASSERT_EQUAL(volume_group_create(&group, "vg1", f->disks, 2, NULL, &f->context, &error),
+			-EEXIST);
+	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, f->disks[0]->name));
+	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, f->disks[1]->name));
+}
+
+static void test_copies_of_a_pv(void)
+{
+	fixture_run(copies_of_a_pv, 2, 16 * MIB);
+}
+
 static void layouts(struct fixture *f)
 {
 	static const unsigned sectors[] = { 0, 2, 3 };
@@ -437,8 +502,9 @@ static void test_changes_at_the_same_time(void)
 	fixture_run(changes_at_the_same_time, 1, 16 * MIB);
 }
 
-UNIT_MAIN("volume groups", UNIT(test_create_and_scan), UNIT(test_probe_names_the_group),
-	  UNIT(test_layouts), UNIT(test_create_is_refused), UNIT(test_what_is_there_is_kept),
+UNIT_MAIN("volume groups", UNIT(test_create_and_scan), UNIT(test_what_is_an_arrays_is_hidden),
+	  UNIT(test_copies_of_a_pv), UNIT(test_probe_names_the_group), UNIT(test_layouts),
+	  UNIT(test_create_is_refused), UNIT(test_what_is_there_is_kept),
 	  UNIT(test_removed_groups_leave_orphans), UNIT(test_volumes_keep_their_data),
 	  UNIT(test_striped_data_lies_where_dm_has_it), UNIT(test_fragments),
 	  UNIT(test_a_new_volume_has_no_old_signature), UNIT(test_names_are_those_of_lvm2),

@@ -53,6 +53,26 @@ static uint64_t put_md_at_end(struct block *block)
 	return at;
 }
 
+/* What libblkid does not take for a superblock. */
+static void test_the_magic_of_an_array_is_enough(void)
+{
+	static const uint64_t from_end[] = { 65536, 8192 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(from_end); i++) {
+		CLEANUP_BLOCK struct block *block = memory(8 * MIB);
+		uint64_t at = block->size - from_end[i];
+		struct block_signature found = { 0 };
+
+		put(block, at, "\xfc\x4e\x2b\xa9\xff\xff\xff\xff", 8);
+		CU_ASSERT_EQUAL(block_signature_find(block, &found, NULL), 1);
+		CU_ASSERT_STRING_EQUAL(found.type, "linux_raid_member");
+		CU_ASSERT_EQUAL(found.offset, at);
+		CU_ASSERT_EQUAL(block_signature_check(block, NULL), -EEXIST);
+		CU_ASSERT_EQUAL(block_signature_wipe(block, NULL), 0);
+		CU_ASSERT_EQUAL(block_signature_find(block, &found, NULL), 0);
+	}
+}
+
 static void test_an_empty_device_has_none(void)
 {
 	CLEANUP_BLOCK struct block *block = memory(8 * MIB);
@@ -115,5 +135,6 @@ static void test_wiping_clears_all_of_them_and_nothing_else(void)
 }
 
 UNIT_MAIN("signature", UNIT(test_an_empty_device_has_none),
-	  UNIT(test_a_device_smaller_than_the_window), UNIT(test_the_refusal_names_what_is_there),
-	  UNIT(test_one_at_the_end_is_found), UNIT(test_wiping_clears_all_of_them_and_nothing_else))
+	  UNIT(test_the_magic_of_an_array_is_enough), UNIT(test_a_device_smaller_than_the_window),
+	  UNIT(test_the_refusal_names_what_is_there), UNIT(test_one_at_the_end_is_found),
+	  UNIT(test_wiping_clears_all_of_them_and_nothing_else))
