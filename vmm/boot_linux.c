@@ -25,6 +25,8 @@
 #define ENTRY_64            0x200
 #define SETUP_SECTS_DEFAULT 4
 #define SECTOR              512
+#define PARAGRAPH           16
+#define PAGE                4096
 #define LOADER_UNDEFINED    0xff
 
 _Static_assert(sizeof(struct boot_params) == 4096, "boot_params is one page");
@@ -110,11 +112,24 @@ static int check_protocol(const char *name, const struct setup_header *header, s
 	return 0;
 }
 
+/*
+ * Where it prefers to be. A kernel that can be moved may be loaded elsewhere, but not to run lower: its
+ * start-up code moves itself up to the preferred address (arch/x86/boot/compressed/head_64.S, 6.1,
+ * LOAD_PHYSICAL_ADDR), and overwrites or misses what is not there.
+ */
+static uint64_t load_address(const struct setup_header *header)
+{
+	uint64_t address = MAX(header->pref_address, LAYOUT_HIGH_MEMORY);
+
+	return header->relocatable_kernel ? round_up(address, (uint64_t)header->kernel_alignment)
+					  : address;
+}
+
 /* Whether sizes and addresses in the header are possible and agree with the file. */
 static int check_sizes(struct boot_linux_image *image, const char *name,
 		       const struct setup_header *header, struct error *error)
 {
-	uint64_t promised = (uint64_t)header->syssize * 16, payload;
+	uint64_t promised = (uint64_t)header->syssize * PARAGRAPH, payload;
 
 	if (image->header_end < HEADER_MINIMUM || image->header_end > image->payload ||
 	    image->header_end > HEADER_MAXIMUM)
@@ -123,7 +138,8 @@ static int check_sizes(struct boot_linux_image *image, const char *name,
 				 "expected 0x%x to 0x%x",
 				 name, image->header_end, HEADER_MINIMUM, HEADER_MAXIMUM);
 	payload = image->size > image->payload ? image->size - image->payload : 0;
-	if (payload < promised || payload <= ENTRY_64)
+	/* It counts in paragraphs, and a file need not fill the last one. */
+	if (round_up(payload, PARAGRAPH) < promised || payload <= ENTRY_64)
 		return error_set(error, -ENOEXEC,
 				 "%s: truncated: %llu bytes of kernel after the setup code (byte "
 				 "0x%zx), the header promises %llu",
@@ -139,6 +155,13 @@ static int check_sizes(struct boot_linux_image *image, const char *name,
 				 "%s: pref_address at byte 0x258 is 0x%llx, expected less than "
 				 "4 GiB",
 				 name, (unsigned long long)header->pref_address);
+	if (!header->relocatable_kernel && header->pref_address < LAYOUT_HIGH_MEMORY)
+		return error_set(error, -ENOEXEC,
+				 "%s: pref_address at byte 0x258 is 0x%llx, and the kernel cannot "
+				 "be moved: expected 0x%llx or more",
+				 name, (unsigned long long)header->pref_address,
+				 LAYOUT_HIGH_MEMORY);
+	image->address = load_address(header);
 	image->needs = MAX(payload, (uint64_t)header->init_size);
 	return 0;
 }
@@ -166,58 +189,74 @@ int boot_linux_parse(struct boot_linux_image *image, const char *name, const uin
 		.size = size,
 		.header_end = end,
 		.payload = (sectors + 1) * (size_t)SECTOR,
-		.preferred = header.pref_address,
-		.alignment = header.relocatable_kernel ? header.kernel_alignment : 0,
 		.initrd_end_max = (uint64_t)header.initrd_addr_max + 1,
 		.cmdline_max = header.cmdline_size,
 	};
 	return check_sizes(image, name, &header, error);
 }
 
-/* Where the kernel goes: where it prefers, else as low as it may. */
-static int place_kernel(const struct boot_linux *boot, const struct boot_linux_image *image,
-			uint64_t ram_end, uint64_t *address, struct error *error)
+static int does_not_fit(const struct boot_linux_image *image, const char *kernel_name,
+			const char *initrd_name, uint64_t size, uint64_t ram_end,
+			struct error *error)
 {
-	uint64_t low = round_up(LAYOUT_HIGH_MEMORY, MAX(image->alignment, 1));
-	char needs[SIZE_TEXT], has[SIZE_TEXT];
+	uint64_t kernel_end = round_up(image->address + image->needs, PAGE), least, end_max;
+	char kernel[SIZE_TEXT], initrd[SIZE_TEXT], has[SIZE_TEXT];
 
-	*address = image->preferred;
-	if (*address >= LAYOUT_HIGH_MEMORY && range_within(*address, image->needs, ram_end))
-		return 0;
-	*address = low;
-	if (image->alignment && range_within(low, image->needs, ram_end))
-		return 0;
-	error_set(error, -ENOMEM, "%s: needs %s of memory from 0x%llx on, the machine has %s",
-		  boot->kernel_name, size_format(image->needs, needs),
-		  (unsigned long long)(image->alignment ? low : image->preferred),
-		  size_format(ram_end, has));
-	error_advise(error, "Give the machine more memory (--memory).");
+	size_format(image->needs, kernel);
+	size_format(ram_end, has);
+	if (size)
+		error_set(error, -ENOMEM,
+			  "%s: the kernel takes %s from 0x%llx on, and %s: the initial RAM disk "
+			  "takes %s above it: there are %s",
+			  kernel_name, kernel, (unsigned long long)image->address, initrd_name,
+			  size_format(size, initrd), has);
+	else
+		error_set(error, -ENOMEM,
+			  "%s: the kernel takes %s from 0x%llx on, the machine has %s", kernel_name,
+			  kernel, (unsigned long long)image->address, has);
+	end_max = MIN(LAYOUT_RAM_HOLE, size ? image->initrd_end_max : LAYOUT_RAM_HOLE);
+	if (kernel_end > end_max || size > end_max - kernel_end) {
+		error_advise(error,
+			     "No machine has room for that: all of it must lie below 0x%llx.",
+			     (unsigned long long)end_max);
+		return -ENOMEM;
+	}
+	least = (kernel_end + round_up(size, PAGE) + (1 << 20) - 1) >> 20;
+	error_advise(error,
+		     "Give the machine at least --memory %lluM, and what the guest needs to work.",
+		     (unsigned long long)least);
 	return -ENOMEM;
 }
 
 /* The initial RAM disk goes as high as it may, so that the kernel can unpack below it. */
-static int place_initrd(const struct boot_linux *boot, const struct boot_linux_image *image,
-			uint64_t kernel_end, uint64_t ram_end, uint64_t *address,
-			struct error *error)
+int boot_linux_place(const struct boot_linux_image *image, const char *kernel_name,
+		     const char *initrd_name, uint64_t size, uint64_t ram_end, uint64_t *address,
+		     struct error *error)
 {
-	uint64_t end = round_down(MIN(ram_end, image->initrd_end_max), 4096);
-	char size[SIZE_TEXT], room[SIZE_TEXT];
+	uint64_t kernel_end = round_up(image->address + image->needs, PAGE);
+	uint64_t end = round_down(MIN(ram_end, image->initrd_end_max), PAGE);
 
 	*address = 0;
-	if (!boot->initrd)
+	if (!range_within(image->address, image->needs, ram_end))
+		return does_not_fit(image, kernel_name, initrd_name, size, ram_end, error);
+	if (!size)
 		return 0;
-	if (end > kernel_end && boot->initrd_size <= end - round_up(kernel_end, 4096)) {
-		*address = round_down(end - boot->initrd_size, 4096);
-		return 0;
-	}
-	error_set(error, -ENOMEM,
-		  "%s: the initial RAM disk takes %s, but between the kernel's end (0x%llx) and "
-		  "0x%llx there are %s",
-		  boot->initrd_name, size_format(boot->initrd_size, size),
-		  (unsigned long long)kernel_end, (unsigned long long)end,
-		  size_format(end > kernel_end ? end - kernel_end : 0, room));
-	error_advise(error, "Give the machine more memory (--memory).");
-	return -ENOMEM;
+	if (end < kernel_end || size > end - kernel_end)
+		return does_not_fit(image, kernel_name, initrd_name, size, ram_end, error);
+	*address = round_down(end - size, PAGE);
+	return 0;
+}
+
+int boot_linux_check_cmdline(const struct boot_linux_image *image, const char *kernel_name,
+			     const char *cmdline, struct error *error)
+{
+	size_t length = strlen(cmdline), most = MIN(image->cmdline_max, LAYOUT_CMDLINE_SIZE - 1);
+
+	return length <= most
+		       ? 0
+		       : error_set(error, -E2BIG,
+				   "the kernel command line has %zu bytes, %s takes at most %zu",
+				   length, kernel_name, most);
 }
 
 static void add_memory(struct boot_params *params, uint64_t start, uint64_t end, uint32_t type)
@@ -253,7 +292,7 @@ static void write_seed(uint8_t *at, const uint8_t seed[BOOT_LINUX_SEED_SIZE])
 /* Maps the first 4 GiB to themselves in pages of 2 MiB: one PML4 entry, four page directories. */
 static void write_page_tables(uint8_t *at)
 {
-	enum { TABLE = 0x03, PAGE = 0x83 }; /* present, writable, large page */
+	enum { TABLE = 0x03, LARGE = 0x83 }; /* present, writable, large page */
 
 	put_le64(at, LAYOUT_PAGE_TABLES + 0x1000 + TABLE);
 	for (unsigned i = 0; i < 4; i++) {
@@ -261,7 +300,7 @@ static void write_page_tables(uint8_t *at)
 
 		put_le64(at + 0x1000 + 8 * i, LAYOUT_PAGE_TABLES + 0x2000 + 0x1000 * i + TABLE);
 		for (unsigned j = 0; j < 512; j++)
-			put_le64(directory + 8 * j, ((uint64_t)i * 512 + j) * 0x200000 + PAGE);
+			put_le64(directory + 8 * j, ((uint64_t)i * 512 + j) * 0x200000 + LARGE);
 	}
 }
 
@@ -277,7 +316,7 @@ int boot_linux_load(const struct boot_linux *boot, const struct guest_memory *me
 {
 	struct boot_linux_image image;
 	struct boot_params *params;
-	uint64_t kernel, initrd, ram_end;
+	uint64_t initrd, ram_end;
 	uint8_t *ram;
 	int rc;
 
@@ -289,20 +328,16 @@ int boot_linux_load(const struct boot_linux *boot, const struct guest_memory *me
 		return error_set(error, -ENOMEM, "no RAM at address 0");
 	ram = memory->regions[0].host;
 	ram_end = memory->regions[0].size;
-	if (strlen(boot->cmdline) > MIN(image.cmdline_max, LAYOUT_CMDLINE_SIZE - 1))
-		return error_set(error, -E2BIG,
-				 "the kernel command line has %zu characters, %s takes %zu",
-				 strlen(boot->cmdline), boot->kernel_name,
-				 MIN(image.cmdline_max, (size_t)LAYOUT_CMDLINE_SIZE - 1));
-	rc = place_kernel(boot, &image, ram_end, &kernel, error);
+	rc = boot_linux_check_cmdline(&image, boot->kernel_name, boot->cmdline, error);
 	if (rc < 0)
 		return rc;
-	rc = place_initrd(boot, &image, kernel + image.needs, ram_end, &initrd, error);
+	rc = boot_linux_place(&image, boot->kernel_name, boot->initrd_name, boot->initrd_size,
+			      ram_end, &initrd, error);
 	if (rc < 0)
 		return rc;
 
-	memcpy(ram + kernel, image.file + image.payload, image.size - image.payload);
-	if (boot->initrd)
+	memcpy(ram + image.address, image.file + image.payload, image.size - image.payload);
+	if (boot->initrd_size)
 		memcpy(ram + initrd, boot->initrd, boot->initrd_size);
 	memcpy(ram + LAYOUT_CMDLINE, boot->cmdline, strlen(boot->cmdline) + 1);
 	write_seed(ram + LAYOUT_SETUP_DATA, boot->seed);
@@ -315,13 +350,13 @@ int boot_linux_load(const struct boot_linux *boot, const struct guest_memory *me
 	params->hdr.type_of_loader = LOADER_UNDEFINED;
 	params->hdr.cmd_line_ptr = LAYOUT_CMDLINE;
 	params->hdr.ramdisk_image = (uint32_t)initrd;
-	params->hdr.ramdisk_size = boot->initrd ? (uint32_t)boot->initrd_size : 0;
+	params->hdr.ramdisk_size = (uint32_t)boot->initrd_size;
 	params->hdr.setup_data = LAYOUT_SETUP_DATA;
 	params->acpi_rsdp_addr = LAYOUT_ACPI_TABLES;
 	describe_memory(params, memory);
 
 	*entry = (struct boot_linux_entry){
-		.instruction = kernel + ENTRY_64,
+		.instruction = image.address + ENTRY_64,
 		.boot_params = LAYOUT_BOOT_PARAMS,
 		.page_tables = LAYOUT_PAGE_TABLES,
 		.gdt = LAYOUT_GDT,

@@ -23,8 +23,7 @@ struct boot_linux_image {
 	size_t header_end;       /* the setup header is file[0x1f1 .. header_end) */
 	size_t payload;          /* where the protected-mode part begins; to the file's end */
 	uint64_t needs;          /* bytes of RAM from the load address on */
-	uint64_t preferred;      /* load address */
-	uint64_t alignment;      /* of any other load address; 0: there is no other */
+	uint64_t address;        /* where it is loaded, and runs */
 	uint64_t initrd_end_max; /* an initial RAM disk ends at or below */
 	size_t cmdline_max;      /* without the NUL */
 };
@@ -55,6 +54,19 @@ struct boot_linux_entry {
 /* Checks a file's header. -ENOEXEC with `error` set: what is wrong where. */
 int boot_linux_parse(struct boot_linux_image *image, const char *name, const uint8_t *file,
 		     size_t size, struct error *error);
+
+/*
+ * Where an initial RAM disk of `size` bytes (0: none) goes in a machine whose RAM from address 0 ends at
+ * `ram_end`. -ENOMEM if it or the kernel does not fit, with how much memory it takes in `error`; the names
+ * are for that.
+ */
+int boot_linux_place(const struct boot_linux_image *image, const char *kernel_name,
+		     const char *initrd_name, uint64_t size, uint64_t ram_end, uint64_t *address,
+		     struct error *error);
+
+/* Whether a command line is short enough for the kernel and for us; -E2BIG with `error` set. */
+int boot_linux_check_cmdline(const struct boot_linux_image *image, const char *kernel_name,
+			     const char *cmdline, struct error *error);
 
 /*
  * Loads everything; guest memory was zero. Its region at address 0 is the RAM below the PCI hole.

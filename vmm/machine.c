@@ -120,15 +120,9 @@ static void make_devices(struct machine *machine)
 
 static int copy_strings(struct machine *machine, const struct machine_options *options)
 {
-	machine->kernel = strdup(options->kernel);
 	machine->cmdline = strdup(options->cmdline ? options->cmdline : CMDLINE_DEFAULT);
-	if (options->initrd)
-		machine->initrd = strdup(options->initrd);
 	machine->vcpus = calloc(options->cpus, sizeof(*machine->vcpus));
-	return machine->kernel && machine->cmdline && machine->vcpus &&
-			       (machine->initrd || !options->initrd)
-		       ? 0
-		       : -ENOMEM;
+	return machine->cmdline && machine->vcpus ? 0 : -ENOMEM;
 }
 
 static int open_resources(struct machine *machine, const struct machine_options *options,
@@ -138,7 +132,13 @@ static int open_resources(struct machine *machine, const struct machine_options 
 
 	if (rc < 0)
 		return error_set(error, rc, "out of memory");
-	rc = machine_check_kernel(machine, error);
+	rc = boot_source_open(&machine->source, options->kernel, options->initrd, error);
+	if (rc < 0)
+		return rc;
+	rc = make_memory(machine, options->memory, error);
+	if (rc < 0)
+		return rc;
+	rc = machine_check_boot(machine, error);
 	if (rc < 0)
 		return rc;
 	machine->kvm_device = kvm_open_device(error);
@@ -153,9 +153,6 @@ static int open_resources(struct machine *machine, const struct machine_options 
 	machine->serial_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (machine->wake < 0 || machine->serial_event < 0)
 		return error_set(error, -errno, "eventfd: %s", error_name(errno));
-	rc = make_memory(machine, options->memory, error);
-	if (rc < 0)
-		return rc;
 	place_windows(machine);
 	return console_open(&machine->console, options->console ? options->console : "stdio",
 			    error);
@@ -171,8 +168,7 @@ static void close_resources(struct machine *machine)
 		cleanup_close(fds[i]);
 	}
 	free(machine->cpuid);
-	free(machine->kernel);
-	free(machine->initrd);
+	boot_source_close(&machine->source);
 	free(machine->cmdline);
 	free(machine->vcpus);
 	free(machine);

@@ -11,6 +11,7 @@
  * and the clockwork below:
  *
  *	vcpu.c         a thread per processor; hands accesses to the buses (bus.c)
+ *	boot_source.c  keeps kernel and initial RAM disk
  *	boot_linux.c   puts a kernel into memory; acpi.c, aml.c describe the machine to it
  *	pci.c          configuration space; virtio_pci.c and msix.c are a function on it
  *	vhost_user_device.c  virtio device operations over a vhost-user connection
@@ -21,7 +22,7 @@
  *	layout.h       every address
  *
  * A reset is complete: processors, interrupt controllers, devices and back-ends start as after
- * power-on, memory is zero, and kernel and initial RAM disk are read anew.
+ * power-on, memory is zero, and kernel and initial RAM disk are those that the machine was made with.
  *
  * Threads: the caller's, in machine_run(), waits for console, back-ends that hang up, and requests; one
  * for each vCPU. A device has a lock of its own. Order of locks: PCI bus, device, interrupt routes.

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "virtio/guest_memory.h"
+#include "vmm/boot_source.h"
 #include "vmm/bus.h"
 #include "vmm/console.h"
 #include "vmm/kvm.h"
@@ -27,7 +28,8 @@ enum machine_request {
 };
 
 struct machine {
-	char *kernel, *initrd, *cmdline;
+	struct boot_source source;
+	char *cmdline;
 	unsigned cpus;
 	struct log *log;
 
@@ -64,8 +66,8 @@ struct machine {
 /* Asks the machine to stop; from any thread. */
 void machine_ask(struct machine *machine, enum machine_request request);
 
-/* Whether the kernel is one that can be loaded, before anything else is done. */
-int machine_check_kernel(const struct machine *machine, struct error *error);
+/* Whether kernel and initial RAM disk can be loaded into the memory. */
+int machine_check_boot(const struct machine *machine, struct error *error);
 
 /* Makes the KVM machine, loads everything, starts the vCPUs. On failure all is undone. */
 int machine_power_on(struct machine *machine, struct error *error);

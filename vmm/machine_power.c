@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "util/bytes.h"
 #include "util/log.h"
@@ -14,67 +12,20 @@
 #include "vmm/cpuid.h"
 #include "vmm/machine_internal.h"
 
-/* Kernel and initial RAM disk are read whole, with some sense of proportion. */
-#define FILE_SIZE_MAX (2ULL << 30)
+/* ---- On ---- */
 
-struct file {
-	uint8_t *bytes;
-	size_t size;
-};
-
-static void cleanup_file(struct file *file)
+int machine_check_boot(const struct machine *machine, struct error *error)
 {
-	free(file->bytes);
-}
-
-static int read_bytes(int fd, struct file *file, const char *path, struct error *error)
-{
-	size_t done = 0;
-
-	while (done < file->size) {
-		ssize_t got = read(fd, file->bytes + done, file->size - done);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return error_set(error, -errno, "%s: %s", path, error_name(errno));
-		if (got == 0)
-			return error_set(error, -EIO, "%s: ends at byte %zu, expected %zu", path,
-					 done, file->size);
-		done += (size_t)got;
-	}
-	return 0;
-}
-
-/* Reads a whole file; the caller frees it. */
-static int read_file(struct file *file, const char *path, struct error *error)
-{
-	CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
-	struct stat status;
-
-	if (fd < 0 || fstat(fd, &status) < 0)
-		return error_set(error, -errno, "%s: %s", path, error_name(errno));
-	if (!S_ISREG(status.st_mode))
-		return error_set(error, -EINVAL, "%s: not a regular file", path);
-	if ((uint64_t)status.st_size > FILE_SIZE_MAX)
-		return error_set(error, -EFBIG, "%s: %lld bytes, expected at most 2 GiB", path,
-				 (long long)status.st_size);
-	file->size = (size_t)status.st_size;
-	file->bytes = malloc(MAX(file->size, 1));
-	if (!file->bytes)
-		return error_set(error, -ENOMEM, "%s: out of memory", path);
-	return read_bytes(fd, file, path, error);
-}
-
-int machine_check_kernel(const struct machine *machine, struct error *error)
-{
-	CLEANUP(cleanup_file) struct file kernel = { 0 };
+	const struct boot_file *kernel = &machine->source.kernel, *initrd = &machine->source.initrd;
 	struct boot_linux_image image;
-	int rc = read_file(&kernel, machine->kernel, error);
+	uint64_t address;
+	int rc = boot_linux_parse(&image, kernel->name, kernel->bytes, kernel->size, error);
 
-	if (rc < 0)
-		return error_prefix(error, "kernel");
-	return boot_linux_parse(&image, machine->kernel, kernel.bytes, kernel.size, error);
+	if (rc < 0 ||
+	    (rc = boot_linux_check_cmdline(&image, kernel->name, machine->cmdline, error)) < 0)
+		return rc;
+	return boot_linux_place(&image, kernel->name, initrd->name, initrd->size,
+				machine->memory.regions[0].size, &address, error);
 }
 
 /*
@@ -102,27 +53,19 @@ static void write_bios_entry(struct machine *machine)
 
 static int load(struct machine *machine, struct boot_linux_entry *entry, struct error *error)
 {
-	CLEANUP(cleanup_file) struct file kernel = { 0 }, initrd = { 0 };
-	struct boot_linux boot = { .kernel_name = machine->kernel,
-				   .initrd_name = machine->initrd,
+	const struct boot_file *kernel = &machine->source.kernel, *initrd = &machine->source.initrd;
+	struct boot_linux boot = { .kernel_name = kernel->name,
+				   .kernel = kernel->bytes,
+				   .kernel_size = kernel->size,
+				   .initrd_name = initrd->name,
+				   .initrd = initrd->bytes,
+				   .initrd_size = initrd->size,
 				   .cmdline = machine->cmdline };
 	struct acpi_machine acpi = { .cpus = machine->cpus,
 				     .pci_mem64 = machine->windows[1].base,
 				     .pci_mem64_size = machine->windows[1].size };
 	int rc;
 
-	rc = read_file(&kernel, machine->kernel, error);
-	if (rc < 0)
-		return error_prefix(error, "kernel");
-	boot.kernel = kernel.bytes;
-	boot.kernel_size = kernel.size;
-	if (machine->initrd) {
-		rc = read_file(&initrd, machine->initrd, error);
-		if (rc < 0)
-			return error_prefix(error, "initial RAM disk");
-		boot.initrd = initrd.bytes;
-		boot.initrd_size = initrd.size;
-	}
 	if (getrandom(boot.seed, sizeof(boot.seed), 0) != sizeof(boot.seed))
 		return error_set(error, -EIO, "no random numbers from the system");
 	rc = boot_linux_load(&boot, &machine->memory, entry, error);

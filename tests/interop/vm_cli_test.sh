@@ -54,11 +54,20 @@ head -c 3000 good >short
 expect 1 'short: truncated' run --kernel short
 expect 2 'expected one from 32 MiB' run --kernel good --memory 1M
 expect 2 'from 1 to 254' run --kernel good --cpus 1000
+mkfifo fifo
+expect 1 'fifo: not a regular file, but a FIFO' run --kernel fifo
+expect 1 'fifo: not a regular file, but a FIFO' run --kernel good --initrd fifo
+kernel hungry
+printf '\0\0\0\3' | dd of=hungry bs=1 seek=$((0x260)) conv=notrunc status=none
+expect 1 'hungry: the kernel takes 48 MiB from 0x1000000 on, the machine has 63 MiB' run --kernel hungry --memory 63M
+expect 1 'at least --memory 64M' run --kernel hungry --memory 63M
 
 if [ -w /dev/kvm ]; then
 	expect 1 'cannot connect: No such file' run --kernel good --disk vhost-user:absent.sock
 	expect 1 'the path has 200 bytes' run --kernel good --nic "vhost-user:$(printf 'x%.0s' {1..200})"
 	expect 1 'absent.img' run --kernel good --disk absent.img
+	head -c 4090 good >unpadded # ends in the last paragraph of 16 bytes, which the header counts
+	expect 1 'absent.img' run --kernel unpadded --disk absent.img
 	expect 1 'initial RAM disk' run --kernel good --initrd absent.cpio
 	truncate -s 100M large
 	expect 1 'large: the initial RAM disk takes 100 MiB' run --kernel good --initrd large --memory 64M
