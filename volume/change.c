@@ -42,34 +42,6 @@ static int check_stripes(const struct volume_group *group, const char *name, uns
 	return 0;
 }
 
-/* device-mapper's name is GROUP-VOLUME with hyphens doubled: it must fit there as well. */
-static int check_dm_name(const struct volume_group *group, const char *name, struct error *error)
-{
-	size_t length = strlen(group->name) + 1 + strlen(name);
-
-	for (const char *c = group->name; *c; c++)
-		length += *c == '-';
-	for (const char *c = name; *c; c++)
-		length += *c == '-';
-	if (length > VOLUME_NAME_LENGTH)
-		return error_set(error, -EINVAL,
-				 "%s/%s: device-mapper's name for it has %zu characters, at most "
-				 "%d are allowed",
-				 group->name, name, length, VOLUME_NAME_LENGTH);
-	return 0;
-}
-
-static int check_new_name(const struct volume_group *group, const char *name, struct error *error)
-{
-	int r = volume_lv_name_check(name, error);
-
-	if (!r)
-		r = check_dm_name(group, name, error);
-	if (!r && volume_group_get_lv(group, name))
-		r = error_set(error, -EEXIST, "%s/%s: exists already", group->name, name);
-	return r;
-}
-
 static int set_strings(struct volume_group *group, struct lvm_strings *strings,
 		       const char *const *from, unsigned count)
 {
@@ -149,6 +121,16 @@ static int add_lv(struct volume_group *group, struct volume_lv *lv)
 	return 0;
 }
 
+/* Only what users see counts against max_lv. */
+static unsigned visible_count(const struct volume_group *group)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < group->lv_count; i++)
+		count += group->lvs[i]->visible;
+	return count;
+}
+
 static int create(struct volume_group *group, const char *name,
 		  const struct volume_lv_options *options, struct volume_lv **out,
 		  struct error *error)
@@ -160,7 +142,9 @@ static int create(struct volume_group *group, const char *name,
 	uint32_t extents;
 	int r;
 
-	r = check_new_name(group, name, error);
+	r = lvm_lv_new_name_check(group, name, error);
+	if (!r)
+		r = lvm_tags_check(options->tags, options->tag_count, error);
 	if (!r && stripes > 1 && !options->stripe_size)
 		stripe_size = (uint32_t)MIN((uint64_t)stripe_size, group->extent_size);
 	if (!r)
@@ -169,7 +153,7 @@ static int create(struct volume_group *group, const char *name,
 		r = change_wanted_extents(group, name, size, stripes, &extents, error);
 	if (r)
 		return r;
-	if (group->max_lv && group->lv_count >= group->max_lv)
+	if (group->max_lv && visible_count(group) >= group->max_lv)
 		return error_set(error, -ENOSPC, "volume group %s: allows %u volumes and has them",
 				 group->name, group->max_lv);
 	lv = new_lv(group, name, options);
@@ -209,6 +193,7 @@ int change_find_lv(struct volume_group *group, const char *name, struct volume_l
 {
 	struct volume_lv *lv = volume_group_get_lv(group, name);
 	const struct volume_lv *dependent;
+	const char *remembered;
 	int r = lvm_vg_check_changeable(group, error);
 
 	if (r)
@@ -225,6 +210,11 @@ int change_find_lv(struct volume_group *group, const char *name, struct volume_l
 	if (dependent)
 		return error_set(error, -EOPNOTSUPP, "%s/%s: %s is made of it, or of its data",
 				 group->name, name, dependent->name);
+	remembered = lvm_history_of(group, name);
+	if (remembered)
+		return error_set(error, -EOPNOTSUPP,
+				 "%s/%s: the history of the removed volume %s names it",
+				 group->name, name, remembered);
 	*out = lv;
 	return 0;
 }
@@ -273,7 +263,7 @@ int volume_lv_rename(struct volume_group *group, const char *name, const char *n
 	int r = change_find_lv(group, name, &lv, error);
 
 	if (!r)
-		r = check_new_name(group, new_name, error);
+		r = lvm_lv_new_name_check(group, new_name, error);
 	if (r)
 		return r;
 	old = lv->name;

@@ -66,6 +66,8 @@ static int check_text(struct commit *commit)
 			     commit->error);
 	if (!r)
 		r = lvm_vg_import(&config, commit->group->name, &group, commit->error);
+	if (!r)
+		r = lvm_vg_validate(group, commit->error);
 	volume_group_unref(group);
 	return r;
 }

@@ -379,6 +379,8 @@ int volume_group_create(struct volume_group **out, const char *name, struct bloc
 	if (!r)
 		r = check_options(&plan);
 	if (!r)
+		r = lvm_tags_check(plan.options->tags, plan.options->tag_count, error);
+	if (!r)
 		r = lvm_vg_set_context(group, context);
 	if (!r)
 		r = fill_group(&plan, name, count);

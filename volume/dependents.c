@@ -11,10 +11,10 @@
 
 #include "volume/lvm_vg.h"
 
-static bool named_by_value(const struct lvm_config_node *node, const char *name)
+bool lvm_config_names(const struct lvm_config_node *node, const char *name)
 {
 	for (; node; node = node->next) {
-		if (named_by_value(node->child, name))
+		if (lvm_config_names(node->child, name))
 			return true;
 		for (unsigned i = 0; i < node->value_count; i++)
 			if (node->values[i].type == LVM_CONFIG_STRING &&
@@ -29,7 +29,7 @@ static bool names(const struct volume_lv *lv, const char *name)
 	for (unsigned i = 0; i < lv->segment_count; i++) {
 		const struct volume_segment *segment = &lv->segments[i];
 
-		if (segment->private->node && named_by_value(segment->private->node->child, name))
+		if (segment->private->node && lvm_config_names(segment->private->node->child, name))
 			return true;
 		for (unsigned k = 0; k < segment->area_count; k++)
 			if (segment->areas[k].lv_name && !strcmp(segment->areas[k].lv_name, name))

@@ -310,6 +310,8 @@ static int import_group(const struct lvm_reader *reader, struct lvm_config_node 
 		r = lvm_read_fail(reader, lvs, "logical_volumes is no section");
 	if (!r && lvs)
 		r = lvm_vg_import_lvs(group, lvs, reader->name, reader->error);
+	if (!r)
+		lvm_vg_lock_unknown(group);
 	return r;
 }
 

@@ -85,6 +85,21 @@ void lvm_vg_mark_snapshots(struct volume_group *group);
 const struct volume_lv *lvm_lv_dependent(const struct volume_group *group,
 					 const struct volume_lv *lv);
 
+/* Whether a value of the siblings from `node` on, or below them, is the string `name`. */
+bool lvm_config_names(const struct lvm_config_node *node, const char *name);
+
+/* ---- What lvm2 accepts (validate.c) ---- */
+
+/* Whether lvm2 would take this group as its own: 0, or -EINVAL with `error` set. */
+int lvm_vg_validate(const struct volume_group *group, struct error *error);
+/* Whether a volume may be given this name now: -EINVAL, or -EEXIST where another has or had it. */
+int lvm_lv_new_name_check(const struct volume_group *group, const char *name, struct error *error);
+int lvm_tags_check(const char *const *tags, unsigned count, struct error *error);
+/* A removed volume in the group's history that names this one, or NULL. */
+const char *lvm_history_of(const struct volume_group *group, const char *name);
+/* Locks a group with a status or type that no lvm2 is known to have. */
+void lvm_vg_lock_unknown(struct volume_group *group);
+
 /* A new group without anything but its pool. */
 struct volume_group *lvm_vg_new(void);
 

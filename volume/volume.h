@@ -264,7 +264,13 @@ struct volume_lv_options {
 int volume_lv_name_check(const char *name, struct error *error);
 int volume_group_name_check(const char *name, struct error *error);
 
-/* -EEXIST, -EINVAL, -ENOSPC (with how much is free), -EROFS for a group that cannot be changed. */
+/* Whether `tag` may be a tag by lvm2's rules (lvm(8), "Valid tags"), as it may be given on a command line:
+ * A-Z a-z 0-9 . _ - + / = ! : & #, not empty, not first a hyphen. -EINVAL with `error` set. */
+int volume_tag_check(const char *tag, struct error *error);
+
+/* -EEXIST (of a removed volume in the group's history, too), -EINVAL (the names of group and volume have at
+ * most 124 characters together), -ENOSPC (with how much is free), -EROFS for a group that cannot be
+ * changed. */
 int volume_lv_create(struct volume_group *group, const char *name,
 		     const struct volume_lv_options *options, struct volume_lv **out,
 		     struct error *error);

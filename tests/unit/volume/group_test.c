@@ -389,9 +389,9 @@ static void names_are_those_of_lvm2(struct fixture *f)
 	memset(too_long, 'x', sizeof(too_long));
 	too_long[128] = '\0';
 	CU_ASSERT_EQUAL(fixture_lv(f, too_long, 1), -EINVAL);
-	too_long[124] = '\0'; /* "vg0-" and this are 128 for device-mapper */
+	too_long[122] = '\0'; /* 125 with "vg0" */
 	CU_ASSERT_EQUAL(fixture_lv(f, too_long, 1), -EINVAL);
-	too_long[123] = '\0';
+	too_long[121] = '\0';
 	CU_ASSERT_EQUAL(fixture_lv(f, too_long, 1), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
 		CU_ASSERT_EQUAL(fixture_lv(f, bad[i], 1), -EINVAL);
