@@ -21,7 +21,7 @@ DEPS_BUILD := gcc make pkg-config libc6-dev liburing-dev libaio-dev libpcap-dev 
 	libseccomp-dev
 DEPS_DEMO  := qemu-system-x86 user-mode-linux linux-image-cloud-amd64 mdadm lvm2 e2fsprogs \
 	busybox-static cpio kmod python3 procps util-linux
-DEPS_TEST  := qemu-utils zstd iproute2 acpica-tools clang-14 libclang-rt-14-dev cppcheck \
+DEPS_TEST  := qemu-utils zstd xz-utils bzip2 lz4 gddrescue fdisk iproute2 acpica-tools clang-14 libclang-rt-14-dev cppcheck \
 	clang-tidy-14 clang-format-14 grub-common dpdk-dev librte-net-virtio23
 DEPS_BENCH := openvswitch-switch vde2 qemu-utils dpdk-dev librte-net-virtio23 iperf3
 

@@ -244,43 +244,70 @@ static int cli_first_fiber(void *arg)
 	return run->fn(run->arg, &run->error);
 }
 
+/* What ends a command: not what its parent had it ignore (nohup, a shell's background jobs). */
+static void cli_signals(sigset_t *set)
+{
+	static const int ends[] = { SIGINT, SIGTERM, SIGHUP };
+
+	sigemptyset(set);
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		struct sigaction action;
+
+		if (!sigaction(ends[i], NULL, &action) && action.sa_handler != SIG_IGN)
+			sigaddset(set, ends[i]);
+	}
+}
+
 int cli_on_fiber(int (*fn)(void *arg, struct error *error), void *arg)
 {
 	struct cli_run run = { .fn = fn, .arg = arg };
 	struct worker *worker;
+	sigset_t ends;
 	int rc = worker_create(&worker, NULL, &run.error);
 
 	if (!rc) {
 		rc = worker_run(worker, cli_first_fiber, &run);
 		worker_destroy(worker);
 	}
-	return rc < 0 ? cli_fail(rc, &run.error) : EXIT_DONE;
+	rc = rc < 0 ? cli_fail(rc, &run.error) : EXIT_DONE;
+	/* Whoever left a signal pending was interrupted by it. */
+	if (run.error.code == -ECANCELED) {
+		fflush(NULL);
+		cli_signals(&ends);
+		sigprocmask(SIG_UNBLOCK, &ends, NULL);
+	}
+	return rc;
 }
 
 struct interruptible {
 	struct fiber *work; /* NULL once it has ended */
 	sigset_t signals;
+	bool caught;
 };
 
 static int cli_watch_signals(void *arg)
 {
 	struct interruptible *run = arg;
 
-	if (fiber_wait_signal(&run->signals) > 0 && run->work)
+	int signal = fiber_wait_signal(&run->signals);
+
+	if (signal <= 0)
+		return 0;
+	/* Blocked, it stays pending for cli_on_fiber(). */
+	run->caught = !raise(signal);
+	if (run->work)
 		fiber_cancel(run->work);
 	return 0;
 }
 
 int cli_interruptible(fiber_fn *fn, void *arg, struct error *error)
 {
-	struct interruptible run;
+	struct interruptible run = { .caught = false };
 	struct fiber *watcher;
 	sigset_t before;
 	int rc;
 
-	sigemptyset(&run.signals);
-	sigaddset(&run.signals, SIGINT);
-	sigaddset(&run.signals, SIGTERM);
+	cli_signals(&run.signals);
 	sigprocmask(SIG_BLOCK, &run.signals, &before);
 	run.work = fiber_spawn(fn, arg);
 	watcher = fiber_spawn(cli_watch_signals, &run);
@@ -288,6 +315,8 @@ int cli_interruptible(fiber_fn *fn, void *arg, struct error *error)
 	run.work = NULL;
 	fiber_cancel(watcher);
 	fiber_join(watcher);
+	if (run.caught && (rc >= 0 || rc == -ECANCELED))
+		return error_set(error, -ECANCELED, "interrupted");
 	sigprocmask(SIG_SETMASK, &before, NULL);
-	return rc == -ECANCELED ? error_set(error, rc, "interrupted") : rc;
+	return rc;
 }

@@ -68,9 +68,10 @@ int cli_usage_error(const char *format, ...) __attribute__((format(printf, 1, 2)
 int cli_on_fiber(int (*fn)(void *arg, struct error *error), void *arg);
 
 /*
- * On a fiber: runs `fn(arg)` on another one that SIGINT and SIGTERM cancel (fiber_cancel()), so that what
- * comes after it still puts everything in order. Returns what `fn` returned: -ECANCELED, with `error`
- * saying so, where it heeded a signal.
+ * On a fiber: runs `fn(arg)` on another one that SIGINT, SIGTERM and SIGHUP cancel (fiber_cancel()), so that
+ * what comes after it still puts everything in order. Returns what `fn` returned, or -ECANCELED, with `error`
+ * saying so, where a signal came: the caller passes that on, and cli_on_fiber() then has the process die of
+ * the signal, which is how a shell learns that its loop is to end.
  */
 int cli_interruptible(fiber_fn *fn, void *arg, struct error *error);
 

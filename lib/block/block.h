@@ -211,6 +211,9 @@ void block_set_gone(struct block *block);
 #define BLOCK_OPEN_LOCK     (1u << 1) /* take the lock described below; -EBUSY if another has it */
 #define BLOCK_OPEN_CREATE   (1u << 2) /* a regular file is created, or truncated, to `size` */
 #define BLOCK_OPEN_BUFFERED (1u << 3) /* never O_DIRECT */
+#define BLOCK_OPEN_FORCE    (1u << 4) /* with CREATE: whatever signature the file carries */
+#define BLOCK_OPEN_ODD                                                                             \
+	(1u << 5) /* read-only: a file of any size, filled up with zeroes to a sector */
 
 /*
  * Opens an image file or a host block device: O_DIRECT where the file system has it, with the
@@ -225,6 +228,8 @@ void block_set_gone(struct block *block);
  * What lies below a device is locked with it (identity.h): the file of a loop device, the disk of a partition, in
  * their range. For writing it is refused with -EBUSY where that cannot be done, and where a loop
  * device over it is in use.
+ *
+ * With BLOCK_OPEN_CREATE, a file that is there and carries a signature is refused with -EEXIST (output.h).
  */
 int block_open_file(struct block **out, const char *path, unsigned flags, uint64_t size,
 		    struct error *error);
@@ -233,6 +238,10 @@ int block_open_file(struct block **out, const char *path, unsigned flags, uint64
  * for BLOCK_OPEN_CREATE. */
 int block_open_part(struct block **out, const char *name, const char *path, unsigned flags,
 		    uint64_t offset, uint64_t length, struct error *error);
+
+/* Cuts a file opened for writing by at most a sector, to a size that no block device can have. What was cut
+ * off must not be used again. 0 or a negative errno. */
+int block_file_cut(struct block *block, uint64_t size);
 
 /* ---- Memory (memory.c) ---- */
 

@@ -12,11 +12,14 @@
 #include <sys/mman.h>
 
 #include "block/block.h"
+#include "block/rescue.h"
 #include "fiber/fiber.h"
 #include "util/bytes.h"
 #include "util/error.h"
 
-#define ZERO_UNIT         (64u << 10)   /* data is looked through for zeroes in units of this */
+/* Data is looked through for zeroes in units of this: leaving them out costs nothing, zeroing them a request. */
+#define ZERO_UNIT         (64u << 10)
+#define ZERO_UNIT_LEFT    4096u
 #define ZERO_EXTENT       (64ULL << 20) /* longer extents of zeroes are several pieces */
 #define PROGRESS_INTERVAL 100000000ULL
 #define REQUESTS_MAXIMUM  256u
@@ -166,14 +169,15 @@ static int put_data(struct copy *copy, uint64_t at, char *buffer, uint64_t lengt
 /* Writes a buffer in runs of zeroes and of other data. */
 static int put(struct copy *copy, uint64_t at, char *buffer, uint64_t length)
 {
+	const uint64_t unit = copy->options.destination_is_zero ? ZERO_UNIT_LEFT : ZERO_UNIT;
 	uint64_t start = 0, end;
 	int status = 0;
 
 	while (start < length && !status) {
-		bool zero = bytes_all_zero(buffer + start, MIN(length - start, ZERO_UNIT));
+		bool zero = bytes_all_zero(buffer + start, MIN(length - start, unit));
 
-		for (end = start + ZERO_UNIT; end < length; end += ZERO_UNIT)
-			if (bytes_all_zero(buffer + end, MIN(length - end, ZERO_UNIT)) != zero)
+		for (end = start + unit; end < length; end += unit)
+			if (bytes_all_zero(buffer + end, MIN(length - end, unit)) != zero)
 				break;
 		end = MIN(end, length);
 		status = zero ? put_zeroes(copy, at + start, end - start)
@@ -191,6 +195,9 @@ static int carry(struct copy *copy, const struct piece *piece, char *buffer)
 	if (piece->kind == BLOCK_STATUS_ZERO)
 		return put_zeroes(copy, piece->at, piece->length);
 	status = block_read(copy->source, offset, buffer, piece->length);
+	if (status < 0 && copy->options.unreadable)
+		status = rescue_read(copy->source, offset, buffer, piece->length,
+				     copy->options.unreadable);
 	if (status < 0)
 		return failed(copy, "reading", copy->source, offset, piece->length, status);
 	return put(copy, piece->at, buffer, piece->length);

@@ -12,6 +12,7 @@
 
 struct block;
 struct error;
+struct rescue_map;
 
 #define BLOCK_COPY_REQUESTS   8u
 #define BLOCK_COPY_PIECE_SIZE (1u << 20)
@@ -28,6 +29,8 @@ struct block_copy_options {
 	bool destination_is_zero;
 	bool may_unmap;
 	bool no_flush; /* leave the flush at the end to the caller */
+	/* Where given: what cannot be read is noted here and becomes zeroes in the copy. */
+	struct rescue_map *unreadable;
 
 	uint64_t bytes_per_second; /* read from the source; 0: no limit */
 

@@ -190,6 +190,31 @@ static int transfer_any(struct file *file, const struct transfer *transfer)
 	return status < 0 ? status : transfer_all(file->tail_fd, tail, 1);
 }
 
+/* The last sector of a file that ends in the middle of it. */
+static int read_odd_end(struct file *file, struct transfer *transfer)
+{
+	uint64_t start = round_down(file->odd_end, 512);
+	struct transfer head = *transfer;
+	char sector[512] = { 0 };
+	struct iovec iov = { sector, (size_t)(file->odd_end - start) };
+	int status = 0;
+
+	if (head.offset < start) {
+		head.length = start - head.offset;
+		status = transfer_any(file, &head);
+		iov_advance(&transfer->data, head.length);
+	}
+	if (!status)
+		status = transfer_all(file->tail_fd >= 0 ? file->tail_fd : file->fd,
+				      (struct transfer){ .offset = start,
+							 .length = iov.iov_len,
+							 .data = iov_range_of(&iov, 1) },
+				      1);
+	if (!status)
+		iov_copy_in(&transfer->data, sector, sizeof(sector));
+	return status;
+}
+
 /* ---- Changes that must not meet within a unit ---- */
 
 /* Where direct I/O wants more than the blocks of the device, a change to part of a unit rewrites the
@@ -225,9 +250,14 @@ static int change_by_fallocate(struct file *file, int mode, uint64_t offset, uin
 static int file_readv(struct block *block, uint64_t offset, uint64_t length,
 		      const struct iovec *iov, unsigned count)
 {
-	return transfer_any(file_of(block), &(struct transfer){ .offset = offset,
-								.length = length,
-								.data = iov_range_of(iov, count) });
+	struct file *file = file_of(block);
+	struct transfer transfer = { .offset = offset,
+				     .length = length,
+				     .data = iov_range_of(iov, count) };
+
+	if (file->odd_end && offset + length > file->odd_end)
+		return read_odd_end(file, &transfer);
+	return transfer_any(file, &transfer);
 }
 
 static int file_writev(struct block *block, uint64_t offset, uint64_t length,
@@ -292,9 +322,10 @@ static int file_write_zeroes(struct block *block, uint64_t offset, uint64_t leng
 
 static bool truncated(const struct file *file)
 {
+	uint64_t size = file->odd_end ? file->odd_end : file->block.size;
 	struct stat stat;
 
-	return fstat(file->fd, &stat) || (uint64_t)stat.st_size < file->block.size;
+	return fstat(file->fd, &stat) || (uint64_t)stat.st_size < size;
 }
 
 static int file_status(struct block *block, uint64_t offset, uint64_t *length,
@@ -318,8 +349,18 @@ static int file_status(struct block *block, uint64_t offset, uint64_t *length,
 	}
 	next = lseek(file->fd, (off_t)offset, SEEK_HOLE);
 	if (next > (off_t)offset)
-		*length = MIN((uint64_t)next, end) - offset;
+		*length = MIN(round_up((uint64_t)next, 512), end) - offset;
 	return 0;
+}
+
+int block_file_cut(struct block *block, uint64_t size)
+{
+	struct file *file = file_of(block);
+
+	if (block->ops != &file_ops || block->read_only || file->is_device || size > block->size ||
+	    block->size - size >= 512)
+		return -EINVAL;
+	return ftruncate(file->fd, (off_t)size) ? -errno : 0;
 }
 
 static void file_close(struct block *block)

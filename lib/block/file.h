@@ -45,10 +45,11 @@ struct file {
 	int fd;
 	int tail_fd; /* without O_DIRECT, for [direct_end, size); or -1 */
 	bool is_device;
-	bool direct;                  /* `fd` has O_DIRECT */
-	uint32_t direct_unit;         /* a power of two from 512 */
-	uint32_t direct_memory;       /* a power of two */
-	uint64_t direct_end;          /* 0 without O_DIRECT */
+	bool direct;            /* `fd` has O_DIRECT */
+	uint32_t direct_unit;   /* a power of two from 512 */
+	uint32_t direct_memory; /* a power of two */
+	uint64_t direct_end;    /* 0 without O_DIRECT */
+	uint64_t odd_end; /* the true size where it is no multiple of 512 (read-only); else 0 */
 	bool no_punch, no_zero_range; /* the file system said so */
 	struct range_lock writes;     /* used where direct_unit > the logical block size */
 	void *bounce[FILE_BOUNCE_COUNT];

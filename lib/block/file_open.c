@@ -12,6 +12,7 @@
 #include <sys/sysmacros.h>
 
 #include "block/identity.h"
+#include "block/output.h"
 #include "util/bytes.h"
 #include "util/error.h"
 
@@ -142,11 +143,16 @@ static int measure_device(struct file *file, const char *path, const struct stat
 	return 0;
 }
 
-static int measure_regular(struct file *file, const char *path, const struct stat *stat,
-			   struct error *error)
+static int measure_regular(struct file *file, const char *path, unsigned flags,
+			   const struct stat *stat, struct error *error)
 {
 	struct block *block = &file->block;
 
+	if (stat->st_size % 512 && flags & BLOCK_OPEN_ODD && block->read_only) {
+		file->odd_end = (uint64_t)stat->st_size;
+		block->size = round_up(file->odd_end, 512);
+		return 0;
+	}
 	if (stat->st_size % 512) {
 		error_set(error, -EINVAL, "%s: size of %lld bytes, expected a multiple of 512",
 			  path, (long long)stat->st_size);
@@ -229,7 +235,7 @@ static bool set_direct(int fd, bool on)
 
 static void choose_direct(struct file *file, unsigned flags)
 {
-	uint64_t size = file->block.size;
+	uint64_t size = file->odd_end ? file->odd_end : file->block.size;
 
 	file->tail_fd = -1;
 	file->direct_unit = file->direct_memory = 512;
@@ -280,6 +286,8 @@ static int prepare(struct file *file, const char *path, unsigned flags, uint64_t
 	if (flags & BLOCK_OPEN_LOCK)
 		status = file_lock_range(file->fd, path, flags & BLOCK_OPEN_WRITE, range.offset,
 					 range.length, &file->below, error);
+	if (!status && flags & BLOCK_OPEN_CREATE && !(flags & BLOCK_OPEN_FORCE))
+		status = output_check_content(file->fd, path, NULL, error);
 	if (!status && flags & BLOCK_OPEN_CREATE) {
 		status = make_empty(file->fd, path, size, error);
 		stat.st_size = (off_t)size;
@@ -288,7 +296,7 @@ static int prepare(struct file *file, const char *path, unsigned flags, uint64_t
 		return status;
 	file->block.read_only = !(flags & BLOCK_OPEN_WRITE);
 	status = S_ISBLK(stat.st_mode) ? measure_device(file, path, &stat, error)
-				       : measure_regular(file, path, &stat, error);
+				       : measure_regular(file, path, flags, &stat, error);
 	if (status < 0)
 		return status;
 	choose_direct(file, flags);

@@ -58,6 +58,11 @@ static int inherited(const char *path)
 	return -1;
 }
 
+bool output_is_descriptor(const char *path)
+{
+	return inherited(path) >= 0;
+}
+
 /* A description of our own where the mode is ours to choose: O_NONBLOCK on the one that a shell handed over
  * would be the shell's too. */
 static int open_inherited(struct output *out, int number, const char *path, unsigned flags,

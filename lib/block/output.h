@@ -51,6 +51,9 @@ struct output {
 int output_open(struct output *out, const char *path, unsigned flags,
 		const struct output_kind *kind, struct error *error);
 
+/* Whether `path` stands for a descriptor that the process was started with. */
+bool output_is_descriptor(const char *path);
+
 /* Closes it, and removes it again if output_open() made it and it is still what `path` names. */
 void output_discard(struct output *out, const char *path);
 

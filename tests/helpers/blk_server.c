@@ -3,16 +3,20 @@
  * without a volume group.
  *
  *	blk_server SOCKET null|memory SIZE
- *	blk_server SOCKET file PATH [read-only]
+ *	blk_server SOCKET file PATH [read-only | bad RANGE...]
+ *
+ * RANGE is OFFSET+LENGTH in bytes: reads of any of it fail.
  *
  * Prints "ready" when it listens, and its counters at the end.
  */
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "block/block.h"
+#include "block/fault.h"
 #include "fiber/fiber.h"
 #include "util/cleanup.h"
 #include "util/error.h"
@@ -24,6 +28,8 @@
 struct arguments {
 	const char *socket, *kind, *what;
 	bool read_only;
+	char **bad;
+	int bad_count;
 	struct fiber_queue end;
 	bool ended;
 };
@@ -42,6 +48,32 @@ static int open_block(struct block **out, const struct arguments *arguments, str
 	if (!strcmp(arguments->kind, "null"))
 		return block_create_null(out, "null", size, error);
 	return block_create_memory(out, "memory", size, error);
+}
+
+/* A medium with errors. */
+static int add_faults(struct block **block, const struct arguments *arguments, struct error *error)
+{
+	struct block *lower = *block;
+	int result;
+
+	if (!arguments->bad_count)
+		return 0;
+	result = block_create_fault(block, lower->name, lower, 1, error);
+	block_unref(lower);
+	for (int i = 0; !result && i < arguments->bad_count; i++) {
+		struct block_fault_rule rule = { .requests = BLOCK_FAULT_READ,
+						 .action = BLOCK_FAULT_ERROR,
+						 .error = -EIO };
+		unsigned long long offset = 0, length = 0;
+
+		if (sscanf(arguments->bad[i], "%llu+%llu", &offset, &length) != 2)
+			return error_set(error, -EINVAL, "%s: expected OFFSET+LENGTH",
+					 arguments->bad[i]);
+		rule.offset = offset;
+		rule.length = length;
+		block_fault_add(*block, &rule);
+	}
+	return result;
 }
 
 static void print_counters(const struct vhost_user_blk_server *server)
@@ -73,6 +105,7 @@ static int serve(void *arg)
 
 	log_to_stderr(&log, LOG_LEVEL_DEBUG);
 	if (open_block(&block, arguments, &error) < 0 ||
+	    add_faults(&block, arguments, &error) < 0 ||
 	    vhost_user_blk_server_start(&server, block, arguments->socket, &options, &error) < 0) {
 		fprintf(stderr, "blk_server: %s\n%s\n", error.text, error.advice);
 		kill(getpid(), SIGUSR1); /* main() waits for a signal */
@@ -107,13 +140,17 @@ int main(int argc, char **argv)
 		return 1;
 	if (argc < 4) {
 		fprintf(stderr, "usage: blk_server SOCKET null|memory SIZE | SOCKET file PATH "
-				"[read-only]\n");
+				"[read-only | bad OFFSET+LENGTH...]\n");
 		return 2;
 	}
 	arguments.socket = argv[1];
 	arguments.kind = argv[2];
 	arguments.what = argv[3];
-	arguments.read_only = argc > 4;
+	arguments.read_only = argc > 4 && !strcmp(argv[4], "read-only");
+	if (argc > 5 && !strcmp(argv[4], "bad")) {
+		arguments.bad = argv + 5;
+		arguments.bad_count = argc - 5;
+	}
 	fiber_queue_init(&arguments.end);
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);

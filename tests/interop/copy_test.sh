@@ -1,0 +1,207 @@
+#!/usr/bin/env bash
+# `tenon copy`: holes on every way, odd sizes, formats that are not the bytes of a disk, signals, media with errors,
+# and sources and destinations that change or are one. Judges: cmp, du, qemu-img, ddrescuelog.
+# timeout: 240
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+TENON=$(realpath "${TENON:-build/tenon}")
+helpers=$(realpath "$(dirname "$TENON")/tests/helpers")
+work=$(mktemp -d) || exit 1
+pids=()
+cleanup() {
+	[ ${#pids[@]} = 0 ] || kill "${pids[@]}" 2>/dev/null
+	rm -rf "$work"
+}
+trap cleanup EXIT
+cd "$work" || exit 1
+export TENON_RUNTIME_DIR=$work/run TENON_DEVICES_FILE=$work/devices TENON_DEVICES=$work/p.img
+failures=0
+problem() { echo "FAILED line ${BASH_LINENO[1]}: $*"; failures=$((failures + 1)); }
+# expect STATUS PATTERN COMMAND...
+expect() {
+	local status=$1 pattern=$2 rc out
+	shift 2
+	out=$(timeout 60 "$@" 2>&1)
+	rc=$?
+	[ $rc = "$status" ] || problem "'$*' gave $rc, expected $status: $out"
+	grep -Eqa -- "$pattern" <<<"$out" || problem "'$*' said: $out; expected: $pattern"
+	case $out in *Sanitizer* | *"runtime error"*) problem "'$*': $out" ;; esac
+}
+same() { cmp "$1" "$2" || problem "$1 and $2 differ"; }
+sparse() { [ "$(du -k "$1" | cut -f1)" -le "$2" ] || problem "$1 takes $(du -k "$1" | cut -f1) KiB, expected $2 at most"; }
+wait_for() { for _ in $(seq 200); do "$@" && return; sleep 0.05; done; problem "$* never came true"; }
+
+# --- Holes: files, pipes, redirections both ways, an end in the middle of a sector.
+truncate -s 64M p.img
+expect 0 '' $TENON vg create vg p.img
+expect 0 '' $TENON lv create vg/x --size 32M
+truncate -s 20M even && truncate -s 20971519 odd
+for file in even odd; do printf a | dd of=$file bs=1 seek=10000000 conv=notrunc status=none; done
+for file in even odd; do
+	expect 0 '' $TENON copy $file to.file
+	cat $file | $TENON copy - to.pipe || problem "from a pipe: $?"
+	$TENON copy - to.stdin <$file || problem "from a redirected file: $?"
+	$TENON copy $file - >to.stdout || problem "to a redirected file: $?"
+	cat $file | $TENON copy - - >to.both || problem "from a pipe to a redirected file: $?"
+	printf head >to.appended
+	$TENON copy $file - >>to.appended || problem "to the end of a file: $?"
+	for copy in to.file to.pipe to.stdin to.stdout to.both; do same $file $copy && sparse $copy 64; done
+	cmp <(printf head; cat $file) to.appended && sparse to.appended 64 || problem "appended to a file"
+	cmp $file <($TENON copy $file - | cat) || problem "to a pipe"
+	rm to.*
+done
+# What was there before does not shine through.
+head -c 20M /dev/urandom >old
+$TENON copy even - 1<>old && same even old && sparse old 64
+head -c 24M /dev/urandom >old
+expect 0 '' $TENON copy odd old && same odd old && sparse old 64
+for way in 'copy even vg/x' 'copy odd vg/x' 'copy - vg/x'; do
+	head -c 32M /dev/urandom | $TENON copy - vg/x || problem "filling a volume"
+	$TENON $way <even || problem "$way"
+	case $way in *odd*) source=odd ;; *) source=even ;; esac
+	cmp -n "$(stat -c %s $source)" $source <($TENON copy vg/x - 2>/dev/null) || problem "$way: the data"
+	[ "$(du -k p.img | cut -f1)" -lt 16000 ] || problem "$way: $(du -k p.img | cut -f1) KiB left in the image"
+done
+# The rest of the last sector is zeroes, also beneath a source that is shorter.
+printf xyz >three
+expect 0 '' $TENON copy three vg/x
+[ "$($TENON copy vg/x - 2>/dev/null | head -c 512 | tr -d '\0' | head -c 512)" = xyz ] || problem 'the rest of a sector'
+# A hole has no cost, whatever its length.
+truncate -s $((2 << 40)) big && printf x >>big
+expect 0 '' timeout 10 $TENON copy big big2
+[ "$(stat -c %s big2)" = $(((2 << 40) + 1)) ] && sparse big2 64 && [ "$(tail -c 1 big2)" = x ] || problem '2 TiB and a byte'
+rm -f big big2
+
+# --- What is not the bytes of a disk.
+if command -v qemu-img >/dev/null; then
+	for format in qcow2 vmdk vdi vhdx vpc qed parallels; do
+		qemu-img create -q -f $format image.$format 8M >/dev/null 2>&1 || { problem "qemu-img makes no $format"; continue; }
+		rm -f out
+		expect 1 "$format|vhd" $TENON copy image.$format out
+		expect 1 'qemu-img convert' $TENON copy image.$format vg/x
+		expect 1 'qemu-img convert' $TENON copy - out < image.$format
+		[ $format = vpc ] || expect 1 'standard input' bash -c "cat image.$format | $TENON copy - out"
+		[ ! -e out ] || problem "$format was copied"
+		expect 0 '' $TENON copy --raw image.$format out && same image.$format out
+	done
+	qemu-img create -q -f vpc -o subformat=fixed fixed.vhd 8M
+	expect 1 'vhd image' $TENON copy fixed.vhd vg/x
+fi
+for packer in gzip xz zstd bzip2 lz4; do
+	command -v $packer >/dev/null || continue
+	head -c 100000 even | $packer -c >packed 2>/dev/null
+	rm -f out
+	expect 1 "$packer.*$packer -dc packed \| tenon copy -|$packer" $TENON copy packed out
+	expect 1 "$packer -dc" bash -c "cat packed | $TENON copy - out"
+	expect 1 "$packer -dc" bash -c "$TENON copy - vg/x <packed"
+	[ ! -e out ] || problem "$packer was copied"
+	expect 0 '' $TENON copy --raw packed out && same packed out
+	$packer -dc packed | $TENON copy - out --force && cmp -n 100000 even out || problem "unpacking by $packer"
+done
+
+# --- Signals: nothing half is left, what was there stays, and the shell's loop ends.
+mkfifo slow
+for signal in INT TERM HUP; do
+	for destination in new.$signal old.$signal; do
+		printf 'was here' >old.$signal
+		# python3 starts it with default signals: a shell's background jobs ignore SIGINT.
+		python3 - $TENON $signal $destination <<-'PYTHON' || problem "SIG$signal while copying to $destination"
+			import os, signal, subprocess, sys, time
+			number = getattr(signal, "SIG" + sys.argv[2])
+			def reset():
+			    for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+			        signal.signal(s, signal.SIG_DFL)
+			p = subprocess.Popen([sys.argv[1], "copy", "-", sys.argv[3]], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, preexec_fn=reset)
+			p.stdin.write(b"x" * 3000000)
+			p.stdin.flush()
+			time.sleep(0.3)
+			p.send_signal(number)
+			sys.exit(p.wait(20) != -number)
+		PYTHON
+	done
+	[ ! -e new.$signal ] || problem "SIG$signal left half a file"
+	[ -e old.$signal ] || problem "SIG$signal removed a file that was there"
+done
+head -c 300M /dev/zero | tr '\0' x >large
+python3 - $TENON <<-'PYTHON' || problem 'a file to a file, interrupted'
+	import os, signal, subprocess, sys, time
+	for attempt in range(30):
+	    p = subprocess.Popen([sys.argv[1], "copy", "large", "half"], stderr=subprocess.DEVNULL,
+	                         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+	    while not os.path.exists("half") and p.poll() is None:
+	        time.sleep(0.001)
+	    p.send_signal(signal.SIGINT)
+	    if p.wait(20) == -signal.SIGINT:
+	        sys.exit(os.path.exists("half"))
+	    os.unlink("half")
+	sys.exit("it was always faster")
+PYTHON
+rm -f large
+(trap '' HUP; exec $TENON copy - nohup.out) < <(sleep 0.4; echo data) & pid=$!
+sleep 0.1
+kill -HUP $pid
+wait $pid && [ "$(head -c 4 nohup.out)" = data ] || problem 'SIGHUP that the parent ignores ended it'
+# A FIFO that nobody reads yet is waited for; it can be interrupted.
+timeout -s TERM 0.5 $TENON copy even slow
+[ $? = 124 ] || problem 'waiting for the reader of a FIFO'
+$TENON copy even slow & pid=$!
+cmp even slow || problem 'through a FIFO'
+wait $pid || problem 'to a FIFO'
+
+# --- A medium with errors: only what is unreadable is lost, and ddrescue reads the list.
+head -c 8M /dev/urandom >medium
+"$helpers/blk_server" disk.sock file medium bad 1000000+1 4194304+8192 8388096+512 >/dev/null 2>&1 & pids+=($!)
+wait_for test -S disk.sock
+expect 1 'reading' $TENON copy vhost-user:disk.sock out2
+[ ! -e out2 ] || problem 'a copy that failed was left'
+expect 1 '9216 bytes in 3 ranges' $TENON copy vhost-user:disk.sock out2 --skip-errors
+expect 1 '512 bytes at byte 999936 ' $TENON copy vhost-user:disk.sock out2 --map map --force
+{ head -c 999936 medium; head -c 512 /dev/zero; tail -c +1000449 medium | head -c 3193856; head -c 8192 /dev/zero
+	tail -c +4202497 medium | head -c 4185600; head -c 512 /dev/zero; } >expected
+same expected out2
+$TENON copy vhost-user:disk.sock - --skip-errors >out3 2>said
+[ $? = 1 ] && grep -q '9216 bytes' said && same expected out3 || problem "to a stream past errors: $(cat said)"
+rm -f out3
+expect 1 'map file' $TENON copy vhost-user:disk.sock out3 --map medium
+[ "$(stat -c %s medium)" = 8388608 ] || problem 'a map was written over something else'
+if command -v ddrescuelog >/dev/null; then
+	expect 0 'bad-sector: *9216 B' ddrescuelog -t map
+	[ "$(ddrescuelog -l- -b512 map | tr '\n' ' ')" = "1953 $(seq -s' ' 8192 8207) 16383 " ] || problem "the map: $(cat map)"
+	expect 0 '' ddrescue -q -r1 medium out2 map
+	same medium out2
+fi
+
+# --- One file twice, and what changes meanwhile.
+ln even hard
+expect 1 'source and the destination' $TENON copy even hard
+expect 1 'source and the destination' bash -c "$TENON copy - even <even"
+expect 1 'in use|source and the destination' $TENON copy vg/x p.img
+[ "$(stat -c %s even)" = 20971520 ] || problem 'the source was emptied'
+expect 1 'LVM2' $TENON copy even p.img
+mke2fs -q -F -t ext4 even 4M 2>/dev/null && {
+	cp even fs
+	expect 1 'ext4.*' $TENON copy odd fs
+	same even fs
+	expect 0 '' $TENON copy odd fs --force
+	same odd fs
+}
+truncate -s 40M wide
+expect 1 'source has' $TENON copy wide vg/x
+expect 1 'source has' bash -c "$TENON copy - vg/x <wide"
+expect 1 'source has more' bash -c "cat wide | $TENON copy - vg/x"
+truncate -s 40M shrinks && head -c 40M /dev/urandom >shrinks
+python3 - $TENON <<-'PYTHON' || problem 'a redirected file that was cut was copied without a word'
+	import os, subprocess, sys, threading
+	reader, writer = os.pipe()
+	p = subprocess.Popen([sys.argv[1], "copy", "-", "-"], stdin=open("shrinks"), stdout=writer, stderr=subprocess.PIPE)
+	os.close(writer)
+	os.read(reader, 4096)
+	os.truncate("shrinks", 5 << 20)
+	while os.read(reader, 1 << 20):
+	    pass
+	said = p.stderr.read()
+	sys.exit(p.wait() != 1 or b"cut" not in said)
+PYTHON
+
+[ $failures = 0 ] || { echo "$failures failures"; exit 1; }
+echo 'all as expected'

@@ -1,0 +1,61 @@
+/*
+ * Inside of `tenon copy`: copy.c (the command), copy_end.c (opening source and destination), copy_stream.c
+ * (in order, where one of them is no block device).
+ *
+ * Nothing of the destination changes before both ends are open, the source is known to be the bytes of a disk,
+ * and what is known of the sizes fits.
+ */
+#ifndef TENON_TOOLS_COPY_H
+#define TENON_TOOLS_COPY_H
+
+#include "block/output.h"
+#include "block/rescue.h"
+#include "tools/cli.h"
+
+struct block;
+struct stack;
+
+#define COPY_HEAD 4096u
+
+struct copy_end {
+	char *word;
+	bool is_object;      /* an array or a volume */
+	struct block *block; /* or, for a stream: */
+	struct output out;   /* .fd, also of a source; -1: none */
+	struct stack *stack;
+
+	/* Of a source. */
+	uint64_t size;   /* in bytes, exactly, where it is known; else 0 */
+	bool size_known; /* it will have `size` bytes */
+	char head[COPY_HEAD];
+	size_t head_length; /* bytes of a stream that were read to look at */
+
+	/* Of a destination. */
+	bool created;  /* the file was not there before */
+	bool is_fresh; /* a regular file that was made or emptied: all zeroes, and of any length */
+};
+
+struct copy {
+	struct cli_words given;
+	struct copy_end source, destination;
+	bool force, raw, skip_errors;
+	const char *map_path;
+	struct output map;
+	struct rescue_map unreadable;
+	struct cli_progress progress;
+};
+
+/* Both where they lie on a device in common, and else the source alone. */
+int copy_open_source(struct copy *copy, struct error *error);
+/* Unless it is open. On a fiber; heeds its cancellation. */
+int copy_open_destination(struct copy *copy, struct error *error);
+int copy_close_end(struct copy_end *end, struct error *error);
+
+/* On a fiber; heeds its cancellation: -ECANCELED. */
+int copy_stream(struct copy *copy, struct error *error);
+
+/* Reads until `length` bytes are there or the stream ends; bytes, or a negative errno. With `heed_cancel`, on
+ * a fiber that suspends where it has to wait. */
+ssize_t copy_stream_read(int fd, char *at, size_t length, bool heed_cancel);
+
+#endif
