@@ -1,6 +1,7 @@
 /*
- * Changing the logical volumes of a group. Each change is made in memory, committed, and taken back
- * in memory when the commit failed; one at a time. extents.c finds the room, resize.c grows and shrinks.
+ * Changing the logical volumes of a group. Each change is made in memory, committed (commit.h), and taken
+ * back in memory when that failed; one at a time. Whatever needs memory or can be refused comes before the
+ * commit, so that nothing fails after it. extents.c finds the room, resize.c grows and shrinks.
  */
 #include <errno.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include "util/bytes.h"
 #include "util/error.h"
 #include "volume/change.h"
+#include "volume/commit.h"
 #include "volume/lvm_io.h"
 
 #define STRIPE_SIZE_DEFAULT (64u << 10)
@@ -106,19 +108,40 @@ static int clear_start(struct volume_group *group, struct volume_lv *lv, struct 
 	return r;
 }
 
+/* The array of volumes grows by doubling: each that it leaves behind stays in the group's pool. */
 static int add_lv(struct volume_group *group, struct volume_lv *lv)
 {
-	struct volume_lv **grown =
-		allocate(group, (group->lv_count + 1) * sizeof(struct volume_lv *));
+	unsigned capacity = group->private->lv_capacity;
 
-	if (!grown)
-		return -ENOMEM;
-	if (group->lv_count)
-		memcpy(grown, group->lvs, group->lv_count * sizeof(struct volume_lv *));
-	grown[group->lv_count] = lv;
-	group->lvs = grown;
-	group->lv_count++;
+	if (group->lv_count >= capacity) {
+		struct volume_lv **grown;
+
+		capacity = MAX(2 * group->lv_count, 16u);
+		grown = allocate(group, capacity * sizeof(struct volume_lv *));
+		if (!grown)
+			return -ENOMEM;
+		if (group->lv_count)
+			memcpy(grown, group->lvs, group->lv_count * sizeof(struct volume_lv *));
+		group->lvs = grown;
+		group->private->lv_capacity = capacity;
+	}
+	group->lvs[group->lv_count++] = lv;
 	return 0;
+}
+
+/* With the volume at the end of the list in memory: it is there, or not at all. */
+static int commit_new(struct volume_group *group, struct volume_lv *lv, bool keep_contents,
+		      struct error *error)
+{
+	CLEANUP_COMMIT struct lvm_commit commit;
+	int r = lvm_commit_prepare(&commit, group, error);
+
+	if (!r && !keep_contents) {
+		r = clear_start(group, lv, error);
+		if (r)
+			error_prefix(error, "%s/%s: was not made", group->name, lv->name);
+	}
+	return r ? r : lvm_commit_write(&commit, error);
 }
 
 /* Only what users see counts against max_lv. */
@@ -160,20 +183,16 @@ static int create(struct volume_group *group, const char *name,
 	if (!lv)
 		return change_no_memory(group, error);
 	r = change_grow(group, lv, extents, stripes, stripe_size, options, error);
-	if (!r && !options->keep_contents)
-		r = clear_start(group, lv, error);
 	if (!r && add_lv(group, lv))
 		r = change_no_memory(group, error);
 	if (r)
 		return r;
-	r = lvm_vg_commit(group, error);
-	if (r) {
+	r = commit_new(group, lv, options->keep_contents, error);
+	if (r)
 		group->lv_count--;
-		return r;
-	}
-	if (out)
+	else if (out)
 		*out = lv;
-	return lvm_vg_count(group, error);
+	return r;
 }
 
 int volume_lv_create(struct volume_group *group, const char *name,
@@ -249,9 +268,8 @@ int volume_lv_remove(struct volume_group *group, const char *name, struct error 
 			(group->lv_count - at) * sizeof(struct volume_lv *));
 		group->lvs[at] = lv;
 		group->lv_count++;
-		return r;
 	}
-	return lvm_vg_count(group, error);
+	return r;
 }
 
 int volume_lv_rename(struct volume_group *group, const char *name, const char *new_name,

@@ -1,15 +1,6 @@
-/*
- * Committing a group's metadata in two phases, so that a cut of power at any write leaves either the
- * old or the new metadata valid in each area, and the newest one is found by its sequence number:
- *
- *	1. the text into free space of the ring of each area      flush
- *	2. slot 1 (precommitted) of each header                    flush
- *	3. slot 0 (committed), slot 1 cleared                      flush
- *
- * Readers look only at slot 0. Between the first and the last header of step 3 the areas differ, and
- * the higher number wins. Areas that are stale or damaged take part like the others, and so are
- * repaired; ignored ones are left alone.
- */
+/* Committing a group's metadata in two phases; see commit.h. */
+#include "volume/commit.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,26 +10,11 @@
 #include "util/bytes.h"
 #include "util/error.h"
 #include "volume/lvm_io.h"
-#include "volume/lvm_vg.h"
 
-struct target {
-	struct volume_pv *pv;
-	struct volume_metadata_area *to;
-	struct lvm_metadata_area area; /* as on disk, or new where the header is damaged */
-	struct lvm_slot slot;          /* of the new text */
-	bool committed;
-};
+/* Of each header of the last step, before it is told as failed. */
+#define ATTEMPTS 2
 
-struct commit {
-	struct volume_group *group;
-	struct lvm_text text;
-	uint64_t size; /* with the NUL */
-	struct target *targets;
-	unsigned count;
-	struct error *error;
-};
-
-/* ---- What and where ---- */
+/* ---- What ---- */
 
 int64_t lvm_vg_now(const struct volume_group *group)
 {
@@ -55,32 +31,43 @@ static int set_description(struct volume_group *group)
 	return group->description ? 0 : -ENOMEM;
 }
 
-/* The text must read back as a valid group before it goes anywhere near a disk. */
-static int check_text(struct commit *commit)
+static int set_number(struct volume_group *group, struct error *error)
 {
-	struct volume_group *group = NULL;
-	struct lvm_config config;
-	int r;
+	uint32_t last = MAX(group->seqno, group->private->seqno_tried);
 
-	r = lvm_config_parse(&config, commit->text.at, commit->text.size, commit->group->name,
-			     commit->error);
-	if (!r)
-		r = lvm_vg_import(&config, commit->group->name, &group, commit->error);
-	if (!r)
-		r = lvm_vg_validate(group, commit->error);
-	volume_group_unref(group);
-	return r;
+	if (last == UINT32_MAX)
+		return error_set(error, -EOVERFLOW,
+				 "volume group %s: its sequence number cannot grow further",
+				 group->name);
+	group->seqno = last + 1;
+	return 0;
 }
 
-static int prepare_text(struct commit *commit)
+/* The text must read back as a valid group before it goes anywhere near a disk. */
+static int check_text(struct lvm_commit *commit, struct error *error)
+{
+	const char *name = commit->group->name;
+	struct lvm_config config;
+	int rc;
+
+	rc = lvm_config_parse(&config, commit->text.at, commit->text.size, name, error);
+	if (!rc)
+		rc = lvm_vg_import(&config, name, &commit->checked, error);
+	return rc ? rc : lvm_vg_validate(commit->checked, error);
+}
+
+static int prepare_text(struct lvm_commit *commit, struct error *error)
 {
 	lvm_vg_export(commit->group, lvm_vg_now(commit->group), &commit->text);
 	if (commit->text.failed)
-		return error_set(commit->error, -ENOMEM, "volume group %s: no memory for metadata",
+		return error_set(error, -ENOMEM, "volume group %s: no memory for metadata",
 				 commit->group->name);
 	commit->size = commit->text.size + 1;
-	return check_text(commit);
+	commit->crc = lvm_crc(LVM_CRC_INITIAL, commit->text.at, commit->size);
+	return check_text(commit, error);
 }
+
+/* ---- Where ---- */
 
 /* The area as its label has it, where its own header is damaged. */
 static bool rebuild_area(const struct volume_pv *pv, unsigned number, struct lvm_metadata_area *out)
@@ -92,26 +79,27 @@ static bool rebuild_area(const struct volume_pv *pv, unsigned number, struct lvm
 	       range_within(where->offset, where->size, pv->block->size);
 }
 
-static int add_target(struct commit *commit, struct volume_pv *pv, unsigned number)
+static int add_target(struct lvm_commit *commit, struct volume_pv *pv, unsigned number,
+		      struct error *error)
 {
-	struct volume_metadata_area *to = &pv->private->areas[number];
-	struct target *target = &commit->targets[commit->count];
-	int r;
+	struct lvm_commit_target *target = &commit->targets[commit->count];
+	int rc;
 
-	*target = (struct target){ .pv = pv, .to = to, .area = to->area };
-	if (!to->readable && !rebuild_area(pv, number, &target->area))
+	target->pv = pv;
+	target->to = &pv->private->areas[number];
+	target->area = target->to->area;
+	if (!target->to->readable && !rebuild_area(pv, number, &target->area))
 		return 0;
 	if (target->area.ignored)
 		return 0;
-	r = lvm_metadata_place(&target->area, commit->size, pv->block->name, &target->slot.offset,
-			       commit->error);
-	target->slot.size = commit->size;
-	target->slot.crc = lvm_crc(LVM_CRC_INITIAL, commit->text.at, commit->size);
-	commit->count += !r;
-	return r;
+	target->slot = (struct lvm_slot){ .size = commit->size, .crc = commit->crc };
+	rc = lvm_metadata_place(&target->area, commit->size, pv->block->name, &target->slot.offset,
+				error);
+	commit->count += !rc;
+	return rc;
 }
 
-static int find_targets(struct commit *commit)
+static int find_targets(struct lvm_commit *commit, struct error *error)
 {
 	struct volume_group *group = commit->group;
 	size_t most = 0;
@@ -120,7 +108,7 @@ static int find_targets(struct commit *commit)
 		most += group->pvs[i]->private->area_count;
 	commit->targets = calloc(most + 1, sizeof(*commit->targets));
 	if (!commit->targets)
-		return error_set(commit->error, -ENOMEM, "volume group %s: no memory for metadata",
+		return error_set(error, -ENOMEM, "volume group %s: no memory for metadata",
 				 group->name);
 	for (unsigned i = 0; i < group->pv_count; i++) {
 		struct volume_pv *pv = group->pvs[i];
@@ -128,69 +116,107 @@ static int find_targets(struct commit *commit)
 		if (!pv->block || pv->duplicate)
 			continue;
 		for (unsigned k = 0; k < pv->private->area_count; k++) {
-			int r = add_target(commit, pv, k);
+			int rc = add_target(commit, pv, k, error);
 
-			if (r)
-				return r;
+			if (rc)
+				return rc;
 		}
 	}
 	if (!commit->count)
-		return error_set(commit->error, -EROFS,
+		return error_set(error, -EROFS,
 				 "volume group %s: none of its PVs has a metadata area in use",
 				 group->name);
 	return 0;
 }
 
-/* ---- Writing ---- */
-
-static int flush(struct commit *commit)
+/* A device that became shorter since it was opened answers so at its end. A change that relies on what is
+ * gone must not be made; what else a read there says is not about its length. */
+static int check_lengths(struct volume_group *group, struct error *error)
 {
-	for (unsigned i = 0; i < commit->count; i++) {
-		bool done = false;
-		int r;
+	uint8_t sector[LVM_SECTOR_SIZE];
 
-		for (unsigned k = 0; k < i; k++)
-			done |= commit->targets[k].pv == commit->targets[i].pv;
-		r = done ? 0 : lvm_flush(commit->targets[i].pv->block, commit->error);
-		if (r)
-			return r;
+	for (unsigned i = 0; i < group->pv_count; i++) {
+		const struct volume_pv *pv = group->pvs[i];
+		uint64_t end = lvm_pv_end(group, pv);
+
+		if (!pv->block || lvm_read(pv->block, end - sizeof(sector), sector, sizeof(sector),
+					   NULL) != -ENXIO)
+			continue;
+		return error_set(
+			error, -ENXIO,
+			"volume group %s: the change was not made: %s became shorter, PV %s "
+			"on it must have %llu bytes again",
+			group->name, pv->block->name, pv->uuid,
+			(unsigned long long)MAX(end, pv->device_size));
 	}
 	return 0;
 }
 
-static int write_texts(struct commit *commit)
+/* ---- Steps 1 and 2 ---- */
+
+static int flush(struct lvm_commit *commit, struct error *error)
 {
 	for (unsigned i = 0; i < commit->count; i++) {
-		struct target *target = &commit->targets[i];
-		int r = lvm_metadata_text_write(target->pv->block, &target->area,
-						target->slot.offset, commit->text.at, commit->size,
-						commit->error);
+		bool done = false;
+		int rc;
 
-		if (r)
-			return r;
+		for (unsigned k = 0; k < i; k++)
+			done |= commit->targets[k].pv == commit->targets[i].pv;
+		rc = done ? 0 : lvm_flush(commit->targets[i].pv->block, error);
+		if (rc)
+			return rc;
 	}
-	return flush(commit);
+	return 0;
 }
 
-static int precommit(struct commit *commit)
+static int write_texts(struct lvm_commit *commit, struct error *error)
 {
 	for (unsigned i = 0; i < commit->count; i++) {
-		struct target *target = &commit->targets[i];
-		int r;
+		struct lvm_commit_target *target = &commit->targets[i];
+		int rc = lvm_metadata_text_write(target->pv->block, &target->area,
+						 target->slot.offset, commit->text.at, commit->size,
+						 error);
+
+		if (rc)
+			return rc;
+	}
+	return flush(commit, error);
+}
+
+/* A header that was damaged is sound from now on, and names no text yet. */
+static void take_rebuilt(struct lvm_commit_target *target)
+{
+	if (target->to->readable)
+		return;
+	target->to->area = target->area;
+	target->to->area.precommitted = (struct lvm_slot){ 0 };
+	target->to->readable = true;
+}
+
+static int precommit(struct lvm_commit *commit, struct error *error)
+{
+	int rc;
+
+	commit->group->private->seqno_tried = commit->group->seqno;
+	for (unsigned i = 0; i < commit->count; i++) {
+		struct lvm_commit_target *target = &commit->targets[i];
 
 		target->area.precommitted = target->slot;
-		r = lvm_metadata_area_write(target->pv->block, &target->area, commit->error);
-		if (r)
-			return r;
+		rc = lvm_metadata_area_write(target->pv->block, &target->area, error);
+		if (rc)
+			return rc;
 	}
-	return flush(commit);
+	rc = flush(commit, error);
+	for (unsigned i = 0; !rc && i < commit->count; i++)
+		take_rebuilt(&commit->targets[i]);
+	return rc;
 }
 
 /* Takes precommitted slots back, as far as the disks let it: they say nothing to readers anyway. */
-static void revert(struct commit *commit)
+static void revert(struct lvm_commit *commit)
 {
 	for (unsigned i = 0; i < commit->count; i++) {
-		struct target *target = &commit->targets[i];
+		struct lvm_commit_target *target = &commit->targets[i];
 
 		if (!target->area.precommitted.size)
 			continue;
@@ -199,90 +225,205 @@ static void revert(struct commit *commit)
 	}
 }
 
-/* From the first header on the change has happened: a device that fails now becomes stale, and the
- * change fails only if no device took it. */
-static int commit_slots(struct commit *commit)
+/* ---- Step 3 ---- */
+
+/* Proves what is on the disk: 0 only for a header that was written and flushed. */
+static int write_header(const struct lvm_commit_target *target,
+			const struct lvm_metadata_area *area, struct error *error)
 {
-	unsigned done = 0;
+	int rc = lvm_metadata_area_write(target->pv->block, area, error);
+
+	return rc ? rc : lvm_flush(target->pv->block, error);
+}
+
+static int commit_slot(struct lvm_commit_target *target, struct error *error)
+{
+	struct lvm_metadata_area area = target->area;
+	int rc = -EIO;
+
+	area.committed = target->slot;
+	area.precommitted = (struct lvm_slot){ 0 };
+	target->to->settled = false;
+	for (unsigned i = 0; rc && i < ATTEMPTS; i++)
+		rc = write_header(target, &area, error);
+	if (rc)
+		return rc;
+	target->area = area;
+	target->committed = true;
+	return 0;
+}
+
+/* No header of the change is known to be durable: puts the former ones back. 0 if all of them are. */
+static int roll_back(struct lvm_commit *commit)
+{
 	int status = 0;
 
 	for (unsigned i = 0; i < commit->count; i++) {
-		struct target *target = &commit->targets[i];
-		struct lvm_metadata_area area = target->area;
-		int r;
+		struct lvm_commit_target *target = &commit->targets[i];
+		int rc;
 
-		area.committed = target->slot;
-		area.precommitted = (struct lvm_slot){ 0 };
-		r = lvm_metadata_area_write(target->pv->block, &area,
-					    status ? NULL : commit->error);
-		if (!r)
-			r = lvm_flush(target->pv->block, status ? NULL : commit->error);
-		if (r) {
-			status = status ? status : r;
-			continue;
-		}
-		target->area = area;
-		target->committed = true;
-		done++;
+		target->area.precommitted = (struct lvm_slot){ 0 };
+		rc = write_header(target, &target->area, NULL);
+		target->to->settled = !rc;
+		status = status ? status : rc;
 	}
-	return done ? 0 : status;
+	return status;
 }
 
-static void finish(struct commit *commit)
+/* What the devices say of a change that is unknown, for the user. */
+static const char *read_again(const struct lvm_commit *commit)
 {
-	for (unsigned i = 0; i < commit->count; i++) {
-		struct target *target = &commit->targets[i];
+	bool new = false, old = false;
 
-		target->to->current = target->committed;
-		if (!target->committed) {
-			lvm_vg_problem(commit->group,
-				       "%s: metadata area at byte %llu could not be written, it "
-				       "holds older metadata",
-				       target->pv->block->name,
-				       (unsigned long long)target->area.start);
+	for (unsigned i = 0; i < commit->count; i++) {
+		const struct lvm_commit_target *target = &commit->targets[i];
+		const struct lvm_location where = { target->area.start, target->area.size };
+		struct lvm_metadata_area found;
+
+		if (lvm_metadata_area_read(target->pv->block, &where, &found, NULL))
 			continue;
-		}
-		target->to->area = target->area;
-		target->to->readable = true;
+		if (found.committed.offset == target->slot.offset &&
+		    found.committed.crc == target->slot.crc)
+			new = true;
+		else
+			old = true;
 	}
-	commit->group->creation_host = commit->group->private->host;
-	commit->group->creation_time = lvm_vg_now(commit->group);
+	if (new)
+		return "the devices read as if it was made";
+	return old ? "the devices read as if it was not made" : "the devices cannot be read";
+}
+
+static int fail_unknown(struct lvm_commit *commit, int status, struct error *error)
+{
+	commit->group->private->unsure = true;
+	error_prefix(error, "volume group %s: it is unknown whether the change was made",
+		     commit->group->name);
+	error_advise(error,
+		     "%s, which a cut of power may undo; mend the device, then look at the group",
+		     read_again(commit));
+	return status;
+}
+
+static int commit_slots(struct lvm_commit *commit, struct error *error)
+{
+	int status = 0;
+
+	for (unsigned i = 0; i < commit->count; i++) {
+		int rc = commit_slot(&commit->targets[i], status ? NULL : error);
+
+		commit->made |= !rc;
+		status = status ? status : rc;
+	}
+	if (commit->made)
+		return 0;
+	if (roll_back(commit))
+		return fail_unknown(commit, status, error);
+	error_prefix(error, "volume group %s: the change was not made", commit->group->name);
+	return status;
+}
+
+/* ---- All together ---- */
+
+/* A device that did not take the header gets it with the next change: the text is there. */
+static void keep_failed(struct volume_group *group, struct lvm_commit_target *target)
+{
+	target->area.committed = target->slot;
+	target->area.precommitted = (struct lvm_slot){ 0 };
+	lvm_vg_problem(group,
+		       "%s: metadata area at byte %llu could not be written, it may hold older "
+		       "metadata; the next change repairs it",
+		       target->pv->block->name, (unsigned long long)target->area.start);
+}
+
+static void finish(struct lvm_commit *commit)
+{
+	struct volume_group *group = commit->group;
+
+	for (unsigned i = 0; i < commit->count; i++) {
+		struct lvm_commit_target *target = &commit->targets[i];
+
+		if (!target->committed)
+			keep_failed(group, target);
+		target->to->current = target->committed;
+		target->to->settled = target->committed;
+		target->to->area = target->area;
+	}
+	group->creation_host = group->private->host;
+	group->creation_time = lvm_vg_now(group);
+	group->free_extents = commit->checked->free_extents;
+	for (unsigned i = 0; i < group->pv_count; i++)
+		group->pvs[i]->allocated_extents = commit->checked->pvs[i]->allocated_extents;
+}
+
+static int build(struct lvm_commit *commit, struct volume_group *group, struct error *error)
+{
+	int rc;
+
+	*commit = (struct lvm_commit){ .group = group,
+				       .old_seqno = group->seqno,
+				       .old_description = group->description };
+	rc = set_number(group, error);
+	if (!rc && (rc = set_description(group)))
+		error_set(error, rc, "volume group %s: %s", group->name, error_name(rc));
+	return rc ? rc : prepare_text(commit, error);
+}
+
+int lvm_vg_check_text(struct volume_group *group, struct error *error)
+{
+	CLEANUP_COMMIT struct lvm_commit commit;
+
+	return build(&commit, group, error);
+}
+
+int lvm_commit_prepare(struct lvm_commit *commit, struct volume_group *group, struct error *error)
+{
+	int rc = build(commit, group, error);
+
+	if (!rc)
+		rc = find_targets(commit, error);
+	if (!rc)
+		rc = check_lengths(group, error);
+	if (rc)
+		return rc;
+	rc = lvm_vg_settle(group, error);
+	if (rc)
+		error_prefix(error, "volume group %s: the change was not made", group->name);
+	return rc;
+}
+
+int lvm_commit_write(struct lvm_commit *commit, struct error *error)
+{
+	int rc = write_texts(commit, error);
+
+	if (!rc)
+		rc = precommit(commit, error);
+	if (rc) {
+		revert(commit);
+		error_prefix(error, "volume group %s: the change was not made",
+			     commit->group->name);
+		return rc;
+	}
+	rc = commit_slots(commit, error);
+	if (!rc)
+		finish(commit);
+	return rc;
+}
+
+void lvm_commit_end(struct lvm_commit *commit)
+{
+	if (!commit->made) {
+		commit->group->seqno = commit->old_seqno;
+		commit->group->description = commit->old_description;
+	}
+	volume_group_unref(commit->checked);
+	free(commit->targets);
+	free(commit->text.at);
 }
 
 int lvm_vg_commit(struct volume_group *group, struct error *error)
 {
-	struct commit commit = { .group = group, .error = error };
-	char *description = group->description;
-	int r;
+	CLEANUP_COMMIT struct lvm_commit commit;
+	int rc = lvm_commit_prepare(&commit, group, error);
 
-	if (group->seqno == UINT32_MAX)
-		return error_set(error, -EOVERFLOW,
-				 "volume group %s: its sequence number cannot grow further",
-				 group->name);
-	group->seqno++;
-	r = set_description(group);
-	if (r)
-		error_set(error, r, "volume group %s: %s", group->name, error_name(r));
-	if (!r)
-		r = prepare_text(&commit);
-	if (!r)
-		r = find_targets(&commit);
-	if (!r) {
-		r = write_texts(&commit);
-		if (!r)
-			r = precommit(&commit);
-		if (r)
-			revert(&commit);
-	}
-	if (!r)
-		r = commit_slots(&commit);
-	if (r) {
-		group->seqno--;
-		group->description = description;
-	} else {
-		finish(&commit);
-	}
-	free(commit.targets);
-	free(commit.text.at);
-	return r;
+	return rc ? rc : lvm_commit_write(&commit, error);
 }

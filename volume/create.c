@@ -16,6 +16,7 @@
 #include "util/bytes.h"
 #include "util/error.h"
 #include "volume/change.h"
+#include "volume/commit.h"
 #include "volume/lvm_io.h"
 
 #define EXTENT_SIZE_DEFAULT (4ull << 20)
@@ -329,6 +330,7 @@ static int write_pv(struct plan *plan, struct volume_pv *pv)
 		area->area = (struct lvm_metadata_area){ .start = label->metadata[i].offset,
 							 .size = label->metadata[i].size };
 		area->readable = true;
+		area->settled = true; /* flushed below */
 		r = lvm_write(pv->block, area->area.start, zeroes, sizeof(zeroes), plan->error);
 		if (!r)
 			r = lvm_metadata_area_write(pv->block, &area->area, plan->error);
@@ -341,24 +343,79 @@ static int write_pv(struct plan *plan, struct volume_pv *pv)
 	return r ? r : lvm_flush(pv->block, plan->error);
 }
 
-/* Says in the labels whether the PVs are used; last when a group comes, and when it goes. */
-static int mark_used(struct volume_group *group, bool used, struct error *error)
+/* Says in one label whether the PV is used. */
+static int mark_used(struct volume_pv *pv, bool used, struct error *error)
 {
-	int r = 0;
+	struct lvm_label *label = &pv->private->label;
+	int r;
 
-	for (unsigned i = 0; !r && i < group->pv_count; i++) {
-		struct volume_pv *pv = group->pvs[i];
-		struct lvm_label *label = &pv->private->label;
+	label->extension_version = LVM_EXTENSION_VERSION;
+	label->extension_flags &= ~LVM_EXTENSION_USED;
+	if (used)
+		label->extension_flags |= LVM_EXTENSION_USED;
+	r = lvm_label_write(pv->block, label, error);
+	return r ? r : lvm_flush(pv->block, error);
+}
 
-		label->extension_version = LVM_EXTENSION_VERSION;
-		label->extension_flags &= ~LVM_EXTENSION_USED;
-		if (used)
-			label->extension_flags |= LVM_EXTENSION_USED;
-		r = lvm_label_write(pv->block, label, error);
-		if (!r)
-			r = lvm_flush(pv->block, error);
+/* The group is there already: a label that could not be written is no failure, and lvm2 mends it with its
+ * next change. */
+static void mark_all_used(struct volume_group *group)
+{
+	for (unsigned i = 0; i < group->pv_count; i++) {
+		struct error why = { 0 };
+
+		if (mark_used(group->pvs[i], true, &why))
+			lvm_vg_problem(group, "the label of %s does not say that it is used: %s",
+				       group->pvs[i]->block->name, why.text);
 	}
-	return r;
+}
+
+/* lvm2 wants one size of logical blocks in a group: a volume that grew onto larger ones would lose the
+ * guest that was told of small ones. */
+static int check_block_sizes(const struct volume_group *group, struct error *error)
+{
+	const struct block *first = group->pvs[0]->block;
+
+	for (unsigned i = 1; i < group->pv_count; i++) {
+		const struct block *other = group->pvs[i]->block;
+
+		if (other->logical_block_size == first->logical_block_size)
+			continue;
+		error_set(error, -EINVAL,
+			  "volume group %s: %s has logical blocks of %u bytes, %s has %u",
+			  group->name, first->name, first->logical_block_size, other->name,
+			  other->logical_block_size);
+		error_advise(error, "make a group of devices that have the same block size");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int plan_group(struct plan *plan, const char *name, struct block *const *blocks,
+		      unsigned count, const struct volume_context *context)
+{
+	int r = check_options(plan);
+
+	if (!r)
+		r = lvm_tags_check(plan->options->tags, plan->options->tag_count, plan->error);
+	if (!r && (r = lvm_vg_set_context(plan->group, context)))
+		error_set(plan->error, r, "volume group %s: %s", name, error_name(r));
+	if (!r)
+		r = fill_group(plan, name, count);
+	for (unsigned i = 0; !r && i < count; i++)
+		r = plan_pv(plan, blocks[i]);
+	return r ? r : check_block_sizes(plan->group, plan->error);
+}
+
+static void count_areas(struct volume_group *group)
+{
+	for (unsigned i = 0; i < group->pv_count; i++) {
+		struct volume_pv *pv = group->pvs[i];
+
+		pv->metadata_areas = pv->private->area_count;
+		for (unsigned k = 0; k < pv->private->area_count; k++)
+			pv->metadata_areas_used += !pv->private->areas[k].area.ignored;
+	}
 }
 
 int volume_group_create(struct volume_group **out, const char *name, struct block *const *blocks,
@@ -377,56 +434,88 @@ int volume_group_create(struct volume_group **out, const char *name, struct bloc
 	if (!r && !count)
 		r = error_set(error, -EINVAL, "volume group %s: needs at least one device", name);
 	if (!r)
-		r = check_options(&plan);
+		r = plan_group(&plan, name, blocks, count, context);
+	/* What lvm2 would not take is refused before the first device is written. */
 	if (!r)
-		r = lvm_tags_check(plan.options->tags, plan.options->tag_count, error);
-	if (!r)
-		r = lvm_vg_set_context(group, context);
-	if (!r)
-		r = fill_group(&plan, name, count);
-	for (unsigned i = 0; !r && i < count; i++)
-		r = plan_pv(&plan, blocks[i]);
-	for (unsigned i = 0; !r && i < count; i++)
-		r = write_pv(&plan, group->pvs[i]);
-	if (!r)
-		r = lvm_vg_commit(group, error);
-	if (!r)
-		r = mark_used(group, true, error);
-	if (!r)
-		r = lvm_vg_count(group, error);
+		r = lvm_vg_check_text(group, error);
 	if (r)
 		return r;
-	for (unsigned i = 0; i < count; i++) {
-		struct volume_pv *pv = group->pvs[i];
-
-		pv->metadata_areas = pv->private->area_count;
-		for (unsigned k = 0; k < pv->private->area_count; k++)
-			pv->metadata_areas_used += !pv->private->areas[k].area.ignored;
+	for (unsigned i = 0; !r && i < count; i++)
+		r = write_pv(&plan, group->pvs[i]);
+	if (r) {
+		error_prefix(error, "volume group %s: was not made", name);
+		return r;
 	}
+	r = lvm_vg_commit(group, error);
+	if (r)
+		return r;
+	mark_all_used(group);
+	count_areas(group);
 	*out = steal_pointer(&group);
 	return 0;
 }
 
 /* ---- Removing ---- */
 
+/* Empties the areas of one PV, for certain: each header is written and flushed. */
 static int clear_areas(struct volume_pv *pv, struct error *error)
 {
+	int r;
+
 	for (unsigned i = 0; i < pv->private->area_count; i++) {
 		struct volume_metadata_area *area = &pv->private->areas[i];
-		int r;
+		struct lvm_metadata_area empty = area->area;
 
 		if (!area->readable)
 			continue;
-		area->area.committed = (struct lvm_slot){ 0 };
-		area->area.precommitted = (struct lvm_slot){ 0 };
+		empty.committed = (struct lvm_slot){ 0 };
+		empty.precommitted = (struct lvm_slot){ 0 };
 		area->current = false;
-		r = lvm_metadata_area_write(pv->block, &area->area, error);
+		area->settled = false;
+		r = lvm_metadata_area_write(pv->block, &empty, error);
 		if (r)
 			return r;
 	}
-	return lvm_flush(pv->block, error);
+	r = lvm_flush(pv->block, error);
+	for (unsigned i = 0; !r && i < pv->private->area_count; i++) {
+		pv->private->areas[i].area.committed = (struct lvm_slot){ 0 };
+		pv->private->areas[i].area.precommitted = (struct lvm_slot){ 0 };
+		pv->private->areas[i].settled = true;
+	}
+	return r;
 }
 
+/* While one area holds its text the group is there, and takes the others in again with its next change. */
+static bool still_there(const struct volume_group *group)
+{
+	for (unsigned i = 0; i < group->pv_count; i++) {
+		const struct volume_pv *pv = group->pvs[i];
+
+		for (unsigned k = 0; k < pv->private->area_count; k++)
+			if (pv->private->areas[k].settled && pv->private->areas[k].current &&
+			    !pv->private->areas[k].area.ignored)
+				return true;
+	}
+	return false;
+}
+
+static int fail_removal(struct volume_group *group, int rc, struct error *error)
+{
+	if (still_there(group)) {
+		mark_all_used(group);
+		error_prefix(error, "volume group %s: was not removed", group->name);
+		return rc;
+	}
+	lvm_vg_lock(group, "it is unknown whether it was removed");
+	error_prefix(error, "volume group %s: it is unknown whether it was removed", group->name);
+	error_advise(error, "mend the device, then look whether the group is still there");
+	return rc;
+}
+
+/*
+ * The labels come first: one that says "unused" of a PV in use is mended by the next change of LVM2's,
+ * while nothing may fail after the last metadata area is empty, with which the group is gone.
+ */
 int volume_group_remove(struct volume_group *group, struct error *error)
 {
 	CHANGING(group);
@@ -437,10 +526,17 @@ int volume_group_remove(struct volume_group *group, struct error *error)
 	if (group->lv_count)
 		return error_set(error, -EBUSY, "volume group %s: has %u logical volumes, %s first",
 				 group->name, group->lv_count, group->lvs[0]->name);
+	r = lvm_vg_settle(group, error);
+	for (unsigned i = 0; !r && i < group->pv_count; i++)
+		r = mark_used(group->pvs[i], false, error);
+	if (r) {
+		error_prefix(error, "volume group %s: was not removed", group->name);
+		return r;
+	}
 	for (unsigned i = 0; !r && i < group->pv_count; i++)
 		r = clear_areas(group->pvs[i], error);
-	if (!r)
-		r = mark_used(group, false, error);
+	if (r)
+		return fail_removal(group, r, error);
 	lvm_vg_lock(group, "it was removed");
-	return r;
+	return 0;
 }

@@ -12,6 +12,7 @@
 #include "block/block.h"
 #include "util/bytes.h"
 #include "util/error.h"
+#include "volume/change.h"
 #include "volume/lvm_vg.h"
 
 /* One place on a PV: byte `offset` of `lower`. */
@@ -41,7 +42,8 @@ struct lv_block {
 	struct volume_group *group;
 	struct volume_lv *lv;
 	struct lv_table table;
-	struct list node; /* in the group's open_lvs */
+	struct lv_table next; /* while the volume grows: what it will be */
+	struct list node;     /* in the group's open_lvs */
 };
 
 static struct lv_block *lv_block_of(struct block *block)
@@ -59,6 +61,14 @@ static void table_free(struct lv_table *table)
 	free(table->areas);
 	free(table->devices);
 	memset(table, 0, sizeof(*table));
+}
+
+static struct lv_table steal_table(struct lv_table *table)
+{
+	struct lv_table stolen = *table;
+
+	*table = (struct lv_table){ 0 };
+	return stolen;
 }
 
 /* Whether a PV may be used at all. */
@@ -254,6 +264,7 @@ static void lv_close(struct block *block)
 	list_remove(&lv->node);
 	lv->lv->open_count--;
 	table_free(&lv->table);
+	table_free(&lv->next); /* closed in the middle of a change */
 	volume_group_unref(lv->group);
 	free(lv);
 }
@@ -285,6 +296,32 @@ static void set_limits(struct block *block, const struct lv_table *table)
 							 (uint64_t)UINT32_MAX / 2);
 }
 
+/* A device that was opened for reading, or one that became shorter: who writes on to what is left of it
+ * makes the loss harder to mend. */
+static int check_writable(const struct volume_group *group, const struct volume_lv *lv,
+			  struct error *error)
+{
+	for (unsigned i = 0; i < lv->segment_count; i++)
+		for (unsigned k = 0; k < lv->segments[i].area_count; k++) {
+			const struct volume_pv *pv = lv->segments[i].areas[k].pv;
+			uint64_t end = lvm_pv_end(group, pv);
+
+			if (pv->block->read_only)
+				return error_set(error, -EROFS,
+						 "%s/%s: %s is open for reading only", group->name,
+						 lv->name, pv->block->name);
+			if (pv->block->size < end)
+				return error_set(
+					error, -EROFS,
+					"%s/%s: opens for reading only: %s has %llu bytes, "
+					"PV %s on it must have %llu again",
+					group->name, lv->name, pv->block->name,
+					(unsigned long long)pv->block->size, pv->uuid,
+					(unsigned long long)MAX(end, pv->device_size));
+		}
+	return 0;
+}
+
 int lvm_lv_block(struct volume_group *group, struct volume_lv *lv, bool writable,
 		 struct block **out, struct error *error)
 {
@@ -300,10 +337,8 @@ int lvm_lv_block(struct volume_group *group, struct volume_lv *lv, bool writable
 				 lv->name);
 	}
 	r = table_build(group, lv, &table, error);
-	for (unsigned i = 0; !r && writable && i < table.area_count; i++)
-		if (table.areas[i].lower->read_only)
-			r = error_set(error, -EROFS, "%s/%s: %s is open for reading only",
-				      group->name, lv->name, table.areas[i].lower->name);
+	if (!r && writable)
+		r = check_writable(group, lv, error);
 	if (r) {
 		table_free(&table);
 		free(new);
@@ -323,30 +358,78 @@ int lvm_lv_block(struct volume_group *group, struct volume_lv *lv, bool writable
 	return 0;
 }
 
-int lvm_lv_refresh(struct volume_group *group, struct volume_lv *lv, struct error *error)
+/* A guest that was told a block size goes on using it. */
+static int check_block_size(const struct lv_block *open, struct error *error)
 {
-	list_for_each(at, &group->private->open_lvs) {
-		struct lv_block *open = list_entry(at, struct lv_block, node);
-		struct lv_table table;
-		int r;
+	const struct lv_table *next = &open->next;
 
-		if (open->lv != lv)
-			continue;
-		r = table_build(group, lv, &table, error);
-		if (r)
-			return r;
-		block_quiesce(&open->block);
-		table_free(&open->table);
-		open->table = table;
-		block_resume(&open->block);
-		block_set_size(&open->block, lv->size);
+	for (unsigned i = 0; i < next->area_count; i++) {
+		const struct block *lower = next->areas[i].lower;
+
+		if (lower->logical_block_size > open->block.logical_block_size)
+			return error_set(
+				error, -EINVAL,
+				"%s: is in use with blocks of %u bytes, and %s has blocks of "
+				"%u",
+				open->block.name, open->block.logical_block_size, lower->name,
+				lower->logical_block_size);
 	}
 	return 0;
 }
 
+int lvm_lv_prepare(struct volume_group *group, struct volume_lv *lv, struct error *error)
+{
+	int r = 0;
+
+	list_for_each(at, &group->private->open_lvs) {
+		struct lv_block *open = list_entry(at, struct lv_block, node);
+
+		if (open->lv != lv)
+			continue;
+		if (!r)
+			r = table_build(group, lv, &open->next, error);
+		if (!r)
+			r = check_block_size(open, error);
+	}
+	return r;
+}
+
+static void swap(struct lv_block *open, uint64_t size)
+{
+	block_quiesce(&open->block);
+	table_free(&open->table);
+	open->table = steal_table(&open->next);
+	block_resume(&open->block);
+	block_set_size(&open->block, size);
+}
+
+void lvm_lv_swap(struct volume_group *group, struct volume_lv *lv, bool made)
+{
+	struct block *held = NULL;
+
+	list_for_each(at, &group->private->open_lvs) {
+		struct lv_block *open = list_entry(at, struct lv_block, node);
+
+		if (open->lv != lv)
+			continue;
+		if (!made) {
+			table_free(&open->next);
+			continue;
+		}
+		/* Waiting for its requests suspends, and its user may close it meanwhile. */
+		block_ref(&open->block);
+		block_unref(held);
+		held = &open->block;
+		swap(open, lv->size);
+	}
+	block_unref(held);
+}
+
+/* Not while a change is on its way, which may be taken back. */
 int volume_open_lv(struct volume_group *group, const char *name, bool writable, struct block **out,
 		   struct error *error)
 {
+	CHANGING(group);
 	struct volume_lv *lv = volume_group_get_lv(group, name);
 	const struct volume_lv *dependent;
 

@@ -175,3 +175,8 @@ int lvm_vg_count(struct volume_group *group, struct error *error)
 	}
 	return 0;
 }
+
+uint64_t lvm_pv_end(const struct volume_group *group, const struct volume_pv *pv)
+{
+	return pv->pe_start + pv->extent_count * group->extent_size;
+}

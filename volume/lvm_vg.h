@@ -29,6 +29,7 @@ struct volume_metadata_area {
 	struct lvm_metadata_area area;
 	bool readable; /* the header is good */
 	bool current;  /* holds the text that the group was read from, or is ignored */
+	bool settled;  /* the header is durable as `area` says it (commit.h) */
 };
 
 struct volume_pv_private {
@@ -62,7 +63,10 @@ struct volume_group_private {
 	uint64_t extent_sectors;
 	bool foreign; /* exported, of another host, shared, or of a kind unknown here */
 	struct fiber_mutex change; /* one at a time */
+	uint32_t seqno_tried;      /* the highest that a header was given, or 0 (commit.h) */
+	bool unsure;               /* a change failed of which nobody knows whether it was made */
 	struct list open_lvs;      /* of lv.c */
+	unsigned lv_capacity;      /* of group->lvs, once it has grown */
 	/* who writes */
 	char *host, *system, *command;
 	int64_t time;
@@ -142,21 +146,20 @@ int lvm_vg_check_changeable(const struct volume_group *group, struct error *erro
 /* Copies who writes. `context` may be NULL. -ENOMEM. */
 int lvm_vg_set_context(struct volume_group *group, const struct volume_context *context);
 
-/*
- * Commits what `group` is now in memory to all its metadata areas, with the next sequence number, in
- * two phases; description, host and time are set. When it fails, sequence number and description are as
- * before, and so is what the disks say of the group, unless the very last write of each area failed.
- */
-int lvm_vg_commit(struct volume_group *group, struct error *error);
-
 /* The time of a change: that of the context, or the system's. */
 int64_t lvm_vg_now(const struct volume_group *group);
 
 /* A block over the segments of a volume, without the checks of volume_open_lv(). */
 int lvm_lv_block(struct volume_group *group, struct volume_lv *lv, bool writable,
 		 struct block **out, struct error *error);
-/* Has the open blocks of a volume follow its segments after it grew. */
-int lvm_lv_refresh(struct volume_group *group, struct volume_lv *lv, struct error *error);
+
+/*
+ * Has the open blocks of a volume follow its segments when it grows. lvm_lv_prepare() builds the new tables
+ * from the segments in memory, beside those in use, and refuses what an open volume must not become;
+ * lvm_lv_swap() puts them in place (`made`) or drops them. The second cannot fail.
+ */
+int lvm_lv_prepare(struct volume_group *group, struct volume_lv *lv, struct error *error);
+void lvm_lv_swap(struct volume_group *group, struct volume_lv *lv, bool made);
 
 /* What a label alone says. */
 void lvm_pv_info(const struct lvm_label *label, struct volume_pv_info *info);
@@ -171,6 +174,9 @@ int lvm_name_check(const char *kind, const char *name, struct error *error);
 
 /* Whether segments of this type are understood: "striped", or "linear" as its other name. */
 bool lvm_segment_type_known(const char *type);
+
+/* The byte of its device at which a PV's last extent ends. */
+uint64_t lvm_pv_end(const struct volume_group *group, const struct volume_pv *pv);
 
 /* Extents that each area of a segment takes. */
 uint32_t lvm_segment_area_extents(const struct volume_segment *segment);

@@ -4,6 +4,7 @@
 
 #include "util/error.h"
 #include "volume/change.h"
+#include "volume/commit.h"
 
 /* What a volume has, kept to take a change back. */
 struct lv_state {
@@ -102,11 +103,11 @@ int volume_lv_resize(struct volume_group *group, const char *name, uint64_t size
 	if (!r && lv->extent_count == old.extent_count)
 		return 0;
 	if (!r)
+		r = lvm_lv_prepare(group, lv, error);
+	if (!r)
 		r = lvm_vg_commit(group, error);
-	if (r) {
+	lvm_lv_swap(group, lv, !r);
+	if (r)
 		set_state(lv, &old);
-		return r;
-	}
-	r = lvm_vg_count(group, error);
-	return r ? r : lvm_lv_refresh(group, lv, error);
+	return r;
 }

@@ -17,6 +17,9 @@
 #include "util/error.h"
 #include "volume/lvm_vg.h"
 
+/* Of a header and its text, while somebody changes them. */
+#define READ_ATTEMPTS 4
+
 /* A text that was found, once for all areas that hold the same. */
 struct found_text {
 	char *text;
@@ -30,6 +33,7 @@ struct device {
 	struct lvm_label label;
 	struct volume_metadata_area areas[LVM_LABEL_AREAS];
 	int texts[LVM_LABEL_AREAS]; /* index of the text, or -1 */
+	int unread; /* why an area could not be looked at, or 0: it may hold anything */
 };
 
 struct scanner {
@@ -93,34 +97,54 @@ static int add_text(struct scanner *scanner, char *text, size_t size, const char
 	return (int)scanner->text_count++;
 }
 
+/* The header and its text. A server may be at work on the device: a text that is not what the header says
+ * is read again with the header, which names another one then. */
+static int read_text(struct block *block, const struct lvm_location *where,
+		     struct volume_metadata_area *area, char **text, size_t *size,
+		     struct error *why)
+{
+	struct lvm_metadata_area before;
+	int r = 0;
+
+	for (unsigned i = 0; i < READ_ATTEMPTS; i++) {
+		before = area->area;
+		*text = NULL;
+		r = lvm_metadata_area_read(block, where, &area->area, why);
+		area->readable = !r;
+		if (r || area->area.ignored || !area->area.committed.size)
+			return r;
+		if (i && !memcmp(&before, &area->area, sizeof(before)))
+			break;
+		r = lvm_metadata_text_read(block, &area->area, &area->area.committed, text, size,
+					   why);
+		if (r != -EBADMSG)
+			return r;
+	}
+	return -EBADMSG;
+}
+
 static int read_area(struct scanner *scanner, struct volume_scanned *scanned, struct device *device,
 		     unsigned number)
 {
 	struct volume_metadata_area *area = &device->areas[number];
 	struct error why = { 0 };
+	char *text = NULL;
 	size_t size;
-	char *text;
 	int r;
 
 	device->texts[number] = -1;
-	r = lvm_metadata_area_read(scanned->block, &device->label.metadata[number], &area->area,
-				   &why);
+	r = read_text(scanned->block, &device->label.metadata[number], area, &text, &size, &why);
+	scanned->info.metadata_areas_used += area->readable && !area->area.ignored;
 	if (r) {
 		device_problem(scanned, "%s", why.text);
-		return 0;
-	}
-	area->readable = true;
-	if (area->area.ignored)
-		return 0;
-	scanned->info.metadata_areas_used++;
-	if (!area->area.committed.size)
-		return 0;
-	r = lvm_metadata_text_read(scanned->block, &area->area, &area->area.committed, &text, &size,
-				   &why);
-	if (r) {
-		device_problem(scanned, "%s", why.text);
+		/* Damage is repaired from other areas. What was not read may be newer than they. */
+		if (r != -EBADMSG && range_within(device->label.metadata[number].offset,
+						  LVM_METADATA_HEADER, scanned->block->size))
+			device->unread = r;
 		return r == -ENOMEM ? r : 0;
 	}
+	if (!text)
+		return 0;
 	r = add_text(scanner, text, size, scanned->block->name);
 	if (r < 0)
 		return r;
@@ -282,12 +306,28 @@ static void judge_area(struct scanner *scanner, struct volume_group *group, stru
 			       pv->block->name, at);
 }
 
+/* A device that became shorter. Nothing makes it longer again but its owner. */
+static void judge_size(struct volume_group *group, struct volume_pv *pv)
+{
+	uint64_t end = lvm_pv_end(group, pv);
+
+	if (pv->block->size >= MAX(end, pv->device_size))
+		return;
+	lvm_vg_problem(
+		group,
+		"%s: has %llu bytes, its extents end at %llu; PV %s must have %llu bytes again",
+		pv->block->name, (unsigned long long)pv->block->size, (unsigned long long)end,
+		pv->uuid, (unsigned long long)MAX(end, pv->device_size));
+	lvm_vg_lock(group, "%s has %llu bytes, PV %s on it must have %llu again", pv->block->name,
+		    (unsigned long long)pv->block->size, pv->uuid,
+		    (unsigned long long)MAX(end, pv->device_size));
+}
+
 static void attach(struct scanner *scanner, struct volume_group *group, struct volume_pv *pv,
 		   unsigned number)
 {
 	struct volume_scanned *scanned = &scanner->scan->devices[number];
 	const struct device *device = &scanner->devices[number];
-	uint64_t end;
 
 	scanned->group = group;
 	scanned->pv = pv;
@@ -299,13 +339,13 @@ static void attach(struct scanner *scanner, struct volume_group *group, struct v
 	pv->metadata_areas_used = scanned->info.metadata_areas_used;
 	for (unsigned i = 0; i < device->label.metadata_count; i++)
 		judge_area(scanner, group, pv, device, i);
-	end = pv->pe_start + pv->extent_count * group->extent_size;
-	if (pv->block->size < end) {
-		lvm_vg_problem(group, "%s: has %llu bytes, its extents end at %llu",
-			       pv->block->name, (unsigned long long)pv->block->size,
-			       (unsigned long long)end);
-		lvm_vg_lock(group, "%s is smaller than its extents", pv->block->name);
-	}
+	if (device->unread)
+		lvm_vg_lock(
+			group,
+			"the metadata on %s could not be read (%s), and may be newer than that of "
+			"the other devices",
+			pv->block->name, error_name(device->unread));
+	judge_size(group, pv);
 }
 
 static void attach_duplicate(struct scanner *scanner, struct volume_group *group,

@@ -9,8 +9,11 @@
  *
  * A change is committed in two phases: the new text goes into free space of every metadata area, then
  * the precommitted slots, then the committed slots, with a flush after each; power may be cut at any
- * write, and either the old or the new metadata is valid (lvm2 lib/format_text/format-text.c). When a
- * function returns an error, the group in memory is what it was before the call.
+ * write, and either the old or the new metadata is valid (commit.h). When a function returns an error, the
+ * group in memory is what it was before the call, and the error says of the disks: that the change was not
+ * made, or that this is unknown, since a device took a header and failed to say that it is durable. After
+ * that the group is changed again only when its headers could be made certain. When it returns 0, the
+ * change is durable on one device at least; others that failed are told of in `problems`.
  *
  * All functions that take a block, and those that change a group, are called on fibers of the blocks'
  * home worker and may suspend; one change at a time per group (a second one waits). A group holds a
@@ -227,7 +230,8 @@ struct volume_group_options {
 
 /*
  * Makes each block a PV and a new group of them. Blocks that are PVs of no group keep their uuid and
- * layout. Nothing is written before all blocks are found fit: -EINVAL for a bad name or option, -EEXIST
+ * layout. Nothing is written before all blocks are found fit: -EINVAL for a bad name or option, or for
+ * different logical block sizes, -EEXIST
  * for something else on a block (without `force`), -EBUSY for a PV of another group (likewise), -ENOSPC
  * for a block too small, -EROFS. `options` and `context` may be NULL. Whether the name is taken by
  * another group is the caller's to look up with a scan.

@@ -98,7 +98,8 @@ static void swap(struct rig *rig, struct volume_area *ours, struct volume_area *
 	ours->extent = spare->extent;
 	spare->pv = was.pv;
 	spare->extent = was.extent;
-	CU_ASSERT_EQUAL_FATAL(lvm_lv_refresh(group, volume_group_get_lv(group, "l"), NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(lvm_lv_prepare(group, volume_group_get_lv(group, "l"), NULL), 0);
+	lvm_lv_swap(group, volume_group_get_lv(group, "l"), true);
 	block_resume(rig->block);
 }
 
