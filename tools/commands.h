@@ -1,12 +1,12 @@
 /*
  * The nouns of the `tenon` command. Each has a file of its own with one function, which is given its
  * arguments from the noun on (argv[0] is the noun) and returns the exit status: 0 done, 1 failed (with
- * one message on standard error), 2 wrong usage.
+ * one message on standard error), 2 wrong usage, 3 done in a running server, which cannot serve the result.
  */
 #ifndef TENON_TOOLS_COMMANDS_H
 #define TENON_TOOLS_COMMANDS_H
 
-enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_NOT_SERVED = 3 };
 
 typedef int command_fn(int argc, char **argv);
 

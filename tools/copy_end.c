@@ -15,6 +15,7 @@
 #include "block/signature.h"
 #include "rpc/rpc.h"
 #include "tools/copy.h"
+#include "tools/describe.h"
 #include "tools/owner.h"
 #include "tools/stack.h"
 #include "util/bytes.h"
@@ -57,8 +58,8 @@ static int open_owned(struct copy_end *end, const char *socket, struct error *er
 {
 	json_t *answer = NULL;
 	const char *path;
-	int rc = rpc_call(socket, "export.find", json_pack("{s:s}", "name", end->word), &answer,
-			  error);
+	int rc = rpc_call(socket, "export.find",
+			  json_pack("{s:o}", "name", describe_text(end->word)), &answer, error);
 
 	if (rc)
 		return rc;

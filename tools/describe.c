@@ -7,6 +7,7 @@
 
 #include "block/block.h"
 #include "raid/raid.h"
+#include "tools/serial.h"
 #include "util/bytes.h"
 #include "util/cleanup.h"
 #include "util/text.h"
@@ -21,6 +22,13 @@ json_t *describe_text(const char *text)
 		return value;
 	copy = text_cleaned(text, NULL);
 	return json_string(copy ? copy : "?");
+}
+
+json_t *describe_name(const char *name)
+{
+	CLEANUP_FREE char *word = text_name(name);
+
+	return json_string(word ? word : "?");
 }
 
 static void set_text(json_t *object, const char *key, const char *text)
@@ -102,16 +110,17 @@ static json_t *describe_member(const struct raid_member_status *member)
 
 static json_t *describe_array_head(const struct raid_status *status)
 {
-	char level[16], uuid[RAID_UUID_TEXT];
+	char level[16], uuid[RAID_UUID_TEXT], serial[SERIAL_TEXT];
 	json_t *object = json_object();
 
-	set_text(object, "name", status->name);
+	json_object_set_new(object, "name", describe_name(status->name));
 	set_text(object, "level", raid_level_name(status->level, level));
 	set_text(object, "state", status->state);
 	set_number(object, "size_bytes", status->size);
 	set_number(object, "devices", status->raid_disks);
 	set_number(object, "working", status->working);
 	set_text(object, "uuid", raid_uuid_format(status->uuid, uuid));
+	set_text(object, "serial", serial_of_array(status->uuid, serial));
 	return object;
 }
 
@@ -224,7 +233,7 @@ json_t *describe_group(const struct volume_group *group)
 
 json_t *describe_lv_row(const struct volume_group *group, const struct volume_lv *lv)
 {
-	char attributes[VOLUME_ATTRIBUTES];
+	char attributes[VOLUME_ATTRIBUTES], serial[SERIAL_TEXT];
 	json_t *object = json_object();
 
 	volume_lv_attributes(lv, attributes);
@@ -236,6 +245,7 @@ json_t *describe_lv_row(const struct volume_group *group, const struct volume_lv
 	set_number(object, "segment_count", lv->segment_count);
 	json_object_set_new(object, "tags", describe_tags(lv->tags, lv->tag_count));
 	set_text(object, "uuid", lv->uuid);
+	set_text(object, "serial", serial_of_volume(group, lv, serial));
 	return object;
 }
 

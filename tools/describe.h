@@ -18,6 +18,9 @@ struct volume_scanned;
 /* Text of unknown origin (names from disk, paths) as a JSON string; what is no UTF-8 is cleaned (text.h). */
 json_t *describe_text(const char *text);
 
+/* The name of an array as one word (text_name()), by which it can be named. */
+json_t *describe_name(const char *name);
+
 /* A row of `raid list`; all of `raid show`. */
 json_t *describe_array_row(struct raid_array *array);
 json_t *describe_array(struct raid_array *array);

@@ -8,6 +8,7 @@
 #include "tools/look.h"
 #include "tools/lv_change.h"
 #include "tools/owner.h"
+#include "tools/served.h"
 #include "tools/stack.h"
 #include "util/bytes.h"
 
@@ -40,6 +41,7 @@ static int list_run(struct look *look, struct error *error)
 	for (unsigned i = 0; i < stack->scan->group_count; i++)
 		if (!only || only == stack->scan->groups[i])
 			list_group(look->result, stack->scan->groups[i], list->all);
+	served_add(look->result);
 	return stack_report(stack, only || stack->scan->group_count, error);
 }
 
@@ -49,7 +51,8 @@ static int lv_list_verb(int argc, char **argv)
 		{ "LV", "name", CLI_AS_TEXT },         { "VG", "vg", CLI_AS_TEXT },
 		{ "SIZE", "size_bytes", CLI_AS_SIZE }, { "TYPE", "type", CLI_AS_TEXT },
 		{ "ATTR", "attributes", CLI_AS_TEXT }, { "SEGMENTS", "segment_count", CLI_AS_TEXT },
-		{ "TAGS", "tags", CLI_AS_TEXT },       { NULL, NULL, CLI_AS_TEXT },
+		{ "TAGS", "tags", CLI_AS_TEXT },       { "SERVED", "served", CLI_AS_TEXT },
+		{ NULL, NULL, CLI_AS_TEXT },
 	};
 	struct lv_list list = { .look = { .usage = "lv list [VG] [--json]",
 					  .most = 1,
@@ -70,8 +73,10 @@ static int show_run(struct look *look, struct error *error)
 
 	if (!rc)
 		rc = stack_find_volume(stack, look->name, &group, &lv, error);
-	if (!rc)
+	if (!rc) {
 		look->result = describe_lv(group, lv);
+		served_add(look->result);
+	}
 	return rc;
 }
 
@@ -90,7 +95,8 @@ struct change {
 	struct cli_words given;
 	char *name; /* VG/LV */
 	const char *method;
-	json_t *params; /* owned; NULL: none but the name */
+	json_t *params;  /* owned; NULL: none but the name */
+	bool not_served; /* it was made, and the server cannot serve it */
 };
 
 /* "tenon lv create VG/LV", for the description that lvm2 shows of who changed the group last. */
@@ -121,17 +127,38 @@ static int change_here(struct change *change, struct error *error)
 	return stack_finish(stack, rc, error);
 }
 
+/* What the server that made the change has to say about it. */
+static void change_tell(struct change *change, json_t *answer)
+{
+	const char *problem = json_string_value(json_object_get(answer, "problem"));
+	json_int_t clients = json_integer_value(json_object_get(answer, "clients"));
+	bool created = !strcmp(change->method, "lv.create");
+
+	if (problem && (created || !strcmp(change->method, "lv.rename"))) {
+		cli_note("%s: %s, not served, because: %s", change->name,
+			 created ? "created" : "renamed", problem);
+		change->not_served = true;
+	}
+	if (clients && !strcmp(change->method, "lv.resize"))
+		cli_note("%s: the machine that has it sees the new size at its next start",
+			 change->name);
+}
+
 static int change_run(void *arg, struct error *error)
 {
 	struct change *change = arg;
 	const char *slash = strchr(change->name, '/');
+	json_t *answer = NULL;
 	int rc;
 
 	if (!slash || slash == change->name || !slash[1] || strchr(slash + 1, '/'))
 		return error_set(error, -EINVAL, "%s: expected VG/LV", change->name);
 	json_object_set_new(change->params, "name", describe_text(change->name));
 	rc = owner_call(&change->given, change->name, change->method, json_incref(change->params),
-			NULL, error);
+			&answer, error);
+	if (rc > 0)
+		change_tell(change, answer);
+	json_decref(answer);
 	if (rc)
 		return rc > 0 ? 0 : rc;
 	return change_here(change, error);
@@ -146,7 +173,7 @@ static int change_do(struct change *change, char *name)
 		change->params = json_object();
 	status = cli_on_fiber(change_run, change);
 	json_decref(change->params);
-	return status;
+	return status == EXIT_DONE && change->not_served ? EXIT_NOT_SERVED : status;
 }
 
 static int lv_create_verb(int argc, char **argv)

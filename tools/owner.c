@@ -12,6 +12,7 @@
 #include "tools/runtime.h"
 #include "tools/stack.h"
 #include "util/process.h"
+#include "util/text.h"
 
 /* A server says what it has from memory. */
 #define DESCRIBE_NS (5 * 1000000000ull)
@@ -37,13 +38,23 @@ static bool owner_matches(const struct owner_search *search, json_t *server)
 {
 	size_t name = strcspn(search->target, "/");
 
-	for (unsigned i = 0; i < search->paths->count; i++)
-		if (list_holds(json_object_get(server, "devices"), search->paths->paths[i]))
+	/* A server says names and paths as people see them. */
+	for (unsigned i = 0; i < search->paths->count; i++) {
+		CLEANUP_FREE char *path = text_cleaned(search->paths->paths[i], NULL);
+
+		if (path &&
+		    (list_holds(json_object_get(server, "devices"), path) ||
+		     list_holds(json_object_get(server, "devices"), search->paths->paths[i])))
 			return true;
+	}
 	if (search->paths->count)
 		return false;
-	if (stack_names_array(search->target))
-		return list_holds(json_object_get(server, "arrays"), search->target + 3);
+	if (stack_names_array(search->target)) {
+		CLEANUP_FREE char *word = text_name(search->target + 3);
+
+		return list_holds(json_object_get(server, "arrays"), search->target + 3) ||
+		       (word && list_holds(json_object_get(server, "arrays"), word));
+	}
 	if (search->target[name]) {
 		CLEANUP_FREE char *group = strndup(search->target, name);
 

@@ -11,6 +11,8 @@
 #include "tools/describe.h"
 #include "tools/look.h"
 #include "tools/owner.h"
+#include "tools/serial.h"
+#include "tools/served.h"
 #include "tools/stack.h"
 
 /* ---- create ---- */
@@ -174,15 +176,16 @@ static int raid_create_verb(int argc, char **argv)
 /* An array that could not be assembled still has a row, with its problem as its state. */
 static json_t *broken_row(const struct stack_array *array)
 {
-	char level[16], uuid[RAID_UUID_TEXT], state[256];
+	char level[16], uuid[RAID_UUID_TEXT], state[256], serial[SERIAL_TEXT];
 
 	snprintf(state, sizeof(state), "not assembled: %s", array->problem ? array->problem : "?");
-	return json_pack("{s:o, s:s, s:o, s:I, s:i, s:i, s:s}", "name",
-			 describe_text(array->md.name), "level",
+	return json_pack("{s:o, s:s, s:o, s:I, s:i, s:i, s:s, s:s}", "name",
+			 describe_name(array->md.name), "level",
 			 raid_level_name(array->md.level, level), "state", describe_text(state),
 			 "size_bytes", (json_int_t)array->md.array_size, "devices",
 			 (int)array->md.raid_disks, "working", 0, "uuid",
-			 raid_uuid_format(array->md.set_uuid, uuid));
+			 raid_uuid_format(array->md.set_uuid, uuid), "serial",
+			 serial_of_array(array->md.set_uuid, serial));
 }
 
 static int list_run(struct look *look, struct error *error)
@@ -198,6 +201,7 @@ static int list_run(struct look *look, struct error *error)
 				      stack->arrays[i].raid
 					      ? describe_array_row(stack->arrays[i].raid)
 					      : broken_row(&stack->arrays[i]));
+	served_add(look->result);
 	return stack_report(stack, stack->array_count > 0, error);
 }
 
@@ -207,7 +211,8 @@ static int raid_list_verb(int argc, char **argv)
 		{ "NAME", "name", CLI_AS_TEXT },       { "LEVEL", "level", CLI_AS_TEXT },
 		{ "SIZE", "size_bytes", CLI_AS_SIZE }, { "DEVICES", "devices", CLI_AS_TEXT },
 		{ "WORKING", "working", CLI_AS_TEXT }, { "STATE", "state", CLI_AS_TEXT },
-		{ "UUID", "uuid", CLI_AS_TEXT },       { NULL, NULL, CLI_AS_TEXT },
+		{ "UUID", "uuid", CLI_AS_TEXT },       { "SERVED", "served", CLI_AS_TEXT },
+		{ NULL, NULL, CLI_AS_TEXT },
 	};
 	struct look look = { .usage = "raid list [--json]",
 			     .least = 0,
@@ -223,17 +228,19 @@ static int show_run(struct look *look, struct error *error)
 	CLEANUP_STACK struct stack *stack = NULL;
 	CLEANUP_FREE char *target = raid_target(look->name);
 	struct raid_array *array;
-	int rc = owner_call(&look->given, target, "raid.show", json_pack("{s:s}", "name", target),
-			    &look->result, error);
+	int rc =
+		owner_call(&look->given, target, "raid.show",
+			   json_pack("{s:o}", "name", describe_text(target)), &look->result, error);
 
-	if (rc)
-		return rc > 0 ? 0 : rc;
-	rc = stack_look(&stack, &look->given, error);
+	if (!rc)
+		rc = stack_look(&stack, &look->given, error);
 	if (!rc)
 		rc = stack_find_running(stack, target, &array, error);
 	if (!rc)
 		look->result = describe_array(array);
-	return rc;
+	if (look->result)
+		served_add(look->result);
+	return rc > 0 ? 0 : rc;
 }
 
 static int raid_show_verb(int argc, char **argv)

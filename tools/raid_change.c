@@ -7,6 +7,7 @@
 #include "block/block.h"
 #include "block/signature.h"
 #include "rpc/rpc.h"
+#include "tools/describe.h"
 #include "tools/owner.h"
 #include "tools/raid.h"
 #include "tools/stack.h"
@@ -78,8 +79,9 @@ static int change_run(void *arg, struct error *error)
 	struct stack *stack = NULL;
 	struct raid_array *array;
 	int rc = owner_call(&change->given, change->target, change->method,
-			    json_pack("{s:s, s:s, s:b}", "name", change->target, "device",
-				      change->device, "force", change->force),
+			    json_pack("{s:o, s:o, s:b}", "name", describe_text(change->target),
+				      "device", describe_text(change->device), "force",
+				      change->force),
 			    NULL, error);
 
 	if (rc)
@@ -243,14 +245,15 @@ static int rebuild_remote(struct rebuild *rebuild, const char *socket, struct er
 
 	if (rebuild->check)
 		rc = rpc_call(socket, "raid.check",
-			      json_pack("{s:s, s:b}", "name", rebuild->target, "repair",
-					rebuild->repair),
+			      json_pack("{s:o, s:b}", "name", describe_text(rebuild->target),
+					"repair", rebuild->repair),
 			      NULL, error);
 	while (!rc && !done) {
 		json_t *answer = NULL, *progress;
 
-		rc = rpc_call(socket, "raid.wait", json_pack("{s:s}", "name", rebuild->target),
-			      &answer, error);
+		rc = rpc_call(socket, "raid.wait",
+			      json_pack("{s:o}", "name", describe_text(rebuild->target)), &answer,
+			      error);
 		progress = json_object_get(answer, "progress");
 		done = json_is_true(json_object_get(answer, "done"));
 		if (json_is_object(progress)) {

@@ -1,12 +1,13 @@
 /* `tenon serve`: the storage server; see serve.h. */
 #include "tools/serve.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "block/block.h"
@@ -18,122 +19,115 @@ struct serve_arguments {
 	struct serve serve;
 };
 
-/* ---- What is served ---- */
+/* ---- Open files ---- */
 
-/* Whether a group lies on the array. */
-static bool carries_group(const struct stack *stack, struct raid_array *array)
+#define OWN_FILES    32 /* control clients, a device that is added, the kernel's rings */
+#define CLIENT_FILES 6  /* of one machine: its connection, memory, and the events of a queue */
+
+static unsigned count_open_files(void)
 {
-	for (unsigned i = 0; i < stack->scan->device_count; i++)
-		if (stack->scan->devices[i].block == raid_array_block(array))
-			return stack->scan->devices[i].is_pv;
-	return false;
+	DIR *descriptors = opendir("/proc/self/fd");
+	unsigned count = 0;
+
+	while (descriptors && readdir(descriptors))
+		count++;
+	if (descriptors)
+		closedir(descriptors);
+	return count;
 }
 
-/* Without targets: every group, and every array that no group lies on. */
-static int add_all_targets(struct serve_arguments *arguments, struct error *error)
+/* Takes as many open files as the system allows, and says beforehand if they do not suffice. */
+static int allow_files(struct serve *serve, struct error *error)
 {
-	CLEANUP_STACK struct stack *look = NULL;
-	int rc = stack_look(&look, &arguments->given, error);
+	uint64_t planned = export_count_planned(serve);
+	uint64_t least = count_open_files() + planned + OWN_FILES,
+		 all = least + planned * CLIENT_FILES;
+	struct rlimit limit;
 
-	if (rc)
-		return rc;
-	for (unsigned i = 0; i < look->scan->group_count; i++)
-		cli_words_add(&arguments->targets, cli_keep_text(look->scan->groups[i]->name));
-	for (unsigned i = 0; i < look->array_count; i++) {
-		struct raid_array *array = look->arrays[i].raid;
-
-		if (array && !carries_group(look, array))
-			cli_words_add(&arguments->targets,
-				      cli_keep_text(raid_array_block(array)->name));
-	}
-	if (arguments->targets.count)
+	if (getrlimit(RLIMIT_NOFILE, &limit))
 		return 0;
-	rc = stack_report(look, false, error);
-	if (rc)
-		return rc;
-	error_set(error, -ENOENT,
-		  "no volume group and no array on the %u devices that were looked at",
-		  look->node_count);
-	return error_advise(error,
-			    "name the devices with --device, TENON_DEVICES or `tenon device add`");
-}
+	if (limit.rlim_cur < limit.rlim_max) {
+		struct rlimit raised = { limit.rlim_max, limit.rlim_max };
 
-/* An array and the group on it cannot both be written to. */
-static int check_overlap(struct serve *serve, const struct cli_words *targets, struct error *error)
-{
-	struct raid_array *array;
-	bool volumes = false;
-
-	for (unsigned i = 0; i < targets->count; i++)
-		volumes |= !stack_names_array(targets->words[i]);
-	for (unsigned i = 0; volumes && i < targets->count; i++) {
-		if (!stack_names_array(targets->words[i]) ||
-		    stack_find_running(serve->stack, targets->words[i], &array, NULL))
-			continue;
-		if (!carries_group(serve->stack, array))
-			continue;
-		error_set(error, -EINVAL, "%s: carries a physical volume", targets->words[i]);
-		error_advise(error, "serve either the array or its volumes");
-		return -EINVAL;
+		if (!setrlimit(RLIMIT_NOFILE, &raised))
+			limit = raised;
 	}
+	if (least > limit.rlim_cur) {
+		error_set(error, -EMFILE,
+			  "%llu disks need %llu open files, this process may have %llu",
+			  (unsigned long long)planned, (unsigned long long)least,
+			  (unsigned long long)limit.rlim_cur);
+		error_advise(
+			error,
+			"raise the hard limit to %llu (`ulimit -Hn` as root, LimitNOFILE= of a "
+			"systemd service), or serve fewer",
+			(unsigned long long)all);
+		return -EMFILE;
+	}
+	if (all > limit.rlim_cur)
+		cli_note("%llu disks with a machine on each need %llu open files, this process may "
+			 "have "
+			 "%llu: enough for %llu machines; `ulimit -n`, LimitNOFILE= of a service",
+			 (unsigned long long)planned, (unsigned long long)all,
+			 (unsigned long long)limit.rlim_cur,
+			 (unsigned long long)(limit.rlim_cur - least) / CLIENT_FILES);
 	return 0;
 }
 
-static int export_target(struct serve *serve, char *target, struct error *error)
-{
-	struct volume_group *group;
-	int rc;
-
-	if (stack_names_array(target) || strchr(target, '/'))
-		return export_start(serve, target, error);
-	rc = stack_find_group(serve->stack, target, &group, error);
-	if (rc)
-		return rc;
-	cli_words_add(&serve->groups, target);
-	return export_start_group(serve, group, error);
-}
-
-static int claim(struct serve *serve, struct serve_arguments *arguments, struct error *error)
-{
-	struct stack_options options = {
-		.write = !serve->read_only,
-		.lock = true,
-		.resync = !serve->read_only,
-		.command = "tenon serve",
-		.log = &serve->log,
-	};
-	int rc =
-		stack_claim(&serve->stack, &arguments->given, &arguments->targets, &options, error);
-
-	for (unsigned i = 0; !rc && i < serve->stack->node_count; i++)
-		if (serve->stack->nodes[i].self < 0)
-			rc = device_list_add(&serve->owned, serve->stack->nodes[i].name);
-	return rc;
-}
-
 /* ---- Running ---- */
+
+/* Where something was asked for and nothing can be had, there is nothing to run for. */
+static int check_served(const struct serve *serve, struct error *error)
+{
+	unsigned refused = 0;
+	const struct export *first = NULL;
+
+	list_for_each(at, &serve->exports) {
+		const struct export *export = list_entry(at, struct export, node);
+
+		if (export->problem && !refused++)
+			first = export;
+	}
+	if (serve->served || !first)
+		return 0;
+	if (refused == 1)
+		return error_set(error, -EIO, "%s: not served: %s", first->name, first->problem);
+	return error_set(error, -EIO, "none of the %u can be served; %s: %s", refused, first->name,
+			 first->problem);
+}
 
 static int start(struct serve *serve, struct serve_arguments *arguments, struct error *error)
 {
 	CLEANUP_FREE char *path = NULL;
 	char name[32];
 	int rc = socket_options_make_directory(&serve->sockets, error);
+
+	if (!rc)
+		rc = serve_claim(serve, &arguments->given, &arguments->targets, error);
+	if (!rc)
+		rc = allow_files(serve, error);
 	if (rc)
 		return rc;
-	if (!arguments->targets.count)
-		rc = add_all_targets(arguments, error);
-	if (!rc)
-		rc = claim(serve, arguments, error);
-	if (!rc)
-		rc = check_overlap(serve, &arguments->targets, error);
-	for (unsigned i = 0; !rc && i < arguments->targets.count; i++)
-		rc = export_target(serve, arguments->targets.words[i], error);
+	export_open_all(serve);
+	rc = check_served(serve, error);
 	snprintf(name, sizeof(name), "serve-%d", (int)getpid());
 	if (!rc)
 		rc = runtime_socket(name, &path, error);
 	return rc ? rc
 		  : rpc_server_start(&serve->control, path, serve_methods, serve, &serve->log,
 				     error);
+}
+
+static void print_exports(const struct serve *serve)
+{
+	list_for_each(at, &serve->exports) {
+		const struct export *export = list_entry(at, struct export, node);
+
+		if (export->server)
+			cli_say("%s %s", export->name, export->path);
+	}
+	cli_say("ready");
+	cli_ready();
 }
 
 static int serve_run(void *arg, struct error *error)
@@ -151,13 +145,7 @@ static int serve_run(void *arg, struct error *error)
 	fiber_mutex_init(&serve->changing);
 	rc = start(serve, arguments, error);
 	if (!rc) {
-		list_for_each(at, &serve->exports) {
-			struct export *export = list_entry(at, struct export, node);
-
-			cli_say("%s %s", export->name, export->path);
-		}
-		cli_say("ready");
-		cli_ready();
+		print_exports(serve);
 		rc = fiber_wait_signal(&set);
 		rc = MIN(rc, 0);
 	}
@@ -166,6 +154,32 @@ static int serve_run(void *arg, struct error *error)
 	rc = stack_finish(serve->stack, rc, error);
 	device_list_free(&serve->owned);
 	return rc;
+}
+
+/* Each of its own, and each fit to be one. */
+static bool check_serials(const struct cli_words *serials)
+{
+	for (unsigned i = 0; i < serials->count; i++) {
+		const char *serial = strchr(serials->words[i], '=');
+		struct error error = { 0 };
+
+		if (!serial || serial == serials->words[i])
+			return cli_usage_error("--serial %s: expected VG/LV=SERIAL or "
+					       "md/NAME=SERIAL",
+					       serials->words[i]),
+			       false;
+		if (serial_check(serial + 1, &error))
+			return cli_usage_error("--serial %s: %s", serials->words[i], error.text),
+			       false;
+		for (unsigned k = 0; k < i; k++)
+			if (!strcmp(strchr(serials->words[k], '=') + 1, serial + 1))
+				return cli_usage_error(
+					       "--serial %s and %s: two disks with one serial "
+					       "number",
+					       serials->words[k], serials->words[i]),
+				       false;
+	}
+	return true;
 }
 
 int command_serve(int argc, char **argv)
@@ -178,6 +192,8 @@ int command_serve(int argc, char **argv)
 		{ "read-only", CLI_FLAG, &serve->read_only, NULL, "write nothing to any device" },
 		{ "queues", CLI_NUMBER, &serve->queues, "N", "virtqueues of each disk (16)", 1,
 		  64 },
+		{ "serial", CLI_LIST, &serve->serials, "VG/LV=SERIAL",
+		  "the serial number that guests see (repeatable)" },
 		{ "verbose", CLI_FLAG, &verbose, NULL, "say what happens" },
 		CLI_OPTION_DEVICE(&arguments.given),
 		CLI_OPTION_END,
@@ -189,7 +205,7 @@ int command_serve(int argc, char **argv)
 		return status;
 	if (!serve->sockets.directory)
 		return cli_usage_error("serve: --socket-dir is needed");
-	if (!socket_options_parse(&serve->sockets, "serve"))
+	if (!socket_options_parse(&serve->sockets, "serve") || !check_serials(&serve->serials))
 		return EXIT_USAGE;
 	log_to_stderr(&serve->log, verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING);
 	return cli_on_fiber(serve_run, &arguments);

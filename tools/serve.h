@@ -1,9 +1,12 @@
 /*
  * The storage server: owns arrays and volume groups, and serves them over vhost-user-blk.
  *
- *	serve.c		the command: claims what it serves, runs until a signal
+ *	serve.c		the command: starts what is served, runs until a signal
+ *	serve_targets.c	what is to be served, and taking hold of it
  *	serve_export.c	one vhost-user-blk socket for each volume or array
  *	serve_control.c	the control socket, on which commands ask the owner
+ *
+ * What cannot be served is left out and keeps an export that says why; the rest is served.
  */
 #ifndef TENON_TOOLS_SERVE_H
 #define TENON_TOOLS_SERVE_H
@@ -12,6 +15,7 @@
 
 #include "fiber/fiber.h"
 #include "rpc/rpc.h"
+#include "tools/serial.h"
 #include "tools/sockets.h"
 #include "tools/stack.h"
 #include "util/list.h"
@@ -27,32 +31,69 @@ struct serve {
 	bool read_only;
 	uint64_t queues;
 	struct cli_words groups;  /* those that are served whole: new volumes are exported too */
+	struct cli_words serials; /* VG/LV=SERIAL or md/NAME=SERIAL, checked */
 	struct device_list owned; /* paths that this process has locked */
-	struct list exports;
+	struct list exports;      /* in the order in which they were named */
+	struct export_index {
+		void *by_name, *by_path, *by_serial; /* of tsearch(3) */
+	} index;
+	unsigned served;             /* exports that clients can connect to */
 	struct fiber_mutex changing; /* one change by a control method at a time */
 	struct rpc_server *control;
 };
 
-/* A volume or array on its socket. */
+/*
+ * A volume or array that is, or is to be, on its socket.
+ *
+ *	planned		in all three indexes, nothing is open: export_plan_*()
+ *	served		`server` is set: export_open()
+ *	not served	`problem` is set, and it is in no index but that of names: export_refuse()
+ */
 struct export
 {
 	struct list node;
-	char *name; /* VG/LV or md/NAME */
-	char *path;
+	char *name;               /* VG/LV, md/NAME as one word (text_name()) or md/UUID */
+	char *path;               /* of its socket; NULL where not even its name could be found */
+	char id[SERIAL_TEXT];     /* which object it is, whatever its name: its own serial number */
+	char serial[SERIAL_TEXT]; /* what guests are told */
+	int64_t created;
+	struct volume_group *group; /* of a volume */
+	struct volume_lv *lv;       /* while it is planned */
+	char *problem;
 	struct block *block;
 	struct vhost_user_blk_server *server;
 };
 
-/* Opens `name` and serves it at DIR/VG-LV.sock or DIR/md-NAME.sock. */
-int export_start(struct serve *serve, const char *name, struct error *error);
-/* All visible volumes of a group. */
-int export_start_group(struct serve *serve, struct volume_group *group, struct error *error);
-/* NULL where `name` is not exported. */
+/* Plan an export: DIR/VG-LV.sock or DIR/md-NAME.sock. One that is there already stays as it is; one that was not
+ * served is planned again. Where two want one socket or serial number, the older volume has it (a machine that has
+ * its disk there must not find another), unless the other is served already. 0 or -ENOMEM. */
+int export_plan_volume(struct serve *serve, struct volume_group *group, struct volume_lv *lv,
+		       struct export **out);
+int export_plan_array(struct serve *serve, const char *target, const struct stack_array *array,
+		      struct export **out);
+/* All visible volumes of a group; exports of volumes that are gone and were not served go too. */
+int export_plan_group(struct serve *serve, struct volume_group *group);
+/* Something of that name that is not even found. */
+int export_plan_missing(struct serve *serve, const char *name, const struct error *why);
+
+/* Serves all that is planned. What cannot be is left out, and said so. */
+void export_open_all(struct serve *serve);
+unsigned export_count_planned(const struct serve *serve);
+
+/* NULL where there is no export of `name`, which may be an array's in any of its forms. */
 struct export *export_find(struct serve *serve, const char *name);
+/* Whose socket a volume of that name would need; NULL: nobody's. */
+struct export *export_find_rival(struct serve *serve, const char *name);
 unsigned export_clients(const struct export *export);
-void export_stop(struct export *export);
+/* Closes the socket and the volume, and forgets it. */
+void export_stop(struct serve *serve, struct export *export);
 void export_stop_all(struct serve *serve);
 json_t *export_describe(const struct export *export);
+
+/* Takes hold of what the targets lie on, or of everything where there are none, and plans exports of it. What
+ * cannot be had is left out, unless it is all. */
+int serve_claim(struct serve *serve, const struct cli_words *given, struct cli_words *targets,
+		struct error *error);
 
 extern const struct rpc_method serve_methods[];
 

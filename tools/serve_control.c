@@ -1,12 +1,14 @@
 /*
  * The control socket of a storage server: what commands ask the owner of an array or a group.
  *
- *	server.describe	{} -> devices, arrays, groups, exports
+ *	server.describe	{} -> devices, arrays, groups
+ *	server.exports	{from} -> {exports, more}: those from that number on, a thousand at most
  *	raid.show	{name} -> as `tenon raid show --json`
  *	raid.fail, raid.remove, raid.add	{name, device, force}
  *	raid.check	{name, repair}: starts it
  *	raid.wait	{name} -> {done, progress}, after at most a quarter of a second
- *	lv.create, lv.remove, lv.rename, lv.resize	{name, ...}: see lv_change.h
+ *	lv.create, lv.remove, lv.rename, lv.resize	{name, ...}: see lv_change.h -> {problem, clients}:
+ *		why the volume is not served, or null; how many machines have it
  *	export.find	{name} -> {socket}
  */
 #include <errno.h>
@@ -35,21 +37,39 @@ static int serve_describe(void *context, json_t *params, json_t **result, struct
 {
 	struct serve *serve = context;
 	json_t *devices = json_array(), *arrays = json_array(), *groups = json_array();
-	json_t *exports = json_array();
 
 	(void)params, (void)error;
 	for (unsigned i = 0; i < serve->owned.count; i++)
 		json_array_append_new(devices, describe_text(serve->owned.paths[i]));
 	for (unsigned i = 0; i < serve->stack->array_count; i++)
-		json_array_append_new(arrays, describe_text(serve->stack->arrays[i].md.name));
+		json_array_append_new(arrays, describe_name(serve->stack->arrays[i].md.name));
 	for (unsigned i = 0; i < serve->stack->scan->group_count; i++)
 		json_array_append_new(groups, describe_text(serve->stack->scan->groups[i]->name));
+	*result = json_pack("{s:o, s:o, s:o}", "devices", devices, "arrays", arrays, "groups",
+			    groups);
+	return 0;
+}
+
+/* A message has room for so many, whatever their names are. */
+#define EXPORTS_AT_ONCE 1000
+
+static int serve_exports(void *context, json_t *params, json_t **result, struct error *error)
+{
+	json_int_t from = json_integer_value(json_object_get(params, "from")), at_index = 0;
+	struct serve *serve = context;
+	json_t *exports = json_array();
+
+	(void)error;
 	list_for_each(at, &serve->exports) {
+		if (at_index++ < from)
+			continue;
 		json_array_append_new(exports,
 				      export_describe(list_entry(at, struct export, node)));
+		if (json_array_size(exports) == EXPORTS_AT_ONCE)
+			break;
 	}
-	*result = json_pack("{s:o, s:o, s:o, s:o}", "devices", devices, "arrays", arrays, "groups",
-			    groups, "exports", exports);
+	*result = json_pack("{s:o, s:b}", "exports", exports, "more",
+			    json_array_size(exports) == EXPORTS_AT_ONCE);
 	return 0;
 }
 
@@ -181,60 +201,118 @@ static int unexport(struct serve *serve, const char *name, struct error *error)
 		error_set(error, -EBUSY, "%s: a client is connected to %s", name, export->path);
 		return error_advise(error, "shut the machine down that uses it");
 	}
-	export_stop(export);
+	export_stop(serve, export);
 	return 0;
 }
 
-static int change_volume(struct serve *serve, const char *method, json_t *params,
-			 struct error *error)
+/* Two volumes must not want one socket: which of them a machine finds there would be a matter of chance. */
+static int check_rival(struct serve *serve, const char *name, struct error *error)
+{
+	const struct export *rival = export_find_rival(serve, name);
+
+	if (!rival || !strcmp(rival->name, name))
+		return 0;
+	error_set(error, -EEXIST, "%s: its socket %s would be that of %s", name, rival->path,
+		  rival->name);
+	return error_advise(error, "choose another name");
+}
+
+/* After a change that may have failed: all that can be served is. */
+static int export_again(struct serve *serve, struct volume_group *group, const char *name)
+{
+	struct volume_lv *lv = volume_group_get_lv(group, strchr(name, '/') + 1);
+	struct export *export;
+	int rc = 0;
+
+	if (serves_whole(serve, group))
+		rc = export_plan_group(serve, group);
+	else if (lv)
+		rc = export_plan_volume(serve, group, lv, &export);
+	export_open_all(serve);
+	return rc;
+}
+
+/* One change: its group, the volume's name before and after it. */
+struct volume_change {
+	const char *method;
+	json_t *params;
+	const char *name;
+	char *new_name; /* owned; VG/LV */
+	struct volume_group *group;
+};
+
+static int change_prepare(struct serve *serve, struct volume_change *change, struct error *error)
 {
 	CLEANUP_FREE char *vg = NULL;
-	struct volume_group *group;
-	const char *name;
-	bool was_exported;
-	int rc = rpc_param_string(params, "name", &name, error);
+	const char *new_name;
+	int rc = rpc_param_string(change->params, "name", &change->name, error);
 
+	if (!rc && !strchr(change->name, '/'))
+		rc = error_set(error, -EINVAL, "%s: expected VG/LV", change->name);
 	if (!rc)
-		vg = strndup(name, strcspn(name, "/"));
+		vg = strndup(change->name, strcspn(change->name, "/"));
 	if (!rc)
-		rc = vg ? stack_find_group(serve->stack, vg, &group, error) : -ENOMEM;
+		rc = vg ? stack_find_group(serve->stack, vg, &change->group, error) : -ENOMEM;
 	if (rc)
 		return rc;
-	was_exported = export_find(serve, name) != NULL;
-	if (!strcmp(method, "lv.remove") || !strcmp(method, "lv.rename"))
-		rc = unexport(serve, name, error);
-	if (!rc)
-		rc = lv_change(group, method, params, error);
-	if (serves_whole(serve, group)) {
-		struct error why = { 0 };
-		int started = export_start_group(serve, group, &why);
-
-		if (started && !rc) {
-			*error = why;
-			rc = started;
-		}
-	} else if (rc && was_exported) {
-		export_start(serve, name, NULL);
+	if (strcmp(change->method, "lv.rename")) {
+		change->new_name = strdup(change->name);
+	} else {
+		rc = rpc_param_string(change->params, "new_name", &new_name, error);
+		if (!rc && asprintf(&change->new_name, "%s/%s", vg, new_name) < 0)
+			change->new_name = NULL;
 	}
+	return rc ? rc : change->new_name ? 0 : -ENOMEM;
+}
+
+static int change_volume(struct serve *serve, struct volume_change *change, json_t **result,
+			 struct error *error)
+{
+	bool was_exported, whole, gone = !strcmp(change->method, "lv.remove");
+	struct export *export;
+	int rc = change_prepare(serve, change, error);
+
+	if (rc)
+		return rc;
+	was_exported = export_find(serve, change->name) != NULL;
+	whole = serves_whole(serve, change->group);
+	if (!gone && (whole || was_exported))
+		rc = check_rival(serve, change->new_name, error);
+	if (!rc && strcmp(change->method, "lv.create") && strcmp(change->method, "lv.resize"))
+		rc = unexport(serve, change->name, error);
+	if (!rc)
+		rc = lv_change(change->group, change->method, change->params, error);
+	if (whole || (was_exported && !(gone && !rc)))
+		export_again(serve, change->group, rc ? change->name : change->new_name);
+	export = export_find(serve, rc ? change->name : change->new_name);
+	/* A failure that took it off its socket is worse than one that did not. */
+	if (rc && was_exported && (!export || export->problem))
+		error_advise(error, "and it is not served any more%s%s", export ? ": " : "",
+			     export ? export->problem : "");
+	if (!rc)
+		*result = json_pack("{s:o, s:i}", "problem",
+				    describe_text(export ? export->problem : NULL), "clients",
+				    export ? (int)export_clients(export) : 0);
 	return rc;
 }
 
 static int change_volume_locked(struct serve *serve, const char *method, json_t *params,
-				struct error *error)
+				json_t **result, struct error *error)
 {
+	struct volume_change change = { .method = method, .params = params };
 	int rc;
 
 	fiber_mutex_lock(&serve->changing);
-	rc = change_volume(serve, method, params, error);
+	rc = change_volume(serve, &change, result, error);
 	fiber_mutex_unlock(&serve->changing);
+	free(change.new_name);
 	return rc;
 }
 
 #define DEFINE_LV_METHOD(function, method)                                                         \
 	static int function(void *context, json_t *params, json_t **result, struct error *error)   \
 	{                                                                                          \
-		(void)result;                                                                      \
-		return change_volume_locked(context, method, params, error);                       \
+		return change_volume_locked(context, method, params, result, error);               \
 	}
 
 DEFINE_LV_METHOD(serve_lv_create, "lv.create")
@@ -251,6 +329,8 @@ static int serve_export_find(void *context, json_t *params, json_t **result, str
 	if (rc)
 		return rc;
 	export = export_find(context, name);
+	if (export && export->problem)
+		return error_set(error, -EBUSY, "%s: not served: %s", name, export->problem);
 	if (!export) {
 		error_set(error, -EBUSY, "%s: a running server owns it and does not export it",
 			  name);
@@ -263,17 +343,11 @@ static int serve_export_find(void *context, json_t *params, json_t **result, str
 }
 
 const struct rpc_method serve_methods[] = {
-	{ "server.describe", serve_describe },
-	{ "raid.show", serve_raid_show },
-	{ "raid.fail", serve_raid_fail },
-	{ "raid.remove", serve_raid_remove },
-	{ "raid.add", serve_raid_add },
-	{ "raid.check", serve_raid_check },
-	{ "raid.wait", serve_raid_wait },
-	{ "lv.create", serve_lv_create },
-	{ "lv.remove", serve_lv_remove },
-	{ "lv.rename", serve_lv_rename },
-	{ "lv.resize", serve_lv_resize },
-	{ "export.find", serve_export_find },
-	{ NULL, NULL },
+	{ "server.describe", serve_describe }, { "server.exports", serve_exports },
+	{ "raid.show", serve_raid_show },      { "raid.fail", serve_raid_fail },
+	{ "raid.remove", serve_raid_remove },  { "raid.add", serve_raid_add },
+	{ "raid.check", serve_raid_check },    { "raid.wait", serve_raid_wait },
+	{ "lv.create", serve_lv_create },      { "lv.remove", serve_lv_remove },
+	{ "lv.rename", serve_lv_rename },      { "lv.resize", serve_lv_resize },
+	{ "export.find", serve_export_find },  { NULL, NULL },
 };

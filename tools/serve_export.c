@@ -1,5 +1,7 @@
 /* The exports of a storage server; see serve.h. */
 #include <errno.h>
+#include <search.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,152 +11,431 @@
 #include "tools/serve.h"
 #include "util/cleanup.h"
 #include "util/error.h"
+#include "util/text.h"
 #include "virtio/vhost_user_blk.h"
+
+/* ---- Indexes ---- */
+
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(((const struct export *)a)->name, ((const struct export *)b)->name);
+}
+
+static int compare_paths(const void *a, const void *b)
+{
+	return strcmp(((const struct export *)a)->path, ((const struct export *)b)->path);
+}
+
+static int compare_serials(const void *a, const void *b)
+{
+	return strcmp(((const struct export *)a)->serial, ((const struct export *)b)->serial);
+}
+
+typedef int compare_fn(const void *a, const void *b);
+
+static struct export *look_up(void *const *index, const struct export *key, compare_fn *compare)
+{
+	struct export *const *found = tfind(key, index, compare);
+
+	return found ? *found : NULL;
+}
+
+/* Takes it out, unless another is there under its key. */
+static void take_out(void **index, const struct export *export, compare_fn *compare)
+{
+	if (look_up(index, export, compare) == export)
+		tdelete(export, index, compare);
+}
+
+static bool put_in(void **index, struct export *export, compare_fn *compare)
+{
+	return tsearch(export, index, compare) != NULL;
+}
+
+static struct export *find_name(struct serve *serve, const char *name)
+{
+	const struct export key = { .name = (char *)name };
+
+	return look_up(&serve->index.by_name, &key, compare_names);
+}
 
 struct export *export_find(struct serve *serve, const char *name)
 {
+	struct export *found = find_name(serve, name);
+	struct stack_array *array;
+	char id[SERIAL_TEXT];
+
+	if (found || !stack_names_array(name) || stack_find_array(serve->stack, name, &array, NULL))
+		return found;
+	serial_of_array(array->md.set_uuid, id);
 	list_for_each(at, &serve->exports) {
 		struct export *export = list_entry(at, struct export, node);
 
-		if (!strcmp(export->name, name))
+		if (!strcmp(export->id, id))
 			return export;
 	}
 	return NULL;
 }
 
-static struct export *export_find_path(struct serve *serve, const char *path)
-{
-	list_for_each(at, &serve->exports) {
-		struct export *export = list_entry(at, struct export, node);
+/* ---- Names ---- */
 
-		if (!strcmp(export->path, path))
-			return export;
-	}
-	return NULL;
-}
-
-/* DIR/VG-LV.sock; the slash of the name becomes a hyphen. */
-static char *export_path(const struct serve *serve, const char *name)
+/* DIR/VG-LV.sock or DIR/md-NAME.sock: the slash of the name becomes a hyphen, and nothing else of it a slash. */
+static char *path_of(const struct serve *serve, const char *name)
 {
-	int head = (int)strcspn(name, "/");
+	const char *slash = strchr(name, '/');
+	CLEANUP_FREE char *first = slash ? strndup(name, (size_t)(slash - name)) : NULL;
+	CLEANUP_FREE char *head = first ? text_name(first) : NULL;
+	CLEANUP_FREE char *tail = slash && strcmp(first, "md") ? text_name(slash + 1)
+				  : slash                      ? strdup(slash + 1)
+							       : NULL;
 	char *path;
 
-	return asprintf(&path, "%s/%.*s-%s.sock", serve->sockets.directory, head, name,
-			name + head + 1) < 0
+	return !head || !tail ||
+			       asprintf(&path, "%s/%s-%s.sock", serve->sockets.directory, head,
+					tail) < 0
 		       ? NULL
 		       : path;
 }
 
+struct export *export_find_rival(struct serve *serve, const char *name)
+{
+	CLEANUP_FREE char *path = path_of(serve, name);
+	const struct export key = { .path = path };
+
+	return path ? look_up(&serve->index.by_path, &key, compare_paths) : NULL;
+}
+
+/* The serial number that a person chose for it, or its own. */
+static void choose_serial(const struct serve *serve, struct export *export)
+{
+	size_t length = strlen(export->name);
+	const char *chosen = export->id;
+
+	for (unsigned i = 0; i < serve->serials.count; i++) {
+		const char *word = serve->serials.words[i];
+
+		if (!strncmp(word, export->name, length) && word[length] == '=')
+			chosen = word + length + 1;
+	}
+	snprintf(export->serial, sizeof(export->serial), "%s", chosen);
+}
+
+/* ---- What is not served ---- */
+
+static void export_refuse(struct serve *serve, struct export *export, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static void export_refuse(struct serve *serve, struct export *export, const char *format, ...)
+{
+	char raw[1024], text[1024];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(raw, sizeof(raw), format, args);
+	va_end(args);
+	text_clean(text, sizeof(text), raw);
+	if (export->path)
+		take_out(&serve->index.by_path, export, compare_paths);
+	take_out(&serve->index.by_serial, export, compare_serials);
+	free(export->problem);
+	export->problem = strdup(text);
+	log_warning(&serve->log, "%s: not served: %s", export->name, text);
+}
+
+/* With what can be done about it. */
+static void export_refuse_for(struct serve *serve, struct export *export, const struct error *why,
+			      int rc)
+{
+	const char *text = why->text[0] ? why->text : error_name(rc);
+	size_t length = strlen(export->name);
+
+	/* The name stands before it already. */
+	if (!strncmp(text, export->name, length) && !strncmp(text + length, ": ", 2))
+		text += length + 2;
+	export_refuse(serve, export, "%s%s%s", text, why->advice[0] ? "; " : "", why->advice);
+}
+
+/* ---- Planning ---- */
+
+static void export_free(struct export *export)
+{
+	free(export->name);
+	free(export->path);
+	free(export->problem);
+	free(export);
+}
+
+/* Puts it into an index in which another may have its place. True where it is in. */
+static bool contend(struct serve *serve, void **index, struct export *export, compare_fn *compare,
+		    const char *what, const char *key)
+{
+	struct export *other = look_up(index, export, compare);
+
+	if (other && !other->server && export->created && export->created < other->created) {
+		export_refuse(serve, other, "%s %s is that of %s, which is older", what, key,
+			      export->name);
+		other = NULL;
+	}
+	if (other) {
+		export_refuse(serve, export, "%s %s is that of %s", what, key, other->name);
+		return false;
+	}
+	if (put_in(index, export, compare))
+		return true;
+	export_refuse(serve, export, "out of memory");
+	return false;
+}
+
+/* `name` is stolen. */
+static int plan(struct serve *serve, char *name, const char *id, int64_t created,
+		struct export **out)
+{
+	struct export *export = name ? calloc(1, sizeof(*export)) : NULL;
+
+	*out = export;
+	if (!export) {
+		free(name);
+		return -ENOMEM;
+	}
+	export->name = name;
+	export->created = created;
+	snprintf(export->id, sizeof(export->id), "%s", id);
+	choose_serial(serve, export);
+	export->path = path_of(serve, name);
+	if (!export->path || !put_in(&serve->index.by_name, export, compare_names)) {
+		export_free(export);
+		return -ENOMEM;
+	}
+	list_add_tail(&serve->exports, &export->node);
+	if (contend(serve, &serve->index.by_path, export, compare_paths, "its socket",
+		    export->path))
+		contend(serve, &serve->index.by_serial, export, compare_serials,
+			"its serial number", export->serial);
+	return 0;
+}
+
+/* Whether there is an export of that name that stays as it is; one that was not served is tried again. */
+static bool stays(struct serve *serve, const char *name, struct export **out)
+{
+	struct export *export = find_name(serve, name);
+
+	if (!export)
+		return false;
+	*out = export;
+	if (export->server || !export->problem)
+		return true;
+	export_stop(serve, export);
+	return false;
+}
+
+/* VG/LV, or UUID/LV where another group of that name has such a volume. */
+static char *name_of_volume(struct serve *serve, const struct volume_group *group,
+			    const struct volume_lv *lv, const char *id)
+{
+	char *name = NULL;
+	struct export *other;
+
+	if (asprintf(&name, "%s/%s", group->name, lv->name) < 0)
+		return NULL;
+	other = find_name(serve, name);
+	if (!other || !other->id[0] || !strcmp(other->id, id) || other->group == group)
+		return name;
+	free(name);
+	return asprintf(&name, "%s/%s", group->uuid, lv->name) < 0 ? NULL : name;
+}
+
+int export_plan_volume(struct serve *serve, struct volume_group *group, struct volume_lv *lv,
+		       struct export **out)
+{
+	char id[SERIAL_TEXT];
+	char *name;
+	int rc;
+
+	serial_of_volume(group, lv, id);
+	name = name_of_volume(serve, group, lv, id);
+	if (name && stays(serve, name, out)) {
+		free(name);
+		return 0;
+	}
+	rc = plan(serve, name, id, lv->creation_time, out);
+	if (rc)
+		return rc;
+	(*out)->group = group;
+	(*out)->lv = lv;
+	if ((*out)->problem)
+		return 0;
+	if (lv->partial)
+		export_refuse(serve, *out, "a physical volume is missing");
+	else if (!lv->supported)
+		export_refuse(serve, *out, "its type, %s, is not supported", volume_lv_type(lv));
+	return 0;
+}
+
+int export_plan_array(struct serve *serve, const char *target, const struct stack_array *array,
+		      struct export **out)
+{
+	CLEANUP_FREE char *word = text_name(array->md.name);
+	char id[SERIAL_TEXT], *name = NULL;
+	uint8_t uuid[16];
+	int rc;
+
+	/* Named by its UUID, perhaps because its name is not its own. */
+	if (!word ||
+	    asprintf(&name, "md/%s", raid_uuid_parse(target + 3, uuid) ? word : target + 3) < 0)
+		return -ENOMEM;
+	serial_of_array(array->md.set_uuid, id);
+	if (stays(serve, name, out)) {
+		free(name);
+		return 0;
+	}
+	rc = plan(serve, name, id, 0, out);
+	if (!rc && !(*out)->problem && !array->raid)
+		export_refuse(serve, *out, "%s",
+			      array->problem ? array->problem : "cannot be assembled");
+	return rc;
+}
+
+int export_plan_missing(struct serve *serve, const char *name, const struct error *why)
+{
+	struct export *export = find_name(serve, name);
+
+	if (export)
+		return 0;
+	export = calloc(1, sizeof(*export));
+	if (!export || !(export->name = strdup(name)) ||
+	    !put_in(&serve->index.by_name, export, compare_names)) {
+		if (export)
+			export_free(export);
+		return -ENOMEM;
+	}
+	list_add_tail(&serve->exports, &export->node);
+	export_refuse_for(serve, export, why, why->code);
+	return 0;
+}
+
+int export_plan_group(struct serve *serve, struct volume_group *group)
+{
+	struct export *export;
+	int rc = 0;
+
+	for (unsigned i = 0; !rc && i < group->lv_count; i++)
+		if (group->lvs[i]->visible)
+			rc = export_plan_volume(serve, group, group->lvs[i], &export);
+	list_for_each_safe(at, &serve->exports) {
+		export = list_entry(at, struct export, node);
+		if (export->problem && export->group == group &&
+		    !volume_group_get_lv(group, strchr(export->name, '/') + 1))
+			export_stop(serve, export);
+	}
+	return rc;
+}
+
+unsigned export_count_planned(const struct serve *serve)
+{
+	unsigned count = 0;
+
+	list_for_each(at, &serve->exports) {
+		const struct export *export = list_entry(at, struct export, node);
+
+		count += !export->server && !export->problem;
+	}
+	return count;
+}
+
+/* ---- Serving ---- */
+
+static int open_block(struct serve *serve, struct export *export, struct error *error)
+{
+	struct volume_lv *lv = export->lv;
+
+	export->lv = NULL;
+	if (!export->group)
+		return stack_open_block(serve->stack, export->name, !serve->read_only,
+					&export->block, error);
+	/* A volume that is marked read-only is served so. */
+	return volume_open_lv(export->group, lv->name, !serve->read_only && lv->writable,
+			      &export->block, error);
+}
+
+static void export_open(struct serve *serve, struct export *export)
+{
+	struct vhost_user_blk_options options = { .serial = export->serial,
+						  .queue_count = (uint16_t)serve->queues,
+						  .log = &serve->log,
+						  .access = &serve->sockets.access };
+	struct error why = { 0 };
+	int rc = open_block(serve, export, &why);
+
+	if (!rc)
+		rc = vhost_user_blk_server_start(&export->server, export->block, export->path,
+						 &options, &why);
+	if (rc) {
+		export->server = NULL;
+		block_unref(steal_pointer(&export->block));
+		export_refuse_for(serve, export, &why, rc);
+		return;
+	}
+	serve->served++;
+	log_info(&serve->log, "%s: %s", export->path, export->name);
+}
+
+void export_open_all(struct serve *serve)
+{
+	list_for_each(at, &serve->exports) {
+		struct export *export = list_entry(at, struct export, node);
+
+		if (!export->server && !export->problem)
+			export_open(serve, export);
+	}
+}
+
 unsigned export_clients(const struct export *export)
 {
-	struct vhost_user_blk_status status;
+	struct vhost_user_blk_status status = { 0 };
 
-	vhost_user_blk_server_status(export->server, &status);
+	if (export->server)
+		vhost_user_blk_server_status(export->server, &status);
 	return status.clients;
 }
 
-void export_stop(struct export *export)
+void export_stop(struct serve *serve, struct export *export)
 {
+	if (export->server)
+		serve->served--;
 	vhost_user_blk_server_stop(export->server);
 	block_unref(export->block);
-	if (export->node.next)
-		list_remove(&export->node);
-	free(export->name);
-	free(export->path);
-	free(export);
+	if (export->path)
+		take_out(&serve->index.by_path, export, compare_paths);
+	take_out(&serve->index.by_serial, export, compare_serials);
+	take_out(&serve->index.by_name, export, compare_names);
+	list_remove(&export->node);
+	export_free(export);
 }
 
 void export_stop_all(struct serve *serve)
 {
 	while (!list_empty(&serve->exports))
-		export_stop(list_entry(serve->exports.next, struct export, node));
-}
-
-/* Whether `name` may be opened for writing: not a volume that is marked read-only. */
-static bool export_writable(struct serve *serve, const char *name)
-{
-	struct volume_group *group;
-	struct volume_lv *lv;
-
-	if (serve->read_only)
-		return false;
-	if (stack_names_array(name))
-		return true;
-	return stack_find_volume(serve->stack, name, &group, &lv, NULL) || lv->writable;
-}
-
-int export_start(struct serve *serve, const char *name, struct error *error)
-{
-	struct vhost_user_blk_options options = { .serial = name,
-						  .queue_count = (uint16_t)serve->queues,
-						  .log = &serve->log,
-						  .access = &serve->sockets.access };
-	struct export *export, *other;
-	int rc;
-
-	if (export_find(serve, name))
-		return 0;
-	export = calloc(1, sizeof(*export));
-	if (!export)
-		return -ENOMEM;
-	export->name = strdup(name);
-	export->path = export_path(serve, name);
-	rc = export->name && export->path ? 0 : -ENOMEM;
-	other = rc ? NULL : export_find_path(serve, export->path);
-	if (other) {
-		rc = error_set(error, -EEXIST, "%s: its socket %s is that of %s", name,
-			       export->path, other->name);
-		error_advise(error, "serve them from two directories");
-	}
-	if (!rc)
-		rc = stack_open_block(serve->stack, name, export_writable(serve, name),
-				      &export->block, error);
-	if (!rc)
-		rc = vhost_user_blk_server_start(&export->server, export->block, export->path,
-						 &options, error);
-	if (rc) {
-		export_stop(export);
-		return rc;
-	}
-	list_add_tail(&serve->exports, &export->node);
-	log_info(&serve->log, "%s: %s", export->path, export->name);
-	return 0;
-}
-
-int export_start_group(struct serve *serve, struct volume_group *group, struct error *error)
-{
-	int rc = 0;
-
-	for (unsigned i = 0; !rc && i < group->lv_count; i++) {
-		const struct volume_lv *lv = group->lvs[i];
-		CLEANUP_FREE char *name = NULL;
-
-		if (!lv->visible)
-			continue;
-		if (!lv->supported || lv->partial) {
-			log_warning(&serve->log, "%s/%s is left out: %s", group->name, lv->name,
-				    lv->partial ? "a physical volume is missing"
-						: volume_lv_type(lv));
-			continue;
-		}
-		if (asprintf(&name, "%s/%s", group->name, lv->name) < 0)
-			return -ENOMEM;
-		rc = export_start(serve, name, error);
-	}
-	return rc;
+		export_stop(serve, list_entry(serve->exports.next, struct export, node));
 }
 
 json_t *export_describe(const struct export *export)
 {
-	struct vhost_user_blk_status status;
+	struct vhost_user_blk_status status = { 0 };
+	json_t *object = json_pack("{s:o, s:s, s:o, s:o, s:o}", "name", describe_text(export->name),
+				   "id", export->id, "serial", describe_text(export->serial),
+				   "socket", describe_text(export->server ? export->path : NULL),
+				   "problem", describe_text(export->problem));
 
+	if (!export->server)
+		return object;
 	vhost_user_blk_server_status(export->server, &status);
-	return json_pack("{s:o, s:o, s:I, s:b, s:i, s:I, s:I, s:I, s:I}", "name",
-			 describe_text(export->name), "socket", describe_text(export->path),
-			 "size_bytes", (json_int_t) export->block->size, "read_only",
-			 export->block->read_only, "clients", (int)status.clients, "reads",
-			 (json_int_t)status.requests.reads, "writes",
-			 (json_int_t)status.requests.writes, "flushes",
-			 (json_int_t)status.requests.flushes, "failed",
-			 (json_int_t)status.requests.failed);
+	json_object_update_new(object,
+			       json_pack("{s:I, s:b, s:i, s:I, s:I, s:I, s:I}", "size_bytes",
+					 (json_int_t) export->block->size, "read_only",
+					 export->block->read_only, "clients", (int)status.clients,
+					 "reads", (json_int_t)status.requests.reads, "writes",
+					 (json_int_t)status.requests.writes, "flushes",
+					 (json_int_t)status.requests.flushes, "failed",
+					 (json_int_t)status.requests.failed));
+	return object;
 }

@@ -7,6 +7,7 @@
 
 #include "block/block.h"
 #include "tools/stack.h"
+#include "util/text.h"
 
 bool stack_names_array(const char *word)
 {
@@ -102,6 +103,15 @@ static const char *array_name(const char *word)
 	return strncmp(word, "md/", 3) ? word : word + 3;
 }
 
+/* By one of its names as it is, or written as one word. */
+static bool has_name(const struct raid_info *md, const char *name)
+{
+	CLEANUP_FREE char *word = text_name(md->name), *whole = text_name(md->set_name);
+
+	return !strcmp(md->name, name) || !strcmp(md->set_name, name) ||
+	       (word && !strcmp(word, name)) || (whole && !strcmp(whole, name));
+}
+
 int stack_find_array(struct stack *stack, const char *word, struct stack_array **out,
 		     struct error *error)
 {
@@ -118,7 +128,7 @@ int stack_find_array(struct stack *stack, const char *word, struct stack_array *
 	for (unsigned i = 0; i < stack->array_count; i++) {
 		struct stack_array *array = &stack->arrays[i];
 
-		if (strcmp(array->md.name, name) && strcmp(array->md.set_name, name))
+		if (!has_name(&array->md, name))
 			continue;
 		if (found) {
 			error_set(error, -EEXIST, "md/%s: two arrays have this name", name);

@@ -1,0 +1,162 @@
+#!/usr/bin/env bash
+# What cannot be served is left out, and said so in every place; the rest is served. Serial numbers.
+# timeout: 120
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+TENON=$(realpath "${TENON:-build/tenon}")
+command -v python3 >/dev/null || { echo "python3 is not installed"; exit 77; }
+work=$(mktemp -d) || exit 1
+server=
+stop() { [ -n "$server" ] && kill "$server" 2>/dev/null && wait "$server"; server=; }
+trap 'stop; rm -rf "$work"' EXIT
+cd "$work" || exit 1
+export TENON_RUNTIME_DIR=$work/run TENON_DEVICES_FILE=$work/none TENON_DEVICES=$work/p.img:$work/q.img
+failures=0
+problem() { echo "FAILED line ${BASH_LINENO[1]}: $*"; failures=$((failures + 1)); }
+expect() {
+	local status=$1 pattern=$2 rc out
+	shift 2
+	out=$(timeout 20 "$@" 2>&1)
+	rc=$?
+	[ $rc = "$status" ] || problem "'$*' gave $rc, expected $status: $out"
+	grep -Eq -- "$pattern" <<<"$out" || problem "'$*' said: $out; expected: $pattern"
+}
+json() {
+	local expression=$1
+	shift
+	"$@" | python3 -c "
+import json, sys
+d = json.load(sys.stdin)
+sys.exit(0 if ($expression) else 1)" || problem "'$*': not so: $expression"
+}
+# serve ARGUMENTS: until it is ready, or has ended.
+serve() {
+	: >out
+	"$TENON" serve "$@" >out 2>err &
+	server=$!
+	for _ in $(seq 200); do
+		grep -q '^ready' out && return
+		kill -0 $server 2>/dev/null || return
+		sleep 0.05
+	done
+}
+serves() { grep -q "^$1 " out || problem "$1 is not served: $(cat out err)"; }
+leaves_out() {
+	grep -q "^$1 " out && problem "$1 is served"
+	grep -Eq "$1: not served: .*$2" err || problem "not said of $1: $2: $(cat err)"
+}
+
+truncate -s 100M p.img q.img
+"$TENON" vg create vg0 p.img && "$TENON" vg create vg0-a q.img || exit 1
+"$TENON" lv create vg0/root --size 8M && "$TENON" lv create vg0-a/b --size 8M || exit 1
+long=$(printf 'n%.0s' $(seq 100))
+
+# A socket's path that is too long.
+serve --socket-dir s
+serves vg0/root
+expect 3 "vg0/$long: created, not served, because: .*the path has 111 bytes, a socket's may have 107" \
+	"$TENON" lv create "vg0/$long" --size 4M
+expect 3 'renamed, not served, because' "$TENON" lv rename vg0/root "${long}x"
+json "[v for v in d if v['name'] == '$long'][0]['served'].startswith('not served: s/vg0-nnn')" "$TENON" lv list --json
+expect 0 'not served: .*111 bytes' "$TENON" lv list
+expect 1 'not served: .*111 bytes' "$TENON" copy "vg0/$long" -
+expect 0 '' "$TENON" lv rename "vg0/${long}x" root
+json "d['served'] == 's/vg0-root.sock' and d['clients'] == 0" "$TENON" lv show vg0/root --json
+stop
+serve --socket-dir s
+leaves_out "vg0/$long" '111 bytes'
+serves vg0/root
+serves vg0-a/b
+expect 0 '' "$TENON" lv remove "vg0/$long"
+stop
+
+# Two volumes that want one socket: never by chance. The server refuses the second; where it was made without a
+# server, the older one keeps the socket, whichever group comes first.
+serve --socket-dir s
+expect 1 'vg0/a-b: its socket s/vg0-a-b.sock would be that of vg0-a/b' "$TENON" lv create vg0/a-b --size 4M
+expect 1 'would be that of vg0-a/b' "$TENON" lv rename vg0/root a-b
+serves vg0/root
+expect 1 'no volume' "$TENON" lv show vg0/a-b
+stop
+sleep 1.1
+"$TENON" lv create vg0/a-b --size 4M || problem "create without a server"
+serve --socket-dir s
+serves vg0-a/b
+serves vg0/root
+leaves_out vg0/a-b 'its socket s/vg0-a-b.sock is that of vg0-a/b'
+# Once the other has gone, the change that follows serves it.
+expect 0 '' "$TENON" lv remove vg0-a/b
+expect 0 '' "$TENON" lv resize vg0/a-b --size 8M
+json "d['served'] == 's/vg0-a-b.sock'" "$TENON" lv show vg0/a-b --json
+expect 0 '' "$TENON" lv remove vg0/a-b
+stop
+
+# A file in the way is not removed.
+mkdir -p s && echo precious >s/vg0-new.sock
+serve --socket-dir s
+expect 3 'vg0/new: created, not served, because: s/vg0-new.sock: exists, and is no socket' \
+	"$TENON" lv create vg0/new --size 4M
+stop
+serve --socket-dir s
+leaves_out vg0/new 'is no socket'
+serves vg0/root
+[ "$(cat s/vg0-new.sock)" = precious ] || problem "the file in the way was changed"
+stop
+
+# By name: an error only where nothing of what was asked for can be had.
+serve vg0/new vg0/root vg0/none --socket-dir s
+serves vg0/root
+leaves_out vg0/none "no volume 'none'"
+stop
+serve vg0/new --socket-dir s
+wait "$server"
+[ $? = 1 ] || problem "a server of nothing runs"
+grep -q 'tenon: vg0/new: not served: .*is no socket' err || problem "$(cat err)"
+serve vg0/new vg0/none --socket-dir s
+wait "$server"
+[ $? = 1 ] || problem "a server of nothing runs"
+grep -q 'none of the 2 can be served' err || problem "$(cat err)"
+rm s/vg0-new.sock
+
+# A volume that cannot be read, and a group that another process has.
+truncate -s 100M r1.img r2.img
+export TENON_DEVICES=$TENON_DEVICES:$work/r1.img:$work/r2.img
+"$TENON" vg create vgr r1.img r2.img && "$TENON" lv create vgr/first --size 80M &&
+	"$TENON" lv create vgr/both --size 80M && rm r2.img || exit 1
+serve --socket-dir s
+leaves_out vgr/both 'physical volume is missing'
+serves vgr/first
+serves vg0/root
+stop
+"$TENON" serve vg0-a --socket-dir other >out2 2>&1 &
+other=$!
+for _ in $(seq 200); do grep -q '^ready' out2 && break; sleep 0.05; done
+serve --socket-dir s
+serves vg0/root
+leaves_out vg0-a "in use by process $other "
+stop
+kill $other && wait $other
+
+# Serial numbers: unique, without a slash, the same at each start and after a rename, and as chosen.
+"$TENON" lv create vg0/database-of-customer-01 --size 4M && "$TENON" lv create vg0/database-of-customer-02 --size 4M
+json "len(set(v['serial'] for v in d)) == len(d) and all(len(v['serial']) == 20 and v['serial'].isalnum() for v in d)" \
+	"$TENON" lv list --json
+serial() { "$TENON" lv show "$1" --json | python3 -c 'import json,sys; print(json.load(sys.stdin)["serial"])'; }
+before=$(serial vg0/root)
+serve vg0 --socket-dir s --serial vg0/new=disk-7
+[ "$(serial vg0/root)" = "$before" ] || problem "the serial number depends on the server"
+[ "$(serial vg0/new)" = disk-7 ] || problem "the chosen serial number is not shown"
+expect 0 '' "$TENON" lv rename vg0/root top
+[ "$(serial vg0/top)" = "$before" ] || problem "the serial number changed with the name"
+expect 0 '' "$TENON" lv rename vg0/top root
+stop
+expect 2 'two disks with one serial' "$TENON" serve --socket-dir s --serial vg0/new=x --serial vg0/root=x
+expect 2 '21 characters, expected 1 to 20' "$TENON" serve --socket-dir s --serial vg0/new=123456789012345678901
+expect 2 'expected letters' "$TENON" serve --socket-dir s --serial vg0/new=a/b
+expect 2 'expected VG/LV=SERIAL' "$TENON" serve --socket-dir s --serial new
+serve vg0 --socket-dir s --serial "vg0/new=$before"
+grep -q "not served: its serial number $before is that of" err || problem "two disks have one serial number: $(cat err)"
+stop
+
+[ $failures = 0 ] || exit 1
+echo "passed"
