@@ -48,6 +48,8 @@ int main(int argc, char **argv)
 		return EXIT_FAILED;
 	/* A peer that hangs up is an error of a write, not a reason to die. */
 	signal(SIGPIPE, SIG_IGN);
+	/* Neither is a file that may not grow (RLIMIT_FSIZE). */
+	signal(SIGXFSZ, SIG_IGN);
 	if (argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "help"))) {
 		print_usage(stdout);
 		return finish(EXIT_DONE);

@@ -1,84 +1,36 @@
 /* `tenon vm run`: a KVM machine with our own monitor. */
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
-#include <stdatomic.h>
 #include <string.h>
 
 #include "tools/cli.h"
 #include "tools/vm_devices.h"
+#include "tools/vm_signals.h"
 #include "util/log.h"
 #include "vmm/layout.h"
 #include "vmm/machine.h"
 
-/* How long a guest has to power off after a polite signal. */
-#define GRACE_SECONDS 10
-
-/* ---- Signals: SIGTERM, SIGINT and SIGHUP press the power button, then switch off ---- */
-
-struct signals {
-	struct machine *machine;
-	sigset_t set;
-	pthread_t thread;
-	_Atomic bool done, forced;
-};
-
-static void *watch_signals(void *argument)
-{
-	const struct timespec grace = { .tv_sec = GRACE_SECONDS };
-	struct signals *signals = argument;
-	int number;
-
-	sigwait(&signals->set, &number);
-	if (atomic_load(&signals->done))
-		return NULL;
-	machine_press_power_button(signals->machine);
-	sigtimedwait(&signals->set, NULL, &grace);
-	if (atomic_load(&signals->done))
-		return NULL;
-	atomic_store(&signals->forced, true);
-	machine_stop(signals->machine);
-	return NULL;
-}
-
-/* Before any other thread is made, so that all of them leave these signals alone. */
-static void block_signals(struct signals *signals)
-{
-	sigemptyset(&signals->set);
-	sigaddset(&signals->set, SIGTERM);
-	sigaddset(&signals->set, SIGINT);
-	sigaddset(&signals->set, SIGHUP);
-	pthread_sigmask(SIG_BLOCK, &signals->set, NULL);
-}
-
-static int run_with_signals(struct signals *signals, enum machine_end *end, struct error *error)
-{
-	int rc = pthread_create(&signals->thread, NULL, watch_signals, signals);
-
-	if (rc)
-		return error_set(error, -rc, "cannot start a thread: %s", error_name(rc));
-	rc = machine_run(signals->machine, end, error);
-	atomic_store(&signals->done, true);
-	pthread_kill(signals->thread, SIGHUP);
-	pthread_join(signals->thread, NULL);
-	if (!rc && *end == MACHINE_END_STOPPED && atomic_load(&signals->forced))
-		return error_set(error, -ETIMEDOUT,
-				 "the guest did not power off when asked to, and was switched off");
-	return rc;
-}
-
-/* ---- run ---- */
-
 static const char run_usage[] =
 	"vm run --kernel FILE [--initrd FILE] [--cmdline TEXT] [--memory 256M] [--cpus 1]\n"
-	"	[--disk FILE|vhost-user:SOCKET]... [--nic vhost-user:SOCKET|tap:IFNAME]...\n"
-	"	[--console stdio|FILE]";
+	"	[--disk FILE[,ro][,raw]|vhost-user:SOCKET]... [--nic "
+	"vhost-user:SOCKET|tap:IFNAME]...\n"
+	"	[--console stdio|FILE] [--on-reboot restart|exit] [--on-panic exit|restart|ignore] "
+	"[--force]";
+
+/* Exit statuses, besides 0 for a guest that powered off and 2 for wrong usage. */
+enum {
+	EXIT_NOT_STARTED = EXIT_FAILED,
+	EXIT_REBOOT = 3,
+	EXIT_PANIC = 4,
+	EXIT_SWITCHED_OFF = 5,
+	EXIT_BROKEN = 6, /* it ran, and could not go on */
+};
 
 struct run {
 	struct machine_options machine;
 	struct cli_words disks, nics;
-	struct signals signals;
+	struct vm_signals signals;
 	struct vm_devices devices;
+	struct machine *vm;
 };
 
 static int make_devices(struct run *run, struct error *error)
@@ -88,7 +40,7 @@ static int make_devices(struct run *run, struct error *error)
 	if (!rc)
 		rc = vm_devices_add_nics(&run->devices, &run->nics, error);
 	if (!rc)
-		rc = vm_devices_attach(&run->devices, run->signals.machine, error);
+		rc = vm_devices_attach(&run->devices, run->vm, error);
 	return rc;
 }
 
@@ -103,28 +55,89 @@ static void warn_if_slow(void)
 			 (double)speed / 1e6);
 }
 
-static int run_machine(struct run *run, struct error *error)
+static void run_machine(struct run *run, enum machine_end *end, struct error *error)
 {
-	enum machine_end end;
-	int rc;
-
-	block_signals(&run->signals);
-	rc = machine_create(&run->signals.machine, &run->machine, error);
-	if (rc < 0)
-		return rc;
-	rc = make_devices(run, error);
-	if (rc >= 0) {
+	if (machine_create(&run->vm, &run->machine, error) < 0)
+		return;
+	if (make_devices(run, error) >= 0) {
 		warn_if_slow();
-		rc = run_with_signals(&run->signals, &end, error);
+		vm_signals_watch(&run->signals, run->vm);
+		(void)machine_run(run->vm, end, error); /* `end` tells */
+		vm_signals_watch(&run->signals, NULL);
 	}
-	machine_destroy(run->signals.machine);
+	machine_destroy(run->vm);
 	vm_devices_close(&run->devices);
-	return rc;
+}
+
+/* Tells the ends apart, for scripts by the status and for people in words. */
+static int exit_status(const struct run *run, enum machine_end end, const struct error *error)
+{
+	switch (end) {
+	case MACHINE_END_POWER_OFF:
+		return EXIT_DONE;
+	case MACHINE_END_NOT_STARTED:
+		cli_fail(error->code, error);
+		return EXIT_NOT_STARTED;
+	case MACHINE_END_FAILED:
+		cli_fail(error->code, error);
+		return EXIT_BROKEN;
+	case MACHINE_END_REBOOT:
+		cli_note("the guest rebooted");
+		return EXIT_REBOOT;
+	case MACHINE_END_CRASH:
+		cli_note("the guest reset itself by a triple fault: it crashed, or reboots that "
+			 "way");
+		return EXIT_REBOOT;
+	case MACHINE_END_PANIC:
+		cli_note("the machine ends, for its guest's kernel panicked");
+		return EXIT_PANIC;
+	case MACHINE_END_QUIT:
+		cli_note("the machine was switched off at the console");
+		return EXIT_SWITCHED_OFF;
+	case MACHINE_END_STOPPED:
+		break;
+	}
+	cli_note(run->signals.signals > 1
+			 ? "the machine was switched off by a second signal"
+			 : "the guest did not power off when asked to, and was switched off");
+	return EXIT_SWITCHED_OFF;
+}
+
+static int parse_policy(const char *option, const char *word, bool may_ignore,
+			enum machine_policy *policy)
+{
+	if (!strcmp(word, "restart"))
+		*policy = MACHINE_RESTART;
+	else if (!strcmp(word, "exit"))
+		*policy = MACHINE_EXIT;
+	else if (!strcmp(word, "ignore") && may_ignore)
+		*policy = MACHINE_IGNORE;
+	else
+		return cli_usage_error("--%s %s: expected restart%s", option, word,
+				       may_ignore ? ", exit or ignore" : " or exit");
+	return EXIT_DONE;
+}
+
+/* What the form of the words tells, before anything is opened. */
+static int check_words(struct run *run, const char *on_reboot, const char *on_panic)
+{
+	int status;
+
+	if (!run->machine.kernel)
+		return cli_usage_error("--kernel is missing");
+	for (unsigned i = 0; i < run->nics.count; i++)
+		if (!vm_devices_is_nic(run->nics.words[i]))
+			return cli_usage_error("--nic %s: expected vhost-user:SOCKET or tap:IFNAME",
+					       run->nics.words[i]);
+	status = parse_policy("on-reboot", on_reboot, false, &run->machine.on_reboot);
+	return status ? status : parse_policy("on-panic", on_panic, true, &run->machine.on_panic);
 }
 
 static int run(int argc, char **argv)
 {
 	struct run run = { .machine.console = "stdio" };
+	enum machine_end end = MACHINE_END_NOT_STARTED;
+	const char *on_reboot = "restart", *on_panic = "exit";
 	struct machine_options *machine = &run.machine;
 	uint64_t memory = 256ULL << 20, cpus = 1;
 	struct log log;
@@ -137,12 +150,20 @@ static int run(int argc, char **argv)
 		  LAYOUT_MEMORY_MINIMUM, 0 },
 		{ "cpus", CLI_NUMBER, &cpus, "N", "processors (1)", 1, LAYOUT_CPUS_MAX },
 		{ "disk", CLI_LIST, &run.disks, "FILE|vhost-user:SOCKET",
-		  "a disk, /dev/vda and so on: an image or a server's socket" },
+		  "a disk, /dev/vda and so on: an image or a server's socket; ,ro and ,raw may "
+		  "follow "
+		  "an image" },
 		{ "nic", CLI_LIST, &run.nics, "vhost-user:SOCKET|tap:IFNAME",
 		  "a NIC, on a port of a switch or an interface of this host; ,mac=XX:... may "
 		  "follow" },
 		{ "console", CLI_TEXT, &machine->console, "stdio|FILE",
 		  "where the serial console goes; on a terminal Ctrl-A x ends the machine" },
+		{ "on-reboot", CLI_TEXT, &on_reboot, "restart|exit",
+		  "what a reboot of the guest does (restart)" },
+		{ "on-panic", CLI_TEXT, &on_panic, "exit|restart|ignore",
+		  "what a panic of its kernel does, where it tells (exit)" },
+		{ "force", CLI_FLAG, &machine->force, NULL,
+		  "add to a console file that looks like something else" },
 		{ 0 },
 	};
 	struct cli_words operands;
@@ -151,18 +172,19 @@ static int run(int argc, char **argv)
 
 	if (!cli_parse(run_usage, options, argc, argv, 0, 0, &operands, &status))
 		return status;
-	if (!machine->kernel)
-		return cli_usage_error("--kernel is missing");
-	for (unsigned i = 0; i < run.nics.count; i++)
-		if (!vm_devices_is_nic(run.nics.words[i]))
-			return cli_usage_error("--nic %s: expected vhost-user:SOCKET or tap:IFNAME",
-					       run.nics.words[i]);
+	status = check_words(&run, on_reboot, on_panic);
+	if (status != EXIT_DONE)
+		return status;
 	log_to_stderr(&log, LOG_LEVEL_WARNING);
 	machine->log = run.devices.log = &log;
 	machine->memory = memory;
 	machine->cpus = (unsigned)cpus;
-	rc = run_machine(&run, &error);
-	return rc < 0 ? cli_fail(rc, &error) : EXIT_DONE;
+	rc = vm_signals_start(&run.signals, &error);
+	if (rc < 0)
+		return cli_fail(rc, &error);
+	run_machine(&run, &end, &error);
+	vm_signals_stop(&run.signals);
+	return exit_status(&run, end, &error);
 }
 
 int command_vm(int argc, char **argv)

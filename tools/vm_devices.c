@@ -52,6 +52,46 @@ static int connect_to(struct machine_device *device, char *socket, struct error 
 	return device->fd < 0 ? device->fd : 0;
 }
 
+/* Cuts ",WORD" from the end of `text`, if it ends so. */
+static bool cut_option(char *text, const char *word)
+{
+	size_t length = strlen(text), end = strlen(word) + 1;
+
+	if (length <= end || text[length - end] != ',' || strcmp(text + length - end + 1, word))
+		return false;
+	text[length - end] = '\0';
+	return true;
+}
+
+/* FILE[,ro][,raw] in any order; what else is behind a comma belongs to the name. */
+static struct vm_local_disk_options parse_image(char *word, struct log *log)
+{
+	struct vm_local_disk_options options = { .path = word, .log = log };
+
+	for (;;) {
+		if (cut_option(word, "ro"))
+			options.read_only = true;
+		else if (cut_option(word, "raw") || cut_option(word, "format=raw"))
+			options.raw = true;
+		else
+			return options;
+	}
+}
+
+static int add_image(struct vm_devices *devices, struct machine_device *device, char *word,
+		     struct error *error)
+{
+	struct vm_local_disk_options options = parse_image(word, devices->log);
+	int rc = vm_local_disk_start(&devices->local_disks[devices->local_disk_count], &options,
+				     &device->fd, error);
+
+	if (rc == 0)
+		devices->local_disk_count++;
+	if (rc == -ENOENT && strchr(word, ','))
+		error_advise(error, "Options that may follow a file are ,ro and ,raw.");
+	return rc;
+}
+
 static int add_disk(struct vm_devices *devices, char *word, struct error *error)
 {
 	char *socket = after(word, VHOST_USER);
@@ -60,12 +100,11 @@ static int add_disk(struct vm_devices *devices, char *word, struct error *error)
 
 	if (!device)
 		return -EINVAL;
-	if (socket)
-		return connect_to(device, socket, error);
-	rc = vm_local_disk_start(&devices->local_disks[devices->local_disk_count], word,
-				 devices->log, &device->fd, error);
-	if (rc == 0)
-		devices->local_disk_count++;
+	if (!socket)
+		return add_image(devices, device, word, error);
+	rc = connect_to(device, socket, error);
+	if (rc == -ENOENT && strstr(socket, ",ro"))
+		error_advise(error, "A disk of a server's is read-only where the server says so.");
 	return rc;
 }
 

@@ -26,7 +26,8 @@ struct vm_devices {
 };
 
 /*
- * Adds disks and NICs: "FILE" or "vhost-user:SOCKET" for a disk; "vhost-user:SOCKET" or "tap:IFNAME"
+ * Adds disks and NICs: "FILE", with ",ro" (read-only) and ",raw" (whatever it looks like) behind it if wanted,
+ * or "vhost-user:SOCKET" for a disk; "vhost-user:SOCKET" or "tap:IFNAME"
  * for a NIC, with ",mac=XX:XX:XX:XX:XX:XX" behind it if wanted. Otherwise a NIC's address is made from
  * the rest and this host's machine id, so that it stays the same. -EINVAL for what is not understood,
  * and errors of connecting and opening. vm_devices_close() is due in any case.
@@ -45,10 +46,18 @@ int vm_devices_attach(struct vm_devices *devices, struct machine *machine, struc
 /* Ends what runs here, once the machine is gone. */
 void vm_devices_close(struct vm_devices *devices);
 
-/* Starts the back-end for `path` on a thread of its own; *fd is the front-end's socket. Stopping waits
- * for its end; the front-end must have hung up. */
-int vm_local_disk_start(struct vm_local_disk **out, const char *path, struct log *log, int *fd,
-			struct error *error);
+/* An image file or block device. One in a format of its own (qcow2 and the like) is refused unless `raw`. */
+struct vm_local_disk_options {
+	const char *path;
+	bool read_only; /* shares the file with other readers */
+	bool raw;
+	struct log *log;
+};
+
+/* Starts the back-end on a thread of its own; *fd is the front-end's socket. Stopping waits for its end; the
+ * front-end must have hung up. `options` is copied, its strings are not. */
+int vm_local_disk_start(struct vm_local_disk **out, const struct vm_local_disk_options *options,
+			int *fd, struct error *error);
 void vm_local_disk_stop(struct vm_local_disk *disk);
 
 #endif

@@ -1,5 +1,6 @@
 /* `tenon vm run --disk FILE`: the vhost-user-blk back-end on a thread of this process. */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <semaphore.h>
 #include <stdlib.h>
@@ -8,6 +9,7 @@
 #include <sys/socket.h>
 
 #include "block/block.h"
+#include "block/image_format.h"
 #include "fiber/fiber.h"
 #include "tools/vm_devices.h"
 #include "util/cleanup.h"
@@ -15,8 +17,7 @@
 
 struct vm_local_disk {
 	struct worker *worker;
-	const char *path;
-	struct log *log;
+	struct vm_local_disk_options options;
 	int fd;   /* the back-end's end, until it is taken */
 	int stop; /* an eventfd */
 	sem_t ready;
@@ -24,18 +25,59 @@ struct vm_local_disk {
 	struct error error;
 };
 
+/* A format's bytes are not the disk's; a guest that wrote to them would destroy what is in it. */
+static int check_format(const struct vm_local_disk_options *options, struct error *error)
+{
+	CLEANUP_CLOSE int fd = -1;
+	const struct image_format *format;
+	int rc;
+
+	if (options->raw)
+		return 0;
+	/* What cannot be opened is told by who opens it for good. */
+	fd = open(options->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	format = fd < 0 ? NULL : image_format_of_file(fd);
+	if (!format)
+		return 0;
+	rc = image_format_refuse(format, options->path, error);
+	if (format->qemu)
+		error_advise(error,
+			     "first `qemu-img convert -f %s -O raw %s disk.raw`; --disk %s,raw "
+			     "takes its bytes as they are",
+			     format->qemu, options->path, options->path);
+	else
+		error_advise(error, "unpack it first; --disk %s,raw takes its bytes as they are",
+			     options->path);
+	return rc;
+}
+
+static int open_image(const struct vm_local_disk_options *options, struct block **block,
+		      struct error *error)
+{
+	unsigned flags = BLOCK_OPEN_LOCK | (options->read_only ? 0 : BLOCK_OPEN_WRITE);
+	int rc = check_format(options, error);
+
+	if (rc == 0)
+		rc = block_open_file(block, options->path, flags, 0, error);
+	if (rc == 0 && !(*block)->size) {
+		error_set(error, -EINVAL, "%s: a disk of 0 bytes", options->path);
+		error_advise(error, "Give it a size first: truncate -s SIZE FILE");
+		return -EINVAL;
+	}
+	return rc;
+}
+
 static int start_server(struct vm_local_disk *disk, struct vhost_user_blk_server **server)
 {
 	CLEANUP_BLOCK struct block *block = NULL;
-	struct vhost_user_blk_options options = { .log = disk->log };
+	struct vhost_user_blk_options options = { .log = disk->options.log };
 	int rc;
 
-	rc = block_open_file(&block, disk->path, BLOCK_OPEN_WRITE | BLOCK_OPEN_LOCK, 0,
-			     &disk->error);
+	rc = open_image(&disk->options, &block, &disk->error);
 	if (rc < 0)
 		return rc;
-	return vhost_user_blk_server_adopt(server, block, steal_fd(&disk->fd), disk->path, &options,
-					   &disk->error);
+	return vhost_user_blk_server_adopt(server, block, steal_fd(&disk->fd), disk->options.path,
+					   &options, &disk->error);
 }
 
 static int disk_main(void *argument)
@@ -74,7 +116,7 @@ static int start_worker(struct vm_local_disk *disk, struct error *error)
 		return error_set(error, -errno, "eventfd: %s", error_name(errno));
 	rc = worker_start(disk->worker, "disk", disk_main, disk);
 	if (rc < 0)
-		return error_set(error, rc, "%s: cannot start a thread: %s", disk->path,
+		return error_set(error, rc, "%s: cannot start a thread: %s", disk->options.path,
 				 error_name(rc));
 	while (sem_wait(&disk->ready) < 0)
 		;
@@ -85,16 +127,15 @@ static int start_worker(struct vm_local_disk *disk, struct error *error)
 	return disk->rc;
 }
 
-int vm_local_disk_start(struct vm_local_disk **out, const char *path, struct log *log, int *fd,
-			struct error *error)
+int vm_local_disk_start(struct vm_local_disk **out, const struct vm_local_disk_options *options,
+			int *fd, struct error *error)
 {
 	struct vm_local_disk *disk = calloc(1, sizeof(*disk));
 	int pair[2], rc;
 
 	if (!disk)
 		return error_set(error, -ENOMEM, "out of memory");
-	disk->path = path;
-	disk->log = log;
+	disk->options = *options;
 	disk->fd = disk->stop = -1;
 	sem_init(&disk->ready, 0, 0);
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {

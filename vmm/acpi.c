@@ -7,6 +7,7 @@
 #include "util/bytes.h"
 #include "vmm/aml.h"
 #include "vmm/layout.h"
+#include "vmm/panic.h"
 #include "vmm/power.h"
 #include "vmm/serial.h"
 
@@ -166,6 +167,20 @@ static void describe_serial(struct aml *aml)
 	aml_close(aml, device);
 }
 
+static void describe_panic(struct aml *aml)
+{
+	aml_mark device = aml_device(aml, "PEVT");
+	struct aml_resources resources;
+
+	aml_name(aml, "_HID");
+	aml_string(aml, "QEMU0001");
+	aml_name_integer(aml, "_UID", 0);
+	resources = aml_resources(aml);
+	aml_resource_port(aml, LAYOUT_PORT_PANIC, PANIC_PORTS);
+	aml_close_resources(aml, resources);
+	aml_close(aml, device);
+}
+
 /*
  * The generic event device: its interrupt runs _EVT, which asks the event register what happened.
  *
@@ -230,6 +245,7 @@ static size_t build_dsdt(uint8_t *at, const struct acpi_machine *machine)
 
 	describe_pci(&aml, machine);
 	describe_serial(&aml);
+	describe_panic(&aml);
 	describe_power_button(&aml);
 	aml_close(&aml, scope);
 	describe_sleep(&aml);

@@ -4,168 +4,237 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "block/output.h"
 #include "util/bytes.h"
 #include "util/error.h"
 #include "util/log.h"
+#include "vmm/console_output.h"
 #include "vmm/serial.h"
 
-#define ESCAPE 0x01 /* Ctrl-A */
+#define ESCAPE      0x01 /* Ctrl-A */
+#define PATIENCE_MS 1000
+#define LOOK_MS     500 /* between two looks at whether we are in the foreground again */
+
+/* ---- The terminal ---- */
+
+/* A terminal that is not our controlling one knows no foreground: it is ours. */
+static bool in_foreground(const struct console *console)
+{
+	pid_t group = tcgetpgrp(console->in);
+
+	return group < 0 || group == getpgrp();
+}
 
 static void make_raw(struct console *console)
 {
 	struct termios raw;
 
-	if (tcgetattr(console->in, &console->saved) < 0)
+	if (tcgetattr(console->in, &raw) < 0)
 		return;
-	raw = console->saved;
+	/* What it was before us, not what somebody has left while we were stopped. */
+	if (!console->saved_known)
+		console->saved = raw;
+	console->saved_known = true;
 	cfmakeraw(&raw);
 	/* A newline of the guest's comes with its own carriage return; messages of ours do not. */
 	raw.c_oflag |= OPOST | ONLCR;
 	console->raw = tcsetattr(console->in, TCSANOW, &raw) == 0;
 }
 
-void console_attach(struct console *console, int in, int out)
+void console_enter(struct console *console)
 {
-	*console = (struct console){ .in = in, .out = out };
-	make_raw(console);
+	console->running = true;
+	if (console->terminal && in_foreground(console))
+		make_raw(console);
 }
 
-int console_open(struct console *console, const char *target, struct error *error)
+void console_leave(struct console *console)
 {
-	if (!strcmp(target, "stdio")) {
-		console_attach(console, STDIN_FILENO, STDOUT_FILENO);
-		return 0;
+	console->running = false;
+	if (atomic_exchange(&console->raw, false) && in_foreground(console))
+		tcsetattr(console->in, TCSANOW, &console->saved);
+}
+
+void console_continued(struct console *console)
+{
+	console->raw = false;
+}
+
+/* Follows the process between foreground and background; true if the terminal may be read. */
+static bool follow_foreground(struct console *console)
+{
+	bool ours = in_foreground(console);
+
+	if (!ours)
+		console->raw = false;
+	else if (console->running && !console->raw)
+		make_raw(console);
+	return ours;
+}
+
+/* ---- Opening ---- */
+
+int console_attach(struct console *console, int in, int out, struct log *log, struct error *error)
+{
+	console->in = in;
+	console->out = out;
+	console->log = log;
+	console->terminal = in >= 0 && isatty(in);
+	return out < 0 ? 0 : console_output_create(&console->output, out, log, error);
+}
+
+/* Open for reading too, a FIFO has a reader at any time, and neither waits for one nor loses one. */
+static int open_output(const char *target, bool force, struct error *error)
+{
+	unsigned flags = OUTPUT_APPEND | (force ? OUTPUT_FORCE : 0);
+	struct stat status;
+	struct output output;
+	int rc;
+
+	if (stat(target, &status) == 0 && S_ISFIFO(status.st_mode)) {
+		rc = open(target, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+		return rc >= 0 ? rc : error_set(error, -errno, "%s: %s", target, error_name(errno));
 	}
-	*console = (struct console){ .in = -1, .out = -1 };
-	console->out = open(target, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-	if (console->out < 0)
-		return error_set(error, -errno, "%s: console: %s", target, error_name(errno));
+	rc = output_open(&output, target, flags, NULL, error);
+	return rc < 0 ? rc : output.fd;
+}
+
+int console_open(struct console *console, const char *target, bool force, struct log *log,
+		 struct error *error)
+{
+	int out;
+
+	if (!strcmp(target, "stdio"))
+		return console_attach(console, STDIN_FILENO, STDOUT_FILENO, log, error);
+	out = open_output(target, force, error);
+	if (out < 0) {
+		error_prefix(error, "console");
+		return out;
+	}
 	console->close_out = true;
-	return 0;
+	return console_attach(console, -1, out, log, error);
 }
 
 void console_close(struct console *console)
 {
-	if (console->raw)
-		tcsetattr(console->in, TCSANOW, &console->saved);
+	console_leave(console);
+	console_output_destroy(console->output);
+	console->output = NULL;
 	if (console->close_out && console->out >= 0)
 		close(console->out);
-	*console = (struct console){ .in = -1, .out = -1 };
+	console->in = console->out = -1;
 }
 
-static void fetch_output(struct console *console, struct serial *serial)
+/* ---- Output ---- */
+
+void console_put(void *context, uint8_t byte)
 {
-	console->output_length +=
-		serial_take_output(serial, console->output + console->output_length,
-				   sizeof(console->output) - console->output_length);
+	struct console *console = context;
+
+	if (console->output)
+		console_output_put(console->output, byte);
 }
 
-void console_prepare(struct console *console, struct serial *serial, struct pollfd entries[2])
+void console_drain(struct console *console)
 {
-	bool room = serial_input_room(serial) > 0;
-
-	fetch_output(console, serial);
-	if (console->out < 0)
-		console->output_length = 0;
-	entries[0] = (struct pollfd){ .fd = room ? console->in : -1, .events = POLLIN };
-	entries[1] = (struct pollfd){ .fd = console->output_length ? console->out : -1,
-				      .events = POLLOUT };
+	if (console->output)
+		console_output_drain(console->output, PATIENCE_MS);
 }
 
-/* Nobody reads any more: the guest goes on and its output is dropped. */
-static void give_up_output(struct console *console, struct serial *serial, struct log *log)
+/* ---- Input ---- */
+
+/* Gives the guest the keys that it has room for. */
+static void feed(struct console *console, struct serial *serial)
 {
-	log_warning(log, "console: cannot write: %s; the guest's output is dropped from here on",
-		    error_name(errno));
-	if (console->close_out)
-		close(console->out);
-	console->out = -1;
-	console->output_length = 0;
-	serial_set_closed(serial, true);
+	size_t taken = serial_give_input(serial, console->keys, console->keys_length);
+
+	console->keys_length -= taken;
+	memmove(console->keys, console->keys + taken, console->keys_length);
+	if (taken)
+		console->dropping = false;
 }
 
-/* At most 512 bytes go out, which a pipe or terminal that is ready takes without blocking. */
-static void write_output(struct console *console, struct serial *serial, struct log *log)
+void console_prepare(struct console *console, struct serial *serial, struct pollfd *entry,
+		     int *timeout_ms)
 {
-	ssize_t written = write(console->out, console->output, console->output_length);
+	bool wanted;
 
-	if (written < 0) {
-		if (errno != EAGAIN && errno != EINTR)
-			give_up_output(console, serial, log);
+	if (console->keys_length)
+		feed(console, serial);
+	*entry = (struct pollfd){ .fd = -1, .events = POLLIN };
+	if (console->in < 0)
+		return;
+	if (console->terminal) {
+		wanted = follow_foreground(console);
+		if (!wanted && (*timeout_ms < 0 || *timeout_ms > LOOK_MS))
+			*timeout_ms = LOOK_MS;
+	} else {
+		wanted = !console->keys_length && serial_input_room(serial);
+	}
+	if (wanted)
+		entry->fd = console->in;
+}
+
+static void keep_key(struct console *console, uint8_t key)
+{
+	if (console->keys_length < CONSOLE_KEYS) {
+		console->keys[console->keys_length++] = key;
 		return;
 	}
-	console->output_length -= (size_t)written;
-	memmove(console->output, console->output + written, console->output_length);
+	if (!console->dropping)
+		log_warning(console->log, "console: the guest takes no input; keys are dropped");
+	console->dropping = true;
 }
 
-/* Takes out our own keys; what is for the guest stays at `at`. Returns its length. */
-static size_t filter_keys(struct console *console, uint8_t *at, size_t length,
-			  enum console_command *command)
+/* Takes out our own keys. */
+static enum console_command take_keys(struct console *console, const uint8_t *at, size_t length)
 {
-	size_t kept = 0;
+	enum console_command command = CONSOLE_NOTHING;
 
 	for (size_t i = 0; i < length; i++) {
 		if (!console->escape) {
 			if (at[i] == ESCAPE)
 				console->escape = true;
 			else
-				at[kept++] = at[i];
+				keep_key(console, at[i]);
 			continue;
 		}
 		console->escape = false;
 		if (at[i] == 'x' || at[i] == 'X')
-			*command = CONSOLE_QUIT;
+			command = CONSOLE_QUIT;
 		else if (at[i] == 'b' || at[i] == 'B')
-			*command = CONSOLE_POWER_BUTTON;
+			command = CONSOLE_POWER_BUTTON;
 		else if (at[i] == ESCAPE || at[i] == 'a')
-			at[kept++] = ESCAPE;
-	}
-	return kept;
-}
-
-static enum console_command read_input(struct console *console, struct serial *serial)
-{
-	enum console_command command = CONSOLE_NOTHING;
-	uint8_t bytes[SERIAL_INPUT_SIZE];
-	ssize_t length = read(console->in, bytes, MIN(sizeof(bytes), serial_input_room(serial)));
-
-	if (length == 0 || (length < 0 && errno != EAGAIN && errno != EINTR)) {
-		if (!console->raw)
-			console->in = -1;
-		return console->raw ? CONSOLE_QUIT : CONSOLE_NOTHING;
-	}
-	if (length > 0) {
-		size_t kept = (size_t)length;
-
-		if (console->raw)
-			kept = filter_keys(console, bytes, kept, &command);
-		serial_give_input(serial, bytes, kept);
+			keep_key(console, ESCAPE);
 	}
 	return command;
 }
 
 enum console_command console_serve(struct console *console, struct serial *serial,
-				   const struct pollfd entries[2], struct log *log)
+				   const struct pollfd *entry)
 {
-	if (entries[1].fd >= 0 && entries[1].revents)
-		write_output(console, serial, log);
-	if (entries[0].fd >= 0 && entries[0].revents)
-		return read_input(console, serial);
-	return CONSOLE_NOTHING;
-}
+	enum console_command command = CONSOLE_NOTHING;
+	uint8_t bytes[4096];
+	size_t most = console->terminal ? sizeof(bytes) : serial_input_room(serial);
+	ssize_t length;
 
-void console_drain(struct console *console, struct serial *serial)
-{
-	for (;;) {
-		struct pollfd entries[2];
-
-		console_prepare(console, serial, entries);
-		if (entries[1].fd < 0 || poll(&entries[1], 1, 1000) <= 0)
-			return;
-		write_output(console, serial, NULL);
-		if (console->out < 0)
-			return;
+	if (entry->fd < 0 || !entry->revents)
+		return CONSOLE_NOTHING;
+	length = read(console->in, bytes, MIN(sizeof(bytes), most));
+	if (length == 0 || (length < 0 && errno != EAGAIN && errno != EINTR)) {
+		/* In the background a terminal gives EIO to those who block SIGTTIN. */
+		if (!console->terminal || in_foreground(console))
+			console->in = -1;
+		return CONSOLE_NOTHING;
 	}
+	if (length > 0 && console->terminal)
+		command = take_keys(console, bytes, (size_t)length);
+	else if (length > 0)
+		for (ssize_t i = 0; i < length; i++)
+			keep_key(console, bytes[i]);
+	feed(console, serial);
+	return command;
 }

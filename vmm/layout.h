@@ -50,6 +50,7 @@
 
 /* I/O ports. */
 #define LAYOUT_PORT_SERIAL      0x3f8u /* eight, as COM1 */
+#define LAYOUT_PORT_PANIC       0x505u /* one, where QEMU has it */
 #define LAYOUT_PORT_POWER       0x600u /* four: power.h has their order */
 #define LAYOUT_PORT_PCI_ADDRESS 0xcf8u
 #define LAYOUT_PORT_PCI_DATA    0xcfcu

@@ -24,7 +24,7 @@ void machine_ask(struct machine *machine, enum machine_request request)
 	enum machine_request none = MACHINE_REQUEST_NONE;
 
 	/* The first counts, but to be switched off from outside counts most. */
-	if (request == MACHINE_REQUEST_STOP)
+	if (request == MACHINE_REQUEST_STOP || request == MACHINE_REQUEST_QUIT)
 		atomic_store(&machine->request, request);
 	else
 		atomic_compare_exchange_strong(&machine->request, &none, request);
@@ -44,8 +44,26 @@ static void vcpu_ended(void *context, struct vcpu *vcpu, enum vcpu_end end)
 	struct machine *machine = context;
 
 	(void)vcpu; /* its error is read when all have stopped */
-	machine_ask(machine,
-		    end == VCPU_END_SHUTDOWN ? MACHINE_REQUEST_RESET : MACHINE_REQUEST_FAILED);
+	machine_ask(machine, end == VCPU_END_SHUTDOWN ? MACHINE_REQUEST_TRIPLE_FAULT
+						      : MACHINE_REQUEST_FAILED);
+}
+
+/* Told once for each start; a guest may write as often as it likes. */
+static void panic_happened(void *context, unsigned events)
+{
+	struct machine *machine = context;
+	bool told = atomic_exchange(&machine->panicked, true);
+
+	if (!(events & PANIC_PANICKED)) {
+		if (!told)
+			log_warning(machine->log,
+				    "the guest crashed; its own crash kernel takes over");
+		return;
+	}
+	if (!told)
+		log_warning(machine->log, "the guest's kernel panicked");
+	if (machine->on_panic != MACHINE_IGNORE)
+		machine_ask(machine, MACHINE_REQUEST_PANIC);
 }
 
 /* ---- Making it ---- */
@@ -101,10 +119,13 @@ static void make_devices(struct machine *machine)
 	bus_init(&machine->mmio);
 	pci_bus_init(&machine->pci, &machine->mmio, machine->windows);
 	serial_init(&machine->serial, interrupts, LAYOUT_GSI_SERIAL, machine->serial_event);
+	serial_set_output(&machine->serial, console_put, &machine->console);
 	machine->power.interrupts = interrupts;
 	machine->power.gsi = LAYOUT_GSI_EVENT;
 	machine->power.requested = power_requested;
 	machine->power.context = machine;
+	machine->panic.happened = panic_happened;
+	machine->panic.context = machine;
 	machine->handler.ports = &machine->ports;
 	machine->handler.memory = &machine->mmio;
 	machine->handler.ended = vcpu_ended;
@@ -112,6 +133,7 @@ static void make_devices(struct machine *machine)
 	bus_claim(&machine->ports, LAYOUT_PORT_SERIAL, SERIAL_PORTS, &serial_bus_ops,
 		  &machine->serial);
 	bus_claim(&machine->ports, LAYOUT_PORT_POWER, POWER_PORTS, &power_bus_ops, &machine->power);
+	bus_claim(&machine->ports, LAYOUT_PORT_PANIC, PANIC_PORTS, &panic_bus_ops, &machine->panic);
 	bus_claim(&machine->ports, LAYOUT_PORT_PCI_ADDRESS, PCI_PORTS, &pci_ports_ops,
 		  &machine->pci);
 	bus_claim(&machine->mmio, LAYOUT_PCI_ECAM, LAYOUT_PCI_ECAM_SIZE, &pci_ecam_ops,
@@ -155,7 +177,7 @@ static int open_resources(struct machine *machine, const struct machine_options 
 		return error_set(error, -errno, "eventfd: %s", error_name(errno));
 	place_windows(machine);
 	return console_open(&machine->console, options->console ? options->console : "stdio",
-			    error);
+			    options->force, machine->log, error);
 }
 
 static void close_resources(struct machine *machine)
@@ -185,6 +207,8 @@ int machine_create(struct machine **out, const struct machine_options *options, 
 	if (!machine)
 		return error_set(error, -ENOMEM, "out of memory");
 	machine->cpus = options->cpus;
+	machine->on_reboot = options->on_reboot;
+	machine->on_panic = options->on_panic;
 	machine->log = options->log;
 	machine->kvm_device = machine->wake = machine->serial_event = -1;
 	machine->console.in = machine->console.out = -1;
@@ -259,7 +283,7 @@ static void drain_event(int fd)
 static void obey_console(struct machine *machine, enum console_command command)
 {
 	if (command == CONSOLE_QUIT)
-		machine_ask(machine, MACHINE_REQUEST_STOP);
+		machine_ask(machine, MACHINE_REQUEST_QUIT);
 	else if (command == CONSOLE_POWER_BUTTON)
 		power_press_button(&machine->power);
 }
@@ -285,16 +309,18 @@ static void check_devices(struct machine *machine, const struct pollfd *entries)
 /* Serves the console until something asks the machine to stop. */
 static enum machine_request serve(struct machine *machine)
 {
-	enum { WAKE, SERIAL, INPUT, OUTPUT, DEVICES };
+	enum { WAKE, SERIAL, INPUT, DEVICES };
 	struct pollfd entries[DEVICES + PCI_SLOTS];
 	enum machine_request request;
 
 	while (!(request = atomic_load(&machine->request))) {
+		int timeout = -1;
+
 		entries[WAKE] = (struct pollfd){ .fd = machine->wake, .events = POLLIN };
 		entries[SERIAL] = (struct pollfd){ .fd = machine->serial_event, .events = POLLIN };
-		console_prepare(&machine->console, &machine->serial, &entries[INPUT]);
+		console_prepare(&machine->console, &machine->serial, &entries[INPUT], &timeout);
 		prepare_devices(machine, &entries[DEVICES]);
-		if (poll(entries, DEVICES + machine->device_count, -1) < 0)
+		if (poll(entries, DEVICES + machine->device_count, timeout) < 0)
 			continue;
 		if (entries[WAKE].revents)
 			drain_event(machine->wake);
@@ -303,8 +329,8 @@ static enum machine_request serve(struct machine *machine)
 		check_devices(machine, &entries[DEVICES]);
 		if (atomic_exchange(&machine->button, false))
 			power_press_button(&machine->power);
-		obey_console(machine, console_serve(&machine->console, &machine->serial,
-						    &entries[INPUT], machine->log));
+		obey_console(machine,
+			     console_serve(&machine->console, &machine->serial, &entries[INPUT]));
 	}
 	return request;
 }
@@ -340,32 +366,77 @@ static int take_failure(struct machine *machine, struct error *error)
 	return error_set(error, -EIO, "the machine failed");
 }
 
-int machine_run(struct machine *machine, enum machine_end *end, struct error *error)
+/* What follows from a request; false: the machine starts again. */
+static bool ends(const struct machine *machine, enum machine_request request, enum machine_end *end)
 {
+	bool panic = request == MACHINE_REQUEST_PANIC;
+
+	switch (request) {
+	case MACHINE_REQUEST_RESET:
+		*end = MACHINE_END_REBOOT;
+		break;
+	case MACHINE_REQUEST_TRIPLE_FAULT:
+		*end = MACHINE_END_CRASH;
+		break;
+	case MACHINE_REQUEST_PANIC:
+		*end = MACHINE_END_PANIC;
+		break;
+	case MACHINE_REQUEST_OFF:
+		*end = MACHINE_END_POWER_OFF;
+		return true;
+	case MACHINE_REQUEST_FAILED:
+		*end = MACHINE_END_FAILED;
+		return true;
+	case MACHINE_REQUEST_QUIT:
+		*end = MACHINE_END_QUIT;
+		return true;
+	default:
+		*end = MACHINE_END_STOPPED;
+		return true;
+	}
+	return (panic ? machine->on_panic : machine->on_reboot) != MACHINE_RESTART;
+}
+
+static int run(struct machine *machine, enum machine_end *end, struct error *error)
+{
+	*end = MACHINE_END_NOT_STARTED;
 	for (;;) {
 		enum machine_request request;
+		bool last;
 		int rc = machine_power_on(machine, error);
 
 		if (rc < 0)
 			return rc;
 		request = serve(machine);
-		machine_power_off(machine);
-		console_drain(&machine->console, &machine->serial);
-		switch (request) {
-		case MACHINE_REQUEST_RESET:
-			atomic_compare_exchange_strong(&machine->request, &request,
-						       MACHINE_REQUEST_NONE);
-			log_info(machine->log, "the guest restarts");
-			reconnect_devices(machine);
-			break;
-		case MACHINE_REQUEST_FAILED:
-			return take_failure(machine, error);
-		case MACHINE_REQUEST_OFF:
-			*end = MACHINE_END_POWER_OFF;
-			return 0;
-		default:
-			*end = MACHINE_END_STOPPED;
-			return 0;
-		}
+		last = ends(machine, request, end);
+		machine_power_off(machine, last);
+		if (last)
+			return *end == MACHINE_END_FAILED ? take_failure(machine, error) : 0;
+		*end = MACHINE_END_FAILED; /* if it cannot be started again */
+		atomic_compare_exchange_strong(&machine->request, &request, MACHINE_REQUEST_NONE);
+		log_info(machine->log, "the guest restarts");
+		reconnect_devices(machine);
 	}
+}
+
+int machine_run(struct machine *machine, enum machine_end *end, struct error *error)
+{
+	int rc;
+
+	console_enter(&machine->console);
+	rc = run(machine, end, error);
+	console_drain(&machine->console);
+	console_leave(&machine->console);
+	return rc;
+}
+
+void machine_leave_terminal(struct machine *machine)
+{
+	console_leave(&machine->console);
+}
+
+void machine_continued(struct machine *machine)
+{
+	console_continued(&machine->console);
+	eventfd_write(machine->wake, 1);
 }

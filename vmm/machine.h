@@ -15,8 +15,8 @@
  *	boot_linux.c   puts a kernel into memory; acpi.c, aml.c describe the machine to it
  *	pci.c          configuration space; virtio_pci.c and msix.c are a function on it
  *	vhost_user_device.c  virtio device operations over a vhost-user connection
- *	serial.c, console.c  the console, as the guest and as the host sees it
- *	power.c        power-off, reset, power button
+ *	serial.c, console.c  the console, as the guest and as the host sees it; console_output.c writes it
+ *	power.c        power-off, reset, power button; panic.c, where the guest says that it panicked
  *	kvm.c, kvm_interrupts.c  /dev/kvm; the rest knows only interrupts.h
  *	cpuid.c        what the processors say of themselves; sandbox.c, what their threads may do
  *	layout.h       every address
@@ -24,8 +24,8 @@
  * A reset is complete: processors, interrupt controllers, devices and back-ends start as after
  * power-on, memory is zero, and kernel and initial RAM disk are those that the machine was made with.
  *
- * Threads: the caller's, in machine_run(), waits for console, back-ends that hang up, and requests; one
- * for each vCPU. A device has a lock of its own. Order of locks: PCI bus, device, interrupt routes.
+ * Threads: the caller's, in machine_run(), waits for input, back-ends that hang up, and requests; one
+ * for each vCPU; one writes the console's output. A device has a lock of its own. Order of locks: PCI bus, device, interrupt routes.
  */
 #ifndef TENON_VMM_MACHINE_H
 #define TENON_VMM_MACHINE_H
@@ -37,6 +37,12 @@ struct error;
 struct log;
 struct machine;
 
+enum machine_policy {
+	MACHINE_RESTART,
+	MACHINE_EXIT,
+	MACHINE_IGNORE, /* a panic only: the guest goes on with whatever it does then */
+};
+
 struct machine_options {
 	const char *kernel;  /* path of a bzImage */
 	const char *initrd;  /* path, or NULL */
@@ -44,6 +50,8 @@ struct machine_options {
 	uint64_t memory;     /* bytes */
 	unsigned cpus;
 	const char *console; /* "stdio" or a path; NULL: "stdio" */
+	bool force;          /* a path of the console may be a file with a signature */
+	enum machine_policy on_reboot, on_panic;
 	struct log *log;
 };
 
@@ -73,19 +81,30 @@ int machine_add_device(struct machine *machine, const struct machine_device *dev
 		       struct error *error);
 
 enum machine_end {
+	MACHINE_END_NOT_STARTED,
+	MACHINE_END_FAILED,    /* KVM's failure, or it could not be started again */
 	MACHINE_END_POWER_OFF, /* by the guest */
-	MACHINE_END_STOPPED,   /* by machine_stop(), or at the console */
+	MACHINE_END_REBOOT,    /* by the guest, which on_reboot makes the end */
+	MACHINE_END_CRASH,   /* the same by a triple fault: a crash, or how some systems restart */
+	MACHINE_END_PANIC,   /* told by the guest, which on_panic makes the end */
+	MACHINE_END_STOPPED, /* by machine_stop() */
+	MACHINE_END_QUIT,    /* by Ctrl-A x on the console */
 };
 
 /*
- * Runs the machine on the calling thread and others until it is switched off; a reset by the guest
- * starts it again. A failure (of KVM, or to start again) is a negative errno with `error` set.
+ * Runs the machine on the calling thread and others until it ends; a reset by the guest starts it again, if
+ * on_reboot says so. The first two ends are failures: a negative errno with `error` set.
  */
 int machine_run(struct machine *machine, enum machine_end *end, struct error *error);
 
 /* From any thread: ask the guest to power off; switch it off. */
 void machine_press_power_button(struct machine *machine);
 void machine_stop(struct machine *machine);
+
+/* From any thread: gives the terminal back, for a process that is about to die; the process was stopped
+ * (SIGSTOP) and goes on, so that the terminal may be in another state. */
+void machine_leave_terminal(struct machine *machine);
+void machine_continued(struct machine *machine);
 
 /*
  * How fast this host's KVM runs guest code, in instructions per second, by a loop in a guest without

@@ -10,6 +10,7 @@
 #include "vmm/console.h"
 #include "vmm/kvm.h"
 #include "vmm/machine.h"
+#include "vmm/panic.h"
 #include "vmm/pci.h"
 #include "vmm/power.h"
 #include "vmm/serial.h"
@@ -23,7 +24,10 @@ enum machine_request {
 	MACHINE_REQUEST_NONE,
 	MACHINE_REQUEST_OFF,
 	MACHINE_REQUEST_RESET,
+	MACHINE_REQUEST_TRIPLE_FAULT, /* a reset, on a PC */
+	MACHINE_REQUEST_PANIC,
 	MACHINE_REQUEST_STOP,
+	MACHINE_REQUEST_QUIT, /* the same, at the console */
 	MACHINE_REQUEST_FAILED,
 };
 
@@ -31,6 +35,7 @@ struct machine {
 	struct boot_source source;
 	char *cmdline;
 	unsigned cpus;
+	enum machine_policy on_reboot, on_panic;
 	struct log *log;
 
 	int kvm_device;
@@ -43,6 +48,7 @@ struct machine {
 	struct pci_bus pci;
 	struct serial serial;
 	struct power power;
+	struct panic panic;
 	struct console console;
 	unsigned device_count;
 	struct {
@@ -61,6 +67,7 @@ struct machine {
 	unsigned vcpu_count; /* made */
 	_Atomic enum machine_request request;
 	_Atomic bool button;
+	_Atomic bool panicked; /* and that was told */
 };
 
 /* Asks the machine to stop; from any thread. */
@@ -72,7 +79,8 @@ int machine_check_boot(const struct machine *machine, struct error *error);
 /* Makes the KVM machine, loads everything, starts the vCPUs. On failure all is undone. */
 int machine_power_on(struct machine *machine, struct error *error);
 
-/* Stops vCPUs and devices and leaves memory zero. */
-void machine_power_off(struct machine *machine);
+/* Stops vCPUs and devices and leaves memory zero. `for_good`: it will not be switched on again, and is not kept
+ * long by a back-end that does not answer. */
+void machine_power_off(struct machine *machine, bool for_good);
 
 #endif

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/socket.h>
+#include <time.h>
 
 #include "util/bytes.h"
 #include "util/log.h"
@@ -11,6 +13,7 @@
 #include "vmm/boot_linux.h"
 #include "vmm/cpuid.h"
 #include "vmm/machine_internal.h"
+#include "vmm/vhost_user_device.h"
 
 /* ---- On ---- */
 
@@ -126,13 +129,14 @@ int machine_power_on(struct machine *machine, struct error *error)
 
 	/* A request to stop that came early is seen when the machine is on. */
 	atomic_store(&machine->handler.stop, false);
+	atomic_store(&machine->panicked, false);
 	machine->vcpu_count = 0;
 	rc = kvm_create(&machine->kvm, machine->kvm_device, error);
 	if (rc < 0)
 		return rc;
 	rc = start(machine, error);
 	if (rc < 0)
-		machine_power_off(machine);
+		machine_power_off(machine, true);
 	return rc;
 }
 
@@ -148,17 +152,65 @@ static void clear_memory(struct machine *machine)
 	}
 }
 
-void machine_power_off(struct machine *machine)
-{
-	bool closed = machine->serial.closed;
+/* How long back-ends may take, all together, to stop. */
+#define STOP_MS          30000
+#define STOP_FOR_GOOD_MS 5000
 
-	atomic_store(&machine->handler.stop, true);
-	serial_set_closed(&machine->serial, true); /* no vCPU waits for the console's reader */
-	for (unsigned i = 0; i < machine->vcpu_count; i++)
-		vcpu_kick(&machine->vcpus[i]);
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/*
+ * A vCPU that waits for the answer of a back-end ends when that has answered. When the machine ends for good,
+ * hanging up is as good, and need not be waited for longer than somebody waits who wants to be rid of it.
+ */
+static void join_vcpus(struct machine *machine, bool for_good)
+{
+	struct timespec deadline;
+	bool ended = true;
+
+	clock_gettime(CLOCK_REALTIME, &deadline);
+	deadline.tv_sec += STOP_FOR_GOOD_MS / 1000;
+	for (unsigned i = 0; for_good && i < machine->vcpu_count; i++)
+		ended &= vcpu_join_until(&machine->vcpus[i], &deadline);
+	for (unsigned i = 0; !ended && i < machine->device_count; i++)
+		if (machine->devices[i].fd >= 0)
+			shutdown(machine->devices[i].fd, SHUT_RDWR);
 	for (unsigned i = 0; i < machine->vcpu_count; i++)
 		vcpu_join(&machine->vcpus[i]);
-	serial_set_closed(&machine->serial, closed);
+}
+
+/* Back-ends let go of the memory. One that does not answer in time is hung up on, and named. */
+static void stop_devices(struct machine *machine, unsigned budget_ms)
+{
+	uint64_t end = now_ms() + budget_ms;
+
+	for (unsigned i = 0; i < machine->device_count; i++) {
+		struct virtio_pci *virtio = machine->devices[i].pci;
+		uint64_t now = now_ms(), left = end > now + 100 ? end - now : 100;
+
+		vhost_user_device_set_timeout(virtio->device, (unsigned)left);
+		virtio_pci_stop(virtio);
+		if (now_ms() >= now + left)
+			log_warning(machine->log,
+				    "%s: the back-end did not stop within %llu ms; it was hung up "
+				    "on",
+				    virtio->device->name, (unsigned long long)left);
+		vhost_user_device_set_timeout(virtio->device, VHOST_USER_DEVICE_TIMEOUT_MS);
+	}
+}
+
+void machine_power_off(struct machine *machine, bool for_good)
+{
+	atomic_store(&machine->handler.stop, true);
+	for (unsigned i = 0; i < machine->vcpu_count; i++)
+		vcpu_kick(&machine->vcpus[i]);
+	join_vcpus(machine, for_good);
+	stop_devices(machine, for_good ? STOP_FOR_GOOD_MS : STOP_MS);
 	pci_bus_reset(&machine->pci);
 	serial_reset(&machine->serial);
 	atomic_store(&machine->power.events, 0);

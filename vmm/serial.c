@@ -37,14 +37,21 @@ void serial_init(struct serial *serial, struct interrupts *interrupts, unsigned 
 {
 	*serial = (struct serial){ .interrupts = interrupts, .gsi = gsi, .event = event };
 	pthread_mutex_init(&serial->lock, NULL);
-	pthread_cond_init(&serial->room, NULL);
 	serial_reset(serial);
 }
 
 void serial_fini(struct serial *serial)
 {
-	pthread_cond_destroy(&serial->room);
 	pthread_mutex_destroy(&serial->lock);
+}
+
+void serial_set_output(struct serial *serial, void (*output)(void *context, uint8_t byte),
+		       void *context)
+{
+	pthread_mutex_lock(&serial->lock);
+	serial->output = output;
+	serial->output_context = context;
+	pthread_mutex_unlock(&serial->lock);
 }
 
 void serial_reset(struct serial *serial)
@@ -97,17 +104,6 @@ static uint8_t pop_input(struct serial *serial)
 	return serial->input[serial->input_tail++ % SERIAL_INPUT_SIZE];
 }
 
-static void push_output(struct serial *serial, uint8_t byte)
-{
-	while (serial->output_head - serial->output_tail == SERIAL_OUTPUT_SIZE && !serial->closed)
-		pthread_cond_wait(&serial->room, &serial->lock);
-	if (serial->closed)
-		return;
-	if (serial->output_head == serial->output_tail)
-		eventfd_write(serial->event, 1);
-	serial->output[serial->output_head++ % SERIAL_OUTPUT_SIZE] = byte;
-}
-
 /* The byte fills the holding register for no time at all: the interrupt goes away and comes back, which
  * is an edge for the I/O APIC even if nobody has looked at the last one. */
 static void transmit(struct serial *serial, uint8_t byte)
@@ -116,8 +112,8 @@ static void transmit(struct serial *serial, uint8_t byte)
 	update_line(serial);
 	if (serial->modem_control & MCR_LOOPBACK)
 		push_input(serial, byte);
-	else
-		push_output(serial, byte);
+	else if (serial->output)
+		serial->output(serial->output_context, byte);
 	serial->transmit_pending = true;
 }
 
@@ -233,26 +229,6 @@ static void serial_write(void *device, uint64_t offset, unsigned size, uint64_t 
 }
 
 const struct bus_ops serial_bus_ops = { .read = serial_read, .write = serial_write };
-
-size_t serial_take_output(struct serial *serial, uint8_t *at, size_t size)
-{
-	size_t taken = 0;
-
-	pthread_mutex_lock(&serial->lock);
-	while (taken < size && serial->output_tail != serial->output_head)
-		at[taken++] = serial->output[serial->output_tail++ % SERIAL_OUTPUT_SIZE];
-	pthread_cond_broadcast(&serial->room);
-	pthread_mutex_unlock(&serial->lock);
-	return taken;
-}
-
-void serial_set_closed(struct serial *serial, bool closed)
-{
-	pthread_mutex_lock(&serial->lock);
-	serial->closed = closed;
-	pthread_cond_broadcast(&serial->room);
-	pthread_mutex_unlock(&serial->lock);
-}
 
 size_t serial_input_room(struct serial *serial)
 {

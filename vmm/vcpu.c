@@ -290,3 +290,11 @@ void vcpu_join(struct vcpu *vcpu)
 		pthread_join(vcpu->thread, NULL);
 	vcpu->started = false;
 }
+
+bool vcpu_join_until(struct vcpu *vcpu, const struct timespec *deadline)
+{
+	if (vcpu->started && pthread_timedjoin_np(vcpu->thread, NULL, deadline))
+		return false;
+	vcpu->started = false;
+	return true;
+}

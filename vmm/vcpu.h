@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "util/error.h"
 
@@ -61,6 +62,8 @@ int vcpu_start(struct vcpu *vcpu, struct error *error);
  * end. From the thread that started it. Nothing happens if it was not started. */
 void vcpu_kick(struct vcpu *vcpu);
 void vcpu_join(struct vcpu *vcpu);
+/* The same, but no longer than until `deadline` (CLOCK_REALTIME); false if it runs still. */
+bool vcpu_join_until(struct vcpu *vcpu, const struct timespec *deadline);
 
 /* Runs on the calling thread until `stop` is set or it ends by itself. */
 void vcpu_run(struct vcpu *vcpu);

@@ -266,6 +266,11 @@ int vhost_user_device_reconnect(struct virtio_device *device, int fd, struct err
 	return 0;
 }
 
+void vhost_user_device_set_timeout(struct virtio_device *device, unsigned timeout_ms)
+{
+	vhost_user_frontend_set_timeout(device_of(device)->fe, timeout_ms);
+}
+
 int vhost_user_device_fd(const struct virtio_device *device)
 {
 	const struct vhost_user_device *vhost =

@@ -23,6 +23,11 @@ int vhost_user_device_create(struct virtio_device **out, const struct machine_de
  * fails, and then keeps the old one. Errors as above, and -EINVAL if it is not like the first. */
 int vhost_user_device_reconnect(struct virtio_device *device, int fd, struct error *error);
 
+#define VHOST_USER_DEVICE_TIMEOUT_MS 30000u /* as vhost_user_frontend.h has it */
+
+/* How long an answer of the back-end is waited for from now on. */
+void vhost_user_device_set_timeout(struct virtio_device *device, unsigned timeout_ms);
+
 /* The connection, to watch for a hang-up. */
 int vhost_user_device_fd(const struct virtio_device *device);
 

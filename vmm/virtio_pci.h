@@ -67,6 +67,9 @@ void virtio_pci_destroy(struct virtio_pci *virtio);
  * log why. From any thread. */
 void virtio_pci_fail(struct virtio_pci *virtio, const char *why);
 
+/* Resets the device, as its driver would, while no vCPU runs: the back-end lets go of the memory. */
+void virtio_pci_stop(struct virtio_pci *virtio);
+
 /* ---- Between the files; all with the lock held ---- */
 
 /* virtio_pci_registers.c: what answers in the BAR (takes the lock). */

@@ -159,6 +159,13 @@ void virtio_pci_reset(struct virtio_pci *virtio)
 	virtio_pci_clear_registers(virtio);
 }
 
+void virtio_pci_stop(struct virtio_pci *virtio)
+{
+	pthread_mutex_lock(&virtio->lock);
+	virtio_pci_reset(virtio);
+	pthread_mutex_unlock(&virtio->lock);
+}
+
 static bool features_acceptable(const struct virtio_pci *virtio)
 {
 	return !(virtio->driver_features & ~virtio->device->features) &&

@@ -1,19 +1,33 @@
 /* See log.h. */
 #include "util/log.h"
 
+#include <poll.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "util/text.h"
+
+/* Whoever reads standard error may have paused (a terminal's Ctrl-S, a pager): no thread of ours waits. */
+static bool is_writable(void)
+{
+	struct pollfd entry = { .fd = STDERR_FILENO, .events = POLLOUT };
+
+	return poll(&entry, 1, 0) == 1;
+}
 
 /* Whether another line may be written in this second. */
 static bool has_room(struct log *log)
 {
 	struct timespec now;
 
+	if (!is_writable()) {
+		atomic_fetch_add(&log->left_out, 1);
+		return false;
+	}
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	if (atomic_exchange(&log->second, now.tv_sec) != now.tv_sec) {
 		unsigned left_out = atomic_exchange(&log->left_out, 0);

@@ -21,8 +21,8 @@ struct log {
  * the log goes to, and keep the thread that serves others busy with it. */
 #define LOG_LINES_PER_SECOND 200
 
-/* A log that writes "tenon: LEVEL: text" lines to standard error; what goes beyond LOG_LINES_PER_SECOND
- * is left out, and the next line says how much that was. From any thread. */
+/* A log that writes "tenon: LEVEL: text" lines to standard error; what goes beyond LOG_LINES_PER_SECOND,
+ * or comes while whoever reads it has paused, is left out, and the next line says how much that was. From any thread. */
 void log_to_stderr(struct log *log, enum log_level level);
 
 void log_message(struct log *log, enum log_level level, const char *format, ...)

@@ -61,6 +61,7 @@ static void write_kernel(const uint8_t *code, size_t length)
 	memcpy(image + PAYLOAD_AT + 0x200, code, length);
 	snprintf(kernel_path, sizeof(kernel_path), "%s/kernel", unit_directory());
 	snprintf(console_path, sizeof(console_path), "%s/console", unit_directory());
+	unlink(console_path); /* it would be added to */
 	snprintf(fresh, sizeof(fresh), "%s.new", kernel_path);
 	file = fopen(fresh, "w");
 	CU_ASSERT_PTR_NOT_NULL_FATAL(file);

@@ -2,6 +2,7 @@
 #include "unit.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -228,8 +229,40 @@ static void test_an_event_is_taken_without_waiting(void)
 	close(fd);
 }
 
+/* Whoever reads standard error has paused: whoever logs goes on, and what was left out is told later. */
+static void test_log_does_not_wait(void)
+{
+	char text[65536];
+	int ends[2], kept = dup(STDERR_FILENO);
+	struct log log;
+	ssize_t length;
+
+	CU_ASSERT_EQUAL_FATAL(pipe2(ends, O_NONBLOCK), 0);
+	while (write(ends[1], text, sizeof(text)) > 0)
+		;
+	fcntl(ends[1], F_SETFL, 0);
+	dup2(ends[1], STDERR_FILENO);
+	log_to_stderr(&log, LOG_LEVEL_WARNING);
+	log_error(&log, "first");
+	CU_ASSERT_EQUAL(log.left_out, 1);
+	while (read(ends[0], text, sizeof(text)) > 0)
+		;
+	log.second--; /* the next one has come */
+	log_error(&log, "second");
+	length = read(ends[0], text, sizeof(text) - 1);
+	dup2(kept, STDERR_FILENO);
+	text[length > 0 ? length : 0] = '\0';
+	CU_ASSERT_PTR_NOT_NULL(strstr(text, "1 messages were left out"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(text, "second"));
+	CU_ASSERT_PTR_NULL(strstr(text, "first"));
+	close(kept);
+	close(ends[0]);
+	close(ends[1]);
+}
+
 UNIT_MAIN("util", UNIT(test_sizes_are_powers_of_1024), UNIT(test_numbers_have_a_range),
 	  UNIT(test_ethernet_addresses), UNIT(test_ethernet_addresses_of_sockets),
 	  UNIT(test_sizes_for_people), UNIT(test_ranges_do_not_wrap), UNIT(test_all_zero),
 	  UNIT(test_errors_keep_code_and_take_a_prefix),
-	  UNIT(test_an_event_is_taken_without_waiting), UNIT(test_a_flood_of_messages_is_cut))
+	  UNIT(test_an_event_is_taken_without_waiting), UNIT(test_a_flood_of_messages_is_cut),
+	  UNIT(test_log_does_not_wait))

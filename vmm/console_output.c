@@ -1,0 +1,313 @@
+/* The ring and the writer of the console's output; see console_output.h. */
+#include "vmm/console_output.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "util/bytes.h"
+#include "util/error.h"
+#include "util/log.h"
+
+#define CHUNK       4096u
+#define MARK        96u /* bytes of a mark for what is missing, at most */
+#define RETRY_MS    1000
+#define GRACE_MS    1000 /* for a thread that was cancelled to end */
+#define ENDS(error) ((error) == EPIPE || (error) == EIO || (error) == EBADF || (error) == ENXIO)
+
+/*
+ * `lost` bytes are missing before what is in the ring, and the reader was not told yet. An episode of loss
+ * begins with the first of them and ends when the ring is empty again.
+ */
+struct console_output {
+	int fd;
+	struct log *log;
+	pthread_t thread;
+
+	pthread_mutex_t lock; /* guards the rest */
+	pthread_cond_t changed;
+	bool stop, writing; /* it is to end; a chunk is on its way */
+	bool given_up;      /* nobody reads, for good */
+	uint64_t lost, episode, total;
+	uint64_t written;    /* chunks, to see progress by */
+	uint32_t head, tail; /* free running; bytes are tail..head */
+	uint8_t ring[CONSOLE_OUTPUT_SIZE];
+	uint8_t chunk[MARK + CHUNK]; /* the thread's */
+};
+
+static struct timespec after_ms(unsigned milliseconds)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	time.tv_sec += milliseconds / 1000;
+	time.tv_nsec += (long)(milliseconds % 1000) * 1000000;
+	if (time.tv_nsec >= 1000000000) {
+		time.tv_sec++;
+		time.tv_nsec -= 1000000000;
+	}
+	return time;
+}
+
+/* ---- The guest's side ---- */
+
+void console_output_put(struct console_output *output, uint8_t byte)
+{
+	bool first = false;
+
+	pthread_mutex_lock(&output->lock);
+	if (output->given_up) {
+		output->total++;
+		pthread_mutex_unlock(&output->lock);
+		return;
+	}
+	if (output->head - output->tail == CONSOLE_OUTPUT_SIZE) {
+		output->tail++;
+		output->lost++;
+		output->total++;
+		first = output->episode++ == 0;
+	}
+	if (output->head == output->tail)
+		pthread_cond_broadcast(&output->changed);
+	output->ring[output->head++ % CONSOLE_OUTPUT_SIZE] = byte;
+	pthread_mutex_unlock(&output->lock);
+	if (first)
+		log_warning(output->log, "console: its reader does not keep up; the guest goes on, "
+					 "and the oldest output is dropped");
+}
+
+/* ---- The thread ---- */
+
+/* Moves what comes next into the chunk, a mark for what is missing before it. Returns its length. */
+static size_t take_chunk(struct console_output *output, uint64_t *lost, size_t *mark)
+{
+	uint8_t *at = output->chunk;
+
+	*lost = output->lost;
+	*mark = 0;
+	if (output->lost)
+		*mark = (size_t)snprintf((char *)at, MARK,
+					 "\n[tenon: %llu bytes of console output are missing]\n",
+					 (unsigned long long)output->lost);
+	output->lost = 0;
+	at += *mark;
+	while (at < output->chunk + *mark + CHUNK && output->tail != output->head)
+		*at++ = output->ring[output->tail++ % CONSOLE_OUTPUT_SIZE];
+	output->writing = true;
+	return (size_t)(at - output->chunk);
+}
+
+/* Waits in write() or poll(), where the thread may be cancelled. Returns how much was written, and in
+ * *failure why not all. */
+static size_t write_chunk(struct console_output *output, size_t length, int *failure)
+{
+	struct pollfd entry = { .fd = output->fd, .events = POLLOUT };
+	size_t done = 0;
+
+	*failure = 0;
+	pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
+	while (done < length) {
+		ssize_t written = write(output->fd, output->chunk + done, length - done);
+
+		if (written > 0) {
+			done += (size_t)written;
+		} else if (written < 0 && errno == EAGAIN) {
+			poll(&entry, 1, -1); /* whoever shares the file has set O_NONBLOCK */
+		} else if (written == 0 || errno != EINTR) {
+			*failure = written == 0 ? EIO : errno;
+			break;
+		}
+	}
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+	return done;
+}
+
+static void tell_failure(struct console_output *output, int failure, bool first)
+{
+	if (output->given_up)
+		log_warning(output->log,
+			    "console: nobody reads it any more (%s); the guest's output is "
+			    "dropped from here on",
+			    error_name(failure));
+	else if (first)
+		log_warning(output->log,
+			    "console: cannot write: %s; the guest goes on, and its output is "
+			    "dropped until it can be written",
+			    error_name(failure));
+}
+
+/* `missing` bytes were not written; with the lock, which is let go of to tell. */
+static void note_failure(struct console_output *output, int failure, uint64_t lost,
+			 uint64_t missing)
+{
+	struct timespec again = after_ms(RETRY_MS);
+	bool first = !output->episode;
+
+	output->lost += lost + missing;
+	output->episode += missing;
+	output->total += missing;
+	if (ENDS(failure)) {
+		output->given_up = true;
+		output->total += output->head - output->tail;
+		output->tail = output->head;
+	}
+	pthread_mutex_unlock(&output->lock);
+	tell_failure(output, failure, first);
+	pthread_mutex_lock(&output->lock);
+	while (!output->stop && !output->given_up &&
+	       pthread_cond_timedwait(&output->changed, &output->lock, &again) != ETIMEDOUT)
+		;
+}
+
+/* All that there was is written: the reader keeps up again. */
+static void end_episode(struct console_output *output)
+{
+	uint64_t episode = output->episode;
+
+	if (!episode || output->head != output->tail || output->lost)
+		return;
+	output->episode = 0;
+	pthread_mutex_unlock(&output->lock);
+	log_warning(output->log, "console: output is written again; %llu bytes were lost",
+		    (unsigned long long)episode);
+	pthread_mutex_lock(&output->lock);
+}
+
+static void *write_out(void *argument)
+{
+	struct console_output *output = argument;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+	pthread_setname_np(pthread_self(), "console");
+	pthread_mutex_lock(&output->lock);
+	while (!output->stop) {
+		size_t length, done, mark;
+		uint64_t lost;
+		int failure;
+
+		if (output->head == output->tail) {
+			pthread_cond_wait(&output->changed, &output->lock);
+			continue;
+		}
+		length = take_chunk(output, &lost, &mark);
+		pthread_mutex_unlock(&output->lock);
+		done = write_chunk(output, length, &failure);
+		pthread_mutex_lock(&output->lock);
+		output->writing = false;
+		output->written++;
+		if (failure)
+			note_failure(output, failure, done >= mark ? 0 : lost,
+				     length - MAX(done, mark));
+		else
+			end_episode(output);
+		pthread_cond_broadcast(&output->changed);
+	}
+	pthread_mutex_unlock(&output->lock);
+	return NULL;
+}
+
+/* ---- Its life ---- */
+
+static int start_thread(struct console_output *output)
+{
+	sigset_t all, old;
+	int rc;
+
+	/* It inherits the mask: the process's signals are for others, and SIGXFSZ, SIGPIPE and SIGTTOU
+	 * stay errors of write(). */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	rc = pthread_create(&output->thread, NULL, write_out, output);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return -rc;
+}
+
+int console_output_create(struct console_output **out, int fd, struct log *log, struct error *error)
+{
+	struct console_output *output = calloc(1, sizeof(*output));
+	pthread_condattr_t monotonic;
+	int rc;
+
+	if (!output)
+		return error_set(error, -ENOMEM, "console: out of memory");
+	output->fd = fd;
+	output->log = log;
+	pthread_mutex_init(&output->lock, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&output->changed, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	rc = start_thread(output);
+	if (rc < 0) {
+		free(output);
+		return error_set(error, rc, "console: cannot start a thread: %s", error_name(rc));
+	}
+	*out = output;
+	return 0;
+}
+
+void console_output_drain(struct console_output *output, unsigned patience_ms)
+{
+	struct timespec end = after_ms(patience_ms);
+	uint64_t seen;
+
+	pthread_mutex_lock(&output->lock);
+	seen = output->written;
+	while (output->writing || output->head != output->tail) {
+		if (pthread_cond_timedwait(&output->changed, &output->lock, &end) == ETIMEDOUT &&
+		    output->written == seen)
+			break;
+		if (output->written != seen) {
+			seen = output->written;
+			end = after_ms(patience_ms);
+		}
+	}
+	pthread_mutex_unlock(&output->lock);
+}
+
+uint64_t console_output_lost(struct console_output *output)
+{
+	uint64_t total;
+
+	pthread_mutex_lock(&output->lock);
+	total = output->total;
+	pthread_mutex_unlock(&output->lock);
+	return total;
+}
+
+void console_output_destroy(struct console_output *output)
+{
+	struct timespec grace;
+	uint64_t left;
+
+	if (!output)
+		return;
+	pthread_mutex_lock(&output->lock);
+	output->stop = true;
+	left = output->head - output->tail;
+	pthread_cond_broadcast(&output->changed);
+	pthread_mutex_unlock(&output->lock);
+	if (left)
+		log_warning(output->log, "console: the last %llu bytes were not read by anybody",
+			    (unsigned long long)left);
+	pthread_cancel(output->thread);
+	clock_gettime(CLOCK_REALTIME, &grace);
+	grace.tv_sec += GRACE_MS / 1000;
+	/* A file system that does not answer lets go of nobody: the thread keeps what it uses, but the log
+	 * may go away. */
+	if (pthread_timedjoin_np(output->thread, NULL, &grace)) {
+		output->log = NULL;
+		pthread_detach(output->thread);
+		return;
+	}
+	pthread_cond_destroy(&output->changed);
+	pthread_mutex_destroy(&output->lock);
+	free(output);
+}
