@@ -12,6 +12,7 @@
 
 #include "block/block.h"
 #include "block/image_format.h"
+#include "block/partition.h"
 #include "block/signature.h"
 #include "rpc/rpc.h"
 #include "tools/copy.h"
@@ -192,6 +193,7 @@ static int open_source(struct copy *copy, struct error *error)
 {
 	struct copy_end *end = &copy->source;
 	struct stat status;
+	unsigned number;
 	int rc;
 
 	if (!strcmp(end->word, "-"))
@@ -200,6 +202,8 @@ static int open_source(struct copy *copy, struct error *error)
 		rc = vhost_user_blk_client_open(&end->block, end->word + 11, error);
 	else if (end->is_object)
 		rc = open_object(copy, end, false, error);
+	else if (partition_split(end->word, NULL, &number))
+		rc = open_source_file(copy, 0, error);
 	else if (stat(end->word, &status) || is_stream(&status) ||
 		 (S_ISREG(status.st_mode) && !status.st_size))
 		return open_source_stream(copy, error);
@@ -307,6 +311,7 @@ static int open_destination_path(struct copy *copy, struct error *error)
 	unsigned flags = BLOCK_OPEN_WRITE | BLOCK_OPEN_LOCK;
 	struct stat status = { 0 };
 	bool exists = !stat(end->word, &status);
+	unsigned number;
 	int rc;
 
 	if (output_is_descriptor(end->word) || (exists && is_stream(&status)))
@@ -315,7 +320,7 @@ static int open_destination_path(struct copy *copy, struct error *error)
 		error_set(error, -EINVAL, "%s: is the source and the destination", end->word);
 		return error_advise(error, "name two different files");
 	}
-	if (exists && !S_ISREG(status.st_mode)) {
+	if (partition_split(end->word, NULL, &number) || (exists && !S_ISREG(status.st_mode))) {
 		rc = block_open_file(&end->block, end->word, flags, 0, error);
 		return rc ? rc : check_overwrite(copy, end->block, true, error);
 	}

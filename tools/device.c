@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "block/output.h"
+#include "block/partition.h"
 #include "tools/describe.h"
 #include "tools/devices.h"
 
@@ -44,34 +46,44 @@ static int load(const char *path, struct device_list *list)
 	return rc;
 }
 
-/* Writes a new file beside the old one and renames it over that, so that a reader sees one of both. */
-static int save(const char *path, const struct device_list *list, struct error *error)
+static int write_list(struct output *to, const char *path, const struct device_list *list,
+		      struct error *error)
 {
-	CLEANUP_FREE char *temporary = NULL;
-	FILE *file;
-	int rc = make_parents(path, error);
+	FILE *file = fdopen(to->fd, "w");
+	int rc;
 
-	if (rc)
-		return rc;
-	if (asprintf(&temporary, "%s.new", path) < 0)
-		return -ENOMEM;
-	file = fopen(temporary, "we");
 	if (!file)
-		return error_set(error, -errno, "%s: cannot write: %s", temporary,
-				 error_name(errno));
+		return error_set(error, -errno, "%s: cannot write: %s", path, error_name(errno));
+	to->fd = -1;
 	fprintf(file, "# Devices that tenon looks at, one a line; kept by `tenon device`.\n");
 	for (unsigned i = 0; i < list->count; i++)
 		fprintf(file, "%s\n", list->paths[i]);
 	rc = fflush(file) || fsync(fileno(file)) ? -errno : 0;
 	if (fclose(file) && !rc)
 		rc = -errno;
+	return rc ? error_set(error, rc, "%s: cannot write: %s", path, error_name(rc)) : 0;
+}
+
+static const struct output_kind list_kind = { "a list of devices", output_is_text };
+
+/* Writes a new file beside the old one and renames it over that, so that a reader sees one of both. */
+static int save(const char *path, const struct device_list *list, struct error *error)
+{
+	CLEANUP_FREE char *temporary = NULL;
+	struct output to;
+	int rc;
+
+	if (asprintf(&temporary, "%s.new", path) < 0)
+		return -ENOMEM;
+	rc = output_open(&to, temporary, 0, &list_kind, error);
+	if (rc)
+		return rc;
+	rc = write_list(&to, temporary, list, error);
 	if (!rc && rename(temporary, path) < 0)
-		rc = -errno;
-	if (rc) {
+		rc = error_set(error, -errno, "%s: cannot write: %s", path, error_name(errno));
+	if (rc)
 		unlink(temporary);
-		return error_set(error, rc, "%s: cannot write: %s", path, error_name(rc));
-	}
-	return 0;
+	return rc;
 }
 
 static int change(struct cli_words *paths,
@@ -79,23 +91,40 @@ static int change(struct cli_words *paths,
 {
 	CLEANUP_DEVICES struct device_list list = { 0 };
 	CLEANUP_FREE char *file = devices_file_path();
+	struct output old = { .fd = -1 };
 	struct error error = { 0 };
-	int rc = file ? load(file, &list) : -ENOMEM;
+	int rc = file ? make_parents(file, &error) : -ENOMEM;
 
+	/* Held while the list changes; and nothing else is taken for a list and replaced. */
+	if (!rc)
+		rc = output_open(&old, file, OUTPUT_APPEND, &list_kind, &error);
+	if (!rc)
+		rc = load(file, &list);
 	for (unsigned i = 0; !rc && i < paths->count; i++)
 		rc = apply(&list, paths->words[i], &error);
 	if (!rc)
 		rc = save(file, &list, &error);
+	if (rc)
+		output_discard(&old, file);
+	cleanup_close(&old.fd);
 	return rc ? cli_fail(rc, &error) : EXIT_DONE;
 }
 
 static int add_one(struct device_list *list, const char *path, struct error *error)
 {
+	CLEANUP_FREE char *whole = NULL;
+	uint64_t start, length;
 	struct stat status;
+	unsigned number;
+	int rc;
 
 	if (strchr(path, '\n'))
 		return error_set(error, -EINVAL,
 				 "a path with a line feed in it cannot be in the list");
+	if (partition_split(path, &whole, &number)) {
+		rc = partition_locate(whole, number, &start, &length, error);
+		return rc ? rc : device_list_add(list, path);
+	}
 	if (stat(path, &status) < 0)
 		return error_set(error, -errno, "%s: %s", path, error_name(errno));
 	if (!S_ISREG(status.st_mode) && !S_ISBLK(status.st_mode))
@@ -107,7 +136,7 @@ static int add_one(struct device_list *list, const char *path, struct error *err
 
 static int remove_one(struct device_list *list, const char *path, struct error *error)
 {
-	CLEANUP_FREE char *resolved = realpath(path, NULL);
+	CLEANUP_FREE char *resolved = device_realpath(path);
 
 	for (unsigned i = 0; i < list->count; i++)
 		if (!strcmp(list->paths[i], path) ||
@@ -142,6 +171,33 @@ static int device_remove(int argc, char **argv)
 	return change(&paths, remove_one);
 }
 
+/* With the partitions of a table, whose names are the path and ":NUMBER". */
+static json_t *describe_device(const char *path)
+{
+	CLEANUP_PARTITION_TABLE struct partition_table table = { 0 };
+	json_t *row = json_pack("{s:o, s:b}", "path", describe_text(path), "present",
+				device_exists(path));
+	json_t *partitions;
+	char list[64] = "";
+
+	if (partition_table_read_path(&table, path, NULL) != 1)
+		return row;
+	partitions = json_array();
+	for (unsigned i = 0; i < table.count; i++) {
+		const struct partition *at = &table.partitions[i];
+
+		json_array_append_new(
+			partitions, json_pack("{s:i, s:I, s:I, s:b}", "number", (int)at->number,
+					      "start_bytes", (json_int_t)at->start, "size_bytes",
+					      (json_int_t)at->length, "extended", at->is_extended));
+	}
+	partition_table_list(&table, list, sizeof(list));
+	json_object_set_new(row, "table", json_string(table.type));
+	json_object_set_new(row, "numbers", json_string(list));
+	json_object_set_new(row, "partitions", partitions);
+	return row;
+}
+
 static int device_list_verb(int argc, char **argv)
 {
 	bool json = false;
@@ -150,6 +206,8 @@ static int device_list_verb(int argc, char **argv)
 					      CLI_OPTION_END };
 	static const struct cli_column columns[] = { { "DEVICE", "path", CLI_AS_TEXT },
 						     { "PRESENT", "present", CLI_AS_TEXT },
+						     { "TABLE", "table", CLI_AS_TEXT },
+						     { "PARTITIONS", "numbers", CLI_AS_TEXT },
 						     { NULL, NULL, CLI_AS_TEXT } };
 	CLEANUP_DEVICES struct device_list list = { 0 };
 	struct error error = { 0 };
@@ -163,9 +221,7 @@ static int device_list_verb(int argc, char **argv)
 		return cli_fail(rc, &error);
 	rows = json_array();
 	for (unsigned i = 0; i < list.count; i++)
-		json_array_append_new(rows,
-				      json_pack("{s:o, s:b}", "path", describe_text(list.paths[i]),
-						"present", !access(list.paths[i], F_OK)));
+		json_array_append_new(rows, describe_device(list.paths[i]));
 	cli_print_listing(rows, columns, json);
 	json_decref(rows);
 	return EXIT_DONE;

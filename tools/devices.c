@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "block/partition.h"
+
 void device_list_free(struct device_list *list)
 {
 	for (unsigned i = 0; i < list->count; i++)
@@ -19,7 +21,7 @@ void device_list_free(struct device_list *list)
 
 int device_list_add(struct device_list *list, const char *path)
 {
-	char *resolved = realpath(path, NULL);
+	char *resolved = device_realpath(path);
 	char **grown;
 
 	if (!resolved)
@@ -48,18 +50,55 @@ void device_list_remove(struct device_list *list, const char *path)
 		}
 }
 
+/* Whether `text` begins with a number that is all there is up to its end, or up to the next colon. */
+static bool begins_with_number(const char *text)
+{
+	size_t digits = strspn(text, "0123456789");
+
+	return digits && (!text[digits] || text[digits] == ':');
+}
+
+static bool ends_in_number(const char *pattern)
+{
+	const char *colon = strrchr(pattern, ':');
+
+	return colon && colon != pattern && begins_with_number(colon + 1);
+}
+
+/* The next of a list with colons between. A number is no device of its own but the partition of what is before
+ * it. */
+static char *next_of_list(char **at)
+{
+	char *part = strsep(at, ":");
+
+	if (part && *part && *at && begins_with_number(*at)) {
+		(*at)[-1] = ':';
+		strsep(at, ":");
+	}
+	return part;
+}
+
 /* A path that exists is itself, whatever characters it has. One without wildcards that does not exist is
  * added too, unless it is `needed`: whoever looks at the devices tells that it is not there. */
 static int device_list_add_pattern(struct device_list *list, const char *pattern, bool needed,
 				   struct error *error)
 {
+	const char *number = "";
+	CLEANUP_FREE char *whole = NULL;
 	struct stat status;
 	glob_t found;
 	int rc;
 
-	if (!lstat(pattern, &status) || (!needed && !strpbrk(pattern, "*?[")))
+	if (!lstat(pattern, &status) || device_exists(pattern) ||
+	    (!needed && !strpbrk(pattern, "*?[")))
 		return device_list_add(list, pattern);
 	rc = glob(pattern, 0, NULL, &found);
+	/* "*.img:2" */
+	if (rc == GLOB_NOMATCH && ends_in_number(pattern)) {
+		number = strrchr(pattern, ':');
+		whole = strndup(pattern, (size_t)(number - pattern));
+		rc = whole ? glob(whole, 0, NULL, &found) : GLOB_NOSPACE;
+	}
 	if (rc == GLOB_NOMATCH && !needed)
 		return 0;
 	if (rc == GLOB_NOMATCH) {
@@ -68,8 +107,13 @@ static int device_list_add_pattern(struct device_list *list, const char *pattern
 	}
 	if (rc)
 		return error_set(error, -EIO, "%s: the pattern cannot be searched", pattern);
-	for (size_t i = 0; !rc && i < found.gl_pathc; i++)
-		rc = device_list_add(list, found.gl_pathv[i]);
+	for (size_t i = 0; !rc && i < found.gl_pathc; i++) {
+		CLEANUP_FREE char *name = NULL;
+
+		rc = asprintf(&name, "%s%s", found.gl_pathv[i], number) < 0
+			     ? -ENOMEM
+			     : device_list_add(list, name);
+	}
 	globfree(&found);
 	return rc;
 }
@@ -126,7 +170,7 @@ int device_list_collect(struct device_list *list, const struct cli_words *given,
 	if (!environment || !*environment)
 		return device_list_add_file(list);
 	at = copy = strdup(environment);
-	for (char *part; copy && !rc && (part = strsep(&at, ":"));)
+	for (char *part; copy && !rc && (part = next_of_list(&at));)
 		if (*part)
 			rc = device_list_add_pattern(list, part, false, error);
 	return copy ? rc : -ENOMEM;

@@ -2,7 +2,9 @@
  * The devices to look at: --device PATH (repeatable, globs), or else $TENON_DEVICES (colon-separated,
  * globs), or else the devices file, one path a line, that `tenon device add|remove|list` keeps:
  * $TENON_DEVICES_FILE, or $XDG_CONFIG_HOME/tenon/devices, or ~/.config/tenon/devices, or for root
- * /etc/tenon/devices.
+ * /etc/tenon/devices. "PATH:N" is partition N inside of PATH (block/partition.h), also between the colons of
+ * $TENON_DEVICES: a number alone there belongs to the path before it, and a file whose name is a number is
+ * written ./N.
  */
 #ifndef TENON_TOOLS_DEVICES_H
 #define TENON_TOOLS_DEVICES_H

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "block/block.h"
+#include "block/partition.h"
 #include "block/signature.h"
 #include "tools/describe.h"
 #include "tools/look.h"
@@ -52,7 +53,7 @@ static int pv_list_verb(int argc, char **argv)
 /* `name` is a device of the list, a path that is not in it, md/NAME or a PV's uuid. */
 static const struct volume_scanned *find_pv(const struct stack *stack, const char *name)
 {
-	CLEANUP_FREE char *path = realpath(name, NULL);
+	CLEANUP_FREE char *path = device_realpath(name);
 
 	for (unsigned i = 0; i < stack->scan->device_count; i++) {
 		const struct volume_scanned *scanned = &stack->scan->devices[i];
@@ -68,7 +69,8 @@ static const struct volume_scanned *find_pv(const struct stack *stack, const cha
 static int show_explain(struct stack *stack, const struct volume_scanned *scanned, const char *name,
 			struct error *error)
 {
-	CLEANUP_FREE char *path = realpath(name, NULL);
+	CLEANUP_FREE char *path = device_realpath(name);
+	CLEANUP_FREE char *hint = scanned ? partition_hint(name) : NULL;
 	struct block_signature found;
 
 	for (unsigned i = 0; !scanned && i < stack->node_count; i++) {
@@ -93,6 +95,8 @@ static int show_explain(struct stack *stack, const struct volume_scanned *scanne
 	}
 	if (scanned->problem)
 		return error_set(error, -EINVAL, "%s", scanned->problem);
+	if (hint)
+		return error_set(error, -EINVAL, "%s", hint);
 	if (block_signature_find(scanned->block, &found, NULL) == 1)
 		return error_set(error, -EINVAL, "%s: no LVM2 label; found: %s at byte %llu", name,
 				 found.name, (unsigned long long)found.offset);
@@ -107,7 +111,7 @@ static int show_run(struct look *look, struct error *error)
 	const struct volume_scanned *scanned;
 	int rc = device_list_collect(&devices, &look->given, error);
 
-	if (!rc && !access(look->name, F_OK))
+	if (!rc && device_exists(look->name))
 		rc = device_list_add(&devices, look->name);
 	if (!rc)
 		rc = stack_open(&stack, &devices, &options, error);
@@ -194,6 +198,12 @@ static int check_run(struct look *look, struct error *error)
 
 	if (!rc)
 		rc = volume_pv_check(open.blocks, open.count, &check, error);
+	for (unsigned i = 0; rc && i < look->operands.count; i++) {
+		CLEANUP_FREE char *hint = partition_hint(look->operands.words[i]);
+
+		if (hint)
+			error_advise(error, "%s", hint);
+	}
 	if (rc)
 		return rc;
 	container_of(look, struct pv_check, look)->worst = check->worst;

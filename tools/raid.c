@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "block/block.h"
+#include "block/partition.h"
 #include "block/signature.h"
 #include "tools/describe.h"
 #include "tools/look.h"
@@ -275,6 +276,7 @@ static void examine_field(const struct raid_field *field, void *arg)
 static int examine_device(struct examine *examine, const char *path, struct error *error)
 {
 	CLEANUP_BLOCK struct block *block = NULL;
+	CLEANUP_FREE char *hint = NULL;
 	int rc = block_open_file(&block, path, 0, 0, error);
 
 	if (rc)
@@ -283,7 +285,9 @@ static int examine_device(struct examine *examine, const char *path, struct erro
 		cli_say("%s:", path);
 	examine->row = json_pack("{s:o}", "device", describe_text(path));
 	json_array_append_new(examine->rows, examine->row);
-	return raid_examine(block, examine_field, examine, error);
+	rc = raid_examine(block, examine_field, examine, error);
+	hint = rc ? partition_hint(path) : NULL;
+	return hint ? error_advise(error, "%s", hint) : rc;
 }
 
 static int examine_run(void *arg, struct error *error)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "block/block.h"
+#include "block/partition.h"
 #include "block/signature.h"
 #include "rpc/rpc.h"
 #include "tools/describe.h"
@@ -43,7 +44,7 @@ int device_claim_below(struct stack **out, const struct cli_words *given,
 int device_open_new(struct stack *below, const char *device, bool force, struct block **out,
 		    struct error *error)
 {
-	CLEANUP_FREE char *path = realpath(device, NULL);
+	CLEANUP_FREE char *path = device_realpath(device);
 	CLEANUP_BLOCK struct block *block = NULL;
 	int rc;
 
@@ -107,7 +108,7 @@ static int change_verb(struct change *change, const char *usage, int argc, char 
 	if (!cli_parse(usage, options, argc, argv, 2, 2, &operands, &status))
 		return status;
 	change->target = raid_target(operands.words[0]);
-	change->device = realpath(operands.words[1], NULL);
+	change->device = device_realpath(operands.words[1]);
 	if (!change->device)
 		change->device = strdup(operands.words[1]);
 	status = cli_on_fiber(change_run, change);

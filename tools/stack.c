@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "block/block.h"
+#include "block/partition.h"
 #include "util/bytes.h"
 #include "util/error.h"
 
@@ -162,6 +163,31 @@ static int stack_scan(struct stack *stack, const struct stack_options *options, 
 	return volume_groups_scan(blocks, count, &context, &stack->scan, error);
 }
 
+static bool stack_is_pv(const struct stack *stack, const struct block *block)
+{
+	for (unsigned i = 0; i < stack->scan->device_count; i++)
+		if (stack->scan->devices[i].block == block && stack->scan->devices[i].is_pv)
+			return true;
+	return false;
+}
+
+/* An image that is nothing itself may have something inside, which was not looked at: unless its partitions are on
+ * the list too. */
+static void stack_look_for_partitions(struct stack *stack)
+{
+	for (unsigned i = 0; i < stack->node_count; i++) {
+		struct stack_node *node = &stack->nodes[i];
+		size_t length = strlen(node->name);
+		bool known = !node->block || node->problem || node->is_member || node->self >= 0;
+
+		for (unsigned k = 0; !known && k < stack->node_count; k++)
+			known = !strncmp(stack->nodes[k].name, node->name, length) &&
+				stack->nodes[k].name[length] == ':';
+		if (!known && !stack_is_pv(stack, node->block))
+			node->problem = partition_hint(node->name);
+	}
+}
+
 int stack_open(struct stack **out, const struct device_list *devices,
 	       const struct stack_options *options, struct error *error)
 {
@@ -174,6 +200,8 @@ int stack_open(struct stack **out, const struct device_list *devices,
 		rc = stack_build(stack, options);
 	if (!rc)
 		rc = stack_scan(stack, options, error);
+	if (!rc)
+		stack_look_for_partitions(stack);
 	if (rc) {
 		stack_close(stack, NULL);
 		return rc;

@@ -6,12 +6,13 @@
 #include <unistd.h>
 
 #include "block/block.h"
+#include "block/partition.h"
 #include "tools/stack.h"
 #include "util/text.h"
 
 bool stack_names_array(const char *word)
 {
-	return !strncmp(word, "md/", 3) && access(word, F_OK);
+	return !strncmp(word, "md/", 3) && !device_exists(word);
 }
 
 bool stack_names_volume(const char *word)
@@ -19,7 +20,7 @@ bool stack_names_volume(const char *word)
 	const char *slash = strchr(word, '/');
 
 	return slash && slash != word && slash[1] && !strchr(slash + 1, '/') && word[0] != '.' &&
-	       !stack_names_array(word) && access(word, F_OK);
+	       !stack_names_array(word) && !device_exists(word);
 }
 
 /* ---- What could not be used ---- */

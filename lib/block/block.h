@@ -216,7 +216,7 @@ void block_set_gone(struct block *block);
 	(1u << 5) /* read-only: a file of any size, filled up with zeroes to a sector */
 
 /*
- * Opens an image file or a host block device: O_DIRECT where the file system has it, with the
+ * Opens an image file, a host block device, or a partition in one of them ("disk.img:2", partition.h): O_DIRECT where the file system has it, with the
  * alignment it wants; holes are kept, discard punches them. Errors are -ENOENT, -EACCES, -EBUSY,
  * -EINVAL (a directory, a socket, a size that is no multiple of 512), with `error` set.
  *

@@ -13,6 +13,7 @@
 
 #include "block/identity.h"
 #include "block/output.h"
+#include "block/partition.h"
 #include "util/bytes.h"
 #include "util/error.h"
 
@@ -346,7 +347,11 @@ int block_open_file(struct block **out, const char *path, unsigned flags, uint64
 		    struct error *error)
 {
 	const struct range all = { 0, BLOCK_TO_THE_END };
+	CLEANUP_FREE char *whole = NULL;
+	unsigned number;
 
+	if (!(flags & BLOCK_OPEN_CREATE) && partition_split(path, &whole, &number))
+		return partition_open(out, path, whole, number, flags, error);
 	return open_range(out, path, flags, size, all, error);
 }
 

@@ -15,6 +15,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "block/partition.h"
 #include "util/bytes.h"
 #include "util/cleanup.h"
 #include "util/error.h"
@@ -336,12 +337,28 @@ int block_identify(struct block_identity *identity, int fd, const char *path)
 	return fstat(fd, &status) ? -errno : identify(identity, &status, fd, path);
 }
 
+static int identify_partition(struct block_identity *identity, const char *path, unsigned number)
+{
+	uint64_t start, length;
+	int rc = partition_locate(path, number, &start, &length, NULL);
+
+	if (!rc)
+		rc = block_identify_path(identity, path);
+	if (!rc)
+		block_identity_narrow(identity, start, length);
+	return rc;
+}
+
 int block_identify_path(struct block_identity *identity, const char *path)
 {
+	CLEANUP_FREE char *whole = NULL;
 	CLEANUP_CLOSE int fd = -1;
 	struct stat status;
+	unsigned number;
 
 	*identity = (struct block_identity){ 0 };
+	if (partition_split(path, &whole, &number))
+		return identify_partition(identity, whole, number);
 	if (stat(path, &status))
 		return -errno;
 	/* Without permission sysfs still tells of the names. */
