@@ -305,8 +305,10 @@ int volume_lv_set_writable(struct volume_group *group, const char *name, bool wr
 
 	if (!r)
 		r = change_check_closed(group, lv, error);
-	if (r || lv->writable == writable)
+	if (r)
 		return r;
+	if (lv->writable == writable)
+		return lvm_vg_unchanged(group, error);
 	old = lv->private->status;
 	new.at = allocate(group, (old.count + 1) * sizeof(*new.at));
 	if (!new.at)

@@ -91,4 +91,7 @@ int lvm_vg_check_text(struct volume_group *group, struct error *error);
  * group, and makes none. -EROFS after a change that failed is found on the disks after all. */
 int lvm_vg_settle(struct volume_group *group, struct error *error);
 
+/* A change that asks for what is there already is acknowledged only when that is durable: settles. */
+int lvm_vg_unchanged(struct volume_group *group, struct error *error);
+
 #endif

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "block/block.h"
 #include "util/bytes.h"
 #include "util/error.h"
 #include "volume/allocate.h"
@@ -36,11 +37,56 @@ int change_wanted_extents(const struct volume_group *group, const char *name, ui
 	return 0;
 }
 
+/* ---- Block sizes ---- */
+
+/* What lvm2 allows with devices/allow_mixed_block_sizes, and made before it knew better. */
+static bool mixed_block_sizes(const struct volume_group *group)
+{
+	for (unsigned i = 1; i < group->pv_count; i++)
+		if (group->pvs[i]->block->logical_block_size !=
+		    group->pvs[0]->block->logical_block_size)
+			return true;
+	return false;
+}
+
+/* What a volume has; 0 for a new one. */
+static uint32_t block_size_of(const struct volume_lv *lv)
+{
+	uint32_t size = 0;
+
+	for (unsigned i = 0; i < lv->segment_count; i++)
+		for (unsigned k = 0; k < lv->segments[i].area_count; k++)
+			size = MAX(size, lv->segments[i].areas[k].pv->block->logical_block_size);
+	return size;
+}
+
+/* The next larger block size among the group's PVs, or 0. */
+static uint32_t next_block_size(const struct volume_group *group, uint32_t after)
+{
+	uint32_t next = 0;
+
+	for (unsigned i = 0; i < group->pv_count; i++) {
+		uint32_t size = group->pvs[i]->block->logical_block_size;
+
+		if (size > after && (!next || size < next))
+			next = size;
+	}
+	return next;
+}
+
 /* ---- Free extents ---- */
 
-static bool allowed(const struct volume_pv *pv, const struct volume_lv_options *options)
+/* Where a volume may get extents: on PVs of one logical block size, so that its own never changes. */
+struct place_rules {
+	const struct volume_lv_options *options; /* or NULL */
+	uint32_t block_size;
+};
+
+static bool allowed(const struct volume_pv *pv, const struct place_rules *rules)
 {
-	if (!pv->allocatable || !pv->block)
+	const struct volume_lv_options *options = rules->options;
+
+	if (!pv->allocatable || !pv->block || pv->block->logical_block_size != rules->block_size)
 		return false;
 	if (!options || !options->pvs)
 		return true;
@@ -51,7 +97,7 @@ static bool allowed(const struct volume_pv *pv, const struct volume_lv_options *
 }
 
 /* The gaps between what is used, on PVs that may be allocated from. */
-static int find_free(const struct volume_group *group, const struct volume_lv_options *options,
+static int find_free(const struct volume_group *group, const struct place_rules *rules,
 		     struct allocate_free **out, size_t *count)
 {
 	CLEANUP_FREE struct lvm_used *used = NULL;
@@ -65,7 +111,7 @@ static int find_free(const struct volume_group *group, const struct volume_lv_op
 		return -ENOMEM;
 	*count = 0;
 	for (unsigned pv = 0; pv < group->pv_count; pv++) {
-		bool take = allowed(group->pvs[pv], options);
+		bool take = allowed(group->pvs[pv], rules);
 		uint64_t end = 0;
 
 		for (; at < used_count && used[at].pv == pv; at++) {
@@ -89,13 +135,13 @@ static int find_free(const struct volume_group *group, const struct volume_lv_op
 }
 
 static int fail_space(const struct volume_group *group, const struct allocate_wish *wish,
-		      const struct volume_lv_options *options, struct error *error)
+		      const struct place_rules *rules, struct error *error)
 {
 	CLEANUP_FREE struct allocate_free *gaps = NULL;
 	uint64_t left = 0, largest = 0;
 	size_t count = 0;
 
-	if (find_free(group, options, &gaps, &count))
+	if (find_free(group, rules, &gaps, &count))
 		return change_no_memory(group, error);
 	for (size_t i = 0; i < count; i++) {
 		left += gaps[i].count;
@@ -113,6 +159,9 @@ static int fail_space(const struct volume_group *group, const struct allocate_wi
 			  "volume group %s: %u extents of %llu bytes are needed, %llu are free",
 			  group->name, wish->extents, (unsigned long long)group->extent_size,
 			  (unsigned long long)left);
+	if (mixed_block_sizes(group))
+		error_advise(error, "only PVs with logical blocks of %u bytes were looked at",
+			     rules->block_size);
 	return -ENOSPC;
 }
 
@@ -185,15 +234,25 @@ static int append(struct volume_group *group, struct volume_lv *lv,
 	return 0;
 }
 
+/* On PVs of the block size of `rules`. */
+static int place(const struct volume_group *group, const struct allocate_wish *wish,
+		 const struct place_rules *rules, struct allocate_result *pieces)
+{
+	CLEANUP_FREE struct allocate_free *gaps = NULL;
+	size_t count;
+	int r = find_free(group, rules, &gaps, &count);
+
+	return r ? r : allocate_extents(gaps, count, wish, pieces);
+}
+
 int change_grow(struct volume_group *group, struct volume_lv *lv, uint32_t extents,
 		unsigned stripes, uint32_t stripe_size, const struct volume_lv_options *options,
 		struct error *error)
 {
-	CLEANUP_FREE struct allocate_free *gaps = NULL;
 	struct allocate_wish wish = { .extents = extents, .stripes = stripes };
+	struct place_rules rules = { options, block_size_of(lv) };
 	struct allocate_place after[CHANGE_STRIPES_MAX];
 	struct allocate_result pieces;
-	size_t count;
 	int r;
 
 	wish.contiguous = options && options->allocation == VOLUME_ALLOCATE_CONTIGUOUS;
@@ -206,12 +265,17 @@ int change_grow(struct volume_group *group, struct volume_lv *lv, uint32_t exten
 							 .extent = last->areas[i].extent +
 								   lvm_segment_area_extents(last) };
 		wish.after = after;
+		r = place(group, &wish, &rules, &pieces);
+	} else {
+		rules.block_size = next_block_size(group, 0);
+		r = place(group, &wish, &rules, &pieces);
+		while (r == -ENOSPC && next_block_size(group, rules.block_size)) {
+			rules.block_size = next_block_size(group, rules.block_size);
+			r = place(group, &wish, &rules, &pieces);
+		}
 	}
-	r = find_free(group, options, &gaps, &count);
-	if (!r)
-		r = allocate_extents(gaps, count, &wish, &pieces);
 	if (r == -ENOSPC)
-		return fail_space(group, &wish, options, error);
+		return fail_space(group, &wish, &rules, error);
 	if (r)
 		return change_no_memory(group, error);
 	r = append(group, lv, &pieces, stripes, stripe_size);

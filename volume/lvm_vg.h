@@ -161,6 +161,9 @@ int lvm_lv_block(struct volume_group *group, struct volume_lv *lv, bool writable
 int lvm_lv_prepare(struct volume_group *group, struct volume_lv *lv, struct error *error);
 void lvm_lv_swap(struct volume_group *group, struct volume_lv *lv, bool made);
 
+/* Has the labels of all PVs say that a group uses them (remove.c). What fails becomes one of its problems. */
+void lvm_vg_mark_used(struct volume_group *group);
+
 /* What a label alone says. */
 void lvm_pv_info(const struct lvm_label *label, struct volume_pv_info *info);
 

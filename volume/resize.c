@@ -101,7 +101,7 @@ int volume_lv_resize(struct volume_group *group, const char *name, uint64_t size
 	old = state_of(lv);
 	r = resize(group, lv, size, options, error);
 	if (!r && lv->extent_count == old.extent_count)
-		return 0;
+		return lvm_vg_unchanged(group, error);
 	if (!r)
 		r = lvm_lv_prepare(group, lv, error);
 	if (!r)

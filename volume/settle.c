@@ -89,3 +89,13 @@ int lvm_vg_settle(struct volume_group *group, struct error *error)
 		group->private->unsure = false;
 	return rc;
 }
+
+int lvm_vg_unchanged(struct volume_group *group, struct error *error)
+{
+	int rc = lvm_vg_settle(group, error);
+
+	if (rc)
+		error_prefix(error, "volume group %s: cannot say that it is so already",
+			     group->name);
+	return rc;
+}

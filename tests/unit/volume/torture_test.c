@@ -1,0 +1,344 @@
+/*
+ * volume/: changes of a group on disks whose writes and flushes fail, with cuts of power at any of them, by
+ * processes that go on, or end and are followed by others.
+ *
+ * The model knows in which states the group may be. A change that is acknowledged leaves one; a change that
+ * was not made leaves them as they were; an unknown one adds a state. After a cut the group must be there, in one
+ * of them, unlocked, with the data that was flushed to each volume. TORTURE=1 runs more seeds.
+ */
+#include "unit.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "util/bytes.h"
+#include "volume/lvm_io.h"
+#include "volume/lvm_metadata_area.h"
+#include "volume_fixture.h"
+#include "worn_disk.h"
+
+#define EXTENT     (64u << 10)
+#define DISK_SIZE  (2u << 20)
+#define VOLUMES    24u
+#define STATES     8u
+#define CHANGES    160u /* of one seed */
+#define PATTERN_AT 8192u
+
+struct model_lv {
+	char name[16];
+	uint32_t extents;
+	uint64_t pattern; /* at PATTERN_AT; 0: not known to be there */
+};
+
+struct state {
+	unsigned count;
+	struct model_lv lvs[VOLUMES];
+};
+
+struct torture {
+	struct fixture *f;
+	struct worn_power power;
+	struct random random;
+	uint64_t seed;
+	unsigned change; /* number of the present one */
+	unsigned names;
+	struct state now, next;        /* what memory says; after the present change */
+	struct state possible[STATES]; /* what the disks may say */
+	unsigned possible_count;
+	unsigned cuts, unknown, made, refused, wraps, adopted; /* how much was tried */
+	bool failed;
+};
+
+static uint64_t below(struct torture *t, uint64_t limit)
+{
+	return random_below(&t->random, limit);
+}
+
+static void fail(struct torture *t, const char *what, const char *more)
+{
+	if (!t->failed)
+		printf("seed %llu, change %u: %s: %s\n", (unsigned long long)t->seed, t->change,
+		       what, more ? more : "");
+	t->failed = true;
+	CU_FAIL("see the seed");
+}
+
+/* ---- The model ---- */
+
+static struct model_lv *find(struct state *state, const char *name)
+{
+	for (unsigned i = 0; i < state->count; i++)
+		if (!strcmp(state->lvs[i].name, name))
+			return &state->lvs[i];
+	return NULL;
+}
+
+static bool matches(struct state *state, const struct volume_group *group)
+{
+	if (state->count != group->lv_count)
+		return false;
+	for (unsigned i = 0; i < group->lv_count; i++) {
+		const struct model_lv *lv = find(state, group->lvs[i]->name);
+
+		if (!lv || lv->extents != group->lvs[i]->extent_count)
+			return false;
+	}
+	return true;
+}
+
+static void only(struct torture *t, const struct state *state)
+{
+	t->possible[0] = *state;
+	t->possible_count = 1;
+}
+
+static void also(struct torture *t, const struct state *state)
+{
+	if (t->possible_count < STATES)
+		t->possible[t->possible_count++] = *state;
+}
+
+/* ---- Looking ---- */
+
+static void check_data(struct torture *t)
+{
+	for (unsigned i = 0; i < t->now.count; i++) {
+		const struct model_lv *lv = &t->now.lvs[i];
+		CLEANUP_BLOCK struct block *block = NULL;
+		uint8_t buffer[512];
+
+		if (!lv->pattern)
+			continue;
+		if (volume_open_lv(t->f->group, lv->name, false, &block, &t->f->error) ||
+		    block_read(block, PATTERN_AT, buffer, sizeof(buffer)))
+			fail(t, lv->name, t->f->error.text);
+		else if (get_le64(buffer) != lv->pattern)
+			fail(t, lv->name, "its data is not what was flushed");
+	}
+}
+
+/* A new process looks. `certain` after a cut: what it sees is on the media. */
+static void look(struct torture *t, bool certain)
+{
+	if (fixture_scan(t->f)) {
+		fail(t, "the group is lost", t->f->error.text);
+		return;
+	}
+	if (t->f->group->locked_reason || t->f->group->partial)
+		fail(t, "the group is locked", t->f->group->locked_reason);
+	for (unsigned i = 0; i < t->possible_count; i++) {
+		if (!matches(&t->possible[i], t->f->group))
+			continue;
+		t->now = t->possible[i];
+		if (certain)
+			only(t, &t->now);
+		check_data(t);
+		return;
+	}
+	fail(t, "the group is in none of its possible states", t->f->group->description);
+}
+
+static void count_wrap(struct torture *t)
+{
+	struct lvm_location where = { .offset = 4096 };
+	struct lvm_metadata_area area;
+
+	if (!lvm_metadata_area_read(t->f->disks[0], &where, &area, NULL))
+		t->wraps += area.committed.offset + area.committed.size > area.size;
+}
+
+/* ---- Changing ---- */
+
+/* Data of a new volume, flushed: then it must stay. */
+static void fill(struct torture *t, const char *name)
+{
+	struct model_lv *lv = find(&t->now, name);
+	uint64_t pattern = random_next(&t->random) | 1;
+	CLEANUP_BLOCK struct block *block = NULL;
+	uint8_t buffer[512] = { 0 };
+
+	put_le64(buffer, pattern);
+	if (volume_open_lv(t->f->group, name, true, &block, &t->f->error)) {
+		fail(t, name, t->f->error.text);
+		return;
+	}
+	if (!block_write(block, PATTERN_AT, buffer, sizeof(buffer), 0) && !block_flush(block))
+		lv->pattern = pattern;
+	only(t, &t->now);
+}
+
+static int create(struct torture *t, char *name)
+{
+	uint32_t extents = 1 + (uint32_t)below(t, 3);
+	struct model_lv *lv = &t->next.lvs[t->next.count++];
+
+	snprintf(name, 16, "n%u", t->names++);
+	*lv = (struct model_lv){ .extents = extents };
+	memcpy(lv->name, name, sizeof(lv->name));
+	return fixture_lv(t->f, name, extents);
+}
+
+static int rename_or_resize(struct torture *t, struct model_lv *lv, bool renames)
+{
+	char old[16];
+
+	if (!renames) {
+		lv->extents = 1 + (uint32_t)below(t, 4);
+		return volume_lv_resize(t->f->group, lv->name, lv->extents * EXTENT, NULL,
+					&t->f->error);
+	}
+	memcpy(old, lv->name, sizeof(old));
+	snprintf(lv->name, sizeof(lv->name), "r%u", t->names++);
+	return volume_lv_rename(t->f->group, old, lv->name, &t->f->error);
+}
+
+/* A change, whose outcome is `next`; `created` is the name of a new volume, or empty. */
+static int change(struct torture *t, char *created)
+{
+	unsigned kind = (unsigned)below(t, 5);
+	unsigned at = t->now.count ? (unsigned)below(t, t->now.count) : 0;
+	char name[16];
+
+	t->next = t->now;
+	if (!t->now.count || (kind < 2 && t->now.count < VOLUMES))
+		return create(t, created);
+	if (kind > 2)
+		return rename_or_resize(t, &t->next.lvs[at], kind == 3);
+	memcpy(name, t->now.lvs[at].name, sizeof(name));
+	t->next.lvs[at] = t->next.lvs[--t->next.count];
+	return volume_lv_remove(t->f->group, name, &t->f->error);
+}
+
+static void judge(struct torture *t, int rc, const char *created)
+{
+	const char *text = t->f->error.text;
+
+	if (!rc) {
+		t->now = t->next;
+		only(t, &t->now);
+		t->made++;
+		if (*created)
+			fill(t, created);
+	} else if (strstr(text, "unknown whether")) {
+		t->unknown++;
+		/* it got as far as a header, so what memory says was certain before */
+		only(t, &t->now);
+		also(t, &t->next);
+	} else if (strstr(text, "after all")) {
+		t->adopted++;
+		look(t, false);
+	} else {
+		t->refused++;
+	}
+	if (!matches(&t->now, t->f->group))
+		fail(t, "memory is not what the answer says", rc ? text : "made");
+}
+
+static void set_faults(struct torture *t)
+{
+	struct fixture *f = t->f;
+
+	if (below(t, 2))
+		worn_power_mend(&t->power);
+	switch (below(t, 8)) {
+	case 0:
+	case 1:
+		worn_disk_fail(f->disks[below(t, f->count)], below(t, 24), 1);
+		break;
+	case 2:
+		worn_disk_fail(f->disks[below(t, f->count)], below(t, 24), 2 + below(t, 8));
+		break;
+	case 3: {
+		uint64_t after = below(t, 12), count = below(t, 2) ? 1 + below(t, 9) : UINT64_MAX;
+
+		for (unsigned i = 0; i < f->count; i++)
+			worn_disk_fail(f->disks[i], after + below(t, 2), count);
+		break;
+	}
+	}
+	if (!below(t, 3))
+		worn_power_cut_after(&t->power, below(t, 12 * f->count));
+}
+
+static void step(struct torture *t)
+{
+	char created[16] = "";
+	int rc;
+
+	set_faults(t);
+	rc = change(t, created);
+	if (getenv("TORTURE_SEED"))
+		printf("%u: %d %s%s\n", t->change, rc, rc ? t->f->error.text : "",
+		       t->power.off ? " (off)" : "");
+	judge(t, rc, created);
+	if (t->power.off || !below(t, 6)) {
+		t->cuts++;
+		worn_power_cycle(&t->power);
+		worn_power_mend(&t->power);
+		look(t, true);
+	} else if (!below(t, 3)) {
+		t->power.cut_at = 0;
+		look(t, false);
+	}
+	count_wrap(t);
+}
+
+static void torture(struct fixture *f, uint64_t seed, struct torture *sum)
+{
+	struct volume_group_options options = { .extent_size = EXTENT,
+						.data_alignment = 4096,
+						.metadata_size = 20480 };
+	struct torture t = { .f = f,
+			     .seed = seed,
+			     .random = { .state = seed },
+			     .power = { .random = { .state = seed + 1 } } };
+	unsigned count = 1 + (unsigned)(seed % 3);
+
+	f->count = count;
+	options.metadata_copies = 1 + (unsigned)(seed / 3 % 2);
+	for (unsigned i = 0; i < count; i++) {
+		char name[] = { 'd', (char)('0' + i), '\0' };
+
+		block_unref(f->disks[i]);
+		f->disks[i] = worn_disk_create(&t.power, name, DISK_SIZE);
+	}
+	fixture_create(f, &options);
+	only(&t, &t.now);
+	for (t.change = 0; t.change < CHANGES && !t.failed; t.change++)
+		step(&t);
+	volume_scan_free(steal_pointer(&f->scan));
+	f->group = NULL;
+	for (unsigned i = 0; i < count; i++) {
+		block_unref(f->disks[i]);
+		CU_ASSERT_EQUAL_FATAL(block_create_memory(&f->disks[i], "d", MIB, NULL), 0);
+	}
+	f->count = 3;
+	sum->cuts += t.cuts, sum->unknown += t.unknown, sum->made += t.made;
+	sum->refused += t.refused, sum->wraps += t.wraps, sum->adopted += t.adopted;
+	sum->failed |= t.failed;
+}
+
+static void errors_and_cuts(struct fixture *f)
+{
+	const char *only_seed = getenv("TORTURE_SEED");
+	uint64_t first = only_seed ? strtoull(only_seed, NULL, 10) : 1;
+	uint64_t last = only_seed ? first : getenv("TORTURE") ? 3000 : 60;
+	struct torture sum = { 0 };
+
+	for (uint64_t seed = first; seed <= last && !sum.failed; seed++)
+		torture(f, seed, &sum);
+	printf("%u changes made, %u refused or not made, %u unknown, %u found after all, %u cuts, "
+	       "%u "
+	       "texts that wrap\n",
+	       sum.made, sum.refused, sum.unknown, sum.adopted, sum.cuts, sum.wraps);
+	CU_ASSERT(only_seed || (sum.unknown > 50 && sum.cuts > 500 && sum.wraps > 20));
+}
+
+static void test_errors_and_cuts(void)
+{
+	fixture_run(errors_and_cuts, 3, MIB);
+}
+
+UNIT_MAIN("volume groups on disks that fail", UNIT(test_errors_and_cuts))
