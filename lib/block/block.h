@@ -13,6 +13,11 @@
  * and transfer everything or fail: -EIO for a failed medium, -ENOSPC, -EROFS, -EINVAL for a request
  * outside the device or misaligned, -EOPNOTSUPP never for anything in this interface.
  *
+ * -ENXIO means one thing only: the device is smaller than it was when it was opened (somebody truncated
+ * the file), and must have its `size` again. Every change fails so then, wherever it is; reads do behind
+ * the present end. It is no medium error: writing the place anew would make the file longer, with a hole
+ * of zeroes in it that looks like data. A layer that copes with it (an array) does not pass it on.
+ *
  * Layers stack. A layer says with map() where a range lies: in a lower layer, nowhere (it reads as zeroes), or
  * here, where it has to work. So a request is taken down through layers that translate (a slice, a
  * linear volume, striping) to extents of the layers that do work, without a fiber or a copy on the way.

@@ -5,12 +5,31 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 #include "block/iov.h"
 #include "block/layer.h"
 #include "fiber/fiber.h"
 #include "util/bytes.h"
+
+bool file_shrank(const struct file *file)
+{
+	uint64_t whole = file->odd_end ? file->odd_end : file->block.size;
+	off_t size = lseek(file->fd, 0, SEEK_END);
+
+	return size >= 0 && (uint64_t)size < whole;
+}
+
+/* A device answers a write behind its end with ENOSPC, as a thin one does that is full; and one that was
+ * pulled out with ENXIO, which is ours for those that shrank. */
+int file_error(const struct file *file, int code)
+{
+	if (code == -EDQUOT || code == -EFBIG)
+		code = -ENOSPC;
+	if (file->is_device && (code == -ENOSPC || code == -ENXIO) && file_shrank(file))
+		return -ENXIO;
+	return code == -ENXIO ? -EIO : code;
+}
 
 /* ---- Transfers by one descriptor ---- */
 
@@ -22,9 +41,15 @@ struct transfer {
 	struct iov_range data;
 };
 
-/* Reads or writes all of it. `unit`: what a short transfer goes on at. The end of the file before the
- * end of the device means that somebody truncated it: -EIO. */
-static int transfer_all(int fd, struct transfer transfer, uint32_t unit)
+/*
+ * Reads or writes all of it by `fd`, one of the file's. `unit`: what a short transfer goes on at.
+ *
+ * The end of the file before the end of the device means that somebody truncated it. A read then comes
+ * back short. A write would make the file longer again, with a hole that reads as good zeroes before it,
+ * and nothing tells the kernel not to: so it is asked for the size before each one. Whoever truncates
+ * between the two calls is noticed by the next write.
+ */
+static int transfer_all(const struct file *file, int fd, struct transfer transfer, uint32_t unit)
 {
 	struct iovec part[64];
 
@@ -41,6 +66,8 @@ static int transfer_all(int fd, struct transfer transfer, uint32_t unit)
 			iov_take(&data, transfer.length, part, ARRAY_SIZE(part), &count);
 			iov = part;
 		}
+		if (transfer.write && file_shrank(file))
+			return -ENXIO;
 		done = transfer.write
 			       ? fiber_pwritev(fd, iov, count, transfer.offset, transfer.rwf_flags)
 			       : fiber_preadv(fd, iov, count, transfer.offset);
@@ -49,10 +76,10 @@ static int transfer_all(int fd, struct transfer transfer, uint32_t unit)
 			continue;
 		}
 		if (done < 0)
-			return file_error((int)done);
+			return file_error(file, (int)done);
 		done -= done % unit;
 		if (!done)
-			return -EIO;
+			return file_shrank(file) ? -ENXIO : -EIO;
 		iov_advance(&transfer.data, (uint64_t)done);
 		transfer.offset += (uint64_t)done;
 		transfer.length -= (uint64_t)done;
@@ -106,7 +133,7 @@ static int bounce_transfer(struct file *file, bool write, void *at, uint64_t off
 {
 	struct iovec iov = { .iov_base = at, .iov_len = length };
 
-	return transfer_all(file->fd,
+	return transfer_all(file, file->fd,
 			    (struct transfer){ .write = write,
 					       .rwf_flags = rwf_flags,
 					       .offset = offset,
@@ -166,7 +193,7 @@ static int transfer_bounced(struct file *file, struct transfer transfer)
 static int transfer_direct(struct file *file, const struct transfer *transfer)
 {
 	if (file_fits_direct(file, transfer->offset, transfer->length, transfer->data))
-		return transfer_all(file->fd, *transfer, file->direct_unit);
+		return transfer_all(file, file->fd, *transfer, file->direct_unit);
 	return transfer_bounced(file, *transfer);
 }
 
@@ -177,17 +204,17 @@ static int transfer_any(struct file *file, const struct transfer *transfer)
 	int status;
 
 	if (!file->direct)
-		return transfer_all(file->fd, *transfer, 1);
+		return transfer_all(file, file->fd, *transfer, 1);
 	if (end <= file->direct_end)
 		return transfer_direct(file, transfer);
 	if (transfer->offset >= file->direct_end)
-		return transfer_all(file->tail_fd, *transfer, 1);
+		return transfer_all(file, file->tail_fd, *transfer, 1);
 	head.length = file->direct_end - head.offset;
 	tail.length -= head.length;
 	tail.offset = file->direct_end;
 	iov_advance(&tail.data, head.length);
 	status = transfer_direct(file, &head);
-	return status < 0 ? status : transfer_all(file->tail_fd, tail, 1);
+	return status < 0 ? status : transfer_all(file, file->tail_fd, tail, 1);
 }
 
 /* The last sector of a file that ends in the middle of it. */
@@ -205,7 +232,7 @@ static int read_odd_end(struct file *file, struct transfer *transfer)
 		iov_advance(&transfer->data, head.length);
 	}
 	if (!status)
-		status = transfer_all(file->tail_fd >= 0 ? file->tail_fd : file->fd,
+		status = transfer_all(file, file->tail_fd >= 0 ? file->tail_fd : file->fd,
 				      (struct transfer){ .offset = start,
 							 .length = iov.iov_len,
 							 .data = iov_range_of(&iov, 1) },
@@ -239,7 +266,10 @@ static int change_by_fallocate(struct file *file, int mode, uint64_t offset, uin
 {
 	struct range_hold hold;
 	bool held = changes_lock(file, &hold, offset, length);
-	int status = fiber_fallocate(file->fd, mode | FALLOC_FL_KEEP_SIZE, offset, length);
+	/* Behind the end it would do nothing, and say that it is done. */
+	int status = file_shrank(file) ? -ENXIO
+				       : fiber_fallocate(file->fd, mode | FALLOC_FL_KEEP_SIZE,
+							 offset, length);
 
 	changes_unlock(file, &hold, held);
 	return status;
@@ -297,7 +327,7 @@ static int file_discard(struct block *block, uint64_t offset, uint64_t length)
 		file->no_punch = true;
 		return 0;
 	}
-	return status;
+	return status == -ENXIO ? status : file_error(file, status);
 }
 
 static int file_write_zeroes(struct block *block, uint64_t offset, uint64_t length, unsigned flags)
@@ -317,15 +347,7 @@ static int file_write_zeroes(struct block *block, uint64_t offset, uint64_t leng
 		return block_write_zero_buffers(block, offset, length, flags & BLOCK_FUA);
 	if (!status && flags & BLOCK_FUA)
 		status = fiber_fdatasync(file->fd);
-	return file_error(status);
-}
-
-static bool truncated(const struct file *file)
-{
-	uint64_t size = file->odd_end ? file->odd_end : file->block.size;
-	struct stat stat;
-
-	return fstat(file->fd, &stat) || (uint64_t)stat.st_size < size;
+	return status == -ENXIO ? status : file_error(file, status);
 }
 
 static int file_status(struct block *block, uint64_t offset, uint64_t *length,
@@ -339,7 +361,7 @@ static int file_status(struct block *block, uint64_t offset, uint64_t *length,
 	if (file->is_device)
 		return 0;
 	next = lseek(file->fd, (off_t)offset, SEEK_DATA);
-	if (next < 0 && (errno != ENXIO || truncated(file)))
+	if (next < 0 && (errno != ENXIO || file_shrank(file)))
 		return 0; /* a read will tell */
 	if (next < 0 || (uint64_t)next > offset) {
 		*status = BLOCK_STATUS_ZERO; /* ENXIO: nothing but a hole up to the end */

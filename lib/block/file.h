@@ -13,8 +13,6 @@
 #ifndef TENON_BLOCK_FILE_H
 #define TENON_BLOCK_FILE_H
 
-#include <errno.h>
-
 #include "block/block.h"
 #include "block/iov.h"
 #include "block/range_lock.h"
@@ -61,11 +59,11 @@ static inline struct file *file_of(struct block *block)
 	return container_of(block, struct file, block);
 }
 
+/* Whether it is smaller than it was when it was opened. A system call, but one of 0.2 microseconds. */
+bool file_shrank(const struct file *file);
+
 /* What the contract of block.h knows. */
-static inline int file_error(int code)
-{
-	return code == -EDQUOT || code == -EFBIG ? -ENOSPC : code;
-}
+int file_error(const struct file *file, int code);
 
 /* Whether the kernel takes these iovecs at this place as they are. */
 bool file_fits_direct(const struct file *file, uint64_t offset, uint64_t length,

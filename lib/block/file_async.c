@@ -11,6 +11,7 @@
  *
  *	idle --flush--> running, started + 1 --done--> idle; or running again, for those who came meanwhile
  */
+#include <errno.h>
 #include <limits.h>
 
 #include "block/file.h"
@@ -47,7 +48,7 @@ static int flush_ended(struct file *file, int rc)
 	flushes->running = false;
 	if (rc < 0 && (!file->direct || file->tail_fd >= 0))
 		flushes->lost = true;
-	rc = flushes->lost ? -EIO : file_error(MIN(rc, 0));
+	rc = flushes->lost ? -EIO : file_error(file, MIN(rc, 0));
 	list_for_each_safe(at, &flushes->waiters) {
 		struct flush_waiter *waiter = list_entry(at, struct flush_waiter, node);
 
@@ -101,7 +102,7 @@ static void transfer_done(struct worker_request *request, int result)
 		range_unlock(&file->writes, &work->hold);
 	if (result == -EINTR || (result >= 0 && (uint64_t)result < work->length))
 		result = -EAGAIN;
-	work->done(work, file_error(MIN(result, 0)));
+	work->done(work, file_error(file, MIN(result, 0)));
 }
 
 static void flush_done(struct worker_request *request, int result)
@@ -136,7 +137,9 @@ bool file_start(struct block *block, struct block_work *work)
 	switch (work->kind) {
 	case BLOCK_READ:
 	case BLOCK_WRITE:
-		if (!transfer_fits(file, work) || !lock_change(file, work))
+		/* Of one that became shorter file.c has to tell. */
+		if (!transfer_fits(file, work) ||
+		    (work->kind == BLOCK_WRITE && file_shrank(file)) || !lock_change(file, work))
 			return false;
 		work->request =
 			(struct worker_request){ .type = work->kind == BLOCK_READ ? WORKER_READ

@@ -112,14 +112,31 @@ static int a_file_truncated_under_us_fails(void *arg)
 	char bytes[8192];
 	uint64_t length = MIB;
 	enum block_status status;
+	struct stat there;
 
 	(void)arg;
 	CU_ASSERT_EQUAL(truncate(path_of("image"), 4096), 0);
 	CU_ASSERT_EQUAL(block_read(block, 0, bytes, 4096), 0);
-	CU_ASSERT_EQUAL(block_read(block, 0, bytes, 8192), -EIO);
-	CU_ASSERT_EQUAL(block_read(block, 65536, bytes, 512), -EIO);
+	CU_ASSERT_EQUAL(block_read(block, 0, bytes, 8192), -ENXIO);
+	CU_ASSERT_EQUAL(block_read(block, 65536, bytes, 512), -ENXIO);
 	CU_ASSERT_EQUAL(block_status(block, 0, &length, &status), 0);
 	CU_ASSERT_EQUAL(status, BLOCK_STATUS_DATA);
+	/* No change makes it longer, or says that it was done. */
+	CU_ASSERT_EQUAL(block_write(block, 65536, bytes, 512, 0), -ENXIO);
+	CU_ASSERT_EQUAL(block_write(block, MIB - 512, bytes, 512, BLOCK_FUA), -ENXIO);
+	CU_ASSERT_EQUAL(block_write(block, 0, bytes, 8192, 0), -ENXIO);
+	CU_ASSERT_EQUAL(block_write(block, 0, bytes, 512, 0), -ENXIO);
+	CU_ASSERT_EQUAL(block_write_zeroes(block, 65536, 4096, 0), -ENXIO);
+	CU_ASSERT_EQUAL(block_write_zeroes(block, 65536, 4096, BLOCK_MAY_UNMAP | BLOCK_FUA),
+			-ENXIO);
+	CU_ASSERT_EQUAL(block_discard(block, 65536, 4096), -ENXIO);
+	CU_ASSERT_EQUAL(block_flush(block), 0);
+	CU_ASSERT_EQUAL_FATAL(stat(path_of("image"), &there), 0);
+	CU_ASSERT_EQUAL(there.st_size, 4096);
+	/* On purpose. */
+	CU_ASSERT_EQUAL(truncate(path_of("image"), MIB), 0);
+	CU_ASSERT_EQUAL(block_write(block, 65536, bytes, 512, 0), 0);
+	CU_ASSERT_EQUAL(block_read(block, 65536, bytes, 512), 0);
 	return 0;
 }
 
