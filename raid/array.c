@@ -45,7 +45,6 @@ struct raid_array *raid_array_new(const struct md_superblock *sb, struct log *lo
 	array->start_seconds = now ? now : (uint64_t)time(NULL);
 	array->start_ns = worker_now();
 	array->events = sb->events;
-	array->event_step = 1;
 	array->clean = true;
 	array->resync_position = array->resync_checkpoint = sb->resync_offset;
 	array->resync_from = MD_RESYNC_DONE;
@@ -200,8 +199,7 @@ bool raid_member_fail(struct raid_member *member, const char *format, ...)
 	if (raid_member_active(member))
 		array->places[member->role] = NULL;
 	member->state = RAID_MEMBER_FAULTY;
-	/* The survivors must be two events ahead: a member one behind is taken back by any kernel. */
-	array->event_step = 2;
+	array->lost = true;
 	array->super_wanted++;
 	if (array->intent)
 		raid_intent_keep(array->intent);

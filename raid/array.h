@@ -22,6 +22,12 @@
 
 struct raid_intent;
 
+/* Why a member is not used any more. How many bytes it has, and must have again. */
+#define RAID_TOO_SHORT "it has %llu bytes and must have %llu again: it was made shorter"
+
+/* When an update writes a member: those that have all the data first. */
+enum raid_turn { RAID_TURN_NONE, RAID_TURN_FIRST, RAID_TURN_SECOND };
+
 struct raid_member {
 	struct list node;
 	struct raid_array *array;
@@ -35,6 +41,8 @@ struct raid_member {
 	uint64_t recovered, full_from, checkpoint;
 	uint64_t flushed; /* the checkpoint as it was before the flush of the update that runs */
 	bool target;      /* of the recovery that runs; one that came later waits for the next */
+
+	enum raid_turn turn; /* in the update that runs */
 
 	struct md_badblocks bad; /* in sectors of the device: see raid_member_sector() */
 	unsigned users;          /* requests that hold it, so that it cannot be removed */
@@ -56,6 +64,8 @@ struct raid_array {
 	uint32_t recorded_block_size; /* as its superblocks say, or 0 */
 	uint64_t ctime, utime;
 	uint64_t member_sectors;
+	unsigned
+		missing; /* places that were filled when it was last written, and not at the start */
 	uint64_t start_seconds, start_ns; /* the system's and the worker's clock at the start */
 
 	/* members; places[role] is who is IN_SYNC or REBUILDING there */
@@ -66,7 +76,7 @@ struct raid_array {
 
 	/* superblocks: super.c */
 	uint64_t events;
-	unsigned event_step; /* what the next update adds: 2 after a member was lost */
+	bool lost; /* a member was, and no update has said so: see super.c */
 	uint64_t super_wanted, super_done;
 	struct fiber_mutex super_lock, transition;
 	bool clean;                 /* what the superblocks are to say */

@@ -1,34 +1,34 @@
 /*
  * From a set of blocks to a running array.
  *
- * The superblock with the most events is the freshest, and what it says of each device number is what
- * counts: a member one event behind is taken, since an update may have been cut off between members,
- * but its place is the one that the freshest gives it. Whoever is further behind is stale.
+ * freshest.h says which superblock is believed. What that one says of each device number is what counts: a
+ * member one event behind is taken, since an update may have been cut off between members, but its
+ * place is the one that the freshest gives it. Whoever is further behind is stale.
  */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "raid/freshest.h"
 #include "raid/intent.h"
 #include "raid/members.h"
 #include "util/bytes.h"
 
-struct candidate {
-	struct block *block;
-	struct md_superblock sb;
-};
-
-static int load(struct candidate *candidates, struct block *const *blocks, unsigned count,
+static int load(struct raid_candidate *candidates, struct block *const *blocks, unsigned count,
 		struct error *error)
 {
 	for (unsigned i = 0; i < count; i++) {
-		struct candidate *candidate = &candidates[i];
+		struct raid_candidate *candidate = &candidates[i];
 		bool found;
 		int rc;
 
 		candidate->block = blocks[i];
 		rc = md_superblock_find(blocks[i], &candidate->sb, &found, error);
+		if (rc == -ENXIO) {
+			candidate->least_bytes = md_superblock_least_bytes(&candidate->sb);
+			rc = 0;
+		}
 		if (rc == -ENOENT)
 			return error_set(error, -EINVAL,
 					 "%s: no md superblock, expected a member of an array",
@@ -44,31 +44,13 @@ static int load(struct candidate *candidates, struct block *const *blocks, unsig
 	return 0;
 }
 
-static const struct candidate *find_freshest(const struct candidate *candidates, unsigned count)
-{
-	const struct candidate *freshest = &candidates[0];
-
-	for (unsigned i = 1; i < count; i++) {
-		const struct md_superblock *sb = &candidates[i].sb;
-		bool places = md_superblock_role(sb, sb->dev_number) < MD_ROLE_MAX;
-		bool freshest_places =
-			md_superblock_role(&freshest->sb, freshest->sb.dev_number) < MD_ROLE_MAX;
-
-		/* A spare's word counts less than that of a member with data. */
-		if (sb->events > freshest->sb.events ||
-		    (sb->events == freshest->sb.events && places && !freshest_places))
-			freshest = &candidates[i];
-	}
-	return freshest;
-}
-
-static int check_same_array(const struct candidate *candidates, unsigned count,
-			    const struct candidate *freshest, struct error *error)
+static int check_same_array(const struct raid_candidate *candidates, unsigned count,
+			    const struct raid_candidate *freshest, struct error *error)
 {
 	char found[RAID_UUID_TEXT], expected[RAID_UUID_TEXT];
 
 	for (unsigned i = 0; i < count; i++) {
-		const struct candidate *candidate = &candidates[i];
+		const struct raid_candidate *candidate = &candidates[i];
 
 		if (memcmp(candidate->sb.set_uuid, freshest->sb.set_uuid, 16) != 0)
 			return error_set(
@@ -181,16 +163,20 @@ static bool has_bitmap_place(struct raid_member *member, const struct md_superbl
 }
 
 /* What kind of member it is, by the freshest superblock. */
-static void judge(struct raid_member *member, const struct md_superblock *freshest)
+static void judge(struct raid_member *member, uint64_t least_bytes,
+		  const struct md_superblock *freshest)
 {
 	struct raid_array *array = member->array;
 	const struct md_superblock *sb = &member->sb;
 	uint16_t role = md_superblock_role(freshest, sb->dev_number);
 	uint16_t own = md_superblock_role(sb, sb->dev_number);
 
-	if (sb->level != freshest->level || sb->layout != freshest->layout ||
-	    sb->chunk_sectors != freshest->chunk_sectors ||
-	    sb->minor_version != freshest->minor_version)
+	if (least_bytes)
+		leave_out(member, RAID_TOO_SHORT, (unsigned long long)member->block->size,
+			  (unsigned long long)least_bytes);
+	else if (sb->level != freshest->level || sb->layout != freshest->layout ||
+		 sb->chunk_sectors != freshest->chunk_sectors ||
+		 sb->minor_version != freshest->minor_version)
 		leave_out(member, "its superblock describes another array (%s, version 1.%u)",
 			  sb->level == freshest->level ? "same level" : "another level",
 			  sb->minor_version);
@@ -226,8 +212,9 @@ static void judge(struct raid_member *member, const struct md_superblock *freshe
 }
 
 /* The freshest first, so that of two claimants of a number or a place it is the one that stays. */
-static int add_members(struct raid_array *array, const struct candidate *candidates, unsigned count,
-		       const struct candidate *freshest, struct error *error)
+static int add_members(struct raid_array *array, const struct raid_candidate *candidates,
+		       unsigned count, const struct raid_candidate *freshest,
+		       const struct md_superblock *view, struct error *error)
 {
 	for (unsigned pass = 0; pass < 2; pass++) {
 		for (unsigned i = 0; i < count; i++) {
@@ -240,7 +227,7 @@ static int add_members(struct raid_array *array, const struct candidate *candida
 			if (!member)
 				return error_set(error, -ENOMEM, "out of memory");
 			member->sb = candidates[i].sb;
-			judge(member, &freshest->sb);
+			judge(member, candidates[i].least_bytes, view);
 			rc = member->state == RAID_MEMBER_STALE
 				     ? 0
 				     : raid_member_load_badblocks(member, error);
@@ -251,38 +238,94 @@ static int add_members(struct raid_array *array, const struct candidate *candida
 	return 0;
 }
 
-/* Places that the freshest superblock has filled. */
-static unsigned places_filled(const struct md_superblock *freshest)
-{
-	unsigned filled = 0;
+/* ---- Whether it may start ---- */
 
-	for (uint32_t i = 0; i < freshest->max_dev; i++)
-		filled += freshest->roles[i] < freshest->raid_disks;
-	return filled;
+static int no_data(const struct raid_array *array, const struct raid_candidate *candidates,
+		   unsigned count, const struct raid_candidate *newest, struct error *error)
+{
+	const struct raid_candidate *best = raid_find_freshest(candidates, count, true, &newest);
+	char when[RAID_TIME_TEXT];
+
+	error_set(error, -ENODEV, "%s: none of the devices given is in sync, expected one",
+		  array->block.name);
+	list_for_each(at, &array->members) {
+		const struct raid_member *member = list_entry(at, struct raid_member, node);
+
+		if (!member->reason[0])
+			continue;
+		error_set(error, -ENODEV,
+			  "%s: none of the devices given is in sync, expected one; %s: %s",
+			  array->block.name, member->block->name, member->reason);
+		break;
+	}
+	error_advise(error, "give its other members too");
+	if (!raid_candidate_has_data(best) || best == newest)
+		return -ENODEV;
+	raid_time_format(best->sb.utime, when);
+	error_set(error, -ENODEV,
+		  "%s: none of the devices given is in sync: %s, last written %s at event %llu, is "
+		  "no "
+		  "part of the array any more by the superblock of %s (event %llu)",
+		  array->block.name, best->block->name, when, (unsigned long long)best->sb.events,
+		  newest->block->name, (unsigned long long)newest->sb.events);
+	error_advise(error,
+		     "give its other members too; if they are lost, `tenon raid assemble --force` "
+		     "goes on with %s, and what was written after %s is lost",
+		     best->block->name, when);
+	return -ENODEV;
 }
 
-static int check_startable(struct raid_array *array, const struct md_superblock *freshest,
-			   bool refuse_degraded, struct error *error)
+/* What became of the device that has this place by the freshest superblock, as far as it was given. */
+static const char *reason_of(const struct raid_array *array, uint32_t number, const char **name)
 {
-	unsigned working = raid_array_working(array), present = 0;
+	list_for_each(at, &array->members) {
+		const struct raid_member *member = list_entry(at, struct raid_member, node);
 
-	for (uint32_t i = 0; i < array->raid_disks; i++)
-		present += array->places[i] != NULL;
-	if (!working) {
-		error_set(error, -ENODEV, "%s: none of the devices given is in sync, expected one",
-			  array->block.name);
-		error_advise(error, "give its other members too");
+		if (member->state == RAID_MEMBER_STALE && member->sb.dev_number == number) {
+			*name = member->block->name;
+			return member->reason;
+		}
+	}
+	return NULL;
+}
+
+/* Places that the freshest superblock has filled, and that are not. */
+static int check_complete(struct raid_array *array, const struct md_superblock *freshest,
+			  bool refuse_degraded, struct error *error)
+{
+	unsigned filled = 0, missing = 0;
+	uint32_t first = 0;
+
+	for (uint32_t i = 0; i < MIN(freshest->max_dev, MD_MAX_DEVICES); i++) {
+		if (freshest->roles[i] >= freshest->raid_disks)
+			continue;
+		filled++;
+		if (array->places[freshest->roles[i]])
+			continue;
+		first = missing ? first : i;
+		missing++;
+	}
+	array->missing = missing;
+	if (!missing)
+		return 0;
+	if (refuse_degraded) {
+		const char *name = "", *why = reason_of(array, first, &name);
+
+		error_set(error, -ENODEV,
+			  "%s: %u of the %u members that it had when it was last written are here; "
+			  "that of place %u %s%s%s%s",
+			  array->block.name, filled - missing, filled, freshest->roles[first],
+			  why ? "cannot be used: " : "is not", name, why ? ": " : "",
+			  why ? why : "");
+		error_advise(error,
+			     "make it available; or insist with --degraded: it then misses what is "
+			     "written, and must be added again");
 		return -ENODEV;
 	}
-	if (present < places_filled(freshest)) {
-		if (refuse_degraded)
-			return error_set(error, -ENODEV, "%s: %u members, expected %u",
-					 array->block.name, present, places_filled(freshest));
-		log_warning(array->log, "%s: starts with %u of %u members", array->block.name,
-			    present, places_filled(freshest));
-		/* Whoever is missing must not come back one event behind. */
-		array->event_step = 2;
-	}
+	log_warning(array->log, "%s: starts with %u of %u members", array->block.name,
+		    filled - missing, filled);
+	/* Whoever is missing must not come back one event behind. */
+	array->lost = true;
 	return 0;
 }
 
@@ -314,17 +357,53 @@ static void rewrite_bitmaps(struct raid_array *array)
 	}
 }
 
-static int bring_up(struct raid_array *array, const struct candidate *candidates, unsigned count,
-		    const struct candidate *freshest, const struct raid_assemble_options *options,
-		    struct error *error)
+/* What the freshest says, without those that a newer superblock of one without data excludes. */
+static void merge_views(struct md_superblock *view, const struct raid_candidate *freshest,
+			const struct raid_candidate *newest, bool force)
 {
+	*view = freshest->sb;
+	for (uint32_t i = 0; !force && i < MD_MAX_DEVICES; i++) {
+		if (newest->sb.events > view->events &&
+		    md_superblock_role(&newest->sb, i) >= MD_ROLE_MAX)
+			view->roles[i] = md_superblock_role(&newest->sb, i);
+	}
+}
+
+/* What is written from here on has more events than anything that was given, used or not. */
+static void take_events(struct raid_array *array, const struct raid_candidate *candidates,
+			unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		array->events = MAX(array->events, candidates[i].sb.events);
+}
+
+static int prepare(struct raid_array *array, const struct raid_candidate *candidates,
+		   unsigned count, const struct raid_assemble_options *options, struct error *error)
+{
+	CLEANUP_FREE struct md_superblock *view = malloc(sizeof(*view));
+	const struct raid_candidate *newest, *freshest;
 	int rc;
 
-	rc = add_members(array, candidates, count, freshest, error);
+	if (!view)
+		return error_set(error, -ENOMEM, "out of memory");
+	freshest = raid_find_freshest(candidates, count, options->force, &newest);
+	merge_views(view, freshest, newest, options->force);
+	rc = add_members(array, candidates, count, freshest, view, error);
+	if (!rc && raid_array_working(array) == 0)
+		rc = no_data(array, candidates, count, newest, error);
 	if (!rc)
-		rc = check_startable(array, &freshest->sb, options->refuse_degraded, error);
+		rc = check_complete(array, view, options->refuse_degraded, error);
 	if (!rc && !options->read_only)
 		rc = check_writable(array, error);
+	return rc;
+}
+
+static int bring_up(struct raid_array *array, const struct raid_candidate *candidates,
+		    unsigned count, const struct raid_candidate *freshest,
+		    const struct raid_assemble_options *options, struct error *error)
+{
+	int rc = prepare(array, candidates, count, options, error);
+
 	if (rc)
 		return rc;
 	/* A mirror without another side agrees with itself. */
@@ -342,17 +421,30 @@ static int bring_up(struct raid_array *array, const struct candidate *candidates
 		array->intent->rewrite = true;
 	if (!options->read_only)
 		rewrite_bitmaps(array);
+	take_events(array, candidates, count);
 	array->rebuild.disabled = options->no_resync;
 	raid_rebuild_set_rate(array, options->rebuild_rate);
-	return raid_array_start(array, options->read_only, error);
+	rc = raid_array_start(array, options->read_only, error);
+	if (rc || !options->force || options->read_only)
+		return rc;
+	/* So that nobody needs force again, nor takes another member for as good. */
+	array->lost = true;
+	rc = raid_super_update(array);
+	if (rc) {
+		error_set(error, rc, "%s: its superblocks cannot be written: %s", array->block.name,
+			  error_name(rc));
+		raid_rebuild_stop(array);
+		raid_daemon_stop(array);
+	}
+	return rc;
 }
 
 int raid_assemble(struct raid_array **out, struct block *const *blocks, unsigned count,
 		  const struct raid_assemble_options *options, struct error *error)
 {
 	static const struct raid_assemble_options defaults;
-	CLEANUP_FREE struct candidate *candidates = NULL;
-	const struct candidate *freshest;
+	CLEANUP_FREE struct raid_candidate *candidates = NULL;
+	const struct raid_candidate *freshest, *newest;
 	struct raid_array *array;
 	int rc;
 
@@ -366,8 +458,10 @@ int raid_assemble(struct raid_array **out, struct block *const *blocks, unsigned
 	rc = load(candidates, blocks, count, error);
 	if (rc)
 		return rc;
-	freshest = find_freshest(candidates, count);
+	freshest = raid_find_freshest(candidates, count, options->force, &newest);
 	rc = check_same_array(candidates, count, freshest, error);
+	if (!rc)
+		rc = raid_check_apart(candidates, count, error);
 	if (!rc)
 		rc = check_supported(&freshest->sb, error);
 	if (rc)

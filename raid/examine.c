@@ -26,10 +26,11 @@ int raid_probe(struct block *block, struct raid_info *info, struct error *error)
 	if (!sb)
 		return error_set(error, -ENOMEM, "out of memory");
 	rc = md_superblock_find(block, sb, &found, error);
-	if (rc)
+	if (rc && rc != -ENXIO)
 		return rc == -ENOENT ? 0 : rc;
 	role = md_superblock_role(sb, sb->dev_number);
 	memset(info, 0, sizeof(*info));
+	info->least_bytes = rc ? md_superblock_least_bytes(sb) : 0;
 	memcpy(info->set_uuid, sb->set_uuid, sizeof(info->set_uuid));
 	memcpy(info->device_uuid, sb->device_uuid, sizeof(info->device_uuid));
 	raid_name_printable(info->set_name, sb->set_name);

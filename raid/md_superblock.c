@@ -196,6 +196,9 @@ static int look_at(struct block *block, unsigned minor, struct md_superblock *sb
 		return -ENOENT;
 	start = place << MD_SECTOR_SHIFT;
 	rc = block_read(block, start, page, sizeof(page));
+	/* -ENXIO is for what is found here; this one shrank since it was opened. */
+	if (rc == -ENXIO)
+		rc = -EIO;
 	if (rc)
 		return error_set(error, rc, "%s: md superblock at byte %llu: cannot be read: %s",
 				 block->name, (unsigned long long)start, error_name(rc));
@@ -243,14 +246,14 @@ int md_superblock_find(struct block *block, struct md_superblock *sb, bool *foun
 
 		if (rc == -ENOENT)
 			continue;
-		if (rc && rc != -EINVAL)
+		if (rc && rc != -EINVAL && rc != -ENXIO)
 			return error_set(error, rc, "%s", trouble.text);
 		/* A good one is better than a damaged one; of two good ones, the younger array. */
 		if (!rc && (result || candidate->ctime > sb->ctime)) {
 			*sb = *candidate;
 			*found = true;
 			result = 0;
-		} else if (rc && result == -ENOENT) {
+		} else if (rc && (result == -ENOENT || (result == -EINVAL && rc == -ENXIO))) {
 			*sb = *candidate;
 			*found = true;
 			result = rc;

@@ -75,9 +75,13 @@ int md_superblock_decode(const void *page, unsigned minor, struct md_superblock 
 void md_superblock_encode(const struct md_superblock *sb, void *page);
 
 /* Whether the kernel would take it on a device of so many sectors, and its numbers are sane: place,
- * padding, features, sizes and areas that must not overlap. 0 or -EINVAL with `error` set. */
+ * padding, features, sizes and areas that must not overlap. 0, or with `error` set -EINVAL, or -ENXIO when
+ * all is well but for a device that is too short. */
 int md_superblock_validate(const struct md_superblock *sb, uint64_t device_sectors,
 			   struct error *error);
+
+/* The least size of a device that it can be on; 0 where it does not say. */
+uint64_t md_superblock_least_bytes(const struct md_superblock *sb);
 
 /* Bytes that the bitmap may take: from its place to the next area or the device's end. `sb` must have
  * been validated and have MD_FEATURE_BITMAP. */
@@ -86,7 +90,8 @@ uint64_t md_superblock_bitmap_room(const struct md_superblock *sb, uint64_t devi
 /*
  * Looks at the three places, and where more than one has a superblock takes the younger array. 0;
  * -ENOENT when there is none; -EINVAL with `error` set for a damaged one, for one of version 0.90, or a
- * device too small; the error of a read. On -EINVAL *found says whether `sb` holds what could be decoded.
+ * device too small for any; -ENXIO for a good one on a device that has become shorter; the error of a
+ * read. On -EINVAL *found says whether `sb` holds what could be decoded; on -ENXIO it does.
  */
 int md_superblock_find(struct block *block, struct md_superblock *sb, bool *found,
 		       struct error *error);

@@ -171,6 +171,18 @@ uint64_t md_superblock_bitmap_room(const struct md_superblock *sb, uint64_t devi
 	return (end - start) << MD_SECTOR_SHIFT;
 }
 
+uint64_t md_superblock_least_bytes(const struct md_superblock *sb)
+{
+	uint64_t end;
+
+	/* Of one at the end the place says it. What cannot be is no size, and check_areas() tells. */
+	if (sb->minor_version == 0 ||
+	    __builtin_add_overflow(sb->data_offset, sb->data_size, &end) ||
+	    end > (uint64_t)INT64_MAX >> MD_SECTOR_SHIFT)
+		return 0;
+	return end << MD_SECTOR_SHIFT;
+}
+
 int md_superblock_validate(const struct md_superblock *sb, uint64_t device_sectors,
 			   struct error *error)
 {
@@ -179,6 +191,15 @@ int md_superblock_validate(const struct md_superblock *sb, uint64_t device_secto
 	rc = check_header(sb, device_sectors, error);
 	if (!rc)
 		rc = check_numbers(sb, error);
+	if (!rc && md_superblock_least_bytes(sb) > device_sectors << MD_SECTOR_SHIFT)
+		return error_set(
+			error, -ENXIO,
+			"the data are at sectors %llu to %llu, but the device has %llu bytes "
+			"and must have %llu again: it was made shorter",
+			(unsigned long long)sb->data_offset,
+			(unsigned long long)(sb->data_offset + sb->data_size - 1),
+			(unsigned long long)device_sectors << MD_SECTOR_SHIFT,
+			(unsigned long long)md_superblock_least_bytes(sb));
 	if (!rc)
 		rc = check_areas(sb, device_sectors, error);
 	return rc;

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "raid/freshest.h"
 #include "raid/intent.h"
 #include "raid/md_layout.h"
 #include "util/bytes.h"
@@ -46,6 +47,15 @@ int raid_fail(struct raid_array *array, const char *device, struct error *error)
 		error_set(error, rc, "%s: superblocks cannot be written: %s", array->block.name,
 			  error_name(rc));
 	return rc;
+}
+
+int raid_note_missing(struct raid_array *array, struct error *error)
+{
+	int rc = array->lost ? raid_super_update(array) : 0;
+
+	return rc ? error_set(error, rc, "%s: superblocks cannot be written: %s", array->block.name,
+			      error_name(rc))
+		  : 0;
 }
 
 static int remove_locked(struct raid_array *array, const char *device, struct error *error)
@@ -146,6 +156,34 @@ static bool left_from_here(const struct raid_array *array, const struct md_super
 			return true;
 	}
 	return false;
+}
+
+/* Whether it may hold acknowledged writes that the array does not have. */
+static bool ran_apart(const struct raid_array *array, const struct block *block,
+		      const struct md_superblock *old)
+{
+	struct raid_candidate candidate = { .block = (struct block *)block, .sb = *old };
+
+	return memcmp(old->set_uuid, array->uuid, sizeof(array->uuid)) == 0 &&
+	       raid_candidate_has_data(&candidate) &&
+	       (old->events > array->events ||
+		(!left_from_here(array, old) && raid_superblock_degraded(old)));
+}
+
+static int refuse_apart(const struct raid_array *array, const struct block *block,
+			const struct md_superblock *old, struct error *error)
+{
+	char when[RAID_TIME_TEXT];
+
+	error_set(error, -ESTALE,
+		  "%s ran without any of the members of %s, until %s (event %llu): it may hold "
+		  "what they "
+		  "do not",
+		  block->name, array->block.name, raid_time_format(old->utime, when),
+		  (unsigned long long)old->events);
+	error_advise(error, "look at what it holds first; --force copies %s over it",
+		     array->block.name);
+	return -ESTALE;
 }
 
 /* Whether a former member has all that the bitmap does not know of; `place` is where it goes. */
@@ -301,24 +339,29 @@ static int check_device(struct raid_array *array, struct block *block, struct er
 			error_advise(error, "remove it first");
 		return -EBUSY;
 	}
-	raid_member_drop(member);
 	return 0;
 }
 
 static int add_checked(struct raid_array *array, struct block *block, struct md_superblock *old,
-		       struct error *error)
+		       bool over, struct error *error)
 {
 	struct raid_member *member;
 	int rc, place = RAID_SPARE;
 	bool found;
 
 	rc = md_superblock_find(block, old, &found, NULL);
-	if (rc && rc != -ENOENT && rc != -EINVAL)
+	if (rc && rc != -ENOENT && rc != -EINVAL && rc != -ENXIO)
 		return error_set(error, rc, "%s: cannot be read: %s", block->name, error_name(rc));
+	if (!rc && !over && ran_apart(array, block, old))
+		return refuse_apart(array, block, old, error);
+	/* As it was found when the array was assembled. */
+	member = raid_member_find(array, block->name);
+	if (member)
+		raid_member_drop(member);
 	member = raid_member_new(array, block);
 	if (!member)
 		return error_set(error, -ENOMEM, "out of memory");
-	if (!rc && can_return(array, old, block, &place))
+	if (!rc && !(over && ran_apart(array, block, old)) && can_return(array, old, block, &place))
 		rc = bring_back(array, member, old, error);
 	else
 		rc = add_as_spare(array, member, error);
@@ -336,7 +379,7 @@ static int add_checked(struct raid_array *array, struct block *block, struct md_
 	return 0;
 }
 
-int raid_add(struct raid_array *array, struct block *block, struct error *error)
+static int add(struct raid_array *array, struct block *block, bool over, struct error *error)
 {
 	CLEANUP_FREE struct md_superblock *old = malloc(sizeof(*old));
 	int rc;
@@ -348,10 +391,20 @@ int raid_add(struct raid_array *array, struct block *block, struct error *error)
 	fiber_mutex_lock(&array->membership);
 	rc = check_device(array, block, error);
 	if (!rc)
-		rc = add_checked(array, block, old, error);
+		rc = add_checked(array, block, old, over, error);
 	fiber_mutex_unlock(&array->membership);
 	block_unref(block);
 	return rc;
+}
+
+int raid_add(struct raid_array *array, struct block *block, struct error *error)
+{
+	return add(array, block, false, error);
+}
+
+int raid_add_over(struct raid_array *array, struct block *block, struct error *error)
+{
+	return add(array, block, true, error);
 }
 
 int raid_erase_but(struct block *block, int kept, struct error *error)

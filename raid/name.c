@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 #include "raid/raid.h"
 #include "util/bytes.h"
@@ -102,4 +103,15 @@ const char *raid_member_state_name(enum raid_member_state state)
 	};
 
 	return names[state];
+}
+
+const char *raid_time_format(uint64_t seconds, char text[RAID_TIME_TEXT])
+{
+	time_t when = (time_t)seconds;
+	struct tm parts;
+
+	if (!gmtime_r(&when, &parts) ||
+	    !strftime(text, RAID_TIME_TEXT, "%Y-%m-%dT%H:%M:%SZ", &parts))
+		snprintf(text, RAID_TIME_TEXT, "?");
+	return text;
 }

@@ -13,6 +13,7 @@
  *	geometry.h	pure arithmetic on sectors, and what a RAID level implements
  *	array.c		members, their states, the superblock update protocol
  *	assemble.c	from a set of blocks to a running array
+ *	freshest.c	which of their superblocks is believed; halves that ran apart
  *	create.c	new arrays
  *	members.c	fail, remove and add
  *	intent.c	the write-intent bitmap at work: set before a write, cleared lazily
@@ -58,6 +59,10 @@ const char *raid_level_name(int level, char buffer[16]);
 /* From "1", "raid1", "mirror", "linear", ...: 0, or -EINVAL with `error` set. */
 int raid_level_parse(const char *text, int *level, struct error *error);
 
+#define RAID_TIME_TEXT 40
+/* "2026-11-22T09:29:58Z". Returns `text`. */
+const char *raid_time_format(uint64_t seconds, char text[RAID_TIME_TEXT]);
+
 /* mdadm's way of writing a UUID: four colon-separated words. Returns `text`. */
 char *raid_uuid_format(const uint8_t uuid[16], char text[RAID_UUID_TEXT]);
 /* Takes mdadm's way and the usual one with dashes. 0 or -EINVAL. */
@@ -82,11 +87,13 @@ struct raid_info {
 	uint64_t data_offset; /* bytes */
 	uint64_t member_size; /* bytes of each member that the array uses */
 	uint64_t array_size;  /* bytes */
+	uint64_t
+		least_bytes; /* the device has less, and must have so much again; 0: it is large enough */
 };
 
 /*
- * Looks for an md superblock on `block`: two reads of 4 KiB at most. 1 when there is a valid one
- * (`info` is filled in), 0 when there is none at any of the three places, a negative errno with
+ * Looks for an md superblock on `block`: a few reads of 4 KiB. 1 when there is a valid one (`info` is
+ * filled in; also where the device has become shorter than it must be), 0 when there is none at any of the three places, a negative errno with
  * `error` set for one that is damaged, of version 0.90, or cannot be read.
  */
 int raid_probe(struct block *block, struct raid_info *info, struct error *error);
@@ -141,23 +148,36 @@ int raid_create(struct raid_array **out, const struct raid_new_member *members, 
 /* ---- Assembling ---- */
 
 struct raid_assemble_options {
-	bool read_only;        /* nothing at all is written: no resync, no events */
-	bool refuse_degraded;  /* -ENODEV when a place that was filled is now missing */
-	bool no_resync;        /* do not start resync or recovery by itself */
+	bool read_only;       /* nothing at all is written: no resync, no events */
+	bool refuse_degraded; /* -ENODEV when a place that was filled is now missing: for writing */
+	bool force;           /* with the newest data there are, though newer members are missing */
+	bool no_resync;       /* do not start resync or recovery by itself */
 	uint64_t rebuild_rate; /* bytes per second at most; 0: no limit */
 	uint64_t now;          /* seconds since 1970; 0: the system's clock */
 	struct log *log;       /* NULL: nowhere */
 };
 
 /*
- * Assembles the array that the blocks are members of. The superblocks with the most events decide; a
- * member one event behind is taken too, older ones are left out ("stale", see raid_status) until
- * raid_add() brings them back. On an unclean array a resync starts, on a degraded one with a spare a
- * recovery. -EINVAL: no superblock, blocks of different arrays, damage; -ENODEV: not enough members;
- * -EOPNOTSUPP: a level or feature that is not supported (reshape, journal, cluster).
+ * Assembles the array that the blocks are members of. The superblock with the most events of those that
+ * have all the data decides; a member one event behind is taken too, older ones are left out ("stale",
+ * see raid_status) until raid_add() brings them back, and so are those that have become too short. On
+ * an unclean array a resync starts, on a degraded one with a spare a recovery.
+ *
+ * A member that was in sync when the array was last written and is not given has then missed what is
+ * written from here on: who may be mistaken about what is there sets `refuse_degraded`. `force` takes the
+ * member with the newest data where a spare or the like says that the array went on without it; what
+ * was written since is lost, and the superblocks then say at once that the others are gone.
+ *
+ * -EINVAL: no superblock, blocks of different arrays, damage; -ENODEV: not enough members; -ESTALE: two
+ * of them each ran without the other, `error` names both; -EOPNOTSUPP: a level or feature that is not
+ * supported (reshape, journal, cluster).
  */
 int raid_assemble(struct raid_array **out, struct block *const *blocks, unsigned count,
 		  const struct raid_assemble_options *options, struct error *error);
+
+/* Writes down that members which are missing are out of the array, as the first write would. 0, or the
+ * error of the superblocks. */
+int raid_note_missing(struct raid_array *array, struct error *error);
 
 /*
  * Ends the array: waits for requests in flight, stops a rebuild at a checkpoint, clears the bitmap,
@@ -189,6 +209,10 @@ int raid_remove(struct raid_array *array, const char *device, struct error *erro
  * once when a place is empty. -ENOSPC when it is too small (the error names both sizes).
  */
 int raid_add(struct raid_array *array, struct block *block, struct error *error);
+
+/* The same for one that ran apart from the array (see freshest.h), which raid_add() refuses with -ESTALE:
+ * what it holds and the array does not is lost. */
+int raid_add_over(struct raid_array *array, struct block *block, struct error *error);
 
 /* Overwrites the md superblock on a device that is no member of a running array, so that it is found
  * no more. 0 also when there was none. */
@@ -270,6 +294,7 @@ struct raid_status {
 	unsigned minor_version;
 	unsigned raid_disks;
 	unsigned working;     /* places whose member is in sync */
+	unsigned missing;     /* places empty now that were filled when it was last written */
 	uint64_t size;        /* bytes */
 	uint64_t member_size; /* bytes */
 	uint64_t events, ctime, utime;

@@ -5,6 +5,7 @@
 
 #include "raid/array.h"
 #include "raid/intent.h"
+#include "util/bytes.h"
 
 static void fill_member(const struct raid_member *member, struct raid_member_status *status)
 {
@@ -65,6 +66,15 @@ static void describe_state(const struct raid_array *array, struct raid_status *s
 		 array->block.read_only ? ", read-only" : "");
 }
 
+static unsigned places_taken(const struct raid_array *array)
+{
+	unsigned taken = 0;
+
+	for (uint32_t i = 0; i < array->raid_disks; i++)
+		taken += array->places[i] != NULL;
+	return taken;
+}
+
 void raid_status(struct raid_array *array, struct raid_status *status)
 {
 	unsigned count = 0;
@@ -77,6 +87,7 @@ void raid_status(struct raid_array *array, struct raid_status *status)
 	status->minor_version = array->minor_version;
 	status->raid_disks = array->raid_disks;
 	status->working = raid_array_working(array);
+	status->missing = MIN(array->missing, array->raid_disks - places_taken(array));
 	status->size = array->block.size;
 	status->member_size = array->member_sectors << MD_SECTOR_SHIFT;
 	status->events = array->events;

@@ -6,6 +6,18 @@
  * and superblock, in this order, each durable before the next. A member that fails meanwhile is marked
  * faulty, and the rest are written again.
  *
+ * Members that have all the data come first, and the others (spares, members that are being rebuilt) only
+ * once those are durable: whoever assembles goes by the most events, and what has the most events must
+ * have the data. So when the power goes, or when the last good member cannot be written and the process
+ * ends, no spare knows more than the data do.
+ *
+ * An update is one event: then whoever was cut off in it is one behind, and is taken back. One that was
+ * lost must not be: the update that says so is followed by another, which leaves it two behind, where no
+ * kernel takes it. Only then is what waited for it acknowledged.
+ *
+ * A write that fails has perhaps happened all the same. So the event count goes up with each attempt, and
+ * never comes with other content.
+ *
  * Requests for updates are counted: whoever wants one raises super_wanted, and one update serves all
  * who came before it began.
  */
@@ -172,7 +184,8 @@ static int write_member(struct raid_member *member, void *arg)
 	struct raid_array *array = member->array;
 	int rc = 0;
 
-	(void)arg;
+	if (member->turn != *(const enum raid_turn *)arg)
+		return 0;
 	if (array->intent && raid_member_active(member))
 		rc = raid_intent_write_super(array->intent, member);
 	if (!rc)
@@ -196,25 +209,51 @@ static void note_checkpoints(struct raid_array *array)
 	}
 }
 
+/* What all of them are to say. Who comes, or changes, while it is written is for the next update. */
+static void prepare_update(struct raid_array *array)
+{
+	array->events++;
+	array->utime = raid_array_seconds(array);
+	list_for_each(at, &array->members) {
+		struct raid_member *member = list_entry(at, struct raid_member, node);
+
+		member->turn = RAID_TURN_NONE;
+		if (!(RAID_WRITABLE_STATES & (1u << member->state)))
+			continue;
+		fill_superblock(member);
+		member->turn =
+			member->state == RAID_MEMBER_IN_SYNC ? RAID_TURN_FIRST : RAID_TURN_SECOND;
+	}
+}
+
 static int update_once(struct raid_array *array)
 {
+	enum raid_turn turn;
 	int rc;
 
 	note_checkpoints(array);
 	rc = raid_members_flush(array);
 	if (rc)
 		return rc;
-	array->events += array->event_step;
-	array->event_step = 1;
-	array->utime = raid_array_seconds(array);
-	list_for_each(at, &array->members) {
-		struct raid_member *member = list_entry(at, struct raid_member, node);
+	prepare_update(array);
+	for (turn = RAID_TURN_FIRST; !rc && turn <= RAID_TURN_SECOND; turn++)
+		rc = raid_members_each(array, RAID_WRITABLE_STATES, write_member, &turn,
+				       "superblock not written");
+	return rc;
+}
 
-		if (RAID_WRITABLE_STATES & (1u << member->state))
-			fill_superblock(member);
-	}
-	return raid_members_each(array, RAID_WRITABLE_STATES, write_member, NULL,
-				 "superblock not written");
+/* After a loss once more. */
+static int update(struct raid_array *array)
+{
+	bool lost = array->lost;
+	int rc;
+
+	array->lost = false;
+	rc = update_once(array);
+	if (!rc && lost)
+		rc = update_once(array);
+	array->lost = array->lost || (rc && lost);
+	return rc;
 }
 
 int raid_super_settle(struct raid_array *array)
@@ -229,7 +268,7 @@ int raid_super_settle(struct raid_array *array)
 	while (!rc && array->super_done < wanted) {
 		uint64_t serving = array->super_wanted;
 
-		rc = update_once(array);
+		rc = update(array);
 		if (!rc)
 			array->super_done = serving;
 		wanted = MAX(wanted, array->super_wanted);

@@ -18,6 +18,7 @@
 struct cli_words {
 	char **words;
 	unsigned count;
+	bool degraded; /* of devices: arrays may start without members that they had (--degraded) */
 };
 
 /* Adds `word`, which must live as long. The list lives until cli_release(). */

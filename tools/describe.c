@@ -119,6 +119,8 @@ static json_t *describe_array_head(const struct raid_status *status)
 	set_number(object, "size_bytes", status->size);
 	set_number(object, "devices", status->raid_disks);
 	set_number(object, "working", status->working);
+	set_flag(object, "degraded", status->degraded);
+	set_number(object, "missing", status->missing);
 	set_text(object, "uuid", raid_uuid_format(status->uuid, uuid));
 	set_text(object, "serial", serial_of_array(status->uuid, serial));
 	return object;
@@ -151,7 +153,6 @@ json_t *describe_array(struct raid_array *array)
 	set_time(object, "created", status.ctime);
 	set_time(object, "updated", status.utime);
 	set_flag(object, "clean", status.clean);
-	set_flag(object, "degraded", status.degraded);
 	set_flag(object, "failed", status.failed);
 	set_flag(object, "read_only", status.read_only);
 	if (status.bitmap.present)

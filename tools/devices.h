@@ -34,10 +34,13 @@ int device_list_collect(struct device_list *list, const struct cli_words *given,
 /* The path of the devices file. The caller frees it. */
 char *devices_file_path(void);
 
+/* Two options, as what may be done without goes with what there is: --device and --degraded. */
 #define CLI_OPTION_DEVICE(words)                                                                   \
+	{ "device", CLI_LIST, words, "PATH", "look at this device or image (repeatable, glob)" },  \
 	{                                                                                          \
-		"device", CLI_LIST, words, "PATH",                                                 \
-			"look at this device or image (repeatable, glob)"                          \
+		"degraded", CLI_FLAG, &(words)->degraded, NULL,                                    \
+			"start arrays without members that are not there: those miss what is "     \
+			"written"                                                                  \
 	}
 #define CLI_OPTION_JSON(flag)                                                                      \
 	{                                                                                          \

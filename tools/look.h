@@ -20,6 +20,7 @@ struct look {
 	char *name; /* the first operand, or NULL */
 
 	json_t *result;
+	int status; /* what run() found out for the verb's own exit status */
 };
 
 /* Parses, runs and prints; returns the exit status. */

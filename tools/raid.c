@@ -15,6 +15,7 @@
 #include "tools/serial.h"
 #include "tools/served.h"
 #include "tools/stack.h"
+#include "util/bytes.h"
 
 /* ---- create ---- */
 
@@ -180,13 +181,39 @@ static json_t *broken_row(const struct stack_array *array)
 	char level[16], uuid[RAID_UUID_TEXT], state[256], serial[SERIAL_TEXT];
 
 	snprintf(state, sizeof(state), "not assembled: %s", array->problem ? array->problem : "?");
-	return json_pack("{s:o, s:s, s:o, s:I, s:i, s:i, s:s, s:s}", "name",
+	return json_pack("{s:o, s:s, s:o, s:I, s:i, s:i, s:b, s:s, s:s}", "name",
 			 describe_name(array->md.name), "level",
 			 raid_level_name(array->md.level, level), "state", describe_text(state),
 			 "size_bytes", (json_int_t)array->md.array_size, "devices",
-			 (int)array->md.raid_disks, "working", 0, "uuid",
+			 (int)array->md.raid_disks, "working", 0, "degraded", 1, "uuid",
 			 raid_uuid_format(array->md.set_uuid, uuid), "serial",
 			 serial_of_array(array->md.set_uuid, serial));
+}
+
+/* For scripts, as `mdadm --detail --test` has it. */
+#define EXIT_DEGRADED    3
+#define EXIT_NOT_WORKING 4
+
+static int health(json_t *array)
+{
+	return !json_integer_value(json_object_get(array, "working")) ? EXIT_NOT_WORKING
+	       : json_is_true(json_object_get(array, "degraded"))     ? EXIT_DEGRADED
+								      : 0;
+}
+
+/* The same for a look, which prints what it found, with --test. */
+static int look_and_test(struct look *look, int argc, char **argv)
+{
+	bool test = false;
+	const struct cli_option option = {
+		"test", CLI_FLAG, &test, NULL,
+		"exit 3 where an array is degraded, 4 where it does not work"
+	};
+	int status;
+
+	look->option = &option;
+	status = look_verb(look, argc, argv);
+	return !status && test ? look->status : status;
 }
 
 static int list_run(struct look *look, struct error *error)
@@ -202,6 +229,8 @@ static int list_run(struct look *look, struct error *error)
 				      stack->arrays[i].raid
 					      ? describe_array_row(stack->arrays[i].raid)
 					      : broken_row(&stack->arrays[i]));
+	for (size_t i = 0; i < json_array_size(look->result); i++)
+		look->status = MAX(look->status, health(json_array_get(look->result, i)));
 	served_add(look->result);
 	return stack_report(stack, stack->array_count > 0, error);
 }
@@ -215,19 +244,20 @@ static int raid_list_verb(int argc, char **argv)
 		{ "UUID", "uuid", CLI_AS_TEXT },       { "SERVED", "served", CLI_AS_TEXT },
 		{ NULL, NULL, CLI_AS_TEXT },
 	};
-	struct look look = { .usage = "raid list [--json]",
+	struct look look = { .usage = "raid list [--json] [--test]",
 			     .least = 0,
 			     .most = 0,
 			     .columns = columns,
 			     .run = list_run };
 
-	return look_verb(&look, argc, argv);
+	return look_and_test(&look, argc, argv);
 }
 
 static int show_run(struct look *look, struct error *error)
 {
 	CLEANUP_STACK struct stack *stack = NULL;
 	CLEANUP_FREE char *target = raid_target(look->name);
+	struct stack_array *found;
 	struct raid_array *array;
 	int rc =
 		owner_call(&look->given, target, "raid.show",
@@ -235,22 +265,29 @@ static int show_run(struct look *look, struct error *error)
 
 	if (!rc)
 		rc = stack_look(&stack, &look->given, error);
-	if (!rc)
+	if (!rc && !look->result)
+		rc = stack_find_array(stack, target, &found, error);
+	if (!rc && !look->result)
 		rc = stack_find_running(stack, target, &array, error);
-	if (!rc)
+	if (rc < 0)
+		return rc;
+	if (!look->result) {
 		look->result = describe_array(array);
-	if (look->result)
-		served_add(look->result);
-	return rc > 0 ? 0 : rc;
+		if (found->note)
+			cli_note("%s", found->note);
+	}
+	look->status = health(look->result);
+	served_add(look->result);
+	return 0;
 }
 
 static int raid_show_verb(int argc, char **argv)
 {
 	struct look look = {
-		.usage = "raid show NAME [--json]", .least = 1, .most = 1, .run = show_run
+		.usage = "raid show NAME [--json] [--test]", .least = 1, .most = 1, .run = show_run
 	};
 
-	return look_verb(&look, argc, argv);
+	return look_and_test(&look, argc, argv);
 }
 
 /* ---- examine ---- */
@@ -330,9 +367,12 @@ int command_raid(int argc, char **argv)
 	static const struct cli_verb verbs[] = {
 		{ "create", raid_create_verb, "NAME --level 1 DEVICE...",
 		  "make an array; a DEVICE may be \"missing\"" },
-		{ "list", raid_list_verb, "[--json]", "list the arrays on the devices" },
-		{ "show", raid_show_verb, "NAME [--json]", "show an array and its members" },
+		{ "list", raid_list_verb, "[--json] [--test]", "list the arrays on the devices" },
+		{ "show", raid_show_verb, "NAME [--json] [--test]",
+		  "show an array and its members" },
 		{ "examine", raid_examine_verb, "DEVICE... [--json]", "show what is on members" },
+		{ "assemble", raid_assemble_verb, "NAME [--degraded | --force]",
+		  "start without what is missing, and write that down" },
 		{ "add", raid_add_verb, "NAME DEVICE",
 		  "add a device: it fills an empty place or is a spare" },
 		{ "fail", raid_fail_verb, "NAME DEVICE", "mark a member faulty" },

@@ -8,7 +8,8 @@ struct block;
 struct raid_array;
 struct stack;
 
-command_fn raid_add_verb, raid_fail_verb, raid_remove_verb, raid_rebuild_verb, raid_check_verb;
+command_fn raid_assemble_verb, raid_add_verb, raid_fail_verb, raid_remove_verb, raid_rebuild_verb,
+	raid_check_verb;
 
 /* "md/NAME" from a name with or without "md/". The caller frees it. */
 char *raid_target(const char *name);

@@ -99,7 +99,8 @@ static int change_verb(struct change *change, const char *usage, int argc, char 
 {
 	const struct cli_option options[] = {
 		CLI_OPTION_DEVICE(&change->given),
-		{ "force", CLI_FLAG, &change->force, NULL, "overwrite what is on a new device" },
+		{ "force", CLI_FLAG, &change->force, NULL,
+		  "overwrite what is on a new device, or what a half holds that ran apart" },
 		CLI_OPTION_END,
 	};
 	struct cli_words operands;
@@ -138,7 +139,8 @@ static int apply_add(struct change *change, struct stack *stack, struct raid_arr
 	int rc = raid_open_member(stack, array, change->device, change->force, &block, error);
 
 	if (!rc)
-		rc = raid_add(array, block, error);
+		rc = change->force ? raid_add_over(array, block, error)
+				   : raid_add(array, block, error);
 	if (!rc)
 		cli_note("%s: added; `tenon raid rebuild` or `tenon serve` brings it up to date",
 			 change->device);
@@ -164,6 +166,84 @@ int raid_add_verb(int argc, char **argv)
 	struct change change = { .method = "raid.add", .apply = apply_add };
 
 	return change_verb(&change, "raid add NAME DEVICE", argc, argv);
+}
+
+/* ---- Starting ---- */
+
+struct assemble {
+	struct cli_words given;
+	char *target;
+	bool force;
+};
+
+/* Without --force the error says what that would cost; with it the same is said before it is done. */
+static int assemble_forced(struct assemble *assemble, const struct stack_options *options,
+			   struct stack **stack, struct error *error)
+{
+	struct stack_options forced = *options;
+	struct cli_words targets = { &assemble->target, 1 };
+
+	cli_note("%s", error->text);
+	cli_note("--force: what was written to %s after that is lost", assemble->target);
+	stack_close(steal_pointer(stack), NULL);
+	*error = (struct error){ 0 };
+	forced.force = forced.degraded = true;
+	return stack_claim(stack, &assemble->given, &targets, &forced, error);
+}
+
+static int assemble_run(void *arg, struct error *error)
+{
+	const struct stack_options options = { .write = true };
+	struct assemble *assemble = arg;
+	struct cli_words targets = { &assemble->target, 1 };
+	CLEANUP_FREE char *socket = NULL;
+	struct raid_status status;
+	struct stack *stack = NULL;
+	struct raid_array *array;
+	int rc = owner_find(&assemble->given, assemble->target, &socket, error);
+
+	if (rc)
+		return rc;
+	if (socket) {
+		printf("%s: a running server has it\n", assemble->target);
+		return 0;
+	}
+	rc = stack_claim(&stack, &assemble->given, &targets, &options, error);
+	if (rc == -ENODEV && assemble->force)
+		rc = assemble_forced(assemble, &options, &stack, error);
+	if (!rc)
+		rc = stack_find_running(stack, assemble->target, &array, error);
+	/* Whoever is missing is written down as such, so that nobody has to insist again. */
+	if (!rc)
+		rc = raid_note_missing(array, error);
+	if (!rc) {
+		raid_status(array, &status);
+		printf("%s: %s, %u of %u members are in sync\n", assemble->target, status.state,
+		       status.working, status.raid_disks);
+		raid_status_free(&status);
+	}
+	return stack_finish(stack, rc, error);
+}
+
+int raid_assemble_verb(int argc, char **argv)
+{
+	struct assemble assemble = { .force = false };
+	const struct cli_option options[] = {
+		CLI_OPTION_DEVICE(&assemble.given),
+		{ "force", CLI_FLAG, &assemble.force, NULL,
+		  "with the newest data there are; what was written later is lost" },
+		CLI_OPTION_END,
+	};
+	struct cli_words operands;
+	int status;
+
+	if (!cli_parse("raid assemble NAME [--degraded | --force]", options, argc, argv, 1, 1,
+		       &operands, &status))
+		return status;
+	assemble.target = raid_target(operands.words[0]);
+	status = cli_on_fiber(assemble_run, &assemble);
+	free(assemble.target);
+	return status;
 }
 
 /* A former member that is still on the list of devices is open already, and locked by us. */

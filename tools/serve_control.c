@@ -142,7 +142,9 @@ static int serve_raid_add(void *context, json_t *params, json_t **result, struct
 				      json_is_true(json_object_get(params, "force")), &block,
 				      error);
 	if (!rc)
-		rc = raid_add(array, block, error);
+		rc = json_is_true(json_object_get(params, "force"))
+			     ? raid_add_over(array, block, error)
+			     : raid_add(array, block, error);
 	return rc ? rc : device_list_add(&serve->owned, device);
 }
 

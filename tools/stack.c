@@ -105,24 +105,40 @@ static int stack_assemble(struct stack *stack, unsigned index, const struct stac
 {
 	struct raid_assemble_options assemble = { .read_only = !options->write,
 						  .no_resync = !options->resync,
+						  .refuse_degraded =
+							  options->write && !options->degraded,
+						  .force = options->force,
 						  .log = options->log };
 	struct stack_array *array = &stack->arrays[index];
 	CLEANUP_FREE struct block **blocks = calloc(stack->node_count, sizeof(struct block *));
 	struct stack_node *node;
+	struct raid_status status;
 	struct error why = { 0 };
 	struct block *block;
 	unsigned count = 0;
 
 	if (!blocks)
 		return -ENOMEM;
+	if (options->write && !assemble.log)
+		assemble.log = &stack->log;
 	for (unsigned i = 0; i < stack->node_count; i++)
 		if (stack->nodes[i].array == (int)index && stack->nodes[i].is_member)
 			blocks[count++] = stack->nodes[i].block;
 	if (raid_assemble(&array->raid, blocks, count, &assemble, &why)) {
 		array->raid = NULL;
 		array->problem = strdup(why.text);
+		array->advice = why.advice[0] ? strdup(why.advice) : NULL;
 		return 0;
 	}
+	raid_status(array->raid, &status);
+	if (status.missing && !options->write &&
+	    asprintf(
+		    &array->note,
+		    "%s: %u of the members that it had when it was last written are not here; read "
+		    "from the %u that are",
+		    raid_array_block(array->raid)->name, status.missing, status.working) < 0)
+		array->note = NULL;
+	raid_status_free(&status);
 	block = raid_array_block(array->raid);
 	node = stack_add_node(stack, block->name, block_ref(block));
 	if (!node) {
@@ -194,6 +210,8 @@ int stack_open(struct stack **out, const struct device_list *devices,
 	struct stack *stack = calloc(1, sizeof(*stack));
 	int rc = stack ? 0 : -ENOMEM;
 
+	if (stack)
+		log_to_stderr(&stack->log, LOG_LEVEL_WARNING);
 	for (unsigned i = 0; !rc && i < devices->count; i++)
 		rc = stack_open_device_node(stack, devices->paths[i], options, error);
 	if (!rc)
@@ -219,15 +237,26 @@ int stack_look(struct stack **out, const struct cli_words *given, struct error *
 	return rc ? rc : stack_open(out, &devices, &options, error);
 }
 
-/* The devices that the targets lie on, as things are now. */
+static void keep_text(const char *text, void *arg)
+{
+	struct error *first = arg;
+
+	if (!first->text[0])
+		error_set(first, -EIO, "%s", text);
+}
+
+/* The devices that the targets lie on, as things are now. `trouble`: the first thing that kept us from
+ * seeing one of them, for the messages of those who miss it. */
 static int stack_needed(struct device_list *needed, const struct cli_words *given,
-			const struct cli_words *targets, struct error *error)
+			const struct cli_words *targets, struct error *trouble, struct error *error)
 {
 	struct stack *look = NULL;
 	int rc = stack_look(&look, given, error);
 
 	for (unsigned i = 0; !rc && i < targets->count; i++)
 		rc = stack_devices_of(look, targets->words[i], needed, error);
+	if (!rc)
+		stack_problems(look, keep_text, trouble);
 	stack_close(look, NULL);
 	return rc;
 }
@@ -237,9 +266,10 @@ static bool stack_outgrown(const struct device_list *claimed, const struct cli_w
 			   const struct cli_words *targets)
 {
 	CLEANUP_DEVICES struct device_list now = { 0 };
+	struct error trouble = { 0 };
 	unsigned known = 0;
 
-	if (stack_needed(&now, given, targets, NULL))
+	if (stack_needed(&now, given, targets, &trouble, NULL))
 		return false;
 	for (unsigned i = 0; i < now.count; i++)
 		for (unsigned k = 0; k < claimed->count; k++)
@@ -247,18 +277,48 @@ static bool stack_outgrown(const struct device_list *claimed, const struct cli_w
 	return known < now.count;
 }
 
+/* Who is to write must not do so on less than there is: the first array that does not start is the error. */
+static int stack_check_arrays(const struct stack *stack, const struct error *trouble,
+			      struct error *error)
+{
+	for (unsigned i = 0; i < stack->array_count; i++) {
+		const struct stack_array *array = &stack->arrays[i];
+
+		if (array->raid)
+			continue;
+		error_set(error, -ENODEV, "%s%s%s",
+			  array->problem ? array->problem : "an array cannot be assembled",
+			  trouble->text[0] ? "; " : "", trouble->text);
+		if (array->advice)
+			error_advise(error, "%s", array->advice);
+		return -ENODEV;
+	}
+	return 0;
+}
+
 int stack_claim(struct stack **out, const struct cli_words *given, const struct cli_words *targets,
 		const struct stack_options *options, struct error *error)
 {
+	struct stack_options chosen = *options;
+
+	chosen.degraded |= given->degraded;
 	for (unsigned attempt = 0; attempt < CLAIM_ATTEMPTS; attempt++) {
 		CLEANUP_DEVICES struct device_list needed = { 0 };
-		int rc = stack_needed(&needed, given, targets, error);
+		struct error trouble = { 0 };
+		int rc = stack_needed(&needed, given, targets, &trouble, error);
 
 		if (!rc)
-			rc = stack_open(out, &needed, options, error);
-		if (rc || !stack_outgrown(&needed, given, targets))
-			return rc;
-		stack_close(*out, NULL);
+			rc = stack_open(out, &needed, &chosen, error);
+		if (!rc && stack_outgrown(&needed, given, targets)) {
+			stack_close(steal_pointer(out), NULL);
+			continue;
+		}
+		if (!rc && chosen.write)
+			rc = stack_check_arrays(*out, &trouble, error);
+		for (unsigned i = 0; !rc && i < (*out)->array_count; i++)
+			if ((*out)->arrays[i].note)
+				cli_note("%s", (*out)->arrays[i].note);
+		return rc;
 	}
 	return error_set(error, -EAGAIN, "%s: other processes keep changing what it lies on",
 			 targets->words[0]);
@@ -283,8 +343,11 @@ int stack_close(struct stack *stack, struct error *error)
 		free(node->name);
 		free(node->problem);
 	}
-	for (unsigned i = 0; i < stack->array_count; i++)
+	for (unsigned i = 0; i < stack->array_count; i++) {
 		free(stack->arrays[i].problem);
+		free(stack->arrays[i].advice);
+		free(stack->arrays[i].note);
+	}
 	free(stack->nodes);
 	free(stack->arrays);
 	free(stack);

@@ -13,10 +13,10 @@
 
 #include "raid/raid.h"
 #include "tools/devices.h"
+#include "util/log.h"
 #include "volume/volume.h"
 
 struct block;
-struct log;
 
 /* A device of the list, or an array that was assembled and is looked at in turn. */
 struct stack_node {
@@ -33,10 +33,12 @@ struct stack_node {
 struct stack_array {
 	struct raid_info md;     /* of the member with the most events */
 	struct raid_array *raid; /* NULL: could not be assembled */
-	char *problem;           /* then why */
+	char *problem, *advice;  /* then why, and what to do (or NULL) */
+	char *note;              /* what whoever reads from it is to know, or NULL */
 };
 
 struct stack {
+	struct log log; /* for those who write and have none: what is lost on the way is told */
 	struct stack_node *nodes;
 	unsigned node_count;
 	struct stack_array *arrays;
@@ -48,6 +50,8 @@ struct stack_options {
 	bool write;          /* open for writing, locked */
 	bool lock;           /* locked for reading */
 	bool resync;         /* arrays resync and recover by themselves */
+	bool degraded;       /* with `write`: arrays start without members that were in sync */
+	bool force;          /* as raid_assemble_options.force */
 	const char *command; /* for the description in volume metadata */
 	struct log *log;
 };
@@ -58,7 +62,8 @@ int stack_open(struct stack **out, const struct device_list *devices,
 	       const struct stack_options *options, struct error *error);
 /* A look at the devices that --device and its substitutes name. */
 int stack_look(struct stack **out, const struct cli_words *given, struct error *error);
-/* Looks, then opens what `targets` lie on with `options`. -EBUSY where another process has it. */
+/* Looks, then opens what `targets` lie on with `options`. -EBUSY where another process has it. An array
+ * that has lost a member since it was last written does not start for writing without --degraded. */
 int stack_claim(struct stack **out, const struct cli_words *given, const struct cli_words *targets,
 		const struct stack_options *options, struct error *error);
 
@@ -76,7 +81,8 @@ static inline void cleanup_stack(struct stack **at)
 int stack_devices_of(struct stack *stack, const char *target, struct device_list *paths,
 		     struct error *error);
 
-/* What a look could not use, and why: calls `fn` with one text for each device and array. Returns how
+/* What a look could not use, and why: calls `fn` with one text for each device, and each array that lacks
+ * members. Returns how
  * many. `fn` may be NULL. */
 unsigned stack_problems(const struct stack *stack, void (*fn)(const char *text, void *arg),
 			void *arg);

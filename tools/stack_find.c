@@ -36,6 +36,14 @@ unsigned stack_problems(const struct stack *stack, void (*fn)(const char *text, 
 				fn(stack->nodes[i].problem, arg);
 			count++;
 		}
+	for (unsigned i = 0; i < stack->array_count; i++)
+		if (stack->arrays[i].note || stack->arrays[i].problem) {
+			if (fn)
+				fn(stack->arrays[i].note ? stack->arrays[i].note
+							 : stack->arrays[i].problem,
+				   arg);
+			count++;
+		}
 	for (unsigned i = 0; i < stack->scan->device_count; i++)
 		if (stack->scan->devices[i].problem) {
 			if (fn)
@@ -157,9 +165,13 @@ int stack_find_running(struct stack *stack, const char *name, struct raid_array 
 
 	if (rc)
 		return rc;
-	if (!array->raid)
-		return error_set(error, -EINVAL, "md/%s: %s", array_name(name),
-				 array->problem ? array->problem : "cannot be assembled");
+	if (!array->raid) {
+		error_set(error, -EINVAL, "%s",
+			  array->problem ? array->problem : "the array cannot be assembled");
+		if (array->advice)
+			error_advise(error, "%s", array->advice);
+		return -EINVAL;
+	}
 	*out = array->raid;
 	return 0;
 }

@@ -536,59 +536,6 @@ static void test_half_told_spare_is_not_trusted(void)
 	rig_run(half_told_spare_is_not_trusted);
 }
 
-/* Each half was assembled and written alone: neither may overwrite the other unasked. */
-static void halves_that_ran_apart(struct raid_rig *rig)
-{
-	rig_create(rig, 2, &plain);
-	rig_wait(rig);
-	rig_stop(rig);
-	for (unsigned i = 0; i < 2; i++) {
-		CU_ASSERT_EQUAL_FATAL(
-			raid_assemble(&rig->array, &rig->disk[i], 1, NULL, &rig->error), 0);
-		rig_write(rig, 0, 4096, (uint8_t)(10 + i));
-		rig_stop(rig);
-	}
-	CU_ASSERT_EQUAL(superblock(rig, 0).events, superblock(rig, 1).events);
-	rig_assemble(rig, 2, NULL);
-	rig_wait(rig);
-	CU_ASSERT_EQUAL(rig_state(rig, 0), RAID_MEMBER_IN_SYNC);
-	CU_ASSERT_EQUAL(rig_state(rig, 1), RAID_MEMBER_STALE);
-	CU_ASSERT(rig_holds(rig, 0, 4096, 10));
-	rig_stop(rig);
-	CU_ASSERT_EQUAL_FATAL(raid_assemble(&rig->array, &rig->disk[1], 1, NULL, &rig->error), 0);
-	CU_ASSERT(rig_holds(rig, 0, 4096, 11));
-}
-
-static void test_halves_that_ran_apart(void)
-{
-	rig_run(halves_that_ran_apart);
-}
-
-/* The bitmap of one half says nothing of what the other has written: all is copied. */
-static void half_is_added_to_the_other(struct raid_rig *rig)
-{
-	rig_create(rig, 2, &with_bitmap);
-	rig_wait(rig);
-	rig_stop(rig);
-	for (unsigned i = 0; i < 2; i++) {
-		CU_ASSERT_EQUAL_FATAL(
-			raid_assemble(&rig->array, &rig->disk[i], 1, NULL, &rig->error), 0);
-		rig_write(rig, i * (1 << 20), 65536, (uint8_t)(10 + i));
-		rig_stop(rig);
-	}
-	rig_assemble(rig, 2, NULL);
-	CU_ASSERT_EQUAL(rig_state(rig, 1), RAID_MEMBER_STALE);
-	CU_ASSERT_EQUAL(raid_add(rig->array, rig->disk[1], &rig->error), 0);
-	rig_wait(rig);
-	rig_stop(rig);
-	CU_ASSERT(rig_equal(rig, 0, 1));
-}
-
-static void test_half_is_added_to_the_other(void)
-{
-	rig_run(half_is_added_to_the_other);
-}
-
 static int write_slowly(void *arg)
 {
 	struct raid_rig *rig = arg;
@@ -694,5 +641,4 @@ UNIT_MAIN("raid arrays", UNIT(test_create_write_stop_assemble_read),
 	  UNIT(test_write_mostly_is_read_last), UNIT(test_refusals), UNIT(test_other_versions),
 	  UNIT(test_large_sectors), UNIT(test_zeroes_and_discards),
 	  UNIT(test_stop_refuses_while_used), UNIT(test_half_told_spare_is_not_trusted),
-	  UNIT(test_halves_that_ran_apart), UNIT(test_half_is_added_to_the_other),
 	  UNIT(test_removed_while_in_use), UNIT(test_checkpoint_waits_for_its_flush))

@@ -79,7 +79,6 @@ static void test_superblock_refusals(void)
 	REFUSED(sb.raid_disks = 0, "raid_disks");
 	REFUSED(sb.raid_disks = 1921, "raid_disks");
 	REFUSED(sb.data_size = 9; sb.size = 8, "data_size");
-	REFUSED(sb.data_size = DEVICE_SECTORS, "the data");
 	REFUSED(sb.data_offset = UINT64_MAX - 10, "the data");
 	REFUSED(sb.size = sb.data_size + 1, "size");
 	REFUSED(sb.data_offset = 8, "overlaps");
@@ -91,6 +90,19 @@ static void test_superblock_refusals(void)
 	REFUSED(sb.level = 7, "level");
 	REFUSED(sb.level = 5; sb.chunk_sectors = 12, "chunk");
 	REFUSED(sb.level = 10; sb.chunk_sectors = 128; sb.layout = 0x101, "layout");
+}
+
+static void test_a_device_too_short_is_told_apart(void)
+{
+	struct md_superblock sb = sample();
+	struct error error = { 0 };
+	uint64_t end = sb.data_offset + sb.data_size;
+	char text[32];
+
+	CU_ASSERT_EQUAL(md_superblock_validate(&sb, end, &error), 0);
+	CU_ASSERT_EQUAL(md_superblock_validate(&sb, end - 8, &error), -ENXIO);
+	snprintf(text, sizeof(text), "must have %llu", (unsigned long long)end * 512);
+	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, text));
 }
 
 static void test_padding_is_found(void)
@@ -284,6 +296,7 @@ static void test_names(void)
 
 UNIT_MAIN("raid format", UNIT(test_superblock_round_trip),
 	  UNIT(test_superblock_checksum_covers_the_roles_only), UNIT(test_superblock_refusals),
-	  UNIT(test_padding_is_found), UNIT(test_a_recorded_block_size_is_kept), UNIT(test_places),
+	  UNIT(test_a_device_too_short_is_told_apart), UNIT(test_padding_is_found),
+	  UNIT(test_a_recorded_block_size_is_kept), UNIT(test_places),
 	  UNIT(test_layout_of_small_and_large_devices), UNIT(test_layout_at_end),
 	  UNIT(test_bitmap_super), UNIT(test_bad_blocks), UNIT(test_geometry), UNIT(test_names))

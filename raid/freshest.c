@@ -1,0 +1,156 @@
+/* Whose word counts; see freshest.h. */
+#include "raid/freshest.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "block/block.h"
+#include "raid/raid.h"
+#include "util/bytes.h"
+#include "util/error.h"
+
+static uint16_t own_role(const struct md_superblock *sb)
+{
+	return md_superblock_role(sb, sb->dev_number);
+}
+
+bool raid_candidate_has_data(const struct raid_candidate *candidate)
+{
+	const struct md_superblock *sb = &candidate->sb;
+
+	return !candidate->least_bytes && own_role(sb) < MD_ROLE_MAX &&
+	       !(sb->features & (MD_FEATURE_RECOVERY_OFFSET | MD_FEATURE_REPLACEMENT));
+}
+
+bool raid_superblock_excludes(const struct md_superblock *sb, const struct md_superblock *other)
+{
+	return md_superblock_role(sb, other->dev_number) >= MD_ROLE_MAX;
+}
+
+/* Whether `a` is fresher than `b`; both with data, or both without. */
+static bool fresher(const struct md_superblock *a, const struct md_superblock *b)
+{
+	if (a->events != b->events)
+		return a->events > b->events;
+	/* The other may have been cut off in the update that this one never saw. */
+	return raid_superblock_excludes(a, b) && !raid_superblock_excludes(b, a);
+}
+
+/* Of those with data that `judge` does not exclude (NULL: of all); NULL where there is none. */
+static const struct raid_candidate *freshest_with_data(const struct raid_candidate *candidates,
+						       unsigned count,
+						       const struct md_superblock *judge)
+{
+	const struct raid_candidate *best = NULL;
+
+	for (unsigned i = 0; i < count; i++) {
+		const struct raid_candidate *candidate = &candidates[i];
+
+		if (!raid_candidate_has_data(candidate) ||
+		    (judge && raid_superblock_excludes(judge, &candidate->sb)))
+			continue;
+		if (!best || fresher(&candidate->sb, &best->sb))
+			best = candidate;
+	}
+	return best;
+}
+
+const struct raid_candidate *raid_find_freshest(const struct raid_candidate *candidates,
+						unsigned count, bool force,
+						const struct raid_candidate **newest)
+{
+	const struct raid_candidate *best = freshest_with_data(candidates, count, NULL);
+
+	*newest = best ? best : &candidates[0];
+	for (unsigned i = 0; i < count; i++) {
+		/* What is left of a member that was cut short has a say, too. */
+		if (candidates[i].sb.events > (*newest)->sb.events)
+			*newest = &candidates[i];
+	}
+	if (best && !force && *newest != best)
+		best = freshest_with_data(candidates, count, &(*newest)->sb);
+	return best ? best : *newest;
+}
+
+/* ---- Halves that ran apart ---- */
+
+/* One update writes the same to all of them. */
+static bool same_update(const struct md_superblock *a, const struct md_superblock *b)
+{
+	uint32_t numbers = MIN(MAX(a->max_dev, b->max_dev), MD_MAX_DEVICES);
+
+	if (a->utime != b->utime || a->raid_disks != b->raid_disks)
+		return false;
+	for (uint32_t i = 0; i < numbers; i++) {
+		if (md_superblock_role(a, i) != md_superblock_role(b, i))
+			return false;
+	}
+	return true;
+}
+
+/* Whether the one's last update and the other's had a member in common. It has one history, so both are
+ * part of it, and the older of them was left behind. */
+static bool have_common_member(const struct md_superblock *a, const struct md_superblock *b)
+{
+	for (uint32_t i = 0; i < MIN(a->max_dev, MD_MAX_DEVICES); i++) {
+		if (md_superblock_role(a, i) < MD_ROLE_MAX &&
+		    md_superblock_role(a, i) == md_superblock_role(b, i))
+			return true;
+	}
+	return false;
+}
+
+bool raid_superblock_degraded(const struct md_superblock *sb)
+{
+	unsigned filled = 0;
+
+	for (uint32_t i = 0; i < MIN(sb->max_dev, MD_MAX_DEVICES); i++)
+		filled += sb->roles[i] < sb->raid_disks;
+	return filled < sb->raid_disks;
+}
+
+/* Whether `other`, which has no more events, was written apart from the freshest. */
+static bool ran_apart(const struct md_superblock *freshest, const struct md_superblock *other)
+{
+	bool excluded = raid_superblock_excludes(other, freshest);
+
+	/* One that was written without the freshest cannot have been with it later. */
+	if (!raid_superblock_excludes(freshest, other))
+		return excluded ||
+		       (other->events == freshest->events && !same_update(freshest, other));
+	/* While all places were filled it was part of an array that others took over since. */
+	return excluded && !have_common_member(freshest, other) && raid_superblock_degraded(other);
+}
+
+static int apart(const struct raid_candidate *a, const struct raid_candidate *b,
+		 struct error *error)
+{
+	char times[2][RAID_TIME_TEXT];
+
+	error_set(error, -ESTALE,
+		  "md/%s: %s (events %llu, last written %s) and %s (events %llu, last written %s) "
+		  "each ran without the other: they may both hold what the other does not",
+		  md_superblock_short_name(&a->sb), a->block->name,
+		  (unsigned long long)a->sb.events, raid_time_format(a->sb.utime, times[0]),
+		  b->block->name, (unsigned long long)b->sb.events,
+		  raid_time_format(b->sb.utime, times[1]));
+	error_advise(error,
+		     "choose one: leave the other out (--device), look at what it holds, and "
+		     "once it is sure add the other to it with `tenon raid add --force`");
+	return -ESTALE;
+}
+
+int raid_check_apart(const struct raid_candidate *candidates, unsigned count, struct error *error)
+{
+	const struct raid_candidate *freshest = freshest_with_data(candidates, count, NULL);
+
+	for (unsigned i = 0; freshest && i < count; i++) {
+		const struct raid_candidate *other = &candidates[i];
+
+		if (other != freshest && raid_candidate_has_data(other) &&
+		    other->sb.dev_number != freshest->sb.dev_number &&
+		    ran_apart(&freshest->sb, &other->sb))
+			return apart(freshest, other, error);
+	}
+	return 0;
+}
