@@ -113,10 +113,14 @@ static int copy_blocks(struct copy *copy, struct error *error)
 		.progress = report,
 		.arg = copy,
 	};
+	struct error cut = { 0 };
 	int rc = block_copy(copy->source.block, destination, &options, NULL, error);
 
-	if (rc == -EIO)
-		explain_cut(copy, error);
+	/* What was copied of it may be all that there is now: with --skip-errors it is kept. */
+	if (rc == -EIO || (!rc && copy->unreadable.count))
+		explain_cut(copy, rc ? error : &cut);
+	if (!rc && cut.code)
+		cli_note("%s", cut.text);
 	if (!rc && copy->destination.is_fresh && copy->source.size < destination->size) {
 		rc = block_file_cut(destination, copy->source.size);
 		if (rc)

@@ -133,9 +133,15 @@ static int open_object(struct copy *copy, struct copy_end *end, bool writable, s
 static int check_format(const struct copy *copy, const struct image_format *format,
 			struct error *error)
 {
+	size_t length;
+
 	if (!format || copy->raw)
 		return 0;
-	return image_format_refuse(format, copy->source.word, error);
+	image_format_refuse(format, copy->source.word, error);
+	length = strlen(error->advice);
+	snprintf(error->advice + length, sizeof(error->advice) - length,
+		 "; --raw takes its bytes as they are");
+	return -EINVAL;
 }
 
 /* Over an open descriptor. Of what cannot be read twice, the head is kept. */

@@ -12,6 +12,7 @@
 #include <sys/sysmacros.h>
 
 #include "block/identity.h"
+#include "block/image_format.h"
 #include "block/output.h"
 #include "block/partition.h"
 #include "util/bytes.h"
@@ -155,6 +156,10 @@ static int measure_regular(struct file *file, const char *path, unsigned flags,
 		return 0;
 	}
 	if (stat->st_size % 512) {
+		const struct image_format *format = image_format_of_file(file->fd);
+
+		if (format)
+			return image_format_refuse(format, path, error);
 		error_set(error, -EINVAL, "%s: size of %lld bytes, expected a multiple of 512",
 			  path, (long long)stat->st_size);
 		error_advise(error, "make it longer: truncate -s %%512 %s", path);

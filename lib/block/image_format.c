@@ -127,14 +127,10 @@ int image_format_refuse(const struct image_format *format, const char *path, str
 	error_set(error, -EINVAL, "%s: holds a %s %s, not the bytes of a disk",
 		  stream ? "standard input" : path, format->name, format->kind);
 	if (format->qemu)
-		error_advise(error,
-			     "first `qemu-img convert -f %s -O raw %s disk.raw`; --raw takes its "
-			     "bytes as they are",
+		error_advise(error, "first `qemu-img convert -f %s -O raw %s disk.raw`",
 			     format->qemu, stream ? "FILE" : path);
 	else
-		error_advise(
-			error,
-			"`%s %s | tenon copy - DESTINATION`; --raw takes its bytes as they are",
-			format->decompressor, stream ? "FILE" : path);
+		error_advise(error, "`%s %s | tenon copy - DESTINATION`", format->decompressor,
+			     stream ? "FILE" : path);
 	return -EINVAL;
 }

@@ -84,6 +84,16 @@ if command -v qemu-img >/dev/null; then
 		[ ! -e out ] || problem "$format was copied"
 		expect 0 '' $TENON copy --raw image.$format out && same image.$format out
 	done
+	rm -f image.raw && qemu-img create -q -f qcow2 image.odd 8M && printf odd >>image.odd
+	for command in 'raid create q --level 1 image.odd missing' 'vg create q image.odd' 'raid examine image.odd'; do
+		expect 1 'qcow2.*not the bytes of a disk' $TENON $command
+	done
+	truncate -s %512 image.odd
+	expect 1 'qcow2' $TENON raid create q --level 1 image.odd missing
+	expect 1 'qcow2' $TENON vg create q image.odd
+	truncate -s 16M image.odd
+	expect 0 '' $TENON vg create q image.odd --force
+	expect 0 '' $TENON copy image.odd out --force
 	qemu-img create -q -f vpc -o subformat=fixed fixed.vhd 8M
 	expect 1 'vhd image' $TENON copy fixed.vhd vg/x
 fi

@@ -68,6 +68,29 @@ for delay in 0.01 0.02 0.03 0.04; do
 	expect 0 'clean' env TENON_DEVICES=m.img:n.img $TENON raid show whole
 done
 
+# --- A signal ends a rebuild and a check in order, and is what the command dies of: the array stays good.
+command -v python3 >/dev/null && cat >by_signal <<-'PYTHON'
+	import signal, subprocess, sys, time
+	number = getattr(signal, sys.argv[1])
+	for attempt in range(12):
+	    p = subprocess.Popen(sys.argv[2:], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+	                         preexec_fn=lambda: [signal.signal(s, signal.SIG_DFL) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)])
+	    time.sleep(0.03 + 0.02 * attempt)
+	    p.send_signal(number)
+	    said = p.communicate(timeout=30)[1]
+	    if p.returncode == -number and b"interrupted" in said:
+	        sys.exit(0)
+	sys.exit("it always ended otherwise")
+PYTHON
+truncate -s 400M s.img t.img
+expect 0 '' $TENON raid create long --level 1 s.img t.img --assume-clean
+head -c 300M /dev/zero | tr '\0' x | TENON_DEVICES=s.img:t.img $TENON copy - md/long
+for signal in SIGINT SIGTERM SIGHUP; do
+	TENON_DEVICES=s.img:t.img python3 by_signal $signal $TENON raid check long || problem "$signal during a check"
+done
+expect 0 '' env TENON_DEVICES=s.img:t.img $TENON raid check long
+rm -f s.img t.img
+
 # --- Killed while changing a group, and while serving it.
 export TENON_DEVICES=p.img:q.img
 expect 0 '' $TENON vg create vg p.img q.img
