@@ -185,11 +185,12 @@ int block_flush(struct block *block)
 static int status_of(struct block *block, uint64_t offset, uint64_t *length,
 		     enum block_status *status)
 {
-	struct block_extent extent;
-	int rc;
+	struct block_extent extent = { .place = BLOCK_HERE, .length = *length };
+	int rc = 0;
 
 	block_gate_enter(&block->gate);
-	rc = block_map(block, BLOCK_READ, offset, *length, &extent);
+	if (block->ops->map)
+		rc = block_map(block, BLOCK_READ, offset, *length, &extent);
 	if (!rc) {
 		*length = extent.length;
 		if (extent.place == BLOCK_BELOW)

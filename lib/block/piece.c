@@ -160,9 +160,6 @@ int block_map(struct block *block, enum block_kind kind, uint64_t offset, uint64
 {
 	int rc;
 
-	*extent = (struct block_extent){ .place = BLOCK_HERE, .offset = offset, .length = length };
-	if (!block->ops->map || kind == BLOCK_FLUSH)
-		return 0;
 	extent->place = BLOCK_BELOW;
 	rc = block->ops->map(block, kind, offset, length, extent);
 	if (rc < 0)
@@ -237,6 +234,8 @@ int piece_descend(struct piece *piece, struct piece *first, bool wait)
 
 		if (!enter(piece, wait))
 			return PIECE_CLOSED;
+		if (!piece->block->ops->map || piece->kind == BLOCK_FLUSH)
+			break;
 		rc = block_map(piece->block, piece->kind, piece->offset, piece->length, &extent);
 		if (rc < 0) {
 			piece_leave(piece);

@@ -44,7 +44,7 @@ void piece_leave(struct piece *piece);
 int piece_check(const struct piece *piece);
 /* Whether a range lies in the device and is aligned: 0 or -EINVAL. */
 int block_check_range(const struct block *block, uint64_t offset, uint64_t length);
-/* One step through a layer. What it answers is checked, for a wrong answer would harm data. */
+/* One step through a layer that has map(). What it answers is checked, for a wrong answer would harm data. */
 int block_map(struct block *block, enum block_kind kind, uint64_t offset, uint64_t length,
 	      struct block_extent *extent);
 
