@@ -21,9 +21,9 @@ DEPS_BUILD := gcc make pkg-config libc6-dev liburing-dev libaio-dev libpcap-dev 
 	libseccomp-dev
 DEPS_DEMO  := qemu-system-x86 user-mode-linux linux-image-cloud-amd64 mdadm lvm2 e2fsprogs \
 	busybox-static cpio kmod python3 procps util-linux
-DEPS_TEST  := qemu-utils zstd xz-utils bzip2 lz4 gddrescue fdisk iproute2 acpica-tools clang-14 libclang-rt-14-dev cppcheck \
-	clang-tidy-14 clang-format-14 grub-common dpdk-dev librte-net-virtio23
-DEPS_BENCH := openvswitch-switch vde2 qemu-utils dpdk-dev librte-net-virtio23 iperf3
+DEPS_TEST  := qemu-utils zstd xz-utils bzip2 lz4 gddrescue fdisk iproute2 acpica-tools clang libclang-rt-dev cppcheck \
+	clang-tidy clang-format grub-common dpdk-dev '^librte-net-virtio[0-9]+$$'
+DEPS_BENCH := openvswitch-switch vde2 qemu-utils dpdk-dev '^librte-net-virtio[0-9]+$$' iperf3
 
 PACKAGES := liburing libpcap libnl-3.0 libnl-route-3.0 jansson uuid blkid zlib libseccomp
 WARNINGS := -Wall -Wextra -Wno-missing-field-initializers -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes -Werror
@@ -52,20 +52,30 @@ TENON    := $(BUILD)/tenon
 SCRIPTS_INTEROP := $(wildcard tests/interop/*_test.sh)
 SCRIPTS_GUEST   := $(wildcard tests/guest/*_test.sh)
 
-.PHONY: all build help deps demo check check-quick bench fuzz lint format install clean
+.PHONY: all build help deps demo check check-quick check-distributions torture bench fuzz lint install uninstall coverage \
+	compile-commands clean
 .DEFAULT_GOAL := all
 
 all: build
 build: $(if $(TOOL_SRC),$(TENON)) $(LIBRARY) $(HELPERS)
 
 help:
-	@echo 'make demo         install packages, build, and show the main job on real input'
-	@echo 'make check        install packages, build, run every test (SANITIZE=1: with ASan, UBSan)'
-	@echo 'make check-quick  unit tests only, one minute'
-	@echo 'make bench        measure, side by side with other tools'
-	@echo 'make fuzz         a minute for each fuzz target (FUZZ_SECONDS=60)'
-	@echo 'make lint         clang-format, cppcheck, clang-tidy'
-	@echo 'make install      DESTDIR=, PREFIX=$(PREFIX)'
+	@echo 'make demo                 install packages, build, and show the main job on real input; 2 minutes'
+	@echo "                          ARGS='--engine kvm|qemu --keep' chooses the machine monitor, keeps the files"
+	@echo 'make check                install packages, build, run every test; 10 to 25 minutes'
+	@echo '                          SANITIZE=1: unit and interop tests under ASan and UBSan'
+	@echo 'make check-quick          the unit tests; 1 minute'
+	@echo 'make torture              every test in its long form; hours'
+	@echo 'make check-distributions  demo and check in clean Debian 12 and 13, as root and as a user; 2 hours'
+	@echo 'make fuzz                 a minute for each fuzz target (FUZZ_SECONDS=60)'
+	@echo 'make bench                measure, side by side with other tools; 10 minutes'
+	@echo 'make lint                 clang-format, the floors, cppcheck, clang-tidy; 3 minutes'
+	@echo 'make coverage             lines that the unit tests reach, as HTML in build-coverage; 2 minutes'
+	@echo 'make compile-commands     compile_commands.json for editors'
+	@echo 'make deps                 install the packages for all of this'
+	@echo 'make, make build          the tenon command and the library; half a minute'
+	@echo 'make install, uninstall   DESTDIR=, PREFIX=$(PREFIX)'
+	@echo 'make clean                remove what was built'
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
@@ -115,18 +125,26 @@ check-quick:
 check: deps
 	@$(MAKE) --no-print-directory check-built SANITIZE=$(SANITIZE)
 
-.PHONY: check-built
+# With SANITIZE=1 what runs on this host, under ASan and UBSan; else everything, and the unit tests under both.
+.PHONY: check-built units
+units: $(UNITS)
 check-built:
-	@$(MAKE) --no-print-directory -j2 build $(UNITS) $(if $(SANITIZE),,fuzzers)
+	@$(MAKE) --no-print-directory -j2 build units $(if $(SANITIZE),,fuzzers)
+	$(if $(SANITIZE),,@$(MAKE) --no-print-directory -j2 units SANITIZE=1)
 	@BUILD=$(BUILD) TENON=$(CURDIR)/$(TENON) tests/run -j 2 $(BUILD)/logs $(UNITS) $(SCRIPTS_INTEROP) \
-		$(if $(SANITIZE),,$(SCRIPTS_GUEST) tests/fuzz_test.sh tests/lint_test.sh)
+		$(if $(SANITIZE),,$(SCRIPTS_GUEST) $(wildcard tests/*_test.sh) \
+		$(UNITS:$(BUILD)/%=$(BUILD)-sanitize/%))
+
+# The long form of every test that has one: hours.
+torture: deps
+	@TORTURE=1 TEST_TIMEOUT=$(or $(TORTURE_TIMEOUT),14400) $(MAKE) --no-print-directory check-built
 
 lint:
-	@tests/lint_test.sh
+	@tests/format_test.sh; tests/floors_test.sh; tests/lint_test.sh
 
 # Fuzz targets are built by clang with all of the library, under ASan and UBSan, in build-fuzz.
 FUZZ_SECONDS ?= 60
-FUZZ_CC      := clang-14
+FUZZ_CC      := clang
 FUZZ_CFLAGS  := -std=gnu11 -O1 -g -fno-strict-aliasing -pthread -fsanitize=address,undefined \
 	-fno-sanitize-recover=undefined
 FUZZ_OBJ     := $(LIB_SRC:%.c=build-fuzz/%.o) $(patsubst %.S,build-fuzz/%.o,$(wildcard lib/*/*.S))
@@ -163,12 +181,41 @@ bench:
 	@$(MAKE) --no-print-directory -j2 build $(BENCHES)
 	@for script in tests/bench/*.sh; do echo "== $$script"; "$$script" || exit 1; done
 
+DOCS := README.md CHANGELOG.md LICENSE $(wildcard docs/*.md docs/formats/*.md)
+
 install: build
 	install -D -m 755 $(TENON) $(DESTDIR)$(PREFIX)/bin/tenon
 	for page in docs/man/*.1; do \
-		install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man1/$${page##*/}; done
-	install -D -m 644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/tenon/LICENSE
-	install -m 644 README.md CHANGELOG.md $(DESTDIR)$(PREFIX)/share/doc/tenon/
+		install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man1/$${page##*/} || exit 1; done
+	for page in $(DOCS); do \
+		install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/doc/tenon/$$page || exit 1; done
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/tenon
+	for page in docs/man/*.1; do rm -f $(DESTDIR)$(PREFIX)/share/man/man1/$${page##*/}; done
+	rm -rf $(DESTDIR)$(PREFIX)/share/doc/tenon
+
+# What the unit tests reach.
+coverage:
+	@tests/deps $(DEPS_BUILD) lcov
+	@$(MAKE) --no-print-directory -j2 units BUILD=build-coverage CFLAGS='-O0 -g --coverage' LDFLAGS=--coverage
+	@find build-coverage -name '*.gcda' -delete
+	@tests/run -j 2 build-coverage/logs $(UNIT_SRC:tests/unit/%.c=build-coverage/tests/unit/%) | tail -n 1
+	@lcov --quiet --capture --directory build-coverage --base-directory . --no-external \
+		--exclude '*/tests/*' --output-file build-coverage/all.info
+	@genhtml --quiet --output-directory build-coverage/html build-coverage/all.info
+	@lcov --summary build-coverage/all.info; echo "build-coverage/html/index.html"
+
+# One entry a source, with the flags that it is built with.
+compile-commands:
+	@{ echo '['; for source in $(LIB_SRC) $(TOOL_SRC) $(shell find tests -name '*.c'); do \
+		printf '%s{"directory": "%s", "file": "%s", "command": "%s"}' "$$comma" '$(CURDIR)' $$source \
+			"$(CC) $(CPPFLAGS) -Itests/unit $(ALL_CFLAGS) -c $$source"; \
+		comma=",\n"; done | sed 's/\\n/\n/g'; echo; echo ']'; } >compile_commands.json
+	@echo compile_commands.json
+
+check-distributions:
+	@tests/distributions.sh $(ARGS)
 
 clean:
-	rm -rf build build-sanitize build-fuzz
+	rm -rf build build-*/ compile_commands.json

@@ -1,18 +1,17 @@
 #!/usr/bin/env bash
-# Style and static analysis of everything that is compiled: clang-format, cppcheck, clang-tidy.
+# Static analysis of everything that is compiled: cppcheck, clang-tidy.
 # timeout: 900
 set -u
 cd "$(dirname "$0")/.." || exit 1
-for tool in clang-format-14 cppcheck clang-tidy-14; do
-	command -v $tool >/dev/null || { echo "$tool is not installed"; exit 77; }
+# Other versions have other opinions.
+for tool in 'cppcheck 2\.10' 'clang-tidy 14\.'; do
+	${tool% *} --version 2>/dev/null | grep -q "${tool#* }" ||
+		{ echo "$tool, which judges, is not installed" | tr -d '\\'; exit 77; }
 done
 folders="lib raid volume netdev vswitch vmm tools"
 failed=0
 
-mapfile -t all < <(git ls-files '*.c' '*.h' 2>/dev/null | grep . || find $folders tests -name '*.[ch]')
-mapfile -t sources < <(printf '%s\n' "${all[@]}" | grep -E '^(lib|raid|volume|netdev|vswitch|vmm|tools)/.*\.c$')
-
-clang-format-14 --dry-run -Werror "${all[@]}" || failed=1
+mapfile -t sources < <(find $folders -name '*.c')
 
 # cppcheck does not follow cleanup attributes nor that error_set() returns its code.
 cppcheck -j2 --quiet --enable=warning,portability --inline-suppr --std=c11 --error-exitcode=1 -I. -Ilib \
@@ -23,6 +22,6 @@ cppcheck -j2 --quiet --enable=warning,portability --inline-suppr --std=c11 --err
 
 includes=$(pkg-config --cflags libnl-3.0 libnl-route-3.0 liburing jansson)
 printf '%s\n' "${sources[@]}" | xargs -P 2 -n 8 sh -c \
-	'out=$(clang-tidy-14 --quiet "$@" -- -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I. -Ilib '"$includes"' 2>/dev/null) ||
+	'out=$(clang-tidy --quiet "$@" -- -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I. -Ilib '"$includes"' 2>/dev/null) ||
 	 { echo "$out"; exit 1; }' _ || failed=1
 exit $failed

@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# The house stands on its floors: no file includes upwards or sideways (docs/architecture.md).
+set -u
+cd "$(dirname "$0")/.." || exit 1
+failed=0
+
+# FOLDER ALLOWED...: what the files of a folder may include besides its own.
+floor() {
+	local folder=$1 own=${1#lib/} found; shift
+	found=$(grep -rnE '^#include "[a-z_]+/' --include='*.[ch]' "$folder" |
+		grep -vE "#include \"($own$(printf '|%s' "$@"))/")
+	[ -z "$found" ] && return
+	echo "$folder may include only its own, $*:"
+	echo "$found"
+	failed=1
+}
+
+floor lib/util
+floor lib/fiber util
+floor lib/rpc util fiber
+floor lib/block util fiber
+floor lib/virtio util fiber block
+lib="util fiber block rpc virtio"
+floor netdev $lib
+floor raid $lib
+floor volume $lib raid
+floor vswitch $lib netdev
+floor vmm $lib
+floor tools $lib netdev raid volume vswitch vmm
+
+# A folder without a line above would not be looked at.
+for folder in lib/*/ */; do
+	folder=${folder%/}
+	case $folder in lib | docs | tests | build* | include) continue ;; esac
+	ls "$folder"/*.c >/dev/null 2>&1 || continue
+	grep -qE "^floor $folder( |\$)" "$0" || { echo "$folder has no floor in $0"; failed=1; }
+done
+exit $failed
