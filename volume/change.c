@@ -126,6 +126,7 @@ static int add_lv(struct volume_group *group, struct volume_lv *lv)
 		group->private->lv_capacity = capacity;
 	}
 	group->lvs[group->lv_count++] = lv;
+	lvm_index_forget(group);
 	return 0;
 }
 
@@ -188,10 +189,12 @@ static int create(struct volume_group *group, const char *name,
 	if (r)
 		return r;
 	r = commit_new(group, lv, options->keep_contents, error);
-	if (r)
+	if (r) {
 		group->lv_count--;
-	else if (out)
+		lvm_index_forget(group);
+	} else if (out) {
 		*out = lv;
+	}
 	return r;
 }
 
@@ -262,8 +265,10 @@ int volume_lv_remove(struct volume_group *group, const char *name, struct error 
 	group->lv_count--;
 	memmove(&group->lvs[at], &group->lvs[at + 1],
 		(group->lv_count - at) * sizeof(struct volume_lv *));
+	lvm_index_forget(group);
 	r = lvm_vg_commit(group, error);
 	if (r) {
+		lvm_index_forget(group);
 		memmove(&group->lvs[at + 1], &group->lvs[at],
 			(group->lv_count - at) * sizeof(struct volume_lv *));
 		group->lvs[at] = lv;
@@ -289,9 +294,12 @@ int volume_lv_rename(struct volume_group *group, const char *name, const char *n
 	if (!new)
 		return change_no_memory(group, error);
 	lv->name = new;
+	lvm_index_forget(group);
 	r = lvm_vg_commit(group, error);
-	if (r)
+	if (r) {
 		lv->name = old;
+		lvm_index_forget(group);
+	}
 	return r;
 }
 

@@ -41,6 +41,10 @@ static bool names(const struct volume_lv *lv, const char *name)
 const struct volume_lv *lvm_lv_dependent(const struct volume_group *group,
 					 const struct volume_lv *lv)
 {
+	const struct lvm_index *index = &group->private->index;
+
+	if (lvm_index_build((struct volume_group *)group))
+		return lvm_index_find(&index->namers, lv->name);
 	for (unsigned i = 0; i < group->lv_count; i++)
 		if (group->lvs[i] != lv && names(group->lvs[i], lv->name))
 			return group->lvs[i];

@@ -22,6 +22,7 @@ void volume_group_unref(struct volume_group *group)
 		return;
 	for (unsigned i = 0; i < group->pv_count; i++)
 		block_unref(group->pvs[i]->block);
+	lvm_index_forget(group);
 	lvm_config_free(&group->private->memory);
 	free(group->private);
 	free(group);
@@ -29,6 +30,10 @@ void volume_group_unref(struct volume_group *group)
 
 struct volume_lv *volume_group_get_lv(const struct volume_group *group, const char *name)
 {
+	const struct lvm_index *index = &group->private->index;
+
+	if (lvm_index_build((struct volume_group *)group))
+		return lvm_index_find(&index->names, name);
 	for (unsigned i = 0; i < group->lv_count; i++)
 		if (!strcmp(group->lvs[i]->name, name))
 			return group->lvs[i];

@@ -15,6 +15,7 @@
 #include "fiber/fiber.h"
 #include "util/list.h"
 #include "volume/lvm_config.h"
+#include "volume/lvm_index.h"
 #include "volume/lvm_metadata_area.h"
 #include "volume/volume.h"
 
@@ -66,6 +67,7 @@ struct volume_group_private {
 	uint32_t seqno_tried;      /* the highest that a header was given, or 0 (commit.h) */
 	bool unsure;               /* a change failed of which nobody knows whether it was made */
 	struct list open_lvs;      /* of lv.c */
+	struct lvm_index index;    /* of volumes by name */
 	unsigned lv_capacity;      /* of group->lvs, once it has grown */
 	/* who writes */
 	char *host, *system, *command;

@@ -1,0 +1,118 @@
+/* Volumes by name; see lvm_index.h. */
+#include "volume/lvm_index.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "volume/lvm_vg.h"
+
+static size_t hash(const char *name)
+{
+	uint64_t sum = 0xcbf29ce484222325u; /* FNV-1a */
+
+	for (; *name; name++)
+		sum = (sum ^ (uint8_t)*name) * 0x100000001b3u;
+	return (size_t)(sum ^ sum >> 32);
+}
+
+static struct lvm_index_slot *slot_of(const struct lvm_index_table *table, const char *name)
+{
+	size_t at = hash(name) & (table->size - 1);
+
+	while (table->slots[at].name && strcmp(table->slots[at].name, name))
+		at = (at + 1) & (table->size - 1);
+	return &table->slots[at];
+}
+
+struct volume_lv *lvm_index_find(const struct lvm_index_table *table, const char *name)
+{
+	return table->size ? slot_of(table, name)->lv : NULL;
+}
+
+static bool grow(struct lvm_index_table *table)
+{
+	struct lvm_index_table grown = { .size = table->size ? 2 * table->size : 64,
+					 .count = table->count };
+
+	grown.slots = calloc(grown.size, sizeof(*grown.slots));
+	if (!grown.slots)
+		return false;
+	for (size_t i = 0; i < table->size; i++)
+		if (table->slots[i].name)
+			*slot_of(&grown, table->slots[i].name) = table->slots[i];
+	free(table->slots);
+	*table = grown;
+	return true;
+}
+
+/* The first that comes stays. */
+static bool add(struct lvm_index_table *table, const char *name, struct volume_lv *lv)
+{
+	struct lvm_index_slot *slot;
+
+	if (2 * (table->count + 1) > table->size && !grow(table))
+		return false;
+	slot = slot_of(table, name);
+	if (slot->name)
+		return true;
+	*slot = (struct lvm_index_slot){ name, lv };
+	table->count++;
+	return true;
+}
+
+static bool add_values(struct lvm_index_table *table, const struct lvm_config_node *node,
+		       struct volume_lv *lv)
+{
+	for (; node; node = node->next) {
+		if (!add_values(table, node->child, lv))
+			return false;
+		for (unsigned i = 0; i < node->value_count; i++) {
+			const struct lvm_config_value *value = &node->values[i];
+
+			if (value->type == LVM_CONFIG_STRING && strcmp(value->string, lv->name) &&
+			    !add(table, value->string, lv))
+				return false;
+		}
+	}
+	return true;
+}
+
+static bool add_named(struct lvm_index_table *table, struct volume_lv *lv)
+{
+	for (unsigned i = 0; i < lv->segment_count; i++) {
+		const struct volume_segment *segment = &lv->segments[i];
+
+		if (segment->private->node && !add_values(table, segment->private->node->child, lv))
+			return false;
+		for (unsigned k = 0; k < segment->area_count; k++)
+			if (segment->areas[k].lv_name && !add(table, segment->areas[k].lv_name, lv))
+				return false;
+	}
+	return true;
+}
+
+bool lvm_index_build(struct volume_group *group)
+{
+	struct lvm_index *index = &group->private->index;
+
+	for (unsigned i = 0; !index->built && i < group->lv_count; i++) {
+		struct volume_lv *lv = group->lvs[i];
+
+		if (!add(&index->names, lv->name, lv) || !add_named(&index->namers, lv)) {
+			lvm_index_forget(group);
+			return false;
+		}
+	}
+	index->built = true;
+	return true;
+}
+
+void lvm_index_forget(struct volume_group *group)
+{
+	struct lvm_index *index = &group->private->index;
+
+	free(index->names.slots);
+	free(index->namers.slots);
+	*index = (struct lvm_index){ 0 };
+}
