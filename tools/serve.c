@@ -130,29 +130,97 @@ static void print_exports(const struct serve *serve)
 	cli_ready();
 }
 
+/* ---- The end ---- */
+
+#define TELL_NS  (2 * 1000000000ull)
+#define LIMIT_NS (60 * 1000000000ull)
+
+struct serve_end {
+	struct serve *serve;
+	sigset_t signals;
+	bool came;
+	int rc; /* of waiting for them */
+	struct fiber_queue waiter;
+};
+
+static void tell_what_waits(const struct serve *serve)
+{
+	unsigned count = 0;
+
+	list_for_each(at, &serve->stopping) {
+		const struct export *export = list_entry(at, struct export, node);
+
+		if (!count++)
+			cli_note("ending: waits for requests in flight of the machine at %s (%s)",
+				 export->name, export->path ? export->path : "no socket");
+	}
+	if (count > 1)
+		cli_note("ending: and for those of %u more", count - 1);
+	if (!count)
+		cli_note("ending: waits for %s", serve->waits_for ? serve->waits_for : "the start");
+}
+
+/* From the signal on the server has a time to end in; for whom it waits is said. What a disk does not answer by
+ * then was acknowledged to nobody, and arrays are as after a power cut. */
+static int watch_end(void *arg)
+{
+	struct serve_end *end = arg;
+
+	end->rc = fiber_wait_signal(&end->signals);
+	end->came = true;
+	fiber_queue_wake_all(&end->waiter);
+	for (uint64_t waited = 0; !fiber_sleep(TELL_NS);) {
+		waited += TELL_NS;
+		tell_what_waits(end->serve);
+		if (waited < LIMIT_NS)
+			continue;
+		cli_note("ending without it after %llu s: arrays were not marked clean",
+			 (unsigned long long)(LIMIT_NS / 1000000000));
+		_exit(EXIT_FAILED);
+	}
+	return 0;
+}
+
+static int serve_until_signal(struct serve *serve, struct serve_arguments *arguments,
+			      struct serve_end *end, struct error *error)
+{
+	int rc = start(serve, arguments, error);
+
+	if (rc || end->came)
+		return rc;
+	print_exports(serve);
+	while (!end->came)
+		fiber_queue_wait_always(&end->waiter);
+	return MIN(end->rc, 0);
+}
+
 static int serve_run(void *arg, struct error *error)
 {
 	struct serve_arguments *arguments = arg;
 	struct serve *serve = &arguments->serve;
-	sigset_t set;
+	struct serve_end end = { .serve = serve };
+	struct fiber *watcher;
 	int rc;
 
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigprocmask(SIG_BLOCK, &set, NULL);
+	sigemptyset(&end.signals);
+	sigaddset(&end.signals, SIGINT);
+	sigaddset(&end.signals, SIGTERM);
+	sigprocmask(SIG_BLOCK, &end.signals, NULL);
 	list_init(&serve->exports);
+	list_init(&serve->stopping);
 	fiber_mutex_init(&serve->changing);
-	rc = start(serve, arguments, error);
-	if (!rc) {
-		print_exports(serve);
-		rc = fiber_wait_signal(&set);
-		rc = MIN(rc, 0);
-	}
+	fiber_queue_init(&end.waiter);
+	watcher = fiber_spawn(watch_end, &end);
+	rc = serve_until_signal(serve, arguments, &end, error);
+	serve->waits_for = "what a command has asked for";
 	rpc_server_stop(serve->control);
+	serve->waits_for = "its sockets";
 	export_stop_all(serve);
+	serve->waits_for = "the devices of its arrays and groups";
 	rc = stack_finish(serve->stack, rc, error);
 	device_list_free(&serve->owned);
+	fiber_cancel(watcher);
+	fiber_join(watcher);
 	return rc;
 }
 

@@ -38,6 +38,8 @@ struct serve {
 		void *by_name, *by_path, *by_serial; /* of tsearch(3) */
 	} index;
 	unsigned served;             /* exports that clients can connect to */
+	struct list stopping;        /* exports that are being closed */
+	const char *waits_for;       /* at the end, else NULL */
 	struct fiber_mutex changing; /* one change by a control method at a time */
 	struct rpc_server *control;
 };
@@ -87,6 +89,7 @@ struct export *export_find_rival(struct serve *serve, const char *name);
 unsigned export_clients(const struct export *export);
 /* Closes the socket and the volume, and forgets it. */
 void export_stop(struct serve *serve, struct export *export);
+/* All of them, some at a time; those that are not done yet are in `stopping`. */
 void export_stop_all(struct serve *serve);
 json_t *export_describe(const struct export *export);
 

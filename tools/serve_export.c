@@ -14,6 +14,8 @@
 #include "util/text.h"
 #include "virtio/vhost_user_blk.h"
 
+#define STOPPERS 16
+
 /* ---- Indexes ---- */
 
 static int compare_names(const void *a, const void *b)
@@ -412,10 +414,27 @@ void export_stop(struct serve *serve, struct export *export)
 	export_free(export);
 }
 
+/* One of those that close what is left, so that a disk that does not answer holds up only its own. */
+static int stop_some(void *arg)
+{
+	struct serve *serve = arg;
+	struct list *node;
+
+	while ((node = list_pop(&serve->exports))) {
+		list_add_tail(&serve->stopping, node);
+		export_stop(serve, list_entry(node, struct export, node));
+	}
+	return 0;
+}
+
 void export_stop_all(struct serve *serve)
 {
-	while (!list_empty(&serve->exports))
-		export_stop(serve, list_entry(serve->exports.next, struct export, node));
+	struct fiber *fibers[STOPPERS];
+
+	for (unsigned i = 0; i < STOPPERS; i++)
+		fibers[i] = fiber_spawn(stop_some, serve);
+	for (unsigned i = 0; i < STOPPERS; i++)
+		fiber_join(fibers[i]);
 }
 
 json_t *export_describe(const struct export *export)

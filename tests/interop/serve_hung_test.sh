@@ -9,7 +9,9 @@ work=$(mktemp -d) || exit 1
 pids=
 cleanup() {
 	for pid in $pids; do kill -CONT "$pid" 2>/dev/null; kill "$pid" 2>/dev/null; done
+	fsfreeze -u mnt 2>/dev/null
 	wait
+	umount mnt 2>/dev/null
 	rm -rf "$work"
 }
 trap cleanup EXIT
@@ -87,6 +89,56 @@ wait "$server" || problem "the server ended with $?"
 kill -CONT "$stopped"
 kill "$stopped"
 wait "$stopped" || problem "the server that was stopped ended with $?"
+
+# Machines that are stopped, send half a message or half-close do not keep it from ending.
+serve vgr --socket-dir s4
+python3 - s4/vgr-k.sock s4/vgr-x.sock >machines.out 2>&1 <<'PYTHON' &
+import os, signal, socket, struct, sys, time
+def connect(path):
+    s = socket.socket(socket.AF_UNIX)
+    s.connect(path)
+    s.sendall(struct.pack('<III', 1, 1, 0))  # GET_FEATURES
+    assert len(s.recv(20)) == 20
+    return s
+half, closed = connect(sys.argv[1]), connect(sys.argv[2])
+half.sendall(b'\x01\x00\x00')
+closed.shutdown(socket.SHUT_WR)
+print("there", flush=True)
+os.kill(os.getpid(), signal.SIGSTOP)
+PYTHON
+machines=$!
+pids="$pids $machines"
+for _ in $(seq 200); do grep -q there machines.out && break; sleep 0.05; done
+grep -q there machines.out || problem "the machines: $(cat machines.out)"
+kill "$server"
+for _ in $(seq 60); do kill -0 "$server" 2>/dev/null || break; sleep 0.05; done
+kill -0 "$server" 2>/dev/null && problem "the server does not end while machines hang"
+wait "$server" || problem "the server ended with $?: $(cat said.vgr)"
+
+# A disk that does not answer: at the end it is said for whom it waits.
+frozen() {
+	mkdir mnt && truncate -s 200M fs.img && mke2fs -q -t ext4 fs.img && mount -o loop fs.img mnt || return
+	export TENON_DEVICES=$work/mnt/f.img:$work/r.img
+	truncate -s 64M mnt/f.img data.img
+	head -c 8M /dev/urandom >data.img
+	"$TENON" vg create vgf mnt/f.img && "$TENON" lv create vgf/k --size 16M
+	serve --socket-dir s5
+	fsfreeze -f mnt || return
+	"$TENON" copy data.img vhost-user:s5/vgf-k.sock >/dev/null 2>&1 &
+	pids="$pids $!"
+	sleep 1
+	kill "$server"
+	for _ in $(seq 100); do grep -q 'ending: waits for' "said.--socket-dir" && break; sleep 0.05; done
+	grep -q 'ending: waits for requests in flight of the machine at vgf/k (s5/vgf-k.sock)' "said.--socket-dir" ||
+		problem "not said for whom it waits: $(cat "said.--socket-dir")"
+	fsfreeze -u mnt
+	wait "$server" || problem "the server ended with $? after the disk answered"
+}
+if [ "$(id -u)" = 0 ] && command -v fsfreeze >/dev/null && command -v mke2fs >/dev/null; then
+	frozen || echo "not tried here: a disk that does not answer"
+	fsfreeze -u mnt 2>/dev/null
+	umount mnt 2>/dev/null
+fi
 
 [ $failures = 0 ] || exit 1
 echo "passed"

@@ -5,6 +5,7 @@ set -u
 cd "$(dirname "$0")/../.." || exit 1
 TENON=$(realpath "${TENON:-build/tenon}")
 command -v python3 >/dev/null || { echo "python3 is not installed"; exit 77; }
+maker=$(realpath tests/bench/many_volumes.py)
 work=$(mktemp -d) || exit 1
 server=
 stop() { [ -n "$server" ] && kill "$server" 2>/dev/null && wait "$server"; server=; }
@@ -156,6 +157,28 @@ expect 2 'expected letters' "$TENON" serve --socket-dir s --serial vg0/new=a/b
 expect 2 'expected VG/LV=SERIAL' "$TENON" serve --socket-dir s --serial new
 serve vg0 --socket-dir s --serial "vg0/new=$before"
 grep -q "not served: its serial number $before is that of" err || problem "two disks have one serial number: $(cat err)"
+stop
+
+# Open files: the soft limit is raised; where the hard one does not suffice, that is said before anything is served.
+rm -f many.img
+truncate -s 64M many.img
+export TENON_DEVICES=$work/many.img
+"$TENON" vg create many many.img --metadata-size 4M --extent-size 128K && python3 "$maker" many.img 150 || exit 1
+: >out
+(ulimit -Sn 64; exec "$TENON" serve --socket-dir s) >out 2>err &
+server=$!
+for _ in $(seq 200); do grep -q '^ready' out && break; sleep 0.05; done
+[ "$(grep -c '^many/' out)" = 150 ] || problem "not all are served with a soft limit of 64: $(cat err)"
+json 'len(d) == 150 and all(v["served"] for v in d)' "$TENON" lv list --json
+stop
+expect 1 '150 disks need [0-9]+ open files, this process may have 160' \
+	bash -c 'ulimit -n 160; exec "$0" serve --socket-dir s' "$TENON"
+expect 1 'LimitNOFILE' bash -c 'ulimit -n 160; exec "$0" serve --socket-dir s' "$TENON"
+(ulimit -n 300; exec "$TENON" serve --socket-dir s) >out 2>err &
+server=$!
+for _ in $(seq 200); do grep -q '^ready' out && break; sleep 0.05; done
+grep -Eq '150 disks with a machine on each need [0-9]+ open files, this process may have 300: enough for [0-9]+ machines' err ||
+	problem "not said that machines will not have enough: $(cat err)"
 stop
 
 [ $failures = 0 ] || exit 1
