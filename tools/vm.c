@@ -1,11 +1,14 @@
 /* `tenon vm run`: a KVM machine with our own monitor. */
 #include <errno.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/sysinfo.h>
 
 #include "tools/cli.h"
 #include "tools/vm_devices.h"
 #include "tools/vm_signals.h"
 #include "util/log.h"
+#include "util/size.h"
 #include "vmm/layout.h"
 #include "vmm/machine.h"
 
@@ -55,12 +58,40 @@ static void warn_if_slow(void)
 			 (double)speed / 1e6);
 }
 
+/* Each queue of a disk takes some open files on either side, and a disk in this process takes both. */
+static void allow_files(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
+/* Memory is taken when the guest uses it, so that too much of it is noticed late. */
+static void warn_if_large(uint64_t memory)
+{
+	char wanted[SIZE_TEXT], there[SIZE_TEXT];
+	struct sysinfo host;
+
+	if (sysinfo(&host) || memory <= ((uint64_t)host.totalram + host.totalswap) * host.mem_unit)
+		return;
+	cli_note(
+		"the machine has %s of memory, this host %s with its swap: once the guest uses it, "
+		"something will be killed",
+		size_format(memory, wanted),
+		size_format(((uint64_t)host.totalram + host.totalswap) * host.mem_unit, there));
+}
+
 static void run_machine(struct run *run, enum machine_end *end, struct error *error)
 {
+	allow_files();
 	if (machine_create(&run->vm, &run->machine, error) < 0)
 		return;
 	if (make_devices(run, error) >= 0) {
 		warn_if_slow();
+		warn_if_large(run->machine.memory);
 		vm_signals_watch(&run->signals, run->vm);
 		(void)machine_run(run->vm, end, error); /* `end` tells */
 		vm_signals_watch(&run->signals, NULL);

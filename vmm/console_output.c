@@ -2,9 +2,11 @@
 #include "vmm/console_output.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +21,8 @@
 #define CHUNK       4096u
 #define MARK        96u /* bytes of a mark for what is missing, at most */
 #define RETRY_MS    1000
-#define GRACE_MS    1000 /* for a thread that was cancelled to end */
+#define LOOK_MS     200  /* between two looks at whether the thread is to end */
+#define GRACE_MS    1000 /* for it to end */
 #define ENDS(error) ((error) == EPIPE || (error) == EIO || (error) == EBADF || (error) == ENXIO)
 
 /*
@@ -30,11 +33,13 @@ struct console_output {
 	int fd;
 	struct log *log;
 	pthread_t thread;
+	_Atomic bool stop; /* it is to end; with the lock held */
 
 	pthread_mutex_t lock; /* guards the rest */
 	pthread_cond_t changed;
-	bool stop, writing; /* it is to end; a chunk is on its way */
-	bool given_up;      /* nobody reads, for good */
+	bool writing;    /* a chunk is on its way */
+	size_t in_chunk; /* bytes of the guest's in it that were not written, as far as is known */
+	bool given_up;   /* nobody reads, for good */
 	uint64_t lost, episode, total;
 	uint64_t written;    /* chunks, to see progress by */
 	uint32_t head, tail; /* free running; bytes are tail..head */
@@ -101,31 +106,34 @@ static size_t take_chunk(struct console_output *output, uint64_t *lost, size_t *
 	while (at < output->chunk + *mark + CHUNK && output->tail != output->head)
 		*at++ = output->ring[output->tail++ % CONSOLE_OUTPUT_SIZE];
 	output->writing = true;
+	output->in_chunk = (size_t)(at - output->chunk) - *mark;
 	return (size_t)(at - output->chunk);
 }
 
-/* Waits in write() or poll(), where the thread may be cancelled. Returns how much was written, and in
- * *failure why not all. */
+/*
+ * Waits in poll(), as long as it is not to end, and in write() only for what is no pipe or promises more than
+ * it takes. Returns how much was written, and in *failure why not all.
+ */
 static size_t write_chunk(struct console_output *output, size_t length, int *failure)
 {
 	struct pollfd entry = { .fd = output->fd, .events = POLLOUT };
 	size_t done = 0;
 
 	*failure = 0;
-	pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
-	while (done < length) {
-		ssize_t written = write(output->fd, output->chunk + done, length - done);
+	while (done < length && !atomic_load(&output->stop)) {
+		ssize_t written;
 
+		if (poll(&entry, 1, LOOK_MS) == 0)
+			continue;
+		/* A pipe that is ready takes so much. */
+		written = write(output->fd, output->chunk + done, MIN(length - done, CHUNK));
 		if (written > 0) {
 			done += (size_t)written;
-		} else if (written < 0 && errno == EAGAIN) {
-			poll(&entry, 1, -1); /* whoever shares the file has set O_NONBLOCK */
-		} else if (written == 0 || errno != EINTR) {
+		} else if (written == 0 || (errno != EINTR && errno != EAGAIN)) {
 			*failure = written == 0 ? EIO : errno;
 			break;
 		}
 	}
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
 	return done;
 }
 
@@ -184,7 +192,6 @@ static void *write_out(void *argument)
 {
 	struct console_output *output = argument;
 
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
 	pthread_setname_np(pthread_self(), "console");
 	pthread_mutex_lock(&output->lock);
 	while (!output->stop) {
@@ -202,6 +209,7 @@ static void *write_out(void *argument)
 		pthread_mutex_lock(&output->lock);
 		output->writing = false;
 		output->written++;
+		output->in_chunk = failure ? 0 : length - MAX(done, mark);
 		if (failure)
 			note_failure(output, failure, done >= mark ? 0 : lost,
 				     length - MAX(done, mark));
@@ -237,7 +245,13 @@ int console_output_create(struct console_output **out, int fd, struct log *log, 
 
 	if (!output)
 		return error_set(error, -ENOMEM, "console: out of memory");
-	output->fd = fd;
+	/* Its own: a thread that is stuck in write() may come back when `fd` is something else. */
+	output->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	if (output->fd < 0) {
+		rc = error_set(error, -errno, "console: %s", error_name(errno));
+		free(output);
+		return rc;
+	}
 	output->log = log;
 	pthread_mutex_init(&output->lock, NULL);
 	pthread_condattr_init(&monotonic);
@@ -246,6 +260,7 @@ int console_output_create(struct console_output **out, int fd, struct log *log, 
 	pthread_condattr_destroy(&monotonic);
 	rc = start_thread(output);
 	if (rc < 0) {
+		close(output->fd);
 		free(output);
 		return error_set(error, rc, "console: cannot start a thread: %s", error_name(rc));
 	}
@@ -286,27 +301,31 @@ void console_output_destroy(struct console_output *output)
 {
 	struct timespec grace;
 	uint64_t left;
+	bool stuck;
 
 	if (!output)
 		return;
 	pthread_mutex_lock(&output->lock);
 	output->stop = true;
-	left = output->head - output->tail;
 	pthread_cond_broadcast(&output->changed);
+	pthread_mutex_unlock(&output->lock);
+	clock_gettime(CLOCK_REALTIME, &grace);
+	grace.tv_sec += GRACE_MS / 1000;
+	/* A file system that does not answer, or a terminal, lets go of nobody: the thread keeps what it uses,
+	 * but the log may go away. */
+	stuck = pthread_timedjoin_np(output->thread, NULL, &grace) != 0;
+	pthread_mutex_lock(&output->lock);
+	left = output->head - output->tail + output->in_chunk;
 	pthread_mutex_unlock(&output->lock);
 	if (left)
 		log_warning(output->log, "console: the last %llu bytes were not read by anybody",
 			    (unsigned long long)left);
-	pthread_cancel(output->thread);
-	clock_gettime(CLOCK_REALTIME, &grace);
-	grace.tv_sec += GRACE_MS / 1000;
-	/* A file system that does not answer lets go of nobody: the thread keeps what it uses, but the log
-	 * may go away. */
-	if (pthread_timedjoin_np(output->thread, NULL, &grace)) {
+	if (stuck) {
 		output->log = NULL;
 		pthread_detach(output->thread);
 		return;
 	}
+	close(output->fd);
 	pthread_cond_destroy(&output->changed);
 	pthread_mutex_destroy(&output->lock);
 	free(output);

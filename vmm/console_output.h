@@ -32,7 +32,8 @@ void console_output_drain(struct console_output *output, unsigned patience_ms);
 /* How many bytes the reader has not got and will not get. */
 uint64_t console_output_lost(struct console_output *output);
 
-/* Ends the thread, also one that is stuck, and with it what was not written. NULL is fine. */
+/* Ends the thread, and with it what was not written; one that a file keeps in write(2) is left behind, with a
+ * descriptor of its own. NULL is fine. */
 void console_output_destroy(struct console_output *output);
 
 #endif

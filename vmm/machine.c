@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <time.h>
 
 #include "util/bytes.h"
 #include "util/log.h"
@@ -18,6 +19,9 @@
 
 #define CMDLINE_DEFAULT "console=ttyS0"
 #define PAGE            4096u
+
+/* How long back-ends that were lost may take, in all, before the rest is not tried. */
+#define RECONNECT_SECONDS 10
 
 void machine_ask(struct machine *machine, enum machine_request request)
 {
@@ -98,17 +102,25 @@ static int make_memory(struct machine *machine, uint64_t size, struct error *err
 }
 
 /* The 64-bit window comes after the RAM, as far as the processor has addresses. */
-static void place_windows(struct machine *machine)
+static int place_windows(struct machine *machine, struct error *error)
 {
+	char reach[SIZE_TEXT];
 	const struct guest_memory_region *last =
 		&machine->memory.regions[machine->memory.count - 1];
 	uint64_t limit = 1ULL << MIN(cpuid_physical_bits(machine->cpuid), 52u);
 	uint64_t base = round_up(MAX(last->guest_address + last->size, LAYOUT_4G), 1ULL << 30);
 
+	if (last->guest_address + last->size > limit)
+		return error_set(error, -EINVAL,
+				 "memory up to address 0x%llx: this host's processor has addresses "
+				 "for %s",
+				 (unsigned long long)(last->guest_address + last->size),
+				 size_format(limit, reach));
 	machine->windows[0] = (struct pci_window){ LAYOUT_PCI_MEM32, LAYOUT_PCI_MEM32_SIZE };
 	if (base < limit)
 		machine->windows[1] =
 			(struct pci_window){ base, MIN(LAYOUT_PCI_MEM64_SIZE, limit - base) };
+	return 0;
 }
 
 static void make_devices(struct machine *machine)
@@ -175,7 +187,9 @@ static int open_resources(struct machine *machine, const struct machine_options 
 	machine->serial_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (machine->wake < 0 || machine->serial_event < 0)
 		return error_set(error, -errno, "eventfd: %s", error_name(errno));
-	place_windows(machine);
+	rc = place_windows(machine, error);
+	if (rc < 0)
+		return rc;
 	return console_open(&machine->console, options->console ? options->console : "stdio",
 			    options->force, machine->log, error);
 }
@@ -335,21 +349,56 @@ static enum machine_request serve(struct machine *machine)
 	return request;
 }
 
-/* Between a reset and the new start: back-ends that were lost may be there again. */
+static time_t monotonic_seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec;
+}
+
+/* A back-end that hung up while the guest restarted, or was hung up on because it did not stop. */
+static void notice_lost_devices(struct machine *machine)
+{
+	struct pollfd entries[PCI_SLOTS];
+
+	prepare_devices(machine, entries);
+	poll(entries, machine->device_count, 0);
+	for (unsigned i = 0; i < machine->device_count; i++)
+		if (entries[i].revents & (POLLHUP | POLLRDHUP | POLLERR))
+			machine->devices[i].fd = -1;
+}
+
+static void reconnect(struct machine *machine, unsigned index)
+{
+	struct virtio_device *device = machine->devices[index].pci->device;
+	struct error error = { 0 };
+	int fd = machine->devices[index].connect(machine->devices[index].connect_context, &error);
+
+	if (fd >= 0 && vhost_user_device_reconnect(device, fd, &error) == 0)
+		machine->devices[index].fd = vhost_user_device_fd(device);
+	else
+		log_warning(machine->log, "the guest restarts without it: %s", error.text);
+}
+
+/* Between a reset and the new start: back-ends that were lost may be there again. None is waited for once
+ * one of them has taken its time, or the machine is to end. */
 static void reconnect_devices(struct machine *machine)
 {
-	for (unsigned i = 0; i < machine->device_count; i++) {
-		struct virtio_device *device = machine->devices[i].pci->device;
-		struct error error = { 0 };
-		int fd;
+	time_t start = monotonic_seconds();
 
+	notice_lost_devices(machine);
+	for (unsigned i = 0; i < machine->device_count; i++) {
 		if (machine->devices[i].fd >= 0 || !machine->devices[i].connect)
 			continue;
-		fd = machine->devices[i].connect(machine->devices[i].connect_context, &error);
-		if (fd >= 0 && vhost_user_device_reconnect(device, fd, &error) == 0)
-			machine->devices[i].fd = vhost_user_device_fd(device);
+		if (atomic_load(&machine->request))
+			return;
+		if (monotonic_seconds() - start < RECONNECT_SECONDS)
+			reconnect(machine, i);
 		else
-			log_warning(machine->log, "the guest restarts without it: %s", error.text);
+			log_warning(machine->log,
+				    "the guest restarts without %s: other back-ends took too long",
+				    machine->devices[i].pci->device->name);
 	}
 }
 

@@ -73,7 +73,9 @@ static int open_events(struct virtio_pci *virtio)
 
 		if (!setup->enabled)
 			continue;
-		setup->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		/* Signalled from the start, for buffers that were put into a queue before the device is
+		 * ready. Not written to later: the back-end shares the file, and could make us wait. */
+		setup->kick_fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
 		setup->call_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 		if (setup->kick_fd < 0 || setup->call_fd < 0)
 			return -errno;
@@ -127,10 +129,6 @@ static void activate(struct virtio_pci *virtio)
 	}
 	virtio->active = true;
 	virtio_pci_add_doorbells(virtio);
-	/* Buffers that were put into a queue before the device was ready. */
-	for (unsigned i = 0; i < virtio->queue_count; i++)
-		if (virtio->queues[i].setup.enabled)
-			eventfd_write(virtio->queues[i].setup.kick_fd, 1);
 }
 
 /* The registers as after power-on (2.4). */

@@ -1,0 +1,96 @@
+#!/usr/bin/env bash
+# How machines of our own monitor end, with the unmodified Debian kernel under KVM: a panic that the guest tells
+# by pvpanic, a reboot, a power-off; a read-only disk; the least memory that a kernel is let start with, in
+# which it must get to speak; and, where it is installed, memtest86+. Rigs as in vmm_boot_test.sh.
+# timeout: 600
+set -eu
+. "$(dirname "$0")/rig.sh"
+rig_begin
+
+cat >"$WORK/nested-script" <<'NESTED'
+case $(cat /proc/cmdline) in
+*end=panic*)
+	echo "panics now"
+	echo c >/proc/sysrq-trigger
+	sleep 60
+	;;
+*end=reboot*) reboot -f ;;
+esac
+echo "read-only: $(cat /sys/block/vda/ro)"
+head -c 9 /dev/vda
+dd if=/dev/zero of=/dev/vda bs=512 count=1 2>/dev/null && echo "but was written"
+poweroff -f
+NESTED
+
+cat >"$WORK/around" <<'AROUND'
+set -e
+cd "$1"
+# run STATUS CMDLINE OPTION...
+run() {
+	wanted=$1 cmdline=$2 status=0
+	shift 2
+	tenon vm run --kernel vmlinuz --initrd initrd --cmdline "console=ttyS0 quiet rdinit=/init $cmdline" "$@" \
+		</dev/null 2>vm.log || status=$?
+	[ $status = $wanted ] || { echo "exit status $status, expected $wanted ($cmdline)"; tail -n 20 vm.log console*; exit 1; }
+}
+run 4 'end=panic panic=0' --console console-panic
+grep -q 'Kernel panic - not syncing: sysrq triggered crash' console-panic
+grep -q 'kernel panicked' vm.log
+run 3 'end=reboot' --on-reboot exit --console console-reboot
+grep -q 'the guest rebooted' vm.log
+
+run 0 'end=off' --disk read-only.img,ro --console console-off
+grep -q 'read-only: 1' console-off
+grep -q unchanged console-off
+! grep -q 'but was written' console-off
+
+status=0
+tenon vm run --kernel vmlinuz --initrd initrd --memory 64M </dev/null >vm.log 2>&1 || status=$?
+least=$(sed -n 's/.*at least --memory \([0-9]*M\).*/\1/p' vm.log)
+[ $status = 1 ] && [ -n "$least" ] || { cat vm.log; exit 1; }
+echo "the kernel wants $least"
+tenon vm run --kernel vmlinuz --initrd initrd --memory "$least" --cmdline "earlycon=uart8250,io,0x3f8 panic=-1" \
+	--on-reboot exit --console console-least </dev/null 2>vm.log &
+vm=$!
+tries=0
+until grep -q 'Linux version' console-least 2>/dev/null; do
+	tries=$((tries + 1))
+	[ $tries -lt 600 ] || { echo "a kernel with the least memory says nothing"; exit 1; }
+	sleep 0.2
+done
+kill $vm 2>/dev/null && kill $vm 2>/dev/null
+wait $vm || :
+
+if [ -e memtest ]; then
+	tenon vm run --kernel memtest --memory 64M --cmdline console=ttyS0,115200 --console console-memtest </dev/null 2>vm.log &
+	vm=$!
+	tries=0
+	until grep -q 'Memtest86+' console-memtest 2>/dev/null; do
+		tries=$((tries + 1))
+		[ $tries -lt 300 ] && kill -0 $vm || { echo "no sign of memtest86+"; cat vm.log; head -c 300 console-memtest; exit 1; }
+		sleep 0.2
+	done
+	kill $vm; kill $vm
+	wait $vm || status=$?
+	[ $status = 5 ] || { echo "memtest86+ ended with $status"; exit 1; }
+	echo "memtest86+ runs"
+fi
+AROUND
+
+mkdir "$WORK/set"
+echo unchanged >"$WORK/set/read-only.img"
+truncate -s 1M "$WORK/set/read-only.img"
+cp "$(rig_kernel tcg)" "$WORK/set/vmlinuz"
+[ ! -e /boot/memtest86+x64.bin ] || cp /boot/memtest86+x64.bin "$WORK/set/memtest"
+rig_initrd tcg "$WORK/set/initrd" --modules pvpanic-mmio --script nested-script
+
+if [ "${RIG_NESTED-}" != yes ] && [ "$(id -u)" = 0 ] && rig_kvm_usable; then
+	echo "under this host's KVM"
+	PATH=$(dirname "$TENON"):$PATH timeout 300 sh "$WORK/around" "$WORK/set"
+else
+	echo "in a guest with emulated SVM"
+	rig_boot svm --deadline 550 --cpus 2 --memory 1200M --with tenon --file set --file around \
+		--run 'sh around /root/set' || exit 1
+	sed -n 's/\r$//; /the kernel wants/p; /memtest86+ runs/p' "$(rig_console)"
+fi
+echo "panic, reboot, power-off, read-only disk, least memory: as they should be"
