@@ -171,6 +171,8 @@ static int make_disk(struct vhost_user_device *vhost, struct error *error)
 
 	if (rc < 0)
 		return rc == -EOPNOTSUPP ? error_prefix(error, "not usable as a disk") : rc;
+	if (!config->capacity)
+		return error_set(error, -EINVAL, "%s: a disk of 0 bytes", vhost->name);
 	device->id = VIRTIO_ID_BLOCK;
 	device->class_code = CLASS_STORAGE;
 	device->config_size = sizeof(*config);

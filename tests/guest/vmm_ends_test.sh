@@ -81,7 +81,9 @@ mkdir "$WORK/set"
 echo unchanged >"$WORK/set/read-only.img"
 truncate -s 1M "$WORK/set/read-only.img"
 cp "$(rig_kernel tcg)" "$WORK/set/vmlinuz"
-[ ! -e /boot/memtest86+x64.bin ] || cp /boot/memtest86+x64.bin "$WORK/set/memtest"
+for memtest in /boot/memtest86+x64.bin /boot/mt86+x64; do
+	[ ! -e "$memtest" ] || cp "$memtest" "$WORK/set/memtest"
+done
 rig_initrd tcg "$WORK/set/initrd" --modules pvpanic-mmio --script nested-script
 
 if [ "${RIG_NESTED-}" != yes ] && [ "$(id -u)" = 0 ] && rig_kvm_usable; then
@@ -91,6 +93,7 @@ else
 	echo "in a guest with emulated SVM"
 	rig_boot svm --deadline 550 --cpus 2 --memory 1200M --with tenon --file set --file around \
 		--run 'sh around /root/set' || exit 1
+	[ -e "$WORK/set/memtest" ] || echo "memtest86+ is not installed, and was left out"
 	sed -n 's/\r$//; /the kernel wants/p; /memtest86+ runs/p' "$(rig_console)"
 fi
 echo "panic, reboot, power-off, read-only disk, least memory: as they should be"

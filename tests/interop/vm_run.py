@@ -254,6 +254,36 @@ def test_terminal():
     end("nohup on a terminal that goes away", machine, 0)
 
 
+def test_terminal_of_others():
+    """In the background the terminal is left alone, and nobody is stopped; the foreground makes it raw."""
+    def background():
+        os.setsid()
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+        child = os.fork()
+        if not child:
+            signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+            os.setpgid(0, 0)
+            return
+        os.closerange(3, 1000)  # who starts us waits for the end of one of them
+        while not os.path.exists("foreground"):
+            time.sleep(0.01)
+        os.tcsetpgrp(0, child)
+        os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    machine, master, slave, before = on_terminal("tty", preexec=background)
+    check("in the background", until(lambda: b"up" in os.read(master, 100)), "the guest did not start")
+    os.write(master, b"\1b")
+    time.sleep(0.7)
+    check("in the background", not is_raw(slave) and machine.poll() is None, machine.returncode)
+    termios.tcflush(slave, termios.TCIFLUSH)
+    open("foreground", "w").close()
+    check("in the foreground", until(lambda: is_raw(slave)))
+    os.write(master, b"\1b")
+    end("in the foreground", machine, 0)
+    os.close(master)
+    os.close(slave)
+
+
 def test_disks():
     open("empty.img", "wb").close()
     expect("a disk of no size", 1, "a disk of 0 bytes", "off", "--disk", "empty.img")
@@ -284,7 +314,7 @@ def test_disks():
 
 
 for case in (test_exit_statuses, test_signals, test_signals_while_it_starts, test_paused_console, test_rotated_console,
-             test_terminal, test_disks):
+             test_terminal, test_terminal_of_others, test_disks):
     began = time.monotonic()
     case()
     print(f"{case.__name__}: {time.monotonic() - began:.1f} s")

@@ -9,4 +9,4 @@ tenon=${TENON:-$PWD/build/tenon}
 [ -w /dev/kvm ] || { echo "there is no /dev/kvm here"; exit 77; }
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-python3 "$PWD/tests/interop/vm_run.py" "$tenon" "$work"
+timeout -k 5 110 python3 "$PWD/tests/interop/vm_run.py" "$tenon" "$work"

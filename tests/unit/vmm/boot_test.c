@@ -468,6 +468,7 @@ static void test_iasl_accepts_the_tables(void)
 	CU_ASSERT_EQUAL(in_directory("iasl dsdt.dsl >compile.log 2>&1"), 0);
 	CU_ASSERT_EQUAL(in_directory("grep -q '0 Errors, 0 Warnings' compile.log"), 0);
 	CU_ASSERT_EQUAL(in_directory("grep -q 'Notify (.*PWRB, 0x80)' dsdt.dsl"), 0);
+	CU_ASSERT_EQUAL(in_directory("grep -q '_HID, \"QEMU0001\"' dsdt.dsl"), 0);
 }
 
 static void test_tables_that_do_not_fit(void)

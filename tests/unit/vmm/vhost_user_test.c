@@ -47,6 +47,7 @@
 static struct {
 	struct worker *worker;
 	int fd, stop;
+	bool empty; /* its disk has no bytes */
 	sem_t ready;
 } server;
 
@@ -57,6 +58,8 @@ static int serve(void *unused)
 
 	(void)unused;
 	CU_ASSERT_EQUAL_FATAL(block_create_memory(&block, "disk", DISK_SIZE, NULL), 0);
+	if (server.empty)
+		block->size = 0;
 	CU_ASSERT_EQUAL_FATAL(
 		vhost_user_blk_server_adopt(&blk, block, server.fd, "disk", NULL, NULL), 0);
 	sem_post(&server.ready);
@@ -369,6 +372,19 @@ static void test_useless_back_ends_are_refused(void)
 	end();
 }
 
+static void test_a_disk_of_no_size_is_refused(void)
+{
+	struct error error = { 0 };
+
+	begin();
+	server.empty = true;
+	CU_ASSERT_EQUAL(make_device(start_server(), MACHINE_DISK, &error), -EINVAL);
+	server.empty = false;
+	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "back-end: a disk of 0 bytes"));
+	stop_server();
+	end();
+}
+
 static void test_nic_has_its_own_configuration(void)
 {
 	struct script script = { .features = 1ULL << VIRTIO_F_VERSION_1 |
@@ -401,4 +417,4 @@ static void test_nic_has_its_own_configuration(void)
 UNIT_MAIN("vmm vhost-user", UNIT(test_disk_through_the_registers),
 	  UNIT(test_rings_outside_of_memory), UNIT(test_back_end_goes_away),
 	  UNIT(test_back_end_comes_back), UNIT(test_useless_back_ends_are_refused),
-	  UNIT(test_nic_has_its_own_configuration))
+	  UNIT(test_a_disk_of_no_size_is_refused), UNIT(test_nic_has_its_own_configuration))
