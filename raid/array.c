@@ -211,6 +211,24 @@ bool raid_member_fail(struct raid_member *member, const char *format, ...)
 	return true;
 }
 
+const char *raid_member_trouble(struct raid_member *member, int rc)
+{
+	struct raid_array *array = member->array;
+
+	if (rc != -ENXIO)
+		return error_name(rc);
+	if (!member->trouble[0]) {
+		snprintf(member->trouble, sizeof(member->trouble),
+			 "it was made shorter and must have %llu bytes again",
+			 (unsigned long long)member->block->size);
+		log_error(array->log, "%s: %s: %s", array->block.name, member->block->name,
+			  member->trouble);
+	}
+	if (array->intent)
+		array->intent->forget = true;
+	return member->trouble;
+}
+
 void raid_member_release(struct raid_member *member)
 {
 	if (--member->users == 0)

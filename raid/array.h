@@ -49,6 +49,7 @@ struct raid_member {
 	unsigned reads;          /* in flight, for the choice of a mirror */
 	uint64_t next_read;      /* byte after the last read */
 	char reason[160];
+	char trouble[96]; /* raid_member_trouble()'s */
 };
 
 struct raid_array {
@@ -138,6 +139,11 @@ void raid_member_place(struct raid_member *member, int role, enum raid_member_st
  * wanted afterwards. */
 bool raid_member_fail(struct raid_member *member, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+
+/* What its answer `rc` means, for a reason: error_name(), but of a device that has become shorter (-ENXIO, see
+ * block.h) that it must have its size again, which is also told. What it lost nobody knows then: once it is
+ * long enough again all of it is copied, whatever the bitmap says. */
+const char *raid_member_trouble(struct raid_member *member, int rc);
 
 /* Requests that use a member stand between these. */
 static inline void raid_member_hold(struct raid_member *member)

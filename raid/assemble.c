@@ -343,17 +343,24 @@ static int check_writable(const struct raid_array *array, struct error *error)
 	return 0;
 }
 
-/* Without this a super would soon call bits current that say less than ours. */
+/* Without this a super would soon call bits current that say less than ours. And what a spare's superblock
+ * announces must be there. */
 static void rewrite_bitmaps(struct raid_array *array)
 {
-	for (uint32_t i = 0; array->intent && array->intent->rewrite && i < array->raid_disks;
-	     i++) {
-		struct raid_member *member = array->places[i];
-		bool has = member && (member->sb.features & MD_FEATURE_BITMAP);
-		int rc = has ? raid_intent_write_all(array->intent, member) : 0;
+	list_for_each(at, &array->members) {
+		struct raid_member *member = list_entry(at, struct raid_member, node);
+		bool wanted = array->intent && (member->sb.features & MD_FEATURE_BITMAP);
+		int rc;
 
+		if (raid_member_active(member))
+			wanted = wanted && array->intent->rewrite;
+		else
+			wanted = wanted && member->state == RAID_MEMBER_SPARE &&
+				 !raid_intent_is_on(member);
+		rc = wanted ? raid_intent_write_all(array->intent, member) : 0;
 		if (rc)
-			raid_member_fail(member, "bitmap not written: %s", error_name(rc));
+			raid_member_fail(member, "bitmap not written: %s",
+					 raid_member_trouble(member, rc));
 	}
 }
 

@@ -202,17 +202,17 @@ static int erase_members(struct raid_array *array, struct error *error)
 	return rc;
 }
 
-/* Bitmaps first, so that no superblock speaks of one that is not there. */
+/* Bitmaps first, so that no superblock speaks of one that is not there; a spare's does, too. */
 static int write_all(struct raid_array *array, struct error *error)
 {
 	int rc;
 
 	rc = erase_members(array, error);
-	for (uint32_t i = 0; !rc && array->intent && i < array->raid_disks; i++) {
-		struct raid_member *member = array->places[i];
+	list_for_each(at, &array->members) {
+		struct raid_member *member = list_entry(at, struct raid_member, node);
 
-		if (!member)
-			continue;
+		if (rc || !array->intent)
+			break;
 		rc = raid_intent_write_all(array->intent, member);
 		if (rc)
 			error_set(error, rc, "%s: its bitmap cannot be written: %s",

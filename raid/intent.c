@@ -105,6 +105,8 @@ static int write_changed(struct raid_intent *intent)
 static void encode_super(struct raid_intent *intent)
 {
 	intent->super.events = intent->array->events;
+	if (intent->forget)
+		intent->super.events_cleared = intent->super.events;
 	if (intent->super.events_cleared > intent->super.events)
 		intent->super.events_cleared = intent->super.events;
 	md_bitmap_encode(&intent->super, intent->image);

@@ -38,6 +38,7 @@ struct raid_intent {
 	uint8_t *image;   /* as on disk, super included; whole pages */
 	uint8_t *changed; /* one byte for each page that is to be written */
 	unsigned pages;
+	bool forget;  /* nobody who left before now may come back for the sake of it */
 	bool rewrite; /* members may have it otherwise: all goes to them before a super is current */
 	uint64_t generation, durable; /* raised by each newly set bit; how far the disks are */
 	bool writing;
@@ -51,6 +52,9 @@ int raid_intent_create(struct raid_array *array, uint32_t chunk, bool all_set);
 /* Reads the array's bitmap from its best member. One that is stale or damaged counts as all set. 0, or
  * a negative errno with `error` set. Suspends. */
 int raid_intent_load(struct raid_array *array, struct error *error);
+
+/* Whether the array's bitmap is on a member, be it out of date. Suspends. */
+bool raid_intent_is_on(struct raid_member *member);
 
 void raid_intent_free(struct raid_intent *intent); /* NULL is fine */
 

@@ -196,6 +196,16 @@ static int start_anew(struct raid_array *array, struct error *error)
 	return raid_intent_create(array, chunk, true);
 }
 
+bool raid_intent_is_on(struct raid_member *member)
+{
+	uint8_t bytes[MD_BITMAP_SUPER_BYTES];
+	struct md_bitmap super;
+
+	return !read_bitmap(member, bytes, sizeof(bytes)) &&
+	       !md_bitmap_decode(bytes, room_on(member), &super, NULL) &&
+	       !check_super(member, &super, NULL);
+}
+
 int raid_intent_load(struct raid_array *array, struct error *error)
 {
 	struct error trouble = { 0 };

@@ -30,11 +30,13 @@ struct raid_write {
 
 /* A region that rebuild.c wants in sync; it holds the range lock on it. */
 struct raid_sync {
+	struct raid_array *array;
 	enum raid_operation operation;
 	uint64_t sector, count; /* member sectors */
 	uint8_t *buffer;        /* count sectors, the level's to use */
 	uint8_t *compare;       /* the same size again; NULL but for check and repair */
 	uint64_t mismatches;    /* out: bytes that differed; check and repair */
+	uint64_t skipped;       /* out: bytes that not all members could be compared in */
 };
 
 struct raid_level_ops {

@@ -227,7 +227,7 @@ static int bring_back(struct raid_array *array, struct raid_member *member,
 	/* From here on it has requests of its own, so that it can fail, but not vanish. */
 	rc = raid_intent_write_all(array->intent, member);
 	if (rc)
-		raid_member_fail(member, "bitmap not written: %s", error_name(rc));
+		raid_member_fail(member, "bitmap not written: %s", raid_member_trouble(member, rc));
 	else
 		log_info(array->log, "%s: %s is back; only what changed is copied",
 			 array->block.name, member->block->name);
@@ -313,6 +313,13 @@ static int add_as_spare(struct raid_array *array, struct raid_member *member, st
 	if (member->sb.dev_number >= MD_MAX_DEVICES)
 		return error_set(error, -ENOSPC, "%s has %u members, no more fit into a superblock",
 				 array->block.name, MD_MAX_DEVICES);
+	/* Its superblock will speak of one. */
+	if (array->intent) {
+		rc = raid_intent_write_all(array->intent, member);
+		if (rc)
+			return error_set(error, rc, "%s: its bitmap cannot be written: %s",
+					 member->block->name, error_name(rc));
+	}
 	member->state = RAID_MEMBER_SPARE;
 	return 0;
 }

@@ -228,6 +228,17 @@ enum raid_operation {
 	RAID_REPAIR,  /* compare, make them agree */
 };
 
+struct raid_range {
+	uint64_t offset, length; /* bytes of the array's members */
+};
+
+/* The first ranges in which members differed. `count` may be more than are kept. */
+#define RAID_FOUND 16u
+struct raid_found {
+	uint64_t count;
+	struct raid_range ranges[RAID_FOUND];
+};
+
 struct raid_progress {
 	enum raid_operation operation;
 	uint64_t position; /* bytes of each member done */
@@ -235,6 +246,8 @@ struct raid_progress {
 	uint64_t rate; /* bytes per second: over the last seconds; of all of it once it is over */
 	uint64_t remaining_ns;
 	uint64_t mismatches; /* bytes that differed; check and repair */
+	uint64_t skipped;    /* bytes in which not all places could be compared; the same */
+	struct raid_found found;
 };
 
 /* "idle", "resync", "recover", "check", "repair". */

@@ -109,7 +109,7 @@ static int judge(struct raid_array *array, const struct write_job *jobs, unsigne
 			raid_member_fail(member, "write of %llu bytes at byte %llu: %s",
 					 (unsigned long long)jobs[i].write->length,
 					 (unsigned long long)jobs[i].write->offset,
-					 error_name(jobs[i].rc));
+					 raid_member_trouble(member, jobs[i].rc));
 	}
 	if (rc && count > 1)
 		raid_array_resync_from(array, jobs[0].write->offset >> MD_SECTOR_SHIFT);

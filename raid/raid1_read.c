@@ -137,7 +137,7 @@ void raid1_make_good(struct raid_member *member, uint64_t offset, const uint8_t 
 		rc = -EIO;
 	if (rc) {
 		raid_member_fail(member, "read error at byte %llu, and writing it anew: %s",
-				 (unsigned long long)offset, error_name(rc));
+				 (unsigned long long)offset, raid_member_trouble(member, rc));
 		return;
 	}
 	member->sb.corrected_reads += (uint32_t)(length >> MD_SECTOR_SHIFT);
@@ -168,6 +168,7 @@ static int read_piece(struct raid_array *array, int suspect, uint64_t offset, ui
 		struct raid_member *member =
 			choose_for_piece(array, suspect, offset, &part, &tried);
 		uint32_t place;
+		int rc;
 
 		if (!member)
 			return -EIO;
@@ -176,9 +177,16 @@ static int read_piece(struct raid_array *array, int suspect, uint64_t offset, ui
 		/* One that has only part of it is no help here; the caller asks for less. */
 		if (part < length)
 			continue;
-		if (!member_read(member, offset, to, length))
+		rc = member_read(member, offset, to, length);
+		if (!rc)
 			break;
-		set_tried(&failed, place);
+		/* One that became shorter is not written to. */
+		if (rc != -ENXIO)
+			set_tried(&failed, place);
+		else
+			raid_member_fail(member, "read of %llu bytes at byte %llu: %s",
+					 (unsigned long long)length, (unsigned long long)offset,
+					 raid_member_trouble(member, rc));
 	}
 	for (uint32_t i = 0; i < array->raid_disks; i++) {
 		if (was_tried(&failed, i) && array->places[i])
@@ -217,6 +225,34 @@ int raid1_read_carefully(struct raid_array *array, int suspect, uint64_t offset,
 	return rc;
 }
 
+static void tell_unreadable(struct raid_array *array, uint64_t offset, uint64_t length)
+{
+	for (uint32_t i = 0; i < array->raid_disks; i++) {
+		const struct raid_member *member = array->places[i];
+		const struct md_bad_range *bad;
+		uint64_t start;
+
+		if (!member || member->state != RAID_MEMBER_IN_SYNC)
+			continue;
+		bad = md_badblocks_find(&member->bad,
+					raid_member_sector(member, offset >> MD_SECTOR_SHIFT),
+					length >> MD_SECTOR_SHIFT);
+		if (!bad || bad->sector < member->sb.data_offset)
+			continue;
+		start = (bad->sector - member->sb.data_offset) << MD_SECTOR_SHIFT;
+		log_warning(
+			array->log,
+			"%s: bytes %llu to %llu cannot be read: the bad-block log of %s says that "
+			"they are bad, and no other member has them",
+			array->block.name, (unsigned long long)start,
+			(unsigned long long)(start + ((uint64_t)bad->count << MD_SECTOR_SHIFT) - 1),
+			member->block->name);
+		return;
+	}
+	log_warning(array->log, "%s: %llu bytes at byte %llu cannot be read from any member",
+		    array->block.name, (unsigned long long)length, (unsigned long long)offset);
+}
+
 int raid1_readv(struct raid_array *array, uint64_t offset, uint64_t length, const struct iovec *iov,
 		unsigned count)
 {
@@ -240,8 +276,10 @@ int raid1_readv(struct raid_array *array, uint64_t offset, uint64_t length, cons
 		range_lock(&array->ranges, &hold, sector, sector + (piece >> MD_SECTOR_SHIFT));
 		rc = raid1_read_carefully(array, suspect, offset, buffer, piece);
 		range_unlock(&array->ranges, &hold);
-		if (rc)
+		if (rc) {
+			tell_unreadable(array, offset, piece);
 			return rc;
+		}
 		iov_copy_in(&to, buffer, piece);
 		offset += piece;
 		length -= piece;

@@ -29,7 +29,7 @@ static void fail_target(struct raid_member *member, const struct raid_sync *sync
 {
 	raid_member_fail(member, "%s of %llu bytes at byte %llu: %s",
 			 raid_operation_name(sync->operation), (unsigned long long)length_of(sync),
-			 (unsigned long long)offset_of(sync), error_name(rc));
+			 (unsigned long long)offset_of(sync), raid_member_trouble(member, rc));
 }
 
 struct target {
@@ -152,15 +152,19 @@ static int copy(struct raid_array *array, struct raid_sync *sync)
 
 /* ---- Check and repair ---- */
 
-static uint64_t differing(const uint8_t *a, const uint8_t *b, uint64_t length)
+/* Notes where the two differ; returns how many bytes. */
+static uint64_t differing(struct raid_sync *sync, uint64_t offset, const uint8_t *a,
+			  const uint8_t *b, uint64_t length)
 {
 	uint64_t bytes = 0;
 
 	if (memcmp(a, b, length) == 0)
 		return 0;
 	for (uint64_t at = 0; at < length; at += MD_SECTOR_SIZE) {
-		if (memcmp(a + at, b + at, MD_SECTOR_SIZE) != 0)
-			bytes += MD_SECTOR_SIZE;
+		if (memcmp(a + at, b + at, MD_SECTOR_SIZE) == 0)
+			continue;
+		bytes += MD_SECTOR_SIZE;
+		raid_rebuild_found(sync->array, offset + at, MD_SECTOR_SIZE);
 	}
 	return bytes;
 }
@@ -189,42 +193,79 @@ static int read_own(struct raid_member *member, uint64_t offset, uint8_t *to, ui
 	return rc;
 }
 
-/* Compares one member with what the first one has. */
-static void compare_member(struct raid_member *member, struct raid_sync *sync)
+static bool is_bad(const struct raid_member *member, uint64_t offset, uint64_t length)
 {
-	uint64_t offset = offset_of(sync), length = length_of(sync), bytes;
-
-	if (md_badblocks_find(&member->bad, raid_member_sector(member, sync->sector), sync->count))
-		return;
-	if (read_own(member, offset, sync->compare, length, sync->buffer) ||
-	    member->state != RAID_MEMBER_IN_SYNC)
-		return;
-	bytes = differing(sync->buffer, sync->compare, length);
-	sync->mismatches += bytes;
-	if (bytes && sync->operation == RAID_REPAIR) {
-		struct target target = { member, sync, sync->buffer, offset, length };
-
-		write_target(&target);
-	}
+	return md_badblocks_find(&member->bad,
+				 raid_member_sector(member, offset >> MD_SECTOR_SHIFT),
+				 length >> MD_SECTOR_SHIFT) != NULL;
 }
 
-static int compare(struct raid_array *array, struct raid_sync *sync)
+/* Compares one member with `data`, what another has. False where it cannot be. */
+static bool compare_member(struct raid_member *member, struct raid_sync *sync, uint64_t offset,
+			   const uint8_t *data, uint64_t length)
 {
-	uint64_t length = length_of(sync);
-	struct raid_member *first = raid1_choose(array, offset_of(sync), &length, NULL);
+	uint64_t bytes;
 
-	if (!first || length != length_of(sync))
-		return 0; /* bad blocks everywhere: nothing to compare */
-	if (read_own(first, offset_of(sync), sync->buffer, length, NULL))
-		return raid1_read_carefully(array, first->role, offset_of(sync), sync->buffer,
-					    length);
+	if (is_bad(member, offset, length) ||
+	    read_own(member, offset, sync->compare, length, data) ||
+	    member->state != RAID_MEMBER_IN_SYNC)
+		return false;
+	bytes = differing(sync, offset, data, sync->compare, length);
+	sync->mismatches += bytes;
+	if (bytes && sync->operation == RAID_REPAIR)
+		write_target(&(struct target){ member, sync, data, offset, length });
+	return true;
+}
+
+/* 1; 0 where no member can give it, so that smaller parts are worth a try. */
+static int compare_part(struct raid_array *array, struct raid_sync *sync, uint64_t offset,
+			uint64_t length)
+{
+	uint64_t part = length;
+	struct raid_member *first = raid1_choose(array, offset, &part, NULL);
+	unsigned compared = 1;
+
+	if (!first || part != length || first->state != RAID_MEMBER_IN_SYNC)
+		return 0;
+	if (read_own(first, offset, sync->buffer, length, NULL) &&
+	    raid1_read_carefully(array, first->role, offset, sync->buffer, length))
+		return 0;
 	for (uint32_t i = 0; i < array->raid_disks; i++) {
 		struct raid_member *member = array->places[i];
 
 		if (member && member != first && member->state == RAID_MEMBER_IN_SYNC)
-			compare_member(member, sync);
+			compared += compare_member(member, sync, offset, sync->buffer, length);
 	}
-	return 0;
+	if (compared < array->raid_disks)
+		sync->skipped += length;
+	return 1;
+}
+
+static bool any_bad(const struct raid_array *array, uint64_t offset, uint64_t length)
+{
+	for (uint32_t i = 0; i < array->raid_disks; i++) {
+		if (array->places[i] && is_bad(array->places[i], offset, length))
+			return true;
+	}
+	return false;
+}
+
+/* Around what is bad somewhere in pieces, so that the rest is compared all the same. */
+static int compare(struct raid_array *array, struct raid_sync *sync)
+{
+	uint64_t offset = offset_of(sync), end = offset + length_of(sync);
+
+	if (!any_bad(array, offset, end - offset) &&
+	    compare_part(array, sync, offset, end - offset))
+		return 0;
+	for (uint64_t at = offset; at < end;) {
+		uint64_t piece = MIN(RAID1_PIECE - at % RAID1_PIECE, end - at);
+
+		if (!compare_part(array, sync, at, piece))
+			sync->skipped += piece;
+		at += piece;
+	}
+	return raid_array_working(array) ? 0 : -EIO;
 }
 
 int raid1_sync(struct raid_array *array, struct raid_sync *sync)

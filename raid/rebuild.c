@@ -192,11 +192,12 @@ static int run_windows(struct raid_array *array, unsigned index, struct raid_syn
 			break;
 		rebuild->busy[index] = sync->sector;
 		throttle(rebuild, sync->count << MD_SECTOR_SHIFT);
-		sync->mismatches = 0;
+		sync->mismatches = sync->skipped = 0;
 		range_lock(&array->ranges, &hold, sync->sector, sync->sector + sync->count);
 		rc = must_end(array) ? -ECANCELED : array->level->sync(array, sync);
 		range_unlock(&array->ranges, &hold);
 		rebuild->mismatches += sync->mismatches;
+		rebuild->skipped += sync->skipped;
 		if (rc)
 			break; /* stays busy: what is completed ends here */
 		rebuild->busy[index] = UINT64_MAX;
@@ -214,7 +215,7 @@ static int window_fiber(void *arg)
 	const struct window *window = arg;
 	struct raid_array *array = window->array;
 	size_t bytes = RAID_REBUILD_SECTORS * MD_SECTOR_SIZE;
-	struct raid_sync sync = { .operation = array->rebuild.operation };
+	struct raid_sync sync = { .array = array, .operation = array->rebuild.operation };
 	CLEANUP_FREE uint8_t *buffer = NULL, *other = NULL;
 	int rc = -ENOMEM;
 
@@ -281,7 +282,8 @@ static void begin(struct raid_array *array, enum raid_operation operation, uint6
 	rebuild->saved_ns = rebuild->rate_start_ns = rebuild->began_ns = worker_now();
 	rebuild->rate_bytes = 0;
 	rebuild->mark_count = 0;
-	rebuild->mismatches = 0;
+	rebuild->mismatches = rebuild->skipped = 0;
+	rebuild->found = (struct raid_found){ .count = 0 };
 	for (unsigned i = 0; i < RAID_REBUILD_WINDOWS; i++)
 		rebuild->busy[i] = UINT64_MAX;
 	log_info(array->log, "%s: %s begins at byte %llu", array->block.name,
@@ -358,7 +360,8 @@ static int use_spares(struct raid_array *array)
 		raid_member_hold(member);
 		rc = raid_intent_write_all(array->intent, member);
 		if (rc)
-			raid_member_fail(member, "bitmap not written: %s", error_name(rc));
+			raid_member_fail(member, "bitmap not written: %s",
+					 raid_member_trouble(member, rc));
 		raid_member_release(member);
 	}
 	return raid_super_update(array);

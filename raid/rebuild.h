@@ -34,7 +34,8 @@ struct raid_rebuild {
 	int status;                          /* of the windows */
 	uint64_t next, completed, total;     /* sectors */
 	uint64_t busy[RAID_REBUILD_WINDOWS]; /* where windows in flight start; UINT64_MAX: none */
-	uint64_t mismatches;                 /* bytes */
+	uint64_t mismatches, skipped;        /* bytes */
+	struct raid_found found;             /* where they differed */
 	uint64_t saved_ns, saved;            /* when and where the last checkpoint was */
 
 	uint64_t rate_limit;                /* bytes per second; 0: none */
@@ -54,6 +55,8 @@ void raid_rebuild_start(struct raid_array *array);
 void raid_rebuild_kick(struct raid_array *array);
 /* Ends what runs at a checkpoint, and the fiber. Suspends. */
 void raid_rebuild_stop(struct raid_array *array);
+/* A check found that members differ in these bytes. Does not suspend. */
+void raid_rebuild_found(struct raid_array *array, uint64_t offset, uint64_t length);
 void raid_rebuild_progress(const struct raid_array *array, struct raid_progress *progress);
 
 #endif

@@ -28,7 +28,9 @@ void raid_rebuild_progress(const struct raid_array *array, struct raid_progress 
 
 	*progress = (struct raid_progress){ .operation = rebuild->operation,
 					    .total = array->member_sectors << MD_SECTOR_SHIFT,
-					    .mismatches = rebuild->mismatches };
+					    .mismatches = rebuild->mismatches,
+					    .skipped = rebuild->skipped,
+					    .found = rebuild->found };
 	if (rebuild->operation == RAID_IDLE) {
 		progress->position = rebuild->last_completed << MD_SECTOR_SHIFT;
 		progress->rate = rate_since(rebuild->last_sectors, rebuild->last_ns);
@@ -39,6 +41,26 @@ void raid_rebuild_progress(const struct raid_array *array, struct raid_progress 
 	if (progress->rate)
 		progress->remaining_ns = (uint64_t)((double)(progress->total - progress->position) *
 						    SECOND_NS / (double)progress->rate);
+}
+
+/* Windows are in flight side by side, so that ranges may come out of order. */
+void raid_rebuild_found(struct raid_array *array, uint64_t offset, uint64_t length)
+{
+	struct raid_found *found = &array->rebuild.found;
+
+	for (unsigned i = 0; i < MIN(found->count, RAID_FOUND); i++) {
+		struct raid_range *range = &found->ranges[i];
+
+		if (range->offset + range->length == offset) {
+			range->length += length;
+			return;
+		}
+		if (offset >= range->offset && offset + length <= range->offset + range->length)
+			return;
+	}
+	if (found->count < RAID_FOUND)
+		found->ranges[found->count] = (struct raid_range){ offset, length };
+	found->count++;
 }
 
 static int wait_until_idle(struct raid_array *array, raid_progress_fn *report, void *arg,

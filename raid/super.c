@@ -70,9 +70,11 @@ int raid_members_each(struct raid_array *array, unsigned states,
 	for (unsigned i = 0; i < count; i++) {
 		int rc = fiber_join(jobs[i].fiber);
 
-		if (rc && !raid_member_fail(jobs[i].member, "%s: %s", what, error_name(rc)) &&
+		if (rc &&
+		    !raid_member_fail(jobs[i].member, "%s: %s", what,
+				      raid_member_trouble(jobs[i].member, rc)) &&
 		    !result)
-			result = rc;
+			result = rc == -ENXIO ? -EIO : rc;
 		raid_member_release(jobs[i].member);
 	}
 	return result;

@@ -69,6 +69,19 @@ static json_t *describe_tags(char *const *tags, unsigned count)
 
 /* ---- Arrays ---- */
 
+static void describe_found(json_t *object, const struct raid_found *found)
+{
+	json_t *ranges = json_array();
+
+	for (unsigned i = 0; i < MIN(found->count, RAID_FOUND); i++)
+		json_array_append_new(ranges,
+				      json_pack("{s:I, s:I}", "offset_bytes",
+						(json_int_t)found->ranges[i].offset, "length_bytes",
+						(json_int_t)found->ranges[i].length));
+	json_object_set_new(object, "mismatches", ranges);
+	set_number(object, "mismatch_count", found->count);
+}
+
 json_t *describe_progress(const struct raid_progress *progress)
 {
 	json_t *object = json_object();
@@ -83,6 +96,9 @@ json_t *describe_progress(const struct raid_progress *progress)
 		set_number(object, "rate_bytes", progress->rate);
 	}
 	set_number(object, "mismatch_bytes", progress->mismatches);
+	set_number(object, "not_compared_bytes", progress->skipped);
+	if (progress->found.count)
+		describe_found(object, &progress->found);
 	return object;
 }
 

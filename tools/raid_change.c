@@ -12,6 +12,7 @@
 #include "tools/owner.h"
 #include "tools/raid.h"
 #include "tools/stack.h"
+#include "util/bytes.h"
 #include "util/size.h"
 
 #define PROGRESS_INTERVAL_NS (200 * 1000 * 1000ull)
@@ -292,7 +293,8 @@ struct rebuild {
 	char *target;
 	bool check, repair;
 	struct cli_progress progress;
-	uint64_t mismatches;
+	uint64_t mismatches, skipped; /* bytes */
+	struct raid_found found;
 	uint64_t total, rate; /* as last reported; 0: nothing was to be done */
 };
 
@@ -316,6 +318,29 @@ static bool rebuild_report(const struct raid_progress *progress, void *arg)
 	rebuild_show(arg, raid_operation_name(progress->operation), progress->position,
 		     progress->total, progress->rate);
 	return true;
+}
+
+static uint64_t number_of(json_t *object, const char *key)
+{
+	return (uint64_t)json_integer_value(json_object_get(object, key));
+}
+
+/* As describe_progress() has it. */
+static void rebuild_take_result(struct rebuild *rebuild, json_t *progress)
+{
+	json_t *ranges = json_object_get(progress, "mismatches"), *range;
+	size_t index;
+
+	rebuild->mismatches = number_of(progress, "mismatch_bytes");
+	rebuild->skipped = number_of(progress, "not_compared_bytes");
+	rebuild->found = (struct raid_found){ .count = number_of(progress, "mismatch_count") };
+	json_array_foreach(ranges, index, range) {
+		if (index < RAID_FOUND)
+			rebuild->found.ranges[index] =
+				(struct raid_range){ number_of(range, "offset_bytes"),
+						     number_of(range, "length_bytes") };
+	}
+	rebuild->found.count = MAX(rebuild->found.count, json_array_size(ranges));
 }
 
 /* The server does the work; asks it how far it is until it is done. */
@@ -348,8 +373,7 @@ static int rebuild_remote(struct rebuild *rebuild, const char *socket, struct er
 					     json_object_get(progress, "total_bytes")),
 				     (uint64_t)json_integer_value(
 					     json_object_get(progress, "rate_bytes")));
-			rebuild->mismatches = (uint64_t)json_integer_value(
-				json_object_get(progress, "mismatch_bytes"));
+			rebuild_take_result(rebuild, progress);
 		}
 		json_decref(answer);
 	}
@@ -398,6 +422,8 @@ static int rebuild_here(struct rebuild *rebuild, struct stack *stack, struct err
 		return rc;
 	raid_status(array, &status);
 	rebuild->mismatches = status.progress.mismatches;
+	rebuild->skipped = status.progress.skipped;
+	rebuild->found = status.progress.found;
 	if (status.degraded)
 		cli_note("%s: still degraded, %u of %u places are filled; add a device with `tenon "
 			 "raid "
@@ -420,6 +446,36 @@ static void rebuild_summary(const struct rebuild *rebuild)
 								  : "recovery",
 			size_format(rebuild->total, sizes[0]),
 			size_format(rebuild->rate, sizes[1]));
+}
+
+/* What a check found. A difference that is still there is a failure. */
+static int check_result(const struct rebuild *rebuild, struct error *error)
+{
+	const struct raid_found *found = &rebuild->found;
+	uint64_t shown = MIN(found->count, (uint64_t)RAID_FOUND);
+
+	cli_say("%s: %llu bytes differ between the members%s", rebuild->target,
+		(unsigned long long)rebuild->mismatches,
+		rebuild->repair && rebuild->mismatches ? "; they agree now" : "");
+	for (uint64_t i = 0; i < shown; i++)
+		cli_say("  bytes %llu to %llu", (unsigned long long)found->ranges[i].offset,
+			(unsigned long long)(found->ranges[i].offset + found->ranges[i].length -
+					     1));
+	if (found->count > shown)
+		cli_say("  and more");
+	if (rebuild->skipped)
+		cli_note(
+			"%s: %llu bytes could not be compared on all members: they are missing, or "
+			"cannot be read, or their bad-block logs say so",
+			rebuild->target, (unsigned long long)rebuild->skipped);
+	if (!rebuild->mismatches || rebuild->repair)
+		return 0;
+	error_set(error, -EIO, "%s: the members differ in %llu bytes", rebuild->target,
+		  (unsigned long long)rebuild->mismatches);
+	error_advise(error,
+		     "`tenon raid check --repair` makes them agree; which of them is right it "
+		     "does not know");
+	return -EIO;
 }
 
 static int rebuild_run(void *arg, struct error *error)
@@ -447,11 +503,7 @@ static int rebuild_run(void *arg, struct error *error)
 	cli_progress_end(&rebuild->progress);
 	if (!rc && !rebuild->check)
 		rebuild_summary(rebuild);
-	if (!rc && rebuild->check)
-		cli_say("%s: %llu bytes differ between the members%s", rebuild->target,
-			(unsigned long long)rebuild->mismatches,
-			rebuild->repair && rebuild->mismatches ? "; they agree now" : "");
-	return rc;
+	return !rc && rebuild->check ? check_result(rebuild, error) : rc;
 }
 
 static int rebuild_verb(struct rebuild *rebuild, const char *usage,

@@ -119,7 +119,7 @@ static int stack_assemble(struct stack *stack, unsigned index, const struct stac
 
 	if (!blocks)
 		return -ENOMEM;
-	if (options->write && !assemble.log)
+	if ((options->write || options->lock) && !assemble.log)
 		assemble.log = &stack->log;
 	for (unsigned i = 0; i < stack->node_count; i++)
 		if (stack->nodes[i].array == (int)index && stack->nodes[i].is_member)
