@@ -39,6 +39,7 @@ struct transfer {
 	int rwf_flags;
 	uint64_t offset, length;
 	struct iov_range data;
+	bool exact; /* `data` is `length` long, to the end of its array */
 };
 
 /*
@@ -56,11 +57,9 @@ static int transfer_all(const struct file *file, int fd, struct transfer transfe
 	while (transfer.length) {
 		const struct iovec *iov = transfer.data.iov;
 		unsigned count = transfer.data.count;
-		uint64_t sum;
 		ssize_t done;
 
-		if (transfer.data.skip || count > IOV_MAX || iov_length(iov, count, &sum) < 0 ||
-		    sum != transfer.length) {
+		if (!transfer.exact || count > IOV_MAX) {
 			struct iov_range data = transfer.data;
 
 			iov_take(&data, transfer.length, part, ARRAY_SIZE(part), &count);
@@ -77,6 +76,9 @@ static int transfer_all(const struct file *file, int fd, struct transfer transfe
 		}
 		if (done < 0)
 			return file_error(file, (int)done);
+		if ((uint64_t)done == transfer.length)
+			return 0;
+		transfer.exact = false;
 		done -= done % unit;
 		if (!done)
 			return file_shrank(file) ? -ENXIO : -EIO;
@@ -117,13 +119,14 @@ bool file_fits_direct(const struct file *file, uint64_t offset, uint64_t length,
 	if ((offset | length) & (file->direct_unit - 1))
 		return false;
 	while (length) {
-		struct iovec one;
-		unsigned count;
+		size_t step = MIN(length, data.iov->iov_len - data.skip);
+		uintptr_t base = (uintptr_t)data.iov->iov_base + data.skip;
 
-		length -= iov_take(&data, length, &one, 1, &count);
-		if (((uintptr_t)one.iov_base & (file->direct_memory - 1)) ||
-		    (one.iov_len & (file->direct_unit - 1)))
+		if (step && (base & (file->direct_memory - 1) || step & (file->direct_unit - 1)))
 			return false;
+		length -= step;
+		data.iov++;
+		data.skip = 0;
 	}
 	return true;
 }
@@ -138,7 +141,8 @@ static int bounce_transfer(struct file *file, bool write, void *at, uint64_t off
 					       .rwf_flags = rwf_flags,
 					       .offset = offset,
 					       .length = length,
-					       .data = iov_range_of(&iov, 1) },
+					       .data = iov_range_of(&iov, 1),
+					       .exact = true },
 			    file->direct_unit);
 }
 
@@ -209,6 +213,7 @@ static int transfer_any(struct file *file, const struct transfer *transfer)
 		return transfer_direct(file, transfer);
 	if (transfer->offset >= file->direct_end)
 		return transfer_all(file, file->tail_fd, *transfer, 1);
+	head.exact = tail.exact = false;
 	head.length = file->direct_end - head.offset;
 	tail.length -= head.length;
 	tail.offset = file->direct_end;
@@ -227,6 +232,7 @@ static int read_odd_end(struct file *file, struct transfer *transfer)
 	int status = 0;
 
 	if (head.offset < start) {
+		head.exact = false;
 		head.length = start - head.offset;
 		status = transfer_any(file, &head);
 		iov_advance(&transfer->data, head.length);
@@ -281,9 +287,9 @@ static int file_readv(struct block *block, uint64_t offset, uint64_t length,
 		      const struct iovec *iov, unsigned count)
 {
 	struct file *file = file_of(block);
-	struct transfer transfer = { .offset = offset,
-				     .length = length,
-				     .data = iov_range_of(iov, count) };
+	struct transfer transfer = {
+		.offset = offset, .length = length, .data = iov_range_of(iov, count), .exact = true
+	};
 
 	if (file->odd_end && offset + length > file->odd_end)
 		return read_odd_end(file, &transfer);
@@ -303,7 +309,8 @@ static int file_writev(struct block *block, uint64_t offset, uint64_t length,
 						  .rwf_flags = flags & BLOCK_FUA ? RWF_DSYNC : 0,
 						  .offset = offset,
 						  .length = length,
-						  .data = iov_range_of(iov, count) });
+						  .data = iov_range_of(iov, count),
+						  .exact = true });
 	changes_unlock(file, &hold, held);
 	return status;
 }

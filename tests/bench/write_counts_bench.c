@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "block/block.h"
 #include "fiber/fiber.h"
@@ -32,6 +33,7 @@ static int open_image(const struct bench *bench, const char *name, struct block 
 	char path[512];
 
 	snprintf(path, sizeof(path), "%s/%s.img", bench->folder, name);
+	unlink(path);
 	return block_open_file(out, path, BLOCK_OPEN_CREATE, FILE_SIZE, error);
 }
 
