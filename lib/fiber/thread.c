@@ -24,6 +24,9 @@ int worker_start(struct worker *worker, const char *name, fiber_fn *fn, void *ar
 	strncpy(worker->thread_name, name, sizeof(worker->thread_name) - 1);
 	/* Signals are for the thread that made this one. */
 	sigfillset(&all);
+	/* A fault that is blocked ends the process, whatever handler there is: virtio/memory_guard.h. */
+	sigdelset(&all, SIGBUS);
+	sigdelset(&all, SIGSEGV);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	failed = pthread_create(&worker->thread, NULL, thread_main, worker);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);

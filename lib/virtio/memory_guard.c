@@ -1,0 +1,158 @@
+/* Surviving a peer that shortens its file: see memory_guard.h. */
+#include "virtio/memory_guard.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "util/bytes.h"
+
+#define BLOCK_GUARDS 256
+
+/*
+ * States of a guard, by `start`: FREE; CLAIMED, while its other fields are written, which nobody else
+ * does then; an address: guarded. memory_guard_add() goes from FREE over CLAIMED to an address,
+ * memory_guard_remove() back. The handler reads the other fields only after an address. It cannot
+ * change under it, because who touches a mapping has not removed its guard.
+ */
+enum { FREE = 0, CLAIMED = 1 };
+
+struct memory_guard {
+	_Atomic uintptr_t start;
+	_Atomic size_t length;
+	_Atomic int connection;
+	_Atomic bool torn;
+};
+
+struct guard_block {
+	struct guard_block *next;
+	struct memory_guard guards[BLOCK_GUARDS];
+};
+
+static _Atomic(struct guard_block *) blocks;
+static struct sigaction before;
+static pthread_once_t installed = PTHREAD_ONCE_INIT;
+
+static struct memory_guard *find(uintptr_t address)
+{
+	for (struct guard_block *block = atomic_load(&blocks); block; block = block->next) {
+		for (unsigned i = 0; i < BLOCK_GUARDS; i++) {
+			struct memory_guard *guard = &block->guards[i];
+			uintptr_t start = atomic_load(&guard->start);
+
+			if (start > CLAIMED && address - start < atomic_load(&guard->length))
+				return guard;
+		}
+	}
+	return NULL;
+}
+
+/* What would have happened without us: somebody else's handler, or the end of the process when the
+ * access is repeated. */
+static void pass_on(int number, siginfo_t *info, void *context)
+{
+	if (before.sa_flags & SA_SIGINFO)
+		before.sa_sigaction(number, info, context);
+	else if (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN)
+		before.sa_handler(number);
+	else
+		signal(number, SIG_DFL);
+}
+
+static void handle(int number, siginfo_t *info, void *context)
+{
+	struct memory_guard *guard = find((uintptr_t)info->si_addr);
+	int saved = errno;
+	void *start;
+
+	if (!guard || info->si_code <= 0) { /* sent by kill() */
+		pass_on(number, info, context);
+		return;
+	}
+	/* Another thread may have done it meanwhile. A second time would take away what was written
+	 * since, and that is nobody's. */
+	start = (void *)atomic_load(&guard->start);
+	if (mmap(start, atomic_load(&guard->length), PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) == MAP_FAILED) {
+		pass_on(number, info, context);
+		return;
+	}
+	atomic_store(&guard->torn, true);
+	if (atomic_load(&guard->connection) >= 0)
+		(void)shutdown(atomic_load(&guard->connection), SHUT_RDWR);
+	errno = saved;
+}
+
+static void install(void)
+{
+	/* Not on a stack of its own: fibers have room, and a frame that lies on theirs is the one that a
+	 * debugger expects. */
+	struct sigaction action = { .sa_sigaction = handle, .sa_flags = SA_SIGINFO | SA_RESTART };
+
+	sigemptyset(&action.sa_mask);
+	sigaction(SIGBUS, &action, &before);
+}
+
+static struct memory_guard *claim(struct guard_block *block)
+{
+	for (unsigned i = 0; i < BLOCK_GUARDS; i++) {
+		uintptr_t expected = FREE;
+
+		if (atomic_compare_exchange_strong(&block->guards[i].start, &expected, CLAIMED))
+			return &block->guards[i];
+	}
+	return NULL;
+}
+
+static struct memory_guard *claim_any(void)
+{
+	struct guard_block *block, *fresh;
+
+	for (block = atomic_load(&blocks); block; block = block->next) {
+		struct memory_guard *guard = claim(block);
+
+		if (guard)
+			return guard;
+	}
+	fresh = calloc(1, sizeof(*fresh));
+	if (!fresh)
+		return NULL;
+	atomic_store(&fresh->guards[0].start, CLAIMED);
+	fresh->next = atomic_load(&blocks);
+	while (!atomic_compare_exchange_weak(&blocks, &fresh->next, fresh))
+		;
+	return &fresh->guards[0];
+}
+
+int memory_guard_add(struct memory_guard **out, void *at, size_t length, int connection)
+{
+	struct memory_guard *guard;
+
+	pthread_once(&installed, install);
+	guard = claim_any();
+	if (!guard)
+		return -ENOMEM;
+	atomic_store(&guard->length, length);
+	atomic_store(&guard->connection, connection);
+	atomic_store(&guard->torn, false);
+	atomic_store(&guard->start, (uintptr_t)at);
+	*out = guard;
+	return 0;
+}
+
+void memory_guard_remove(struct memory_guard *guard)
+{
+	if (guard)
+		atomic_store(&guard->start, FREE);
+}
+
+bool memory_guard_torn(const struct memory_guard *guard)
+{
+	return guard && atomic_load(&guard->torn);
+}
