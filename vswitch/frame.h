@@ -22,7 +22,6 @@ struct frame {
 	struct iovec *pieces;
 	unsigned count;
 	uint32_t length;
-	uint32_t token; /* the source port's own */
 	struct virtio_net_offload offload;
 };
 

@@ -34,8 +34,8 @@ static struct port_vhost_user *vhost_user_of(struct port *port)
 static uint64_t features(void *device)
 {
 	(void)device;
-	return VIRTQUEUE_FEATURES | VIRTIO_NET_HOST_OFFLOADS | VIRTIO_NET_GUEST_OFFLOADS |
-	       VIRTIO_NET_BIT(MRG_RXBUF);
+	return VIRTQUEUE_FEATURES | VIRTQUEUE_IN_ORDER | VIRTIO_NET_HOST_OFFLOADS |
+	       VIRTIO_NET_GUEST_OFFLOADS | VIRTIO_NET_BIT(MRG_RXBUF);
 }
 
 static void features_set(void *device, uint64_t negotiated)
@@ -234,7 +234,9 @@ static void describe_features(uint64_t negotiated, char text[PORT_TEXT_MAX])
 		      { VIRTIO_NET_F_GUEST_USO4, "guest_uso" },
 		      { VIRTIO_NET_F_MRG_RXBUF, "mrg_rxbuf" },
 		      { VIRTIO_RING_F_INDIRECT_DESC, "indirect" },
-		      { VIRTIO_RING_F_EVENT_IDX, "event_idx" } };
+		      { VIRTIO_RING_F_EVENT_IDX, "event_idx" },
+		      { VIRTIO_F_RING_PACKED, "packed" },
+		      { VIRTIO_F_IN_ORDER, "in_order" } };
 	size_t used = 0;
 
 	text[0] = '\0';

@@ -18,6 +18,7 @@ struct vhost_user_backend;
 
 struct port_vhost_user_slot {
 	struct frame frame;
+	struct virtqueue_chain chain; /* that it lies in */
 	uint8_t head[VIRTIO_NET_HEAD_MAX];
 };
 

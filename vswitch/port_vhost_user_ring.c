@@ -69,7 +69,6 @@ static bool take_frame(struct port_vhost_user *vhost, struct port_vhost_user_slo
 	slot->frame.pieces[0] = (struct iovec){ slot->head, head };
 	slot->frame.count = chain->readable - first + 1;
 	slot->frame.length = (uint32_t)length;
-	slot->frame.token = chain->head;
 	return true;
 }
 
@@ -79,7 +78,7 @@ unsigned port_vhost_user_receive(struct port *port, struct frame **frames, unsig
 	struct virtqueue *vq = vhost->tx;
 	unsigned pieces = 0, count = 0;
 
-	if (!vq || vq->broken)
+	if (!vq || !virtqueue_prefetch(vq, max))
 		return 0;
 	for (unsigned tries = 0; count < max && tries < 2 * PORT_BURST &&
 				 pieces + PORT_VHOST_USER_CHAIN < PORT_VHOST_USER_PIECES;
@@ -94,10 +93,11 @@ unsigned port_vhost_user_receive(struct port *port, struct frame **frames, unsig
 			break;
 		if (!vq->enabled) {
 			port_drop(port, PORT_DROP_TX_DISABLED);
-			virtqueue_push(vq, chain.head, 0);
+			virtqueue_push(vq, &chain, 0);
 		} else if (!take_frame(vhost, &vhost->slots[count], &chain)) {
-			virtqueue_push(vq, chain.head, 0);
+			virtqueue_push(vq, &chain, 0);
 		} else {
+			vhost->slots[count].chain = chain;
 			frames[count] = &vhost->slots[count].frame;
 			count++;
 			pieces += chain.readable + 1;
@@ -114,7 +114,7 @@ void port_vhost_user_release(struct port *port)
 	if (!vhost->tx)
 		return;
 	for (unsigned i = 0; i < vhost->received; i++)
-		virtqueue_push(vhost->tx, (uint16_t)vhost->slots[i].frame.token, 0);
+		virtqueue_push(vhost->tx, &vhost->slots[i].chain, 0);
 	vhost->received = 0;
 	if (virtqueue_notify_pending(vhost->tx))
 		virtqueue_notify(vhost->tx);
@@ -126,18 +126,19 @@ void port_vhost_user_release(struct port *port)
 struct buffers {
 	unsigned count, pieces;
 	size_t bytes;
-	uint16_t heads[PORT_VHOST_USER_BUFFERS];
-	uint32_t sizes[PORT_VHOST_USER_BUFFERS];
+	struct virtqueue_chain chains[PORT_VHOST_USER_BUFFERS];
 };
 
 /* Pops one buffer. 1, 0 if there is none, or -EPROTO. */
 static int pop_buffer(struct port_vhost_user *vhost, struct buffers *buffers)
 {
-	struct virtqueue_chain chain = { .iov = &vhost->rx_pieces[buffers->pieces],
-					 .capacity = PORT_VHOST_USER_PIECES - buffers->pieces };
-	int got = virtqueue_pop(vhost->rx, &chain);
+	struct virtqueue_chain *chain = &buffers->chains[buffers->count];
+	int got;
 
-	if (got > 0 && (chain.readable || chain.writable_bytes < vhost->header_size)) {
+	chain->iov = &vhost->rx_pieces[buffers->pieces];
+	chain->capacity = PORT_VHOST_USER_PIECES - buffers->pieces;
+	got = virtqueue_pop(vhost->rx, chain);
+	if (got > 0 && (chain->readable || chain->writable_bytes < vhost->header_size)) {
 		virtqueue_break(vhost->rx,
 				"a receive buffer is readable, or too short for a header");
 		got = -EPROTO;
@@ -146,10 +147,9 @@ static int pop_buffer(struct port_vhost_user *vhost, struct buffers *buffers)
 		tell_broken(vhost, vhost->rx);
 	if (got <= 0)
 		return got;
-	buffers->heads[buffers->count] = chain.head;
-	buffers->sizes[buffers->count++] = chain.writable_bytes;
-	buffers->pieces += chain.writable;
-	buffers->bytes += chain.writable_bytes;
+	buffers->count++;
+	buffers->pieces += chain->writable;
+	buffers->bytes += chain->writable_bytes;
 	return 1;
 }
 
@@ -174,7 +174,7 @@ static bool gather(struct port_vhost_user *vhost, size_t need, struct buffers *b
 	if (buffers->bytes >= need)
 		return true;
 	port_drop(&vhost->port, why);
-	virtqueue_rewind(vhost->rx, buffers->count);
+	virtqueue_rewind(vhost->rx, buffers->chains, buffers->count);
 	return false;
 }
 
@@ -220,9 +220,10 @@ static void transmit_one(struct port_vhost_user *vhost, const struct frame *fram
 		append(&to, frame->pieces[i].iov_base, frame->pieces[i].iov_len);
 	/* All but the last are filled whole. */
 	for (unsigned i = 0; i < buffers.count; i++) {
-		uint32_t written = (uint32_t)MIN(left, (size_t)buffers.sizes[i]);
+		const struct virtqueue_chain *chain = &buffers.chains[i];
+		uint32_t written = (uint32_t)MIN(left, (size_t)chain->writable_bytes);
 
-		virtqueue_push(vhost->rx, buffers.heads[i], written);
+		virtqueue_push(vhost->rx, chain, written);
 		left -= written;
 	}
 	port_count_tx(&vhost->port, frame);

@@ -11,6 +11,8 @@
 
 #include "util/bytes.h"
 #include "util/error.h"
+#include "virtio/dirty_log.h"
+#include "virtio/memory_guard.h"
 
 /* Checks that a new region fits in; says why not. */
 static int check_range(const struct guest_memory *memory, uint64_t guest_address, uint64_t size,
@@ -63,11 +65,12 @@ static bool seal(int fd)
 }
 
 int guest_memory_map_region(struct guest_memory *memory, uint64_t guest_address, uint64_t size,
-			    uint64_t user_address, int fd_owned, uint64_t fd_offset,
+			    uint64_t user_address, int fd_owned, uint64_t fd_offset, int connection,
 			    struct error *error)
 {
 	CLEANUP_CLOSE int fd = fd_owned;
 	struct guest_memory_region *region;
+	struct memory_guard *guard = NULL;
 	struct stat status;
 	uint64_t length;
 	bool sealed;
@@ -101,7 +104,16 @@ int guest_memory_map_region(struct guest_memory *memory, uint64_t guest_address,
 		return error_set(error, -errno,
 				 "guest memory region at 0x%" PRIx64 ": cannot map it: %s",
 				 guest_address, error_name(errno));
+	/* A peer's, sealed or not: huge pages and tmpfs can also run out. In memory of our own, zeroes in the
+	 * place of what a guest wrote would be worse than the end. */
+	if (connection >= 0)
+		result = memory_guard_add(&guard, at, length, connection);
+	if (result < 0) {
+		munmap(at, length);
+		return error_set(error, result, "guest memory: %s", error_name(result));
+	}
 	region = append(memory, guest_address, size, at + fd_offset);
+	region->guard = guard;
 	region->user_address = user_address;
 	region->fd = steal_fd(&fd);
 	region->fd_offset = fd_offset;
@@ -132,7 +144,8 @@ int guest_memory_create_region(struct guest_memory *memory, const char *name,
 	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) < 0)
 		return error_set(error, -errno, "%s: cannot make %" PRIu64 " bytes of memory: %s",
 				 name, size, error_name(errno));
-	result = guest_memory_map_region(memory, guest_address, size, 0, steal_fd(&fd), 0, error);
+	result = guest_memory_map_region(memory, guest_address, size, 0, steal_fd(&fd), 0, -1,
+					 error);
 	if (result < 0)
 		return result;
 	region = &memory->regions[memory->count - 1];
@@ -142,6 +155,7 @@ int guest_memory_create_region(struct guest_memory *memory, const char *name,
 
 static void release(struct guest_memory_region *region)
 {
+	memory_guard_remove(region->guard);
 	if (region->mapping)
 		munmap(region->mapping, region->mapping_size);
 	if (region->fd >= 0)
@@ -163,6 +177,14 @@ int guest_memory_remove_region(struct guest_memory *memory, uint64_t guest_addre
 		return 0;
 	}
 	return -ENOENT;
+}
+
+bool guest_memory_torn(const struct guest_memory *memory)
+{
+	for (unsigned i = 0; i < memory->count; i++)
+		if (memory_guard_torn(memory->regions[i].guard))
+			return true;
+	return false;
 }
 
 void guest_memory_clear(struct guest_memory *memory)
@@ -266,6 +288,17 @@ int guest_memory_read(const struct guest_memory *memory, uint64_t guest_address,
 	return 0;
 }
 
+void guest_memory_note_host(const struct guest_memory *memory, const void *at, uint64_t length)
+{
+	for (unsigned i = 0; memory->log && i < memory->count; i++) {
+		const struct guest_memory_region *region = &memory->regions[i];
+		uint64_t offset = (uint64_t)((uintptr_t)at - (uintptr_t)region->host);
+
+		if (offset < region->size)
+			dirty_log_note(memory->log, region->guest_address + offset, length);
+	}
+}
+
 int guest_memory_write(const struct guest_memory *memory, uint64_t guest_address, const void *from,
 		       uint64_t length)
 {
@@ -277,6 +310,8 @@ int guest_memory_write(const struct guest_memory *memory, uint64_t guest_address
 		if (!to)
 			return -EFAULT;
 		memcpy(to, at, piece);
+		if (memory->log)
+			dirty_log_note(memory->log, guest_address, piece);
 	}
 	return 0;
 }

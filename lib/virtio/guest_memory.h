@@ -8,15 +8,11 @@
  *
  * The other side writes to this memory at any time: read what a decision hangs on once, into a copy.
  *
- * What remains hazardous. Memory is a file of the peer, and touching a mapped page that lies past the
- * end of its file raises SIGBUS, which ends the process. When a region is mapped, the file must be
- * long enough, and a memfd that allows it gets F_SEAL_SHRINK (QEMU's memory-backend-memfd has it
- * already), after which nobody can shorten it. A file that cannot be sealed (memory-backend-file, a
- * memfd without MFD_ALLOW_SEALING) is accepted, with `sealed` false: a front-end that truncates such
- * a file while it is in use can end this process. Serve front-ends that may do that from a process
- * of their own, or refuse unsealed regions (`guest_memory_map_region()` says what it got). No signal
- * handler is installed. A front-end is the user's own monitor, not its guest: a guest has no means to
- * truncate the file.
+ * Memory is a file of the peer, and touching a mapped page that lies past the end of its file raises SIGBUS.
+ * When a region is mapped, the file must be long enough, and a memfd that allows it gets F_SEAL_SHRINK
+ * (QEMU's memory-backend-memfd has it already), after which nobody can shorten it. A file that cannot be
+ * sealed (memory-backend-file, a memfd without MFD_ALLOW_SEALING) is accepted, with `sealed` false, and
+ * guarded: a front-end that truncates it while it is in use loses its connection (memory_guard.h).
  */
 #ifndef TENON_VIRTIO_GUEST_MEMORY_H
 #define TENON_VIRTIO_GUEST_MEMORY_H
@@ -27,7 +23,9 @@
 
 #include "util/cleanup.h"
 
+struct dirty_log;
 struct error;
+struct memory_guard;
 
 #define GUEST_MEMORY_MAX_REGIONS 64
 
@@ -42,21 +40,25 @@ struct guest_memory_region {
 
 	void *mapping; /* what munmap() gets; NULL where the memory is not ours to unmap */
 	uint64_t mapping_size;
+	struct memory_guard *guard; /* NULL where the memory is not a peer's */
 };
 
 /* Regions do not overlap in guest addresses. Zero-initialise it to have no memory. */
 struct guest_memory {
 	struct guest_memory_region regions[GUEST_MEMORY_MAX_REGIONS];
 	unsigned count;
+	struct dirty_log *log; /* what is written is noted in it; NULL: not */
 };
 
 /*
  * Adds [guest_address, guest_address + size), backed by `fd` from `fd_offset` on, mapped shared for
- * reading and writing. Takes `fd` over, also when it fails. -EINVAL (size 0, addresses that wrap, a
- * file too short), -EEXIST (overlaps a region), -ENOSPC (too many regions), or mmap()'s errno.
+ * reading and writing. Takes `fd` over, also when it fails. `connection` is the socket to shut down if
+ * the file turns out to be shorter later, or -1. -EINVAL (size 0, addresses that wrap, a file too short),
+ * -EEXIST (overlaps a region), -ENOSPC (too many regions), or mmap()'s errno.
  */
 int guest_memory_map_region(struct guest_memory *memory, uint64_t guest_address, uint64_t size,
-			    uint64_t user_address, int fd, uint64_t fd_offset, struct error *error);
+			    uint64_t user_address, int fd, uint64_t fd_offset, int connection,
+			    struct error *error);
 
 /* Adds memory that the caller has mapped and keeps (a buffer, in tests). Errors as above. */
 int guest_memory_add_region(struct guest_memory *memory, uint64_t guest_address, uint64_t size,
@@ -72,6 +74,9 @@ int guest_memory_create_region(struct guest_memory *memory, const char *name,
 /* Removes the region with just these three values; -ENOENT if there is none. */
 int guest_memory_remove_region(struct guest_memory *memory, uint64_t guest_address, uint64_t size,
 			       uint64_t user_address);
+
+/* Whether a region's file was shortened while it was in use. */
+bool guest_memory_torn(const struct guest_memory *memory);
 
 /* Unmaps and closes all regions and leaves `memory` empty. */
 void guest_memory_clear(struct guest_memory *memory);
@@ -112,7 +117,10 @@ bool guest_memory_guest_to_user(const struct guest_memory *memory, uint64_t gues
 int guest_memory_iov(const struct guest_memory *memory, uint64_t guest_address, uint64_t length,
 		     struct iovec *iov, unsigned space);
 
-/* Copies out of and into guest memory, across regions. 0 or -EFAULT. */
+/* Notes that [at, at + length), a piece given by one of these functions, was written to. */
+void guest_memory_note_host(const struct guest_memory *memory, const void *at, uint64_t length);
+
+/* Copies out of and into guest memory, across regions; a write is noted. 0 or -EFAULT. */
 int guest_memory_read(const struct guest_memory *memory, uint64_t guest_address, void *to,
 		      uint64_t length);
 int guest_memory_write(const struct guest_memory *memory, uint64_t guest_address, const void *from,

@@ -65,6 +65,12 @@ int vhost_user_backend_input(struct vhost_user_backend *be, struct error *error)
 
 		if (result == -EAGAIN)
 			return 0;
+		/* The handler of SIGBUS hung up: see memory_guard.h. */
+		if (backend_torn(be))
+			return error_set(error, -EFAULT,
+					 "%s: the front-end shortened a file of its memory while "
+					 "it was in use",
+					 be->name);
 		if (result == 0 || result == -ECONNRESET)
 			return -ENOTCONN;
 		if (result < 0)

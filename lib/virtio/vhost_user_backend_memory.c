@@ -20,7 +20,8 @@ static int map_region(struct vhost_user_backend *be, struct guest_memory *memory
 		return error_set(error, -EBADF, "%s: memory region %u came without a descriptor",
 				 be->name, which);
 	result = guest_memory_map_region(memory, region->guest_address, region->size,
-					 region->user_address, fd, region->mmap_offset, error);
+					 region->user_address, fd, region->mmap_offset, be->fd,
+					 error);
 	if (result < 0) {
 		error_prefix(error, "%s", be->name);
 		return result;
@@ -98,4 +99,9 @@ int backend_rem_mem_reg(struct vhost_user_backend *be, struct vhost_user_message
 			  be->name, region.guest_address);
 	resumed = backend_resume_all(be, result < 0 ? NULL : error);
 	return result < 0 ? result : resumed;
+}
+
+bool backend_torn(const struct vhost_user_backend *be)
+{
+	return guest_memory_torn(&be->memory);
 }

@@ -10,7 +10,8 @@
 struct backend_queue {
 	struct virtqueue vq; /* owns its eventfds */
 	uint16_t size;       /* 0 until told */
-	uint16_t last_avail; /* where to begin, while it does not run */
+	uint32_t base;       /* where to begin, while it does not run: see virtqueue_start() */
+	bool has_base;
 	struct vhost_user_vring_address address;
 	bool has_address;
 	bool has_kick; /* told, maybe to poll */
@@ -52,6 +53,9 @@ int backend_add_mem_reg(struct vhost_user_backend *be, struct vhost_user_message
 			struct error *error);
 int backend_rem_mem_reg(struct vhost_user_backend *be, struct vhost_user_message *message,
 			struct error *error);
+
+/* Whether a file of the front-end's was shortened. */
+bool backend_torn(const struct vhost_user_backend *be);
 
 void backend_queue_init(struct vhost_user_backend *be, unsigned index);
 /* Stops it and closes its eventfds. */

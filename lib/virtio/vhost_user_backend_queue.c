@@ -33,25 +33,29 @@ static int start(struct vhost_user_backend *be, unsigned index, struct error *er
 	uint64_t desc, avail, used;
 	int result;
 
+	virtqueue_set_features(vq, be->features);
 	if (!guest_memory_user_to_guest(&be->memory, queue->address.desc,
 					virtqueue_desc_bytes(queue->size), &desc) ||
 	    !guest_memory_user_to_guest(&be->memory, queue->address.avail,
-					virtqueue_avail_bytes(queue->size), &avail) ||
+					virtqueue_avail_bytes(queue->size, vq->packed), &avail) ||
 	    !guest_memory_user_to_guest(&be->memory, queue->address.used,
-					virtqueue_used_bytes(queue->size), &used))
+					virtqueue_used_bytes(queue->size, vq->packed), &used))
 		return error_set(error, -EFAULT,
 				 "%s: queue %u: its rings (user addresses 0x%" PRIx64 ", 0x%" PRIx64
 				 ", 0x%" PRIx64 ") are not all in the memory table",
 				 be->name, index, (uint64_t)queue->address.desc,
 				 (uint64_t)queue->address.avail, (uint64_t)queue->address.used);
-	vq->indirect = be->features >> VIRTIO_RING_F_INDIRECT_DESC & 1;
-	vq->event_index = be->features >> VIRTIO_RING_F_EVENT_IDX & 1;
-	result = virtqueue_start(vq, queue->size, desc, avail, used, queue->last_avail);
+	if (!queue->has_base)
+		queue->base = vq->packed ? VIRTQUEUE_BASE_PACKED : VIRTQUEUE_BASE_SPLIT;
+	result = virtqueue_start(vq, queue->size, desc, avail, used, queue->base);
 	if (result < 0)
 		return error_set(error, result,
-				 "%s: queue %u: a ring of %u entries at 0x%" PRIx64 ", 0x%" PRIx64
-				 ", 0x%" PRIx64 " is misaligned",
-				 be->name, index, queue->size, desc, avail, used);
+				 "%s: queue %u: a %s ring of %u entries at 0x%" PRIx64
+				 ", 0x%" PRIx64 ", 0x%" PRIx64 " that begins at 0x%x: %s",
+				 be->name, index, vq->packed ? "packed" : "split", queue->size,
+				 desc, avail, used, queue->base,
+				 result == -EINVAL ? "misaligned, or no place of it"
+						   : error_name(result));
 	result = be->ops->queue_start(be->device, index, vq);
 	if (result < 0)
 		return error_set(error, result, "%s: queue %u does not start: %s", be->name, index,
@@ -68,7 +72,9 @@ static void stop(struct vhost_user_backend *be, unsigned index)
 		return;
 	be->ops->queue_stop(be->device, index);
 	queue->running = false;
-	queue->last_avail = queue->vq.last_avail;
+	queue->base = virtqueue_base(&queue->vq);
+	queue->has_base = true;
+	virtqueue_stop(&queue->vq);
 }
 
 int backend_queue_update(struct vhost_user_backend *be, unsigned index, struct error *error)

@@ -160,7 +160,8 @@ static int set_vring_num(struct vhost_user_backend *be, struct vhost_user_messag
 		return -EINVAL;
 	if (queue->running && state.number != queue->size)
 		return refuse_running(be, state.index, error);
-	if (!is_power_of_two(state.number) || state.number > VIRTQUEUE_MAX_SIZE)
+	if (!state.number || state.number > VIRTQUEUE_MAX_SIZE ||
+	    (!(be->features >> VIRTIO_F_RING_PACKED & 1) && !is_power_of_two(state.number)))
 		return error_set(error, -EINVAL,
 				 "%s: queue %u: its size is %u, expected a power of two up to %d",
 				 be->name, state.index, state.number, VIRTQUEUE_MAX_SIZE);
@@ -197,10 +198,11 @@ static int set_vring_base(struct vhost_user_backend *be, struct vhost_user_messa
 		return -EINVAL;
 	if (queue->running)
 		return refuse_running(be, state.index, error);
-	if (state.number > UINT16_MAX)
+	if (state.number > UINT16_MAX && !(be->features >> VIRTIO_F_RING_PACKED & 1))
 		return error_set(error, -EINVAL, "%s: queue %u: base %u is no 16-bit number",
 				 be->name, state.index, state.number);
-	queue->last_avail = (uint16_t)state.number;
+	queue->base = state.number;
+	queue->has_base = true;
 	return 0;
 }
 
@@ -213,7 +215,7 @@ static int get_vring_base(struct vhost_user_backend *be, struct vhost_user_messa
 	if (!queue)
 		return -EINVAL;
 	backend_queue_stop(be, state.index);
-	message->payload.state.number = queue->last_avail;
+	message->payload.state.number = queue->base;
 	return REPLY;
 }
 

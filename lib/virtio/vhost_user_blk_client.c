@@ -391,7 +391,7 @@ static int read_config(struct client *client, const char *name, struct error *er
 
 static int make_memory(struct client *client, const char *name, struct error *error)
 {
-	uint64_t ring = round_up(virtqueue_driver_bytes(QUEUE_SIZE), 4096);
+	uint64_t ring = round_up(virtqueue_driver_bytes(QUEUE_SIZE, client->features), 4096);
 	uint8_t *host;
 	int result = guest_memory_create_region(&client->memory, "tenon-blk-client", GUEST_BASE,
 						ring + SLOTS * SLOT_BYTES, error);

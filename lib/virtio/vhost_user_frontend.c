@@ -36,6 +36,7 @@ struct vhost_user_frontend {
 	unsigned timeout_ms;
 	uint64_t features; /* offered, with bit 30 */
 	uint64_t protocol_features;
+	bool packed; /* negotiated */
 	unsigned queue_count;
 	unsigned max_regions;
 	const struct guest_memory *memory;
@@ -288,6 +289,7 @@ int vhost_user_frontend_set_features(struct vhost_user_frontend *fe, uint64_t fe
 				 "%s: features 0x%" PRIx64
 				 " are not among those offered, 0x%" PRIx64,
 				 fe->name, features, vhost_user_frontend_features(fe));
+	fe->packed = features >> VIRTIO_F_RING_PACKED & 1;
 	return command_u64(fe, VHOST_USER_SET_FEATURES, features | protocol, error);
 }
 
@@ -354,8 +356,10 @@ static int send_addresses(struct vhost_user_frontend *fe, unsigned index,
 	    !guest_memory_guest_to_user(fe->memory, queue->desc, virtqueue_desc_bytes(queue->size),
 					&address.desc) ||
 	    !guest_memory_guest_to_user(fe->memory, queue->avail,
-					virtqueue_avail_bytes(queue->size), &address.avail) ||
-	    !guest_memory_guest_to_user(fe->memory, queue->used, virtqueue_used_bytes(queue->size),
+					virtqueue_avail_bytes(queue->size, fe->packed),
+					&address.avail) ||
+	    !guest_memory_guest_to_user(fe->memory, queue->used,
+					virtqueue_used_bytes(queue->size, fe->packed),
 					&address.used))
 		return error_set(error, -EFAULT,
 				 "%s: queue %u: its rings (descriptors 0x%" PRIx64
@@ -372,8 +376,7 @@ int vhost_user_frontend_start_queue(struct vhost_user_frontend *fe, unsigned ind
 	int result = command_state(fe, VHOST_USER_SET_VRING_NUM, index, queue->size, error);
 
 	if (result == 0)
-		result = command_state(fe, VHOST_USER_SET_VRING_BASE, index, queue->last_avail,
-				       error);
+		result = command_state(fe, VHOST_USER_SET_VRING_BASE, index, queue->base, error);
 	if (result == 0)
 		result = send_addresses(fe, index, queue, error);
 	if (result == 0)
@@ -385,8 +388,8 @@ int vhost_user_frontend_start_queue(struct vhost_user_frontend *fe, unsigned ind
 	return result;
 }
 
-int vhost_user_frontend_stop_queue(struct vhost_user_frontend *fe, unsigned index,
-				   uint16_t *last_avail, struct error *error)
+int vhost_user_frontend_stop_queue(struct vhost_user_frontend *fe, unsigned index, uint32_t *base,
+				   struct error *error)
 {
 	struct vhost_user_message message = {
 		.header = { VHOST_USER_GET_VRING_BASE, 0, sizeof(message.payload.state) },
@@ -398,8 +401,8 @@ int vhost_user_frontend_stop_queue(struct vhost_user_frontend *fe, unsigned inde
 		result = command_state(fe, VHOST_USER_SET_VRING_ENABLE, index, 0, error);
 	if (result == 0)
 		result = query(fe, &message, sizeof(message.payload.state), error);
-	if (result == 0 && last_avail)
-		*last_avail = (uint16_t)fe->receiver.message.payload.state.number;
+	if (result == 0 && base)
+		*base = fe->receiver.message.payload.state.number;
 	return result;
 }
 

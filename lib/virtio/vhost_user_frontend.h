@@ -26,7 +26,7 @@ struct vhost_user_frontend;
  * back-end may set O_NONBLOCK on them, which both sides then have; ours does. */
 struct vhost_user_queue {
 	uint16_t size;
-	uint16_t last_avail;
+	uint32_t base; /* as of virtqueue_start(); a new packed ring's is VIRTQUEUE_BASE_PACKED */
 	uint64_t desc, avail, used;
 	int kick_fd;
 	int call_fd;
@@ -69,9 +69,9 @@ int vhost_user_frontend_set_memory(struct vhost_user_frontend *fe,
 
 int vhost_user_frontend_start_queue(struct vhost_user_frontend *fe, unsigned index,
 				    const struct vhost_user_queue *queue, struct error *error);
-/* Stops it and waits until nothing is in flight; *last_avail (may be NULL) is where to go on. */
-int vhost_user_frontend_stop_queue(struct vhost_user_frontend *fe, unsigned index,
-				   uint16_t *last_avail, struct error *error);
+/* Stops it and waits until nothing is in flight; *base (may be NULL) is where to go on. */
+int vhost_user_frontend_stop_queue(struct vhost_user_frontend *fe, unsigned index, uint32_t *base,
+				   struct error *error);
 
 /* Device configuration space; -EOPNOTSUPP if the back-end has none (no CONFIG protocol feature). */
 int vhost_user_frontend_get_config(struct vhost_user_frontend *fe, uint32_t offset, void *at,

@@ -203,8 +203,8 @@ static uint32_t process(struct virtio_blk *blk, struct virtqueue_chain *chain)
 	struct data out = { iov_range_of(chain->iov, chain->readable), chain->readable_bytes };
 	struct data in = { iov_range_of(chain->iov + chain->readable, chain->writable),
 			   chain->writable_bytes - 1 };
-	const struct iovec *last = &chain->iov[chain->readable + chain->writable - 1];
-	uint8_t *status = (uint8_t *)last->iov_base + last->iov_len - 1;
+	struct iovec *last = &chain->iov[chain->readable + chain->writable - 1], whole = *last;
+	uint8_t *status = (uint8_t *)whole.iov_base + whole.iov_len - 1;
 	struct virtio_blk_outhdr header;
 	uint64_t written = 0;
 	int result = -EINVAL;
@@ -215,6 +215,7 @@ static uint32_t process(struct virtio_blk *blk, struct virtqueue_chain *chain)
 		result = carry_out(blk, &header, &out, &in, &written);
 	}
 	*status = status_of(blk, result);
+	*last = whole; /* what is pushed is the chain as it was popped */
 	/* used.len counts from the buffer's start on, without gaps (2.7.8.2): where the data was not
 	 * written whole, the status after it does not count. */
 	return written == in.bytes ? (uint32_t)written + 1 : (uint32_t)written;
@@ -226,7 +227,7 @@ static int run(void *arg)
 	struct virtio_blk_queue *queue = request->queue;
 	uint32_t written = process(queue->blk, &request->chain);
 
-	virtqueue_push(queue->vq, request->chain.head, written);
+	virtqueue_push(queue->vq, &request->chain, written);
 	list_add_head(&queue->idle, &request->node);
 	/* The last one tells the driver at once; while others are at work, the next poll tells it of
 	 * all that ended in between. */
@@ -262,7 +263,7 @@ int virtio_blk_queue_poll(struct virtio_blk_queue *queue, unsigned burst)
 	int got = 1;
 
 	virtqueue_notify(queue->vq);
-	burst = MIN(burst, VIRTIO_BLK_IN_FLIGHT - queue->in_flight);
+	burst = virtqueue_prefetch(queue->vq, MIN(burst, VIRTIO_BLK_IN_FLIGHT - queue->in_flight));
 	while (burst-- && virtqueue_available(queue->vq)) {
 		struct request *request = get_request(queue);
 
@@ -270,7 +271,7 @@ int virtio_blk_queue_poll(struct virtio_blk_queue *queue, unsigned burst)
 		if (got == 1 && !request->chain.writable_bytes) {
 			/* Nowhere to put the status: the driver cannot be answered. */
 			virtqueue_break(queue->vq, "a disk request has no status byte");
-			virtqueue_push(queue->vq, request->chain.head, 0);
+			virtqueue_push(queue->vq, &request->chain, 0);
 			got = -EPROTO;
 		}
 		if (got != 1) {

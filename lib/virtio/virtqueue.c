@@ -1,41 +1,19 @@
-/*
- * The device side of a split virtqueue: see virtqueue.h for the rules and the memory ordering.
- *
- * Ring fields are little-endian (VERSION_1) and loaded once each, with the helpers below; the numbers
- * of the orderings in comments are those of the header.
- */
+/* The device side of a virtqueue, as far as both formats have it in common: see virtqueue.h. */
 #include "virtio/virtqueue.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "util/bytes.h"
+#include "virtio/virtqueue_private.h"
 
-static uint16_t load16(const __virtio16 *at)
+void virtqueue_set_features(struct virtqueue *vq, uint64_t features)
 {
-	return le16toh(__atomic_load_n(at, __ATOMIC_RELAXED));
-}
-
-static void store16(__virtio16 *at, uint16_t value)
-{
-	__atomic_store_n(at, htole16(value), __ATOMIC_RELAXED);
-}
-
-/* Ordering 1: what the driver wrote before it moved the index is seen after this. */
-static uint16_t load_avail_index(const struct virtqueue *vq)
-{
-	return le16toh(__atomic_load_n(&vq->avail->idx, __ATOMIC_ACQUIRE));
-}
-
-/* The two event fields lie behind the rings' last entries. */
-static __virtio16 *used_event(const struct virtqueue *vq)
-{
-	return &vq->avail->ring[vq->size];
-}
-
-static __virtio16 *avail_event(const struct virtqueue *vq)
-{
-	return (__virtio16 *)&vq->used->ring[vq->size];
+	vq->packed = features >> VIRTIO_F_RING_PACKED & 1;
+	vq->indirect = features >> VIRTIO_RING_F_INDIRECT_DESC & 1;
+	vq->event_index = features >> VIRTIO_RING_F_EVENT_IDX & 1;
+	vq->in_order = features >> VIRTIO_F_IN_ORDER & 1;
 }
 
 void virtqueue_init(struct virtqueue *vq, const struct guest_memory *memory, unsigned index,
@@ -44,38 +22,64 @@ void virtqueue_init(struct virtqueue *vq, const struct guest_memory *memory, uns
 	*vq = (struct virtqueue){
 		.memory = memory,
 		.index = index,
-		.indirect = features >> VIRTIO_RING_F_INDIRECT_DESC & 1,
-		.event_index = features >> VIRTIO_RING_F_EVENT_IDX & 1,
 		.enabled = true,
 		.kick_fd = -1,
 		.call_fd = -1,
 		.error_fd = -1,
 	};
+	virtqueue_set_features(vq, features);
+}
+
+/* As many places as a chain's `order`, modulo their number, tells apart. */
+static int make_window(struct virtqueue *vq)
+{
+	unsigned places = 1;
+
+	while (places < vq->size)
+		places *= 2;
+	vq->window = calloc(places, sizeof(*vq->window));
+	vq->window_mask = (uint16_t)(places - 1);
+	return vq->window ? 0 : -ENOMEM;
 }
 
 int virtqueue_start(struct virtqueue *vq, uint16_t size, uint64_t desc, uint64_t avail,
-		    uint64_t used, uint16_t last_avail)
+		    uint64_t used, uint32_t base)
 {
-	if (!is_power_of_two(size) || size > VIRTQUEUE_MAX_SIZE)
+	int rc;
+
+	virtqueue_stop(vq);
+	if (!size || size > VIRTQUEUE_MAX_SIZE || (!vq->packed && !is_power_of_two(size)))
 		return -EINVAL;
 	vq->size = size;
-	vq->desc = guest_memory_translate(vq->memory, desc, virtqueue_desc_bytes(size));
-	vq->avail = guest_memory_translate(vq->memory, avail, virtqueue_avail_bytes(size));
-	vq->used = guest_memory_translate(vq->memory, used, virtqueue_used_bytes(size));
-	if (!vq->desc || !vq->avail || !vq->used)
-		return -EFAULT;
-	/* Guest alignment is the standard's; ours could differ where a region begins at an odd
-	 * offset, and then the atomic loads would be wrong. */
-	if ((desc | (uintptr_t)vq->desc) % VRING_DESC_ALIGN_SIZE ||
-	    (avail | (uintptr_t)vq->avail) % VRING_AVAIL_ALIGN_SIZE ||
-	    (used | (uintptr_t)vq->used) % VRING_USED_ALIGN_SIZE)
-		return -EINVAL;
-	vq->last_avail = vq->avail_seen = last_avail;
-	vq->used_next = vq->used_shown = vq->used_checked = load16(&vq->used->idx);
+	vq->region.size = 0;
+	vq->desc_address = desc;
+	vq->used_log = used;
 	vq->used_checked_valid = false;
-	vq->in_flight = 0;
-	vq->broken = NULL;
-	return 0;
+	vq->unshown = vq->popped = vq->returned = 0;
+	vq->in_flight = vq->slots_taken = 0;
+	rc = vq->packed ? packed_start(vq, desc, avail, used, base)
+			: split_start(vq, desc, avail, used, base);
+	if (rc == 0 && vq->inflight)
+		rc = virtqueue_inflight_start(vq);
+	if (rc == 0 && vq->in_order)
+		rc = make_window(vq);
+	vq->plain = !vq->packed && !vq->in_order && !vq->inflight;
+	if (rc == 0)
+		vq->broken = NULL;
+	return rc;
+}
+
+void virtqueue_stop(struct virtqueue *vq)
+{
+	free(vq->window);
+	vq->window = NULL;
+	if (vq->inflight)
+		virtqueue_inflight_stop(vq->inflight);
+}
+
+uint32_t virtqueue_base(const struct virtqueue *vq)
+{
+	return vq->packed ? packed_base(vq) : vq->last_avail;
 }
 
 static void write_eventfd(int fd)
@@ -97,214 +101,143 @@ void virtqueue_break(struct virtqueue *vq, const char *reason)
 		write_eventfd(vq->error_fd);
 }
 
-static int broken(struct virtqueue *vq, const char *reason)
+int virtqueue_broken(struct virtqueue *vq, const char *reason)
 {
 	virtqueue_break(vq, reason);
 	return -EPROTO;
 }
 
-/* Walks one chain: what is left to do, and what has been gathered. */
-struct walk {
-	struct virtqueue *vq;
-	struct virtqueue_chain *chain;
-	uint64_t table;    /* guest address of the indirect table, when in it */
-	unsigned limit;    /* entries of the table walked in */
-	unsigned longest;  /* how many of them a chain may take */
-	unsigned seen;     /* descriptors taken from it */
-	unsigned used;     /* pieces in chain->iov */
-	uint64_t bytes[2]; /* readable, writable */
-};
+/* ---- Taking ---- */
 
-/* Copies descriptor `index` of the table walked in. Its fields are looked at only in the copy. */
-static int load_descriptor(const struct walk *walk, bool indirect, unsigned index,
-			   struct vring_desc *out)
+/* With an in-flight region. */
+static int pop_tracked(struct virtqueue *vq, struct virtqueue_chain *chain)
 {
-	struct vring_desc raw;
+	int got;
 
-	if (indirect) {
-		if (guest_memory_read(walk->vq->memory, walk->table + 16ULL * index, &raw,
-				      sizeof(raw)) < 0)
-			return -EFAULT;
-	} else {
-		const struct vring_desc *at = &walk->vq->desc[index];
-
-		raw.addr = __atomic_load_n(&at->addr, __ATOMIC_RELAXED);
-		raw.len = __atomic_load_n(&at->len, __ATOMIC_RELAXED);
-		raw.flags = __atomic_load_n(&at->flags, __ATOMIC_RELAXED);
-		raw.next = __atomic_load_n(&at->next, __ATOMIC_RELAXED);
+	if (!virtqueue_inflight_waiting(vq->inflight)) {
+		got = vq->packed ? packed_pop(vq, chain) : split_pop(vq, chain);
+		if (got > 0)
+			virtqueue_inflight_taken(vq, chain);
+		return got;
 	}
-	out->addr = le64toh(raw.addr);
-	out->len = le32toh(raw.len);
-	out->flags = le16toh(raw.flags);
-	out->next = le16toh(raw.next);
-	return 0;
-}
-
-/* Adds a buffer to the chain. Returns why not, or NULL. */
-static const char *add_buffer(struct walk *walk, const struct vring_desc *desc)
-{
-	struct virtqueue_chain *chain = walk->chain;
-	bool writable = desc->flags & VRING_DESC_F_WRITE;
-	struct iovec *iov = chain->iov + walk->used;
-	int count = 1;
-
-	if (!writable && chain->writable)
-		return "a readable buffer follows a writable one";
-	if (!desc->len)
-		return NULL;
-	if (walk->used == chain->capacity)
-		return "a chain has more buffers than the device takes";
-	iov->iov_base = guest_memory_translate(walk->vq->memory, desc->addr, desc->len);
-	iov->iov_len = desc->len;
-	if (!iov->iov_base)
-		count = guest_memory_iov(walk->vq->memory, desc->addr, desc->len, iov,
-					 chain->capacity - walk->used);
-	if (count == -ENOBUFS)
-		return "a chain has more buffers than the device takes";
-	if (count < 0)
-		return "a buffer is outside guest memory";
-	walk->used += (unsigned)count;
-	walk->bytes[writable] += desc->len;
-	if (writable)
-		chain->writable += (unsigned)count;
-	else
-		chain->readable += (unsigned)count;
-	return walk->bytes[writable] > UINT32_MAX ? "a chain is longer than 4 GiB" : NULL;
-}
-
-/* Turns to an indirect table. Returns why not, or NULL. */
-static const char *enter_table(struct walk *walk, const struct vring_desc *desc)
-{
-	if (!walk->vq->indirect)
-		return "an indirect descriptor, which was not negotiated";
-	if (desc->flags & VRING_DESC_F_NEXT)
-		return "an indirect descriptor has a next one";
-	if (!desc->len || desc->len % sizeof(struct vring_desc))
-		return "an indirect table's length is no multiple of 16";
-	if (desc->addr + desc->len < desc->addr)
-		return "an indirect table's address wraps around";
-	walk->table = desc->addr;
-	walk->limit = desc->len / sizeof(struct vring_desc);
-	walk->longest = MIN(walk->limit, VIRTQUEUE_MAX_CHAIN);
-	walk->seen = 0;
-	return NULL;
-}
-
-/* Follows the chain from `index` of the ring's table. Returns why it is wrong, or NULL. */
-static const char *walk_chain(struct walk *walk, unsigned index)
-{
-	const char *wrong;
-	bool indirect = false;
-	struct vring_desc desc;
-
-	for (;;) {
-		if (index >= walk->limit)
-			return "a descriptor index is beyond its table";
-		/* A chain that bites its own tail ends here, at the latest. */
-		if (walk->seen++ == walk->longest)
-			return "a chain is longer than it may be, or has no end";
-		if (load_descriptor(walk, indirect, index, &desc) < 0)
-			return "an indirect table is outside guest memory";
-		if (desc.flags & VRING_DESC_F_INDIRECT) {
-			if (indirect)
-				return "an indirect descriptor in an indirect table";
-			wrong = enter_table(walk, &desc);
-			if (wrong)
-				return wrong;
-			indirect = true;
-			index = 0;
-			continue;
-		}
-		wrong = add_buffer(walk, &desc);
-		if (wrong)
-			return wrong;
-		if (!(desc.flags & VRING_DESC_F_NEXT))
-			return NULL;
-		index = desc.next;
-	}
-}
-
-/* Loads the available index. Returns -EPROTO if it went too far: each chain holds at least one
- * descriptor until it is used, so chains waiting and chains in flight together cannot be more than
- * the ring has. This also bounds the work that a hostile driver can have in flight. */
-static int look(struct virtqueue *vq)
-{
-	uint16_t index = load_avail_index(vq);
-
-	if ((uint16_t)(index - vq->last_avail) + vq->in_flight > vq->size)
-		return broken(vq, "more chains are available than the ring has descriptors");
-	vq->avail_seen = index;
-	return 0;
+	/* One that a process before us had; its slots count as taken since the start. */
+	got = virtqueue_inflight_pop(vq, chain);
+	if (got > 0)
+		vq->counters.resubmitted++;
+	return got > 0 ? virtqueue_took(vq, chain) : got;
 }
 
 int virtqueue_pop(struct virtqueue *vq, struct virtqueue_chain *chain)
 {
-	struct walk walk = { .vq = vq, .chain = chain, .limit = vq->size, .longest = vq->size };
-	const char *wrong;
-
 	if (vq->broken)
 		return 0;
-	if (vq->avail_seen == vq->last_avail) {
-		if (look(vq) < 0)
-			return -EPROTO;
-		if (vq->avail_seen == vq->last_avail)
-			return 0;
-	}
-	chain->head = load16(&vq->avail->ring[vq->last_avail & (vq->size - 1)]);
-	chain->readable = chain->writable = 0;
-	wrong = walk_chain(&walk, chain->head);
-	if (wrong)
-		return broken(vq, wrong);
-	chain->readable_bytes = (uint32_t)walk.bytes[0];
-	chain->writable_bytes = (uint32_t)walk.bytes[1];
-	vq->last_avail++;
-	vq->in_flight++;
-	vq->counters.chains++;
-	return 1;
+	if (vq->inflight)
+		return pop_tracked(vq, chain);
+	return vq->packed ? packed_pop(vq, chain) : split_pop(vq, chain);
 }
 
-void virtqueue_rewind(struct virtqueue *vq, unsigned count)
+unsigned virtqueue_prefetch(struct virtqueue *vq, unsigned count)
 {
-	vq->last_avail -= (uint16_t)count;
+	if (!virtqueue_available(vq))
+		return 0;
+	if (vq->inflight && virtqueue_inflight_waiting(vq->inflight))
+		return count;
+	return vq->packed ? packed_prefetch(vq, count) : split_prefetch(vq, count);
+}
+
+void virtqueue_rewind(struct virtqueue *vq, const struct virtqueue_chain *chains, unsigned count)
+{
+	unsigned slots = 0;
+
+	for (unsigned i = 0; i < count; i++)
+		slots += chains[i].slots;
+	if (vq->inflight)
+		virtqueue_inflight_rewind(vq, chains, count);
+	if (vq->packed)
+		packed_rewind(vq, slots);
+	else
+		vq->last_avail -= (uint16_t)count;
+	vq->popped -= (uint16_t)count;
 	vq->in_flight -= (uint16_t)count;
+	vq->slots_taken -= (uint16_t)slots;
 	vq->counters.chains -= count;
 }
 
-void virtqueue_push(struct virtqueue *vq, uint16_t head, uint32_t written)
-{
-	vring_used_elem_t *entry = &vq->used->ring[vq->used_next & (vq->size - 1)];
+/* ---- Giving back ---- */
 
-	vq->in_flight--;
-	if (vq->broken)
-		return;
-	entry->id = htole32(head);
-	entry->len = htole32(written);
-	vq->used_next++;
+/* The pieces are in host memory; the log is of guest addresses. */
+static void note_pieces(const struct virtqueue *vq, const struct virtqueue_chain *chain)
+{
+	for (unsigned i = chain->readable; i < chain->readable + chain->writable; i++)
+		guest_memory_note_host(vq->memory, chain->iov[i].iov_base, chain->iov[i].iov_len);
 }
 
-/* Whether the driver wants to hear of the entries up to used_shown. */
-static bool driver_wants_signal(struct virtqueue *vq)
+static inline void use(struct virtqueue *vq, uint16_t head, uint16_t slots, uint16_t tracked,
+		       uint32_t written)
 {
-	uint16_t old = vq->used_checked;
-	bool valid = vq->used_checked_valid;
+	if (vq->packed) {
+		packed_use(vq, head, slots, written);
+	} else {
+		split_note(vq, &vq->used->ring[vq->used_next & (vq->size - 1)],
+			   sizeof(vring_used_elem_t));
+		split_use(vq, head, written);
+	}
+	vq->slots_taken -= slots;
+	if (vq->inflight)
+		virtqueue_inflight_used(vq->inflight, tracked);
+}
 
-	if (!vq->event_index)
-		return !(load16(&vq->avail->flags) & VRING_AVAIL_F_NO_INTERRUPT);
-	vq->used_checked = vq->used_shown;
-	vq->used_checked_valid = true;
-	return !valid || vring_need_event(load16(used_event(vq)), vq->used_shown, old);
+/* Keeps it until all that were taken before it are back. */
+static void use_in_order(struct virtqueue *vq, const struct virtqueue_chain *chain,
+			 uint32_t written)
+{
+	struct virtqueue_done *next = &vq->window[chain->order & vq->window_mask];
+
+	*next = (struct virtqueue_done){ true, chain->head, chain->slots, chain->tracked, written };
+	while ((next = &vq->window[vq->returned & vq->window_mask])->done) {
+		next->done = false;
+		vq->returned++;
+		use(vq, next->head, next->slots, next->tracked, next->written);
+	}
+}
+
+static __attribute__((noinline)) void push_slowly(struct virtqueue *vq,
+						  const struct virtqueue_chain *chain,
+						  uint32_t written)
+{
+	if (vq->broken)
+		return;
+	if (vq->memory->log)
+		note_pieces(vq, chain);
+	if (vq->in_order)
+		use_in_order(vq, chain, written);
+	else
+		use(vq, chain->head, chain->slots, chain->tracked, written);
+}
+
+void virtqueue_push(struct virtqueue *vq, const struct virtqueue_chain *chain, uint32_t written)
+{
+	vq->in_flight--;
+	if (vq->plain && !vq->broken && !vq->memory->log) {
+		vq->slots_taken--;
+		split_use(vq, chain->head, written);
+	} else {
+		push_slowly(vq, chain, written);
+	}
 }
 
 void virtqueue_notify(struct virtqueue *vq)
 {
-	if (!virtqueue_notify_pending(vq))
+	bool wanted;
+
+	if (!vq->unshown)
 		return;
-	vq->used_shown = vq->used_next;
-	/* Ordering 2: whoever sees the index sees the entries, and the data. */
-	__atomic_store_n(&vq->used->idx, htole16(vq->used_shown), __ATOMIC_RELEASE);
-	/* Ordering 3a: the index is out before we look whether the driver waits for it. */
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (driver_wants_signal(vq) && vq->call_fd >= 0) {
+	if (vq->inflight)
+		virtqueue_inflight_show_begin(vq);
+	wanted = vq->packed ? packed_show(vq) : split_show(vq);
+	if (vq->inflight)
+		virtqueue_inflight_show_end(vq);
+	if (wanted && vq->call_fd >= 0) {
 		write_eventfd(vq->call_fd);
 		vq->counters.signals++;
 	} else {
@@ -312,19 +245,25 @@ void virtqueue_notify(struct virtqueue *vq)
 	}
 }
 
+/* ---- Kicks ---- */
+
 bool virtqueue_available(struct virtqueue *vq)
 {
-	return !vq->broken && load16(&vq->avail->idx) != vq->last_avail;
+	if (vq->broken)
+		return false;
+	if (vq->inflight && virtqueue_inflight_waiting(vq->inflight))
+		return true;
+	return vq->packed ? packed_available(vq) : split_available(vq);
 }
 
 bool virtqueue_enable_kicks(struct virtqueue *vq)
 {
 	if (vq->broken)
 		return false;
-	if (vq->event_index)
-		store16(avail_event(vq), vq->last_avail);
+	if (vq->packed)
+		packed_enable_kicks(vq);
 	else
-		store16(&vq->used->flags, 0);
+		split_enable_kicks(vq);
 	/* Ordering 3b: the driver sees our wish before we look at its index a last time. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	return virtqueue_available(vq);
@@ -332,8 +271,10 @@ bool virtqueue_enable_kicks(struct virtqueue *vq)
 
 void virtqueue_disable_kicks(struct virtqueue *vq)
 {
-	/* With event index nothing needs to be said: avail_event stays behind, and the driver kicks
-	 * once, when it passes there. */
-	if (!vq->event_index && !vq->broken)
-		store16(&vq->used->flags, VRING_USED_F_NO_NOTIFY);
+	if (vq->broken)
+		return;
+	if (vq->packed)
+		packed_disable_kicks(vq);
+	else
+		split_disable_kicks(vq);
 }

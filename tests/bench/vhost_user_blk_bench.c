@@ -6,6 +6,7 @@
  *	  mode randread|randwrite|read|write   size 4K   depth 1   seconds 2   span 1G
  *	  wait sleep|poll	on the call eventfd, or on the used ring
  *	  pid PID		of the server, for its CPU time
+ *	  packed 1		a packed ring, where the server has them
  *	  verify 1		reads must find what write mode left (each sector begins with its number)
  *
  * Prints one line: requests per second, MB/s, CPU seconds of the server, requests per CPU-second, kicks
@@ -44,7 +45,7 @@
 
 struct bench {
 	const char *socket;
-	bool random, write, poll, verify;
+	bool random, write, poll, verify, packed;
 	uint64_t size, span;
 	unsigned depth;
 	double seconds;
@@ -205,6 +206,8 @@ static void connect_server(struct bench *bench)
 
 	if (vhost_user_frontend_connect(&bench->fe, bench->socket, &error) < 0)
 		die(error.text);
+	if (bench->packed)
+		wanted |= 1ULL << VIRTIO_F_RING_PACKED;
 	wanted &= vhost_user_frontend_features(bench->fe);
 	if (vhost_user_frontend_get_config(bench->fe, 0, &config, CONFIG_BYTES, &error) < 0 ||
 	    guest_memory_create_region(&bench->memory, "bench", GUEST, round_up(bytes, 4096),
@@ -219,6 +222,7 @@ static void connect_server(struct bench *bench)
 	if (virtqueue_driver_init(&bench->queue, host(bench, 0), GUEST, QUEUE_SIZE, wanted) < 0)
 		die("out of memory");
 	memset(host(bench, DATA), 0x5a, bench->depth * bench->size);
+	queue.base = virtqueue_driver_base(&bench->queue);
 	queue.desc = bench->queue.desc_address;
 	queue.avail = bench->queue.avail_address;
 	queue.used = bench->queue.used_address;
@@ -278,6 +282,8 @@ static void set_option(struct bench *bench, const char *name, const char *value)
 		bench->poll = !strcmp(value, "poll");
 	} else if (!strcmp(name, "pid")) {
 		bench->pid = atol(value);
+	} else if (!strcmp(name, "packed")) {
+		bench->packed = atoi(value);
 	} else if (!strcmp(name, "verify")) {
 		bench->verify = atoi(value);
 	} else {

@@ -91,7 +91,7 @@ static void drain(struct virtqueue *vq)
 		if (chain.writable)
 			memset(iov[chain.readable].iov_base, 0x55,
 			       MIN(iov[chain.readable].iov_len, 64));
-		virtqueue_push(vq, chain.head, chain.writable_bytes);
+		virtqueue_push(vq, &chain, chain.writable_bytes);
 	}
 	virtqueue_notify(vq);
 	virtqueue_enable_kicks(vq);

@@ -1,30 +1,45 @@
 #!/usr/bin/env bash
 # `tenon switch` with DPDK's virtio-user as vhost-user front-end, a driver that is not ours: frames pass
-# between two of its ports, none is lost without a counter, it may leave and come back; and frames reach
-# a TAP.
+# between two of its ports, over split and packed rings, in order and not; none is lost without a counter, it may
+# leave and come back; and frames reach a TAP.
 # timeout: 120
 set -u
 . "$(dirname "$0")/switch_lib.sh"
 command -v dpdk-testpmd >/dev/null || lab_skip "dpdk-testpmd (package dpdk-dev) is not installed"
 lab_enter "$@"
 
-pmd() { # SECONDS ARGUMENT...
-	local seconds=$1; shift
+pmd() { # VDEV-OPTIONS SECONDS ARGUMENT...
+	local ring=$1 seconds=$2; shift 2
 	timeout -s INT -k 5 "$seconds" dpdk-testpmd --no-huge -m 128 --no-pci -l 0,1 --main-lcore=1 --file-prefix=tenon$$ \
-		--vdev=virtio_user0,path="$LAB/a.sock",queue_size=256 --vdev=virtio_user1,path="$LAB/b.sock",queue_size=256 \
+		--vdev=virtio_user0,path="$LAB/a.sock",queue_size=256$ring --vdev=virtio_user1,path="$LAB/b.sock",queue_size=256$ring \
 		-- --no-mlockall --total-num-mbufs=8192 --nb-cores=1 --auto-start --stats-period=1 "$@" >pmd.out 2>&1
-	grep -q 'Bye' pmd.out || { tail -n 20 pmd.out; lab_fail "testpmd $*"; }
+	grep -q 'Bye' pmd.out || { tail -n 20 pmd.out; return 1; }
 }
 
 lab_switch lab --port a=vhost-user --port b=vhost-user --port t=tap:tapt
-for round in 1 2; do
-	pmd 5 --forward-mode=flowgen --flowgen-flows=4 --txpkts=$((round * 700))
+round=0
+for ring in "" ,packed_vq=1,in_order=0 ,packed_vq=1,in_order=1 ,packed_vq=1,in_order=0,mrg_rxbuf=0; do
+	round=$((round + 1))
+	had=$(lab_stat a rx_frames)
+	seen=
+	pmd "$ring" 4 --forward-mode=flowgen --flowgen-flows=4 --txpkts=$((round * 300)) &
+	for _ in $(seq 50); do
+		seen=$(lab_stat a features)
+		case $seen in *event_idx* | *indirect* | *packed*) break ;; esac
+		sleep 0.05
+	done
+	wait $! || lab_fail "testpmd$ring"
+	case $ring,$seen in
+	*packed*packed* | ,*) ;;
+	*) lab_fail "port a$ring: negotiated $seen" ;;
+	esac
 	for port in a b; do
-		[ "$(lab_stat $port connections)" = $round ] || lab_fail "port $port: connections"
-		[ "$(lab_stat $port rx_frames)" -gt 1000 ] || lab_fail "port $port: nothing came in"
-		[ "$(lab_stat $port tx_frames)" -gt 1000 ] || lab_fail "port $port: nothing went out"
+		[ "$(lab_stat $port connections)" = $round ] || lab_fail "port $port$ring: connections"
+		[ "$(lab_stat $port tx_frames)" -gt 1000 ] || lab_fail "port $port$ring: nothing went out"
 		[ "$(lab_stat $port up)" = False ] || lab_fail "port $port is up with nobody there"
 	done
+	[ "$(lab_stat a rx_frames)" -gt $((had + 1000)) ] || lab_fail "port a$ring: nothing came in"
+	grep -aE 'RX-packets: [0-9]{4}' pmd.out >/dev/null || { tail -n 40 pmd.out; lab_fail "testpmd$ring received nothing"; }
 done
 # What came in at a went out at b, or is counted there; the TAP's stack sends a few frames besides. While
 # one of both is already gone, frames to it are flooded, to the TAP alone.

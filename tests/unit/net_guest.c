@@ -40,6 +40,7 @@ static void start_queue(struct net_guest *guest, unsigned index, struct virtqueu
 				   guest->features),
 	     NULL, "ring");
 	driver->kick_fd = kick;
+	queue.base = virtqueue_driver_base(driver);
 	queue.desc = driver->desc_address;
 	queue.avail = driver->avail_address;
 	queue.used = driver->used_address;

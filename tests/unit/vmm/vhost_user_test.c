@@ -153,7 +153,7 @@ static void start_driver(void)
 	out(VIRTIO_PCI_COMMON_GFSELECT, 4, 1);
 	out(VIRTIO_PCI_COMMON_GF, 4, ACCEPTABLE >> 32);
 	out(VIRTIO_PCI_COMMON_STATUS, 1, FEATURES_OK);
-	memset(memory.regions[0].host + RING, 0, virtqueue_driver_bytes(QUEUE_SIZE));
+	memset(memory.regions[0].host + RING, 0, virtqueue_driver_bytes(QUEUE_SIZE, ACCEPTABLE));
 	virtqueue_driver_init(&driver, memory.regions[0].host + RING, RING, QUEUE_SIZE, ACCEPTABLE);
 	out(VIRTIO_PCI_COMMON_Q_SELECT, 2, 0);
 	out(VIRTIO_PCI_COMMON_Q_SIZE, 2, QUEUE_SIZE);

@@ -306,7 +306,7 @@ static void test_stop_and_go_on(void)
 	struct lab lab = make_lab(MRG, MRG);
 	struct error error = { 0 };
 	uint8_t frame[100], got[100];
-	uint16_t last_avail = 77;
+	uint32_t last_avail = 77;
 
 	fill_frame(frame, 100, 1);
 	net_guest_give_buffers(lab.b, 10, 2048);
@@ -320,7 +320,7 @@ static void test_stop_and_go_on(void)
 	CU_ASSERT_EQUAL(dropped(&lab, 1, PORT_DROP_RX_DISABLED), 1);
 	{
 		struct vhost_user_queue queue = { .size = NET_GUEST_QUEUE,
-						  .last_avail = last_avail,
+						  .base = last_avail,
 						  .desc = lab.b->rx.desc_address,
 						  .avail = lab.b->rx.avail_address,
 						  .used = lab.b->rx.used_address,

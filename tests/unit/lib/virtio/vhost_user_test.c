@@ -29,6 +29,7 @@
 #define GUEST    0x100000
 #define SIZE     64
 #define FEATURES (VIRTQUEUE_FEATURES | 1ULL << 5)
+#define PACKED   (1ULL << VIRTIO_F_RING_PACKED)
 
 /* A device whose queues copy what they read to what they write. */
 struct echo {
@@ -127,7 +128,7 @@ static void echo_queue(struct virtqueue *vq)
 			length = MIN(iov[0].iov_len, iov[1].iov_len);
 			memcpy(iov[1].iov_base, iov[0].iov_base, length);
 		}
-		virtqueue_push(vq, chain.head, (uint32_t)length);
+		virtqueue_push(vq, &chain, (uint32_t)length);
 	}
 	virtqueue_notify(vq);
 }
@@ -215,7 +216,7 @@ static void check(int result, const struct error *error)
 	CU_ASSERT_EQUAL(result, 0);
 }
 
-static void guest_begin(struct guest *guest, int fd)
+static void guest_begin_with(struct guest *guest, int fd, uint64_t features)
 {
 	struct error error;
 
@@ -224,18 +225,23 @@ static void guest_begin(struct guest *guest, int fd)
 	check(guest_memory_create_region(&guest->memory, "test", GUEST, 1 << 20, &error), &error);
 	guest->host = guest->memory.regions[0].host;
 	guest->data = GUEST + 0x80000;
-	check(vhost_user_frontend_set_features(guest->fe, FEATURES, &error), &error);
+	check(vhost_user_frontend_set_features(guest->fe, features, &error), &error);
 	check(vhost_user_frontend_set_memory(guest->fe, &guest->memory, &error), &error);
-	CU_ASSERT_EQUAL(virtqueue_driver_init(&guest->queue, guest->host, GUEST, SIZE, FEATURES),
+	CU_ASSERT_EQUAL(virtqueue_driver_init(&guest->queue, guest->host, GUEST, SIZE, features),
 			0);
 	guest->kick_fd = guest->queue.kick_fd = eventfd(0, EFD_NONBLOCK);
 	guest->call_fd = eventfd(0, 0);
 }
 
-static void guest_start(struct guest *guest, unsigned index, uint16_t last_avail)
+static void guest_begin(struct guest *guest, int fd)
+{
+	guest_begin_with(guest, fd, FEATURES & ~PACKED);
+}
+
+static void guest_start(struct guest *guest, unsigned index, uint32_t base)
 {
 	struct vhost_user_queue queue = { SIZE,
-					  last_avail,
+					  base,
 					  guest->queue.desc_address,
 					  guest->queue.avail_address,
 					  guest->queue.used_address,
@@ -283,7 +289,7 @@ static void test_a_queue_runs_stops_and_goes_on(void)
 	struct guest guest;
 	struct echo echo;
 	struct error error;
-	uint16_t last = 77;
+	uint32_t last = 77;
 
 	guest_begin(&guest, echo_begin(&echo));
 	CU_ASSERT_EQUAL(vhost_user_frontend_features(guest.fe), FEATURES);
@@ -293,13 +299,35 @@ static void test_a_queue_runs_stops_and_goes_on(void)
 	guest_echo(&guest, "second");
 	check(vhost_user_frontend_stop_queue(guest.fe, 1, &last, &error), &error);
 	CU_ASSERT_EQUAL(last, 2);
-	CU_ASSERT_EQUAL(echo.features, FEATURES);
+	CU_ASSERT_EQUAL(echo.features, FEATURES & ~PACKED);
 	guest_start(&guest, 1, last);
 	guest_echo(&guest, "third");
 	guest_end(&guest);
 	CU_ASSERT_EQUAL(echo_end(&echo), -ENOTCONN);
 	CU_ASSERT_EQUAL(echo.starts, 2);
 	CU_ASSERT_EQUAL(open_files(), files);
+}
+
+static void test_a_packed_queue_runs_stops_and_goes_on(void)
+{
+	struct guest guest;
+	struct echo echo;
+	struct error error;
+	uint32_t base = 0;
+
+	guest_begin_with(&guest, echo_begin(&echo), FEATURES);
+	guest_start(&guest, 0, virtqueue_driver_base(&guest.queue));
+	for (unsigned i = 0; i < 100; i++)
+		guest_echo(&guest, "around");
+	check(vhost_user_frontend_stop_queue(guest.fe, 0, &base, &error), &error);
+	CU_ASSERT_EQUAL(base, virtqueue_driver_base(&guest.queue));
+	guest_start(&guest, 0, base);
+	guest_echo(&guest, "on");
+	/* Stopped and started by the back-end itself. */
+	check(vhost_user_frontend_set_memory(guest.fe, &guest.memory, &error), &error);
+	guest_echo(&guest, "again");
+	guest_end(&guest);
+	CU_ASSERT_EQUAL(echo_end(&echo), -ENOTCONN);
 }
 
 static void test_memory_and_eventfds_change_under_a_running_queue(void)
@@ -410,17 +438,20 @@ static void test_shared_memory_is_sealed(void)
 
 	CU_ASSERT_EQUAL(ftruncate(fd, 8192), 0);
 	CU_ASSERT_EQUAL(ftruncate(plain, 8192), 0);
-	CU_ASSERT_EQUAL(guest_memory_map_region(&memory, 0, 4096, 0, dup(fd), 4096, NULL), 0);
+	CU_ASSERT_EQUAL(guest_memory_map_region(&memory, 0, 4096, 0, dup(fd), 4096, -1, NULL), 0);
 	CU_ASSERT_TRUE(memory.regions[0].sealed);
 	CU_ASSERT_EQUAL(ftruncate(fd, 4096), -1);
-	CU_ASSERT_EQUAL(guest_memory_map_region(&memory, 4096, 4096, 0, dup(plain), 0, NULL), 0);
+	CU_ASSERT_EQUAL(guest_memory_map_region(&memory, 4096, 4096, 0, dup(plain), 0, -1, NULL),
+			0);
 	CU_ASSERT_FALSE(memory.regions[1].sealed);
 
-	CU_ASSERT_EQUAL(guest_memory_map_region(&memory, 8192, 8193, 0, dup(fd), 0, NULL), -EINVAL);
-	CU_ASSERT_EQUAL(guest_memory_map_region(&memory, 8192, 1, 0, dup(fd), UINT64_MAX, NULL),
+	CU_ASSERT_EQUAL(guest_memory_map_region(&memory, 8192, 8193, 0, dup(fd), 0, -1, NULL),
 			-EINVAL);
-	CU_ASSERT_EQUAL(guest_memory_map_region(&memory, 4095, 2, 0, dup(fd), 0, NULL), -EEXIST);
-	CU_ASSERT_EQUAL(guest_memory_map_region(&memory, UINT64_MAX, 2, 0, dup(fd), 0, NULL),
+	CU_ASSERT_EQUAL(guest_memory_map_region(&memory, 8192, 1, 0, dup(fd), UINT64_MAX, -1, NULL),
+			-EINVAL);
+	CU_ASSERT_EQUAL(guest_memory_map_region(&memory, 4095, 2, 0, dup(fd), 0, -1, NULL),
+			-EEXIST);
+	CU_ASSERT_EQUAL(guest_memory_map_region(&memory, UINT64_MAX, 2, 0, dup(fd), 0, -1, NULL),
 			-EINVAL);
 	CU_ASSERT_EQUAL(memory.count, 2);
 	CU_ASSERT_EQUAL(guest_memory_remove_region(&memory, 0, 4096, 1), -ENOENT);
@@ -703,6 +734,7 @@ static void test_a_back_end_that_does_not_answer_is_left(void)
 }
 
 UNIT_MAIN("vhost-user", UNIT(test_a_queue_runs_stops_and_goes_on),
+	  UNIT(test_a_packed_queue_runs_stops_and_goes_on),
 	  UNIT(test_memory_and_eventfds_change_under_a_running_queue),
 	  UNIT(test_config_status_and_reset), UNIT(test_what_cannot_be_is_refused_and_said),
 	  UNIT(test_shared_memory_is_sealed),

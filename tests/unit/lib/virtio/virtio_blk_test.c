@@ -52,7 +52,8 @@ static void begin(bool read_only)
 	virtqueue_init(&rig.vq, &rig.memory, 0, features);
 	virtqueue_driver_init(&rig.driver, rig.bytes, BASE, SIZE, features);
 	CU_ASSERT_EQUAL(virtqueue_start(&rig.vq, SIZE, rig.driver.desc_address,
-					rig.driver.avail_address, rig.driver.used_address, 0),
+					rig.driver.avail_address, rig.driver.used_address,
+					virtqueue_driver_base(&rig.driver)),
 			0);
 	virtio_blk_queue_init(&rig.queue, &rig.blk, &rig.vq);
 }
@@ -429,7 +430,7 @@ static int more_than_at_a_time(void *arg)
 	virtqueue_driver_destroy(&rig.driver);
 	virtqueue_driver_init(&rig.driver, rig.bytes + AT, BASE + AT, RING, rig.blk.features);
 	virtqueue_start(&rig.vq, RING, rig.driver.desc_address, rig.driver.avail_address,
-			rig.driver.used_address, 0);
+			rig.driver.used_address, virtqueue_driver_base(&rig.driver));
 	block_fault_add(rig.fault, &(struct block_fault_rule){ .requests = BLOCK_FAULT_FLUSH,
 							       .action = BLOCK_FAULT_LATENCY,
 							       .latency_ns = 100 * MS });

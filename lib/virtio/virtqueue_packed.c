@@ -1,0 +1,242 @@
+/*
+ * Packed rings (virtio 1.2, 2.8), device side: see virtqueue.h, whose numbers of the orderings are used in
+ * comments.
+ *
+ * There is one ring of descriptors. Each side goes round it in order; whose an entry is, its two flags AVAIL
+ * and USED say, compared with a wrap counter that turns over with each round. The driver makes a chain
+ * available in entries that follow each other; we give chains back in any order, each as one used entry, and
+ * go on behind it by as many entries as the chain had. So used entries overwrite descriptors of chains that
+ * were taken, never of chains that were not: used_next stays behind last_avail by the entries that are
+ * with us (slots_taken and unshown ones).
+ *
+ * Used entries become visible one by one, by their flags. To show a burst at once, the flags of the first are
+ * written last (shown_flags), and the driver, which looks at them in order, sees the others behind it.
+ */
+#include <errno.h>
+#include <stddef.h>
+
+#include "util/bytes.h"
+#include "virtio/virtqueue_private.h"
+
+#define AVAIL_BIT  (1u << VRING_PACKED_DESC_F_AVAIL)
+#define USED_BIT   (1u << VRING_PACKED_DESC_F_USED)
+#define WRAP_BIT   (1u << VRING_PACKED_EVENT_F_WRAP_CTR)
+#define INDEX_MASK (WRAP_BIT - 1)
+
+/* Where it goes on, and where it gives back: a half of the base each. */
+static bool take_position(const struct virtqueue *vq, uint32_t half, uint16_t *position, bool *wrap)
+{
+	*position = half & INDEX_MASK;
+	*wrap = half & WRAP_BIT;
+	return *position < vq->size;
+}
+
+/* Entries from the used position to the available one. */
+static unsigned distance(const struct virtqueue *vq)
+{
+	return vq->avail_wrap == vq->used_wrap ? vq->last_avail - vq->used_next
+					       : vq->last_avail + vq->size - vq->used_next;
+}
+
+int packed_start(struct virtqueue *vq, uint64_t ring, uint64_t driver, uint64_t device,
+		 uint32_t base)
+{
+	uint32_t available = base & 0xffff, used = base >> 16;
+
+	vq->ring = guest_memory_translate(vq->memory, ring, virtqueue_desc_bytes(vq->size));
+	vq->driver_event =
+		guest_memory_translate(vq->memory, driver, virtqueue_avail_bytes(vq->size, true));
+	vq->device_event =
+		guest_memory_translate(vq->memory, device, virtqueue_used_bytes(vq->size, true));
+	if (!vq->ring || !vq->driver_event || !vq->device_event)
+		return -EFAULT;
+	if ((ring | (uintptr_t)vq->ring) % 16 || (driver | (uintptr_t)vq->driver_event) % 4 ||
+	    (device | (uintptr_t)vq->device_event) % 4)
+		return -EINVAL;
+	/* DPDK's virtio-user leaves the used half out. */
+	if (!take_position(vq, available, &vq->last_avail, &vq->avail_wrap) ||
+	    !take_position(vq, used ? used : available, &vq->used_next, &vq->used_wrap) ||
+	    distance(vq) > vq->size)
+		return -EINVAL;
+	vq->slots_taken = (uint16_t)distance(vq);
+	vq->used_shown = vq->used_next;
+	vq->shown_wrap = vq->used_wrap;
+	return 0;
+}
+
+uint32_t packed_base(const struct virtqueue *vq)
+{
+	uint32_t available = vq->last_avail | (vq->avail_wrap ? WRAP_BIT : 0);
+	uint32_t used = vq->used_next | (vq->used_wrap ? WRAP_BIT : 0);
+
+	return available | used << 16;
+}
+
+/* Ordering 1: the descriptor and its buffers are seen after its flags. */
+static uint16_t load_flags(const struct virtqueue *vq, unsigned position, int order)
+{
+	return le16toh(__atomic_load_n(&vq->ring[position].flags, order));
+}
+
+static bool is_available(uint16_t flags, bool wrap)
+{
+	return (bool)(flags & AVAIL_BIT) == wrap && (bool)(flags & USED_BIT) != wrap;
+}
+
+/* Takes the descriptors of the chain whose first has `flags`. Returns why it is wrong, or NULL. */
+static inline const char *walk_chain(struct chain_walk *walk, uint16_t flags, unsigned most)
+{
+	struct virtqueue *vq = walk->vq;
+	struct virtqueue_chain *chain = walk->chain;
+	unsigned position = vq->last_avail;
+
+	for (chain->slots = 0;;) {
+		const struct vring_packed_desc *at = &vq->ring[position];
+		uint64_t address = le64toh(__atomic_load_n(&at->addr, __ATOMIC_RELAXED));
+		uint32_t length = le32toh(__atomic_load_n(&at->len, __ATOMIC_RELAXED));
+		const char *wrong;
+
+		if (chain->slots == most)
+			return "a chain is longer than it may be, or has no end";
+		/* That of the last counts; drivers write it into all. */
+		chain->head = le16toh(__atomic_load_n(&at->id, __ATOMIC_RELAXED));
+		if (vq->inflight)
+			virtqueue_inflight_copy(vq, chain->slots, address, length, flags,
+						chain->head);
+		chain->slots++;
+		if (!(flags & VRING_DESC_F_INDIRECT))
+			wrong = chain_add_buffer(walk, address, length, flags & VRING_DESC_F_WRITE);
+		else if (chain->slots > 1)
+			wrong = "an indirect descriptor in a chain of others";
+		else
+			wrong = chain_add_table(walk, address, length, flags, true);
+		if (wrong)
+			return wrong;
+		if (!(flags & VRING_DESC_F_NEXT))
+			return NULL;
+		position = position + 1u == vq->size ? 0 : position + 1;
+		/* The driver made them available before the first. */
+		flags = load_flags(vq, position, __ATOMIC_RELAXED);
+	}
+}
+
+int packed_pop(struct virtqueue *vq, struct virtqueue_chain *chain)
+{
+	uint16_t flags = load_flags(vq, vq->last_avail, __ATOMIC_ACQUIRE);
+	/* Those that are with us and those that are used and not shown cannot be available too. */
+	unsigned most = vq->size - vq->slots_taken - vq->unshown;
+	struct chain_walk walk;
+	const char *wrong;
+
+	if (!is_available(flags, vq->avail_wrap))
+		return 0;
+	walk = chain_walk_begin(vq, chain);
+	wrong = walk_chain(&walk, flags, most);
+	if (wrong)
+		return virtqueue_broken(vq, wrong);
+	chain_walk_end(&walk);
+	packed_advance(vq, &vq->last_avail, &vq->avail_wrap, chain->slots);
+	vq->slots_taken += chain->slots;
+	return virtqueue_took(vq, chain);
+}
+
+unsigned packed_prefetch(struct virtqueue *vq, unsigned count)
+{
+	/* Four descriptors share a cache line, and the processor fetches ahead what is read in order:
+	 * two lines are enough to begin with. */
+	__builtin_prefetch(&vq->ring[vq->last_avail]);
+	__builtin_prefetch(&vq->ring[vq->last_avail + 4u < vq->size ? vq->last_avail + 4u : 0]);
+	return count;
+}
+
+void packed_rewind(struct virtqueue *vq, unsigned slots)
+{
+	unsigned position = vq->last_avail;
+
+	if (position < slots) {
+		position += vq->size;
+		vq->avail_wrap = !vq->avail_wrap;
+	}
+	vq->last_avail = (uint16_t)(position - slots);
+}
+
+void packed_use(struct virtqueue *vq, uint16_t id, uint16_t slots, uint32_t written)
+{
+	struct vring_packed_desc *entry = &vq->ring[vq->used_next];
+	uint16_t flags = (uint16_t)((vq->used_wrap ? AVAIL_BIT | USED_BIT : 0) |
+				    (written ? VRING_DESC_F_WRITE : 0));
+
+	__atomic_store_n(&entry->id, htole16(id), __ATOMIC_RELAXED);
+	__atomic_store_n(&entry->len, htole32(written), __ATOMIC_RELAXED);
+	if (vq->unshown)
+		store16(&entry->flags, flags);
+	else
+		vq->shown_flags = flags;
+	virtqueue_note(vq, vq->desc_address + 16ULL * vq->used_next, sizeof(*entry));
+	packed_advance(vq, &vq->used_next, &vq->used_wrap, slots);
+	vq->unshown += slots;
+}
+
+/* Whether the driver's event area asks for a signal, `moved` entries up to used_next. */
+static bool wants_signal(const struct virtqueue *vq, unsigned moved)
+{
+	/* Both of its fields at once, for the driver changes one after the other. */
+	uint32_t event =
+		le32toh(__atomic_load_n((const __le32 *)vq->driver_event, __ATOMIC_RELAXED));
+	uint16_t at = event & INDEX_MASK;
+
+	switch (event >> 16 & 3) {
+	case VRING_PACKED_EVENT_FLAG_DISABLE:
+		return false;
+	case VRING_PACKED_EVENT_FLAG_DESC:
+		if (!vq->event_index)
+			return true;
+		if ((bool)(event & WRAP_BIT) != vq->used_wrap)
+			at -= vq->size;
+		return vring_need_event(at, vq->used_next, (uint16_t)(vq->used_next - moved));
+	default:
+		return true;
+	}
+}
+
+bool packed_show(struct virtqueue *vq)
+{
+	unsigned moved = vq->unshown;
+
+	/* Ordering 2: whoever sees these flags sees the entries behind, and the data. */
+	__atomic_store_n(&vq->ring[vq->used_shown].flags, htole16(vq->shown_flags),
+			 __ATOMIC_RELEASE);
+	virtqueue_note(vq, vq->desc_address + 16ULL * vq->used_shown, 16);
+	vq->used_shown = vq->used_next;
+	vq->shown_wrap = vq->used_wrap;
+	vq->unshown = 0;
+	/* Ordering 3a: the flags are out before we look whether the driver waits for them. */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	return wants_signal(vq, moved);
+}
+
+bool packed_available(const struct virtqueue *vq)
+{
+	return is_available(load_flags(vq, vq->last_avail, __ATOMIC_RELAXED), vq->avail_wrap);
+}
+
+static void store_event(struct virtqueue *vq, uint16_t position, uint16_t flags)
+{
+	__atomic_store_n((__le32 *)vq->device_event, htole32((uint32_t)flags << 16 | position),
+			 __ATOMIC_RELAXED);
+	virtqueue_note(vq, vq->used_log, sizeof(*vq->device_event));
+}
+
+void packed_enable_kicks(struct virtqueue *vq)
+{
+	if (vq->event_index)
+		store_event(vq, (uint16_t)(vq->last_avail | (vq->avail_wrap ? WRAP_BIT : 0)),
+			    VRING_PACKED_EVENT_FLAG_DESC);
+	else
+		store_event(vq, 0, VRING_PACKED_EVENT_FLAG_ENABLE);
+}
+
+void packed_disable_kicks(struct virtqueue *vq)
+{
+	store_event(vq, 0, VRING_PACKED_EVENT_FLAG_DISABLE);
+}
