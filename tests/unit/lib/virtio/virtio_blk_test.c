@@ -428,7 +428,8 @@ static int more_than_at_a_time(void *arg)
 	(void)arg;
 	begin(false);
 	virtqueue_driver_destroy(&rig.driver);
-	virtqueue_driver_init(&rig.driver, rig.bytes + AT, BASE + AT, RING, rig.blk.features);
+	virtqueue_driver_init(&rig.driver, rig.bytes + AT, BASE + AT, RING,
+			      rig.blk.features & ~(1ULL << VIRTIO_RING_F_INDIRECT_DESC));
 	virtqueue_start(&rig.vq, RING, rig.driver.desc_address, rig.driver.avail_address,
 			rig.driver.used_address, virtqueue_driver_base(&rig.driver));
 	block_fault_add(rig.fault, &(struct block_fault_rule){ .requests = BLOCK_FAULT_FLUSH,
