@@ -1,0 +1,35 @@
+/*
+ * Calls that may never come back: open(2), stat(2) or read(2) of a device, or of a file on a file system, that
+ * does not answer any more. The kernel may hold a thread in such a call for ever, deaf to signals; and a
+ * process ends only when all of its threads do. So they are made in a process of their own, side by side, one
+ * thread each, with a limit of time. What has not answered by then is left behind together with the process,
+ * which holds nothing of ours: no lock, no descriptor, no terminal.
+ */
+#ifndef TENON_FIBER_ASIDE_H
+#define TENON_FIBER_ASIDE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Answers for `index` with bytes that it allocates (or NULL), and a result. It runs in a copy of the process: what it
+ * changes is seen by nobody, and it must not use the worker. */
+typedef int aside_fn(void *arg, unsigned index, void **data, size_t *size);
+
+struct aside_answer {
+	bool silent; /* it did not answer within the limit */
+	int rc;      /* what the function returned; -ETIMEDOUT of a silent one */
+	void *data;
+	size_t size;
+};
+
+/*
+ * Runs fn(arg, 0 ... count - 1, ...) and fills in `answers`, to be freed by aside_free(). Where no process can be had (too
+ * many, no descriptors left), they run here, one after another and without limit. On a fiber it suspends,
+ * elsewhere it blocks. 0 or -ENOMEM.
+ */
+int aside_run(aside_fn *fn, void *arg, unsigned count, uint64_t limit_ns,
+	      struct aside_answer *answers);
+void aside_free(struct aside_answer *answers, unsigned count);
+
+#endif

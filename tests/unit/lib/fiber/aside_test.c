@@ -1,0 +1,119 @@
+/* lib/fiber/aside: answers, one that never comes, what the other process has of ours. */
+#include "unit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "fiber/aside.h"
+#include "fiber_run.h"
+
+#define SECOND 1000000000ull
+#define MANY   600
+
+static int number(void *arg, unsigned index, void **data, size_t *size)
+{
+	(void)arg;
+	if (asprintf((char **)data, "%u", index) < 0)
+		return -ENOMEM;
+	*size = strlen(*data) + 1;
+	return (int)index % 2 ? -(int)index : 0;
+}
+
+static void check_numbers(const struct aside_answer *answers)
+{
+	char text[16];
+
+	for (unsigned i = 0; i < MANY; i++) {
+		snprintf(text, sizeof(text), "%u", i);
+		CU_ASSERT_FALSE(answers[i].silent);
+		CU_ASSERT_EQUAL(answers[i].rc, i % 2 ? -(int)i : 0);
+		CU_ASSERT_EQUAL_FATAL(answers[i].size, strlen(text) + 1);
+		CU_ASSERT_STRING_EQUAL(answers[i].data, text);
+	}
+}
+
+static int numbers(void *arg)
+{
+	struct aside_answer answers[MANY];
+
+	(void)arg;
+	CU_ASSERT_EQUAL(aside_run(number, NULL, MANY, 60 * SECOND, answers), 0);
+	check_numbers(answers);
+	aside_free(answers, MANY);
+	return 0;
+}
+
+static void test_each_answers(void)
+{
+	numbers(NULL);
+	fiber_run_real(fiber_run_first_engine(), numbers, NULL);
+}
+
+/* Without descriptors it is done here. */
+static void test_without_another_process(void)
+{
+	struct rlimit before, few;
+
+	getrlimit(RLIMIT_NOFILE, &before);
+	few = before;
+	few.rlim_cur = 3;
+	CU_ASSERT_EQUAL(setrlimit(RLIMIT_NOFILE, &few), 0);
+	numbers(NULL);
+	setrlimit(RLIMIT_NOFILE, &before);
+}
+
+static int hang_one(void *arg, unsigned index, void **data, size_t *size)
+{
+	(void)arg, (void)data, (void)size;
+	if (index == 1)
+		for (;;)
+			pause();
+	return 7;
+}
+
+static int one_hangs(void *arg)
+{
+	struct aside_answer answers[3];
+
+	(void)arg;
+	CU_ASSERT_EQUAL(aside_run(hang_one, NULL, 3, SECOND / 4, answers), 0);
+	CU_ASSERT_TRUE(answers[1].silent);
+	CU_ASSERT_EQUAL(answers[1].rc, -ETIMEDOUT);
+	CU_ASSERT_FALSE(answers[0].silent || answers[2].silent);
+	CU_ASSERT_EQUAL(answers[0].rc, 7);
+	CU_ASSERT_EQUAL(answers[2].rc, 7);
+	aside_free(answers, 3);
+	return 0;
+}
+
+static void test_one_that_hangs_is_left_behind(void)
+{
+	one_hangs(NULL);
+	fiber_run_real(fiber_run_first_engine(), one_hangs, NULL);
+}
+
+/* The locks of a file go with its last descriptor: a copy of one must not stay with what hangs. */
+static int has_open(void *arg, unsigned index, void **data, size_t *size)
+{
+	(void)index, (void)data, (void)size;
+	return fcntl(*(int *)arg, F_GETFD) >= 0;
+}
+
+static void test_descriptors_are_not_kept(void)
+{
+	int fd = fcntl(open("/dev/null", O_RDONLY | O_CLOEXEC), F_DUPFD, 50);
+	struct aside_answer answer;
+
+	CU_ASSERT_EQUAL(aside_run(has_open, &fd, 1, 60 * SECOND, &answer), 0);
+	CU_ASSERT_FALSE(answer.silent);
+	CU_ASSERT_EQUAL(answer.rc, 0);
+	close(fd);
+}
+
+UNIT_MAIN("aside", UNIT(test_each_answers), UNIT(test_without_another_process),
+	  UNIT(test_one_that_hangs_is_left_behind), UNIT(test_descriptors_are_not_kept))
