@@ -18,12 +18,13 @@
 
 #define CLI_MOST_OPTIONS 24
 
-/* What the command line was taken apart into lives as long as the command. The tool's only state outside of
- * a command; main() lets go of it. */
+/* What the command line was taken apart into lives as long as the command, and what did not answer is known as
+ * long. The tool's only state outside of a command; main() lets go of it. */
 static struct cli_kept {
 	struct cli_kept *next;
 	char *words[];
 } * cli_kept;
+static struct cli_words cli_silent;
 
 static char **cli_keep(size_t words)
 {
@@ -38,6 +39,7 @@ static char **cli_keep(size_t words)
 
 void cli_release(void)
 {
+	cli_silent = (struct cli_words){ 0 };
 	while (cli_kept) {
 		struct cli_kept *kept = cli_kept;
 
@@ -71,6 +73,20 @@ static void print_message(FILE *to, const char *before, const char *format, va_l
 	vsnprintf(raw, sizeof(raw), format, args);
 	text_clean(text, sizeof(text), raw);
 	fprintf(to, "%s%s\n", before, text);
+}
+
+bool cli_is_silent(const char *path)
+{
+	for (unsigned i = 0; i < cli_silent.count; i++)
+		if (!strcmp(cli_silent.words[i], path))
+			return true;
+	return false;
+}
+
+void cli_remember_silent(const char *path)
+{
+	if (!cli_is_silent(path))
+		cli_words_add(&cli_silent, cli_keep_text(path));
 }
 
 int cli_usage_error(const char *format, ...)

@@ -25,6 +25,9 @@ struct cli_words {
 void cli_words_add(struct cli_words *words, char *word);
 /* A copy of `text` that lives until cli_release(). */
 char *cli_keep_text(const char *text);
+/* Devices that did not answer: they are waited for once in a command. Until cli_release(). */
+void cli_remember_silent(const char *path);
+bool cli_is_silent(const char *path);
 /* Frees all lists of words and kept texts: the command is done. */
 void cli_release(void);
 

@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #include "block/partition.h"
+#include "fiber/aside.h"
+#include "tools/device_look.h"
 
 void device_list_free(struct device_list *list)
 {
@@ -19,26 +21,32 @@ void device_list_free(struct device_list *list)
 	*list = (struct device_list){ 0 };
 }
 
-int device_list_add(struct device_list *list, const char *path)
+/* `path` is taken over. */
+static int add_resolved(struct device_list *list, char *path)
 {
-	char *resolved = device_realpath(path);
 	char **grown;
 
-	if (!resolved)
-		resolved = strdup(path);
-	for (unsigned i = 0; resolved && i < list->count; i++)
-		if (!strcmp(list->paths[i], resolved)) {
-			free(resolved);
+	for (unsigned i = 0; path && i < list->count; i++)
+		if (!strcmp(list->paths[i], path)) {
+			free(path);
 			return 0;
 		}
 	grown = realloc(list->paths, (list->count + 1) * sizeof(*grown));
-	if (!grown || !resolved) {
-		free(resolved);
+	if (grown)
+		list->paths = grown;
+	if (!grown || !path) {
+		free(path);
 		return -ENOMEM;
 	}
-	list->paths = grown;
-	list->paths[list->count++] = resolved;
+	list->paths[list->count++] = path;
 	return 0;
+}
+
+int device_list_add(struct device_list *list, const char *path)
+{
+	char *resolved = device_realpath(path);
+
+	return add_resolved(list, resolved ? resolved : strdup(path));
 }
 
 void device_list_remove(struct device_list *list, const char *path)
@@ -77,11 +85,16 @@ static char *next_of_list(char **at)
 	}
 	return part;
 }
+/* ---- Patterns ---- */
+
+struct patterns {
+	struct cli_words words;
+	bool needed; /* what matches nothing is an error */
+};
 
 /* A path that exists is itself, whatever characters it has. One without wildcards that does not exist is
- * added too, unless it is `needed`: whoever looks at the devices tells that it is not there. */
-static int device_list_add_pattern(struct device_list *list, const char *pattern, bool needed,
-				   struct error *error)
+ * added too, unless it is needed: whoever looks at the devices tells that it is not there. */
+static int put_matches(FILE *to, const char *pattern, bool needed)
 {
 	const char *number = "";
 	CLEANUP_FREE char *whole = NULL;
@@ -89,9 +102,11 @@ static int device_list_add_pattern(struct device_list *list, const char *pattern
 	glob_t found;
 	int rc;
 
-	if (!lstat(pattern, &status) || device_exists(pattern) ||
-	    (!needed && !strpbrk(pattern, "*?[")))
-		return device_list_add(list, pattern);
+	if (cli_is_silent(pattern) || !lstat(pattern, &status) || device_exists(pattern) ||
+	    (!needed && !strpbrk(pattern, "*?["))) {
+		fprintf(to, "%s%c", pattern, 0);
+		return 0;
+	}
 	rc = glob(pattern, 0, NULL, &found);
 	/* "*.img:2" */
 	if (rc == GLOB_NOMATCH && ends_in_number(pattern)) {
@@ -99,24 +114,96 @@ static int device_list_add_pattern(struct device_list *list, const char *pattern
 		whole = strndup(pattern, (size_t)(number - pattern));
 		rc = whole ? glob(whole, 0, NULL, &found) : GLOB_NOSPACE;
 	}
-	if (rc == GLOB_NOMATCH && !needed)
-		return 0;
-	if (rc == GLOB_NOMATCH) {
+	if (rc)
+		return rc != GLOB_NOMATCH ? -EIO : needed ? -ENOENT : 0;
+	for (size_t i = 0; i < found.gl_pathc; i++)
+		fprintf(to, "%s%s%c", found.gl_pathv[i], number, 0);
+	globfree(&found);
+	return 0;
+}
+
+/* The paths of one pattern, with a NUL after each. On a file system that hangs this never returns. */
+static int expand(void *arg, unsigned index, void **data, size_t *size)
+{
+	const struct patterns *patterns = arg;
+	FILE *to = open_memstream((char **)data, size);
+	int rc;
+
+	if (!to)
+		return -ENOMEM;
+	rc = put_matches(to, patterns->words.words[index], patterns->needed);
+	return fclose(to) ? -ENOMEM : rc;
+}
+
+static int take_matches(struct device_list *found, const char *pattern,
+			const struct aside_answer *answer, struct error *error)
+{
+	const char *at = answer->data, *end = at + answer->size;
+	int rc = 0;
+
+	/* It stays in the list, so that it is told of. */
+	if (answer->silent) {
+		cli_remember_silent(pattern);
+		return add_resolved(found, strdup(pattern));
+	}
+	if (answer->rc == -ENOENT) {
 		error_set(error, -ENOENT, "%s: there is no such device or image", pattern);
 		return error_advise(error, "check the path given with --device");
 	}
-	if (rc)
+	if (answer->rc)
 		return error_set(error, -EIO, "%s: the pattern cannot be searched", pattern);
-	for (size_t i = 0; !rc && i < found.gl_pathc; i++) {
-		CLEANUP_FREE char *name = NULL;
-
-		rc = asprintf(&name, "%s%s", found.gl_pathv[i], number) < 0
-			     ? -ENOMEM
-			     : device_list_add(list, name);
-	}
-	globfree(&found);
+	for (; !rc && at < end; at += strlen(at) + 1)
+		rc = add_resolved(found, strdup(at));
 	return rc;
 }
+
+static int find_matches(struct device_list *found, struct patterns *patterns, struct error *error)
+{
+	unsigned count = patterns->words.count;
+	CLEANUP_FREE struct aside_answer *answers = calloc(count + 1, sizeof(*answers));
+	int rc = answers ? aside_run(expand, patterns, count, device_limit_ns(), answers) : -ENOMEM;
+
+	for (unsigned i = 0; !rc && i < count; i++)
+		rc = take_matches(found, patterns->words.words[i], &answers[i], error);
+	if (answers)
+		aside_free(answers, count);
+	return rc;
+}
+
+static int resolve(void *arg, unsigned index, void **data, size_t *size)
+{
+	const struct device_list *found = arg;
+
+	*data = cli_is_silent(found->paths[index]) ? NULL : device_realpath(found->paths[index]);
+	*size = *data ? strlen(*data) + 1 : 0;
+	return 0;
+}
+
+/* Each path on its own, so that a link to what hangs leaves the others of its pattern as they are. */
+static int add_patterns(struct device_list *list, struct patterns *patterns, struct error *error)
+{
+	CLEANUP_DEVICES struct device_list found = { 0 };
+	CLEANUP_FREE struct aside_answer *answers = NULL;
+	int rc = find_matches(&found, patterns, error);
+
+	if (rc)
+		return rc;
+	answers = calloc(found.count + 1, sizeof(*answers));
+	rc = answers ? aside_run(resolve, &found, found.count, device_limit_ns(), answers)
+		     : -ENOMEM;
+	for (unsigned i = 0; !rc && i < found.count; i++) {
+		char *resolved = steal_pointer(&answers[i].data);
+
+		if (answers[i].silent)
+			cli_remember_silent(found.paths[i]);
+		rc = add_resolved(list, resolved ? resolved : strdup(found.paths[i]));
+	}
+	if (answers)
+		aside_free(answers, found.count);
+	return rc;
+}
+
+/* ---- Where they come from ---- */
 
 char *devices_file_path(void)
 {
@@ -136,42 +223,41 @@ char *devices_file_path(void)
 	return rc < 0 ? NULL : path;
 }
 
-static int device_list_add_file(struct device_list *list)
+static void read_file(struct cli_words *words)
 {
 	CLEANUP_FREE char *path = devices_file_path();
 	CLEANUP_FREE char *line = NULL;
 	size_t size = 0;
 	FILE *file = path ? fopen(path, "re") : NULL;
-	int rc = 0;
 
-	while (!rc && file && getline(&line, &size, file) > 0) {
+	while (file && getline(&line, &size, file) > 0) {
 		line[strcspn(line, "\n")] = '\0';
 		if (*line && *line != '#')
-			rc = device_list_add_pattern(list, line, false, NULL);
+			cli_words_add(words, cli_keep_text(line));
 	}
 	if (file)
 		fclose(file);
-	return rc;
+}
+
+static void read_environment(struct cli_words *words, const char *text)
+{
+	char *at = cli_keep_text(text);
+
+	for (char *part; (part = next_of_list(&at));)
+		if (*part)
+			cli_words_add(words, part);
 }
 
 int device_list_collect(struct device_list *list, const struct cli_words *given,
 			struct error *error)
 {
 	const char *environment = getenv("TENON_DEVICES");
-	CLEANUP_FREE char *copy = NULL;
-	char *at;
-	int rc = 0;
+	struct patterns patterns = { .words = *given, .needed = given->count > 0 };
 
 	*list = (struct device_list){ 0 };
-	for (unsigned i = 0; !rc && i < given->count; i++)
-		rc = device_list_add_pattern(list, given->words[i], true, error);
-	if (rc || given->count)
-		return rc;
-	if (!environment || !*environment)
-		return device_list_add_file(list);
-	at = copy = strdup(environment);
-	for (char *part; copy && !rc && (part = next_of_list(&at));)
-		if (*part)
-			rc = device_list_add_pattern(list, part, false, error);
-	return copy ? rc : -ENOMEM;
+	if (!given->count && environment && *environment)
+		read_environment(&patterns.words, environment);
+	else if (!given->count)
+		read_file(&patterns.words);
+	return add_patterns(list, &patterns, error);
 }

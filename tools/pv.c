@@ -9,6 +9,7 @@
 #include "block/partition.h"
 #include "block/signature.h"
 #include "tools/describe.h"
+#include "tools/device_look.h"
 #include "tools/look.h"
 #include "tools/stack.h"
 #include "util/bytes.h"
@@ -53,7 +54,7 @@ static int pv_list_verb(int argc, char **argv)
 /* `name` is a device of the list, a path that is not in it, md/NAME or a PV's uuid. */
 static const struct volume_scanned *find_pv(const struct stack *stack, const char *name)
 {
-	CLEANUP_FREE char *path = device_realpath(name);
+	CLEANUP_FREE char *path = device_resolve(name);
 
 	for (unsigned i = 0; i < stack->scan->device_count; i++) {
 		const struct volume_scanned *scanned = &stack->scan->devices[i];
@@ -69,7 +70,7 @@ static const struct volume_scanned *find_pv(const struct stack *stack, const cha
 static int show_explain(struct stack *stack, const struct volume_scanned *scanned, const char *name,
 			struct error *error)
 {
-	CLEANUP_FREE char *path = device_realpath(name);
+	CLEANUP_FREE char *path = device_resolve(name);
 	CLEANUP_FREE char *hint = scanned ? partition_hint(name) : NULL;
 	struct block_signature found;
 

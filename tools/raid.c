@@ -10,6 +10,7 @@
 #include "block/partition.h"
 #include "block/signature.h"
 #include "tools/describe.h"
+#include "tools/device_look.h"
 #include "tools/look.h"
 #include "tools/owner.h"
 #include "tools/serial.h"
@@ -116,6 +117,21 @@ static int create_array(struct create *create, struct stack *below, struct error
 	return rc ? rc : raid_stop(array, error);
 }
 
+/* One device under two names would be a mirror of itself. */
+static int check_distinct(const struct create *create, struct error *error)
+{
+	unsigned count = create->devices.count + create->spares.count;
+	CLEANUP_FREE char **paths = calloc(count, sizeof(char *));
+
+	if (!paths)
+		return -ENOMEM;
+	memcpy(paths, create->devices.words, create->devices.count * sizeof(char *));
+	if (create->spares.count)
+		memcpy(paths + create->devices.count, create->spares.words,
+		       create->spares.count * sizeof(char *));
+	return devices_check_distinct(paths, count, error);
+}
+
 static int create_run(void *arg, struct error *error)
 {
 	struct create *create = arg;
@@ -123,6 +139,8 @@ static int create_run(void *arg, struct error *error)
 	CLEANUP_STACK struct stack *below = NULL;
 	int rc = create_parse(create, error);
 
+	if (!rc)
+		rc = check_distinct(create, error);
 	if (!rc)
 		rc = device_claim_below(&below, &create->given, &create->devices, error);
 	create->members = calloc(count, sizeof(*create->members));

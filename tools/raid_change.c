@@ -9,6 +9,7 @@
 #include "block/signature.h"
 #include "rpc/rpc.h"
 #include "tools/describe.h"
+#include "tools/device_look.h"
 #include "tools/owner.h"
 #include "tools/raid.h"
 #include "tools/stack.h"
@@ -45,15 +46,18 @@ int device_claim_below(struct stack **out, const struct cli_words *given,
 int device_open_new(struct stack *below, const char *device, bool force, struct block **out,
 		    struct error *error)
 {
-	CLEANUP_FREE char *path = device_realpath(device);
+	CLEANUP_FREE char *path = device_resolve(device);
 	CLEANUP_BLOCK struct block *block = NULL;
 	int rc;
 
+	if (!path)
+		return -ENOMEM;
 	if (below && stack_names_array(device))
 		rc = stack_open_block(below, device, true, &block, error);
 	else
-		rc = block_open_file(&block, path ? path : device,
-				     BLOCK_OPEN_WRITE | BLOCK_OPEN_LOCK, 0, error);
+		rc = device_check_answers(path, error);
+	if (!rc && !block)
+		rc = block_open_file(&block, path, BLOCK_OPEN_WRITE | BLOCK_OPEN_LOCK, 0, error);
 	if (!rc && !force)
 		rc = block_signature_check(block, error);
 	if (!rc)
@@ -110,9 +114,7 @@ static int change_verb(struct change *change, const char *usage, int argc, char 
 	if (!cli_parse(usage, options, argc, argv, 2, 2, &operands, &status))
 		return status;
 	change->target = raid_target(operands.words[0]);
-	change->device = device_realpath(operands.words[1]);
-	if (!change->device)
-		change->device = strdup(operands.words[1]);
+	change->device = device_resolve(operands.words[1]);
 	status = cli_on_fiber(change_run, change);
 	free(change->target);
 	free(change->device);
@@ -267,9 +269,10 @@ int raid_open_member(struct stack *stack, struct raid_array *array, const char *
 	struct raid_status status;
 	struct raid_info info;
 	bool former;
-	int rc = open ? 0
-		      : block_open_file(&block, path, BLOCK_OPEN_WRITE | BLOCK_OPEN_LOCK, 0, error);
+	int rc = open ? 0 : device_check_answers(path, error);
 
+	if (!rc && !open)
+		rc = block_open_file(&block, path, BLOCK_OPEN_WRITE | BLOCK_OPEN_LOCK, 0, error);
 	if (rc)
 		return rc;
 	/* A former member of this very array comes back without being asked about its signature. */

@@ -15,7 +15,7 @@
 
 /* ---- Opening ---- */
 
-static struct stack_node *stack_add_node(struct stack *stack, const char *name, struct block *block)
+struct stack_node *stack_add_node(struct stack *stack, const char *name, struct block *block)
 {
 	struct stack_node *grown = realloc(stack->nodes, (stack->node_count + 1) * sizeof(*grown));
 	struct stack_node *node;
@@ -31,32 +31,6 @@ static struct stack_node *stack_add_node(struct stack *stack, const char *name, 
 		return NULL;
 	stack->node_count++;
 	return node;
-}
-
-static int stack_open_device_node(struct stack *stack, const char *path,
-				  const struct stack_options *options, struct error *error)
-{
-	unsigned flags = options->write ? BLOCK_OPEN_WRITE | BLOCK_OPEN_LOCK : 0;
-	struct stack_node *node;
-	struct error why = { 0 };
-	struct block *block = NULL;
-	int rc;
-
-	if (options->lock)
-		flags |= BLOCK_OPEN_LOCK;
-	rc = block_open_file(&block, path, flags, 0, &why);
-	if (rc && flags) {
-		*error = why;
-		return rc;
-	}
-	node = stack_add_node(stack, path, block);
-	if (!node) {
-		block_unref(block);
-		return -ENOMEM;
-	}
-	if (rc)
-		node->problem = strdup(why.text);
-	return 0;
 }
 
 /* The index of the array that `info` belongs to, made if it is new; negative errno without memory. */
@@ -90,8 +64,11 @@ static int stack_probe(struct stack *stack, struct stack_node *node)
 	if (!node->block)
 		return 0;
 	found = raid_probe(node->block, &node->md, &why);
-	if (found < 0)
+	if (found < 0) {
+		free(node->problem);
 		node->problem = strdup(why.text);
+		node->unseen |= found != -EINVAL;
+	}
 	if (found <= 0)
 		return 0;
 	node->is_member = true;
@@ -212,10 +189,12 @@ int stack_open(struct stack **out, const struct device_list *devices,
 
 	if (stack)
 		log_to_stderr(&stack->log, LOG_LEVEL_WARNING);
-	for (unsigned i = 0; !rc && i < devices->count; i++)
-		rc = stack_open_device_node(stack, devices->paths[i], options, error);
+	if (!rc)
+		rc = stack_open_devices(stack, devices, options, error);
 	if (!rc)
 		rc = stack_build(stack, options);
+	if (!rc)
+		rc = stack_hide_members(stack);
 	if (!rc)
 		rc = stack_scan(stack, options, error);
 	if (!rc)
@@ -245,14 +224,23 @@ static void keep_text(const char *text, void *arg)
 		error_set(first, -EIO, "%s", text);
 }
 
+static void stack_tell(const char *text, void *arg)
+{
+	(void)arg;
+	cli_note("%s", text);
+}
+
 /* The devices that the targets lie on, as things are now. `trouble`: the first thing that kept us from
- * seeing one of them, for the messages of those who miss it. */
+ * seeing one of them, for the messages of those who miss it. `tell`: what could not be looked at is told of. */
 static int stack_needed(struct device_list *needed, const struct cli_words *given,
-			const struct cli_words *targets, struct error *trouble, struct error *error)
+			const struct cli_words *targets, bool tell, struct error *trouble,
+			struct error *error)
 {
 	struct stack *look = NULL;
 	int rc = stack_look(&look, given, error);
 
+	if (!rc && tell)
+		stack_unseen(look, stack_tell, NULL);
 	for (unsigned i = 0; !rc && i < targets->count; i++)
 		rc = stack_devices_of(look, targets->words[i], needed, error);
 	if (!rc)
@@ -269,7 +257,7 @@ static bool stack_outgrown(const struct device_list *claimed, const struct cli_w
 	struct error trouble = { 0 };
 	unsigned known = 0;
 
-	if (stack_needed(&now, given, targets, &trouble, NULL))
+	if (stack_needed(&now, given, targets, false, &trouble, NULL))
 		return false;
 	for (unsigned i = 0; i < now.count; i++)
 		for (unsigned k = 0; k < claimed->count; k++)
@@ -305,7 +293,7 @@ int stack_claim(struct stack **out, const struct cli_words *given, const struct 
 	for (unsigned attempt = 0; attempt < CLAIM_ATTEMPTS; attempt++) {
 		CLEANUP_DEVICES struct device_list needed = { 0 };
 		struct error trouble = { 0 };
-		int rc = stack_needed(&needed, given, targets, &trouble, error);
+		int rc = stack_needed(&needed, given, targets, !attempt, &trouble, error);
 
 		if (!rc)
 			rc = stack_open(out, &needed, &chosen, error);
@@ -340,6 +328,7 @@ int stack_close(struct stack *stack, struct error *error)
 		block_unref(node->block);
 		stopped = node->raid ? raid_stop(node->raid, rc ? NULL : error) : 0;
 		rc = rc ? rc : stopped;
+		block_identity_free(&node->identity);
 		free(node->name);
 		free(node->problem);
 	}

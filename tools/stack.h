@@ -6,11 +6,19 @@
  * targets lie on: locked, and for writing if asked. Whoever holds the locks owns the arrays and groups;
  * a running server answers for what it owns on its control socket (owner.h).
  *
+ * Two paths that lead to the same bytes are one device (identity.h). A device that does not answer is told of and
+ * left alone (device_look.h).
+ *
+ *	stack.c		opening and closing, arrays, groups; looks and claims
+ *	stack_devices.c	the devices at the bottom
+ *	stack_find.c	finding things by name
+ *
  * A target is "md/NAME" (or md/UUID), "VG" or "VG/LV".
  */
 #ifndef TENON_TOOLS_STACK_H
 #define TENON_TOOLS_STACK_H
 
+#include "block/identity.h"
 #include "raid/raid.h"
 #include "tools/devices.h"
 #include "util/log.h"
@@ -20,14 +28,16 @@ struct block;
 
 /* A device of the list, or an array that was assembled and is looked at in turn. */
 struct stack_node {
-	char *name;              /* path, or "md/NAME" */
-	struct block *block;     /* NULL: could not be opened */
-	bool is_member;          /* carries an md superblock */
-	struct raid_info md;     /* if so */
-	int array;               /* index of the array that it is a member of, or -1 */
-	struct raid_array *raid; /* where the node is an array that runs */
-	int self;                /* then its index among the arrays, else -1 */
-	char *problem;           /* why it was left out, or NULL */
+	char *name;                     /* path, or "md/NAME" */
+	struct block *block;            /* NULL: not used */
+	struct block_identity identity; /* of a device, in a look */
+	bool unseen;                    /* it could not be looked at: what is on it is not known */
+	bool is_member;                 /* carries an md superblock */
+	struct raid_info md;            /* if so */
+	int array;                      /* index of the array that it is a member of, or -1 */
+	struct raid_array *raid;        /* where the node is an array that runs */
+	int self;                       /* then its index among the arrays, else -1 */
+	char *problem;                  /* why it was left out, or NULL */
 };
 
 struct stack_array {
@@ -56,6 +66,14 @@ struct stack_options {
 	struct log *log;
 };
 
+/* Of stack.c and stack_devices.c alone: adds a node, which takes `block` over. NULL without memory, and then not. */
+struct stack_node *stack_add_node(struct stack *stack, const char *name, struct block *block);
+/* Adds the nodes of the devices. A look (neither `write` nor `lock`) opens what answers, each only once. */
+int stack_open_devices(struct stack *stack, const struct device_list *devices,
+		       const struct stack_options *options, struct error *error);
+/* Once it is known which nodes are members of arrays: takes those out that show a PV of one as if it were theirs. */
+int stack_hide_members(struct stack *stack);
+
 /* Opens everything on `devices`. Without `write` and `lock` a device that cannot be opened is only noted
  * in its node; with one of them it is the error. */
 int stack_open(struct stack **out, const struct device_list *devices,
@@ -80,6 +98,11 @@ static inline void cleanup_stack(struct stack **at)
 /* Adds the paths of the devices below `target`. */
 int stack_devices_of(struct stack *stack, const char *target, struct device_list *paths,
 		     struct error *error);
+
+/* How many devices could not be looked at, so that it is not known what is on them; calls `fn`, unless it is NULL, with
+ * why. */
+unsigned stack_unseen(const struct stack *stack, void (*fn)(const char *text, void *arg),
+		      void *arg);
 
 /* What a look could not use, and why: calls `fn` with one text for each device, and each array that lacks
  * members. Returns how

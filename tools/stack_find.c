@@ -25,6 +25,19 @@ bool stack_names_volume(const char *word)
 
 /* ---- What could not be used ---- */
 
+unsigned stack_unseen(const struct stack *stack, void (*fn)(const char *text, void *arg), void *arg)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < stack->node_count; i++)
+		if (stack->nodes[i].unseen) {
+			if (fn && stack->nodes[i].problem)
+				fn(stack->nodes[i].problem, arg);
+			count++;
+		}
+	return count;
+}
+
 unsigned stack_problems(const struct stack *stack, void (*fn)(const char *text, void *arg),
 			void *arg)
 {

@@ -6,6 +6,7 @@
 
 #include "block/block.h"
 #include "tools/describe.h"
+#include "tools/device_look.h"
 #include "tools/look.h"
 #include "tools/raid.h"
 #include "tools/stack.h"
@@ -63,6 +64,8 @@ static int create_run(void *arg, struct error *error)
 	struct stack *below = NULL;
 	int rc = blocks ? create_check_name(create, error) : -ENOMEM;
 
+	if (!rc)
+		rc = devices_check_distinct(create->devices.words, create->devices.count, error);
 	if (!rc)
 		rc = device_claim_below(&below, &create->given, &create->devices, error);
 	/* What lies on a device is judged by volume_group_create(), which takes orphan PVs as they are. */

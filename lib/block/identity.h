@@ -40,6 +40,7 @@ struct block_identity {
 		*parts; /* from the device itself downwards; none for what is not storage */
 	unsigned count;
 	char *unknown; /* what could not be found out, as a clause for people, or NULL */
+	bool assembled; /* what is below are members of it, which nobody else may use: the kernel's md, multipath */
 	bool nameless; /* see block_identify_number() */
 };
 
@@ -52,6 +53,11 @@ int block_identify_path(struct block_identity *identity, const char *path);
 /* Of a block device by its number, without looking at the files that it may lie on: these parts have no path. */
 int block_identify_number(struct block_identity *identity, dev_t device);
 void block_identity_free(struct block_identity *identity); /* a zeroed one is fine */
+
+/* As bytes, for another process of the same program: allocated, the caller frees them. NULL without memory. */
+void *block_identity_pack(const struct block_identity *identity, size_t *size);
+/* -EINVAL where `data` is no identity, or -ENOMEM. */
+int block_identity_unpack(struct block_identity *identity, const void *data, size_t size);
 
 /* Takes just [offset, offset + length) of the device. */
 void block_identity_narrow(struct block_identity *identity, uint64_t offset, uint64_t length);

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <fcntl.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 struct facts {
@@ -101,11 +103,11 @@ bool process_is_stopped(pid_t pid)
 
 /* ---- What it has open ---- */
 
-static bool same_file(const struct stat *a, const struct stat *b)
+static bool same_file(const struct statx *a, const struct stat *b)
 {
-	if (S_ISBLK(a->st_mode) && S_ISBLK(b->st_mode))
-		return a->st_rdev == b->st_rdev;
-	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+	if (S_ISBLK(a->stx_mode) && S_ISBLK(b->st_mode))
+		return makedev(a->stx_rdev_major, a->stx_rdev_minor) == b->st_rdev;
+	return makedev(a->stx_dev_major, a->stx_dev_minor) == b->st_dev && a->stx_ino == b->st_ino;
 }
 
 /* Whether that descriptor's open file holds a lock. */
@@ -134,13 +136,14 @@ static bool has_open(pid_t pid, const struct stat *status, bool locked)
 	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
 	descriptors = opendir(path);
 	while (descriptors && !found && (entry = readdir(descriptors))) {
-		struct stat open;
+		struct statx open;
 
-		if (!isdigit((unsigned char)entry->d_name[0]) ||
-		    fstatat(dirfd(descriptors), entry->d_name, &open, 0))
-			continue;
-		found = same_file(&open, status) &&
-			(!locked || descriptor_has_lock(pid, entry->d_name));
+		/* Of a file system that does not answer, what is known of the file must do. */
+		found = isdigit((unsigned char)entry->d_name[0]) &&
+			(!locked || descriptor_has_lock(pid, entry->d_name)) &&
+			!statx(dirfd(descriptors), entry->d_name, AT_STATX_DONT_SYNC,
+			       STATX_BASIC_STATS, &open) &&
+			same_file(&open, status);
 	}
 	if (descriptors)
 		closedir(descriptors);

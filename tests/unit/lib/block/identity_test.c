@@ -13,6 +13,7 @@
 #include "block/file.h"
 #include "block/identity.h"
 #include "fiber_run.h"
+#include "util/cleanup.h"
 #include "util/error.h"
 
 #define MIB (1ULL << 20)
@@ -86,6 +87,29 @@ static void test_parts_overlap_where_they_do(void)
 	block_identity_free(&all);
 	block_identity_free(&one);
 	block_identity_free(&other);
+}
+
+static void test_an_identity_survives_as_bytes(void)
+{
+	struct block_identity one = identify(make("packed")), other;
+	CLEANUP_FREE char *data = NULL;
+	size_t size;
+
+	one.unknown = strdup("something");
+	data = block_identity_pack(&one, &size);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(data);
+	CU_ASSERT_EQUAL_FATAL(block_identity_unpack(&other, data, size), 0);
+	CU_ASSERT_TRUE(block_identity_same(&one, &other));
+	CU_ASSERT_STRING_EQUAL(other.parts[0].path, one.parts[0].path);
+	CU_ASSERT_STRING_EQUAL(other.unknown, "something");
+	block_identity_free(&other);
+	for (size_t i = 0; i < size; i++) {
+		CLEANUP_FREE char *less = malloc(i + 1); /* for AddressSanitizer */
+
+		memcpy(less, data, i);
+		CU_ASSERT_EQUAL(block_identity_unpack(&other, less, i), -EINVAL);
+	}
+	block_identity_free(&one);
 }
 
 static void test_what_is_no_storage_has_no_parts(void)
@@ -226,5 +250,5 @@ static void test_the_holder_is_named(void)
 
 UNIT_MAIN("block identity", UNIT(test_names_of_one_file_are_the_same),
 	  UNIT(test_parts_overlap_where_they_do), UNIT(test_what_is_no_storage_has_no_parts),
-	  UNIT(test_parts_are_locked_apart), UNIT(test_parts_and_qemu),
-	  UNIT(test_the_holder_is_named))
+	  UNIT(test_an_identity_survives_as_bytes), UNIT(test_parts_are_locked_apart),
+	  UNIT(test_parts_and_qemu), UNIT(test_the_holder_is_named))

@@ -1,0 +1,214 @@
+/* See device_look.h. */
+#include "tools/device_look.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "block/partition.h"
+#include "fiber/aside.h"
+#include "tools/cli.h"
+#include "util/bytes.h"
+#include "util/cleanup.h"
+#include "util/error.h"
+
+#define LIMIT_SECONDS 5u
+#define LIMIT_MOST    3600u
+#define PIECE         4096u
+
+uint64_t device_limit_ns(void)
+{
+	const char *given = getenv("TENON_DEVICE_TIMEOUT");
+	char *end;
+	unsigned long seconds = given && *given ? strtoul(given, &end, 10) : LIMIT_SECONDS;
+
+	if (!seconds || seconds > LIMIT_MOST || (given && *given && *end))
+		seconds = LIMIT_SECONDS;
+	return seconds * 1000000000ull;
+}
+
+int device_say_silent(const char *path, struct error *error)
+{
+	error_set(error, -ETIMEDOUT, "%s: does not answer (it was waited for %llu s)", path,
+		  (unsigned long long)(device_limit_ns() / 1000000000ull));
+	error_advise(error, "see whether what it lies on hangs; TENON_DEVICE_TIMEOUT waits longer");
+	return -ETIMEDOUT;
+}
+
+/* ---- In the process aside ---- */
+
+/* A device may open and identify itself, and not read. The page cache must not answer for it. */
+static void read_ends(int fd)
+{
+	off_t size = lseek(fd, 0, SEEK_END);
+	void *piece;
+
+	if (size < (off_t)PIECE || posix_memalign(&piece, PIECE, PIECE))
+		return;
+	fcntl(fd, F_SETFL, O_DIRECT);
+	if (pread(fd, piece, PIECE, 0) < 0 && errno == EINVAL) {
+		fcntl(fd, F_SETFL, 0);
+		if (pread(fd, piece, PIECE, 0) < 0)
+			errno = 0;
+	}
+	if (pread(fd, piece, PIECE, (off_t)round_down((uint64_t)size - PIECE, PIECE)) < 0)
+		errno = 0;
+	free(piece);
+}
+
+/* The errors of all this are for whoever opens it in earnest. */
+static int look_at(void *arg, unsigned index, void **data, size_t *size)
+{
+	const char *path = ((char *const *)arg)[index];
+	CLEANUP_FREE char *whole = NULL;
+	struct block_identity identity = { 0 };
+	CLEANUP_CLOSE int fd = -1;
+	uint64_t start, length;
+	unsigned number;
+	bool is_partition = partition_split(path, &whole, &number);
+
+	if (is_partition)
+		path = whole;
+	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		block_identify_path(&identity, path);
+	else if (!block_identify(&identity, fd, path) && identity.count)
+		read_ends(fd);
+	if (is_partition && !partition_locate(path, number, &start, &length, NULL))
+		block_identity_narrow(&identity, start, length);
+	*data = block_identity_pack(&identity, size);
+	block_identity_free(&identity);
+	return *data ? 0 : -ENOMEM;
+}
+
+/* ---- Here ---- */
+
+static int take_answer(struct device_look *look, const char *path,
+		       const struct aside_answer *answer)
+{
+	look->silent = answer->silent;
+	if (look->silent)
+		cli_remember_silent(path);
+	if (answer->silent || answer->rc)
+		return answer->silent ? 0 : answer->rc;
+	return block_identity_unpack(&look->identity, answer->data, answer->size);
+}
+
+int devices_look(char *const *paths, unsigned count, struct device_look *looks)
+{
+	CLEANUP_FREE struct aside_answer *answers = calloc(count + 1, sizeof(*answers));
+	CLEANUP_FREE char **asked = calloc(count + 1, sizeof(char *));
+	unsigned asking = 0;
+	int rc = 0;
+
+	if (!answers || !asked)
+		return -ENOMEM;
+	for (unsigned i = 0; i < count; i++) {
+		looks[i] = (struct device_look){ .silent = cli_is_silent(paths[i]) };
+		if (!looks[i].silent)
+			asked[asking++] = paths[i];
+	}
+	rc = aside_run(look_at, asked, asking, device_limit_ns(), answers);
+	for (unsigned i = 0, k = 0; !rc && i < count; i++)
+		if (!looks[i].silent) {
+			rc = take_answer(&looks[i], paths[i], &answers[k]);
+			k++;
+		}
+	aside_free(answers, asking);
+	if (rc)
+		devices_look_free(looks, count);
+	return rc;
+}
+
+void devices_look_free(struct device_look *looks, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		block_identity_free(&looks[i].identity);
+}
+
+int device_check_answers(const char *path, struct error *error)
+{
+	char *paths[] = { (char *)path };
+	struct aside_answer answer = { 0 };
+	int rc = aside_run(look_at, paths, 1, device_limit_ns(), &answer);
+
+	if (!rc && answer.silent)
+		rc = device_say_silent(path, error);
+	aside_free(&answer, 1);
+	return rc;
+}
+
+static int say_same(const char *one, const char *other, const struct block_identity *a,
+		    const struct block_identity *b, struct error *error)
+{
+	const struct block_part *bottom = block_identity_bottom(b);
+	const char *below = bottom ? bottom->path : NULL;
+	char where[256] = "";
+
+	if (below && strcmp(below, one) && strcmp(below, other))
+		snprintf(where, sizeof(where), " (both lie on %.200s)", below);
+	if (!strcmp(one, other))
+		error_set(error, -EINVAL, "%s: is given twice", one);
+	else
+		error_set(error, -EINVAL, "%s and %s: %s%s", one, other,
+			  block_identity_same(a, b) ? "are one device, given twice"
+						    : "have bytes in common",
+			  where);
+	error_advise(error, "give each device once");
+	return -EINVAL;
+}
+
+int devices_check_distinct(char *const *paths, unsigned count, struct error *error)
+{
+	CLEANUP_FREE struct device_look *looks = calloc(count + 1, sizeof(*looks));
+	int rc = looks ? devices_look(paths, count, looks) : -ENOMEM;
+
+	if (rc)
+		return rc;
+	for (unsigned i = 0; !rc && i < count; i++)
+		if (looks[i].silent)
+			rc = device_say_silent(paths[i], error);
+	for (unsigned i = 0; !rc && i < count; i++)
+		for (unsigned k = i + 1; !rc && k < count; k++)
+			if (block_identity_overlaps(&looks[i].identity, &looks[k].identity))
+				rc = say_same(paths[i], paths[k], &looks[i].identity,
+					      &looks[k].identity, error);
+	devices_look_free(looks, count);
+	return rc;
+}
+
+static int resolve(void *arg, unsigned index, void **data, size_t *size)
+{
+	(void)index;
+	*data = device_realpath(arg);
+	*size = *data ? strlen(*data) + 1 : 0;
+	return 0;
+}
+
+static char *make_absolute(const char *path)
+{
+	CLEANUP_FREE char *folder = *path == '/' ? NULL : getcwd(NULL, 0);
+	char *absolute = NULL;
+
+	if (!folder)
+		return strdup(path);
+	return asprintf(&absolute, "%s/%s", folder, path) < 0 ? NULL : absolute;
+}
+
+char *device_resolve(const char *path)
+{
+	struct aside_answer answer = { 0 };
+	char *resolved;
+	int rc = aside_run(resolve, (void *)path, 1, device_limit_ns(), &answer);
+
+	resolved = rc ? NULL : steal_pointer(&answer.data);
+	if (!resolved)
+		resolved = answer.silent ? make_absolute(path) : strdup(path);
+	aside_free(&answer, 1);
+	return resolved;
+}

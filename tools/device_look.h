@@ -1,0 +1,42 @@
+/*
+ * A first look at devices: does it answer at all, and what is underneath? All side by side, in a process aside
+ * (fiber/aside.h), so that one that hangs holds nobody up for more than the limit, and only once in a
+ * command: it is remembered.
+ */
+#ifndef TENON_TOOLS_DEVICE_LOOK_H
+#define TENON_TOOLS_DEVICE_LOOK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "block/identity.h"
+
+struct error;
+
+struct device_look {
+	bool silent;                    /* it did not answer, now or before */
+	struct block_identity identity; /* without parts where it cannot be opened */
+};
+
+/* Looks at all of them; `looks` is to be freed by devices_look_free(). 0 or -ENOMEM. Suspends. */
+int devices_look(char *const *paths, unsigned count, struct device_look *looks);
+void devices_look_free(struct device_look *looks, unsigned count);
+
+/* Before a device is opened for good: -ETIMEDOUT with `error` set when it does not answer now. Suspends. */
+int device_check_answers(const char *path, struct error *error);
+
+/* Says of a device that it does not answer; returns -ETIMEDOUT. */
+int device_say_silent(const char *path, struct error *error);
+
+/* That none of the paths shows bytes of another: -EINVAL with `error` naming two that do. Words that are no paths
+ * are passed over. Suspends. */
+int devices_check_distinct(char *const *paths, unsigned count, struct error *error);
+
+/* How long one may take: $TENON_DEVICE_TIMEOUT in seconds, or 5. */
+uint64_t device_limit_ns(void);
+
+/* realpath(3); of what does not exist the path as it is, of what does not answer the path from the root. The caller
+ * frees it; NULL without memory. */
+char *device_resolve(const char *path);
+
+#endif

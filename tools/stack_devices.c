@@ -1,0 +1,183 @@
+/*
+ * The devices at the bottom of a stack: each looked at without being held up by one that hangs, and each used once,
+ * whatever names it goes by; see stack.h.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "block/block.h"
+#include "tools/device_look.h"
+#include "tools/stack.h"
+#include "util/bytes.h"
+#include "util/error.h"
+
+static void set_problem(struct stack_node *node, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static void set_problem(struct stack_node *node, const char *format, ...)
+{
+	va_list arguments;
+
+	free(node->problem);
+	va_start(arguments, format);
+	if (vasprintf(&node->problem, format, arguments) < 0)
+		node->problem = NULL;
+	va_end(arguments);
+}
+
+static struct stack_node *add_device(struct stack *stack, const char *path, unsigned flags,
+				     struct error *error)
+{
+	CLEANUP_BLOCK struct block *block = NULL;
+	struct error why = { 0 };
+	struct stack_node *node;
+	int rc = block_open_file(&block, path, flags, 0, &why);
+
+	if (rc && flags) {
+		*error = why;
+		return NULL;
+	}
+	node = stack_add_node(stack, path, block);
+	if (!node)
+		return NULL;
+	steal_pointer(&block);
+	/* -EINVAL: it was seen, and is no device. */
+	node->unseen = rc && rc != -EINVAL;
+	if (rc)
+		set_problem(node, "%s", why.text);
+	return node;
+}
+
+/* ---- Looks ---- */
+
+/* Whether device `other` is to stand for `index`, which shows the same bytes: it lies deeper, or comes first. */
+static bool stands_for(const struct device_look *looks, unsigned index, unsigned other)
+{
+	unsigned own = looks[index].identity.count, others = looks[other].identity.count;
+
+	return index != other &&
+	       block_identity_same(&looks[index].identity, &looks[other].identity) &&
+	       (others < own || (others == own && other < index));
+}
+
+static bool has_another_name(const struct device_look *looks, unsigned count, unsigned index)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (stands_for(looks, index, i))
+			return true;
+	return false;
+}
+
+/* Whether the kernel has `part` in use as a member of what `whole` is, which is in the list as well. */
+static bool is_member_of(const struct block_identity *whole, const struct block_identity *part)
+{
+	if (!whole->assembled || !part->count)
+		return false;
+	for (unsigned i = 1; i < whole->count; i++)
+		if (!whole->parts[i].exact && !part->parts[0].is_file &&
+		    whole->parts[i].device == part->parts[0].device)
+			return true;
+	return false;
+}
+
+static int add_unused(struct stack *stack, const char *path, const char *problem, bool unseen)
+{
+	struct stack_node *node = stack_add_node(stack, path, NULL);
+
+	if (!node)
+		return -ENOMEM;
+	node->unseen = unseen;
+	set_problem(node, "%s", problem);
+	return 0;
+}
+
+static int add_looked_at(struct stack *stack, const struct device_list *devices,
+			 const struct device_look *looks, unsigned index, struct error *error)
+{
+	const char *path = devices->paths[index];
+	struct error why = { 0 };
+
+	for (unsigned i = 0; i < devices->count; i++) {
+		if (!is_member_of(&looks[i].identity, &looks[index].identity))
+			continue;
+		error_set(&why, -EBUSY, "%s: not used: the kernel has it as a part of %s", path,
+			  devices->paths[i]);
+		return add_unused(stack, path, why.text, false);
+	}
+	if (looks[index].silent) {
+		device_say_silent(path, &why);
+		return add_unused(stack, path, why.text, true);
+	}
+	return add_device(stack, path, 0, error) ? 0 : -ENOMEM;
+}
+
+static int look(struct stack *stack, const struct device_list *devices, struct error *error)
+{
+	CLEANUP_FREE struct device_look *looks = calloc(devices->count + 1, sizeof(*looks));
+	CLEANUP_FREE unsigned *order = calloc(devices->count + 1, sizeof(*order));
+	unsigned count = devices->count, added = 0;
+	int rc = looks && order ? devices_look(devices->paths, count, looks) : -ENOMEM;
+
+	if (rc)
+		return rc;
+	for (unsigned i = 0; !rc && i < count; i++)
+		if (!has_another_name(looks, count, i)) {
+			rc = add_looked_at(stack, devices, looks, i, error);
+			order[added++] = i;
+		}
+	for (unsigned i = 0; !rc && i < added; i++) {
+		stack->nodes[i].identity = looks[order[i]].identity;
+		looks[order[i]].identity = (struct block_identity){ 0 };
+	}
+	devices_look_free(looks, count);
+	return rc;
+}
+
+int stack_open_devices(struct stack *stack, const struct device_list *devices,
+		       const struct stack_options *options, struct error *error)
+{
+	unsigned flags = options->write ? BLOCK_OPEN_WRITE | BLOCK_OPEN_LOCK : 0;
+
+	if (options->lock)
+		flags |= BLOCK_OPEN_LOCK;
+	if (!flags)
+		return look(stack, devices, error);
+	for (unsigned i = 0; i < devices->count; i++)
+		if (!add_device(stack, devices->paths[i], flags, error))
+			return error->code ? error->code : -ENOMEM;
+	return 0;
+}
+
+/* ---- Members ---- */
+
+/* A loop device or partition that shows a part of a member may hide the superblock, not what lies before it. */
+static const struct stack_node *find_member(const struct stack *stack,
+					    const struct stack_node *node)
+{
+	for (unsigned i = 0; i < stack->node_count; i++)
+		if (stack->nodes[i].is_member &&
+		    block_identity_overlaps(&node->identity, &stack->nodes[i].identity))
+			return &stack->nodes[i];
+	return NULL;
+}
+
+int stack_hide_members(struct stack *stack)
+{
+	for (unsigned i = 0; i < stack->node_count; i++) {
+		struct stack_node *node = &stack->nodes[i];
+		const struct stack_node *member = node->is_member ? NULL : find_member(stack, node);
+		struct volume_pv_info info;
+
+		if (!member || !node->block || volume_pv_probe(node->block, &info, NULL) != 1)
+			continue;
+		set_problem(node,
+			    "%s: its physical volume is not used: it is a part of %s, a member of "
+			    "md/%s, and counts as the array's",
+			    node->name, member->name, member->md.name);
+		block_unref(node->block);
+		node->block = NULL;
+	}
+	return 0;
+}
