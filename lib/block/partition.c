@@ -205,7 +205,8 @@ static int check(const struct partition_table *table, const struct partition *pa
 	if (partition->is_extended) {
 		error_set(error, -EINVAL, "%s: partition %u is extended: it only holds others",
 			  path, number);
-		return error_advise(error, "its logical partitions have numbers from 5");
+		error_advise(error, "its logical partitions have numbers from 5");
+		return -EINVAL;
 	}
 	if (!partition->length)
 		return error_set(error, -EINVAL, "%s: partition %u is empty", path, number);

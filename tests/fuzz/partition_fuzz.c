@@ -1,0 +1,75 @@
+/*
+ * Partition tables and formats of any disk: what is found lies inside it, and no two of them meet. GPTs get good
+ * checksums, or nothing behind them would be reached.
+ */
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include "block/image_format.h"
+#include "block/partition.h"
+#include "util/bytes.h"
+#include "util/error.h"
+
+#define DISK_SIZE (128u << 10)
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void mend_gpt(uint8_t *disk, uint32_t sector)
+{
+	uint8_t *header = disk + sector;
+	uint64_t at = get_le64(header + 72);
+	uint64_t length = (uint64_t)get_le32(header + 80) * get_le32(header + 84);
+	uint32_t header_size = get_le32(header + 12);
+
+	if (memcmp(header, "EFI PART", 8) || header_size > sector || at > DISK_SIZE / sector ||
+	    !range_within(at * sector, length, DISK_SIZE))
+		return;
+	put_le32(header + 88, (uint32_t)crc32(0, disk + at * sector, (unsigned)length));
+	put_le32(header + 16, 0);
+	put_le32(header + 16, (uint32_t)crc32(0, header, header_size));
+}
+
+static void check(const struct partition_table *table)
+{
+	const struct partition *one, *other;
+	char list[128];
+
+	partition_table_list(table, list, sizeof(list));
+	for (unsigned i = 0; i < table->count; i++) {
+		if (partition_find(table, table->partitions[i].number, DISK_SIZE, "disk", &one,
+				   NULL))
+			continue;
+		if (!one->length || !range_within(one->start, one->length, DISK_SIZE))
+			abort();
+		for (unsigned k = 0; k < table->count; k++)
+			if (!partition_find(table, table->partitions[k].number, DISK_SIZE, "disk",
+					    &other, NULL) &&
+			    other != one && one->has_parent == other->has_parent &&
+			    one->start < other->start + other->length &&
+			    other->start < one->start + one->length)
+				abort();
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	CLEANUP_PARTITION_TABLE struct partition_table table = { 0 };
+	CLEANUP_CLOSE int fd = memfd_create("disk", MFD_CLOEXEC);
+	CLEANUP_FREE uint8_t *disk = calloc(1, DISK_SIZE);
+	struct error error = { 0 };
+
+	if (fd < 0 || !disk)
+		abort();
+	memcpy(disk, data, MIN(size, (size_t)DISK_SIZE));
+	mend_gpt(disk, 512);
+	mend_gpt(disk, 4096);
+	if (write(fd, disk, DISK_SIZE) != (ssize_t)DISK_SIZE)
+		abort();
+	if (partition_table_read(&table, fd, "disk", &error) < 0 && !error.code)
+		abort();
+	check(&table);
+	image_format_of_file(fd);
+	return 0;
+}
