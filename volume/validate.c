@@ -9,10 +9,13 @@
  *
  *	- device-mapper's name of a volume must fit where hyphens are doubled, too: lvm2 makes such a volume
  *	  and then cannot activate it;
+ *	- a removed volume in the history that is in no chain is not dropped, as lvm2 does while it writes, but
+ *	  forbids changes until lvm2 has;
  *	- a status or a segment type that lvm2 2.03 does not know forbids changes of the whole group: lvm2
  *	  cannot read, or will not write, such a group, and whoever wrote it knows rules that nobody here does.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "util/bytes.h"
@@ -44,8 +47,6 @@ int volume_tag_check(const char *tag, struct error *error)
 			     "@ only says on command lines that a tag follows; leave it out");
 		return -EINVAL;
 	}
-	if (*tag == '-')
-		return error_set(error, -EINVAL, "tag \"%.200s\": begins with a hyphen", tag);
 	while (tag_character(*c))
 		c++;
 	if (!*c)
@@ -65,22 +66,15 @@ int lvm_tags_check(const char *const *tags, unsigned count, struct error *error)
 	return rc;
 }
 
-/* One that is on the disks: a hyphen may lead it there, the command line's rule alone forbids that. */
 static int check_kept_tags(const struct volume_group *group, const char *what, const char *name,
 			   char *const *tags, unsigned count, struct error *error)
 {
-	for (unsigned i = 0; i < count; i++) {
-		const char *tag = tags[i];
-		struct error why;
+	struct error why;
 
-		while (*tag == '-')
-			tag++;
-		if ((tag != tags[i] && !*tag) || !volume_tag_check(tag, &why))
-			continue;
-		return error_set(error, -EINVAL, "volume group %s: %s %.128s: %s", group->name,
-				 what, name, why.text);
-	}
-	return 0;
+	if (!lvm_tags_check((const char *const *)tags, count, &why))
+		return 0;
+	return error_set(error, -EINVAL, "volume group %s: %s %.128s: %s", group->name, what, name,
+			 why.text);
 }
 
 /* ---- Names ---- */
@@ -182,37 +176,59 @@ static const char *unknown_status(const struct lvm_strings *status, const char *
 
 		while (*at && strcmp(*at, status->at[i]))
 			at++;
-		/* Once a status, now a flag. */
-		if (!*at && strcmp(status->at[i], "CACHE_VOL"))
+		if (!*at)
 			return status->at[i];
 	}
 	return NULL;
 }
 
-/* "raid5_ls+RESHAPE" is raid5_ls. */
-static bool type_is_known(const char *type)
+static bool one_of(const char *word, size_t length, const char *const *words)
 {
-	static const char *const types[] = {
-		"linear",   "striped",     "mirror",     "snapshot",   "thin",       "thin-pool",
-		"cache",    "cache-pool",  "writecache", "integrity",  "error",      "free",
-		"zero",     "vdo",         "vdo-pool",   "raid0",      "raid0_meta", "raid1",
-		"raid10",   "raid10_near", "raid4",      "raid5",      "raid5_n",    "raid5_la",
-		"raid5_ls", "raid5_ra",    "raid5_rs",   "raid6",      "raid6_nc",   "raid6_nr",
-		"raid6_zr", "raid6_la_6",  "raid6_ls_6", "raid6_ra_6", "raid6_rs_6", "raid6_n_6",
-	};
-	size_t length = strcspn(type, "+");
-
-	for (size_t i = 0; i < ARRAY_SIZE(types); i++)
-		if (strlen(types[i]) == length && !memcmp(types[i], type, length))
+	for (; *words; words++)
+		if (strlen(*words) == length && !memcmp(*words, word, length))
 			return true;
 	return false;
 }
 
+/* "raid5_ls+RESHAPE": a type and flags that only a newer lvm2 may pass over. */
+static bool type_is_known(const char *type)
+{
+	static const char *const types[] = {
+		"linear",      "striped",    "mirror",     "snapshot",   "thin",      "thin-pool",
+		"cache",       "cache-pool", "writecache", "integrity",  "error",     "zero",
+		"vdo",         "vdo-pool",   "raid0",      "raid0_meta", "raid1",     "raid10",
+		"raid10_near", "raid4",      "raid5",      "raid5_n",    "raid5_la",  "raid5_ls",
+		"raid5_ra",    "raid5_rs",   "raid6",      "raid6_nc",   "raid6_nr",  "raid6_zr",
+		"raid6_la_6",  "raid6_ls_6", "raid6_ra_6", "raid6_rs_6", "raid6_n_6", NULL,
+	};
+	static const char *const flags[] = {
+		"RESHAPE",
+		"RESHAPE_DATA_OFFSET",
+		"RESHAPE_DELTA_DISKS_PLUS",
+		"RESHAPE_DELTA_DISKS_MINUS",
+		"REMOVE_AFTER_RESHAPE",
+		"METADATA_FORMAT",
+		"CROP_METADATA",
+		"CACHE_USES_CACHEVOL",
+		NULL,
+	};
+	size_t length = strcspn(type, "+");
+
+	if (!one_of(type, length, types))
+		return false;
+	for (type += length; *type; type += length) {
+		length = strcspn(++type, "+");
+		if (!one_of(type, length, flags))
+			return false;
+	}
+	return true;
+}
+
 static void lock_for_lv(struct volume_group *group, const struct volume_lv *lv)
 {
-	static const char *const known[] = { "READ",        "WRITE",  "FIXED_MINOR", "VISIBLE",
-					     "PVMOVE",      "LOCKED", "NOTSYNCED",   "REBUILD",
-					     "WRITEMOSTLY", NULL };
+	static const char *const known[] = { "READ",        "WRITE",     "FIXED_MINOR", "VISIBLE",
+					     "PVMOVE",      "LOCKED",    "NOTSYNCED",   "REBUILD",
+					     "WRITEMOSTLY", "CACHE_VOL", NULL };
 	const char *status = unknown_status(&lv->private->status, known);
 
 	if (status)
@@ -241,14 +257,43 @@ void lvm_vg_lock_unknown(struct volume_group *group)
 
 /* ---- All of it ---- */
 
+/* Whether a remembered volume was made of one, or one of it, that is there or remembered. lvm2 forgets the
+ * others whenever it writes the group. */
+static bool in_a_chain(const struct volume_group *group, const struct lvm_config_node *node)
+{
+	char reference[VOLUME_NAME_LENGTH + 2];
+
+	if (lvm_config_find(node->child, "origin") || lvm_config_find(node->child, "descendants"))
+		return true;
+	snprintf(reference, sizeof(reference), "-%s", remembered_name(node));
+	for (const struct lvm_config_node *other = history(group); other; other = other->next)
+		if (other != node && lvm_config_names(other->child, reference))
+			return true;
+	for (unsigned i = 0; i < group->lv_count; i++)
+		for (unsigned k = 0; k < group->lvs[i]->segment_count; k++) {
+			const struct volume_segment_private *segment =
+				group->lvs[i]->segments[k].private;
+
+			if (segment->node && lvm_config_names(segment->node->child, reference))
+				return true;
+		}
+	return false;
+}
+
 static int check_history(const struct volume_group *group, struct error *error)
 {
-	for (const struct lvm_config_node *node = history(group); node; node = node->next)
+	for (const struct lvm_config_node *node = history(group); node; node = node->next) {
 		if (volume_group_get_lv(group, remembered_name(node)))
 			return error_set(error, -EINVAL,
 					 "volume group %s: %.128s names a volume and one in the "
 					 "history",
 					 group->name, remembered_name(node));
+		if (!in_a_chain(group, node))
+			return error_set(error, -EINVAL,
+					 "volume group %s: %.128s in the history is in no chain of "
+					 "volumes",
+					 group->name, remembered_name(node));
+	}
 	return 0;
 }
 

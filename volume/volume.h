@@ -268,8 +268,8 @@ struct volume_lv_options {
 int volume_lv_name_check(const char *name, struct error *error);
 int volume_group_name_check(const char *name, struct error *error);
 
-/* Whether `tag` may be a tag by lvm2's rules (lvm(8), "Valid tags"), as it may be given on a command line:
- * A-Z a-z 0-9 . _ - + / = ! : & #, not empty, not first a hyphen. -EINVAL with `error` set. */
+/* Whether `tag` may be a tag by lvm2's rules: A-Z a-z 0-9 . _ - + / = ! : & #, not empty. -EINVAL with `error`
+ * set. */
 int volume_tag_check(const char *tag, struct error *error);
 
 /* -EEXIST (of a removed volume in the group's history, too), -EINVAL (the names of group and volume have at

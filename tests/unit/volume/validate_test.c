@@ -18,7 +18,7 @@ static void test_tags(void)
 		{ "/", 0 },         { "0", 0 },
 		{ "", -EINVAL },    { "@db", -EINVAL },
 		{ "d@b", -EINVAL }, { "two words", -EINVAL },
-		{ "-x", -EINVAL },  { "x\n", -EINVAL },
+		{ "-x", 0 },        { "x\n", -EINVAL },
 		{ "x\"", -EINVAL }, { "gr\xc3\xbc\xc3\x9f", -EINVAL },
 		{ "x*", -EINVAL },
 	};
@@ -115,7 +115,8 @@ static void names_of_the_past(struct fixture *f)
 	rewrite(f, "\n}\n# Generated",
 		"\nhistorical_logical_volumes {\nt2 {\n"
 		"id = \"aaaaaa-aaaa-aaaa-aaaa-aaaa-aaaa-000001\"\norigin = \"origin\"\n}\nx {\n"
-		"id = \"aaaaaa-aaaa-aaaa-aaaa-aaaa-aaaa-000002\"\nname = \"named\"\n}\n}\n}\n"
+		"id = \"aaaaaa-aaaa-aaaa-aaaa-aaaa-aaaa-000002\"\nname = \"named\"\n"
+		"descendants = [\"-t2\"]\n}\n}\n}\n"
 		"# Generated");
 	CU_ASSERT_PTR_NULL(f->group->locked_reason);
 	CU_ASSERT_EQUAL(fixture_lv(f, "t2", 1), -EEXIST);
@@ -144,9 +145,11 @@ static void what_is_wrong_already(struct fixture *f)
 	CU_ASSERT_PTR_NULL(volume_group_get_lv(f->group, "c"));
 	CU_ASSERT_EQUAL(volume_lv_remove(f->group, "a", &f->error), 0);
 	CU_ASSERT_EQUAL(fixture_lv(f, "c", 1), 0);
-	/* lvm2 takes it, though not on a command line */
-	rewrite(f, "flags = []\nextent_size", "flags = []\ntags = [\"-x\"]\nextent_size");
-	CU_ASSERT_EQUAL(fixture_lv(f, "d", 1), 0);
+	rewrite(f, "\n}\n# Generated",
+		"\nhistorical_logical_volumes {\nt2 {\n"
+		"id = \"aaaaaa-aaaa-aaaa-aaaa-aaaa-aaaa-000001\"\n}\n}\n}\n# Generated");
+	CU_ASSERT_EQUAL(fixture_lv(f, "d", 1), -EINVAL);
+	CU_ASSERT_PTR_NOT_NULL(strstr(f->error.text, "t2 in the history is in no chain"));
 	rewrite(f, "max_lv = 0", "max_lv = 0\nlock_args = \"1.0.0:x\"");
 	CU_ASSERT_EQUAL(fixture_lv(f, "e", 1), -EINVAL);
 }
@@ -164,7 +167,9 @@ static void what_nobody_knows(struct fixture *f)
 		{ "status = [\"ALLOCATABLE\"]", "status = [\"ALLOCATABLE\", \"NEW\"]",
 		  "status NEW" },
 		{ "\"WRITE\", \"VISIBLE\"]", "\"WRITE\", \"VISIBLE\", \"HYPER\"]", "status HYPER" },
-		{ "type = \"striped\"", "type = \"erasure+PARITY\"", "type erasure" },
+		{ "type = \"striped\"", "type = \"erasure\"", "type erasure" },
+		{ "type = \"striped\"", "type = \"raid5_ls+PARITY\"", "type raid5_ls+PARITY" },
+		{ "status = [\"ALLOCATABLE\"]", "status = [\"CACHE_VOL\"]", "status CACHE_VOL" },
 		{ "\"WRITE\", \"VISIBLE\"]", "\"WRITE\", \"VISIBLE\", \"PVMOVE\"]", NULL },
 		{ "type = \"striped\"", "type = \"raid5_ls+RESHAPE\"", NULL },
 		{ "flags = []", "flags = [\"NEW\"]", NULL },
