@@ -123,20 +123,33 @@ void cli_print_table(json_t *rows, const struct cli_column *columns)
 	cli_table(rows, columns, count, 0);
 }
 
-/* What is beyond ASCII and no text stands in strings only, where \uNNNN is the same. */
+/* One character of JSON that is not for a terminal; beyond U+FFFF as two (RFC 8259, 7). */
+static void cli_print_escaped(uint32_t character)
+{
+	if (character > 0xffff) {
+		character -= 0x10000;
+		printf("\\u%04x\\u%04x", 0xd800 | character >> 10, 0xdc00 | (character & 0x3ff));
+	} else {
+		printf("\\u%04x", character);
+	}
+}
+
+/* Characters that are no text stand in strings only, where an escape is the same. */
 void cli_print_json(json_t *value)
 {
 	char *text = json_dumps(value, JSON_INDENT(2) | JSON_ENCODE_ANY);
 
 	if (!text)
 		abort();
-	for (const char *at = text; *at; at++) {
-		if (*at == 0x7f)
-			printf("\\u007f");
-		else if (*at == '\xc2' && (at[1] & 0xe0) == 0x80)
-			printf("\\u00%02x", (unsigned char)*++at);
+	for (const char *at = text; *at;) {
+		uint32_t character = 0;
+		size_t length = text_decode(at, &character);
+
+		if (!length || character == '\n' || text_is_harmless(character))
+			fwrite(at, 1, length ? length : 1, stdout);
 		else
-			putchar(*at);
+			cli_print_escaped(character);
+		at += length ? length : 1;
 	}
 	putchar('\n');
 	free(text);

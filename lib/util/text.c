@@ -7,9 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Decodes one character (RFC 3629: shortest form, no surrogates, at most U+10FFFF). Returns its bytes, 0 where
- * there is no UTF-8. */
-static size_t decode(const char *from, uint32_t *character)
+size_t text_decode(const char *from, uint32_t *character)
 {
 	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
 	const unsigned char *at = (const unsigned char *)from;
@@ -32,7 +30,7 @@ static size_t decode(const char *from, uint32_t *character)
 	return length;
 }
 
-static bool is_harmless(uint32_t character)
+bool text_is_harmless(uint32_t character)
 {
 	if (character < 0x20 || (character >= 0x7f && character <= 0x9f))
 		return false;
@@ -47,9 +45,9 @@ static bool is_harmless(uint32_t character)
 static size_t harmless(const char *from)
 {
 	uint32_t character = 0;
-	size_t length = decode(from, &character);
+	size_t length = text_decode(from, &character);
 
-	return length && is_harmless(character) ? length : 0;
+	return length && text_is_harmless(character) ? length : 0;
 }
 
 void text_clean(char *to, size_t size, const char *from)
@@ -104,6 +102,13 @@ char *text_cleaned(const char *from, const char *keep)
 char *text_name(const char *from)
 {
 	bool dots = !strcmp(from, ".") || !strcmp(from, "..");
+	char *name, *option = NULL;
 
-	return rewrite(from, "", dots ? "/ \\." : "/ \\");
+	name = rewrite(from, "", dots ? "/ \\." : "/ \\");
+	if (!name || *name != '-')
+		return name;
+	if (asprintf(&option, "\\x2d%s", name + 1) < 0)
+		option = NULL;
+	free(name);
+	return option;
 }

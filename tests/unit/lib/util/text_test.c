@@ -84,7 +84,7 @@ static void test_names_are_one_component_and_stay_apart(void)
 		{ "a..b", "a..b" },
 		{ "data\\x2fbackup", "data\\x5cx2fbackup" },
 		{ "my array", "my\\x20array" },
-		{ "-rf", "-rf" },
+		{ "-rf", "\\x2drf" },
 		{ "\xff", "\\xff" },
 		{ "node1:pv1", "node1:pv1" },
 	};
