@@ -1,4 +1,4 @@
-/* The machine's own structure, for machine.c and machine_power.c. */
+/* The machine's own structure, for machine.c, machine_run.c and machine_power.c. */
 #ifndef TENON_VMM_MACHINE_INTERNAL_H
 #define TENON_VMM_MACHINE_INTERNAL_H
 
