@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "rpc/rpc.h"
+#include "tools/describe.h"
 #include "tools/devices.h"
 #include "tools/runtime.h"
 #include "util/cleanup.h"
@@ -55,6 +56,19 @@ static json_t *address_json(const struct vswitch_status *status, const struct ma
 			 (json_int_t)((status->now - entry->seen) / 1000000000));
 }
 
+/* null where nothing is captured. */
+static json_t *capture_json(const struct vswitch_status *status)
+{
+	const struct capture_status *capture = &status->capture;
+
+	if (!status->capturing)
+		return json_null();
+	return json_pack("{s:o, s:s, s:I, s:I, s:I, s:I}", "path", describe_text(capture->path),
+			 "state", capture->state, "recorded", (json_int_t)capture->recorded,
+			 "written", (json_int_t)capture->written, "lost", (json_int_t)capture->lost,
+			 "written_bytes", (json_int_t)capture->bytes);
+}
+
 json_t *switch_status_json(const char *name, const struct vswitch_status *status)
 {
 	json_t *ports = json_array(), *addresses = json_array();
@@ -63,14 +77,15 @@ json_t *switch_status_json(const char *name, const struct vswitch_status *status
 		json_array_append_new(ports, port_json(&status->ports[i]));
 	for (unsigned i = 0; i < status->address_count; i++)
 		json_array_append_new(addresses, address_json(status, &status->addresses[i]));
-	return json_pack("{s:s, s:o, s:o, s:{s:I, s:I, s:I, s:I, s:I, s:I}, s:I, s:I}", "name",
+	return json_pack("{s:s, s:o, s:o, s:{s:I, s:I, s:I, s:I, s:I, s:I}, s:I, s:o, s:I}", "name",
 			 name, "ports", ports, "addresses", addresses, "table", "size",
 			 (json_int_t)status->table_size, "ageing_seconds",
 			 (json_int_t)(status->ageing_ns / 1000000000), "learned",
 			 (json_int_t)status->table.learned, "moved",
 			 (json_int_t)status->table.moved, "aged", (json_int_t)status->table.aged,
 			 "refused", (json_int_t)status->table.refused, "captured",
-			 (json_int_t)status->captured, "sleeps", (json_int_t)status->sleeps);
+			 (json_int_t)status->capture.recorded, "capture", capture_json(status),
+			 "sleeps", (json_int_t)status->sleeps);
 }
 
 int switch_control_path(const char *name, char **path, struct error *error)
@@ -124,6 +139,20 @@ static void add_drop_text(json_t *port)
 	json_object_set_new(port, "drop_text", json_string(text));
 }
 
+static void print_capture(json_t *capture)
+{
+	json_int_t lost = json_integer_value(json_object_get(capture, "lost"));
+
+	if (!json_is_object(capture))
+		return;
+	cli_say("\ncapture %s: %s; %" JSON_INTEGER_FORMAT " frames written, %" JSON_INTEGER_FORMAT
+		" lost%s\n",
+		json_string_value(json_object_get(capture, "path")),
+		json_string_value(json_object_get(capture, "state")),
+		json_integer_value(json_object_get(capture, "written")), lost,
+		lost ? " (dropped here only, not on the network)" : "");
+}
+
 static void print_show(json_t *result)
 {
 	static const struct cli_column port_columns[] = {
@@ -154,6 +183,7 @@ static void print_show(json_t *result)
 	cli_print_table(ports, counter_columns);
 	printf("\n");
 	cli_print_table(json_object_get(result, "addresses"), address_columns);
+	print_capture(json_object_get(result, "capture"));
 }
 
 static int switch_show(int argc, char **argv)

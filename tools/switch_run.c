@@ -12,7 +12,7 @@
 #include "tools/switch.h"
 #include "util/bytes.h"
 #include "util/cleanup.h"
-#include "util/log.h"
+#include "util/log_queue.h"
 #include "vswitch/switch.h"
 
 #define RUN_USAGE                                                                                  \
@@ -24,11 +24,13 @@
 
 struct run {
 	const char *name, *capture;
+	bool force;
 	uint64_t seed, ageing;
 	struct cli_words ports;
 	struct socket_options sockets;
 	struct vswitch *vswitch;
-	struct log log;
+	struct log log; /* standard error; the switch writes by way of the queue */
+	struct log_queue *queue;
 	sigset_t signals;
 };
 
@@ -44,29 +46,43 @@ static int method_show(void *context, json_t *params, json_t **result, struct er
 	return *result ? 0 : error_set(error, -ENOMEM, "switch %s: out of memory", run->name);
 }
 
+/* Where standard output is the capture's, what is said goes to standard error. */
+static FILE *messages(const struct run *run)
+{
+	static const char *const names[] = { "-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1" };
+	FILE *to = stdout;
+
+	for (size_t i = 0; run->capture && i < ARRAY_SIZE(names); i++)
+		if (!strcmp(run->capture, names[i]))
+			to = stderr;
+	return to;
+}
+
 static void print_ready(const struct run *run)
 {
+	FILE *to = messages(run);
 	CLEANUP(cleanup_vswitch_status) struct vswitch_status *status = NULL;
 
 	if (vswitch_status(run->vswitch, &status))
 		return;
-	printf("switch %s ready:", run->name);
+	fprintf(to, "switch %s ready:", run->name);
 	for (unsigned i = 0; i < status->port_count; i++) {
 		const struct vswitch_port_status *port = &status->ports[i];
 
-		printf("%s %s=%s%s", i ? "," : "", port->name,
-		       strcmp(port->type, "tap") ? "" : "tap:", port->where);
+		fprintf(to, "%s %s=%s%s", i ? "," : "", port->name,
+			strcmp(port->type, "tap") ? "" : "tap:", port->where);
 	}
-	printf("%s\n", status->port_count ? "" : " no ports");
+	fprintf(to, "%s\n", status->port_count ? "" : " no ports");
 	cli_ready();
 }
 
 /* Makes the switch, without ports. */
 static int make_switch(struct run *run, struct error *error)
 {
-	struct vswitch_options options = {
-		.name = run->name, .log = &run->log, .seed = run->seed, .hub = run->ageing == 0
-	};
+	struct vswitch_options options = { .name = run->name,
+					   .log = log_queue_log(run->queue),
+					   .seed = run->seed,
+					   .hub = run->ageing == 0 };
 	int rc = switch_check_ports(&run->ports, error);
 
 	if (run->ageing != NOT_GIVEN)
@@ -86,7 +102,7 @@ static int start_control(struct run *run, struct rpc_server **server, struct err
 
 	if (rc)
 		return rc;
-	rc = rpc_server_start(server, control, methods, run, &run->log, error);
+	rc = rpc_server_start(server, control, methods, run, log_queue_log(run->queue), error);
 	if (rc == -EADDRINUSE) {
 		error_set(error, rc, "switch %s: one of that name is running already", run->name);
 		error_advise(error, "give this one another name, or end that one");
@@ -105,7 +121,7 @@ static int serve(struct run *run, struct error *error)
 	for (unsigned i = 0; !rc && i < run->ports.count; i++)
 		rc = switch_add_port(run->vswitch, run->ports.words[i], &run->sockets, error);
 	if (!rc && run->capture)
-		rc = vswitch_start_capture(run->vswitch, run->capture, error);
+		rc = vswitch_start_capture(run->vswitch, run->capture, run->force, error);
 	if (!rc)
 		rc = vswitch_start(run->vswitch, error);
 	if (!rc) {
@@ -123,14 +139,19 @@ static int run_on_fiber(void *arg, struct error *error)
 	struct error late = { 0 };
 	int rc, closed;
 
-	rc = make_switch(run, error);
+	rc = log_queue_start(&run->queue, &run->log, error);
+	if (!rc)
+		rc = make_switch(run, error);
 	if (!rc)
 		rc = serve(run, error);
-	if (!run->vswitch)
+	if (!run->vswitch) {
+		log_queue_stop(run->queue);
 		return rc;
+	}
 	vswitch_stop(run->vswitch);
 	closed = vswitch_stop_capture(run->vswitch, &late);
 	vswitch_destroy(run->vswitch);
+	log_queue_stop(run->queue);
 	if (!rc && closed) {
 		*error = late;
 		rc = closed;
@@ -157,7 +178,8 @@ int switch_run(int argc, char **argv)
 		  "a port: NAME=vhost-user, or NAME=tap:IFNAME (made if missing)" },
 		CLI_OPTION_SOCKETS(&run.sockets),
 		{ "capture", CLI_TEXT, &run.capture, "FILE",
-		  "record frames: .pcapng with ports and directions, else pcap" },
+		  "record frames: .pcapng with ports and directions, else pcap; - is a stream" },
+		{ "force", CLI_FLAG, &run.force, NULL, "capture over a file that holds something" },
 		{ "ageing", CLI_NUMBER, &run.ageing, "SECONDS",
 		  "forget addresses after this long (300); 0: learn none", 0, AGEING_MOST },
 		{ "seed", CLI_NUMBER, &run.seed, "N",

@@ -1,189 +1,290 @@
-/* Writing captures; see capture.h. */
+/* A capture's beginning and end, and the forwarding thread's half of it; see capture.h. */
 #include "vswitch/capture.h"
 
 #include <errno.h>
-#include <pcap/pcap.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "util/bytes.h"
 #include "util/error.h"
+#include "util/log.h"
+#include "vswitch/capture_internal.h"
 
-#define BLOCK_SECTION   0x0a0d0d0a
-#define BLOCK_INTERFACE 1
-#define BLOCK_PACKET    6
-#define SECTION_MAGIC   0x1a2b3c4d
-#define OPTION_NAME     2 /* of an interface */
-#define OPTION_TSRESOL  9 /* of an interface */
-#define OPTION_FLAGS    2 /* of a packet */
-#define FLAGS_IN        1
-#define FLAGS_OUT       2
+#define RING_DEFAULT (64u << 20)
+#define RING_LEAST   (4u * CAPTURE_RECORD_MAX)
 
-struct capture {
-	char path[256];
-	pcap_t *pcap;        /* classic format */
-	pcap_dumper_t *dump; /* classic format */
-	FILE *file;          /* pcapng: ours; classic: the dumper's */
-	uint64_t count, flushed;
-	int failed; /* the first error, negative */
-	uint8_t bytes[VIRTIO_NET_FRAME_MAX + 4];
-};
+#define TELL_INTERVAL 10000000000ULL /* ns between two messages about losses */
 
-static void write_bytes(struct capture *capture, const void *at, size_t length)
+/* How long the writer's end is waited for: longer than it waits for a reader. */
+#define END_SECONDS 5
+
+/* ---- The ring's memory ---- */
+
+/* Maps `size` bytes twice in a row, so that what goes over the end is at the beginning. (A memfd would be
+ * under the user's limit for file sizes.) */
+static uint8_t *map_twice(size_t size)
 {
-	if (!capture->failed && fwrite(at, 1, length, capture->file) != length)
-		capture->failed = errno ? -errno : -EIO;
+	uint8_t *at = mmap(NULL, 2 * size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (at == MAP_FAILED)
+		return NULL;
+	/* Of a shared mapping, mremap() of no bytes makes another one: mremap(2). */
+	if (mmap(at, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0) ==
+		    MAP_FAILED ||
+	    mremap(at, 0, size, MREMAP_MAYMOVE | MREMAP_FIXED, at + size) == MAP_FAILED) {
+		munmap(at, 2 * size);
+		return NULL;
+	}
+	return at;
 }
 
-/* A pcapng block: its body, padded to 32 bits, between two copies of its length. */
-static void write_block(struct capture *capture, uint32_t type, const struct iovec *body,
-			unsigned count)
+static int make_ring(struct capture *capture, size_t wanted)
 {
-	static const uint8_t zeroes[4];
-	size_t length = 0;
-	uint32_t frame[2];
-
-	for (unsigned i = 0; i < count; i++)
-		length += body[i].iov_len;
-	frame[0] = type;
-	frame[1] = (uint32_t)round_up(length, 4) + 12;
-	write_bytes(capture, frame, 8);
-	for (unsigned i = 0; i < count; i++)
-		write_bytes(capture, body[i].iov_base, body[i].iov_len);
-	write_bytes(capture, zeroes, round_up(length, 4) - length);
-	write_bytes(capture, &frame[1], 4);
+	capture->size = 1;
+	while (capture->size < MAX(wanted, (size_t)RING_LEAST))
+		capture->size *= 2;
+	capture->ring = map_twice(capture->size);
+	return capture->ring ? 0 : -ENOMEM;
 }
 
-static void write_section(struct capture *capture)
-{
-	struct {
-		uint32_t magic;
-		uint16_t major, minor;
-		int64_t length;
-	} __attribute__((packed)) body = { SECTION_MAGIC, 1, 0, -1 };
+/* ---- Beginning and end ---- */
 
-	write_block(capture, BLOCK_SECTION, &(struct iovec){ &body, sizeof(body) }, 1);
+void capture_unref(struct capture *capture)
+{
+	if (atomic_fetch_sub(&capture->users, 1) > 1)
+		return;
+	if (capture->output.fd >= 0)
+		close(capture->output.fd);
+	if (capture->wake_fd >= 0)
+		close(capture->wake_fd);
+	if (capture->ring)
+		munmap(capture->ring, 2 * capture->size);
+	free(capture->header);
+	pthread_mutex_destroy(&capture->lock);
+	free(capture);
 }
 
-void capture_add_port(struct capture *capture, const char *name)
-{
-	static uint8_t tail[] = { OPTION_TSRESOL, 0, 1, 0, 9, 0, 0, 0, 0, 0, 0, 0 };
-	static uint8_t zeroes[4];
-	struct {
-		uint16_t link, reserved;
-		uint32_t snaplen;
-		uint16_t option, length;
-	} body = { DLT_EN10MB, 0, CAPTURE_SNAPLEN, OPTION_NAME, (uint16_t)strlen(name) };
-	struct iovec pieces[] = { { &body, sizeof(body) },
-				  { (void *)(uintptr_t)name, strlen(name) },
-				  { zeroes, round_up(strlen(name), 4) - strlen(name) },
-				  { tail, sizeof(tail) } };
-
-	if (!capture->dump)
-		write_block(capture, BLOCK_INTERFACE, pieces, ARRAY_SIZE(pieces));
-}
-
-static int open_classic(struct capture *capture)
-{
-	capture->pcap = pcap_open_dead_with_tstamp_precision(DLT_EN10MB, CAPTURE_SNAPLEN,
-							     PCAP_TSTAMP_PRECISION_NANO);
-	if (!capture->pcap)
-		return -ENOMEM;
-	capture->dump = pcap_dump_fopen(capture->pcap, capture->file);
-	return capture->dump ? 0 : -EIO;
-}
-
-int capture_open(struct capture **out, const char *path, struct error *error)
+static struct capture *create(const struct capture_options *options, struct error *error)
 {
 	struct capture *capture = calloc(1, sizeof(*capture));
-	size_t length = strlen(path);
-	int status = 0;
+	size_t length = strlen(options->path);
+	int rc;
+
+	if (!capture || length >= sizeof(capture->path)) {
+		free(capture);
+		error_set(error, capture ? -ENAMETOOLONG : -ENOMEM, "capture %.80s: %s",
+			  options->path, error_name(capture ? -ENAMETOOLONG : -ENOMEM));
+		return NULL;
+	}
+	strcpy(capture->path, options->path);
+	capture->log = options->log;
+	capture->force = options->force;
+	capture->format = length > 7 && !strcmp(options->path + length - 7, ".pcapng")
+				  ? CAPTURE_PCAPNG
+				  : CAPTURE_PCAP;
+	capture->output.fd = -1;
+	atomic_init(&capture->users, 1);
+	pthread_mutex_init(&capture->lock, NULL);
+	capture->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	rc = capture->wake_fd < 0
+		     ? -errno
+		     : make_ring(capture, options->ring_bytes ? options->ring_bytes : RING_DEFAULT);
+	if (!rc)
+		rc = capture_make_header(capture);
+	if (!rc)
+		return capture;
+	error_set(error, rc, "capture %s: cannot make its ring: %s", capture->path, error_name(rc));
+	capture_unref(capture);
+	return NULL;
+}
+
+/* All signals are others' business, SIGPIPE and SIGXFSZ too: write() says the same. */
+static int start_writer(struct capture *capture)
+{
+	sigset_t all, before;
+	int code;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	atomic_fetch_add(&capture->users, 1);
+	code = pthread_create(&capture->thread, NULL, capture_writer, capture);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (code)
+		atomic_fetch_sub(&capture->users, 1);
+	else
+		pthread_setname_np(capture->thread, "tenon-capture");
+	return -code;
+}
+
+int capture_open(struct capture **out, const struct capture_options *options, struct error *error)
+{
+	struct capture *capture = create(options, error);
+	int rc;
 
 	if (!capture)
-		return error_set(error, -ENOMEM, "capture %s: out of memory", path);
-	snprintf(capture->path, sizeof(capture->path), "%s", path);
-	capture->file = fopen(path, "we");
-	if (!capture->file)
-		status = -errno;
-	else if (length > 7 && !strcmp(path + length - 7, ".pcapng"))
-		write_section(capture);
-	else
-		status = open_classic(capture);
-	if (!status && fflush(capture->file))
-		status = -errno;
-	if (status) {
-		error_set(error, status, "capture %s: cannot write it: %s", path,
-			  error_name(status));
-		if (capture->dump)
-			pcap_dump_close(capture->dump);
-		else if (capture->file)
-			fclose(capture->file);
-		if (capture->pcap)
-			pcap_close(capture->pcap);
-		free(capture);
-		return status;
+		return error ? error->code : -ENOMEM;
+	rc = capture_open_output(capture, error);
+	if (rc == -EAGAIN)
+		rc = 0; /* the writer goes on trying */
+	else if (!rc)
+		atomic_store(&capture->state, CAPTURE_RECORDING);
+	if (!rc) {
+		rc = start_writer(capture);
+		if (rc)
+			error_set(error, rc, "capture %s: cannot start its thread: %s",
+				  capture->path, error_name(rc));
+	}
+	if (rc) {
+		output_discard(&capture->output, capture->path);
+		capture_unref(capture);
+		return rc;
 	}
 	*out = capture;
 	return 0;
 }
 
+static void wake(struct capture *capture)
+{
+	uint64_t one = 1;
+	ssize_t unused = write(capture->wake_fd, &one, sizeof(one));
+
+	(void)unused;
+}
+
+static int end_of_writer(struct capture *capture, struct error *error)
+{
+	struct timespec until;
+	int code;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += END_SECONDS;
+	code = pthread_timedjoin_np(capture->thread, NULL, &until);
+	if (code) {
+		/* It holds the capture until write() returns, should it ever. */
+		pthread_detach(capture->thread);
+		return error_set(error, -ETIMEDOUT,
+				 "capture %s: its disk or reader does not answer; its end is "
+				 "missing",
+				 capture->path);
+	}
+	code = atomic_load(&capture->failed);
+	if (code && code != -EPIPE)
+		return error_set(error, code, "capture %s: writing failed, it is not whole: %s",
+				 capture->path, error_name(code));
+	return 0;
+}
+
 int capture_close(struct capture *capture, struct error *error)
 {
-	int status;
+	struct capture_status status;
+	int rc;
 
 	if (!capture)
 		return 0;
-	capture_flush(capture);
-	if (capture->dump && ferror(capture->file) && !capture->failed)
-		capture->failed = -EIO;
-	if (capture->dump)
-		pcap_dump_close(capture->dump);
-	else if (fclose(capture->file) && !capture->failed)
-		capture->failed = -errno;
-	if (capture->pcap)
-		pcap_close(capture->pcap);
-	status = capture->failed;
-	if (status)
-		error_set(error, status, "capture %s: writing failed, it is not whole: %s",
-			  capture->path, error_name(status));
-	free(capture);
-	return status;
+	atomic_store(&capture->stopping, true);
+	wake(capture);
+	rc = end_of_writer(capture, error);
+	capture_status(capture, &status);
+	if (status.lost)
+		log_warning(capture->log, "capture %s: %llu of %llu frames are not in it",
+			    capture->path, (unsigned long long)status.lost,
+			    (unsigned long long)(status.lost + status.written));
+	capture_unref(capture);
+	return rc;
 }
+
+void capture_status(const struct capture *capture, struct capture_status *out)
+{
+	static const char *const names[] = { "waiting for a reader", "recording", "ended" };
+	int failed = atomic_load(&capture->failed);
+
+	*out = (struct capture_status){
+		.path = capture->path,
+		.recorded = atomic_load(&capture->recorded),
+		.written = atomic_load(&capture->written),
+		.lost = atomic_load(&capture->dropped) + atomic_load(&capture->abandoned),
+		.bytes = atomic_load(&capture->bytes),
+	};
+	snprintf(out->state, sizeof(out->state), "%s%s%s", names[atomic_load(&capture->state)],
+		 failed ? ": " : "", failed ? error_name(failed) : "");
+}
+
+/* ---- The forwarding thread's half ---- */
 
 bool capture_has_directions(const struct capture *capture)
 {
-	return !capture->dump;
+	return capture->format == CAPTURE_PCAPNG;
 }
 
-static void write_classic(struct capture *capture, uint64_t time_ns, uint32_t length)
+/* Room for a record, or NULL. */
+static uint8_t *reserve(struct capture *capture, size_t size)
 {
-	struct pcap_pkthdr header = {
-		/* The file's magic says that these are nanoseconds. */
-		.ts = { (time_t)(time_ns / 1000000000), (suseconds_t)(time_ns % 1000000000) },
-		.caplen = length,
-		.len = length,
-	};
+	uint64_t head = atomic_load_explicit(&capture->head, memory_order_relaxed);
+	uint64_t tail = atomic_load_explicit(&capture->tail, memory_order_acquire);
 
-	pcap_dump((u_char *)capture->dump, &header, capture->bytes);
+	if (capture->size - (head - tail) < size)
+		return NULL;
+	return capture->ring + (head & (capture->size - 1));
 }
 
-static void write_packet(struct capture *capture, unsigned index, bool out, uint64_t time_ns,
-			 uint32_t length)
+static void publish(struct capture *capture, size_t size)
 {
-	uint32_t body[5] = { index, (uint32_t)(time_ns >> 32), (uint32_t)time_ns, length, length };
-	struct {
-		uint16_t option, length;
-		uint32_t flags;
-		uint32_t end;
-	} tail = { OPTION_FLAGS, 4, out ? FLAGS_OUT : FLAGS_IN, 0 };
-	size_t padded = round_up(length, 4);
-	struct iovec pieces[] = { { body, sizeof(body) },
-				  { capture->bytes, padded },
-				  { &tail, sizeof(tail) } };
+	uint64_t head = atomic_load_explicit(&capture->head, memory_order_relaxed);
 
-	memset(capture->bytes + length, 0, padded - length);
-	write_block(capture, BLOCK_PACKET, pieces, ARRAY_SIZE(pieces));
+	atomic_store_explicit(&capture->head, head + size, memory_order_release);
+}
+
+static bool ended(const struct capture *capture)
+{
+	return atomic_load_explicit(&capture->state, memory_order_relaxed) == CAPTURE_ENDED;
+}
+
+static void drop(struct capture *capture, uint64_t time_ns)
+{
+	uint64_t dropped = atomic_fetch_add(&capture->dropped, 1) + 1;
+
+	/* Why it ended was told when it did. */
+	if (ended(capture) || (capture->told_dropped && time_ns - capture->told_ns < TELL_INTERVAL))
+		return;
+	log_warning(capture->log, "capture %s: frames are lost (%llu so far): %s", capture->path,
+		    (unsigned long long)dropped,
+		    atomic_load(&capture->state) == CAPTURE_WAITING
+			    ? "nobody reads it yet, and the ring is full"
+			    : "its reader or disk is too slow");
+	capture->told_dropped = dropped;
+	capture->told_ns = time_ns;
+}
+
+/* Tells of ports that the ring does not know yet, as far as there is room. The lock is held by the other
+ * side for a moment only, when a new reader comes. */
+static void announce(struct capture *capture)
+{
+	pthread_mutex_lock(&capture->lock);
+	while (capture->announced < capture->name_count) {
+		uint8_t *at = reserve(capture, CAPTURE_INTERFACE);
+
+		if (!at)
+			break;
+		publish(capture, capture_put_interface(at, capture->names[capture->announced]));
+		capture->announced++;
+	}
+	pthread_mutex_unlock(&capture->lock);
+}
+
+void capture_add_port(struct capture *capture, const char *name)
+{
+	if (capture->format != CAPTURE_PCAPNG || capture->name_count == CAPTURE_PORTS_MAX)
+		return;
+	pthread_mutex_lock(&capture->lock);
+	snprintf(capture->names[capture->name_count++], PORT_NAME_MAX, "%s", name);
+	pthread_mutex_unlock(&capture->lock);
+	announce(capture);
 }
 
 void capture_frame(struct capture *capture, unsigned index, bool out, uint64_t time_ns,
@@ -191,30 +292,32 @@ void capture_frame(struct capture *capture, unsigned index, bool out, uint64_t t
 {
 	uint32_t length = MIN(frame->length, (uint32_t)VIRTIO_NET_FRAME_MAX);
 	struct virtio_net_offload offload = frame->offload;
+	uint8_t *at, *data;
 
-	if (capture->failed)
+	if (capture->announced < capture->name_count)
+		announce(capture);
+	at = ended(capture) || capture->announced < capture->name_count
+		     ? NULL
+		     : reserve(capture, capture_packet_room(capture->format, length));
+	if (!at) {
+		drop(capture, time_ns);
 		return;
-	frame_copy_out(frame->pieces, frame->count, 0, capture->bytes, length);
+	}
+	data = at + capture_packet_data(capture->format);
+	frame_copy_out(frame->pieces, frame->count, 0, data, length);
 	if (offload.needs_checksum)
-		virtio_net_complete_checksum(&offload, &(struct iovec){ capture->bytes, length }, 1,
-					     length);
-	if (capture->dump)
-		write_classic(capture, time_ns, length);
-	else
-		write_packet(capture, index, out, time_ns, length);
-	capture->count++;
+		virtio_net_complete_checksum(&offload, &(struct iovec){ data, length }, 1, length);
+	publish(capture, capture_put_packet(capture->format, at, index, out, time_ns, length));
+	atomic_fetch_add_explicit(&capture->recorded, 1, memory_order_relaxed);
 }
 
 void capture_flush(struct capture *capture)
 {
-	if (capture->count == capture->flushed)
-		return;
-	capture->flushed = capture->count;
-	if (fflush(capture->file) && !capture->failed)
-		capture->failed = -errno;
-}
+	uint64_t head = atomic_load(&capture->head);
 
-uint64_t capture_count(const struct capture *capture)
-{
-	return capture->count;
+	if (head == capture->flushed)
+		return;
+	capture->flushed = head;
+	if (atomic_exchange(&capture->sleeping, false))
+		wake(capture);
 }

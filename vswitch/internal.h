@@ -30,7 +30,6 @@ struct vswitch {
 	int epoll_fd;
 	int wake_fd;
 	uint64_t poll_max, poll_budget;
-	uint64_t last_flush;
 	uint64_t sleeps, rounds;
 
 	/* Calls from other threads; guarded by `lock`. */

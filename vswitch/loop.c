@@ -22,7 +22,6 @@
 #define POLL_MIN         4000  /* ns; less is not worth beginning */
 #define EVENTS           64
 #define BUSY_ROUNDS      16 /* after so many rounds with work, look at the fds in between */
-#define FLUSH_INTERVAL   200000000ULL /* ns; of the capture, while busy */
 
 struct call {
 	struct list node;
@@ -139,10 +138,8 @@ unsigned vswitch_round(struct vswitch *vswitch)
 	vswitch->rounds++;
 	for (unsigned i = 0; i < vswitch->port_count; i++)
 		work += forward_burst(vswitch, vswitch->ports[i]);
-	if (vswitch->capture && vswitch->now - vswitch->last_flush > FLUSH_INTERVAL) {
-		vswitch->last_flush = vswitch->now;
+	if (work && vswitch->capture)
 		capture_flush(vswitch->capture);
-	}
 	return work;
 }
 
@@ -169,8 +166,6 @@ static void sleep_until_woken(struct vswitch *vswitch)
 	bool came = false;
 	uint64_t start;
 
-	if (vswitch->capture)
-		capture_flush(vswitch->capture);
 	for (unsigned i = 0; i < vswitch->port_count; i++)
 		if (vswitch->ports[i]->ops->arm)
 			came |= vswitch->ports[i]->ops->arm(vswitch->ports[i]);

@@ -186,10 +186,12 @@ static int swap_capture(void *arg)
 	return 0;
 }
 
-int vswitch_start_capture(struct vswitch *vswitch, const char *path, struct error *error)
+int vswitch_start_capture(struct vswitch *vswitch, const char *path, bool force,
+			  struct error *error)
 {
 	struct capture_call call = { vswitch, NULL };
-	int status = capture_open(&call.capture, path, error);
+	struct capture_options options = { .path = path, .log = vswitch->log, .force = force };
+	int status = capture_open(&call.capture, &options, error);
 
 	if (status)
 		return status;
@@ -242,7 +244,13 @@ static int fill_status(void *arg)
 	status->ageing_ns = vswitch->ageing;
 	status->sleeps = vswitch->sleeps;
 	status->rounds = vswitch->rounds;
-	status->captured = vswitch->capture ? capture_count(vswitch->capture) : 0;
+	status->capturing = vswitch->capture != NULL;
+	if (vswitch->capture) {
+		capture_status(vswitch->capture, &status->capture);
+		snprintf(status->capture_path, sizeof(status->capture_path), "%s",
+			 status->capture.path);
+		status->capture.path = status->capture_path;
+	}
 	return 0;
 }
 

@@ -29,6 +29,7 @@
 #include <stdint.h>
 
 #include "util/cleanup.h"
+#include "vswitch/capture.h"
 #include "vswitch/mac_table.h"
 #include "vswitch/port.h"
 
@@ -106,9 +107,12 @@ int vswitch_add_port(struct vswitch *vswitch, struct port *port, const char *nam
  * Records frames to `path`, with nanoseconds: a name that ends in ".pcapng" gives a pcapng file with an
  * interface for each port and every frame as it came in and as it went out; any other name a classic
  * pcap file with every frame as it came in. Checksums that were left to the receiver are finished in
- * the copy; large frames are recorded whole. The file is readable while it grows.
+ * the copy; large frames are recorded whole. The file is readable while it grows. It may be a FIFO, or
+ * "-"; a slow reader or disk costs frames of the capture, never of the network: see capture.h. `force`: over
+ * a file that is no older capture.
  */
-int vswitch_start_capture(struct vswitch *vswitch, const char *path, struct error *error);
+int vswitch_start_capture(struct vswitch *vswitch, const char *path, bool force,
+			  struct error *error);
 
 /* Ends it; 0 or the negative errno of a write that failed, with `error` set. */
 int vswitch_stop_capture(struct vswitch *vswitch, struct error *error);
@@ -134,7 +138,9 @@ struct vswitch_status {
 	uint64_t now; /* on the clock of mac_entry.seen */
 	uint64_t ageing_ns;
 	uint64_t sleeps, rounds; /* of the forwarding thread */
-	uint64_t captured;       /* frames recorded */
+	bool capturing;          /* and `capture` holds, whose path is `capture_path` */
+	char capture_path[256];
+	struct capture_status capture;
 };
 
 /* -ENOMEM. The caller frees it with vswitch_status_free(). */

@@ -80,5 +80,6 @@ if command -v tcpdump >/dev/null && [ "$(cat /proc/self/setgroups)" = allow ]; t
 fi
 lab_end || lab_fail "the switch's exit status was $?"
 [ ! -e runtime/switch-lab.sock ] || lab_fail "the control socket is still there"
-[ "$(wc -l <switch.out)" = 1 ] || lab_fail "the switch said more than that it is ready"
+# On a busy host the capture may lose frames, and says so.
+[ "$(grep -cv 'warning: capture x.pcapng: ' switch.out)" = 1 ] || lab_fail "the switch said more than that it is ready"
 lab_done

@@ -2,16 +2,20 @@
 #include "unit.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pcap/pcap.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "fake_port.h"
 #include "util/bytes.h"
 #include "util/error.h"
+#include "util/log.h"
 #include "vswitch/capture.h"
 
 static uint64_t test_clock(void *arg)
@@ -54,6 +58,7 @@ static void check_format(const char *file, unsigned times)
 	uint8_t frame[61] = { 2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x08, 0x00, 0x45 };
 	struct vswitch *vswitch;
 	struct fake_port *a, *b;
+	struct vswitch_status *status;
 	struct pcap_pkthdr *end;
 	const u_char *bytes;
 	char path[128];
@@ -62,12 +67,21 @@ static void check_format(const char *file, unsigned times)
 	snprintf(path, sizeof(path), "%s/%s", unit_directory(), file);
 	CU_ASSERT_EQUAL_FATAL(vswitch_create(&vswitch, &options, NULL), 0);
 	a = fake_port_add(vswitch, "a", VIRTIO_NET_GUEST_OFFLOADS);
-	CU_ASSERT_EQUAL_FATAL(vswitch_start_capture(vswitch, path, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(vswitch_start_capture(vswitch, path, false, NULL), 0);
 	b = fake_port_add(vswitch, "port-b", VIRTIO_NET_GUEST_OFFLOADS);
 	fake_port_put(a, frame, sizeof(frame), &header);
 	vswitch_round(vswitch);
 	vswitch_round(vswitch);
 	/* Readable while the capture goes on. */
+	while (vswitch_status(vswitch, &status) == 0 && status->capture.written < times) {
+		vswitch_status_free(status);
+		usleep(1000);
+	}
+	CU_ASSERT_EQUAL(status->capture.recorded, times);
+	CU_ASSERT_EQUAL(status->capture.lost, 0);
+	CU_ASSERT_STRING_EQUAL(status->capture.state, "recording");
+	CU_ASSERT_STRING_EQUAL(status->capture.path, path);
+	vswitch_status_free(status);
 	pcap = open_file(path);
 	for (unsigned i = 0; i < times; i++) {
 		uint32_t length;
@@ -100,6 +114,117 @@ static void test_pcapng_has_both_directions(void)
 	check_format("x.pcapng", 2);
 }
 
+/* ---- A capture by itself ---- */
+
+/* What the log was told. */
+static struct told {
+	struct log log;
+	pthread_mutex_t lock;
+	char text[4096];
+} told = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+static void note(struct log *log, enum log_level level, const char *text)
+{
+	struct told *to = container_of(log, struct told, log);
+	size_t used;
+
+	(void)level;
+	pthread_mutex_lock(&to->lock);
+	used = strlen(to->text);
+	snprintf(to->text + used, sizeof(to->text) - used, "%s\n", text);
+	pthread_mutex_unlock(&to->lock);
+}
+
+static bool was_told(const char *what)
+{
+	bool is;
+
+	pthread_mutex_lock(&told.lock);
+	is = strstr(told.text, what) != NULL;
+	pthread_mutex_unlock(&told.lock);
+	return is;
+}
+
+static struct capture *begin(const char *path, size_t ring_bytes)
+{
+	struct capture_options options = { .path = path,
+					   .log = &told.log,
+					   .ring_bytes = ring_bytes };
+	struct capture *capture = NULL;
+	struct error error = { 0 };
+
+	told.log = (struct log){ .level = LOG_LEVEL_INFO, .write = note };
+	told.text[0] = '\0';
+	CU_ASSERT_EQUAL_FATAL(capture_open(&capture, &options, &error), 0);
+	return capture;
+}
+
+static struct capture_status status_of(const struct capture *capture)
+{
+	struct capture_status status;
+
+	capture_status(capture, &status);
+	return status;
+}
+
+/* Waits until `what` of the capture is so. */
+#define WAIT_UNTIL(what)                                                                           \
+	do {                                                                                       \
+		unsigned left_ = 10000;                                                            \
+		while (!(what) && left_--)                                                         \
+			usleep(1000);                                                              \
+		CU_ASSERT_TRUE(what);                                                              \
+	} while (0)
+
+/* Records `count` frames of `length` bytes, numbered from *number on, each as a time of so many ns. */
+static void record(struct capture *capture, unsigned count, uint32_t length, uint64_t *number)
+{
+	static uint8_t bytes[VIRTIO_NET_FRAME_MAX];
+	struct iovec piece = { bytes, length };
+	struct frame frame = { .pieces = &piece, .count = 1, .length = length };
+
+	for (unsigned i = 0; i < count; i++)
+		capture_frame(capture, 0, false, (*number)++, &frame);
+	capture_flush(capture);
+}
+
+/* Reads a whole stream to its end: how many packets are in it. Fails the test if it ends within one, or
+ * if the numbers do not go up. */
+static unsigned count_packets(FILE *stream, uint64_t *first)
+{
+	char text[PCAP_ERRBUF_SIZE] = "";
+	pcap_t *pcap =
+		pcap_fopen_offline_with_tstamp_precision(stream, PCAP_TSTAMP_PRECISION_NANO, text);
+	struct pcap_pkthdr *header;
+	const u_char *bytes;
+	uint64_t last = 0;
+	unsigned count = 0;
+	int rc;
+
+	CU_ASSERT_STRING_EQUAL(text, "");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(pcap);
+	while ((rc = pcap_next_ex(pcap, &header, &bytes)) == 1) {
+		uint64_t number =
+			(uint64_t)header->ts.tv_sec * 1000000000 + (uint64_t)header->ts.tv_usec;
+
+		if (!count++ && first)
+			*first = number;
+		else
+			CU_ASSERT_TRUE(number > last);
+		last = number;
+	}
+	CU_ASSERT_EQUAL(rc, PCAP_ERROR_BREAK);
+	pcap_close(pcap);
+	return count;
+}
+
+static const char *make_fifo(char path[128], const char *name)
+{
+	snprintf(path, 128, "%s/%s", unit_directory(), name);
+	CU_ASSERT_EQUAL_FATAL(mkfifo(path, 0600), 0);
+	return path;
+}
+
 /* The parts of pcapng that libpcap does not show: interface names and directions. */
 static void test_pcapng_names_and_directions(void)
 {
@@ -112,10 +237,9 @@ static void test_pcapng_names_and_directions(void)
 	FILE *in;
 
 	snprintf(path, sizeof(path), "%s/y.pcapng", unit_directory());
-	CU_ASSERT_EQUAL_FATAL(capture_open(&capture, path, NULL), 0);
+	capture = begin(path, 0);
 	capture_add_port(capture, "abcde");
 	capture_frame(capture, 0, true, 1, &frame);
-	CU_ASSERT_EQUAL(capture_count(capture), 1);
 	CU_ASSERT_EQUAL(capture_close(capture, NULL), 0);
 	in = fopen(path, "re");
 	CU_ASSERT_PTR_NOT_NULL_FATAL(in);
@@ -139,17 +263,35 @@ static void test_pcapng_names_and_directions(void)
 
 static void test_a_place_that_cannot_be_written(void)
 {
+	struct capture_options options = { .path = NULL };
 	struct capture *capture = NULL;
 	struct error error = { 0 };
 	char path[128];
+	FILE *letter;
 
 	snprintf(path, sizeof(path), "%s/none/x.pcap", unit_directory());
-	CU_ASSERT_EQUAL(capture_open(&capture, path, &error), -ENOENT);
+	options.path = path;
+	CU_ASSERT_EQUAL(capture_open(&capture, &options, &error), -ENOENT);
 	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, path));
+	/* What is no capture stays as it is, unless told. */
+	snprintf(path, sizeof(path), "%s/letter.pcap", unit_directory());
+	letter = fopen(path, "we");
+	fputs("Dear Sir or Madam", letter);
+	fclose(letter);
+	CU_ASSERT_EQUAL(capture_open(&capture, &options, &error), -EEXIST);
+	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "expected a capture"));
+	options.force = true;
+	CU_ASSERT_EQUAL(capture_open(&capture, &options, &error), 0);
+	CU_ASSERT_EQUAL(capture_close(capture, &error), 0);
+	/* And an older capture gives way. */
+	options.force = false;
+	CU_ASSERT_EQUAL(capture_open(&capture, &options, &error), 0);
+	CU_ASSERT_EQUAL(capture_close(capture, &error), 0);
 }
 
 static void test_a_full_disk(void)
 {
+	struct capture_options options = { .path = "/dev/full" };
 	struct capture *capture = NULL;
 	struct error error = { 0 };
 
@@ -157,37 +299,175 @@ static void test_a_full_disk(void)
 		unit_skip("no /dev/full");
 		return;
 	}
-	CU_ASSERT_EQUAL(capture_open(&capture, "/dev/full", &error), -ENOSPC);
+	CU_ASSERT_EQUAL(capture_open(&capture, &options, &error), -ENOSPC);
 }
 
-/* A disk that fills up later shows at the end, and harms nobody before. */
+/* A disk that fills up later is told of at once, ends the capture at a whole packet, and harms nobody. */
 static void test_a_file_that_cannot_grow(void)
 {
 	static const char *const names[] = { "small.pcap", "small.pcapng" };
 	struct rlimit old, small;
-	uint8_t head[64] = { 0 };
-	struct iovec piece = { head, sizeof(head) };
-	struct frame frame = { .pieces = &piece, .count = 1, .length = 64 };
 
 	signal(SIGXFSZ, SIG_IGN);
 	getrlimit(RLIMIT_FSIZE, &old);
 	small = (struct rlimit){ 8192, old.rlim_max };
 	setrlimit(RLIMIT_FSIZE, &small);
 	for (unsigned i = 0; i < 2; i++) {
-		struct capture *capture = NULL;
 		struct error error = { 0 };
+		struct capture *capture;
+		uint64_t number = 1;
 		char path[128];
+		unsigned count;
 
 		snprintf(path, sizeof(path), "%s/%s", unit_directory(), names[i]);
-		CU_ASSERT_EQUAL_FATAL(capture_open(&capture, path, &error), 0);
-		for (unsigned j = 0; j < 10000; j++)
-			capture_frame(capture, 0, false, j, &frame);
-		CU_ASSERT_TRUE(capture_close(capture, &error) < 0);
+		capture = begin(path, 0);
+		capture_add_port(capture, "a");
+		record(capture, 10000, 99, &number);
+		WAIT_UNTIL(was_told("File too large"));
+		CU_ASSERT_STRING_EQUAL(status_of(capture).state, "ended: File too large");
+		/* What comes later is counted too, and quickly. */
+		record(capture, 10, 99, &number);
+		count = count_packets(fopen(path, "re"), NULL);
+		CU_ASSERT_TRUE(count > 30);
+		CU_ASSERT_EQUAL(status_of(capture).written, count);
+		CU_ASSERT_EQUAL(status_of(capture).written + status_of(capture).lost, 10010);
+		CU_ASSERT_EQUAL(capture_close(capture, &error), -EFBIG);
 		CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "not whole"));
 	}
 	setrlimit(RLIMIT_FSIZE, &old);
 }
 
+/* Neither the start nor the end waits for the reader of a FIFO; who comes late gets the header first. */
+static void test_a_fifo_that_nobody_reads_yet(void)
+{
+	struct capture *capture;
+	uint64_t number = 1;
+	char path[128];
+	FILE *reader;
+
+	alarm(30);
+	capture = begin(make_fifo(path, "never.pcap"), 0);
+	record(capture, 3, 60, &number);
+	CU_ASSERT_STRING_EQUAL(status_of(capture).state, "waiting for a reader");
+	CU_ASSERT_EQUAL(capture_close(capture, NULL), 0);
+	CU_ASSERT_TRUE(was_told("3 of 3 frames are not in it"));
+
+	capture = begin(make_fifo(path, "late.pcapng"), 0);
+	capture_add_port(capture, "a");
+	record(capture, 3, 60, &number);
+	reader = fdopen(open(path, O_RDONLY | O_CLOEXEC), "r");
+	WAIT_UNTIL(status_of(capture).written == 3);
+	CU_ASSERT_EQUAL(capture_close(capture, NULL), 0);
+	CU_ASSERT_EQUAL(count_packets(reader, NULL), 3);
+	alarm(0);
+}
+
+/* A paused reader costs frames of the capture, each counted; its stream is whole to the end. */
+static void check_a_paused_reader(const char *name, uint32_t length, unsigned frames)
+{
+	struct capture_status status;
+	struct capture *capture;
+	uint64_t number = 1, before, number_of_all;
+	char path[128];
+	unsigned count;
+	int fd;
+
+	alarm(60);
+	make_fifo(path, name);
+	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	capture = begin(path, 1);
+	capture_add_port(capture, "a");
+	/* Until pipe and ring are full. */
+	for (before = 0; status_of(capture).lost < before + frames;) {
+		before = status_of(capture).lost;
+		record(capture, frames, length, &number);
+		usleep(20000);
+	}
+	CU_ASSERT_TRUE(was_told("frames are lost"));
+	/* It is to end, and the reader still does not read. */
+	CU_ASSERT_EQUAL(fcntl(fd, F_SETFL, 0), 0);
+	number_of_all = number;
+	status = status_of(capture);
+	CU_ASSERT_EQUAL(capture_close(capture, NULL), 0);
+	CU_ASSERT_TRUE(was_told("does not read"));
+	count = count_packets(fdopen(fd, "r"), &number);
+	CU_ASSERT_EQUAL(number, 1);
+	CU_ASSERT_TRUE(count >= status.written && count > 0);
+	CU_ASSERT_TRUE(count < number_of_all);
+	alarm(0);
+}
+
+static void test_a_paused_reader(void)
+{
+	check_a_paused_reader("paused.pcap", 1500, 4000);
+	check_a_paused_reader("paused.pcapng", 1501, 4000);
+	check_a_paused_reader("large.pcap", 60001, 200);
+	check_a_paused_reader("mixed.pcapng", 9001, 1000);
+}
+
+static void *count_on_a_thread(void *reader)
+{
+	return (void *)(uintptr_t)count_packets(reader, NULL);
+}
+
+/* One who comes back to reading gets all that fitted, in order, and what comes then. */
+static void test_a_reader_that_goes_on(void)
+{
+	struct capture *capture;
+	uint64_t number = 1, lost;
+	pthread_t thread;
+	char path[128];
+	void *count;
+	int fd;
+
+	alarm(60);
+	make_fifo(path, "again.pcapng");
+	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	capture = begin(path, 1);
+	capture_add_port(capture, "a");
+	record(capture, 5000, 777, &number);
+	lost = status_of(capture).lost;
+	CU_ASSERT_TRUE(lost > 0);
+	fcntl(fd, F_SETFL, 0);
+	CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, count_on_a_thread, fdopen(fd, "r")), 0);
+	WAIT_UNTIL(status_of(capture).written + lost == 5000);
+	record(capture, 10, 60, &number);
+	CU_ASSERT_EQUAL(capture_close(capture, NULL), 0);
+	CU_ASSERT_EQUAL(pthread_join(thread, &count), 0);
+	CU_ASSERT_EQUAL((uintptr_t)count, 5010 - lost);
+	alarm(0);
+}
+
+/* A reader that leaves is told of at once, without any frame; the next one gets a stream of its own. */
+static void test_a_reader_that_leaves(void)
+{
+	struct capture *capture;
+	uint64_t number = 1, first = 0;
+	char path[128];
+	FILE *reader;
+	int fd;
+
+	alarm(30);
+	make_fifo(path, "leaves.pcapng");
+	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	capture = begin(path, 0);
+	capture_add_port(capture, "a");
+	record(capture, 3, 60, &number);
+	WAIT_UNTIL(status_of(capture).written == 3);
+	close(fd);
+	WAIT_UNTIL(was_told("its reader left"));
+	WAIT_UNTIL(!strcmp(status_of(capture).state, "waiting for a reader"));
+	reader = fdopen(open(path, O_RDONLY | O_CLOEXEC), "r");
+	WAIT_UNTIL(!strcmp(status_of(capture).state, "recording"));
+	record(capture, 4, 60, &number);
+	CU_ASSERT_EQUAL(capture_close(capture, NULL), 0);
+	CU_ASSERT_EQUAL(count_packets(reader, &first), 4);
+	CU_ASSERT_EQUAL(first, 4);
+	alarm(0);
+}
+
 UNIT_MAIN("capture", UNIT(test_classic), UNIT(test_pcapng_has_both_directions),
 	  UNIT(test_pcapng_names_and_directions), UNIT(test_a_place_that_cannot_be_written),
-	  UNIT(test_a_full_disk), UNIT(test_a_file_that_cannot_grow))
+	  UNIT(test_a_full_disk), UNIT(test_a_file_that_cannot_grow),
+	  UNIT(test_a_fifo_that_nobody_reads_yet), UNIT(test_a_paused_reader),
+	  UNIT(test_a_reader_that_goes_on), UNIT(test_a_reader_that_leaves))

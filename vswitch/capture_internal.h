@@ -1,0 +1,73 @@
+/* What the two halves of a capture share; see capture.h. */
+#ifndef TENON_VSWITCH_CAPTURE_INTERNAL_H
+#define TENON_VSWITCH_CAPTURE_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "block/output.h"
+#include "vswitch/capture.h"
+#include "vswitch/capture_pipe.h"
+#include "vswitch/port.h"
+
+enum capture_state { CAPTURE_WAITING, CAPTURE_RECORDING, CAPTURE_ENDED };
+
+/*
+ * The ring: bytes [tail, head) hold whole records. Positions count up and never wrap; the memory is mapped twice
+ * in a row, so that each record lies in one piece. The forwarding thread moves `head`, the writer
+ * `tail`, each with release order after its work is done.
+ *
+ * `names` and what the ring says of them change together, under `lock`, so that a writer that begins
+ * anew can say what its new reader has missed. Frames do not need it.
+ */
+struct capture {
+	char path[4096];
+	enum capture_format format;
+	struct log *log;
+	bool force;
+	atomic_int users; /* the owner and the writer; the last one frees it */
+
+	uint8_t *ring;
+	size_t size; /* a power of two */
+
+	/* The forwarding thread's. */
+	_Atomic uint64_t head;
+	uint64_t flushed;   /* head, when the writer was last told */
+	unsigned announced; /* names that the ring has told of */
+	uint64_t told_ns, told_dropped;
+	_Atomic uint64_t recorded, dropped;
+
+	pthread_mutex_t lock;
+	unsigned name_count;
+	char names[CAPTURE_PORTS_MAX][PORT_NAME_MAX];
+
+	/* The writer's. */
+	pthread_t thread;
+	_Atomic uint64_t tail; /* the first record that is not written whole */
+	uint64_t cursor;       /* the next byte to write: within that record */
+	struct output output;
+	bool is_fifo, is_pipe, is_socket;
+	struct capture_pipe pipe;
+	uint8_t *header; /* not yet written; NULL: it is */
+	size_t header_size, header_done;
+	uint64_t file_at;  /* of a file: where the next byte goes */
+	uint64_t deadline; /* when it is to stop: until when it waits for a reader; ns */
+	_Atomic uint64_t written, bytes, abandoned; /* frames; bytes; frames */
+	_Atomic int state, failed;                  /* enum capture_state; a negative errno */
+
+	int wake_fd;
+	atomic_bool sleeping, stopping;
+};
+
+/* Makes the header that a new reader needs. -ENOMEM. With `lock` held, or before there is a writer. */
+int capture_make_header(struct capture *capture);
+
+/* Opens the output and writes the header if that does not wait. -EAGAIN: it is a FIFO without a reader. */
+int capture_open_output(struct capture *capture, struct error *error);
+
+/* The writer thread; drops its use of the capture at its end. */
+void *capture_writer(void *capture);
+
+void capture_unref(struct capture *capture);
+
+#endif
