@@ -3,6 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/filter.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -11,6 +14,7 @@
 
 #include "netdev/link.h"
 #include "netdev/netns.h"
+#include "netdev/tap_users.h"
 #include "util/bytes.h"
 #include "util/error.h"
 #include "virtio/virtio_net.h"
@@ -20,7 +24,7 @@
 struct open_call {
 	struct tap *tap;
 	const char *device;
-	bool plain;
+	bool plain, existing;
 	struct error *error;
 };
 
@@ -66,6 +70,7 @@ static int open_device(const struct open_call *call)
 static int refuse(const struct open_call *call, int code)
 {
 	const char *name = call->tap->name;
+	char who[320];
 
 	error_set(call->error, code, "TAP interface %s: cannot attach to it: %s", name,
 		  error_name(code));
@@ -76,7 +81,7 @@ static int refuse(const struct open_call *call, int code)
 			     "add dev %s mode tap user NAME",
 			     name);
 	else if (code == -EBUSY)
-		error_advise(call->error, "another process is attached to it");
+		error_advise(call->error, "%s is attached to it", tap_user(name, who, sizeof(who)));
 	else if (code == -EINVAL)
 		error_advise(call->error,
 			     "an interface of that name exists and is no TAP, or its name is "
@@ -84,20 +89,76 @@ static int refuse(const struct open_call *call, int code)
 	return code;
 }
 
+/*
+ * A device with several queues takes several owners, and gives each a part of the flows: of two switches each
+ * would see half of the connections. So we want to be the only one.
+ */
+static int check_alone(const struct open_call *call, int own)
+{
+	const char *name = call->tap->name;
+	int queues = tap_attached_queues(name);
+	char who[320];
+
+	if (queues <= own)
+		return 0;
+	error_set(call->error, -EBUSY,
+		  "TAP interface %s: %s is attached to %d of its queues, expected nobody", name,
+		  tap_user(name, who, sizeof(who)), queues - own);
+	error_advise(call->error, "end that one, or use another interface");
+	return -EBUSY;
+}
+
 /* A persistent device that was made with several queues is only given out with that flag. */
 static int attach(const struct open_call *call, int fd)
 {
 	short flags = (short)(IFF_TAP | IFF_NO_PI | (call->plain ? 0 : IFF_VNET_HDR));
 	struct ifreq request = { .ifr_flags = flags };
+	int status;
 
 	memcpy(request.ifr_name, call->tap->name, sizeof(request.ifr_name));
 	if (!ioctl(fd, TUNSETIFF, &request))
 		return 0;
 	if (errno != EINVAL)
 		return refuse(call, -errno);
+	status = check_alone(call, 0);
+	if (status)
+		return status;
 	request.ifr_flags = (short)(flags | IFF_MULTI_QUEUE);
 	if (ioctl(fd, TUNSETIFF, &request))
 		return refuse(call, -errno);
+	return check_alone(call, 1);
+}
+
+/*
+ * A persistent interface keeps what its former user set: offloads that we do not undo for whoever reads, filters
+ * that drop what we are to see, a small send buffer, no carrier. All of it as on a new one. What a kernel
+ * does not know (-EINVAL) nobody has set.
+ */
+static int forget_former_user(const struct open_call *call, int fd)
+{
+	struct tun_filter all = { 0 };
+	struct sock_fprog none = { 0 };
+	int no_program = -1, sndbuf = INT_MAX, on = 1;
+	const struct {
+		unsigned long request;
+		const void *argument;
+		const char *what;
+	} states[] = {
+		{ TUNSETOFFLOAD, NULL, "offloads" },
+		{ TUNSETTXFILTER, &all, "address filter" },
+		{ TUNDETACHFILTER, &none, "packet filter" },
+		{ TUNSETSTEERINGEBPF, &no_program, "steering program" },
+		{ TUNSETFILTEREBPF, &no_program, "filter program" },
+		{ TUNSETSNDBUF, &sndbuf, "send buffer" },
+		{ TUNSETCARRIER, &on, "carrier" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(states); i++)
+		if (ioctl(fd, states[i].request, states[i].argument) < 0 && errno != EINVAL &&
+		    errno != ENOTTY)
+			return error_set(call->error, -errno,
+					 "TAP interface %s: cannot reset its %s: %s",
+					 call->tap->name, states[i].what, error_name(errno));
 	return 0;
 }
 
@@ -105,7 +166,7 @@ static int attach(const struct open_call *call, int fd)
 static int set_header(const struct open_call *call, int fd)
 {
 	struct tap *tap = call->tap;
-	int size = sizeof(struct virtio_net_header), little = 1;
+	int size = sizeof(struct virtio_net_header), little = 1, big = 0;
 	struct ifreq request = { 0 };
 
 	if (ioctl(fd, TUNGETIFF, &request))
@@ -123,6 +184,8 @@ static int set_header(const struct open_call *call, int fd)
 				 "TAP interface %s: the kernel refuses a "
 				 "virtio-net header of %d bytes: %s",
 				 tap->name, size, error_name(errno));
+	/* Most kernels do not know that at all. */
+	(void)ioctl(fd, TUNSETVNETBE, &big);
 	if (ioctl(fd, TUNSETVNETLE, &little))
 		return error_set(call->error, -EOPNOTSUPP,
 				 "TAP interface %s: the kernel refuses a "
@@ -140,10 +203,15 @@ static int open_in_namespace(void *arg)
 	int status, fd;
 
 	tap->created = !if_nametoindex(tap->name);
+	if (tap->created && call->existing)
+		return error_set(call->error, -ENODEV, "TAP interface %s: there is none",
+				 tap->name);
 	fd = open_device(call);
 	if (fd < 0)
 		return fd;
 	status = attach(call, fd);
+	if (!status)
+		status = forget_former_user(call, fd);
 	if (!status)
 		status = set_header(call, fd);
 	if (status) {
@@ -170,7 +238,7 @@ int tap_open(struct tap *tap, const char *name, const struct tap_options *option
 	strncpy(tap->name, name, sizeof(tap->name) - 1);
 	netns = options->netns > 0 ? options->netns : -1;
 	call = (struct open_call){ tap, options->device ? options->device : TAP_DEVICE,
-				   options->plain, error };
+				   options->plain, options->existing, error };
 	status = netns_call(netns, open_in_namespace, &call, error);
 	if (!status && tap->created) {
 		settings.mtu = options->mtu;
@@ -193,6 +261,13 @@ int tap_set_carrier(struct tap *tap, bool on)
 	int value = on;
 
 	return ioctl(tap->fd, TUNSETCARRIER, &value) ? -errno : 0;
+}
+
+bool tap_is_up(const struct tap *tap)
+{
+	struct pollfd look = { tap->fd, POLLOUT, 0 };
+
+	return tap->fd >= 0 && poll(&look, 1, 0) > 0 && look.revents & POLLOUT;
 }
 
 char *tap_offload_names(unsigned offloads, char *text, size_t size)

@@ -38,6 +38,7 @@ struct tap_options {
 	int netns;          /* an fd; 0 or -1: the caller's own */
 	bool plain;         /* no header and no offloads: only whole frames of at most the MTU */
 	unsigned mtu;       /* of a device that is created; 0: the kernel's 1500 */
+	bool existing;      /* -ENODEV if there is none of that name, rather than making it */
 	const char *device; /* NULL: /dev/net/tun; a test names another */
 };
 
@@ -45,7 +46,9 @@ struct tap_options {
  * Attaches to the TAP interface `name`, which is made if there is none. `options` may be NULL. Errors,
  * each naming the interface: -EINVAL (no possible name; or an interface that is no TAP), -ENOENT (no
  * /dev/net/tun), -EPERM (neither CAP_NET_ADMIN nor the device's owner), -EBUSY (another process has
- * it), -EOPNOTSUPP (no header of 12 bytes).
+ * it, or any queue of it; named if it can be found), -EOPNOTSUPP (no header of 12 bytes).
+ *
+ * Whatever a former user of a persistent interface set is set anew, so that it is as one just made.
  */
 int tap_open(struct tap *tap, const char *name, const struct tap_options *options,
 	     struct error *error);
@@ -54,6 +57,10 @@ void tap_close(struct tap *tap);
 /* Whether the link is seen as up by the host's side: carrier on or off. -EPERM, -EINVAL (Linux before
  * 5.0). */
 int tap_set_carrier(struct tap *tap, bool on);
+
+/* Whether the interface is there and administratively up, in whatever namespace: only then the host takes frames,
+ * and only then the driver calls it writable (tun_chr_poll()). */
+bool tap_is_up(const struct tap *tap);
 
 /* "csum tso4 tso6 ecn uso4 uso6", or as much of it as is set. Returns `text`. */
 char *tap_offload_names(unsigned offloads, char *text, size_t size);

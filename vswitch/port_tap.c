@@ -3,17 +3,26 @@
  * and unfinished checksums pass between host and guests as they are; a `plain` TAP has no header, and
  * gets whole frames with all checksums.
  *
+ * States: attached (frames pass if the interface is up, too), and gone, after the interface was deleted. Then a
+ * thread of the port's own looks for an interface of that name, three times a second, attaches to it, and
+ * hands it over; for what it does may wait in the kernel. While it runs, it alone touches `next`, and the
+ * forwarding thread `tap`.
+ *
  * The kernel gives and takes one frame for each read and write; a burst of them is one system call where
  * io_uring can be had. A frame that goes from a guest to the host is written right from the guest's
  * buffers, so the kernel's copy is the only one.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #include "netdev/tap.h"
 #include "netdev/tap_batch.h"
 #include "util/bytes.h"
+#include "util/cleanup.h"
 #include "util/error.h"
 #include "util/log.h"
 #include "vswitch/internal.h"
@@ -27,6 +36,8 @@
 
 /* Frames in more pieces are copied together first: writev() takes 1024, and fewer are faster. */
 #define WRITE_PIECES 64
+
+#define LOOK_NS 300000000 /* between two looks for an interface that is gone */
 
 struct slot {
 	struct frame frame;
@@ -42,6 +53,7 @@ struct outgoing {
 
 struct port_tap {
 	struct port port;
+	char name[IFNAMSIZ];
 	struct tap tap;
 	struct tap_batch *batch; /* NULL: one system call for each frame */
 	struct port_watch watch;
@@ -50,6 +62,16 @@ struct port_tap {
 	uint8_t *buffers; /* PORT_BURST + 1 slots; the last is for transmit() */
 	struct slot slots[PORT_BURST];
 	struct outgoing outgoing[PORT_BURST];
+
+	/* For taking it again. */
+	struct tap_options options;
+	struct tap next;
+	struct tap_batch *next_batch;
+	bool looking; /* there is a thread to join */
+	bool stopping;
+	pthread_mutex_t lock; /* of `stopping` */
+	pthread_cond_t stop;
+	pthread_t thread;
 };
 
 _Static_assert(SLOT_SIZE >= VIRTIO_NET_FRAME_MAX + sizeof(struct virtio_net_header) + 1,
@@ -61,12 +83,111 @@ static struct port_tap *tap_of(struct port *port)
 	return container_of(port, struct port_tap, port);
 }
 
+/* ---- An interface that was deleted ---- */
+
+/* The offloads are what the kernel may give us. It takes all kinds but UDP segments, which old kernels
+ * know neither way. */
+static uint64_t taken_features(const struct tap *tap)
+{
+	uint64_t features = VIRTIO_NET_GUEST_OFFLOADS;
+
+	if (!tap->header)
+		return 0;
+	if (!(tap->offloads & TUN_F_USO4))
+		features &= ~(VIRTIO_NET_BIT(GUEST_USO4) | VIRTIO_NET_BIT(GUEST_USO6));
+	return features;
+}
+
+static void ready(struct port_watch *watch)
+{
+	tap_of(watch->port)->readable = true;
+}
+
+/* On the forwarding thread: goes on with the new one. */
+static int take_over(void *arg)
+{
+	struct port_tap *tap = arg;
+	int rc = port_watch(&tap->port, &tap->watch, tap->next.fd, ready);
+
+	if (rc)
+		return rc;
+	tap_batch_destroy(tap->batch);
+	tap_close(&tap->tap);
+	tap->tap = tap->next;
+	tap->batch = tap->next_batch;
+	tap->next.fd = -1;
+	tap->next_batch = NULL;
+	tap->port.features = taken_features(&tap->tap);
+	tap->readable = true;
+	port_set_up(&tap->port, true);
+	return 0;
+}
+
+/* Sleeps; true: the port ends. */
+static bool pause_or_stop(struct port_tap *tap)
+{
+	struct timespec until;
+	bool stopping;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += LOOK_NS;
+	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	pthread_mutex_lock(&tap->lock);
+	while (!tap->stopping && !pthread_cond_timedwait(&tap->stop, &tap->lock, &until))
+		;
+	stopping = tap->stopping;
+	pthread_mutex_unlock(&tap->lock);
+	return stopping;
+}
+
+static void *look_for_it(void *arg)
+{
+	struct port_tap *tap = arg;
+	const char *name = tap->name;
+	bool told = false;
+
+	while (!pause_or_stop(tap)) {
+		struct error error = { 0 };
+		int rc = tap_open(&tap->next, name, &tap->options, &error);
+
+		if (!rc) {
+			if (tap_batch_create(&tap->next_batch, tap->next.fd))
+				tap->next_batch = NULL;
+			rc = vswitch_call(tap->port.vswitch, take_over, tap);
+			if (!rc) {
+				log_warning(tap->port.log,
+					    "port %s: TAP interface %s is there again",
+					    tap->port.name, name);
+				break;
+			}
+			tap_batch_destroy(steal_pointer(&tap->next_batch));
+			tap_close(&tap->next);
+			error_set(&error, rc, "cannot watch it: %s", error_name(rc));
+		}
+		if (rc != -ENODEV && !told)
+			log_warning(tap->port.log, "port %s: %s", tap->port.name, error.text);
+		told |= rc != -ENODEV;
+	}
+	return NULL;
+}
+
 static void gone(struct port_tap *tap, int code)
 {
+	int rc;
+
 	log_warning(tap->port.log, "port %s: TAP interface %s is gone: %s", tap->port.name,
 		    tap->tap.name, error_name(code));
 	port_unwatch(&tap->watch);
 	port_set_up(&tap->port, false);
+	/* The last one that looked has handed over, and has nothing more to do. */
+	if (tap->looking)
+		pthread_join(tap->thread, NULL);
+	rc = pthread_create(&tap->thread, NULL, look_for_it, tap);
+	tap->looking = !rc;
+	if (rc)
+		log_warning(tap->port.log, "port %s: nobody looks for it: %s", tap->port.name,
+			    error_name(rc));
 }
 
 /* Reads `count` frames into the slots from `first` on, each with its own result. */
@@ -240,11 +361,6 @@ static void transmit(struct port *port, struct frame *const *frames, unsigned co
 	}
 }
 
-static void ready(struct port_watch *watch)
-{
-	tap_of(watch->port)->readable = true;
-}
-
 static int attach(struct port *port, struct error *error)
 {
 	struct port_tap *tap = tap_of(port);
@@ -262,8 +378,11 @@ static void describe(struct port *port, char where[PORT_TEXT_MAX], char state[PO
 {
 	struct port_tap *tap = tap_of(port);
 
-	snprintf(where, PORT_TEXT_MAX, "%s", tap->tap.name);
-	snprintf(state, PORT_TEXT_MAX, "%s", port->up ? "up" : "gone");
+	snprintf(where, PORT_TEXT_MAX, "%s", tap->name);
+	snprintf(state, PORT_TEXT_MAX, "%s",
+		 !port->up              ? "gone"
+		 : tap_is_up(&tap->tap) ? "up"
+					: "down: the interface is not up on the host");
 	tap_offload_names(tap->tap.offloads, features, PORT_TEXT_MAX);
 }
 
@@ -271,7 +390,17 @@ static void destroy(struct port *port)
 {
 	struct port_tap *tap = tap_of(port);
 
+	pthread_mutex_lock(&tap->lock);
+	tap->stopping = true;
+	pthread_cond_signal(&tap->stop);
+	pthread_mutex_unlock(&tap->lock);
+	if (tap->looking)
+		pthread_join(tap->thread, NULL);
+	pthread_cond_destroy(&tap->stop);
+	pthread_mutex_destroy(&tap->lock);
 	port_unwatch(&tap->watch);
+	if (tap->options.netns > 0)
+		close(tap->options.netns);
 	tap_batch_destroy(tap->batch);
 	tap_close(&tap->tap);
 	if (tap->buffers)
@@ -289,17 +418,25 @@ static const struct port_ops ops = {
 	.destroy = destroy,
 };
 
-/* The offloads are what the kernel may give us. It takes all kinds but UDP segments, which old kernels
- * know neither way. */
-static uint64_t taken_features(const struct tap *tap)
+static struct port_tap *create(const char *ifname, const struct vswitch_tap_options *options)
 {
-	uint64_t features = VIRTIO_NET_GUEST_OFFLOADS;
+	struct port_tap *tap = calloc(1, sizeof(*tap));
+	pthread_condattr_t attributes;
 
-	if (!tap->header)
-		return 0;
-	if (!(tap->offloads & TUN_F_USO4))
-		features &= ~(VIRTIO_NET_BIT(GUEST_USO4) | VIRTIO_NET_BIT(GUEST_USO6));
-	return features;
+	if (!tap)
+		return NULL;
+	tap->port.ops = &ops;
+	tap->watch.fd = tap->tap.fd = tap->next.fd = -1;
+	snprintf(tap->name, sizeof(tap->name), "%s", ifname);
+	tap->options = (struct tap_options){ .plain = options && options->plain, .existing = true };
+	if (options && options->netns > 0)
+		tap->options.netns = fcntl(options->netns, F_DUPFD_CLOEXEC, 3);
+	pthread_mutex_init(&tap->lock, NULL);
+	pthread_condattr_init(&attributes);
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	pthread_cond_init(&tap->stop, &attributes);
+	pthread_condattr_destroy(&attributes);
+	return tap;
 }
 
 int vswitch_add_port_tap(struct vswitch *vswitch, const char *name, const char *ifname,
@@ -307,13 +444,11 @@ int vswitch_add_port_tap(struct vswitch *vswitch, const char *name, const char *
 {
 	struct tap_options tap_options = { .plain = options && options->plain,
 					   .netns = options ? options->netns : 0 };
-	struct port_tap *tap = calloc(1, sizeof(*tap));
+	struct port_tap *tap = create(ifname, options);
 	int status;
 
 	if (!tap)
 		return error_set(error, -ENOMEM, "port %s: out of memory", name);
-	tap->port.ops = &ops;
-	tap->watch.fd = -1;
 	status = tap_open(&tap->tap, ifname, &tap_options, error);
 	if (status) {
 		error_prefix(error, "port %s", name);

@@ -233,8 +233,11 @@ static int fill_status(void *arg)
 		out->type = port->ops->type;
 		out->up = port->up;
 		out->counters = port->counters;
-		if (port->ops->describe)
-			port->ops->describe(port, out->where, out->state, out->features);
+		if (!port->ops->describe)
+			continue;
+		port->ops->describe(port, out->where, out->state, out->features);
+		/* "Connected" is not yet up: nothing but what takes frames is. */
+		out->up = port->up && !strcmp(out->state, "up");
 	}
 	status->now = vswitch->clock(vswitch->clock_arg);
 	status->address_count = mac_table_list(vswitch->table, status->now, status->addresses,

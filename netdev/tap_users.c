@@ -1,0 +1,127 @@
+/* See tap_users.h. */
+#include "netdev/tap_users.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <netlink/attr.h>
+#include <netlink/msg.h>
+#include <netlink/netlink.h>
+#include <netlink/socket.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "util/cleanup.h"
+#include "util/text.h"
+
+DEFINE_CLEANUP(cleanup_socket, struct nl_sock, nl_socket_free)
+DEFINE_CLEANUP(cleanup_message, struct nl_msg, nlmsg_free)
+
+/* IFLA_LINKINFO of a tun device; linux/if_link.h. */
+static int take_queues(struct nl_msg *message, void *arg)
+{
+	struct nlattr *link[IFLA_MAX + 1], *info[IFLA_INFO_MAX + 1], *tun[IFLA_TUN_MAX + 1];
+	int *queues = arg;
+
+	if (nlmsg_parse(nlmsg_hdr(message), sizeof(struct ifinfomsg), link, IFLA_MAX, NULL) ||
+	    !link[IFLA_LINKINFO] ||
+	    nla_parse_nested(info, IFLA_INFO_MAX, link[IFLA_LINKINFO], NULL) ||
+	    !info[IFLA_INFO_DATA] ||
+	    nla_parse_nested(tun, IFLA_TUN_MAX, info[IFLA_INFO_DATA], NULL) ||
+	    !tun[IFLA_TUN_NUM_QUEUES] || !tun[IFLA_TUN_NUM_DISABLED_QUEUES])
+		return NL_OK;
+	*queues = (int)(nla_get_u32(tun[IFLA_TUN_NUM_QUEUES]) +
+			nla_get_u32(tun[IFLA_TUN_NUM_DISABLED_QUEUES]));
+	return NL_OK;
+}
+
+int tap_attached_queues(const char *name)
+{
+	CLEANUP(cleanup_socket) struct nl_sock *sock = nl_socket_alloc();
+	CLEANUP(cleanup_message) struct nl_msg *message = nlmsg_alloc_simple(RTM_GETLINK, 0);
+	struct ifinfomsg any = { .ifi_family = AF_UNSPEC };
+	int queues = -EOPNOTSUPP;
+
+	if (!sock || !message)
+		return -ENOMEM;
+	nl_socket_modify_cb(sock, NL_CB_VALID, NL_CB_CUSTOM, take_queues, &queues);
+	if (nlmsg_append(message, &any, sizeof(any), NLMSG_ALIGNTO) ||
+	    nla_put_string(message, IFLA_IFNAME, name) || nl_connect(sock, NETLINK_ROUTE))
+		return -EOPNOTSUPP;
+	if (nl_send_auto(sock, message) < 0 || nl_recvmsgs_default(sock) < 0)
+		return -EOPNOTSUPP;
+	return queues;
+}
+
+/* Whether /proc/PID/fdinfo/FD is that of a descriptor of the TAP: it has a line "iff:", tab, name. */
+static bool is_of_tap(const char *path, const char *name)
+{
+	FILE *file = fopen(path, "re");
+	char line[128];
+	bool is = false;
+
+	while (file && !is && fgets(line, sizeof(line), file)) {
+		line[strcspn(line, "\n")] = '\0';
+		is = !strncmp(line, "iff:\t", 5) && !strcmp(line + 5, name);
+	}
+	if (file)
+		fclose(file);
+	return is;
+}
+
+static bool has_tap(const char *pid, const char *name)
+{
+	char path[600];
+	struct dirent *entry;
+	bool has = false;
+	DIR *listing;
+
+	snprintf(path, sizeof(path), "/proc/%.16s/fdinfo", pid);
+	listing = opendir(path);
+	while (listing && !has && (entry = readdir(listing))) {
+		snprintf(path, sizeof(path), "/proc/%.16s/fdinfo/%s", pid, entry->d_name);
+		has = isdigit((unsigned char)entry->d_name[0]) && is_of_tap(path, name);
+	}
+	if (listing)
+		closedir(listing);
+	return has;
+}
+
+static void describe(const char *pid, char *text, size_t size)
+{
+	char path[64], command[64] = "?", clean[256];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%.16s/comm", pid);
+	file = fopen(path, "re");
+	if (file) {
+		if (fgets(command, sizeof(command), file))
+			command[strcspn(command, "\n")] = '\0';
+		fclose(file);
+	}
+	text_clean(clean, sizeof(clean), command);
+	snprintf(text, size, "process %.16s (%s)", pid, clean);
+}
+
+char *tap_user(const char *name, char *text, size_t size)
+{
+	DIR *listing = opendir("/proc");
+	struct dirent *entry;
+
+	snprintf(text, size, "another process");
+	while (listing && (entry = readdir(listing))) {
+		if (!isdigit((unsigned char)entry->d_name[0]) ||
+		    atol(entry->d_name) == (long)getpid() || !has_tap(entry->d_name, name))
+			continue;
+		describe(entry->d_name, text, size);
+		break;
+	}
+	if (listing)
+		closedir(listing);
+	return text;
+}

@@ -1,0 +1,17 @@
+/* Who is attached to a TAP interface. */
+#ifndef TENON_NETDEV_TAP_USERS_H
+#define TENON_NETDEV_TAP_USERS_H
+
+#include <stddef.h>
+
+/*
+ * How many queues of the multi-queue TAP `name`, in the caller's network namespace, are attached, enabled or
+ * not; -EOPNOTSUPP for one with a single queue, or where the kernel (before 4.17) does not say.
+ */
+int tap_attached_queues(const char *name);
+
+/* Writes "process 4711 (qemu-system-x86)" for the first process but this one that has the TAP `name` open, as
+ * far as this user may look; otherwise "another process". Returns `text`. */
+char *tap_user(const char *name, char *text, size_t size);
+
+#endif
