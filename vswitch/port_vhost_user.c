@@ -8,11 +8,13 @@
 #include "vswitch/port_vhost_user.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "util/bytes.h"
+#include "util/cleanup.h"
 #include "util/error.h"
 #include "util/event.h"
 #include "util/log.h"
@@ -106,6 +108,7 @@ static void reset(void *device)
 
 static const struct vhost_user_backend_ops device_ops = {
 	.run_disabled = true,
+	.in_pairs = true,
 	.features = features,
 	.features_set = features_set,
 	.queue_count = queue_count,
@@ -164,12 +167,25 @@ static int connect_front_end(struct port_vhost_user *vhost, int fd, struct error
 	return 0;
 }
 
+/* Out of descriptors. The listener would be ready for ever, and the thread busy with it: one that is kept for
+ * this is given up for a moment, so that whoever waits can be hung up on. */
+static void turn_away(struct port_vhost_user *vhost, int code)
+{
+	log_warning(vhost->port.log, "port %s: a front-end was turned away: %s", vhost->port.name,
+		    error_name(code));
+	cleanup_close(&vhost->spare_fd);
+	close(accept4(vhost->listener.fd, NULL, NULL, SOCK_CLOEXEC));
+	vhost->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
 static void listener_ready(struct port_watch *watch)
 {
 	struct port_vhost_user *vhost = vhost_user_of(watch->port);
 	struct error error = { 0 };
 	int fd = accept4(watch->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
+	if (fd < 0 && (errno == EMFILE || errno == ENFILE))
+		turn_away(vhost, errno);
 	if (fd < 0)
 		return;
 	/* One that comes back may be here before we have seen it go. */
@@ -268,6 +284,7 @@ static void destroy(struct port *port)
 	if (vhost->listener.fd >= 0)
 		port_unwatch(&vhost->listener);
 	unix_listener_close(&vhost->socket);
+	cleanup_close(&vhost->spare_fd);
 	free(vhost);
 }
 
@@ -292,6 +309,7 @@ static struct port_vhost_user *create(void)
 		return NULL;
 	vhost->port.ops = &ops;
 	vhost->listener.fd = vhost->control.fd = vhost->kick.fd = vhost->socket.fd = -1;
+	vhost->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	vhost->header_size = HEADER_SHORT;
 	return vhost;
 }

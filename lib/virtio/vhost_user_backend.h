@@ -41,6 +41,7 @@ struct vhost_user_backend_ops {
 	void (*features_set)(void *device, uint64_t features);
 	/* At most 256. */
 	unsigned (*queue_count)(void *device);
+	bool in_pairs; /* a NIC: front-ends ask for, and are told of, pairs of queues */
 
 	/* The ring is set up, its eventfds (maybe -1) are in `vq`; process it from now on, beginning
 	 * with a look at it. A negative errno ends the connection. */

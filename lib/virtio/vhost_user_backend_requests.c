@@ -109,7 +109,9 @@ static int get_queue_num(struct vhost_user_backend *be, struct vhost_user_messag
 			 struct error *error)
 {
 	(void)error;
-	return backend_reply_u64(message, be->queue_count);
+	/* QEMU and DPDK take a NIC's answer as pairs. */
+	return backend_reply_u64(message,
+				 be->ops->in_pairs ? be->queue_count / 2 : be->queue_count);
 }
 
 /* SET_OWNER begins a session, which the connection did already. RESET_OWNER is deprecated, and the
@@ -139,6 +141,12 @@ static struct backend_queue *find_queue(struct vhost_user_backend *be, uint32_t 
 {
 	if (index < be->queue_count)
 		return &be->queues[index];
+	if (be->ops->in_pairs) {
+		error_set(error, -EINVAL,
+			  "%s: the front-end wants queue pair %u, there are %u (QEMU: queues=%u)",
+			  be->name, index / 2 + 1, be->queue_count / 2, be->queue_count / 2);
+		return NULL;
+	}
 	error_set(error, -EINVAL, "%s: queue %u, expected one below %u", be->name, index,
 		  be->queue_count);
 	return NULL;

@@ -8,12 +8,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "net_guest.h"
 #include "util/bytes.h"
 #include "util/error.h"
+#include "util/unix_socket.h"
 #include "util/random.h"
 #include "vswitch/switch.h"
 
@@ -384,6 +388,60 @@ static void test_front_ends_come_and_go(void)
 	CU_ASSERT_NOT_EQUAL(access(path, F_OK), 0);
 }
 
+/* A front-end that wants more is told how many queue pairs there are, before and after it tries. */
+static void test_one_queue_pair(void)
+{
+	struct lab lab = make_lab(MRG, MRG);
+	struct vhost_user_queue queue = { .size = NET_GUEST_QUEUE,
+					  .desc = lab.a->tx.desc_address,
+					  .avail = lab.a->tx.avail_address,
+					  .used = lab.a->tx.used_address,
+					  .kick_fd = lab.a->tx_kick,
+					  .call_fd = lab.a->tx_call };
+
+	CU_ASSERT_EQUAL(vhost_user_frontend_queue_count(lab.a->frontend), 1);
+	CU_ASSERT_NOT_EQUAL(vhost_user_frontend_start_queue(lab.a->frontend, 2, &queue, NULL), 0);
+	end_lab(&lab);
+}
+
+/* Without descriptors the thread does not spin, and who waits is not left waiting. */
+static void test_out_of_descriptors(void)
+{
+	CLEANUP(cleanup_vswitch) struct vswitch *vswitch = NULL;
+	struct rlimit old, few;
+	struct sockaddr_un address;
+	struct vswitch_status *status;
+	struct error error = { 0 };
+	char path[128], byte;
+	uint64_t rounds;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/few.sock", unit_directory());
+	CU_ASSERT_EQUAL_FATAL(vswitch_create(&vswitch, NULL, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(vswitch_add_port_vhost_user(vswitch, "p", path, NULL, &error), 0);
+	CU_ASSERT_EQUAL_FATAL(vswitch_start(vswitch, NULL), 0);
+	CU_ASSERT_EQUAL(unix_socket_address(&address, path, &error), 0);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	getrlimit(RLIMIT_NOFILE, &old);
+	few = (struct rlimit){ (rlim_t)fd + 1, old.rlim_max };
+	setrlimit(RLIMIT_NOFILE, &few);
+	alarm(10);
+	CU_ASSERT_EQUAL(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	CU_ASSERT_EQUAL(read(fd, &byte, 1), 0);
+	alarm(0);
+	usleep(20000);
+	CU_ASSERT_EQUAL_FATAL(vswitch_status(vswitch, &status), 0);
+	rounds = status->rounds;
+	vswitch_status_free(status);
+	CU_ASSERT_TRUE(rounds < 200);
+	setrlimit(RLIMIT_NOFILE, &old);
+	close(fd);
+	/* And it goes on. */
+	fd = unix_socket_connect(path, &error);
+	CU_ASSERT_TRUE(fd >= 0);
+	close(fd);
+}
+
 static void test_a_socket_path_too_long(void)
 {
 	CLEANUP(cleanup_vswitch) struct vswitch *vswitch = NULL;
@@ -456,6 +514,6 @@ UNIT_MAIN("switch_vhost_user", UNIT(test_frames_of_all_lengths),
 	  UNIT(test_without_mergeable_buffers), UNIT(test_too_few_buffers_are_put_back),
 	  UNIT(test_nonsense_from_a_guest), UNIT(test_a_broken_ring_stops_its_own_port),
 	  UNIT(test_offloads_pass_through), UNIT(test_offloads_done_in_software),
-	  UNIT(test_stop_and_go_on), UNIT(test_front_ends_come_and_go),
-	  UNIT(test_a_socket_path_too_long), UNIT(test_idle_uses_no_time),
-	  UNIT(test_an_eventfd_of_two_ports_blocks_nobody))
+	  UNIT(test_stop_and_go_on), UNIT(test_front_ends_come_and_go), UNIT(test_one_queue_pair),
+	  UNIT(test_out_of_descriptors), UNIT(test_a_socket_path_too_long),
+	  UNIT(test_idle_uses_no_time), UNIT(test_an_eventfd_of_two_ports_blocks_nobody))
