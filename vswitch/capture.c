@@ -202,17 +202,20 @@ int capture_close(struct capture *capture, struct error *error)
 void capture_status(const struct capture *capture, struct capture_status *out)
 {
 	static const char *const names[] = { "waiting for a reader", "recording", "ended" };
-	int failed = atomic_load(&capture->failed);
+	int state = atomic_load(&capture->state), failed = atomic_load(&capture->failed);
 
 	*out = (struct capture_status){
 		.path = capture->path,
 		.recorded = atomic_load(&capture->recorded),
 		.written = atomic_load(&capture->written),
-		.lost = atomic_load(&capture->dropped) + atomic_load(&capture->abandoned),
+		.lost = atomic_load(&capture->dropped),
 		.bytes = atomic_load(&capture->bytes),
 	};
-	snprintf(out->state, sizeof(out->state), "%s%s%s", names[atomic_load(&capture->state)],
-		 failed ? ": " : "", failed ? error_name(failed) : "");
+	/* One may have come into the ring behind the writer's back as it ended. */
+	out->lost += state == CAPTURE_ENDED ? out->recorded - out->written
+					    : atomic_load(&capture->abandoned);
+	snprintf(out->state, sizeof(out->state), "%s%s%s", names[state], failed ? ": " : "",
+		 failed ? error_name(failed) : "");
 }
 
 /* ---- The forwarding thread's half ---- */
