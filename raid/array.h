@@ -77,7 +77,8 @@ struct raid_array {
 
 	/* superblocks: super.c */
 	uint64_t events;
-	bool lost; /* a member was, and no update has said so: see super.c */
+	bool super_failed; /* the last update did */
+	bool lost;         /* a member was, and no update has said so: see super.c */
 	uint64_t super_wanted, super_done;
 	struct fiber_mutex super_lock, transition;
 	bool clean;                 /* what the superblocks are to say */
@@ -174,6 +175,10 @@ uint64_t raid_array_seconds(const struct raid_array *array);
 int raid_super_settle(struct raid_array *array);
 /* The same for the state as it is now. */
 int raid_super_update(struct raid_array *array);
+
+/* Writes that a device which is being added (STALE still) is a spare. Before the others give it a place its own
+ * superblock must say that it has no data: an old one would be taken for its word, or none be missed. Suspends. */
+int raid_member_announce(struct raid_member *member);
 
 /* Before a write: the superblocks say so. After the last one, and once all is flushed: that it is over;
  * does nothing while writes are in flight. */

@@ -112,6 +112,11 @@ static void leave_out(struct raid_member *member, const char *format, ...)
 		    member->block->name, member->reason);
 }
 
+static bool is_rebuilding(const struct md_superblock *sb)
+{
+	return sb->features & MD_FEATURE_RECOVERY_OFFSET;
+}
+
 static void take_place(struct raid_member *member, uint16_t role)
 {
 	struct raid_array *array = member->array;
@@ -124,8 +129,14 @@ static void take_place(struct raid_member *member, uint16_t role)
 		raid_member_place(member, role, RAID_MEMBER_REBUILDING);
 		return;
 	}
-	if (!(sb->features & MD_FEATURE_RECOVERY_OFFSET)) {
+	if (!is_rebuilding(sb)) {
 		raid_member_place(member, role, RAID_MEMBER_IN_SYNC);
+		return;
+	}
+	/* Updates that fail are tried again, and come to it only after those with data. */
+	if (sb->events + 1 < array->events) {
+		member->recovered = member->full_from = member->checkpoint = 0;
+		raid_member_place(member, role, RAID_MEMBER_REBUILDING);
 		return;
 	}
 	member->recovered = MIN(sb->recovery_offset, array->member_sectors);
@@ -188,7 +199,8 @@ static void judge(struct raid_member *member, uint64_t least_bytes,
 		leave_out(member, "it is replacing another member, which is not supported");
 	else if (raid_member_by_number(array, sb->dev_number) != member)
 		leave_out(member, "another member has its device number, %u", sb->dev_number);
-	else if (own < MD_ROLE_MAX && sb->events + 1 < freshest->events)
+	else if (own < MD_ROLE_MAX && sb->events + 1 < freshest->events &&
+		 !(own == role && is_rebuilding(sb)))
 		leave_out(member, "its events are %llu, the array's %llu",
 			  (unsigned long long)sb->events, (unsigned long long)freshest->events);
 	else if (role == MD_ROLE_FAULTY)

@@ -2,6 +2,7 @@
 #include "raid/freshest.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "block/block.h"
@@ -119,7 +120,24 @@ static bool ran_apart(const struct md_superblock *freshest, const struct md_supe
 		return excluded ||
 		       (other->events == freshest->events && !same_update(freshest, other));
 	/* While all places were filled it was part of an array that others took over since. */
-	return excluded && !have_common_member(freshest, other) && raid_superblock_degraded(other);
+	return excluded && raid_superblock_degraded(other);
+}
+
+/* Whether `other` is part of the freshest's history: over members that both knew, or that one knew which is
+ * part of it. `known` is what is known so far; returns whether that grew. */
+static bool trace(const struct raid_candidate *candidates, unsigned count, bool *known)
+{
+	bool grew = false;
+
+	for (unsigned i = 0; i < count; i++) {
+		for (unsigned k = 0; !known[i] && k < count; k++) {
+			known[i] = known[k] && candidates[k].sb.events >= candidates[i].sb.events &&
+				   raid_superblock_excludes(&candidates[k].sb, &candidates[i].sb) &&
+				   have_common_member(&candidates[k].sb, &candidates[i].sb);
+			grew = grew || known[i];
+		}
+	}
+	return grew;
 }
 
 static int apart(const struct raid_candidate *a, const struct raid_candidate *b,
@@ -143,11 +161,18 @@ static int apart(const struct raid_candidate *a, const struct raid_candidate *b,
 int raid_check_apart(const struct raid_candidate *candidates, unsigned count, struct error *error)
 {
 	const struct raid_candidate *freshest = freshest_with_data(candidates, count, NULL);
+	CLEANUP_FREE bool *known = calloc(count, sizeof(*known));
 
+	if (!known)
+		return error_set(error, -ENOMEM, "out of memory");
+	if (freshest)
+		known[freshest - candidates] = true;
+	while (trace(candidates, count, known))
+		;
 	for (unsigned i = 0; freshest && i < count; i++) {
 		const struct raid_candidate *other = &candidates[i];
 
-		if (other != freshest && raid_candidate_has_data(other) &&
+		if (!known[i] && raid_candidate_has_data(other) &&
 		    other->sb.dev_number != freshest->sb.dev_number &&
 		    ran_apart(&freshest->sb, &other->sb))
 			return apart(freshest, other, error);

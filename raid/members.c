@@ -221,10 +221,21 @@ static int bring_back(struct raid_array *array, struct raid_member *member,
 				 member->block->name, array->block.name);
 	if (raid_member_by_number(array, old->dev_number))
 		member->sb.dev_number = raid_member_new_number(array);
+	rc = raid_intent_write_all(array->intent, member);
+	if (!rc)
+		rc = raid_member_announce(member);
+	if (rc)
+		return error_set(error, rc, "%s: its superblock cannot be written: %s",
+				 member->block->name, error_name(rc));
+	if (!can_return(array, old, member->block, &place))
+		return error_set(error, -EBUSY, "%s: its place in %s has been filled",
+				 member->block->name, array->block.name);
 	member->recovered = member->checkpoint = 0;
 	member->full_from = partial ? old->recovery_offset : UINT64_MAX;
 	raid_member_place(member, place, RAID_MEMBER_REBUILDING);
-	/* From here on it has requests of its own, so that it can fail, but not vanish. */
+	array->super_wanted++;
+	/* From here on it has requests of its own, so that it can fail, but not vanish; and bits that were
+	 * set meanwhile are on it. */
 	rc = raid_intent_write_all(array->intent, member);
 	if (rc)
 		raid_member_fail(member, "bitmap not written: %s", raid_member_trouble(member, rc));
@@ -320,6 +331,10 @@ static int add_as_spare(struct raid_array *array, struct raid_member *member, st
 			return error_set(error, rc, "%s: its bitmap cannot be written: %s",
 					 member->block->name, error_name(rc));
 	}
+	rc = raid_member_announce(member);
+	if (rc)
+		return error_set(error, rc, "%s: its superblock cannot be written: %s",
+				 member->block->name, error_name(rc));
 	member->state = RAID_MEMBER_SPARE;
 	return 0;
 }

@@ -388,14 +388,18 @@ static bool choose_targets(struct raid_array *array, uint64_t *start)
 static bool work(struct raid_array *array)
 {
 	struct raid_rebuild *rebuild = &array->rebuild;
-	enum raid_operation wanted = rebuild->wanted;
+	enum raid_operation wanted;
 	uint64_t start;
 
 	if (rebuild->frozen || raid_array_working(array) == 0)
 		return false;
 	if (!rebuild->disabled && !rebuild->failed) {
 		if (raid_array_degraded(array)) {
-			rebuild->failed = use_spares(array) != 0;
+			/* Nobody is filled whom no superblock with data knows: should those fail, it would
+			 * look like a half that ran apart. */
+			rebuild->failed = use_spares(array) || raid_super_settle(array);
+			if (rebuild->failed)
+				return false;
 			if (choose_targets(array, &start)) {
 				run(array, RAID_RECOVER, start);
 				return true;
@@ -409,6 +413,7 @@ static bool work(struct raid_array *array)
 			return true;
 		}
 	}
+	wanted = rebuild->wanted;
 	if (wanted != RAID_IDLE) {
 		rebuild->wanted = RAID_IDLE;
 		run(array, wanted, 0);

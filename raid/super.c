@@ -228,6 +228,18 @@ static void prepare_update(struct raid_array *array)
 	}
 }
 
+int raid_member_announce(struct raid_member *member)
+{
+	struct raid_array *array = member->array;
+	int rc;
+
+	fiber_mutex_lock(&array->super_lock);
+	fill_superblock(member);
+	rc = md_superblock_write(member->block, &member->sb);
+	fiber_mutex_unlock(&array->super_lock);
+	return rc;
+}
+
 static int update_once(struct raid_array *array)
 {
 	enum raid_turn turn;
@@ -275,6 +287,10 @@ int raid_super_settle(struct raid_array *array)
 			array->super_done = serving;
 		wanted = MAX(wanted, array->super_wanted);
 	}
+	/* A rebuild that could not begin for it may now. */
+	if (!rc && array->super_failed)
+		raid_rebuild_kick(array);
+	array->super_failed = rc != 0;
 	fiber_mutex_unlock(&array->super_lock);
 	return rc;
 }

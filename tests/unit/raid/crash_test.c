@@ -23,6 +23,7 @@
 #define DATA    (1u << 20)
 #define UNITS   64u /* of 4 KiB */
 #define UNIT_   4096u
+#define WRITERS 2u
 #define ROUNDS  150u
 
 /* The model: of each unit the last value that a flush made durable, and those written since. */
@@ -48,14 +49,23 @@ static void fill_unit(uint8_t *bytes, uint32_t value)
 		put_le32(bytes + i, value);
 }
 
+struct writer {
+	struct scene *scene;
+	unsigned index;
+};
+
+/* Each of the writers has units of its own: of two writes at the same time to one place nobody could say
+ * which is the later. */
 static int write_some(void *arg)
 {
-	struct scene *scene = arg;
+	const struct writer *writer = arg;
+	struct scene *scene = writer->scene;
 	struct block *block = raid_array_block(scene->array);
 	uint8_t bytes[UNIT_];
 
 	for (unsigned i = 0; i < 20 && !block_volatile_is_off(scene->power); i++) {
-		uint64_t unit = random_below(&scene->random, UNITS);
+		uint64_t unit =
+			WRITERS * random_below(&scene->random, UNITS / WRITERS) + writer->index;
 		uint32_t value = ++scene->value;
 
 		fill_unit(bytes, value);
@@ -72,8 +82,9 @@ static int write_some(void *arg)
 static void work(struct scene *scene)
 {
 	for (unsigned round = 0; round < 4 && !block_volatile_is_off(scene->power); round++) {
-		struct fiber *fiber = fiber_spawn(write_some, scene);
-		int rc = write_some(scene);
+		struct writer writers[WRITERS] = { { scene, 0 }, { scene, 1 } };
+		struct fiber *fiber = fiber_spawn(write_some, &writers[1]);
+		int rc = write_some(&writers[0]);
 
 		rc = fiber_join(fiber) || rc;
 		if (!rc && !block_flush(raid_array_block(scene->array)) &&
