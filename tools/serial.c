@@ -4,9 +4,11 @@
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <uuid/uuid.h>
 
+#include "util/cleanup.h"
 #include "util/error.h"
 #include "volume/volume.h"
 
@@ -49,6 +51,16 @@ const char *serial_of_array(const uint8_t set_uuid[16], char serial[SERIAL_TEXT]
 	for (unsigned i = 0; i < 16; i++)
 		snprintf(identity + 3 + 2 * i, 3, "%02x", set_uuid[i]);
 	return serial_of(identity, serial);
+}
+
+const char *serial_of_file(const char *path, char serial[SERIAL_TEXT])
+{
+	CLEANUP_FREE char *real = realpath(path, NULL);
+	CLEANUP_FREE char *identity = NULL;
+
+	if (asprintf(&identity, "FILE-%s", real ? real : path) < 0)
+		identity = NULL;
+	return serial_of(identity ? identity : path, serial);
 }
 
 int serial_check(const char *serial, struct error *error)

@@ -16,10 +16,13 @@ struct volume_lv;
 #define SERIAL_BYTES 20
 #define SERIAL_TEXT  (SERIAL_BYTES + 1)
 
-/* 20 characters of a to z and 2 to 7: 100 bits of a hash. Both return `serial`. */
+/* 20 characters of a to z and 2 to 7: 100 bits of a hash. All return `serial`. */
 const char *serial_of_volume(const struct volume_group *group, const struct volume_lv *lv,
 			     char serial[SERIAL_TEXT]);
 const char *serial_of_array(const uint8_t set_uuid[16], char serial[SERIAL_TEXT]);
+
+/* Of an image or a device that a machine has by itself: of its path, symbolic links resolved. */
+const char *serial_of_file(const char *path, char serial[SERIAL_TEXT]);
 
 /* One that a person chose: 1 to 20 letters, digits, and "-._+:@#", of which udev makes a file name as they
  * are. 0, or -EINVAL with `error` set. */

@@ -63,13 +63,28 @@ static bool cut_option(char *text, const char *word)
 	return true;
 }
 
-/* FILE[,ro][,raw] in any order; what else is behind a comma belongs to the name. */
+/* Cuts ",serial=TEXT" from the end of `text`, if it ends so, and returns TEXT. */
+static char *cut_serial(char *text)
+{
+	char *comma = strrchr(text, ',');
+
+	if (!comma || comma == text || strncmp(comma, ",serial=", 8))
+		return NULL;
+	*comma = '\0';
+	return comma + 8;
+}
+
+/* FILE[,ro][,raw][,serial=TEXT] in any order; what else is behind a comma belongs to the name. */
 static struct vm_local_disk_options parse_image(char *word, struct log *log)
 {
 	struct vm_local_disk_options options = { .path = word, .log = log };
 
 	for (;;) {
-		if (cut_option(word, "ro"))
+		char *serial = cut_serial(word);
+
+		if (serial)
+			options.serial = serial;
+		else if (cut_option(word, "ro"))
 			options.read_only = true;
 		else if (cut_option(word, "raw") || cut_option(word, "format=raw"))
 			options.raw = true;
@@ -78,17 +93,43 @@ static struct vm_local_disk_options parse_image(char *word, struct log *log)
 	}
 }
 
+/* A guest tells its disks apart by them. */
+static int choose_serial(struct vm_devices *devices, struct vm_local_disk_options *options,
+			 struct error *error)
+{
+	char *serial = devices->serials[devices->local_disk_count];
+
+	if (options->serial && serial_check(options->serial, error))
+		return error_prefix(error, "%s", options->path);
+	if (options->serial)
+		snprintf(serial, SERIAL_TEXT, "%s", options->serial);
+	else
+		serial_of_file(options->path, serial);
+	options->serial = serial;
+	for (unsigned i = 0; i < devices->local_disk_count; i++)
+		if (!strcmp(devices->serials[i], serial))
+			return error_set(error, -EINVAL,
+					 "%s: another disk has its serial number, %s",
+					 options->path, serial);
+	return 0;
+}
+
 static int add_image(struct vm_devices *devices, struct machine_device *device, char *word,
 		     struct error *error)
 {
 	struct vm_local_disk_options options = parse_image(word, devices->log);
-	int rc = vm_local_disk_start(&devices->local_disks[devices->local_disk_count], &options,
-				     &device->fd, error);
+	int rc = choose_serial(devices, &options, error);
+
+	if (rc)
+		return rc;
+	rc = vm_local_disk_start(&devices->local_disks[devices->local_disk_count], &options,
+				 &device->fd, error);
 
 	if (rc == 0)
 		devices->local_disk_count++;
 	if (rc == -ENOENT && strchr(word, ','))
-		error_advise(error, "Options that may follow a file are ,ro and ,raw.");
+		error_advise(error,
+			     "Options that may follow a file are ,ro, ,raw and ,serial=TEXT.");
 	return rc;
 }
 

@@ -7,6 +7,7 @@
 #ifndef TENON_TOOLS_VM_DEVICES_H
 #define TENON_TOOLS_VM_DEVICES_H
 
+#include "tools/serial.h"
 #include "tools/cli.h"
 #include "vmm/machine.h"
 
@@ -21,13 +22,14 @@ struct vm_devices {
 	struct machine_device devices[VM_DEVICES_MAX]; /* fd is -1 once a machine has taken it */
 	unsigned local_disk_count;
 	struct vm_local_disk *local_disks[VM_DEVICES_MAX];
+	char serials[VM_DEVICES_MAX][SERIAL_TEXT]; /* of local disks */
 	unsigned tap_count;
 	struct vswitch *taps[VM_DEVICES_MAX];
 };
 
 /*
- * Adds disks and NICs: "FILE", with ",ro" (read-only) and ",raw" (whatever it looks like) behind it if wanted,
- * or "vhost-user:SOCKET" for a disk; "vhost-user:SOCKET" or "tap:IFNAME"
+ * Adds disks and NICs: "FILE", with ",ro" (read-only), ",raw" (whatever it looks like) and ",serial=TEXT" behind it if
+ * wanted, or "vhost-user:SOCKET" for a disk; "vhost-user:SOCKET" or "tap:IFNAME"
  * for a NIC, with ",mac=XX:XX:XX:XX:XX:XX" behind it if wanted. Otherwise a NIC's address is made from
  * the rest and this host's machine id, so that it stays the same. -EINVAL for what is not understood,
  * and errors of connecting and opening. vm_devices_close() is due in any case.
@@ -51,6 +53,7 @@ struct vm_local_disk_options {
 	const char *path;
 	bool read_only; /* shares the file with other readers */
 	bool raw;
+	const char *serial; /* what the guest is told; NULL: serial_of_file() */
 	struct log *log;
 };
 

@@ -70,7 +70,8 @@ static int open_image(const struct vm_local_disk_options *options, struct block 
 static int start_server(struct vm_local_disk *disk, struct vhost_user_blk_server **server)
 {
 	CLEANUP_BLOCK struct block *block = NULL;
-	struct vhost_user_blk_options options = { .log = disk->options.log };
+	struct vhost_user_blk_options options = { .serial = disk->options.serial,
+						  .log = disk->options.log };
 	int rc;
 
 	rc = open_image(&disk->options, &block, &disk->error);

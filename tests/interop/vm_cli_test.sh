@@ -66,6 +66,12 @@ if [ -w /dev/kvm ]; then
 	expect 1 'cannot connect: No such file' run --kernel good --disk vhost-user:absent.sock
 	expect 1 'the path has 200 bytes' run --kernel good --nic "vhost-user:$(printf 'x%.0s' {1..200})"
 	expect 1 'absent.img' run --kernel good --disk absent.img
+	truncate -s 1M serial1.img serial2.img
+	expect 1 'serial2.img: another disk has its serial number, same' \
+		run --kernel good --disk serial1.img,serial=same --disk serial2.img,ro,serial=same
+	expect 1 'has 21 characters, expected 1 to 20' \
+		run --kernel good --disk serial1.img,serial=123456789012345678901
+	expect 1 'expected letters' run --kernel good --disk serial1.img,serial=a/b,ro
 	head -c 4090 good >unpadded # ends in the last paragraph of 16 bytes, which the header counts
 	expect 1 'absent.img' run --kernel unpadded --disk absent.img
 	expect 1 'initial RAM disk' run --kernel good --initrd absent.cpio
