@@ -62,7 +62,7 @@ static size_t wanted(const struct vhost_user_receiver *receiver)
 	return sizeof(*header) + header->size;
 }
 
-int vhost_user_receive(struct vhost_user_receiver *receiver, int fd)
+int vhost_user_receive(struct vhost_user_receiver *receiver, int fd, int flags)
 {
 	for (;;) {
 		union {
@@ -82,7 +82,7 @@ int vhost_user_receive(struct vhost_user_receiver *receiver, int fd)
 			return -EPROTO;
 		if (want == receiver->have)
 			return 1;
-		got = recvmsg(fd, &header, MSG_CMSG_CLOEXEC);
+		got = recvmsg(fd, &header, flags | MSG_CMSG_CLOEXEC);
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0)
@@ -125,7 +125,7 @@ int vhost_user_send(int fd, const struct vhost_user_message *message, const int 
 	} while (sent < 0 && errno == EINTR);
 	if (sent < 0)
 		return errno == EWOULDBLOCK ? -EAGAIN : -errno;
-	return (size_t)sent == length ? 0 : -EAGAIN;
+	return (size_t)sent == length ? 0 : -EPROTO;
 }
 
 const char *vhost_user_request_name(uint32_t request, char buffer[VHOST_USER_NAME])

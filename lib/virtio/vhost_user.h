@@ -20,6 +20,8 @@
 
 /* The virtio feature bit that stands for "protocol features can be asked for"; a guest never sees it. */
 #define VHOST_USER_F_PROTOCOL_FEATURES 30
+/* And the one that asks for all writes to be noted in the dirty log. */
+#define VHOST_USER_F_LOG_ALL 26
 
 enum vhost_user_protocol_feature {
 	VHOST_USER_PROTOCOL_F_MQ = 0,
@@ -77,6 +79,11 @@ enum vhost_user_request {
 	VHOST_USER_GET_STATUS = 40,
 };
 
+/* Requests of the back-end, on the channel of SET_BACKEND_REQ_FD. */
+enum vhost_user_backend_request {
+	VHOST_USER_BACKEND_CONFIG_CHANGE_MSG = 2,
+};
+
 #define VHOST_USER_MAX_TABLE_REGIONS 8   /* in one SET_MEM_TABLE */
 #define VHOST_USER_MAX_FDS           8   /* with one message */
 #define VHOST_USER_MAX_CONFIG        256 /* bytes of device configuration space */
@@ -89,6 +96,9 @@ struct vhost_user_vring_state {
 	uint32_t index;
 	uint32_t number;
 };
+
+/* In the flags of a ring's addresses: writes to the used ring are to be noted, at `log`. */
+#define VHOST_USER_VRING_LOG (1u << 0)
 
 struct vhost_user_vring_address {
 	uint32_t index;
@@ -120,6 +130,21 @@ struct vhost_user_single_region {
 	struct vhost_user_region region;
 };
 
+/* The region in which chains in flight are noted, and for what it is to be. */
+struct vhost_user_inflight {
+	uint64_t mmap_size;
+	uint64_t mmap_offset;
+	uint16_t queue_count;
+	uint16_t queue_size;
+};
+#define VHOST_USER_INFLIGHT_BYTES 20
+static_assert(offsetof(struct vhost_user_inflight, queue_size) == 18, "vhost-user in flight");
+
+struct vhost_user_log {
+	uint64_t mmap_size;
+	uint64_t mmap_offset;
+};
+
 struct vhost_user_config {
 	uint32_t offset;
 	uint32_t size;
@@ -144,6 +169,8 @@ struct vhost_user_message {
 		struct vhost_user_memory_table memory;
 		struct vhost_user_single_region region;
 		struct vhost_user_config config;
+		struct vhost_user_inflight inflight;
+		struct vhost_user_log log;
 		uint8_t bytes[VHOST_USER_CONFIG_HEADER + VHOST_USER_MAX_CONFIG];
 	} __attribute__((packed, aligned(4))) payload;
 } __attribute__((packed, aligned(4)));
@@ -165,14 +192,15 @@ void vhost_user_receiver_reset(struct vhost_user_receiver *receiver);
 
 /*
  * Reads on, up to the end of one message and never beyond. 1: the message is whole; -EAGAIN: it is
- * not, and the socket (non-blocking, or with a receive timeout) gives no more; 0: the peer hung up
+ * not, and the socket (non-blocking, or with a receive timeout, or MSG_DONTWAIT in `flags`) gives no more; 0: the peer hung up
  * between messages; -EPROTO: no version 1 message, a payload larger than any, too many descriptors,
  * or a hang-up within a message; another negative errno from recvmsg().
  */
-int vhost_user_receive(struct vhost_user_receiver *receiver, int fd);
+int vhost_user_receive(struct vhost_user_receiver *receiver, int fd, int flags);
 
 /* Sends header and payload (header.size bytes) with `fd_count` descriptors, which stay the caller's.
- * `flags` go to sendmsg(). 0 or a negative errno; a partial send is -EAGAIN and ends the connection. */
+ * `flags` go to sendmsg(). 0 or a negative errno: -EAGAIN if nothing was sent, -EPROTO if a part was, which
+ * ends the connection. */
 int vhost_user_send(int fd, const struct vhost_user_message *message, const int *fds,
 		    unsigned fd_count, int flags);
 

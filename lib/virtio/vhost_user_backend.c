@@ -47,7 +47,9 @@ static int handle(struct vhost_user_backend *be, struct error *error)
 	}
 	message->header.flags = VHOST_USER_VERSION | VHOST_USER_FLAG_REPLY;
 	/* A front-end that asks on and on without reading the answers is not waited for. */
-	result = vhost_user_send(be->fd, message, NULL, 0, MSG_DONTWAIT);
+	result = vhost_user_send(be->fd, message, &be->answer_fd, be->answer_fd >= 0, MSG_DONTWAIT);
+	cleanup_close(&be->answer_fd);
+	be->answer_fd = -1;
 	if (result < 0)
 		return error_set(error, result, "%s: cannot send an answer: %s", be->name,
 				 error_name(result));
@@ -61,7 +63,7 @@ int vhost_user_backend_input(struct vhost_user_backend *be, struct error *error)
 	if (!error)
 		error = &local;
 	for (unsigned i = 0; i < MESSAGES_PER_INPUT; i++) {
-		int result = vhost_user_receive(&be->receiver, be->fd);
+		int result = vhost_user_receive(&be->receiver, be->fd, MSG_DONTWAIT);
 
 		if (result == -EAGAIN)
 			return 0;
@@ -105,7 +107,7 @@ int vhost_user_backend_create(struct vhost_user_backend **out, int fd_owned,
 		return error_set(error, -ENOMEM, "%s: out of memory", options->name);
 	}
 	be->fd = steal_fd(&fd);
-	be->channel_fd = -1;
+	be->channel_fd = be->answer_fd = -1;
 	be->ops = ops;
 	be->device = device;
 	be->log = options->log;
@@ -125,9 +127,8 @@ void vhost_user_backend_close(struct vhost_user_backend *be)
 	for (unsigned i = 0; i < be->queue_count; i++)
 		backend_queue_destroy(be, i);
 	guest_memory_clear(&be->memory);
+	backend_close_shared(be);
 	vhost_user_receiver_reset(&be->receiver);
-	if (be->channel_fd >= 0)
-		close(be->channel_fd);
 	close(be->fd);
 	free(be->name);
 	free(be);
@@ -145,7 +146,8 @@ const struct guest_memory *vhost_user_backend_memory(const struct vhost_user_bac
 
 uint64_t vhost_user_backend_features(const struct vhost_user_backend *be)
 {
-	return be->features & ~(1ULL << VHOST_USER_F_PROTOCOL_FEATURES);
+	return be->features &
+	       ~(1ULL << VHOST_USER_F_PROTOCOL_FEATURES | 1ULL << VHOST_USER_F_LOG_ALL);
 }
 
 struct virtqueue *vhost_user_backend_queue(struct vhost_user_backend *be, unsigned index)

@@ -16,6 +16,10 @@
  * stops the queues it must, changes what is to be changed, and starts them again where they were. A new
  * call eventfd takes effect at once, without a stop.
  *
+ * Memory besides the guest's. INFLIGHT_SHMFD: the engine makes a region for chains in flight, the front-end keeps
+ * it and gives it to whoever serves the device next. LOG_SHMFD: what is written into guest memory is noted in
+ * a bitmap of the front-end's, while it has the feature LOG_ALL on.
+ *
  * A front-end that breaks the protocol loses its connection, and nothing else.
  */
 #ifndef TENON_VIRTIO_VHOST_USER_BACKEND_H
@@ -34,6 +38,9 @@ struct vhost_user_backend;
  * NULL, and then the protocol feature behind them is not offered. */
 struct vhost_user_backend_ops {
 	bool run_disabled; /* see above */
+	/* Chains in flight may be noted in memory that outlives this process; the device does not mind
+	 * to be given some that were in the hands of a process before it (virtqueue_inflight.h). */
+	bool inflight;
 
 	/* The virtio features on offer: the device's own and VIRTQUEUE_FEATURES or a part of it. */
 	uint64_t (*features)(void *device);
@@ -90,9 +97,13 @@ void vhost_user_backend_close(struct vhost_user_backend *be);
  */
 int vhost_user_backend_input(struct vhost_user_backend *be, struct error *error);
 
+/* Tells the front-end that configuration space has changed; it asks for it when it likes. -EOPNOTSUPP if it has
+ * not given us a channel for that; another negative errno if the channel is full or closed. */
+int vhost_user_backend_config_changed(struct vhost_user_backend *be);
+
 int vhost_user_backend_fd(const struct vhost_user_backend *be);
 const struct guest_memory *vhost_user_backend_memory(const struct vhost_user_backend *be);
-/* Negotiated virtio features, without bit 30. */
+/* Negotiated virtio features, without the protocol's own. */
 uint64_t vhost_user_backend_features(const struct vhost_user_backend *be);
 /* A queue, running or not; NULL past queue_count. */
 struct virtqueue *vhost_user_backend_queue(struct vhost_user_backend *be, unsigned index);

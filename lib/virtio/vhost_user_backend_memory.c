@@ -67,6 +67,7 @@ int backend_set_mem_table(struct vhost_user_backend *be, struct vhost_user_messa
 	backend_pause_all(be);
 	guest_memory_clear(&be->memory);
 	be->memory = fresh;
+	backend_update_log(be);
 	return backend_resume_all(be, error);
 }
 
@@ -103,5 +104,6 @@ int backend_rem_mem_reg(struct vhost_user_backend *be, struct vhost_user_message
 
 bool backend_torn(const struct vhost_user_backend *be)
 {
-	return guest_memory_torn(&be->memory);
+	return guest_memory_torn(&be->memory) || memory_guard_torn(be->inflight.guard) ||
+	       memory_guard_torn(be->dirty.guard);
 }

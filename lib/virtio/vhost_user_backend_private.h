@@ -2,15 +2,19 @@
 #ifndef TENON_VIRTIO_VHOST_USER_BACKEND_PRIVATE_H
 #define TENON_VIRTIO_VHOST_USER_BACKEND_PRIVATE_H
 
+#include "virtio/dirty_log.h"
 #include "virtio/guest_memory.h"
+#include "virtio/memory_guard.h"
 #include "virtio/vhost_user.h"
 #include "virtio/vhost_user_backend.h"
 #include "virtio/virtqueue.h"
+#include "virtio/virtqueue_inflight.h"
 
 struct backend_queue {
 	struct virtqueue vq; /* owns its eventfds */
-	uint16_t size;       /* 0 until told */
-	uint32_t base;       /* where to begin, while it does not run: see virtqueue_start() */
+	struct virtqueue_inflight inflight;
+	uint16_t size; /* 0 until told */
+	uint32_t base; /* where to begin, while it does not run: see virtqueue_start() */
 	bool has_base;
 	struct vhost_user_vring_address address;
 	bool has_address;
@@ -33,6 +37,13 @@ struct vhost_user_backend {
 	uint64_t protocol_features;
 	uint8_t status;
 	struct guest_memory memory;
+	struct dirty_log dirty; /* noted in while memory.log is set */
+	struct {
+		void *mapping; /* NULL: none */
+		uint64_t size;
+		struct memory_guard *guard;
+	} inflight;
+	int answer_fd; /* goes with the answer to the message at hand, and is closed; or -1 */
 	unsigned queue_count;
 	struct backend_queue queues[];
 };
@@ -56,6 +67,20 @@ int backend_rem_mem_reg(struct vhost_user_backend *be, struct vhost_user_message
 
 /* Whether a file of the front-end's was shortened. */
 bool backend_torn(const struct vhost_user_backend *be);
+
+/* Handlers of the messages about other memory, and the channel. */
+int backend_get_inflight_fd(struct vhost_user_backend *be, struct vhost_user_message *message,
+			    struct error *error);
+int backend_set_inflight_fd(struct vhost_user_backend *be, struct vhost_user_message *message,
+			    struct error *error);
+int backend_set_log_base(struct vhost_user_backend *be, struct vhost_user_message *message,
+			 struct error *error);
+int backend_set_backend_req_fd(struct vhost_user_backend *be, struct vhost_user_message *message,
+			       struct error *error);
+/* Has the log kept, or not, as the features now say. */
+void backend_update_log(struct vhost_user_backend *be);
+void backend_forget_inflight(struct vhost_user_backend *be);
+void backend_close_shared(struct vhost_user_backend *be);
 
 void backend_queue_init(struct vhost_user_backend *be, unsigned index);
 /* Stops it and closes its eventfds. */

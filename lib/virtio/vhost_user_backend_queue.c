@@ -56,11 +56,16 @@ static int start(struct vhost_user_backend *be, unsigned index, struct error *er
 				 desc, avail, used, queue->base,
 				 result == -EINVAL ? "misaligned, or no place of it"
 						   : error_name(result));
+	if (queue->address.flags & VHOST_USER_VRING_LOG)
+		vq->used_log = queue->address.log;
 	result = be->ops->queue_start(be->device, index, vq);
 	if (result < 0)
 		return error_set(error, result, "%s: queue %u does not start: %s", be->name, index,
 				 error_name(result));
 	queue->running = true;
+	/* Who was here before us may have ended between showing a chain and telling of it. */
+	if (vq->inflight && vq->call_fd >= 0)
+		(void)eventfd_write(vq->call_fd, 1);
 	return 0;
 }
 
@@ -104,6 +109,7 @@ void backend_queue_destroy(struct vhost_user_backend *be, unsigned index)
 	struct backend_queue *queue = &be->queues[index];
 
 	backend_queue_stop(be, index);
+	virtqueue_stop(&queue->vq);
 	close_eventfd(&queue->vq.call_fd);
 	close_eventfd(&queue->vq.error_fd);
 }

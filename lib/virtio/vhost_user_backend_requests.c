@@ -31,18 +31,22 @@ int backend_reply_u64(struct vhost_user_message *message, uint64_t value)
 
 static uint64_t offered_features(struct vhost_user_backend *be)
 {
-	return be->ops->features(be->device) | 1ULL << VHOST_USER_F_PROTOCOL_FEATURES;
+	return be->ops->features(be->device) | 1ULL << VHOST_USER_F_PROTOCOL_FEATURES |
+	       1ULL << VHOST_USER_F_LOG_ALL;
 }
 
 static uint64_t offered_protocol_features(const struct vhost_user_backend *be)
 {
 	uint64_t features = 1ULL << VHOST_USER_PROTOCOL_F_MQ |
+			    1ULL << VHOST_USER_PROTOCOL_F_LOG_SHMFD |
 			    1ULL << VHOST_USER_PROTOCOL_F_REPLY_ACK |
 			    1ULL << VHOST_USER_PROTOCOL_F_BACKEND_REQ |
 			    1ULL << VHOST_USER_PROTOCOL_F_RESET_DEVICE |
 			    1ULL << VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS |
 			    1ULL << VHOST_USER_PROTOCOL_F_STATUS;
 
+	if (be->ops->inflight)
+		features |= 1ULL << VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD;
 	if (be->ops->get_config)
 		features |= 1ULL << VHOST_USER_PROTOCOL_F_CONFIG;
 	if (be->ops->set_mtu)
@@ -72,6 +76,7 @@ static int set_features(struct vhost_user_backend *be, struct vhost_user_message
 				 be->name, features, offered_features(be));
 	backend_pause_all(be);
 	be->features = features;
+	backend_update_log(be);
 	if (be->ops->features_set)
 		be->ops->features_set(be->device, vhost_user_backend_features(be));
 	result = backend_resume_all(be, error);
@@ -115,7 +120,7 @@ static int get_queue_num(struct vhost_user_backend *be, struct vhost_user_messag
 }
 
 /* SET_OWNER begins a session, which the connection did already. RESET_OWNER is deprecated, and the
- * specification recommends to ignore it. */
+ * specification recommends to ignore it. SET_LOG_FD is to be told of new dirty pages, which nobody waits for. */
 static int ignore(struct vhost_user_backend *be, struct vhost_user_message *message,
 		  struct error *error)
 {
@@ -186,7 +191,8 @@ static int set_vring_addr(struct vhost_user_backend *be, struct vhost_user_messa
 	if (!queue)
 		return -EINVAL;
 	if (queue->has_address && queue->address.desc == address.desc &&
-	    queue->address.avail == address.avail && queue->address.used == address.used)
+	    queue->address.avail == address.avail && queue->address.used == address.used &&
+	    queue->address.flags == address.flags && queue->address.log == address.log)
 		return 0;
 	backend_queue_pause(be, address.index);
 	queue->address = address;
@@ -223,6 +229,8 @@ static int get_vring_base(struct vhost_user_backend *be, struct vhost_user_messa
 	if (!queue)
 		return -EINVAL;
 	backend_queue_stop(be, state.index);
+	if (queue->vq.inflight)
+		virtqueue_inflight_settle(&queue->inflight);
 	message->payload.state.number = queue->base;
 	return REPLY;
 }
@@ -361,8 +369,10 @@ static void reset(struct vhost_user_backend *be)
 		backend_queue_destroy(be, i);
 		backend_queue_init(be, i);
 	}
+	backend_forget_inflight(be);
 	be->features = 0;
 	be->status = 0;
+	backend_update_log(be);
 	if (be->ops->reset)
 		be->ops->reset(be->device);
 }
@@ -381,8 +391,11 @@ static int set_status(struct vhost_user_backend *be, struct vhost_user_message *
 {
 	(void)error;
 	be->status = (uint8_t)message->payload.u64;
-	for (unsigned i = 0; be->status == 0 && i < be->queue_count; i++)
+	for (unsigned i = 0; be->status == 0 && i < be->queue_count; i++) {
 		backend_queue_stop(be, i);
+		if (be->queues[i].vq.inflight)
+			virtqueue_inflight_settle(&be->queues[i].inflight);
+	}
 	return 0;
 }
 
@@ -418,22 +431,6 @@ static int send_rarp(struct vhost_user_backend *be, struct vhost_user_message *m
 	return 0;
 }
 
-/* A channel for requests of ours, of which we have none. It is taken and kept open because the driver of
- * user-mode Linux (6.1) has no interrupts without it. */
-static int set_backend_req_fd(struct vhost_user_backend *be, struct vhost_user_message *message,
-			      struct error *error)
-{
-	(void)message;
-	if (be->receiver.fd_count != 1)
-		return error_set(error, -EINVAL,
-				 "%s: %u files with the back-end's channel, expected one", be->name,
-				 be->receiver.fd_count);
-	if (be->channel_fd >= 0)
-		close(be->channel_fd);
-	be->channel_fd = steal_fd(&be->receiver.fds[0]);
-	return 0;
-}
-
 /* ---- Messages ---- */
 
 #define STATE_BYTES sizeof(struct vhost_user_vring_state)
@@ -462,7 +459,14 @@ static const struct request {
 	[VHOST_USER_SET_VRING_ENABLE] = { set_vring_enable, STATE_BYTES, STATE_BYTES },
 	[VHOST_USER_SEND_RARP] = { send_rarp, 8, 8 },
 	[VHOST_USER_NET_SET_MTU] = { net_set_mtu, 8, 8 },
-	[VHOST_USER_SET_BACKEND_REQ_FD] = { set_backend_req_fd, 0, 0 },
+	[VHOST_USER_SET_BACKEND_REQ_FD] = { backend_set_backend_req_fd, 0, 0 },
+	[VHOST_USER_SET_LOG_BASE] = { backend_set_log_base, sizeof(struct vhost_user_log),
+				      sizeof(struct vhost_user_log) },
+	[VHOST_USER_SET_LOG_FD] = { ignore, 0, 8 },
+	[VHOST_USER_GET_INFLIGHT_FD] = { backend_get_inflight_fd, VHOST_USER_INFLIGHT_BYTES,
+					 sizeof(struct vhost_user_inflight) },
+	[VHOST_USER_SET_INFLIGHT_FD] = { backend_set_inflight_fd, VHOST_USER_INFLIGHT_BYTES,
+					 sizeof(struct vhost_user_inflight) },
 	[VHOST_USER_GET_CONFIG] = { get_config, VHOST_USER_CONFIG_HEADER,
 				    sizeof(struct vhost_user_config) },
 	[VHOST_USER_SET_CONFIG] = { set_config, VHOST_USER_CONFIG_HEADER,

@@ -176,6 +176,7 @@ static void reset(void *device)
 }
 
 static const struct vhost_user_backend_ops backend_ops = {
+	.inflight = true,
 	.features = features,
 	.features_set = features_set,
 	.queue_count = queue_count,
@@ -394,6 +395,20 @@ void vhost_user_blk_server_stop(struct vhost_user_blk_server *server)
 	while (server->client_count)
 		fiber_queue_wait_always(&server->client_left);
 	destroy(server);
+}
+
+void vhost_user_blk_server_changed(struct vhost_user_blk_server *server)
+{
+	list_for_each(at, &server->clients) {
+		struct client *client = list_entry(at, struct client, node);
+		int rc = vhost_user_backend_config_changed(client->backend);
+
+		if (rc < 0)
+			log_info(server->log,
+				 "%s: the client is not told that the disk has changed: %s",
+				 server->name,
+				 rc == -EOPNOTSUPP ? "it has no channel for that" : error_name(rc));
+	}
 }
 
 void vhost_user_blk_server_status(const struct vhost_user_blk_server *server,

@@ -4,49 +4,34 @@
  * Where the back-end has REPLY_ACK, every message asks for an answer, so that a refusal is reported at
  * the message that caused it.
  */
-#include "virtio/vhost_user_frontend.h"
+#include "virtio/vhost_user_frontend_private.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "fiber/fiber.h"
 #include "util/bytes.h"
 #include "util/cleanup.h"
 #include "util/error.h"
 #include "util/unix_socket.h"
 #include "virtio/guest_memory.h"
-#include "virtio/vhost_user.h"
 #include "virtio/virtqueue.h"
 
 #define DEFAULT_TIMEOUT_MS 30000
 
 /* What we can make use of. */
 #define PROTOCOL_FEATURES                                                                          \
-	(1ULL << VHOST_USER_PROTOCOL_F_MQ | 1ULL << VHOST_USER_PROTOCOL_F_REPLY_ACK |              \
-	 1ULL << VHOST_USER_PROTOCOL_F_CONFIG | 1ULL << VHOST_USER_PROTOCOL_F_RESET_DEVICE |       \
+	(1ULL << VHOST_USER_PROTOCOL_F_MQ | 1ULL << VHOST_USER_PROTOCOL_F_LOG_SHMFD |              \
+	 1ULL << VHOST_USER_PROTOCOL_F_REPLY_ACK | 1ULL << VHOST_USER_PROTOCOL_F_BACKEND_REQ |     \
+	 1ULL << VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD | 1ULL << VHOST_USER_PROTOCOL_F_CONFIG |     \
+	 1ULL << VHOST_USER_PROTOCOL_F_RESET_DEVICE |                                              \
 	 1ULL << VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS | 1ULL << VHOST_USER_PROTOCOL_F_STATUS)
-
-struct vhost_user_frontend {
-	int fd;
-	char *name;
-	unsigned timeout_ms;
-	uint64_t features; /* offered, with bit 30 */
-	uint64_t protocol_features;
-	bool packed; /* negotiated */
-	unsigned queue_count;
-	unsigned max_regions;
-	const struct guest_memory *memory;
-	struct vhost_user_receiver receiver;
-};
-
-static bool has(const struct vhost_user_frontend *fe, enum vhost_user_protocol_feature feature)
-{
-	return fe->protocol_features >> feature & 1;
-}
 
 static int fail(struct vhost_user_frontend *fe, const struct vhost_user_message *message,
 		int result, const char *what, struct error *error)
@@ -69,6 +54,27 @@ static int lose(struct vhost_user_frontend *fe, const struct vhost_user_message 
 	return fail(fe, message, result, what, error);
 }
 
+/* On a fiber, others run while we wait for the socket; 0, -ETIMEDOUT or -ECANCELED. */
+static int await_socket(struct vhost_user_frontend *fe, short events)
+{
+	int result = fiber_poll(fe->fd, events, fe->timeout_ms * 1000000ULL);
+
+	return MIN(result, 0);
+}
+
+static int receive_message(struct vhost_user_frontend *fe)
+{
+	int flags = fiber_current() ? MSG_DONTWAIT : 0, result;
+
+	do {
+		result = vhost_user_receive(&fe->receiver, fe->fd, flags);
+		if (result != -EAGAIN)
+			return result;
+		result = flags ? await_socket(fe, POLLIN) : -ETIMEDOUT;
+	} while (result == 0);
+	return result;
+}
+
 /* Receives the answer to `message` into fe->receiver. */
 static int receive(struct vhost_user_frontend *fe, const struct vhost_user_message *message,
 		   struct error *error)
@@ -77,11 +83,13 @@ static int receive(struct vhost_user_frontend *fe, const struct vhost_user_messa
 	int result;
 
 	vhost_user_receiver_reset(&fe->receiver);
-	result = vhost_user_receive(&fe->receiver, fe->fd);
+	result = receive_message(fe);
 	if (result == 0 || result == -ECONNRESET)
 		return lose(fe, message, -EPROTO, "the back-end hung up", error);
-	if (result == -EAGAIN)
+	if (result == -ETIMEDOUT)
 		return lose(fe, message, -ETIMEDOUT, "the back-end did not answer", error);
+	if (result == -ECANCELED)
+		return lose(fe, message, -ECANCELED, "given up", error);
 	if (result < 0)
 		return lose(fe, message, result, "the answer is no vhost-user message", error);
 	if (header->request != message->header.request || !(header->flags & VHOST_USER_FLAG_REPLY))
@@ -95,7 +103,10 @@ static int send_message(struct vhost_user_frontend *fe, struct vhost_user_messag
 	int result;
 
 	message->header.flags |= VHOST_USER_VERSION;
-	result = vhost_user_send(fe->fd, message, fds, fd_count, 0);
+	do {
+		result = vhost_user_send(fe->fd, message, fds, fd_count,
+					 fiber_current() ? MSG_DONTWAIT : 0);
+	} while (result == -EAGAIN && fiber_current() && (result = await_socket(fe, POLLOUT)) == 0);
 	if (result == -EPIPE || result == -ECONNRESET)
 		return lose(fe, message, -EPROTO, "the back-end hung up", error);
 	if (result < 0)
@@ -104,10 +115,10 @@ static int send_message(struct vhost_user_frontend *fe, struct vhost_user_messag
 }
 
 /* Sends a message that has no answer of its own, and waits until it was carried out. */
-static int command(struct vhost_user_frontend *fe, struct vhost_user_message *message,
-		   const int *fds, unsigned fd_count, struct error *error)
+int frontend_command(struct vhost_user_frontend *fe, struct vhost_user_message *message,
+		     const int *fds, unsigned fd_count, struct error *error)
 {
-	bool acknowledge = has(fe, VHOST_USER_PROTOCOL_F_REPLY_ACK);
+	bool acknowledge = frontend_has(fe, VHOST_USER_PROTOCOL_F_REPLY_ACK);
 	int result;
 
 	message->header.flags = acknowledge ? VHOST_USER_FLAG_NEED_REPLY : 0;
@@ -124,13 +135,13 @@ static int command(struct vhost_user_frontend *fe, struct vhost_user_message *me
 	return 0;
 }
 
-static int command_u64(struct vhost_user_frontend *fe, enum vhost_user_request request,
-		       uint64_t value, struct error *error)
+int frontend_command_u64(struct vhost_user_frontend *fe, enum vhost_user_request request,
+			 uint64_t value, struct error *error)
 {
 	struct vhost_user_message message = { .header = { request, 0, sizeof(value) },
 					      .payload.u64 = value };
 
-	return command(fe, &message, NULL, 0, error);
+	return frontend_command(fe, &message, NULL, 0, error);
 }
 
 static int command_state(struct vhost_user_frontend *fe, enum vhost_user_request request,
@@ -141,14 +152,14 @@ static int command_state(struct vhost_user_frontend *fe, enum vhost_user_request
 		.payload.state = { index, number },
 	};
 
-	return command(fe, &message, NULL, 0, error);
+	return frontend_command(fe, &message, NULL, 0, error);
 }
 
 /* Sends a message that has an answer, and checks the answer's size. */
-static int query(struct vhost_user_frontend *fe, struct vhost_user_message *message,
-		 uint32_t answer_size, struct error *error)
+int frontend_query(struct vhost_user_frontend *fe, struct vhost_user_message *message, int fd,
+		   uint32_t answer_size, struct error *error)
 {
-	int result = send_message(fe, message, NULL, 0, error);
+	int result = send_message(fe, message, &fd, fd >= 0, error);
 
 	if (result == 0)
 		result = receive(fe, message, error);
@@ -157,11 +168,11 @@ static int query(struct vhost_user_frontend *fe, struct vhost_user_message *mess
 	return result;
 }
 
-static int query_u64(struct vhost_user_frontend *fe, enum vhost_user_request request,
-		     uint64_t *value, struct error *error)
+int frontend_query_u64(struct vhost_user_frontend *fe, enum vhost_user_request request,
+		       uint64_t *value, struct error *error)
 {
 	struct vhost_user_message message = { .header = { .request = request } };
-	int result = query(fe, &message, sizeof(*value), error);
+	int result = frontend_query(fe, &message, -1, sizeof(*value), error);
 
 	if (result == 0)
 		*value = fe->receiver.message.payload.u64;
@@ -171,39 +182,41 @@ static int query_u64(struct vhost_user_frontend *fe, enum vhost_user_request req
 static int negotiate_protocol(struct vhost_user_frontend *fe, struct error *error)
 {
 	uint64_t offered = 0, number = 0;
-	int result = query_u64(fe, VHOST_USER_GET_PROTOCOL_FEATURES, &offered, error);
+	int result = frontend_query_u64(fe, VHOST_USER_GET_PROTOCOL_FEATURES, &offered, error);
 
 	if (result < 0)
 		return result;
 	/* Set before REPLY_ACK counts: this message itself gets no acknowledgement. */
-	result = command_u64(fe, VHOST_USER_SET_PROTOCOL_FEATURES, offered & PROTOCOL_FEATURES,
-			     error);
+	result = frontend_command_u64(fe, VHOST_USER_SET_PROTOCOL_FEATURES,
+				      offered & PROTOCOL_FEATURES, error);
 	if (result < 0)
 		return result;
 	fe->protocol_features = offered & PROTOCOL_FEATURES;
-	if (has(fe, VHOST_USER_PROTOCOL_F_MQ)) {
-		result = query_u64(fe, VHOST_USER_GET_QUEUE_NUM, &number, error);
+	if (frontend_has(fe, VHOST_USER_PROTOCOL_F_MQ)) {
+		result = frontend_query_u64(fe, VHOST_USER_GET_QUEUE_NUM, &number, error);
 		if (result < 0)
 			return result;
 		fe->queue_count = (unsigned)MIN(number, 256);
 	}
-	if (has(fe, VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS)) {
-		result = query_u64(fe, VHOST_USER_GET_MAX_MEM_SLOTS, &number, error);
+	if (frontend_has(fe, VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS)) {
+		result = frontend_query_u64(fe, VHOST_USER_GET_MAX_MEM_SLOTS, &number, error);
 		if (result < 0)
 			return result;
 		fe->max_regions = (unsigned)MAX(number, VHOST_USER_MAX_TABLE_REGIONS);
 	}
+	if (frontend_has(fe, VHOST_USER_PROTOCOL_F_BACKEND_REQ))
+		return frontend_open_channel(fe, error);
 	return 0;
 }
 
 static int negotiate(struct vhost_user_frontend *fe, struct error *error)
 {
 	struct vhost_user_message owner = { .header = { .request = VHOST_USER_SET_OWNER } };
-	int result = query_u64(fe, VHOST_USER_GET_FEATURES, &fe->features, error);
+	int result = frontend_query_u64(fe, VHOST_USER_GET_FEATURES, &fe->features, error);
 
 	if (result == 0 && fe->features >> VHOST_USER_F_PROTOCOL_FEATURES & 1)
 		result = negotiate_protocol(fe, error);
-	return result < 0 ? result : command(fe, &owner, NULL, 0, error);
+	return result < 0 ? result : frontend_command(fe, &owner, NULL, 0, error);
 }
 
 int vhost_user_frontend_adopt(struct vhost_user_frontend **out, int fd, const char *name,
@@ -218,6 +231,8 @@ int vhost_user_frontend_adopt(struct vhost_user_frontend **out, int fd, const ch
 		return error_set(error, -ENOMEM, "%s: out of memory", name);
 	}
 	fe->fd = fd;
+	fe->channel = -1;
+	vhost_user_receiver_init(&fe->requests);
 	fe->max_regions = VHOST_USER_MAX_TABLE_REGIONS;
 	vhost_user_receiver_init(&fe->receiver);
 	vhost_user_frontend_set_timeout(fe, DEFAULT_TIMEOUT_MS);
@@ -243,6 +258,8 @@ void vhost_user_frontend_close(struct vhost_user_frontend *fe)
 	if (!fe)
 		return;
 	vhost_user_receiver_reset(&fe->receiver);
+	vhost_user_receiver_reset(&fe->requests);
+	cleanup_close(&fe->channel);
 	close(fe->fd);
 	free(fe->name);
 	free(fe);
@@ -250,7 +267,8 @@ void vhost_user_frontend_close(struct vhost_user_frontend *fe)
 
 uint64_t vhost_user_frontend_features(const struct vhost_user_frontend *fe)
 {
-	return fe->features & ~(1ULL << VHOST_USER_F_PROTOCOL_FEATURES);
+	return fe->features &
+	       ~(1ULL << VHOST_USER_F_PROTOCOL_FEATURES | 1ULL << VHOST_USER_F_LOG_ALL);
 }
 
 uint64_t vhost_user_frontend_protocol_features(const struct vhost_user_frontend *fe)
@@ -290,7 +308,8 @@ int vhost_user_frontend_set_features(struct vhost_user_frontend *fe, uint64_t fe
 				 " are not among those offered, 0x%" PRIx64,
 				 fe->name, features, vhost_user_frontend_features(fe));
 	fe->packed = features >> VIRTIO_F_RING_PACKED & 1;
-	return command_u64(fe, VHOST_USER_SET_FEATURES, features | protocol, error);
+	fe->accepted = features | protocol;
+	return frontend_command_u64(fe, VHOST_USER_SET_FEATURES, fe->accepted, error);
 }
 
 static struct vhost_user_region describe(const struct guest_memory_region *region)
@@ -320,14 +339,14 @@ int vhost_user_frontend_set_memory(struct vhost_user_frontend *fe,
 		memcpy(&table.payload.memory.regions[i], &region, sizeof(region));
 		fds[i] = memory->regions[i].fd;
 	}
-	result = command(fe, &table, fds, in_table, error);
+	result = frontend_command(fe, &table, fds, in_table, error);
 	for (unsigned i = in_table; result == 0 && i < memory->count; i++) {
 		struct vhost_user_message one = {
 			.header = { VHOST_USER_ADD_MEM_REG, 0, sizeof(one.payload.region) },
 			.payload.region.region = describe(&memory->regions[i]),
 		};
 
-		result = command(fe, &one, &memory->regions[i].fd, 1, error);
+		result = frontend_command(fe, &one, &memory->regions[i].fd, 1, error);
 	}
 	fe->memory = memory;
 	return result;
@@ -341,7 +360,7 @@ static int send_eventfd(struct vhost_user_frontend *fe, enum vhost_user_request 
 		.payload.u64 = index | (fd < 0 ? VHOST_USER_VRING_NOFD : 0),
 	};
 
-	return command(fe, &message, &fd, fd < 0 ? 0 : 1, error);
+	return frontend_command(fe, &message, &fd, fd < 0 ? 0 : 1, error);
 }
 
 static int send_addresses(struct vhost_user_frontend *fe, unsigned index,
@@ -367,7 +386,7 @@ static int send_addresses(struct vhost_user_frontend *fe, unsigned index,
 				 ") are not all in guest memory",
 				 fe->name, index, queue->desc, queue->avail, queue->used);
 	memcpy(&message.payload.address, &address, sizeof(address));
-	return command(fe, &message, NULL, 0, error);
+	return frontend_command(fe, &message, NULL, 0, error);
 }
 
 int vhost_user_frontend_start_queue(struct vhost_user_frontend *fe, unsigned index,
@@ -400,81 +419,8 @@ int vhost_user_frontend_stop_queue(struct vhost_user_frontend *fe, unsigned inde
 	if (fe->features >> VHOST_USER_F_PROTOCOL_FEATURES & 1)
 		result = command_state(fe, VHOST_USER_SET_VRING_ENABLE, index, 0, error);
 	if (result == 0)
-		result = query(fe, &message, sizeof(message.payload.state), error);
+		result = frontend_query(fe, &message, -1, sizeof(message.payload.state), error);
 	if (result == 0 && base)
 		*base = fe->receiver.message.payload.state.number;
 	return result;
-}
-
-static int check_config(struct vhost_user_frontend *fe, uint32_t offset, uint32_t size,
-			struct error *error)
-{
-	if (!has(fe, VHOST_USER_PROTOCOL_F_CONFIG))
-		return error_set(error, -EOPNOTSUPP,
-				 "%s: the back-end has no configuration space (CONFIG)", fe->name);
-	if (!range_within(offset, size, VHOST_USER_MAX_CONFIG))
-		return error_set(error, -EINVAL,
-				 "%s: configuration bytes %u to %u: there are at most %d", fe->name,
-				 offset, offset + size, VHOST_USER_MAX_CONFIG);
-	return 0;
-}
-
-int vhost_user_frontend_get_config(struct vhost_user_frontend *fe, uint32_t offset, void *at,
-				   uint32_t size, struct error *error)
-{
-	struct vhost_user_message message = {
-		.header = { VHOST_USER_GET_CONFIG, 0, VHOST_USER_CONFIG_HEADER + size },
-		.payload.config = { .offset = offset, .size = size },
-	};
-	int result = check_config(fe, offset, size, error);
-
-	if (result == 0)
-		result = query(fe, &message, message.header.size, error);
-	if (result == 0)
-		memcpy(at, fe->receiver.message.payload.config.data, size);
-	return result;
-}
-
-int vhost_user_frontend_set_config(struct vhost_user_frontend *fe, uint32_t offset, const void *at,
-				   uint32_t size, struct error *error)
-{
-	struct vhost_user_message message = {
-		.header = { VHOST_USER_SET_CONFIG, 0, VHOST_USER_CONFIG_HEADER + size },
-		.payload.config = { .offset = offset, .size = size },
-	};
-	int result = check_config(fe, offset, size, error);
-
-	if (result < 0)
-		return result;
-	memcpy(message.payload.config.data, at, size);
-	return command(fe, &message, NULL, 0, error);
-}
-
-int vhost_user_frontend_set_status(struct vhost_user_frontend *fe, uint8_t status,
-				   struct error *error)
-{
-	if (!has(fe, VHOST_USER_PROTOCOL_F_STATUS))
-		return 0;
-	return command_u64(fe, VHOST_USER_SET_STATUS, status, error);
-}
-
-int vhost_user_frontend_get_status(struct vhost_user_frontend *fe, uint8_t *status,
-				   struct error *error)
-{
-	uint64_t value = 0;
-	int result = 0;
-
-	if (has(fe, VHOST_USER_PROTOCOL_F_STATUS))
-		result = query_u64(fe, VHOST_USER_GET_STATUS, &value, error);
-	*status = (uint8_t)value;
-	return result;
-}
-
-int vhost_user_frontend_reset_device(struct vhost_user_frontend *fe, struct error *error)
-{
-	struct vhost_user_message message = { .header = { .request = VHOST_USER_RESET_DEVICE } };
-
-	if (!has(fe, VHOST_USER_PROTOCOL_F_RESET_DEVICE))
-		return 0;
-	return command(fe, &message, NULL, 0, error);
 }

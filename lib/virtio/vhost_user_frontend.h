@@ -2,8 +2,9 @@
  * The vhost-user front-end: drives a device that another process (or thread) implements. Used by the
  * machine monitor and by our own clients.
  *
- * All calls are plain blocking calls (no fibers) on a socket, each bounded by `timeout_ms`. The
- * back-end must not run on the calling thread. A back-end that does not answer in time, or with
+ * All calls wait for the back-end, each at most `timeout_ms`: on a fiber, others run meanwhile (only a connection
+ * to a server whose backlog is full holds the thread, for some seconds at most); on a plain thread, which must
+ * not be the back-end's, they block. One call at a time. A back-end that does not answer in time, or with
  * something else, is hung up on: all later calls fail at once.
  *
  * Order of calls: connect or adopt (which asks for features, protocol features and the number of
@@ -72,6 +73,36 @@ int vhost_user_frontend_start_queue(struct vhost_user_frontend *fe, unsigned ind
 /* Stops it and waits until nothing is in flight; *base (may be NULL) is where to go on. */
 int vhost_user_frontend_stop_queue(struct vhost_user_frontend *fe, unsigned index, uint32_t *base,
 				   struct error *error);
+
+/*
+ * Memory in which the back-end notes chains in flight, kept here for the one that comes after it: asked for before
+ * the queues are started for the first time, and given to each back-end that serves the same rings, before it
+ * starts them. A fresh one is needed when the driver begins anew. `fd` is the caller's; -EOPNOTSUPP if the back-end
+ * does not do that (INFLIGHT_SHMFD).
+ */
+struct vhost_user_inflight_region {
+	int fd;
+	uint64_t size, offset;
+	uint16_t queue_count, queue_size;
+};
+int vhost_user_frontend_get_inflight(struct vhost_user_frontend *fe, uint16_t queue_count,
+				     uint16_t queue_size, struct vhost_user_inflight_region *out,
+				     struct error *error);
+int vhost_user_frontend_set_inflight(struct vhost_user_frontend *fe,
+				     const struct vhost_user_inflight_region *region,
+				     struct error *error);
+
+/* Has the back-end note what it writes, in a bitmap (dirty_log.h) of `bytes` at `offset` of `fd`, while the feature
+ * bit VHOST_USER_F_LOG_ALL is on: vhost_user_frontend_log(). -EOPNOTSUPP without LOG_SHMFD. */
+int vhost_user_frontend_set_log(struct vhost_user_frontend *fe, int fd, uint64_t offset,
+				uint64_t bytes, struct error *error);
+int vhost_user_frontend_log(struct vhost_user_frontend *fe, bool on, struct error *error);
+
+/* What the back-end sends unasked. The channel's descriptor, to wait for; -1 if it has none. take_request() takes the
+ * next: 1 if it says that configuration space has changed, 0 if there is none, -ENOTCONN after a hang-up,
+ * -EPROTO for nonsense; then it is to be waited for no more. */
+int vhost_user_frontend_channel(const struct vhost_user_frontend *fe);
+int vhost_user_frontend_take_request(struct vhost_user_frontend *fe);
 
 /* Device configuration space; -EOPNOTSUPP if the back-end has none (no CONFIG protocol feature). */
 int vhost_user_frontend_get_config(struct vhost_user_frontend *fe, uint32_t offset, void *at,

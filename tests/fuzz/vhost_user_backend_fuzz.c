@@ -28,7 +28,7 @@ static uint8_t config[32];
 static uint64_t features(void *device)
 {
 	(void)device;
-	return VIRTQUEUE_FEATURES;
+	return VIRTQUEUE_FEATURES | VIRTQUEUE_IN_ORDER;
 }
 
 static unsigned queue_count(void *device)
@@ -74,6 +74,7 @@ static int set_config(void *device, uint32_t offset, const void *at, uint32_t si
 }
 
 static const struct vhost_user_backend_ops ops = {
+	.inflight = true,
 	.features = features,
 	.queue_count = queue_count,
 	.queue_start = queue_start,
@@ -152,6 +153,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		for (unsigned i = 0; i < QUEUES; i++)
 			if (running[i])
 				drain(running[i]);
+		(void)vhost_user_backend_config_changed(be);
 	}
 	vhost_user_backend_close(be);
 	for (unsigned i = 0; i < QUEUES; i++)

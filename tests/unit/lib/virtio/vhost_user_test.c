@@ -2,6 +2,8 @@
  * that no front-end of ours sends. The back-end runs in a plain poll loop on a thread. */
 #include "unit.h"
 
+#include "echo_device.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -25,287 +27,29 @@
 #include "virtio/virtqueue.h"
 #include "virtio/virtqueue_driver.h"
 
-#define QUEUES   3
-#define GUEST    0x100000
-#define SIZE     64
-#define FEATURES (VIRTQUEUE_FEATURES | 1ULL << 5)
-#define PACKED   (1ULL << VIRTIO_F_RING_PACKED)
-
-/* A device whose queues copy what they read to what they write. */
-struct echo {
-	struct vhost_user_backend *be;
-	struct virtqueue *running[QUEUES];
-	unsigned starts, stops, resets;
-	uint64_t features;
-	uint8_t config[16];
-	pthread_t thread;
-	atomic_int result; /* of input(), 1 while all is well */
-	struct error error;
-};
-
-static uint64_t echo_features(void *device)
-{
-	(void)device;
-	return FEATURES;
-}
-
-static void echo_features_set(void *device, uint64_t features)
-{
-	((struct echo *)device)->features = features;
-}
-
-static unsigned echo_queue_count(void *device)
-{
-	(void)device;
-	return QUEUES;
-}
-
-static int echo_start(void *device, unsigned index, struct virtqueue *vq)
-{
-	struct echo *echo = device;
-
-	echo->running[index] = vq;
-	echo->starts++;
-	return 0;
-}
-
-static void echo_stop(void *device, unsigned index)
-{
-	struct echo *echo = device;
-
-	CU_ASSERT_PTR_NOT_NULL(echo->running[index]);
-	echo->running[index] = NULL;
-	echo->stops++;
-}
-
-static int echo_get_config(void *device, uint32_t offset, void *at, uint32_t size)
-{
-	struct echo *echo = device;
-
-	memset(at, 0, size);
-	if (offset < sizeof(echo->config))
-		memcpy(at, echo->config + offset, MIN(size, sizeof(echo->config) - offset));
-	return 0;
-}
-
-static int echo_set_config(void *device, uint32_t offset, const void *at, uint32_t size,
-			   bool migration)
-{
-	struct echo *echo = device;
-
-	(void)migration;
-	if (!range_within(offset, size, sizeof(echo->config)))
-		return -EACCES;
-	memcpy(echo->config + offset, at, size);
-	return 0;
-}
-
-static void echo_reset(void *device)
-{
-	((struct echo *)device)->resets++;
-}
-
-static const struct vhost_user_backend_ops echo_ops = {
-	.features = echo_features,
-	.features_set = echo_features_set,
-	.queue_count = echo_queue_count,
-	.queue_start = echo_start,
-	.queue_stop = echo_stop,
-	.get_config = echo_get_config,
-	.set_config = echo_set_config,
-	.reset = echo_reset,
-};
-
-static void echo_queue(struct virtqueue *vq)
-{
-	struct iovec iov[8];
-	struct virtqueue_chain chain = { .iov = iov, .capacity = 8 };
-
-	while (virtqueue_pop(vq, &chain) > 0) {
-		size_t length = 0;
-
-		if (chain.readable == 1 && chain.writable == 1) {
-			length = MIN(iov[0].iov_len, iov[1].iov_len);
-			memcpy(iov[1].iov_base, iov[0].iov_base, length);
-		}
-		virtqueue_push(vq, &chain, (uint32_t)length);
-	}
-	virtqueue_notify(vq);
-}
-
-static void *echo_loop(void *arg)
-{
-	struct echo *echo = arg;
-	int result = 0;
-
-	while (result == 0) {
-		struct pollfd fds[1 + QUEUES] = { { vhost_user_backend_fd(echo->be), POLLIN, 0 } };
-
-		for (unsigned i = 0; i < QUEUES; i++) {
-			struct virtqueue *vq = echo->running[i];
-			uint64_t count;
-
-			fds[1 + i] = (struct pollfd){ vq ? vq->kick_fd : -1, POLLIN, 0 };
-			if (!vq)
-				continue;
-			if (vq->kick_fd >= 0 && read(vq->kick_fd, &count, 8) == 8)
-				virtqueue_count_kick(vq);
-			do
-				echo_queue(vq);
-			while (virtqueue_enable_kicks(vq));
-		}
-		poll(fds, 1 + QUEUES, 10);
-		if (fds[0].revents)
-			result = vhost_user_backend_input(echo->be, &echo->error);
-	}
-	atomic_store(&echo->result, result);
-	vhost_user_backend_close(echo->be);
-	return NULL;
-}
-
-/* Starts the back-end; returns the front-end's end of the socket. */
-static int echo_begin(struct echo *echo)
-{
-	struct vhost_user_backend_options options = { .name = "echo" };
-	int fds[2];
-
-	memset(echo, 0, sizeof(*echo));
-	atomic_store(&echo->result, 1);
-	CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
-	CU_ASSERT_EQUAL_FATAL(
-		vhost_user_backend_create(&echo->be, fds[1], &echo_ops, echo, &options, NULL), 0);
-	pthread_create(&echo->thread, NULL, echo_loop, echo);
-	return fds[0];
-}
-
-/* After the front-end has hung up, or broken the protocol: returns how input() ended. */
-static int echo_end(struct echo *echo)
-{
-	pthread_join(echo->thread, NULL);
-	CU_ASSERT_EQUAL(echo->starts, echo->stops);
-	return atomic_load(&echo->result);
-}
-
-static unsigned open_files(void)
-{
-	DIR *folder = opendir("/proc/self/fd");
-	unsigned count = 0;
-
-	while (readdir(folder))
-		count++;
-	closedir(folder);
-	return count;
-}
-
-/* ---- Both engines ---- */
-
-/* A front-end with one queue. */
-struct guest {
-	struct vhost_user_frontend *fe;
-	struct guest_memory memory;
-	struct virtqueue_driver queue;
-	int kick_fd, call_fd;
-	uint64_t data; /* guest address */
-	uint8_t *host;
-};
-
-static void check(int result, const struct error *error)
-{
-	if (result < 0)
-		printf("  %s\n", error->text);
-	CU_ASSERT_EQUAL(result, 0);
-}
-
-static void guest_begin_with(struct guest *guest, int fd, uint64_t features)
-{
-	struct error error;
-
-	memset(guest, 0, sizeof(*guest));
-	check(vhost_user_frontend_adopt(&guest->fe, fd, "echo", &error), &error);
-	check(guest_memory_create_region(&guest->memory, "test", GUEST, 1 << 20, &error), &error);
-	guest->host = guest->memory.regions[0].host;
-	guest->data = GUEST + 0x80000;
-	check(vhost_user_frontend_set_features(guest->fe, features, &error), &error);
-	check(vhost_user_frontend_set_memory(guest->fe, &guest->memory, &error), &error);
-	CU_ASSERT_EQUAL(virtqueue_driver_init(&guest->queue, guest->host, GUEST, SIZE, features),
-			0);
-	guest->kick_fd = guest->queue.kick_fd = eventfd(0, EFD_NONBLOCK);
-	guest->call_fd = eventfd(0, 0);
-}
-
-static void guest_begin(struct guest *guest, int fd)
-{
-	guest_begin_with(guest, fd, FEATURES & ~PACKED);
-}
-
-static void guest_start(struct guest *guest, unsigned index, uint32_t base)
-{
-	struct vhost_user_queue queue = { SIZE,
-					  base,
-					  guest->queue.desc_address,
-					  guest->queue.avail_address,
-					  guest->queue.used_address,
-					  guest->kick_fd,
-					  guest->call_fd };
-	struct error error;
-
-	check(vhost_user_frontend_start_queue(guest->fe, index, &queue, &error), &error);
-}
-
-static void guest_end(struct guest *guest)
-{
-	vhost_user_frontend_close(guest->fe);
-	virtqueue_driver_destroy(&guest->queue);
-	guest_memory_clear(&guest->memory);
-	close(guest->kick_fd);
-	close(guest->call_fd);
-}
-
-/* Sends `text` through the queue and checks that it comes back. */
-static void guest_echo(struct guest *guest, const char *text)
-{
-	uint32_t length = (uint32_t)strlen(text) + 1, written;
-	struct virtqueue_part parts[2] = { { guest->data, length }, { guest->data + 4096, 100 } };
-	uint8_t *out = guest->host + (guest->data - GUEST), *in = out + 4096;
-	uint16_t head, taken;
-	uint64_t count;
-
-	memcpy(out, text, length);
-	memset(in, 0, 100);
-	CU_ASSERT_EQUAL(virtqueue_driver_add(&guest->queue, parts, 1, 1, &head), 0);
-	virtqueue_driver_enable_calls(&guest->queue);
-	virtqueue_driver_kick(&guest->queue);
-	poll(&(struct pollfd){ guest->call_fd, POLLIN, 0 }, 1, 5000);
-	CU_ASSERT_EQUAL(read(guest->call_fd, &count, 8), 8);
-	CU_ASSERT_EQUAL(virtqueue_driver_take(&guest->queue, &taken, &written), 1);
-	CU_ASSERT_EQUAL(taken, head);
-	CU_ASSERT_EQUAL(written, length);
-	CU_ASSERT_STRING_EQUAL((char *)in, text);
-}
-
 static void test_a_queue_runs_stops_and_goes_on(void)
 {
-	unsigned files = open_files();
+	unsigned files = echo_open_files();
 	struct guest guest;
 	struct echo echo;
 	struct error error;
 	uint32_t last = 77;
 
 	guest_begin(&guest, echo_begin(&echo));
-	CU_ASSERT_EQUAL(vhost_user_frontend_features(guest.fe), FEATURES);
-	CU_ASSERT_EQUAL(vhost_user_frontend_queue_count(guest.fe), QUEUES);
+	CU_ASSERT_EQUAL(vhost_user_frontend_features(guest.fe), ECHO_FEATURES);
+	CU_ASSERT_EQUAL(vhost_user_frontend_queue_count(guest.fe), ECHO_QUEUES);
 	guest_start(&guest, 1, 0);
 	guest_echo(&guest, "first");
 	guest_echo(&guest, "second");
-	check(vhost_user_frontend_stop_queue(guest.fe, 1, &last, &error), &error);
+	guest_check(vhost_user_frontend_stop_queue(guest.fe, 1, &last, &error), &error);
 	CU_ASSERT_EQUAL(last, 2);
-	CU_ASSERT_EQUAL(echo.features, FEATURES & ~PACKED);
+	CU_ASSERT_EQUAL(echo.features, ECHO_FEATURES & ~ECHO_PACKED);
 	guest_start(&guest, 1, last);
 	guest_echo(&guest, "third");
 	guest_end(&guest);
 	CU_ASSERT_EQUAL(echo_end(&echo), -ENOTCONN);
 	CU_ASSERT_EQUAL(echo.starts, 2);
-	CU_ASSERT_EQUAL(open_files(), files);
+	CU_ASSERT_EQUAL(echo_open_files(), files);
 }
 
 static void test_a_packed_queue_runs_stops_and_goes_on(void)
@@ -315,16 +59,16 @@ static void test_a_packed_queue_runs_stops_and_goes_on(void)
 	struct error error;
 	uint32_t base = 0;
 
-	guest_begin_with(&guest, echo_begin(&echo), FEATURES);
+	guest_begin_with(&guest, echo_begin(&echo), ECHO_FEATURES);
 	guest_start(&guest, 0, virtqueue_driver_base(&guest.queue));
 	for (unsigned i = 0; i < 100; i++)
 		guest_echo(&guest, "around");
-	check(vhost_user_frontend_stop_queue(guest.fe, 0, &base, &error), &error);
+	guest_check(vhost_user_frontend_stop_queue(guest.fe, 0, &base, &error), &error);
 	CU_ASSERT_EQUAL(base, virtqueue_driver_base(&guest.queue));
 	guest_start(&guest, 0, base);
 	guest_echo(&guest, "on");
 	/* Stopped and started by the back-end itself. */
-	check(vhost_user_frontend_set_memory(guest.fe, &guest.memory, &error), &error);
+	guest_check(vhost_user_frontend_set_memory(guest.fe, &guest.memory, &error), &error);
 	guest_echo(&guest, "again");
 	guest_end(&guest);
 	CU_ASSERT_EQUAL(echo_end(&echo), -ENOTCONN);
@@ -341,10 +85,10 @@ static void test_memory_and_eventfds_change_under_a_running_queue(void)
 	guest_echo(&guest, "before");
 	/* Ten more regions: past what one table holds, so some are added singly. */
 	for (uint64_t i = 0; i < 10; i++)
-		check(guest_memory_create_region(&guest.memory, "more", 0x40000000 + (i << 20),
-						 4096, &error),
-		      &error);
-	check(vhost_user_frontend_set_memory(guest.fe, &guest.memory, &error), &error);
+		guest_check(guest_memory_create_region(&guest.memory, "more",
+						       0x40000000 + (i << 20), 4096, &error),
+			    &error);
+	guest_check(vhost_user_frontend_set_memory(guest.fe, &guest.memory, &error), &error);
 	guest_echo(&guest, "after");
 	CU_ASSERT_TRUE(echo.stops >= 3);
 
@@ -353,7 +97,7 @@ static void test_memory_and_eventfds_change_under_a_running_queue(void)
 	close(guest.kick_fd);
 	guest.kick_fd = guest.queue.kick_fd = eventfd(0, EFD_NONBLOCK);
 	guest.call_fd = eventfd(0, 0);
-	check(vhost_user_frontend_stop_queue(guest.fe, 0, NULL, &error), &error);
+	guest_check(vhost_user_frontend_stop_queue(guest.fe, 0, NULL, &error), &error);
 	guest_start(&guest, 0, guest.queue.avail_shown);
 	guest_echo(&guest, "other eventfds");
 	guest_end(&guest);
@@ -368,29 +112,29 @@ static void test_config_status_and_reset(void)
 	struct echo echo;
 
 	guest_begin(&guest, echo_begin(&echo));
-	check(vhost_user_frontend_set_config(guest.fe, 4, "abcd", 4, &error), &error);
-	check(vhost_user_frontend_get_config(guest.fe, 2, at, 20, &error), &error);
+	guest_check(vhost_user_frontend_set_config(guest.fe, 4, "abcd", 4, &error), &error);
+	guest_check(vhost_user_frontend_get_config(guest.fe, 2, at, 20, &error), &error);
 	CU_ASSERT_EQUAL(memcmp(at, "\0\0abcd\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 20), 0);
 	CU_ASSERT_EQUAL(vhost_user_frontend_get_config(guest.fe, 250, at, 7, &error), -EINVAL);
 
-	check(vhost_user_frontend_set_status(guest.fe, 0xf, &error), &error);
+	guest_check(vhost_user_frontend_set_status(guest.fe, 0xf, &error), &error);
 	guest_start(&guest, 2, 0);
 	guest_echo(&guest, "running");
-	check(vhost_user_frontend_get_status(guest.fe, &status, &error), &error);
+	guest_check(vhost_user_frontend_get_status(guest.fe, &status, &error), &error);
 	CU_ASSERT_EQUAL(status, 0xf);
 	/* A ring that is broken shows as DEVICE_NEEDS_RESET, also after a pause of the queue. */
 	guest.queue.avail->idx = htole16(1000);
 	write(guest.kick_fd, &(uint64_t){ 1 }, 8);
 	for (int i = 0; i < 100 && !(status & 0x40); i++) {
 		usleep(5000);
-		check(vhost_user_frontend_get_status(guest.fe, &status, &error), &error);
+		guest_check(vhost_user_frontend_get_status(guest.fe, &status, &error), &error);
 	}
 	CU_ASSERT_EQUAL(status, 0x4f);
-	check(vhost_user_frontend_set_memory(guest.fe, &guest.memory, &error), &error);
-	check(vhost_user_frontend_get_status(guest.fe, &status, &error), &error);
+	guest_check(vhost_user_frontend_set_memory(guest.fe, &guest.memory, &error), &error);
+	guest_check(vhost_user_frontend_get_status(guest.fe, &status, &error), &error);
 	CU_ASSERT_EQUAL(status, 0x4f);
-	check(vhost_user_frontend_reset_device(guest.fe, &error), &error);
-	check(vhost_user_frontend_get_status(guest.fe, &status, &error), &error);
+	guest_check(vhost_user_frontend_reset_device(guest.fe, &error), &error);
+	guest_check(vhost_user_frontend_get_status(guest.fe, &status, &error), &error);
 	CU_ASSERT_EQUAL(status, 0);
 	CU_ASSERT_EQUAL(echo.resets, 1);
 	guest_end(&guest);
@@ -399,7 +143,8 @@ static void test_config_status_and_reset(void)
 
 static void test_what_cannot_be_is_refused_and_said(void)
 {
-	struct vhost_user_queue queue = { SIZE, 0, 0x5000000, GUEST + 8192, GUEST + 16384, -1, -1 };
+	struct vhost_user_queue queue = { ECHO_SIZE,           0,  0x5000000, ECHO_MEMORY + 8192,
+					  ECHO_MEMORY + 16384, -1, -1 };
 	struct guest_memory_region *region;
 	struct error error;
 	struct guest guest;
@@ -407,13 +152,15 @@ static void test_what_cannot_be_is_refused_and_said(void)
 
 	guest_begin(&guest, echo_begin(&echo));
 	CU_ASSERT_EQUAL(vhost_user_frontend_set_features(guest.fe, 1ULL << 40, &error), -EINVAL);
-	CU_ASSERT_EQUAL(vhost_user_frontend_start_queue(guest.fe, QUEUES, &queue, &error), -EIO);
+	CU_ASSERT_EQUAL(vhost_user_frontend_start_queue(guest.fe, ECHO_QUEUES, &queue, &error),
+			-EIO);
 	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "SET_VRING_NUM"));
 	CU_ASSERT_EQUAL(vhost_user_frontend_start_queue(guest.fe, 0, &queue, &error), -EFAULT);
 	queue.size = 65;
 	CU_ASSERT_EQUAL(vhost_user_frontend_start_queue(guest.fe, 0, &queue, &error), -EIO);
 	/* A kick file that cannot be read without waiting. */
-	queue = (struct vhost_user_queue){ SIZE, 0, GUEST, GUEST + 8192, GUEST + 16384, -1, -1 };
+	queue = (struct vhost_user_queue){ ECHO_SIZE,           0,  ECHO_MEMORY, ECHO_MEMORY + 8192,
+					   ECHO_MEMORY + 16384, -1, -1 };
 	queue.kick_fd = inotify_init();
 	CU_ASSERT_EQUAL(vhost_user_frontend_start_queue(guest.fe, 0, &queue, &error), -EIO);
 	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "SET_VRING_KICK"));
@@ -489,7 +236,7 @@ static uint64_t raw_answer(int fd, uint32_t request)
 
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof(time));
 	vhost_user_receiver_init(&receiver);
-	if (vhost_user_receive(&receiver, fd) != 1)
+	if (vhost_user_receive(&receiver, fd, 0) != 1)
 		return UINT64_MAX;
 	CU_ASSERT_EQUAL(receiver.message.header.request, request);
 	CU_ASSERT_EQUAL(receiver.message.header.flags, VHOST_USER_VERSION | VHOST_USER_FLAG_REPLY);
@@ -507,7 +254,7 @@ static int raw_begin(struct echo *echo)
 
 static void test_unknown_messages_are_answered_and_their_files_closed(void)
 {
-	unsigned files = open_files();
+	unsigned files = echo_open_files();
 	struct echo echo;
 	int fd = raw_begin(&echo);
 	int fds[3] = { dup(0), dup(0), dup(0) };
@@ -522,10 +269,10 @@ static void test_unknown_messages_are_answered_and_their_files_closed(void)
 	for (int i = 0; i < 3; i++)
 		close(fds[i]);
 	/* Both ends of the connection are still open, nothing else. */
-	CU_ASSERT_EQUAL(open_files(), files + 2);
+	CU_ASSERT_EQUAL(echo_open_files(), files + 2);
 	close(fd);
 	CU_ASSERT_EQUAL(echo_end(&echo), -ENOTCONN);
-	CU_ASSERT_EQUAL(open_files(), files);
+	CU_ASSERT_EQUAL(echo_open_files(), files);
 }
 
 /* What user-mode Linux asks for: an answer to the message that negotiates answers, and a channel for
@@ -534,7 +281,7 @@ static void test_answers_from_the_first_message_on_and_a_channel(void)
 {
 	uint64_t protocol =
 		1ULL << VHOST_USER_PROTOCOL_F_REPLY_ACK | 1ULL << VHOST_USER_PROTOCOL_F_BACKEND_REQ;
-	unsigned files = open_files();
+	unsigned files = echo_open_files();
 	struct echo echo;
 	int fd = echo_begin(&echo), channel = dup(0);
 
@@ -551,7 +298,7 @@ static void test_answers_from_the_first_message_on_and_a_channel(void)
 	close(channel);
 	close(fd);
 	CU_ASSERT_EQUAL(echo_end(&echo), -ENOTCONN);
-	CU_ASSERT_EQUAL(open_files(), files);
+	CU_ASSERT_EQUAL(echo_open_files(), files);
 }
 
 static void test_a_message_may_come_byte_by_byte(void)
@@ -565,7 +312,8 @@ static void test_a_message_may_come_byte_by_byte(void)
 		usleep(1000);
 	}
 	CU_ASSERT_EQUAL(raw_answer(fd, VHOST_USER_GET_FEATURES),
-			FEATURES | 1ULL << VHOST_USER_F_PROTOCOL_FEATURES);
+			ECHO_FEATURES | 1ULL << VHOST_USER_F_PROTOCOL_FEATURES |
+				1ULL << VHOST_USER_F_LOG_ALL);
 	close(fd);
 	CU_ASSERT_EQUAL(echo_end(&echo), -ENOTCONN);
 }
@@ -574,7 +322,7 @@ static void test_a_message_may_come_byte_by_byte(void)
 static int raw_one(uint32_t request, const void *payload, uint32_t size, const int *fds,
 		   unsigned fd_count)
 {
-	unsigned files = open_files();
+	unsigned files = echo_open_files();
 	struct echo echo;
 	int result, fd = raw_begin(&echo);
 
@@ -582,14 +330,14 @@ static int raw_one(uint32_t request, const void *payload, uint32_t size, const i
 	shutdown(fd, SHUT_WR);
 	result = echo_end(&echo);
 	close(fd);
-	CU_ASSERT_EQUAL(open_files(), files);
+	CU_ASSERT_EQUAL(echo_open_files(), files);
 	return result;
 }
 
 static void test_broken_messages_end_the_connection(void)
 {
 	struct vhost_user_memory_table table = { .count = 1 };
-	struct vhost_user_vring_state state = { QUEUES, 8 };
+	struct vhost_user_vring_state state = { ECHO_QUEUES, 8 };
 	uint64_t kick = 0, value = 0;
 	int fds[8] = { 0 };
 
@@ -648,8 +396,8 @@ static void test_rings_begin_disabled_only_with_protocol_features(void)
 		struct echo echo;
 		int fd = raw_begin(&echo);
 
-		guest_memory_create_region(&memory, "test", GUEST, 65536, NULL);
-		table.regions[0] = (struct vhost_user_region){ GUEST, 65536, 0x7000, 0 };
+		guest_memory_create_region(&memory, "test", ECHO_MEMORY, 65536, NULL);
+		table.regions[0] = (struct vhost_user_region){ ECHO_MEMORY, 65536, 0x7000, 0 };
 		address.desc = 0x7000;
 		address.avail = 0x8000;
 		address.used = 0x9000;
