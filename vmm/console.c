@@ -89,6 +89,7 @@ int console_attach(struct console *console, int in, int out, struct log *log, st
 /* Open for reading too, a FIFO has a reader at any time, and neither waits for one nor loses one. */
 static int open_output(const char *target, bool force, struct error *error)
 {
+	static const struct output_kind kind = { "a console's text", output_is_text };
 	unsigned flags = OUTPUT_APPEND | (force ? OUTPUT_FORCE : 0);
 	struct stat status;
 	struct output output;
@@ -98,7 +99,7 @@ static int open_output(const char *target, bool force, struct error *error)
 		rc = open(target, O_RDWR | O_CLOEXEC | O_NONBLOCK);
 		return rc >= 0 ? rc : error_set(error, -errno, "%s: %s", target, error_name(errno));
 	}
-	rc = output_open(&output, target, flags, NULL, error);
+	rc = output_open(&output, target, flags, &kind, error);
 	return rc < 0 ? rc : output.fd;
 }
 

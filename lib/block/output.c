@@ -73,6 +73,9 @@ static int open_inherited(struct output *out, int number, const char *path, unsi
 
 	if (fstat(number, &status))
 		return fail(path, -errno, error);
+	/* A parent that closed it is not asking for a copy to nowhere. */
+	if ((fcntl(number, F_GETFL) & O_ACCMODE) == O_RDONLY)
+		return fail(path, -EBADF, error);
 	out->fd = -1;
 	if (flags & OUTPUT_NONBLOCK && (S_ISFIFO(status.st_mode) || S_ISCHR(status.st_mode))) {
 		snprintf(again, sizeof(again), "/proc/self/fd/%d", number);

@@ -181,6 +181,10 @@ if command -v ddrescuelog >/dev/null; then
 	same medium out2
 fi
 
+# A parent that closed standard output or input gets no success.
+expect 1 'Bad file descriptor' bash -c "$TENON copy even - >&-"
+expect 1 'Bad file descriptor' bash -c "$TENON copy - out3 <&-"
+
 # --- One file twice, and what changes meanwhile.
 ln even hard
 expect 1 'source and the destination' $TENON copy even hard

@@ -192,8 +192,11 @@ static void test_descriptors_that_we_were_given(void)
 	CU_ASSERT(fcntl(out.fd, F_GETFL) & O_NONBLOCK);
 	CU_ASSERT_FALSE(fcntl(ends[1], F_GETFL) & O_NONBLOCK);
 	close(out.fd);
-	close(ends[0]);
 	close(ends[1]);
+	/* One that is open for reading is none, whatever /dev/fd would open anew. */
+	snprintf(path, sizeof(path), "/dev/fd/%d", ends[0]);
+	CU_ASSERT_EQUAL(output_open(&out, path, OUTPUT_NONBLOCK, &capture, NULL), -EBADF);
+	close(ends[0]);
 	CU_ASSERT_EQUAL(output_open(&out, "/dev/null", 0, &capture, NULL), 0);
 	CU_ASSERT_FALSE(out.is_file);
 	close(out.fd);

@@ -134,7 +134,35 @@ static void test_wiping_clears_all_of_them_and_nothing_else(void)
 	CU_ASSERT_EQUAL(memcmp(sector, other, sizeof(other)), 0);
 }
 
+/* What libblkid does not know: named, and no more there after a wipe. */
+static void test_formats_that_hold_a_disk(void)
+{
+	static const struct {
+		uint64_t offset;
+		const char *bytes, *type;
+		size_t length;
+	} formats[] = { { 0, "QFI\xfb\0\0\0\3", "qcow2", 8 },
+			{ 64, "\x7f\x10\xda\xbe", "vdi", 4 },
+			{ 8 * MIB - 512, "conectix", "vhd", 8 },
+			{ 0, "\x28\xb5\x2f\xfd", "zstd", 4 } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(formats); i++) {
+		CLEANUP_BLOCK struct block *block = memory(8 * MIB);
+		struct block_signature found;
+		char sector[512] = { 0 };
+
+		memcpy(sector + formats[i].offset % 512, formats[i].bytes, formats[i].length);
+		CU_ASSERT_EQUAL(
+			block_write(block, round_down(formats[i].offset, 512), sector, 512, 0), 0);
+		CU_ASSERT_EQUAL(block_signature_find(block, &found, NULL), 1);
+		CU_ASSERT_STRING_EQUAL(found.type, formats[i].type);
+		CU_ASSERT_EQUAL(block_signature_wipe(block, NULL), 0);
+		CU_ASSERT_EQUAL(block_signature_find(block, &found, NULL), 0);
+	}
+}
+
 UNIT_MAIN("signature", UNIT(test_an_empty_device_has_none),
 	  UNIT(test_the_magic_of_an_array_is_enough), UNIT(test_a_device_smaller_than_the_window),
 	  UNIT(test_the_refusal_names_what_is_there), UNIT(test_one_at_the_end_is_found),
-	  UNIT(test_wiping_clears_all_of_them_and_nothing_else))
+	  UNIT(test_wiping_clears_all_of_them_and_nothing_else),
+	  UNIT(test_formats_that_hold_a_disk))
