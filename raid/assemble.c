@@ -15,6 +15,27 @@
 #include "raid/members.h"
 #include "util/bytes.h"
 
+/* A member is one device. Two that carry its superblock may differ in all the rest, and neither is known to be
+ * the right one: the order of a list must not decide. mdadm refuses them too. */
+static bool is_copy(const struct md_superblock *one, const struct md_superblock *other)
+{
+	return !memcmp(one->set_uuid, other->set_uuid, sizeof(one->set_uuid)) &&
+	       !memcmp(one->device_uuid, other->device_uuid, sizeof(one->device_uuid)) &&
+	       !bytes_all_zero(one->device_uuid, sizeof(one->device_uuid));
+}
+
+static int say_copy(const struct raid_candidate *one, const struct raid_candidate *other,
+		    struct error *error)
+{
+	char uuid[RAID_UUID_TEXT];
+
+	error_set(error, -EEXIST, "%s and %s are copies of one member (device UUID %s)",
+		  other->block->name, one->block->name,
+		  raid_uuid_format(one->sb.device_uuid, uuid));
+	error_advise(error, "leave out the one that is not up to date");
+	return -EEXIST;
+}
+
 static int load(struct raid_candidate *candidates, struct block *const *blocks, unsigned count,
 		struct error *error)
 {
@@ -39,6 +60,8 @@ static int load(struct raid_candidate *candidates, struct block *const *blocks, 
 			if (candidates[j].block == blocks[i])
 				return error_set(error, -EINVAL, "%s is given twice",
 						 blocks[i]->name);
+			if (is_copy(&candidate->sb, &candidates[j].sb))
+				return say_copy(candidate, &candidates[j], error);
 		}
 	}
 	return 0;

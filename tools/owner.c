@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "rpc/rpc.h"
+#include "tools/device_look.h"
 #include "tools/runtime.h"
 #include "tools/stack.h"
 #include "util/process.h"
@@ -124,6 +125,78 @@ static void owner_questions_free(struct owner_questions *questions)
 	free(questions->all);
 }
 
+static pid_t owner_pid(const struct owner_question *question)
+{
+	const char *name = strrchr(question->path, '/');
+	int pid;
+
+	return name && sscanf(name, "/serve-%d.sock", &pid) == 1 ? pid : 0;
+}
+
+/* Whether the process has what is at the bottom of one of them open. */
+static bool owner_has_open(pid_t pid, const struct device_look *ours, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		const struct block_part *bottom = block_identity_bottom(&ours[i].identity);
+		struct stat status;
+
+		if (bottom && bottom->path && !stat(bottom->path, &status) &&
+		    process_has_open(pid, &status))
+			return true;
+	}
+	return false;
+}
+
+static int owner_compare(json_t *devices, const struct device_look *ours, unsigned count,
+			 bool *same)
+{
+	unsigned others = (unsigned)json_array_size(devices);
+	CLEANUP_FREE struct device_look *looks = calloc(others + 1, sizeof(*looks));
+	CLEANUP_FREE char **paths = calloc(others + 1, sizeof(char *));
+	unsigned used = 0;
+	int rc;
+
+	if (!looks || !paths)
+		return -ENOMEM;
+	for (unsigned i = 0; i < others; i++)
+		if (json_is_string(json_array_get(devices, i)))
+			paths[used++] = (char *)json_string_value(json_array_get(devices, i));
+	rc = devices_look(paths, used, looks);
+	for (unsigned i = 0; !rc && i < used; i++)
+		for (unsigned k = 0; k < count; k++)
+			*same |= block_identity_same(&looks[i].identity, &ours[k].identity);
+	if (!rc)
+		devices_look_free(looks, used);
+	return rc;
+}
+
+/* A server may have the same bytes under another name: a file of which we have the loop device. Its devices are
+ * looked at only where it has open what is at the bottom of one of ours. */
+static int owner_by_identity(const struct owner_search *search,
+			     const struct owner_questions *questions, char **socket)
+{
+	unsigned count = search->paths->count;
+	CLEANUP_FREE struct device_look *ours = calloc(count + 1, sizeof(*ours));
+	int rc = ours ? devices_look(search->paths->paths, count, ours) : -ENOMEM;
+
+	if (rc)
+		return rc;
+	for (unsigned i = 0; !rc && !*socket && i < questions->paths.count; i++) {
+		const struct owner_question *question = &questions->all[i];
+		pid_t pid = owner_pid(question);
+		bool same = false;
+
+		if (question->rc || !pid || !owner_has_open(pid, ours, count))
+			continue;
+		rc = owner_compare(json_object_get(question->server, "devices"), ours, count,
+				   &same);
+		if (same)
+			*socket = strdup(question->path);
+	}
+	devices_look_free(ours, count);
+	return rc;
+}
+
 /* Whether a server that does not answer has one of the devices; where none are known it may. */
 static bool owner_may_have(const struct owner_search *search, const char *socket)
 {
@@ -157,7 +230,9 @@ static int owner_choose(const struct owner_search *search, const struct owner_qu
 			silent = question;
 	}
 	if (!silent)
-		return 0;
+		return search->paths->count && questions->paths.count
+			       ? owner_by_identity(search, questions, socket)
+			       : 0;
 	if (error)
 		*error = silent->error;
 	error_prefix(error, "%s", search->target);
