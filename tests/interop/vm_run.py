@@ -103,7 +103,7 @@ def start(name, code, *options, **popen):
     return machine
 
 
-def end(what, machine, status, seconds=9):
+def end(what, machine, status, seconds=25):
     try:
         machine.wait(seconds)
     except subprocess.TimeoutExpired:
@@ -161,7 +161,7 @@ def test_signals_while_it_starts():
         waiting.append(machine)
         time.sleep(0.5)
         machine.send_signal(number)
-        end("a signal while it starts", machine, -number, 5)
+        end("a signal while it starts", machine, -number)
 
 
 def test_paused_console():
