@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # How machines of our own monitor end, with the unmodified Debian kernel under KVM: a panic that the guest tells
 # by pvpanic, a reboot, a power-off; a read-only disk; the least memory that a kernel is let start with, in
-# which it must get to speak; and, where it is installed, memtest86+. Rigs as in vmm_boot_test.sh.
+# which it must get to speak; a server of disks that is stopped; and, where it is installed, memtest86+. Rigs as in vmm_boot_test.sh.
 # timeout: 600
 set -eu
 . "$(dirname "$0")/rig.sh"
@@ -15,6 +15,10 @@ case $(cat /proc/cmdline) in
 	sleep 60
 	;;
 *end=reboot*) reboot -f ;;
+*end=never*)
+	dd if=/dev/vda of=/dev/null bs=64k count=1 2>/dev/null && echo "has read"
+	sleep 1000
+	;;
 esac
 echo "read-only: $(cat /sys/block/vda/ro)"
 head -c 9 /dev/vda
@@ -61,6 +65,41 @@ done
 kill $vm 2>/dev/null && kill $vm 2>/dev/null
 wait $vm || :
 
+# The server of two disks is stopped: the machine ends all the same, soon, and says whom it waited for.
+truncate -s 32M pv.img
+export TENON_DEVICES=$PWD/pv.img
+tenon vg create vg pv.img
+tenon lv create vg/a --size 8M
+tenon lv create vg/b --size 8M
+mkdir sockets
+tenon serve vg --socket-dir sockets >serve.log 2>&1 &
+server=$!
+await() {
+	tries=0
+	until "$@" 2>/dev/null; do
+		tries=$((tries + 1))
+		[ $tries -lt 600 ] || { echo "waited in vain for: $*"; cat serve.log vm.log; exit 1; }
+		sleep 0.2
+	done
+}
+await test -S sockets/vg-b.sock
+tenon vm run --kernel vmlinuz --initrd initrd --cmdline "console=ttyS0 quiet rdinit=/init end=never" --console console-never \
+	--disk vhost-user:sockets/vg-a.sock --disk vhost-user:sockets/vg-b.sock </dev/null 2>vm.log &
+vm=$!
+await grep -q 'has read' console-never
+kill -STOP $server
+kill $vm
+sleep 1
+kill $vm
+began=$(date +%s) status=0
+wait $vm || status=$?
+kill -CONT $server
+[ $status = 5 ] && [ $(($(date +%s) - began)) -lt 25 ] || { echo "a stopped server: $status, $(($(date +%s) - began)) s"; cat vm.log; exit 1; }
+grep -q 'vg-a.sock: the back-end did not stop within' vm.log
+echo "a stopped server holds nobody"
+kill $server
+wait $server
+
 if [ -e memtest ]; then
 	tenon vm run --kernel memtest --memory 64M --cmdline console=ttyS0,115200 --console console-memtest </dev/null 2>vm.log &
 	vm=$!
@@ -96,4 +135,4 @@ else
 	[ -e "$WORK/set/memtest" ] || echo "memtest86+ is not installed, and was left out"
 	sed -n 's/\r$//; /the kernel wants/p; /memtest86+ runs/p' "$(rig_console)"
 fi
-echo "panic, reboot, power-off, read-only disk, least memory: as they should be"
+echo "panic, reboot, power-off, read-only disk, least memory, stopped server: as they should be"
