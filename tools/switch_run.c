@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "fiber/signal.h"
 #include "rpc/rpc.h"
@@ -74,6 +75,28 @@ static void print_ready(const struct run *run)
 	}
 	fprintf(to, "%s\n", status->port_count ? "" : " no ports");
 	cli_ready();
+}
+
+/* A vhost-user port has a listener, a connection, two rings of three eventfds each, and memory files on their way. */
+#define FILES_PER_PORT 16
+#define FILES_OTHER    64
+
+/* Takes as many open files as there may be, and says beforehand if that is too few: a front-end would else be
+ * turned away when it comes. */
+static void raise_open_files(const struct run *run)
+{
+	uint64_t needed = FILES_OTHER + (uint64_t)run->ports.count * FILES_PER_PORT;
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	if (!setrlimit(RLIMIT_NOFILE, &limit) && limit.rlim_cur >= needed)
+		return;
+	cli_note("%u ports may need %llu open files, and the limit is %llu: raise it (ulimit -Hn), "
+		 "or "
+		 "front-ends will be turned away",
+		 run->ports.count, (unsigned long long)needed, (unsigned long long)limit.rlim_cur);
 }
 
 /* Makes the switch, without ports. */
@@ -203,6 +226,7 @@ int switch_run(int argc, char **argv)
 		return cli_fail(error.code, &error);
 	}
 	log_to_stderr(&run.log, verbose ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING);
+	raise_open_files(&run);
 	block_signals(&run);
 	return cli_on_fiber(run_on_fiber, &run);
 }

@@ -87,6 +87,15 @@ refused 2 "from 0 to 1000000" x --ageing 5m
 refused 2 "from 1 to 18446744073709551615" x --seed 18446744073709551616
 [ ! -e d ] || problem "a refused switch made its folder"
 
+# Open files: the soft limit is raised, and too low a hard one is said beforehand.
+(ulimit -Sn 50; start f0 --socket-dir f --port a=vhost-user --port b=vhost-user
+[ "$(awk '/open files/ { print $4 }' /proc/${pids[-1]}/limits)" = "$(ulimit -Hn)" ] || problem "the limit was not raised"
+grep -q 'open files' f0.out && problem "$(cat f0.out)"
+stop; exit $failures) || failures=$((failures + 1))
+(ulimit -n 70; start f1 --socket-dir f --port a=vhost-user --port b=vhost-user
+grep -q '2 ports may need 96 open files, and the limit is 70' f1.out || problem "not said: $(cat f1.out)"
+stop; exit $failures) || failures=$((failures + 1))
+
 # An ageing time of 0 is a hub.
 start hub --ageing 0
 [ "$("$TENON" switch show hub --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["table"]["ageing_seconds"])')" = 0 ] ||
