@@ -117,13 +117,20 @@ static int change_here(struct change *change, struct error *error)
 	struct cli_words targets = { &vg, 1 };
 	struct stack *stack = NULL;
 	struct volume_group *group;
+	json_t *notes = NULL;
 	int rc = vg && command ? stack_claim(&stack, &change->given, &targets, &options, error)
 			       : -ENOMEM;
 
 	if (!rc)
 		rc = stack_find_group(stack, vg, &group, error);
-	if (!rc)
+	if (!rc) {
+		unsigned told = group->problem_count;
+
 		rc = lv_change(group, change->method, change->params, error);
+		notes = rc ? NULL : lv_change_notes(group, told);
+	}
+	lv_change_tell(notes);
+	json_decref(notes);
 	return stack_finish(stack, rc, error);
 }
 
@@ -134,6 +141,7 @@ static void change_tell(struct change *change, json_t *answer)
 	json_int_t clients = json_integer_value(json_object_get(answer, "clients"));
 	bool created = !strcmp(change->method, "lv.create");
 
+	lv_change_tell(json_object_get(answer, "notes"));
 	if (problem && (created || !strcmp(change->method, "lv.rename"))) {
 		cli_note("%s: %s, not served, because: %s", change->name,
 			 created ? "created" : "renamed", problem);

@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "rpc/rpc.h"
+#include "tools/cli.h"
+#include "tools/describe.h"
 #include "util/error.h"
 #include "volume/volume.h"
 
@@ -61,4 +63,24 @@ int lv_change(struct volume_group *group, const char *method, json_t *params, st
 		return volume_lv_resize(group, name, number(params, "size"), NULL, error);
 	rc = rpc_param_string(params, "new_name", &new_name, error);
 	return rc ? rc : volume_lv_rename(group, name, new_name, error);
+}
+
+json_t *lv_change_notes(const struct volume_group *group, unsigned from)
+{
+	json_t *notes = json_array();
+
+	for (unsigned i = from; i < group->problem_count; i++)
+		json_array_append_new(notes, describe_text(group->problems[i]));
+	return notes;
+}
+
+void lv_change_tell(json_t *notes)
+{
+	json_t *note;
+	size_t index;
+
+	json_array_foreach(notes, index, note) {
+		if (json_is_string(note))
+			cli_note("%s", json_string_value(note));
+	}
 }

@@ -11,4 +11,10 @@ struct volume_group;
  * takes. 0 or a negative errno with `error` set. */
 int lv_change(struct volume_group *group, const char *method, json_t *params, struct error *error);
 
+/* A change that was made and left something to tell: the group's problems from number `from` on, as a list of
+ * texts. */
+json_t *lv_change_notes(const struct volume_group *group, unsigned from);
+/* Tells such a list on standard error; NULL is fine. */
+void lv_change_tell(json_t *notes);
+
 #endif

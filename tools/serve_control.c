@@ -7,7 +7,7 @@
  *	raid.fail, raid.remove, raid.add	{name, device, force}
  *	raid.check	{name, repair}: starts it
  *	raid.wait	{name} -> {done, progress}, after at most a quarter of a second
- *	lv.create, lv.remove, lv.rename, lv.resize	{name, ...}: see lv_change.h -> {problem, clients}:
+ *	lv.create, lv.remove, lv.rename, lv.resize	{name, ...}: see lv_change.h -> {problem, clients, notes}:
  *		why the volume is not served, or null; how many machines have it
  *	export.find	{name} -> {socket}
  */
@@ -271,6 +271,7 @@ static int change_volume(struct serve *serve, struct volume_change *change, json
 			 struct error *error)
 {
 	bool was_exported, whole, gone = !strcmp(change->method, "lv.remove");
+	unsigned told;
 	struct export *export;
 	int rc = change_prepare(serve, change, error);
 
@@ -278,6 +279,7 @@ static int change_volume(struct serve *serve, struct volume_change *change, json
 		return rc;
 	was_exported = export_find(serve, change->name) != NULL;
 	whole = serves_whole(serve, change->group);
+	told = change->group->problem_count;
 	if (!gone && (whole || was_exported))
 		rc = check_rival(serve, change->new_name, error);
 	if (!rc && strcmp(change->method, "lv.create") && strcmp(change->method, "lv.resize"))
@@ -292,9 +294,10 @@ static int change_volume(struct serve *serve, struct volume_change *change, json
 		error_advise(error, "and it is not served any more%s%s", export ? ": " : "",
 			     export ? export->problem : "");
 	if (!rc)
-		*result = json_pack("{s:o, s:i}", "problem",
+		*result = json_pack("{s:o, s:i, s:o}", "problem",
 				    describe_text(export ? export->problem : NULL), "clients",
-				    export ? (int)export_clients(export) : 0);
+				    export ? (int)export_clients(export) : 0, "notes",
+				    lv_change_notes(change->group, told));
 	return rc;
 }
 

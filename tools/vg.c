@@ -52,9 +52,12 @@ static int create_group(struct create *create, struct block *const *blocks, stru
 	int rc = volume_group_create(&group, create->name, blocks, create->devices.count, &options,
 				     &context, error);
 
-	if (!rc)
-		volume_group_unref(group);
-	return rc;
+	if (rc)
+		return rc;
+	for (unsigned i = 0; i < group->problem_count; i++)
+		cli_note("%s", group->problems[i]);
+	volume_group_unref(group);
+	return 0;
 }
 
 static int create_run(void *arg, struct error *error)

@@ -501,5 +501,88 @@ static void test_errors_and_cuts_on_mirrors(void)
 	fixture_run(errors_and_cuts_on_mirrors, 3, MIB);
 }
 
-UNIT_MAIN("volume groups on disks that fail", UNIT(test_errors_and_cuts),
-	  UNIT(test_errors_and_cuts_on_mirrors))
+/* ---- The group itself comes and goes ---- */
+
+/* Whether a new process finds it. */
+static bool there(struct torture *t)
+{
+	int rc = fixture_scan(t->f);
+
+	if (rc && rc != -ENOENT)
+		fail(t, "scan", t->f->error.text);
+	if (!rc && (t->f->group->locked_reason || t->f->group->partial))
+		fail(t, "the group is locked", t->f->group->locked_reason);
+	return !rc;
+}
+
+static int come_or_go(struct torture *t, bool present)
+{
+	struct volume_group_options options = { .extent_size = EXTENT,
+						.data_alignment = 4096,
+						.metadata_size = 20480,
+						.metadata_copies = 1 + t->seed / 2 % 2 };
+	struct volume_group *group = NULL;
+	int rc;
+
+	if (present)
+		return volume_group_remove(t->f->group, &t->f->error);
+	rc = volume_group_create(&group, "vg0", t->f->disks, t->f->count, &options, &t->f->context,
+				 &t->f->error);
+	volume_group_unref(group);
+	return rc;
+}
+
+static void groups_come_and_go(struct fixture *f)
+{
+	uint64_t seeds = getenv("TORTURE") ? 1000 : 30;
+	unsigned made = 0, unknown = 0, not_made = 0;
+
+	for (uint64_t seed = 1; seed <= seeds; seed++) {
+		struct torture t = { .f = f,
+				     .seed = seed,
+				     .random = { .state = seed },
+				     .power = { .random = { .state = seed + 1 } } };
+		bool present = false;
+
+		f->count = 1 + (unsigned)(seed % 3);
+		make_disks(&t);
+		for (t.change = 0; t.change < CHANGES / 4 && !t.failed; t.change++) {
+			bool sure = true, cut, now;
+			int rc;
+
+			set_faults(&t);
+			if (!below(&t, 2))
+				worn_power_cut_after(&t.power, below(&t, 12 * f->count));
+			rc = come_or_go(&t, present);
+			if (rc)
+				sure = !strstr(f->error.text, "unknown whether");
+			made += !rc, unknown += !sure, not_made += rc && sure;
+			cut = t.power.off || below(&t, 2);
+			t.power.cut_at = 0;
+			if (cut)
+				worn_power_cycle(&t.power);
+			worn_power_mend(&t.power);
+			now = there(&t);
+			if (sure && now != (rc ? present : !present))
+				fail(&t, rc ? f->error.text : "acknowledged",
+				     now ? "the group is there" : "the group is not there");
+			/* What is only read, not proven, may still go: the next change makes it sure. */
+			if (!sure && !cut && !t.failed) {
+				worn_power_cycle(&t.power);
+				now = there(&t);
+			}
+			present = now;
+		}
+		drop_disks(&t);
+	}
+	printf("%u made, %u not made, %u unknown\n", made, not_made, unknown);
+	CU_ASSERT(made > 5 * seeds && not_made > 5 * seeds && unknown > seeds / 4);
+}
+
+static void test_groups_come_and_go(void)
+{
+	fixture_run(groups_come_and_go, 3, MIB);
+}
+
+UNIT_MAIN("volume groups on disks that fail", UNIT(test_groups_come_and_go),
+	  UNIT(test_errors_and_cuts), UNIT(test_errors_and_cuts_on_mirrors))

@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# A device of a volume group becomes shorter, under a server and without one: nothing makes it longer but its owner,
+# what is gone is an error and no zeroes, the group is not changed, and everybody says how long it must be again.
+# timeout: 120
+set -eu
+cd "$(dirname "$0")/../.."
+root=$(pwd)
+tenon=${TENON:-$root/${BUILD:-build}/tenon}
+io=$root/${BUILD:-build}/tests/helpers/block_io
+[ -x "$io" ] || { echo "$io is not built"; exit 77; }
+work=$(mktemp -d)
+server=
+cleanup() {
+	[ -z "$server" ] || { kill "$server" 2>/dev/null || :; wait "$server" 2>/dev/null || :; }
+	rm -rf "$work"
+}
+trap cleanup EXIT
+cd "$work"
+mkdir run
+export TENON_RUNTIME_DIR=$work/run TENON_DEVICES_FILE=$work/devices TENON_DEVICES=$work/p.img
+fail() { echo "failed: $*"; cat said 2>/dev/null || :; exit 1; }
+refused() { # TEXT COMMAND...: fails, and says TEXT
+	local text=$1
+	shift
+	if "$@" >said 2>&1; then fail "$* succeeded"; fi
+	grep -q -- "$text" said || fail "$* does not say: $text"
+}
+
+truncate -s 64M p.img
+"$tenon" vg create vg p.img
+"$tenon" lv create vg/low --size 8M
+"$tenon" lv create vg/high --size 40M
+"$tenon" serve --socket-dir s >served 2>&1 &
+server=$!
+for _ in $(seq 200); do
+	grep -q '^ready' served && break
+	sleep 0.05
+done
+"$io" vhost-user:s/vg-low.sock write 0 65536 1 flush
+"$io" vhost-user:s/vg-high.sock write 33554432 65536 2 flush
+
+truncate -s 30M p.img
+refused . "$io" vhost-user:s/vg-high.sock verify 33554432 65536 2
+refused . "$io" vhost-user:s/vg-high.sock write 33554432 65536 3
+"$io" vhost-user:s/vg-low.sock verify 0 65536 1 || fail "what is left cannot be read"
+refused "must have 67108864 bytes again" "$tenon" lv create vg/more --size 4M
+refused "must have 67108864 bytes again" "$tenon" lv resize vg/low --size 12M
+[ "$(stat -c %s p.img)" = 31457280 ] || fail "the file was made longer"
+kill "$server"
+wait "$server" || :
+server=
+
+refused "must have 67108864 again" "$tenon" lv remove vg/low
+"$tenon" vg show vg >said || fail "vg show"
+grep -q "must have 67108864 bytes again" said || fail "vg show does not say how long it must be"
+"$tenon" copy vg/low - >low.raw || fail "what is left cannot be read"
+refused "high" "$tenon" copy vg/high high.raw
+refused "must have 67108864 again" "$tenon" copy low.raw vg/low
+[ "$(stat -c %s p.img)" = 31457280 ] || fail "the file was made longer"
+
+truncate -s 64M p.img
+"$tenon" lv resize vg/low --size 12M
+"$tenon" copy low.raw vg/low
+exit 0
