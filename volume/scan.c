@@ -6,193 +6,18 @@
  * is looked for among the labels. What does not fit is told of, and never decides.
  */
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "block/block.h"
-#include "block/raid_magic.h"
 #include "util/bytes.h"
 #include "util/error.h"
-#include "volume/lvm_vg.h"
-
-/* Of a header and its text, while somebody changes them. */
-#define READ_ATTEMPTS 4
-
-/* A text that was found, once for all areas that hold the same. */
-struct found_text {
-	char *text;
-	size_t size;
-	struct volume_group *group; /* NULL: not valid */
-	struct error error;
-};
-
-/* A device while it is scanned, beside its struct volume_scanned. */
-struct device {
-	struct lvm_label label;
-	struct volume_metadata_area areas[LVM_LABEL_AREAS];
-	int texts[LVM_LABEL_AREAS]; /* index of the text, or -1 */
-	int unread; /* why an area could not be looked at, or 0: it may hold anything */
-};
-
-struct scanner {
-	struct volume_scan *scan;
-	struct device *devices;
-	struct found_text *texts;
-	unsigned text_count;
-};
+#include "volume/scan.h"
 
 static int scan_fail(struct error *error)
 {
 	return error_set(error, -ENOMEM, "no memory to look for volume groups");
-}
-
-/* Keeps the first problem of a device. */
-static void device_problem(struct volume_scanned *scanned, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
-
-static void device_problem(struct volume_scanned *scanned, const char *format, ...)
-{
-	va_list arguments;
-
-	if (scanned->problem)
-		return;
-	va_start(arguments, format);
-	if (vasprintf(&scanned->problem, format, arguments) < 0)
-		scanned->problem = NULL;
-	va_end(arguments);
-}
-
-/* ---- Reading devices ---- */
-
-static void parse_text(struct found_text *found, const char *name)
-{
-	struct lvm_config config;
-	int r = lvm_config_parse(&config, found->text, found->size, name, &found->error);
-
-	if (!r)
-		lvm_vg_import(&config, name, &found->group, &found->error);
-}
-
-/* Takes `text` over. The index among the texts, or -ENOMEM. */
-static int add_text(struct scanner *scanner, char *text, size_t size, const char *name)
-{
-	struct found_text *grown, *new;
-
-	for (unsigned i = 0; i < scanner->text_count; i++)
-		if (scanner->texts[i].size == size && !memcmp(scanner->texts[i].text, text, size)) {
-			free(text);
-			return (int)i;
-		}
-	grown = realloc(scanner->texts, (scanner->text_count + 1) * sizeof(*grown));
-	if (!grown) {
-		free(text);
-		return -ENOMEM;
-	}
-	scanner->texts = grown;
-	new = &grown[scanner->text_count];
-	*new = (struct found_text){ .text = text, .size = size };
-	parse_text(new, name);
-	return (int)scanner->text_count++;
-}
-
-/* The header and its text. A server may be at work on the device: a text that is not what the header says
- * is read again with the header, which names another one then. */
-static int read_text(struct block *block, const struct lvm_location *where,
-		     struct volume_metadata_area *area, char **text, size_t *size,
-		     struct error *why)
-{
-	struct lvm_metadata_area before;
-	int r = 0;
-
-	for (unsigned i = 0; i < READ_ATTEMPTS; i++) {
-		before = area->area;
-		*text = NULL;
-		r = lvm_metadata_area_read(block, where, &area->area, why);
-		area->readable = !r;
-		if (r || area->area.ignored || !area->area.committed.size)
-			return r;
-		if (i && !memcmp(&before, &area->area, sizeof(before)))
-			break;
-		r = lvm_metadata_text_read(block, &area->area, &area->area.committed, text, size,
-					   why);
-		if (r != -EBADMSG)
-			return r;
-	}
-	return -EBADMSG;
-}
-
-static int read_area(struct scanner *scanner, struct volume_scanned *scanned, struct device *device,
-		     unsigned number)
-{
-	struct volume_metadata_area *area = &device->areas[number];
-	struct error why = { 0 };
-	char *text = NULL;
-	size_t size;
-	int r;
-
-	device->texts[number] = -1;
-	r = read_text(scanned->block, &device->label.metadata[number], area, &text, &size, &why);
-	scanned->info.metadata_areas_used += area->readable && !area->area.ignored;
-	if (r) {
-		device_problem(scanned, "%s", why.text);
-		/* Damage is repaired from other areas. What was not read may be newer than they. */
-		if (r != -EBADMSG && range_within(device->label.metadata[number].offset,
-						  LVM_METADATA_HEADER, scanned->block->size))
-			device->unread = r;
-		return r == -ENOMEM ? r : 0;
-	}
-	if (!text)
-		return 0;
-	r = add_text(scanner, text, size, scanned->block->name);
-	if (r < 0)
-		return r;
-	device->texts[number] = r;
-	if (!scanner->texts[r].group)
-		device_problem(scanned, "%s", scanner->texts[r].error.text);
-	else if (!*scanned->info.vg_name)
-		snprintf(scanned->info.vg_name, sizeof(scanned->info.vg_name), "%s",
-			 scanner->texts[r].group->name);
-	return 0;
-}
-
-/* Whether what is on the device belongs to an array that has its superblock behind it; or that cannot be told. */
-static bool is_of_an_array(struct volume_scanned *scanned)
-{
-	struct block_raid_magic magic;
-	struct error why = { 0 };
-	int r = block_raid_magic_find(scanned->block, &magic, &why);
-
-	if (r > 0)
-		device_problem(scanned,
-			       "%s: its physical volume is not used: it belongs to an array, of "
-			       "which there is a %s at byte %llu",
-			       scanned->block->name, magic.name, (unsigned long long)magic.offset);
-	else if (r < 0)
-		device_problem(scanned, "%s", why.text);
-	return r != 0;
-}
-
-static int read_device(struct scanner *scanner, unsigned number)
-{
-	struct volume_scanned *scanned = &scanner->scan->devices[number];
-	struct device *device = &scanner->devices[number];
-	struct error why = { 0 };
-	int r = lvm_label_read(scanned->block, &device->label, &why);
-
-	if (r < 0)
-		device_problem(scanned, "%s", why.text);
-	if (r <= 0 || is_of_an_array(scanned))
-		return 0;
-	scanned->is_pv = true;
-	lvm_pv_info(&device->label, &scanned->info);
-	for (unsigned i = 0; i < device->label.metadata_count; i++) {
-		r = read_area(scanner, scanned, device, i);
-		if (r)
-			return r;
-	}
-	return 0;
 }
 
 /* ---- Choosing the text of each group ---- */
@@ -263,7 +88,7 @@ static int choose_groups(struct scanner *scanner)
 
 /* The group that the device's own metadata names, or NULL. */
 static const struct volume_group *own_group(const struct scanner *scanner,
-					    const struct device *device)
+					    const struct scan_device *device)
 {
 	const struct volume_group *own = NULL;
 
@@ -279,7 +104,7 @@ static const struct volume_group *own_group(const struct scanner *scanner,
 
 /* Whether an area holds what the group was made from; tells of it where it does not. */
 static void judge_area(struct scanner *scanner, struct volume_group *group, struct volume_pv *pv,
-		       const struct device *device, unsigned number)
+		       const struct scan_device *device, unsigned number)
 {
 	struct volume_metadata_area *area = &pv->private->areas[number];
 	const struct volume_group *found =
@@ -307,7 +132,8 @@ static void judge_area(struct scanner *scanner, struct volume_group *group, stru
 }
 
 /* A device that became shorter. Nothing makes it longer again but its owner. */
-static void judge_size(struct volume_group *group, struct volume_pv *pv)
+static void judge_size(struct volume_group *group, struct volume_pv *pv,
+		       struct volume_scanned *scanned)
 {
 	uint64_t end = lvm_pv_end(group, pv);
 
@@ -318,6 +144,9 @@ static void judge_size(struct volume_group *group, struct volume_pv *pv)
 		"%s: has %llu bytes, its extents end at %llu; PV %s must have %llu bytes again",
 		pv->block->name, (unsigned long long)pv->block->size, (unsigned long long)end,
 		pv->uuid, (unsigned long long)MAX(end, pv->device_size));
+	lvm_scan_problem(scanned, "%s: has %llu bytes, PV %s on it must have %llu again",
+			 pv->block->name, (unsigned long long)pv->block->size, pv->uuid,
+			 (unsigned long long)MAX(end, pv->device_size));
 	lvm_vg_lock(group, "%s has %llu bytes, PV %s on it must have %llu again", pv->block->name,
 		    (unsigned long long)pv->block->size, pv->uuid,
 		    (unsigned long long)MAX(end, pv->device_size));
@@ -327,7 +156,7 @@ static void attach(struct scanner *scanner, struct volume_group *group, struct v
 		   unsigned number)
 {
 	struct volume_scanned *scanned = &scanner->scan->devices[number];
-	const struct device *device = &scanner->devices[number];
+	const struct scan_device *device = &scanner->devices[number];
 
 	scanned->group = group;
 	scanned->pv = pv;
@@ -345,7 +174,7 @@ static void attach(struct scanner *scanner, struct volume_group *group, struct v
 			"the metadata on %s could not be read (%s), and may be newer than that of "
 			"the other devices",
 			pv->block->name, error_name(device->unread));
-	judge_size(group, pv);
+	judge_size(group, pv, scanned);
 }
 
 static void attach_duplicate(struct scanner *scanner, struct volume_group *group,
@@ -356,13 +185,14 @@ static void attach_duplicate(struct scanner *scanner, struct volume_group *group
 	if (!pv->duplicate)
 		for (unsigned i = 0; i < number; i++)
 			if (scanner->scan->devices[i].pv == pv)
-				device_problem(&scanner->scan->devices[i], "%s: PV %s is on %s too",
-					       pv->block->name, pv->uuid, scanned->block->name);
+				lvm_scan_problem(&scanner->scan->devices[i],
+						 "%s: PV %s is on %s too", pv->block->name,
+						 pv->uuid, scanned->block->name);
 	pv->duplicate = true;
 	scanned->group = group;
 	scanned->pv = pv;
-	device_problem(scanned, "%s: PV %s is on %s too", scanned->block->name, pv->uuid,
-		       pv->block->name);
+	lvm_scan_problem(scanned, "%s: PV %s is on %s too", scanned->block->name, pv->uuid,
+			 pv->block->name);
 	lvm_vg_problem(group, "PV %s is on %s and on %s", pv->uuid, pv->block->name,
 		       scanned->block->name);
 }
@@ -381,10 +211,11 @@ static void find_pvs(struct scanner *scanner, struct volume_group *group)
 			continue;
 		pv = volume_group_get_pv(group, scanned->info.uuid);
 		if (!pv && own)
-			device_problem(scanned,
-				       "%s: has metadata of volume group %s with sequence number "
-				       "%u, but is no PV of it any more (it is at %u)",
-				       scanned->block->name, group->name, own->seqno, group->seqno);
+			lvm_scan_problem(scanned,
+					 "%s: has metadata of volume group %s with sequence number "
+					 "%u, but is no PV of it any more (it is at %u)",
+					 scanned->block->name, group->name, own->seqno,
+					 group->seqno);
 		else if (pv && pv->block)
 			attach_duplicate(scanner, group, pv, i);
 		else if (pv)
@@ -406,8 +237,8 @@ static void judge_orphans(struct volume_scan *scan)
 
 			if (i != k && one->is_pv && other->is_pv && !one->group && !other->group &&
 			    !strcmp(one->info.uuid, other->info.uuid))
-				device_problem(one, "%s: PV %s is on %s too", one->block->name,
-					       one->info.uuid, other->block->name);
+				lvm_scan_problem(one, "%s: PV %s is on %s too", one->block->name,
+						 one->info.uuid, other->block->name);
 		}
 }
 
@@ -472,7 +303,7 @@ static int scan_all(struct scanner *scanner, const struct volume_context *contex
 	int r = 0;
 
 	for (unsigned i = 0; !r && i < scan->device_count; i++)
-		r = read_device(scanner, i);
+		r = lvm_scan_read(scanner, i);
 	if (!r)
 		r = choose_groups(scanner);
 	for (unsigned i = 0; !r && i < scan->group_count; i++) {

@@ -28,6 +28,7 @@
 #define STATES     8u
 #define CHANGES    160u /* of one seed */
 #define PATTERN_AT 8192u
+#define BLOCK_SIZE 4096u /* of the disks of every fourth seed; and what is written of data */
 
 struct model_lv {
 	char name[16];
@@ -113,7 +114,7 @@ static void check_data(struct torture *t)
 	for (unsigned i = 0; i < t->now.count; i++) {
 		const struct model_lv *lv = &t->now.lvs[i];
 		CLEANUP_BLOCK struct block *block = NULL;
-		uint8_t buffer[512];
+		uint8_t buffer[BLOCK_SIZE];
 
 		if (!lv->pattern)
 			continue;
@@ -257,7 +258,7 @@ static void fill(struct torture *t, const char *name)
 	struct model_lv *lv = find(&t->now, name);
 	uint64_t pattern = random_next(&t->random) | 1;
 	CLEANUP_BLOCK struct block *block = NULL;
-	uint8_t buffer[512] = { 0 };
+	uint8_t buffer[BLOCK_SIZE] = { 0 };
 
 	put_le64(buffer, pattern);
 	if (volume_open_lv(t->f->group, name, true, &block, &t->f->error)) {
@@ -410,6 +411,8 @@ static void make_disks(struct torture *t)
 		char name[] = { 'd', (char)('0' + i), '\0' };
 
 		f->disks[i] = worn_disk_create(&t->power, name, DISK_SIZE);
+		if (t->seed % 4 == 3)
+			f->disks[i]->logical_block_size = BLOCK_SIZE;
 	}
 }
 

@@ -1,0 +1,156 @@
+/* Reading devices for a scan: labels, metadata areas, texts; see scan.c. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "block/block.h"
+#include "block/raid_magic.h"
+#include "util/bytes.h"
+#include "volume/scan.h"
+
+/* Of a header and its text, while somebody changes them. */
+#define READ_ATTEMPTS 4
+
+void lvm_scan_problem(struct volume_scanned *scanned, const char *format, ...)
+{
+	va_list arguments;
+
+	if (scanned->problem)
+		return;
+	va_start(arguments, format);
+	if (vasprintf(&scanned->problem, format, arguments) < 0)
+		scanned->problem = NULL;
+	va_end(arguments);
+}
+
+static void parse_text(struct scan_text *found, const char *name)
+{
+	struct lvm_config config;
+	int r = lvm_config_parse(&config, found->text, found->size, name, &found->error);
+
+	if (!r)
+		lvm_vg_import(&config, name, &found->group, &found->error);
+}
+
+/* Takes `text` over. The index among the texts, or -ENOMEM. */
+static int add_text(struct scanner *scanner, char *text, size_t size, const char *name)
+{
+	struct scan_text *grown, *new;
+
+	for (unsigned i = 0; i < scanner->text_count; i++)
+		if (scanner->texts[i].size == size && !memcmp(scanner->texts[i].text, text, size)) {
+			free(text);
+			return (int)i;
+		}
+	grown = realloc(scanner->texts, (scanner->text_count + 1) * sizeof(*grown));
+	if (!grown) {
+		free(text);
+		return -ENOMEM;
+	}
+	scanner->texts = grown;
+	new = &grown[scanner->text_count];
+	*new = (struct scan_text){ .text = text, .size = size };
+	parse_text(new, name);
+	return (int)scanner->text_count++;
+}
+
+/* The header and its text. A server may be at work on the device: a text that is not what the header says
+ * is read again with the header, which names another one then. */
+static int read_text(struct block *block, const struct lvm_location *where,
+		     struct volume_metadata_area *area, char **text, size_t *size,
+		     struct error *why)
+{
+	struct lvm_metadata_area before;
+	int r = 0;
+
+	for (unsigned i = 0; i < READ_ATTEMPTS; i++) {
+		before = area->area;
+		*text = NULL;
+		r = lvm_metadata_area_read(block, where, &area->area, why);
+		area->readable = !r;
+		if (r || area->area.ignored || !area->area.committed.size)
+			return r;
+		if (i && !memcmp(&before, &area->area, sizeof(before)))
+			break;
+		r = lvm_metadata_text_read(block, &area->area, &area->area.committed, text, size,
+					   why);
+		if (r != -EBADMSG)
+			return r;
+	}
+	return -EBADMSG;
+}
+
+static int read_area(struct scanner *scanner, struct volume_scanned *scanned,
+		     struct scan_device *device, unsigned number)
+{
+	struct volume_metadata_area *area = &device->areas[number];
+	struct error why = { 0 };
+	char *text = NULL;
+	size_t size;
+	int r;
+
+	device->texts[number] = -1;
+	r = read_text(scanned->block, &device->label.metadata[number], area, &text, &size, &why);
+	scanned->info.metadata_areas_used += area->readable && !area->area.ignored;
+	if (r) {
+		lvm_scan_problem(scanned, "%s", why.text);
+		/* Damage is repaired from other areas. What was not read may be newer than they. */
+		if (r != -EBADMSG && range_within(device->label.metadata[number].offset,
+						  LVM_METADATA_HEADER, scanned->block->size))
+			device->unread = r;
+		return r == -ENOMEM ? r : 0;
+	}
+	if (!text)
+		return 0;
+	r = add_text(scanner, text, size, scanned->block->name);
+	if (r < 0)
+		return r;
+	device->texts[number] = r;
+	if (!scanner->texts[r].group)
+		lvm_scan_problem(scanned, "%s", scanner->texts[r].error.text);
+	else if (!*scanned->info.vg_name)
+		snprintf(scanned->info.vg_name, sizeof(scanned->info.vg_name), "%s",
+			 scanner->texts[r].group->name);
+	return 0;
+}
+
+/* Whether what is on the device belongs to an array that has its superblock behind it; or that cannot be told. */
+static bool is_of_an_array(struct volume_scanned *scanned)
+{
+	struct block_raid_magic magic;
+	struct error why = { 0 };
+	int r = block_raid_magic_find(scanned->block, &magic, &why);
+
+	if (r > 0)
+		lvm_scan_problem(scanned,
+				 "%s: its physical volume is not used: it belongs to an array, of "
+				 "which there is a %s at byte %llu",
+				 scanned->block->name, magic.name,
+				 (unsigned long long)magic.offset);
+	else if (r < 0)
+		lvm_scan_problem(scanned, "%s", why.text);
+	return r != 0;
+}
+
+int lvm_scan_read(struct scanner *scanner, unsigned number)
+{
+	struct volume_scanned *scanned = &scanner->scan->devices[number];
+	struct scan_device *device = &scanner->devices[number];
+	struct error why = { 0 };
+	int r = lvm_label_read(scanned->block, &device->label, &why);
+
+	if (r < 0)
+		lvm_scan_problem(scanned, "%s", why.text);
+	if (r <= 0 || is_of_an_array(scanned))
+		return 0;
+	scanned->is_pv = true;
+	lvm_pv_info(&device->label, &scanned->info);
+	for (unsigned i = 0; i < device->label.metadata_count; i++) {
+		r = read_area(scanner, scanned, device, i);
+		if (r)
+			return r;
+	}
+	return 0;
+}
