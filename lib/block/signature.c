@@ -206,7 +206,7 @@ int block_signature_find_file(int fd, struct block_signature *found)
 
 int block_signature_check(struct block *block, struct error *error)
 {
-	struct block_signature found;
+	struct block_signature found = { 0 };
 	int r = block_signature_find(block, &found, error);
 
 	if (r <= 0)

@@ -99,6 +99,15 @@ fi
 kill "${pids[@]}" && wait "${pids[@]}" 2>/dev/null
 pids=()
 
+# Source and destination that share bytes are one thing twice; two partitions are two things.
+cp --sparse=always dos.img two.img
+expect 1 'given twice|in use|source and the destination' $TENON copy two.img two.img:1 --force
+expect 1 'given twice|in use|source and the destination' $TENON copy two.img:1 two.img --force
+expect 1 'given twice|in use|source and the destination' $TENON copy two.img:1 two.img:1 --force
+cmp two.img dos.img || problem 'a refused copy changed something'
+expect 0 '' $TENON copy two.img:1 two.img:6 --force
+cmp -n $((20 << 20)) <($TENON copy two.img:1 -) <($TENON copy two.img:6 - 2>/dev/null) || problem 'a copy from partition to partition'
+
 # --- The real lvm2 sees what is in there.
 if [ "$(id -u)" = 0 ] && command -v lvm >/dev/null && loop=$(losetup -f --show -o 1M --sizelimit 30M gpt.img 2>/dev/null); then
 	second=$(losetup -f --show -o 31M --sizelimit 40M gpt.img)
