@@ -180,6 +180,10 @@ int raid_super_update(struct raid_array *array);
  * superblock must say that it has no data: an old one would be taken for its word, or none be missed. Suspends. */
 int raid_member_announce(struct raid_member *member);
 
+/* Writes what the freshest superblock says to a member that was cut off before it got that: before the next
+ * update, in which it might be cut off again and be two behind. Suspends. */
+int raid_member_catch_up(struct raid_member *member, const struct md_superblock *freshest);
+
 /* Before a write: the superblocks say so. After the last one, and once all is flushed: that it is over;
  * does nothing while writes are in flight. */
 int raid_array_mark_dirty(struct raid_array *array);

@@ -399,6 +399,21 @@ static void rewrite_bitmaps(struct raid_array *array)
 	}
 }
 
+static void catch_up(struct raid_array *array, const struct md_superblock *freshest)
+{
+	for (uint32_t i = 0; i < array->raid_disks; i++) {
+		struct raid_member *member = array->places[i];
+		int rc;
+
+		if (!member || member->sb.events >= freshest->events)
+			continue;
+		rc = raid_member_catch_up(member, freshest);
+		if (rc)
+			raid_member_fail(member, "superblock not written: %s",
+					 raid_member_trouble(member, rc));
+	}
+}
+
 /* What the freshest says, without those that a newer superblock of one without data excludes. */
 static void merge_views(struct md_superblock *view, const struct raid_candidate *freshest,
 			const struct raid_candidate *newest, bool force)
@@ -461,8 +476,10 @@ static int bring_up(struct raid_array *array, const struct raid_candidate *candi
 	 * update writes only pages that change. */
 	if (array->intent && freshest->sb.resync_offset != MD_RESYNC_DONE)
 		array->intent->rewrite = true;
-	if (!options->read_only)
+	if (!options->read_only) {
 		rewrite_bitmaps(array);
+		catch_up(array, &freshest->sb);
+	}
 	take_events(array, candidates, count);
 	array->rebuild.disabled = options->no_resync;
 	raid_rebuild_set_rate(array, options->rebuild_rate);

@@ -25,7 +25,10 @@ bool raid_candidate_has_data(const struct raid_candidate *candidate)
 
 bool raid_superblock_excludes(const struct md_superblock *sb, const struct md_superblock *other)
 {
-	return md_superblock_role(sb, other->dev_number) >= MD_ROLE_MAX;
+	uint16_t role = md_superblock_role(sb, other->dev_number), own = own_role(other);
+
+	/* Numbers are given anew, to others, that have other places. */
+	return role >= MD_ROLE_MAX || (own < MD_ROLE_MAX && own != role);
 }
 
 /* Whether `a` is fresher than `b`; both with data, or both without. */
@@ -101,26 +104,51 @@ static bool have_common_member(const struct md_superblock *a, const struct md_su
 	return false;
 }
 
-bool raid_superblock_degraded(const struct md_superblock *sb)
+/* Which places `sb` has filled: how many, and whether `other` has one of them. */
+static unsigned places_filled(const struct md_superblock *sb, const struct md_superblock *other,
+			      bool *shared)
 {
 	unsigned filled = 0;
 
-	for (uint32_t i = 0; i < MIN(sb->max_dev, MD_MAX_DEVICES); i++)
-		filled += sb->roles[i] < sb->raid_disks;
-	return filled < sb->raid_disks;
+	*shared = false;
+	for (uint32_t i = 0; i < MIN(sb->max_dev, MD_MAX_DEVICES); i++) {
+		if (sb->roles[i] >= sb->raid_disks)
+			continue;
+		filled++;
+		for (uint32_t k = 0; k < MIN(other->max_dev, MD_MAX_DEVICES); k++)
+			*shared = *shared || other->roles[k] == sb->roles[i];
+	}
+	return filled;
 }
 
-/* Whether `other`, which has no more events, was written apart from the freshest. */
-static bool ran_apart(const struct md_superblock *freshest, const struct md_superblock *other)
+bool raid_ran_apart(const struct md_superblock *freshest, const struct md_superblock *other)
 {
-	bool excluded = raid_superblock_excludes(other, freshest);
+	bool excluded = raid_superblock_excludes(other, freshest), shared;
+	unsigned filled = places_filled(other, freshest, &shared);
 
 	/* One that was written without the freshest cannot have been with it later. */
 	if (!raid_superblock_excludes(freshest, other))
 		return excluded ||
 		       (other->events == freshest->events && !same_update(freshest, other));
-	/* While all places were filled it was part of an array that others took over since. */
-	return excluded && raid_superblock_degraded(other);
+	if (!excluded || have_common_member(freshest, other))
+		return false;
+	/* Of one that was alone all that came later was copied, and it would know of those. Where it was with
+	 * others, one of them may have gone on, and who sits in its places now has come from there. */
+	return filled < other->raid_disks && (filled == 1 || !shared);
+}
+
+/* Whether its number belongs to another device by now. */
+static bool is_superseded(const struct raid_candidate *candidates, unsigned count,
+			  const struct raid_candidate *old)
+{
+	for (unsigned i = 0; i < count; i++) {
+		const struct md_superblock *sb = &candidates[i].sb;
+
+		if (sb->dev_number == old->sb.dev_number && sb->events > old->sb.events &&
+		    memcmp(sb->device_uuid, old->sb.device_uuid, sizeof(sb->device_uuid)) != 0)
+			return true;
+	}
+	return false;
 }
 
 /* Whether `other` is part of the freshest's history: over members that both knew, or that one knew which is
@@ -173,8 +201,8 @@ int raid_check_apart(const struct raid_candidate *candidates, unsigned count, st
 		const struct raid_candidate *other = &candidates[i];
 
 		if (!known[i] && raid_candidate_has_data(other) &&
-		    other->sb.dev_number != freshest->sb.dev_number &&
-		    ran_apart(&freshest->sb, &other->sb))
+		    !is_superseded(candidates, count, other) &&
+		    raid_ran_apart(&freshest->sb, &other->sb))
 			return apart(freshest, other, error);
 	}
 	return 0;

@@ -163,11 +163,18 @@ static bool ran_apart(const struct raid_array *array, const struct block *block,
 		      const struct md_superblock *old)
 {
 	struct raid_candidate candidate = { .block = (struct block *)block, .sb = *old };
+	bool apart = old->events > array->events;
 
-	return memcmp(old->set_uuid, array->uuid, sizeof(array->uuid)) == 0 &&
-	       raid_candidate_has_data(&candidate) &&
-	       (old->events > array->events ||
-		(!left_from_here(array, old) && raid_superblock_degraded(old)));
+	if (memcmp(old->set_uuid, array->uuid, sizeof(array->uuid)) != 0 ||
+	    !raid_candidate_has_data(&candidate))
+		return false;
+	for (uint32_t i = 0; !apart && i < array->raid_disks; i++) {
+		const struct raid_member *member = array->places[i];
+
+		if (member && member->state == RAID_MEMBER_IN_SYNC)
+			return !left_from_here(array, old) && raid_ran_apart(&member->sb, old);
+	}
+	return apart;
 }
 
 static int refuse_apart(const struct raid_array *array, const struct block *block,

@@ -240,6 +240,24 @@ int raid_member_announce(struct raid_member *member)
 	return rc;
 }
 
+int raid_member_catch_up(struct raid_member *member, const struct md_superblock *freshest)
+{
+	struct raid_array *array = member->array;
+	struct md_superblock *sb = &member->sb;
+	int rc = 0;
+
+	fill_superblock(member);
+	sb->events = freshest->events;
+	sb->utime = freshest->utime;
+	sb->resync_offset = freshest->resync_offset;
+	sb->recovery_offset = member->state == RAID_MEMBER_REBUILDING ? member->checkpoint : 0;
+	sb->max_dev = freshest->max_dev;
+	memcpy(sb->roles, freshest->roles, sizeof(sb->roles));
+	if (array->intent)
+		rc = raid_intent_write_super(array->intent, member);
+	return rc ? rc : md_superblock_write(member->block, sb);
+}
+
 static int update_once(struct raid_array *array)
 {
 	enum raid_turn turn;
