@@ -208,7 +208,7 @@ static int assemble_run(void *arg, struct error *error)
 	if (rc)
 		return rc;
 	if (socket) {
-		printf("%s: a running server has it\n", assemble->target);
+		cli_say("%s: a running server has it", assemble->target);
 		return 0;
 	}
 	rc = stack_claim(&stack, &assemble->given, &targets, &options, error);
@@ -221,8 +221,8 @@ static int assemble_run(void *arg, struct error *error)
 		rc = raid_note_missing(array, error);
 	if (!rc) {
 		raid_status(array, &status);
-		printf("%s: %s, %u of %u members are in sync\n", assemble->target, status.state,
-		       status.working, status.raid_disks);
+		cli_say("%s: %s, %u of %u members are in sync", assemble->target, status.state,
+			status.working, status.raid_disks);
 		raid_status_free(&status);
 	}
 	return stack_finish(stack, rc, error);

@@ -33,6 +33,24 @@ static int find_array(struct serve *serve, json_t *params, struct raid_array **o
 	return rc ? rc : stack_find_running(serve->stack, name, out, error);
 }
 
+/* The path of the device that a client means: it sees paths as describe_text() writes them. The caller frees it. */
+static int device_param(struct serve *serve, json_t *params, char **device, struct error *error)
+{
+	const char *given;
+	int rc = rpc_param_string(params, "device", &given, error);
+
+	for (unsigned i = 0; !rc && !*device && i < serve->owned.count; i++) {
+		json_t *shown = describe_text(serve->owned.paths[i]);
+
+		if (shown && !strcmp(json_string_value(shown), given))
+			*device = strdup(serve->owned.paths[i]);
+		json_decref(shown);
+	}
+	if (!rc && !*device)
+		*device = strdup(given);
+	return rc || *device ? rc : -ENOMEM;
+}
+
 static int serve_describe(void *context, json_t *params, json_t **result, struct error *error)
 {
 	struct serve *serve = context;
@@ -88,12 +106,12 @@ static int serve_raid_show(void *context, json_t *params, json_t **result, struc
 static int serve_raid_fail(void *context, json_t *params, json_t **result, struct error *error)
 {
 	struct raid_array *array;
-	const char *device;
+	CLEANUP_FREE char *device = NULL;
 	int rc = find_array(context, params, &array, error);
 
 	(void)result;
 	if (!rc)
-		rc = rpc_param_string(params, "device", &device, error);
+		rc = device_param(context, params, &device, error);
 	return rc ? rc : raid_fail(array, device, error);
 }
 
@@ -101,12 +119,12 @@ static int serve_raid_remove(void *context, json_t *params, json_t **result, str
 {
 	struct serve *serve = context;
 	struct raid_array *array;
-	const char *device;
+	CLEANUP_FREE char *device = NULL;
 	int rc = find_array(serve, params, &array, error);
 
 	(void)result;
 	if (!rc)
-		rc = rpc_param_string(params, "device", &device, error);
+		rc = device_param(context, params, &device, error);
 	if (!rc)
 		rc = raid_remove(array, device, error);
 	if (rc)
@@ -129,12 +147,12 @@ static int serve_raid_add(void *context, json_t *params, json_t **result, struct
 	CLEANUP_BLOCK struct block *block = NULL;
 	struct serve *serve = context;
 	struct raid_array *array;
-	const char *device;
+	CLEANUP_FREE char *device = NULL;
 	int rc = find_array(serve, params, &array, error);
 
 	(void)result;
 	if (!rc)
-		rc = rpc_param_string(params, "device", &device, error);
+		rc = device_param(context, params, &device, error);
 	if (!rc && serve->read_only)
 		rc = error_set(error, -EROFS, "%s: the server runs with --read-only", device);
 	if (!rc)

@@ -177,7 +177,8 @@ static void print_show(json_t *result)
 
 	json_array_foreach(ports, index, port)
 		add_drop_text(port);
-	printf("switch %s\n\n", json_string_value(json_object_get(result, "name")));
+	cli_say("switch %s", json_string_value(json_object_get(result, "name")));
+	printf("\n");
 	cli_print_table(ports, port_columns);
 	printf("\n");
 	cli_print_table(ports, counter_columns);

@@ -159,6 +159,39 @@ serve vg0 --socket-dir s --serial "vg0/new=$before"
 grep -q "not served: its serial number $before is that of" err || problem "two disks have one serial number: $(cat err)"
 stop
 
+# A machine that has a volume is told of a new size at its next start: who resizes learns that.
+serve vg0 --socket-dir s
+python3 - s/vg0-root.sock <<'PYTHON' &
+import socket, struct, sys, time
+s = socket.socket(socket.AF_UNIX)
+s.connect(sys.argv[1])
+s.sendall(struct.pack('<III', 1, 1, 0))
+s.recv(20)
+open('connected', 'w')
+time.sleep(20)
+PYTHON
+client=$!
+for _ in $(seq 200); do [ -e connected ] && break; sleep 0.05; done
+json "d['clients'] == 1" "$TENON" lv show vg0/root --json
+expect 0 'vg0/root: the machine that has it sees the new size at its next start' "$TENON" lv resize vg0/root --size 12M
+expect 1 'vg0/root: a client is connected' "$TENON" lv remove vg0/root
+expect 1 'vg0/root: a client is connected' "$TENON" lv rename vg0/root other
+json "d['served'] == 's/vg0-root.sock'" "$TENON" lv show vg0/root --json
+kill $client
+wait $client
+stop
+
+# A member whose path is no UTF-8 is found again by the server that has it.
+odd=$'odd\xff.img'
+truncate -s 16M "$odd" even.img
+"$TENON" raid create odd --level 1 "$odd" even.img 2>/dev/null || problem "raid create"
+export TENON_DEVICES=$work/odd\*.img:$work/even.img
+serve md/odd --socket-dir s
+expect 0 '' "$TENON" raid fail odd "$odd"
+expect 0 '' "$TENON" raid remove odd "$odd"
+json "d['degraded']" "$TENON" raid show odd --json
+stop
+
 # Open files: the soft limit is raised; where the hard one does not suffice, that is said before anything is served.
 rm -f many.img
 truncate -s 64M many.img
