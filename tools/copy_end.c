@@ -17,6 +17,7 @@
 #include "rpc/rpc.h"
 #include "tools/copy.h"
 #include "tools/describe.h"
+#include "tools/device_look.h"
 #include "tools/owner.h"
 #include "tools/stack.h"
 #include "util/bytes.h"
@@ -224,13 +225,24 @@ static int open_source(struct copy *copy, struct error *error)
 	return 0;
 }
 
+static int check_answers(const struct copy_end *end, struct error *error)
+{
+	return !strcmp(end->word, "-") || !strncmp(end->word, "vhost-user:", 11)
+		       ? 0
+		       : device_check_answers(end->word, error);
+}
+
 int copy_open_source(struct copy *copy, struct error *error)
 {
 	struct copy_end *source = &copy->source, *destination = &copy->destination;
 	CLEANUP_FREE char *socket = NULL;
 	bool share = false;
-	int rc = is_object(copy, source->word, &source->is_object, error);
+	int rc = check_answers(source, error);
 
+	if (!rc)
+		rc = check_answers(destination, error);
+	if (!rc)
+		rc = is_object(copy, source->word, &source->is_object, error);
 	if (!rc)
 		rc = is_object(copy, destination->word, &destination->is_object, error);
 	if (!rc && source->is_object && destination->is_object) {

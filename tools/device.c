@@ -10,6 +10,7 @@
 #include "block/output.h"
 #include "block/partition.h"
 #include "tools/describe.h"
+#include "tools/device_look.h"
 #include "tools/devices.h"
 
 /* Makes the directories above `path`. */
@@ -121,6 +122,9 @@ static int add_one(struct device_list *list, const char *path, struct error *err
 	if (strchr(path, '\n'))
 		return error_set(error, -EINVAL,
 				 "a path with a line feed in it cannot be in the list");
+	rc = device_check_answers(path, error);
+	if (rc)
+		return rc;
 	if (partition_split(path, &whole, &number)) {
 		rc = partition_locate(whole, number, &start, &length, error);
 		return rc ? rc : device_list_add(list, path);
@@ -136,7 +140,7 @@ static int add_one(struct device_list *list, const char *path, struct error *err
 
 static int remove_one(struct device_list *list, const char *path, struct error *error)
 {
-	CLEANUP_FREE char *resolved = device_realpath(path);
+	CLEANUP_FREE char *resolved = device_resolve(path);
 
 	for (unsigned i = 0; i < list->count; i++)
 		if (!strcmp(list->paths[i], path) ||
@@ -175,11 +179,16 @@ static int device_remove(int argc, char **argv)
 static json_t *describe_device(const char *path)
 {
 	CLEANUP_PARTITION_TABLE struct partition_table table = { 0 };
-	json_t *row = json_pack("{s:o, s:b}", "path", describe_text(path), "present",
-				device_exists(path));
-	json_t *partitions;
+	struct error why = { 0 };
+	json_t *row, *partitions;
 	char list[64] = "";
 
+	if (cli_is_silent(path) ? device_say_silent(path, &why)
+				: device_check_answers(path, &why)) {
+		cli_note("%s", why.text);
+		return json_pack("{s:o, s:n}", "path", describe_text(path), "present");
+	}
+	row = json_pack("{s:o, s:b}", "path", describe_text(path), "present", device_exists(path));
 	if (partition_table_read_path(&table, path, NULL) != 1)
 		return row;
 	partitions = json_array();

@@ -69,12 +69,15 @@ static int look_at(void *arg, unsigned index, void **data, size_t *size)
 	struct block_identity identity = { 0 };
 	CLEANUP_CLOSE int fd = -1;
 	uint64_t start, length;
+	struct stat status;
 	unsigned number;
 	bool is_partition = partition_split(path, &whole, &number);
 
 	if (is_partition)
 		path = whole;
-	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	/* A FIFO would take it for its reader. */
+	if (!stat(path, &status) && (S_ISREG(status.st_mode) || S_ISBLK(status.st_mode)))
+		fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		block_identify_path(&identity, path);
 	else if (!block_identify(&identity, fd, path) && identity.count)

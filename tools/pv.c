@@ -110,8 +110,10 @@ static int show_run(struct look *look, struct error *error)
 	CLEANUP_DEVICES struct device_list devices = { 0 };
 	const struct stack_options options = { .write = false };
 	const struct volume_scanned *scanned;
-	int rc = device_list_collect(&devices, &look->given, error);
+	int rc = device_check_answers(look->name, error);
 
+	if (!rc)
+		rc = device_list_collect(&devices, &look->given, error);
 	if (!rc && device_exists(look->name))
 		rc = device_list_add(&devices, look->name);
 	if (!rc)
@@ -160,7 +162,9 @@ static int open_devices(struct open_devices *open, const struct cli_words *given
 	open->blocks = calloc(devices->count, sizeof(struct block *));
 	if (!open->blocks)
 		return -ENOMEM;
-	for (unsigned i = 0; i < devices->count; i++)
+	for (unsigned i = 0; !rc && i < devices->count; i++)
+		rc = device_check_answers(devices->words[i], error);
+	for (unsigned i = 0; !rc && i < devices->count; i++)
 		arrays |= stack_names_array(devices->words[i]);
 	if (arrays)
 		rc = stack_look(&open->stack, given, error);
@@ -199,7 +203,7 @@ static int check_run(struct look *look, struct error *error)
 
 	if (!rc)
 		rc = volume_pv_check(open.blocks, open.count, &check, error);
-	for (unsigned i = 0; rc && i < look->operands.count; i++) {
+	for (unsigned i = 0; rc && rc != -ETIMEDOUT && i < look->operands.count; i++) {
 		CLEANUP_FREE char *hint = partition_hint(look->operands.words[i]);
 
 		if (hint)

@@ -332,8 +332,10 @@ static int examine_device(struct examine *examine, const char *path, struct erro
 {
 	CLEANUP_BLOCK struct block *block = NULL;
 	CLEANUP_FREE char *hint = NULL;
-	int rc = block_open_file(&block, path, 0, 0, error);
+	int rc = device_check_answers(path, error);
 
+	if (!rc)
+		rc = block_open_file(&block, path, 0, 0, error);
 	if (rc)
 		return rc;
 	if (!examine->json)

@@ -53,23 +53,28 @@ static int check_claim(const char *path, const char *node, struct error *error)
 	return -EBUSY;
 }
 
-/* The device whose sysfs folder this is, if it shows a part of `identity` and is not below it. */
-static bool overlaps(const char *folder, const struct block_identity *identity)
+/* Whether the device whose sysfs folder this is shows a part of `identity` and is not below it; a negative errno where
+ * that cannot be told. */
+static int overlaps(const char *folder, const struct block_identity *identity)
 {
 	struct block_identity other;
 	char path[512];
 	unsigned at[2];
 	bool found;
 	FILE *file;
+	int rc;
 
 	snprintf(path, sizeof(path), "%s/dev", folder);
 	file = fopen(path, "re");
-	found = file && fscanf(file, "%u:%u", &at[0], &at[1]) == 2;
-	if (file)
-		fclose(file);
-	if (!found || is_part_of(identity, makedev(at[0], at[1])) ||
-	    block_identify_number(&other, makedev(at[0], at[1])))
-		return false;
+	if (!file)
+		return errno == ENOENT ? 0 : -errno;
+	found = fscanf(file, "%u:%u", &at[0], &at[1]) == 2;
+	fclose(file);
+	if (!found || is_part_of(identity, makedev(at[0], at[1])))
+		return 0;
+	rc = block_identify_number(&other, makedev(at[0], at[1]));
+	if (rc)
+		return rc;
 	found = block_identity_overlaps(identity, &other);
 	block_identity_free(&other);
 	return found;
@@ -82,14 +87,18 @@ static int check_loop(const char *folder, const char *path, const struct block_i
 	bool partitions = false;
 	char pattern[512], node[300];
 	glob_t found;
-	int status = 0;
+	int status = overlaps(folder, identity);
 
-	if (!overlaps(folder, identity))
+	snprintf(node, sizeof(node), "/dev/%.250s", strrchr(folder, '/') + 1);
+	if (status < 0)
+		return cannot_look(path, node, status, error);
+	if (!status)
 		return 0;
+	status = 0;
 	snprintf(pattern, sizeof(pattern), "%s/loop*p*", folder);
 	if (!glob(pattern, 0, NULL, &found)) {
 		for (size_t i = 0; !status && i < found.gl_pathc; i++) {
-			if (!overlaps(found.gl_pathv[i], identity))
+			if (overlaps(found.gl_pathv[i], identity) <= 0)
 				continue;
 			partitions = true;
 			snprintf(node, sizeof(node), "/dev/%.250s",
@@ -110,7 +119,13 @@ int file_check_loops(const struct block_identity *identity, const char *path, st
 	int status = 0;
 	glob_t loops;
 
-	if (glob("/sys/block/loop*/loop/backing_file", 0, NULL, &loops))
+	status = glob("/sys/block/loop*/loop/backing_file", GLOB_ERR, NULL, &loops);
+	if (status == GLOB_ABORTED && !access("/sys/block", F_OK))
+		return error_set(error, -EIO,
+				 "%s: it cannot be seen which loop devices show it: /sys/block "
+				 "cannot be read",
+				 path);
+	if (status)
 		return 0;
 	for (size_t i = 0; !status && i < loops.gl_pathc; i++) {
 		char *folder = loops.gl_pathv[i];

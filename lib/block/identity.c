@@ -83,6 +83,15 @@ static bool read_attribute(dev_t device, const char *name, char *text, size_t si
 	return found;
 }
 
+/* One that is there and could not be read (no descriptors are left) must not be taken for none. */
+static bool has_attribute(dev_t device, const char *name)
+{
+	char path[400];
+
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%s", major(device), minor(device), name);
+	return !access(path, F_OK);
+}
+
 static uint64_t read_number(dev_t device, const char *name)
 {
 	char text[32];
@@ -287,6 +296,11 @@ static int descend(struct block_identity *identity, dev_t device, int fd, struct
 	}
 	if (read_attribute(device, "loop/backing_file", text, sizeof(text)))
 		return descend_loop(identity, device, fd, place);
+	if (has_attribute(device, "partition") || has_attribute(device, "loop/backing_file")) {
+		set_unknown(identity, "what device %u:%u lies on cannot be read: %s", major(device),
+			    minor(device), error_name(errno));
+		return 0;
+	}
 	return descend_slaves(identity, device, place);
 }
 

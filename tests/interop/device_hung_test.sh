@@ -63,6 +63,12 @@ ends 1 'does not answer' "$TENON" vg create vgh mnt/disk
 ends 1 'does not answer' "$TENON" raid create r1 --level 1 b.img mnt/disk
 ends 1 'disk' "$TENON" vg create vgh "$hung"
 ends 1 'disk' "$TENON" lv create nowhere/x --size 4M
+for verb in 'raid examine' 'pv show' 'pv check' 'pv dump' 'device add'; do
+	ends 1 'does not answer' "$TENON" $verb "$hung"
+done
+ends 1 'does not answer' "$TENON" copy "$hung" /dev/null
+ends 1 'does not answer' "$TENON" copy b.img mnt/disk --force
+ends 0 'does not answer' "$TENON" device list
 cmp -s a.img <("$TENON" copy a.img - 2>/dev/null) || problem "a.img cannot be read"
 
 # --- A server is not held up by a new member that hangs.
