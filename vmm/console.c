@@ -135,6 +135,10 @@ void console_put(void *context, uint8_t byte)
 {
 	struct console *console = context;
 
+	/* A zero byte is nothing on a terminal; in a file it would make the next machine refuse to add to it, as
+	 * to what is no text. */
+	if (!byte && console->close_out)
+		return;
 	if (console->output)
 		console_output_put(console->output, byte);
 }
