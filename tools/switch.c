@@ -145,8 +145,9 @@ static void print_capture(json_t *capture)
 
 	if (!json_is_object(capture))
 		return;
-	cli_say("\ncapture %s: %s; %" JSON_INTEGER_FORMAT " frames written, %" JSON_INTEGER_FORMAT
-		" lost%s\n",
+	printf("\n");
+	cli_say("capture %s: %s; %" JSON_INTEGER_FORMAT " frames written, %" JSON_INTEGER_FORMAT
+		" lost%s",
 		json_string_value(json_object_get(capture, "path")),
 		json_string_value(json_object_get(capture, "state")),
 		json_integer_value(json_object_get(capture, "written")), lost,

@@ -38,6 +38,17 @@ static unsigned distance(const struct virtqueue *vq)
 					       : vq->last_avail + vq->size - vq->used_next;
 }
 
+/* Whether no device has given back anything in this ring. One that did, and is at 0 with both wrap counters 0, has
+ * just gone round it, and left flags that say so. */
+static bool never_used(const struct virtqueue *vq)
+{
+	bool used = false;
+
+	for (unsigned i = 0; i < vq->size && !used; i++)
+		used = le16toh(__atomic_load_n(&vq->ring[i].flags, __ATOMIC_RELAXED)) & USED_BIT;
+	return !used;
+}
+
 int packed_start(struct virtqueue *vq, uint64_t ring, uint64_t driver, uint64_t device,
 		 uint32_t base)
 {
@@ -53,6 +64,11 @@ int packed_start(struct virtqueue *vq, uint64_t ring, uint64_t driver, uint64_t 
 	if ((ring | (uintptr_t)vq->ring) % 16 || (driver | (uintptr_t)vq->driver_event) % 4 ||
 	    (device | (uintptr_t)vq->device_event) % 4)
 		return -EINVAL;
+	/* User-mode Linux (6.1) knows of no wrap counters, and begins every ring at 0. */
+	if (!base && never_used(vq)) {
+		available = VIRTQUEUE_BASE_PACKED & 0xffff;
+		used = VIRTQUEUE_BASE_PACKED >> 16;
+	}
 	/* DPDK's virtio-user leaves the used half out. */
 	if (!take_position(vq, available, &vq->last_avail, &vq->avail_wrap) ||
 	    !take_position(vq, used ? used : available, &vq->used_next, &vq->used_wrap) ||

@@ -566,6 +566,29 @@ static void expect_packed_broken(const char *reason)
 	tear_down();
 }
 
+/* A front-end that knows of no wrap counters begins a new packed ring at 0 (user-mode Linux 6.1); in one that
+ * was in use, 0 means what it says. */
+static void test_a_packed_ring_that_begins_at_0(void)
+{
+	struct both *b = &both;
+
+	set_up(PACKED);
+	CU_ASSERT_EQUAL(virtqueue_start(&b->device, SIZE, b->driver.desc_address,
+					b->driver.avail_address, b->driver.used_address, 0),
+			0);
+	CU_ASSERT_EQUAL(virtqueue_base(&b->device), VIRTQUEUE_BASE_PACKED);
+	add(1, 0);
+	virtqueue_driver_kick(&b->driver);
+	CU_ASSERT_EQUAL(virtqueue_pop(&b->device, &b->chain), 1);
+	virtqueue_push(&b->device, &b->chain, 0);
+	virtqueue_notify(&b->device);
+	CU_ASSERT_EQUAL(virtqueue_start(&b->device, SIZE, b->driver.desc_address,
+					b->driver.avail_address, b->driver.used_address, 0),
+			0);
+	CU_ASSERT_EQUAL(virtqueue_base(&b->device), 0);
+	tear_down();
+}
+
 static void test_hostile_packed_chains_break_the_ring(void)
 {
 	set_up(PACKED | INDIRECT);
@@ -801,6 +824,7 @@ UNIT_MAIN("virtqueue", UNIT(test_chains_go_round_the_ring_and_past_the_index_wra
 	  UNIT(test_a_buffer_across_two_regions_becomes_two_pieces),
 	  UNIT(test_hostile_direct_chains_break_the_ring),
 	  UNIT(test_hostile_indirect_tables_break_the_ring),
+	  UNIT(test_a_packed_ring_that_begins_at_0),
 	  UNIT(test_hostile_packed_chains_break_the_ring),
 	  UNIT(test_a_packed_table_is_a_list_and_may_be_longer_than_the_ring),
 	  UNIT(test_a_packed_ring_goes_on_where_it_was),
