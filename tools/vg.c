@@ -85,7 +85,7 @@ static int vg_create_verb(int argc, char **argv)
 {
 	struct create create = { 0 };
 	const struct cli_option options[] = {
-		{ "extent-size", CLI_SIZE, &create.extent_size, "SIZE", "default 4M", 1024,
+		{ "extent-size", CLI_SIZE, &create.extent_size, "SIZE", "default 4M", 512,
 		  (uint64_t)UINT32_MAX << 9 },
 		{ "data-alignment", CLI_SIZE, &create.data_alignment, "SIZE", "default 1M", 4096,
 		  1ull << 40 },

@@ -282,8 +282,7 @@ static const char *read_again(const struct lvm_commit *commit)
 
 		if (lvm_metadata_area_read(target->pv->block, &where, &found, NULL))
 			continue;
-		if (found.committed.offset == target->slot.offset &&
-		    found.committed.crc == target->slot.crc)
+		if (lvm_slot_equal(&found.committed, &target->slot))
 			new = true;
 		else
 			old = true;

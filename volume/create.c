@@ -20,7 +20,7 @@
 #include "volume/lvm_io.h"
 
 #define EXTENT_SIZE_DEFAULT (4ull << 20)
-#define EXTENT_SIZE_MIN     1024u
+#define EXTENT_SIZE_MIN     512u
 #define EXTENT_SIZE_STEP    (128u << 10) /* of sizes that are no power of two */
 #define ALIGNMENT_DEFAULT   (1ull << 20)
 #define AREA_START          4096u
@@ -49,7 +49,7 @@ static int check_options(struct plan *plan)
 	    plan->extent_size / LVM_SECTOR_SIZE > UINT32_MAX ||
 	    (!is_power_of_two(plan->extent_size) && plan->extent_size % EXTENT_SIZE_STEP))
 		return error_set(plan->error, -EINVAL,
-				 "extent size is %llu, expected a power of two from 1 KiB or a "
+				 "extent size is %llu, expected a power of two from 512 or a "
 				 "multiple of 128 KiB",
 				 (unsigned long long)plan->extent_size);
 	if (plan->alignment % AREA_START || plan->alignment > (1ull << 40))

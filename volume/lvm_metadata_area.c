@@ -141,6 +141,11 @@ int lvm_slot_check(const struct lvm_metadata_area *area, const struct lvm_slot *
 	return 0;
 }
 
+bool lvm_slot_equal(const struct lvm_slot *a, const struct lvm_slot *b)
+{
+	return a->size == b->size && (!a->size || (a->offset == b->offset && a->crc == b->crc));
+}
+
 /* The bytes of a slot, and their CRC, whether it is right or not. */
 static int read_slot(struct block *block, const struct lvm_metadata_area *area,
 		     const struct lvm_slot *slot, char **text, uint32_t *crc, struct error *error)

@@ -56,6 +56,9 @@ int lvm_metadata_area_write(struct block *block, const struct lvm_metadata_area 
 int lvm_slot_check(const struct lvm_metadata_area *area, const struct lvm_slot *slot,
 		   const char *name, struct error *error);
 
+/* Whether both name the same text, or none. */
+bool lvm_slot_equal(const struct lvm_slot *a, const struct lvm_slot *b);
+
 /* Reads the text of a slot and checks its CRC. *text ends with a NUL whatever is on disk; *size counts
  * what was before. The caller frees it. */
 int lvm_metadata_text_read(struct block *block, const struct lvm_metadata_area *area,

@@ -62,17 +62,17 @@ static int read_text(struct block *block, const struct lvm_location *where,
 		     struct volume_metadata_area *area, char **text, size_t *size,
 		     struct error *why)
 {
-	struct lvm_metadata_area before;
+	struct lvm_slot before;
 	int r = 0;
 
 	for (unsigned i = 0; i < READ_ATTEMPTS; i++) {
-		before = area->area;
+		before = area->area.committed;
 		*text = NULL;
 		r = lvm_metadata_area_read(block, where, &area->area, why);
 		area->readable = !r;
 		if (r || area->area.ignored || !area->area.committed.size)
 			return r;
-		if (i && !memcmp(&before, &area->area, sizeof(before)))
+		if (i && lvm_slot_equal(&before, &area->area.committed))
 			break;
 		r = lvm_metadata_text_read(block, &area->area, &area->area.committed, text, size,
 					   why);

@@ -12,11 +12,6 @@ static bool in_use(const struct volume_pv *pv, const struct volume_metadata_area
 	return pv->block && !pv->duplicate && area->readable && !area->area.ignored;
 }
 
-static bool same_slot(const struct lvm_slot *a, const struct lvm_slot *b)
-{
-	return a->size == b->size && (!a->size || (a->offset == b->offset && a->crc == b->crc));
-}
-
 /* A change that stayed unknown was taken back in memory. If a header has it now, memory is wrong. */
 static int check_unsure(struct volume_group *group, const struct volume_pv *pv, unsigned number,
 			struct error *error)
@@ -26,7 +21,7 @@ static int check_unsure(struct volume_group *group, const struct volume_pv *pv, 
 	int rc = lvm_metadata_area_read(pv->block, &pv->private->label.metadata[number], &found,
 					error);
 
-	if (rc || same_slot(&found.committed, &known->committed))
+	if (rc || lvm_slot_equal(&found.committed, &known->committed))
 		return rc;
 	lvm_vg_lock(group,
 		    "a change that failed here was found on %s after all; whoever opens the group "

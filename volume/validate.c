@@ -216,6 +216,10 @@ static bool type_is_known(const char *type)
 
 	if (!one_of(type, length, types))
 		return false;
+	/* What reshapes, has a format of its metadata, or is cropped. */
+	if (type[length] && strncmp(type, "raid", 4) && strncmp(type, "cache", 5) &&
+	    strncmp(type, "thin-pool", 9))
+		return false;
 	for (type += length; *type; type += length) {
 		length = strcspn(++type, "+");
 		if (!one_of(type, length, flags))

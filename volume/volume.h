@@ -217,7 +217,7 @@ struct volume_pv *volume_group_get_pv(const struct volume_group *group, const ch
 /* ---- Changing ---- */
 
 struct volume_group_options {
-	uint64_t extent_size;    /* 0: 4 MiB; a power of two >= 1 KiB, or a multiple of 128 KiB */
+	uint64_t extent_size;    /* 0: 4 MiB; a power of two >= 512, or a multiple of 128 KiB */
 	uint64_t data_alignment; /* 0: 1 MiB */
 	uint64_t
 		metadata_size; /* of the metadata area; 0: up to the first aligned data, 1020 KiB */

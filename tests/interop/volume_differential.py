@@ -133,7 +133,7 @@ def tags():
 
 def sizes():
     for _ in range(max(4, COUNT // 8)):
-        extent = rnd.choice([1 << rnd.randrange(9, 26), 131072 * rnd.randrange(1, 40), 1024 * rnd.randrange(1, 5000)])
+        extent = rnd.choice([1 << rnd.randrange(8, 26), 131072 * rnd.randrange(1, 40), 1024 * rnd.randrange(1, 5000)])
         for image in ("ours", "theirs"):
             fresh(image, 300 << 20)
         attach("theirs")
@@ -200,7 +200,7 @@ def edits():
         ("lock_args", replace_one(r'max_lv', 'lock_args = "1.0.0:x"\nmax_lv')),
         ("lv lock_args", replace_one(r'segment_count', 'lock_args = "1.0.0:9"\nsegment_count')),
         ("name of a volume", replace_one(r'\na \{', '\n%s {' % rnd.choice(["b", "-a", "a" * 123, "x_rimage_0", "A"]))),
-        ("history without a chain", replace_one(r'\n}\n# Gen', HISTORY % (rnd.choice("abq"), "") + "}\n# Gen")),
+        ("history without a chain|vg status.*SHARED", replace_one(r'\n}\n# Gen', HISTORY % (rnd.choice("abq"), "") + "}\n# Gen")),
         ("extent twice", replace_one(r'"pv0", 1\n', '"pv0", 0\n')),
         ("extent beyond the end", replace_one(r'"pv0", 1\n', '"pv0", 99999\n')),
         ("segment_count", replace_one(r'segment_count = 1', 'segment_count = 2')),
@@ -213,8 +213,8 @@ def edits():
         ("creation_time", replace_one(r'creation_time = \d+\ncreation_host = "[^"]*"\nseg', 'creation_time = 1\nseg')),
     ])
 
-# What forbids changes here and not there: what lvm2 mends in passing.
-STRICTER = re.compile("history without a chain")
+# What forbids changes here and not there: what lvm2 mends in passing; groups that are shared with other hosts.
+STRICTER = re.compile("history without a chain|vg status.*SHARED")
 
 def metadata():
     fresh("base")

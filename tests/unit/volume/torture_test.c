@@ -182,7 +182,7 @@ static void make_arrays(struct torture *t)
 {
 	for (unsigned i = 0; i < t->f->count; i++) {
 		struct raid_new_member members[2] = { 0 };
-		char names[2][8], name[8];
+		char names[2][16], name[16];
 		struct raid_create_options options = { .name = name, .level = 1 };
 
 		snprintf(name, sizeof(name), "r%u", i);

@@ -168,6 +168,7 @@ static void what_nobody_knows(struct fixture *f)
 		  "status NEW" },
 		{ "\"WRITE\", \"VISIBLE\"]", "\"WRITE\", \"VISIBLE\", \"HYPER\"]", "status HYPER" },
 		{ "type = \"striped\"", "type = \"erasure\"", "type erasure" },
+		{ "type = \"striped\"", "type = \"striped+RESHAPE\"", "type striped+RESHAPE" },
 		{ "type = \"striped\"", "type = \"raid5_ls+PARITY\"", "type raid5_ls+PARITY" },
 		{ "status = [\"ALLOCATABLE\"]", "status = [\"CACHE_VOL\"]", "status CACHE_VOL" },
 		{ "\"WRITE\", \"VISIBLE\"]", "\"WRITE\", \"VISIBLE\", \"PVMOVE\"]", NULL },
