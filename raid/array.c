@@ -51,6 +51,7 @@ struct raid_array *raid_array_new(const struct md_superblock *sb, struct log *lo
 
 	list_init(&array->members);
 	fiber_queue_init(&array->users_queue);
+	fiber_queue_init(&array->each_queue);
 	fiber_queue_init(&array->requests_queue);
 	fiber_queue_init(&array->daemon_queue);
 	fiber_mutex_init(&array->membership);
@@ -122,6 +123,7 @@ struct raid_member *raid_member_new(struct raid_array *array, struct block *bloc
 	if (!member)
 		return NULL;
 	member->array = array;
+	fiber_mutex_init(&member->bitmap);
 	member->block = block_ref(block);
 	member->role = RAID_SPARE;
 	member->state = RAID_MEMBER_SPARE;
@@ -201,6 +203,7 @@ bool raid_member_fail(struct raid_member *member, const char *format, ...)
 	member->state = RAID_MEMBER_FAULTY;
 	array->lost = true;
 	array->super_wanted++;
+	fiber_queue_wake_all(&array->each_queue);
 	if (array->intent)
 		raid_intent_keep(array->intent);
 	log_warning(array->log, "%s: %s failed: %s; %u of %u members are in sync",
@@ -263,6 +266,15 @@ struct block *raid_array_block(struct raid_array *array)
 	return &array->block;
 }
 
+/* Of one that was failed, since it does not answer, requests may be on their way still. */
+static void wait_for_members(struct raid_array *array)
+{
+	list_for_each(at, &array->members) {
+		while (list_entry(at, struct raid_member, node)->users)
+			fiber_queue_wait_always(&array->users_queue);
+	}
+}
+
 int raid_stop(struct raid_array *array, struct error *error)
 {
 	int rc = 0;
@@ -288,6 +300,7 @@ int raid_stop(struct raid_array *array, struct error *error)
 		if (rc)
 			error_set(error, rc, "%s: cannot be marked clean: %s", array->block.name,
 				  error_name(rc));
+		wait_for_members(array);
 	}
 	raid_array_destroy(array);
 	return rc;

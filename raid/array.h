@@ -44,10 +44,11 @@ struct raid_member {
 
 	enum raid_turn turn; /* in the update that runs */
 
-	struct md_badblocks bad; /* in sectors of the device: see raid_member_sector() */
-	unsigned users;          /* requests that hold it, so that it cannot be removed */
-	unsigned reads;          /* in flight, for the choice of a mirror */
-	uint64_t next_read;      /* byte after the last read */
+	struct fiber_mutex bitmap; /* one writes its bitmap at a time */
+	struct md_badblocks bad;   /* in sectors of the device: see raid_member_sector() */
+	unsigned users;            /* requests that hold it, so that it cannot be removed */
+	unsigned reads;            /* in flight, for the choice of a mirror */
+	uint64_t next_read;        /* byte after the last read */
 	char reason[160];
 	char trouble[96]; /* raid_member_trouble()'s */
 };
@@ -72,6 +73,7 @@ struct raid_array {
 	/* members; places[role] is who is IN_SYNC or REBUILDING there */
 	struct list members;
 	struct raid_member **places;
+	struct fiber_queue each_queue;  /* one of several calls ended, or a member was failed */
 	struct fiber_queue users_queue; /* a member's last user went away */
 	struct fiber_mutex membership;  /* raid_add() and raid_remove(), one at a time */
 
@@ -194,7 +196,12 @@ int raid_member_load_badblocks(struct raid_member *member, struct error *error);
 
 /* Calls fn(member, arg) for the members of `states` (bits of 1 << state) at the same time, and fails
  * those for which it returns an error; `what` is for the reason. The first error of a member that could
- * not be failed, or 0. Suspends. */
+ * not be failed, or 0. Suspends; but not for a member that is failed meanwhile, whose call may
+ * go on after the return: `arg` must live as long, for which put(arg) is called at the end of it all. The
+ * second is for an `arg` that is no pointer to anything. */
+int raid_members_each_with(struct raid_array *array, unsigned states,
+			   int (*fn)(struct raid_member *member, void *arg), void *arg,
+			   void (*put)(void *arg), const char *what);
 int raid_members_each(struct raid_array *array, unsigned states,
 		      int (*fn)(struct raid_member *member, void *arg), void *arg,
 		      const char *what);

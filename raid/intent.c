@@ -40,7 +40,12 @@ static int write_page(const struct raid_intent *intent, const struct raid_member
 			   image + at, page_bytes(intent, member, page), BLOCK_FUA);
 }
 
-/* One writer at a time, so that an older state of a page never lands on a newer one. */
+/*
+ * Changes go to all members by one writer at a time. A page that goes to one member only (its super, or all
+ * of them when it is new) is taken from the image under the member's lock, which write_pages() takes too:
+ * so an older state of a page lands on a newer one only where that is told durable by nobody yet, and comes
+ * again. Nobody holds `writing` while a single member is written to, which may never answer.
+ */
 static void writing_begin(struct raid_intent *intent)
 {
 	while (intent->writing)
@@ -56,12 +61,21 @@ static void writing_end(struct raid_intent *intent)
 
 struct pages_job {
 	const struct raid_intent *intent;
-	const uint8_t *image, *changed; /* a snapshot; `changed` NULL: all */
+	uint8_t *image, *changed; /* a snapshot; `changed` NULL: all */
 };
 
-static int write_pages(struct raid_member *member, void *arg)
+static void pages_job_put(void *arg)
 {
-	const struct pages_job *job = arg;
+	struct pages_job *job = arg;
+
+	free(job->image);
+	free(job->changed);
+	free(job);
+}
+
+/* The member's lock is held. */
+static int write_pages_locked(struct raid_member *member, const struct pages_job *job)
+{
 	int rc = 0;
 
 	/* The super last: bits that are not there yet must not look current. */
@@ -72,27 +86,56 @@ static int write_pages(struct raid_member *member, void *arg)
 	return rc;
 }
 
-/* Writes the changed pages, as they are now, to all active members. The caller holds `writing`. */
-static int write_changed(struct raid_intent *intent)
+static int write_pages(struct raid_member *member, void *arg)
 {
-	size_t bytes = (size_t)intent->pages * MD_BITMAP_PAGE;
-	CLEANUP_FREE uint8_t *image = malloc(bytes), *changed = malloc(intent->pages);
-	struct pages_job job = { .intent = intent, .image = image, .changed = changed };
-	uint64_t generation = intent->generation;
 	int rc;
 
-	if (!image || !changed)
-		return -ENOMEM;
-	memcpy(changed, intent->changed, intent->pages);
+	fiber_mutex_lock(&member->bitmap);
+	rc = write_pages_locked(member, arg);
+	fiber_mutex_unlock(&member->bitmap);
+	return rc;
+}
+
+static struct pages_job *snapshot(struct raid_intent *intent)
+{
+	struct pages_job *job = calloc(1, sizeof(*job));
+
+	if (!job)
+		return NULL;
+	job->intent = intent;
+	job->image = malloc((size_t)intent->pages * MD_BITMAP_PAGE);
+	job->changed = malloc(intent->pages);
+	if (!job->image || !job->changed) {
+		pages_job_put(job);
+		return NULL;
+	}
+	memcpy(job->changed, intent->changed, intent->pages);
 	for (unsigned page = 0; page < intent->pages; page++) {
 		size_t at = (size_t)page * MD_BITMAP_PAGE;
 
-		if (changed[page])
-			memcpy(image + at, intent->image + at, MD_BITMAP_PAGE);
+		if (job->changed[page])
+			memcpy(job->image + at, intent->image + at, MD_BITMAP_PAGE);
 	}
+	return job;
+}
+
+/* Writes the changed pages, as they are now, to all active members. The caller holds `writing`. */
+static int write_changed(struct raid_intent *intent)
+{
+	CLEANUP_FREE uint8_t *changed = malloc(intent->pages);
+	struct pages_job *job = snapshot(intent);
+	uint64_t generation = intent->generation;
+	int rc;
+
+	if (!job || !changed) {
+		if (job)
+			pages_job_put(job);
+		return -ENOMEM;
+	}
+	memcpy(changed, job->changed, intent->pages);
 	memset(intent->changed, 0, intent->pages);
-	rc = raid_members_each(intent->array, RAID_ACTIVE_STATES, write_pages, &job,
-			       "bitmap not written");
+	rc = raid_members_each_with(intent->array, RAID_ACTIVE_STATES, write_pages, job,
+				    pages_job_put, "bitmap not written");
 	if (rc) {
 		for (unsigned page = 0; page < intent->pages; page++)
 			intent->changed[page] |= changed[page];
@@ -114,13 +157,14 @@ static void encode_super(struct raid_intent *intent)
 
 int raid_intent_write_super(struct raid_intent *intent, struct raid_member *member)
 {
+	uint8_t page[MD_BITMAP_PAGE];
 	int rc;
 
-	/* The page holds bits too; without `writing` it could overtake newer ones. */
-	writing_begin(intent);
+	fiber_mutex_lock(&member->bitmap);
 	encode_super(intent);
-	rc = write_page(intent, member, intent->image, 0);
-	writing_end(intent);
+	memcpy(page, intent->image, sizeof(page));
+	rc = write_page(intent, member, page, 0);
+	fiber_mutex_unlock(&member->bitmap);
 	return rc;
 }
 
@@ -129,10 +173,10 @@ int raid_intent_write_all(struct raid_intent *intent, struct raid_member *member
 	struct pages_job job = { .intent = intent, .image = intent->image };
 	int rc;
 
-	writing_begin(intent);
+	fiber_mutex_lock(&member->bitmap);
 	encode_super(intent);
-	rc = write_pages(member, &job);
-	writing_end(intent);
+	rc = write_pages_locked(member, &job);
+	fiber_mutex_unlock(&member->bitmap);
 	return rc;
 }
 

@@ -14,6 +14,8 @@
 #include "util/bytes.h"
 #include "util/size.h"
 
+#define REMOVE_PATIENCE_NS 5000000000ull
+
 static int find_member(struct raid_array *array, const char *device, struct raid_member **member,
 		       struct error *error)
 {
@@ -58,6 +60,22 @@ int raid_note_missing(struct raid_array *array, struct error *error)
 		  : 0;
 }
 
+/* Were it let go and added again, a request that is late could still write to it. */
+static int wait_for_requests(struct raid_member *member, struct error *error)
+{
+	struct raid_array *array = member->array;
+	uint64_t end = worker_now() + REMOVE_PATIENCE_NS;
+
+	while (member->users && worker_now() < end)
+		fiber_queue_wait(&array->users_queue, end - worker_now());
+	if (!member->users)
+		return 0;
+	error_set(error, -EBUSY, "%s does not answer: %u requests to it are still on their way",
+		  member->block->name, member->users);
+	return error_advise(error, "%s goes on without it; remove it once it answers",
+			    array->block.name);
+}
+
 static int remove_locked(struct raid_array *array, const char *device, struct error *error)
 {
 	struct raid_member *member;
@@ -73,6 +91,9 @@ static int remove_locked(struct raid_array *array, const char *device, struct er
 		error_advise(error, "fail it first");
 		return -EBUSY;
 	}
+	rc = wait_for_requests(member, error);
+	if (rc)
+		return rc;
 	known = member->state != RAID_MEMBER_STALE;
 	raid_member_drop(member);
 	rc = known ? raid_super_update(array) : 0;

@@ -31,53 +31,125 @@
 
 /* ---- The same thing on several members at once ---- */
 
-struct each_job {
+/*
+ * A member that is failed by hand, since its device does not answer, must not hold the others: who waits
+ * goes on without it, and its request ends by itself, if ever. What it uses lives as long, and so does the
+ * member, which it holds.
+ */
+struct each {
+	struct raid_array *array;
 	int (*fn)(struct raid_member *member, void *arg);
 	void *arg;
-	struct raid_member *member;
-	struct fiber *fiber;
+	void (*put)(void *arg);
+	unsigned users; /* jobs that run, and who waits */
 };
+
+struct each_job {
+	struct each *each;
+	struct raid_member *member;
+	int rc;
+	bool done, abandoned;
+};
+
+static void each_put(struct each *each)
+{
+	if (--each->users)
+		return;
+	if (each->put)
+		each->put(each->arg);
+	free(each);
+}
 
 static int each_fiber(void *arg)
 {
 	struct each_job *job = arg;
+	struct each *each = job->each;
+	struct raid_array *array = each->array;
 
-	return job->fn(job->member, job->arg);
+	job->rc = each->fn(job->member, each->arg);
+	job->done = true;
+	each_put(each);
+	if (job->abandoned) {
+		raid_member_release(job->member);
+		free(job);
+	} else {
+		fiber_queue_wake_all(&array->each_queue);
+	}
+	return 0;
 }
 
-int raid_members_each(struct raid_array *array, unsigned states,
-		      int (*fn)(struct raid_member *member, void *arg), void *arg, const char *what)
+/* Waits for it, but not for a member that was failed meanwhile. Returns what it came to. */
+static int each_end(struct each_job *job, bool *abandoned)
 {
-	CLEANUP_FREE struct each_job *jobs = NULL;
+	struct raid_member *member = job->member;
+	int rc;
+
+	while (!job->done && member->state != RAID_MEMBER_FAULTY)
+		fiber_queue_wait_always(&member->array->each_queue);
+	*abandoned = job->abandoned = !job->done;
+	if (*abandoned)
+		return 0;
+	rc = job->rc;
+	free(job);
+	return rc;
+}
+
+int raid_members_each_with(struct raid_array *array, unsigned states,
+			   int (*fn)(struct raid_member *member, void *arg), void *arg,
+			   void (*put)(void *arg), const char *what)
+{
+	CLEANUP_FREE struct each_job **jobs = NULL;
+	struct each *each = calloc(1, sizeof(*each));
 	unsigned count = 0, capacity = 0;
 	int result = 0;
 
 	list_for_each(at, &array->members)
 		capacity++;
-	jobs = calloc(capacity ? capacity : 1, sizeof(*jobs));
-	if (!jobs)
+	jobs = calloc(capacity + 1, sizeof(*jobs));
+	if (!jobs || !each) {
+		free(each);
+		if (put)
+			put(arg);
 		return -ENOMEM;
+	}
+	*each = (struct each){ array, fn, arg, put, 1 };
 	list_for_each(at, &array->members) {
 		struct raid_member *member = list_entry(at, struct raid_member, node);
+		struct each_job *job;
 
 		if (!(states & (1u << member->state)))
 			continue;
+		job = calloc(1, sizeof(*job));
+		if (!job) {
+			result = -ENOMEM;
+			break;
+		}
 		raid_member_hold(member);
-		jobs[count] = (struct each_job){ .fn = fn, .arg = arg, .member = member };
-		jobs[count].fiber = fiber_spawn(each_fiber, &jobs[count]);
-		count++;
+		*job = (struct each_job){ .each = each, .member = member };
+		each->users++;
+		jobs[count++] = job;
+		fiber_start(each_fiber, job);
 	}
 	for (unsigned i = 0; i < count; i++) {
-		int rc = fiber_join(jobs[i].fiber);
+		struct raid_member *member = jobs[i]->member;
+		bool abandoned; /* lets go of its member by itself */
+		int rc = each_end(jobs[i], &abandoned);
 
 		if (rc &&
-		    !raid_member_fail(jobs[i].member, "%s: %s", what,
-				      raid_member_trouble(jobs[i].member, rc)) &&
+		    !raid_member_fail(member, "%s: %s", what, raid_member_trouble(member, rc)) &&
 		    !result)
 			result = rc == -ENXIO ? -EIO : rc;
-		raid_member_release(jobs[i].member);
+		if (!abandoned)
+			raid_member_release(member);
 	}
+	each_put(each);
 	return result;
+}
+
+int raid_members_each(struct raid_array *array, unsigned states,
+		      int (*fn)(struct raid_member *member, void *arg), void *arg, const char *what)
+{
+	return raid_members_each_with(array, states, fn, arg, NULL, what);
 }
 
 static int flush_member(struct raid_member *member, void *arg)
@@ -186,7 +258,7 @@ static int write_member(struct raid_member *member, void *arg)
 	struct raid_array *array = member->array;
 	int rc = 0;
 
-	if (member->turn != *(const enum raid_turn *)arg)
+	if (member->turn != (enum raid_turn)(uintptr_t)arg)
 		return 0;
 	if (array->intent && raid_member_active(member))
 		rc = raid_intent_write_super(array->intent, member);
@@ -269,8 +341,8 @@ static int update_once(struct raid_array *array)
 		return rc;
 	prepare_update(array);
 	for (turn = RAID_TURN_FIRST; !rc && turn <= RAID_TURN_SECOND; turn++)
-		rc = raid_members_each(array, RAID_WRITABLE_STATES, write_member, &turn,
-				       "superblock not written");
+		rc = raid_members_each(array, RAID_WRITABLE_STATES, write_member,
+				       (void *)(uintptr_t)turn, "superblock not written");
 	return rc;
 }
 

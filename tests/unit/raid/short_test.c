@@ -119,6 +119,90 @@ static void test_grown_back_is_copied_whole(void)
 	rig_run(grown_back_is_copied_whole);
 }
 
+/* ---- A member that does not answer ---- */
+
+#define SECOND 1000000000ull
+
+static int write_there(void *arg)
+{
+	rig_write(arg, 65536, 4096, 7);
+	return 0;
+}
+
+static int flush_there(void *arg)
+{
+	struct raid_rig *rig = arg;
+
+	return block_flush(raid_array_block(rig->array));
+}
+
+/* What hangs: the superblock that says a write begins, the bitmap, a flush, the data. */
+static void failed_by_hand(struct raid_rig *rig, unsigned requests, uint64_t offset,
+			   uint64_t length)
+{
+	struct fiber *writer, *flusher;
+	uint64_t began;
+
+	rig_create(rig, 3, &with_bitmap);
+	rig_write(rig, 0, 4096, 1);
+	fiber_sleep(60 * SECOND);
+	block_fault_add(rig->disk[1], &(struct block_fault_rule){ .requests = requests,
+								  .offset = offset,
+								  .length = length,
+								  .action = BLOCK_FAULT_LATENCY,
+								  .latency_ns = 3600 * SECOND });
+	writer = fiber_spawn(write_there, rig);
+	flusher = fiber_spawn(flush_there, rig);
+	fiber_sleep(SECOND);
+	began = worker_now();
+	CU_ASSERT_EQUAL(raid_fail(rig->array, "disk1", &rig->error), 0);
+	CU_ASSERT_EQUAL(fiber_join(flusher), 0);
+	/* Elsewhere, as a write of data that is on its way to it waits for its device. */
+	rig_write(rig, 1 << 20, 65536, 8);
+	CU_ASSERT(rig_holds(rig, 1 << 20, 65536, 8));
+	CU_ASSERT_EQUAL(block_flush(raid_array_block(rig->array)), 0);
+	CU_ASSERT(worker_now() - began < SECOND);
+	CU_ASSERT_EQUAL(raid_remove(rig->array, "disk1", &rig->error), -EBUSY);
+	CU_ASSERT_PTR_NOT_NULL(strstr(rig->error.text, "does not answer"));
+	fiber_join(writer);
+	block_fault_clear(rig->disk[1]);
+	fiber_sleep(7200 * SECOND);
+	CU_ASSERT_EQUAL(raid_remove(rig->array, "disk1", &rig->error), 0);
+	CU_ASSERT_EQUAL(raid_add(rig->array, rig->disk[1], &rig->error), 0);
+	rig_wait(rig);
+	rig_stop(rig);
+	CU_ASSERT(rig_equal(rig, 0, 1));
+	CU_ASSERT(rig_equal(rig, 0, 2));
+}
+
+static void hangs_in_superblocks(struct raid_rig *rig)
+{
+	failed_by_hand(rig, BLOCK_FAULT_WRITE, 4096, 4096);
+}
+
+static void hangs_in_the_bitmap(struct raid_rig *rig)
+{
+	failed_by_hand(rig, BLOCK_FAULT_WRITE, 8192, 4096);
+}
+
+static void hangs_in_flushes(struct raid_rig *rig)
+{
+	failed_by_hand(rig, BLOCK_FAULT_FLUSH, 0, 0);
+}
+
+static void hangs_in_data(struct raid_rig *rig)
+{
+	failed_by_hand(rig, BLOCK_FAULT_ALL, DATA, RIG_SIZE - DATA);
+}
+
+static void test_one_that_hangs_is_failed(void)
+{
+	rig_run(hangs_in_superblocks);
+	rig_run(hangs_in_the_bitmap);
+	rig_run(hangs_in_flushes);
+	rig_run(hangs_in_data);
+}
+
 /* ---- Checks ---- */
 
 static void check(struct raid_rig *rig, struct raid_progress *progress)
@@ -193,5 +277,5 @@ static void test_check_around_bad_blocks(void)
 }
 
 UNIT_MAIN("raid short", UNIT(test_found_by_a_read), UNIT(test_found_by_a_write),
-	  UNIT(test_grown_back_is_copied_whole), UNIT(test_check_says_where),
-	  UNIT(test_check_around_bad_blocks))
+	  UNIT(test_grown_back_is_copied_whole), UNIT(test_one_that_hangs_is_failed),
+	  UNIT(test_check_says_where), UNIT(test_check_around_bad_blocks))
