@@ -297,8 +297,8 @@ static int descend(struct block_identity *identity, dev_t device, int fd, struct
 	if (read_attribute(device, "loop/backing_file", text, sizeof(text)))
 		return descend_loop(identity, device, fd, place);
 	if (has_attribute(device, "partition") || has_attribute(device, "loop/backing_file")) {
-		set_unknown(identity, "what device %u:%u lies on cannot be read: %s", major(device),
-			    minor(device), error_name(errno));
+		set_unknown(identity, "what device %u:%u lies on cannot be read", major(device),
+			    minor(device));
 		return 0;
 	}
 	return descend_slaves(identity, device, place);
