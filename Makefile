@@ -23,7 +23,7 @@ DEPS_DEMO  := qemu-system-x86 user-mode-linux linux-image-cloud-amd64 mdadm lvm2
 	busybox-static cpio kmod python3 procps util-linux
 DEPS_TEST  := qemu-utils zstd xz-utils bzip2 lz4 gddrescue fdisk iproute2 acpica-tools clang libclang-rt-dev cppcheck \
 	clang-tidy clang-format grub-common dpdk-dev '^librte-net-virtio[0-9]+$$'
-DEPS_BENCH := openvswitch-switch vde2 qemu-utils dpdk-dev '^librte-net-virtio[0-9]+$$' iperf3
+DEPS_BENCH := openvswitch-switch vde2 qemu-utils dpdk-dev '^librte-net-virtio[0-9]+$$' iperf3 valgrind
 
 PACKAGES := liburing libpcap libnl-3.0 libnl-route-3.0 jansson uuid blkid zlib libseccomp
 WARNINGS := -Wall -Wextra -Wno-missing-field-initializers -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes -Werror
@@ -52,8 +52,8 @@ TENON    := $(BUILD)/tenon
 SCRIPTS_INTEROP := $(wildcard tests/interop/*_test.sh)
 SCRIPTS_GUEST   := $(wildcard tests/guest/*_test.sh)
 
-.PHONY: all build help deps demo check check-quick check-distributions torture bench fuzz lint install uninstall coverage \
-	compile-commands clean
+.PHONY: all build help deps demo check check-quick check-distributions torture bench bench-compare fuzz lint install \
+	uninstall coverage compile-commands clean
 .DEFAULT_GOAL := all
 
 all: build
@@ -68,7 +68,8 @@ help:
 	@echo 'make torture              every test in its long form; hours'
 	@echo 'make check-distributions  demo and check in clean Debian 12 and 13, as root and as a user; 2 hours'
 	@echo 'make fuzz                 a minute for each fuzz target (FUZZ_SECONDS=60)'
-	@echo 'make bench                measure, side by side with other tools; 10 minutes'
+	@echo 'make bench                measure, side by side with other tools; results in build/bench; 10 minutes'
+	@echo 'make bench-compare        two runs of it beside each other: A=, B= (files, or beginnings of their names)'
 	@echo 'make lint                 clang-format, the floors, cppcheck, clang-tidy; 3 minutes'
 	@echo 'make coverage             lines that the unit tests reach, as HTML in build-coverage; 2 minutes'
 	@echo 'make compile-commands     compile_commands.json for editors'
@@ -175,11 +176,16 @@ fuzz: deps
 	@$(MAKE) --no-print-directory -j2 fuzzers
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz_test.sh
 
-# Measurements beside other tools, in one run; nothing is asserted.
+# Measurements beside other tools, in one run, with one file of results (tests/bench/results.py); nothing is asserted.
 bench:
-	@tests/deps $(DEPS_BUILD) $(DEPS_TEST) $(DEPS_BENCH)
+	@tests/deps $(DEPS_BUILD) $(DEPS_DEMO) $(DEPS_TEST) $(DEPS_BENCH)
 	@$(MAKE) --no-print-directory -j2 build $(BENCHES)
-	@for script in tests/bench/*.sh; do echo "== $$script"; "$$script" || exit 1; done
+	@mkdir -p build/bench
+	@export BENCH_FILE="$(CURDIR)/build/bench/$$(date -u +%Y%m%d-%H%M%S)-$$(git rev-parse --short HEAD || echo unknown).json"; \
+	for script in tests/bench/*.sh; do echo "== $$script"; "$$script" || exit 1; done; echo "$$BENCH_FILE"
+
+bench-compare:
+	@tests/bench/compare.py "$(A)" "$(B)"
 
 DOCS := README.md CHANGELOG.md LICENSE $(wildcard docs/*.md docs/formats/*.md)
 

@@ -8,6 +8,7 @@
 #	60B	60-byte frames from an AF_PACKET socket, as fast as it goes; delivered
 set -u
 . "$(dirname "$0")/../interop/switch_lib.sh"
+BENCH=$(cd "$(dirname "$0")" && pwd)
 BLAST=$(cd "$(dirname "$0")/../.." && pwd)/${BUILD:-build}/tests/bench/net_blast
 for tool in iperf3 ip; do command -v $tool >/dev/null || { echo "net bench: $tool is not installed"; exit 0; }; done
 lab_enter "$@"
@@ -96,8 +97,11 @@ run() { # SWITCH
 
 echo "TAP to TAP, $ROUNDS rounds of $SECONDS_EACH s each, interleaved; raw figures (bytes packets s ns-of-CPU):" >&2
 for _ in $(seq "$ROUNDS"); do for switch in tenon ovs vde; do run $switch; done; done
-python3 - "$LAB/results" <<'PYTHON'
+python3 - "$LAB/results" "$BENCH" "$SECONDS_EACH" <<'PYTHON'
 import collections, statistics, sys
+sys.path.insert(0, sys.argv[2])
+import results
+out = results.Results()
 runs = collections.defaultdict(list)
 for line in open(sys.argv[1]):
     name, kind, size, packets, seconds, ns = line.split()
@@ -114,4 +118,8 @@ for kind in ("tcp", "udp", "60B"):
         rate, per_cpu, used = (statistics.median(x) for x in zip(*runs[kind, name]))
         base = base or per_cpu
         print("%-5s %-6s %9.3f %-6s %13.3f %-6s %10.2f %17.2fx" % (kind, name, rate, units[kind], per_cpu, units[kind], used, per_cpu / base))
+    for name in ("ovs", "vde"):
+        if runs[kind, "tenon"] and runs[kind, name]:
+            out.add("net", "%s tap to tap beside %s" % (kind, name), units[kind], float(sys.argv[3]), name,
+                    [run[:2] for run in runs[kind, "tenon"]], [run[:2] for run in runs[kind, name]])
 PYTHON

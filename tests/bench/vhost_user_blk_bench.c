@@ -32,8 +32,8 @@
 #include "virtio/virtqueue.h"
 #include "virtio/virtqueue_driver.h"
 
-#define QUEUE_SIZE   256
-#define MAX_DEPTH    64
+#define QUEUE_SIZE   512 /* three descriptors for each request */
+#define MAX_DEPTH    128
 #define GUEST        0x100000
 #define HEADERS      65536 /* offset in the memory, behind the ring */
 #define DATA         (1u << 20)
@@ -76,24 +76,18 @@ static _Noreturn void die(const char *text)
 	exit(1);
 }
 
-/* User and system seconds of the server so far; 0 without a pid. */
+/* Processor time of the server so far, of all its threads, those that ended and the ring's in the kernel
+ * included; 0 without a pid. */
 static double server_seconds(long pid)
 {
-	char path[64], line[1024];
-	unsigned long user, kernel;
-	FILE *file;
+	struct timespec time;
+	clockid_t clock;
 
 	if (!pid)
 		return 0;
-	snprintf(path, sizeof(path), "/proc/%ld/stat", pid);
-	file = fopen(path, "r");
-	if (!file || !fgets(line, sizeof(line), file))
-		die("cannot read the server's /proc/PID/stat");
-	fclose(file);
-	if (sscanf(strrchr(line, ')'), ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
-		   &user, &kernel) != 2)
-		die("cannot understand /proc/PID/stat");
-	return (double)(user + kernel) / (double)sysconf(_SC_CLK_TCK);
+	if (clock_getcpuclockid((pid_t)pid, &clock) || clock_gettime(clock, &time))
+		die("the server's processor time cannot be read");
+	return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
 static uint8_t *host(const struct bench *bench, uint64_t offset)
@@ -308,7 +302,7 @@ int main(int argc, char **argv)
 	for (int i = 2; i < argc; i += 2)
 		set_option(&bench, argv[i], argv[i + 1]);
 	if (!bench.depth || bench.depth > MAX_DEPTH || bench.size % SECTOR_BYTES || !bench.size)
-		die("depth is 1 to 64, size a multiple of 512");
+		die("depth is 1 to 128, size a multiple of 512");
 	connect_server(&bench);
 	measure(&bench);
 	vhost_user_frontend_close(bench.fe);

@@ -4,6 +4,7 @@
  *
  *	blk_server SOCKET null|memory SIZE
  *	blk_server SOCKET file PATH [read-only | bad RANGE...]
+ *	blk_server SOCKET mirror PATH PATH	makes an array of them, without a bitmap; what they hold is lost
  *
  * RANGE is OFFSET+LENGTH in bytes: reads of any of it fail.
  *
@@ -18,6 +19,7 @@
 #include "block/block.h"
 #include "block/fault.h"
 #include "fiber/fiber.h"
+#include "raid/raid.h"
 #include "util/cleanup.h"
 #include "util/error.h"
 #include "util/log.h"
@@ -26,15 +28,38 @@
 #include "virtio/vhost_user_blk.h"
 
 struct arguments {
-	const char *socket, *kind, *what;
+	const char *socket, *kind, *what, *other;
 	bool read_only;
 	char **bad;
 	int bad_count;
 	struct fiber_queue end;
 	bool ended;
+	struct raid_array *array; /* of a mirror */
 };
 
-static int open_block(struct block **out, const struct arguments *arguments, struct error *error)
+static int open_mirror(struct block **out, struct arguments *arguments, struct error *error)
+{
+	const struct raid_create_options options = {
+		.name = "bench", .level = 1, .bitmap = RAID_BITMAP_NONE, .assume_clean = true
+	};
+	CLEANUP_BLOCK struct block *a = NULL, *b = NULL;
+	int rc = arguments->other ? 0 : error_set(error, -EINVAL, "a mirror needs two files");
+
+	if (!rc)
+		rc = block_open_file(&a, arguments->what, BLOCK_OPEN_WRITE, 0, error);
+	if (!rc)
+		rc = block_open_file(&b, arguments->other, BLOCK_OPEN_WRITE, 0, error);
+	if (!rc) {
+		struct raid_new_member members[2] = { { .block = a }, { .block = b } };
+
+		rc = raid_create(&arguments->array, members, 2, &options, error);
+	}
+	if (!rc)
+		*out = block_ref(raid_array_block(arguments->array));
+	return rc;
+}
+
+static int open_block(struct block **out, struct arguments *arguments, struct error *error)
 {
 	unsigned flags = arguments->read_only ? 0 : BLOCK_OPEN_WRITE;
 	uint64_t size;
@@ -42,6 +67,8 @@ static int open_block(struct block **out, const struct arguments *arguments, str
 
 	if (!strcmp(arguments->kind, "file"))
 		return block_open_file(out, arguments->what, flags, 0, error);
+	if (!strcmp(arguments->kind, "mirror"))
+		return open_mirror(out, arguments, error);
 	result = size_parse(arguments->what, &size, error);
 	if (result < 0)
 		return result;
@@ -117,6 +144,8 @@ static int serve(void *arg)
 		fiber_queue_wait_always(&arguments->end);
 	print_counters(server);
 	vhost_user_blk_server_stop(server);
+	block_unref(steal_pointer(&block));
+	raid_stop(arguments->array, NULL);
 	return 0;
 }
 
@@ -140,12 +169,13 @@ int main(int argc, char **argv)
 		return 1;
 	if (argc < 4) {
 		fprintf(stderr, "usage: blk_server SOCKET null|memory SIZE | SOCKET file PATH "
-				"[read-only | bad OFFSET+LENGTH...]\n");
+				"[read-only | bad OFFSET+LENGTH...] | SOCKET mirror PATH PATH\n");
 		return 2;
 	}
 	arguments.socket = argv[1];
 	arguments.kind = argv[2];
 	arguments.what = argv[3];
+	arguments.other = argc > 4 ? argv[4] : NULL;
 	arguments.read_only = argc > 4 && !strcmp(argv[4], "read-only");
 	if (argc > 5 && !strcmp(argv[4], "bad")) {
 		arguments.bad = argv + 5;
