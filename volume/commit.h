@@ -31,6 +31,10 @@
  * change that stayed unknown until all its areas are settled. The number of a change that got as far as a
  * header is not used for another one (`seqno_tried`).
  *
+ * The same is done before a volume is opened for writing after a change of this process that is unknown: what is
+ * flushed to a volume must not go with a header that a cache hid. After one of another process
+ * volume_group_settle() does it.
+ *
  * Extents that a change frees or takes may be written by others only when the change is settled: so
  * whoever writes to free extents calls lvm_commit_prepare() first, which settles.
  */

@@ -13,6 +13,7 @@
 #include "util/bytes.h"
 #include "util/error.h"
 #include "volume/change.h"
+#include "volume/commit.h"
 #include "volume/lvm_vg.h"
 
 /* One place on a PV: byte `offset` of `lower`. */
@@ -425,6 +426,30 @@ void lvm_lv_swap(struct volume_group *group, struct volume_lv *lv, bool made)
 	block_unref(held);
 }
 
+/* What is flushed to a volume must stay: so it must be certain that the volume is there, and so large, before
+ * it is written to. A change that failed may have removed or shrunk it. */
+static int check_certain(struct volume_group *group, const char *name, struct error *error)
+{
+	struct error why = { 0 };
+	int r = 0;
+
+	if (group->private->unsure)
+		r = group->locked_reason ? lvm_vg_check_changeable(group, &why)
+					 : lvm_vg_settle(group, &why);
+	return r ? error_set(error, r,
+			     "%s/%s: opens for reading only: a change failed, and it is unknown "
+			     "whether it was made: %s",
+			     group->name, name, why.text)
+		 : 0;
+}
+
+int volume_group_settle(struct volume_group *group, struct error *error)
+{
+	CHANGING(group);
+
+	return lvm_vg_check_changeable(group, NULL) ? 0 : lvm_vg_settle(group, error);
+}
+
 /* Not while a change is on its way, which may be taken back. */
 int volume_open_lv(struct volume_group *group, const char *name, bool writable, struct block **out,
 		   struct error *error)
@@ -456,5 +481,11 @@ int volume_open_lv(struct volume_group *group, const char *name, bool writable, 
 			"%s/%s: opens for reading only: %s depends on its data, and writing "
 			"here would damage that",
 			group->name, name, dependent->name);
+	if (writable) {
+		int r = check_certain(group, name, error);
+
+		if (r)
+			return r;
+	}
 	return lvm_lv_block(group, lv, writable, out, error);
 }

@@ -296,13 +296,19 @@ int volume_lv_set_writable(struct volume_group *group, const char *name, bool wr
 /* ---- Using ---- */
 
 /*
- * Opens a volume as a block named "VG/LV", which only translates. -ENOENT; -EROFS for writing to a
+ * Opens a volume as a block named "VG/LV", which only translates.
+ * -ENOENT; -EROFS for writing to a
  * read-only volume or device; -EOPNOTSUPP for segment types other than linear and striped, naming
  * type, and for writing to a snapshot's origin; -ENXIO when a PV is missing, naming its uuid; -ENOTUNIQ when a PV is there twice. Activation
  * skip and exported groups are the caller's business: exported groups open for reading only.
  */
 int volume_open_lv(struct volume_group *group, const char *name, bool writable, struct block **out,
 		   struct error *error);
+
+/* Makes the metadata headers durable as they were found (commit.h): for whoever lets others write to volumes for
+ * long. A process before may have failed to. Does nothing with a group that cannot be changed. 0, or the
+ * error of a device, which leaves it as it was: not certain. */
+int volume_group_settle(struct volume_group *group, struct error *error);
 
 /* ---- Looking closer ---- */
 

@@ -99,6 +99,7 @@ static void test_not_made(void)
 /* The header can be written and never be flushed. */
 static void unknown(struct fixture *f)
 {
+	struct block *lv;
 	int rule;
 
 	put_faults(f);
@@ -118,6 +119,11 @@ static void unknown(struct fixture *f)
 	CU_ASSERT(says(f, "the change was not made: d0: flush"));
 	CU_ASSERT_EQUAL(volume_lv_resize(f->group, "old", MIB, NULL, &f->error), -EIO);
 	CU_ASSERT(says(f, "cannot say that it is so already"));
+	/* nor does anybody write to what may be gone */
+	CU_ASSERT_EQUAL(volume_open_lv(f->group, "old", true, &lv, &f->error), -EIO);
+	CU_ASSERT(says(f, "opens for reading only: a change failed"));
+	CU_ASSERT_EQUAL(volume_open_lv(f->group, "old", false, &lv, &f->error), 0);
+	block_unref(lv);
 	block_fault_remove(f->disks[0], rule);
 	CU_ASSERT_EQUAL(fixture_lv(f, "more", 1), 0);
 	CU_ASSERT_EQUAL(f->group->seqno, 4);
@@ -133,6 +139,8 @@ static void test_unknown(void)
 /* The new header is on the disk, its flush failed, and the former one could not be written any more. */
 static void made_after_all(struct fixture *f)
 {
+	struct block *lv;
+
 	put_faults(f);
 	fixture_create(f, NULL);
 	CU_ASSERT_EQUAL(fixture_lv(f, "old", 1), 0);
@@ -150,6 +158,7 @@ static void made_after_all(struct fixture *f)
 	CU_ASSERT_EQUAL(fixture_lv(f, "more", 1), -EROFS);
 	CU_ASSERT(says(f, "found on d0 after all"));
 	CU_ASSERT_EQUAL(fixture_lv(f, "more", 1), -EROFS);
+	CU_ASSERT_EQUAL(volume_open_lv(f->group, "old", true, &lv, &f->error), -EROFS);
 	CU_ASSERT_EQUAL(fixture_scan(f), 0);
 	CU_ASSERT_PTR_NULL(volume_group_get_lv(f->group, "old"));
 	CU_ASSERT_EQUAL(fixture_lv(f, "more", 1), 0);
