@@ -217,7 +217,7 @@ static int serve_run(void *arg, struct error *error)
 	serve->waits_for = "its sockets";
 	export_stop_all(serve);
 	serve->waits_for = "the devices of its arrays and groups";
-	rc = stack_finish(serve->stack, rc, error);
+	rc = serve_homes_end(serve, rc, error);
 	device_list_free(&serve->owned);
 	fiber_cancel(watcher);
 	fiber_join(watcher);
@@ -260,6 +260,9 @@ int command_serve(int argc, char **argv)
 		{ "read-only", CLI_FLAG, &serve->read_only, NULL, "write nothing to any device" },
 		{ "queues", CLI_NUMBER, &serve->queues, "N", "virtqueues of each disk (16)", 1,
 		  64 },
+		{ "workers", CLI_NUMBER, &serve->workers, "N",
+		  "threads that serve, at most (the processors there are, at most 4)", 1,
+		  SERVE_WORKERS_MAX },
 		{ "serial", CLI_LIST, &serve->serials, "VG/LV=SERIAL",
 		  "the serial number that guests see (repeatable)" },
 		{ "verbose", CLI_FLAG, &verbose, NULL, "say what happens" },
@@ -275,6 +278,11 @@ int command_serve(int argc, char **argv)
 		return cli_usage_error("serve: --socket-dir is needed");
 	if (!socket_options_parse(&serve->sockets, "serve") || !check_serials(&serve->serials))
 		return EXIT_USAGE;
+	if (!serve->workers)
+		serve->workers = serve_default_workers();
+	if (!serve->workers)
+		return cli_usage_error("environment: TENON_WORKERS: expected from 1 to %u",
+				       SERVE_WORKERS_MAX);
 	log_to_stderr(&serve->log, verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING);
 	return cli_on_fiber(serve_run, &arguments);
 }

@@ -2,11 +2,24 @@
  * The storage server: owns arrays and volume groups, and serves them over vhost-user-blk.
  *
  *	serve.c		the command: starts what is served, runs until a signal
+ *	serve_home.c	data workers, and what is at home on each
  *	serve_targets.c	what is to be served, and taking hold of it
- *	serve_export.c	one vhost-user-blk socket for each volume or array
+ *	serve_export.c	which volumes and arrays are served, under which names
+ *	serve_socket.c	one vhost-user-blk socket for each of them
  *	serve_control.c	the control socket, on which commands ask the owner
  *
  * What cannot be served is left out and keeps an export that says why; the rest is served.
+ *
+ * The main thread is the control worker: the control socket, JSON, names, signals, and what is computed for changes.
+ * Arrays, groups, and what guests read and write live on data workers. A connected piece of the stack (a group, and
+ * the arrays and devices below it) has one of them as its home: its devices are opened there, and nothing else
+ * touches them. The control worker asks a home with serve_call(), and waits. Of what is at home it reads
+ * itself:
+ *
+ *	names of arrays and groups	which stay as they are from the claim on
+ *	the volumes of a group		under `changing`: nothing but a change that it has asked for, and waits for, alters them
+ *
+ * `struct serve` and the exports are the control worker's alone; a home is handed copies and pointers that it fills in.
  */
 #ifndef TENON_TOOLS_SERVE_H
 #define TENON_TOOLS_SERVE_H
@@ -24,8 +37,29 @@
 struct block;
 struct vhost_user_blk_server;
 
+#define SERVE_WORKERS_MAX 64
+
+/* A data worker and what is at home on it. */
+struct serve_home {
+	struct worker *worker;
+	struct stack *stack; /* NULL: nothing could be had */
+	bool ending;
+	struct fiber_queue end; /* of its first fiber, at home */
+};
+
+/* What was named, or found, to be served. */
+struct serve_target {
+	char *word;
+	struct serve_home *home;
+	uint64_t weight; /* disks */
+	bool left_out;   /* it could not be had: `why` */
+	struct error why;
+};
+
 struct serve {
-	struct stack *stack;
+	uint64_t workers; /* data workers, at most */
+	struct serve_home homes[SERVE_WORKERS_MAX];
+	unsigned home_count;
 	struct log log;
 	struct socket_options sockets;
 	bool read_only;
@@ -59,39 +93,72 @@ struct export
 	char id[SERIAL_TEXT];     /* which object it is, whatever its name: its own serial number */
 	char serial[SERIAL_TEXT]; /* what guests are told */
 	int64_t created;
+	struct serve_home *home;    /* NULL of what was not even found */
 	struct volume_group *group; /* of a volume */
 	struct volume_lv *lv;       /* while it is planned */
 	char *problem;
-	struct block *block;
+	struct block *block; /* at home, as is the next */
 	struct vhost_user_blk_server *server;
 };
+
+/* ---- Homes (serve_home.c) ---- */
+
+/* The processors that this process may use, at most 4; TENON_WORKERS overrides. 0 where that is no such number. */
+uint64_t serve_default_workers(void);
+
+int serve_homes_start(struct serve *serve, unsigned count, struct error *error);
+/* Closes what is at home, all at once, and ends the workers. Returns `rc`, or if that is 0 the first error. */
+int serve_homes_end(struct serve *serve, int rc, struct error *error);
+
+/* Runs `fn(arg)` on a fiber of the home's worker. Calls begin in the order in which they are made: one that does not
+ * suspend is done before the next begins. Suspends. */
+int serve_call(const struct serve_home *home, fiber_fn *fn, void *arg);
+
+/* As stack_find_array() and stack_find_group(), over all homes. */
+int serve_find_array(struct serve *serve, const char *name, struct serve_home **home,
+		     struct stack_array **out, struct error *error);
+int serve_find_group(struct serve *serve, const char *name, struct serve_home **home,
+		     struct volume_group **out, struct error *error);
+
+/* ---- Exports ---- */
 
 /* Plan an export: DIR/VG-LV.sock or DIR/md-NAME.sock. One that is there already stays as it is; one that was not
  * served is planned again. Where two want one socket or serial number, the older volume has it (a machine that has
  * its disk there must not find another), unless the other is served already. 0 or -ENOMEM. */
-int export_plan_volume(struct serve *serve, struct volume_group *group, struct volume_lv *lv,
-		       struct export **out);
-int export_plan_array(struct serve *serve, const char *target, const struct stack_array *array,
-		      struct export **out);
+int export_plan_volume(struct serve *serve, struct serve_home *home, struct volume_group *group,
+		       struct volume_lv *lv, struct export **out);
+int export_plan_array(struct serve *serve, struct serve_home *home, const char *target,
+		      const struct stack_array *array, struct export **out);
 /* All visible volumes of a group; exports of volumes that are gone and were not served go too. */
-int export_plan_group(struct serve *serve, struct volume_group *group);
+int export_plan_group(struct serve *serve, struct serve_home *home, struct volume_group *group);
 /* Something of that name that is not even found. */
 int export_plan_missing(struct serve *serve, const char *name, const struct error *why);
 
-/* Serves all that is planned. What cannot be is left out, and said so. */
-void export_open_all(struct serve *serve);
+/* With what can be done about it. It is in no index but that of names from then on. */
+void export_refuse_for(struct serve *serve, struct export *export, const struct error *why, int rc);
+/* Forgets one that is not served. */
+void export_forget(struct serve *serve, struct export *export);
+
 unsigned export_count_planned(const struct serve *serve);
 
 /* NULL where there is no export of `name`, which may be an array's in any of its forms. */
 struct export *export_find(struct serve *serve, const char *name);
 /* Whose socket a volume of that name would need; NULL: nobody's. */
 struct export *export_find_rival(struct serve *serve, const char *name);
+
+/* ---- Their sockets (serve_socket.c) ---- */
+
+/* Serves all that is planned. What cannot be is left out, and said so. */
+void export_open_all(struct serve *serve);
 unsigned export_clients(const struct export *export);
 /* Closes the socket and the volume, and forgets it. */
 void export_stop(struct serve *serve, struct export *export);
 /* All of them, some at a time; those that are not done yet are in `stopping`. */
 void export_stop_all(struct serve *serve);
-json_t *export_describe(const struct export *export);
+/* Appends the exports from number `from` on to `list`, `most` at most. */
+void export_describe(const struct serve *serve, size_t from, size_t most, json_t *list);
+
+/* ---- What is served (serve_targets.c) ---- */
 
 /* Takes hold of what the targets lie on, or of everything where there are none, and plans exports of it. What
  * cannot be had is left out, unless it is all. */

@@ -10,6 +10,8 @@
  *	lv.create, lv.remove, lv.rename, lv.resize	{name, ...}: see lv_change.h -> {problem, clients, notes}:
  *		why the volume is not served, or null; how many machines have it
  *	export.find	{name} -> {socket}
+ *
+ * Methods run on the control worker, and what they are about is done at its home (serve.h).
  */
 #include <errno.h>
 #include <stdio.h>
@@ -21,17 +23,9 @@
 #include "tools/lv_change.h"
 #include "tools/raid.h"
 #include "tools/serve.h"
+#include "util/bytes.h"
 
 #define WAIT_NS (250 * 1000 * 1000ull)
-
-static int find_array(struct serve *serve, json_t *params, struct raid_array **out,
-		      struct error *error)
-{
-	const char *name;
-	int rc = rpc_param_string(params, "name", &name, error);
-
-	return rc ? rc : stack_find_running(serve->stack, name, out, error);
-}
 
 /* The path of the device that a client means: it sees paths as describe_text() writes them. The caller frees it. */
 static int device_param(struct serve *serve, json_t *params, char **device, struct error *error)
@@ -59,10 +53,14 @@ static int serve_describe(void *context, json_t *params, json_t **result, struct
 	(void)params, (void)error;
 	for (unsigned i = 0; i < serve->owned.count; i++)
 		json_array_append_new(devices, describe_text(serve->owned.paths[i]));
-	for (unsigned i = 0; i < serve->stack->array_count; i++)
-		json_array_append_new(arrays, describe_name(serve->stack->arrays[i].md.name));
-	for (unsigned i = 0; i < serve->stack->scan->group_count; i++)
-		json_array_append_new(groups, describe_text(serve->stack->scan->groups[i]->name));
+	for (unsigned i = 0; i < serve->home_count; i++) {
+		const struct stack *stack = serve->homes[i].stack;
+
+		for (unsigned k = 0; stack && k < stack->array_count; k++)
+			json_array_append_new(arrays, describe_name(stack->arrays[k].md.name));
+		for (unsigned k = 0; stack && k < stack->scan->group_count; k++)
+			json_array_append_new(groups, describe_text(stack->scan->groups[k]->name));
+	}
 	*result = json_pack("{s:o, s:o, s:o}", "devices", devices, "arrays", arrays, "groups",
 			    groups);
 	return 0;
@@ -73,19 +71,11 @@ static int serve_describe(void *context, json_t *params, json_t **result, struct
 
 static int serve_exports(void *context, json_t *params, json_t **result, struct error *error)
 {
-	json_int_t from = json_integer_value(json_object_get(params, "from")), at_index = 0;
-	struct serve *serve = context;
+	json_int_t from = json_integer_value(json_object_get(params, "from"));
 	json_t *exports = json_array();
 
 	(void)error;
-	list_for_each(at, &serve->exports) {
-		if (at_index++ < from)
-			continue;
-		json_array_append_new(exports,
-				      export_describe(list_entry(at, struct export, node)));
-		if (json_array_size(exports) == EXPORTS_AT_ONCE)
-			break;
-	}
+	export_describe(context, (size_t)MAX(from, 0), EXPORTS_AT_ONCE, exports);
 	*result = json_pack("{s:o, s:b}", "exports", exports, "more",
 			    json_array_size(exports) == EXPORTS_AT_ONCE);
 	return 0;
@@ -93,87 +83,111 @@ static int serve_exports(void *context, json_t *params, json_t **result, struct 
 
 /* ---- Arrays ---- */
 
-static int serve_raid_show(void *context, json_t *params, json_t **result, struct error *error)
-{
+/* A method about an array, done at home. */
+struct array_call {
+	int (*fn)(struct array_call *call);
+	struct serve *serve;
+	struct serve_home *home;
+	struct stack_array *found;
 	struct raid_array *array;
-	int rc = find_array(context, params, &array, error);
+	json_t *params;
+	char *device;
+	bool force, repair;
+	struct block *block; /* a device that is added */
+	json_t **result;
+	struct error *error;
+};
+
+/* The array that the method names runs. At home. */
+static int check_runs(struct array_call *call)
+{
+	struct stack_array *found = call->found;
+
+	call->array = found->raid;
+	if (call->array)
+		return 0;
+	error_set(call->error, -EINVAL, "%s",
+		  found->problem ? found->problem : "the array cannot be assembled");
+	if (found->advice)
+		error_advise(call->error, "%s", found->advice);
+	return -EINVAL;
+}
+
+static int array_call_run(void *arg)
+{
+	struct array_call *call = arg;
+	int rc = check_runs(call);
+
+	return rc ? rc : call->fn(call);
+}
+
+static int find_array(struct array_call *call, bool with_device)
+{
+	const char *name;
+	int rc = rpc_param_string(call->params, "name", &name, call->error);
 
 	if (!rc)
-		*result = describe_array(array);
+		rc = serve_find_array(call->serve, name, &call->home, &call->found, call->error);
+	if (!rc && with_device)
+		rc = device_param(call->serve, call->params, &call->device, call->error);
 	return rc;
 }
 
-static int serve_raid_fail(void *context, json_t *params, json_t **result, struct error *error)
+static int show_array(struct array_call *call)
 {
-	struct raid_array *array;
-	CLEANUP_FREE char *device = NULL;
-	int rc = find_array(context, params, &array, error);
-
-	(void)result;
-	if (!rc)
-		rc = device_param(context, params, &device, error);
-	return rc ? rc : raid_fail(array, device, error);
+	*call->result = describe_array(call->array);
+	return 0;
 }
 
-static int serve_raid_remove(void *context, json_t *params, json_t **result, struct error *error)
+static int fail_member(struct array_call *call)
 {
-	struct serve *serve = context;
-	struct raid_array *array;
-	CLEANUP_FREE char *device = NULL;
-	int rc = find_array(serve, params, &array, error);
+	return raid_fail(call->array, call->device, call->error);
+}
 
-	(void)result;
-	if (!rc)
-		rc = device_param(context, params, &device, error);
-	if (!rc)
-		rc = raid_remove(array, device, error);
+static int remove_member(struct array_call *call)
+{
+	struct stack *stack = call->home->stack;
+	int rc = raid_remove(call->array, call->device, call->error);
+
 	if (rc)
 		return rc;
 	/* The stack's own reference on it keeps the lock: give it up, so that it can be added again. */
-	for (unsigned i = 0; i < serve->stack->node_count; i++) {
-		struct stack_node *node = &serve->stack->nodes[i];
+	for (unsigned i = 0; i < stack->node_count; i++) {
+		struct stack_node *node = &stack->nodes[i];
 
-		if (node->block && !node->raid && !strcmp(node->name, device)) {
+		if (node->block && !node->raid && !strcmp(node->name, call->device)) {
 			block_unref(steal_pointer(&node->block));
 			node->is_member = false;
 		}
 	}
-	device_list_remove(&serve->owned, device);
 	return 0;
 }
 
-static int serve_raid_add(void *context, json_t *params, json_t **result, struct error *error)
+static int find_open(struct array_call *call)
 {
-	CLEANUP_BLOCK struct block *block = NULL;
-	struct serve *serve = context;
-	struct raid_array *array;
-	CLEANUP_FREE char *device = NULL;
-	int rc = find_array(serve, params, &array, error);
+	struct block *open = raid_open_device(call->home->stack, call->device);
 
-	(void)result;
-	if (!rc)
-		rc = device_param(context, params, &device, error);
-	if (!rc && serve->read_only)
-		rc = error_set(error, -EROFS, "%s: the server runs with --read-only", device);
-	if (!rc)
-		rc = raid_open_member(serve->stack, array, device,
-				      json_is_true(json_object_get(params, "force")), &block,
-				      error);
-	if (!rc)
-		rc = json_is_true(json_object_get(params, "force"))
-			     ? raid_add_over(array, block, error)
-			     : raid_add(array, block, error);
-	return rc ? rc : device_list_add(&serve->owned, device);
+	if (open)
+		call->block = block_ref(open);
+	return 0;
 }
 
-static int serve_raid_check(void *context, json_t *params, json_t **result, struct error *error)
+static int add_member(struct array_call *call)
 {
-	struct raid_array *array;
-	int rc = find_array(context, params, &array, error);
+	CLEANUP_BLOCK struct block *block = steal_pointer(&call->block);
+	int rc;
 
-	(void)result;
-	return rc ? rc
-		  : raid_scrub_start(array, json_is_true(json_object_get(params, "repair")), error);
+	block_move(block);
+	rc = raid_check_member(call->array, block, call->force, call->error);
+	if (rc)
+		return rc;
+	return call->force ? raid_add_over(call->array, block, call->error)
+			   : raid_add(call->array, block, call->error);
+}
+
+static int check_array(struct array_call *call)
+{
+	return raid_scrub_start(call->array, call->repair, call->error);
 }
 
 static bool stop_waiting(const struct raid_progress *progress, void *arg)
@@ -182,22 +196,103 @@ static bool stop_waiting(const struct raid_progress *progress, void *arg)
 	return false;
 }
 
-static int serve_raid_wait(void *context, json_t *params, json_t **result, struct error *error)
+static int wait_array(struct array_call *call)
 {
 	struct raid_status status;
-	struct raid_array *array;
-	int rc = find_array(context, params, &array, error), waited;
+	int waited = raid_rebuild_wait(call->array, stop_waiting, NULL, WAIT_NS, call->error);
 
-	if (rc)
-		return rc;
-	waited = raid_rebuild_wait(array, stop_waiting, NULL, WAIT_NS, error);
 	if (waited && waited != -ECANCELED)
 		return waited;
-	raid_status(array, &status);
-	*result = json_pack("{s:b, s:b, s:o}", "done", !waited, "degraded", status.degraded,
-			    "progress", describe_progress(&status.progress));
+	raid_status(call->array, &status);
+	*call->result = json_pack("{s:b, s:b, s:o}", "done", !waited, "degraded", status.degraded,
+				  "progress", describe_progress(&status.progress));
 	raid_status_free(&status);
 	return 0;
+}
+
+static int call_array(struct array_call *call, int (*fn)(struct array_call *call))
+{
+	call->fn = fn;
+	return serve_call(call->home, array_call_run, call);
+}
+
+static int serve_raid_show(void *context, json_t *params, json_t **result, struct error *error)
+{
+	struct array_call call = {
+		.serve = context, .params = params, .result = result, .error = error
+	};
+	int rc = find_array(&call, false);
+
+	return rc ? rc : call_array(&call, show_array);
+}
+
+static int serve_raid_fail(void *context, json_t *params, json_t **result, struct error *error)
+{
+	struct array_call call = { .serve = context, .params = params, .error = error };
+	int rc = find_array(&call, true);
+
+	(void)result;
+	if (!rc)
+		rc = call_array(&call, fail_member);
+	free(call.device);
+	return rc;
+}
+
+static int serve_raid_remove(void *context, json_t *params, json_t **result, struct error *error)
+{
+	struct array_call call = { .serve = context, .params = params, .error = error };
+	int rc = find_array(&call, true);
+
+	(void)result;
+	if (!rc)
+		rc = call_array(&call, remove_member);
+	if (!rc)
+		device_list_remove(&call.serve->owned, call.device);
+	free(call.device);
+	return rc;
+}
+
+/* Opening a device may take long: it is done here, and handed over. */
+static int serve_raid_add(void *context, json_t *params, json_t **result, struct error *error)
+{
+	struct serve *serve = context;
+	struct array_call call = { .serve = serve, .params = params, .error = error };
+	int rc = find_array(&call, true);
+
+	(void)result;
+	call.force = json_is_true(json_object_get(params, "force"));
+	if (!rc && serve->read_only)
+		rc = error_set(error, -EROFS, "%s: the server runs with --read-only", call.device);
+	if (!rc)
+		rc = call_array(&call, find_open);
+	if (!rc && !call.block)
+		rc = raid_open_new_member(call.device, &call.block, error);
+	if (!rc)
+		rc = call_array(&call, add_member);
+	if (!rc)
+		rc = device_list_add(&serve->owned, call.device);
+	free(call.device);
+	return rc;
+}
+
+static int serve_raid_check(void *context, json_t *params, json_t **result, struct error *error)
+{
+	struct array_call call = { .serve = context, .params = params, .error = error };
+	int rc = find_array(&call, false);
+
+	(void)result;
+	call.repair = json_is_true(json_object_get(params, "repair"));
+	return rc ? rc : call_array(&call, check_array);
+}
+
+static int serve_raid_wait(void *context, json_t *params, json_t **result, struct error *error)
+{
+	struct array_call call = {
+		.serve = context, .params = params, .result = result, .error = error
+	};
+	int rc = find_array(&call, false);
+
+	return rc ? rc : call_array(&call, wait_array);
 }
 
 /* ---- Volumes ---- */
@@ -238,16 +333,18 @@ static int check_rival(struct serve *serve, const char *name, struct error *erro
 }
 
 /* After a change that may have failed: all that can be served is. */
-static int export_again(struct serve *serve, struct volume_group *group, const char *name)
+static int export_again(struct serve *serve, struct serve_home *home, struct volume_group *group,
+			const char *name)
 {
+	/* Here, with the index that this builds. */
 	struct volume_lv *lv = volume_group_get_lv(group, strchr(name, '/') + 1);
 	struct export *export;
 	int rc = 0;
 
 	if (serves_whole(serve, group))
-		rc = export_plan_group(serve, group);
+		rc = export_plan_group(serve, home, group);
 	else if (lv)
-		rc = export_plan_volume(serve, group, lv, &export);
+		rc = export_plan_volume(serve, home, group, lv, &export);
 	export_open_all(serve);
 	return rc;
 }
@@ -258,7 +355,10 @@ struct volume_change {
 	json_t *params;
 	const char *name;
 	char *new_name; /* owned; VG/LV */
+	struct serve_home *home;
 	struct volume_group *group;
+	json_t *notes;
+	struct error *error;
 };
 
 static int change_prepare(struct serve *serve, struct volume_change *change, struct error *error)
@@ -272,7 +372,8 @@ static int change_prepare(struct serve *serve, struct volume_change *change, str
 	if (!rc)
 		vg = strndup(change->name, strcspn(change->name, "/"));
 	if (!rc)
-		rc = vg ? stack_find_group(serve->stack, vg, &change->group, error) : -ENOMEM;
+		rc = vg ? serve_find_group(serve, vg, &change->home, &change->group, error)
+			: -ENOMEM;
 	if (rc)
 		return rc;
 	if (strcmp(change->method, "lv.rename")) {
@@ -285,11 +386,21 @@ static int change_prepare(struct serve *serve, struct volume_change *change, str
 	return rc ? rc : change->new_name ? 0 : -ENOMEM;
 }
 
+/* At home. */
+static int change_carry_out(void *arg)
+{
+	struct volume_change *change = arg;
+	unsigned told = change->group->problem_count;
+	int rc = lv_change(change->group, change->method, change->params, change->error);
+
+	change->notes = rc ? NULL : lv_change_notes(change->group, told);
+	return rc;
+}
+
 static int change_volume(struct serve *serve, struct volume_change *change, json_t **result,
 			 struct error *error)
 {
 	bool was_exported, whole, gone = !strcmp(change->method, "lv.remove");
-	unsigned told;
 	struct export *export;
 	int rc = change_prepare(serve, change, error);
 
@@ -297,32 +408,32 @@ static int change_volume(struct serve *serve, struct volume_change *change, json
 		return rc;
 	was_exported = export_find(serve, change->name) != NULL;
 	whole = serves_whole(serve, change->group);
-	told = change->group->problem_count;
 	if (!gone && (whole || was_exported))
 		rc = check_rival(serve, change->new_name, error);
 	if (!rc && strcmp(change->method, "lv.create") && strcmp(change->method, "lv.resize"))
 		rc = unexport(serve, change->name, error);
 	if (!rc)
-		rc = lv_change(change->group, change->method, change->params, error);
+		rc = serve_call(change->home, change_carry_out, change);
 	if (whole || (was_exported && !(gone && !rc)))
-		export_again(serve, change->group, rc ? change->name : change->new_name);
+		export_again(serve, change->home, change->group,
+			     rc ? change->name : change->new_name);
 	export = export_find(serve, rc ? change->name : change->new_name);
 	/* A failure that took it off its socket is worse than one that did not. */
 	if (rc && was_exported && (!export || export->problem))
 		error_advise(error, "and it is not served any more%s%s", export ? ": " : "",
 			     export ? export->problem : "");
 	if (!rc)
-		*result = json_pack("{s:o, s:i, s:o}", "problem",
-				    describe_text(export ? export->problem : NULL), "clients",
-				    export ? (int)export_clients(export) : 0, "notes",
-				    lv_change_notes(change->group, told));
+		*result =
+			json_pack("{s:o, s:i, s:o}", "problem",
+				  describe_text(export ? export->problem : NULL), "clients",
+				  export ? (int)export_clients(export) : 0, "notes", change->notes);
 	return rc;
 }
 
 static int change_volume_locked(struct serve *serve, const char *method, json_t *params,
 				json_t **result, struct error *error)
 {
-	struct volume_change change = { .method = method, .params = params };
+	struct volume_change change = { .method = method, .params = params, .error = error };
 	int rc;
 
 	fiber_mutex_lock(&serve->changing);

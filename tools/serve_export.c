@@ -1,4 +1,4 @@
-/* The exports of a storage server; see serve.h. */
+/* What a storage server serves, and under which names; see serve.h. On the control worker. */
 #include <errno.h>
 #include <search.h>
 #include <stdarg.h>
@@ -12,9 +12,6 @@
 #include "util/cleanup.h"
 #include "util/error.h"
 #include "util/text.h"
-#include "virtio/vhost_user_blk.h"
-
-#define STOPPERS 16
 
 /* ---- Indexes ---- */
 
@@ -64,10 +61,11 @@ static struct export *find_name(struct serve *serve, const char *name)
 struct export *export_find(struct serve *serve, const char *name)
 {
 	struct export *found = find_name(serve, name);
+	struct serve_home *home;
 	struct stack_array *array;
 	char id[SERIAL_TEXT];
 
-	if (found || !stack_names_array(name) || stack_find_array(serve->stack, name, &array, NULL))
+	if (found || !stack_names_array(name) || serve_find_array(serve, name, &home, &array, NULL))
 		return found;
 	serial_of_array(array->md.set_uuid, id);
 	list_for_each(at, &serve->exports) {
@@ -144,9 +142,7 @@ static void export_refuse(struct serve *serve, struct export *export, const char
 	log_warning(&serve->log, "%s: not served: %s", export->name, text);
 }
 
-/* With what can be done about it. */
-static void export_refuse_for(struct serve *serve, struct export *export, const struct error *why,
-			      int rc)
+void export_refuse_for(struct serve *serve, struct export *export, const struct error *why, int rc)
 {
 	const char *text = why->text[0] ? why->text : error_name(rc);
 	size_t length = strlen(export->name);
@@ -165,6 +161,16 @@ static void export_free(struct export *export)
 	free(export->path);
 	free(export->problem);
 	free(export);
+}
+
+void export_forget(struct serve *serve, struct export *export)
+{
+	if (export->path)
+		take_out(&serve->index.by_path, export, compare_paths);
+	take_out(&serve->index.by_serial, export, compare_serials);
+	take_out(&serve->index.by_name, export, compare_names);
+	list_remove(&export->node);
+	export_free(export);
 }
 
 /* Puts it into an index in which another may have its place. True where it is in. */
@@ -189,8 +195,8 @@ static bool contend(struct serve *serve, void **index, struct export *export, co
 }
 
 /* `name` is stolen. */
-static int plan(struct serve *serve, char *name, const char *id, int64_t created,
-		struct export **out)
+static int plan(struct serve *serve, struct serve_home *home, char *name, const char *id,
+		int64_t created, struct export **out)
 {
 	struct export *export = name ? calloc(1, sizeof(*export)) : NULL;
 
@@ -200,6 +206,7 @@ static int plan(struct serve *serve, char *name, const char *id, int64_t created
 		return -ENOMEM;
 	}
 	export->name = name;
+	export->home = home;
 	export->created = created;
 	snprintf(export->id, sizeof(export->id), "%s", id);
 	choose_serial(serve, export);
@@ -226,7 +233,7 @@ static bool stays(struct serve *serve, const char *name, struct export **out)
 	*out = export;
 	if (export->server || !export->problem)
 		return true;
-	export_stop(serve, export);
+	export_forget(serve, export);
 	return false;
 }
 
@@ -246,8 +253,8 @@ static char *name_of_volume(struct serve *serve, const struct volume_group *grou
 	return asprintf(&name, "%s/%s", group->uuid, lv->name) < 0 ? NULL : name;
 }
 
-int export_plan_volume(struct serve *serve, struct volume_group *group, struct volume_lv *lv,
-		       struct export **out)
+int export_plan_volume(struct serve *serve, struct serve_home *home, struct volume_group *group,
+		       struct volume_lv *lv, struct export **out)
 {
 	char id[SERIAL_TEXT];
 	char *name;
@@ -259,7 +266,7 @@ int export_plan_volume(struct serve *serve, struct volume_group *group, struct v
 		free(name);
 		return 0;
 	}
-	rc = plan(serve, name, id, lv->creation_time, out);
+	rc = plan(serve, home, name, id, lv->creation_time, out);
 	if (rc)
 		return rc;
 	(*out)->group = group;
@@ -273,8 +280,8 @@ int export_plan_volume(struct serve *serve, struct volume_group *group, struct v
 	return 0;
 }
 
-int export_plan_array(struct serve *serve, const char *target, const struct stack_array *array,
-		      struct export **out)
+int export_plan_array(struct serve *serve, struct serve_home *home, const char *target,
+		      const struct stack_array *array, struct export **out)
 {
 	CLEANUP_FREE char *word = text_name(array->md.name);
 	char id[SERIAL_TEXT], *name = NULL;
@@ -290,7 +297,7 @@ int export_plan_array(struct serve *serve, const char *target, const struct stac
 		free(name);
 		return 0;
 	}
-	rc = plan(serve, name, id, 0, out);
+	rc = plan(serve, home, name, id, 0, out);
 	if (!rc && !(*out)->problem && !array->raid)
 		export_refuse(serve, *out, "%s",
 			      array->problem ? array->problem : "cannot be assembled");
@@ -315,19 +322,19 @@ int export_plan_missing(struct serve *serve, const char *name, const struct erro
 	return 0;
 }
 
-int export_plan_group(struct serve *serve, struct volume_group *group)
+int export_plan_group(struct serve *serve, struct serve_home *home, struct volume_group *group)
 {
 	struct export *export;
 	int rc = 0;
 
 	for (unsigned i = 0; !rc && i < group->lv_count; i++)
 		if (group->lvs[i]->visible)
-			rc = export_plan_volume(serve, group, group->lvs[i], &export);
+			rc = export_plan_volume(serve, home, group, group->lvs[i], &export);
 	list_for_each_safe(at, &serve->exports) {
 		export = list_entry(at, struct export, node);
 		if (export->problem && export->group == group &&
 		    !volume_group_get_lv(group, strchr(export->name, '/') + 1))
-			export_stop(serve, export);
+			export_forget(serve, export);
 	}
 	return rc;
 }
@@ -342,119 +349,4 @@ unsigned export_count_planned(const struct serve *serve)
 		count += !export->server && !export->problem;
 	}
 	return count;
-}
-
-/* ---- Serving ---- */
-
-static int open_block(struct serve *serve, struct export *export, struct error *error)
-{
-	struct volume_lv *lv = export->lv;
-
-	export->lv = NULL;
-	if (!export->group)
-		return stack_open_block(serve->stack, export->name, !serve->read_only,
-					&export->block, error);
-	/* A volume that is marked read-only is served so. */
-	return volume_open_lv(export->group, lv->name, !serve->read_only && lv->writable,
-			      &export->block, error);
-}
-
-static void export_open(struct serve *serve, struct export *export)
-{
-	struct vhost_user_blk_options options = { .serial = export->serial,
-						  .queue_count = (uint16_t)serve->queues,
-						  .log = &serve->log,
-						  .access = &serve->sockets.access };
-	struct error why = { 0 };
-	int rc = open_block(serve, export, &why);
-
-	if (!rc)
-		rc = vhost_user_blk_server_start(&export->server, export->block, export->path,
-						 &options, &why);
-	if (rc) {
-		export->server = NULL;
-		block_unref(steal_pointer(&export->block));
-		export_refuse_for(serve, export, &why, rc);
-		return;
-	}
-	serve->served++;
-	log_info(&serve->log, "%s: %s", export->path, export->name);
-}
-
-void export_open_all(struct serve *serve)
-{
-	list_for_each(at, &serve->exports) {
-		struct export *export = list_entry(at, struct export, node);
-
-		if (!export->server && !export->problem)
-			export_open(serve, export);
-	}
-}
-
-unsigned export_clients(const struct export *export)
-{
-	struct vhost_user_blk_status status = { 0 };
-
-	if (export->server)
-		vhost_user_blk_server_status(export->server, &status);
-	return status.clients;
-}
-
-void export_stop(struct serve *serve, struct export *export)
-{
-	if (export->server)
-		serve->served--;
-	vhost_user_blk_server_stop(export->server);
-	block_unref(export->block);
-	if (export->path)
-		take_out(&serve->index.by_path, export, compare_paths);
-	take_out(&serve->index.by_serial, export, compare_serials);
-	take_out(&serve->index.by_name, export, compare_names);
-	list_remove(&export->node);
-	export_free(export);
-}
-
-/* One of those that close what is left, so that a disk that does not answer holds up only its own. */
-static int stop_some(void *arg)
-{
-	struct serve *serve = arg;
-	struct list *node;
-
-	while ((node = list_pop(&serve->exports))) {
-		list_add_tail(&serve->stopping, node);
-		export_stop(serve, list_entry(node, struct export, node));
-	}
-	return 0;
-}
-
-void export_stop_all(struct serve *serve)
-{
-	struct fiber *fibers[STOPPERS];
-
-	for (unsigned i = 0; i < STOPPERS; i++)
-		fibers[i] = fiber_spawn(stop_some, serve);
-	for (unsigned i = 0; i < STOPPERS; i++)
-		fiber_join(fibers[i]);
-}
-
-json_t *export_describe(const struct export *export)
-{
-	struct vhost_user_blk_status status = { 0 };
-	json_t *object = json_pack("{s:o, s:s, s:o, s:o, s:o}", "name", describe_text(export->name),
-				   "id", export->id, "serial", describe_text(export->serial),
-				   "socket", describe_text(export->server ? export->path : NULL),
-				   "problem", describe_text(export->problem));
-
-	if (!export->server)
-		return object;
-	vhost_user_blk_server_status(export->server, &status);
-	json_object_update_new(object,
-			       json_pack("{s:I, s:b, s:i, s:I, s:I, s:I, s:I}", "size_bytes",
-					 (json_int_t) export->block->size, "read_only",
-					 export->block->read_only, "clients", (int)status.clients,
-					 "reads", (json_int_t)status.requests.reads, "writes",
-					 (json_int_t)status.requests.writes, "flushes",
-					 (json_int_t)status.requests.flushes, "failed",
-					 (json_int_t)status.requests.failed));
-	return object;
 }

@@ -6,6 +6,7 @@
 
 #include "block/block.h"
 #include "tools/serve.h"
+#include "util/bytes.h"
 #include "util/cleanup.h"
 #include "util/error.h"
 #include "util/text.h"
@@ -52,13 +53,11 @@ static int add_array(struct cli_words *targets, const struct stack *look, unsign
 }
 
 /* Every group, and every array that no group lies on. */
-static int add_all_targets(struct cli_words *targets, const struct cli_words *given,
-			   struct error *error)
+static int add_all_targets(struct cli_words *targets, const struct stack *look, struct error *error)
 {
-	CLEANUP_STACK struct stack *look = NULL;
-	int rc = stack_look(&look, given, error);
+	int rc = 0;
 
-	for (unsigned i = 0; !rc && i < look->scan->group_count; i++)
+	for (unsigned i = 0; i < look->scan->group_count; i++)
 		add_group(targets, look, i);
 	for (unsigned i = 0; !rc && i < look->array_count; i++)
 		if (!look->arrays[i].raid || !carries_group(look, look->arrays[i].raid))
@@ -74,10 +73,137 @@ static int add_all_targets(struct cli_words *targets, const struct cli_words *gi
 			    "name the devices with --device, TENON_DEVICES or `tenon device add`");
 }
 
-/* ---- Taking hold ---- */
+/* ---- Homes ---- */
+
+/* Targets that lie on common devices, directly or through others, are one piece. */
+struct piece {
+	struct device_list devices;
+	uint64_t weight; /* disks; 0 of one that is a part of another by now, or dealt */
+	unsigned part_of;
+};
+
+static uint64_t weight_of(struct stack *look, const char *target)
+{
+	struct volume_group *group;
+	uint64_t visible = 0;
+
+	if (strchr(target, '/') || stack_find_group(look, target, &group, NULL))
+		return 1;
+	for (unsigned i = 0; i < group->lv_count; i++)
+		visible += group->lvs[i]->visible;
+	return MAX(visible, (uint64_t)1);
+}
+
+static bool have_common(const struct device_list *a, const struct device_list *b)
+{
+	for (unsigned i = 0; i < a->count; i++)
+		for (unsigned k = 0; k < b->count; k++)
+			if (!strcmp(a->paths[i], b->paths[k]))
+				return true;
+	return false;
+}
+
+static int join(struct piece *whole, struct piece *part, unsigned index)
+{
+	int rc = 0;
+
+	for (unsigned i = 0; !rc && i < part->devices.count; i++)
+		rc = device_list_add(&whole->devices, part->devices.paths[i]);
+	device_list_free(&part->devices);
+	whole->weight += part->weight;
+	part->weight = 0;
+	part->part_of = index;
+	return rc;
+}
+
+/* What cannot be found is a piece of its own; why, its claim will tell. */
+static int cut(struct serve_target *targets, unsigned count, struct stack *look,
+	       struct piece *pieces)
+{
+	int rc = 0;
+
+	for (unsigned i = 0; !rc && i < count; i++) {
+		struct piece *piece = &pieces[i];
+
+		piece->part_of = i;
+		piece->weight = weight_of(look, targets[i].word);
+		if (stack_devices_of(look, targets[i].word, &piece->devices, NULL))
+			device_list_free(&piece->devices);
+		for (unsigned k = 0; !rc && k < i; k++)
+			if (pieces[k].part_of == k &&
+			    have_common(&pieces[k].devices, &piece->devices))
+				rc = join(piece, &pieces[k], i);
+	}
+	return rc;
+}
+
+static struct piece *heaviest(struct piece *pieces, unsigned count)
+{
+	struct piece *most = NULL;
+
+	for (unsigned i = 0; i < count; i++)
+		if (pieces[i].weight && (!most || pieces[i].weight > most->weight))
+			most = &pieces[i];
+	return most;
+}
+
+/* Each piece goes to the home that has least so far, the heaviest first. */
+static void deal(struct serve *serve, struct serve_target *targets, unsigned count,
+		 struct piece *pieces)
+{
+	uint64_t load[SERVE_WORKERS_MAX] = { 0 };
+	struct piece *piece;
+
+	while ((piece = heaviest(pieces, count))) {
+		unsigned index = (unsigned)(piece - pieces), least = 0;
+
+		for (unsigned i = 1; i < serve->home_count; i++)
+			if (load[i] < load[least])
+				least = i;
+		load[least] += piece->weight;
+		piece->weight = 0;
+		targets[index].home = &serve->homes[least];
+	}
+	for (unsigned i = count; i-- > 0;) {
+		unsigned index = i;
+
+		while (pieces[index].part_of != index)
+			index = pieces[index].part_of;
+		targets[i].home = targets[index].home;
+	}
+}
+
+/* Starts as many data workers as there are pieces for, and gives each target its home. */
+static int settle(struct serve *serve, struct serve_target *targets, unsigned count,
+		  struct stack *look, struct error *error)
+{
+	CLEANUP_FREE struct piece *pieces = calloc(count, sizeof(*pieces));
+	unsigned wholes = 0;
+	int rc = pieces ? 0 : -ENOMEM;
+
+	if (!rc && look)
+		rc = cut(targets, count, look, pieces);
+	for (unsigned i = 0; !rc && i < count; i++) {
+		if (!look) {
+			pieces[i].part_of = 0;
+			pieces[i].weight = !i;
+		}
+		wholes += pieces[i].part_of == i;
+	}
+	if (!rc)
+		rc = serve_homes_start(serve, (unsigned)MIN((uint64_t)wholes, serve->workers),
+				       error);
+	if (!rc)
+		deal(serve, targets, count, pieces);
+	for (unsigned i = 0; pieces && i < count; i++)
+		device_list_free(&pieces[i].devices);
+	return rc;
+}
+
+/* ---- Taking hold, at home ---- */
 
 /* An array and the group on it cannot both be written to. */
-static int check_overlap(struct serve *serve, const struct cli_words *targets, struct error *error)
+static int check_overlap(struct stack *stack, const struct cli_words *targets, struct error *error)
 {
 	struct raid_array *array;
 	bool volumes = false;
@@ -86,9 +212,9 @@ static int check_overlap(struct serve *serve, const struct cli_words *targets, s
 		volumes |= !stack_names_array(targets->words[i]);
 	for (unsigned i = 0; volumes && i < targets->count; i++) {
 		if (!stack_names_array(targets->words[i]) ||
-		    stack_find_running(serve->stack, targets->words[i], &array, NULL))
+		    stack_find_running(stack, targets->words[i], &array, NULL))
 			continue;
-		if (!carries_group(serve->stack, array))
+		if (!carries_group(stack, array))
 			continue;
 		error_set(error, -EINVAL, "%s: carries a physical volume", targets->words[i]);
 		error_advise(error, "serve either the array or its volumes");
@@ -97,101 +223,187 @@ static int check_overlap(struct serve *serve, const struct cli_words *targets, s
 	return 0;
 }
 
-/* Tries each target by itself; those that cannot be had go from the list, with an export that says why. `error` is
- * set to the first reason. */
-static int leave_out(struct serve *serve, const struct cli_words *given, struct cli_words *targets,
-		     const struct stack_options *options, struct error *error)
+/* The targets of one home. */
+struct claim {
+	struct serve *serve;
+	struct serve_home *home;
+	const struct cli_words *given;
+	struct serve_target *targets;
+	unsigned count;
+	struct stack_options options;
+	struct error error;
+};
+
+static struct cli_words words_of(const struct claim *claim)
 {
-	struct stack_options trial = *options;
-	struct cli_words kept = { 0 };
-	int rc = 0;
+	struct cli_words words = { 0 };
 
-	trial.resync = false;
-	for (unsigned i = 0; !rc && i < targets->count; i++) {
-		struct cli_words one = { &targets->words[i], 1 };
-		CLEANUP_STACK struct stack *stack = NULL;
-		struct error why = { 0 };
+	for (unsigned i = 0; i < claim->count; i++)
+		if (claim->targets[i].home == claim->home && !claim->targets[i].left_out)
+			cli_words_add(&words, claim->targets[i].word);
+	return words;
+}
 
-		if (!stack_claim(&stack, given, &one, &trial, &why)) {
-			cli_words_add(&kept, targets->words[i]);
-			continue;
-		}
-		if (kept.count + 1 == i + 1)
-			*error = why;
-		rc = export_plan_missing(serve, targets->words[i], &why);
-	}
-	*targets = kept;
+static int claim_all(struct claim *claim)
+{
+	struct cli_words words = words_of(claim);
+	struct stack *stack = NULL;
+	int rc = stack_claim(&stack, claim->given, &words, &claim->options, &claim->error);
+
+	if (!rc)
+		claim->home->stack = steal_pointer(&stack);
+	stack_close(stack, NULL);
 	return rc;
 }
 
-static int claim(struct serve *serve, const struct cli_words *given, struct cli_words *targets,
-		 struct error *error)
+/* Tries each target by itself, and leaves out those that cannot be had. How many are left. */
+static unsigned leave_out(struct claim *claim)
 {
-	struct stack_options options = {
-		.write = !serve->read_only,
-		.lock = true,
-		.resync = !serve->read_only,
-		.command = "tenon serve",
-		.log = &serve->log,
-	};
-	int rc = stack_claim(&serve->stack, given, targets, &options, error);
+	struct stack_options trial = claim->options;
+	unsigned left = 0;
 
-	if (rc && targets->count > 1 && !leave_out(serve, given, targets, &options, error) &&
-	    targets->count)
-		rc = stack_claim(&serve->stack, given, targets, &options, error);
-	for (unsigned i = 0; !rc && i < serve->stack->node_count; i++)
-		if (serve->stack->nodes[i].self < 0)
-			rc = device_list_add(&serve->owned, serve->stack->nodes[i].name);
+	trial.resync = false;
+	for (unsigned i = 0; i < claim->count; i++) {
+		struct serve_target *target = &claim->targets[i];
+		struct cli_words one = { &target->word, 1 };
+		struct stack *stack = NULL;
+
+		if (target->home != claim->home)
+			continue;
+		target->left_out =
+			stack_claim(&stack, claim->given, &one, &trial, &target->why) != 0;
+		stack_close(stack, NULL);
+		left += !target->left_out;
+	}
+	return left;
+}
+
+static void leave_out_rest(struct claim *claim)
+{
+	for (unsigned i = 0; i < claim->count; i++) {
+		struct serve_target *target = &claim->targets[i];
+
+		if (target->home != claim->home || target->left_out)
+			continue;
+		target->left_out = true;
+		target->why = claim->error;
+	}
+}
+
+static int claim_home(void *arg)
+{
+	struct claim *claim = arg;
+	int rc = claim_all(claim);
+
+	if (rc && claim->count > 1 && leave_out(claim))
+		rc = claim_all(claim);
+	if (rc)
+		leave_out_rest(claim);
+	return rc;
+}
+
+/* One home after another: a look leaves notes that are the process's (cli_remember_silent()). */
+static int claim(struct serve *serve, const struct cli_words *given, struct serve_target *targets,
+		 unsigned count, struct error *error)
+{
+	struct claim claim = {
+		.serve = serve,
+		.given = given,
+		.targets = targets,
+		.count = count,
+		.options = {
+			.write = !serve->read_only,
+			.lock = true,
+			.resync = !serve->read_only,
+			.command = "tenon serve",
+			.log = &serve->log,
+		},
+	};
+	int rc = 0;
+
+	for (unsigned i = 0; !rc && i < serve->home_count; i++) {
+		struct serve_home *home = &serve->homes[i];
+
+		claim.home = home;
+		serve_call(home, claim_home, &claim);
+		if (home->stack) {
+			struct cli_words words = words_of(&claim);
+
+			rc = check_overlap(home->stack, &words, error);
+		}
+		for (unsigned k = 0; !rc && home->stack && k < home->stack->node_count; k++)
+			if (home->stack->nodes[k].self < 0)
+				rc = device_list_add(&serve->owned, home->stack->nodes[k].name);
+	}
 	return rc;
 }
 
 /* ---- Planning ---- */
 
-static int plan_array(struct serve *serve, const char *target, struct error *why)
+static int plan_target(struct serve *serve, struct serve_target *target, struct error *why)
 {
+	struct serve_home *home = target->home;
 	struct stack_array *array;
-	struct export *export;
-	int rc = stack_find_array(serve->stack, target, &array, why);
-
-	return rc ? rc : export_plan_array(serve, target, array, &export);
-}
-
-static int plan_target(struct serve *serve, char *target, struct error *why)
-{
 	struct volume_group *group;
 	struct export *export;
 	struct volume_lv *lv;
 	int rc;
 
-	if (stack_names_array(target))
-		return plan_array(serve, target, why);
-	if (strchr(target, '/')) {
-		rc = stack_find_volume(serve->stack, target, &group, &lv, why);
-		return rc ? rc : export_plan_volume(serve, group, lv, &export);
+	if (stack_names_array(target->word)) {
+		rc = stack_find_array(home->stack, target->word, &array, why);
+		return rc ? rc : export_plan_array(serve, home, target->word, array, &export);
 	}
-	rc = stack_find_group(serve->stack, target, &group, why);
+	if (strchr(target->word, '/')) {
+		rc = stack_find_volume(home->stack, target->word, &group, &lv, why);
+		return rc ? rc : export_plan_volume(serve, home, group, lv, &export);
+	}
+	rc = stack_find_group(home->stack, target->word, &group, why);
 	if (rc)
 		return rc;
 	cli_words_add(&serve->groups, group->name);
-	return export_plan_group(serve, group);
+	return export_plan_group(serve, home, group);
 }
 
-int serve_claim(struct serve *serve, const struct cli_words *given, struct cli_words *targets,
+/* Those that could not be had come with the reason; where that is all of them, it is the error. */
+static int plan(struct serve *serve, struct serve_target *targets, unsigned count,
 		struct error *error)
 {
+	unsigned left_out = 0;
 	int rc = 0;
 
-	if (!targets->count)
-		rc = add_all_targets(targets, given, error);
-	if (!rc)
-		rc = claim(serve, given, targets, error);
-	if (!rc)
-		rc = check_overlap(serve, targets, error);
-	for (unsigned i = 0; !rc && i < targets->count; i++) {
-		struct error why = { 0 };
+	for (unsigned i = 0; i < count; i++)
+		left_out += targets[i].left_out;
+	if (left_out == count) {
+		*error = targets[0].why;
+		return targets[0].why.code ? targets[0].why.code : -EIO;
+	}
+	for (unsigned i = 0; !rc && i < count; i++) {
+		struct error why = targets[i].why;
 
-		if (plan_target(serve, targets->words[i], &why))
-			rc = export_plan_missing(serve, targets->words[i], &why);
+		if (targets[i].left_out || plan_target(serve, &targets[i], &why))
+			rc = export_plan_missing(serve, targets[i].word, &why);
 	}
 	return rc;
+}
+
+int serve_claim(struct serve *serve, const struct cli_words *given, struct cli_words *words,
+		struct error *error)
+{
+	CLEANUP_FREE struct serve_target *targets = NULL;
+	bool several = serve->workers > 1 && words->count != 1;
+	struct stack *look = NULL;
+	int rc = several || !words->count ? stack_look(&look, given, error) : 0;
+
+	if (!rc && !words->count)
+		rc = add_all_targets(words, look, error);
+	if (!rc && !(targets = calloc(words->count, sizeof(*targets))))
+		rc = -ENOMEM;
+	for (unsigned i = 0; !rc && i < words->count; i++)
+		targets[i].word = words->words[i];
+	if (!rc)
+		rc = settle(serve, targets, words->count, several ? look : NULL, error);
+	stack_close(look, NULL);
+	if (!rc)
+		rc = claim(serve, given, targets, words->count, error);
+	return rc ? rc : plan(serve, targets, words->count, error);
 }

@@ -20,6 +20,7 @@ void block_init(struct block *block, const struct block_ops *ops, const char *na
 		.logical_block_size = 512,
 		.physical_block_size = 512,
 		.references = 1,
+		.home = worker_current(),
 	};
 	block_gate_init(&block->gate);
 	list_init(&block->watches);
@@ -41,6 +42,11 @@ struct block *block_ref(struct block *block)
 {
 	block->references++;
 	return block;
+}
+
+void block_move(struct block *block)
+{
+	block->home = worker_current();
 }
 
 void block_unref(struct block *block)

@@ -145,6 +145,7 @@ struct block {
 	bool read_only;
 	bool gone; /* what was below is there no more: requests fail */
 	unsigned references;
+	struct worker *home;    /* whose fibers may use it; NULL: opened on none */
 	struct block_gate gate; /* the requests in this layer */
 	struct list watches;
 };
@@ -157,6 +158,10 @@ void block_copy_limits(struct block *block, const struct block *lower);
 
 struct block *block_ref(struct block *block);
 void block_unref(struct block *block); /* NULL is fine; the last one may suspend */
+
+/* Makes the calling worker the home of a device that has no layers below it (a file) and that nobody uses
+ * meanwhile: one may be opened where that can take its time. */
+void block_move(struct block *block);
 DEFINE_CLEANUP(cleanup_block, struct block, block_unref)
 #define CLEANUP_BLOCK CLEANUP(cleanup_block)
 

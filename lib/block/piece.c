@@ -4,6 +4,7 @@
  */
 #include "block/piece.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -146,6 +147,8 @@ int piece_check(const struct piece *piece)
 	};
 	int rc = block_check_range(piece->block, piece->offset, piece->length);
 
+	/* Two workers in one device would harm what is on it. */
+	assert(!piece->block->home || piece->block->home == worker_current());
 	if (rc)
 		return rc;
 	if (piece->flags & ~allowed[piece->kind])

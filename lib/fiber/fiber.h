@@ -79,7 +79,8 @@ const char *worker_engine_name(const struct worker *worker);
 void worker_post(struct worker *worker, void (*fn)(void *arg), void *arg);
 
 /* Runs `fn(arg)` on a new fiber of `worker` and returns what it returned. On a fiber of another
- * worker (or of the same) it suspends; on a plain thread it blocks. */
+ * worker (or of the same) it suspends; on a plain thread it blocks. Calls from one thread to another's worker begin
+ * in the order in which they are made. */
 int worker_call(struct worker *worker, fiber_fn *fn, void *arg);
 
 /* Nanoseconds of the current worker's clock (CLOCK_MONOTONIC, or virtual), and its random source. */

@@ -172,6 +172,57 @@ static void test_messages_under_load(void)
 	messages_under_load(WORKER_ENGINE_AIO);
 }
 
+/* Calls of several fibers of one worker, the odd ones of which suspend once they have begun. */
+struct turn {
+	struct worker *worker;
+	unsigned index, *next, *misplaced;
+};
+
+static int take_turn(void *arg)
+{
+	struct turn *turn = arg;
+
+	*turn->misplaced += turn->index != (*turn->next)++;
+	if (turn->index % 2)
+		fiber_yield();
+	return 0;
+}
+
+static int call_turn(void *arg)
+{
+	struct turn *turn = arg;
+
+	return worker_call(turn->worker, take_turn, turn);
+}
+
+static int call_turns(void *arg)
+{
+	enum { COUNT = 300 };
+	static struct turn turns[COUNT];
+	static struct fiber *fibers[COUNT];
+	unsigned next = 0, misplaced = 0;
+
+	for (unsigned i = 0; i < COUNT; i++) {
+		turns[i] = (struct turn){ arg, i, &next, &misplaced };
+		fibers[i] = fiber_spawn(call_turn, &turns[i]);
+	}
+	for (unsigned i = 0; i < COUNT; i++)
+		fiber_join(fibers[i]);
+	CU_ASSERT_EQUAL(next, COUNT);
+	return (int)misplaced;
+}
+
+/* So what does not suspend has ended before the next call begins. */
+static void test_calls_begin_in_order(void)
+{
+	struct server server;
+
+	start_server(&server, WORKER_ENGINE_AUTO);
+	for (unsigned i = 0; i < 20; i++)
+		CU_ASSERT_EQUAL(fiber_run_real(WORKER_ENGINE_AUTO, call_turns, server.worker), 0);
+	stop_server(&server);
+}
+
 static int call_shortly(void *arg)
 {
 	return worker_call(arg, set_one, &(int){ 0 });
@@ -680,10 +731,10 @@ static void test_libaio_where_io_uring_is_refused(void)
 	}
 }
 
-UNIT_MAIN("worker", UNIT(test_messages_under_load), UNIT(test_a_worker_may_end_with_the_reply),
-	  UNIT(test_posts_before_and_after_a_run), UNIT(test_a_worker_runs_again_on_another_thread),
-	  UNIT(test_idle_pollers_cost_nothing), UNIT(test_pollers_lose_no_entry),
-	  UNIT(test_an_eventfd_of_two_pollers_blocks_nobody),
+UNIT_MAIN("worker", UNIT(test_messages_under_load), UNIT(test_calls_begin_in_order),
+	  UNIT(test_a_worker_may_end_with_the_reply), UNIT(test_posts_before_and_after_a_run),
+	  UNIT(test_a_worker_runs_again_on_another_thread), UNIT(test_idle_pollers_cost_nothing),
+	  UNIT(test_pollers_lose_no_entry), UNIT(test_an_eventfd_of_two_pollers_blocks_nobody),
 	  UNIT(test_pollers_may_be_removed_within_poll), UNIT(test_an_idle_worker_sleeps),
 	  UNIT(test_no_polling_on_a_single_processor),
 	  UNIT(test_virtual_time_stands_still_for_calls), UNIT(test_engines_by_name),

@@ -1,0 +1,178 @@
+/* The data workers of a storage server, and what is at home on each; see serve.h. */
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tools/serve.h"
+#include "util/bytes.h"
+#include "util/error.h"
+
+#define DEFAULT_MOST 4
+
+uint64_t serve_default_workers(void)
+{
+	const char *given = getenv("TENON_WORKERS");
+	cpu_set_t set;
+
+	if (given && *given) {
+		char *end;
+		unsigned long count = strtoul(given, &end, 10);
+
+		return *end || count > SERVE_WORKERS_MAX ? 0 : count;
+	}
+	if (sched_getaffinity(0, sizeof(set), &set))
+		return 1;
+	return MIN((uint64_t)CPU_COUNT(&set), (uint64_t)DEFAULT_MOST);
+}
+
+int serve_call(const struct serve_home *home, fiber_fn *fn, void *arg)
+{
+	return worker_call(home->worker, fn, arg);
+}
+
+/* ---- Beginning and end ---- */
+
+/* Keeps the worker there while nothing runs on it. */
+static int live(void *arg)
+{
+	struct serve_home *home = arg;
+
+	while (!home->ending)
+		fiber_queue_wait_always(&home->end);
+	return 0;
+}
+
+int serve_homes_start(struct serve *serve, unsigned count, struct error *error)
+{
+	int rc = 0;
+
+	while (!rc && serve->home_count < count) {
+		struct serve_home *home = &serve->homes[serve->home_count];
+		char name[16];
+
+		fiber_queue_init(&home->end);
+		rc = worker_create(&home->worker, NULL, error);
+		if (rc)
+			break;
+		snprintf(name, sizeof(name), "data-%u", serve->home_count % SERVE_WORKERS_MAX);
+		rc = worker_start(home->worker, name, live, home);
+		if (rc) {
+			worker_destroy(home->worker);
+			return error_set(error, rc, "data worker %u: no thread: %s",
+					 serve->home_count, error_name(rc));
+		}
+		serve->home_count++;
+	}
+	return rc;
+}
+
+struct closing {
+	struct serve_home *home;
+	struct fiber *fiber;
+	int rc;
+	struct error error;
+};
+
+static int close_home(void *arg)
+{
+	struct closing *closing = arg;
+
+	closing->rc = stack_close(steal_pointer(&closing->home->stack), &closing->error);
+	closing->home->ending = true;
+	fiber_queue_wake_all(&closing->home->end);
+	return 0;
+}
+
+static int call_close_home(void *arg)
+{
+	struct closing *closing = arg;
+
+	return serve_call(closing->home, close_home, closing);
+}
+
+int serve_homes_end(struct serve *serve, int rc, struct error *error)
+{
+	CLEANUP_FREE struct closing *all = calloc(serve->home_count + 1, sizeof(*all));
+
+	if (!all)
+		abort();
+	for (unsigned i = 0; i < serve->home_count; i++) {
+		all[i].home = &serve->homes[i];
+		all[i].fiber = fiber_spawn(call_close_home, &all[i]);
+	}
+	for (unsigned i = 0; i < serve->home_count; i++) {
+		fiber_join(all[i].fiber);
+		if (!rc && all[i].rc) {
+			rc = all[i].rc;
+			if (error)
+				*error = all[i].error;
+		}
+	}
+	/* Nothing is left on them that could wait for a disk. */
+	for (unsigned i = 0; i < serve->home_count; i++) {
+		worker_join(serve->homes[i].worker);
+		worker_destroy(serve->homes[i].worker);
+	}
+	serve->home_count = 0;
+	return rc;
+}
+
+/* ---- Finding ---- */
+
+int serve_find_array(struct serve *serve, const char *name, struct serve_home **home,
+		     struct stack_array **out, struct error *error)
+{
+	unsigned found = 0;
+
+	for (unsigned i = 0; i < serve->home_count; i++) {
+		struct stack_array *array;
+		int rc = serve->homes[i].stack
+				 ? stack_find_array(serve->homes[i].stack, name, &array, NULL)
+				 : -ENOENT;
+
+		if (rc == -EEXIST)
+			return stack_find_array(serve->homes[i].stack, name, &array, error);
+		if (rc)
+			continue;
+		*home = &serve->homes[i];
+		*out = array;
+		found++;
+	}
+	if (found == 1)
+		return 0;
+	if (!found)
+		return error_set(error, -ENOENT, "%s: the server has no such array", name);
+	error_set(error, -EEXIST, "%s: two arrays have this name", name);
+	error_advise(error, "name the array by its UUID (`tenon raid list`)");
+	return -EEXIST;
+}
+
+int serve_find_group(struct serve *serve, const char *name, struct serve_home **home,
+		     struct volume_group **out, struct error *error)
+{
+	unsigned found = 0;
+
+	for (unsigned i = 0; i < serve->home_count; i++) {
+		struct volume_group *group;
+		int rc = serve->homes[i].stack
+				 ? volume_scan_find(serve->homes[i].stack->scan, name, &group, NULL)
+				 : -ENOENT;
+
+		if (rc == -EEXIST)
+			return stack_find_group(serve->homes[i].stack, name, &group, error);
+		if (rc)
+			continue;
+		*home = &serve->homes[i];
+		*out = group;
+		found++;
+	}
+	if (found == 1)
+		return 0;
+	if (!found)
+		return error_set(error, -ENOENT, "%s: the server has no such volume group", name);
+	error_set(error, -EEXIST, "volume group %s: there are %u", name, found);
+	error_advise(error, "name it by its uuid");
+	return -EEXIST;
+}

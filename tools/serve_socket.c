@@ -1,0 +1,298 @@
+/*
+ * The sockets of a storage server: opened, asked and closed at home, on behalf of the control worker; see serve.h.
+ *
+ * What is at home of an export (`block`, `server`) is taken out of it before its home is told to close that: who
+ * asks about it from then on finds none, and who has asked before has asked first (serve_call()).
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "block/block.h"
+#include "tools/describe.h"
+#include "tools/serve.h"
+#include "util/bytes.h"
+#include "util/cleanup.h"
+#include "util/error.h"
+#include "virtio/vhost_user_blk.h"
+
+#define STOPPERS 16
+#define BATCH    64 /* exports that a home opens, or tells of, in one call */
+
+/* ---- Opening ---- */
+
+/* One that is opened; its home fills in what comes last. */
+struct opening {
+	struct serve *serve;
+	struct export *export;
+	struct block *block;
+	struct vhost_user_blk_server *server;
+	struct error error;
+	int rc;
+};
+
+struct openings {
+	struct opening all[BATCH];
+	unsigned count;
+};
+
+static int open_block(struct opening *opening)
+{
+	const struct export *export = opening->export;
+	bool writable = !opening->serve->read_only;
+
+	if (!export->group)
+		return stack_open_block(export->home->stack, export->name, writable,
+					&opening->block, &opening->error);
+	/* A volume that is marked read-only is served so. */
+	return volume_open_lv(export->group, export->lv->name, writable && export->lv->writable,
+			      &opening->block, &opening->error);
+}
+
+static void open_one(struct opening *opening)
+{
+	struct serve *serve = opening->serve;
+	const struct export *export = opening->export;
+	struct vhost_user_blk_options options = { .serial = export->serial,
+						  .queue_count = (uint16_t)serve->queues,
+						  .log = &serve->log,
+						  .access = &serve->sockets.access };
+
+	opening->rc = open_block(opening);
+	if (!opening->rc)
+		opening->rc = vhost_user_blk_server_start(&opening->server, opening->block,
+							  export->path, &options, &opening->error);
+	if (!opening->rc)
+		return;
+	opening->server = NULL;
+	block_unref(steal_pointer(&opening->block));
+}
+
+static int open_some(void *arg)
+{
+	struct openings *openings = arg;
+
+	for (unsigned i = 0; i < openings->count; i++) {
+		open_one(&openings->all[i]);
+		fiber_yield();
+	}
+	return 0;
+}
+
+static void take_opened(const struct opening *opening)
+{
+	struct serve *serve = opening->serve;
+	struct export *export = opening->export;
+
+	export->lv = NULL;
+	if (opening->rc) {
+		export_refuse_for(serve, export, &opening->error, opening->rc);
+		return;
+	}
+	export->block = opening->block;
+	export->server = opening->server;
+	serve->served++;
+	log_info(&serve->log, "%s: %s", export->path, export->name);
+}
+
+/* The next ones of one home; false: there are no more. */
+static bool open_batch(struct serve *serve, struct serve_home *home, struct openings *openings)
+{
+	openings->count = 0;
+	list_for_each(at, &serve->exports) {
+		struct export *export = list_entry(at, struct export, node);
+
+		if (export->home != home || export->server || export->problem)
+			continue;
+		openings->all[openings->count++] =
+			(struct opening){ .serve = serve, .export = export };
+		if (openings->count == BATCH)
+			break;
+	}
+	if (!openings->count)
+		return false;
+	serve_call(home, open_some, openings);
+	for (unsigned i = 0; i < openings->count; i++)
+		take_opened(&openings->all[i]);
+	return true;
+}
+
+void export_open_all(struct serve *serve)
+{
+	CLEANUP_FREE struct openings *openings = malloc(sizeof(*openings));
+
+	if (!openings)
+		abort();
+	for (unsigned i = 0; i < serve->home_count; i++)
+		while (open_batch(serve, &serve->homes[i], openings))
+			;
+}
+
+/* ---- Closing ---- */
+
+struct closing {
+	struct block *block;
+	struct vhost_user_blk_server *server;
+};
+
+static int close_one(void *arg)
+{
+	struct closing *closing = arg;
+
+	vhost_user_blk_server_stop(closing->server);
+	block_unref(closing->block);
+	return 0;
+}
+
+void export_stop(struct serve *serve, struct export *export)
+{
+	struct closing closing = { steal_pointer(&export->block), steal_pointer(&export->server) };
+
+	if (closing.server) {
+		serve->served--;
+		serve_call(export->home, close_one, &closing);
+	}
+	export_forget(serve, export);
+}
+
+/* One of those that close what is left, so that a disk that does not answer holds up only its own. */
+static int stop_some(void *arg)
+{
+	struct serve *serve = arg;
+	struct list *node;
+
+	while ((node = list_pop(&serve->exports))) {
+		list_add_tail(&serve->stopping, node);
+		export_stop(serve, list_entry(node, struct export, node));
+	}
+	return 0;
+}
+
+void export_stop_all(struct serve *serve)
+{
+	struct fiber *fibers[STOPPERS];
+
+	for (unsigned i = 0; i < STOPPERS; i++)
+		fibers[i] = fiber_spawn(stop_some, serve);
+	for (unsigned i = 0; i < STOPPERS; i++)
+		fiber_join(fibers[i]);
+}
+
+/* ---- Asking ---- */
+
+/* One that is asked about, and the answer. */
+struct question {
+	json_t *object; /* what is known of it here; borrowed */
+	const struct block *block;
+	const struct vhost_user_blk_server *server;
+	uint64_t size;
+	bool read_only;
+	struct vhost_user_blk_status status;
+};
+
+/* Exports of one home: after a call to another, they may not be there any more. */
+struct questions {
+	const struct serve_home *home;
+	struct question all[BATCH];
+	unsigned count;
+};
+
+static void add_question(struct questions *questions, const struct export *export, json_t *object)
+{
+	if (!export->server)
+		return;
+	questions->home = export->home;
+	questions->all[questions->count++] = (struct question){ .object = object,
+								.block = export->block,
+								.server = export->server };
+}
+
+/* Must not suspend: see serve_call(). */
+static int answer(void *arg)
+{
+	struct questions *questions = arg;
+
+	for (unsigned i = 0; i < questions->count; i++) {
+		struct question *question = &questions->all[i];
+
+		question->size = question->block->size;
+		question->read_only = question->block->read_only;
+		vhost_user_blk_server_status(question->server, &question->status);
+	}
+	return 0;
+}
+
+static void ask(struct questions *questions)
+{
+	if (questions->count)
+		serve_call(questions->home, answer, questions);
+}
+
+unsigned export_clients(const struct export *export)
+{
+	CLEANUP_FREE struct questions *questions = calloc(1, sizeof(*questions));
+
+	if (!questions)
+		abort();
+	add_question(questions, export, NULL);
+	ask(questions);
+	return questions->all[0].status.clients;
+}
+
+static json_t *describe(const struct export *export)
+{
+	return json_pack("{s:o, s:s, s:o, s:o, s:o}", "name", describe_text(export->name), "id",
+			 export->id, "serial", describe_text(export->serial), "socket",
+			 describe_text(export->server ? export->path : NULL), "problem",
+			 describe_text(export->problem));
+}
+
+static void complete(const struct question *question)
+{
+	const struct virtio_blk_counters *requests = &question->status.requests;
+
+	json_object_update_new(
+		question->object,
+		json_pack("{s:I, s:b, s:i, s:I, s:I, s:I, s:I}", "size_bytes",
+			  (json_int_t)question->size, "read_only", question->read_only, "clients",
+			  (int)question->status.clients, "reads", (json_int_t)requests->reads,
+			  "writes", (json_int_t)requests->writes, "flushes",
+			  (json_int_t)requests->flushes, "failed", (json_int_t)requests->failed));
+}
+
+/* The next ones of one home, from number `from` on. Returns how many. */
+static size_t describe_batch(const struct serve *serve, size_t from, size_t most, json_t *list,
+			     struct questions *questions)
+{
+	const struct serve_home *home = NULL;
+	size_t index = 0, count = 0;
+
+	questions->count = 0;
+	list_for_each(at, &serve->exports) {
+		const struct export *export = list_entry(at, struct export, node);
+
+		if (index++ < from)
+			continue;
+		if (count == MIN(most, (size_t)BATCH) || (home && export->home != home))
+			break;
+		home = export->home;
+		json_array_append_new(list, describe(export));
+		add_question(questions, export, json_array_get(list, json_array_size(list) - 1));
+		count++;
+	}
+	ask(questions);
+	for (unsigned i = 0; i < questions->count; i++)
+		complete(&questions->all[i]);
+	return count;
+}
+
+void export_describe(const struct serve *serve, size_t from, size_t most, json_t *list)
+{
+	CLEANUP_FREE struct questions *questions = calloc(1, sizeof(*questions));
+	size_t done = 0, count = 1;
+
+	if (!questions)
+		abort();
+	for (; count && done < most; done += count)
+		count = describe_batch(serve, from + done, most - done, list, questions);
+}
