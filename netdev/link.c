@@ -90,16 +90,17 @@ static int open_route(int netns, struct nl_sock **out, struct error *error)
 	return 0;
 }
 
+/* Of a percent sign the kernel makes a number: the interface would have another name. */
 int link_check_name(const char *name, struct error *error)
 {
 	bool good = name[0] && strcmp(name, ".") && strcmp(name, "..");
 
 	for (const char *at = name; *at; at++)
-		good &= *at != '/' && *at != ':' && !isspace((unsigned char)*at);
+		good &= !strchr("/:%", *at) && !isspace((unsigned char)*at);
 	if (!good)
 		return error_set(error, -EINVAL,
 				 "interface name \"%.32s\": empty, or contains a slash, a "
-				 "colon or a space",
+				 "colon, a percent sign or a space",
 				 name);
 	if (strlen(name) >= IFNAMSIZ)
 		return error_set(error, -EINVAL,

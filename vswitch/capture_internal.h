@@ -50,7 +50,7 @@ struct capture {
 	struct capture_pipe pipe;
 	uint8_t *header; /* not yet written; NULL: it is */
 	size_t header_size, header_done;
-	uint64_t file_at;  /* of a file: where the next byte goes */
+	uint64_t file_at;  /* of a file: behind the last byte written */
 	uint64_t deadline; /* when it is to stop: until when it waits for a reader; ns */
 	_Atomic uint64_t written, bytes, abandoned; /* frames; bytes; frames */
 	_Atomic int state, failed;                  /* enum capture_state; a negative errno */

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "util/bytes.h"
+#include "util/cleanup.h"
 #include "util/error.h"
 #include "util/log.h"
 #include "vswitch/capture_internal.h"
@@ -89,6 +90,14 @@ int capture_make_header(struct capture *capture)
 	return 0;
 }
 
+/* Where a file that is added to is written is known afterwards only. */
+static void note_place(struct capture *capture)
+{
+	off_t at = capture->output.is_file ? lseek(capture->output.fd, 0, SEEK_CUR) : 0;
+
+	capture->file_at = at < 0 ? 0 : (uint64_t)at;
+}
+
 /* Writes `unit` bytes or more, up to `length`, as far as it can be done without waiting. */
 static ssize_t put(struct capture *capture, const uint8_t *at, size_t unit, size_t length)
 {
@@ -110,7 +119,7 @@ static ssize_t put(struct capture *capture, const uint8_t *at, size_t unit, size
 		return errno == EINTR ? -EAGAIN : -errno;
 	if (capture->is_pipe && put)
 		capture_pipe_written(&capture->pipe, (size_t)put);
-	capture->file_at += (uint64_t)put;
+	note_place(capture);
 	atomic_fetch_add(&capture->bytes, (uint64_t)put);
 	return put;
 }
@@ -134,7 +143,6 @@ static int put_header(struct capture *capture)
 static int look_at_output(struct capture *capture, struct error *error)
 {
 	struct stat status;
-	off_t at;
 
 	if (fstat(capture->output.fd, &status))
 		return error_set(error, -errno, "capture %s: %s", capture->path, error_name(errno));
@@ -151,8 +159,7 @@ static int look_at_output(struct capture *capture, struct error *error)
 			   strncmp(capture->path, "/proc/", 6) != 0;
 	if (capture->is_pipe)
 		capture_pipe_init(&capture->pipe, capture->output.fd);
-	at = lseek(capture->output.fd, 0, SEEK_CUR);
-	capture->file_at = at < 0 ? 0 : (uint64_t)at;
+	note_place(capture);
 	return 0;
 }
 
@@ -170,6 +177,12 @@ int capture_open_output(struct capture *capture, struct error *error)
 	if (rc)
 		return rc;
 	rc = put_header(capture);
+	if (rc == -EPIPE && capture->is_fifo) {
+		/* It came and left since open(2): as if it had not come. */
+		cleanup_close(&capture->output.fd);
+		capture->header_done = 0;
+		return -EAGAIN;
+	}
 	if (rc && rc != -EAGAIN)
 		return error_set(error, rc, "capture %s: cannot write it: %s", capture->path,
 				 error_name(rc));
@@ -195,14 +208,23 @@ static void abandon(struct capture *capture)
 	atomic_store_explicit(&capture->tail, head, memory_order_release);
 }
 
-/* Cuts a file back to its last whole record. */
+/* Cuts a file back to its last whole record, unless something of somebody else's is behind it. */
 static void cut(struct capture *capture)
 {
+	struct stat status;
 	uint64_t part = capture->header ? capture->header_done
 					: capture->cursor - atomic_load(&capture->tail);
 
 	if (!part || !capture->output.is_file)
 		return;
+	if (fstat(capture->output.fd, &status) || (uint64_t)status.st_size != capture->file_at ||
+	    part > capture->file_at) {
+		log_warning(capture->log,
+			    "capture %s: it ends in half a packet, and somebody else has changed "
+			    "the file",
+			    capture->path);
+		return;
+	}
 	capture->file_at -= part;
 	if (ftruncate(capture->output.fd, (off_t)capture->file_at) ||
 	    lseek(capture->output.fd, (off_t)capture->file_at, SEEK_SET) < 0)

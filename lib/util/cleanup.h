@@ -20,6 +20,7 @@ static inline void cleanup_close(int *fd)
 {
 	if (*fd >= 0)
 		close(*fd);
+	*fd = -1; /* of what outlives the call, nobody closes or uses it again */
 }
 
 #define CLEANUP(function) __attribute__((cleanup(function)))

@@ -48,9 +48,8 @@ static bool have_tun(void)
 
 static void test_impossible_names(void)
 {
-	static const char *const names[] = {
-		"", ".", "..", "a/b", "a b", "a:b", "0123456789abcdef"
-	};
+	static const char *const names[] = { "",    ".",   "..",    "a/b",
+					     "a b", "a:b", "tap%d", "0123456789abcdef" };
 	struct error error;
 	struct tap tap;
 

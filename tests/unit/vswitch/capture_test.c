@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -338,6 +339,74 @@ static void test_a_file_that_cannot_grow(void)
 	setrlimit(RLIMIT_FSIZE, &old);
 }
 
+/* What was in a file before a capture was added to it stays, wherever the capture ends. */
+static void test_a_file_that_is_added_to(void)
+{
+	char before[3000], after[3000], path[128], name[32];
+	struct error error = { 0 };
+	struct rlimit old, small;
+	struct capture *capture;
+	uint64_t number = 1;
+	FILE *in;
+	int fd;
+
+	memset(before, 'b', sizeof(before));
+	snprintf(path, sizeof(path), "%s/added.pcap", unit_directory());
+	fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	CU_ASSERT_EQUAL(write(fd, before, sizeof(before)), (ssize_t)sizeof(before));
+	CU_ASSERT_EQUAL(lseek(fd, 0, SEEK_SET), 0); /* as a shell's ">>" begins */
+	signal(SIGXFSZ, SIG_IGN);
+	getrlimit(RLIMIT_FSIZE, &old);
+	small = (struct rlimit){ 8192, old.rlim_max };
+	setrlimit(RLIMIT_FSIZE, &small);
+	snprintf(name, sizeof(name), "/dev/fd/%d", fd);
+	capture = begin(name, 0);
+	record(capture, 1000, 99, &number);
+	WAIT_UNTIL(was_told("File too large"));
+	CU_ASSERT_EQUAL(capture_close(capture, &error), -EFBIG);
+	setrlimit(RLIMIT_FSIZE, &old);
+	close(fd);
+	in = fopen(path, "re");
+	CU_ASSERT_EQUAL(fread(after, 1, sizeof(after), in), sizeof(after));
+	CU_ASSERT_EQUAL(memcmp(before, after, sizeof(before)), 0);
+	CU_ASSERT_EQUAL(count_packets(in, NULL), (8192 - sizeof(before) - 24) / (99 + 16));
+}
+
+struct visitor {
+	const char *path;
+	atomic_bool stop;
+};
+
+static void *come_and_leave(void *arg)
+{
+	struct visitor *visitor = arg;
+
+	while (!atomic_load(&visitor->stop))
+		close(open(visitor->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+	return NULL;
+}
+
+/* A reader that leaves again as the FIFO is being opened fails no start. */
+static void test_a_reader_that_comes_for_a_moment(void)
+{
+	struct visitor visitor = { .path = NULL };
+	struct error error = { 0 };
+	pthread_t thread;
+	char path[128];
+
+	alarm(HANGS);
+	signal(SIGPIPE, SIG_IGN); /* as every program of ours does */
+	visitor.path = make_fifo(path, "moment.pcap");
+	CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, come_and_leave, &visitor), 0);
+	for (unsigned i = 0; i < 100; i++) {
+		CU_ASSERT_EQUAL(capture_close(begin(path, 1), &error), 0);
+		CU_ASSERT_STRING_EQUAL(error.text, "");
+	}
+	atomic_store(&visitor.stop, true);
+	pthread_join(thread, NULL);
+	alarm(0);
+}
+
 /* Neither the start nor the end waits for the reader of a FIFO; who comes late gets the header first. */
 static void test_a_fifo_that_nobody_reads_yet(void)
 {
@@ -470,5 +539,6 @@ static void test_a_reader_that_leaves(void)
 UNIT_MAIN("capture", UNIT(test_classic), UNIT(test_pcapng_has_both_directions),
 	  UNIT(test_pcapng_names_and_directions), UNIT(test_a_place_that_cannot_be_written),
 	  UNIT(test_a_full_disk), UNIT(test_a_file_that_cannot_grow),
+	  UNIT(test_a_file_that_is_added_to), UNIT(test_a_reader_that_comes_for_a_moment),
 	  UNIT(test_a_fifo_that_nobody_reads_yet), UNIT(test_a_paused_reader),
 	  UNIT(test_a_reader_that_goes_on), UNIT(test_a_reader_that_leaves))
