@@ -2,6 +2,7 @@
 #include "util/unix_socket.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <stdbool.h>
@@ -18,6 +19,7 @@
 #include "util/number.h"
 
 #define BACKLOG         64
+#define CLEAN_UP_MS     1000
 #define CONNECT_SECONDS 10
 
 int unix_socket_address(struct sockaddr_un *address, const char *path, struct error *error)
@@ -66,13 +68,43 @@ int unix_socket_connect(const char *path, struct error *error)
 	return result;
 }
 
+/* Whether the process that listens at the other end of a connection has ended. */
+static bool listener_ended(int fd)
+{
+	struct ucred peer;
+	socklen_t length = sizeof(peer);
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 && peer.pid > 0 &&
+	       kill(peer.pid, 0) < 0 && errno == ESRCH;
+}
+
 /* Whether anybody listens there. A full backlog says that somebody does. */
-static bool answers(const struct sockaddr_un *address)
+static bool answers(const struct sockaddr_un *address, bool *ended)
 {
 	CLEANUP_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-	return fd < 0 || connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 ||
-	       errno == EAGAIN;
+	*ended = false;
+	if (fd < 0 || connect(fd, (const struct sockaddr *)address, sizeof(*address)) < 0)
+		return fd < 0 || errno == EAGAIN;
+	*ended = listener_ended(fd);
+	return true;
+}
+
+/*
+ * The same; but a server that was killed a moment ago is not taken for one that lives. What it waited for on an
+ * io_uring keeps its sockets open until the kernel has cleaned up behind it, some milliseconds later. (Its
+ * process being gone is not enough to replace the socket at once: a server may listen before it forks.)
+ */
+static bool answers_for_good(const struct sockaddr_un *address)
+{
+	bool ended;
+
+	for (unsigned i = 0; answers(address, &ended); i++) {
+		if (!ended || i == CLEAN_UP_MS / 10)
+			return true;
+		usleep(10000);
+	}
+	return false;
 }
 
 static int replace_stale(const struct sockaddr_un *address, struct error *error)
@@ -90,7 +122,7 @@ static int replace_stale(const struct sockaddr_un *address, struct error *error)
 		error_advise(error, "give another path, or remove the file");
 		return code;
 	}
-	if (answers(address)) {
+	if (answers_for_good(address)) {
 		code = error_set(error, -EADDRINUSE, "%s: another server answers there", path);
 		error_advise(error, "stop that server, or give another path");
 		return code;
