@@ -14,6 +14,7 @@
  *	boot_source.c  keeps kernel and initial RAM disk
  *	boot_linux.c   puts a kernel into memory; acpi.c, aml.c describe the machine to it
  *	pci.c          configuration space; virtio_pci.c and msix.c are a function on it
+ *	machine_devices.c    back-ends that hang up and come back while the guest runs
  *	vhost_user_device.c  virtio device operations over a vhost-user connection
  *	serial.c, console.c  the console, as the guest and as the host sees it; console_output.c writes it
  *	power.c        power-off, reset, power button; panic.c, where the guest says that it panicked

@@ -1,7 +1,8 @@
-/* The machine's own structure, for machine.c, machine_run.c and machine_power.c. */
+/* The machine's own structure, for machine*.c. */
 #ifndef TENON_VMM_MACHINE_INTERNAL_H
 #define TENON_VMM_MACHINE_INTERNAL_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "virtio/guest_memory.h"
@@ -18,6 +19,8 @@
 #include "vmm/virtio_pci.h"
 
 struct kvm_cpuid2;
+struct pollfd;
+struct vhost_user_frontend;
 
 /* Why the machine is to stop; the first reason counts. */
 enum machine_request {
@@ -29,6 +32,26 @@ enum machine_request {
 	MACHINE_REQUEST_STOP,
 	MACHINE_REQUEST_QUIT, /* the same, at the console */
 	MACHINE_REQUEST_FAILED,
+};
+
+/* A thread that looks for a back-end which hung up. */
+struct machine_search {
+	pthread_t thread;
+	bool running;
+	_Atomic bool done;
+	int cancel; /* an eventfd: it is to end */
+	int wake;   /* the machine's */
+	pthread_mutex_t lock;
+	int attempt; /* the connection that it shakes hands over, or -1 */
+	struct vhost_user_frontend *found;
+};
+
+struct machine_slot {
+	struct virtio_pci *pci;
+	int fd; /* to its back-end; -1 when that has hung up */
+	int (*connect)(void *context, struct error *error);
+	void *connect_context;
+	struct machine_search search;
 };
 
 struct machine {
@@ -51,12 +74,7 @@ struct machine {
 	struct panic panic;
 	struct console console;
 	unsigned device_count;
-	struct {
-		struct virtio_pci *pci;
-		int fd; /* to its back-end; -1 when that has hung up */
-		int (*connect)(void *context, struct error *error);
-		void *connect_context;
-	} devices[PCI_SLOTS];
+	struct machine_slot devices[PCI_SLOTS];
 	int serial_event; /* the serial port has something for us */
 	int wake;         /* `request` or `button` was set */
 
@@ -72,6 +90,15 @@ struct machine {
 
 /* Asks the machine to stop; from any thread. */
 void machine_ask(struct machine *machine, enum machine_request request);
+
+/* machine_devices.c, on the thread of machine_run(): entries to wait for; what they say then, and what became of
+ * searches; an end to those. */
+#define MACHINE_DEVICE_ENTRIES (2 * PCI_SLOTS)
+unsigned machine_devices_prepare(const struct machine *machine, struct pollfd *entries);
+void machine_devices_check(struct machine *machine, const struct pollfd *entries);
+void machine_devices_give_up(struct machine *machine);
+/* Back-ends that hung up while nobody looked, or were hung up on because they did not stop. */
+void machine_devices_notice_lost(struct machine *machine);
 
 /* Whether kernel and initial RAM disk can be loaded into the memory. */
 int machine_check_boot(const struct machine *machine, struct error *error);

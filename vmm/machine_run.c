@@ -39,45 +39,28 @@ static void obey_console(struct machine *machine, enum console_command command)
 		power_press_button(&machine->power);
 }
 
-/* A back-end says nothing unasked, so all there is to see on its connection is that it ended. */
-static void prepare_devices(const struct machine *machine, struct pollfd *entries)
-{
-	for (unsigned i = 0; i < machine->device_count; i++)
-		entries[i] = (struct pollfd){ .fd = machine->devices[i].fd, .events = POLLRDHUP };
-}
-
-static void check_devices(struct machine *machine, const struct pollfd *entries)
-{
-	for (unsigned i = 0; i < machine->device_count; i++) {
-		if (!(entries[i].revents & (POLLHUP | POLLRDHUP | POLLERR)))
-			continue;
-		machine->devices[i].fd = -1;
-		virtio_pci_fail(machine->devices[i].pci,
-				"the back-end hung up; the guest's device does not work any more");
-	}
-}
-
 /* Serves the console until something asks the machine to stop. */
 static enum machine_request serve(struct machine *machine)
 {
 	enum { WAKE, SERIAL, INPUT, DEVICES };
-	struct pollfd entries[DEVICES + PCI_SLOTS];
+	struct pollfd entries[DEVICES + MACHINE_DEVICE_ENTRIES];
 	enum machine_request request;
 
 	while (!(request = atomic_load(&machine->request))) {
 		int timeout = -1;
+		unsigned count;
 
 		entries[WAKE] = (struct pollfd){ .fd = machine->wake, .events = POLLIN };
 		entries[SERIAL] = (struct pollfd){ .fd = machine->serial_event, .events = POLLIN };
 		console_prepare(&machine->console, &machine->serial, &entries[INPUT], &timeout);
-		prepare_devices(machine, &entries[DEVICES]);
-		if (poll(entries, DEVICES + machine->device_count, timeout) < 0)
+		count = machine_devices_prepare(machine, &entries[DEVICES]);
+		if (poll(entries, DEVICES + count, timeout) < 0)
 			continue;
 		if (entries[WAKE].revents)
 			drain_event(machine->wake);
 		if (entries[SERIAL].revents)
 			drain_event(machine->serial_event);
-		check_devices(machine, &entries[DEVICES]);
+		machine_devices_check(machine, &entries[DEVICES]);
 		if (atomic_exchange(&machine->button, false))
 			power_press_button(&machine->power);
 		obey_console(machine,
@@ -92,18 +75,6 @@ static time_t monotonic_seconds(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return now.tv_sec;
-}
-
-/* A back-end that hung up while the guest restarted, or was hung up on because it did not stop. */
-static void notice_lost_devices(struct machine *machine)
-{
-	struct pollfd entries[PCI_SLOTS];
-
-	prepare_devices(machine, entries);
-	poll(entries, machine->device_count, 0);
-	for (unsigned i = 0; i < machine->device_count; i++)
-		if (entries[i].revents & (POLLHUP | POLLRDHUP | POLLERR))
-			machine->devices[i].fd = -1;
 }
 
 static void reconnect(struct machine *machine, unsigned index)
@@ -124,7 +95,7 @@ static void reconnect_devices(struct machine *machine)
 {
 	time_t start = monotonic_seconds();
 
-	notice_lost_devices(machine);
+	machine_devices_notice_lost(machine);
 	for (unsigned i = 0; i < machine->device_count; i++) {
 		if (machine->devices[i].fd >= 0 || !machine->devices[i].connect)
 			continue;
@@ -194,6 +165,7 @@ static int run(struct machine *machine, enum machine_end *end, struct error *err
 		if (rc < 0)
 			return rc;
 		request = serve(machine);
+		machine_devices_give_up(machine);
 		last = ends(machine, request, end);
 		machine_power_off(machine, last);
 		if (last)

@@ -9,13 +9,17 @@
 #include <linux/virtio_ring.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "util/bytes.h"
 #include "util/cleanup.h"
 #include "util/error.h"
+#include "virtio/guest_memory.h"
+#include "virtio/vhost_user.h"
 #include "virtio/vhost_user_frontend.h"
 #include "virtio/virtio_net.h"
+#include "virtio/virtqueue.h"
 #include "vmm/bus.h"
 
 #define BIT(feature) (1ULL << (feature))
@@ -39,6 +43,9 @@
 
 #define NET_QUEUES 2 /* receive, transmit */
 
+/* For the messages of a resume, during which a vCPU may wait: the back-end has just answered others. */
+#define RESUME_TIMEOUT_MS 2000
+
 #define CLASS_STORAGE  0x018000u
 #define CLASS_ETHERNET 0x020000u
 
@@ -55,6 +62,10 @@ struct vhost_user_device {
 	uint8_t mac[6];
 	uint64_t own_features;
 	uint64_t started; /* a bit for each queue that runs */
+	bool active;      /* from here on, what the driver has set up */
+	uint64_t accepted;
+	struct virtio_device_queue queues[VIRTIO_DEVICE_QUEUES_MAX];
+	struct vhost_user_inflight_region inflight; /* fd -1: none */
 	union {
 		struct virtio_blk_config blk;
 		struct virtio_net_config net;
@@ -69,6 +80,13 @@ static struct vhost_user_device *device_of(struct virtio_device *device)
 
 /* ---- Running ---- */
 
+/* The region belongs to the driver's rings as they are now. */
+static void forget_inflight(struct vhost_user_device *vhost)
+{
+	cleanup_close(&vhost->inflight.fd);
+	vhost->inflight.fd = -1;
+}
+
 /* Errors do not matter: a back-end that is gone has stopped. */
 static void stop(struct virtio_device *device)
 {
@@ -78,29 +96,96 @@ static void stop(struct virtio_device *device)
 		if (vhost->started & BIT(i))
 			(void)vhost_user_frontend_stop_queue(vhost->fe, i, NULL, NULL);
 	vhost->started = 0;
+	vhost->active = false;
+	forget_inflight(vhost);
 	(void)vhost_user_frontend_set_status(vhost->fe, 0, NULL);
 	(void)vhost_user_frontend_reset_device(vhost->fe, NULL);
 }
 
-static int start_queues(struct vhost_user_device *vhost, const struct virtio_device_queue *queues,
-			struct error *error)
+/* Where the back-end is to begin with a queue. One that comes after another goes on behind what that one has
+ * shown, or as the in-flight region tells; a packed ring is offered only where there is one. */
+static int find_base(const struct vhost_user_device *vhost, const struct virtio_device_queue *queue,
+		     bool again, uint32_t *base)
+{
+	uint16_t used = 0;
+	int rc = 0;
+
+	if (again && !(vhost->accepted & BIT(VIRTIO_F_RING_PACKED)))
+		rc = guest_memory_read(vhost->memory,
+				       queue->device + offsetof(struct vring_used, idx), &used,
+				       sizeof(used));
+	*base = vhost->accepted & BIT(VIRTIO_F_RING_PACKED) ? VIRTQUEUE_BASE_PACKED : le16toh(used);
+	return rc;
+}
+
+static int start_queues(struct vhost_user_device *vhost, bool again, struct error *error)
 {
 	for (unsigned i = 0; i < vhost->device.queue_count; i++) {
-		struct vhost_user_queue queue = { .size = queues[i].size,
-						  .desc = queues[i].desc,
-						  .avail = queues[i].driver,
-						  .used = queues[i].device,
-						  .kick_fd = queues[i].kick_fd,
-						  .call_fd = queues[i].call_fd };
+		const struct virtio_device_queue *setup = &vhost->queues[i];
+		struct vhost_user_queue queue = { .size = setup->size,
+						  .desc = setup->desc,
+						  .avail = setup->driver,
+						  .used = setup->device,
+						  .kick_fd = setup->kick_fd,
+						  .call_fd = setup->call_fd };
 		int rc;
 
-		if (!queues[i].enabled)
+		if (!setup->enabled)
 			continue;
+		if (find_base(vhost, setup, again, &queue.base) < 0)
+			return error_set(error, -EINVAL, "%s: queue %u is not in guest memory",
+					 vhost->name, i);
 		rc = vhost_user_frontend_start_queue(vhost->fe, i, &queue, error);
 		if (rc < 0)
 			return rc;
 		vhost->started |= BIT(i);
+		/* The last back-end may have ended before it told of what it had shown. */
+		if (again)
+			eventfd_write(setup->call_fd, 1);
 	}
+	return 0;
+}
+
+static bool tracks_inflight(const struct vhost_user_device *vhost)
+{
+	return vhost_user_frontend_protocol_features(vhost->fe) >>
+		       VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD &
+	       1;
+}
+
+static int share_inflight(struct vhost_user_device *vhost, struct error *error)
+{
+	int rc = 0;
+
+	if (!tracks_inflight(vhost)) {
+		if (vhost->inflight.fd < 0)
+			return 0;
+		return error_set(error, -EINVAL,
+				 "%s: the back-end before this one noted what was in flight; this "
+				 "one does not know of that",
+				 vhost->name);
+	}
+	if (vhost->inflight.fd < 0)
+		rc = vhost_user_frontend_get_inflight(vhost->fe,
+						      (uint16_t)vhost->device.queue_count,
+						      VIRTIO_DEVICE_QUEUE_SIZE, &vhost->inflight,
+						      error);
+	return rc < 0 ? rc : vhost_user_frontend_set_inflight(vhost->fe, &vhost->inflight, error);
+}
+
+/* Has the back-end run the device as the driver has set it up, for the first time or again. */
+static int start(struct vhost_user_device *vhost, bool again, struct error *error)
+{
+	int rc;
+
+	if ((rc = vhost_user_frontend_set_features(vhost->fe, vhost->accepted, error)) < 0 ||
+	    (rc = vhost_user_frontend_set_status(vhost->fe, STATUS_FEATURES_OK, error)) < 0 ||
+	    (rc = vhost_user_frontend_set_memory(vhost->fe, vhost->memory, error)) < 0 ||
+	    (rc = share_inflight(vhost, error)) < 0 ||
+	    (rc = start_queues(vhost, again, error)) < 0 ||
+	    (rc = vhost_user_frontend_set_status(
+		     vhost->fe, STATUS_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK, error)) < 0)
+		return rc;
 	return 0;
 }
 
@@ -110,14 +195,13 @@ static int activate(struct virtio_device *device, uint64_t features,
 	struct vhost_user_device *vhost = device_of(device);
 	int rc;
 
-	features &= ~vhost->own_features;
-	if ((rc = vhost_user_frontend_set_features(vhost->fe, features, error)) < 0 ||
-	    (rc = vhost_user_frontend_set_status(vhost->fe, STATUS_FEATURES_OK, error)) < 0 ||
-	    (rc = vhost_user_frontend_set_memory(vhost->fe, vhost->memory, error)) < 0 ||
-	    (rc = start_queues(vhost, queues, error)) < 0 ||
-	    (rc = vhost_user_frontend_set_status(
-		     vhost->fe, STATUS_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK, error)) < 0)
+	vhost->accepted = features & ~vhost->own_features;
+	memcpy(vhost->queues, queues, device->queue_count * sizeof(*queues));
+	rc = start(vhost, false, error);
+	if (rc < 0)
 		stop(device);
+	else
+		vhost->active = true;
 	return rc;
 }
 
@@ -143,6 +227,33 @@ static void write_config(struct virtio_device *device, uint64_t offset, unsigned
 		vhost->config.blk.wce = byte;
 }
 
+/* The back-end's configuration space, as the guest sees it: with our number of queues, and its own choice of
+ * cache. */
+static int fetch_config(struct vhost_user_device *vhost, struct virtio_blk_config *config,
+			struct error *error)
+{
+	int rc = vhost_user_frontend_get_config(vhost->fe, 0, config, sizeof(*config), error);
+
+	config->num_queues = vhost->config.blk.num_queues;
+	config->wce = vhost->config.blk.wce;
+	return rc;
+}
+
+static bool refresh(struct virtio_device *device)
+{
+	struct vhost_user_device *vhost = device_of(device);
+	struct virtio_blk_config config = { 0 };
+	bool changed = false;
+
+	while (vhost_user_frontend_take_request(vhost->fe) > 0)
+		changed = true;
+	if (!changed || vhost->type != MACHINE_DISK || fetch_config(vhost, &config, NULL) < 0 ||
+	    !memcmp(&config, &vhost->config.blk, sizeof(config)))
+		return false;
+	vhost->config.blk = config;
+	return true;
+}
+
 /* ---- Making it ---- */
 
 static void destroy(struct virtio_device *device)
@@ -150,15 +261,21 @@ static void destroy(struct virtio_device *device)
 	struct vhost_user_device *vhost = device_of(device);
 
 	vhost_user_frontend_close(vhost->fe);
+	forget_inflight(vhost);
 	free(vhost->name);
 	free(vhost);
 }
+
+static int resume(struct virtio_device *device, void *connection, bool *changed,
+		  struct error *error);
 
 static const struct virtio_device_ops device_ops = {
 	.activate = activate,
 	.stop = stop,
 	.read_config = read_config,
 	.write_config = write_config,
+	.refresh = refresh,
+	.resume = resume,
 	.destroy = destroy,
 };
 
@@ -176,7 +293,7 @@ static int make_disk(struct vhost_user_device *vhost, struct error *error)
 	device->id = VIRTIO_ID_BLOCK;
 	device->class_code = CLASS_STORAGE;
 	device->config_size = sizeof(*config);
-	device->features &= BLK_FEATURES;
+	device->features &= BLK_FEATURES | (tracks_inflight(vhost) ? BIT(VIRTIO_F_RING_PACKED) : 0);
 	if (device->features & BIT(VIRTIO_BLK_F_MQ))
 		queues = MIN(queues, MAX(le16toh(config->num_queues), 1u));
 	else
@@ -233,6 +350,7 @@ int vhost_user_device_create(struct virtio_device **out, const struct machine_de
 	vhost->memory = memory;
 	vhost->type = config->type;
 	memcpy(vhost->mac, config->mac, sizeof(vhost->mac));
+	vhost->inflight.fd = -1;
 	vhost->device.ops = &device_ops;
 	vhost->device.name = vhost->name;
 	rc = vhost_user_frontend_adopt(&vhost->fe, steal_fd(&fd), config->name, error);
@@ -246,26 +364,78 @@ int vhost_user_device_create(struct virtio_device **out, const struct machine_de
 	return 0;
 }
 
-int vhost_user_device_reconnect(struct virtio_device *device, int fd, struct error *error)
+/* Asks the back-end behind the new connection what it is. -EINVAL if it is not like `old`. */
+static int compare(struct vhost_user_device *vhost, const struct vhost_user_device *old,
+		   struct error *error)
+{
+	struct virtio_device *device = &vhost->device;
+	int rc = set_up(vhost, error);
+
+	if (rc < 0)
+		return rc;
+	/* Vectors and registers were made for so many queues. */
+	if (device->queue_count != old->device.queue_count)
+		return error_set(error, -EINVAL, "%s: the back-end has %u queues now, it had %u",
+				 vhost->name, device->queue_count, old->device.queue_count);
+	if (old->active && (old->accepted & ~device->features))
+		return error_set(error, -EINVAL,
+				 "%s: the back-end offers features 0x%llx now, and the guest uses "
+				 "0x%llx",
+				 vhost->name, (unsigned long long)device->features,
+				 (unsigned long long)old->accepted);
+	return 0;
+}
+
+/* A driver that has chosen whether there is a write cache is not to be asked again. */
+static int keep_cache_choice(struct vhost_user_device *vhost, uint8_t wce, struct error *error)
+{
+	if (!vhost->active || vhost->type != MACHINE_DISK ||
+	    !(vhost->accepted & BIT(VIRTIO_BLK_F_CONFIG_WCE)) || vhost->config.blk.wce == wce)
+		return 0;
+	vhost->config.blk.wce = wce;
+	return vhost_user_frontend_set_config(vhost->fe, offsetof(struct virtio_blk_config, wce),
+					      &wce, 1, error);
+}
+
+static int resume(struct virtio_device *device, void *connection, bool *changed,
+		  struct error *error)
 {
 	struct vhost_user_device *vhost = device_of(device), old = *vhost;
-	int rc = vhost_user_frontend_adopt(&vhost->fe, fd, vhost->name, error);
+	int rc;
 
+	vhost->fe = connection;
+	vhost_user_frontend_set_timeout(vhost->fe, RESUME_TIMEOUT_MS);
+	rc = compare(vhost, &old, error);
 	if (rc == 0)
-		rc = set_up(vhost, error);
-	else
-		vhost->fe = NULL;
-	/* Vectors and registers were made for so many queues. */
-	if (rc == 0 && device->queue_count != old.device.queue_count)
-		rc = error_set(error, -EINVAL, "%s: the back-end has %u queues now, it had %u",
-			       vhost->name, device->queue_count, old.device.queue_count);
+		rc = keep_cache_choice(vhost, old.config.blk.wce, error);
+	if (rc == 0 && vhost->active)
+		rc = start(vhost, true, error);
 	if (rc < 0) {
 		vhost_user_frontend_close(vhost->fe);
+		if (old.inflight.fd < 0)
+			forget_inflight(vhost);
 		*vhost = old;
 		return rc;
 	}
+	vhost_user_frontend_set_timeout(vhost->fe, VHOST_USER_DEVICE_TIMEOUT_MS);
+	*changed = memcmp(&vhost->config, &old.config, sizeof(old.config)) != 0;
 	vhost_user_frontend_close(old.fe);
 	return 0;
+}
+
+int vhost_user_device_shake_hands(const struct virtio_device *device, int fd,
+				  struct vhost_user_frontend **out, struct error *error)
+{
+	return vhost_user_frontend_adopt(out, fd, device->name, error);
+}
+
+int vhost_user_device_reconnect(struct virtio_device *device, int fd, struct error *error)
+{
+	struct vhost_user_frontend *fe;
+	bool changed;
+	int rc = vhost_user_device_shake_hands(device, fd, &fe, error);
+
+	return rc < 0 ? rc : resume(device, fe, &changed, error);
 }
 
 void vhost_user_device_set_timeout(struct virtio_device *device, unsigned timeout_ms)
@@ -279,4 +449,12 @@ int vhost_user_device_fd(const struct virtio_device *device)
 		container_of((struct virtio_device *)device, struct vhost_user_device, device);
 
 	return vhost_user_frontend_fd(vhost->fe);
+}
+
+int vhost_user_device_channel(const struct virtio_device *device)
+{
+	const struct vhost_user_device *vhost =
+		container_of((struct virtio_device *)device, struct vhost_user_device, device);
+
+	return vhost_user_frontend_channel(vhost->fe);
 }

@@ -12,6 +12,7 @@
 
 struct error;
 struct guest_memory;
+struct vhost_user_frontend;
 
 /* Shakes hands over `config->fd`, which it takes over, also when it fails. `memory` must outlive the
  * device. Destroyed through its ops. Errors: -EOPNOTSUPP (the back-end is too old, or is no disk), and
@@ -22,6 +23,14 @@ int vhost_user_device_create(struct virtio_device **out, const struct machine_de
 /* Goes on with another connection to the same device, while nothing runs; takes `fd` over, also when it
  * fails, and then keeps the old one. Errors as above, and -EINVAL if it is not like the first. */
 int vhost_user_device_reconnect(struct virtio_device *device, int fd, struct error *error);
+
+/* The first half of that, on any thread while the device is in use: a connection for its resume(). Takes `fd` over,
+ * also when it fails. */
+int vhost_user_device_shake_hands(const struct virtio_device *device, int fd,
+				  struct vhost_user_frontend **out, struct error *error);
+
+/* What the back-end says unasked, to wait for; or -1. */
+int vhost_user_device_channel(const struct virtio_device *device);
 
 #define VHOST_USER_DEVICE_TIMEOUT_MS 30000u /* as vhost_user_frontend.h has it */
 

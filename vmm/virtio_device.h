@@ -35,6 +35,12 @@ struct virtio_device_ops {
 	uint64_t (*read_config)(struct virtio_device *device, uint64_t offset, unsigned size);
 	void (*write_config)(struct virtio_device *device, uint64_t offset, unsigned size,
 			     uint64_t value);
+	/* The back-end has something to say: true if the configuration space is another now. */
+	bool (*refresh)(struct virtio_device *device);
+	/* Goes on over another connection, which it takes over, also when it fails; queues that ran run again,
+	 * with all that is in their rings. *changed as above. -EINVAL if it cannot ever. */
+	int (*resume)(struct virtio_device *device, void *connection, bool *changed,
+		      struct error *error);
 	void (*destroy)(struct virtio_device *device);
 };
 

@@ -70,6 +70,11 @@ void virtio_pci_fail(struct virtio_pci *virtio, const char *why);
 /* Resets the device, as its driver would, while no vCPU runs: the back-end lets go of the memory. */
 void virtio_pci_stop(struct virtio_pci *virtio);
 
+/* The back-end has something to say; it has come back over another connection (see struct virtio_device_ops). The
+ * driver is told if the configuration space has changed. From any thread. */
+void virtio_pci_refresh(struct virtio_pci *virtio);
+int virtio_pci_resume(struct virtio_pci *virtio, void *connection, struct error *error);
+
 /* ---- Between the files; all with the lock held ---- */
 
 /* virtio_pci_registers.c: what answers in the BAR (takes the lock). */

@@ -108,6 +108,35 @@ void virtio_pci_fail(struct virtio_pci *virtio, const char *why)
 	pthread_mutex_unlock(&virtio->lock);
 }
 
+/* A driver that reads a field in two parts looks at the generation before and after (4.1.4.3). */
+static void config_changed(struct virtio_pci *virtio)
+{
+	virtio->generation++;
+	if (virtio->active)
+		raise_config(virtio);
+}
+
+void virtio_pci_refresh(struct virtio_pci *virtio)
+{
+	pthread_mutex_lock(&virtio->lock);
+	if (virtio->device->ops->refresh(virtio->device))
+		config_changed(virtio);
+	pthread_mutex_unlock(&virtio->lock);
+}
+
+int virtio_pci_resume(struct virtio_pci *virtio, void *connection, struct error *error)
+{
+	bool changed = false;
+	int rc;
+
+	pthread_mutex_lock(&virtio->lock);
+	rc = virtio->device->ops->resume(virtio->device, connection, &changed, error);
+	if (rc == 0 && changed)
+		config_changed(virtio);
+	pthread_mutex_unlock(&virtio->lock);
+	return rc;
+}
+
 static void activate(struct virtio_pci *virtio)
 {
 	struct virtio_device_queue queues[VIRTIO_DEVICE_QUEUES_MAX];

@@ -35,6 +35,7 @@
 
 struct vhost_user_blk_server {
 	struct block *block;
+	struct block_watch watch;
 	struct unix_listener listener;
 	char *name; /* the socket's path, for messages */
 	char serial[VIRTIO_BLK_SERIAL_BYTES + 1];
@@ -305,6 +306,27 @@ static int accept_clients(void *arg)
 
 /* ---- Servers ---- */
 
+/* The disk has another size. What else may change is seen by requests. */
+static void disk_changed(struct block_watch *watch, struct block *block, unsigned what)
+{
+	struct vhost_user_blk_server *server =
+		container_of(watch, struct vhost_user_blk_server, watch);
+
+	(void)block;
+	if (!(what & BLOCK_CHANGED_SIZE))
+		return;
+	list_for_each(at, &server->clients) {
+		struct client *client = list_entry(at, struct client, node);
+		int rc = vhost_user_backend_config_changed(client->backend);
+
+		if (rc < 0)
+			log_info(server->log,
+				 "%s: the client is not told that the disk has changed: %s",
+				 server->name,
+				 rc == -EOPNOTSUPP ? "it has no channel for that" : error_name(rc));
+	}
+}
+
 static struct vhost_user_blk_server *create(struct block *block, const char *name,
 					    const struct vhost_user_blk_options *options)
 {
@@ -323,6 +345,8 @@ static struct vhost_user_blk_server *create(struct block *block, const char *nam
 	server->log = options->log;
 	server->listener.fd = -1;
 	server->block = block_ref(block);
+	server->watch.changed = disk_changed;
+	block_watch(block, &server->watch);
 	list_init(&server->clients);
 	fiber_queue_init(&server->client_left);
 	return server;
@@ -331,6 +355,7 @@ static struct vhost_user_blk_server *create(struct block *block, const char *nam
 static void destroy(struct vhost_user_blk_server *server)
 {
 	unix_listener_close(&server->listener);
+	block_unwatch(&server->watch);
 	block_unref(server->block);
 	free(server->name);
 	free(server);
@@ -395,20 +420,6 @@ void vhost_user_blk_server_stop(struct vhost_user_blk_server *server)
 	while (server->client_count)
 		fiber_queue_wait_always(&server->client_left);
 	destroy(server);
-}
-
-void vhost_user_blk_server_changed(struct vhost_user_blk_server *server)
-{
-	list_for_each(at, &server->clients) {
-		struct client *client = list_entry(at, struct client, node);
-		int rc = vhost_user_backend_config_changed(client->backend);
-
-		if (rc < 0)
-			log_info(server->log,
-				 "%s: the client is not told that the disk has changed: %s",
-				 server->name,
-				 rc == -EOPNOTSUPP ? "it has no channel for that" : error_name(rc));
-	}
 }
 
 void vhost_user_blk_server_status(const struct vhost_user_blk_server *server,

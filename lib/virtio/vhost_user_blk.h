@@ -9,6 +9,9 @@
  * Requests in flight are noted in memory that the client keeps, where it can do that: a server that is killed and
  * started again carries on with them when the client comes back.
  *
+ * A change of the device's size is told to the clients, whose guests see it at once; a client that cannot be told
+ * sees it when it connects again.
+ *
  * The worker polls the rings of busy clients, and sleeps (using no CPU) when nothing comes.
  */
 #ifndef TENON_VIRTIO_VHOST_USER_BLK_H
@@ -51,10 +54,6 @@ int vhost_user_blk_server_adopt(struct vhost_user_blk_server **out, struct block
 /* Removes the socket, turns clients out when their requests in flight are done, drops the reference,
  * frees it. Suspends. NULL is fine. */
 void vhost_user_blk_server_stop(struct vhost_user_blk_server *server);
-
-/* The block device has another size, or became read-only: tells the clients, whose guests see the new size at
- * once. A client that cannot be told sees it when it connects again. Never suspends. */
-void vhost_user_blk_server_changed(struct vhost_user_blk_server *server);
 
 /* How many clients are connected, and what was done since the start. */
 struct vhost_user_blk_status {

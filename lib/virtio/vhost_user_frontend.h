@@ -100,7 +100,7 @@ int vhost_user_frontend_log(struct vhost_user_frontend *fe, bool on, struct erro
 
 /* What the back-end sends unasked. The channel's descriptor, to wait for; -1 if it has none. take_request() takes the
  * next: 1 if it says that configuration space has changed, 0 if there is none, -ENOTCONN after a hang-up,
- * -EPROTO for nonsense; then it is to be waited for no more. */
+ * -EPROTO for nonsense; then there is no channel any more. */
 int vhost_user_frontend_channel(const struct vhost_user_frontend *fe);
 int vhost_user_frontend_take_request(struct vhost_user_frontend *fe);
 

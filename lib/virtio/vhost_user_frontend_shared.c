@@ -134,21 +134,32 @@ static int answer(struct vhost_user_frontend *fe, const struct vhost_user_header
 	return vhost_user_send(fe->channel, &message, NULL, 0, MSG_DONTWAIT);
 }
 
+/* It is of no more use, and is not to be waited for. */
+static int close_channel(struct vhost_user_frontend *fe, int result)
+{
+	cleanup_close(&fe->channel);
+	fe->channel = -1;
+	return result;
+}
+
 int vhost_user_frontend_take_request(struct vhost_user_frontend *fe)
 {
 	const struct vhost_user_header *header = &fe->requests.message.header;
-	int result = vhost_user_receive(&fe->requests, fe->channel, MSG_DONTWAIT);
 	bool changed;
+	int result;
 
+	if (fe->channel < 0)
+		return 0;
+	result = vhost_user_receive(&fe->requests, fe->channel, MSG_DONTWAIT);
 	if (result == -EAGAIN)
 		return 0;
 	if (result == 0 || result == -ECONNRESET)
-		return -ENOTCONN;
+		return close_channel(fe, -ENOTCONN);
 	if (result < 0)
-		return -EPROTO;
+		return close_channel(fe, -EPROTO);
 	changed = header->request == VHOST_USER_BACKEND_CONFIG_CHANGE_MSG;
 	/* Of the others we negotiated none. */
 	result = answer(fe, header, !changed);
 	vhost_user_receiver_reset(&fe->requests);
-	return result < 0 ? -EPROTO : changed;
+	return result < 0 ? close_channel(fe, -EPROTO) : changed;
 }

@@ -26,7 +26,8 @@
 #                            of the console is shown. 124: past the deadline. 125: no results came.
 # rig_start RIG OPTION...    boots and returns; rig_wait [NAME] is the rest of rig_boot.
 #     --name NAME            what the guest is called if there are several (guest)
-#     --disk FILE[:ro]       a disk, raw. --disk vhost-user:SOCKET: served by somebody else
+#     --disk FILE[:ro]       a disk, raw. --disk vhost-user:SOCKET[,OPTIONS][+OPTIONS]: served by somebody else;
+#                            QEMU's options for its chardev (reconnect=1) and device (packed=on)
 #     --nic vhost-user:SOCKET[,MAC]
 #     --with THING           brings along mdadm, lvm2, e2fsprogs, thin, tenon, or any program of the host
 #     --modules "A B"        loads kernel modules, with what they need; order and _ or - do not matter
@@ -218,7 +219,7 @@ rig_uml_command() {
 
 # Sets command to how QEMU is run.
 rig_qemu_command() {
-	local rig=$1 item i=0 mac accel=tcg cpu=max readonly intx=
+	local rig=$1 item i=0 mac accel=tcg cpu=max readonly intx= extra
 	case $rig in
 	svm) cpu=max,+svm ;;
 	kvm) accel=kvm cpu=host ;;
@@ -232,8 +233,10 @@ rig_qemu_command() {
 		readonly=off
 		case $item in
 		vhost-user:*)
-			command+=(-chardev "socket,id=disk$i,path=$(rig_path "${item#vhost-user:}")"
-				-device "vhost-user-blk-pci,chardev=disk$i,num-queues=1") ;;
+			item=${item#vhost-user:} extra=
+			[ "${item%%+*}" = "$item" ] || extra=,${item#*+}
+			command+=(-chardev "socket,id=disk$i,path=$(rig_path "${item%%+*}")"
+				-device "vhost-user-blk-pci,chardev=disk$i,num-queues=1$extra") ;;
 		*)
 			case $item in *:ro) item=${item%:ro} readonly=on ;; esac
 			item=$(rig_path "$item")

@@ -48,6 +48,7 @@ static struct {
 	struct worker *worker;
 	int fd, stop;
 	bool empty; /* its disk has no bytes */
+	struct block *block;
 	sem_t ready;
 } server;
 
@@ -60,6 +61,7 @@ static int serve(void *unused)
 	CU_ASSERT_EQUAL_FATAL(block_create_memory(&block, "disk", DISK_SIZE, NULL), 0);
 	if (server.empty)
 		block->size = 0;
+	server.block = block;
 	CU_ASSERT_EQUAL_FATAL(
 		vhost_user_blk_server_adopt(&blk, block, server.fd, "disk", NULL, NULL), 0);
 	sem_post(&server.ready);
@@ -316,6 +318,88 @@ static void test_back_end_comes_back(void)
 	end();
 }
 
+static int shrink_disk(void *size)
+{
+	block_set_size(server.block, *(uint64_t *)size);
+	return 0;
+}
+
+static void test_a_new_size_is_told_to_the_driver(void)
+{
+	uint64_t size = DISK_SIZE / 2;
+	struct pollfd channel = { .events = POLLIN };
+	uint8_t generation;
+
+	begin();
+	CU_ASSERT_EQUAL_FATAL(make_device(start_server(), MACHINE_DISK, NULL), 0);
+	start_driver();
+	channel.fd = vhost_user_device_channel(virtio->device);
+	generation = (uint8_t)in(VIRTIO_PCI_COMMON_CFGGENERATION, 1);
+	CU_ASSERT_EQUAL(in(VIRTIO_BAR_CONFIG, 8), DISK_SIZE / 512);
+	virtio_pci_refresh(virtio); /* nothing was said */
+	CU_ASSERT_EQUAL(in(VIRTIO_PCI_COMMON_CFGGENERATION, 1), generation);
+	worker_call(server.worker, shrink_disk, &size);
+	CU_ASSERT_EQUAL(poll(&channel, 1, 5000), 1);
+	CU_ASSERT_EQUAL(in(VIRTIO_BAR_CONFIG, 8), DISK_SIZE / 512);
+	virtio_pci_refresh(virtio);
+	CU_ASSERT_EQUAL(poll(&channel, 1, 0), 0);
+	CU_ASSERT_NOT_EQUAL(in(VIRTIO_PCI_COMMON_CFGGENERATION, 1), generation);
+	CU_ASSERT_EQUAL(in(VIRTIO_BAR_ISR, 1), 2);
+	CU_ASSERT_EQUAL(in(VIRTIO_BAR_CONFIG, 8), DISK_SIZE / 1024);
+	virtqueue_driver_destroy(&driver);
+	destroy_device();
+	stop_server();
+	end();
+}
+
+/* While the guest runs: what it asks for in between is done by the next back-end. */
+static void test_a_disk_goes_on_behind_another_back_end(void)
+{
+	struct vhost_user_frontend *fe;
+	struct error error = { 0 };
+	uint8_t data[512];
+
+	begin();
+	CU_ASSERT_EQUAL_FATAL(make_device(start_server(), MACHINE_DISK, NULL), 0);
+	start_driver();
+	for (unsigned round = 0; round < 3; round++) {
+		struct virtqueue_part parts[] = { { REQUEST, 16 }, { DATA, 512 }, { STATUS, 1 } };
+		struct pollfd call = { .fd = virtio->queues[0].setup.call_fd, .events = POLLIN };
+		uint32_t written;
+		uint16_t head;
+		uint64_t count;
+
+		for (unsigned i = 0; i <= round; i++)
+			CU_ASSERT_EQUAL(request(VIRTIO_BLK_T_IN, 7, data), VIRTIO_BLK_S_OK);
+		stop_server();
+		CU_ASSERT_EQUAL(virtqueue_driver_add(&driver, parts, 1, 2, &head), 0);
+		virtqueue_driver_kick(&driver);
+		out(VIRTIO_BAR_NOTIFY, 2, 0);
+		while (poll(&call, 1, 0) > 0)
+			CU_ASSERT_EQUAL(read(call.fd, &count, 8), 8);
+		CU_ASSERT_EQUAL(vhost_user_device_shake_hands(virtio->device, start_server(), &fe,
+							      &error),
+				0);
+		CU_ASSERT_EQUAL(virtio_pci_resume(virtio, fe, &error), 0);
+		while (virtqueue_driver_take(&driver, &head, &written) == 0)
+			CU_ASSERT_EQUAL_FATAL(poll(&call, 1, 5000), 1);
+		CU_ASSERT_EQUAL(written, 513);
+		CU_ASSERT_EQUAL(in(VIRTIO_PCI_COMMON_STATUS, 1),
+				FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK);
+	}
+	/* One that is not like it, while the first is gone. */
+	stop_server();
+	server.empty = true;
+	CU_ASSERT_EQUAL(vhost_user_device_shake_hands(virtio->device, start_server(), &fe, &error),
+			0);
+	CU_ASSERT_EQUAL(virtio_pci_resume(virtio, fe, &error), -EINVAL);
+	server.empty = false;
+	virtqueue_driver_destroy(&driver);
+	destroy_device();
+	stop_server();
+	end();
+}
+
 /* ---- Back-ends that misbehave: a thread that answers what the test says ---- */
 
 struct script {
@@ -416,5 +500,7 @@ static void test_nic_has_its_own_configuration(void)
 
 UNIT_MAIN("vmm vhost-user", UNIT(test_disk_through_the_registers),
 	  UNIT(test_rings_outside_of_memory), UNIT(test_back_end_goes_away),
-	  UNIT(test_back_end_comes_back), UNIT(test_useless_back_ends_are_refused),
-	  UNIT(test_a_disk_of_no_size_is_refused), UNIT(test_nic_has_its_own_configuration))
+	  UNIT(test_back_end_comes_back), UNIT(test_a_new_size_is_told_to_the_driver),
+	  UNIT(test_a_disk_goes_on_behind_another_back_end),
+	  UNIT(test_useless_back_ends_are_refused), UNIT(test_a_disk_of_no_size_is_refused),
+	  UNIT(test_nic_has_its_own_configuration))
