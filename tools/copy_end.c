@@ -66,7 +66,7 @@ static int open_owned(struct copy_end *end, const char *socket, struct error *er
 	if (rc)
 		return rc;
 	path = json_string_value(json_object_get(answer, "socket"));
-	rc = path ? vhost_user_blk_client_open(&end->block, path, error)
+	rc = path ? vhost_user_blk_client_open(&end->block, path, NULL, error)
 		  : error_set(error, -EPROTO, "%s: the server named no socket", end->word);
 	json_decref(answer);
 	return rc;
@@ -206,7 +206,7 @@ static int open_source(struct copy *copy, struct error *error)
 	if (!strcmp(end->word, "-"))
 		return open_source_stream(copy, error);
 	if (!strncmp(end->word, "vhost-user:", 11))
-		rc = vhost_user_blk_client_open(&end->block, end->word + 11, error);
+		rc = vhost_user_blk_client_open(&end->block, end->word + 11, NULL, error);
 	else if (end->is_object)
 		rc = open_object(copy, end, false, error);
 	else if (partition_split(end->word, NULL, &number))
@@ -359,7 +359,7 @@ int copy_open_destination(struct copy *copy, struct error *error)
 	if (end->block)
 		rc = 0;
 	else if (!strncmp(end->word, "vhost-user:", 11))
-		rc = vhost_user_blk_client_open(&end->block, end->word + 11, error);
+		rc = vhost_user_blk_client_open(&end->block, end->word + 11, NULL, error);
 	else if (end->is_object)
 		rc = open_object(copy, end, true, error);
 	else

@@ -148,7 +148,7 @@ static void change_tell(struct change *change, json_t *answer)
 		change->not_served = true;
 	}
 	if (clients && !strcmp(change->method, "lv.resize"))
-		cli_note("%s: the machine that has it sees the new size at its next start",
+		cli_note("%s: the machine that has it is told of its new size",
 			 change->name);
 }
 

@@ -242,6 +242,21 @@ bool guest_memory_guest_to_user(const struct guest_memory *memory, uint64_t gues
 	return true;
 }
 
+bool guest_memory_host_to_guest(const struct guest_memory *memory, const void *at, uint64_t length,
+				uint64_t *guest_address)
+{
+	for (unsigned i = 0; i < memory->count; i++) {
+		const struct guest_memory_region *region = &memory->regions[i];
+		uint64_t offset = (uint64_t)((uintptr_t)at - (uintptr_t)region->host);
+
+		if (offset < region->size && length <= region->size - offset) {
+			*guest_address = region->guest_address + offset;
+			return true;
+		}
+	}
+	return false;
+}
+
 /* The longest piece from `guest_address` on in one region, or NULL. */
 static uint8_t *next_piece(const struct guest_memory *memory, uint64_t guest_address,
 			   uint64_t length, uint64_t *piece)

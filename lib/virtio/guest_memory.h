@@ -109,6 +109,10 @@ bool guest_memory_user_to_guest(const struct guest_memory *memory, uint64_t user
 bool guest_memory_guest_to_user(const struct guest_memory *memory, uint64_t guest_address,
 				uint64_t length, uint64_t *user_address);
 
+/* Where [at, at + length) of this process is in the guest's; false unless it lies wholly inside one region. */
+bool guest_memory_host_to_guest(const struct guest_memory *memory, const void *at, uint64_t length,
+				uint64_t *guest_address);
+
 /*
  * Splits [guest_address, guest_address + length) over the regions it touches, into at most `space`
  * iovecs. Returns how many (0 for length 0), -EFAULT if any byte of it is in no region, -ENOBUFS if

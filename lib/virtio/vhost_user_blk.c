@@ -141,6 +141,9 @@ static int queue_start(void *device, unsigned index, struct virtqueue *vq)
 	};
 	log_debug(client->server->log, "%s: queue %u of %u entries starts at %u",
 		  client->server->name, index, vq->size, vq->last_avail);
+	/* One that comes back may have been away when the size changed, and QEMU does not look by itself. */
+	if (index == 0 && vq->inflight)
+		(void)vhost_user_backend_config_changed(client->backend);
 	return worker_add_poller(&queue->poller);
 }
 

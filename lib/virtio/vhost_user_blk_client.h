@@ -3,7 +3,8 @@
  * owns, how `tenon copy` reads and writes a disk that a foreign server exports, and how the server is
  * tested.
  *
- * Its guest memory is a memfd with one queue and a pool of buffers; data is copied in and out of them.
+ * The server gets a memfd with the queues and a pool of buffers, in and out of which data is copied; and the
+ * caller's memory, if it has some to share: data that lies there is not copied.
  */
 #ifndef TENON_VIRTIO_VHOST_USER_BLK_CLIENT_H
 #define TENON_VIRTIO_VHOST_USER_BLK_CLIENT_H
@@ -12,15 +13,26 @@
 
 struct block;
 struct error;
+struct guest_memory;
+
+struct vhost_user_blk_client_options {
+	/* Memory whose regions have files (guest_memory_create_region()), to be shared with the server; it must not
+	 * change while the device is open. NULL: none. */
+	const struct guest_memory *memory;
+	unsigned queues; /* at most so many, which requests take in turns; 0: one */
+};
 
 /*
  * Connects to the server on the unix socket `path` (or over the connected socket `fd`, taken over also
- * when it fails) and makes a block device of it, whose home is the current worker. On a fiber; the
- * server must be on another worker, for the handshake blocks the thread. Errors: those of
- * vhost_user_frontend_connect(), and -EPROTO where it is no disk. When the server goes away, requests
- * fail with -ENOTCONN.
+ * when it fails) and makes a block device of it, whose home is the current worker. On a fiber, which waits for the
+ * server. `options` may be NULL. Errors: those of vhost_user_frontend_connect(), and -EPROTO where it is no disk.
+ * When the server goes away, requests fail with -ENOTCONN. A new size is told to block_watch()ers.
  */
-int vhost_user_blk_client_open(struct block **out, const char *path, struct error *error);
-int vhost_user_blk_client_adopt(struct block **out, int fd, const char *name, struct error *error);
+int vhost_user_blk_client_open(struct block **out, const char *path,
+			       const struct vhost_user_blk_client_options *options,
+			       struct error *error);
+int vhost_user_blk_client_adopt(struct block **out, int fd, const char *name,
+				const struct vhost_user_blk_client_options *options,
+				struct error *error);
 
 #endif

@@ -52,9 +52,12 @@ static int serve(void *arg)
 	features = virtio_blk_features(&blk);
 	if (input->data[0] & 2)
 		features &= VIRTQUEUE_FEATURES;
+	if (!(input->data[0] & 4))
+		features &= ~(1ULL << VIRTIO_F_RING_PACKED);
 	virtio_blk_set_features(&blk, features);
 	virtqueue_init(&vq, &memory, 0, features);
-	if (virtqueue_start(&vq, SIZE, BASE, BASE + AVAIL, BASE + USED, 0) < 0)
+	if (virtqueue_start(&vq, SIZE, BASE, BASE + AVAIL, BASE + USED,
+			    input->data[0] & 4 ? VIRTQUEUE_BASE_PACKED : 0) < 0)
 		abort();
 	virtio_blk_queue_init(&queue, &blk, &vq);
 	for (int i = 0; i < 50; i++) {

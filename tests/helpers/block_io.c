@@ -296,7 +296,7 @@ static int first_fiber(void *arg)
 	int status;
 
 	if (!strncmp(run->path, "vhost-user:", 11))
-		status = vhost_user_blk_client_open(&run->block, run->path + 11, &error);
+		status = vhost_user_blk_client_open(&run->block, run->path + 11, NULL, &error);
 	else
 		status = block_open_file(&run->block, run->path, run->flags, run->size, &error);
 	if (status < 0) {

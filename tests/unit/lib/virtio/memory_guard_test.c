@@ -241,7 +241,7 @@ static int two_clients(void *arg)
 	CU_ASSERT_EQUAL_FATAL(worker_create(&host.worker, NULL, NULL), 0);
 	CU_ASSERT_EQUAL_FATAL(worker_start(host.worker, "host", host_run, &host), 0);
 	CU_ASSERT_EQUAL_FATAL(worker_call(host.worker, host_open, &host), 0);
-	CU_ASSERT_EQUAL(vhost_user_blk_client_open(&block, host.path, NULL), 0);
+	CU_ASSERT_EQUAL(vhost_user_blk_client_open(&block, host.path, NULL, NULL), 0);
 	CU_ASSERT_EQUAL(block_readv(block, 0, &iov, 1), 0);
 	for (unsigned i = 0; i < 3; i++) {
 		shorten(host.path);

@@ -18,6 +18,7 @@
 #include "util/bytes.h"
 #include "util/error.h"
 #include "virtio/vhost_user_blk.h"
+#include "virtio/guest_memory.h"
 #include "virtio/vhost_user_blk_client.h"
 
 #define DISK (16u << 20)
@@ -121,7 +122,7 @@ static struct block *open_client(const struct host *host)
 	struct error error = { 0 };
 	struct block *block = NULL;
 
-	if (vhost_user_blk_client_open(&block, host->path, &error) < 0) {
+	if (vhost_user_blk_client_open(&block, host->path, NULL, &error) < 0) {
 		printf("  %s\n", error.text);
 		CU_FAIL("no client");
 	}
@@ -236,7 +237,7 @@ static int one_at_a_time(void *arg)
 	struct error error = { 0 };
 	uint8_t at[512];
 
-	CU_ASSERT_EQUAL(vhost_user_blk_client_open(&second, host->path, &error), -EPROTO);
+	CU_ASSERT_EQUAL(vhost_user_blk_client_open(&second, host->path, NULL, &error), -EPROTO);
 	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "hung up"));
 	CU_ASSERT_EQUAL(block_read(first, 0, at, 512), 0);
 	block_unref(first);
@@ -429,8 +430,88 @@ static void test_the_socket_file(void)
 	fiber_run_real(WORKER_ENGINE_AUTO, socket_files, NULL);
 }
 
+static int shrink(void *arg)
+{
+	struct host *host = arg;
+
+	block_set_size(host->fault, DISK / 2);
+	return 0;
+}
+
+/* Data in memory that the server has too is not copied, whatever the pieces; beside it, it is. */
+static int shared_memory(void *arg)
+{
+	struct host host = { .stopped = false };
+	struct guest_memory memory = { .count = 0 };
+	struct vhost_user_blk_client_options options = { .memory = &memory, .queues = 2 };
+	static uint8_t outside[64 << 10], found[128 << 10];
+	struct iovec all = { found, sizeof(found) };
+	struct block *block = NULL;
+	uint8_t *at;
+
+	(void)arg;
+	host_begin(&host);
+	CU_ASSERT_EQUAL(guest_memory_create_region(&memory, "one", 0, 1 << 20, NULL), 0);
+	CU_ASSERT_EQUAL(guest_memory_create_region(&memory, "two", 8 << 20, 1 << 20, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(vhost_user_blk_client_open(&block, host.path, &options, NULL), 0);
+	at = memory.regions[1].host;
+	for (unsigned i = 0; i < 1 << 20; i++)
+		at[i] = (uint8_t)(i * 7 + i / 4096);
+	memset(outside, 0x3c, sizeof(outside));
+	for (unsigned round = 0; round < 8; round++) {
+		unsigned cut = 1 + round * 613;
+		struct iovec pieces[] = { { at, cut },
+					  { at + 70000, 40000 - cut },
+					  { outside, 30000 },
+					  { at + 200000, 131072 - 70000 } };
+		uint8_t *expected = found;
+
+		CU_ASSERT_EQUAL(block_writev(block, round * 131072, pieces, 4, 0), 0);
+		memset(found, 0, sizeof(found));
+		CU_ASSERT_EQUAL(block_readv(block, round * 131072, &all, 1), 0);
+		for (unsigned i = 0; i < 4; expected += pieces[i++].iov_len)
+			CU_ASSERT_EQUAL(memcmp(expected, pieces[i].iov_base, pieces[i].iov_len), 0);
+		/* And back into it. */
+		pieces[0].iov_base = at + 600000;
+		pieces[3].iov_base = at + 800000;
+		CU_ASSERT_EQUAL(block_readv(block, round * 131072, pieces, 4), 0);
+		CU_ASSERT_EQUAL(memcmp(at + 600000, at, cut), 0);
+		CU_ASSERT_EQUAL(memcmp(at + 800000, at + 200000, 131072 - 70000), 0);
+	}
+	worker_call(host.worker, host_status, &host);
+	/* One request where all is shared, however it is cut. */
+	for (unsigned i = 0; i < 10; i++) {
+		struct iovec pieces[20];
+
+		for (unsigned k = 0; k < 20; k++)
+			pieces[k] = (struct iovec){ at + k * 10000, k < 19 ? 1000 : 1480 };
+		CU_ASSERT_EQUAL(block_readv(block, 4096 * i, pieces, 20), 0);
+	}
+	{
+		uint64_t before = host.status.queues.chains;
+
+		worker_call(host.worker, host_status, &host);
+		CU_ASSERT_EQUAL(host.status.queues.chains - before, 10);
+	}
+	/* A new size is seen while it is open. */
+	worker_call(host.worker, shrink, &host);
+	for (int i = 0; i < 500 && block->size != DISK / 2; i++)
+		fiber_sleep(2 * MS);
+	CU_ASSERT_EQUAL(block->size, DISK / 2);
+	block_unref(block);
+	host_end(&host);
+	guest_memory_clear(&memory);
+	return 0;
+}
+
+static void test_the_callers_memory_is_shared(void)
+{
+	fiber_run_real(WORKER_ENGINE_AUTO, shared_memory, NULL);
+}
+
 UNIT_MAIN("vhost-user-blk", UNIT(test_a_disk_is_used_through_the_socket),
 	  UNIT(test_the_client_works_on_libaio_too),
 	  UNIT(test_a_writable_disk_has_one_client_at_a_time), UNIT(test_a_read_only_disk_has_many),
 	  UNIT(test_a_server_stops_with_requests_in_flight),
-	  UNIT(test_a_client_dies_with_requests_in_flight), UNIT(test_the_socket_file))
+	  UNIT(test_a_client_dies_with_requests_in_flight), UNIT(test_the_socket_file),
+	  UNIT(test_the_callers_memory_is_shared))
