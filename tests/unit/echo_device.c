@@ -8,10 +8,12 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "unit.h"
 #include "util/bytes.h"
+#include "virtio/vhost_user.h"
 
 static uint64_t echo_features(void *device)
 {
@@ -251,4 +253,42 @@ void guest_echo(struct guest *guest, const char *text)
 	CU_ASSERT_EQUAL(taken, head);
 	CU_ASSERT_EQUAL(written, length);
 	CU_ASSERT_STRING_EQUAL((char *)in, text);
+}
+
+/* ---- Raw messages ---- */
+
+/* Sends a message of `size` payload bytes. */
+void raw_send(int fd, uint32_t request, uint32_t flags, const void *payload, uint32_t size,
+	      const int *fds, unsigned fd_count)
+{
+	struct vhost_user_message message = { .header = { request, VHOST_USER_VERSION | flags,
+							  size } };
+
+	if (payload)
+		memcpy(&message.payload, payload, MIN(size, sizeof(message.payload)));
+	CU_ASSERT_EQUAL(vhost_user_send(fd, &message, fds, fd_count, 0), 0);
+}
+
+/* The answer's u64, or UINT64_MAX if there is none. */
+uint64_t raw_answer(int fd, uint32_t request)
+{
+	struct vhost_user_receiver receiver;
+	struct timeval time = { .tv_sec = 2 };
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof(time));
+	vhost_user_receiver_init(&receiver);
+	if (vhost_user_receive(&receiver, fd, 0) != 1)
+		return UINT64_MAX;
+	CU_ASSERT_EQUAL(receiver.message.header.request, request);
+	CU_ASSERT_EQUAL(receiver.message.header.flags, VHOST_USER_VERSION | VHOST_USER_FLAG_REPLY);
+	return receiver.message.payload.u64;
+}
+
+int raw_begin(struct echo *echo)
+{
+	uint64_t protocol = 1ULL << VHOST_USER_PROTOCOL_F_REPLY_ACK;
+	int fd = echo_begin(echo);
+
+	raw_send(fd, VHOST_USER_SET_PROTOCOL_FEATURES, 0, &protocol, 8, NULL, 0);
+	return fd;
 }

@@ -59,4 +59,12 @@ void guest_start(struct guest *guest, unsigned index, uint32_t base);
 void guest_echo(struct guest *guest, const char *text);
 void guest_end(struct guest *guest);
 
+/* Without a front-end of ours: a connection with REPLY_ACK on; one message; the u64 of the answer to it, or UINT64_MAX
+ * if there is none. */
+#define NEED VHOST_USER_FLAG_NEED_REPLY
+int raw_begin(struct echo *echo);
+void raw_send(int fd, uint32_t request, uint32_t flags, const void *payload, uint32_t size,
+	      const int *fds, unsigned fd_count);
+uint64_t raw_answer(int fd, uint32_t request);
+
 #endif

@@ -214,44 +214,6 @@ static void test_shared_memory_is_sealed(void)
 
 /* ---- Raw messages ---- */
 
-#define NEED VHOST_USER_FLAG_NEED_REPLY
-
-/* Sends a message of `size` payload bytes. */
-static void raw_send(int fd, uint32_t request, uint32_t flags, const void *payload, uint32_t size,
-		     const int *fds, unsigned fd_count)
-{
-	struct vhost_user_message message = { .header = { request, VHOST_USER_VERSION | flags,
-							  size } };
-
-	if (payload)
-		memcpy(&message.payload, payload, MIN(size, sizeof(message.payload)));
-	CU_ASSERT_EQUAL(vhost_user_send(fd, &message, fds, fd_count, 0), 0);
-}
-
-/* The answer's u64, or UINT64_MAX if there is none. */
-static uint64_t raw_answer(int fd, uint32_t request)
-{
-	struct vhost_user_receiver receiver;
-	struct timeval time = { .tv_sec = 2 };
-
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof(time));
-	vhost_user_receiver_init(&receiver);
-	if (vhost_user_receive(&receiver, fd, 0) != 1)
-		return UINT64_MAX;
-	CU_ASSERT_EQUAL(receiver.message.header.request, request);
-	CU_ASSERT_EQUAL(receiver.message.header.flags, VHOST_USER_VERSION | VHOST_USER_FLAG_REPLY);
-	return receiver.message.payload.u64;
-}
-
-static int raw_begin(struct echo *echo)
-{
-	uint64_t protocol = 1ULL << VHOST_USER_PROTOCOL_F_REPLY_ACK;
-	int fd = echo_begin(echo);
-
-	raw_send(fd, VHOST_USER_SET_PROTOCOL_FEATURES, 0, &protocol, 8, NULL, 0);
-	return fd;
-}
-
 static void test_unknown_messages_are_answered_and_their_files_closed(void)
 {
 	unsigned files = echo_open_files();
