@@ -418,7 +418,7 @@ static int resume(struct virtio_device *device, void *connection, bool *changed,
 		return rc;
 	}
 	vhost_user_frontend_set_timeout(vhost->fe, VHOST_USER_DEVICE_TIMEOUT_MS);
-	*changed = memcmp(&vhost->config, &old.config, sizeof(old.config)) != 0;
+	*changed = memcmp(vhost->config.bytes, old.config.bytes, device->config_size) != 0;
 	vhost_user_frontend_close(old.fe);
 	return 0;
 }
