@@ -1,0 +1,185 @@
+/* Packed rings, also ones that no honest driver makes. */
+#include "unit.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "both_sides.h"
+#include "util/bytes.h"
+
+/* Descriptor `index` of the packed ring, in the first round; the driver's `flags` besides. */
+static void put_packed(unsigned index, uint64_t address, uint32_t length, unsigned flags)
+{
+	struct vring_packed_desc *desc = &both.driver.ring[index];
+
+	desc->addr = htole64(address);
+	desc->len = htole32(length);
+	desc->id = htole16((uint16_t)index);
+	desc->flags = htole16((uint16_t)(flags | 1u << VRING_PACKED_DESC_F_AVAIL));
+}
+
+static void put_packed_inner(unsigned index, uint64_t address, uint32_t length, unsigned flags)
+{
+	struct vring_packed_desc *desc = (struct vring_packed_desc *)(both.bytes + TABLE) + index;
+
+	*desc = (struct vring_packed_desc){ htole64(address), htole32(length), 0,
+					    htole16((uint16_t)flags) };
+}
+
+/* Expects the chain at 0 to break the packed ring. */
+static void expect_packed_broken(const char *reason)
+{
+	struct both *b = &both;
+
+	CU_ASSERT_EQUAL(virtqueue_pop(&b->device, &b->chain), -EPROTO);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(b->device.broken);
+	if (!strstr(b->device.broken, reason))
+		printf("broken for '%s', expected '%s'\n", b->device.broken, reason);
+	CU_ASSERT_PTR_NOT_NULL(strstr(b->device.broken, reason));
+	CU_ASSERT_EQUAL(count_of(b->device.error_fd), 1);
+	CU_ASSERT_EQUAL(virtqueue_pop(&b->device, &b->chain), 0);
+	CU_ASSERT_FALSE(virtqueue_available(&b->device));
+	CU_ASSERT_EQUAL(b->device.in_flight, 0);
+	tear_down();
+}
+
+/* A front-end that knows of no wrap counters begins a new packed ring at 0 (user-mode Linux 6.1); in one that
+ * was in use, 0 means what it says. */
+static void test_a_packed_ring_that_begins_at_0(void)
+{
+	struct both *b = &both;
+
+	set_up(PACKED);
+	CU_ASSERT_EQUAL(virtqueue_start(&b->device, SIZE, b->driver.desc_address,
+					b->driver.avail_address, b->driver.used_address, 0),
+			0);
+	CU_ASSERT_EQUAL(virtqueue_base(&b->device), VIRTQUEUE_BASE_PACKED);
+	add(1, 0);
+	virtqueue_driver_kick(&b->driver);
+	CU_ASSERT_EQUAL(virtqueue_pop(&b->device, &b->chain), 1);
+	virtqueue_push(&b->device, &b->chain, 0);
+	virtqueue_notify(&b->device);
+	CU_ASSERT_EQUAL(virtqueue_start(&b->device, SIZE, b->driver.desc_address,
+					b->driver.avail_address, b->driver.used_address, 0),
+			0);
+	CU_ASSERT_EQUAL(virtqueue_base(&b->device), 0);
+	tear_down();
+}
+
+static void test_hostile_packed_chains_break_the_ring(void)
+{
+	set_up(PACKED | INDIRECT);
+	for (unsigned i = 0; i < SIZE; i++)
+		put_packed(i, BASE + DATA, 1, N);
+	expect_packed_broken("has no end");
+
+	set_up(PACKED | INDIRECT);
+	put_packed(0, FAR - 1, 2, 0);
+	expect_packed_broken("outside guest memory");
+
+	set_up(PACKED | INDIRECT);
+	put_packed(1, BASE + DATA, 1, 0);
+	put_packed(0, BASE + DATA, 1, W | N);
+	expect_packed_broken("readable buffer follows");
+
+	set_up(PACKED);
+	put_packed(0, BASE + TABLE, 16, I);
+	expect_packed_broken("not negotiated");
+
+	set_up(PACKED | INDIRECT);
+	put_packed(0, BASE + DATA, 16, N);
+	put_packed(1, BASE + TABLE, 16, I);
+	expect_packed_broken("in a chain of others");
+
+	set_up(PACKED | INDIRECT);
+	put_packed(0, BASE + TABLE, 40, I);
+	expect_packed_broken("multiple of 16");
+
+	set_up(PACKED | INDIRECT);
+	put_packed(0, BASE + TABLE, 16 * (VIRTQUEUE_MAX_CHAIN + 1), I);
+	expect_packed_broken("longer than it may be");
+
+	set_up(PACKED | INDIRECT);
+	put_packed_inner(0, BASE + TABLE, 16, I);
+	put_packed(0, BASE + TABLE, 16, I);
+	expect_packed_broken("in an indirect table");
+
+	/* Descriptors that are with us are not available once more, whatever their flags say. */
+	set_up(PACKED);
+	for (unsigned i = 0; i < SIZE; i++)
+		put_packed(i, BASE + DATA, 1, 0);
+	for (unsigned i = 0; i < SIZE; i++)
+		CU_ASSERT_EQUAL(virtqueue_pop(&both.device, &both.chain), 1);
+	both.driver.ring[0].flags = htole16(1u << VRING_PACKED_DESC_F_USED);
+	CU_ASSERT_EQUAL(virtqueue_pop(&both.device, &both.chain), -EPROTO);
+	for (unsigned i = 0; i < SIZE; i++)
+		virtqueue_push(&both.device, &both.chain, 0);
+	CU_ASSERT_EQUAL(both.device.in_flight, 0);
+	tear_down();
+}
+
+static void test_a_packed_table_is_a_list_and_may_be_longer_than_the_ring(void)
+{
+	set_up(PACKED | INDIRECT);
+	for (unsigned i = 0; i < 12; i++) /* NEXT means nothing here */
+		put_packed_inner(i, BASE + DATA, 2, i < 9 ? N : W);
+	put_packed(0, BASE + TABLE, 12 * 16, I);
+	CU_ASSERT_EQUAL(virtqueue_pop(&both.device, &both.chain), 1);
+	CU_ASSERT_EQUAL(both.chain.readable, 9);
+	CU_ASSERT_EQUAL(both.chain.writable_bytes, 6);
+	CU_ASSERT_EQUAL(both.chain.slots, 1);
+	tear_down();
+}
+
+static void test_a_packed_ring_goes_on_where_it_was(void)
+{
+	struct both *b = &both;
+	struct virtqueue vq;
+	uint32_t base;
+
+	set_up(PACKED);
+	CU_ASSERT_EQUAL(virtqueue_base(&b->device), VIRTQUEUE_BASE_PACKED);
+	for (unsigned i = 0; i < 3; i++) {
+		add(2, 1);
+		virtqueue_driver_kick(&b->driver);
+		serve_one();
+		take_all();
+	}
+	/* Nine of eight: entry 1 of the second round. */
+	base = virtqueue_base(&b->device);
+	CU_ASSERT_EQUAL(base, 0x00010001);
+	CU_ASSERT_EQUAL(base, virtqueue_driver_base(&b->driver));
+	add(2, 1);
+	virtqueue_driver_kick(&b->driver);
+	virtqueue_init(&vq, &b->memory, 0, PACKED);
+	/* DPDK says the first half only. */
+	for (unsigned i = 0; i < 2; i++) {
+		CU_ASSERT_EQUAL(virtqueue_start(&vq, SIZE, b->driver.desc_address,
+						b->driver.avail_address, b->driver.used_address,
+						i ? base & 0xffff : base),
+				0);
+		CU_ASSERT_EQUAL(virtqueue_pop(&vq, &b->chain), 1);
+		CU_ASSERT_EQUAL(b->chain.readable, 2);
+	}
+	/* Outside the ring, or used ahead of available. */
+	for (unsigned i = 0; i < 3; i++) {
+		static const uint32_t wrong[] = { 8, 1 << 16 | 0x8008, 0x8003u << 16 | 0x8001 };
+
+		CU_ASSERT_EQUAL(virtqueue_start(&vq, SIZE, b->driver.desc_address,
+						b->driver.avail_address, b->driver.used_address,
+						wrong[i]),
+				-EINVAL);
+	}
+	/* No power of two. */
+	CU_ASSERT_EQUAL(virtqueue_start(&vq, 7, b->driver.desc_address, b->driver.avail_address,
+					b->driver.used_address, VIRTQUEUE_BASE_PACKED),
+			0);
+	tear_down();
+}
+
+UNIT_MAIN("virtqueue_packed", UNIT(test_a_packed_ring_that_begins_at_0),
+	  UNIT(test_hostile_packed_chains_break_the_ring),
+	  UNIT(test_a_packed_table_is_a_list_and_may_be_longer_than_the_ring),
+	  UNIT(test_a_packed_ring_goes_on_where_it_was))
