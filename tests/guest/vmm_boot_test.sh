@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Our own monitor boots the unmodified Debian kernel under KVM: two processors, a disk, a NIC on our switch,
-# a restart, back-ends that hang up, the power button. Where this host's KVM runs Linux at speed, here;
+# a restart, a back-end that hangs up and comes back, the power button. Where this host's KVM runs Linux at speed, here;
 # else in a guest of QEMU's whose processor has (emulated) SVM.
 # timeout: 600
 set -eu
@@ -55,6 +55,14 @@ vm=$!
 await grep -q 'waits for /dev/input' console
 kill $switch
 await grep -q 'hung up' vm.log
+tenon switch run sw --socket-dir . --port vm=vhost-user --port host=tap:tap0 >switch.log 2>&1 &
+switch=$!
+await grep -q 'the back-end is back' vm.log
+await ip link set tap0 up
+ip addr add 10.9.0.1/24 dev tap0
+await busybox ping -c 1 -w 2 10.9.0.2
+echo "the guest answers behind another switch"
+kill $switch
 kill -TERM $vm
 status=0
 wait $vm || status=$?
