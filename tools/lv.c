@@ -148,8 +148,7 @@ static void change_tell(struct change *change, json_t *answer)
 		change->not_served = true;
 	}
 	if (clients && !strcmp(change->method, "lv.resize"))
-		cli_note("%s: the machine that has it is told of its new size",
-			 change->name);
+		cli_note("%s: the machine that has it is told of its new size", change->name);
 }
 
 static int change_run(void *arg, struct error *error)

@@ -141,7 +141,7 @@ static void test_the_session(void)
 	expect("status", VHOST_USER_GET_STATUS, NULL, 0, NO_FILE, 0);
 	expect("reset", VHOST_USER_RESET_DEVICE, NULL, 0, NO_FILE, DONE);
 	expect("a payload", VHOST_USER_RESET_DEVICE, "1234567", 8, NO_FILE, REFUSED);
-	expect("a NIC's", VHOST_USER_SEND_RARP, "\1\2\3\4\5\6", 8, NO_FILE, DONE);
+	expect("a NIC's", VHOST_USER_SEND_RARP, "\1\2\3\4\5\6\0", 8, NO_FILE, DONE);
 	expect_u64("a NIC's", VHOST_USER_NET_SET_MTU, 1500, NO_FILE, REFUSED);
 	expect("of no use", VHOST_USER_IOTLB_MSG, NULL, 0, NO_FILE, REFUSED);
 	expect("of no use", VHOST_USER_SET_VRING_ENDIAN, "1234567", 8, NO_FILE, REFUSED);
