@@ -22,7 +22,8 @@
 
 struct error;
 
-#define BLOCK_TO_THE_END UINT64_MAX /* of a range: wherever the object ends, now and later */
+#define BLOCK_TO_THE_END         UINT64_MAX /* of a range: wherever the object ends, now and later */
+#define BLOCK_IDENTITY_PARTS_MAX 256u
 
 struct block_part {
 	bool is_file;  /* else a block device */

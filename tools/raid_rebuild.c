@@ -1,0 +1,268 @@
+/* `tenon raid rebuild` and `check`: running one and waiting for it, in a running server or here. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "block/block.h"
+#include "rpc/rpc.h"
+#include "tools/describe.h"
+#include "tools/owner.h"
+#include "tools/raid.h"
+#include "tools/stack.h"
+#include "util/bytes.h"
+#include "util/size.h"
+
+#define PROGRESS_INTERVAL_NS (200 * 1000 * 1000ull)
+
+struct rebuild {
+	struct cli_words given;
+	char *target;
+	bool check, repair;
+	struct cli_progress progress;
+	uint64_t mismatches, skipped; /* bytes */
+	struct raid_found found;
+	uint64_t total, rate; /* as last reported; 0: nothing was to be done */
+};
+
+static void rebuild_show(struct rebuild *rebuild, const char *operation, uint64_t position,
+			 uint64_t total, uint64_t rate)
+{
+	static const char *const names[] = { "resync", "recover", "check", "repair" };
+
+	for (size_t i = 0; i < 4; i++)
+		if (!strcmp(operation, names[i]))
+			rebuild->progress.what = names[i];
+	if (!strcmp(operation, "idle"))
+		return;
+	cli_progress_report(&rebuild->progress, position, total, rate);
+	rebuild->total = total;
+	rebuild->rate = rate ? rate : rebuild->rate;
+}
+
+static bool rebuild_report(const struct raid_progress *progress, void *arg)
+{
+	rebuild_show(arg, raid_operation_name(progress->operation), progress->position,
+		     progress->total, progress->rate);
+	return true;
+}
+
+static uint64_t number_of(json_t *object, const char *key)
+{
+	return (uint64_t)json_integer_value(json_object_get(object, key));
+}
+
+/* As describe_progress() has it. */
+static void rebuild_take_result(struct rebuild *rebuild, json_t *progress)
+{
+	json_t *ranges = json_object_get(progress, "mismatches"), *range;
+	size_t index;
+
+	rebuild->mismatches = number_of(progress, "mismatch_bytes");
+	rebuild->skipped = number_of(progress, "not_compared_bytes");
+	rebuild->found = (struct raid_found){ .count = number_of(progress, "mismatch_count") };
+	json_array_foreach(ranges, index, range) {
+		if (index < RAID_FOUND)
+			rebuild->found.ranges[index] =
+				(struct raid_range){ number_of(range, "offset_bytes"),
+						     number_of(range, "length_bytes") };
+	}
+	rebuild->found.count = MAX(rebuild->found.count, json_array_size(ranges));
+}
+
+/* The server does the work; asks it how far it is until it is done. */
+static int rebuild_remote(struct rebuild *rebuild, const char *socket, struct error *error)
+{
+	bool done = false;
+	int rc = 0;
+
+	if (rebuild->check)
+		rc = rpc_call(socket, "raid.check",
+			      json_pack("{s:o, s:b}", "name", describe_text(rebuild->target),
+					"repair", rebuild->repair),
+			      NULL, error);
+	while (!rc && !done) {
+		json_t *answer = NULL, *progress;
+
+		rc = rpc_call(socket, "raid.wait",
+			      json_pack("{s:o}", "name", describe_text(rebuild->target)), &answer,
+			      error);
+		progress = json_object_get(answer, "progress");
+		done = json_is_true(json_object_get(answer, "done"));
+		if (json_is_object(progress)) {
+			const char *operation =
+				json_string_value(json_object_get(progress, "operation"));
+
+			rebuild_show(rebuild, operation ? operation : "idle",
+				     (uint64_t)json_integer_value(
+					     json_object_get(progress, "position_bytes")),
+				     (uint64_t)json_integer_value(
+					     json_object_get(progress, "total_bytes")),
+				     (uint64_t)json_integer_value(
+					     json_object_get(progress, "rate_bytes")));
+			rebuild_take_result(rebuild, progress);
+		}
+		json_decref(answer);
+	}
+	return rc;
+}
+
+struct wait_job {
+	struct rebuild *rebuild;
+	struct raid_array *array;
+	struct error *error;
+};
+
+static int wait_fiber(void *arg)
+{
+	struct wait_job *job = arg;
+
+	return raid_rebuild_wait(job->array, rebuild_report, job->rebuild, PROGRESS_INTERVAL_NS,
+				 job->error);
+}
+
+/* A signal ends the waiting; stopping the array then keeps how far it came. */
+static int rebuild_wait(struct rebuild *rebuild, struct raid_array *array, struct error *error)
+{
+	struct wait_job job = { rebuild, array, error };
+	int rc = cli_interruptible(wait_fiber, &job, error);
+
+	if (rc == -ECANCELED)
+		error_advise(error, "`tenon raid rebuild %s` goes on from there", rebuild->target);
+	return rc;
+}
+
+static int rebuild_here(struct rebuild *rebuild, struct stack *stack, struct error *error)
+{
+	struct raid_status status;
+	struct raid_array *array;
+	int rc = stack_find_running(stack, rebuild->target, &array, error);
+
+	/* What is left of an earlier resync or recovery comes first. */
+	if (!rc)
+		rc = rebuild_wait(rebuild, array, error);
+	if (!rc && rebuild->check)
+		rc = raid_scrub_start(array, rebuild->repair, error);
+	if (!rc && rebuild->check)
+		rc = rebuild_wait(rebuild, array, error);
+	if (rc)
+		return rc;
+	raid_status(array, &status);
+	rebuild->mismatches = status.progress.mismatches;
+	rebuild->skipped = status.progress.skipped;
+	rebuild->found = status.progress.found;
+	if (status.degraded)
+		cli_note("%s: still degraded, %u of %u places are filled; add a device with `tenon "
+			 "raid "
+			 "add`",
+			 rebuild->target, status.working, status.raid_disks);
+	raid_status_free(&status);
+	return 0;
+}
+
+/* For those who saw no bar, because they have no terminal or it was over at once. */
+static void rebuild_summary(const struct rebuild *rebuild)
+{
+	char sizes[2][SIZE_TEXT];
+
+	if (!rebuild->total)
+		cli_say("%s: nothing left to rebuild", rebuild->target);
+	else
+		cli_say("%s: %s of %s is done, %s/s", rebuild->target,
+			strcmp(rebuild->progress.what, "recover") ? rebuild->progress.what
+								  : "recovery",
+			size_format(rebuild->total, sizes[0]),
+			size_format(rebuild->rate, sizes[1]));
+}
+
+/* What a check found. A difference that is still there is a failure. */
+static int check_result(const struct rebuild *rebuild, struct error *error)
+{
+	const struct raid_found *found = &rebuild->found;
+	uint64_t shown = MIN(found->count, (uint64_t)RAID_FOUND);
+
+	cli_say("%s: %llu bytes differ between the members%s", rebuild->target,
+		(unsigned long long)rebuild->mismatches,
+		rebuild->repair && rebuild->mismatches ? "; they agree now" : "");
+	for (uint64_t i = 0; i < shown; i++)
+		cli_say("  bytes %llu to %llu", (unsigned long long)found->ranges[i].offset,
+			(unsigned long long)(found->ranges[i].offset + found->ranges[i].length -
+					     1));
+	if (found->count > shown)
+		cli_say("  and more");
+	if (rebuild->skipped)
+		cli_note(
+			"%s: %llu bytes could not be compared on all members: they are missing, or "
+			"cannot be read, or their bad-block logs say so",
+			rebuild->target, (unsigned long long)rebuild->skipped);
+	if (!rebuild->mismatches || rebuild->repair)
+		return 0;
+	error_set(error, -EIO, "%s: the members differ in %llu bytes", rebuild->target,
+		  (unsigned long long)rebuild->mismatches);
+	error_advise(error,
+		     "`tenon raid check --repair` makes them agree; which of them is right it "
+		     "does not know");
+	return -EIO;
+}
+
+static int rebuild_run(void *arg, struct error *error)
+{
+	struct rebuild *rebuild = arg;
+	struct stack_options options = { .write = true, .resync = true };
+	struct cli_words targets = { &rebuild->target, 1 };
+	CLEANUP_FREE char *socket = NULL;
+	struct stack *stack = NULL;
+	int rc = owner_find(&rebuild->given, rebuild->target, &socket, error);
+
+	if (rc)
+		return rc;
+	if (socket) {
+		rc = rebuild_remote(rebuild, socket, error);
+	} else {
+		rc = stack_claim(&stack, &rebuild->given, &targets, &options, error);
+		if (!rc)
+			rc = rebuild_here(rebuild, stack, error);
+		if (rc)
+			stack_close(stack, NULL);
+		else
+			rc = stack_close(stack, error);
+	}
+	cli_progress_end(&rebuild->progress);
+	if (!rc && !rebuild->check)
+		rebuild_summary(rebuild);
+	return !rc && rebuild->check ? check_result(rebuild, error) : rc;
+}
+
+static int rebuild_verb(struct rebuild *rebuild, const char *usage,
+			const struct cli_option *options, int argc, char **argv)
+{
+	struct cli_words operands;
+	int status;
+
+	if (!cli_parse(usage, options, argc, argv, 1, 1, &operands, &status))
+		return status;
+	rebuild->target = raid_target(operands.words[0]);
+	status = cli_on_fiber(rebuild_run, rebuild);
+	free(rebuild->target);
+	return status;
+}
+
+int raid_rebuild_verb(int argc, char **argv)
+{
+	struct rebuild rebuild = { .progress.what = "rebuild" };
+	const struct cli_option options[] = { CLI_OPTION_DEVICE(&rebuild.given), CLI_OPTION_END };
+
+	return rebuild_verb(&rebuild, "raid rebuild NAME", options, argc, argv);
+}
+
+int raid_check_verb(int argc, char **argv)
+{
+	struct rebuild rebuild = { .progress.what = "check", .check = true };
+	const struct cli_option options[] = {
+		CLI_OPTION_DEVICE(&rebuild.given),
+		{ "repair", CLI_FLAG, &rebuild.repair, NULL, "make the members agree" },
+		CLI_OPTION_END,
+	};
+
+	return rebuild_verb(&rebuild, "raid check NAME [--repair]", options, argc, argv);
+}
