@@ -138,7 +138,14 @@ done
 refused 'in use|twice' $TENON raid create q --level 1 free.img free.img
 refused 'in use|twice' $TENON vg create q free.img ./free.img
 cp a.img copy.img
-json 'd["working"] == 1' $TENON raid show r --json --device a.img --device copy.img
+# Nobody knows which of two copies is the member: nothing is read from either, and the listing says why.
+for devices in a.img:copy.img copy.img:a.img a.img:b.img:copy.img; do
+	refused 'copies of one member' env TENON_DEVICES=$devices $TENON raid show r --json
+	refused 'copies of one member' env TENON_DEVICES=$devices $TENON copy md/r out
+	refused 'copies of one member' env TENON_DEVICES=$devices $TENON raid fail r a.img
+	json 'len(d) == 1 and d[0]["working"] == 0 and "copies of one member" in d[0]["state"]' \
+		env TENON_DEVICES=$devices $TENON raid list --json
+done
 array r e.img f.img
 json 'len(d) == 2' $TENON raid list --json --device '[abef].img'
 refused 'two arrays.*' $TENON raid show r --device '[abef].img'
