@@ -43,26 +43,33 @@ static void set_attempt(struct machine_search *search, int fd)
 	pthread_mutex_unlock(&search->lock);
 }
 
+static void shake_hands(struct machine_slot *slot, int fd)
+{
+	struct machine_search *search = &slot->search;
+
+	set_attempt(search, dup(fd));
+	/* Given up just now, it is not waited for. */
+	if (given_up(search, 0))
+		shutdown(fd, SHUT_RDWR);
+	if (vhost_user_device_shake_hands(slot->pci->device, fd, &search->found, NULL) < 0)
+		search->found = NULL;
+	set_attempt(search, -1);
+}
+
 static void *look_for_it(void *arg)
 {
 	struct machine_slot *slot = arg;
 	struct machine_search *search = &slot->search;
+	bool ended = search->again && given_up(search, SEARCH_MS);
 
-	do {
+	while (!ended && !search->found) {
 		struct error error = { 0 };
 		int fd = slot->connect(slot->connect_context, &error);
 
-		if (fd < 0)
-			continue;
-		set_attempt(search, dup(fd));
-		/* Given up just now, it is not waited for. */
-		if (given_up(search, 0))
-			shutdown(fd, SHUT_RDWR);
-		if (vhost_user_device_shake_hands(slot->pci->device, fd, &search->found, &error) <
-		    0)
-			search->found = NULL;
-		set_attempt(search, -1);
-	} while (!search->found && !given_up(search, SEARCH_MS));
+		if (fd >= 0)
+			shake_hands(slot, fd);
+		ended = !search->found && given_up(search, SEARCH_MS);
+	}
 	atomic_store(&search->done, true);
 	eventfd_write(search->wake, 1);
 	return NULL;
@@ -80,12 +87,13 @@ static int start_thread(struct machine_slot *slot)
 	return -rc;
 }
 
-static void start_search(struct machine *machine, struct machine_slot *slot)
+static void start_search(struct machine *machine, struct machine_slot *slot, bool again)
 {
 	struct machine_search *search = &slot->search;
 	int rc;
 
 	search->found = NULL;
+	search->again = again;
 	search->attempt = -1;
 	search->wake = machine->wake;
 	atomic_store(&search->done, false);
@@ -142,7 +150,7 @@ static void take_found(struct machine *machine, struct machine_slot *slot)
 		virtio_pci_fail(slot->pci, error.text);
 	} else {
 		log_debug(machine->log, "%s", error.text);
-		start_search(machine, slot);
+		start_search(machine, slot, true);
 	}
 }
 
@@ -195,6 +203,6 @@ void machine_devices_check(struct machine *machine, const struct pollfd *entries
 		log_warning(machine->log,
 			    "%s: the back-end hung up; the guest waits for it to come back",
 			    slot->pci->device->name);
-		start_search(machine, slot);
+		start_search(machine, slot, false);
 	}
 }

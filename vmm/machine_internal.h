@@ -38,6 +38,7 @@ enum machine_request {
 struct machine_search {
 	pthread_t thread;
 	bool running;
+	bool again; /* what was found last was of no use: not at once */
 	_Atomic bool done;
 	int cancel; /* an eventfd: it is to end */
 	int wake;   /* the machine's */
