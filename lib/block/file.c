@@ -10,6 +10,7 @@
 #include "block/iov.h"
 #include "block/layer.h"
 #include "fiber/fiber.h"
+#include "fiber/request.h"
 #include "util/bytes.h"
 
 bool file_shrank(const struct file *file)
@@ -18,6 +19,26 @@ bool file_shrank(const struct file *file)
 	off_t size = lseek(file->fd, 0, SEEK_END);
 
 	return size >= 0 && (uint64_t)size < whole;
+}
+
+struct file_round *file_round(struct file *file)
+{
+	uint64_t round = worker_round(worker_current());
+
+	if (file->round.round != round)
+		file->round = (struct file_round){ .round = round };
+	return &file->round;
+}
+
+bool file_shrank_before(struct file *file)
+{
+	struct file_round *round = file_round(file);
+
+	if (file->in_memory)
+		return file_shrank(file); /* a round can be long: nothing waits */
+	if (!round->looked)
+		round->looked = !file_shrank(file);
+	return !round->looked;
 }
 
 /* A device answers a write behind its end with ENOSPC, as a thin one does that is full; and one that was
@@ -42,15 +63,25 @@ struct transfer {
 	bool exact; /* `data` is `length` long, to the end of its array */
 };
 
+static ssize_t transfer_some(struct file *file, int fd, const struct transfer *transfer,
+			     const struct iovec *iov, unsigned count)
+{
+	if (file->in_memory && file_transfers_now(file, transfer->length))
+		return file_transfer_now(fd, transfer->write, iov, count, transfer->offset);
+	return transfer->write
+		       ? fiber_pwritev(fd, iov, count, transfer->offset, transfer->rwf_flags)
+		       : fiber_preadv(fd, iov, count, transfer->offset);
+}
+
 /*
  * Reads or writes all of it by `fd`, one of the file's. `unit`: what a short transfer goes on at.
  *
  * The end of the file before the end of the device means that somebody truncated it. A read then comes
  * back short. A write would make the file longer again, with a hole that reads as good zeroes before it,
- * and nothing tells the kernel not to: so it is asked for the size before each one. Whoever truncates
- * between the two calls is noticed by the next write.
+ * and nothing tells the kernel not to: so it is asked for the size before each one, or before those that go to it
+ * together. Whoever truncates between the two calls is noticed by the next write.
  */
-static int transfer_all(const struct file *file, int fd, struct transfer transfer, uint32_t unit)
+static int transfer_all(struct file *file, int fd, struct transfer transfer, uint32_t unit)
 {
 	struct iovec part[64];
 
@@ -65,11 +96,9 @@ static int transfer_all(const struct file *file, int fd, struct transfer transfe
 			iov_take(&data, transfer.length, part, ARRAY_SIZE(part), &count);
 			iov = part;
 		}
-		if (transfer.write && file_shrank(file))
+		if (transfer.write && file_shrank_before(file))
 			return -ENXIO;
-		done = transfer.write
-			       ? fiber_pwritev(fd, iov, count, transfer.offset, transfer.rwf_flags)
-			       : fiber_preadv(fd, iov, count, transfer.offset);
+		done = transfer_some(file, fd, &transfer, iov, count);
 		if (done == -EINTR || done == -EAGAIN) {
 			fiber_yield();
 			continue;

@@ -37,12 +37,20 @@ struct file_locks {
 	unsigned count;
 };
 
+/* What was done in this round of the worker's loop. */
+struct file_round {
+	uint64_t round;
+	bool looked;    /* at the size: it is as long as it should be */
+	uint64_t bytes; /* transferred without waiting */
+};
+
 struct file {
 	struct block block;
 	struct file_locks below;
 	int fd;
 	int tail_fd; /* without O_DIRECT, for [direct_end, size); or -1 */
 	bool is_device;
+	bool in_memory;         /* tmpfs, see file_memory.c */
 	bool direct;            /* `fd` has O_DIRECT */
 	uint32_t direct_unit;   /* a power of two from 512 */
 	uint32_t direct_memory; /* a power of two */
@@ -52,6 +60,7 @@ struct file {
 	struct range_lock writes;     /* used where direct_unit > the logical block size */
 	void *bounce[FILE_BOUNCE_COUNT];
 	struct file_flushes flushes;
+	struct file_round round;
 };
 
 static inline struct file *file_of(struct block *block)
@@ -62,12 +71,30 @@ static inline struct file *file_of(struct block *block)
 /* Whether it is smaller than it was when it was opened. A system call, but one of 0.2 microseconds. */
 bool file_shrank(const struct file *file);
 
+/* The same before a write: looked at once for all writes of a round of the loop, which reach the kernel
+ * together after it. */
+bool file_shrank_before(struct file *file);
+
+/* The present round's, to look at and to change. */
+struct file_round *file_round(struct file *file);
+
 /* What the contract of block.h knows. */
 int file_error(const struct file *file, int code);
 
 /* Whether the kernel takes these iovecs at this place as they are. */
 bool file_fits_direct(const struct file *file, uint64_t offset, uint64_t length,
 		      struct iov_range data);
+
+/* ---- Files in memory (file_memory.c) ---- */
+
+bool file_is_in_memory(int fd);
+/* Whether so many bytes are to be transferred at once; if so, counts them. */
+bool file_transfers_now(struct file *file, uint64_t length);
+/* As preadv() and pwritev(): bytes or a negative errno. */
+ssize_t file_transfer_now(int fd, bool write, const struct iovec *iov, unsigned count,
+			  uint64_t offset);
+
+/* ---- Requests without a fiber, and flushes (file_async.c) ---- */
 
 void file_flushes_init(struct file_flushes *flushes);
 bool file_start(struct block *block, struct block_work *work);

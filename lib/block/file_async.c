@@ -13,6 +13,7 @@
  */
 #include <errno.h>
 #include <limits.h>
+#include <unistd.h>
 
 #include "block/file.h"
 #include "fiber/fiber.h"
@@ -77,6 +78,12 @@ static __attribute__((noinline)) void flush_wait(struct file_flushes *flushes,
 		fiber_queue_wait_always(&waiter->queue);
 }
 
+/* In memory there is nothing to do, and the system says so at once. */
+static int sync_now(const struct file *file)
+{
+	return fdatasync(file->fd) ? -errno : 0;
+}
+
 int file_flush(struct block *block)
 {
 	struct file *file = file_of(block);
@@ -88,14 +95,15 @@ int file_flush(struct block *block)
 		flush_wait(&file->flushes, &waiter);
 	else
 		flush_begins(&file->flushes);
-	return waiter.done ? waiter.result : flush_ended(file, fiber_fdatasync(file->fd));
+	if (waiter.done)
+		return waiter.result;
+	return flush_ended(file, file->in_memory ? sync_now(file) : fiber_fdatasync(file->fd));
 }
 
 /* ---- Without a fiber ---- */
 
-static void transfer_done(struct worker_request *request, int result)
+static void transfer_ended(struct block_work *work, int result)
 {
-	struct block_work *work = container_of(request, struct block_work, request);
 	struct file *file = file_of(work->block);
 
 	if (work->held)
@@ -103,6 +111,11 @@ static void transfer_done(struct worker_request *request, int result)
 	if (result == -EINTR || (result >= 0 && (uint64_t)result < work->length))
 		result = -EAGAIN;
 	work->done(work, file_error(file, MIN(result, 0)));
+}
+
+static void transfer_done(struct worker_request *request, int result)
+{
+	transfer_ended(container_of(request, struct block_work, request), result);
 }
 
 static void flush_done(struct worker_request *request, int result)
@@ -139,8 +152,15 @@ bool file_start(struct block *block, struct block_work *work)
 	case BLOCK_WRITE:
 		/* Of one that became shorter file.c has to tell. */
 		if (!transfer_fits(file, work) ||
-		    (work->kind == BLOCK_WRITE && file_shrank(file)) || !lock_change(file, work))
+		    (work->kind == BLOCK_WRITE && file_shrank_before(file)) ||
+		    !lock_change(file, work))
 			return false;
+		if (file->in_memory && file_transfers_now(file, work->length)) {
+			transfer_ended(
+				work, (int)file_transfer_now(file->fd, work->kind == BLOCK_WRITE,
+							     work->iov, work->count, work->offset));
+			return true;
+		}
 		work->request =
 			(struct worker_request){ .type = work->kind == BLOCK_READ ? WORKER_READ
 										  : WORKER_WRITE,
@@ -155,6 +175,10 @@ bool file_start(struct block *block, struct block_work *work)
 		if (block->read_only || file->flushes.running)
 			return false;
 		flush_begins(&file->flushes);
+		if (file->in_memory) {
+			work->done(work, flush_ended(file, sync_now(file)));
+			return true;
+		}
 		work->request = (struct worker_request){ .type = WORKER_FDATASYNC,
 							 .fd = file->fd,
 							 .done = flush_done };

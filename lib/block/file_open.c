@@ -245,7 +245,9 @@ static void choose_direct(struct file *file, unsigned flags)
 
 	file->tail_fd = -1;
 	file->direct_unit = file->direct_memory = 512;
-	if (flags & BLOCK_OPEN_BUFFERED || !size || !set_direct(file->fd, true))
+	/* A device's node is on a tmpfs, too. */
+	file->in_memory = !file->is_device && file_is_in_memory(file->fd);
+	if (flags & BLOCK_OPEN_BUFFERED || file->in_memory || !size || !set_direct(file->fd, true))
 		return;
 	if (find_alignment(file)) {
 		file->direct_end = round_down(size, file->direct_unit);

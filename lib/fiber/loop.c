@@ -29,8 +29,10 @@ static bool submits_now(struct worker *worker, bool worked)
 /* One round. Returns whether there was anything to do. */
 static bool run_round(struct worker *worker)
 {
-	unsigned done = worker_receive(worker);
+	unsigned done;
 
+	worker->round++;
+	done = worker_receive(worker);
 	if (worker->timers.count)
 		done += timer_expire(&worker->timers, worker_clock(worker));
 	done += poller_poll_all(worker);

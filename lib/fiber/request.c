@@ -8,6 +8,11 @@ void worker_submit(struct worker *worker, struct worker_request *request)
 	worker->engine->submit(worker, request);
 }
 
+uint64_t worker_round(const struct worker *worker)
+{
+	return worker->round;
+}
+
 void worker_cancel(struct worker *worker, struct worker_request *request)
 {
 	if (request->ending)

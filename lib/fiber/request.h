@@ -46,4 +46,8 @@ struct worker_request {
  * next round of the loop. */
 void worker_submit(struct worker *worker, struct worker_request *request);
 
+/* The round of its loop in which `worker`, the calling thread's, is. What is queued in a round reaches the kernel
+ * together, at its end, or with the sleep that follows. */
+uint64_t worker_round(const struct worker *worker);
+
 #endif

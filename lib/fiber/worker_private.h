@@ -150,6 +150,7 @@ struct worker {
 	void *ring; /* the engine's */
 
 	bool virtual_clock, running;
+	uint64_t round;
 	bool held_back; /* rounds left what is queued to the sleep that may follow */
 	uint64_t virtual_now;
 	struct random random;

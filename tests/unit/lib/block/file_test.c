@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -19,12 +20,30 @@
 
 #define MIB (1ULL << 20)
 
+static const char *folder; /* NULL: the run's own */
+
 static const char *path_of(const char *name)
 {
 	static char path[128];
 
-	snprintf(path, sizeof(path), "%s/%s", unit_directory(), name);
+	snprintf(path, sizeof(path), "%s/%s", folder ? folder : unit_directory(), name);
 	return path;
+}
+
+/* Does it again on a file in memory. */
+static void in_memory(fiber_fn *fn)
+{
+	char name[] = "/dev/shm/tenon-test-XXXXXX";
+
+	if (!mkdtemp(name)) {
+		unit_skip("no folder in /dev/shm");
+		return;
+	}
+	folder = name;
+	fn(NULL);
+	unlink(path_of("image"));
+	rmdir(name);
+	folder = NULL;
 }
 
 static struct block *create(uint64_t size, unsigned flags)
@@ -137,6 +156,71 @@ static int a_file_truncated_under_us_fails(void *arg)
 	CU_ASSERT_EQUAL(truncate(path_of("image"), MIB), 0);
 	CU_ASSERT_EQUAL(block_write(block, 65536, bytes, 512, 0), 0);
 	CU_ASSERT_EQUAL(block_read(block, 65536, bytes, 512), 0);
+	return 0;
+}
+
+static int a_file_in_memory_truncated_under_us_fails(void *arg)
+{
+	(void)arg;
+	in_memory(a_file_truncated_under_us_fails);
+	return 0;
+}
+
+static int any_memory_and_any_length_in_memory(void *arg)
+{
+	(void)arg;
+	in_memory(any_memory_and_any_length);
+	return 0;
+}
+
+struct meanwhile {
+	bool ended;
+	unsigned turns;
+};
+
+static int count_turns(void *arg)
+{
+	struct meanwhile *meanwhile = arg;
+
+	while (!meanwhile->ended) {
+		meanwhile->turns++;
+		fiber_yield();
+	}
+	return 0;
+}
+
+/* What is small is done without the ring, and what is much keeps nobody from his turn. */
+static int write_much(void *arg)
+{
+	static char data[64 << 10];
+	CLEANUP_BLOCK struct block *block = create(4 * MIB, 0);
+	struct worker_counters before, after;
+	struct meanwhile meanwhile = { .turns = 0 };
+	struct fiber *other;
+
+	(void)arg;
+	fiber_yield();
+	worker_counters(worker_current(), &before);
+	CU_ASSERT_EQUAL(block_write(block, 4096, data, 4096, 0), 0);
+	CU_ASSERT_EQUAL(block_read(block, 4096, data, 4096), 0);
+	CU_ASSERT_EQUAL(block_flush(block), 0);
+	worker_counters(worker_current(), &after);
+	CU_ASSERT_EQUAL(after.submitted, before.submitted);
+	CU_ASSERT_EQUAL(after.switches, before.switches);
+	other = fiber_spawn(count_turns, &meanwhile);
+	for (unsigned i = 0; i < 640; i++)
+		CU_ASSERT_EQUAL(block_write(block, i % 64 * sizeof(data), data, sizeof(data), 0),
+				0);
+	meanwhile.ended = true;
+	fiber_join(other);
+	CU_ASSERT(meanwhile.turns >= 100);
+	return 0;
+}
+
+static int much_in_memory_lets_others_run(void *arg)
+{
+	(void)arg;
+	in_memory(write_much);
 	return 0;
 }
 
@@ -278,6 +362,10 @@ static void on_both(fiber_fn *fn, void *arg)
 
 ON_FIBERS(test_any_memory_and_any_length, on_both, any_memory_and_any_length)
 ON_FIBERS(test_a_file_truncated_under_us_fails, on_both, a_file_truncated_under_us_fails)
+ON_FIBERS(test_a_file_in_memory_truncated_under_us_fails, on_both,
+	  a_file_in_memory_truncated_under_us_fails)
+ON_FIBERS(test_any_memory_and_any_length_in_memory, on_both, any_memory_and_any_length_in_memory)
+ON_FIBERS(test_much_in_memory_lets_others_run, on_both, much_in_memory_lets_others_run)
 ON_FIBERS(test_create_truncates_only_what_is_not_locked, on_both,
 	  create_truncates_only_what_is_not_locked)
 ON_FIBERS(test_read_only_is_kept, on_both, read_only_is_kept)
@@ -286,6 +374,8 @@ ON_FIBERS(test_range_locks_are_first_come_first_served, fiber_run_each, first_co
 
 UNIT_MAIN("block file", UNIT(test_any_memory_and_any_length),
 	  UNIT(test_a_file_truncated_under_us_fails),
+	  UNIT(test_a_file_in_memory_truncated_under_us_fails),
+	  UNIT(test_any_memory_and_any_length_in_memory), UNIT(test_much_in_memory_lets_others_run),
 	  UNIT(test_create_truncates_only_what_is_not_locked), UNIT(test_read_only_is_kept),
 	  UNIT(test_what_is_no_image_is_refused),
 	  UNIT(test_range_locks_are_first_come_first_served))
