@@ -317,6 +317,7 @@ static int claim(struct serve *serve, const struct cli_words *given, struct serv
 			.resync = !serve->read_only,
 			.command = "tenon serve",
 			.log = &serve->log,
+			.compute = worker_current(),
 		},
 	};
 	int rc = 0;

@@ -144,7 +144,8 @@ static int stack_build(struct stack *stack, const struct stack_options *options)
 
 static int stack_scan(struct stack *stack, const struct stack_options *options, struct error *error)
 {
-	struct volume_context context = { .command = options->command };
+	struct volume_context context = { .command = options->command,
+					  .compute = options->compute };
 	CLEANUP_FREE struct block **blocks = calloc(stack->node_count + 1, sizeof(struct block *));
 	unsigned count = 0;
 

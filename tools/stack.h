@@ -64,6 +64,7 @@ struct stack_options {
 	bool force;          /* as raid_assemble_options.force */
 	const char *command; /* for the description in volume metadata */
 	struct log *log;
+	struct worker *compute; /* as volume_context.compute */
 };
 
 /* Of stack.c and stack_devices.c alone: adds a node, which takes `block` over. NULL without memory, and then not. */

@@ -155,45 +155,64 @@ static unsigned visible_count(const struct volume_group *group)
 	return count;
 }
 
-static int create(struct volume_group *group, const char *name,
-		  const struct volume_lv_options *options, struct volume_lv **out,
-		  struct error *error)
+struct creation {
+	struct volume_group *group;
+	const char *name;
+	const struct volume_lv_options *options;
+	struct volume_lv *lv;
+	struct error *error;
+};
+
+/* A new volume at the end of the list in memory. Computes; see lvm_vg_compute(). */
+static int plan_new(void *arg)
 {
+	struct creation *creation = arg;
+	struct volume_group *group = creation->group;
+	const struct volume_lv_options *options = creation->options;
 	unsigned stripes = options->stripes ? options->stripes : 1;
 	uint32_t stripe_size = options->stripe_size ? options->stripe_size : STRIPE_SIZE_DEFAULT;
 	uint64_t size = options->extents ? options->extents * group->extent_size : options->size;
-	struct volume_lv *lv;
+	struct error *error = creation->error;
 	uint32_t extents;
-	int r;
+	int r = lvm_lv_new_name_check(group, creation->name, error);
 
-	r = lvm_lv_new_name_check(group, name, error);
 	if (!r)
 		r = lvm_tags_check(options->tags, options->tag_count, error);
 	if (!r && stripes > 1 && !options->stripe_size)
 		stripe_size = (uint32_t)MIN((uint64_t)stripe_size, group->extent_size);
 	if (!r)
-		r = check_stripes(group, name, stripes, stripe_size, error);
+		r = check_stripes(group, creation->name, stripes, stripe_size, error);
 	if (!r)
-		r = change_wanted_extents(group, name, size, stripes, &extents, error);
+		r = change_wanted_extents(group, creation->name, size, stripes, &extents, error);
 	if (r)
 		return r;
 	if (group->max_lv && visible_count(group) >= group->max_lv)
 		return error_set(error, -ENOSPC, "volume group %s: allows %u volumes and has them",
 				 group->name, group->max_lv);
-	lv = new_lv(group, name, options);
-	if (!lv)
+	creation->lv = new_lv(group, creation->name, options);
+	if (!creation->lv)
 		return change_no_memory(group, error);
-	r = change_grow(group, lv, extents, stripes, stripe_size, options, error);
-	if (!r && add_lv(group, lv))
+	r = change_grow(group, creation->lv, extents, stripes, stripe_size, options, error);
+	if (!r && add_lv(group, creation->lv))
 		r = change_no_memory(group, error);
+	return r;
+}
+
+static int create(struct volume_group *group, const char *name,
+		  const struct volume_lv_options *options, struct volume_lv **out,
+		  struct error *error)
+{
+	struct creation creation = { group, name, options, NULL, error };
+	int r = lvm_vg_compute(group, plan_new, &creation);
+
 	if (r)
 		return r;
-	r = commit_new(group, lv, options->keep_contents, error);
+	r = commit_new(group, creation.lv, options->keep_contents, error);
 	if (r) {
 		group->lv_count--;
 		lvm_index_forget(group);
 	} else if (out) {
-		*out = lv;
+		*out = creation.lv;
 	}
 	return r;
 }
@@ -210,9 +229,20 @@ int volume_lv_create(struct volume_group *group, const char *name,
 
 /* ---- Remove, rename, permission ---- */
 
-int change_find_lv(struct volume_group *group, const char *name, struct volume_lv **out,
-		   struct error *error)
+struct finding {
+	struct volume_group *group;
+	const char *name;
+	struct volume_lv **out;
+	struct error *error;
+};
+
+/* Computes: an index may have to be built. */
+static int find_lv(void *arg)
 {
+	const struct finding *finding = arg;
+	struct volume_group *group = finding->group;
+	const char *name = finding->name;
+	struct error *error = finding->error;
 	struct volume_lv *lv = volume_group_get_lv(group, name);
 	const struct volume_lv *dependent;
 	const char *remembered;
@@ -237,8 +267,14 @@ int change_find_lv(struct volume_group *group, const char *name, struct volume_l
 		return error_set(error, -EOPNOTSUPP,
 				 "%s/%s: the history of the removed volume %s names it",
 				 group->name, name, remembered);
-	*out = lv;
+	*finding->out = lv;
 	return 0;
+}
+
+int change_find_lv(struct volume_group *group, const char *name, struct volume_lv **out,
+		   struct error *error)
+{
+	return lvm_vg_compute(group, find_lv, &(struct finding){ group, name, out, error });
 }
 
 int change_check_closed(const struct volume_group *group, const struct volume_lv *lv,
@@ -285,6 +321,7 @@ int volume_lv_rename(struct volume_group *group, const char *name, const char *n
 	char *old, *new;
 	int r = change_find_lv(group, name, &lv, error);
 
+	/* By the index that is there now. */
 	if (!r)
 		r = lvm_lv_new_name_check(group, new_name, error);
 	if (r)

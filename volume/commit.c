@@ -56,8 +56,18 @@ static int check_text(struct lvm_commit *commit, struct error *error)
 	return rc ? rc : lvm_vg_validate(commit->checked, error);
 }
 
-static int prepare_text(struct lvm_commit *commit, struct error *error)
+struct preparation {
+	struct lvm_commit *commit;
+	struct error *error;
+};
+
+/* Computes; see lvm_vg_compute(). */
+static int prepare_text(void *arg)
 {
+	struct preparation *preparation = arg;
+	struct lvm_commit *commit = preparation->commit;
+	struct error *error = preparation->error;
+
 	lvm_vg_export(commit->group, lvm_vg_now(commit->group), &commit->text);
 	if (commit->text.failed)
 		return error_set(error, -ENOMEM, "volume group %s: no memory for metadata",
@@ -364,7 +374,8 @@ static int build(struct lvm_commit *commit, struct volume_group *group, struct e
 	rc = set_number(group, error);
 	if (!rc && (rc = set_description(group)))
 		error_set(error, rc, "volume group %s: %s", group->name, error_name(rc));
-	return rc ? rc : prepare_text(commit, error);
+	return rc ? rc
+		  : lvm_vg_compute(group, prepare_text, &(struct preparation){ commit, error });
 }
 
 int lvm_vg_check_text(struct volume_group *group, struct error *error)
@@ -408,15 +419,24 @@ int lvm_commit_write(struct lvm_commit *commit, struct error *error)
 	return rc;
 }
 
+/* Of thousands of volumes, that takes its time as well. */
+static int free_text(void *arg)
+{
+	struct lvm_commit *commit = arg;
+
+	volume_group_unref(commit->checked);
+	free(commit->text.at);
+	return 0;
+}
+
 void lvm_commit_end(struct lvm_commit *commit)
 {
 	if (!commit->made) {
 		commit->group->seqno = commit->old_seqno;
 		commit->group->description = commit->old_description;
 	}
-	volume_group_unref(commit->checked);
+	lvm_vg_compute(commit->group, free_text, commit);
 	free(commit->targets);
-	free(commit->text.at);
 }
 
 int lvm_vg_commit(struct volume_group *group, struct error *error)

@@ -48,6 +48,13 @@ struct volume_pv *volume_group_get_pv(const struct volume_group *group, const ch
 	return NULL;
 }
 
+int lvm_vg_compute(const struct volume_group *group, fiber_fn *fn, void *arg)
+{
+	struct worker *compute = group->private->compute;
+
+	return compute && compute != worker_current() ? worker_call(compute, fn, arg) : fn(arg);
+}
+
 void lvm_vg_problem(struct volume_group *group, const char *format, ...)
 {
 	unsigned count = group->problem_count;
@@ -126,6 +133,7 @@ int lvm_vg_set_context(struct volume_group *group, const struct volume_context *
 		return -errno;
 	private->time = context->time;
 	private->random = context->random;
+	private->compute = context->compute;
 	private->host = lvm_vg_string(group, context->host ? context->host : uts.nodename);
 	private->system = context->system ? lvm_vg_string(group, context->system)
 					  : system_string(group, &uts);

@@ -11,6 +11,8 @@
 #include "util/error.h"
 #include "volume/lvm_io.h"
 
+#define WRITE_STEP (128u << 10)
+
 #define HEADER_FIELD(sector, field) ((sector) + offsetof(struct lvm_metadata_header, field))
 
 /* Without its NUL. */
@@ -265,6 +267,18 @@ int lvm_metadata_place(const struct lvm_metadata_area *area, uint64_t size, cons
 	return 0;
 }
 
+/* A text of megabytes is not to hold up others by being copied at once. */
+static int write_in_steps(struct block *block, uint64_t offset, const char *at, uint64_t length,
+			  struct error *error)
+{
+	int r = 0;
+
+	for (uint64_t done = 0; !r && done < length; done += WRITE_STEP)
+		r = lvm_write(block, offset + done, at + done,
+			      MIN((uint64_t)WRITE_STEP, length - done), error);
+	return r;
+}
+
 int lvm_metadata_text_write(struct block *block, const struct lvm_metadata_area *area,
 			    uint64_t offset, const char *text, uint64_t size, struct error *error)
 {
@@ -273,15 +287,19 @@ int lvm_metadata_text_write(struct block *block, const struct lvm_metadata_area 
 	uint64_t last_at = wraps ? LVM_METADATA_HEADER : offset;
 	uint64_t last_size = wraps ? size - first : first;
 	uint64_t padded = bytes_written(area, offset, size) - (wraps ? first : 0);
-	CLEANUP_FREE char *last = calloc(1, padded);
+	uint64_t whole = last_size - last_size % WRITE_STEP;
+	const char *last = text + (size - last_size);
+	CLEANUP_FREE char *end = calloc(1, padded - whole + 1);
 	int r = 0;
 
-	if (!last)
+	if (!end)
 		return error_set(error, -ENOMEM, "%s: no memory to write metadata", block->name);
-	memcpy(last, text + (size - last_size), last_size);
+	memcpy(end, last + whole, last_size - whole);
 	if (wraps)
-		r = lvm_write(block, area->start + offset, text, first, error);
+		r = write_in_steps(block, area->start + offset, text, first, error);
 	if (!r)
-		r = lvm_write(block, area->start + last_at, last, padded, error);
+		r = write_in_steps(block, area->start + last_at, last, whole, error);
+	if (!r && padded > whole)
+		r = lvm_write(block, area->start + last_at + whole, end, padded - whole, error);
 	return r;
 }

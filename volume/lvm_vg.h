@@ -73,6 +73,7 @@ struct volume_group_private {
 	char *host, *system, *command;
 	int64_t time;
 	struct random *random;
+	struct worker *compute; /* or NULL; see lvm_vg_compute() */
 };
 
 /* Builds a group from a parsed text, and takes `config` over, also when it fails. `name` is that of
@@ -147,6 +148,14 @@ int lvm_vg_check_changeable(const struct volume_group *group, struct error *erro
 
 /* Copies who writes. `context` may be NULL. -ENOMEM. */
 int lvm_vg_set_context(struct volume_group *group, const struct volume_context *context);
+
+/*
+ * Runs `fn(arg)`, which computes and does not touch a block, where the group's context wants that done; the calling
+ * fiber waits, and holds the group's lock. Meanwhile requests to open volumes go on at home. They see their own tables,
+ * and when they are closed they touch the counts of their volume and their group, and the list of open
+ * ones: `fn` must not. All else of the group is its own.
+ */
+int lvm_vg_compute(const struct volume_group *group, fiber_fn *fn, void *arg);
 
 /* The time of a change: that of the context, or the system's. */
 int64_t lvm_vg_now(const struct volume_group *group);

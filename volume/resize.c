@@ -61,6 +61,24 @@ static uint32_t round_to_stripes(const struct volume_lv *lv, uint32_t extents)
 	return extents;
 }
 
+struct growth {
+	struct volume_group *group;
+	struct volume_lv *lv;
+	uint32_t more;
+	const struct volume_lv_options *options;
+	struct error *error;
+};
+
+/* Computes; see lvm_vg_compute(). */
+static int grow(void *arg)
+{
+	const struct growth *growth = arg;
+	const struct volume_segment *last = &growth->lv->segments[growth->lv->segment_count - 1];
+
+	return change_grow(growth->group, growth->lv, growth->more, last->area_count,
+			   last->stripe_size, growth->options, growth->error);
+}
+
 static int resize(struct volume_group *group, struct volume_lv *lv, uint64_t size,
 		  const struct volume_lv_options *options, struct error *error)
 {
@@ -85,7 +103,7 @@ static int resize(struct volume_group *group, struct volume_lv *lv, uint64_t siz
 	more = extents - lv->extent_count;
 	if (more % last->area_count)
 		more += last->area_count - more % last->area_count;
-	return change_grow(group, lv, more, last->area_count, last->stripe_size, options, error);
+	return lvm_vg_compute(group, grow, &(struct growth){ group, lv, more, options, error });
 }
 
 int volume_lv_resize(struct volume_group *group, const char *name, uint64_t size,

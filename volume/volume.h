@@ -16,7 +16,8 @@
  * change is durable on one device at least; others that failed are told of in `problems`.
  *
  * All functions that take a block, and those that change a group, are called on fibers of the blocks'
- * home worker and may suspend; one change at a time per group (a second one waits). A group holds a
+ * home worker and may suspend; one change at a time per group (a second one waits). While one is on its way only
+ * functions that wait for it may be called for the group. A group holds a
  * reference on each of its blocks, and an open logical volume holds one on its group.
  *
  * Sizes are in bytes unless the name says sectors (512 bytes) or extents.
@@ -146,6 +147,9 @@ struct volume_context {
 	const char *command;   /* "tenon lv create vg0/a": description is "Write from COMMAND." */
 	int64_t time;          /* seconds since 1970; 0: the system's clock at each commit */
 	struct random *random; /* for UUIDs, outlives the group; NULL: the kernel's */
+	/* Where the processor's part of changes (planning, text, checks) is done, so that a group of thousands of
+	 * volumes does not hold up the requests of its home; it outlives the group. NULL: at home. */
+	struct worker *compute;
 };
 
 /* ---- Finding ---- */

@@ -8,6 +8,7 @@
  *	  pid PID		of the server, for its CPU time
  *	  packed 1		a packed ring, where the server has them
  *	  verify 1		reads must find what write mode left (each sector begins with its number)
+ *	  every MICROSECONDS	instead: a request at each such time, and how long it took from then on
  *
  * Prints one line: requests per second, MB/s, CPU seconds of the server, requests per CPU-second, kicks
  * per request.
@@ -60,6 +61,7 @@ struct bench {
 	unsigned slot_of[QUEUE_SIZE];
 	uint64_t sector_of[MAX_DEPTH];
 	uint64_t done, errors;
+	double every; /* seconds; 0: as fast as they go */
 };
 
 static double now(void)
@@ -257,6 +259,45 @@ static void measure(struct bench *bench)
 			wait_for_call(bench);
 }
 
+static int compare_times(const void *a, const void *b)
+{
+	double left = *(const double *)a, right = *(const double *)b;
+
+	return (left > right) - (left < right);
+}
+
+static void sleep_until(double when)
+{
+	struct timespec time = { (time_t)when, (long)((when - (double)(time_t)when) * 1e9) };
+
+	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &time, NULL) == EINTR)
+		;
+}
+
+/* From the time at which a request was due: one that is late because of the one before it counts as late. */
+static void measure_latency(struct bench *bench)
+{
+	size_t count = (size_t)(bench->seconds / bench->every);
+	double *times = calloc(count + 1, sizeof(*times)), due = now() + bench->every;
+
+	if (!times || !count)
+		die("nothing to measure");
+	for (size_t i = 0; i < count; i++, due += bench->every) {
+		sleep_until(due);
+		submit(bench, 0);
+		virtqueue_driver_kick(&bench->queue);
+		while (!turn(bench, false))
+			if (!bench->poll)
+				wait_for_call(bench);
+		times[i] = now() - due;
+	}
+	qsort(times, count, sizeof(*times), compare_times);
+	printf("requests %zu p50 %.0f p99 %.0f p99.9 %.0f most %.0f microseconds errors %lu\n",
+	       count, times[count / 2] * 1e6, times[count * 99 / 100] * 1e6,
+	       times[count * 999 / 1000] * 1e6, times[count - 1] * 1e6, bench->errors);
+	free(times);
+}
+
 static void set_option(struct bench *bench, const char *name, const char *value)
 {
 	struct error error;
@@ -276,6 +317,8 @@ static void set_option(struct bench *bench, const char *name, const char *value)
 		bench->poll = !strcmp(value, "poll");
 	} else if (!strcmp(name, "pid")) {
 		bench->pid = atol(value);
+	} else if (!strcmp(name, "every")) {
+		bench->every = atof(value) * 1e-6;
 	} else if (!strcmp(name, "packed")) {
 		bench->packed = atoi(value);
 	} else if (!strcmp(name, "verify")) {
@@ -304,7 +347,10 @@ int main(int argc, char **argv)
 	if (!bench.depth || bench.depth > MAX_DEPTH || bench.size % SECTOR_BYTES || !bench.size)
 		die("depth is 1 to 128, size a multiple of 512");
 	connect_server(&bench);
-	measure(&bench);
+	if (bench.every > 0)
+		measure_latency(&bench);
+	else
+		measure(&bench);
 	vhost_user_frontend_close(bench.fe);
 	return bench.errors ? 1 : 0;
 }
