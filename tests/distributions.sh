@@ -29,15 +29,7 @@ mkdir -p "$where/downloads" "$logs"
 failed=0
 root=
 
-unmount() {
-	local at
-	[ -n "$root" ] || return
-	for at in dev/shm dev/pts dev sys proc; do
-		mountpoint -q "$root/$at" && umount -l "$root/$at"
-	done
-}
 remove() {
-	unmount
 	[ -z "$root" ] || [ -n "$keep" ] || rm -rf --one-file-system "$root"
 	root=
 }
@@ -48,9 +40,6 @@ make_root() { # RELEASE
 	chmod 755 "$root"
 	debootstrap --variant=minbase --cache-dir="$where/downloads" --include=ca-certificates,make,git \
 		"$1" "$root" "$mirror" >"$logs/debootstrap-$1.log" 2>&1 || return
-	mount -t proc proc "$root/proc" && mount --rbind /sys "$root/sys" && mount --make-rslave "$root/sys" &&
-		mount --bind /dev "$root/dev" && mount -t devpts devpts "$root/dev/pts" &&
-		mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm" || return
 	chroot "$root" useradd -m -s /bin/bash tenon
 }
 
@@ -63,12 +52,21 @@ clone() {
 	[ "$2" = root ] || chown -R --reference="$root$home" "$root$home/tenon"
 }
 
-as() { # USER COMMAND
+# USER COMMAND: in there, with a new root rather than chroot(2), in which nobody may make namespaces. Mounts and
+# processes go with it.
+as() {
+	local run
 	case $1 in
-	root) chroot "$root" /usr/bin/env -i HOME=/root TERM=dumb PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-		bash -c "cd && $2" ;;
-	user) chroot "$root" su - tenon -c "$2" ;;
+	root) run="env -i HOME=/root TERM=dumb PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin bash -c" ;;
+	user) run="su - tenon -c" ;;
 	esac
+	unshare --mount --pid --fork --kill-child --propagation private bash -c '
+		root=$1 run=$2 command=$3
+		mount --bind "$root" "$root" && cd "$root" && mkdir -p .host &&
+			mount --rbind /sys sys && mount --rbind /dev dev && mount -t proc proc proc &&
+			mount -t tmpfs -o mode=1777 tmpfs dev/shm &&
+			pivot_root . .host && umount -l /.host && rmdir /.host && cd / || exit 125
+		exec $run "$command"' _ "$root" "$run" "cd; $2"
 }
 
 for release in "${releases[@]}"; do
