@@ -331,7 +331,8 @@ int cli_interruptible(fiber_fn *fn, void *arg, struct error *error)
 	run.work = NULL;
 	fiber_cancel(watcher);
 	fiber_join(watcher);
-	if (run.caught && (rc >= 0 || rc == -ECANCELED))
+	/* Whatever it says: the caller puts away what is half done before the signal ends the command. */
+	if (run.caught)
 		return error_set(error, -ECANCELED, "interrupted");
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	return rc;

@@ -15,6 +15,8 @@
 #include "block/copy.h"
 #include "tools/copy.h"
 #include "tools/devices.h"
+#include "util/process.h"
+#include "virtio/vhost_user_blk_client.h"
 
 #define RANGES_TOLD 16u
 
@@ -102,6 +104,28 @@ static void explain_cut(const struct copy *copy, struct error *error)
 		  source->word, (long long)now.st_size, source->size);
 }
 
+/* Says who it is, where the server of an end does not answer any more, or has gone. */
+static void explain_server(const struct copy_end *end, int rc, struct error *error)
+{
+	pid_t server = end->block ? vhost_user_blk_client_server(end->block) : 0;
+	char who[PROCESS_TEXT];
+
+	if (!server || (rc != -ETIMEDOUT && rc != -ENOTCONN))
+		return;
+	if (rc == -ENOTCONN) {
+		error_set(error, rc, "%s: process %d, which serves it, went away during the copy",
+			  end->word, (int)server);
+		error_advise(error, "what was copied may be there in part: copy again");
+		return;
+	}
+	error_set(error, rc, "%s: no answer from %s, which serves it", end->word,
+		  process_describe(server, who));
+	error_advise(
+		error,
+		"`kill -CONT %d` lets it go on; what was copied may be there in part: copy again",
+		(int)server);
+}
+
 static int copy_blocks(struct copy *copy, struct error *error)
 {
 	struct block *destination = copy->destination.block;
@@ -165,6 +189,8 @@ static int copy_run(void *arg, struct error *error)
 	if (!rc)
 		rc = cli_interruptible(work, &job, error);
 	cli_progress_end(&copy->progress);
+	explain_server(&copy->source, rc, error);
+	explain_server(&copy->destination, rc, error);
 	failed = rc;
 	if (!rc && copy->map_path)
 		rc = write_map(copy, error);

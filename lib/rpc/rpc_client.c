@@ -49,15 +49,6 @@ static int rpc_unpack(const char *line, size_t length, const char *path, json_t 
 	return rc;
 }
 
-/* Who listens at the other end, or 0. */
-static pid_t rpc_peer(int fd)
-{
-	struct ucred peer;
-	socklen_t length = sizeof(peer);
-
-	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) ? 0 : peer.pid;
-}
-
 /* "SOCKET: no answer to METHOD in N s from process 123 (...)": whom was waited for, and what to do. */
 static int rpc_say_timeout(const char *path, const char *method, pid_t peer, uint64_t limit_ns,
 			   struct error *error)
@@ -126,7 +117,7 @@ int rpc_call_within(const char *path, const char *method, json_t *params, uint64
 		return rpc_say_timeout(path, method, 0, limit_ns, error);
 	if (fd < 0)
 		return fd;
-	patience.peer = rpc_peer(fd);
+	patience.peer = unix_socket_peer(fd);
 	reader = (struct rpc_reader){ .fd = fd, .patience = &patience };
 	rc = rpc_write_line(fd, text, &patience);
 	if (!rc)

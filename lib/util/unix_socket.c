@@ -262,3 +262,11 @@ int unix_socket_parse_group(const char *text, gid_t *group, struct error *error)
 	*group = (gid_t)number;
 	return 0;
 }
+
+pid_t unix_socket_peer(int fd)
+{
+	struct ucred peer;
+	socklen_t length = sizeof(peer);
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) ? 0 : peer.pid;
+}

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <sys/stat.h>
+#include <sys/types.h>
 
 struct error;
 struct sockaddr_un;
@@ -46,6 +47,9 @@ void unix_listener_close(struct unix_listener *listener);
 /* A blocking, close-on-exec connection to `path`, or a negative errno with `error` set; -ETIMEDOUT where the
  * server takes nobody for ten seconds. Blocks. */
 int unix_socket_connect(const char *path, struct error *error);
+
+/* The process that listens, or made the other end; 0 where it is not known. */
+pid_t unix_socket_peer(int fd);
 
 /* Fills in the address of `path`; -ENAMETOOLONG, or -EINVAL for an empty one, with `error` set. */
 int unix_socket_address(struct sockaddr_un *address, const char *path, struct error *error);

@@ -13,7 +13,13 @@
 
 #include "block/iov.h"
 #include "util/bytes.h"
+#include "util/process.h"
+#include "virtio/vhost_user_blk_client.h"
 #include "virtio/vhost_user_blk_client_private.h"
+
+/* A server that is stopped is not waited for longer; a disk of one that runs may take its time. */
+#define STOPPED_LIMIT_NS 5000000000ULL
+#define LOOK_INTERVAL_NS 1000000000ULL
 
 static struct blk_client *client_of(struct block *block)
 {
@@ -22,9 +28,10 @@ static struct blk_client *client_of(struct block *block)
 
 /* ---- Completions ---- */
 
-void blk_client_die(struct blk_client *client)
+void blk_client_die(struct blk_client *client, int reason)
 {
-	client->dead = true;
+	if (!client->dead)
+		client->dead = reason;
 	for (unsigned i = 0; i < SLOTS; i++)
 		fiber_queue_wake_all(&client->slots[i].waiter);
 	fiber_queue_wake_all(&client->free_waiters);
@@ -48,7 +55,9 @@ unsigned blk_client_poll(struct worker_poller *poller)
 		done++;
 	}
 	if (got < 0)
-		blk_client_die(queue->client);
+		blk_client_die(queue->client, -ENOTCONN);
+	if (done)
+		queue->client->heard = worker_now();
 	return done;
 }
 
@@ -68,10 +77,27 @@ void blk_client_disarm(struct worker_poller *poller)
 
 /* ---- Requests ---- */
 
+/*
+ * Waits to be woken. A fiber that is cancelled takes nothing of its request back, which may be with a server that
+ * never answers: it gives the server up, for all.
+ */
+static void wait_for_server(struct blk_client *client, struct fiber_queue *queue, uint64_t since)
+{
+	int rc = fiber_queue_wait(queue, LOOK_INTERVAL_NS);
+
+	if (rc == -ECANCELED)
+		blk_client_die(client, -ECANCELED);
+	else if (rc == -ETIMEDOUT && worker_now() - MAX(since, client->heard) >= STOPPED_LIMIT_NS &&
+		 client->server && process_is_stopped(client->server))
+		blk_client_die(client, -ETIMEDOUT);
+}
+
 static struct client_slot *get_slot(struct blk_client *client)
 {
+	uint64_t since = worker_now();
+
 	while (!client->dead && list_empty(&client->free))
-		fiber_queue_wait_always(&client->free_waiters);
+		wait_for_server(client, &client->free_waiters, since);
 	return client->dead ? NULL : list_entry(list_pop(&client->free), struct client_slot, node);
 }
 
@@ -82,7 +108,7 @@ static void put_slot(struct blk_client *client, struct client_slot *slot)
 }
 
 /* Carries out one request with `count` pieces of data. 0, -EIO, -EOPNOTSUPP (the device does not know the
- * request) or -ENOTCONN. */
+ * request) or why the server is not asked any more. */
 static int carry_out(struct blk_client *client, struct client_slot *slot, uint32_t type,
 		     uint64_t sector, const struct virtqueue_part *data, unsigned count)
 {
@@ -91,6 +117,7 @@ static int carry_out(struct blk_client *client, struct client_slot *slot, uint32
 	volatile uint8_t *status = slot->host + SLOT_STATUS;
 	struct virtqueue_part parts[DIRECT_PIECES + 2];
 	unsigned readable = type == VIRTIO_BLK_T_IN ? 1 : 1 + count;
+	uint64_t since = worker_now();
 	uint16_t head;
 	int result;
 
@@ -106,9 +133,9 @@ static int carry_out(struct blk_client *client, struct client_slot *slot, uint32
 	queue->by_head[head] = slot;
 	virtqueue_driver_kick(&queue->driver);
 	while (!slot->done && !client->dead)
-		fiber_queue_wait_always(&slot->waiter);
+		wait_for_server(client, &slot->waiter, since);
 	if (!slot->done)
-		return -ENOTCONN;
+		return client->dead;
 	switch (*status) {
 	case VIRTIO_BLK_S_OK:
 		return 0;
@@ -175,7 +202,7 @@ static int transfer(struct blk_client *client, bool write, uint64_t offset, uint
 	uint32_t type = write ? VIRTIO_BLK_T_OUT : VIRTIO_BLK_T_IN;
 	struct iov_range at = iov_range_of(iov, count);
 	struct client_slot *slot = get_slot(client);
-	int result = slot ? 0 : -ENOTCONN;
+	int result = slot ? 0 : client->dead;
 
 	while (result == 0 && length) {
 		struct virtqueue_part data[DIRECT_PIECES];
@@ -216,10 +243,10 @@ static int client_flush(struct block *block)
 	int result;
 
 	if (!(client->features & BIT(VIRTIO_BLK_F_FLUSH)))
-		return client->dead ? -ENOTCONN : 0;
+		return client->dead;
 	slot = get_slot(client);
 	if (!slot)
-		return -ENOTCONN;
+		return client->dead;
 	result = carry_out_slot(client, slot, VIRTIO_BLK_T_FLUSH, 0, 0);
 	put_slot(client, slot);
 	return result == -EOPNOTSUPP ? -EIO : result;
@@ -238,7 +265,7 @@ static int erase(struct blk_client *client, uint32_t type, uint64_t offset, uint
 		 uint32_t most, uint32_t flags)
 {
 	struct client_slot *slot = get_slot(client);
-	int result = slot ? 0 : -ENOTCONN;
+	int result = slot ? 0 : client->dead;
 
 	while (result == 0 && length) {
 		uint64_t sectors = MIN(length / SECTOR_BYTES, most);
@@ -298,3 +325,8 @@ const struct block_ops blk_client_ops = {
 	.flush = client_flush,
 	.close = client_close,
 };
+
+pid_t vhost_user_blk_client_server(const struct block *block)
+{
+	return block->ops == &blk_client_ops ? client_of((struct block *)block)->server : 0;
+}

@@ -10,6 +10,7 @@
 #define TENON_VIRTIO_VHOST_USER_BLK_CLIENT_H
 
 #include <stdint.h>
+#include <sys/types.h>
 
 struct block;
 struct error;
@@ -26,7 +27,10 @@ struct vhost_user_blk_client_options {
  * Connects to the server on the unix socket `path` (or over the connected socket `fd`, taken over also
  * when it fails) and makes a block device of it, whose home is the current worker. On a fiber, which waits for the
  * server. `options` may be NULL. Errors: those of vhost_user_frontend_connect(), and -EPROTO where it is no disk.
- * When the server goes away, requests fail with -ENOTCONN. A new size is told to block_watch()ers.
+ * When the server goes away, requests fail with -ENOTCONN; when it is stopped (by a signal), with -ETIMEDOUT after
+ * some seconds. A server that runs is waited for as long as its disk takes. Where a fiber is cancelled that waits,
+ * all requests, also those of others and later ones, fail with -ECANCELED, for what the server has cannot be taken
+ * back; whether it was done is then not known. A new size is told to block_watch()ers.
  */
 int vhost_user_blk_client_open(struct block **out, const char *path,
 			       const struct vhost_user_blk_client_options *options,
@@ -34,5 +38,8 @@ int vhost_user_blk_client_open(struct block **out, const char *path,
 int vhost_user_blk_client_adopt(struct block **out, int fd, const char *name,
 				const struct vhost_user_blk_client_options *options,
 				struct error *error);
+
+/* The process that serves it; 0 where that is not known or `block` is something else. */
+pid_t vhost_user_blk_client_server(const struct block *block);
 
 #endif

@@ -13,6 +13,7 @@
 #include "util/bytes.h"
 #include "util/cleanup.h"
 #include "util/error.h"
+#include "util/unix_socket.h"
 #include "virtio/vhost_user_blk_client_private.h"
 
 #define GUEST_BASE 0x100000u /* any guest address but 0, which is easily there by mistake */
@@ -33,7 +34,7 @@ static int watch_server(void *arg)
 	struct blk_client *client = arg;
 
 	if (fiber_poll(vhost_user_frontend_fd(client->frontend), POLLRDHUP, FIBER_FOREVER) > 0)
-		blk_client_die(client);
+		blk_client_die(client, -ENOTCONN);
 	return 0;
 }
 
@@ -275,6 +276,7 @@ static int open_frontend(struct block **out, struct vhost_user_frontend *fronten
 	}
 	block_init(&client->block, &blk_client_ops, name);
 	client->frontend = frontend;
+	client->server = unix_socket_peer(vhost_user_frontend_fd(frontend));
 	for (unsigned i = 0; i < QUEUES_MAX; i++)
 		client->queues[i].kick_fd = client->queues[i].call_fd = -1;
 	list_init(&client->free);

@@ -52,7 +52,9 @@ struct blk_client {
 	uint64_t features;
 	unsigned direct_pieces;                   /* most in one request; 0: data is copied */
 	uint32_t discard_sectors, zeroes_sectors; /* most in one request */
-	bool dead;                                /* the server has gone, or talks nonsense */
+	int dead; /* -ENOTCONN: the server has gone, or talks nonsense; or why it is given up; else 0 */
+	pid_t server;   /* or 0 */
+	uint64_t heard; /* worker_now() when it last completed something */
 	struct fiber *watcher, *listener;
 	unsigned queue_count, next_queue;
 	struct client_queue queues[QUEUES_MAX];
@@ -63,8 +65,8 @@ struct blk_client {
 
 extern const struct block_ops blk_client_ops;
 
-/* Nothing will complete any more: wakes all who wait. Their slots are not used again. */
-void blk_client_die(struct blk_client *client);
+/* Nothing will complete any more: wakes all who wait, who end with `reason`. Their slots are not used again. */
+void blk_client_die(struct blk_client *client, int reason);
 
 /* The worker's calls for a queue. */
 unsigned blk_client_poll(struct worker_poller *poller);

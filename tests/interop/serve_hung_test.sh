@@ -90,6 +90,42 @@ kill -CONT "$stopped"
 kill "$stopped"
 wait "$stopped" || problem "the server that was stopped ended with $?"
 
+# A server that is stopped, or ends, while a copy to it is under way: the copy ends as well, names it, and heeds signals.
+cat >begin_copy <<'PYTHON'
+import os, signal, sys
+for number in signal.SIGINT, signal.SIGTERM, signal.SIGHUP:
+    signal.signal(number, signal.SIG_DFL)
+os.execvp(sys.argv[1], sys.argv[1:])
+PYTHON
+for how in STOP TERM KILL; do
+	serve vgr --socket-dir s6
+	mkfifo stream
+	python3 begin_copy "$TENON" copy - vgr/k <stream >copied 2>&1 &
+	copying=$!
+	pids="$pids $copying"
+	exec 7>stream
+	head -c 1M /dev/urandom >&7
+	for _ in $(seq 200); do grep -q tenon-blk-client /proc/$copying/maps 2>/dev/null && break; sleep 0.02; done
+	[ $how = KILL ] || kill -STOP "$server"
+	[ $how != KILL ] || kill -KILL "$server"
+	head -c 2M /dev/urandom >&7 2>/dev/null &
+	exec 7>&-
+	[ $how != TERM ] || { sleep 0.2; kill -TERM $copying; }
+	for _ in $(seq 300); do kill -0 $copying 2>/dev/null || break; sleep 0.05; done
+	kill -KILL $copying 2>/dev/null && problem "a copy goes on without its server ($how)"
+	wait $copying
+	case $how$? in
+	STOP1) grep -q "vgr/k: no answer from process $server (.*stopped" copied || problem "$how: $(cat copied)" ;;
+	TERM143) grep -q interrupted copied || problem "$how: $(cat copied)" ;;
+	KILL1) grep -q "vgr/k: process $server, which serves it, went away" copied || problem "$how: $(cat copied)" ;;
+	*) problem "a copy whose server got $how ended otherwise: $(cat copied)" ;;
+	esac
+	kill -CONT "$server" 2>/dev/null
+	kill "$server" 2>/dev/null
+	wait "$server" 2>/dev/null
+	rm stream
+done
+
 # Machines that are stopped, send half a message or half-close do not keep it from ending.
 serve vgr --socket-dir s4
 python3 - s4/vgr-k.sock s4/vgr-x.sock >machines.out 2>&1 <<'PYTHON' &
