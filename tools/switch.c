@@ -111,8 +111,9 @@ static int show_on_fiber(void *arg, struct error *error)
 	int status;
 
 	status = switch_control_path(show->name, &control, error);
-	if (!status)
-		status = rpc_call(control, "switch.show", NULL, &show->result, error);
+	if (status)
+		return status;
+	status = rpc_call(control, "switch.show", NULL, &show->result, error);
 	if (status == -ENOENT || status == -ECONNREFUSED) {
 		error_set(error, status,
 			  "switch %s: none of that name is running (nobody listens at %s)",

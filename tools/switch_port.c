@@ -70,13 +70,6 @@ static int parse(struct port_spec *out, const char *spec, struct error *error)
 	return bad_spec(error, spec, kind);
 }
 
-static bool same_name(const char *one, const char *other)
-{
-	size_t length = strcspn(one, "=");
-
-	return length == strcspn(other, "=") && !strncmp(one, other, length);
-}
-
 bool switch_needs_sockets(const struct cli_words *specs)
 {
 	bool needed = false;
@@ -89,6 +82,24 @@ bool switch_needs_sockets(const struct cli_words *specs)
 	return needed;
 }
 
+/* Whether a port can be beside an earlier one, which was parsed without a fault. */
+static int check_pair(const struct port_spec *spec, const char *text, const char *earlier,
+		      struct error *error)
+{
+	struct port_spec other;
+	int rc = parse(&other, earlier, error);
+
+	if (!rc && !strcmp(spec->name, other.name))
+		rc = error_set(error, -EEXIST, "--port %s: the name \"%s\" is given twice", text,
+			       spec->name);
+	else if (!rc && spec->ifname && other.ifname && !strcmp(spec->ifname, other.ifname))
+		rc = error_set(error, -EEXIST,
+			       "--port %s: interface %s is the one of port %s already", text,
+			       spec->ifname, other.name);
+	spec_free(&other);
+	return rc;
+}
+
 int switch_check_ports(const struct cli_words *specs, struct error *error)
 {
 	int rc = 0;
@@ -97,13 +108,9 @@ int switch_check_ports(const struct cli_words *specs, struct error *error)
 		struct port_spec spec;
 
 		rc = parse(&spec, specs->words[i], error);
-		spec_free(&spec);
 		for (unsigned j = 0; j < i && !rc; j++)
-			if (same_name(specs->words[i], specs->words[j]))
-				rc = error_set(error, -EEXIST,
-					       "--port %s: the name \"%.*s\" is given twice",
-					       specs->words[i], (int)strcspn(specs->words[i], "="),
-					       specs->words[i]);
+			rc = check_pair(&spec, specs->words[i], specs->words[j], error);
+		spec_free(&spec);
 	}
 	return rc;
 }

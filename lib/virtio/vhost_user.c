@@ -23,10 +23,13 @@ void vhost_user_receiver_reset(struct vhost_user_receiver *receiver)
 	vhost_user_receiver_init(receiver);
 }
 
-/* Keeps the descriptors that came with a piece; -EPROTO if they are more than any message has. */
+/* Keeps the descriptors that came with a piece. -EPROTO: they are more than any message has; -EMFILE: they were
+ * more than this process may open, and those that did not fit are lost. */
 static int take_fds(struct vhost_user_receiver *receiver, struct msghdr *header)
 {
-	int result = header->msg_flags & MSG_CTRUNC ? -EPROTO : 0;
+	bool truncated = header->msg_flags & MSG_CTRUNC;
+	size_t came = 0;
+	int result = 0;
 
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(header); c; c = CMSG_NXTHDR(header, c)) {
 		size_t count;
@@ -34,6 +37,7 @@ static int take_fds(struct vhost_user_receiver *receiver, struct msghdr *header)
 		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
 			continue;
 		count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		came += count;
 		for (size_t i = 0; i < count; i++) {
 			int fd;
 
@@ -46,6 +50,8 @@ static int take_fds(struct vhost_user_receiver *receiver, struct msghdr *header)
 			}
 		}
 	}
+	if (truncated)
+		return came < VHOST_USER_MAX_FDS ? -EMFILE : -EPROTO;
 	return result;
 }
 
@@ -77,6 +83,7 @@ int vhost_user_receive(struct vhost_user_receiver *receiver, int fd, int flags)
 					 .msg_control = &control,
 					 .msg_controllen = sizeof(control) };
 		ssize_t got;
+		int rc;
 
 		if (!want)
 			return -EPROTO;
@@ -87,8 +94,9 @@ int vhost_user_receive(struct vhost_user_receiver *receiver, int fd, int flags)
 			continue;
 		if (got < 0)
 			return errno == EWOULDBLOCK ? -EAGAIN : -errno;
-		if (take_fds(receiver, &header) < 0)
-			return -EPROTO;
+		rc = take_fds(receiver, &header);
+		if (rc < 0)
+			return rc;
 		if (got == 0)
 			return receiver->have ? -EPROTO : 0;
 		receiver->have += (size_t)got;

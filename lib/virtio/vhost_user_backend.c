@@ -75,9 +75,12 @@ int vhost_user_backend_input(struct vhost_user_backend *be, struct error *error)
 					 be->name);
 		if (result == 0 || result == -ECONNRESET)
 			return -ENOTCONN;
-		if (result < 0)
+		if (result == -EPROTO)
 			return error_set(error, result, "%s: what came is no vhost-user message",
 					 be->name);
+		if (result < 0)
+			return error_set(error, result, "%s: a message could not be received: %s",
+					 be->name, error_name(result));
 		result = handle(be, error);
 		if (result < 0)
 			return result;

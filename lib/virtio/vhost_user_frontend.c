@@ -90,8 +90,10 @@ static int receive(struct vhost_user_frontend *fe, const struct vhost_user_messa
 		return lose(fe, message, -ETIMEDOUT, "the back-end did not answer", error);
 	if (result == -ECANCELED)
 		return lose(fe, message, -ECANCELED, "given up", error);
-	if (result < 0)
+	if (result == -EPROTO)
 		return lose(fe, message, result, "the answer is no vhost-user message", error);
+	if (result < 0)
+		return lose(fe, message, result, error_name(result), error);
 	if (header->request != message->header.request || !(header->flags & VHOST_USER_FLAG_REPLY))
 		return lose(fe, message, -EPROTO, "the answer is to something else", error);
 	return 0;

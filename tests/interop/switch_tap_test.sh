@@ -59,6 +59,7 @@ refuse 1 'none of that name' show other
 refuse 1 'NAME=vhost-user' run x --socket-dir . --port a=foo
 refuse 1 'NAME=vhost-user' run x --socket-dir . --port a
 refuse 1 'given twice' run x --socket-dir . --port a=vhost-user --port a=tap:tapy
+refuse 1 'tapy is the one of port a already' run x --socket-dir . --port a=tap:tapy --port b=tap:tapy,plain
 refuse 1 '0123456789abcdef' run x --socket-dir . --port a=tap:0123456789abcdef
 refuse 1 'no TAP' run x --socket-dir . --port a=tap:lo
 refuse 1 'a.b' run x --socket-dir . --port 'a b=vhost-user'

@@ -15,6 +15,7 @@
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -443,6 +444,38 @@ static void test_a_back_end_that_does_not_answer_is_left(void)
 	close(pair[0]);
 }
 
+/* Descriptors that came and did not fit are no broken message: who reads that looks at the wrong end. */
+static void test_descriptors_that_do_not_fit_are_said_to_be(void)
+{
+	struct vhost_user_message message = { .header = { .request = VHOST_USER_SET_OWNER,
+							  .flags = VHOST_USER_VERSION } };
+	struct vhost_user_receiver receiver;
+	struct rlimit old, few;
+	int pair[2], fds[2], last;
+
+	CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	fds[0] = eventfd(0, EFD_CLOEXEC);
+	fds[1] = eventfd(0, EFD_CLOEXEC);
+	last = fcntl(pair[0], F_DUPFD_CLOEXEC, 0);
+	vhost_user_receiver_init(&receiver);
+	CU_ASSERT_EQUAL(vhost_user_send(pair[0], &message, fds, 2, 0), 0);
+	getrlimit(RLIMIT_NOFILE, &old);
+	few = (struct rlimit){ (rlim_t)last + 1, old.rlim_max };
+	setrlimit(RLIMIT_NOFILE, &few);
+	CU_ASSERT_EQUAL(vhost_user_receive(&receiver, pair[1], MSG_DONTWAIT), -EMFILE);
+	setrlimit(RLIMIT_NOFILE, &old);
+	vhost_user_receiver_reset(&receiver);
+	CU_ASSERT_EQUAL(vhost_user_send(pair[0], &message, fds, 2, 0), 0);
+	CU_ASSERT_EQUAL(vhost_user_receive(&receiver, pair[1], MSG_DONTWAIT), 1);
+	CU_ASSERT_EQUAL(receiver.fd_count, 2);
+	vhost_user_receiver_reset(&receiver);
+	close(pair[0]);
+	close(pair[1]);
+	close(fds[0]);
+	close(fds[1]);
+	close(last);
+}
+
 UNIT_MAIN("vhost-user", UNIT(test_a_queue_runs_stops_and_goes_on),
 	  UNIT(test_a_packed_queue_runs_stops_and_goes_on),
 	  UNIT(test_memory_and_eventfds_change_under_a_running_queue),
@@ -454,4 +487,5 @@ UNIT_MAIN("vhost-user", UNIT(test_a_queue_runs_stops_and_goes_on),
 	  UNIT(test_what_is_no_message_ends_the_connection),
 	  UNIT(test_rings_begin_disabled_only_with_protocol_features),
 	  UNIT(test_a_front_end_that_does_not_read_is_left),
-	  UNIT(test_a_back_end_that_does_not_answer_is_left))
+	  UNIT(test_a_back_end_that_does_not_answer_is_left),
+	  UNIT(test_descriptors_that_do_not_fit_are_said_to_be))
