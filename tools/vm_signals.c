@@ -3,8 +3,22 @@
 
 #include <errno.h>
 
+#include "util/bytes.h"
 #include "util/error.h"
 #include "vmm/machine.h"
+
+/* They end the program, as ever; but not before the terminal is as it was. */
+static const int deadly[] = { SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM,
+			      SIGPROF, SIGXCPU, SIGIO,   SIGPWR };
+
+static bool is_deadly(int number)
+{
+	bool is = false;
+
+	for (size_t i = 0; i < ARRAY_SIZE(deadly); i++)
+		is |= number == deadly[i];
+	return is;
+}
 
 /* Ends the program by the signal, so that whoever waits for it sees that. */
 static void die_of(struct vm_signals *signals, int number)
@@ -39,7 +53,7 @@ static void handle(struct vm_signals *signals, int number)
 			switch_off(signals);
 		return;
 	}
-	if (!signals->machine || signals->forced) {
+	if (!signals->machine || signals->forced || is_deadly(number)) {
 		die_of(signals, number);
 		return;
 	}
@@ -71,9 +85,17 @@ static void *wait_for_signals(void *argument)
 	return NULL;
 }
 
-int vm_signals_start(struct vm_signals *signals, struct error *error)
+/* Blocked signals wait, ignored ones too, so that those are left out. */
+static void add_unless_ignored(sigset_t *set, int number)
 {
 	struct sigaction before;
+
+	if (sigaction(number, NULL, &before) < 0 || before.sa_handler != SIG_IGN)
+		sigaddset(set, number);
+}
+
+int vm_signals_start(struct vm_signals *signals, struct error *error)
+{
 	sigset_t blocked;
 	int rc;
 
@@ -82,8 +104,9 @@ int vm_signals_start(struct vm_signals *signals, struct error *error)
 	sigaddset(&signals->set, SIGTERM);
 	sigaddset(&signals->set, SIGINT);
 	sigaddset(&signals->set, SIGCONT);
-	if (sigaction(SIGHUP, NULL, &before) < 0 || before.sa_handler != SIG_IGN)
-		sigaddset(&signals->set, SIGHUP);
+	add_unless_ignored(&signals->set, SIGHUP);
+	for (size_t i = 0; i < ARRAY_SIZE(deadly); i++)
+		add_unless_ignored(&signals->set, deadly[i]);
 	blocked = signals->set;
 	/* A terminal that is used from the background is an error of the call, and stops nobody. */
 	sigaddset(&blocked, SIGTTIN);

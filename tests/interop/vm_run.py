@@ -34,9 +34,9 @@ PANIC = out(0x505, 1)
 CRASH_LOADED = out(0x505, 2)
 # Waits for the power button: 1: mov $0x603, %dx; in; test $1, %al; jz 1b
 AWAIT_BUTTON = bytes([0x66, 0xBA, 0x03, 0x06, 0xEC, 0xA8, 0x01, 0x74, 0xF7])
-# 96 times 4096 bytes to the console: mov $96, %ebx; 1: mov $0x1000000, %esi; mov $4096, %ecx; mov $0x3f8, %dx;
+# 72 times 4096 bytes to the console: mov $72, %ebx; 1: mov $0x1000000, %esi; mov $4096, %ecx; mov $0x3f8, %dx;
 # rep outsb; dec %ebx; jnz 1b
-MUCH = (b"\xbb\x60\x00\x00\x00" + b"\xbe\x00\x00\x00\x01" + b"\xb9\x00\x10\x00\x00" + b"\x66\xba\xf8\x03" +
+MUCH = (b"\xbb\x48\x00\x00\x00" + b"\xbe\x00\x00\x00\x01" + b"\xb9\x00\x10\x00\x00" + b"\x66\xba\xf8\x03" +
         b"\xf3\x6e" + b"\xff\xcb" + b"\x75\xec")
 
 
@@ -165,13 +165,13 @@ def test_signals_while_it_starts():
 
 
 def test_paused_console():
-    """384 KiB for a pipe that nobody reads: the guest comes to its end."""
+    """288 KiB for a pipe that nobody reads: the guest comes to its end."""
     ends = os.pipe()
     fcntl.fcntl(ends[1], fcntl.F_SETPIPE_SZ, 4096)
     with open("paused.err", "wb") as errors:
         machine = subprocess.Popen(command(kernel("much", MUCH + POWER_OFF)), stdin=subprocess.DEVNULL,
                                    stdout=ends[1], stderr=errors)
-    end("a console that nobody reads", machine, 0, 30)
+    end("a console that nobody reads", machine, 0, 200)
     said = open("paused.err").read()
     check("loss is told", "does not keep up" in said and "not read by anybody" in said, said)
     os.close(ends[0])
@@ -226,6 +226,15 @@ def test_terminal():
     check("the terminal is as before", termios.tcgetattr(slave)[3] == before[3])
     os.close(master)
     os.close(slave)
+
+    for number in signal.SIGQUIT, signal.SIGUSR1, signal.SIGALRM, signal.SIGXCPU:
+        machine, master, slave, before = on_terminal(button)
+        until(lambda: is_raw(slave))
+        machine.send_signal(number)
+        end("a signal that ends any program", machine, -number)
+        check("the terminal is as before", termios.tcgetattr(slave)[3] == before[3], number)
+        os.close(master)
+        os.close(slave)
 
     machine, master, slave, before = on_terminal(kernel("deaf2", HALT))
     until(lambda: is_raw(slave))
