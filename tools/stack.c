@@ -244,6 +244,11 @@ static int stack_needed(struct device_list *needed, const struct cli_words *give
 		stack_unseen(look, stack_tell, NULL);
 	for (unsigned i = 0; !rc && i < targets->count; i++)
 		rc = stack_devices_of(look, targets->words[i], needed, error);
+	/* What was read from less than all says nothing about why. */
+	for (unsigned i = 0; !rc && i < look->array_count; i++) {
+		free(look->arrays[i].note);
+		look->arrays[i].note = NULL;
+	}
 	if (!rc)
 		stack_problems(look, keep_text, trouble);
 	stack_close(look, NULL);
@@ -272,12 +277,13 @@ static int stack_check_arrays(const struct stack *stack, const struct error *tro
 {
 	for (unsigned i = 0; i < stack->array_count; i++) {
 		const struct stack_array *array = &stack->arrays[i];
+		const char *why = array->problem ? array->problem : "an array cannot be assembled";
+		bool more = trouble->text[0] && strcmp(trouble->text, why) != 0;
 
 		if (array->raid)
 			continue;
-		error_set(error, -ENODEV, "%s%s%s",
-			  array->problem ? array->problem : "an array cannot be assembled",
-			  trouble->text[0] ? "; " : "", trouble->text);
+		error_set(error, -ENODEV, "%s%s%s", why, more ? "; " : "",
+			  more ? trouble->text : "");
 		if (array->advice)
 			error_advise(error, "%s", array->advice);
 		return -ENODEV;

@@ -123,9 +123,15 @@ static int measure_device(struct file *file, const char *path, const struct stat
 {
 	struct block *block = &file->block;
 	unsigned physical = 0, preferred = 0;
+	int logical = 0, protected = 0;
 	uint64_t size = 0;
-	int logical = 0;
 
+	/* root may open it for writing all the same, and then every write fails. */
+	if (!block->read_only && !ioctl(file->fd, BLKROGET, &protected) && protected) {
+		error_set(error, -EROFS, "%s: the device is read-only", path);
+		return error_advise(
+			error, "see `blockdev --getro %s`, or `losetup` for a loop device", path);
+	}
 	if (ioctl(file->fd, BLKGETSIZE64, &size) || ioctl(file->fd, BLKSSZGET, &logical))
 		return error_set(error, -errno, "%s: asking for the device's size: %s", path,
 				 error_name(errno));

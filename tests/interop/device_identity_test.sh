@@ -162,4 +162,23 @@ export TENON_DEVICES=$work/e.img:$work/f.img:$loop
 expect 0 'counts as' "$TENON" pv list
 expect 0 '' "$TENON" lv create vend/l --size 8M
 expect 0 'md/end' "$TENON" vg show vend
+
+# --- A device that is read-only: root may open it for writing, so the half of a mirror would be lost at the first write.
+truncate -s 64M k.img m.img
+export TENON_DEVICES=$work/k.img:$work/m.img
+expect 0 '' "$TENON" raid create ro --level 1 k.img m.img
+expect 0 '' "$TENON" vg create vro md/ro
+loop k.img -r
+expect 1 "$loop: the device is read-only" "$TENON" raid create other --level 1 "$loop" missing --force
+expect 1 "$loop: the device is read-only" "$TENON" vg create other "$loop" --force
+export TENON_DEVICES=$loop:$work/m.img
+expect 1 "$loop: the device is read-only" "$TENON" lv create vro/l --size 8M
+expect 1 "$loop: the device is read-only" "$TENON" raid fail ro m.img
+expect 0 '^ro .* 2 +2 ' "$TENON" raid list
+# What is missing is told of once.
+mv m.img away.img
+export TENON_DEVICES=$work/k.img:$work/m.img
+said=$("$TENON" lv create vro/l --size 8M 2>&1) && problem "a start without a member: $said"
+grep -q 'place 1 is not' <<<"$said" || problem "$said"
+grep -q 'read from the' <<<"$said" && problem "nothing is read: $said"
 finish
