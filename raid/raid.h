@@ -241,8 +241,9 @@ struct raid_found {
 
 struct raid_progress {
 	enum raid_operation operation;
-	uint64_t position; /* bytes of each member done */
-	uint64_t total;    /* bytes of each member */
+	enum raid_operation last; /* that ended since the array was started; RAID_IDLE: none */
+	uint64_t position;        /* bytes of each member done */
+	uint64_t total;           /* bytes of each member */
 	uint64_t rate; /* bytes per second: over the last seconds; of all of it once it is over */
 	uint64_t remaining_ns;
 	uint64_t mismatches; /* bytes that differed; check and repair */

@@ -27,6 +27,7 @@ void raid_rebuild_progress(const struct raid_array *array, struct raid_progress 
 	const struct raid_rebuild *rebuild = &array->rebuild;
 
 	*progress = (struct raid_progress){ .operation = rebuild->operation,
+					    .last = rebuild->last,
 					    .total = array->member_sectors << MD_SECTOR_SHIFT,
 					    .mismatches = rebuild->mismatches,
 					    .skipped = rebuild->skipped,

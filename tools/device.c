@@ -141,10 +141,16 @@ static int add_one(struct device_list *list, const char *path, struct error *err
 static int remove_one(struct device_list *list, const char *path, struct error *error)
 {
 	CLEANUP_FREE char *resolved = device_resolve(path);
+	/* What is not there any more cannot be resolved. */
+	CLEANUP_FREE char *folder = *path == '/' ? NULL : getcwd(NULL, 0);
+	CLEANUP_FREE char *absolute = NULL;
 
+	if (folder && asprintf(&absolute, "%s/%s", folder, path) < 0)
+		absolute = NULL;
 	for (unsigned i = 0; i < list->count; i++)
 		if (!strcmp(list->paths[i], path) ||
-		    (resolved && !strcmp(list->paths[i], resolved))) {
+		    (resolved && !strcmp(list->paths[i], resolved)) ||
+		    (absolute && !strcmp(list->paths[i], absolute))) {
 			free(list->paths[i]);
 			list->paths[i] = list->paths[--list->count];
 			return 0;

@@ -137,6 +137,7 @@ static int apply_add(struct change *change, struct stack *stack, struct raid_arr
 		     struct error *error)
 {
 	CLEANUP_BLOCK struct block *block = NULL;
+	bool listed = raid_open_device(stack, change->device) != NULL;
 	int rc = raid_open_member(stack, array, change->device, change->force, &block, error);
 
 	if (!rc)
@@ -144,6 +145,10 @@ static int apply_add(struct change *change, struct stack *stack, struct raid_arr
 				   : raid_add(array, block, error);
 	if (!rc)
 		cli_note("%s: added; `tenon raid rebuild` or `tenon serve` brings it up to date",
+			 change->device);
+	if (!rc && !listed)
+		cli_note("%s: not among the devices that are looked at: name it with --device, "
+			 "TENON_DEVICES or `tenon device add` from now on",
 			 change->device);
 	return rc;
 }

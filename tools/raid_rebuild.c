@@ -151,10 +151,14 @@ static int rebuild_here(struct rebuild *rebuild, struct stack *stack, struct err
 	rebuild->mismatches = status.progress.mismatches;
 	rebuild->skipped = status.progress.skipped;
 	rebuild->found = status.progress.found;
+	/* It was over before anybody looked. */
+	if (!rebuild->total && status.progress.last != RAID_IDLE)
+		rebuild_show(rebuild, raid_operation_name(status.progress.last),
+			     status.progress.position, status.progress.total, status.progress.rate);
 	if (status.degraded)
-		cli_note("%s: still degraded, %u of %u places are filled; add a device with `tenon "
-			 "raid "
-			 "add`",
+		cli_note("%s: still degraded, %u of %u places are filled; add a device with "
+			 "`tenon raid add`, or name the one that was added (--device, "
+			 "TENON_DEVICES, `tenon device add`)",
 			 rebuild->target, status.working, status.raid_disks);
 	raid_status_free(&status);
 	return 0;

@@ -282,7 +282,9 @@ int change_check_closed(const struct volume_group *group, const struct volume_lv
 {
 	if (!lv->open_count)
 		return 0;
-	return error_set(error, -EBUSY, "%s/%s: is in use", group->name, lv->name);
+	error_set(error, -EBUSY, "%s/%s: is in use", group->name, lv->name);
+	error_advise(error, "end the machine or the server that uses it first");
+	return -EBUSY;
 }
 
 int volume_lv_remove(struct volume_group *group, const char *name, struct error *error)

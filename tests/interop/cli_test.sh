@@ -84,6 +84,11 @@ expect 1 'No such file' $TENON device add nothing.img
 expect 0 '' $TENON device remove b.img
 expect 1 'not in the list' $TENON device remove b.img
 expect 0 '' $TENON device remove a.img
+# One that is not there any more is named as it was.
+mkdir gone && touch gone/x.img
+expect 0 '' $TENON device add gone/x.img
+rm gone/x.img
+expect 0 '' $TENON device remove gone/x.img
 export TENON_DEVICES="$work/[abc].img"
 json 'd == []' $TENON raid list --json
 json 'd == []' $TENON vg list --json
@@ -151,8 +156,9 @@ mkdir -p vg2 && expect 0 '' $TENON copy vg/a vg2/file && cmp data vg2/file || pr
 expect 0 '' $TENON raid fail r b.img
 json 'd["degraded"]' $TENON raid show r --json
 expect 0 '' $TENON raid remove r b.img
-expect 0 '' $TENON raid add r c.img
-expect 0 '' $TENON raid rebuild r
+expect 0 'not among the devices' $TENON raid add r c.img --device a.img
+expect 0 'add a device .*or name the one that was added' $TENON raid rebuild r --device a.img
+expect 0 'recovery of .* is done' $TENON raid rebuild r
 json 'not d["degraded"]' $TENON raid show r --json
 expect 0 '0 bytes differ' $TENON raid check r
 cmp data <($TENON copy --device c.img vg/a -) || problem 'the new member has other data'
