@@ -14,8 +14,11 @@ static uint64_t mark_clean_when_due(struct raid_array *array, uint64_t now)
 {
 	uint64_t due = array->last_write_ns + CLEAN_DELAY_NS;
 
-	if (array->clean || array->writes)
+	if (array->clean)
 		return FIBER_FOREVER;
+	/* It looks again by itself, so that none of many writes has to wake it. */
+	if (array->writes)
+		return now + CLEAN_DELAY_NS;
 	if (now < due)
 		return due;
 	/* Without a member left there is nothing to write to; the next write tries again. */

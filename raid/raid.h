@@ -17,6 +17,7 @@
  *	create.c	new arrays
  *	members.c	fail, remove and add
  *	intent.c	the write-intent bitmap at work: set before a write, cleared lazily
+ *	legs.c		one request to several members
  *	raid1.c		mirrors
  *	rebuild.c	resync, recovery and scrub: one process over the level's operations
  *

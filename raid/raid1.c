@@ -8,12 +8,8 @@
 #include "raid/raid1.h"
 
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "util/bytes.h"
-
-#define JOBS_ON_STACK 8u
+#include "raid/legs.h"
 
 static int raid1_start(struct raid_array *array, uint64_t *sectors, struct error *error)
 {
@@ -45,34 +41,6 @@ static void raid1_member_range(const struct raid_array *array, uint64_t offset, 
 
 /* ---- Writing ---- */
 
-struct write_job {
-	struct raid_member *member;
-	const struct raid_write *write;
-	struct fiber *fiber;
-	int rc;
-};
-
-static int write_one(void *arg)
-{
-	struct write_job *job = arg;
-	const struct raid_write *write = job->write;
-	struct block *block = job->member->block;
-	uint64_t offset = raid1_data_start(job->member) + write->offset;
-
-	switch (write->kind) {
-	case RAID_WRITE_DATA:
-		job->rc = block_writev(block, offset, write->iov, write->count, write->flags);
-		break;
-	case RAID_WRITE_ZEROES:
-		job->rc = block_write_zeroes(block, offset, write->length, write->flags);
-		break;
-	case RAID_WRITE_DISCARD:
-		job->rc = block_discard(block, offset, write->length);
-		break;
-	}
-	return job->rc;
-}
-
 /* What could be written is good again. */
 static void forget_bad_blocks(struct raid_member *member, const struct raid_write *write)
 {
@@ -90,63 +58,62 @@ static void forget_bad_blocks(struct raid_member *member, const struct raid_writ
  * goes up and no member is failed, for none is the better copy (two images on a full host file system,
  * perhaps); but they may differ there now, so a resync is due.
  */
-static int judge(struct raid_array *array, const struct write_job *jobs, unsigned count)
+static int judge(struct raid_array *array, const struct raid_legs *legs,
+		 const struct raid_write *write)
 {
 	int rc = -EIO;
 
-	for (unsigned i = 0; i < count; i++) {
-		if (!jobs[i].rc && jobs[i].member->state == RAID_MEMBER_IN_SYNC)
+	for (unsigned i = 0; i < legs->count; i++) {
+		int result = legs->ios[i].result;
+
+		if (!result && legs->members[i]->state == RAID_MEMBER_IN_SYNC)
 			rc = 0;
-		else if (rc == -EIO && jobs[i].rc == -ENOSPC)
+		else if (rc == -EIO && result == -ENOSPC)
 			rc = -ENOSPC;
 	}
-	for (unsigned i = 0; i < count; i++) {
-		struct raid_member *member = jobs[i].member;
+	for (unsigned i = 0; i < legs->count; i++) {
+		struct raid_member *member = legs->members[i];
+		int result = legs->ios[i].result;
 
-		if (!jobs[i].rc)
-			forget_bad_blocks(member, jobs[i].write);
+		if (!result)
+			forget_bad_blocks(member, write);
 		else if (!rc || member->state != RAID_MEMBER_IN_SYNC)
 			raid_member_fail(member, "write of %llu bytes at byte %llu: %s",
-					 (unsigned long long)jobs[i].write->length,
-					 (unsigned long long)jobs[i].write->offset,
-					 raid_member_trouble(member, jobs[i].rc));
+					 (unsigned long long)write->length,
+					 (unsigned long long)write->offset,
+					 raid_member_trouble(member, result));
 	}
-	if (rc && count > 1)
-		raid_array_resync_from(array, jobs[0].write->offset >> MD_SECTOR_SHIFT);
+	if (rc && legs->count > 1)
+		raid_array_resync_from(array, write->offset >> MD_SECTOR_SHIFT);
 	return rc;
 }
 
 static int raid1_write(struct raid_array *array, const struct raid_write *write)
 {
-	struct write_job few[JOBS_ON_STACK], *jobs = few;
-	CLEANUP_FREE struct write_job *many = NULL;
-	unsigned count = 0;
-	int rc;
+	static const enum block_kind kinds[] = {
+		[RAID_WRITE_DATA] = BLOCK_WRITE,
+		[RAID_WRITE_ZEROES] = BLOCK_WRITE_ZEROES,
+		[RAID_WRITE_DISCARD] = BLOCK_DISCARD,
+	};
+	const struct block_io io = { .kind = kinds[write->kind],
+				     .flags = write->flags,
+				     .offset = write->offset,
+				     .length = write->length,
+				     .iov = write->iov,
+				     .count = write->count };
+	CLEANUP_RAID_LEGS struct raid_legs legs;
+	int rc = raid_legs_begin(&legs, array);
 
-	if (array->raid_disks > JOBS_ON_STACK) {
-		many = calloc(array->raid_disks, sizeof(*many));
-		if (!many)
-			return -ENOMEM;
-		jobs = many;
-	}
+	if (rc)
+		return rc;
 	for (uint32_t i = 0; i < array->raid_disks; i++) {
-		if (!array->places[i])
-			continue;
-		jobs[count] = (struct write_job){ .member = array->places[i], .write = write };
-		raid_member_hold(jobs[count].member);
-		count++;
+		if (array->places[i])
+			raid_legs_add(&legs, array->places[i], &io);
 	}
-	if (!count)
+	if (!legs.count)
 		return -EIO;
-	for (unsigned i = 1; i < count; i++)
-		jobs[i].fiber = fiber_spawn(write_one, &jobs[i]);
-	write_one(&jobs[0]);
-	for (unsigned i = 1; i < count; i++)
-		fiber_join(jobs[i].fiber);
-	rc = judge(array, jobs, count);
-	for (unsigned i = 0; i < count; i++)
-		raid_member_release(jobs[i].member);
-	return rc;
+	raid_legs_run(&legs);
+	return judge(array, &legs, write);
 }
 
 static int raid1_status(struct raid_array *array, uint64_t offset, uint64_t *length,

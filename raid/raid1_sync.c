@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "raid/legs.h"
 #include "raid/raid1.h"
 #include "util/bytes.h"
 
@@ -32,50 +33,55 @@ static void fail_target(struct raid_member *member, const struct raid_sync *sync
 			 (unsigned long long)offset_of(sync), raid_member_trouble(member, rc));
 }
 
-struct target {
-	struct raid_member *member;
-	const struct raid_sync *sync;
-	const uint8_t *data; /* NULL: zeroes */
-	uint64_t offset, length;
-};
-
-static int write_target(const struct target *target)
+/* A write of it ended: what could be written is good again, and who could not take it is faulty. */
+static void target_written(struct raid_member *member, const struct raid_sync *sync,
+			   uint64_t offset, uint64_t length, int rc)
 {
-	struct raid_member *member = target->member;
-	uint64_t at = raid1_data_start(member) + target->offset;
+	if (rc)
+		fail_target(member, sync, rc);
+	else if (member->bad.count)
+		md_badblocks_clear(&member->bad,
+				   raid_member_sector(member, offset >> MD_SECTOR_SHIFT),
+				   length >> MD_SECTOR_SHIFT);
+}
+
+static void write_target(struct raid_member *member, const struct raid_sync *sync, uint64_t offset,
+			 const uint8_t *data, uint64_t length)
+{
 	int rc;
 
 	raid_member_hold(member);
-	if (target->data)
-		rc = block_write(member->block, at, target->data, target->length, 0);
-	else
-		rc = block_write_zeroes(member->block, at, target->length, BLOCK_MAY_UNMAP);
+	rc = block_write(member->block, raid1_data_start(member) + offset, data, length, 0);
 	raid_member_release(member);
-	if (rc) {
-		fail_target(member, target->sync, rc);
-	} else if (member->bad.count) {
-		md_badblocks_clear(&member->bad,
-				   raid_member_sector(member, target->offset >> MD_SECTOR_SHIFT),
-				   target->length >> MD_SECTOR_SHIFT);
-	}
-	return rc;
+	target_written(member, sync, offset, length, rc);
 }
 
-/* Writes [offset, offset + length) to all targets but `source`; those that fail are faulty then. */
-static void write_targets(struct raid_array *array, const struct raid_sync *sync,
-			  const struct raid_member *source, uint64_t offset, const uint8_t *data,
-			  uint64_t length)
+/* Writes [offset, offset + length) to all targets but `source`, `data` NULL: zeroes. Those that fail are faulty
+ * then. 0 or -ENOMEM. */
+static int write_targets(struct raid_array *array, const struct raid_sync *sync,
+			 const struct raid_member *source, uint64_t offset, const uint8_t *data,
+			 uint64_t length)
 {
-	for (uint32_t i = 0; i < array->raid_disks; i++) {
-		struct target target = { .member = array->places[i],
-					 .sync = sync,
-					 .data = data,
-					 .offset = offset,
-					 .length = length };
+	const struct iovec iov = { (void *)data, length };
+	const struct block_io io = { .kind = data ? BLOCK_WRITE : BLOCK_WRITE_ZEROES,
+				     .flags = data ? 0 : BLOCK_MAY_UNMAP,
+				     .offset = offset,
+				     .length = length,
+				     .iov = &iov,
+				     .count = data ? 1 : 0 };
+	CLEANUP_RAID_LEGS struct raid_legs legs;
+	int rc = raid_legs_begin(&legs, array);
 
-		if (target.member != source && is_target(target.member, sync->operation))
-			write_target(&target);
+	for (uint32_t i = 0; !rc && i < array->raid_disks; i++) {
+		struct raid_member *member = array->places[i];
+
+		if (member != source && is_target(member, sync->operation))
+			raid_legs_add(&legs, member, &io);
 	}
+	raid_legs_run(&legs);
+	for (unsigned i = 0; i < legs.count; i++)
+		target_written(legs.members[i], sync, offset, length, legs.ios[i].result);
+	return rc;
 }
 
 /* What no member can give is bad on the targets, too: the log keeps it from being read. */
@@ -110,7 +116,7 @@ static int copy_piecewise(struct raid_array *array, int suspect, struct raid_syn
 		int rc = raid1_read_carefully(array, suspect, at, sync->buffer, piece);
 
 		if (!rc)
-			write_targets(array, sync, NULL, at, sync->buffer, piece);
+			rc = write_targets(array, sync, NULL, at, sync->buffer, piece);
 		else if (sync->operation == RAID_RECOVER)
 			rc = note_bad(array, sync, at, piece);
 		else
@@ -137,17 +143,16 @@ static int copy(struct raid_array *array, struct raid_sync *sync)
 	source->next_read = offset + length;
 	rc = block_status(source->block, raid1_data_start(source) + offset, &length, &status);
 	if (!rc && status == BLOCK_STATUS_ZERO && length == length_of(sync)) {
-		write_targets(array, sync, source, offset, NULL, length);
+		rc = write_targets(array, sync, source, offset, NULL, length);
 		raid_member_release(source);
-		return 0;
+		return rc;
 	}
 	length = length_of(sync);
 	rc = block_read(source->block, raid1_data_start(source) + offset, sync->buffer, length);
 	raid_member_release(source);
 	if (rc)
 		return copy_piecewise(array, place, sync);
-	write_targets(array, sync, source, offset, sync->buffer, length);
-	return 0;
+	return write_targets(array, sync, source, offset, sync->buffer, length);
 }
 
 /* ---- Check and repair ---- */
@@ -169,24 +174,23 @@ static uint64_t differing(struct raid_sync *sync, uint64_t offset, const uint8_t
 	return bytes;
 }
 
-/* Reads a member's own copy; what it cannot read is made good from `data`, when there is one. */
-static int read_own(struct raid_member *member, uint64_t offset, uint8_t *to, uint64_t length,
-		    const uint8_t *data)
+/* Reads in pieces a member's own copy, which could not be read as a whole; what it cannot read is made good from
+ * `data`, when there is one. */
+static int read_pieces(struct raid_member *member, uint64_t offset, uint8_t *to, uint64_t length,
+		       const uint8_t *data)
 {
 	uint64_t start = raid1_data_start(member) + offset;
 	int rc = 0;
 
 	raid_member_hold(member);
-	if (block_read(member->block, start, to, length)) {
-		for (uint64_t at = 0; !rc && at < length; at += RAID1_PIECE) {
-			uint64_t piece = MIN(RAID1_PIECE, length - at);
+	for (uint64_t at = 0; !rc && at < length; at += RAID1_PIECE) {
+		uint64_t piece = MIN(RAID1_PIECE, length - at);
 
-			rc = block_read(member->block, start + at, to + at, piece);
-			if (rc && data && member->state == RAID_MEMBER_IN_SYNC) {
-				raid1_make_good(member, offset + at, data + at, piece);
-				memcpy(to + at, data + at, piece);
-				rc = 0;
-			}
+		rc = block_read(member->block, start + at, to + at, piece);
+		if (rc && data && member->state == RAID_MEMBER_IN_SYNC) {
+			raid1_make_good(member, offset + at, data + at, piece);
+			memcpy(to + at, data + at, piece);
+			rc = 0;
 		}
 	}
 	raid_member_release(member);
@@ -200,41 +204,115 @@ static bool is_bad(const struct raid_member *member, uint64_t offset, uint64_t l
 				 length >> MD_SECTOR_SHIFT) != NULL;
 }
 
-/* Compares one member with `data`, what another has. False where it cannot be. */
+/* Whom `first` is compared with next, from `place` on. */
+static struct raid_member *next_other(const struct raid_array *array, uint32_t place,
+				      const struct raid_member *first, uint64_t offset,
+				      uint64_t length)
+{
+	for (; place < array->raid_disks; place++) {
+		struct raid_member *member = array->places[place];
+
+		if (member && member != first && member->state == RAID_MEMBER_IN_SYNC &&
+		    !is_bad(member, offset, length))
+			return member;
+	}
+	return NULL;
+}
+
+/* Reads from one or two members at the same time, to `buffer` and to `compare`. */
+static int read_both(struct raid_array *array, struct raid_sync *sync,
+		     struct raid_member *const members[2], uint64_t offset, uint64_t length,
+		     int results[2])
+{
+	uint8_t *const to[2] = { sync->buffer, sync->compare };
+	struct iovec iov[2];
+	CLEANUP_RAID_LEGS struct raid_legs legs;
+	int rc = raid_legs_begin(&legs, array);
+
+	if (rc)
+		return rc;
+	for (unsigned i = 0; i < 2; i++) {
+		if (!members[i])
+			continue;
+		iov[i] = (struct iovec){ to[i], length };
+		raid_legs_add(&legs, members[i],
+			      &(struct block_io){ .kind = BLOCK_READ,
+						  .offset = offset,
+						  .length = length,
+						  .iov = &iov[i],
+						  .count = 1 });
+	}
+	raid_legs_run(&legs);
+	for (unsigned i = 0, leg = 0; i < 2; i++)
+		results[i] = members[i] ? legs.ios[leg++].result : 0;
+	return 0;
+}
+
+/* Compares what `member` has, which is in `compare` if it could be read (`rc`), with `buffer`. False where that
+ * cannot be done. */
 static bool compare_member(struct raid_member *member, struct raid_sync *sync, uint64_t offset,
-			   const uint8_t *data, uint64_t length)
+			   uint64_t length, int rc)
 {
 	uint64_t bytes;
 
-	if (is_bad(member, offset, length) ||
-	    read_own(member, offset, sync->compare, length, data) ||
-	    member->state != RAID_MEMBER_IN_SYNC)
+	if (rc)
+		rc = read_pieces(member, offset, sync->compare, length, sync->buffer);
+	if (rc || member->state != RAID_MEMBER_IN_SYNC)
 		return false;
-	bytes = differing(sync, offset, data, sync->compare, length);
+	bytes = differing(sync, offset, sync->buffer, sync->compare, length);
 	sync->mismatches += bytes;
 	if (bytes && sync->operation == RAID_REPAIR)
-		write_target(&(struct target){ member, sync, data, offset, length });
+		write_target(member, sync, offset, sync->buffer, length);
 	return true;
 }
 
-/* 1; 0 where no member can give it, so that smaller parts are worth a try. */
+/* Reads what `first` has to `buffer`, from others where it cannot give it, and what `other` has, if there is one,
+ * to `compare`: *other_rc. 1; 0 where no member can give it; or a negative errno. */
+static int read_first(struct raid_array *array, struct raid_sync *sync, struct raid_member *first,
+		      struct raid_member *other, uint64_t offset, uint64_t length, int *other_rc)
+{
+	int rc, results[2];
+
+	if (other)
+		raid_member_hold(other);
+	rc = read_both(array, sync, (struct raid_member *[2]){ first, other }, offset, length,
+		       results);
+	*other_rc = rc ? rc : results[1];
+	if (!rc)
+		rc = !results[0] || !read_pieces(first, offset, sync->buffer, length, NULL) ||
+		     !raid1_read_carefully(array, first->role, offset, sync->buffer, length);
+	if (other)
+		raid_member_release(other);
+	return rc;
+}
+
+/* 1; 0 where no member can give it, so that smaller parts are worth a try; or a negative errno. */
 static int compare_part(struct raid_array *array, struct raid_sync *sync, uint64_t offset,
 			uint64_t length)
 {
 	uint64_t part = length;
-	struct raid_member *first = raid1_choose(array, offset, &part, NULL);
+	struct raid_member *first = raid1_choose(array, offset, &part, NULL), *other;
 	unsigned compared = 1;
+	int rc, other_rc;
 
 	if (!first || part != length || first->state != RAID_MEMBER_IN_SYNC)
 		return 0;
-	if (read_own(first, offset, sync->buffer, length, NULL) &&
-	    raid1_read_carefully(array, first->role, offset, sync->buffer, length))
-		return 0;
-	for (uint32_t i = 0; i < array->raid_disks; i++) {
-		struct raid_member *member = array->places[i];
+	other = next_other(array, 0, first, offset, length);
+	rc = read_first(array, sync, first, other, offset, length, &other_rc);
+	if (rc != 1)
+		return rc;
+	while (other) {
+		uint32_t next = (uint32_t)other->role + 1;
+		int results[2] = { 0 };
 
-		if (member && member != first && member->state == RAID_MEMBER_IN_SYNC)
-			compared += compare_member(member, sync, offset, sync->buffer, length);
+		compared += compare_member(other, sync, offset, length, other_rc);
+		other = next_other(array, next, first, offset, length);
+		rc = other ? read_both(array, sync, (struct raid_member *[2]){ NULL, other },
+				       offset, length, results)
+			   : 0;
+		if (rc)
+			return rc;
+		other_rc = results[1];
 	}
 	if (compared < array->raid_disks)
 		sync->skipped += length;
@@ -255,13 +333,19 @@ static int compare(struct raid_array *array, struct raid_sync *sync)
 {
 	uint64_t offset = offset_of(sync), end = offset + length_of(sync);
 
-	if (!any_bad(array, offset, end - offset) &&
-	    compare_part(array, sync, offset, end - offset))
-		return 0;
+	int rc = 0;
+
+	if (!any_bad(array, offset, end - offset))
+		rc = compare_part(array, sync, offset, end - offset);
+	if (rc)
+		return MIN(rc, 0);
 	for (uint64_t at = offset; at < end;) {
 		uint64_t piece = MIN(RAID1_PIECE - at % RAID1_PIECE, end - at);
 
-		if (!compare_part(array, sync, at, piece))
+		rc = compare_part(array, sync, at, piece);
+		if (rc < 0)
+			return rc;
+		if (!rc)
 			sync->skipped += piece;
 		at += piece;
 	}

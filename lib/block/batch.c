@@ -183,13 +183,30 @@ static void batch_add(struct batch *batch, struct piece *piece, struct block_io 
 	slot->batch = batch;
 }
 
+static void gather(struct batch *batch, struct piece *piece, struct block_io *io);
+
+/* What is to be done with a piece that came so far; true: it is to be taken on. */
+static bool gather_step(struct batch *batch, struct piece *piece, struct piece *first,
+			struct block_io *io, int rc)
+{
+	if (rc == PIECE_STANDS)
+		batch_add(batch, piece, io);
+	else if (rc < 0)
+		note(io, rc);
+	else if (rc == PIECE_SPLIT)
+		gather(batch, first, io);
+	else if (rc == PIECE_CLOSED)
+		batch_run(batch);
+	return rc == PIECE_SPLIT || rc == PIECE_CLOSED;
+}
+
 /* Takes the parts of `piece` down to where they are worked on. */
 static void gather(struct batch *batch, struct piece *piece, struct block_io *io)
 {
-	for (;;) {
-		struct piece first;
-		int rc;
+	struct piece first;
+	int rc;
 
+	do {
 		if (!piece->length && piece->kind != BLOCK_FLUSH)
 			return;
 		/* What is left of a request that has failed need not be done. */
@@ -198,17 +215,7 @@ static void gather(struct batch *batch, struct piece *piece, struct block_io *io
 			return;
 		}
 		rc = piece_descend(piece, &first, !batch->count);
-		if (rc == PIECE_STANDS)
-			batch_add(batch, piece, io);
-		else if (rc < 0)
-			note(io, rc);
-		else if (rc == PIECE_SPLIT)
-			gather(batch, &first, io);
-		else if (rc == PIECE_CLOSED)
-			batch_run(batch);
-		if (rc != PIECE_SPLIT && rc != PIECE_CLOSED)
-			return;
-	}
+	} while (gather_step(batch, piece, &first, io, rc));
 }
 
 int piece_carry_out_split(struct piece *piece, struct piece *first)
@@ -225,26 +232,49 @@ int piece_carry_out_split(struct piece *piece, struct piece *first)
 
 /* ---- Several requests ---- */
 
+/* A whole request. Most stand where they are, so it is made in its slot. */
+static void batch_take(struct batch *batch, struct block_io *io)
+{
+	struct slot *slot;
+	struct piece *piece, first;
+	int rc;
+
+	if (batch->count == BATCH_SIZE)
+		batch_run(batch);
+	slot = &batch->slots[batch->count];
+	piece = &slot->piece;
+	piece->kind = io->kind;
+	piece->flags = io->flags;
+	piece->block = io->block;
+	piece->offset = io->offset;
+	piece->length = io->length;
+	piece->data = iov_range_of(io->iov, io->count);
+	piece->exact = true;
+	piece->depth = 0;
+	io->result = piece_check(piece);
+	if (io->result || (!piece->length && piece->kind != BLOCK_FLUSH))
+		return;
+	rc = piece_descend(piece, &first, !batch->count);
+	if (rc == PIECE_STANDS && (piece->kind <= BLOCK_WRITE || piece->kind == BLOCK_FLUSH)) {
+		slot->io = io;
+		slot->batch = batch;
+		batch->count++;
+	} else {
+		struct piece moved = *piece;
+
+		if (gather_step(batch, &moved, &first, io, rc))
+			gather(batch, &moved, io);
+	}
+}
+
 int block_run_all(struct block_io *ios, unsigned count)
 {
 	struct batch batch;
 	int rc = 0;
 
 	batch_init(&batch);
-	for (unsigned i = 0; i < count; i++) {
-		struct block_io *io = &ios[i];
-		struct piece piece = { .kind = io->kind,
-				       .flags = io->flags,
-				       .block = io->block,
-				       .offset = io->offset,
-				       .length = io->length,
-				       .data = iov_range_of(io->iov, io->count),
-				       .exact = true };
-
-		io->result = piece_check(&piece);
-		if (!io->result)
-			gather(&batch, &piece, io);
-	}
+	for (unsigned i = 0; i < count; i++)
+		batch_take(&batch, &ios[i]);
 	batch_run(&batch);
 	for (unsigned i = 0; i < count && !rc; i++)
 		rc = ios[i].result;

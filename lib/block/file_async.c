@@ -143,6 +143,23 @@ static bool lock_change(struct file *file, struct block_work *work)
 					     work->offset + work->length);
 }
 
+/* Not as one literal, for which the compiler would clear what the ring fills in. */
+static void transfer_prepare(const struct file *file, struct block_work *work)
+{
+	struct worker_request *request = &work->request;
+
+	request->type = work->kind == BLOCK_READ ? WORKER_READ : WORKER_WRITE;
+	request->fd = file->fd;
+	request->flags = work->flags & BLOCK_FUA ? RWF_DSYNC : 0;
+	request->count = work->count;
+	request->iov = work->iov;
+	request->offset = work->offset;
+	request->length = work->length;
+	request->ending = false;
+	request->must = false;
+	request->done = transfer_done;
+}
+
 bool file_start(struct block *block, struct block_work *work)
 {
 	struct file *file = file_of(block);
@@ -161,15 +178,7 @@ bool file_start(struct block *block, struct block_work *work)
 							     work->iov, work->count, work->offset));
 			return true;
 		}
-		work->request =
-			(struct worker_request){ .type = work->kind == BLOCK_READ ? WORKER_READ
-										  : WORKER_WRITE,
-						 .fd = file->fd,
-						 .flags = work->flags & BLOCK_FUA ? RWF_DSYNC : 0,
-						 .count = work->count,
-						 .iov = work->iov,
-						 .offset = work->offset,
-						 .done = transfer_done };
+		transfer_prepare(file, work);
 		break;
 	case BLOCK_FLUSH:
 		if (block->read_only || file->flushes.running)
