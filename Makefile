@@ -3,7 +3,7 @@
 # Every lib/*/*.c, raid/*.c, volume/*.c, netdev/*.c, vswitch/*.c and vmm/*.c goes into one library,
 # tools/*.c into the `tenon` command, each tests/unit/**/NAME_test.c into a test program of its own; the folders
 # there mirror the sources', what several tests share is in tests/unit itself.
-# SANITIZE=1 builds with ASan and UBSan into a folder of its own.
+# SANITIZE=1 builds with ASan and UBSan into a folder of its own, SANITIZE=thread with TSan into another.
 
 ifeq ($(origin CC),default)
 CC      := gcc
@@ -13,7 +13,7 @@ DESTDIR ?=
 comma   := ,
 # V=1 shows the commands.
 Q       := $(if $(V),,@)
-BUILD   := build$(if $(SANITIZE),-sanitize)
+BUILD   := build$(if $(SANITIZE),-sanitize)$(if $(filter thread,$(SANITIZE)),-thread)
 
 # What builds it, what the demo uses besides, and what the tests use besides that.
 DEPS_BUILD := gcc make pkg-config libc6-dev liburing-dev libaio-dev libpcap-dev libnl-3-dev \
@@ -31,8 +31,8 @@ CPPFLAGS := $(CPPFLAGS) -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I. -Ilib \
 	$(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 CFLAGS   ?= -O2 -g
 ALL_CFLAGS := -std=gnu11 $(WARNINGS) $(CFLAGS) -fno-strict-aliasing -pthread \
-	$(if $(SANITIZE),-fsanitize=address$(comma)undefined -fno-omit-frame-pointer \
-	-fno-sanitize-recover=undefined)
+	$(if $(filter thread,$(SANITIZE)),-fsanitize=thread -Wno-tsan -fno-omit-frame-pointer,$(if $(SANITIZE), \
+	-fsanitize=address$(comma)undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined))
 LDLIBS   := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -laio -lisal -lm -pthread
 
 LIB_SRC  := $(wildcard lib/*/*.c raid/*.c volume/*.c netdev/*.c vswitch/*.c vmm/*.c)

@@ -7,6 +7,7 @@ static void switch_to_loop(struct fiber *fiber, bool ends)
 	struct worker *worker = fiber->worker;
 
 	fiber_switch_begins(ends ? NULL : &fiber->asan_save, worker->loop_low, worker->loop_size);
+	fiber_tsan_switch(worker->tsan);
 	context_switch(&fiber->context, &worker->loop);
 	fiber_switch_ended(fiber->asan_save, &worker->loop_low, &worker->loop_size);
 }
@@ -33,9 +34,12 @@ void fiber_resume(struct fiber *fiber)
 	worker->current = fiber;
 	worker->counters.switches++;
 	fiber_switch_begins(&worker->asan_save, fiber->stack->low, fiber->stack->size);
+	fiber_tsan_switch(fiber->tsan);
 	context_switch(&worker->loop, &fiber->context);
 	fiber_switch_ended(worker->asan_save, NULL, NULL);
 	worker->current = NULL;
+	if (fiber->finished)
+		fiber_tsan_destroy(fiber->tsan);
 	/* The fiber itself lies on its stack. One that was joined has been readied, but not run. */
 	if (fiber->finished && !fiber->joinable)
 		stack_put(&worker->stacks, fiber->stack);
@@ -71,6 +75,7 @@ struct fiber *fiber_create(struct worker *worker, fiber_fn *fn, void *arg, bool 
 	fiber->timer.place = 0;
 	fiber->stack = stack;
 	fiber->asan_save = NULL;
+	fiber->tsan = fiber_tsan_create();
 	context_init(&fiber->context, stack->low, (size_t)((char *)fiber - stack->low), fiber_main);
 	worker->fibers++;
 	fiber_wake(fiber, 0);

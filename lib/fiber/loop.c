@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <sched.h>
 
+#include "fiber/sanitizer.h"
 #include "fiber/worker_private.h"
 
 #define POLL_NS_DISK 15000 /* what a sleep and a wake cost in processor time, roughly */
@@ -131,6 +132,7 @@ int worker_run(struct worker *worker, fiber_fn *fn, void *arg)
 		worker->polling = (struct poll_window){ .most = 0 };
 	worker_self = worker;
 	worker->running = true;
+	worker->tsan = fiber_tsan_self();
 	first = fiber_create(worker, fn, arg, true);
 	while (worker->fibers || atomic_load(&worker->inbox))
 		if (!run_round(worker))

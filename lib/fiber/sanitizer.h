@@ -1,4 +1,4 @@
-/* What AddressSanitizer must be told of fibers; nothing in other builds. */
+/* What AddressSanitizer and ThreadSanitizer must be told of fibers; nothing in other builds. */
 #ifndef TENON_FIBER_SANITIZER_H
 #define TENON_FIBER_SANITIZER_H
 
@@ -46,6 +46,60 @@ static inline void fiber_switch_ended(void *saved, const void **low, size_t *siz
 static inline void fiber_unpoison(const void *at, size_t size)
 {
 	(void)at, (void)size;
+}
+#endif
+
+#if defined(__SANITIZE_THREAD__)
+#define FIBER_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define FIBER_TSAN 1
+#endif
+#endif
+
+/* ThreadSanitizer's idea of a fiber, or of the loop. Switching is also an order between the two. */
+#ifdef FIBER_TSAN
+#include <sanitizer/tsan_interface.h>
+
+static inline void *fiber_tsan_create(void)
+{
+	return __tsan_create_fiber(0);
+}
+
+static inline void *fiber_tsan_self(void)
+{
+	return __tsan_get_current_fiber();
+}
+
+/* Directly before the switch itself. */
+static inline void fiber_tsan_switch(void *to)
+{
+	__tsan_switch_to_fiber(to, 0);
+}
+
+static inline void fiber_tsan_destroy(void *fiber)
+{
+	__tsan_destroy_fiber(fiber);
+}
+#else
+static inline void *fiber_tsan_create(void)
+{
+	return NULL;
+}
+
+static inline void *fiber_tsan_self(void)
+{
+	return NULL;
+}
+
+static inline void fiber_tsan_switch(void *to)
+{
+	(void)to;
+}
+
+static inline void fiber_tsan_destroy(void *fiber)
+{
+	(void)fiber;
 }
 #endif
 

@@ -93,7 +93,7 @@ struct fiber {
 	struct fiber *joiner;
 	struct timer timer;
 	struct stack *stack;
-	void *asan_save;
+	void *asan_save, *tsan;
 };
 
 /* Creates one and makes it ready; `joinable` as for fiber_spawn(). */
@@ -157,10 +157,10 @@ struct worker {
 	struct poll_window polling;
 	struct worker_counters counters;
 
-	/* What AddressSanitizer wants to know of the loop's stack */
+	/* What the sanitizers want to know of the loop's stack */
 	const void *loop_low;
 	size_t loop_size;
-	void *asan_save;
+	void *asan_save, *tsan;
 
 	/* worker_start()'s */
 	pthread_t thread;

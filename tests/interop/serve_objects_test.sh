@@ -159,7 +159,7 @@ serve vg0 --socket-dir s --serial "vg0/new=$before"
 grep -q "not served: its serial number $before is that of" err || problem "two disks have one serial number: $(cat err)"
 stop
 
-# A machine that has a volume is told of a new size at its next start: who resizes learns that.
+# A machine that has a volume is told of its new size: who resizes learns that.
 serve vg0 --socket-dir s
 python3 - s/vg0-root.sock <<'PYTHON' &
 import socket, struct, sys, time
@@ -173,7 +173,7 @@ PYTHON
 client=$!
 for _ in $(seq 200); do [ -e connected ] && break; sleep 0.05; done
 json "d['clients'] == 1" "$TENON" lv show vg0/root --json
-expect 0 'vg0/root: the machine that has it sees the new size at its next start' "$TENON" lv resize vg0/root --size 12M
+expect 0 'vg0/root: the machine that has it is told of its new size' "$TENON" lv resize vg0/root --size 12M
 expect 1 'vg0/root: a client is connected' "$TENON" lv remove vg0/root
 expect 1 'vg0/root: a client is connected' "$TENON" lv rename vg0/root other
 json "d['served'] == 's/vg0-root.sock'" "$TENON" lv show vg0/root --json

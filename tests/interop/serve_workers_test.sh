@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # A server with several data workers: two groups, one of them on an array, and a second array, each piece at home on
 # one worker. Commands about each, with one worker and with two; an end under load; a kill.
+# SHORT=1: two workers only, and no other tests.
 # timeout: 150
 set -u
 cd "$(dirname "$0")/../.." || exit 1
@@ -73,8 +74,10 @@ make_all() {
 	done
 }
 head -c 8M /dev/urandom >data
+own='1 2 8' others='1 2'
+[ -n "${SHORT:-}" ] && own=2 others=
 
-for workers in 1 2 8; do
+for workers in $own; do
 	make_all
 	serve --workers $workers
 	case $workers in
@@ -170,7 +173,7 @@ ends 0
 
 # What else is tested of servers, with one worker and with two.
 cd "$OLDPWD" || exit 1
-for workers in 1 2; do
+for workers in $others; do
 	for other in serve_objects serve_hung raid_members; do
 		TENON_WORKERS=$workers "tests/interop/${other}_test.sh" >"$work/other" 2>&1 ||
 			problem "$other with $workers workers: $(tail -n 20 "$work/other")"

@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Workers beside each other under ThreadSanitizer: messages and calls, a group's changes computed elsewhere, and a server
+# with two data workers. TORTURE=1: all unit tests but those that run more fibers at once than it can count.
+# timeout: 900
+set -u
+cd "$(dirname "$0")/.." || exit 1
+build=build-sanitize-thread
+make() { command make --no-print-directory SANITIZE=thread CFLAGS='-O1 -g' -j2 "$@"; }
+echo 'int main(void) { return 0; }' >"${TMPDIR:-/tmp}/tsan-$$.c"
+gcc -fsanitize=thread -o "${TMPDIR:-/tmp}/tsan-$$" "${TMPDIR:-/tmp}/tsan-$$.c" 2>/dev/null && "${TMPDIR:-/tmp}/tsan-$$"
+works=$?
+rm -f "${TMPDIR:-/tmp}/tsan-$$" "${TMPDIR:-/tmp}/tsan-$$.c"
+[ $works = 0 ] || { echo "ThreadSanitizer does not work here"; exit 77; }
+
+tests="lib/fiber/worker volume/compute"
+[ -n "${TORTURE:-}" ] && tests=$(find tests/unit -name '*_test.c' ! -path '*/fiber/fiber_test.c' -printf '%P\n' | sed 's/_test.c$//')
+# shellcheck disable=SC2086 # a list
+make build $(printf "$build/tests/unit/%s_test " $tests) >/dev/null || exit 1
+reports=$(mktemp -d) || exit 1
+trap 'rm -rf "$reports"' EXIT
+# Devices are looked at by threads of a process that was forked (lib/fiber/aside.h).
+export TSAN_OPTIONS="log_path=$reports/report die_after_fork=0 exitcode=66"
+failed=0
+for test in $tests; do
+	timeout 300 $build/tests/unit/"${test}"_test || { echo "FAILED: $test"; failed=1; }
+done
+BUILD=$build TENON=$build/tenon SHORT=1 timeout 300 tests/interop/serve_workers_test.sh || failed=1
+if ls "$reports"/report* >/dev/null 2>&1; then
+	cat "$reports"/report*
+	failed=1
+fi
+exit $failed
