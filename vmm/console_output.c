@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -17,6 +16,7 @@
 #include "util/bytes.h"
 #include "util/error.h"
 #include "util/log.h"
+#include "util/thread.h"
 
 #define CHUNK       4096u
 #define MARK        96u /* bytes of a mark for what is missing, at most */
@@ -192,7 +192,6 @@ static void *write_out(void *argument)
 {
 	struct console_output *output = argument;
 
-	pthread_setname_np(pthread_self(), "console");
 	pthread_mutex_lock(&output->lock);
 	while (!output->stop) {
 		size_t length, done, mark;
@@ -223,20 +222,6 @@ static void *write_out(void *argument)
 
 /* ---- Its life ---- */
 
-static int start_thread(struct console_output *output)
-{
-	sigset_t all, old;
-	int rc;
-
-	/* It inherits the mask: the process's signals are for others, and SIGXFSZ, SIGPIPE and SIGTTOU
-	 * stay errors of write(). */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	rc = pthread_create(&output->thread, NULL, write_out, output);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return -rc;
-}
-
 int console_output_create(struct console_output **out, int fd, struct log *log, struct error *error)
 {
 	struct console_output *output = calloc(1, sizeof(*output));
@@ -258,7 +243,7 @@ int console_output_create(struct console_output **out, int fd, struct log *log, 
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&output->changed, &monotonic);
 	pthread_condattr_destroy(&monotonic);
-	rc = start_thread(output);
+	rc = thread_start(&output->thread, "console", write_out, output);
 	if (rc < 0) {
 		close(output->fd);
 		free(output);

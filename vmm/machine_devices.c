@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -18,6 +17,7 @@
 #include "util/cleanup.h"
 #include "util/error.h"
 #include "util/log.h"
+#include "util/thread.h"
 #include "virtio/vhost_user_frontend.h"
 #include "vmm/machine_internal.h"
 #include "vmm/vhost_user_device.h"
@@ -75,18 +75,6 @@ static void *look_for_it(void *arg)
 	return NULL;
 }
 
-static int start_thread(struct machine_slot *slot)
-{
-	sigset_t all, before;
-	int rc;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	rc = pthread_create(&slot->search.thread, NULL, look_for_it, slot);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return -rc;
-}
-
 static void start_search(struct machine *machine, struct machine_slot *slot, bool again)
 {
 	struct machine_search *search = &slot->search;
@@ -99,7 +87,8 @@ static void start_search(struct machine *machine, struct machine_slot *slot, boo
 	atomic_store(&search->done, false);
 	search->cancel = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	pthread_mutex_init(&search->lock, NULL);
-	rc = search->cancel < 0 ? -errno : start_thread(slot);
+	rc = search->cancel < 0 ? -errno
+				: thread_start(&search->thread, "search", look_for_it, slot);
 	search->running = rc == 0;
 	if (rc == 0)
 		return;

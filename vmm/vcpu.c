@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "util/bytes.h"
+#include "util/thread.h"
 #include "vmm/boot_linux.h"
 #include "vmm/bus.h"
 #include "vmm/kvm.h"
@@ -250,10 +251,7 @@ void vcpu_run(struct vcpu *vcpu)
 static void *thread_main(void *argument)
 {
 	struct vcpu *vcpu = argument;
-	char name[16];
 
-	snprintf(name, sizeof(name), "vcpu%u", vcpu->index);
-	pthread_setname_np(pthread_self(), name);
 	if (sandbox_enter_vcpu(&vcpu->error) < 0)
 		vcpu->handler->ended(vcpu->handler->context, vcpu, VCPU_END_FAILED);
 	else
@@ -263,16 +261,13 @@ static void *thread_main(void *argument)
 
 int vcpu_start(struct vcpu *vcpu, struct error *error)
 {
-	sigset_t all, old;
+	char name[16];
 	int rc;
 
-	/* The thread inherits the mask: it gets no signal of the process. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	rc = pthread_create(&vcpu->thread, NULL, thread_main, vcpu);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	snprintf(name, sizeof(name), "vcpu%u", vcpu->index);
+	rc = thread_start(&vcpu->thread, name, thread_main, vcpu);
 	if (rc)
-		return error_set(error, -rc, "processor %u: cannot start a thread: %s", vcpu->index,
+		return error_set(error, rc, "processor %u: cannot start a thread: %s", vcpu->index,
 				 error_name(rc));
 	vcpu->started = true;
 	return 0;

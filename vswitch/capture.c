@@ -2,7 +2,6 @@
 #include "vswitch/capture.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +13,7 @@
 #include "util/bytes.h"
 #include "util/error.h"
 #include "util/log.h"
+#include "util/thread.h"
 #include "vswitch/capture_internal.h"
 
 #define RING_DEFAULT (64u << 20)
@@ -104,22 +104,15 @@ static struct capture *create(const struct capture_options *options, struct erro
 	return NULL;
 }
 
-/* All signals are others' business, SIGPIPE and SIGXFSZ too: write() says the same. */
 static int start_writer(struct capture *capture)
 {
-	sigset_t all, before;
-	int code;
+	int rc;
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
 	atomic_fetch_add(&capture->users, 1);
-	code = pthread_create(&capture->thread, NULL, capture_writer, capture);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (code)
+	rc = thread_start(&capture->thread, "tenon-capture", capture_writer, capture);
+	if (rc)
 		atomic_fetch_sub(&capture->users, 1);
-	else
-		pthread_setname_np(capture->thread, "tenon-capture");
-	return -code;
+	return rc;
 }
 
 int capture_open(struct capture **out, const struct capture_options *options, struct error *error)

@@ -167,7 +167,6 @@ struct worker {
 	fiber_fn *thread_fn;
 	void *thread_arg;
 	int thread_result;
-	char thread_name[16];
 };
 
 extern _Thread_local struct worker *worker_self;

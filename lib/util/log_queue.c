@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +11,7 @@
 
 #include "util/bytes.h"
 #include "util/error.h"
+#include "util/thread.h"
 
 #define LINE_BYTES  1024
 #define END_SECONDS 1
@@ -98,8 +98,7 @@ static void *run(void *arg)
 int log_queue_start(struct log_queue **out, struct log *to, struct error *error)
 {
 	struct log_queue *queue = calloc(1, sizeof(*queue));
-	sigset_t all, before;
-	int code;
+	int rc;
 
 	if (!queue)
 		return error_set(error, -ENOMEM, "log: out of memory");
@@ -107,16 +106,11 @@ int log_queue_start(struct log_queue **out, struct log *to, struct error *error)
 	queue->to = to;
 	pthread_mutex_init(&queue->lock, NULL);
 	pthread_cond_init(&queue->more, NULL);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	code = pthread_create(&queue->thread, NULL, run, queue);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (code) {
+	rc = thread_start(&queue->thread, "tenon-log", run, queue);
+	if (rc) {
 		destroy(queue);
-		return error_set(error, -code, "log: cannot start its thread: %s",
-				 error_name(code));
+		return error_set(error, rc, "log: cannot start its thread: %s", error_name(rc));
 	}
-	pthread_setname_np(queue->thread, "tenon-log");
 	*out = queue;
 	return 0;
 }

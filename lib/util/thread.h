@@ -1,0 +1,14 @@
+/* Threads that leave the process's signals to others. */
+#ifndef TENON_UTIL_THREAD_H
+#define TENON_UTIL_THREAD_H
+
+#include <pthread.h>
+
+/*
+ * Starts fn(arg) with all signals blocked, so that only who waits for them gets them, and SIGPIPE and SIGXFSZ stay
+ * errors of write(2). But for SIGBUS and SIGSEGV: a fault that is blocked ends the process whatever handler there is
+ * (virtio/memory_guard.h). `name` is what tools show, 15 bytes at most. 0, or a negative errno: nothing was started.
+ */
+int thread_start(pthread_t *thread, const char *name, void *(*fn)(void *), void *arg);
+
+#endif
