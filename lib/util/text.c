@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define ESCAPE 4u /* bytes of \xNN */
+
 size_t text_decode(const char *from, uint32_t *character)
 {
 	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
@@ -50,6 +52,17 @@ static size_t harmless(const char *from)
 	return length && text_is_harmless(character) ? length : 0;
 }
 
+/* Writes the next `length` bytes as they are, or the next one (length 0) as \xNN. Returns how many were written. */
+static size_t put(char *to, const char **from, size_t length)
+{
+	if (length)
+		memcpy(to, *from, length);
+	else
+		snprintf(to, ESCAPE + 1, "\\x%02x", (unsigned char)**from);
+	*from += length ? length : 1;
+	return length ? length : ESCAPE;
+}
+
 void text_clean(char *to, size_t size, const char *from)
 {
 	size_t used = 0;
@@ -57,14 +70,9 @@ void text_clean(char *to, size_t size, const char *from)
 	while (*from) {
 		size_t length = harmless(from);
 
-		if (used + (length ? length : 4) >= size)
+		if (used + (length ? length : ESCAPE) >= size)
 			break;
-		if (length)
-			memcpy(to + used, from, length);
-		else
-			snprintf(to + used, 5, "\\x%02x", (unsigned char)*from);
-		used += length ? length : 4;
-		from += length ? length : 1;
+		used += put(to + used, &from, length);
 	}
 	if (size)
 		to[used] = '\0';
@@ -73,7 +81,7 @@ void text_clean(char *to, size_t size, const char *from)
 static char *rewrite(const char *from, const char *keep, const char *also)
 {
 	size_t used = 0;
-	char *to = malloc(4 * strlen(from) + 1);
+	char *to = malloc(ESCAPE * strlen(from) + 1);
 
 	while (to && *from) {
 		size_t length = harmless(from);
@@ -82,12 +90,7 @@ static char *rewrite(const char *from, const char *keep, const char *also)
 			length = 1;
 		if (length == 1 && strchr(also, *from))
 			length = 0;
-		if (length)
-			memcpy(to + used, from, length);
-		else
-			snprintf(to + used, 5, "\\x%02x", (unsigned char)*from);
-		used += length ? length : 4;
-		from += length ? length : 1;
+		used += put(to + used, &from, length);
 	}
 	if (to)
 		to[used] = '\0';
