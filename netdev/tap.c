@@ -70,7 +70,7 @@ static int open_device(const struct open_call *call)
 static int refuse(const struct open_call *call, int code)
 {
 	const char *name = call->tap->name;
-	char who[320];
+	char who[PROCESS_TEXT];
 
 	error_set(call->error, code, "TAP interface %s: cannot attach to it: %s", name,
 		  error_name(code));
@@ -81,7 +81,7 @@ static int refuse(const struct open_call *call, int code)
 			     "add dev %s mode tap user NAME",
 			     name);
 	else if (code == -EBUSY)
-		error_advise(call->error, "%s is attached to it", tap_user(name, who, sizeof(who)));
+		error_advise(call->error, "end what is attached to it: %s", tap_user(name, who));
 	else if (code == -EINVAL)
 		error_advise(call->error,
 			     "an interface of that name exists and is no TAP, or its name is "
@@ -97,13 +97,13 @@ static int check_alone(const struct open_call *call, int own)
 {
 	const char *name = call->tap->name;
 	int queues = tap_attached_queues(name);
-	char who[320];
+	char who[PROCESS_TEXT];
 
 	if (queues <= own)
 		return 0;
 	error_set(call->error, -EBUSY,
-		  "TAP interface %s: %s is attached to %d of its queues, expected nobody", name,
-		  tap_user(name, who, sizeof(who)), queues - own);
+		  "TAP interface %s: expected none of its queues to be attached, found %d, by %s",
+		  name, queues - own, tap_user(name, who));
 	error_advise(call->error, "end that one, or use another interface");
 	return -EBUSY;
 }

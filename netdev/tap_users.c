@@ -17,7 +17,6 @@
 #include <unistd.h>
 
 #include "util/cleanup.h"
-#include "util/text.h"
 
 DEFINE_CLEANUP(cleanup_socket, struct nl_sock, nl_socket_free)
 DEFINE_CLEANUP(cleanup_message, struct nl_msg, nlmsg_free)
@@ -92,33 +91,17 @@ static bool has_tap(const char *pid, const char *name)
 	return has;
 }
 
-static void describe(const char *pid, char *text, size_t size)
-{
-	char path[64], command[64] = "?", clean[256];
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/proc/%.16s/comm", pid);
-	file = fopen(path, "re");
-	if (file) {
-		if (fgets(command, sizeof(command), file))
-			command[strcspn(command, "\n")] = '\0';
-		fclose(file);
-	}
-	text_clean(clean, sizeof(clean), command);
-	snprintf(text, size, "process %.16s (%s)", pid, clean);
-}
-
-char *tap_user(const char *name, char *text, size_t size)
+const char *tap_user(const char *name, char text[PROCESS_TEXT])
 {
 	DIR *listing = opendir("/proc");
 	struct dirent *entry;
 
-	snprintf(text, size, "another process");
+	snprintf(text, PROCESS_TEXT, "another process");
 	while (listing && (entry = readdir(listing))) {
 		if (!isdigit((unsigned char)entry->d_name[0]) ||
 		    atol(entry->d_name) == (long)getpid() || !has_tap(entry->d_name, name))
 			continue;
-		describe(entry->d_name, text, size);
+		process_describe(atoi(entry->d_name), text);
 		break;
 	}
 	if (listing)

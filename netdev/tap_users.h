@@ -2,7 +2,7 @@
 #ifndef TENON_NETDEV_TAP_USERS_H
 #define TENON_NETDEV_TAP_USERS_H
 
-#include <stddef.h>
+#include "util/process.h"
 
 /*
  * How many queues of the multi-queue TAP `name`, in the caller's network namespace, are attached, enabled or
@@ -10,8 +10,8 @@
  */
 int tap_attached_queues(const char *name);
 
-/* Writes "process 4711 (qemu-system-x86)" for the first process but this one that has the TAP `name` open, as
- * far as this user may look; otherwise "another process". Returns `text`. */
-char *tap_user(const char *name, char *text, size_t size);
+/* Describes (process_describe()) the first process but this one that has the TAP `name` open, as far as this
+ * user may look; otherwise "another process". Returns `text`. */
+const char *tap_user(const char *name, char text[PROCESS_TEXT]);
 
 #endif

@@ -44,7 +44,7 @@ lab_transfer pc pa 60000 10.0.0.1 udp
 for tap in tapm tapa; do
 	[ $tap = tapm ] || ip -n pa link set tapa netns $$
 	TENON_RUNTIME_DIR=$LAB/other timeout 10 "$TENON" switch run x --port m=tap:$tap >refused 2>&1
-	[ $? = 1 ] && grep -q "process $LAB_PID (tenon)" refused || { cat refused; lab_fail "a second owner of $tap"; }
+	[ $? = 1 ] && grep -q "process $LAB_PID (.*switch run lab" refused || { cat refused; lab_fail "a second owner of $tap"; }
 done
 ip link set tapa netns pa && ip -n pa address add 10.0.0.1/24 dev tapa && ip -n pa link set tapa up
 
