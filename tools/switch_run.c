@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "block/output.h"
 #include "fiber/signal.h"
 #include "rpc/rpc.h"
 #include "tools/devices.h"
@@ -50,13 +51,7 @@ static int method_show(void *context, json_t *params, json_t **result, struct er
 /* Where standard output is the capture's, what is said goes to standard error. */
 static FILE *messages(const struct run *run)
 {
-	static const char *const names[] = { "-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1" };
-	FILE *to = stdout;
-
-	for (size_t i = 0; run->capture && i < ARRAY_SIZE(names); i++)
-		if (!strcmp(run->capture, names[i]))
-			to = stderr;
-	return to;
+	return run->capture && output_is_standard(run->capture) ? stderr : stdout;
 }
 
 static void print_ready(const struct run *run)

@@ -155,8 +155,7 @@ static int look_at_output(struct capture *capture, struct error *error)
 	capture->is_socket = S_ISSOCK(status.st_mode);
 	/* One of a name can be opened again; that on standard output goes with its reader. */
 	capture->is_fifo = capture->is_pipe && !stat(capture->path, &status) &&
-			   S_ISFIFO(status.st_mode) && strncmp(capture->path, "/dev/", 5) != 0 &&
-			   strncmp(capture->path, "/proc/", 6) != 0;
+			   S_ISFIFO(status.st_mode) && !output_is_descriptor(capture->path);
 	if (capture->is_pipe)
 		capture_pipe_init(&capture->pipe, capture->output.fd);
 	note_place(capture);

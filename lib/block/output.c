@@ -63,6 +63,11 @@ bool output_is_descriptor(const char *path)
 	return inherited(path) >= 0;
 }
 
+bool output_is_standard(const char *path)
+{
+	return inherited(path) == STDOUT_FILENO;
+}
+
 /* A description of our own where the mode is ours to choose: O_NONBLOCK on the one that a shell handed over
  * would be the shell's too. */
 static int open_inherited(struct output *out, int number, const char *path, unsigned flags,

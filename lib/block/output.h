@@ -53,6 +53,8 @@ int output_open(struct output *out, const char *path, unsigned flags,
 
 /* Whether `path` stands for a descriptor that the process was started with. */
 bool output_is_descriptor(const char *path);
+/* Whether that is standard output. */
+bool output_is_standard(const char *path);
 
 /* Closes it, and removes it again if output_open() made it and it is still what `path` names. */
 void output_discard(struct output *out, const char *path);
