@@ -30,21 +30,9 @@ static int make_parents(const char *path, struct error *error)
 	return 0;
 }
 
-static int load(const char *path, struct device_list *list)
+static int load_one(const char *line, void *arg)
 {
-	CLEANUP_FREE char *line = NULL;
-	size_t size = 0;
-	FILE *file = fopen(path, "re");
-	int rc = 0;
-
-	while (!rc && file && getline(&line, &size, file) > 0) {
-		line[strcspn(line, "\n")] = '\0';
-		if (*line && *line != '#')
-			rc = device_list_add(list, line);
-	}
-	if (file)
-		fclose(file);
-	return rc;
+	return device_list_add(arg, line);
 }
 
 static int write_list(struct output *to, const char *path, const struct device_list *list,
@@ -80,6 +68,7 @@ static int save(const char *path, const struct device_list *list, struct error *
 	if (rc)
 		return rc;
 	rc = write_list(&to, temporary, list, error);
+	cleanup_close(&to.fd);
 	if (!rc && rename(temporary, path) < 0)
 		rc = error_set(error, -errno, "%s: cannot write: %s", path, error_name(errno));
 	if (rc)
@@ -100,7 +89,7 @@ static int change(struct cli_words *paths,
 	if (!rc)
 		rc = output_open(&old, file, OUTPUT_APPEND, &list_kind, &error);
 	if (!rc)
-		rc = load(file, &list);
+		rc = devices_file_read(file, load_one, &list, &error);
 	for (unsigned i = 0; !rc && i < paths->count; i++)
 		rc = apply(&list, paths->words[i], &error);
 	if (!rc)

@@ -223,20 +223,44 @@ char *devices_file_path(void)
 	return rc < 0 ? NULL : path;
 }
 
-static void read_file(struct cli_words *words)
+int devices_file_read(const char *path, int (*fn)(const char *line, void *arg), void *arg,
+		      struct error *error)
+{
+	CLEANUP_FREE char *line = NULL;
+	FILE *file = fopen(path, "re");
+	size_t size = 0;
+	int rc = 0;
+
+	if (!file && (errno == ENOENT || errno == ENOTDIR))
+		return 0;
+	if (file) {
+		while (!rc && getline(&line, &size, file) > 0) {
+			line[strcspn(line, "\n")] = '\0';
+			if (*line && *line != '#')
+				rc = fn(line, arg);
+		}
+		if (!rc && ferror(file))
+			rc = -errno;
+		fclose(file);
+	} else {
+		rc = -errno;
+	}
+	return rc ? error_set(error, rc, "%s: reading the list of devices: %s", path,
+			      error_name(rc))
+		  : 0;
+}
+
+static int keep_line(const char *line, void *arg)
+{
+	cli_words_add(arg, cli_keep_text(line));
+	return 0;
+}
+
+static int read_file(struct cli_words *words, struct error *error)
 {
 	CLEANUP_FREE char *path = devices_file_path();
-	CLEANUP_FREE char *line = NULL;
-	size_t size = 0;
-	FILE *file = path ? fopen(path, "re") : NULL;
 
-	while (file && getline(&line, &size, file) > 0) {
-		line[strcspn(line, "\n")] = '\0';
-		if (*line && *line != '#')
-			cli_words_add(words, cli_keep_text(line));
-	}
-	if (file)
-		fclose(file);
+	return path ? devices_file_read(path, keep_line, words, error) : -ENOMEM;
 }
 
 static void read_environment(struct cli_words *words, const char *text)
@@ -253,11 +277,12 @@ int device_list_collect(struct device_list *list, const struct cli_words *given,
 {
 	const char *environment = getenv("TENON_DEVICES");
 	struct patterns patterns = { .words = *given, .needed = given->count > 0 };
+	int rc = 0;
 
 	*list = (struct device_list){ 0 };
 	if (!given->count && environment && *environment)
 		read_environment(&patterns.words, environment);
 	else if (!given->count)
-		read_file(&patterns.words);
-	return add_patterns(list, &patterns, error);
+		rc = read_file(&patterns.words, error);
+	return rc ? rc : add_patterns(list, &patterns, error);
 }

@@ -34,6 +34,11 @@ int device_list_collect(struct device_list *list, const struct cli_words *given,
 /* The path of the devices file. The caller frees it. */
 char *devices_file_path(void);
 
+/* Calls fn() with each path in the file at `path`, until that returns other than 0. A file that does not exist is
+ * empty; one that cannot be read is an error, as what it lists would seem not to be there. */
+int devices_file_read(const char *path, int (*fn)(const char *line, void *arg), void *arg,
+		      struct error *error);
+
 /* Two options, as what may be done without goes with what there is: --device and --degraded. */
 #define CLI_OPTION_DEVICE(words)                                                                   \
 	{ "device", CLI_LIST, words, "PATH", "look at this device or image (repeatable, glob)" },  \

@@ -58,6 +58,12 @@ group() {
 }
 array r a.img b.img
 group vg p.img
+
+# A list of devices that cannot be read is no empty list, and is not replaced by one.
+mkdir list
+TENON_DEVICES_FILE=$work/list refused 'list: reading the list of devices: Is a directory' $TENON raid list
+TENON_DEVICES_FILE=$work/list refused 'list: is a folder' $TENON device add a.img
+TENON_DEVICES_FILE=$work/a.img/none expect 0 '' $TENON device list
 truncate -s 8M free.img
 head -c 1M /dev/urandom >data
 
