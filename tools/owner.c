@@ -2,6 +2,7 @@
 #include "tools/owner.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,14 +89,23 @@ static int owner_note_path(const char *path, void *arg)
 	return 0;
 }
 
+/* Whose socket it is, by its name; 0: not known. */
+static pid_t owner_pid(const struct owner_question *question)
+{
+	const char *name = strrchr(question->path, '/');
+	int pid;
+
+	return name && sscanf(name, "/serve-%d.sock", &pid) == 1 ? pid : 0;
+}
+
 static int owner_ask(void *arg)
 {
 	struct owner_question *question = arg;
 
 	question->rc = rpc_call_within(question->path, "server.describe", NULL, DESCRIBE_NS,
 				       &question->server, &question->error);
-	/* The socket of a server that was killed: nobody listens there any more. */
-	if (question->rc == -ECONNREFUSED)
+	/* The socket of a server that was killed. One that does not listen yet, its process is there. */
+	if (question->rc == -ECONNREFUSED && kill(owner_pid(question), 0) && errno == ESRCH)
 		unlink(question->path);
 	return 0;
 }
@@ -123,14 +133,6 @@ static void owner_questions_free(struct owner_questions *questions)
 	for (unsigned i = 0; questions->all && i < questions->paths.count; i++)
 		json_decref(questions->all[i].server);
 	free(questions->all);
-}
-
-static pid_t owner_pid(const struct owner_question *question)
-{
-	const char *name = strrchr(question->path, '/');
-	int pid;
-
-	return name && sscanf(name, "/serve-%d.sock", &pid) == 1 ? pid : 0;
 }
 
 /* Whether the process has what is at the bottom of one of them open. */
@@ -190,20 +192,19 @@ static int owner_by_identity(const struct owner_search *search,
 			continue;
 		rc = owner_compare(json_object_get(question->server, "devices"), ours, count,
 				   &same);
-		if (same)
-			*socket = strdup(question->path);
+		if (same && !(*socket = strdup(question->path)))
+			rc = -ENOMEM;
 	}
 	devices_look_free(ours, count);
 	return rc;
 }
 
 /* Whether a server that does not answer has one of the devices; where none are known it may. */
-static bool owner_may_have(const struct owner_search *search, const char *socket)
+static bool owner_may_have(const struct owner_search *search, const struct owner_question *question)
 {
-	const char *name = strrchr(socket, '/');
-	int pid;
+	pid_t pid = owner_pid(question);
 
-	if (!search->paths->count || !name || sscanf(name, "/serve-%d.sock", &pid) != 1)
+	if (!search->paths->count || !pid)
 		return true;
 	for (unsigned i = 0; i < search->paths->count; i++) {
 		struct stat status;
@@ -226,7 +227,7 @@ static int owner_choose(const struct owner_search *search, const struct owner_qu
 			*socket = strdup(question->path);
 			return *socket ? 0 : -ENOMEM;
 		}
-		if (question->rc == -ETIMEDOUT && owner_may_have(search, question->path))
+		if (question->rc == -ETIMEDOUT && owner_may_have(search, question))
 			silent = question;
 	}
 	if (!silent)
