@@ -458,6 +458,7 @@ static int serve_export_find(void *context, json_t *params, json_t **result, str
 {
 	struct export *export;
 	const char *name;
+	json_t *socket;
 	int rc = rpc_param_string(params, "name", &name, error);
 
 	if (rc)
@@ -471,8 +472,9 @@ static int serve_export_find(void *context, json_t *params, json_t **result, str
 		error_advise(error, "stop the server, or have it serve %s", name);
 		return -EBUSY;
 	}
-	*result = json_pack("{s:o, s:i}", "socket", describe_text(export->path), "clients",
-			    (int)export_clients(export));
+	/* First: while its home is asked, another command may take it away. */
+	socket = describe_text(export->path);
+	*result = json_pack("{s:o, s:i}", "socket", socket, "clients", (int)export_clients(export));
 	return 0;
 }
 
