@@ -16,6 +16,7 @@
 #include "util/bytes.h"
 #include "util/cleanup.h"
 #include "util/error.h"
+#include "util/number.h"
 
 #define LIMIT_SECONDS 5u
 #define LIMIT_MOST    3600u
@@ -24,10 +25,9 @@
 uint64_t device_limit_ns(void)
 {
 	const char *given = getenv("TENON_DEVICE_TIMEOUT");
-	char *end;
-	unsigned long seconds = given && *given ? strtoul(given, &end, 10) : LIMIT_SECONDS;
+	uint64_t seconds;
 
-	if (!seconds || seconds > LIMIT_MOST || (given && *given && *end))
+	if (!given || number_parse(given, 1, LIMIT_MOST, &seconds, NULL))
 		seconds = LIMIT_SECONDS;
 	return seconds * 1000000000ull;
 }
