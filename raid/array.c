@@ -222,7 +222,8 @@ const char *raid_member_trouble(struct raid_member *member, int rc)
 		return error_name(rc);
 	if (!member->trouble[0]) {
 		snprintf(member->trouble, sizeof(member->trouble),
-			 "it was made shorter and must have %llu bytes again",
+			 "it was made shorter and must have %llu bytes again; what was cut off is "
+			 "lost",
 			 (unsigned long long)member->block->size);
 		log_error(array->log, "%s: %s: %s", array->block.name, member->block->name,
 			  member->trouble);

@@ -195,7 +195,8 @@ int md_superblock_validate(const struct md_superblock *sb, uint64_t device_secto
 		return error_set(
 			error, -ENXIO,
 			"the data are at sectors %llu to %llu, but the device has %llu bytes "
-			"and must have %llu again: it was made shorter",
+			"and must have %llu again: it was made shorter, and what was cut off is "
+			"lost",
 			(unsigned long long)sb->data_offset,
 			(unsigned long long)(sb->data_offset + sb->data_size - 1),
 			(unsigned long long)device_sectors << MD_SECTOR_SHIFT,
