@@ -45,6 +45,8 @@ def quotient(new, old):
 
 
 def show(first, second):
+    if not first and not second:
+        return
     print("%-44s %11s %11s %6s %11s %11s %6s   %s" %
           ("", "A per s", "B per s", "B/A", "A per cpu s", "B per cpu s", "B/A", "to the peer, A and B"))
     for key in [key for key in first if key in second]:
@@ -63,6 +65,15 @@ def show(first, second):
             print("only in %s: %s" % (letter, "; ".join(missing)))
 
 
+def show_counts(first, second):
+    both = [case for case in first if case in second]
+    if both:
+        print("\ncounts of a request, A and B")
+    for case in both:
+        print("%-28s" % case + "".join("   %s %g %g" % (what.replace("_", " "), first[case][what], second[case][what])
+                                       for what in first[case] if what in second[case]))
+
+
 def main():
     runs = []
     if os.path.isdir(results.FOLDER):
@@ -77,6 +88,7 @@ def main():
     for letter, path, one in zip("AB", paths, loaded):
         describe(letter, path, one)
     show(*({(case["suite"], case["case"]): case for case in one["cases"]} for one in loaded))
+    show_counts(*(one.get("counts", {}) for one in loaded))
 
 
 if __name__ == "__main__":

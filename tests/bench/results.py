@@ -5,7 +5,8 @@ Results of the benchmarks as JSON, for block_bench.py and compare.py: one file a
     {"format": 1, "date", "commit", "dirty", "machine": {...}, "peers": {name: version},
      "cases": [{"suite", "case", "unit", "rounds", "seconds", "peer", "load",
                 "ours": {"rate", "per_cpu", "rates", "per_cpus"}, "theirs": the same, or null,
-                "ratio": {"rate", "per_cpu"}}]}
+                "ratio": {"rate", "per_cpu"}}],
+     "counts": {case: {what: how many for each request}}}
 
 `rate` is of `unit` per second, `per_cpu` per second of the processor time of what is measured; both are medians, of what
 the lists have for each round. `ratio` is the median of the rounds' own ratios: the two of a round ran one after the
@@ -81,6 +82,10 @@ class Results:
         self.run["cases"].append(one)
         self.save()
         return one
+
+    def count(self, case, counts):
+        self.run.setdefault("counts", {})[case] = counts
+        self.save()
 
     def save(self):
         """Whole or not at all: a run that is broken off leaves what it has measured."""
