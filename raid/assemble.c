@@ -140,6 +140,15 @@ static bool is_rebuilding(const struct md_superblock *sb)
 	return sb->features & MD_FEATURE_RECOVERY_OFFSET;
 }
 
+/* Whether it was being filled by others than those that hold the data now: with what it has of theirs, no
+ * bitmap of this array says what it lacks. */
+static bool is_filled_by_others(const struct md_superblock *sb,
+				const struct md_superblock *freshest)
+{
+	return is_rebuilding(sb) &&
+	       (raid_superblock_excludes(sb, freshest) || sb->events > freshest->events + 1);
+}
+
 static void take_place(struct raid_member *member, uint16_t role)
 {
 	struct raid_array *array = member->array;
@@ -228,6 +237,9 @@ static void judge(struct raid_member *member, uint64_t least_bytes,
 			  (unsigned long long)sb->events, (unsigned long long)freshest->events);
 	else if (role == MD_ROLE_FAULTY)
 		leave_out(member, "it is marked faulty");
+	else if (is_filled_by_others(sb, freshest))
+		leave_out(member,
+			  "it was being rebuilt from members that ran apart from this array");
 	else if (role == MD_ROLE_SPARE && own < MD_ROLE_MAX)
 		/* It may hold what the other does not: two halves that ran apart. Never overwritten
 		 * unasked. */

@@ -92,13 +92,82 @@ static bool same_update(const struct md_superblock *a, const struct md_superbloc
 	return true;
 }
 
+/* Numbers are given anew, but not those that were given when the array was made. */
+static bool is_first_number(const struct md_superblock *a, const struct md_superblock *b,
+			    uint32_t i)
+{
+	return i < MIN(a->raid_disks, b->raid_disks);
+}
+
+static bool is_same_device(const struct md_superblock *a, const struct md_superblock *b)
+{
+	return !memcmp(a->device_uuid, b->device_uuid, sizeof(a->device_uuid));
+}
+
+bool raid_superblock_includes(const struct md_superblock *sb, const struct md_superblock *other)
+{
+	uint16_t role = md_superblock_role(sb, other->dev_number), own = own_role(other);
+
+	if (role >= MD_ROLE_MAX || own >= MD_ROLE_MAX)
+		return false;
+	return is_first_number(sb, other, other->dev_number) ||
+	       (role == own && (sb->dev_number != other->dev_number || is_same_device(sb, other)));
+}
+
+/* All that were given. */
+struct crowd {
+	const struct raid_candidate *candidates;
+	unsigned count;
+};
+
+/* Which device `sb` means by a number; NULL where that cannot be told. Who is in an update is at most one
+ * behind it, and of two that got the number one after the other it is the earlier one. */
+static const struct md_superblock *meant(const struct crowd *crowd, const struct md_superblock *sb,
+					 uint32_t number)
+{
+	const struct md_superblock *best = NULL;
+
+	if (sb->dev_number == number)
+		return sb;
+	for (unsigned i = 0; i < crowd->count; i++) {
+		const struct md_superblock *other = &crowd->candidates[i].sb;
+
+		if (other->dev_number == number && own_role(other) == sb->roles[number] &&
+		    other->events + 1 >= sb->events && (!best || other->events < best->events))
+			best = other;
+	}
+	return best;
+}
+
+/* Whether `sb` knows the array without `other`, perhaps with another device that has its number. */
+static bool excludes(const struct crowd *crowd, const struct md_superblock *sb,
+		     const struct md_superblock *other)
+{
+	const struct md_superblock *device;
+
+	if (raid_superblock_excludes(sb, other))
+		return true;
+	device = meant(crowd, sb, other->dev_number);
+	return device && !is_same_device(device, other);
+}
+
 /* Whether the one's last update and the other's had a member in common. It has one history, so both are
  * part of it, and the older of them was left behind. */
-static bool have_common_member(const struct md_superblock *a, const struct md_superblock *b)
+static bool have_common_member(const struct crowd *crowd, const struct md_superblock *a,
+			       const struct md_superblock *b)
 {
-	for (uint32_t i = 0; i < MIN(a->max_dev, MD_MAX_DEVICES); i++) {
-		if (md_superblock_role(a, i) < MD_ROLE_MAX &&
-		    md_superblock_role(a, i) == md_superblock_role(b, i))
+	for (uint32_t i = 0; i < MIN(MIN(a->max_dev, b->max_dev), MD_MAX_DEVICES); i++) {
+		const struct md_superblock *in_a, *in_b;
+
+		if (a->roles[i] >= MD_ROLE_MAX || b->roles[i] >= MD_ROLE_MAX)
+			continue;
+		if (is_first_number(a, b, i))
+			return true;
+		if (a->roles[i] != b->roles[i])
+			continue;
+		in_a = meant(crowd, a, i);
+		in_b = meant(crowd, b, i);
+		if (!in_a || !in_b || is_same_device(in_a, in_b))
 			return true;
 	}
 	return false;
@@ -121,47 +190,52 @@ static unsigned places_filled(const struct md_superblock *sb, const struct md_su
 	return filled;
 }
 
-bool raid_ran_apart(const struct md_superblock *freshest, const struct md_superblock *other)
+/* Whether one of its members is in it since it was made: only those have numbers below that of the places. */
+static bool has_first_member(const struct md_superblock *sb)
 {
-	bool excluded = raid_superblock_excludes(other, freshest), shared;
-	unsigned filled = places_filled(other, freshest, &shared);
-
-	/* One that was written without the freshest cannot have been with it later. */
-	if (!raid_superblock_excludes(freshest, other))
-		return excluded ||
-		       (other->events == freshest->events && !same_update(freshest, other));
-	if (!excluded || have_common_member(freshest, other))
-		return false;
-	/* Of one that was alone all that came later was copied, and it would know of those. Where it was with
-	 * others, one of them may have gone on, and who sits in its places now has come from there. */
-	return filled < other->raid_disks && (filled == 1 || !shared);
-}
-
-/* Whether its number belongs to another device by now. */
-static bool is_superseded(const struct raid_candidate *candidates, unsigned count,
-			  const struct raid_candidate *old)
-{
-	for (unsigned i = 0; i < count; i++) {
-		const struct md_superblock *sb = &candidates[i].sb;
-
-		if (sb->dev_number == old->sb.dev_number && sb->events > old->sb.events &&
-		    memcmp(sb->device_uuid, old->sb.device_uuid, sizeof(sb->device_uuid)) != 0)
+	for (uint32_t i = 0; i < MIN(sb->raid_disks, MIN(sb->max_dev, MD_MAX_DEVICES)); i++) {
+		if (sb->roles[i] < sb->raid_disks)
 			return true;
 	}
 	return false;
 }
 
+/* Whether `other`, one with data and no more events, was written apart from the freshest. */
+static bool ran_apart(const struct crowd *crowd, const struct md_superblock *freshest,
+		      const struct md_superblock *other)
+{
+	bool excluded = excludes(crowd, other, freshest), shared;
+	unsigned filled = places_filled(other, freshest, &shared);
+
+	/* One that was written without the freshest cannot have been with it later. */
+	if (!excludes(crowd, freshest, other))
+		return excluded ||
+		       (other->events == freshest->events && !same_update(freshest, other));
+	if (!excluded || have_common_member(crowd, freshest, other))
+		return false;
+	/* Who was there before it, and was left out by it, has its data from elsewhere. */
+	if (has_first_member(freshest))
+		return true;
+	/* Of one that was alone all that came later was copied, and it would know of those. Where it was with
+	 * others, one of them may have gone on, and who sits in its places now has come from there. */
+	return filled < other->raid_disks && (filled == 1 || !shared);
+}
+
 /* Whether `other` is part of the freshest's history: over members that both knew, or that one knew which is
  * part of it. `known` is what is known so far; returns whether that grew. */
-static bool trace(const struct raid_candidate *candidates, unsigned count, bool *known)
+static bool trace(const struct crowd *crowd, bool *known)
 {
 	bool grew = false;
 
-	for (unsigned i = 0; i < count; i++) {
-		for (unsigned k = 0; !known[i] && k < count; k++) {
-			known[i] = known[k] && candidates[k].sb.events >= candidates[i].sb.events &&
-				   raid_superblock_excludes(&candidates[k].sb, &candidates[i].sb) &&
-				   have_common_member(&candidates[k].sb, &candidates[i].sb);
+	for (unsigned i = 0; i < crowd->count; i++) {
+		const struct md_superblock *other = &crowd->candidates[i].sb;
+
+		for (unsigned k = 0; !known[i] && k < crowd->count; k++) {
+			const struct md_superblock *later = &crowd->candidates[k].sb;
+
+			known[i] = known[k] && later->events >= other->events &&
+				   excludes(crowd, later, other) &&
+				   have_common_member(crowd, later, other);
 			grew = grew || known[i];
 		}
 	}
@@ -189,20 +263,20 @@ static int apart(const struct raid_candidate *a, const struct raid_candidate *b,
 int raid_check_apart(const struct raid_candidate *candidates, unsigned count, struct error *error)
 {
 	const struct raid_candidate *freshest = freshest_with_data(candidates, count, NULL);
+	const struct crowd crowd = { candidates, count };
 	CLEANUP_FREE bool *known = calloc(count, sizeof(*known));
 
 	if (!known)
 		return error_set(error, -ENOMEM, "out of memory");
 	if (freshest)
 		known[freshest - candidates] = true;
-	while (trace(candidates, count, known))
+	while (trace(&crowd, known))
 		;
 	for (unsigned i = 0; freshest && i < count; i++) {
 		const struct raid_candidate *other = &candidates[i];
 
 		if (!known[i] && raid_candidate_has_data(other) &&
-		    !is_superseded(candidates, count, other) &&
-		    raid_ran_apart(&freshest->sb, &other->sb))
+		    ran_apart(&crowd, &freshest->sb, &other->sb))
 			return apart(freshest, other, error);
 	}
 	return 0;

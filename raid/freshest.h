@@ -39,8 +39,8 @@ bool raid_candidate_has_data(const struct raid_candidate *candidate);
 /* Whether `sb` knows the array without the device that `other` is the superblock of. */
 bool raid_superblock_excludes(const struct md_superblock *sb, const struct md_superblock *other);
 
-/* Whether `other`, the superblock of one with data and no more events, was written apart from the freshest. */
-bool raid_ran_apart(const struct md_superblock *freshest, const struct md_superblock *other);
+/* Whether `other` was a member in the update that wrote `sb`, as far as the two of them can tell. */
+bool raid_superblock_includes(const struct md_superblock *sb, const struct md_superblock *other);
 
 /*
  * The candidate to go by, never NULL. Where none with data may be used it is the one that says so, and

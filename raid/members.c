@@ -165,37 +165,29 @@ static bool has_room_for_bitmap(const struct raid_array *array, const struct md_
 		       md_bitmap_bytes(array->intent->chunks);
 }
 
-/* Whether it was together with a member that is in sync when it was last written. Without that it has run
- * apart, and holds writes that our bitmap does not know of. */
+/* Whether it was together with a member that is in sync when it was last written. Without that it may have
+ * run apart, and hold writes that our bitmap does not know of. */
 static bool left_from_here(const struct raid_array *array, const struct md_superblock *old)
 {
 	for (uint32_t i = 0; i < array->raid_disks; i++) {
 		const struct raid_member *member = array->places[i];
 
 		if (member && member->state == RAID_MEMBER_IN_SYNC &&
-		    md_superblock_role(old, member->sb.dev_number) == i)
+		    raid_superblock_includes(old, &member->sb))
 			return true;
 	}
 	return false;
 }
 
-/* Whether it may hold acknowledged writes that the array does not have. */
+/* Whether it may hold acknowledged writes that the array does not have. When an array is assembled some of
+ * these are believed to be of a former generation (freshest.c); nothing is overwritten on a belief. */
 static bool ran_apart(const struct raid_array *array, const struct block *block,
 		      const struct md_superblock *old)
 {
 	struct raid_candidate candidate = { .block = (struct block *)block, .sb = *old };
-	bool apart = old->events > array->events;
 
-	if (memcmp(old->set_uuid, array->uuid, sizeof(array->uuid)) != 0 ||
-	    !raid_candidate_has_data(&candidate))
-		return false;
-	for (uint32_t i = 0; !apart && i < array->raid_disks; i++) {
-		const struct raid_member *member = array->places[i];
-
-		if (member && member->state == RAID_MEMBER_IN_SYNC)
-			return !left_from_here(array, old) && raid_ran_apart(&member->sb, old);
-	}
-	return apart;
+	return !memcmp(old->set_uuid, array->uuid, sizeof(array->uuid)) &&
+	       raid_candidate_has_data(&candidate) && !left_from_here(array, old);
 }
 
 static int refuse_apart(const struct raid_array *array, const struct block *block,
@@ -204,11 +196,10 @@ static int refuse_apart(const struct raid_array *array, const struct block *bloc
 	char when[RAID_TIME_TEXT];
 
 	error_set(error, -ESTALE,
-		  "%s ran without any of the members of %s, until %s (event %llu): it may hold "
-		  "what they "
-		  "do not",
-		  block->name, array->block.name, raid_time_format(old->utime, when),
-		  (unsigned long long)old->events);
+		  "%s was last written (%s, event %llu) without any of the members that %s has: it "
+		  "may hold what they do not",
+		  block->name, raid_time_format(old->utime, when), (unsigned long long)old->events,
+		  array->block.name);
 	error_advise(error, "look at what it holds first; --force copies %s over it",
 		     array->block.name);
 	return -ESTALE;

@@ -238,6 +238,69 @@ static void test_generations_are_no_halves(void)
 	rig_run(generations_are_no_halves);
 }
 
+/* Each half got a new member in the other's place: the two have one number, and all places are filled. */
+static void halves_that_were_repaired(struct raid_rig *rig)
+{
+	create(rig, 2, &plain);
+	for (unsigned i = 0; i < 2; i++) {
+		CU_ASSERT_EQUAL_FATAL(assemble(rig, i, 1, false, NULL), 0);
+		rig_write(rig, 0, 65536, (uint8_t)(10 + i));
+		CU_ASSERT_EQUAL(raid_add(rig->array, rig->disk[2 + i], &rig->error), 0);
+		rig_wait(rig);
+		rig_stop(rig);
+	}
+	CU_ASSERT_EQUAL(superblock(rig, 2).dev_number, superblock(rig, 3).dev_number);
+	for (unsigned reverse = 0; reverse < 2; reverse++) {
+		CU_ASSERT_EQUAL(assemble(rig, 0, 4, reverse, NULL), -ESTALE);
+		CU_ASSERT_EQUAL(assemble(rig, 0, 2, reverse, NULL), -ESTALE);
+		CU_ASSERT_EQUAL(assemble(rig, 1, 2, reverse, NULL), -ESTALE);
+		CU_ASSERT_EQUAL(assemble(rig, 2, 2, reverse, NULL), -ESTALE);
+	}
+	/* A place is free: still none of the other half's is taken for it. */
+	CU_ASSERT_EQUAL_FATAL(assemble(rig, 0, 1, false, NULL), 0);
+	rig_write(rig, 0, 4096, 3);
+	CU_ASSERT_EQUAL(raid_add(rig->array, rig->disk[1], &rig->error), -ESTALE);
+	CU_ASSERT_EQUAL(raid_add(rig->array, rig->disk[3], &rig->error), -ESTALE);
+}
+
+static void test_halves_that_were_repaired(void)
+{
+	rig_run(halves_that_were_repaired);
+}
+
+/* A member was being brought up to date by one half, by a bitmap, when the other was started by force: what it
+ * has got so far is no part of that one's data, and that one's bitmap does not know of it. */
+static void filled_by_the_other_half(struct raid_rig *rig)
+{
+	const struct raid_assemble_options force = { .force = true };
+
+	create(rig, 3, &with_bitmap);
+	CU_ASSERT_EQUAL_FATAL(assemble(rig, 1, 1, false, NULL), 0);
+	raid_rebuild_freeze(rig->array, true);
+	rig_write(rig, 0, 1 << 20, 2);
+	CU_ASSERT_EQUAL(raid_add(rig->array, rig->disk[2], &rig->error), 0);
+	rig_stop(rig);
+	CU_ASSERT_EQUAL(superblock(rig, 2).features & 0x82, 0x82);
+	CU_ASSERT_EQUAL_FATAL(assemble(rig, 0, 3, false, NULL), 0);
+	rig_stop(rig);
+	CU_ASSERT_EQUAL_FATAL(raid_assemble(&rig->array,
+					    (struct block *[]){ rig->disk[0], rig->disk[2] }, 2,
+					    &force, &rig->error),
+			      0);
+	CU_ASSERT_EQUAL(rig_state(rig, 2), RAID_MEMBER_STALE);
+	rig_wait(rig);
+	CU_ASSERT_EQUAL(raid_add(rig->array, rig->disk[2], &rig->error), 0);
+	rig_wait(rig);
+	CU_ASSERT_EQUAL(rig_state(rig, 2), RAID_MEMBER_IN_SYNC);
+	rig_stop(rig);
+	CU_ASSERT(rig_equal(rig, 0, 2));
+}
+
+static void test_filled_by_the_other_half(void)
+{
+	rig_run(filled_by_the_other_half);
+}
+
 /* ---- A spare that knows more than the data ---- */
 
 static void create_with_spare(struct raid_rig *rig)
@@ -378,6 +441,7 @@ static void test_member_cut_short(void)
 UNIT_MAIN("raid freshest", UNIT(test_whole_when_last_written), UNIT(test_degraded_when_told),
 	  UNIT(test_halves_are_refused), UNIT(test_half_over_half),
 	  UNIT(test_other_content_of_the_same_event), UNIT(test_left_out_in_its_update),
-	  UNIT(test_generations_are_no_halves), UNIT(test_spare_is_ahead),
+	  UNIT(test_generations_are_no_halves), UNIT(test_halves_that_were_repaired),
+	  UNIT(test_filled_by_the_other_half), UNIT(test_spare_is_ahead),
 	  UNIT(test_spare_excludes_the_data), UNIT(test_last_member_cannot_be_written),
 	  UNIT(test_member_cut_short))
