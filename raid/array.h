@@ -15,12 +15,28 @@
 #include "raid/md_badblocks.h"
 #include "raid/md_superblock.h"
 #include "raid/raid.h"
-#include "raid/rebuild.h"
+#include "raid/rebuild_state.h"
 #include "util/error.h"
 #include "util/list.h"
 #include "util/log.h"
 
 struct raid_intent;
+
+/* What raid_array_changed() tells. */
+enum raid_change {
+	RAID_CHANGED_LOST,     /* a member was failed */
+	RAID_CHANGED_SHORTER,  /* a member's device became shorter: what it lost nobody knows */
+	RAID_CHANGED_APART,    /* members may differ where they did not: a resync is due */
+	RAID_CHANGED_SYNCED,   /* they do not any more, and no place is without its data */
+	RAID_CHANGED_WRITABLE, /* superblocks can be written again */
+};
+
+/* A part of the array that is told of changes, in the order of raid_array_watch(). changed() does not suspend and
+ * watches nobody. To end it, list_remove() the node. */
+struct raid_watch {
+	struct list node;
+	void (*changed)(struct raid_watch *watch, enum raid_change change);
+};
 
 /* Why a member is not used any more. How many bytes it has, and must have again. */
 #define RAID_TOO_SHORT "it has %llu bytes and must have %llu again: it was made shorter"
@@ -73,6 +89,7 @@ struct raid_array {
 	/* members; places[role] is who is IN_SYNC or REBUILDING there */
 	struct list members;
 	struct raid_member **places;
+	struct list watches;            /* who is told of changes */
 	struct fiber_queue each_queue;  /* one of several calls ended, or a member was failed */
 	struct fiber_queue users_queue; /* a member's last user went away */
 	struct fiber_mutex membership;  /* raid_add() and raid_remove(), one at a time */
@@ -98,8 +115,10 @@ struct raid_array {
 
 	struct raid_intent *intent; /* NULL: no bitmap */
 	struct raid_rebuild rebuild;
+	struct raid_watch rebuild_watch;
 
 	/* daemon.c */
+	struct raid_watch daemon_watch;
 	struct fiber *daemon;
 	struct fiber_queue daemon_queue;
 	uint64_t daemon_wake_ns; /* when it wakes by itself */
@@ -107,13 +126,19 @@ struct raid_array {
 	bool stopping;
 };
 
-/* ---- array.c ---- */
+/* ---- run.c ---- */
 
 /* An array without members; destroys with raid_array_destroy(). NULL without memory. */
 struct raid_array *raid_array_new(const struct md_superblock *sb, struct log *log, uint64_t now);
 /* Starts the level, the block and the fibers. */
 int raid_array_start(struct raid_array *array, bool read_only, struct error *error);
 void raid_array_destroy(struct raid_array *array);
+
+/* ---- array.c ---- */
+
+void raid_array_watch(struct raid_array *array, struct raid_watch *watch);
+/* Tells the others. Does not suspend. */
+void raid_array_changed(struct raid_array *array, enum raid_change change);
 
 /* Adds a member with a reference on `block`; state and role are the caller's to set. */
 struct raid_member *raid_member_new(struct raid_array *array, struct block *block);
@@ -193,6 +218,8 @@ int raid_array_mark_clean(struct raid_array *array);
 
 /* Reads the bad-block log that the member's superblock speaks of. */
 int raid_member_load_badblocks(struct raid_member *member, struct error *error);
+
+/* ---- each.c ---- */
 
 /* Calls fn(member, arg) for the members of `states` (bits of 1 << state) at the same time, and fails
  * those for which it returns an error; `what` is for the reason. The first error of a member that could

@@ -13,6 +13,8 @@
 #include "raid/freshest.h"
 #include "raid/intent.h"
 #include "raid/members.h"
+#include "raid/raid1.h"
+#include "raid/rebuild.h"
 #include "util/bytes.h"
 
 /* A member is one device. Two that carry its superblock may differ in all the rest, and neither is known to be

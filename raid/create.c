@@ -7,6 +7,7 @@
 #include "raid/intent.h"
 #include "raid/md_layout.h"
 #include "raid/members.h"
+#include "raid/rebuild.h"
 #include "util/bytes.h"
 #include "util/size.h"
 

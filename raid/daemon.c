@@ -80,8 +80,16 @@ void raid_daemon_wrote(struct raid_array *array)
 		raid_daemon_wake(array);
 }
 
+static void array_changed(struct raid_watch *watch, enum raid_change change)
+{
+	if (change != RAID_CHANGED_SHORTER && change != RAID_CHANGED_WRITABLE)
+		raid_daemon_wake(container_of(watch, struct raid_array, daemon_watch));
+}
+
 void raid_daemon_start(struct raid_array *array)
 {
+	array->daemon_watch.changed = array_changed;
+	raid_array_watch(array, &array->daemon_watch);
 	array->daemon_wake_ns = FIBER_FOREVER;
 	array->daemon = fiber_spawn(daemon_fiber, array);
 }

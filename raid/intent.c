@@ -1,4 +1,16 @@
-/* The write-intent bitmap at work; see intent.h. Reading it is in intent_load.c. */
+/*
+ * The write-intent bitmap at work; see intent.h. Reading it is in intent_load.c.
+ *
+ * A chunk:	clear --raid_intent_begin()--> set --page written--> durable --no write for a round--> aged
+ *		aged --raid_intent_clear(), by the daemon--> clear; a write makes it durable again
+ *
+ * `needed` keeps it from being cleared: set when a member is lost or a write did not reach all places, taken back
+ * when a resync or recovery has gone over everything (raid_intent_synced()).
+ *
+ * Why no crash loses data. No write begins before its bits are on all active members, and none is cleared before
+ * a flush that began after the chunk's last write. Then events_cleared goes to the disks before the cleared bits
+ * do. A crash at any point leaves bits that are set for nothing, never one that is missing.
+ */
 #include "raid/intent.h"
 
 #include <errno.h>
@@ -12,6 +24,7 @@ void raid_intent_free(struct raid_intent *intent)
 {
 	if (!intent)
 		return;
+	list_remove(&intent->watch.node);
 	free(intent->state);
 	free(intent->image);
 	free(intent->changed);
@@ -245,7 +258,8 @@ void raid_intent_end(struct raid_intent *intent, uint64_t sector, uint64_t count
 	}
 }
 
-void raid_intent_keep(struct raid_intent *intent)
+/* What is set now is needed. */
+static void keep(struct raid_intent *intent)
 {
 	for (uint64_t chunk = 0; intent->set && chunk < intent->chunks; chunk++) {
 		if (md_bitmap_test(intent->image, chunk))
@@ -253,11 +267,27 @@ void raid_intent_keep(struct raid_intent *intent)
 	}
 }
 
+static void array_changed(struct raid_watch *watch, enum raid_change change)
+{
+	struct raid_intent *intent = container_of(watch, struct raid_intent, watch);
+
+	if (change == RAID_CHANGED_LOST)
+		keep(intent);
+	else if (change == RAID_CHANGED_SHORTER)
+		intent->forget = true;
+}
+
+void raid_intent_watch(struct raid_intent *intent)
+{
+	intent->watch.changed = array_changed;
+	raid_array_watch(intent->array, &intent->watch);
+}
+
 void raid_intent_synced(struct raid_intent *intent)
 {
 	for (uint64_t chunk = 0; chunk < intent->chunks; chunk++)
 		intent->state[chunk].needed = 0;
-	raid_daemon_wake(intent->array);
+	raid_array_changed(intent->array, RAID_CHANGED_SYNCED);
 }
 
 bool raid_intent_is_set(const struct raid_intent *intent, uint64_t sector, uint64_t *count)

@@ -17,11 +17,10 @@
 #include <stdint.h>
 
 #include "fiber/fiber.h"
+#include "raid/array.h"
 #include "raid/md_bitmap.h"
 
 struct error;
-struct raid_array;
-struct raid_member;
 
 struct raid_intent_chunk {
 	uint32_t writes : 30; /* in flight */
@@ -31,6 +30,7 @@ struct raid_intent_chunk {
 
 struct raid_intent {
 	struct raid_array *array;
+	struct raid_watch watch;
 	struct md_bitmap super;
 	uint64_t chunks, set; /* counts */
 	unsigned chunk_shift; /* of sectors */
@@ -63,8 +63,8 @@ void raid_intent_free(struct raid_intent *intent); /* NULL is fine */
 int raid_intent_begin(struct raid_intent *intent, uint64_t sector, uint64_t count);
 void raid_intent_end(struct raid_intent *intent, uint64_t sector, uint64_t count, bool complete);
 
-/* A member is lost: what is set now is needed. */
-void raid_intent_keep(struct raid_intent *intent);
+/* From now on it hears of members that are lost: what is set then is needed. */
+void raid_intent_watch(struct raid_intent *intent);
 /* All is synced and no place is without its data: nothing is needed any more. */
 void raid_intent_synced(struct raid_intent *intent);
 

@@ -14,6 +14,7 @@ static struct raid_intent *intent_new(struct raid_array *array, const struct md_
 	if (!intent)
 		return NULL;
 	intent->array = array;
+	list_init(&intent->watch.node);
 	intent->super = *super;
 	intent->chunks = md_bitmap_chunks(super->sync_sectors, super->chunk_bytes);
 	intent->chunk_shift = (unsigned)__builtin_ctz(super->chunk_bytes >> MD_SECTOR_SHIFT);
@@ -81,6 +82,7 @@ int raid_intent_create(struct raid_array *array, uint32_t chunk, bool all_set)
 		set_all(intent);
 	take_in(intent);
 	array->intent = intent;
+	raid_intent_watch(intent);
 	return 0;
 }
 
@@ -229,5 +231,6 @@ int raid_intent_load(struct raid_array *array, struct error *error)
 	if (rc)
 		return start_anew(array, error);
 	take_in(array->intent);
+	raid_intent_watch(array->intent);
 	return 0;
 }

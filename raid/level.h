@@ -75,8 +75,6 @@ struct raid_level_ops {
 	int (*sync)(struct raid_array *array, struct raid_sync *sync);
 };
 
-extern const struct raid_level_ops raid1_ops;
-
 /* The operations of a level, or NULL where arrays of it cannot be assembled. */
 const struct raid_level_ops *raid_level_ops_find(int level);
 

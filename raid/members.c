@@ -11,6 +11,7 @@
 #include "raid/freshest.h"
 #include "raid/intent.h"
 #include "raid/md_layout.h"
+#include "raid/rebuild.h"
 #include "util/bytes.h"
 #include "util/size.h"
 

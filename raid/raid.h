@@ -7,11 +7,14 @@
  *
  *	raid.h		this interface
  *	md_format.h	the structures on disk
- *	md_superblock.c	superblocks: decode, encode, validate, describe
+ *	md_superblock.c	superblocks: decode, encode; md_find.c looks for them, md_validate.c judges
  *	md_layout.c	where a new member's superblock, bitmap, bad-block log and data go
  *	md_bitmap.c	the write-intent bitmap on disk
  *	geometry.h	pure arithmetic on sectors, and what a RAID level implements
- *	array.c		members, their states, the superblock update protocol
+ *	array.c		members and their states; tells the others what changes
+ *	each.c		the same thing on several members at once
+ *	super.c		the superblock update protocol
+ *	run.c		an array's life: made, started, stopped, gone
  *	assemble.c	from a set of blocks to a running array
  *	freshest.c	which of their superblocks is believed; halves that ran apart
  *	create.c	new arrays

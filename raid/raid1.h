@@ -4,6 +4,8 @@
 
 #include "raid/array.h"
 
+extern const struct raid_level_ops raid1_ops;
+
 /* Places that were tried, one bit each. */
 struct raid1_places {
 	uint64_t bits[MD_MAX_DEVICES / 64];

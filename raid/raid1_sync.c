@@ -7,6 +7,7 @@
 
 #include "raid/legs.h"
 #include "raid/raid1.h"
+#include "raid/rebuild.h"
 #include "util/bytes.h"
 
 static uint64_t offset_of(const struct raid_sync *sync)

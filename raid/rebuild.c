@@ -2,6 +2,19 @@
  * Resync, recovery, check and repair; see rebuild.h. What is to be done is decided in the same order as
  * the kernel's (md_check_recovery()): first fill empty places, then make the members agree, then what
  * was asked for.
+ *
+ *	idle --work()--> recover | resync | check | repair --finish() or checkpoint()--> idle
+ *
+ * One fiber decides and begins, and ends what it began; `operation` is its alone. While one runs, windows take
+ * parts from `next` on, and `completed` is where everything before has ended. Others only ask: `wanted`, `stop`,
+ * `frozen`, and raid_rebuild_kick(), after which what failed is tried again.
+ *
+ * Why no crash loses data. A member that is filled gets all writes, wherever the filling is, and under the same
+ * range lock: below `completed` it stays right. Superblocks say a position only after a flush of all members that
+ * began after it was reached (super.c), and that a member is in sync only once all of it was copied and flushed.
+ * So a crash leaves positions that are too low, and something is copied again. A resync overwrites only what
+ * differs between members, from the one that reads go to meanwhile; while the array is dirty its superblocks say
+ * that a resync is due from the start (or from what the bitmap says).
  */
 #include "raid/rebuild.h"
 
@@ -16,15 +29,6 @@
 #define SECOND_NS       1000000000ull
 #define CHECKPOINT_NS   (30 * SECOND_NS)
 #define CHECKPOINT_PART 16 /* of the whole */
-
-void raid_rebuild_init(struct raid_array *array)
-{
-	struct raid_rebuild *rebuild = &array->rebuild;
-
-	fiber_queue_init(&rebuild->work);
-	fiber_queue_init(&rebuild->change);
-	rebuild->idle = true;
-}
 
 /* ---- Progress ---- */
 
@@ -442,8 +446,17 @@ static int rebuild_fiber(void *arg)
 	return 0;
 }
 
+static void array_changed(struct raid_watch *watch, enum raid_change change)
+{
+	if (change == RAID_CHANGED_LOST || change == RAID_CHANGED_APART ||
+	    change == RAID_CHANGED_WRITABLE)
+		raid_rebuild_kick(container_of(watch, struct raid_array, rebuild_watch));
+}
+
 void raid_rebuild_start(struct raid_array *array)
 {
+	array->rebuild_watch.changed = array_changed;
+	raid_array_watch(array, &array->rebuild_watch);
 	array->rebuild.idle = false;
 	array->rebuild.fiber = fiber_spawn(rebuild_fiber, array);
 }

@@ -6,50 +6,8 @@
 #ifndef TENON_RAID_REBUILD_H
 #define TENON_RAID_REBUILD_H
 
-#include <stdbool.h>
-#include <stdint.h>
+#include "raid/array.h"
 
-#include "fiber/fiber.h"
-#include "raid/raid.h"
-
-struct raid_array;
-
-#define RAID_REBUILD_WINDOWS 4u    /* in flight */
-#define RAID_REBUILD_SECTORS 1024u /* of each window */
-#define RAID_RATE_MARKS      8u
-
-struct raid_rebuild {
-	struct fiber *fiber;        /* NULL: read-only, nothing ever runs */
-	struct fiber_queue work;    /* something to do, for the fiber */
-	struct fiber_queue change;  /* progress or an end, for those who wait */
-	bool idle;                  /* the fiber has found nothing to do */
-	bool disabled;              /* nothing starts by itself */
-	bool frozen;                /* nothing starts at all, what runs ends */
-	bool failed;                /* the last one did; tried again when members change */
-	enum raid_operation wanted; /* a scrub that was asked for, or RAID_IDLE */
-
-	enum raid_operation operation; /* that runs */
-	enum raid_operation last;      /* that ran before */
-	bool stop;
-	int status;                          /* of the windows */
-	uint64_t next, completed, total;     /* sectors */
-	uint64_t busy[RAID_REBUILD_WINDOWS]; /* where windows in flight start; UINT64_MAX: none */
-	uint64_t mismatches, skipped;        /* bytes */
-	struct raid_found found;             /* where they differed */
-	uint64_t saved_ns, saved;            /* when and where the last checkpoint was */
-
-	uint64_t rate_limit;                /* bytes per second; 0: none */
-	uint64_t rate_start_ns, rate_bytes; /* for the limit */
-	struct {
-		uint64_t ns, sectors;
-	} marks[RAID_RATE_MARKS]; /* for the rate that is shown */
-	unsigned mark_count;
-	uint64_t began_ns, began; /* when and where it began */
-	uint64_t last_ns, last_sectors,
-		last_completed; /* of the last one, for those who ask later */
-};
-
-void raid_rebuild_init(struct raid_array *array);
 void raid_rebuild_start(struct raid_array *array);
 /* Something changed that may need or allow work. Does not suspend. */
 void raid_rebuild_kick(struct raid_array *array);

@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "raid/array.h"
+#include "raid/rebuild.h"
 #include "util/bytes.h"
 
 #define SECOND_NS 1000000000ull

@@ -5,6 +5,7 @@
 
 #include "raid/array.h"
 #include "raid/intent.h"
+#include "raid/rebuild.h"
 #include "util/bytes.h"
 
 static void fill_member(const struct raid_member *member, struct raid_member_status *status)

@@ -18,6 +18,10 @@
  * A write that fails has perhaps happened all the same. So the event count goes up with each attempt, and
  * never comes with other content.
  *
+ * The array is clean (superblocks say so), then on its way to dirty (`clean` false, `dirty` not yet), then dirty
+ * (durably: writes may begin), and back once no write came for a while and everything is flushed. Only
+ * raid_array_mark_dirty() and raid_array_mark_clean() change these, under `transition`.
+ *
  * Requests for updates are counted: whoever wants one raises super_wanted, and one update serves all
  * who came before it began.
  */
@@ -28,140 +32,6 @@
 #include "raid/array.h"
 #include "raid/intent.h"
 #include "util/bytes.h"
-
-/* ---- The same thing on several members at once ---- */
-
-/*
- * A member that is failed by hand, since its device does not answer, must not hold the others: who waits
- * goes on without it, and its request ends by itself, if ever. What it uses lives as long, and so does the
- * member, which it holds.
- */
-struct each {
-	struct raid_array *array;
-	int (*fn)(struct raid_member *member, void *arg);
-	void *arg;
-	void (*put)(void *arg);
-	unsigned users; /* jobs that run, and who waits */
-};
-
-struct each_job {
-	struct each *each;
-	struct raid_member *member;
-	int rc;
-	bool done, abandoned;
-};
-
-static void each_put(struct each *each)
-{
-	if (--each->users)
-		return;
-	if (each->put)
-		each->put(each->arg);
-	free(each);
-}
-
-static int each_fiber(void *arg)
-{
-	struct each_job *job = arg;
-	struct each *each = job->each;
-	struct raid_array *array = each->array;
-
-	job->rc = each->fn(job->member, each->arg);
-	job->done = true;
-	each_put(each);
-	if (job->abandoned) {
-		raid_member_release(job->member);
-		free(job);
-	} else {
-		fiber_queue_wake_all(&array->each_queue);
-	}
-	return 0;
-}
-
-/* Waits for it, but not for a member that was failed meanwhile. Returns what it came to. */
-static int each_end(struct each_job *job, bool *abandoned)
-{
-	struct raid_member *member = job->member;
-	int rc;
-
-	while (!job->done && member->state != RAID_MEMBER_FAULTY)
-		fiber_queue_wait_always(&member->array->each_queue);
-	*abandoned = job->abandoned = !job->done;
-	if (*abandoned)
-		return 0;
-	rc = job->rc;
-	free(job);
-	return rc;
-}
-
-int raid_members_each_with(struct raid_array *array, unsigned states,
-			   int (*fn)(struct raid_member *member, void *arg), void *arg,
-			   void (*put)(void *arg), const char *what)
-{
-	CLEANUP_FREE struct each_job **jobs = NULL;
-	struct each *each = calloc(1, sizeof(*each));
-	unsigned count = 0, capacity = 0;
-	int result = 0;
-
-	list_for_each(at, &array->members)
-		capacity++;
-	jobs = calloc(capacity + 1, sizeof(*jobs));
-	if (!jobs || !each) {
-		free(each);
-		if (put)
-			put(arg);
-		return -ENOMEM;
-	}
-	*each = (struct each){ array, fn, arg, put, 1 };
-	list_for_each(at, &array->members) {
-		struct raid_member *member = list_entry(at, struct raid_member, node);
-		struct each_job *job;
-
-		if (!(states & (1u << member->state)))
-			continue;
-		job = calloc(1, sizeof(*job));
-		if (!job) {
-			result = -ENOMEM;
-			break;
-		}
-		raid_member_hold(member);
-		*job = (struct each_job){ .each = each, .member = member };
-		each->users++;
-		jobs[count++] = job;
-		fiber_start(each_fiber, job);
-	}
-	for (unsigned i = 0; i < count; i++) {
-		struct raid_member *member = jobs[i]->member;
-		bool abandoned; /* lets go of its member by itself */
-		int rc = each_end(jobs[i], &abandoned);
-
-		if (rc &&
-		    !raid_member_fail(member, "%s: %s", what, raid_member_trouble(member, rc)) &&
-		    !result)
-			result = rc == -ENXIO ? -EIO : rc;
-		if (!abandoned)
-			raid_member_release(member);
-	}
-	each_put(each);
-	return result;
-}
-
-int raid_members_each(struct raid_array *array, unsigned states,
-		      int (*fn)(struct raid_member *member, void *arg), void *arg, const char *what)
-{
-	return raid_members_each_with(array, states, fn, arg, NULL, what);
-}
-
-static int flush_member(struct raid_member *member, void *arg)
-{
-	(void)arg;
-	return block_flush(member->block);
-}
-
-int raid_members_flush(struct raid_array *array)
-{
-	return raid_members_each(array, RAID_ACTIVE_STATES, flush_member, NULL, "flush");
-}
 
 /* ---- One member's superblock ---- */
 
@@ -379,7 +249,7 @@ int raid_super_settle(struct raid_array *array)
 	}
 	/* A rebuild that could not begin for it may now. */
 	if (!rc && array->super_failed)
-		raid_rebuild_kick(array);
+		raid_array_changed(array, RAID_CHANGED_WRITABLE);
 	array->super_failed = rc != 0;
 	fiber_mutex_unlock(&array->super_lock);
 	return rc;
