@@ -214,8 +214,6 @@ static int serve_run(void *arg, struct error *error)
 	rc = serve_until_signal(serve, arguments, &end, error);
 	serve->waits_for = "what a command has asked for";
 	rpc_server_stop(serve->control);
-	serve->waits_for = "its sockets";
-	export_stop_all(serve);
 	serve->waits_for = "the devices of its arrays and groups";
 	rc = serve_homes_end(serve, rc, error);
 	device_list_free(&serve->owned);

@@ -107,7 +107,8 @@ struct export
 uint64_t serve_default_workers(void);
 
 int serve_homes_start(struct serve *serve, unsigned count, struct error *error);
-/* Closes what is at home, all at once, and ends the workers. Returns `rc`, or if that is 0 the first error. */
+/* Closes exports, and all that is at home, of all homes at once, and ends the workers: a disk that does not answer does
+ * not keep the arrays of other homes from being marked clean. Returns `rc`, or if that is 0 the first error. */
 int serve_homes_end(struct serve *serve, int rc, struct error *error);
 
 /* Runs `fn(arg)` on a fiber of the home's worker. Calls begin in the order in which they are made: one that does not
@@ -153,8 +154,8 @@ void export_open_all(struct serve *serve);
 unsigned export_clients(const struct export *export);
 /* Closes the socket and the volume, and forgets it. */
 void export_stop(struct serve *serve, struct export *export);
-/* All of them, some at a time; those that are not done yet are in `stopping`. */
-void export_stop_all(struct serve *serve);
+/* All of a home (NULL: that have none), some at a time; those that are not done yet are in `stopping`. */
+void export_stop_all(struct serve *serve, const struct serve_home *home);
 /* Appends the exports from number `from` on to `list`, `most` at most. */
 void export_describe(const struct serve *serve, size_t from, size_t most, json_t *list);
 

@@ -69,6 +69,7 @@ int serve_homes_start(struct serve *serve, unsigned count, struct error *error)
 }
 
 struct closing {
+	struct serve *serve;
 	struct serve_home *home;
 	struct fiber *fiber;
 	int rc;
@@ -89,6 +90,7 @@ static int call_close_home(void *arg)
 {
 	struct closing *closing = arg;
 
+	export_stop_all(closing->serve, closing->home);
 	return serve_call(closing->home, close_home, closing);
 }
 
@@ -99,6 +101,7 @@ int serve_homes_end(struct serve *serve, int rc, struct error *error)
 	if (!all)
 		abort();
 	for (unsigned i = 0; i < serve->home_count; i++) {
+		all[i].serve = serve;
 		all[i].home = &serve->homes[i];
 		all[i].fiber = fiber_spawn(call_close_home, &all[i]);
 	}
@@ -110,6 +113,7 @@ int serve_homes_end(struct serve *serve, int rc, struct error *error)
 				*error = all[i].error;
 		}
 	}
+	export_stop_all(serve, NULL);
 	/* Nothing is left on them that could wait for a disk. */
 	for (unsigned i = 0; i < serve->home_count; i++) {
 		worker_join(serve->homes[i].worker);

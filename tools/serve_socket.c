@@ -155,25 +155,44 @@ void export_stop(struct serve *serve, struct export *export)
 	export_forget(serve, export);
 }
 
+struct stopping {
+	struct serve *serve;
+	const struct serve_home *home;
+};
+
+/* The next one of a home that is not being closed yet, or NULL. */
+static struct export *next_of(const struct stopping *stopping)
+{
+	list_for_each(at, &stopping->serve->exports) {
+		struct export *export = list_entry(at, struct export, node);
+
+		if (export->home == stopping->home)
+			return export;
+	}
+	return NULL;
+}
+
 /* One of those that close what is left, so that a disk that does not answer holds up only its own. */
 static int stop_some(void *arg)
 {
-	struct serve *serve = arg;
-	struct list *node;
+	const struct stopping *stopping = arg;
+	struct export *export;
 
-	while ((node = list_pop(&serve->exports))) {
-		list_add_tail(&serve->stopping, node);
-		export_stop(serve, list_entry(node, struct export, node));
+	while ((export = next_of(stopping))) {
+		list_remove(&export->node);
+		list_add_tail(&stopping->serve->stopping, &export->node);
+		export_stop(stopping->serve, export);
 	}
 	return 0;
 }
 
-void export_stop_all(struct serve *serve)
+void export_stop_all(struct serve *serve, const struct serve_home *home)
 {
+	struct stopping stopping = { serve, home };
 	struct fiber *fibers[STOPPERS];
 
 	for (unsigned i = 0; i < STOPPERS; i++)
-		fibers[i] = fiber_spawn(stop_some, serve);
+		fibers[i] = fiber_spawn(stop_some, &stopping);
 	for (unsigned i = 0; i < STOPPERS; i++)
 		fiber_join(fibers[i]);
 }

@@ -151,14 +151,15 @@ for _ in $(seq 60); do kill -0 "$server" 2>/dev/null || break; sleep 0.05; done
 kill -0 "$server" 2>/dev/null && problem "the server does not end while machines hang"
 wait "$server" || problem "the server ended with $?: $(cat said.vgr)"
 
-# A disk that does not answer: at the end it is said for whom it waits.
+# A disk that does not answer: at the end it is said for whom it waits, and what is at home on another worker is let go.
 frozen() {
 	mkdir mnt && truncate -s 200M fs.img && mke2fs -q -t ext4 fs.img && mount -o loop fs.img mnt || return
-	export TENON_DEVICES=$work/mnt/f.img:$work/r.img
-	truncate -s 64M mnt/f.img data.img
+	export TENON_DEVICES=$work/mnt/f.img:$work/r.img:$work/x.img:$work/y.img
+	truncate -s 64M mnt/f.img data.img x.img y.img
 	head -c 8M /dev/urandom >data.img
 	"$TENON" vg create vgf mnt/f.img && "$TENON" lv create vgf/k --size 16M
-	serve --socket-dir s5
+	"$TENON" raid create rr --level 1 x.img y.img >/dev/null
+	serve --socket-dir s5 --workers 3
 	fsfreeze -f mnt || return
 	"$TENON" copy data.img vhost-user:s5/vgf-k.sock >/dev/null 2>&1 &
 	pids="$pids $!"
@@ -167,6 +168,9 @@ frozen() {
 	for _ in $(seq 100); do grep -q 'ending: waits for' "said.--socket-dir" && break; sleep 0.05; done
 	grep -q 'ending: waits for requests in flight of the machine at vgf/k (s5/vgf-k.sock)' "said.--socket-dir" ||
 		problem "not said for whom it waits: $(cat "said.--socket-dir")"
+	for _ in $(seq 100); do "$TENON" copy md/rr /dev/null --device x.img --device y.img >/dev/null 2>&1 && break; sleep 0.1; done
+	ends 0 '' "$TENON" copy md/rr /dev/null --device x.img --device y.img
+	kill -0 "$server" || problem "the server did not wait for the disk"
 	fsfreeze -u mnt
 	wait "$server" || problem "the server ended with $? after the disk answered"
 }
