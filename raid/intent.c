@@ -27,7 +27,8 @@ void raid_intent_free(struct raid_intent *intent)
 	list_remove(&intent->watch.node);
 	free(intent->state);
 	free(intent->image);
-	free(intent->changed);
+	free(intent->set_at);
+	free(intent->page_state);
 	free(intent);
 }
 
@@ -44,13 +45,12 @@ static uint64_t page_bytes(const struct raid_intent *intent, const struct raid_m
 }
 
 static int write_page(const struct raid_intent *intent, const struct raid_member *member,
-		      const uint8_t *image, unsigned page)
+		      const uint8_t *bytes, unsigned page)
 {
-	uint64_t at = (uint64_t)page * MD_BITMAP_PAGE;
-
 	return block_write(member->block,
-			   md_superblock_byte(&member->sb, member->sb.bitmap_offset) + at,
-			   image + at, page_bytes(intent, member, page), BLOCK_FUA);
+			   md_superblock_byte(&member->sb, member->sb.bitmap_offset) +
+				   (uint64_t)page * MD_BITMAP_PAGE,
+			   bytes, page_bytes(intent, member, page), BLOCK_FUA);
 }
 
 /*
@@ -72,30 +72,29 @@ static void writing_end(struct raid_intent *intent)
 	fiber_queue_wake_all(&intent->queue);
 }
 
+/* Pages as they were when they were taken. */
 struct pages_job {
 	const struct raid_intent *intent;
-	uint8_t *image, *changed; /* a snapshot; `changed` NULL: all */
+	uint8_t *bytes;
+	unsigned count, pages[];
 };
 
 static void pages_job_put(void *arg)
 {
 	struct pages_job *job = arg;
 
-	free(job->image);
-	free(job->changed);
+	free(job->bytes);
 	free(job);
 }
 
-/* The member's lock is held. */
+/* The member's lock is held. The super last: bits that are not there yet must not look current. */
 static int write_pages_locked(struct raid_member *member, const struct pages_job *job)
 {
 	int rc = 0;
 
-	/* The super last: bits that are not there yet must not look current. */
-	for (unsigned page = job->intent->pages; !rc && page-- > 0;) {
-		if (!job->changed || job->changed[page])
-			rc = write_page(job->intent, member, job->image, page);
-	}
+	for (unsigned i = job->count; !rc && i-- > 0;)
+		rc = write_page(job->intent, member, job->bytes + (size_t)i * MD_BITMAP_PAGE,
+				job->pages[i]);
 	return rc;
 }
 
@@ -109,25 +108,40 @@ static int write_pages(struct raid_member *member, void *arg)
 	return rc;
 }
 
-static struct pages_job *snapshot(struct raid_intent *intent)
+static struct pages_job *pages_job_new(const struct raid_intent *intent, unsigned count)
 {
-	struct pages_job *job = calloc(1, sizeof(*job));
+	struct pages_job *job = malloc(sizeof(*job) + count * sizeof(job->pages[0]));
+	void *bytes;
 
 	if (!job)
 		return NULL;
-	job->intent = intent;
-	job->image = malloc((size_t)intent->pages * MD_BITMAP_PAGE);
-	job->changed = malloc(intent->pages);
-	if (!job->image || !job->changed) {
-		pages_job_put(job);
+	/* Aligned, so that direct I/O takes it as it is. */
+	if (posix_memalign(&bytes, MD_BITMAP_PAGE, (size_t)MAX(count, 1u) * MD_BITMAP_PAGE)) {
+		free(job);
 		return NULL;
 	}
-	memcpy(job->changed, intent->changed, intent->pages);
-	for (unsigned page = 0; page < intent->pages; page++) {
-		size_t at = (size_t)page * MD_BITMAP_PAGE;
+	job->intent = intent;
+	job->bytes = bytes;
+	job->count = 0;
+	return job;
+}
 
-		if (job->changed[page])
-			memcpy(job->image + at, intent->image + at, MD_BITMAP_PAGE);
+/* The pages that have changed; they count as being written from now on. */
+static struct pages_job *take_changed(struct raid_intent *intent)
+{
+	struct pages_job *job;
+	unsigned count = 0;
+
+	for (unsigned page = 0; page < intent->pages; page++)
+		count += intent->page_state[page] == RAID_PAGE_CHANGED;
+	job = pages_job_new(intent, count);
+	for (unsigned page = 0; job && page < intent->pages; page++) {
+		if (intent->page_state[page] != RAID_PAGE_CHANGED)
+			continue;
+		memcpy(job->bytes + (size_t)job->count * MD_BITMAP_PAGE,
+		       intent->image + (size_t)page * MD_BITMAP_PAGE, MD_BITMAP_PAGE);
+		job->pages[job->count++] = page;
+		intent->page_state[page] = RAID_PAGE_WRITING;
 	}
 	return job;
 }
@@ -135,27 +149,22 @@ static struct pages_job *snapshot(struct raid_intent *intent)
 /* Writes the changed pages, as they are now, to all active members. The caller holds `writing`. */
 static int write_changed(struct raid_intent *intent)
 {
-	CLEANUP_FREE uint8_t *changed = malloc(intent->pages);
-	struct pages_job *job = snapshot(intent);
+	struct pages_job *job = take_changed(intent);
 	uint64_t generation = intent->generation;
 	int rc;
 
-	if (!job || !changed) {
-		if (job)
-			pages_job_put(job);
+	if (!job)
 		return -ENOMEM;
-	}
-	memcpy(changed, job->changed, intent->pages);
-	memset(intent->changed, 0, intent->pages);
 	rc = raid_members_each_with(intent->array, RAID_ACTIVE_STATES, write_pages, job,
 				    pages_job_put, "bitmap not written");
-	if (rc) {
-		for (unsigned page = 0; page < intent->pages; page++)
-			intent->changed[page] |= changed[page];
-		return rc;
+	/* Those that have changed again meanwhile say so. */
+	for (unsigned page = 0; page < intent->pages; page++) {
+		if (intent->page_state[page] == RAID_PAGE_WRITING)
+			intent->page_state[page] = rc ? RAID_PAGE_CHANGED : RAID_PAGE_SAME;
 	}
-	intent->durable = generation;
-	return 0;
+	if (!rc)
+		intent->durable = generation;
+	return rc;
 }
 
 static void encode_super(struct raid_intent *intent)
@@ -183,12 +192,13 @@ int raid_intent_write_super(struct raid_intent *intent, struct raid_member *memb
 
 int raid_intent_write_all(struct raid_intent *intent, struct raid_member *member)
 {
-	struct pages_job job = { .intent = intent, .image = intent->image };
-	int rc;
+	int rc = 0;
 
 	fiber_mutex_lock(&member->bitmap);
 	encode_super(intent);
-	rc = write_pages_locked(member, &job);
+	for (unsigned page = intent->pages; !rc && page-- > 0;)
+		rc = write_page(intent, member, intent->image + (size_t)page * MD_BITMAP_PAGE,
+				page);
 	fiber_mutex_unlock(&member->bitmap);
 	return rc;
 }
@@ -234,12 +244,11 @@ int raid_intent_begin(struct raid_intent *intent, uint64_t sector, uint64_t coun
 		if (!md_bitmap_test(intent->image, chunk)) {
 			md_bitmap_put(intent->image, chunk, true);
 			intent->set++;
-			intent->changed[page_of(chunk)] = 1;
-			generation = ++intent->generation;
-		} else if (intent->durable < intent->generation) {
-			/* Another may just have set it. */
-			generation = intent->generation;
+			intent->page_state[page_of(chunk)] = RAID_PAGE_CHANGED;
+			intent->set_at[chunk] = ++intent->generation;
 		}
+		/* Another may just have set it. Bits that are newer are not waited for. */
+		generation = MAX(generation, intent->set_at[chunk]);
 	}
 	rc = wait_durable(intent, generation);
 	if (rc)
@@ -343,7 +352,7 @@ static void clear_chunks(struct raid_intent *intent, const uint8_t *chosen)
 			continue;
 		md_bitmap_put(intent->image, chunk, false);
 		intent->set--;
-		intent->changed[page_of(chunk)] = 1;
+		intent->page_state[page_of(chunk)] = RAID_PAGE_CHANGED;
 	}
 }
 
@@ -355,7 +364,7 @@ static int clear_chosen(struct raid_intent *intent, const uint8_t *chosen)
 	writing_begin(intent);
 	intent->super.events_cleared = intent->array->events;
 	encode_super(intent);
-	intent->changed[0] = 1;
+	intent->page_state[0] = RAID_PAGE_CHANGED;
 	rc = write_changed(intent);
 	if (!rc && !raid_array_degraded(intent->array)) {
 		clear_chunks(intent, chosen);

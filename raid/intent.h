@@ -28,6 +28,9 @@ struct raid_intent_chunk {
 	uint32_t aged : 1;    /* had no write for a round */
 };
 
+/* A page on the members, beside the one in memory. */
+enum raid_page_state { RAID_PAGE_SAME, RAID_PAGE_CHANGED, RAID_PAGE_WRITING };
+
 struct raid_intent {
 	struct raid_array *array;
 	struct raid_watch watch;
@@ -35,12 +38,14 @@ struct raid_intent {
 	uint64_t chunks, set; /* counts */
 	unsigned chunk_shift; /* of sectors */
 	struct raid_intent_chunk *state;
-	uint8_t *image;   /* as on disk, super included; whole pages */
-	uint8_t *changed; /* one byte for each page that is to be written */
+	uint8_t *image;      /* as on disk, super included; whole pages */
+	uint8_t *page_state; /* enum raid_page_state, of each page */
 	unsigned pages;
 	bool forget;  /* nobody who left before now may come back for the sake of it */
 	bool rewrite; /* members may have it otherwise: all goes to them before a super is current */
-	uint64_t generation, durable; /* raised by each newly set bit; how far the disks are */
+	/* Raised by each newly set bit; what it was then, of each chunk (0: since the start); how far the disks
+	 * are. */
+	uint64_t generation, *set_at, durable;
 	bool writing;
 	struct fiber_queue queue; /* writing came to an end */
 };

@@ -22,9 +22,10 @@ static struct raid_intent *intent_new(struct raid_array *array, const struct md_
 				   MD_BITMAP_PAGE);
 	intent->state = calloc(intent->chunks, sizeof(*intent->state));
 	intent->image = calloc(intent->pages, MD_BITMAP_PAGE);
-	intent->changed = calloc(intent->pages, 1);
+	intent->page_state = calloc(intent->pages, 1);
+	intent->set_at = calloc(intent->chunks, sizeof(*intent->set_at));
 	fiber_queue_init(&intent->queue);
-	if (!intent->state || !intent->image || !intent->changed) {
+	if (!intent->state || !intent->image || !intent->page_state || !intent->set_at) {
 		raid_intent_free(intent);
 		return NULL;
 	}

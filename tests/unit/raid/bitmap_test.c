@@ -635,6 +635,49 @@ static void test_recovery_notes_bad_blocks(void)
 	rig_run(recovery_notes_bad_blocks);
 }
 
+/* ---- Who waits for whom ---- */
+
+static int write_elsewhere(void *arg)
+{
+	rig_write(arg, 5 * CHUNK, 4096, 5);
+	return 0;
+}
+
+/* The bit of a chunk is on the disks long since: a write to it does not wait for that of another chunk, which is
+ * on its way. One to the other chunk does. */
+static void newer_bits_hold_nobody(struct raid_rig *rig)
+{
+	struct fiber *first, *second;
+	uint64_t began;
+
+	rig_create(rig, 2, &clean_bitmap);
+	rig_write(rig, 0, 4096, 1);
+	for (unsigned disk = 0; disk < 2; disk++)
+		block_fault_add(rig->disk[disk],
+				&(struct block_fault_rule){ .requests = BLOCK_FAULT_WRITE,
+							    .offset = BITMAP,
+							    .length = 4096,
+							    .action = BLOCK_FAULT_LATENCY,
+							    .latency_ns = 2 * SECOND });
+	began = worker_now();
+	first = fiber_spawn(write_elsewhere, rig);
+	fiber_sleep(SECOND / 10);
+	rig_write(rig, 4096, 4096, 2);
+	CU_ASSERT(worker_now() - began < SECOND);
+	CU_ASSERT_EQUAL(bits_on(rig, 0), 0x1);
+	second = fiber_spawn(write_elsewhere, rig);
+	CU_ASSERT_EQUAL(fiber_join(second), 0);
+	CU_ASSERT(worker_now() - began >= 2 * SECOND);
+	CU_ASSERT_EQUAL(bits_on(rig, 0), 0x21);
+	CU_ASSERT_EQUAL(fiber_join(first), 0);
+	CU_ASSERT_EQUAL(bits_on(rig, 1), 0x21);
+}
+
+static void test_newer_bits_hold_nobody(void)
+{
+	rig_run(newer_bits_hold_nobody);
+}
+
 UNIT_MAIN("raid bitmap", UNIT(test_bits_are_set_before_and_cleared_after),
 	  UNIT(test_stop_leaves_it_clean), UNIT(test_writes_share_bitmap_writes),
 	  UNIT(test_readd_copies_what_changed), UNIT(test_too_old_for_a_readd),
@@ -643,4 +686,4 @@ UNIT_MAIN("raid bitmap", UNIT(test_bits_are_set_before_and_cleared_after),
 	  UNIT(test_bitmaps_agree_after_an_unclean_stop), UNIT(test_bitmap_has_room_on_all_members),
 	  UNIT(test_a_lost_bit_is_told_before_the_data),
 	  UNIT(test_a_superblock_spares_what_is_next_to_it), UNIT(test_bad_blocks_are_not_read),
-	  UNIT(test_recovery_notes_bad_blocks))
+	  UNIT(test_recovery_notes_bad_blocks), UNIT(test_newer_bits_hold_nobody))
