@@ -116,6 +116,7 @@ bool raid_member_fail(struct raid_member *member, const char *format, ...)
 	if (raid_member_active(member))
 		array->places[member->role] = NULL;
 	member->state = RAID_MEMBER_FAULTY;
+	array->counters.members_failed++;
 	array->lost = true;
 	array->super_wanted++;
 	fiber_queue_wake_all(&array->each_queue);

@@ -113,6 +113,7 @@ struct raid_array {
 	struct fiber_queue requests_queue; /* none is left */
 	uint64_t last_write_ns;
 
+	struct raid_counters counters;
 	struct raid_intent *intent; /* NULL: no bitmap */
 	struct raid_rebuild rebuild;
 	struct raid_watch rebuild_watch;

@@ -155,6 +155,7 @@ static int write_changed(struct raid_intent *intent)
 
 	if (!job)
 		return -ENOMEM;
+	intent->array->counters.bitmap_writes++;
 	rc = raid_members_each_with(intent->array, RAID_ACTIVE_STATES, write_pages, job,
 				    pages_job_put, "bitmap not written");
 	/* Those that have changed again meanwhile say so. */

@@ -305,6 +305,20 @@ struct raid_member_status {
 	char reason[160]; /* why faulty or stale; else empty */
 };
 
+/* What happened off the beaten path since the array was started. */
+struct raid_counters {
+	uint64_t superblock_updates; /* each of all members */
+	uint64_t bitmap_writes;      /* of changed pages, to all members */
+	uint64_t members_failed;
+	uint64_t degraded_reads, degraded_writes; /* while a place had no member in sync */
+	uint64_t failed_writes;                   /* that no member in sync has taken */
+	uint64_t retried_reads; /* failed, or not to be had from one member: done again in pieces */
+	uint64_t made_good;  /* pieces that one could not read and that were written to it anew */
+	uint64_t lost_reads; /* that no member could give */
+	uint64_t
+		skipped_bytes; /* of each member, that a resync or recovery left out by the bitmap */
+};
+
 struct raid_status {
 	char name[RAID_NAME_SIZE], set_name[RAID_NAME_SIZE];
 	uint8_t uuid[16];
@@ -327,6 +341,7 @@ struct raid_status {
 		uint64_t chunks, dirty; /* counts */
 		uint64_t events, events_cleared;
 	} bitmap;
+	struct raid_counters counters;
 	struct raid_progress progress; /* of the running operation, or the last one when idle */
 	struct raid_member_status *members;
 	unsigned member_count;

@@ -140,6 +140,7 @@ void raid1_make_good(struct raid_member *member, uint64_t offset, const uint8_t 
 				 (unsigned long long)offset, raid_member_trouble(member, rc));
 		return;
 	}
+	member->array->counters.made_good++;
 	member->sb.corrected_reads += (uint32_t)(length >> MD_SECTOR_SHIFT);
 	log_warning(member->array->log, "%s: read error at byte %llu of %s made good",
 		    member->array->block.name, (unsigned long long)offset, member->block->name);
@@ -266,6 +267,7 @@ int raid1_readv(struct raid_array *array, uint64_t offset, uint64_t length, cons
 		if (!member_readv(member, offset, length, iov, count))
 			return 0;
 	}
+	array->counters.retried_reads++;
 	while (length) {
 		uint64_t piece = MIN(length, RAID1_PIECE - offset % RAID1_PIECE);
 		uint64_t sector = offset >> MD_SECTOR_SHIFT;
@@ -277,6 +279,7 @@ int raid1_readv(struct raid_array *array, uint64_t offset, uint64_t length, cons
 		rc = raid1_read_carefully(array, suspect, offset, buffer, piece);
 		range_unlock(&array->ranges, &hold);
 		if (rc) {
+			array->counters.lost_reads++;
 			tell_unreadable(array, offset, piece);
 			return rc;
 		}

@@ -146,6 +146,7 @@ static uint64_t take_window(struct raid_array *array, uint64_t *sector)
 		*sector = rebuild->next;
 		if (may_skip(array, *sector, &count)) {
 			rebuild->next += count;
+			array->counters.skipped_bytes += count << MD_SECTOR_SHIFT;
 			continue;
 		}
 		count = MIN(count, RAID_REBUILD_SECTORS - *sector % RAID_REBUILD_SECTORS);

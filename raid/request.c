@@ -70,9 +70,11 @@ static int array_write(struct raid_array *array, const struct raid_write *write)
 
 	request_begin(array);
 	array->writes++;
+	array->counters.degraded_writes += raid_array_degraded(array);
 	rc = raid_array_mark_dirty(array);
 	if (!rc)
 		rc = locked_write(array, write);
+	array->counters.failed_writes += rc != 0;
 	if (--array->writes == 0)
 		raid_daemon_wrote(array);
 	request_end(array);
@@ -86,6 +88,7 @@ static int raid_readv(struct block *block, uint64_t offset, uint64_t length,
 	int rc;
 
 	request_begin(array);
+	array->counters.degraded_reads += raid_array_degraded(array);
 	rc = array->level->readv(array, offset, length, iov, count);
 	request_end(array);
 	return rc;

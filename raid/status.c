@@ -98,6 +98,7 @@ void raid_status(struct raid_array *array, struct raid_status *status)
 	status->clean = array->clean;
 	status->degraded = raid_array_degraded(array);
 	status->failed = status->working == 0;
+	status->counters = array->counters;
 	describe_state(array, status);
 	if (array->intent)
 		fill_bitmap(array->intent, status);

@@ -205,6 +205,7 @@ static int update_once(struct raid_array *array)
 	enum raid_turn turn;
 	int rc;
 
+	array->counters.superblock_updates++;
 	note_checkpoints(array);
 	rc = raid_members_flush(array);
 	if (rc)

@@ -153,6 +153,23 @@ json_t *describe_array_row(struct raid_array *array)
 	return object;
 }
 
+static json_t *describe_counters(const struct raid_counters *counters)
+{
+	json_t *object = json_object();
+
+	set_number(object, "superblock_updates", counters->superblock_updates);
+	set_number(object, "bitmap_writes", counters->bitmap_writes);
+	set_number(object, "members_failed", counters->members_failed);
+	set_number(object, "degraded_reads", counters->degraded_reads);
+	set_number(object, "degraded_writes", counters->degraded_writes);
+	set_number(object, "failed_writes", counters->failed_writes);
+	set_number(object, "retried_reads", counters->retried_reads);
+	set_number(object, "made_good", counters->made_good);
+	set_number(object, "lost_reads", counters->lost_reads);
+	set_number(object, "skipped_bytes", counters->skipped_bytes);
+	return object;
+}
+
 json_t *describe_array(struct raid_array *array)
 {
 	struct raid_status status;
@@ -178,6 +195,7 @@ json_t *describe_array(struct raid_array *array)
 					      (json_int_t)status.bitmap.chunks, "dirty",
 					      (json_int_t)status.bitmap.dirty, "events",
 					      (json_int_t)status.bitmap.events));
+	json_object_set_new(object, "counters", describe_counters(&status.counters));
 	json_object_set_new(object, "progress", describe_progress(&status.progress));
 	for (unsigned i = 0; i < status.member_count; i++)
 		json_array_append_new(members, describe_member(&status.members[i]));
