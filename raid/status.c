@@ -54,7 +54,8 @@ static void describe_state(const struct raid_array *array, struct raid_status *s
 		[RAID_REPAIR] = ", repairing",
 	};
 
-	snprintf(status->state, sizeof(status->state), "%s%s%s%s%s",
+	/* Not that it is read-only: whoever only looks has it so. */
+	snprintf(status->state, sizeof(status->state), "%s%s%s%s",
 		 status->failed ? "failed"
 		 : array->clean ? "clean"
 				: "active",
@@ -63,8 +64,7 @@ static void describe_state(const struct raid_array *array, struct raid_status *s
 		 array->rebuild.operation == RAID_IDLE &&
 				 raid_array_in_sync_below(array) != MD_RESYNC_DONE
 			 ? ", not in sync"
-			 : "",
-		 array->block.read_only ? ", read-only" : "");
+			 : "");
 }
 
 static unsigned places_taken(const struct raid_array *array)

@@ -6,6 +6,7 @@
 #include "block/block.h"
 #include "util/bytes.h"
 #include "util/error.h"
+#include "util/size.h"
 #include "volume/allocate.h"
 #include "volume/change.h"
 
@@ -138,6 +139,7 @@ static int fail_space(const struct volume_group *group, const struct allocate_wi
 		      const struct place_rules *rules, struct error *error)
 {
 	CLEANUP_FREE struct allocate_free *gaps = NULL;
+	char sizes[2][SIZE_TEXT];
 	uint64_t left = 0, largest = 0;
 	size_t count = 0;
 
@@ -156,9 +158,11 @@ static int fail_space(const struct volume_group *group, const struct allocate_wi
 			  (unsigned long long)left, (unsigned long long)largest);
 	else
 		error_set(error, -ENOSPC,
-			  "volume group %s: %u extents of %llu bytes are needed, %llu are free",
-			  group->name, wish->extents, (unsigned long long)group->extent_size,
+			  "volume group %s: %s are needed (%u extents), %s are free (%llu)",
+			  group->name, size_format(wish->extents * group->extent_size, sizes[0]),
+			  wish->extents, size_format(left * group->extent_size, sizes[1]),
 			  (unsigned long long)left);
+	error_advise(error, "ask for less, or remove or shrink another volume of the group");
 	if (mixed_block_sizes(group))
 		error_advise(error, "only PVs with logical blocks of %u bytes were looked at",
 			     rules->block_size);

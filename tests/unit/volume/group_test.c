@@ -325,7 +325,7 @@ static void fragments(struct fixture *f)
 		CU_ASSERT_EQUAL(volume_lv_remove(f->group, name, NULL), 0);
 	}
 	CU_ASSERT_EQUAL(fixture_lv(f, "big", 16), -ENOSPC);
-	CU_ASSERT_PTR_NOT_NULL(strstr(f->error.text, "15 are free"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(f->error.text, "(15)"));
 	CU_ASSERT_EQUAL(
 		volume_lv_create(f->group, "piece",
 				 &(struct volume_lv_options){
