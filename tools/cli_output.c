@@ -7,6 +7,7 @@
 
 #include "tools/cli.h"
 #include "util/bytes.h"
+#include "util/clock.h"
 #include "util/size.h"
 #include "util/text.h"
 
@@ -240,19 +241,11 @@ void cli_print_listing(json_t *result, const struct cli_column *columns, bool as
 		cli_print_object(result);
 }
 
-static uint64_t cli_clock(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
-}
-
 void cli_progress_report(struct cli_progress *progress, uint64_t done, uint64_t total,
 			 uint64_t bytes_per_second)
 {
 	char sizes[3][SIZE_TEXT], bar[CLI_BAR + 1];
-	uint64_t now = cli_clock(), elapsed;
+	uint64_t now = monotonic_ns(), elapsed;
 	int filled;
 
 	if (!isatty(STDERR_FILENO) || !total)

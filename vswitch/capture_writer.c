@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "util/bytes.h"
+#include "util/clock.h"
 #include "util/cleanup.h"
 #include "util/error.h"
 #include "util/log.h"
@@ -33,20 +34,12 @@
 #define GATHER_BYTES 65536
 #define GRACE        (1000 * MILLISECOND) /* for a reader, once it is to end */
 
-static uint64_t monotonic(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
 static bool stopping(struct capture *capture)
 {
 	bool is = atomic_load(&capture->stopping);
 
 	if (is && !capture->deadline)
-		capture->deadline = monotonic() + GRACE;
+		capture->deadline = monotonic_ns() + GRACE;
 	return is;
 }
 
@@ -352,7 +345,7 @@ static void sleep_until_woken(struct capture *capture)
 
 static bool too_late(struct capture *capture)
 {
-	return stopping(capture) && monotonic() > capture->deadline;
+	return stopping(capture) && monotonic_ns() > capture->deadline;
 }
 
 /* One step of a capture that has its output. False: it has ended. */

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "util/bytes.h"
+#include "util/clock.h"
 #include "util/error.h"
 #include "vswitch/internal.h"
 
@@ -143,14 +144,6 @@ unsigned vswitch_round(struct vswitch *vswitch)
 	return work;
 }
 
-static uint64_t monotonic(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
 static void adapt_polling(struct vswitch *vswitch, uint64_t slept)
 {
 	if (slept < vswitch->poll_max)
@@ -169,11 +162,11 @@ static void sleep_until_woken(struct vswitch *vswitch)
 	for (unsigned i = 0; i < vswitch->port_count; i++)
 		if (vswitch->ports[i]->ops->arm)
 			came |= vswitch->ports[i]->ops->arm(vswitch->ports[i]);
-	start = monotonic();
+	start = monotonic_ns();
 	vswitch->sleeps += !came;
 	vswitch_dispatch(vswitch, came ? 0 : -1);
 	if (!came && vswitch->polled_count)
-		adapt_polling(vswitch, monotonic() - start);
+		adapt_polling(vswitch, monotonic_ns() - start);
 	for (unsigned i = 0; i < vswitch->port_count; i++)
 		if (vswitch->ports[i]->ops->disarm)
 			vswitch->ports[i]->ops->disarm(vswitch->ports[i]);
@@ -186,7 +179,7 @@ static bool poll_a_while(struct vswitch *vswitch)
 
 	if (!vswitch->poll_budget || !vswitch->polled_count)
 		return false;
-	end = monotonic() + vswitch->poll_budget;
+	end = monotonic_ns() + vswitch->poll_budget;
 	do {
 		for (unsigned i = 0; i < 16; i++) {
 			if (vswitch_round(vswitch))
@@ -195,7 +188,7 @@ static bool poll_a_while(struct vswitch *vswitch)
 		}
 		if (vswitch_dispatch(vswitch, 0))
 			return true;
-	} while (monotonic() < end);
+	} while (monotonic_ns() < end);
 	return false;
 }
 

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "util/bytes.h"
+#include "util/clock.h"
 #include "util/error.h"
 #include "util/log.h"
 #include "util/random.h"
@@ -14,11 +15,8 @@
 
 static uint64_t system_clock(void *arg)
 {
-	struct timespec now;
-
 	(void)arg;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+	return monotonic_ns();
 }
 
 static uint64_t system_epoch(uint64_t now)

@@ -16,13 +16,13 @@
 
 #include "fiber/fiber.h"
 #include "util/bytes.h"
+#include "util/clock.h"
 #include "util/cleanup.h"
 
 #define THREADS_MAX   256u /* at once; what hangs keeps its thread */
 #define THREAD_STACK  (256u << 10)
 #define ANSWER_MAX    (16u << 20)
 #define CHILD_ANSWERS 3 /* the one descriptor of the child but standard ones */
-#define NS_PER_SECOND 1000000000ull
 #define NS_PER_MS     1000000ull
 
 /* Before each answer in the pipe. */
@@ -119,19 +119,11 @@ static void run_child(struct jobs *jobs, int answers)
 
 /* ---- Here ---- */
 
-static uint64_t now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (uint64_t)time.tv_sec * NS_PER_SECOND + (uint64_t)time.tv_nsec;
-}
-
 /* Whether something can be read before `deadline`. */
 static bool wait_readable(int fd, uint64_t deadline)
 {
 	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
-	uint64_t at = now(), left = deadline > at ? deadline - at : 0;
+	uint64_t at = monotonic_ns(), left = deadline > at ? deadline - at : 0;
 
 	if (fiber_current())
 		return fiber_poll(fd, POLLIN, left) > 0;
@@ -206,7 +198,7 @@ int aside_run(aside_fn *fn, void *arg, unsigned count, uint64_t limit_ns,
 	      struct aside_answer *answers)
 {
 	struct jobs jobs = { .fn = fn, .arg = arg, .count = count };
-	uint64_t deadline = now() + limit_ns;
+	uint64_t deadline = monotonic_ns() + limit_ns;
 	int ends[2], rc = 0;
 	pid_t child;
 

@@ -23,6 +23,7 @@
 #include "fiber/fiber.h"
 #include "fiber/request.h"
 #include "fiber/stack.h"
+#include "util/clock.h"
 #include "util/poll_window.h"
 #include "util/random.h"
 

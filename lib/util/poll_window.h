@@ -11,7 +11,6 @@
 #define TENON_UTIL_POLL_WINDOW_H
 
 #include <stdint.h>
-#include <time.h>
 
 #define POLL_WINDOW_FIRST 8000u
 
@@ -56,15 +55,6 @@ static inline void cpu_relax(void)
 #elif defined(__aarch64__)
 	__asm__ volatile("yield");
 #endif
-}
-
-/* CLOCK_MONOTONIC. */
-static inline uint64_t monotonic_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
 #endif
