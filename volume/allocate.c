@@ -118,12 +118,12 @@ int allocate_extents(struct allocate_free *free_areas, size_t count,
 	uint32_t left = wish->extents / wish->stripes; /* of each stripe */
 	struct allocate_free **areas = calloc(wish->stripes, sizeof(struct allocate_free *));
 	bool first = true;
-	int r = 0;
+	int rc = 0;
 
 	memset(result, 0, sizeof(*result));
 	if (!areas)
 		return -ENOMEM;
-	while (!r && left) {
+	while (!rc && left) {
 		uint32_t have = 0;
 
 		if (first && wish->after)
@@ -136,14 +136,14 @@ int allocate_extents(struct allocate_free *free_areas, size_t count,
 		}
 		have = MIN(have, left);
 		if (!have || (wish->contiguous && have < left))
-			r = -ENOSPC;
+			rc = -ENOSPC;
 		else
-			r = take(result, areas, wish->stripes, have);
+			rc = take(result, areas, wish->stripes, have);
 		left -= have;
 		first = false;
 	}
 	free(areas);
-	if (r)
+	if (rc)
 		allocate_result_free(result);
-	return r;
+	return rc;
 }

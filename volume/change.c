@@ -93,19 +93,19 @@ static struct volume_lv *new_lv(struct volume_group *group, const char *name,
 static int clear_start(struct volume_group *group, struct volume_lv *lv, struct error *error)
 {
 	CLEANUP_BLOCK struct block *block = NULL;
-	int r = lvm_lv_block(group, lv, true, &block, error);
+	int rc = lvm_lv_block(group, lv, true, &block, error);
 
-	if (r)
-		return r;
-	r = block_write_zeroes(block, 0, MIN((uint64_t)ZEROED, block->size), 0);
-	if (r)
-		return error_set(error, r, "%s: clearing its start: %s", block->name,
-				 error_name(r));
-	r = block_signature_wipe(block, error);
+	if (rc)
+		return rc;
+	rc = block_write_zeroes(block, 0, MIN((uint64_t)ZEROED, block->size), 0);
+	if (rc)
+		return error_set(error, rc, "%s: clearing its start: %s", block->name,
+				 error_name(rc));
+	rc = block_signature_wipe(block, error);
 	/* An old signature must not come back after a power cut, when the volume is already there. */
-	if (!r && (r = block_flush(block)))
-		error_set(error, r, "%s: flushing its start: %s", block->name, error_name(r));
-	return r;
+	if (!rc && (rc = block_flush(block)))
+		error_set(error, rc, "%s: flushing its start: %s", block->name, error_name(rc));
+	return rc;
 }
 
 /* The array of volumes grows by doubling: each that it leaves behind stays in the group's pool. */
@@ -135,14 +135,14 @@ static int commit_new(struct volume_group *group, struct volume_lv *lv, bool kee
 		      struct error *error)
 {
 	CLEANUP_COMMIT struct lvm_commit commit;
-	int r = lvm_commit_prepare(&commit, group, error);
+	int rc = lvm_commit_prepare(&commit, group, error);
 
-	if (!r && !keep_contents) {
-		r = clear_start(group, lv, error);
-		if (r)
+	if (!rc && !keep_contents) {
+		rc = clear_start(group, lv, error);
+		if (rc)
 			error_prefix(error, "%s/%s: was not made", group->name, lv->name);
 	}
-	return r ? r : lvm_commit_write(&commit, error);
+	return rc ? rc : lvm_commit_write(&commit, error);
 }
 
 /* Only what users see counts against max_lv. */
@@ -174,28 +174,28 @@ static int plan_new(void *arg)
 	uint64_t size = options->extents ? options->extents * group->extent_size : options->size;
 	struct error *error = creation->error;
 	uint32_t extents;
-	int r = lvm_lv_new_name_check(group, creation->name, error);
+	int rc = lvm_lv_new_name_check(group, creation->name, error);
 
-	if (!r)
-		r = lvm_tags_check(options->tags, options->tag_count, error);
-	if (!r && stripes > 1 && !options->stripe_size)
+	if (!rc)
+		rc = lvm_tags_check(options->tags, options->tag_count, error);
+	if (!rc && stripes > 1 && !options->stripe_size)
 		stripe_size = (uint32_t)MIN((uint64_t)stripe_size, group->extent_size);
-	if (!r)
-		r = check_stripes(group, creation->name, stripes, stripe_size, error);
-	if (!r)
-		r = change_wanted_extents(group, creation->name, size, stripes, &extents, error);
-	if (r)
-		return r;
+	if (!rc)
+		rc = check_stripes(group, creation->name, stripes, stripe_size, error);
+	if (!rc)
+		rc = change_wanted_extents(group, creation->name, size, stripes, &extents, error);
+	if (rc)
+		return rc;
 	if (group->max_lv && visible_count(group) >= group->max_lv)
 		return error_set(error, -ENOSPC, "volume group %s: allows %u volumes and has them",
 				 group->name, group->max_lv);
 	creation->lv = new_lv(group, creation->name, options);
 	if (!creation->lv)
 		return change_no_memory(group, error);
-	r = change_grow(group, creation->lv, extents, stripes, stripe_size, options, error);
-	if (!r && add_lv(group, creation->lv))
-		r = change_no_memory(group, error);
-	return r;
+	rc = change_grow(group, creation->lv, extents, stripes, stripe_size, options, error);
+	if (!rc && add_lv(group, creation->lv))
+		rc = change_no_memory(group, error);
+	return rc;
 }
 
 static int create(struct volume_group *group, const char *name,
@@ -203,18 +203,18 @@ static int create(struct volume_group *group, const char *name,
 		  struct error *error)
 {
 	struct creation creation = { group, name, options, NULL, error };
-	int r = lvm_vg_compute(group, plan_new, &creation);
+	int rc = lvm_vg_compute(group, plan_new, &creation);
 
-	if (r)
-		return r;
-	r = commit_new(group, creation.lv, options->keep_contents, error);
-	if (r) {
+	if (rc)
+		return rc;
+	rc = commit_new(group, creation.lv, options->keep_contents, error);
+	if (rc) {
 		group->lv_count--;
 		lvm_index_forget(group);
 	} else if (out) {
 		*out = creation.lv;
 	}
-	return r;
+	return rc;
 }
 
 int volume_lv_create(struct volume_group *group, const char *name,
@@ -222,9 +222,9 @@ int volume_lv_create(struct volume_group *group, const char *name,
 		     struct error *error)
 {
 	CHANGING(group);
-	int r = lvm_vg_check_changeable(group, error);
+	int rc = lvm_vg_check_changeable(group, error);
 
-	return r ? r : create(group, name, options, out, error);
+	return rc ? rc : create(group, name, options, out, error);
 }
 
 /* ---- Remove, rename, permission ---- */
@@ -246,10 +246,10 @@ static int find_lv(void *arg)
 	struct volume_lv *lv = volume_group_get_lv(group, name);
 	const struct volume_lv *dependent;
 	const char *remembered;
-	int r = lvm_vg_check_changeable(group, error);
+	int rc = lvm_vg_check_changeable(group, error);
 
-	if (r)
-		return r;
+	if (rc)
+		return rc;
 	if (!lv)
 		return error_set(error, -ENOENT, "%s/%.128s: no such volume", group->name, name);
 	if (!lv->supported || !lv->visible)
@@ -292,27 +292,27 @@ int volume_lv_remove(struct volume_group *group, const char *name, struct error 
 	CHANGING(group);
 	struct volume_lv *lv;
 	unsigned at = 0;
-	int r = change_find_lv(group, name, &lv, error);
+	int rc = change_find_lv(group, name, &lv, error);
 
-	if (!r)
-		r = change_check_closed(group, lv, error);
-	if (r)
-		return r;
+	if (!rc)
+		rc = change_check_closed(group, lv, error);
+	if (rc)
+		return rc;
 	while (group->lvs[at] != lv)
 		at++;
 	group->lv_count--;
 	memmove(&group->lvs[at], &group->lvs[at + 1],
 		(group->lv_count - at) * sizeof(struct volume_lv *));
 	lvm_index_forget(group);
-	r = lvm_vg_commit(group, error);
-	if (r) {
+	rc = lvm_vg_commit(group, error);
+	if (rc) {
 		lvm_index_forget(group);
 		memmove(&group->lvs[at + 1], &group->lvs[at],
 			(group->lv_count - at) * sizeof(struct volume_lv *));
 		group->lvs[at] = lv;
 		group->lv_count++;
 	}
-	return r;
+	return rc;
 }
 
 int volume_lv_rename(struct volume_group *group, const char *name, const char *new_name,
@@ -321,25 +321,25 @@ int volume_lv_rename(struct volume_group *group, const char *name, const char *n
 	CHANGING(group);
 	struct volume_lv *lv;
 	char *old, *new;
-	int r = change_find_lv(group, name, &lv, error);
+	int rc = change_find_lv(group, name, &lv, error);
 
 	/* By the index that is there now. */
-	if (!r)
-		r = lvm_lv_new_name_check(group, new_name, error);
-	if (r)
-		return r;
+	if (!rc)
+		rc = lvm_lv_new_name_check(group, new_name, error);
+	if (rc)
+		return rc;
 	old = lv->name;
 	new = lvm_vg_string(group, new_name);
 	if (!new)
 		return change_no_memory(group, error);
 	lv->name = new;
 	lvm_index_forget(group);
-	r = lvm_vg_commit(group, error);
-	if (r) {
+	rc = lvm_vg_commit(group, error);
+	if (rc) {
 		lv->name = old;
 		lvm_index_forget(group);
 	}
-	return r;
+	return rc;
 }
 
 int volume_lv_set_writable(struct volume_group *group, const char *name, bool writable,
@@ -348,12 +348,12 @@ int volume_lv_set_writable(struct volume_group *group, const char *name, bool wr
 	CHANGING(group);
 	struct lvm_strings old, new = { 0 };
 	struct volume_lv *lv;
-	int r = change_find_lv(group, name, &lv, error);
+	int rc = change_find_lv(group, name, &lv, error);
 
-	if (!r)
-		r = change_check_closed(group, lv, error);
-	if (r)
-		return r;
+	if (!rc)
+		rc = change_check_closed(group, lv, error);
+	if (rc)
+		return rc;
 	if (lv->writable == writable)
 		return lvm_vg_unchanged(group, error);
 	old = lv->private->status;
@@ -368,10 +368,10 @@ int volume_lv_set_writable(struct volume_group *group, const char *name, bool wr
 	}
 	lv->private->status = new;
 	lv->writable = writable;
-	r = lvm_vg_commit(group, error);
-	if (r) {
+	rc = lvm_vg_commit(group, error);
+	if (rc) {
 		lv->private->status = old;
 		lv->writable = !writable;
 	}
-	return r;
+	return rc;
 }

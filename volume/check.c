@@ -85,7 +85,7 @@ static int check_label_crc(struct volume_check *check, struct block *block)
 	for (unsigned i = 0; i < LVM_LABEL_SCAN_SECTORS; i++) {
 		uint64_t at = i * (uint64_t)LVM_SECTOR_SIZE;
 		uint32_t found, expected;
-		int r;
+		int rc;
 
 		if (lvm_read(block, at, sector, sizeof(sector), NULL))
 			return 0;
@@ -95,9 +95,9 @@ static int check_label_crc(struct volume_check *check, struct block *block)
 		expected = lvm_crc(LVM_CRC_INITIAL, sector + 20, sizeof(sector) - 20);
 		if (found == expected)
 			continue;
-		r = add_crc(check, block, at + offsetof(struct lvm_label_header, crc),
-			    text_of("label CRC"), found, expected);
-		return r ? r : 1;
+		rc = add_crc(check, block, at + offsetof(struct lvm_label_header, crc),
+			     text_of("label CRC"), found, expected);
+		return rc ? rc : 1;
 	}
 	return 0;
 }
@@ -107,7 +107,7 @@ static int check_header_crc(struct volume_check *check, struct block *block,
 {
 	uint8_t sector[LVM_METADATA_HEADER];
 	uint32_t found, expected;
-	int r;
+	int rc;
 
 	if (lvm_read(block, where->offset, sector, sizeof(sector), NULL))
 		return 0;
@@ -115,9 +115,9 @@ static int check_header_crc(struct volume_check *check, struct block *block,
 	expected = lvm_crc(LVM_CRC_INITIAL, sector + 4, sizeof(sector) - 4);
 	if (found == expected)
 		return 0;
-	r = add_crc(check, block, where->offset,
-		    text_of("metadata area %u: header CRC", number + 1), found, expected);
-	return r ? r : 1;
+	rc = add_crc(check, block, where->offset,
+		     text_of("metadata area %u: header CRC", number + 1), found, expected);
+	return rc ? rc : 1;
 }
 
 static int check_text(struct volume_check *check, struct block *block,
@@ -130,23 +130,23 @@ static int check_text(struct volume_check *check, struct block *block,
 	struct error why = { 0 };
 	uint32_t crc;
 	size_t size;
-	int r;
+	int rc;
 
-	r = lvm_metadata_text_read(block, area, &area->committed, &text, &size, &why);
-	if (r == -ENOMEM)
-		return r;
-	if (r && !lvm_metadata_text_crc(block, area, &area->committed, &crc, NULL))
+	rc = lvm_metadata_text_read(block, area, &area->committed, &text, &size, &why);
+	if (rc == -ENOMEM)
+		return rc;
+	if (rc && !lvm_metadata_text_crc(block, area, &area->committed, &crc, NULL))
 		return add_crc(check, block, at, text_of("metadata area %u: text CRC", number + 1),
 			       crc, area->committed.crc);
-	if (r)
+	if (rc)
 		return add(check, VOLUME_DAMAGED, block->name, at,
 			   text_of("metadata area %u: text", number + 1), strdup(why.text), NULL);
-	r = lvm_config_parse(&config, text, size, block->name, &why);
-	if (!r)
-		r = lvm_vg_import(&config, block->name, &group, &why);
-	if (r == -ENOMEM)
-		return r;
-	if (r)
+	rc = lvm_config_parse(&config, text, size, block->name, &why);
+	if (!rc)
+		rc = lvm_vg_import(&config, block->name, &group, &why);
+	if (rc == -ENOMEM)
+		return rc;
+	if (rc)
 		return add(check, VOLUME_DAMAGED, block->name, at,
 			   text_of("metadata area %u: contents", number + 1), strdup(why.text),
 			   NULL);
@@ -163,71 +163,71 @@ static int check_area(struct volume_check *check, struct block *block,
 	const struct lvm_location *where = &label->metadata[number];
 	struct lvm_metadata_area area;
 	struct error why = { 0 };
-	int r = lvm_metadata_area_read(block, where, &area, &why);
+	int rc = lvm_metadata_area_read(block, where, &area, &why);
 
-	if (r) {
-		r = check_header_crc(check, block, where, number);
-		if (r)
-			return MIN(r, 0);
+	if (rc) {
+		rc = check_header_crc(check, block, where, number);
+		if (rc)
+			return MIN(rc, 0);
 		return add(check, VOLUME_DAMAGED, block->name, where->offset,
 			   text_of("metadata area %u: header", number + 1), strdup(why.text), NULL);
 	}
 	if (area.size != where->size)
-		r = add(check, VOLUME_WARNING, block->name, where->offset,
-			text_of("metadata area %u: size", number + 1),
-			text_of("%llu", (unsigned long long)area.size),
-			text_of("%llu, as in the label", (unsigned long long)where->size));
-	if (!r)
-		r = add(check, VOLUME_FINE, block->name, where->offset,
-			text_of("metadata area %u: header", number + 1),
-			text_of("%llu bytes, %s", (unsigned long long)area.size,
-				area.ignored          ? "ignored"
-				: area.committed.size ? "in use"
-						      : "empty"),
-			NULL);
-	if (!r && !area.ignored && area.precommitted.size)
-		r = add(check, VOLUME_NOTE, block->name, where->offset,
-			text_of("metadata area %u: precommitted slot", number + 1),
-			text_of("a change that was not finished, at %llu",
-				(unsigned long long)area.precommitted.offset),
-			text_of("empty"));
-	if (!r && !area.ignored && area.committed.size)
-		r = check_text(check, block, &area, number);
-	return r;
+		rc = add(check, VOLUME_WARNING, block->name, where->offset,
+			 text_of("metadata area %u: size", number + 1),
+			 text_of("%llu", (unsigned long long)area.size),
+			 text_of("%llu, as in the label", (unsigned long long)where->size));
+	if (!rc)
+		rc = add(check, VOLUME_FINE, block->name, where->offset,
+			 text_of("metadata area %u: header", number + 1),
+			 text_of("%llu bytes, %s", (unsigned long long)area.size,
+				 area.ignored          ? "ignored"
+				 : area.committed.size ? "in use"
+						       : "empty"),
+			 NULL);
+	if (!rc && !area.ignored && area.precommitted.size)
+		rc = add(check, VOLUME_NOTE, block->name, where->offset,
+			 text_of("metadata area %u: precommitted slot", number + 1),
+			 text_of("a change that was not finished, at %llu",
+				 (unsigned long long)area.precommitted.offset),
+			 text_of("empty"));
+	if (!rc && !area.ignored && area.committed.size)
+		rc = check_text(check, block, &area, number);
+	return rc;
 }
 
 static int check_device(struct volume_check *check, struct block *block, unsigned *pvs)
 {
 	struct lvm_label label;
 	struct error why = { 0 };
-	int r = lvm_label_read(block, &label, &why);
+	int rc = lvm_label_read(block, &label, &why);
 
-	if (r < 0) {
-		*pvs += r == -EBADMSG;
-		r = check_label_crc(check, block);
-		if (r)
-			return MIN(r, 0);
+	if (rc < 0) {
+		*pvs += rc == -EBADMSG;
+		rc = check_label_crc(check, block);
+		if (rc)
+			return MIN(rc, 0);
 		return add(check, VOLUME_DAMAGED, block->name, 0, text_of("label"),
 			   strdup(why.text), NULL);
 	}
-	if (!r)
+	if (!rc)
 		return add(check, VOLUME_NOTE, block->name, 0, text_of("label"),
 			   text_of("none: no physical volume"), NULL);
 	(*pvs)++;
-	r = add(check, VOLUME_FINE, block->name, label.sector * (uint64_t)LVM_SECTOR_SIZE,
-		text_of("label"), text_of("PV %s", label.uuid), NULL);
-	if (!r && label.device_size > block->size)
-		r = add(check, VOLUME_DAMAGED, block->name,
-			label.sector * (uint64_t)LVM_SECTOR_SIZE, text_of("device size"),
-			text_of("%llu", (unsigned long long)block->size),
-			text_of("%llu, as in the label", (unsigned long long)label.device_size));
-	if (!r && !label.data_count)
-		r = add(check, VOLUME_DAMAGED, block->name,
-			label.sector * (uint64_t)LVM_SECTOR_SIZE, text_of("data areas"),
-			text_of("none"), text_of("one"));
-	for (unsigned i = 0; !r && i < label.metadata_count; i++)
-		r = check_area(check, block, &label, i);
-	return r;
+	rc = add(check, VOLUME_FINE, block->name, label.sector * (uint64_t)LVM_SECTOR_SIZE,
+		 text_of("label"), text_of("PV %s", label.uuid), NULL);
+	if (!rc && label.device_size > block->size)
+		rc = add(check, VOLUME_DAMAGED, block->name,
+			 label.sector * (uint64_t)LVM_SECTOR_SIZE, text_of("device size"),
+			 text_of("%llu", (unsigned long long)block->size),
+			 text_of("%llu, as in the label", (unsigned long long)label.device_size));
+	if (!rc && !label.data_count)
+		rc = add(check, VOLUME_DAMAGED, block->name,
+			 label.sector * (uint64_t)LVM_SECTOR_SIZE, text_of("data areas"),
+			 text_of("none"), text_of("one"));
+	for (unsigned i = 0; !rc && i < label.metadata_count; i++)
+		rc = check_area(check, block, &label, i);
+	return rc;
 }
 
 /* ---- All together ---- */
@@ -235,51 +235,51 @@ static int check_device(struct volume_check *check, struct block *block, unsigne
 static int check_group(struct volume_check *check, const struct volume_group *group)
 {
 	const char *device = "";
-	int r = 0;
+	int rc = 0;
 
 	for (unsigned i = 0; i < group->pv_count && !*device; i++)
 		if (group->pvs[i]->block)
 			device = group->pvs[i]->block->name;
-	for (unsigned i = 0; !r && i < group->pv_count; i++) {
+	for (unsigned i = 0; !rc && i < group->pv_count; i++) {
 		const struct volume_pv *pv = group->pvs[i];
 
 		/* 0 in old labels: pvcreate --metadatacopies 0 of before the extension existed */
 		if (pv->block && pv->private->label.extension_version &&
 		    !(pv->private->label.extension_flags & LVM_EXTENSION_USED))
-			r = add(check, VOLUME_NOTE, pv->block->name,
-				pv->private->label.sector * (uint64_t)LVM_SECTOR_SIZE,
-				text_of("label: used flag"), text_of("clear"), text_of("set"));
+			rc = add(check, VOLUME_NOTE, pv->block->name,
+				 pv->private->label.sector * (uint64_t)LVM_SECTOR_SIZE,
+				 text_of("label: used flag"), text_of("clear"), text_of("set"));
 	}
-	for (unsigned i = 0; !r && i < group->problem_count; i++)
-		r = add(check, VOLUME_WARNING, device, 0, text_of("volume group %s", group->name),
-			strdup(group->problems[i]), NULL);
-	if (!r && !group->problem_count)
-		r = add(check, VOLUME_FINE, device, 0, text_of("volume group %s", group->name),
-			text_of("%u PVs agree on sequence number %u", group->pv_count,
-				group->seqno),
-			NULL);
-	return r;
+	for (unsigned i = 0; !rc && i < group->problem_count; i++)
+		rc = add(check, VOLUME_WARNING, device, 0, text_of("volume group %s", group->name),
+			 strdup(group->problems[i]), NULL);
+	if (!rc && !group->problem_count)
+		rc = add(check, VOLUME_FINE, device, 0, text_of("volume group %s", group->name),
+			 text_of("%u PVs agree on sequence number %u", group->pv_count,
+				 group->seqno),
+			 NULL);
+	return rc;
 }
 
 static int check_together(struct volume_check *check, struct block *const *blocks, unsigned count)
 {
 	CLEANUP_VOLUME_SCAN struct volume_scan *scan = NULL;
-	int r = volume_groups_scan(blocks, count, NULL, &scan, NULL);
+	int rc = volume_groups_scan(blocks, count, NULL, &scan, NULL);
 
-	for (unsigned i = 0; !r && i < scan->group_count; i++)
-		r = check_group(check, scan->groups[i]);
-	for (unsigned i = 0; !r && i < scan->device_count; i++) {
+	for (unsigned i = 0; !rc && i < scan->group_count; i++)
+		rc = check_group(check, scan->groups[i]);
+	for (unsigned i = 0; !rc && i < scan->device_count; i++) {
 		const struct volume_scanned *scanned = &scan->devices[i];
 
 		if (!scanned->is_pv || scanned->group)
 			continue;
-		r = add(check, scanned->info.used ? VOLUME_WARNING : VOLUME_NOTE,
-			scanned->block->name, 0, text_of("volume group"),
-			text_of("none found%s",
-				scanned->info.used ? ", but the label says that one uses it" : ""),
-			NULL);
+		rc = add(check, scanned->info.used ? VOLUME_WARNING : VOLUME_NOTE,
+			 scanned->block->name, 0, text_of("volume group"),
+			 text_of("none found%s",
+				 scanned->info.used ? ", but the label says that one uses it" : ""),
+			 NULL);
 	}
-	return r;
+	return rc;
 }
 
 int volume_pv_check(struct block *const *blocks, unsigned count, struct volume_check **out,
@@ -287,14 +287,14 @@ int volume_pv_check(struct block *const *blocks, unsigned count, struct volume_c
 {
 	CLEANUP_VOLUME_CHECK struct volume_check *check = calloc(1, sizeof(*check));
 	unsigned pvs = 0;
-	int r = check ? 0 : -ENOMEM;
+	int rc = check ? 0 : -ENOMEM;
 
-	for (unsigned i = 0; !r && i < count; i++)
-		r = check_device(check, blocks[i], &pvs);
-	if (!r)
-		r = check_together(check, blocks, count);
-	if (r)
-		return error_set(error, r, "no memory to check physical volumes");
+	for (unsigned i = 0; !rc && i < count; i++)
+		rc = check_device(check, blocks[i], &pvs);
+	if (!rc)
+		rc = check_together(check, blocks, count);
+	if (rc)
+		return error_set(error, rc, "no memory to check physical volumes");
 	if (!pvs)
 		return error_set(error, -ENODEV, "%s: no LVM2 label in its first 2 KiB%s",
 				 count ? blocks[0]->name : "no device",

@@ -80,10 +80,10 @@ static int find_owner(struct block *block, const struct lvm_label *label, char *
 		      struct error *error)
 {
 	struct volume_pv_info info;
-	int r = volume_pv_probe(block, &info, error);
+	int rc = volume_pv_probe(block, &info, error);
 
-	if (r < 0)
-		return r;
+	if (rc < 0)
+		return rc;
 	*name = '\0';
 	if (*info.vg_name)
 		stpcpy(name, info.vg_name);
@@ -97,10 +97,10 @@ static int find_owner(struct block *block, const struct lvm_label *label, char *
 static int look_for_array(struct plan *plan, struct block *block)
 {
 	struct block_raid_magic magic;
-	int r = block_raid_magic_find(block, &magic, plan->error);
+	int rc = block_raid_magic_find(block, &magic, plan->error);
 
-	if (r <= 0 || plan->options->force)
-		return r;
+	if (rc <= 0 || plan->options->force)
+		return rc;
 	error_set(plan->error, -EEXIST,
 		  "%s: holds a physical volume that belongs to an array (%s at byte %llu)",
 		  block->name, magic.name, (unsigned long long)magic.offset);
@@ -112,21 +112,21 @@ static int look_for_array(struct plan *plan, struct block *block)
 static int look_at(struct plan *plan, struct block *block, struct lvm_label *label)
 {
 	char owner[VOLUME_NAME_LENGTH + 1];
-	int r;
+	int rc;
 
 	if (block->read_only)
 		return error_set(plan->error, -EROFS, "%s: is open for reading only", block->name);
-	r = lvm_label_read(block, label, plan->options->force ? NULL : plan->error);
-	if (r < 0 && r != -EBADMSG)
-		return r;
-	if (r <= 0)
+	rc = lvm_label_read(block, label, plan->options->force ? NULL : plan->error);
+	if (rc < 0 && rc != -EBADMSG)
+		return rc;
+	if (rc <= 0)
 		return plan->options->force ? 0 : block_signature_check(block, plan->error);
-	r = find_owner(block, label, owner, plan->error);
-	if (r)
-		return r;
+	rc = find_owner(block, label, owner, plan->error);
+	if (rc)
+		return rc;
 	if (!*owner) {
-		r = look_for_array(plan, block);
-		return r ? MIN(r, 0) : label->data_count == 1 && label->metadata_count;
+		rc = look_for_array(plan, block);
+		return rc ? MIN(rc, 0) : label->data_count == 1 && label->metadata_count;
 	}
 	if (plan->options->force)
 		return 0;
@@ -280,11 +280,11 @@ static int plan_pv(struct plan *plan, struct block *block)
 {
 	struct volume_pv *pv;
 	struct lvm_label label;
-	int r = look_at(plan, block, &label);
-	bool keep = r > 0;
+	int rc = look_at(plan, block, &label);
+	bool keep = rc > 0;
 
-	if (r < 0)
-		return r;
+	if (rc < 0)
+		return rc;
 	for (unsigned i = 0; i < plan->group->pv_count; i++)
 		if (plan->group->pvs[i]->block == block)
 			return error_set(plan->error, -EINVAL, "%s: is named twice", block->name);
@@ -306,8 +306,8 @@ static int plan_pv(struct plan *plan, struct block *block)
 				block, &label.metadata[i], &pv->private->areas[i].area, NULL);
 		return set_extents(plan, pv);
 	}
-	r = lay_out(plan, block, &pv->private->label);
-	return r ? r : set_extents(plan, pv);
+	rc = lay_out(plan, block, &pv->private->label);
+	return rc ? rc : set_extents(plan, pv);
 }
 
 /* ---- Writing ---- */
@@ -317,30 +317,30 @@ static int write_pv(struct plan *plan, struct volume_pv *pv)
 	struct volume_pv_private *private = pv->private;
 	const struct lvm_label *label = &private->label;
 	char zeroes[AREA_HEAD] = { 0 };
-	int r;
+	int rc;
 
 	if (private->area_count)
 		return 0; /* is a PV already */
-	r = block_signature_wipe(pv->block, plan->error);
-	if (!r)
-		r = lvm_write(pv->block, 0, zeroes, LVM_LABEL_SCAN_SIZE, plan->error);
-	for (unsigned i = 0; !r && i < label->metadata_count; i++) {
+	rc = block_signature_wipe(pv->block, plan->error);
+	if (!rc)
+		rc = lvm_write(pv->block, 0, zeroes, LVM_LABEL_SCAN_SIZE, plan->error);
+	for (unsigned i = 0; !rc && i < label->metadata_count; i++) {
 		struct volume_metadata_area *area = &private->areas[i];
 
 		area->area = (struct lvm_metadata_area){ .start = label->metadata[i].offset,
 							 .size = label->metadata[i].size };
 		area->readable = true;
 		area->settled = true; /* flushed below */
-		r = lvm_write(pv->block, area->area.start, zeroes, sizeof(zeroes), plan->error);
-		if (!r)
-			r = lvm_metadata_area_write(pv->block, &area->area, plan->error);
+		rc = lvm_write(pv->block, area->area.start, zeroes, sizeof(zeroes), plan->error);
+		if (!rc)
+			rc = lvm_metadata_area_write(pv->block, &area->area, plan->error);
 	}
-	if (!r)
-		r = lvm_flush(pv->block, plan->error);
-	if (!r)
-		r = lvm_label_write(pv->block, label, plan->error);
+	if (!rc)
+		rc = lvm_flush(pv->block, plan->error);
+	if (!rc)
+		rc = lvm_label_write(pv->block, label, plan->error);
 	private->area_count = label->metadata_count;
-	return r ? r : lvm_flush(pv->block, plan->error);
+	return rc ? rc : lvm_flush(pv->block, plan->error);
 }
 
 /* lvm2 wants one size of logical blocks in a group: a volume that grew onto larger ones would lose the
@@ -367,17 +367,17 @@ static int check_block_sizes(const struct volume_group *group, struct error *err
 static int plan_group(struct plan *plan, const char *name, struct block *const *blocks,
 		      unsigned count, const struct volume_context *context)
 {
-	int r = check_options(plan);
+	int rc = check_options(plan);
 
-	if (!r)
-		r = lvm_tags_check(plan->options->tags, plan->options->tag_count, plan->error);
-	if (!r && (r = lvm_vg_set_context(plan->group, context)))
-		error_set(plan->error, r, "volume group %s: %s", name, error_name(r));
-	if (!r)
-		r = fill_group(plan, name, count);
-	for (unsigned i = 0; !r && i < count; i++)
-		r = plan_pv(plan, blocks[i]);
-	return r ? r : check_block_sizes(plan->group, plan->error);
+	if (!rc)
+		rc = lvm_tags_check(plan->options->tags, plan->options->tag_count, plan->error);
+	if (!rc && (rc = lvm_vg_set_context(plan->group, context)))
+		error_set(plan->error, rc, "volume group %s: %s", name, error_name(rc));
+	if (!rc)
+		rc = fill_group(plan, name, count);
+	for (unsigned i = 0; !rc && i < count; i++)
+		rc = plan_pv(plan, blocks[i]);
+	return rc ? rc : check_block_sizes(plan->group, plan->error);
 }
 
 static void count_areas(struct volume_group *group)
@@ -400,28 +400,28 @@ int volume_group_create(struct volume_group **out, const char *name, struct bloc
 	struct plan plan = { .group = group,
 			     .options = options ? options : &defaults,
 			     .error = error };
-	int r = volume_group_name_check(name, error);
+	int rc = volume_group_name_check(name, error);
 
 	if (!group)
 		return error_set(error, -ENOMEM, "volume group %s: no memory", name);
-	if (!r && !count)
-		r = error_set(error, -EINVAL, "volume group %s: needs at least one device", name);
-	if (!r)
-		r = plan_group(&plan, name, blocks, count, context);
+	if (!rc && !count)
+		rc = error_set(error, -EINVAL, "volume group %s: needs at least one device", name);
+	if (!rc)
+		rc = plan_group(&plan, name, blocks, count, context);
 	/* What lvm2 would not take is refused before the first device is written. */
-	if (!r)
-		r = lvm_vg_check_text(group, error);
-	if (r)
-		return r;
-	for (unsigned i = 0; !r && i < count; i++)
-		r = write_pv(&plan, group->pvs[i]);
-	if (r) {
+	if (!rc)
+		rc = lvm_vg_check_text(group, error);
+	if (rc)
+		return rc;
+	for (unsigned i = 0; !rc && i < count; i++)
+		rc = write_pv(&plan, group->pvs[i]);
+	if (rc) {
 		error_prefix(error, "volume group %s: was not made", name);
-		return r;
+		return rc;
 	}
-	r = lvm_vg_commit(group, error);
-	if (r)
-		return r;
+	rc = lvm_vg_commit(group, error);
+	if (rc)
+		return rc;
 	lvm_vg_mark_used(group);
 	count_areas(group);
 	*out = steal_pointer(&group);

@@ -58,22 +58,22 @@ static void print_area(struct lvm_text *text, struct block *block, const struct 
 
 static int read_label(struct block *block, struct lvm_label *label, struct error *error)
 {
-	int r = lvm_label_read(block, label, error);
+	int rc = lvm_label_read(block, label, error);
 
-	if (!r)
+	if (!rc)
 		return error_set(error, -ENODEV, "%s: no LVM2 label in its first 2 KiB",
 				 block->name);
-	return MIN(r, 0);
+	return MIN(rc, 0);
 }
 
 int volume_pv_dump(struct block *block, char **text, struct error *error)
 {
 	struct lvm_text out = { 0 };
 	struct lvm_label label;
-	int r = read_label(block, &label, error);
+	int rc = read_label(block, &label, error);
 
-	if (r)
-		return r;
+	if (rc)
+		return rc;
 	lvm_text_print(&out, "label at byte %u\n  uuid: %s\n  device size: %llu bytes\n",
 		       label.sector * LVM_SECTOR_SIZE, label.uuid,
 		       (unsigned long long)label.device_size);
@@ -93,20 +93,20 @@ int volume_pv_dump_metadata(struct block *block, char **text, struct error *erro
 {
 	struct lvm_label label;
 	struct error why = { 0 };
-	int r = read_label(block, &label, error);
+	int rc = read_label(block, &label, error);
 
-	if (r)
-		return r;
+	if (rc)
+		return rc;
 	/* The first area with a whole text; else what was wrong with the last that has one. */
 	for (unsigned i = 0; i < label.metadata_count; i++) {
 		struct lvm_metadata_area area;
 		size_t size;
 
-		r = lvm_metadata_area_read(block, &label.metadata[i], &area, &why);
-		if (r || area.ignored || !area.committed.size)
+		rc = lvm_metadata_area_read(block, &label.metadata[i], &area, &why);
+		if (rc || area.ignored || !area.committed.size)
 			continue;
-		r = lvm_metadata_text_read(block, &area, &area.committed, text, &size, &why);
-		if (!r)
+		rc = lvm_metadata_text_read(block, &area, &area.committed, text, &size, &why);
+		if (!rc)
 			return 0;
 	}
 	if (why.code)

@@ -244,9 +244,9 @@ static int place(const struct volume_group *group, const struct allocate_wish *w
 {
 	CLEANUP_FREE struct allocate_free *gaps = NULL;
 	size_t count;
-	int r = find_free(group, rules, &gaps, &count);
+	int rc = find_free(group, rules, &gaps, &count);
 
-	return r ? r : allocate_extents(gaps, count, wish, pieces);
+	return rc ? rc : allocate_extents(gaps, count, wish, pieces);
 }
 
 int change_grow(struct volume_group *group, struct volume_lv *lv, uint32_t extents,
@@ -257,7 +257,7 @@ int change_grow(struct volume_group *group, struct volume_lv *lv, uint32_t exten
 	struct place_rules rules = { options, block_size_of(lv) };
 	struct allocate_place after[CHANGE_STRIPES_MAX];
 	struct allocate_result pieces;
-	int r;
+	int rc;
 
 	wish.contiguous = options && options->allocation == VOLUME_ALLOCATE_CONTIGUOUS;
 	if (lv->segment_count) {
@@ -269,20 +269,20 @@ int change_grow(struct volume_group *group, struct volume_lv *lv, uint32_t exten
 							 .extent = last->areas[i].extent +
 								   lvm_segment_area_extents(last) };
 		wish.after = after;
-		r = place(group, &wish, &rules, &pieces);
+		rc = place(group, &wish, &rules, &pieces);
 	} else {
 		rules.block_size = next_block_size(group, 0);
-		r = place(group, &wish, &rules, &pieces);
-		while (r == -ENOSPC && next_block_size(group, rules.block_size)) {
+		rc = place(group, &wish, &rules, &pieces);
+		while (rc == -ENOSPC && next_block_size(group, rules.block_size)) {
 			rules.block_size = next_block_size(group, rules.block_size);
-			r = place(group, &wish, &rules, &pieces);
+			rc = place(group, &wish, &rules, &pieces);
 		}
 	}
-	if (r == -ENOSPC)
+	if (rc == -ENOSPC)
 		return fail_space(group, &wish, &rules, error);
-	if (r)
+	if (rc)
 		return change_no_memory(group, error);
-	r = append(group, lv, &pieces, stripes, stripe_size);
+	rc = append(group, lv, &pieces, stripes, stripe_size);
 	allocate_result_free(&pieces);
-	return r ? change_no_memory(group, error) : 0;
+	return rc ? change_no_memory(group, error) : 0;
 }

@@ -111,10 +111,10 @@ static int add_area(const struct volume_group *group, const struct volume_lv *lv
 {
 	uint64_t length = lvm_segment_area_extents(segment) * group->extent_size;
 	uint64_t offset, end;
-	int r = check_pv(group, lv, area->pv, error);
+	int rc = check_pv(group, lv, area->pv, error);
 
-	if (r)
-		return r;
+	if (rc)
+		return rc;
 	offset = area->pv->pe_start + area->extent * group->extent_size;
 	end = offset + length;
 	if (!range_within(offset, length, area->pv->block->size))
@@ -141,7 +141,7 @@ static int add_segment(const struct volume_group *group, const struct volume_lv 
 		       struct error *error)
 {
 	uint64_t area_length = lvm_segment_area_extents(segment) * group->extent_size;
-	int r = 0;
+	int rc = 0;
 
 	/* As dm-stripe wants it (drivers/md/dm-stripe.c). */
 	if (segment->stripe_size && area_length % segment->stripe_size)
@@ -155,9 +155,9 @@ static int add_segment(const struct volume_group *group, const struct volume_lv 
 				     .stripe_size = segment->stripe_size,
 				     .area_count = segment->area_count,
 				     .first_area = table->area_count };
-	for (unsigned i = 0; !r && i < segment->area_count; i++)
-		r = add_area(group, lv, segment, &segment->areas[i], table, error);
-	return r;
+	for (unsigned i = 0; !rc && i < segment->area_count; i++)
+		rc = add_area(group, lv, segment, &segment->areas[i], table, error);
+	return rc;
 }
 
 static int check_supported(const struct volume_group *group, const struct volume_lv *lv,
@@ -193,7 +193,7 @@ static int table_build(const struct volume_group *group, const struct volume_lv 
 		       struct lv_table *table, struct error *error)
 {
 	size_t areas = 0;
-	int r = check_supported(group, lv, error);
+	int rc = check_supported(group, lv, error);
 
 	memset(table, 0, sizeof(*table));
 	for (unsigned i = 0; i < lv->segment_count; i++)
@@ -201,13 +201,14 @@ static int table_build(const struct volume_group *group, const struct volume_lv 
 	table->segments = calloc(lv->segment_count + 1, sizeof(*table->segments));
 	table->areas = calloc(areas + 1, sizeof(*table->areas));
 	table->devices = calloc(areas + 1, sizeof(struct block *));
-	if (!r && (!table->segments || !table->areas || !table->devices))
-		r = error_set(error, -ENOMEM, "%s/%s: no memory to open it", group->name, lv->name);
-	for (unsigned i = 0; !r && i < lv->segment_count; i++)
-		r = add_segment(group, lv, &lv->segments[i], table, error);
-	if (r)
+	if (!rc && (!table->segments || !table->areas || !table->devices))
+		rc = error_set(error, -ENOMEM, "%s/%s: no memory to open it", group->name,
+			       lv->name);
+	for (unsigned i = 0; !rc && i < lv->segment_count; i++)
+		rc = add_segment(group, lv, &lv->segments[i], table, error);
+	if (rc)
 		table_free(table);
-	return r;
+	return rc;
 }
 
 /* ---- The block ---- */
@@ -329,7 +330,7 @@ int lvm_lv_block(struct volume_group *group, struct volume_lv *lv, bool writable
 	struct lv_block *new = calloc(1, sizeof(*new));
 	CLEANUP_FREE char *name = NULL;
 	struct lv_table table = { 0 };
-	int r;
+	int rc;
 
 	name = malloc(strlen(group->name) + strlen(lv->name) + 2);
 	if (!new || !name) {
@@ -337,13 +338,13 @@ int lvm_lv_block(struct volume_group *group, struct volume_lv *lv, bool writable
 		return error_set(error, -ENOMEM, "%s/%s: no memory to open it", group->name,
 				 lv->name);
 	}
-	r = table_build(group, lv, &table, error);
-	if (!r && writable)
-		r = check_writable(group, lv, error);
-	if (r) {
+	rc = table_build(group, lv, &table, error);
+	if (!rc && writable)
+		rc = check_writable(group, lv, error);
+	if (rc) {
 		table_free(&table);
 		free(new);
-		return r;
+		return rc;
 	}
 	stpcpy(stpcpy(stpcpy(name, group->name), "/"), lv->name);
 	block_init(&new->block, &lv_ops, name);
@@ -380,19 +381,19 @@ static int check_block_size(const struct lv_block *open, struct error *error)
 
 int lvm_lv_prepare(struct volume_group *group, struct volume_lv *lv, struct error *error)
 {
-	int r = 0;
+	int rc = 0;
 
 	list_for_each(at, &group->private->open_lvs) {
 		struct lv_block *open = list_entry(at, struct lv_block, node);
 
 		if (open->lv != lv)
 			continue;
-		if (!r)
-			r = table_build(group, lv, &open->next, error);
-		if (!r)
-			r = check_block_size(open, error);
+		if (!rc)
+			rc = table_build(group, lv, &open->next, error);
+		if (!rc)
+			rc = check_block_size(open, error);
 	}
-	return r;
+	return rc;
 }
 
 static void swap(struct lv_block *open, uint64_t size)
@@ -431,16 +432,16 @@ void lvm_lv_swap(struct volume_group *group, struct volume_lv *lv, bool made)
 static int check_certain(struct volume_group *group, const char *name, struct error *error)
 {
 	struct error why = { 0 };
-	int r = 0;
+	int rc = 0;
 
 	if (group->private->unsure)
-		r = group->locked_reason ? lvm_vg_check_changeable(group, &why)
-					 : lvm_vg_settle(group, &why);
-	return r ? error_set(error, r,
-			     "%s/%s: opens for reading only: a change failed, and it is unknown "
-			     "whether it was made: %s",
-			     group->name, name, why.text)
-		 : 0;
+		rc = group->locked_reason ? lvm_vg_check_changeable(group, &why)
+					  : lvm_vg_settle(group, &why);
+	return rc ? error_set(error, rc,
+			      "%s/%s: opens for reading only: a change failed, and it is unknown "
+			      "whether it was made: %s",
+			      group->name, name, why.text)
+		  : 0;
 }
 
 int volume_group_settle(struct volume_group *group, struct error *error)
@@ -482,10 +483,10 @@ int volume_open_lv(struct volume_group *group, const char *name, bool writable, 
 			"here would damage that",
 			group->name, name, dependent->name);
 	if (writable) {
-		int r = check_certain(group, name, error);
+		int rc = check_certain(group, name, error);
 
-		if (r)
-			return r;
+		if (rc)
+			return rc;
 	}
 	return lvm_lv_block(group, lv, writable, out, error);
 }

@@ -47,18 +47,18 @@ static int check_contents(const struct lvm_reader *reader, struct lvm_config_nod
 	struct lvm_config_node top = { .key = "the metadata", .line = 1, .child = root };
 	const char *contents;
 	uint64_t version;
-	int r;
+	int rc;
 
-	r = lvm_read_string(reader, &top, "contents", false, &contents);
-	if (!r && strcmp(contents, CONTENTS))
-		r = lvm_read_fail(reader, lvm_config_find(root, "contents"),
-				  "contents is \"%.60s\", expected \"%s\"", contents, CONTENTS);
-	if (!r)
-		r = lvm_read_integer(reader, &top, "version", false, INT64_MAX, &version);
-	if (!r && version != 1)
-		r = lvm_read_fail(reader, lvm_config_find(root, "version"),
-				  "version is %llu, expected 1", (unsigned long long)version);
-	return r;
+	rc = lvm_read_string(reader, &top, "contents", false, &contents);
+	if (!rc && strcmp(contents, CONTENTS))
+		rc = lvm_read_fail(reader, lvm_config_find(root, "contents"),
+				   "contents is \"%.60s\", expected \"%s\"", contents, CONTENTS);
+	if (!rc)
+		rc = lvm_read_integer(reader, &top, "version", false, INT64_MAX, &version);
+	if (!rc && version != 1)
+		rc = lvm_read_fail(reader, lvm_config_find(root, "version"),
+				   "version is %llu, expected 1", (unsigned long long)version);
+	return rc;
 }
 
 static int import_header(const struct lvm_reader *reader, struct volume_group *group,
@@ -66,16 +66,16 @@ static int import_header(const struct lvm_reader *reader, struct volume_group *g
 {
 	struct lvm_config_node top = { .key = "the metadata", .line = 1, .child = root };
 	uint64_t time = 0;
-	int r;
+	int rc;
 
-	r = lvm_read_string(reader, &top, "description", true, (const char **)&group->description);
-	if (!r)
-		r = lvm_read_string(reader, &top, "creation_host", true,
-				    (const char **)&group->creation_host);
-	if (!r)
-		r = lvm_read_integer(reader, &top, "creation_time", true, INT64_MAX, &time);
+	rc = lvm_read_string(reader, &top, "description", true, (const char **)&group->description);
+	if (!rc)
+		rc = lvm_read_string(reader, &top, "creation_host", true,
+				     (const char **)&group->creation_host);
+	if (!rc)
+		rc = lvm_read_integer(reader, &top, "creation_time", true, INT64_MAX, &time);
 	group->creation_time = (int64_t)time;
-	return r;
+	return rc;
 }
 
 /* ---- Physical volumes ---- */
@@ -87,17 +87,17 @@ static int import_pv_layout(const struct lvm_reader *reader, const struct lvm_co
 			    const struct volume_group *group, struct volume_pv *pv)
 {
 	uint64_t count = 0, end;
-	int r;
+	int rc;
 
-	r = lvm_read_integer(reader, section, "dev_size", true, SECTORS_MAX,
-			     &pv->private->dev_size_sectors);
-	if (!r)
-		r = lvm_read_integer(reader, section, "pe_start", false, SECTORS_MAX,
-				     &pv->private->pe_start_sectors);
-	if (!r)
-		r = lvm_read_integer(reader, section, "pe_count", false, UINT32_MAX, &count);
-	if (r)
-		return r;
+	rc = lvm_read_integer(reader, section, "dev_size", true, SECTORS_MAX,
+			      &pv->private->dev_size_sectors);
+	if (!rc)
+		rc = lvm_read_integer(reader, section, "pe_start", false, SECTORS_MAX,
+				      &pv->private->pe_start_sectors);
+	if (!rc)
+		rc = lvm_read_integer(reader, section, "pe_count", false, UINT32_MAX, &count);
+	if (rc)
+		return rc;
 	if (__builtin_mul_overflow(count, group->private->extent_sectors, &end) ||
 	    __builtin_add_overflow(end, pv->private->pe_start_sectors, &end) || end > SECTORS_MAX)
 		return lvm_read_fail(reader, section, "extents of %.128s go beyond 2^63 bytes",
@@ -119,21 +119,21 @@ static int import_pv(const struct lvm_reader *reader, const struct lvm_config_no
 {
 	struct volume_pv_private *private = pv->private;
 	struct lvm_strings tags;
-	int r;
+	int rc;
 
 	pv->name = (char *)section->key;
-	r = lvm_read_uuid(reader, section, pv->uuid);
-	if (!r)
-		r = lvm_read_string(reader, section, "device", true,
-				    (const char **)&pv->device_hint);
-	if (!r)
-		r = lvm_read_flags(reader, section, &private->status, &private->flags, &tags);
-	if (!r)
-		r = import_pv_layout(reader, section, group, pv);
-	if (!r)
-		r = lvm_read_extra(reader, section, pv_keys, &private->extra);
-	if (r)
-		return r;
+	rc = lvm_read_uuid(reader, section, pv->uuid);
+	if (!rc)
+		rc = lvm_read_string(reader, section, "device", true,
+				     (const char **)&pv->device_hint);
+	if (!rc)
+		rc = lvm_read_flags(reader, section, &private->status, &private->flags, &tags);
+	if (!rc)
+		rc = import_pv_layout(reader, section, group, pv);
+	if (!rc)
+		rc = lvm_read_extra(reader, section, pv_keys, &private->extra);
+	if (rc)
+		return rc;
 	pv->tags = (char **)tags.at;
 	pv->tag_count = tags.count;
 	pv->allocatable = lvm_strings_contain(&private->status, "ALLOCATABLE");
@@ -146,16 +146,16 @@ static int check_pvs_unique(const struct lvm_reader *reader, const struct lvm_co
 			    const struct volume_group *group)
 {
 	CLEANUP_FREE const char **texts = calloc(group->pv_count + 1, sizeof(const char *));
-	int r;
+	int rc;
 
 	if (!texts)
 		return -ENOMEM;
 	for (unsigned i = 0; i < group->pv_count; i++)
 		texts[i] = group->pvs[i]->uuid;
-	r = lvm_read_unique(reader, section, "PVs have the id", texts, group->pv_count);
+	rc = lvm_read_unique(reader, section, "PVs have the id", texts, group->pv_count);
 	for (unsigned i = 0; i < group->pv_count; i++)
 		texts[i] = group->pvs[i]->name;
-	return r ? r : lvm_read_unique(reader, section, "PVs are named", texts, group->pv_count);
+	return rc ? rc : lvm_read_unique(reader, section, "PVs are named", texts, group->pv_count);
 }
 
 static int import_pvs(const struct lvm_reader *reader, const struct lvm_config_node *section,
@@ -170,7 +170,7 @@ static int import_pvs(const struct lvm_reader *reader, const struct lvm_config_n
 		return -ENOMEM;
 	for (const struct lvm_config_node *node = section->child; node; node = node->next) {
 		struct volume_pv *pv = lvm_config_alloc(reader->memory, sizeof(*pv));
-		int r;
+		int rc;
 
 		if (!pv)
 			return -ENOMEM;
@@ -181,9 +181,9 @@ static int import_pvs(const struct lvm_reader *reader, const struct lvm_config_n
 			return lvm_read_fail(reader, node,
 					     "%.128s of physical_volumes is no section", node->key);
 		pv->private->index = group->pv_count;
-		r = import_pv(reader, node, group, pv);
-		if (r)
-			return r;
+		rc = import_pv(reader, node, group, pv);
+		if (rc)
+			return rc;
 		group->pvs[group->pv_count++] = pv;
 		if (__builtin_add_overflow(group->extent_count, pv->extent_count,
 					   &group->extent_count))
@@ -252,26 +252,27 @@ static int import_numbers(const struct lvm_reader *reader, struct lvm_config_nod
 			  struct volume_group *group)
 {
 	uint64_t seqno = 0, extent = 0, max_lv = 0, max_pv = 0, copies = 0;
-	int r;
+	int rc;
 
-	r = lvm_read_integer(reader, section, "seqno", false, UINT32_MAX, &seqno);
-	if (!r)
-		r = lvm_read_integer(reader, section, "extent_size", false, UINT32_MAX, &extent);
-	if (!r)
-		r = lvm_read_integer(reader, section, "max_lv", false, UINT32_MAX, &max_lv);
-	if (!r)
-		r = lvm_read_integer(reader, section, "max_pv", false, UINT32_MAX, &max_pv);
-	if (!r)
-		r = lvm_read_integer(reader, section, "metadata_copies", true, UINT32_MAX, &copies);
-	if (!r && !extent)
-		r = lvm_read_fail(reader, section, "extent_size of %.128s is 0", section->key);
+	rc = lvm_read_integer(reader, section, "seqno", false, UINT32_MAX, &seqno);
+	if (!rc)
+		rc = lvm_read_integer(reader, section, "extent_size", false, UINT32_MAX, &extent);
+	if (!rc)
+		rc = lvm_read_integer(reader, section, "max_lv", false, UINT32_MAX, &max_lv);
+	if (!rc)
+		rc = lvm_read_integer(reader, section, "max_pv", false, UINT32_MAX, &max_pv);
+	if (!rc)
+		rc = lvm_read_integer(reader, section, "metadata_copies", true, UINT32_MAX,
+				      &copies);
+	if (!rc && !extent)
+		rc = lvm_read_fail(reader, section, "extent_size of %.128s is 0", section->key);
 	group->seqno = (uint32_t)seqno;
 	group->private->extent_sectors = extent;
 	group->extent_size = extent * SECTOR;
 	group->max_lv = (unsigned)max_lv;
 	group->max_pv = (unsigned)max_pv;
 	group->metadata_copies = (unsigned)copies;
-	return r;
+	return rc;
 }
 
 static int import_group(const struct lvm_reader *reader, struct lvm_config_node *section,
@@ -281,20 +282,20 @@ static int import_group(const struct lvm_reader *reader, struct lvm_config_node 
 	struct lvm_config_node *pvs, *lvs;
 	struct lvm_strings tags;
 	struct error bad_name;
-	int r;
+	int rc;
 
 	group->name = (char *)section->key;
 	if (volume_group_name_check(group->name, &bad_name))
 		return lvm_read_fail(reader, section, "%s", bad_name.text);
-	r = lvm_read_uuid(reader, section, group->uuid);
-	if (!r)
-		r = import_numbers(reader, section, group);
-	if (!r)
-		r = lvm_read_flags(reader, section, &private->status, &private->flags, &tags);
-	if (!r)
-		r = lvm_read_extra(reader, section, vg_keys, &private->extra);
-	if (r)
-		return r;
+	rc = lvm_read_uuid(reader, section, group->uuid);
+	if (!rc)
+		rc = import_numbers(reader, section, group);
+	if (!rc)
+		rc = lvm_read_flags(reader, section, &private->status, &private->flags, &tags);
+	if (!rc)
+		rc = lvm_read_extra(reader, section, vg_keys, &private->extra);
+	if (rc)
+		return rc;
 	group->tags = (char **)tags.at;
 	group->tag_count = tags.count;
 	group->exported = lvm_strings_contain(&private->status, "EXPORTED");
@@ -304,15 +305,15 @@ static int import_group(const struct lvm_reader *reader, struct lvm_config_node 
 	pvs = lvm_config_find(section->child, "physical_volumes");
 	if (!pvs || !pvs->section)
 		return lvm_read_fail(reader, section, "%s has no physical_volumes", group->name);
-	r = import_pvs(reader, pvs, group);
+	rc = import_pvs(reader, pvs, group);
 	lvs = lvm_config_find(section->child, "logical_volumes");
-	if (!r && lvs && !lvs->section)
-		r = lvm_read_fail(reader, lvs, "logical_volumes is no section");
-	if (!r && lvs)
-		r = lvm_vg_import_lvs(group, lvs, reader->name, reader->error);
-	if (!r)
+	if (!rc && lvs && !lvs->section)
+		rc = lvm_read_fail(reader, lvs, "logical_volumes is no section");
+	if (!rc && lvs)
+		rc = lvm_vg_import_lvs(group, lvs, reader->name, reader->error);
+	if (!rc)
 		lvm_vg_lock_unknown(group);
-	return r;
+	return rc;
 }
 
 int lvm_vg_import(struct lvm_config *config, const char *name, struct volume_group **out,
@@ -321,7 +322,7 @@ int lvm_vg_import(struct lvm_config *config, const char *name, struct volume_gro
 	CLEANUP_VOLUME_GROUP struct volume_group *group = lvm_vg_new();
 	struct lvm_reader reader = { .name = name, .error = error };
 	struct lvm_config_node *section;
-	int r;
+	int rc;
 
 	if (!group) {
 		lvm_config_free(config);
@@ -331,21 +332,21 @@ int lvm_vg_import(struct lvm_config *config, const char *name, struct volume_gro
 	*config = (struct lvm_config){ 0 };
 	reader.memory = &group->private->memory;
 	section = reader.memory->root;
-	r = check_contents(&reader, section);
-	if (!r)
-		r = import_header(&reader, group, section);
+	rc = check_contents(&reader, section);
+	if (!rc)
+		rc = import_header(&reader, group, section);
 	while (section && !section->section)
 		section = section->next;
-	if (!r && !section)
-		r = error_set(error, -EBADMSG, "%s: metadata holds no volume group", name);
-	if (!r)
-		r = import_group(&reader, section, group);
-	if (!r)
-		r = lvm_vg_count(group, error);
-	if (r == -ENOMEM)
-		error_set(error, r, "%s: no memory for metadata", name);
-	if (r)
-		return r;
+	if (!rc && !section)
+		rc = error_set(error, -EBADMSG, "%s: metadata holds no volume group", name);
+	if (!rc)
+		rc = import_group(&reader, section, group);
+	if (!rc)
+		rc = lvm_vg_count(group, error);
+	if (rc == -ENOMEM)
+		error_set(error, rc, "%s: no memory for metadata", name);
+	if (rc)
+		return rc;
 	*out = steal_pointer(&group);
 	return 0;
 }

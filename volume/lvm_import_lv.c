@@ -58,14 +58,14 @@ static int import_striped(const struct lvm_reader *reader, const struct lvm_conf
 {
 	const struct lvm_config_node *stripes = lvm_config_find(section->child, "stripes");
 	uint64_t count = 0, size = 0;
-	int r;
+	int rc;
 
-	r = lvm_read_integer(reader, section, "stripe_count", false, UINT32_MAX, &count);
-	if (!r)
-		r = lvm_read_integer(reader, section, "stripe_size", count <= 1,
-				     UINT32_MAX / SECTOR, &size);
-	if (r)
-		return r;
+	rc = lvm_read_integer(reader, section, "stripe_count", false, UINT32_MAX, &count);
+	if (!rc)
+		rc = lvm_read_integer(reader, section, "stripe_size", count <= 1,
+				      UINT32_MAX / SECTOR, &size);
+	if (rc)
+		return rc;
 	if (!count)
 		return lvm_read_fail(reader, section, "stripe_count of %.60s is 0", section->key);
 	if (count > 1 && !size)
@@ -84,12 +84,12 @@ static int import_striped(const struct lvm_reader *reader, const struct lvm_conf
 	segment->areas = lvm_config_alloc(reader->memory, count * sizeof(*segment->areas));
 	if (!segment->areas)
 		return -ENOMEM;
-	for (unsigned i = 0; !r && i < count; i++)
-		r = import_area(reader, stripes, i, names, lvm_segment_area_extents(segment),
-				&segment->areas[i]);
-	if (!r)
-		r = lvm_read_extra(reader, section, striped_keys, &segment->private->extra);
-	return r;
+	for (unsigned i = 0; !rc && i < count; i++)
+		rc = import_area(reader, stripes, i, names, lvm_segment_area_extents(segment),
+				 &segment->areas[i]);
+	if (!rc)
+		rc = lvm_read_extra(reader, section, striped_keys, &segment->private->extra);
+	return rc;
 }
 
 static int import_segment(const struct lvm_reader *reader, const struct lvm_config_node *section,
@@ -97,18 +97,18 @@ static int import_segment(const struct lvm_reader *reader, const struct lvm_conf
 {
 	uint64_t start = 0, count = 0;
 	const char *type = "striped";
-	int r;
+	int rc;
 
 	segment->private = lvm_config_alloc(reader->memory, sizeof(*segment->private));
 	if (!segment->private)
 		return -ENOMEM;
-	r = lvm_read_integer(reader, section, "start_extent", false, UINT32_MAX, &start);
-	if (!r)
-		r = lvm_read_integer(reader, section, "extent_count", false, UINT32_MAX, &count);
-	if (!r)
-		r = lvm_read_string(reader, section, "type", true, &type);
-	if (r)
-		return r;
+	rc = lvm_read_integer(reader, section, "start_extent", false, UINT32_MAX, &start);
+	if (!rc)
+		rc = lvm_read_integer(reader, section, "extent_count", false, UINT32_MAX, &count);
+	if (!rc)
+		rc = lvm_read_string(reader, section, "type", true, &type);
+	if (rc)
+		return rc;
 	if (!count || start + count > UINT32_MAX)
 		return lvm_read_fail(reader, section, "%.60s has %llu extents from %llu",
 				     section->key, (unsigned long long)count,
@@ -134,13 +134,13 @@ static int import_segments(const struct lvm_reader *reader, const struct lvm_con
 {
 	uint64_t expected = 0;
 	unsigned count = 0;
-	int r;
+	int rc;
 
 	for (const struct lvm_config_node *node = section->child; node; node = node->next)
 		count += node->section;
-	r = lvm_read_integer(reader, section, "segment_count", false, UINT32_MAX, &expected);
-	if (r)
-		return r;
+	rc = lvm_read_integer(reader, section, "segment_count", false, UINT32_MAX, &expected);
+	if (rc)
+		return rc;
 	if (expected != count || !count)
 		return lvm_read_fail(reader, section, "segment_count of %.128s is %llu, it has %u",
 				     lv->name, (unsigned long long)expected, count);
@@ -150,9 +150,9 @@ static int import_segments(const struct lvm_reader *reader, const struct lvm_con
 	for (const struct lvm_config_node *node = section->child; node; node = node->next) {
 		if (!node->section)
 			continue;
-		r = import_segment(reader, node, names, &lv->segments[lv->segment_count++]);
-		if (r)
-			return r;
+		rc = import_segment(reader, node, names, &lv->segments[lv->segment_count++]);
+		if (rc)
+			return rc;
 	}
 	qsort(lv->segments, count, sizeof(*lv->segments), compare_segments);
 	for (unsigned i = 0; i < count; i++) {
@@ -207,19 +207,19 @@ static int import_creation(const struct lvm_reader *reader, const struct lvm_con
 	bool has_time = lvm_config_find(section->child, "creation_time");
 	bool has_host = lvm_config_find(section->child, "creation_host");
 	uint64_t time = 0;
-	int r;
+	int rc;
 
 	if (has_time != has_host)
 		return lvm_read_fail(reader, section,
 				     "%.128s has one of creation_time and creation_host without "
 				     "the other",
 				     lv->name);
-	r = lvm_read_integer(reader, section, "creation_time", true, INT64_MAX, &time);
-	if (!r)
-		r = lvm_read_string(reader, section, "creation_host", true,
-				    (const char **)&lv->creation_host);
+	rc = lvm_read_integer(reader, section, "creation_time", true, INT64_MAX, &time);
+	if (!rc)
+		rc = lvm_read_string(reader, section, "creation_host", true,
+				     (const char **)&lv->creation_host);
 	lv->creation_time = (int64_t)time;
-	return r;
+	return rc;
 }
 
 /* What is left of a section without its segments. */
@@ -227,15 +227,15 @@ static int import_lv_extra(const struct lvm_reader *reader, const struct lvm_con
 			   struct volume_lv *lv)
 {
 	struct lvm_config_node **link = &lv->private->extra;
-	int r = lvm_read_extra(reader, section, lv_keys, link);
+	int rc = lvm_read_extra(reader, section, lv_keys, link);
 
-	while (!r && *link) {
+	while (!rc && *link) {
 		if ((*link)->section)
 			*link = (*link)->next;
 		else
 			link = &(*link)->next;
 	}
-	return r;
+	return rc;
 }
 
 static int import_lv(const struct lvm_reader *reader, const struct lvm_config_node *section,
@@ -245,23 +245,23 @@ static int import_lv(const struct lvm_reader *reader, const struct lvm_config_no
 	struct volume_lv_private *private = lv->private;
 	struct lvm_strings tags;
 	struct error bad_name;
-	int r;
+	int rc;
 
 	lv->name = (char *)section->key;
 	/* Internal volumes have the names that are reserved for them. */
 	if (lvm_name_check("logical volume", lv->name, &bad_name))
 		return lvm_read_fail(reader, section, "%s", bad_name.text);
-	r = lvm_read_uuid(reader, section, lv->uuid);
-	if (!r)
-		r = lvm_read_flags(reader, section, &private->status, &private->flags, &tags);
-	if (!r)
-		r = import_creation(reader, section, lv);
-	if (!r)
-		r = import_segments(reader, section, names, lv);
-	if (!r)
-		r = import_lv_extra(reader, section, lv);
-	if (r)
-		return r;
+	rc = lvm_read_uuid(reader, section, lv->uuid);
+	if (!rc)
+		rc = lvm_read_flags(reader, section, &private->status, &private->flags, &tags);
+	if (!rc)
+		rc = import_creation(reader, section, lv);
+	if (!rc)
+		rc = import_segments(reader, section, names, lv);
+	if (!rc)
+		rc = import_lv_extra(reader, section, lv);
+	if (rc)
+		return rc;
 	if (__builtin_mul_overflow((uint64_t)lv->extent_count, group->extent_size, &lv->size) ||
 	    lv->size > (uint64_t)INT64_MAX)
 		return lvm_read_fail(reader, section, "%.128s is larger than 2^63 bytes", lv->name);
@@ -280,16 +280,17 @@ static int check_lvs_unique(const struct lvm_reader *reader, const struct lvm_co
 			    const struct volume_group *group)
 {
 	CLEANUP_FREE const char **texts = calloc(group->lv_count + 1, sizeof(const char *));
-	int r;
+	int rc;
 
 	if (!texts)
 		return -ENOMEM;
 	for (unsigned i = 0; i < group->lv_count; i++)
 		texts[i] = group->lvs[i]->name;
-	r = lvm_read_unique(reader, section, "LVs are named", texts, group->lv_count);
+	rc = lvm_read_unique(reader, section, "LVs are named", texts, group->lv_count);
 	for (unsigned i = 0; i < group->lv_count; i++)
 		texts[i] = group->lvs[i]->uuid;
-	return r ? r : lvm_read_unique(reader, section, "LVs have the id", texts, group->lv_count);
+	return rc ? rc
+		  : lvm_read_unique(reader, section, "LVs have the id", texts, group->lv_count);
 }
 
 int lvm_vg_import_lvs(struct volume_group *group, struct lvm_config_node *section, const char *name,
@@ -300,33 +301,33 @@ int lvm_vg_import_lvs(struct volume_group *group, struct lvm_config_node *sectio
 				     .error = error };
 	struct lvm_pv_names names;
 	unsigned count = 0;
-	int r;
+	int rc;
 
 	for (const struct lvm_config_node *node = section->child; node; node = node->next)
 		count++;
 	group->lvs = lvm_config_alloc(reader.memory, (count + 1) * sizeof(*group->lvs));
 	if (!group->lvs || lvm_pv_names_init(&names, group))
 		return -ENOMEM;
-	r = 0;
-	for (const struct lvm_config_node *node = section->child; !r && node; node = node->next) {
+	rc = 0;
+	for (const struct lvm_config_node *node = section->child; !rc && node; node = node->next) {
 		struct volume_lv *lv = lvm_config_alloc(reader.memory, sizeof(*lv));
 
 		if (lv)
 			lv->private = lvm_config_alloc(reader.memory, sizeof(*lv->private));
 		if (!lv || !lv->private)
-			r = -ENOMEM;
+			rc = -ENOMEM;
 		else if (!node->section)
-			r = lvm_read_fail(&reader, node, "%.128s of logical_volumes is no section",
-					  node->key);
+			rc = lvm_read_fail(&reader, node, "%.128s of logical_volumes is no section",
+					   node->key);
 		else
-			r = import_lv(&reader, node, group, &names, lv);
-		if (!r)
+			rc = import_lv(&reader, node, group, &names, lv);
+		if (!rc)
 			group->lvs[group->lv_count++] = lv;
 	}
 	lvm_pv_names_free(&names);
-	if (!r)
-		r = check_lvs_unique(&reader, section, group);
-	if (!r)
+	if (!rc)
+		rc = check_lvs_unique(&reader, section, group);
+	if (!rc)
 		lvm_vg_mark_snapshots(group);
-	return r;
+	return rc;
 }

@@ -40,24 +40,24 @@ int lvm_read(struct block *block, uint64_t offset, void *at, uint64_t length, st
 {
 	uint64_t align = block->logical_block_size;
 	uint64_t start = round_down(offset, align);
-	int r;
+	int rc;
 
 	if (!range_within(offset, length, block->size))
 		return fail_range(block, offset, length, error);
 	if (start == offset && length % align == 0) {
-		r = block_read(block, offset, at, length);
+		rc = block_read(block, offset, at, length);
 	} else {
 		uint64_t end = round_up(offset + length, align);
 		CLEANUP_FREE char *bounce = malloc(end - start);
 
-		r = bounce ? block_read(block, start, bounce, end - start) : -ENOMEM;
-		if (!r)
+		rc = bounce ? block_read(block, start, bounce, end - start) : -ENOMEM;
+		if (!rc)
 			memcpy(at, bounce + (offset - start), length);
 	}
-	if (r)
-		return error_set(error, r, "%s: reading %llu bytes at %llu: %s", block->name,
+	if (rc)
+		return error_set(error, rc, "%s: reading %llu bytes at %llu: %s", block->name,
 				 (unsigned long long)length, (unsigned long long)offset,
-				 error_name(r));
+				 error_name(rc));
 	return 0;
 }
 
@@ -66,35 +66,35 @@ int lvm_write(struct block *block, uint64_t offset, const void *at, uint64_t len
 {
 	uint64_t align = block->logical_block_size;
 	uint64_t start = round_down(offset, align);
-	int r;
+	int rc;
 
 	if (!range_within(offset, length, block->size))
 		return fail_range(block, offset, length, error);
 	if (start == offset && length % align == 0) {
-		r = block_write(block, offset, at, length, 0);
+		rc = block_write(block, offset, at, length, 0);
 	} else {
 		uint64_t end = round_up(offset + length, align);
 		CLEANUP_FREE char *bounce = malloc(end - start);
 
-		r = bounce ? block_read(block, start, bounce, end - start) : -ENOMEM;
-		if (!r) {
+		rc = bounce ? block_read(block, start, bounce, end - start) : -ENOMEM;
+		if (!rc) {
 			memcpy(bounce + (offset - start), at, length);
-			r = block_write(block, start, bounce, end - start, 0);
+			rc = block_write(block, start, bounce, end - start, 0);
 		}
 	}
-	if (r)
-		return error_set(error, r, "%s: writing %llu bytes at %llu: %s", block->name,
+	if (rc)
+		return error_set(error, rc, "%s: writing %llu bytes at %llu: %s", block->name,
 				 (unsigned long long)length, (unsigned long long)offset,
-				 error_name(r));
+				 error_name(rc));
 	return 0;
 }
 
 int lvm_flush(struct block *block, struct error *error)
 {
-	int r = block_flush(block);
+	int rc = block_flush(block);
 
-	if (r)
-		return error_set(error, r, "%s: flush: %s", block->name, error_name(r));
+	if (rc)
+		return error_set(error, rc, "%s: flush: %s", block->name, error_name(rc));
 	return 0;
 }
 

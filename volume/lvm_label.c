@@ -116,7 +116,7 @@ int lvm_label_decode(const void *at, size_t length, const char *name, struct lvm
 	for (unsigned i = 0; i < LVM_LABEL_SCAN_SECTORS; i++) {
 		const uint8_t *sector = (const uint8_t *)at + i * LVM_SECTOR_SIZE;
 		struct error ignored;
-		int r;
+		int rc;
 
 		if ((i + 1) * (size_t)LVM_SECTOR_SIZE > length)
 			break;
@@ -124,13 +124,13 @@ int lvm_label_decode(const void *at, size_t length, const char *name, struct lvm
 		    memcmp(LABEL_FIELD(sector, type), label_type, sizeof(label_type)))
 			continue;
 		/* As in lvm2 the first good one counts, and the first damaged one is told of. */
-		r = decode_sector(sector, i, name, out, damaged ? &ignored : error);
-		if (r > 0) {
+		rc = decode_sector(sector, i, name, out, damaged ? &ignored : error);
+		if (rc > 0) {
 			if (damaged && error)
 				memset(error, 0, sizeof(*error));
-			return r;
+			return rc;
 		}
-		damaged = r;
+		damaged = rc;
 	}
 	return damaged;
 }
@@ -139,12 +139,12 @@ int lvm_label_read(struct block *block, struct lvm_label *out, struct error *err
 {
 	uint8_t head[LVM_LABEL_SCAN_SIZE];
 	size_t length = MIN(block->size, sizeof(head));
-	int r;
+	int rc;
 
 	length -= length % LVM_SECTOR_SIZE;
-	r = lvm_read(block, 0, head, length, error);
-	if (r)
-		return r;
+	rc = lvm_read(block, 0, head, length, error);
+	if (rc)
+		return rc;
 	return lvm_label_decode(head, length, block->name, out, error);
 }
 

@@ -99,17 +99,17 @@ int lvm_metadata_area_read(struct block *block, const struct lvm_location *where
 			   struct lvm_metadata_area *out, struct error *error)
 {
 	uint8_t sector[LVM_METADATA_HEADER];
-	int r = lvm_read(block, where->offset, sector, sizeof(sector), error);
+	int rc = lvm_read(block, where->offset, sector, sizeof(sector), error);
 
-	if (!r)
-		r = lvm_metadata_area_decode(sector, where, block->name, out, error);
-	if (!r && !range_within(out->start, out->size, block->size))
-		r = error_set(error, -EBADMSG,
-			      "%s: metadata area at byte %llu: size is %llu, the device ends at "
-			      "%llu",
-			      block->name, (unsigned long long)out->start,
-			      (unsigned long long)out->size, (unsigned long long)block->size);
-	return r;
+	if (!rc)
+		rc = lvm_metadata_area_decode(sector, where, block->name, out, error);
+	if (!rc && !range_within(out->start, out->size, block->size))
+		rc = error_set(error, -EBADMSG,
+			       "%s: metadata area at byte %llu: size is %llu, the device ends at "
+			       "%llu",
+			       block->name, (unsigned long long)out->start,
+			       (unsigned long long)out->size, (unsigned long long)block->size);
+	return rc;
 }
 
 int lvm_metadata_area_write(struct block *block, const struct lvm_metadata_area *area,
@@ -154,21 +154,21 @@ static int read_slot(struct block *block, const struct lvm_metadata_area *area,
 {
 	uint64_t first, where = area->start + slot->offset;
 	CLEANUP_FREE char *at = NULL;
-	int r = lvm_slot_check(area, slot, block->name, error);
+	int rc = lvm_slot_check(area, slot, block->name, error);
 
-	if (r)
-		return r;
+	if (rc)
+		return rc;
 	at = malloc(slot->size + 1);
 	if (!at)
 		return error_set(error, -ENOMEM, "%s: no memory for %llu bytes of metadata",
 				 block->name, (unsigned long long)slot->size);
 	first = MIN(slot->size, area->size - slot->offset);
-	r = lvm_read(block, where, at, first, error);
-	if (!r && slot->size > first)
-		r = lvm_read(block, area->start + LVM_METADATA_HEADER, at + first,
-			     slot->size - first, error);
-	if (r)
-		return r;
+	rc = lvm_read(block, where, at, first, error);
+	if (!rc && slot->size > first)
+		rc = lvm_read(block, area->start + LVM_METADATA_HEADER, at + first,
+			      slot->size - first, error);
+	if (rc)
+		return rc;
 	at[slot->size] = '\0';
 	*crc = lvm_crc(LVM_CRC_INITIAL, at, slot->size);
 	*text = steal_pointer(&at);
@@ -190,10 +190,10 @@ int lvm_metadata_text_read(struct block *block, const struct lvm_metadata_area *
 	uint64_t where = area->start + slot->offset;
 	CLEANUP_FREE char *at = NULL;
 	uint32_t crc;
-	int r = read_slot(block, area, slot, &at, &crc, error);
+	int rc = read_slot(block, area, slot, &at, &crc, error);
 
-	if (r)
-		return r;
+	if (rc)
+		return rc;
 	if (crc != slot->crc)
 		return error_set(error, -EBADMSG,
 				 "%s: metadata text at byte %llu: CRC is 0x%08x, expected 0x%08x",
@@ -271,12 +271,12 @@ int lvm_metadata_place(const struct lvm_metadata_area *area, uint64_t size, cons
 static int write_in_steps(struct block *block, uint64_t offset, const char *at, uint64_t length,
 			  struct error *error)
 {
-	int r = 0;
+	int rc = 0;
 
-	for (uint64_t done = 0; !r && done < length; done += WRITE_STEP)
-		r = lvm_write(block, offset + done, at + done,
-			      MIN((uint64_t)WRITE_STEP, length - done), error);
-	return r;
+	for (uint64_t done = 0; !rc && done < length; done += WRITE_STEP)
+		rc = lvm_write(block, offset + done, at + done,
+			       MIN((uint64_t)WRITE_STEP, length - done), error);
+	return rc;
 }
 
 int lvm_metadata_text_write(struct block *block, const struct lvm_metadata_area *area,
@@ -290,16 +290,16 @@ int lvm_metadata_text_write(struct block *block, const struct lvm_metadata_area 
 	uint64_t whole = last_size - last_size % WRITE_STEP;
 	const char *last = text + (size - last_size);
 	CLEANUP_FREE char *end = calloc(1, padded - whole + 1);
-	int r = 0;
+	int rc = 0;
 
 	if (!end)
 		return error_set(error, -ENOMEM, "%s: no memory to write metadata", block->name);
 	memcpy(end, last + whole, last_size - whole);
 	if (wraps)
-		r = write_in_steps(block, area->start + offset, text, first, error);
-	if (!r)
-		r = write_in_steps(block, area->start + last_at, last, whole, error);
-	if (!r && padded > whole)
-		r = lvm_write(block, area->start + last_at + whole, end, padded - whole, error);
-	return r;
+		rc = write_in_steps(block, area->start + offset, text, first, error);
+	if (!rc)
+		rc = write_in_steps(block, area->start + last_at, last, whole, error);
+	if (!rc && padded > whole)
+		rc = lvm_write(block, area->start + last_at + whole, end, padded - whole, error);
+	return rc;
 }

@@ -26,16 +26,16 @@ int lvm_read_fail(const struct lvm_reader *reader, const struct lvm_config_node 
  * own unless `optional`. */
 static const struct lvm_config_node *find_key(const struct lvm_reader *reader,
 					      const struct lvm_config_node *section,
-					      const char *key, bool optional, int *r)
+					      const char *key, bool optional, int *rc)
 {
 	const struct lvm_config_node *node = lvm_config_find(section->child, key);
 
-	*r = 0;
+	*rc = 0;
 	if (!node && !optional)
-		*r = lvm_read_fail(reader, section, "%.128s has no %s", section->key, key);
+		*rc = lvm_read_fail(reader, section, "%.128s has no %s", section->key, key);
 	if (node && node->section) {
-		*r = lvm_read_fail(reader, node, "%s of %.128s is a section, expected a value", key,
-				   section->key);
+		*rc = lvm_read_fail(reader, node, "%s of %.128s is a section, expected a value",
+				    key, section->key);
 		return NULL;
 	}
 	return node;
@@ -46,11 +46,11 @@ int lvm_read_integer(const struct lvm_reader *reader, const struct lvm_config_no
 {
 	const struct lvm_config_node *node;
 	const struct lvm_config_value *value;
-	int r;
+	int rc;
 
-	node = find_key(reader, section, key, optional, &r);
+	node = find_key(reader, section, key, optional, &rc);
 	if (!node)
-		return r;
+		return rc;
 	value = node->values;
 	if (node->value_count != 1 || value->type != LVM_CONFIG_INTEGER)
 		return lvm_read_fail(reader, node, "%s of %.128s is no integer", key, section->key);
@@ -66,11 +66,11 @@ int lvm_read_string(const struct lvm_reader *reader, const struct lvm_config_nod
 		    const char *key, bool optional, const char **out)
 {
 	const struct lvm_config_node *node;
-	int r;
+	int rc;
 
-	node = find_key(reader, section, key, optional, &r);
+	node = find_key(reader, section, key, optional, &rc);
 	if (!node)
-		return r;
+		return rc;
 	if (node->value_count != 1 || node->values->type != LVM_CONFIG_STRING)
 		return lvm_read_fail(reader, node, "%s of %.128s is no string", key, section->key);
 	*out = node->values->string;
@@ -81,12 +81,12 @@ int lvm_read_strings(const struct lvm_reader *reader, const struct lvm_config_no
 		     const char *key, bool optional, struct lvm_strings *out)
 {
 	const struct lvm_config_node *node;
-	int r;
+	int rc;
 
 	memset(out, 0, sizeof(*out));
-	node = find_key(reader, section, key, optional, &r);
+	node = find_key(reader, section, key, optional, &rc);
 	if (!node)
-		return r;
+		return rc;
 	out->at = lvm_config_alloc(reader->memory, (node->value_count + 1) * sizeof(*out->at));
 	if (!out->at)
 		return -ENOMEM;
@@ -103,13 +103,13 @@ int lvm_read_strings(const struct lvm_reader *reader, const struct lvm_config_no
 int lvm_read_flags(const struct lvm_reader *reader, const struct lvm_config_node *section,
 		   struct lvm_strings *status, struct lvm_strings *flags, struct lvm_strings *tags)
 {
-	int r = lvm_read_strings(reader, section, "status", false, status);
+	int rc = lvm_read_strings(reader, section, "status", false, status);
 
-	if (!r)
-		r = lvm_read_strings(reader, section, "flags", true, flags);
-	if (!r)
-		r = lvm_read_strings(reader, section, "tags", true, tags);
-	return r;
+	if (!rc)
+		rc = lvm_read_strings(reader, section, "flags", true, flags);
+	if (!rc)
+		rc = lvm_read_strings(reader, section, "tags", true, tags);
+	return rc;
 }
 
 static int compare_texts(const void *a, const void *b)
@@ -131,10 +131,10 @@ int lvm_read_uuid(const struct lvm_reader *reader, const struct lvm_config_node 
 		  char out[VOLUME_UUID_TEXT])
 {
 	const char *text;
-	int r = lvm_read_string(reader, section, "id", false, &text);
+	int rc = lvm_read_string(reader, section, "id", false, &text);
 
-	if (r)
-		return r;
+	if (rc)
+		return rc;
 	if (!lvm_uuid_valid(text))
 		return lvm_read_fail(reader, section, "id of %.128s is \"%.60s\", expected a UUID",
 				     section->key, text);

@@ -153,10 +153,10 @@ int lvm_vg_count(struct volume_group *group, struct error *error)
 	bool guessed = false; /* the range that ends last */
 	uint64_t end = 0;
 	size_t count;
-	int r = lvm_vg_used(group, &used, &count);
+	int rc = lvm_vg_used(group, &used, &count);
 
-	if (r)
-		return error_set(error, r, "%s: no memory to count extents", group->name);
+	if (rc)
+		return error_set(error, rc, "%s: no memory to count extents", group->name);
 	group->free_extents = group->extent_count;
 	for (unsigned i = 0; i < group->pv_count; i++)
 		group->pvs[i]->allocated_extents = 0;

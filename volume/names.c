@@ -48,10 +48,10 @@ int volume_lv_name_check(const char *name, struct error *error)
 					     "_wcorig",  "_mimage", "_mlog",  "_rimage", "_rmeta",
 					     "_tdata",   "_tmeta",  "_vdata", "_imeta",  "_iorig",
 					     "_pmspare", "_vorigin" };
-	int r = lvm_name_check("logical volume", name, error);
+	int rc = lvm_name_check("logical volume", name, error);
 
-	if (r)
-		return r;
+	if (rc)
+		return rc;
 	for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++)
 		if (!strncmp(name, prefixes[i], strlen(prefixes[i])))
 			return error_set(error, -EINVAL,

@@ -49,10 +49,10 @@ static void read_vg_name(struct block *block, const struct lvm_metadata_area *ar
 int volume_pv_probe(struct block *block, struct volume_pv_info *info, struct error *error)
 {
 	struct lvm_label label;
-	int r = lvm_label_read(block, &label, error);
+	int rc = lvm_label_read(block, &label, error);
 
-	if (r <= 0)
-		return r;
+	if (rc <= 0)
+		return rc;
 	lvm_pv_info(&label, info);
 	for (unsigned i = 0; i < label.metadata_count; i++) {
 		struct lvm_metadata_area area;

@@ -17,14 +17,14 @@
 static int mark_used(struct volume_pv *pv, bool used, struct error *error)
 {
 	struct lvm_label *label = &pv->private->label;
-	int r;
+	int rc;
 
 	label->extension_version = LVM_EXTENSION_VERSION;
 	label->extension_flags &= ~LVM_EXTENSION_USED;
 	if (used)
 		label->extension_flags |= LVM_EXTENSION_USED;
-	r = lvm_label_write(pv->block, label, error);
-	return r ? r : lvm_flush(pv->block, error);
+	rc = lvm_label_write(pv->block, label, error);
+	return rc ? rc : lvm_flush(pv->block, error);
 }
 
 /* The group is there already: a label that could not be written is no failure, and lvm2 mends it with its
@@ -45,7 +45,7 @@ void lvm_vg_mark_used(struct volume_group *group)
 /* Empties the areas of one PV, for certain: each header is written and flushed. */
 static int clear_areas(struct volume_pv *pv, struct error *error)
 {
-	int r;
+	int rc;
 
 	for (unsigned i = 0; i < pv->private->area_count; i++) {
 		struct volume_metadata_area *area = &pv->private->areas[i];
@@ -57,17 +57,17 @@ static int clear_areas(struct volume_pv *pv, struct error *error)
 		empty.precommitted = (struct lvm_slot){ 0 };
 		area->current = false;
 		area->settled = false;
-		r = lvm_metadata_area_write(pv->block, &empty, error);
-		if (r)
-			return r;
+		rc = lvm_metadata_area_write(pv->block, &empty, error);
+		if (rc)
+			return rc;
 	}
-	r = lvm_flush(pv->block, error);
-	for (unsigned i = 0; !r && i < pv->private->area_count; i++) {
+	rc = lvm_flush(pv->block, error);
+	for (unsigned i = 0; !rc && i < pv->private->area_count; i++) {
 		pv->private->areas[i].area.committed = (struct lvm_slot){ 0 };
 		pv->private->areas[i].area.precommitted = (struct lvm_slot){ 0 };
 		pv->private->areas[i].settled = true;
 	}
-	return r;
+	return rc;
 }
 
 /* While one area holds its text the group is there, and takes the others in again with its next change. */
@@ -104,24 +104,24 @@ static int fail_removal(struct volume_group *group, int rc, struct error *error)
 int volume_group_remove(struct volume_group *group, struct error *error)
 {
 	CHANGING(group);
-	int r = lvm_vg_check_changeable(group, error);
+	int rc = lvm_vg_check_changeable(group, error);
 
-	if (r)
-		return r;
+	if (rc)
+		return rc;
 	if (group->lv_count)
 		return error_set(error, -EBUSY, "volume group %s: has %u logical volumes, %s first",
 				 group->name, group->lv_count, group->lvs[0]->name);
-	r = lvm_vg_settle(group, error);
-	for (unsigned i = 0; !r && i < group->pv_count; i++)
-		r = mark_used(group->pvs[i], false, error);
-	if (r) {
+	rc = lvm_vg_settle(group, error);
+	for (unsigned i = 0; !rc && i < group->pv_count; i++)
+		rc = mark_used(group->pvs[i], false, error);
+	if (rc) {
 		error_prefix(error, "volume group %s: was not removed", group->name);
-		return r;
+		return rc;
 	}
-	for (unsigned i = 0; !r && i < group->pv_count; i++)
-		r = clear_areas(group->pvs[i], error);
-	if (r)
-		return fail_removal(group, r, error);
+	for (unsigned i = 0; !rc && i < group->pv_count; i++)
+		rc = clear_areas(group->pvs[i], error);
+	if (rc)
+		return fail_removal(group, rc, error);
 	lvm_vg_lock(group, "it was removed");
 	return 0;
 }

@@ -84,18 +84,18 @@ static int resize(struct volume_group *group, struct volume_lv *lv, uint64_t siz
 {
 	const struct volume_segment *last = &lv->segments[lv->segment_count - 1];
 	uint32_t extents, more;
-	int r = change_wanted_extents(group, lv->name, size, 1, &extents, error);
+	int rc = change_wanted_extents(group, lv->name, size, 1, &extents, error);
 
-	if (r)
-		return r;
+	if (rc)
+		return rc;
 	if (extents <= lv->extent_count) {
 		extents = round_to_stripes(lv, extents);
 		if (extents == lv->extent_count)
 			return 0;
-		r = change_check_closed(group, lv, error);
-		if (!r && shrink(group, lv, extents))
-			r = change_no_memory(group, error);
-		return r;
+		rc = change_check_closed(group, lv, error);
+		if (!rc && shrink(group, lv, extents))
+			rc = change_no_memory(group, error);
+		return rc;
 	}
 	if (last->area_count > CHANGE_STRIPES_MAX)
 		return error_set(error, -EOPNOTSUPP, "%s/%s: has %u stripes, at most %u can grow",
@@ -112,20 +112,20 @@ int volume_lv_resize(struct volume_group *group, const char *name, uint64_t size
 	CHANGING(group);
 	struct lv_state old;
 	struct volume_lv *lv;
-	int r = change_find_lv(group, name, &lv, error);
+	int rc = change_find_lv(group, name, &lv, error);
 
-	if (r)
-		return r;
+	if (rc)
+		return rc;
 	old = state_of(lv);
-	r = resize(group, lv, size, options, error);
-	if (!r && lv->extent_count == old.extent_count)
+	rc = resize(group, lv, size, options, error);
+	if (!rc && lv->extent_count == old.extent_count)
 		return lvm_vg_unchanged(group, error);
-	if (!r)
-		r = lvm_lv_prepare(group, lv, error);
-	if (!r)
-		r = lvm_vg_commit(group, error);
-	lvm_lv_swap(group, lv, !r);
-	if (r)
+	if (!rc)
+		rc = lvm_lv_prepare(group, lv, error);
+	if (!rc)
+		rc = lvm_vg_commit(group, error);
+	lvm_lv_swap(group, lv, !rc);
+	if (rc)
 		set_state(lv, &old);
-	return r;
+	return rc;
 }

@@ -65,10 +65,10 @@ static int choose_groups(struct scanner *scanner)
 	struct volume_scan *scan = scanner->scan;
 
 	for (unsigned i = 0; i < scanner->text_count; i++) {
-		int r = scanner->texts[i].group ? add_group(scanner, scanner->texts[i].group) : 0;
+		int rc = scanner->texts[i].group ? add_group(scanner, scanner->texts[i].group) : 0;
 
-		if (r)
-			return r;
+		if (rc)
+			return rc;
 	}
 	if (scan->group_count)
 		qsort(scan->groups, scan->group_count, sizeof(struct volume_group *),
@@ -300,19 +300,19 @@ void volume_scan_free(struct volume_scan *scan)
 static int scan_all(struct scanner *scanner, const struct volume_context *context)
 {
 	struct volume_scan *scan = scanner->scan;
-	int r = 0;
+	int rc = 0;
 
-	for (unsigned i = 0; !r && i < scan->device_count; i++)
-		r = lvm_scan_read(scanner, i);
-	if (!r)
-		r = choose_groups(scanner);
-	for (unsigned i = 0; !r && i < scan->group_count; i++) {
-		r = lvm_vg_set_context(scan->groups[i], context);
+	for (unsigned i = 0; !rc && i < scan->device_count; i++)
+		rc = lvm_scan_read(scanner, i);
+	if (!rc)
+		rc = choose_groups(scanner);
+	for (unsigned i = 0; !rc && i < scan->group_count; i++) {
+		rc = lvm_vg_set_context(scan->groups[i], context);
 		find_pvs(scanner, scan->groups[i]);
 		judge_group(scan->groups[i]);
 	}
 	judge_orphans(scan);
-	return r;
+	return rc;
 }
 
 int volume_groups_scan(struct block *const *blocks, unsigned count,

@@ -28,9 +28,9 @@ void lvm_scan_problem(struct volume_scanned *scanned, const char *format, ...)
 static void parse_text(struct scan_text *found, const char *name)
 {
 	struct lvm_config config;
-	int r = lvm_config_parse(&config, found->text, found->size, name, &found->error);
+	int rc = lvm_config_parse(&config, found->text, found->size, name, &found->error);
 
-	if (!r)
+	if (!rc)
 		lvm_vg_import(&config, name, &found->group, &found->error);
 }
 
@@ -63,21 +63,21 @@ static int read_text(struct block *block, const struct lvm_location *where,
 		     struct error *why)
 {
 	struct lvm_slot before;
-	int r = 0;
+	int rc = 0;
 
 	for (unsigned i = 0; i < READ_ATTEMPTS; i++) {
 		before = area->area.committed;
 		*text = NULL;
-		r = lvm_metadata_area_read(block, where, &area->area, why);
-		area->readable = !r;
-		if (r || area->area.ignored || !area->area.committed.size)
-			return r;
+		rc = lvm_metadata_area_read(block, where, &area->area, why);
+		area->readable = !rc;
+		if (rc || area->area.ignored || !area->area.committed.size)
+			return rc;
 		if (i && lvm_slot_equal(&before, &area->area.committed))
 			break;
-		r = lvm_metadata_text_read(block, &area->area, &area->area.committed, text, size,
-					   why);
-		if (r != -EBADMSG)
-			return r;
+		rc = lvm_metadata_text_read(block, &area->area, &area->area.committed, text, size,
+					    why);
+		if (rc != -EBADMSG)
+			return rc;
 	}
 	return -EBADMSG;
 }
@@ -89,30 +89,30 @@ static int read_area(struct scanner *scanner, struct volume_scanned *scanned,
 	struct error why = { 0 };
 	char *text = NULL;
 	size_t size;
-	int r;
+	int rc;
 
 	device->texts[number] = -1;
-	r = read_text(scanned->block, &device->label.metadata[number], area, &text, &size, &why);
+	rc = read_text(scanned->block, &device->label.metadata[number], area, &text, &size, &why);
 	scanned->info.metadata_areas_used += area->readable && !area->area.ignored;
-	if (r) {
+	if (rc) {
 		lvm_scan_problem(scanned, "%s", why.text);
 		/* Damage is repaired from other areas. What was not read may be newer than they. */
-		if (r != -EBADMSG && range_within(device->label.metadata[number].offset,
-						  LVM_METADATA_HEADER, scanned->block->size))
-			device->unread = r;
-		return r == -ENOMEM ? r : 0;
+		if (rc != -EBADMSG && range_within(device->label.metadata[number].offset,
+						   LVM_METADATA_HEADER, scanned->block->size))
+			device->unread = rc;
+		return rc == -ENOMEM ? rc : 0;
 	}
 	if (!text)
 		return 0;
-	r = add_text(scanner, text, size, scanned->block->name);
-	if (r < 0)
-		return r;
-	device->texts[number] = r;
-	if (!scanner->texts[r].group)
-		lvm_scan_problem(scanned, "%s", scanner->texts[r].error.text);
+	rc = add_text(scanner, text, size, scanned->block->name);
+	if (rc < 0)
+		return rc;
+	device->texts[number] = rc;
+	if (!scanner->texts[rc].group)
+		lvm_scan_problem(scanned, "%s", scanner->texts[rc].error.text);
 	else if (!*scanned->info.vg_name)
 		snprintf(scanned->info.vg_name, sizeof(scanned->info.vg_name), "%s",
-			 scanner->texts[r].group->name);
+			 scanner->texts[rc].group->name);
 	return 0;
 }
 
@@ -121,17 +121,17 @@ static bool is_of_an_array(struct volume_scanned *scanned)
 {
 	struct block_raid_magic magic;
 	struct error why = { 0 };
-	int r = block_raid_magic_find(scanned->block, &magic, &why);
+	int rc = block_raid_magic_find(scanned->block, &magic, &why);
 
-	if (r > 0)
+	if (rc > 0)
 		lvm_scan_problem(scanned,
 				 "%s: its physical volume is not used: it belongs to an array, of "
 				 "which there is a %s at byte %llu",
 				 scanned->block->name, magic.name,
 				 (unsigned long long)magic.offset);
-	else if (r < 0)
+	else if (rc < 0)
 		lvm_scan_problem(scanned, "%s", why.text);
-	return r != 0;
+	return rc != 0;
 }
 
 int lvm_scan_read(struct scanner *scanner, unsigned number)
@@ -139,18 +139,18 @@ int lvm_scan_read(struct scanner *scanner, unsigned number)
 	struct volume_scanned *scanned = &scanner->scan->devices[number];
 	struct scan_device *device = &scanner->devices[number];
 	struct error why = { 0 };
-	int r = lvm_label_read(scanned->block, &device->label, &why);
+	int rc = lvm_label_read(scanned->block, &device->label, &why);
 
-	if (r < 0)
+	if (rc < 0)
 		lvm_scan_problem(scanned, "%s", why.text);
-	if (r <= 0 || is_of_an_array(scanned))
+	if (rc <= 0 || is_of_an_array(scanned))
 		return 0;
 	scanned->is_pv = true;
 	lvm_pv_info(&device->label, &scanned->info);
 	for (unsigned i = 0; i < device->label.metadata_count; i++) {
-		r = read_area(scanner, scanned, device, i);
-		if (r)
-			return r;
+		rc = read_area(scanner, scanned, device, i);
+		if (rc)
+			return rc;
 	}
 	return 0;
 }

@@ -47,12 +47,12 @@ static int copy_range(struct block *block, int fd, uint64_t start, uint64_t end,
 				 block->name);
 	while (start < end) {
 		uint64_t length = MIN((uint64_t)PIECE, end - start);
-		int r = block_read(block, start, piece, length);
+		int rc = block_read(block, start, piece, length);
 
-		if (r)
-			return error_set(error, r, "%s: reading %llu bytes at %llu: %s",
+		if (rc)
+			return error_set(error, rc, "%s: reading %llu bytes at %llu: %s",
 					 block->name, (unsigned long long)length,
-					 (unsigned long long)start, error_name(r));
+					 (unsigned long long)start, error_name(rc));
 		/* Zeroes stay a hole. */
 		if (!bytes_all_zero(piece, length) &&
 		    pwrite(fd, piece, length, (off_t)start) != (ssize_t)length)
@@ -83,7 +83,7 @@ static int probe_open(struct probe *probe, struct block *block, struct error *er
 {
 	uint64_t head = MIN(block->size, (uint64_t)WINDOW);
 	uint64_t tail = block->size > WINDOW ? block->size - WINDOW : 0;
-	int r;
+	int rc;
 
 	tail = MAX(round_down(tail, block->logical_block_size), head);
 	probe->blkid = NULL;
@@ -91,11 +91,11 @@ static int probe_open(struct probe *probe, struct block *block, struct error *er
 	if (probe->fd < 0 || ftruncate(probe->fd, (off_t)block->size))
 		return error_set(error, -errno, "%s: a memory file to look for signatures: %s",
 				 block->name, error_name(errno));
-	r = copy_range(block, probe->fd, 0, head, error);
-	if (!r)
-		r = copy_range(block, probe->fd, tail, block->size, error);
-	if (r)
-		return r;
+	rc = copy_range(block, probe->fd, 0, head, error);
+	if (!rc)
+		rc = copy_range(block, probe->fd, tail, block->size, error);
+	if (rc)
+		return rc;
 	if (probe_start(probe, probe->fd, block->logical_block_size))
 		return error_set(error, -ENOMEM, "%s: libblkid cannot probe it", block->name);
 	return 0;
@@ -160,20 +160,20 @@ int block_signature_find(struct block *block, struct block_signature *found, str
 {
 	struct block_raid_magic magic;
 	CLEANUP(probe_close) struct probe probe = { .fd = -1 };
-	int r = probe_open(&probe, block, error);
+	int rc = probe_open(&probe, block, error);
 
-	if (r)
-		return r;
-	r = blkid_do_probe(probe.blkid);
-	if (r < 0)
+	if (rc)
+		return rc;
+	rc = blkid_do_probe(probe.blkid);
+	if (rc < 0)
 		return error_set(error, -EIO, "%s: libblkid cannot probe it", block->name);
-	if (!r) {
+	if (!rc) {
 		describe(&probe, found);
 		return 1;
 	}
-	r = block_raid_magic_find(block, &magic, error);
-	if (r)
-		return r < 0 ? r : describe_magic(&magic, found);
+	rc = block_raid_magic_find(block, &magic, error);
+	if (rc)
+		return rc < 0 ? rc : describe_magic(&magic, found);
 	return describe_format(image_format_of_block(block), found);
 }
 
@@ -182,35 +182,35 @@ int block_signature_find_file(int fd, struct block_signature *found)
 	static const unsigned sectors[] = { 512, 4096 };
 	struct block_raid_magic magic;
 	off_t size;
-	int r;
+	int rc;
 
 	for (size_t i = 0; i < ARRAY_SIZE(sectors); i++) {
 		CLEANUP(probe_close) struct probe probe = { .fd = -1 };
 
-		r = probe_start(&probe, fd, sectors[i]);
-		if (!r)
-			r = blkid_do_probe(probe.blkid);
-		if (r < 0)
+		rc = probe_start(&probe, fd, sectors[i]);
+		if (!rc)
+			rc = blkid_do_probe(probe.blkid);
+		if (rc < 0)
 			return -EIO;
-		if (!r) {
+		if (!rc) {
 			describe(&probe, found);
 			return 1;
 		}
 	}
 	size = lseek(fd, 0, SEEK_END);
-	r = size < 0 ? -errno : block_raid_magic_find_file(fd, (uint64_t)size, &magic);
-	if (r)
-		return r < 0 ? -EIO : describe_magic(&magic, found);
+	rc = size < 0 ? -errno : block_raid_magic_find_file(fd, (uint64_t)size, &magic);
+	if (rc)
+		return rc < 0 ? -EIO : describe_magic(&magic, found);
 	return describe_format(image_format_of_file(fd), found);
 }
 
 int block_signature_check(struct block *block, struct error *error)
 {
 	struct block_signature found = { 0 };
-	int r = block_signature_find(block, &found, error);
+	int rc = block_signature_find(block, &found, error);
 
-	if (r <= 0)
-		return r;
+	if (rc <= 0)
+		return rc;
 	error_set(error, -EEXIST, "%s: holds %s %s (magic at byte %llu)", block->name,
 		  strchr("aeioxLF", found.name[0]) ? "an" : "a", found.name,
 		  (unsigned long long)found.offset);
@@ -224,16 +224,16 @@ static int clear(struct block *block, uint64_t offset, uint64_t length)
 	uint64_t start = round_down(offset, block->logical_block_size);
 	uint64_t end = round_up(offset + length, block->logical_block_size);
 	CLEANUP_FREE char *at = NULL;
-	int r;
+	int rc;
 
 	if (!range_within(offset, length, block->size))
 		return -EINVAL;
 	at = malloc(end - start);
 	if (!at)
 		return -ENOMEM;
-	r = block_read(block, start, at, end - start);
-	if (r)
-		return r;
+	rc = block_read(block, start, at, end - start);
+	if (rc)
+		return rc;
 	memset(at + (offset - start), 0, length);
 	return block_write(block, start, at, end - start, 0);
 }
@@ -241,25 +241,25 @@ static int clear(struct block *block, uint64_t offset, uint64_t length)
 static int wipe_magics(struct block *block, struct error *error)
 {
 	struct block_raid_magic magic;
-	int r = 0;
+	int rc = 0;
 
-	for (unsigned i = 0; i < WIPES_MAX && (r = block_raid_magic_find(block, &magic, error)) > 0;
-	     i++) {
-		r = clear(block, magic.offset, magic.length);
-		if (r)
-			return error_set(error, r, "%s: wiping the %s at byte %llu: %s",
+	for (unsigned i = 0;
+	     i < WIPES_MAX && (rc = block_raid_magic_find(block, &magic, error)) > 0; i++) {
+		rc = clear(block, magic.offset, magic.length);
+		if (rc)
+			return error_set(error, rc, "%s: wiping the %s at byte %llu: %s",
 					 block->name, magic.name, (unsigned long long)magic.offset,
-					 error_name(r));
+					 error_name(rc));
 	}
-	return r;
+	return rc;
 }
 
 int block_signature_wipe(struct block *block, struct error *error)
 {
 	CLEANUP(probe_close) struct probe probe = { .fd = -1 };
-	int r = probe_open(&probe, block, error);
+	int rc = probe_open(&probe, block, error);
 
-	for (unsigned i = 0; !r && i < WIPES_MAX && !blkid_do_probe(probe.blkid); i++) {
+	for (unsigned i = 0; !rc && i < WIPES_MAX && !blkid_do_probe(probe.blkid); i++) {
 		struct block_signature found;
 		const char *magic;
 		size_t length;
@@ -272,26 +272,26 @@ int block_signature_wipe(struct block *block, struct error *error)
 		if (blkid_do_wipe(probe.blkid, 0))
 			return error_set(error, -EIO, "%s: libblkid cannot wipe the %s",
 					 block->name, found.name);
-		r = clear(block, found.offset, length);
-		if (r)
-			return error_set(error, r, "%s: wiping the %s at byte %llu: %s",
+		rc = clear(block, found.offset, length);
+		if (rc)
+			return error_set(error, rc, "%s: wiping the %s at byte %llu: %s",
 					 block->name, found.name, (unsigned long long)found.offset,
-					 error_name(r));
+					 error_name(rc));
 	}
-	if (!r)
-		r = wipe_magics(block, error);
-	if (!r && image_format_of_block(block)) {
-		r = clear(block, 0, IMAGE_FORMAT_HEAD);
-		if (!r)
-			r = clear(block, block->size - IMAGE_FORMAT_TAIL, IMAGE_FORMAT_TAIL);
-		if (r)
-			return error_set(error, r, "%s: wiping its header: %s", block->name,
-					 error_name(r));
+	if (!rc)
+		rc = wipe_magics(block, error);
+	if (!rc && image_format_of_block(block)) {
+		rc = clear(block, 0, IMAGE_FORMAT_HEAD);
+		if (!rc)
+			rc = clear(block, block->size - IMAGE_FORMAT_TAIL, IMAGE_FORMAT_TAIL);
+		if (rc)
+			return error_set(error, rc, "%s: wiping its header: %s", block->name,
+					 error_name(rc));
 	}
-	if (r)
-		return r;
-	r = block_flush(block);
-	if (r)
-		return error_set(error, r, "%s: flush: %s", block->name, error_name(r));
+	if (rc)
+		return rc;
+	rc = block_flush(block);
+	if (rc)
+		return error_set(error, rc, "%s: flush: %s", block->name, error_name(rc));
 	return 0;
 }

@@ -45,10 +45,10 @@ int unix_socket_connect(const char *path, struct error *error)
 	static const struct timeval limit = { CONNECT_SECONDS, 0 }, none;
 	struct sockaddr_un address;
 	CLEANUP_CLOSE int fd = -1;
-	int result = unix_socket_address(&address, path, error);
+	int rc = unix_socket_address(&address, path, error);
 
-	if (result < 0)
-		return result;
+	if (rc < 0)
+		return rc;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	/* Waits where the backlog is full: of a server that does not accept, for ever. */
 	if (fd >= 0 && !setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) &&
@@ -61,11 +61,11 @@ int unix_socket_connect(const char *path, struct error *error)
 		error_advise(error, "it is stopped or hangs: `fuser -v %s` finds it", path);
 		return -ETIMEDOUT;
 	}
-	result = error_set(error, -errno, "%s: cannot connect: %s", path, error_name(errno));
-	if (result == -ENOENT || result == -ECONNREFUSED)
+	rc = error_set(error, -errno, "%s: cannot connect: %s", path, error_name(errno));
+	if (rc == -ENOENT || rc == -ECONNREFUSED)
 		error_advise(error, "start the server that listens there first: `tenon serve` "
 				    "for a disk, `tenon switch run` for a NIC");
-	return result;
+	return rc;
 }
 
 /* Whether the process that listens at the other end of a connection has ended. */
@@ -177,35 +177,34 @@ int unix_listen_for(struct unix_listener *listener, const char *path,
 	CLEANUP_FREE char *copy = strdup(path);
 	struct sockaddr_un address;
 	struct stat status;
-	int result = unix_socket_address(&address, path, error);
+	int rc = unix_socket_address(&address, path, error);
 
-	if (result < 0)
-		return result;
+	if (rc < 0)
+		return rc;
 	/* Linux gives the socket file the mode of the socket itself: no moment with a wider one, and
 	 * no umask that other threads would see. */
 	if (fd < 0 || !copy || fchmod(fd, 0600) < 0)
 		return error_set(error, -errno, "%s: socket: %s", path, error_name(errno));
-	result = bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
-	if (result == -EADDRINUSE) {
-		result = replace_stale(&address, error);
-		if (result < 0)
-			return result;
-		result = bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
+	rc = bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
+	if (rc == -EADDRINUSE) {
+		rc = replace_stale(&address, error);
+		if (rc < 0)
+			return rc;
+		rc = bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
 	}
-	if (result < 0)
-		return error_set(error, result, "%s: cannot make the socket: %s", path,
-				 error_name(result));
+	if (rc < 0)
+		return error_set(error, rc, "%s: cannot make the socket: %s", path, error_name(rc));
 	if (access) {
-		result = set_access(path, access, error);
-		if (result < 0) {
+		rc = set_access(path, access, error);
+		if (rc < 0) {
 			unlink(path);
-			return result;
+			return rc;
 		}
 	}
 	if (listen(fd, BACKLOG) < 0 || lstat(path, &status) < 0) {
-		result = -errno;
+		rc = -errno;
 		unlink(path);
-		return error_set(error, result, "%s: cannot listen: %s", path, error_name(result));
+		return error_set(error, rc, "%s: cannot listen: %s", path, error_name(rc));
 	}
 	*listener = (struct unix_listener){ steal_fd(&fd), steal_pointer(&copy), status.st_dev,
 					    status.st_ino };

@@ -75,10 +75,10 @@ int guest_memory_map_region(struct guest_memory *memory, uint64_t guest_address,
 	uint64_t length;
 	bool sealed;
 	uint8_t *at;
-	int result = check_range(memory, guest_address, size, error);
+	int rc = check_range(memory, guest_address, size, error);
 
-	if (result < 0)
-		return result;
+	if (rc < 0)
+		return rc;
 	if (user_address + size < user_address)
 		return error_set(error, -EINVAL,
 				 "guest memory region at 0x%" PRIx64 ": user address 0x%" PRIx64
@@ -107,10 +107,10 @@ int guest_memory_map_region(struct guest_memory *memory, uint64_t guest_address,
 	/* A peer's, sealed or not: huge pages and tmpfs can also run out. In memory of our own, zeroes in the
 	 * place of what a guest wrote would be worse than the end. */
 	if (connection >= 0)
-		result = memory_guard_add(&guard, at, length, connection);
-	if (result < 0) {
+		rc = memory_guard_add(&guard, at, length, connection);
+	if (rc < 0) {
 		munmap(at, length);
-		return error_set(error, result, "guest memory: %s", error_name(result));
+		return error_set(error, rc, "guest memory: %s", error_name(rc));
 	}
 	region = append(memory, guest_address, size, at + fd_offset);
 	region->guard = guard;
@@ -126,11 +126,11 @@ int guest_memory_map_region(struct guest_memory *memory, uint64_t guest_address,
 int guest_memory_add_region(struct guest_memory *memory, uint64_t guest_address, uint64_t size,
 			    void *at, struct error *error)
 {
-	int result = check_range(memory, guest_address, size, error);
+	int rc = check_range(memory, guest_address, size, error);
 
-	if (result == 0)
+	if (rc == 0)
 		append(memory, guest_address, size, at)->sealed = true;
-	return result;
+	return rc;
 }
 
 int guest_memory_create_region(struct guest_memory *memory, const char *name,
@@ -138,16 +138,15 @@ int guest_memory_create_region(struct guest_memory *memory, const char *name,
 {
 	CLEANUP_CLOSE int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	struct guest_memory_region *region;
-	int result;
+	int rc;
 
 	if (fd < 0 || ftruncate(fd, (off_t)size) < 0 ||
 	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) < 0)
 		return error_set(error, -errno, "%s: cannot make %" PRIu64 " bytes of memory: %s",
 				 name, size, error_name(errno));
-	result = guest_memory_map_region(memory, guest_address, size, 0, steal_fd(&fd), 0, -1,
-					 error);
-	if (result < 0)
-		return result;
+	rc = guest_memory_map_region(memory, guest_address, size, 0, steal_fd(&fd), 0, -1, error);
+	if (rc < 0)
+		return rc;
 	region = &memory->regions[memory->count - 1];
 	region->user_address = (uintptr_t)region->host;
 	return 0;

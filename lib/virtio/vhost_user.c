@@ -29,7 +29,7 @@ static int take_fds(struct vhost_user_receiver *receiver, struct msghdr *header)
 {
 	bool truncated = header->msg_flags & MSG_CTRUNC;
 	size_t came = 0;
-	int result = 0;
+	int rc = 0;
 
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(header); c; c = CMSG_NXTHDR(header, c)) {
 		size_t count;
@@ -46,13 +46,13 @@ static int take_fds(struct vhost_user_receiver *receiver, struct msghdr *header)
 				receiver->fds[receiver->fd_count++] = fd;
 			} else {
 				close(fd);
-				result = -EPROTO;
+				rc = -EPROTO;
 			}
 		}
 	}
 	if (truncated)
 		return came < VHOST_USER_MAX_FDS ? -EMFILE : -EPROTO;
-	return result;
+	return rc;
 }
 
 /* How many bytes the message has, as far as is known; 0 if it cannot be one. */

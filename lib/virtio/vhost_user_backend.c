@@ -24,35 +24,35 @@ static int handle(struct vhost_user_backend *be, struct error *error)
 {
 	struct vhost_user_message *message = &be->receiver.message;
 	bool asked, answer;
-	int result;
+	int rc;
 
 	/* Read before the message is carried out: an answer is written over it. */
 	asked = message->header.flags & VHOST_USER_FLAG_NEED_REPLY;
-	result = backend_dispatch(be, message, error);
+	rc = backend_dispatch(be, message, error);
 	/* User-mode Linux wants an answer to the very message that negotiates answers. */
 	answer = asked && be->protocol_features >> VHOST_USER_PROTOCOL_F_REPLY_ACK & 1;
 	/* Before the answer: the front-end may count on it that we hold no descriptor any more. */
 	vhost_user_receiver_reset(&be->receiver);
-	if (result < 0) {
+	if (rc < 0) {
 		/* A front-end that cannot be told that its message failed is better hung up on than
 		 * left to wait for a device that never runs. */
-		if (!answer && result != -EOPNOTSUPP)
-			return result;
+		if (!answer && rc != -EOPNOTSUPP)
+			return rc;
 		log_warning(be->log, "%s", error->text);
 	}
-	if (result != REPLY) {
+	if (rc != REPLY) {
 		if (!answer)
 			return 0;
-		backend_reply_u64(message, result < 0);
+		backend_reply_u64(message, rc < 0);
 	}
 	message->header.flags = VHOST_USER_VERSION | VHOST_USER_FLAG_REPLY;
 	/* A front-end that asks on and on without reading the answers is not waited for. */
-	result = vhost_user_send(be->fd, message, &be->answer_fd, be->answer_fd >= 0, MSG_DONTWAIT);
+	rc = vhost_user_send(be->fd, message, &be->answer_fd, be->answer_fd >= 0, MSG_DONTWAIT);
 	cleanup_close(&be->answer_fd);
 	be->answer_fd = -1;
-	if (result < 0)
-		return error_set(error, result, "%s: cannot send an answer: %s", be->name,
-				 error_name(result));
+	if (rc < 0)
+		return error_set(error, rc, "%s: cannot send an answer: %s", be->name,
+				 error_name(rc));
 	return 0;
 }
 
@@ -63,9 +63,9 @@ int vhost_user_backend_input(struct vhost_user_backend *be, struct error *error)
 	if (!error)
 		error = &local;
 	for (unsigned i = 0; i < MESSAGES_PER_INPUT; i++) {
-		int result = vhost_user_receive(&be->receiver, be->fd, MSG_DONTWAIT);
+		int rc = vhost_user_receive(&be->receiver, be->fd, MSG_DONTWAIT);
 
-		if (result == -EAGAIN)
+		if (rc == -EAGAIN)
 			return 0;
 		/* The handler of SIGBUS hung up: see memory_guard.h. */
 		if (backend_torn(be))
@@ -73,17 +73,17 @@ int vhost_user_backend_input(struct vhost_user_backend *be, struct error *error)
 					 "%s: the front-end shortened a file of its memory while "
 					 "it was in use",
 					 be->name);
-		if (result == 0 || result == -ECONNRESET)
+		if (rc == 0 || rc == -ECONNRESET)
 			return -ENOTCONN;
-		if (result == -EPROTO)
-			return error_set(error, result, "%s: what came is no vhost-user message",
+		if (rc == -EPROTO)
+			return error_set(error, rc, "%s: what came is no vhost-user message",
 					 be->name);
-		if (result < 0)
-			return error_set(error, result, "%s: a message could not be received: %s",
-					 be->name, error_name(result));
-		result = handle(be, error);
-		if (result < 0)
-			return result;
+		if (rc < 0)
+			return error_set(error, rc, "%s: a message could not be received: %s",
+					 be->name, error_name(rc));
+		rc = handle(be, error);
+		if (rc < 0)
+			return rc;
 	}
 	return 0;
 }

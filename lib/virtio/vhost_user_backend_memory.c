@@ -12,19 +12,18 @@
 static int map_region(struct vhost_user_backend *be, struct guest_memory *memory,
 		      const struct vhost_user_region *region, unsigned which, struct error *error)
 {
-	int result, fd = -1;
+	int rc, fd = -1;
 
 	if (which < be->receiver.fd_count)
 		fd = steal_fd(&be->receiver.fds[which]);
 	if (fd < 0)
 		return error_set(error, -EBADF, "%s: memory region %u came without a descriptor",
 				 be->name, which);
-	result = guest_memory_map_region(memory, region->guest_address, region->size,
-					 region->user_address, fd, region->mmap_offset, be->fd,
-					 error);
-	if (result < 0) {
+	rc = guest_memory_map_region(memory, region->guest_address, region->size,
+				     region->user_address, fd, region->mmap_offset, be->fd, error);
+	if (rc < 0) {
 		error_prefix(error, "%s", be->name);
-		return result;
+		return rc;
 	}
 	if (be->require_seal && !memory->regions[memory->count - 1].sealed) {
 		guest_memory_remove_region(memory, region->guest_address, region->size,
@@ -42,7 +41,7 @@ int backend_set_mem_table(struct vhost_user_backend *be, struct vhost_user_messa
 {
 	struct guest_memory fresh = { .count = 0 };
 	uint32_t count = message->payload.memory.count;
-	int result = 0;
+	int rc = 0;
 
 	if (count > VHOST_USER_MAX_TABLE_REGIONS ||
 	    message->header.size < 8 + count * sizeof(struct vhost_user_region))
@@ -54,15 +53,15 @@ int backend_set_mem_table(struct vhost_user_backend *be, struct vhost_user_messa
 			sizeof(struct vhost_user_region));
 	/* The new memory is mapped whole before the old is given up: a table that is refused changes
 	 * nothing. */
-	for (unsigned i = 0; i < count && result == 0; i++) {
+	for (unsigned i = 0; i < count && rc == 0; i++) {
 		struct vhost_user_region region;
 
 		memcpy(&region, &message->payload.memory.regions[i], sizeof(region));
-		result = map_region(be, &fresh, &region, i, error);
+		rc = map_region(be, &fresh, &region, i, error);
 	}
-	if (result < 0) {
+	if (rc < 0) {
 		guest_memory_clear(&fresh);
-		return result;
+		return rc;
 	}
 	backend_pause_all(be);
 	guest_memory_clear(&be->memory);
@@ -75,31 +74,31 @@ int backend_add_mem_reg(struct vhost_user_backend *be, struct vhost_user_message
 			struct error *error)
 {
 	struct vhost_user_region region;
-	int result, resumed;
+	int rc, resumed;
 
 	memcpy(&region, &message->payload.region.region, sizeof(region));
 	/* A device on another thread may be looking through the regions. */
 	backend_pause_all(be);
-	result = map_region(be, &be->memory, &region, 0, error);
-	resumed = backend_resume_all(be, result < 0 ? NULL : error);
-	return result < 0 ? result : resumed;
+	rc = map_region(be, &be->memory, &region, 0, error);
+	resumed = backend_resume_all(be, rc < 0 ? NULL : error);
+	return rc < 0 ? rc : resumed;
 }
 
 int backend_rem_mem_reg(struct vhost_user_backend *be, struct vhost_user_message *message,
 			struct error *error)
 {
 	struct vhost_user_region region;
-	int result, resumed;
+	int rc, resumed;
 
 	memcpy(&region, &message->payload.region.region, sizeof(region));
 	backend_pause_all(be);
-	result = guest_memory_remove_region(&be->memory, region.guest_address, region.size,
-					    region.user_address);
-	if (result < 0)
-		error_set(error, result, "%s: no memory region at 0x%" PRIx64 " to remove",
-			  be->name, region.guest_address);
-	resumed = backend_resume_all(be, result < 0 ? NULL : error);
-	return result < 0 ? result : resumed;
+	rc = guest_memory_remove_region(&be->memory, region.guest_address, region.size,
+					region.user_address);
+	if (rc < 0)
+		error_set(error, rc, "%s: no memory region at 0x%" PRIx64 " to remove", be->name,
+			  region.guest_address);
+	resumed = backend_resume_all(be, rc < 0 ? NULL : error);
+	return rc < 0 ? rc : resumed;
 }
 
 bool backend_torn(const struct vhost_user_backend *be)

@@ -31,7 +31,7 @@ static int start(struct vhost_user_backend *be, unsigned index, struct error *er
 	struct backend_queue *queue = &be->queues[index];
 	struct virtqueue *vq = &queue->vq;
 	uint64_t desc, avail, used;
-	int result;
+	int rc;
 
 	virtqueue_set_features(vq, be->features);
 	if (!guest_memory_user_to_guest(&be->memory, queue->address.desc,
@@ -47,21 +47,20 @@ static int start(struct vhost_user_backend *be, unsigned index, struct error *er
 				 (uint64_t)queue->address.avail, (uint64_t)queue->address.used);
 	if (!queue->has_base)
 		queue->base = vq->packed ? VIRTQUEUE_BASE_PACKED : VIRTQUEUE_BASE_SPLIT;
-	result = virtqueue_start(vq, queue->size, desc, avail, used, queue->base);
-	if (result < 0)
-		return error_set(error, result,
+	rc = virtqueue_start(vq, queue->size, desc, avail, used, queue->base);
+	if (rc < 0)
+		return error_set(error, rc,
 				 "%s: queue %u: a %s ring of %u entries at 0x%" PRIx64
 				 ", 0x%" PRIx64 ", 0x%" PRIx64 " that begins at 0x%x: %s",
 				 be->name, index, vq->packed ? "packed" : "split", queue->size,
 				 desc, avail, used, queue->base,
-				 result == -EINVAL ? "misaligned, or no place of it"
-						   : error_name(result));
+				 rc == -EINVAL ? "misaligned, or no place of it" : error_name(rc));
 	if (queue->address.flags & VHOST_USER_VRING_LOG)
 		vq->used_log = queue->address.log;
-	result = be->ops->queue_start(be->device, index, vq);
-	if (result < 0)
-		return error_set(error, result, "%s: queue %u does not start: %s", be->name, index,
-				 error_name(result));
+	rc = be->ops->queue_start(be->device, index, vq);
+	if (rc < 0)
+		return error_set(error, rc, "%s: queue %u does not start: %s", be->name, index,
+				 error_name(rc));
 	queue->running = true;
 	/* Who was here before us may have ended between showing a chain and telling of it. */
 	if (vq->inflight && vq->call_fd >= 0)
@@ -126,15 +125,15 @@ int backend_queue_resume(struct vhost_user_backend *be, unsigned index, struct e
 {
 	struct backend_queue *queue = &be->queues[index];
 	const char *broken = queue->vq.broken;
-	int result;
+	int rc;
 
 	if (!queue->paused)
 		return 0;
 	queue->paused = false;
-	result = start(be, index, error);
+	rc = start(be, index, error);
 	/* A pause mends nothing: a broken ring stays so until the driver sets it up anew. */
 	queue->vq.broken = broken;
-	return result;
+	return rc;
 }
 
 void backend_pause_all(struct vhost_user_backend *be)
@@ -145,15 +144,15 @@ void backend_pause_all(struct vhost_user_backend *be)
 
 int backend_resume_all(struct vhost_user_backend *be, struct error *error)
 {
-	int result = 0;
+	int rc = 0;
 
 	for (unsigned i = 0; i < be->queue_count; i++) {
-		int resumed = backend_queue_resume(be, i, result < 0 ? NULL : error);
+		int resumed = backend_queue_resume(be, i, rc < 0 ? NULL : error);
 
-		if (result == 0)
-			result = resumed;
+		if (rc == 0)
+			rc = resumed;
 	}
-	return result;
+	return rc;
 }
 
 void backend_queue_enable(struct vhost_user_backend *be, unsigned index, bool enabled)
@@ -169,7 +168,7 @@ void backend_queue_enable(struct vhost_user_backend *be, unsigned index, bool en
 
 int backend_replace_eventfd(struct backend_queue *queue, int *slot, int fd)
 {
-	int result;
+	int rc;
 
 	/* So that a full counter, or a pipe that nobody empties, does not hold the device up. */
 	if (fd >= 0) {
@@ -193,9 +192,9 @@ int backend_replace_eventfd(struct backend_queue *queue, int *slot, int fd)
 	if (fd < 0)
 		return -errno;
 	do {
-		result = dup3(fd, *slot, O_CLOEXEC);
-	} while (result < 0 && (errno == EINTR || errno == EBUSY));
-	result = result < 0 ? -errno : 0;
+		rc = dup3(fd, *slot, O_CLOEXEC);
+	} while (rc < 0 && (errno == EINTR || errno == EBUSY));
+	rc = rc < 0 ? -errno : 0;
 	close(fd);
-	return result;
+	return rc;
 }

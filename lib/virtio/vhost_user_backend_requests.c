@@ -67,7 +67,7 @@ static int set_features(struct vhost_user_backend *be, struct vhost_user_message
 			struct error *error)
 {
 	uint64_t features = message->payload.u64;
-	int result;
+	int rc;
 
 	if (features & ~offered_features(be))
 		return error_set(error, -EINVAL,
@@ -79,14 +79,14 @@ static int set_features(struct vhost_user_backend *be, struct vhost_user_message
 	backend_update_log(be);
 	if (be->ops->features_set)
 		be->ops->features_set(be->device, vhost_user_backend_features(be));
-	result = backend_resume_all(be, error);
+	rc = backend_resume_all(be, error);
 	if (features >> VHOST_USER_F_PROTOCOL_FEATURES & 1)
-		return result;
-	for (unsigned i = 0; i < be->queue_count && result == 0; i++) {
+		return rc;
+	for (unsigned i = 0; i < be->queue_count && rc == 0; i++) {
 		backend_queue_enable(be, i, true);
-		result = backend_queue_update(be, i, error);
+		rc = backend_queue_update(be, i, error);
 	}
-	return result;
+	return rc;
 }
 
 static int get_protocol_features(struct vhost_user_backend *be, struct vhost_user_message *message,
@@ -261,17 +261,17 @@ static int set_vring_kick(struct vhost_user_backend *be, struct vhost_user_messa
 			  struct error *error)
 {
 	unsigned index;
-	int fd, result = take_eventfd(be, message, &index, &fd, error);
+	int fd, rc = take_eventfd(be, message, &index, &fd, error);
 
-	if (result < 0)
-		return result;
+	if (rc < 0)
+		return rc;
 	/* A kick that is taken here is not lost: a device looks at its ring when it starts. */
-	result = fd < 0 ? 0 : event_take(fd);
-	if (result < 0) {
+	rc = fd < 0 ? 0 : event_take(fd);
+	if (rc < 0) {
 		close(fd);
 		return error_set(error, -EBADF,
 				 "%s: queue %u: its kick file is no eventfd, or has ended: %s",
-				 be->name, index, error_name(result));
+				 be->name, index, error_name(rc));
 	}
 	backend_queue_pause(be, index);
 	backend_replace_eventfd(&be->queues[index], &be->queues[index].vq.kick_fd, fd);
@@ -286,16 +286,16 @@ static int set_eventfd(struct vhost_user_backend *be, struct vhost_user_message 
 {
 	struct backend_queue *queue;
 	unsigned index;
-	int fd, result = take_eventfd(be, message, &index, &fd, error);
+	int fd, rc = take_eventfd(be, message, &index, &fd, error);
 
-	if (result < 0)
-		return result;
+	if (rc < 0)
+		return rc;
 	queue = &be->queues[index];
-	result = backend_replace_eventfd(queue, error_fd ? &queue->vq.error_fd : &queue->vq.call_fd,
-					 fd);
-	if (result < 0)
-		return error_set(error, result, "%s: queue %u: cannot change its eventfd: %s",
-				 be->name, index, error_name(result));
+	rc = backend_replace_eventfd(queue, error_fd ? &queue->vq.error_fd : &queue->vq.call_fd,
+				     fd);
+	if (rc < 0)
+		return error_set(error, rc, "%s: queue %u: cannot change its eventfd: %s", be->name,
+				 index, error_name(rc));
 	return 0;
 }
 
@@ -346,7 +346,7 @@ static int set_config(struct vhost_user_backend *be, struct vhost_user_message *
 		      struct error *error)
 {
 	const struct vhost_user_config *config = &message->payload.config;
-	int result = -EOPNOTSUPP;
+	int rc = -EOPNOTSUPP;
 
 	if (message->header.size != VHOST_USER_CONFIG_HEADER + (uint64_t)config->size ||
 	    !range_within(config->offset, config->size, VHOST_USER_MAX_CONFIG))
@@ -354,10 +354,10 @@ static int set_config(struct vhost_user_backend *be, struct vhost_user_message *
 				 "%s: SET_CONFIG of %u bytes at %u in a payload of %u", be->name,
 				 config->size, config->offset, message->header.size);
 	if (be->ops->set_config)
-		result = be->ops->set_config(be->device, config->offset, config->data, config->size,
-					     config->flags & 1);
+		rc = be->ops->set_config(be->device, config->offset, config->data, config->size,
+					 config->flags & 1);
 	/* A refusal is the driver's fault and no reason to lose the connection. */
-	if (result < 0)
+	if (rc < 0)
 		log_debug(be->log, "%s: configuration bytes %u to %u cannot be written", be->name,
 			  config->offset, config->offset + config->size);
 	return 0;
@@ -414,12 +414,12 @@ static int get_status(struct vhost_user_backend *be, struct vhost_user_message *
 static int net_set_mtu(struct vhost_user_backend *be, struct vhost_user_message *message,
 		       struct error *error)
 {
-	int result =
+	int rc =
 		be->ops->set_mtu ? be->ops->set_mtu(be->device, message->payload.u64) : -EOPNOTSUPP;
 
-	return result < 0 ? error_set(error, result, "%s: an MTU of %" PRIu64 ": %s", be->name,
-				      (uint64_t)message->payload.u64, error_name(result))
-			  : 0;
+	return rc < 0 ? error_set(error, rc, "%s: an MTU of %" PRIu64 ": %s", be->name,
+				  (uint64_t)message->payload.u64, error_name(rc))
+		      : 0;
 }
 
 static int send_rarp(struct vhost_user_backend *be, struct vhost_user_message *message,

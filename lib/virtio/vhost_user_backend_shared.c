@@ -41,10 +41,10 @@ int backend_get_inflight_fd(struct vhost_user_backend *be, struct vhost_user_mes
 {
 	struct vhost_user_inflight region = message->payload.inflight;
 	CLEANUP_CLOSE int fd = -1;
-	int result = check_inflight(be, &region, error);
+	int rc = check_inflight(be, &region, error);
 
-	if (result < 0)
-		return result;
+	if (rc < 0)
+		return rc;
 	region.mmap_size = region.queue_count * bytes_of_queue(region.queue_size);
 	region.mmap_offset = 0;
 	fd = memfd_create("vhost-inflight", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -78,7 +78,7 @@ static int take_inflight(struct vhost_user_backend *be, const struct vhost_user_
 	uint64_t part = bytes_of_queue(region->queue_size);
 	struct stat status;
 	uint8_t *at;
-	int result;
+	int rc;
 
 	if (fstat(fd, &status) < 0 || !S_ISREG(status.st_mode) || region->mmap_offset % 8 ||
 	    region->queue_count * part > region->mmap_size ||
@@ -95,10 +95,9 @@ static int take_inflight(struct vhost_user_backend *be, const struct vhost_user_
 		return error_set(error, -errno, "%s: cannot map the in-flight region: %s", be->name,
 				 error_name(errno));
 	be->inflight.mapping = at;
-	result = memory_guard_add(&be->inflight.guard, at, be->inflight.size, be->fd);
-	if (result < 0)
-		return error_set(error, result, "%s: in-flight region: %s", be->name,
-				 error_name(result));
+	rc = memory_guard_add(&be->inflight.guard, at, be->inflight.size, be->fd);
+	if (rc < 0)
+		return error_set(error, rc, "%s: in-flight region: %s", be->name, error_name(rc));
 	for (unsigned i = 0; i < region->queue_count; i++) {
 		be->queues[i].inflight.region = at + region->mmap_offset + i * part;
 		be->queues[i].inflight.bytes = part;
@@ -111,18 +110,18 @@ int backend_set_inflight_fd(struct vhost_user_backend *be, struct vhost_user_mes
 			    struct error *error)
 {
 	struct vhost_user_inflight region = message->payload.inflight;
-	int result = check_inflight(be, &region, error), resumed;
+	int rc = check_inflight(be, &region, error), resumed;
 
-	if (result < 0)
-		return result;
+	if (rc < 0)
+		return rc;
 	if (be->receiver.fd_count != 1)
 		return error_set(error, -EBADF,
 				 "%s: %u files with the in-flight region, expected one", be->name,
 				 be->receiver.fd_count);
 	backend_pause_all(be);
-	result = take_inflight(be, &region, be->receiver.fds[0], error);
-	resumed = backend_resume_all(be, result < 0 ? NULL : error);
-	return result < 0 ? result : resumed;
+	rc = take_inflight(be, &region, be->receiver.fds[0], error);
+	resumed = backend_resume_all(be, rc < 0 ? NULL : error);
+	return rc < 0 ? rc : resumed;
 }
 
 /* ---- The dirty log ---- */
@@ -139,15 +138,15 @@ int backend_set_log_base(struct vhost_user_backend *be, struct vhost_user_messag
 {
 	struct vhost_user_log log = message->payload.log;
 	struct dirty_log fresh;
-	int result, resumed;
+	int rc, resumed;
 
 	if (be->receiver.fd_count != 1)
 		return error_set(error, -EBADF, "%s: %u files with the dirty log, expected one",
 				 be->name, be->receiver.fd_count);
-	result = dirty_log_map(&fresh, be->receiver.fds[0], log.mmap_offset, log.mmap_size, be->fd,
-			       error);
-	if (result < 0)
-		return error_prefix(error, "%s", be->name), result;
+	rc = dirty_log_map(&fresh, be->receiver.fds[0], log.mmap_offset, log.mmap_size, be->fd,
+			   error);
+	if (rc < 0)
+		return error_prefix(error, "%s", be->name), rc;
 	backend_pause_all(be);
 	dirty_log_unmap(&be->dirty);
 	be->dirty = fresh;

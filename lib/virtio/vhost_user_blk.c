@@ -225,17 +225,17 @@ static int run_client(void *arg)
 	struct client *client = arg;
 	struct vhost_user_blk_server *server = client->server;
 	struct error error = { 0 };
-	int result = 0;
+	int rc = 0;
 
 	client->fiber = fiber_current();
-	while (result == 0 && !server->stopping) {
-		result = fiber_poll(vhost_user_backend_fd(client->backend), POLLIN, FIBER_FOREVER);
-		if (result >= 0)
-			result = vhost_user_backend_input(client->backend, &error);
+	while (rc == 0 && !server->stopping) {
+		rc = fiber_poll(vhost_user_backend_fd(client->backend), POLLIN, FIBER_FOREVER);
+		if (rc >= 0)
+			rc = vhost_user_backend_input(client->backend, &error);
 	}
-	if (result < 0 && result != -ENOTCONN && result != -ECANCELED)
+	if (rc < 0 && rc != -ENOTCONN && rc != -ECANCELED)
 		log_warning(server->log, "%s: the client is turned out: %s", server->name,
-			    error.code ? error.text : error_name(result));
+			    error.code ? error.text : error_name(rc));
 	list_remove(&client->node);
 	add_counters(&server->gone, client);
 	vhost_user_backend_close(client->backend);
@@ -251,7 +251,7 @@ static int add_client(struct vhost_user_blk_server *server, int fd, struct error
 	struct vhost_user_backend_options options = { .name = server->name, .log = server->log };
 	struct client *client =
 		calloc(1, sizeof(*client) + server->queue_count * sizeof(client->queues[0]));
-	int result;
+	int rc;
 
 	if (!client) {
 		close(fd);
@@ -259,11 +259,10 @@ static int add_client(struct vhost_user_blk_server *server, int fd, struct error
 	}
 	client->server = server;
 	virtio_blk_init(&client->blk, server->block, server->serial, server->queue_count);
-	result = vhost_user_backend_create(&client->backend, fd, &backend_ops, client, &options,
-					   error);
-	if (result < 0) {
+	rc = vhost_user_backend_create(&client->backend, fd, &backend_ops, client, &options, error);
+	if (rc < 0) {
 		free(client);
-		return result;
+		return rc;
 	}
 	list_add_tail(&server->clients, &client->node);
 	server->client_count++;
@@ -369,14 +368,14 @@ int vhost_user_blk_server_start(struct vhost_user_blk_server **out, struct block
 				struct error *error)
 {
 	struct vhost_user_blk_server *server = create(block, path, options);
-	int result;
+	int rc;
 
 	if (!server)
 		return error_set(error, -ENOMEM, "%s: out of memory", path);
-	result = unix_listen_for(&server->listener, path, options ? options->access : NULL, error);
-	if (result < 0) {
+	rc = unix_listen_for(&server->listener, path, options ? options->access : NULL, error);
+	if (rc < 0) {
 		destroy(server);
-		return result;
+		return rc;
 	}
 	server->acceptor = fiber_spawn(accept_clients, server);
 	*out = server;
@@ -388,16 +387,16 @@ int vhost_user_blk_server_adopt(struct vhost_user_blk_server **out, struct block
 				struct error *error)
 {
 	struct vhost_user_blk_server *server = create(block, name, options);
-	int result;
+	int rc;
 
 	if (!server) {
 		close(fd);
 		return error_set(error, -ENOMEM, "%s: out of memory", name);
 	}
-	result = add_client(server, fd, error);
-	if (result < 0) {
+	rc = add_client(server, fd, error);
+	if (rc < 0) {
 		destroy(server);
-		return result;
+		return rc;
 	}
 	*out = server;
 	return 0;

@@ -119,7 +119,7 @@ static int carry_out(struct blk_client *client, struct client_slot *slot, uint32
 	unsigned readable = type == VIRTIO_BLK_T_IN ? 1 : 1 + count;
 	uint64_t since = worker_now();
 	uint16_t head;
-	int result;
+	int rc;
 
 	memcpy(slot->host, &header, sizeof(header));
 	*status = 0xff;
@@ -127,8 +127,8 @@ static int carry_out(struct blk_client *client, struct client_slot *slot, uint32
 	memcpy(parts + 1, data, count * sizeof(*data));
 	parts[count + 1] = (struct virtqueue_part){ slot->guest_address + SLOT_STATUS, 1 };
 	slot->done = false;
-	result = virtqueue_driver_add(&queue->driver, parts, readable, count + 2 - readable, &head);
-	if (result < 0)
+	rc = virtqueue_driver_add(&queue->driver, parts, readable, count + 2 - readable, &head);
+	if (rc < 0)
 		return -EIO; /* the queue has room for all slots, so this does not happen */
 	queue->by_head[head] = slot;
 	virtqueue_driver_kick(&queue->driver);
@@ -186,14 +186,14 @@ static uint32_t name_pieces(const struct blk_client *client, struct iov_range *a
 static int transfer_copied(struct blk_client *client, struct client_slot *slot, uint32_t type,
 			   uint64_t sector, struct iov_range *at, uint32_t step)
 {
-	int result;
+	int rc;
 
 	if (type == VIRTIO_BLK_T_OUT)
 		iov_copy_out(at, slot->host + SLOT_HEADER, step);
-	result = carry_out_slot(client, slot, type, sector, step);
-	if (type == VIRTIO_BLK_T_IN && result == 0)
+	rc = carry_out_slot(client, slot, type, sector, step);
+	if (type == VIRTIO_BLK_T_IN && rc == 0)
 		iov_copy_in(at, slot->host + SLOT_HEADER, step);
-	return result;
+	return rc;
 }
 
 static int transfer(struct blk_client *client, bool write, uint64_t offset, uint64_t length,
@@ -202,9 +202,9 @@ static int transfer(struct blk_client *client, bool write, uint64_t offset, uint
 	uint32_t type = write ? VIRTIO_BLK_T_OUT : VIRTIO_BLK_T_IN;
 	struct iov_range at = iov_range_of(iov, count);
 	struct client_slot *slot = get_slot(client);
-	int result = slot ? 0 : client->dead;
+	int rc = slot ? 0 : client->dead;
 
-	while (result == 0 && length) {
+	while (rc == 0 && length) {
 		struct virtqueue_part data[DIRECT_PIECES];
 		unsigned pieces = 0;
 		uint32_t step = 0;
@@ -212,21 +212,20 @@ static int transfer(struct blk_client *client, bool write, uint64_t offset, uint
 		if (client->direct_pieces)
 			step = name_pieces(client, &at, length, data, &pieces);
 		if (step) {
-			result = carry_out(client, slot, type, offset / SECTOR_BYTES, data, pieces);
+			rc = carry_out(client, slot, type, offset / SECTOR_BYTES, data, pieces);
 		} else {
 			/* A block at a time, if others behind it may be shared. */
 			step = (uint32_t)MIN(length, client->direct_pieces
 							     ? client->block.logical_block_size
 							     : SLOT_DATA);
-			result = transfer_copied(client, slot, type, offset / SECTOR_BYTES, &at,
-						 step);
+			rc = transfer_copied(client, slot, type, offset / SECTOR_BYTES, &at, step);
 		}
 		offset += step;
 		length -= step;
 	}
 	if (slot)
 		put_slot(client, slot);
-	return result == -EOPNOTSUPP ? -EIO : result;
+	return rc == -EOPNOTSUPP ? -EIO : rc;
 }
 
 static int client_readv(struct block *block, uint64_t offset, uint64_t length,
@@ -240,24 +239,24 @@ static int client_flush(struct block *block)
 {
 	struct blk_client *client = client_of(block);
 	struct client_slot *slot;
-	int result;
+	int rc;
 
 	if (!(client->features & BIT(VIRTIO_BLK_F_FLUSH)))
 		return client->dead;
 	slot = get_slot(client);
 	if (!slot)
 		return client->dead;
-	result = carry_out_slot(client, slot, VIRTIO_BLK_T_FLUSH, 0, 0);
+	rc = carry_out_slot(client, slot, VIRTIO_BLK_T_FLUSH, 0, 0);
 	put_slot(client, slot);
-	return result == -EOPNOTSUPP ? -EIO : result;
+	return rc == -EOPNOTSUPP ? -EIO : rc;
 }
 
 static int client_writev(struct block *block, uint64_t offset, uint64_t length,
 			 const struct iovec *iov, unsigned count, unsigned flags)
 {
-	int result = transfer(client_of(block), true, offset, length, iov, count);
+	int rc = transfer(client_of(block), true, offset, length, iov, count);
 
-	return result == 0 && flags & BLOCK_FUA ? client_flush(block) : result;
+	return rc == 0 && flags & BLOCK_FUA ? client_flush(block) : rc;
 }
 
 /* Discard or write-zeroes of a range, as many sectors at a time as the device takes. */
@@ -265,9 +264,9 @@ static int erase(struct blk_client *client, uint32_t type, uint64_t offset, uint
 		 uint32_t most, uint32_t flags)
 {
 	struct client_slot *slot = get_slot(client);
-	int result = slot ? 0 : client->dead;
+	int rc = slot ? 0 : client->dead;
 
-	while (result == 0 && length) {
+	while (rc == 0 && length) {
 		uint64_t sectors = MIN(length / SECTOR_BYTES, most);
 		struct virtio_blk_discard_write_zeroes range = {
 			.sector = htole64(offset / SECTOR_BYTES),
@@ -276,24 +275,24 @@ static int erase(struct blk_client *client, uint32_t type, uint64_t offset, uint
 		};
 
 		memcpy(slot->host + SLOT_HEADER, &range, sizeof(range));
-		result = carry_out_slot(client, slot, type, 0, sizeof(range));
+		rc = carry_out_slot(client, slot, type, 0, sizeof(range));
 		offset += sectors * SECTOR_BYTES;
 		length -= sectors * SECTOR_BYTES;
 	}
 	if (slot)
 		put_slot(client, slot);
-	return result;
+	return rc;
 }
 
 static int client_discard(struct block *block, uint64_t offset, uint64_t length)
 {
 	struct blk_client *client = client_of(block);
-	int result = 0;
+	int rc = 0;
 
 	if (client->discard_sectors)
-		result = erase(client, VIRTIO_BLK_T_DISCARD, offset, length,
-			       client->discard_sectors, 0);
-	return result == -EOPNOTSUPP ? 0 : result; /* a hint, after all */
+		rc = erase(client, VIRTIO_BLK_T_DISCARD, offset, length, client->discard_sectors,
+			   0);
+	return rc == -EOPNOTSUPP ? 0 : rc; /* a hint, after all */
 }
 
 static int client_write_zeroes(struct block *block, uint64_t offset, uint64_t length,
@@ -301,14 +300,14 @@ static int client_write_zeroes(struct block *block, uint64_t offset, uint64_t le
 {
 	struct blk_client *client = client_of(block);
 	uint32_t unmap = flags & BLOCK_MAY_UNMAP ? VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP : 0;
-	int result = -EOPNOTSUPP;
+	int rc = -EOPNOTSUPP;
 
 	if (client->zeroes_sectors)
-		result = erase(client, VIRTIO_BLK_T_WRITE_ZEROES, offset, length,
-			       client->zeroes_sectors, unmap);
-	if (result == -EOPNOTSUPP)
-		result = block_write_zero_buffers(block, offset, length, 0);
-	return result == 0 && flags & BLOCK_FUA ? client_flush(block) : result;
+		rc = erase(client, VIRTIO_BLK_T_WRITE_ZEROES, offset, length,
+			   client->zeroes_sectors, unmap);
+	if (rc == -EOPNOTSUPP)
+		rc = block_write_zero_buffers(block, offset, length, 0);
+	return rc == 0 && flags & BLOCK_FUA ? client_flush(block) : rc;
 }
 
 static void client_close(struct block *block)

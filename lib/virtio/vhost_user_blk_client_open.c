@@ -100,11 +100,10 @@ static int read_config(struct blk_client *client,
 	unsigned queues = 1, pieces = DIRECT_PIECES;
 	struct block *block = &client->block;
 	uint64_t physical;
-	int result =
-		vhost_user_frontend_get_config(client->frontend, 0, &config, CONFIG_BYTES, error);
+	int rc = vhost_user_frontend_get_config(client->frontend, 0, &config, CONFIG_BYTES, error);
 
-	if (result < 0)
-		return result;
+	if (rc < 0)
+		return rc;
 	block->read_only = client->features & BIT(VIRTIO_BLK_F_RO);
 	if (client->features & BIT(VIRTIO_BLK_F_BLK_SIZE))
 		block->logical_block_size = le32toh(config.blk_size);
@@ -155,7 +154,7 @@ static int share_memory(struct blk_client *client, const struct guest_memory *ca
 			uint64_t bytes, const char *name, struct error *error)
 {
 	uint64_t base = GUEST_BASE;
-	int result;
+	int rc;
 
 	for (unsigned i = 0; callers && i < callers->count; i++) {
 		const struct guest_memory_region *region = &callers->regions[i];
@@ -165,9 +164,9 @@ static int share_memory(struct blk_client *client, const struct guest_memory *ca
 					 "%s: memory without a file cannot be shared", name);
 		base = MAX(base, round_up(region->guest_address + region->size, GUEST_BASE));
 	}
-	result = guest_memory_create_region(&client->own, "tenon-blk-client", base, bytes, error);
-	if (result < 0)
-		return result;
+	rc = guest_memory_create_region(&client->own, "tenon-blk-client", base, bytes, error);
+	if (rc < 0)
+		return rc;
 	if (callers)
 		client->shared = *callers;
 	client->shared.log = NULL;
@@ -182,16 +181,16 @@ static int make_queue(struct blk_client *client, unsigned index, uint64_t ring, 
 {
 	const struct guest_memory_region *region = &client->own.regions[0];
 	struct client_queue *queue = &client->queues[index];
-	int result;
+	int rc;
 
 	queue->client = client;
 	queue->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	queue->call_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (queue->kick_fd < 0 || queue->call_fd < 0)
 		return error_set(error, -errno, "%s: eventfd: %s", name, error_name(errno));
-	result = virtqueue_driver_init(&queue->driver, region->host + index * ring,
-				       region->guest_address + index * ring, QUEUE_SIZE,
-				       client->features);
+	rc = virtqueue_driver_init(&queue->driver, region->host + index * ring,
+				   region->guest_address + index * ring, QUEUE_SIZE,
+				   client->features);
 	queue->driver.kick_fd = queue->kick_fd;
 	queue->poller = (struct worker_poller){
 		.fd = queue->call_fd,
@@ -199,7 +198,7 @@ static int make_queue(struct blk_client *client, unsigned index, uint64_t ring, 
 		.arm = blk_client_arm,
 		.disarm = blk_client_disarm,
 	};
-	return result < 0 ? error_set(error, result, "%s: %s", name, error_name(result)) : 0;
+	return rc < 0 ? error_set(error, rc, "%s: %s", name, error_name(rc)) : 0;
 }
 
 static int make_memory(struct blk_client *client, const struct guest_memory *callers,
@@ -207,11 +206,11 @@ static int make_memory(struct blk_client *client, const struct guest_memory *cal
 {
 	uint64_t ring = round_up(virtqueue_driver_bytes(QUEUE_SIZE, client->features), 4096);
 	uint64_t rings = client->queue_count * ring;
-	int result = share_memory(client, callers, rings + SLOTS * SLOT_BYTES, name, error);
+	int rc = share_memory(client, callers, rings + SLOTS * SLOT_BYTES, name, error);
 
-	for (unsigned i = 0; result == 0 && i < client->queue_count; i++)
-		result = make_queue(client, i, ring, name, error);
-	for (unsigned i = 0; result == 0 && i < SLOTS; i++) {
+	for (unsigned i = 0; rc == 0 && i < client->queue_count; i++)
+		rc = make_queue(client, i, ring, name, error);
+	for (unsigned i = 0; rc == 0 && i < SLOTS; i++) {
 		const struct guest_memory_region *region = &client->own.regions[0];
 		struct client_slot *slot = &client->slots[i];
 
@@ -220,7 +219,7 @@ static int make_memory(struct blk_client *client, const struct guest_memory *cal
 		fiber_queue_init(&slot->waiter);
 		list_add_tail(&client->free, &slot->node);
 	}
-	return result;
+	return rc;
 }
 
 static int start_queue(struct blk_client *client, unsigned index, struct error *error)
@@ -243,23 +242,22 @@ static int start(struct blk_client *client, const struct vhost_user_blk_client_o
 		 const char *name, struct error *error)
 {
 	uint64_t offered = vhost_user_frontend_features(client->frontend);
-	int result;
+	int rc;
 
 	client->features = offered & FEATURES;
 	if (!(offered & BIT(VIRTIO_F_VERSION_1)))
 		return error_set(error, -EPROTO, "%s: features 0x%llx have no VERSION_1", name,
 				 (unsigned long long)offered);
-	result = read_config(client, options, name, error);
-	if (result == 0)
-		result = make_memory(client, options->memory, name, error);
-	if (result == 0)
-		result =
-			vhost_user_frontend_set_features(client->frontend, client->features, error);
-	if (result == 0)
-		result = vhost_user_frontend_set_memory(client->frontend, &client->shared, error);
-	for (unsigned i = 0; result == 0 && i < client->queue_count; i++)
-		result = start_queue(client, i, error);
-	return result;
+	rc = read_config(client, options, name, error);
+	if (rc == 0)
+		rc = make_memory(client, options->memory, name, error);
+	if (rc == 0)
+		rc = vhost_user_frontend_set_features(client->frontend, client->features, error);
+	if (rc == 0)
+		rc = vhost_user_frontend_set_memory(client->frontend, &client->shared, error);
+	for (unsigned i = 0; rc == 0 && i < client->queue_count; i++)
+		rc = start_queue(client, i, error);
+	return rc;
 }
 
 /* Makes a block device over a connected front-end, which it owns. */
@@ -268,7 +266,7 @@ static int open_frontend(struct block **out, struct vhost_user_frontend *fronten
 {
 	static const struct vhost_user_blk_client_options defaults;
 	struct blk_client *client = calloc(1, sizeof(*client));
-	int result;
+	int rc;
 
 	if (!client) {
 		vhost_user_frontend_close(frontend);
@@ -281,11 +279,11 @@ static int open_frontend(struct block **out, struct vhost_user_frontend *fronten
 		client->queues[i].kick_fd = client->queues[i].call_fd = -1;
 	list_init(&client->free);
 	fiber_queue_init(&client->free_waiters);
-	result = start(client, options ? options : &defaults, name, error);
-	if (result < 0) {
+	rc = start(client, options ? options : &defaults, name, error);
+	if (rc < 0) {
 		free(client->block.name);
 		blk_client_destroy(client);
-		return result;
+		return rc;
 	}
 	for (unsigned i = 0; i < client->queue_count; i++) {
 		worker_add_poller(&client->queues[i].poller);
@@ -302,9 +300,9 @@ int vhost_user_blk_client_open(struct block **out, const char *path,
 			       struct error *error)
 {
 	struct vhost_user_frontend *frontend;
-	int result = vhost_user_frontend_connect(&frontend, path, error);
+	int rc = vhost_user_frontend_connect(&frontend, path, error);
 
-	return result < 0 ? result : open_frontend(out, frontend, path, options, error);
+	return rc < 0 ? rc : open_frontend(out, frontend, path, options, error);
 }
 
 int vhost_user_blk_client_adopt(struct block **out, int fd, const char *name,
@@ -312,7 +310,7 @@ int vhost_user_blk_client_adopt(struct block **out, int fd, const char *name,
 				struct error *error)
 {
 	struct vhost_user_frontend *frontend;
-	int result = vhost_user_frontend_adopt(&frontend, fd, name, error);
+	int rc = vhost_user_frontend_adopt(&frontend, fd, name, error);
 
-	return result < 0 ? result : open_frontend(out, frontend, name, options, error);
+	return rc < 0 ? rc : open_frontend(out, frontend, name, options, error);
 }

@@ -33,12 +33,12 @@
 	 1ULL << VHOST_USER_PROTOCOL_F_RESET_DEVICE |                                              \
 	 1ULL << VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS | 1ULL << VHOST_USER_PROTOCOL_F_STATUS)
 
-static int fail(struct vhost_user_frontend *fe, const struct vhost_user_message *message,
-		int result, const char *what, struct error *error)
+static int fail(struct vhost_user_frontend *fe, const struct vhost_user_message *message, int rc,
+		const char *what, struct error *error)
 {
 	char buffer[VHOST_USER_NAME];
 
-	return error_set(error, result, "%s: vhost-user %s: %s", fe->name,
+	return error_set(error, rc, "%s: vhost-user %s: %s", fe->name,
 			 vhost_user_request_name(message->header.request, buffer), what);
 }
 
@@ -47,32 +47,32 @@ static int fail(struct vhost_user_frontend *fe, const struct vhost_user_message 
  * for that to a later message, and each later message would be waited for in vain. So the connection ends
  * here: whatever follows fails at once, and who watches its descriptor sees a hang-up.
  */
-static int lose(struct vhost_user_frontend *fe, const struct vhost_user_message *message,
-		int result, const char *what, struct error *error)
+static int lose(struct vhost_user_frontend *fe, const struct vhost_user_message *message, int rc,
+		const char *what, struct error *error)
 {
 	(void)shutdown(fe->fd, SHUT_RDWR);
-	return fail(fe, message, result, what, error);
+	return fail(fe, message, rc, what, error);
 }
 
 /* On a fiber, others run while we wait for the socket; 0, -ETIMEDOUT or -ECANCELED. */
 static int await_socket(struct vhost_user_frontend *fe, short events)
 {
-	int result = fiber_poll(fe->fd, events, fe->timeout_ms * 1000000ULL);
+	int rc = fiber_poll(fe->fd, events, fe->timeout_ms * 1000000ULL);
 
-	return MIN(result, 0);
+	return MIN(rc, 0);
 }
 
 static int receive_message(struct vhost_user_frontend *fe)
 {
-	int flags = fiber_current() ? MSG_DONTWAIT : 0, result;
+	int flags = fiber_current() ? MSG_DONTWAIT : 0, rc;
 
 	do {
-		result = vhost_user_receive(&fe->receiver, fe->fd, flags);
-		if (result != -EAGAIN)
-			return result;
-		result = flags ? await_socket(fe, POLLIN) : -ETIMEDOUT;
-	} while (result == 0);
-	return result;
+		rc = vhost_user_receive(&fe->receiver, fe->fd, flags);
+		if (rc != -EAGAIN)
+			return rc;
+		rc = flags ? await_socket(fe, POLLIN) : -ETIMEDOUT;
+	} while (rc == 0);
+	return rc;
 }
 
 /* Receives the answer to `message` into fe->receiver. */
@@ -80,20 +80,20 @@ static int receive(struct vhost_user_frontend *fe, const struct vhost_user_messa
 		   struct error *error)
 {
 	const struct vhost_user_header *header = &fe->receiver.message.header;
-	int result;
+	int rc;
 
 	vhost_user_receiver_reset(&fe->receiver);
-	result = receive_message(fe);
-	if (result == 0 || result == -ECONNRESET)
+	rc = receive_message(fe);
+	if (rc == 0 || rc == -ECONNRESET)
 		return lose(fe, message, -EPROTO, "the back-end hung up", error);
-	if (result == -ETIMEDOUT)
+	if (rc == -ETIMEDOUT)
 		return lose(fe, message, -ETIMEDOUT, "the back-end did not answer", error);
-	if (result == -ECANCELED)
+	if (rc == -ECANCELED)
 		return lose(fe, message, -ECANCELED, "given up", error);
-	if (result == -EPROTO)
-		return lose(fe, message, result, "the answer is no vhost-user message", error);
-	if (result < 0)
-		return lose(fe, message, result, error_name(result), error);
+	if (rc == -EPROTO)
+		return lose(fe, message, rc, "the answer is no vhost-user message", error);
+	if (rc < 0)
+		return lose(fe, message, rc, error_name(rc), error);
 	if (header->request != message->header.request || !(header->flags & VHOST_USER_FLAG_REPLY))
 		return lose(fe, message, -EPROTO, "the answer is to something else", error);
 	return 0;
@@ -102,17 +102,17 @@ static int receive(struct vhost_user_frontend *fe, const struct vhost_user_messa
 static int send_message(struct vhost_user_frontend *fe, struct vhost_user_message *message,
 			const int *fds, unsigned fd_count, struct error *error)
 {
-	int result;
+	int rc;
 
 	message->header.flags |= VHOST_USER_VERSION;
 	do {
-		result = vhost_user_send(fe->fd, message, fds, fd_count,
-					 fiber_current() ? MSG_DONTWAIT : 0);
-	} while (result == -EAGAIN && fiber_current() && (result = await_socket(fe, POLLOUT)) == 0);
-	if (result == -EPIPE || result == -ECONNRESET)
+		rc = vhost_user_send(fe->fd, message, fds, fd_count,
+				     fiber_current() ? MSG_DONTWAIT : 0);
+	} while (rc == -EAGAIN && fiber_current() && (rc = await_socket(fe, POLLOUT)) == 0);
+	if (rc == -EPIPE || rc == -ECONNRESET)
 		return lose(fe, message, -EPROTO, "the back-end hung up", error);
-	if (result < 0)
-		return lose(fe, message, result, error_name(result), error);
+	if (rc < 0)
+		return lose(fe, message, rc, error_name(rc), error);
 	return 0;
 }
 
@@ -121,15 +121,15 @@ int frontend_command(struct vhost_user_frontend *fe, struct vhost_user_message *
 		     const int *fds, unsigned fd_count, struct error *error)
 {
 	bool acknowledge = frontend_has(fe, VHOST_USER_PROTOCOL_F_REPLY_ACK);
-	int result;
+	int rc;
 
 	message->header.flags = acknowledge ? VHOST_USER_FLAG_NEED_REPLY : 0;
-	result = send_message(fe, message, fds, fd_count, error);
-	if (result < 0 || !acknowledge)
-		return result;
-	result = receive(fe, message, error);
-	if (result < 0)
-		return result;
+	rc = send_message(fe, message, fds, fd_count, error);
+	if (rc < 0 || !acknowledge)
+		return rc;
+	rc = receive(fe, message, error);
+	if (rc < 0)
+		return rc;
 	if (fe->receiver.message.header.size != sizeof(uint64_t))
 		return fail(fe, message, -EPROTO, "the answer has the wrong size", error);
 	if (fe->receiver.message.payload.u64)
@@ -161,49 +161,49 @@ static int command_state(struct vhost_user_frontend *fe, enum vhost_user_request
 int frontend_query(struct vhost_user_frontend *fe, struct vhost_user_message *message, int fd,
 		   uint32_t answer_size, struct error *error)
 {
-	int result = send_message(fe, message, &fd, fd >= 0, error);
+	int rc = send_message(fe, message, &fd, fd >= 0, error);
 
-	if (result == 0)
-		result = receive(fe, message, error);
-	if (result == 0 && fe->receiver.message.header.size != answer_size)
-		result = fail(fe, message, -EPROTO, "the answer has the wrong size", error);
-	return result;
+	if (rc == 0)
+		rc = receive(fe, message, error);
+	if (rc == 0 && fe->receiver.message.header.size != answer_size)
+		rc = fail(fe, message, -EPROTO, "the answer has the wrong size", error);
+	return rc;
 }
 
 int frontend_query_u64(struct vhost_user_frontend *fe, enum vhost_user_request request,
 		       uint64_t *value, struct error *error)
 {
 	struct vhost_user_message message = { .header = { .request = request } };
-	int result = frontend_query(fe, &message, -1, sizeof(*value), error);
+	int rc = frontend_query(fe, &message, -1, sizeof(*value), error);
 
-	if (result == 0)
+	if (rc == 0)
 		*value = fe->receiver.message.payload.u64;
-	return result;
+	return rc;
 }
 
 static int negotiate_protocol(struct vhost_user_frontend *fe, struct error *error)
 {
 	uint64_t offered = 0, number = 0;
-	int result = frontend_query_u64(fe, VHOST_USER_GET_PROTOCOL_FEATURES, &offered, error);
+	int rc = frontend_query_u64(fe, VHOST_USER_GET_PROTOCOL_FEATURES, &offered, error);
 
-	if (result < 0)
-		return result;
+	if (rc < 0)
+		return rc;
 	/* Set before REPLY_ACK counts: this message itself gets no acknowledgement. */
-	result = frontend_command_u64(fe, VHOST_USER_SET_PROTOCOL_FEATURES,
-				      offered & PROTOCOL_FEATURES, error);
-	if (result < 0)
-		return result;
+	rc = frontend_command_u64(fe, VHOST_USER_SET_PROTOCOL_FEATURES, offered & PROTOCOL_FEATURES,
+				  error);
+	if (rc < 0)
+		return rc;
 	fe->protocol_features = offered & PROTOCOL_FEATURES;
 	if (frontend_has(fe, VHOST_USER_PROTOCOL_F_MQ)) {
-		result = frontend_query_u64(fe, VHOST_USER_GET_QUEUE_NUM, &number, error);
-		if (result < 0)
-			return result;
+		rc = frontend_query_u64(fe, VHOST_USER_GET_QUEUE_NUM, &number, error);
+		if (rc < 0)
+			return rc;
 		fe->queue_count = (unsigned)MIN(number, 256);
 	}
 	if (frontend_has(fe, VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS)) {
-		result = frontend_query_u64(fe, VHOST_USER_GET_MAX_MEM_SLOTS, &number, error);
-		if (result < 0)
-			return result;
+		rc = frontend_query_u64(fe, VHOST_USER_GET_MAX_MEM_SLOTS, &number, error);
+		if (rc < 0)
+			return rc;
 		fe->max_regions = (unsigned)MAX(number, VHOST_USER_MAX_TABLE_REGIONS);
 	}
 	if (frontend_has(fe, VHOST_USER_PROTOCOL_F_BACKEND_REQ))
@@ -214,18 +214,18 @@ static int negotiate_protocol(struct vhost_user_frontend *fe, struct error *erro
 static int negotiate(struct vhost_user_frontend *fe, struct error *error)
 {
 	struct vhost_user_message owner = { .header = { .request = VHOST_USER_SET_OWNER } };
-	int result = frontend_query_u64(fe, VHOST_USER_GET_FEATURES, &fe->features, error);
+	int rc = frontend_query_u64(fe, VHOST_USER_GET_FEATURES, &fe->features, error);
 
-	if (result == 0 && fe->features >> VHOST_USER_F_PROTOCOL_FEATURES & 1)
-		result = negotiate_protocol(fe, error);
-	return result < 0 ? result : frontend_command(fe, &owner, NULL, 0, error);
+	if (rc == 0 && fe->features >> VHOST_USER_F_PROTOCOL_FEATURES & 1)
+		rc = negotiate_protocol(fe, error);
+	return rc < 0 ? rc : frontend_command(fe, &owner, NULL, 0, error);
 }
 
 int vhost_user_frontend_adopt(struct vhost_user_frontend **out, int fd, const char *name,
 			      struct error *error)
 {
 	struct vhost_user_frontend *fe = calloc(1, sizeof(*fe));
-	int result;
+	int rc;
 
 	if (!fe || !(fe->name = strdup(name))) {
 		free(fe);
@@ -238,10 +238,10 @@ int vhost_user_frontend_adopt(struct vhost_user_frontend **out, int fd, const ch
 	fe->max_regions = VHOST_USER_MAX_TABLE_REGIONS;
 	vhost_user_receiver_init(&fe->receiver);
 	vhost_user_frontend_set_timeout(fe, DEFAULT_TIMEOUT_MS);
-	result = negotiate(fe, error);
-	if (result < 0) {
+	rc = negotiate(fe, error);
+	if (rc < 0) {
 		vhost_user_frontend_close(fe);
-		return result;
+		return rc;
 	}
 	*out = fe;
 	return 0;
@@ -330,7 +330,7 @@ int vhost_user_frontend_set_memory(struct vhost_user_frontend *fe,
 		.payload.memory.count = in_table,
 	};
 	int fds[VHOST_USER_MAX_FDS];
-	int result;
+	int rc;
 
 	if (memory->count > fe->max_regions)
 		return error_set(error, -E2BIG, "%s: guest memory has %u regions, it takes %u",
@@ -341,17 +341,17 @@ int vhost_user_frontend_set_memory(struct vhost_user_frontend *fe,
 		memcpy(&table.payload.memory.regions[i], &region, sizeof(region));
 		fds[i] = memory->regions[i].fd;
 	}
-	result = frontend_command(fe, &table, fds, in_table, error);
-	for (unsigned i = in_table; result == 0 && i < memory->count; i++) {
+	rc = frontend_command(fe, &table, fds, in_table, error);
+	for (unsigned i = in_table; rc == 0 && i < memory->count; i++) {
 		struct vhost_user_message one = {
 			.header = { VHOST_USER_ADD_MEM_REG, 0, sizeof(one.payload.region) },
 			.payload.region.region = describe(&memory->regions[i]),
 		};
 
-		result = frontend_command(fe, &one, &memory->regions[i].fd, 1, error);
+		rc = frontend_command(fe, &one, &memory->regions[i].fd, 1, error);
 	}
 	fe->memory = memory;
-	return result;
+	return rc;
 }
 
 static int send_eventfd(struct vhost_user_frontend *fe, enum vhost_user_request request,
@@ -394,19 +394,19 @@ static int send_addresses(struct vhost_user_frontend *fe, unsigned index,
 int vhost_user_frontend_start_queue(struct vhost_user_frontend *fe, unsigned index,
 				    const struct vhost_user_queue *queue, struct error *error)
 {
-	int result = command_state(fe, VHOST_USER_SET_VRING_NUM, index, queue->size, error);
+	int rc = command_state(fe, VHOST_USER_SET_VRING_NUM, index, queue->size, error);
 
-	if (result == 0)
-		result = command_state(fe, VHOST_USER_SET_VRING_BASE, index, queue->base, error);
-	if (result == 0)
-		result = send_addresses(fe, index, queue, error);
-	if (result == 0)
-		result = send_eventfd(fe, VHOST_USER_SET_VRING_CALL, index, queue->call_fd, error);
-	if (result == 0)
-		result = send_eventfd(fe, VHOST_USER_SET_VRING_KICK, index, queue->kick_fd, error);
-	if (result == 0 && fe->features >> VHOST_USER_F_PROTOCOL_FEATURES & 1)
-		result = command_state(fe, VHOST_USER_SET_VRING_ENABLE, index, 1, error);
-	return result;
+	if (rc == 0)
+		rc = command_state(fe, VHOST_USER_SET_VRING_BASE, index, queue->base, error);
+	if (rc == 0)
+		rc = send_addresses(fe, index, queue, error);
+	if (rc == 0)
+		rc = send_eventfd(fe, VHOST_USER_SET_VRING_CALL, index, queue->call_fd, error);
+	if (rc == 0)
+		rc = send_eventfd(fe, VHOST_USER_SET_VRING_KICK, index, queue->kick_fd, error);
+	if (rc == 0 && fe->features >> VHOST_USER_F_PROTOCOL_FEATURES & 1)
+		rc = command_state(fe, VHOST_USER_SET_VRING_ENABLE, index, 1, error);
+	return rc;
 }
 
 int vhost_user_frontend_stop_queue(struct vhost_user_frontend *fe, unsigned index, uint32_t *base,
@@ -416,13 +416,13 @@ int vhost_user_frontend_stop_queue(struct vhost_user_frontend *fe, unsigned inde
 		.header = { VHOST_USER_GET_VRING_BASE, 0, sizeof(message.payload.state) },
 		.payload.state = { index, 0 },
 	};
-	int result = 0;
+	int rc = 0;
 
 	if (fe->features >> VHOST_USER_F_PROTOCOL_FEATURES & 1)
-		result = command_state(fe, VHOST_USER_SET_VRING_ENABLE, index, 0, error);
-	if (result == 0)
-		result = frontend_query(fe, &message, -1, sizeof(message.payload.state), error);
-	if (result == 0 && base)
+		rc = command_state(fe, VHOST_USER_SET_VRING_ENABLE, index, 0, error);
+	if (rc == 0)
+		rc = frontend_query(fe, &message, -1, sizeof(message.payload.state), error);
+	if (rc == 0 && base)
 		*base = fe->receiver.message.payload.state.number;
-	return result;
+	return rc;
 }

@@ -26,13 +26,13 @@ int vhost_user_frontend_get_config(struct vhost_user_frontend *fe, uint32_t offs
 		.header = { VHOST_USER_GET_CONFIG, 0, VHOST_USER_CONFIG_HEADER + size },
 		.payload.config = { .offset = offset, .size = size },
 	};
-	int result = check_config(fe, offset, size, error);
+	int rc = check_config(fe, offset, size, error);
 
-	if (result == 0)
-		result = frontend_query(fe, &message, -1, message.header.size, error);
-	if (result == 0)
+	if (rc == 0)
+		rc = frontend_query(fe, &message, -1, message.header.size, error);
+	if (rc == 0)
 		memcpy(at, fe->receiver.message.payload.config.data, size);
-	return result;
+	return rc;
 }
 
 int vhost_user_frontend_set_config(struct vhost_user_frontend *fe, uint32_t offset, const void *at,
@@ -42,10 +42,10 @@ int vhost_user_frontend_set_config(struct vhost_user_frontend *fe, uint32_t offs
 		.header = { VHOST_USER_SET_CONFIG, 0, VHOST_USER_CONFIG_HEADER + size },
 		.payload.config = { .offset = offset, .size = size },
 	};
-	int result = check_config(fe, offset, size, error);
+	int rc = check_config(fe, offset, size, error);
 
-	if (result < 0)
-		return result;
+	if (rc < 0)
+		return rc;
 	memcpy(message.payload.config.data, at, size);
 	return frontend_command(fe, &message, NULL, 0, error);
 }
@@ -62,12 +62,12 @@ int vhost_user_frontend_get_status(struct vhost_user_frontend *fe, uint8_t *stat
 				   struct error *error)
 {
 	uint64_t value = 0;
-	int result = 0;
+	int rc = 0;
 
 	if (frontend_has(fe, VHOST_USER_PROTOCOL_F_STATUS))
-		result = frontend_query_u64(fe, VHOST_USER_GET_STATUS, &value, error);
+		rc = frontend_query_u64(fe, VHOST_USER_GET_STATUS, &value, error);
 	*status = (uint8_t)value;
-	return result;
+	return rc;
 }
 
 int vhost_user_frontend_reset_device(struct vhost_user_frontend *fe, struct error *error)

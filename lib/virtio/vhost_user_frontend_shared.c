@@ -33,12 +33,12 @@ int vhost_user_frontend_get_inflight(struct vhost_user_frontend *fe, uint16_t qu
 		.payload.inflight = { .queue_count = queue_count, .queue_size = queue_size },
 	};
 	struct vhost_user_inflight answer;
-	int result = check_inflight(fe, error);
+	int rc = check_inflight(fe, error);
 
-	if (result == 0)
-		result = frontend_query(fe, &message, -1, sizeof(answer), error);
-	if (result < 0)
-		return result;
+	if (rc == 0)
+		rc = frontend_query(fe, &message, -1, sizeof(answer), error);
+	if (rc < 0)
+		return rc;
 	if (fe->receiver.fd_count != 1)
 		return error_set(error, -EPROTO,
 				 "%s: the in-flight region came with %u files, expected one",
@@ -63,9 +63,9 @@ int vhost_user_frontend_set_inflight(struct vhost_user_frontend *fe,
 		.payload.inflight = { region->size, region->offset, region->queue_count,
 				      region->queue_size },
 	};
-	int result = check_inflight(fe, error);
+	int rc = check_inflight(fe, error);
 
-	return result < 0 ? result : frontend_command(fe, &message, &region->fd, 1, error);
+	return rc < 0 ? rc : frontend_command(fe, &message, &region->fd, 1, error);
 }
 
 /* ---- The dirty log ---- */
@@ -103,15 +103,15 @@ int frontend_open_channel(struct vhost_user_frontend *fe, struct error *error)
 	struct vhost_user_message message = {
 		.header = { .request = VHOST_USER_SET_BACKEND_REQ_FD },
 	};
-	int fds[2], result;
+	int fds[2], rc;
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) < 0)
 		return error_set(error, -errno, "%s: cannot make a channel: %s", fe->name,
 				 error_name(errno));
 	fe->channel = fds[0];
-	result = frontend_command(fe, &message, &fds[1], 1, error);
+	rc = frontend_command(fe, &message, &fds[1], 1, error);
 	close(fds[1]);
-	return result;
+	return rc;
 }
 
 int vhost_user_frontend_channel(const struct vhost_user_frontend *fe)
@@ -135,31 +135,31 @@ static int answer(struct vhost_user_frontend *fe, const struct vhost_user_header
 }
 
 /* It is of no more use, and is not to be waited for. */
-static int close_channel(struct vhost_user_frontend *fe, int result)
+static int close_channel(struct vhost_user_frontend *fe, int rc)
 {
 	cleanup_close(&fe->channel);
 	fe->channel = -1;
-	return result;
+	return rc;
 }
 
 int vhost_user_frontend_take_request(struct vhost_user_frontend *fe)
 {
 	const struct vhost_user_header *header = &fe->requests.message.header;
 	bool changed;
-	int result;
+	int rc;
 
 	if (fe->channel < 0)
 		return 0;
-	result = vhost_user_receive(&fe->requests, fe->channel, MSG_DONTWAIT);
-	if (result == -EAGAIN)
+	rc = vhost_user_receive(&fe->requests, fe->channel, MSG_DONTWAIT);
+	if (rc == -EAGAIN)
 		return 0;
-	if (result == 0 || result == -ECONNRESET)
+	if (rc == 0 || rc == -ECONNRESET)
 		return close_channel(fe, -ENOTCONN);
-	if (result < 0)
+	if (rc < 0)
 		return close_channel(fe, -EPROTO);
 	changed = header->request == VHOST_USER_BACKEND_CONFIG_CHANGE_MSG;
 	/* Of the others we negotiated none. */
-	result = answer(fe, header, !changed);
+	rc = answer(fe, header, !changed);
 	vhost_user_receiver_reset(&fe->requests);
-	return result < 0 ? close_channel(fe, -EPROTO) : changed;
+	return rc < 0 ? close_channel(fe, -EPROTO) : changed;
 }

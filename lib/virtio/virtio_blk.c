@@ -129,7 +129,7 @@ static int erase_all(struct virtio_blk *blk, bool zeroes, struct data *data)
 {
 	struct virtio_blk_discard_write_zeroes ranges[VIRTIO_BLK_RANGES];
 	unsigned feature = zeroes ? VIRTIO_BLK_F_WRITE_ZEROES : VIRTIO_BLK_F_DISCARD;
-	int result = 0;
+	int rc = 0;
 
 	if (zeroes)
 		blk->counters.zeroes++;
@@ -142,9 +142,9 @@ static int erase_all(struct virtio_blk *blk, bool zeroes, struct data *data)
 	if (!data->bytes || data->bytes % sizeof(ranges[0]) || data->bytes > sizeof(ranges))
 		return -EINVAL;
 	iov_copy_out(&data->at, ranges, data->bytes);
-	for (unsigned i = 0; i < data->bytes / sizeof(ranges[0]) && result == 0; i++)
-		result = erase(blk, zeroes, &ranges[i]);
-	return result;
+	for (unsigned i = 0; i < data->bytes / sizeof(ranges[0]) && rc == 0; i++)
+		rc = erase(blk, zeroes, &ranges[i]);
+	return rc;
 }
 
 static int get_id(struct virtio_blk *blk, struct data *data, uint64_t *written)
@@ -161,13 +161,13 @@ static int carry_out(struct virtio_blk *blk, const struct virtio_blk_outhdr *hea
 		     struct data *out, struct data *in, uint64_t *written)
 {
 	uint64_t sector = le64toh(header->sector);
-	int result;
+	int rc;
 
 	switch (le32toh(header->type)) {
 	case VIRTIO_BLK_T_IN:
-		result = transfer(blk, false, sector, in);
-		*written = result < 0 ? 0 : in->bytes;
-		return result;
+		rc = transfer(blk, false, sector, in);
+		*written = rc < 0 ? 0 : in->bytes;
+		return rc;
 	case VIRTIO_BLK_T_OUT:
 		return transfer(blk, true, sector, out);
 	case VIRTIO_BLK_T_FLUSH:
@@ -184,11 +184,11 @@ static int carry_out(struct virtio_blk *blk, const struct virtio_blk_outhdr *hea
 	}
 }
 
-static uint8_t status_of(struct virtio_blk *blk, int result)
+static uint8_t status_of(struct virtio_blk *blk, int rc)
 {
-	if (result == 0)
+	if (rc == 0)
 		return VIRTIO_BLK_S_OK;
-	if (result == -EOPNOTSUPP) {
+	if (rc == -EOPNOTSUPP) {
 		blk->counters.unsupported++;
 		return VIRTIO_BLK_S_UNSUPP;
 	}
@@ -207,14 +207,14 @@ static uint32_t process(struct virtio_blk *blk, struct virtqueue_chain *chain)
 	uint8_t *status = (uint8_t *)whole.iov_base + whole.iov_len - 1;
 	struct virtio_blk_outhdr header;
 	uint64_t written = 0;
-	int result = -EINVAL;
+	int rc = -EINVAL;
 
 	if (out.bytes >= HEADER_BYTES) {
 		iov_copy_out(&out.at, &header, HEADER_BYTES);
 		out.bytes -= HEADER_BYTES;
-		result = carry_out(blk, &header, &out, &in, &written);
+		rc = carry_out(blk, &header, &out, &in, &written);
 	}
-	*status = status_of(blk, result);
+	*status = status_of(blk, rc);
 	*last = whole; /* what is pushed is the chain as it was popped */
 	/* used.len counts from the buffer's start on, without gaps (2.7.8.2): where the data was not
 	 * written whole, the status after it does not count. */
