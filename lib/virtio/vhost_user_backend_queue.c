@@ -48,6 +48,13 @@ static int start(struct vhost_user_backend *be, unsigned index, struct error *er
 	if (!queue->has_base)
 		queue->base = vq->packed ? VIRTQUEUE_BASE_PACKED : VIRTQUEUE_BASE_SPLIT;
 	rc = virtqueue_start(vq, queue->size, desc, avail, used, queue->base);
+	if (rc == -ENOSPC)
+		return error_set(error, rc,
+				 "%s: queue %u: its part of the in-flight region has %" PRIu64
+				 " bytes, a %s ring of %u entries needs %" PRIu64,
+				 be->name, index, queue->inflight.bytes,
+				 vq->packed ? "packed" : "split", queue->size,
+				 virtqueue_inflight_bytes(queue->size, vq->packed));
 	if (rc < 0)
 		return error_set(error, rc,
 				 "%s: queue %u: a %s ring of %u entries at 0x%" PRIx64

@@ -15,13 +15,10 @@
 #include "util/error.h"
 #include "virtio/vhost_user_backend_private.h"
 
-/* The part of the region for one queue; a cache line for the next one's beginning. */
-static uint64_t bytes_of_queue(uint16_t queue_size)
-{
-	return round_up(virtqueue_inflight_bytes(queue_size), 64);
-}
-
 /* ---- Chains in flight ---- */
+
+/* The region is the queues' parts of equal length, each beginning on a cache line of its own. */
+#define PART_ALIGNMENT 64u
 
 static int check_inflight(struct vhost_user_backend *be, const struct vhost_user_inflight *region,
 			  struct error *error)
@@ -45,7 +42,11 @@ int backend_get_inflight_fd(struct vhost_user_backend *be, struct vhost_user_mes
 
 	if (rc < 0)
 		return rc;
-	region.mmap_size = region.queue_count * bytes_of_queue(region.queue_size);
+	/* For the longest ring, whatever size the front-end names: QEMU names its device's, and its driver may
+	 * choose a longer one later (SeaBIOS 1.16.3: 256 of 128). Pages that nobody touches cost nothing. */
+	region.mmap_size =
+		region.queue_count *
+		round_up(virtqueue_inflight_bytes(VIRTQUEUE_MAX_SIZE, true), PART_ALIGNMENT);
 	region.mmap_offset = 0;
 	fd = memfd_create("vhost-inflight", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0 || ftruncate(fd, (off_t)region.mmap_size) < 0 ||
@@ -71,23 +72,26 @@ void backend_forget_inflight(struct vhost_user_backend *be)
 	be->inflight.guard = NULL;
 }
 
-/* Maps the file and gives each queue its part. All queues are stopped. */
+/* Maps the file and gives each queue its part, which is as long as whoever made the region made it: that need not
+ * be us. Whether the ring fits in shows when it starts. All queues are stopped. */
 static int take_inflight(struct vhost_user_backend *be, const struct vhost_user_inflight *region,
 			 int fd, struct error *error)
 {
-	uint64_t part = bytes_of_queue(region->queue_size);
+	uint64_t least =
+		round_up(virtqueue_inflight_bytes(region->queue_size, false), PART_ALIGNMENT);
+	uint64_t part = region->mmap_size / region->queue_count / PART_ALIGNMENT * PART_ALIGNMENT;
 	struct stat status;
 	uint8_t *at;
 	int rc;
 
 	if (fstat(fd, &status) < 0 || !S_ISREG(status.st_mode) || region->mmap_offset % 8 ||
-	    region->queue_count * part > region->mmap_size ||
+	    part < least ||
 	    !range_within(region->mmap_offset, region->mmap_size, (uint64_t)status.st_size))
 		return error_set(error, -EINVAL,
 				 "%s: an in-flight region of %" PRIu64 " bytes at %" PRIu64
-				 ", expected %" PRIu64 " bytes, and a file that has them",
+				 ", expected at least %" PRIu64 " bytes, and a file that has them",
 				 be->name, region->mmap_size, region->mmap_offset,
-				 region->queue_count * part);
+				 region->queue_count * least);
 	backend_forget_inflight(be);
 	be->inflight.size = region->mmap_offset + region->mmap_size;
 	at = mmap(NULL, be->inflight.size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);

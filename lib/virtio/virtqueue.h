@@ -185,7 +185,7 @@ void virtqueue_set_features(struct virtqueue *vq, uint64_t features);
  * Sets up the ring: its size and the guest addresses of its parts (descriptors; what the driver writes:
  * the available ring or its event area; what the device writes: the used ring or its event area). -EINVAL
  * (a size that cannot be; a base outside the ring; misaligned), -EFAULT (a part is not inside one region),
- * -ENOMEM.
+ * -ENOSPC (the in-flight region is too short for this size), -ENOMEM.
  *
  * The device starts at `base`, as virtqueue_base() gave it. For a split ring that is the next available
  * entry; the used ring's index is in the ring itself. For a packed ring it is (vhost-user.rst, "vring

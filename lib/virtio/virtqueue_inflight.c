@@ -62,9 +62,10 @@ static_assert(offsetof(struct packed_region, used_wrap_counter) == 20, "in fligh
 #define LOAD(field)         __atomic_load_n(&(field), __ATOMIC_ACQUIRE)
 #define STORE(field, value) __atomic_store_n(&(field), value, __ATOMIC_RELEASE)
 
-uint64_t virtqueue_inflight_bytes(uint16_t size)
+uint64_t virtqueue_inflight_bytes(uint16_t size, bool packed)
 {
-	return sizeof(struct packed_region) + size * (uint64_t)sizeof(struct packed_entry);
+	return packed ? sizeof(struct packed_region) + size * (uint64_t)sizeof(struct packed_entry)
+		      : sizeof(struct split_region) + size * (uint64_t)sizeof(struct split_entry);
 }
 
 static struct split_region *split_of(struct virtqueue_inflight *inflight)
@@ -93,12 +94,7 @@ void virtqueue_inflight_settle(struct virtqueue_inflight *inflight)
 
 static void clear(struct virtqueue_inflight *inflight)
 {
-	uint64_t entries = inflight->packed ? inflight->size * sizeof(struct packed_entry)
-					    : inflight->size * sizeof(struct split_entry);
-
-	memset(inflight->region, 0,
-	       entries + (inflight->packed ? sizeof(struct packed_region)
-					   : sizeof(struct split_region)));
+	memset(inflight->region, 0, virtqueue_inflight_bytes(inflight->size, inflight->packed));
 	STORE(split_of(inflight)->desc_num, inflight->size);
 }
 
@@ -293,8 +289,8 @@ int virtqueue_inflight_start(struct virtqueue *vq)
 	inflight->again = calloc(vq->size, sizeof(*inflight->again));
 	inflight->next = calloc(vq->size, sizeof(*inflight->next));
 	inflight->slots = calloc(vq->size, sizeof(*inflight->slots));
-	if (inflight->bytes < virtqueue_inflight_bytes(vq->size))
-		rc = -EINVAL;
+	if (inflight->bytes < virtqueue_inflight_bytes(vq->size, vq->packed))
+		rc = -ENOSPC;
 	else if (taken && inflight->pending && inflight->again && inflight->next && inflight->slots)
 		rc = vq->packed ? start_packed(vq, taken) : start_split(vq);
 	free(taken);

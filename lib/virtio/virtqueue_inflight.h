@@ -59,8 +59,8 @@ struct virtqueue_inflight {
 	uint16_t cursor, last; /* of the chain being taken */
 };
 
-/* How long a region must be for a queue of `size`, in either format. */
-uint64_t virtqueue_inflight_bytes(uint16_t size);
+/* How long a region must be for a queue of `size`. */
+uint64_t virtqueue_inflight_bytes(uint16_t size, bool packed);
 
 /* The ring was given up in order, with nothing in flight, and whoever starts it again knows where: what the
  * region says of positions is not to be believed any more. */
@@ -74,8 +74,8 @@ static inline bool virtqueue_inflight_waiting(const struct virtqueue_inflight *i
 
 /* ---- For virtqueue*.c ---- */
 
-/* Takes the region over as it was left; the ring is set up, its positions are corrected here. -EINVAL (too
- * short, or says what cannot be) or -ENOMEM. */
+/* Takes the region over as it was left; the ring is set up, its positions are corrected here. -ENOSPC (too
+ * short for the ring), -EINVAL (says what cannot be) or -ENOMEM. */
 int virtqueue_inflight_start(struct virtqueue *vq);
 void virtqueue_inflight_stop(struct virtqueue_inflight *inflight);
 

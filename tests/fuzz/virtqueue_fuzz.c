@@ -90,8 +90,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct guest_memory memory = { .count = 0 };
 	struct dirty_log log = { .bitmap = dirty, .bytes = sizeof(dirty) };
 	struct virtqueue_inflight inflight = {
-		.region = bytes + BYTES - virtqueue_inflight_bytes(LARGE),
-		.bytes = virtqueue_inflight_bytes(LARGE),
+		.region = bytes + BYTES - virtqueue_inflight_bytes(LARGE, true),
+		.bytes = virtqueue_inflight_bytes(LARGE, true),
 	};
 	struct virtqueue vq;
 	uint64_t features;

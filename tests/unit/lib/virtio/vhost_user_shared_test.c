@@ -37,7 +37,7 @@ static void test_a_region_for_chains_in_flight_goes_round(void)
 		guest_check(vhost_user_frontend_get_inflight(guest.fe, 2, ECHO_SIZE, &region,
 							     &error),
 			    &error);
-		CU_ASSERT_TRUE(region.size >= 2 * virtqueue_inflight_bytes(ECHO_SIZE));
+		CU_ASSERT_TRUE(region.size >= 2 * virtqueue_inflight_bytes(ECHO_SIZE, f));
 		CU_ASSERT_EQUAL(region.offset, 0);
 		CU_ASSERT_TRUE(fcntl(region.fd, F_GET_SEALS) & F_SEAL_SHRINK);
 		at = mmap(NULL, region.size, PROT_READ | PROT_WRITE, MAP_SHARED, region.fd, 0);
@@ -71,6 +71,87 @@ static void test_a_region_for_chains_in_flight_goes_round(void)
 	CU_ASSERT_EQUAL(echo_open_files(), files);
 }
 
+/* As QEMU does it: the region is asked for by the size that the device offers, and its driver (SeaBIOS 1.16.3) chose
+ * a ring twice as long. */
+static void test_a_ring_may_be_longer_than_the_region_was_asked_for(void)
+{
+	static const uint64_t formats[] = { ECHO_FEATURES & ~ECHO_PACKED, ECHO_FEATURES };
+
+	for (unsigned f = 0; f < ARRAY_SIZE(formats); f++) {
+		struct vhost_user_inflight_region region;
+		struct error error;
+		struct guest guest;
+		struct echo echo;
+		uint8_t *at;
+
+		guest_begin_with(&guest, echo_begin(&echo), formats[f]);
+		guest_check(vhost_user_frontend_get_inflight(guest.fe, ECHO_QUEUES, ECHO_SIZE / 2,
+							     &region, &error),
+			    &error);
+		guest_check(vhost_user_frontend_set_inflight(guest.fe, &region, &error), &error);
+		at = mmap(NULL, region.size, PROT_READ | PROT_WRITE, MAP_SHARED, region.fd, 0);
+		CU_ASSERT_PTR_NOT_EQUAL_FATAL(at, MAP_FAILED);
+		guest_start(&guest, 1, virtqueue_driver_base(&guest.queue));
+		for (unsigned i = 0; i < 3 * ECHO_SIZE; i++)
+			guest_echo(&guest, "a long ring");
+		at += region.size / ECHO_QUEUES;
+		CU_ASSERT_EQUAL(get_le16(at + 8), 1);
+		CU_ASSERT_EQUAL(get_le16(at + 10), ECHO_SIZE);
+		/* The neighbours' parts are theirs. */
+		CU_ASSERT_TRUE(
+			bytes_all_zero(at - region.size / ECHO_QUEUES, region.size / ECHO_QUEUES));
+		CU_ASSERT_TRUE(
+			bytes_all_zero(at + region.size / ECHO_QUEUES, region.size / ECHO_QUEUES));
+		guest_end(&guest);
+		CU_ASSERT_EQUAL(echo_end(&echo), -ENOTCONN);
+		munmap(at - region.size / ECHO_QUEUES, region.size);
+		close(region.fd);
+	}
+}
+
+/* A region that another back-end made has just the places that were asked for. */
+static void test_the_region_of_another_back_end(void)
+{
+	static const char need[] = "echo: queue 0: its part of the in-flight region has 576 bytes, "
+				   "a split ring of 64 entries needs 1040";
+
+	for (unsigned kind = 0; kind < 2; kind++) {
+		uint16_t size = kind ? ECHO_SIZE / 2 : ECHO_SIZE;
+		uint64_t part = round_up(virtqueue_inflight_bytes(size, false), 64);
+		struct vhost_user_inflight_region region = {
+			.fd = memfd_create("theirs", MFD_CLOEXEC),
+			.size = ECHO_QUEUES * part,
+			.queue_count = ECHO_QUEUES,
+			.queue_size = size,
+		};
+		struct vhost_user_queue queue = { .size = ECHO_SIZE };
+		struct error error;
+		struct guest guest;
+		struct echo echo;
+
+		CU_ASSERT_EQUAL(ftruncate(region.fd, (off_t)region.size), 0);
+		guest_begin(&guest, echo_begin(&echo));
+		guest_check(vhost_user_frontend_set_inflight(guest.fe, &region, &error), &error);
+		queue.desc = guest.queue.desc_address;
+		queue.avail = guest.queue.avail_address;
+		queue.used = guest.queue.used_address;
+		queue.kick_fd = guest.kick_fd;
+		queue.call_fd = guest.call_fd;
+		if (kind) {
+			CU_ASSERT_TRUE(
+				vhost_user_frontend_start_queue(guest.fe, 0, &queue, &error) < 0);
+		} else {
+			guest_start(&guest, 0, 0);
+			guest_echo(&guest, "in theirs");
+		}
+		guest_end(&guest);
+		CU_ASSERT_EQUAL(echo_end(&echo), -ENOTCONN);
+		if (kind)
+			CU_ASSERT_STRING_EQUAL(echo.error.text, need);
+		close(region.fd);
+	}
+}
+
 static void test_regions_that_cannot_be_are_refused(void)
 {
 	struct vhost_user_inflight_region region;
@@ -94,7 +175,7 @@ static void test_regions_that_cannot_be_are_refused(void)
 			region.queue_count = 77;
 			break;
 		case 1:
-			region.queue_size = 2 * ECHO_SIZE; /* more than fits in */
+			region.size = virtqueue_inflight_bytes(ECHO_SIZE, false) - 1;
 			break;
 		case 2:
 			region.size += 4096; /* more than the file has */
@@ -332,7 +413,8 @@ static void test_a_front_end_waits_on_its_fiber(void)
 }
 
 UNIT_MAIN("vhost_user_shared", UNIT(test_a_region_for_chains_in_flight_goes_round),
-	  UNIT(test_regions_that_cannot_be_are_refused),
+	  UNIT(test_a_ring_may_be_longer_than_the_region_was_asked_for),
+	  UNIT(test_the_region_of_another_back_end), UNIT(test_regions_that_cannot_be_are_refused),
 	  UNIT(test_what_the_back_end_writes_is_noted), UNIT(test_a_changed_configuration_is_told),
 	  UNIT(test_requests_of_the_back_end_are_answered_where_it_asks),
 	  UNIT(test_a_front_end_waits_on_its_fiber))

@@ -46,7 +46,7 @@ static void begin(uint64_t features)
 	memset(&memory, 0, sizeof(memory));
 	guest_memory_add_region(&memory, BASE, MEMORY, shared->bytes, NULL);
 	CU_ASSERT_TRUE_FATAL(virtqueue_driver_bytes(SIZE, features) <= DATA);
-	CU_ASSERT_TRUE_FATAL(virtqueue_inflight_bytes(SIZE) <= sizeof(shared->region));
+	CU_ASSERT_TRUE_FATAL(virtqueue_inflight_bytes(SIZE, true) <= sizeof(shared->region));
 	CU_ASSERT_EQUAL(virtqueue_driver_init(&driver, shared->bytes, BASE, SIZE, features), 0);
 }
 
