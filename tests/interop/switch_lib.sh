@@ -49,6 +49,7 @@ lab_background() { "$@" & LAB_PIDS+=($!); }
 
 lab_switch() {
 	LAB_SWITCH=$1; shift
+	rm -f switch.out # the last one's may say "ready" until the shell has truncated it
 	"$TENON" switch run "$LAB_SWITCH" --socket-dir "$LAB" "$@" >switch.out 2>&1 &
 	LAB_PID=$!
 	LAB_PIDS+=($LAB_PID)
