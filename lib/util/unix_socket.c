@@ -143,18 +143,59 @@ static int access_error(int code, const char *path, const struct unix_socket_acc
 	return code;
 }
 
+/* Makes it, and remembers which file it is. */
+static int bind_new(struct unix_listener *made, const struct sockaddr_un *address)
+{
+	struct stat status;
+
+	if (bind(made->fd, (const struct sockaddr *)address, sizeof(*address)) < 0 ||
+	    lstat(address->sun_path, &status) < 0)
+		return -errno;
+	/* One that is another's already is not remembered, and so never removed. */
+	if (S_ISSOCK(status.st_mode) && status.st_uid == geteuid()) {
+		made->device = status.st_dev;
+		made->inode = status.st_ino;
+	}
+	return 0;
+}
+
+/* The caller closes `made`, also after a failure. */
+static int make_socket(struct unix_listener *made, const struct sockaddr_un *address,
+		       struct error *error)
+{
+	const char *path = address->sun_path;
+	int rc;
+
+	made->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	made->path = strdup(path);
+	/* Linux gives the socket file the mode of the socket itself: no moment with a wider one, and
+	 * no umask that other threads would see. */
+	if (made->fd < 0 || !made->path || fchmod(made->fd, 0600) < 0)
+		return error_set(error, -errno, "%s: socket: %s", path, error_name(errno));
+	rc = bind_new(made, address);
+	if (rc == -EADDRINUSE) {
+		rc = replace_stale(address, error);
+		if (rc < 0)
+			return rc;
+		rc = bind_new(made, address);
+	}
+	return rc < 0 ? error_set(error, rc, "%s: cannot make the socket: %s", path, error_name(rc))
+		      : 0;
+}
+
 /* Through a descriptor of the file itself: should somebody else have put another file there meanwhile, that
  * one keeps what it has. */
-static int set_access(const char *path, const struct unix_socket_access *access,
+static int set_access(const struct unix_listener *made, const struct unix_socket_access *access,
 		      struct error *error)
 {
+	const char *path = made->path;
 	CLEANUP_CLOSE int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	char itself[32];
 	struct stat status;
 
 	if (fd < 0 || fstat(fd, &status) < 0)
 		return access_error(-errno, path, access, error);
-	if (!S_ISSOCK(status.st_mode) || status.st_uid != geteuid() || status.st_nlink != 1)
+	if (status.st_dev != made->device || status.st_ino != made->inode || status.st_nlink != 1)
 		return error_set(error, -EEXIST, "%s: somebody exchanged the socket just made",
 				 path);
 	if (access->has_group && fchownat(fd, "", (uid_t)-1, access->group, AT_EMPTY_PATH) < 0)
@@ -173,41 +214,22 @@ int unix_listen(struct unix_listener *listener, const char *path, struct error *
 int unix_listen_for(struct unix_listener *listener, const char *path,
 		    const struct unix_socket_access *access, struct error *error)
 {
-	CLEANUP_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	CLEANUP_FREE char *copy = strdup(path);
+	struct unix_listener made = { .fd = -1 };
 	struct sockaddr_un address;
-	struct stat status;
 	int rc = unix_socket_address(&address, path, error);
 
 	if (rc < 0)
 		return rc;
-	/* Linux gives the socket file the mode of the socket itself: no moment with a wider one, and
-	 * no umask that other threads would see. */
-	if (fd < 0 || !copy || fchmod(fd, 0600) < 0)
-		return error_set(error, -errno, "%s: socket: %s", path, error_name(errno));
-	rc = bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
-	if (rc == -EADDRINUSE) {
-		rc = replace_stale(&address, error);
-		if (rc < 0)
-			return rc;
-		rc = bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
+	rc = make_socket(&made, &address, error);
+	if (!rc && access)
+		rc = set_access(&made, access, error);
+	if (!rc && listen(made.fd, BACKLOG) < 0)
+		rc = error_set(error, -errno, "%s: cannot listen: %s", path, error_name(errno));
+	if (rc < 0) {
+		unix_listener_close(&made);
+		return rc;
 	}
-	if (rc < 0)
-		return error_set(error, rc, "%s: cannot make the socket: %s", path, error_name(rc));
-	if (access) {
-		rc = set_access(path, access, error);
-		if (rc < 0) {
-			unlink(path);
-			return rc;
-		}
-	}
-	if (listen(fd, BACKLOG) < 0 || lstat(path, &status) < 0) {
-		rc = -errno;
-		unlink(path);
-		return error_set(error, rc, "%s: cannot listen: %s", path, error_name(rc));
-	}
-	*listener = (struct unix_listener){ steal_fd(&fd), steal_pointer(&copy), status.st_dev,
-					    status.st_ino };
+	*listener = made;
 	return 0;
 }
 

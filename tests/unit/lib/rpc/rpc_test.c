@@ -3,6 +3,7 @@
 #include "unit.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -369,6 +370,45 @@ static mode_t mode_of(const char *path)
 	return status.st_mode & 07777;
 }
 
+/* Exchanges the socket for a file of its own as soon as it is there. */
+static void *exchange(void *arg)
+{
+	const char *path = arg;
+	char mine[300];
+	struct stat status;
+
+	snprintf(mine, sizeof(mine), "%s.mine", path);
+	fclose(fopen(mine, "w"));
+	while (lstat(path, &status) || !S_ISSOCK(status.st_mode))
+		;
+	CU_ASSERT_EQUAL(rename(mine, path), 0);
+	return NULL;
+}
+
+/* Whatever the moment: what somebody else put in the place of a socket is never removed. */
+static void test_a_socket_exchanged(void)
+{
+	const struct unix_socket_access access = { .mode = 0660 };
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/exchanged.sock", unit_directory());
+	for (unsigned i = 0; i < 50; i++) {
+		struct unix_listener listener;
+		struct error error = { 0 };
+		struct stat status;
+		pthread_t thread;
+		int rc;
+
+		CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, exchange, path), 0);
+		rc = unix_listen_for(&listener, path, &access, &error);
+		pthread_join(thread, NULL);
+		if (!rc)
+			unix_listener_close(&listener);
+		CU_ASSERT(!lstat(path, &status) && S_ISREG(status.st_mode));
+		unlink(path);
+	}
+}
+
 /* Who may connect is settled before the first could. */
 static void test_sockets_for_others(void)
 {
@@ -416,4 +456,4 @@ UNIT_MAIN("rpc", UNIT(test_requests_follow_the_specification), UNIT(test_calls_o
 	  UNIT(test_a_server_ends_at_once_whatever_its_clients_do),
 	  UNIT(test_a_call_has_an_end_and_says_whom_it_waited_for),
 	  UNIT(test_a_stopped_server_is_named_and_not_waited_for), UNIT(test_paths_of_sockets),
-	  UNIT(test_sockets_for_others))
+	  UNIT(test_sockets_for_others), UNIT(test_a_socket_exchanged))
