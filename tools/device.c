@@ -76,6 +76,29 @@ static int save(const char *path, const struct device_list *list, struct error *
 	return rc;
 }
 
+/* Takes the lock of the list, for as long as it changes: nothing else is taken for a list and replaced. One who
+ * waited for it may have it of a file that is the list no more. */
+static int lock_list(struct output *lock, const char *path, struct error *error)
+{
+	struct stat ours, there;
+
+	for (;;) {
+		int rc = output_open(lock, path, OUTPUT_APPEND, &list_kind, error);
+
+		if (rc)
+			return rc;
+		/* A new list would take the place of /dev/null. */
+		if (!lock->is_file || output_is_descriptor(path))
+			return error_set(error, -EINVAL,
+					 "%s: is no file, expected one for the list of devices",
+					 path);
+		if (!fstat(lock->fd, &ours) && !stat(path, &there) && ours.st_dev == there.st_dev &&
+		    ours.st_ino == there.st_ino)
+			return 0;
+		output_discard(lock, path);
+	}
+}
+
 static int change(struct cli_words *paths,
 		  int (*apply)(struct device_list *, const char *, struct error *))
 {
@@ -85,9 +108,8 @@ static int change(struct cli_words *paths,
 	struct error error = { 0 };
 	int rc = file ? make_parents(file, &error) : -ENOMEM;
 
-	/* Held while the list changes; and nothing else is taken for a list and replaced. */
 	if (!rc)
-		rc = output_open(&old, file, OUTPUT_APPEND, &list_kind, &error);
+		rc = lock_list(&old, file, &error);
 	if (!rc)
 		rc = devices_file_read(file, load_one, &list, &error);
 	for (unsigned i = 0; !rc && i < paths->count; i++)

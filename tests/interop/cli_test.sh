@@ -80,6 +80,30 @@ truncate -s 64M a.img b.img c.img
 expect 0 '' $TENON device add a.img b.img
 expect 0 'a.img' $TENON device list
 json 'len(d) == 2 and d[0]["present"]' $TENON device list --json
+# Several at once: each that says so has added its own.
+many=$(seq -f many%g 8)
+: >said
+for at in $many; do
+	truncate -s 1M "$at"
+	{ $TENON device add "$at" && echo "$at" >>said; } &
+done
+wait
+[ -s said ] || problem "none of several devices was added"
+while read -r at; do
+	grep -q "/$at\$" "$TENON_DEVICES_FILE" || problem "$at was added, and is not in the list"
+	expect 0 '' $TENON device remove "$at"
+done <said
+rm -f $many said
+# What is no file is not replaced by one.
+mkfifo fifo
+sleep 60 <>fifo &
+reader=$!
+TENON_DEVICES_FILE=$PWD/fifo expect 1 'fifo: is no file' $TENON device add a.img
+TENON_DEVICES_FILE=- expect 1 'is no file' $TENON device add a.img
+[ -p fifo ] || problem "the FIFO was replaced"
+kill $reader
+wait $reader 2>/dev/null
+rm -f fifo
 expect 1 'No such file' $TENON device add nothing.img
 expect 0 '' $TENON device remove b.img
 expect 1 'not in the list' $TENON device remove b.img
