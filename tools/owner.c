@@ -22,7 +22,31 @@
 struct owner_search {
 	const struct device_list *paths; /* or, when it is empty: */
 	const char *target;
+	struct device_look *looks; /* at `paths`, once they were needed */
 };
+
+/* Aside, as a file system may hang on which they lie. */
+static int owner_look(struct owner_search *search)
+{
+	unsigned count = search->paths->count;
+	int rc;
+
+	if (search->looks)
+		return 0;
+	search->looks = calloc(count + 1, sizeof(*search->looks));
+	rc = search->looks ? devices_look(search->paths->paths, count, search->looks) : -ENOMEM;
+	/* Nothing is left in them to be freed. */
+	if (rc)
+		free(steal_pointer(&search->looks));
+	return rc;
+}
+
+static void owner_search_end(struct owner_search *search)
+{
+	if (search->looks)
+		devices_look_free(search->looks, search->paths->count);
+	free(search->looks);
+}
 
 static bool list_holds(json_t *list, const char *word)
 {
@@ -135,22 +159,32 @@ static void owner_questions_free(struct owner_questions *questions)
 	free(questions->all);
 }
 
-/* Whether the process has what is at the bottom of one of them open. */
-static bool owner_has_open(pid_t pid, const struct device_look *ours, unsigned count)
+/* Whether the process has that open, as far as can be seen. */
+static bool owner_has_part(pid_t pid, const struct block_part *part)
 {
-	for (unsigned i = 0; i < count; i++) {
-		const struct block_part *bottom = block_identity_bottom(&ours[i].identity);
-		struct stat status;
+	const struct stat status = {
+		.st_mode = part->is_file ? S_IFREG : S_IFBLK,
+		.st_dev = part->is_file ? part->device : 0,
+		.st_ino = part->inode,
+		.st_rdev = part->is_file ? 0 : part->device,
+	};
 
-		if (bottom && bottom->path && !stat(bottom->path, &status) &&
-		    process_has_open(pid, &status))
+	return process_has_open(pid, &status);
+}
+
+/* Whether the process has what is at the bottom of one of them open. */
+static bool owner_has_open(pid_t pid, const struct owner_search *search)
+{
+	for (unsigned i = 0; i < search->paths->count; i++) {
+		const struct block_part *bottom = block_identity_bottom(&search->looks[i].identity);
+
+		if (bottom && owner_has_part(pid, bottom))
 			return true;
 	}
 	return false;
 }
 
-static int owner_compare(json_t *devices, const struct device_look *ours, unsigned count,
-			 bool *same)
+static int owner_compare(json_t *devices, const struct owner_search *search, bool *same)
 {
 	unsigned others = (unsigned)json_array_size(devices);
 	CLEANUP_FREE struct device_look *looks = calloc(others + 1, sizeof(*looks));
@@ -165,8 +199,9 @@ static int owner_compare(json_t *devices, const struct device_look *ours, unsign
 			paths[used++] = (char *)json_string_value(json_array_get(devices, i));
 	rc = devices_look(paths, used, looks);
 	for (unsigned i = 0; !rc && i < used; i++)
-		for (unsigned k = 0; k < count; k++)
-			*same |= block_identity_same(&looks[i].identity, &ours[k].identity);
+		for (unsigned k = 0; k < search->paths->count; k++)
+			*same |=
+				block_identity_same(&looks[i].identity, &search->looks[k].identity);
 	if (!rc)
 		devices_look_free(looks, used);
 	return rc;
@@ -174,60 +209,64 @@ static int owner_compare(json_t *devices, const struct device_look *ours, unsign
 
 /* A server may have the same bytes under another name: a file of which we have the loop device. Its devices are
  * looked at only where it has open what is at the bottom of one of ours. */
-static int owner_by_identity(const struct owner_search *search,
-			     const struct owner_questions *questions, char **socket)
+static int owner_by_identity(struct owner_search *search, const struct owner_questions *questions,
+			     char **socket)
 {
-	unsigned count = search->paths->count;
-	CLEANUP_FREE struct device_look *ours = calloc(count + 1, sizeof(*ours));
-	int rc = ours ? devices_look(search->paths->paths, count, ours) : -ENOMEM;
+	int rc = owner_look(search);
 
-	if (rc)
-		return rc;
 	for (unsigned i = 0; !rc && !*socket && i < questions->paths.count; i++) {
 		const struct owner_question *question = &questions->all[i];
 		pid_t pid = owner_pid(question);
 		bool same = false;
 
-		if (question->rc || !pid || !owner_has_open(pid, ours, count))
+		if (question->rc || !pid || !owner_has_open(pid, search))
 			continue;
-		rc = owner_compare(json_object_get(question->server, "devices"), ours, count,
-				   &same);
+		rc = owner_compare(json_object_get(question->server, "devices"), search, &same);
 		if (same && !(*socket = strdup(question->path)))
 			rc = -ENOMEM;
 	}
-	devices_look_free(ours, count);
 	return rc;
 }
 
-/* Whether a server that does not answer has one of the devices; where none are known it may. */
-static bool owner_may_have(const struct owner_search *search, const struct owner_question *question)
+/* Whether a server that does not answer has one of the devices; where none are known, or one does not answer
+ * either, it may. */
+static int owner_may_have(struct owner_search *search, const struct owner_question *question,
+			  bool *may)
 {
 	pid_t pid = owner_pid(question);
+	int rc = 0;
 
-	if (!search->paths->count || !pid)
-		return true;
-	for (unsigned i = 0; i < search->paths->count; i++) {
-		struct stat status;
+	*may = !search->paths->count || !pid;
+	if (!*may)
+		rc = owner_look(search);
+	for (unsigned i = 0; !rc && !*may && i < search->paths->count; i++) {
+		const struct device_look *look = &search->looks[i];
 
-		if (!stat(search->paths->paths[i], &status) && process_has_open(pid, &status))
-			return true;
+		*may = look->silent ||
+		       (look->identity.count && owner_has_part(pid, &look->identity.parts[0]));
 	}
-	return false;
+	return rc;
 }
 
-static int owner_choose(const struct owner_search *search, const struct owner_questions *questions,
+static int owner_choose(struct owner_search *search, const struct owner_questions *questions,
 			char **socket, struct error *error)
 {
 	const struct owner_question *silent = NULL;
 
 	for (unsigned i = 0; i < questions->paths.count; i++) {
 		const struct owner_question *question = &questions->all[i];
+		bool may = false;
+		int rc = 0;
 
 		if (!question->rc && owner_matches(search, question->server)) {
 			*socket = strdup(question->path);
 			return *socket ? 0 : -ENOMEM;
 		}
-		if (question->rc == -ETIMEDOUT && owner_may_have(search, question))
+		if (question->rc == -ETIMEDOUT)
+			rc = owner_may_have(search, question, &may);
+		if (rc)
+			return rc;
+		if (may)
 			silent = question;
 	}
 	if (!silent)
@@ -245,6 +284,7 @@ int owner_find(const struct cli_words *given, const char *target, char **socket,
 {
 	CLEANUP_DEVICES struct device_list paths = { 0 };
 	CLEANUP(owner_questions_free) struct owner_questions questions = { 0 };
+	CLEANUP(owner_search_end)
 	struct owner_search search = { .paths = &paths, .target = target };
 	struct stack *look = NULL;
 	bool known;
