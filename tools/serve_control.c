@@ -172,13 +172,17 @@ static int find_open(struct array_call *call)
 	return 0;
 }
 
-static int add_member(struct array_call *call)
+/* At home, where the block ends too: the array may have stopped since the device was looked for. */
+static int add_member(void *arg)
 {
+	struct array_call *call = arg;
 	CLEANUP_BLOCK struct block *block = steal_pointer(&call->block);
 	int rc;
 
 	block_move(block);
-	rc = raid_check_member(call->array, block, call->force, call->error);
+	rc = check_runs(call);
+	if (!rc)
+		rc = raid_check_member(call->array, block, call->force, call->error);
 	if (rc)
 		return rc;
 	return call->force ? raid_add_over(call->array, block, call->error)
@@ -268,9 +272,11 @@ static int serve_raid_add(void *context, json_t *params, json_t **result, struct
 	if (!rc && !call.block)
 		rc = raid_open_new_member(call.device, &call.block, error);
 	if (!rc)
-		rc = call_array(&call, add_member);
-	if (!rc)
-		rc = device_list_add(&serve->owned, call.device);
+		rc = serve_call(call.home, add_member, &call);
+	/* It is a member by now: what is not known of it is just that it is ours. */
+	if (!rc && device_list_add(&serve->owned, call.device))
+		log_warning(&serve->log, "%s: added, but out of memory to list it as this server's",
+			    call.device);
 	free(call.device);
 	return rc;
 }
