@@ -17,7 +17,7 @@ make_arrays() {
 	for i in $(seq "$1" "$2"); do disks+=(--disk "d$i"); done
 	{ cat <<<"$GUEST_LIB"; cat; } >script
 	rig_boot uml --name "maker$1" "${disks[@]}" --disk known:ro --with mdadm \
-		--modules "raid0 linear raid1 raid456 raid10" --script script
+		--modules "raid0 linear? raid1 raid456 raid10" --script script
 	cat "$(rig_results "maker$1")/digests" >>digests
 }
 GUEST_LIB='
