@@ -10,7 +10,8 @@ lab_enter "$@"
 
 pmd() { # VDEV-OPTIONS SECONDS ARGUMENT...
 	local ring=$1 seconds=$2; shift 2
-	timeout -s INT -k 5 "$seconds" dpdk-testpmd --no-huge -m 128 --no-pci -l 0,1 --main-lcore=1 --file-prefix=tenon$$ \
+	# In the foreground, timeout sends one SIGINT, not another to the group: the second kills a newer testpmd.
+	timeout --foreground -s INT -k 5 "$seconds" dpdk-testpmd --no-huge -m 128 --no-pci -l 0,1 --main-lcore=1 --file-prefix=tenon$$ \
 		--vdev=virtio_user0,path="$LAB/a.sock",queue_size=256$ring --vdev=virtio_user1,path="$LAB/b.sock",queue_size=256$ring \
 		-- --no-mlockall --total-num-mbufs=8192 --nb-cores=1 --auto-start --stats-period=1 "$@" >pmd.out 2>&1
 	grep -q 'Bye' pmd.out || { tail -n 20 pmd.out; return 1; }
