@@ -103,6 +103,7 @@ void raid_member_place(struct raid_member *member, int role, enum raid_member_st
 bool raid_member_fail(struct raid_member *member, const char *format, ...)
 {
 	struct raid_array *array = member->array;
+	uint64_t sector, count;
 	va_list arguments;
 
 	if (member->state == RAID_MEMBER_FAULTY || member->state == RAID_MEMBER_STALE)
@@ -113,6 +114,14 @@ bool raid_member_fail(struct raid_member *member, const char *format, ...)
 	va_start(arguments, format);
 	vsnprintf(member->reason, sizeof(member->reason), format, arguments);
 	va_end(arguments);
+	if (array->level->holds_alone(array, member, &sector, &count))
+		log_error(
+			array->log,
+			"%s: %llu bytes at byte %llu cannot be read any more: only %s, which "
+			"failed, had them, and the bad-block logs of the others say that they are "
+			"bad",
+			array->block.name, (unsigned long long)count << MD_SECTOR_SHIFT,
+			(unsigned long long)sector << MD_SECTOR_SHIFT, member->block->name);
 	if (raid_member_active(member))
 		array->places[member->role] = NULL;
 	member->state = RAID_MEMBER_FAULTY;

@@ -217,6 +217,10 @@ int raid_member_catch_up(struct raid_member *member, const struct md_superblock 
 int raid_array_mark_dirty(struct raid_array *array);
 int raid_array_mark_clean(struct raid_array *array);
 
+/* Notes member sectors as bad in its log, which the next update writes. Does not suspend. 0, -ENOSPC when it has
+ * no log or a full one, or -ENOMEM. */
+int raid_member_note_bad(struct raid_member *member, uint64_t sector, uint64_t count);
+
 /* Reads the bad-block log that the member's superblock speaks of. */
 int raid_member_load_badblocks(struct raid_member *member, struct error *error);
 

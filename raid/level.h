@@ -51,6 +51,11 @@ struct raid_level_ops {
 	 * without it. Pure. */
 	bool (*can_lose)(const struct raid_array *array, const struct raid_member *member);
 
+	/* Whether this member in sync alone has some of the data, since the bad-block logs of all others name
+	 * it; the first such part, in member sectors. Pure. */
+	bool (*holds_alone)(const struct raid_array *array, const struct raid_member *member,
+			    uint64_t *sector, uint64_t *count);
+
 	/* Called for each write: the member sectors that it touches, which are locked and noted in the
 	 * bitmap meanwhile. Pure. */
 	void (*member_range)(const struct raid_array *array, uint64_t offset, uint64_t length,

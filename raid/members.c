@@ -29,9 +29,23 @@ static int find_member(struct raid_array *array, const char *device, struct raid
 	return 0;
 }
 
+static int refuse_alone(const struct raid_array *array, const struct raid_member *member,
+			uint64_t sector, uint64_t count, struct error *error)
+{
+	error_set(
+		error, -EBUSY,
+		"%s alone has %llu bytes at byte %llu of %s: the bad-block logs of the others say "
+		"that they are bad there",
+		member->block->name, (unsigned long long)count << MD_SECTOR_SHIFT,
+		(unsigned long long)sector << MD_SECTOR_SHIFT, array->block.name);
+	error_advise(error, "a repair writes them to the others: `tenon raid check --repair`");
+	return -EBUSY;
+}
+
 int raid_fail(struct raid_array *array, const char *device, struct error *error)
 {
 	struct raid_member *member;
+	uint64_t sector, count;
 	int rc;
 
 	rc = find_member(array, device, &member, error);
@@ -40,6 +54,9 @@ int raid_fail(struct raid_array *array, const char *device, struct error *error)
 	if (member->state == RAID_MEMBER_STALE)
 		return error_set(error, -ENOENT, "%s is not in use by %s: %s", device,
 				 array->block.name, member->reason);
+	if (array->level->can_lose(array, member) &&
+	    array->level->holds_alone(array, member, &sector, &count))
+		return refuse_alone(array, member, sector, count, error);
 	if (!raid_member_fail(member, "failed on request"))
 		return error_set(error, -EBUSY,
 				 "%s is the last member of %s that is in sync: without it the data "

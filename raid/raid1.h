@@ -36,10 +36,21 @@ int raid1_readv(struct raid_array *array, uint64_t offset, uint64_t length, cons
 int raid1_read_carefully(struct raid_array *array, int suspect, uint64_t offset, uint8_t *to,
 			 uint64_t length);
 
+/* Writes at most RAID1_PIECE bytes and reads them back: 0 when they are there, or a negative errno. */
+int raid1_write_anew(struct raid_member *member, uint64_t offset, const uint8_t *data,
+		     uint64_t length);
+
 /* Writes what another member had, at most RAID1_PIECE bytes, to one that could not read it, and reads
  * it back; where that fails the member is faulty. */
 void raid1_make_good(struct raid_member *member, uint64_t offset, const uint8_t *data,
 		     uint64_t length);
+
+/* raid1.c */
+
+/* A member could not take [offset, offset + length), which another that is in sync has, or not give it back
+ * (`rc`). True: it alone has other data, so that it is not to be failed, and its bad-block log names what it
+ * lacks (superblocks are wanted then). False: it is to be failed. Does not suspend. */
+bool raid1_note_instead(struct raid_member *member, uint64_t offset, uint64_t length, int rc);
 
 /* raid1_sync.c */
 int raid1_sync(struct raid_array *array, struct raid_sync *sync);

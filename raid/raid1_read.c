@@ -4,7 +4,7 @@
  * The member with the fewest reads in flight, then the one that goes on where it stopped, then the
  * nearest. Members marked write-mostly come last, known bad blocks are left out. A read that fails is
  * done again in small pieces, each from any member that has it; what another could not read is written
- * to it anew and read back, and a member where that fails is faulty.
+ * to it anew and read back, and a member where that fails is faulty; or bad there, when it alone has other data.
  */
 #include <errno.h>
 #include <string.h>
@@ -116,18 +116,13 @@ static int member_read(struct raid_member *member, uint64_t offset, uint8_t *to,
 
 /* ---- After an error ---- */
 
-void raid1_make_good(struct raid_member *member, uint64_t offset, const uint8_t *data,
+int raid1_write_anew(struct raid_member *member, uint64_t offset, const uint8_t *data,
 		     uint64_t length)
 {
 	uint64_t at = raid1_data_start(member) + offset;
 	uint8_t back[RAID1_PIECE];
 	int rc;
 
-	if (member->array->block.read_only)
-		return;
-	if ((member->sb.devflags & MD_DEVICE_FAILFAST) &&
-	    raid_member_fail(member, "read error at byte %llu", (unsigned long long)offset))
-		return;
 	raid_member_hold(member);
 	rc = block_write(member->block, at, data, length, 0);
 	if (!rc)
@@ -135,6 +130,23 @@ void raid1_make_good(struct raid_member *member, uint64_t offset, const uint8_t 
 	raid_member_release(member);
 	if (!rc && memcmp(back, data, length) != 0)
 		rc = -EIO;
+	return rc;
+}
+
+void raid1_make_good(struct raid_member *member, uint64_t offset, const uint8_t *data,
+		     uint64_t length)
+{
+	int rc;
+
+	if (member->array->block.read_only)
+		return;
+	if ((member->sb.devflags & MD_DEVICE_FAILFAST) &&
+	    !raid1_note_instead(member, offset, length, -EIO) &&
+	    raid_member_fail(member, "read error at byte %llu", (unsigned long long)offset))
+		return;
+	rc = raid1_write_anew(member, offset, data, length);
+	if (rc && raid1_note_instead(member, offset, length, rc))
+		return;
 	if (rc) {
 		raid_member_fail(member, "read error at byte %llu, and writing it anew: %s",
 				 (unsigned long long)offset, raid_member_trouble(member, rc));

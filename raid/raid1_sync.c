@@ -38,6 +38,9 @@ static void fail_target(struct raid_member *member, const struct raid_sync *sync
 static void target_written(struct raid_member *member, const struct raid_sync *sync,
 			   uint64_t offset, uint64_t length, int rc)
 {
+	if (rc && member->state == RAID_MEMBER_IN_SYNC &&
+	    raid1_note_instead(member, offset, length, rc))
+		return;
 	if (rc)
 		fail_target(member, sync, rc);
 	else if (member->bad.count)
@@ -86,25 +89,20 @@ static int write_targets(struct raid_array *array, const struct raid_sync *sync,
 }
 
 /* What no member can give is bad on the targets, too: the log keeps it from being read. */
-static int note_bad(struct raid_array *array, const struct raid_sync *sync, uint64_t offset,
-		    uint64_t length)
+static int note_bad(struct raid_array *array, uint64_t offset, uint64_t length)
 {
 	for (uint32_t i = 0; i < array->raid_disks; i++) {
 		struct raid_member *member = array->places[i];
 
 		if (!member || member->state != RAID_MEMBER_REBUILDING)
 			continue;
-		if (!member->sb.bblog_size || !member->sb.bblog_offset ||
-		    md_badblocks_set(&member->bad,
-				     raid_member_sector(member, offset >> MD_SECTOR_SHIFT),
-				     length >> MD_SECTOR_SHIFT))
+		if (raid_member_note_bad(member, offset >> MD_SECTOR_SHIFT,
+					 length >> MD_SECTOR_SHIFT))
 			return -EIO;
 		log_warning(array->log,
 			    "%s: byte %llu cannot be read from any member: noted as bad on %s",
 			    array->block.name, (unsigned long long)offset, member->block->name);
 	}
-	array->super_wanted++;
-	(void)sync;
 	return 0;
 }
 
@@ -119,7 +117,7 @@ static int copy_piecewise(struct raid_array *array, int suspect, struct raid_syn
 		if (!rc)
 			rc = write_targets(array, sync, NULL, at, sync->buffer, piece);
 		else if (sync->operation == RAID_RECOVER)
-			rc = note_bad(array, sync, at, piece);
+			rc = note_bad(array, at, piece);
 		else
 			rc = 0; /* a resync cannot make it better */
 		if (rc)
@@ -329,6 +327,28 @@ static bool any_bad(const struct raid_array *array, uint64_t offset, uint64_t le
 	return false;
 }
 
+/* Repair writes what is in `buffer` to members that are bad there, as the kernel's does. */
+static void heal(struct raid_array *array, struct raid_sync *sync, uint64_t offset, uint64_t length)
+{
+	for (uint32_t i = 0; i < array->raid_disks; i++) {
+		struct raid_member *member = array->places[i];
+
+		if (!member || member->state != RAID_MEMBER_IN_SYNC ||
+		    !is_bad(member, offset, length))
+			continue;
+		/* Where it stays bad it is no worse than before. */
+		if (raid1_write_anew(member, offset, sync->buffer, length))
+			continue;
+		md_badblocks_clear(&member->bad,
+				   raid_member_sector(member, offset >> MD_SECTOR_SHIFT),
+				   length >> MD_SECTOR_SHIFT);
+		array->counters.made_good++;
+		log_info(array->log, "%s: %llu bytes at byte %llu that were bad on %s made good",
+			 array->block.name, (unsigned long long)length, (unsigned long long)offset,
+			 member->block->name);
+	}
+}
+
 /* Around what is bad somewhere in pieces, so that the rest is compared all the same. */
 static int compare(struct raid_array *array, struct raid_sync *sync)
 {
@@ -348,6 +368,8 @@ static int compare(struct raid_array *array, struct raid_sync *sync)
 			return rc;
 		if (!rc)
 			sync->skipped += piece;
+		else if (sync->operation == RAID_REPAIR)
+			heal(array, sync, at, piece);
 		at += piece;
 	}
 	return raid_array_working(array) ? 0 : -EIO;

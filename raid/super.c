@@ -86,11 +86,17 @@ static void fill_superblock(struct raid_member *member)
 	fill_roles(array, sb);
 }
 
+static size_t badblocks_bytes(const struct md_superblock *sb)
+{
+	return sb->bblog_offset ? MIN(sb->bblog_size, MD_BBLOG_SECTORS) * (size_t)MD_SECTOR_SIZE
+				: 0;
+}
+
 static int write_badblocks(struct raid_member *member)
 {
 	uint8_t log[MD_BBLOG_SECTORS * MD_SECTOR_SIZE];
 	struct md_superblock *sb = &member->sb;
-	size_t size = MIN(sb->bblog_size * (size_t)MD_SECTOR_SIZE, sizeof(log));
+	size_t size = badblocks_bytes(sb);
 	int rc;
 
 	if (!member->bad.changed || !size)
@@ -100,8 +106,31 @@ static int write_badblocks(struct raid_member *member)
 		return rc;
 	sb->bblog_shift = 0;
 	member->bad.changed = false;
-	return block_write(member->block, md_superblock_byte(sb, sb->bblog_offset), log, size,
-			   BLOCK_FUA);
+	rc = block_write(member->block, md_superblock_byte(sb, sb->bblog_offset), log, size,
+			 BLOCK_FUA);
+	/* The last member is not failed for it, and the next update tries again. */
+	member->bad.changed = member->bad.changed || rc;
+	return rc;
+}
+
+int raid_member_note_bad(struct raid_member *member, uint64_t sector, uint64_t count)
+{
+	uint8_t log[MD_BBLOG_SECTORS * MD_SECTOR_SIZE];
+	int rc;
+
+	if (!badblocks_bytes(&member->sb))
+		return -ENOSPC;
+	rc = md_badblocks_set(&member->bad, raid_member_sector(member, sector), count);
+	if (rc)
+		return rc;
+	rc = md_badblocks_encode(&member->bad, log, badblocks_bytes(&member->sb));
+	if (rc) {
+		md_badblocks_clear(&member->bad, raid_member_sector(member, sector), count);
+		return rc;
+	}
+	member->array->super_wanted++;
+	raid_daemon_wake(member->array);
+	return 0;
 }
 
 int raid_member_load_badblocks(struct raid_member *member, struct error *error)

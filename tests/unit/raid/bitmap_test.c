@@ -590,7 +590,10 @@ static void bad_blocks_are_not_read(struct raid_rig *rig)
 	rig_assemble(rig, 2, NULL);
 	CU_ASSERT_EQUAL(bad_ranges(rig, 0), 1);
 	/* Without the other member it cannot be read, though all else can. */
-	CU_ASSERT_EQUAL(raid_fail(rig->array, "disk1", &rig->error), 0);
+	CU_ASSERT_EQUAL(raid_fail(rig->array, "disk1", &rig->error), -EBUSY);
+	rig_break(rig, 1, BLOCK_FAULT_ALL, 0, 0);
+	rig_write(rig, 0, 4096, 1);
+	CU_ASSERT_EQUAL(rig_state(rig, 1), RAID_MEMBER_FAULTY);
 	CU_ASSERT(rig_holds(rig, 0, 8192, 1));
 	CU_ASSERT(rig_holds(rig, 12288, 4096, 1));
 	CU_ASSERT(!rig_holds(rig, 8192, 4096, 1));
