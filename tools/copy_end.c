@@ -372,7 +372,6 @@ int copy_open_destination(struct copy *copy, struct error *error)
 int copy_close_end(struct copy_end *end, struct error *error)
 {
 	block_unref(end->block);
-	if (end->out.fd >= 0)
-		close(end->out.fd);
+	output_close(&end->out);
 	return stack_close(end->stack, error);
 }

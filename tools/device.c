@@ -68,7 +68,7 @@ static int save(const char *path, const struct device_list *list, struct error *
 	if (rc)
 		return rc;
 	rc = write_list(&to, temporary, list, error);
-	cleanup_close(&to.fd);
+	output_close(&to);
 	if (!rc && rename(temporary, path) < 0)
 		rc = error_set(error, -errno, "%s: cannot write: %s", path, error_name(errno));
 	if (rc)
@@ -118,7 +118,7 @@ static int change(struct cli_words *paths,
 		rc = save(file, &list, &error);
 	if (rc)
 		output_discard(&old, file);
-	cleanup_close(&old.fd);
+	output_close(&old);
 	return rc ? cli_fail(rc, &error) : EXIT_DONE;
 }
 

@@ -87,36 +87,32 @@ int console_attach(struct console *console, int in, int out, struct log *log, st
 }
 
 /* Open for reading too, a FIFO has a reader at any time, and neither waits for one nor loses one. */
-static int open_output(const char *target, bool force, struct error *error)
+static int open_output(struct output *output, const char *target, bool force, struct error *error)
 {
 	static const struct output_kind kind = { "a console's text", output_is_text };
 	unsigned flags = OUTPUT_APPEND | (force ? OUTPUT_FORCE : 0);
 	struct stat status;
-	struct output output;
-	int rc;
 
-	if (stat(target, &status) == 0 && S_ISFIFO(status.st_mode)) {
-		rc = open(target, O_RDWR | O_CLOEXEC | O_NONBLOCK);
-		return rc >= 0 ? rc : error_set(error, -errno, "%s: %s", target, error_name(errno));
-	}
-	rc = output_open(&output, target, flags, &kind, error);
-	return rc < 0 ? rc : output.fd;
+	if (stat(target, &status) || !S_ISFIFO(status.st_mode))
+		return output_open(output, target, flags, &kind, error);
+	*output = (struct output){ .fd = open(target, O_RDWR | O_CLOEXEC | O_NONBLOCK) };
+	return output->fd >= 0 ? 0 : error_set(error, -errno, "%s: %s", target, error_name(errno));
 }
 
 int console_open(struct console *console, const char *target, bool force, struct log *log,
 		 struct error *error)
 {
-	int out;
+	int rc;
 
 	if (!strcmp(target, "stdio"))
 		return console_attach(console, STDIN_FILENO, STDOUT_FILENO, log, error);
-	out = open_output(target, force, error);
-	if (out < 0) {
+	rc = open_output(&console->file, target, force, error);
+	if (rc < 0) {
 		error_prefix(error, "console");
-		return out;
+		return rc;
 	}
-	console->close_out = true;
-	return console_attach(console, -1, out, log, error);
+	console->has_file = true;
+	return console_attach(console, -1, console->file.fd, log, error);
 }
 
 void console_close(struct console *console)
@@ -124,8 +120,9 @@ void console_close(struct console *console)
 	console_leave(console);
 	console_output_destroy(console->output);
 	console->output = NULL;
-	if (console->close_out && console->out >= 0)
-		close(console->out);
+	if (console->has_file)
+		output_close(&console->file);
+	console->has_file = false;
 	console->in = console->out = -1;
 }
 
@@ -137,7 +134,7 @@ void console_put(void *context, uint8_t byte)
 
 	/* A zero byte is nothing on a terminal; in a file it would make the next machine refuse to add to it, as
 	 * to what is no text. */
-	if (!byte && console->close_out)
+	if (!byte && console->has_file)
 		return;
 	if (console->output)
 		console_output_put(console->output, byte);

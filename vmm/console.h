@@ -20,6 +20,8 @@
 #include <stdint.h>
 #include <termios.h>
 
+#include "block/output.h"
+
 struct console_output;
 struct error;
 struct log;
@@ -30,8 +32,9 @@ enum console_command { CONSOLE_NOTHING, CONSOLE_QUIT, CONSOLE_POWER_BUTTON };
 #define CONSOLE_KEYS 65536u /* that wait for the guest, at most; what else is typed is dropped */
 
 struct console {
-	int in, out; /* -1: none, or ended */
-	bool close_out;
+	int in, out;   /* -1: none, or ended */
+	bool has_file; /* `out` is the descriptor of `file`, opened here */
+	struct output file;
 	struct log *log;
 	struct console_output *output; /* NULL: there is none */
 

@@ -59,8 +59,7 @@ void capture_unref(struct capture *capture)
 {
 	if (atomic_fetch_sub(&capture->users, 1) > 1)
 		return;
-	if (capture->output.fd >= 0)
-		close(capture->output.fd);
+	output_close(&capture->output);
 	if (capture->wake_fd >= 0)
 		close(capture->wake_fd);
 	if (capture->ring)

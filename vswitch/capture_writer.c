@@ -171,7 +171,7 @@ int capture_open_output(struct capture *capture, struct error *error)
 	rc = put_header(capture);
 	if (rc == -EPIPE && capture->is_fifo) {
 		/* It came and left since open(2): as if it had not come. */
-		cleanup_close(&capture->output.fd);
+		output_close(&capture->output);
 		capture->header_done = 0;
 		return -EAGAIN;
 	}
@@ -249,8 +249,7 @@ static int begin_anew(struct capture *capture)
 
 	log_warning(capture->log, "capture %s: its reader left; it waits for another",
 		    capture->path);
-	close(capture->output.fd);
-	capture->output.fd = -1;
+	output_close(&capture->output);
 	atomic_store(&capture->state, CAPTURE_WAITING);
 	pthread_mutex_lock(&capture->lock);
 	abandon(capture);

@@ -14,6 +14,7 @@
 #define TENON_BLOCK_FILE_H
 
 #include "block/block.h"
+#include "block/file_locks.h"
 #include "block/iov.h"
 #include "block/range_lock.h"
 #include "util/bytes.h"
@@ -29,12 +30,6 @@ struct file_flushes {
 	bool lost; /* one failed, and what it was to write may be gone from the page cache */
 	uint64_t started;
 	struct list waiters;
-};
-
-/* Descriptors of what is below a device, which carry the locks on it. */
-struct file_locks {
-	int *fds;
-	unsigned count;
 };
 
 /* What was done in this round of the worker's loop. */
@@ -99,16 +94,6 @@ ssize_t file_transfer_now(int fd, bool write, const struct iovec *iov, unsigned 
 void file_flushes_init(struct file_flushes *flushes);
 bool file_start(struct block *block, struct block_work *work);
 int file_flush(struct block *block);
-
-/* Takes the lock that block_open_file() tells of. 0, or -EBUSY or another errno with `error` set. What is below
- * a block device is looked at once and not held: for that see below. */
-int file_lock(int fd, const char *path, bool exclusive, struct error *error);
-
-/* The same for [offset, offset + length) of it (BLOCK_TO_THE_END: all), with locks on what is below for as long as
- * `locks` lives. */
-int file_lock_range(int fd, const char *path, bool exclusive, uint64_t offset, uint64_t length,
-		    struct file_locks *locks, struct error *error);
-void file_unlock(struct file_locks *locks); /* those on what is below; a zeroed one is fine */
 
 /* Whether a loop device over a part of it is claimed by the kernel or in use by another process: -EBUSY, with `error`
  * set, or what kept us from looking. */

@@ -352,15 +352,6 @@ int file_lock_range(int fd, const char *path, bool exclusive, uint64_t offset, u
 	return status;
 }
 
-int file_lock(int fd, const char *path, bool exclusive, struct error *error)
-{
-	struct file_locks locks = { 0 };
-	int status = file_lock_range(fd, path, exclusive, 0, BLOCK_TO_THE_END, &locks, error);
-
-	file_unlock(&locks);
-	return status;
-}
-
 void file_unlock(struct file_locks *locks)
 {
 	for (unsigned i = 0; i < locks->count; i++)

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "block/file.h"
+#include "block/identity.h"
 #include "block/signature.h"
 #include "util/error.h"
 
@@ -126,7 +126,7 @@ static int open_device(struct output *out, const char *path, unsigned flags, str
 	out->fd = open(path, O_RDWR | O_EXCL | O_CLOEXEC);
 	if (out->fd < 0)
 		return fail(path, -errno, error);
-	return file_lock(out->fd, path, true, error);
+	return file_lock_range(out->fd, path, true, 0, BLOCK_TO_THE_END, &out->below, error);
 }
 
 /* ---- Files ---- */
@@ -208,7 +208,7 @@ static int open_file(struct output *out, const char *path, unsigned flags,
 	if (!S_ISREG(status.st_mode))
 		return error_set(error, -EAGAIN, "%s: it was replaced while it was opened", path);
 	out->is_file = true;
-	rc = file_lock(out->fd, path, true, error);
+	rc = file_lock_range(out->fd, path, true, 0, BLOCK_TO_THE_END, &out->below, error);
 	if (!rc && !(flags & OUTPUT_FORCE))
 		rc = output_check_content(out->fd, path, kind, error);
 	if (!rc && !(flags & OUTPUT_APPEND) && ftruncate(out->fd, 0))
@@ -250,11 +250,16 @@ void output_discard(struct output *out, const char *path)
 {
 	struct stat ours, there;
 
-	if (out->fd < 0)
-		return;
-	if (out->created && !fstat(out->fd, &ours) && !lstat(path, &there) &&
+	if (out->created && out->fd >= 0 && !fstat(out->fd, &ours) && !lstat(path, &there) &&
 	    ours.st_dev == there.st_dev && ours.st_ino == there.st_ino)
 		unlink(path);
-	close(out->fd);
+	output_close(out);
+}
+
+void output_close(struct output *out)
+{
+	if (out->fd >= 0)
+		close(out->fd);
+	file_unlock(&out->below);
 	*out = (struct output){ .fd = -1 };
 }

@@ -7,7 +7,8 @@
  * and the like), and it must be empty or an older file of the kind that is to be written (-EEXIST). `force`
  * is the user's word for the last two; nothing forces what is in use.
  *
- * The lock is held by the descriptor, so that no one else of ours writes to the same file. None of this needs
+ * The lock is held by the descriptor, and by others on what is below a device, so that no one else of ours writes to
+ * the same bytes. None of this needs
  * a fiber, and none of it waits: not for the reader of a FIFO either, unless asked to.
  */
 #ifndef TENON_BLOCK_OUTPUT_H
@@ -15,6 +16,8 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+
+#include "block/file_locks.h"
 
 struct error;
 
@@ -39,6 +42,7 @@ struct output {
 	int fd;       /* O_CLOEXEC, the caller's */
 	bool is_file; /* a regular file: can be made shorter, and is flushed by fsync() */
 	bool created; /* and was not there before */
+	struct file_locks below;
 };
 
 /*
@@ -56,6 +60,8 @@ bool output_is_descriptor(const char *path);
 /* Whether that is standard output. */
 bool output_is_standard(const char *path);
 
+/* Closes it; the descriptor may have been given away (-1). */
+void output_close(struct output *out);
 /* Closes it, and removes it again if output_open() made it and it is still what `path` names. */
 void output_discard(struct output *out, const char *path);
 
