@@ -197,8 +197,8 @@ static int copy_run(void *arg, struct error *error)
 	if (!rc)
 		rc = tell_unreadable(copy, error);
 	/* What was there before stays, whatever has become of it. */
-	if (failed && copy->destination.created)
-		unlink(copy->destination.word);
+	if (failed)
+		copy_discard_end(&copy->destination);
 	output_discard(&copy->map, copy->map_path);
 	rescue_map_free(&copy->unreadable);
 	/* The destination first: it may lie on the source's stack. */

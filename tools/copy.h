@@ -31,7 +31,6 @@ struct copy_end {
 	size_t head_length; /* bytes of a stream that were read to look at */
 
 	/* Of a destination. */
-	bool created;  /* the file was not there before */
 	bool is_fresh; /* a regular file that was made or emptied: all zeroes, and of any length */
 };
 
@@ -49,6 +48,8 @@ struct copy {
 int copy_open_source(struct copy *copy, struct error *error);
 /* Unless it is open. On a fiber; heeds its cancellation. */
 int copy_open_destination(struct copy *copy, struct error *error);
+/* Removes the file again that the destination is, if it was made for it. */
+void copy_discard_end(struct copy_end *end);
 int copy_close_end(struct copy_end *end, struct error *error);
 
 /* On a fiber; heeds its cancellation: -ECANCELED. */

@@ -306,7 +306,6 @@ static int open_output(struct copy *copy, bool is_fifo, struct error *error)
 	while ((rc = output_open(&end->out, end->word, flags, NULL, error)) == -ENXIO && is_fifo)
 		if (fiber_sleep(FIFO_PATIENCE_NS))
 			return -ECANCELED;
-	end->created = !rc && end->out.created;
 	return rc;
 }
 
@@ -346,7 +345,6 @@ static int open_destination_path(struct copy *copy, struct error *error)
 		return open_output(copy, false, error);
 	flags |= BLOCK_OPEN_CREATE | (copy->force ? BLOCK_OPEN_FORCE : 0);
 	rc = block_open_file(&end->block, end->word, flags, copy->source.block->size, error);
-	end->created = !rc && !exists;
 	end->is_fresh = !rc;
 	return rc;
 }
@@ -367,6 +365,14 @@ int copy_open_destination(struct copy *copy, struct error *error)
 	if (!rc && end->is_object && stack_names_array(end->word))
 		rc = check_overwrite(copy, end->block, false, error);
 	return rc || !end->block ? rc : check_fits(copy, error);
+}
+
+void copy_discard_end(struct copy_end *end)
+{
+	if (end->block)
+		block_file_discard(end->block, end->word);
+	else
+		output_discard(&end->out, end->word);
 }
 
 int copy_close_end(struct copy_end *end, struct error *error)

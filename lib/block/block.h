@@ -253,6 +253,10 @@ int block_open_part(struct block **out, const char *name, const char *path, unsi
  * off must not be used again. 0 or a negative errno. */
 int block_file_cut(struct block *block, uint64_t size);
 
+/* Removes a file again that BLOCK_OPEN_CREATE made, and did not find there, if it is still what `path` names. For
+ * others nothing happens. */
+void block_file_discard(struct block *block, const char *path);
+
 /* ---- Memory (memory.c) ---- */
 
 /* Zeroed memory of `size` bytes, sparse until written. */

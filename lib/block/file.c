@@ -9,6 +9,7 @@
 
 #include "block/iov.h"
 #include "block/layer.h"
+#include "block/output.h"
 #include "fiber/fiber.h"
 #include "fiber/request.h"
 #include "util/bytes.h"
@@ -419,6 +420,12 @@ int block_file_cut(struct block *block, uint64_t size)
 	    block->size - size >= 512)
 		return -EINVAL;
 	return ftruncate(file->fd, (off_t)size) ? -errno : 0;
+}
+
+void block_file_discard(struct block *block, const char *path)
+{
+	if (block->ops == &file_ops && file_of(block)->created)
+		output_remove(file_of(block)->fd, path);
 }
 
 static void file_close(struct block *block)

@@ -45,6 +45,7 @@ struct file {
 	int fd;
 	int tail_fd; /* without O_DIRECT, for [direct_end, size); or -1 */
 	bool is_device;
+	bool created;           /* by this opening */
 	bool in_memory;         /* tmpfs, see file_memory.c */
 	bool direct;            /* `fd` has O_DIRECT */
 	uint32_t direct_unit;   /* a power of two from 512 */

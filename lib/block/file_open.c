@@ -321,7 +321,6 @@ static int open_range(struct block **out, const char *path, unsigned flags, uint
 		      struct range range, struct error *error)
 {
 	struct file *file;
-	bool created;
 	int status;
 
 	if (flags & BLOCK_OPEN_CREATE) {
@@ -336,7 +335,7 @@ static int open_range(struct block **out, const char *path, unsigned flags, uint
 	if (!file)
 		return error_set(error, -ENOMEM, "%s: out of memory", path);
 	file->tail_fd = -1;
-	file->fd = open_descriptor(path, flags, &created);
+	file->fd = open_descriptor(path, flags, &file->created);
 	if (file->fd < 0) {
 		status = open_failed(path, flags, -errno, error);
 		free(file);
@@ -347,8 +346,7 @@ static int open_range(struct block **out, const char *path, unsigned flags, uint
 	file_flushes_init(&file->flushes);
 	status = prepare(file, path, flags, size, range, error);
 	if (status < 0) {
-		if (created)
-			unlink(path);
+		block_file_discard(&file->block, path);
 		block_unref(&file->block);
 		return status;
 	}

@@ -246,13 +246,19 @@ int output_open(struct output *out, const char *path, unsigned flags,
 	return rc;
 }
 
-void output_discard(struct output *out, const char *path)
+void output_remove(int fd, const char *path)
 {
 	struct stat ours, there;
 
-	if (out->created && out->fd >= 0 && !fstat(out->fd, &ours) && !lstat(path, &there) &&
-	    ours.st_dev == there.st_dev && ours.st_ino == there.st_ino)
+	if (fd >= 0 && !fstat(fd, &ours) && !lstat(path, &there) && ours.st_dev == there.st_dev &&
+	    ours.st_ino == there.st_ino)
 		unlink(path);
+}
+
+void output_discard(struct output *out, const char *path)
+{
+	if (out->created)
+		output_remove(out->fd, path);
 	output_close(out);
 }
 

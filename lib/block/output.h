@@ -65,6 +65,9 @@ void output_close(struct output *out);
 /* Closes it, and removes it again if output_open() made it and it is still what `path` names. */
 void output_discard(struct output *out, const char *path);
 
+/* Removes `path` if that is the very file that is open as `fd`, and not what somebody else put there. */
+void output_remove(int fd, const char *path);
+
 /* The part of output_open() that looks at the content of an open regular file. `kind` NULL: anything without a
  * signature. 0 or -EEXIST with `error` set. */
 int output_check_content(int fd, const char *path, const struct output_kind *kind,

@@ -217,5 +217,21 @@ python3 - $TENON <<-'PYTHON' || problem 'a redirected file that was cut was copi
 	sys.exit(p.wait() != 1 or b"cut" not in said)
 PYTHON
 
+# What somebody else put in the place of a new file stays when the copy fails.
+python3 - $TENON <<-'PYTHON' || problem 'a failed copy removed what was not its own'
+	import os, subprocess, sys, time
+	for name, start in ("new1", b""), ("new2", b"x" * 8192):
+	    p = subprocess.Popen([sys.argv[1], "copy", "-", name], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+	    p.stdin.write(start + b"y" * 4096)
+	    p.stdin.flush()
+	    while not os.path.exists(name):
+	        time.sleep(0.01)
+	    open("theirs", "w").write("theirs")
+	    os.rename("theirs", name)
+	    p.terminate()
+	    p.wait()
+	    assert open(name).read() == "theirs"
+PYTHON
+
 [ $failures = 0 ] || { echo "$failures failures"; exit 1; }
 echo 'all as expected'
