@@ -55,8 +55,8 @@ int copy_close_end(struct copy_end *end, struct error *error);
 /* On a fiber; heeds its cancellation: -ECANCELED. */
 int copy_stream(struct copy *copy, struct error *error);
 
-/* Reads until `length` bytes are there or the stream ends; bytes, or a negative errno. With `heed_cancel`, on
- * a fiber that suspends where it has to wait. */
-ssize_t copy_stream_read(int fd, char *at, size_t length, bool heed_cancel);
+/* Reads until `length` bytes are there or the stream ends; bytes, or a negative errno. On a fiber; of what is no
+ * file (`may_wait`) it suspends, as long as there is nothing to read. */
+ssize_t copy_stream_read(int fd, char *at, size_t length, bool may_wait);
 
 #endif

@@ -163,7 +163,7 @@ static int begin_stream(struct copy *copy, struct error *error)
 		end->size_known = true;
 		return at ? 0 : check_format(copy, image_format_of_file(end->out.fd), error);
 	}
-	got = copy_stream_read(end->out.fd, end->head, COPY_HEAD, false);
+	got = copy_stream_read(end->out.fd, end->head, COPY_HEAD, true);
 	if (got < 0)
 		return error_set(error, (int)got, "%s: reading it: %s", end->word,
 				 error_name((int)got));
@@ -176,8 +176,9 @@ static int open_source_stream(struct copy *copy, struct error *error)
 	struct copy_end *end = &copy->source;
 	bool standard = !strcmp(end->word, "-");
 
+	/* The writer of a FIFO is waited for in poll(). */
 	end->out.fd = standard ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3)
-			       : open(end->word, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+			       : open(end->word, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (end->out.fd >= 0)
 		return begin_stream(copy, error);
 	error_set(error, -errno, "%s: opening it: %s", end->word, error_name(errno));

@@ -37,14 +37,14 @@ static int source_failed(struct stream *stream, int rc)
 
 /* ---- Source ---- */
 
-ssize_t copy_stream_read(int fd, char *at, size_t length, bool heed_cancel)
+ssize_t copy_stream_read(int fd, char *at, size_t length, bool may_wait)
 {
 	size_t done = 0;
 
 	while (done < length) {
 		ssize_t got;
 
-		if (heed_cancel && fiber_poll(fd, POLLIN, FIBER_FOREVER) == -ECANCELED)
+		if (may_wait && fiber_poll(fd, POLLIN, FIBER_FOREVER) == -ECANCELED)
 			return -ECANCELED;
 		got = read(fd, at + done, length - done);
 		if (got < 0 && (errno == EINTR || errno == EAGAIN))

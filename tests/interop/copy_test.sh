@@ -217,6 +217,30 @@ python3 - $TENON <<-'PYTHON' || problem 'a redirected file that was cut was copi
 	sys.exit(p.wait() != 1 or b"cut" not in said)
 PYTHON
 
+# A writer that comes late, one that never comes, and an input that does not block.
+mkfifo late
+{ sleep 0.3; cat even; } >late &
+expect 0 '' $TENON copy late out4
+same even out4
+python3 - $TENON <<-'PYTHON' || problem 'a wait for the start of a stream: it does not end, or is busy'
+	import os, resource, signal, subprocess, sys, time
+	def wait_for(source, stdin):
+	    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+	    p = subprocess.Popen([sys.argv[1], "copy", source, "out5"], stdin=stdin, stderr=subprocess.DEVNULL,
+	                         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+	    time.sleep(2)
+	    p.send_signal(signal.SIGINT)
+	    assert p.wait(20) == -signal.SIGINT, p.returncode
+	    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+	    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+	    assert used < 0.5, used
+	    assert not os.path.exists("out5")
+	reader, writer = os.pipe()
+	os.set_blocking(reader, False)
+	wait_for("-", reader)
+	wait_for("late", subprocess.DEVNULL)
+PYTHON
+
 # What somebody else put in the place of a new file stays when the copy fails.
 python3 - $TENON <<-'PYTHON' || problem 'a failed copy removed what was not its own'
 	import os, subprocess, sys, time
