@@ -31,12 +31,13 @@
  */
 struct console_output {
 	int fd;
-	struct log *log;
 	pthread_t thread;
 	_Atomic bool stop; /* it is to end; with the lock held */
 
 	pthread_mutex_t lock; /* guards the rest */
 	pthread_cond_t changed;
+	struct log *
+		log; /* the thread writes to it with the lock held: it may go away before the thread does */
 	bool writing;    /* a chunk is on its way */
 	size_t in_chunk; /* bytes of the guest's in it that were not written, as far as is known */
 	bool given_up;   /* nobody reads, for good */
@@ -151,7 +152,7 @@ static void tell_failure(struct console_output *output, int failure, bool first)
 			    error_name(failure));
 }
 
-/* `missing` bytes were not written; with the lock, which is let go of to tell. */
+/* `missing` bytes were not written; with the lock. */
 static void note_failure(struct console_output *output, int failure, uint64_t lost,
 			 uint64_t missing)
 {
@@ -166,9 +167,7 @@ static void note_failure(struct console_output *output, int failure, uint64_t lo
 		output->total += output->head - output->tail;
 		output->tail = output->head;
 	}
-	pthread_mutex_unlock(&output->lock);
 	tell_failure(output, failure, first);
-	pthread_mutex_lock(&output->lock);
 	while (!output->stop && !output->given_up &&
 	       pthread_cond_timedwait(&output->changed, &output->lock, &again) != ETIMEDOUT)
 		;
@@ -182,10 +181,8 @@ static void end_episode(struct console_output *output)
 	if (!episode || output->head != output->tail || output->lost)
 		return;
 	output->episode = 0;
-	pthread_mutex_unlock(&output->lock);
 	log_warning(output->log, "console: output is written again; %llu bytes were lost",
 		    (unsigned long long)episode);
-	pthread_mutex_lock(&output->lock);
 }
 
 static void *write_out(void *argument)
@@ -301,12 +298,12 @@ void console_output_destroy(struct console_output *output)
 	stuck = pthread_timedjoin_np(output->thread, NULL, &grace) != 0;
 	pthread_mutex_lock(&output->lock);
 	left = output->head - output->tail + output->in_chunk;
-	pthread_mutex_unlock(&output->lock);
 	if (left)
 		log_warning(output->log, "console: the last %llu bytes were not read by anybody",
 			    (unsigned long long)left);
+	output->log = NULL;
+	pthread_mutex_unlock(&output->lock);
 	if (stuck) {
-		output->log = NULL;
 		pthread_detach(output->thread);
 		return;
 	}
