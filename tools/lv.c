@@ -41,8 +41,8 @@ static int list_run(struct look *look, struct error *error)
 	for (unsigned i = 0; i < stack->scan->group_count; i++)
 		if (!only || only == stack->scan->groups[i])
 			list_group(look->result, stack->scan->groups[i], list->all);
-	served_add(look->result);
-	return stack_report(stack, only || stack->scan->group_count, error);
+	rc = served_add(look->result);
+	return rc ? rc : stack_report(stack, only || stack->scan->group_count, error);
 }
 
 static int lv_list_verb(int argc, char **argv)
@@ -75,7 +75,7 @@ static int show_run(struct look *look, struct error *error)
 		rc = stack_find_volume(stack, look->name, &group, &lv, error);
 	if (!rc) {
 		look->result = describe_lv(group, lv);
-		served_add(look->result);
+		rc = served_add(look->result);
 	}
 	return rc;
 }

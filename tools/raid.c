@@ -249,8 +249,8 @@ static int list_run(struct look *look, struct error *error)
 					      : broken_row(&stack->arrays[i]));
 	for (size_t i = 0; i < json_array_size(look->result); i++)
 		look->status = MAX(look->status, health(json_array_get(look->result, i)));
-	served_add(look->result);
-	return stack_report(stack, stack->array_count > 0, error);
+	rc = served_add(look->result);
+	return rc ? rc : stack_report(stack, stack->array_count > 0, error);
 }
 
 static int raid_list_verb(int argc, char **argv)
@@ -295,8 +295,7 @@ static int show_run(struct look *look, struct error *error)
 			cli_note("%s", found->note);
 	}
 	look->status = health(look->result);
-	served_add(look->result);
-	return 0;
+	return served_add(look->result);
 }
 
 static int raid_show_verb(int argc, char **argv)

@@ -108,8 +108,9 @@ static int start(struct serve *serve, struct serve_arguments *arguments, struct 
 		rc = allow_files(serve, error);
 	if (rc)
 		return rc;
-	export_open_all(serve);
-	rc = check_served(serve, error);
+	rc = export_open_all(serve);
+	if (!rc)
+		rc = check_served(serve, error);
 	snprintf(name, sizeof(name), "serve-%d", (int)getpid());
 	if (!rc)
 		rc = runtime_socket(name, &path, error);

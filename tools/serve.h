@@ -45,6 +45,12 @@ struct serve_home {
 	struct stack *stack; /* NULL: nothing could be had */
 	bool ending;
 	struct fiber_queue end; /* of its first fiber, at home */
+
+	/* Of its closing: here, as that must be done without memory too. */
+	struct serve *serve;
+	struct fiber *closer;
+	int close_rc;
+	struct error close_error;
 };
 
 /* What was named, or found, to be served. */
@@ -149,15 +155,15 @@ struct export *export_find_rival(struct serve *serve, const char *name);
 
 /* ---- Their sockets (serve_socket.c) ---- */
 
-/* Serves all that is planned. What cannot be is left out, and said so. */
-void export_open_all(struct serve *serve);
+/* Serves all that is planned. What cannot be is left out, and said so. 0 or -ENOMEM. */
+int export_open_all(struct serve *serve);
 unsigned export_clients(const struct export *export);
 /* Closes the socket and the volume, and forgets it. */
 void export_stop(struct serve *serve, struct export *export);
 /* All of a home (NULL: that have none), some at a time; those that are not done yet are in `stopping`. */
 void export_stop_all(struct serve *serve, const struct serve_home *home);
-/* Appends the exports from number `from` on to `list`, `most` at most. */
-void export_describe(const struct serve *serve, size_t from, size_t most, json_t *list);
+/* Appends the exports from number `from` on to `list`, `most` at most. 0 or -ENOMEM. */
+int export_describe(const struct serve *serve, size_t from, size_t most, json_t *list);
 
 /* ---- What is served (serve_targets.c) ---- */
 

@@ -73,9 +73,13 @@ static int serve_exports(void *context, json_t *params, json_t **result, struct 
 {
 	json_int_t from = json_integer_value(json_object_get(params, "from"));
 	json_t *exports = json_array();
+	int rc = export_describe(context, (size_t)MAX(from, 0), EXPORTS_AT_ONCE, exports);
 
 	(void)error;
-	export_describe(context, (size_t)MAX(from, 0), EXPORTS_AT_ONCE, exports);
+	if (rc) {
+		json_decref(exports);
+		return rc;
+	}
 	*result = json_pack("{s:o, s:b}", "exports", exports, "more",
 			    json_array_size(exports) == EXPORTS_AT_ONCE);
 	return 0;
@@ -345,14 +349,14 @@ static int export_again(struct serve *serve, struct serve_home *home, struct vol
 	/* Here, with the index that this builds. */
 	struct volume_lv *lv = volume_group_get_lv(group, strchr(name, '/') + 1);
 	struct export *export;
-	int rc = 0;
+	int opened, rc = 0;
 
 	if (serves_whole(serve, group))
 		rc = export_plan_group(serve, home, group);
 	else if (lv)
 		rc = export_plan_volume(serve, home, group, lv, &export);
-	export_open_all(serve);
-	return rc;
+	opened = export_open_all(serve);
+	return rc ? rc : opened;
 }
 
 /* One change: its group, the volume's name before and after it. */

@@ -8,20 +8,18 @@
 #include "tools/serve.h"
 #include "util/bytes.h"
 #include "util/error.h"
+#include "util/number.h"
 
 #define DEFAULT_MOST 4
 
 uint64_t serve_default_workers(void)
 {
 	const char *given = getenv("TENON_WORKERS");
+	uint64_t count;
 	cpu_set_t set;
 
-	if (given && *given) {
-		char *end;
-		unsigned long count = strtoul(given, &end, 10);
-
-		return *end || count > SERVE_WORKERS_MAX ? 0 : count;
-	}
+	if (given && *given)
+		return number_parse(given, 1, SERVE_WORKERS_MAX, &count, NULL) ? 0 : count;
 	if (sched_getaffinity(0, sizeof(set), &set))
 		return 1;
 	return MIN((uint64_t)CPU_COUNT(&set), (uint64_t)DEFAULT_MOST);
@@ -68,50 +66,39 @@ int serve_homes_start(struct serve *serve, unsigned count, struct error *error)
 	return rc;
 }
 
-struct closing {
-	struct serve *serve;
-	struct serve_home *home;
-	struct fiber *fiber;
-	int rc;
-	struct error error;
-};
-
 static int close_home(void *arg)
 {
-	struct closing *closing = arg;
+	struct serve_home *home = arg;
 
-	closing->rc = stack_close(steal_pointer(&closing->home->stack), &closing->error);
-	closing->home->ending = true;
-	fiber_queue_wake_all(&closing->home->end);
+	home->close_rc = stack_close(steal_pointer(&home->stack), &home->close_error);
+	home->ending = true;
+	fiber_queue_wake_all(&home->end);
 	return 0;
 }
 
 static int call_close_home(void *arg)
 {
-	struct closing *closing = arg;
+	struct serve_home *home = arg;
 
-	export_stop_all(closing->serve, closing->home);
-	return serve_call(closing->home, close_home, closing);
+	export_stop_all(home->serve, home);
+	return serve_call(home, close_home, home);
 }
 
 int serve_homes_end(struct serve *serve, int rc, struct error *error)
 {
-	CLEANUP_FREE struct closing *all = calloc(serve->home_count + 1, sizeof(*all));
-
-	if (!all)
-		abort();
 	for (unsigned i = 0; i < serve->home_count; i++) {
-		all[i].serve = serve;
-		all[i].home = &serve->homes[i];
-		all[i].fiber = fiber_spawn(call_close_home, &all[i]);
+		serve->homes[i].serve = serve;
+		serve->homes[i].closer = fiber_spawn(call_close_home, &serve->homes[i]);
 	}
 	for (unsigned i = 0; i < serve->home_count; i++) {
-		fiber_join(all[i].fiber);
-		if (!rc && all[i].rc) {
-			rc = all[i].rc;
-			if (error)
-				*error = all[i].error;
-		}
+		const struct serve_home *home = &serve->homes[i];
+
+		fiber_join(home->closer);
+		if (rc || !home->close_rc)
+			continue;
+		rc = home->close_rc;
+		if (error)
+			*error = home->close_error;
 	}
 	export_stop_all(serve, NULL);
 	/* Nothing is left on them that could wait for a disk. */

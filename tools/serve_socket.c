@@ -117,15 +117,16 @@ static bool open_batch(struct serve *serve, struct serve_home *home, struct open
 	return true;
 }
 
-void export_open_all(struct serve *serve)
+int export_open_all(struct serve *serve)
 {
 	CLEANUP_FREE struct openings *openings = malloc(sizeof(*openings));
 
 	if (!openings)
-		abort();
+		return -ENOMEM;
 	for (unsigned i = 0; i < serve->home_count; i++)
 		while (open_batch(serve, &serve->homes[i], openings))
 			;
+	return 0;
 }
 
 /* ---- Closing ---- */
@@ -212,7 +213,7 @@ struct question {
 /* Exports of one home: after a call to another, they may not be there any more. */
 struct questions {
 	const struct serve_home *home;
-	struct question all[BATCH];
+	struct question *all; /* has room for what is asked */
 	unsigned count;
 };
 
@@ -249,13 +250,12 @@ static void ask(struct questions *questions)
 
 unsigned export_clients(const struct export *export)
 {
-	CLEANUP_FREE struct questions *questions = calloc(1, sizeof(*questions));
+	struct question question = { 0 };
+	struct questions questions = { .all = &question };
 
-	if (!questions)
-		abort();
-	add_question(questions, export, NULL);
-	ask(questions);
-	return questions->all[0].status.clients;
+	add_question(&questions, export, NULL);
+	ask(&questions);
+	return question.status.clients;
 }
 
 static json_t *describe(const struct export *export)
@@ -305,13 +305,15 @@ static size_t describe_batch(const struct serve *serve, size_t from, size_t most
 	return count;
 }
 
-void export_describe(const struct serve *serve, size_t from, size_t most, json_t *list)
+int export_describe(const struct serve *serve, size_t from, size_t most, json_t *list)
 {
-	CLEANUP_FREE struct questions *questions = calloc(1, sizeof(*questions));
+	CLEANUP_FREE struct question *all = calloc(BATCH, sizeof(*all));
+	struct questions questions = { .all = all };
 	size_t done = 0, count = 1;
 
-	if (!questions)
-		abort();
+	if (!all)
+		return -ENOMEM;
 	for (; count && done < most; done += count)
-		count = describe_batch(serve, from + done, most - done, list, questions);
+		count = describe_batch(serve, from + done, most - done, list, &questions);
+	return 0;
 }

@@ -60,7 +60,7 @@ static int ask(void *arg)
 	return 0;
 }
 
-static void add_to(json_t *row, json_t *by_id)
+static int add_to(json_t *row, json_t *by_id)
 {
 	const char *id = json_string_value(json_object_get(row, "serial"));
 	json_t *export = id ? json_object_get(by_id, id) : NULL;
@@ -69,8 +69,10 @@ static void add_to(json_t *row, json_t *by_id)
 	CLEANUP_FREE char *why = NULL;
 
 	if (json_is_string(problem) &&
-	    asprintf(&why, "not served: %s", json_string_value(problem)) < 0)
-		abort();
+	    asprintf(&why, "not served: %s", json_string_value(problem)) < 0) {
+		why = NULL;
+		return -ENOMEM;
+	}
 	if (why)
 		json_object_set_new(row, "served", describe_text(why));
 	else if (export)
@@ -83,19 +85,22 @@ static void add_to(json_t *row, json_t *by_id)
 		json_object_set(row, "clients", json_object_get(export, "clients"));
 	else
 		json_object_set_new(row, "clients", json_null());
+	return 0;
 }
 
-void served_add(json_t *rows)
+int served_add(json_t *rows)
 {
 	struct cli_words paths = { 0 };
 	CLEANUP_FREE struct asking *all = NULL;
-	json_t *by_id = json_object(), *row;
+	json_t *by_id = NULL, *row;
 	size_t index;
+	int rc = 0;
 
 	runtime_each_socket("serve-", note_path, &paths);
 	all = calloc(paths.count + 1, sizeof(*all));
 	if (!all)
-		abort();
+		return -ENOMEM;
+	by_id = json_object();
 	for (unsigned i = 0; i < paths.count; i++) {
 		all[i] = (struct asking){ .path = paths.words[i], .by_id = by_id };
 		all[i].fiber = fiber_spawn(ask, &all[i]);
@@ -103,8 +108,9 @@ void served_add(json_t *rows)
 	for (unsigned i = 0; i < paths.count; i++)
 		fiber_join(all[i].fiber);
 	if (json_is_object(rows))
-		add_to(rows, by_id);
+		rc = add_to(rows, by_id);
 	json_array_foreach(rows, index, row)
-		add_to(row, by_id);
+		rc = rc ? rc : add_to(row, by_id);
 	json_decref(by_id);
+	return rc;
 }

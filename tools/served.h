@@ -8,8 +8,8 @@
  * Adds to a row, or to each row of a list, what the servers say: "served", the socket or "not served: why" or
  * null, "clients", and in "serial" the number that guests are told. Rows have "serial", the object's own, by which
  * they are found: two groups of one name on different devices are told apart. A server that does not answer is
- * noted on standard error. On a fiber.
+ * noted on standard error. On a fiber. 0 or -ENOMEM.
  */
-void served_add(json_t *rows);
+int served_add(json_t *rows);
 
 #endif

@@ -68,6 +68,9 @@ expect 2 'from 512 B to 2 GiB' $TENON raid create r --level 1 --bitmap-chunk 0 a
 expect 2 'from 64 KiB' $TENON raid create r --level 1 --size 0 a.img b.img
 expect 2 'from 1 to 64' $TENON serve --socket-dir s --queues 0
 expect 2 'from 1 to 64' $TENON serve --socket-dir s --queues 65
+for workers in 0 65 +3 ' 3' 3x -1; do
+	TENON_WORKERS=$workers expect 2 'TENON_WORKERS: expected from 1 to 64' $TENON serve --socket-dir s
+done
 expect 2 'socket-dir' $TENON serve
 expect 0 'usage' $TENON --help
 expect 0 'create' $TENON raid --help
