@@ -81,7 +81,9 @@ static int refuse(const struct open_call *call, int code)
 			     "add dev %s mode tap user NAME",
 			     name);
 	else if (code == -EBUSY)
-		error_advise(call->error, "end what is attached to it: %s", tap_user(name, who));
+		error_advise(call->error,
+			     "%s is attached to it; end that one, or use another interface",
+			     tap_user(name, false, who));
 	else if (code == -EINVAL)
 		error_advise(call->error,
 			     "an interface of that name exists and is no TAP, or its name is "
@@ -103,7 +105,7 @@ static int check_alone(const struct open_call *call, int own)
 		return 0;
 	error_set(call->error, -EBUSY,
 		  "TAP interface %s: expected none of its queues to be attached, found %d, by %s",
-		  name, queues - own, tap_user(name, who));
+		  name, queues - own, tap_user(name, own > 0, who));
 	error_advise(call->error, "end that one, or use another interface");
 	return -EBUSY;
 }

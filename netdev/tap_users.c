@@ -91,11 +91,17 @@ static bool has_tap(const char *pid, const char *name)
 	return has;
 }
 
-const char *tap_user(const char *name, char text[PROCESS_TEXT])
+const char *tap_user(const char *name, bool attached, char text[PROCESS_TEXT])
 {
-	DIR *listing = opendir("/proc");
 	struct dirent *entry;
+	DIR *listing;
 
+	/* First: others may have one of that name in other namespaces. */
+	if (!attached && has_tap("self", name)) {
+		snprintf(text, PROCESS_TEXT, "another NIC or port of this process itself");
+		return text;
+	}
+	listing = opendir("/proc");
 	snprintf(text, PROCESS_TEXT, "another process");
 	while (listing && (entry = readdir(listing))) {
 		if (!isdigit((unsigned char)entry->d_name[0]) ||

@@ -2,6 +2,8 @@
 #ifndef TENON_NETDEV_TAP_USERS_H
 #define TENON_NETDEV_TAP_USERS_H
 
+#include <stdbool.h>
+
 #include "util/process.h"
 
 /*
@@ -10,8 +12,8 @@
  */
 int tap_attached_queues(const char *name);
 
-/* Describes (process_describe()) the first process but this one that has the TAP `name` open, as far as this
- * user may look; otherwise "another process". Returns `text`. */
-const char *tap_user(const char *name, char text[PROCESS_TEXT]);
+/* Describes who has the TAP `name` open: this process itself, unless the caller is `attached` to a queue of it, or
+ * the first other one (process_describe()), as far as this user may look; otherwise "another process". Returns `text`. */
+const char *tap_user(const char *name, bool attached, char text[PROCESS_TEXT]);
 
 #endif

@@ -106,6 +106,7 @@ static void test_a_busy_tap_and_what_is_no_tap(void)
 	CU_ASSERT_EQUAL(tap_open(&second, "tapb", NULL, &error), -EBUSY);
 	CU_ASSERT_EQUAL(second.fd, -1);
 	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "tapb"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(error.advice, "of this process itself"));
 	tap_close(&tap);
 	CU_ASSERT_EQUAL(tap_open(&second, "lo", NULL, &error), -EINVAL);
 	CU_ASSERT_PTR_NOT_NULL(strstr(error.advice, "no TAP"));
