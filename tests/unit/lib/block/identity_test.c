@@ -224,6 +224,7 @@ static void test_the_holder_is_named(void)
 {
 	const char *path = make("held");
 	int fd = open(path, O_RDWR | O_CLOEXEC), ready[2];
+	struct file_locks locks = { 0 };
 	struct error error = { 0 };
 	char expected[64], byte;
 	pid_t child;
@@ -233,12 +234,15 @@ static void test_the_holder_is_named(void)
 	if (!child) {
 		int own = open(path, O_RDWR | O_CLOEXEC);
 
-		if (!file_lock(own, path, true, NULL) && write(ready[1], "+", 1) == 1)
+		if (!file_lock_range(own, path, true, 0, BLOCK_TO_THE_END, &locks, NULL) &&
+		    write(ready[1], "+", 1) == 1)
 			pause();
 		_exit(1);
 	}
 	CU_ASSERT_EQUAL(read(ready[0], &byte, 1), 1);
-	CU_ASSERT_EQUAL(file_lock(fd, path, true, &error), -EBUSY);
+	CU_ASSERT_EQUAL(file_lock_range(fd, path, true, 0, BLOCK_TO_THE_END, &locks, &error),
+			-EBUSY);
+	file_unlock(&locks);
 	snprintf(expected, sizeof(expected), "process %d (", (int)child);
 	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, expected));
 	kill(child, SIGKILL);
