@@ -38,11 +38,14 @@ static int refuse_alone(const struct raid_array *array, const struct raid_member
 		"that they are bad there",
 		member->block->name, (unsigned long long)count << MD_SECTOR_SHIFT,
 		(unsigned long long)sector << MD_SECTOR_SHIFT, array->block.name);
-	error_advise(error, "a repair writes them to the others: `tenon raid check --repair`");
+	error_advise(error,
+		     "`tenon raid check %s --repair` writes them to the others; if it does not "
+		     "answer, fail it with --force, and they cannot be read any more",
+		     array->name);
 	return -EBUSY;
 }
 
-int raid_fail(struct raid_array *array, const char *device, struct error *error)
+static int fail(struct raid_array *array, const char *device, bool force, struct error *error)
 {
 	struct raid_member *member;
 	uint64_t sector, count;
@@ -54,7 +57,7 @@ int raid_fail(struct raid_array *array, const char *device, struct error *error)
 	if (member->state == RAID_MEMBER_STALE)
 		return error_set(error, -ENOENT, "%s is not in use by %s: %s", device,
 				 array->block.name, member->reason);
-	if (array->level->can_lose(array, member) &&
+	if (!force && array->level->can_lose(array, member) &&
 	    array->level->holds_alone(array, member, &sector, &count))
 		return refuse_alone(array, member, sector, count, error);
 	if (!raid_member_fail(member, "failed on request"))
@@ -67,6 +70,16 @@ int raid_fail(struct raid_array *array, const char *device, struct error *error)
 		error_set(error, rc, "%s: superblocks cannot be written: %s", array->block.name,
 			  error_name(rc));
 	return rc;
+}
+
+int raid_fail(struct raid_array *array, const char *device, struct error *error)
+{
+	return fail(array, device, false, error);
+}
+
+int raid_fail_anyway(struct raid_array *array, const char *device, struct error *error)
+{
+	return fail(array, device, true, error);
 }
 
 int raid_note_missing(struct raid_array *array, struct error *error)

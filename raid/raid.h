@@ -201,8 +201,12 @@ struct block *raid_array_block(struct raid_array *array);
 
 /* ---- Members ---- */
 
-/* Marks a member faulty, as a write error does. -ENOENT; -EBUSY for the last good one. */
+/* Marks a member faulty, as a write error does. -ENOENT; -EBUSY for the last good one, and for one that alone has
+ * some of the data, since the bad-block logs of the others name it. */
 int raid_fail(struct raid_array *array, const char *device, struct error *error);
+
+/* The same, but what the member alone has cannot be read any more then. */
+int raid_fail_anyway(struct raid_array *array, const char *device, struct error *error);
 
 /* Lets go of a faulty, spare or stale member. -EBUSY while it is in use. */
 int raid_remove(struct raid_array *array, const char *device, struct error *error);

@@ -103,7 +103,8 @@ static int change_verb(struct change *change, const char *usage, int argc, char 
 	const struct cli_option options[] = {
 		CLI_OPTION_DEVICE(&change->given),
 		{ "force", CLI_FLAG, &change->force, NULL,
-		  "overwrite what is on a new device, or what a half holds that ran apart" },
+		  "add: overwrite what is on a new device, or what a half holds that ran apart; "
+		  "fail: give up what it alone has" },
 		CLI_OPTION_END,
 	};
 	struct cli_words operands;
@@ -123,7 +124,8 @@ static int apply_fail(struct change *change, struct stack *stack, struct raid_ar
 		      struct error *error)
 {
 	(void)stack;
-	return raid_fail(array, change->device, error);
+	return change->force ? raid_fail_anyway(array, change->device, error)
+			     : raid_fail(array, change->device, error);
 }
 
 static int apply_remove(struct change *change, struct stack *stack, struct raid_array *array,

@@ -145,7 +145,8 @@ static int show_array(struct array_call *call)
 
 static int fail_member(struct array_call *call)
 {
-	return raid_fail(call->array, call->device, call->error);
+	return call->force ? raid_fail_anyway(call->array, call->device, call->error)
+			   : raid_fail(call->array, call->device, call->error);
 }
 
 static int remove_member(struct array_call *call)
@@ -240,6 +241,7 @@ static int serve_raid_fail(void *context, json_t *params, json_t **result, struc
 	int rc = find_array(&call, true);
 
 	(void)result;
+	call.force = json_is_true(json_object_get(params, "force"));
 	if (!rc)
 		rc = call_array(&call, fail_member);
 	free(call.device);

@@ -49,6 +49,7 @@ static void repair_makes_bad_blocks_good(struct raid_rig *rig)
 
 	CU_ASSERT_EQUAL(raid_fail(rig->array, "disk0", &rig->error), -EBUSY);
 	CU_ASSERT_PTR_NOT_NULL(strstr(rig->error.text, "4096 bytes at byte 8192"));
+	CU_ASSERT_EQUAL(rig_state(rig, 0), RAID_MEMBER_IN_SYNC);
 	repair(rig);
 	CU_ASSERT_EQUAL(bad_ranges(rig, 1), 1);
 	block_fault_remove(rig->disk[0], rule);
@@ -141,6 +142,23 @@ static void test_a_dead_member_is_failed(void)
 	rig_run(a_dead_member_is_failed);
 }
 
-UNIT_MAIN("raid bad blocks", UNIT(test_repair_makes_bad_blocks_good),
-	  UNIT(test_read_error_keeps_the_only_copy), UNIT(test_write_error_keeps_the_only_copy),
-	  UNIT(test_a_dead_member_is_failed))
+/* One that does not answer would hold up all else. */
+static void it_is_failed_when_insisted(struct raid_rig *rig)
+{
+	fill_from_a_bad_source(rig);
+	CU_ASSERT_EQUAL(raid_fail(rig->array, "disk0", &rig->error), -EBUSY);
+	CU_ASSERT_EQUAL(raid_fail_anyway(rig->array, "disk0", &rig->error), 0);
+	CU_ASSERT_EQUAL(rig_state(rig, 0), RAID_MEMBER_FAULTY);
+	CU_ASSERT_EQUAL(raid_fail_anyway(rig->array, "disk1", &rig->error), -EBUSY);
+	CU_ASSERT(rig_holds(rig, 0, 8192, 1));
+	CU_ASSERT(!rig_holds(rig, 8192, 4096, 1));
+}
+
+static void test_it_is_failed_when_insisted(void)
+{
+	rig_run(it_is_failed_when_insisted);
+}
+
+UNIT_MAIN("raid bad blocks", UNIT(test_it_is_failed_when_insisted),
+	  UNIT(test_repair_makes_bad_blocks_good), UNIT(test_read_error_keeps_the_only_copy),
+	  UNIT(test_write_error_keeps_the_only_copy), UNIT(test_a_dead_member_is_failed))
