@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # tenon: build, deps, demo, check, bench, install. `make help` lists the targets.
 #
 # Every lib/*/*.c, raid/*.c, volume/*.c, netdev/*.c, vswitch/*.c and vmm/*.c goes into one library,
@@ -32,7 +33,8 @@ CPPFLAGS := $(CPPFLAGS) -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I. -Ilib \
 CFLAGS   ?= -O2 -g
 ALL_CFLAGS := -std=gnu11 $(WARNINGS) $(CFLAGS) -fno-strict-aliasing -pthread \
 	$(if $(filter thread,$(SANITIZE)),-fsanitize=thread -Wno-tsan -fno-omit-frame-pointer,$(if $(SANITIZE), \
-	-fsanitize=address$(comma)undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined))
+	-fsanitize=address$(comma)undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined)) \
+	$(if $(SANITIZE),-Wno-maybe-uninitialized)
 LDLIBS   := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -laio -lisal -lm -pthread
 
 LIB_SRC  := $(wildcard lib/*/*.c raid/*.c volume/*.c netdev/*.c vswitch/*.c vmm/*.c)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Interfaces through libnl-3; see link.h. */
 #include "netdev/link.h"
 

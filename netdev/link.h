@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Network interfaces of the host: what they are, and setting them up, through libnl-3. Each call may be
  * aimed at another network namespace by its fd (netns.h); -1 is the caller's own.

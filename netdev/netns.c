@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Entering network namespaces on threads of their own; see netns.h. */
 #include "netdev/netns.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Network namespaces: calling a function inside one, and sockets opened there.
  *

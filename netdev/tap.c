@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Attaching to TAP interfaces; see tap.h. */
 #include "netdev/tap.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * TAP: an Ethernet interface of the host whose other end is a file descriptor. What the host sends, we
  * read, one frame per read(); what we write, the host receives.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Batches of reads and writes; see tap_batch.h. */
 #include "netdev/tap_batch.h"
 

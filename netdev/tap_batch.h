@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Several frames to or from a TAP in one system call, through io_uring. A TAP takes and gives one frame
  * for each read or write; the entry into the kernel is a good part of what a small frame costs.

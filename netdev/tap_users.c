@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* See tap_users.h. */
 #include "netdev/tap_users.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Who is attached to a TAP interface. */
 #ifndef TENON_NETDEV_TAP_USERS_H
 #define TENON_NETDEV_TAP_USERS_H

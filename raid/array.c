@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Members: made, found, failed, let go; what the array's state says of them. All others build on this file and
  * it calls none of them: what changes is announced.

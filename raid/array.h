@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * An array in memory: what the files of raid/ share. Not for others; raid.h is the interface.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* New arrays. */
 #include <errno.h>
 #include <stdio.h>

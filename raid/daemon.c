@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The array's daemon: marks the array clean when no write came for a while, clears the bitmap in
  * rounds, and writes superblocks that are wanted but that no write waits for.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The same thing on several members at once: superblocks, bitmaps, flushes.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* What is on one device: for discovery (raid_probe) and for people (raid_examine). */
 #include <errno.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Whose word counts; see freshest.h. */
 #include "raid/freshest.h"
 

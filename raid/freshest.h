@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Whose word counts: which of several superblocks of one array is believed.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Pure arithmetic on md's levels. Sources: drivers/md/{raid0,raid1,raid5,raid10}.c of Linux 6.1. */
 #include "raid/geometry.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Pure arithmetic on md's levels: no I/O, no state. Sectors are of 512 bytes.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The write-intent bitmap at work; see intent.h. Reading it is in intent_load.c.
  *

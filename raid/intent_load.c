@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Where a write-intent bitmap comes from: made new, or read from the members. */
 #include <errno.h>
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* One request to several members; see legs.h. */
 #include "raid/legs.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * One request that goes to several members: its legs, started together and waited for once.
  *

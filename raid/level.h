@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What a RAID level implements. The generic parts (superblocks, bitmap, rebuild) know levels only
  * through this table; a level is one file more.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* A member's bad-block log: a sorted array of ranges, since there are at most 512 and usually none. */
 #include "raid/md_badblocks.h"
 

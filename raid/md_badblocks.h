@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A member's bad-block log: ranges of its data that could not be written, sorted and apart. The format
  * on disk is at the end of md_format.h; sectors count from the start of the device, as in the kernel.

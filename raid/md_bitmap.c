@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The write-intent bitmap on disk (drivers/md/md-bitmap.c of Linux 6.1, md_bitmap_read_sb()). */
 #include "raid/md_bitmap.h"
 

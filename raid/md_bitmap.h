@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The write-intent bitmap on disk: its super, its size, its bits. How it is used while an array runs is
  * in intent.h.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Looking for md superblocks on a device. */
 #include <errno.h>
 #include <stdlib.h>

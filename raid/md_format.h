@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * md's structures on disk: superblock version 1.x, write-intent bitmap, bad-block log.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Where things go on a new member; the rules are mdadm's (super1.c: validate_geometry1(),
  * add_internal_bitmap1(), write_init_super1()). Figures are sectors of 512 bytes. */
 #include "raid/md_layout.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Where things go on a new member: the same choices as mdadm 4.2 makes (super1.c), so that its hints
  * about unused space, its --grow and its --add find what they expect.

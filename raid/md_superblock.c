@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * md superblocks of version 1.x: the one decoder and the one encoder, and the checksum. What
  * makes a superblock acceptable is in md_validate.c, where one is looked for in md_find.c.

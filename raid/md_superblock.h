@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * md superblocks of version 1.x in memory: decode, validate, encode, find.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What makes a superblock acceptable: the kernel's own refusals (super_1_load() of Linux 6.1, before
  * 6.19 grew a field in the padding), and areas that overlap each other or the device's end.

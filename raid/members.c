@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Members come and go while the array runs. Each change is in the superblocks of all others before the
  * call returns.

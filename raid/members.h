@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* What making and changing arrays share about members. */
 #ifndef TENON_RAID_MEMBERS_H
 #define TENON_RAID_MEMBERS_H

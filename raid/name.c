@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Levels, states and UUIDs as people write them. */
 #include <ctype.h>
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Software RAID in Linux md's own format: arrays as block devices.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* What the files of RAID1 share. */
 #ifndef TENON_RAID_RAID1_H
 #define TENON_RAID_RAID1_H

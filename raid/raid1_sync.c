@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Making mirrors agree, for rebuild.c: resync copies from the member that reads go to, recovery fills
  * the members that are being rebuilt, check compares and repair compares and makes equal.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Resync, recovery, check and repair; see rebuild.h. What is to be done is decided in the same order as
  * the kernel's (md_check_recovery()): first fill empty places, then make the members agree, then what

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Resync, recovery, check and repair: one process for all levels. It goes over the members in windows,
  * several at a time, each under the range lock; leaves out what the bitmap calls clean; and writes down

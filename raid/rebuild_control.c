@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Rebuilds as others see them: progress, waiting, scrubbing, holding still. */
 #include <errno.h>
 

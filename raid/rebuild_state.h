@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The state of an array's resync, recovery or scrub, which is rebuild.c's; see rebuild.h. */
 #ifndef TENON_RAID_REBUILD_STATE_H
 #define TENON_RAID_REBUILD_STATE_H

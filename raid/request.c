@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Requests to the array, as a block device: what is the same for every level. A write marks the array
  * dirty, locks its range, sets its bits, and is acknowledged only when a member that missed it is known

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* An array's life: made, started, stopped, gone. It knows all the parts, and none of them knows it. */
 #include <errno.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* An array's state, for people and tools. */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
 # Another compiler sees other things: everything builds with clang, too, warnings being errors.
 # timeout: 900
 set -u

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
 # The two commands as a new user has them: in clean Debian chroots, from a fresh clone of what is committed, as root
 # and as an ordinary user who has had the one apt line run for him.
 #

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
 # The house stands on its floors: no file includes upwards or sideways (docs/architecture.md).
 set -u
 cd "$(dirname "$0")/.." || exit 1

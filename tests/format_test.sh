@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# All C is as clang-format puts it. Each version of it breaks lines in its own way, so one judges.
+# SPDX-License-Identifier: BSD-2-Clause
+# All C says its licence and is as clang-format puts it. Each version of it breaks lines in its own way, so one judges.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 version=14
@@ -10,4 +11,5 @@ done
 [ -n "$format" ] || { echo "clang-format $version, which judges the format, is not installed"; exit 77; }
 mapfile -t all < <(git ls-files '*.c' '*.h' 2>/dev/null | grep . ||
 	find lib raid volume netdev vswitch vmm tools tests -name '*.[ch]')
+! grep -L 'SPDX-License-Identifier: BSD-2-Clause' "${all[@]}" | grep . || { echo "lack a licence line"; exit 1; }
 exec $format --dry-run -Werror "${all[@]}"

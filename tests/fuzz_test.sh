@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
 # Runs every fuzz target for FUZZ_SECONDS (default 5) from its corpus, two at a time.
 # timeout: 3000
 set -u

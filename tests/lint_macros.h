@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* What cppcheck must know of macros whose headers it does not read (jansson's loops). */
 #define json_array_foreach(array, index, value)                                                    \
 	for (index = 0; (value = json_array_get(array, index)); index++)

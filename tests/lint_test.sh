@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
 # Static analysis of everything that is compiled: cppcheck, clang-tidy.
 # timeout: 900
 set -u

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
 # Workers beside each other under ThreadSanitizer: messages and calls, a group's changes computed elsewhere, and a server
 # with two data workers. TORTURE=1: all unit tests but those that run more fibers at once than it can count.
 # timeout: 900

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Options, messages and running on a fiber; see cli.h. */
 #include "tools/cli.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What the nouns of `tenon` share: options, messages, listings, progress, and running on a fiber.
  */

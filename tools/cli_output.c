@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Listings and progress; see cli.h. Everything that is listed is JSON first, and printed from it. */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The nouns of the `tenon` command. Each has a file of its own with one function, which is given its
  * arguments from the noun on (argv[0] is the noun) and returns the exit status: 0 done, 1 failed (with

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * `tenon copy`: between files, host block devices, streams ("-"), volumes, arrays and vhost-user disks.
  *

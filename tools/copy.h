@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Inside of `tenon copy`: copy.c (the command), copy_end.c (opening source and destination), copy_stream.c
  * (in order, where one of them is no block device).

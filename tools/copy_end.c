@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Opening the ends of a copy; see copy.h. Each becomes a struct block or a plain file descriptor. A volume or
  * array that a running server owns is reached through the socket on which the server exports it.

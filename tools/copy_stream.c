@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Copying in order, where one end is a stream; see copy.h. Runs of zeroes become holes, or write-zeroes requests,
  * wherever the destination has such a thing. */
 #include <errno.h>

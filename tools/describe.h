@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Arrays, groups and volumes as JSON: what listings print, and what a running server answers to those
  * who ask it. Sizes are in bytes and their keys end in "_bytes".

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* `tenon device`: the devices file; see devices.h. */
 #include <errno.h>
 #include <stdio.h>

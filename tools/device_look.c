@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* See device_look.h. */
 #include "tools/device_look.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A first look at devices: does it answer at all, and what is underneath? All side by side, in a process aside
  * (fiber/aside.h), so that one that hangs holds nobody up for more than the limit, and only once in a

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* See devices.h. */
 #include "tools/devices.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The devices to look at: --device PATH (repeatable, globs), or else $TENON_DEVICES (colon-separated,
  * globs), or else the devices file, one path a line, that `tenon device add|remove|list` keeps:

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* `tenon host check`: what this host offers and lacks, and what that means for tenon. */
 #include <errno.h>
 #include <fcntl.h>

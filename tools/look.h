@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Verbs that only look: they take --device and --json, find something out on a fiber, and print it. */
 #ifndef TENON_TOOLS_LOOK_H
 #define TENON_TOOLS_LOOK_H

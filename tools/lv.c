@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* `tenon lv`: logical volumes; changed in a running server where one owns the group, or else here. */
 #include <errno.h>
 #include <stdio.h>

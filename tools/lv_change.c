@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* See lv_change.h. */
 #include "tools/lv_change.h"
 

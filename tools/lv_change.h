@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Changes to volumes, named as the control socket names them; the same in a server and in a command. */
 #ifndef TENON_TOOLS_LV_CHANGE_H
 #define TENON_TOOLS_LV_CHANGE_H

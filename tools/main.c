@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The `tenon` command: finds the noun and hands over. */
 #include <signal.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Running storage servers, from the point of view of a command: which of them owns what the command
  * is about. A server holds locks on its devices; a command finds it through its control socket and asks

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* `tenon pv`: physical volumes. */
 #include <errno.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* `tenon raid`: creating arrays and looking at them. Changing them is in raid_change.c. */
 #include "tools/raid.h"
 
@@ -231,6 +232,7 @@ static int look_and_test(struct look *look, int argc, char **argv)
 
 	look->option = &option;
 	status = look_verb(look, argc, argv);
+	look->option = NULL;
 	return !status && test ? look->status : status;
 }
 

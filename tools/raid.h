@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* What the two halves of `tenon raid` share, and opening devices that are to be taken. */
 #ifndef TENON_TOOLS_RAID_H
 #define TENON_TOOLS_RAID_H

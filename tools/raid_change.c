@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* `tenon raid`: failing, removing, adding, starting; in a running server or here. */
 #include <errno.h>
 #include <stdio.h>

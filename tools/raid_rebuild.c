@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* `tenon raid rebuild` and `check`: running one and waiting for it, in a running server or here. */
 #include <errno.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Where running servers of this user are found: one directory of control sockets.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Serial numbers of disks: what a guest reads from its disk (/dev/disk/by-id/virtio-SERIAL, lsblk -o SERIAL) and
  * tells it apart by. virtio has room for 20 bytes, and names cut to 20 are often the same; so they are made of the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* `tenon serve`: the storage server; see serve.h. */
 #include "tools/serve.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The storage server: owns arrays and volume groups, and serves them over vhost-user-blk.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The control socket of a storage server: what commands ask the owner of an array or a group.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* What a storage server serves, and under which names; see serve.h. On the control worker. */
 #include <errno.h>
 #include <search.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The data workers of a storage server, and what is at home on each; see serve.h. */
 #include <errno.h>
 #include <sched.h>

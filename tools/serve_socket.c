@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The sockets of a storage server: opened, asked and closed at home, on behalf of the control worker; see serve.h.
  *
@@ -147,8 +148,10 @@ static int close_one(void *arg)
 
 void export_stop(struct serve *serve, struct export *export)
 {
-	struct closing closing = { steal_pointer(&export->block), steal_pointer(&export->server) };
+	struct closing closing;
 
+	closing.block = steal_pointer(&export->block);
+	closing.server = steal_pointer(&export->server);
 	if (closing.server) {
 		serve->served--;
 		serve_call(export->home, close_one, &closing);

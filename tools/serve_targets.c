@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* What a storage server is to serve, and taking hold of it; see serve.h. */
 #include <errno.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* What running servers say about volumes and arrays, for listings. */
 #ifndef TENON_TOOLS_SERVED_H
 #define TENON_TOOLS_SERVED_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Where the servers' vhost-user sockets are made, and who may connect to them: the options that `tenon serve`
  * and `tenon switch run` have in common.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Opening devices, assembling arrays, scanning for groups; see stack.h. */
 #include "tools/stack.h"
 

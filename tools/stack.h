@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What lies on what: devices, the arrays on them, the volume groups on both.
  *

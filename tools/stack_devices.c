@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The devices at the bottom of a stack: each looked at without being held up by one that hangs, and each used once,
  * whatever names it goes by; see stack.h.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Finding arrays, groups and volumes in a stack by the names that people use; see stack.h. */
 #include <errno.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* `tenon switch`: see switch.h. What a running switch does, for people and programs. */
 #include "tools/switch.h"
 

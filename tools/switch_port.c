@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The ports of a switch as --port describes them; see switch.h. */
 #include <errno.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* `tenon switch run`: a switch in the foreground; see switch.h. */
 #include <errno.h>
 #include <pthread.h>

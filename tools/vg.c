@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* `tenon vg`: volume groups. */
 #include <errno.h>
 #include <stdio.h>

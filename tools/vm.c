@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* `tenon vm run`: a KVM machine with our own monitor. */
 #include <errno.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The devices of `tenon vm run`; see vm_devices.h. */
 #include "tools/vm_devices.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The devices of `tenon vm run`: what --disk and --nic say, turned into connected vhost-user sockets.
  *

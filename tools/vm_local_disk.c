@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* `tenon vm run --disk FILE`: the vhost-user-blk back-end on a thread of this process. */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Signals of `tenon vm run`; see vm_signals.h. */
 #include "tools/vm_signals.h"
 

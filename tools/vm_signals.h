@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The signals of `tenon vm run`, from the first to the last moment: a thread that waits for them.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The ACPI tables of the machine; see acpi.h. */
 #include "vmm/acpi.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The ACPI tables of the machine: RSDP, XSDT, FADT (hardware-reduced), MADT, MCFG, DSDT.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Builds ACPI Machine Language; see aml.h. */
 #include "vmm/aml.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A small builder of ACPI Machine Language: just what the DSDT of this machine says.
  *

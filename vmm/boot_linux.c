@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Loads a bzImage; see boot_linux.h. */
 #include "vmm/boot_linux.h"
 

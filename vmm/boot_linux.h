@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Loads a Linux kernel (bzImage) into guest memory by the 64-bit boot protocol: kernel, initial RAM
  * disk, command line, memory map, random seed, and the descriptor and page tables with which the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Copies of kernel and initial RAM disk; see boot_source.h. */
 #include "vmm/boot_source.h"
 

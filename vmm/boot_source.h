@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What a machine is started with: copies of its kernel and its initial RAM disk, made once. A restart of
  * the guest uses them again, whatever has become of the files meanwhile: replaced by an upgrade,

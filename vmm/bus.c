@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Address spaces; see bus.h. */
 #include "vmm/bus.h"
 

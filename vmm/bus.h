@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * An address space (I/O ports, or memory that is not RAM) and who answers where.
  *

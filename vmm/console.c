@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The host's end of the console; see console.h. */
 #include "vmm/console.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The ring and the writer of the console's output; see console_output.h. */
 #include "vmm/console_output.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Where the guest's console output goes: a ring, and a thread that writes it out.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* What CPUID says in the guest; see cpuid.h. */
 #include "vmm/cpuid.h"
 

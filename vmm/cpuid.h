@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What CPUID says in the guest: what KVM supports on this host, made consistent for each processor.
  *

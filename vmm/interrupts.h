@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * How devices reach the guest's interrupt controllers, and how the guest's doorbells reach devices,
  * without a thread of ours in between.

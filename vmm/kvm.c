@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* /dev/kvm and a virtual machine of it; see kvm.h. */
 #include "vmm/kvm.h"
 

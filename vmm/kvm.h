@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * /dev/kvm and one virtual machine of it: memory slots, interrupt controllers, capabilities.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Interrupts and doorbells over KVM: routes, irqfd, ioeventfd; see interrupts.h. */
 #include <errno.h>
 #include <linux/kvm.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The machine's memory map: the one place where a guest-physical address or an I/O port is given a
  * number. Everything that has to agree on one (loader, ACPI tables, PCI, KVM set-up) includes this.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* A virtual machine: made and destroyed; see machine.h. machine_run.c runs it. */
 #include "vmm/machine.h"
 

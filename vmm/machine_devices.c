@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A running machine's back-ends: what they say unasked, and that they hang up and come back; see machine.h.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The machine's own structure, for machine*.c. */
 #ifndef TENON_VMM_MACHINE_INTERNAL_H
 #define TENON_VMM_MACHINE_INTERNAL_H

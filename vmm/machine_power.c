@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Switching the machine on and off; see machine.h. */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* A virtual machine that runs: from power-on to its end; see machine.h. */
 #include <errno.h>
 #include <poll.h>

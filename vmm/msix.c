@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* MSI-X; see msix.h. */
 #include "vmm/msix.h"
 

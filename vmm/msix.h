@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * MSI-X of one PCI function: the vector table, the pending bits, masks, and which eventfds raise which
  * vector. PCI Local Bus 3.0, section 6.8.2.

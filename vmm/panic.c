@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The panic event device; see panic.h. */
 #include "vmm/panic.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The panic event device: a guest whose kernel panics says so here. It is QEMU's pvpanic
  * (docs/specs/pvpanic.rst), for which Linux has a driver (pvpanic-mmio, found through ACPI's QEMU0001): one

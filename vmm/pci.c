@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* PCI configuration space and base address registers; see pci.h. */
 #include "vmm/pci.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * PCI: one root bus with a host bridge at 00:00.0, configuration space by the ports CF8/CFC and by
  * ECAM, base address registers.

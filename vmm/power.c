@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* ACPI sleep, reset and event registers; see power.h. */
 #include "vmm/power.h"
 

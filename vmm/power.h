@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Power: the ACPI registers for sleep and reset (hardware-reduced, ACPI 6.4 section 4.8.3.7), and the
  * power button as a generic event device.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Seccomp filters for the machine's threads; see sandbox.h. */
 #include "vmm/sandbox.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What a thread of the machine may still ask of the kernel once it runs guest code. A guest that breaks
  * out of KVM into a vCPU thread finds no way to open a file, start a program or reach the network: any

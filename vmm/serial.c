@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* A 16550A UART; see serial.h. */
 #include "vmm/serial.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The console: a 16550A UART (National Semiconductor PC16550D), as COM1.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Measures how fast KVM runs guest code; see machine.h. */
 #include <errno.h>
 #include <linux/kvm.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Virtual processors; see vcpu.h. */
 #include "vmm/vcpu.h"
 

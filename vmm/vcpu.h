@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Virtual processors: a thread each, which runs guest code in KVM and takes the accesses that leave
  * the guest to the buses.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* A virtio device behind a vhost-user connection; see vhost_user_device.h. */
 #include "vmm/vhost_user_device.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A virtio device whose back-end is another process (or thread) behind a vhost-user connection: the
  * front-end half. What the guest is offered is what the back-end offers, cut down to what this

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A virtio device as its transport sees it: what it offers, its configuration space, and being
  * switched on and off. The transport (virtio_pci.c) has registers and the status machine; the device

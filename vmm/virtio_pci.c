@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The PCI transport of virtio; see virtio_pci.h. */
 #include "vmm/virtio_pci.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The PCI transport of virtio 1.2 (section 4.1), modern devices only: five capabilities, one memory BAR
  * with all structures and MSI-X, the device status machine. There is no INTx and no legacy interface.

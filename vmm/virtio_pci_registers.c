@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The BAR of a virtio PCI device: which structure an access is for, and the common configuration
  * structure (virtio 1.2, 4.1.4.3). That has a field for each register, found by where an access

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The life of a virtio PCI device: status machine, activation, reset, failure, and the doorbells that
  * come and go with it; see virtio_pci.h.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Choosing extents; see allocate.h. */
 #include "volume/allocate.h"
 

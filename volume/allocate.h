@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Choosing extents: pure functions from free areas and a wish to places. They know numbers of PVs and
  * extents, no groups.

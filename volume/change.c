@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Changing the logical volumes of a group. Each change is made in memory, committed (commit.h), and taken
  * back in memory when that failed; one at a time. Whatever needs memory or can be refused comes before the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Inside volume/: what the files that change logical volumes share. */
 #ifndef TENON_VOLUME_CHANGE_H
 #define TENON_VOLUME_CHANGE_H

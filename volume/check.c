@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Verifying PVs: labels, metadata areas and texts of each device, then that the devices agree. Every
  * thing that was looked at gives a finding, so that a user sees what was verified, too.

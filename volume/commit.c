@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Committing a group's metadata in two phases; see commit.h. */
 #include "volume/commit.h"
 

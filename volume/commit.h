@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Changing what the disks say of a group: plan, build, commit, swap.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Volumes that are made of other volumes, as far as it matters to code that reads linear and striped
  * ones only: who names whom, and old-style snapshots.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* PVs and groups as text for people: headers and slots as they are on disk, and metadata. */
 #include <errno.h>
 #include <stdlib.h>

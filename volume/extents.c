@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Giving extents to logical volumes: free areas of the group, places in them, segments. */
 #include <errno.h>
 #include <stdlib.h>

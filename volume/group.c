@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Volume groups in memory: references, look-ups, and the pool that all of it lives in. */
 #include <errno.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A logical volume as a block: a table from bytes of the volume to bytes of PVs. It only translates;
  * a new table is put in place with the gate closed.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The parser of LVM2's text grammar; see lvm_config.h. */
 #include "volume/lvm_config.h"
 

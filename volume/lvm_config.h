@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The text grammar of LVM2 metadata: a tree of sections, and of keys with values.
  *

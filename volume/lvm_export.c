@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Volume group -> text, as lvm2 writes it on disk (lib/format_text/export.c, the raw form: without
  * indentation and most comments, the group first, who wrote it last). lvm2 reads any layout; keeping

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What LVM2 puts on a physical volume, byte for byte; all integers are little-endian.
  *

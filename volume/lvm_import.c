@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Metadata tree -> volume group: the group and its physical volumes. lvm_import_lv.c does the logical
  * volumes. What is required is what lvm2 requires (lib/format_text/import_vsn1.c).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Metadata tree -> volume group: logical volumes and their segments, and which extents they take.
  * Segments must follow each other without gap, lie on extents that exist, and never share one.

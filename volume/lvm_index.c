@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Volumes by name; see lvm_index.h. */
 #include "volume/lvm_index.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Finding volumes of a group by name, and those that name another one, without looking at all of them: a
  * server opens thousands.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Small helpers of the LVM2 format code: checksums, UUIDs, transfers at any byte. */
 #include "volume/lvm_io.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Small helpers of the LVM2 format code: checksums, UUIDs, transfers at any byte. */
 #ifndef TENON_VOLUME_LVM_IO_H
 #define TENON_VOLUME_LVM_IO_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The label of a physical volume; see lvm_label.h. */
 #include "volume/lvm_label.h"
 

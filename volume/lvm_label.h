@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The label of a physical volume: who it is, and where its data and metadata areas lie.
  *

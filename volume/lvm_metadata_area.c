@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Metadata areas; see lvm_metadata_area.h. */
 #include "volume/lvm_metadata_area.h"
 

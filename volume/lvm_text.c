@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The writer of LVM2's text grammar; see lvm_config.h. */
 #include <stdarg.h>
 #include <stdio.h>

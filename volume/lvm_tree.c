@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Reading typed keys out of a metadata tree; see lvm_vg.h. */
 #include <errno.h>
 #include <stdarg.h>

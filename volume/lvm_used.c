@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Which extents of a group are taken, and by whom: see lvm_vg.h. */
 #include <errno.h>
 #include <stdlib.h>

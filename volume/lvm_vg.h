@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Inside a volume group: what volume.h keeps private, and the two ways between `struct volume_group`
  * and the metadata text.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* What groups and volumes may be called (lvm2 lib/misc/lvm-string.c). */
 #include <errno.h>
 #include <string.h>

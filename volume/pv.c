@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Looking at one device: is it a PV, and of which group. */
 #include <errno.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Growing and shrinking logical volumes. */
 #include <errno.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Inside volume/: what is known while devices are scanned, between scan_read.c and scan.c. */
 #ifndef TENON_VOLUME_SCAN_H
 #define TENON_VOLUME_SCAN_H

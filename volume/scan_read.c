@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Reading devices for a scan: labels, metadata areas, texts; see scan.c. */
 #include <errno.h>
 #include <stdarg.h>

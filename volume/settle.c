@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Making durable what metadata headers are read as; see commit.h. */
 #include <errno.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What lvm2 accepts. Its tools check a group each time they write it, and answer "Internal error" to every
  * change of one that fails: whoever commits such metadata has taken the group from them. So nothing is

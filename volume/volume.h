@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Volume groups: LVM2 physical volumes, volume groups and logical volumes on any `struct block`.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* A capture's beginning and end, and the forwarding thread's half of it; see capture.h. */
 #include "vswitch/capture.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* See capture_format.h. */
 #include "vswitch/capture_format.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The bytes of capture files: classic pcap, or pcapng, with nanoseconds in both, in this host's byte order, as
  * both formats want it.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* What the two halves of a capture share; see capture.h. */
 #ifndef TENON_VSWITCH_CAPTURE_INTERNAL_H
 #define TENON_VSWITCH_CAPTURE_INTERNAL_H

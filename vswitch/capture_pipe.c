@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* See capture_pipe.h. */
 #include "vswitch/capture_pipe.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The writer thread of a capture; see capture.h. It alone waits: for the reader of a FIFO, for room in a pipe,
  * for a disk; and always for its wake_fd too, but in write(2) to a disk.

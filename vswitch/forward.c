@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Learning, deciding, and handing bursts to their destinations; see forward.h and switch.h. */
 #include "vswitch/forward.h"
 

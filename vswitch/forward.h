@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Forwarding: what happens to a burst of frames between the port they came in at and those they leave by.
  */

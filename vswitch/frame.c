@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Parts of frames; see frame.h. */
 #include "vswitch/frame.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A frame on its way through the switch. Its bytes stay where the source port has them (a guest's
  * buffers, a read buffer) until a destination port copies them, once, to where they go.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* What the files of the switch share and nobody else sees. */
 #ifndef TENON_VSWITCH_INTERNAL_H
 #define TENON_VSWITCH_INTERNAL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The forwarding thread: rounds of bursts, polling, sleeping, and calls from other threads.
  *

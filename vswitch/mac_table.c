@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The address table; see mac_table.h. Entries live in an array; each is in a hash chain and in a list in
  * the order of last sight, both linked by indices. To keep the list cheap an entry's time is refreshed

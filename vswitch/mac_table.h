@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The switch's memory of which port an address was last seen at (IEEE 802.1Q-2022, 8.7 and 8.8: the
  * learning process and the filtering database).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* What all ports have in common; see port.h. */
 #include "vswitch/port.h"
 

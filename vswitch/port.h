@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A port of the switch: what kinds of ports implement, and what forwarding does with them.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A port on a TAP interface of the host. Frames carry the virtio-net header both ways, so large frames
  * and unfinished checksums pass between host and guests as they are; a `plain` TAP has no header, and

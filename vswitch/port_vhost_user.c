@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A port for a vhost-user front-end: QEMU, our own monitor, DPDK, user-mode Linux. The switch is the
  * back-end; it listens on a socket and serves one front-end at a time, or serves the one at the other

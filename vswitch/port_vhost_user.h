@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* What the two halves of the vhost-user port share: the connection and the rings. */
 #ifndef TENON_VSWITCH_PORT_VHOST_USER_H
 #define TENON_VSWITCH_PORT_VHOST_USER_H

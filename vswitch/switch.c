@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Making and ending switches, their ports, captures, and looking at them; see switch.h. */
 #include "vswitch/switch.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The virtual switch: an Ethernet bridge between guests (vhost-user), host interfaces (TAP), and whatever
  * else implements port.h.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Several requests, or parts of one, at the same time, and one wait for all.
  *

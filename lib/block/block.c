@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What every block device has in common: lifetime, and the checks before a request goes its way down
  * (piece.c). See block.h for the contract.

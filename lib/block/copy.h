@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Copies one block device to another with several requests in flight, leaving out what is zero.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The fault layer; see fault.h. */
 #include "block/fault.h"
 

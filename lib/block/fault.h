@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Faults by composition: a layer that passes requests on to the one below, except where a rule says
  * otherwise. Repeatable: what is random comes from the seed and the order of the requests.

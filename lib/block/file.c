@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Requests to image files and host block devices; see file.h for how direct I/O is fitted in. */
 #include "block/file.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Inside of the file layer: what file.c (requests), file_open.c, file_lock.c and file_loops.c
  * share.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Who may use an image file: open-file-description locks, such that QEMU and tenon respect each other.
  *

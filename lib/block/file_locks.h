@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The locks on an open file or device, and on what is below it (file_lock.c). */
 #ifndef TENON_BLOCK_FILE_LOCKS_H
 #define TENON_BLOCK_FILE_LOCKS_H

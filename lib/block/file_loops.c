@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Loop devices over what is to be written to: the kernel takes no locks on a file that a loop device shows, so
  * what it has mounted or claimed through one is looked for here.

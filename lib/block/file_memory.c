@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Files in memory (tmpfs). The ring has to give their requests to a thread, which takes thirty times as long as
  * the copy that they are; so they are done at once, as access to guest memory is, which is made of the same.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Opening image files and host block devices, and finding out what they want; see file.h. */
 #include "block/file.h"
 

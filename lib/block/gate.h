@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The gate of a layer: who is in it, and keeping others out while its inside is changed.
  *

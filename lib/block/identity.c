@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* What is underneath a device, by sysfs and LOOP_GET_STATUS64; see identity.h. */
 #include "block/identity.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What is underneath a device: which bytes it shows, whatever name it goes by.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* An identity as bytes, from one process of ours to another; see identity.h. */
 #include <errno.h>
 #include <stdio.h>

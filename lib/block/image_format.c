@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * See image_format.h. Sources: qemu docs/interop/qcow2.txt and qed_spec.txt; VMware Virtual Disk Format 1.1;
  * VirtualBox VDICore.h (pre-header); Microsoft's VHD (footer) and MS-VHDX; Parallels' prl-xml.txt; RFC 1952

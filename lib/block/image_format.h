@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Files that hold a disk in a form of their own (qcow2, vmdk, vdi, ...) or compressed: their bytes are not
  * the disk's. Recognised by the magic that each format's specification has at the start, or for two of them

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Scattered memory; see iov.h. */
 #include "block/iov.h"
 

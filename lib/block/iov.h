@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Scattered memory: ranges of iovec arrays, for layers that split and copy requests.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* For the layers in this folder: parts of piece.c that they use too. */
 #ifndef TENON_BLOCK_LAYER_H
 #define TENON_BLOCK_LAYER_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A block device in memory: for tests, benchmarks and scratch disks.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* A block device that does nothing, for measuring the layers above it; as null-co of QEMU, it does not
  * even touch the memory of a read. */
 #include "block/block.h"

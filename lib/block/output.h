@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Opening a file that we write: a capture, a console's log, a copy, a list. The one opener for all of them.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Partitions inside an image file or a host block device, by name: "disk.img:2" is partition 2 of disk.img.
  * block_open_file() opens such a name as the device that it is; a file that has this very name wins.

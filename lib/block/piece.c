@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The way of a piece down to the layer that works, and the work itself. It mostly arrives whole, on the
  * caller's fiber and with the caller's own iovecs; where a layer splits it, batch.c takes over.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A request on its way down: inside of block.c, which checks requests and makes pieces of them, of piece.c,
  * which takes a piece through the layers to where it is worked on, and of batch.c, which does several

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* See raid_magic.h. Sources: linux/raid/md_p.h, mdadm's super-intel.c and super-ddf.c. */
 #include "block/raid_magic.h"
 

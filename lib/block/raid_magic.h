@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The magic of software RAID at all places where a superblock may be: md 1.1 and 1.2 at the start, md 0.90 and 1.0,
  * Intel's (IMSM) and DDF at the end.

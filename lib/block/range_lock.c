@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Locks on ranges; see range_lock.h. */
 #include "block/range_lock.h"
 

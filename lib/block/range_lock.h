@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Locks on ranges, held by fibers of one worker across suspensions.
  *

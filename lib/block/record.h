@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Recording what is written, in the order in which it becomes durable, as a dm-log-writes log; and
  * replaying such a log, ours, the kernel's or QEMU's (blklogwrites), to any point.

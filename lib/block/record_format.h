@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The log of dm-log-writes, version 1: a superblock, then entries, each a sector of its own that is
  * followed by its data. "Sector" is the log's own sector size (`sectorsize` in the superblock), in which

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Reading and replaying a dm-log-writes log, which may be anybody's; see record.h. */
 #include "block/record.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* See rescue.h. */
 #include "block/rescue.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Reading what can be read of a medium with errors: a read that fails is tried again in smaller pieces, down to
  * one logical block, so that only what is unreadable is lost.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Signatures on block devices, by libblkid; see signature.h.
  *

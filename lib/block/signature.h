@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Signatures of what is already on a block device (file systems, LUKS, partition tables, md members,
  * LVM PVs, swap, ...), so that nothing is overwritten by mistake: every command that takes a device

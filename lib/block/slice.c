@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* A contiguous part of another block device: pure translation. */
 #include "block/block.h"
 

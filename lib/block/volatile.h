@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A disk with a volatile write cache whose power can be cut: for tests of what survives.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* See aside.h. */
 #include "fiber/aside.h"
 

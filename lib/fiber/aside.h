@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Calls that may never come back: open(2), stat(2) or read(2) of a device, or of a file on a file system, that
  * does not answer any more. The kernel may hold a thread in such a call for ever, deaf to signals; and a

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Fresh contexts; on x86-64 the switch itself is in context_x86_64.S. */
 #include "fiber/context.h"
 

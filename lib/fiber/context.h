@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Contexts: where a suspended stack stands, and the switch between two of them.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The switch between two stacks; context.c makes the first frame of a fresh one. See context.h. */
 #if defined(__x86_64__) && !defined(TENON_FIBER_UCONTEXT)
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The libaio engine, for machines where io_uring is refused: containers with the usual seccomp
  * filters, kernel.io_uring_disabled.

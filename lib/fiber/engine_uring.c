@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The io_uring engine: requests become submission entries at once and go to the kernel together,
  * once per round of the loop.

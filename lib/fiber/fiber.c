@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Birth, switching, joining, cancelling and end of fibers. */
 #include "fiber/sanitizer.h"
 #include "fiber/worker_private.h"

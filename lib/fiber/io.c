@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Disk I/O and poll on fibers: a request on the fiber's stack, and its wait. */
 #include <errno.h>
 #include <poll.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Requests on their way to the ring and back; virtual time stands still meanwhile. */
 #include "fiber/worker_private.h"
 

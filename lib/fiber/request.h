@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Requests to a worker's ring without a fiber for each: for who has several at once and waits for all of
  * them. Straight-line code uses fiber_preadv() and the like.

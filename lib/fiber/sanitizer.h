@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* What AddressSanitizer and ThreadSanitizer must be told of fibers; nothing in other builds. */
 #ifndef TENON_FIBER_SANITIZER_H
 #define TENON_FIBER_SANITIZER_H

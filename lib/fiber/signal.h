@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Waiting for signals on a fiber. */
 #ifndef TENON_FIBER_SIGNAL_H
 #define TENON_FIBER_SIGNAL_H

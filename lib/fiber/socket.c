@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Sockets and pipes on fibers: the system call at once, and a poll where it would block. */
 #include <errno.h>
 #include <poll.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Pooled stacks with guard regions; see stack.h. */
 #include "fiber/stack.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Stacks for the fibers of one worker: cut from large mappings, each with a guard region below it,
  * and reused last in first out, so that the next fiber finds its stack in the cache.

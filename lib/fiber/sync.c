@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Sleeping, queues of fibers and mutexes. */
 #include <errno.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Workers on threads of their own. */
 #include <pthread.h>
 

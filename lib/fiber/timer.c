@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* A binary heap of timers, ordered by time and then by the order of arming. */
 #include <stdlib.h>
 

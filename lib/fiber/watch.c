@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Descriptors whose readability wakes a sleeping worker. */
 #include <poll.h>
 #include <stdlib.h>

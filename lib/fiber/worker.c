@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Workers: creation, and what they are asked; loop.c runs them. */
 #include <errno.h>
 #include <sched.h>

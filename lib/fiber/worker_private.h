@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The inside of workers and fibers, shared by the files of this folder only.
  *

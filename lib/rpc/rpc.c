@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Requests and answers of JSON-RPC 2.0, without I/O; see rpc.h. */
 #include "rpc/rpc.h"
 

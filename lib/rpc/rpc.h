@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Control sockets: JSON-RPC 2.0 over a Unix stream socket, one message a line.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The client half of rpc.h. */
 #include <errno.h>
 #include <stdio.h>

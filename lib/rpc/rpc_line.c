@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* See rpc_line.h. */
 #include "rpc/rpc_line.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Lines on a non-blocking stream socket, read and written on fibers, within a time. */
 #ifndef TENON_RPC_RPC_LINE_H
 #define TENON_RPC_RPC_LINE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The server half of rpc.h: one fiber accepts, each connection has one of its own. */
 #include <errno.h>
 #include <stdlib.h>

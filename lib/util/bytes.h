@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Little- and big-endian integers at any alignment, and a few sums that must not wrap. */
 #ifndef TENON_UTIL_BYTES_H
 #define TENON_UTIL_BYTES_H

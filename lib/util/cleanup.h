@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Ownership by scope: a variable declared with one of these gives up what it holds when it goes
  * out of scope. steal_pointer() and steal_fd() hand ownership on.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The clock of what waits and polls outside of fibers; those have worker_now(), which tests can set. */
 #ifndef TENON_UTIL_CLOCK_H
 #define TENON_UTIL_CLOCK_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Errors that a user reads; see error.h. */
 #include "util/error.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Ethernet addresses: as people write them, and made for NICs that were given none. */
 #ifndef TENON_UTIL_ETHERNET_H
 #define TENON_UTIL_ETHERNET_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Eventfds that a peer has given us. */
 #ifndef TENON_UTIL_EVENT_H
 #define TENON_UTIL_EVENT_H

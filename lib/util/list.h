@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Intrusive doubly linked lists, as in the kernel and OVS: a head is a `struct list` too. */
 #ifndef TENON_UTIL_LIST_H
 #define TENON_UTIL_LIST_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Messages of a running server for the person who watches it. A program makes one log and hands it
  * to what it starts; library code writes to the log it was given (NULL: nowhere) and never prints. Names in

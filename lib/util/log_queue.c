@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* See log_queue.h. */
 #include "util/log_queue.h"
 

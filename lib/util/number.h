@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Whole numbers as people write them, each within the range that its use has. */
 #ifndef TENON_UTIL_NUMBER_H
 #define TENON_UTIL_NUMBER_H

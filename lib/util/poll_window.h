@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * How long to poll before sleeping, learned as KVM learns it for halted processors (halt_poll_ns,
  * virt/kvm/kvm_main.c): the window grows when one slept for a time so short that polling would have

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* See process.h. Sources: proc(5), /proc/PID/stat, /proc/PID/fdinfo, /proc/stat. */
 #include "util/process.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Other processes, for messages that say whom one waits for: what /proc tells about them. */
 #ifndef TENON_UTIL_PROCESS_H
 #define TENON_UTIL_PROCESS_H

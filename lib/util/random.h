@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A seeded source of random numbers (SplitMix64, Steele, Lea and Flood 2014): small, repeatable from
  * its seed, not for secrets. Whoever needs one is given one; nothing draws from a hidden source.

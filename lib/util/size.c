@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Sizes as people write and read them; see size.h. */
 #include "util/size.h"
 

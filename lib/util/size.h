@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Sizes as people write and read them. */
 #ifndef TENON_UTIL_SIZE_H
 #define TENON_UTIL_SIZE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Standard input, output and error, as a parent may have left them. */
 #ifndef TENON_UTIL_STANDARD_H
 #define TENON_UTIL_STANDARD_H

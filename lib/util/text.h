@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Text of unknown origin on its way to a person: names from a disk, a guest, a peer or a file, and messages
  * that contain them.

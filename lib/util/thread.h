@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Threads that leave the process's signals to others. */
 #ifndef TENON_UTIL_THREAD_H
 #define TENON_UTIL_THREAD_H

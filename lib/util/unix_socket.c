@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* See unix_socket.h. */
 #include "util/unix_socket.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Unix stream sockets at a path: how every server of ours listens, and every client connects. */
 #ifndef TENON_UTIL_UNIX_SOCKET_H
 #define TENON_UTIL_UNIX_SOCKET_H

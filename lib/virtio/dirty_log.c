@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The dirty log: see dirty_log.h. */
 #include "virtio/dirty_log.h"
 

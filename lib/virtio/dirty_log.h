@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The dirty log of vhost-user (LOG_SHMFD): a bitmap in memory shared with the front-end, a bit for each 4 KiB
  * page of guest memory, set after the page was written to. A front-end that migrates its guest sends those

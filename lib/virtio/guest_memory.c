@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Guest memory: see guest_memory.h. */
 #include "virtio/guest_memory.h"
 

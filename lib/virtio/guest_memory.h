@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Guest memory: the regions of shared memory in which a driver keeps its rings and buffers.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Surviving a peer that shortens its file: see memory_guard.h. */
 #include "virtio/memory_guard.h"
 

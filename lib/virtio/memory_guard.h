@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Surviving a peer that shortens a file which it shares with us.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Sending and receiving of vhost-user messages: see vhost_user.h. */
 #include "virtio/vhost_user.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The vhost-user protocol (QEMU docs/interop/vhost-user.rst, as of 7.2): messages over a unix stream
  * socket between a front-end (who owns the guest's memory) and a back-end (who runs the device), with

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The vhost-user back-end's connection: receives messages, has them carried out, answers. What each
  * message does is in vhost_user_backend_requests.c and _memory.c, rings are in _queue.c.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The vhost-user back-end's protocol engine: it owns the connected socket, the mapped guest memory and
  * the eventfds, checks all that the front-end says, and tells a device when a queue starts and stops.

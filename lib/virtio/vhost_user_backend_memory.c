@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Guest memory of a vhost-user back-end: the table as a whole, and single regions, also while rings run. */
 #include "virtio/vhost_user_backend_private.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Shared by vhost_user_backend*.c: connection, requests, memory, rings. */
 #ifndef TENON_VIRTIO_VHOST_USER_BACKEND_PRIVATE_H
 #define TENON_VIRTIO_VHOST_USER_BACKEND_PRIVATE_H

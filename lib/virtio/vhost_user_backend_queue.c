@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Rings of a vhost-user back-end: when they run, and changes while they do. */
 #include "virtio/vhost_user_backend_private.h"
 

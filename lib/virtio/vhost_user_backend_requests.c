@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The requests of a vhost-user front-end: a line for each in `requests`, with the payload sizes it may have
  * and its handler.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What a vhost-user back-end shares with its front-end besides guest memory: the region for chains in flight, the
  * dirty log, and the channel for requests of the back-end's own.

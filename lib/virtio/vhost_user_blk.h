@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The vhost-user-blk server: serves one struct block on a unix socket, on the block's home worker.
  *

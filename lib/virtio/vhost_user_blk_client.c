@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A vhost-user-blk device as a struct block: see vhost_user_blk_client.h. Opening it is in
  * vhost_user_blk_client_open.c.

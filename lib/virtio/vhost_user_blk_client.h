@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A vhost-user-blk device as a struct block: how a command reaches a volume that a running server
  * owns, how `tenon copy` reads and writes a disk that a foreign server exports, and how the server is

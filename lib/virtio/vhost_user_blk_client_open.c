@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Opening and closing a vhost-user-blk device: see vhost_user_blk_client.h. */
 #include "virtio/vhost_user_blk_client.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Shared by vhost_user_blk_client*.c: the device, its queues and slots. */
 #ifndef TENON_VIRTIO_VHOST_USER_BLK_CLIENT_PRIVATE_H
 #define TENON_VIRTIO_VHOST_USER_BLK_CLIENT_PRIVATE_H

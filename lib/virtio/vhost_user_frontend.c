@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The vhost-user front-end: see vhost_user_frontend.h.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The vhost-user front-end: drives a device that another process (or thread) implements. Used by the
  * machine monitor and by our own clients.

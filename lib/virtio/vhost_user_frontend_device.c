@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The vhost-user front-end, as far as the device as a whole is concerned: see vhost_user_frontend.h. */
 #include <errno.h>
 #include <string.h>

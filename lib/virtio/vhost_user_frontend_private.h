@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Shared by vhost_user_frontend*.c: the connection, and sending and asking over it. */
 #ifndef TENON_VIRTIO_VHOST_USER_FRONTEND_PRIVATE_H
 #define TENON_VIRTIO_VHOST_USER_FRONTEND_PRIVATE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What a vhost-user front-end shares with its back-end besides guest memory: the region for chains in flight, the
  * dirty log, and the channel on which the back-end makes requests. See vhost_user_frontend.h.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * virtio-blk requests (virtio 1.2, 5.2.6): see virtio_blk.h.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* virtio-blk: what a device offers, and its configuration space (virtio 1.2, 5.2.3 and 5.2.4). */
 #include <endian.h>
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Limits of our virtio-blk device, shared by virtio_blk.c and virtio_blk_config.c. */
 #ifndef TENON_VIRTIO_VIRTIO_BLK_PRIVATE_H
 #define TENON_VIRTIO_VIRTIO_BLK_PRIVATE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* virtio-net headers: checking what a sender asks for, and deciding what a receiver can be handed. */
 #include "virtio/virtio_net.h"
 

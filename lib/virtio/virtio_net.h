@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * virtio-net frames: the header before each frame, what it asks of the receiver, and doing in
  * software what a receiver cannot do.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Cutting large TCP and UDP frames into segments in software, for receivers that take none.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The device side of a virtqueue, as far as both formats have it in common: see virtqueue.h. */
 #include "virtio/virtqueue.h"
 

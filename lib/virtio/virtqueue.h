@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The device side of a virtqueue (virtio 1.2, 2.6 to 2.8): split and packed rings behind one interface,
  * each with indirect descriptors, event index and in-order use, over guest memory. No I/O framework

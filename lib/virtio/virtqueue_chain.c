@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The buffers of a chain, and indirect tables, of both formats: see virtqueue_private.h. */
 #include <errno.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The driver side of a virtqueue: see virtqueue_driver.h, and virtqueue.h for the orderings, whose numbers are
  * used here. */
 #include "virtio/virtqueue_driver.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The driver side of a virtqueue, split or packed: for our own clients of vhost-user back-ends, for tests and
  * for benchmarks. Indirect descriptors, event index and in-order use go as negotiated.

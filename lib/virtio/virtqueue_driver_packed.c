@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Packed rings, driver side: see virtqueue_driver.h, and virtqueue_packed.c for how such a ring works. */
 #include <linux/virtio_config.h>
 

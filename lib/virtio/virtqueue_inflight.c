@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Chains in flight in shared memory: see virtqueue_inflight.h. */
 #include "virtio/virtqueue_inflight.h"
 

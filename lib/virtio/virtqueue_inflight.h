@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Chains in flight, noted in memory that outlives the process (vhost-user's INFLIGHT_SHMFD): after a back-end
  * was killed, the one that comes after it knows which chains were taken and never given back.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Split rings (virtio 1.2, 2.7), device side: see virtqueue.h, whose numbers of the orderings are used in
  * comments.

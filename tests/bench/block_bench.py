@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
 """
 Our vhost-user-blk server beside qemu-storage-daemon, driven by the same client (vhost_user_blk_bench): requests per
 second, and per second of the server's processor time (all its threads, those of its ring in the kernel included). Then

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
 """
 Two runs of `make bench` side by side: compare.py [A B], files of build/bench or the beginnings of their names; without
 them the two newest. What is ours is compared with what was ours, and the ratios to the peer with each other: figures of

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
 """
 Counts of a 4 KiB request, which no other load of the machine changes: fiber switches, calls of the ring, requests given
 to it, and instructions in user space (callgrind on the libaio engine; the difference of two runs, so that what surrounds

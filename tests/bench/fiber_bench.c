@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What fibers cost: nanoseconds per switch, per fiber, per posted function, per call to another worker,
  * and per 4 KiB read of a file at depth 1 and 32, on each engine.

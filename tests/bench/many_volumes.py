@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
 """Makes a volume group of N volumes of one extent each, at once: many_volumes.py IMAGE N
 
 The group is made by `tenon vg create` (--metadata-size large enough) before; its metadata text gets N volumes and

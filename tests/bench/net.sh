@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
 # TAP to TAP through `tenon switch`, Open vSwitch's userspace datapath and vde_switch: what each moves per
 # second, and per second of processor time of the switch's process (all its threads; the kernel's work
 # behind its system calls included). Runs are interleaved; medians of ROUNDS (3) runs of SECONDS (3).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Sends equal Ethernet frames on an interface as fast as it takes them: net_blast IFNAME MAC LENGTH
  * SECONDS. Prints how many were sent. For tests/bench/net.sh.

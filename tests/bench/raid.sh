@@ -1,3 +1,4 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
 # RAID1 rebuild over memory devices against memcpy.
 exec "$(dirname "$0")/../../build/tests/bench/raid_rebuild_bench" "${1:-256}" "${2:-5}"

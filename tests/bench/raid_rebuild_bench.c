@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * How fast a RAID1 member is rebuilt over memory devices, beside a plain memcpy of the same bytes in the same
  * run: the ratio says what the array adds. Usage: raid_rebuild_bench [MIB [ROUNDS]]

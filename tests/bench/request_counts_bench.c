@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What a 4 KiB request costs in counts, which no other load of the machine changes: switches into fibers, entries
  * into the kernel's ring and requests given to it, on a file, on a linear volume over it and on a two-way mirror; one at

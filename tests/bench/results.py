@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """
 Results of the benchmarks as JSON, for block_bench.py and compare.py: one file a run, DATE-COMMIT.json in build/bench
 (or BENCH_RESULTS), into which every suite of the run puts its cases.

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
 # How long a guest's 4 KiB reads take, one each 500 microseconds, while the server that has its disk is kept busy with
 # a group of 10,000 volumes: by nothing, by `tenon lv create`, by `tenon lv list --json`. And how many 128 KiB
 # reads a second (which cost the server 20 times what they cost the client, for there may be but two processors) two guests get

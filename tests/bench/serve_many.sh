@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
 # How long `tenon serve` takes to be ready with many volumes, how much memory, and how long it takes to end.
 set -u
 cd "$(dirname "$0")/../.." || exit 1

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A closed-loop vhost-user-blk client, to measure servers with: keeps DEPTH requests in flight and counts
  * completions. The same client for every server, so that only the server differs.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Counts the ICMP echo requests and replies in a pcap or pcapng file. Usage: capture.py FILE"""
 import struct, sys
 

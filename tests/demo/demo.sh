@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
 # Shows tenon's main job on real input: two stock Debian guests whose disks are volumes on a mirror and
 # which talk through a switch, all in user processes; a disk fails and is replaced while they run.
 # Usage: demo.sh [--engine kvm|qemu] [--keep]

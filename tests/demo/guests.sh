@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # The guests of the demo: the initramfs that they start from, and their root file systems. Sourced, after
 # rig.sh. Everything is made in WORK.
 DEMO=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

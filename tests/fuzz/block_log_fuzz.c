@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The reader of dm-log-writes logs: the input is a log, replayed on a small disk. */
 #include <stddef.h>
 #include <stdint.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The bzImage loader: any file is refused or loaded. The last eight bytes choose how much memory the machine
  * has, how long the command line is, and an initial RAM disk's size, for which no bytes need to be there. What

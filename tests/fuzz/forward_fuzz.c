@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Frames from hostile guests through a switch of three ports: one that takes all offloads, one that takes
  * checksums, one that takes nothing. The input is a row of frames: the port, the virtio-net header, the

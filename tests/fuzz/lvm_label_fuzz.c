@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The first four sectors of a hostile device. A label whose CRC is wrong gets it put right for half of
  * the inputs, or nothing behind it would ever be reached. */
 #include <stdlib.h>

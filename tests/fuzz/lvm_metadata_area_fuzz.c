@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* A hostile header of a metadata area, and the place for the next text beside whatever it claims. The
  * input is the area's size (8 bytes), the size of a new text (4), and the header. */
 #include <stdlib.h>

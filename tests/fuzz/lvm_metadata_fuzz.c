@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Hostile metadata text: grammar and import. What is accepted must be written as a text that is
  * accepted too, and says the same. */
 #include <stdlib.h>

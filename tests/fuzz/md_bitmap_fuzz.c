@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The super of a write-intent bitmap from a hostile disk. What is accepted must fit into the room there
  * is, and encode to the same fields again.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * md superblocks and bad-block logs from hostile disks. The input is a superblock's page and what
  * follows, a log; the first byte before them chooses the minor version. What is accepted must encode to

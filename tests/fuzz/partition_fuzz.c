@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Partition tables and formats of any disk: what is found lies inside it, and no two of them meet. GPTs get good
  * checksums, or nothing behind them would be reached.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Any bytes and descriptors from a vhost-user front-end, and whatever rings they set up.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* A hostile virtio-net header and frame: decode, then all that may follow. The input is the 12 bytes of
  * the header, a byte that says where the frame is cut into two pieces, and the frame. */
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A hostile driver on the configuration space, the BAR and the interrupts of a virtio PCI device. Each
  * record of the input is one access: kind, size, offset (16 bits), value (32 bits, repeated for 64).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Rings of both formats with any content, drained by the device side of a virtqueue.
  *

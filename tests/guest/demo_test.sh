@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
 # The demo, as `make demo` runs it, without a terminal: it must hold to the end, say its proofs, and
 # leave nothing behind.
 # timeout: 600

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # Images made and judged by the real mdadm, lvm2 and kernel, in rig uml. Sourced by rig.sh.
 #
 # rig_make_md DIR "SIZE..." COMMANDS    makes disks WORK/DIR/d0.img, d1.img ... of these sizes (32M),

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # Initramfs images for guests. Sourced by rig.sh, which documents the options.
 #
 # An image is two cpio archives, one behind the other. The base (busybox, programs with their

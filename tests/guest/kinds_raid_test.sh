@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
 # Arrays of the real mdadm and md that are seldom met: crashed with a dirty bitmap, a bad-block log with
 # entries, grown and renamed ones, odd sizes and offsets, names with and without a host, one member, levels
 # and formats that tenon does not assemble. Read by the command line whole and with each member missing,

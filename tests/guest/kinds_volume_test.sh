@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
 # Groups of the real lvm2 that are seldom met: a small metadata ring that has wrapped often, PVs without metadata,
 # groups that are exported, partial, shared or of another host, volume types that tenon does not open beside
 # ones that it does, groups across md arrays. Read and changed by the command line, and given back.

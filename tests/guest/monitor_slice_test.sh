@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
 # What the demo shows, with our own monitor as the engine: in a machine with hardware virtualisation
 # (rig svm), tenon serves two volumes of a mirror, runs a switch, and boots two guests with Debian's stock
 # kernel under KVM; they ping each other and write files while a disk is replaced, and power off. Then the

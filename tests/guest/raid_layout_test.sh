@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
 # Where mdadm puts superblock, bitmap, bad-block log and data on members of many sizes, and how much of
 # them it uses: tenon's choices must be the same to the sector.
 . "$(dirname "$0")/rig.sh"

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
 # RAID1 arrays that tenon made, or left behind in some state, judged by the real md: it assembles them,
 # finds the mirrors equal, and reads what was written.
 . "$(dirname "$0")/rig.sh"

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
 # RAID1 arrays that the real mdadm and md made, of many kinds and in many states: tenon reads each as
 # md does, whole and degraded, and goes on where md stopped.
 . "$(dirname "$0")/rig.sh"

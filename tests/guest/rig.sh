@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # Boots real Linux kernels for tests: builds an initramfs, boots it, runs a script in it, and brings
 # back the script's exit status and files. To be sourced by a test (bash):
 #

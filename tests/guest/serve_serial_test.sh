@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
 # A guest's disks have the serial numbers that `tenon lv show` tells, each its own, however alike the names are.
 # timeout: 120
 . "$(dirname "$0")/rig.sh"

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
 # Our vhost-user-blk server with a stock Linux guest in QEMU as front-end: writing, reading, flush,
 # discard, write-zeroes, serial number, cache mode, two queues, a read-only disk, guest reboot in between
 # (a second guest finds what the first wrote).

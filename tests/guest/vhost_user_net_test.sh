@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
 # `tenon switch` with stock Linux guests as vhost-user front-ends: user-mode Linux and QEMU, two kernels
 # and two drivers for the ring. They ping each other and send a file both ways, checked by content; a
 # guest leaves and another comes to its port. As root, a guest also sends to the host's stack, on a TAP

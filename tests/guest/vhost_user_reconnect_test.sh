@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
 # A storage server that is killed (SIGKILL) again and again under machines that write and verify: no request is
 # lost, none is answered twice, no block is wrong, nobody notices but by the time it takes. QEMU's guests, with split
 # and with packed rings, here; our own monitor's in a machine with (emulated) SVM. All see the volume grow

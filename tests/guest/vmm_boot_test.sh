@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
 # Our own monitor boots the unmodified Debian kernel under KVM: two processors, a disk, a NIC on our switch,
 # a restart, a back-end that hangs up and comes back, the power button. Where this host's KVM runs Linux at speed, here;
 # else in a guest of QEMU's whose processor has (emulated) SVM.

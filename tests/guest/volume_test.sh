@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
 # The real device-mapper: groups of ours are activated, read, written and changed by lvm2 in a guest and
 # come back; groups that the guest makes are read and changed here.
 # timeout: 280

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Serves a disk over vhost-user-blk until SIGTERM or SIGINT: for tests and benchmarks of the server
  * without a volume group.

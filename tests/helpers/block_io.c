@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Reads and writes an image file or a block device through lib/block, for test scripts.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Writes to a disk at random and reads back what it wrote, for some seconds: for tests that take servers away
  * meanwhile.

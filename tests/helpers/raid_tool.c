@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Arrays from a script, for the tests of raid/: finer than the command line, and it can crash.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A file system of one file, which its server may stop answering for: for tests of what hangs.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A bare command line on volume/ for the interop and guest tests: it takes devices as plain paths and
  * prints one line per thing, so that tests of the formats do not depend on the tenon command.

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
 # Bad input, as people give it: files of the wrong kind, damaged and foreign images, names of every sort, one
 # device twice, devices in use, places without room or permission. Each gets one message and exit status 1, and
 # nothing changes on any image.

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
 # Logs in the format of dm-log-writes, ours and others': QEMU's blklogwrites writes one that we replay,
 # and goes on with one that we began; xfstests' replay-log replays ours (if $REPLAY_LOG or the PATH has it).
 # timeout: 60

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
 # lib/block's files against other readers and writers of the same image: dd, cmp, qemu-img, qemu-io,
 # on the work folder's file system, on tmpfs, and (as root) on a loop device with 4096-byte sectors, a
 # file system on it, where direct I/O wants 4096 bytes for a device of 512-byte blocks.

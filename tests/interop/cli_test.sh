@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
 # The command line's contract: exit status, one clear message for bad input and nothing changed on any disk,
 # JSON of every listing, and commands that a running server carries out.
 # timeout: 120

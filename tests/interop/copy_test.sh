@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
 # `tenon copy`: holes on every way, odd sizes, formats that are not the bytes of a disk, signals, media with errors,
 # and sources and destinations that change or are one. Judges: cmp, du, qemu-img, ddrescuelog.
 # timeout: 240

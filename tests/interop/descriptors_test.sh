@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
 # Standard descriptors as parents leave them: closed ones never become a disk, and a listing that does not
 # arrive is not reported as done.
 # timeout: 60

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
 # One device under several names: loop devices over files, over loops, over parts of both, other nodes, links, bind
 # mounts; between processes in both orders, and within one command. And copies, which are not one device.
 # timeout: 240

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
 # Names as hostile as a disk can carry: whatever shows them, a terminal gets no commands, a path no components, a line
 # no second line, and JSON stays JSON.
 # timeout: 240

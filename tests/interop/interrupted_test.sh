@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
 # Commands that are killed, that run out of room, that lack permission, or that meet a device in use: the metadata
 # stay good, data stay readable, and what was begun can be finished. And everything works without being root.
 # timeout: 300

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
 """Damages images at each of their structures, and runs commands that read them.
 
 usage: mutations.py TENON DIRECTORY COUNT SEED

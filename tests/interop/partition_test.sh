@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
 # Partitions inside images as devices: tables made by sfdisk, physical volumes in them seen by the real lvm2, locks
 # that let two processes have two partitions and nobody the whole beside them, and hostile tables.
 # timeout: 120

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
 # Members that cannot be opened, that ran apart, that become shorter under a server, that run full during a command:
 # nothing is lost without a word. And what a check and --test tell a script.
 # timeout: 120

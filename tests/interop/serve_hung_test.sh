@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
 # One process that hangs: commands about other things go on, those about its own end in time and name it.
 # timeout: 120
 set -u

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
 # A server of a volume group on a mirror is killed at any moment, under writes and changes, and started again.
 # Each written piece is flushed before it is noted, so what was noted must be there; at last the members are equal
 # and mdadm and pvck find nothing. TORTURE=1: many more times.

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
 # What cannot be served is left out, and said so in every place; the rest is served. Serial numbers.
 # timeout: 120
 set -u

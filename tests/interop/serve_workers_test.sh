@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
 # A server with several data workers: two groups, one of them on an array, and a second array, each piece at home on
 # one worker. Commands about each, with one worker and with two; an end under load; a kill.
 # SHORT=1: two workers only, and no other tests.

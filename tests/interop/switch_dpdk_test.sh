@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
 # `tenon switch` with DPDK's virtio-user as vhost-user front-end, a driver that is not ours: frames pass
 # between two of its ports, over split and packed rings, in order and not; none is lost without a counter, it may
 # leave and come back; and frames reach a TAP.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # For tests of `tenon switch` with real network stacks; to be sourced. Runs the whole test in a network
 # and mount namespace of its own (as another user than root, with a user namespace round it), where
 # `ip netns` has its own /run/netns, so that nothing is left behind.

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
 # `tenon switch run`: the folder of its sockets, who may connect to them, and the ranges of its numbers.
 # timeout: 60
 set -u

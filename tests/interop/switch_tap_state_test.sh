@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
 # TAP ports of `tenon switch` on interfaces with a past: what a former user set on a persistent one is undone, so
 # that TCP and UDP really pass; one with several queues has one owner, who is named; one that is deleted and made
 # again is taken again; and only what is up is called so.

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
 # README's "Five minutes", letter by letter, in one shell: as it is read from the file, each command must succeed.
 # A block behind a line "<!-- tour: needs ... -->" is left out where the host lacks that, with the reason.
 # timeout: 300

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
 # vhost-user-blk with QEMU: our client against qemu-storage-daemon's server, and QEMU's front-end (without
 # a guest: SeaBIOS as the driver) against our server, over both engines of the worker. The stock Linux
 # guest is in tests/guest/vhost_user_blk_test.sh.

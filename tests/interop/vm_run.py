@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """The guests and cases of vm_run_test.sh: vm_run.py TENON FOLDER."""
 import fcntl
 import os

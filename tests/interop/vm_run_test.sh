@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
 # `tenon vm run` with guests of a few instructions: how it ends and with which exit status, signals at any
 # moment, consoles whose readers pause or go away, terminals that are hung up or taken away, disks that are
 # refused. Needs /dev/kvm, a slow one too.

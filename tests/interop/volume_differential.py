@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Ours and lvm2 side by side over generated names, tags, sizes and metadata; see volume_differential_test.sh.
 
 For each case both are asked to take it, each on a group of its own.

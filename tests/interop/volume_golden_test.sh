@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
 # Images that lvm2 and the kernel wrote: every volume read whole; then volumes are made, grown and removed
 # on them, after which the old ones must still hold the same.
 # timeout: 120

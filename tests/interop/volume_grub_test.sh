@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
 # A third reader of LVM2: GRUB's own code finds our volumes, linear in pieces and striped, and reads the
 # same data.
 # timeout: 60

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
 # The real lvm2 tools on loop devices, both ways: what we write they accept, check and change, and we
 # change it again; what they write, with every layout option and dozens of commits in a small metadata
 # area, we read the same as they do.

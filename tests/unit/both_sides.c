@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* See both_sides.h. */
 #include "both_sides.h"
 

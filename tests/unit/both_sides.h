@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* A virtqueue over a plain buffer with both of its sides, for tests. */
 #ifndef TENON_TESTS_BOTH_SIDES_H
 #define TENON_TESTS_BOTH_SIDES_H

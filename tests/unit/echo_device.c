@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* See echo_device.h. */
 #include "echo_device.h"
 

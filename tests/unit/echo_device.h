@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* A vhost-user device that copies what it reads to what it writes, on a thread of its own, and a front-end with one
  * queue: for the tests of the protocol. */
 #ifndef TENON_TESTS_ECHO_DEVICE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* See fake_interrupts.h. */
 #include "fake_interrupts.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Interrupt controllers that only remember what they were asked, for tests of devices without KVM. */
 #ifndef TENON_TESTS_FAKE_INTERRUPTS_H
 #define TENON_TESTS_FAKE_INTERRUPTS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* See fake_port.h. */
 #include "fake_port.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* A port of a switch for tests: frames are put in by hand, what is sent to it is kept. */
 #ifndef TENON_TESTS_UNIT_FAKE_PORT_H
 #define TENON_TESTS_UNIT_FAKE_PORT_H

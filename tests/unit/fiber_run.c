@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* See fiber_run.h. */
 #include "fiber_run.h"
 

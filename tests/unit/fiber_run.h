@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Running a fiber on a worker of its own, for the tests of what runs on fibers. */
 #ifndef TENON_TESTS_FIBER_RUN_H
 #define TENON_TESTS_FIBER_RUN_H

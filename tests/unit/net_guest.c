@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* See net_guest.h. The memory: rings, then areas of buffers for transmission and reception. */
 #include "net_guest.h"
 

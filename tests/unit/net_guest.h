@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* A guest's network driver for tests: a vhost-user front-end with one queue pair, driven by hand. */
 #ifndef TENON_TESTS_UNIT_NET_GUEST_H
 #define TENON_TESTS_UNIT_NET_GUEST_H

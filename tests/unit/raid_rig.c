@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Arrays over memory, for the unit tests. */
 #include "raid_rig.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Arrays over memory, for the unit tests: members whose bytes, faults and power a test commands. */
 #ifndef TENON_TESTS_RAID_RIG_H
 #define TENON_TESTS_RAID_RIG_H

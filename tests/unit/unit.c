@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Runs one CUnit suite and reports it in one line; see unit.h. */
 #include "unit.h"
 

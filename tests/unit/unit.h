@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A unit test program: one file `FOLDER/NAME_test.c` below this folder, one CUnit suite.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Disks in memory and groups on them; see volume_fixture.h. */
 #include "volume_fixture.h"
 

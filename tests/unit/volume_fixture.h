@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Disks in memory and groups on them, for the tests of volume/. */
 #ifndef TENON_TESTS_VOLUME_FIXTURE_H
 #define TENON_TESTS_VOLUME_FIXTURE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Disks whose flushes fail; see worn_disk.h. */
 #include "worn_disk.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A disk for tests that fails as Linux's do: what a flush that failed did not write is forgotten, though
  * reads still give it and the next flush succeeds; a write that failed may have been done in part. Several

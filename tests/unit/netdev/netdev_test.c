@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* netdev: TAP interfaces, links and namespaces, in a network namespace of the test's own. */
 #include "unit.h"
 

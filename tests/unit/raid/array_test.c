@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* RAID1 arrays over memory: create, assemble, lose and regain members, rebuild. Virtual time. */
 #include <errno.h>
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Bad-block logs at work: whose data are the only ones is kept, and made good elsewhere. Virtual time. */
 #include <errno.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The write-intent bitmap of a RAID1 array, on disk and at work; bad-block logs. Virtual time. */
 #include <errno.h>
 #include <stdlib.h>

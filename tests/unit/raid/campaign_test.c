@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A campaign: members of unequal speed fail, are removed, come back and are replaced, by hand and by I/O
  * errors, while two writers write and flush; at any request the power goes. Whatever happened, the array

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* What an array counts of what happens off the beaten path. Virtual time. */
 #include <errno.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Power cuts. The members are slices of one disk with a volatile cache, which loses power at any request,
  * so that they all stop in the same moment; now and then one of them died before. What was flushed must

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* md's formats: superblock, bitmap super, bad-block log, and where they go. No I/O. */
 #include <errno.h>
 #include <string.h>

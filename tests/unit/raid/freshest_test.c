@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Which superblock is believed, who may start without whom, and halves that ran apart. */
 #include <errno.h>
 #include <string.h>

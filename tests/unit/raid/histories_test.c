@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Histories: starts with some of the members, with or without insisting, failures, removals, additions,
  * ends of all kinds, in any order. Each start writes a sector of its own behind those that it finds, so that

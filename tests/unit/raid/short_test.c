@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Members that become shorter while they are in use, and what a check has to say. */
 #include <errno.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Writes, reads, failures, additions and rebuilds at the same time, on members that answer late and out
  * of order: what was written is read all the while, and the mirrors are equal in the end. Virtual time.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The bzImage loader: what it puts where, and what it says to files that are no kernel. Memory map and
  * tables for the guest: ACPI checksums, and iasl's opinion of them. */
 #include "unit.h"

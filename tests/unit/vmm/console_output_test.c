@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The console's writer: readers that pause, leave or come late, and disks that are full. Whatever they do, a
  * byte of the guest's is taken at once (a put that waited would hang the test). */
 #include "unit.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The console's host side: keys that are ours, terminals put back as they were, readers that vanish. */
 #include "unit.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The whole machine under this host's /dev/kvm, with guests of a few hundred instructions: a bzImage
  * made here around a piece of 64-bit code. Skips where there is no /dev/kvm.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Buses, PCI configuration space by both ways, base address registers that move. */
 #include "unit.h"
 

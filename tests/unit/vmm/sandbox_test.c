@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* A thread in the sandbox does what a vCPU does, and dies of anything else. */
 #include "unit.h"
 

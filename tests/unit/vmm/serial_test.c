@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The 16550: what Linux's driver probes, interrupts as edges, input that does not get lost. */
 #include "unit.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The front-end half of a disk: virtio-pci registers on one side, our vhost-user-blk back-end on the
  * other, a driver in between that knows only the registers; and back-ends that misbehave.

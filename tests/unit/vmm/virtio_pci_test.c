@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* MSI-X, and the virtio PCI transport: status machine, registers, hostile accesses, failure and reset. */
 #include "unit.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* volume/allocate: choosing extents, pure functions. */
 #include "unit.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* volume/: what a commit says when devices fail in the middle of it, and what comes after. */
 #include "unit.h"
 

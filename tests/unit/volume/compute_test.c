@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Changes whose computing is done by another worker: the same outcome, and others go on at home meanwhile. */
 #include <stdlib.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* volume/lvm_config: the text grammar, both ways, and its errors. */
 #include "unit.h"
 

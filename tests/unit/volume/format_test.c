@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* volume/lvm_label and lvm_metadata_area: decoding what is whole and what is not; the ring. */
 #include "unit.h"
 

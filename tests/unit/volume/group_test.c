@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* volume/: groups on disks in memory: create, scan, change, open; what is refused. */
 #include "unit.h"
 

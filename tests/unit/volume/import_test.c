@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* volume/: metadata that another LVM2 wrote: what must be kept, what is refused, what is invalid. */
 #include "unit.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* volume/: what survives: cuts of power, failing disks, stale and damaged metadata, missing PVs. */
 #include "unit.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* A volume's table is replaced while requests are on their way: what pvmove will stand on. */
 #include "unit.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * volume/: changes of a group on disks whose writes and flushes fail, with cuts of power at any of them, by
  * processes that go on, or end and are followed by others.

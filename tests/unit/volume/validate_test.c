@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* volume/: nothing is committed that lvm2's own check would refuse. */
 #include "unit.h"
 

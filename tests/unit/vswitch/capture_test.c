@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* vswitch/capture: what was recorded, as libpcap reads it, while it is being written and after. */
 #include "unit.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* vswitch/mac_table: learning, moving, ageing, bounds; against a plain array as reference. */
 #include "unit.h"
 

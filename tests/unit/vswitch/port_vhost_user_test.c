@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* vswitch: vhost-user ports, driven by front-ends of our own; one that is hostile harms itself only. */
 #include "unit.h"
 

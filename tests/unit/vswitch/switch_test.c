@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* vswitch: forwarding between fake ports under a virtual clock. */
 #include "unit.h"
 

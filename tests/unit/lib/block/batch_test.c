@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* lib/block: several requests at once, gates, watches, shared flushes, layers that say where. */
 #include "unit.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* lib/block: requests, splitting, fallbacks, the memory and the slice layer. */
 #include "unit.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* lib/block: copying, in virtual time over memory with latency. */
 #include "unit.h"
 

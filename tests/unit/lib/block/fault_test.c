@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* lib/block: the fault layer and the volatile cache with its power cuts. */
 #include "unit.h"
 

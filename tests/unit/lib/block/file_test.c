@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* lib/block: image files, on both engines in real time, and locks on ranges. */
 #include "unit.h"
 

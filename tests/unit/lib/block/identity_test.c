@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* lib/block/identity: one file under several names, parts of it, and who holds it. Loops are in tests/interop. */
 #include "unit.h"
 

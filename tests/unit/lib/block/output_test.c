@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* lib/block/output: what a path for an output file may name, and what is never emptied. No fiber anywhere. */
 #include "unit.h"
 

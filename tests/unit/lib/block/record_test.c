@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* lib/block: recording to a dm-log-writes log, byte by byte, and replaying it. */
 #include "unit.h"
 

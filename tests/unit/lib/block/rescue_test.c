@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* lib/block/rescue: which bytes of a medium with errors are lost, and the list of them. */
 #include "unit.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* lib/block/signature: what libblkid finds on a struct block, and wiping it. None of it suspends. */
 #include "unit.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* lib/fiber/aside: answers, one that never comes, what the other process has of ours. */
 #include "unit.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Fibers, timers, queues and mutexes on one worker, in virtual time, on both engines. */
 #include "unit.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Disk I/O, poll and sockets on fibers, on both engines. */
 #include "unit.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Signals that wake a fiber, on both engines. */
 #include "unit.h"
 

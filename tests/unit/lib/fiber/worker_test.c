@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Workers: messages between threads, pollers, sleep, and the choice of an engine. */
 #include "unit.h"
 

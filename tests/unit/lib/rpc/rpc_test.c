@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* lib/rpc: requests without I/O, and a server and clients on one worker. */
 #include "fiber_run.h"
 #include "unit.h"

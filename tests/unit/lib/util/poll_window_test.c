@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* lib/util/poll_window: what pauses teach about polling. */
 #include "unit.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* lib/util/text: what hostile names become before a person sees them. */
 #include "unit.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* lib/util/thread: threads that leave signals to others, but not faults. */
 #include "unit.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* lib/util: sizes, bytes, errors. */
 #include "unit.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* A peer that shortens a file which it shares: it loses its connection, and nobody else anything. */
 #include "unit.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The vhost-user-blk server and our client of it, on two workers in real time. */
 #include "unit.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Each message of vhost-user to a back-end: one that is carried out or answered, and ones that are refused. */
 #include "unit.h"
 

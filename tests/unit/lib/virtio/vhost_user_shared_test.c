@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* What vhost-user's two ends share besides guest memory: the in-flight region, the dirty log, the back-end's channel;
  * and waiting for a back-end on a fiber. */
 #include "unit.h"

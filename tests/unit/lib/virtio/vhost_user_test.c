@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The vhost-user front-end against the back-end over a socketpair, and the back-end against messages
  * that no front-end of ours sends. The back-end runs in a plain poll loop on a thread. */
 #include "unit.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* virtio-blk requests over a plain buffer: layouts, limits, errors of the disk, caching. In virtual time. */
 #include "unit.h"
 

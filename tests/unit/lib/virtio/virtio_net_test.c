@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* lib/virtio/virtio_net: hostile headers, checksums, segmentation, what a receiver is handed. */
 #include "unit.h"
 

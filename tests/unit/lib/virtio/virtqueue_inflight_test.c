@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Devices that are killed and come again: no chain is lost, and none is given back twice. The device is a process
  * of its own, killed at any instruction, over rings and regions in shared memory. */
 #include "unit.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Split rings, also ones that no honest driver makes. */
 #include "unit.h"
 

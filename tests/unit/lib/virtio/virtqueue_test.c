@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* The device side of a virtqueue, over a plain buffer, with our own driver side: what both formats have in common. */
 #include "unit.h"
 
