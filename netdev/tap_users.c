@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "util/cleanup.h"
@@ -92,26 +93,47 @@ static bool has_tap(const char *pid, const char *name)
 	return has;
 }
 
-const char *tap_user(const char *name, bool attached, char text[PROCESS_TEXT])
+static bool shares_network(const char *pid)
+{
+	struct stat ours, theirs;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%.16s/ns/net", pid);
+	return !stat("/proc/self/ns/net", &ours) && !stat(path, &theirs) &&
+	       ours.st_ino == theirs.st_ino && ours.st_dev == theirs.st_dev;
+}
+
+/* A process, not this one, that has a TAP of that name, in our network namespace or wherever; 0: none. */
+static int find_user(const char *name, bool here)
 {
 	struct dirent *entry;
-	DIR *listing;
+	DIR *listing = opendir("/proc");
+	int found = 0;
 
-	/* First: others may have one of that name in other namespaces. */
+	while (listing && !found && (entry = readdir(listing)))
+		if (isdigit((unsigned char)entry->d_name[0]) &&
+		    atol(entry->d_name) != (long)getpid() &&
+		    (!here || shares_network(entry->d_name)) && has_tap(entry->d_name, name))
+			found = atoi(entry->d_name);
+	if (listing)
+		closedir(listing);
+	return found;
+}
+
+const char *tap_user(const char *name, bool attached, char text[PROCESS_TEXT])
+{
+	int pid;
+
+	/* Others may have one of that name in other namespaces: whoever is near comes first. */
 	if (!attached && has_tap("self", name)) {
 		snprintf(text, PROCESS_TEXT, "another NIC or port of this process itself");
 		return text;
 	}
-	listing = opendir("/proc");
+	pid = find_user(name, true);
+	if (!pid)
+		pid = find_user(name, false);
 	snprintf(text, PROCESS_TEXT, "another process");
-	while (listing && (entry = readdir(listing))) {
-		if (!isdigit((unsigned char)entry->d_name[0]) ||
-		    atol(entry->d_name) == (long)getpid() || !has_tap(entry->d_name, name))
-			continue;
-		process_describe(atoi(entry->d_name), text);
-		break;
-	}
-	if (listing)
-		closedir(listing);
+	if (pid)
+		process_describe(pid, text);
 	return text;
 }
