@@ -165,7 +165,8 @@ static void cli_print_usage(FILE *to, const char *usage, const struct cli_option
 	for (; options->name; options++) {
 		char left[64];
 
-		snprintf(left, sizeof(left), "--%s%s%s", options->name,
+		snprintf(left, sizeof(left), "%s%.1s%s--%s%s%s", options->letter ? "-" : "",
+			 &options->letter, options->letter ? ", " : "", options->name,
 			 options->kind == CLI_FLAG ? "" : " ",
 			 options->kind == CLI_FLAG ? "" : options->placeholder);
 		fprintf(to, "  %-26s %s\n", left, options->help);
@@ -215,22 +216,48 @@ static unsigned cli_long_options(const struct cli_option *options, struct option
 	return count;
 }
 
+/* What getopt() takes for letters: "ho:H". */
+static void cli_letters(const struct cli_option *options, char *letters)
+{
+	*letters++ = 'h';
+	for (unsigned i = 0; options[i].name && i < CLI_MOST_OPTIONS; i++) {
+		if (!options[i].letter)
+			continue;
+		*letters++ = options[i].letter;
+		if (options[i].kind != CLI_FLAG)
+			*letters++ = ':';
+	}
+	*letters = '\0';
+}
+
+/* The number of the option that has this letter; what is none of them stays. */
+static int cli_by_letter(const struct cli_option *options, int found)
+{
+	for (unsigned i = 0; options[i].name && i < CLI_MOST_OPTIONS; i++)
+		if (options[i].letter && options[i].letter == found)
+			return 256 + (int)i;
+	return found;
+}
+
 bool cli_parse(const char *usage, const struct cli_option *options, int argc, char **argv,
 	       unsigned least, unsigned most, struct cli_words *operands, int *status)
 {
 	struct option longs[CLI_MOST_OPTIONS + 2];
+	char letters[2 * CLI_MOST_OPTIONS + 2];
 	int found;
 
 	cli_long_options(options, longs);
+	cli_letters(options, letters);
 	*status = EXIT_USAGE;
 	*operands = (struct cli_words){ 0 };
 	optind = 0;
-	while ((found = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
+	while ((found = getopt_long(argc, argv, letters, longs, NULL)) != -1) {
 		if (found == 'h') {
 			cli_print_usage(stdout, usage, options);
 			*status = EXIT_DONE;
 			return false;
 		}
+		found = cli_by_letter(options, found);
 		if (found < 256) {
 			cli_print_usage(stderr, usage, options);
 			return false;

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the nouns of `tenon` share: options, messages, listings, progress, and running on a fiber.
+ * What the nouns of `tenon` share: options, messages, progress, and running on a fiber; listings are in output.h.
  */
 #ifndef TENON_TOOLS_CLI_H
 #define TENON_TOOLS_CLI_H
 
-#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -41,6 +40,7 @@ struct cli_option {
 	const char *placeholder; /* "SIZE"; unused for flags */
 	const char *help;
 	uint64_t least, most; /* the range of a size or number; most 0: as much as fits */
+	char letter;          /* 'o' for -o too, or 0 */
 };
 
 struct cli_verb {
@@ -93,39 +93,25 @@ void cli_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* For servers: what was said so far is flushed. That nobody could be told is noted, and no reason to end. */
 void cli_ready(void);
 
-/* ---- Output ---- */
-
-enum cli_format { CLI_AS_TEXT, CLI_AS_SIZE, CLI_AS_PERCENT };
-
-/* A column of a listing: the member `key` of each row. */
-struct cli_column {
-	const char *title, *key;
-	enum cli_format format;
-};
-
-/* Prints rows (an array of objects) as a table, columns ended by a NULL title. */
-void cli_print_table(json_t *rows, const struct cli_column *columns);
-/* Prints any value as indented JSON. */
-void cli_print_json(json_t *value);
-/* Prints an object as "Key: value" lines; members whose name ends in "_bytes" as sizes, lists of objects
- * as indented tables. */
-void cli_print_object(json_t *object);
-
-/* A verb's result: as JSON if asked for, else rows as a table (columns given) or an object as lines. */
-void cli_print_listing(json_t *result, const struct cli_column *columns, bool as_json);
-
 /* ---- Progress ---- */
 
-/* A bar on a terminal (standard error), nothing elsewhere. Zeroed to begin. */
+/* A line on a terminal (standard error) that is as wide as that is, moves by itself, and has rate and time left;
+ * nothing elsewhere. Zeroed to begin; used on fibers of one worker. */
 struct cli_progress {
 	const char *what;
-	uint64_t started_ns; /* set by the first report */
 	bool shown;
+	uint64_t started_ns; /* by the first report */
+	uint64_t done, total;
+	uint64_t given;         /* bytes per second that the work itself says, or 0 */
+	uint64_t last_ns, last; /* when the rate was last measured, and at how many bytes */
+	double rate;            /* bytes per second, of the last seconds */
+	struct fiber *ticker;
 };
 
+/* `total` 0: not known. `bytes_per_second` 0: measured here. */
 void cli_progress_report(struct cli_progress *progress, uint64_t done, uint64_t total,
 			 uint64_t bytes_per_second);
-/* Ends the line of the bar. */
+/* Ends the line. */
 void cli_progress_end(struct cli_progress *progress);
 
 #endif

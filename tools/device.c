@@ -13,6 +13,7 @@
 #include "tools/describe.h"
 #include "tools/device_look.h"
 #include "tools/devices.h"
+#include "tools/output.h"
 
 /* Makes the directories above `path`. */
 static int make_parents(const char *path, struct error *error)
@@ -227,21 +228,24 @@ static json_t *describe_device(const char *path)
 
 static int device_list_verb(int argc, char **argv)
 {
-	bool json = false;
+	struct cli_listing listing = { 0 };
 	struct cli_words given = { 0 }, operands;
-	const struct cli_option options[] = { CLI_OPTION_DEVICE(&given), CLI_OPTION_JSON(&json),
-					      CLI_OPTION_END };
-	static const struct cli_column columns[] = { { "DEVICE", "path", CLI_AS_TEXT },
-						     { "PRESENT", "present", CLI_AS_TEXT },
-						     { "TABLE", "table", CLI_AS_TEXT },
-						     { "PARTITIONS", "numbers", CLI_AS_TEXT },
-						     { NULL, NULL, CLI_AS_TEXT } };
+	const struct cli_option options[] = { CLI_OPTION_DEVICE(&given),
+					      CLI_OPTIONS_LISTING(&listing), CLI_OPTION_END };
+	static const struct cli_column columns[] = {
+		{ "DEVICE", "path", CLI_AS_PATH },
+		{ "PRESENT", "present", CLI_AS_TEXT },
+		{ "TABLE", "table", CLI_AS_TEXT, 2 },
+		{ "PARTITIONS", "numbers", CLI_AS_TEXT, 3 },
+		{ NULL },
+	};
 	CLEANUP_DEVICES struct device_list list = { 0 };
 	struct error error = { 0 };
 	json_t *rows;
 	int status, rc;
 
-	if (!cli_parse("device list [--json]", options, argc, argv, 0, 0, &operands, &status))
+	if (!cli_parse("device list [--json]", options, argc, argv, 0, 0, &operands, &status) ||
+	    !cli_listing_check(&listing, columns, &status))
 		return status;
 	rc = device_list_collect(&list, &given, &error);
 	if (rc)
@@ -249,7 +253,7 @@ static int device_list_verb(int argc, char **argv)
 	rows = json_array();
 	for (unsigned i = 0; i < list.count; i++)
 		json_array_append_new(rows, describe_device(list.paths[i]));
-	cli_print_listing(rows, columns, json);
+	cli_print_result(rows, columns, NULL, &listing);
 	json_decref(rows);
 	return EXIT_DONE;
 }

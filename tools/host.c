@@ -12,6 +12,7 @@
 
 #include "tools/cli.h"
 #include "tools/devices.h"
+#include "tools/output.h"
 #include "vmm/machine.h"
 
 static void add_row(json_t *rows, const char *what, bool there, const char *found,
@@ -95,22 +96,25 @@ static void check_host(json_t *rows)
 
 static int host_check(int argc, char **argv)
 {
-	static const struct cli_column columns[] = { { "FEATURE", "feature", CLI_AS_TEXT },
-						     { "AVAILABLE", "available", CLI_AS_TEXT },
-						     { "FOUND", "found", CLI_AS_TEXT },
-						     { "MEANING", "meaning", CLI_AS_TEXT },
-						     { NULL, NULL, CLI_AS_TEXT } };
-	bool json = false;
-	const struct cli_option options[] = { CLI_OPTION_JSON(&json), CLI_OPTION_END };
+	static const struct cli_column columns[] = {
+		{ "FEATURE", "feature", CLI_AS_TEXT },
+		{ "AVAILABLE", "available", CLI_AS_TEXT },
+		{ "FOUND", "found", CLI_AS_TEXT, 2 },
+		{ "MEANING", "meaning", CLI_AS_NOTE },
+		{ NULL },
+	};
+	struct cli_listing listing = { 0 };
+	const struct cli_option options[] = { CLI_OPTIONS_LISTING(&listing), CLI_OPTION_END };
 	struct cli_words operands;
 	json_t *rows;
 	int status;
 
-	if (!cli_parse("host check [--json]", options, argc, argv, 0, 0, &operands, &status))
+	if (!cli_parse("host check [--json]", options, argc, argv, 0, 0, &operands, &status) ||
+	    !cli_listing_check(&listing, columns, &status))
 		return status;
 	rows = json_array();
 	check_host(rows);
-	cli_print_listing(rows, columns, json);
+	cli_print_result(rows, columns, NULL, &listing);
 	json_decref(rows);
 	return EXIT_DONE;
 }

@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Verbs that only look: they take --device and --json, find something out on a fiber, and print it. */
+/* Verbs that only look: they take --device and what a listing has for options, find something out on a fiber, and
+ * print it. */
 #ifndef TENON_TOOLS_LOOK_H
 #define TENON_TOOLS_LOOK_H
 
 #include "tools/cli.h"
 #include "tools/devices.h"
+#include "tools/output.h"
 
 struct look {
 	/* the verb's */
 	const char *usage;
 	unsigned least, most;             /* operands */
 	const struct cli_column *columns; /* of a listing; NULL: one object is shown */
+	const struct cli_part *parts;     /* of the object, or NULL */
 	const struct cli_option *option;  /* one of its own, or NULL */
 	/* Sets `result` to what is to be printed, also when it then fails. */
 	int (*run)(struct look *look, struct error *error);
@@ -19,6 +22,7 @@ struct look {
 	struct cli_words given; /* --device */
 	struct cli_words operands;
 	char *name; /* the first operand, or NULL */
+	struct cli_listing listing;
 
 	json_t *result;
 	int status; /* what run() found out for the verb's own exit status */

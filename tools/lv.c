@@ -49,11 +49,15 @@ static int list_run(struct look *look, struct error *error)
 static int lv_list_verb(int argc, char **argv)
 {
 	static const struct cli_column columns[] = {
-		{ "LV", "name", CLI_AS_TEXT },         { "VG", "vg", CLI_AS_TEXT },
-		{ "SIZE", "size_bytes", CLI_AS_SIZE }, { "TYPE", "type", CLI_AS_TEXT },
-		{ "ATTR", "attributes", CLI_AS_TEXT }, { "SEGMENTS", "segment_count", CLI_AS_TEXT },
-		{ "TAGS", "tags", CLI_AS_TEXT },       { "SERVED", "served", CLI_AS_TEXT },
-		{ NULL, NULL, CLI_AS_TEXT },
+		{ "LV", "name", CLI_AS_TEXT },
+		{ "VG", "vg", CLI_AS_TEXT },
+		{ "SIZE", "size_bytes", CLI_AS_SIZE },
+		{ "TYPE", "type", CLI_AS_TEXT, 4 },
+		{ "ATTR", "attributes", CLI_AS_TEXT, 3 },
+		{ "SEGMENTS", "segment_count", CLI_AS_TEXT, 5 },
+		{ "TAGS", "tags", CLI_AS_TEXT, 6 },
+		{ "SERVED", "served", CLI_AS_PATH, 2 },
+		{ NULL },
 	};
 	struct lv_list list = { .look = { .usage = "lv list [VG] [--json]",
 					  .most = 1,

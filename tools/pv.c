@@ -38,10 +38,13 @@ static int list_run(struct look *look, struct error *error)
 static int pv_list_verb(int argc, char **argv)
 {
 	static const struct cli_column columns[] = {
-		{ "DEVICE", "device", CLI_AS_TEXT },   { "VG", "vg", CLI_AS_TEXT },
-		{ "SIZE", "size_bytes", CLI_AS_SIZE }, { "FREE", "free_bytes", CLI_AS_SIZE },
-		{ "UUID", "uuid", CLI_AS_TEXT },       { "PROBLEM", "problem", CLI_AS_TEXT },
-		{ NULL, NULL, CLI_AS_TEXT },
+		{ "DEVICE", "device", CLI_AS_PATH },
+		{ "VG", "vg", CLI_AS_TEXT },
+		{ "SIZE", "size_bytes", CLI_AS_SIZE, 1 },
+		{ "FREE", "free_bytes", CLI_AS_SIZE, 2 },
+		{ "UUID", "uuid", CLI_AS_TEXT, CLI_LONG },
+		{ "PROBLEM", "problem", CLI_AS_NOTE },
+		{ NULL },
 	};
 	struct look look = { .usage = "pv list [--json]",
 			     .least = 0,
@@ -222,13 +225,13 @@ static int check_run(struct look *look, struct error *error)
 static int pv_check_verb(int argc, char **argv)
 {
 	static const struct cli_column columns[] = {
-		{ "DEVICE", "device", CLI_AS_TEXT },
-		{ "OFFSET", "offset", CLI_AS_TEXT },
-		{ "SEVERITY", "severity", CLI_AS_TEXT },
+		{ "DEVICE", "device", CLI_AS_PATH, 4 },
+		{ "OFFSET", "offset", CLI_AS_TEXT, 1 },
+		{ "SEVERITY", "severity", CLI_AS_STATE },
 		{ "WHAT", "what", CLI_AS_TEXT },
-		{ "FOUND", "found", CLI_AS_TEXT },
-		{ "EXPECTED", "expected", CLI_AS_TEXT },
-		{ NULL, NULL, CLI_AS_TEXT },
+		{ "FOUND", "found", CLI_AS_TEXT, 2 },
+		{ "EXPECTED", "expected", CLI_AS_TEXT, 3 },
+		{ NULL },
 	};
 	struct pv_check check = { .look = { .usage = "pv check DEVICE... [--json]",
 					    .least = 1,

@@ -13,6 +13,7 @@
 #include "tools/describe.h"
 #include "tools/device_look.h"
 #include "tools/look.h"
+#include "tools/output.h"
 #include "tools/owner.h"
 #include "tools/serial.h"
 #include "tools/served.h"
@@ -258,11 +259,15 @@ static int list_run(struct look *look, struct error *error)
 static int raid_list_verb(int argc, char **argv)
 {
 	static const struct cli_column columns[] = {
-		{ "NAME", "name", CLI_AS_TEXT },       { "LEVEL", "level", CLI_AS_TEXT },
-		{ "SIZE", "size_bytes", CLI_AS_SIZE }, { "DEVICES", "devices", CLI_AS_TEXT },
-		{ "WORKING", "working", CLI_AS_TEXT }, { "STATE", "state", CLI_AS_TEXT },
-		{ "UUID", "uuid", CLI_AS_TEXT },       { "SERVED", "served", CLI_AS_TEXT },
-		{ NULL, NULL, CLI_AS_TEXT },
+		{ "NAME", "name", CLI_AS_TEXT },
+		{ "STATE", "state", CLI_AS_STATE },
+		{ "LEVEL", "level", CLI_AS_TEXT, 3 },
+		{ "SIZE", "size_bytes", CLI_AS_SIZE, 2 },
+		{ "DEVICES", "devices", CLI_AS_TEXT, 1 },
+		{ "WORKING", "working", CLI_AS_TEXT, 1 },
+		{ "UUID", "uuid", CLI_AS_TEXT, CLI_LONG },
+		{ "SERVED", "served", CLI_AS_PATH, 6 },
+		{ NULL },
 	};
 	struct look look = { .usage = "raid list [--json] [--test]",
 			     .least = 0,

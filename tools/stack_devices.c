@@ -4,6 +4,7 @@
  * whatever names it goes by; see stack.h.
  */
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -10,6 +10,7 @@
 #include "rpc/rpc.h"
 #include "tools/describe.h"
 #include "tools/devices.h"
+#include "tools/output.h"
 #include "tools/runtime.h"
 #include "util/cleanup.h"
 #include "vswitch/switch.h"
@@ -138,7 +139,7 @@ static void add_drop_text(json_t *port)
 			used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s %" PRId64,
 						 used ? ", " : "", reason,
 						 (int64_t)json_integer_value(count));
-	json_object_set_new(port, "drop_text", json_string(text));
+	json_object_set_new(port, "drop_text", json_string(used ? text : "0"));
 }
 
 static void print_capture(json_t *capture)
@@ -156,24 +157,31 @@ static void print_capture(json_t *capture)
 		lost ? " (dropped here only, not on the network)" : "");
 }
 
-static void print_show(json_t *result)
+static void print_show(json_t *result, const struct cli_listing *listing)
 {
 	static const struct cli_column port_columns[] = {
-		{ "PORT", "name", CLI_AS_TEXT },         { "TYPE", "type", CLI_AS_TEXT },
-		{ "STATE", "state", CLI_AS_TEXT },       { "WHERE", "where", CLI_AS_TEXT },
-		{ "FEATURES", "features", CLI_AS_TEXT }, { NULL, NULL, CLI_AS_TEXT },
+		{ "PORT", "name", CLI_AS_TEXT },
+		{ "STATE", "state", CLI_AS_STATE },
+		{ "TYPE", "type", CLI_AS_TEXT, 3 },
+		{ "WHERE", "where", CLI_AS_PATH, 1 },
+		{ "FEATURES", "features", CLI_AS_TEXT, 2 },
+		{ NULL },
 	};
 	static const struct cli_column counter_columns[] = {
-		{ "PORT", "name", CLI_AS_TEXT },         { "RX FRAMES", "rx_frames", CLI_AS_TEXT },
-		{ "RX BYTES", "rx_bytes", CLI_AS_TEXT }, { "TX FRAMES", "tx_frames", CLI_AS_TEXT },
-		{ "TX BYTES", "tx_bytes", CLI_AS_TEXT }, { "FLOODED", "flooded", CLI_AS_TEXT },
-		{ "DROPPED", "drop_text", CLI_AS_TEXT }, { NULL, NULL, CLI_AS_TEXT },
+		{ "PORT", "name", CLI_AS_TEXT },
+		{ "RX FRAMES", "rx_frames", CLI_AS_TEXT },
+		{ "RX BYTES", "rx_bytes", CLI_AS_TEXT, 1 },
+		{ "TX FRAMES", "tx_frames", CLI_AS_TEXT },
+		{ "TX BYTES", "tx_bytes", CLI_AS_TEXT, 2 },
+		{ "FLOODED", "flooded", CLI_AS_TEXT, 3 },
+		{ "DROPPED", "drop_text", CLI_AS_NOTE },
+		{ NULL },
 	};
 	static const struct cli_column address_columns[] = {
 		{ "ADDRESS", "address", CLI_AS_TEXT },
 		{ "PORT", "port", CLI_AS_TEXT },
 		{ "AGE, S", "age_seconds", CLI_AS_TEXT },
-		{ NULL, NULL, CLI_AS_TEXT },
+		{ NULL },
 	};
 	json_t *ports = json_object_get(result, "ports"), *port;
 	size_t index;
@@ -182,32 +190,33 @@ static void print_show(json_t *result)
 		add_drop_text(port);
 	cli_say("switch %s", json_string_value(json_object_get(result, "name")));
 	printf("\n");
-	cli_print_table(ports, port_columns);
+	cli_print_rows(ports, port_columns, listing);
 	printf("\n");
-	cli_print_table(ports, counter_columns);
+	cli_print_rows(ports, counter_columns, listing);
 	printf("\n");
-	cli_print_table(json_object_get(result, "addresses"), address_columns);
+	cli_print_rows(json_object_get(result, "addresses"), address_columns, listing);
 	print_capture(json_object_get(result, "capture"));
 }
 
 static int switch_show(int argc, char **argv)
 {
 	struct show show = { 0 };
-	bool json = false;
-	const struct cli_option options[] = { CLI_OPTION_JSON(&json), CLI_OPTION_END };
+	struct cli_listing listing = { 0 };
+	const struct cli_option options[] = { CLI_OPTIONS_SHOW(&listing), CLI_OPTION_END };
 	struct cli_words operands;
 	int status;
 
-	if (!cli_parse(SHOW_USAGE, options, argc, argv, 1, 1, &operands, &status))
+	if (!cli_parse(SHOW_USAGE, options, argc, argv, 1, 1, &operands, &status) ||
+	    !cli_listing_check(&listing, NULL, &status))
 		return status;
 	show.name = operands.words[0];
 	status = cli_on_fiber(show_on_fiber, &show);
 	if (status != EXIT_DONE)
 		return status;
-	if (json)
+	if (listing.json)
 		cli_print_json(show.result);
 	else
-		print_show(show.result);
+		print_show(show.result, &listing);
 	json_decref(show.result);
 	return EXIT_DONE;
 }

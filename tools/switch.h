@@ -9,6 +9,8 @@
 #ifndef TENON_TOOLS_SWITCH_H
 #define TENON_TOOLS_SWITCH_H
 
+#include <jansson.h>
+
 #include "tools/cli.h"
 #include "tools/sockets.h"
 

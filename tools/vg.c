@@ -128,10 +128,14 @@ static int list_run(struct look *look, struct error *error)
 static int vg_list_verb(int argc, char **argv)
 {
 	static const struct cli_column columns[] = {
-		{ "VG", "name", CLI_AS_TEXT },         { "PVS", "pv_count", CLI_AS_TEXT },
-		{ "LVS", "lv_count", CLI_AS_TEXT },    { "SIZE", "size_bytes", CLI_AS_SIZE },
-		{ "FREE", "free_bytes", CLI_AS_SIZE }, { "PARTIAL", "partial", CLI_AS_TEXT },
-		{ "UUID", "uuid", CLI_AS_TEXT },       { NULL, NULL, CLI_AS_TEXT },
+		{ "VG", "name", CLI_AS_TEXT },
+		{ "PVS", "pv_count", CLI_AS_TEXT, 1 },
+		{ "LVS", "lv_count", CLI_AS_TEXT, 1 },
+		{ "SIZE", "size_bytes", CLI_AS_SIZE },
+		{ "FREE", "free_bytes", CLI_AS_SIZE },
+		{ "PARTIAL", "partial", CLI_AS_TEXT },
+		{ "UUID", "uuid", CLI_AS_TEXT, CLI_LONG },
+		{ NULL },
 	};
 	struct look look = { .usage = "vg list [--json]",
 			     .least = 0,
