@@ -72,7 +72,7 @@ help:
 	@echo 'make fuzz                 a minute for each fuzz target (FUZZ_SECONDS=60)'
 	@echo 'make bench                measure, side by side with other tools; results in build/bench; 10 minutes'
 	@echo 'make bench-compare        two runs of it beside each other: A=, B= (files, or beginnings of their names)'
-	@echo 'make lint                 clang-format, the floors, cppcheck, clang-tidy; 3 minutes'
+	@echo 'make lint                 clang-format, floors, names, cppcheck, clang-tidy; 3 minutes'
 	@echo 'make coverage             lines that the unit tests reach, as HTML in build-coverage; 2 minutes'
 	@echo 'make compile-commands     compile_commands.json for editors'
 	@echo 'make deps                 install the packages for all of this'
@@ -143,7 +143,7 @@ torture: deps
 	@TORTURE=1 TEST_TIMEOUT=$(or $(TORTURE_TIMEOUT),14400) $(MAKE) --no-print-directory check-built
 
 lint:
-	@tests/format_test.sh; tests/floors_test.sh; tests/lint_test.sh
+	@tests/format_test.sh; tests/floors_test.sh; tests/names_test.sh; tests/lint_test.sh
 
 # Fuzz targets are built by clang with all of the library, under ASan and UBSan, in build-fuzz.
 FUZZ_SECONDS ?= 60

@@ -59,14 +59,14 @@ static int fail(struct error *error, const char *name, const char *what, int nl)
 	return code;
 }
 
-struct open_call {
+struct link_open_call {
 	struct nl_sock *sock;
 	int status;
 };
 
 static int connect_route(void *arg)
 {
-	struct open_call *call = arg;
+	struct link_open_call *call = arg;
 
 	call->status = nl_connect(call->sock, NETLINK_ROUTE);
 	return 0;
@@ -76,7 +76,7 @@ static int connect_route(void *arg)
 static int open_route(int netns, struct nl_sock **out, struct error *error)
 {
 	CLEANUP(cleanup_socket) struct nl_sock *sock = nl_socket_alloc();
-	struct open_call call = { sock, 0 };
+	struct link_open_call call = { sock, 0 };
 	int status;
 
 	if (!sock)

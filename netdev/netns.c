@@ -13,7 +13,7 @@
 
 #include "util/error.h"
 
-struct call {
+struct netns_call {
 	int fd;
 	int (*fn)(void *arg);
 	void *arg;
@@ -44,7 +44,7 @@ int netns_open(const char *name, struct error *error)
 
 static void *run(void *arg)
 {
-	struct call *call = arg;
+	struct netns_call *call = arg;
 
 	if (setns(call->fd, CLONE_NEWNET)) {
 		call->status = -errno;
@@ -62,7 +62,7 @@ static void *run(void *arg)
 
 int netns_call(int fd, int (*fn)(void *arg), void *arg, struct error *error)
 {
-	struct call call = { fd, fn, arg, 0, error };
+	struct netns_call call = { fd, fn, arg, 0, error };
 	pthread_t thread;
 	int code;
 

@@ -22,7 +22,7 @@
 
 #define TAP_DEVICE "/dev/net/tun"
 
-struct open_call {
+struct tap_open_call {
 	struct tap *tap;
 	const char *device;
 	bool plain, existing;
@@ -46,7 +46,7 @@ static unsigned set_offloads(int fd)
 	return 0;
 }
 
-static int open_device(const struct open_call *call)
+static int open_device(const struct tap_open_call *call)
 {
 	const char *name = call->tap->name;
 	int code, fd = open(call->device, O_RDWR | O_NONBLOCK | O_CLOEXEC);
@@ -68,7 +68,7 @@ static int open_device(const struct open_call *call)
 	return code;
 }
 
-static int refuse(const struct open_call *call, int code)
+static int refuse(const struct tap_open_call *call, int code)
 {
 	const char *name = call->tap->name;
 	char who[PROCESS_TEXT];
@@ -96,7 +96,7 @@ static int refuse(const struct open_call *call, int code)
  * A device with several queues takes several owners, and gives each a part of the flows: of two switches each
  * would see half of the connections. So we want to be the only one.
  */
-static int check_alone(const struct open_call *call, int own)
+static int check_alone(const struct tap_open_call *call, int own)
 {
 	const char *name = call->tap->name;
 	int queues = tap_attached_queues(name);
@@ -112,7 +112,7 @@ static int check_alone(const struct open_call *call, int own)
 }
 
 /* A persistent device that was made with several queues is only given out with that flag. */
-static int attach(const struct open_call *call, int fd)
+static int attach(const struct tap_open_call *call, int fd)
 {
 	short flags = (short)(IFF_TAP | IFF_NO_PI | (call->plain ? 0 : IFF_VNET_HDR));
 	struct ifreq request = { .ifr_flags = flags };
@@ -137,7 +137,7 @@ static int attach(const struct open_call *call, int fd)
  * that drop what we are to see, a small send buffer, no carrier. All of it as on a new one. What a kernel
  * does not know (-EINVAL) nobody has set.
  */
-static int forget_former_user(const struct open_call *call, int fd)
+static int forget_former_user(const struct tap_open_call *call, int fd)
 {
 	struct tun_filter all = { 0 };
 	struct sock_fprog none = { 0 };
@@ -166,7 +166,7 @@ static int forget_former_user(const struct open_call *call, int fd)
 }
 
 /* What we asked for is not always what we got: a further queue inherits its device's flags. */
-static int set_header(const struct open_call *call, int fd)
+static int set_header(const struct tap_open_call *call, int fd)
 {
 	struct tap *tap = call->tap;
 	int size = sizeof(struct virtio_net_header), little = 1, big = 0;
@@ -201,7 +201,7 @@ static int set_header(const struct open_call *call, int fd)
 /* Runs in the device's namespace: /dev/net/tun belongs to the one it is opened in. */
 static int open_in_namespace(void *arg)
 {
-	const struct open_call *call = arg;
+	const struct tap_open_call *call = arg;
 	struct tap *tap = call->tap;
 	int status, fd;
 
@@ -230,7 +230,7 @@ int tap_open(struct tap *tap, const char *name, const struct tap_options *option
 {
 	static const struct tap_options defaults;
 	struct link_settings settings = { .up = true };
-	struct open_call call;
+	struct tap_open_call call;
 	int netns, status = link_check_name(name, error);
 
 	if (!options)
@@ -240,8 +240,8 @@ int tap_open(struct tap *tap, const char *name, const struct tap_options *option
 		return status;
 	strncpy(tap->name, name, sizeof(tap->name) - 1);
 	netns = options->netns > 0 ? options->netns : -1;
-	call = (struct open_call){ tap, options->device ? options->device : TAP_DEVICE,
-				   options->plain, options->existing, error };
+	call = (struct tap_open_call){ tap, options->device ? options->device : TAP_DEVICE,
+				       options->plain, options->existing, error };
 	status = netns_call(netns, open_in_namespace, &call, error);
 	if (!status && tap->created) {
 		settings.mtu = options->mtu;

@@ -16,13 +16,13 @@
 #define SIZE_UNIT           128u /* mdadm rounds sizes down to 64 KiB, where there are no chunks */
 #define LEAST_DATA_SECTORS  128u
 
-struct plan {
+struct raid_create_plan {
 	struct md_layout layout;
 	unsigned places, spares, present; /* present: places with a device */
 };
 
-static int check_counts(const struct raid_new_member *members, unsigned count, struct plan *plan,
-			struct error *error)
+static int check_counts(const struct raid_new_member *members, unsigned count,
+			struct raid_create_plan *plan, struct error *error)
 {
 	for (unsigned i = 0; i < count; i++) {
 		if (members[i].spare && !members[i].block)
@@ -100,7 +100,7 @@ static int too_small(const struct block *block, uint64_t sectors, struct error *
 
 /* Where the data start and how much of each member is used: the smallest one decides. */
 static int plan_size(const struct raid_new_member *members, unsigned count,
-		     const struct raid_create_options *options, struct plan *plan,
+		     const struct raid_create_options *options, struct raid_create_plan *plan,
 		     struct error *error)
 {
 	const struct block *smallest = NULL;
@@ -135,7 +135,7 @@ static int plan_size(const struct raid_new_member *members, unsigned count,
 }
 
 static int plan_array(const struct raid_new_member *members, unsigned count,
-		      const struct raid_create_options *options, struct plan *plan,
+		      const struct raid_create_options *options, struct raid_create_plan *plan,
 		      struct error *error)
 {
 	char name[16];
@@ -157,7 +157,7 @@ static int plan_array(const struct raid_new_member *members, unsigned count,
 }
 
 static int add_member(struct raid_array *array, const struct raid_new_member *new,
-		      const struct plan *plan, uint32_t number, struct error *error)
+		      const struct raid_create_plan *plan, uint32_t number, struct error *error)
 {
 	struct raid_member *member;
 	int rc;
@@ -181,7 +181,7 @@ static int add_member(struct raid_array *array, const struct raid_new_member *ne
 
 /* Places take the first numbers, spares those after. */
 static int add_members(struct raid_array *array, const struct raid_new_member *members,
-		       unsigned count, const struct plan *plan, struct error *error)
+		       unsigned count, const struct raid_create_plan *plan, struct error *error)
 {
 	uint32_t place = 0, spare = plan->places;
 	int rc = 0;
@@ -236,7 +236,7 @@ static int write_all(struct raid_array *array, struct error *error)
 }
 
 static int make(struct raid_array *array, const struct raid_new_member *members, unsigned count,
-		const struct raid_create_options *options, const struct plan *plan,
+		const struct raid_create_options *options, const struct raid_create_plan *plan,
 		struct error *error)
 {
 	bool clean = options->assume_clean || plan->present == 1;
@@ -263,7 +263,7 @@ int raid_create(struct raid_array **out, const struct raid_new_member *members, 
 		const struct raid_create_options *options, struct error *error)
 {
 	CLEANUP_FREE struct md_superblock *sb = calloc(1, sizeof(*sb));
-	struct plan plan = { 0 };
+	struct raid_create_plan plan = { 0 };
 	struct raid_array *array;
 	int rc;
 

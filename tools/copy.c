@@ -23,7 +23,7 @@
 
 static void report(void *arg, uint64_t done, uint64_t total)
 {
-	struct copy *copy = arg;
+	struct copy_command *copy = arg;
 
 	cli_progress_report(&copy->progress, done, total, 0);
 }
@@ -40,7 +40,7 @@ static bool is_map(const void *head, size_t length)
 	return false;
 }
 
-static int open_map(struct copy *copy, struct error *error)
+static int open_map(struct copy_command *copy, struct error *error)
 {
 	static const struct output_kind kind = { "a map file of ddrescue", is_map };
 
@@ -49,7 +49,7 @@ static int open_map(struct copy *copy, struct error *error)
 			   OUTPUT_APPEND | (copy->force ? OUTPUT_FORCE : 0), &kind, error);
 }
 
-static int write_map(struct copy *copy, struct error *error)
+static int write_map(struct copy_command *copy, struct error *error)
 {
 	FILE *to = fdopen(copy->map.fd, "a");
 	int rc = 0;
@@ -68,7 +68,7 @@ static int write_map(struct copy *copy, struct error *error)
 }
 
 /* Lists them. It is a failure of the command, after all that could be done was done. */
-static int tell_unreadable(struct copy *copy, struct error *error)
+static int tell_unreadable(struct copy_command *copy, struct error *error)
 {
 	const struct rescue_map *map = &copy->unreadable;
 
@@ -91,7 +91,7 @@ static int tell_unreadable(struct copy *copy, struct error *error)
 /* ---- Copying ---- */
 
 /* Says so where a file that is being copied was cut. */
-static void explain_cut(const struct copy *copy, struct error *error)
+static void explain_cut(const struct copy_command *copy, struct error *error)
 {
 	const struct copy_end *source = &copy->source;
 	struct stat now;
@@ -127,7 +127,7 @@ static void explain_server(const struct copy_end *end, int rc, struct error *err
 		(int)server);
 }
 
-static int copy_blocks(struct copy *copy, struct error *error)
+static int copy_blocks(struct copy_command *copy, struct error *error)
 {
 	struct block *destination = copy->destination.block;
 	const struct block_copy_options options = {
@@ -160,7 +160,7 @@ static int copy_blocks(struct copy *copy, struct error *error)
 }
 
 struct job {
-	struct copy *copy;
+	struct copy_command *copy;
 	struct error *error;
 };
 
@@ -168,7 +168,7 @@ struct job {
 static int work(void *arg)
 {
 	struct job *job = arg;
-	struct copy *copy = job->copy;
+	struct copy_command *copy = job->copy;
 	int rc = copy_open_destination(copy, job->error);
 
 	if (!rc && copy->map_path)
@@ -182,7 +182,7 @@ static int work(void *arg)
 
 static int copy_run(void *arg, struct error *error)
 {
-	struct copy *copy = arg;
+	struct copy_command *copy = arg;
 	struct job job = { copy, error };
 	int closed, rc = copy_open_source(copy, error);
 	bool failed;
@@ -211,7 +211,7 @@ static int copy_run(void *arg, struct error *error)
 
 int command_copy(int argc, char **argv)
 {
-	struct copy copy = {
+	struct copy_command copy = {
 		.progress.what = "copy", .source.out.fd = -1, .destination.out.fd = -1, .map.fd = -1
 	};
 	const struct cli_option options[] = {

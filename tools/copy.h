@@ -35,7 +35,7 @@ struct copy_end {
 	bool is_fresh; /* a regular file that was made or emptied: all zeroes, and of any length */
 };
 
-struct copy {
+struct copy_command {
 	struct cli_words given;
 	struct copy_end source, destination;
 	bool force, raw, skip_errors;
@@ -46,15 +46,15 @@ struct copy {
 };
 
 /* Both where they lie on a device in common, and else the source alone. */
-int copy_open_source(struct copy *copy, struct error *error);
+int copy_open_source(struct copy_command *copy, struct error *error);
 /* Unless it is open. On a fiber; heeds its cancellation. */
-int copy_open_destination(struct copy *copy, struct error *error);
+int copy_open_destination(struct copy_command *copy, struct error *error);
 /* Removes the file again that the destination is, if it was made for it. */
 void copy_discard_end(struct copy_end *end);
 int copy_close_end(struct copy_end *end, struct error *error);
 
 /* On a fiber; heeds its cancellation: -ECANCELED. */
-int copy_stream(struct copy *copy, struct error *error);
+int copy_stream(struct copy_command *copy, struct error *error);
 
 /* Reads until `length` bytes are there or the stream ends; bytes, or a negative errno. On a fiber; of what is no
  * file (`may_wait`) it suspends, as long as there is nothing to read. */

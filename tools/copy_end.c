@@ -37,7 +37,7 @@ static bool is_stream(const struct stat *status)
 
 /* Whether `word` names an array or a volume. A path that exists, or begins with "." or "/", is a file; of
  * two words with a slash between, the group decides: is there one of that name? */
-static int is_object(struct copy *copy, const char *word, bool *object, struct error *error)
+static int is_object(struct copy_command *copy, const char *word, bool *object, struct error *error)
 {
 	CLEANUP_FREE char *vg = strndup(word, strcspn(word, "/"));
 	CLEANUP_STACK struct stack *look = NULL;
@@ -74,7 +74,7 @@ static int open_owned(struct copy_end *end, const char *socket, struct error *er
 }
 
 /* Whether both ends lie on a device in common: then it is locked once, for both. */
-static int share_devices(struct copy *copy, bool *share, struct error *error)
+static int share_devices(struct copy_command *copy, bool *share, struct error *error)
 {
 	CLEANUP_DEVICES struct device_list source = { 0 }, destination = { 0 };
 	CLEANUP_STACK struct stack *look = NULL;
@@ -92,7 +92,7 @@ static int share_devices(struct copy *copy, bool *share, struct error *error)
 }
 
 /* Two objects on the same devices: the source's stack serves both. */
-static int open_both(struct copy *copy, struct error *error)
+static int open_both(struct copy_command *copy, struct error *error)
 {
 	const struct stack_options options = { .write = true, .lock = true };
 	struct copy_end *source = &copy->source, *destination = &copy->destination;
@@ -114,7 +114,8 @@ static int open_both(struct copy *copy, struct error *error)
 	return rc;
 }
 
-static int open_object(struct copy *copy, struct copy_end *end, bool writable, struct error *error)
+static int open_object(struct copy_command *copy, struct copy_end *end, bool writable,
+		       struct error *error)
 {
 	const struct stack_options options = { .write = writable, .lock = true };
 	struct cli_words targets = { &end->word, 1 };
@@ -132,7 +133,7 @@ static int open_object(struct copy *copy, struct copy_end *end, bool writable, s
 /* ---- The source ---- */
 
 /* What the disk is in, rather than the disk. */
-static int check_format(const struct copy *copy, const struct image_format *format,
+static int check_format(const struct copy_command *copy, const struct image_format *format,
 			struct error *error)
 {
 	size_t length;
@@ -147,7 +148,7 @@ static int check_format(const struct copy *copy, const struct image_format *form
 }
 
 /* Over an open descriptor. Of what cannot be read twice, the head is kept. */
-static int begin_stream(struct copy *copy, struct error *error)
+static int begin_stream(struct copy_command *copy, struct error *error)
 {
 	struct copy_end *end = &copy->source;
 	struct stat status;
@@ -172,7 +173,7 @@ static int begin_stream(struct copy *copy, struct error *error)
 	return check_format(copy, image_format_of_head(end->head, end->head_length), error);
 }
 
-static int open_source_stream(struct copy *copy, struct error *error)
+static int open_source_stream(struct copy_command *copy, struct error *error)
 {
 	struct copy_end *end = &copy->source;
 	bool standard = !strcmp(end->word, "-");
@@ -188,7 +189,7 @@ static int open_source_stream(struct copy *copy, struct error *error)
 	return error->code;
 }
 
-static int open_source_file(struct copy *copy, uint64_t size, struct error *error)
+static int open_source_file(struct copy_command *copy, uint64_t size, struct error *error)
 {
 	struct copy_end *end = &copy->source;
 	int rc =
@@ -198,7 +199,7 @@ static int open_source_file(struct copy *copy, uint64_t size, struct error *erro
 	return rc ? rc : check_format(copy, image_format_of_block(end->block), error);
 }
 
-static int open_source(struct copy *copy, struct error *error)
+static int open_source(struct copy_command *copy, struct error *error)
 {
 	struct copy_end *end = &copy->source;
 	struct stat status;
@@ -234,7 +235,7 @@ static int check_answers(const struct copy_end *end, struct error *error)
 		       : device_check_answers(end->word, error);
 }
 
-int copy_open_source(struct copy *copy, struct error *error)
+int copy_open_source(struct copy_command *copy, struct error *error)
 {
 	struct copy_end *source = &copy->source, *destination = &copy->destination;
 	CLEANUP_FREE char *socket = NULL;
@@ -268,7 +269,7 @@ int copy_open_source(struct copy *copy, struct error *error)
 
 /* What would break an array or a group is refused without --force; on a host's block device, whatever
  * is recognised. */
-static int check_overwrite(const struct copy *copy, struct block *block, bool is_device,
+static int check_overwrite(const struct copy_command *copy, struct block *block, bool is_device,
 			   struct error *error)
 {
 	struct block_signature found;
@@ -284,7 +285,7 @@ static int check_overwrite(const struct copy *copy, struct block *block, bool is
 }
 
 /* Nothing is written before it is known that all fits. */
-static int check_fits(const struct copy *copy, struct error *error)
+static int check_fits(const struct copy_command *copy, struct error *error)
 {
 	const struct copy_end *source = &copy->source, *destination = &copy->destination;
 	char sizes[2][SIZE_TEXT];
@@ -298,7 +299,7 @@ static int check_fits(const struct copy *copy, struct error *error)
 	return error_advise(error, "use a larger destination");
 }
 
-static int open_output(struct copy *copy, bool is_fifo, struct error *error)
+static int open_output(struct copy_command *copy, bool is_fifo, struct error *error)
 {
 	struct copy_end *end = &copy->destination;
 	unsigned flags = OUTPUT_NONBLOCK | (copy->force ? OUTPUT_FORCE : 0);
@@ -312,7 +313,7 @@ static int open_output(struct copy *copy, bool is_fifo, struct error *error)
 }
 
 /* By name, or a standard input that is the same file. */
-static bool is_the_source(const struct copy *copy, const struct stat *destination)
+static bool is_the_source(const struct copy_command *copy, const struct stat *destination)
 {
 	const struct copy_end *source = &copy->source;
 	struct stat status;
@@ -324,7 +325,7 @@ static bool is_the_source(const struct copy *copy, const struct stat *destinatio
 	return status.st_dev == destination->st_dev && status.st_ino == destination->st_ino;
 }
 
-static int open_destination_path(struct copy *copy, struct error *error)
+static int open_destination_path(struct copy_command *copy, struct error *error)
 {
 	struct copy_end *end = &copy->destination;
 	unsigned flags = BLOCK_OPEN_WRITE | BLOCK_OPEN_LOCK;
@@ -351,7 +352,7 @@ static int open_destination_path(struct copy *copy, struct error *error)
 	return rc;
 }
 
-int copy_open_destination(struct copy *copy, struct error *error)
+int copy_open_destination(struct copy_command *copy, struct error *error)
 {
 	struct copy_end *end = &copy->destination;
 	int rc = 0;

@@ -21,7 +21,7 @@
 #define ZERO_UNIT_BLOCK 65536u
 
 struct stream {
-	struct copy *copy;
+	struct copy_command *copy;
 	struct copy_end *source, *destination;
 	char *piece;
 	uint64_t offset;      /* how far it has got */
@@ -293,7 +293,7 @@ static bool is_regular(int fd)
 	return fd >= 0 && !fstat(fd, &status) && S_ISREG(status.st_mode);
 }
 
-int copy_stream(struct copy *copy, struct error *error)
+int copy_stream(struct copy_command *copy, struct error *error)
 {
 	CLEANUP_FREE char *piece = malloc(PIECE + 4096);
 	struct stream stream = { .copy = copy,

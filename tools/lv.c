@@ -96,7 +96,7 @@ static int lv_show_verb(int argc, char **argv)
 
 /* ---- create, remove, rename, resize ---- */
 
-struct change {
+struct lv_change {
 	struct cli_words given;
 	char *name; /* VG/LV */
 	const char *method;
@@ -105,7 +105,7 @@ struct change {
 };
 
 /* "tenon lv create VG/LV", for the description that lvm2 shows of who changed the group last. */
-static char *change_command(const struct change *change)
+static char *change_command(const struct lv_change *change)
 {
 	char *text;
 
@@ -114,7 +114,7 @@ static char *change_command(const struct change *change)
 		       : text;
 }
 
-static int change_here(struct change *change, struct error *error)
+static int change_here(struct lv_change *change, struct error *error)
 {
 	CLEANUP_FREE char *command = change_command(change);
 	CLEANUP_FREE char *vg = strndup(change->name, strcspn(change->name, "/"));
@@ -140,7 +140,7 @@ static int change_here(struct change *change, struct error *error)
 }
 
 /* What the server that made the change has to say about it. */
-static void change_tell(struct change *change, json_t *answer)
+static void change_tell(struct lv_change *change, json_t *answer)
 {
 	const char *problem = json_string_value(json_object_get(answer, "problem"));
 	json_int_t clients = json_integer_value(json_object_get(answer, "clients"));
@@ -158,7 +158,7 @@ static void change_tell(struct change *change, json_t *answer)
 
 static int change_run(void *arg, struct error *error)
 {
-	struct change *change = arg;
+	struct lv_change *change = arg;
 	const char *slash = strchr(change->name, '/');
 	json_t *answer = NULL;
 	int rc;
@@ -176,7 +176,7 @@ static int change_run(void *arg, struct error *error)
 	return change_here(change, error);
 }
 
-static int change_do(struct change *change, char *name)
+static int change_do(struct lv_change *change, char *name)
 {
 	int status;
 
@@ -190,7 +190,7 @@ static int change_do(struct change *change, char *name)
 
 static int lv_create_verb(int argc, char **argv)
 {
-	struct change change = { .method = "lv.create" };
+	struct lv_change change = { .method = "lv.create" };
 	uint64_t size = 0, extents = 0, stripes = 0, stripe_size = 0;
 	struct cli_words tags = { 0 }, operands;
 	bool contiguous = false, read_only = false;
@@ -225,7 +225,7 @@ static int lv_create_verb(int argc, char **argv)
 
 static int lv_remove_verb(int argc, char **argv)
 {
-	struct change change = { .method = "lv.remove" };
+	struct lv_change change = { .method = "lv.remove" };
 	const struct cli_option options[] = { CLI_OPTION_DEVICE(&change.given), CLI_OPTION_END };
 	struct cli_words operands;
 	int status;
@@ -237,7 +237,7 @@ static int lv_remove_verb(int argc, char **argv)
 
 static int lv_rename_verb(int argc, char **argv)
 {
-	struct change change = { .method = "lv.rename" };
+	struct lv_change change = { .method = "lv.rename" };
 	const struct cli_option options[] = { CLI_OPTION_DEVICE(&change.given), CLI_OPTION_END };
 	struct cli_words operands;
 	int status;
@@ -250,7 +250,7 @@ static int lv_rename_verb(int argc, char **argv)
 
 static int lv_resize_verb(int argc, char **argv)
 {
-	struct change change = { .method = "lv.resize" };
+	struct lv_change change = { .method = "lv.resize" };
 	uint64_t size = 0;
 	const struct cli_option options[] = {
 		{ "size", CLI_SIZE, &size, "SIZE", "the new size, rounded up to whole extents", 1,

@@ -22,7 +22,7 @@
 
 /* ---- create ---- */
 
-struct create {
+struct raid_create {
 	const char *name, *level, *metadata, *bitmap, *homehost;
 	struct cli_words devices, spares, given;
 	uint64_t bitmap_chunk, size;
@@ -33,7 +33,7 @@ struct create {
 	struct raid_new_member *members;
 };
 
-static int create_parse(struct create *create, struct error *error)
+static int create_parse(struct raid_create *create, struct error *error)
 {
 	static const struct {
 		const char *text;
@@ -78,7 +78,7 @@ static bool reads_as_zero(struct block *block)
 }
 
 /* Opens one device for a new member and sees that nothing is on it. */
-static int create_open(struct create *create, struct stack *below, char *path,
+static int create_open(struct raid_create *create, struct stack *below, char *path,
 		       struct raid_new_member *member, struct error *error)
 {
 	int rc;
@@ -93,7 +93,7 @@ static int create_open(struct create *create, struct stack *below, char *path,
 	return rc;
 }
 
-static int create_array(struct create *create, struct stack *below, struct error *error)
+static int create_array(struct raid_create *create, struct stack *below, struct error *error)
 {
 	unsigned count = create->devices.count + create->spares.count;
 	struct raid_array *array;
@@ -120,7 +120,7 @@ static int create_array(struct create *create, struct stack *below, struct error
 }
 
 /* One device under two names would be a mirror of itself. */
-static int check_distinct(const struct create *create, struct error *error)
+static int check_distinct(const struct raid_create *create, struct error *error)
 {
 	unsigned count = create->devices.count + create->spares.count;
 	CLEANUP_FREE char **paths = calloc(count, sizeof(char *));
@@ -136,7 +136,7 @@ static int check_distinct(const struct create *create, struct error *error)
 
 static int create_run(void *arg, struct error *error)
 {
-	struct create *create = arg;
+	struct raid_create *create = arg;
 	unsigned count = create->devices.count + create->spares.count;
 	CLEANUP_STACK struct stack *below = NULL;
 	int rc = create_parse(create, error);
@@ -162,7 +162,7 @@ static int create_run(void *arg, struct error *error)
 
 static int raid_create_verb(int argc, char **argv)
 {
-	struct create create = { 0 };
+	struct raid_create create = { 0 };
 	const struct cli_option options[] = {
 		{ "level", CLI_TEXT, &create.level, "LEVEL", "1 (mirror)" },
 		{ "metadata", CLI_TEXT, &create.metadata, "1.x", "1.0, 1.1 or 1.2 (default)" },

@@ -66,11 +66,11 @@ int device_open_new(struct stack *below, const char *device, bool force, struct 
 
 /* ---- One change to an array ---- */
 
-struct change {
+struct raid_change_command {
 	struct cli_words given;
 	const char *method; /* what a running server is asked to do, with the same meaning */
-	int (*apply)(struct change *change, struct stack *stack, struct raid_array *array,
-		     struct error *error);
+	int (*apply)(struct raid_change_command *change, struct stack *stack,
+		     struct raid_array *array, struct error *error);
 	char *target; /* md/NAME */
 	char *device; /* absolute */
 	bool force;
@@ -79,7 +79,7 @@ struct change {
 static int change_run(void *arg, struct error *error)
 {
 	const struct stack_options options = { .write = true };
-	struct change *change = arg;
+	struct raid_change_command *change = arg;
 	struct cli_words targets = { &change->target, 1 };
 	struct stack *stack = NULL;
 	struct raid_array *array;
@@ -99,7 +99,7 @@ static int change_run(void *arg, struct error *error)
 	return stack_finish(stack, rc, error);
 }
 
-static int change_verb(struct change *change, const char *usage, int argc, char **argv)
+static int change_verb(struct raid_change_command *change, const char *usage, int argc, char **argv)
 {
 	const struct cli_option options[] = {
 		CLI_OPTION_DEVICE(&change->given),
@@ -121,23 +121,23 @@ static int change_verb(struct change *change, const char *usage, int argc, char 
 	return status;
 }
 
-static int apply_fail(struct change *change, struct stack *stack, struct raid_array *array,
-		      struct error *error)
+static int apply_fail(struct raid_change_command *change, struct stack *stack,
+		      struct raid_array *array, struct error *error)
 {
 	(void)stack;
 	return change->force ? raid_fail_anyway(array, change->device, error)
 			     : raid_fail(array, change->device, error);
 }
 
-static int apply_remove(struct change *change, struct stack *stack, struct raid_array *array,
-			struct error *error)
+static int apply_remove(struct raid_change_command *change, struct stack *stack,
+			struct raid_array *array, struct error *error)
 {
 	(void)stack;
 	return raid_remove(array, change->device, error);
 }
 
-static int apply_add(struct change *change, struct stack *stack, struct raid_array *array,
-		     struct error *error)
+static int apply_add(struct raid_change_command *change, struct stack *stack,
+		     struct raid_array *array, struct error *error)
 {
 	CLEANUP_BLOCK struct block *block = NULL;
 	bool listed = raid_open_device(stack, change->device) != NULL;
@@ -158,21 +158,21 @@ static int apply_add(struct change *change, struct stack *stack, struct raid_arr
 
 int raid_fail_verb(int argc, char **argv)
 {
-	struct change change = { .method = "raid.fail", .apply = apply_fail };
+	struct raid_change_command change = { .method = "raid.fail", .apply = apply_fail };
 
 	return change_verb(&change, "raid fail NAME DEVICE", argc, argv);
 }
 
 int raid_remove_verb(int argc, char **argv)
 {
-	struct change change = { .method = "raid.remove", .apply = apply_remove };
+	struct raid_change_command change = { .method = "raid.remove", .apply = apply_remove };
 
 	return change_verb(&change, "raid remove NAME DEVICE", argc, argv);
 }
 
 int raid_add_verb(int argc, char **argv)
 {
-	struct change change = { .method = "raid.add", .apply = apply_add };
+	struct raid_change_command change = { .method = "raid.add", .apply = apply_add };
 
 	return change_verb(&change, "raid add NAME DEVICE", argc, argv);
 }

@@ -77,7 +77,7 @@ static int add_all_targets(struct cli_words *targets, const struct stack *look, 
 /* ---- Homes ---- */
 
 /* Targets that lie on common devices, directly or through others, are one piece. */
-struct piece {
+struct stack_piece {
 	struct device_list devices;
 	uint64_t weight; /* disks; 0 of one that is a part of another by now, or dealt */
 	unsigned part_of;
@@ -104,7 +104,7 @@ static bool have_common(const struct device_list *a, const struct device_list *b
 	return false;
 }
 
-static int join(struct piece *whole, struct piece *part, unsigned index)
+static int join(struct stack_piece *whole, struct stack_piece *part, unsigned index)
 {
 	int rc = 0;
 
@@ -119,12 +119,12 @@ static int join(struct piece *whole, struct piece *part, unsigned index)
 
 /* What cannot be found is a piece of its own; why, its claim will tell. */
 static int cut(struct serve_target *targets, unsigned count, struct stack *look,
-	       struct piece *pieces)
+	       struct stack_piece *pieces)
 {
 	int rc = 0;
 
 	for (unsigned i = 0; !rc && i < count; i++) {
-		struct piece *piece = &pieces[i];
+		struct stack_piece *piece = &pieces[i];
 
 		piece->part_of = i;
 		piece->weight = weight_of(look, targets[i].word);
@@ -138,9 +138,9 @@ static int cut(struct serve_target *targets, unsigned count, struct stack *look,
 	return rc;
 }
 
-static struct piece *heaviest(struct piece *pieces, unsigned count)
+static struct stack_piece *heaviest(struct stack_piece *pieces, unsigned count)
 {
-	struct piece *most = NULL;
+	struct stack_piece *most = NULL;
 
 	for (unsigned i = 0; i < count; i++)
 		if (pieces[i].weight && (!most || pieces[i].weight > most->weight))
@@ -150,10 +150,10 @@ static struct piece *heaviest(struct piece *pieces, unsigned count)
 
 /* Each piece goes to the home that has least so far, the heaviest first. */
 static void deal(struct serve *serve, struct serve_target *targets, unsigned count,
-		 struct piece *pieces)
+		 struct stack_piece *pieces)
 {
 	uint64_t load[SERVE_WORKERS_MAX] = { 0 };
-	struct piece *piece;
+	struct stack_piece *piece;
 
 	while ((piece = heaviest(pieces, count))) {
 		unsigned index = (unsigned)(piece - pieces), least = 0;
@@ -178,7 +178,7 @@ static void deal(struct serve *serve, struct serve_target *targets, unsigned cou
 static int settle(struct serve *serve, struct serve_target *targets, unsigned count,
 		  struct stack *look, struct error *error)
 {
-	CLEANUP_FREE struct piece *pieces = calloc(count, sizeof(*pieces));
+	CLEANUP_FREE struct stack_piece *pieces = calloc(count, sizeof(*pieces));
 	unsigned wholes = 0;
 	int rc = pieces ? 0 : -ENOMEM;
 

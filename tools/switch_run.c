@@ -25,7 +25,7 @@
 #define NOT_GIVEN   UINT64_MAX
 #define AGEING_MOST 1000000u /* seconds; as IEEE 802.1Q-2022 has it, table 8-11 */
 
-struct run {
+struct switch_run {
 	const char *name, *capture;
 	bool force;
 	uint64_t seed, ageing;
@@ -40,7 +40,7 @@ struct run {
 static int method_show(void *context, json_t *params, json_t **result, struct error *error)
 {
 	CLEANUP(cleanup_vswitch_status) struct vswitch_status *status = NULL;
-	struct run *run = context;
+	struct switch_run *run = context;
 
 	(void)params;
 	if (vswitch_status(run->vswitch, &status))
@@ -50,12 +50,12 @@ static int method_show(void *context, json_t *params, json_t **result, struct er
 }
 
 /* Where standard output is the capture's, what is said goes to standard error. */
-static FILE *messages(const struct run *run)
+static FILE *messages(const struct switch_run *run)
 {
 	return run->capture && output_is_standard(run->capture) ? stderr : stdout;
 }
 
-static void print_ready(const struct run *run)
+static void print_ready(const struct switch_run *run)
 {
 	FILE *to = messages(run);
 	CLEANUP(cleanup_vswitch_status) struct vswitch_status *status = NULL;
@@ -79,7 +79,7 @@ static void print_ready(const struct run *run)
 
 /* Takes as many open files as there may be, and says beforehand if that is too few: a front-end would else be
  * turned away when it comes. */
-static void raise_open_files(const struct run *run)
+static void raise_open_files(const struct switch_run *run)
 {
 	uint64_t needed = FILES_OTHER + (uint64_t)run->ports.count * FILES_PER_PORT;
 	struct rlimit limit;
@@ -96,7 +96,7 @@ static void raise_open_files(const struct run *run)
 }
 
 /* Makes the switch, without ports. */
-static int make_switch(struct run *run, struct error *error)
+static int make_switch(struct switch_run *run, struct error *error)
 {
 	struct vswitch_options options = { .name = run->name,
 					   .log = log_queue_log(run->queue),
@@ -114,7 +114,7 @@ static int make_switch(struct run *run, struct error *error)
 static const struct rpc_method methods[] = { { "switch.show", method_show }, { NULL, NULL } };
 
 /* The control socket, which also keeps a second switch of the name from starting. */
-static int start_control(struct run *run, struct rpc_server **server, struct error *error)
+static int start_control(struct switch_run *run, struct rpc_server **server, struct error *error)
 {
 	CLEANUP_FREE char *control = NULL;
 	int rc = switch_control_path(run->name, &control, error);
@@ -130,7 +130,7 @@ static int start_control(struct run *run, struct rpc_server **server, struct err
 }
 
 /* Adds ports and capture, and runs until SIGTERM or SIGINT, which are blocked. */
-static int serve(struct run *run, struct error *error)
+static int serve(struct switch_run *run, struct error *error)
 {
 	struct rpc_server *server;
 	int rc = start_control(run, &server, error);
@@ -154,7 +154,7 @@ static int serve(struct run *run, struct error *error)
 
 static int run_on_fiber(void *arg, struct error *error)
 {
-	struct run *run = arg;
+	struct switch_run *run = arg;
 	struct error late = { 0 };
 	int rc, closed;
 
@@ -179,7 +179,7 @@ static int run_on_fiber(void *arg, struct error *error)
 }
 
 /* Before any thread is made, so that all of them leave these signals alone. */
-static void block_signals(struct run *run)
+static void block_signals(struct switch_run *run)
 {
 	sigemptyset(&run->signals);
 	sigaddset(&run->signals, SIGTERM);
@@ -189,7 +189,7 @@ static void block_signals(struct run *run)
 
 int switch_run(int argc, char **argv)
 {
-	struct run run = { .ageing = NOT_GIVEN };
+	struct switch_run run = { .ageing = NOT_GIVEN };
 	struct error error = { 0 };
 	bool verbose = false;
 	const struct cli_option options[] = {

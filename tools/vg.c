@@ -14,7 +14,7 @@
 
 /* ---- create ---- */
 
-struct create {
+struct vg_create {
 	char *name;
 	struct cli_words devices, given, tags;
 	uint64_t extent_size, data_alignment, metadata_size, metadata_copies;
@@ -22,7 +22,7 @@ struct create {
 };
 
 /* The name must be free among the devices that are looked at. */
-static int create_check_name(const struct create *create, struct error *error)
+static int create_check_name(const struct vg_create *create, struct error *error)
 {
 	CLEANUP_STACK struct stack *look = NULL;
 	struct volume_group *group;
@@ -37,7 +37,7 @@ static int create_check_name(const struct create *create, struct error *error)
 	return error_advise(error, "choose another name");
 }
 
-static int create_group(struct create *create, struct block *const *blocks, struct error *error)
+static int create_group(struct vg_create *create, struct block *const *blocks, struct error *error)
 {
 	struct volume_group_options options = {
 		.extent_size = create->extent_size,
@@ -63,7 +63,7 @@ static int create_group(struct create *create, struct block *const *blocks, stru
 
 static int create_run(void *arg, struct error *error)
 {
-	struct create *create = arg;
+	struct vg_create *create = arg;
 	CLEANUP_FREE struct block **blocks = calloc(create->devices.count, sizeof(struct block *));
 	struct stack *below = NULL;
 	int rc = blocks ? create_check_name(create, error) : -ENOMEM;
@@ -84,7 +84,7 @@ static int create_run(void *arg, struct error *error)
 
 static int vg_create_verb(int argc, char **argv)
 {
-	struct create create = { 0 };
+	struct vg_create create = { 0 };
 	const struct cli_option options[] = {
 		{ "extent-size", CLI_SIZE, &create.extent_size, "SIZE", "default 4M", 512,
 		  (uint64_t)UINT32_MAX << 9 },

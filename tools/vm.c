@@ -29,7 +29,7 @@ enum {
 	EXIT_BROKEN = 6, /* it ran, and could not go on */
 };
 
-struct run {
+struct vm_run {
 	struct machine_options machine;
 	struct cli_words disks, nics;
 	struct vm_signals signals;
@@ -37,7 +37,7 @@ struct run {
 	struct machine *vm;
 };
 
-static int make_devices(struct run *run, struct error *error)
+static int make_devices(struct vm_run *run, struct error *error)
 {
 	int rc = vm_devices_add_disks(&run->devices, &run->disks, error);
 
@@ -85,7 +85,7 @@ static void warn_if_large(uint64_t memory)
 		size_format(((uint64_t)host.totalram + host.totalswap) * host.mem_unit, there));
 }
 
-static void run_machine(struct run *run, enum machine_end *end, struct error *error)
+static void run_machine(struct vm_run *run, enum machine_end *end, struct error *error)
 {
 	allow_files();
 	if (machine_create(&run->vm, &run->machine, error) < 0)
@@ -102,7 +102,7 @@ static void run_machine(struct run *run, enum machine_end *end, struct error *er
 }
 
 /* Tells the ends apart, for scripts by the status and for people in words. */
-static int exit_status(const struct run *run, enum machine_end end, const struct error *error)
+static int exit_status(const struct vm_run *run, enum machine_end end, const struct error *error)
 {
 	switch (end) {
 	case MACHINE_END_POWER_OFF:
@@ -151,7 +151,7 @@ static int parse_policy(const char *option, const char *word, bool may_ignore,
 }
 
 /* What the form of the words tells, before anything is opened. */
-static int check_words(struct run *run, const char *on_reboot, const char *on_panic)
+static int check_words(struct vm_run *run, const char *on_reboot, const char *on_panic)
 {
 	int status;
 
@@ -167,7 +167,7 @@ static int check_words(struct run *run, const char *on_reboot, const char *on_pa
 
 static int run(int argc, char **argv)
 {
-	struct run run = { .machine.console = "stdio" };
+	struct vm_run run = { .machine.console = "stdio" };
 	enum machine_end end = MACHINE_END_NOT_STARTED;
 	const char *on_reboot = "restart", *on_panic = "exit";
 	struct machine_options *machine = &run.machine;

@@ -28,7 +28,7 @@
 #define AREA_HEAD           4096u /* cleared of a new metadata area */
 
 /* What to make, options with their defaults. */
-struct plan {
+struct group_create_plan {
 	struct volume_group *group;
 	const struct volume_group_options *options;
 	uint64_t extent_size, alignment, area_size;
@@ -38,7 +38,7 @@ struct plan {
 
 /* ---- Looking ---- */
 
-static int check_options(struct plan *plan)
+static int check_options(struct group_create_plan *plan)
 {
 	const struct volume_group_options *options = plan->options;
 
@@ -95,7 +95,7 @@ static int find_owner(struct block *block, const struct lvm_label *label, char *
 
 /* Whether a PV on the device is an array's, which has its superblock at the end: 1 where it is taken away from
  * that by force. */
-static int look_for_array(struct plan *plan, struct block *block)
+static int look_for_array(struct group_create_plan *plan, struct block *block)
 {
 	struct block_raid_magic magic;
 	int rc = block_raid_magic_find(block, &magic, plan->error);
@@ -110,7 +110,7 @@ static int look_for_array(struct plan *plan, struct block *block)
 }
 
 /* 1: an orphan PV, whose label and layout are kept; 0: nothing of worth; negative: refused. */
-static int look_at(struct plan *plan, struct block *block, struct lvm_label *label)
+static int look_at(struct group_create_plan *plan, struct block *block, struct lvm_label *label)
 {
 	char owner[VOLUME_NAME_LENGTH + 1];
 	int rc;
@@ -139,7 +139,7 @@ static int look_at(struct plan *plan, struct block *block, struct lvm_label *lab
 
 /* ---- Layout ---- */
 
-static int no_room(struct plan *plan, const struct block *block)
+static int no_room(struct group_create_plan *plan, const struct block *block)
 {
 	return error_set(plan->error, -ENOSPC,
 			 "%s: has %llu bytes, too few for metadata and one extent of %llu",
@@ -148,7 +148,8 @@ static int no_room(struct plan *plan, const struct block *block)
 }
 
 /* A new label: areas where pvcreate puts them. */
-static int lay_out(struct plan *plan, const struct block *block, struct lvm_label *label)
+static int lay_out(struct group_create_plan *plan, const struct block *block,
+		   struct lvm_label *label)
 {
 	uint64_t data = AREA_START + plan->area_size;
 	uint64_t size = round_down(block->size, LVM_SECTOR_SIZE);
@@ -190,7 +191,7 @@ static uint64_t data_end(const struct lvm_label *label, uint64_t size)
 	return end;
 }
 
-static int set_extents(struct plan *plan, struct volume_pv *pv)
+static int set_extents(struct group_create_plan *plan, struct volume_pv *pv)
 {
 	uint64_t start = pv->private->label.data[0].offset;
 	uint64_t size = round_down(pv->block->size, LVM_SECTOR_SIZE);
@@ -256,7 +257,7 @@ static struct volume_pv *add_pv(struct volume_group *group, struct block *block)
 	return pv;
 }
 
-static int fill_group(struct plan *plan, const char *name, unsigned count)
+static int fill_group(struct group_create_plan *plan, const char *name, unsigned count)
 {
 	static const char *const status[] = { "RESIZEABLE", "READ", "WRITE" };
 	struct volume_group *group = plan->group;
@@ -277,7 +278,7 @@ static int fill_group(struct plan *plan, const char *name, unsigned count)
 	return 0;
 }
 
-static int plan_pv(struct plan *plan, struct block *block)
+static int plan_pv(struct group_create_plan *plan, struct block *block)
 {
 	struct volume_pv *pv;
 	struct lvm_label label;
@@ -313,7 +314,7 @@ static int plan_pv(struct plan *plan, struct block *block)
 
 /* ---- Writing ---- */
 
-static int write_pv(struct plan *plan, struct volume_pv *pv)
+static int write_pv(struct group_create_plan *plan, struct volume_pv *pv)
 {
 	struct volume_pv_private *private = pv->private;
 	const struct lvm_label *label = &private->label;
@@ -365,7 +366,7 @@ static int check_block_sizes(const struct volume_group *group, struct error *err
 	return 0;
 }
 
-static int plan_group(struct plan *plan, const char *name, struct block *const *blocks,
+static int plan_group(struct group_create_plan *plan, const char *name, struct block *const *blocks,
 		      unsigned count, const struct volume_context *context)
 {
 	int rc = check_options(plan);
@@ -398,9 +399,9 @@ int volume_group_create(struct volume_group **out, const char *name, struct bloc
 {
 	static const struct volume_group_options defaults;
 	CLEANUP_VOLUME_GROUP struct volume_group *group = lvm_vg_new();
-	struct plan plan = { .group = group,
-			     .options = options ? options : &defaults,
-			     .error = error };
+	struct group_create_plan plan = { .group = group,
+					  .options = options ? options : &defaults,
+					  .error = error };
 	int rc = volume_group_name_check(name, error);
 
 	if (!group)

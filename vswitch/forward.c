@@ -22,7 +22,7 @@ struct forward_scratch {
 };
 
 /* The frames that wait to be transmitted on one port. */
-struct batch {
+struct forward_batch {
 	struct vswitch *vswitch;
 	struct port *port;
 	struct frame *frames[PORT_BURST];
@@ -45,7 +45,7 @@ static void capture(struct vswitch *vswitch, const struct port *port, bool out,
 	capture_frame(vswitch->capture, port->index, out, vswitch->now + vswitch->epoch, frame);
 }
 
-static void batch_flush(struct batch *batch)
+static void batch_flush(struct forward_batch *batch)
 {
 	struct vswitch *vswitch = batch->vswitch;
 
@@ -58,7 +58,7 @@ static void batch_flush(struct batch *batch)
 	vswitch->scratch->made_count = vswitch->scratch->piece_count = 0;
 }
 
-static void batch_add(struct batch *batch, struct frame *frame)
+static void batch_add(struct forward_batch *batch, struct frame *frame)
 {
 	batch->frames[batch->count++] = frame;
 	if (batch->count == PORT_BURST)
@@ -69,8 +69,8 @@ static void batch_add(struct batch *batch, struct frame *frame)
  * Makes a frame of a head that the caller fills in, `head` bytes long, and bytes [offset, offset +
  * length) of `source`. Flushes the batch when there is no room. NULL if `source` is in too many pieces.
  */
-static struct made_frame *make_frame(struct batch *batch, const struct frame *source, size_t head,
-				     size_t offset, size_t length)
+static struct made_frame *make_frame(struct forward_batch *batch, const struct frame *source,
+				     size_t head, size_t offset, size_t length)
 {
 	struct forward_scratch *scratch = batch->vswitch->scratch;
 	struct made_frame *made;
@@ -103,7 +103,7 @@ static struct made_frame *make_frame(struct batch *batch, const struct frame *so
 	return made;
 }
 
-static void add_with_checksum(struct batch *batch, const struct frame *frame)
+static void add_with_checksum(struct forward_batch *batch, const struct frame *frame)
 {
 	size_t head = frame->pieces[0].iov_len;
 	struct made_frame *made;
@@ -122,7 +122,7 @@ static void add_with_checksum(struct batch *batch, const struct frame *frame)
 	batch_add(batch, &made->frame);
 }
 
-static void add_segments(struct batch *batch, const struct frame *frame)
+static void add_segments(struct forward_batch *batch, const struct frame *frame)
 {
 	struct virtio_net_segmenter segmenter;
 	struct virtio_net_segment segment;
@@ -147,7 +147,7 @@ static void add_segments(struct batch *batch, const struct frame *frame)
 /* Sends what was lined up at `port`, in order, as the port can take it. */
 static void output(struct vswitch *vswitch, struct port *port)
 {
-	struct batch batch = { .vswitch = vswitch, .port = port };
+	struct forward_batch batch = { .vswitch = vswitch, .port = port };
 
 	for (unsigned i = 0; i < port->out_count; i++) {
 		struct frame *frame = port->out[i];

@@ -25,7 +25,7 @@
 #define EVENTS           64
 #define BUSY_ROUNDS      16 /* after so many rounds with work, look at the fds in between */
 
-struct call {
+struct vswitch_call {
 	struct list node;
 	int (*fn)(void *arg);
 	void *arg;
@@ -82,7 +82,8 @@ static void run_calls(struct vswitch *vswitch)
 	(void)unused;
 	pthread_mutex_lock(&vswitch->lock);
 	while (!list_empty(&vswitch->calls)) {
-		struct call *call = list_entry(list_pop(&vswitch->calls), struct call, node);
+		struct vswitch_call *call =
+			list_entry(list_pop(&vswitch->calls), struct vswitch_call, node);
 
 		pthread_mutex_unlock(&vswitch->lock);
 		call->status = call->fn(call->arg);
@@ -95,7 +96,7 @@ static void run_calls(struct vswitch *vswitch)
 
 int vswitch_call(struct vswitch *vswitch, int (*fn)(void *arg), void *arg)
 {
-	struct call call = { .fn = fn, .arg = arg };
+	struct vswitch_call call = { .fn = fn, .arg = arg };
 
 	pthread_mutex_lock(&vswitch->lock);
 	if (!vswitch->running) {

@@ -15,7 +15,7 @@
 #define NONE    UINT32_MAX
 #define REFRESH 1000000000ULL
 
-struct entry {
+struct mac_table_entry {
 	struct mac_entry entry;
 	uint32_t chain;        /* the next in the hash bucket, or in the free list */
 	uint32_t older, newer; /* by last sight */
@@ -27,7 +27,7 @@ struct mac_table {
 	uint32_t oldest, newest, free;
 	struct mac_table_counters counters;
 	uint32_t *buckets;
-	struct entry *entries;
+	struct mac_table_entry *entries;
 	uint32_t at_port[UINT16_MAX]; /* how many addresses each port has */
 };
 
@@ -95,7 +95,7 @@ static uint32_t find(const struct mac_table *table, uint64_t mac)
 
 static void unlink_age(struct mac_table *table, uint32_t at)
 {
-	struct entry *entry = &table->entries[at];
+	struct mac_table_entry *entry = &table->entries[at];
 
 	if (entry->older != NONE)
 		table->entries[entry->older].newer = entry->newer;
@@ -109,7 +109,7 @@ static void unlink_age(struct mac_table *table, uint32_t at)
 
 static void append_age(struct mac_table *table, uint32_t at)
 {
-	struct entry *entry = &table->entries[at];
+	struct mac_table_entry *entry = &table->entries[at];
 
 	entry->newer = NONE;
 	entry->older = table->newest;
@@ -122,7 +122,7 @@ static void append_age(struct mac_table *table, uint32_t at)
 
 static void forget(struct mac_table *table, uint32_t at)
 {
-	struct entry *entry = &table->entries[at];
+	struct mac_table_entry *entry = &table->entries[at];
 	uint32_t *link = bucket_of(table, entry->entry.mac);
 
 	while (*link != at)
@@ -135,7 +135,8 @@ static void forget(struct mac_table *table, uint32_t at)
 	table->free = at;
 }
 
-static bool too_old(const struct mac_table *table, const struct entry *entry, uint64_t now)
+static bool too_old(const struct mac_table *table, const struct mac_table_entry *entry,
+		    uint64_t now)
 {
 	return now - entry->entry.seen >= table->ageing;
 }
@@ -170,7 +171,7 @@ static void insert(struct mac_table *table, uint64_t mac, uint16_t port, uint64_
 
 void mac_table_learn(struct mac_table *table, uint64_t mac, uint16_t port, uint64_t now)
 {
-	struct entry *entry;
+	struct mac_table_entry *entry;
 	uint32_t at;
 
 	if (!mac_is_station(mac))

@@ -40,7 +40,7 @@
 
 #define LOOK_NS 300000000 /* between two looks for an interface that is gone */
 
-struct slot {
+struct tap_slot {
 	struct frame frame;
 	struct iovec buffer; /* what is read into */
 	struct iovec piece;  /* the frame in it */
@@ -61,7 +61,7 @@ struct port_tap {
 	bool readable;    /* since the last look at the epoll set */
 	unsigned expect;  /* how many frames to try to read at once */
 	uint8_t *buffers; /* PORT_BURST + 1 slots; the last is for transmit() */
-	struct slot slots[PORT_BURST];
+	struct tap_slot slots[PORT_BURST];
 	struct outgoing outgoing[PORT_BURST];
 
 	/* For taking it again. */
@@ -196,7 +196,7 @@ static void read_frames(struct port_tap *tap, unsigned first, unsigned count,
 			struct tap_batch_frame *reads)
 {
 	for (unsigned i = 0; i < count; i++) {
-		struct slot *slot = &tap->slots[first + i];
+		struct tap_slot *slot = &tap->slots[first + i];
 
 		slot->buffer =
 			(struct iovec){ tap->buffers + (size_t)(first + i) * SLOT_SIZE, SLOT_SIZE };
@@ -217,7 +217,7 @@ static void read_frames(struct port_tap *tap, unsigned first, unsigned count,
 }
 
 /* Makes a frame of the `got` bytes in a slot. False, and counted, if it cannot be forwarded. */
-static bool take_frame(struct port_tap *tap, struct slot *slot, size_t got)
+static bool take_frame(struct port_tap *tap, struct tap_slot *slot, size_t got)
 {
 	static const struct virtio_net_header none;
 	size_t header_size = tap->tap.header ? sizeof(struct virtio_net_header) : 0;
@@ -255,7 +255,7 @@ static unsigned receive(struct port *port, struct frame **frames, unsigned max)
 		batch = MIN(batch, max - used);
 		read_frames(tap, used, batch, reads);
 		for (unsigned i = 0; i < batch; i++) {
-			struct slot *slot = &tap->slots[used + i];
+			struct tap_slot *slot = &tap->slots[used + i];
 
 			if (reads[i].result < 0) {
 				tap->readable &= reads[i].result == -EINTR;

@@ -19,24 +19,24 @@
 #define BATCH_SIZE 16u
 #define SLOT_IOVS  4u
 
-struct batch;
+struct block_batch;
 
-struct slot {
+struct block_slot {
 	struct piece piece;
 	struct block_io *io; /* that it is part of */
-	struct batch *batch;
+	struct block_batch *batch;
 	struct block_work work;
 	struct iovec iov[SLOT_IOVS]; /* of `work`, where the piece's own is longer than the piece */
 	bool started, again;
 };
 
-struct batch {
+struct block_batch {
 	unsigned count, pending;
 	struct fiber_queue done;
-	struct slot slots[BATCH_SIZE];
+	struct block_slot slots[BATCH_SIZE];
 };
 
-static void batch_init(struct batch *batch)
+static void batch_init(struct block_batch *batch)
 {
 	batch->count = batch->pending = 0;
 	fiber_queue_init(&batch->done);
@@ -50,13 +50,13 @@ static void note(struct block_io *io, int rc)
 
 /* ---- Running ---- */
 
-static void slot_end(struct slot *slot, int rc)
+static void slot_end(struct block_slot *slot, int rc)
 {
 	piece_leave(&slot->piece);
 	note(slot->io, rc);
 }
 
-static void slot_finished(struct slot *slot)
+static void slot_finished(struct block_slot *slot)
 {
 	if (!--slot->batch->pending)
 		fiber_queue_wake_all(&slot->batch->done);
@@ -64,7 +64,7 @@ static void slot_finished(struct slot *slot)
 
 static void slot_work_done(struct block_work *work, int rc)
 {
-	struct slot *slot = container_of(work, struct slot, work);
+	struct block_slot *slot = container_of(work, struct block_slot, work);
 
 	slot->again = rc == -EAGAIN;
 	if (!slot->again)
@@ -74,7 +74,7 @@ static void slot_work_done(struct block_work *work, int rc)
 
 static int slot_fiber(void *arg)
 {
-	struct slot *slot = arg;
+	struct block_slot *slot = arg;
 
 	slot_end(slot, piece_work(&slot->piece));
 	slot_finished(slot);
@@ -82,7 +82,7 @@ static int slot_fiber(void *arg)
 }
 
 /* Hands it to the layer, if that can do it without a fiber. */
-static bool slot_start(struct slot *slot)
+static bool slot_start(struct block_slot *slot)
 {
 	const struct piece *piece = &slot->piece;
 	struct block *block = piece->block;
@@ -113,18 +113,18 @@ static bool slot_start(struct slot *slot)
 	return false;
 }
 
-static void run_here(struct slot *slot)
+static void run_here(struct block_slot *slot)
 {
 	slot_end(slot, piece_work(&slot->piece));
 }
 
-static void batch_run(struct batch *batch)
+static void batch_run(struct block_batch *batch)
 {
-	struct slot *own = NULL;
+	struct block_slot *own = NULL;
 	bool alone = batch->count == 1 || !fiber_current();
 
 	for (unsigned i = 0; i < batch->count; i++) {
-		struct slot *slot = &batch->slots[i];
+		struct block_slot *slot = &batch->slots[i];
 
 		slot->again = false;
 		if (alone) {
@@ -150,7 +150,7 @@ static void batch_run(struct batch *batch)
 /* ---- Gathering ---- */
 
 /* A discard of many stripes comes together again on each disk. */
-static bool batch_merge(struct batch *batch, struct piece *piece, const struct block_io *io)
+static bool batch_merge(struct block_batch *batch, struct piece *piece, const struct block_io *io)
 {
 	if (piece->kind != BLOCK_DISCARD && piece->kind != BLOCK_WRITE_ZEROES)
 		return false;
@@ -170,9 +170,9 @@ static bool batch_merge(struct batch *batch, struct piece *piece, const struct b
 	return false;
 }
 
-static void batch_add(struct batch *batch, struct piece *piece, struct block_io *io)
+static void batch_add(struct block_batch *batch, struct piece *piece, struct block_io *io)
 {
-	struct slot *slot;
+	struct block_slot *slot;
 
 	if (batch_merge(batch, piece, io))
 		return;
@@ -184,10 +184,10 @@ static void batch_add(struct batch *batch, struct piece *piece, struct block_io 
 	slot->batch = batch;
 }
 
-static void gather(struct batch *batch, struct piece *piece, struct block_io *io);
+static void gather(struct block_batch *batch, struct piece *piece, struct block_io *io);
 
 /* What is to be done with a piece that came so far; true: it is to be taken on. */
-static bool gather_step(struct batch *batch, struct piece *piece, struct piece *first,
+static bool gather_step(struct block_batch *batch, struct piece *piece, struct piece *first,
 			struct block_io *io, int rc)
 {
 	if (rc == PIECE_STANDS)
@@ -202,7 +202,7 @@ static bool gather_step(struct batch *batch, struct piece *piece, struct piece *
 }
 
 /* Takes the parts of `piece` down to where they are worked on. */
-static void gather(struct batch *batch, struct piece *piece, struct block_io *io)
+static void gather(struct block_batch *batch, struct piece *piece, struct block_io *io)
 {
 	struct piece first;
 	int rc;
@@ -222,7 +222,7 @@ static void gather(struct batch *batch, struct piece *piece, struct block_io *io
 int piece_carry_out_split(struct piece *piece, struct piece *first)
 {
 	struct block_io io = { .result = 0 };
-	struct batch batch;
+	struct block_batch batch;
 
 	batch_init(&batch);
 	gather(&batch, first, &io);
@@ -234,9 +234,9 @@ int piece_carry_out_split(struct piece *piece, struct piece *first)
 /* ---- Several requests ---- */
 
 /* A whole request. Most stand where they are, so it is made in its slot. */
-static void batch_take(struct batch *batch, struct block_io *io)
+static void batch_take(struct block_batch *batch, struct block_io *io)
 {
-	struct slot *slot;
+	struct block_slot *slot;
 	struct piece *piece, first;
 	int rc;
 
@@ -270,7 +270,7 @@ static void batch_take(struct batch *batch, struct block_io *io)
 
 int block_run_all(struct block_io *ios, unsigned count)
 {
-	struct batch batch;
+	struct block_batch batch;
 	int rc = 0;
 
 	batch_init(&batch);

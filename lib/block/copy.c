@@ -26,7 +26,7 @@
 #define REQUESTS_MAXIMUM  256u
 #define SECOND            1000000000ULL
 
-struct copy {
+struct block_copier {
 	struct block *source, *destination;
 	struct block_copy_options options;
 	struct block_copy_result result;
@@ -43,12 +43,12 @@ struct copy {
 	bool reporting;
 };
 
-struct piece {
+struct block_copy_piece {
 	uint64_t at, length; /* from source_offset */
 	enum block_status kind;
 };
 
-static int failed(struct copy *copy, const char *what, struct block *block, uint64_t offset,
+static int failed(struct block_copier *copy, const char *what, struct block *block, uint64_t offset,
 		  uint64_t length, int status)
 {
 	if (!copy->status) {
@@ -62,7 +62,7 @@ static int failed(struct copy *copy, const char *what, struct block *block, uint
 
 /* ---- Taking ---- */
 
-static void pace(struct copy *copy, uint64_t length)
+static void pace(struct block_copier *copy, uint64_t length)
 {
 	uint64_t now = worker_now();
 
@@ -76,7 +76,7 @@ static void pace(struct copy *copy, uint64_t length)
 }
 
 /* Finds out what comes next. */
-static int look(struct copy *copy)
+static int look(struct block_copier *copy)
 {
 	uint64_t offset = copy->options.source_offset + copy->next;
 	uint64_t length = MIN(copy->end - copy->next, ZERO_EXTENT);
@@ -90,7 +90,7 @@ static int look(struct copy *copy)
 }
 
 /* 1 and a piece, 0 at the end, or a negative errno. Pieces of data end at multiples of their size. */
-static int take(struct copy *copy, struct piece *piece)
+static int take(struct block_copier *copy, struct block_copy_piece *piece)
 {
 	uint32_t size = copy->options.piece_size;
 	uint32_t unit = copy->destination->logical_block_size;
@@ -127,7 +127,7 @@ static int take(struct copy *copy, struct piece *piece)
 
 /* ---- Carrying over ---- */
 
-static void progress(struct copy *copy, uint64_t length)
+static void progress(struct block_copier *copy, uint64_t length)
 {
 	uint64_t now = worker_now();
 
@@ -141,7 +141,7 @@ static void progress(struct copy *copy, uint64_t length)
 	copy->reporting = false;
 }
 
-static int put_zeroes(struct copy *copy, uint64_t at, uint64_t length)
+static int put_zeroes(struct block_copier *copy, uint64_t at, uint64_t length)
 {
 	uint64_t offset = copy->options.destination_offset + at;
 	int status = 0;
@@ -155,7 +155,7 @@ static int put_zeroes(struct copy *copy, uint64_t at, uint64_t length)
 	return status < 0 ? failed(copy, "zeroing", copy->destination, offset, length, status) : 0;
 }
 
-static int put_data(struct copy *copy, uint64_t at, char *buffer, uint64_t length)
+static int put_data(struct block_copier *copy, uint64_t at, char *buffer, uint64_t length)
 {
 	uint64_t offset = copy->options.destination_offset + at;
 	uint64_t whole = round_up(length, copy->destination->logical_block_size);
@@ -168,7 +168,7 @@ static int put_data(struct copy *copy, uint64_t at, char *buffer, uint64_t lengt
 }
 
 /* Writes a buffer in runs of zeroes and of other data. */
-static int put(struct copy *copy, uint64_t at, char *buffer, uint64_t length)
+static int put(struct block_copier *copy, uint64_t at, char *buffer, uint64_t length)
 {
 	const uint64_t unit = copy->options.destination_is_zero ? ZERO_UNIT_LEFT : ZERO_UNIT;
 	uint64_t start = 0, end;
@@ -188,7 +188,7 @@ static int put(struct copy *copy, uint64_t at, char *buffer, uint64_t length)
 	return status;
 }
 
-static int carry(struct copy *copy, const struct piece *piece, char *buffer)
+static int carry(struct block_copier *copy, const struct block_copy_piece *piece, char *buffer)
 {
 	uint64_t offset = copy->options.source_offset + piece->at;
 	int status;
@@ -206,10 +206,10 @@ static int carry(struct copy *copy, const struct piece *piece, char *buffer)
 
 static int copy_fiber(void *arg)
 {
-	struct copy *copy = arg;
+	struct block_copier *copy = arg;
 	size_t size = copy->options.piece_size;
 	char *buffer = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	struct piece piece = { 0 };
+	struct block_copy_piece piece = { 0 };
 	int status;
 
 	if (buffer == MAP_FAILED)
@@ -231,7 +231,7 @@ static int copy_fiber(void *arg)
 
 /* ---- The whole ---- */
 
-static int prepare(struct copy *copy)
+static int prepare(struct block_copier *copy)
 {
 	struct block_copy_options *options = &copy->options;
 	const struct block *source = copy->source, *destination = copy->destination;
@@ -273,7 +273,7 @@ static int prepare(struct copy *copy)
 	return 0;
 }
 
-static void report(struct copy *copy, uint64_t done)
+static void report(struct block_copier *copy, uint64_t done)
 {
 	copy->reported = worker_now();
 	if (copy->options.progress)
@@ -284,7 +284,7 @@ int block_copy(struct block *source, struct block *destination,
 	       const struct block_copy_options *options, struct block_copy_result *result,
 	       struct error *error)
 {
-	struct copy copy = { .source = source, .destination = destination, .error = error };
+	struct block_copier copy = { .source = source, .destination = destination, .error = error };
 	struct fiber *fibers[REQUESTS_MAXIMUM];
 	int status;
 

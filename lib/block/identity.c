@@ -26,13 +26,14 @@
 #define NODE_SIZE 256 /* of the path of a device node */
 
 /* Where the bytes of one device lie in what is below it, while the chain is followed. */
-struct place {
+struct identity_place {
 	uint64_t start, end;
 	bool exact, claimed;
 	unsigned depth;
 };
 
-static int descend(struct block_identity *identity, dev_t device, int fd, struct place place);
+static int descend(struct block_identity *identity, dev_t device, int fd,
+		   struct identity_place place);
 
 static int add_part(struct block_identity *identity, struct block_part part, const char *path)
 {
@@ -134,9 +135,10 @@ static bool find_node(dev_t device, char *path, size_t size)
 
 /* ---- From one device to what is below it ---- */
 
-static struct place below(const struct place *above, uint64_t start, uint64_t length)
+static struct identity_place below(const struct identity_place *above, uint64_t start,
+				   uint64_t length)
 {
-	struct place place = *above;
+	struct identity_place place = *above;
 	uint64_t end = length == BLOCK_TO_THE_END ? length : start + length;
 
 	place.start += start;
@@ -145,7 +147,8 @@ static struct place below(const struct place *above, uint64_t start, uint64_t le
 	return place;
 }
 
-static int add_device(struct block_identity *identity, dev_t device, const struct place *place)
+static int add_device(struct block_identity *identity, dev_t device,
+		      const struct identity_place *place)
 {
 	const struct block_part part = {
 		.device = device,
@@ -213,7 +216,8 @@ static void judge_path(struct loop *loop)
 		loop->size = (uint64_t)status.st_size;
 }
 
-static int descend_loop(struct block_identity *identity, dev_t device, int fd, struct place place)
+static int descend_loop(struct block_identity *identity, dev_t device, int fd,
+			struct identity_place place)
 {
 	CLEANUP_FREE struct loop *loop = calloc(1, sizeof(*loop));
 	struct block_part part;
@@ -250,7 +254,8 @@ static int descend_loop(struct block_identity *identity, dev_t device, int fd, s
 }
 
 /* Device-mapper, the kernel's md, bcache: on parts of all their slaves. */
-static int descend_slaves(struct block_identity *identity, dev_t device, struct place place)
+static int descend_slaves(struct block_identity *identity, dev_t device,
+			  struct identity_place place)
 {
 	char path[64], uuid[16] = "";
 	struct dirent *entry;
@@ -264,9 +269,9 @@ static int descend_slaves(struct block_identity *identity, dev_t device, struct 
 
 	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/slaves", major(device), minor(device));
 	slaves = opendir(path);
-	place = (struct place){ .end = BLOCK_TO_THE_END,
-				.claimed = true,
-				.depth = place.depth + 1 };
+	place = (struct identity_place){ .end = BLOCK_TO_THE_END,
+					 .claimed = true,
+					 .depth = place.depth + 1 };
 	while (!rc && slaves && (entry = readdir(slaves))) {
 		char name[300];
 		dev_t slave;
@@ -281,7 +286,8 @@ static int descend_slaves(struct block_identity *identity, dev_t device, struct 
 }
 
 /* `fd`: the device, or a partition of it, where it is open; else -1. */
-static int descend(struct block_identity *identity, dev_t device, int fd, struct place place)
+static int descend(struct block_identity *identity, dev_t device, int fd,
+		   struct identity_place place)
 {
 	char text[8];
 	dev_t whole;
@@ -308,7 +314,7 @@ static int descend(struct block_identity *identity, dev_t device, int fd, struct
 
 int block_identify_number(struct block_identity *identity, dev_t device)
 {
-	const struct place place = { .end = BLOCK_TO_THE_END, .exact = true };
+	const struct identity_place place = { .end = BLOCK_TO_THE_END, .exact = true };
 	int rc;
 
 	*identity = (struct block_identity){ .nameless = true };
@@ -324,7 +330,7 @@ static int identify(struct block_identity *identity, const struct stat *status, 
 		    const char *path)
 {
 	struct block_part part = { .end = BLOCK_TO_THE_END, .exact = true };
-	const struct place place = { .end = BLOCK_TO_THE_END, .exact = true };
+	const struct identity_place place = { .end = BLOCK_TO_THE_END, .exact = true };
 	char node[NODE_SIZE];
 	int rc;
 

@@ -20,7 +20,7 @@ static const char imsm_magic[] = "Intel Raid ISM Cfg Sig. ";
 
 typedef int read_fn(void *arg, uint64_t offset, void *at, uint64_t length);
 
-struct place {
+struct raid_magic_place {
 	const char *name;
 	uint64_t offset;
 	bool (*matches)(const uint8_t *at);
@@ -43,7 +43,7 @@ static bool is_imsm(const uint8_t *at)
 }
 
 /* All of them lie in whole sectors of 512 bytes, within one piece. */
-static int look_at(const struct place *place, uint64_t size, read_fn *read, void *arg,
+static int look_at(const struct raid_magic_place *place, uint64_t size, read_fn *read, void *arg,
 		   struct block_raid_magic *found)
 {
 	uint64_t start = round_down(place->offset, PIECE);
@@ -63,7 +63,7 @@ static int look_at(const struct place *place, uint64_t size, read_fn *read, void
 static int find(uint64_t size, read_fn *read, void *arg, struct block_raid_magic *found)
 {
 	uint64_t end = round_down(size, 512);
-	const struct place places[] = {
+	const struct raid_magic_place places[] = {
 		{ "md superblock 1.2", 4096, is_md, 4 },
 		{ "md superblock 1.1", 0, is_md, 4 },
 		{ "md superblock 1.0", round_down(end - 8192, 4096), is_md, 4 },

@@ -18,7 +18,7 @@
 #include "util/error.h"
 #include "util/list.h"
 
-struct entry {
+struct record_entry {
 	struct list node;
 	uint64_t offset, length, flags;
 	uint64_t stored;      /* bytes in the log */
@@ -43,18 +43,18 @@ static struct record *record_of(struct block *block)
 
 /* ---- Entries ---- */
 
-static void entry_free(struct entry *entry)
+static void entry_free(struct record_entry *entry)
 {
 	free(entry->bytes);
 	free(entry);
 }
 
 /* `iov` NULL: no data in the buffer. */
-static struct entry *entry_new(struct record *record, uint64_t offset, uint64_t length,
-			       uint64_t flags, const struct iovec *iov, unsigned count)
+static struct record_entry *entry_new(struct record *record, uint64_t offset, uint64_t length,
+				      uint64_t flags, const struct iovec *iov, unsigned count)
 {
 	uint32_t size = record->sector_size;
-	struct entry *entry = calloc(1, sizeof(*entry));
+	struct record_entry *entry = calloc(1, sizeof(*entry));
 	struct iov_range from = iov_range_of(iov, count);
 	struct record_entry_format header = {
 		.sector = htole64(offset / size),
@@ -98,7 +98,7 @@ static int write_super(struct record *record)
 	return block_write(record->log, 0, sector, record->sector_size, 0);
 }
 
-static int write_entry(struct record *record, const struct entry *entry)
+static int write_entry(struct record *record, const struct record_entry *entry)
 {
 	uint64_t inline_bytes = entry->zeroes ? record->sector_size : entry->stored;
 	int status;
@@ -121,7 +121,7 @@ static void append(struct record *record, struct list *entries)
 
 	fiber_mutex_lock(&record->appending);
 	while ((at = list_pop(entries))) {
-		struct entry *entry = list_entry(at, struct entry, node);
+		struct record_entry *entry = list_entry(at, struct record_entry, node);
 
 		if (!record->status)
 			record->status = write_entry(record, entry);
@@ -142,7 +142,7 @@ static void append(struct record *record, struct list *entries)
 	fiber_mutex_unlock(&record->appending);
 }
 
-static void append_one(struct record *record, struct entry *entry)
+static void append_one(struct record *record, struct record_entry *entry)
 {
 	struct list entries;
 
@@ -163,7 +163,7 @@ static void take_unflushed(struct record *record, struct list *entries)
 /* ---- Requests ---- */
 
 /* The change has gone down with `status`. */
-static int completed(struct record *record, struct entry *entry, int status)
+static int completed(struct record *record, struct record_entry *entry, int status)
 {
 	if (status < 0)
 		entry_free(entry);
@@ -179,7 +179,7 @@ static int record_writev(struct block *block, uint64_t offset, uint64_t length,
 {
 	struct record *record = record_of(block);
 	uint64_t log_flags = flags & BLOCK_FUA ? RECORD_FLAG_FUA : 0;
-	struct entry *entry = entry_new(record, offset, length, log_flags, iov, count);
+	struct record_entry *entry = entry_new(record, offset, length, log_flags, iov, count);
 
 	if (!entry)
 		return -ENOMEM;
@@ -193,7 +193,7 @@ static int record_write_zeroes(struct block *block, uint64_t offset, uint64_t le
 {
 	struct record *record = record_of(block);
 	uint64_t log_flags = flags & BLOCK_FUA ? RECORD_FLAG_FUA : 0;
-	struct entry *entry = entry_new(record, offset, length, log_flags, NULL, 0);
+	struct record_entry *entry = entry_new(record, offset, length, log_flags, NULL, 0);
 
 	if (!entry)
 		return -ENOMEM;
@@ -203,7 +203,7 @@ static int record_write_zeroes(struct block *block, uint64_t offset, uint64_t le
 static int record_discard(struct block *block, uint64_t offset, uint64_t length)
 {
 	struct record *record = record_of(block);
-	struct entry *entry;
+	struct record_entry *entry;
 
 	if (!record->lower->discard_granularity)
 		return 0; /* it would change nothing */
@@ -230,7 +230,7 @@ static int record_status(struct block *block, uint64_t offset, uint64_t *length,
 static int record_flush(struct block *block)
 {
 	struct record *record = record_of(block);
-	struct entry *flush = entry_new(record, 0, 0, RECORD_FLAG_FLUSH, NULL, 0);
+	struct record_entry *flush = entry_new(record, 0, 0, RECORD_FLAG_FLUSH, NULL, 0);
 	struct list entries;
 	int status;
 
@@ -257,7 +257,7 @@ int block_record_mark(struct block *block, const char *text)
 {
 	struct record *record = record_of(block);
 	size_t length = strlen(text);
-	struct entry *entry;
+	struct record_entry *entry;
 
 	if (length >= record->sector_size - sizeof(struct record_entry_format))
 		return -EINVAL;

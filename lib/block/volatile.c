@@ -19,7 +19,7 @@
 #include "util/list.h"
 #include "util/random.h"
 
-struct change {
+struct volatile_change {
 	struct list node;
 	uint64_t offset, length;
 	bool durable;
@@ -44,7 +44,7 @@ static struct cache *cache_of(const struct block *block)
 
 /* ---- Changes ---- */
 
-static void change_free(struct change *change)
+static void change_free(struct volatile_change *change)
 {
 	list_remove(&change->node);
 	free(change->data);
@@ -52,10 +52,10 @@ static void change_free(struct change *change)
 }
 
 /* Data is copied from `iov`, zeroes where `iov` is NULL. NULL without memory. */
-static struct change *change_add(struct cache *cache, uint64_t offset, uint64_t length,
-				 const struct iovec *iov, unsigned count)
+static struct volatile_change *change_add(struct cache *cache, uint64_t offset, uint64_t length,
+					  const struct iovec *iov, unsigned count)
 {
-	struct change *change = calloc(1, sizeof(*change));
+	struct volatile_change *change = calloc(1, sizeof(*change));
 	struct iov_range from = iov_range_of(iov, count);
 
 	if (!change)
@@ -75,7 +75,7 @@ static struct change *change_add(struct cache *cache, uint64_t offset, uint64_t 
 }
 
 /* Writes a part of the change down. */
-static int change_apply(struct cache *cache, const struct change *change, uint64_t skip,
+static int change_apply(struct cache *cache, const struct volatile_change *change, uint64_t skip,
 			uint64_t length)
 {
 	if (!change->data)
@@ -87,14 +87,15 @@ static int change_apply(struct cache *cache, const struct change *change, uint64
 static void changes_drop(struct cache *cache)
 {
 	while (!list_empty(&cache->changes))
-		change_free(list_entry(cache->changes.next, struct change, node));
+		change_free(list_entry(cache->changes.next, struct volatile_change, node));
 }
 
 /* ---- Power ---- */
 
 enum survival { SURVIVE_NONE, SURVIVE_ALL, SURVIVE_PREFIX, SURVIVE_SOME, SURVIVE_STYLES };
 
-static int apply_torn(struct cache *cache, const struct change *change, struct random *random)
+static int apply_torn(struct cache *cache, const struct volatile_change *change,
+		      struct random *random)
 {
 	uint32_t sector = cache->block.logical_block_size;
 	int status = 0;
@@ -105,8 +106,8 @@ static int apply_torn(struct cache *cache, const struct change *change, struct r
 	return status;
 }
 
-static int apply_survivor(struct cache *cache, const struct change *change, enum survival survival,
-			  struct random *random)
+static int apply_survivor(struct cache *cache, const struct volatile_change *change,
+			  enum survival survival, struct random *random)
 {
 	if (change->durable || survival == SURVIVE_ALL)
 		return change_apply(cache, change, 0, change->length);
@@ -143,8 +144,8 @@ int block_volatile_power_cut(struct block *block, uint64_t seed)
 				   : number > prefix ? SURVIVE_NONE
 						     : SURVIVE_SOME;
 		number++;
-		status = apply_survivor(cache, list_entry(at, struct change, node), survival,
-					&random);
+		status = apply_survivor(cache, list_entry(at, struct volatile_change, node),
+					survival, &random);
 		if (status < 0)
 			break;
 	}
@@ -179,7 +180,7 @@ uint64_t block_volatile_unflushed(const struct block *block)
 	uint64_t sum = 0;
 
 	list_for_each(at, &cache_of(block)->changes) {
-		struct change *change = list_entry(at, struct change, node);
+		struct volatile_change *change = list_entry(at, struct volatile_change, node);
 
 		sum += change->durable ? 0 : change->length;
 	}
@@ -208,7 +209,7 @@ static int cut(struct cache *cache)
 static int add(struct cache *cache, uint64_t offset, uint64_t length, const struct iovec *iov,
 	       unsigned count, unsigned flags)
 {
-	struct change *change;
+	struct volatile_change *change;
 
 	if (cache->off)
 		return -EIO;
@@ -238,7 +239,7 @@ static int volatile_discard(struct block *block, uint64_t offset, uint64_t lengt
 	return add(cache_of(block), offset, length, NULL, 0, 0);
 }
 
-static void lay_over(const struct change *change, uint64_t offset, uint64_t length,
+static void lay_over(const struct volatile_change *change, uint64_t offset, uint64_t length,
 		     struct iov_range at)
 {
 	uint64_t start = MAX(offset, change->offset);
@@ -271,7 +272,7 @@ static int volatile_readv(struct block *block, uint64_t offset, uint64_t length,
 	} while (!status && cache->written_down != written_down);
 	if (!status)
 		list_for_each(at, &cache->changes)
-			lay_over(list_entry(at, struct change, node), offset, length,
+			lay_over(list_entry(at, struct volatile_change, node), offset, length,
 				 iov_range_of(iov, count));
 	return status;
 }
@@ -284,7 +285,8 @@ static int write_down(struct cache *cache, uint64_t generation)
 	int status = 0;
 
 	while (!done) {
-		struct change *change = list_entry(cache->changes.next, struct change, node);
+		struct volatile_change *change =
+			list_entry(cache->changes.next, struct volatile_change, node);
 
 		done = &change->node == last;
 		status = change_apply(cache, change, 0, change->length);

@@ -8,7 +8,7 @@
 #if defined(__x86_64__) && !defined(TENON_FIBER_UCONTEXT)
 
 /* What context_switch_sp() pops; the layouts must agree. */
-struct frame {
+struct context_frame {
 	uint32_t mxcsr;
 	uint16_t x87_control;
 	uint16_t unused;
@@ -17,13 +17,13 @@ struct frame {
 	uint64_t return_address; /* of the entry function: none, where unwinders stop */
 };
 
-_Static_assert(sizeof(struct frame) == 72, "popped by context_switch_sp()");
+_Static_assert(sizeof(struct context_frame) == 72, "popped by context_switch_sp()");
 
 void context_init(struct context *context, void *low, size_t size, void (*entry)(void))
 {
 	/* At its first instruction a function finds its return address at an odd multiple of 8. */
 	uintptr_t top = ((uintptr_t)low + size) & ~(uintptr_t)15;
-	struct frame *frame = (struct frame *)(top - sizeof(*frame));
+	struct context_frame *frame = (struct context_frame *)(top - sizeof(*frame));
 
 	memset(frame, 0, sizeof(*frame));
 	frame->mxcsr = 0x1f80;      /* the ABI's values at process start: all exceptions masked, */

@@ -60,7 +60,7 @@ void fiber_wake(struct fiber *fiber, int result)
 
 struct fiber *fiber_create(struct worker *worker, fiber_fn *fn, void *arg, bool joinable)
 {
-	struct stack *stack = stack_get(&worker->stacks);
+	struct fiber_stack *stack = stack_get(&worker->stacks);
 	char *top = stack->low + stack->size - sizeof(struct fiber);
 	struct fiber *fiber = (struct fiber *)((uintptr_t)top & ~(uintptr_t)63);
 

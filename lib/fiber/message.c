@@ -100,7 +100,7 @@ void worker_drop_messages(struct worker *worker)
 }
 
 /* On the caller's stack, who waits. */
-struct call {
+struct worker_call {
 	struct message message; /* there, and back */
 	fiber_fn *fn;
 	void *arg;
@@ -112,7 +112,7 @@ struct call {
 
 static void call_returned(void *arg)
 {
-	struct call *call = arg;
+	struct worker_call *call = arg;
 
 	call->origin->calls--;
 	fiber_wake(call->fiber, 0);
@@ -120,7 +120,7 @@ static void call_returned(void *arg)
 
 static int call_run(void *arg)
 {
-	struct call *call = arg;
+	struct worker_call *call = arg;
 
 	call->result = call->fn(call->arg);
 	if (call->origin) {
@@ -134,14 +134,16 @@ static int call_run(void *arg)
 
 static void call_arrived(void *arg)
 {
-	struct call *call = arg;
+	struct worker_call *call = arg;
 
 	fiber_create(call->target, call_run, call, false);
 }
 
 int worker_call(struct worker *worker, fiber_fn *fn, void *arg)
 {
-	struct call call = { .fn = fn, .arg = arg, .target = worker, .fiber = fiber_current() };
+	struct worker_call call = {
+		.fn = fn, .arg = arg, .target = worker, .fiber = fiber_current()
+	};
 
 	call.message = (struct message){ .fn = call_arrived, .arg = &call };
 	if (!call.fiber) {

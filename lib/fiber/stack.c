@@ -32,7 +32,7 @@
 struct stack_slab {
 	struct stack_slab *next;
 	char *map;
-	struct stack stacks[SLAB_STACKS];
+	struct fiber_stack stacks[SLAB_STACKS];
 };
 
 void stack_pool_init(struct stack_pool *pool)
@@ -76,7 +76,7 @@ static void add_slab(struct stack_pool *pool)
 	slab->next = pool->slabs;
 	pool->slabs = slab;
 	for (unsigned i = 0; i < SLAB_STACKS; i++) {
-		struct stack *stack = &slab->stacks[i];
+		struct fiber_stack *stack = &slab->stacks[i];
 		unsigned colour = ((uintptr_t)map / STACK_SPACE + i) % COLOURS;
 
 		guard(map + (size_t)i * STACK_SPACE);
@@ -87,9 +87,9 @@ static void add_slab(struct stack_pool *pool)
 	}
 }
 
-struct stack *stack_get(struct stack_pool *pool)
+struct fiber_stack *stack_get(struct stack_pool *pool)
 {
-	struct stack *stack = pool->warm;
+	struct fiber_stack *stack = pool->warm;
 
 	if (stack) {
 		pool->warm = stack->next;
@@ -103,7 +103,7 @@ struct stack *stack_get(struct stack_pool *pool)
 	return stack;
 }
 
-void stack_put(struct stack_pool *pool, struct stack *stack)
+void stack_put(struct stack_pool *pool, struct fiber_stack *stack)
 {
 	/* The outermost frames did not return and so did not unpoison what ASan put between their
 	 * variables. */

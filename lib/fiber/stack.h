@@ -13,8 +13,8 @@
 
 #define STACKS_WARM 256
 
-struct stack {
-	struct stack *next; /* while unused */
+struct fiber_stack {
+	struct fiber_stack *next; /* while unused */
 	char *low;
 	size_t size; /* without the guard; differs from stack to stack, see stack.c */
 };
@@ -22,7 +22,7 @@ struct stack {
 struct stack_slab;
 
 struct stack_pool {
-	struct stack *warm, *cold;
+	struct fiber_stack *warm, *cold;
 	unsigned warm_count;
 	struct stack_slab *slabs;
 };
@@ -31,8 +31,8 @@ void stack_pool_init(struct stack_pool *pool);
 void stack_pool_destroy(struct stack_pool *pool); /* every stack must have come back */
 
 /* Does not fail: without memory the process ends. */
-struct stack *stack_get(struct stack_pool *pool);
+struct fiber_stack *stack_get(struct stack_pool *pool);
 /* Not of the stack that it runs on. */
-void stack_put(struct stack_pool *pool, struct stack *stack);
+void stack_put(struct stack_pool *pool, struct fiber_stack *stack);
 
 #endif

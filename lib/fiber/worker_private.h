@@ -94,7 +94,7 @@ struct fiber {
 	struct worker_request *request; /* that cancel_poll() and the timer of a poll end */
 	struct fiber *joiner;
 	struct timer timer;
-	struct stack *stack;
+	struct fiber_stack *stack;
 	void *asan_save, *tsan;
 };
 

@@ -436,7 +436,7 @@ static int send_rarp(struct vhost_user_backend *be, struct vhost_user_message *m
 
 #define STATE_BYTES sizeof(struct vhost_user_vring_state)
 
-static const struct request {
+static const struct request_rule {
 	handler_fn *handle;
 	uint16_t least, most; /* bytes of payload */
 } requests[] = {
@@ -486,7 +486,8 @@ int backend_dispatch(struct vhost_user_backend *be, struct vhost_user_message *m
 		     struct error *error)
 {
 	uint32_t number = message->header.request;
-	const struct request *request = number < ARRAY_SIZE(requests) ? &requests[number] : NULL;
+	const struct request_rule *request =
+		number < ARRAY_SIZE(requests) ? &requests[number] : NULL;
 	char buffer[VHOST_USER_NAME];
 
 	if (!request || !request->handle)

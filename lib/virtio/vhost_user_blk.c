@@ -50,7 +50,7 @@ struct vhost_user_blk_server {
 	struct vhost_user_blk_status gone; /* what clients did that have left */
 };
 
-struct client_queue {
+struct vhost_user_blk_queue {
 	struct client *client;
 	struct virtio_blk_queue queue;
 	struct worker_poller poller;
@@ -62,19 +62,19 @@ struct client {
 	struct vhost_user_backend *backend;
 	struct virtio_blk blk;
 	struct fiber *fiber; /* NULL before it runs */
-	struct client_queue queues[];
+	struct vhost_user_blk_queue queues[];
 };
 
 /* ---- The worker's calls ---- */
 
-static struct client_queue *queue_of(struct worker_poller *poller)
+static struct vhost_user_blk_queue *queue_of(struct worker_poller *poller)
 {
-	return container_of(poller, struct client_queue, poller);
+	return container_of(poller, struct vhost_user_blk_queue, poller);
 }
 
 static unsigned poll_queue(struct worker_poller *poller)
 {
-	struct client_queue *queue = queue_of(poller);
+	struct vhost_user_blk_queue *queue = queue_of(poller);
 	struct vhost_user_blk_server *server = queue->client->server;
 	int done = virtio_blk_queue_poll(&queue->queue, BURST);
 
@@ -130,7 +130,7 @@ static unsigned queue_count(void *device)
 static int queue_start(void *device, unsigned index, struct virtqueue *vq)
 {
 	struct client *client = device;
-	struct client_queue *queue = &client->queues[index];
+	struct vhost_user_blk_queue *queue = &client->queues[index];
 
 	queue->client = client;
 	virtio_blk_queue_init(&queue->queue, &client->blk, vq);
@@ -151,7 +151,7 @@ static int queue_start(void *device, unsigned index, struct virtqueue *vq)
 static void queue_stop(void *device, unsigned index)
 {
 	struct client *client = device;
-	struct client_queue *queue = &client->queues[index];
+	struct vhost_user_blk_queue *queue = &client->queues[index];
 
 	worker_remove_poller(&queue->poller);
 	virtio_blk_queue_drain(&queue->queue);

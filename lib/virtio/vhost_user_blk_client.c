@@ -40,7 +40,7 @@ void blk_client_die(struct blk_client *client, int reason)
 
 unsigned blk_client_poll(struct worker_poller *poller)
 {
-	struct client_queue *queue = container_of(poller, struct client_queue, poller);
+	struct blk_client_queue *queue = container_of(poller, struct blk_client_queue, poller);
 	unsigned done = 0;
 	uint32_t written;
 	uint16_t head;
@@ -64,14 +64,14 @@ unsigned blk_client_poll(struct worker_poller *poller)
 
 bool blk_client_arm(struct worker_poller *poller)
 {
-	struct client_queue *queue = container_of(poller, struct client_queue, poller);
+	struct blk_client_queue *queue = container_of(poller, struct blk_client_queue, poller);
 
 	return !queue->client->dead && virtqueue_driver_enable_calls(&queue->driver);
 }
 
 void blk_client_disarm(struct worker_poller *poller)
 {
-	struct client_queue *queue = container_of(poller, struct client_queue, poller);
+	struct blk_client_queue *queue = container_of(poller, struct blk_client_queue, poller);
 
 	virtqueue_driver_disable_calls(&queue->driver);
 }
@@ -114,7 +114,8 @@ static int carry_out(struct blk_client *client, struct client_slot *slot, uint32
 		     uint64_t sector, const struct virtqueue_part *data, unsigned count)
 {
 	struct virtio_blk_outhdr header = { .type = htole32(type), .sector = htole64(sector) };
-	struct client_queue *queue = &client->queues[client->next_queue++ % client->queue_count];
+	struct blk_client_queue *queue =
+		&client->queues[client->next_queue++ % client->queue_count];
 	volatile uint8_t *status = slot->host + SLOT_STATUS;
 	struct virtqueue_part parts[DIRECT_PIECES + 2];
 	unsigned readable = type == VIRTIO_BLK_T_IN ? 1 : 1 + count;

@@ -181,7 +181,7 @@ static int make_queue(struct blk_client *client, unsigned index, uint64_t ring, 
 		      struct error *error)
 {
 	const struct guest_memory_region *region = &client->own.regions[0];
-	struct client_queue *queue = &client->queues[index];
+	struct blk_client_queue *queue = &client->queues[index];
 	int rc;
 
 	queue->client = client;

@@ -36,7 +36,7 @@ struct client_slot {
 	struct fiber_queue waiter;
 };
 
-struct client_queue {
+struct blk_client_queue {
 	struct blk_client *client;
 	struct virtqueue_driver driver;
 	struct worker_poller poller;
@@ -58,7 +58,7 @@ struct blk_client {
 	uint64_t heard; /* worker_now() when it last completed something */
 	struct fiber *watcher, *listener;
 	unsigned queue_count, next_queue;
-	struct client_queue queues[QUEUES_MAX];
+	struct blk_client_queue queues[QUEUES_MAX];
 	struct client_slot slots[SLOTS];
 	struct list free;
 	struct fiber_queue free_waiters;

@@ -27,7 +27,7 @@
 static_assert(sizeof(struct virtio_blk_outhdr) == 16, "virtio-blk request header");
 static_assert(sizeof(struct virtio_blk_discard_write_zeroes) == 16, "virtio-blk range");
 
-struct request {
+struct virtio_blk_request {
 	struct list node; /* in queue->idle */
 	struct virtio_blk_queue *queue;
 	struct virtqueue_chain chain;
@@ -224,7 +224,7 @@ static uint32_t process(struct virtio_blk *blk, struct virtqueue_chain *chain)
 
 static int run(void *arg)
 {
-	struct request *request = arg;
+	struct virtio_blk_request *request = arg;
 	struct virtio_blk_queue *queue = request->queue;
 	uint32_t written = process(queue->blk, &request->chain);
 
@@ -241,13 +241,13 @@ static int run(void *arg)
 
 /* ---- Queues ---- */
 
-static struct request *get_request(struct virtio_blk_queue *queue)
+static struct virtio_blk_request *get_request(struct virtio_blk_queue *queue)
 {
 	struct list *idle = list_pop(&queue->idle);
-	struct request *request;
+	struct virtio_blk_request *request;
 
 	if (idle)
-		return list_entry(idle, struct request, node);
+		return list_entry(idle, struct virtio_blk_request, node);
 	request = malloc(sizeof(*request));
 	if (!request)
 		abort();
@@ -266,7 +266,7 @@ int virtio_blk_queue_poll(struct virtio_blk_queue *queue, unsigned burst)
 	virtqueue_notify(queue->vq);
 	burst = virtqueue_prefetch(queue->vq, MIN(burst, VIRTIO_BLK_IN_FLIGHT - queue->in_flight));
 	while (burst-- && virtqueue_available(queue->vq)) {
-		struct request *request = get_request(queue);
+		struct virtio_blk_request *request = get_request(queue);
 
 		got = virtqueue_pop(queue->vq, &request->chain);
 		if (got == 1 && !request->chain.writable_bytes) {
@@ -300,5 +300,5 @@ void virtio_blk_queue_drain(struct virtio_blk_queue *queue)
 		fiber_queue_wait_always(&queue->drained);
 	virtqueue_notify(queue->vq);
 	while ((idle = list_pop(&queue->idle)))
-		free(list_entry(idle, struct request, node));
+		free(list_entry(idle, struct virtio_blk_request, node));
 }

@@ -40,7 +40,7 @@ const char *chain_add_slowly(struct chain_walk *walk, uint64_t address, uint32_t
 }
 
 /* A descriptor of a table. In a packed ring's, what is `next` here is a buffer id, which means nothing. */
-struct entry {
+struct chain_entry {
 	uint64_t address;
 	uint32_t length;
 	uint16_t flags, next;
@@ -49,7 +49,7 @@ struct entry {
 /* Copies entry `index` of the table at `host`, or, where that lies across two regions (NULL), at guest
  * address `table`. Its fields are looked at only in the copy. */
 static bool load_entry(const struct virtqueue *vq, const uint8_t *host, uint64_t table,
-		       unsigned index, bool packed, struct entry *entry)
+		       unsigned index, bool packed, struct chain_entry *entry)
 {
 	union {
 		struct vring_desc split;
@@ -62,11 +62,11 @@ static bool load_entry(const struct virtqueue *vq, const uint8_t *host, uint64_t
 		return false;
 	__asm__ volatile("" ::: "memory"); /* the copy is not to be made a second time */
 	if (packed)
-		*entry = (struct entry){ le64toh(raw.packed.addr), le32toh(raw.packed.len),
-					 le16toh(raw.packed.flags), 0 };
+		*entry = (struct chain_entry){ le64toh(raw.packed.addr), le32toh(raw.packed.len),
+					       le16toh(raw.packed.flags), 0 };
 	else
-		*entry = (struct entry){ le64toh(raw.split.addr), le32toh(raw.split.len),
-					 le16toh(raw.split.flags), le16toh(raw.split.next) };
+		*entry = (struct chain_entry){ le64toh(raw.split.addr), le32toh(raw.split.len),
+					       le16toh(raw.split.flags), le16toh(raw.split.next) };
 	return true;
 }
 
@@ -98,7 +98,7 @@ const char *chain_add_table(struct chain_walk *walk, uint64_t address, uint32_t 
 		return "a chain is longer than it may be, or has no end";
 	host = guest_memory_translate(walk->vq->memory, address, length);
 	for (unsigned seen = 0;; seen++) {
-		struct entry entry;
+		struct chain_entry entry;
 
 		if (packed && seen == limit)
 			return NULL;
