@@ -53,6 +53,7 @@ void raid_member_free(struct raid_member *member)
 		member->array->places[member->role] = NULL;
 	list_remove(&member->node);
 	md_badblocks_free(&member->bad);
+	free(member->log);
 	block_unref(member->block);
 	free(member);
 }

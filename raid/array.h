@@ -63,6 +63,9 @@ struct raid_member {
 
 	struct fiber_mutex bitmap; /* one writes its bitmap at a time */
 	struct md_badblocks bad;   /* in sectors of the device: see raid_member_sector() */
+	uint8_t *log;              /* that, as the update that runs is to write it */
+	bool log_taken;            /* and it is to be written */
+	bool log_used;             /* the log that is on the device, or is to be, has entries */
 	unsigned users;            /* requests that hold it, so that it cannot be removed */
 	unsigned reads;            /* in flight, for the choice of a mirror */
 	uint64_t next_read;        /* byte after the last read */

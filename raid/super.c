@@ -2,8 +2,8 @@
 /*
  * The superblock update protocol.
  *
- * Every update raises the event count and goes to all members that are not faulty: flush all, so that
- * nothing the superblocks say can be ahead of the data; then on each member bitmap super, bad-block log
+ * Every update raises the event count and goes to all members that are not faulty: take down what is to be said
+ * of the data (checkpoints, bad-block logs), flush all, so that nothing of it is ahead of the data; then on each member bitmap super, bad-block log
  * and superblock, in this order, each durable before the next. A member that fails meanwhile is marked
  * faulty, and the rest are written again.
  *
@@ -82,7 +82,7 @@ static void fill_superblock(struct raid_member *member)
 		if (array->intent && member->full_from >= array->member_sectors)
 			sb->features |= MD_FEATURE_RECOVERY_BITMAP;
 	}
-	if (member->bad.count)
+	if (member->log_used)
 		sb->features |= MD_FEATURE_BAD_BLOCKS;
 	fill_roles(array, sb);
 }
@@ -93,22 +93,38 @@ static size_t badblocks_bytes(const struct md_superblock *sb)
 				: 0;
 }
 
-static int write_badblocks(struct raid_member *member)
+/* Before the flush of an update: what is good by then has its data durable when the log says so. */
+static int take_badblocks(struct raid_member *member)
 {
-	uint8_t log[MD_BBLOG_SECTORS * MD_SECTOR_SIZE];
-	struct md_superblock *sb = &member->sb;
-	size_t size = badblocks_bytes(sb);
+	size_t size = badblocks_bytes(&member->sb);
 	int rc;
 
 	if (!member->bad.changed || !size)
 		return 0;
-	rc = md_badblocks_encode(&member->bad, log, size);
+	if (!member->log)
+		member->log = malloc(MD_BBLOG_SECTORS * MD_SECTOR_SIZE);
+	if (!member->log)
+		return -ENOMEM;
+	rc = md_badblocks_encode(&member->bad, member->log, size);
 	if (rc)
 		return rc;
-	sb->bblog_shift = 0;
+	member->log_used = member->bad.count != 0;
+	member->log_taken = true;
 	member->bad.changed = false;
-	rc = block_write(member->block, md_superblock_byte(sb, sb->bblog_offset), log, size,
-			 BLOCK_FUA);
+	return 0;
+}
+
+static int write_badblocks(struct raid_member *member)
+{
+	struct md_superblock *sb = &member->sb;
+	int rc;
+
+	if (!member->log_taken)
+		return 0;
+	sb->bblog_shift = 0;
+	member->log_taken = false;
+	rc = block_write(member->block, md_superblock_byte(sb, sb->bblog_offset), member->log,
+			 badblocks_bytes(sb), BLOCK_FUA);
 	/* The last member is not failed for it, and the next update tries again. */
 	member->bad.changed = member->bad.changed || rc;
 	return rc;
@@ -148,6 +164,7 @@ int raid_member_load_badblocks(struct raid_member *member, struct error *error)
 		return error_set(error, rc, "%s: its bad-block log cannot be read: %s",
 				 member->block->name, error_name(rc));
 	rc = md_badblocks_decode(&member->bad, log, size, sb->bblog_shift, error);
+	member->log_used = member->bad.count != 0;
 	if (rc)
 		error_prefix(error, "%s", member->block->name);
 	return rc;
@@ -171,16 +188,28 @@ static int write_member(struct raid_member *member, void *arg)
 
 /* ---- Updates ---- */
 
-/* A rebuild goes on while members are flushed, and may move its checkpoints on: what it then copied is
- * for the next update. They may also be taken back, which counts at once. */
-static void note_checkpoints(struct raid_array *array)
+/*
+ * What is said of the data is what was so before they are flushed. A rebuild goes on meanwhile, and may move its
+ * checkpoints on; a write may make good what was bad: both are for the next update. A checkpoint may also be taken
+ * back, which counts at once.
+ */
+static int note_before_flush(struct raid_array *array)
 {
+	int rc = 0, failed;
+
 	array->resync_flushed = array->resync_checkpoint;
 	list_for_each(at, &array->members) {
 		struct raid_member *member = list_entry(at, struct raid_member, node);
 
 		member->flushed = member->state == RAID_MEMBER_REBUILDING ? member->checkpoint : 0;
+		if (!(RAID_WRITABLE_STATES & (1u << member->state)))
+			continue;
+		failed = take_badblocks(member);
+		if (failed &&
+		    !raid_member_fail(member, "bad-block log not written: %s", error_name(failed)))
+			rc = failed;
 	}
+	return rc;
 }
 
 /* What all of them are to say. Who comes, or changes, while it is written is for the next update. */
@@ -236,8 +265,9 @@ static int update_once(struct raid_array *array)
 	int rc;
 
 	array->counters.superblock_updates++;
-	note_checkpoints(array);
-	rc = raid_members_flush(array);
+	rc = note_before_flush(array);
+	if (!rc)
+		rc = raid_members_flush(array);
 	if (rc)
 		return rc;
 	prepare_update(array);

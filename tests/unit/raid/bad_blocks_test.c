@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "block/volatile.h"
 #include "raid_rig.h"
 
 #define DATA (1u << 20) /* data_offset of so small a device */
@@ -160,6 +161,102 @@ static void test_it_is_failed_when_insisted(void)
 	rig_run(it_is_failed_when_insisted);
 }
 
+/* ---- A range that is made good while an update flushes ---- */
+
+#define SECOND 1000000000ull
+
+/* A cache below disk1's faults, which a cut of power empties. */
+static struct block *put_cache_below(struct raid_rig *rig, unsigned disk)
+{
+	struct block *cache;
+
+	block_unref(rig->disk[disk]);
+	CU_ASSERT_EQUAL_FATAL(
+		block_create_volatile(&cache, "cache", rig->memory[disk], &rig->error), 0);
+	CU_ASSERT_EQUAL_FATAL(
+		block_create_fault(&rig->disk[disk], "disk1", cache, disk, &rig->error), 0);
+	return cache;
+}
+
+static void slow_flush(struct raid_rig *rig, unsigned disk, uint64_t after)
+{
+	block_fault_add(rig->disk[disk], &(struct block_fault_rule){ .requests = BLOCK_FAULT_FLUSH,
+								     .after = after,
+								     .action = BLOCK_FAULT_LATENCY,
+								     .latency_ns = SECOND });
+}
+
+static int make_good(void *arg)
+{
+	struct raid_rig *rig = arg;
+	uint8_t bytes[4096];
+
+	memset(bytes, 0xa5, sizeof(bytes));
+	return block_write(raid_array_block(rig->array), 8192, bytes, sizeof(bytes), 0);
+}
+
+static int add_spare(void *arg)
+{
+	struct raid_rig *rig = arg;
+
+	return raid_add(rig->array, rig->disk[2], &rig->error);
+}
+
+/* What disk1's superblock calls good is what was written to it last, whatever a cut of power left. */
+static void expect_bad_or_new(struct raid_rig *rig)
+{
+	uint8_t bytes[4096], expected[4096];
+	struct raid_array *array;
+
+	memset(expected, 0xa5, sizeof(expected));
+	CU_ASSERT_EQUAL_FATAL(raid_assemble(&array, &rig->memory[1], 1,
+					    &(struct raid_assemble_options){ .read_only = true },
+					    &rig->error),
+			      0);
+	if (!block_read(raid_array_block(array), 8192, bytes, sizeof(bytes)))
+		CU_ASSERT_EQUAL(memcmp(bytes, expected, sizeof(bytes)), 0);
+	CU_ASSERT_EQUAL(raid_stop(array, &rig->error), 0);
+}
+
+/*
+ * An update has flushed disk1 and waits for disk0's flush. Meanwhile a write makes disk1's bad range good, in
+ * its cache; the update goes on, and the power goes before the next flush.
+ */
+static void cut_with_seed(struct raid_rig *rig, uint64_t seed)
+{
+	struct block *cache = put_cache_below(rig, 1);
+	struct fiber *adding, *writing;
+
+	block_fault_remove(rig->disk[0], fill_from_a_bad_source(rig));
+	rig_write(rig, 32768, 4096, 2);
+	slow_flush(rig, 0, 0);
+	slow_flush(rig, 1, 1);
+	adding = fiber_spawn(add_spare, rig);
+	fiber_sleep(SECOND / 2);
+	writing = fiber_spawn(make_good, rig);
+	fiber_sleep(SECOND);
+	CU_ASSERT_NOT_EQUAL(block_volatile_unflushed(cache), 0);
+	block_volatile_power_cut(cache, seed);
+	CU_ASSERT_EQUAL(fiber_join(writing), 0);
+	CU_ASSERT_EQUAL(fiber_join(adding), 0);
+	expect_bad_or_new(rig);
+	block_unref(cache);
+}
+
+static void made_good_while_an_update_flushes(struct raid_rig *rig)
+{
+	static uint64_t seed;
+
+	cut_with_seed(rig, ++seed);
+}
+
+static void test_made_good_while_an_update_flushes(void)
+{
+	for (unsigned i = 0; i < 16; i++)
+		rig_run(made_good_while_an_update_flushes);
+}
+
 UNIT_MAIN("raid bad blocks", UNIT(test_it_is_failed_when_insisted),
-	  UNIT(test_repair_makes_bad_blocks_good), UNIT(test_read_error_keeps_the_only_copy),
-	  UNIT(test_write_error_keeps_the_only_copy), UNIT(test_a_dead_member_is_failed))
+	  UNIT(test_made_good_while_an_update_flushes), UNIT(test_repair_makes_bad_blocks_good),
+	  UNIT(test_read_error_keeps_the_only_copy), UNIT(test_write_error_keeps_the_only_copy),
+	  UNIT(test_a_dead_member_is_failed))
