@@ -10,6 +10,13 @@
 
 struct error;
 
+/* The shape of an array; a reshape has two. */
+struct raid_geometry {
+	int level;
+	uint32_t layout, chunk_sectors, disks;
+	uint64_t member_sectors; /* that each member gives */
+};
+
 /* Whether level, layout, chunk and number of places fit together as the kernel's levels want them.
  * Levels that the kernel has but no one assembles here (multipath, faulty) pass. 0 or -EINVAL. */
 int raid_geometry_check(int level, uint32_t layout, uint32_t chunk_sectors, uint32_t raid_disks,
