@@ -49,26 +49,26 @@ static int code_of(int nl)
 
 static int fail(struct error *error, const char *name, const char *what, int nl)
 {
-	int code = code_of(nl);
+	int rc = code_of(nl);
 
-	error_set(error, code, "interface %s: cannot %s: %s", name, what, nl_geterror(nl));
-	if (code == -EPERM)
+	error_set(error, rc, "interface %s: cannot %s: %s", name, what, nl_geterror(nl));
+	if (rc == -EPERM)
 		error_advise(error,
 			     "changing interfaces needs CAP_NET_ADMIN: run as root, or in a user "
 			     "and network namespace of your own (unshare -rn)");
-	return code;
+	return rc;
 }
 
 struct link_open_call {
 	struct nl_sock *sock;
-	int status;
+	int nl;
 };
 
 static int connect_route(void *arg)
 {
 	struct link_open_call *call = arg;
 
-	call->status = nl_connect(call->sock, NETLINK_ROUTE);
+	call->nl = nl_connect(call->sock, NETLINK_ROUTE);
 	return 0;
 }
 
@@ -77,16 +77,16 @@ static int open_route(int netns, struct nl_sock **out, struct error *error)
 {
 	CLEANUP(cleanup_socket) struct nl_sock *sock = nl_socket_alloc();
 	struct link_open_call call = { sock, 0 };
-	int status;
+	int rc;
 
 	if (!sock)
 		return error_set(error, -ENOMEM, "netlink: out of memory");
-	status = netns_call(netns, connect_route, &call, error);
-	if (status)
-		return status;
-	if (call.status)
-		return error_set(error, code_of(call.status), "netlink: cannot connect: %s",
-				 nl_geterror(call.status));
+	rc = netns_call(netns, connect_route, &call, error);
+	if (rc)
+		return rc;
+	if (call.nl)
+		return error_set(error, code_of(call.nl), "netlink: cannot connect: %s",
+				 nl_geterror(call.nl));
 	*out = steal_pointer(&sock);
 	return 0;
 }
@@ -112,10 +112,10 @@ int link_check_name(const char *name, struct error *error)
 
 static int find(struct nl_sock *sock, const char *name, struct rtnl_link **out, struct error *error)
 {
-	int nl, status = link_check_name(name, error);
+	int nl, rc = link_check_name(name, error);
 
-	if (status)
-		return status;
+	if (rc)
+		return rc;
 	nl = rtnl_link_get_kernel(sock, 0, name, out);
 	if (nl == -NLE_OBJ_NOTFOUND || nl == -NLE_NODEV)
 		return error_set(error, -ENODEV, "interface %s: there is none of that name", name);
@@ -127,13 +127,13 @@ int link_get(const char *name, int netns, struct link_info *out, struct error *e
 	CLEANUP(cleanup_socket) struct nl_sock *sock = NULL;
 	CLEANUP(cleanup_link) struct rtnl_link *link = NULL;
 	struct nl_addr *mac;
-	int status = open_route(netns, &sock, error);
+	int rc = open_route(netns, &sock, error);
 
-	if (status)
-		return status;
-	status = find(sock, name, &link, error);
-	if (status)
-		return status;
+	if (rc)
+		return rc;
+	rc = find(sock, name, &link, error);
+	if (rc)
+		return rc;
 	memset(out, 0, sizeof(*out));
 	strncpy(out->name, rtnl_link_get_name(link), sizeof(out->name) - 1);
 	out->index = rtnl_link_get_ifindex(link);
@@ -228,21 +228,21 @@ int link_configure(const char *name, int netns, const struct link_settings *sett
 {
 	CLEANUP(cleanup_socket) struct nl_sock *sock = NULL;
 	CLEANUP(cleanup_link) struct rtnl_link *link = NULL;
-	int status = open_route(netns, &sock, error);
+	int rc = open_route(netns, &sock, error);
 
-	if (!status)
-		status = find(sock, name, &link, error);
-	if (!status && settings->down)
-		status = change_flags(sock, link, false, error);
-	if (!status && (settings->mac || settings->mtu))
-		status = change_fields(sock, link, settings, error);
-	if (!status && settings->up)
-		status = change_flags(sock, link, true, error);
-	if (!status && settings->address)
-		status = add_address(sock, link, settings->address, error);
-	if (!status && settings->move_to_netns > 0)
-		status = move(sock, link, settings->move_to_netns, error);
-	return status;
+	if (!rc)
+		rc = find(sock, name, &link, error);
+	if (!rc && settings->down)
+		rc = change_flags(sock, link, false, error);
+	if (!rc && (settings->mac || settings->mtu))
+		rc = change_fields(sock, link, settings, error);
+	if (!rc && settings->up)
+		rc = change_flags(sock, link, true, error);
+	if (!rc && settings->address)
+		rc = add_address(sock, link, settings->address, error);
+	if (!rc && settings->move_to_netns > 0)
+		rc = move(sock, link, settings->move_to_netns, error);
+	return rc;
 }
 
 int link_create_veth(const char *name, const char *peer, int netns, struct error *error)
@@ -250,14 +250,14 @@ int link_create_veth(const char *name, const char *peer, int netns, struct error
 	CLEANUP(cleanup_socket) struct nl_sock *sock = NULL;
 	CLEANUP(cleanup_link) struct rtnl_link *link = NULL;
 	CLEANUP(cleanup_link) struct rtnl_link *other = NULL;
-	int nl, status = link_check_name(name, error);
+	int nl, rc = link_check_name(name, error);
 
-	if (!status)
-		status = link_check_name(peer, error);
-	if (!status)
-		status = open_route(netns, &sock, error);
-	if (status)
-		return status;
+	if (!rc)
+		rc = link_check_name(peer, error);
+	if (!rc)
+		rc = open_route(netns, &sock, error);
+	if (rc)
+		return rc;
 	link = rtnl_link_veth_alloc();
 	if (!link)
 		return error_set(error, -ENOMEM, "netlink: out of memory");
@@ -272,12 +272,12 @@ int link_delete(const char *name, int netns, struct error *error)
 {
 	CLEANUP(cleanup_socket) struct nl_sock *sock = NULL;
 	CLEANUP(cleanup_link) struct rtnl_link *link = NULL;
-	int nl, status = open_route(netns, &sock, error);
+	int nl, rc = open_route(netns, &sock, error);
 
-	if (!status)
-		status = find(sock, name, &link, error);
-	if (status)
-		return status;
+	if (!rc)
+		rc = find(sock, name, &link, error);
+	if (rc)
+		return rc;
 	nl = rtnl_link_delete(sock, link);
 	return nl ? fail(error, name, "delete it", nl) : 0;
 }

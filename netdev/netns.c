@@ -17,7 +17,7 @@ struct netns_call {
 	int fd;
 	int (*fn)(void *arg);
 	void *arg;
-	int status;
+	int rc;
 	struct error *error;
 };
 
@@ -32,12 +32,12 @@ int netns_open(const char *name, struct error *error)
 				 "network namespace \"%.32s...\": name too long", name);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0) {
-		int code = -errno;
+		int rc = -errno;
 
-		error_set(error, code, "network namespace %s: cannot open %s: %s", name, path,
-			  error_name(code));
+		error_set(error, rc, "network namespace %s: cannot open %s: %s", name, path,
+			  error_name(rc));
 		error_advise(error, "`ip netns list` shows those that have a name");
-		return code;
+		return rc;
 	}
 	return fd;
 }
@@ -47,16 +47,16 @@ static void *run(void *arg)
 	struct netns_call *call = arg;
 
 	if (setns(call->fd, CLONE_NEWNET)) {
-		call->status = -errno;
-		error_set(call->error, call->status, "network namespace: cannot enter it: %s",
-			  error_name(call->status));
-		if (call->status == -EPERM)
+		call->rc = -errno;
+		error_set(call->error, call->rc, "network namespace: cannot enter it: %s",
+			  error_name(call->rc));
+		if (call->rc == -EPERM)
 			error_advise(call->error,
 				     "entering needs CAP_SYS_ADMIN there: run inside it, "
 				     "or as its owner");
 		return NULL;
 	}
-	call->status = call->fn(call->arg);
+	call->rc = call->fn(call->arg);
 	return NULL;
 }
 
@@ -64,16 +64,16 @@ int netns_call(int fd, int (*fn)(void *arg), void *arg, struct error *error)
 {
 	struct netns_call call = { fd, fn, arg, 0, error };
 	pthread_t thread;
-	int code;
+	int rc;
 
 	if (fd < 0)
 		return fn(arg);
-	code = pthread_create(&thread, NULL, run, &call);
-	if (code)
-		return error_set(error, -code, "network namespace: cannot make a thread: %s",
-				 error_name(code));
+	rc = pthread_create(&thread, NULL, run, &call);
+	if (rc)
+		return error_set(error, -rc, "network namespace: cannot make a thread: %s",
+				 error_name(rc));
 	pthread_join(thread, NULL);
-	return call.status;
+	return call.rc;
 }
 
 struct socket_call {

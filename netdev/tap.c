@@ -49,47 +49,47 @@ static unsigned set_offloads(int fd)
 static int open_device(const struct tap_open_call *call)
 {
 	const char *name = call->tap->name;
-	int code, fd = open(call->device, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	int rc, fd = open(call->device, O_RDWR | O_NONBLOCK | O_CLOEXEC);
 
 	if (fd >= 0)
 		return fd;
-	code = -errno;
-	error_set(call->error, code, "TAP interface %s: cannot open %s: %s", name, call->device,
-		  error_name(code));
-	if (code == -ENOENT || code == -ENODEV || code == -ENXIO)
+	rc = -errno;
+	error_set(call->error, rc, "TAP interface %s: cannot open %s: %s", name, call->device,
+		  error_name(rc));
+	if (rc == -ENOENT || rc == -ENODEV || rc == -ENXIO)
 		error_advise(call->error,
 			     "the kernel's TUN/TAP driver is missing: `modprobe tun`, or give "
 			     "the container the device %s",
 			     call->device);
-	else if (code == -EACCES || code == -EPERM)
+	else if (rc == -EACCES || rc == -EPERM)
 		error_advise(call->error,
 			     "the device file must be readable and writable (usually mode "
 			     "0666)");
-	return code;
+	return rc;
 }
 
-static int refuse(const struct tap_open_call *call, int code)
+static int refuse(const struct tap_open_call *call, int rc)
 {
 	const char *name = call->tap->name;
 	char who[PROCESS_TEXT];
 
-	error_set(call->error, code, "TAP interface %s: cannot attach to it: %s", name,
-		  error_name(code));
-	if (code == -EPERM)
+	error_set(call->error, rc, "TAP interface %s: cannot attach to it: %s", name,
+		  error_name(rc));
+	if (rc == -EPERM)
 		error_advise(call->error,
 			     "needs CAP_NET_ADMIN: run in a user and network namespace of your "
 			     "own (unshare -rn), or have root make it yours once: ip tuntap "
 			     "add dev %s mode tap user NAME",
 			     name);
-	else if (code == -EBUSY)
+	else if (rc == -EBUSY)
 		error_advise(call->error,
 			     "%s is attached to it; end that one, or use another interface",
 			     tap_user(name, false, who));
-	else if (code == -EINVAL)
+	else if (rc == -EINVAL)
 		error_advise(call->error,
 			     "an interface of that name exists and is no TAP, or its name is "
 			     "not possible");
-	return code;
+	return rc;
 }
 
 /*
@@ -116,16 +116,16 @@ static int attach(const struct tap_open_call *call, int fd)
 {
 	short flags = (short)(IFF_TAP | IFF_NO_PI | (call->plain ? 0 : IFF_VNET_HDR));
 	struct ifreq request = { .ifr_flags = flags };
-	int status;
+	int rc;
 
 	memcpy(request.ifr_name, call->tap->name, sizeof(request.ifr_name));
 	if (!ioctl(fd, TUNSETIFF, &request))
 		return 0;
 	if (errno != EINVAL)
 		return refuse(call, -errno);
-	status = check_alone(call, 0);
-	if (status)
-		return status;
+	rc = check_alone(call, 0);
+	if (rc)
+		return rc;
 	request.ifr_flags = (short)(flags | IFF_MULTI_QUEUE);
 	if (ioctl(fd, TUNSETIFF, &request))
 		return refuse(call, -errno);
@@ -203,7 +203,7 @@ static int open_in_namespace(void *arg)
 {
 	const struct tap_open_call *call = arg;
 	struct tap *tap = call->tap;
-	int status, fd;
+	int rc, fd;
 
 	tap->created = !if_nametoindex(tap->name);
 	if (tap->created && call->existing)
@@ -212,14 +212,14 @@ static int open_in_namespace(void *arg)
 	fd = open_device(call);
 	if (fd < 0)
 		return fd;
-	status = attach(call, fd);
-	if (!status)
-		status = forget_former_user(call, fd);
-	if (!status)
-		status = set_header(call, fd);
-	if (status) {
+	rc = attach(call, fd);
+	if (!rc)
+		rc = forget_former_user(call, fd);
+	if (!rc)
+		rc = set_header(call, fd);
+	if (rc) {
 		close(fd);
-		return status;
+		return rc;
 	}
 	tap->fd = fd;
 	return 0;
@@ -231,25 +231,25 @@ int tap_open(struct tap *tap, const char *name, const struct tap_options *option
 	static const struct tap_options defaults;
 	struct link_settings settings = { .up = true };
 	struct tap_open_call call;
-	int netns, status = link_check_name(name, error);
+	int netns, rc = link_check_name(name, error);
 
 	if (!options)
 		options = &defaults;
 	*tap = (struct tap){ .fd = -1 };
-	if (status)
-		return status;
+	if (rc)
+		return rc;
 	strncpy(tap->name, name, sizeof(tap->name) - 1);
 	netns = options->netns > 0 ? options->netns : -1;
 	call = (struct tap_open_call){ tap, options->device ? options->device : TAP_DEVICE,
 				       options->plain, options->existing, error };
-	status = netns_call(netns, open_in_namespace, &call, error);
-	if (!status && tap->created) {
+	rc = netns_call(netns, open_in_namespace, &call, error);
+	if (!rc && tap->created) {
 		settings.mtu = options->mtu;
-		status = link_configure(tap->name, netns, &settings, error);
+		rc = link_configure(tap->name, netns, &settings, error);
 	}
-	if (status)
+	if (rc)
 		tap_close(tap);
-	return status;
+	return rc;
 }
 
 void tap_close(struct tap *tap)

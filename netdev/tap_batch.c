@@ -28,7 +28,7 @@ int tap_batch_create(struct tap_batch **out, int fd)
 	static const unsigned flags[] = { IORING_SETUP_SUBMIT_ALL | IORING_SETUP_COOP_TASKRUN,
 					  IORING_SETUP_SUBMIT_ALL };
 	struct tap_batch *batch;
-	int status = -ENOMEM;
+	int rc = -ENOMEM;
 
 	if (!knows_nowait(fd))
 		return -EOPNOTSUPP;
@@ -36,15 +36,15 @@ int tap_batch_create(struct tap_batch **out, int fd)
 	if (!batch)
 		return -ENOMEM;
 	for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
-		status = io_uring_queue_init(TAP_BATCH_MAX, &batch->ring, flags[i]);
-		if (!status) {
+		rc = io_uring_queue_init(TAP_BATCH_MAX, &batch->ring, flags[i]);
+		if (!rc) {
 			batch->fd = fd;
 			*out = batch;
 			return 0;
 		}
 	}
 	free(batch);
-	return status;
+	return rc;
 }
 
 void tap_batch_destroy(struct tap_batch *batch)
@@ -65,7 +65,7 @@ static void run(struct tap_batch *batch, struct tap_batch_frame *frames, unsigne
 	while (done < count) {
 		struct io_uring_cqe *cqe;
 		unsigned head, seen = 0;
-		int status = io_uring_submit_and_wait(&batch->ring, count - done);
+		int rc = io_uring_submit_and_wait(&batch->ring, count - done);
 
 		io_uring_for_each_cqe(&batch->ring, head, cqe)
 		{
@@ -74,7 +74,7 @@ static void run(struct tap_batch *batch, struct tap_batch_frame *frames, unsigne
 		}
 		io_uring_cq_advance(&batch->ring, seen);
 		done += seen;
-		if (status < 0 && status != -EINTR && status != -EAGAIN && !seen)
+		if (rc < 0 && rc != -EINTR && rc != -EAGAIN && !seen)
 			return;
 	}
 }

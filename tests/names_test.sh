@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # A stranger greps: one structure, union or enumeration and one exported function have one name, and a name that is
-# exported is nobody's static one.
+# exported is nobody's static one. What a call came to is in `rc` (0 or a negative errno); `status` is, in tools/, what
+# the process will exit with.
 set -u
 cd "${1:-$(dirname "$0")/..}" || exit 1
 mapfile -t sources < <(find lib raid volume netdev vswitch vmm tools -name '*.[ch]' | sort)
@@ -22,6 +23,11 @@ match($0, /^[ \t]*((typedef|static|const) )*(struct|union|enum) [a-z_0-9]+( __at
 	if (tag in tagged && tagged[tag] != FILENAME)
 		tell("a structure named", tag, tagged[tag] " and " FILENAME)
 	tagged[tag] = FILENAME
+}
+FILENAME ~ /\.c$/ && /^\t+int ([^;(]*, )?(ret|r|err|code|retval|rv|res|status)( = .*|,.*)?;?$/ &&
+    !(FILENAME ~ /^tools\// && / status/) {
+	print FILENAME ":" FNR ": a result is called rc:" $0
+	failed = 1
 }
 # A head of a function may take several lines; its body opens at the start of one.
 /^[a-z_].*\(/ && !/;[ \t]*$/ && !/^typedef / {

@@ -63,9 +63,9 @@ static void check_uring(json_t *rows)
 static void check_tun(json_t *rows)
 {
 	CLEANUP_CLOSE int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
-	int code = errno;
+	int rc = errno;
 
-	add_row(rows, "tun", fd >= 0, fd >= 0 ? "/dev/net/tun opens" : error_name(code),
+	add_row(rows, "tun", fd >= 0, fd >= 0 ? "/dev/net/tun opens" : error_name(rc),
 		fd >= 0 ? "switches and machines can have TAP ports, with CAP_NET_ADMIN"
 			: "no TAP ports; vhost-user ports work all the same");
 }

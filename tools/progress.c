@@ -50,16 +50,16 @@ static void put_time(char *to, size_t size, uint64_t seconds, const char *after)
 }
 
 /* The parts of a line; those behind are left out where it has no room. */
-struct line {
+struct progress_line {
 	char head[64], percent[16], amount[64], rate[40], time[40];
 };
 
-static void compose(const struct cli_progress *progress, uint64_t now, struct line *line)
+static void compose(const struct cli_progress *progress, uint64_t now, struct progress_line *line)
 {
 	uint64_t rate = rate_of(progress), elapsed = (now - progress->started_ns) / SECOND;
 	char sizes[3][SIZE_TEXT];
 
-	*line = (struct line){ 0 };
+	*line = (struct progress_line){ 0 };
 	snprintf(line->head, sizeof(line->head), "%s", progress->what);
 	if (progress->total) {
 		snprintf(line->percent, sizeof(line->percent), " %3d%%",
@@ -80,7 +80,7 @@ static void compose(const struct cli_progress *progress, uint64_t now, struct li
 		put_time(line->time, sizeof(line->time), elapsed, "");
 }
 
-static void draw(const struct cli_progress *progress, const struct line *line)
+static void draw(const struct cli_progress *progress, const struct progress_line *line)
 {
 	/* The last column stays free: a terminal would go on to the next line there. */
 	int room = (int)terminal_width(STDERR_FILENO) - 1, bar, filled;
@@ -112,7 +112,7 @@ static void draw(const struct cli_progress *progress, const struct line *line)
 static void redraw(struct cli_progress *progress)
 {
 	uint64_t now = monotonic_ns();
-	struct line line;
+	struct progress_line line;
 
 	measure(progress, now);
 	compose(progress, now, &line);

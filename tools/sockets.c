@@ -47,14 +47,14 @@ int socket_options_make_directory(const struct socket_options *options, struct e
 		return 0;
 	/* The group first: until then nobody of another one gets in. */
 	if (lchown(path, (uid_t)-1, access->group) < 0 || chmod(path, 0750) < 0) {
-		int code = -errno;
+		int rc = -errno;
 
 		rmdir(path);
-		cannot_make(path, code, error);
-		if (code == -EPERM)
+		cannot_make(path, rc, error);
+		if (rc == -EPERM)
 			error_advise(error,
 				     "the group must be one that this user is in (see `id`)");
-		return code;
+		return rc;
 	}
 	return 0;
 }

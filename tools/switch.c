@@ -101,7 +101,7 @@ int switch_control_path(const char *name, char **path, struct error *error)
 
 /* ---- tenon switch show ---- */
 
-struct show {
+struct switch_show {
 	const char *name;
 	json_t *result;
 };
@@ -109,7 +109,7 @@ struct show {
 static int show_on_fiber(void *arg, struct error *error)
 {
 	CLEANUP_FREE char *control = NULL;
-	struct show *show = arg;
+	struct switch_show *show = arg;
 	int status;
 
 	status = switch_control_path(show->name, &control, error);
@@ -200,7 +200,7 @@ static void print_show(json_t *result, const struct cli_listing *listing)
 
 static int switch_show(int argc, char **argv)
 {
-	struct show show = { 0 };
+	struct switch_show show = { 0 };
 	struct cli_listing listing = { 0 };
 	const struct cli_option options[] = { CLI_OPTIONS_SHOW(&listing), CLI_OPTION_END };
 	struct cli_words operands;

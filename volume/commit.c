@@ -267,18 +267,18 @@ static int commit_slot(struct lvm_commit_target *target, struct error *error)
 /* No header of the change is known to be durable: puts the former ones back. 0 if all of them are. */
 static int roll_back(struct lvm_commit *commit)
 {
-	int status = 0;
+	int rc = 0;
 
 	for (unsigned i = 0; i < commit->count; i++) {
 		struct lvm_commit_target *target = &commit->targets[i];
-		int rc;
+		int one;
 
 		target->area.precommitted = (struct lvm_slot){ 0 };
-		rc = write_header(target, &target->area, NULL);
-		target->to->settled = !rc;
-		status = status ? status : rc;
+		one = write_header(target, &target->area, NULL);
+		target->to->settled = !one;
+		rc = rc ? rc : one;
 	}
-	return status;
+	return rc;
 }
 
 /* What the devices say of a change that is unknown, for the user. */
@@ -303,7 +303,7 @@ static const char *read_again(const struct lvm_commit *commit)
 	return old ? "the devices read as if it was not made" : "the devices cannot be read";
 }
 
-static int fail_unknown(struct lvm_commit *commit, int status, struct error *error)
+static int fail_unknown(struct lvm_commit *commit, int rc, struct error *error)
 {
 	commit->group->private->unsure = true;
 	error_prefix(error, "volume group %s: it is unknown whether the change was made",
@@ -311,25 +311,25 @@ static int fail_unknown(struct lvm_commit *commit, int status, struct error *err
 	error_advise(error,
 		     "%s, which a cut of power may undo; mend the device, then look at the group",
 		     read_again(commit));
-	return status;
+	return rc;
 }
 
 static int commit_slots(struct lvm_commit *commit, struct error *error)
 {
-	int status = 0;
+	int rc = 0;
 
 	for (unsigned i = 0; i < commit->count; i++) {
-		int rc = commit_slot(&commit->targets[i], status ? NULL : error);
+		int one = commit_slot(&commit->targets[i], rc ? NULL : error);
 
-		commit->made |= !rc;
-		status = status ? status : rc;
+		commit->made |= !one;
+		rc = rc ? rc : one;
 	}
 	if (commit->made)
 		return 0;
 	if (roll_back(commit))
-		return fail_unknown(commit, status, error);
+		return fail_unknown(commit, rc, error);
 	error_prefix(error, "volume group %s: the change was not made", commit->group->name);
-	return status;
+	return rc;
 }
 
 /* ---- All together ---- */

@@ -245,15 +245,15 @@ static int parse_scalar(struct parser *parser, struct lvm_config_value *out)
 	unsigned column = (unsigned)(start - parser->line_start) + 1;
 	unsigned line = parser->line;
 	bool fits;
-	int r;
+	int rc;
 
 	if (start < parser->end && (*start == '"' || *start == '\'')) {
 		out->type = LVM_CONFIG_STRING;
 		return parse_quoted(parser, &out->string);
 	}
-	r = parse_word(parser, true, "a value", &out->string);
-	if (r)
-		return r;
+	rc = parse_word(parser, true, "a value", &out->string);
+	if (rc)
+		return rc;
 	if (parse_integer(out->string, &out->integer, &fits)) {
 		out->type = LVM_CONFIG_INTEGER;
 		if (!fits)
@@ -288,17 +288,17 @@ static int parse_values(struct parser *parser, struct lvm_config_node *node)
 {
 	unsigned capacity = 0;
 	bool comma;
-	int r;
+	int rc;
 
 	node->array = accept(parser, '[');
 	if (node->array && accept(parser, ']'))
 		return 0;
 	for (;;) {
-		r = add_value(parser, node, &capacity);
-		if (!r)
-			r = parse_scalar(parser, &node->values[node->value_count]);
-		if (r)
-			return r;
+		rc = add_value(parser, node, &capacity);
+		if (!rc)
+			rc = parse_scalar(parser, &node->values[node->value_count]);
+		if (rc)
+			return rc;
 		node->value_count++;
 		if (!node->array)
 			return 0;
@@ -316,32 +316,32 @@ static int parse_nodes(struct parser *parser, struct lvm_config_node **first);
 
 static int parse_node(struct parser *parser, struct lvm_config_node *node)
 {
-	int r;
+	int rc;
 
 	node->line = parser->line;
 	node->column = (unsigned)(parser->at - parser->line_start) + 1;
 	if (*parser->at == '"' || *parser->at == '\'')
-		r = parse_quoted(parser, &node->key);
+		rc = parse_quoted(parser, &node->key);
 	else
-		r = parse_word(parser, false, "a name", &node->key);
-	if (r)
-		return r;
+		rc = parse_word(parser, false, "a name", &node->key);
+	if (rc)
+		return rc;
 	if (!*node->key)
 		return fail(parser, "a name that is not empty before this");
 	if (accept(parser, '=')) {
-		r = parse_values(parser, node);
+		rc = parse_values(parser, node);
 	} else if (accept(parser, '{')) {
 		node->section = true;
 		if (++parser->depth > DEPTH_MAX)
 			return fail(parser, "sections nested less deeply");
-		r = parse_nodes(parser, &node->child);
+		rc = parse_nodes(parser, &node->child);
 		parser->depth--;
-		if (!r && !accept(parser, '}'))
-			r = fail(parser, "'}'");
+		if (!rc && !accept(parser, '}'))
+			rc = fail(parser, "'}'");
 	} else {
-		r = fail(parser, "'=' or '{'");
+		rc = fail(parser, "'=' or '{'");
 	}
-	return r;
+	return rc;
 }
 
 /* Siblings up to a '}' or the end of the text. */
@@ -351,13 +351,13 @@ static int parse_nodes(struct parser *parser, struct lvm_config_node **first)
 
 	while (parser->at < parser->end && *parser->at != '}') {
 		struct lvm_config_node *node = lvm_config_alloc(parser->config, sizeof(*node));
-		int r;
+		int rc;
 
 		if (!node)
 			return no_memory(parser);
-		r = parse_node(parser, node);
-		if (r)
-			return r;
+		rc = parse_node(parser, node);
+		if (rc)
+			return rc;
 		*link = node;
 		link = &node->next;
 	}
@@ -373,16 +373,16 @@ int lvm_config_parse(struct lvm_config *config, const char *text, size_t size, c
 				 .line = 1,
 				 .name = name,
 				 .error = error };
-	int r;
+	int rc;
 
 	config->root = NULL;
 	config->chunks = NULL;
 	parser.end = text + strnlen(text, size);
 	skip_space(&parser);
-	r = parse_nodes(&parser, &config->root);
-	if (!r && parser.at < parser.end)
-		r = fail(&parser, "the end of the text");
-	if (r)
+	rc = parse_nodes(&parser, &config->root);
+	if (!rc && parser.at < parser.end)
+		rc = fail(&parser, "the end of the text");
+	if (rc)
 		lvm_config_free(config);
-	return r;
+	return rc;
 }

@@ -153,12 +153,12 @@ static void wake(struct capture *capture)
 static int end_of_writer(struct capture *capture, struct error *error)
 {
 	struct timespec until;
-	int code;
+	int rc;
 
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += END_SECONDS;
-	code = pthread_timedjoin_np(capture->thread, NULL, &until);
-	if (code) {
+	rc = pthread_timedjoin_np(capture->thread, NULL, &until);
+	if (rc) {
 		/* It holds the capture until write() returns, should it ever. */
 		pthread_detach(capture->thread);
 		return error_set(error, -ETIMEDOUT,
@@ -166,10 +166,10 @@ static int end_of_writer(struct capture *capture, struct error *error)
 				 "missing",
 				 capture->path);
 	}
-	code = atomic_load(&capture->failed);
-	if (code && code != -EPIPE)
-		return error_set(error, code, "capture %s: writing failed, it is not whole: %s",
-				 capture->path, error_name(code));
+	rc = atomic_load(&capture->failed);
+	if (rc && rc != -EPIPE)
+		return error_set(error, rc, "capture %s: writing failed, it is not whole: %s",
+				 capture->path, error_name(rc));
 	return 0;
 }
 

@@ -29,7 +29,7 @@ struct vswitch_call {
 	struct list node;
 	int (*fn)(void *arg);
 	void *arg;
-	int status;
+	int rc;
 	bool done;
 };
 
@@ -44,10 +44,10 @@ int vswitch_loop_init(struct vswitch *vswitch, struct error *error)
 	vswitch->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (vswitch->wake_fd < 0 || vswitch->epoll_fd < 0 ||
 	    epoll_ctl(vswitch->epoll_fd, EPOLL_CTL_ADD, vswitch->wake_fd, &event)) {
-		int code = -errno;
+		int rc = -errno;
 
-		return error_set(error, code, "switch %s: cannot make its event descriptors: %s",
-				 vswitch->name, error_name(code));
+		return error_set(error, rc, "switch %s: cannot make its event descriptors: %s",
+				 vswitch->name, error_name(rc));
 	}
 	if (!vswitch->poll_max)
 		vswitch->poll_max = POLL_MAX_DEFAULT;
@@ -86,7 +86,7 @@ static void run_calls(struct vswitch *vswitch)
 			list_entry(list_pop(&vswitch->calls), struct vswitch_call, node);
 
 		pthread_mutex_unlock(&vswitch->lock);
-		call->status = call->fn(call->arg);
+		call->rc = call->fn(call->arg);
 		pthread_mutex_lock(&vswitch->lock);
 		call->done = true;
 		pthread_cond_broadcast(&vswitch->called);
@@ -109,7 +109,7 @@ int vswitch_call(struct vswitch *vswitch, int (*fn)(void *arg), void *arg)
 	while (!call.done)
 		pthread_cond_wait(&vswitch->called, &vswitch->lock);
 	pthread_mutex_unlock(&vswitch->lock);
-	return call.status;
+	return call.rc;
 }
 
 /* ---- Rounds ---- */
@@ -213,17 +213,17 @@ static void *run(void *arg)
 
 int vswitch_start(struct vswitch *vswitch, struct error *error)
 {
-	int code;
+	int rc;
 
 	if (vswitch->running)
 		return 0;
 	vswitch->stopping = false;
 	vswitch->running = true;
-	code = pthread_create(&vswitch->thread, NULL, run, vswitch);
-	if (code) {
+	rc = pthread_create(&vswitch->thread, NULL, run, vswitch);
+	if (rc) {
 		vswitch->running = false;
-		return error_set(error, -code, "switch %s: cannot start its thread: %s",
-				 vswitch->name, error_name(code));
+		return error_set(error, -rc, "switch %s: cannot start its thread: %s",
+				 vswitch->name, error_name(rc));
 	}
 	pthread_setname_np(vswitch->thread, "tenon-switch");
 	return 0;

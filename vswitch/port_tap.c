@@ -365,11 +365,11 @@ static void transmit(struct port *port, struct frame *const *frames, unsigned co
 static int attach(struct port *port, struct error *error)
 {
 	struct port_tap *tap = tap_of(port);
-	int status = port_watch(port, &tap->watch, tap->tap.fd, ready);
+	int rc = port_watch(port, &tap->watch, tap->tap.fd, ready);
 
-	if (status)
-		return error_set(error, status, "port %s: cannot watch TAP interface %s: %s",
-				 port->name, tap->tap.name, error_name(status));
+	if (rc)
+		return error_set(error, rc, "port %s: cannot watch TAP interface %s: %s",
+				 port->name, tap->tap.name, error_name(rc));
 	tap->readable = true;
 	return 0;
 }
@@ -446,15 +446,15 @@ int vswitch_add_port_tap(struct vswitch *vswitch, const char *name, const char *
 	struct tap_options tap_options = { .plain = options && options->plain,
 					   .netns = options ? options->netns : 0 };
 	struct port_tap *tap = create(ifname, options);
-	int status;
+	int rc;
 
 	if (!tap)
 		return error_set(error, -ENOMEM, "port %s: out of memory", name);
-	status = tap_open(&tap->tap, ifname, &tap_options, error);
-	if (status) {
+	rc = tap_open(&tap->tap, ifname, &tap_options, error);
+	if (rc) {
 		error_prefix(error, "port %s", name);
 		destroy(&tap->port);
-		return status;
+		return rc;
 	}
 	tap->buffers = mmap(NULL, (PORT_BURST + 1) * SLOT_SIZE, PROT_READ | PROT_WRITE,
 			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

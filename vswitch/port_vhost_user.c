@@ -74,7 +74,7 @@ static void kicked(struct port_watch *watch)
 static int queue_start(void *device, unsigned index, struct virtqueue *vq)
 {
 	struct port_vhost_user *vhost = device;
-	int status = 0;
+	int rc = 0;
 
 	vhost->told_broken = false;
 	virtqueue_disable_kicks(vq);
@@ -83,10 +83,10 @@ static int queue_start(void *device, unsigned index, struct virtqueue *vq)
 		return 0;
 	}
 	if (vq->kick_fd >= 0)
-		status = port_watch(&vhost->port, &vhost->kick, vq->kick_fd, kicked);
-	if (!status)
+		rc = port_watch(&vhost->port, &vhost->kick, vq->kick_fd, kicked);
+	if (!rc)
 		vhost->tx = vq;
-	return status;
+	return rc;
 }
 
 static void queue_stop(void *device, unsigned index)
@@ -133,11 +133,11 @@ static void control_ready(struct port_watch *watch)
 {
 	struct port_vhost_user *vhost = vhost_user_of(watch->port);
 	struct error error = { 0 };
-	int status = vhost_user_backend_input(vhost->backend, &error);
+	int rc = vhost_user_backend_input(vhost->backend, &error);
 
-	if (!status)
+	if (!rc)
 		return;
-	if (status == -ENOTCONN)
+	if (rc == -ENOTCONN)
 		log_info(vhost->port.log, "port %s: the front-end left", vhost->port.name);
 	else
 		log_warning(vhost->port.log, "port %s: connection closed: %s", vhost->port.name,
@@ -150,17 +150,17 @@ static int connect_front_end(struct port_vhost_user *vhost, int fd, struct error
 {
 	struct vhost_user_backend_options options = { .name = vhost->port.name,
 						      .log = vhost->port.log };
-	int status =
+	int rc =
 		vhost_user_backend_create(&vhost->backend, fd, &device_ops, vhost, &options, error);
 
-	if (status)
-		return status;
-	status = port_watch(&vhost->port, &vhost->control, vhost_user_backend_fd(vhost->backend),
-			    control_ready);
-	if (status) {
+	if (rc)
+		return rc;
+	rc = port_watch(&vhost->port, &vhost->control, vhost_user_backend_fd(vhost->backend),
+			control_ready);
+	if (rc) {
 		disconnect(vhost);
-		return error_set(error, status, "port %s: cannot watch its connection: %s",
-				 vhost->port.name, error_name(status));
+		return error_set(error, rc, "port %s: cannot watch its connection: %s",
+				 vhost->port.name, error_name(rc));
 	}
 	vhost->port.counters.connections++;
 	port_set_up(&vhost->port, true);
@@ -207,16 +207,16 @@ static void listener_ready(struct port_watch *watch)
 static int attach(struct port *port, struct error *error)
 {
 	struct port_vhost_user *vhost = vhost_user_of(port);
-	int status, fd;
+	int rc, fd;
 
 	if (vhost->control.fd >= 0)
 		return connect_front_end(vhost, steal_fd(&vhost->control.fd), error);
 	fd = vhost->listener.fd;
-	status = port_watch(port, &vhost->listener, fd, listener_ready);
+	rc = port_watch(port, &vhost->listener, fd, listener_ready);
 	vhost->listener.fd = fd; /* for destroy(), whatever came of it */
-	if (status)
-		return error_set(error, status, "port %s: cannot watch its socket: %s", port->name,
-				 error_name(status));
+	if (rc)
+		return error_set(error, rc, "port %s: cannot watch its socket: %s", port->name,
+				 error_name(rc));
 	return 0;
 }
 

@@ -36,10 +36,10 @@ static int init(struct vswitch *vswitch, const struct vswitch_options *options, 
 		.ageing_ns = options->ageing_ns,
 		.seed = options->seed ? options->seed : random_seed_from_system(),
 	};
-	int status = vswitch_loop_init(vswitch, error);
+	int rc = vswitch_loop_init(vswitch, error);
 
-	if (status)
-		return status;
+	if (rc)
+		return rc;
 	vswitch->scratch = forward_scratch_create();
 	if (!vswitch->scratch || mac_table_create(&vswitch->table, &table))
 		return error_set(error, -ENOMEM, "switch %s: out of memory", vswitch->name);
@@ -50,7 +50,7 @@ int vswitch_create(struct vswitch **out, const struct vswitch_options *options, 
 {
 	static const struct vswitch_options defaults;
 	struct vswitch *vswitch = calloc(1, sizeof(*vswitch));
-	int status;
+	int rc;
 
 	if (!vswitch)
 		return error_set(error, -ENOMEM, "switch: out of memory");
@@ -69,10 +69,10 @@ int vswitch_create(struct vswitch **out, const struct vswitch_options *options, 
 		vswitch->ageing = 0;
 	vswitch->table_size = options->table_size ? options->table_size : MAC_TABLE_SIZE;
 	vswitch->wake_fd = vswitch->epoll_fd = -1;
-	status = init(vswitch, options, error);
-	if (status) {
+	rc = init(vswitch, options, error);
+	if (rc) {
 		vswitch_destroy(vswitch);
-		return status;
+		return rc;
 	}
 	*out = vswitch;
 	return 0;
@@ -140,10 +140,10 @@ static int add_port(void *arg)
 	port->index = (uint16_t)vswitch->port_count;
 	snprintf(port->name, sizeof(port->name), "%s", call->name);
 	if (port->ops->attach) {
-		int status = port->ops->attach(port, call->error);
+		int rc = port->ops->attach(port, call->error);
 
-		if (status)
-			return status;
+		if (rc)
+			return rc;
 	}
 	vswitch->ports[vswitch->port_count++] = port;
 	vswitch->polled_count += port->ops->polled;
@@ -156,13 +156,13 @@ int vswitch_add_port(struct vswitch *vswitch, struct port *port, const char *nam
 		     struct error *error)
 {
 	struct add_call call = { vswitch, port, name, error };
-	int status = vswitch_check_port_name(name, error);
+	int rc = vswitch_check_port_name(name, error);
 
-	if (!status)
-		status = vswitch_call(vswitch, add_port, &call);
-	if (status)
+	if (!rc)
+		rc = vswitch_call(vswitch, add_port, &call);
+	if (rc)
 		port->ops->destroy(port);
-	return status;
+	return rc;
 }
 
 /* ---- Capture ---- */
@@ -190,10 +190,10 @@ int vswitch_start_capture(struct vswitch *vswitch, const char *path, bool force,
 {
 	struct capture_call call = { vswitch, NULL };
 	struct capture_options options = { .path = path, .log = vswitch->log, .force = force };
-	int status = capture_open(&call.capture, &options, error);
+	int rc = capture_open(&call.capture, &options, error);
 
-	if (status)
-		return status;
+	if (rc)
+		return rc;
 	vswitch_call(vswitch, swap_capture, &call);
 	return capture_close(call.capture, error);
 }
@@ -259,16 +259,16 @@ static int fill_status(void *arg)
 int vswitch_status(struct vswitch *vswitch, struct vswitch_status **out)
 {
 	struct status_call call = { vswitch, calloc(1, sizeof(*call.status)) };
-	int status;
+	int rc;
 
 	if (!call.status)
 		return -ENOMEM;
-	status = vswitch_call(vswitch, fill_status, &call);
-	if (status)
+	rc = vswitch_call(vswitch, fill_status, &call);
+	if (rc)
 		vswitch_status_free(call.status);
 	else
 		*out = call.status;
-	return status;
+	return rc;
 }
 
 void vswitch_status_free(struct vswitch_status *status)

@@ -31,7 +31,7 @@ struct block_copier {
 	struct block_copy_options options;
 	struct block_copy_result result;
 	struct error *error;
-	int status; /* of the first that failed */
+	int rc; /* of the first that failed */
 
 	struct fiber_mutex taking;
 	uint64_t next, end;     /* what is still to take, from source_offset */
@@ -49,15 +49,14 @@ struct block_copy_piece {
 };
 
 static int failed(struct block_copier *copy, const char *what, struct block *block, uint64_t offset,
-		  uint64_t length, int status)
+		  uint64_t length, int rc)
 {
-	if (!copy->status) {
-		copy->status = status;
-		error_set(copy->error, status, "%s: %s %llu bytes at byte %llu: %s", block->name,
-			  what, (unsigned long long)length, (unsigned long long)offset,
-			  error_name(status));
+	if (!copy->rc) {
+		copy->rc = rc;
+		error_set(copy->error, rc, "%s: %s %llu bytes at byte %llu: %s", block->name, what,
+			  (unsigned long long)length, (unsigned long long)offset, error_name(rc));
 	}
-	return status;
+	return rc;
 }
 
 /* ---- Taking ---- */
@@ -80,11 +79,10 @@ static int look(struct block_copier *copy)
 {
 	uint64_t offset = copy->options.source_offset + copy->next;
 	uint64_t length = MIN(copy->end - copy->next, ZERO_EXTENT);
-	int status = block_status(copy->source, offset, &length, &copy->kind);
+	int rc = block_status(copy->source, offset, &length, &copy->kind);
 
-	if (status < 0)
-		return failed(copy, "asking for the state of", copy->source, offset, length,
-			      status);
+	if (rc < 0)
+		return failed(copy, "asking for the state of", copy->source, offset, length, rc);
 	copy->known = copy->next + length;
 	return 0;
 }
@@ -95,17 +93,17 @@ static int take(struct block_copier *copy, struct block_copy_piece *piece)
 	uint32_t size = copy->options.piece_size;
 	uint32_t unit = copy->destination->logical_block_size;
 
-	if (copy->status)
-		return copy->status;
+	if (copy->rc)
+		return copy->rc;
 	if (fiber_cancelled()) {
-		copy->status = -ECANCELED;
+		copy->rc = -ECANCELED;
 		error_set(copy->error, -ECANCELED, "%s: copying: cancelled", copy->source->name);
 		return -ECANCELED;
 	}
 	if (copy->next == copy->end)
 		return 0;
 	if (copy->next == copy->known && look(copy) < 0)
-		return copy->status;
+		return copy->rc;
 	piece->at = copy->next;
 	piece->kind = copy->kind;
 	piece->length = copy->known - copy->next;
@@ -144,27 +142,27 @@ static void progress(struct block_copier *copy, uint64_t length)
 static int put_zeroes(struct block_copier *copy, uint64_t at, uint64_t length)
 {
 	uint64_t offset = copy->options.destination_offset + at;
-	int status = 0;
+	int rc = 0;
 
 	copy->result.zeroes += length;
 	if (copy->options.destination_is_zero)
 		return 0;
 	length = round_up(length, copy->destination->logical_block_size);
-	status = block_write_zeroes(copy->destination, offset, length,
-				    copy->options.may_unmap ? BLOCK_MAY_UNMAP : 0);
-	return status < 0 ? failed(copy, "zeroing", copy->destination, offset, length, status) : 0;
+	rc = block_write_zeroes(copy->destination, offset, length,
+				copy->options.may_unmap ? BLOCK_MAY_UNMAP : 0);
+	return rc < 0 ? failed(copy, "zeroing", copy->destination, offset, length, rc) : 0;
 }
 
 static int put_data(struct block_copier *copy, uint64_t at, char *buffer, uint64_t length)
 {
 	uint64_t offset = copy->options.destination_offset + at;
 	uint64_t whole = round_up(length, copy->destination->logical_block_size);
-	int status;
+	int rc;
 
 	memset(buffer + length, 0, whole - length);
 	copy->result.copied += length;
-	status = block_write(copy->destination, offset, buffer, whole, 0);
-	return status < 0 ? failed(copy, "writing", copy->destination, offset, whole, status) : 0;
+	rc = block_write(copy->destination, offset, buffer, whole, 0);
+	return rc < 0 ? failed(copy, "writing", copy->destination, offset, whole, rc) : 0;
 }
 
 /* Writes a buffer in runs of zeroes and of other data. */
@@ -172,35 +170,35 @@ static int put(struct block_copier *copy, uint64_t at, char *buffer, uint64_t le
 {
 	const uint64_t unit = copy->options.destination_is_zero ? ZERO_UNIT_LEFT : ZERO_UNIT;
 	uint64_t start = 0, end;
-	int status = 0;
+	int rc = 0;
 
-	while (start < length && !status) {
+	while (start < length && !rc) {
 		bool zero = bytes_all_zero(buffer + start, MIN(length - start, unit));
 
 		for (end = start + unit; end < length; end += unit)
 			if (bytes_all_zero(buffer + end, MIN(length - end, unit)) != zero)
 				break;
 		end = MIN(end, length);
-		status = zero ? put_zeroes(copy, at + start, end - start)
-			      : put_data(copy, at + start, buffer + start, end - start);
+		rc = zero ? put_zeroes(copy, at + start, end - start)
+			  : put_data(copy, at + start, buffer + start, end - start);
 		start = end;
 	}
-	return status;
+	return rc;
 }
 
 static int carry(struct block_copier *copy, const struct block_copy_piece *piece, char *buffer)
 {
 	uint64_t offset = copy->options.source_offset + piece->at;
-	int status;
+	int rc;
 
 	if (piece->kind == BLOCK_STATUS_ZERO)
 		return put_zeroes(copy, piece->at, piece->length);
-	status = block_read(copy->source, offset, buffer, piece->length);
-	if (status < 0 && copy->options.unreadable)
-		status = rescue_read(copy->source, offset, buffer, piece->length,
-				     copy->options.unreadable);
-	if (status < 0)
-		return failed(copy, "reading", copy->source, offset, piece->length, status);
+	rc = block_read(copy->source, offset, buffer, piece->length);
+	if (rc < 0 && copy->options.unreadable)
+		rc = rescue_read(copy->source, offset, buffer, piece->length,
+				 copy->options.unreadable);
+	if (rc < 0)
+		return failed(copy, "reading", copy->source, offset, piece->length, rc);
 	return put(copy, piece->at, buffer, piece->length);
 }
 
@@ -210,23 +208,23 @@ static int copy_fiber(void *arg)
 	size_t size = copy->options.piece_size;
 	char *buffer = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct block_copy_piece piece = { 0 };
-	int status;
+	int rc;
 
 	if (buffer == MAP_FAILED)
 		return failed(copy, "memory for", copy->source, 0, size, -ENOMEM);
 	do {
 		fiber_mutex_lock(&copy->taking);
-		status = take(copy, &piece);
+		rc = take(copy, &piece);
 		fiber_mutex_unlock(&copy->taking);
-		if (status > 0) {
-			status = carry(copy, &piece, buffer);
-			if (!status)
+		if (rc > 0) {
+			rc = carry(copy, &piece, buffer);
+			if (!rc)
 				progress(copy, piece.length);
-			status = status < 0 ? status : 1;
+			rc = rc < 0 ? rc : 1;
 		}
-	} while (status > 0);
+	} while (rc > 0);
 	munmap(buffer, size);
-	return status;
+	return rc;
 }
 
 /* ---- The whole ---- */
@@ -286,13 +284,13 @@ int block_copy(struct block *source, struct block *destination,
 {
 	struct block_copier copy = { .source = source, .destination = destination, .error = error };
 	struct fiber *fibers[REQUESTS_MAXIMUM];
-	int status;
+	int rc;
 
 	if (options)
 		copy.options = *options;
-	status = prepare(&copy);
-	if (status < 0)
-		return status;
+	rc = prepare(&copy);
+	if (rc < 0)
+		return rc;
 	fiber_mutex_init(&copy.taking);
 	report(&copy, 0);
 	/* This fiber is one of them, so that its cancellation is seen. */
@@ -301,15 +299,15 @@ int block_copy(struct block *source, struct block *destination,
 	copy_fiber(&copy);
 	for (unsigned i = 1; i < copy.options.requests; i++)
 		fiber_join(fibers[i]);
-	if (!copy.status && !copy.options.no_flush) {
-		status = block_flush(destination);
-		if (status < 0)
+	if (!copy.rc && !copy.options.no_flush) {
+		rc = block_flush(destination);
+		if (rc < 0)
 			failed(&copy, "flushing after", destination,
-			       copy.options.destination_offset, copy.end, status);
+			       copy.options.destination_offset, copy.end, rc);
 	}
-	if (!copy.status)
+	if (!copy.rc)
 		report(&copy, copy.end);
 	if (result)
 		*result = copy.result;
-	return copy.status;
+	return copy.rc;
 }

@@ -31,9 +31,9 @@ struct fault {
 
 /* What the rules make of one request. */
 struct verdict {
-	bool final; /* do `length` bytes of it, then answer `status` */
+	bool final; /* do `length` bytes of it, then answer `rc` */
 	uint64_t length;
-	int status;
+	int rc;
 	uint64_t latency_ns;
 	bool rot;
 	uint64_t rot_bit; /* counted from the request's start */
@@ -92,7 +92,7 @@ static void act(struct fault *fault, const struct block_fault_rule *rule, unsign
 		break;
 	case BLOCK_FAULT_ERROR:
 		*verdict = (struct verdict){ .final = true,
-					     .status = rule->error,
+					     .rc = rule->error,
 					     .latency_ns = verdict->latency_ns };
 		break;
 	case BLOCK_FAULT_TORN:
@@ -101,7 +101,7 @@ static void act(struct fault *fault, const struct block_fault_rule *rule, unsign
 		verdict->final = true;
 		verdict->length = MIN(length, round_down(rule->torn_sectors * 512ULL,
 							 fault->block.logical_block_size));
-		verdict->status = rule->error;
+		verdict->rc = rule->error;
 		break;
 	case BLOCK_FAULT_LOST:
 		if (request == BLOCK_FAULT_READ)
@@ -146,14 +146,14 @@ static int fault_readv(struct block *block, uint64_t offset, uint64_t length,
 {
 	struct fault *fault = fault_of(block);
 	struct verdict verdict;
-	int status;
+	int rc;
 
 	fault->counts.reads++;
 	verdict = judge(fault, BLOCK_FAULT_READ, offset, length);
 	if (verdict.final)
-		return verdict.status;
-	status = block_readv(fault->lower, offset, iov, count);
-	if (!status && verdict.rot) {
+		return verdict.rc;
+	rc = block_readv(fault->lower, offset, iov, count);
+	if (!rc && verdict.rot) {
 		struct iov_range at = iov_range_of(iov, count), again;
 		unsigned char byte;
 
@@ -163,7 +163,7 @@ static int fault_readv(struct block *block, uint64_t offset, uint64_t length,
 		byte ^= (unsigned char)(1u << verdict.rot_bit % 8);
 		iov_copy_in(&again, &byte, 1);
 	}
-	return status;
+	return rc;
 }
 
 /* A write of a copy: of its first part, or with a bit turned. */
@@ -186,39 +186,39 @@ static int fault_writev(struct block *block, uint64_t offset, uint64_t length,
 {
 	struct fault *fault = fault_of(block);
 	struct verdict verdict;
-	int status = 0;
+	int rc = 0;
 
 	fault->counts.writes++;
 	verdict = judge(fault, BLOCK_FAULT_WRITE, offset, length);
 	if (verdict.length == length && !verdict.rot && !verdict.final)
 		return block_writev(fault->lower, offset, iov, count, flags);
 	if (verdict.length)
-		status = write_changed(fault, offset, &verdict, iov, count, flags);
-	return status < 0 ? status : verdict.status;
+		rc = write_changed(fault, offset, &verdict, iov, count, flags);
+	return rc < 0 ? rc : verdict.rc;
 }
 
 static int fault_discard(struct block *block, uint64_t offset, uint64_t length)
 {
 	struct fault *fault = fault_of(block);
 	struct verdict verdict;
-	int status;
+	int rc;
 
 	fault->counts.discards++;
 	verdict = judge(fault, BLOCK_FAULT_DISCARD, offset, length);
-	status = block_discard(fault->lower, offset, verdict.length);
-	return status < 0 ? status : verdict.status;
+	rc = block_discard(fault->lower, offset, verdict.length);
+	return rc < 0 ? rc : verdict.rc;
 }
 
 static int fault_write_zeroes(struct block *block, uint64_t offset, uint64_t length, unsigned flags)
 {
 	struct fault *fault = fault_of(block);
 	struct verdict verdict;
-	int status;
+	int rc;
 
 	fault->counts.write_zeroes++;
 	verdict = judge(fault, BLOCK_FAULT_WRITE_ZEROES, offset, length);
-	status = block_write_zeroes(fault->lower, offset, verdict.length, flags);
-	return status < 0 ? status : verdict.status;
+	rc = block_write_zeroes(fault->lower, offset, verdict.length, flags);
+	return rc < 0 ? rc : verdict.rc;
 }
 
 static int fault_flush(struct block *block)
@@ -228,7 +228,7 @@ static int fault_flush(struct block *block)
 
 	fault->counts.flushes++;
 	verdict = judge(fault, BLOCK_FAULT_FLUSH, 0, 0);
-	return verdict.final ? verdict.status : block_flush(fault->lower);
+	return verdict.final ? verdict.rc : block_flush(fault->lower);
 }
 
 static int fault_status(struct block *block, uint64_t offset, uint64_t *length,
@@ -333,18 +333,18 @@ int block_fault_rot(struct block *block, uint64_t offset, uint64_t length, unsig
 	struct fault *fault = fault_of(block);
 	uint32_t unit = block->logical_block_size;
 	unsigned char sector[4096];
-	int status = 0;
+	int rc = 0;
 
 	if (!length || !range_within(offset, length, block->size))
 		return -EINVAL;
-	while (bits-- && !status) {
+	while (bits-- && !rc) {
 		uint64_t bit = random_below(&fault->random, length * 8);
 		uint64_t byte = offset + bit / 8, start = round_down(byte, unit);
 
-		status = block_read(fault->lower, start, sector, unit);
+		rc = block_read(fault->lower, start, sector, unit);
 		sector[byte - start] ^= (unsigned char)(1u << bit % 8);
-		if (!status)
-			status = block_write(fault->lower, start, sector, unit, 0);
+		if (!rc)
+			rc = block_write(fault->lower, start, sector, unit, 0);
 	}
-	return status;
+	return rc;
 }

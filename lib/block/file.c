@@ -184,22 +184,22 @@ static int bounce_piece(struct file *file, struct transfer *piece, char *buffer)
 	uint64_t start = round_down(piece->offset, unit);
 	uint64_t end = round_up(piece->offset + piece->length, unit);
 	char *at = buffer + (piece->offset - start);
-	int status = 0;
+	int rc = 0;
 
 	if (!piece->write) {
-		status = bounce_transfer(file, false, buffer, start, end - start, 0);
-		if (!status)
+		rc = bounce_transfer(file, false, buffer, start, end - start, 0);
+		if (!rc)
 			iov_copy_in(&piece->data, at, piece->length);
-		return status;
+		return rc;
 	}
 	if (piece->offset != start)
-		status = bounce_transfer(file, false, buffer, start, unit, 0);
-	if (!status && piece->offset + piece->length != end &&
+		rc = bounce_transfer(file, false, buffer, start, unit, 0);
+	if (!rc && piece->offset + piece->length != end &&
 	    (piece->offset == start || end - start > unit))
-		status = bounce_transfer(file, false, buffer + (end - start - unit), end - unit,
-					 unit, 0);
-	if (status < 0)
-		return status;
+		rc = bounce_transfer(file, false, buffer + (end - start - unit), end - unit, unit,
+				     0);
+	if (rc < 0)
+		return rc;
 	iov_copy_out(&piece->data, at, piece->length);
 	return bounce_transfer(file, true, buffer, start, end - start, piece->rwf_flags);
 }
@@ -207,22 +207,22 @@ static int bounce_piece(struct file *file, struct transfer *piece, char *buffer)
 static int transfer_bounced(struct file *file, struct transfer transfer)
 {
 	char *buffer = bounce_get(file);
-	int status = 0;
+	int rc = 0;
 
 	if (!buffer)
 		return -ENOMEM;
-	while (transfer.length && !status) {
+	while (transfer.length && !rc) {
 		struct transfer piece = transfer;
 		uint64_t start = round_down(transfer.offset, file->direct_unit);
 
 		piece.length = MIN(transfer.length, start + FILE_BOUNCE_SIZE - transfer.offset);
-		status = bounce_piece(file, &piece, buffer);
+		rc = bounce_piece(file, &piece, buffer);
 		transfer.data = piece.data;
 		transfer.offset += piece.length;
 		transfer.length -= piece.length;
 	}
 	bounce_put(file, buffer);
-	return status;
+	return rc;
 }
 
 static int transfer_direct(struct file *file, const struct transfer *transfer)
@@ -236,7 +236,7 @@ static int transfer_any(struct file *file, const struct transfer *transfer)
 {
 	struct transfer head = *transfer, tail = *transfer;
 	uint64_t end = transfer->offset + transfer->length;
-	int status;
+	int rc;
 
 	if (!file->direct)
 		return transfer_all(file, file->fd, *transfer, 1);
@@ -249,8 +249,8 @@ static int transfer_any(struct file *file, const struct transfer *transfer)
 	tail.length -= head.length;
 	tail.offset = file->direct_end;
 	iov_advance(&tail.data, head.length);
-	status = transfer_direct(file, &head);
-	return status < 0 ? status : transfer_all(file, file->tail_fd, tail, 1);
+	rc = transfer_direct(file, &head);
+	return rc < 0 ? rc : transfer_all(file, file->tail_fd, tail, 1);
 }
 
 /* The last sector of a file that ends in the middle of it. */
@@ -260,23 +260,23 @@ static int read_odd_end(struct file *file, struct transfer *transfer)
 	struct transfer head = *transfer;
 	char sector[512] = { 0 };
 	struct iovec iov = { sector, (size_t)(file->odd_end - start) };
-	int status = 0;
+	int rc = 0;
 
 	if (head.offset < start) {
 		head.exact = false;
 		head.length = start - head.offset;
-		status = transfer_any(file, &head);
+		rc = transfer_any(file, &head);
 		iov_advance(&transfer->data, head.length);
 	}
-	if (!status)
-		status = transfer_all(file, file->tail_fd >= 0 ? file->tail_fd : file->fd,
-				      (struct transfer){ .offset = start,
-							 .length = iov.iov_len,
-							 .data = iov_range_of(&iov, 1) },
-				      1);
-	if (!status)
+	if (!rc)
+		rc = transfer_all(file, file->tail_fd >= 0 ? file->tail_fd : file->fd,
+				  (struct transfer){ .offset = start,
+						     .length = iov.iov_len,
+						     .data = iov_range_of(&iov, 1) },
+				  1);
+	if (!rc)
 		iov_copy_in(&transfer->data, sector, sizeof(sector));
-	return status;
+	return rc;
 }
 
 /* ---- Changes that must not meet within a unit ---- */
@@ -304,12 +304,12 @@ static int change_by_fallocate(struct file *file, int mode, uint64_t offset, uin
 	struct range_hold hold;
 	bool held = changes_lock(file, &hold, offset, length);
 	/* Behind the end it would do nothing, and say that it is done. */
-	int status = file_shrank(file) ? -ENXIO
-				       : fiber_fallocate(file->fd, mode | FALLOC_FL_KEEP_SIZE,
-							 offset, length);
+	int rc = file_shrank(file)
+			 ? -ENXIO
+			 : fiber_fallocate(file->fd, mode | FALLOC_FL_KEEP_SIZE, offset, length);
 
 	changes_unlock(file, &hold, held);
-	return status;
+	return rc;
 }
 
 /* ---- Operations ---- */
@@ -333,59 +333,58 @@ static int file_writev(struct block *block, uint64_t offset, uint64_t length,
 	struct file *file = file_of(block);
 	struct range_hold hold;
 	bool held = changes_lock(file, &hold, offset, length);
-	int status;
+	int rc;
 
-	status = transfer_any(file,
-			      &(struct transfer){ .write = true,
-						  .rwf_flags = flags & BLOCK_FUA ? RWF_DSYNC : 0,
-						  .offset = offset,
-						  .length = length,
-						  .data = iov_range_of(iov, count),
-						  .exact = true });
+	rc = transfer_any(file, &(struct transfer){ .write = true,
+						    .rwf_flags = flags & BLOCK_FUA ? RWF_DSYNC : 0,
+						    .offset = offset,
+						    .length = length,
+						    .data = iov_range_of(iov, count),
+						    .exact = true });
 	changes_unlock(file, &hold, held);
-	return status;
+	return rc;
 }
 
 /* Errors that say "this file system or device has no such thing". */
-static bool is_unsupported(int status)
+static bool is_unsupported(int rc)
 {
-	return status == -EOPNOTSUPP || status == -ENOSYS || status == -ENODEV ||
-	       status == -EINVAL || status == -ENOTTY;
+	return rc == -EOPNOTSUPP || rc == -ENOSYS || rc == -ENODEV || rc == -EINVAL ||
+	       rc == -ENOTTY;
 }
 
 static int file_discard(struct block *block, uint64_t offset, uint64_t length)
 {
 	struct file *file = file_of(block);
-	int status;
+	int rc;
 
 	if (file->no_punch)
 		return 0;
-	status = change_by_fallocate(file, FALLOC_FL_PUNCH_HOLE, offset, length);
-	if (is_unsupported(status)) {
+	rc = change_by_fallocate(file, FALLOC_FL_PUNCH_HOLE, offset, length);
+	if (is_unsupported(rc)) {
 		file->no_punch = true;
 		return 0;
 	}
-	return status == -ENXIO ? status : file_error(file, status);
+	return rc == -ENXIO ? rc : file_error(file, rc);
 }
 
 static int file_write_zeroes(struct block *block, uint64_t offset, uint64_t length, unsigned flags)
 {
 	struct file *file = file_of(block);
-	int status = -EOPNOTSUPP;
+	int rc = -EOPNOTSUPP;
 
 	if (flags & BLOCK_MAY_UNMAP && !file->no_punch) {
-		status = change_by_fallocate(file, FALLOC_FL_PUNCH_HOLE, offset, length);
-		file->no_punch = is_unsupported(status);
+		rc = change_by_fallocate(file, FALLOC_FL_PUNCH_HOLE, offset, length);
+		file->no_punch = is_unsupported(rc);
 	}
-	if (is_unsupported(status) && !file->no_zero_range) {
-		status = change_by_fallocate(file, FALLOC_FL_ZERO_RANGE, offset, length);
-		file->no_zero_range = is_unsupported(status);
+	if (is_unsupported(rc) && !file->no_zero_range) {
+		rc = change_by_fallocate(file, FALLOC_FL_ZERO_RANGE, offset, length);
+		file->no_zero_range = is_unsupported(rc);
 	}
-	if (is_unsupported(status))
+	if (is_unsupported(rc))
 		return block_write_zero_buffers(block, offset, length, flags & BLOCK_FUA);
-	if (!status && flags & BLOCK_FUA)
-		status = fiber_fdatasync(file->fd);
-	return status == -ENXIO ? status : file_error(file, status);
+	if (!rc && flags & BLOCK_FUA)
+		rc = fiber_fdatasync(file->fd);
+	return rc == -ENXIO ? rc : file_error(file, rc);
 }
 
 static int file_status(struct block *block, uint64_t offset, uint64_t *length,

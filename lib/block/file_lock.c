@@ -84,10 +84,10 @@ static int lock_shared(int fd)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(ranges); i++) {
-		int status = lock_range(fd, F_RDLCK, ranges[i].start, ranges[i].length);
+		int rc = lock_range(fd, F_RDLCK, ranges[i].start, ranges[i].length);
 
-		if (status < 0)
-			return status;
+		if (rc < 0)
+			return rc;
 	}
 	/* As QEMU does: first take what says that others may not write, then look whether one does. */
 	return qemu_uses(fd, QEMU_WRITE) || qemu_uses(fd, QEMU_RESIZE) ? -EBUSY : 0;
@@ -163,9 +163,9 @@ static int lock_part_exclusive(int fd, const struct block_part *part)
 
 /* ---- All that a device lies on ---- */
 
-static bool is_busy(int status)
+static bool is_busy(int rc)
 {
-	return status == -EAGAIN || status == -EACCES || status == -EBUSY;
+	return rc == -EAGAIN || rc == -EACCES || rc == -EBUSY;
 }
 
 static void pause_for(uint64_t ns)
@@ -199,12 +199,12 @@ static void unlock(int fd)
  * the requests of its ring: so a lock is tried for a while. */
 static int lock_patiently(int fd, const struct block_part *part, bool own, bool exclusive)
 {
-	int status;
+	int rc;
 
 	for (uint64_t waited = 0;; waited += LOCK_STEP_NS) {
-		status = lock_once(fd, part, own, exclusive);
-		if (!is_busy(status) || waited >= LOCK_PATIENCE_NS)
-			return status;
+		rc = lock_once(fd, part, own, exclusive);
+		if (!is_busy(rc) || waited >= LOCK_PATIENCE_NS)
+			return rc;
 		/* Part of the locks may be there; two who wait for each other would both fail. */
 		unlock(fd);
 		pause_for(LOCK_STEP_NS);
@@ -284,17 +284,17 @@ static int open_below(const struct block_part *part, bool exclusive)
 static int lock_below(const struct block_part *part, const char *path, bool exclusive,
 		      struct file_locks *locks, struct error *error)
 {
-	int fd = open_below(part, exclusive), status;
+	int fd = open_below(part, exclusive), rc;
 
 	if (fd < 0)
 		return exclusive && !part->claimed ? cannot_lock(path, part, fd, error) : 0;
-	status = keep(locks, fd);
-	if (!status)
-		status = lock_patiently(fd, part, false, exclusive);
-	if (is_busy(status))
+	rc = keep(locks, fd);
+	if (!rc)
+		rc = lock_patiently(fd, part, false, exclusive);
+	if (is_busy(rc))
 		return held(fd, path, part, false, error);
-	if (status < 0 && exclusive && !part->claimed)
-		return cannot_lock(path, part, status, error);
+	if (rc < 0 && exclusive && !part->claimed)
+		return cannot_lock(path, part, rc, error);
 	return 0;
 }
 
@@ -314,7 +314,7 @@ static int lock_identity(int fd, const char *path, bool exclusive,
 			 const struct block_identity *identity, struct file_locks *locks,
 			 struct error *error)
 {
-	int status;
+	int rc;
 
 	if (!identity->count)
 		return 0;
@@ -324,33 +324,33 @@ static int lock_identity(int fd, const char *path, bool exclusive,
 		error_advise(error, "use the file itself; for reading it can be used as it is");
 		return -EBUSY;
 	}
-	status = lock_patiently(fd, &identity->parts[0], true, exclusive);
-	if (is_busy(status))
+	rc = lock_patiently(fd, &identity->parts[0], true, exclusive);
+	if (is_busy(rc))
 		return held(fd, path, &identity->parts[0], true, error);
-	if (status < 0)
-		return error_set(error, status, "%s: locking it: %s", path, error_name(status));
-	status = lock_node(fd, path, &identity->parts[0], exclusive, locks, error);
-	for (unsigned i = 1; !status && i < identity->count; i++)
-		status = lock_below(&identity->parts[i], path, exclusive, locks, error);
-	if (!status && exclusive)
-		status = file_check_loops(identity, path, error);
-	return status;
+	if (rc < 0)
+		return error_set(error, rc, "%s: locking it: %s", path, error_name(rc));
+	rc = lock_node(fd, path, &identity->parts[0], exclusive, locks, error);
+	for (unsigned i = 1; !rc && i < identity->count; i++)
+		rc = lock_below(&identity->parts[i], path, exclusive, locks, error);
+	if (!rc && exclusive)
+		rc = file_check_loops(identity, path, error);
+	return rc;
 }
 
 int file_lock_range(int fd, const char *path, bool exclusive, uint64_t offset, uint64_t length,
 		    struct file_locks *locks, struct error *error)
 {
 	struct block_identity identity;
-	int status = block_identify(&identity, fd, path);
+	int rc = block_identify(&identity, fd, path);
 
-	if (status < 0)
-		return error_set(error, status, "%s: finding out what it lies on: %s", path,
-				 error_name(status));
+	if (rc < 0)
+		return error_set(error, rc, "%s: finding out what it lies on: %s", path,
+				 error_name(rc));
 	if (offset || length != BLOCK_TO_THE_END)
 		block_identity_narrow(&identity, offset, length);
-	status = lock_identity(fd, path, exclusive, &identity, locks, error);
+	rc = lock_identity(fd, path, exclusive, &identity, locks, error);
 	block_identity_free(&identity);
-	return status;
+	return rc;
 }
 
 void file_unlock(struct file_locks *locks)

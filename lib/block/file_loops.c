@@ -88,28 +88,28 @@ static int check_loop(const char *folder, const char *path, const struct block_i
 	bool partitions = false;
 	char pattern[512], node[300];
 	glob_t found;
-	int status = overlaps(folder, identity);
+	int rc = overlaps(folder, identity);
 
 	snprintf(node, sizeof(node), "/dev/%.250s", strrchr(folder, '/') + 1);
-	if (status < 0)
-		return cannot_look(path, node, status, error);
-	if (!status)
+	if (rc < 0)
+		return cannot_look(path, node, rc, error);
+	if (!rc)
 		return 0;
-	status = 0;
+	rc = 0;
 	snprintf(pattern, sizeof(pattern), "%s/loop*p*", folder);
 	if (!glob(pattern, 0, NULL, &found)) {
-		for (size_t i = 0; !status && i < found.gl_pathc; i++) {
+		for (size_t i = 0; !rc && i < found.gl_pathc; i++) {
 			if (overlaps(found.gl_pathv[i], identity) <= 0)
 				continue;
 			partitions = true;
 			snprintf(node, sizeof(node), "/dev/%.250s",
 				 strrchr(found.gl_pathv[i], '/') + 1);
-			status = check_claim(path, node, error);
+			rc = check_claim(path, node, error);
 		}
 		globfree(&found);
 	}
 	if (partitions)
-		return status;
+		return rc;
 	snprintf(node, sizeof(node), "/dev/%.250s", strrchr(folder, '/') + 1);
 	return check_claim(path, node, error);
 }
@@ -117,23 +117,23 @@ static int check_loop(const char *folder, const char *path, const struct block_i
 int file_check_loops(const struct block_identity *identity, const char *path, struct error *error)
 {
 	const char *const suffix = "/loop/backing_file";
-	int status = 0;
+	int rc = 0;
 	glob_t loops;
 
-	status = glob("/sys/block/loop*/loop/backing_file", GLOB_ERR, NULL, &loops);
-	if (status == GLOB_ABORTED && !access("/sys/block", F_OK))
+	rc = glob("/sys/block/loop*/loop/backing_file", GLOB_ERR, NULL, &loops);
+	if (rc == GLOB_ABORTED && !access("/sys/block", F_OK))
 		return error_set(error, -EIO,
 				 "%s: it cannot be seen which loop devices show it: /sys/block "
 				 "cannot be read",
 				 path);
-	if (status)
+	if (rc)
 		return 0;
-	for (size_t i = 0; !status && i < loops.gl_pathc; i++) {
+	for (size_t i = 0; !rc && i < loops.gl_pathc; i++) {
 		char *folder = loops.gl_pathv[i];
 
 		folder[strlen(folder) - strlen(suffix)] = '\0';
-		status = check_loop(folder, path, identity, error);
+		rc = check_loop(folder, path, identity, error);
 	}
 	globfree(&loops);
-	return status;
+	return rc;
 }

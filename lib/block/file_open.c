@@ -288,7 +288,7 @@ static int prepare(struct file *file, const char *path, unsigned flags, uint64_t
 		   struct range range, struct error *error)
 {
 	struct stat stat;
-	int status = 0;
+	int rc = 0;
 
 	if (fstat(file->fd, &stat))
 		return error_set(error, -errno, "%s: %s", path, error_name(errno));
@@ -299,21 +299,21 @@ static int prepare(struct file *file, const char *path, unsigned flags, uint64_t
 				 "%s: it is a block device, expected a path for a new image file",
 				 path);
 	if (flags & BLOCK_OPEN_LOCK)
-		status = file_lock_range(file->fd, path, flags & BLOCK_OPEN_WRITE, range.offset,
-					 range.length, &file->below, error);
-	if (!status && flags & BLOCK_OPEN_CREATE && !(flags & BLOCK_OPEN_FORCE))
-		status = output_check_content(file->fd, path, NULL, error);
-	if (!status && flags & BLOCK_OPEN_CREATE) {
-		status = make_empty(file->fd, path, size, error);
+		rc = file_lock_range(file->fd, path, flags & BLOCK_OPEN_WRITE, range.offset,
+				     range.length, &file->below, error);
+	if (!rc && flags & BLOCK_OPEN_CREATE && !(flags & BLOCK_OPEN_FORCE))
+		rc = output_check_content(file->fd, path, NULL, error);
+	if (!rc && flags & BLOCK_OPEN_CREATE) {
+		rc = make_empty(file->fd, path, size, error);
 		stat.st_size = (off_t)size;
 	}
-	if (status < 0)
-		return status;
+	if (rc < 0)
+		return rc;
 	file->block.read_only = !(flags & BLOCK_OPEN_WRITE);
-	status = S_ISBLK(stat.st_mode) ? measure_device(file, path, &stat, error)
-				       : measure_regular(file, path, flags, &stat, error);
-	if (status < 0)
-		return status;
+	rc = S_ISBLK(stat.st_mode) ? measure_device(file, path, &stat, error)
+				   : measure_regular(file, path, flags, &stat, error);
+	if (rc < 0)
+		return rc;
 	choose_direct(file, flags);
 	return 0;
 }
@@ -322,7 +322,7 @@ static int open_range(struct block **out, const char *path, unsigned flags, uint
 		      struct range range, struct error *error)
 {
 	struct file *file;
-	int status;
+	int rc;
 
 	if (flags & BLOCK_OPEN_CREATE) {
 		flags |= BLOCK_OPEN_WRITE;
@@ -338,18 +338,18 @@ static int open_range(struct block **out, const char *path, unsigned flags, uint
 	file->tail_fd = -1;
 	file->fd = open_descriptor(path, flags, &file->created);
 	if (file->fd < 0) {
-		status = open_failed(path, flags, -errno, error);
+		rc = open_failed(path, flags, -errno, error);
 		free(file);
-		return status;
+		return rc;
 	}
 	block_init(&file->block, &file_ops, path);
 	range_lock_init(&file->writes, 20);
 	file_flushes_init(&file->flushes);
-	status = prepare(file, path, flags, size, range, error);
-	if (status < 0) {
+	rc = prepare(file, path, flags, size, range, error);
+	if (rc < 0) {
 		block_file_discard(&file->block, path);
 		block_unref(&file->block);
-		return status;
+		return rc;
 	}
 	*out = &file->block;
 	return 0;

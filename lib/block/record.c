@@ -33,7 +33,7 @@ struct record {
 	struct list unflushed; /* complete, in the order of completion */
 	struct fiber_mutex appending;
 	uint64_t next, entries; /* of the log: the next byte, and what is complete before it */
-	int status;             /* the error that ended the log */
+	int rc;                 /* the error that ended the log */
 };
 
 static struct record *record_of(struct block *block)
@@ -101,15 +101,15 @@ static int write_super(struct record *record)
 static int write_entry(struct record *record, const struct record_entry *entry)
 {
 	uint64_t inline_bytes = entry->zeroes ? record->sector_size : entry->stored;
-	int status;
+	int rc;
 
 	if (!range_within(record->next, entry->stored, record->log->size))
 		return -ENOSPC;
-	status = block_write(record->log, record->next, entry->bytes, inline_bytes, 0);
-	if (!status && inline_bytes < entry->stored)
-		status = block_write_zeroes(record->log, record->next + inline_bytes,
-					    entry->stored - inline_bytes, BLOCK_MAY_UNMAP);
-	return status;
+	rc = block_write(record->log, record->next, entry->bytes, inline_bytes, 0);
+	if (!rc && inline_bytes < entry->stored)
+		rc = block_write_zeroes(record->log, record->next + inline_bytes,
+					entry->stored - inline_bytes, BLOCK_MAY_UNMAP);
+	return rc;
 }
 
 /* Writes the entries to the log in order, and frees them. The superblock follows where somebody may
@@ -123,9 +123,9 @@ static void append(struct record *record, struct list *entries)
 	while ((at = list_pop(entries))) {
 		struct record_entry *entry = list_entry(at, struct record_entry, node);
 
-		if (!record->status)
-			record->status = write_entry(record, entry);
-		if (!record->status) {
+		if (!record->rc)
+			record->rc = write_entry(record, entry);
+		if (!record->rc) {
 			record->next += entry->stored;
 			record->entries++;
 			super |= entry->flags &
@@ -134,10 +134,10 @@ static void append(struct record *record, struct list *entries)
 		entry_free(entry);
 	}
 	if (super) {
-		int status = write_super(record);
+		int rc = write_super(record);
 
-		if (!record->status)
-			record->status = status;
+		if (!record->rc)
+			record->rc = rc;
 	}
 	fiber_mutex_unlock(&record->appending);
 }
@@ -162,16 +162,16 @@ static void take_unflushed(struct record *record, struct list *entries)
 
 /* ---- Requests ---- */
 
-/* The change has gone down with `status`. */
-static int completed(struct record *record, struct record_entry *entry, int status)
+/* The change has gone down with `rc`. */
+static int completed(struct record *record, struct record_entry *entry, int rc)
 {
-	if (status < 0)
+	if (rc < 0)
 		entry_free(entry);
 	else if (entry->flags & RECORD_FLAG_FUA)
 		append_one(record, entry);
 	else
 		list_add_tail(&record->unflushed, &entry->node);
-	return status;
+	return rc;
 }
 
 static int record_writev(struct block *block, uint64_t offset, uint64_t length,
@@ -232,13 +232,13 @@ static int record_flush(struct block *block)
 	struct record *record = record_of(block);
 	struct record_entry *flush = entry_new(record, 0, 0, RECORD_FLAG_FLUSH, NULL, 0);
 	struct list entries;
-	int status;
+	int rc;
 
 	if (!flush)
 		return -ENOMEM;
 	take_unflushed(record, &entries);
-	status = block_flush(record->lower);
-	if (status < 0) {
+	rc = block_flush(record->lower);
+	if (rc < 0) {
 		/* They go with the next one; what came meanwhile was complete later. */
 		struct list *at, later;
 
@@ -246,7 +246,7 @@ static int record_flush(struct block *block)
 		while ((at = list_pop(&entries)) || (at = list_pop(&later)))
 			list_add_tail(&record->unflushed, at);
 		entry_free(flush);
-		return status;
+		return rc;
 	}
 	list_add_tail(&entries, &flush->node);
 	append(record, &entries);
@@ -267,28 +267,28 @@ int block_record_mark(struct block *block, const char *text)
 	put_le64(entry->bytes + offsetof(struct record_entry_format, data_len), length);
 	memcpy(entry->bytes + sizeof(struct record_entry_format), text, length);
 	append_one(record, entry);
-	return record->status;
+	return record->rc;
 }
 
 int block_record_finish(struct block *block, struct error *error)
 {
 	struct record *record = record_of(block);
 	struct list entries;
-	int status;
+	int rc;
 
 	take_unflushed(record, &entries);
 	append(record, &entries);
-	status = write_super(record);
-	if (!status)
-		status = block_flush(record->log);
-	if (record->status)
-		status = record->status;
-	if (status < 0)
-		return error_set(error, status,
+	rc = write_super(record);
+	if (!rc)
+		rc = block_flush(record->log);
+	if (record->rc)
+		rc = record->rc;
+	if (rc < 0)
+		return error_set(error, rc,
 				 "%s: the log of %s ended after %llu entries and %llu bytes: %s",
 				 record->log->name, block->name,
 				 (unsigned long long)record->entries,
-				 (unsigned long long)record->next, error_name(status));
+				 (unsigned long long)record->next, error_name(rc));
 	return 0;
 }
 
@@ -318,7 +318,7 @@ int block_create_record(struct block **out, const char *name, struct block *lowe
 {
 	uint32_t size = lower->logical_block_size;
 	struct record *record;
-	int status;
+	int rc;
 
 	if (log->logical_block_size > size || log->size < size)
 		return error_set(error, -EINVAL,
@@ -337,11 +337,11 @@ int block_create_record(struct block **out, const char *name, struct block *lowe
 	record->next = size;
 	list_init(&record->unflushed);
 	fiber_mutex_init(&record->appending);
-	status = write_super(record);
-	if (status < 0) {
-		error_set(error, status, "%s: writing a log: %s", log->name, error_name(status));
+	rc = write_super(record);
+	if (rc < 0) {
+		error_set(error, rc, "%s: writing a log: %s", log->name, error_name(rc));
 		block_unref(&record->block);
-		return status;
+		return rc;
 	}
 	*out = &record->block;
 	return 0;

@@ -26,15 +26,15 @@ int block_log_open(struct block_log *at, struct block *log, struct error *error)
 	unsigned char sector[SECTOR_MAXIMUM];
 	struct record_super_format super;
 	uint32_t size;
-	int status;
+	int rc;
 
 	if (log->size < log->logical_block_size)
 		return error_set(error, -EINVAL, "%s: no dm-log-writes log: it is empty",
 				 log->name);
-	status = block_read(log, 0, sector, log->logical_block_size);
-	if (status < 0)
-		return error_set(error, status, "%s: reading the log's superblock: %s", log->name,
-				 error_name(status));
+	rc = block_read(log, 0, sector, log->logical_block_size);
+	if (rc < 0)
+		return error_set(error, rc, "%s: reading the log's superblock: %s", log->name,
+				 error_name(rc));
 	memcpy(&super, sector, sizeof(super));
 	if (le64toh(super.magic) != RECORD_MAGIC)
 		return error_set(error, -EINVAL,
@@ -109,20 +109,20 @@ int block_log_next(struct block_log *at, struct block_log_entry *entry, struct e
 {
 	unsigned char sector[SECTOR_MAXIMUM];
 	uint64_t stored;
-	int status;
+	int rc;
 
 	if (at->index >= at->entries)
 		return 0;
 	if (!range_within(at->next, at->sector_size, at->log->size))
 		return damaged(at, error, "the log's size of", at->log->size);
-	status = block_read(at->log, at->next, sector, at->sector_size);
-	if (status < 0)
-		return error_set(error, status, "%s: reading log entry %llu at byte %llu: %s",
+	rc = block_read(at->log, at->next, sector, at->sector_size);
+	if (rc < 0)
+		return error_set(error, rc, "%s: reading log entry %llu at byte %llu: %s",
 				 at->log->name, (unsigned long long)at->index,
-				 (unsigned long long)at->next, error_name(status));
-	status = decode(at, sector, entry, &stored, error);
-	if (status < 0)
-		return status;
+				 (unsigned long long)at->next, error_name(rc));
+	rc = decode(at, sector, entry, &stored, error);
+	if (rc < 0)
+		return rc;
 	at->next += stored;
 	at->index++;
 	return 1;
@@ -132,57 +132,57 @@ static int copy_data(const struct block_log *at, const struct block_log_entry *e
 		     struct block *target)
 {
 	CLEANUP_FREE char *piece = malloc(MIN(entry->length, (uint64_t)PIECE_SIZE));
-	int status = 0;
+	int rc = 0;
 
 	if (!piece)
 		return -ENOMEM;
-	for (uint64_t done = 0, step; done < entry->length && !status; done += step) {
+	for (uint64_t done = 0, step; done < entry->length && !rc; done += step) {
 		step = MIN(entry->length - done, (uint64_t)PIECE_SIZE);
-		status = block_read(at->log, entry->data + done, piece, step);
-		if (!status)
-			status = block_write(target, entry->offset + done, piece, step, 0);
+		rc = block_read(at->log, entry->data + done, piece, step);
+		if (!rc)
+			rc = block_write(target, entry->offset + done, piece, step, 0);
 	}
-	return status;
+	return rc;
 }
 
 int block_log_apply(const struct block_log *at, const struct block_log_entry *entry,
 		    struct block *target, struct error *error)
 {
-	int status = 0;
+	int rc = 0;
 
 	if (!entry->length)
 		return 0;
 	if (!range_within(entry->offset, entry->length, target->size))
-		status = -EINVAL;
+		rc = -EINVAL;
 	else if (entry->flags & BLOCK_LOG_DISCARD)
-		status = block_write_zeroes(target, entry->offset, entry->length, BLOCK_MAY_UNMAP);
+		rc = block_write_zeroes(target, entry->offset, entry->length, BLOCK_MAY_UNMAP);
 	else
-		status = copy_data(at, entry, target);
-	if (status < 0)
-		error_set(error, status,
+		rc = copy_data(at, entry, target);
+	if (rc < 0)
+		error_set(error, rc,
 			  "%s: replaying log entry %llu, %llu bytes at byte %llu, on %s of %llu "
 			  "bytes: %s",
 			  at->log->name, (unsigned long long)entry->index,
 			  (unsigned long long)entry->length, (unsigned long long)entry->offset,
-			  target->name, (unsigned long long)target->size, error_name(status));
-	return status;
+			  target->name, (unsigned long long)target->size, error_name(rc));
+	return rc;
 }
 
 int block_log_replay(struct block_log *at, struct block *target, unsigned flags, const char *mark,
 		     struct block_log_entry *entry, struct error *error)
 {
 	struct block_log_entry own;
-	int status;
+	int rc;
 
 	if (!entry)
 		entry = &own;
-	while ((status = block_log_next(at, entry, error)) > 0) {
-		status = block_log_apply(at, entry, target, error);
-		if (status < 0)
-			return status;
+	while ((rc = block_log_next(at, entry, error)) > 0) {
+		rc = block_log_apply(at, entry, target, error);
+		if (rc < 0)
+			return rc;
 		if (entry->flags & flags ||
 		    (mark && entry->flags & BLOCK_LOG_MARK && !strcmp(entry->mark, mark)))
 			return 1;
 	}
-	return status;
+	return rc;
 }

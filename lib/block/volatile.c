@@ -98,12 +98,12 @@ static int apply_torn(struct cache *cache, const struct volatile_change *change,
 		      struct random *random)
 {
 	uint32_t sector = cache->block.logical_block_size;
-	int status = 0;
+	int rc = 0;
 
-	for (uint64_t at = 0; at < change->length && !status; at += sector)
+	for (uint64_t at = 0; at < change->length && !rc; at += sector)
 		if (random_below(random, 2))
-			status = change_apply(cache, change, at, sector);
-	return status;
+			rc = change_apply(cache, change, at, sector);
+	return rc;
 }
 
 static int apply_survivor(struct cache *cache, const struct volatile_change *change,
@@ -128,7 +128,7 @@ int block_volatile_power_cut(struct block *block, uint64_t seed)
 	struct random random = { .state = seed };
 	enum survival style = (enum survival)random_below(&random, SURVIVE_STYLES), survival;
 	uint64_t count = 0, prefix, number = 0;
-	int status = 0;
+	int rc = 0;
 
 	cache->off = true;
 	cache->generation++;
@@ -144,14 +144,14 @@ int block_volatile_power_cut(struct block *block, uint64_t seed)
 				   : number > prefix ? SURVIVE_NONE
 						     : SURVIVE_SOME;
 		number++;
-		status = apply_survivor(cache, list_entry(at, struct volatile_change, node),
-					survival, &random);
-		if (status < 0)
+		rc = apply_survivor(cache, list_entry(at, struct volatile_change, node), survival,
+				    &random);
+		if (rc < 0)
 			break;
 	}
 	changes_drop(cache);
 	fiber_mutex_unlock(&cache->mutex);
-	return status;
+	return rc;
 }
 
 void block_volatile_cut_after(struct block *block, uint64_t count, uint64_t seed)
@@ -197,11 +197,11 @@ static bool cut_comes_now(struct cache *cache)
 
 static int cut(struct cache *cache)
 {
-	int status;
+	int rc;
 
 	cache->cut_after = UINT64_MAX;
-	status = block_volatile_power_cut(&cache->block, cache->cut_seed);
-	return status < 0 ? status : -EIO;
+	rc = block_volatile_power_cut(&cache->block, cache->cut_seed);
+	return rc < 0 ? rc : -EIO;
 }
 
 /* ---- Requests ---- */
@@ -259,22 +259,22 @@ static int volatile_readv(struct block *block, uint64_t offset, uint64_t length,
 {
 	struct cache *cache = cache_of(block);
 	uint64_t generation = cache->generation, written_down;
-	int status;
+	int rc;
 
 	if (cache->off)
 		return -EIO;
 	/* A change that went down, and off the list, meanwhile may be in neither. */
 	do {
 		written_down = cache->written_down;
-		status = block_readv(cache->lower, offset, iov, count);
+		rc = block_readv(cache->lower, offset, iov, count);
 		if (cache->generation != generation)
 			return -EIO;
-	} while (!status && cache->written_down != written_down);
-	if (!status)
+	} while (!rc && cache->written_down != written_down);
+	if (!rc)
 		list_for_each(at, &cache->changes)
 			lay_over(list_entry(at, struct volatile_change, node), offset, length,
 				 iov_range_of(iov, count));
-	return status;
+	return rc;
 }
 
 /* Writes down what was there when it began. */
@@ -282,40 +282,40 @@ static int write_down(struct cache *cache, uint64_t generation)
 {
 	struct list *last = cache->changes.prev;
 	bool done = list_empty(&cache->changes);
-	int status = 0;
+	int rc = 0;
 
 	while (!done) {
 		struct volatile_change *change =
 			list_entry(cache->changes.next, struct volatile_change, node);
 
 		done = &change->node == last;
-		status = change_apply(cache, change, 0, change->length);
+		rc = change_apply(cache, change, 0, change->length);
 		if (cache->generation != generation)
 			return -EIO; /* and the power cut decides about the rest */
-		if (status < 0)
+		if (rc < 0)
 			break;
 		change_free(change);
 		cache->written_down++;
 	}
-	return status;
+	return rc;
 }
 
 static int volatile_flush(struct block *block)
 {
 	struct cache *cache = cache_of(block);
 	uint64_t generation = cache->generation;
-	int status;
+	int rc;
 
 	if (cache->off)
 		return -EIO;
 	if (cut_comes_now(cache))
 		return cut(cache);
 	fiber_mutex_lock(&cache->mutex);
-	status = cache->generation == generation ? write_down(cache, generation) : -EIO;
+	rc = cache->generation == generation ? write_down(cache, generation) : -EIO;
 	fiber_mutex_unlock(&cache->mutex);
-	if (!status)
-		status = block_flush(cache->lower);
-	return cache->generation == generation ? status : -EIO;
+	if (!rc)
+		rc = block_flush(cache->lower);
+	return cache->generation == generation ? rc : -EIO;
 }
 
 static void volatile_close(struct block *block)

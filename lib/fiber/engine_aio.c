@@ -60,29 +60,29 @@ static int aio_create(struct worker *worker, struct error *error)
 {
 	static const unsigned rooms[] = { 2048, 512, 128 };
 	struct aio *aio = calloc(1, sizeof(*aio));
-	int failed = -EAGAIN;
+	int rc = -EAGAIN;
 
 	if (!aio)
 		return error_set(error, -ENOMEM, "libaio: no memory");
 	/* -EAGAIN: more than fs.aio-max-nr leaves. */
-	for (unsigned i = 0; failed == -EAGAIN && i < ARRAY_SIZE(rooms); i++) {
+	for (unsigned i = 0; rc == -EAGAIN && i < ARRAY_SIZE(rooms); i++) {
 		aio->room = rooms[i];
-		failed = io_setup((int)aio->room, &aio->context);
+		rc = io_setup((int)aio->room, &aio->context);
 	}
-	if (failed) {
+	if (rc) {
 		free(aio);
-		error_set(error, failed, "libaio: io_setup(): %s", error_name(failed));
-		if (failed == -EAGAIN)
+		error_set(error, rc, "libaio: io_setup(): %s", error_name(rc));
+		if (rc == -EAGAIN)
 			error_advise(error, "raise the sysctl fs.aio-max-nr");
-		return failed;
+		return rc;
 	}
-	failed = probe_poll(aio, worker->wake_fd);
-	if (failed) {
+	rc = probe_poll(aio, worker->wake_fd);
+	if (rc) {
 		io_destroy(aio->context);
 		free(aio);
 		return error_set(error, -ENOSYS,
 				 "libaio: IOCB_CMD_POLL: %s, expected Linux 4.19 or later",
-				 error_name(failed));
+				 error_name(rc));
 	}
 	list_init(&aio->queue);
 	worker->ring = aio;
@@ -149,10 +149,10 @@ static void aio_submit(struct worker *worker, struct worker_request *request)
 	aio->polls += poll;
 	list_init(&request->node);
 	if (request->type == WORKER_FALLOCATE) {
-		int failed = fallocate(request->fd, request->flags, (off_t)request->offset,
-				       (off_t)request->length);
+		int rc = fallocate(request->fd, request->flags, (off_t)request->offset,
+				   (off_t)request->length);
 
-		complete(worker, request, failed ? -errno : 0);
+		complete(worker, request, rc ? -errno : 0);
 	} else if (poll && !request->must && aio->polls > aio->room - POLLS_RESERVE) {
 		complete(worker, request, -EAGAIN);
 	} else {

@@ -35,14 +35,14 @@ static const unsigned setups[] = {
 
 static int open_ring(struct io_uring *ring)
 {
-	int failed = -EINVAL;
+	int rc = -EINVAL;
 
-	for (unsigned i = 0; failed == -EINVAL && i < ARRAY_SIZE(setups); i++) {
+	for (unsigned i = 0; rc == -EINVAL && i < ARRAY_SIZE(setups); i++) {
 		struct io_uring_params params = { .flags = setups[i], .cq_entries = CQ_ENTRIES };
 
-		failed = io_uring_queue_init_params(SQ_ENTRIES, ring, &params);
+		rc = io_uring_queue_init_params(SQ_ENTRIES, ring, &params);
 	}
-	return failed;
+	return rc;
 }
 
 static bool ring_has_operations(struct io_uring *ring)
@@ -64,15 +64,14 @@ static bool ring_has_operations(struct io_uring *ring)
 static int uring_create(struct worker *worker, struct error *error)
 {
 	struct uring *uring = calloc(1, sizeof(*uring));
-	int failed;
+	int rc;
 
 	if (!uring)
 		return error_set(error, -ENOMEM, "io_uring: no memory");
-	failed = open_ring(&uring->ring);
-	if (failed) {
+	rc = open_ring(&uring->ring);
+	if (rc) {
 		free(uring);
-		return error_set(error, failed, "io_uring: io_uring_setup(): %s",
-				 error_name(failed));
+		return error_set(error, rc, "io_uring: io_uring_setup(): %s", error_name(rc));
 	}
 	if (!ring_has_operations(&uring->ring)) {
 		io_uring_queue_exit(&uring->ring);
@@ -95,28 +94,28 @@ static void uring_destroy(struct worker *worker)
 /* liburing 2.3 declares io_uring_enable_rings() and does not export it. */
 static int enable(struct io_uring *ring)
 {
-	long failed = syscall(__NR_io_uring_register, ring->ring_fd, IORING_REGISTER_ENABLE_RINGS,
-			      NULL, 0);
+	long rc = syscall(__NR_io_uring_register, ring->ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL,
+			  0);
 
-	return failed < 0 ? -errno : 0;
+	return rc < 0 ? -errno : 0;
 }
 
 static int uring_start(struct worker *worker)
 {
 	struct uring *uring = worker->ring;
-	int failed = 0;
+	int rc = 0;
 
 	if (uring->owner && uring->owner != gettid()) {
 		/* It cannot change its issuer. Nothing of an earlier run is in it but watches. */
 		io_uring_queue_exit(&uring->ring);
 		watch_ring_ended(worker, false);
 		uring->owner = 0;
-		failed = open_ring(&uring->ring);
+		rc = open_ring(&uring->ring);
 	}
-	if (!failed && !uring->owner && uring->ring.flags & IORING_SETUP_R_DISABLED)
-		failed = enable(&uring->ring);
-	if (failed < 0)
-		return failed;
+	if (!rc && !uring->owner && uring->ring.flags & IORING_SETUP_R_DISABLED)
+		rc = enable(&uring->ring);
+	if (rc < 0)
+		return rc;
 	uring->owner = gettid();
 	/* Spares each enter the look-up of the descriptor. Works without, too. */
 	io_uring_register_ring_fd(&uring->ring);

@@ -58,14 +58,14 @@ int fiber_wait_signal(const sigset_t *set)
 	struct signal_wait wait = { worker_current(), signals, stop, .result = 0 };
 	uint64_t one = 1;
 	pthread_t thread;
-	int failed;
+	int rc;
 
 	if (signals < 0 || stop < 0)
 		return -errno;
 	fiber_queue_init(&wait.waiter);
-	failed = pthread_create(&thread, NULL, wait_on_thread, &wait);
-	if (failed)
-		return -failed;
+	rc = pthread_create(&thread, NULL, wait_on_thread, &wait);
+	if (rc)
+		return -rc;
 	while (!wait.done && fiber_queue_wait(&wait.waiter, FIBER_FOREVER) == 0)
 		;
 	/* Cancelled: the thread posts all the same, and `wait` must be there until then. */

@@ -28,16 +28,16 @@ ssize_t fiber_read(int fd, void *at, size_t length)
 {
 	for (;;) {
 		ssize_t got;
-		int failed;
+		int rc;
 
 		if (fiber_cancelled())
 			return -ECANCELED;
 		got = read(fd, at, length);
 		if (got >= 0)
 			return got;
-		failed = retry(fd, errno, POLLIN);
-		if (failed)
-			return failed;
+		rc = retry(fd, errno, POLLIN);
+		if (rc)
+			return rc;
 	}
 }
 
@@ -63,10 +63,10 @@ int fiber_write(int fd, const void *at, size_t length)
 			next += put;
 			length -= (size_t)put;
 		} else {
-			int failed = retry(fd, errno, POLLOUT);
+			int rc = retry(fd, errno, POLLOUT);
 
-			if (failed)
-				return failed;
+			if (rc)
+				return rc;
 		}
 	}
 	return 0;
@@ -75,7 +75,7 @@ int fiber_write(int fd, const void *at, size_t length)
 int fiber_accept(int fd)
 {
 	for (;;) {
-		int connection, failed;
+		int connection, rc;
 
 		if (fiber_cancelled())
 			return -ECANCELED;
@@ -83,9 +83,9 @@ int fiber_accept(int fd)
 		if (connection >= 0)
 			return connection;
 		/* A peer that has gone again is not our caller's trouble. */
-		failed = errno == ECONNABORTED ? 0 : retry(fd, errno, POLLIN);
-		if (failed)
-			return failed;
+		rc = errno == ECONNABORTED ? 0 : retry(fd, errno, POLLIN);
+		if (rc)
+			return rc;
 	}
 }
 
@@ -101,15 +101,15 @@ int fiber_connect_unix(const char *path)
 	if (fd < 0)
 		return -errno;
 	while (connect(fd, (struct sockaddr *)&address, sizeof(address))) {
-		int failed = 0;
+		int rc = 0;
 
 		/* The server's backlog is full. There is no event to wait for (unix(7)). */
 		if (errno == EAGAIN)
-			failed = fiber_sleep(NS_PER_SECOND / 1000);
+			rc = fiber_sleep(NS_PER_SECOND / 1000);
 		else if (errno != EINTR)
-			failed = -errno;
-		if (failed)
-			return failed;
+			rc = -errno;
+		if (rc)
+			return rc;
 	}
 	return steal_fd(&fd);
 }

@@ -25,7 +25,7 @@ uint64_t worker_clock(const struct worker *worker)
 static int create_engine(struct worker *worker, enum worker_engine choice, struct error *error)
 {
 	const char *name = choice == WORKER_ENGINE_AUTO ? getenv("TENON_ENGINE") : NULL;
-	int failed = 0, refused;
+	int rc = 0, refused;
 
 	if (name && !strcmp(name, "uring"))
 		choice = WORKER_ENGINE_URING;
@@ -37,29 +37,29 @@ static int create_engine(struct worker *worker, enum worker_engine choice, struc
 				 name);
 	if (choice != WORKER_ENGINE_AIO) {
 		worker->engine = &engine_uring;
-		failed = worker->engine->create(worker, error);
-		if (!failed)
+		rc = worker->engine->create(worker, error);
+		if (!rc)
 			return 0;
 		if (choice == WORKER_ENGINE_URING) {
 			error_advise(error, "TENON_ENGINE=aio works without io_uring");
-			return failed;
+			return rc;
 		}
 	}
 	worker->engine = &engine_aio;
 	if (choice == WORKER_ENGINE_AIO)
 		return worker->engine->create(worker, error);
-	refused = failed;
-	failed = worker->engine->create(worker, error);
-	if (failed)
+	refused = rc;
+	rc = worker->engine->create(worker, error);
+	if (rc)
 		error_prefix(error, "io_uring: %s; and", error_name(refused));
-	return failed;
+	return rc;
 }
 
 int worker_create(struct worker **out, const struct worker_options *options, struct error *error)
 {
 	static const struct worker_options defaults;
 	struct worker *worker = aligned_alloc(64, round_up(sizeof(*worker), 64));
-	int failed;
+	int rc;
 
 	if (!worker)
 		return error_set(error, -ENOMEM, "worker: no memory");
@@ -77,15 +77,15 @@ int worker_create(struct worker **out, const struct worker_options *options, str
 	worker->polling.most = options->poll_ns ? options->poll_ns : POLL_NS_DEFAULT;
 	worker->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (worker->wake_fd < 0) {
-		failed = error_set(error, -errno, "worker: eventfd(): %s", error_name(errno));
+		rc = error_set(error, -errno, "worker: eventfd(): %s", error_name(errno));
 		free(worker);
-		return failed;
+		return rc;
 	}
-	failed = create_engine(worker, options->engine, error);
-	if (failed) {
+	rc = create_engine(worker, options->engine, error);
+	if (rc) {
 		close(worker->wake_fd);
 		free(worker);
-		return failed;
+		return rc;
 	}
 	worker->wake = watch_create(worker, worker->wake_fd);
 	*out = worker;

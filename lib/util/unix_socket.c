@@ -25,7 +25,7 @@
 
 int unix_socket_address(struct sockaddr_un *address, const char *path, struct error *error)
 {
-	int code;
+	int rc;
 
 	*address = (struct sockaddr_un){ .sun_family = AF_UNIX };
 	if (!*path)
@@ -34,11 +34,10 @@ int unix_socket_address(struct sockaddr_un *address, const char *path, struct er
 		strcpy(address->sun_path, path);
 		return 0;
 	}
-	code = error_set(error, -ENAMETOOLONG,
-			 "%s: the path has %zu bytes, a socket's may have %zu", path, strlen(path),
-			 sizeof(address->sun_path) - 1);
+	rc = error_set(error, -ENAMETOOLONG, "%s: the path has %zu bytes, a socket's may have %zu",
+		       path, strlen(path), sizeof(address->sun_path) - 1);
 	error_advise(error, "use a folder with a shorter path, or a relative one");
-	return code;
+	return rc;
 }
 
 int unix_socket_connect(const char *path, struct error *error)
@@ -112,21 +111,21 @@ static int replace_stale(const struct sockaddr_un *address, struct error *error)
 {
 	const char *path = address->sun_path;
 	struct stat status;
-	int code;
+	int rc;
 
 	if (lstat(path, &status) < 0)
 		return errno == ENOENT
 			       ? 0
 			       : error_set(error, -errno, "%s: %s", path, error_name(errno));
 	if (!S_ISSOCK(status.st_mode)) {
-		code = error_set(error, -EEXIST, "%s: exists, and is no socket", path);
+		rc = error_set(error, -EEXIST, "%s: exists, and is no socket", path);
 		error_advise(error, "give another path, or remove the file");
-		return code;
+		return rc;
 	}
 	if (answers_for_good(address)) {
-		code = error_set(error, -EADDRINUSE, "%s: another server answers there", path);
+		rc = error_set(error, -EADDRINUSE, "%s: another server answers there", path);
 		error_advise(error, "stop that server, or give another path");
-		return code;
+		return rc;
 	}
 	if (unlink(path) < 0 && errno != ENOENT)
 		return error_set(error, -errno, "%s: cannot remove the stale socket: %s", path,
@@ -134,14 +133,14 @@ static int replace_stale(const struct sockaddr_un *address, struct error *error)
 	return 0;
 }
 
-static int access_error(int code, const char *path, const struct unix_socket_access *access,
+static int access_error(int rc, const char *path, const struct unix_socket_access *access,
 			struct error *error)
 {
-	error_set(error, code, "%s: cannot give the socket mode 0%o%s: %s", path, access->mode,
-		  access->has_group ? " and its group" : "", error_name(code));
-	if (code == -EPERM)
+	error_set(error, rc, "%s: cannot give the socket mode 0%o%s: %s", path, access->mode,
+		  access->has_group ? " and its group" : "", error_name(rc));
+	if (rc == -EPERM)
 		error_advise(error, "the group must be one that this user is in (see `id`)");
-	return code;
+	return rc;
 }
 
 /* Makes it, and remembers which file it is. */
