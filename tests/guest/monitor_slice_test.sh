@@ -4,7 +4,7 @@
 # (rig svm), tenon serves two volumes of a mirror, runs a switch, and boots two guests with Debian's stock
 # kernel under KVM; they ping each other and write files while a disk is replaced, and power off. Then the
 # real kernel judges the disks.
-# timeout: 600
+# timeout: 900
 set -eu
 . "$(dirname "$0")/rig.sh"
 rig_begin
@@ -25,7 +25,7 @@ for guest in one two; do
 	"$TENON" copy root-$guest.ext4 demo/$guest
 done
 
-rig_boot svm --name outer --memory 1G --cpus 2 --deadline 500 --with tenon \
+rig_boot svm --name outer --memory 1G --cpus 2 --deadline 270 --with tenon \
 	--disk d0.img --disk d1.img --disk d2.img \
 	--file "$(rig_kernel svm):/boot/vmlinuz" --file boot.cpio:/boot/initrd --script - <<'GUEST'
 cd /run
@@ -48,7 +48,7 @@ tenon serve demo --socket-dir s >serve.log 2>&1 &
 server=$!
 tenon switch run lan --socket-dir s --port one=vhost-user --port two=vhost-user --capture /result/lan.pcap >switch.log 2>&1 &
 switch=$!
-for socket in demo-one demo-two one two; do within 20 test -S s/$socket.sock; done
+for socket in demo-one demo-two one two; do within 60 test -S s/$socket.sock; done
 
 mkfifo type-one type-two
 exec 3<>type-one 4<>type-two
@@ -61,11 +61,11 @@ one=$!
 run two <type-two >/result/console-two 2>&1 &
 two=$!
 
-within 200 wrote 2
+within 400 wrote 2
 tenon raid fail mirror $DISK1 || fail "raid fail"
-within 60 wrote 4
+within 400 wrote 4
 tenon raid remove mirror $DISK1 && tenon raid add mirror $DISK2 && tenon raid rebuild mirror || fail "rebuild"
-within 60 wrote 6
+within 400 wrote 6
 tenon switch show lan
 printf '\nstop\n' >&3
 printf '\nstop\n' >&4

@@ -3,7 +3,7 @@
 # Our own monitor boots the unmodified Debian kernel under KVM: two processors, a disk, a NIC on our switch,
 # a restart, a back-end that hangs up and comes back, the power button. Where this host's KVM runs Linux at speed, here;
 # else in a guest of QEMU's whose processor has (emulated) SVM.
-# timeout: 600
+# timeout: 900
 set -eu
 . "$(dirname "$0")/rig.sh"
 rig_begin
@@ -41,7 +41,7 @@ await() {
 	tries=0
 	until "$@" 2>/dev/null >&2; do
 		tries=$((tries + 1))
-		[ $tries -lt 1200 ] || { echo "waited in vain for: $*"; cat console switch.log vm.log; exit 1; }
+		[ $tries -lt 2000 ] || { echo "waited in vain for: $*"; cat console switch.log vm.log; exit 1; }
 		sleep 0.2
 	done
 }
@@ -87,7 +87,7 @@ if [ "${RIG_NESTED-}" != yes ] && [ "$(id -u)" = 0 ] && rig_kvm_usable; then
 	cp "$WORK/set/root.img" "$WORK/set/result.img" "$WORK/"
 else
 	echo "in a guest with emulated SVM"
-	rig_boot svm --deadline 550 --cpus 2 --memory 1200M --with tenon --modules tun --file set --file around \
+	rig_boot svm --deadline 270 --cpus 2 --memory 1200M --with tenon --modules tun --file set --file around \
 		--script - <<-'GUEST'
 		sh around /root/set || exit 1
 		cp set/root.img set/result.img /result/

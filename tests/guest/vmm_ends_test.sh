@@ -3,7 +3,7 @@
 # How machines of our own monitor end, with the unmodified Debian kernel under KVM: a panic that the guest tells
 # by pvpanic, a reboot, a power-off; a read-only disk; the least memory that a kernel is let start with, in
 # which it must get to speak; a server of disks that is stopped; and, where it is installed, memtest86+. Rigs as in vmm_boot_test.sh.
-# timeout: 600
+# timeout: 900
 set -eu
 . "$(dirname "$0")/rig.sh"
 rig_begin
@@ -60,7 +60,7 @@ vm=$!
 tries=0
 until grep -q 'Linux version' console-least 2>/dev/null; do
 	tries=$((tries + 1))
-	[ $tries -lt 600 ] || { echo "a kernel with the least memory says nothing"; exit 1; }
+	[ $tries -lt 2000 ] || { echo "a kernel with the least memory says nothing"; exit 1; }
 	sleep 0.2
 done
 kill $vm 2>/dev/null && kill $vm 2>/dev/null
@@ -79,7 +79,7 @@ await() {
 	tries=0
 	until "$@" 2>/dev/null; do
 		tries=$((tries + 1))
-		[ $tries -lt 600 ] || { echo "waited in vain for: $*"; cat serve.log vm.log; exit 1; }
+		[ $tries -lt 2000 ] || { echo "waited in vain for: $*"; cat serve.log vm.log; exit 1; }
 		sleep 0.2
 	done
 }
@@ -107,7 +107,7 @@ if [ -e memtest ]; then
 	tries=0
 	until grep -q 'Memtest86+' console-memtest 2>/dev/null; do
 		tries=$((tries + 1))
-		[ $tries -lt 300 ] && kill -0 $vm || { echo "no sign of memtest86+"; cat vm.log; head -c 300 console-memtest; exit 1; }
+		[ $tries -lt 2000 ] && kill -0 $vm || { echo "no sign of memtest86+"; cat vm.log; head -c 300 console-memtest; exit 1; }
 		sleep 0.2
 	done
 	kill $vm; kill $vm
@@ -131,7 +131,7 @@ if [ "${RIG_NESTED-}" != yes ] && [ "$(id -u)" = 0 ] && rig_kvm_usable; then
 	PATH=$(dirname "$TENON"):$PATH timeout 300 sh "$WORK/around" "$WORK/set"
 else
 	echo "in a guest with emulated SVM"
-	rig_boot svm --deadline 550 --cpus 2 --memory 1200M --with tenon --file set --file around \
+	rig_boot svm --deadline 270 --cpus 2 --memory 1200M --with tenon --file set --file around \
 		--run 'sh around /root/set' || exit 1
 	[ -e "$WORK/set/memtest" ] || echo "memtest86+ is not installed, and was left out"
 	sed -n 's/\r$//; /the kernel wants/p; /memtest86+ runs/p' "$(rig_console)"
