@@ -59,6 +59,9 @@ struct raid_member {
 	uint64_t flushed; /* the checkpoint as it was before the flush of the update that runs */
 	bool target;      /* of the recovery that runs; one that came later waits for the next */
 
+	/* STALE: what the freshest superblock said of it. Until a faulty one is removed it stays marked so. */
+	bool marked_faulty, removed;
+
 	enum raid_turn turn; /* in the update that runs */
 
 	struct fiber_mutex bitmap; /* one writes its bitmap at a time */

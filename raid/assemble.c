@@ -217,6 +217,8 @@ static void judge(struct raid_member *member, uint64_t least_bytes,
 	uint16_t role = md_superblock_role(freshest, sb->dev_number);
 	uint16_t own = md_superblock_role(sb, sb->dev_number);
 
+	member->marked_faulty = role == MD_ROLE_FAULTY;
+	member->removed = role == MD_ROLE_SPARE && own < MD_ROLE_MAX;
 	if (least_bytes)
 		leave_out(member, RAID_TOO_SHORT, (unsigned long long)member->block->size,
 			  (unsigned long long)least_bytes);
@@ -234,19 +236,19 @@ static void judge(struct raid_member *member, uint64_t least_bytes,
 		leave_out(member, "it is replacing another member, which is not supported");
 	else if (raid_member_by_number(array, sb->dev_number) != member)
 		leave_out(member, "another member has its device number, %u", sb->dev_number);
-	else if (own < MD_ROLE_MAX && sb->events + 1 < freshest->events &&
-		 !(own == role && is_rebuilding(sb)))
-		leave_out(member, "its events are %llu, the array's %llu",
-			  (unsigned long long)sb->events, (unsigned long long)freshest->events);
 	else if (role == MD_ROLE_FAULTY)
 		leave_out(member, "it is marked faulty");
-	else if (is_filled_by_others(sb, freshest))
-		leave_out(member,
-			  "it was being rebuilt from members that ran apart from this array");
 	else if (role == MD_ROLE_SPARE && own < MD_ROLE_MAX)
 		/* It may hold what the other does not: two halves that ran apart. Never overwritten
 		 * unasked. */
 		leave_out(member, "the array went on without it (place %u)", own);
+	else if (own < MD_ROLE_MAX && sb->events + 1 < freshest->events &&
+		 !(own == role && is_rebuilding(sb)))
+		leave_out(member, "its events are %llu, the array's %llu",
+			  (unsigned long long)sb->events, (unsigned long long)freshest->events);
+	else if (is_filled_by_others(sb, freshest))
+		leave_out(member,
+			  "it was being rebuilt from members that ran apart from this array");
 	else if (!has_bitmap_place(member, freshest))
 		return;
 	else if (role == MD_ROLE_SPARE)

@@ -150,27 +150,28 @@ static void put_array(const struct report *report, const struct md_superblock *s
 	char name[RAID_NAME_SIZE], level[16], layout[32];
 	const char *layout_name = raid_geometry_layout_name(sb->level, sb->layout, layout);
 
-	put_text(report, "version", "Version", "1.%u", sb->minor_version);
+	put_text(report, "metadata", "Version", "1.%u", sb->minor_version);
 	put_features(report, sb);
 	put_uuid(report, "array_uuid", "Array UUID", sb->set_uuid);
 	raid_name_printable(name, sb->set_name);
 	put_text(report, "set_name", "Name", "%s", name);
 	put_time(report, "created", "Creation Time", sb->ctime);
 	put_text(report, "level", "Raid Level", "%s", raid_level_name(sb->level, level));
-	put_number(report, "raid_disks", "Raid Devices", sb->raid_disks, "");
+	put_number(report, "devices", "Raid Devices", sb->raid_disks, "");
 	if (layout_name)
 		put_text(report, "layout", "Layout", "%s", layout_name);
 	if (sb->chunk_sectors)
-		put_size(report, "chunk", "Chunk Size", sb->chunk_sectors);
+		put_size(report, "chunk_bytes", "Chunk Size", sb->chunk_sectors);
 	if (sb->logical_block_size)
-		put_number(report, "logical_block_size", "Logical Block Size",
+		put_number(report, "logical_block_size_bytes", "Logical Block Size",
 			   sb->logical_block_size, "bytes");
-	put_size(report, "member_size", "Used Dev Size", sb->size);
-	put_size(report, "array_size", "Array Size",
+	put_size(report, "member_size_bytes", "Used Dev Size", sb->size);
+	put_size(report, "array_size_bytes", "Array Size",
 		 raid_geometry_array_sectors(sb->level, sb->layout, sb->chunk_sectors,
 					     sb->raid_disks, sb->size));
 	if (sb->features & MD_FEATURE_RESHAPE) {
-		put_size(report, "reshape_position", "Reshape Position", sb->reshape_position);
+		put_size(report, "reshape_position_bytes", "Reshape Position",
+			 sb->reshape_position);
 		put_text(report, "delta_disks", "Delta Devices", "%d", sb->delta_disks);
 		put_text(report, "new_level", "New Level", "%s",
 			 raid_level_name(sb->new_level, level));
@@ -180,18 +181,17 @@ static void put_array(const struct report *report, const struct md_superblock *s
 static void put_member(const struct report *report, const struct md_superblock *sb)
 {
 	put_uuid(report, "device_uuid", "Device UUID", sb->device_uuid);
-	put_size(report, "super_offset", "Super Offset", sb->super_offset);
-	put_size(report, "data_offset", "Data Offset", sb->data_offset);
-	put_size(report, "data_size", "Avail Dev Size", sb->data_size);
+	put_size(report, "super_offset_bytes", "Super Offset", sb->super_offset);
+	put_size(report, "data_offset_bytes", "Data Offset", sb->data_offset);
+	put_size(report, "data_size_bytes", "Avail Dev Size", sb->data_size);
 	if (sb->features & MD_FEATURE_RECOVERY_OFFSET)
-		put_size(report, "recovery_offset", "Recovery Offset", sb->recovery_offset);
+		put_size(report, "recovery_offset_bytes", "Recovery Offset", sb->recovery_offset);
 	if (sb->devflags)
 		put_text(report, "flags", "Flags", "%s%s",
 			 sb->devflags & MD_DEVICE_WRITE_MOSTLY ? "write-mostly " : "",
 			 sb->devflags & MD_DEVICE_FAILFAST ? "failfast" : "");
 	if (sb->corrected_reads)
-		put_number(report, "corrected_reads", "Corrected Reads", sb->corrected_reads,
-			   "sectors");
+		put_number(report, "corrected", "Corrected Reads", sb->corrected_reads, "sectors");
 }
 
 static void put_role(const struct report *report, const struct md_superblock *sb)
@@ -229,7 +229,7 @@ static void put_state(const struct report *report, const struct md_superblock *s
 	put_text(report, "state", "State", "%s",
 		 sb->resync_offset == MD_RESYNC_DONE ? "clean" : "active");
 	if (sb->resync_offset != MD_RESYNC_DONE)
-		put_size(report, "resync_offset", "Resync Offset", sb->resync_offset);
+		put_size(report, "resync_offset_bytes", "Resync Offset", sb->resync_offset);
 	put_time(report, "updated", "Update Time", sb->utime);
 	put_text(report, "checksum", "Checksum", "%08x", sb->checksum);
 	put_number(report, "events", "Events", sb->events, "");
@@ -278,7 +278,7 @@ static int put_bitmap(const struct report *report, struct block *block,
 	}
 	chunks = md_bitmap_chunks(bitmap.sync_sectors, bitmap.chunk_bytes);
 	set = count_bits(block, start, chunks, &rc);
-	put_number(report, "bitmap_chunk", "Bitmap Chunk", bitmap.chunk_bytes, "bytes");
+	put_number(report, "bitmap_chunk_bytes", "Bitmap Chunk", bitmap.chunk_bytes, "bytes");
 	put_number(report, "bitmap_chunks", "Bitmap Chunks", chunks, "");
 	put_number(report, "bitmap_dirty", "Dirty Chunks", set, "");
 	put_number(report, "bitmap_events", "Bitmap Events", bitmap.events, "");

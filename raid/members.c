@@ -111,7 +111,7 @@ static int wait_for_requests(struct raid_member *member, struct error *error)
 static int remove_locked(struct raid_array *array, const char *device, struct error *error)
 {
 	struct raid_member *member;
-	bool known;
+	bool known, removed;
 	int rc;
 
 	rc = find_member(array, device, &member, error);
@@ -126,8 +126,14 @@ static int remove_locked(struct raid_array *array, const char *device, struct er
 	rc = wait_for_requests(member, error);
 	if (rc)
 		return rc;
-	known = member->state != RAID_MEMBER_STALE;
+	known = member->state != RAID_MEMBER_STALE || member->marked_faulty;
+	removed = member->state == RAID_MEMBER_STALE && member->removed;
 	raid_member_drop(member);
+	if (removed) {
+		error_set(error, -ENOENT, "%s is no member of %s any more: it was removed before",
+			  device, array->block.name);
+		return error_advise(error, "`tenon raid add` brings it back");
+	}
 	rc = known ? raid_super_update(array) : 0;
 	if (rc)
 		error_set(error, rc, "%s: superblocks cannot be written: %s", array->block.name,

@@ -209,7 +209,8 @@ int raid_fail(struct raid_array *array, const char *device, struct error *error)
 /* The same, but what the member alone has cannot be read any more then. */
 int raid_fail_anyway(struct raid_array *array, const char *device, struct error *error);
 
-/* Lets go of a faulty, spare or stale member. -EBUSY while it is in use. */
+/* Lets go of a faulty, spare or stale member. -EBUSY while it is in use; -ENOENT for one that was removed before, which
+ * is let go of all the same. */
 int raid_remove(struct raid_array *array, const char *device, struct error *error);
 
 /*
@@ -306,6 +307,7 @@ struct raid_member_status {
 	uint64_t corrected;   /* read errors made good by writing again */
 	unsigned bad_blocks;  /* ranges in its bad-block log */
 	bool write_mostly, failfast;
+	bool marked_faulty, removed; /* of a stale one: what the others' superblocks say */
 	uint8_t device_uuid[16];
 	char reason[160]; /* why faulty or stale; else empty */
 };

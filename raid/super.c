@@ -45,9 +45,12 @@ static void fill_roles(const struct raid_array *array, struct md_superblock *sb)
 		const struct raid_member *member = list_entry(at, struct raid_member, node);
 		uint32_t number = member->sb.dev_number;
 
-		if (member->state == RAID_MEMBER_STALE || number >= MD_MAX_DEVICES)
+		if (number >= MD_MAX_DEVICES)
 			continue;
-		if (raid_member_active(member))
+		if (member->state == RAID_MEMBER_STALE) {
+			if (member->marked_faulty && sb->roles[number] == MD_ROLE_SPARE)
+				sb->roles[number] = MD_ROLE_FAULTY;
+		} else if (raid_member_active(member))
 			sb->roles[number] = (uint16_t)member->role;
 		else if (member->state == RAID_MEMBER_FAULTY)
 			sb->roles[number] = MD_ROLE_FAULTY;

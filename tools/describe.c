@@ -2,15 +2,19 @@
 /* See describe.h. */
 #include "tools/describe.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "block/block.h"
 #include "raid/raid.h"
 #include "tools/serial.h"
 #include "util/bytes.h"
 #include "util/cleanup.h"
+#include "util/size.h"
 #include "util/text.h"
 #include "volume/volume.h"
 
@@ -23,6 +27,15 @@ json_t *describe_text(const char *text)
 		return value;
 	copy = text_cleaned(text, NULL);
 	return json_string(copy ? copy : "?");
+}
+
+json_t *describe_path(const char *path)
+{
+	CLEANUP_FREE char *folder = path && *path != '/' ? getcwd(NULL, 0) : NULL, *whole = NULL;
+
+	if (!folder || asprintf(&whole, "%s/%s", folder, path) < 0)
+		return describe_text(path);
+	return describe_text(whole);
 }
 
 json_t *describe_name(const char *name)
@@ -40,6 +53,12 @@ static void set_text(json_t *object, const char *key, const char *text)
 static void set_number(json_t *object, const char *key, uint64_t number)
 {
 	json_object_set_new(object, key, json_integer((json_int_t)number));
+}
+
+/* null where it means nothing. */
+static void set_number_if(json_t *object, const char *key, bool is_there, uint64_t number)
+{
+	json_object_set_new(object, key, is_there ? json_integer((json_int_t)number) : json_null());
 }
 
 static void set_flag(json_t *object, const char *key, bool flag)
@@ -74,6 +93,8 @@ static void describe_found(json_t *object, const struct raid_found *found)
 {
 	json_t *ranges = json_array();
 
+	/* Each key is there, also where there is nothing to say. */
+
 	for (unsigned i = 0; i < MIN(found->count, RAID_FOUND); i++)
 		json_array_append_new(ranges,
 				      json_pack("{s:I, s:I}", "offset_bytes",
@@ -85,22 +106,31 @@ static void describe_found(json_t *object, const struct raid_found *found)
 
 json_t *describe_progress(const struct raid_progress *progress)
 {
-	json_t *object = json_object();
 	double total = progress->total ? (double)progress->total : 1;
+	bool idle = progress->operation == RAID_IDLE;
+	json_t *object = json_object();
 
 	set_text(object, "operation", raid_operation_name(progress->operation));
-	if (progress->operation != RAID_IDLE) {
-		set_number(object, "position_bytes", progress->position);
-		set_number(object, "total_bytes", progress->total);
-		json_object_set_new(object, "done_percent",
-				    json_real(100.0 * (double)progress->position / total));
-		set_number(object, "rate_bytes", progress->rate);
-	}
+	set_number_if(object, "position_bytes", !idle, progress->position);
+	set_number_if(object, "total_bytes", !idle, progress->total);
+	json_object_set_new(object, "done_percent",
+			    idle ? json_null()
+				 : json_real(100.0 * (double)progress->position / total));
+	set_number_if(object, "rate_bytes", !idle && progress->rate, progress->rate);
+	set_number_if(object, "seconds_left", !idle && progress->rate,
+		      progress->remaining_ns / 1000000000);
 	set_number(object, "mismatch_bytes", progress->mismatches);
+	describe_found(object, &progress->found);
 	set_number(object, "not_compared_bytes", progress->skipped);
-	if (progress->found.count)
-		describe_found(object, &progress->found);
 	return object;
+}
+
+/* Of one that was left out: as what. */
+static const char *member_state(const struct raid_member_status *member)
+{
+	return member->marked_faulty ? raid_member_state_name(RAID_MEMBER_FAULTY)
+	       : member->removed     ? "removed"
+				     : raid_member_state_name(member->state);
 }
 
 static json_t *describe_member(const struct raid_member_status *member)
@@ -111,12 +141,12 @@ static json_t *describe_member(const struct raid_member_status *member)
 	set_text(object, "device", member->device);
 	json_object_set_new(object, "role",
 			    member->role == RAID_SPARE ? json_null() : json_integer(member->role));
-	set_text(object, "state", raid_member_state_name(member->state));
+	set_text(object, "state", member_state(member));
 	set_number(object, "events", member->events);
 	set_number(object, "data_offset_bytes", member->data_offset);
 	set_number(object, "device_size_bytes", member->device_size);
-	if (member->state == RAID_MEMBER_REBUILDING)
-		set_number(object, "recovered_bytes", member->recovered);
+	set_number_if(object, "recovered_bytes", member->state == RAID_MEMBER_REBUILDING,
+		      member->recovered);
 	set_number(object, "corrected", member->corrected);
 	set_number(object, "bad_blocks", member->bad_blocks);
 	set_flag(object, "write_mostly", member->write_mostly);
@@ -125,32 +155,85 @@ static json_t *describe_member(const struct raid_member_status *member)
 	return object;
 }
 
-static json_t *describe_array_head(const struct raid_status *status)
+static unsigned count_spares(const struct raid_status *status)
 {
-	char level[16], uuid[RAID_UUID_TEXT], serial[SERIAL_TEXT];
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < status->member_count; i++)
+		count += status->members[i].state == RAID_MEMBER_SPARE;
+	return count;
+}
+
+/* Whoever only looks has it read-only, whatever it is: what keeps others from writing counts then. */
+static bool is_read_only(const struct raid_status *status, bool looked)
+{
+	if (!looked)
+		return status->read_only;
+	for (unsigned i = 0; i < status->member_count; i++) {
+		const struct raid_member_status *member = &status->members[i];
+
+		if (member->state == RAID_MEMBER_IN_SYNC && *member->device == '/' &&
+		    access(member->device, W_OK) && (errno == EACCES || errno == EROFS))
+			return true;
+	}
+	return false;
+}
+
+static json_t *describe_array_head(const struct raid_status *status, bool looked)
+{
+	char level[16], uuid[RAID_UUID_TEXT], serial[SERIAL_TEXT], state[96];
+	bool read_only = is_read_only(status, looked);
 	json_t *object = json_object();
 
+	snprintf(state, sizeof(state), "%s%s", status->state, read_only ? ", read-only" : "");
 	json_object_set_new(object, "name", describe_name(status->name));
 	set_text(object, "level", raid_level_name(status->level, level));
-	set_text(object, "state", status->state);
+	set_text(object, "state", state);
 	set_number(object, "size_bytes", status->size);
 	set_number(object, "devices", status->raid_disks);
 	set_number(object, "working", status->working);
+	set_number(object, "spares", count_spares(status));
 	set_flag(object, "degraded", status->degraded);
 	set_number(object, "missing", status->missing);
+	set_flag(object, "read_only", read_only);
+	set_text(object, "problem", NULL);
 	set_text(object, "uuid", raid_uuid_format(status->uuid, uuid));
 	set_text(object, "serial", serial_of_array(status->uuid, serial));
+	json_object_set_new(object, "progress", describe_progress(&status->progress));
 	return object;
 }
 
-json_t *describe_array_row(struct raid_array *array)
+json_t *describe_array_row(struct raid_array *array, bool looked)
 {
 	struct raid_status status;
 	json_t *object;
 
 	raid_status(array, &status);
-	object = describe_array_head(&status);
+	object = describe_array_head(&status, looked);
 	raid_status_free(&status);
+	return object;
+}
+
+json_t *describe_broken_array(const struct raid_info *md, const char *problem)
+{
+	char level[16], uuid[RAID_UUID_TEXT], serial[SERIAL_TEXT];
+	const struct raid_progress idle = { .operation = RAID_IDLE };
+	json_t *object = json_object();
+
+	json_object_set_new(object, "name", describe_name(md->name));
+	set_text(object, "level", raid_level_name(md->level, level));
+	set_text(object, "state", "not assembled");
+	set_number(object, "size_bytes", md->array_size);
+	set_number(object, "devices", md->raid_disks);
+	set_number(object, "working", 0);
+	set_number(object, "spares", 0);
+	set_flag(object, "degraded", true);
+	json_object_set_new(object, "missing", json_null());
+	set_flag(object, "read_only", false);
+	set_text(object, "problem", problem ? problem : "it cannot be assembled");
+	set_text(object, "uuid", raid_uuid_format(md->set_uuid, uuid));
+	set_text(object, "serial", serial_of_array(md->set_uuid, serial));
+	json_object_set_new(object, "progress", describe_progress(&idle));
 	return object;
 }
 
@@ -171,14 +254,24 @@ static json_t *describe_counters(const struct raid_counters *counters)
 	return object;
 }
 
-json_t *describe_array(struct raid_array *array)
+static json_t *describe_bitmap(const struct raid_status *status)
+{
+	return status->bitmap.present ? json_pack("{s:I, s:I, s:I, s:I}", "chunk_bytes",
+						  (json_int_t)status->bitmap.chunk, "chunks",
+						  (json_int_t)status->bitmap.chunks, "dirty",
+						  (json_int_t)status->bitmap.dirty, "events",
+						  (json_int_t)status->bitmap.events)
+				      : json_null();
+}
+
+json_t *describe_array(struct raid_array *array, bool looked)
 {
 	struct raid_status status;
 	char metadata[16];
 	json_t *object, *members = json_array();
 
 	raid_status(array, &status);
-	object = describe_array_head(&status);
+	object = describe_array_head(&status, looked);
 	set_text(object, "set_name", status.set_name);
 	snprintf(metadata, sizeof(metadata), "1.%u", status.minor_version);
 	set_text(object, "metadata", metadata);
@@ -188,16 +281,8 @@ json_t *describe_array(struct raid_array *array)
 	set_time(object, "updated", status.utime);
 	set_flag(object, "clean", status.clean);
 	set_flag(object, "failed", status.failed);
-	set_flag(object, "read_only", status.read_only);
-	if (status.bitmap.present)
-		json_object_set_new(object, "bitmap",
-				    json_pack("{s:I, s:I, s:I, s:I}", "chunk_bytes",
-					      (json_int_t)status.bitmap.chunk, "chunks",
-					      (json_int_t)status.bitmap.chunks, "dirty",
-					      (json_int_t)status.bitmap.dirty, "events",
-					      (json_int_t)status.bitmap.events));
+	json_object_set_new(object, "bitmap", describe_bitmap(&status));
 	json_object_set_new(object, "counters", describe_counters(&status.counters));
-	json_object_set_new(object, "progress", describe_progress(&status.progress));
 	for (unsigned i = 0; i < status.member_count; i++)
 		json_array_append_new(members, describe_member(&status.members[i]));
 	json_object_set_new(object, "members", members);
@@ -219,7 +304,14 @@ json_t *describe_group_row(const struct volume_group *group)
 	set_number(object, "lv_count", visible);
 	set_number(object, "size_bytes", group->extent_count * group->extent_size);
 	set_number(object, "free_bytes", group->free_extents * group->extent_size);
+	set_text(object, "state",
+		 group->partial    ? "partial"
+		 : group->exported ? "exported"
+				   : "complete");
 	set_flag(object, "partial", group->partial);
+	set_flag(object, "exported", group->exported);
+	json_object_set_new(object, "problems",
+			    describe_tags(group->problems, group->problem_count));
 	set_text(object, "uuid", group->uuid);
 	return object;
 }
@@ -250,12 +342,9 @@ json_t *describe_group(const struct volume_group *group)
 	set_number(object, "metadata_copies", group->metadata_copies);
 	set_text(object, "description", group->description);
 	set_text(object, "creation_host", group->creation_host);
-	set_time(object, "creation_time", (uint64_t)group->creation_time);
-	set_flag(object, "exported", group->exported);
+	set_time(object, "created", (uint64_t)group->creation_time);
 	set_text(object, "locked_reason", group->locked_reason);
 	json_object_set_new(object, "tags", describe_tags(group->tags, group->tag_count));
-	json_object_set_new(object, "problems",
-			    describe_tags(group->problems, group->problem_count));
 	for (unsigned i = 0; i < group->pv_count; i++)
 		json_array_append_new(pvs, describe_group_pv(group, group->pvs[i]));
 	json_object_set_new(object, "pvs", pvs);
@@ -267,9 +356,20 @@ json_t *describe_group(const struct volume_group *group)
 
 /* ---- Volumes ---- */
 
+/* Why it cannot be used, or NULL; into `text`. */
+static const char *lv_problem(const struct volume_lv *lv, char *text, size_t size)
+{
+	if (lv->partial)
+		return "a physical volume is missing";
+	if (lv->supported)
+		return NULL;
+	snprintf(text, size, "its type, %s, is not supported", volume_lv_type(lv));
+	return text;
+}
+
 json_t *describe_lv_row(const struct volume_group *group, const struct volume_lv *lv)
 {
-	char attributes[VOLUME_ATTRIBUTES], serial[SERIAL_TEXT];
+	char attributes[VOLUME_ATTRIBUTES], serial[SERIAL_TEXT], problem[160];
 	json_t *object = json_object();
 
 	volume_lv_attributes(lv, attributes);
@@ -280,6 +380,12 @@ json_t *describe_lv_row(const struct volume_group *group, const struct volume_lv
 	set_number(object, "size_bytes", lv->size);
 	set_number(object, "segment_count", lv->segment_count);
 	json_object_set_new(object, "tags", describe_tags(lv->tags, lv->tag_count));
+	set_text(object, "state",
+		 lv->partial      ? "partial"
+		 : !lv->supported ? "unsupported"
+		 : lv->writable   ? "writable"
+				  : "read-only");
+	set_text(object, "problem", lv_problem(lv, problem, sizeof(problem)));
 	set_text(object, "uuid", lv->uuid);
 	set_text(object, "serial", serial_of_volume(group, lv, serial));
 	return object;
@@ -314,7 +420,7 @@ json_t *describe_lv(const struct volume_group *group, const struct volume_lv *lv
 	set_flag(object, "partial", lv->partial);
 	set_flag(object, "supported", lv->supported);
 	set_text(object, "creation_host", lv->creation_host);
-	set_time(object, "creation_time", (uint64_t)lv->creation_time);
+	set_time(object, "created", (uint64_t)lv->creation_time);
 	for (unsigned i = 0; i < lv->segment_count; i++) {
 		const struct volume_segment *segment = &lv->segments[i];
 		json_t *row = json_object();
@@ -334,11 +440,37 @@ json_t *describe_lv(const struct volume_group *group, const struct volume_lv *lv
 
 /* ---- Physical volumes ---- */
 
+/* What is the matter with it, or NULL; into `text`. */
+static const char *pv_problem(const struct volume_scanned *scanned, char *text, size_t size)
+{
+	const struct volume_pv_info *info = &scanned->info;
+	char has[SIZE_TEXT], had[SIZE_TEXT];
+
+	if (scanned->problem)
+		return scanned->problem;
+	if (scanned->is_pv && info->device_size > scanned->block->size) {
+		snprintf(text, size, "truncated: it has %s, and had %s when it was made",
+			 size_format(scanned->block->size, has),
+			 size_format(info->device_size, had));
+		return text;
+	}
+	if (scanned->pv && scanned->pv->duplicate)
+		return "duplicate: another device carries its UUID";
+	if (scanned->group)
+		return NULL;
+	if (!info->used)
+		return "in no volume group";
+	snprintf(text, size, "marked as in use by %s%s, whose metadata are not on these devices",
+		 info->vg_name[0] ? "the volume group " : "a volume group", info->vg_name);
+	return text;
+}
+
 json_t *describe_pv_row(const struct volume_scanned *scanned)
 {
 	const struct volume_group *group = scanned->group;
 	const struct volume_pv *pv = scanned->pv;
 	json_t *object = json_object();
+	char problem[512];
 
 	set_text(object, "device", scanned->block->name);
 	set_text(object, "vg", group ? group->name : NULL);
@@ -349,7 +481,7 @@ json_t *describe_pv_row(const struct volume_scanned *scanned)
 	else
 		json_object_set_new(object, "free_bytes", json_null());
 	set_text(object, "uuid", scanned->info.uuid);
-	set_text(object, "problem", scanned->problem);
+	set_text(object, "problem", pv_problem(scanned, problem, sizeof(problem)));
 	return object;
 }
 
@@ -362,18 +494,17 @@ json_t *describe_pv(const struct volume_scanned *scanned)
 	set_number(object, "label_sector", info->label_sector);
 	set_number(object, "recorded_size_bytes", info->device_size);
 	set_number(object, "data_offset_bytes", info->data_offset);
-	if (info->bootloader_length)
-		set_number(object, "bootloader_area_bytes", info->bootloader_length);
+	set_number(object, "bootloader_area_bytes", info->bootloader_length);
 	set_flag(object, "used", info->used);
 	set_number(object, "metadata_areas", info->metadata_areas);
 	set_number(object, "metadata_areas_used", info->metadata_areas_used);
-	if (!pv)
-		return object;
-	set_text(object, "name", pv->name);
-	set_number(object, "pe_start_bytes", pv->pe_start);
-	set_number(object, "extents", pv->extent_count);
-	set_number(object, "allocated_extents", pv->allocated_extents);
-	set_flag(object, "allocatable", pv->allocatable);
-	json_object_set_new(object, "tags", describe_tags(pv->tags, pv->tag_count));
+	set_text(object, "name", pv ? pv->name : NULL);
+	set_number_if(object, "pe_start_bytes", pv, pv ? pv->pe_start : 0);
+	set_number_if(object, "extents", pv, pv ? pv->extent_count : 0);
+	set_number_if(object, "allocated_extents", pv, pv ? pv->allocated_extents : 0);
+	json_object_set_new(object, "allocatable",
+			    pv ? json_boolean(pv->allocatable) : json_null());
+	json_object_set_new(object, "tags",
+			    pv ? describe_tags(pv->tags, pv->tag_count) : json_array());
 	return object;
 }

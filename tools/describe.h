@@ -7,9 +7,11 @@
 #define TENON_TOOLS_DESCRIBE_H
 
 #include <jansson.h>
+#include <stdbool.h>
 
 struct block;
 struct raid_array;
+struct raid_info;
 struct raid_progress;
 struct volume_group;
 struct volume_lv;
@@ -19,12 +21,17 @@ struct volume_scanned;
 /* Text of unknown origin (names from disk, paths) as a JSON string; what is no UTF-8 is cleaned (text.h). */
 json_t *describe_text(const char *text);
 
+/* The same of a path, from the root: whoever reads it may be anywhere. NULL is null. */
+json_t *describe_path(const char *path);
+
 /* The name of an array as one word (text_name()), by which it can be named. */
 json_t *describe_name(const char *name);
 
-/* A row of `raid list`; all of `raid show`. */
-json_t *describe_array_row(struct raid_array *array);
-json_t *describe_array(struct raid_array *array);
+/* A row of `raid list`; all of `raid show`. `looked`: it was assembled for a look (stack_look()). */
+json_t *describe_array_row(struct raid_array *array, bool looked);
+json_t *describe_array(struct raid_array *array, bool looked);
+/* A row of one that could not be assembled. */
+json_t *describe_broken_array(const struct raid_info *md, const char *problem);
 json_t *describe_progress(const struct raid_progress *progress);
 
 /* A row of `vg list`; all of `vg show`. */

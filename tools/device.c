@@ -195,34 +195,45 @@ static int device_remove(int argc, char **argv)
 }
 
 /* With the partitions of a table, whose names are the path and ":NUMBER". */
-static json_t *describe_device(const char *path)
+static void describe_partitions(json_t *row, const char *path)
 {
 	CLEANUP_PARTITION_TABLE struct partition_table table = { 0 };
-	struct error why = { 0 };
-	json_t *row, *partitions;
-	char list[64] = "";
+	bool found = partition_table_read_path(&table, path, NULL) == 1;
+	json_t *partitions = json_array(), *numbers = json_array();
 
-	if (cli_is_silent(path) ? device_say_silent(path, &why)
-				: device_check_answers(path, &why)) {
-		cli_note("%s", why.text);
-		return json_pack("{s:o, s:n}", "path", describe_text(path), "present");
-	}
-	row = json_pack("{s:o, s:b}", "path", describe_text(path), "present", device_exists(path));
-	if (partition_table_read_path(&table, path, NULL) != 1)
-		return row;
-	partitions = json_array();
-	for (unsigned i = 0; i < table.count; i++) {
+	for (unsigned i = 0; found && i < table.count; i++) {
 		const struct partition *at = &table.partitions[i];
 
+		if (!at->is_extended)
+			json_array_append_new(numbers, json_integer((json_int_t)at->number));
 		json_array_append_new(
 			partitions, json_pack("{s:i, s:I, s:I, s:b}", "number", (int)at->number,
 					      "start_bytes", (json_int_t)at->start, "size_bytes",
 					      (json_int_t)at->length, "extended", at->is_extended));
 	}
-	partition_table_list(&table, list, sizeof(list));
-	json_object_set_new(row, "table", json_string(table.type));
-	json_object_set_new(row, "numbers", json_string(list));
+	json_object_set_new(row, "table", found ? json_string(table.type) : json_null());
+	json_object_set_new(row, "numbers", numbers);
 	json_object_set_new(row, "partitions", partitions);
+}
+
+static json_t *describe_device(const char *path)
+{
+	struct error why = { 0 };
+	json_t *row = json_pack("{s:o, s:n, s:n, s:n, s:[], s:[]}", "device", describe_path(path),
+				"present", "problem", "table", "numbers", "partitions");
+	bool there;
+
+	if (cli_is_silent(path) ? device_say_silent(path, &why)
+				: device_check_answers(path, &why)) {
+		json_object_set_new(row, "problem", describe_text(why.text));
+		return row;
+	}
+	there = device_exists(path);
+	json_object_set_new(row, "present", json_boolean(there));
+	if (there)
+		describe_partitions(row, path);
+	else
+		json_object_set_new(row, "problem", json_string("there is no such file or device"));
 	return row;
 }
 
@@ -233,10 +244,11 @@ static int device_list_verb(int argc, char **argv)
 	const struct cli_option options[] = { CLI_OPTION_DEVICE(&given),
 					      CLI_OPTIONS_LISTING(&listing), CLI_OPTION_END };
 	static const struct cli_column columns[] = {
-		{ "DEVICE", "path", CLI_AS_PATH },
+		{ "DEVICE", "device", CLI_AS_PATH },
 		{ "PRESENT", "present", CLI_AS_TEXT },
 		{ "TABLE", "table", CLI_AS_TEXT, 2 },
 		{ "PARTITIONS", "numbers", CLI_AS_TEXT, 3 },
+		{ "PROBLEM", "problem", CLI_AS_NOTE, 1 },
 		{ NULL },
 	};
 	CLEANUP_DEVICES struct device_list list = { 0 };

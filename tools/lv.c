@@ -51,12 +51,15 @@ static int lv_list_verb(int argc, char **argv)
 	static const struct cli_column columns[] = {
 		{ "LV", "name", CLI_AS_TEXT },
 		{ "VG", "vg", CLI_AS_TEXT },
+		{ "STATE", "state", CLI_AS_STATE, 1 },
 		{ "SIZE", "size_bytes", CLI_AS_SIZE },
 		{ "TYPE", "type", CLI_AS_TEXT, 4 },
 		{ "ATTR", "attributes", CLI_AS_TEXT, 3 },
 		{ "SEGMENTS", "segment_count", CLI_AS_TEXT, 5 },
 		{ "TAGS", "tags", CLI_AS_TEXT, 6 },
+		{ "UUID", "uuid", CLI_AS_TEXT, CLI_LONG },
 		{ "SERVED", "served", CLI_AS_PATH, 2 },
+		{ "NOT SERVED", "not_served", CLI_AS_NOTE, 1 },
 		{ NULL },
 	};
 	struct lv_list list = { .look = { .usage = "lv list [VG] [--json]",

@@ -3,7 +3,6 @@
 #include "tools/owner.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,8 +10,8 @@
 #include <unistd.h>
 
 #include "rpc/rpc.h"
+#include "tools/ask.h"
 #include "tools/device_look.h"
-#include "tools/runtime.h"
 #include "tools/stack.h"
 #include "util/process.h"
 #include "util/text.h"
@@ -90,75 +89,7 @@ static bool owner_matches(const struct owner_search *search, json_t *server)
 	return list_holds(json_object_get(server, "groups"), search->target);
 }
 
-/* ---- All servers at once ---- */
-
-/* One server that is asked. */
-struct owner_question {
-	const char *path;
-	struct fiber *fiber;
-	json_t *server; /* its answer */
-	int rc;
-	struct error error;
-};
-
-struct owner_questions {
-	struct owner_question *all;
-	struct cli_words paths;
-};
-
-static int owner_note_path(const char *path, void *arg)
-{
-	struct owner_questions *questions = arg;
-
-	cli_words_add(&questions->paths, cli_keep_text(path));
-	return 0;
-}
-
-/* Whose socket it is, by its name; 0: not known. */
-static pid_t owner_pid(const struct owner_question *question)
-{
-	const char *name = strrchr(question->path, '/');
-	int pid;
-
-	return name && sscanf(name, "/serve-%d.sock", &pid) == 1 ? pid : 0;
-}
-
-static int owner_ask(void *arg)
-{
-	struct owner_question *question = arg;
-
-	question->rc = rpc_call_within(question->path, "server.describe", NULL, DESCRIBE_NS,
-				       &question->server, &question->error);
-	/* The socket of a server that was killed. One that does not listen yet, its process is there. */
-	if (question->rc == -ECONNREFUSED && kill(owner_pid(question), 0) && errno == ESRCH)
-		unlink(question->path);
-	return 0;
-}
-
-static int owner_ask_all(struct owner_questions *questions)
-{
-	unsigned count;
-
-	runtime_each_socket("serve-", owner_note_path, questions);
-	count = questions->paths.count;
-	questions->all = calloc(count + 1, sizeof(*questions->all));
-	if (!questions->all)
-		return -ENOMEM;
-	for (unsigned i = 0; i < count; i++) {
-		questions->all[i].path = questions->paths.words[i];
-		questions->all[i].fiber = fiber_spawn(owner_ask, &questions->all[i]);
-	}
-	for (unsigned i = 0; i < count; i++)
-		fiber_join(questions->all[i].fiber);
-	return 0;
-}
-
-static void owner_questions_free(struct owner_questions *questions)
-{
-	for (unsigned i = 0; questions->all && i < questions->paths.count; i++)
-		json_decref(questions->all[i].server);
-	free(questions->all);
-}
+/* ---- Which of them it is ---- */
 
 /* Whether the process has that open, as far as can be seen. */
 static bool owner_has_part(pid_t pid, const struct block_part *part)
@@ -210,20 +141,19 @@ static int owner_compare(json_t *devices, const struct owner_search *search, boo
 
 /* A server may have the same bytes under another name: a file of which we have the loop device. Its devices are
  * looked at only where it has open what is at the bottom of one of ours. */
-static int owner_by_identity(struct owner_search *search, const struct owner_questions *questions,
-			     char **socket)
+static int owner_by_identity(struct owner_search *search, const struct ask *asked, char **socket)
 {
 	int rc = owner_look(search);
 
-	for (unsigned i = 0; !rc && !*socket && i < questions->paths.count; i++) {
-		const struct owner_question *question = &questions->all[i];
-		pid_t pid = owner_pid(question);
+	for (unsigned i = 0; !rc && !*socket && i < asked->count; i++) {
+		const struct ask_answer *answer = &asked->answers[i];
+		pid_t pid = answer->pid;
 		bool same = false;
 
-		if (question->rc || !pid || !owner_has_open(pid, search))
+		if (answer->rc || !pid || !owner_has_open(pid, search))
 			continue;
-		rc = owner_compare(json_object_get(question->server, "devices"), search, &same);
-		if (same && !(*socket = strdup(question->path)))
+		rc = owner_compare(json_object_get(answer->result, "devices"), search, &same);
+		if (same && !(*socket = strdup(answer->path)))
 			rc = -ENOMEM;
 	}
 	return rc;
@@ -231,10 +161,9 @@ static int owner_by_identity(struct owner_search *search, const struct owner_que
 
 /* Whether a server that does not answer has one of the devices; where none are known, or one does not answer
  * either, it may. */
-static int owner_may_have(struct owner_search *search, const struct owner_question *question,
-			  bool *may)
+static int owner_may_have(struct owner_search *search, const struct ask_answer *answer, bool *may)
 {
-	pid_t pid = owner_pid(question);
+	pid_t pid = answer->pid;
 	int rc = 0;
 
 	*may = !search->paths->count || !pid;
@@ -249,30 +178,30 @@ static int owner_may_have(struct owner_search *search, const struct owner_questi
 	return rc;
 }
 
-static int owner_choose(struct owner_search *search, const struct owner_questions *questions,
-			char **socket, struct error *error)
+static int owner_choose(struct owner_search *search, const struct ask *asked, char **socket,
+			struct error *error)
 {
-	const struct owner_question *silent = NULL;
+	const struct ask_answer *silent = NULL;
 
-	for (unsigned i = 0; i < questions->paths.count; i++) {
-		const struct owner_question *question = &questions->all[i];
+	for (unsigned i = 0; i < asked->count; i++) {
+		const struct ask_answer *answer = &asked->answers[i];
 		bool may = false;
 		int rc = 0;
 
-		if (!question->rc && owner_matches(search, question->server)) {
-			*socket = strdup(question->path);
+		if (!answer->rc && owner_matches(search, answer->result)) {
+			*socket = strdup(answer->path);
 			return *socket ? 0 : -ENOMEM;
 		}
-		if (question->rc == -ETIMEDOUT)
-			rc = owner_may_have(search, question, &may);
+		if (answer->rc == -ETIMEDOUT)
+			rc = owner_may_have(search, answer, &may);
 		if (rc)
 			return rc;
 		if (may)
-			silent = question;
+			silent = answer;
 	}
 	if (!silent)
-		return search->paths->count && questions->paths.count
-			       ? owner_by_identity(search, questions, socket)
+		return search->paths->count && asked->count
+			       ? owner_by_identity(search, asked, socket)
 			       : 0;
 	if (error)
 		*error = silent->error;
@@ -284,7 +213,7 @@ int owner_find(const struct cli_words *given, const char *target, char **socket,
 	       struct error *error)
 {
 	CLEANUP_DEVICES struct device_list paths = { 0 };
-	CLEANUP(owner_questions_free) struct owner_questions questions = { 0 };
+	CLEANUP(ask_free) struct ask asked = { 0 };
 	CLEANUP(owner_search_end)
 	struct owner_search search = { .paths = &paths, .target = target };
 	struct stack *look = NULL;
@@ -299,8 +228,8 @@ int owner_find(const struct cli_words *given, const char *target, char **socket,
 	*socket = NULL;
 	if (rc && (rc != -ENOENT || known))
 		return rc == -ENOENT ? 0 : rc;
-	rc = owner_ask_all(&questions);
-	return rc ? rc : owner_choose(&search, &questions, socket, error);
+	rc = ask_all(&asked, "serve-", "server.describe", DESCRIBE_NS);
+	return rc ? rc : owner_choose(&search, &asked, socket, error);
 }
 
 int owner_call(const struct cli_words *given, const char *target, const char *method,

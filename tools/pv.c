@@ -188,7 +188,7 @@ static json_t *describe_finding(const struct volume_finding *finding)
 	static const char *const severities[] = { "fine", "note", "warning", "damaged" };
 
 	return json_pack("{s:o, s:I, s:s, s:o, s:o, s:o}", "device", describe_text(finding->device),
-			 "offset", (json_int_t)finding->offset, "severity",
+			 "offset_bytes", (json_int_t)finding->offset, "severity",
 			 severities[finding->severity], "what", describe_text(finding->what),
 			 "found", describe_text(finding->found), "expected",
 			 describe_text(finding->expected));
@@ -226,7 +226,7 @@ static int pv_check_verb(int argc, char **argv)
 {
 	static const struct cli_column columns[] = {
 		{ "DEVICE", "device", CLI_AS_PATH, 4 },
-		{ "OFFSET", "offset", CLI_AS_TEXT, 1 },
+		{ "OFFSET", "offset_bytes", CLI_AS_TEXT, 1 },
 		{ "SEVERITY", "severity", CLI_AS_STATE },
 		{ "WHAT", "what", CLI_AS_TEXT },
 		{ "FOUND", "found", CLI_AS_TEXT, 2 },

@@ -195,21 +195,6 @@ static int raid_create_verb(int argc, char **argv)
 
 /* ---- list, show ---- */
 
-/* An array that could not be assembled still has a row, with its problem as its state. */
-static json_t *broken_row(const struct stack_array *array)
-{
-	char level[16], uuid[RAID_UUID_TEXT], state[256], serial[SERIAL_TEXT];
-
-	snprintf(state, sizeof(state), "not assembled: %s", array->problem ? array->problem : "?");
-	return json_pack("{s:o, s:s, s:o, s:I, s:i, s:i, s:b, s:s, s:s}", "name",
-			 describe_name(array->md.name), "level",
-			 raid_level_name(array->md.level, level), "state", describe_text(state),
-			 "size_bytes", (json_int_t)array->md.array_size, "devices",
-			 (int)array->md.raid_disks, "working", 0, "degraded", 1, "uuid",
-			 raid_uuid_format(array->md.set_uuid, uuid), "serial",
-			 serial_of_array(array->md.set_uuid, serial));
-}
-
 /* For scripts, as `mdadm --detail --test` has it. */
 #define EXIT_DEGRADED    3
 #define EXIT_NOT_WORKING 4
@@ -248,11 +233,13 @@ static int list_run(struct look *look, struct error *error)
 	for (unsigned i = 0; i < stack->array_count; i++)
 		json_array_append_new(look->result,
 				      stack->arrays[i].raid
-					      ? describe_array_row(stack->arrays[i].raid)
-					      : broken_row(&stack->arrays[i]));
+					      ? describe_array_row(stack->arrays[i].raid, true)
+					      : describe_broken_array(&stack->arrays[i].md,
+								      stack->arrays[i].problem));
+	rc = served_arrays(look->result, stack, &look->given);
 	for (size_t i = 0; i < json_array_size(look->result); i++)
 		look->status = MAX(look->status, health(json_array_get(look->result, i)));
-	rc = served_add(look->result);
+	rc = rc ? rc : served_add(look->result);
 	return rc ? rc : stack_report(stack, stack->array_count > 0, error);
 }
 
@@ -265,8 +252,12 @@ static int raid_list_verb(int argc, char **argv)
 		{ "SIZE", "size_bytes", CLI_AS_SIZE, 2 },
 		{ "DEVICES", "devices", CLI_AS_TEXT, 1 },
 		{ "WORKING", "working", CLI_AS_TEXT, 1 },
+		{ "SPARES", "spares", CLI_AS_TEXT, 1 },
+		{ "DONE", "progress.done_percent", CLI_AS_PERCENT, 1 },
+		{ "RATE", "progress.rate_bytes", CLI_AS_RATE, 5 },
 		{ "UUID", "uuid", CLI_AS_TEXT, CLI_LONG },
 		{ "SERVED", "served", CLI_AS_PATH, 6 },
+		{ "PROBLEM", "problem", CLI_AS_NOTE, 1 },
 		{ NULL },
 	};
 	struct look look = { .usage = "raid list [--json] [--test]",
@@ -297,7 +288,7 @@ static int show_run(struct look *look, struct error *error)
 	if (rc < 0)
 		return rc;
 	if (!look->result) {
-		look->result = describe_array(array);
+		look->result = describe_array(array, true);
 		if (found->note)
 			cli_note("%s", found->note);
 	}
@@ -307,85 +298,29 @@ static int show_run(struct look *look, struct error *error)
 
 static int raid_show_verb(int argc, char **argv)
 {
-	struct look look = {
-		.usage = "raid show NAME [--json] [--test]", .least = 1, .most = 1, .run = show_run
+	static const struct cli_column members[] = {
+		{ "DEVICE", "device", CLI_AS_PATH },
+		{ "STATE", "state", CLI_AS_STATE },
+		{ "ROLE", "role", CLI_AS_TEXT },
+		{ "RECOVERED", "recovered_bytes", CLI_AS_SIZE, 1 },
+		{ "EVENTS", "events", CLI_AS_TEXT, 4 },
+		{ "SIZE", "device_size_bytes", CLI_AS_SIZE, 5 },
+		{ "OFFSET", "data_offset_bytes", CLI_AS_SIZE, 8 },
+		{ "CORRECTED", "corrected", CLI_AS_TEXT, 6 },
+		{ "BAD", "bad_blocks", CLI_AS_TEXT, 3 },
+		{ "WRITE-MOSTLY", "write_mostly", CLI_AS_TEXT, 7 },
+		{ "UUID", "uuid", CLI_AS_TEXT, 9 },
+		{ "REASON", "reason", CLI_AS_NOTE, 2 },
+		{ NULL },
 	};
+	static const struct cli_part parts[] = { { "members", NULL, members }, { NULL } };
+	struct look look = { .usage = "raid show NAME [--json] [--test]",
+			     .least = 1,
+			     .most = 1,
+			     .parts = parts,
+			     .run = show_run };
 
 	return look_and_test(&look, argc, argv);
-}
-
-/* ---- examine ---- */
-
-struct examine {
-	struct cli_words devices;
-	bool json;
-	json_t *rows, *row;
-};
-
-static void examine_field(const struct raid_field *field, void *arg)
-{
-	struct examine *examine = arg;
-
-	if (examine->json)
-		json_object_set_new(examine->row, field->key,
-				    field->is_number ? json_integer((json_int_t)field->number)
-						     : describe_text(field->text));
-	else
-		cli_say("  %-20s %s", field->label, field->text);
-}
-
-static int examine_device(struct examine *examine, const char *path, struct error *error)
-{
-	CLEANUP_BLOCK struct block *block = NULL;
-	CLEANUP_FREE char *hint = NULL;
-	int rc = device_check_answers(path, error);
-
-	if (!rc)
-		rc = block_open_file(&block, path, 0, 0, error);
-	if (rc)
-		return rc;
-	if (!examine->json)
-		cli_say("%s:", path);
-	examine->row = json_pack("{s:o}", "device", describe_text(path));
-	json_array_append_new(examine->rows, examine->row);
-	rc = raid_examine(block, examine_field, examine, error);
-	hint = rc ? partition_hint(path) : NULL;
-	return hint ? error_advise(error, "%s", hint) : rc;
-}
-
-static int examine_run(void *arg, struct error *error)
-{
-	struct examine *examine = arg;
-	int rc = 0;
-
-	/* One that is damaged does not keep the others from being shown. */
-	for (unsigned i = 0; i < examine->devices.count; i++) {
-		struct error why = { 0 };
-		int one = examine_device(examine, examine->devices.words[i], &why);
-
-		if (!one)
-			continue;
-		if (rc)
-			cli_fail(rc, error);
-		*error = why;
-		rc = one;
-	}
-	if (examine->json)
-		cli_print_json(examine->rows);
-	return rc;
-}
-
-static int raid_examine_verb(int argc, char **argv)
-{
-	struct examine examine = { .rows = json_array() };
-	const struct cli_option options[] = { CLI_OPTION_JSON(&examine.json), CLI_OPTION_END };
-	int status;
-
-	if (cli_parse("raid examine DEVICE... [--json]", options, argc, argv, 1, CLI_ANY,
-		      &examine.devices, &status))
-		status = cli_on_fiber(examine_run, &examine);
-	json_decref(examine.rows);
-	return status;
 }
 
 int command_raid(int argc, char **argv)

@@ -4,6 +4,7 @@
  *
  *	server.describe	{} -> devices, arrays, groups
  *	server.exports	{from} -> {exports, more}: those from that number on, a thousand at most
+ *	raid.list	{} -> rows as `tenon raid list --json` has them, and in each "member_devices"
  *	raid.show	{name} -> as `tenon raid show --json`
  *	raid.fail, raid.remove, raid.add	{name, device, force}
  *	raid.check	{name, repair}: starts it
@@ -140,7 +141,49 @@ static int find_array(struct array_call *call, bool with_device)
 
 static int show_array(struct array_call *call)
 {
-	*call->result = describe_array(call->array);
+	*call->result = describe_array(call->array, false);
+	return 0;
+}
+
+/* Of a home, at home. */
+struct array_rows {
+	const struct stack *stack;
+	json_t *rows;
+};
+
+static int list_arrays(void *arg)
+{
+	struct array_rows *list = arg;
+	const struct stack *stack = list->stack;
+
+	for (unsigned i = 0; i < stack->array_count; i++) {
+		const struct stack_array *array = &stack->arrays[i];
+		json_t *row = array->raid ? describe_array_row(array->raid, false)
+					  : describe_broken_array(&array->md, array->problem);
+		json_t *devices = json_array();
+
+		for (unsigned k = 0; k < stack->node_count; k++)
+			if (stack->nodes[k].array == (int)i && stack->nodes[k].is_member)
+				json_array_append_new(devices, describe_text(stack->nodes[k].name));
+		json_object_set_new(row, "member_devices", devices);
+		json_array_append_new(list->rows, row);
+	}
+	return 0;
+}
+
+static int serve_raid_list(void *context, json_t *params, json_t **result, struct error *error)
+{
+	struct serve *serve = context;
+	json_t *rows = json_array();
+
+	(void)params, (void)error;
+	for (unsigned i = 0; i < serve->home_count; i++) {
+		struct array_rows list = { serve->homes[i].stack, rows };
+
+		if (list.stack)
+			serve_call(&serve->homes[i], list_arrays, &list);
+	}
+	*result = rows;
 	return 0;
 }
 
@@ -153,8 +196,14 @@ static int fail_member(struct array_call *call)
 static int remove_member(struct array_call *call)
 {
 	struct stack *stack = call->home->stack;
+	bool held = raid_open_device(stack, call->device) != NULL;
 	int rc = raid_remove(call->array, call->device, call->error);
 
+	/* One that was removed before is no member; but this server still had it open. */
+	if (rc == -ENOENT && held) {
+		*call->error = (struct error){ 0 };
+		rc = 0;
+	}
 	if (rc)
 		return rc;
 	/* The stack's own reference on it keeps the lock: give it up, so that it can be added again. */
@@ -486,17 +535,25 @@ static int serve_export_find(void *context, json_t *params, json_t **result, str
 		return -EBUSY;
 	}
 	/* First: while its home is asked, another command may take it away. */
-	socket = describe_text(export->path);
+	socket = describe_path(export->path);
 	*result = json_pack("{s:o, s:i}", "socket", socket, "clients", (int)export_clients(export));
 	return 0;
 }
 
 const struct rpc_method serve_methods[] = {
-	{ "server.describe", serve_describe }, { "server.exports", serve_exports },
-	{ "raid.show", serve_raid_show },      { "raid.fail", serve_raid_fail },
-	{ "raid.remove", serve_raid_remove },  { "raid.add", serve_raid_add },
-	{ "raid.check", serve_raid_check },    { "raid.wait", serve_raid_wait },
-	{ "lv.create", serve_lv_create },      { "lv.remove", serve_lv_remove },
-	{ "lv.rename", serve_lv_rename },      { "lv.resize", serve_lv_resize },
-	{ "export.find", serve_export_find },  { NULL, NULL },
+	{ "server.describe", serve_describe },
+	{ "server.exports", serve_exports },
+	{ "raid.list", serve_raid_list },
+	{ "raid.show", serve_raid_show },
+	{ "raid.fail", serve_raid_fail },
+	{ "raid.remove", serve_raid_remove },
+	{ "raid.add", serve_raid_add },
+	{ "raid.check", serve_raid_check },
+	{ "raid.wait", serve_raid_wait },
+	{ "lv.create", serve_lv_create },
+	{ "lv.remove", serve_lv_remove },
+	{ "lv.rename", serve_lv_rename },
+	{ "lv.resize", serve_lv_resize },
+	{ "export.find", serve_export_find },
+	{ NULL, NULL },
 };

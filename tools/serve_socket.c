@@ -265,7 +265,7 @@ static json_t *describe(const struct export *export)
 {
 	return json_pack("{s:o, s:s, s:o, s:o, s:o}", "name", describe_text(export->name), "id",
 			 export->id, "serial", describe_text(export->serial), "socket",
-			 describe_text(export->server ? export->path : NULL), "problem",
+			 describe_path(export->server ? export->path : NULL), "problem",
 			 describe_text(export->problem));
 }
 

@@ -5,9 +5,16 @@
 
 #include <jansson.h>
 
+struct cli_words;
+struct stack;
+
+/* Of arrays in a look at the devices `given`, whose rows are those of the stack's arrays in their order: where a server
+ * runs one, the row says what that says. On a fiber. 0 or -ENOMEM. */
+int served_arrays(json_t *rows, const struct stack *stack, const struct cli_words *given);
+
 /*
- * Adds to a row, or to each row of a list, what the servers say: "served", the socket or "not served: why" or
- * null, "clients", and in "serial" the number that guests are told. Rows have "serial", the object's own, by which
+ * Adds to a row, or to each row of a list, what the servers say: "served", the socket; "not_served", why there is
+ * none; "clients"; null where no server has to do with it; and in "serial" the number that guests are told. Rows have "serial", the object's own, by which
  * they are found: two groups of one name on different devices are told apart. A server that does not answer is
  * noted on standard error. On a fiber. 0 or -ENOMEM.
  */

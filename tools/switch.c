@@ -30,6 +30,20 @@ static json_t *drops_json(const struct port_counters *counters)
 	return drops;
 }
 
+/* Words with spaces between, as a list. */
+static json_t *words_json(const char *words)
+{
+	json_t *list = json_array();
+
+	while (*words) {
+		size_t length = strcspn(words, " ");
+
+		json_array_append_new(list, json_stringn(words, length));
+		words += length + strspn(words + length, " ");
+	}
+	return list;
+}
+
 static json_t *port_json(const struct vswitch_port_status *port)
 {
 	const struct port_counters *counters = &port->counters;
@@ -38,15 +52,17 @@ static json_t *port_json(const struct vswitch_port_status *port)
 	for (unsigned i = 0; i < PORT_DROP_COUNT; i++)
 		dropped += counters->drops[i];
 	return json_pack(
-		"{s:s, s:s, s:s, s:s, s:b, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}",
-		"name", port->name, "type", port->type, "where", port->where, "state", port->state,
-		"up", port->up, "features", port->features, "rx_frames",
-		(json_int_t)counters->rx_frames, "rx_bytes", (json_int_t)counters->rx_bytes,
-		"tx_frames", (json_int_t)counters->tx_frames, "tx_bytes",
-		(json_int_t)counters->tx_bytes, "flooded", (json_int_t)counters->flooded,
-		"checksummed", (json_int_t)counters->checksummed, "segmented",
-		(json_int_t)counters->segmented, "connections", (json_int_t)counters->connections,
-		"dropped", (json_int_t)dropped, "drops", drops_json(counters));
+		"{s:s, s:s, s:o, s:s, s:b, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}",
+		"name", port->name, "type", port->type, "where",
+		strcmp(port->type, "tap") ? describe_path(port->where) : describe_text(port->where),
+		"state", port->state, "up", port->up, "features", words_json(port->features),
+		"rx_frames", (json_int_t)counters->rx_frames, "rx_bytes",
+		(json_int_t)counters->rx_bytes, "tx_frames", (json_int_t)counters->tx_frames,
+		"tx_bytes", (json_int_t)counters->tx_bytes, "flooded",
+		(json_int_t)counters->flooded, "checksummed", (json_int_t)counters->checksummed,
+		"segmented", (json_int_t)counters->segmented, "connections",
+		(json_int_t)counters->connections, "dropped", (json_int_t)dropped, "drops",
+		drops_json(counters));
 }
 
 static json_t *address_json(const struct vswitch_status *status, const struct mac_entry *entry)
@@ -65,7 +81,9 @@ static json_t *capture_json(const struct vswitch_status *status)
 
 	if (!status->capturing)
 		return json_null();
-	return json_pack("{s:o, s:s, s:I, s:I, s:I, s:I}", "path", describe_text(capture->path),
+	return json_pack("{s:o, s:s, s:I, s:I, s:I, s:I}", "path",
+			 strcmp(capture->path, "-") ? describe_path(capture->path)
+						    : json_string("-"),
 			 "state", capture->state, "recorded", (json_int_t)capture->recorded,
 			 "written", (json_int_t)capture->written, "lost", (json_int_t)capture->lost,
 			 "written_bytes", (json_int_t)capture->bytes);
@@ -80,7 +98,7 @@ json_t *switch_status_json(const char *name, const struct vswitch_status *status
 	for (unsigned i = 0; i < status->address_count; i++)
 		json_array_append_new(addresses, address_json(status, &status->addresses[i]));
 	return json_pack("{s:s, s:o, s:o, s:{s:I, s:I, s:I, s:I, s:I, s:I}, s:I, s:o, s:I}", "name",
-			 name, "ports", ports, "addresses", addresses, "table", "size",
+			 name, "ports", ports, "addresses", addresses, "table", "entries",
 			 (json_int_t)status->table_size, "ageing_seconds",
 			 (json_int_t)(status->ageing_ns / 1000000000), "learned",
 			 (json_int_t)status->table.learned, "moved",

@@ -19,23 +19,42 @@
 
 /* ---- Names ---- */
 
+/* "done" of "progress.done_percent". */
+static const char *name_of(const struct cli_column *column)
+{
+	const char *dot = strrchr(column->key, '.');
+
+	return dot ? dot + 1 : column->key;
+}
+
 static size_t name_length(const struct cli_column *column)
 {
-	size_t length = strlen(column->key);
+	const char *name = name_of(column);
+	size_t length = strlen(name);
 
-	if (length > 6 && !strcmp(column->key + length - 6, "_bytes"))
+	if (length > 6 && !strcmp(name + length - 6, "_bytes"))
 		return length - 6;
-	if (length > 8 && !strcmp(column->key + length - 8, "_percent"))
+	if (length > 8 && !strcmp(name + length - 8, "_percent"))
 		return length - 8;
 	return length;
+}
+
+/* Of a row, also inside of an object in it. */
+static json_t *value_of(json_t *row, const struct cli_column *column)
+{
+	const char *name = name_of(column);
+	CLEANUP_FREE char *outer =
+		name > column->key ? strndup(column->key, (size_t)(name - column->key) - 1) : NULL;
+
+	return json_object_get(outer ? json_object_get(row, outer) : row, name);
 }
 
 static const struct cli_column *find_column(const struct cli_column *columns, const char *word,
 					    size_t length)
 {
 	for (; columns->title; columns++)
-		if ((strlen(columns->key) == length && !strncmp(columns->key, word, length)) ||
-		    (name_length(columns) == length && !strncmp(columns->key, word, length)))
+		if ((strlen(name_of(columns)) == length || name_length(columns) == length) &&
+		    !strncmp(name_of(columns), word, length))
 			return columns;
 	return NULL;
 }
@@ -50,7 +69,7 @@ static char *known_names(const struct cli_column *columns)
 		abort();
 	for (const struct cli_column *column = columns; column->title; column++)
 		fprintf(out, "%s%.*s", column == columns ? "" : ", ", (int)name_length(column),
-			column->key);
+			name_of(column));
 	fclose(out);
 	return text;
 }
@@ -132,7 +151,7 @@ bool cli_listing_check(const struct cli_listing *listing, const struct cli_colum
 		return true;
 	if (listing->columns && !strcmp(listing->columns, "help")) {
 		for (; columns->title; columns++)
-			printf("%.*s\n", (int)name_length(columns), columns->key);
+			printf("%.*s\n", (int)name_length(columns), name_of(columns));
 		*status = EXIT_DONE;
 		return false;
 	}
@@ -183,8 +202,8 @@ static int compare_rows(const void *a, const void *b, void *arg)
 		bool back = *word == '-', sign = back || *word == '+';
 		const struct cli_column *column =
 			find_column(order->columns, word + sign, length - sign);
-		int found = column ? compare_values(json_object_get(left->row, column->key),
-						    json_object_get(right->row, column->key))
+		int found = column ? compare_values(value_of(left->row, column),
+						    value_of(right->row, column))
 				   : 0;
 
 		if (found)
@@ -231,9 +250,8 @@ static void grid_fill(struct grid *grid, json_t *rows, const struct cli_style *s
 		grid->widths[i] = style->header ? strlen(column->title) : 0;
 		grid->empty[i] = true;
 		for (size_t row = 0; row < grid->row_count; row++) {
-			char *cell =
-				cli_cell(json_object_get(json_array_get(rows, row), column->key),
-					 column->format, style);
+			char *cell = cli_cell(value_of(json_array_get(rows, row), column),
+					      column->format, style);
 
 			grid->cells[row * grid->count + i] = cell;
 			grid->widths[i] = MAX(grid->widths[i], terminal_columns(cell));

@@ -129,12 +129,13 @@ static int vg_list_verb(int argc, char **argv)
 {
 	static const struct cli_column columns[] = {
 		{ "VG", "name", CLI_AS_TEXT },
+		{ "STATE", "state", CLI_AS_STATE },
 		{ "PVS", "pv_count", CLI_AS_TEXT, 1 },
 		{ "LVS", "lv_count", CLI_AS_TEXT, 1 },
 		{ "SIZE", "size_bytes", CLI_AS_SIZE },
 		{ "FREE", "free_bytes", CLI_AS_SIZE },
-		{ "PARTIAL", "partial", CLI_AS_TEXT },
 		{ "UUID", "uuid", CLI_AS_TEXT, CLI_LONG },
+		{ "PROBLEMS", "problems", CLI_AS_NOTE, 1 },
 		{ NULL },
 	};
 	struct look look = { .usage = "vg list [--json]",

@@ -40,12 +40,31 @@ int unix_socket_address(struct sockaddr_un *address, const char *path, struct er
 	return rc;
 }
 
+/* A path that is too long for an address, by way of its folder, which `folder` keeps open. */
+static int address_through_folder(struct sockaddr_un *address, const char *path, int *folder)
+{
+	const char *name = strrchr(path, '/');
+	CLEANUP_FREE char *head = name ? strndup(path, (size_t)(name - path)) : NULL;
+	int length;
+
+	*folder = head ? open(*head ? head : "/", O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+	if (*folder < 0)
+		return -ENAMETOOLONG;
+	length = snprintf(address->sun_path, sizeof(address->sun_path), "/proc/self/fd/%d%s",
+			  *folder, name);
+	return length < (int)sizeof(address->sun_path) ? 0 : -ENAMETOOLONG;
+}
+
 int unix_socket_connect(const char *path, struct error *error)
 {
 	static const struct timeval limit = { CONNECT_SECONDS, 0 }, none;
-	struct sockaddr_un address;
-	CLEANUP_CLOSE int fd = -1;
-	int rc = unix_socket_address(&address, path, error);
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	CLEANUP_CLOSE int fd = -1, folder = -1;
+	int rc = 0;
+
+	if (strlen(path) < sizeof(address.sun_path) ||
+	    address_through_folder(&address, path, &folder))
+		rc = unix_socket_address(&address, path, error);
 
 	if (rc < 0)
 		return rc;

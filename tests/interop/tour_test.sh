@@ -60,7 +60,7 @@ problem() { echo "FAILED: $*"; failures=$((failures + 1)); }
 expect() { grep -Eaq -- "$1" "$work/out" || problem "the tour did not say: $1"; }
 expect '^md/r0: recovery of .* is done'
 expect '/c\.img +1 +in sync'
-expect '^root +vg0 +600 MiB .* sockets/vg0-root\.sock$'
+expect '^root +vg0 +writable +600 MiB .*/sockets/vg0-root\.sock +-$'
 expect 'Raid Level : raid1'
 expect 'vgname vg0'
 [ -n "$reason" ] || expect '\(initramfs\)'

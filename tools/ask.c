@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* See ask.h. */
+#include "tools/ask.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "rpc/rpc.h"
+#include "tools/runtime.h"
+
+#define SETTLE_NS (100 * 1000 * 1000ull)
+
+static int note_path(const char *path, void *arg)
+{
+	cli_words_add(arg, cli_keep_text(path));
+	return 0;
+}
+
+/* "serve-77.sock" */
+static pid_t pid_of(const char *path)
+{
+	const char *name = strrchr(path, '/'), *hyphen = name ? strchr(name, '-') : NULL;
+	int pid, length = 0;
+
+	return hyphen && sscanf(hyphen, "-%d.sock%n", &pid, &length) == 1 && length &&
+			       !hyphen[length]
+		       ? pid
+		       : 0;
+}
+
+bool ask_is_left_over(const char *path, pid_t pid)
+{
+	bool gone = pid ? kill(pid, 0) && errno == ESRCH : false;
+
+	/* One that does not listen yet does so in a moment. */
+	if (!pid) {
+		json_t *none = NULL;
+
+		if (fiber_sleep(SETTLE_NS))
+			return false;
+		gone = rpc_call_within(path, "ping", NULL, ASK_LIST_NS, &none, NULL) ==
+		       -ECONNREFUSED;
+		json_decref(none);
+	}
+	if (gone)
+		unlink(path);
+	return gone;
+}
+
+static int ask_one(void *arg)
+{
+	struct ask_answer *answer = arg;
+
+	answer->rc = rpc_call_within(answer->path, answer->method, NULL, answer->limit_ns,
+				     &answer->result, &answer->error);
+	if (answer->rc == -ECONNREFUSED)
+		ask_is_left_over(answer->path, answer->pid);
+	return 0;
+}
+
+int ask_all(struct ask *ask, const char *prefix, const char *method, uint64_t limit_ns)
+{
+	struct cli_words paths = { 0 };
+
+	*ask = (struct ask){ 0 };
+	runtime_each_socket(prefix, note_path, &paths);
+	ask->answers = calloc(paths.count + 1, sizeof(*ask->answers));
+	if (!ask->answers)
+		return -ENOMEM;
+	ask->count = paths.count;
+	for (unsigned i = 0; i < paths.count; i++) {
+		struct ask_answer *answer = &ask->answers[i];
+
+		*answer = (struct ask_answer){ .path = paths.words[i],
+					       .pid = pid_of(paths.words[i]),
+					       .method = method,
+					       .limit_ns = limit_ns };
+		answer->fiber = fiber_spawn(ask_one, answer);
+	}
+	for (unsigned i = 0; i < paths.count; i++)
+		fiber_join(ask->answers[i].fiber);
+	return 0;
+}
+
+void ask_free(struct ask *ask)
+{
+	for (unsigned i = 0; i < ask->count; i++)
+		json_decref(ask->answers[i].result);
+	free(ask->answers);
+	*ask = (struct ask){ 0 };
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Asking all running servers of this user the same thing at once. */
+#ifndef TENON_TOOLS_ASK_H
+#define TENON_TOOLS_ASK_H
+
+#include <jansson.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "tools/cli.h"
+
+/* One that was asked. */
+struct ask_answer {
+	const char *path; /* of its control socket */
+	pid_t pid;        /* as the socket's name says; 0: it does not say */
+	json_t *result;   /* or NULL, and then: */
+	int rc;
+	struct error error;
+
+	struct fiber *fiber;
+	const char *method;
+	uint64_t limit_ns;
+};
+
+struct ask {
+	struct ask_answer *answers;
+	unsigned count;
+};
+
+/* Calls `method` of all whose control socket's name begins with `prefix`. The socket of one that was killed is removed,
+ * and has no answer. On a fiber. 0 or -ENOMEM; ask_free() is due in any case. */
+int ask_all(struct ask *ask, const char *prefix, const char *method, uint64_t limit_ns);
+void ask_free(struct ask *ask);
+
+/* For those that hold what lists are about: they answer from memory. */
+#define ASK_LIST_NS (3 * 1000000000ull)
+
+/* Whether nobody listens at a control socket any more; it is removed then. `pid` as above. */
+bool ask_is_left_over(const char *path, pid_t pid);
+
+#endif
