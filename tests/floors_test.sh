@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
-# The house stands on its floors: no file includes upwards or sideways (docs/architecture.md).
+# The house stands on its floors: no file includes upwards or sideways, or in circles (docs/architecture.md).
 set -u
 cd "$(dirname "$0")/.." || exit 1
 failed=0
@@ -36,4 +36,10 @@ for folder in lib/*/ */; do
 	ls "$folder"/*.c >/dev/null 2>&1 || continue
 	grep -qE "^floor $folder( |\$)" "$0" || { echo "$folder has no floor in $0"; failed=1; }
 done
+
+# No header includes itself by way of others: tsort says which go round.
+circles=$(find lib raid volume netdev vswitch vmm tools -name '*.h' -exec \
+	sed -nE 's|^#include "([a-z_0-9/]+\.h)"|\1|; t pair; b; :pair; F; p' {} + |
+	sed 's|^lib/||' | paste - - | tsort 2>&1 >/dev/null)
+[ -z "$circles" ] || { echo "headers include each other:"; echo "$circles"; failed=1; }
 exit $failed

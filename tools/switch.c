@@ -128,20 +128,20 @@ static int show_on_fiber(void *arg, struct error *error)
 {
 	CLEANUP_FREE char *control = NULL;
 	struct switch_show *show = arg;
-	int status;
+	int rc;
 
-	status = switch_control_path(show->name, &control, error);
-	if (status)
-		return status;
-	status = rpc_call(control, "switch.show", NULL, &show->result, error);
-	if (status == -ENOENT || status == -ECONNREFUSED) {
-		error_set(error, status,
+	rc = switch_control_path(show->name, &control, error);
+	if (rc)
+		return rc;
+	rc = rpc_call(control, "switch.show", NULL, &show->result, error);
+	if (rc == -ENOENT || rc == -ECONNREFUSED) {
+		error_set(error, rc,
 			  "switch %s: none of that name is running (nobody listens at %s)",
 			  show->name, control);
 		error_advise(error, "start it with `tenon switch run %s`, as the same user",
 			     show->name);
 	}
-	return status;
+	return rc;
 }
 
 /* "no_buffer 12, too_long 3" */

@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include "util/list.h"
+#include "util/poll_window.h"
 #include "vswitch/capture.h"
 #include "vswitch/forward.h"
 #include "vswitch/switch.h"
@@ -30,7 +31,7 @@ struct vswitch {
 	/* The loop's. */
 	int epoll_fd;
 	int wake_fd;
-	uint64_t poll_max, poll_budget;
+	struct poll_window polling;
 	uint64_t sleeps, rounds;
 
 	/* Calls from other threads; guarded by `lock`. */

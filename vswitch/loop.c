@@ -2,11 +2,8 @@
 /*
  * The forwarding thread: rounds of bursts, polling, sleeping, and calls from other threads.
  *
- * Polling before sleep saves the 25 to 30 microseconds that waking a thread costs on virtual machines,
- * and wastes a core when nothing comes. So the time to poll adapts: it doubles when work came within
- * `poll_max` after the thread had gone to sleep, which polling would have caught, and halves when the
- * sleep was longer. Ports whose frames cost a system call to look for (TAP) are not polled: their fd in
- * the epoll set says when to read.
+ * How long to poll before sleeping is learned (util/poll_window.h), as the workers of a server do. Ports whose
+ * frames cost a system call to look for (TAP) are not polled: their fd in the epoll set says when to read.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -18,10 +15,11 @@
 #include "util/bytes.h"
 #include "util/clock.h"
 #include "util/error.h"
+#include "util/poll_window.h"
+#include "util/thread.h"
 #include "vswitch/internal.h"
 
 #define POLL_MAX_DEFAULT 50000 /* ns */
-#define POLL_MIN         4000  /* ns; less is not worth beginning */
 #define EVENTS           64
 #define BUSY_ROUNDS      16 /* after so many rounds with work, look at the fds in between */
 
@@ -49,8 +47,10 @@ int vswitch_loop_init(struct vswitch *vswitch, struct error *error)
 		return error_set(error, rc, "switch %s: cannot make its event descriptors: %s",
 				 vswitch->name, error_name(rc));
 	}
-	if (!vswitch->poll_max)
-		vswitch->poll_max = POLL_MAX_DEFAULT;
+	if (!vswitch->polling.most)
+		vswitch->polling.most = POLL_MAX_DEFAULT;
+	if (single_processor())
+		vswitch->polling.most = 0;
 	return 0;
 }
 
@@ -146,52 +146,47 @@ unsigned vswitch_round(struct vswitch *vswitch)
 	return work;
 }
 
-static void adapt_polling(struct vswitch *vswitch, uint64_t slept)
-{
-	if (slept < vswitch->poll_max)
-		vswitch->poll_budget =
-			MIN(MAX(2 * vswitch->poll_budget, (uint64_t)POLL_MIN), vswitch->poll_max);
-	else
-		vswitch->poll_budget =
-			vswitch->poll_budget / 2 < POLL_MIN ? 0 : vswitch->poll_budget / 2;
-}
-
 static void sleep_until_woken(struct vswitch *vswitch)
 {
 	bool came = false;
-	uint64_t start;
 
 	for (unsigned i = 0; i < vswitch->port_count; i++)
 		if (vswitch->ports[i]->ops->arm)
 			came |= vswitch->ports[i]->ops->arm(vswitch->ports[i]);
-	start = monotonic_ns();
 	vswitch->sleeps += !came;
 	vswitch_dispatch(vswitch, came ? 0 : -1);
-	if (!came && vswitch->polled_count)
-		adapt_polling(vswitch, monotonic_ns() - start);
 	for (unsigned i = 0; i < vswitch->port_count; i++)
 		if (vswitch->ports[i]->ops->disarm)
 			vswitch->ports[i]->ops->disarm(vswitch->ports[i]);
 }
 
-/* Goes on looking for a while; true if there is work. */
-static bool poll_a_while(struct vswitch *vswitch)
+/* Goes on looking until `window` ns after `began`; true if there is work. */
+static bool poll_a_while(struct vswitch *vswitch, uint64_t began, uint64_t window)
 {
-	uint64_t end;
-
-	if (!vswitch->poll_budget || !vswitch->polled_count)
-		return false;
-	end = monotonic_ns() + vswitch->poll_budget;
-	do {
+	while (monotonic_ns() - began < window) {
 		for (unsigned i = 0; i < 16; i++) {
 			if (vswitch_round(vswitch))
 				return true;
-			__builtin_ia32_pause();
+			cpu_relax();
 		}
 		if (vswitch_dispatch(vswitch, 0))
 			return true;
-	} while (monotonic_ns() < end);
+	}
 	return false;
+}
+
+/* Nothing to do: polls on for a while, then sleeps. */
+static void idle(struct vswitch *vswitch)
+{
+	uint64_t began = monotonic_ns();
+
+	if (!vswitch->polled_count) {
+		sleep_until_woken(vswitch);
+		return;
+	}
+	if (!poll_a_while(vswitch, began, poll_window_now(&vswitch->polling)))
+		sleep_until_woken(vswitch);
+	poll_window_learn(&vswitch->polling, monotonic_ns() - began, UINT64_MAX);
 }
 
 static void *run(void *arg)
@@ -205,8 +200,7 @@ static void *run(void *arg)
 				vswitch_dispatch(vswitch, 0);
 			continue;
 		}
-		if (!poll_a_while(vswitch))
-			sleep_until_woken(vswitch);
+		idle(vswitch);
 	}
 	return NULL;
 }

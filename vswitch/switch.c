@@ -63,7 +63,7 @@ int vswitch_create(struct vswitch **out, const struct vswitch_options *options, 
 	vswitch->clock_arg = options->clock_arg;
 	vswitch->now = vswitch->clock(vswitch->clock_arg);
 	vswitch->epoch = options->epoch_ns ? options->epoch_ns : system_epoch(vswitch->now);
-	vswitch->poll_max = options->poll_ns;
+	vswitch->polling.most = options->poll_ns;
 	vswitch->ageing = options->ageing_ns ? options->ageing_ns : MAC_TABLE_AGEING;
 	if (options->hub)
 		vswitch->ageing = 0;

@@ -8,10 +8,10 @@
  * worth less polling.
  */
 #include <errno.h>
-#include <sched.h>
 
 #include "fiber/sanitizer.h"
 #include "fiber/worker_private.h"
+#include "util/thread.h"
 
 #define POLL_NS_DISK 15000 /* what a sleep and a wake cost in processor time, roughly */
 
@@ -103,20 +103,6 @@ static void idle(struct worker *worker)
 	}
 	sleep_in_kernel(worker);
 	poll_window_learn(&worker->polling, monotonic_ns() - began, worth);
-}
-
-/*
- * On one processor, polling would only keep those from running whom it waits for. What counts is what
- * all processes here may run on, which is what init has: a container may have but one. A worker that is
- * bound to one of several polls; it was given that one, and its peers run on the others.
- */
-static bool single_processor(void)
-{
-	cpu_set_t set;
-
-	return (!sched_getaffinity(1, sizeof(set), &set) ||
-		!sched_getaffinity(0, sizeof(set), &set)) &&
-	       CPU_COUNT(&set) == 1;
 }
 
 int worker_run(struct worker *worker, fiber_fn *fn, void *arg)

@@ -2,6 +2,7 @@
 /* See thread.h. */
 #include "util/thread.h"
 
+#include <sched.h>
 #include <signal.h>
 
 int thread_start(pthread_t *thread, const char *name, void *(*fn)(void *), void *arg)
@@ -19,4 +20,13 @@ int thread_start(pthread_t *thread, const char *name, void *(*fn)(void *), void 
 	if (!rc)
 		pthread_setname_np(*thread, name);
 	return -rc;
+}
+
+bool single_processor(void)
+{
+	cpu_set_t set;
+
+	return (!sched_getaffinity(1, sizeof(set), &set) ||
+		!sched_getaffinity(0, sizeof(set), &set)) &&
+	       CPU_COUNT(&set) == 1;
 }
