@@ -8,6 +8,7 @@
  *	serve_export.c	which volumes and arrays are served, under which names
  *	serve_socket.c	one vhost-user-blk socket for each of them
  *	serve_control.c	the control socket, on which commands ask the owner
+ *	serve_arrays.c	what they ask of arrays
  *
  * What cannot be served is left out and keeps an export that says why; the rest is served.
  *
@@ -173,6 +174,17 @@ int export_describe(const struct serve *serve, size_t from, size_t most, json_t 
 int serve_claim(struct serve *serve, const struct cli_words *given, struct cli_words *targets,
 		struct error *error);
 
+/* ---- The control socket (serve_control.c, serve_arrays.c) ---- */
+
 extern const struct rpc_method serve_methods[];
+
+/* `context` is the struct serve. */
+rpc_method_fn serve_raid_list;
+rpc_method_fn serve_raid_show;
+rpc_method_fn serve_raid_fail;
+rpc_method_fn serve_raid_remove;
+rpc_method_fn serve_raid_add;
+rpc_method_fn serve_raid_check;
+rpc_method_fn serve_raid_wait;
 
 #endif

@@ -148,12 +148,6 @@ const struct guest_memory *vhost_user_backend_memory(const struct vhost_user_bac
 	return &be->memory;
 }
 
-uint64_t vhost_user_backend_features(const struct vhost_user_backend *be)
-{
-	return be->features &
-	       ~(1ULL << VHOST_USER_F_PROTOCOL_FEATURES | 1ULL << VHOST_USER_F_LOG_ALL);
-}
-
 struct virtqueue *vhost_user_backend_queue(struct vhost_user_backend *be, unsigned index)
 {
 	return index < be->queue_count ? &be->queues[index].vq : NULL;

@@ -51,7 +51,12 @@ struct vhost_user_backend {
 
 /* What a handler returns that has put the answer into the message. */
 #define REPLY 1
-int backend_reply_u64(struct vhost_user_message *message, uint64_t value);
+static inline int backend_reply_u64(struct vhost_user_message *message, uint64_t value)
+{
+	message->payload.u64 = value;
+	message->header.size = sizeof(value);
+	return REPLY;
+}
 
 /* Carries one message out: 0, REPLY, or a negative errno with the error set, -EOPNOTSUPP for a message
  * that is not known. */
@@ -65,6 +70,24 @@ int backend_add_mem_reg(struct vhost_user_backend *be, struct vhost_user_message
 			struct error *error);
 int backend_rem_mem_reg(struct vhost_user_backend *be, struct vhost_user_message *message,
 			struct error *error);
+
+/* Handlers of the messages about rings. */
+int backend_set_vring_num(struct vhost_user_backend *be, struct vhost_user_message *message,
+			  struct error *error);
+int backend_set_vring_addr(struct vhost_user_backend *be, struct vhost_user_message *message,
+			   struct error *error);
+int backend_set_vring_base(struct vhost_user_backend *be, struct vhost_user_message *message,
+			   struct error *error);
+int backend_get_vring_base(struct vhost_user_backend *be, struct vhost_user_message *message,
+			   struct error *error);
+int backend_set_vring_kick(struct vhost_user_backend *be, struct vhost_user_message *message,
+			   struct error *error);
+int backend_set_vring_call(struct vhost_user_backend *be, struct vhost_user_message *message,
+			   struct error *error);
+int backend_set_vring_err(struct vhost_user_backend *be, struct vhost_user_message *message,
+			  struct error *error);
+int backend_set_vring_enable(struct vhost_user_backend *be, struct vhost_user_message *message,
+			     struct error *error);
 
 /* Whether a file of the front-end's was shortened. */
 bool backend_torn(const struct vhost_user_backend *be);

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What commands ask the owner of an array, at its control socket (serve_control.c): methods that find it, and carry
+ * out at its home what is asked.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "block/block.h"
+#include "tools/describe.h"
+#include "tools/raid.h"
+#include "tools/serve.h"
+
+#define WAIT_NS (250 * 1000 * 1000ull)
+
+/* The path of the device that a client means: it sees paths as describe_text() writes them. The caller frees it. */
+static int device_param(struct serve *serve, json_t *params, char **device, struct error *error)
+{
+	const char *given;
+	int rc = rpc_param_string(params, "device", &given, error);
+
+	for (unsigned i = 0; !rc && !*device && i < serve->owned.count; i++) {
+		json_t *shown = describe_text(serve->owned.paths[i]);
+
+		if (shown && !strcmp(json_string_value(shown), given))
+			*device = strdup(serve->owned.paths[i]);
+		json_decref(shown);
+	}
+	if (!rc && !*device)
+		*device = strdup(given);
+	return rc || *device ? rc : -ENOMEM;
+}
+
+/* A method about an array, done at home. */
+struct array_call {
+	int (*fn)(struct array_call *call);
+	struct serve *serve;
+	struct serve_home *home;
+	struct stack_array *found;
+	struct raid_array *array;
+	json_t *params;
+	char *device;
+	bool force, repair;
+	struct block *block; /* a device that is added */
+	json_t **result;
+	struct error *error;
+};
+
+/* The array that the method names runs. At home. */
+static int check_runs(struct array_call *call)
+{
+	struct stack_array *found = call->found;
+
+	call->array = found->raid;
+	if (call->array)
+		return 0;
+	error_set(call->error, -EINVAL, "%s",
+		  found->problem ? found->problem : "the array cannot be assembled");
+	if (found->advice)
+		error_advise(call->error, "%s", found->advice);
+	return -EINVAL;
+}
+
+static int array_call_run(void *arg)
+{
+	struct array_call *call = arg;
+	int rc = check_runs(call);
+
+	return rc ? rc : call->fn(call);
+}
+
+static int find_array(struct array_call *call, bool with_device)
+{
+	const char *name;
+	int rc = rpc_param_string(call->params, "name", &name, call->error);
+
+	if (!rc)
+		rc = serve_find_array(call->serve, name, &call->home, &call->found, call->error);
+	if (!rc && with_device)
+		rc = device_param(call->serve, call->params, &call->device, call->error);
+	return rc;
+}
+
+static int show_array(struct array_call *call)
+{
+	*call->result = describe_array(call->array, false);
+	return 0;
+}
+
+/* Of a home, at home. */
+struct array_rows {
+	const struct stack *stack;
+	json_t *rows;
+};
+
+static int list_arrays(void *arg)
+{
+	struct array_rows *list = arg;
+	const struct stack *stack = list->stack;
+
+	for (unsigned i = 0; i < stack->array_count; i++) {
+		const struct stack_array *array = &stack->arrays[i];
+		json_t *row = array->raid ? describe_array_row(array->raid, false)
+					  : describe_broken_array(&array->md, array->problem);
+		json_t *devices = json_array();
+
+		for (unsigned k = 0; k < stack->node_count; k++)
+			if (stack->nodes[k].array == (int)i && stack->nodes[k].is_member)
+				json_array_append_new(devices, describe_text(stack->nodes[k].name));
+		json_object_set_new(row, "member_devices", devices);
+		json_array_append_new(list->rows, row);
+	}
+	return 0;
+}
+
+int serve_raid_list(void *context, json_t *params, json_t **result, struct error *error)
+{
+	struct serve *serve = context;
+	json_t *rows = json_array();
+
+	(void)params, (void)error;
+	for (unsigned i = 0; i < serve->home_count; i++) {
+		struct array_rows list = { serve->homes[i].stack, rows };
+
+		if (list.stack)
+			serve_call(&serve->homes[i], list_arrays, &list);
+	}
+	*result = rows;
+	return 0;
+}
+
+static int fail_member(struct array_call *call)
+{
+	return call->force ? raid_fail_anyway(call->array, call->device, call->error)
+			   : raid_fail(call->array, call->device, call->error);
+}
+
+static int remove_member(struct array_call *call)
+{
+	struct stack *stack = call->home->stack;
+	bool held = raid_open_device(stack, call->device) != NULL;
+	int rc = raid_remove(call->array, call->device, call->error);
+
+	/* One that was removed before is no member; but this server still had it open. */
+	if (rc == -ENOENT && held) {
+		*call->error = (struct error){ 0 };
+		rc = 0;
+	}
+	if (rc)
+		return rc;
+	/* The stack's own reference on it keeps the lock: give it up, so that it can be added again. */
+	for (unsigned i = 0; i < stack->node_count; i++) {
+		struct stack_node *node = &stack->nodes[i];
+
+		if (node->block && !node->raid && !strcmp(node->name, call->device)) {
+			block_unref(steal_pointer(&node->block));
+			node->is_member = false;
+		}
+	}
+	return 0;
+}
+
+static int find_open(struct array_call *call)
+{
+	struct block *open = raid_open_device(call->home->stack, call->device);
+
+	if (open)
+		call->block = block_ref(open);
+	return 0;
+}
+
+/* At home, where the block ends too: the array may have stopped since the device was looked for. */
+static int add_member(void *arg)
+{
+	struct array_call *call = arg;
+	CLEANUP_BLOCK struct block *block = steal_pointer(&call->block);
+	int rc;
+
+	block_move(block);
+	rc = check_runs(call);
+	if (!rc)
+		rc = raid_check_member(call->array, block, call->force, call->error);
+	if (rc)
+		return rc;
+	return call->force ? raid_add_over(call->array, block, call->error)
+			   : raid_add(call->array, block, call->error);
+}
+
+static int check_array(struct array_call *call)
+{
+	return raid_scrub_start(call->array, call->repair, call->error);
+}
+
+static bool stop_waiting(const struct raid_progress *progress, void *arg)
+{
+	(void)progress, (void)arg;
+	return false;
+}
+
+static int wait_array(struct array_call *call)
+{
+	struct raid_status status;
+	int waited = raid_rebuild_wait(call->array, stop_waiting, NULL, WAIT_NS, call->error);
+
+	if (waited && waited != -ECANCELED)
+		return waited;
+	raid_status(call->array, &status);
+	*call->result = json_pack("{s:b, s:b, s:o}", "done", !waited, "degraded", status.degraded,
+				  "progress", describe_progress(&status.progress));
+	raid_status_free(&status);
+	return 0;
+}
+
+static int call_array(struct array_call *call, int (*fn)(struct array_call *call))
+{
+	call->fn = fn;
+	return serve_call(call->home, array_call_run, call);
+}
+
+int serve_raid_show(void *context, json_t *params, json_t **result, struct error *error)
+{
+	struct array_call call = {
+		.serve = context, .params = params, .result = result, .error = error
+	};
+	int rc = find_array(&call, false);
+
+	return rc ? rc : call_array(&call, show_array);
+}
+
+int serve_raid_fail(void *context, json_t *params, json_t **result, struct error *error)
+{
+	struct array_call call = { .serve = context, .params = params, .error = error };
+	int rc = find_array(&call, true);
+
+	(void)result;
+	call.force = json_is_true(json_object_get(params, "force"));
+	if (!rc)
+		rc = call_array(&call, fail_member);
+	free(call.device);
+	return rc;
+}
+
+int serve_raid_remove(void *context, json_t *params, json_t **result, struct error *error)
+{
+	struct array_call call = { .serve = context, .params = params, .error = error };
+	int rc = find_array(&call, true);
+
+	(void)result;
+	if (!rc)
+		rc = call_array(&call, remove_member);
+	if (!rc)
+		device_list_remove(&call.serve->owned, call.device);
+	free(call.device);
+	return rc;
+}
+
+/* Opening a device may take long: it is done here, and handed over. */
+int serve_raid_add(void *context, json_t *params, json_t **result, struct error *error)
+{
+	struct serve *serve = context;
+	struct array_call call = { .serve = serve, .params = params, .error = error };
+	int rc = find_array(&call, true);
+
+	(void)result;
+	call.force = json_is_true(json_object_get(params, "force"));
+	if (!rc && serve->read_only)
+		rc = error_set(error, -EROFS, "%s: the server runs with --read-only", call.device);
+	if (!rc)
+		rc = call_array(&call, find_open);
+	if (!rc && !call.block)
+		rc = raid_open_new_member(call.device, &call.block, error);
+	if (!rc)
+		rc = serve_call(call.home, add_member, &call);
+	/* It is a member by now: what is not known of it is just that it is ours. */
+	if (!rc && device_list_add(&serve->owned, call.device))
+		log_warning(&serve->log, "%s: added, but out of memory to list it as this server's",
+			    call.device);
+	free(call.device);
+	return rc;
+}
+
+int serve_raid_check(void *context, json_t *params, json_t **result, struct error *error)
+{
+	struct array_call call = { .serve = context, .params = params, .error = error };
+	int rc = find_array(&call, false);
+
+	(void)result;
+	call.repair = json_is_true(json_object_get(params, "repair"));
+	return rc ? rc : call_array(&call, check_array);
+}
+
+int serve_raid_wait(void *context, json_t *params, json_t **result, struct error *error)
+{
+	struct array_call call = {
+		.serve = context, .params = params, .result = result, .error = error
+	};
+	int rc = find_array(&call, false);
+
+	return rc ? rc : call_array(&call, wait_array);
+}
