@@ -23,7 +23,7 @@ DEPS_BUILD := gcc make pkg-config libc6-dev liburing-dev libaio-dev libpcap-dev 
 DEPS_DEMO  := qemu-system-x86 user-mode-linux linux-image-cloud-amd64 mdadm lvm2 e2fsprogs \
 	busybox-static cpio kmod python3 procps util-linux
 DEPS_TEST  := qemu-utils zstd xz-utils bzip2 lz4 gddrescue fdisk iproute2 acpica-tools clang libclang-rt-dev cppcheck \
-	clang-tidy clang-format grub-common dpdk-dev '^librte-net-virtio[0-9]+$$'
+	clang-tidy clang-format grub-common zsh dpdk-dev '^librte-net-virtio[0-9]+$$'
 DEPS_BENCH := openvswitch-switch vde2 qemu-utils dpdk-dev '^librte-net-virtio[0-9]+$$' iperf3 valgrind
 
 PACKAGES := liburing libpcap libnl-3.0 libnl-route-3.0 jansson uuid blkid zlib libseccomp
@@ -197,11 +197,14 @@ install: build
 		install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man1/$${page##*/} || exit 1; done
 	for page in $(DOCS); do \
 		install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/doc/tenon/$$page || exit 1; done
+	install -D -m 644 tools/completion/tenon.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/tenon
+	install -D -m 644 tools/completion/_tenon $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_tenon
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/tenon
 	for page in docs/man/*.1; do rm -f $(DESTDIR)$(PREFIX)/share/man/man1/$${page##*/}; done
 	rm -rf $(DESTDIR)$(PREFIX)/share/doc/tenon
+	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/tenon $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_tenon
 
 # What the unit tests reach.
 coverage:

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Options, messages and running on a fiber; see cli.h. */
+/* Messages and running on a fiber; see cli.h. */
 #include "tools/cli.h"
 
+#include <ctype.h>
 #include <errno.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -13,11 +13,8 @@
 #include "fiber/fiber.h"
 #include "fiber/signal.h"
 #include "util/cleanup.h"
-#include "util/number.h"
 #include "util/standard.h"
 #include "util/text.h"
-
-#define CLI_MOST_OPTIONS 24
 
 /* What the command line was taken apart into lives as long as the command, and what did not answer is known as
  * long. The tool's only state outside of a command; main() lets go of it. */
@@ -26,6 +23,8 @@ static struct cli_kept {
 	char *words[];
 } * cli_kept;
 static struct cli_words cli_silent;
+static bool cli_is_completing;
+static char cli_verb_text[64]; /* "lv create": what a usage error is about */
 
 static char **cli_keep(size_t words)
 {
@@ -41,6 +40,7 @@ static char **cli_keep(size_t words)
 void cli_release(void)
 {
 	cli_silent = (struct cli_words){ 0 };
+	cli_verb_text[0] = '\0';
 	while (cli_kept) {
 		struct cli_kept *kept = cli_kept;
 
@@ -90,12 +90,44 @@ void cli_remember_silent(const char *path)
 		cli_words_add(&cli_silent, cli_keep_text(path));
 }
 
+void cli_begin_completion(void)
+{
+	cli_is_completing = true;
+}
+
+bool cli_completing(void)
+{
+	return cli_is_completing;
+}
+
+void cli_set_verb(const char *usage)
+{
+	size_t length = 0;
+
+	/* "lv create VG/LV --size SIZE": the words before what the user puts in. */
+	while (islower((unsigned char)usage[length]) || usage[length] == ' ')
+		length++;
+	while (length && usage[length] && usage[length - 1] != ' ')
+		length--;
+	while (length && usage[length - 1] == ' ')
+		length--;
+	snprintf(cli_verb_text, sizeof(cli_verb_text), "%.*s", (int)length, usage);
+}
+
+const char *cli_verb_name(void)
+{
+	return cli_verb_text;
+}
+
 int cli_usage_error(const char *format, ...)
 {
+	char before[80] = "tenon: ";
 	va_list args;
 
+	if (cli_verb_text[0])
+		snprintf(before, sizeof(before), "tenon: %s: ", cli_verb_text);
 	va_start(args, format);
-	print_message(stderr, "tenon: ", format, args);
+	print_message(stderr, before, format, args);
 	va_end(args);
 	return EXIT_USAGE;
 }
@@ -105,7 +137,16 @@ void cli_note(const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	print_message(stderr, "tenon: ", format, args);
+	print_message(stderr, "tenon: note: ", format, args);
+	va_end(args);
+}
+
+void cli_warn(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	print_message(stderr, "tenon: warning: ", format, args);
 	va_end(args);
 }
 
@@ -132,147 +173,7 @@ void cli_ready(void)
 
 	/* Who closes standard output does not want to know. */
 	if (rc && rc != -EBADF)
-		cli_note("standard output: %s; it is ready all the same", error_name(rc));
-}
-
-static void cli_print_verbs(FILE *to, const char *noun, const struct cli_verb *verbs)
-{
-	fprintf(to, "usage:\n");
-	for (; verbs->name; verbs++)
-		fprintf(to, "  tenon %s %s %s\n      %s\n", noun, verbs->name, verbs->synopsis,
-			verbs->summary);
-	fprintf(to, "`tenon %s VERB --help` lists the options of a verb.\n", noun);
-}
-
-int cli_run_verb(const char *noun, const struct cli_verb *verbs, int argc, char **argv)
-{
-	if (argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) {
-		cli_print_verbs(stdout, noun, verbs);
-		return EXIT_DONE;
-	}
-	for (const struct cli_verb *verb = verbs; argc > 1 && verb->name; verb++)
-		if (!strcmp(argv[1], verb->name))
-			return verb->run(argc - 1, argv + 1);
-	if (argc > 1)
-		cli_usage_error("%s: there is no verb '%s'", noun, argv[1]);
-	cli_print_verbs(stderr, noun, verbs);
-	return EXIT_USAGE;
-}
-
-static void cli_print_usage(FILE *to, const char *usage, const struct cli_option *options)
-{
-	fprintf(to, "usage: tenon %s\n", usage);
-	for (; options->name; options++) {
-		char left[64];
-
-		snprintf(left, sizeof(left), "%s%.1s%s--%s%s%s", options->letter ? "-" : "",
-			 &options->letter, options->letter ? ", " : "", options->name,
-			 options->kind == CLI_FLAG ? "" : " ",
-			 options->kind == CLI_FLAG ? "" : options->placeholder);
-		fprintf(to, "  %-26s %s\n", left, options->help);
-	}
-}
-
-/* Stores what one option said; 0, or a negative errno with the message printed. */
-static int cli_store(const struct cli_option *option, char *argument)
-{
-	struct error error = { 0 };
-	uint64_t most = option->most ? option->most : (uint64_t)INT64_MAX;
-	int rc = 0;
-
-	switch (option->kind) {
-	case CLI_FLAG:
-		*(bool *)option->value = true;
-		return 0;
-	case CLI_TEXT:
-		*(const char **)option->value = argument;
-		return 0;
-	case CLI_LIST:
-		cli_words_add(option->value, argument);
-		return 0;
-	case CLI_SIZE:
-		rc = number_parse_size(argument, option->least, most, option->value, &error);
-		break;
-	case CLI_NUMBER:
-		rc = number_parse(argument, option->least, most, option->value, &error);
-		break;
-	}
-	if (rc)
-		cli_usage_error("--%s: %s", option->name, error.text);
-	return rc;
-}
-
-static unsigned cli_long_options(const struct cli_option *options, struct option *into)
-{
-	unsigned count = 0;
-
-	for (; options[count].name && count < CLI_MOST_OPTIONS; count++)
-		into[count] = (struct option){ options[count].name,
-					       options[count].kind == CLI_FLAG ? no_argument
-									       : required_argument,
-					       NULL, 256 + (int)count };
-	into[count] = (struct option){ "help", no_argument, NULL, 'h' };
-	into[count + 1] = (struct option){ 0 };
-	return count;
-}
-
-/* What getopt() takes for letters: "ho:H". */
-static void cli_letters(const struct cli_option *options, char *letters)
-{
-	*letters++ = 'h';
-	for (unsigned i = 0; options[i].name && i < CLI_MOST_OPTIONS; i++) {
-		if (!options[i].letter)
-			continue;
-		*letters++ = options[i].letter;
-		if (options[i].kind != CLI_FLAG)
-			*letters++ = ':';
-	}
-	*letters = '\0';
-}
-
-/* The number of the option that has this letter; what is none of them stays. */
-static int cli_by_letter(const struct cli_option *options, int found)
-{
-	for (unsigned i = 0; options[i].name && i < CLI_MOST_OPTIONS; i++)
-		if (options[i].letter && options[i].letter == found)
-			return 256 + (int)i;
-	return found;
-}
-
-bool cli_parse(const char *usage, const struct cli_option *options, int argc, char **argv,
-	       unsigned least, unsigned most, struct cli_words *operands, int *status)
-{
-	struct option longs[CLI_MOST_OPTIONS + 2];
-	char letters[2 * CLI_MOST_OPTIONS + 2];
-	int found;
-
-	cli_long_options(options, longs);
-	cli_letters(options, letters);
-	*status = EXIT_USAGE;
-	*operands = (struct cli_words){ 0 };
-	optind = 0;
-	while ((found = getopt_long(argc, argv, letters, longs, NULL)) != -1) {
-		if (found == 'h') {
-			cli_print_usage(stdout, usage, options);
-			*status = EXIT_DONE;
-			return false;
-		}
-		found = cli_by_letter(options, found);
-		if (found < 256) {
-			cli_print_usage(stderr, usage, options);
-			return false;
-		}
-		if (cli_store(&options[found - 256], optarg))
-			return false;
-	}
-	for (; optind < argc; optind++)
-		cli_words_add(operands, argv[optind]);
-	if (operands->count >= least && operands->count <= most)
-		return true;
-	cli_usage_error("%s: %s operands", argv[0],
-			operands->count < least ? "too few" : "too many");
-	cli_print_usage(stderr, usage, options);
-	return false;
+		cli_warn("standard output: %s; it is ready all the same", error_name(rc));
 }
 
 struct cli_run {

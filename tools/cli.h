@@ -1,6 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What the nouns of `tenon` share: options, messages, progress, and running on a fiber; listings are in output.h.
+ *
+ *	cli.c		messages, running
+ *	cli_parse.c	verbs and options: all that a verb takes stands in its table of options and its usage line, from
+ *			which --help, suggestions and completion come, and with which a test compares the man pages
+ *	cli_complete.c	completion for shells
+ *	consent.h	asking before something is lost
  */
 #ifndef TENON_TOOLS_CLI_H
 #define TENON_TOOLS_CLI_H
@@ -50,7 +56,8 @@ struct cli_verb {
 	const char *summary;
 };
 
-/* The verb that argv[1] names is run with the rest; without one, or with --help, usage is printed. */
+/* The verb that argv[1] names, also by another name that people know it by (ls, rm, ...), is run with the rest;
+ * without one, or with --help, usage is printed. `help VERB` is the verb with --help. */
 int cli_run_verb(const char *noun, const struct cli_verb *verbs, int argc, char **argv);
 
 /*
@@ -61,9 +68,30 @@ int cli_run_verb(const char *noun, const struct cli_verb *verbs, int argc, char 
 bool cli_parse(const char *usage, const struct cli_option *options, int argc, char **argv,
 	       unsigned least, unsigned most, struct cli_words *operands, int *status);
 
+/* A size that a person wrote, for options that are more than a size: as CLI_SIZE, a number alone is refused, whose
+ * unit can only be guessed. -EINVAL or -ERANGE with `error` set. */
+int cli_parse_size(const char *text, uint64_t least, uint64_t most, uint64_t *bytes,
+		   struct error *error);
+
 #define CLI_ANY 10000u
 
-/* Says "tenon: usage: ..." about one thing that is wrong with the arguments; returns EXIT_USAGE. */
+/* The verb that a usage error names, from what stands after "tenon " in its usage. */
+void cli_set_verb(const char *usage);
+const char *cli_verb_name(void);
+
+/* From now on options and verbs are not carried out: what could stand in place of the last word is printed, for a
+ * shell (cli_complete.c). */
+void cli_begin_completion(void);
+bool cli_completing(void);
+/* Of these verbs; of this verb's options and operands. argv[argc - 1] is the word. */
+void cli_complete_verb(const struct cli_verb *verbs, const char *word);
+void cli_complete(const char *usage, const struct cli_option *options, int argc, char **argv,
+		  unsigned most);
+
+#define CLI_MOST_OPTIONS 32
+
+/* Says "tenon: VERB: ..." about one thing that is wrong with the arguments of the verb that cli_parse() was called for;
+ * returns EXIT_USAGE. */
 int cli_usage_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* ---- Running ---- */
@@ -83,8 +111,10 @@ int cli_interruptible(fiber_fn *fn, void *arg, struct error *error);
 /* Prints an error with its advice to standard error; returns EXIT_FAILED. */
 int cli_fail(int rc, const struct error *error);
 
-/* Prints a note for a person to standard error. */
+/* To standard error, for a person: "tenon: note: ..." is news, "tenon: warning: ..." something that is not as it
+ * should be. What is neither is an error, by cli_fail(). */
 void cli_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void cli_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Prints a line for a person to standard output. As all that is printed here, it is made fit for a terminal
  * (text.h): names in it may be anything. */

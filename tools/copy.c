@@ -75,10 +75,10 @@ static int tell_unreadable(struct copy_command *copy, struct error *error)
 	if (!map->count)
 		return 0;
 	for (unsigned i = 0; i < map->count && i < RANGES_TOLD; i++)
-		cli_note("%s: %" PRIu64 " bytes at byte %" PRIu64 " cannot be read",
+		cli_warn("%s: %" PRIu64 " bytes at byte %" PRIu64 " cannot be read",
 			 copy->source.word, map->ranges[i].length, map->ranges[i].offset);
 	if (map->count > RANGES_TOLD)
-		cli_note("%s: and %u ranges more%s%s", copy->source.word, map->count - RANGES_TOLD,
+		cli_warn("%s: and %u ranges more%s%s", copy->source.word, map->count - RANGES_TOLD,
 			 copy->map_path ? ", see " : "", copy->map_path ? copy->map_path : "");
 	error_set(error, -EIO,
 		  "%s: %" PRIu64 " bytes in %u range%s could not be read, and are zeroes in %s",
@@ -145,7 +145,7 @@ static int copy_blocks(struct copy_command *copy, struct error *error)
 	if (rc == -EIO || (!rc && copy->unreadable.count))
 		explain_cut(copy, rc ? error : &cut);
 	if (!rc && cut.code)
-		cli_note("%s", cut.text);
+		cli_warn("%s", cut.text);
 	if (!rc && copy->destination.is_fresh && copy->source.size < destination->size) {
 		rc = block_file_cut(destination, copy->source.size);
 		if (rc)

@@ -241,7 +241,7 @@ static int device_list_verb(int argc, char **argv)
 {
 	struct cli_listing listing = { 0 };
 	struct cli_words given = { 0 }, operands;
-	const struct cli_option options[] = { CLI_OPTION_DEVICE(&given),
+	const struct cli_option options[] = { CLI_OPTION_LOOK_AT(&given),
 					      CLI_OPTIONS_LISTING(&listing), CLI_OPTION_END };
 	static const struct cli_column columns[] = {
 		{ "DEVICE", "device", CLI_AS_PATH },

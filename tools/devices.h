@@ -40,7 +40,13 @@ char *devices_file_path(void);
 int devices_file_read(const char *path, int (*fn)(const char *line, void *arg), void *arg,
 		      struct error *error);
 
-/* Two options, as what may be done without goes with what there is: --device and --degraded. */
+/* Of a verb that only looks. */
+#define CLI_OPTION_LOOK_AT(words)                                                                  \
+	{                                                                                          \
+		"device", CLI_LIST, words, "PATH",                                                 \
+			"look at this device or image (repeatable, glob)"                          \
+	}
+/* Of one that writes: what may be done without goes with what there is, --device and --degraded. */
 #define CLI_OPTION_DEVICE(words)                                                                   \
 	{ "device", CLI_LIST, words, "PATH", "look at this device or image (repeatable, glob)" },  \
 	{                                                                                          \

@@ -14,9 +14,9 @@ static bool look_parse(struct look *look, int argc, char **argv, int *status)
 	struct cli_listing *listing = &look->listing;
 	const struct cli_option own =
 		look->option ? *look->option : (struct cli_option)CLI_OPTION_END;
-	const struct cli_option of_list[] = { CLI_OPTION_DEVICE(&look->given),
+	const struct cli_option of_list[] = { CLI_OPTION_LOOK_AT(&look->given),
 					      CLI_OPTIONS_LISTING(listing), own, CLI_OPTION_END };
-	const struct cli_option of_show[] = { CLI_OPTION_DEVICE(&look->given),
+	const struct cli_option of_show[] = { CLI_OPTION_LOOK_AT(&look->given),
 					      CLI_OPTIONS_SHOW(listing), own, CLI_OPTION_END };
 
 	return cli_parse(look->usage, look->columns ? of_list : of_show, argc, argv, look->least,

@@ -151,7 +151,7 @@ static void change_tell(struct lv_change *change, json_t *answer)
 
 	lv_change_tell(json_object_get(answer, "notes"));
 	if (problem && (created || !strcmp(change->method, "lv.rename"))) {
-		cli_note("%s: %s, not served, because: %s", change->name,
+		cli_warn("%s: %s, not served, because: %s", change->name,
 			 created ? "created" : "renamed", problem);
 		change->not_served = true;
 	}
@@ -215,7 +215,7 @@ static int lv_create_verb(int argc, char **argv)
 		       &status))
 		return status;
 	if (!size == !extents)
-		return cli_usage_error("lv create: give either --size or --extents, not zero");
+		return cli_usage_error("give either --size or --extents, not zero");
 	list = json_array();
 	for (unsigned i = 0; i < tags.count; i++)
 		json_array_append_new(list, describe_text(tags.words[i]));
@@ -268,7 +268,7 @@ static int lv_resize_verb(int argc, char **argv)
 		       &status))
 		return status;
 	if (!size)
-		return cli_usage_error("lv resize: --size is needed, and not zero");
+		return cli_usage_error("--size is needed, and not zero");
 	change.params = json_pack("{s:I}", "size", (json_int_t)size);
 	return change_do(&change, operands.words[0]);
 }

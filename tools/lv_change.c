@@ -82,6 +82,6 @@ void lv_change_tell(json_t *notes)
 
 	json_array_foreach(notes, index, note) {
 		if (json_is_string(note))
-			cli_note("%s", json_string_value(note));
+			cli_warn("%s", json_string_value(note));
 	}
 }

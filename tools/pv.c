@@ -241,8 +241,9 @@ static int pv_check_verb(int argc, char **argv)
 	int status = look_verb(&check.look, argc, argv);
 
 	if (!status && check.worst == VOLUME_DAMAGED) {
-		cli_note("damage was found");
-		return EXIT_FAILED;
+		struct error error = { 0 };
+
+		return cli_fail(error_set(&error, -EIO, "damage was found"), &error);
 	}
 	return status;
 }
@@ -279,7 +280,7 @@ static int pv_dump_verb(int argc, char **argv)
 {
 	struct dump dump = { 0 };
 	const struct cli_option options[] = {
-		CLI_OPTION_DEVICE(&dump.given),
+		CLI_OPTION_LOOK_AT(&dump.given),
 		{ "metadata", CLI_FLAG, &dump.metadata, NULL, "the metadata text" },
 		CLI_OPTION_END,
 	};

@@ -187,7 +187,7 @@ static int raid_create_verb(int argc, char **argv)
 		       &operands, &status))
 		return status;
 	if (!create.level)
-		return cli_usage_error("raid create: --level is needed");
+		return cli_usage_error("--level is needed");
 	create.name = operands.words[0];
 	create.devices = (struct cli_words){ operands.words + 1, operands.count - 1 };
 	return cli_on_fiber(create_run, &create);
@@ -290,7 +290,7 @@ static int show_run(struct look *look, struct error *error)
 	if (!look->result) {
 		look->result = describe_array(array, true);
 		if (found->note)
-			cli_note("%s", found->note);
+			cli_warn("%s", found->note);
 	}
 	look->status = health(look->result);
 	return served_add(look->result);

@@ -99,13 +99,13 @@ static int change_run(void *arg, struct error *error)
 	return stack_finish(stack, rc, error);
 }
 
-static int change_verb(struct raid_change_command *change, const char *usage, int argc, char **argv)
+/* `force`: what --force does, or NULL. */
+static int change_verb(struct raid_change_command *change, const char *usage, const char *force,
+		       int argc, char **argv)
 {
 	const struct cli_option options[] = {
 		CLI_OPTION_DEVICE(&change->given),
-		{ "force", CLI_FLAG, &change->force, NULL,
-		  "add: overwrite what is on a new device, or what a half holds that ran apart; "
-		  "fail: give up what it alone has" },
+		{ force ? "force" : NULL, CLI_FLAG, &change->force, NULL, force },
 		CLI_OPTION_END,
 	};
 	struct cli_words operands;
@@ -150,7 +150,7 @@ static int apply_add(struct raid_change_command *change, struct stack *stack,
 		cli_note("%s: added; `tenon raid rebuild` or `tenon serve` brings it up to date",
 			 change->device);
 	if (!rc && !listed)
-		cli_note("%s: not among the devices that are looked at: name it with --device, "
+		cli_warn("%s: not among the devices that are looked at: name it with --device, "
 			 "TENON_DEVICES or `tenon device add` from now on",
 			 change->device);
 	return rc;
@@ -160,21 +160,24 @@ int raid_fail_verb(int argc, char **argv)
 {
 	struct raid_change_command change = { .method = "raid.fail", .apply = apply_fail };
 
-	return change_verb(&change, "raid fail NAME DEVICE", argc, argv);
+	return change_verb(&change, "raid fail NAME DEVICE", "give up what it alone has", argc,
+			   argv);
 }
 
 int raid_remove_verb(int argc, char **argv)
 {
 	struct raid_change_command change = { .method = "raid.remove", .apply = apply_remove };
 
-	return change_verb(&change, "raid remove NAME DEVICE", argc, argv);
+	return change_verb(&change, "raid remove NAME DEVICE", NULL, argc, argv);
 }
 
 int raid_add_verb(int argc, char **argv)
 {
 	struct raid_change_command change = { .method = "raid.add", .apply = apply_add };
 
-	return change_verb(&change, "raid add NAME DEVICE", argc, argv);
+	return change_verb(&change, "raid add NAME DEVICE",
+			   "overwrite what is on a new device, or what a half holds that ran apart",
+			   argc, argv);
 }
 
 /* ---- Starting ---- */
@@ -192,8 +195,8 @@ static int assemble_forced(struct assemble *assemble, const struct stack_options
 	struct stack_options forced = *options;
 	struct cli_words targets = { &assemble->target, 1 };
 
-	cli_note("%s", error->text);
-	cli_note("--force: what was written to %s after that is lost", assemble->target);
+	cli_warn("%s", error->text);
+	cli_warn("--force: what was written to %s after that is lost", assemble->target);
 	stack_close(steal_pointer(stack), NULL);
 	*error = (struct error){ 0 };
 	forced.force = forced.degraded = true;

@@ -24,7 +24,11 @@ struct rebuild {
 	uint64_t mismatches, skipped; /* bytes */
 	struct raid_found found;
 	uint64_t total, rate; /* as last reported; 0: nothing was to be done */
+	bool in_part;         /* a check that found nothing, and could not look everywhere */
 };
+
+/* Nothing is known of what was not compared: neither that it is well, nor that it is not. */
+#define EXIT_IN_PART 3
 
 static void rebuild_show(struct rebuild *rebuild, const char *operation, uint64_t position,
 			 uint64_t total, uint64_t rate)
@@ -157,7 +161,7 @@ static int rebuild_here(struct rebuild *rebuild, struct stack *stack, struct err
 		rebuild_show(rebuild, raid_operation_name(status.progress.last),
 			     status.progress.position, status.progress.total, status.progress.rate);
 	if (status.degraded)
-		cli_note("%s: still degraded, %u of %u places are filled; add a device with "
+		cli_warn("%s: still degraded, %u of %u places are filled; add a device with "
 			 "`tenon raid add`, or name the one that was added (--device, "
 			 "TENON_DEVICES, `tenon device add`)",
 			 rebuild->target, status.working, status.raid_disks);
@@ -181,7 +185,7 @@ static void rebuild_summary(const struct rebuild *rebuild)
 }
 
 /* What a check found. A difference that is still there is a failure. */
-static int check_result(const struct rebuild *rebuild, struct error *error)
+static int check_result(struct rebuild *rebuild, struct error *error)
 {
 	const struct raid_found *found = &rebuild->found;
 	uint64_t shown = MIN(found->count, (uint64_t)RAID_FOUND);
@@ -196,10 +200,11 @@ static int check_result(const struct rebuild *rebuild, struct error *error)
 	if (found->count > shown)
 		cli_say("  and more");
 	if (rebuild->skipped)
-		cli_note(
+		cli_warn(
 			"%s: %llu bytes could not be compared on all members: they are missing, or "
 			"cannot be read, or their bad-block logs say so",
 			rebuild->target, (unsigned long long)rebuild->skipped);
+	rebuild->in_part = rebuild->skipped != 0;
 	if (!rebuild->mismatches || rebuild->repair)
 		return 0;
 	error_set(error, -EIO, "%s: the members differ in %llu bytes", rebuild->target,
@@ -249,7 +254,7 @@ static int rebuild_verb(struct rebuild *rebuild, const char *usage,
 	rebuild->target = raid_target(operands.words[0]);
 	status = cli_on_fiber(rebuild_run, rebuild);
 	free(rebuild->target);
-	return status;
+	return status == EXIT_DONE && rebuild->in_part ? EXIT_IN_PART : status;
 }
 
 int raid_rebuild_verb(int argc, char **argv)

@@ -66,7 +66,7 @@ static int allow_files(struct serve *serve, struct error *error)
 		return -EMFILE;
 	}
 	if (all > limit.rlim_cur)
-		cli_note("%llu disks with a machine on each need %llu open files, this process may "
+		cli_warn("%llu disks with a machine on each need %llu open files, this process may "
 			 "have "
 			 "%llu: enough for %llu machines; `ulimit -n`, LimitNOFILE= of a service",
 			 (unsigned long long)planned, (unsigned long long)all,
@@ -176,7 +176,7 @@ static int watch_end(void *arg)
 		tell_what_waits(end->serve);
 		if (waited < LIMIT_NS)
 			continue;
-		cli_note("ending without it after %llu s: arrays were not marked clean",
+		cli_warn("ending without it after %llu s: arrays were not marked clean",
 			 (unsigned long long)(LIMIT_NS / 1000000000));
 		_exit(EXIT_FAILED);
 	}
@@ -275,14 +275,13 @@ int command_serve(int argc, char **argv)
 		       CLI_ANY, &arguments.targets, &status))
 		return status;
 	if (!serve->sockets.directory)
-		return cli_usage_error("serve: --socket-dir is needed");
-	if (!socket_options_parse(&serve->sockets, "serve") || !check_serials(&serve->serials))
+		return cli_usage_error("--socket-dir is needed");
+	if (!socket_options_parse(&serve->sockets) || !check_serials(&serve->serials))
 		return EXIT_USAGE;
 	if (!serve->workers)
 		serve->workers = serve_default_workers();
 	if (!serve->workers)
-		return cli_usage_error("environment: TENON_WORKERS: expected from 1 to %u",
-				       SERVE_WORKERS_MAX);
+		return cli_usage_error("TENON_WORKERS: expected from 1 to %u", SERVE_WORKERS_MAX);
 	log_to_stderr(&serve->log, verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING);
 	return cli_on_fiber(serve_run, &arguments);
 }

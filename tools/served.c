@@ -122,7 +122,7 @@ static int ask(void *arg)
 					 &error);
 
 		if (rc == -ETIMEDOUT)
-			cli_note("%s", error.text);
+			cli_warn("%s", error.text);
 		exports = json_object_get(answer, "exports");
 		json_array_foreach(exports, index, export) {
 			const char *id = json_string_value(json_object_get(export, "id"));

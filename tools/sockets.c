@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-bool socket_options_parse(struct socket_options *options, const char *verb)
+bool socket_options_parse(struct socket_options *options)
 {
 	struct unix_socket_access *access = &options->access;
 	struct error error = { 0 };
@@ -14,11 +14,11 @@ bool socket_options_parse(struct socket_options *options, const char *verb)
 	access->has_group = options->group != NULL;
 	access->mode = options->group ? 0660 : 0600;
 	if (options->mode && unix_socket_parse_mode(options->mode, &access->mode, &error)) {
-		cli_usage_error("%s: --socket-mode %s", verb, error.text);
+		cli_usage_error("--socket-mode %s", error.text);
 		return false;
 	}
 	if (options->group && unix_socket_parse_group(options->group, &access->group, &error)) {
-		cli_usage_error("%s: --socket-group %s", verb, error.text);
+		cli_usage_error("--socket-group %s", error.text);
 		return false;
 	}
 	return true;

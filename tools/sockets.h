@@ -25,8 +25,8 @@ struct socket_options {
 			"whose members may connect too: the one that QEMU runs as"                 \
 	}
 
-/* Takes mode and group for what they mean. False: usage was printed, and `verb` named; EXIT_USAGE then. */
-bool socket_options_parse(struct socket_options *options, const char *verb);
+/* Takes mode and group for what they mean. False: what is wrong was printed; EXIT_USAGE then. */
+bool socket_options_parse(struct socket_options *options);
 
 /* Makes the directory if there is none: with mode 0700, or 0750 and the group if one is given. */
 int socket_options_make_directory(const struct socket_options *options, struct error *error);

@@ -229,7 +229,7 @@ static void keep_text(const char *text, void *arg)
 static void stack_tell(const char *text, void *arg)
 {
 	(void)arg;
-	cli_note("%s", text);
+	cli_warn("%s", text);
 }
 
 /* The devices that the targets lie on, as things are now. `trouble`: the first thing that kept us from
@@ -313,7 +313,7 @@ int stack_claim(struct stack **out, const struct cli_words *given, const struct 
 			rc = stack_check_arrays(*out, &trouble, error);
 		for (unsigned i = 0; !rc && i < (*out)->array_count; i++)
 			if ((*out)->arrays[i].note)
-				cli_note("%s", (*out)->arrays[i].note);
+				cli_warn("%s", (*out)->arrays[i].note);
 		return rc;
 	}
 	return error_set(error, -EAGAIN, "%s: other processes keep changing what it lies on",

@@ -76,7 +76,7 @@ static void tell(const char *text, void *arg)
 	struct telling *telling = arg;
 
 	if (telling->held)
-		cli_note("%s", telling->held);
+		cli_warn("%s", telling->held);
 	telling->held = text;
 }
 
@@ -88,7 +88,7 @@ int stack_report(const struct stack *stack, bool found, struct error *error)
 		return 0;
 	if (!found)
 		return error_set(error, -EIO, "%s", telling.held);
-	cli_note("%s", telling.held);
+	cli_warn("%s", telling.held);
 	return 0;
 }
 

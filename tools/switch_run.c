@@ -89,7 +89,7 @@ static void raise_open_files(const struct switch_run *run)
 	limit.rlim_cur = limit.rlim_max;
 	if (!setrlimit(RLIMIT_NOFILE, &limit) && limit.rlim_cur >= needed)
 		return;
-	cli_note("%u ports may need %llu open files, and the limit is %llu: raise it (ulimit -Hn), "
+	cli_warn("%u ports may need %llu open files, and the limit is %llu: raise it (ulimit -Hn), "
 		 "or "
 		 "front-ends will be turned away",
 		 run->ports.count, (unsigned long long)needed, (unsigned long long)limit.rlim_cur);
@@ -212,10 +212,10 @@ int switch_run(int argc, char **argv)
 	if (!cli_parse(RUN_USAGE, options, argc, argv, 1, 1, &operands, &status))
 		return status;
 	run.name = operands.words[0];
-	if (!socket_options_parse(&run.sockets, "switch run"))
+	if (!socket_options_parse(&run.sockets))
 		return EXIT_USAGE;
 	if (!run.sockets.directory && switch_needs_sockets(&run.ports))
-		return cli_usage_error("switch run: --socket-dir DIR is missing: vhost-user ports "
+		return cli_usage_error("--socket-dir DIR is missing: vhost-user ports "
 				       "have their sockets there");
 	if (vswitch_check_port_name(run.name, &error)) {
 		error_prefix(&error, "switch name");

@@ -56,7 +56,7 @@ static int create_group(struct vg_create *create, struct block *const *blocks, s
 	if (rc)
 		return rc;
 	for (unsigned i = 0; i < group->problem_count; i++)
-		cli_note("%s", group->problems[i]);
+		cli_warn("%s", group->problems[i]);
 	volume_group_unref(group);
 	return 0;
 }

@@ -54,7 +54,7 @@ static void warn_if_slow(void)
 	uint64_t speed;
 
 	if (machine_kvm_speed(&speed, NULL) == 0 && speed < MACHINE_KVM_SPEED_FOR_LINUX)
-		cli_note("this host's KVM runs %.1f million instructions a second: it interprets "
+		cli_warn("this host's KVM runs %.1f million instructions a second: it interprets "
 			 "guest code, and Linux will take very long to boot",
 			 (double)speed / 1e6);
 }
@@ -78,7 +78,7 @@ static void warn_if_large(uint64_t memory)
 
 	if (sysinfo(&host) || memory <= ((uint64_t)host.totalram + host.totalswap) * host.mem_unit)
 		return;
-	cli_note(
+	cli_warn(
 		"the machine has %s of memory, this host %s with its swap: once the guest uses it, "
 		"something will be killed",
 		size_format(memory, wanted),

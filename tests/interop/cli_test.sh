@@ -62,7 +62,7 @@ expect 2 'from 1 to 128' $TENON lv create vg/lv --size 1M --stripes 0
 expect 2 'from 1 to 128' $TENON lv create vg/lv --size 1M --stripes 18446744073709551617
 expect 2 'from 4 KiB' $TENON lv create vg/lv --size 1M --stripes 2 --stripe-size 0
 expect 2 'from 1 B' $TENON lv resize vg/lv --size 0
-expect 2 'from 512 B to 2.00 TiB' $TENON vg create vg a.img --extent-size 1
+expect 2 'from 512 B to 2.00 TiB' $TENON vg create vg a.img --extent-size 1B
 expect 2 'from 4 KiB to 1 TiB' $TENON vg create vg a.img --data-alignment 0
 expect 2 'from 1 to 2' $TENON vg create vg a.img --metadata-copies 3
 expect 2 'from 512 B to 2 GiB' $TENON raid create r --level 1 --bitmap-chunk 0 a.img b.img

@@ -19,6 +19,7 @@
 #include "util/number.h"
 #include "util/random.h"
 #include "util/size.h"
+#include "util/spelling.h"
 
 static void test_sizes_are_powers_of_1024(void)
 {
@@ -47,6 +48,40 @@ static void test_sizes_are_powers_of_1024(void)
 		CU_ASSERT_NOT_EQUAL(error.text[0], '\0');
 	}
 	CU_ASSERT_EQUAL(size_parse("8E", &bytes, NULL), -ERANGE);
+}
+
+static void test_a_word_that_is_likely_meant(void)
+{
+	static const char *const verbs[] = { "create", "list", "remove", "rename", "resize" };
+	static const struct {
+		const char *word, *meant;
+	} cases[] = {
+		{ "creat", "create" },  { "lits", "list" },     { "lst", "list" },
+		{ "REMOVE", "remove" }, { "remvoe", "remove" }, { "rename", "rename" },
+		{ "explode", NULL },    { "", NULL },           { "x", NULL },
+	};
+	char longer[200];
+
+	CU_ASSERT_EQUAL(spelling_distance("", ""), 0);
+	CU_ASSERT_EQUAL(spelling_distance("abc", ""), 3);
+	CU_ASSERT_EQUAL(spelling_distance("", "abc"), 3);
+	CU_ASSERT_EQUAL(spelling_distance("abcd", "abdc"), 1);
+	CU_ASSERT_EQUAL(spelling_distance("kitten", "sitting"), 3);
+	memset(longer, 'a', sizeof(longer) - 1);
+	longer[sizeof(longer) - 1] = '\0';
+	CU_ASSERT_EQUAL(spelling_distance(longer, longer), 0);
+	CU_ASSERT_EQUAL(spelling_distance(longer, ""), 63);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct spelling spelling = { .word = cases[i].word };
+
+		for (size_t k = 0; k < ARRAY_SIZE(verbs); k++)
+			spelling_consider(&spelling, verbs[k]);
+		if (cases[i].meant)
+			CU_ASSERT_STRING_EQUAL_FATAL(spelling.closest ? spelling.closest : "none",
+						     cases[i].meant)
+		else
+			CU_ASSERT_PTR_NULL(spelling.closest);
+	}
 }
 
 /* Each number of a person's has a range, which the message names; nothing wraps. */
@@ -262,8 +297,9 @@ static void test_log_does_not_wait(void)
 }
 
 UNIT_MAIN("util", UNIT(test_sizes_are_powers_of_1024), UNIT(test_numbers_have_a_range),
-	  UNIT(test_ethernet_addresses), UNIT(test_ethernet_addresses_of_sockets),
-	  UNIT(test_sizes_for_people), UNIT(test_ranges_do_not_wrap), UNIT(test_all_zero),
+	  UNIT(test_a_word_that_is_likely_meant), UNIT(test_ethernet_addresses),
+	  UNIT(test_ethernet_addresses_of_sockets), UNIT(test_sizes_for_people),
+	  UNIT(test_ranges_do_not_wrap), UNIT(test_all_zero),
 	  UNIT(test_errors_keep_code_and_take_a_prefix),
 	  UNIT(test_an_event_is_taken_without_waiting), UNIT(test_a_flood_of_messages_is_cut),
 	  UNIT(test_log_does_not_wait))

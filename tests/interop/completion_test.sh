@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# Completion in a real bash and a real zsh, from the files that `make install` puts in place: verbs, options, values, and
+# names that are on the devices.
+# timeout: 600
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+TENON=$(realpath "${TENON:-build/tenon}")
+tests=$PWD/tests/interop
+command -v python3 >/dev/null || { echo "python3 is not installed"; exit 77; }
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+failures=0
+problem() { echo "FAILED: $*"; failures=$((failures + 1)); }
+
+make --no-print-directory -s install DESTDIR="$work/root" PREFIX=/usr BUILD="${BUILD:-build}" >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
+files=$work/files
+mkdir "$files"
+cp "$work/root/usr/share/bash-completion/completions/tenon" "$files/tenon.bash" || problem "bash's file is not installed"
+cp "$work/root/usr/share/zsh/site-functions/_tenon" "$files/_tenon" || problem "zsh's file is not installed"
+cd "$work" || exit 1
+mkdir disks bin
+ln -s "$TENON" bin/tenon
+export PATH=$work/bin:$PATH TENON_RUNTIME_DIR=$work/run TENON_DEVICES=$work/a.img:$work/b.img:$work/c.img
+truncate -s 64M a.img b.img c.img other.img
+tenon raid create mirror --level 1 a.img b.img || problem 'raid create'
+tenon vg create vg c.img && tenon lv create vg/data --size 8M && tenon lv create vg/dates --size 8M || problem 'volumes'
+tenon vg create elsewhere other.img --device other.img || problem 'another group'
+
+# Each line before TAB, and after it.
+before=() after=()
+becomes() { before+=("$1") after+=("$2"); }
+becomes 'tenon rai' 'tenon raid'
+becomes 'tenon help sw' 'tenon help switch'
+becomes 'tenon lv ren' 'tenon lv rename'
+becomes 'tenon lv create --str' 'tenon lv create --stripe'
+becomes 'tenon raid create new --homeh' 'tenon raid create new --homehost'
+becomes 'tenon vm run --on-panic re' 'tenon vm run --on-panic restart'
+becomes 'tenon lv show v' 'tenon lv show vg/dat'
+becomes 'tenon lv show vg/date' 'tenon lv show vg/dates'
+becomes 'tenon lv create v' 'tenon lv create vg/'
+becomes 'tenon lv remove vg/data x' 'tenon lv remove vg/data x'
+becomes 'tenon vg show --device other.img e' 'tenon vg show --device other.img elsewhere'
+becomes 'tenon raid show mi' 'tenon raid show mirror'
+becomes 'tenon raid create mi' 'tenon raid create mi'
+becomes "tenon raid fail mirror $work/b." "tenon raid fail mirror $work/b.img"
+becomes 'tenon serve md/' 'tenon serve md/mirror'
+becomes 'tenon copy othe' 'tenon copy other.img'
+becomes 'tenon copy md/m' 'tenon copy md/mirror'
+becomes 'tenon copy other.img vg/date' 'tenon copy other.img vg/dates'
+becomes 'tenon copy vhost-user:so' 'tenon copy vhost-user:so'
+for shell in bash zsh; do
+	command -v $shell >/dev/null || { echo "$shell is not installed: left out"; continue; }
+	python3 "$tests/completion_pty.py" $shell "$files" "${before[@]}" >got 2>&1 || problem "$shell: $(cat got)"
+	mapfile -t got <got
+	for ((i = 0; i < ${#before[@]}; i++)); do
+		[ "${got[i]-}" = "${after[i]}" ] || problem "$shell: '${before[i]}' became '${got[i]-}', expected '${after[i]}'"
+	done
+done
+# Without devices, and where one is no image, there is nothing to say and no message either.
+[ -z "$(TENON_DEVICES='' tenon --complete lv show '' 2>&1)" ] || problem 'names without devices'
+[ -z "$(TENON_DEVICES=$work/nothing tenon --complete lv show '' 2>/dev/null)" ] || problem 'names of a device that is not there'
+tenon --complete lv show '' | grep -q '^vg/data	volume$' || problem 'no explanation'
+
+make --no-print-directory -s -C "$tests/../.." uninstall DESTDIR="$work/root" PREFIX=/usr >/dev/null
+find "$work/root" -type f | grep . && problem 'uninstall left files'
+[ $failures = 0 ] && echo "all as expected"
+exit $((failures > 0))
