@@ -34,8 +34,8 @@ int raid_probe(struct block *block, struct raid_info *info, struct error *error)
 	info->least_bytes = rc ? md_superblock_least_bytes(sb) : 0;
 	memcpy(info->set_uuid, sb->set_uuid, sizeof(info->set_uuid));
 	memcpy(info->device_uuid, sb->device_uuid, sizeof(info->device_uuid));
-	raid_name_printable(info->set_name, sb->set_name);
-	raid_name_printable(info->name, md_superblock_short_name(sb));
+	strcpy(info->set_name, sb->set_name);
+	strcpy(info->name, md_superblock_short_name(sb));
 	info->level = sb->level;
 	info->minor_version = sb->minor_version;
 	info->raid_disks = sb->raid_disks;
@@ -147,14 +147,13 @@ static void put_features(const struct report *report, const struct md_superblock
 
 static void put_array(const struct report *report, const struct md_superblock *sb)
 {
-	char name[RAID_NAME_SIZE], level[16], layout[32];
+	char level[16], layout[32];
 	const char *layout_name = raid_geometry_layout_name(sb->level, sb->layout, layout);
 
 	put_text(report, "metadata", "Version", "1.%u", sb->minor_version);
 	put_features(report, sb);
 	put_uuid(report, "array_uuid", "Array UUID", sb->set_uuid);
-	raid_name_printable(name, sb->set_name);
-	put_text(report, "set_name", "Name", "%s", name);
+	put_text(report, "set_name", "Name", "%s", sb->set_name);
 	put_time(report, "created", "Creation Time", sb->ctime);
 	put_text(report, "level", "Raid Level", "%s", raid_level_name(sb->level, level));
 	put_number(report, "devices", "Raid Devices", sb->raid_disks, "");

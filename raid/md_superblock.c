@@ -196,15 +196,6 @@ int md_superblock_write(struct block *block, const struct md_superblock *sb)
 	return block_write(block, sb->super_offset << MD_SECTOR_SHIFT, page, size, BLOCK_FUA);
 }
 
-void raid_name_printable(char to[33], const char *from)
-{
-	size_t length = strnlen(from, 32);
-
-	for (size_t i = 0; i < length; i++)
-		to[i] = (unsigned char)from[i] < ' ' || from[i] == 0x7f ? '?' : from[i];
-	to[length] = '\0';
-}
-
 const char *md_superblock_short_name(const struct md_superblock *sb)
 {
 	const char *colon = strchr(sb->set_name, ':');

@@ -114,10 +114,7 @@ static inline uint16_t md_superblock_role(const struct md_superblock *sb, uint32
 								       : MD_ROLE_SPARE;
 }
 
-/* Copies a set name from disk; what could harm a terminal becomes '?'. */
-void raid_name_printable(char to[33], const char *from);
-
-/* The part of the set name after "host:". */
+/* The part of the set name after "host:", as it is: any bytes, which who shows them cleans (util/text.h). */
 const char *md_superblock_short_name(const struct md_superblock *sb);
 
 #endif

@@ -79,7 +79,7 @@ int raid_uuid_parse(const char *text, uint8_t uuid[16]);
 struct raid_info {
 	uint8_t set_uuid[16];          /* of the array */
 	uint8_t device_uuid[16];       /* of this member */
-	char set_name[RAID_NAME_SIZE]; /* "host:name" or "name"; made printable */
+	char set_name[RAID_NAME_SIZE]; /* "host:name" or "name", as on disk: any bytes */
 	char name[RAID_NAME_SIZE];     /* without the host part */
 	int level;
 	unsigned minor_version; /* 1.0, 1.1 or 1.2 */

@@ -33,7 +33,7 @@ struct raid_array *raid_array_new(const struct md_superblock *sb, struct log *lo
 	array->log = log;
 	memcpy(array->uuid, sb->set_uuid, sizeof(array->uuid));
 	memcpy(array->set_name, sb->set_name, sizeof(array->set_name));
-	raid_name_printable(array->name, md_superblock_short_name(sb));
+	strcpy(array->name, md_superblock_short_name(sb));
 	array->minor_version = sb->minor_version;
 	array->layout = sb->layout;
 	array->chunk_sectors = sb->chunk_sectors;

@@ -85,7 +85,7 @@ void raid_status(struct raid_array *array, struct raid_status *status)
 
 	memset(status, 0, sizeof(*status));
 	memcpy(status->name, array->name, sizeof(status->name));
-	raid_name_printable(status->set_name, array->set_name);
+	strcpy(status->set_name, array->set_name);
 	memcpy(status->uuid, array->uuid, sizeof(status->uuid));
 	status->level = array->level->level;
 	status->minor_version = array->minor_version;

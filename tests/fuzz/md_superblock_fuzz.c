@@ -24,7 +24,6 @@ static void check_accepted(const struct md_superblock *sb)
 	static struct md_superblock back;
 	uint8_t page[MD_SUPERBLOCK_BYTES];
 	struct error error;
-	char text[33];
 
 	assert(range_within(sb->data_offset, sb->data_size, DEVICE_SECTORS));
 	assert(sb->raid_disks && sb->raid_disks <= MD_MAX_DEVICES);
@@ -33,7 +32,7 @@ static void check_accepted(const struct md_superblock *sb)
 		       DEVICE_SECTORS * (uint64_t)MD_SECTOR_SIZE);
 	raid_geometry_array_sectors(sb->level, sb->layout, sb->chunk_sectors, sb->raid_disks,
 				    sb->size);
-	raid_name_printable(text, md_superblock_short_name(sb));
+	assert(strlen(md_superblock_short_name(sb)) <= 32);
 	md_superblock_encode(sb, page);
 	assert(md_superblock_decode(page, sb->minor_version, &back, &error) == 0);
 	assert(md_superblock_validate(&back, DEVICE_SECTORS, &error) == 0);

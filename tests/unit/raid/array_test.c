@@ -421,6 +421,31 @@ static void test_other_versions(void)
 	rig_run(other_versions);
 }
 
+/* Whoever shows it cleans it; here it stays what tells two arrays apart. */
+static void names_of_any_bytes(struct raid_rig *rig)
+{
+	const char *const names[] = { "host:m\001", "host:m\002" };
+
+	rig_create(rig, 2, &with_bitmap);
+	rig_stop(rig);
+	for (unsigned i = 0; i < 2; i++) {
+		struct md_superblock sb = superblock(rig, i);
+		struct raid_info info;
+
+		memset(sb.set_name, 0, sizeof(sb.set_name));
+		strcpy(sb.set_name, names[i]);
+		CU_ASSERT_EQUAL(md_superblock_write(rig->memory[i], &sb), 0);
+		CU_ASSERT_EQUAL(raid_probe(rig->disk[i], &info, &rig->error), 1);
+		CU_ASSERT_STRING_EQUAL(info.set_name, names[i]);
+		CU_ASSERT_STRING_EQUAL(info.name, names[i] + strlen("host:"));
+	}
+}
+
+static void test_names_of_any_bytes(void)
+{
+	rig_run(names_of_any_bytes);
+}
+
 /* Members with sectors of 4096 bytes: every request to them must keep to these. */
 static void large_sectors(struct raid_rig *rig)
 {
@@ -640,6 +665,6 @@ UNIT_MAIN("raid arrays", UNIT(test_create_write_stop_assemble_read),
 	  UNIT(test_spare_takes_over), UNIT(test_missing_member_is_added),
 	  UNIT(test_read_only_writes_nothing), UNIT(test_scrub_counts_and_repairs),
 	  UNIT(test_write_mostly_is_read_last), UNIT(test_refusals), UNIT(test_other_versions),
-	  UNIT(test_large_sectors), UNIT(test_zeroes_and_discards),
+	  UNIT(test_names_of_any_bytes), UNIT(test_large_sectors), UNIT(test_zeroes_and_discards),
 	  UNIT(test_stop_refuses_while_used), UNIT(test_half_told_spare_is_not_trusted),
 	  UNIT(test_removed_while_in_use), UNIT(test_checkpoint_waits_for_its_flush))
