@@ -50,7 +50,7 @@ struct raid_member *raid_member_new(struct raid_array *array, struct block *bloc
 void raid_member_free(struct raid_member *member)
 {
 	if (raid_member_active(member))
-		member->array->places[member->role] = NULL;
+		member->array->places[member->role].member = NULL;
 	list_remove(&member->node);
 	md_badblocks_free(&member->bad);
 	free(member->log);
@@ -63,7 +63,7 @@ void raid_member_drop(struct raid_member *member)
 	struct raid_array *array = member->array;
 
 	if (raid_member_active(member))
-		array->places[member->role] = NULL;
+		array->places[member->role].member = NULL;
 	member->state = RAID_MEMBER_STALE;
 	list_remove(&member->node);
 	while (member->users)
@@ -99,7 +99,7 @@ void raid_member_place(struct raid_member *member, int role, enum raid_member_st
 	member->state = state;
 	member->target = false;
 	if (raid_member_active(member))
-		member->array->places[role] = member;
+		member->array->places[role].member = member;
 }
 
 bool raid_member_fail(struct raid_member *member, const char *format, ...)
@@ -111,12 +111,12 @@ bool raid_member_fail(struct raid_member *member, const char *format, ...)
 	if (member->state == RAID_MEMBER_FAULTY || member->state == RAID_MEMBER_STALE)
 		return true;
 	if (array->block.read_only ||
-	    (member->state == RAID_MEMBER_IN_SYNC && !array->level->can_lose(array, member)))
+	    (member->state == RAID_MEMBER_IN_SYNC && !raid_array_can_lose(array, member)))
 		return false;
 	va_start(arguments, format);
 	vsnprintf(member->reason, sizeof(member->reason), format, arguments);
 	va_end(arguments);
-	if (array->level->holds_alone(array, member, &sector, &count))
+	if (array->level->holds_alone && array->level->holds_alone(array, member, &sector, &count))
 		log_error(
 			array->log,
 			"%s: %llu bytes at byte %llu cannot be read any more: only %s, which "
@@ -125,7 +125,7 @@ bool raid_member_fail(struct raid_member *member, const char *format, ...)
 			array->block.name, (unsigned long long)count << MD_SECTOR_SHIFT,
 			(unsigned long long)sector << MD_SECTOR_SHIFT, member->block->name);
 	if (raid_member_active(member))
-		array->places[member->role] = NULL;
+		array->places[member->role].member = NULL;
 	member->state = RAID_MEMBER_FAULTY;
 	array->counters.members_failed++;
 	array->lost = true;
@@ -133,7 +133,7 @@ bool raid_member_fail(struct raid_member *member, const char *format, ...)
 	fiber_queue_wake_all(&array->each_queue);
 	log_warning(array->log, "%s: %s failed: %s; %u of %u members are in sync",
 		    array->block.name, member->block->name, member->reason,
-		    raid_array_working(array), array->raid_disks);
+		    raid_array_working(array), array->now.disks);
 	raid_array_changed(array, RAID_CHANGED_LOST);
 	return true;
 }
@@ -162,12 +162,42 @@ void raid_member_release(struct raid_member *member)
 		fiber_queue_wake_all(&member->array->users_queue);
 }
 
+struct raid_set raid_array_absent(const struct raid_array *array)
+{
+	struct raid_set absent = { 0 };
+
+	for (uint32_t i = 0; i < array->now.disks; i++) {
+		const struct raid_member *member = array->places[i].member;
+
+		if (!member || member->state != RAID_MEMBER_IN_SYNC)
+			raid_set_add(&absent, i);
+	}
+	return absent;
+}
+
+bool raid_array_survives(const struct raid_array *array)
+{
+	const struct raid_set absent = raid_array_absent(array);
+
+	return array->level->survives(array, &absent);
+}
+
+bool raid_array_can_lose(const struct raid_array *array, const struct raid_member *member)
+{
+	struct raid_set absent = raid_array_absent(array);
+
+	if (raid_member_active(member))
+		raid_set_add(&absent, (uint32_t)member->role);
+	return array->level->survives(array, &absent);
+}
+
 unsigned raid_array_working(const struct raid_array *array)
 {
 	unsigned working = 0;
 
-	for (uint32_t i = 0; i < array->raid_disks; i++)
-		working += array->places[i] && array->places[i]->state == RAID_MEMBER_IN_SYNC;
+	for (uint32_t i = 0; i < array->now.disks; i++)
+		working += array->places[i].member &&
+			   array->places[i].member->state == RAID_MEMBER_IN_SYNC;
 	return working;
 }
 

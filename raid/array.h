@@ -12,6 +12,7 @@
 #include "block/block.h"
 #include "block/range_lock.h"
 #include "fiber/fiber.h"
+#include "raid/geometry.h"
 #include "raid/level.h"
 #include "raid/md_badblocks.h"
 #include "raid/md_superblock.h"
@@ -76,26 +77,34 @@ struct raid_member {
 	char trouble[96]; /* raid_member_trouble()'s */
 };
 
+/* Who is IN_SYNC or REBUILDING in a place; NULL: nobody. */
+struct raid_place {
+	struct raid_member *member;
+};
+
 struct raid_array {
 	struct block block; /* first: what others see */
 	const struct raid_level_ops *level;
+	void *level_state; /* the level's own */
 	struct log *log;
 
 	/* identity and shape; sectors */
 	uint8_t uuid[16];
 	char set_name[RAID_NAME_SIZE], name[RAID_NAME_SIZE];
 	unsigned minor_version;
-	uint32_t layout, chunk_sectors, raid_disks, max_dev;
+	struct raid_geometry now;
+	uint32_t max_dev;
+	uint32_t features;            /* of the superblocks, which are there from the start */
 	uint32_t recorded_block_size; /* as its superblocks say, or 0 */
 	uint64_t ctime, utime;
-	uint64_t member_sectors;
+	uint64_t sectors;      /* of the array */
+	uint64_t sync_sectors; /* what a resync goes over; see level.h */
 	unsigned
 		missing; /* places that were filled when it was last written, and not at the start */
 	uint64_t start_seconds, start_ns; /* the system's and the worker's clock at the start */
 
-	/* members; places[role] is who is IN_SYNC or REBUILDING there */
 	struct list members;
-	struct raid_member **places;
+	struct raid_place *places;      /* by role */
 	struct list watches;            /* who is told of changes */
 	struct fiber_queue each_queue;  /* one of several calls ended, or a member was failed */
 	struct fiber_queue users_queue; /* a member's last user went away */
@@ -109,13 +118,13 @@ struct raid_array {
 	struct fiber_mutex super_lock, transition;
 	bool clean;                 /* what the superblocks are to say */
 	bool dirty;                 /* durably: writes may go on */
-	uint64_t resync_position;   /* sectors; MD_RESYNC_DONE: members agree everywhere */
+	uint64_t resync_position;   /* sync sectors; MD_RESYNC_DONE: members agree everywhere */
 	uint64_t resync_checkpoint; /* the same, durably */
 	uint64_t resync_flushed;    /* that, before the flush of the update that runs */
 	uint64_t resync_from;       /* members may differ from here on: the next resync's start */
 
 	/* requests: request.c */
-	struct range_lock ranges;          /* member sectors */
+	struct range_lock ranges;          /* the level's; see raid_bracket_begin() */
 	unsigned requests, writes;         /* in flight */
 	struct fiber_queue requests_queue; /* none is left */
 	uint64_t last_write_ns;
@@ -138,8 +147,10 @@ struct raid_array {
 
 /* An array without members; destroys with raid_array_destroy(). NULL without memory. */
 struct raid_array *raid_array_new(const struct md_superblock *sb, struct log *log, uint64_t now);
-/* Starts the level, the block and the fibers. */
-int raid_array_start(struct raid_array *array, bool read_only, struct error *error);
+/* Starts the level: sizes are known then. */
+int raid_array_start_level(struct raid_array *array, struct error *error);
+/* Then the block and the fibers. */
+void raid_array_start(struct raid_array *array, bool read_only);
 void raid_array_destroy(struct raid_array *array);
 
 /* ---- array.c ---- */
@@ -188,12 +199,18 @@ static inline void raid_member_hold(struct raid_member *member)
 }
 void raid_member_release(struct raid_member *member);
 
+/* What is lost, of the places: those whose member is not in sync. */
+struct raid_set raid_array_absent(const struct raid_array *array);
+/* Whether all data can be had from the members in sync, and whether they could without this one. */
+bool raid_array_survives(const struct raid_array *array);
+bool raid_array_can_lose(const struct raid_array *array, const struct raid_member *member);
+
 unsigned raid_array_working(const struct raid_array *array); /* places in sync */
 static inline bool raid_array_degraded(const struct raid_array *array)
 {
-	return raid_array_working(array) < array->raid_disks;
+	return raid_array_working(array) < array->now.disks;
 }
-/* Sectors below which all members in sync have the same data. */
+/* Sync sectors below which members in sync agree. */
 static inline uint64_t raid_array_in_sync_below(const struct raid_array *array)
 {
 	return array->resync_position < array->resync_from ? array->resync_position
@@ -252,7 +269,26 @@ int raid_members_flush(struct raid_array *array);
 
 /* ---- request.c ---- */
 
-extern const struct block_ops raid_block_ops;
+extern const struct block_ops raid_block_ops, raid_map_block_ops;
+
+struct raid_span {
+	uint64_t sector, count;
+};
+
+/* What a level changes on members, it changes between these. */
+struct raid_bracket {
+	struct raid_array *array;
+	struct range_hold hold;
+	struct raid_span sync;
+};
+
+/* Locks a range of the level's lock sectors, and makes the bits of a range of sync sectors durable; members that were
+ * lost are known to be on the others. Suspends. 0, or a negative errno, after which nothing is held. */
+int raid_bracket_begin(struct raid_array *array, struct raid_bracket *bracket,
+		       struct raid_span lock, struct raid_span sync);
+/* Members that were failed meanwhile are known to be on the others when it returns: only then may a write be
+ * acknowledged. `rc` is how it went; returns it, or the error of the superblocks. Suspends. */
+int raid_bracket_end(struct raid_bracket *bracket, int rc);
 
 /* ---- daemon.c ---- */
 

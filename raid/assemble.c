@@ -7,14 +7,12 @@
  * place is the one that the freshest gives it. Whoever is further behind is stale.
  */
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "raid/freshest.h"
+#include "raid/assemble.h"
 #include "raid/intent.h"
 #include "raid/members.h"
-#include "raid/raid1.h"
 #include "raid/rebuild.h"
 #include "util/bytes.h"
 
@@ -113,205 +111,53 @@ static int check_supported(const struct md_superblock *sb, struct error *error)
 	if (sb->features & MD_FEATURE_CLUSTERED)
 		return unsupported(sb, "it is clustered", error);
 	if (!raid_level_ops_find(sb->level)) {
-		snprintf(text, sizeof(text), "its level is %s, expected raid1",
+		snprintf(text, sizeof(text),
+			 "its level is %s, expected linear, raid0, raid1 or raid10",
 			 raid_level_name(sb->level, name));
 		return unsupported(sb, text, error);
 	}
 	return 0;
 }
 
-/* ---- Members ---- */
-
-/* Why a device is left out goes into its reason. */
-static void leave_out(struct raid_member *member, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
-
-static void leave_out(struct raid_member *member, const char *format, ...)
-{
-	va_list arguments;
-
-	va_start(arguments, format);
-	vsnprintf(member->reason, sizeof(member->reason), format, arguments);
-	va_end(arguments);
-	member->state = RAID_MEMBER_STALE;
-	log_warning(member->array->log, "%s: %s is left out: %s", member->array->block.name,
-		    member->block->name, member->reason);
-}
-
-static bool is_rebuilding(const struct md_superblock *sb)
-{
-	return sb->features & MD_FEATURE_RECOVERY_OFFSET;
-}
-
-/* Whether it was being filled by others than those that hold the data now: with what it has of theirs, no
- * bitmap of this array says what it lacks. */
-static bool is_filled_by_others(const struct md_superblock *sb,
-				const struct md_superblock *freshest)
-{
-	return is_rebuilding(sb) &&
-	       (raid_superblock_excludes(sb, freshest) || sb->events > freshest->events + 1);
-}
-
-static void take_place(struct raid_member *member, uint16_t role)
-{
-	struct raid_array *array = member->array;
-	const struct md_superblock *sb = &member->sb;
-
-	/* A spare that was given its place by an update that did not reach itself has nothing yet, and
-	 * its own superblock does not say so. */
-	if (md_superblock_role(sb, sb->dev_number) != role) {
-		member->recovered = member->full_from = member->checkpoint = 0;
-		raid_member_place(member, role, RAID_MEMBER_REBUILDING);
-		return;
-	}
-	if (!is_rebuilding(sb)) {
-		raid_member_place(member, role, RAID_MEMBER_IN_SYNC);
-		return;
-	}
-	/* Updates that fail are tried again, and come to it only after those with data. */
-	if (sb->events + 1 < array->events) {
-		member->recovered = member->full_from = member->checkpoint = 0;
-		raid_member_place(member, role, RAID_MEMBER_REBUILDING);
-		return;
-	}
-	member->recovered = MIN(sb->recovery_offset, array->member_sectors);
-	member->full_from = member->recovered;
-	if ((sb->features & MD_FEATURE_RECOVERY_BITMAP) && (sb->features & MD_FEATURE_BITMAP))
-		member->full_from = UINT64_MAX;
-	/* Writes may have been in flight when all stopped: the part that was recovered may differ. With
-	 * a bitmap only its dirty chunks do, else all is done again. */
-	if (array->resync_position != MD_RESYNC_DONE) {
-		if (!(sb->features & MD_FEATURE_BITMAP))
-			member->full_from = 0;
-		member->recovered = 0;
-	}
-	member->checkpoint = member->recovered;
-	raid_member_place(member, role, RAID_MEMBER_REBUILDING);
-}
-
-/* Whether the array's bitmap can be written to it. Without a place of its own that would be on top of its
- * superblock; and the kernel takes the freshest's offset for all, so that what it wrote of the bitmap
- * is there, over whatever this one has. */
-static bool has_bitmap_place(struct raid_member *member, const struct md_superblock *freshest)
-{
-	const struct md_superblock *sb = &member->sb;
-
-	if (!(freshest->features & MD_FEATURE_BITMAP))
-		return true;
-	if (!(sb->features & MD_FEATURE_BITMAP))
-		leave_out(member, "its superblock has no bitmap, the array's has one");
-	else if (sb->bitmap_offset != freshest->bitmap_offset)
-		leave_out(member, "its bitmap is %d sectors from its superblock, the array's %d",
-			  sb->bitmap_offset, freshest->bitmap_offset);
-	else
-		return true;
-	return false;
-}
-
-/* What kind of member it is, by the freshest superblock. */
-static void judge(struct raid_member *member, uint64_t least_bytes,
-		  const struct md_superblock *freshest)
-{
-	struct raid_array *array = member->array;
-	const struct md_superblock *sb = &member->sb;
-	uint16_t role = md_superblock_role(freshest, sb->dev_number);
-	uint16_t own = md_superblock_role(sb, sb->dev_number);
-
-	member->marked_faulty = role == MD_ROLE_FAULTY;
-	member->removed = role == MD_ROLE_SPARE && own < MD_ROLE_MAX;
-	if (least_bytes)
-		leave_out(member, RAID_TOO_SHORT, (unsigned long long)member->block->size,
-			  (unsigned long long)least_bytes);
-	else if (sb->level != freshest->level || sb->layout != freshest->layout ||
-		 sb->chunk_sectors != freshest->chunk_sectors ||
-		 sb->minor_version != freshest->minor_version)
-		leave_out(member, "its superblock describes another array (%s, version 1.%u)",
-			  sb->level == freshest->level ? "same level" : "another level",
-			  sb->minor_version);
-	else if (sb->data_size < array->member_sectors)
-		leave_out(member, "it has %llu sectors for data, the array needs %llu",
-			  (unsigned long long)sb->data_size,
-			  (unsigned long long)array->member_sectors);
-	else if (sb->features & MD_FEATURE_REPLACEMENT)
-		leave_out(member, "it is replacing another member, which is not supported");
-	else if (raid_member_by_number(array, sb->dev_number) != member)
-		leave_out(member, "another member has its device number, %u", sb->dev_number);
-	else if (role == MD_ROLE_FAULTY)
-		leave_out(member, "it is marked faulty");
-	else if (role == MD_ROLE_SPARE && own < MD_ROLE_MAX)
-		/* It may hold what the other does not: two halves that ran apart. Never overwritten
-		 * unasked. */
-		leave_out(member, "the array went on without it (place %u)", own);
-	else if (own < MD_ROLE_MAX && sb->events + 1 < freshest->events &&
-		 !(own == role && is_rebuilding(sb)))
-		leave_out(member, "its events are %llu, the array's %llu",
-			  (unsigned long long)sb->events, (unsigned long long)freshest->events);
-	else if (is_filled_by_others(sb, freshest))
-		leave_out(member,
-			  "it was being rebuilt from members that ran apart from this array");
-	else if (!has_bitmap_place(member, freshest))
-		return;
-	else if (role == MD_ROLE_SPARE)
-		member->state = RAID_MEMBER_SPARE;
-	else if (role >= array->raid_disks)
-		leave_out(member, "its role is %u, the array has %u places", role,
-			  array->raid_disks);
-	else if (array->places[role])
-		leave_out(member, "place %u is taken by %s", role,
-			  array->places[role]->block->name);
-	else
-		take_place(member, role);
-}
-
-/* The freshest first, so that of two claimants of a number or a place it is the one that stays. */
-static int add_members(struct raid_array *array, const struct raid_candidate *candidates,
-		       unsigned count, const struct raid_candidate *freshest,
-		       const struct md_superblock *view, struct error *error)
-{
-	for (unsigned pass = 0; pass < 2; pass++) {
-		for (unsigned i = 0; i < count; i++) {
-			struct raid_member *member;
-			int rc;
-
-			if ((pass == 0) != (&candidates[i] == freshest))
-				continue;
-			member = raid_member_new(array, candidates[i].block);
-			if (!member)
-				return error_set(error, -ENOMEM, "out of memory");
-			member->sb = candidates[i].sb;
-			judge(member, candidates[i].least_bytes, view);
-			rc = member->state == RAID_MEMBER_STALE
-				     ? 0
-				     : raid_member_load_badblocks(member, error);
-			if (rc)
-				return rc;
-		}
-	}
-	return 0;
-}
-
 /* ---- Whether it may start ---- */
+
+/* "none of the devices given is in sync, expected one", or which places are empty. */
+static void say_no_data(const struct raid_array *array, struct error *error)
+{
+	unsigned working = raid_array_working(array);
+	uint32_t first = 0;
+
+	while (first + 1 < array->now.disks && array->places[first].member &&
+	       array->places[first].member->state == RAID_MEMBER_IN_SYNC)
+		first++;
+	if (!working)
+		error_set(error, -ENODEV, "%s: none of the devices given is in sync, expected one",
+			  array->block.name);
+	else
+		error_set(error, -ENODEV,
+			  "%s: %u of its %u members are here and in sync, which do not have all "
+			  "data; place %u is the first without",
+			  array->block.name, working, array->now.disks, first);
+}
 
 static int no_data(const struct raid_array *array, const struct raid_candidate *candidates,
 		   unsigned count, const struct raid_candidate *newest, struct error *error)
 {
 	const struct raid_candidate *best = raid_find_freshest(candidates, count, true, &newest);
-	char when[RAID_TIME_TEXT];
+	char when[RAID_TIME_TEXT], text[sizeof(error->text)];
 
-	error_set(error, -ENODEV, "%s: none of the devices given is in sync, expected one",
-		  array->block.name);
+	say_no_data(array, error);
 	list_for_each(at, &array->members) {
 		const struct raid_member *member = list_entry(at, struct raid_member, node);
 
-		if (!member->reason[0])
+		if (!member->reason[0] || !error)
 			continue;
-		error_set(error, -ENODEV,
-			  "%s: none of the devices given is in sync, expected one; %s: %s",
-			  array->block.name, member->block->name, member->reason);
+		snprintf(text, sizeof(text), "%s", error->text);
+		error_set(error, -ENODEV, "%s; %s: %s", text, member->block->name, member->reason);
 		break;
 	}
 	error_advise(error, "give its other members too");
-	if (!raid_candidate_has_data(best) || best == newest)
+	if (raid_array_working(array) || !raid_candidate_has_data(best) || best == newest)
 		return -ENODEV;
 	raid_time_format(best->sb.utime, when);
 	error_set(error, -ENODEV,
@@ -352,7 +198,7 @@ static int check_complete(struct raid_array *array, const struct md_superblock *
 		if (freshest->roles[i] >= freshest->raid_disks)
 			continue;
 		filled++;
-		if (array->places[freshest->roles[i]])
+		if (array->places[freshest->roles[i]].member)
 			continue;
 		first = missing ? first : i;
 		missing++;
@@ -418,8 +264,8 @@ static void rewrite_bitmaps(struct raid_array *array)
 
 static void catch_up(struct raid_array *array, const struct md_superblock *freshest)
 {
-	for (uint32_t i = 0; i < array->raid_disks; i++) {
-		struct raid_member *member = array->places[i];
+	for (uint32_t i = 0; i < array->now.disks; i++) {
+		struct raid_member *member = array->places[i].member;
 		int rc;
 
 		if (!member || member->sb.events >= freshest->events)
@@ -462,8 +308,8 @@ static int prepare(struct raid_array *array, const struct raid_candidate *candid
 		return error_set(error, -ENOMEM, "out of memory");
 	freshest = raid_find_freshest(candidates, count, options->force, &newest);
 	merge_views(view, freshest, newest, options->force);
-	rc = add_members(array, candidates, count, freshest, view, error);
-	if (!rc && raid_array_working(array) == 0)
+	rc = raid_assemble_members(array, candidates, count, freshest, view, error);
+	if (!rc && !raid_array_survives(array))
 		rc = no_data(array, candidates, count, newest, error);
 	if (!rc)
 		rc = check_complete(array, view, options->refuse_degraded, error);
@@ -480,9 +326,10 @@ static int bring_up(struct raid_array *array, const struct raid_candidate *candi
 
 	if (rc)
 		return rc;
-	/* A mirror without another side agrees with itself. */
-	if (array->raid_disks == 1 ||
-	    (raid_array_working(array) == 1 && array->level == &raid1_ops))
+	rc = raid_array_start_level(array, error);
+	if (rc)
+		return rc;
+	if (!array->level->agrees || array->level->agrees(array))
 		array->resync_position = array->resync_checkpoint = MD_RESYNC_DONE;
 	/* Who only looks does without one that is of no use. */
 	if (freshest->sb.features & MD_FEATURE_BITMAP)
@@ -500,9 +347,9 @@ static int bring_up(struct raid_array *array, const struct raid_candidate *candi
 	take_events(array, candidates, count);
 	array->rebuild.disabled = options->no_resync;
 	raid_rebuild_set_rate(array, options->rebuild_rate);
-	rc = raid_array_start(array, options->read_only, error);
-	if (rc || !options->force || options->read_only)
-		return rc;
+	raid_array_start(array, options->read_only);
+	if (!options->force || options->read_only)
+		return 0;
 	/* So that nobody needs force again, nor takes another member for as good. */
 	array->lost = true;
 	rc = raid_super_update(array);

@@ -18,6 +18,7 @@
 
 struct raid_create_plan {
 	struct md_layout layout;
+	struct raid_geometry geometry;
 	unsigned places, spares, present; /* present: places with a device */
 };
 
@@ -98,6 +99,83 @@ static int too_small(const struct block *block, uint64_t sectors, struct error *
 	return -ENOSPC;
 }
 
+#define CHUNK_USUAL 1024u /* sectors: mdadm's 512 KiB */
+
+static bool has_chunks(int level)
+{
+	return level != RAID_LEVEL_1 && level != RAID_LEVEL_LINEAR;
+}
+
+/* Level, chunk and layout. */
+static int plan_geometry(const struct raid_create_options *options, struct raid_create_plan *plan,
+			 struct error *error)
+{
+	struct raid_geometry *g = &plan->geometry;
+	int rc;
+
+	g->level = options->level;
+	g->disks = plan->places;
+	if (has_chunks(g->level))
+		g->chunk_sectors = options->chunk ? (uint32_t)MIN(options->chunk >> MD_SECTOR_SHIFT,
+								  UINT32_MAX)
+						  : CHUNK_USUAL;
+	else if (options->chunk)
+		return error_set(error, -EINVAL, "a chunk of %llu bytes, expected none at %s",
+				 (unsigned long long)options->chunk,
+				 g->level == RAID_LEVEL_1 ? "raid1" : "linear");
+	if (has_chunks(g->level) &&
+	    (g->chunk_sectors < 8 || g->chunk_sectors > 1u << 22 ||
+	     !is_power_of_two(g->chunk_sectors) || options->chunk % MD_SECTOR_SIZE))
+		return error_set(
+			error, -EINVAL,
+			"a chunk of %llu bytes, expected a power of two from 4 KiB to 2 GiB",
+			(unsigned long long)options->chunk);
+	rc = raid_geometry_layout_parse(g->level, options->layout, &g->layout, error);
+	return rc ? rc
+		  : raid_geometry_check(g->level, g->layout, g->chunk_sectors, g->disks, error);
+}
+
+/* How much of each member is used; levels that map use all of each. */
+static int plan_member_size(const struct raid_create_options *options, const struct block *smallest,
+			    uint64_t available, struct raid_create_plan *plan, struct error *error)
+{
+	const struct raid_geometry *g = &plan->geometry;
+	uint64_t unit = g->chunk_sectors ? g->chunk_sectors : SIZE_UNIT;
+	uint64_t least = MAX(LEAST_DATA_SECTORS, unit), *size = &plan->layout.size;
+
+	if (available < least)
+		return too_small(smallest, plan->layout.data_offset + least + 64, error);
+	if (raid_level_maps(raid_level_ops_find(g->level)))
+		return options->size ? error_set(error, -EINVAL,
+						 "a size of the members, expected none at this "
+						 "level: it uses all of each")
+				     : 0;
+	*size = available;
+	if (options->size) {
+		*size = options->size >> MD_SECTOR_SHIFT;
+		if (*size < least || *size > available)
+			return error_set(
+				error, -ENOSPC,
+				"%llu bytes of each member, expected %llu to the %llu that "
+				"%s has for data",
+				(unsigned long long)options->size,
+				(unsigned long long)least * MD_SECTOR_SIZE,
+				(unsigned long long)available << MD_SECTOR_SHIFT, smallest->name);
+	}
+	*size = round_down(*size, unit);
+	plan->geometry.member_sectors = *size;
+	return 0;
+}
+
+/* What the bitmap's bits stand for: see level.h. */
+static uint64_t sync_sectors(const struct raid_geometry *g)
+{
+	return g->level == RAID_LEVEL_10
+		       ? raid_geometry_array_sectors(g->level, g->layout, g->chunk_sectors,
+						     g->disks, g->member_sectors)
+		       : g->member_sectors;
+}
+
 /* Where the data start and how much of each member is used: the smallest one decides. */
 static int plan_size(const struct raid_new_member *members, unsigned count,
 		     const struct raid_create_options *options, struct raid_create_plan *plan,
@@ -106,31 +184,42 @@ static int plan_size(const struct raid_new_member *members, unsigned count,
 	const struct block *smallest = NULL;
 	struct md_layout *layout = &plan->layout;
 	uint64_t available;
+	int rc;
 
 	for (unsigned i = 0; i < count; i++) {
 		if (members[i].block && (!smallest || members[i].block->size < smallest->size))
 			smallest = members[i].block;
 	}
-	available = md_layout_data(layout->minor_version, smallest->size >> MD_SECTOR_SHIFT, 0,
-				   &layout->data_offset);
-	if (available < LEAST_DATA_SECTORS)
-		return too_small(smallest, layout->data_offset + LEAST_DATA_SECTORS + 64, error);
-	layout->size = available;
-	if (options->size) {
-		layout->size = options->size >> MD_SECTOR_SHIFT;
-		if (layout->size < LEAST_DATA_SECTORS || layout->size > available)
-			return error_set(error, -ENOSPC,
-					 "%llu bytes of each member, expected %u to the %llu that "
-					 "%s has for data",
-					 (unsigned long long)options->size,
-					 LEAST_DATA_SECTORS * MD_SECTOR_SIZE,
-					 (unsigned long long)available << MD_SECTOR_SHIFT,
-					 smallest->name);
-	}
-	layout->size = round_down(layout->size, SIZE_UNIT);
+	available = md_layout_data(layout->minor_version, smallest->size >> MD_SECTOR_SHIFT,
+				   plan->geometry.chunk_sectors, &layout->data_offset);
+	rc = plan_member_size(options, smallest, available, plan, error);
+	if (rc)
+		return rc;
 	if (options->bitmap == RAID_BITMAP_INTERNAL ||
 	    (options->bitmap == RAID_BITMAP_AUTO && layout->size > BITMAP_AUTO_SECTORS))
-		return md_layout_bitmap(layout, layout->size, options->bitmap_chunk, error);
+		return md_layout_bitmap(layout, sync_sectors(&plan->geometry),
+					options->bitmap_chunk, error);
+	return 0;
+}
+
+/* A level that keeps its data once. */
+static int check_map(const struct raid_create_options *options, const struct raid_create_plan *plan,
+		     struct error *error)
+{
+	char name[16];
+
+	raid_level_name(options->level, name);
+	if (plan->spares)
+		return error_set(error, -EINVAL, "%u spares, expected none: %s has no use for them",
+				 plan->spares, raid_level_name(options->level, name));
+	if (plan->present < plan->places)
+		return error_set(error, -EINVAL,
+				 "a missing member, expected all: %s does without none",
+				 raid_level_name(options->level, name));
+	if (options->bitmap == RAID_BITMAP_INTERNAL)
+		return error_set(error, -EINVAL,
+				 "a bitmap, expected none: %s has nothing to resync",
+				 raid_level_name(options->level, name));
 	return 0;
 }
 
@@ -138,12 +227,14 @@ static int plan_array(const struct raid_new_member *members, unsigned count,
 		      const struct raid_create_options *options, struct raid_create_plan *plan,
 		      struct error *error)
 {
+	const struct raid_level_ops *ops = raid_level_ops_find(options->level);
 	char name[16];
 	int rc;
 
-	if (!raid_level_ops_find(options->level))
+	if (!ops)
 		return error_set(error, -EOPNOTSUPP,
-				 "%s arrays cannot be created yet, expected raid1",
+				 "%s arrays cannot be created yet, expected linear, raid0, raid1 "
+				 "or raid10",
 				 raid_level_name(options->level, name));
 	plan->layout.minor_version = options->metadata == RAID_METADATA_1_0   ? 0
 				     : options->metadata == RAID_METADATA_1_1 ? 1
@@ -151,6 +242,10 @@ static int plan_array(const struct raid_new_member *members, unsigned count,
 	rc = check_counts(members, count, plan, error);
 	if (!rc)
 		rc = check_members(members, count, error);
+	if (!rc && raid_level_maps(ops))
+		rc = check_map(options, plan, error);
+	if (!rc)
+		rc = plan_geometry(options, plan, error);
 	if (!rc)
 		rc = plan_size(members, count, options, plan, error);
 	return rc;
@@ -235,15 +330,53 @@ static int write_all(struct raid_array *array, struct error *error)
 		  : 0;
 }
 
+/* Members of RAID0 that differ make several zones, for which the superblock must say how; else it says nothing. */
+static void set_raid0_layout(struct raid_array *array)
+{
+	uint64_t least = UINT64_MAX, most = 0;
+
+	if (array->now.level != RAID_LEVEL_0)
+		return;
+	for (uint32_t i = 0; i < array->now.disks; i++) {
+		uint64_t chunks = array->places[i].member->sb.data_size / array->now.chunk_sectors;
+
+		least = MIN(least, chunks);
+		most = MAX(most, chunks);
+	}
+	if (least == most) {
+		array->now.layout = 0;
+		return;
+	}
+	array->features |= MD_FEATURE_RAID0_LAYOUT;
+	if (!array->now.layout)
+		array->now.layout = RAID0_LAYOUT_ORIGINAL;
+}
+
+static int check_start(struct raid_array *array, struct error *error)
+{
+	char name[16];
+
+	if (!raid_array_survives(array))
+		return error_set(error, -EINVAL,
+				 "%u of %u members, which do not hold all data of %s: too many are "
+				 "missing",
+				 raid_array_working(array), array->now.disks,
+				 raid_level_name(array->now.level, name));
+	set_raid0_layout(array);
+	return raid_array_start_level(array, error);
+}
+
 static int make(struct raid_array *array, const struct raid_new_member *members, unsigned count,
 		const struct raid_create_options *options, const struct raid_create_plan *plan,
 		struct error *error)
 {
-	bool clean = options->assume_clean || plan->present == 1;
+	bool clean = options->assume_clean || plan->present == 1 || raid_level_maps(array->level);
 	int rc;
 
 	array->resync_position = array->resync_checkpoint = clean ? MD_RESYNC_DONE : 0;
 	rc = add_members(array, members, count, plan, error);
+	if (!rc)
+		rc = check_start(array, error);
 	if (rc)
 		return rc;
 	if (plan->layout.bitmap_chunk) {
@@ -256,7 +389,8 @@ static int make(struct raid_array *array, const struct raid_new_member *members,
 		return rc;
 	array->rebuild.disabled = options->no_resync;
 	raid_rebuild_set_rate(array, options->rebuild_rate);
-	return raid_array_start(array, false, error);
+	raid_array_start(array, false);
+	return 0;
 }
 
 int raid_create(struct raid_array **out, const struct raid_new_member *members, unsigned count,
@@ -283,6 +417,8 @@ int raid_create(struct raid_array **out, const struct raid_new_member *members, 
 	sb->raid_disks = plan.places;
 	sb->max_dev = md_layout_max_dev(plan.places + plan.spares);
 	sb->size = plan.layout.size;
+	sb->layout = plan.geometry.layout;
+	sb->chunk_sectors = plan.geometry.chunk_sectors;
 	sb->ctime = options->now ? options->now : (uint64_t)time(NULL);
 	array = raid_array_new(sb, options->log, options->now);
 	if (!array)

@@ -2,10 +2,14 @@
 /* Pure arithmetic on md's levels. Sources: drivers/md/{raid0,raid1,raid5,raid10}.c of Linux 6.1. */
 #include "raid/geometry.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "raid/raid.h"
+#include "raid/raid10_geometry.h"
 #include "util/bytes.h"
 #include "util/error.h"
 
@@ -51,16 +55,29 @@ static int check_parity(int level, uint32_t layout, uint32_t chunk_sectors, uint
 static int check_raid10(uint32_t layout, uint32_t chunk_sectors, uint32_t raid_disks,
 			struct error *error)
 {
+	const uint32_t sets = RAID10_LAYOUT_FAR_SETS | RAID10_LAYOUT_FAR_SETS_OLD;
 	uint32_t copies = raid10_near_copies(layout) * raid10_far_copies(layout);
 	int rc;
 
-	if (layout >> 19 || copies < 2)
+	if (layout >> 19 || copies < 2 || (layout & sets) == sets)
 		return error_set(error, -EINVAL,
 				 "the layout is 0x%x, expected near and far copies "
 				 "of which there are two or more",
 				 layout);
 	rc = check_chunk(chunk_sectors, error);
-	return rc ? rc : check_disks(raid_disks, copies, "its copies", error);
+	if (!rc)
+		rc = check_disks(raid_disks, copies, "its copies", error);
+	if (rc || !(layout & sets))
+		return rc;
+	/* __raid10_find_phys() goes wrong at the border of the last set: two chunks are in one place. */
+	if (raid10_near_copies(layout) > 1 &&
+	    raid_disks % (layout & RAID10_LAYOUT_FAR_SETS ? copies
+							  : raid_disks / raid10_far_copies(layout)))
+		return error_set(error, -EINVAL,
+				 "the layout is 0x%x with %u members: far sets of near copies, "
+				 "expected members that the sets divide evenly",
+				 layout, raid_disks);
+	return 0;
 }
 
 int raid_geometry_check(int level, uint32_t layout, uint32_t chunk_sectors, uint32_t raid_disks,
@@ -89,17 +106,6 @@ int raid_geometry_check(int level, uint32_t layout, uint32_t chunk_sectors, uint
 	}
 }
 
-/* raid10_size(): chunks of the members shared out among the copies, rounded down to whole chunks. */
-static uint64_t raid10_sectors(uint32_t layout, uint32_t chunk_sectors, uint32_t raid_disks,
-			       uint64_t member_sectors)
-{
-	uint64_t chunks = member_sectors / chunk_sectors / raid10_far_copies(layout), total;
-
-	if (__builtin_mul_overflow(chunks, raid_disks, &total))
-		return 0;
-	return total / raid10_near_copies(layout) * chunk_sectors;
-}
-
 uint64_t raid_geometry_array_sectors(int level, uint32_t layout, uint32_t chunk_sectors,
 				     uint32_t raid_disks, uint64_t member_sectors)
 {
@@ -119,7 +125,12 @@ uint64_t raid_geometry_array_sectors(int level, uint32_t layout, uint32_t chunk_
 		sectors = round_down(member_sectors, chunk_sectors);
 		return __builtin_mul_overflow(sectors, data_disks, &sectors) ? 0 : sectors;
 	case RAID_LEVEL_10:
-		return raid10_sectors(layout, chunk_sectors, raid_disks, member_sectors);
+		if (__builtin_mul_overflow(member_sectors, (uint64_t)raid_disks * raid_disks,
+					   &sectors))
+			return 0;
+		return raid10_shape(&(struct raid_geometry){ level, layout, chunk_sectors,
+							     raid_disks, member_sectors })
+			.sectors;
 	default:
 		return 0;
 	}
@@ -130,40 +141,116 @@ bool raid_geometry_redundant(int level)
 	return level > 0;
 }
 
+static const struct {
+	uint32_t layout;
+	const char *name, *brief;
+	bool raid6; /* only there */
+} parity_layouts[] = {
+	{ 0, "left-asymmetric", "la", false },    { 1, "right-asymmetric", "ra", false },
+	{ 2, "left-symmetric", "ls", false },     { 3, "right-symmetric", "rs", false },
+	{ 4, "parity-first", NULL, false },       { 5, "parity-last", NULL, false },
+	{ 8, "ddf-zero-restart", NULL, true },    { 9, "ddf-N-restart", NULL, true },
+	{ 10, "ddf-N-continue", NULL, true },     { 16, "left-asymmetric-6", NULL, true },
+	{ 17, "right-asymmetric-6", NULL, true }, { 18, "left-symmetric-6", NULL, true },
+	{ 19, "right-symmetric-6", NULL, true },  { 20, "parity-first-6", NULL, true },
+};
+
 static const char *parity_layout_name(uint32_t layout)
 {
-	switch (layout) {
-	case 0:
-		return "left-asymmetric";
-	case 1:
-		return "right-asymmetric";
-	case 2:
-		return "left-symmetric";
-	case 3:
-		return "right-symmetric";
-	case 4:
-		return "parity-first";
-	case 5:
-		return "parity-last";
-	case 8:
-		return "ddf-zero-restart";
-	case 9:
-		return "ddf-N-restart";
-	case 10:
-		return "ddf-N-continue";
-	case 16:
-		return "left-asymmetric-6";
-	case 17:
-		return "right-asymmetric-6";
-	case 18:
-		return "left-symmetric-6";
-	case 19:
-		return "right-symmetric-6";
-	case 20:
-		return "parity-first-6";
-	default:
-		return "unknown";
+	for (unsigned i = 0; i < ARRAY_SIZE(parity_layouts); i++) {
+		if (parity_layouts[i].layout == layout)
+			return parity_layouts[i].name;
 	}
+	return "unknown";
+}
+
+/* "near=2", "n2", ...: 0 where it is none of these. */
+static uint32_t raid10_layout(const char *text)
+{
+	static const struct {
+		const char *name, *brief;
+		uint32_t base, unit;
+	} kinds[] = { { "near=", "n", 0x100, 1 },
+		      { "far=", "f", 1, 0x100 },
+		      { "offset=", "o", RAID10_LAYOUT_OFFSET | 1, 0x100 } };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++) {
+		size_t skip = strlen(kinds[i].name);
+		unsigned long copies;
+		char *end;
+
+		if (strncmp(text, kinds[i].name, skip) != 0)
+			skip = strncmp(text, kinds[i].brief, 1) == 0 ? 1 : 0;
+		if (!skip || !isdigit((unsigned char)text[skip]))
+			continue;
+		copies = strtoul(text + skip, &end, 10);
+		if (!*end && copies >= 2 && copies <= 255)
+			return kinds[i].base + (uint32_t)copies * kinds[i].unit;
+	}
+	return 0;
+}
+
+static int parse_parity(int level, const char *text, uint32_t *layout)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(parity_layouts); i++) {
+		if (parity_layouts[i].raid6 && level != RAID_LEVEL_6)
+			continue;
+		if (!strcmp(text, parity_layouts[i].name) ||
+		    (parity_layouts[i].brief && !strcmp(text, parity_layouts[i].brief))) {
+			*layout = parity_layouts[i].layout;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+/* As the superblock has it, for what has no name. */
+static bool parse_number(const char *text, uint32_t *layout)
+{
+	char *end;
+	unsigned long number;
+
+	if (!isdigit((unsigned char)*text))
+		return false;
+	number = strtoul(text, &end, 0);
+	*layout = (uint32_t)number;
+	return !*end && number <= UINT32_MAX;
+}
+
+int raid_geometry_layout_parse(int level, const char *text, uint32_t *layout, struct error *error)
+{
+	const char *expected = NULL;
+
+	*layout = level == RAID_LEVEL_10                           ? 0x102
+		  : level == RAID_LEVEL_5 || level == RAID_LEVEL_6 ? 2
+								   : 0;
+	if (!text || (level > 0 && level != RAID_LEVEL_1 && level != RAID_LEVEL_4 &&
+		      parse_number(text, layout)))
+		return 0;
+	switch (level) {
+	case RAID_LEVEL_0:
+		if (!strcmp(text, "original") || !strcmp(text, "1"))
+			*layout = RAID0_LAYOUT_ORIGINAL;
+		else if (!strcmp(text, "alternate") || !strcmp(text, "2"))
+			*layout = RAID0_LAYOUT_ALTERNATE;
+		else
+			expected = "original or alternate";
+		break;
+	case RAID_LEVEL_10:
+		*layout = raid10_layout(text);
+		if (!*layout)
+			expected = "n, f or o and the number of copies, as in n2";
+		break;
+	case RAID_LEVEL_5:
+	case RAID_LEVEL_6:
+		if (parse_parity(level, text, layout))
+			expected = "left-symmetric, right-asymmetric, parity-first or the like";
+		break;
+	default:
+		expected = "none: the level has but one";
+	}
+	return expected ? error_set(error, -EINVAL, "layout \"%s\", expected %s", text, expected)
+			: 0;
 }
 
 const char *raid_geometry_layout_name(int level, uint32_t layout, char buffer[32])

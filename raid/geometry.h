@@ -34,6 +34,18 @@ bool raid_geometry_redundant(int level);
  * `buffer` is for those that are put together. */
 const char *raid_geometry_layout_name(int level, uint32_t layout, char buffer[32]);
 
+/* md's layout of such a name: what raid_geometry_layout_name() says, and mdadm's short forms ("ls", "n2", "f2", "o3");
+ * NULL: the level's usual one. 0, or -EINVAL with `error` set. */
+int raid_geometry_layout_parse(int level, const char *text, uint32_t *layout, struct error *error);
+
+#define RAID10_LAYOUT_OFFSET       0x10000u
+#define RAID10_LAYOUT_FAR_SETS_OLD 0x20000u /* as many sets as far copies */
+#define RAID10_LAYOUT_FAR_SETS     0x40000u /* sets of as many members as copies */
+
+/* Which member a second zone of RAID0 begins with; only with MD_FEATURE_RAID0_LAYOUT. */
+#define RAID0_LAYOUT_ORIGINAL  1u /* kernels before 3.14, and since 5.4 if told so */
+#define RAID0_LAYOUT_ALTERNATE 2u
+
 /* RAID10's copies, from its layout: near in the lowest byte, far in the next. */
 static inline uint32_t raid10_near_copies(uint32_t layout)
 {

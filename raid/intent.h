@@ -64,7 +64,7 @@ bool raid_intent_is_on(struct raid_member *member);
 
 void raid_intent_free(struct raid_intent *intent); /* NULL is fine */
 
-/* Around each write, in member sectors. Begin suspends until the bits are durable. `complete`: every
+/* Around each write, in the level's sync sectors. Begin suspends until the bits are durable. `complete`: every
  * place has the data now. */
 int raid_intent_begin(struct raid_intent *intent, uint64_t sector, uint64_t count);
 void raid_intent_end(struct raid_intent *intent, uint64_t sector, uint64_t count, bool complete);

@@ -64,7 +64,7 @@ static struct md_bitmap new_super(const struct raid_array *array, uint32_t chunk
 		.version = MD_BITMAP_VERSION,
 		.events = array->events,
 		.events_cleared = array->events,
-		.sync_sectors = array->member_sectors,
+		.sync_sectors = array->sync_sectors,
 		.chunk_bytes = chunk,
 		.daemon_sleep = MD_BITMAP_SLEEP,
 	};
@@ -137,10 +137,10 @@ static int check_super(const struct raid_member *member, const struct md_bitmap 
 		return error_set(error, -EINVAL, "the UUID is %s, expected the array's, %s",
 				 raid_uuid_format(super->uuid, found),
 				 raid_uuid_format(array->uuid, expected));
-	if (super->sync_sectors != array->member_sectors)
+	if (super->sync_sectors != array->sync_sectors)
 		return error_set(error, -EINVAL, "it covers %llu sectors, expected %llu",
 				 (unsigned long long)super->sync_sectors,
-				 (unsigned long long)array->member_sectors);
+				 (unsigned long long)array->sync_sectors);
 	return 0;
 }
 
@@ -192,8 +192,8 @@ static int start_anew(struct raid_array *array, struct error *error)
 	uint64_t room = least_room(array);
 	uint32_t chunk;
 
-	chunk = md_bitmap_smallest_chunk(array->member_sectors, room);
-	if (md_bitmap_bytes(md_bitmap_chunks(array->member_sectors, chunk)) > room)
+	chunk = md_bitmap_smallest_chunk(array->sync_sectors, room);
+	if (md_bitmap_bytes(md_bitmap_chunks(array->sync_sectors, chunk)) > room)
 		return error_set(error, -EINVAL, "%s: there is no room for a bitmap",
 				 array->block.name);
 	chunk = (uint32_t)MAX(chunk, MD_BITMAP_CHUNK_USUAL);
@@ -215,8 +215,8 @@ int raid_intent_load(struct raid_array *array, struct error *error)
 	struct error trouble = { 0 };
 	int rc = -EINVAL;
 
-	for (uint32_t i = 0; rc && i < array->raid_disks; i++) {
-		struct raid_member *member = array->places[i];
+	for (uint32_t i = 0; rc && i < array->now.disks; i++) {
+		struct raid_member *member = array->places[i].member;
 
 		if (!member || member->state != RAID_MEMBER_IN_SYNC ||
 		    !(member->sb.features & MD_FEATURE_BITMAP))

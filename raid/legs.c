@@ -7,19 +7,19 @@
 
 #include "raid/array.h"
 
-int raid_legs_begin(struct raid_legs *legs, const struct raid_array *array)
+int raid_legs_begin(struct raid_legs *legs, unsigned capacity)
 {
 	legs->count = 0;
 	legs->ios = legs->few_ios;
 	legs->members = legs->few_members;
-	if (array->raid_disks <= RAID_LEGS_FEW)
+	if (capacity <= RAID_LEGS_FEW)
 		return 0;
-	legs->ios = calloc(array->raid_disks, sizeof(*legs->ios) + sizeof(*legs->members));
+	legs->ios = calloc(capacity, sizeof(*legs->ios) + sizeof(*legs->members));
 	if (!legs->ios) {
 		legs->ios = legs->few_ios;
 		return -ENOMEM;
 	}
-	legs->members = (struct raid_member **)(legs->ios + array->raid_disks);
+	legs->members = (struct raid_member **)(legs->ios + capacity);
 	return 0;
 }
 

@@ -12,7 +12,6 @@
 #include "block/block.h"
 #include "util/cleanup.h"
 
-struct raid_array;
 struct raid_member;
 
 #define RAID_LEGS_FEW 8u
@@ -25,8 +24,8 @@ struct raid_legs {
 	struct raid_member *few_members[RAID_LEGS_FEW];
 };
 
-/* Room for as many legs as the array has places. 0 or -ENOMEM, after which raid_legs_end() is fine. */
-int raid_legs_begin(struct raid_legs *legs, const struct raid_array *array);
+/* Room for so many legs. 0 or -ENOMEM, after which raid_legs_end() is fine. */
+int raid_legs_begin(struct raid_legs *legs, unsigned capacity);
 
 /* Adds a leg: `io` without block, its offset counted from the start of the member's data. The member is held
  * from now on. */

@@ -4,7 +4,14 @@
  * through this table; a level is one file more.
  *
  * All functions run on fibers of the array's worker, and where it says so may suspend. Sectors are of
- * 512 bytes; "member sectors" count from the start of a member's data.
+ * 512 bytes. There are two counts of them: "member sectors" from the start of a member's data, and "array
+ * sectors". What a resync has reached, what a check goes over and what the bitmap's bits stand for is in the
+ * level's sync sectors, which are those of the member where all members are alike (RAID1, 4, 5, 6) and those
+ * of the array at RAID10; a recovery always goes over member sectors. What a lock's sectors are is for the
+ * level to say: nobody else takes them.
+ *
+ * A level either maps (linear, RAID0): it says where sectors are and does nothing itself, has no redundancy, is
+ * never dirty, never locked, and has no bitmap; or it works: reads, writes, syncs.
  */
 #ifndef TENON_RAID_LEVEL_H
 #define TENON_RAID_LEVEL_H
@@ -13,10 +20,26 @@
 #include <stdint.h>
 
 #include "block/block.h"
+#include "raid/md_format.h"
 #include "raid/raid.h"
 
 struct raid_array;
 struct raid_member;
+
+/* A set of places. */
+struct raid_set {
+	uint64_t bits[(MD_MAX_DEVICES + 63) / 64];
+};
+
+static inline bool raid_set_has(const struct raid_set *set, uint32_t place)
+{
+	return set->bits[place / 64] >> (place % 64) & 1;
+}
+
+static inline void raid_set_add(struct raid_set *set, uint32_t place)
+{
+	set->bits[place / 64] |= 1ull << (place % 64);
+}
 
 enum raid_write_kind { RAID_WRITE_DATA, RAID_WRITE_ZEROES, RAID_WRITE_DISCARD };
 
@@ -29,59 +52,85 @@ struct raid_write {
 	unsigned flags; /* BLOCK_FUA, BLOCK_MAY_UNMAP */
 };
 
-/* A region that rebuild.c wants in sync; it holds the range lock on it. */
+/* A part of a resync, recovery or scrub, for one of its fibers. */
 struct raid_sync {
 	struct raid_array *array;
 	enum raid_operation operation;
-	uint64_t sector, count; /* member sectors */
-	uint8_t *buffer;        /* count sectors, the level's to use */
-	uint8_t *compare;       /* the same size again; NULL but for check and repair */
+	uint64_t sector, count; /* member sectors for RAID_RECOVER, else sync sectors */
+	uint8_t **buffers;      /* sync_buffers() of them, each of RAID_REBUILD_SECTORS */
 	uint64_t mismatches;    /* out: bytes that differed; check and repair */
 	uint64_t skipped;       /* out: bytes that not all members could be compared in */
 };
 
 struct raid_level_ops {
 	int level;
-	const char *type; /* of the array's block: "raid1" */
 
-	/* Called once, when members are known and before any request: checks the geometry, returns the
-	 * array's size in sectors. 0 or a negative errno with `error` set. Does not suspend. */
-	int (*start)(struct raid_array *array, uint64_t *sectors, struct error *error);
+	/* Called once, when members are known and before anything else: checks the geometry, makes the level's
+	 * state, sets array->sectors, and array->sync_sectors where it works. 0 or a negative errno with
+	 * `error` set. Does not suspend. */
+	int (*start)(struct raid_array *array, struct error *error);
+	/* Optional: frees array->level_state. No request is there any more, but members are. */
+	void (*stop)(struct raid_array *array);
+	/* Optional: changes the limits of the array's block, which are those of its members. */
+	void (*limits)(struct raid_array *array);
 
-	/* Called before a member that is in sync is marked faulty: whether the data are still there
-	 * without it. Pure. */
-	bool (*can_lose)(const struct raid_array *array, const struct raid_member *member);
+	/* Whether all data can be had without the members of these places. Pure. */
+	bool (*survives)(const struct raid_array *array, const struct raid_set *absent);
 
-	/* Whether this member in sync alone has some of the data, since the bad-block logs of all others name
-	 * it; the first such part, in member sectors. Pure. */
+	/* ---- A level that maps ---- */
+
+	/* As block_ops.map(). */
+	int (*map)(struct raid_array *array, enum block_kind kind, uint64_t offset, uint64_t length,
+		   struct block_extent *extent);
+
+	/* ---- A level that works ---- */
+
+	/* Optional: members in sync cannot disagree, since each has data that no other has. Pure. */
+	bool (*agrees)(const struct raid_array *array);
+
+	/* Optional: whether this member in sync alone has some of the data, since the bad-block logs of all
+	 * others name it; such a part, in array sectors. Pure. */
 	bool (*holds_alone)(const struct raid_array *array, const struct raid_member *member,
 			    uint64_t *sector, uint64_t *count);
-
-	/* Called for each write: the member sectors that it touches, which are locked and noted in the
-	 * bitmap meanwhile. Pure. */
-	void (*member_range)(const struct raid_array *array, uint64_t offset, uint64_t length,
-			     uint64_t *sector, uint64_t *count);
 
 	/* A read; takes care of errors of members. Suspends. */
 	int (*readv)(struct raid_array *array, uint64_t offset, uint64_t length,
 		     const struct iovec *iov, unsigned count);
 
-	/* A write, with the array marked dirty, the range locked and its bits set. Must have failed each
-	 * member that it could not write (raid_member_fail()) when it returns; the caller then updates
-	 * the superblocks before it acknowledges. Suspends. */
+	/* A write, with the array marked dirty. What goes to members stands in a bracket (see array.h), in one
+	 * for each write or in one for several. Must have failed each member that it could not write
+	 * (raid_member_fail()) when it ends the bracket. Suspends. */
 	int (*write)(struct raid_array *array, const struct raid_write *write);
 
 	/* As block_status(). */
 	int (*status)(struct raid_array *array, uint64_t offset, uint64_t *length,
 		      enum block_status *status);
 
-	/* Brings a region in sync, or compares it; called by rebuild.c, several regions at a time. For
-	 * RAID_RECOVER fills the members that are REBUILDING. Suspends. 0, or the error that ends the
-	 * operation; members that fail are failed and no error. */
+	/* Optional: makes durable what was written; without it all active members are flushed. Suspends. */
+	int (*flush)(struct raid_array *array);
+
+	/* How many buffers one fiber of a sync needs. Pure. */
+	unsigned (*sync_buffers)(const struct raid_array *array);
+
+	/* Optional, where member sectors are no sync sectors: which sync sector a member's sector has, UINT64_MAX
+	 * for none; shortens *count to how far that goes on. Pure. */
+	uint64_t (*sync_sector)(const struct raid_array *array, const struct raid_member *member,
+				uint64_t sector, uint64_t *count);
+
+	/* Brings a part in sync, or compares it; called by rebuild.c, several parts at a time. Locks what it goes
+	 * over by raid_sync_lock(). For RAID_RECOVER fills the members that are REBUILDING and targets.
+	 * Suspends. 0, or the error that ends the operation; members that fail are failed and no error. */
 	int (*sync)(struct raid_array *array, struct raid_sync *sync);
 };
 
 /* The operations of a level, or NULL where arrays of it cannot be assembled. */
 const struct raid_level_ops *raid_level_ops_find(int level);
+
+extern const struct raid_level_ops raid_linear_ops, raid0_ops, raid1_ops, raid10_ops;
+
+static inline bool raid_level_maps(const struct raid_level_ops *level)
+{
+	return level->map != NULL;
+}
 
 #endif

@@ -22,14 +22,17 @@
  *	members.c	fail, remove and add
  *	intent.c	the write-intent bitmap at work: set before a write, cleared lazily
  *	legs.c		one request to several members
- *	raid1.c		mirrors
+ *	level.h		what a level implements
+ *	raid0.c		RAID0 and linear, which only map
+ *	mirror.c	what RAID1 and RAID10 have in common; mirror_read.c, mirror_sync.c, mirror_group.c
+ *	raid1.c, raid10.c	and what not; raid10_geometry.c
  *	rebuild.c	resync, recovery and scrub: one process over the level's operations
  *
  * All calls are made on fibers of the home worker of the members, and may suspend. An array runs
  * fibers of its own (a daemon, a rebuild); raid_stop() ends them. Where a call takes a member by
  * `device`, that is the name of its block.
  *
- * Levels other than RAID1 are examined, but not yet assembled.
+ * Levels 4, 5 and 6 are examined, but not yet assembled.
  */
 #ifndef TENON_RAID_RAID_H
 #define TENON_RAID_RAID_H
@@ -128,7 +131,10 @@ struct raid_create_options {
 	const char *name;     /* needed; with the host part at most 32 bytes */
 	const char *homehost; /* NULL: none */
 	const uint8_t *uuid;  /* 16 bytes; NULL: drawn from worker_random() */
-	int level;            /* only RAID_LEVEL_1 as yet */
+	int level;
+	const char
+		*layout; /* as raid_geometry_layout_parse() takes it; NULL: the level's usual one */
+	uint64_t chunk;  /* bytes; 0: 512 KiB at levels that have chunks */
 	enum raid_metadata metadata;
 	enum raid_bitmap_choice bitmap;
 	uint64_t bitmap_chunk; /* bytes, a power of two; 0: chosen as mdadm does */
@@ -202,7 +208,7 @@ struct block *raid_array_block(struct raid_array *array);
 
 /* ---- Members ---- */
 
-/* Marks a member faulty, as a write error does. -ENOENT; -EBUSY for the last good one, and for one that alone has
+/* Marks a member faulty, as a write error does. -ENOENT; -EBUSY for one without which data are gone, and for one that alone has
  * some of the data, since the bad-block logs of the others name it. */
 int raid_fail(struct raid_array *array, const char *device, struct error *error);
 
@@ -239,7 +245,7 @@ enum raid_operation {
 };
 
 struct raid_range {
-	uint64_t offset, length; /* bytes of the array's members */
+	uint64_t offset, length; /* bytes of the array's members; of the array itself at RAID10 */
 };
 
 /* The first ranges in which members differed. `count` may be more than are kept. */
@@ -252,8 +258,8 @@ struct raid_found {
 struct raid_progress {
 	enum raid_operation operation;
 	enum raid_operation last; /* that ended since the array was started; RAID_IDLE: none */
-	uint64_t position;        /* bytes of each member done */
-	uint64_t total;           /* bytes of each member */
+	/* Bytes of each member; of the array itself at RAID10, but for a recovery. */
+	uint64_t position, total;
 	uint64_t rate; /* bytes per second: over the last seconds; of all of it once it is over */
 	uint64_t remaining_ns;
 	uint64_t mismatches; /* bytes that differed; check and repair */
@@ -330,6 +336,8 @@ struct raid_status {
 	char name[RAID_NAME_SIZE], set_name[RAID_NAME_SIZE];
 	uint8_t uuid[16];
 	int level;
+	uint32_t layout; /* as the superblock numbers it */
+	uint64_t chunk;  /* bytes; 0: a level without chunks */
 	unsigned minor_version;
 	unsigned raid_disks;
 	unsigned working;     /* places whose member is in sync */
@@ -340,7 +348,7 @@ struct raid_status {
 	bool read_only;
 	bool clean;     /* the superblocks say that no write is in flight */
 	bool degraded;  /* a place has no member that is in sync */
-	bool failed;    /* no member is left; every request fails */
+	bool failed;    /* what members are left do not have all data */
 	char state[64]; /* as mdadm --detail puts it: "clean, degraded, recovering" */
 	struct {
 		bool present;

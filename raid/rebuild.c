@@ -11,7 +11,7 @@
  * `frozen`, and raid_rebuild_kick(), after which what failed is tried again.
  *
  * Why no crash loses data. A member that is filled gets all writes, wherever the filling is, and under the same
- * range lock: below `completed` it stays right. Superblocks say a position only after a flush of all members that
+ * lock: below `completed` it stays right. Superblocks say a position only after a flush of all members that
  * began after it was reached (super.c), and that a member is in sync only once all of it was copied and flushed.
  * So a crash leaves positions that are too low, and something is copied again. A resync overwrites only what
  * differs between members, from the one that reads go to meanwhile; while the array is dirty its superblocks say
@@ -30,6 +30,7 @@
 #define SECOND_NS       1000000000ull
 #define CHECKPOINT_NS   (30 * SECOND_NS)
 #define CHECKPOINT_PART 16 /* of the whole */
+#define WINDOW_BYTES    (RAID_REBUILD_SECTORS * MD_SECTOR_SIZE)
 
 /* ---- Progress ---- */
 
@@ -60,8 +61,8 @@ static bool is_target(const struct raid_member *member)
 
 static bool any_target(const struct raid_array *array)
 {
-	for (uint32_t i = 0; i < array->raid_disks; i++) {
-		if (is_target(array->places[i]))
+	for (uint32_t i = 0; i < array->now.disks; i++) {
+		if (is_target(array->places[i].member))
 			return true;
 	}
 	return false;
@@ -78,8 +79,8 @@ static void update_completed(struct raid_array *array)
 	rebuild->completed = completed;
 	if (rebuild->operation == RAID_RESYNC)
 		array->resync_position = completed;
-	for (uint32_t i = 0; rebuild->operation == RAID_RECOVER && i < array->raid_disks; i++) {
-		struct raid_member *member = array->places[i];
+	for (uint32_t i = 0; rebuild->operation == RAID_RECOVER && i < array->now.disks; i++) {
+		struct raid_member *member = array->places[i].member;
 
 		if (is_target(member))
 			member->recovered = MAX(member->recovered, completed);
@@ -98,8 +99,8 @@ static int checkpoint(struct raid_array *array)
 		array->resync_checkpoint = MIN(rebuild->completed, array->resync_from);
 	else if (rebuild->operation != RAID_RECOVER)
 		return 0;
-	for (uint32_t i = 0; rebuild->operation == RAID_RECOVER && i < array->raid_disks; i++) {
-		struct raid_member *member = array->places[i];
+	for (uint32_t i = 0; rebuild->operation == RAID_RECOVER && i < array->now.disks; i++) {
+		struct raid_member *member = array->places[i].member;
 
 		if (is_target(member))
 			member->checkpoint = member->recovered;
@@ -115,6 +116,17 @@ static bool checkpoint_is_due(const struct raid_rebuild *rebuild)
 
 /* ---- Windows ---- */
 
+static bool member_may_skip(const struct raid_array *array, const struct raid_member *member,
+			    uint64_t sector, uint64_t *count)
+{
+	if (sector >= member->full_from)
+		return false;
+	*count = MIN(*count, member->full_from - sector);
+	if (array->level->sync_sector)
+		sector = array->level->sync_sector(array, member, sector, count);
+	return sector == UINT64_MAX || !raid_intent_is_set(array->intent, sector, count);
+}
+
 /* Whether the bitmap lets us leave out [sector, sector + *count); shortens *count to where the answer
  * ends. */
 static bool may_skip(const struct raid_array *array, uint64_t sector, uint64_t *count)
@@ -124,16 +136,15 @@ static bool may_skip(const struct raid_array *array, uint64_t sector, uint64_t *
 	if (!array->intent ||
 	    (rebuild->operation != RAID_RESYNC && rebuild->operation != RAID_RECOVER))
 		return false;
-	for (uint32_t i = 0; rebuild->operation == RAID_RECOVER && i < array->raid_disks; i++) {
-		const struct raid_member *member = array->places[i];
+	if (rebuild->operation == RAID_RESYNC)
+		return !raid_intent_is_set(array->intent, sector, count);
+	for (uint32_t i = 0; i < array->now.disks; i++) {
+		const struct raid_member *member = array->places[i].member;
 
-		if (!is_target(member))
-			continue;
-		if (sector >= member->full_from)
+		if (is_target(member) && !member_may_skip(array, member, sector, count))
 			return false;
-		*count = MIN(*count, member->full_from - sector);
 	}
-	return !raid_intent_is_set(array->intent, sector, count);
+	return true;
 }
 
 /* Finds the next window; 0 when there is none. */
@@ -176,8 +187,19 @@ static bool must_end(const struct raid_array *array)
 	const struct raid_rebuild *rebuild = &array->rebuild;
 
 	return rebuild->stop || rebuild->frozen || array->stopping || rebuild->status ||
-	       raid_array_working(array) == 0 ||
+	       !raid_array_survives(array) ||
 	       (rebuild->operation == RAID_RECOVER && !any_target(array));
+}
+
+int raid_sync_lock(struct raid_sync *sync, struct range_hold *hold, uint64_t sector, uint64_t count)
+{
+	struct raid_array *array = sync->array;
+
+	range_lock(&array->ranges, hold, sector, sector + count);
+	if (!must_end(array))
+		return 0;
+	range_unlock(&array->ranges, hold);
+	return -ECANCELED;
 }
 
 struct window {
@@ -191,17 +213,13 @@ static int run_windows(struct raid_array *array, unsigned index, struct raid_syn
 	int rc = 0;
 
 	while (!rc && !must_end(array)) {
-		struct range_hold hold;
-
 		sync->count = take_window(array, &sync->sector);
 		if (!sync->count)
 			break;
 		rebuild->busy[index] = sync->sector;
 		throttle(rebuild, sync->count << MD_SECTOR_SHIFT);
 		sync->mismatches = sync->skipped = 0;
-		range_lock(&array->ranges, &hold, sync->sector, sync->sector + sync->count);
 		rc = must_end(array) ? -ECANCELED : array->level->sync(array, sync);
-		range_unlock(&array->ranges, &hold);
 		rebuild->mismatches += sync->mismatches;
 		rebuild->skipped += sync->skipped;
 		if (rc)
@@ -220,15 +238,16 @@ static int window_fiber(void *arg)
 {
 	const struct window *window = arg;
 	struct raid_array *array = window->array;
-	size_t bytes = RAID_REBUILD_SECTORS * MD_SECTOR_SIZE;
 	struct raid_sync sync = { .array = array, .operation = array->rebuild.operation };
-	CLEANUP_FREE uint8_t *buffer = NULL, *other = NULL;
+	unsigned count = array->level->sync_buffers(array);
+	CLEANUP_FREE uint8_t **buffers = calloc(count, sizeof(*buffers));
+	CLEANUP_FREE uint8_t *memory = NULL;
 	int rc = -ENOMEM;
 
-	if (posix_memalign((void **)&buffer, 4096, bytes) == 0 &&
-	    posix_memalign((void **)&other, 4096, bytes) == 0) {
-		sync.buffer = buffer;
-		sync.compare = other;
+	if (buffers && posix_memalign((void **)&memory, 4096, count * (size_t)WINDOW_BYTES) == 0) {
+		for (unsigned i = 0; i < count; i++)
+			buffers[i] = memory + i * (size_t)WINDOW_BYTES;
+		sync.buffers = buffers;
 		rc = run_windows(array, window->index, &sync);
 	}
 	if (rc && !array->rebuild.status)
@@ -240,9 +259,9 @@ static int window_fiber(void *arg)
 
 static void finish_recovery(struct raid_array *array)
 {
-	for (uint32_t i = 0; i < array->raid_disks; i++) {
-		if (is_target(array->places[i]))
-			array->places[i]->state = RAID_MEMBER_IN_SYNC;
+	for (uint32_t i = 0; i < array->now.disks; i++) {
+		if (is_target(array->places[i].member))
+			array->places[i].member->state = RAID_MEMBER_IN_SYNC;
 	}
 }
 
@@ -284,7 +303,8 @@ static void begin(struct raid_array *array, enum raid_operation operation, uint6
 	rebuild->stop = false;
 	rebuild->status = 0;
 	rebuild->next = rebuild->completed = rebuild->saved = rebuild->began = start;
-	rebuild->total = array->member_sectors;
+	rebuild->total =
+		operation == RAID_RECOVER ? array->now.member_sectors : array->sync_sectors;
 	rebuild->saved_ns = rebuild->rate_start_ns = rebuild->began_ns = worker_now();
 	rebuild->rate_bytes = 0;
 	rebuild->mark_count = 0;
@@ -324,6 +344,7 @@ static void run(struct raid_array *array, enum raid_operation operation, uint64_
 		 (unsigned long long)rebuild->completed << MD_SECTOR_SHIFT);
 	rebuild->last = operation;
 	rebuild->last_completed = MIN(rebuild->completed, rebuild->total);
+	rebuild->last_total = rebuild->total;
 	rebuild->last_ns = worker_now() - rebuild->began_ns;
 	rebuild->last_sectors = rebuild->completed - rebuild->began;
 	rebuild->operation = RAID_IDLE;
@@ -339,7 +360,7 @@ static bool use_spare(struct raid_array *array, uint32_t place)
 		struct raid_member *member = list_entry(at, struct raid_member, node);
 
 		if (member->state != RAID_MEMBER_SPARE ||
-		    member->sb.data_size < array->member_sectors)
+		    member->sb.data_size < array->now.member_sectors)
 			continue;
 		member->recovered = member->checkpoint = member->full_from = 0;
 		raid_member_place(member, (int)place, RAID_MEMBER_REBUILDING);
@@ -354,12 +375,12 @@ static int use_spares(struct raid_array *array)
 	bool used = false;
 	int rc = 0;
 
-	for (uint32_t i = 0; i < array->raid_disks; i++)
-		used = (!array->places[i] && use_spare(array, i)) || used;
+	for (uint32_t i = 0; i < array->now.disks; i++)
+		used = (!array->places[i].member && use_spare(array, i)) || used;
 	if (!used)
 		return 0;
-	for (uint32_t i = 0; array->intent && i < array->raid_disks; i++) {
-		struct raid_member *member = array->places[i];
+	for (uint32_t i = 0; array->intent && i < array->now.disks; i++) {
+		struct raid_member *member = array->places[i].member;
 
 		if (!member || member->state != RAID_MEMBER_REBUILDING)
 			continue;
@@ -378,9 +399,9 @@ static bool choose_targets(struct raid_array *array, uint64_t *start)
 {
 	bool any = false;
 
-	*start = array->member_sectors;
-	for (uint32_t i = 0; i < array->raid_disks; i++) {
-		struct raid_member *member = array->places[i];
+	*start = array->now.member_sectors;
+	for (uint32_t i = 0; i < array->now.disks; i++) {
+		struct raid_member *member = array->places[i].member;
 
 		if (!member || member->state != RAID_MEMBER_REBUILDING)
 			continue;
@@ -397,7 +418,7 @@ static bool work(struct raid_array *array)
 	enum raid_operation wanted;
 	uint64_t start;
 
-	if (rebuild->frozen || raid_array_working(array) == 0)
+	if (rebuild->frozen || !raid_array_survives(array))
 		return false;
 	if (!rebuild->disabled && !rebuild->failed) {
 		if (raid_array_degraded(array)) {

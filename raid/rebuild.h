@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Resync, recovery, check and repair: one process for all levels. It goes over the members in windows,
- * several at a time, each under the range lock; leaves out what the bitmap calls clean; and writes down
+ * Resync, recovery, check and repair: one process for all levels that work. It goes over the members, or the
+ * array, in windows, several at a time; the level locks them; leaves out what the bitmap calls clean; and writes down
  * how far it got, so that it can go on after a stop.
  */
 #ifndef TENON_RAID_REBUILD_H
@@ -14,7 +14,11 @@ void raid_rebuild_start(struct raid_array *array);
 void raid_rebuild_kick(struct raid_array *array);
 /* Ends what runs at a checkpoint, and the fiber. Suspends. */
 void raid_rebuild_stop(struct raid_array *array);
-/* A check found that members differ in these bytes. Does not suspend. */
+/* Locks what a level's sync() goes over, in its lock sectors. Suspends. 0, or -ECANCELED where the operation is to
+ * end, and nothing is locked. */
+int raid_sync_lock(struct raid_sync *sync, struct range_hold *hold, uint64_t sector,
+		   uint64_t count);
+/* A check found that members differ in these bytes, of the level's sync sectors. Does not suspend. */
 void raid_rebuild_found(struct raid_array *array, uint64_t offset, uint64_t length);
 void raid_rebuild_progress(const struct raid_array *array, struct raid_progress *progress);
 

@@ -30,12 +30,15 @@ void raid_rebuild_progress(const struct raid_array *array, struct raid_progress 
 
 	*progress = (struct raid_progress){ .operation = rebuild->operation,
 					    .last = rebuild->last,
-					    .total = array->member_sectors << MD_SECTOR_SHIFT,
+					    .total = rebuild->total << MD_SECTOR_SHIFT,
 					    .mismatches = rebuild->mismatches,
 					    .skipped = rebuild->skipped,
 					    .found = rebuild->found };
 	if (rebuild->operation == RAID_IDLE) {
 		progress->position = rebuild->last_completed << MD_SECTOR_SHIFT;
+		progress->total =
+			(rebuild->last == RAID_IDLE ? array->sync_sectors : rebuild->last_total)
+			<< MD_SECTOR_SHIFT;
 		progress->rate = rate_since(rebuild->last_sectors, rebuild->last_ns);
 		return;
 	}
@@ -108,6 +111,10 @@ int raid_scrub_start(struct raid_array *array, bool repair, struct error *error)
 
 	if (array->block.read_only)
 		return error_set(error, -EROFS, "%s is assembled read-only", array->block.name);
+	if (raid_level_maps(array->level))
+		return error_set(error, -EOPNOTSUPP,
+				 "%s keeps its data once: there is nothing to compare",
+				 array->block.name);
 	if (rebuild->operation != RAID_IDLE || rebuild->wanted != RAID_IDLE)
 		return error_set(error, -EBUSY, "%s: %s is running", array->block.name,
 				 raid_operation_name(rebuild->operation != RAID_IDLE

@@ -40,8 +40,8 @@ struct raid_rebuild {
 	} marks[RAID_RATE_MARKS]; /* for the rate that is shown */
 	unsigned mark_count;
 	uint64_t began_ns, began; /* when and where it began */
-	uint64_t last_ns, last_sectors,
-		last_completed; /* of the last one, for those who ask later */
+	uint64_t last_ns, last_sectors, last_completed,
+		last_total; /* of the last one, for those who ask later */
 };
 
 static inline void raid_rebuild_init(struct raid_rebuild *rebuild)

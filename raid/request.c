@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Requests to the array, as a block device: what is the same for every level. A write marks the array
- * dirty, locks its range, sets its bits, and is acknowledged only when a member that missed it is known
- * to be faulty on the others.
+ * dirty; then the level brackets what it writes: its range is locked, its bits are set, and it is acknowledged
+ * only when a member that missed it is known to be faulty on the others. A level that maps sees none of this.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -40,28 +40,32 @@ static int begin_intent(struct raid_array *array, uint64_t sector, uint64_t coun
 	return rc;
 }
 
-static int locked_write(struct raid_array *array, const struct raid_write *write)
+int raid_bracket_begin(struct raid_array *array, struct raid_bracket *bracket,
+		       struct raid_span lock, struct raid_span sync)
 {
-	uint64_t sector, count;
-	struct range_hold hold;
 	int rc = 0;
 
-	array->level->member_range(array, write->offset, write->length, &sector, &count);
-	range_lock(&array->ranges, &hold, sector, sector + count);
+	bracket->array = array;
+	bracket->sync = sync;
+	range_lock(&array->ranges, &bracket->hold, lock.sector, lock.sector + lock.count);
 	if (array->intent)
-		rc = begin_intent(array, sector, count);
-	if (!rc) {
-		int settled;
+		rc = begin_intent(array, sync.sector, sync.count);
+	if (rc)
+		range_unlock(&array->ranges, &bracket->hold);
+	return rc;
+}
 
-		rc = array->level->write(array, write);
-		settled = raid_super_settle(array);
-		if (!rc)
-			rc = settled;
-		if (array->intent)
-			raid_intent_end(array->intent, sector, count,
-					!rc && !raid_array_degraded(array));
-	}
-	range_unlock(&array->ranges, &hold);
+int raid_bracket_end(struct raid_bracket *bracket, int rc)
+{
+	struct raid_array *array = bracket->array;
+	int settled = raid_super_settle(array);
+
+	if (!rc)
+		rc = settled;
+	if (array->intent)
+		raid_intent_end(array->intent, bracket->sync.sector, bracket->sync.count,
+				!rc && !raid_array_degraded(array));
+	range_unlock(&array->ranges, &bracket->hold);
 	return rc;
 }
 
@@ -74,7 +78,7 @@ static int array_write(struct raid_array *array, const struct raid_write *write)
 	array->counters.degraded_writes += raid_array_degraded(array);
 	rc = raid_array_mark_dirty(array);
 	if (!rc)
-		rc = locked_write(array, write);
+		rc = array->level->write(array, write);
 	array->counters.failed_writes += rc != 0;
 	if (--array->writes == 0)
 		raid_daemon_wrote(array);
@@ -141,7 +145,7 @@ static int raid_flush(struct block *block)
 	if (block->read_only)
 		return 0;
 	request_begin(array);
-	rc = raid_members_flush(array);
+	rc = array->level->flush ? array->level->flush(array) : raid_members_flush(array);
 	settled = raid_super_settle(array);
 	request_end(array);
 	return rc ? rc : settled;
@@ -159,6 +163,21 @@ const struct block_ops raid_block_ops = {
 	.discard = raid_discard,
 	.write_zeroes = raid_write_zeroes,
 	.status = raid_block_status,
+	.flush = raid_flush,
+	.close = raid_close,
+};
+
+static int raid_map(struct block *block, enum block_kind kind, uint64_t offset, uint64_t length,
+		    struct block_extent *extent)
+{
+	struct raid_array *array = array_of(block);
+
+	return array->level->map(array, kind, offset, length, extent);
+}
+
+const struct block_ops raid_map_block_ops = {
+	.type = "raid",
+	.map = raid_map,
 	.flush = raid_flush,
 	.close = raid_close,
 };

@@ -8,13 +8,19 @@
 
 #include "raid/array.h"
 #include "raid/intent.h"
-#include "raid/raid1.h"
 #include "raid/rebuild.h"
 #include "util/bytes.h"
 
 const struct raid_level_ops *raid_level_ops_find(int level)
 {
-	return level == RAID_LEVEL_1 ? &raid1_ops : NULL;
+	static const struct raid_level_ops *const levels[] = { &raid_linear_ops, &raid0_ops,
+							       &raid1_ops, &raid10_ops };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(levels); i++) {
+		if (levels[i]->level == level)
+			return levels[i];
+	}
+	return NULL;
 }
 
 struct raid_array *raid_array_new(const struct md_superblock *sb, struct log *log, uint64_t now)
@@ -24,7 +30,7 @@ struct raid_array *raid_array_new(const struct md_superblock *sb, struct log *lo
 
 	if (!array)
 		return NULL;
-	array->places = calloc(sb->raid_disks, sizeof(struct raid_member *));
+	array->places = calloc(sb->raid_disks, sizeof(*array->places));
 	if (!array->places) {
 		free(array);
 		return NULL;
@@ -35,14 +41,13 @@ struct raid_array *raid_array_new(const struct md_superblock *sb, struct log *lo
 	memcpy(array->set_name, sb->set_name, sizeof(array->set_name));
 	strcpy(array->name, md_superblock_short_name(sb));
 	array->minor_version = sb->minor_version;
-	array->layout = sb->layout;
-	array->chunk_sectors = sb->chunk_sectors;
+	array->now = (struct raid_geometry){ sb->level, sb->layout, sb->chunk_sectors,
+					     sb->raid_disks, sb->size };
+	array->features = sb->features & MD_FEATURE_RAID0_LAYOUT;
 	array->recorded_block_size = sb->logical_block_size;
-	array->raid_disks = sb->raid_disks;
 	array->max_dev = sb->max_dev;
 	array->ctime = sb->ctime;
 	array->utime = sb->utime;
-	array->member_sectors = sb->size;
 	array->start_seconds = now ? now : (uint64_t)time(NULL);
 	array->start_ns = worker_now();
 	array->events = sb->events;
@@ -62,7 +67,8 @@ struct raid_array *raid_array_new(const struct md_superblock *sb, struct log *lo
 	range_lock_init(&array->ranges, 11); /* units of 1 MiB */
 	raid_rebuild_init(&array->rebuild);
 	snprintf(name, sizeof(name), "md/%s", array->name);
-	block_init(&array->block, &raid_block_ops, name);
+	block_init(&array->block,
+		   raid_level_maps(array->level) ? &raid_map_block_ops : &raid_block_ops, name);
 	array->block.logical_block_size = MAX(sb->logical_block_size, MD_SECTOR_SIZE);
 	return array;
 }
@@ -89,26 +95,35 @@ static void take_limits(struct raid_array *array)
 		block->discard_granularity = 0;
 }
 
-int raid_array_start(struct raid_array *array, bool read_only, struct error *error)
+int raid_array_start_level(struct raid_array *array, struct error *error)
 {
-	uint64_t sectors;
-	int rc;
+	int rc = array->level->start(array, error);
 
-	rc = array->level->start(array, &sectors, error);
-	if (rc)
-		return rc;
+	if (!rc && !array->sectors)
+		rc = error_set(error, -EINVAL, "%s: its members have no room for data",
+			       array->block.name);
+	return rc;
+}
+
+void raid_array_start(struct raid_array *array, bool read_only)
+{
 	take_limits(array);
-	array->block.size = round_down(sectors << MD_SECTOR_SHIFT, array->block.logical_block_size);
+	if (array->level->limits)
+		array->level->limits(array);
+	array->block.size =
+		round_down(array->sectors << MD_SECTOR_SHIFT, array->block.logical_block_size);
 	array->block.read_only = read_only;
 	if (!read_only) {
 		raid_daemon_start(array);
-		raid_rebuild_start(array);
+		if (!raid_level_maps(array->level))
+			raid_rebuild_start(array);
 	}
-	return 0;
 }
 
 void raid_array_destroy(struct raid_array *array)
 {
+	if (array->level->stop)
+		array->level->stop(array);
 	list_for_each_safe(at, &array->members)
 		raid_member_free(list_entry(at, struct raid_member, node));
 	raid_intent_free(array->intent);
@@ -144,6 +159,8 @@ int raid_stop(struct raid_array *array, struct error *error)
 	raid_rebuild_stop(array);
 	while (array->requests)
 		fiber_queue_wait_always(&array->requests_queue);
+	block_quiesce(&array->block); /* those that are only mapped */
+	block_resume(&array->block);
 	raid_daemon_stop(array);
 	if (!array->block.read_only) {
 		rc = raid_super_settle(array);

@@ -64,7 +64,7 @@ static void describe_state(const struct raid_array *array, struct raid_status *s
 				: "active",
 		 status->degraded && !status->failed ? ", degraded" : "",
 		 running[array->rebuild.operation],
-		 array->rebuild.operation == RAID_IDLE &&
+		 array->rebuild.operation == RAID_IDLE && !raid_level_maps(array->level) &&
 				 raid_array_in_sync_below(array) != MD_RESYNC_DONE
 			 ? ", not in sync"
 			 : "");
@@ -74,8 +74,8 @@ static unsigned places_taken(const struct raid_array *array)
 {
 	unsigned taken = 0;
 
-	for (uint32_t i = 0; i < array->raid_disks; i++)
-		taken += array->places[i] != NULL;
+	for (uint32_t i = 0; i < array->now.disks; i++)
+		taken += array->places[i].member != NULL;
 	return taken;
 }
 
@@ -87,20 +87,22 @@ void raid_status(struct raid_array *array, struct raid_status *status)
 	memcpy(status->name, array->name, sizeof(status->name));
 	strcpy(status->set_name, array->set_name);
 	memcpy(status->uuid, array->uuid, sizeof(status->uuid));
-	status->level = array->level->level;
+	status->level = array->now.level;
+	status->layout = array->now.layout;
+	status->chunk = (uint64_t)array->now.chunk_sectors << MD_SECTOR_SHIFT;
 	status->minor_version = array->minor_version;
-	status->raid_disks = array->raid_disks;
+	status->raid_disks = array->now.disks;
 	status->working = raid_array_working(array);
-	status->missing = MIN(array->missing, array->raid_disks - places_taken(array));
+	status->missing = MIN(array->missing, array->now.disks - places_taken(array));
 	status->size = array->block.size;
-	status->member_size = array->member_sectors << MD_SECTOR_SHIFT;
+	status->member_size = array->now.member_sectors << MD_SECTOR_SHIFT;
 	status->events = array->events;
 	status->ctime = array->ctime;
 	status->utime = array->utime;
 	status->read_only = array->block.read_only;
 	status->clean = array->clean;
 	status->degraded = raid_array_degraded(array);
-	status->failed = status->working == 0;
+	status->failed = !raid_array_survives(array);
 	status->counters = array->counters;
 	describe_state(array, status);
 	if (array->intent)

@@ -63,17 +63,17 @@ static void fill_superblock(struct raid_member *member)
 	struct md_superblock *sb = &member->sb;
 
 	sb->minor_version = array->minor_version;
-	sb->features = 0;
+	sb->features = array->features;
 	memcpy(sb->set_uuid, array->uuid, sizeof(sb->set_uuid));
 	memcpy(sb->set_name, array->set_name, sizeof(sb->set_name));
 	sb->ctime = array->ctime;
 	sb->utime = array->utime;
-	sb->level = array->level->level;
-	sb->layout = array->layout;
-	sb->size = array->member_sectors;
-	sb->chunk_sectors = array->chunk_sectors;
+	sb->level = array->now.level;
+	sb->layout = array->now.layout;
+	sb->size = array->now.member_sectors;
+	sb->chunk_sectors = array->now.chunk_sectors;
 	sb->logical_block_size = array->recorded_block_size;
-	sb->raid_disks = array->raid_disks;
+	sb->raid_disks = array->now.disks;
 	sb->events = array->events;
 	sb->resync_offset = array->clean ? MIN(array->resync_checkpoint, array->resync_flushed) : 0;
 	sb->recovery_offset = 0;
@@ -82,7 +82,7 @@ static void fill_superblock(struct raid_member *member)
 	if (member->state == RAID_MEMBER_REBUILDING) {
 		sb->features |= MD_FEATURE_RECOVERY_OFFSET;
 		sb->recovery_offset = MIN(member->checkpoint, member->flushed);
-		if (array->intent && member->full_from >= array->member_sectors)
+		if (array->intent && member->full_from >= array->now.member_sectors)
 			sb->features |= MD_FEATURE_RECOVERY_BITMAP;
 	}
 	if (member->log_used)

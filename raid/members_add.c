@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Adding members to an array that runs. A device that was a member before, and of whose data the bitmap knows what it
+ * lacks, goes back to its place; any other becomes a spare. One that may hold acknowledged writes that the array
+ * does not have is never overwritten unasked.
+ */
+#include "raid/members.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "raid/freshest.h"
+#include "raid/intent.h"
+#include "raid/md_layout.h"
+#include "raid/rebuild.h"
+#include "util/bytes.h"
+#include "util/size.h"
+
+uint32_t raid_member_new_number(struct raid_array *array)
+{
+	uint32_t number = array->now.disks;
+
+	/* As mdadm: the first free one after those that the first members have, else any. */
+	while (number < MD_MAX_DEVICES && raid_member_by_number(array, number))
+		number++;
+	if (number == MD_MAX_DEVICES) {
+		number = 0;
+		while (number < MD_MAX_DEVICES && raid_member_by_number(array, number))
+			number++;
+	}
+	if (number >= array->max_dev && number < MD_MAX_DEVICES)
+		array->max_dev = md_layout_max_dev(number + 1);
+	return number;
+}
+
+static int empty_place(const struct raid_array *array, uint16_t wanted)
+{
+	if (wanted < array->now.disks && !array->places[wanted].member)
+		return wanted;
+	for (uint32_t i = 0; i < array->now.disks; i++) {
+		if (!array->places[i].member)
+			return (int)i;
+	}
+	return RAID_SPARE;
+}
+
+/* Whose places the others take: the first that is in use. */
+static const struct raid_member *first_active(const struct raid_array *array)
+{
+	for (uint32_t i = 0; i < array->now.disks; i++) {
+		if (array->places[i].member)
+			return array->places[i].member;
+	}
+	return NULL;
+}
+
+/* Whether the bitmap can be where the other members have it. */
+static bool has_room_for_bitmap(const struct raid_array *array, const struct md_superblock *sb,
+				const struct block *block)
+{
+	const struct raid_member *other = first_active(array);
+
+	return (sb->features & MD_FEATURE_BITMAP) && other &&
+	       sb->bitmap_offset == other->sb.bitmap_offset &&
+	       md_superblock_bitmap_room(sb, block->size >> MD_SECTOR_SHIFT) >=
+		       md_bitmap_bytes(array->intent->chunks);
+}
+
+/* Whether it was together with a member that is in sync when it was last written. Without that it may have
+ * run apart, and hold writes that our bitmap does not know of. */
+static bool left_from_here(const struct raid_array *array, const struct md_superblock *old)
+{
+	for (uint32_t i = 0; i < array->now.disks; i++) {
+		const struct raid_member *member = array->places[i].member;
+
+		if (member && member->state == RAID_MEMBER_IN_SYNC &&
+		    raid_superblock_includes(old, &member->sb))
+			return true;
+	}
+	return false;
+}
+
+/* Whether it may hold acknowledged writes that the array does not have. When an array is assembled some of
+ * these are believed to be of a former generation (freshest.c); nothing is overwritten on a belief. */
+static bool ran_apart(const struct raid_array *array, const struct block *block,
+		      const struct md_superblock *old)
+{
+	struct raid_candidate candidate = { .block = (struct block *)block, .sb = *old };
+
+	return !memcmp(old->set_uuid, array->uuid, sizeof(array->uuid)) &&
+	       raid_candidate_has_data(&candidate) && !left_from_here(array, old);
+}
+
+static int refuse_apart(const struct raid_array *array, const struct block *block,
+			const struct md_superblock *old, struct error *error)
+{
+	char when[RAID_TIME_TEXT];
+
+	error_set(error, -ESTALE,
+		  "%s was last written (%s, event %llu) without any of the members that %s has: it "
+		  "may hold what they do not",
+		  block->name, raid_time_format(old->utime, when), (unsigned long long)old->events,
+		  array->block.name);
+	error_advise(error, "look at what it holds first; --force copies %s over it",
+		     array->block.name);
+	return -ESTALE;
+}
+
+/* Whether a former member has all that the bitmap does not know of; `place` is where it goes. */
+static bool can_return(struct raid_array *array, const struct md_superblock *old,
+		       const struct block *block, int *place)
+{
+	uint16_t role = md_superblock_role(old, old->dev_number);
+
+	if (!array->intent || memcmp(old->set_uuid, array->uuid, sizeof(array->uuid)) != 0 ||
+	    old->minor_version != array->minor_version || role >= MD_ROLE_MAX ||
+	    old->events < array->intent->super.events_cleared || old->events > array->events ||
+	    old->data_size < array->now.member_sectors ||
+	    (old->features & (MD_FEATURE_REPLACEMENT | MD_FEATURE_RESHAPE)) ||
+	    !has_room_for_bitmap(array, old, block) || !left_from_here(array, old))
+		return false;
+	*place = empty_place(array, role);
+	return *place != RAID_SPARE;
+}
+
+static int bring_back(struct raid_array *array, struct raid_member *member,
+		      const struct md_superblock *old, struct error *error)
+{
+	bool partial = (old->features & MD_FEATURE_RECOVERY_OFFSET) &&
+		       !(old->features & MD_FEATURE_RECOVERY_BITMAP);
+	int rc, place;
+
+	member->state = RAID_MEMBER_STALE;
+	member->sb = *old;
+	rc = raid_member_load_badblocks(member, error);
+	if (rc)
+		return rc;
+	/* A spare may have taken the place meanwhile. */
+	if (!can_return(array, old, member->block, &place))
+		return error_set(error, -EBUSY, "%s: its place in %s has been filled",
+				 member->block->name, array->block.name);
+	if (raid_member_by_number(array, old->dev_number))
+		member->sb.dev_number = raid_member_new_number(array);
+	rc = raid_intent_write_all(array->intent, member);
+	if (!rc)
+		rc = raid_member_announce(member);
+	if (rc)
+		return error_set(error, rc, "%s: its superblock cannot be written: %s",
+				 member->block->name, error_name(rc));
+	if (!can_return(array, old, member->block, &place))
+		return error_set(error, -EBUSY, "%s: its place in %s has been filled",
+				 member->block->name, array->block.name);
+	member->recovered = member->checkpoint = 0;
+	member->full_from = partial ? old->recovery_offset : UINT64_MAX;
+	raid_member_place(member, place, RAID_MEMBER_REBUILDING);
+	array->super_wanted++;
+	/* From here on it has requests of its own, so that it can fail, but not vanish; and bits that were
+	 * set meanwhile are on it. */
+	rc = raid_intent_write_all(array->intent, member);
+	if (rc)
+		raid_member_fail(member, "bitmap not written: %s", raid_member_trouble(member, rc));
+	else
+		log_info(array->log, "%s: %s is back; only what changed is copied",
+			 array->block.name, member->block->name);
+	return 0;
+}
+
+static int does_not_fit(const struct raid_array *array, const struct block *block,
+			const struct md_layout *layout, struct error *error)
+{
+	uint64_t sectors = block->size >> MD_SECTOR_SHIFT, least = md_layout_least_sectors(layout);
+	char has[SIZE_TEXT], needs[SIZE_TEXT];
+
+	if (sectors >= least) {
+		error_set(error, -ENOSPC,
+			  "%s: a bitmap %d sectors from the superblock, where the other members of "
+			  "%s have theirs, does not fit: it takes %llu sectors, and the data start "
+			  "at sector %llu",
+			  block->name, layout->bitmap_offset, array->block.name,
+			  (unsigned long long)layout->bitmap_space,
+			  (unsigned long long)layout->data_offset);
+		error_advise(error, "make the bitmap anew: mdadm --grow --bitmap=none, then "
+				    "--bitmap=internal");
+		return -ENOSPC;
+	}
+	error_set(error, -ENOSPC,
+		  "%s has %s (%llu bytes), expected at least %s (%llu bytes) for a member of %s",
+		  block->name, size_format(block->size, has), (unsigned long long)block->size,
+		  size_format(least << MD_SECTOR_SHIFT, needs),
+		  (unsigned long long)least << MD_SECTOR_SHIFT, array->block.name);
+	error_advise(error, "use a larger device");
+	return -ENOSPC;
+}
+
+/* Data where the others have them, else where a device of its size would have them; the bitmap always
+ * where the others have it. */
+static int lay_out(struct raid_array *array, const struct block *block, struct md_superblock *sb,
+		   struct error *error)
+{
+	uint64_t sectors = block->size >> MD_SECTOR_SHIFT, own;
+	struct md_layout layout = { .minor_version = array->minor_version,
+				    .size = array->now.member_sectors };
+	const struct raid_member *other = first_active(array);
+	int rc;
+
+	if (array->intent) {
+		layout.bitmap_chunk = array->intent->super.chunk_bytes;
+		layout.bitmap_space =
+			round_up(md_bitmap_bytes(array->intent->chunks), MD_BITMAP_PAGE) >>
+			MD_SECTOR_SHIFT;
+		layout.bitmap_offset = other ? other->sb.bitmap_offset : 0;
+	}
+	layout.data_offset = other ? other->sb.data_offset : 0;
+	rc = md_layout_apply(&layout, sectors, sb);
+	if (rc) {
+		uint64_t offset = layout.data_offset;
+
+		md_layout_data(array->minor_version, sectors, array->now.chunk_sectors, &own);
+		layout.data_offset = MIN(own, offset);
+		rc = md_layout_apply(&layout, sectors, sb);
+	}
+	return rc ? does_not_fit(array, block, &layout, error) : 0;
+}
+
+void raid_device_uuid(uint8_t uuid[16])
+{
+	put_le64(uuid, worker_random());
+	put_le64(uuid + 8, worker_random());
+}
+
+static int add_as_spare(struct raid_array *array, struct raid_member *member, struct error *error)
+{
+	int rc;
+
+	member->state = RAID_MEMBER_STALE;
+	rc = lay_out(array, member->block, &member->sb, error);
+	if (rc)
+		return rc;
+	rc = raid_erase_but(member->block, (int)array->minor_version, error);
+	if (rc)
+		return rc;
+	raid_device_uuid(member->sb.device_uuid);
+	member->sb.dev_number = raid_member_new_number(array);
+	if (member->sb.dev_number >= MD_MAX_DEVICES)
+		return error_set(error, -ENOSPC, "%s has %u members, no more fit into a superblock",
+				 array->block.name, MD_MAX_DEVICES);
+	/* Its superblock will speak of one. */
+	if (array->intent) {
+		rc = raid_intent_write_all(array->intent, member);
+		if (rc)
+			return error_set(error, rc, "%s: its bitmap cannot be written: %s",
+					 member->block->name, error_name(rc));
+	}
+	rc = raid_member_announce(member);
+	if (rc)
+		return error_set(error, rc, "%s: its superblock cannot be written: %s",
+				 member->block->name, error_name(rc));
+	member->state = RAID_MEMBER_SPARE;
+	return 0;
+}
+
+static int check_device(struct raid_array *array, struct block *block, struct error *error)
+{
+	struct raid_member *member;
+
+	if (array->block.read_only)
+		return error_set(error, -EROFS, "%s is assembled read-only", array->block.name);
+	if (raid_level_maps(array->level))
+		return error_set(error, -EOPNOTSUPP,
+				 "%s keeps its data once, on the members that it was made with: it "
+				 "has no place for another",
+				 array->block.name);
+	if (block->read_only)
+		return error_set(error, -EROFS, "%s is opened read-only", block->name);
+	if (block->logical_block_size > array->block.logical_block_size)
+		return error_set(error, -EINVAL, "%s has sectors of %u bytes, expected at most %u",
+				 block->name, block->logical_block_size,
+				 array->block.logical_block_size);
+	member = raid_member_find(array, block->name);
+	if (!member)
+		return 0;
+	if (member->state != RAID_MEMBER_STALE) {
+		error_set(error, -EBUSY, "%s is a member of %s already (%s)", block->name,
+			  array->block.name, raid_member_state_name(member->state));
+		if (member->state == RAID_MEMBER_FAULTY)
+			error_advise(error, "remove it first");
+		return -EBUSY;
+	}
+	return 0;
+}
+
+static int add_checked(struct raid_array *array, struct block *block, struct md_superblock *old,
+		       bool over, struct error *error)
+{
+	struct raid_member *member;
+	int rc, place = RAID_SPARE;
+	bool found;
+
+	rc = md_superblock_find(block, old, &found, NULL);
+	if (rc && rc != -ENOENT && rc != -EINVAL && rc != -ENXIO)
+		return error_set(error, rc, "%s: cannot be read: %s", block->name, error_name(rc));
+	if (!rc && !over && ran_apart(array, block, old))
+		return refuse_apart(array, block, old, error);
+	/* As it was found when the array was assembled. */
+	member = raid_member_find(array, block->name);
+	if (member)
+		raid_member_drop(member);
+	member = raid_member_new(array, block);
+	if (!member)
+		return error_set(error, -ENOMEM, "out of memory");
+	if (!rc && !(over && ran_apart(array, block, old)) && can_return(array, old, block, &place))
+		rc = bring_back(array, member, old, error);
+	else
+		rc = add_as_spare(array, member, error);
+	if (rc) {
+		raid_member_drop(member);
+		return rc;
+	}
+	rc = raid_super_update(array);
+	if (member->state == RAID_MEMBER_FAULTY)
+		rc = -EIO;
+	if (rc)
+		return error_set(error, rc, "%s: its superblock cannot be written: %s", block->name,
+				 member->reason[0] ? member->reason : error_name(rc));
+	raid_rebuild_kick(array);
+	return 0;
+}
+
+static int add(struct raid_array *array, struct block *block, bool over, struct error *error)
+{
+	CLEANUP_FREE struct md_superblock *old = malloc(sizeof(*old));
+	int rc;
+
+	if (!old)
+		return error_set(error, -ENOMEM, "out of memory");
+	/* Keeps a stale member's block, should its reference have been the last one. */
+	block_ref(block);
+	fiber_mutex_lock(&array->membership);
+	rc = check_device(array, block, error);
+	if (!rc)
+		rc = add_checked(array, block, old, over, error);
+	fiber_mutex_unlock(&array->membership);
+	block_unref(block);
+	return rc;
+}
+
+int raid_add(struct raid_array *array, struct block *block, struct error *error)
+{
+	return add(array, block, false, error);
+}
+
+int raid_add_over(struct raid_array *array, struct block *block, struct error *error)
+{
+	return add(array, block, true, error);
+}

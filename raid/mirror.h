@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Mirrors: what RAID1 and RAID10 share. Every byte of the array has copies on several members; they differ in
+ * where those are.
+ *
+ * A span is a part of the array whose copies are each in one piece: any at RAID1, where the copies are at the
+ * same place of all members; of one chunk at RAID10. All work is done span by span. Locks, bits of
+ * the bitmap and the position of a resync are array sectors, which are the member's at RAID1.
+ */
+#ifndef TENON_RAID_MIRROR_H
+#define TENON_RAID_MIRROR_H
+
+#include "raid/array.h"
+#include "raid/raid10_geometry.h"
+
+struct mirror_span {
+	struct raid_array *array;
+	uint64_t offset, length; /* bytes of the array */
+	unsigned copies;
+};
+
+struct mirror_copy {
+	unsigned index;
+	struct raid_member *member; /* who has the place, or NULL */
+	uint64_t offset;            /* bytes of the member's data */
+};
+
+/* The span that begins at `offset`, at most `length` long. */
+struct mirror_span mirror_span(const struct raid_array *array, uint64_t offset, uint64_t length);
+struct mirror_copy mirror_copy(const struct mirror_span *span, unsigned index);
+
+static inline uint64_t mirror_data_start(const struct raid_member *member)
+{
+	return member->sb.data_offset << MD_SECTOR_SHIFT;
+}
+
+/* ---- mirror_read.c ---- */
+
+/*
+ * The copy to read a span from, of those not in `tried` (by index; NULL: all); shortens *length to the part
+ * that it can give. Its member is NULL when there is none. Where copies may differ, as long as a
+ * resync has not been there, it is always the same one. Does not suspend.
+ */
+struct mirror_copy mirror_choose(const struct mirror_span *span, uint64_t *length,
+				 const struct raid_set *tried);
+
+int mirror_readv(struct raid_array *array, uint64_t offset, uint64_t length,
+		 const struct iovec *iov, unsigned count);
+
+#define MIRROR_PIECE 4096u
+
+/* Reads from whoever can, in small pieces, and writes what was read to those that could not. `suspect` is
+ * a copy to try first, since reading it has just failed, or -1. The caller holds the range lock. */
+int mirror_read_carefully(const struct mirror_span *span, int suspect, uint8_t *to);
+
+/* Writes at most MIRROR_PIECE bytes of a member's data and reads them back: 0 when they are there, or a negative
+ * errno. */
+int mirror_write_anew(struct raid_member *member, uint64_t offset, const uint8_t *data,
+		      uint64_t length);
+
+/* Writes what another member had, at most MIRROR_PIECE bytes, to one that could not read it, and reads
+ * it back; where that fails the member is faulty. */
+void mirror_make_good(struct raid_member *member, uint64_t offset, const uint8_t *data,
+		      uint64_t length);
+
+/* ---- mirror.c ---- */
+
+bool mirror_agrees(const struct raid_array *array);
+bool mirror_holds_alone(const struct raid_array *array, const struct raid_member *member,
+			uint64_t *sector, uint64_t *count);
+int mirror_write(struct raid_array *array, const struct raid_write *write);
+int mirror_status(struct raid_array *array, uint64_t offset, uint64_t *length,
+		  enum block_status *status);
+unsigned mirror_sync_buffers(const struct raid_array *array);
+
+/* A member could not take [offset, offset + length) of its data, which another that is in sync has, or not give
+ * it back (`rc`). True: it alone has other data, so that it is not to be failed, and its bad-block log names
+ * what it lacks (superblocks are wanted then). False: it is to be failed. Does not suspend. */
+bool mirror_note_instead(struct raid_member *member, uint64_t offset, uint64_t length, int rc);
+
+/* ---- mirror_sync.c ---- */
+
+int mirror_sync(struct raid_array *array, struct raid_sync *sync);
+
+#endif

@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Reading mirrors: which copy, and what to do when that fails.
+ *
+ * The member with the fewest reads in flight, then the one that goes on where it stopped, then the
+ * nearest. Members marked write-mostly come last, known bad blocks are left out. A read that fails is
+ * done again in small pieces, each from any copy that has it; what another could not read is written
+ * to it anew and read back, and a member where that fails is faulty; or bad there, when it alone has other data.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "raid/legs.h"
+#include "raid/mirror_group.h"
+#include "util/bytes.h"
+
+static bool was_tried(const struct raid_set *tried, unsigned index)
+{
+	return tried && raid_set_has(tried, index);
+}
+
+/* How much of the range the copy can give, from its start. */
+static uint64_t readable(const struct mirror_copy *copy, uint64_t length)
+{
+	const struct raid_member *member = copy->member;
+	uint64_t sector = copy->offset >> MD_SECTOR_SHIFT, count = length >> MD_SECTOR_SHIFT;
+	const struct md_bad_range *bad;
+
+	if (member->state == RAID_MEMBER_REBUILDING) {
+		if (raid_array_in_sync_below(member->array) != MD_RESYNC_DONE ||
+		    sector >= member->recovered)
+			return 0;
+		count = MIN(count, member->recovered - sector);
+	}
+	sector = raid_member_sector(member, sector);
+	bad = md_badblocks_find(&member->bad, sector, count);
+	if (bad)
+		count = bad->sector > sector ? bad->sector - sector : 0;
+	count = round_down(count << MD_SECTOR_SHIFT, member->array->block.logical_block_size);
+	return MIN(count, length);
+}
+
+struct candidate {
+	struct mirror_copy copy;
+	uint64_t length;
+	bool rebuilding, reluctant;
+	unsigned reads;
+	uint64_t distance;
+};
+
+/* Whether `a` is better than `b`. `ordered`: the first copy is as good as any other. */
+static bool is_better(const struct candidate *a, const struct candidate *b, bool ordered)
+{
+	if (a->rebuilding != b->rebuilding)
+		return b->rebuilding;
+	if (a->reluctant != b->reluctant)
+		return b->reluctant;
+	if (ordered)
+		return false;
+	if (a->length != b->length)
+		return a->length > b->length;
+	if (a->reads != b->reads)
+		return a->reads < b->reads;
+	return a->distance < b->distance;
+}
+
+struct mirror_copy mirror_choose(const struct mirror_span *span, uint64_t *length,
+				 const struct raid_set *tried)
+{
+	bool ordered =
+		(span->offset + *length) >> MD_SECTOR_SHIFT > raid_array_in_sync_below(span->array);
+	struct candidate best = { .length = 0 };
+
+	for (unsigned i = 0; i < span->copies; i++) {
+		struct candidate candidate = { .copy = mirror_copy(span, i) };
+		const struct raid_member *member = candidate.copy.member;
+		uint64_t offset = candidate.copy.offset;
+
+		if (!member || was_tried(tried, i))
+			continue;
+		candidate.length = readable(&candidate.copy, *length);
+		if (!candidate.length)
+			continue;
+		candidate.rebuilding = member->state == RAID_MEMBER_REBUILDING;
+		candidate.reluctant = member->sb.devflags & MD_DEVICE_WRITE_MOSTLY;
+		candidate.reads = member->reads;
+		candidate.distance = offset > member->next_read ? offset - member->next_read
+								: member->next_read - offset;
+		if (!best.copy.member || is_better(&candidate, &best, ordered))
+			best = candidate;
+	}
+	if (best.copy.member)
+		*length = best.length;
+	return best.copy;
+}
+
+static int member_readv(struct raid_member *member, uint64_t offset, uint64_t length,
+			const struct iovec *iov, unsigned count)
+{
+	int rc;
+
+	raid_member_hold(member);
+	member->reads++;
+	member->next_read = offset + length;
+	rc = block_readv(member->block, mirror_data_start(member) + offset, iov, count);
+	member->reads--;
+	raid_member_release(member);
+	return rc;
+}
+
+static int member_read(struct raid_member *member, uint64_t offset, uint8_t *to, uint64_t length)
+{
+	return member_readv(member, offset, length, &(struct iovec){ to, length }, 1);
+}
+
+/* ---- After an error ---- */
+
+int mirror_write_anew(struct raid_member *member, uint64_t offset, const uint8_t *data,
+		      uint64_t length)
+{
+	uint64_t at = mirror_data_start(member) + offset;
+	uint8_t back[MIRROR_PIECE];
+	int rc;
+
+	raid_member_hold(member);
+	rc = block_write(member->block, at, data, length, 0);
+	if (!rc)
+		rc = block_read(member->block, at, back, length);
+	raid_member_release(member);
+	if (!rc && memcmp(back, data, length) != 0)
+		rc = -EIO;
+	return rc;
+}
+
+void mirror_make_good(struct raid_member *member, uint64_t offset, const uint8_t *data,
+		      uint64_t length)
+{
+	int rc;
+
+	if (member->array->block.read_only)
+		return;
+	if ((member->sb.devflags & MD_DEVICE_FAILFAST) &&
+	    !mirror_note_instead(member, offset, length, -EIO) &&
+	    raid_member_fail(member, "read error at byte %llu", (unsigned long long)offset))
+		return;
+	rc = mirror_write_anew(member, offset, data, length);
+	if (rc && mirror_note_instead(member, offset, length, rc))
+		return;
+	if (rc) {
+		raid_member_fail(member, "read error at byte %llu, and writing it anew: %s",
+				 (unsigned long long)offset, raid_member_trouble(member, rc));
+		return;
+	}
+	member->array->counters.made_good++;
+	member->sb.corrected_reads += (uint32_t)(length >> MD_SECTOR_SHIFT);
+	log_warning(member->array->log, "%s: read error at byte %llu of %s made good",
+		    member->array->block.name, (unsigned long long)offset, member->block->name);
+}
+
+/* The suspect, while somebody has its place and it was not tried, or whom mirror_choose() says. */
+static struct mirror_copy choose_for_piece(const struct mirror_span *span, int suspect,
+					   uint64_t *length, const struct raid_set *tried)
+{
+	if (suspect >= 0 && !was_tried(tried, (unsigned)suspect)) {
+		struct mirror_copy copy = mirror_copy(span, (unsigned)suspect);
+
+		*length = copy.member ? readable(&copy, span->length) : 0;
+		if (*length)
+			return copy;
+	}
+	*length = span->length;
+	return mirror_choose(span, length, tried);
+}
+
+/* A span of at most MIRROR_PIECE bytes; the range is locked. */
+static int read_piece(const struct mirror_span *span, int suspect, uint8_t *to)
+{
+	struct raid_set tried = { 0 }, failed = { 0 };
+
+	for (;;) {
+		uint64_t part;
+		struct mirror_copy copy = choose_for_piece(span, suspect, &part, &tried);
+		int rc;
+
+		if (!copy.member)
+			return -EIO;
+		raid_set_add(&tried, copy.index);
+		/* One that has only part of it is no help here; the caller asks for less. */
+		if (part < span->length)
+			continue;
+		rc = member_read(copy.member, copy.offset, to, span->length);
+		if (!rc)
+			break;
+		/* One that became shorter is not written to. */
+		if (rc != -ENXIO)
+			raid_set_add(&failed, copy.index);
+		else
+			raid_member_fail(copy.member, "read of %llu bytes at byte %llu: %s",
+					 (unsigned long long)span->length,
+					 (unsigned long long)copy.offset,
+					 raid_member_trouble(copy.member, rc));
+	}
+	for (unsigned i = 0; i < span->copies; i++) {
+		struct mirror_copy copy = mirror_copy(span, i);
+
+		if (raid_set_has(&failed, i) && copy.member)
+			mirror_make_good(copy.member, copy.offset, to, span->length);
+	}
+	return 0;
+}
+
+static struct mirror_span part_of(const struct mirror_span *span, uint64_t at, uint64_t length)
+{
+	return mirror_span(span->array, span->offset + at, length);
+}
+
+/* Block by block, where no one has all of a piece. */
+static int read_blocks(const struct mirror_span *span, int suspect, uint8_t *to)
+{
+	uint32_t size = span->array->block.logical_block_size;
+	int rc = span->length > size ? 0 : -EIO;
+
+	for (uint64_t at = 0; !rc && at < span->length; at += size) {
+		struct mirror_span part = part_of(span, at, size);
+
+		rc = read_piece(&part, suspect, to + at);
+	}
+	return rc;
+}
+
+int mirror_read_carefully(const struct mirror_span *span, int suspect, uint8_t *to)
+{
+	int rc = 0;
+
+	for (uint64_t at = 0, piece; !rc && at < span->length; at += piece) {
+		struct mirror_span part;
+
+		piece = MIN(span->length - at, MIRROR_PIECE - (span->offset + at) % MIRROR_PIECE);
+		part = part_of(span, at, piece);
+		rc = read_piece(&part, suspect, to + at);
+		if (rc)
+			rc = read_blocks(&part, suspect, to + at);
+	}
+	return rc;
+}
+
+static void tell_unreadable(const struct mirror_span *span)
+{
+	struct raid_array *array = span->array;
+
+	for (unsigned i = 0; i < span->copies; i++) {
+		struct mirror_copy copy = mirror_copy(span, i);
+		const struct raid_member *member = copy.member;
+		const struct md_bad_range *bad;
+		uint64_t start, sector;
+
+		if (!member || member->state != RAID_MEMBER_IN_SYNC)
+			continue;
+		sector = raid_member_sector(member, copy.offset >> MD_SECTOR_SHIFT);
+		bad = md_badblocks_find(&member->bad, sector, span->length >> MD_SECTOR_SHIFT);
+		if (!bad)
+			continue;
+		start = span->offset + ((MAX(bad->sector, sector) - sector) << MD_SECTOR_SHIFT);
+		log_warning(
+			array->log,
+			"%s: bytes %llu to %llu cannot be read: the bad-block log of %s says "
+			"that they are bad, and no other member has them",
+			array->block.name, (unsigned long long)start,
+			(unsigned long long)(start +
+					     ((bad->sector + bad->count - MAX(bad->sector, sector))
+					      << MD_SECTOR_SHIFT) -
+					     1),
+			member->block->name);
+		return;
+	}
+	log_warning(array->log, "%s: %llu bytes at byte %llu cannot be read from any member",
+		    array->block.name, (unsigned long long)span->length,
+		    (unsigned long long)span->offset);
+}
+
+/* A span that could not be read at once. */
+static int read_again(const struct mirror_span *span, int suspect, const struct iovec *iov,
+		      unsigned count)
+{
+	struct raid_array *array = span->array;
+	struct iov_range to = iov_range_of(iov, count);
+
+	array->counters.retried_reads++;
+	for (uint64_t at = 0, piece; at < span->length; at += piece) {
+		uint64_t sector = (span->offset + at) >> MD_SECTOR_SHIFT;
+		struct mirror_span part;
+		struct range_hold hold;
+		uint8_t buffer[MIRROR_PIECE];
+		int rc;
+
+		piece = MIN(span->length - at, MIRROR_PIECE - (span->offset + at) % MIRROR_PIECE);
+		part = part_of(span, at, piece);
+		range_lock(&array->ranges, &hold, sector, sector + (piece >> MD_SECTOR_SHIFT));
+		rc = mirror_read_carefully(&part, suspect, buffer);
+		range_unlock(&array->ranges, &hold);
+		if (rc) {
+			array->counters.lost_reads++;
+			tell_unreadable(&part);
+			return rc;
+		}
+		iov_copy_in(&to, buffer, piece);
+	}
+	return 0;
+}
+
+static int read_span(const struct mirror_span *span, const struct iovec *iov, unsigned count)
+{
+	uint64_t part = span->length;
+	struct mirror_copy copy = mirror_choose(span, &part, NULL);
+	bool whole = copy.member && part == span->length;
+
+	if (whole && !member_readv(copy.member, copy.offset, span->length, iov, count))
+		return 0;
+	return read_again(span, whole ? (int)copy.index : -1, iov, count);
+}
+
+/* Several spans at the same time; those that fail once more, each by itself. */
+static int read_group(const struct mirror_group *group)
+{
+	CLEANUP_RAID_LEGS struct raid_legs legs;
+	int leg[MIRROR_GROUP], suspect[MIRROR_GROUP];
+	int rc = raid_legs_begin(&legs, group->count);
+
+	for (unsigned i = 0; !rc && i < group->count; i++) {
+		const struct mirror_span *span = &group->spans[i];
+		uint64_t part = span->length;
+		struct mirror_copy copy = mirror_choose(span, &part, NULL);
+
+		leg[i] = suspect[i] = -1;
+		if (!copy.member || part < span->length)
+			continue;
+		leg[i] = (int)legs.count;
+		suspect[i] = (int)copy.index;
+		copy.member->reads++;
+		copy.member->next_read = copy.offset + span->length;
+		raid_legs_add(&legs, copy.member,
+			      &(struct block_io){ .kind = BLOCK_READ,
+						  .offset = copy.offset,
+						  .length = span->length,
+						  .iov = group->data[i].iov,
+						  .count = group->data[i].count });
+	}
+	raid_legs_run(&legs);
+	for (unsigned i = 0; i < legs.count; i++)
+		legs.members[i]->reads--;
+	for (unsigned i = 0; !rc && i < group->count; i++) {
+		if (leg[i] < 0 || legs.ios[leg[i]].result)
+			rc = read_again(&group->spans[i], suspect[i], group->data[i].iov,
+					group->data[i].count);
+	}
+	return rc;
+}
+
+int mirror_readv(struct raid_array *array, uint64_t offset, uint64_t length,
+		 const struct iovec *iov, unsigned count)
+{
+	struct mirror_span span = mirror_span(array, offset, length);
+	struct mirror_groups groups;
+	int rc = 0;
+
+	if (span.length == length)
+		return read_span(&span, iov, count);
+	mirror_groups_begin(&groups, array, offset, length, iov, count);
+	while (!rc && mirror_groups_next(&groups, &rc))
+		rc = read_group(&groups.group);
+	mirror_groups_end(&groups);
+	return rc;
+}

@@ -1,0 +1,553 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Levels beside RAID1: where they keep what, and that nothing is lost with a member. Virtual time. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "raid/md_superblock.h"
+#include "raid/raid10_geometry.h"
+#include "raid_rig.h"
+#include "util/bytes.h"
+#include "util/random.h"
+
+#define MIB (1u << 20)
+
+/* ---- Where RAID10 keeps its copies ---- */
+
+#define SLOTS (8 * 64)
+
+/* Every place of every member is that of one chunk at most, and the way back leads there. */
+static void check_shape(const struct raid_geometry *g)
+{
+	struct raid10_shape shape = raid10_shape(g);
+	uint64_t taken[SLOTS];
+
+	memset(taken, 0xff, sizeof(taken));
+	CU_ASSERT(shape.member_sectors <= g->member_sectors);
+	for (uint64_t sector = 0; sector < shape.sectors; sector += shape.chunk) {
+		for (unsigned copy = 0; copy < shape.near * shape.far; copy++) {
+			uint32_t role;
+			uint64_t at = raid10_place(&shape, sector, copy, &role), slot;
+
+			CU_ASSERT_FATAL(role < g->disks &&
+					at + shape.chunk <= shape.member_sectors);
+			slot = role * 64 + at / shape.chunk;
+			CU_ASSERT_EQUAL_FATAL(taken[slot], UINT64_MAX);
+			taken[slot] = sector;
+			CU_ASSERT_EQUAL(raid10_find(&shape, role, at + 3), sector + 3);
+		}
+	}
+	for (uint64_t slot = 0; slot < SLOTS; slot++) {
+		uint64_t at = slot % 64 * shape.chunk;
+
+		if (slot / 64 < g->disks && at < shape.member_sectors && taken[slot] == UINT64_MAX)
+			CU_ASSERT(raid10_find(&shape, (uint32_t)(slot / 64), at) >= shape.sectors);
+	}
+}
+
+static void test_raid10_places(void)
+{
+	static const uint32_t kinds[] = { 0, RAID10_LAYOUT_OFFSET, RAID10_LAYOUT_FAR_SETS,
+					  RAID10_LAYOUT_OFFSET | RAID10_LAYOUT_FAR_SETS,
+					  RAID10_LAYOUT_FAR_SETS_OLD };
+	unsigned checked = 0;
+
+	for (uint32_t disks = 2; disks <= 8; disks++) {
+		for (uint32_t n = 0; n < 4 * 4 * 5 * 40; n++) {
+			uint32_t near = n % 4 + 1, far = n / 4 % 4 + 1;
+			struct raid_geometry g = { 10, near | far << 8 | kinds[n / 16 % 5], 8,
+						   disks, 8 * (n / 80 + 4) };
+
+			if (raid_geometry_check(10, g.layout, 8, disks, NULL))
+				continue;
+			check_shape(&g);
+			checked++;
+		}
+	}
+	CU_ASSERT(checked > 1000);
+}
+
+/* What the kernel would mix up is refused. */
+static void test_raid10_refused(void)
+{
+	CU_ASSERT_EQUAL(raid_geometry_check(10, 0x40202, 8, 9, NULL), -EINVAL);
+	CU_ASSERT_EQUAL(raid_geometry_check(10, 0x40202, 8, 8, NULL), 0);
+	CU_ASSERT_EQUAL(raid_geometry_check(10, 0x60201, 8, 4, NULL), -EINVAL);
+	CU_ASSERT_EQUAL(raid_geometry_check(10, 0x101, 8, 4, NULL), -EINVAL);
+	CU_ASSERT_EQUAL(raid_geometry_check(10, 0x104, 8, 3, NULL), -EINVAL);
+}
+
+static void test_layout_names(void)
+{
+	static const struct {
+		int level;
+		const char *text;
+		uint32_t layout;
+	} good[] = { { 10, "n2", 0x102 },        { 10, "far=2", 0x201 }, { 10, "o3", 0x10301 },
+		     { 10, "0x40201", 0x40201 }, { 10, NULL, 0x102 },    { 5, "ls", 2 },
+		     { 6, "ddf-N-restart", 9 },  { 5, NULL, 2 },         { 0, "alternate", 2 },
+		     { 5, "parity-first", 4 },   { 1, NULL, 0 } };
+	static const struct {
+		int level;
+		const char *text;
+	} bad[] = { { 10, "n1" },
+		    { 10, "x2" },
+		    { 10, "n2x" },
+		    { 5, "left-symmetric-6" },
+		    { 1, "n2" },
+		    { 0, "0x" },
+		    { RAID_LEVEL_LINEAR, "1" },
+		    { 10, "n256" } };
+	uint32_t layout;
+
+	for (unsigned i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		CU_ASSERT_EQUAL(
+			raid_geometry_layout_parse(good[i].level, good[i].text, &layout, NULL), 0);
+		CU_ASSERT_EQUAL(layout, good[i].layout);
+	}
+	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		CU_ASSERT_EQUAL(raid_geometry_layout_parse(bad[i].level, bad[i].text, &layout,
+							   NULL),
+				-EINVAL);
+}
+
+/* ---- RAID10 ---- */
+
+static uint64_t array_size(const struct raid_rig *rig)
+{
+	return raid_array_block(rig->array)->size;
+}
+
+static uint64_t mismatches(struct raid_rig *rig)
+{
+	struct raid_status status;
+	uint64_t bytes;
+
+	CU_ASSERT_EQUAL(raid_scrub_start(rig->array, false, &rig->error), 0);
+	rig_wait(rig);
+	raid_status(rig->array, &status);
+	CU_ASSERT_EQUAL(status.progress.skipped, 0);
+	bytes = status.progress.mismatches;
+	raid_status_free(&status);
+	return bytes;
+}
+
+static const char *name_of(unsigned disk)
+{
+	static const char *const names[] = { "disk0", "disk1", "disk2", "disk3" };
+
+	return names[disk];
+}
+
+/* Each member in turn goes, and comes back empty. */
+static void lose_each(struct raid_rig *rig, unsigned count)
+{
+	uint64_t size = array_size(rig);
+
+	for (unsigned i = 0; i < count; i++) {
+		CU_ASSERT_EQUAL(raid_fail(rig->array, name_of(i), &rig->error), 0);
+		CU_ASSERT_EQUAL(raid_remove(rig->array, name_of(i), &rig->error), 0);
+		CU_ASSERT(rig_holds(rig, 0, size, (uint8_t)i));
+		rig_write(rig, 0, size, (uint8_t)(i + 1));
+		CU_ASSERT(rig_holds(rig, 0, size, (uint8_t)(i + 1)));
+		CU_ASSERT_EQUAL(block_write_zeroes(rig->memory[i], 0, RIG_SIZE, 0), 0);
+		CU_ASSERT_EQUAL(raid_add(rig->array, rig->disk[i], &rig->error), 0);
+		rig_wait(rig);
+		CU_ASSERT_EQUAL(rig_state(rig, i), RAID_MEMBER_IN_SYNC);
+		CU_ASSERT(rig_holds(rig, 0, size, (uint8_t)(i + 1)));
+		CU_ASSERT_EQUAL(mismatches(rig), 0);
+	}
+}
+
+static const char *layout;
+static unsigned members;
+
+static void survives_each_loss(struct raid_rig *rig)
+{
+	const struct raid_create_options options = {
+		.name = "x", .level = 10, .layout = layout, .chunk = 65536
+	};
+
+	rig_create(rig, members, &options);
+	rig_wait(rig);
+	rig_write(rig, 0, array_size(rig), 0);
+	CU_ASSERT_EQUAL(mismatches(rig), 0);
+	lose_each(rig, members);
+	rig_stop(rig);
+	rig_assemble(rig, members, NULL);
+	CU_ASSERT(rig_holds(rig, 0, array_size(rig), (uint8_t)members));
+}
+
+static void test_raid10_survives_each_loss(void)
+{
+	static const char *const layouts[] = { "n2",      "f2",      "o2",     "n3",
+					       "0x40201", "0x50201", "0x20201" };
+
+	/* Of the old far sets, three members have one each: no second copy elsewhere. */
+	for (unsigned i = 0; i < sizeof(layouts) / sizeof(layouts[0]); i++) {
+		for (members = strcmp(layouts[i], "0x20201") ? 3 : 4; members <= 4; members++) {
+			layout = layouts[i];
+			rig_run(survives_each_loss);
+		}
+	}
+}
+
+/* Which losses are one too many depends on who they are. */
+static void knows_what_is_too_many(struct raid_rig *rig)
+{
+	const struct raid_create_options options = { .name = "x", .level = 10, .chunk = 65536 };
+	struct block *pair[2] = { rig->disk[0], rig->disk[3] };
+	struct raid_status status;
+
+	rig_create(rig, 4, &options);
+	rig_wait(rig);
+	rig_write(rig, 0, array_size(rig), 5);
+	CU_ASSERT_EQUAL(raid_fail(rig->array, "disk1", &rig->error), 0);
+	CU_ASSERT_EQUAL(raid_fail(rig->array, "disk0", &rig->error), -EBUSY);
+	CU_ASSERT_EQUAL(raid_fail(rig->array, "disk2", &rig->error), 0);
+	raid_status(rig->array, &status);
+	CU_ASSERT_EQUAL(status.working, 2);
+	CU_ASSERT(!status.failed && status.degraded);
+	raid_status_free(&status);
+	CU_ASSERT(rig_holds(rig, 0, array_size(rig), 5));
+	rig_stop(rig);
+	CU_ASSERT_EQUAL(raid_assemble(&rig->array, rig->disk, 1, NULL, &rig->error), -ENODEV);
+	rig->array = NULL;
+	CU_ASSERT_PTR_NOT_NULL(strstr(rig->error.text, "place 1"));
+	CU_ASSERT_EQUAL_FATAL(raid_assemble(&rig->array, pair, 2, NULL, &rig->error), 0);
+	CU_ASSERT(rig_holds(rig, 0, array_size(rig), 5));
+}
+
+static void test_raid10_knows_what_is_too_many(void)
+{
+	rig_run(knows_what_is_too_many);
+}
+
+/* A read error is made good from the copy, at its own place there. */
+static void makes_read_errors_good(struct raid_rig *rig)
+{
+	const struct raid_create_options options = {
+		.name = "x", .level = 10, .layout = "f2", .chunk = 65536, .assume_clean = true
+	};
+	struct raid_status status;
+	int rule;
+
+	rig_create(rig, 3, &options);
+	rig_write(rig, 0, array_size(rig), 1);
+	rule = block_fault_add(rig->disk[0],
+			       &(struct block_fault_rule){ .requests = BLOCK_FAULT_READ,
+							   .offset = MIB + 8192,
+							   .length = 4096,
+							   .count = 2,
+							   .action = BLOCK_FAULT_ERROR,
+							   .error = -EIO });
+	for (unsigned i = 0; i < 4; i++)
+		CU_ASSERT(rig_holds(rig, 0, array_size(rig), 1));
+	CU_ASSERT_EQUAL(block_fault_hits(rig->disk[0], rule), 2);
+	raid_status(rig->array, &status);
+	CU_ASSERT_EQUAL(status.counters.made_good, 1);
+	CU_ASSERT_EQUAL(status.working, 3);
+	raid_status_free(&status);
+	CU_ASSERT_EQUAL(mismatches(rig), 0);
+}
+
+static void test_raid10_makes_read_errors_good(void)
+{
+	rig_run(makes_read_errors_good);
+}
+
+/* Taken back by the bitmap, only what changed is copied. */
+static void comes_back_by_bitmap(struct raid_rig *rig)
+{
+	const struct raid_create_options options = { .name = "x",
+						     .level = 10,
+						     .layout = layout,
+						     .chunk = 4096,
+						     .bitmap = RAID_BITMAP_INTERNAL,
+						     .bitmap_chunk = 65536,
+						     .assume_clean = true };
+	struct raid_status status;
+	uint64_t at;
+
+	rig_create(rig, 4, &options);
+	at = array_size(rig) / 2 / 4096 * 4096;
+	rig_write(rig, 0, array_size(rig), 1);
+	fiber_sleep(60000000000ull); /* bits are cleared */
+	CU_ASSERT_EQUAL(raid_fail(rig->array, "disk2", &rig->error), 0);
+	CU_ASSERT_EQUAL(raid_remove(rig->array, "disk2", &rig->error), 0);
+	rig_write(rig, at, 65536, 2);
+	CU_ASSERT_EQUAL(raid_add(rig->array, rig->disk[2], &rig->error), 0);
+	rig_wait(rig);
+	raid_status(rig->array, &status);
+	CU_ASSERT(status.counters.skipped_bytes > MIB);
+	CU_ASSERT_EQUAL(status.working, 4);
+	raid_status_free(&status);
+	CU_ASSERT_EQUAL(mismatches(rig), 0);
+	CU_ASSERT(rig_holds(rig, at, 65536, 2));
+}
+
+static void test_raid10_comes_back_by_bitmap(void)
+{
+	static const char *const layouts[] = { "n2", "f2", "o2" };
+
+	for (unsigned i = 0; i < 3; i++) {
+		layout = layouts[i];
+		rig_run(comes_back_by_bitmap);
+	}
+}
+
+/* ---- Anything, in any order, against a plain copy of the data ---- */
+
+#define SECTORS 512u /* of 4 KiB that are looked at */
+
+struct model {
+	struct raid_rig *rig;
+	struct random random;
+	uint8_t seed[SECTORS];
+};
+
+static void write_somewhere(struct model *model)
+{
+	unsigned at = (unsigned)random_below(&model->random, SECTORS);
+	unsigned count = 1 + (unsigned)random_below(&model->random, MIN(SECTORS - at, 64));
+	uint8_t seed = (uint8_t)random_next(&model->random);
+
+	rig_write(model->rig, at * 4096ull, count * 4096ull, seed);
+	memset(model->seed + at, seed, count);
+}
+
+static bool all_is_there(struct model *model)
+{
+	for (unsigned at = 0, end; at < SECTORS; at = end) {
+		for (end = at; end < SECTORS && model->seed[end] == model->seed[at];)
+			end++;
+		if (!rig_holds(model->rig, at * 4096ull, (end - at) * 4096ull, model->seed[at]))
+			return false;
+	}
+	return true;
+}
+
+static bool is_degraded(struct raid_rig *rig)
+{
+	struct raid_status status;
+	bool degraded;
+
+	raid_status(rig->array, &status);
+	degraded = status.degraded;
+	raid_status_free(&status);
+	return degraded;
+}
+
+static void do_something(struct model *model)
+{
+	struct raid_rig *rig = model->rig;
+	unsigned disk = (unsigned)random_below(&model->random, members);
+
+	switch (random_below(&model->random, 10)) {
+	case 0:
+		raid_fail(rig->array, name_of(disk), &rig->error);
+		break;
+	case 1:
+	case 2:
+		if (!raid_remove(rig->array, name_of(disk), &rig->error))
+			CU_ASSERT_EQUAL(raid_add(rig->array, rig->disk[disk], &rig->error), 0);
+		break;
+	case 3:
+		rig_wait(rig);
+		break;
+	case 4:
+		/* What only one has cannot be read from another. */
+		if (is_degraded(rig))
+			break;
+		rig_break(rig, disk, BLOCK_FAULT_READ,
+			  MIB + random_below(&model->random, 700) * 4096, 4096);
+		CU_ASSERT(all_is_there(model));
+		block_fault_clear(rig->disk[disk]);
+		break;
+	case 5:
+		rig_stop(rig);
+		rig_assemble(rig, members, NULL);
+		break;
+	default:
+		for (unsigned i = 0; i < 5; i++)
+			write_somewhere(model);
+		fiber_sleep(random_below(&model->random, 2) ? 1000000 : 20000000000ull);
+	}
+}
+
+static uint64_t round_seed;
+
+static void anything(struct raid_rig *rig)
+{
+	const struct raid_create_options options = { .name = "x",
+						     .level = 10,
+						     .layout = layout,
+						     .chunk = 4096u << round_seed % 5,
+						     .bitmap = round_seed % 2 ? RAID_BITMAP_INTERNAL
+									      : RAID_BITMAP_NONE,
+						     .bitmap_chunk = 65536,
+						     .rebuild_rate = 4 * MIB };
+	struct model model = { .rig = rig };
+
+	model.random.state = round_seed;
+	rig_create(rig, members, &options);
+	rig_write(rig, 0, SECTORS * 4096ull, 0);
+	for (unsigned i = 0; i < 60; i++) {
+		do_something(&model);
+		if (!all_is_there(&model)) {
+			printf("seed %llu, step %u\n", (unsigned long long)round_seed, i);
+			CU_FAIL("data are lost");
+			return;
+		}
+	}
+	/* Whoever is out comes back, and all copies agree. */
+	for (unsigned i = 0; i < members; i++) {
+		if (!raid_remove(rig->array, name_of(i), &rig->error))
+			CU_ASSERT_EQUAL(raid_add(rig->array, rig->disk[i], &rig->error), 0);
+	}
+	rig_wait(rig);
+	CU_ASSERT_EQUAL(mismatches(rig), 0);
+	CU_ASSERT(all_is_there(&model));
+}
+
+static void test_raid10_anything(void)
+{
+	static const char *const layouts[] = { "n2", "f2", "o2", "n3", "0x40201" };
+	unsigned rounds = getenv("TORTURE") ? 1000 : 30;
+
+	for (round_seed = 0; round_seed < rounds; round_seed++) {
+		layout = layouts[round_seed % 5];
+		members = 3 + round_seed / 5 % 2;
+		rig_run(anything);
+	}
+}
+
+/* ---- RAID0 and linear ---- */
+
+/* Members of 4, 3, 3 and 2 MiB. */
+static const uint64_t sizes[] = { 4 * MIB, 3 * MIB, 3 * MIB, 2 * MIB };
+
+static void cut_disks(struct raid_rig *rig)
+{
+	for (unsigned i = 0; i < 4; i++) {
+		struct block *slice;
+
+		CU_ASSERT_EQUAL_FATAL(block_create_slice(&slice, name_of(i), rig->disk[i], 0,
+							 sizes[i], &rig->error),
+				      0);
+		block_unref(rig->disk[i]);
+		rig->disk[i] = slice;
+	}
+}
+
+static void maps(struct raid_rig *rig, int level, const char *name)
+{
+	const struct raid_create_options options = {
+		.name = "x", .level = level, .layout = name, .chunk = level ? 0 : 65536
+	};
+	struct block *order[4];
+	struct raid_status status;
+
+	cut_disks(rig);
+	rig_create(rig, 4, &options);
+	CU_ASSERT_EQUAL(array_size(rig), 8 * MIB);
+	rig_write(rig, 0, 8 * MIB, 9);
+	CU_ASSERT_EQUAL(block_flush(raid_array_block(rig->array)), 0);
+	raid_status(rig->array, &status);
+	CU_ASSERT(status.clean && !status.degraded && !status.failed);
+	/* Nothing was ever dirty. */
+	CU_ASSERT_EQUAL(status.counters.superblock_updates, 1);
+	raid_status_free(&status);
+	CU_ASSERT_EQUAL(raid_fail(rig->array, "disk2", &rig->error), -EBUSY);
+	CU_ASSERT_EQUAL(raid_scrub_start(rig->array, false, &rig->error), -EOPNOTSUPP);
+	rig_stop(rig);
+	CU_ASSERT_EQUAL(raid_assemble(&rig->array, rig->disk, 3, NULL, &rig->error), -ENODEV);
+	for (unsigned i = 0; i < 4; i++)
+		order[i] = rig->disk[3 - i];
+	CU_ASSERT_EQUAL_FATAL(raid_assemble(&rig->array, order, 4, NULL, &rig->error), 0);
+	CU_ASSERT(rig_holds(rig, 0, 8 * MIB, 9));
+}
+
+/* What disk `disk` has at a byte of its data, as a byte of the array. */
+static void expect_at(struct raid_rig *rig, unsigned disk, uint64_t at, uint64_t array_at)
+{
+	uint8_t found[512], expected[512];
+
+	CU_ASSERT_EQUAL(block_read(rig->disk[disk], MIB + at, found, 512), 0);
+	CU_ASSERT_EQUAL(block_read(raid_array_block(rig->array), array_at, expected, 512), 0);
+	CU_ASSERT_EQUAL(memcmp(found, expected, 512), 0);
+}
+
+/* The first zone has 4 MiB, 64 chunks, in 16 rows of four members; the second 48, of three: chunk 64 is the first
+ * of the zone, and the 65th of the array, which leaves 1 by three. */
+static void original(struct raid_rig *rig)
+{
+	maps(rig, 0, "original");
+	expect_at(rig, 1, MIB, 64 * 65536);
+	expect_at(rig, 2, MIB, 65 * 65536);
+	expect_at(rig, 0, MIB + 65536 - 512, 67 * 65536 - 512);
+	expect_at(rig, 0, 2 * MIB, 7 * MIB);
+}
+
+static void alternate(struct raid_rig *rig)
+{
+	maps(rig, 0, "alternate");
+	expect_at(rig, 0, MIB, 64 * 65536);
+	expect_at(rig, 2, MIB + 65536 - 512, 67 * 65536 - 512);
+	expect_at(rig, 0, 2 * MIB, 7 * MIB);
+}
+
+static void linear(struct raid_rig *rig)
+{
+	maps(rig, RAID_LEVEL_LINEAR, NULL);
+	expect_at(rig, 1, 0, 3 * MIB);
+	expect_at(rig, 2, 2 * MIB - 512, 7 * MIB - 512);
+	expect_at(rig, 3, 0, 7 * MIB);
+}
+
+static void test_raid0_zones(void)
+{
+	rig_run(original);
+	rig_run(alternate);
+}
+
+static void test_linear(void)
+{
+	rig_run(linear);
+}
+
+static void refuses(struct raid_rig *rig)
+{
+	struct raid_new_member three[3] = { { .block = rig->disk[0] },
+					    { .block = NULL },
+					    { .block = rig->disk[1] } };
+	struct raid_create_options options = { .name = "x", .level = 0 };
+
+	CU_ASSERT_EQUAL(raid_create(&rig->array, three, 3, &options, &rig->error), -EINVAL);
+	options.level = 10;
+	options.chunk = 12345;
+	CU_ASSERT_EQUAL(raid_create(&rig->array, three, 3, &options, &rig->error), -EINVAL);
+	options.chunk = 65536;
+	options.layout = "n4";
+	CU_ASSERT_EQUAL(raid_create(&rig->array, three, 3, &options, &rig->error), -EINVAL);
+	options.layout = NULL;
+	three[2].block = NULL;
+	CU_ASSERT_EQUAL(raid_create(&rig->array, three, 3, &options, &rig->error), -EINVAL);
+	three[0].spare = true;
+	three[2] = three[0];
+	options.level = 0;
+	CU_ASSERT_EQUAL(raid_create(&rig->array, three, 3, &options, &rig->error), -EINVAL);
+	rig->array = NULL;
+}
+
+static void test_refuses(void)
+{
+	rig_run(refuses);
+}
+
+UNIT_MAIN("raid levels", UNIT(test_raid10_places), UNIT(test_raid10_refused),
+	  UNIT(test_layout_names), UNIT(test_raid10_survives_each_loss),
+	  UNIT(test_raid10_knows_what_is_too_many), UNIT(test_raid10_makes_read_errors_good),
+	  UNIT(test_raid10_comes_back_by_bitmap), UNIT(test_raid10_anything),
+	  UNIT(test_raid0_zones), UNIT(test_linear), UNIT(test_refuses))
