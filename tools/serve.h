@@ -15,7 +15,8 @@
  * The main thread is the control worker: the control socket, JSON, names, signals, and what is computed for changes.
  * Arrays, groups, and what guests read and write live on data workers. A connected piece of the stack (a group, and
  * the arrays and devices below it) has one of them as its home: its devices are opened there, and nothing else
- * touches them. The control worker asks a home with serve_call(), and waits. Of what is at home it reads
+ * touches them; but queues of a guest's disk that lies on files are dealt out to all workers (block/view.h). The control
+ * worker asks a home with serve_call(), and waits. Of what is at home it reads
  * itself:
  *
  *	names of arrays and groups	which stay as they are from the claim on
@@ -67,6 +68,7 @@ struct serve_target {
 struct serve {
 	uint64_t workers; /* data workers, at most */
 	struct serve_home homes[SERVE_WORKERS_MAX];
+	struct worker *queue_workers[SERVE_WORKERS_MAX]; /* of the homes, for queues */
 	unsigned home_count;
 	struct log log;
 	struct socket_options sockets;

@@ -62,7 +62,7 @@ int serve_homes_start(struct serve *serve, unsigned count, struct error *error)
 			return error_set(error, rc, "data worker %u: no thread: %s",
 					 serve->home_count, error_name(rc));
 		}
-		serve->home_count++;
+		serve->queue_workers[serve->home_count++] = home->worker;
 	}
 	return rc;
 }
@@ -72,6 +72,13 @@ static int close_home(void *arg)
 	struct serve_home *home = arg;
 
 	home->close_rc = stack_close(steal_pointer(&home->stack), &home->close_error);
+	return 0;
+}
+
+static int end_home(void *arg)
+{
+	struct serve_home *home = arg;
+
 	home->ending = true;
 	fiber_queue_wake_all(&home->end);
 	return 0;
@@ -102,8 +109,9 @@ int serve_homes_end(struct serve *serve, int rc, struct error *error)
 			*error = home->close_error;
 	}
 	export_stop_all(serve, NULL);
-	/* Nothing is left on them that could wait for a disk. */
+	/* Nothing is left on them that could wait for a disk, nor queues of disks that are at home elsewhere. */
 	for (unsigned i = 0; i < serve->home_count; i++) {
+		serve_call(&serve->homes[i], end_home, &serve->homes[i]);
 		worker_join(serve->homes[i].worker);
 		worker_destroy(serve->homes[i].worker);
 	}

@@ -57,6 +57,8 @@ static void open_one(struct opening *opening)
 	struct vhost_user_blk_options options = { .serial = export->serial,
 						  .queue_count = (uint16_t)serve->queues,
 						  .log = &serve->log,
+						  .workers = serve->queue_workers,
+						  .worker_count = serve->home_count,
 						  .access = &serve->sockets.access };
 
 	opening->rc = open_block(opening);

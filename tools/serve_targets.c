@@ -174,7 +174,8 @@ static void deal(struct serve *serve, struct serve_target *targets, unsigned cou
 	}
 }
 
-/* Starts as many data workers as there are pieces for, and gives each target its home. */
+/* Starts the data workers: as many as may be, or as there are pieces for where no disk has several queues. Gives each
+ * target its home. */
 static int settle(struct serve *serve, struct serve_target *targets, unsigned count,
 		  struct stack *look, struct error *error)
 {
@@ -192,7 +193,10 @@ static int settle(struct serve *serve, struct serve_target *targets, unsigned co
 		wholes += pieces[i].part_of == i;
 	}
 	if (!rc)
-		rc = serve_homes_start(serve, (unsigned)MIN((uint64_t)wholes, serve->workers),
+		rc = serve_homes_start(serve,
+				       (unsigned)(serve->queues == 1
+							  ? MIN((uint64_t)wholes, serve->workers)
+							  : serve->workers),
 				       error);
 	if (!rc)
 		deal(serve, targets, count, pieces);
@@ -243,6 +247,14 @@ static struct cli_words words_of(const struct claim *claim)
 		if (claim->targets[i].home == claim->home && !claim->targets[i].left_out)
 			cli_words_add(&words, claim->targets[i].word);
 	return words;
+}
+
+static bool has_targets(const struct claim *claim)
+{
+	for (unsigned i = 0; i < claim->count; i++)
+		if (claim->targets[i].home == claim->home)
+			return true;
+	return false;
 }
 
 static int claim_all(struct claim *claim)
@@ -327,6 +339,8 @@ static int claim(struct serve *serve, const struct cli_words *given, struct serv
 		struct serve_home *home = &serve->homes[i];
 
 		claim.home = home;
+		if (!has_targets(&claim))
+			continue;
 		serve_call(home, claim_home, &claim);
 		if (home->stack) {
 			struct cli_words words = words_of(&claim);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "block/block.h"
+#include "block/view.h"
 #include "util/bytes.h"
 #include "util/error.h"
 #include "volume/change.h"
@@ -253,6 +254,17 @@ static int lv_map(struct block *block, enum block_kind kind, uint64_t offset, ui
 	return 0;
 }
 
+/* Where some of it lies on an array, most of its requests would be called home. */
+static bool lv_has_views(const struct block *block)
+{
+	const struct lv_table *table = &container_of(block, const struct lv_block, block)->table;
+
+	for (unsigned i = 0; i < table->device_count; i++)
+		if (!block_has_views(table->devices[i]))
+			return false;
+	return true;
+}
+
 static int lv_flush(struct block *block)
 {
 	const struct lv_table *table = &lv_block_of(block)->table;
@@ -275,6 +287,7 @@ static void lv_close(struct block *block)
 static const struct block_ops lv_ops = {
 	.type = "lv",
 	.map = lv_map,
+	.has_views = lv_has_views,
 	.flush = lv_flush,
 	.close = lv_close,
 };
@@ -402,8 +415,8 @@ static void swap(struct lv_block *open, uint64_t size)
 	block_quiesce(&open->block);
 	table_free(&open->table);
 	open->table = steal_table(&open->next);
-	block_resume(&open->block);
 	block_set_size(&open->block, size);
+	block_resume(&open->block);
 }
 
 void lvm_lv_swap(struct volume_group *group, struct volume_lv *lv, bool made)

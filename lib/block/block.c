@@ -10,6 +10,7 @@
 
 #include "block/iov.h"
 #include "block/piece.h"
+#include "block/view.h"
 
 /* ---- Lifetime ---- */
 
@@ -25,6 +26,7 @@ void block_init(struct block *block, const struct block_ops *ops, const char *na
 	};
 	block_gate_init(&block->gate);
 	list_init(&block->watches);
+	block_views_init(block);
 	if (!block->name)
 		abort();
 }
@@ -87,6 +89,7 @@ void block_set_size(struct block *block, uint64_t size)
 	if (block->size == size)
 		return;
 	block->size = size;
+	block_views_tell(block, true);
 	announce(block, BLOCK_CHANGED_SIZE);
 }
 
@@ -95,6 +98,7 @@ void block_set_read_only(struct block *block, bool read_only)
 	if (block->read_only == read_only)
 		return;
 	block->read_only = read_only;
+	block_views_tell(block, false);
 	announce(block, BLOCK_CHANGED_READ_ONLY);
 }
 
@@ -103,17 +107,19 @@ void block_set_gone(struct block *block)
 	if (block->gone)
 		return;
 	block->gone = true;
+	block_views_tell(block, false);
 	announce(block, BLOCK_CHANGED_GONE);
 }
 
 void block_quiesce(struct block *block)
 {
-	block_gate_close(&block->gate);
+	block_views_close(block);
+	block_gate_drain(&block->gate);
 }
 
 void block_resume(struct block *block)
 {
-	block_gate_open(&block->gate);
+	block_views_open(block);
 }
 
 /* ---- Requests ---- */

@@ -3,7 +3,7 @@
  * Block devices: the one interface of everything that stores bytes.
  *
  * A block device has a home worker: the one on which it was opened. All calls are made on fibers of
- * that worker and may suspend. Several fibers may have requests in flight at once; requests that
+ * that worker and may suspend; other workers use views of it (view.h). Several fibers may have requests in flight at once; requests that
  * overlap in time and place have no order between them, as on a disk.
  *
  * Durability is Linux's: a completed write is durable after the next completed flush, or at once with
@@ -129,6 +129,12 @@ struct block_ops {
 	int (*status)(struct block *block, uint64_t offset, uint64_t *length,
 		      enum block_status *status);
 
+	/* Optional, and both at home: whether views of it do reads and writes themselves (view.h). A layer that
+	 * says so has either a map() for these that asks nothing but what changes while the gate is closed, or view(), which
+	 * makes one; NULL without memory. */
+	bool (*has_views)(const struct block *block);
+	struct block *(*view)(struct block *block);
+
 	/* Every layer: flushes all lower layers that may hold unflushed writes. */
 	int (*flush)(struct block *block);
 	/* The last reference went away: stop what runs, drop lower references, free. May suspend. */
@@ -149,6 +155,17 @@ struct block {
 	struct worker *home;    /* whose fibers may use it; NULL: opened on none */
 	struct block_gate gate; /* the requests in this layer */
 	struct list watches;
+
+	/* Of one device on several workers: view.h, which alone uses these. */
+	struct {
+		struct list all;
+		struct fiber_mutex lock;
+	} views;
+	struct {
+		struct block *of; /* of a view: the device; else NULL */
+		struct list node;
+		unsigned users;
+	} view;
 };
 
 /* For layers: fills in a new `block` with one reference, `name` copied, sizes of 512, all else 0. */
@@ -211,7 +228,7 @@ struct block_watch {
 void block_watch(struct block *block, struct block_watch *watch);
 void block_unwatch(struct block_watch *watch); /* fine when it is not on any */
 
-/* For layers: change it and tell. */
+/* For layers: change it and tell. The first suspends where there are views of it (view.h). */
 void block_set_size(struct block *block, uint64_t size);
 void block_set_read_only(struct block *block, bool read_only);
 void block_set_gone(struct block *block);

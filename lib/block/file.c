@@ -314,8 +314,8 @@ static int change_by_fallocate(struct file *file, int mode, uint64_t offset, uin
 
 /* ---- Operations ---- */
 
-static int file_readv(struct block *block, uint64_t offset, uint64_t length,
-		      const struct iovec *iov, unsigned count)
+int file_readv(struct block *block, uint64_t offset, uint64_t length, const struct iovec *iov,
+	       unsigned count)
 {
 	struct file *file = file_of(block);
 	struct transfer transfer = {
@@ -327,22 +327,24 @@ static int file_readv(struct block *block, uint64_t offset, uint64_t length,
 	return transfer_any(file, &transfer);
 }
 
-static int file_writev(struct block *block, uint64_t offset, uint64_t length,
-		       const struct iovec *iov, unsigned count, unsigned flags)
+int file_writev(struct block *block, uint64_t offset, uint64_t length, const struct iovec *iov,
+		unsigned count, unsigned flags)
 {
 	struct file *file = file_of(block);
 	struct range_hold hold;
 	bool held = changes_lock(file, &hold, offset, length);
+	bool cached = file_is_cached(file), through = flags & BLOCK_FUA;
 	int rc;
 
 	rc = transfer_any(file, &(struct transfer){ .write = true,
-						    .rwf_flags = flags & BLOCK_FUA ? RWF_DSYNC : 0,
+						    .rwf_flags = through && !cached ? RWF_DSYNC : 0,
 						    .offset = offset,
 						    .length = length,
 						    .data = iov_range_of(iov, count),
 						    .exact = true });
 	changes_unlock(file, &hold, held);
-	return rc;
+	/* The kernel tells once of what it could not write, of earlier writes too: only a flush is to hear it. */
+	return !rc && through && cached ? file_flush(block) : rc;
 }
 
 /* Errors that say "this file system or device has no such thing". */
@@ -382,13 +384,11 @@ static int file_write_zeroes(struct block *block, uint64_t offset, uint64_t leng
 	}
 	if (is_unsupported(rc))
 		return block_write_zero_buffers(block, offset, length, flags & BLOCK_FUA);
-	if (!rc && flags & BLOCK_FUA)
-		rc = fiber_fdatasync(file->fd);
-	return rc == -ENXIO ? rc : file_error(file, rc);
+	rc = rc == -ENXIO ? rc : file_error(file, rc);
+	return !rc && flags & BLOCK_FUA ? file_flush(block) : rc;
 }
 
-static int file_status(struct block *block, uint64_t offset, uint64_t *length,
-		       enum block_status *status)
+int file_status(struct block *block, uint64_t offset, uint64_t *length, enum block_status *status)
 {
 	struct file *file = file_of(block);
 	uint64_t end = offset + *length;
@@ -428,12 +428,17 @@ void block_file_discard(struct block *block, const char *path)
 		output_remove(file_of(block)->fd, path);
 }
 
+void file_free_bounce(struct file *file)
+{
+	for (unsigned i = 0; i < FILE_BOUNCE_COUNT; i++)
+		free(file->bounce[i]);
+}
+
 static void file_close(struct block *block)
 {
 	struct file *file = file_of(block);
 
-	for (unsigned i = 0; i < FILE_BOUNCE_COUNT; i++)
-		free(file->bounce[i]);
+	file_free_bounce(file);
 	if (file->tail_fd >= 0)
 		close(file->tail_fd);
 	close(file->fd);
@@ -443,6 +448,8 @@ static void file_close(struct block *block)
 
 const struct block_ops file_ops = {
 	.type = "file",
+	.has_views = file_has_views,
+	.view = file_view,
 	.start = file_start,
 	.readv = file_readv,
 	.writev = file_writev,

@@ -25,7 +25,7 @@ struct block_identity;
 #define FILE_BOUNCE_SIZE  (256u << 10)
 #define FILE_BOUNCE_COUNT 4u /* kept for later */
 
-/* See file_async.c. */
+/* See file_async.c; a view has none of its own. */
 struct file_flushes {
 	bool running;
 	bool lost; /* one failed, and what it was to write may be gone from the page cache */
@@ -63,6 +63,12 @@ struct file {
 static inline struct file *file_of(struct block *block)
 {
 	return container_of(block, struct file, block);
+}
+
+/* Whether what is written waits in the page cache for a flush, which may lose it. */
+static inline bool file_is_cached(const struct file *file)
+{
+	return !file->in_memory && (!file->direct || file->tail_fd >= 0);
 }
 
 /* Whether it is smaller than it was when it was opened. A system call, but one of 0.2 microseconds. */
@@ -103,5 +109,17 @@ int file_check_loops(const struct block_identity *identity, const char *path, st
 
 /* The requests, for block_init(). */
 extern const struct block_ops file_ops;
+int file_readv(struct block *block, uint64_t offset, uint64_t length, const struct iovec *iov,
+	       unsigned count);
+int file_writev(struct block *block, uint64_t offset, uint64_t length, const struct iovec *iov,
+		unsigned count, unsigned flags);
+int file_status(struct block *block, uint64_t offset, uint64_t *length, enum block_status *status);
+/* Frees what a file keeps for later. */
+void file_free_bounce(struct file *file);
+
+/* ---- Views (file_view.c) ---- */
+
+bool file_has_views(const struct block *block);
+struct block *file_view(struct block *block);
 
 #endif

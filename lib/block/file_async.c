@@ -48,7 +48,7 @@ static int flush_ended(struct file *file, int rc)
 	uint64_t ended = flushes->started;
 
 	flushes->running = false;
-	if (rc < 0 && (!file->direct || file->tail_fd >= 0))
+	if (rc < 0 && file_is_cached(file))
 		flushes->lost = true;
 	rc = flushes->lost ? -EIO : file_error(file, MIN(rc, 0));
 	list_for_each_safe(at, &flushes->waiters) {
@@ -135,6 +135,12 @@ static bool transfer_fits(const struct file *file, const struct block_work *work
 						  iov_range_of(work->iov, work->count)));
 }
 
+/* A write with FUA through the page cache is a write and a flush: file.c. */
+static bool syncs(const struct file *file, const struct block_work *work)
+{
+	return work->kind == BLOCK_WRITE && work->flags & BLOCK_FUA && file_is_cached(file);
+}
+
 /* As changes_lock() of file.c. */
 static bool lock_change(struct file *file, struct block_work *work)
 {
@@ -169,7 +175,7 @@ bool file_start(struct block *block, struct block_work *work)
 	case BLOCK_READ:
 	case BLOCK_WRITE:
 		/* Of one that became shorter file.c has to tell. */
-		if (!transfer_fits(file, work) ||
+		if (!transfer_fits(file, work) || syncs(file, work) ||
 		    (work->kind == BLOCK_WRITE && file_shrank_before(file)) ||
 		    !lock_change(file, work))
 			return false;

@@ -40,12 +40,23 @@ static inline void block_gate_leave(struct block_gate *gate)
 		fiber_queue_wake_all(&gate->empty);
 }
 
-/* Suspends until nobody is inside; counted. */
-static inline void block_gate_close(struct block_gate *gate)
+/* Lets nobody in any more; counted. */
+static inline void block_gate_shut(struct block_gate *gate)
 {
 	gate->closed++;
+}
+
+/* Suspends until nobody is inside. */
+static inline void block_gate_drain(struct block_gate *gate)
+{
 	while (gate->inside)
 		fiber_queue_wait_always(&gate->empty);
+}
+
+static inline void block_gate_close(struct block_gate *gate)
+{
+	block_gate_shut(gate);
+	block_gate_drain(gate);
 }
 
 static inline void block_gate_open(struct block_gate *gate)

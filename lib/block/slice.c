@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "block/view.h"
 #include "util/bytes.h"
 #include "util/error.h"
 
@@ -30,6 +31,11 @@ static int slice_map(struct block *block, enum block_kind kind, uint64_t offset,
 	return 0;
 }
 
+static bool slice_has_views(const struct block *block)
+{
+	return block_has_views(container_of(block, const struct slice, block)->lower);
+}
+
 static int slice_flush(struct block *block)
 {
 	return block_flush(slice_of(block)->lower);
@@ -46,6 +52,7 @@ static void slice_close(struct block *block)
 static const struct block_ops slice_ops = {
 	.type = "slice",
 	.map = slice_map,
+	.has_views = slice_has_views,
 	.flush = slice_flush,
 	.close = slice_close,
 };

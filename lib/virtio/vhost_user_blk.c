@@ -3,9 +3,9 @@
  * The vhost-user-blk server: see vhost_user_blk.h.
  *
  * One fiber accepts; each client has a fiber that reads its messages, and each of its queues that
- * runs has a poller with the worker. Requests are fibers of their own (virtio_blk.c).
+ * runs has a poller with a worker (vhost_user_blk_queue.c). Requests are fibers of their own (virtio_blk.c).
  */
-#include "virtio/vhost_user_blk.h"
+#include "virtio/vhost_user_blk_private.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -21,152 +21,48 @@
 #include "util/list.h"
 #include "util/log.h"
 #include "util/unix_socket.h"
-#include "virtio/vhost_user_backend.h"
 
 /* Enough for QEMU, which wants as many queues as the guest has processors; a queue that is not
  * started costs nothing. */
 #define DEFAULT_QUEUES 16
 
-/* Chains that a queue takes before others have their turn. */
-#define BURST 64
-
 #define SECOND        1000000000ULL
 #define LEAVE_TIMEOUT SECOND /* for a client to make room for the next */
 #define ACCEPT_RETRY  (SECOND / 10)
-
-struct vhost_user_blk_server {
-	struct block *block;
-	struct block_watch watch;
-	struct unix_listener listener;
-	char *name; /* the socket's path, for messages */
-	char serial[VIRTIO_BLK_SERIAL_BYTES + 1];
-	uint16_t queue_count;
-	struct log *log;
-	struct fiber *acceptor;
-	bool stopping;
-	struct list clients;
-	unsigned client_count;
-	struct fiber_queue client_left;
-	struct vhost_user_blk_status gone; /* what clients did that have left */
-};
-
-struct vhost_user_blk_queue {
-	struct client *client;
-	struct virtio_blk_queue queue;
-	struct worker_poller poller;
-};
-
-struct client {
-	struct list node;
-	struct vhost_user_blk_server *server;
-	struct vhost_user_backend *backend;
-	struct virtio_blk blk;
-	struct fiber *fiber; /* NULL before it runs */
-	struct vhost_user_blk_queue queues[];
-};
-
-/* ---- The worker's calls ---- */
-
-static struct vhost_user_blk_queue *queue_of(struct worker_poller *poller)
-{
-	return container_of(poller, struct vhost_user_blk_queue, poller);
-}
-
-static unsigned poll_queue(struct worker_poller *poller)
-{
-	struct vhost_user_blk_queue *queue = queue_of(poller);
-	struct vhost_user_blk_server *server = queue->client->server;
-	int done = virtio_blk_queue_poll(&queue->queue, BURST);
-
-	if (done >= 0)
-		return (unsigned)done;
-	log_warning(server->log, "%s: queue %u is broken until the guest resets it: %s",
-		    server->name, queue->queue.vq->index, queue->queue.vq->broken);
-	return 0;
-}
-
-static bool arm_queue(struct worker_poller *poller)
-{
-	struct virtio_blk_queue *queue = &queue_of(poller)->queue;
-
-	/* The driver is told of requests that end by the next poll, which no kick brings about. */
-	poller->again = queue->in_flight > 0;
-	/* A front-end that gave no kick eventfd wants to be polled: no sleep while it is there. */
-	return virtio_blk_queue_arm(queue) || (queue->vq->kick_fd < 0 && !queue->vq->broken);
-}
-
-static void disarm_queue(struct worker_poller *poller)
-{
-	struct virtqueue *vq = queue_of(poller)->queue.vq;
-
-	if (virtqueue_available(vq))
-		virtqueue_count_kick(vq);
-	virtqueue_disable_kicks(vq);
-}
 
 /* ---- The protocol engine's calls ---- */
 
 static uint64_t features(void *device)
 {
-	struct client *client = device;
+	struct vhost_user_blk_client *client = device;
 
 	return virtio_blk_features(&client->blk);
 }
 
 static void features_set(void *device, uint64_t negotiated)
 {
-	struct client *client = device;
+	struct vhost_user_blk_client *client = device;
 
 	virtio_blk_set_features(&client->blk, negotiated);
 }
 
 static unsigned queue_count(void *device)
 {
-	struct client *client = device;
+	struct vhost_user_blk_client *client = device;
 
 	return client->server->queue_count;
 }
 
-static int queue_start(void *device, unsigned index, struct virtqueue *vq)
-{
-	struct client *client = device;
-	struct vhost_user_blk_queue *queue = &client->queues[index];
-
-	queue->client = client;
-	virtio_blk_queue_init(&queue->queue, &client->blk, vq);
-	queue->poller = (struct worker_poller){
-		.fd = vq->kick_fd,
-		.poll = poll_queue,
-		.arm = arm_queue,
-		.disarm = disarm_queue,
-	};
-	log_debug(client->server->log, "%s: queue %u of %u entries starts at %u",
-		  client->server->name, index, vq->size, vq->last_avail);
-	/* One that comes back may have been away when the size changed, and QEMU does not look by itself. */
-	if (index == 0 && vq->inflight)
-		(void)vhost_user_backend_config_changed(client->backend);
-	return worker_add_poller(&queue->poller);
-}
-
-static void queue_stop(void *device, unsigned index)
-{
-	struct client *client = device;
-	struct vhost_user_blk_queue *queue = &client->queues[index];
-
-	worker_remove_poller(&queue->poller);
-	virtio_blk_queue_drain(&queue->queue);
-}
-
 static int get_config(void *device, uint32_t offset, void *at, uint32_t size)
 {
-	struct client *client = device;
+	struct vhost_user_blk_client *client = device;
 
 	return virtio_blk_get_config(&client->blk, offset, at, size);
 }
 
 static int set_config(void *device, uint32_t offset, const void *at, uint32_t size, bool migration)
 {
-	struct client *client = device;
+	struct vhost_user_blk_client *client = device;
 
 	(void)migration; /* nothing else in it could be taken over */
 	return virtio_blk_set_config(&client->blk, offset, at, size);
@@ -174,7 +70,7 @@ static int set_config(void *device, uint32_t offset, const void *at, uint32_t si
 
 static void reset(void *device)
 {
-	struct client *client = device;
+	struct vhost_user_blk_client *client = device;
 
 	client->blk.features = 0;
 	client->blk.writeback = true;
@@ -185,8 +81,8 @@ static const struct vhost_user_backend_ops backend_ops = {
 	.features = features,
 	.features_set = features_set,
 	.queue_count = queue_count,
-	.queue_start = queue_start,
-	.queue_stop = queue_stop,
+	.queue_start = blk_queue_start,
+	.queue_stop = blk_queue_stop,
 	.get_config = get_config,
 	.set_config = set_config,
 	.reset = reset,
@@ -194,36 +90,10 @@ static const struct vhost_user_backend_ops backend_ops = {
 
 /* ---- Clients ---- */
 
-static void add_counters(struct vhost_user_blk_status *sum, const struct client *client)
-{
-	const struct virtio_blk_counters *from = &client->blk.counters;
-	struct virtio_blk_counters *to = &sum->requests;
-
-	to->reads += from->reads;
-	to->writes += from->writes;
-	to->flushes += from->flushes;
-	to->discards += from->discards;
-	to->zeroes += from->zeroes;
-	to->others += from->others;
-	to->read_bytes += from->read_bytes;
-	to->written_bytes += from->written_bytes;
-	to->failed += from->failed;
-	to->unsupported += from->unsupported;
-	for (unsigned i = 0; i < client->server->queue_count; i++) {
-		const struct virtqueue_counters *queue =
-			&vhost_user_backend_queue(client->backend, i)->counters;
-
-		sum->queues.kicks += queue->kicks;
-		sum->queues.chains += queue->chains;
-		sum->queues.signals += queue->signals;
-		sum->queues.suppressed += queue->suppressed;
-	}
-}
-
 /* Reads messages until the client hangs up, breaks the protocol, or the server stops. */
 static int run_client(void *arg)
 {
-	struct client *client = arg;
+	struct vhost_user_blk_client *client = arg;
 	struct vhost_user_blk_server *server = client->server;
 	struct error error = { 0 };
 	int rc = 0;
@@ -238,7 +108,7 @@ static int run_client(void *arg)
 		log_warning(server->log, "%s: the client is turned out: %s", server->name,
 			    error.code ? error.text : error_name(rc));
 	list_remove(&client->node);
-	add_counters(&server->gone, client);
+	blk_client_add_counters(&server->gone, client);
 	vhost_user_backend_close(client->backend);
 	log_info(server->log, "%s: the client has left", server->name);
 	server->client_count--;
@@ -250,7 +120,7 @@ static int run_client(void *arg)
 static int add_client(struct vhost_user_blk_server *server, int fd, struct error *error)
 {
 	struct vhost_user_backend_options options = { .name = server->name, .log = server->log };
-	struct client *client =
+	struct vhost_user_blk_client *client =
 		calloc(1, sizeof(*client) + server->queue_count * sizeof(client->queues[0]));
 	int rc;
 
@@ -319,7 +189,8 @@ static void disk_changed(struct block_watch *watch, struct block *block, unsigne
 	if (!(what & BLOCK_CHANGED_SIZE))
 		return;
 	list_for_each(at, &server->clients) {
-		struct client *client = list_entry(at, struct client, node);
+		struct vhost_user_blk_client *client =
+			list_entry(at, struct vhost_user_blk_client, node);
 		int rc = vhost_user_backend_config_changed(client->backend);
 
 		if (rc < 0)
@@ -346,6 +217,8 @@ static struct vhost_user_blk_server *create(struct block *block, const char *nam
 	memcpy(server->serial, serial, strnlen(serial, VIRTIO_BLK_SERIAL_BYTES));
 	server->queue_count = options->queue_count ? options->queue_count : DEFAULT_QUEUES;
 	server->log = options->log;
+	server->workers = options->workers;
+	server->worker_count = options->workers ? options->worker_count : 0;
 	server->listener.fd = -1;
 	server->block = block_ref(block);
 	server->watch.changed = disk_changed;
@@ -415,7 +288,8 @@ void vhost_user_blk_server_stop(struct vhost_user_blk_server *server)
 	/* No new client finds the socket while those present are seen off. */
 	unix_listener_close(&server->listener);
 	list_for_each(at, &server->clients) {
-		struct client *client = list_entry(at, struct client, node);
+		struct vhost_user_blk_client *client =
+			list_entry(at, struct vhost_user_blk_client, node);
 
 		if (client->fiber)
 			fiber_cancel(client->fiber);
@@ -431,5 +305,5 @@ void vhost_user_blk_server_status(const struct vhost_user_blk_server *server,
 	*out = server->gone;
 	out->clients = server->client_count;
 	list_for_each(at, &server->clients)
-		add_counters(out, list_entry(at, struct client, node));
+		blk_client_add_counters(out, list_entry(at, struct vhost_user_blk_client, node));
 }

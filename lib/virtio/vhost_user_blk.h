@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The vhost-user-blk server: serves one struct block on a unix socket, on the block's home worker.
+ * The vhost-user-blk server: serves one struct block on a unix socket, on the block's home worker, and its queues
+ * on others too where the block allows it.
  *
  * A writable device has one client at a time: another that connects waits a second for the first to
  * leave, and is then turned away. A read-only device has any number of clients at once. When a client
@@ -33,6 +34,10 @@ struct vhost_user_blk_options {
 	const char *serial;   /* what GET_ID says; NULL: the block's name */
 	uint16_t queue_count; /* 0: 16, so that QEMU can give each guest processor one */
 	struct log *log;      /* may be NULL */
+	/* Workers that queues may run on, the block's home among them; they run, and the array is there, longer than the
+	 * server. Queues are dealt out to them, from the home on, where the block has views (block/view.h). NULL: the home. */
+	struct worker *const *workers;
+	unsigned worker_count;
 	const struct unix_socket_access *access; /* who may connect; NULL: this user */
 };
 

@@ -37,7 +37,9 @@ struct virtio_blk_request {
 void virtio_blk_queue_init(struct virtio_blk_queue *queue, struct virtio_blk *blk,
 			   struct virtqueue *vq)
 {
-	*queue = (struct virtio_blk_queue){ .blk = blk, .vq = vq };
+	*queue = (struct virtio_blk_queue){
+		.blk = blk, .vq = vq, .block = blk->block, .counters = &blk->counters
+	};
 	list_init(&queue->idle);
 	fiber_queue_init(&queue->drained);
 }
@@ -80,32 +82,40 @@ static bool locate(const struct block *block, uint64_t sector, uint64_t bytes, u
 	return bytes % SECTOR_BYTES == 0 && range_within(*offset, bytes, block->size);
 }
 
-static int transfer(struct virtio_blk *blk, bool write, uint64_t sector, struct data *data)
+/* What a write needs to be as durable as the driver takes it for. */
+static unsigned write_flags(const struct virtio_blk *blk)
 {
-	unsigned count, flags = blk->writeback ? 0 : BLOCK_FUA;
+	return __atomic_load_n(&blk->writeback, __ATOMIC_RELAXED) ? 0 : BLOCK_FUA;
+}
+
+static int transfer(struct virtio_blk_queue *queue, bool write, uint64_t sector, struct data *data)
+{
+	struct virtio_blk_counters *counters = queue->counters;
+	struct block *block = queue->block;
 	struct iovec *iov;
 	uint64_t offset;
+	unsigned count;
 
 	if (write) {
-		blk->counters.writes++;
-		blk->counters.written_bytes += data->bytes;
+		virtqueue_count(&counters->writes, 1);
+		virtqueue_count(&counters->written_bytes, data->bytes);
 	} else {
-		blk->counters.reads++;
-		blk->counters.read_bytes += data->bytes;
+		virtqueue_count(&counters->reads, 1);
+		virtqueue_count(&counters->read_bytes, data->bytes);
 	}
-	if (!locate(blk->block, sector, data->bytes, &offset))
+	if (!locate(block, sector, data->bytes, &offset))
 		return -EINVAL;
-	if (write && blk->block->read_only)
+	if (write && block->read_only)
 		return -EROFS;
 	iov = trim(data, &count);
 	if (!count)
 		return 0;
-	return write ? block_writev(blk->block, offset, iov, count, flags)
-		     : block_readv(blk->block, offset, iov, count);
+	return write ? block_writev(block, offset, iov, count, write_flags(queue->blk))
+		     : block_readv(block, offset, iov, count);
 }
 
 /* One range of a discard or write-zeroes request. */
-static int erase(struct virtio_blk *blk, bool zeroes,
+static int erase(struct virtio_blk_queue *queue, bool zeroes,
 		 const struct virtio_blk_discard_write_zeroes *range)
 {
 	uint32_t sectors = le32toh(range->num_sectors), flags = le32toh(range->flags);
@@ -116,49 +126,49 @@ static int erase(struct virtio_blk *blk, bool zeroes,
 	/* Unknown flags, and "unmap" of a discard, get UNSUPP by 5.2.6.2. */
 	if (flags & ~VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP || (unmap && !zeroes))
 		return -EOPNOTSUPP;
-	if (sectors > most || !locate(blk->block, le64toh(range->sector), bytes, &offset))
+	if (sectors > most || !locate(queue->block, le64toh(range->sector), bytes, &offset))
 		return -EINVAL;
 	if (!bytes)
 		return 0;
 	if (!zeroes)
-		return block_discard(blk->block, offset, bytes);
-	return block_write_zeroes(blk->block, offset, bytes,
-				  (unmap ? BLOCK_MAY_UNMAP : 0) | (blk->writeback ? 0 : BLOCK_FUA));
+		return block_discard(queue->block, offset, bytes);
+	return block_write_zeroes(queue->block, offset, bytes,
+				  (unmap ? BLOCK_MAY_UNMAP : 0) | write_flags(queue->blk));
 }
 
-static int erase_all(struct virtio_blk *blk, bool zeroes, struct data *data)
+static int erase_all(struct virtio_blk_queue *queue, bool zeroes, struct data *data)
 {
 	struct virtio_blk_discard_write_zeroes ranges[VIRTIO_BLK_RANGES];
 	unsigned feature = zeroes ? VIRTIO_BLK_F_WRITE_ZEROES : VIRTIO_BLK_F_DISCARD;
 	int rc = 0;
 
 	if (zeroes)
-		blk->counters.zeroes++;
+		virtqueue_count(&queue->counters->zeroes, 1);
 	else
-		blk->counters.discards++;
-	if (blk->block->read_only)
+		virtqueue_count(&queue->counters->discards, 1);
+	if (queue->block->read_only)
 		return -EROFS;
-	if (!(blk->features >> feature & 1))
+	if (!(queue->blk->features >> feature & 1))
 		return -EOPNOTSUPP;
 	if (!data->bytes || data->bytes % sizeof(ranges[0]) || data->bytes > sizeof(ranges))
 		return -EINVAL;
 	iov_copy_out(&data->at, ranges, data->bytes);
 	for (unsigned i = 0; i < data->bytes / sizeof(ranges[0]) && rc == 0; i++)
-		rc = erase(blk, zeroes, &ranges[i]);
+		rc = erase(queue, zeroes, &ranges[i]);
 	return rc;
 }
 
-static int get_id(struct virtio_blk *blk, struct data *data, uint64_t *written)
+static int get_id(struct virtio_blk_queue *queue, struct data *data, uint64_t *written)
 {
-	*written = MIN(data->bytes, sizeof(blk->serial));
-	iov_copy_in(&data->at, blk->serial, *written);
-	blk->counters.others++;
+	*written = MIN(data->bytes, sizeof(queue->blk->serial));
+	iov_copy_in(&data->at, queue->blk->serial, *written);
+	virtqueue_count(&queue->counters->others, 1);
 	return 0;
 }
 
 /* Carries a request out. 0 or a negative errno; -EOPNOTSUPP for what this device cannot do. Sets
  * *written to the bytes of data given to the driver. */
-static int carry_out(struct virtio_blk *blk, const struct virtio_blk_outhdr *header,
+static int carry_out(struct virtio_blk_queue *queue, const struct virtio_blk_outhdr *header,
 		     struct data *out, struct data *in, uint64_t *written)
 {
 	uint64_t sector = le64toh(header->sector);
@@ -166,40 +176,40 @@ static int carry_out(struct virtio_blk *blk, const struct virtio_blk_outhdr *hea
 
 	switch (le32toh(header->type)) {
 	case VIRTIO_BLK_T_IN:
-		rc = transfer(blk, false, sector, in);
+		rc = transfer(queue, false, sector, in);
 		*written = rc < 0 ? 0 : in->bytes;
 		return rc;
 	case VIRTIO_BLK_T_OUT:
-		return transfer(blk, true, sector, out);
+		return transfer(queue, true, sector, out);
 	case VIRTIO_BLK_T_FLUSH:
-		blk->counters.flushes++;
-		return block_flush(blk->block);
+		virtqueue_count(&queue->counters->flushes, 1);
+		return block_flush(queue->block);
 	case VIRTIO_BLK_T_DISCARD:
-		return erase_all(blk, false, out);
+		return erase_all(queue, false, out);
 	case VIRTIO_BLK_T_WRITE_ZEROES:
-		return erase_all(blk, true, out);
+		return erase_all(queue, true, out);
 	case VIRTIO_BLK_T_GET_ID:
-		return get_id(blk, in, written);
+		return get_id(queue, in, written);
 	default:
 		return -EOPNOTSUPP;
 	}
 }
 
-static uint8_t status_of(struct virtio_blk *blk, int rc)
+static uint8_t status_of(struct virtio_blk_queue *queue, int rc)
 {
 	if (rc == 0)
 		return VIRTIO_BLK_S_OK;
 	if (rc == -EOPNOTSUPP) {
-		blk->counters.unsupported++;
+		virtqueue_count(&queue->counters->unsupported, 1);
 		return VIRTIO_BLK_S_UNSUPP;
 	}
-	blk->counters.failed++;
+	virtqueue_count(&queue->counters->failed, 1);
 	return VIRTIO_BLK_S_IOERR;
 }
 
 /* Takes the chain apart and carries it out; returns the bytes written to its writable part. The
  * chain has a writable byte. */
-static uint32_t process(struct virtio_blk *blk, struct virtqueue_chain *chain)
+static uint32_t process(struct virtio_blk_queue *queue, struct virtqueue_chain *chain)
 {
 	struct data out = { iov_range_of(chain->iov, chain->readable), chain->readable_bytes };
 	struct data in = { iov_range_of(chain->iov + chain->readable, chain->writable),
@@ -213,9 +223,9 @@ static uint32_t process(struct virtio_blk *blk, struct virtqueue_chain *chain)
 	if (out.bytes >= HEADER_BYTES) {
 		iov_copy_out(&out.at, &header, HEADER_BYTES);
 		out.bytes -= HEADER_BYTES;
-		rc = carry_out(blk, &header, &out, &in, &written);
+		rc = carry_out(queue, &header, &out, &in, &written);
 	}
-	*status = status_of(blk, rc);
+	*status = status_of(queue, rc);
 	*last = whole; /* what is pushed is the chain as it was popped */
 	/* used.len counts from the buffer's start on, without gaps (2.7.8.2): where the data was not
 	 * written whole, the status after it does not count. */
@@ -226,7 +236,7 @@ static int run(void *arg)
 {
 	struct virtio_blk_request *request = arg;
 	struct virtio_blk_queue *queue = request->queue;
-	uint32_t written = process(queue->blk, &request->chain);
+	uint32_t written = process(queue, &request->chain);
 
 	virtqueue_push(queue->vq, &request->chain, written);
 	list_add_head(&queue->idle, &request->node);

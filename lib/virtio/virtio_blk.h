@@ -2,7 +2,7 @@
 /*
  * virtio-blk (virtio 1.2, 5.2): requests of a virtqueue carried out on a struct block.
  *
- * On the block's home worker. virtio_blk_queue_poll() takes a burst of chains; each becomes a request
+ * A queue is on the home worker of its block: the device's, or that of a view of it (block/view.h). virtio_blk_queue_poll() takes a burst of chains; each becomes a request
  * on a fiber of its own (from the worker's pool), whose data goes between the block device and guest
  * memory without a copy. Completed requests are pushed as they end and shown to the driver together,
  * once a round.
@@ -39,15 +39,19 @@ struct virtio_blk {
 	struct block *block; /* the caller's reference */
 	uint16_t queue_count;
 	char serial[VIRTIO_BLK_SERIAL_BYTES]; /* padded with zero bytes */
-	uint64_t features;                    /* negotiated */
-	bool writeback; /* a completed write may still need a flush; else writes go with FUA */
-	struct virtio_blk_counters counters;
+	uint64_t features;                    /* negotiated, while no queue is in service */
+	/* A completed write may still need a flush; else writes go with FUA. Read by all queues, on whatever thread. */
+	bool writeback;
+	struct virtio_blk_counters counters; /* of queues that have none of their own */
 };
 
 /* A queue in service. */
 struct virtio_blk_queue {
 	struct virtio_blk *blk;
 	struct virtqueue *vq;
+	struct block *block; /* that of `blk`, or a view of it */
+	struct virtio_blk_counters
+		*counters;          /* those of `blk`, or others; read with virtqueue_counted() */
 	unsigned in_flight;         /* requests that have a fiber */
 	struct list idle;           /* pooled requests */
 	struct fiber_queue drained; /* who waits for in_flight == 0 */

@@ -94,6 +94,6 @@ int virtio_blk_set_config(struct virtio_blk *blk, uint32_t offset, const void *a
 
 	if (offset != offsetof(struct virtio_blk_config, wce) || size != 1 || blk->block->read_only)
 		return -EACCES;
-	blk->writeback = *value & 1;
+	__atomic_store_n(&blk->writeback, *value & 1, __ATOMIC_RELAXED);
 	return 0;
 }

@@ -255,9 +255,20 @@ void virtqueue_disable_kicks(struct virtqueue *vq);
  * constant. */
 void virtqueue_break(struct virtqueue *vq, const char *reason);
 
+/* Counters have one writer, and may be read from other threads. */
+static inline void virtqueue_count(uint64_t *counter, uint64_t more)
+{
+	__atomic_store_n(counter, *counter + more, __ATOMIC_RELAXED);
+}
+
+static inline uint64_t virtqueue_counted(const uint64_t *counter)
+{
+	return __atomic_load_n(counter, __ATOMIC_RELAXED);
+}
+
 static inline void virtqueue_count_kick(struct virtqueue *vq)
 {
-	vq->counters.kicks++;
+	virtqueue_count(&vq->counters.kicks, 1);
 }
 
 #endif

@@ -106,7 +106,7 @@ static inline int virtqueue_took(struct virtqueue *vq, struct virtqueue_chain *c
 {
 	chain->order = vq->popped++;
 	vq->in_flight++;
-	vq->counters.chains++;
+	virtqueue_count(&vq->counters.chains, 1);
 	return 1;
 }
 

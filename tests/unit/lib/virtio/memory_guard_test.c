@@ -17,6 +17,7 @@
 #include <linux/virtio_blk.h>
 
 #include "block/block.h"
+#include "crew.h"
 #include "fiber_run.h"
 #include "util/bytes.h"
 #include "util/error.h"
@@ -148,6 +149,8 @@ static void test_other_faults_end_the_process(void)
 
 struct host {
 	struct worker *worker;
+	struct crew crew;
+	struct worker *workers[1 + CREW_WORKERS]; /* the queues' */
 	struct block *disk;
 	struct vhost_user_blk_server *server;
 	struct fiber_queue stop;
@@ -168,11 +171,16 @@ static int host_run(void *arg)
 static int host_open(void *arg)
 {
 	struct host *host = arg;
+	const struct vhost_user_blk_options options = { .queue_count = 1 + CREW_WORKERS,
+							.workers = host->workers,
+							.worker_count = 1 + CREW_WORKERS };
+	CLEANUP_BLOCK struct block *memory = NULL;
 
-	if (block_create_memory(&host->disk, "disk", DISK, NULL) < 0)
+	if (block_create_memory(&memory, "disk", DISK, NULL) < 0)
 		return -ENOMEM;
-	host->disk->read_only = true; /* so that it takes several */
-	return vhost_user_blk_server_start(&host->server, host->disk, host->path, NULL, NULL);
+	memory->read_only = true; /* so that it takes several */
+	host->disk = crew_share(memory);
+	return vhost_user_blk_server_start(&host->server, host->disk, host->path, &options, NULL);
 }
 
 static int host_close(void *arg)
@@ -187,8 +195,8 @@ static int host_close(void *arg)
 	return 0;
 }
 
-/* Shares a file, has a read go to its end, and shortens it just before. */
-static void shorten(const char *path)
+/* Shares a file, has a read go to its end by queue number `index`, and shortens it just before. */
+static void shorten(const char *path, unsigned index)
 {
 	uint64_t features = 1ULL << VIRTIO_F_VERSION_1;
 	struct virtio_blk_outhdr header = { .type = htole32(VIRTIO_BLK_T_IN) };
@@ -215,7 +223,7 @@ static void shorten(const char *path)
 	queue.used = driver.used_address;
 	CU_ASSERT_EQUAL(vhost_user_frontend_set_features(fe, features, &error), 0);
 	CU_ASSERT_EQUAL(vhost_user_frontend_set_memory(fe, &memory, &error), 0);
-	CU_ASSERT_EQUAL(vhost_user_frontend_start_queue(fe, 0, &queue, &error), 0);
+	CU_ASSERT_EQUAL(vhost_user_frontend_start_queue(fe, index, &queue, &error), 0);
 	memcpy(memory.regions[0].host + 2 * PAGE, &header, sizeof(header));
 	CU_ASSERT_EQUAL(ftruncate(fd, 4 * PAGE), 0);
 	CU_ASSERT_EQUAL(virtqueue_driver_add(&driver, parts, 1, 2, &head), 0);
@@ -241,18 +249,23 @@ static int two_clients(void *arg)
 	fiber_queue_init(&host.stop);
 	CU_ASSERT_EQUAL_FATAL(worker_create(&host.worker, NULL, NULL), 0);
 	CU_ASSERT_EQUAL_FATAL(worker_start(host.worker, "host", host_run, &host), 0);
+	crew_begin(&host.crew);
+	host.workers[0] = host.worker;
+	for (unsigned i = 0; i < CREW_WORKERS; i++)
+		host.workers[1 + i] = host.crew.workers[i];
 	CU_ASSERT_EQUAL_FATAL(worker_call(host.worker, host_open, &host), 0);
 	CU_ASSERT_EQUAL(vhost_user_blk_client_open(&block, host.path, NULL, NULL), 0);
 	CU_ASSERT_EQUAL(block_readv(block, 0, &iov, 1), 0);
-	for (unsigned i = 0; i < 3; i++) {
-		shorten(host.path);
+	for (unsigned i = 0; i < 3 * (1 + CREW_WORKERS); i++) {
+		shorten(host.path, i % (1 + CREW_WORKERS));
 		CU_ASSERT_EQUAL(block_readv(block, 512 * i, &iov, 1), 0);
 	}
 	block_unref(block);
 	worker_call(host.worker, host_close, &host);
+	crew_end(&host.crew);
 	worker_join(host.worker);
 	worker_destroy(host.worker);
-	CU_ASSERT_EQUAL(host.status.requests.reads, 7);
+	CU_ASSERT_EQUAL(host.status.requests.reads, 1 + 6 * (1 + CREW_WORKERS));
 	return 0;
 }
 

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Inside of the vhost-user-blk server: vhost_user_blk.c (clients), vhost_user_blk_queue.c (their queues). */
+#ifndef TENON_VIRTIO_VHOST_USER_BLK_PRIVATE_H
+#define TENON_VIRTIO_VHOST_USER_BLK_PRIVATE_H
+
+#include "block/block.h"
+#include "fiber/fiber.h"
+#include "util/list.h"
+#include "util/unix_socket.h"
+#include "virtio/vhost_user_backend.h"
+#include "virtio/vhost_user_blk.h"
+
+struct vhost_user_blk_server {
+	struct block *block;
+	struct block_watch watch;
+	struct unix_listener listener;
+	char *name; /* the socket's path, for messages */
+	char serial[VIRTIO_BLK_SERIAL_BYTES + 1];
+	uint16_t queue_count;
+	struct log *log;
+	struct worker *const *workers; /* for queues, the block's home among them */
+	unsigned worker_count;
+	struct fiber *acceptor;
+	bool stopping;
+	struct list clients;
+	unsigned client_count;
+	struct fiber_queue client_left;
+	struct vhost_user_blk_status gone; /* what clients did that have left */
+};
+
+struct vhost_user_blk_queue {
+	struct vhost_user_blk_client *client;
+	struct worker *worker; /* that it runs on */
+	struct block *view;    /* of the disk, where that is not its home; else NULL */
+	struct virtio_blk_queue queue;
+	struct virtio_blk_counters counters; /* since the client came */
+	struct worker_poller poller;
+};
+
+struct vhost_user_blk_client {
+	struct list node;
+	struct vhost_user_blk_server *server;
+	struct vhost_user_backend *backend;
+	struct virtio_blk blk;
+	struct fiber *fiber; /* NULL before it runs */
+	struct vhost_user_blk_queue queues[];
+};
+
+/* For struct vhost_user_backend_ops; `device` is a client. */
+int blk_queue_start(void *device, unsigned index, struct virtqueue *vq);
+void blk_queue_stop(void *device, unsigned index);
+
+/* What a client's queues have done so far. */
+void blk_client_add_counters(struct vhost_user_blk_status *sum,
+			     const struct vhost_user_blk_client *client);
+
+#endif

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Queues of the vhost-user-blk server: each is polled by one worker, which carries its requests out.
+ *
+ * Where the disk has views (block/view.h) and there are several workers, queue 0 is at the disk's home and the others are
+ * dealt out to the workers after it, so that a guest with several processors uses several of ours. Everything of
+ * a queue is its worker's while it runs; it is started and stopped there on behalf of the home, whose fibers read
+ * what the client says.
+ */
+#include <errno.h>
+
+#include "block/view.h"
+#include "util/log.h"
+#include "virtio/vhost_user_blk_private.h"
+
+/* Chains that a queue takes before others have their turn. */
+#define BURST 64
+
+/* ---- The worker's calls ---- */
+
+static struct vhost_user_blk_queue *queue_of(struct worker_poller *poller)
+{
+	return container_of(poller, struct vhost_user_blk_queue, poller);
+}
+
+static unsigned poll_queue(struct worker_poller *poller)
+{
+	struct vhost_user_blk_queue *queue = queue_of(poller);
+	struct vhost_user_blk_server *server = queue->client->server;
+	int done = virtio_blk_queue_poll(&queue->queue, BURST);
+
+	if (done >= 0)
+		return (unsigned)done;
+	log_warning(server->log, "%s: queue %u is broken until the guest resets it: %s",
+		    server->name, queue->queue.vq->index, queue->queue.vq->broken);
+	return 0;
+}
+
+static bool arm_queue(struct worker_poller *poller)
+{
+	struct virtio_blk_queue *queue = &queue_of(poller)->queue;
+
+	/* The driver is told of requests that end by the next poll, which no kick brings about. */
+	poller->again = queue->in_flight > 0;
+	/* A front-end that gave no kick eventfd wants to be polled: no sleep while it is there. */
+	return virtio_blk_queue_arm(queue) || (queue->vq->kick_fd < 0 && !queue->vq->broken);
+}
+
+static void disarm_queue(struct worker_poller *poller)
+{
+	struct virtqueue *vq = queue_of(poller)->queue.vq;
+
+	if (virtqueue_available(vq))
+		virtqueue_count_kick(vq);
+	virtqueue_disable_kicks(vq);
+}
+
+/* ---- Where it runs ---- */
+
+static struct worker *worker_for(const struct vhost_user_blk_server *server, unsigned index)
+{
+	unsigned home = 0;
+
+	if (!server->worker_count || !block_has_views(server->block))
+		return worker_current();
+	while (home < server->worker_count && server->workers[home] != worker_current())
+		home++;
+	return server->workers[(home + index) % server->worker_count];
+}
+
+static int start_away(void *arg)
+{
+	struct vhost_user_blk_queue *queue = arg;
+	int rc = block_view(&queue->view, queue->client->server->block);
+
+	if (rc)
+		return rc;
+	queue->queue.block = queue->view;
+	return worker_add_poller(&queue->poller);
+}
+
+static int stop_here(void *arg)
+{
+	struct vhost_user_blk_queue *queue = arg;
+
+	worker_remove_poller(&queue->poller);
+	virtio_blk_queue_drain(&queue->queue);
+	block_view_put(queue->view);
+	return 0;
+}
+
+int blk_queue_start(void *device, unsigned index, struct virtqueue *vq)
+{
+	struct vhost_user_blk_client *client = device;
+	struct vhost_user_blk_server *server = client->server;
+	struct vhost_user_blk_queue *queue = &client->queues[index];
+
+	queue->client = client;
+	queue->view = NULL;
+	queue->worker = worker_for(server, index);
+	virtio_blk_queue_init(&queue->queue, &client->blk, vq);
+	queue->queue.counters = &queue->counters;
+	queue->poller = (struct worker_poller){
+		.fd = vq->kick_fd,
+		.poll = poll_queue,
+		.arm = arm_queue,
+		.disarm = disarm_queue,
+	};
+	log_debug(server->log, "%s: queue %u of %u entries starts at %u", server->name, index,
+		  vq->size, vq->last_avail);
+	/* One that comes back may have been away when the size changed, and QEMU does not look by itself. */
+	if (index == 0 && vq->inflight)
+		(void)vhost_user_backend_config_changed(client->backend);
+	if (queue->worker != worker_current() && worker_call(queue->worker, start_away, queue) == 0)
+		return 0;
+	queue->worker = worker_current();
+	return worker_add_poller(&queue->poller);
+}
+
+void blk_queue_stop(void *device, unsigned index)
+{
+	struct vhost_user_blk_client *client = device;
+	struct vhost_user_blk_queue *queue = &client->queues[index];
+
+	if (queue->worker == worker_current())
+		stop_here(queue);
+	else
+		worker_call(queue->worker, stop_here, queue);
+}
+
+/* ---- Counters ---- */
+
+static void add(uint64_t *sum, const uint64_t *counter)
+{
+	*sum += virtqueue_counted(counter);
+}
+
+static void add_requests(struct virtio_blk_counters *to, const struct virtio_blk_counters *from)
+{
+	add(&to->reads, &from->reads);
+	add(&to->writes, &from->writes);
+	add(&to->flushes, &from->flushes);
+	add(&to->discards, &from->discards);
+	add(&to->zeroes, &from->zeroes);
+	add(&to->others, &from->others);
+	add(&to->read_bytes, &from->read_bytes);
+	add(&to->written_bytes, &from->written_bytes);
+	add(&to->failed, &from->failed);
+	add(&to->unsupported, &from->unsupported);
+}
+
+void blk_client_add_counters(struct vhost_user_blk_status *sum,
+			     const struct vhost_user_blk_client *client)
+{
+	for (unsigned i = 0; i < client->server->queue_count; i++) {
+		const struct virtqueue_counters *queue =
+			&vhost_user_backend_queue(client->backend, i)->counters;
+
+		add_requests(&sum->requests, &client->queues[i].counters);
+		add(&sum->queues.kicks, &queue->kicks);
+		add(&sum->queues.chains, &queue->chains);
+		add(&sum->queues.signals, &queue->signals);
+		add(&sum->queues.suppressed, &queue->suppressed);
+	}
+}
