@@ -176,6 +176,42 @@ void cli_ready(void)
 		cli_warn("standard output: %s; it is ready all the same", error_name(rc));
 }
 
+/* ---- A reader that has left ---- */
+
+static void on_pipe(int signal)
+{
+	(void)signal;
+}
+
+/* A handler rather than SIG_IGN: what is run from here does not inherit it, and it says that the parent did not
+ * have SIGPIPE ignored. */
+void cli_catch_pipe(void)
+{
+	struct sigaction action;
+
+	if (!sigaction(SIGPIPE, NULL, &action) && action.sa_handler != SIG_IGN) {
+		action = (struct sigaction){ .sa_handler = on_pipe, .sa_flags = SA_RESTART };
+		sigaction(SIGPIPE, &action, NULL);
+	}
+}
+
+void cli_end_by_pipe(void)
+{
+	struct sigaction action;
+	sigset_t set;
+
+	if (sigaction(SIGPIPE, NULL, &action) || action.sa_handler != on_pipe)
+		return;
+	fflush(stderr);
+	signal(SIGPIPE, SIG_DFL);
+	sigemptyset(&set);
+	sigaddset(&set, SIGPIPE);
+	raise(SIGPIPE);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
+/* ---- Running ---- */
+
 struct cli_run {
 	int (*fn)(void *arg, struct error *error);
 	void *arg;

@@ -108,6 +108,13 @@ int cli_on_fiber(int (*fn)(void *arg, struct error *error), void *arg);
  */
 int cli_interruptible(fiber_fn *fn, void *arg, struct error *error);
 
+/*
+ * A peer that hangs up is an error of a write, not a reason to die: the first has it so. Where it was the reader of
+ * standard output, the second ends the process as SIGPIPE would have; it returns where the parent had that ignored.
+ */
+void cli_catch_pipe(void);
+void cli_end_by_pipe(void);
+
 /* Prints an error with its advice to standard error; returns EXIT_FAILED. */
 int cli_fail(int rc, const struct error *error);
 

@@ -206,6 +206,8 @@ static int copy_run(void *arg, struct error *error)
 	closed = copy_close_end(&copy->destination, rc ? NULL : error);
 	rc = rc ? rc : closed;
 	closed = copy_close_end(&copy->source, rc ? NULL : error);
+	if (copy->reader_left)
+		cli_end_by_pipe();
 	return rc ? rc : closed;
 }
 

@@ -39,6 +39,7 @@ struct copy_command {
 	struct cli_words given;
 	struct copy_end source, destination;
 	bool force, raw, skip_errors;
+	bool reader_left; /* of standard output */
 	const char *map_path;
 	struct output map;
 	struct rescue_map unreadable;

@@ -264,6 +264,8 @@ static int put(struct stream *stream, uint64_t length, bool zero)
 		return error_set(stream->error, -ENOSPC, "%s: has %llu bytes, the source has more",
 				 destination->word, (unsigned long long)block->size);
 	rc = zero ? put_zeroes(stream, stream->offset, length) : put_runs(stream, length);
+	if (rc == -EPIPE && !strcmp(destination->word, "-"))
+		stream->copy->reader_left = true;
 	if (rc && rc != -ECANCELED)
 		error_set(stream->error, rc, "%s: writing at byte %llu: %s", destination->word,
 			  (unsigned long long)stream->offset, error_name(rc));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The `tenon` command: finds the noun and hands over. */
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -41,6 +42,8 @@ static int finish(int status)
 	cli_release();
 	if (!rc)
 		return status;
+	if (rc == -EPIPE)
+		cli_end_by_pipe();
 	fprintf(stderr, "tenon: standard output: %s\n", error_name(rc));
 	return status == EXIT_DONE ? EXIT_FAILED : status;
 }
@@ -146,8 +149,7 @@ int main(int argc, char **argv)
 {
 	if (standard_open())
 		return EXIT_FAILED;
-	/* A peer that hangs up is an error of a write, not a reason to die. */
-	signal(SIGPIPE, SIG_IGN);
+	cli_catch_pipe();
 	/* Neither is a file that may not grow (RLIMIT_FSIZE). */
 	signal(SIGXFSZ, SIG_IGN);
 	return finish(run(argc, argv));
