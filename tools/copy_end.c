@@ -114,6 +114,16 @@ static int open_both(struct copy_command *copy, struct error *error)
 	return rc;
 }
 
+/* "here/there" is a file in a folder as well, for whoever means that. */
+static void explain_folder(const char *word, struct error *error)
+{
+	CLEANUP_FREE char *folder = strndup(word, strcspn(word, "/"));
+	struct stat status;
+
+	if (!stack_names_array(word) && folder && stat(folder, &status))
+		error_prefix(error, "there is no folder %s here, and no volume", folder);
+}
+
 static int open_object(struct copy_command *copy, struct copy_end *end, bool writable,
 		       struct error *error)
 {
@@ -127,6 +137,8 @@ static int open_object(struct copy_command *copy, struct copy_end *end, bool wri
 	if (socket)
 		return open_owned(end, socket, error);
 	rc = stack_claim(&end->stack, &copy->given, &targets, &options, error);
+	if (rc == -ENOENT)
+		explain_folder(end->word, error);
 	return rc ? rc : stack_open_block(end->stack, end->word, writable, &end->block, error);
 }
 

@@ -252,6 +252,7 @@ static int device_list_verb(int argc, char **argv)
 		{ NULL },
 	};
 	CLEANUP_DEVICES struct device_list list = { 0 };
+	CLEANUP_FREE char *nothing = NULL;
 	struct error error = { 0 };
 	json_t *rows;
 	int status, rc;
@@ -263,6 +264,9 @@ static int device_list_verb(int argc, char **argv)
 	if (rc)
 		return cli_fail(rc, &error);
 	rows = json_array();
+	nothing = list.count ? NULL : devices_say_nothing();
+	if (nothing)
+		cli_note("%s", nothing);
 	for (unsigned i = 0; i < list.count; i++)
 		json_array_append_new(rows, describe_device(list.paths[i]));
 	cli_print_result(rows, columns, NULL, &listing);

@@ -216,3 +216,24 @@ char *device_resolve(const char *path)
 	aside_free(&answer, 1);
 	return resolved;
 }
+
+const char *devices_find_same(char *const *paths, unsigned count, const char *path)
+{
+	CLEANUP_FREE struct device_look *looks = calloc(count + 1, sizeof(*looks));
+	CLEANUP_FREE char **all = calloc(count + 1, sizeof(char *));
+	const char *found = NULL;
+
+	if (!looks || !all)
+		return NULL;
+	if (count)
+		memcpy(all, paths, count * sizeof(char *));
+	all[count] = (char *)path;
+	if (devices_look(all, count + 1, looks))
+		return NULL;
+	for (unsigned i = 0; i < count && !found; i++)
+		if (!strcmp(paths[i], path) ||
+		    block_identity_same(&looks[i].identity, &looks[count].identity))
+			found = paths[i];
+	devices_look_free(looks, count + 1);
+	return found;
+}

@@ -33,6 +33,10 @@ int device_say_silent(const char *path, struct error *error);
  * are passed over. Suspends. */
 int devices_check_distinct(char *const *paths, unsigned count, struct error *error);
 
+/* The one of `paths` that shows the same bytes as `path`, whatever its name; NULL where there is none, or where that cannot
+ * be seen. It is borrowed from `paths`. Suspends. */
+const char *devices_find_same(char *const *paths, unsigned count, const char *path);
+
 /* How long one may take: $TENON_DEVICE_TIMEOUT in seconds, or 5. */
 uint64_t device_limit_ns(void);
 

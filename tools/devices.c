@@ -287,3 +287,29 @@ int device_list_collect(struct device_list *list, const struct cli_words *given,
 		rc = read_file(&patterns.words, error);
 	return rc ? rc : add_patterns(list, &patterns, error);
 }
+
+char *devices_say_nothing(void)
+{
+	const char *environment = getenv("TENON_DEVICES");
+	CLEANUP_FREE char *path = devices_file_path();
+	char *text = NULL;
+	int rc;
+
+	if (environment && *environment)
+		rc = asprintf(
+			&text,
+			"nothing was looked at: TENON_DEVICES is '%s', and nothing matches that",
+			environment);
+	else if (path && !access(path, F_OK))
+		rc = asprintf(
+			&text,
+			"nothing was looked at: the list of devices, %s, names none, or none "
+			"that is there; --device, TENON_DEVICES or `tenon device add` name some",
+			path);
+	else
+		rc = asprintf(&text,
+			      "nothing was looked at: there is no list of devices (%s); --device, "
+			      "TENON_DEVICES or `tenon device add` make one",
+			      path ? path : "?");
+	return rc < 0 ? NULL : text;
+}

@@ -32,6 +32,9 @@ void device_list_remove(struct device_list *list, const char *path);
 int device_list_collect(struct device_list *list, const struct cli_words *given,
 			struct error *error);
 
+/* That no device was found to look at, and where the list came from: a sentence. The caller frees it. */
+char *devices_say_nothing(void);
+
 /* The path of the devices file. The caller frees it. */
 char *devices_file_path(void);
 

@@ -76,6 +76,31 @@ struct raid_change_command {
 	bool force;
 };
 
+/* The device by the name that it has in the stack, if it goes by another one, too: the loop device over an image. */
+static int change_name_device(struct raid_change_command *change, const struct stack *stack)
+{
+	CLEANUP_FREE char **paths = calloc(stack->node_count + 1, sizeof(char *));
+	const char *same;
+	unsigned count = 0;
+	char *name;
+
+	if (!paths)
+		return -ENOMEM;
+	for (unsigned i = 0; i < stack->node_count; i++) {
+		if (!strcmp(stack->nodes[i].name, change->device))
+			return 0;
+		if (stack->nodes[i].self < 0)
+			paths[count++] = stack->nodes[i].name;
+	}
+	same = devices_find_same(paths, count, change->device);
+	name = same ? strdup(same) : NULL;
+	if (!same || !name)
+		return same ? -ENOMEM : 0;
+	free(change->device);
+	change->device = name;
+	return 0;
+}
+
 static int change_run(void *arg, struct error *error)
 {
 	const struct stack_options options = { .write = true };
@@ -94,6 +119,8 @@ static int change_run(void *arg, struct error *error)
 	rc = stack_claim(&stack, &change->given, &targets, &options, error);
 	if (!rc)
 		rc = stack_find_running(stack, change->target, &array, error);
+	if (!rc)
+		rc = change_name_device(change, stack);
 	if (!rc)
 		rc = change->apply(change, stack, array, error);
 	return stack_finish(stack, rc, error);
@@ -136,11 +163,24 @@ static int apply_remove(struct raid_change_command *change, struct stack *stack,
 	return raid_remove(array, change->device, error);
 }
 
+/* Whether the device is on the list of those that are looked at. */
+static bool is_listed(const struct raid_change_command *change)
+{
+	CLEANUP_DEVICES struct device_list devices = { 0 };
+	bool found = false;
+
+	if (device_list_collect(&devices, &change->given, NULL))
+		return false;
+	for (unsigned i = 0; i < devices.count; i++)
+		found |= !strcmp(devices.paths[i], change->device);
+	return found;
+}
+
 static int apply_add(struct raid_change_command *change, struct stack *stack,
 		     struct raid_array *array, struct error *error)
 {
 	CLEANUP_BLOCK struct block *block = NULL;
-	bool listed = raid_open_device(stack, change->device) != NULL;
+	bool listed = is_listed(change);
 	int rc = raid_open_member(stack, array, change->device, change->force, &block, error);
 
 	if (!rc)

@@ -76,7 +76,7 @@ static void rebuild_take_result(struct rebuild *rebuild, json_t *progress)
 }
 
 /* The server does the work; asks it how far it is until it is done. */
-static int rebuild_remote(struct rebuild *rebuild, const char *socket, struct error *error)
+static int rebuild_ask(struct rebuild *rebuild, const char *socket, struct error *error)
 {
 	bool done = false;
 	int rc = 0;
@@ -112,6 +112,34 @@ static int rebuild_remote(struct rebuild *rebuild, const char *socket, struct er
 	return rc;
 }
 
+struct remote_job {
+	struct rebuild *rebuild;
+	const char *socket;
+	struct error *error;
+};
+
+static int remote_fiber(void *arg)
+{
+	struct remote_job *job = arg;
+
+	return rebuild_ask(job->rebuild, job->socket, job->error);
+}
+
+/* A signal ends the waiting, and not the work. */
+static int rebuild_remote(struct rebuild *rebuild, const char *socket, struct error *error)
+{
+	struct remote_job job = { rebuild, socket, error };
+	int rc = cli_interruptible(remote_fiber, &job, error);
+
+	if (rc == -ECANCELED)
+		error_advise(
+			error,
+			"the server that has %s goes on with it; `tenon raid show %s` says how "
+			"far it is",
+			rebuild->target, rebuild->target);
+	return rc;
+}
+
 struct wait_job {
 	struct rebuild *rebuild;
 	struct raid_array *array;
@@ -130,10 +158,22 @@ static int wait_fiber(void *arg)
 static int rebuild_wait(struct rebuild *rebuild, struct raid_array *array, struct error *error)
 {
 	struct wait_job job = { rebuild, array, error };
+	struct raid_status status;
+	bool unfinished;
 	int rc = cli_interruptible(wait_fiber, &job, error);
 
-	if (rc == -ECANCELED)
+	if (rc != -ECANCELED)
+		return rc;
+	/* What is left of a resync or recovery comes before a check. */
+	raid_status(array, &status);
+	unfinished = status.progress.operation == RAID_RESYNC ||
+		     status.progress.operation == RAID_RECOVER || !rebuild->check;
+	raid_status_free(&status);
+	if (unfinished)
 		error_advise(error, "`tenon raid rebuild %s` goes on from there", rebuild->target);
+	else
+		error_advise(error, "nothing is lost; `tenon raid check %s` begins anew",
+			     rebuild->target);
 	return rc;
 }
 
@@ -177,11 +217,13 @@ static void rebuild_summary(const struct rebuild *rebuild)
 	if (!rebuild->total)
 		cli_say("%s: nothing left to rebuild", rebuild->target);
 	else
-		cli_say("%s: %s of %s is done, %s/s", rebuild->target,
+		/* What was over at once has no rate. */
+		cli_say("%s: %s of %s is done%s%s%s", rebuild->target,
 			strcmp(rebuild->progress.what, "recover") ? rebuild->progress.what
 								  : "recovery",
-			size_format(rebuild->total, sizes[0]),
-			size_format(rebuild->rate, sizes[1]));
+			size_format(rebuild->total, sizes[0]), rebuild->rate ? ", " : "",
+			rebuild->rate ? size_format(rebuild->rate, sizes[1]) : "",
+			rebuild->rate ? "/s" : "");
 }
 
 /* What a check found. A difference that is still there is a failure. */

@@ -10,6 +10,7 @@
 
 #include "block/block.h"
 #include "tools/describe.h"
+#include "tools/device_look.h"
 #include "tools/raid.h"
 #include "tools/serve.h"
 
@@ -28,6 +29,9 @@ static int device_param(struct serve *serve, json_t *params, char **device, stru
 			*device = strdup(serve->owned.paths[i]);
 		json_decref(shown);
 	}
+	/* Or it is one of ours under another name: the loop device over an image. */
+	if (!rc && !*device)
+		*device = devices_find_same(serve->owned.paths, serve->owned.count, given);
 	if (!rc && !*device)
 		*device = strdup(given);
 	return rc || *device ? rc : -ENOMEM;

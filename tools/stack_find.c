@@ -83,7 +83,10 @@ static void tell(const char *text, void *arg)
 int stack_report(const struct stack *stack, bool found, struct error *error)
 {
 	struct telling telling = { NULL };
+	CLEANUP_FREE char *nothing = stack->node_count ? NULL : devices_say_nothing();
 
+	if (nothing)
+		cli_note("%s", nothing);
 	if (!stack_problems(stack, tell, &telling))
 		return 0;
 	if (!found)
@@ -104,6 +107,7 @@ static void keep_first(const char *text, void *arg)
 static int not_found(const struct stack *stack, const char *object, const char *kind,
 		     struct error *error)
 {
+	CLEANUP_FREE char *nothing = stack->node_count ? NULL : devices_say_nothing();
 	const char *first = NULL;
 	unsigned problems = stack_problems(stack, keep_first, &first), looked = 0;
 	char more[48] = "";
@@ -112,6 +116,8 @@ static int not_found(const struct stack *stack, const char *object, const char *
 		looked += stack->nodes[i].block && stack->nodes[i].self < 0;
 	if (problems > 1)
 		snprintf(more, sizeof(more), " (and %u more)", problems - 1);
+	if (nothing)
+		return error_set(error, -ENOENT, "%s: no such %s: %s", object, kind, nothing);
 	error_set(error, -ENOENT, "%s: no such %s on the %u device%s that %s looked at%s%s%s",
 		  object, kind, looked, looked == 1 ? "" : "s", looked == 1 ? "was" : "were",
 		  first ? "; " : "", first ? first : "", more);
