@@ -20,6 +20,7 @@ typedef int command_fn(int argc, char **argv);
 	X("pv", command_pv, "physical volumes")                                                    \
 	X("raid", command_raid, "md arrays")                                                       \
 	X("serve", command_serve, "serve volumes and arrays over vhost-user-blk")                  \
+	X("status", command_status, "what runs: servers, switches, machines, rebuilds")            \
 	X("switch", command_switch, "run virtual switches")                                        \
 	X("vg", command_vg, "volume groups")                                                       \
 	X("vm", command_vm, "run virtual machines")

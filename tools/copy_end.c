@@ -20,6 +20,7 @@
 #include "tools/describe.h"
 #include "tools/device_look.h"
 #include "tools/owner.h"
+#include "tools/served.h"
 #include "tools/stack.h"
 #include "util/bytes.h"
 #include "util/size.h"
@@ -57,6 +58,17 @@ static int is_object(struct copy_command *copy, const char *word, bool *object, 
 	return rc;
 }
 
+/* A back-end that is busy with another client hangs up, and cannot say why. */
+static int open_socket(struct copy_end *end, const char *path, struct error *error)
+{
+	int rc = vhost_user_blk_client_open(&end->block, path, NULL, error);
+
+	if (rc != -EPROTO)
+		return rc;
+	served_explain(path, end->word, error);
+	return error->code;
+}
+
 static int open_owned(struct copy_end *end, const char *socket, struct error *error)
 {
 	json_t *answer = NULL;
@@ -67,7 +79,7 @@ static int open_owned(struct copy_end *end, const char *socket, struct error *er
 	if (rc)
 		return rc;
 	path = json_string_value(json_object_get(answer, "socket"));
-	rc = path ? vhost_user_blk_client_open(&end->block, path, NULL, error)
+	rc = path ? open_socket(end, path, error)
 		  : error_set(error, -EPROTO, "%s: the server named no socket", end->word);
 	json_decref(answer);
 	return rc;
@@ -221,7 +233,7 @@ static int open_source(struct copy_command *copy, struct error *error)
 	if (!strcmp(end->word, "-"))
 		return open_source_stream(copy, error);
 	if (!strncmp(end->word, "vhost-user:", 11))
-		rc = vhost_user_blk_client_open(&end->block, end->word + 11, NULL, error);
+		rc = open_socket(end, end->word + 11, error);
 	else if (end->is_object)
 		rc = open_object(copy, end, false, error);
 	else if (partition_split(end->word, NULL, &number))
@@ -372,7 +384,7 @@ int copy_open_destination(struct copy_command *copy, struct error *error)
 	if (end->block)
 		rc = 0;
 	else if (!strncmp(end->word, "vhost-user:", 11))
-		rc = vhost_user_blk_client_open(&end->block, end->word + 11, NULL, error);
+		rc = open_socket(end, end->word + 11, error);
 	else if (end->is_object)
 		rc = open_object(copy, end, true, error);
 	else

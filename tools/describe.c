@@ -14,6 +14,7 @@
 #include "tools/serial.h"
 #include "util/bytes.h"
 #include "util/cleanup.h"
+#include "util/process.h"
 #include "util/size.h"
 #include "util/text.h"
 #include "volume/volume.h"
@@ -36,6 +37,14 @@ json_t *describe_path(const char *path)
 	if (!folder || asprintf(&whole, "%s/%s", folder, path) < 0)
 		return describe_text(path);
 	return describe_text(whole);
+}
+
+json_t *describe_process(int pid)
+{
+	char command[PROCESS_TEXT];
+
+	return json_pack("{s:i, s:o}", "pid", pid, "command",
+			 describe_text(process_command(pid, command) ? command : NULL));
 }
 
 json_t *describe_name(const char *name)

@@ -24,6 +24,9 @@ json_t *describe_text(const char *text);
 /* The same of a path, from the root: whoever reads it may be anywhere. NULL is null. */
 json_t *describe_path(const char *path);
 
+/* {pid, command} of a process of this host. */
+json_t *describe_process(int pid);
+
 /* The name of an array as one word (text_name()), by which it can be named. */
 json_t *describe_name(const char *name);
 

@@ -265,23 +265,36 @@ unsigned export_clients(const struct export *export)
 
 static json_t *describe(const struct export *export)
 {
-	return json_pack("{s:o, s:s, s:o, s:o, s:o}", "name", describe_text(export->name), "id",
-			 export->id, "serial", describe_text(export->serial), "socket",
+	/* Of one that is not served the rest is null; complete() says it of the others. */
+	return json_pack("{s:o, s:s, s:o, s:o, s:o, s:[], s:n, s:n, s:n, s:n, s:n, s:n, s:n, s:n, "
+			 "s:n, s:n}",
+			 "name", describe_text(export->name), "id", export->id, "serial",
+			 describe_text(export->serial), "socket",
 			 describe_path(export->server ? export->path : NULL), "problem",
-			 describe_text(export->problem));
+			 describe_text(export->problem), "peers", "in_flight", "size_bytes",
+			 "read_only", "clients", "reads", "writes", "flushes", "read_bytes",
+			 "written_bytes", "failed");
 }
 
 static void complete(const struct question *question)
 {
 	const struct virtio_blk_counters *requests = &question->status.requests;
 
+	json_t *peers = json_array();
+
+	for (unsigned i = 0; i < MIN(question->status.clients, VHOST_USER_BLK_PEERS); i++)
+		json_array_append_new(peers, describe_process(question->status.peers[i]));
 	json_object_update_new(
 		question->object,
-		json_pack("{s:I, s:b, s:i, s:I, s:I, s:I, s:I}", "size_bytes",
+		json_pack("{s:o, s:i, s:I, s:b, s:i, s:I, s:I, s:I, s:I, s:I, s:I}", "peers", peers,
+			  "in_flight", (int)question->status.in_flight, "size_bytes",
 			  (json_int_t)question->size, "read_only", question->read_only, "clients",
 			  (int)question->status.clients, "reads", (json_int_t)requests->reads,
 			  "writes", (json_int_t)requests->writes, "flushes",
-			  (json_int_t)requests->flushes, "failed", (json_int_t)requests->failed));
+			  (json_int_t)requests->flushes, "read_bytes",
+			  (json_int_t)requests->read_bytes, "written_bytes",
+			  (json_int_t)requests->written_bytes, "failed",
+			  (json_int_t)requests->failed));
 }
 
 /* The next ones of one home, from number `from` on. Returns how many. */

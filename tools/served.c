@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "fiber/fiber.h"
 #include "rpc/rpc.h"
@@ -17,6 +18,7 @@
 #include "util/bytes.h"
 #include "util/cleanup.h"
 #include "util/error.h"
+#include "util/process.h"
 
 /* A listing does not wait long for what is only a part of it. */
 #define EXPORTS_NS (3 * 1000000000ull)
@@ -98,7 +100,7 @@ int served_arrays(json_t *rows, const struct stack *stack, const struct cli_word
 struct asking {
 	const char *path;
 	struct fiber *fiber;
-	json_t *by_id;
+	json_t *exports;
 };
 
 static int note_path(const char *path, void *arg)
@@ -110,31 +112,45 @@ static int note_path(const char *path, void *arg)
 static int ask(void *arg)
 {
 	struct asking *asking = arg;
-	json_int_t from = 0;
 	bool more = true;
 
 	while (more) {
+		size_t from = json_array_size(asking->exports), count;
 		struct error error = { 0 };
-		json_t *answer = NULL, *exports, *export;
-		size_t index;
+		json_t *answer = NULL;
 		int rc = rpc_call_within(asking->path, "server.exports",
-					 json_pack("{s:I}", "from", from), EXPORTS_NS, &answer,
-					 &error);
+					 json_pack("{s:I}", "from", (json_int_t)from), EXPORTS_NS,
+					 &answer, &error);
 
 		if (rc == -ETIMEDOUT)
 			cli_warn("%s", error.text);
-		exports = json_object_get(answer, "exports");
-		json_array_foreach(exports, index, export) {
-			const char *id = json_string_value(json_object_get(export, "id"));
-
-			if (id)
-				json_object_set(asking->by_id, id, export);
-		}
-		from += (json_int_t)json_array_size(exports);
-		more = !rc && json_array_size(exports) &&
-		       json_is_true(json_object_get(answer, "more"));
+		json_array_extend(asking->exports, json_object_get(answer, "exports"));
+		count = json_array_size(asking->exports) - from;
+		more = !rc && count && json_is_true(json_object_get(answer, "more"));
 		json_decref(answer);
 	}
+	return 0;
+}
+
+int served_exports(json_t **out)
+{
+	CLEANUP_FREE struct asking *all = NULL;
+	struct cli_words paths = { 0 };
+
+	runtime_each_socket("serve-", note_path, &paths);
+	all = calloc(paths.count + 1, sizeof(*all));
+	if (!all)
+		return -ENOMEM;
+	*out = json_object();
+	for (unsigned i = 0; i < paths.count; i++) {
+		json_t *exports = json_array();
+
+		json_object_set_new(*out, paths.words[i], exports);
+		all[i] = (struct asking){ .path = paths.words[i], .exports = exports };
+		all[i].fiber = fiber_spawn(ask, &all[i]);
+	}
+	for (unsigned i = 0; i < paths.count; i++)
+		fiber_join(all[i].fiber);
 	return 0;
 }
 
@@ -161,28 +177,108 @@ static void add_to(json_t *row, json_t *by_id)
 
 int served_add(json_t *rows)
 {
-	struct cli_words paths = { 0 };
-	CLEANUP_FREE struct asking *all = NULL;
-	json_t *by_id = NULL, *row;
+	json_t *servers, *exports, *export, *by_id, *row;
+	const char *path;
 	size_t index;
+	int rc;
 
 	if (json_is_array(rows) && !json_array_size(rows))
 		return 0;
-	runtime_each_socket("serve-", note_path, &paths);
-	all = calloc(paths.count + 1, sizeof(*all));
-	if (!all)
-		return -ENOMEM;
+	rc = served_exports(&servers);
+	if (rc)
+		return rc;
 	by_id = json_object();
-	for (unsigned i = 0; i < paths.count; i++) {
-		all[i] = (struct asking){ .path = paths.words[i], .by_id = by_id };
-		all[i].fiber = fiber_spawn(ask, &all[i]);
-	}
-	for (unsigned i = 0; i < paths.count; i++)
-		fiber_join(all[i].fiber);
+	json_object_foreach(servers, path, exports)
+		json_array_foreach(exports, index, export) {
+			const char *id = json_string_value(json_object_get(export, "id"));
+
+			if (id)
+				json_object_set(by_id, id, export);
+		}
 	if (json_is_object(rows))
 		add_to(rows, by_id);
 	json_array_foreach(rows, index, row)
 		add_to(row, by_id);
 	json_decref(by_id);
+	json_decref(servers);
 	return 0;
+}
+
+/* ---- Who has a disk ---- */
+
+/* "process 77 (qemu-system-x86_64 ...)" of those that are connected. */
+static char *say_peers(json_t *export)
+{
+	json_t *peers = json_object_get(export, "peers"), *peer;
+	char *text = NULL, who[PROCESS_TEXT];
+	size_t length, index;
+	FILE *out = open_memstream(&text, &length);
+
+	if (!out)
+		return NULL;
+	json_array_foreach(peers, index, peer) {
+		pid_t pid = (pid_t)json_integer_value(json_object_get(peer, "pid"));
+
+		fprintf(out, "%s%s", index ? ", " : "", process_describe(pid, who));
+	}
+	return fclose(out) ? NULL : text;
+}
+
+static void say_busy(json_t *export, const char *what, struct error *error)
+{
+	CLEANUP_FREE char *who = say_peers(export);
+
+	if (!json_integer_value(json_object_get(export, "clients")) ||
+	    json_is_true(json_object_get(export, "read_only")))
+		return;
+	error_set(error, -EBUSY, "%s: it has one machine at a time, and %s has it", what,
+		  who && *who ? who : "another process");
+	error_advise(error, "end that, or shut it down, first");
+}
+
+static int explain(const char *socket, const char *what, struct error *error)
+{
+	CLEANUP_FREE char *real = realpath(socket, NULL);
+	json_t *servers, *exports, *export;
+	const char *path;
+	size_t index;
+	int rc = served_exports(&servers);
+
+	if (rc)
+		return rc;
+	json_object_foreach(servers, path, exports)
+		json_array_foreach(exports, index, export) {
+			const char *of = json_string_value(json_object_get(export, "socket"));
+			CLEANUP_FREE char *theirs = of ? realpath(of, NULL) : NULL;
+
+			if (real && theirs && !strcmp(real, theirs))
+				say_busy(export, what, error);
+		}
+	json_decref(servers);
+	return 0;
+}
+
+struct explaining {
+	const char *socket, *what;
+	struct error *error;
+};
+
+static int explain_fiber(void *arg)
+{
+	struct explaining *explaining = arg;
+
+	return explain(explaining->socket, explaining->what, explaining->error);
+}
+
+void served_explain(const char *socket, const char *what, struct error *error)
+{
+	struct explaining explaining = { socket, what, error };
+	struct worker *worker;
+
+	if (fiber_current()) {
+		explain(socket, what, error);
+	} else if (!worker_create(&worker, NULL, NULL)) {
+		worker_run(worker, explain_fiber, &explaining);
+		worker_destroy(worker);
+	}
 }

@@ -4,8 +4,10 @@
 #define TENON_TOOLS_SERVED_H
 
 #include <jansson.h>
+#include <stdbool.h>
 
 struct cli_words;
+struct error;
 struct stack;
 
 /* Of arrays in a look at the devices `given`, whose rows are those of the stack's arrays in their order: where a server
@@ -19,5 +21,13 @@ int served_arrays(json_t *rows, const struct stack *stack, const struct cli_word
  * noted on standard error. On a fiber. 0 or -ENOMEM.
  */
 int served_add(json_t *rows);
+
+/* Of each server, by the path of its control socket, all of its exports (serve_socket.c). On a fiber. 0 or
+ * -ENOMEM. */
+int served_exports(json_t **out);
+
+/* A back-end that hung up at once cannot say why. Where one of our servers has that socket, and another client on it,
+ * `error` says so of `what`. Also without a fiber. */
+void served_explain(const char *socket, const char *what, struct error *error);
 
 #endif

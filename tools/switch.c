@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "rpc/rpc.h"
 #include "tools/describe.h"
@@ -47,13 +48,17 @@ static json_t *words_json(const char *words)
 static json_t *port_json(const struct vswitch_port_status *port)
 {
 	const struct port_counters *counters = &port->counters;
+	json_t *peers = json_array();
 	uint64_t dropped = 0;
 
+	if (port->peer)
+		json_array_append_new(peers, describe_process(port->peer));
 	for (unsigned i = 0; i < PORT_DROP_COUNT; i++)
 		dropped += counters->drops[i];
 	return json_pack(
-		"{s:s, s:s, s:o, s:s, s:b, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}",
-		"name", port->name, "type", port->type, "where",
+		"{s:s, s:s, s:o, s:o, s:s, s:b, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
+		"s:o}",
+		"name", port->name, "type", port->type, "peers", peers, "where",
 		strcmp(port->type, "tap") ? describe_path(port->where) : describe_text(port->where),
 		"state", port->state, "up", port->up, "features", words_json(port->features),
 		"rx_frames", (json_int_t)counters->rx_frames, "rx_bytes",
@@ -97,9 +102,9 @@ json_t *switch_status_json(const char *name, const struct vswitch_status *status
 		json_array_append_new(ports, port_json(&status->ports[i]));
 	for (unsigned i = 0; i < status->address_count; i++)
 		json_array_append_new(addresses, address_json(status, &status->addresses[i]));
-	return json_pack("{s:s, s:o, s:o, s:{s:I, s:I, s:I, s:I, s:I, s:I}, s:I, s:o, s:I}", "name",
-			 name, "ports", ports, "addresses", addresses, "table", "entries",
-			 (json_int_t)status->table_size, "ageing_seconds",
+	return json_pack("{s:s, s:i, s:o, s:o, s:{s:I, s:I, s:I, s:I, s:I, s:I}, s:I, s:o, s:I}",
+			 "name", name, "pid", (int)getpid(), "ports", ports, "addresses", addresses,
+			 "table", "entries", (json_int_t)status->table_size, "ageing_seconds",
 			 (json_int_t)(status->ageing_ns / 1000000000), "learned",
 			 (json_int_t)status->table.learned, "moved",
 			 (json_int_t)status->table.moved, "aged", (json_int_t)status->table.aged,

@@ -6,8 +6,11 @@
 #include <sys/sysinfo.h>
 
 #include "tools/cli.h"
+#include "tools/describe.h"
+#include "tools/vm_control.h"
 #include "tools/vm_devices.h"
 #include "tools/vm_signals.h"
+#include "util/cleanup.h"
 #include "util/log.h"
 #include "util/size.h"
 #include "vmm/layout.h"
@@ -35,7 +38,31 @@ struct vm_run {
 	struct vm_signals signals;
 	struct vm_devices devices;
 	struct machine *vm;
+	json_t *description; /* as `tenon status` shows it */
 };
+
+static json_t *describe_words(const struct cli_words *words)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < words->count; i++)
+		json_array_append_new(list, describe_text(words->words[i]));
+	return list;
+}
+
+/* Before the words are taken apart. */
+static json_t *describe_machine(const struct vm_run *run)
+{
+	const struct machine_options *machine = &run->machine;
+
+	return json_pack("{s:o, s:o, s:o, s:I, s:i, s:o, s:o, s:o}", "kernel",
+			 describe_path(machine->kernel), "initrd", describe_path(machine->initrd),
+			 "cmdline", describe_text(machine->cmdline), "memory_bytes",
+			 (json_int_t)machine->memory, "cpus", (int)machine->cpus, "disks",
+			 describe_words(&run->disks), "nics", describe_words(&run->nics), "console",
+			 strcmp(machine->console, "stdio") ? describe_path(machine->console)
+							   : json_string("stdio"));
+}
 
 static int make_devices(struct vm_run *run, struct error *error)
 {
@@ -91,11 +118,15 @@ static void run_machine(struct vm_run *run, enum machine_end *end, struct error 
 	if (machine_create(&run->vm, &run->machine, error) < 0)
 		return;
 	if (make_devices(run, error) >= 0) {
+		struct vm_control *control =
+			vm_control_start(steal_pointer(&run->description), run->devices.log);
+
 		warn_if_slow();
 		warn_if_large(run->machine.memory);
 		vm_signals_watch(&run->signals, run->vm);
 		(void)machine_run(run->vm, end, error); /* `end` tells */
 		vm_signals_watch(&run->signals, NULL);
+		vm_control_stop(control);
 	}
 	machine_destroy(run->vm);
 	vm_devices_close(&run->devices);
@@ -214,7 +245,9 @@ static int run(int argc, char **argv)
 	rc = vm_signals_start(&run.signals, &error);
 	if (rc < 0)
 		return cli_fail(rc, &error);
+	run.description = describe_machine(&run);
 	run_machine(&run, &end, &error);
+	json_decref(run.description);
 	vm_signals_stop(&run.signals);
 	return exit_status(&run, end, &error);
 }

@@ -2,6 +2,8 @@
 /* The devices of `tenon vm run`; see vm_devices.h. */
 #include "tools/vm_devices.h"
 
+#include "tools/served.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -230,6 +232,9 @@ int vm_devices_attach(struct vm_devices *devices, struct machine *machine, struc
 
 	for (unsigned i = 0; i < devices->count && !rc; i++) {
 		rc = machine_add_device(machine, &devices->devices[i], error);
+		/* Of ours that is busy with another machine, its server knows. */
+		if (rc == -EPROTO)
+			served_explain(devices->devices[i].name, devices->devices[i].name, error);
 		devices->devices[i].fd = -1;
 	}
 	return rc;

@@ -106,6 +106,7 @@ struct port {
 	uint16_t index;
 	char name[PORT_NAME_MAX];
 
+	pid_t peer;        /* the process at the other end; 0: none, or not known */
 	bool up;           /* frames can be sent to it; change it by port_set_up() */
 	uint64_t features; /* the VIRTIO_NET_F_GUEST_* of what it can be handed */
 	size_t frame_max;  /* the longest frame on its wire, with Ethernet header; 0: no limit */

@@ -125,6 +125,7 @@ static void disconnect(struct port_vhost_user *vhost)
 	port_unwatch(&vhost->control);
 	vhost_user_backend_close(vhost->backend);
 	vhost->backend = NULL;
+	vhost->port.peer = 0;
 	reset(vhost);
 	port_set_up(&vhost->port, false);
 }
@@ -163,6 +164,7 @@ static int connect_front_end(struct port_vhost_user *vhost, int fd, struct error
 				 vhost->port.name, error_name(rc));
 	}
 	vhost->port.counters.connections++;
+	vhost->port.peer = unix_socket_peer(vhost_user_backend_fd(vhost->backend));
 	port_set_up(&vhost->port, true);
 	log_info(vhost->port.log, "port %s: a front-end connected", vhost->port.name);
 	return 0;

@@ -231,6 +231,7 @@ static int fill_status(void *arg)
 		memcpy(out->name, port->name, sizeof(out->name));
 		out->type = port->ops->type;
 		out->up = port->up;
+		out->peer = port->peer;
 		out->counters = port->counters;
 		if (!port->ops->describe)
 			continue;

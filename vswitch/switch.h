@@ -123,6 +123,7 @@ int vswitch_stop_capture(struct vswitch *vswitch, struct error *error);
 struct vswitch_port_status {
 	char name[PORT_NAME_MAX];
 	const char *type;
+	int peer; /* the process at the other end; 0: none, or not known */
 	bool up;
 	char where[PORT_TEXT_MAX];
 	char state[PORT_TEXT_MAX];

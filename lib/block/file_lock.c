@@ -215,7 +215,7 @@ static int lock_patiently(int fd, const struct block_part *part, bool own, bool 
 static int held(int fd, const char *path, const struct block_part *part, bool own,
 		struct error *error)
 {
-	char by[PROCESS_TEXT] = "another process, or given twice", below[256] = "";
+	char by[PROCESS_TEXT] = "another user's process, or given twice", below[256] = "";
 	struct stat file;
 	pid_t pid = fstat(fd, &file) ? 0 : process_with_lock(&file, getpid());
 	bool here = !pid && !fstat(fd, &file) && process_with_lock(&file, 0) == getpid();
@@ -232,6 +232,9 @@ static int held(int fd, const char *path, const struct block_part *part, bool ow
 	else if (pid && process_is_stopped(pid))
 		error_advise(error, "`kill -CONT %d` lets it go on; or end it, or work on a copy",
 			     (int)pid);
+	else if (pid && process_is_ours(pid))
+		error_advise(error, "`tenon status` says what it serves, and to whom; end it, or "
+				    "work on a copy");
 	else if (pid)
 		error_advise(error, "end it, or work on a copy");
 	else

@@ -16,6 +16,7 @@
 
 #include "block/identity.h"
 #include "util/error.h"
+#include "util/process.h"
 
 static bool is_part_of(const struct block_identity *identity, dev_t device)
 {
@@ -34,6 +35,23 @@ static int cannot_look(const char *path, const char *node, int code, struct erro
 	return code;
 }
 
+/* Another process has the loop device or the like itself. */
+static int say_process(int fd, const char *path, const char *node, struct error *error)
+{
+	char by[PROCESS_TEXT] = "another user's process";
+	struct stat status;
+	pid_t pid = fstat(fd, &status) ? 0 : process_with_lock(&status, getpid());
+
+	if (pid)
+		process_describe(pid, by);
+	error_set(error, -EBUSY, "%s: in use through %s by %s", path, node, by);
+	if (pid)
+		error_advise(error, "end it, or work on a copy");
+	else
+		error_advise(error, "find it with `fuser -v %s`, as root", node);
+	return -EBUSY;
+}
+
 /* Whether the kernel or another process has claimed the device, which shows a part of what `path` shows. */
 static int check_claim(const char *path, const char *node, struct error *error)
 {
@@ -49,9 +67,7 @@ static int check_claim(const char *path, const char *node, struct error *error)
 	}
 	if (fcntl(fd, F_OFD_GETLK, &lock) || lock.l_type == F_UNLCK)
 		return 0;
-	error_set(error, -EBUSY, "%s: in use by another process through %s", path, node);
-	error_advise(error, "find it with `fuser -v %s`", node);
-	return -EBUSY;
+	return say_process(fd, path, node, error);
 }
 
 /* Whether the device whose sysfs folder this is shows a part of `identity` and is not below it; a negative errno where

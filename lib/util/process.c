@@ -72,6 +72,22 @@ static void read_command(pid_t pid, char *to, size_t size)
 			to[i] = ' ';
 }
 
+const char *process_command(pid_t pid, char text[PROCESS_TEXT])
+{
+	read_command(pid, text, PROCESS_TEXT);
+	return *text ? text : NULL;
+}
+
+bool process_is_ours(pid_t pid)
+{
+	struct stat own, other;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/exe", (int)pid);
+	return !stat("/proc/self/exe", &own) && !stat(path, &other) && own.st_dev == other.st_dev &&
+	       own.st_ino == other.st_ino;
+}
+
 const char *process_describe(pid_t pid, char text[PROCESS_TEXT])
 {
 	char command[128], since[48] = "";
@@ -156,6 +172,29 @@ bool process_has_open(pid_t pid, const struct stat *status)
 	return has_open(pid, status, false);
 }
 
+/* By the kernel's list, which says of open-file-description locks that they are, and not whose. */
+static pid_t lock_holder(const struct stat *status, pid_t except)
+{
+	FILE *file = fopen("/proc/locks", "re");
+	pid_t found = 0;
+	char line[256];
+
+	while (file && !found && fgets(line, sizeof(line), file)) {
+		unsigned long long inode;
+		unsigned major, minor;
+		int pid;
+
+		if (sscanf(line, "%*s %*s %*s %*s %d %x:%x:%llu", &pid, &major, &minor, &inode) ==
+			    4 &&
+		    pid > 0 && pid != except && makedev(major, minor) == status->st_dev &&
+		    inode == status->st_ino)
+			found = pid;
+	}
+	if (file)
+		fclose(file);
+	return found;
+}
+
 pid_t process_with_lock(const struct stat *status, pid_t except)
 {
 	DIR *processes = opendir("/proc");
@@ -170,5 +209,5 @@ pid_t process_with_lock(const struct stat *status, pid_t except)
 	}
 	if (processes)
 		closedir(processes);
-	return found;
+	return found ? found : lock_holder(status, except);
 }

@@ -15,6 +15,12 @@
  */
 const char *process_describe(pid_t pid, char text[PROCESS_TEXT]);
 
+/* Its command line, with spaces between; as above, its own text. NULL where it is gone, or has none. */
+const char *process_command(pid_t pid, char text[PROCESS_TEXT]);
+
+/* Whether it runs the same program as this one. */
+bool process_is_ours(pid_t pid);
+
 /* Whether it is stopped: it does not run until somebody has it continue. */
 bool process_is_stopped(pid_t pid);
 
@@ -22,7 +28,7 @@ bool process_is_stopped(pid_t pid);
 bool process_has_open(pid_t pid, const struct stat *status);
 
 /* The first process, but `except`, that holds a lock on the file or device of `status`; 0 where none can be
- * seen (other users' processes cannot). */
+ * seen. Of other users' processes only locks of old kind (POSIX, flock) can. */
 pid_t process_with_lock(const struct stat *status, pid_t except);
 
 #endif

@@ -20,6 +20,7 @@
 #include "util/error.h"
 #include "util/list.h"
 #include "util/log.h"
+#include "util/process.h"
 #include "util/unix_socket.h"
 
 /* Enough for QEMU, which wants as many queues as the guest has processors; a queue that is not
@@ -129,6 +130,7 @@ static int add_client(struct vhost_user_blk_server *server, int fd, struct error
 		return error_set(error, -ENOMEM, "%s: out of memory", server->name);
 	}
 	client->server = server;
+	client->peer = unix_socket_peer(fd);
 	virtio_blk_init(&client->blk, server->block, server->serial, server->queue_count);
 	rc = vhost_user_backend_create(&client->backend, fd, &backend_ops, client, &options, error);
 	if (rc < 0) {
@@ -151,6 +153,23 @@ static bool make_room(struct vhost_user_blk_server *server)
 	return true;
 }
 
+/* The protocol has no way to say why: the log does, and whoever asks the server. */
+static void turn_away(const struct vhost_user_blk_server *server, int fd)
+{
+	const struct vhost_user_blk_client *present =
+		list_entry(server->clients.next, struct vhost_user_blk_client, node);
+	char who[PROCESS_TEXT] = "a second client", whose[PROCESS_TEXT] = "another";
+	pid_t peer = unix_socket_peer(fd);
+
+	if (peer)
+		process_describe(peer, who);
+	if (present->peer)
+		process_describe(present->peer, whose);
+	close(fd);
+	log_warning(server->log, "%s: %s was turned away: the device is writable, and %s has it",
+		    server->name, who, whose);
+}
+
 static int accept_clients(void *arg)
 {
 	struct vhost_user_blk_server *server = arg;
@@ -166,11 +185,7 @@ static int accept_clients(void *arg)
 			if (fiber_sleep(ACCEPT_RETRY) < 0)
 				return 0;
 		} else if (!make_room(server)) {
-			close(fd);
-			log_warning(server->log,
-				    "%s: a second client was turned away: the device is writable "
-				    "and in use",
-				    server->name);
+			turn_away(server, fd);
 		} else if (add_client(server, fd, &error) < 0) {
 			log_warning(server->log, "%s", error.text);
 		}
@@ -303,7 +318,14 @@ void vhost_user_blk_server_status(const struct vhost_user_blk_server *server,
 				  struct vhost_user_blk_status *out)
 {
 	*out = server->gone;
-	out->clients = server->client_count;
-	list_for_each(at, &server->clients)
-		blk_client_add_counters(out, list_entry(at, struct vhost_user_blk_client, node));
+	out->clients = 0;
+	list_for_each(at, &server->clients) {
+		const struct vhost_user_blk_client *client =
+			list_entry(at, struct vhost_user_blk_client, node);
+
+		if (out->clients < VHOST_USER_BLK_PEERS)
+			out->peers[out->clients] = client->peer;
+		out->clients++;
+		blk_client_add_counters(out, client);
+	}
 }

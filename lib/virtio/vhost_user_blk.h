@@ -62,8 +62,11 @@ int vhost_user_blk_server_adopt(struct vhost_user_blk_server **out, struct block
 void vhost_user_blk_server_stop(struct vhost_user_blk_server *server);
 
 /* How many clients are connected, and what was done since the start. */
+#define VHOST_USER_BLK_PEERS 8u
 struct vhost_user_blk_status {
 	unsigned clients;
+	int peers[VHOST_USER_BLK_PEERS]; /* processes of the first of them; 0: not known */
+	unsigned in_flight;              /* requests that were taken and not answered */
 	struct virtio_blk_counters requests;
 	struct virtqueue_counters queues;
 };

@@ -157,6 +157,8 @@ void blk_client_add_counters(struct vhost_user_blk_status *sum,
 			&vhost_user_backend_queue(client->backend, i)->counters;
 
 		add_requests(&sum->requests, &client->queues[i].counters);
+		sum->in_flight +=
+			__atomic_load_n(&client->queues[i].queue.in_flight, __ATOMIC_RELAXED);
 		add(&sum->queues.kicks, &queue->kicks);
 		add(&sum->queues.chains, &queue->chains);
 		add(&sum->queues.signals, &queue->signals);

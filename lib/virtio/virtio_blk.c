@@ -232,6 +232,12 @@ static uint32_t process(struct virtio_blk_queue *queue, struct virtqueue_chain *
 	return written == in.bytes ? (uint32_t)written + 1 : (uint32_t)written;
 }
 
+/* By the queue's own worker; others may look at it. */
+static void count_in_flight(struct virtio_blk_queue *queue, int change)
+{
+	__atomic_store_n(&queue->in_flight, queue->in_flight + (unsigned)change, __ATOMIC_RELAXED);
+}
+
 static int run(void *arg)
 {
 	struct virtio_blk_request *request = arg;
@@ -242,7 +248,8 @@ static int run(void *arg)
 	list_add_head(&queue->idle, &request->node);
 	/* The last one tells the driver at once; while others are at work, the next poll tells it of
 	 * all that ended in between. */
-	if (--queue->in_flight == 0) {
+	count_in_flight(queue, -1);
+	if (queue->in_flight == 0) {
 		virtqueue_notify(queue->vq);
 		fiber_queue_wake_all(&queue->drained);
 	}
@@ -289,7 +296,7 @@ int virtio_blk_queue_poll(struct virtio_blk_queue *queue, unsigned burst)
 			list_add_head(&queue->idle, &request->node);
 			break;
 		}
-		queue->in_flight++;
+		count_in_flight(queue, 1);
 		done++;
 		fiber_start(run, request);
 	}
