@@ -335,7 +335,7 @@ static json_t *describe_group_pv(const struct volume_group *group, const struct 
 	set_number(object, "size_bytes", pv->extent_count * group->extent_size);
 	set_number(object, "free_bytes", free_extents * group->extent_size);
 	set_number(object, "extents", pv->extent_count);
-	set_flag(object, "missing", !pv->block);
+	set_flag(object, "missing_pv", !pv->block);
 	set_text(object, "uuid", pv->uuid);
 	return object;
 }
@@ -440,7 +440,7 @@ json_t *describe_lv(const struct volume_group *group, const struct volume_lv *lv
 			 segment->area_count == 1 && !strcmp(segment->type, "striped")
 				 ? "linear"
 				 : segment->type);
-		json_object_set_new(row, "devices", describe_areas(segment));
+		json_object_set_new(row, "areas", describe_areas(segment));
 		json_array_append_new(segments, row);
 	}
 	json_object_set_new(object, "segments", segments);

@@ -211,7 +211,7 @@ static void describe_partitions(json_t *row, const char *path)
 					      "start_bytes", (json_int_t)at->start, "size_bytes",
 					      (json_int_t)at->length, "extended", at->is_extended));
 	}
-	json_object_set_new(row, "table", found ? json_string(table.type) : json_null());
+	json_object_set_new(row, "partition_table", found ? json_string(table.type) : json_null());
 	json_object_set_new(row, "numbers", numbers);
 	json_object_set_new(row, "partitions", partitions);
 }
@@ -220,7 +220,7 @@ static json_t *describe_device(const char *path)
 {
 	struct error why = { 0 };
 	json_t *row = json_pack("{s:o, s:n, s:n, s:n, s:[], s:[]}", "device", describe_path(path),
-				"present", "problem", "table", "numbers", "partitions");
+				"present", "problem", "partition_table", "numbers", "partitions");
 	bool there;
 
 	if (cli_is_silent(path) ? device_say_silent(path, &why)
@@ -246,7 +246,7 @@ static int device_list_verb(int argc, char **argv)
 	static const struct cli_column columns[] = {
 		{ "DEVICE", "device", CLI_AS_PATH },
 		{ "PRESENT", "present", CLI_AS_TEXT },
-		{ "TABLE", "table", CLI_AS_TEXT, 2 },
+		{ "TABLE", "partition_table", CLI_AS_TEXT, 2 },
 		{ "PARTITIONS", "numbers", CLI_AS_TEXT, 3 },
 		{ "PROBLEM", "problem", CLI_AS_NOTE, 1 },
 		{ NULL },

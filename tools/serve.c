@@ -97,12 +97,29 @@ static int check_served(const struct serve *serve, struct error *error)
 			 first->problem);
 }
 
-static int start(struct serve *serve, struct serve_arguments *arguments, struct error *error)
+/* Before it locks anything: whoever finds a device locked finds the server too, and waits for it. */
+static int start_control(struct serve *serve, struct error *error)
 {
 	CLEANUP_FREE char *path = NULL;
 	char name[32];
+	int rc;
+
+	snprintf(name, sizeof(name), "serve-%d", (int)getpid());
+	rc = runtime_socket(name, &path, error);
+	if (!rc)
+		rc = rpc_server_start(&serve->control, path, serve_methods, serve, &serve->log,
+				      error);
+	if (!rc)
+		rpc_server_hold(serve->control);
+	return rc;
+}
+
+static int start(struct serve *serve, struct serve_arguments *arguments, struct error *error)
+{
 	int rc = socket_options_make_directory(&serve->sockets, error);
 
+	if (!rc)
+		rc = start_control(serve, error);
 	if (!rc)
 		rc = serve_claim(serve, &arguments->given, &arguments->targets, error);
 	if (!rc)
@@ -112,12 +129,9 @@ static int start(struct serve *serve, struct serve_arguments *arguments, struct 
 	rc = export_open_all(serve);
 	if (!rc)
 		rc = check_served(serve, error);
-	snprintf(name, sizeof(name), "serve-%d", (int)getpid());
 	if (!rc)
-		rc = runtime_socket(name, &path, error);
-	return rc ? rc
-		  : rpc_server_start(&serve->control, path, serve_methods, serve, &serve->log,
-				     error);
+		rpc_server_release(serve->control);
+	return rc;
 }
 
 static void print_exports(const struct serve *serve)

@@ -273,7 +273,7 @@ static json_t *describe(const struct export *export)
 			 describe_path(export->server ? export->path : NULL), "problem",
 			 describe_text(export->problem), "peers", "in_flight", "size_bytes",
 			 "read_only", "clients", "reads", "writes", "flushes", "read_bytes",
-			 "written_bytes", "failed");
+			 "written_bytes", "failed_requests");
 }
 
 static void complete(const struct question *question)
@@ -293,7 +293,7 @@ static void complete(const struct question *question)
 			  "writes", (json_int_t)requests->writes, "flushes",
 			  (json_int_t)requests->flushes, "read_bytes",
 			  (json_int_t)requests->read_bytes, "written_bytes",
-			  (json_int_t)requests->written_bytes, "failed",
+			  (json_int_t)requests->written_bytes, "failed_requests",
 			  (json_int_t)requests->failed));
 }
 

@@ -95,6 +95,8 @@ static int add_servers(json_t *result)
 		if (!row)
 			continue;
 		take(row, answer->result, "devices", json_array());
+		json_object_set(row, "owned", json_object_get(row, "devices"));
+		json_object_del(row, "devices");
 		take(row, answer->result, "groups", json_array());
 		json_object_set_new(row, "arrays", rows ? json_incref(rows) : json_array());
 		take(row, exports, answer->path, json_array());
@@ -245,7 +247,7 @@ static void print_server(struct status *status, json_t *server)
 		{ "IN FLIGHT", "in_flight", CLI_AS_TEXT, 2 },
 		{ "READ", "read_bytes", CLI_AS_SIZE, 3 },
 		{ "WRITTEN", "written_bytes", CLI_AS_SIZE, 3 },
-		{ "FAILED", "failed", CLI_AS_TEXT, 4 },
+		{ "FAILED", "failed_requests", CLI_AS_TEXT, 4 },
 		{ "SOCKET", "socket", CLI_AS_PATH, 1 },
 		{ "NOT SERVED", "problem", CLI_AS_NOTE, 1 },
 		{ NULL },

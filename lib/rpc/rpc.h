@@ -48,6 +48,11 @@ struct rpc_method {
 int rpc_server_start(struct rpc_server **out, const char *path, const struct rpc_method *methods,
 		     void *context, struct log *log, struct error *error);
 
+/* From the call on, requests wait until they are released, or the server stops: for a server whose clients are to find it
+ * before it has what they ask about. */
+void rpc_server_hold(struct rpc_server *server);
+void rpc_server_release(struct rpc_server *server);
+
 /* Closes the listening socket (and removes it) and all connections; suspends until running methods
  * have ended. NULL is fine. */
 void rpc_server_stop(struct rpc_server *server);

@@ -23,6 +23,8 @@ struct rpc_server {
 	struct fiber *acceptor;
 	struct list connections;
 	unsigned connection_count;
+	bool held;
+	struct fiber_queue released;
 };
 
 static const struct rpc_patience rpc_server_patience = { RPC_IDLE_NS, RPC_PEER_NS, 0 };
@@ -35,6 +37,16 @@ struct rpc_connection {
 	int fd;
 };
 
+/* 0, or -ECANCELED where the server ends first. */
+static int wait_for_release(struct rpc_server *server)
+{
+	int rc = 0;
+
+	while (!rc && server->held)
+		rc = fiber_queue_wait(&server->released, FIBER_FOREVER);
+	return rc < 0 ? rc : 0;
+}
+
 static int rpc_connection_run(void *arg)
 {
 	struct rpc_connection *connection = arg;
@@ -45,9 +57,12 @@ static int rpc_connection_run(void *arg)
 	int rc;
 
 	while ((rc = rpc_read_line(&reader, &line, &length)) > 0) {
-		CLEANUP_FREE char *answer =
-			rpc_handle_line(server->methods, server->context, line, length);
+		CLEANUP_FREE char *answer = NULL;
 
+		rc = wait_for_release(server);
+		if (rc)
+			break;
+		answer = rpc_handle_line(server->methods, server->context, line, length);
 		rc = answer ? rpc_write_line(connection->fd, answer, &rpc_server_patience) : 0;
 		if (rc)
 			break;
@@ -132,9 +147,21 @@ int rpc_server_start(struct rpc_server **out, const char *path, const struct rpc
 	server->context = context;
 	server->log = log;
 	list_init(&server->connections);
+	fiber_queue_init(&server->released);
 	server->acceptor = fiber_spawn(rpc_server_accept, server);
 	*out = server;
 	return 0;
+}
+
+void rpc_server_hold(struct rpc_server *server)
+{
+	server->held = true;
+}
+
+void rpc_server_release(struct rpc_server *server)
+{
+	server->held = false;
+	fiber_queue_wake_all(&server->released);
 }
 
 void rpc_server_stop(struct rpc_server *server)

@@ -46,7 +46,7 @@ for name in hard.img soft.img ./a.img; do
 done
 expect 0 '' "$TENON" raid create r0 --level 1 a.img b.img
 export TENON_DEVICES=$work/a.img:$work/hard.img:$work/b.img:$work/soft.img
-expect 0 '^r0 .* 2 +2 +clean' "$TENON" raid list
+expect 0 '^r0 +clean .* 2 +2 ' "$TENON" raid list
 
 # --- Copies of a member: neither is used, both are named.
 cp a.img copy.img

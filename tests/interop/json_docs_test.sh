@@ -1,0 +1,147 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# docs/json.md is what `--json` prints: every verb that has it, over whole, degraded, recovering and broken arrays, whole
+# and partial groups, a server, a switch, and a machine where there can be one.
+# timeout: 300
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+TENON=$(realpath "${TENON:-build/tenon}")
+command -v python3 >/dev/null || { echo "python3 is not installed"; exit 77; }
+page=$PWD/docs/json.md judge=$PWD/tests/interop/json_docs.py
+work=$(mktemp -d) || exit 1
+processes=()
+cleanup() {
+	local pid
+	for pid in "${processes[@]}"; do kill "$pid" 2>/dev/null; done
+	wait
+	rm -rf "$work"
+}
+trap cleanup EXIT
+cd "$work" || exit 1
+export TENON_RUNTIME_DIR=$work/run TENON_DEVICES_FILE=$work/none TENON_DEVICES=
+failures=0
+problem() { echo "FAILED line ${BASH_LINENO[0]}: $*"; failures=$((failures + 1)); }
+number=0
+# takes VERB ARGUMENT...: what it prints is to be judged.
+takes() {
+	local verb=$1
+	shift
+	number=$((number + 1))
+	# A verb whose words have arguments behind.
+	# shellcheck disable=SC2086
+	"$TENON" $verb "$@" --json >"json.$number" 2>"said.$number"
+	printf '%s\t%s\n' "$verb" "json.$number" >>list
+	[ -s "json.$number" ] || problem "'$verb $*' printed nothing: $(cat "said.$number")"
+}
+do_it() { "$TENON" "$@" >done.out 2>&1 || problem "'$*': $(cat done.out)"; }
+await() {
+	local end=$((SECONDS + 60))
+	until "$@"; do
+		[ $SECONDS -lt $end ] || { problem "waited in vain for: $*"; return 1; }
+		sleep 0.1
+	done
+}
+
+# Whole with a bitmap, degraded with a faulty and a spare member, not assembled, a group with a volume and a hole.
+truncate -s 64M a.img b.img c.img d.img e.img f.img g.img h.img i.img table.img
+export TENON_DEVICES="$work/[a-i].img"
+do_it raid create whole --level 1 --bitmap internal a.img b.img
+do_it raid create hurt --level 1 c.img d.img
+do_it raid fail hurt d.img
+do_it raid create broken --level 1 e.img missing
+do_it vg create vg0 md/whole
+do_it vg create partial f.img g.img
+do_it vg create orphan h.img
+do_it vg remove orphan
+do_it lv create vg0/root --size 16M --tag fast
+do_it lv create partial/wide --size 100M
+rm f.img
+# Nothing of it is left that has the data.
+printf 'XXXX' | dd of=e.img bs=1 seek=4300 conv=notrunc status=none
+printf '\x55\xaa' | dd of=table.img bs=1 seek=510 conv=notrunc status=none
+printf '\x80\x00\x02\x00\x83\x00\x00\x00\x00\x08\x00\x00\x00\x10\x00\x00' | dd of=table.img bs=1 seek=446 conv=notrunc status=none
+look() {
+	takes 'raid list'
+	takes 'raid show' whole
+	takes 'raid show' hurt
+	takes 'raid examine' a.img c.img d.img e.img
+	takes 'vg list'
+	takes 'vg show' vg0
+	takes 'vg show' partial
+	takes 'lv list'
+	takes 'lv show' vg0/root
+	takes 'lv show' partial/wide
+	takes 'pv list'
+	takes 'pv show' md/whole
+	takes 'pv show' h.img
+	takes 'pv check' md/whole h.img
+	takes 'device list' --device a.img --device table.img
+	takes 'host check'
+	takes status
+}
+look
+grep -q '"role": null' json.* || problem 'no member without a role was in the scene'
+grep -q 'is missing' json.* || problem 'no group with a hole was in the scene'
+
+# Served, with a client; an array that recovers, slowly enough to be seen; a switch.
+"$TENON" serve vg0 md/hurt --socket-dir s >serve.out 2>&1 &
+processes+=($!)
+"$TENON" switch run lab --socket-dir s --port one=vhost-user --port two=vhost-user --capture lab.pcap >switch.out 2>&1 &
+processes+=($!)
+await grep -q ready serve.out
+await grep -q ready switch.out
+mkfifo hold
+python3 -c '
+import socket, sys
+clients = [socket.socket(socket.AF_UNIX) for _ in sys.argv[1:]]
+for client, path in zip(clients, sys.argv[1:]):
+    client.connect(path)
+print("connected", flush=True)
+open("hold").read()' s/vg0-root.sock s/one.sock >client.out 2>&1 &
+client=$!
+processes+=($client)
+await grep -q connected client.out
+has_client() { "$TENON" status --json >now && grep -q '"clients": 1' now; }
+await has_client
+look
+takes 'switch show' lab
+takes 'raid list'
+served=$(grep -l '"served": "/.*/s/vg0-root.sock"' json.* | wc -l)
+[ "$served" -ge 2 ] || problem "the socket is in $served listings, expected list and show"
+
+# A recovery is under way only for a moment: it is looked for again and again, beside a device that is added and failed.
+"$TENON" raid remove hurt d.img >/dev/null 2>&1
+for _ in 1 2 3 4 5; do
+	"$TENON" raid add hurt i.img --force >/dev/null 2>&1
+	for _ in 1 2 3; do takes 'raid show' hurt; takes status; done
+	grep -q '"operation": "recover"' json.* && break
+	"$TENON" raid rebuild hurt >/dev/null 2>&1
+	"$TENON" raid fail hurt i.img >/dev/null 2>&1
+	"$TENON" raid remove hurt i.img >/dev/null 2>&1
+done
+unseen=()
+grep -q '"operation": "recover"' json.* || { echo "no recovery was caught"; unseen+=(Rebuild); }
+
+# A machine: what it runs does not matter.
+kernel=$(compgen -G '/boot/vmlinuz*' | head -n 1)
+truncate -s 64M m.img
+if [ -w /dev/kvm ] && [ -r "${kernel:-/none}" ]; then
+	"$TENON" vm run --kernel "$kernel" --memory 128M --disk "$work/m.img" --console vm.out >vm.said 2>&1 &
+	processes+=($!)
+	await compgen -G "$TENON_RUNTIME_DIR/vm-*.sock" >there && takes status
+else
+	echo "no machine: /dev/kvm or a kernel in /boot is not there"
+	unseen+=(Machine)
+fi
+
+python3 "$judge" "$page" list Range Drops Address "${unseen[@]}" || problem 'the page and the output differ'
+
+# Every verb that says --json in its help is in the page.
+for noun in device host lv pv raid switch vg; do
+	"$TENON" $noun --help | sed -n "s/^  tenon \($noun [a-z]*\) .*--json.*/\1/p"
+done | while read -r verb; do
+	grep -q "^| \`$verb\` |" "$page" || echo "$verb"
+done >missing
+[ ! -s missing ] || problem "not in the page: $(cat missing)"
+[ $failures = 0 ] && echo "all as expected"
+exit $((failures > 0))
