@@ -217,23 +217,24 @@ char *device_resolve(const char *path)
 	return resolved;
 }
 
-const char *devices_find_same(char *const *paths, unsigned count, const char *path)
+char *devices_find_same(char *const *paths, unsigned count, const char *path)
 {
 	CLEANUP_FREE struct device_look *looks = calloc(count + 1, sizeof(*looks));
 	CLEANUP_FREE char **all = calloc(count + 1, sizeof(char *));
-	const char *found = NULL;
+	bool whole = looks && all;
+	char *found = NULL;
 
-	if (!looks || !all)
-		return NULL;
-	if (count)
-		memcpy(all, paths, count * sizeof(char *));
-	all[count] = (char *)path;
-	if (devices_look(all, count + 1, looks))
-		return NULL;
-	for (unsigned i = 0; i < count && !found; i++)
-		if (!strcmp(paths[i], path) ||
-		    block_identity_same(&looks[i].identity, &looks[count].identity))
-			found = paths[i];
-	devices_look_free(looks, count + 1);
+	for (unsigned i = 0; whole && i < count; i++)
+		whole = (all[i] = strdup(paths[i]));
+	if (whole)
+		all[count] = (char *)path;
+	if (whole && !devices_look(all, count + 1, looks)) {
+		for (unsigned i = 0; i < count && !found; i++)
+			if (block_identity_same(&looks[i].identity, &looks[count].identity))
+				found = strdup(all[i]);
+		devices_look_free(looks, count + 1);
+	}
+	for (unsigned i = 0; all && i < count; i++)
+		free(all[i]);
 	return found;
 }

@@ -34,8 +34,8 @@ int device_say_silent(const char *path, struct error *error);
 int devices_check_distinct(char *const *paths, unsigned count, struct error *error);
 
 /* The one of `paths` that shows the same bytes as `path`, whatever its name; NULL where there is none, or where that cannot
- * be seen. It is borrowed from `paths`. Suspends. */
-const char *devices_find_same(char *const *paths, unsigned count, const char *path);
+ * be seen. `paths` may change meanwhile; the caller frees the copy. Suspends. */
+char *devices_find_same(char *const *paths, unsigned count, const char *path);
 
 /* How long one may take: $TENON_DEVICE_TIMEOUT in seconds, or 5. */
 uint64_t device_limit_ns(void);

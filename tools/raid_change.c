@@ -80,9 +80,8 @@ struct raid_change_command {
 static int change_name_device(struct raid_change_command *change, const struct stack *stack)
 {
 	CLEANUP_FREE char **paths = calloc(stack->node_count + 1, sizeof(char *));
-	const char *same;
 	unsigned count = 0;
-	char *name;
+	char *same;
 
 	if (!paths)
 		return -ENOMEM;
@@ -93,11 +92,10 @@ static int change_name_device(struct raid_change_command *change, const struct s
 			paths[count++] = stack->nodes[i].name;
 	}
 	same = devices_find_same(paths, count, change->device);
-	name = same ? strdup(same) : NULL;
-	if (!same || !name)
-		return same ? -ENOMEM : 0;
+	if (!same)
+		return 0;
 	free(change->device);
-	change->device = name;
+	change->device = same;
 	return 0;
 }
 

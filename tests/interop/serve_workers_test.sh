@@ -90,7 +90,7 @@ for workers in $own; do
 		'vg1/l s/vg1-l.sock' | diff - <(sort out) || problem "not served: $(cat err)"
 
 	# Listings show what every home has.
-	json "sorted(v['served'] for v in d) == ['s/vg0-k.sock', 's/vg0-l.sock', 's/vg1-k.sock', 's/vg1-l.sock']" \
+	json "sorted(v['served'] for v in d) == ['$PWD/s/vg' + v for v in ('0-k.sock', '0-l.sock', '1-k.sock', '1-l.sock')]" \
 		"$TENON" lv list --json
 	json "sorted(a['name'] for a in d) == ['r1', 'r2']" "$TENON" raid list --json
 
