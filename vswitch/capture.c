@@ -155,9 +155,10 @@ static int end_of_writer(struct capture *capture, struct error *error)
 	struct timespec until;
 	int rc;
 
-	clock_gettime(CLOCK_REALTIME, &until);
+	/* Not the time of day, which may be set meanwhile. */
+	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += END_SECONDS;
-	rc = pthread_timedjoin_np(capture->thread, NULL, &until);
+	rc = pthread_clockjoin_np(capture->thread, NULL, CLOCK_MONOTONIC, &until);
 	if (rc) {
 		/* It holds the capture until write() returns, should it ever. */
 		pthread_detach(capture->thread);

@@ -2,13 +2,11 @@
 /* Sockets and pipes on fibers: the system call at once, and a poll where it would block. */
 #include <errno.h>
 #include <poll.h>
-#include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "fiber/worker_private.h"
-#include "util/cleanup.h"
+#include "util/unix_socket.h"
 
 /* Whether a call that failed with `error` is to be tried again, after the wait that it may need;
  * else 0 is not returned but the negative errno. */
@@ -89,27 +87,13 @@ int fiber_accept(int fd)
 	}
 }
 
+static int wait_a_moment(void *arg)
+{
+	(void)arg;
+	return fiber_sleep(NS_PER_SECOND / 1000);
+}
+
 int fiber_connect_unix(const char *path)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	CLEANUP_CLOSE int fd = -1;
-
-	if (strlen(path) >= sizeof(address.sun_path))
-		return -ENAMETOOLONG;
-	strcpy(address.sun_path, path);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	while (connect(fd, (struct sockaddr *)&address, sizeof(address))) {
-		int rc = 0;
-
-		/* The server's backlog is full. There is no event to wait for (unix(7)). */
-		if (errno == EAGAIN)
-			rc = fiber_sleep(NS_PER_SECOND / 1000);
-		else if (errno != EINTR)
-			rc = -errno;
-		if (rc)
-			return rc;
-	}
-	return steal_fd(&fd);
+	return unix_socket_connect_with(path, wait_a_moment, NULL, NULL);
 }

@@ -3,8 +3,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 
 #include "fiber/fiber.h"
 #include "rpc/rpc.h"
@@ -74,27 +72,11 @@ static int rpc_say_timeout(const char *path, const char *method, pid_t peer, uin
 	return -ETIMEDOUT;
 }
 
-/* A full backlog has no event to wait for (unix(7)). */
-static int rpc_connect(const char *path, uint64_t limit_ns, struct error *error)
+static int wait_within(void *arg)
 {
-	uint64_t until = worker_now() + limit_ns;
-	struct sockaddr_un address;
-	CLEANUP_CLOSE int fd = -1;
-	int rc = unix_socket_address(&address, path, error);
+	const uint64_t *until = arg;
 
-	if (rc)
-		return rc;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return error_set(error, -errno, "%s: socket: %s", path, error_name(errno));
-	while (connect(fd, (struct sockaddr *)&address, sizeof(address))) {
-		rc = errno == EAGAIN && worker_now() < until ? fiber_sleep(RPC_RETRY_NS) : -errno;
-		if (rc && rc != -EINTR)
-			return rc == -EAGAIN ? -ETIMEDOUT
-					     : error_set(error, rc, "%s: cannot connect: %s", path,
-							 error_name(rc));
-	}
-	return steal_fd(&fd);
+	return worker_now() < *until ? fiber_sleep(RPC_RETRY_NS) : -ETIMEDOUT;
 }
 
 int rpc_call_within(const char *path, const char *method, json_t *params, uint64_t limit_ns,
@@ -104,6 +86,7 @@ int rpc_call_within(const char *path, const char *method, json_t *params, uint64
 				    method, "params", params ? params : json_object());
 	CLEANUP_FREE char *text = request ? json_dumps(request, JSON_COMPACT) : NULL;
 	struct rpc_patience patience = { .idle_ns = limit_ns, .line_ns = limit_ns };
+	uint64_t until = worker_now() + limit_ns;
 	CLEANUP_CLOSE int fd = -1;
 	struct rpc_reader reader;
 	size_t length;
@@ -113,7 +96,7 @@ int rpc_call_within(const char *path, const char *method, json_t *params, uint64
 	json_decref(request);
 	if (!text)
 		return error_set(error, -EINVAL, "%s: the parameters are not UTF-8 text", method);
-	fd = rpc_connect(path, limit_ns, error);
+	fd = unix_socket_connect_with(path, wait_within, &until, error);
 	if (fd == -ETIMEDOUT)
 		return rpc_say_timeout(path, method, 0, limit_ns, error);
 	if (fd < 0)

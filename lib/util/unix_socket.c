@@ -11,17 +11,18 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "util/cleanup.h"
+#include "util/clock.h"
 #include "util/error.h"
 #include "util/number.h"
 
-#define BACKLOG         64
-#define CLEAN_UP_MS     1000
-#define CONNECT_SECONDS 10
+#define BACKLOG          64
+#define CLEAN_UP_MS      1000
+#define CONNECT_SECONDS  10
+#define CONNECT_RETRY_US 1000
 
 int unix_socket_address(struct sockaddr_un *address, const char *path, struct error *error)
 {
@@ -55,9 +56,9 @@ static int address_through_folder(struct sockaddr_un *address, const char *path,
 	return length < (int)sizeof(address->sun_path) ? 0 : -ENAMETOOLONG;
 }
 
-int unix_socket_connect(const char *path, struct error *error)
+int unix_socket_connect_with(const char *path, int (*wait)(void *arg), void *arg,
+			     struct error *error)
 {
-	static const struct timeval limit = { CONNECT_SECONDS, 0 }, none;
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	CLEANUP_CLOSE int fd = -1, folder = -1;
 	int rc = 0;
@@ -65,26 +66,51 @@ int unix_socket_connect(const char *path, struct error *error)
 	if (strlen(path) < sizeof(address.sun_path) ||
 	    address_through_folder(&address, path, &folder))
 		rc = unix_socket_address(&address, path, error);
-
-	if (rc < 0)
+	if (rc)
 		return rc;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	/* Waits where the backlog is full: of a server that does not accept, for ever. */
-	if (fd >= 0 && !setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) &&
-	    connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0 &&
-	    !setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &none, sizeof(none)))
-		return steal_fd(&fd);
-	if (errno == EAGAIN) {
-		error_set(error, -ETIMEDOUT, "%s: the server takes no client for %d s", path,
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return error_set(error, -errno, "%s: socket: %s", path, error_name(errno));
+	while (connect(fd, (struct sockaddr *)&address, sizeof(address))) {
+		if (errno == EINTR)
+			continue;
+		if (errno != EAGAIN)
+			return error_set(error, -errno, "%s: cannot connect: %s", path,
+					 error_name(errno));
+		rc = wait(arg);
+		if (rc)
+			return error_set(error, rc, "%s: the server takes no client: %s", path,
+					 error_name(rc));
+	}
+	return steal_fd(&fd);
+}
+
+static int wait_a_moment(void *arg)
+{
+	uint64_t *until = arg;
+
+	if (monotonic_ns() >= *until)
+		return -ETIMEDOUT;
+	usleep(CONNECT_RETRY_US);
+	return 0;
+}
+
+int unix_socket_connect(const char *path, struct error *error)
+{
+	uint64_t until = monotonic_ns() + CONNECT_SECONDS * 1000000000ULL;
+	CLEANUP_CLOSE int fd = unix_socket_connect_with(path, wait_a_moment, &until, error);
+
+	if (fd >= 0)
+		return fcntl(fd, F_SETFL, 0) ? -errno : steal_fd(&fd);
+	if (fd == -ETIMEDOUT) {
+		error_set(error, fd, "%s: the server takes no client for %d s", path,
 			  CONNECT_SECONDS);
 		error_advise(error, "it is stopped or hangs: `fuser -v %s` finds it", path);
-		return -ETIMEDOUT;
-	}
-	rc = error_set(error, -errno, "%s: cannot connect: %s", path, error_name(errno));
-	if (rc == -ENOENT || rc == -ECONNREFUSED)
+	} else if (fd == -ENOENT || fd == -ECONNREFUSED) {
 		error_advise(error, "start the server that listens there first: `tenon serve` "
 				    "for a disk, `tenon switch run` for a NIC");
-	return rc;
+	}
+	return fd;
 }
 
 /* Whether the process that listens at the other end of a connection has ended. */

@@ -45,6 +45,13 @@ int unix_socket_parse_group(const char *text, gid_t *group, struct error *error)
 /* Closes it, and removes the socket file if it is still the one that unix_listen() made. */
 void unix_listener_close(struct unix_listener *listener);
 
+/*
+ * A non-blocking, close-on-exec connection to `path`. Where the server's backlog is full, for which there is no event
+ * (unix(7)), it calls `wait`, which returns 0 for another try, or a negative errno to end with.
+ */
+int unix_socket_connect_with(const char *path, int (*wait)(void *arg), void *arg,
+			     struct error *error);
+
 /* A blocking, close-on-exec connection to `path`, or a negative errno with `error` set; -ETIMEDOUT where the
  * server takes nobody for ten seconds. Blocks. */
 int unix_socket_connect(const char *path, struct error *error);
