@@ -38,6 +38,7 @@
 #include "util/log.h"
 
 struct block;
+struct vhost_user_blk_acceptor;
 struct vhost_user_blk_server;
 
 #define SERVE_WORKERS_MAX 64
@@ -45,7 +46,8 @@ struct vhost_user_blk_server;
 /* A data worker and what is at home on it. */
 struct serve_home {
 	struct worker *worker;
-	struct stack *stack; /* NULL: nothing could be had */
+	struct stack *stack;                      /* NULL: nothing could be had */
+	struct vhost_user_blk_acceptor *acceptor; /* of its exports' sockets */
 	bool ending;
 	struct fiber_queue end; /* of its first fiber, at home */
 

@@ -8,8 +8,10 @@
 
 #include "tools/serve.h"
 #include "util/bytes.h"
+#include "util/cleanup.h"
 #include "util/error.h"
 #include "util/number.h"
+#include "virtio/vhost_user_blk.h"
 
 #define DEFAULT_MOST 4
 
@@ -43,6 +45,18 @@ static int live(void *arg)
 	return 0;
 }
 
+struct beginning {
+	struct serve_home *home;
+	struct error *error;
+};
+
+static int begin_home(void *arg)
+{
+	struct beginning *beginning = arg;
+
+	return vhost_user_blk_acceptor_start(&beginning->home->acceptor, beginning->error);
+}
+
 int serve_homes_start(struct serve *serve, unsigned count, struct error *error)
 {
 	int rc = 0;
@@ -63,6 +77,7 @@ int serve_homes_start(struct serve *serve, unsigned count, struct error *error)
 					 serve->home_count, error_name(rc));
 		}
 		serve->queue_workers[serve->home_count++] = home->worker;
+		rc = serve_call(home, begin_home, &(struct beginning){ home, error });
 	}
 	return rc;
 }
@@ -79,6 +94,7 @@ static int end_home(void *arg)
 {
 	struct serve_home *home = arg;
 
+	vhost_user_blk_acceptor_stop(steal_pointer(&home->acceptor));
 	home->ending = true;
 	fiber_queue_wake_all(&home->end);
 	return 0;

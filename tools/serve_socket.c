@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The sockets of a storage server: opened, asked and closed at home, on behalf of the control worker; see serve.h.
+ * The sockets of a storage server: bound by the control worker, for a file system takes its time; opened, asked and closed at
+ * home, on its behalf; see serve.h.
  *
  * What is at home of an export (`block`, `server`) is taken out of it before its home is told to close that: who
  * asks about it from then on finds none, and who has asked before has asked first (serve_call()).
@@ -15,6 +16,7 @@
 #include "util/bytes.h"
 #include "util/cleanup.h"
 #include "util/error.h"
+#include "util/unix_socket.h"
 #include "virtio/vhost_user_blk.h"
 
 #define STOPPERS 16
@@ -26,6 +28,7 @@
 struct opening {
 	struct serve *serve;
 	struct export *export;
+	struct unix_listener listener;
 	struct block *block;
 	struct vhost_user_blk_server *server;
 	struct error error;
@@ -59,9 +62,11 @@ static void open_one(struct opening *opening)
 						  .log = &serve->log,
 						  .workers = serve->queue_workers,
 						  .worker_count = serve->home_count,
-						  .access = &serve->sockets.access };
+						  .listener = &opening->listener,
+						  .acceptor = export->home->acceptor };
 
-	opening->rc = open_block(opening);
+	if (!opening->rc)
+		opening->rc = open_block(opening);
 	if (!opening->rc)
 		opening->rc = vhost_user_blk_server_start(&opening->server, opening->block,
 							  export->path, &options, &opening->error);
@@ -82,12 +87,21 @@ static int open_some(void *arg)
 	return 0;
 }
 
-static void take_opened(const struct opening *opening)
+static void bind_one(struct opening *opening)
+{
+	opening->rc = unix_listen_for(&opening->listener, opening->export->path,
+				      &opening->serve->sockets.access, &opening->error);
+	if (opening->rc)
+		opening->listener = (struct unix_listener){ .fd = -1 };
+}
+
+static void take_opened(struct opening *opening)
 {
 	struct serve *serve = opening->serve;
 	struct export *export = opening->export;
 
 	export->lv = NULL;
+	unix_listener_close(&opening->listener); /* that no server has taken */
 	if (opening->rc) {
 		export_refuse_for(serve, export, &opening->error, opening->rc);
 		return;
@@ -114,6 +128,8 @@ static bool open_batch(struct serve *serve, struct serve_home *home, struct open
 	}
 	if (!openings->count)
 		return false;
+	for (unsigned i = 0; i < openings->count; i++)
+		bind_one(&openings->all[i]);
 	serve_call(home, open_some, openings);
 	for (unsigned i = 0; i < openings->count; i++)
 		take_opened(&openings->all[i]);

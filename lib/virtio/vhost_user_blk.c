@@ -2,7 +2,7 @@
 /*
  * The vhost-user-blk server: see vhost_user_blk.h.
  *
- * One fiber accepts; each client has a fiber that reads its messages, and each of its queues that
+ * One fiber of the worker accepts (vhost_user_blk_accept.c); each client has a fiber that reads its messages, and each of its queues that
  * runs has a poller with a worker (vhost_user_blk_queue.c). Requests are fibers of their own (virtio_blk.c).
  */
 #include "virtio/vhost_user_blk_private.h"
@@ -20,16 +20,11 @@
 #include "util/error.h"
 #include "util/list.h"
 #include "util/log.h"
-#include "util/process.h"
 #include "util/unix_socket.h"
 
 /* Enough for QEMU, which wants as many queues as the guest has processors; a queue that is not
  * started costs nothing. */
 #define DEFAULT_QUEUES 16
-
-#define SECOND        1000000000ULL
-#define LEAVE_TIMEOUT SECOND /* for a client to make room for the next */
-#define ACCEPT_RETRY  (SECOND / 10)
 
 /* ---- The protocol engine's calls ---- */
 
@@ -118,7 +113,7 @@ static int run_client(void *arg)
 	return 0;
 }
 
-static int add_client(struct vhost_user_blk_server *server, int fd, struct error *error)
+int blk_server_add_client(struct vhost_user_blk_server *server, int fd, struct error *error)
 {
 	struct vhost_user_backend_options options = { .name = server->name, .log = server->log };
 	struct vhost_user_blk_client *client =
@@ -142,54 +137,6 @@ static int add_client(struct vhost_user_blk_server *server, int fd, struct error
 	log_info(server->log, "%s: a client has come", server->name);
 	fiber_start(run_client, client);
 	return 0;
-}
-
-/* Whether another client may come in now; waits a little for the present one to leave. */
-static bool make_room(struct vhost_user_blk_server *server)
-{
-	while (server->client_count && !server->block->read_only)
-		if (fiber_queue_wait(&server->client_left, LEAVE_TIMEOUT) < 0)
-			return false;
-	return true;
-}
-
-/* The protocol has no way to say why: the log does, and whoever asks the server. */
-static void turn_away(const struct vhost_user_blk_server *server, int fd)
-{
-	const struct vhost_user_blk_client *present =
-		list_entry(server->clients.next, struct vhost_user_blk_client, node);
-	char who[PROCESS_TEXT] = "a second client", whose[PROCESS_TEXT] = "another";
-	pid_t peer = unix_socket_peer(fd);
-
-	if (peer)
-		process_describe(peer, who);
-	if (present->peer)
-		process_describe(present->peer, whose);
-	close(fd);
-	log_warning(server->log, "%s: %s was turned away: the device is writable, and %s has it",
-		    server->name, who, whose);
-}
-
-static int accept_clients(void *arg)
-{
-	struct vhost_user_blk_server *server = arg;
-	struct error error;
-
-	for (;;) {
-		int fd = fiber_accept(server->listener.fd);
-
-		if (fd == -ECANCELED)
-			return 0;
-		if (fd < 0) {
-			log_warning(server->log, "%s: accept: %s", server->name, error_name(fd));
-			if (fiber_sleep(ACCEPT_RETRY) < 0)
-				return 0;
-		} else if (!make_room(server)) {
-			turn_away(server, fd);
-		} else if (add_client(server, fd, &error) < 0) {
-			log_warning(server->log, "%s", error.text);
-		}
-	}
 }
 
 /* ---- Servers ---- */
@@ -257,16 +204,23 @@ int vhost_user_blk_server_start(struct vhost_user_blk_server **out, struct block
 				struct error *error)
 {
 	struct vhost_user_blk_server *server = create(block, path, options);
-	int rc;
+	int rc = 0;
 
 	if (!server)
 		return error_set(error, -ENOMEM, "%s: out of memory", path);
-	rc = unix_listen_for(&server->listener, path, options ? options->access : NULL, error);
+	if (options && options->listener) {
+		server->listener = *options->listener;
+		*options->listener = (struct unix_listener){ .fd = -1 };
+	} else {
+		rc = unix_listen_for(&server->listener, path, options ? options->access : NULL,
+				     error);
+	}
+	if (rc == 0)
+		rc = blk_server_listen(server, options ? options->acceptor : NULL, error);
 	if (rc < 0) {
 		destroy(server);
 		return rc;
 	}
-	server->acceptor = fiber_spawn(accept_clients, server);
 	*out = server;
 	return 0;
 }
@@ -282,7 +236,7 @@ int vhost_user_blk_server_adopt(struct vhost_user_blk_server **out, struct block
 		close(fd);
 		return error_set(error, -ENOMEM, "%s: out of memory", name);
 	}
-	rc = add_client(server, fd, error);
+	rc = blk_server_add_client(server, fd, error);
 	if (rc < 0) {
 		destroy(server);
 		return rc;
@@ -296,10 +250,7 @@ void vhost_user_blk_server_stop(struct vhost_user_blk_server *server)
 	if (!server)
 		return;
 	server->stopping = true;
-	if (server->acceptor) {
-		fiber_cancel(server->acceptor);
-		fiber_join(server->acceptor);
-	}
+	blk_server_stop_listening(server);
 	/* No new client finds the socket while those present are seen off. */
 	unix_listener_close(&server->listener);
 	list_for_each(at, &server->clients) {

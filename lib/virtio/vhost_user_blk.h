@@ -27,7 +27,9 @@
 struct block;
 struct error;
 struct log;
+struct unix_listener;
 struct unix_socket_access;
+struct vhost_user_blk_acceptor;
 struct vhost_user_blk_server;
 
 struct vhost_user_blk_options {
@@ -39,7 +41,15 @@ struct vhost_user_blk_options {
 	struct worker *const *workers;
 	unsigned worker_count;
 	const struct unix_socket_access *access; /* who may connect; NULL: this user */
+	/* The socket, if somebody listens already, who may connect or not; taken over unless there is no memory. */
+	struct unix_listener *listener;
+	struct vhost_user_blk_acceptor
+		*acceptor; /* of this worker, for many servers; NULL: one of its own */
 };
+
+/* Accepts for many servers of one worker with one fiber. On a fiber of it; ends after them. The second suspends. */
+int vhost_user_blk_acceptor_start(struct vhost_user_blk_acceptor **out, struct error *error);
+void vhost_user_blk_acceptor_stop(struct vhost_user_blk_acceptor *acceptor); /* NULL is fine */
 
 /*
  * Listens on `path` and serves `block`, on which it takes a reference. On a fiber of the block's home

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Inside of the vhost-user-blk server: vhost_user_blk.c (clients), vhost_user_blk_queue.c (their queues). */
+/* Inside of the vhost-user-blk server: vhost_user_blk.c (clients), vhost_user_blk_accept.c (how they come),
+ * vhost_user_blk_queue.c (their queues). */
 #ifndef TENON_VIRTIO_VHOST_USER_BLK_PRIVATE_H
 #define TENON_VIRTIO_VHOST_USER_BLK_PRIVATE_H
 
@@ -20,7 +21,9 @@ struct vhost_user_blk_server {
 	struct log *log;
 	struct worker *const *workers; /* for queues, the block's home among them */
 	unsigned worker_count;
-	struct fiber *acceptor;
+	struct vhost_user_blk_acceptor *acceptor; /* NULL: of one that was adopted */
+	bool arriving;                            /* somebody is, or has come; */
+	struct fiber *arrival;                    /* this takes them in, once it runs */
 	bool stopping;
 	struct list clients;
 	unsigned client_count;
@@ -46,6 +49,14 @@ struct vhost_user_blk_client {
 	pid_t peer;          /* its process; 0: not known */
 	struct vhost_user_blk_queue queues[];
 };
+
+/* Takes the connected socket over, also when it fails. */
+int blk_server_add_client(struct vhost_user_blk_server *server, int fd, struct error *error);
+
+/* Lets clients in that come to `listener`; NULL: by an acceptor of its own. The second suspends. */
+int blk_server_listen(struct vhost_user_blk_server *server,
+		      struct vhost_user_blk_acceptor *acceptor, struct error *error);
+void blk_server_stop_listening(struct vhost_user_blk_server *server);
 
 /* For struct vhost_user_backend_ops; `device` is a client. */
 int blk_queue_start(void *device, unsigned index, struct virtqueue *vq);

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Who comes to the sockets of vhost-user-blk servers.
+ *
+ * Listeners of a worker are in one epoll set, which one fiber waits for: a fiber for each would cost two mappings,
+ * of which a process may have 65,530. One at which somebody has come is disarmed, and gets a fiber that takes them
+ * in, one after another, and arms it again:
+ *
+ *	armed --somebody comes--> arriving, with a fiber --nobody is left--> armed
+ *
+ * Its server's end takes it out of the set, cancels that fiber, and waits for it.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "util/error.h"
+#include "util/log.h"
+#include "util/process.h"
+#include "virtio/vhost_user_blk_private.h"
+
+#define SECOND        1000000000ULL
+#define LEAVE_TIMEOUT SECOND /* for a client to make room for the next */
+#define ACCEPT_RETRY  (SECOND / 10)
+#define EVENTS        64
+
+struct vhost_user_blk_acceptor {
+	int epoll_fd;
+	struct fiber *fiber;
+	bool own; /* of one server, with which it ends */
+};
+
+/* ---- Arriving ---- */
+
+/* Whether another client may come in now; waits a little for the present one to leave. */
+static bool make_room(struct vhost_user_blk_server *server)
+{
+	while (server->client_count && !server->block->read_only)
+		if (fiber_queue_wait(&server->client_left, LEAVE_TIMEOUT) < 0)
+			return false;
+	return true;
+}
+
+/* The protocol has no way to say why: the log does, and whoever asks the server. */
+static void turn_away(const struct vhost_user_blk_server *server, int fd)
+{
+	const struct vhost_user_blk_client *present =
+		list_entry(server->clients.next, struct vhost_user_blk_client, node);
+	char who[PROCESS_TEXT] = "a second client", whose[PROCESS_TEXT] = "another";
+	pid_t peer = unix_socket_peer(fd);
+
+	if (peer)
+		process_describe(peer, who);
+	if (present->peer)
+		process_describe(present->peer, whose);
+	close(fd);
+	log_warning(server->log, "%s: %s was turned away: the device is writable, and %s has it",
+		    server->name, who, whose);
+}
+
+static void take_in(struct vhost_user_blk_server *server, int fd)
+{
+	struct error error;
+
+	if (!make_room(server)) {
+		if (server->stopping)
+			close(fd);
+		else
+			turn_away(server, fd);
+	} else if (blk_server_add_client(server, fd, &error) < 0) {
+		log_warning(server->log, "%s", error.text);
+	}
+}
+
+static int arm(struct vhost_user_blk_server *server, int operation)
+{
+	struct epoll_event event = { .events = EPOLLIN | EPOLLONESHOT, .data.ptr = server };
+
+	return epoll_ctl(server->acceptor->epoll_fd, operation, server->listener.fd, &event)
+		       ? -errno
+		       : 0;
+}
+
+static int arrive(void *arg)
+{
+	struct vhost_user_blk_server *server = arg;
+
+	server->arrival = fiber_current();
+	while (!server->stopping) {
+		int fd = accept4(server->listener.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+		if (fd >= 0) {
+			take_in(server, fd);
+		} else if (errno == EAGAIN) {
+			break;
+		} else if (errno != EINTR && errno != ECONNABORTED) {
+			log_warning(server->log, "%s: accept: %s", server->name, error_name(errno));
+			fiber_sleep(ACCEPT_RETRY);
+		}
+	}
+	server->arriving = false;
+	server->arrival = NULL;
+	if (!server->stopping)
+		(void)arm(server, EPOLL_CTL_MOD);
+	else
+		fiber_queue_wake_all(&server->client_left);
+	return 0;
+}
+
+/* ---- Acceptors ---- */
+
+static int accept_all(void *arg)
+{
+	struct vhost_user_blk_acceptor *acceptor = arg;
+	struct epoll_event events[EVENTS];
+
+	while (fiber_poll(acceptor->epoll_fd, POLLIN, FIBER_FOREVER) > 0) {
+		int count = epoll_wait(acceptor->epoll_fd, events, EVENTS, 0);
+
+		for (int i = 0; i < count; i++) {
+			struct vhost_user_blk_server *server = events[i].data.ptr;
+
+			server->arriving = true;
+			fiber_start(arrive, server);
+		}
+	}
+	return 0;
+}
+
+int vhost_user_blk_acceptor_start(struct vhost_user_blk_acceptor **out, struct error *error)
+{
+	struct vhost_user_blk_acceptor *acceptor = calloc(1, sizeof(*acceptor));
+
+	if (!acceptor)
+		return error_set(error, -ENOMEM, "accepting clients: out of memory");
+	acceptor->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (acceptor->epoll_fd < 0) {
+		free(acceptor);
+		return error_set(error, -errno, "accepting clients: epoll: %s", error_name(errno));
+	}
+	acceptor->fiber = fiber_spawn(accept_all, acceptor);
+	*out = acceptor;
+	return 0;
+}
+
+void vhost_user_blk_acceptor_stop(struct vhost_user_blk_acceptor *acceptor)
+{
+	if (!acceptor)
+		return;
+	fiber_cancel(acceptor->fiber);
+	fiber_join(acceptor->fiber);
+	close(acceptor->epoll_fd);
+	free(acceptor);
+}
+
+int blk_server_listen(struct vhost_user_blk_server *server,
+		      struct vhost_user_blk_acceptor *acceptor, struct error *error)
+{
+	int rc = 0;
+
+	if (!acceptor) {
+		rc = vhost_user_blk_acceptor_start(&acceptor, error);
+		if (rc < 0)
+			return rc;
+		acceptor->own = true;
+	}
+	server->acceptor = acceptor;
+	rc = arm(server, EPOLL_CTL_ADD);
+	if (!rc)
+		return 0;
+	server->acceptor = NULL;
+	if (acceptor->own)
+		vhost_user_blk_acceptor_stop(acceptor);
+	error_set(error, rc, "%s: accepting clients: epoll: %s", server->name, error_name(rc));
+	if (rc == -ENOSPC)
+		error_advise(error, "raise the sysctl fs.epoll.max_user_watches");
+	return rc;
+}
+
+void blk_server_stop_listening(struct vhost_user_blk_server *server)
+{
+	if (!server->acceptor)
+		return;
+	epoll_ctl(server->acceptor->epoll_fd, EPOLL_CTL_DEL, server->listener.fd, NULL);
+	if (server->arrival)
+		fiber_cancel(server->arrival);
+	while (server->arriving)
+		fiber_queue_wait_always(&server->client_left);
+	if (server->acceptor->own)
+		vhost_user_blk_acceptor_stop(server->acceptor);
+	server->acceptor = NULL;
+}
