@@ -103,9 +103,11 @@ static int run_client(void *arg)
 	if (rc < 0 && rc != -ENOTCONN && rc != -ECANCELED)
 		log_warning(server->log, "%s: the client is turned out: %s", server->name,
 			    error.code ? error.text : error_name(rc));
-	list_remove(&client->node);
+	/* It is there, and has the disk, until its last request has ended. */
+	client->leaving = true;
 	blk_client_add_counters(&server->gone, client);
 	vhost_user_backend_close(client->backend);
+	list_remove(&client->node);
 	log_info(server->log, "%s: the client has left", server->name);
 	server->client_count--;
 	fiber_queue_wake_all(&server->client_left);
@@ -277,6 +279,7 @@ void vhost_user_blk_server_status(const struct vhost_user_blk_server *server,
 		if (out->clients < VHOST_USER_BLK_PEERS)
 			out->peers[out->clients] = client->peer;
 		out->clients++;
-		blk_client_add_counters(out, client);
+		if (!client->leaving)
+			blk_client_add_counters(out, client);
 	}
 }
