@@ -3,10 +3,12 @@
 #include "unit.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "block/block.h"
 #include "block/signature.h"
+#include "block/signature_size.h"
 #include "util/bytes.h"
 #include "util/error.h"
 
@@ -162,8 +164,117 @@ static void test_formats_that_hold_a_disk(void)
 	}
 }
 
+/* What each kind says of its own size, by hand after its specification. */
+struct sized {
+	const char *type;
+	uint64_t at, magic; /* of the superblock; of the signature's magic */
+	uint64_t size;
+	struct {
+		unsigned at, length;
+		const char *bytes;
+	} fields[4];
+};
+
+static uint64_t size_of(struct block *block, const struct sized *sized)
+{
+	struct block_signature found = { .offset = sized->magic };
+	uint64_t size = 77;
+
+	snprintf(found.type, sizeof(found.type), "%s", sized->type);
+	for (size_t i = 0; i < ARRAY_SIZE(sized->fields) && sized->fields[i].length; i++)
+		put(block, sized->at + sized->fields[i].at, sized->fields[i].bytes,
+		    sized->fields[i].length);
+	CU_ASSERT_EQUAL(block_signature_size(block, &found, &size, NULL), 0);
+	return size;
+}
+
+static void test_the_size_that_a_superblock_says(void)
+{
+	static const struct sized all[] = {
+		/* 0x2000 blocks of 4 KiB; with 64 bits 2^32 of them more */
+		{ "ext4", 1024, 0, 32 * MIB, { { 4, 4, "\0\x20\0\0" }, { 0x18, 4, "\2\0\0\0" } } },
+		{ "ext4",
+		  1024,
+		  0,
+		  (1ULL << 44) + 32 * MIB,
+		  { { 4, 4, "\0\x20\0\0" },
+		    { 0x18, 4, "\2\0\0\0" },
+		    { 0x60, 1, "\x80" },
+		    { 0x150, 1, "\1" } } },
+		{ "ext2", 1024, 0, 8 * MIB, { { 4, 4, "\0\x20\0\0" } } },
+		{ "ext4", 1024, 0, 0, { { 4, 4, "\0\x20\0\0" }, { 0x18, 4, "\xff\xff\xff\xff" } } },
+		{ "xfs",
+		  0,
+		  0,
+		  300 * MIB,
+		  { { 4, 4, "\0\0\x10\0" }, { 8, 8, "\0\0\0\0\0\1\x2c\0" } } },
+		{ "xfs",
+		  0,
+		  0,
+		  0,
+		  { { 4, 4, "\xff\xff\xff\xff" }, { 8, 8, "\xff\xff\xff\xff\xff\xff\xff\xff" } } },
+		{ "btrfs", 65536, 0, 512 * MIB, { { 0xd1, 8, "\0\0\0\x20\0\0\0\0" } } },
+		{ "vfat", 0, 0, 32 * MIB, { { 0x0b, 2, "\0\2" }, { 0x20, 4, "\0\0\1\0" } } },
+		{ "vfat", 0, 0, 1440 << 10, { { 0x0b, 2, "\0\2" }, { 0x13, 2, "\x40\x0b" } } },
+		{ "ntfs",
+		  0,
+		  0,
+		  32 * MIB,
+		  { { 0x0b, 2, "\0\2" }, { 0x28, 8, "\xff\xff\0\0\0\0\0\0" } } },
+		{ "exfat",
+		  0,
+		  0,
+		  32 * MIB,
+		  { { 0x48, 8, "\0\0\1\0\0\0\0\0" }, { 0x6c, 1, "\x9" } } },
+		{ "exfat", 0, 0, 0, { { 0x48, 8, "\0\0\1\0\0\0\0\0" }, { 0x6c, 1, "\xff" } } },
+		{ "iso9660", 32768, 0, 2 * MIB, { { 80, 4, "\0\4\0\0" }, { 128, 2, "\0\x8" } } },
+		{ "squashfs", 0, 0, 4097, { { 40, 8, "\1\x10\0\0\0\0\0\0" } } },
+		{ "erofs", 1024, 0, MIB, { { 12, 1, "\xc" }, { 36, 4, "\0\1\0\0" } } },
+		{ "f2fs", 1024, 0, MIB, { { 16, 4, "\xc\0\0\0" }, { 36, 8, "\0\1\0\0\0\0\0\0" } } },
+		{ "swap", 1024, 4086, MIB, { { 0, 8, "\1\0\0\0\377\0\0\0" } } },
+		{ "swap", 1024, 65526, 16 * MIB, { { 0, 8, "\1\0\0\0\377\0\0\0" } } },
+		{ "swap", 1024, 4086, 0, { { 0, 8, "\0\0\0\1\0\0\0\377" } } },
+		{ "gpt",
+		  512,
+		  0,
+		  8 * MIB,
+		  { { 0, 8, "EFI PART" }, { 32, 8, "\xff\x3f\0\0\0\0\0\0" } } },
+		{ "gpt",
+		  4096,
+		  0,
+		  64 * MIB,
+		  { { 0, 8, "EFI PART" }, { 32, 8, "\xff\x3f\0\0\0\0\0\0" } } },
+		{ "dos", 446, 0, 4 * MIB, { { 4, 1, "\x83" }, { 8, 8, "\0\x8\0\0\0\x18\0\0" } } },
+		{ "LVM2_member",
+		  512,
+		  536,
+		  64 * MIB,
+		  { { 0, 8, "LABELONE" },
+		    { 20, 4, "\x20\0\0\0" },
+		    { 64, 8, "\0\0\0\4\0\0\0\0" } } },
+		{ "LVM2_member", 512, 0, 0, { { 0, 8, "LABELONE" } } },
+		{ "crypto_LUKS", 0, 0, 0, { { 0, 4, "LUKS" } } },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+		CLEANUP_BLOCK struct block *block = memory(8 * MIB);
+
+		CU_ASSERT_EQUAL(size_of(block, &all[i]), all[i].size);
+	}
+}
+
+/* Its superblock may lie beyond the end of what it is on now. */
+static void test_the_size_on_a_device_that_is_shorter(void)
+{
+	static const struct sized beyond = { "btrfs", 0, 0, 0, { { 0, 0, NULL } } };
+	CLEANUP_BLOCK struct block *block = memory(16384);
+
+	CU_ASSERT_EQUAL(size_of(block, &beyond), 0);
+}
+
 UNIT_MAIN("signature", UNIT(test_an_empty_device_has_none),
 	  UNIT(test_the_magic_of_an_array_is_enough), UNIT(test_a_device_smaller_than_the_window),
 	  UNIT(test_the_refusal_names_what_is_there), UNIT(test_one_at_the_end_is_found),
 	  UNIT(test_wiping_clears_all_of_them_and_nothing_else),
-	  UNIT(test_formats_that_hold_a_disk))
+	  UNIT(test_formats_that_hold_a_disk), UNIT(test_the_size_that_a_superblock_says),
+	  UNIT(test_the_size_on_a_device_that_is_shorter))
