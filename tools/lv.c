@@ -7,11 +7,15 @@
 
 #include "tools/describe.h"
 #include "tools/look.h"
+#include "rpc/rpc.h"
+#include "tools/consent.h"
 #include "tools/lv_change.h"
+#include "tools/lv_plan.h"
 #include "tools/owner.h"
 #include "tools/served.h"
 #include "tools/stack.h"
 #include "util/bytes.h"
+#include "util/number.h"
 
 /* ---- list, show ---- */
 
@@ -105,6 +109,12 @@ struct lv_change {
 	const char *method;
 	json_t *params;  /* owned; NULL: none but the name */
 	bool not_served; /* it was made, and the server cannot serve it */
+
+	/* Of one that may lose something: */
+	bool planned;
+	json_t *request; /* of lv.plan, owned */
+	struct lv_plan_rules rules;
+	struct consent consent;
 };
 
 /* "tenon lv create VG/LV", for the description that lvm2 shows of who changed the group last. */
@@ -125,7 +135,7 @@ static int change_here(struct lv_change *change, struct error *error)
 	struct cli_words targets = { &vg, 1 };
 	struct stack *stack = NULL;
 	struct volume_group *group;
-	json_t *notes = NULL;
+	json_t *notes = NULL, *news = json_array();
 	int rc = vg && command ? stack_claim(&stack, &change->given, &targets, &options, error)
 			       : -ENOMEM;
 
@@ -134,11 +144,12 @@ static int change_here(struct lv_change *change, struct error *error)
 	if (!rc) {
 		unsigned told = group->problem_count;
 
-		rc = lv_change(group, change->method, change->params, error);
+		rc = lv_change(group, change->method, change->params, news, error);
 		notes = rc ? NULL : lv_change_notes(group, told);
 	}
-	lv_change_tell(notes);
+	lv_change_tell(notes, news);
 	json_decref(notes);
+	json_decref(news);
 	return stack_finish(stack, rc, error);
 }
 
@@ -149,7 +160,7 @@ static void change_tell(struct lv_change *change, json_t *answer)
 	json_int_t clients = json_integer_value(json_object_get(answer, "clients"));
 	bool created = !strcmp(change->method, "lv.create");
 
-	lv_change_tell(json_object_get(answer, "notes"));
+	lv_change_tell(json_object_get(answer, "notes"), json_object_get(answer, "news"));
 	if (problem && (created || !strcmp(change->method, "lv.rename"))) {
 		cli_warn("%s: %s, not served, because: %s", change->name,
 			 created ? "created" : "renamed", problem);
@@ -159,24 +170,71 @@ static void change_tell(struct lv_change *change, json_t *answer)
 		cli_note("%s: the machine that has it is told of its new size", change->name);
 }
 
+/* What the change would do; by a look, which writes nothing, where no server has the group. */
+static int change_plan(struct lv_change *change, const char *socket, json_t **plan,
+		       struct error *error)
+{
+	CLEANUP_STACK struct stack *stack = NULL;
+	struct volume_group *group;
+	struct volume_lv *lv;
+	int rc;
+
+	json_object_set_new(change->request, "name", describe_text(change->name));
+	if (socket)
+		return rpc_call(socket, "lv.plan", json_incref(change->request), plan, error);
+	rc = stack_look(&stack, &change->given, error);
+	if (!rc)
+		rc = stack_find_volume(stack, change->name, &group, &lv, error);
+	return rc ? rc : lv_plan(group, change->request, plan, error);
+}
+
+/* 0: it may be made; 1: it is not to be. */
+static int change_agree(struct lv_change *change, const char *socket, struct error *error)
+{
+	json_t *plan = NULL, *size;
+	int rc = change_plan(change, socket, &plan, error);
+
+	if (!rc)
+		rc = lv_plan_agree(plan, change->name, &change->rules, &change->consent, error);
+	size = json_object_get(plan, "new_size_bytes");
+	json_object_set(change->params, "uuid", json_object_get(plan, "uuid"));
+	json_object_set(change->params, "old_size_bytes", json_object_get(plan, "size_bytes"));
+	if (json_is_integer(size)) {
+		json_object_set(change->params, "size", size);
+		json_object_set(change->params, "wanted_bytes",
+				json_object_get(plan, "wanted_bytes"));
+		json_object_set_new(
+			change->params, "smaller",
+			json_boolean(json_integer_value(size) <
+				     json_integer_value(json_object_get(plan, "size_bytes"))));
+	}
+	json_decref(plan);
+	return rc;
+}
+
 static int change_run(void *arg, struct error *error)
 {
 	struct lv_change *change = arg;
 	const char *slash = strchr(change->name, '/');
+	CLEANUP_FREE char *socket = NULL;
 	json_t *answer = NULL;
 	int rc;
 
 	if (!slash || slash == change->name || !slash[1] || strchr(slash + 1, '/'))
 		return error_set(error, -EINVAL, "%s: expected VG/LV", change->name);
 	json_object_set_new(change->params, "name", describe_text(change->name));
-	rc = owner_call(&change->given, change->name, change->method, json_incref(change->params),
-			&answer, error);
-	if (rc > 0)
-		change_tell(change, answer);
-	json_decref(answer);
+	rc = owner_find(&change->given, change->name, &socket, error);
+	if (!rc && change->planned)
+		rc = change_agree(change, socket, error);
 	if (rc)
 		return rc > 0 ? 0 : rc;
-	return change_here(change, error);
+	if (!socket)
+		return change_here(change, error);
+	rc = rpc_call(socket, change->method, json_incref(change->params), &answer, error);
+	if (!rc)
+		change_tell(change, answer);
+	json_decref(answer);
+	return rc;
 }
 
 static int change_do(struct lv_change *change, char *name)
@@ -188,6 +246,7 @@ static int change_do(struct lv_change *change, char *name)
 		change->params = json_object();
 	status = cli_on_fiber(change_run, change);
 	json_decref(change->params);
+	json_decref(change->request);
 	return status == EXIT_DONE && change->not_served ? EXIT_NOT_SERVED : status;
 }
 
@@ -228,13 +287,15 @@ static int lv_create_verb(int argc, char **argv)
 
 static int lv_remove_verb(int argc, char **argv)
 {
-	struct lv_change change = { .method = "lv.remove" };
-	const struct cli_option options[] = { CLI_OPTION_DEVICE(&change.given), CLI_OPTION_END };
+	struct lv_change change = { .method = "lv.remove", .planned = true, .rules.remove = true };
+	const struct cli_option options[] = { CLI_OPTIONS_CONSENT(&change.consent),
+					      CLI_OPTION_DEVICE(&change.given), CLI_OPTION_END };
 	struct cli_words operands;
 	int status;
 
-	if (!cli_parse("lv remove VG/LV", options, argc, argv, 1, 1, &operands, &status))
+	if (!cli_parse("lv remove VG/LV [--yes]", options, argc, argv, 1, 1, &operands, &status))
 		return status;
+	change.request = json_object();
 	return change_do(&change, operands.words[0]);
 }
 
@@ -251,26 +312,106 @@ static int lv_rename_verb(int argc, char **argv)
 	return change_do(&change, operands.words[0]);
 }
 
-static int lv_resize_verb(int argc, char **argv)
+/* ---- Another size ---- */
+
+struct lv_size {
+	const char *size, *extents; /* as given */
+	json_t *request;
+};
+
+static bool is_relative(const char *text)
 {
-	struct lv_change change = { .method = "lv.resize" };
-	uint64_t size = 0;
-	const struct cli_option options[] = {
-		{ "size", CLI_SIZE, &size, "SIZE", "the new size, rounded up to whole extents", 1,
-		  0 },
-		CLI_OPTION_DEVICE(&change.given),
-		CLI_OPTION_END,
+	return *text == '+' || *text == '-';
+}
+
+/* "1G", "+1G", "-1G", or the same in extents. `signs`: those that the verb takes. False: what is wrong was printed. */
+static bool size_parse_change(struct lv_size *size, const char *signs)
+{
+	const char *text = size->size ? size->size : size->extents;
+	const char *option = size->size ? "size" : "extents";
+	struct error error = { 0 };
+	char sign[2] = "";
+	uint64_t amount;
+	int rc;
+
+	if (!size->size == !size->extents)
+		return cli_usage_error("give either --size or --extents"), false;
+	if (is_relative(text)) {
+		if (!strchr(signs, *text))
+			return cli_usage_error("--%s %s: expected a size, or %s before it", option,
+					       text, signs),
+			       false;
+		sign[0] = *text++;
+	}
+	rc = size->size ? cli_parse_size(text, 1, INT64_MAX, &amount, &error)
+			: number_parse(text, 1, UINT32_MAX, &amount, &error);
+	if (rc)
+		return cli_usage_error("--%s: %s", option, error.text), false;
+	size->request = json_pack("{s:s, s:I}", "sign", sign, size->size ? "bytes" : "extents",
+				  (json_int_t)amount);
+	return true;
+}
+
+/* Of resize, extend and reduce: `own` are the options that not all of them have. */
+static int change_size(struct lv_change *change, const char *usage, const char *signs,
+		       const struct cli_option *own, int argc, char **argv)
+{
+	struct lv_size size = { NULL };
+	struct cli_option options[16] = {
+		{ "size", CLI_TEXT, &size.size, "SIZE",
+		  "the new size, rounded up to whole extents; with a sign: by so much" },
+		{ "extents", CLI_TEXT, &size.extents, "N", "the same in extents" },
+		CLI_OPTIONS_CONSENT(&change->consent),
+		CLI_OPTION_DEVICE(&change->given),
 	};
 	struct cli_words operands;
 	int status;
 
-	if (!cli_parse("lv resize VG/LV --size SIZE", options, argc, argv, 1, 1, &operands,
-		       &status))
+	for (unsigned i = 6; own->name; own++)
+		options[i++] = *own;
+	if (!cli_parse(usage, options, argc, argv, 1, 1, &operands, &status))
 		return status;
-	if (!size)
-		return cli_usage_error("--size is needed, and not zero");
-	change.params = json_pack("{s:I}", "size", (json_int_t)size);
-	return change_do(&change, operands.words[0]);
+	if (!size_parse_change(&size, signs))
+		return EXIT_USAGE;
+	change->method = "lv.resize";
+	change->planned = true;
+	change->request = size.request;
+	return change_do(change, operands.words[0]);
+}
+
+#define CUT_HELP "also where what is on it is cut"
+
+static int lv_resize_verb(int argc, char **argv)
+{
+	struct lv_change change = { .rules.grow = true };
+	const struct cli_option own[] = {
+		{ "shrink", CLI_FLAG, &change.rules.shrink, NULL, "it may become smaller" },
+		{ "force", CLI_FLAG, &change.rules.force, NULL, CUT_HELP },
+		CLI_OPTION_END,
+	};
+
+	return change_size(&change, "lv resize VG/LV --size [+|-]SIZE [--shrink]", "+-", own, argc,
+			   argv);
+}
+
+static int lv_extend_verb(int argc, char **argv)
+{
+	struct lv_change change = { .rules.grow = true };
+	const struct cli_option own[] = { CLI_OPTION_END };
+
+	return change_size(&change, "lv extend VG/LV --size [+]SIZE", "+", own, argc, argv);
+}
+
+static int lv_reduce_verb(int argc, char **argv)
+{
+	struct lv_change change = { .rules.shrink = true };
+	const struct cli_option own[] = {
+		{ "force", CLI_FLAG, &change.rules.force, NULL, CUT_HELP },
+		CLI_OPTION_END,
+	};
+
+	return change_size(&change, "lv reduce VG/LV --size [-]SIZE [--force]", "-", own, argc,
+			   argv);
 }
 
 int command_lv(int argc, char **argv)
@@ -281,7 +422,11 @@ int command_lv(int argc, char **argv)
 		{ "show", lv_show_verb, "VG/LV [--json]", "show a volume and its segments" },
 		{ "remove", lv_remove_verb, "VG/LV", "remove a volume and what is on it" },
 		{ "rename", lv_rename_verb, "VG/LV NEW", "give a volume another name" },
-		{ "resize", lv_resize_verb, "VG/LV --size SIZE", "grow or shrink a volume" },
+		{ "resize", lv_resize_verb, "VG/LV --size [+|-]SIZE [--shrink]",
+		  "give a volume another size" },
+		{ "extend", lv_extend_verb, "VG/LV --size [+]SIZE", "make a volume larger" },
+		{ "reduce", lv_reduce_verb, "VG/LV --size [-]SIZE [--force]",
+		  "make a volume smaller: what is at its end is lost" },
 		{ NULL, NULL, NULL, NULL },
 	};
 

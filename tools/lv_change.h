@@ -8,14 +8,19 @@
 struct error;
 struct volume_group;
 
-/* `method` is lv.create, lv.remove, lv.rename or lv.resize; `params` has "name" (VG/LV) and what the method
- * takes. 0 or a negative errno with `error` set. */
-int lv_change(struct volume_group *group, const char *method, json_t *params, struct error *error);
+/*
+ * `method` is lv.create, lv.remove, lv.rename or lv.resize; `params` has "name" (VG/LV) and what the method
+ * takes; and, where the change was planned (lv_plan.h), "uuid" and "old_size_bytes", without which it is not the volume
+ * any more that was asked about: -EAGAIN. `news` is given a text where the size is not what was asked for, or
+ * another one than before. 0 or a negative errno with `error` set.
+ */
+int lv_change(struct volume_group *group, const char *method, json_t *params, json_t *news,
+	      struct error *error);
 
 /* A change that was made and left something to tell: the group's problems from number `from` on, as a list of
  * texts. */
 json_t *lv_change_notes(const struct volume_group *group, unsigned from);
-/* Tells such a list on standard error; NULL is fine. */
-void lv_change_tell(json_t *notes);
+/* Tells such lists on standard error; NULL is fine. */
+void lv_change_tell(json_t *notes, json_t *news);
 
 #endif

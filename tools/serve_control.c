@@ -9,8 +9,9 @@
  *	raid.fail, raid.remove, raid.add	{name, device, force}
  *	raid.check	{name, repair}: starts it
  *	raid.wait	{name} -> {done, progress}, after at most a quarter of a second
- *	lv.create, lv.remove, lv.rename, lv.resize	{name, ...}: see lv_change.h -> {problem, clients, notes}:
+ *	lv.create, lv.remove, lv.rename, lv.resize	{name, ...}: see lv_change.h -> {problem, clients, notes, news}:
  *		why the volume is not served, or null; how many machines have it
+ *	lv.plan		{name, ...}: see lv_plan.h
  *	export.find	{name} -> {socket}
  *
  * Methods run on the control worker, and what they are about is done at its home (serve.h).
@@ -23,6 +24,7 @@
 #include "block/block.h"
 #include "tools/describe.h"
 #include "tools/lv_change.h"
+#include "tools/lv_plan.h"
 #include "tools/raid.h"
 #include "tools/serve.h"
 #include "util/bytes.h"
@@ -77,6 +79,12 @@ static bool serves_whole(const struct serve *serve, const struct volume_group *g
 	return false;
 }
 
+static int say_client(const struct export *export, struct error *error)
+{
+	error_set(error, -EBUSY, "%s: a client is connected to %s", export->name, export->path);
+	return error_advise(error, "shut the machine down that uses it");
+}
+
 /* A volume that is exported is open: it is taken off its socket for the change, unless a client has it. */
 static int unexport(struct serve *serve, const char *name, struct error *error)
 {
@@ -84,10 +92,8 @@ static int unexport(struct serve *serve, const char *name, struct error *error)
 
 	if (!export)
 		return 0;
-	if (export_clients(export)) {
-		error_set(error, -EBUSY, "%s: a client is connected to %s", name, export->path);
-		return error_advise(error, "shut the machine down that uses it");
-	}
+	if (export_clients(export))
+		return say_client(export, error);
 	export_stop(serve, export);
 	return 0;
 }
@@ -129,7 +135,7 @@ struct volume_change {
 	char *new_name; /* owned; VG/LV */
 	struct serve_home *home;
 	struct volume_group *group;
-	json_t *notes;
+	json_t *notes, *news;
 	struct error *error;
 };
 
@@ -163,8 +169,10 @@ static int change_carry_out(void *arg)
 {
 	struct volume_change *change = arg;
 	unsigned told = change->group->problem_count;
-	int rc = lv_change(change->group, change->method, change->params, change->error);
+	int rc;
 
+	change->news = json_array();
+	rc = lv_change(change->group, change->method, change->params, change->news, change->error);
 	change->notes = rc ? NULL : lv_change_notes(change->group, told);
 	return rc;
 }
@@ -173,6 +181,10 @@ static int change_volume(struct serve *serve, struct volume_change *change, json
 			 struct error *error)
 {
 	bool was_exported, whole, gone = !strcmp(change->method, "lv.remove");
+	/* A volume that is open may only grow. */
+	bool stays = !strcmp(change->method, "lv.create") ||
+		     (!strcmp(change->method, "lv.resize") &&
+		      !json_is_true(json_object_get(change->params, "smaller")));
 	struct export *export;
 	int rc = change_prepare(serve, change, error);
 
@@ -182,7 +194,7 @@ static int change_volume(struct serve *serve, struct volume_change *change, json
 	whole = serves_whole(serve, change->group);
 	if (!gone && (whole || was_exported))
 		rc = check_rival(serve, change->new_name, error);
-	if (!rc && strcmp(change->method, "lv.create") && strcmp(change->method, "lv.resize"))
+	if (!rc && !stays)
 		rc = unexport(serve, change->name, error);
 	if (!rc)
 		rc = serve_call(change->home, change_carry_out, change);
@@ -195,10 +207,10 @@ static int change_volume(struct serve *serve, struct volume_change *change, json
 		error_advise(error, "and it is not served any more%s%s", export ? ": " : "",
 			     export ? export->problem : "");
 	if (!rc)
-		*result =
-			json_pack("{s:o, s:i, s:o}", "problem",
-				  describe_text(export ? export->problem : NULL), "clients",
-				  export ? (int)export_clients(export) : 0, "notes", change->notes);
+		*result = json_pack("{s:o, s:i, s:o, s:O}", "problem",
+				    describe_text(export ? export->problem : NULL), "clients",
+				    export ? (int)export_clients(export) : 0, "notes",
+				    change->notes, "news", change->news);
 	return rc;
 }
 
@@ -211,6 +223,7 @@ static int change_volume_locked(struct serve *serve, const char *method, json_t 
 	fiber_mutex_lock(&serve->changing);
 	rc = change_volume(serve, &change, result, error);
 	fiber_mutex_unlock(&serve->changing);
+	json_decref(change.news);
 	free(change.new_name);
 	return rc;
 }
@@ -225,6 +238,55 @@ DEFINE_LV_METHOD(serve_lv_create, "lv.create")
 DEFINE_LV_METHOD(serve_lv_remove, "lv.remove")
 DEFINE_LV_METHOD(serve_lv_rename, "lv.rename")
 DEFINE_LV_METHOD(serve_lv_resize, "lv.resize")
+
+struct planning {
+	struct volume_change change;
+	json_t *plan;
+};
+
+/* At home. */
+static int plan_at_home(void *arg)
+{
+	struct planning *planning = arg;
+
+	return lv_plan(planning->change.group, planning->change.params, &planning->plan,
+		       planning->change.error);
+}
+
+/* Whoever is asked about a volume that a machine has would be asked in vain. */
+static int plan_check_idle(struct serve *serve, const struct planning *planning,
+			   struct error *error)
+{
+	json_t *plan = planning->plan;
+	const struct export *export = export_find(serve, planning->change.name);
+	bool smaller = json_integer_value(json_object_get(plan, "new_size_bytes")) <
+		       json_integer_value(json_object_get(plan, "size_bytes"));
+
+	return smaller && export && export_clients(export) ? say_client(export, error) : 0;
+}
+
+static int serve_lv_plan(void *context, json_t *params, json_t **result, struct error *error)
+{
+	struct planning planning = {
+		.change = { .method = "lv.plan", .params = params, .error = error }
+	};
+	struct serve *serve = context;
+	int rc;
+
+	fiber_mutex_lock(&serve->changing);
+	rc = change_prepare(serve, &planning.change, error);
+	if (!rc)
+		rc = serve_call(planning.change.home, plan_at_home, &planning);
+	if (!rc)
+		rc = plan_check_idle(serve, &planning, error);
+	fiber_mutex_unlock(&serve->changing);
+	free(planning.change.new_name);
+	if (rc)
+		json_decref(planning.plan);
+	else
+		*result = planning.plan;
+	return rc;
+}
 
 static int serve_export_find(void *context, json_t *params, json_t **result, struct error *error)
 {
@@ -251,19 +313,12 @@ static int serve_export_find(void *context, json_t *params, json_t **result, str
 }
 
 const struct rpc_method serve_methods[] = {
-	{ "server.describe", serve_describe },
-	{ "server.exports", serve_exports },
-	{ "raid.list", serve_raid_list },
-	{ "raid.show", serve_raid_show },
-	{ "raid.fail", serve_raid_fail },
-	{ "raid.remove", serve_raid_remove },
-	{ "raid.add", serve_raid_add },
-	{ "raid.check", serve_raid_check },
-	{ "raid.wait", serve_raid_wait },
-	{ "lv.create", serve_lv_create },
-	{ "lv.remove", serve_lv_remove },
-	{ "lv.rename", serve_lv_rename },
-	{ "lv.resize", serve_lv_resize },
-	{ "export.find", serve_export_find },
-	{ NULL, NULL },
+	{ "server.describe", serve_describe }, { "server.exports", serve_exports },
+	{ "raid.list", serve_raid_list },      { "raid.show", serve_raid_show },
+	{ "raid.fail", serve_raid_fail },      { "raid.remove", serve_raid_remove },
+	{ "raid.add", serve_raid_add },        { "raid.check", serve_raid_check },
+	{ "raid.wait", serve_raid_wait },      { "lv.create", serve_lv_create },
+	{ "lv.remove", serve_lv_remove },      { "lv.rename", serve_lv_rename },
+	{ "lv.resize", serve_lv_resize },      { "lv.plan", serve_lv_plan },
+	{ "export.find", serve_export_find },  { NULL, NULL },
 };

@@ -141,14 +141,14 @@ def sizes():
         status, said = lvm("vgcreate", "-s", "%db" % extent, "vg", loops[0])
         theirs = (status == 0, said)
         detach()
-        status, said = tenon("vg", "create", "vg", "ours", "--extent-size", str(extent))
+        status, said = tenon("vg", "create", "vg", "ours", "--extent-size", "%dB" % extent)
         compare("extent size", extent, (status == 0, said), theirs)
         if status:
             continue
         for number in range(4):
-            words = ["lv", "create", "vg/s%d" % number, "--device", "ours", "--size", str(rnd.randrange(1, 50 << 20))]
+            words = ["lv", "create", "vg/s%d" % number, "--device", "ours", "--size", "%dB" % rnd.randrange(1, 50 << 20)]
             tenon(*words)
-        tenon("lv", "resize", "vg/s0", "--device", "ours", "--size", str(rnd.randrange(1, 90 << 20)))
+        tenon("lv", "resize", "vg/s0", "--device", "ours", "--shrink", "--size", "%dB" % rnd.randrange(1, 90 << 20))
         attach("ours")
         lvm2_agrees("size", "extents of %d" % extent)
         detach()

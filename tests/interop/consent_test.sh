@@ -1,0 +1,141 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# Nothing is lost that could be recognised without somebody having said so: by an option, or by the answer to a question on
+# a terminal. A dry run, and every refusal, leave each byte of each device as it was.
+# timeout: 300
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+TENON=$(realpath "${TENON:-build/tenon}")
+pty=$PWD/tests/interop/consent_pty.py
+command -v python3 >/dev/null || { echo "python3 is not installed"; exit 77; }
+for tool in mke2fs mkswap sfdisk; do
+	command -v $tool >/dev/null || { echo "$tool is not in the PATH"; exit 77; }
+done
+work=$(mktemp -d) || exit 1
+server=
+cleanup() {
+	[ -n "$server" ] && kill "$server" 2>/dev/null && wait "$server"
+	rm -rf "$work"
+}
+trap cleanup EXIT
+cd "$work" || exit 1
+export TENON_RUNTIME_DIR=$work/run TENON_DEVICES=$work/p.img:$work/q.img
+failures=0
+problem() { echo "FAILED line ${BASH_LINENO[1]}: $*"; failures=$((failures + 1)); }
+# expect STATUS PATTERN ARGUMENT...: of tenon, without a terminal.
+expect() {
+	local status=$1 pattern=$2 rc out
+	shift 2
+	out=$("$TENON" "$@" 2>&1 </dev/null)
+	rc=$?
+	[ $rc = "$status" ] || problem "'$*' gave $rc, expected $status: $out"
+	grep -Eq -- "$pattern" <<<"$out" || problem "'$*' said: $out; expected: $pattern"
+}
+# unchanged STATUS PATTERN ARGUMENT...: the same, and every byte is as it was.
+unchanged() {
+	local before
+	before=$(md5sum ./*.img)
+	expect "$@"
+	[ "$(md5sum ./*.img)" = "$before" ] || problem "'${*:3}' changed a device"
+}
+# asked ANSWER STATUS PATTERN ARGUMENT...: on a terminal.
+asked() {
+	local answer=$1 status=$2 pattern=$3 rc out
+	shift 3
+	out=$(python3 "$pty" "$answer" "$TENON" "$@")
+	rc=$?
+	[ $rc = "$status" ] || problem "'$*', answered $answer, gave $rc, expected $status: $out"
+	grep -Eq -- "$pattern" <<<"$out" || problem "'$*' said: $out; expected: $pattern"
+}
+asked_unchanged() {
+	local before
+	before=$(md5sum ./*.img)
+	asked "$@"
+	[ "$(md5sum ./*.img)" = "$before" ] || problem "'${*:4}' changed a device"
+}
+
+truncate -s 200M p.img q.img
+expect 0 '' vg create vg p.img q.img
+
+# ---- Smaller volumes, with something on them; here and in a server ----
+shrink() {
+	expect 0 '' lv create vg/e --size 64M
+	truncate -s 40M fs && mke2fs -q -F -t ext4 -L root fs && expect 0 '' copy --force fs vg/e
+	unchanged 1 'has 64 MiB, and would be cut to 8 MiB; on it: ext4 file system "root" of 40 MiB' lv resize vg/e --size 8M
+	unchanged 1 'lv reduce' lv resize vg/e --size -4M
+	for command in 'resize --shrink' reduce 'reduce --yes' 'reduce --dry-run' 'resize --yes --shrink'; do
+		unchanged 1 'from 64 MiB to 36 MiB; the ext4 file system "root" on it, of 40 MiB would be cut' lv $command vg/e --size 36M
+	done
+	unchanged 0 '^vg/e: would be reduced from 64 MiB to 40 MiB' lv reduce vg/e --size 40M --dry-run
+	unchanged 0 'has 40 MiB, and stays whole' lv reduce vg/e --size -24M --dry-run
+	unchanged 0 'on it, of 40 MiB would be cut' lv reduce vg/e --size 36M --dry-run --force
+	unchanged 0 'would be extended from 64 MiB to 68 MiB' lv extend vg/e --size +1M --dry-run
+	# The wrong way, and words that are no size.
+	unchanged 1 'would be cut to 8 MiB' lv extend vg/e --size 8M
+	unchanged 1 'would grow to 100 MiB.*' lv reduce vg/e --size 100M
+	unchanged 1 'cannot be made smaller by 64 MiB' lv reduce vg/e --size -64M
+	unchanged 2 'expected a size, or - before it' lv reduce vg/e --size +4M
+	unchanged 2 'expected a size, or [+] before it' lv extend vg/e --size -4M
+	unchanged 2 '4 MiB, or 4 bytes' lv extend vg/e --size +4
+	unchanged 2 'either --size or --extents' lv resize vg/e
+	unchanged 2 'either --size or --extents' lv resize vg/e --size 1G --extents 4
+	# Done, and said.
+	expect 0 'has 40 MiB now, had 64 MiB' lv reduce vg/e --size 40M
+	"$TENON" copy vg/e - | cmp - fs || problem 'the file system was cut'
+	expect 0 'has 44 MiB now, had 40 MiB: 41 MiB, rounded up to whole extents of 4 MiB' lv extend vg/e --size +1M
+	expect 0 'has 48 MiB now' lv extend vg/e --extents +1
+	expect 0 'has 48 MiB already' lv resize vg/e --size 48M
+	expect 0 'has 12 MiB: 9 MiB, rounded up to whole extents of 4 MiB' lv create vg/blank --size 9M
+	expect 0 'has 36 MiB now' lv reduce vg/e --size 36M --force
+	# Nothing is on this one.
+	expect 0 'has 8 MiB now, had 12 MiB' lv reduce vg/blank --size 8M
+	unchanged 0 '^vg/blank: would be removed, 8 MiB$' lv remove vg/blank --dry-run
+	expect 0 '' lv remove vg/blank
+	# And removal.
+	unchanged 1 'vg/e: would be removed, 36 MiB; the ext4 file system "root" on it would be lost' lv remove vg/e
+	unchanged 0 'the ext4 file system "root" on it would be lost' lv remove vg/e -n
+	expect 0 '' lv remove vg/e -y
+}
+shrink
+"$TENON" serve vg --socket-dir s >server.out 2>server.err &
+server=$!
+for _ in $(seq 1200); do grep -q ready server.out && break; sleep 0.05; done
+shrink
+kill $server && wait $server || problem "the server: $(cat server.err)"
+server=
+
+# Kinds that say how large they are; one that does not is not cut either.
+holds() {
+	local kind=$1 size=$2
+	expect 0 '' lv create vg/k --size 64M
+	expect 0 '' copy --force fs vg/k
+	unchanged 1 "the $kind.* on it,.* $size.*would be cut" lv reduce vg/k --size 12M
+	unchanged 1 "the $kind.* on it would be lost" lv remove vg/k
+	expect 0 '' lv remove vg/k --yes
+}
+for type in ext2 ext3 ext4; do
+	rm -f fs && truncate -s 30M fs && mke2fs -q -F -t $type fs && holds "$type file system" 'of 30 MiB'
+done
+rm -f fs && truncate -s 16M fs && mkswap fs >/dev/null 2>&1 && holds swap 'of 16 MiB'
+rm -f fs && truncate -s 20M fs && echo ';' | sfdisk -q -X gpt fs && holds gpt 'of 20 MiB'
+rm -f fs && truncate -s 20M fs && echo ';' | sfdisk -q -X dos fs && holds dos 'of 20 MiB'
+rm -f fs && truncate -s 20M fs && printf 'LUKS\272\276\0\1' | dd of=fs conv=notrunc status=none && printf 'aes' | dd of=fs bs=1 seek=8 conv=notrunc status=none &&
+	holds crypto_LUKS 'whose size is not known here'
+
+# ---- Questions ----
+expect 0 '' lv create vg/a --size 16M
+for answer in n no '' EOF maybe; do
+	asked_unchanged "$answer" 1 'nothing was changed' lv remove vg/a
+	asked_unchanged "$answer" 1 'would be reduced from 16 MiB to 8 MiB' lv reduce vg/a --size 8M
+done
+asked y 0 'had 16 MiB' lv reduce vg/a --size 8M
+asked_unchanged n 0 'would be removed' lv remove vg/a --dry-run
+asked yes 0 'would be removed, 8 MiB' lv remove vg/a
+expect 1 'no volume' lv show vg/a
+expect 0 '' lv create vg/a --size 16M
+asked_unchanged n 1 'would be cut' lv resize vg/a --size 8M
+out=$(python3 "$pty" n "$TENON" lv remove --yes vg/a) || problem "--yes on a terminal: $out"
+grep -q 'y/N' <<<"$out" && problem '--yes was asked'
+
+[ $failures = 0 ] && echo "all as expected"
+exit $((failures > 0))
