@@ -23,6 +23,7 @@ done
 [ ${#releases[@]} -gt 0 ] || releases=(bookworm trixie)
 [ "$(id -u)" = 0 ] || { echo "needs root, for debootstrap and chroot" >&2; exit 1; }
 tests/deps debootstrap git || exit 1
+commit=$(git rev-parse HEAD) || exit 1 # of all runs, whatever is committed meanwhile
 where=${TENON_CHROOTS:-/var/tmp/tenon-chroots}
 mirror=${TENON_MIRROR:-http://deb.debian.org/debian}
 logs=$top/build/logs
@@ -49,7 +50,7 @@ clone() {
 	local home=/root
 	[ "$2" = root ] || home=/home/tenon
 	rm -rf "$root$home/tenon"
-	git clone -q "$top" "$root$home/tenon" || return
+	git clone -q --no-checkout "$top" "$root$home/tenon" && git -C "$root$home/tenon" checkout -q "$commit" || return
 	[ "$2" = root ] || chown -R --reference="$root$home" "$root$home/tenon"
 }
 

@@ -16,6 +16,7 @@ typedef int command_fn(int argc, char **argv);
 	X("copy", command_copy, "copy between files, arrays and volumes")                          \
 	X("device", command_device, "keep the list of devices to look at")                         \
 	X("host", command_host, "what this host offers and lacks")                                 \
+	X("image", command_image, "make a guest to boot")                                          \
 	X("lv", command_lv, "logical volumes")                                                     \
 	X("pv", command_pv, "physical volumes")                                                    \
 	X("raid", command_raid, "md arrays")                                                       \

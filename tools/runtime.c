@@ -4,6 +4,8 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <pwd.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,42 +15,113 @@
 #include "util/cleanup.h"
 #include "util/error.h"
 
-int runtime_directory(char **path, struct error *error)
+/*
+ * The user that `uid` is outside of this user namespace: who has root's number in one of his own (`unshare -rn`) is
+ * found at the same place as without.
+ */
+static uid_t uid_outside(uid_t uid)
+{
+	FILE *map = fopen("/proc/self/uid_map", "re");
+	unsigned inside, outside, count;
+	uid_t found = uid;
+
+	while (map && fscanf(map, "%u %u %u", &inside, &outside, &count) == 3)
+		if (uid >= inside && uid - inside < count)
+			found = outside + (uid - inside);
+	if (map)
+		fclose(map);
+	return found;
+}
+
+/* Root's own place, unless this is a root who may not have it. */
+static bool may_use_run(void)
+{
+	struct stat status;
+
+	if (geteuid())
+		return false;
+	return lstat("/run/tenon", &status) ? !access("/run", W_OK) : status.st_uid == 0;
+}
+
+/* The path that is to be, in an allocated text; 0 or a negative errno. */
+static int choose(char **path)
 {
 	const char *given = getenv("TENON_RUNTIME_DIR"), *xdg = getenv("XDG_RUNTIME_DIR");
-	CLEANUP_FREE char *made = NULL;
-	struct stat status;
 	int rc;
 
 	if (given && *given)
-		rc = asprintf(&made, "%s", given);
+		rc = asprintf(path, "%s", given);
 	else if (xdg && *xdg)
-		rc = asprintf(&made, "%s/tenon", xdg);
-	else if (geteuid() == 0)
-		rc = asprintf(&made, "/run/tenon");
+		rc = asprintf(path, "%s/tenon", xdg);
+	else if (may_use_run())
+		rc = asprintf(path, "/run/tenon");
 	else
-		rc = asprintf(&made, "/tmp/tenon-%u", (unsigned)geteuid());
-	if (rc < 0)
-		return -ENOMEM;
-	if (mkdir(made, 0700) < 0 && errno != EEXIST)
-		rc = -errno;
-	else if (lstat(made, &status) < 0)
-		rc = -errno;
+		rc = asprintf(path, "/tmp/tenon-%u", (unsigned)uid_outside(geteuid()));
+	return rc < 0 ? -ENOMEM : 0;
+}
+
+/* Which variable made it that path, for advice. */
+static const char *chosen_by(void)
+{
+	const char *given = getenv("TENON_RUNTIME_DIR"), *xdg = getenv("XDG_RUNTIME_DIR");
+
+	return given && *given ? "TENON_RUNTIME_DIR" : xdg && *xdg ? "XDG_RUNTIME_DIR" : NULL;
+}
+
+/* "user 1000 (alice)" */
+static void describe_user(char text[80], uid_t uid)
+{
+	const struct passwd *user = getpwuid(uid);
+
+	snprintf(text, 80, "user %u%s%.40s%s", (unsigned)uid, user ? " (" : "",
+		 user ? user->pw_name : "", user ? ")" : "");
+}
+
+static int refuse_foreign(const char *path, const struct stat *status, struct error *error)
+{
+	const char *variable = chosen_by();
+	char owner[80], self[80];
+
+	if (!S_ISDIR(status->st_mode)) {
+		error_set(error, -ENOTDIR,
+			  "%s: is no directory, expected the runtime directory for control sockets",
+			  path);
+		error_advise(error, "set TENON_RUNTIME_DIR to a directory of yours");
+		return -ENOTDIR;
+	}
+	describe_user(owner, status->st_uid);
+	describe_user(self, geteuid());
+	error_set(error, -EPERM, "%s: the runtime directory belongs to %s, expected %s", path,
+		  owner, self);
+	if (variable)
+		error_advise(error,
+			     "%s came with the environment of another user (su or sudo keep it): "
+			     "unset it, or set TENON_RUNTIME_DIR to a directory of yours",
+			     variable);
 	else
-		rc = 0;
-	if (rc) {
+		error_advise(error, "whoever made it could read your control sockets: set "
+				    "TENON_RUNTIME_DIR to a directory of yours");
+	return -EPERM;
+}
+
+int runtime_directory(char **path, struct error *error)
+{
+	CLEANUP_FREE char *made = NULL;
+	struct stat status;
+	int rc = choose(&made);
+
+	if (rc)
+		return rc;
+	if ((mkdir(made, 0700) < 0 && errno != EEXIST && lstat(made, &status) < 0) ||
+	    lstat(made, &status) < 0) {
+		rc = -errno;
 		error_set(error, rc, "%s: cannot make the runtime directory: %s", made,
 			  error_name(rc));
 		error_advise(error, "set TENON_RUNTIME_DIR to a directory of yours");
 		return rc;
 	}
-	if (!S_ISDIR(status.st_mode) || status.st_uid != geteuid()) {
-		error_set(error, -EPERM,
-			  "%s: the runtime directory belongs to user %u, expected %u", made,
-			  (unsigned)status.st_uid, (unsigned)geteuid());
-		error_advise(error, "set TENON_RUNTIME_DIR to a directory of yours");
-		return -EPERM;
-	}
+	if (!S_ISDIR(status.st_mode) || status.st_uid != geteuid())
+		return refuse_foreign(made, &status, error);
 	*path = steal_pointer(&made);
 	return 0;
 }

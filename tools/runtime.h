@@ -3,7 +3,7 @@
  * Where running servers of this user are found: one directory of control sockets.
  *
  * $TENON_RUNTIME_DIR, else $XDG_RUNTIME_DIR/tenon, else /run/tenon for root and /tmp/tenon-UID for
- * others. A storage server listens there as serve-PID.sock, a switch as switch-NAME.sock.
+ * others, also for those who have root's number in a user namespace of their own: UID is theirs outside of it. A storage server listens there as serve-PID.sock, a switch as switch-NAME.sock.
  */
 #ifndef TENON_TOOLS_RUNTIME_H
 #define TENON_TOOLS_RUNTIME_H

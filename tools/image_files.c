@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* See image.h. */
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tools/image.h"
+#include "util/cleanup.h"
+#include "util/error.h"
+
+#define SBIN "/usr/local/sbin:/usr/sbin:/sbin"
+
+char *image_path(const char *directory, const char *name)
+{
+	char *path;
+
+	return asprintf(&path, "%s/%s", directory, name) < 0 ? NULL : path;
+}
+
+int image_file_read(const char *path, char **data, size_t *length, struct error *error)
+{
+	CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+	CLEANUP_FREE char *all = NULL;
+	struct stat status;
+	ssize_t got = 1;
+
+	if (fd < 0 || fstat(fd, &status))
+		return error_set(error, -errno, "%s: %s", path, error_name(errno));
+	if (!S_ISREG(status.st_mode))
+		return error_set(error, -EINVAL, "%s: is not a file", path);
+	all = malloc((size_t)status.st_size + 1);
+	if (!all)
+		return -ENOMEM;
+	*length = 0;
+	while (*length < (size_t)status.st_size && got > 0) {
+		got = read(fd, all + *length, (size_t)status.st_size - *length);
+		*length += got > 0 ? (size_t)got : 0;
+	}
+	if (got < 0)
+		return error_set(error, -errno, "%s: reading it: %s", path, error_name(errno));
+	all[*length] = '\0';
+	*data = steal_pointer(&all);
+	return 0;
+}
+
+int image_file_write(const char *path, mode_t mode, const void *data, size_t length,
+		     struct error *error)
+{
+	CLEANUP_CLOSE int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+	const char *at = data;
+
+	/* The user's umask is not the guest's. */
+	if (fd < 0 || fchmod(fd, mode))
+		return error_set(error, -errno, "%s: %s", path, error_name(errno));
+	while (length) {
+		ssize_t put = write(fd, at, length);
+
+		if (put < 0)
+			return error_set(error, -errno, "%s: writing it: %s", path,
+					 error_name(errno));
+		at += put;
+		length -= (size_t)put;
+	}
+	return 0;
+}
+
+static int remove_one(const char *path, const struct stat *status, int type, struct FTW *where)
+{
+	(void)status, (void)type, (void)where;
+	(void)remove(path);
+	return 0;
+}
+
+void image_remove_folder(const char *path)
+{
+	(void)nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+/* In the child. */
+static void become(const char *said, const char *const *argv)
+{
+	const char *path = getenv("PATH");
+	char *longer;
+	int from = open("/dev/null", O_RDONLY), to = open(said, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+	if (from >= 0 && to >= 0 && dup2(from, 0) == 0 && dup2(to, 1) == 1 && dup2(to, 2) == 2 &&
+	    asprintf(&longer, "%s:" SBIN, path ? path : "/usr/bin:/bin") >= 0 &&
+	    !setenv("PATH", longer, 1) && !setenv("LC_ALL", "C", 1))
+		execvp(argv[0], (char *const *)argv);
+	_exit(errno == ENOENT ? 127 : 126);
+}
+
+int image_run(const char *temporary, const char *package, const char *const *argv,
+	      struct error *error)
+{
+	CLEANUP_FREE char *said = image_path(temporary, "said"), *text = NULL;
+	size_t length = 0;
+	int status = 0;
+	pid_t child;
+
+	if (!said)
+		return -ENOMEM;
+	child = fork();
+	if (child == 0)
+		become(said, argv);
+	if (child < 0 || (waitpid(child, &status, 0) < 0))
+		return error_set(error, -errno, "%s: %s", argv[0], error_name(errno));
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return 0;
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 127) {
+		error_set(error, -ENOENT, "%s: there is no such program on this host", argv[0]);
+		error_advise(error, "install the package %s", package);
+		return -ENOENT;
+	}
+	if (image_file_read(said, &text, &length, NULL) == 0)
+		text[strcspn(text, "\n")] = '\0';
+	return error_set(error, -EIO, "%s failed: %s", argv[0],
+			 text && *text ? text : "it did not say why");
+}
