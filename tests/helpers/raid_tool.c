@@ -2,7 +2,8 @@
 /*
  * Arrays from a script, for the tests of raid/: finer than the command line, and it can crash.
  *
- *	raid_tool create NAME [-m 1.0|1.1|1.2] [-b CHUNK|-B] [-c] [-s DEVICE]... DEVICE|missing... [-- STEP...]
+ *	raid_tool create NAME [-l LEVEL] [-L LAYOUT] [-k CHUNK] [-m 1.0|1.1|1.2] [-b CHUNK|-B] [-c]
+ *		[-s DEVICE]... DEVICE|missing... [-- STEP...]
  *	raid_tool assemble [-r] [-n] DEVICE... [-- STEP...]
  *
  * -b: a bitmap (0: the usual chunk), -B: none. -c: assume clean. -r: read-only. -n: no resync or recovery by itself. Steps, in order:
@@ -248,6 +249,14 @@ static int create(struct tool *tool)
 					   : !strcmp(version, "1.0") ? RAID_METADATA_1_0
 					   : !strcmp(version, "1.1") ? RAID_METADATA_1_1
 								     : RAID_METADATA_1_2;
+		} else if (!strcmp(word, "-l")) {
+			word = take(tool);
+			if (!word || raid_level_parse(word, &options.level, &tool->error))
+				exit(wrong("a level is missing, or is none"));
+		} else if (!strcmp(word, "-L")) {
+			options.layout = take(tool);
+		} else if (!strcmp(word, "-k")) {
+			options.chunk = take_number(tool);
 		} else if (!strcmp(word, "-b")) {
 			options.bitmap_chunk = take_number(tool);
 			options.bitmap = RAID_BITMAP_INTERNAL;

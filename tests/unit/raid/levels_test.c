@@ -328,6 +328,18 @@ static bool all_is_there(struct model *model)
 	return true;
 }
 
+static uint64_t round_seed;
+
+static void add_back(struct raid_rig *rig, unsigned disk)
+{
+	int rc = raid_add(rig->array, rig->disk[disk], &rig->error);
+
+	if (rc)
+		printf("seed %llu: add %s: %s\n", (unsigned long long)round_seed, name_of(disk),
+		       rig->error.text);
+	CU_ASSERT_EQUAL(rc, 0);
+}
+
 static bool is_degraded(struct raid_rig *rig)
 {
 	struct raid_status status;
@@ -351,7 +363,7 @@ static void do_something(struct model *model)
 	case 1:
 	case 2:
 		if (!raid_remove(rig->array, name_of(disk), &rig->error))
-			CU_ASSERT_EQUAL(raid_add(rig->array, rig->disk[disk], &rig->error), 0);
+			add_back(rig, disk);
 		break;
 	case 3:
 		rig_wait(rig);
@@ -375,8 +387,6 @@ static void do_something(struct model *model)
 		fiber_sleep(random_below(&model->random, 2) ? 1000000 : 20000000000ull);
 	}
 }
-
-static uint64_t round_seed;
 
 static void anything(struct raid_rig *rig)
 {
@@ -404,7 +414,7 @@ static void anything(struct raid_rig *rig)
 	/* Whoever is out comes back, and all copies agree. */
 	for (unsigned i = 0; i < members; i++) {
 		if (!raid_remove(rig->array, name_of(i), &rig->error))
-			CU_ASSERT_EQUAL(raid_add(rig->array, rig->disk[i], &rig->error), 0);
+			add_back(rig, i);
 	}
 	rig_wait(rig);
 	CU_ASSERT_EQUAL(mismatches(rig), 0);
