@@ -223,6 +223,33 @@ static int check_map(const struct raid_create_options *options, const struct rai
 	return 0;
 }
 
+/* An array that would lack data from the start. */
+static int check_missing(const struct raid_new_member *members, unsigned count,
+			 const struct raid_create_plan *plan, struct error *error)
+{
+	const struct raid_level_ops *level = raid_level_ops_find(plan->geometry.level);
+	CLEANUP_FREE struct raid_array *array = calloc(1, sizeof(*array));
+	struct raid_set absent = { 0 };
+	uint32_t place = 0;
+	char name[16];
+
+	if (!array)
+		return error_set(error, -ENOMEM, "out of memory");
+	for (unsigned i = 0; i < count; i++) {
+		if (members[i].spare)
+			continue;
+		if (!members[i].block)
+			raid_set_add(&absent, place);
+		place++;
+	}
+	array->now = plan->geometry;
+	if (level->survives(array, &absent))
+		return 0;
+	return error_set(error, -EINVAL,
+			 "%u of %u members do not hold all data of %s: too many are missing",
+			 plan->present, plan->places, raid_level_name(plan->geometry.level, name));
+}
+
 static int plan_array(const struct raid_new_member *members, unsigned count,
 		      const struct raid_create_options *options, struct raid_create_plan *plan,
 		      struct error *error)
@@ -246,6 +273,8 @@ static int plan_array(const struct raid_new_member *members, unsigned count,
 		rc = check_map(options, plan, error);
 	if (!rc)
 		rc = plan_geometry(options, plan, error);
+	if (!rc)
+		rc = check_missing(members, count, plan, error);
 	if (!rc)
 		rc = plan_size(members, count, options, plan, error);
 	return rc;
@@ -354,14 +383,6 @@ static void set_raid0_layout(struct raid_array *array)
 
 static int check_start(struct raid_array *array, struct error *error)
 {
-	char name[16];
-
-	if (!raid_array_survives(array))
-		return error_set(error, -EINVAL,
-				 "%u of %u members, which do not hold all data of %s: too many are "
-				 "missing",
-				 raid_array_working(array), array->now.disks,
-				 raid_level_name(array->now.level, name));
 	set_raid0_layout(array);
 	return raid_array_start_level(array, error);
 }
@@ -391,6 +412,16 @@ static int make(struct raid_array *array, const struct raid_new_member *members,
 	raid_rebuild_set_rate(array, options->rebuild_rate);
 	raid_array_start(array, false);
 	return 0;
+}
+
+int raid_create_check(const struct raid_new_member *members, unsigned count,
+		      const struct raid_create_options *options, struct error *error)
+{
+	struct raid_create_plan plan = { 0 };
+	char set_name[RAID_NAME_SIZE];
+	int rc = check_name(options, set_name, error);
+
+	return rc ? rc : plan_array(members, count, options, &plan, error);
 }
 
 int raid_create(struct raid_array **out, const struct raid_new_member *members, unsigned count,

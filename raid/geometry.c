@@ -258,6 +258,10 @@ const char *raid_geometry_layout_name(int level, uint32_t layout, char buffer[32
 	uint32_t far = raid10_far_copies(layout);
 
 	switch (level) {
+	case RAID_LEVEL_0:
+		return layout == RAID0_LAYOUT_ORIGINAL    ? "original"
+		       : layout == RAID0_LAYOUT_ALTERNATE ? "alternate"
+							  : NULL;
 	case RAID_LEVEL_5:
 	case RAID_LEVEL_6:
 		return parity_layout_name(layout);

@@ -156,6 +156,10 @@ struct raid_create_options {
 int raid_create(struct raid_array **out, const struct raid_new_member *members, unsigned count,
 		const struct raid_create_options *options, struct error *error);
 
+/* What raid_create() would refuse before it writes anything: 0, or its error. */
+int raid_create_check(const struct raid_new_member *members, unsigned count,
+		      const struct raid_create_options *options, struct error *error);
+
 /* ---- Assembling ---- */
 
 struct raid_assemble_options {

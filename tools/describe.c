@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "block/block.h"
+#include "raid/geometry.h"
 #include "raid/raid.h"
 #include "tools/serial.h"
 #include "util/bytes.h"
@@ -276,7 +277,7 @@ static json_t *describe_bitmap(const struct raid_status *status)
 json_t *describe_array(struct raid_array *array, bool looked)
 {
 	struct raid_status status;
-	char metadata[16];
+	char metadata[16], layout[32];
 	json_t *object, *members = json_array();
 
 	raid_status(array, &status);
@@ -284,6 +285,12 @@ json_t *describe_array(struct raid_array *array, bool looked)
 	set_text(object, "set_name", status.set_name);
 	snprintf(metadata, sizeof(metadata), "1.%u", status.minor_version);
 	set_text(object, "metadata", metadata);
+	set_text(object, "layout", raid_geometry_layout_name(status.level, status.layout, layout));
+	set_number_if(object, "chunk_bytes", status.chunk != 0, status.chunk);
+	set_text(object, "consistency",
+		 !raid_geometry_redundant(status.level) ? NULL
+		 : status.bitmap.present                ? "bitmap"
+							: "resync");
 	set_number(object, "member_size_bytes", status.member_size);
 	set_number(object, "events", status.events);
 	set_time(object, "created", status.ctime);

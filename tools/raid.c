@@ -10,6 +10,7 @@
 #include "block/block.h"
 #include "block/partition.h"
 #include "block/signature.h"
+#include "raid/geometry.h"
 #include "tools/describe.h"
 #include "tools/device_look.h"
 #include "tools/look.h"
@@ -23,15 +24,35 @@
 /* ---- create ---- */
 
 struct raid_create {
-	const char *name, *level, *metadata, *bitmap, *homehost;
+	const char *name, *level, *layout, *metadata, *bitmap, *consistency, *homehost;
 	struct cli_words devices, spares, given;
-	uint64_t bitmap_chunk, size;
+	uint64_t chunk, bitmap_chunk, size;
 	bool force, assume_clean;
 	unsigned sides; /* members that hold data */
 	bool unequal;   /* one of them may differ from the others */
 	struct raid_create_options options;
 	struct raid_new_member *members;
 };
+
+/* What brings an array up to date after a crash; mdadm's --consistency-policy. */
+static int parse_consistency(struct raid_create *create, struct error *error)
+{
+	const char *text = create->consistency;
+	enum raid_bitmap_choice choice = RAID_BITMAP_NONE;
+
+	if (!text)
+		return 0;
+	if (!strcmp(text, "bitmap"))
+		choice = RAID_BITMAP_INTERNAL;
+	else if (strcmp(text, "resync"))
+		return error_set(error, -EINVAL, "--consistency %s: expected resync or bitmap",
+				 text);
+	if (create->bitmap && create->options.bitmap != choice)
+		return error_set(error, -EINVAL, "--consistency %s and --bitmap %s: expected one",
+				 text, create->bitmap);
+	create->options.bitmap = choice;
+	return 0;
+}
 
 static int create_parse(struct raid_create *create, struct error *error)
 {
@@ -42,9 +63,12 @@ static int create_parse(struct raid_create *create, struct error *error)
 			 { "1.1", RAID_METADATA_1_1 },
 			 { "1.2", RAID_METADATA_1_2 } };
 	struct raid_create_options *options = &create->options;
+	int rc;
 
 	options->name = create->name;
 	options->homehost = create->homehost;
+	options->layout = create->layout;
+	options->chunk = create->chunk;
 	options->bitmap_chunk = create->bitmap_chunk;
 	options->size = create->size;
 	options->no_resync = true;
@@ -60,7 +84,8 @@ static int create_parse(struct raid_create *create, struct error *error)
 	if (create->bitmap)
 		options->bitmap =
 			strcmp(create->bitmap, "none") ? RAID_BITMAP_INTERNAL : RAID_BITMAP_NONE;
-	return raid_level_parse(create->level, &options->level, error);
+	rc = parse_consistency(create, error);
+	return rc ? rc : raid_level_parse(create->level, &options->level, error);
 }
 
 /* Whether the whole device is known to read as zeroes, as a new sparse image does. */
@@ -108,6 +133,8 @@ static int create_array(struct raid_create *create, struct stack *below, struct 
 		member->spare = true;
 		rc = create_open(create, below, create->spares.words[i], member, error);
 	}
+	if (!rc)
+		rc = raid_create_check(create->members, count, &create->options, error);
 	for (unsigned i = 0; !rc && create->force && i < count; i++)
 		if (create->members[i].block)
 			rc = block_signature_wipe(create->members[i].block, error);
@@ -153,7 +180,7 @@ static int create_run(void *arg, struct error *error)
 	for (unsigned i = 0; create->members && i < count; i++)
 		block_unref(create->members[i].block);
 	free(create->members);
-	if (!rc && !create->options.assume_clean)
+	if (!rc && !create->options.assume_clean && raid_geometry_redundant(create->options.level))
 		cli_note("md/%s: its members are not known to be equal; `tenon raid rebuild %s` or "
 			 "`tenon serve` makes them so",
 			 create->name, create->name);
@@ -164,7 +191,13 @@ static int raid_create_verb(int argc, char **argv)
 {
 	struct raid_create create = { 0 };
 	const struct cli_option options[] = {
-		{ "level", CLI_TEXT, &create.level, "LEVEL", "1 (mirror)" },
+		{ "level", CLI_TEXT, &create.level, "LEVEL", "linear, 0, 1 or 10" },
+		{ "layout", CLI_TEXT, &create.layout, "NAME",
+		  "of level 10: n2 (default), f2, o2 or other numbers; of 0: original, alternate" },
+		{ "chunk", CLI_SIZE, &create.chunk, "SIZE", "of levels 0 and 10 (512K)", 4096,
+		  1u << 31 },
+		{ "consistency", CLI_TEXT, &create.consistency, "POLICY",
+		  "after a crash: resync, or bitmap" },
 		{ "metadata", CLI_TEXT, &create.metadata, "1.x", "1.0, 1.1 or 1.2 (default)" },
 		{ "bitmap", CLI_TEXT, &create.bitmap, "KIND",
 		  "write-intent bitmap: internal or none" },
@@ -183,7 +216,7 @@ static int raid_create_verb(int argc, char **argv)
 	struct cli_words operands;
 	int status;
 
-	if (!cli_parse("raid create NAME --level 1 DEVICE...", options, argc, argv, 2, CLI_ANY,
+	if (!cli_parse("raid create NAME --level LEVEL DEVICE...", options, argc, argv, 2, CLI_ANY,
 		       &operands, &status))
 		return status;
 	if (!create.level)
@@ -326,7 +359,7 @@ static int raid_show_verb(int argc, char **argv)
 int command_raid(int argc, char **argv)
 {
 	static const struct cli_verb verbs[] = {
-		{ "create", raid_create_verb, "NAME --level 1 DEVICE...",
+		{ "create", raid_create_verb, "NAME --level LEVEL DEVICE...",
 		  "make an array; a DEVICE may be \"missing\"" },
 		{ "list", raid_list_verb, "[--json] [--test]", "list the arrays on the devices" },
 		{ "show", raid_show_verb, "NAME [--json] [--test]",

@@ -74,6 +74,7 @@ for workers in 0 65 +3 ' 3' 3x -1; do
 done
 expect 2 'socket-dir' $TENON serve
 expect 0 'usage' $TENON --help
+expect 2 'from 4 KiB' $TENON raid create r --level 0 --chunk 512 a.img b.img
 expect 0 'create' $TENON raid --help
 expect 0 'json' $TENON raid list --help
 expect 0 'io_uring' $TENON host check
@@ -147,6 +148,12 @@ json 'd["bitmap"]["chunks"] > 0 and d["bitmap"]["dirty"] == 0' $TENON raid show 
 json 'd[0]["name"] == "r" and d[0]["working"] == 2' $TENON raid list --json
 json 'len(d) == 2' $TENON raid examine a.img b.img --json
 refused 'md|raid|linux_raid_member' $TENON raid create other --level 1 a.img c.img
+# What is wrong is said before anything is wiped.
+refused 'too many are missing' $TENON raid create other --level 10 --force a.img c.img missing missing
+refused 'layout "n9x"' $TENON raid create other --level 10 --layout n9x --force a.img c.img
+refused 'power of two' $TENON raid create other --level 0 --chunk 12K --force a.img c.img
+refused 'does without none' $TENON raid create other --level 0 --force a.img missing
+json 'len(d) == 2' $TENON raid examine a.img b.img --json
 expect 0 '' $TENON vg create vg md/r
 refused 'vg' $TENON vg create vg c.img
 expect 0 '' $TENON lv create vg/a --size 10M
