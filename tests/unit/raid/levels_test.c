@@ -330,10 +330,13 @@ static bool all_is_there(struct model *model)
 
 static uint64_t round_seed;
 
+/* One that has seen none of the others, who were all made anew meanwhile, might have run apart. */
 static void add_back(struct raid_rig *rig, unsigned disk)
 {
 	int rc = raid_add(rig->array, rig->disk[disk], &rig->error);
 
+	if (rc == -ESTALE)
+		rc = raid_add_over(rig->array, rig->disk[disk], &rig->error);
 	if (rc)
 		printf("seed %llu: add %s: %s\n", (unsigned long long)round_seed, name_of(disk),
 		       rig->error.text);
