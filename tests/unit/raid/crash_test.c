@@ -33,14 +33,20 @@ struct model {
 	uint32_t latest[UNITS];
 };
 
+struct kind {
+	const char *layout; /* of RAID10; NULL: RAID1 */
+	uint64_t chunk;
+	bool bitmap;
+};
+
 struct scene {
+	const struct kind *kind;
 	struct block *memory, *power;                 /* all of it */
 	struct block *slice[MEMBERS], *disk[MEMBERS]; /* members, and with faults above */
 	struct raid_array *array;
 	struct model model;
 	struct random random;
 	uint32_t value;
-	bool bitmap;
 	struct error error;
 };
 
@@ -183,7 +189,7 @@ static void recover(struct scene *scene)
 	CU_ASSERT_EQUAL(raid_rebuild_wait(scene->array, NULL, NULL, 1000000000, &scene->error), 0);
 	check_contents(scene, raid_array_block(scene->array), 0, "array after resync");
 	raid_status(scene->array, &status);
-	for (unsigned i = 0; i < status.member_count; i++) {
+	for (unsigned i = 0; !scene->kind->layout && i < status.member_count; i++) {
 		if (status.members[i].state == RAID_MEMBER_IN_SYNC)
 			check_contents(scene, disk_called(scene, status.members[i].device), DATA,
 				       status.members[i].device);
@@ -277,19 +283,25 @@ static int run(void *arg)
 {
 	static struct scene scene;
 	struct raid_new_member members[MEMBERS] = { 0 };
-	struct raid_create_options options = { .name = "m", .level = 1, .now = 1000000 };
+	const struct kind *kind = arg;
+	unsigned rounds = getenv("TORTURE") ? 20 * ROUNDS : ROUNDS;
+	struct raid_create_options options = { .name = "m",
+					       .level = kind->layout ? 10 : 1,
+					       .layout = kind->layout,
+					       .chunk = kind->chunk,
+					       .now = 1000000 };
 
 	memset(&scene, 0, sizeof(scene));
-	scene.bitmap = *(bool *)arg;
+	scene.kind = kind;
 	scene.random.state = 42;
-	options.bitmap = scene.bitmap ? RAID_BITMAP_INTERNAL : RAID_BITMAP_NONE;
-	options.bitmap_chunk = scene.bitmap ? UNIT_ : 0;
+	options.bitmap = kind->bitmap ? RAID_BITMAP_INTERNAL : RAID_BITMAP_NONE;
+	options.bitmap_chunk = kind->bitmap ? UNIT_ : 0;
 	make_disks(&scene);
 	for (unsigned i = 0; i < MEMBERS; i++)
 		members[i].block = scene.disk[i];
 	CU_ASSERT_EQUAL_FATAL(raid_create(&scene.array, members, MEMBERS, &options, &scene.error),
 			      0);
-	for (uint64_t seed = 1; seed <= ROUNDS && CU_get_number_of_failures() == 0; seed++)
+	for (uint64_t seed = 1; seed <= rounds && CU_get_number_of_failures() == 0; seed++)
 		cut_and_recover(&scene, seed);
 	CU_ASSERT_EQUAL(raid_stop(scene.array, &scene.error), 0);
 	for (unsigned i = 0; i < MEMBERS; i++) {
@@ -301,7 +313,7 @@ static int run(void *arg)
 	return 0;
 }
 
-static void run_on_worker(bool bitmap)
+static void run_on_worker(const struct kind *kind)
 {
 	struct worker_options options = { .virtual_clock = true, .seed = 3 };
 	struct worker *worker;
@@ -311,18 +323,31 @@ static void run_on_worker(bool bitmap)
 		CU_FAIL(error.text);
 		return;
 	}
-	worker_run(worker, run, &bitmap);
+	worker_run(worker, run, (void *)kind);
 	worker_destroy(worker);
 }
 
 static void test_power_cuts(void)
 {
-	run_on_worker(false);
+	run_on_worker(&(struct kind){ .bitmap = false });
 }
 
 static void test_power_cuts_with_a_bitmap(void)
 {
-	run_on_worker(true);
+	run_on_worker(&(struct kind){ .bitmap = true });
 }
 
-UNIT_MAIN("raid crash", UNIT(test_power_cuts), UNIT(test_power_cuts_with_a_bitmap))
+static void test_power_cuts_of_raid10(void)
+{
+	run_on_worker(&(struct kind){ "n2", 8192, false });
+	run_on_worker(&(struct kind){ "f2", 4096, false });
+}
+
+static void test_power_cuts_of_raid10_with_a_bitmap(void)
+{
+	run_on_worker(&(struct kind){ "n2", 4096, true });
+	run_on_worker(&(struct kind){ "o2", 4096, true });
+}
+
+UNIT_MAIN("raid crash", UNIT(test_power_cuts), UNIT(test_power_cuts_with_a_bitmap),
+	  UNIT(test_power_cuts_of_raid10), UNIT(test_power_cuts_of_raid10_with_a_bitmap))
