@@ -62,6 +62,7 @@ struct raid_member {
 
 	/* STALE: what the freshest superblock said of it. Until a faulty one is removed it stays marked so. */
 	bool marked_faulty, removed;
+	bool bitmap_fits; /* the array's bitmap can be where it is on the others */
 
 	enum raid_turn turn; /* in the update that runs */
 

@@ -140,11 +140,12 @@ static void say_no_data(const struct raid_array *array, struct error *error)
 			  array->block.name, working, array->now.disks, first);
 }
 
-static int no_data(const struct raid_array *array, const struct raid_candidate *candidates,
+static int no_data(struct raid_array *array, const struct raid_candidate *candidates,
 		   unsigned count, const struct raid_candidate *newest, struct error *error)
 {
 	const struct raid_candidate *best = raid_find_freshest(candidates, count, true, &newest);
 	char when[RAID_TIME_TEXT], text[sizeof(error->text)];
+	struct raid_member *oldest;
 
 	say_no_data(array, error);
 	list_for_each(at, &array->members) {
@@ -157,6 +158,15 @@ static int no_data(const struct raid_array *array, const struct raid_candidate *
 		break;
 	}
 	error_advise(error, "give its other members too");
+	if (raid_array_working(array) && raid_assemble_stale(array, false, &oldest)) {
+		error_advise(error,
+			     "give its other members too; if they are lost, `tenon raid assemble "
+			     "--force` takes %s as it is, last written %s at event %llu: what "
+			     "was written to its place later is lost",
+			     oldest->block->name, raid_time_format(oldest->sb.utime, when),
+			     (unsigned long long)oldest->sb.events);
+		return -ENODEV;
+	}
 	if (raid_array_working(array) || !raid_candidate_has_data(best) || best == newest)
 		return -ENODEV;
 	raid_time_format(best->sb.utime, when);
@@ -171,6 +181,32 @@ static int no_data(const struct raid_array *array, const struct raid_candidate *
 		     "goes on with %s, and what was written after %s is lost",
 		     best->block->name, when);
 	return -ENODEV;
+}
+
+/* By force: what is there as it is, of the places that the array cannot do without. */
+static int take_stale(struct raid_array *array, struct error *error)
+{
+	struct raid_member *oldest;
+	int rc = 0;
+
+	if (raid_array_survives(array) || !raid_assemble_stale(array, true, &oldest))
+		return 0;
+	for (uint32_t i = 0; !rc && i < array->now.disks; i++) {
+		struct raid_member *member = array->places[i].member;
+		char when[RAID_TIME_TEXT];
+
+		if (!member || !member->reason[0])
+			continue;
+		log_warning(array->log,
+			    "%s: %s is taken as it is, last written %s at event %llu; what was "
+			    "written to its place later is lost",
+			    array->block.name, member->block->name,
+			    raid_time_format(member->sb.utime, when),
+			    (unsigned long long)member->sb.events);
+		member->reason[0] = '\0';
+		rc = raid_member_load_badblocks(member, error);
+	}
+	return rc;
 }
 
 /* What became of the device that has this place by the freshest superblock, as far as it was given. */
@@ -268,7 +304,9 @@ static void catch_up(struct raid_array *array, const struct md_superblock *fresh
 		struct raid_member *member = array->places[i].member;
 		int rc;
 
-		if (!member || member->sb.events >= freshest->events)
+		/* One that was taken by force is in the next update, and not before. */
+		if (!member || member->sb.events >= freshest->events ||
+		    md_superblock_role(freshest, member->sb.dev_number) != member->role)
 			continue;
 		rc = raid_member_catch_up(member, freshest);
 		if (rc)
@@ -309,6 +347,8 @@ static int prepare(struct raid_array *array, const struct raid_candidate *candid
 	freshest = raid_find_freshest(candidates, count, options->force, &newest);
 	merge_views(view, freshest, newest, options->force);
 	rc = raid_assemble_members(array, candidates, count, freshest, view, error);
+	if (!rc && options->force && raid_array_working(array))
+		rc = take_stale(array, error);
 	if (!rc && !raid_array_survives(array))
 		rc = no_data(array, candidates, count, newest, error);
 	if (!rc)

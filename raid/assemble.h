@@ -13,4 +13,9 @@ int raid_assemble_members(struct raid_array *array, const struct raid_candidate 
 			  unsigned count, const struct raid_candidate *freshest,
 			  const struct md_superblock *view, struct error *error);
 
+/* Of the members that were left out, those that must be taken as they are so that the array has all places that it needs:
+ * the latest written first, and none that it could do without. Whether that is possible; *oldest is the one of
+ * them that was written the longest ago. With `take` they are in sync then. Their bad-block logs are not read. */
+bool raid_assemble_stale(struct raid_array *array, bool take, struct raid_member **oldest);
+
 #endif

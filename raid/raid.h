@@ -180,8 +180,9 @@ struct raid_assemble_options {
  *
  * A member that was in sync when the array was last written and is not given has then missed what is
  * written from here on: who may be mistaken about what is there sets `refuse_degraded`. `force` takes the
- * member with the newest data where a spare or the like says that the array went on without it; what
- * was written since is lost, and the superblocks then say at once that the others are gone.
+ * member with the newest data where a spare or the like says that the array went on without it; and, at a
+ * level whose members do not each have all data, of members that were left out as many as it cannot do without, the
+ * latest first. What was written since is lost, and the superblocks then say at once who is in the array.
  *
  * -EINVAL: no superblock, blocks of different arrays, damage; -ENODEV: not enough members; -ESTALE: two
  * of them each ran without the other, `error` names both; -EOPNOTSUPP: a level or feature that is not

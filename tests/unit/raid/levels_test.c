@@ -224,6 +224,55 @@ static void test_raid10_knows_what_is_too_many(void)
 	rig_run(knows_what_is_too_many);
 }
 
+/* Disks 0 and 1 have the same chunks; both miss what was written last, disk0 more of it. */
+static void is_forced(struct raid_rig *rig)
+{
+	const struct raid_create_options options = {
+		.name = "x", .level = 10, .chunk = 65536, .assume_clean = true
+	};
+	const struct raid_assemble_options force = { .force = true };
+	struct raid_status status;
+	uint8_t *kept;
+
+	rig_create(rig, 4, &options);
+	rig_write(rig, 0, 2 * MIB, 1);
+	CU_ASSERT_EQUAL(raid_fail(rig->array, "disk0", &rig->error), 0);
+	rig_write(rig, 0, 2 * MIB, 2);
+	CU_ASSERT_EQUAL(raid_fail(rig->array, "disk2", &rig->error), 0);
+	rig_write(rig, 0, 2 * MIB, 3);
+	rig_stop(rig);
+	/* What disk1 was at event so and so, as if its cable had come off then. */
+	kept = malloc(RIG_SIZE);
+	block_read(rig->memory[1], 0, kept, RIG_SIZE);
+	rig_assemble(rig, 4, NULL);
+	rig_write(rig, 0, 65536, 4);
+	CU_ASSERT_EQUAL(raid_add(rig->array, rig->disk[0], &rig->error), 0);
+	rig_wait(rig);
+	rig_stop(rig);
+	block_write(rig->memory[1], 0, kept, RIG_SIZE, 0);
+	block_write_zeroes(rig->memory[0], 0, 2 * MIB, 0);
+	free(kept);
+	CU_ASSERT_EQUAL(raid_assemble(&rig->array, rig->disk + 1, 3, NULL, &rig->error), -ENODEV);
+	CU_ASSERT_PTR_NOT_NULL(strstr(rig->error.advice, "--force` takes disk1 as it is"));
+	rig->array = NULL;
+	CU_ASSERT_EQUAL_FATAL(raid_assemble(&rig->array, rig->disk + 1, 3, &force, &rig->error), 0);
+	raid_status(rig->array, &status);
+	CU_ASSERT(!status.failed);
+	CU_ASSERT_EQUAL(status.working, 2);
+	raid_status_free(&status);
+	/* disk2's place is disk3's, too: it is not taken. */
+	CU_ASSERT_EQUAL(rig_state(rig, 2), RAID_MEMBER_STALE);
+	CU_ASSERT(rig_holds(rig, 65536, 2 * MIB - 65536, 3));
+	rig_stop(rig);
+	CU_ASSERT_EQUAL_FATAL(raid_assemble(&rig->array, rig->disk + 1, 3, NULL, &rig->error), 0);
+	CU_ASSERT(rig_holds(rig, 65536, 2 * MIB - 65536, 3));
+}
+
+static void test_raid10_is_forced(void)
+{
+	rig_run(is_forced);
+}
+
 /* A read error is made good from the copy, at its own place there. */
 static void makes_read_errors_good(struct raid_rig *rig)
 {
@@ -562,5 +611,5 @@ static void test_refuses(void)
 UNIT_MAIN("raid levels", UNIT(test_raid10_places), UNIT(test_raid10_refused),
 	  UNIT(test_layout_names), UNIT(test_raid10_survives_each_loss),
 	  UNIT(test_raid10_knows_what_is_too_many), UNIT(test_raid10_makes_read_errors_good),
-	  UNIT(test_raid10_comes_back_by_bitmap), UNIT(test_raid10_anything),
-	  UNIT(test_raid0_zones), UNIT(test_linear), UNIT(test_refuses))
+	  UNIT(test_raid10_is_forced), UNIT(test_raid10_comes_back_by_bitmap),
+	  UNIT(test_raid10_anything), UNIT(test_raid0_zones), UNIT(test_linear), UNIT(test_refuses))
