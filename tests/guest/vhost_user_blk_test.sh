@@ -19,7 +19,7 @@ rig_daemon ro "$server" "$WORK/ro.sock" file "$WORK/ro.img" read-only
 rig_await 5 test -S "$WORK/disk.sock"
 rig_await 5 test -S "$WORK/ro.sock"
 
-rig_boot tcg --name first --cpus 2 --disk vhost-user:disk.sock --disk vhost-user:ro.sock \
+rig_boot tcg --name first --disk vhost-user:disk.sock --disk vhost-user:ro.sock \
 	--with e2fsprogs --file noise --script - <<'GUEST'
 set -ex
 cd /sys/block/vda

@@ -62,7 +62,7 @@ size=40
 for ring in "" +packed=on; do
 	: >serve.log
 	serve
-	rig_start tcg --name qemu$ring --deadline $((seconds + 120)) --cpus 2 --with "$verify" \
+	rig_start tcg --name qemu$ring --deadline $((seconds + 120)) --with "$verify" \
 		--disk "vhost-user:s/vg-disk.sock,reconnect=1$ring" --script guest-script
 	kill_often $kills "$(rig_console)"
 	size=$((size + 8))
@@ -86,7 +86,7 @@ $verify /dev/vda $((2 * seconds)) 12 && echo "all is well"
 dmesg | grep -E 'I/O error|is not a head|input:id'
 echo "size \$(cat /sys/block/vda/size)"
 INNER
-rig_boot svm --name outer --memory 1G --cpus 2 --deadline $((4 * seconds + 220)) --with tenon --disk pv.img \
+rig_boot svm --name outer --memory 1G --deadline $((4 * seconds + 600)) --with tenon --disk pv.img \
 	--file serve.sh --file "$(rig_kernel svm):/boot/vmlinuz" --file inner.cpio:/boot/initrd --script - <<GUEST
 . /root/serve.sh
 cd /run
