@@ -3,6 +3,7 @@
 #include "vswitch/capture.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include <unistd.h>
 
 #include "util/bytes.h"
+#include "util/cleanup.h"
 #include "util/error.h"
 #include "util/log.h"
 #include "util/thread.h"
@@ -61,8 +63,8 @@ void capture_unref(struct capture *capture)
 	if (atomic_fetch_sub(&capture->users, 1) > 1)
 		return;
 	output_close(&capture->output);
-	if (capture->wake_fd >= 0)
-		close(capture->wake_fd);
+	cleanup_close(&capture->wake_fd);
+	cleanup_close(&capture->ended_fd);
 	if (capture->ring)
 		munmap(capture->ring, 2 * capture->size);
 	free(capture->header);
@@ -92,7 +94,8 @@ static struct capture *create(const struct capture_options *options, struct erro
 	atomic_init(&capture->users, 1);
 	pthread_mutex_init(&capture->lock, NULL);
 	capture->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	rc = capture->wake_fd < 0
+	capture->ended_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	rc = capture->wake_fd < 0 || capture->ended_fd < 0
 		     ? -errno
 		     : make_ring(capture, options->ring_bytes ? options->ring_bytes : RING_DEFAULT);
 	if (!rc)
@@ -152,14 +155,13 @@ static void wake(struct capture *capture)
 
 static int end_of_writer(struct capture *capture, struct error *error)
 {
-	struct timespec until;
+	struct pollfd ended = { .fd = capture->ended_fd, .events = POLLIN };
 	int rc;
 
-	/* Not the time of day, which may be set meanwhile. */
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += END_SECONDS;
-	rc = pthread_clockjoin_np(capture->thread, NULL, CLOCK_MONOTONIC, &until);
-	if (rc) {
+	/* Not by the time of day, which may be set meanwhile. */
+	while (poll(&ended, 1, END_SECONDS * 1000) < 0 && errno == EINTR)
+		;
+	if (!ended.revents) {
 		/* It holds the capture until write() returns, should it ever. */
 		pthread_detach(capture->thread);
 		return error_set(error, -ETIMEDOUT,
@@ -167,6 +169,7 @@ static int end_of_writer(struct capture *capture, struct error *error)
 				 "missing",
 				 capture->path);
 	}
+	pthread_join(capture->thread, NULL);
 	rc = atomic_load(&capture->failed);
 	if (rc && rc != -EPIPE)
 		return error_set(error, rc, "capture %s: writing failed, it is not whole: %s",

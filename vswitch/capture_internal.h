@@ -56,7 +56,7 @@ struct capture {
 	_Atomic uint64_t written, bytes, abandoned; /* frames; bytes; frames */
 	_Atomic int state, failed;                  /* enum capture_state; a negative errno */
 
-	int wake_fd;
+	int wake_fd, ended_fd; /* of the writer; by the writer as its last act */
 	atomic_bool sleeping, stopping;
 };
 

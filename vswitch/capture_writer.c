@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -409,6 +410,7 @@ void *capture_writer(void *arg)
 	while (going)
 		going = capture->output.fd < 0 ? try_to_open(capture) : record(capture);
 	atomic_store(&capture->state, CAPTURE_ENDED);
+	eventfd_write(capture->ended_fd, 1);
 	capture_unref(capture);
 	return NULL;
 }
