@@ -124,6 +124,12 @@ int vhost_user_backend_create(struct vhost_user_backend **out, int fd_owned,
 	return 0;
 }
 
+void vhost_user_backend_stop(struct vhost_user_backend *be)
+{
+	for (unsigned i = 0; i < be->queue_count; i++)
+		backend_queue_stop(be, i);
+}
+
 void vhost_user_backend_close(struct vhost_user_backend *be)
 {
 	if (!be)

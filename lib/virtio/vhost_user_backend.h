@@ -88,7 +88,9 @@ int vhost_user_backend_create(struct vhost_user_backend **out, int fd,
 			      const struct vhost_user_backend_options *options,
 			      struct error *error);
 
-/* Stops what runs, unmaps, closes, frees. NULL is fine. */
+/* Stops what runs, and waits for it. The queues can be looked at still. */
+void vhost_user_backend_stop(struct vhost_user_backend *be);
+/* The same; and unmaps, closes, frees. NULL is fine. */
 void vhost_user_backend_close(struct vhost_user_backend *be);
 
 /*

@@ -104,7 +104,7 @@ static int run_client(void *arg)
 		log_warning(server->log, "%s: the client is turned out: %s", server->name,
 			    error.code ? error.text : error_name(rc));
 	/* It is there, and has the disk, until its last request has ended. */
-	client->leaving = true;
+	vhost_user_backend_stop(client->backend);
 	blk_client_add_counters(&server->gone, client);
 	vhost_user_backend_close(client->backend);
 	list_remove(&client->node);
@@ -279,7 +279,6 @@ void vhost_user_blk_server_status(const struct vhost_user_blk_server *server,
 		if (out->clients < VHOST_USER_BLK_PEERS)
 			out->peers[out->clients] = client->peer;
 		out->clients++;
-		if (!client->leaving)
-			blk_client_add_counters(out, client);
+		blk_client_add_counters(out, client);
 	}
 }

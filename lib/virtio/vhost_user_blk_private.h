@@ -46,7 +46,6 @@ struct vhost_user_blk_client {
 	struct vhost_user_backend *backend;
 	struct virtio_blk blk;
 	struct fiber *fiber; /* NULL before it runs */
-	bool leaving;        /* its counters are among those that have left */
 	pid_t peer;          /* its process; 0: not known */
 	struct vhost_user_blk_queue queues[];
 };

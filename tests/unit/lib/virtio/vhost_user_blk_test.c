@@ -348,6 +348,7 @@ static int after_the_death(void *arg)
 
 	await_clients(host, 0);
 	CU_ASSERT_EQUAL(host->status.requests.reads, 20);
+	CU_ASSERT_EQUAL(host->status.in_flight, 0);
 	CU_ASSERT_EQUAL(host->fault->gate.inside, 0);
 	block = open_client(host);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(block);
