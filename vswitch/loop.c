@@ -15,6 +15,7 @@
 #include "util/bytes.h"
 #include "util/clock.h"
 #include "util/error.h"
+#include "util/event_guard.h"
 #include "util/poll_window.h"
 #include "util/thread.h"
 #include "vswitch/internal.h"
@@ -192,8 +193,10 @@ static void idle(struct vswitch *vswitch)
 static void *run(void *arg)
 {
 	struct vswitch *vswitch = arg;
+	struct event_guard guard;
 	unsigned busy = 0;
 
+	event_guard_begin(&guard);
 	while (!__atomic_load_n(&vswitch->stopping, __ATOMIC_ACQUIRE)) {
 		if (vswitch_round(vswitch)) {
 			if (++busy % BUSY_ROUNDS == 0)
@@ -202,6 +205,7 @@ static void *run(void *arg)
 		}
 		idle(vswitch);
 	}
+	event_guard_end(&guard);
 	return NULL;
 }
 
@@ -213,13 +217,12 @@ int vswitch_start(struct vswitch *vswitch, struct error *error)
 		return 0;
 	vswitch->stopping = false;
 	vswitch->running = true;
-	rc = pthread_create(&vswitch->thread, NULL, run, vswitch);
+	rc = thread_start(&vswitch->thread, "tenon-switch", run, vswitch);
 	if (rc) {
 		vswitch->running = false;
-		return error_set(error, -rc, "switch %s: cannot start its thread: %s",
-				 vswitch->name, error_name(rc));
+		return error_set(error, rc, "switch %s: cannot start its thread: %s", vswitch->name,
+				 error_name(rc));
 	}
-	pthread_setname_np(vswitch->thread, "tenon-switch");
 	return 0;
 }
 

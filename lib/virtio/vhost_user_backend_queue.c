@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "util/error.h"
+#include "util/event_guard.h"
 
 void backend_queue_init(struct vhost_user_backend *be, unsigned index)
 {
@@ -72,7 +73,7 @@ static int start(struct vhost_user_backend *be, unsigned index, struct error *er
 	queue->running = true;
 	/* Who was here before us may have ended between showing a chain and telling of it. */
 	if (vq->inflight && vq->call_fd >= 0)
-		(void)eventfd_write(vq->call_fd, 1);
+		(void)event_give(vq->call_fd);
 	return 0;
 }
 

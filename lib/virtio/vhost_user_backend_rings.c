@@ -12,6 +12,7 @@
 #include "util/cleanup.h"
 #include "util/error.h"
 #include "util/event.h"
+#include "util/event_guard.h"
 
 /* The queue that a message is about, or NULL with the error set. */
 static struct backend_queue *find_queue(struct vhost_user_backend *be, uint32_t index,
@@ -163,6 +164,11 @@ static int set_eventfd(struct vhost_user_backend *be, struct vhost_user_message 
 
 	if (rc < 0)
 		return rc;
+	if (fd >= 0 && !event_is_eventfd(fd)) {
+		close(fd);
+		return error_set(error, -EBADF, "%s: queue %u: its %s file is no eventfd", be->name,
+				 index, error_fd ? "error" : "call");
+	}
 	queue = &be->queues[index];
 	rc = backend_replace_eventfd(queue, error_fd ? &queue->vq.error_fd : &queue->vq.call_fd,
 				     fd);

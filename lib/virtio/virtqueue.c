@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "util/bytes.h"
+#include "util/event_guard.h"
 #include "virtio/virtqueue_private.h"
 
 void virtqueue_set_features(struct virtqueue *vq, uint64_t features)
@@ -83,23 +84,13 @@ uint32_t virtqueue_base(const struct virtqueue *vq)
 	return vq->packed ? packed_base(vq) : vq->last_avail;
 }
 
-static void write_eventfd(int fd)
-{
-	uint64_t one = 1;
-
-	/* Nothing helps if it fails: a full counter is signalled already, and a closed pipe belongs
-	 * to a peer whose hang-up shows elsewhere. */
-	if (write(fd, &one, sizeof(one)) < 0)
-		return;
-}
-
 void virtqueue_break(struct virtqueue *vq, const char *reason)
 {
 	if (vq->broken)
 		return;
 	vq->broken = reason;
 	if (vq->error_fd >= 0)
-		write_eventfd(vq->error_fd);
+		(void)event_give(vq->error_fd);
 }
 
 int virtqueue_broken(struct virtqueue *vq, const char *reason)
@@ -253,7 +244,9 @@ void virtqueue_notify(struct virtqueue *vq)
 	if (vq->inflight)
 		virtqueue_inflight_show_end(vq);
 	if (wanted && vq->call_fd >= 0) {
-		write_eventfd(vq->call_fd);
+		/* A closed one belongs to a peer whose hang-up shows elsewhere. */
+		if (event_give(vq->call_fd) == -EINTR)
+			virtqueue_break(vq, "its call eventfd is full and held who wrote to it");
 		virtqueue_count(&vq->counters.signals, 1);
 	} else {
 		virtqueue_count(&vq->counters.suppressed, 1);

@@ -493,6 +493,33 @@ static void test_an_eventfd_of_two_ports_blocks_nobody(void)
 	close(fd);
 }
 
+/* A call eventfd that is full, and has whoever writes to it wait: its own port breaks. */
+static void test_a_full_call_eventfd_holds_nobody(void)
+{
+	struct lab lab = make_lab(MRG, MRG);
+	struct net_guest *c = plug_in(lab.vswitch, "c", MRG);
+	const uint64_t full = UINT64_MAX - 1;
+	struct vswitch_status *status;
+	uint8_t frame[64], got[64];
+	bool broken = false;
+
+	net_guest_give_buffers(lab.b, 8, 1536);
+	net_guest_give_buffers(c, 8, 1536);
+	CU_ASSERT_EQUAL(write(lab.b->rx_call, &full, sizeof(full)), sizeof(full));
+	CU_ASSERT_EQUAL(fcntl(lab.b->rx_call, F_SETFL, 0), 0);
+	fill_frame(frame, sizeof(frame), 1);
+	net_guest_send(lab.a, frame, sizeof(frame), NULL, 1);
+	CU_ASSERT_EQUAL(net_guest_receive(c, got, sizeof(got), 60000), sizeof(frame));
+	for (unsigned i = 0; i < 600 && !broken; i++) {
+		broken = strstr(status_of(&lab, 1, &status)->state, "call eventfd");
+		vswitch_status_free(status);
+		usleep(100000);
+	}
+	CU_ASSERT(broken);
+	net_guest_end(c);
+	end_lab(&lab);
+}
+
 /* An idle switch with guests sleeps. */
 static void test_idle_uses_no_time(void)
 {
@@ -517,4 +544,5 @@ UNIT_MAIN("switch_vhost_user", UNIT(test_frames_of_all_lengths),
 	  UNIT(test_offloads_pass_through), UNIT(test_offloads_done_in_software),
 	  UNIT(test_stop_and_go_on), UNIT(test_front_ends_come_and_go), UNIT(test_one_queue_pair),
 	  UNIT(test_out_of_descriptors), UNIT(test_a_socket_path_too_long),
-	  UNIT(test_idle_uses_no_time), UNIT(test_an_eventfd_of_two_ports_blocks_nobody))
+	  UNIT(test_idle_uses_no_time), UNIT(test_an_eventfd_of_two_ports_blocks_nobody),
+	  UNIT(test_a_full_call_eventfd_holds_nobody))
