@@ -63,7 +63,7 @@ static int lv_list_verb(int argc, char **argv)
 		{ "TAGS", "tags", CLI_AS_TEXT, 6 },
 		{ "UUID", "uuid", CLI_AS_TEXT, CLI_LONG },
 		{ "SERVED", "served", CLI_AS_PATH, 2 },
-		{ "NOT SERVED", "not_served", CLI_AS_NOTE, 1 },
+		{ "NOT SERVED", "not_served", CLI_AS_NOTE, 3 },
 		{ NULL },
 	};
 	struct lv_list list = { .look = { .usage = "lv list [VG] [--json]",

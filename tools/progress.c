@@ -76,7 +76,7 @@ static void compose(const struct cli_progress *progress, uint64_t now, struct pr
 	if (progress->total && rate && progress->done < progress->total)
 		put_time(line->time, sizeof(line->time),
 			 (progress->total - progress->done + rate - 1) / rate, " left");
-	else if (!progress->total || progress->done < progress->total)
+	else
 		put_time(line->time, sizeof(line->time), elapsed, "");
 }
 
@@ -152,12 +152,19 @@ void cli_progress_report(struct cli_progress *progress, uint64_t done, uint64_t 
 
 void cli_progress_end(struct cli_progress *progress)
 {
+	uint64_t elapsed;
+
 	if (progress->ticker) {
 		fiber_cancel(progress->ticker);
 		fiber_join(progress->ticker);
 		progress->ticker = NULL;
 	}
 	if (progress->shown) {
+		/* Of the whole, in the end. */
+		elapsed = monotonic_ns() - progress->started_ns;
+		progress->last_ns = monotonic_ns();
+		if (!progress->given && elapsed > TICK_NS)
+			progress->rate = (double)progress->done * SECOND / (double)elapsed;
 		redraw(progress);
 		fputc('\n', stderr);
 	}

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tools/ask.h"
 #include "tools/describe.h"
@@ -18,6 +19,7 @@
 #include "tools/served.h"
 #include "util/bytes.h"
 #include "util/cleanup.h"
+#include "util/text.h"
 
 struct status {
 	struct cli_listing listing;
@@ -223,12 +225,15 @@ static void print_head(const char *kind, const char *name, json_t *row)
 {
 	const char *command = json_string_value(json_object_get(row, "command"));
 	const char *problem = json_string_value(json_object_get(row, "problem"));
+	CLEANUP_FREE char *head = NULL, *clean = NULL;
 
-	cli_say("%s%s%s, process %lld: %s", kind, *name ? " " : "", name,
-		(long long)json_integer_value(json_object_get(row, "pid")),
-		command ? command : "?");
-	if (problem)
-		cli_say("  %s", problem);
+	if (asprintf(&head, "%s%s%s, process %lld: %s%s%s", kind, *name ? " " : "", name,
+		     (long long)json_integer_value(json_object_get(row, "pid")),
+		     command ? command : "?", problem ? ": " : "", problem ? problem : "") < 0)
+		head = NULL;
+	clean = head ? text_cleaned(head, NULL) : NULL;
+	if (clean)
+		cli_print_wrapped(clean, 0, terminal_width(STDOUT_FILENO));
 }
 
 static void print_rows(json_t *rows, const struct cli_column *columns, struct status *status)
@@ -249,7 +254,7 @@ static void print_server(struct status *status, json_t *server)
 		{ "WRITTEN", "written_bytes", CLI_AS_SIZE, 3 },
 		{ "FAILED", "failed_requests", CLI_AS_TEXT, 4 },
 		{ "SOCKET", "socket", CLI_AS_PATH, 1 },
-		{ "NOT SERVED", "problem", CLI_AS_NOTE, 1 },
+		{ "NOT SERVED", "problem", CLI_AS_NOTE, 3 },
 		{ NULL },
 	};
 	static const struct cli_column arrays[] = {

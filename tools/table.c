@@ -13,8 +13,10 @@
 #include "util/text.h"
 
 #define MOST_COLUMNS 32
+#define RANK_MINOR   3u /* from here on a column is rather left out than a text shortened */
 #define GAP          2u
 #define LEAST_TEXT   12u /* columns that a shortened text keeps */
+#define FAIR_TEXT    24u /* and has before columns that matter are left out for it */
 #define LEAST_NOTE   32u /* and one that goes on in further lines has */
 
 /* ---- Names ---- */
@@ -281,14 +283,17 @@ static bool is_note(const struct grid *grid, unsigned index)
 	return index + 1 == grid->count && grid->columns[index].format == CLI_AS_NOTE;
 }
 
-/* With a note in as few columns as it can do with. */
-static size_t grid_least(const struct grid *grid)
+/* With texts in as few columns as they can do with; `short_texts`: all, else the note alone. */
+static size_t grid_least(const struct grid *grid, bool short_texts)
 {
-	size_t width = grid_width(grid), last = grid->count ? grid->widths[grid->count - 1] : 0;
+	size_t width = grid_width(grid);
 
-	return grid->count && is_note(grid, grid->count - 1) && last > LEAST_NOTE
-		       ? width - last + LEAST_NOTE
-		       : width;
+	for (unsigned i = 0; i < grid->count; i++) {
+		size_t least = is_note(grid, i) ? LEAST_NOTE : short_texts ? FAIR_TEXT : SIZE_MAX;
+
+		width -= grid->widths[i] > least ? grid->widths[i] - least : 0;
+	}
+	return width;
 }
 
 static void grid_drop(struct grid *grid, unsigned index)
@@ -310,15 +315,15 @@ static void grid_drop(struct grid *grid, unsigned index)
 	grid->count--;
 }
 
-/* Leaves out the column that matters least: those where there is nothing first. False: all matter. */
-static bool grid_drop_one(struct grid *grid)
+/* Leaves out the column of `rank` or more that matters least: those where there is nothing first. False: all matter. */
+static bool grid_drop_one(struct grid *grid, unsigned least)
 {
 	int best = -1;
 
 	for (unsigned i = 0; i < grid->count; i++) {
 		unsigned rank = grid->columns[i].rank;
 
-		if (!rank)
+		if (!rank || (rank < least && !grid->empty[i]))
 			continue;
 		if (best < 0 || rank + (grid->empty[i] ? 256u : 0) >=
 					grid->columns[best].rank + (grid->empty[best] ? 256u : 0))
@@ -357,7 +362,9 @@ static void grid_fit(struct grid *grid, size_t width)
 	for (unsigned i = grid->count; i-- > 0;)
 		if (grid->columns[i].rank == CLI_LONG)
 			grid_drop(grid, i);
-	while (grid_least(grid) > width && grid_drop_one(grid))
+	while (grid_least(grid, false) > width && grid_drop_one(grid, RANK_MINOR))
+		;
+	while (grid_least(grid, true) > width && grid_drop_one(grid, 1))
 		;
 	if (!grid->count)
 		return;
