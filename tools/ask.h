@@ -28,7 +28,7 @@ struct ask {
 };
 
 /* Calls `method` of all whose control socket's name begins with `prefix`. The socket of one that was killed is removed,
- * and has no answer. On a fiber. 0 or -ENOMEM; ask_free() is due in any case. */
+ * and has no answer (-ECONNREFUSED). On a fiber. 0 or -ENOMEM; ask_free() is due in any case. */
 int ask_all(struct ask *ask, const char *prefix, const char *method, uint64_t limit_ns);
 void ask_free(struct ask *ask);
 

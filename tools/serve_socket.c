@@ -298,7 +298,7 @@ static void complete(const struct question *question)
 
 	json_t *peers = json_array();
 
-	for (unsigned i = 0; i < MIN(question->status.clients, VHOST_USER_BLK_PEERS); i++)
+	for (unsigned i = 0; i < VHOST_USER_BLK_PEERS && question->status.peers[i]; i++)
 		json_array_append_new(peers, describe_process(question->status.peers[i]));
 	json_object_update_new(
 		question->object,

@@ -4,6 +4,8 @@
 
 #include <ctype.h>
 #include <dirent.h>
+#include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,6 +118,14 @@ bool process_is_stopped(pid_t pid)
 	struct facts facts;
 
 	return read_facts(pid, &facts) && (facts.state == 'T' || facts.state == 't');
+}
+
+bool process_is_gone(pid_t pid)
+{
+	struct facts facts;
+
+	return kill(pid, 0) ? errno == ESRCH
+			    : read_facts(pid, &facts) && (facts.state == 'Z' || facts.state == 'X');
 }
 
 /* ---- What it has open ---- */
