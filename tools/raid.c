@@ -374,6 +374,8 @@ int command_raid(int argc, char **argv)
 		  "let go of a faulty member or a spare" },
 		{ "rebuild", raid_rebuild_verb, "NAME", "resync or rebuild, and wait for the end" },
 		{ "check", raid_check_verb, "NAME [--repair]", "compare all members" },
+		{ "repair", raid_repair_verb, "NAME", "compare all members, and make them agree" },
+		{ "zero", raid_zero_verb, "DEVICE...", "take md's superblock off devices" },
 		{ NULL, NULL, NULL, NULL },
 	};
 

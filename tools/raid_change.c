@@ -218,6 +218,52 @@ int raid_add_verb(int argc, char **argv)
 			   argc, argv);
 }
 
+/* ---- Superblocks taken off ---- */
+
+struct zero {
+	struct cli_words given, devices;
+};
+
+/* One that is a member of an array that runs is locked. */
+static int zero_device(struct stack *below, const char *device, struct error *error)
+{
+	CLEANUP_BLOCK struct block *block = NULL;
+	struct raid_info info;
+	struct error why = { 0 };
+	int rc = device_open_new(below, device, true, &block, error);
+
+	if (rc)
+		return rc;
+	if (!raid_probe(block, &info, &why) && !why.text[0]) {
+		error_set(error, -ENOENT, "%s: no md superblock", block->name);
+		return -ENOENT;
+	}
+	return raid_erase(block, error);
+}
+
+static int zero_run(void *arg, struct error *error)
+{
+	struct zero *zero = arg;
+	CLEANUP_STACK struct stack *below = NULL;
+	int rc = device_claim_below(&below, &zero->given, &zero->devices, error);
+
+	for (unsigned i = 0; !rc && i < zero->devices.count; i++)
+		rc = zero_device(below, zero->devices.words[i], error);
+	return rc;
+}
+
+int raid_zero_verb(int argc, char **argv)
+{
+	struct zero zero = { 0 };
+	const struct cli_option options[] = { CLI_OPTION_DEVICE(&zero.given), CLI_OPTION_END };
+	int status;
+
+	if (!cli_parse("raid zero DEVICE...", options, argc, argv, 1, CLI_ANY, &zero.devices,
+		       &status))
+		return status;
+	return cli_on_fiber(zero_run, &zero);
+}
+
 /* ---- Starting ---- */
 
 struct assemble {

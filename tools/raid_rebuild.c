@@ -307,6 +307,14 @@ int raid_rebuild_verb(int argc, char **argv)
 	return rebuild_verb(&rebuild, "raid rebuild NAME", options, argc, argv);
 }
 
+int raid_repair_verb(int argc, char **argv)
+{
+	struct rebuild rebuild = { .progress.what = "repair", .check = true, .repair = true };
+	const struct cli_option options[] = { CLI_OPTION_DEVICE(&rebuild.given), CLI_OPTION_END };
+
+	return rebuild_verb(&rebuild, "raid repair NAME", options, argc, argv);
+}
+
 int raid_check_verb(int argc, char **argv)
 {
 	struct rebuild rebuild = { .progress.what = "check", .check = true };

@@ -148,6 +148,12 @@ json 'd["bitmap"]["chunks"] > 0 and d["bitmap"]["dirty"] == 0' $TENON raid show 
 json 'd[0]["name"] == "r" and d[0]["working"] == 2' $TENON raid list --json
 json 'len(d) == 2' $TENON raid examine a.img b.img --json
 refused 'md|raid|linux_raid_member' $TENON raid create other --level 1 a.img c.img
+truncate -s 8M zeroed.img
+expect 0 '' $TENON raid create zeroed --level 10 --layout n2 --chunk 64K zeroed.img missing
+expect 0 '' $TENON raid zero zeroed.img
+refused 'no md superblock' $TENON raid zero zeroed.img
+refused 'no md superblock' $TENON raid examine zeroed.img
+rm zeroed.img
 # What is wrong is said before anything is wiped.
 refused 'too many are missing' $TENON raid create other --level 10 --force a.img c.img missing missing
 refused 'layout "n9x"' $TENON raid create other --level 10 --layout n9x --force a.img c.img

@@ -44,11 +44,14 @@ await() {
 
 # Whole with a bitmap, degraded with a faulty and a spare member, not assembled, a group with a volume and a hole.
 truncate -s 64M a.img b.img c.img d.img e.img f.img g.img h.img i.img table.img
-export TENON_DEVICES="$work/[a-i].img"
+export TENON_DEVICES="$work/[a-l].img"
 do_it raid create whole --level 1 --bitmap internal a.img b.img
 do_it raid create hurt --level 1 c.img d.img
 do_it raid fail hurt d.img
 do_it raid create broken --level 1 e.img missing
+truncate -s 64M j.img k.img l.img
+do_it raid create striped --level 0 j.img
+do_it raid create ten --level 10 --layout f2 k.img l.img
 do_it vg create vg0 md/whole
 do_it vg create partial f.img g.img
 do_it vg create orphan h.img
