@@ -277,6 +277,9 @@ int command_serve(int argc, char **argv)
 		{ "workers", CLI_NUMBER, &serve->workers, "N",
 		  "threads that serve, at most (the processors there are, at most 4)", 1,
 		  SERVE_WORKERS_MAX },
+		{ "pin-memory", CLI_FLAG, &serve->pin_memory, NULL,
+		  "lock the memory of machines into RAM, for large requests; none may give memory "
+		  "back (a balloon)" },
 		{ "serial", CLI_LIST, &serve->serials, "VG/LV=SERIAL",
 		  "the serial number that guests see (repeatable)" },
 		{ "verbose", CLI_FLAG, &verbose, NULL, "say what happens" },

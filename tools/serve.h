@@ -74,7 +74,7 @@ struct serve {
 	unsigned home_count;
 	struct log log;
 	struct socket_options sockets;
-	bool read_only;
+	bool read_only, pin_memory;
 	uint64_t queues;
 	struct cli_words groups;  /* those that are served whole: new volumes are exported too */
 	struct cli_words serials; /* VG/LV=SERIAL or md/NAME=SERIAL, checked */

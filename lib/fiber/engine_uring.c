@@ -21,7 +21,8 @@
 
 struct uring {
 	struct io_uring ring;
-	pid_t owner; /* the thread that enabled it, or 0 */
+	bool has_table; /* of pinned memory */
+	pid_t owner;    /* the thread that enabled it, or 0 */
 };
 
 static const unsigned setups[] = {
@@ -110,6 +111,7 @@ static int uring_start(struct worker *worker)
 		io_uring_queue_exit(&uring->ring);
 		watch_ring_ended(worker, false);
 		uring->owner = 0;
+		uring->has_table = false;
 		rc = open_ring(&uring->ring);
 	}
 	if (!rc && !uring->owner && uring->ring.flags & IORING_SETUP_R_DISABLED)
@@ -168,21 +170,38 @@ static unsigned length_of(const struct iovec *iov)
 	return (unsigned)MIN(iov->iov_len, (size_t)0x7ffff000);
 }
 
+/* The buffer that a request's memory lies in, or -1. */
+static int pinned_slot(const struct worker *worker, const struct worker_request *request)
+{
+	if (!worker->pins.count || request->count != 1)
+		return -1;
+	return worker_pinned_slot(&worker->pins, request->iov->iov_base, length_of(request->iov));
+}
+
 static void uring_submit(struct worker *worker, struct worker_request *request)
 {
 	struct io_uring_sqe *sqe = get_sqe(worker);
 	const struct iovec *iov = request->iov;
+	int slot;
 
 	switch (request->type) {
 	case WORKER_READ:
-		if (request->count == 1)
+		slot = pinned_slot(worker, request);
+		if (slot >= 0)
+			io_uring_prep_read_fixed(sqe, request->fd, iov->iov_base, length_of(iov),
+						 request->offset, slot);
+		else if (request->count == 1)
 			io_uring_prep_read(sqe, request->fd, iov->iov_base, length_of(iov),
 					   request->offset);
 		else
 			io_uring_prep_readv(sqe, request->fd, iov, request->count, request->offset);
 		break;
 	case WORKER_WRITE:
-		if (request->count == 1)
+		slot = pinned_slot(worker, request);
+		if (slot >= 0)
+			io_uring_prep_write_fixed(sqe, request->fd, iov->iov_base, length_of(iov),
+						  request->offset, slot);
+		else if (request->count == 1)
 			io_uring_prep_write(sqe, request->fd, iov->iov_base, length_of(iov),
 					    request->offset);
 		else
@@ -238,6 +257,31 @@ static void uring_wait(struct worker *worker, uint64_t timeout_ns)
 					 timeout_ns == FIBER_FOREVER ? NULL : &timeout, NULL);
 }
 
+/* ---- Pinned memory ---- */
+
+static int update_slot(struct uring *uring, unsigned slot, void *at, size_t length)
+{
+	struct iovec iov = { at, length };
+	int rc = io_uring_register_buffers_update_tag(&uring->ring, slot, &iov, NULL, 1);
+
+	return MIN(rc, 0);
+}
+
+static int uring_pin(struct worker *worker, unsigned slot, void *at, size_t length)
+{
+	struct uring *uring = worker->ring;
+
+	if (!uring->has_table && io_uring_register_buffers_sparse(&uring->ring, WORKER_PIN_SLOTS))
+		return -EOPNOTSUPP;
+	uring->has_table = true;
+	return update_slot(uring, slot, at, length);
+}
+
+static void uring_unpin(struct worker *worker, unsigned slot)
+{
+	(void)update_slot(worker->ring, slot, NULL, 0);
+}
+
 const struct engine engine_uring = {
 	.name = "io_uring",
 	.create = uring_create,
@@ -247,5 +291,7 @@ const struct engine engine_uring = {
 	.submit = uring_submit,
 	.cancel = uring_cancel,
 	.reap = uring_reap,
+	.pin = uring_pin,
+	.unpin = uring_unpin,
 	.wait = uring_wait,
 };

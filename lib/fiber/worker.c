@@ -103,6 +103,7 @@ void worker_destroy(struct worker *worker)
 	worker_drop_messages(worker);
 	stack_pool_destroy(&worker->stacks);
 	free(worker->timers.timers);
+	free(worker->pins.regions);
 	close(worker->wake_fd);
 	free(worker);
 }

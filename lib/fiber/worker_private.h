@@ -9,7 +9,7 @@
  *	timer.c   timer heap				socket.c   sockets and pipes on fibers
  *	request.c requests to the ring			engine_*.c the rings
  *	worker.c  creation				loop.c     the loop
- *	thread.c  workers on threads of their own
+ *	thread.c  workers on threads of their own	pinned.c   memory that the ring keeps
  *
  * Rule for everything that the loop calls back (request done(), timer expire()): it makes fibers
  * ready or takes notes, and neither suspends nor submits a request. Cancelling one is allowed.
@@ -72,11 +72,29 @@ struct engine {
 	/* Takes what is complete and, if `submit`, first gives the kernel what is queued. Without a
 	 * system call where nothing is to do. Returns the number of requests completed. */
 	unsigned (*reap)(struct worker *worker, bool submit);
+	/* Has the kernel keep memory for buffer number `slot`, or drop it again; NULL: there is no such thing. */
+	int (*pin)(struct worker *worker, unsigned slot, void *at, size_t length);
+	void (*unpin)(struct worker *worker, unsigned slot);
 	/* Submits, and sleeps until something is complete or `timeout_ns` is over. */
 	void (*wait)(struct worker *worker, uint64_t timeout_ns);
 };
 
 extern const struct engine engine_uring, engine_aio;
+
+/* ---- Pinned memory (pinned.c) ---- */
+
+#define WORKER_PIN_SLOTS 1024u
+
+struct worker_pinned;
+
+struct worker_pins {
+	struct worker_pinned **regions; /* by address */
+	unsigned count;
+	uint8_t used[WORKER_PIN_SLOTS];
+};
+
+/* The slot that [at, at + length) lies in, or -1. */
+int worker_pinned_slot(const struct worker_pins *pins, const void *at, size_t length);
 
 /* ---- Fibers ---- */
 
@@ -157,6 +175,7 @@ struct worker {
 	uint64_t virtual_now;
 	struct random random;
 	struct poll_window polling;
+	struct worker_pins pins;
 	struct worker_counters counters;
 
 	/* What the sanitizers want to know of the loop's stack */

@@ -106,11 +106,13 @@ static int run_client(void *arg)
 	/* It is there, and has the disk, until its last request has ended. */
 	vhost_user_backend_stop(client->backend);
 	blk_client_add_counters(&server->gone, client);
+	server->gone.pinned_bytes = 0;
 	vhost_user_backend_close(client->backend);
 	list_remove(&client->node);
 	log_info(server->log, "%s: the client has left", server->name);
 	server->client_count--;
 	fiber_queue_wake_all(&server->client_left);
+	free(client->pins);
 	free(client);
 	return 0;
 }
@@ -127,10 +129,13 @@ int blk_server_add_client(struct vhost_user_blk_server *server, int fd, struct e
 		return error_set(error, -ENOMEM, "%s: out of memory", server->name);
 	}
 	client->server = server;
+	if (server->pin_memory)
+		client->pins = calloc(MAX(server->worker_count, 1u), sizeof(*client->pins));
 	client->peer = unix_socket_peer(fd);
 	virtio_blk_init(&client->blk, server->block, server->serial, server->queue_count);
 	rc = vhost_user_backend_create(&client->backend, fd, &backend_ops, client, &options, error);
 	if (rc < 0) {
+		free(client->pins);
 		free(client);
 		return rc;
 	}
@@ -181,6 +186,7 @@ static struct vhost_user_blk_server *create(struct block *block, const char *nam
 	memcpy(server->serial, serial, strnlen(serial, VIRTIO_BLK_SERIAL_BYTES));
 	server->queue_count = options->queue_count ? options->queue_count : DEFAULT_QUEUES;
 	server->log = options->log;
+	server->pin_memory = options->pin_memory;
 	server->workers = options->workers;
 	server->worker_count = options->workers ? options->worker_count : 0;
 	server->listener.fd = -1;

@@ -40,6 +40,9 @@ struct vhost_user_blk_options {
 	 * server. Queues are dealt out to them, from the home on, where the block has views (block/view.h). NULL: the home. */
 	struct worker *const *workers;
 	unsigned worker_count;
+	/* Lock the clients' memory into RAM for the rings of the workers (fiber/pinned.h): large requests cost less. Only where
+	 * no client gives memory back to its host while it runs. What cannot be pinned is used as without. */
+	bool pin_memory;
 	const struct unix_socket_access *access; /* who may connect; NULL: this user */
 	/* The socket, if somebody listens already, who may connect or not; taken over unless there is no memory. */
 	struct unix_listener *listener;
@@ -79,6 +82,8 @@ struct vhost_user_blk_status {
 	unsigned in_flight;              /* requests that were taken and not answered */
 	struct virtio_blk_counters requests;
 	struct virtqueue_counters queues;
+	uint64_t
+		pinned_bytes; /* of clients' memory, once for each worker that their queues run on */
 };
 void vhost_user_blk_server_status(const struct vhost_user_blk_server *server,
 				  struct vhost_user_blk_status *out);

@@ -8,6 +8,7 @@
 #include "fiber/fiber.h"
 #include "util/list.h"
 #include "util/unix_socket.h"
+#include "virtio/guest_memory.h"
 #include "virtio/vhost_user_backend.h"
 #include "virtio/vhost_user_blk.h"
 
@@ -21,6 +22,7 @@ struct vhost_user_blk_server {
 	struct log *log;
 	struct worker *const *workers; /* for queues, the block's home among them */
 	unsigned worker_count;
+	bool pin_memory;
 	struct vhost_user_blk_acceptor *acceptor; /* NULL: of one that was adopted */
 	bool arriving;                            /* somebody is, or has come; */
 	struct fiber *arrival;                    /* this takes them in, once it runs */
@@ -34,10 +36,19 @@ struct vhost_user_blk_server {
 struct vhost_user_blk_queue {
 	struct vhost_user_blk_client *client;
 	struct worker *worker; /* that it runs on */
+	unsigned place;        /* of that among the server's workers */
 	struct block *view;    /* of the disk, where that is not its home; else NULL */
 	struct virtio_blk_queue queue;
 	struct virtio_blk_counters counters; /* since the client came */
 	struct worker_poller poller;
+};
+
+/* The client's memory as a worker keeps it for its ring, while queues of the client run there. That worker's alone. */
+struct vhost_user_blk_pins {
+	unsigned queues;
+	unsigned count; /* regions of the client's memory, as far as they could be pinned */
+	uint64_t bytes;
+	struct worker_pinned *regions[GUEST_MEMORY_MAX_REGIONS];
 };
 
 struct vhost_user_blk_client {
@@ -47,6 +58,9 @@ struct vhost_user_blk_client {
 	struct virtio_blk blk;
 	struct fiber *fiber; /* NULL before it runs */
 	pid_t peer;          /* its process; 0: not known */
+	struct vhost_user_blk_pins
+		*pins;         /* for each of the server's workers; NULL: memory is not pinned */
+	uint64_t pinned_bytes; /* of all workers, counted atomically */
 	struct vhost_user_blk_queue queues[];
 };
 

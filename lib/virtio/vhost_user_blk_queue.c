@@ -10,6 +10,8 @@
 #include <errno.h>
 
 #include "block/view.h"
+#include "fiber/pinned.h"
+#include "util/error.h"
 #include "util/log.h"
 #include "virtio/vhost_user_blk_private.h"
 
@@ -57,15 +59,72 @@ static void disarm_queue(struct worker_poller *poller)
 
 /* ---- Where it runs ---- */
 
-static struct worker *worker_for(const struct vhost_user_blk_server *server, unsigned index)
+/* Which of the server's workers; 0 where there are none but this one. */
+static unsigned place_for(const struct vhost_user_blk_server *server, unsigned index)
 {
 	unsigned home = 0;
 
-	if (!server->worker_count || !block_has_views(server->block))
-		return worker_current();
 	while (home < server->worker_count && server->workers[home] != worker_current())
 		home++;
-	return server->workers[(home + index) % server->worker_count];
+	if (home == server->worker_count)
+		return 0;
+	return block_has_views(server->block) ? (home + index) % server->worker_count : home;
+}
+
+/* ---- The client's memory, in the worker's ring ---- */
+
+static void pin(struct vhost_user_blk_queue *queue)
+{
+	struct vhost_user_blk_client *client = queue->client;
+	const struct guest_memory *memory = vhost_user_backend_memory(client->backend);
+	struct vhost_user_blk_pins *pins;
+	int rc = 0;
+
+	if (!client->pins)
+		return;
+	pins = &client->pins[queue->place];
+	if (pins->queues++)
+		return;
+	for (unsigned i = 0; i < memory->count; i++) {
+		const struct guest_memory_region *region = &memory->regions[i];
+		int failed = worker_pin(&pins->regions[pins->count], region->host, region->size);
+
+		rc = rc ? rc : failed;
+		if (failed)
+			continue;
+		pins->count++;
+		__atomic_fetch_add(&client->pinned_bytes, region->size, __ATOMIC_RELAXED);
+		pins->bytes += region->size;
+	}
+	if (rc)
+		log_warning(client->server->log,
+			    "%s: not all of the client's memory is pinned: %s%s",
+			    client->server->name, error_name(rc),
+			    rc == -ENOMEM ? " (`ulimit -l`, LimitMEMLOCK= of a service)" : "");
+}
+
+static void unpin(struct vhost_user_blk_queue *queue)
+{
+	struct vhost_user_blk_client *client = queue->client;
+	struct vhost_user_blk_pins *pins;
+
+	if (!client->pins)
+		return;
+	pins = &client->pins[queue->place];
+	if (--pins->queues)
+		return;
+	while (pins->count)
+		worker_unpin(pins->regions[--pins->count]);
+	__atomic_fetch_sub(&client->pinned_bytes, pins->bytes, __ATOMIC_RELAXED);
+	pins->bytes = 0;
+}
+
+/* ---- Start and stop ---- */
+
+static int start_here(struct vhost_user_blk_queue *queue)
+{
+	pin(queue);
+	return worker_add_poller(&queue->poller);
 }
 
 static int start_away(void *arg)
@@ -76,7 +135,7 @@ static int start_away(void *arg)
 	if (rc)
 		return rc;
 	queue->queue.block = queue->view;
-	return worker_add_poller(&queue->poller);
+	return start_here(queue);
 }
 
 static int stop_here(void *arg)
@@ -85,6 +144,7 @@ static int stop_here(void *arg)
 
 	worker_remove_poller(&queue->poller);
 	virtio_blk_queue_drain(&queue->queue);
+	unpin(queue);
 	block_view_put(queue->view);
 	return 0;
 }
@@ -97,7 +157,8 @@ int blk_queue_start(void *device, unsigned index, struct virtqueue *vq)
 
 	queue->client = client;
 	queue->view = NULL;
-	queue->worker = worker_for(server, index);
+	queue->place = place_for(server, index);
+	queue->worker = server->worker_count ? server->workers[queue->place] : worker_current();
 	virtio_blk_queue_init(&queue->queue, &client->blk, vq);
 	queue->queue.counters = &queue->counters;
 	queue->poller = (struct worker_poller){
@@ -113,8 +174,10 @@ int blk_queue_start(void *device, unsigned index, struct virtqueue *vq)
 		(void)vhost_user_backend_config_changed(client->backend);
 	if (queue->worker != worker_current() && worker_call(queue->worker, start_away, queue) == 0)
 		return 0;
+	if (queue->worker != worker_current())
+		queue->place = place_for(server, 0);
 	queue->worker = worker_current();
-	return worker_add_poller(&queue->poller);
+	return start_here(queue);
 }
 
 void blk_queue_stop(void *device, unsigned index)
@@ -152,6 +215,7 @@ static void add_requests(struct virtio_blk_counters *to, const struct virtio_blk
 void blk_client_add_counters(struct vhost_user_blk_status *sum,
 			     const struct vhost_user_blk_client *client)
 {
+	add(&sum->pinned_bytes, &client->pinned_bytes);
 	for (unsigned i = 0; i < client->server->queue_count; i++) {
 		const struct virtqueue_counters *queue =
 			&vhost_user_backend_queue(client->backend, i)->counters;

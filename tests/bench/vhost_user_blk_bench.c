@@ -7,6 +7,7 @@
  *	  mode randread|randwrite|read|write   size 4K   depth 1   seconds 2   span 1G
  *	  wait sleep|poll	on the call eventfd, or on the used ring
  *	  pid PID		of the server, for its CPU time
+ *	  queues 1		as many, at most 4, on which requests take turns
  *	  packed 1		a packed ring, where the server has them
  *	  verify 1		reads must find what write mode left (each sector begins with its number)
  *	  every MICROSECONDS	instead: a request at each such time, and how long it took from then on
@@ -36,14 +37,22 @@
 
 #define QUEUE_SIZE   512 /* three descriptors for each request */
 #define MAX_DEPTH    128
+#define MAX_QUEUES   4
+#define RING_BYTES   16384 /* of each queue, from the start of the memory */
 #define GUEST        0x100000
-#define HEADERS      65536 /* offset in the memory, behind the ring */
+#define HEADERS      (MAX_QUEUES * RING_BYTES) /* offset in the memory, behind the rings */
 #define DATA         (1u << 20)
 #define WARM_UP      0.2
 #define SECTOR_BYTES 512
 
 /* Up to the secure-erase fields, which qemu-storage-daemon 7.2 does not know and so refuses. */
 #define CONFIG_BYTES offsetof(struct virtio_blk_config, max_secure_erase_sectors)
+
+struct bench_queue {
+	struct virtqueue_driver driver;
+	int call_fd;
+	unsigned slot_of[QUEUE_SIZE];
+};
 
 struct bench {
 	const char *socket;
@@ -55,11 +64,10 @@ struct bench {
 
 	struct vhost_user_frontend *fe;
 	struct guest_memory memory;
-	struct virtqueue_driver queue;
-	int call_fd;
+	struct bench_queue queues[MAX_QUEUES];
+	unsigned queue_count;
 	struct random numbers;
 	uint64_t next; /* sequential offset */
-	unsigned slot_of[QUEUE_SIZE];
 	uint64_t sector_of[MAX_DEPTH];
 	uint64_t done, errors;
 	double every; /* seconds; 0: as fast as they go */
@@ -101,6 +109,7 @@ static uint8_t *host(const struct bench *bench, uint64_t offset)
 static void submit(struct bench *bench, unsigned slot)
 {
 	uint64_t header = HEADERS + slot * 64ULL, data = DATA + slot * bench->size;
+	struct bench_queue *queue = &bench->queues[slot % bench->queue_count];
 	uint64_t offset = bench->next;
 	struct virtio_blk_outhdr *request = (struct virtio_blk_outhdr *)host(bench, header);
 	struct virtqueue_part parts[3] = {
@@ -120,10 +129,10 @@ static void submit(struct bench *bench, unsigned slot)
 	for (uint64_t at = 0; bench->verify && bench->write && at < bench->size; at += SECTOR_BYTES)
 		put_le64(host(bench, data + at), (offset + at) / SECTOR_BYTES);
 	*host(bench, header + 32) = 0xff;
-	if (virtqueue_driver_add(&bench->queue, parts, bench->write ? 2 : 1, bench->write ? 1 : 2,
+	if (virtqueue_driver_add(&queue->driver, parts, bench->write ? 2 : 1, bench->write ? 1 : 2,
 				 &head) < 0)
 		die("the queue is full");
-	bench->slot_of[head] = slot;
+	queue->slot_of[head] = slot;
 }
 
 static void check(struct bench *bench, unsigned slot)
@@ -136,42 +145,56 @@ static void check(struct bench *bench, unsigned slot)
 				 bench->sector_of[slot] + at / SECTOR_BYTES;
 }
 
-/* Takes what is used and, while `go_on`, makes the same slots available again. Returns how many. */
-static unsigned turn(struct bench *bench, bool go_on)
+static unsigned turn_queue(struct bench *bench, struct bench_queue *queue, bool go_on)
 {
 	unsigned count = 0;
 	uint32_t written;
 	uint16_t head;
 	int got;
 
-	while ((got = virtqueue_driver_take(&bench->queue, &head, &written)) > 0) {
-		check(bench, bench->slot_of[head]);
+	while ((got = virtqueue_driver_take(&queue->driver, &head, &written)) > 0) {
+		check(bench, queue->slot_of[head]);
 		if (go_on)
-			submit(bench, bench->slot_of[head]);
+			submit(bench, queue->slot_of[head]);
 		count++;
 	}
 	if (got < 0)
 		die("the server wrote nonsense into the used ring");
-	virtqueue_driver_kick(&bench->queue);
+	virtqueue_driver_kick(&queue->driver);
 	bench->done += count;
+	return count;
+}
+
+/* Takes what is used and, while `go_on`, makes the same slots available again. Returns how many. */
+static unsigned turn(struct bench *bench, bool go_on)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < bench->queue_count; i++)
+		count += turn_queue(bench, &bench->queues[i], go_on);
 	return count;
 }
 
 static void wait_for_call(struct bench *bench)
 {
-	struct pollfd fds[2] = { { bench->call_fd, POLLIN, 0 },
-				 { vhost_user_frontend_fd(bench->fe), POLLIN, 0 } };
+	struct pollfd fds[MAX_QUEUES + 1] = { { vhost_user_frontend_fd(bench->fe), POLLIN, 0 } };
+	bool come = false;
 	uint64_t count;
 
-	if (virtqueue_driver_enable_calls(&bench->queue))
-		return;
-	if (poll(fds, 2, 10000) <= 0)
+	for (unsigned i = 0; i < bench->queue_count; i++) {
+		fds[i + 1] = (struct pollfd){ bench->queues[i].call_fd, POLLIN, 0 };
+		come |= virtqueue_driver_enable_calls(&bench->queues[i].driver);
+	}
+	if (!come && poll(fds, bench->queue_count + 1, 10000) <= 0)
 		die("the server does not answer");
-	if (fds[1].revents)
+	if (fds[0].revents)
 		die("the server has gone");
-	if (read(bench->call_fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
-		die("eventfd");
-	virtqueue_driver_disable_calls(&bench->queue);
+	for (unsigned i = 0; i < bench->queue_count; i++) {
+		if (fds[i + 1].revents &&
+		    read(bench->queues[i].call_fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
+			die("eventfd");
+		virtqueue_driver_disable_calls(&bench->queues[i].driver);
+	}
 }
 
 /* Runs for `seconds`, or until `limit` requests are done; leaves them in flight. */
@@ -192,11 +215,32 @@ static void run(struct bench *bench, double seconds)
 	}
 }
 
+static void start_queue(struct bench *bench, unsigned index, uint64_t features)
+{
+	uint64_t place = (uint64_t)index * RING_BYTES;
+	struct bench_queue *own = &bench->queues[index];
+	struct vhost_user_queue queue = { .size = QUEUE_SIZE };
+	struct error error;
+
+	if (virtqueue_driver_init(&own->driver, host(bench, place), GUEST + place, QUEUE_SIZE,
+				  features) < 0)
+		die("out of memory");
+	queue.base = virtqueue_driver_base(&own->driver);
+	queue.desc = own->driver.desc_address;
+	queue.avail = own->driver.avail_address;
+	queue.used = own->driver.used_address;
+	queue.kick_fd = own->driver.kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	queue.call_fd = own->call_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (vhost_user_frontend_start_queue(bench->fe, index, &queue, &error) < 0)
+		die(error.text);
+	/* A server that polls because we never sleep needs no calls. */
+	virtqueue_driver_disable_calls(&own->driver);
+}
+
 static void connect_server(struct bench *bench)
 {
 	uint64_t wanted = 1ULL << VIRTIO_F_VERSION_1 | 1ULL << VIRTIO_RING_F_EVENT_IDX |
 			  1ULL << VIRTIO_BLK_F_FLUSH;
-	struct vhost_user_queue queue = { .size = QUEUE_SIZE };
 	struct virtio_blk_config config = { 0 };
 	struct error error;
 	uint64_t bytes = DATA + bench->depth * bench->size;
@@ -216,19 +260,18 @@ static void connect_server(struct bench *bench)
 	bench->span -= bench->span % bench->size;
 	if (!bench->span)
 		die("the disk is smaller than a request");
-	if (virtqueue_driver_init(&bench->queue, host(bench, 0), GUEST, QUEUE_SIZE, wanted) < 0)
-		die("out of memory");
 	memset(host(bench, DATA), 0x5a, bench->depth * bench->size);
-	queue.base = virtqueue_driver_base(&bench->queue);
-	queue.desc = bench->queue.desc_address;
-	queue.avail = bench->queue.avail_address;
-	queue.used = bench->queue.used_address;
-	queue.kick_fd = bench->queue.kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	queue.call_fd = bench->call_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (vhost_user_frontend_start_queue(bench->fe, 0, &queue, &error) < 0)
-		die(error.text);
-	/* A server that polls because we never sleep needs no calls. */
-	virtqueue_driver_disable_calls(&bench->queue);
+	for (unsigned i = 0; i < bench->queue_count; i++)
+		start_queue(bench, i, wanted);
+}
+
+static uint64_t count_kicks(const struct bench *bench)
+{
+	uint64_t kicks = 0;
+
+	for (unsigned i = 0; i < bench->queue_count; i++)
+		kicks += bench->queues[i].driver.kicks;
+	return kicks;
 }
 
 static void measure(struct bench *bench)
@@ -239,16 +282,17 @@ static void measure(struct bench *bench)
 
 	for (unsigned i = 0; i < bench->depth; i++)
 		submit(bench, i);
-	virtqueue_driver_kick(&bench->queue);
+	for (unsigned i = 0; i < bench->queue_count; i++)
+		virtqueue_driver_kick(&bench->queues[i].driver);
 	run(bench, WARM_UP);
 	bench->done = 0;
-	kicks = bench->queue.kicks;
+	kicks = count_kicks(bench);
 	cpu = server_seconds(bench->pid);
 	began = now();
 	run(bench, bench->seconds);
 	seconds = now() - began;
 	cpu = server_seconds(bench->pid) - cpu;
-	kicks = bench->queue.kicks - kicks;
+	kicks = count_kicks(bench) - kicks;
 	printf("iops %.0f mbs %.1f cpu %.3f per_cpu_second %.0f kicks_per_request %.3f errors "
 	       "%lu\n",
 	       (double)bench->done / seconds, (double)(bench->done * bench->size) / seconds / 1e6,
@@ -286,7 +330,7 @@ static void measure_latency(struct bench *bench)
 	for (size_t i = 0; i < count; i++, due += bench->every) {
 		sleep_until(due);
 		submit(bench, 0);
-		virtqueue_driver_kick(&bench->queue);
+		virtqueue_driver_kick(&bench->queues[0].driver);
 		while (!turn(bench, false))
 			if (!bench->poll)
 				wait_for_call(bench);
@@ -312,6 +356,8 @@ static void set_option(struct bench *bench, const char *name, const char *value)
 			die(error.text);
 	} else if (!strcmp(name, "depth")) {
 		bench->depth = (unsigned)atoi(value);
+	} else if (!strcmp(name, "queues")) {
+		bench->queue_count = (unsigned)atoi(value);
 	} else if (!strcmp(name, "seconds")) {
 		bench->seconds = atof(value);
 	} else if (!strcmp(name, "wait")) {
@@ -335,6 +381,7 @@ int main(int argc, char **argv)
 			       .size = 4096,
 			       .span = 1ULL << 30,
 			       .depth = 1,
+			       .queue_count = 1,
 			       .seconds = 2,
 			       .numbers = { 1 } };
 
@@ -347,6 +394,8 @@ int main(int argc, char **argv)
 		set_option(&bench, argv[i], argv[i + 1]);
 	if (!bench.depth || bench.depth > MAX_DEPTH || bench.size % SECTOR_BYTES || !bench.size)
 		die("depth is 1 to 128, size a multiple of 512");
+	if (!bench.queue_count || bench.queue_count > MAX_QUEUES)
+		die("queues is 1 to 4");
 	connect_server(&bench);
 	if (bench.every > 0)
 		measure_latency(&bench);

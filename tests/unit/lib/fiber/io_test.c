@@ -8,12 +8,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "fiber/fiber.h"
+#include "fiber/pinned.h"
 #include "fiber_run.h"
 #include "util/bytes.h"
 #include "util/cleanup.h"
@@ -469,8 +471,78 @@ static void test_accept_and_connect(void)
 	fiber_run_each(connections, NULL);
 }
 
+/* ---- Pinned memory ---- */
+
+#define STEP (64u << 20) /* that pinned.c cuts it into */
+
+/* From and to `at`, by a request each. */
+static void there_and_back(int fd, uint8_t *at)
+{
+	struct iovec iov = { at, 3 * BLOCK };
+	uint8_t copy[3 * BLOCK];
+
+	for (unsigned i = 0; i < sizeof(copy); i++)
+		at[i] = copy[i] = (uint8_t)(i * 7 + i / 512);
+	CU_ASSERT_EQUAL(fiber_pwritev(fd, &iov, 1, 0, 0), 3 * BLOCK);
+	memset(at, 0, sizeof(copy));
+	CU_ASSERT_EQUAL(fiber_preadv(fd, &iov, 1, 0), 3 * BLOCK);
+	CU_ASSERT_EQUAL(memcmp(at, copy, sizeof(copy)), 0);
+}
+
+static int pinned_memory(void *arg)
+{
+	const size_t length = STEP + 8 * BLOCK;
+	CLEANUP_CLOSE int fd = temporary_file(*(int *)arg);
+	struct worker_pinned *pinned = NULL, *other = NULL;
+	uint8_t *at = mmap(NULL, length, PROT_READ | PROT_WRITE,
+			   MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	uint8_t small[4 * BLOCK] __attribute__((aligned(BLOCK)));
+	bool ring = !strcmp(worker_engine_name(worker_current()), "io_uring");
+	int rc;
+
+	CU_ASSERT_FATAL(at != MAP_FAILED);
+	if (fd < 0)
+		return munmap(at, length);
+	rc = worker_pin(&pinned, at, length);
+	if (!ring)
+		CU_ASSERT_EQUAL(rc, -EOPNOTSUPP)
+	else if (rc)
+		printf("  %zu bytes are not pinned here: %s\n", length, strerror(-rc));
+	if (ring && rc != -EOPNOTSUPP)
+		CU_ASSERT_EQUAL(worker_pin(&other, at, 65ULL << 30), -ENOSPC);
+	CU_ASSERT_EQUAL(worker_pin(&other, small, 0) < 0, true);
+	if (!rc)
+		CU_ASSERT_EQUAL(worker_pin(&other, small, sizeof(small)), 0);
+	there_and_back(fd, at);
+	there_and_back(fd, at + STEP - BLOCK); /* across two steps */
+	there_and_back(fd, at + STEP);
+	there_and_back(fd, at + length - 3 * BLOCK);
+	there_and_back(fd, small);
+	worker_unpin(pinned);
+	there_and_back(fd, at);
+	there_and_back(fd, small);
+	worker_unpin(other);
+	there_and_back(fd, small);
+	/* Places are free again. */
+	for (unsigned i = 0; !rc && i < 20; i++) {
+		CU_ASSERT_EQUAL(worker_pin(&pinned, at, length), 0);
+		worker_unpin(pinned);
+	}
+	munmap(at, length);
+	return 0;
+}
+
+static void test_pinned_memory(void)
+{
+	int buffered = 0, direct = O_DIRECT;
+
+	fiber_run_each(pinned_memory, &buffered);
+	fiber_run_each(pinned_memory, &direct);
+}
+
 UNIT_MAIN("fiber i/o", UNIT(test_files_are_read_and_written), UNIT(test_fallocate),
 	  UNIT(test_errors_come_back), UNIT(test_more_requests_than_the_ring_holds),
 	  UNIT(test_virtual_time_stands_still_while_disks_work), UNIT(test_poll),
 	  UNIT(test_events_race_timeouts), UNIT(test_streams),
-	  UNIT(test_pipes_and_a_cancelled_read), UNIT(test_accept_and_connect))
+	  UNIT(test_pipes_and_a_cancelled_read), UNIT(test_accept_and_connect),
+	  UNIT(test_pinned_memory))

@@ -29,12 +29,14 @@ struct server {
 	struct vhost_user_blk_status status;
 	char image[200], path[200];
 	unsigned views; /* of the disk, while a client is there */
+	bool pin;
 };
 
 static int server_open(void *arg)
 {
 	struct server *server = arg;
 	const struct vhost_user_blk_options options = { .queue_count = QUEUES,
+							.pin_memory = server->pin,
 							.workers = server->crew.workers,
 							.worker_count = CREW_WORKERS };
 	int rc = block_open_file(&server->file, server->image, BLOCK_OPEN_CREATE, DISK, NULL);
@@ -172,12 +174,11 @@ static void run_jobs(struct block *block, unsigned rounds, struct fiber **fibers
 
 static int use_all_queues(void *arg)
 {
-	struct server server = { .views = 0 };
+	struct server server = { .pin = arg != NULL };
 	struct fiber *fibers[JOBS];
 	struct job jobs[JOBS];
 	struct block *block;
 
-	(void)arg;
 	server_begin(&server);
 	block = connect_client(&server);
 	CU_ASSERT_EQUAL(block_write_zeroes(block, 0, block->size, 0), 0);
@@ -192,6 +193,10 @@ static int use_all_queues(void *arg)
 	CU_ASSERT_EQUAL(server.status.clients, 1);
 	CU_ASSERT_TRUE(server.status.requests.reads + server.status.requests.writes > JOBS * 100);
 	CU_ASSERT_EQUAL(server.status.requests.failed, 0);
+	if (server.pin && !strcmp(worker_engine_name(worker_current()), "io_uring"))
+		CU_ASSERT_TRUE(server.status.pinned_bytes > 0)
+	else
+		CU_ASSERT_EQUAL(server.status.pinned_bytes, 0);
 	block_unref(block);
 	worker_call(server.crew.workers[0], server_stop, &server);
 	server_end(&server);
@@ -203,11 +208,18 @@ static void test_requests_of_all_queues_are_right(void)
 	fiber_run_real(fiber_run_first_engine(), use_all_queues, NULL);
 }
 
+static void test_memory_of_a_client_is_pinned(void)
+{
+	bool pin = true;
+
+	fiber_run_real(fiber_run_first_engine(), use_all_queues, &pin);
+}
+
 /* ---- An end in the middle ---- */
 
 static int stop_under_load(void *arg)
 {
-	struct server server = { .views = 0 };
+	struct server server = { .pin = true };
 	struct fiber *fibers[JOBS];
 	struct job jobs[JOBS];
 	struct block *block;
@@ -234,4 +246,4 @@ static void test_a_server_ends_under_load(void)
 }
 
 UNIT_MAIN("vhost-user-blk queues", UNIT(test_requests_of_all_queues_are_right),
-	  UNIT(test_a_server_ends_under_load))
+	  UNIT(test_memory_of_a_client_is_pinned), UNIT(test_a_server_ends_under_load))
