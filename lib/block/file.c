@@ -36,9 +36,8 @@ bool file_shrank_before(struct file *file)
 {
 	struct file_round *round = file_round(file);
 
-	if (file->in_memory)
-		return file_shrank(file); /* a round can be long: nothing waits */
-	if (!round->looked)
+	/* In memory nothing waits, and a round can be long. */
+	if (!round->looked || (file->in_memory && round->writes++ % FILE_LOOKS_EVERY == 0))
 		round->looked = !file_shrank(file);
 	return !round->looked;
 }

@@ -24,6 +24,7 @@ struct block_identity;
 
 #define FILE_BOUNCE_SIZE  (256u << 10)
 #define FILE_BOUNCE_COUNT 4u /* kept for later */
+#define FILE_LOOKS_EVERY  8u /* writes to a file in memory in one round */
 
 /* See file_async.c; a view has none of its own. */
 struct file_flushes {
@@ -36,8 +37,9 @@ struct file_flushes {
 /* What was done in this round of the worker's loop. */
 struct file_round {
 	uint64_t round;
-	bool looked;    /* at the size: it is as long as it should be */
-	uint64_t bytes; /* transferred without waiting */
+	bool looked;     /* at the size: it is as long as it should be */
+	unsigned writes; /* in memory, since */
+	uint64_t bytes;  /* transferred without waiting */
 };
 
 struct file {
@@ -75,7 +77,7 @@ static inline bool file_is_cached(const struct file *file)
 bool file_shrank(const struct file *file);
 
 /* The same before a write: looked at once for all writes of a round of the loop, which reach the kernel
- * together after it. */
+ * together after it, and again for every few of those that are done at once. */
 bool file_shrank_before(struct file *file);
 
 /* The present round's, to look at and to change. */

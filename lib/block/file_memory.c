@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <linux/magic.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include "block/file.h"
 
@@ -35,8 +36,13 @@ bool file_transfers_now(struct file *file, uint64_t length)
 ssize_t file_transfer_now(int fd, bool write, const struct iovec *iov, unsigned count,
 			  uint64_t offset)
 {
-	ssize_t done = write ? pwritev(fd, iov, (int)count, (off_t)offset)
-			     : preadv(fd, iov, (int)count, (off_t)offset);
+	ssize_t done;
 
+	if (count == 1)
+		done = write ? pwrite(fd, iov->iov_base, iov->iov_len, (off_t)offset)
+			     : pread(fd, iov->iov_base, iov->iov_len, (off_t)offset);
+	else
+		done = write ? pwritev(fd, iov, (int)count, (off_t)offset)
+			     : preadv(fd, iov, (int)count, (off_t)offset);
 	return done < 0 ? -errno : done;
 }

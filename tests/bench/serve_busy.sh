@@ -3,7 +3,7 @@
 # How long a guest's 4 KiB reads take, one each 500 microseconds, while the server that has its disk is kept busy with
 # a group of 10,000 volumes: by nothing, by `tenon lv create`, by `tenon lv list --json`. And how many 128 KiB
 # reads a second (which cost the server 20 times what they cost the client, for there may be but two processors) two guests get
-# together, on two groups, with one data worker and with two. On a busy host, REALTIME=1 keeps its other work out
+# together, on two groups, with one data worker and with two; and one guest by two queues of one disk. On a busy host, REALTIME=1 keeps its other work out
 # of the figures: the server and the clients get priorities of their own.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
@@ -59,6 +59,8 @@ for workers in 1 2; do
 	${REALTIME:+chrt -f 10} "$BENCH" s/vg0-disk.sock size 128K depth 8 seconds "$seconds" >one & first=$!
 	${REALTIME:+chrt -f 10} "$BENCH" s/vg1-disk.sock size 128K depth 8 seconds "$seconds" >two
 	wait $first
+	${REALTIME:+chrt -f 10} "$BENCH" s/vg0-disk.sock queues 2 size 128K depth 8 seconds "$seconds" |
+		awk -v w=$workers '{ printf "%d data worker%s, two queues of one disk: %d requests per second\n", w, (w > 1 ? "s" : ""), $2 }'
 	awk -v w=$workers '{ sum += $2; each = each " " $2 } END { printf "%d data worker%s: %d requests per second (%s )\n", w, (w > 1 ? "s" : ""), sum, each }' one two
 	stop_server
 done
