@@ -3,7 +3,7 @@
 # A storage server that is killed (SIGKILL) again and again under machines that write and verify: no request is
 # lost, none is answered twice, no block is wrong, nobody notices but by the time it takes. QEMU's guests, with split
 # and with packed rings, here; our own monitor's in a machine with (emulated) SVM. All see the volume grow
-# meanwhile. TORTURE=1: killed 20 times each.
+# meanwhile. TORTURE=1: killed 20 times each, and QEMU's have two processors and queues, each queue on a worker of its own.
 # timeout: 1200
 set -eu
 . "$(dirname "$0")/rig.sh"
@@ -12,12 +12,12 @@ rig_require svm
 verify=$TOP/build/tests/helpers/disk_verify
 [ -x "$verify" ] || rig_skip "$verify is not built"
 cd "$WORK"
-if [ -n "${TORTURE-}" ]; then kills=20 seconds=50; else kills=3 seconds=11; fi
+if [ -n "${TORTURE-}" ]; then kills=20 seconds=50 queues=2; else kills=3 seconds=11 queues=1; fi
 
 # serve: starts the server and waits for its socket, also in the machine around the monitor's.
 cat >serve.sh <<'SERVE'
 serve() {
-	tenon serve vg --socket-dir s >>serve.log 2>&1 &
+	tenon serve vg --socket-dir s --workers 2 >>serve.log 2>&1 &
 	server=$!
 	tries=0
 	until grep -q "^ready" serve.log; do
@@ -59,11 +59,11 @@ tenon vg create vg pv.img
 tenon lv create vg/disk --size 40M
 size=40
 
-for ring in "" +packed=on; do
+for ring in num-queues=$queues packed=on,num-queues=$queues; do
 	: >serve.log
 	serve
-	rig_start tcg --name qemu$ring --deadline $((seconds + 120)) --with "$verify" \
-		--disk "vhost-user:s/vg-disk.sock,reconnect=1$ring" --script guest-script
+	rig_start tcg --name "qemu-${ring%%=*}" --deadline $((seconds + 120)) --cpus $queues --with "$verify" \
+		--disk "vhost-user:s/vg-disk.sock,reconnect=1+$ring" --script guest-script
 	kill_often $kills "$(rig_console)"
 	size=$((size + 8))
 	tenon lv resize vg/disk --size ${size}M
