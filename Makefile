@@ -20,9 +20,9 @@ BUILD   := build$(if $(SANITIZE),-sanitize)$(if $(filter thread,$(SANITIZE)),-th
 DEPS_BUILD := gcc make pkg-config libc6-dev liburing-dev libaio-dev libpcap-dev libnl-3-dev \
 	libnl-route-3-dev libcunit1-dev libjansson-dev uuid-dev libblkid-dev zlib1g-dev libisal-dev \
 	libseccomp-dev
-DEPS_DEMO  := qemu-system-x86 user-mode-linux linux-image-cloud-amd64 mdadm lvm2 e2fsprogs \
+DEPS_DEMO  := qemu-system-x86 user-mode-linux 'linux-image-cloud-amd64|linux-image-virtual' mdadm lvm2 e2fsprogs \
 	busybox-static cpio kmod python3 procps util-linux
-DEPS_TEST  := qemu-utils zstd xz-utils bzip2 lz4 gddrescue fdisk iproute2 acpica-tools clang libclang-rt-dev cppcheck \
+DEPS_TEST  := qemu-utils zstd xz-utils bzip2 lz4 gddrescue fdisk iproute2 acpica-tools clang 'libclang-rt-dev|clang' cppcheck \
 	clang-tidy clang-format grub-common zsh dpdk-dev '^librte-net-virtio[0-9]+$$'
 DEPS_BENCH := openvswitch-switch vde2 qemu-utils dpdk-dev '^librte-net-virtio[0-9]+$$' iperf3 valgrind
 
@@ -80,12 +80,20 @@ help:
 	@echo 'make install, uninstall   DESTDIR=, PREFIX=$(PREFIX)'
 	@echo 'make clean                remove what was built'
 
-$(BUILD)/%.o: %.c
+# What is missing is said once, before a compiler says it of every file. Other systems have other names for packages.
+$(BUILD)/packages:
+	@mkdir -p $(@D)
+	@{ command -v $(CC) && pkg-config --exists $(PACKAGES) && \
+		printf '#include <libaio.h>\n#include <isa-l.h>\n' | $(CC) -E -o /dev/null -; } >/dev/null 2>&1 || \
+		tests/deps --tell $(DEPS_BUILD)
+	@touch $@
+
+$(BUILD)/%.o: %.c | $(BUILD)/packages
 	@mkdir -p $(@D)
 	$(if $(V),,@echo '  CC   $<')
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(BUILD)/%.o: %.S
+$(BUILD)/%.o: %.S | $(BUILD)/packages
 	@mkdir -p $(@D)
 	$(if $(V),,@echo '  CC   $<')
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
@@ -189,7 +197,7 @@ bench:
 bench-compare:
 	@tests/bench/compare.py "$(A)" "$(B)"
 
-DOCS := README.md CHANGELOG.md LICENSE $(wildcard docs/*.md docs/formats/*.md)
+DOCS := README.md CHANGELOG.md HACKING.md LICENSE tests/guest/README.md $(wildcard docs/*.md docs/formats/*.md)
 
 install: build
 	install -D -m 755 $(TENON) $(DESTDIR)$(PREFIX)/bin/tenon

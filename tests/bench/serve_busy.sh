@@ -11,7 +11,8 @@ TENON=$(realpath "${TENON:-build/tenon}")
 BENCH=$(realpath "${BENCH:-build/tests/bench/vhost_user_blk_bench}")
 maker=$(realpath tests/bench/many_volumes.py)
 seconds=${SECONDS_EACH:-5}
-work=$(mktemp -d -p /dev/shm) || exit 1
+. tests/place.sh
+work=$(mktemp -d -p "$(place 1024)") || exit 1
 server=
 looping=
 stop_server() { [ -n "$server" ] && kill "$server" && wait "$server"; server=; }

@@ -5,7 +5,8 @@ set -u
 cd "$(dirname "$0")/../.." || exit 1
 TENON=$(realpath "${TENON:-build/tenon}")
 maker=$(realpath tests/bench/many_volumes.py)
-work=$(mktemp -d -p /dev/shm) || exit 1
+. tests/place.sh
+work=$(mktemp -d -p "$(place 1024)") || exit 1
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
 export TENON_RUNTIME_DIR=$work/run TENON_DEVICES_FILE=$work/none TENON_DEVICES=$work/p.img

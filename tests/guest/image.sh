@@ -26,7 +26,10 @@ rig_modules_dir() {
 	local dir
 	case $1 in
 	uml) set -- /usr/lib/uml/modules/* ;;
-	*) set -- /lib/modules/*-cloud-amd64 ;;
+	*)
+		set -- /lib/modules/*-cloud-amd64
+		[ -d "$1" ] || set -- /lib/modules/*-generic # Ubuntu
+		;;
 	esac
 	dir=$(printf '%s\n' "$@" | sort -V | tail -n 1)
 	[ -f "$dir/modules.dep" ] && echo "$dir"
@@ -157,7 +160,9 @@ rig_make_initrd() {
 		loads+=" ${RIG_GROUP_LOADS[$item]-}"
 	done
 	loads+=" ${modules[*]-}"
-	rig_module_order "$dir" $loads $installs 2>&1 >/dev/null | grep . && rig_skip "rig $rig: the kernel in $dir lacks a module"
+	local lacks
+	lacks=$(rig_module_order "$dir" $loads $installs 2>&1 >/dev/null)
+	[ -z "$lacks" ] || rig_skip "rig $rig: the kernel of ${dir##*/} has no module ${lacks##* }, which this test needs"
 	base=$(rig_base_image "$dir" "$programs" "$loads $installs") || return 1
 
 	stage=$(mktemp -d "$WORK/stage.XXXXXX")

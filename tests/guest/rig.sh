@@ -60,6 +60,7 @@ RIG_LAST=guest
 
 . "$RIG_DIR/image.sh"
 . "$RIG_DIR/golden.sh"
+. "$TOP/tests/place.sh"
 
 rig_skip() { echo "$*"; exit 77; }
 rig_fail() { echo "failed: $*" >&2; exit 1; }
@@ -181,8 +182,9 @@ rig_require() {
 	tcg | svm | kvm) command -v qemu-system-x86_64 >/dev/null || rig_skip "qemu-system-x86 is not installed" ;;
 	*) rig_fail "rig: there is no rig $1" ;;
 	esac
-	rig_modules_dir "$1" >/dev/null && [ -r "$(rig_kernel "$1")" ] ||
+	rig_modules_dir "$1" >/dev/null && [ -e "$(rig_kernel "$1")" ] ||
 		rig_skip "the kernel for rig $1 or its modules are not installed"
+	[ -r "$(rig_kernel "$1")" ] || rig_skip "$(rig_kernel "$1") may not be read by this user"
 }
 
 rig_initrd() {
@@ -196,8 +198,11 @@ rig_initrd() {
 
 # Sets command to how User Mode Linux is run.
 rig_uml_command() {
-	local disk i=0 mark file
-	command=(linux.uml "mem=$memory" "initrd=$dir/initrd" rdinit=/init root=/dev/ram0 quiet loglevel=4
+	local disk i=0 mark file memory_folder megabytes
+	megabytes=$(($(numfmt --from=iec "$memory") >> 20))
+	memory_folder=$(place "$megabytes" exec) ||
+		rig_skip "User Mode Linux has its memory in a file: no folder has $megabytes MiB and is not mounted noexec (TMPDIR)"
+	command=(env "TMPDIR=$memory_folder" linux.uml "mem=$memory" "initrd=$dir/initrd" rdinit=/init root=/dev/ram0 quiet loglevel=4
 		con0=null,fd:1 con=null ssl=null "uml_dir=$dir/" umid=uml panic=-1)
 	for disk in ${disks[@]+"${disks[@]}"} "$dir/result.disk"; do
 		mark=d

@@ -53,6 +53,19 @@ grep -q 'in the loop' "$WORK/said" || rig_fail "the console of a guest that hang
 expect_status "panic" 125 rig_boot uml --name panic --run 'echo c >/proc/sysrq-trigger; poweroff -f'
 expect_status "too much" 125 rig_boot uml --name much --result-size 1M --run 'head -c 2000000 /dev/zero >/result/x'
 
+# What a kernel lacks is named, and is a reason to skip.
+in_subshell() { ("$@"); }
+expect_status "a module that is not there" 77 in_subshell rig_boot uml --modules "raid1 no_such_module" --run true
+grep -q 'has no module no_such_module' "$WORK/said" || rig_fail "the missing module is not named: $(cat "$WORK/said")"
+
+# /dev/shm as containers have it.
+if [ "$(id -u)" = 0 ] && unshare -m true 2>/dev/null; then
+	for options in noexec size=8M; do
+		expect_status "/dev/shm with $options" 0 unshare -m bash -c '
+			mount -t tmpfs -o "$2" none /dev/shm && . "$1/rig.sh" && rig_begin && rig_boot uml --run true' _ "$RIG_DIR" $options
+	done
+fi
+
 # Stopping a guest by hand, and what is left of all of them: nothing.
 rig_start tcg --name stopped --run 'sleep 1000'
 rig_await 20 grep -aq 'rig: up' "$(rig_console stopped)"

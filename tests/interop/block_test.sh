@@ -157,7 +157,7 @@ for engine in uring aio; do
 	both_ways plain; sectors plain; odd_end odd-end; holes holes; locks; bad_paths
 	rm -f plain
 
-	if [ -d /dev/shm ] && shm=$(mktemp -d /dev/shm/tenon.XXXXXX); then
+	if shm=$(PLACES=/dev/shm place 256) && shm=$(mktemp -d "$shm/tenon.XXXXXX"); then
 		truncate -s 64M "$shm/plain"
 		both_ways "$shm/plain"; sectors "$shm/plain"; odd_end "$shm/odd-end"; holes "$shm/holes"
 		rm -rf "$shm"

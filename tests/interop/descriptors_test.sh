@@ -7,7 +7,8 @@ set -u
 cd "$(dirname "$0")/../.." || exit 1
 TENON=$(realpath "${TENON:-build/tenon}")
 # A tmpfs, where writes of a few bytes at any place are taken, is where messages would do harm.
-work=$(mktemp -d -p /dev/shm) || exit 1
+. tests/place.sh
+work=$(mktemp -d -p "$(place 64)") || exit 1
 server=
 cleanup() {
 	[ -n "$server" ] && kill "$server" 2>/dev/null && wait "$server"

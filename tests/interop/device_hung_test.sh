@@ -37,7 +37,7 @@ mkdir mnt
 truncate -s 64M below.img a.img b.img p.img
 "$HELPERS/slow_disk" below.img mnt >said 2>&1 &
 slow=$!
-for _ in $(seq 100); do grep -qs ready said && break; sleep 0.05; done
+for _ in $(seq 1200); do grep -qs ready said && break; sleep 0.05; done
 grep -q ready said || { echo "no FUSE file system here: $(cat said)"; slow=; exit 77; }
 hung=$work/mnt/disk
 ln -s "$hung" link.img
@@ -77,7 +77,7 @@ truncate -s 64M c.img
 TENON_DEVICES="$work/c.img" "$TENON" raid create r2 --level 1 c.img missing && export TENON_DEVICES="$work/c.img:$hung" && "$TENON" vg create vgc md/r2 && "$TENON" lv create vgc/k --size 4M --device c.img
 "$TENON" serve vgc --socket-dir s --device c.img >served 2>&1 &
 server=$!
-for _ in $(seq 200); do grep -q ready served && break; sleep 0.05; done
+for _ in $(seq 1200); do grep -q ready served && break; sleep 0.05; done
 ends 1 'does not answer' "$TENON" raid add r2 "$hung" --device c.img
 ends 0 'k ' "$TENON" lv list --device c.img
 ends 0 '' "$TENON" lv create vgc/x2 --size 4M --device c.img

@@ -33,7 +33,7 @@ expect() {
 serve() {
 	"$TENON" serve "$@" >said 2>&1 &
 	server=$!
-	for _ in $(seq 200); do grep -q '^ready' said && return; kill -0 $server 2>/dev/null || return; sleep 0.05; done
+	for _ in $(seq 1200); do grep -q '^ready' said && return; kill -0 $server 2>/dev/null || return; sleep 0.05; done
 }
 stop() { kill "$server" 2>/dev/null; wait "$server"; server=; }
 

@@ -143,7 +143,7 @@ checked
 # All are served, each at a socket of its own in the one folder; messages too are fit for a terminal.
 "$TENON" serve --verbose --degraded --socket-dir s >out 2>err </dev/null &
 server=$!
-for _ in $(seq 200); do grep -q '^ready' out && break; kill -0 $server 2>/dev/null || break; sleep 0.05; done
+for _ in $(seq 1200); do grep -q '^ready' out && break; kill -0 $server 2>/dev/null || break; sleep 0.05; done
 grep -q '^ready' out || problem "not served: $(cat err)"
 python3 tool.py clean <out || problem "what serve prints"
 python3 tool.py clean <err || problem "what serve logs"

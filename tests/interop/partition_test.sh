@@ -30,7 +30,7 @@ expect() {
 	grep -Eqa -- "$pattern" <<<"$out" || problem "'$*' said: $out; expected: $pattern"
 	case $out in *Sanitizer* | *"runtime error"*) problem "'$*': $out" ;; esac
 }
-ready() { for _ in $(seq 200); do grep -q '^ready' "$1" && return; sleep 0.05; done; problem "no server: $(cat "$1")"; }
+ready() { for _ in $(seq 1200); do grep -q '^ready' "$1" && return; sleep 0.05; done; problem "no server: $(cat "$1")"; }
 table() { sfdisk -q --no-reread --no-tell-kernel "$1" >/dev/null 2>said || problem "sfdisk $1: $(cat said)"; }
 
 truncate -s 100M gpt.img dos.img

@@ -99,7 +99,7 @@ if [ -n "$IO" ]; then
 	fresh internal
 	"$TENON" serve --socket-dir s >out 2>err &
 	server=$!
-	for _ in $(seq 100); do grep -q ^ready out && break; sleep 0.05; done
+	for _ in $(seq 1200); do grep -q ^ready out && break; sleep 0.05; done
 	"$IO" vhost-user:s/vg-l.sock write 0 12M 1 flush || problem 'writing'
 	truncate -s 6M a.img
 	for m in $(seq 11 -1 0); do

@@ -34,7 +34,7 @@ serve() {
 	"$TENON" serve "$@" >"said.$1" 2>&1 &
 	server=$!
 	pids="$pids $server"
-	for _ in $(seq 200); do grep -q '^ready' "said.$1" && break; sleep 0.05; done
+	for _ in $(seq 1200); do grep -q '^ready' "said.$1" && break; sleep 0.05; done
 }
 
 for name in p q r; do

@@ -39,7 +39,7 @@ serve() {
 	: >out
 	"$TENON" serve --socket-dir s "$@" >out 2>err &
 	server=$!
-	for _ in $(seq 200); do
+	for _ in $(seq 1200); do
 		grep -q '^ready' out && return
 		kill -0 $server 2>/dev/null || return
 		sleep 0.05

@@ -84,7 +84,7 @@ lab_switch_stream() {
 	rm -f switch.out
 	"$TENON" switch run lab --port a=tap:tapa --port b=tap:tapb --verbose "$@" >stream 2>switch.out &
 	LAB_PID=$!; LAB_PIDS+=($LAB_PID)
-	for _ in $(seq 100); do grep -qs ready switch.out && return; sleep 0.05; done
+	for _ in $(seq 1200); do grep -qs ready switch.out && return; sleep 0.05; done
 	cat switch.out; lab_fail "the switch did not start"; exit 1
 }
 lab_switch_stream --capture -
@@ -129,7 +129,7 @@ LAB_SWITCH=lab
 rm -f switch.out
 "$TENON" switch run lab --port a=tap:tapa --port b=tap:tapb --port v=vhost-user --socket-dir d --verbose >switch.out 2>messages &
 LAB_PID=$!; LAB_PIDS+=($LAB_PID)
-for _ in $(seq 100); do grep -qs ready switch.out && break; sleep 0.05; done
+for _ in $(seq 1200); do grep -qs ready switch.out && break; sleep 0.05; done
 hosts
 python3 -c '
 import socket

@@ -31,7 +31,7 @@ refused() { # STATUS TEXT ARGUMENT...
 start() { # NAME ARGUMENT...
 	"$TENON" switch run "$@" >"$1.out" 2>&1 &
 	pids+=($!)
-	for _ in $(seq 100); do grep -qs ready "$1.out" && return; sleep 0.05; done
+	for _ in $(seq 1200); do grep -qs ready "$1.out" && return; sleep 0.05; done
 	problem "switch $1 did not start: $(cat "$1.out")"
 }
 stop() {
