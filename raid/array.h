@@ -113,6 +113,7 @@ struct raid_array {
 
 	/* superblocks: super.c */
 	uint64_t events;
+	bool forced;       /* started by force */
 	bool super_failed; /* the last update did */
 	bool lost;         /* a member was, and no update has said so: see super.c */
 	uint64_t super_wanted, super_done;

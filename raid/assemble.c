@@ -366,6 +366,7 @@ static int bring_up(struct raid_array *array, const struct raid_candidate *candi
 
 	if (rc)
 		return rc;
+	array->forced = options->force;
 	rc = raid_array_start_level(array, error);
 	if (rc)
 		return rc;

@@ -391,11 +391,11 @@ static int make(struct raid_array *array, const struct raid_new_member *members,
 		const struct raid_create_options *options, const struct raid_create_plan *plan,
 		struct error *error)
 {
-	bool clean = options->assume_clean || plan->present == 1 || raid_level_maps(array->level);
-	int rc;
+	int rc = add_members(array, members, count, plan, error);
+	bool clean = options->assume_clean || raid_level_maps(array->level) ||
+		     (!rc && array->level->agrees && array->level->agrees(array));
 
 	array->resync_position = array->resync_checkpoint = clean ? MD_RESYNC_DONE : 0;
-	rc = add_members(array, members, count, plan, error);
 	if (!rc)
 		rc = check_start(array, error);
 	if (rc)

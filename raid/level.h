@@ -58,6 +58,7 @@ struct raid_sync {
 	enum raid_operation operation;
 	uint64_t sector, count; /* member sectors for RAID_RECOVER, else sync sectors */
 	uint8_t **buffers;      /* sync_buffers() of them, each of RAID_REBUILD_SECTORS */
+	bool force;             /* repair: also where nobody can know which member is wrong */
 	uint64_t mismatches;    /* out: bytes that differed; check and repair */
 	uint64_t skipped;       /* out: bytes that not all members could be compared in */
 };
@@ -126,7 +127,8 @@ struct raid_level_ops {
 /* The operations of a level, or NULL where arrays of it cannot be assembled. */
 const struct raid_level_ops *raid_level_ops_find(int level);
 
-extern const struct raid_level_ops raid_linear_ops, raid0_ops, raid1_ops, raid10_ops;
+extern const struct raid_level_ops raid_linear_ops, raid0_ops, raid1_ops, raid4_ops, raid5_ops,
+	raid6_ops, raid10_ops;
 
 static inline bool raid_level_maps(const struct raid_level_ops *level)
 {

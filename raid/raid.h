@@ -26,13 +26,12 @@
  *	raid0.c		RAID0 and linear, which only map
  *	mirror.c	what RAID1 and RAID10 have in common; mirror_read.c, mirror_sync.c, mirror_group.c
  *	raid1.c, raid10.c	and what not; raid10_geometry.c
+ *	raid5.h		levels 4, 5 and 6; parity.h, raid5_geometry.h: their arithmetic
  *	rebuild.c	resync, recovery and scrub: one process over the level's operations
  *
  * All calls are made on fibers of the home worker of the members, and may suspend. An array runs
  * fibers of its own (a daemon, a rebuild); raid_stop() ends them. Where a call takes a member by
  * `device`, that is the name of its block.
- *
- * Levels 4, 5 and 6 are examined, but not yet assembled.
  */
 #ifndef TENON_RAID_RAID_H
 #define TENON_RAID_RAID_H
@@ -288,6 +287,10 @@ int raid_rebuild_wait(struct raid_array *array, raid_progress_fn *report, void *
 /* Starts a check (or repair) of the whole array; -EBUSY while another operation runs. The result is in
  * the progress: wait, then ask raid_status(). */
 int raid_scrub_start(struct raid_array *array, bool repair, struct error *error);
+
+/* A repair that also, where nobody can know which member is wrong, makes parity anew from the data as they are, as md's does:
+ * if it was the data that were wrong they cannot be had back then. */
+int raid_repair_anyway(struct raid_array *array, struct error *error);
 
 /* Stops what runs at a checkpoint, and lets nothing start (freeze), or lets it go on. */
 void raid_rebuild_freeze(struct raid_array *array, bool freeze);

@@ -120,9 +120,19 @@ int raid_scrub_start(struct raid_array *array, bool repair, struct error *error)
 				 raid_operation_name(rebuild->operation != RAID_IDLE
 							     ? rebuild->operation
 							     : rebuild->wanted));
+	rebuild->force = false;
 	rebuild->wanted = repair ? RAID_REPAIR : RAID_CHECK;
 	raid_rebuild_kick(array);
 	return 0;
+}
+
+int raid_repair_anyway(struct raid_array *array, struct error *error)
+{
+	int rc = raid_scrub_start(array, true, error);
+
+	if (!rc)
+		array->rebuild.force = true;
+	return rc;
 }
 
 void raid_rebuild_freeze(struct raid_array *array, bool freeze)

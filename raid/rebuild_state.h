@@ -21,6 +21,7 @@ struct raid_rebuild {
 	bool disabled;              /* nothing starts by itself */
 	bool frozen;                /* nothing starts at all, what runs ends */
 	bool failed;                /* the last one did; tried again when members change */
+	bool force;                 /* a repair may make a guess final; see raid_repair_anyway() */
 	enum raid_operation wanted; /* a scrub that was asked for, or RAID_IDLE */
 
 	enum raid_operation operation; /* that runs */

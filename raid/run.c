@@ -14,7 +14,9 @@
 const struct raid_level_ops *raid_level_ops_find(int level)
 {
 	static const struct raid_level_ops *const levels[] = { &raid_linear_ops, &raid0_ops,
-							       &raid1_ops, &raid10_ops };
+							       &raid1_ops,       &raid4_ops,
+							       &raid5_ops,       &raid6_ops,
+							       &raid10_ops };
 
 	for (unsigned i = 0; i < ARRAY_SIZE(levels); i++) {
 		if (levels[i]->level == level)

@@ -10,7 +10,7 @@
 #include "unit.h"
 #include "util/error.h"
 
-#define RIG_MEMBERS 4
+#define RIG_MEMBERS 6
 #define RIG_SIZE    (4u << 20)
 
 /* Each member is memory below a fault layer; `disk` is what the array gets. */

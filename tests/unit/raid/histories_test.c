@@ -28,6 +28,7 @@
 #define LENGTH 64u    /* of a history, at most */
 #define STRIDE 40960u /* between sectors: each has a chunk of the bitmap of its own */
 #define STEPS  14u
+#define DISKS  4u
 
 struct history {
 	bool known; /* has all the data, by its own superblock */
@@ -82,7 +83,7 @@ static bool begins(const struct history *whole, const struct history *part)
 
 static void show(struct tale *tale)
 {
-	for (unsigned i = 0; i < RIG_MEMBERS; i++) {
+	for (unsigned i = 0; i < DISKS; i++) {
 		struct md_superblock sb;
 		struct history history;
 		bool found;
@@ -171,7 +172,7 @@ static void wait(struct tale *tale)
 	SAY(tale, "  wait\n");
 	rig_wait(tale->rig);
 	read_history(raid_array_block(tale->rig->array), 0, &array);
-	for (unsigned i = 0; i < RIG_MEMBERS; i++) {
+	for (unsigned i = 0; i < DISKS; i++) {
 		struct raid_info info;
 
 		if (rig_state(tale->rig, i) != RAID_MEMBER_IN_SYNC)
@@ -186,7 +187,7 @@ static void wait(struct tale *tale)
 static void meddle(struct tale *tale)
 {
 	struct raid_rig *rig = tale->rig;
-	unsigned disk = (unsigned)below(tale, RIG_MEMBERS);
+	unsigned disk = (unsigned)below(tale, DISKS);
 	const char *name = rig->disk[disk]->name;
 	int rc;
 
@@ -224,22 +225,22 @@ static void end(struct tale *tale)
 	bool killed = below(tale, 3) == 0;
 
 	SAY(tale, "  %s\n", killed ? "killed" : "stopped");
-	for (unsigned i = 0; killed && i < RIG_MEMBERS; i++)
+	for (unsigned i = 0; killed && i < DISKS; i++)
 		rig_break(rig, i, BLOCK_FAULT_CHANGES, 0, 0);
 	raid_stop(steal_pointer(&rig->array), &rig->error);
-	for (unsigned i = 0; i < RIG_MEMBERS; i++)
+	for (unsigned i = 0; i < DISKS; i++)
 		block_fault_clear(rig->disk[i]);
 }
 
 /* ---- Starts ---- */
 
-static unsigned choose(struct tale *tale, unsigned chosen[RIG_MEMBERS])
+static unsigned choose(struct tale *tale, unsigned chosen[DISKS])
 {
-	unsigned count = 0, mask = 1 + (unsigned)below(tale, (1u << RIG_MEMBERS) - 1);
+	unsigned count = 0, mask = 1 + (unsigned)below(tale, (1u << DISKS) - 1);
 
 	if (below(tale, 3) == 0)
-		mask = (1u << RIG_MEMBERS) - 1;
-	for (unsigned i = 0; i < RIG_MEMBERS; i++) {
+		mask = (1u << DISKS) - 1;
+	for (unsigned i = 0; i < DISKS; i++) {
 		struct raid_info info;
 
 		if ((mask & 1u << i) && raid_probe(tale->rig->memory[i], &info, NULL) == 1)
@@ -270,9 +271,9 @@ static void start(struct tale *tale)
 {
 	struct raid_rig *rig = tale->rig;
 	struct raid_assemble_options options = { .now = tale->now, .no_resync = below(tale, 2) };
-	struct history histories[RIG_MEMBERS], array;
-	struct block *blocks[RIG_MEMBERS];
-	unsigned chosen[RIG_MEMBERS], count = choose(tale, chosen);
+	struct history histories[DISKS], array;
+	struct block *blocks[DISKS];
+	unsigned chosen[DISKS], count = choose(tale, chosen);
 	int rc;
 
 	if (!count)
@@ -280,7 +281,7 @@ static void start(struct tale *tale)
 	tale->now += below(tale, 2) ? below(tale, 100) : 0;
 	options.refuse_degraded = below(tale, 2);
 	options.force = below(tale, 12) == 0;
-	for (unsigned i = 0; i < RIG_MEMBERS; i++)
+	for (unsigned i = 0; i < DISKS; i++)
 		look(tale, i, &histories[i]);
 	SAY(tale, "start%s%s:", options.refuse_degraded ? "" : " degraded",
 	    options.force ? " forced" : "");
@@ -324,7 +325,7 @@ static void tell(struct raid_rig *rig, struct tale *tale)
 	options.bitmap_chunk = tale->seed % 2 ? 4096 : 0;
 	options.bitmap = tale->seed % 2 ? RAID_BITMAP_INTERNAL : RAID_BITMAP_NONE;
 	tale->members = 2 + (unsigned)(tale->seed / 2 % 3);
-	for (unsigned i = 0; i < RIG_MEMBERS; i++)
+	for (unsigned i = 0; i < DISKS; i++)
 		CU_ASSERT_EQUAL(block_write_zeroes(rig->memory[i], 0, RIG_SIZE, 0), 0);
 	rig_create(rig, tale->members, &options);
 	rig_wait(rig);

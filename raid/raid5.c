@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Levels 4, 5 and 6: their table, their health, their state. */
+#include "raid/raid5.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "util/bytes.h"
+
+static unsigned set_count(const struct raid_set *set, uint32_t places)
+{
+	unsigned count = 0;
+
+	for (uint32_t i = 0; i < places; i++)
+		count += raid_set_has(set, i);
+	return count;
+}
+
+static bool raid5_survives(const struct raid_array *array, const struct raid_set *absent)
+{
+	return set_count(absent, array->now.disks) <= raid5_parities(&array->now);
+}
+
+static unsigned count_absent(const struct raid_array *array)
+{
+	const struct raid_set absent = raid_array_absent(array);
+
+	return set_count(&absent, array->now.disks);
+}
+
+/* Without all members that could be done without, parity is what stands in for data, and is not to be made anew from them. */
+static bool raid5_agrees(const struct raid_array *array)
+{
+	return count_absent(array) >= raid5_parities(&array->now);
+}
+
+/* Parity that may be wrong cannot say what a missing disk had: md calls it dirty degraded. */
+static int check_dirty_degraded(const struct raid_array *array, struct error *error)
+{
+	unsigned absent = count_absent(array);
+
+	if (!absent || array->resync_position == MD_RESYNC_DONE)
+		return 0;
+	if (array->forced) {
+		log_warning(array->log,
+			    "%s: started by force with %u of %u members after an unclean stop: "
+			    "what was being "
+			    "written then, and other data of the same stripes, may be damaged",
+			    array->block.name, array->now.disks - absent, array->now.disks);
+		return 0;
+	}
+	error_set(error, -EBUSY,
+		  "%s: %u of %u members are in sync, and it was not stopped cleanly: what was "
+		  "being written may "
+		  "have reached some members and not others, so that the parity that is to stand "
+		  "in for "
+		  "what is missing may be wrong",
+		  array->block.name, array->now.disks - absent, array->now.disks);
+	return error_advise(
+		error, "find the missing member; --force starts it all the same, and what was "
+		       "being written, and other data of the same stripes, may be damaged then");
+}
+
+/* Short enough for any stripe to fit into the memory twice. */
+static uint32_t choose_strip(const struct raid_geometry *g)
+{
+	uint64_t strip = MIN((uint64_t)g->chunk_sectors * MD_SECTOR_SIZE, RAID5_STRIP_MAX);
+
+	while (strip > 4096 && 2 * strip * g->disks > RAID5_MEMORY_MAX / 4)
+		strip /= 2;
+	return (uint32_t)strip;
+}
+
+static int raid5_start(struct raid_array *array, struct error *error)
+{
+	const struct raid_geometry *g = &array->now;
+	struct raid5 *r;
+	int rc = raid_geometry_check(g->level, g->layout, g->chunk_sectors, g->disks, error);
+
+	if (!rc && g->level == 6 && g->disks > RAID_PARITY_SLOTS_Q)
+		rc = error_set(error, -EINVAL, "raid_disks is %u, expected at most %u for raid6",
+			       g->disks, RAID_PARITY_SLOTS_Q);
+	if (!rc)
+		rc = check_dirty_degraded(array, error);
+	if (rc)
+		return rc;
+	r = calloc(1, sizeof(*r));
+	if (!r)
+		return error_set(error, -ENOMEM, "%s: no memory", array->block.name);
+	r->array = array;
+	r->g = *g;
+	r->strip = choose_strip(g);
+	for (unsigned i = 0; i < RAID5_BUCKETS; i++)
+		list_init(&r->visits[i]);
+	for (unsigned i = 0; i < RAID5_SLABS; i++)
+		list_init(&r->memory[i]);
+	fiber_queue_init(&r->memory_queue);
+	array->level_state = r;
+	array->sync_sectors = round_down(g->member_sectors, g->chunk_sectors);
+	array->sectors = raid_geometry_array_sectors(g->level, g->layout, g->chunk_sectors,
+						     g->disks, g->member_sectors);
+	return 0;
+}
+
+static void raid5_stop(struct raid_array *array)
+{
+	if (raid5_of(array))
+		raid5_memory_free(raid5_of(array));
+	free(array->level_state);
+	array->level_state = NULL;
+}
+
+static void raid5_limits(struct raid_array *array)
+{
+	uint64_t row = raid5_row_bytes(raid5_of(array));
+
+	if (row > UINT32_MAX)
+		return;
+	array->block.preferred_io_size = (uint32_t)row;
+	if (array->block.discard_granularity)
+		array->block.discard_granularity = (uint32_t)row;
+}
+
+/* Members in sync, or places without one, that cannot give a sector. */
+static unsigned lacking(const struct raid_array *array, const struct raid_member *but,
+			uint64_t sector)
+{
+	unsigned count = 0;
+
+	for (uint32_t i = 0; i < array->now.disks; i++) {
+		const struct raid_member *member = array->places[i].member;
+
+		if (member != but)
+			count += !member || member->state != RAID_MEMBER_IN_SYNC ||
+				 !raid5_readable(array, i, sector, 1);
+	}
+	return count;
+}
+
+/* Where others are bad there may be nothing left without it. */
+static bool raid5_holds_alone(const struct raid_array *array, const struct raid_member *member,
+			      uint64_t *sector, uint64_t *count)
+{
+	if (member->state != RAID_MEMBER_IN_SYNC)
+		return false;
+	for (uint32_t i = 0; i < array->now.disks; i++) {
+		const struct raid_member *other = array->places[i].member;
+
+		if (!other || other == member)
+			continue;
+		for (unsigned j = 0; j < other->bad.count; j++) {
+			const struct md_bad_range *bad = &other->bad.ranges[j];
+			uint64_t at = bad->sector - other->sb.data_offset;
+			struct raid5_row row;
+			uint32_t index;
+
+			if (bad->sector < other->sb.data_offset || at >= array->sync_sectors ||
+			    lacking(array, member, at) + 1 <= raid5_parities(&array->now))
+				continue;
+			row = raid5_row(&array->now, at / array->now.chunk_sectors);
+			index = raid5_index(&row, (uint32_t)member->role);
+			*sector = raid5_unmap(&array->now, index == RAID5_NO_ROLE ? 0 : index, at);
+			*count = bad->count;
+			return true;
+		}
+	}
+	return false;
+}
+
+static int raid5_status(struct raid_array *array, uint64_t offset, uint64_t *length,
+			enum block_status *status)
+{
+	const struct raid_geometry *g = &array->now;
+	struct raid5_place place = raid5_map(g, offset >> MD_SECTOR_SHIFT);
+	uint64_t chunk = (uint64_t)g->chunk_sectors * MD_SECTOR_SIZE;
+	struct raid_member *member = array->places[place.role].member;
+	int rc;
+
+	*length = MIN(*length, chunk - offset % chunk);
+	*status = BLOCK_STATUS_DATA;
+	if (!raid5_readable(array, place.role, place.sector, *length >> MD_SECTOR_SHIFT))
+		return 0;
+	raid_member_hold(member);
+	rc = block_status(member->block,
+			  ((member->sb.data_offset + place.sector) << MD_SECTOR_SHIFT) +
+				  offset % MD_SECTOR_SIZE,
+			  length, status);
+	raid_member_release(member);
+	return rc;
+}
+
+/* It has memory of its own. */
+static unsigned raid5_sync_buffers(const struct raid_array *array)
+{
+	(void)array;
+	return 0;
+}
+
+#define RAID5_OPS(n)                                                                               \
+	{                                                                                          \
+		.level = n, .start = raid5_start, .stop = raid5_stop, .limits = raid5_limits,      \
+		.survives = raid5_survives, .agrees = raid5_agrees,                                \
+		.holds_alone = raid5_holds_alone, .readv = raid5_readv, .write = raid5_write,      \
+		.status = raid5_status, .sync_buffers = raid5_sync_buffers, .sync = raid5_sync,    \
+	}
+
+const struct raid_level_ops raid4_ops = RAID5_OPS(RAID_LEVEL_4);
+const struct raid_level_ops raid5_ops = RAID5_OPS(RAID_LEVEL_5);
+const struct raid_level_ops raid6_ops = RAID5_OPS(RAID_LEVEL_6);

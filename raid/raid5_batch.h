@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A batch of writes to one stripe; see raid5_write.c. */
+#ifndef TENON_RAID_RAID5_BATCH_H
+#define TENON_RAID_RAID5_BATCH_H
+
+#include "raid/raid5.h"
+
+#define RAID5_BATCH_MOST 16u /* writes */
+
+enum raid5_method { RAID5_FULL, RAID5_MODIFY, RAID5_RECONSTRUCT, RAID5_NO_PARITY };
+
+/* Columns in which the same chunks are written. */
+struct raid5_segment {
+	uint32_t at, length; /* bytes, from the first column of the batch */
+	uint8_t *covered;    /* by index: whether it is written */
+	uint32_t written;    /* how many */
+	enum raid5_method method;
+};
+
+struct raid5_batch {
+	struct raid5 *r;
+	uint64_t strip; /* its first column in the chunk */
+	uint64_t lo;    /* the first column of the chunk that it is about */
+	uint32_t width;
+	unsigned flags;
+	struct raid5_visit *visits[RAID5_BATCH_MOST];
+	unsigned visit_count;
+
+	/* The first blocks of a role are what was there, the second what is written. */
+	struct raid5_work work;
+	uint8_t *covered;
+	struct raid5_segment segments[6 * RAID5_BATCH_MOST];
+	unsigned segment_count;
+};
+
+/* Reads what is needed and computes parity, into the second blocks. Suspends. 0 or a negative errno. */
+int raid5_batch_parity(struct raid5_batch *batch);
+
+#endif

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Getting blocks of a stripe. What is wanted is read; what cannot be read is computed from the other roles, as few of
+ * them as it takes. Members with a read error get what was computed, and are failed where that cannot be written or
+ * read back. Where too many are unreadable in a part it is tried in smaller pieces, since errors are rarely in the
+ * same place.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "raid/raid5.h"
+#include "util/bytes.h"
+
+#define PIECE 4096u
+
+static uint64_t offset_of(const struct raid5_work *work, uint32_t at)
+{
+	return (work->sector << MD_SECTOR_SHIFT) + at;
+}
+
+static bool is_readable(const struct raid5_work *work, uint32_t role, uint32_t at, uint32_t length)
+{
+	return !(work->state[role] & RAID5_SUSPECT) &&
+	       raid5_readable(work->r->array, role, offset_of(work, at) >> MD_SECTOR_SHIFT,
+			      length >> MD_SECTOR_SHIFT);
+}
+
+static void note_read(struct raid5_work *work, uint32_t role, struct raid_member *member, int rc)
+{
+	if (!rc) {
+		work->state[role] |= RAID5_HAVE;
+		return;
+	}
+	work->state[role] |= RAID5_SUSPECT;
+	work->r->array->counters.retried_reads++;
+	/* One that became shorter is not written to. */
+	if (rc == -ENXIO)
+		raid_member_fail(member, "read: %s", raid_member_trouble(member, rc));
+}
+
+/* Reads what is asked for and can be read. */
+static int read_roles(struct raid5_work *work, uint32_t at, uint32_t length)
+{
+	struct raid_array *array = work->r->array;
+	CLEANUP_RAID5_IOS struct raid5_ios ios;
+	int rc = raid5_ios_begin(&ios, work->row.disks);
+	unsigned leg = 0;
+
+	if (rc)
+		return rc;
+	for (uint32_t i = 0; i < work->row.disks; i++) {
+		if ((work->state[i] & (RAID5_WANT | RAID5_HAVE)) == RAID5_WANT &&
+		    is_readable(work, i, at, length))
+			raid5_ios_add(&ios, array->places[i].member, BLOCK_READ, 0,
+				      offset_of(work, at), raid5_block(work, i) + at, length);
+	}
+	if (!ios.count)
+		return 0;
+	raid5_ios_run(&ios);
+	for (; leg < ios.count; leg++) {
+		uint32_t role = (uint32_t)(((uint8_t *)ios.iovs[leg].iov_base - work->memory) /
+					   work->width);
+
+		note_read(work, role, ios.members[leg], ios.ios[leg].result);
+	}
+	return 0;
+}
+
+struct raid_column raid5_column(const struct raid5_work *work, uint32_t at, uint32_t length,
+				bool second)
+{
+	const struct raid5_row *row = &work->row;
+	struct raid_column column = { work->blocks, raid5_slots(row), row->q != RAID5_NO_ROLE,
+				      length };
+
+	for (uint32_t i = 0; row->ddf && i < column.slots; i++)
+		column.blocks[i] = RAID_PARITY_GAP;
+	for (uint32_t i = 0; i < row->data; i++) {
+		uint32_t role = raid5_role(row, i);
+
+		column.blocks[raid5_slot(row, role)] = raid5_block(work, role) + at;
+	}
+	column.blocks[column.slots] =
+		(second ? raid5_second(work, row->p) : raid5_block(work, row->p)) + at;
+	if (column.has_q)
+		column.blocks[column.slots + 1] =
+			(second ? raid5_second(work, row->q) : raid5_block(work, row->q)) + at;
+	return column;
+}
+
+static int missing_name(const struct raid5_work *work, uint32_t role)
+{
+	if (role == work->row.p)
+		return RAID_SLOT_P;
+	if (role == work->row.q)
+		return RAID_SLOT_Q;
+	return (int)raid5_slot(&work->row, role);
+}
+
+/* What is missing of data and P, and of Q where `with_q`; false where that is too much. */
+static bool find_missing(const struct raid5_work *work, bool with_q, int missing[2],
+			 unsigned *count)
+{
+	unsigned most = 1 + with_q;
+
+	*count = 0;
+	for (uint32_t i = 0; i < work->row.disks; i++) {
+		if ((work->state[i] & RAID5_HAVE) || (i == work->row.q && !with_q))
+			continue;
+		if (*count == most)
+			return false;
+		missing[(*count)++] = missing_name(work, i);
+	}
+	return true;
+}
+
+static bool has_all_wanted(const struct raid5_work *work)
+{
+	for (uint32_t i = 0; i < work->row.disks; i++) {
+		if ((work->state[i] & (RAID5_WANT | RAID5_HAVE)) == RAID5_WANT)
+			return false;
+	}
+	return true;
+}
+
+/* Computes what is missing. `state` of it becomes HAVE. 1; 0 where too much is missing; or a negative errno. */
+static int compute(struct raid5_work *work, uint32_t at, uint32_t length)
+{
+	const struct raid5_row *row = &work->row;
+	bool with_q = row->q != RAID5_NO_ROLE && (work->state[row->q] & RAID5_WANT);
+	struct raid_column column;
+	int missing[2], rc;
+	unsigned count;
+
+	/* All but Q, then Q as well if one is not enough. */
+	for (;; with_q = true) {
+		for (uint32_t i = 0; i < row->disks; i++)
+			work->state[i] |= i == row->q && !with_q ? 0 : RAID5_WANT;
+		rc = read_roles(work, at, length);
+		if (rc)
+			return rc;
+		if (find_missing(work, with_q, missing, &count))
+			break;
+		if (with_q || row->q == RAID5_NO_ROLE)
+			return 0;
+	}
+	if (!count)
+		return 1;
+	column = raid5_column(work, at, length, false);
+	column.has_q = with_q;
+	raid_parity_recover(&column, missing, count);
+	for (uint32_t i = 0; i < row->disks; i++)
+		work->state[i] |= i == row->q && !with_q ? 0 : RAID5_HAVE;
+	return 1;
+}
+
+/* ---- Making good ---- */
+
+/* Writes at most a piece and reads it back. */
+static int write_anew(struct raid_member *member, uint64_t offset, const uint8_t *data,
+		      uint64_t length)
+{
+	uint64_t at = (member->sb.data_offset << MD_SECTOR_SHIFT) + offset;
+	uint8_t back[PIECE];
+	int rc;
+
+	raid_member_hold(member);
+	rc = block_write(member->block, at, data, length, 0);
+	if (!rc)
+		rc = block_read(member->block, at, back, length);
+	raid_member_release(member);
+	if (!rc && memcmp(back, data, length) != 0)
+		rc = -EIO;
+	return rc;
+}
+
+static void make_good(struct raid_member *member, uint64_t offset, const uint8_t *data,
+		      uint64_t length)
+{
+	struct raid_array *array = member->array;
+	int rc;
+
+	if ((member->sb.devflags & MD_DEVICE_FAILFAST) &&
+	    raid_member_fail(member, "read error at byte %llu", (unsigned long long)offset))
+		return;
+	rc = write_anew(member, offset, data, length);
+	if (rc) {
+		raid_member_fail(member, "read error at byte %llu, and writing it anew: %s",
+				 (unsigned long long)offset, raid_member_trouble(member, rc));
+		return;
+	}
+	array->counters.made_good++;
+	member->sb.corrected_reads += (uint32_t)(length >> MD_SECTOR_SHIFT);
+	log_warning(array->log, "%s: read error at byte %llu of %s made good", array->block.name,
+		    (unsigned long long)offset, member->block->name);
+}
+
+/* What a member could not give is there now; pieces of it that it can give are left alone. */
+static void make_suspect_good(struct raid5_work *work, uint32_t role, uint32_t at, uint32_t length)
+{
+	struct raid_member *member = work->r->array->places[role].member;
+	uint8_t piece[PIECE];
+
+	if (!member || work->r->array->block.read_only)
+		return;
+	raid_member_hold(member);
+	for (uint32_t step; length && work->r->array->places[role].member == member;
+	     at += step, length -= step) {
+		uint64_t offset = offset_of(work, at);
+
+		step = MIN(length, PIECE - at % PIECE);
+		if (block_read(member->block, (member->sb.data_offset << MD_SECTOR_SHIFT) + offset,
+			       piece, step))
+			make_good(member, offset, raid5_block(work, role) + at, step);
+	}
+	raid_member_release(member);
+}
+
+/* ---- The whole ---- */
+
+static int fetch_part(struct raid5_work *work, uint32_t at, uint32_t length)
+{
+	int rc = read_roles(work, at, length);
+
+	if (rc)
+		return rc;
+	if (has_all_wanted(work))
+		return 0;
+	rc = compute(work, at, length);
+	if (rc <= 0)
+		return rc ? rc : -EIO;
+	for (uint32_t i = 0; i < work->row.disks; i++) {
+		if ((work->state[i] & (RAID5_SUSPECT | RAID5_HAVE)) == (RAID5_SUSPECT | RAID5_HAVE))
+			make_suspect_good(work, i, at, length);
+	}
+	return 0;
+}
+
+/* The same with what is wanted and there as it was before the part was tried. */
+static int fetch_pieces(struct raid5_work *work, uint32_t at, uint32_t length, uint32_t piece,
+			const uint8_t *before)
+{
+	int rc = 0;
+
+	for (uint32_t step; !rc && length; at += step, length -= step) {
+		step = MIN(length, piece - at % piece);
+		memcpy(work->state, before, work->row.disks);
+		rc = fetch_part(work, at, step);
+		if (rc == -EIO && piece > work->r->array->block.logical_block_size)
+			rc = fetch_pieces(work, at, step, work->r->array->block.logical_block_size,
+					  before);
+	}
+	return rc;
+}
+
+int raid5_fetch(struct raid5_work *work, uint32_t at, uint32_t length)
+{
+	uint32_t disks = work->row.disks;
+	uint8_t before[MD_MAX_DEVICES];
+	int rc;
+
+	memcpy(before, work->state, disks);
+	rc = fetch_part(work, at, length);
+	if (rc == -EIO) {
+		rc = fetch_pieces(work, at, length, PIECE, before);
+		memcpy(work->state, before, disks);
+		for (uint32_t i = 0; !rc && i < disks; i++)
+			work->state[i] |= before[i] & RAID5_WANT ? RAID5_HAVE : 0;
+	}
+	return rc;
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Requests to several members; see raid5.h. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "raid/raid5.h"
+
+int raid5_ios_begin(struct raid5_ios *ios, unsigned capacity)
+{
+	ios->count = 0;
+	ios->capacity = capacity;
+	ios->ios = ios->few_ios;
+	ios->members = ios->few_members;
+	ios->iovs = ios->few_iovs;
+	if (capacity <= RAID5_IOS_FEW)
+		return 0;
+	ios->ios =
+		malloc(capacity * (sizeof(*ios->ios) + sizeof(*ios->iovs) + sizeof(*ios->members)));
+	if (!ios->ios) {
+		ios->ios = ios->few_ios;
+		return -ENOMEM;
+	}
+	ios->iovs = (struct iovec *)(ios->ios + capacity);
+	ios->members = (struct raid_member **)(ios->iovs + capacity);
+	return 0;
+}
+
+void raid5_ios_add(struct raid5_ios *ios, struct raid_member *member, enum block_kind kind,
+		   unsigned flags, uint64_t offset, void *at, uint64_t length)
+{
+	unsigned i = ios->count++;
+
+	ios->iovs[i] = (struct iovec){ at, length };
+	ios->ios[i] =
+		(struct block_io){ .block = member->block,
+				   .kind = kind,
+				   .flags = flags,
+				   .offset = (member->sb.data_offset << MD_SECTOR_SHIFT) + offset,
+				   .length = length,
+				   .iov = &ios->iovs[i],
+				   .count = at ? 1 : 0 };
+	ios->members[i] = member;
+	raid_member_hold(member);
+}
+
+void raid5_ios_add_iov(struct raid5_ios *ios, struct raid_member *member, uint64_t offset,
+		       const struct iovec *iov, unsigned count, uint64_t length)
+{
+	raid5_ios_add(ios, member, BLOCK_READ, 0, offset, NULL, length);
+	ios->ios[ios->count - 1].iov = iov;
+	ios->ios[ios->count - 1].count = count;
+}
+
+void raid5_ios_run(struct raid5_ios *ios)
+{
+	block_run_all(ios->ios, ios->count);
+}
+
+void raid5_ios_end(struct raid5_ios *ios)
+{
+	for (unsigned i = 0; i < ios->count; i++)
+		raid_member_release(ios->members[i]);
+	if (ios->ios != ios->few_ios)
+		free(ios->ios);
+}
+
+bool raid5_readable(const struct raid_array *array, uint32_t role, uint64_t sector, uint64_t count)
+{
+	const struct raid_member *member = array->places[role].member;
+
+	if (!member)
+		return false;
+	if (member->state != RAID_MEMBER_IN_SYNC && sector + count > member->recovered)
+		return false;
+	return !member->bad.count ||
+	       !md_badblocks_find(&member->bad, raid_member_sector(member, sector), count);
+}
+
+/* ---- How writes went ---- */
+
+static bool was_written_by(const struct raid_member *member)
+{
+	return member->state == RAID_MEMBER_IN_SYNC || member->state == RAID_MEMBER_REBUILDING;
+}
+
+/* What could be written is good again. */
+static void forget_bad_blocks(struct raid_member *member, const struct block_io *io)
+{
+	if (!member->bad.count)
+		return;
+	md_badblocks_clear(&member->bad, io->offset >> MD_SECTOR_SHIFT,
+			   io->length >> MD_SECTOR_SHIFT);
+	if (member->bad.changed)
+		member->array->super_wanted++;
+}
+
+/* A member that alone has other data is kept, and bad where it could not be written. */
+static bool note_instead(struct raid_member *member, const struct block_io *io)
+{
+	uint64_t sector, count, start = member->sb.data_offset;
+
+	return io->result != -ENXIO && member->state == RAID_MEMBER_IN_SYNC &&
+	       member->array->level->holds_alone(member->array, member, &sector, &count) &&
+	       !raid_member_note_bad(member, (io->offset >> MD_SECTOR_SHIFT) - start,
+				     io->length >> MD_SECTOR_SHIFT);
+}
+
+int raid5_judge(struct raid_array *array, const struct raid5_ios *ios)
+{
+	struct raid_set absent = raid_array_absent(array);
+	int rc = 0;
+	bool survives;
+
+	for (unsigned i = 0; i < ios->count; i++) {
+		struct raid_member *member = ios->members[i];
+
+		if (!ios->ios[i].result)
+			forget_bad_blocks(member, &ios->ios[i]);
+		else if (member->state == RAID_MEMBER_IN_SYNC)
+			raid_set_add(&absent, (uint32_t)member->role);
+	}
+	survives = array->level->survives(array, &absent);
+	for (unsigned i = 0; i < ios->count; i++) {
+		const struct block_io *io = &ios->ios[i];
+		struct raid_member *member = ios->members[i];
+
+		if (!io->result || !was_written_by(member))
+			continue;
+		if (survives && note_instead(member, io))
+			continue;
+		if ((!survives && member->state == RAID_MEMBER_IN_SYNC) ||
+		    !raid_member_fail(member, "write of %llu bytes at byte %llu: %s",
+				      (unsigned long long)io->length,
+				      (unsigned long long)io->offset,
+				      raid_member_trouble(member, io->result)))
+			rc = io->result == -ENOSPC ? -ENOSPC : -EIO;
+	}
+	return rc;
+}

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Stripes: who is at one, and memory for them; see raid5.h.
+ *
+ *	waiting --first at its stripe--> granted --raid5_leave()--> gone
+ *	waiting --raid5_gather() by the write that is granted--> taken --raid5_carried_out()--> gone
+ *
+ * Visits of one stripe are in one bucket, in the order of coming; the first of them is at the stripe. Writes are
+ * gathered only up to the first visit that is none, so nobody starves. Memory is given in the order of asking and
+ * kept for the next, within the bound.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "raid/raid5.h"
+#include "util/bytes.h"
+
+static struct list *bucket_of(struct raid5 *r, uint64_t stripe)
+{
+	return &r->visits[stripe % RAID5_BUCKETS];
+}
+
+/* ---- Visits ---- */
+
+bool raid5_enter(struct raid5 *r, struct raid5_visit *visit)
+{
+	struct list *bucket = bucket_of(r, visit->stripe);
+
+	visit->granted = true;
+	visit->done = false;
+	list_for_each(at, bucket) {
+		if (list_entry(at, struct raid5_visit, node)->stripe == visit->stripe)
+			visit->granted = false;
+	}
+	list_add_tail(bucket, &visit->node);
+	fiber_queue_init(&visit->queue);
+	while (!visit->granted && !visit->done)
+		fiber_queue_wait_always(&visit->queue);
+	return !visit->done;
+}
+
+void raid5_gather(struct raid5 *r, struct raid5_visit *visit, struct list *taken, unsigned most)
+{
+	struct list *bucket = bucket_of(r, visit->stripe);
+
+	list_for_each_safe(at, bucket) {
+		struct raid5_visit *other = list_entry(at, struct raid5_visit, node);
+
+		if (other == visit || other->stripe != visit->stripe)
+			continue;
+		if (!other->joins || !most--)
+			return;
+		list_remove(&other->node);
+		list_add_tail(taken, &other->node);
+		r->merged_writes++;
+	}
+}
+
+void raid5_carried_out(struct raid5_visit *taken, int rc)
+{
+	list_remove(&taken->node);
+	taken->rc = rc;
+	taken->done = true;
+	fiber_queue_wake_all(&taken->queue);
+}
+
+void raid5_leave(struct raid5 *r, struct raid5_visit *visit)
+{
+	list_remove(&visit->node);
+	list_for_each(at, bucket_of(r, visit->stripe)) {
+		struct raid5_visit *next = list_entry(at, struct raid5_visit, node);
+
+		if (next->stripe != visit->stripe)
+			continue;
+		next->granted = true;
+		fiber_queue_wake_all(&next->queue);
+		return;
+	}
+}
+
+/* ---- Memory ---- */
+
+struct slab {
+	struct list node;
+};
+
+static uint64_t slab_bytes(unsigned slab)
+{
+	return (uint64_t)4096 << slab;
+}
+
+static void *take_kept(struct raid5 *r, unsigned slab)
+{
+	struct list *node = list_pop(&r->memory[slab]);
+
+	return node ? list_entry(node, struct slab, node) : NULL;
+}
+
+/* Frees kept memory of other sizes until there is room for this one. */
+static bool make_room(struct raid5 *r, unsigned slab)
+{
+	for (unsigned i = 0; i < RAID5_SLABS; i++) {
+		void *kept;
+
+		while (r->memory_used + slab_bytes(slab) > RAID5_MEMORY_MAX &&
+		       (kept = take_kept(r, i))) {
+			free(kept);
+			r->memory_used -= slab_bytes(i);
+		}
+	}
+	return r->memory_used + slab_bytes(slab) <= RAID5_MEMORY_MAX;
+}
+
+static void *take_memory(struct raid5 *r, unsigned slab)
+{
+	void *memory = take_kept(r, slab);
+
+	while (!memory && !make_room(r, slab)) {
+		fiber_queue_wait_always(&r->memory_queue);
+		memory = take_kept(r, slab);
+	}
+	if (memory)
+		return memory;
+	memory = aligned_alloc(4096, slab_bytes(slab));
+	if (memory)
+		r->memory_used += slab_bytes(slab);
+	return memory;
+}
+
+int raid5_work_begin(struct raid5 *r, struct raid5_work *work, uint64_t sector, uint32_t width)
+{
+	uint32_t disks = r->g.disks;
+	uint64_t blocks = 2 * (uint64_t)disks * width;
+	uint64_t bytes = blocks + (disks + 2) * sizeof(void *) + disks;
+
+	*work = (struct raid5_work){ .r = r, .sector = sector, .width = width };
+	while (slab_bytes(work->slab) < bytes)
+		work->slab++;
+	work->memory = take_memory(r, work->slab);
+	if (!work->memory)
+		return -ENOMEM;
+	work->row = raid5_row(&r->g, sector / r->g.chunk_sectors);
+	work->blocks = (void **)(work->memory + blocks);
+	work->state = (uint8_t *)(work->blocks + disks + 2);
+	memset(work->state, 0, disks);
+	return 0;
+}
+
+void raid5_work_end(struct raid5_work *work)
+{
+	struct raid5 *r = work->r;
+	struct slab *slab = (struct slab *)work->memory;
+
+	if (!slab)
+		return;
+	list_add_head(&r->memory[work->slab], &slab->node);
+	fiber_queue_wake_all(&r->memory_queue);
+}
+
+void raid5_memory_free(struct raid5 *r)
+{
+	for (unsigned i = 0; i < RAID5_SLABS; i++) {
+		void *kept;
+
+		while ((kept = take_kept(r, i)))
+			free(kept);
+	}
+}
