@@ -356,7 +356,7 @@ static void refusals(struct raid_rig *rig)
 	struct error *error = &rig->error;
 
 	CU_ASSERT_EQUAL(raid_assemble(&rig->array, rig->disk, 2, NULL, error), -EINVAL);
-	options.level = 5;
+	options.level = -4; /* multipath */
 	CU_ASSERT_EQUAL(raid_create(&rig->array, two, 2, &options, error), -EOPNOTSUPP);
 	options.level = 1;
 	options.name = "a/b";
