@@ -238,7 +238,8 @@ static int window_fiber(void *arg)
 {
 	const struct window *window = arg;
 	struct raid_array *array = window->array;
-	struct raid_sync sync = { .array = array, .operation = array->rebuild.operation,
+	struct raid_sync sync = { .array = array,
+				  .operation = array->rebuild.operation,
 				  .force = array->rebuild.force };
 	unsigned count = array->level->sync_buffers(array);
 	CLEANUP_FREE uint8_t **buffers = calloc(count, sizeof(*buffers));
