@@ -97,7 +97,7 @@ rig_end() {
 	set +e
 	trap - EXIT
 	trap '' INT TERM HUP
-	for name in ${RIG_PID[@]+"${!RIG_PID[@]}"}; do kill -KILL -- "-${RIG_PID[$name]}" 2>/dev/null; done
+	for name in ${RIG_PID[@]+"${!RIG_PID[@]}"}; do rig_kill "$name"; done
 	for name in ${RIG_DAEMON[@]+"${!RIG_DAEMON[@]}"}; do rig_end_group "${RIG_DAEMON[$name]}"; done
 	{ wait; } 2>/dev/null
 	if [ -n "${RIG_KEEP-}" ]; then echo "kept: $WORK" >&2; else rm -rf "$WORK"; fi
@@ -322,9 +322,18 @@ rig_wait() {
 
 rig_boot() { rig_start "$@" && rig_wait; }
 
+# Kills a guest. User Mode Linux is a process group of its own, and says which.
+rig_kill() {
+	local name=$1 pid
+	kill -KILL -- "-${RIG_PID[$name]}" 2>/dev/null
+	read -r pid 2>/dev/null <"$WORK/$name/uml/pid" || return 0
+	kill -KILL -- "-$pid" 2>/dev/null
+	while grep -q "^State:.[^Z]" "/proc/$pid/status" 2>/dev/null; do sleep 0.05; done
+}
+
 rig_stop() {
 	local name=${1-$RIG_LAST}
-	kill -KILL -- "-${RIG_PID[$name]}" 2>/dev/null || :
+	rig_kill "$name" || :
 	wait "${RIG_PID[$name]}" 2>/dev/null || :
 	unset "RIG_PID[$name]"
 }
