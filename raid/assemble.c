@@ -106,13 +106,11 @@ static int check_supported(const struct md_superblock *sb, struct error *error)
 		return unsupported(sb, "its data are being moved", error);
 	if (sb->features & MD_FEATURE_JOURNAL)
 		return unsupported(sb, "it has a journal device", error);
-	if (sb->features & (MD_FEATURE_PPL | MD_FEATURE_MULTIPLE_PPLS))
-		return unsupported(sb, "it has a partial parity log", error);
 	if (sb->features & MD_FEATURE_CLUSTERED)
 		return unsupported(sb, "it is clustered", error);
 	if (!raid_level_ops_find(sb->level)) {
 		snprintf(text, sizeof(text),
-			 "its level is %s, expected linear, raid0, raid1 or raid10",
+			 "its level is %s, expected linear, 0, 1, 4, 5, 6 or 10",
 			 raid_level_name(sb->level, name));
 		return unsupported(sb, text, error);
 	}
@@ -358,16 +356,42 @@ static int prepare(struct raid_array *array, const struct raid_candidate *candid
 	return rc;
 }
 
+/* What the array's log says. */
+static int carry_out_log(struct raid_array *array, const struct raid_assemble_options *options,
+			 bool *replayed, struct error *error)
+{
+	bool dirty = array->resync_position != MD_RESYNC_DONE;
+
+	*replayed = false;
+	if (!array->level->replay ||
+	    !(array->features & (MD_FEATURE_PPL | MD_FEATURE_MULTIPLE_PPLS)))
+		return 0;
+	*replayed = dirty;
+	if (!options->read_only)
+		return array->level->replay(array, error);
+	if (!dirty || !raid_array_degraded(array))
+		return 0;
+	return error_set(error, -EROFS,
+			 "%s: it was not stopped cleanly and a member is missing: what its log "
+			 "says has to be "
+			 "carried out first, which is not done read-only",
+			 array->block.name);
+}
+
 static int bring_up(struct raid_array *array, const struct raid_candidate *candidates,
 		    unsigned count, const struct raid_candidate *freshest,
 		    const struct raid_assemble_options *options, struct error *error)
 {
 	int rc = prepare(array, candidates, count, options, error);
+	bool replayed;
 
 	if (rc)
 		return rc;
 	array->forced = options->force;
 	rc = raid_array_start_level(array, error);
+	if (rc)
+		return rc;
+	rc = carry_out_log(array, options, &replayed, error);
 	if (rc)
 		return rc;
 	if (!array->level->agrees || array->level->agrees(array))
@@ -389,10 +413,10 @@ static int bring_up(struct raid_array *array, const struct raid_candidate *candi
 	array->rebuild.disabled = options->no_resync;
 	raid_rebuild_set_rate(array, options->rebuild_rate);
 	raid_array_start(array, options->read_only);
-	if (!options->force || options->read_only)
+	if (!(options->force || replayed) || options->read_only)
 		return 0;
-	/* So that nobody needs force again, nor takes another member for as good. */
-	array->lost = true;
+	/* So that nobody needs force again, nor takes another member for as good; nor a log that was carried out. */
+	array->lost = options->force;
 	rc = raid_super_update(array);
 	if (rc) {
 		error_set(error, rc, "%s: its superblocks cannot be written: %s", array->block.name,

@@ -70,6 +70,11 @@ struct raid_level_ops {
 	 * state, sets array->sectors, and array->sync_sectors where it works. 0 or a negative errno with
 	 * `error` set. Does not suspend. */
 	int (*start)(struct raid_array *array, struct error *error);
+	/* Optional: what a log says is done, before anything is read or written; may find that there is nothing left to
+	 * resync. Not for an array that is only read. Suspends. 0, or a negative errno with `error` set. */
+	int (*replay)(struct raid_array *array, struct error *error);
+	/* Optional: makes ready a device that is laid out and becomes a spare. Suspends. 0 or a negative errno. */
+	int (*prepare)(struct raid_member *member);
 	/* Optional: frees array->level_state. No request is there any more, but members are. */
 	void (*stop)(struct raid_array *array);
 	/* Optional: changes the limits of the array's block, which are those of its members. */

@@ -134,10 +134,11 @@ static int apply_at_start(const struct md_layout *layout, uint64_t device_sector
 			  struct md_superblock *sb)
 {
 	uint64_t space = reserved_for_bitmap(layout->size), log;
+	bool fixed = layout->bitmap_chunk || layout->ppl_sectors;
 	int32_t offset = MD_SUPERBLOCK_SECTORS;
 
-	if (layout->bitmap_chunk) {
-		space = layout->bitmap_space;
+	if (fixed) {
+		space = layout->ppl_sectors ? layout->ppl_sectors : layout->bitmap_space;
 		if (layout->bitmap_offset)
 			offset = layout->bitmap_offset;
 		if (offset < (int32_t)MD_SUPERBLOCK_SECTORS)
@@ -147,10 +148,16 @@ static int apply_at_start(const struct md_layout *layout, uint64_t device_sector
 	if (layout->data_offset + layout->size > device_sectors)
 		return -ENOSPC;
 	sb->data_size = device_sectors - layout->data_offset;
-	if (layout->bitmap_chunk) {
+	if (fixed) {
 		if (log > layout->data_offset)
 			return -ENOSPC;
 		sb->bitmap_offset = offset;
+	}
+	if (layout->ppl_sectors) {
+		sb->ppl_offset = (int16_t)offset;
+		sb->ppl_size = (uint16_t)layout->ppl_sectors;
+		sb->bitmap_offset =
+			(int32_t)((uint32_t)layout->ppl_sectors << 16 | (uint16_t)offset);
 	}
 	if (layout->data_offset < log + MD_BBLOG_SECTORS) {
 		if ((uint64_t)offset < MD_SUPERBLOCK_SECTORS + MD_BBLOG_SECTORS)
@@ -180,6 +187,9 @@ int md_layout_apply(const struct md_layout *layout, uint64_t device_sectors,
 	sb->bblog_offset = 0;
 	if (layout->bitmap_chunk)
 		sb->features |= MD_FEATURE_BITMAP;
+	/* Where mdadm would put it nobody has looked. */
+	if (layout->ppl_sectors && layout->minor_version == 0)
+		return -ENOSPC;
 	return layout->minor_version == 0 ? apply_at_end(layout, sb)
 					  : apply_at_start(layout, device_sectors, sb);
 }

@@ -21,6 +21,7 @@ struct md_layout {
 	uint64_t bitmap_space; /* sectors, a multiple of 8 */
 	/* From the superblock, where the other members have it: the kernel takes one figure for all of
 	 * them (md.c, bitmap_info.offset). 0: there are none yet. */
+	uint32_t ppl_sectors; /* of a partial parity log, at bitmap_offset; 0: none */
 	int32_t bitmap_offset;
 };
 

@@ -116,7 +116,7 @@ static int add_relative(struct area *areas, unsigned *count, const struct md_sup
 
 static int check_areas(const struct md_superblock *sb, uint64_t device_sectors, struct error *error)
 {
-	struct area areas[4];
+	struct area areas[5];
 	unsigned count = 0;
 	uint64_t super = (MD_SUPERBLOCK_FIXED + 2 * (uint64_t)sb->max_dev + MD_SECTOR_SIZE - 1) >>
 			 MD_SECTOR_SHIFT;
@@ -135,6 +135,12 @@ static int check_areas(const struct md_superblock *sb, uint64_t device_sectors, 
 		/* How long it is only its own super says; md_bitmap_decode() is given the room. */
 		rc = add_relative(areas, &count, sb, "the bitmap", sb->bitmap_offset, 1,
 				  device_sectors, error);
+		if (rc)
+			return rc;
+	}
+	if (sb->features & (MD_FEATURE_PPL | MD_FEATURE_MULTIPLE_PPLS)) {
+		rc = add_relative(areas, &count, sb, "the partial parity log", sb->ppl_offset,
+				  sb->ppl_size, device_sectors, error);
 		if (rc)
 			return rc;
 	}

@@ -211,6 +211,10 @@ static int lay_out(struct raid_array *array, const struct block *block, struct m
 			MD_SECTOR_SHIFT;
 		layout.bitmap_offset = other ? other->sb.bitmap_offset : 0;
 	}
+	if (array->features & (MD_FEATURE_PPL | MD_FEATURE_MULTIPLE_PPLS)) {
+		layout.ppl_sectors = other ? other->sb.ppl_size : 0;
+		layout.bitmap_offset = other ? other->sb.ppl_offset : 0;
+	}
 	layout.data_offset = other ? other->sb.data_offset : 0;
 	rc = md_layout_apply(&layout, sectors, sb);
 	if (rc) {
@@ -252,6 +256,10 @@ static int add_as_spare(struct raid_array *array, struct raid_member *member, st
 			return error_set(error, rc, "%s: its bitmap cannot be written: %s",
 					 member->block->name, error_name(rc));
 	}
+	rc = array->level->prepare ? array->level->prepare(member) : 0;
+	if (rc)
+		return error_set(error, rc, "%s: its log cannot be written: %s",
+				 member->block->name, error_name(rc));
 	rc = raid_member_announce(member);
 	if (rc)
 		return error_set(error, rc, "%s: its superblock cannot be written: %s",

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "raid/raid5_ppl.h"
 #include "util/bytes.h"
 
 static unsigned set_count(const struct raid_set *set, uint32_t places)
@@ -39,7 +40,8 @@ static int check_dirty_degraded(const struct raid_array *array, struct error *er
 {
 	unsigned absent = count_absent(array);
 
-	if (!absent || array->resync_position == MD_RESYNC_DONE)
+	/* A log knows what was being written. */
+	if (!absent || array->resync_position == MD_RESYNC_DONE || raid5_has_ppl(array))
 		return 0;
 	if (array->forced) {
 		log_warning(array->log,
@@ -99,13 +101,25 @@ static int raid5_start(struct raid_array *array, struct error *error)
 	array->sync_sectors = round_down(g->member_sectors, g->chunk_sectors);
 	array->sectors = raid_geometry_array_sectors(g->level, g->layout, g->chunk_sectors,
 						     g->disks, g->member_sectors);
-	return 0;
+	return raid5_has_ppl(array) ? raid5_ppl_create(r, error) : 0;
+}
+
+static int raid5_replay(struct raid_array *array, struct error *error)
+{
+	return raid5_of(array)->ppl ? raid5_ppl_replay(raid5_of(array), error) : 0;
+}
+
+static int raid5_prepare(struct raid_member *member)
+{
+	return raid5_of(member->array)->ppl ? raid5_ppl_clear(member) : 0;
 }
 
 static void raid5_stop(struct raid_array *array)
 {
-	if (raid5_of(array))
+	if (raid5_of(array)) {
 		raid5_memory_free(raid5_of(array));
+		raid5_ppl_free(raid5_of(array));
+	}
 	free(array->level_state);
 	array->level_state = NULL;
 }
@@ -198,7 +212,8 @@ static unsigned raid5_sync_buffers(const struct raid_array *array)
 
 #define RAID5_OPS(n)                                                                               \
 	{                                                                                          \
-		.level = n, .start = raid5_start, .stop = raid5_stop, .limits = raid5_limits,      \
+		.level = n, .start = raid5_start, .replay = raid5_replay,                          \
+		.prepare = raid5_prepare, .stop = raid5_stop, .limits = raid5_limits,              \
 		.survives = raid5_survives, .agrees = raid5_agrees,                                \
 		.holds_alone = raid5_holds_alone, .readv = raid5_readv, .write = raid5_write,      \
 		.status = raid5_status, .sync_buffers = raid5_sync_buffers, .sync = raid5_sync,    \

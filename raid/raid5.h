@@ -37,6 +37,8 @@ struct raid5 {
 	struct list memory[RAID5_SLABS];
 	struct fiber_queue memory_queue;
 
+	struct raid5_ppl *ppl; /* NULL: no partial parity log */
+
 	/* what writes were */
 	uint64_t full_writes, rmw_writes, reconstruct_writes, merged_writes;
 };
@@ -59,7 +61,8 @@ struct raid5_visit {
 
 /* Suspends until the stripe is this fiber's (true), or another has carried out the write (false; rc). */
 bool raid5_enter(struct raid5 *r, struct raid5_visit *visit);
-/* Takes the writes that wait behind one that has entered, up to `most`, onto `taken`. */
+/* Takes the writes that wait behind one that has entered, up to `most`, onto `taken`; with a partial parity log only
+ * those that together with it are in one piece, as an entry of the log has to be. */
 void raid5_gather(struct raid5 *r, struct raid5_visit *visit, struct list *taken, unsigned most);
 /* Ends a write that was gathered. */
 void raid5_carried_out(struct raid5_visit *taken, int rc);

@@ -23,6 +23,7 @@ struct raid5_batch {
 	uint64_t lo;    /* the first column of the chunk that it is about */
 	uint32_t width;
 	unsigned flags;
+	bool logged; /* raid5_ppl.c */
 	struct raid5_visit *visits[RAID5_BATCH_MOST];
 	unsigned visit_count;
 

@@ -42,6 +42,7 @@ bool raid5_enter(struct raid5 *r, struct raid5_visit *visit)
 void raid5_gather(struct raid5 *r, struct raid5_visit *visit, struct list *taken, unsigned most)
 {
 	struct list *bucket = bucket_of(r, visit->stripe);
+	uint64_t start = visit->start, end = visit->end;
 
 	list_for_each_safe(at, bucket) {
 		struct raid5_visit *other = list_entry(at, struct raid5_visit, node);
@@ -50,6 +51,10 @@ void raid5_gather(struct raid5 *r, struct raid5_visit *visit, struct list *taken
 			continue;
 		if (!other->joins || !most--)
 			return;
+		if (r->ppl && (other->start > end || other->end < start))
+			return;
+		start = MIN(start, other->start);
+		end = MAX(end, other->end);
 		list_remove(&other->node);
 		list_add_tail(taken, &other->node);
 		r->merged_writes++;

@@ -23,6 +23,7 @@
 #include "block/iov.h"
 #include "raid/raid5.h"
 #include "raid/raid5_batch.h"
+#include "raid/raid5_ppl.h"
 #include "util/bytes.h"
 
 /* ---- Gathering ---- */
@@ -289,7 +290,10 @@ static int carry_out(struct raid5_batch *batch)
 		return rc;
 	rc = raid5_batch_parity(batch);
 	if (!rc)
+		rc = raid5_ppl_begin(batch);
+	if (!rc)
 		rc = write_out(batch);
+	raid5_ppl_end(batch);
 	return raid_bracket_end(&bracket, rc);
 }
 
@@ -404,7 +408,9 @@ static bool next_stripe(struct job *job, struct raid5_visit *visit, uint64_t *st
 
 static int write_stripe(struct raid5 *r, struct raid5_visit *visit, uint64_t strip)
 {
-	bool whole_zero = visit->write->kind != RAID_WRITE_DATA && covers_stripe(r, visit, strip);
+	/* With a log all goes through it. */
+	bool whole_zero =
+		visit->write->kind != RAID_WRITE_DATA && !r->ppl && covers_stripe(r, visit, strip);
 	int rc;
 
 	/* A discard is a hint. */
