@@ -60,7 +60,9 @@ struct raid_sync {
 	uint8_t **buffers;      /* sync_buffers() of them, each of RAID_REBUILD_SECTORS */
 	bool force;             /* repair: also where nobody can know which member is wrong */
 	uint64_t mismatches;    /* out: bytes that differed; check and repair */
-	uint64_t skipped;       /* out: bytes that not all members could be compared in */
+	uint64_t
+		unresolved; /* out: of these, that a repair left, since nobody can know who is wrong */
+	uint64_t skipped; /* out: bytes that not all members could be compared in */
 };
 
 struct raid_level_ops {

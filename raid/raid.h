@@ -267,7 +267,9 @@ struct raid_progress {
 	uint64_t rate; /* bytes per second: over the last seconds; of all of it once it is over */
 	uint64_t remaining_ns;
 	uint64_t mismatches; /* bytes that differed; check and repair */
-	uint64_t skipped;    /* bytes in which not all places could be compared; the same */
+	uint64_t
+		unresolved; /* of these, that a repair left as they were: nobody can know which member is wrong */
+	uint64_t skipped; /* bytes in which not all places could be compared; the same */
 	struct raid_found found;
 };
 

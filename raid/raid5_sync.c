@@ -261,15 +261,17 @@ static int repair_block(struct raid5_work *work, const struct raid_sync *sync, u
 	return write_block(work, sync, role, raid5_block(work, role), at, MD_SECTOR_SIZE);
 }
 
-static int repair_sector(struct raid5_work *work, const struct raid_sync *sync, uint32_t at,
+static int repair_sector(struct raid5_work *work, struct raid_sync *sync, uint32_t at,
 			 enum raid_liar liar, uint32_t role)
 {
 	int rc;
 
 	if (liar != RAID_LIAR_UNKNOWN)
 		return repair_block(work, sync, at, role);
-	if (!sync->force)
+	if (!sync->force) {
+		sync->unresolved += MD_SECTOR_SIZE;
 		return 0;
+	}
 	rc = repair_block(work, sync, at, work->row.p);
 	if (!rc && work->row.q != RAID5_NO_ROLE)
 		rc = repair_block(work, sync, at, work->row.q);

@@ -218,9 +218,10 @@ static int run_windows(struct raid_array *array, unsigned index, struct raid_syn
 			break;
 		rebuild->busy[index] = sync->sector;
 		throttle(rebuild, sync->count << MD_SECTOR_SHIFT);
-		sync->mismatches = sync->skipped = 0;
+		sync->mismatches = sync->unresolved = sync->skipped = 0;
 		rc = must_end(array) ? -ECANCELED : array->level->sync(array, sync);
 		rebuild->mismatches += sync->mismatches;
+		rebuild->unresolved += sync->unresolved;
 		rebuild->skipped += sync->skipped;
 		if (rc)
 			break; /* stays busy: what is completed ends here */
@@ -310,7 +311,7 @@ static void begin(struct raid_array *array, enum raid_operation operation, uint6
 	rebuild->saved_ns = rebuild->rate_start_ns = rebuild->began_ns = worker_now();
 	rebuild->rate_bytes = 0;
 	rebuild->mark_count = 0;
-	rebuild->mismatches = rebuild->skipped = 0;
+	rebuild->mismatches = rebuild->unresolved = rebuild->skipped = 0;
 	rebuild->found = (struct raid_found){ .count = 0 };
 	for (unsigned i = 0; i < RAID_REBUILD_WINDOWS; i++)
 		rebuild->busy[i] = UINT64_MAX;

@@ -32,6 +32,7 @@ void raid_rebuild_progress(const struct raid_array *array, struct raid_progress 
 					    .last = rebuild->last,
 					    .total = rebuild->total << MD_SECTOR_SHIFT,
 					    .mismatches = rebuild->mismatches,
+					    .unresolved = rebuild->unresolved,
 					    .skipped = rebuild->skipped,
 					    .found = rebuild->found };
 	if (rebuild->operation == RAID_IDLE) {

@@ -30,9 +30,9 @@ struct raid_rebuild {
 	int status;                          /* of the windows */
 	uint64_t next, completed, total;     /* sectors */
 	uint64_t busy[RAID_REBUILD_WINDOWS]; /* where windows in flight start; UINT64_MAX: none */
-	uint64_t mismatches, skipped;        /* bytes */
-	struct raid_found found;             /* where they differed */
-	uint64_t saved_ns, saved;            /* when and where the last checkpoint was */
+	uint64_t mismatches, unresolved, skipped; /* bytes */
+	struct raid_found found;                  /* where they differed */
+	uint64_t saved_ns, saved;                 /* when and where the last checkpoint was */
 
 	uint64_t rate_limit;                /* bytes per second; 0: none */
 	uint64_t rate_start_ns, rate_bytes; /* for the limit */

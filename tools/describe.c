@@ -131,6 +131,7 @@ json_t *describe_progress(const struct raid_progress *progress)
 		      progress->remaining_ns / 1000000000);
 	set_number(object, "mismatch_bytes", progress->mismatches);
 	describe_found(object, &progress->found);
+	set_number(object, "unresolved_bytes", progress->unresolved);
 	set_number(object, "not_compared_bytes", progress->skipped);
 	return object;
 }

@@ -180,6 +180,11 @@ static int create_run(void *arg, struct error *error)
 	for (unsigned i = 0; create->members && i < count; i++)
 		block_unref(create->members[i].block);
 	free(create->members);
+	if (!rc && create->options.level >= RAID_LEVEL_4 && create->options.level <= RAID_LEVEL_6)
+		cli_note("md/%s: after a crash with a member missing, other data of the stripes "
+			 "that were "
+			 "being written may be damaged (the write hole, see docs/raid.md)",
+			 create->name);
 	if (!rc && !create->options.assume_clean && raid_geometry_redundant(create->options.level))
 		cli_note("md/%s: its members are not known to be equal; `tenon raid rebuild %s` or "
 			 "`tenon serve` makes them so",
@@ -194,8 +199,8 @@ static int raid_create_verb(int argc, char **argv)
 		{ "level", CLI_TEXT, &create.level, "LEVEL", "linear, 0, 1 or 10" },
 		{ "layout", CLI_TEXT, &create.layout, "NAME",
 		  "of level 10: n2 (default), f2, o2 or other numbers; of 0: original, alternate" },
-		{ "chunk", CLI_SIZE, &create.chunk, "SIZE", "of levels 0 and 10 (512K)", 4096,
-		  1u << 31 },
+		{ "chunk", CLI_SIZE, &create.chunk, "SIZE", "of levels that have chunks (512K)",
+		  4096, 1u << 31 },
 		{ "consistency", CLI_TEXT, &create.consistency, "POLICY",
 		  "after a crash: resync, or bitmap" },
 		{ "metadata", CLI_TEXT, &create.metadata, "1.x", "1.0, 1.1 or 1.2 (default)" },
@@ -374,7 +379,8 @@ int command_raid(int argc, char **argv)
 		  "let go of a faulty member or a spare" },
 		{ "rebuild", raid_rebuild_verb, "NAME", "resync or rebuild, and wait for the end" },
 		{ "check", raid_check_verb, "NAME [--repair]", "compare all members" },
-		{ "repair", raid_repair_verb, "NAME", "compare all members, and make them agree" },
+		{ "repair", raid_repair_verb, "NAME [--force]",
+		  "compare all members, and make them agree" },
 		{ "zero", raid_zero_verb, "DEVICE...", "take md's superblock off devices" },
 		{ NULL, NULL, NULL, NULL },
 	};

@@ -19,9 +19,9 @@
 struct rebuild {
 	struct cli_words given;
 	char *target;
-	bool check, repair;
+	bool check, repair, force;
 	struct cli_progress progress;
-	uint64_t mismatches, skipped; /* bytes */
+	uint64_t mismatches, unresolved, skipped; /* bytes */
 	struct raid_found found;
 	uint64_t total, rate; /* as last reported; 0: nothing was to be done */
 	bool in_part;         /* a check that found nothing, and could not look everywhere */
@@ -64,6 +64,7 @@ static void rebuild_take_result(struct rebuild *rebuild, json_t *progress)
 	size_t index;
 
 	rebuild->mismatches = number_of(progress, "mismatch_bytes");
+	rebuild->unresolved = number_of(progress, "unresolved_bytes");
 	rebuild->skipped = number_of(progress, "not_compared_bytes");
 	rebuild->found = (struct raid_found){ .count = number_of(progress, "mismatch_count") };
 	json_array_foreach(ranges, index, range) {
@@ -83,8 +84,8 @@ static int rebuild_ask(struct rebuild *rebuild, const char *socket, struct error
 
 	if (rebuild->check)
 		rc = rpc_call(socket, "raid.check",
-			      json_pack("{s:o, s:b}", "name", describe_text(rebuild->target),
-					"repair", rebuild->repair),
+			      json_pack("{s:o, s:b, s:b}", "name", describe_text(rebuild->target),
+					"repair", rebuild->repair, "force", rebuild->force),
 			      NULL, error);
 	while (!rc && !done) {
 		json_t *answer = NULL, *progress;
@@ -187,13 +188,15 @@ static int rebuild_here(struct rebuild *rebuild, struct stack *stack, struct err
 	if (!rc)
 		rc = rebuild_wait(rebuild, array, error);
 	if (!rc && rebuild->check)
-		rc = raid_scrub_start(array, rebuild->repair, error);
+		rc = rebuild->force ? raid_repair_anyway(array, error)
+				    : raid_scrub_start(array, rebuild->repair, error);
 	if (!rc && rebuild->check)
 		rc = rebuild_wait(rebuild, array, error);
 	if (rc)
 		return rc;
 	raid_status(array, &status);
 	rebuild->mismatches = status.progress.mismatches;
+	rebuild->unresolved = status.progress.unresolved;
 	rebuild->skipped = status.progress.skipped;
 	rebuild->found = status.progress.found;
 	/* It was over before anybody looked. */
@@ -234,7 +237,8 @@ static int check_result(struct rebuild *rebuild, struct error *error)
 
 	cli_say("%s: %llu bytes differ between the members%s", rebuild->target,
 		(unsigned long long)rebuild->mismatches,
-		rebuild->repair && rebuild->mismatches ? "; they agree now" : "");
+		rebuild->repair && rebuild->mismatches && !rebuild->unresolved ? "; they agree now"
+									       : "");
 	for (uint64_t i = 0; i < shown; i++)
 		cli_say("  bytes %llu to %llu", (unsigned long long)found->ranges[i].offset,
 			(unsigned long long)(found->ranges[i].offset + found->ranges[i].length -
@@ -247,8 +251,18 @@ static int check_result(struct rebuild *rebuild, struct error *error)
 			"cannot be read, or their bad-block logs say so",
 			rebuild->target, (unsigned long long)rebuild->skipped);
 	rebuild->in_part = rebuild->skipped != 0;
-	if (!rebuild->mismatches || rebuild->repair)
+	if (!rebuild->mismatches || (rebuild->repair && !rebuild->unresolved))
 		return 0;
+	if (rebuild->repair) {
+		error_set(error, -EIO,
+			  "%s: %llu bytes differ still: which of the members is wrong there cannot "
+			  "be known",
+			  rebuild->target, (unsigned long long)rebuild->unresolved);
+		error_advise(error, "`tenon raid repair --force` makes parity anew from the data; "
+				    "if it was the "
+				    "data that were wrong, they cannot be had back then");
+		return -EIO;
+	}
 	error_set(error, -EIO, "%s: the members differ in %llu bytes", rebuild->target,
 		  (unsigned long long)rebuild->mismatches);
 	error_advise(error,
@@ -310,9 +324,14 @@ int raid_rebuild_verb(int argc, char **argv)
 int raid_repair_verb(int argc, char **argv)
 {
 	struct rebuild rebuild = { .progress.what = "repair", .check = true, .repair = true };
-	const struct cli_option options[] = { CLI_OPTION_DEVICE(&rebuild.given), CLI_OPTION_END };
+	const struct cli_option options[] = {
+		CLI_OPTION_DEVICE(&rebuild.given),
+		{ "force", CLI_FLAG, &rebuild.force, NULL,
+		  "make parity anew also where which member is wrong cannot be known" },
+		CLI_OPTION_END,
+	};
 
-	return rebuild_verb(&rebuild, "raid repair NAME", options, argc, argv);
+	return rebuild_verb(&rebuild, "raid repair NAME [--force]", options, argc, argv);
 }
 
 int raid_check_verb(int argc, char **argv)

@@ -194,7 +194,9 @@ static int add_member(void *arg)
 
 static int check_array(struct array_call *call)
 {
-	return raid_scrub_start(call->array, call->repair, call->error);
+	return call->repair && call->force
+		       ? raid_repair_anyway(call->array, call->error)
+		       : raid_scrub_start(call->array, call->repair, call->error);
 }
 
 static bool stop_waiting(const struct raid_progress *progress, void *arg)
@@ -292,6 +294,7 @@ int serve_raid_check(void *context, json_t *params, json_t **result, struct erro
 
 	(void)result;
 	call.repair = json_is_true(json_object_get(params, "repair"));
+	call.force = json_is_true(json_object_get(params, "force"));
 	return rc ? rc : call_array(&call, check_array);
 }
 
