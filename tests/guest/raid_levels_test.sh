@@ -182,5 +182,87 @@ GUEST
 		same "$name, rebuilt" "$sum" "$(sed -n "s/^$name whole //p" theirs.digests)"
 	done <"$(rig_results theirs.guest)/digests"
 done
+
+# ---- In the middle of something, both ways ----
+CASES+='
+mid    10     f2        64K  1.2 none  8M 8M 8M
+rec    10     n2        64K  1.2 none  8M 8M 8M 8M
+gone   10     o2        64K  1.2 64K   8M 8M 8M
+'
+for name in mid rec gone; do make_disks theirs "$name"; done
+in_guest theirs 'mid rec gone' <<'GUEST' || rig_fail "md cannot make them"
+	create() {
+		count=$#
+		case $bitmap in none) set -- --bitmap=none "$@" ;; *) set -- --bitmap=internal --bitmap-chunk=$bitmap "$@" ;; esac
+		yes | mdadm --create /dev/md0 --run --name=$name --level=10 --layout=$layout --chunk=$chunk --raid-devices=$count "$@" 2>&1
+	}
+	fill() { dd if=$known of=/dev/md0 bs=1M conv=fsync count=$1 seek=${2:-0} skip=${2:-0} 2>/dev/null; }
+	case $name in
+	mid)
+		echo 2000 >/proc/sys/dev/raid/speed_limit_max
+		create "$@"; fill 6; sleep 1; cat $md/sync_completed; note whole; stop
+		echo 4000000 >/proc/sys/dev/raid/speed_limit_max ;;
+	rec)
+		create "$1" missing "$3" "$4"; idle; fill 12
+		echo frozen >$md/sync_action
+		mdadm /dev/md0 --add $2 2>&1
+		echo 8192 >$md/sync_max
+		echo idle >$md/sync_action
+		until [ "$(cat $md/sync_completed)" != none ]; do sleep 0.05; done
+		sleep 0.5
+		note whole; stop ;;
+	gone)
+		create "$@"; idle; fill 4
+		mdadm /dev/md0 --fail $2 2>&1; mdadm /dev/md0 --remove $2 2>&1
+		fill 4 4; note whole; stop ;;
+	esac
+GUEST
+cp "$(rig_results theirs.guest)/digests" interrupted.digests
+sum_of() { sed -n "s/^$1 whole //p" interrupted.digests; }
+mdadm --examine theirs/mid.0 | grep -q 'State : active' || rig_fail "mid is not in the middle of its resync"
+mdadm --examine theirs/rec.1 | grep -q 'Recovery Offset : [1-9]' || rig_fail "rec is not in the middle of its recovery"
+for name in mid rec gone; do same "$name, which md left" "$(read_of $(members theirs $name))" "$(sum_of $name)"; done
+same "rec without what is not recovered" "$(read_of theirs/rec.0 theirs/rec.2 theirs/rec.3)" "$(sum_of rec)"
+! "$TOOL" assemble -r theirs/rec.1 theirs/rec.2 theirs/rec.3 2>/dev/null ||
+	rig_fail "a member that is not recovered stands for its copy"
+"$TOOL" assemble $(members theirs mid) -- wait >/dev/null 2>>log || rig_fail "mid does not go on"
+"$TOOL" assemble $(members theirs rec) -- wait >/dev/null 2>>log || rig_fail "rec does not go on"
+"$TOOL" assemble theirs/gone.0 theirs/gone.2 -- add theirs/gone.1 wait >/dev/null 2>readd || rig_fail "gone does not come back"
+grep -q 'only what changed' readd || rig_fail "gone: $(cat readd)"
+
+# And what tenon leaves, md goes on with.
+for name in mid rec gone; do
+	make_disks ours $name
+	options=(-l 10 -L "$(case_of $name | awk '{ print $3 }')" -k 64K)
+	[ $name = gone ] && options+=(-b 64K) || options+=(-B)
+	dd if=/dev/urandom of=ours/$name.1 bs=1M count=8 conv=notrunc status=none
+	case $name in
+	mid) "$TOOL" create $name "${options[@]}" $(members ours $name) -- rate 2M write 0 1M 4 until 30 ;;
+	rec) "$TOOL" create $name "${options[@]}" ours/rec.0 missing ours/rec.2 ours/rec.3 -- fill known rate 2M add ours/rec.1 until 40 ;;
+	gone) "$TOOL" create $name "${options[@]}" $(members ours $name) -- wait fill known write 0 1M 5 flush crash ;;
+	esac >/dev/null 2>>log || [ $name = gone ] || { cat log; rig_fail "$name cannot be made"; }
+	echo "$name whole $(read_of $(members ours $name))" >>left.digests
+done
+mdadm --examine ours/mid.0 | grep -q 'State : active' || rig_fail "mid is not in the middle of its resync"
+mdadm --examine ours/rec.1 | grep -q 'Recovery Offset : [1-9]' || rig_fail "rec is not in the middle of its recovery"
+mdadm --examine ours/gone.0 | grep -q 'State : active' || rig_fail "gone is not dirty"
+for dir in theirs ours; do
+	in_guest $dir 'mid rec gone' <<'GUEST' || rig_fail "md does not go on"
+		mdadm --assemble --run /dev/md0 "$@" 2>&1
+		idle
+		echo check >$md/sync_action; idle
+		echo "$name $(cat $md/mismatch_cnt) $(cat $md/degraded)" >>/result/mismatches
+		note whole; stop
+GUEST
+	[ "$(grep -c ' 0 0$' "$(rig_results $dir.guest)/mismatches")" = 3 ] ||
+		{ cat "$(rig_results $dir.guest)/mismatches"; rig_fail "md finds that copies differ, of what $dir left"; }
+	while read -r name _ sum; do
+		case $dir in
+		ours) expected=$(sed -n "s/^$name whole //p" left.digests) ;;
+		*) expected=$(sed -n "s/^$name whole //p" interrupted.digests) ;;
+		esac
+		same "$name, gone on with by md, of $dir" "$sum" "$expected"
+	done <"$(rig_results $dir.guest)/digests"
+done
 [ $failed = 0 ] || rig_fail "see above"
-echo "12 arrays judged by md, $(grep -vc ' -$' theirs.digests) of md's read, 6 rebuilt and given back"
+echo "12 arrays judged by md, $(grep -vc ' -$' theirs.digests) of md's read, 6 rebuilt and given back; 6 gone on with"

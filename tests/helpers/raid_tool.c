@@ -172,7 +172,9 @@ static bool until(const struct raid_progress *progress, void *arg)
 {
 	const uint64_t *percent = arg;
 
-	return progress->position * 100 < progress->total * *percent;
+	/* What ended before is not meant. */
+	return progress->operation == RAID_IDLE ||
+	       progress->position * 100 < progress->total * *percent;
 }
 
 static int step(struct tool *tool, const char *what)
