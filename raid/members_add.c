@@ -45,6 +45,14 @@ static int empty_place(const struct raid_array *array, uint16_t wanted)
 	return RAID_SPARE;
 }
 
+/* Where a member's data are of use: in its own place, but at RAID1 in any. */
+static int place_again(const struct raid_array *array, uint16_t role)
+{
+	if (array->now.level == RAID_LEVEL_1)
+		return empty_place(array, role);
+	return role < array->now.disks && !array->places[role].member ? role : RAID_SPARE;
+}
+
 /* Whose places the others take: the first that is in use. */
 static const struct raid_member *first_active(const struct raid_array *array)
 {
@@ -120,7 +128,7 @@ static bool can_return(struct raid_array *array, const struct md_superblock *old
 	    (old->features & (MD_FEATURE_REPLACEMENT | MD_FEATURE_RESHAPE)) ||
 	    !has_room_for_bitmap(array, old, block) || !left_from_here(array, old))
 		return false;
-	*place = empty_place(array, role);
+	*place = place_again(array, role);
 	return *place != RAID_SPARE;
 }
 

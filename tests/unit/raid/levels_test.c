@@ -346,6 +346,41 @@ static void test_raid10_comes_back_by_bitmap(void)
 	}
 }
 
+/* Its place was given to a spare meanwhile, and another is empty: what it has is of no use there. */
+static void comes_back_to_another_place(struct raid_rig *rig)
+{
+	const struct raid_create_options options = { .name = "x",
+						     .level = 10,
+						     .chunk = 65536,
+						     .bitmap = RAID_BITMAP_INTERNAL,
+						     .bitmap_chunk = 65536,
+						     .assume_clean = true };
+	struct raid_new_member three[4] = { { .block = rig->disk[0] },
+					    { .block = rig->disk[1] },
+					    { .block = rig->disk[2] },
+					    { .block = NULL } };
+	uint8_t *bytes = malloc(3 * MIB);
+
+	memset(bytes, 0x5a, 3 * MIB);
+	CU_ASSERT_EQUAL(block_write(rig->memory[2], MIB, bytes, 3 * MIB, 0), 0);
+	free(bytes);
+	CU_ASSERT_EQUAL_FATAL(raid_create(&rig->array, three, 4, &options, &rig->error), 0);
+	CU_ASSERT_EQUAL(raid_fail(rig->array, "disk1", &rig->error), 0);
+	CU_ASSERT_EQUAL(raid_remove(rig->array, "disk1", &rig->error), 0);
+	CU_ASSERT_EQUAL(raid_add(rig->array, rig->disk[3], &rig->error), 0);
+	rig_wait(rig);
+	CU_ASSERT_EQUAL(rig_state(rig, 3), RAID_MEMBER_IN_SYNC);
+	CU_ASSERT_EQUAL(raid_add(rig->array, rig->disk[1], &rig->error), 0);
+	rig_wait(rig);
+	CU_ASSERT_EQUAL(rig_state(rig, 1), RAID_MEMBER_IN_SYNC);
+	CU_ASSERT_EQUAL(mismatches(rig), 0);
+}
+
+static void test_raid10_comes_back_to_another_place(void)
+{
+	rig_run(comes_back_to_another_place);
+}
+
 /* ---- Anything, in any order, against a plain copy of the data ---- */
 
 #define SECTORS 512u /* of 4 KiB that are looked at */
@@ -612,4 +647,5 @@ UNIT_MAIN("raid levels", UNIT(test_raid10_places), UNIT(test_raid10_refused),
 	  UNIT(test_layout_names), UNIT(test_raid10_survives_each_loss),
 	  UNIT(test_raid10_knows_what_is_too_many), UNIT(test_raid10_makes_read_errors_good),
 	  UNIT(test_raid10_is_forced), UNIT(test_raid10_comes_back_by_bitmap),
-	  UNIT(test_raid10_anything), UNIT(test_raid0_zones), UNIT(test_linear), UNIT(test_refuses))
+	  UNIT(test_raid10_comes_back_to_another_place), UNIT(test_raid10_anything),
+	  UNIT(test_raid0_zones), UNIT(test_linear), UNIT(test_refuses))
