@@ -306,8 +306,45 @@ static int check_device(struct raid_array *array, struct block *block, struct er
 	return 0;
 }
 
+/* What may be done with a device that is added. */
+enum adding {
+	ADD_ANY,  /* taken back by the bitmap, or as a spare */
+	ADD_OVER, /* also where it ran apart: as a spare then */
+	ADD_BACK, /* taken back only */
+};
+
+static int refuse_back(const struct raid_array *array, const struct block *block,
+		       const struct md_superblock *old, struct error *error)
+{
+	uint16_t role = md_superblock_role(old, old->dev_number);
+
+	if (memcmp(old->set_uuid, array->uuid, sizeof(array->uuid)) != 0 || role >= MD_ROLE_MAX)
+		error_set(error, -ESTALE, "%s was no member of %s with data", block->name,
+			  array->block.name);
+	else if (!array->intent)
+		error_set(error, -ESTALE,
+			  "%s has no bitmap: what %s missed (events %llu of %llu) nobody knows",
+			  array->block.name, block->name, (unsigned long long)old->events,
+			  (unsigned long long)array->events);
+	else if (old->events < array->intent->super.events_cleared)
+		error_set(error, -ESTALE,
+			  "%s was last written at event %llu, and the bitmap of %s reaches back to "
+			  "event %llu",
+			  block->name, (unsigned long long)old->events, array->block.name,
+			  (unsigned long long)array->intent->super.events_cleared);
+	else if (place_again(array, role) == RAID_SPARE)
+		error_set(error, -ESTALE, "%s: its place in %s, %u, has been filled", block->name,
+			  array->block.name, role);
+	else
+		error_set(error, -ESTALE,
+			  "%s cannot come back to %s by the bitmap: its superblock does not fit",
+			  block->name, array->block.name);
+	error_advise(error, "`tenon raid add` copies all to it");
+	return -ESTALE;
+}
+
 static int add_checked(struct raid_array *array, struct block *block, struct md_superblock *old,
-		       bool over, struct error *error)
+		       enum adding adding, struct error *error)
 {
 	struct raid_member *member;
 	int rc, place = RAID_SPARE;
@@ -316,8 +353,12 @@ static int add_checked(struct raid_array *array, struct block *block, struct md_
 	rc = md_superblock_find(block, old, &found, NULL);
 	if (rc && rc != -ENOENT && rc != -EINVAL && rc != -ENXIO)
 		return error_set(error, rc, "%s: cannot be read: %s", block->name, error_name(rc));
-	if (!rc && !over && ran_apart(array, block, old))
+	if (!rc && adding != ADD_OVER && ran_apart(array, block, old))
 		return refuse_apart(array, block, old, error);
+	if (adding == ADD_BACK && rc)
+		return error_set(error, -ESTALE, "%s: no md superblock that is whole", block->name);
+	if (adding == ADD_BACK && !can_return(array, old, block, &place))
+		return refuse_back(array, block, old, error);
 	/* As it was found when the array was assembled. */
 	member = raid_member_find(array, block->name);
 	if (member)
@@ -325,7 +366,8 @@ static int add_checked(struct raid_array *array, struct block *block, struct md_
 	member = raid_member_new(array, block);
 	if (!member)
 		return error_set(error, -ENOMEM, "out of memory");
-	if (!rc && !(over && ran_apart(array, block, old)) && can_return(array, old, block, &place))
+	if (!rc && !(adding == ADD_OVER && ran_apart(array, block, old)) &&
+	    can_return(array, old, block, &place))
 		rc = bring_back(array, member, old, error);
 	else
 		rc = add_as_spare(array, member, error);
@@ -343,7 +385,8 @@ static int add_checked(struct raid_array *array, struct block *block, struct md_
 	return 0;
 }
 
-static int add(struct raid_array *array, struct block *block, bool over, struct error *error)
+static int add(struct raid_array *array, struct block *block, enum adding adding,
+	       struct error *error)
 {
 	CLEANUP_FREE struct md_superblock *old = malloc(sizeof(*old));
 	int rc;
@@ -355,7 +398,7 @@ static int add(struct raid_array *array, struct block *block, bool over, struct 
 	fiber_mutex_lock(&array->membership);
 	rc = check_device(array, block, error);
 	if (!rc)
-		rc = add_checked(array, block, old, over, error);
+		rc = add_checked(array, block, old, adding, error);
 	fiber_mutex_unlock(&array->membership);
 	block_unref(block);
 	return rc;
@@ -363,10 +406,15 @@ static int add(struct raid_array *array, struct block *block, bool over, struct 
 
 int raid_add(struct raid_array *array, struct block *block, struct error *error)
 {
-	return add(array, block, false, error);
+	return add(array, block, ADD_ANY, error);
 }
 
 int raid_add_over(struct raid_array *array, struct block *block, struct error *error)
 {
-	return add(array, block, true, error);
+	return add(array, block, ADD_OVER, error);
+}
+
+int raid_add_back(struct raid_array *array, struct block *block, struct error *error)
+{
+	return add(array, block, ADD_BACK, error);
 }

@@ -234,6 +234,9 @@ int raid_add(struct raid_array *array, struct block *block, struct error *error)
  * what it holds and the array does not is lost. */
 int raid_add_over(struct raid_array *array, struct block *block, struct error *error);
 
+/* The same for one that must need no more than what the bitmap names: -ESTALE for any other, and nothing done. */
+int raid_add_back(struct raid_array *array, struct block *block, struct error *error);
+
 /* Overwrites the md superblock on a device that is no member of a running array, so that it is found
  * no more. 0 also when there was none. */
 int raid_erase(struct block *block, struct error *error);

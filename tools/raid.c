@@ -374,6 +374,8 @@ int command_raid(int argc, char **argv)
 		  "start without what is missing, and write that down" },
 		{ "add", raid_add_verb, "NAME DEVICE",
 		  "add a device: it fills an empty place or is a spare" },
+		{ "re-add", raid_re_add_verb, "NAME DEVICE",
+		  "add a former member, which gets only what the bitmap says that it missed" },
 		{ "fail", raid_fail_verb, "NAME DEVICE", "mark a member faulty" },
 		{ "remove", raid_remove_verb, "NAME DEVICE",
 		  "let go of a faulty member or a spare" },

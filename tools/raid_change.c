@@ -74,6 +74,7 @@ struct raid_change_command {
 	char *target; /* md/NAME */
 	char *device; /* absolute */
 	bool force;
+	bool back; /* by the bitmap or not at all */
 };
 
 /* The device by the name that it has in the stack, if it goes by another one, too: the loop device over an image. */
@@ -107,9 +108,9 @@ static int change_run(void *arg, struct error *error)
 	struct stack *stack = NULL;
 	struct raid_array *array;
 	int rc = owner_call(&change->given, change->target, change->method,
-			    json_pack("{s:o, s:o, s:b}", "name", describe_text(change->target),
+			    json_pack("{s:o, s:o, s:b, s:b}", "name", describe_text(change->target),
 				      "device", describe_text(change->device), "force",
-				      change->force),
+				      change->force, "back", change->back),
 			    NULL, error);
 
 	if (rc)
@@ -182,8 +183,9 @@ static int apply_add(struct raid_change_command *change, struct stack *stack,
 	int rc = raid_open_member(stack, array, change->device, change->force, &block, error);
 
 	if (!rc)
-		rc = change->force ? raid_add_over(array, block, error)
-				   : raid_add(array, block, error);
+		rc = change->back    ? raid_add_back(array, block, error)
+		     : change->force ? raid_add_over(array, block, error)
+				     : raid_add(array, block, error);
 	if (!rc)
 		cli_note("%s: added; `tenon raid rebuild` or `tenon serve` brings it up to date",
 			 change->device);
@@ -216,6 +218,15 @@ int raid_add_verb(int argc, char **argv)
 	return change_verb(&change, "raid add NAME DEVICE",
 			   "overwrite what is on a new device, or what a half holds that ran apart",
 			   argc, argv);
+}
+
+int raid_re_add_verb(int argc, char **argv)
+{
+	struct raid_change_command change = { .method = "raid.add",
+					      .apply = apply_add,
+					      .back = true };
+
+	return change_verb(&change, "raid re-add NAME DEVICE", NULL, argc, argv);
 }
 
 /* ---- Superblocks taken off ---- */

@@ -46,7 +46,7 @@ struct array_call {
 	struct raid_array *array;
 	json_t *params;
 	char *device;
-	bool force, repair;
+	bool force, back, repair;
 	struct block *block; /* a device that is added */
 	json_t **result;
 	struct error *error;
@@ -188,8 +188,9 @@ static int add_member(void *arg)
 		rc = raid_check_member(call->array, block, call->force, call->error);
 	if (rc)
 		return rc;
-	return call->force ? raid_add_over(call->array, block, call->error)
-			   : raid_add(call->array, block, call->error);
+	return call->back    ? raid_add_back(call->array, block, call->error)
+	       : call->force ? raid_add_over(call->array, block, call->error)
+			     : raid_add(call->array, block, call->error);
 }
 
 static int check_array(struct array_call *call)
@@ -271,6 +272,7 @@ int serve_raid_add(void *context, json_t *params, json_t **result, struct error 
 
 	(void)result;
 	call.force = json_is_true(json_object_get(params, "force"));
+	call.back = json_is_true(json_object_get(params, "back"));
 	if (!rc && serve->read_only)
 		rc = error_set(error, -EROFS, "%s: the server runs with --read-only", call.device);
 	if (!rc)

@@ -6,7 +6,8 @@
  *	server.exports	{from} -> {exports, more}: those from that number on, a thousand at most
  *	raid.list	{} -> rows as `tenon raid list --json` has them, and in each "member_devices"
  *	raid.show	{name} -> as `tenon raid show --json`
- *	raid.fail, raid.remove, raid.add	{name, device, force}
+ *	raid.fail, raid.remove	{name, device, force}
+ *	raid.add	{name, device, force, back}; back: by the bitmap or not at all
  *	raid.check	{name, repair}: starts it
  *	raid.wait	{name} -> {done, progress}, after at most a quarter of a second
  *	lv.create, lv.remove, lv.rename, lv.resize	{name, ...}: see lv_change.h -> {problem, clients, notes, news}:

@@ -197,6 +197,7 @@ mkdir -p vg2 && expect 0 '' $TENON copy vg/a vg2/file && cmp data vg2/file || pr
 expect 0 '' $TENON raid fail r b.img
 json 'd["degraded"]' $TENON raid show r --json
 expect 0 '' $TENON raid remove r b.img
+refused 'no member of md/r with data|no md superblock' $TENON raid re-add r c.img
 expect 0 'not among the devices' $TENON raid add r c.img --device a.img
 expect 0 'add a device .*or name the one that was added' $TENON raid rebuild r --device a.img
 expect 0 'recovery of .* is done' $TENON raid rebuild r

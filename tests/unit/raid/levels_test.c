@@ -326,7 +326,7 @@ static void comes_back_by_bitmap(struct raid_rig *rig)
 	CU_ASSERT_EQUAL(raid_fail(rig->array, "disk2", &rig->error), 0);
 	CU_ASSERT_EQUAL(raid_remove(rig->array, "disk2", &rig->error), 0);
 	rig_write(rig, at, 65536, 2);
-	CU_ASSERT_EQUAL(raid_add(rig->array, rig->disk[2], &rig->error), 0);
+	CU_ASSERT_EQUAL(raid_add_back(rig->array, rig->disk[2], &rig->error), 0);
 	rig_wait(rig);
 	raid_status(rig->array, &status);
 	CU_ASSERT(status.counters.skipped_bytes > MIB);
@@ -370,6 +370,8 @@ static void comes_back_to_another_place(struct raid_rig *rig)
 	CU_ASSERT_EQUAL(raid_add(rig->array, rig->disk[3], &rig->error), 0);
 	rig_wait(rig);
 	CU_ASSERT_EQUAL(rig_state(rig, 3), RAID_MEMBER_IN_SYNC);
+	CU_ASSERT_EQUAL(raid_add_back(rig->array, rig->disk[1], &rig->error), -ESTALE);
+	CU_ASSERT_PTR_NOT_NULL(strstr(rig->error.text, "its place in md/x, 1, has been filled"));
 	CU_ASSERT_EQUAL(raid_add(rig->array, rig->disk[1], &rig->error), 0);
 	rig_wait(rig);
 	CU_ASSERT_EQUAL(rig_state(rig, 1), RAID_MEMBER_IN_SYNC);
