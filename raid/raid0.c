@@ -103,19 +103,40 @@ static uint32_t count_zones(const struct raid_array *array)
 	return count;
 }
 
+static uint32_t largest_block(const struct raid_array *array)
+{
+	uint32_t size = MD_SECTOR_SIZE;
+
+	for (uint32_t i = 0; i < array->now.disks; i++) {
+		if (array->places[i].member)
+			size = MAX(size, array->places[i].member->block->logical_block_size);
+	}
+	return size;
+}
+
 static int check_sizes(const struct raid_array *array, struct error *error)
 {
+	uint32_t block_size = largest_block(array);
 	uint64_t sum = 0;
 
 	for (uint32_t i = 0; i < array->now.disks; i++) {
 		const struct raid_member *member = array->places[i].member;
 
-		if (member && !usable(array, i))
+		if (!member)
+			continue;
+		if (!usable(array, i))
 			return error_set(error, -EINVAL,
 					 "%s: %s has %llu sectors for data, expected a chunk of %u",
 					 array->block.name, member->block->name,
 					 (unsigned long long)member->sb.data_size,
 					 array->now.chunk_sectors);
+		if (usable(array, i) % (block_size / MD_SECTOR_SIZE))
+			return error_set(error, -EINVAL,
+					 "%s: %llu sectors of %s are used, expected a multiple of "
+					 "%u: a member has blocks of %u bytes",
+					 array->block.name, (unsigned long long)usable(array, i),
+					 member->block->name, block_size / MD_SECTOR_SIZE,
+					 block_size);
 		if (__builtin_add_overflow(sum, usable(array, i), &sum) ||
 		    sum > (uint64_t)INT64_MAX >> MD_SECTOR_SHIFT)
 			return error_set(error, -EINVAL, "%s: its members have too many sectors",
