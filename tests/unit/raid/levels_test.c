@@ -346,6 +346,65 @@ static void test_raid10_comes_back_by_bitmap(void)
 	}
 }
 
+static unsigned bad_ranges(struct raid_rig *rig, unsigned disk)
+{
+	struct raid_status status;
+	unsigned count = 0;
+
+	raid_status(rig->array, &status);
+	for (unsigned i = 0; i < status.member_count; i++) {
+		if (!strcmp(status.members[i].device, name_of(disk)))
+			count = status.members[i].bad_blocks;
+	}
+	raid_status_free(&status);
+	return count;
+}
+
+/* disk2 was filled while disk0 could not read chunk 2's far copy, half a member below its data's start: disk0 alone has
+ * it, at another place than disk2 would. */
+static void keeps_the_only_copy(struct raid_rig *rig)
+{
+	const struct raid_create_options options = {
+		.name = "x", .level = 10, .layout = "f2", .chunk = 65536, .assume_clean = true
+	};
+	struct raid_new_member two[3] = { { .block = rig->disk[0] }, { .block = rig->disk[1] } };
+	uint64_t size, bad = 2 * 65536 + 8192;
+	int rule;
+
+	CU_ASSERT_EQUAL_FATAL(raid_create(&rig->array, two, 3, &options, &rig->error), 0);
+	size = array_size(rig);
+	rig_write(rig, 0, size, 1);
+	rule = rig_break(rig, 0, BLOCK_FAULT_READ, MIB + MIB * 3 / 2 + 8192, 4096);
+	CU_ASSERT(!rig_holds(rig, bad, 4096, 1));
+	CU_ASSERT_EQUAL(raid_add(rig->array, rig->disk[2], &rig->error), 0);
+	rig_wait(rig);
+	CU_ASSERT_EQUAL(rig_state(rig, 2), RAID_MEMBER_IN_SYNC);
+	CU_ASSERT_EQUAL(bad_ranges(rig, 2), 1);
+	CU_ASSERT_EQUAL(raid_fail(rig->array, "disk0", &rig->error), -EBUSY);
+	CU_ASSERT_PTR_NOT_NULL(strstr(rig->error.text, "4096 bytes at byte 139264"));
+	/* The others may go. */
+	CU_ASSERT_EQUAL(raid_fail(rig->array, "disk1", &rig->error), 0);
+	CU_ASSERT_EQUAL(raid_remove(rig->array, "disk1", &rig->error), 0);
+	CU_ASSERT_EQUAL(raid_add(rig->array, rig->disk[1], &rig->error), 0);
+	rig_wait(rig);
+	/* Once it can be read again, it is read from there, and a repair fills the other copy. */
+	block_fault_remove(rig->disk[0], rule);
+	CU_ASSERT(rig_holds(rig, 0, size, 1));
+	CU_ASSERT_EQUAL(raid_scrub_start(rig->array, true, &rig->error), 0);
+	rig_wait(rig);
+	CU_ASSERT_EQUAL(bad_ranges(rig, 2), 0);
+	rig_stop(rig);
+	rig_assemble(rig, 3, NULL);
+	CU_ASSERT_EQUAL(bad_ranges(rig, 2), 0);
+	CU_ASSERT_EQUAL(raid_fail(rig->array, "disk0", &rig->error), 0);
+	CU_ASSERT(rig_holds(rig, 0, size, 1));
+}
+
+static void test_raid10_keeps_the_only_copy(void)
+{
+	rig_run(keeps_the_only_copy);
+}
+
 /* Its place was given to a spare meanwhile, and another is empty: what it has is of no use there. */
 static void comes_back_to_another_place(struct raid_rig *rig)
 {
@@ -649,5 +708,5 @@ UNIT_MAIN("raid levels", UNIT(test_raid10_places), UNIT(test_raid10_refused),
 	  UNIT(test_layout_names), UNIT(test_raid10_survives_each_loss),
 	  UNIT(test_raid10_knows_what_is_too_many), UNIT(test_raid10_makes_read_errors_good),
 	  UNIT(test_raid10_is_forced), UNIT(test_raid10_comes_back_by_bitmap),
-	  UNIT(test_raid10_comes_back_to_another_place), UNIT(test_raid10_anything),
-	  UNIT(test_raid0_zones), UNIT(test_linear), UNIT(test_refuses))
+	  UNIT(test_raid10_comes_back_to_another_place), UNIT(test_raid10_keeps_the_only_copy),
+	  UNIT(test_raid10_anything), UNIT(test_raid0_zones), UNIT(test_linear), UNIT(test_refuses))
