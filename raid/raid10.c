@@ -47,11 +47,11 @@ static bool raid10_survives(const struct raid_array *array, const struct raid_se
 	for (uint32_t i = 0; i < shape.disks; i++) {
 		bool any = false;
 
-		for (unsigned k = 0; k < shape.near * shape.far; k++) {
+		for (unsigned k = 0; !any && k < shape.near * shape.far; k++) {
 			uint32_t role;
 
 			raid10_place(&shape, (uint64_t)i * shape.chunk, k, &role);
-			any = any || !raid_set_has(absent, role);
+			any = !raid_set_has(absent, role);
 		}
 		if (!any)
 			return false;
