@@ -273,6 +273,41 @@ static void test_raid10_is_forced(void)
 	rig_run(is_forced);
 }
 
+/* Each pair's other half is enough to run on, too. */
+static void halves_ran_apart(struct raid_rig *rig)
+{
+	const struct raid_create_options options = {
+		.name = "x", .level = 10, .chunk = 65536, .assume_clean = true
+	};
+	struct block *halves[2][2] = { { rig->disk[0], rig->disk[2] },
+				       { rig->disk[1], rig->disk[3] } };
+
+	rig_create(rig, 4, &options);
+	rig_write(rig, 0, 2 * MIB, 1);
+	rig_stop(rig);
+	for (unsigned i = 0; i < 2; i++) {
+		CU_ASSERT_EQUAL_FATAL(raid_assemble(&rig->array, halves[i], 2, NULL, &rig->error),
+				      0);
+		CU_ASSERT(rig_holds(rig, 0, 2 * MIB, 1));
+		rig_write(rig, 0, 2 * MIB, (uint8_t)(2 + i));
+		rig_stop(rig);
+	}
+	CU_ASSERT_EQUAL(raid_assemble(&rig->array, rig->disk, 4, NULL, &rig->error), -ESTALE);
+	/* One of them is chosen, and the other added over. */
+	CU_ASSERT_EQUAL_FATAL(raid_assemble(&rig->array, halves[1], 2, NULL, &rig->error), 0);
+	CU_ASSERT_EQUAL(raid_add(rig->array, rig->disk[0], &rig->error), -ESTALE);
+	for (unsigned i = 0; i < 4; i += 2)
+		CU_ASSERT_EQUAL(raid_add_over(rig->array, rig->disk[i], &rig->error), 0);
+	rig_wait(rig);
+	CU_ASSERT(rig_holds(rig, 0, 2 * MIB, 3));
+	CU_ASSERT_EQUAL(mismatches(rig), 0);
+}
+
+static void test_raid10_halves_ran_apart(void)
+{
+	rig_run(halves_ran_apart);
+}
+
 /* A read error is made good from the copy, at its own place there. */
 static void makes_read_errors_good(struct raid_rig *rig)
 {
@@ -707,6 +742,7 @@ static void test_refuses(void)
 UNIT_MAIN("raid levels", UNIT(test_raid10_places), UNIT(test_raid10_refused),
 	  UNIT(test_layout_names), UNIT(test_raid10_survives_each_loss),
 	  UNIT(test_raid10_knows_what_is_too_many), UNIT(test_raid10_makes_read_errors_good),
-	  UNIT(test_raid10_is_forced), UNIT(test_raid10_comes_back_by_bitmap),
-	  UNIT(test_raid10_comes_back_to_another_place), UNIT(test_raid10_keeps_the_only_copy),
-	  UNIT(test_raid10_anything), UNIT(test_raid0_zones), UNIT(test_linear), UNIT(test_refuses))
+	  UNIT(test_raid10_is_forced), UNIT(test_raid10_halves_ran_apart),
+	  UNIT(test_raid10_comes_back_by_bitmap), UNIT(test_raid10_comes_back_to_another_place),
+	  UNIT(test_raid10_keeps_the_only_copy), UNIT(test_raid10_anything), UNIT(test_raid0_zones),
+	  UNIT(test_linear), UNIT(test_refuses))
