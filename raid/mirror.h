@@ -82,4 +82,18 @@ bool mirror_note_instead(struct raid_member *member, uint64_t offset, uint64_t l
 
 int mirror_sync(struct raid_array *array, struct raid_sync *sync);
 
+/* Writes a copy, which the caller has locked. Who cannot take it is failed, or bad there. */
+void mirror_write_copy(const struct mirror_copy *copy, const struct raid_sync *sync,
+		       const uint8_t *data, uint64_t length);
+
+/* ---- mirror_vote.c ---- */
+
+#define MIRROR_VOTERS 32u
+
+/* How many copies of a span are in sync and not known as bad. */
+unsigned mirror_voters(const struct mirror_span *span);
+/* Makes the copies of a span that differ what most of them are, or the first where none are the most. The range is
+ * locked; uses the second buffer. */
+void mirror_vote(const struct mirror_span *span, struct raid_sync *sync);
+
 #endif

@@ -42,7 +42,7 @@ static void target_written(struct raid_member *member, const struct raid_sync *s
 				   length >> MD_SECTOR_SHIFT);
 }
 
-static void write_copy(const struct mirror_copy *copy, const struct raid_sync *sync,
+void mirror_write_copy(const struct mirror_copy *copy, const struct raid_sync *sync,
 		       const uint8_t *data, uint64_t length)
 {
 	int rc;
@@ -305,7 +305,7 @@ static int read_both(const struct pass *pass, const struct mirror_copy *const co
 /* Compares a copy, which is in the second buffer if it could be read (`rc`), with the first. False where that
  * cannot be done. */
 static bool compare_copy(const struct mirror_span *span, const struct mirror_copy *copy,
-			 const struct pass *pass, int rc)
+			 const struct pass *pass, int rc, bool voted)
 {
 	struct raid_sync *sync = pass->sync;
 	uint64_t bytes;
@@ -316,8 +316,8 @@ static bool compare_copy(const struct mirror_span *span, const struct mirror_cop
 		return false;
 	bytes = differing(span, sync->buffers[0], sync->buffers[1]);
 	sync->mismatches += bytes;
-	if (bytes && sync->operation == RAID_REPAIR)
-		write_copy(copy, sync, sync->buffers[0], span->length);
+	if (bytes && sync->operation == RAID_REPAIR && !voted)
+		mirror_write_copy(copy, sync, sync->buffers[0], span->length);
 	return true;
 }
 
@@ -343,19 +343,23 @@ static int read_first(const struct mirror_span *span, const struct pass *pass,
 static int compare_others(const struct mirror_span *span, const struct pass *pass, unsigned first,
 			  struct mirror_copy other, int other_rc)
 {
+	bool voted = pass->sync->operation == RAID_REPAIR && mirror_voters(span) > 2;
+	uint64_t before = pass->sync->mismatches;
 	unsigned compared = 1;
 	int rc = 0;
 
 	while (!rc && other.member) {
 		int results[2] = { 0 };
 
-		compared += compare_copy(span, &other, pass, other_rc);
+		compared += compare_copy(span, &other, pass, other_rc, voted);
 		other = next_other(span, other.index + 1, first);
 		if (other.member)
 			rc = read_both(pass, (const struct mirror_copy *[2]){ NULL, &other },
 				       span->length, results);
 		other_rc = results[1];
 	}
+	if (!rc && voted && pass->sync->mismatches > before)
+		mirror_vote(span, pass->sync);
 	if (!rc && compared < span->copies)
 		pass->sync->skipped += span->length;
 	return rc;

@@ -273,6 +273,34 @@ static void test_raid10_is_forced(void)
 	rig_run(is_forced);
 }
 
+/* The first copy is the one that is wrong; the two others say so. */
+static void two_of_three_are_right(struct raid_rig *rig)
+{
+	const struct raid_create_options options = { .name = "x",
+						     .level = members == 3 ? 1 : 10,
+						     .layout = members == 3 ? NULL : "n3",
+						     .chunk = members == 3 ? 0 : 65536,
+						     .assume_clean = true };
+	uint64_t size;
+
+	rig_create(rig, members, &options);
+	size = array_size(rig);
+	rig_write(rig, 0, size, 1);
+	for (unsigned i = 0; i < 3; i++)
+		CU_ASSERT_EQUAL(block_fault_rot(rig->disk[i], MIB + 65536 * (i + 1), 4096, 40), 0);
+	CU_ASSERT_NOT_EQUAL(mismatches(rig), 0);
+	CU_ASSERT_EQUAL(raid_scrub_start(rig->array, true, &rig->error), 0);
+	rig_wait(rig);
+	CU_ASSERT_EQUAL(mismatches(rig), 0);
+	CU_ASSERT(rig_holds(rig, 0, size, 1));
+}
+
+static void test_two_of_three_are_right(void)
+{
+	for (members = 3; members <= 4; members++)
+		rig_run(two_of_three_are_right);
+}
+
 /* Each pair's other half is enough to run on, too. */
 static void halves_ran_apart(struct raid_rig *rig)
 {
@@ -742,7 +770,7 @@ static void test_refuses(void)
 UNIT_MAIN("raid levels", UNIT(test_raid10_places), UNIT(test_raid10_refused),
 	  UNIT(test_layout_names), UNIT(test_raid10_survives_each_loss),
 	  UNIT(test_raid10_knows_what_is_too_many), UNIT(test_raid10_makes_read_errors_good),
-	  UNIT(test_raid10_is_forced), UNIT(test_raid10_halves_ran_apart),
-	  UNIT(test_raid10_comes_back_by_bitmap), UNIT(test_raid10_comes_back_to_another_place),
-	  UNIT(test_raid10_keeps_the_only_copy), UNIT(test_raid10_anything), UNIT(test_raid0_zones),
-	  UNIT(test_linear), UNIT(test_refuses))
+	  UNIT(test_raid10_is_forced), UNIT(test_two_of_three_are_right),
+	  UNIT(test_raid10_halves_ran_apart), UNIT(test_raid10_comes_back_by_bitmap),
+	  UNIT(test_raid10_comes_back_to_another_place), UNIT(test_raid10_keeps_the_only_copy),
+	  UNIT(test_raid10_anything), UNIT(test_raid0_zones), UNIT(test_linear), UNIT(test_refuses))
