@@ -282,8 +282,9 @@ static int put_at_home(void *arg)
 	fiber_mutex_lock(&block->views.lock);
 	last = !--view->view.users;
 	if (last) {
-		worker_call(view->home, end_view, view);
+		/* What it was told before comes there first, and nothing after. */
 		list_remove(&view->view.node);
+		worker_call(view->home, end_view, view);
 	}
 	fiber_mutex_unlock(&block->views.lock);
 	if (last) {
@@ -351,7 +352,7 @@ void block_views_open(struct block *block)
 	fiber_mutex_unlock(&block->views.lock);
 }
 
-/* What a view is told. It is there until its worker has asked for its end, and been told so after this. */
+/* What a view is told. It is there until it arrives: put_at_home() takes it off the list, and only then calls its worker. */
 struct view_news {
 	struct block *view;
 	uint64_t size;
