@@ -70,7 +70,12 @@ static int shared_readv(struct block *block, uint64_t offset, uint64_t length,
 static int shared_writev(struct block *block, uint64_t offset, uint64_t length,
 			 const struct iovec *iov, unsigned count, unsigned flags)
 {
+	/* Some take long, so that what does not wait for them goes wrong. */
+	unsigned turns = worker_random() % 4 ? 0 : (unsigned)(worker_random() % 1000);
+
 	(void)length;
+	while (turns--)
+		fiber_yield();
 	return block_writev(lower_of(block), offset, iov, count, flags);
 }
 

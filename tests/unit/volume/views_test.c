@@ -3,8 +3,10 @@
 #include "unit.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "block/fault.h"
 #include "block/view.h"
@@ -18,7 +20,7 @@
 #define EXTENTS 8u
 #define USERS   4u /* two of each of the crew's workers */
 #define PART    (EXTENTS * EXTENT / USERS)
-#define SWAPS   300u
+#define SWAPS   200u
 
 struct rig {
 	struct fixture *fixture;
@@ -124,13 +126,29 @@ static void swap(struct rig *rig, struct volume_area *ours, struct volume_area *
 	block_resume(rig->block);
 }
 
-/* Two volumes whose extents take turns, so that each has as many segments; on disks that can be shared. */
-static void lay_out(struct fixture *fixture)
+/* A disk that can be shared: a file, of which each worker has its own, or one that others call at home. */
+static struct block *share(struct block *disk, const char *folder, unsigned number)
+{
+	struct block *shared = NULL;
+	char path[128];
+
+	if (!folder)
+		return crew_share(disk);
+	snprintf(path, sizeof(path), "%s/disk%u", folder, number);
+	CU_ASSERT_EQUAL_FATAL(block_open_file(&shared, path, BLOCK_OPEN_CREATE | BLOCK_OPEN_FORCE,
+					      disk->size, NULL),
+			      0);
+	unlink(path);
+	return shared;
+}
+
+/* Two volumes whose extents take turns, so that each has as many segments. */
+static void lay_out(struct fixture *fixture, const char *folder)
 {
 	struct volume_group_options options = { .extent_size = EXTENT };
 
 	for (unsigned i = 0; i < fixture->count; i++) {
-		struct block *shared = crew_share(fixture->disks[i]);
+		struct block *shared = share(fixture->disks[i], folder, i);
 
 		block_unref(fixture->disks[i]);
 		fixture->disks[i] = shared;
@@ -147,7 +165,7 @@ static void lay_out(struct fixture *fixture)
 		}
 }
 
-static void swap_under_load(struct fixture *fixture)
+static void swap_under_load_on(struct fixture *fixture, const char *folder)
 {
 	struct rig *rig = calloc(1, sizeof(*rig));
 	struct fiber *fibers[USERS];
@@ -155,7 +173,7 @@ static void swap_under_load(struct fixture *fixture)
 	struct volume_lv *ours, *spare;
 
 	crew_begin(&rig->crew);
-	lay_out(fixture);
+	lay_out(fixture, folder);
 	rig->fixture = fixture;
 	ours = volume_group_get_lv(fixture->group, "l");
 	spare = volume_group_get_lv(fixture->group, "spare");
@@ -194,9 +212,33 @@ static void swap_under_load(struct fixture *fixture)
 	free(rig);
 }
 
+static void swap_under_load(struct fixture *fixture)
+{
+	swap_under_load_on(fixture, NULL);
+}
+
+static void swap_under_load_on_files(struct fixture *fixture)
+{
+	swap_under_load_on(fixture, unit_directory());
+}
+
+static void swap_under_load_in_memory(struct fixture *fixture)
+{
+	char folder[] = "/dev/shm/tenon-test-XXXXXX";
+
+	if (!mkdtemp(folder)) {
+		unit_skip("no folder in /dev/shm");
+		return;
+	}
+	swap_under_load_on(fixture, folder);
+	rmdir(folder);
+}
+
 static void test_a_table_is_replaced_under_views(void)
 {
 	fixture_run(swap_under_load, 2, MIB * 4);
+	fixture_run(swap_under_load_on_files, 2, MIB * 4);
+	fixture_run(swap_under_load_in_memory, 2, MIB * 4);
 }
 
 /* ---- A volume that grows onto a disk which has no views ---- */
