@@ -228,12 +228,34 @@ static void say_busy(json_t *export, const char *what, struct error *error)
 {
 	CLEANUP_FREE char *who = say_peers(export);
 
-	if (!json_integer_value(json_object_get(export, "clients")) ||
+	if (!json_array_size(json_object_get(export, "peers")) ||
 	    json_is_true(json_object_get(export, "read_only")))
 		return;
 	error_set(error, -EBUSY, "%s: it has one machine at a time, and %s has it", what,
 		  who && *who ? who : "another process");
 	error_advise(error, "end that, or shut it down, first");
+}
+
+/* Of the ports of our switches. `real` is the socket's path. */
+static int explain_port(const char *real, const char *what, struct error *error)
+{
+	CLEANUP(ask_free) struct ask switches = { 0 };
+	int rc = ask_all(&switches, "switch-", "switch.show", ASK_LIST_NS);
+
+	for (unsigned i = 0; !rc && i < switches.count; i++) {
+		json_t *port;
+		size_t index;
+
+		json_array_foreach(json_object_get(switches.answers[i].result, "ports"), index,
+				   port) {
+			const char *where = json_string_value(json_object_get(port, "where"));
+			CLEANUP_FREE char *theirs = where ? realpath(where, NULL) : NULL;
+
+			if (theirs && !strcmp(real, theirs))
+				say_busy(port, what, error);
+		}
+	}
+	return rc;
 }
 
 static int explain(const char *socket, const char *what, struct error *error)
@@ -255,7 +277,7 @@ static int explain(const char *socket, const char *what, struct error *error)
 				say_busy(export, what, error);
 		}
 	json_decref(servers);
-	return 0;
+	return real ? explain_port(real, what, error) : 0;
 }
 
 struct explaining {

@@ -27,12 +27,49 @@ bold= dim= plain=
 if [ -t 1 ] && [ -z "${NO_COLOR-}" ] && [ "${TERM-dumb}" != dumb ]; then
 	bold=$'\e[1m' dim=$'\e[2m' plain=$'\e[0m'
 fi
-step() { echo; echo "$bold$*$plain"; }
-say() { echo "    $*"; }
+# Lines are as wide as the terminal, and end between words.
+wide=$(tput cols 2>/dev/null || echo 80)
+[ "$wide" -ge 40 ] 2>/dev/null || wide=80
+folded() { fold -s -w $((wide - ${1:-0})) | sed 's/ *$//'; }
+step() { echo; echo "$*" | folded | sed "s/.*/$bold&$plain/"; }
+say() { echo "$*" | folded 4 | indent; }
+# A command as it can be pasted, in lines that end with a backslash.
+show() {
+	local word line='' first=1
+	for word in "$@"; do
+		case $word in
+		'&' | '|') ;;
+		*\'*) word=$(printf %q "$word") ;;
+		*[!a-zA-Z0-9_./:=,@%+-]*) word="'$word'" ;;
+		esac
+		if [ -n "$line" ] && [ $((${#line} + ${#word} + 5)) -gt "$wide" ]; then
+			echo "  $dim$([ $first = 1 ] && echo '$' || echo ' ') $line \\$plain"
+			first=0 line="  $word"
+		else
+			line="$line${line:+ }$word"
+		fi
+	done
+	echo "  $dim$([ $first = 1 ] && echo '$' || echo ' ') $line$plain"
+}
 # Shows a command, runs it, and stops the demo with its message if it fails.
 run() {
-	echo "  $dim\$ $*$plain"
+	show "$@"
 	"$@" || rig_fail "the command above ended with status $?"
+}
+# A dot a second while something takes long, on a terminal.
+dots=
+begin_dots() {
+	[ -t 1 ] || return 0
+	printf '    '
+	while sleep 1 && kill -0 $$ 2>/dev/null; do printf .; done &
+	dots=$!
+}
+end_dots() {
+	[ -n "$dots" ] || return 0
+	kill "$dots" 2>/dev/null || :
+	wait "$dots" 2>/dev/null || :
+	dots=
+	echo
 }
 tenths() { echo $(($1 / 10)).$(($1 % 10)); }
 indent() { sed 's/^/    /'; }
@@ -100,12 +137,7 @@ start_guest() {
 			-chardev "socket,id=nic,path=$SOCKETS/$name.sock" -netdev vhost-user,id=net,chardev=nic
 			-device "virtio-net-pci,netdev=net,mac=52:54:00:00:00:0$number,vectors=0")
 	fi
-	if [ $engine = kvm ]; then
-		echo "  $dim\$ ${command[*]} &$plain"
-	else
-		echo "  $dim\$ qemu-system-x86_64 -accel tcg ... -device vhost-user-blk-pci ($SOCKETS/demo-$name.sock)" \
-			"-device virtio-net-pci ($SOCKETS/$name.sock) &$plain"
-	fi
+	show "${command[@]}" '&'
 	mkfifo "$WORK/type-$name"
 	exec {fd}<>"$WORK/type-$name"
 	TYPE[$name]=$fd
@@ -151,8 +183,8 @@ await_files() {
 }
 
 show_mirror() {
-	echo "  $dim\$ tenon raid show mirror | grep -E '^State|in sync|faulty|rebuild|spare'$plain"
-	tenon raid show mirror | grep -E '^State|in sync|faulty|rebuild|spare' | cut -c 1-76 | indent
+	show tenon raid show mirror '|' sed -n '/^State/p; /^Members/,/^Served/p' '|' cut -c 1-76
+	tenon raid show mirror | sed -n '/^State/p; /^Members/,/^Served/p' | cut -c 1-76 | indent
 }
 
 end_process() {
@@ -180,7 +212,10 @@ mkdir "$SOCKETS"
 export TENON_DEVICES="$WORK/disk*.img"
 make_initramfs
 start_probe
-say "Everything happens in $WORK; nothing needs root."
+say "Everything happens in $WORK; nothing needs root. The commands can be pasted while it is there (--keep), after:"
+show cd "$WORK"
+show export TENON_DEVICES="$TENON_DEVICES" TENON_RUNTIME_DIR="$TENON_RUNTIME_DIR"
+echo "  $dim\$ export PATH=$WORK/bin:\$PATH:/usr/sbin$plain"
 
 step "1. Two disk images, a mirror over them, a volume group on the mirror, two volumes"
 run truncate -s 768M disk0.img disk1.img
@@ -199,9 +234,9 @@ run tenon copy root-one.ext4 demo/one
 run tenon copy root-two.ext4 demo/two
 
 step "3. The storage server (a vhost-user-blk socket for each volume) and the switch"
-say "\$ tenon serve demo --socket-dir $SOCKETS &"
+show tenon serve demo --socket-dir $SOCKETS '&'
 rig_daemon serve tenon serve demo --socket-dir "$SOCKETS"
-say "\$ tenon switch run lan --socket-dir $SOCKETS --port one=vhost-user --port two=vhost-user --capture lan.pcap &"
+show tenon switch run lan --socket-dir $SOCKETS --port one=vhost-user --port two=vhost-user --capture lan.pcap '&'
 rig_daemon switch tenon switch run lan --socket-dir "$SOCKETS" --port one=vhost-user --port two=vhost-user \
 	--capture lan.pcap
 for socket in demo-one demo-two one two; do
@@ -243,7 +278,7 @@ end_process switch TERM
 end_process serve TERM
 say "guests, switch and storage server have ended"
 
-echo "  $dim\$ mdadm --examine disk0.img disk2.img$plain"
+show mdadm --examine disk0.img disk2.img
 mdadm --examine disk0.img disk2.img >examine
 grep -E 'disk|Name|Raid Level|State :|Events|Array State' examine | indent
 [ "$(grep -c 'State : clean' examine)" = 2 ] && [ "$(grep -c 'Array State : AA' examine)" = 2 ] ||
@@ -254,7 +289,7 @@ offset=$(sed -n 's/.*Data Offset : \([0-9]*\) sectors/\1/p' examine | head -n 1)
 say "pvck, on the start of the mirror's data (disk0.img from sector $offset):"
 dd if=disk0.img of=array.img bs=1M iflag=skip_bytes skip=$((offset * 512)) count=16 status=none
 truncate -s 766M array.img # the rest is not looked at
-echo "  $dim\$ pvck --dump headers array.img$plain"
+show pvck --dump headers array.img
 LVM_SUPPRESS_FD_WARNINGS=1 lvm pvck --dump headers array.img >pvck 2>&1 || { indent <pvck >&2; rig_fail "pvck found faults"; }
 grep -E 'label_header at|pv_header.pv_uuid|metadata text at' pvck | indent
 grep -q 'metadata text at' pvck || rig_fail "pvck found no metadata"
@@ -262,7 +297,9 @@ grep -q 'metadata text at' pvck || rig_fail "pvck found no metadata"
 captured=$(python3 "$DEMO/capture.py" lan.pcap) || rig_fail "the capture has no ping in it: $captured"
 say "frames captured: $captured"
 
-say "the real kernel (User Mode Linux): md, dm and ext4 on these disks"
+say "the real kernel (User Mode Linux) boots, assembles these disks with its own md and dm, compares the mirror's halves," \
+	"checks both file systems, and sums up every file that the guests wrote:"
+begin_dots
 for guest in one two; do
 	sed -n 's|.*@ file \(data/[0-9]*\) \([0-9a-f]\{32\}\)\r*$|\2  \1|p' "console-$guest" >"sums-$guest"
 	[ -s "sums-$guest" ] || rig_fail "guest $guest reported no files"
@@ -271,6 +308,7 @@ done
 { echo '#!/bin/sh'; echo 'GUESTS="one two"'; tail -n +2 "$DEMO/check_guest"; } >check
 rig_boot uml --name judge --disk disk0.img --disk disk2.img --with mdadm --with lvm2 --with e2fsck --modules raid1 \
 	--file sums-one --file sums-two --script check
+end_dots
 grep -aE '^(members in sync|check of|volume )' "$(rig_console judge)" | tr -d '\r' | indent
 
 echo
