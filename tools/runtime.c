@@ -112,9 +112,10 @@ int runtime_directory(char **path, struct error *error)
 
 	if (rc)
 		return rc;
-	if ((mkdir(made, 0700) < 0 && errno != EEXIST && lstat(made, &status) < 0) ||
-	    lstat(made, &status) < 0) {
-		rc = -errno;
+	rc = mkdir(made, 0700) < 0 && errno != EEXIST ? -errno : 0;
+	/* What cannot be made may be there: below a file system that is read-only. */
+	if (lstat(made, &status) < 0) {
+		rc = rc ? rc : -errno;
 		error_set(error, rc, "%s: cannot make the runtime directory: %s", made,
 			  error_name(rc));
 		error_advise(error, "set TENON_RUNTIME_DIR to a directory of yours");

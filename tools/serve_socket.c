@@ -284,13 +284,13 @@ static json_t *describe(const struct export *export)
 {
 	/* Of one that is not served the rest is null; complete() says it of the others. */
 	return json_pack("{s:o, s:s, s:o, s:o, s:o, s:[], s:n, s:n, s:n, s:n, s:n, s:n, s:n, s:n, "
-			 "s:n, s:n}",
+			 "s:n, s:n, s:n}",
 			 "name", describe_text(export->name), "id", export->id, "serial",
 			 describe_text(export->serial), "socket",
 			 describe_path(export->server ? export->path : NULL), "problem",
 			 describe_text(export->problem), "peers", "in_flight", "size_bytes",
 			 "read_only", "clients", "reads", "writes", "flushes", "read_bytes",
-			 "written_bytes", "failed_requests");
+			 "written_bytes", "pinned_bytes", "failed_requests");
 }
 
 static void complete(const struct question *question)

@@ -150,7 +150,7 @@ for devices in a.img:copy.img copy.img:a.img a.img:b.img:copy.img; do
 	refused 'copies of one member' env TENON_DEVICES=$devices $TENON raid show r --json
 	refused 'copies of one member' env TENON_DEVICES=$devices $TENON copy md/r out
 	refused 'copies of one member' env TENON_DEVICES=$devices $TENON raid fail r a.img
-	json 'len(d) == 1 and d[0]["working"] == 0 and "copies of one member" in d[0]["state"]' \
+	json 'len(d) == 1 and d[0]["working"] == 0 and "copies of one member" in d[0]["problem"]' \
 		env TENON_DEVICES=$devices $TENON raid list --json
 done
 array r e.img f.img

@@ -117,13 +117,13 @@ served=$(grep -l '"served": "/.*/s/vg0-root.sock"' json.* | wc -l)
 for _ in 1 2 3 4 5; do
 	"$TENON" raid add hurt i.img --force >/dev/null 2>&1
 	for _ in 1 2 3; do takes 'raid show' hurt; takes status; done
-	grep -q '"operation": "recover"' json.* && break
+	grep -q '"rebuilds": \[$' json.* && break
 	"$TENON" raid rebuild hurt >/dev/null 2>&1
 	"$TENON" raid fail hurt i.img >/dev/null 2>&1
 	"$TENON" raid remove hurt i.img >/dev/null 2>&1
 done
 unseen=()
-grep -q '"operation": "recover"' json.* || { echo "no recovery was caught"; unseen+=(Rebuild); }
+grep -q '"rebuilds": \[$' json.* || { echo "no recovery was caught"; unseen+=(Rebuild); }
 
 # A machine: what it runs does not matter.
 kernel=$(compgen -G '/boot/vmlinuz*' | head -n 1)
