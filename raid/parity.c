@@ -21,13 +21,21 @@ const uint8_t raid_parity_zeroes[RAID_PARITY_LENGTH_MAX] __attribute__((aligned(
 #define SOURCES_MAX (RAID_PARITY_SLOTS_Q + 2)
 #define TABLE       32u /* bytes that ISA-L wants for a factor */
 
+static uint8_t twice(uint8_t value)
+{
+	return (uint8_t)(value << 1 ^ (value & 0x80 ? 0x1d : 0));
+}
+
 /* 2^n; the field's order is 255. */
 static uint8_t power(int n)
 {
-	uint8_t value = 1;
+	uint8_t value = 1, square = 2;
 
-	for (n = (n % 255 + 255) % 255; n; n--)
-		value = (uint8_t)(value << 1 ^ (value & 0x80 ? 0x1d : 0));
+	for (n = (n % 255 + 255) % 255; n; n >>= 1) {
+		if (n & 1)
+			value = gf_mul(value, square);
+		square = gf_mul(square, square);
+	}
 	return value;
 }
 
@@ -52,6 +60,13 @@ struct combination {
 
 static_assert(SOURCES_MAX <= 2 * RAID_PARITY_CHANGES_MAX + 2, "a whole column fits");
 
+/* Not all of it is cleared: it is large. */
+static void begin(struct combination *c, unsigned rows)
+{
+	c->count = 0;
+	c->rows = rows;
+}
+
 static void add_source(struct combination *c, const void *block, uint8_t first, uint8_t second)
 {
 	c->sources[c->count] = (uint8_t *)block;
@@ -73,13 +88,14 @@ static void carry_out(struct combination *c, size_t length)
 
 static void generate_q(const struct raid_column *column)
 {
-	struct combination c = { .rows = 1 };
+	struct combination c;
 	uint8_t factor = 1;
 
+	begin(&c, 1);
 	for (unsigned i = 0; i < column->slots; i++) {
 		if (column->blocks[i] != RAID_PARITY_GAP)
 			add_source(&c, column->blocks[i], factor, 0);
-		factor = (uint8_t)(factor << 1 ^ (factor & 0x80 ? 0x1d : 0));
+		factor = twice(factor);
 	}
 	c.outputs[0] = column->blocks[column->slots + 1];
 	carry_out(&c, column->length);
@@ -119,12 +135,12 @@ static void recover_data_by_p(const struct raid_column *column, unsigned slot)
 /* Slot `x` and P, from Q. */
 static void recover_data_and_p(const struct raid_column *column, int x)
 {
-	struct combination c = { .rows = 2 };
+	struct combination c;
 	uint8_t factor = power(-x);
 
+	begin(&c, 2);
 	add_source(&c, column->blocks[column->slots + 1], factor, factor);
-	for (int i = 0; i < (int)column->slots; i++) {
-		factor = power(i - x);
+	for (int i = 0; i < (int)column->slots; i++, factor = twice(factor)) {
 		if (i != x && column->blocks[i] != RAID_PARITY_GAP)
 			add_source(&c, column->blocks[i], factor, factor ^ 1);
 	}
@@ -136,13 +152,14 @@ static void recover_data_and_p(const struct raid_column *column, int x)
 /* Slot `x` and Q, from P. */
 static void recover_data_and_q(const struct raid_column *column, int x)
 {
-	struct combination c = { .rows = 2 };
-	uint8_t at_x = power(x);
+	struct combination c;
+	uint8_t at_x = power(x), factor = 1;
 
+	begin(&c, 2);
 	add_source(&c, column->blocks[column->slots], 1, at_x);
-	for (int i = 0; i < (int)column->slots; i++) {
+	for (int i = 0; i < (int)column->slots; i++, factor = twice(factor)) {
 		if (i != x && column->blocks[i] != RAID_PARITY_GAP)
-			add_source(&c, column->blocks[i], 1, power(i) ^ at_x);
+			add_source(&c, column->blocks[i], 1, factor ^ at_x);
 	}
 	c.outputs[0] = column->blocks[x];
 	c.outputs[1] = column->blocks[column->slots + 1];
@@ -151,14 +168,15 @@ static void recover_data_and_q(const struct raid_column *column, int x)
 
 static void recover_two(const struct raid_column *column, int x, int y)
 {
-	struct combination c = { .rows = 2 };
-	uint8_t inverse = gf_inv(power(y - x) ^ 1);
-	uint8_t a = gf_mul(power(y - x), inverse), b = gf_mul(power(-x), inverse);
+	struct combination c;
+	uint8_t apart = power(y - x), inverse = gf_inv(apart ^ 1);
+	uint8_t a = gf_mul(apart, inverse), b = gf_mul(power(-x), inverse), b_at = b;
 
+	begin(&c, 2);
 	add_source(&c, column->blocks[column->slots], a, a ^ 1);
 	add_source(&c, column->blocks[column->slots + 1], b, b);
-	for (int i = 0; i < (int)column->slots; i++) {
-		uint8_t factor = a ^ gf_mul(b, power(i));
+	for (int i = 0; i < (int)column->slots; i++, b_at = twice(b_at)) {
+		uint8_t factor = a ^ b_at;
 
 		if (i != x && i != y && column->blocks[i] != RAID_PARITY_GAP)
 			add_source(&c, column->blocks[i], factor, factor ^ 1);
@@ -213,11 +231,12 @@ static void update_p(const struct raid_change_block *changes, unsigned count, si
 void raid_parity_update(const struct raid_change_block *changes, unsigned count, size_t length,
 			const void *p_before, void *p_after, const void *q_before, void *q_after)
 {
-	struct combination c = { .rows = 1 };
+	struct combination c;
 
 	update_p(changes, count, length, p_before, p_after);
 	if (!q_before)
 		return;
+	begin(&c, 1);
 	add_source(&c, q_before, 1, 0);
 	for (unsigned i = 0; i < count; i++) {
 		uint8_t factor = power((int)changes[i].slot);
@@ -237,7 +256,7 @@ static int slot_of(uint8_t dp, uint8_t dq, unsigned slots)
 	for (unsigned z = 0; z < slots; z++) {
 		if (dp == dq)
 			return (int)z;
-		dp = (uint8_t)(dp << 1 ^ (dp & 0x80 ? 0x1d : 0));
+		dp = twice(dp);
 	}
 	return -1;
 }
