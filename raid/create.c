@@ -176,6 +176,28 @@ static uint64_t sync_sectors(const struct raid_geometry *g)
 		       : g->member_sectors;
 }
 
+#define PPL_SECTORS 2048u /* as mdadm; the size that a superblock can name is 16 bits */
+#define PPL_DATA    4096u /* where data begin at least, behind superblock, log and bad-block log */
+
+/* A partial parity log behind the superblock; *available shrinks. */
+static int plan_ppl(struct raid_create_plan *plan, uint64_t *available, struct error *error)
+{
+	struct md_layout *layout = &plan->layout;
+	uint64_t more = layout->data_offset < PPL_DATA ? PPL_DATA - layout->data_offset : 0;
+
+	if (plan->geometry.level != RAID_LEVEL_5 || layout->minor_version == 0)
+		return error_set(error, -EINVAL,
+				 "a partial parity log at level %d with superblock 1.%u, expected "
+				 "level 5 and "
+				 "1.1 or 1.2",
+				 plan->geometry.level, layout->minor_version);
+	layout->ppl_sectors = PPL_SECTORS;
+	layout->bitmap_offset = MD_SUPERBLOCK_SECTORS;
+	layout->data_offset += more;
+	*available = *available > more ? *available - more : 0;
+	return 0;
+}
+
 /* Where the data start and how much of each member is used: the smallest one decides. */
 static int plan_size(const struct raid_new_member *members, unsigned count,
 		     const struct raid_create_options *options, struct raid_create_plan *plan,
@@ -192,7 +214,9 @@ static int plan_size(const struct raid_new_member *members, unsigned count,
 	}
 	available = md_layout_data(layout->minor_version, smallest->size >> MD_SECTOR_SHIFT,
 				   plan->geometry.chunk_sectors, &layout->data_offset);
-	rc = plan_member_size(options, smallest, available, plan, error);
+	rc = options->bitmap == RAID_BITMAP_PPL ? plan_ppl(plan, &available, error) : 0;
+	if (!rc)
+		rc = plan_member_size(options, smallest, available, plan, error);
 	if (rc)
 		return rc;
 	if (options->bitmap == RAID_BITMAP_INTERNAL ||
@@ -387,6 +411,20 @@ static int check_start(struct raid_array *array, struct error *error)
 	return raid_array_start_level(array, error);
 }
 
+/* Logs are there, and empty, before a superblock speaks of them. */
+static int prepare_members(struct raid_array *array, struct error *error)
+{
+	list_for_each(at, &array->members) {
+		struct raid_member *member = list_entry(at, struct raid_member, node);
+		int rc = array->level->prepare ? array->level->prepare(member) : 0;
+
+		if (rc)
+			return error_set(error, rc, "%s: its log cannot be written: %s",
+					 member->block->name, error_name(rc));
+	}
+	return 0;
+}
+
 static int make(struct raid_array *array, const struct raid_new_member *members, unsigned count,
 		const struct raid_create_options *options, const struct raid_create_plan *plan,
 		struct error *error)
@@ -396,8 +434,12 @@ static int make(struct raid_array *array, const struct raid_new_member *members,
 		     (!rc && array->level->agrees && array->level->agrees(array));
 
 	array->resync_position = array->resync_checkpoint = clean ? MD_RESYNC_DONE : 0;
+	if (plan->layout.ppl_sectors)
+		array->features |= MD_FEATURE_MULTIPLE_PPLS;
 	if (!rc)
 		rc = check_start(array, error);
+	if (!rc)
+		rc = prepare_members(array, error);
 	if (rc)
 		return rc;
 	if (plan->layout.bitmap_chunk) {

@@ -117,6 +117,7 @@ enum raid_bitmap_choice {
 	RAID_BITMAP_AUTO, /* as mdadm: internal for members of 100 GiB and more */
 	RAID_BITMAP_NONE,
 	RAID_BITMAP_INTERNAL,
+	RAID_BITMAP_PPL, /* none, but a partial parity log; level 5, superblocks 1.1 and 1.2 */
 };
 
 struct raid_new_member {

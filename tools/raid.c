@@ -44,8 +44,10 @@ static int parse_consistency(struct raid_create *create, struct error *error)
 		return 0;
 	if (!strcmp(text, "bitmap"))
 		choice = RAID_BITMAP_INTERNAL;
+	else if (!strcmp(text, "ppl"))
+		choice = RAID_BITMAP_PPL;
 	else if (strcmp(text, "resync"))
-		return error_set(error, -EINVAL, "--consistency %s: expected resync or bitmap",
+		return error_set(error, -EINVAL, "--consistency %s: expected resync, bitmap or ppl",
 				 text);
 	if (create->bitmap && create->options.bitmap != choice)
 		return error_set(error, -EINVAL, "--consistency %s and --bitmap %s: expected one",
@@ -180,7 +182,8 @@ static int create_run(void *arg, struct error *error)
 	for (unsigned i = 0; create->members && i < count; i++)
 		block_unref(create->members[i].block);
 	free(create->members);
-	if (!rc && create->options.level >= RAID_LEVEL_4 && create->options.level <= RAID_LEVEL_6)
+	if (!rc && create->options.bitmap != RAID_BITMAP_PPL &&
+	    create->options.level >= RAID_LEVEL_4 && create->options.level <= RAID_LEVEL_6)
 		cli_note("md/%s: after a crash with a member missing, other data of the stripes "
 			 "that were "
 			 "being written may be damaged (the write hole, see docs/raid.md)",
@@ -202,7 +205,7 @@ static int raid_create_verb(int argc, char **argv)
 		{ "chunk", CLI_SIZE, &create.chunk, "SIZE", "of levels that have chunks (512K)",
 		  4096, 1u << 31 },
 		{ "consistency", CLI_TEXT, &create.consistency, "POLICY",
-		  "after a crash: resync, or bitmap" },
+		  "after a crash: resync, bitmap, or ppl" },
 		{ "metadata", CLI_TEXT, &create.metadata, "1.x", "1.0, 1.1 or 1.2 (default)" },
 		{ "bitmap", CLI_TEXT, &create.bitmap, "KIND",
 		  "write-intent bitmap: internal or none" },
