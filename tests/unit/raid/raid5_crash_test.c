@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The power goes in the middle of writes to levels 5 and 6. Every sector then has what was flushed, or something that was written
+ * since; a resync makes parity fit and changes no data. With a partial parity log the same holds without any one member, but for
+ * sectors that were being written. Virtual time.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fiber/fiber.h"
+#include "raid/raid.h"
+#include "unit.h"
+#include "util/bytes.h"
+#include "util/error.h"
+#include "util/random.h"
+#include "worn_disk.h"
+
+#define DISKS   4u
+#define SIZE    (5u << 20)
+#define SECTORS 1536u /* of the array, that are looked at */
+#define WRITERS 3u
+
+struct scene {
+	int level;
+	enum raid_bitmap_choice bitmap;
+	struct worn_power power;
+	struct block *disks[DISKS];
+	struct raid_array *array;
+	struct random random;
+	struct error error;
+	/* Versions: at least, at most, and the first since the last flush. Of writes at the same time any may be the last. */
+	uint32_t durable[SECTORS], latest[SECTORS], first[SECTORS];
+	uint32_t version;
+	bool failed;
+};
+
+static void fill(uint8_t *sector, uint32_t number, uint32_t version)
+{
+	struct random random = { ((uint64_t)number << 32 | version) + 1 };
+
+	memset(sector, 0, 512);
+	if (!version)
+		return;
+	put_le32(sector, number);
+	put_le32(sector + 4, version);
+	random_fill(&random, sector + 8, 504);
+}
+
+static void write_some(struct scene *scene)
+{
+	uint32_t at = (uint32_t)random_below(&scene->random, SECTORS);
+	uint32_t count = 1 + (uint32_t)random_below(&scene->random, MIN(SECTORS - at, 100));
+	uint8_t *bytes = malloc((size_t)count * 512);
+	uint32_t version = ++scene->version;
+
+	for (uint32_t i = 0; i < count; i++) {
+		fill(bytes + (size_t)i * 512, at + i, version);
+		scene->latest[at + i] = version;
+		if (!scene->first[at + i])
+			scene->first[at + i] = version;
+	}
+	if (block_write(raid_array_block(scene->array), at * 512ull, bytes, count * 512ull, 0))
+		scene->failed = true;
+	free(bytes);
+}
+
+/* Three write in turn to places of their own choice; what all have written is flushed now and then. */
+static int writer(void *arg)
+{
+	struct scene *scene = arg;
+
+	for (unsigned i = 0; i < 4 && !scene->failed; i++)
+		write_some(scene);
+	return 0;
+}
+
+static void take_flushed(struct scene *scene)
+{
+	for (uint32_t i = 0; i < SECTORS; i++) {
+		if (scene->first[i])
+			scene->durable[i] = scene->first[i];
+		scene->first[i] = 0;
+	}
+}
+
+static void write_until_the_power_goes(struct scene *scene)
+{
+	struct fiber *fibers[WRITERS];
+
+	while (!scene->failed) {
+		for (unsigned i = 0; i < WRITERS; i++)
+			fibers[i] = fiber_spawn(writer, scene);
+		for (unsigned i = 0; i < WRITERS; i++)
+			fiber_join(fibers[i]);
+		if (!scene->failed && !block_flush(raid_array_block(scene->array)))
+			take_flushed(scene);
+	}
+}
+
+/* Several fibers may have written one sector; any version since the flush will do. `lost`: a member is missing, and what
+ * was being written may be anything. */
+static void check_sectors(struct scene *scene, bool lost)
+{
+	uint8_t found[512], expected[512];
+
+	for (uint32_t i = 0; i < SECTORS; i++) {
+		uint32_t version;
+
+		if (lost && scene->durable[i] != scene->latest[i])
+			continue;
+		CU_ASSERT_EQUAL_FATAL(
+			block_read(raid_array_block(scene->array), i * 512ull, found, 512), 0);
+		version = get_le32(found + 4);
+		fill(expected, i, version);
+		if (memcmp(found, expected, 512) != 0 || version < scene->durable[i] ||
+		    version > scene->latest[i]) {
+			printf("level %d, sector %u: version %u, expected %u to %u\n", scene->level,
+			       i, version, scene->durable[i], scene->latest[i]);
+			CU_FAIL_FATAL("a sector is damaged");
+		}
+	}
+}
+
+static uint64_t mismatches(struct scene *scene)
+{
+	struct raid_status status;
+	uint64_t bytes;
+
+	CU_ASSERT_EQUAL(raid_scrub_start(scene->array, false, &scene->error), 0);
+	CU_ASSERT_EQUAL(raid_rebuild_wait(scene->array, NULL, NULL, 1000000000, &scene->error), 0);
+	raid_status(scene->array, &status);
+	bytes = status.progress.mismatches + status.progress.skipped;
+	raid_status_free(&status);
+	return bytes;
+}
+
+static void assemble(struct scene *scene, struct block *const *disks, unsigned count, int expected)
+{
+	int rc = raid_assemble(&scene->array, disks, count, NULL, &scene->error);
+
+	if (rc != expected)
+		printf("assemble: %d %s\n", rc, scene->error.text);
+	CU_ASSERT_EQUAL_FATAL(rc, expected);
+}
+
+/* Copies of the disks without one of them. */
+static void without_one(struct scene *scene)
+{
+	unsigned missing = (unsigned)random_below(&scene->random, DISKS), count = 0;
+	struct block *copies[DISKS];
+	uint8_t *bytes = malloc(SIZE);
+	int rc;
+
+	for (unsigned i = 0; i < DISKS; i++) {
+		if (i == missing)
+			continue;
+		CU_ASSERT_EQUAL_FATAL(
+			block_create_memory(&copies[count], "copy", SIZE, &scene->error), 0);
+		copies[count]->name[3] = (char)('0' + i);
+		block_read(scene->disks[i], 0, bytes, SIZE);
+		block_write(copies[count++], 0, bytes, SIZE, 0);
+	}
+	free(bytes);
+	/* The power may have gone before the array was marked dirty. */
+	rc = raid_assemble(&scene->array, copies, count, NULL, &scene->error);
+	CU_ASSERT_TRUE(!rc || (rc == -EBUSY && scene->bitmap != RAID_BITMAP_PPL));
+	if (!rc) {
+		check_sectors(scene, true);
+		raid_stop(scene->array, NULL);
+	}
+	for (unsigned i = 0; i < count; i++)
+		block_unref(copies[i]);
+}
+
+static void crash_once(struct scene *scene)
+{
+	scene->failed = false;
+	worn_power_cut_after(&scene->power, 5 + random_below(&scene->random, 120));
+	write_until_the_power_goes(scene);
+	raid_stop(scene->array, NULL);
+	worn_power_cycle(&scene->power);
+	without_one(scene);
+	assemble(scene, scene->disks, DISKS, 0);
+	check_sectors(scene, false);
+	CU_ASSERT_EQUAL(raid_rebuild_wait(scene->array, NULL, NULL, 1000000000, &scene->error), 0);
+	check_sectors(scene, false);
+	CU_ASSERT_EQUAL(mismatches(scene), 0);
+	/* What is there now is what counts from here on. */
+	for (uint32_t i = 0; i < SECTORS; i++) {
+		uint8_t found[512];
+
+		block_read(raid_array_block(scene->array), i * 512ull, found, 512);
+		scene->durable[i] = scene->latest[i] = get_le32(found + 4);
+		scene->first[i] = 0;
+	}
+}
+
+static int play(void *arg)
+{
+	struct scene *scene = arg;
+	const struct raid_create_options options = {
+		.name = "x",
+		.level = scene->level,
+		.chunk = 16384,
+		.bitmap = scene->bitmap,
+		.bitmap_chunk = scene->bitmap == RAID_BITMAP_INTERNAL ? 65536 : 0,
+		.assume_clean = true
+	};
+	struct raid_new_member members[DISKS] = { 0 };
+	unsigned rounds = getenv("TORTURE") ? 2000 : 25;
+
+	for (unsigned i = 0; i < DISKS; i++) {
+		char name[] = "disk0";
+
+		name[4] = (char)('0' + i);
+		scene->disks[i] = worn_disk_create(&scene->power, name, SIZE);
+		members[i].block = scene->disks[i];
+	}
+	CU_ASSERT_EQUAL_FATAL(raid_create(&scene->array, members, DISKS, &options, &scene->error),
+			      0);
+	for (unsigned round = 0; round < rounds; round++)
+		crash_once(scene);
+	CU_ASSERT_EQUAL(raid_stop(scene->array, &scene->error), 0);
+	for (unsigned i = 0; i < DISKS; i++)
+		block_unref(scene->disks[i]);
+	return 0;
+}
+
+static void test_crashes(void)
+{
+	static const struct {
+		int level;
+		enum raid_bitmap_choice bitmap;
+	} kinds[] = { { 5, RAID_BITMAP_NONE },
+		      { 5, RAID_BITMAP_INTERNAL },
+		      { 5, RAID_BITMAP_PPL },
+		      { 6, RAID_BITMAP_INTERNAL } };
+	struct worker_options options = { .virtual_clock = true, .seed = 3 };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++) {
+		struct scene *scene = calloc(1, sizeof(*scene));
+		struct worker *worker;
+
+		scene->level = kinds[i].level;
+		scene->bitmap = kinds[i].bitmap;
+		scene->random = (struct random){ i + 1 };
+		scene->power.random = (struct random){ i + 100 };
+		CU_ASSERT_EQUAL_FATAL(worker_create(&worker, &options, &scene->error), 0);
+		worker_run(worker, play, scene);
+		worker_destroy(worker);
+		free(scene);
+	}
+}
+
+UNIT_MAIN("raid5 crashes", UNIT(test_crashes))
