@@ -27,7 +27,7 @@
  *	mirror.c	what RAID1 and RAID10 have in common; mirror_read.c, mirror_sync.c, mirror_group.c
  *	raid1.c, raid10.c	and what not; raid10_geometry.c
  *	raid5.h		levels 4, 5 and 6; parity.h, raid5_geometry.h: their arithmetic
- *	rebuild.c	resync, recovery and scrub: one process over the level's operations
+ *	rebuild.c	resync, recovery and scrub: what is to be done; rebuild_windows.c does it by the level's operations
  *
  * All calls are made on fibers of the home worker of the members, and may suspend. An array runs
  * fibers of its own (a daemon, a rebuild); raid_stop() ends them. Where a call takes a member by

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the two files that do a resync, recovery or scrub share. */
+#ifndef TENON_RAID_REBUILD_WINDOWS_H
+#define TENON_RAID_REBUILD_WINDOWS_H
+
+#include "raid/array.h"
+
+/* Whether the recovery that runs fills this member (NULL: none). One that failed and came back meanwhile is none any
+ * more: it begins anew. */
+bool raid_rebuild_is_target(const struct raid_member *member);
+
+/* Whether the operation that runs is to end before it is through. */
+bool raid_rebuild_must_end(const struct raid_array *array);
+
+/* Goes over all that is left of the operation; `status` of the rebuild says how that went. Suspends. */
+void raid_rebuild_windows(struct raid_array *array);
+
+/* Notes the present rate, and how far everything is done. Neither suspends. */
+void raid_rebuild_mark(struct raid_array *array);
+void raid_rebuild_completed(struct raid_array *array);
+
+/* Superblocks say how far it got. Suspends. 0 or the error of the update. */
+int raid_rebuild_checkpoint(struct raid_array *array);
+
+#endif
