@@ -74,7 +74,7 @@ for workers in 0 65 +3 ' 3' 3x -1; do
 done
 expect 2 'socket-dir' $TENON serve
 expect 0 'usage' $TENON --help
-expect 2 'from 4 KiB' $TENON raid create r --level 0 --chunk 512 a.img b.img
+expect 2 'from 4 KiB' $TENON raid create r --level 0 --chunk 512B a.img b.img
 expect 0 'create' $TENON raid --help
 expect 0 'json' $TENON raid list --help
 expect 0 'io_uring' $TENON host check
