@@ -141,7 +141,7 @@ for noun in $nouns; do
 		grep -qx -- "$option" all || [ "$option" = help ] || problem "$page: no verb of $noun has --$option"
 	done <in_page
 	# Verbs of the synopsis, and options in it and in the examples.
-	sed -n "s/^\.D1 tenon $noun \([a-z]*\).*/\1/p" "$page" | sort -u | while read -r verb; do
+	sed -n "s/^\.D1 tenon $noun \([a-z-]*\).*/\1/p" "$page" | sort -u | while read -r verb; do
 		[ -z "$verbs" ] || grep -qx -- "$verb" <<<"$verbs" || echo "$page: $noun has no verb $verb"
 	done >surplus
 	[ ! -s surplus ] || problem "$(cat surplus)"
