@@ -15,7 +15,7 @@
 #define FEW_IOVS   8u
 
 /* Part of a request: of one chunk. */
-struct piece {
+struct raid5_piece {
 	uint64_t from, length; /* in the request */
 	struct raid5_place place;
 	bool careful;
@@ -26,7 +26,7 @@ struct read {
 	uint64_t offset, length;
 	const struct iovec *iov;
 	unsigned iov_count;
-	struct piece *pieces;
+	struct raid5_piece *pieces;
 	unsigned count;
 };
 
@@ -35,7 +35,7 @@ static void cut(struct read *read)
 	uint64_t chunk = raid5_chunk_bytes(read->r);
 
 	for (uint64_t at = 0; at < read->length;) {
-		struct piece *piece = &read->pieces[read->count++];
+		struct raid5_piece *piece = &read->pieces[read->count++];
 
 		piece->from = at;
 		piece->length = MIN(chunk - (read->offset + at) % chunk, read->length - at);
@@ -86,7 +86,7 @@ static int read_direct(struct read *read)
 		end = row_end(read, first);
 		careful = row_is_careful(read, first, end);
 		for (unsigned i = first; i < end; i++) {
-			struct piece *piece = &read->pieces[i];
+			struct raid5_piece *piece = &read->pieces[i];
 
 			piece->careful = careful;
 			if (careful) {
@@ -118,7 +118,7 @@ static void strip_columns(const struct read *read, unsigned first, unsigned end,
 	*lo = strip + read->r->strip;
 	*hi = strip;
 	for (; first < end; first++) {
-		const struct piece *piece = &read->pieces[first];
+		const struct raid5_piece *piece = &read->pieces[first];
 		uint64_t from = (read->offset + piece->from) % chunk;
 
 		if (!piece->careful || from >= strip + read->r->strip ||
@@ -130,8 +130,8 @@ static void strip_columns(const struct read *read, unsigned first, unsigned end,
 }
 
 /* Copies what was fetched of [lo, hi). */
-static void give(const struct read *read, const struct raid5_work *work, const struct piece *piece,
-		 uint64_t lo, uint64_t hi)
+static void give(const struct read *read, const struct raid5_work *work,
+		 const struct raid5_piece *piece, uint64_t lo, uint64_t hi)
 {
 	uint64_t from = (read->offset + piece->from) % raid5_chunk_bytes(read->r);
 	uint64_t start = MAX(from, lo), end = MIN(from + piece->length, hi);
@@ -212,8 +212,8 @@ int raid5_readv(struct raid_array *array, uint64_t offset, uint64_t length, cons
 	struct raid5 *r = raid5_of(array);
 	uint64_t chunk = raid5_chunk_bytes(r);
 	uint64_t pieces = (offset + length - 1) / chunk - offset / chunk + 1;
-	struct piece few[FEW_PIECES];
-	CLEANUP_FREE struct piece *many = NULL;
+	struct raid5_piece few[FEW_PIECES];
+	CLEANUP_FREE struct raid5_piece *many = NULL;
 	struct read read = { .r = r,
 			     .offset = offset,
 			     .length = length,

@@ -365,7 +365,7 @@ static bool covers_stripe(const struct raid5 *r, const struct raid5_visit *visit
 
 /* ---- A request ---- */
 
-struct job {
+struct raid5_job {
 	struct raid5 *r;
 	const struct raid_write *write;
 	uint64_t row, strip; /* what comes next */
@@ -373,7 +373,7 @@ struct job {
 };
 
 /* The part of the request in one row. */
-static void part_of_row(const struct job *job, uint64_t row, struct raid5_visit *visit)
+static void part_of_row(const struct raid5_job *job, uint64_t row, struct raid5_visit *visit)
 {
 	uint64_t bytes = raid5_row_bytes(job->r), start = row * bytes;
 	uint64_t end = job->write->offset + job->write->length;
@@ -384,7 +384,7 @@ static void part_of_row(const struct job *job, uint64_t row, struct raid5_visit 
 }
 
 /* The next stripe that the request touches. */
-static bool next_stripe(struct job *job, struct raid5_visit *visit, uint64_t *strip)
+static bool next_stripe(struct raid5_job *job, struct raid5_visit *visit, uint64_t *strip)
 {
 	struct raid5 *r = job->r;
 
@@ -427,7 +427,7 @@ static int write_stripe(struct raid5 *r, struct raid5_visit *visit, uint64_t str
 static int work_on(void *arg)
 {
 	struct raid5_visit visit;
-	struct job *job = arg;
+	struct raid5_job *job = arg;
 	uint64_t strip;
 
 	while (next_stripe(job, &visit, &strip)) {
@@ -444,7 +444,9 @@ static int work_on(void *arg)
 int raid5_write(struct raid_array *array, const struct raid_write *write)
 {
 	struct raid5 *r = raid5_of(array);
-	struct job job = { .r = r, .write = write, .row = write->offset / raid5_row_bytes(r) };
+	struct raid5_job job = { .r = r,
+				 .write = write,
+				 .row = write->offset / raid5_row_bytes(r) };
 	uint64_t stripes = write->length / r->strip / raid5_data_disks(&r->g);
 	struct fiber *fibers[FIBERS];
 	unsigned count = (unsigned)MIN(stripes, FIBERS);
