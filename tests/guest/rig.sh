@@ -67,6 +67,7 @@ rig_fail() { echo "failed: $*" >&2; exit 1; }
 
 rig_begin() {
 	local tool
+	PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin # an ordinary user lacks them
 	for tool in /bin/busybox cpio depmod timeout setsid; do
 		PATH=$PATH:/usr/sbin:/sbin command -v "$tool" >/dev/null || rig_skip "there is no $tool here"
 	done

@@ -68,7 +68,7 @@ fi
 
 # Stopping a guest by hand, and what is left of all of them: nothing.
 rig_start tcg --name stopped --run 'sleep 1000'
-rig_await 20 grep -aq 'rig: up' "$(rig_console stopped)"
+rig_await 100 grep -aq 'rig: up' "$(rig_console stopped)"
 rig_stop stopped
 if pgrep -f "$WORK" >"$WORK/left"; then rig_fail "processes were left: $(cat "$WORK/left")"; fi
 

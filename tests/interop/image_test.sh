@@ -39,7 +39,7 @@ expect() {
 fsck() { /usr/sbin/e2fsck -fn "$1" >fsck 2>&1 || problem "$1: $(cat fsck)"; }
 
 # ---- Made by whoever runs this, and by an ordinary user ----
-expect 0 "tenon vm run --kernel .*$version --initrd root.initrd --disk root.img" "$TENON" image build busybox root.img
+expect 0 "tenon vm run --kernel .*${version//+/.} --initrd root.initrd --disk root.img" "$TENON" image build busybox root.img
 fsck root.img
 [ "$(stat -c %s root.img)" = $((128 << 20)) ] || problem "128M: $(stat -c %s root.img)"
 if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
