@@ -23,7 +23,7 @@ expect() {
 }
 nouns=$("$TENON" --help | sed -n 's/^  \([a-z]*\) .*/\1/p')
 # Those of a noun, or nothing for a noun that is a verb itself.
-verbs_of() { "$TENON" "$1" --help | sed -n "s/^  tenon $1 \([a-z]*\) .*/\1/p"; }
+verbs_of() { "$TENON" "$1" --help | sed -n "s/^  tenon $1 \([a-z-]*\) .*/\1/p"; }
 # NOUN [VERB]: its long options, one a line.
 options_of() { "$TENON" "$@" --help | sed -n 's/^  \(-., \)\{0,1\}--\([a-z-]*\).*/\2/p' | sort -u; }
 
