@@ -107,7 +107,7 @@ does lv create types/beside --size 1M
 does lv remove types/plain
 does lv create upper-group/late --size 1M
 does lv create part/late --size 256K
-json 'd["segments"][0]["devices"][0].find("d10.img") > 0' lv show part/late
+json 'd["segments"][0]["areas"][0].find("d10.img") > 0' lv show part/late
 cp -r k full
 n=0
 while "$TENON" lv create --device full/d0.img --device full/d1.img ring/$(printf 'long.name.%0100d' $n) --size 1K >log 2>&1; do
