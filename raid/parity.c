@@ -19,7 +19,7 @@
 const uint8_t raid_parity_zeroes[RAID_PARITY_LENGTH_MAX] __attribute__((aligned(64))) = { 0 };
 
 #define SOURCES_MAX (RAID_PARITY_SLOTS_Q + 2)
-#define TABLE       32u /* bytes that ISA-L wants for a factor */
+#define TABLE       32u /* bytes that ISA-L wants for a factor, at most */
 
 static uint8_t twice(uint8_t value)
 {
@@ -78,9 +78,12 @@ static void add_source(struct combination *c, const void *block, uint8_t first, 
 static void carry_out(struct combination *c, size_t length)
 {
 	uint8_t tables[2 * TABLE * (2 * RAID_PARITY_CHANGES_MAX + 2)];
+	uint8_t matrix[sizeof(c->factors)];
 
+	/* In one call: how long a factor's table is depends on ISA-L's version and the processor. */
 	for (unsigned i = 0; i < c->rows; i++)
-		ec_init_tables((int)c->count, 1, c->factors[i], tables + i * TABLE * c->count);
+		memcpy(matrix + i * c->count, c->factors[i], c->count);
+	ec_init_tables((int)c->count, (int)c->rows, matrix, tables);
 	ec_encode_data((int)length, (int)c->count, (int)c->rows, tables, c->sources, c->outputs);
 }
 
