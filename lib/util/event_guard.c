@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "util/cleanup.h"
@@ -129,7 +130,14 @@ int event_give(int fd)
 	return rc;
 }
 
-bool event_is_eventfd(int fd)
+static bool is_pipe(int fd)
+{
+	struct stat status;
+
+	return !fstat(fd, &status) && (S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode));
+}
+
+static bool is_eventfd(int fd)
 {
 	static const char expected[] = "anon_inode:[eventfd]";
 	char path[32], text[64];
@@ -138,4 +146,9 @@ bool event_is_eventfd(int fd)
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	length = readlink(path, text, sizeof(text));
 	return length == (ssize_t)strlen(expected) && !memcmp(text, expected, strlen(expected));
+}
+
+bool event_can_be_given(int fd)
+{
+	return is_eventfd(fd) || is_pipe(fd);
 }

@@ -164,10 +164,10 @@ static int set_eventfd(struct vhost_user_backend *be, struct vhost_user_message 
 
 	if (rc < 0)
 		return rc;
-	if (fd >= 0 && !event_is_eventfd(fd)) {
+	if (fd >= 0 && !event_can_be_given(fd)) {
 		close(fd);
-		return error_set(error, -EBADF, "%s: queue %u: its %s file is no eventfd", be->name,
-				 index, error_fd ? "error" : "call");
+		return error_set(error, -EBADF, "%s: queue %u: its %s file is no eventfd or pipe",
+				 be->name, index, error_fd ? "error" : "call");
 	}
 	queue = &be->queues[index];
 	rc = backend_replace_eventfd(queue, error_fd ? &queue->vq.error_fd : &queue->vq.call_fd,
