@@ -266,8 +266,8 @@ static int check_result(struct rebuild *rebuild, struct error *error)
 	error_set(error, -EIO, "%s: the members differ in %llu bytes", rebuild->target,
 		  (unsigned long long)rebuild->mismatches);
 	error_advise(error,
-		     "`tenon raid check --repair` makes them agree; which of them is right it "
-		     "does not know");
+		     "`tenon raid repair` makes them agree by what most copies, or P and Q, say; "
+		     "of two copies it takes the first, and leaves what one parity cannot tell");
 	return -EIO;
 }
 
