@@ -48,6 +48,8 @@ struct serve_home {
 	struct worker *worker;
 	struct stack *stack;                      /* NULL: nothing could be had */
 	struct vhost_user_blk_acceptor *acceptor; /* of its exports' sockets */
+	const struct volume_group
+		*unsettled; /* the last whose metadata could not be written anew */
 	bool ending;
 	struct fiber_queue end; /* of its first fiber, at home */
 

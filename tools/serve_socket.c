@@ -40,6 +40,22 @@ struct openings {
 	unsigned count;
 };
 
+/* What is flushed to a volume is not to go with a change of its group that a process before left unknown. */
+static void settle_group(struct serve *serve, struct serve_home *home, struct volume_group *group)
+{
+	struct error why = { 0 };
+
+	if (home->unsettled == group || !volume_group_settle(group, &why))
+		return;
+	home->unsettled = group;
+	log_warning(
+		&serve->log,
+		"volume group %s: its metadata cannot be written anew: should a change before "
+		"have failed, a cut of power may undo it, and what is written meanwhile with it: "
+		"%s",
+		group->name, why.text);
+}
+
 static int open_block(struct opening *opening)
 {
 	const struct export *export = opening->export;
@@ -48,6 +64,8 @@ static int open_block(struct opening *opening)
 	if (!export->group)
 		return stack_open_block(export->home->stack, export->name, writable,
 					&opening->block, &opening->error);
+	if (writable && export->lv->writable)
+		settle_group(opening->serve, export->home, export->group);
 	/* A volume that is marked read-only is served so. */
 	return volume_open_lv(export->group, export->lv->name, writable && export->lv->writable,
 			      &opening->block, &opening->error);

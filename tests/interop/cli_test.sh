@@ -218,6 +218,8 @@ refused '107' $TENON serve vg --socket-dir "$long"
 $TENON serve --socket-dir sockets >server.out 2>server.err &
 server=$!
 for _ in $(seq 1200); do grep -q ready server.out && break; sleep 0.05; done
+# It has written the group's metadata anew, and the array says so for a moment.
+for _ in $(seq 1200); do $TENON raid show r --json | grep -q '"clean": true' && break; sleep 0.05; done
 grep -q "vg/a sockets/vg-a.sock" server.out || problem "the server said: $(cat server.out server.err)"
 refused 'in use|another process|lock' $TENON raid create x --level 1 a.img b.img --force
 refused 'in use|another process|lock' $TENON serve vg --socket-dir sockets2

@@ -3,37 +3,17 @@
 # What cannot be served is left out, and said so in every place; the rest is served. Serial numbers.
 # timeout: 120
 set -u
-cd "$(dirname "$0")/../.." || exit 1
-TENON=$(realpath "${TENON:-build/tenon}")
+. "$(dirname "$0")/lib.sh"
 command -v python3 >/dev/null || { echo "python3 is not installed"; exit 77; }
 maker=$(realpath tests/bench/many_volumes.py)
-work=$(mktemp -d) || exit 1
 server=
 stop() { [ -n "$server" ] && kill "$server" 2>/dev/null && wait "$server"; server=; }
-trap 'stop; rm -rf "$work"' EXIT
+cleanup() { stop; }
 cd "$work" || exit 1
-export TENON_RUNTIME_DIR=$work/run TENON_DEVICES_FILE=$work/none TENON_DEVICES=$work/p.img:$work/q.img
-failures=0
-problem() { echo "FAILED line ${BASH_LINENO[1]}: $*"; failures=$((failures + 1)); }
-expect() {
-	local status=$1 pattern=$2 rc out
-	shift 2
-	out=$(timeout 20 "$@" 2>&1)
-	rc=$?
-	[ $rc = "$status" ] || problem "'$*' gave $rc, expected $status: $out"
-	grep -Eq -- "$pattern" <<<"$out" || problem "'$*' said: $out; expected: $pattern"
-}
-json() {
-	local expression=$1
-	shift
-	"$@" | python3 -c "
-import json, sys
-d = json.load(sys.stdin)
-sys.exit(0 if ($expression) else 1)" || problem "'$*': not so: $expression"
-}
+export TENON_DEVICES=$work/p.img:$work/q.img
 # serve ARGUMENTS: until it is ready, or has ended.
 serve() {
-	: >out
+	rm -f out
 	"$TENON" serve "$@" >out 2>err &
 	server=$!
 	for _ in $(seq 200); do
@@ -213,6 +193,17 @@ server=$!
 for _ in $(seq 1200); do grep -q '^ready' out && break; sleep 0.05; done
 grep -Eq '150 disks with a machine on each need [0-9]+ open files, this process may have 300: enough for [0-9]+ machines' err ||
 	problem "not said that machines will not have enough: $(cat err)"
+stop
+
+# A change before may have failed: the server writes the metadata anew, and says once if it cannot.
+rm out
+truncate -s 16M u.img
+export TENON_DEVICES=$work/u.img
+"$TENON" vg create u u.img && "$TENON" lv create u/x --size 4M && "$TENON" lv create u/y --size 4M
+(ulimit -f 1; exec "$TENON" serve --socket-dir s u) >out 2>err &
+server=$!
+started $server out
+[ "$(grep -c 'volume group u: its metadata cannot be written anew: .*u.img' err)" = 1 ] || problem "unsettled, and not said: $(cat err)"
 stop
 
 [ $failures = 0 ] || exit 1
