@@ -4,33 +4,12 @@
 # and sources and destinations that change or are one. Judges: cmp, du, qemu-img, ddrescuelog.
 # timeout: 240
 set -u
-cd "$(dirname "$0")/../.." || exit 1
-TENON=$(realpath "${TENON:-build/tenon}")
+. "$(dirname "$0")/lib.sh"
 helpers=$(realpath "$(dirname "$TENON")/tests/helpers")
-work=$(mktemp -d) || exit 1
-pids=()
-cleanup() {
-	[ ${#pids[@]} = 0 ] || kill "${pids[@]}" 2>/dev/null
-	rm -rf "$work"
-}
-trap cleanup EXIT
 cd "$work" || exit 1
-export TENON_RUNTIME_DIR=$work/run TENON_DEVICES_FILE=$work/devices TENON_DEVICES=$work/p.img
-failures=0
-problem() { echo "FAILED line ${BASH_LINENO[1]}: $*"; failures=$((failures + 1)); }
-# expect STATUS PATTERN COMMAND...
-expect() {
-	local status=$1 pattern=$2 rc out
-	shift 2
-	out=$(timeout 60 "$@" 2>&1)
-	rc=$?
-	[ $rc = "$status" ] || problem "'$*' gave $rc, expected $status: $out"
-	grep -Eqa -- "$pattern" <<<"$out" || problem "'$*' said: $out; expected: $pattern"
-	case $out in *Sanitizer* | *"runtime error"*) problem "'$*': $out" ;; esac
-}
+export TENON_DEVICES=$work/p.img
 same() { cmp "$1" "$2" || problem "$1 and $2 differ"; }
 sparse() { [ "$(du -k "$1" | cut -f1)" -le "$2" ] || problem "$1 takes $(du -k "$1" | cut -f1) KiB, expected $2 at most"; }
-wait_for() { for _ in $(seq 200); do "$@" && return; sleep 0.05; done; problem "$* never came true"; }
 
 # --- Holes: files, pipes, redirections both ways, an end in the middle of a sector.
 truncate -s 64M p.img

@@ -4,33 +4,18 @@
 # mounts; between processes in both orders, and within one command. And copies, which are not one device.
 # timeout: 240
 set -u
-cd "$(dirname "$0")/../.." || exit 1
-TENON=$(realpath "${TENON:-build/tenon}")
+. "$(dirname "$0")/lib.sh"
 HELPERS=$(realpath "${BUILD:-build}/tests/helpers")
 PATH=$PATH:/usr/sbin:/sbin
-work=$(mktemp -d) || exit 1
 loops=() server= bound=
 cleanup() {
 	[ -z "$server" ] || { kill "$server"; wait "$server"; } 2>/dev/null
 	[ -z "$bound" ] || umount "$bound"
 	for ((i = ${#loops[@]} - 1; i >= 0; i--)); do losetup -d "${loops[i]}"; done
-	rm -rf "$work"
 }
-trap cleanup EXIT
 cd "$work" || exit 1
-export TENON_RUNTIME_DIR=$work/run TENON_DEVICES_FILE=$work/devices TENON_DEVICES=
-failures=0
-problem() { echo "FAILED line ${BASH_LINENO[1]}: $*"; failures=$((failures + 1)); }
-# expect STATUS PATTERN COMMAND...
-expect() {
-	local status=$1 pattern=$2 rc out
-	shift 2
-	out=$(timeout 60 "$@" 2>&1)
-	rc=$?
-	[ $rc = "$status" ] || problem "'$*' gave $rc, expected $status: $out"
-	grep -Eqa -- "$pattern" <<<"$out" || problem "'$*' said: $out; expected: $pattern"
-}
 serve() {
+	rm -f said # the last one's may say "ready" until the shell has truncated it
 	"$TENON" serve "$@" >said 2>&1 &
 	server=$!
 	for _ in $(seq 1200); do grep -q '^ready' said && return; kill -0 $server 2>/dev/null || return; sleep 0.05; done

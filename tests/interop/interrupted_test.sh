@@ -107,6 +107,7 @@ for i in $(seq 12); do
 done
 expect 0 '' $TENON lv create vg/last --size 4M
 cmp -n 8M data <($TENON copy vg/keep - 2>/dev/null) || problem "a volume beside those that were changed"
+rm -f server
 $TENON serve vg --socket-dir sockets >server 2>&1 &
 server=$!
 for _ in $(seq 1200); do grep -q ready server && break; sleep 0.05; done
@@ -114,6 +115,7 @@ expect 1 'in use|serv' $TENON vg create other p.img --force
 kill -KILL $server && wait $server 2>/dev/null
 expect 0 'keep' $TENON lv list
 expect 0 '' $TENON lv remove vg/last
+rm -f server
 $TENON serve vg --socket-dir sockets >server 2>&1 &
 server=$!
 for _ in $(seq 1200); do grep -q ready server && break; sleep 0.05; done

@@ -4,32 +4,15 @@
 # that let two processes have two partitions and nobody the whole beside them, and hostile tables.
 # timeout: 120
 set -u
-cd "$(dirname "$0")/../.." || exit 1
-TENON=$(realpath "${TENON:-build/tenon}")
+. "$(dirname "$0")/lib.sh"
 PATH=$PATH:/usr/sbin:/sbin
 for tool in sfdisk python3; do command -v $tool >/dev/null || { echo "$tool is not installed"; exit 77; }; done
-work=$(mktemp -d) || exit 1
 pids=() loop=
 cleanup() {
 	[ ${#pids[@]} = 0 ] || kill "${pids[@]}" 2>/dev/null
 	[ -z "$loop" ] || losetup -d "$loop"
-	rm -rf "$work"
 }
-trap cleanup EXIT
 cd "$work" || exit 1
-export TENON_RUNTIME_DIR=$work/run TENON_DEVICES_FILE=$work/devices TENON_DEVICES=
-failures=0
-problem() { echo "FAILED line ${BASH_LINENO[1]}: $*"; failures=$((failures + 1)); }
-# expect STATUS PATTERN COMMAND...
-expect() {
-	local status=$1 pattern=$2 rc out
-	shift 2
-	out=$(timeout 60 "$@" 2>&1)
-	rc=$?
-	[ $rc = "$status" ] || problem "'$*' gave $rc, expected $status: $out"
-	grep -Eqa -- "$pattern" <<<"$out" || problem "'$*' said: $out; expected: $pattern"
-	case $out in *Sanitizer* | *"runtime error"*) problem "'$*': $out" ;; esac
-}
 ready() { for _ in $(seq 1200); do grep -q '^ready' "$1" && return; sleep 0.05; done; problem "no server: $(cat "$1")"; }
 table() { sfdisk -q --no-reread --no-tell-kernel "$1" >/dev/null 2>said || problem "sfdisk $1: $(cat said)"; }
 

@@ -4,33 +4,15 @@
 # nothing is lost without a word. And what a check and --test tell a script.
 # timeout: 120
 set -u
-cd "$(dirname "$0")/../.." || exit 1
-TENON=$(realpath "${TENON:-build/tenon}")
+. "$(dirname "$0")/lib.sh"
 IO=$(realpath build/tests/helpers/block_io 2>/dev/null)
 PATH=$PATH:/usr/sbin:/sbin
 command -v mdadm >/dev/null || { echo "mdadm is not installed"; exit 77; }
-work=$(mktemp -d) || exit 1
 server=
 cleanup() {
 	[ -n "$server" ] && kill "$server" 2>/dev/null && wait "$server"
-	rm -rf "$work"
 }
-trap cleanup EXIT
 cd "$work" || exit 1
-export TENON_RUNTIME_DIR=$work/run TENON_DEVICES_FILE=$work/devices
-failures=0
-
-problem() { echo "FAILED line ${BASH_LINENO[1]}: $*"; failures=$((failures + 1)); }
-# expect STATUS PATTERN COMMAND...: the exit status, and an extended regular expression in what it says.
-expect() {
-	local status=$1 pattern=$2 rc out
-	shift 2
-	out=$("$@" 2>&1)
-	rc=$?
-	[ $rc = "$status" ] || problem "'$*' gave $rc, expected $status: $out"
-	grep -Eq -- "$pattern" <<<"$out" || problem "'$*' said: $out; expected: $pattern"
-	case $out in *Sanitizer*) problem "'$*': $out" ;; esac
-}
 fresh() {
 	rm -f ./*.img ./*.away
 	truncate -s 32M a.img b.img
@@ -97,6 +79,7 @@ done
 # ---- Made shorter under a server ----
 if [ -n "$IO" ]; then
 	fresh internal
+	rm -f out
 	"$TENON" serve --socket-dir s >out 2>err &
 	server=$!
 	for _ in $(seq 1200); do grep -q ^ready out && break; sleep 0.05; done

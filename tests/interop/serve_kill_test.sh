@@ -27,10 +27,11 @@ rounds=${ROUNDS:-3}
 problem() { echo "FAILED in round $round of $kind: $*"; failures=$((failures + 1)); }
 
 start() {
+	rm -f out # the last one's may say "ready" until the shell has truncated it
 	"$TENON" serve --socket-dir s >out 2>err &
 	server=$!
-	for _ in $(seq 200); do
-		grep -q ^ready out && return
+	for _ in $(seq 3000); do
+		grep -qs ^ready out && return
 		kill -0 $server 2>/dev/null || break
 		sleep 0.02
 	done

@@ -54,7 +54,7 @@ lab_switch() {
 	"$TENON" switch run "$LAB_SWITCH" --socket-dir "$LAB" "$@" >switch.out 2>&1 &
 	LAB_PID=$!
 	LAB_PIDS+=($LAB_PID)
-	for _ in $(seq 100); do
+	for _ in $(seq 1200); do
 		grep -qs ready switch.out && return
 		kill -0 $LAB_PID 2>/dev/null || break
 		sleep 0.05

@@ -29,6 +29,7 @@ refused() { # STATUS TEXT ARGUMENT...
 	[ $rc = "$status" ] && grep -qF -- "$text" said || problem "run $*: $rc, expected $status and '$text': $(cat said)"
 }
 start() { # NAME ARGUMENT...
+	rm -f "$1.out"
 	"$TENON" switch run "$@" >"$1.out" 2>&1 &
 	pids+=($!)
 	for _ in $(seq 1200); do grep -qs ready "$1.out" && return; sleep 0.05; done

@@ -33,7 +33,7 @@ truncate -s 64M p.img
 "$tenon" lv create vg/high --size 40M
 "$tenon" serve --socket-dir s >served 2>&1 &
 server=$!
-for _ in $(seq 200); do
+for _ in $(seq 1200); do
 	grep -q '^ready' served && break
 	sleep 0.05
 done
