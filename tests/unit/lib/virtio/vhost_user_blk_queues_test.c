@@ -193,10 +193,13 @@ static int use_all_queues(void *arg)
 	CU_ASSERT_EQUAL(server.status.clients, 1);
 	CU_ASSERT_TRUE(server.status.requests.reads + server.status.requests.writes > JOBS * 100);
 	CU_ASSERT_EQUAL(server.status.requests.failed, 0);
-	if (server.pin && !strcmp(worker_engine_name(worker_current()), "io_uring"))
-		CU_ASSERT_TRUE(server.status.pinned_bytes > 0)
-	else
+	if (server.pin && !strcmp(worker_engine_name(worker_current()), "io_uring")) {
+		/* What an ordinary user may pin is shared by all of his processes: it may be used up. */
+		if (geteuid() == 0)
+			CU_ASSERT_TRUE(server.status.pinned_bytes > 0);
+	} else {
 		CU_ASSERT_EQUAL(server.status.pinned_bytes, 0);
+	}
 	block_unref(block);
 	worker_call(server.crew.workers[0], server_stop, &server);
 	server_end(&server);
