@@ -525,3 +525,19 @@ json_t *describe_pv(const struct volume_scanned *scanned)
 			    pv ? describe_tags(pv->tags, pv->tag_count) : json_array());
 	return object;
 }
+
+json_t *describe_kept(const struct volume_kept *kept)
+{
+	json_t *object = json_object();
+
+	set_text(object, "vg", kept->vg);
+	set_number(object, "seqno", kept->seqno);
+	set_text(object, "kind", kept->backup ? "backup" : "archive");
+	set_time(object, "created", (uint64_t)kept->time);
+	set_text(object, "description", kept->description);
+	set_text(object, "creation_host", kept->host);
+	set_text(object, "uuid", *kept->uuid ? kept->uuid : NULL);
+	set_text(object, "file", kept->path);
+	set_text(object, "problem", kept->problem);
+	return object;
+}

@@ -14,6 +14,7 @@ struct raid_array;
 struct raid_info;
 struct raid_progress;
 struct volume_group;
+struct volume_kept;
 struct volume_lv;
 struct volume_pv;
 struct volume_scanned;
@@ -48,5 +49,8 @@ json_t *describe_lv(const struct volume_group *group, const struct volume_lv *lv
 /* A row of `pv list`; all of `pv show`. */
 json_t *describe_pv_row(const struct volume_scanned *scanned);
 json_t *describe_pv(const struct volume_scanned *scanned);
+
+/* A copy of metadata. */
+json_t *describe_kept(const struct volume_kept *kept);
 
 #endif

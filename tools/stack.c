@@ -9,6 +9,7 @@
 
 #include "block/block.h"
 #include "block/partition.h"
+#include "tools/state.h"
 #include "util/bytes.h"
 #include "util/error.h"
 
@@ -145,8 +146,10 @@ static int stack_build(struct stack *stack, const struct stack_options *options)
 
 static int stack_scan(struct stack *stack, const struct stack_options *options, struct error *error)
 {
+	CLEANUP_STATE_ARCHIVE struct state_archive state;
 	struct volume_context context = { .command = options->command,
-					  .compute = options->compute };
+					  .compute = options->compute,
+					  .archive = state_archive(&state) };
 	CLEANUP_FREE struct block **blocks = calloc(stack->node_count + 1, sizeof(struct block *));
 	unsigned count = 0;
 

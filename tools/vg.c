@@ -11,6 +11,8 @@
 #include "tools/look.h"
 #include "tools/raid.h"
 #include "tools/stack.h"
+#include "tools/state.h"
+#include "tools/vg_archive.h"
 
 /* ---- create ---- */
 
@@ -48,7 +50,9 @@ static int create_group(struct vg_create *create, struct block *const *blocks, s
 		.tag_count = create->tags.count,
 		.force = create->force,
 	};
-	struct volume_context context = { .command = "tenon vg create" };
+	CLEANUP_STATE_ARCHIVE struct state_archive state;
+	struct volume_context context = { .command = "tenon vg create",
+					  .archive = state_archive(&state) };
 	struct volume_group *group;
 	int rc = volume_group_create(&group, create->name, blocks, create->devices.count, &options,
 				     &context, error);
@@ -211,6 +215,10 @@ int command_vg(int argc, char **argv)
 		{ "list", vg_list_verb, "[--json]", "list the groups on the devices" },
 		{ "show", vg_show_verb, "VG [--json]", "show a group" },
 		{ "remove", vg_remove_verb, "VG", "remove a group that has no volumes" },
+		{ "archive", vg_archive_verb, "[VG] [--json]", "list the copies of metadata" },
+		{ "backup", vg_backup_verb, "VG [--file FILE]",
+		  "copy a group's metadata to a file" },
+		{ "restore", vg_restore_verb, "VG [--file FILE]", "put metadata back from a copy" },
 		{ NULL, NULL, NULL, NULL },
 	};
 

@@ -10,6 +10,7 @@
 #include "block/block.h"
 #include "util/bytes.h"
 #include "util/error.h"
+#include "volume/archive.h"
 #include "volume/lvm_io.h"
 
 /* Of each header of the last step, before it is told as failed. */
@@ -399,6 +400,8 @@ int lvm_commit_prepare(struct lvm_commit *commit, struct volume_group *group, st
 	rc = lvm_vg_settle(group, error);
 	if (rc)
 		error_prefix(error, "volume group %s: the change was not made", group->name);
+	else
+		lvm_archive_before(group);
 	return rc;
 }
 
@@ -415,8 +418,10 @@ int lvm_commit_write(struct lvm_commit *commit, struct error *error)
 		return rc;
 	}
 	rc = commit_slots(commit, error);
-	if (!rc)
+	if (!rc) {
 		finish(commit);
+		lvm_archive_after(commit->group, commit->text.at);
+	}
 	return rc;
 }
 

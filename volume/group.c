@@ -135,6 +135,12 @@ int lvm_vg_set_context(struct volume_group *group, const struct volume_context *
 	private->time = context->time;
 	private->random = context->random;
 	private->compute = context->compute;
+	if (context->archive) {
+		private->archive = *context->archive;
+		private->archive.directory = lvm_vg_string(group, context->archive->directory);
+		if (!private->archive.directory)
+			return -ENOMEM;
+	}
 	private->host = lvm_vg_string(group, context->host ? context->host : uts.nodename);
 	private->system = context->system ? lvm_vg_string(group, context->system)
 					  : system_string(group, &uts);

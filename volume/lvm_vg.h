@@ -74,7 +74,8 @@ struct volume_group_private {
 	char *host, *system, *command;
 	int64_t time;
 	struct random *random;
-	struct worker *compute; /* or NULL; see lvm_vg_compute() */
+	struct worker *compute;        /* or NULL; see lvm_vg_compute() */
+	struct volume_archive archive; /* directory NULL: none */
 };
 
 /* Builds a group from a parsed text, and takes `config` over, also when it fails. `name` is that of
@@ -113,6 +114,10 @@ struct volume_group *lvm_vg_new(void);
 
 /* The text that says what `group` is now, written at `time`. */
 void lvm_vg_export(const struct volume_group *group, int64_t time, struct lvm_text *text);
+
+/* Who wrote a text, why and when: what stands beside the group. */
+void lvm_text_origin(struct lvm_text *text, const char *description, const char *host,
+		     const char *system, int64_t time);
 
 /* Counts extents and free ones anew, after a change. */
 int lvm_vg_count(struct volume_group *group, struct error *error);

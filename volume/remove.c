@@ -8,6 +8,7 @@
 
 #include "block/block.h"
 #include "util/error.h"
+#include "volume/archive.h"
 #include "volume/change.h"
 #include "volume/commit.h"
 #include "volume/lvm_io.h"
@@ -113,6 +114,8 @@ int volume_group_remove(struct volume_group *group, struct error *error)
 		return error_set(error, -EBUSY, "volume group %s: has %u logical volumes, %s first",
 				 group->name, group->lv_count, group->lvs[0]->name);
 	rc = lvm_vg_settle(group, error);
+	if (!rc)
+		lvm_archive_before(group);
 	for (unsigned i = 0; !rc && i < group->pv_count; i++)
 		rc = mark_used(group->pvs[i], false, error);
 	if (rc) {

@@ -141,6 +141,12 @@ struct volume_group {
 	struct volume_group_private *private;
 };
 
+/* Where copies of the metadata are kept before and after each change, as LVM2 does (archive.h). */
+struct volume_archive {
+	const char *directory;
+	unsigned least, days; /* so many are kept, and all that are not so old; LVM2: 10 and 30 */
+};
+
 /* Who writes, injectable for tests. Strings are copied. */
 struct volume_context {
 	const char *host;      /* creation_host; NULL: this host's name */
@@ -151,6 +157,7 @@ struct volume_context {
 	/* Where the processor's part of changes (planning, text, checks) is done, so that a group of thousands of
 	 * volumes does not hold up the requests of its home; it outlives the group. NULL: at home. */
 	struct worker *compute;
+	const struct volume_archive *archive; /* where metadata is kept; NULL: nowhere */
 };
 
 /* ---- Finding ---- */
@@ -244,6 +251,47 @@ struct volume_group_options {
 int volume_group_create(struct volume_group **out, const char *name, struct block *const *blocks,
 			unsigned count, const struct volume_group_options *options,
 			const struct volume_context *context, struct error *error);
+
+/*
+ * Puts the group back as the metadata text of a file says it was, onto those of `blocks` that are its PVs, all of
+ * which must be there. `file` is its name, for errors. Its number becomes higher than that of the
+ * present group. -EBADMSG for a text that is none, -ENXIO, -ENOTUNIQ and -EBUSY for PVs that are missing, there twice,
+ * or in another group or not in the file, -EOPNOTSUPP (without `force`) for pools and caches, whose own
+ * metadata may be newer.
+ */
+int volume_group_restore(struct volume_group **out, const char *text, size_t size, const char *file,
+			 struct block *const *blocks, unsigned count, bool force,
+			 const struct volume_context *context, struct error *error);
+
+/* The group that a text describes, without devices: to be looked at. -EBADMSG. */
+int volume_text_read(const char *text, size_t size, const char *name, struct volume_group **out,
+		     struct error *error);
+
+/* Writes what the archive's backup of the group would say into `file` (or NULL: into the archive of the context);
+ * *path, which the caller frees, is where. */
+int volume_group_backup(struct volume_group *group, const char *file, char **path,
+			struct error *error);
+
+/* A copy of a group's metadata that is kept. Of a damaged file only the path is known, and what is wrong with it. */
+struct volume_kept {
+	char *path, *vg, *description, *host, *problem; /* or NULL */
+	char uuid[VOLUME_UUID_TEXT];
+	int64_t time;
+	uint32_t seqno;
+	bool backup; /* else of the archive */
+};
+
+struct volume_kept_list {
+	struct volume_kept *at;
+	unsigned count;
+};
+
+/* All that is kept in `directory`, oldest first; of groups of that name or uuid only, unless `vg` is NULL. A
+ * directory that is not there is empty. */
+int volume_archive_list(const char *directory, const char *vg, struct volume_kept_list *out,
+			struct error *error);
+void volume_archive_list_free(struct volume_kept_list *list);
+#define CLEANUP_VOLUME_KEPT CLEANUP(volume_archive_list_free)
 
 /* Makes the PVs orphans. -EBUSY while it has volumes. */
 int volume_group_remove(struct volume_group *group, struct error *error);

@@ -18,7 +18,7 @@ cleanup() {
 }
 trap cleanup EXIT
 cd "$work" || exit 1
-export TENON_RUNTIME_DIR=$work/run TENON_DEVICES_FILE=$work/none TENON_DEVICES=
+export TENON_STATE_DIR=$work/state TENON_RUNTIME_DIR=$work/run TENON_DEVICES_FILE=$work/none TENON_DEVICES=
 failures=0
 problem() { echo "FAILED line ${BASH_LINENO[0]}: $*"; failures=$((failures + 1)); }
 number=0
@@ -69,6 +69,7 @@ look() {
 	takes 'raid show' hurt
 	takes 'raid examine' a.img c.img d.img e.img
 	takes 'vg list'
+	takes 'vg archive'
 	takes 'vg show' vg0
 	takes 'vg show' partial
 	takes 'lv list'

@@ -1,0 +1,80 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# Copies of metadata before and after each change: what is kept, restored by us, and by the real vgcfgrestore.
+set -eu
+cd "$(dirname "$0")/../.."
+root=$(pwd)
+tenon=${TENON:-$root/${BUILD:-build}/tenon}
+work=$(mktemp -d)
+loops=
+trap 'for loop in $loops; do losetup -d $loop; done; rm -rf "$work"' EXIT
+cd "$work"
+mkdir run
+export LC_ALL=C TENON_RUNTIME_DIR=$work/run TENON_STATE_DIR=$work/state TENON_DEVICES=$work/a.img:$work/b.img
+export LVM_SUPPRESS_FD_WARNINGS=1
+unset TENON_ARCHIVE TENON_ARCHIVE_MIN TENON_ARCHIVE_DAYS
+yes=$("$tenon" lv remove --help | grep -q -- --yes && echo --yes || true)
+fail() { echo "failed: $*"; exit 1; }
+names() { "$tenon" lv list --json | python3 -c 'import json, sys; print(*sorted(v["name"] for v in json.load(sys.stdin)))'; }
+
+truncate -s 64M a.img b.img
+"$tenon" vg create vg0 a.img b.img
+[ -z "$(ls state/archive 2>/dev/null)" ] || fail "a group that is made has a past"
+"$tenon" lv create vg0/one --size 8M
+"$tenon" lv create vg0/two --size 60M
+head -c 8M /dev/urandom >data
+"$tenon" copy data vg0/one >/dev/null
+"$tenon" lv remove vg0/one $yes
+[ "$(ls state/archive | sed 's/-.*//' | tr '\n' ' ')" = "vg0_00000 vg0_00001 vg0_00002 " ] || fail "the archive: $(ls state/archive)"
+grep -q 'description = "Created \*before\* executing .tenon lv remove vg0/one.' state/archive/vg0_00002* || fail "no description"
+grep -q 'description = "Created \*after\* executing .tenon lv remove vg0/one.' state/backup/vg0_* || fail "no backup"
+[ "$(stat -c %a state/archive/vg0_00002*)" = 600 ] || fail "others may read it"
+
+# what the file says was there is there again, with its data
+"$tenon" vg archive vg0 --json >list.json
+python3 - <<'PY' || fail "the list"
+import json
+rows = json.load(open("list.json"))
+assert [row["kind"] for row in rows] == ["archive"] * 3 + ["backup"], rows
+assert [row["seqno"] for row in rows] == [1, 2, 3, 4], rows
+PY
+"$tenon" vg restore vg0 --file state/archive/vg0_00002* >/dev/null
+[ "$(names)" = "one two" ] || fail "restored: $(names)"
+"$tenon" copy vg0/one - 2>/dev/null | cmp - data || fail "other data"
+"$tenon" vg show vg0 --json | grep -q '"seqno": 5' || fail "the number does not rise"
+
+# a full disk, or no place at all, is told, and holds nothing up
+TENON_STATE_DIR=/dev/full/x "$tenon" lv create vg0/three --size 4M 2>said
+grep -q 'before this change was not kept' said || fail "silent: $(cat said)"
+[ "$(names)" = "one three two" ] || fail "held up: $(names)"
+# what is not metadata, is not all there, or is somebody else's is refused
+echo hello >bad
+"$tenon" vg restore vg0 --file bad 2>said && fail "took a bad file"
+TENON_DEVICES=$work/a.img "$tenon" vg restore vg0 --file state/archive/vg0_00002* 2>said && fail "took half a group"
+grep -q 'is missing' said || fail "$(cat said)"
+# only so many stay
+for size in 8 12 16; do TENON_ARCHIVE_MIN=2 TENON_ARCHIVE_DAYS=0 "$tenon" lv resize vg0/one --size ${size}M $yes; done 2>/dev/null
+[ "$(ls state/archive | wc -l)" -le 3 ] || fail "they do not go: $(ls state/archive)"
+# metadata areas that were wiped come back from the backup
+"$tenon" vg backup vg0 --file saved >/dev/null
+dd if=/dev/zero of=a.img bs=4096 seek=1 count=4 conv=notrunc status=none
+dd if=/dev/zero of=b.img bs=4096 seek=1 count=4 conv=notrunc status=none
+"$tenon" vg restore vg0 --file saved >/dev/null || fail "wiped areas"
+[ "$(names)" = "one three two" ] || fail "after wiping: $(names)"
+
+for tool in vgcfgrestore losetup; do
+	command -v $tool >/dev/null || { echo "$tool is not installed: not asked"; exit 0; }
+done
+[ "$(id -u)" = 0 ] && losetup -f >/dev/null 2>&1 || { echo "lvm2 wants root and loop devices: not asked"; exit 0; }
+for image in a.img b.img; do loops="$loops $(losetup -f --show $image)"; done
+set -- $loops
+config="devices { use_devicesfile=0 filter=[\"a|^$1\$|\",\"a|^$2\$|\",\"r|.*|\"] obtain_device_list_from_udev=0 external_device_info_source=\"none\" } backup { backup=0 archive=0 } global { event_activation=0 use_lvmpolld=0 } activation { udev_sync=0 monitoring=0 }"
+lvm() { command lvm "$1" --driverloaded n --config "$config" "${@:2}"; }
+lvm vgcfgrestore -y -f "$(ls -d state/archive/* | tail -n 1)" vg0 >said 2>&1 || fail "vgcfgrestore: $(cat said)"
+lvm vgck vg0 || fail vgck
+lvm vgcfgbackup -f theirs vg0 >/dev/null || fail vgcfgbackup
+lvm lvremove -y vg0/two >/dev/null 2>&1 || fail lvremove
+for loop in $loops; do losetup -d "$loop"; done
+loops=
+"$tenon" vg restore vg0 --file theirs >/dev/null || fail "LVM2's own file"
+[ "$(names)" = "one three two" ] || fail "from LVM2's file: $(names)"

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What outlives the command: the archive of metadata (volume/archive.h).
+ *
+ * It is kept in $TENON_STATE_DIR, or else in /var/lib/tenon for root, in $XDG_STATE_HOME/tenon or
+ * ~/.local/state/tenon for others. Never in /etc/lvm: a guest's group often has the name of one of the host's.
+ */
+#ifndef TENON_TOOLS_STATE_H
+#define TENON_TOOLS_STATE_H
+
+#include "volume/volume.h"
+
+struct state_archive {
+	struct volume_archive archive;
+	char *directory;
+};
+
+/* Where metadata is kept, and for how long: TENON_ARCHIVE_MIN and TENON_ARCHIVE_DAYS, or else LVM2's 10 and 30.
+ * NULL where the user wants none (TENON_ARCHIVE=off) or has no home. Good as long as `state`. */
+const struct volume_archive *state_archive(struct state_archive *state);
+void state_archive_free(struct state_archive *state);
+#define CLEANUP_STATE_ARCHIVE CLEANUP(state_archive_free)
+
+#endif
