@@ -126,9 +126,10 @@ struct raid_array {
 	uint64_t resync_from;       /* members may differ from here on: the next resync's start */
 
 	/* requests: request.c */
-	struct range_lock ranges;          /* the level's; see raid_bracket_begin() */
-	unsigned requests, writes;         /* in flight */
-	struct fiber_queue requests_queue; /* none is left */
+	struct range_lock ranges;                /* the level's; see raid_bracket_begin() */
+	unsigned requests, writes;               /* in flight */
+	uint64_t requests_begun, requests_ended; /* of those to the block: for rebuild_speed.c */
+	struct fiber_queue requests_queue;       /* none is left */
 	uint64_t last_write_ns;
 
 	struct raid_counters counters;

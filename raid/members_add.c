@@ -381,6 +381,7 @@ static int add_checked(struct raid_array *array, struct block *block, struct md_
 	if (rc)
 		return error_set(error, rc, "%s: its superblock cannot be written: %s", block->name,
 				 member->reason[0] ? member->reason : error_name(rc));
+	array->rebuild.held = false;
 	raid_rebuild_kick(array);
 	return 0;
 }

@@ -92,8 +92,8 @@ void mirror_write_copy(const struct mirror_copy *copy, const struct raid_sync *s
 
 /* How many copies of a span are in sync and not known as bad. */
 unsigned mirror_voters(const struct mirror_span *span);
-/* Makes the copies of a span that differ what most of them are, or the first where none are the most. The range is
- * locked; uses the second buffer. */
+/* Finds out which copies of a span, some of which differ, are wrong, and notes it. A repair makes them what most are; where none are the
+ * most they stay as they are, or with `force` become what the first is. The range is locked; uses the second buffer. */
 void mirror_vote(const struct mirror_span *span, struct raid_sync *sync);
 
 #endif

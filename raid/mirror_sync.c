@@ -215,7 +215,7 @@ static int recover(struct raid_array *array, struct raid_sync *sync)
 
 /* ---- Check and repair ---- */
 
-/* Notes where a copy differs from the first of its span; returns how many bytes. */
+/* Notes where one of two copies differs from the other; returns how many bytes. */
 static uint64_t differing(const struct mirror_span *span, const uint8_t *a, const uint8_t *b)
 {
 	uint64_t bytes = 0;
@@ -226,7 +226,7 @@ static uint64_t differing(const struct mirror_span *span, const uint8_t *a, cons
 		if (memcmp(a + at, b + at, MD_SECTOR_SIZE) == 0)
 			continue;
 		bytes += MD_SECTOR_SIZE;
-		raid_rebuild_found(span->array, span->offset + at, MD_SECTOR_SIZE);
+		raid_rebuild_found(span->array, span->offset + at, MD_SECTOR_SIZE, RAID_SPARE);
 	}
 	return bytes;
 }
@@ -303,9 +303,9 @@ static int read_both(const struct pass *pass, const struct mirror_copy *const co
 }
 
 /* Compares a copy, which is in the second buffer if it could be read (`rc`), with the first. False where that
- * cannot be done. */
+ * cannot be done. `vote`: who differs is found out otherwise, and *differs is all that is wanted. */
 static bool compare_copy(const struct mirror_span *span, const struct mirror_copy *copy,
-			 const struct pass *pass, int rc, bool voted)
+			 const struct pass *pass, int rc, bool vote, bool *differs)
 {
 	struct raid_sync *sync = pass->sync;
 	uint64_t bytes;
@@ -314,10 +314,15 @@ static bool compare_copy(const struct mirror_span *span, const struct mirror_cop
 		rc = read_pieces(copy, sync->buffers[1], span->length, sync->buffers[0]);
 	if (rc || copy->member->state != RAID_MEMBER_IN_SYNC)
 		return false;
+	if (vote) {
+		*differs |= memcmp(sync->buffers[0], sync->buffers[1], span->length) != 0;
+		return true;
+	}
+	/* Of two nobody can know which is right. */
 	bytes = differing(span, sync->buffers[0], sync->buffers[1]);
 	sync->mismatches += bytes;
-	if (bytes && sync->operation == RAID_REPAIR && !voted)
-		mirror_write_copy(copy, sync, sync->buffers[0], span->length);
+	if (sync->operation == RAID_REPAIR)
+		sync->unresolved += bytes;
 	return true;
 }
 
@@ -343,22 +348,21 @@ static int read_first(const struct mirror_span *span, const struct pass *pass,
 static int compare_others(const struct mirror_span *span, const struct pass *pass, unsigned first,
 			  struct mirror_copy other, int other_rc)
 {
-	bool voted = pass->sync->operation == RAID_REPAIR && mirror_voters(span) > 2;
-	uint64_t before = pass->sync->mismatches;
+	bool vote = pass->sync->force || mirror_voters(span) > 2, differs = false;
 	unsigned compared = 1;
 	int rc = 0;
 
 	while (!rc && other.member) {
 		int results[2] = { 0 };
 
-		compared += compare_copy(span, &other, pass, other_rc, voted);
+		compared += compare_copy(span, &other, pass, other_rc, vote, &differs);
 		other = next_other(span, other.index + 1, first);
 		if (other.member)
 			rc = read_both(pass, (const struct mirror_copy *[2]){ NULL, &other },
 				       span->length, results);
 		other_rc = results[1];
 	}
-	if (!rc && voted && pass->sync->mismatches > before)
+	if (!rc && differs)
 		mirror_vote(span, pass->sync);
 	if (!rc && compared < span->copies)
 		pass->sync->skipped += span->length;

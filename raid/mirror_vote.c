@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Which of several copies is right, where they differ: with three or more what most of them say, sector by sector. Where
- * there is no majority nobody can know; a repair then takes the first copy, which reads came from, too.
+ * there is no majority nobody can know: a repair changes nothing there, unless it is forced to take the first copy in order.
  */
 #include <errno.h>
 #include <string.h>
 
 #include "raid/mirror.h"
+#include "raid/rebuild.h"
 #include "util/bytes.h"
 
 struct voter {
@@ -72,25 +73,41 @@ static int majority(const struct voter *voters, unsigned count, uint64_t at)
 	return -1;
 }
 
-/* Makes them equal in memory; how many bytes nobody could know of. */
-static uint64_t decide(struct voter *voters, unsigned count, uint64_t length)
+/* Whether they are not all the same in the sector at `at`. */
+static bool differs(const struct voter *voters, unsigned count, uint64_t at)
 {
-	uint64_t unknown = 0;
-
-	for (uint64_t at = 0; at < length; at += MD_SECTOR_SIZE) {
-		int right = majority(voters, count, at);
-
-		if (right < 0)
-			unknown += MD_SECTOR_SIZE;
-		right = MAX(right, 0);
-		for (unsigned k = 0; k < count; k++) {
-			if (!memcmp(voters[right].data + at, voters[k].data + at, MD_SECTOR_SIZE))
-				continue;
-			memcpy(voters[k].data + at, voters[right].data + at, MD_SECTOR_SIZE);
-			voters[k].wrong = true;
-		}
+	for (unsigned k = 1; k < count; k++) {
+		if (memcmp(voters[0].data + at, voters[k].data + at, MD_SECTOR_SIZE))
+			return true;
 	}
-	return unknown;
+	return false;
+}
+
+/* A sector in which they differ: notes who is wrong, and makes them equal in memory where a repair may. */
+static void decide(const struct mirror_span *piece, struct raid_sync *sync, struct voter *voters,
+		   unsigned count, uint64_t at)
+{
+	int right = majority(voters, count, at);
+	bool repair = sync->operation == RAID_REPAIR && (right >= 0 || sync->force);
+
+	sync->mismatches += MD_SECTOR_SIZE;
+	if (right < 0)
+		raid_rebuild_found(piece->array, piece->offset + at, MD_SECTOR_SIZE, RAID_SPARE);
+	if (right < 0 && sync->operation == RAID_REPAIR && !repair)
+		sync->unresolved += MD_SECTOR_SIZE;
+	for (unsigned k = 0; k < count; k++) {
+		const uint8_t *taken = voters[MAX(right, 0)].data + at;
+
+		if (!memcmp(taken, voters[k].data + at, MD_SECTOR_SIZE))
+			continue;
+		if (right >= 0)
+			raid_rebuild_found(piece->array, piece->offset + at, MD_SECTOR_SIZE,
+					   voters[k].copy.member->role);
+		if (!repair)
+			continue;
+		memcpy(voters[k].data + at, taken, MD_SECTOR_SIZE);
+		voters[k].wrong = true;
+	}
 }
 
 static void vote_piece(const struct mirror_span *piece, struct raid_sync *sync)
@@ -98,20 +115,19 @@ static void vote_piece(const struct mirror_span *piece, struct raid_sync *sync)
 	struct raid_array *array = piece->array;
 	struct voter voters[MIRROR_VOTERS];
 	unsigned count = hear(piece, sync->buffers[1], voters);
-	uint64_t unknown = decide(voters, count, piece->length);
+	bool tell = array->rebuild.found.count < RAID_FOUND;
 
-	if (unknown)
-		log_warning(
-			array->log,
-			"%s: %llu bytes at byte %llu: the copies differ, and no majority of them "
-			"agrees: that of %s is taken",
-			array->block.name, (unsigned long long)unknown,
-			(unsigned long long)piece->offset, voters[0].copy.member->block->name);
+	for (uint64_t at = 0; at < piece->length; at += MD_SECTOR_SIZE) {
+		if (differs(voters, count, at))
+			decide(piece, sync, voters, count, at);
+	}
 	for (unsigned k = 0; k < count; k++) {
 		if (voters[k].wrong) {
-			log_warning(array->log, "%s: byte %llu: the copy on %s is made good",
-				    array->block.name, (unsigned long long)piece->offset,
-				    voters[k].copy.member->block->name);
+			if (tell)
+				log_warning(array->log, "%s: byte %llu: the copy on %s is made %s",
+					    array->block.name, (unsigned long long)piece->offset,
+					    voters[k].copy.member->block->name,
+					    count > 2 ? "good" : "what the first is");
 			mirror_write_copy(&voters[k].copy, sync, voters[k].data, piece->length);
 		}
 		raid_member_release(voters[k].copy.member);

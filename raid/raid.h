@@ -27,7 +27,8 @@
  *	mirror.c	what RAID1 and RAID10 have in common; mirror_read.c, mirror_sync.c, mirror_group.c
  *	raid1.c, raid10.c	and what not; raid10_geometry.c
  *	raid5.h		levels 4, 5 and 6; parity.h, raid5_geometry.h: their arithmetic
- *	rebuild.c	resync, recovery and scrub: what is to be done; rebuild_windows.c does it by the level's operations
+ *	rebuild.c	resync, recovery and scrub: what is to be done; rebuild_windows.c does it by the level's operations,
+ *			and rebuild_speed.c says how fast
  *
  * All calls are made on fibers of the home worker of the members, and may suspend. An array runs
  * fibers of its own (a daemon, a rebuild); raid_stop() ends them. Where a call takes a member by
@@ -252,15 +253,16 @@ enum raid_operation {
 	RAID_REPAIR,  /* compare, make them agree */
 };
 
-struct raid_range {
+struct raid_mismatch {
 	uint64_t offset, length; /* bytes of the array's members; of the array itself at RAID10 */
+	int role; /* the place that is wrong, as the others say; RAID_SPARE: nobody can know */
 };
 
 /* The first ranges in which members differed. `count` may be more than are kept. */
 #define RAID_FOUND 16u
 struct raid_found {
 	uint64_t count;
-	struct raid_range ranges[RAID_FOUND];
+	struct raid_mismatch ranges[RAID_FOUND];
 };
 
 struct raid_progress {
@@ -270,7 +272,13 @@ struct raid_progress {
 	uint64_t position, total;
 	uint64_t rate; /* bytes per second: over the last seconds; of all of it once it is over */
 	uint64_t remaining_ns;
-	uint64_t mismatches; /* bytes that differed; check and repair */
+	bool held; /* a resync or recovery is due, and raid_sync_stop() keeps it from going on */
+
+	/* The last check or repair, which a resync or recovery after it leaves as it is. */
+	enum raid_operation scrub;   /* which it was; RAID_IDLE: none was there */
+	bool cut_short;              /* it ended before it was through */
+	uint64_t scrubbed, to_scrub; /* bytes: how far it came, and of how many */
+	uint64_t mismatches;         /* bytes that differed */
 	uint64_t
 		unresolved; /* of these, that a repair left as they were: nobody can know which member is wrong */
 	uint64_t skipped; /* bytes in which not all places could be compared; the same */
@@ -291,15 +299,37 @@ int raid_rebuild_wait(struct raid_array *array, raid_progress_fn *report, void *
 		      uint64_t interval_ns, struct error *error);
 
 /* Starts a check (or repair) of the whole array; -EBUSY while another operation runs. The result is in
- * the progress: wait, then ask raid_status(). */
+ * the progress: wait, then ask raid_status(). A repair writes only where it is known who is wrong: by a majority of
+ * three or more copies, or both parities of level 6. */
 int raid_scrub_start(struct raid_array *array, bool repair, struct error *error);
 
-/* A repair that also, where nobody can know which member is wrong, makes parity anew from the data as they are, as md's does:
- * if it was the data that were wrong they cannot be had back then. */
+/* A repair that also, where nobody can know which member is wrong, does what md's does: makes parity anew from the data as
+ * they are, and takes the first copy in order. If it was those that were wrong, the right ones cannot be had back then. */
 int raid_repair_anyway(struct raid_array *array, struct error *error);
 
 /* Stops what runs at a checkpoint, and lets nothing start (freeze), or lets it go on. */
 void raid_rebuild_freeze(struct raid_array *array, bool freeze);
+
+/*
+ * Ends what runs: a check or repair for good; a resync or recovery at a checkpoint, from which it goes on after
+ * raid_sync_resume(), or when a member fails or is added. *stopped is what ran, RAID_IDLE: nothing. Suspends until it
+ * has ended. -EROFS.
+ */
+int raid_sync_stop(struct raid_array *array, enum raid_operation *stopped, struct error *error);
+/* Lets what is due go on, also where it failed or nothing was to start by itself. */
+void raid_sync_resume(struct raid_array *array);
+
+/*
+ * How fast a resync, recovery or scrub goes, in bytes of each member a second, as md's sync_speed_min and _max: never
+ * above `most`; and while there are requests to the array not above `least`, so that they do not wait for it.
+ * `most` 0: no limit. `least` 0: it stands still while there are requests. Both hold until the array is stopped.
+ */
+struct raid_speed {
+	uint64_t least, most;
+};
+#define RAID_SPEED_LEAST (1000u << 10) /* md's */
+void raid_sync_set_speed(struct raid_array *array, struct raid_speed speed);
+/* Only `most`. */
 void raid_rebuild_set_rate(struct raid_array *array, uint64_t bytes_per_second);
 
 /* ---- Status ---- */
@@ -360,10 +390,11 @@ struct raid_status {
 	uint64_t member_size; /* bytes */
 	uint64_t events, ctime, utime;
 	bool read_only;
-	bool clean;     /* the superblocks say that no write is in flight */
-	bool degraded;  /* a place has no member that is in sync */
-	bool failed;    /* what members are left do not have all data */
-	char state[64]; /* as mdadm --detail puts it: "clean, degraded, recovering" */
+	bool clean;    /* the superblocks say that no write is in flight */
+	bool degraded; /* a place has no member that is in sync */
+	bool failed;   /* what members are left do not have all data */
+	char state
+		[64]; /* as mdadm --detail puts it: "clean, degraded, recovering"; and ", stopped" */
 	struct {
 		bool present;
 		uint64_t chunk;         /* bytes */
@@ -371,6 +402,7 @@ struct raid_status {
 		uint64_t events, events_cleared;
 	} bitmap;
 	struct raid_counters counters;
+	struct raid_speed speed;
 	struct raid_progress progress; /* of the running operation, or the last one when idle */
 	struct raid_member_status *members;
 	unsigned member_count;

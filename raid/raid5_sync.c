@@ -290,7 +290,8 @@ static int compare_sector(struct raid5_work *work, struct raid_sync *sync, uint3
 	liar = locate(work, at, &role);
 	if (sync->array->rebuild.found.count < RAID_FOUND)
 		tell(work, sync, at, liar, role);
-	raid_rebuild_found(sync->array, offset_of(work, at), MD_SECTOR_SIZE);
+	raid_rebuild_found(sync->array, offset_of(work, at), MD_SECTOR_SIZE,
+			   liar == RAID_LIAR_UNKNOWN ? RAID_SPARE : (int)role);
 	return sync->operation == RAID_REPAIR ? repair_sector(work, sync, at, liar, role) : 0;
 }
 

@@ -8,7 +8,8 @@
  *
  * One fiber decides and begins, and ends what it began; `operation` is its alone. While one runs, windows take
  * parts from `next` on, and `completed` is where everything before has ended. Others only ask: `wanted`, `stop`,
- * `frozen`, and raid_rebuild_kick(), after which what failed is tried again.
+ * `frozen`, `held`, and raid_rebuild_kick(), after which what failed is tried again. What a check or repair found stays
+ * until the next one begins.
  *
  * Why no crash loses data. A member that is filled gets all writes, wherever the filling is, and under the same
  * lock: below `completed` it stays right. Superblocks say a position only after a flush of all members that
@@ -65,6 +66,21 @@ static int finish(struct raid_array *array)
 	return rc;
 }
 
+static bool is_scrub(enum raid_operation operation)
+{
+	return operation == RAID_CHECK || operation == RAID_REPAIR;
+}
+
+void raid_rebuild_scrub_begin(struct raid_rebuild *rebuild, enum raid_operation operation)
+{
+	rebuild->scrub = operation;
+	/* Until it is through. */
+	rebuild->cut_short = true;
+	rebuild->scrubbed = 0;
+	rebuild->mismatches = rebuild->unresolved = rebuild->skipped = 0;
+	rebuild->found = (struct raid_found){ .count = 0 };
+}
+
 static void begin(struct raid_array *array, enum raid_operation operation, uint64_t start)
 {
 	struct raid_rebuild *rebuild = &array->rebuild;
@@ -75,11 +91,11 @@ static void begin(struct raid_array *array, enum raid_operation operation, uint6
 	rebuild->next = rebuild->completed = rebuild->saved = rebuild->began = start;
 	rebuild->total =
 		operation == RAID_RECOVER ? array->now.member_sectors : array->sync_sectors;
-	rebuild->saved_ns = rebuild->rate_start_ns = rebuild->began_ns = worker_now();
-	rebuild->rate_bytes = 0;
+	rebuild->saved_ns = rebuild->began_ns = worker_now();
+	raid_rebuild_speed_begin(array);
 	rebuild->mark_count = 0;
-	rebuild->mismatches = rebuild->unresolved = rebuild->skipped = 0;
-	rebuild->found = (struct raid_found){ .count = 0 };
+	if (is_scrub(operation))
+		raid_rebuild_scrub_begin(rebuild, operation);
 	for (unsigned i = 0; i < RAID_REBUILD_WINDOWS; i++)
 		rebuild->busy[i] = UINT64_MAX;
 	log_info(array->log, "%s: %s begins at byte %llu", array->block.name,
@@ -104,6 +120,10 @@ static void run(struct raid_array *array, enum raid_operation operation, uint64_
 	log_info(array->log, "%s: %s %s at byte %llu", array->block.name,
 		 raid_operation_name(operation), rc ? error_name(rc) : "ends",
 		 (unsigned long long)rebuild->completed << MD_SECTOR_SHIFT);
+	if (is_scrub(operation)) {
+		rebuild->scrubbed = rebuild->completed;
+		rebuild->cut_short = rc || rebuild->completed < rebuild->total;
+	}
 	rebuild->last = operation;
 	rebuild->last_completed = MIN(rebuild->completed, rebuild->total);
 	rebuild->last_total = rebuild->total;
@@ -182,7 +202,7 @@ static bool work(struct raid_array *array)
 
 	if (rebuild->frozen || !raid_array_survives(array))
 		return false;
-	if (!rebuild->disabled && !rebuild->failed) {
+	if (!rebuild->disabled && !rebuild->failed && !rebuild->held) {
 		if (raid_array_degraded(array)) {
 			/* Nobody is filled whom no superblock with data knows: should those fail, it would
 			 * look like a half that ran apart. */
@@ -233,9 +253,13 @@ static int rebuild_fiber(void *arg)
 
 static void array_changed(struct raid_watch *watch, enum raid_change change)
 {
+	struct raid_array *array = container_of(watch, struct raid_array, rebuild_watch);
+
+	if (change == RAID_CHANGED_LOST)
+		array->rebuild.held = false;
 	if (change == RAID_CHANGED_LOST || change == RAID_CHANGED_APART ||
 	    change == RAID_CHANGED_WRITABLE)
-		raid_rebuild_kick(container_of(watch, struct raid_array, rebuild_watch));
+		raid_rebuild_kick(array);
 }
 
 void raid_rebuild_start(struct raid_array *array)

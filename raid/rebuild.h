@@ -18,8 +18,11 @@ void raid_rebuild_stop(struct raid_array *array);
  * end, and nothing is locked. */
 int raid_sync_lock(struct raid_sync *sync, struct range_hold *hold, uint64_t sector,
 		   uint64_t count);
-/* A check found that members differ in these bytes, of the level's sync sectors. Does not suspend. */
-void raid_rebuild_found(struct raid_array *array, uint64_t offset, uint64_t length);
+/* A check found that members differ in these bytes, of the level's sync sectors; `role` is the place that is wrong, or
+ * RAID_SPARE. Does not suspend. */
+void raid_rebuild_found(struct raid_array *array, uint64_t offset, uint64_t length, int role);
+/* Forgets the last check or repair: `operation` is the last one from now on, and has not come far. */
+void raid_rebuild_scrub_begin(struct raid_rebuild *rebuild, enum raid_operation operation);
 void raid_rebuild_progress(const struct raid_array *array, struct raid_progress *progress);
 
 #endif

@@ -24,6 +24,22 @@ static uint64_t present_rate(const struct raid_rebuild *rebuild)
 	return rate_since(rebuild->completed - rebuild->began, now - rebuild->began_ns);
 }
 
+/* Whether there is a resync or recovery to do. */
+static bool is_due(const struct raid_array *array)
+{
+	if (raid_level_maps(array->level))
+		return false;
+	if (raid_array_in_sync_below(array) != MD_RESYNC_DONE)
+		return true;
+	for (uint32_t i = 0; i < array->now.disks; i++) {
+		const struct raid_member *member = array->places[i].member;
+
+		if (member && member->state == RAID_MEMBER_REBUILDING)
+			return true;
+	}
+	return false;
+}
+
 void raid_rebuild_progress(const struct raid_array *array, struct raid_progress *progress)
 {
 	const struct raid_rebuild *rebuild = &array->rebuild;
@@ -31,6 +47,11 @@ void raid_rebuild_progress(const struct raid_array *array, struct raid_progress 
 	*progress = (struct raid_progress){ .operation = rebuild->operation,
 					    .last = rebuild->last,
 					    .total = rebuild->total << MD_SECTOR_SHIFT,
+					    .held = rebuild->held && is_due(array),
+					    .scrub = rebuild->scrub,
+					    .cut_short = rebuild->cut_short,
+					    .scrubbed = rebuild->scrubbed << MD_SECTOR_SHIFT,
+					    .to_scrub = array->sync_sectors << MD_SECTOR_SHIFT,
 					    .mismatches = rebuild->mismatches,
 					    .unresolved = rebuild->unresolved,
 					    .skipped = rebuild->skipped,
@@ -44,6 +65,8 @@ void raid_rebuild_progress(const struct raid_array *array, struct raid_progress 
 		return;
 	}
 	progress->position = MIN(rebuild->completed, rebuild->total) << MD_SECTOR_SHIFT;
+	if (rebuild->operation == rebuild->scrub)
+		progress->scrubbed = progress->position;
 	progress->rate = present_rate(rebuild);
 	if (progress->rate)
 		progress->remaining_ns = (uint64_t)((double)(progress->total - progress->position) *
@@ -51,13 +74,15 @@ void raid_rebuild_progress(const struct raid_array *array, struct raid_progress 
 }
 
 /* Windows are in flight side by side, so that ranges may come out of order. */
-void raid_rebuild_found(struct raid_array *array, uint64_t offset, uint64_t length)
+void raid_rebuild_found(struct raid_array *array, uint64_t offset, uint64_t length, int role)
 {
 	struct raid_found *found = &array->rebuild.found;
 
 	for (unsigned i = 0; i < MIN(found->count, RAID_FOUND); i++) {
-		struct raid_range *range = &found->ranges[i];
+		struct raid_mismatch *range = &found->ranges[i];
 
+		if (range->role != role)
+			continue;
 		if (range->offset + range->length == offset) {
 			range->length += length;
 			return;
@@ -66,7 +91,7 @@ void raid_rebuild_found(struct raid_array *array, uint64_t offset, uint64_t leng
 			return;
 	}
 	if (found->count < RAID_FOUND)
-		found->ranges[found->count] = (struct raid_range){ offset, length };
+		found->ranges[found->count] = (struct raid_mismatch){ offset, length, role };
 	found->count++;
 }
 
@@ -121,6 +146,13 @@ int raid_scrub_start(struct raid_array *array, bool repair, struct error *error)
 				 raid_operation_name(rebuild->operation != RAID_IDLE
 							     ? rebuild->operation
 							     : rebuild->wanted));
+	if (rebuild->frozen)
+		return error_set(error, -EBUSY, "%s is held still: nothing can be started",
+				 array->block.name);
+	/* It would wait for ever, and look as if it were over. */
+	if (!raid_array_survives(array))
+		return error_set(error, -EIO, "%s: its members do not have all data any more",
+				 array->block.name);
 	rebuild->force = false;
 	rebuild->wanted = repair ? RAID_REPAIR : RAID_CHECK;
 	raid_rebuild_kick(array);
@@ -136,21 +168,46 @@ int raid_repair_anyway(struct raid_array *array, struct error *error)
 	return rc;
 }
 
+/* Whoever waits for it learns that it never was. */
+static void drop_wanted(struct raid_rebuild *rebuild)
+{
+	if (rebuild->wanted != RAID_IDLE)
+		raid_rebuild_scrub_begin(rebuild, rebuild->wanted);
+	rebuild->wanted = RAID_IDLE;
+}
+
+int raid_sync_stop(struct raid_array *array, enum raid_operation *stopped, struct error *error)
+{
+	struct raid_rebuild *rebuild = &array->rebuild;
+
+	if (array->block.read_only)
+		return error_set(error, -EROFS, "%s is assembled read-only", array->block.name);
+	*stopped = rebuild->operation != RAID_IDLE ? rebuild->operation : rebuild->wanted;
+	drop_wanted(rebuild);
+	/* A resync or recovery that is due would take the place of a check. */
+	rebuild->held = is_due(array);
+	array->requests++;
+	while (rebuild->operation != RAID_IDLE) {
+		rebuild->stop = true;
+		fiber_queue_wait_always(&rebuild->change);
+	}
+	if (--array->requests == 0)
+		fiber_queue_wake_all(&array->requests_queue);
+	return 0;
+}
+
+void raid_sync_resume(struct raid_array *array)
+{
+	array->rebuild.held = array->rebuild.disabled = false;
+	raid_rebuild_kick(array);
+}
+
 void raid_rebuild_freeze(struct raid_array *array, bool freeze)
 {
 	array->rebuild.frozen = freeze;
 	if (freeze)
-		array->rebuild.wanted = RAID_IDLE;
+		drop_wanted(&array->rebuild);
 	else
 		array->rebuild.disabled = false;
 	raid_rebuild_kick(array);
-}
-
-void raid_rebuild_set_rate(struct raid_array *array, uint64_t bytes_per_second)
-{
-	struct raid_rebuild *rebuild = &array->rebuild;
-
-	rebuild->rate_limit = bytes_per_second;
-	rebuild->rate_start_ns = worker_now();
-	rebuild->rate_bytes = 0;
 }

@@ -20,6 +20,7 @@ struct raid_rebuild {
 	bool idle;                  /* the fiber has found nothing to do */
 	bool disabled;              /* nothing starts by itself */
 	bool frozen;                /* nothing starts at all, what runs ends */
+	bool held;                  /* what is due waits, until members change or it is asked for */
 	bool failed;                /* the last one did; tried again when members change */
 	bool force;                 /* a repair may make a guess final; see raid_repair_anyway() */
 	enum raid_operation wanted; /* a scrub that was asked for, or RAID_IDLE */
@@ -30,12 +31,23 @@ struct raid_rebuild {
 	int status;                          /* of the windows */
 	uint64_t next, completed, total;     /* sectors */
 	uint64_t busy[RAID_REBUILD_WINDOWS]; /* where windows in flight start; UINT64_MAX: none */
+
+	/* of the last check or repair, or of that which runs */
+	enum raid_operation scrub;
+	bool cut_short;                           /* it ended before it was through */
+	uint64_t scrubbed;                        /* sectors: how far it came */
 	uint64_t mismatches, unresolved, skipped; /* bytes */
 	struct raid_found found;                  /* where they differed */
-	uint64_t saved_ns, saved;                 /* when and where the last checkpoint was */
 
-	uint64_t rate_limit;                /* bytes per second; 0: none */
-	uint64_t rate_start_ns, rate_bytes; /* for the limit */
+	uint64_t saved_ns, saved; /* when and where the last checkpoint was */
+
+	/* rebuild_speed.c's */
+	struct raid_speed speed;
+	uint64_t most_ns, least_ns; /* when the next window may go by each of them */
+	unsigned speed_changes;     /* those who wait look again */
+	unsigned running;           /* windows that are at work */
+	uint64_t seen;              /* requests that had begun when it was last looked */
+	uint64_t seen_ns;           /* when there were new ones */
 	struct {
 		uint64_t ns, sectors;
 	} marks[RAID_RATE_MARKS]; /* for the rate that is shown */
@@ -50,6 +62,7 @@ static inline void raid_rebuild_init(struct raid_rebuild *rebuild)
 	fiber_queue_init(&rebuild->work);
 	fiber_queue_init(&rebuild->change);
 	rebuild->idle = true;
+	rebuild->speed.least = RAID_SPEED_LEAST;
 }
 
 #endif

@@ -155,20 +155,6 @@ static uint64_t take_window(struct raid_array *array, uint64_t *sector)
 	return 0;
 }
 
-/* Waits so that the rate stays below the limit. */
-static void throttle(struct raid_rebuild *rebuild, uint64_t bytes)
-{
-	uint64_t due;
-
-	if (!rebuild->rate_limit)
-		return;
-	due = rebuild->rate_start_ns +
-	      (uint64_t)((double)rebuild->rate_bytes * SECOND_NS / (double)rebuild->rate_limit);
-	rebuild->rate_bytes += bytes;
-	while (!rebuild->stop && rebuild->rate_limit && worker_now() < due)
-		fiber_sleep(MIN(due - worker_now(), SECOND_NS / 10));
-}
-
 bool raid_rebuild_must_end(const struct raid_array *array)
 {
 	const struct raid_rebuild *rebuild = &array->rebuild;
@@ -204,9 +190,11 @@ static int run_windows(struct raid_array *array, unsigned index, struct raid_syn
 		if (!sync->count)
 			break;
 		rebuild->busy[index] = sync->sector;
-		throttle(rebuild, sync->count << MD_SECTOR_SHIFT);
+		raid_rebuild_throttle(array, sync->count << MD_SECTOR_SHIFT);
 		sync->mismatches = sync->unresolved = sync->skipped = 0;
+		rebuild->running++;
 		rc = raid_rebuild_must_end(array) ? -ECANCELED : array->level->sync(array, sync);
+		rebuild->running--;
 		rebuild->mismatches += sync->mismatches;
 		rebuild->unresolved += sync->unresolved;
 		rebuild->skipped += sync->skipped;

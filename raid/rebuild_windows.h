@@ -15,6 +15,11 @@ bool raid_rebuild_must_end(const struct raid_array *array);
 /* Goes over all that is left of the operation; `status` of the rebuild says how that went. Suspends. */
 void raid_rebuild_windows(struct raid_array *array);
 
+/* Before the first window; before each, which it holds up as the speed wants; and around the level's work on it
+ * (rebuild_speed.c). The second suspends. */
+void raid_rebuild_speed_begin(struct raid_array *array);
+void raid_rebuild_throttle(struct raid_array *array, uint64_t bytes);
+
 /* Notes the present rate, and how far everything is done. Neither suspends. */
 void raid_rebuild_mark(struct raid_array *array);
 void raid_rebuild_completed(struct raid_array *array);

@@ -18,10 +18,12 @@ static struct raid_array *array_of(struct block *block)
 static void request_begin(struct raid_array *array)
 {
 	array->requests++;
+	array->requests_begun++;
 }
 
 static void request_end(struct raid_array *array)
 {
+	array->requests_ended++;
 	if (--array->requests == 0)
 		fiber_queue_wake_all(&array->requests_queue);
 }

@@ -58,7 +58,7 @@ static void describe_state(const struct raid_array *array, struct raid_status *s
 	};
 
 	/* Not that it is read-only: whoever only looks has it so. */
-	snprintf(status->state, sizeof(status->state), "%s%s%s%s",
+	snprintf(status->state, sizeof(status->state), "%s%s%s%s%s",
 		 status->failed ? "failed"
 		 : array->clean ? "clean"
 				: "active",
@@ -67,7 +67,8 @@ static void describe_state(const struct raid_array *array, struct raid_status *s
 		 array->rebuild.operation == RAID_IDLE && !raid_level_maps(array->level) &&
 				 raid_array_in_sync_below(array) != MD_RESYNC_DONE
 			 ? ", not in sync"
-			 : "");
+			 : "",
+		 status->progress.held ? ", stopped" : "");
 }
 
 static unsigned places_taken(const struct raid_array *array)
@@ -104,10 +105,11 @@ void raid_status(struct raid_array *array, struct raid_status *status)
 	status->degraded = raid_array_degraded(array);
 	status->failed = !raid_array_survives(array);
 	status->counters = array->counters;
+	status->speed = array->rebuild.speed;
+	raid_rebuild_progress(array, &status->progress);
 	describe_state(array, status);
 	if (array->intent)
 		fill_bitmap(array->intent, status);
-	raid_rebuild_progress(array, &status->progress);
 
 	list_for_each(at, &array->members)
 		count++;

@@ -99,23 +99,52 @@ static json_t *describe_tags(char *const *tags, unsigned count)
 
 /* ---- Arrays ---- */
 
-static void describe_found(json_t *object, const struct raid_found *found)
+/* Who has a place; NULL: nobody. */
+static const char *device_of_role(const struct raid_status *status, int role)
 {
-	json_t *ranges = json_array();
-
-	/* Each key is there, also where there is nothing to say. */
-
-	for (unsigned i = 0; i < MIN(found->count, RAID_FOUND); i++)
-		json_array_append_new(ranges,
-				      json_pack("{s:I, s:I}", "offset_bytes",
-						(json_int_t)found->ranges[i].offset, "length_bytes",
-						(json_int_t)found->ranges[i].length));
-	json_object_set_new(object, "mismatches", ranges);
-	set_number(object, "mismatch_count", found->count);
+	for (unsigned i = 0; role != RAID_SPARE && i < status->member_count; i++)
+		if (status->members[i].role == role)
+			return status->members[i].device;
+	return NULL;
 }
 
-json_t *describe_progress(const struct raid_progress *progress)
+static json_t *describe_mismatch(const struct raid_status *status,
+				 const struct raid_mismatch *mismatch)
 {
+	bool has_stripes = status->level >= RAID_LEVEL_4 && status->level <= RAID_LEVEL_6;
+	json_t *object = json_object();
+
+	set_number(object, "offset_bytes", mismatch->offset);
+	set_number(object, "length_bytes", mismatch->length);
+	set_number_if(object, "stripe", has_stripes && status->chunk,
+		      has_stripes && status->chunk ? mismatch->offset / status->chunk : 0);
+	set_number_if(object, "wrong_role", mismatch->role != RAID_SPARE, (uint64_t)mismatch->role);
+	set_text(object, "wrong_device", device_of_role(status, mismatch->role));
+	return object;
+}
+
+/* What the last check or repair found. Each key is there, also where there is nothing to say. */
+static void describe_scrub(json_t *object, const struct raid_status *status)
+{
+	const struct raid_progress *progress = &status->progress;
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < MIN(progress->found.count, RAID_FOUND); i++)
+		json_array_append_new(list, describe_mismatch(status, &progress->found.ranges[i]));
+	set_text(object, "scrub",
+		 progress->scrub == RAID_IDLE ? NULL : raid_operation_name(progress->scrub));
+	set_flag(object, "cut_short", progress->cut_short);
+	set_number(object, "scrubbed_bytes", progress->scrubbed);
+	set_number(object, "mismatch_bytes", progress->mismatches);
+	json_object_set_new(object, "mismatches", list);
+	set_number(object, "mismatch_count", progress->found.count);
+	set_number(object, "unresolved_bytes", progress->unresolved);
+	set_number(object, "not_compared_bytes", progress->skipped);
+}
+
+json_t *describe_progress(const struct raid_status *status)
+{
+	const struct raid_progress *progress = &status->progress;
 	double total = progress->total ? (double)progress->total : 1;
 	bool idle = progress->operation == RAID_IDLE;
 	json_t *object = json_object();
@@ -129,10 +158,8 @@ json_t *describe_progress(const struct raid_progress *progress)
 	set_number_if(object, "rate_bytes", !idle && progress->rate, progress->rate);
 	set_number_if(object, "seconds_left", !idle && progress->rate,
 		      progress->remaining_ns / 1000000000);
-	set_number(object, "mismatch_bytes", progress->mismatches);
-	describe_found(object, &progress->found);
-	set_number(object, "unresolved_bytes", progress->unresolved);
-	set_number(object, "not_compared_bytes", progress->skipped);
+	set_flag(object, "held", progress->held);
+	describe_scrub(object, status);
 	return object;
 }
 
@@ -210,7 +237,7 @@ static json_t *describe_array_head(const struct raid_status *status, bool looked
 	set_text(object, "problem", NULL);
 	set_text(object, "uuid", raid_uuid_format(status->uuid, uuid));
 	set_text(object, "serial", serial_of_array(status->uuid, serial));
-	json_object_set_new(object, "progress", describe_progress(&status->progress));
+	json_object_set_new(object, "progress", describe_progress(status));
 	return object;
 }
 
@@ -228,7 +255,7 @@ json_t *describe_array_row(struct raid_array *array, bool looked)
 json_t *describe_broken_array(const struct raid_info *md, const char *problem)
 {
 	char level[16], uuid[RAID_UUID_TEXT], serial[SERIAL_TEXT];
-	const struct raid_progress idle = { .operation = RAID_IDLE };
+	const struct raid_status idle = { .progress.operation = RAID_IDLE };
 	json_t *object = json_object();
 
 	json_object_set_new(object, "name", describe_name(md->name));
@@ -293,6 +320,8 @@ json_t *describe_array(struct raid_array *array, bool looked)
 		 : status.bitmap.present                ? "bitmap"
 							: "resync");
 	set_number(object, "member_size_bytes", status.member_size);
+	set_number(object, "speed_min_bytes", status.speed.least);
+	set_number_if(object, "speed_max_bytes", status.speed.most != 0, status.speed.most);
 	set_number(object, "events", status.events);
 	set_time(object, "created", status.ctime);
 	set_time(object, "updated", status.utime);

@@ -12,7 +12,7 @@
 struct block;
 struct raid_array;
 struct raid_info;
-struct raid_progress;
+struct raid_status;
 struct volume_group;
 struct volume_kept;
 struct volume_lv;
@@ -36,7 +36,7 @@ json_t *describe_array_row(struct raid_array *array, bool looked);
 json_t *describe_array(struct raid_array *array, bool looked);
 /* A row of one that could not be assembled. */
 json_t *describe_broken_array(const struct raid_info *md, const char *problem);
-json_t *describe_progress(const struct raid_progress *progress);
+json_t *describe_progress(const struct raid_status *status);
 
 /* A row of `vg list`; all of `vg show`. */
 json_t *describe_group_row(const struct volume_group *group);

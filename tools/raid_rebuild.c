@@ -21,8 +21,7 @@ struct rebuild {
 	char *target;
 	bool check, repair, force;
 	struct cli_progress progress;
-	uint64_t mismatches, unresolved, skipped; /* bytes */
-	struct raid_found found;
+	json_t *result;       /* of a check, as describe_progress() has it */
 	uint64_t total, rate; /* as last reported; 0: nothing was to be done */
 	bool in_part;         /* a check that found nothing, and could not look everywhere */
 };
@@ -52,28 +51,9 @@ static bool rebuild_report(const struct raid_progress *progress, void *arg)
 	return true;
 }
 
-static uint64_t number_of(json_t *object, const char *key)
+static uint64_t number_of(const json_t *object, const char *key)
 {
 	return (uint64_t)json_integer_value(json_object_get(object, key));
-}
-
-/* As describe_progress() has it. */
-static void rebuild_take_result(struct rebuild *rebuild, json_t *progress)
-{
-	json_t *ranges = json_object_get(progress, "mismatches"), *range;
-	size_t index;
-
-	rebuild->mismatches = number_of(progress, "mismatch_bytes");
-	rebuild->unresolved = number_of(progress, "unresolved_bytes");
-	rebuild->skipped = number_of(progress, "not_compared_bytes");
-	rebuild->found = (struct raid_found){ .count = number_of(progress, "mismatch_count") };
-	json_array_foreach(ranges, index, range) {
-		if (index < RAID_FOUND)
-			rebuild->found.ranges[index] =
-				(struct raid_range){ number_of(range, "offset_bytes"),
-						     number_of(range, "length_bytes") };
-	}
-	rebuild->found.count = MAX(rebuild->found.count, json_array_size(ranges));
 }
 
 /* The server does the work; asks it how far it is until it is done. */
@@ -87,6 +67,10 @@ static int rebuild_ask(struct rebuild *rebuild, const char *socket, struct error
 			      json_pack("{s:o, s:b, s:b}", "name", describe_text(rebuild->target),
 					"repair", rebuild->repair, "force", rebuild->force),
 			      NULL, error);
+	else
+		rc = rpc_call(socket, "raid.resume",
+			      json_pack("{s:o}", "name", describe_text(rebuild->target)), NULL,
+			      error);
 	while (!rc && !done) {
 		json_t *answer = NULL, *progress;
 
@@ -106,7 +90,8 @@ static int rebuild_ask(struct rebuild *rebuild, const char *socket, struct error
 					     json_object_get(progress, "total_bytes")),
 				     (uint64_t)json_integer_value(
 					     json_object_get(progress, "rate_bytes")));
-			rebuild_take_result(rebuild, progress);
+			json_decref(rebuild->result);
+			rebuild->result = json_incref(progress);
 		}
 		json_decref(answer);
 	}
@@ -188,17 +173,15 @@ static int rebuild_here(struct rebuild *rebuild, struct stack *stack, struct err
 	if (!rc)
 		rc = rebuild_wait(rebuild, array, error);
 	if (!rc && rebuild->check)
-		rc = rebuild->force ? raid_repair_anyway(array, error)
-				    : raid_scrub_start(array, rebuild->repair, error);
+		rc = rebuild->repair && rebuild->force
+			     ? raid_repair_anyway(array, error)
+			     : raid_scrub_start(array, rebuild->repair, error);
 	if (!rc && rebuild->check)
 		rc = rebuild_wait(rebuild, array, error);
 	if (rc)
 		return rc;
 	raid_status(array, &status);
-	rebuild->mismatches = status.progress.mismatches;
-	rebuild->unresolved = status.progress.unresolved;
-	rebuild->skipped = status.progress.skipped;
-	rebuild->found = status.progress.found;
+	rebuild->result = describe_progress(&status);
 	/* It was over before anybody looked. */
 	if (!rebuild->total && status.progress.last != RAID_IDLE)
 		rebuild_show(rebuild, raid_operation_name(status.progress.last),
@@ -229,45 +212,73 @@ static void rebuild_summary(const struct rebuild *rebuild)
 			rebuild->rate ? "/s" : "");
 }
 
+/* One range that differs; which member is wrong there, where that is known. */
+static void check_say_range(const json_t *range)
+{
+	unsigned long long offset = number_of(range, "offset_bytes");
+	const char *device = json_string_value(json_object_get(range, "wrong_device"));
+	json_t *stripe = json_object_get(range, "stripe");
+	char where[48] = "";
+
+	if (json_is_integer(stripe))
+		snprintf(where, sizeof(where), " of each member (stripe %lld)",
+			 (long long)json_integer_value(stripe));
+	cli_say("  bytes %llu to %llu%s: %s%s", offset,
+		offset + number_of(range, "length_bytes") - 1, where,
+		device ? device : "which member is wrong cannot be known",
+		device ? " is wrong" : "");
+}
+
+static void check_say(const struct rebuild *rebuild, uint64_t mismatches, bool repaired)
+{
+	json_t *ranges = json_object_get(rebuild->result, "mismatches"), *range;
+	char done[SIZE_TEXT];
+	size_t index;
+
+	cli_say("%s: %llu bytes differ between the members%s", rebuild->target,
+		(unsigned long long)mismatches, repaired && mismatches ? "; they agree now" : "");
+	json_array_foreach(ranges, index, range)
+		check_say_range(range);
+	if (number_of(rebuild->result, "mismatch_count") > json_array_size(ranges))
+		cli_say("  and more");
+	if (json_is_true(json_object_get(rebuild->result, "cut_short")))
+		cli_warn("%s: the %s was ended after %s: what comes after that was not compared",
+			 rebuild->target, rebuild->repair ? "repair" : "check",
+			 size_format(number_of(rebuild->result, "scrubbed_bytes"), done));
+}
+
 /* What a check found. A difference that is still there is a failure. */
 static int check_result(struct rebuild *rebuild, struct error *error)
 {
-	const struct raid_found *found = &rebuild->found;
-	uint64_t shown = MIN(found->count, (uint64_t)RAID_FOUND);
+	uint64_t mismatches = number_of(rebuild->result, "mismatch_bytes");
+	uint64_t unresolved = number_of(rebuild->result, "unresolved_bytes");
+	uint64_t skipped = number_of(rebuild->result, "not_compared_bytes");
 
-	cli_say("%s: %llu bytes differ between the members%s", rebuild->target,
-		(unsigned long long)rebuild->mismatches,
-		rebuild->repair && rebuild->mismatches && !rebuild->unresolved ? "; they agree now"
-									       : "");
-	for (uint64_t i = 0; i < shown; i++)
-		cli_say("  bytes %llu to %llu", (unsigned long long)found->ranges[i].offset,
-			(unsigned long long)(found->ranges[i].offset + found->ranges[i].length -
-					     1));
-	if (found->count > shown)
-		cli_say("  and more");
-	if (rebuild->skipped)
+	check_say(rebuild, mismatches, rebuild->repair && !unresolved);
+	if (skipped)
 		cli_warn(
 			"%s: %llu bytes could not be compared on all members: they are missing, or "
 			"cannot be read, or their bad-block logs say so",
-			rebuild->target, (unsigned long long)rebuild->skipped);
-	rebuild->in_part = rebuild->skipped != 0;
-	if (!rebuild->mismatches || (rebuild->repair && !rebuild->unresolved))
+			rebuild->target, (unsigned long long)skipped);
+	rebuild->in_part = skipped || json_is_true(json_object_get(rebuild->result, "cut_short"));
+	if (!mismatches || (rebuild->repair && !unresolved))
 		return 0;
 	if (rebuild->repair) {
 		error_set(error, -EIO,
 			  "%s: %llu bytes differ still: which of the members is wrong there cannot "
 			  "be known",
-			  rebuild->target, (unsigned long long)rebuild->unresolved);
-		error_advise(error, "`tenon raid repair --force` makes parity anew from the data; "
-				    "if it was the "
-				    "data that were wrong, they cannot be had back then");
+			  rebuild->target, (unsigned long long)unresolved);
+		error_advise(error, "`tenon raid repair --force` makes parity anew from the data, "
+				    "and takes the first copy in order; if it was those that were "
+				    "wrong, the right ones cannot be had back then");
 		return -EIO;
 	}
 	error_set(error, -EIO, "%s: the members differ in %llu bytes", rebuild->target,
-		  (unsigned long long)rebuild->mismatches);
-	error_advise(error,
-		     "`tenon raid repair` makes them agree by what most copies, or P and Q, say; "
-		     "of two copies it takes the first, and leaves what one parity cannot tell");
+		  (unsigned long long)mismatches);
+	error_advise(
+		error,
+		"`tenon raid repair` makes them agree where most copies, or P and Q, say who is "
+		"wrong; what two copies or one parity cannot tell it leaves");
 	return -EIO;
 }
 
@@ -310,6 +321,7 @@ static int rebuild_verb(struct rebuild *rebuild, const char *usage,
 	rebuild->target = raid_target(operands.words[0]);
 	status = cli_on_fiber(rebuild_run, rebuild);
 	free(rebuild->target);
+	json_decref(rebuild->result);
 	return status == EXIT_DONE && rebuild->in_part ? EXIT_IN_PART : status;
 }
 
@@ -321,13 +333,16 @@ int raid_rebuild_verb(int argc, char **argv)
 	return rebuild_verb(&rebuild, "raid rebuild NAME", options, argc, argv);
 }
 
+#define FORCE_HELP                                                                                 \
+	"repair: make parity anew, or take the first copy, also where who is wrong cannot be "     \
+	"known"
+
 int raid_repair_verb(int argc, char **argv)
 {
 	struct rebuild rebuild = { .progress.what = "repair", .check = true, .repair = true };
 	const struct cli_option options[] = {
 		CLI_OPTION_DEVICE(&rebuild.given),
-		{ "force", CLI_FLAG, &rebuild.force, NULL,
-		  "make parity anew also where which member is wrong cannot be known" },
+		{ "force", CLI_FLAG, &rebuild.force, NULL, FORCE_HELP },
 		CLI_OPTION_END,
 	};
 
@@ -340,8 +355,9 @@ int raid_check_verb(int argc, char **argv)
 	const struct cli_option options[] = {
 		CLI_OPTION_DEVICE(&rebuild.given),
 		{ "repair", CLI_FLAG, &rebuild.repair, NULL, "make the members agree" },
+		{ "force", CLI_FLAG, &rebuild.force, NULL, FORCE_HELP },
 		CLI_OPTION_END,
 	};
 
-	return rebuild_verb(&rebuild, "raid check NAME [--repair]", options, argc, argv);
+	return rebuild_verb(&rebuild, "raid check NAME [--repair [--force]]", options, argc, argv);
 }

@@ -8,7 +8,7 @@
  *	serve_export.c	which volumes and arrays are served, under which names
  *	serve_socket.c	one vhost-user-blk socket for each of them
  *	serve_control.c	the control socket, on which commands ask the owner
- *	serve_arrays.c	what they ask of arrays
+ *	serve_arrays.c	what they ask of arrays; serve_sync.c: of their resyncs and checks
  *
  * What cannot be served is left out and keeps an export that says why; the rest is served.
  *
@@ -191,6 +191,9 @@ rpc_method_fn serve_raid_fail;
 rpc_method_fn serve_raid_remove;
 rpc_method_fn serve_raid_add;
 rpc_method_fn serve_raid_check;
+rpc_method_fn serve_raid_stop_sync;
+rpc_method_fn serve_raid_resume;
+rpc_method_fn serve_raid_speed;
 rpc_method_fn serve_raid_wait;
 
 #endif

@@ -12,7 +12,7 @@
 #include "tools/describe.h"
 #include "tools/device_look.h"
 #include "tools/raid.h"
-#include "tools/serve.h"
+#include "tools/serve_array_call.h"
 
 #define WAIT_NS (250 * 1000 * 1000ull)
 
@@ -37,21 +37,6 @@ static int device_param(struct serve *serve, json_t *params, char **device, stru
 	return rc || *device ? rc : -ENOMEM;
 }
 
-/* A method about an array, done at home. */
-struct array_call {
-	int (*fn)(struct array_call *call);
-	struct serve *serve;
-	struct serve_home *home;
-	struct stack_array *found;
-	struct raid_array *array;
-	json_t *params;
-	char *device;
-	bool force, back, repair;
-	struct block *block; /* a device that is added */
-	json_t **result;
-	struct error *error;
-};
-
 /* The array that the method names runs. At home. */
 static int check_runs(struct array_call *call)
 {
@@ -75,7 +60,7 @@ static int array_call_run(void *arg)
 	return rc ? rc : call->fn(call);
 }
 
-static int find_array(struct array_call *call, bool with_device)
+int array_call_find(struct array_call *call, bool with_device)
 {
 	const char *name;
 	int rc = rpc_param_string(call->params, "name", &name, call->error);
@@ -215,12 +200,12 @@ static int wait_array(struct array_call *call)
 		return waited;
 	raid_status(call->array, &status);
 	*call->result = json_pack("{s:b, s:b, s:o}", "done", !waited, "degraded", status.degraded,
-				  "progress", describe_progress(&status.progress));
+				  "progress", describe_progress(&status));
 	raid_status_free(&status);
 	return 0;
 }
 
-static int call_array(struct array_call *call, int (*fn)(struct array_call *call))
+int array_call_do(struct array_call *call, int (*fn)(struct array_call *call))
 {
 	call->fn = fn;
 	return serve_call(call->home, array_call_run, call);
@@ -231,20 +216,20 @@ int serve_raid_show(void *context, json_t *params, json_t **result, struct error
 	struct array_call call = {
 		.serve = context, .params = params, .result = result, .error = error
 	};
-	int rc = find_array(&call, false);
+	int rc = array_call_find(&call, false);
 
-	return rc ? rc : call_array(&call, show_array);
+	return rc ? rc : array_call_do(&call, show_array);
 }
 
 int serve_raid_fail(void *context, json_t *params, json_t **result, struct error *error)
 {
 	struct array_call call = { .serve = context, .params = params, .error = error };
-	int rc = find_array(&call, true);
+	int rc = array_call_find(&call, true);
 
 	(void)result;
 	call.force = json_is_true(json_object_get(params, "force"));
 	if (!rc)
-		rc = call_array(&call, fail_member);
+		rc = array_call_do(&call, fail_member);
 	free(call.device);
 	return rc;
 }
@@ -252,11 +237,11 @@ int serve_raid_fail(void *context, json_t *params, json_t **result, struct error
 int serve_raid_remove(void *context, json_t *params, json_t **result, struct error *error)
 {
 	struct array_call call = { .serve = context, .params = params, .error = error };
-	int rc = find_array(&call, true);
+	int rc = array_call_find(&call, true);
 
 	(void)result;
 	if (!rc)
-		rc = call_array(&call, remove_member);
+		rc = array_call_do(&call, remove_member);
 	if (!rc)
 		device_list_remove(&call.serve->owned, call.device);
 	free(call.device);
@@ -268,7 +253,7 @@ int serve_raid_add(void *context, json_t *params, json_t **result, struct error 
 {
 	struct serve *serve = context;
 	struct array_call call = { .serve = serve, .params = params, .error = error };
-	int rc = find_array(&call, true);
+	int rc = array_call_find(&call, true);
 
 	(void)result;
 	call.force = json_is_true(json_object_get(params, "force"));
@@ -276,7 +261,7 @@ int serve_raid_add(void *context, json_t *params, json_t **result, struct error 
 	if (!rc && serve->read_only)
 		rc = error_set(error, -EROFS, "%s: the server runs with --read-only", call.device);
 	if (!rc)
-		rc = call_array(&call, find_open);
+		rc = array_call_do(&call, find_open);
 	if (!rc && !call.block)
 		rc = raid_open_new_member(call.device, &call.block, error);
 	if (!rc)
@@ -292,12 +277,12 @@ int serve_raid_add(void *context, json_t *params, json_t **result, struct error 
 int serve_raid_check(void *context, json_t *params, json_t **result, struct error *error)
 {
 	struct array_call call = { .serve = context, .params = params, .error = error };
-	int rc = find_array(&call, false);
+	int rc = array_call_find(&call, false);
 
 	(void)result;
 	call.repair = json_is_true(json_object_get(params, "repair"));
 	call.force = json_is_true(json_object_get(params, "force"));
-	return rc ? rc : call_array(&call, check_array);
+	return rc ? rc : array_call_do(&call, check_array);
 }
 
 int serve_raid_wait(void *context, json_t *params, json_t **result, struct error *error)
@@ -305,7 +290,7 @@ int serve_raid_wait(void *context, json_t *params, json_t **result, struct error
 	struct array_call call = {
 		.serve = context, .params = params, .result = result, .error = error
 	};
-	int rc = find_array(&call, false);
+	int rc = array_call_find(&call, false);
 
-	return rc ? rc : call_array(&call, wait_array);
+	return rc ? rc : array_call_do(&call, wait_array);
 }

@@ -66,6 +66,7 @@ printf '\x80\x00\x02\x00\x83\x00\x00\x00\x00\x08\x00\x00\x00\x10\x00\x00' | dd o
 look() {
 	takes 'raid list'
 	takes 'raid show' whole
+	[ -z "${processes[*]}" ] || takes 'raid speed' hurt
 	takes 'raid show' hurt
 	takes 'raid examine' a.img c.img d.img e.img
 	takes 'vg list'
@@ -94,6 +95,9 @@ processes+=($!)
 processes+=($!)
 await grep -q ready serve.out
 await grep -q ready switch.out
+# Where nothing is allocated.
+printf 'DIFFERS' | dd of=b.img bs=1M seek=40 conv=notrunc status=none
+"$TENON" raid check whole >check.out 2>&1 && problem "a difference was not found: $(cat check.out)"
 mkfifo hold
 python3 -c '
 import socket, sys

@@ -63,7 +63,10 @@ expect 0 '^md/r: 0 bytes differ' "$TENON" raid check r
 printf '\1\2\3\4' | dd of=b.img bs=512 seek=$((40000)) conv=notrunc status=none
 expect 1 'members differ in 512 bytes' "$TENON" raid check r
 expect 1 'bytes 19431424 to 19431935' "$TENON" raid check r
-expect 0 'agree now' "$TENON" raid check r --repair
+expect 1 'which of the members is wrong there cannot be known' "$TENON" raid check r --repair
+expect 1 '512 bytes differ still' "$TENON" raid repair r
+expect 1 'members differ in 512 bytes' "$TENON" raid check r
+expect 0 'agree now' "$TENON" raid repair r --force
 expect 0 '^md/r: 0 bytes differ' "$TENON" raid check r
 
 # ---- What a spare announces is there ----

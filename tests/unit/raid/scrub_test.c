@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Checks and repairs: what they find, where, what they change, and what stopping them leaves. Virtual time. */
+#include <errno.h>
+#include <string.h>
+
+#include "raid_rig.h"
+
+#define DATA   (1u << 20)
+#define SECOND 1000000000ull
+
+static int level;
+static unsigned disks;
+static const char *layout;
+
+static struct raid_progress progress_of(struct raid_rig *rig)
+{
+	struct raid_progress progress;
+	struct raid_status status;
+
+	raid_status(rig->array, &status);
+	progress = status.progress;
+	raid_status_free(&status);
+	return progress;
+}
+
+static struct raid_progress scrub(struct raid_rig *rig, bool repair, bool force)
+{
+	CU_ASSERT_EQUAL_FATAL(force ? raid_repair_anyway(rig->array, &rig->error)
+				    : raid_scrub_start(rig->array, repair, &rig->error),
+			      0);
+	rig_wait(rig);
+	return progress_of(rig);
+}
+
+static void create(struct raid_rig *rig)
+{
+	const struct raid_create_options options = { .name = "s",
+						     .level = level,
+						     .layout = layout,
+						     .chunk = level == 1 ? 0 : 65536,
+						     .assume_clean = true };
+
+	rig_create(rig, disks, &options);
+	rig_write(rig, 0, raid_array_block(rig->array)->size, 1);
+}
+
+/* Of two copies, or data and one parity, nobody can know which is wrong: nothing is changed. */
+static void leaves_what_nobody_knows(struct raid_rig *rig)
+{
+	struct raid_progress progress;
+	uint8_t before[2][4096], after[4096];
+
+	create(rig);
+	block_fault_rot(rig->disk[1], DATA + 8192, 1024, 40);
+	for (unsigned i = 0; i < 2; i++)
+		block_read(rig->memory[i], DATA + 8192, before[i], sizeof(before[i]));
+	progress = scrub(rig, false, false);
+	CU_ASSERT_EQUAL(progress.mismatches, 1024);
+	CU_ASSERT_EQUAL(progress.unresolved, 0);
+	CU_ASSERT_EQUAL(progress.scrub, RAID_CHECK);
+	CU_ASSERT_FALSE(progress.cut_short);
+	CU_ASSERT_EQUAL(progress.scrubbed, progress.to_scrub);
+	CU_ASSERT_EQUAL(progress.found.count, 1);
+	CU_ASSERT_EQUAL(progress.found.ranges[0].offset, 8192);
+	CU_ASSERT_EQUAL(progress.found.ranges[0].length, 1024);
+	CU_ASSERT_EQUAL(progress.found.ranges[0].role, RAID_SPARE);
+	progress = scrub(rig, true, false);
+	CU_ASSERT_EQUAL(progress.mismatches, 1024);
+	CU_ASSERT_EQUAL(progress.unresolved, 1024);
+	for (unsigned i = 0; i < 2; i++) {
+		block_read(rig->memory[i], DATA + 8192, after, sizeof(after));
+		CU_ASSERT_EQUAL(memcmp(before[i], after, sizeof(after)), 0);
+	}
+	progress = scrub(rig, true, true);
+	CU_ASSERT_EQUAL(progress.mismatches, 1024);
+	CU_ASSERT_EQUAL(progress.unresolved, 0);
+	progress = scrub(rig, false, false);
+	CU_ASSERT_EQUAL(progress.mismatches, 0);
+	/* Of mirrors the first copy is taken, whichever was read last. */
+	if (level == 1 || level == 10)
+		CU_ASSERT(rig_holds(rig, 0, raid_array_block(rig->array)->size, 1));
+}
+
+static void test_leaves_what_nobody_knows(void)
+{
+	static const struct {
+		int level;
+		unsigned disks;
+	} shapes[] = { { 1, 2 }, { 10, 2 }, { 10, 4 }, { 5, 3 } };
+
+	layout = NULL;
+	for (unsigned i = 0; i < 4; i++) {
+		level = shapes[i].level;
+		disks = shapes[i].disks;
+		/* At four members' RAID10 byte 8192 of the second member is that of the array, too. */
+		rig_run(leaves_what_nobody_knows);
+	}
+}
+
+/* Three copies vote, and two parities tell: a check says who it is, a repair mends that one. */
+static void finds_the_liar(struct raid_rig *rig)
+{
+	for (unsigned liar = 0; liar < 3; liar++) {
+		struct raid_progress progress;
+
+		if (rig->array)
+			rig_stop(rig);
+		create(rig);
+		block_fault_rot(rig->disk[liar], DATA + 4096, 512, 40);
+		for (unsigned repair = 0; repair < 2; repair++) {
+			progress = scrub(rig, repair, false);
+			CU_ASSERT_EQUAL(progress.mismatches, 512);
+			CU_ASSERT_EQUAL(progress.unresolved, 0);
+			CU_ASSERT_EQUAL(progress.found.count, 1);
+			CU_ASSERT_EQUAL(progress.found.ranges[0].offset, 4096);
+			CU_ASSERT_EQUAL(progress.found.ranges[0].role, (int)liar);
+		}
+		progress = scrub(rig, false, false);
+		CU_ASSERT_EQUAL(progress.mismatches, 0);
+		CU_ASSERT(rig_holds(rig, 0, raid_array_block(rig->array)->size, 1));
+	}
+}
+
+static void test_finds_the_liar(void)
+{
+	static const struct {
+		int level;
+		unsigned disks;
+		const char *layout;
+	} shapes[] = { { 1, 3, NULL }, { 10, 3, "n3" }, { 6, 5, NULL } };
+
+	for (unsigned i = 0; i < 3; i++) {
+		level = shapes[i].level;
+		disks = shapes[i].disks;
+		layout = shapes[i].layout;
+		rig_run(finds_the_liar);
+	}
+	layout = NULL;
+}
+
+/* A check that was stopped has not found that nothing differs. */
+static void stopped_check_says_so(struct raid_rig *rig)
+{
+	enum raid_operation stopped;
+	struct raid_progress progress;
+
+	create(rig);
+	block_fault_rot(rig->disk[1], RIG_SIZE - 65536, 512, 40);
+	raid_rebuild_set_rate(rig->array, 1 << 20);
+	CU_ASSERT_EQUAL(raid_scrub_start(rig->array, false, &rig->error), 0);
+	fiber_sleep(SECOND);
+	CU_ASSERT_EQUAL(raid_sync_stop(rig->array, &stopped, &rig->error), 0);
+	CU_ASSERT_EQUAL(stopped, RAID_CHECK);
+	progress = progress_of(rig);
+	CU_ASSERT_EQUAL(progress.operation, RAID_IDLE);
+	CU_ASSERT_EQUAL(progress.scrub, RAID_CHECK);
+	CU_ASSERT(progress.cut_short);
+	CU_ASSERT(progress.scrubbed > 0 && progress.scrubbed < progress.to_scrub);
+	CU_ASSERT_FALSE(progress.held);
+	/* One that has not begun is told of, too, and not with the result of the one before. */
+	raid_rebuild_set_rate(rig->array, 0);
+	CU_ASSERT_EQUAL(scrub(rig, false, false).mismatches, 512);
+	CU_ASSERT_EQUAL(raid_scrub_start(rig->array, true, &rig->error), 0);
+	CU_ASSERT_EQUAL(raid_sync_stop(rig->array, &stopped, &rig->error), 0);
+	CU_ASSERT_EQUAL(stopped, RAID_REPAIR);
+	rig_wait(rig);
+	progress = progress_of(rig);
+	CU_ASSERT_EQUAL(progress.scrub, RAID_REPAIR);
+	CU_ASSERT(progress.cut_short);
+	CU_ASSERT_EQUAL(progress.scrubbed, 0);
+	/* Frozen, it does not begin at all. */
+	raid_rebuild_freeze(rig->array, true);
+	CU_ASSERT_EQUAL(raid_scrub_start(rig->array, false, &rig->error), -EBUSY);
+	raid_rebuild_freeze(rig->array, false);
+	CU_ASSERT_EQUAL(raid_sync_stop(rig->array, &stopped, &rig->error), 0);
+	CU_ASSERT_EQUAL(stopped, RAID_IDLE);
+}
+
+static void test_stopped_check_says_so(void)
+{
+	level = 1;
+	disks = 2;
+	rig_run(stopped_check_says_so);
+	level = 5;
+	disks = 3;
+	rig_run(stopped_check_says_so);
+}
+
+/* A recovery that comes after a check does not take its result away. */
+static void result_outlives_a_recovery(struct raid_rig *rig)
+{
+	struct raid_progress progress;
+
+	create(rig);
+	block_fault_rot(rig->disk[1], DATA + 4096, 512, 40);
+	CU_ASSERT_EQUAL(scrub(rig, false, false).mismatches, 512);
+	CU_ASSERT_EQUAL(raid_fail(rig->array, "disk2", &rig->error), 0);
+	CU_ASSERT_EQUAL(raid_add(rig->array, rig->disk[4], &rig->error), 0);
+	rig_wait(rig);
+	progress = progress_of(rig);
+	CU_ASSERT_EQUAL(progress.last, RAID_RECOVER);
+	CU_ASSERT_EQUAL(progress.mismatches, 512);
+	CU_ASSERT_EQUAL(progress.scrub, RAID_CHECK);
+	CU_ASSERT_FALSE(progress.cut_short);
+}
+
+static void test_result_outlives_a_recovery(void)
+{
+	level = 1;
+	disks = 3;
+	rig_run(result_outlives_a_recovery);
+}
+
+/* A recovery that was stopped stays so, until somebody asks or another member is lost; a check may run. */
+static void stopped_recovery_waits(struct raid_rig *rig)
+{
+	enum raid_operation stopped;
+	struct raid_progress progress;
+	uint64_t recovered;
+
+	create(rig);
+	CU_ASSERT_EQUAL(raid_fail(rig->array, "disk2", &rig->error), 0);
+	raid_rebuild_set_rate(rig->array, 1 << 20);
+	CU_ASSERT_EQUAL(raid_add(rig->array, rig->disk[4], &rig->error), 0);
+	fiber_sleep(SECOND);
+	CU_ASSERT_EQUAL(raid_sync_stop(rig->array, &stopped, &rig->error), 0);
+	CU_ASSERT_EQUAL(stopped, RAID_RECOVER);
+	progress = progress_of(rig);
+	CU_ASSERT(progress.held);
+	recovered = progress.position;
+	CU_ASSERT(recovered > 0 && recovered < progress.total);
+	raid_rebuild_set_rate(rig->array, 0);
+	fiber_sleep(100 * SECOND);
+	CU_ASSERT_EQUAL(rig_state(rig, 4), RAID_MEMBER_REBUILDING);
+	scrub(rig, false, false);
+	CU_ASSERT_EQUAL(rig_state(rig, 4), RAID_MEMBER_REBUILDING);
+	CU_ASSERT(progress_of(rig).held);
+	raid_sync_resume(rig->array);
+	rig_wait(rig);
+	CU_ASSERT_EQUAL(rig_state(rig, 4), RAID_MEMBER_IN_SYNC);
+	CU_ASSERT_FALSE(progress_of(rig).held);
+}
+
+static void lost_member_ends_the_stop(struct raid_rig *rig)
+{
+	enum raid_operation stopped;
+
+	create(rig);
+	CU_ASSERT_EQUAL(raid_fail(rig->array, "disk2", &rig->error), 0);
+	raid_rebuild_set_rate(rig->array, 1 << 20);
+	CU_ASSERT_EQUAL(raid_add(rig->array, rig->disk[4], &rig->error), 0);
+	fiber_sleep(SECOND);
+	CU_ASSERT_EQUAL(raid_sync_stop(rig->array, &stopped, &rig->error), 0);
+	raid_rebuild_set_rate(rig->array, 0);
+	CU_ASSERT_EQUAL(raid_fail(rig->array, "disk1", &rig->error), 0);
+	rig_wait(rig);
+	CU_ASSERT_EQUAL(rig_state(rig, 4), RAID_MEMBER_IN_SYNC);
+}
+
+static void test_stopped_recovery_waits(void)
+{
+	level = 1;
+	disks = 3;
+	rig_run(stopped_recovery_waits);
+	rig_run(lost_member_ends_the_stop);
+}
+
+UNIT_MAIN("raid scrub", UNIT(test_leaves_what_nobody_knows), UNIT(test_finds_the_liar),
+	  UNIT(test_stopped_check_says_so), UNIT(test_result_outlives_a_recovery),
+	  UNIT(test_stopped_recovery_waits))

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* `tenon raid stop-sync` and `speed`: resyncs, rebuilds and checks that a server runs. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tools/describe.h"
+#include "tools/output.h"
+#include "tools/owner.h"
+#include "tools/raid.h"
+#include "tools/stack.h"
+#include "util/size.h"
+
+/* ---- stop-sync ---- */
+
+struct stop_sync {
+	struct cli_words given;
+	char *target;
+};
+
+static int stop_sync_run(void *arg, struct error *error)
+{
+	struct stop_sync *stop = arg;
+	const struct stack_options options = { .lock = true };
+	struct cli_words targets = { &stop->target, 1 };
+	struct stack_array *found;
+	struct stack *stack = NULL;
+	json_t *answer = NULL;
+	const char *stopped;
+	int rc =
+		owner_call(&stop->given, stop->target, "raid.stop_sync",
+			   json_pack("{s:o}", "name", describe_text(stop->target)), &answer, error);
+
+	if (rc < 0)
+		return rc;
+	if (!rc) {
+		/* Another command may be at it, which is named. */
+		rc = stack_claim(&stack, &stop->given, &targets, &options, error);
+		if (!rc)
+			rc = stack_find_array(stack, stop->target, &found, error);
+		if (!rc)
+			cli_say("%s: nothing runs: no server has it", stop->target);
+		return stack_finish(stack, rc, error);
+	}
+	stopped = json_string_value(json_object_get(answer, "stopped"));
+	if (!stopped)
+		cli_say("%s: nothing runs", stop->target);
+	else
+		cli_say("%s: %s ended", stop->target, stopped);
+	if (json_is_true(json_object_get(answer, "held")))
+		cli_warn("%s: its members do not all have its data: `tenon raid rebuild %s` goes "
+			 "on; so "
+			 "does a member that fails or is added, and the next start",
+			 stop->target, stop->target);
+	json_decref(answer);
+	return 0;
+}
+
+int raid_stop_sync_verb(int argc, char **argv)
+{
+	struct stop_sync stop = { .target = NULL };
+	const struct cli_option options[] = { CLI_OPTION_DEVICE(&stop.given), CLI_OPTION_END };
+	struct cli_words operands;
+	int status;
+
+	if (!cli_parse("raid stop-sync NAME", options, argc, argv, 1, 1, &operands, &status))
+		return status;
+	stop.target = raid_target(operands.words[0]);
+	status = cli_on_fiber(stop_sync_run, &stop);
+	free(stop.target);
+	return status;
+}
+
+/* ---- speed ---- */
+
+struct speed {
+	struct cli_words given;
+	char *target;
+	const char *least, *most;
+	bool json;
+};
+
+/* "100M", or "none" for 0. */
+static int speed_parse(const char *text, uint64_t *bytes, struct error *error)
+{
+	*bytes = 0;
+	return !strcmp(text, "none") ? 0 : cli_parse_size(text, 1, INT64_MAX, bytes, error);
+}
+
+static int speed_params(const struct speed *speed, json_t *params, struct error *error)
+{
+	uint64_t least, most;
+	int rc = 0;
+
+	if (speed->least)
+		rc = speed_parse(speed->least, &least, error);
+	if (!rc && speed->most)
+		rc = speed_parse(speed->most, &most, error);
+	if (rc)
+		return rc;
+	json_object_set_new(params, "name", describe_text(speed->target));
+	if (speed->least)
+		json_object_set_new(params, "least", json_integer((json_int_t)least));
+	if (speed->most)
+		json_object_set_new(params, "most", json_integer((json_int_t)most));
+	return 0;
+}
+
+static void speed_say(const struct speed *speed, const json_t *answer)
+{
+	uint64_t least = (uint64_t)json_integer_value(json_object_get(answer, "least"));
+	uint64_t most = (uint64_t)json_integer_value(json_object_get(answer, "most"));
+	char texts[2][SIZE_TEXT];
+	json_t *object;
+
+	if (!speed->json) {
+		cli_say("%s: at least %s a second while it is used, at most %s", speed->target,
+			least ? size_format(least, texts[0]) : "nothing",
+			most ? size_format(most, texts[1]) : "all there is");
+		return;
+	}
+	object = json_pack("{s:o, s:I, s:o}", "name", describe_text(speed->target),
+			   "speed_min_bytes", (json_int_t)least, "speed_max_bytes",
+			   most ? json_integer((json_int_t)most) : json_null());
+	cli_print_json(object);
+	json_decref(object);
+}
+
+static int speed_run(void *arg, struct error *error)
+{
+	struct speed *speed = arg;
+	json_t *params = json_object(), *answer = NULL;
+	int rc = speed_params(speed, params, error);
+
+	if (rc) {
+		json_decref(params);
+		return rc;
+	}
+	rc = owner_call(&speed->given, speed->target, "raid.speed", params, &answer, error);
+	if (rc < 0)
+		return rc;
+	if (!rc) {
+		error_set(error, -ENOENT, "%s: no server runs it", speed->target);
+		return error_advise(error, "limits hold for as long as its server runs");
+	}
+	speed_say(speed, answer);
+	json_decref(answer);
+	return 0;
+}
+
+int raid_speed_verb(int argc, char **argv)
+{
+	struct speed speed = { .json = false };
+	const struct cli_option options[] = {
+		{ "min", CLI_TEXT, &speed.least, "SIZE",
+		  "each second, also while the array is used (1000K); none: it waits" },
+		{ "max", CLI_TEXT, &speed.most, "SIZE", "each second; none: as fast as it can" },
+		CLI_OPTION_JSON(&speed.json),
+		CLI_OPTION_DEVICE(&speed.given),
+		CLI_OPTION_END,
+	};
+	struct cli_words operands;
+	int status;
+
+	if (!cli_parse("raid speed NAME [--min SIZE] [--max SIZE] [--json]", options, argc, argv, 1,
+		       1, &operands, &status))
+		return status;
+	speed.target = raid_target(operands.words[0]);
+	status = cli_on_fiber(speed_run, &speed);
+	free(speed.target);
+	return status;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A method about an array, done at its home: what serve_arrays.c and serve_sync.c share. */
+#ifndef TENON_TOOLS_SERVE_ARRAY_CALL_H
+#define TENON_TOOLS_SERVE_ARRAY_CALL_H
+
+#include "tools/serve.h"
+
+struct array_call {
+	int (*fn)(struct array_call *call);
+	struct serve *serve;
+	struct serve_home *home;
+	struct stack_array *found;
+	struct raid_array *array;
+	json_t *params;
+	char *device;
+	bool force, back, repair;
+	struct block *block; /* a device that is added */
+	json_t **result;
+	struct error *error;
+};
+
+/* Finds the array that the method's "name" is, and with `with_device` its "device", which the caller frees. On the
+ * control worker. */
+int array_call_find(struct array_call *call, bool with_device);
+
+/* Calls fn(call) at the array's home, if it runs. Suspends. */
+int array_call_do(struct array_call *call, int (*fn)(struct array_call *call));
+
+#endif

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What commands ask the owner of an array about its resyncs, rebuilds and checks: ending them, how fast they go. */
+#include <errno.h>
+
+#include "tools/serve_array_call.h"
+
+static int stop_sync(struct array_call *call)
+{
+	enum raid_operation stopped;
+	struct raid_status status;
+	int rc = raid_sync_stop(call->array, &stopped, call->error);
+
+	if (rc)
+		return rc;
+	raid_status(call->array, &status);
+	*call->result = json_pack("{s:s?, s:b}", "stopped",
+				  stopped == RAID_IDLE ? NULL : raid_operation_name(stopped),
+				  "held", status.progress.held);
+	raid_status_free(&status);
+	return 0;
+}
+
+static int resume_sync(struct array_call *call)
+{
+	raid_sync_resume(call->array);
+	return 0;
+}
+
+/* What is given is set. */
+static int set_speed(struct array_call *call)
+{
+	const json_t *least = json_object_get(call->params, "least");
+	const json_t *most = json_object_get(call->params, "most");
+	struct raid_status status;
+	struct raid_speed speed;
+
+	raid_status(call->array, &status);
+	speed = status.speed;
+	raid_status_free(&status);
+	if (json_is_integer(least))
+		speed.least = (uint64_t)json_integer_value(least);
+	if (json_is_integer(most))
+		speed.most = (uint64_t)json_integer_value(most);
+	if (speed.most && speed.most < speed.least)
+		return error_set(
+			call->error, -EINVAL,
+			"at least %llu and at most %llu bytes a second, expected the most to be "
+			"more",
+			(unsigned long long)speed.least, (unsigned long long)speed.most);
+	raid_sync_set_speed(call->array, speed);
+	*call->result = json_pack("{s:I, s:I}", "least", (json_int_t)speed.least, "most",
+				  (json_int_t)speed.most);
+	return 0;
+}
+
+int serve_raid_stop_sync(void *context, json_t *params, json_t **result, struct error *error)
+{
+	struct array_call call = {
+		.serve = context, .params = params, .result = result, .error = error
+	};
+	int rc = array_call_find(&call, false);
+
+	return rc ? rc : array_call_do(&call, stop_sync);
+}
+
+int serve_raid_resume(void *context, json_t *params, json_t **result, struct error *error)
+{
+	struct array_call call = { .serve = context, .params = params, .error = error };
+	int rc = array_call_find(&call, false);
+
+	(void)result;
+	return rc ? rc : array_call_do(&call, resume_sync);
+}
+
+int serve_raid_speed(void *context, json_t *params, json_t **result, struct error *error)
+{
+	struct array_call call = {
+		.serve = context, .params = params, .result = result, .error = error
+	};
+	int rc = array_call_find(&call, false);
+
+	return rc ? rc : array_call_do(&call, set_speed);
+}
