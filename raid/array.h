@@ -248,6 +248,18 @@ int raid_array_mark_clean(struct raid_array *array);
  * no log or a full one, or -ENOMEM. */
 int raid_member_note_bad(struct raid_member *member, uint64_t sector, uint64_t count);
 
+/* ---- write_error.c ---- */
+
+/*
+ * A member did not take `io`, whose data others have. Writes it again in small pieces, and notes what it does not take as bad: true,
+ * it is not to be failed (or was, meanwhile). False: it is. `io` is of the device. The range is locked; suspends.
+ */
+bool raid_member_write_again(struct raid_member *member, const struct block_io *io);
+/* Notes bytes of its data that it could not take or give (`rc`) as bad. False: it is to be failed. Does not suspend. */
+bool raid_member_note_instead(struct raid_member *member, uint64_t offset, uint64_t length, int rc);
+/* Bytes of the device that could be written are good again. Does not suspend. */
+void raid_member_written(struct raid_member *member, uint64_t offset, uint64_t length);
+
 /* Reads the bad-block log that the member's superblock speaks of. */
 int raid_member_load_badblocks(struct raid_member *member, struct error *error);
 

@@ -182,41 +182,11 @@ bool mirror_holds_alone(const struct raid_array *array, const struct raid_member
 	return false;
 }
 
-bool mirror_note_instead(struct raid_member *member, uint64_t offset, uint64_t length, int rc)
-{
-	struct raid_array *array = member->array;
-	uint64_t sector, count;
-
-	if (rc == -ENXIO || array->block.read_only || !raid_array_can_lose(array, member) ||
-	    !mirror_holds_alone(array, member, &sector, &count) ||
-	    raid_member_note_bad(member, offset >> MD_SECTOR_SHIFT, length >> MD_SECTOR_SHIFT))
-		return false;
-	log_warning(array->log,
-		    "%s: %s: %llu bytes at byte %llu: %s: noted as bad; it is not failed, since it "
-		    "alone has %llu bytes at byte %llu",
-		    array->block.name, member->block->name, (unsigned long long)length,
-		    (unsigned long long)offset, error_name(rc),
-		    (unsigned long long)count << MD_SECTOR_SHIFT,
-		    (unsigned long long)sector << MD_SECTOR_SHIFT);
-	return true;
-}
-
 /* ---- Writing ---- */
 
-/* What could be written is good again. */
-static void forget_bad_blocks(struct raid_member *member, const struct block_io *io)
-{
-	if (!member->bad.count || io->kind == BLOCK_DISCARD)
-		return;
-	md_badblocks_clear(&member->bad, io->offset >> MD_SECTOR_SHIFT,
-			   io->length >> MD_SECTOR_SHIFT);
-	if (member->bad.changed)
-		member->array->super_wanted++;
-}
-
 /*
- * Fails the members that did not take a span, legs `first` to `end`; one that alone has other data is kept, and bad
- * there. 0 when one that is in sync has it. When nobody has it the error
+ * Looks at what became of a span, legs `first` to `end`: who did not take it is bad there, or failed (write_error.c). 0 when one that is in
+ * sync has it. When nobody has it the error
  * goes up and no member is failed, for none is the better copy (two images on a full host file system,
  * perhaps); but they may differ there now, so a resync is due.
  */
@@ -238,11 +208,11 @@ static int judge(const struct mirror_span *span, const struct raid_legs *legs, u
 		uint64_t offset = legs->ios[i].offset - mirror_data_start(member);
 		int result = legs->ios[i].result;
 
-		if (!result)
-			forget_bad_blocks(member, &legs->ios[i]);
-		else if (!rc && mirror_note_instead(member, offset, span->length, result))
+		if (!result && legs->ios[i].kind != BLOCK_DISCARD)
+			raid_member_written(member, legs->ios[i].offset, span->length);
+		if (!result || (!rc && raid_member_write_again(member, &legs->ios[i])))
 			continue;
-		else if (!rc || member->state != RAID_MEMBER_IN_SYNC)
+		if (!rc || member->state != RAID_MEMBER_IN_SYNC)
 			raid_member_fail(member, "write of %llu bytes at byte %llu: %s",
 					 (unsigned long long)span->length,
 					 (unsigned long long)offset,

@@ -73,11 +73,6 @@ int mirror_status(struct raid_array *array, uint64_t offset, uint64_t *length,
 		  enum block_status *status);
 unsigned mirror_sync_buffers(const struct raid_array *array);
 
-/* A member could not take [offset, offset + length) of its data, which another that is in sync has, or not give
- * it back (`rc`). True: it alone has other data, so that it is not to be failed, and its bad-block log names
- * what it lacks (superblocks are wanted then). False: it is to be failed. Does not suspend. */
-bool mirror_note_instead(struct raid_member *member, uint64_t offset, uint64_t length, int rc);
-
 /* ---- mirror_sync.c ---- */
 
 int mirror_sync(struct raid_array *array, struct raid_sync *sync);

@@ -140,11 +140,11 @@ void mirror_make_good(struct raid_member *member, uint64_t offset, const uint8_t
 	if (member->array->block.read_only)
 		return;
 	if ((member->sb.devflags & MD_DEVICE_FAILFAST) &&
-	    !mirror_note_instead(member, offset, length, -EIO) &&
+	    !raid_member_note_instead(member, offset, length, -EIO) &&
 	    raid_member_fail(member, "read error at byte %llu", (unsigned long long)offset))
 		return;
 	rc = mirror_write_anew(member, offset, data, length);
-	if (rc && mirror_note_instead(member, offset, length, rc))
+	if (rc && raid_member_note_instead(member, offset, length, rc))
 		return;
 	if (rc) {
 		raid_member_fail(member, "read error at byte %llu, and writing it anew: %s",

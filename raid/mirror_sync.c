@@ -25,33 +25,35 @@ static bool is_target(const struct raid_member *member, const struct pass *pass)
 	       (pass->sync->operation == RAID_RESYNC && member->state == RAID_MEMBER_IN_SYNC);
 }
 
-/* A write of a member's data ended: what could be written is good again, and who could not take it is faulty. */
+/* A write of a member's data ended: what could be written is good again, and who could not take it is bad there, or faulty. */
 static void target_written(struct raid_member *member, const struct raid_sync *sync,
-			   uint64_t offset, uint64_t length, int rc)
+			   const struct block_io *io)
 {
-	if (rc && member->state == RAID_MEMBER_IN_SYNC &&
-	    mirror_note_instead(member, offset, length, rc))
-		return;
-	if (rc)
+	if (!io->result)
+		raid_member_written(member, io->offset, io->length);
+	else if (!raid_member_write_again(member, io))
 		raid_member_fail(member, "%s of %llu bytes at byte %llu: %s",
-				 raid_operation_name(sync->operation), (unsigned long long)length,
-				 (unsigned long long)offset, raid_member_trouble(member, rc));
-	else if (member->bad.count)
-		md_badblocks_clear(&member->bad,
-				   raid_member_sector(member, offset >> MD_SECTOR_SHIFT),
-				   length >> MD_SECTOR_SHIFT);
+				 raid_operation_name(sync->operation),
+				 (unsigned long long)io->length,
+				 (unsigned long long)(io->offset - mirror_data_start(member)),
+				 raid_member_trouble(member, io->result));
 }
 
 void mirror_write_copy(const struct mirror_copy *copy, const struct raid_sync *sync,
 		       const uint8_t *data, uint64_t length)
 {
-	int rc;
+	const struct iovec iov = { (void *)data, length };
+	struct block_io io = { .block = copy->member->block,
+			       .kind = BLOCK_WRITE,
+			       .offset = mirror_data_start(copy->member) + copy->offset,
+			       .length = length,
+			       .iov = &iov,
+			       .count = 1 };
 
 	raid_member_hold(copy->member);
-	rc = block_write(copy->member->block, mirror_data_start(copy->member) + copy->offset, data,
-			 length, 0);
+	block_run_all(&io, 1);
+	target_written(copy->member, sync, &io);
 	raid_member_release(copy->member);
-	target_written(copy->member, sync, copy->offset, length, rc);
 }
 
 /* Writes a span to all targets but the copy `source` (-1: none), `data` NULL: zeroes. Those that fail are faulty
@@ -78,9 +80,7 @@ static int write_targets(const struct mirror_span *span, const struct pass *pass
 	}
 	raid_legs_run(&legs);
 	for (unsigned i = 0; i < legs.count; i++)
-		target_written(legs.members[i], pass->sync,
-			       legs.ios[i].offset - mirror_data_start(legs.members[i]),
-			       span->length, legs.ios[i].result);
+		target_written(legs.members[i], pass->sync, &legs.ios[i]);
 	return rc;
 }
 

@@ -21,7 +21,7 @@
  *	create.c	new arrays
  *	members.c	fail, remove and add
  *	intent.c	the write-intent bitmap at work: set before a write, cleared lazily
- *	legs.c		one request to several members
+ *	legs.c		one request to several members; write_error.c: where one does not take it
  *	level.h		what a level implements
  *	raid0.c		RAID0 and linear, which only map
  *	mirror.c	what RAID1 and RAID10 have in common; mirror_read.c, mirror_sync.c, mirror_group.c

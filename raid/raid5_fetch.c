@@ -181,9 +181,12 @@ static void make_good(struct raid_member *member, uint64_t offset, const uint8_t
 	int rc;
 
 	if ((member->sb.devflags & MD_DEVICE_FAILFAST) &&
+	    !raid_member_note_instead(member, offset, length, -EIO) &&
 	    raid_member_fail(member, "read error at byte %llu", (unsigned long long)offset))
 		return;
 	rc = write_anew(member, offset, data, length);
+	if (rc && raid_member_note_instead(member, offset, length, rc))
+		return;
 	if (rc) {
 		raid_member_fail(member, "read error at byte %llu, and writing it anew: %s",
 				 (unsigned long long)offset, raid_member_trouble(member, rc));

@@ -83,41 +83,41 @@ static bool was_written_by(const struct raid_member *member)
 	return member->state == RAID_MEMBER_IN_SYNC || member->state == RAID_MEMBER_REBUILDING;
 }
 
-/* What could be written is good again. */
-static void forget_bad_blocks(struct raid_member *member, const struct block_io *io)
+/* Whose data are not to be had where a write failed, since they did not take it or their logs say so. Whether there are any of the second kind. */
+static bool add_bad(const struct raid_array *array, const struct block_io *io,
+		    const struct raid_member *failed, struct raid_set *absent)
 {
-	if (!member->bad.count)
-		return;
-	md_badblocks_clear(&member->bad, io->offset >> MD_SECTOR_SHIFT,
-			   io->length >> MD_SECTOR_SHIFT);
-	if (member->bad.changed)
-		member->array->super_wanted++;
-}
+	uint64_t sector = (io->offset >> MD_SECTOR_SHIFT) - failed->sb.data_offset;
+	bool bad = false;
 
-/* A member that alone has other data is kept, and bad where it could not be written. */
-static bool note_instead(struct raid_member *member, const struct block_io *io)
-{
-	uint64_t sector, count, start = member->sb.data_offset;
+	raid_set_add(absent, (uint32_t)failed->role);
+	for (uint32_t i = 0; i < array->now.disks; i++) {
+		const struct raid_member *member = array->places[i].member;
 
-	return io->result != -ENXIO && member->state == RAID_MEMBER_IN_SYNC &&
-	       member->array->level->holds_alone(member->array, member, &sector, &count) &&
-	       !raid_member_note_bad(member, (io->offset >> MD_SECTOR_SHIFT) - start,
-				     io->length >> MD_SECTOR_SHIFT);
+		if (member == failed ||
+		    raid5_readable(array, i, sector, io->length >> MD_SECTOR_SHIFT))
+			continue;
+		raid_set_add(absent, i);
+		bad |= member && member->state == RAID_MEMBER_IN_SYNC;
+	}
+	return bad;
 }
 
 int raid5_judge(struct raid_array *array, const struct raid5_ios *ios)
 {
 	struct raid_set absent = raid_array_absent(array);
 	int rc = 0;
-	bool survives;
+	bool survives, known_bad = false;
 
 	for (unsigned i = 0; i < ios->count; i++) {
 		struct raid_member *member = ios->members[i];
 
 		if (!ios->ios[i].result)
-			forget_bad_blocks(member, &ios->ios[i]);
-		else if (member->state == RAID_MEMBER_IN_SYNC)
-			raid_set_add(&absent, (uint32_t)member->role);
+			raid_member_written(member, ios->ios[i].offset, ios->ios[i].length);
+	}
+	for (unsigned i = 0; i < ios->count; i++) {
+		if (ios->ios[i].result && ios->members[i]->state == RAID_MEMBER_IN_SYNC)
+			known_bad |= add_bad(array, &ios->ios[i], ios->members[i], &absent);
 	}
 	survives = array->level->survives(array, &absent);
 	for (unsigned i = 0; i < ios->count; i++) {
@@ -126,8 +126,12 @@ int raid5_judge(struct raid_array *array, const struct raid5_ios *ios)
 
 		if (!io->result || !was_written_by(member))
 			continue;
-		if (survives && note_instead(member, io))
+		/* Parity that fits the data which this one did not take would give wrong data for what is bad on another: who
+		 * reads that must get an error. */
+		if ((survives || known_bad) && raid_member_write_again(member, io)) {
+			rc = survives ? rc : -EIO;
 			continue;
+		}
 		if ((!survives && member->state == RAID_MEMBER_IN_SYNC) ||
 		    !raid_member_fail(member, "write of %llu bytes at byte %llu: %s",
 				      (unsigned long long)io->length,

@@ -57,14 +57,15 @@ static int fetch_what_can_be(struct raid5_work *work, struct raid_sync *sync,
 static void write_ended(const struct raid_sync *sync, struct raid_member *member,
 			const struct block_io *io)
 {
+	if (io->result && raid_member_write_again(member, io))
+		return;
 	if (io->result)
 		raid_member_fail(member, "%s of %llu bytes at byte %llu: %s",
 				 raid_operation_name(sync->operation),
 				 (unsigned long long)io->length, (unsigned long long)io->offset,
 				 raid_member_trouble(member, io->result));
-	else if (member->bad.count)
-		md_badblocks_clear(&member->bad, io->offset >> MD_SECTOR_SHIFT,
-				   io->length >> MD_SECTOR_SHIFT);
+	else
+		raid_member_written(member, io->offset, io->length);
 }
 
 /* Writes [at, at + length) of a role's block. */
@@ -80,7 +81,7 @@ static int write_block(struct raid5_work *work, const struct raid_sync *sync, ui
 	raid5_ios_add(&ios, member, BLOCK_WRITE, 0, offset_of(work, at), block + at, length);
 	raid5_ios_run(&ios);
 	write_ended(sync, member, &ios.ios[0]);
-	return ios.ios[0].result == -ENXIO ? -EIO : ios.ios[0].result;
+	return raid_array_survives(work->r->array) ? 0 : -EIO;
 }
 
 /* ---- Recovery ---- */

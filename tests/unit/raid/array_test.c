@@ -193,19 +193,25 @@ static void test_read_error_is_made_good(void)
 	rig_run(read_error_is_made_good);
 }
 
-static void unreadable_for_good_fails(struct raid_rig *rig)
+static void unreadable_for_good_is_noted(struct raid_rig *rig)
 {
+	struct raid_status status;
+
 	create_read_first(rig);
 	rig_write(rig, 0, 65536, 5);
 	rig_break(rig, 0, BLOCK_FAULT_READ, DATA + 8192, 512);
 	for (unsigned i = 0; i < 4; i++)
 		CU_ASSERT(rig_holds(rig, 0, 65536, 5));
-	CU_ASSERT_EQUAL(rig_state(rig, 0), RAID_MEMBER_FAULTY);
+	/* It is bad there, and good for all the rest. */
+	CU_ASSERT_EQUAL(rig_state(rig, 0), RAID_MEMBER_IN_SYNC);
+	raid_status(rig->array, &status);
+	CU_ASSERT_EQUAL(status.members[0].bad_blocks, 1);
+	raid_status_free(&status);
 }
 
-static void test_unreadable_for_good_fails(void)
+static void test_unreadable_for_good_is_noted(void)
 {
-	rig_run(unreadable_for_good_fails);
+	rig_run(unreadable_for_good_is_noted);
 }
 
 static void spare_takes_over(struct raid_rig *rig)
@@ -661,7 +667,7 @@ static void test_checkpoint_waits_for_its_flush(void)
 UNIT_MAIN("raid arrays", UNIT(test_create_write_stop_assemble_read),
 	  UNIT(test_first_resync_makes_mirrors_agree), UNIT(test_dirty_while_written_then_clean),
 	  UNIT(test_write_error_fails_the_member), UNIT(test_the_last_member_stays),
-	  UNIT(test_read_error_is_made_good), UNIT(test_unreadable_for_good_fails),
+	  UNIT(test_read_error_is_made_good), UNIT(test_unreadable_for_good_is_noted),
 	  UNIT(test_spare_takes_over), UNIT(test_missing_member_is_added),
 	  UNIT(test_read_only_writes_nothing), UNIT(test_scrub_counts_and_repairs),
 	  UNIT(test_write_mostly_is_read_last), UNIT(test_refusals), UNIT(test_other_versions),

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Members that do not take a write: noted in the bad-block log, or failed. Virtual time. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "raid/md_badblocks.h"
+#include "raid/md_superblock.h"
+#include "raid_rig.h"
+#include "util/bytes.h"
+
+#define DATA (1u << 20)
+
+static int level;
+static unsigned disks;
+
+static void create(struct raid_rig *rig)
+{
+	const struct raid_create_options options = {
+		.name = "w", .level = level, .chunk = level == 1 ? 0 : 65536, .assume_clean = true
+	};
+
+	rig_create(rig, disks, &options);
+	rig_write(rig, 0, raid_array_block(rig->array)->size, 1);
+}
+
+/* What is in the log on the disk. */
+static unsigned logged(struct raid_rig *rig, unsigned disk, struct md_bad_range *first)
+{
+	struct md_badblocks list = { 0 };
+	struct md_superblock sb;
+	uint8_t log[4096];
+	unsigned count;
+	bool found;
+
+	CU_ASSERT_EQUAL(md_superblock_find(rig->memory[disk], &sb, &found, NULL), 0);
+	if (!(sb.features & MD_FEATURE_BAD_BLOCKS))
+		return 0;
+	block_read(rig->memory[disk], md_superblock_byte(&sb, sb.bblog_offset), log, sizeof(log));
+	CU_ASSERT_EQUAL(md_badblocks_decode(&list, log, sizeof(log), 0, NULL), 0);
+	count = list.count;
+	if (count && first)
+		*first = list.ranges[0];
+	md_badblocks_free(&list);
+	return count;
+}
+
+/* One bad sector costs a piece of 4 KiB, and nothing else; it is in the log before the write is acknowledged. */
+static void noted(struct raid_rig *rig)
+{
+	struct md_bad_range range = { 0 };
+	uint64_t size;
+	int rule;
+
+	create(rig);
+	size = raid_array_block(rig->array)->size;
+	rule = rig_break(rig, 1, BLOCK_FAULT_CHANGES, DATA + 8192, 512);
+	rig_write(rig, 0, size, 2);
+	CU_ASSERT_EQUAL(rig_state(rig, 1), RAID_MEMBER_IN_SYNC);
+	CU_ASSERT_EQUAL(logged(rig, 1, &range), 1);
+	CU_ASSERT_EQUAL(range.sector, (DATA + 8192) / 512);
+	CU_ASSERT_EQUAL(range.count, 8);
+	CU_ASSERT(rig_holds(rig, 0, size, 2));
+	/* Started anew, it is known. */
+	rig_stop(rig);
+	rig_assemble(rig, disks, NULL);
+	CU_ASSERT(rig_holds(rig, 0, size, 2));
+	/* Whoever has those data alone is not let go of. */
+	if (level == 10 || disks == 2)
+		CU_ASSERT_EQUAL(raid_fail(rig->array, "disk0", NULL), -EBUSY);
+	/* Once it can be written a repair does so. */
+	block_fault_remove(rig->disk[1], rule);
+	CU_ASSERT_EQUAL(raid_scrub_start(rig->array, true, &rig->error), 0);
+	rig_wait(rig);
+	rig_write(rig, 0, size, 3);
+	fiber_sleep(1000000000);
+	CU_ASSERT_EQUAL(logged(rig, 1, NULL), 0);
+	CU_ASSERT_EQUAL(raid_fail(rig->array, "disk0", &rig->error), 0);
+	CU_ASSERT(rig_holds(rig, 0, size, 3));
+}
+
+static void test_noted(void)
+{
+	static const struct {
+		int level;
+		unsigned disks;
+	} shapes[] = { { 1, 2 }, { 1, 3 }, { 10, 4 }, { 5, 3 }, { 6, 5 } };
+
+	for (unsigned i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
+		level = shapes[i].level;
+		disks = shapes[i].disks;
+		rig_run(noted);
+	}
+}
+
+/* One that does not take its log either is failed before the write is acknowledged. */
+static void dead_one_is_failed(struct raid_rig *rig)
+{
+	create(rig);
+	rig_break(rig, 1, BLOCK_FAULT_ALL, 0, 0);
+	rig_write(rig, 0, 131072, 2);
+	CU_ASSERT_EQUAL(rig_state(rig, 1), RAID_MEMBER_FAULTY);
+	CU_ASSERT(rig_holds(rig, 0, 131072, 2));
+}
+
+/* A log that is full, or is not there, cannot take it. */
+static void full_log_fails(struct raid_rig *rig)
+{
+	uint8_t bytes[512];
+	uint64_t at;
+
+	create(rig);
+	rig_break(rig, 1, BLOCK_FAULT_CHANGES, DATA, RIG_SIZE - DATA);
+	memset(bytes, 7, sizeof(bytes));
+	for (at = 0; at < 3 << 20 && rig_state(rig, 1) == RAID_MEMBER_IN_SYNC; at += 4096)
+		CU_ASSERT_EQUAL(block_write(raid_array_block(rig->array), at, bytes, 512, 0), 0);
+	CU_ASSERT_EQUAL(rig_state(rig, 1), RAID_MEMBER_FAULTY);
+	CU_ASSERT(at > 500 * 4096);
+}
+
+static void no_log_fails(struct raid_rig *rig)
+{
+	struct md_superblock *sb = malloc(sizeof(*sb));
+	bool found;
+
+	create(rig);
+	rig_stop(rig);
+	for (unsigned i = 0; i < disks; i++) {
+		CU_ASSERT_EQUAL(md_superblock_find(rig->memory[i], sb, &found, NULL), 0);
+		sb->bblog_offset = 0;
+		sb->bblog_size = 0;
+		CU_ASSERT_EQUAL(md_superblock_write(rig->memory[i], sb), 0);
+	}
+	free(sb);
+	rig_assemble(rig, disks, NULL);
+	rig_break(rig, 1, BLOCK_FAULT_CHANGES, DATA + 8192, 512);
+	rig_write(rig, 0, 131072, 2);
+	CU_ASSERT_EQUAL(rig_state(rig, 1), RAID_MEMBER_FAULTY);
+	CU_ASSERT(rig_holds(rig, 0, 131072, 2));
+}
+
+static void test_failed(void)
+{
+	level = 1;
+	disks = 3;
+	rig_run(dead_one_is_failed);
+	rig_run(no_log_fails);
+	disks = 2;
+	rig_run(full_log_fails);
+	level = 5;
+	disks = 3;
+	rig_run(dead_one_is_failed);
+	rig_run(no_log_fails);
+}
+
+/* Two that are bad in one stripe of one parity would lose data: the write is not acknowledged. */
+static void second_in_a_stripe(struct raid_rig *rig)
+{
+	uint8_t bytes[4096];
+	int rc;
+
+	create(rig);
+	/* Row 0 of three members, left-symmetric: data on the first two, parity on the third. */
+	rig_break(rig, 0, BLOCK_FAULT_CHANGES, DATA, 4096);
+	memset(bytes, 7, sizeof(bytes));
+	CU_ASSERT_EQUAL(block_write(raid_array_block(rig->array), 0, bytes, sizeof(bytes), 0), 0);
+	CU_ASSERT_EQUAL(logged(rig, 0, NULL), 1);
+	rig_break(rig, 1, BLOCK_FAULT_CHANGES, DATA, 4096);
+	rc = block_write(raid_array_block(rig->array), 65536, bytes, sizeof(bytes), 0);
+	CU_ASSERT_EQUAL(rc, -EIO);
+	for (unsigned i = 0; i < 3; i++)
+		CU_ASSERT_EQUAL(rig_state(rig, i), RAID_MEMBER_IN_SYNC);
+	rc = block_read(raid_array_block(rig->array), 0, bytes, sizeof(bytes));
+	CU_ASSERT(rc == -EIO || bytes[0] == 7);
+}
+
+static void test_second_in_a_stripe(void)
+{
+	level = 5;
+	disks = 3;
+	rig_run(second_in_a_stripe);
+}
+
+UNIT_MAIN("raid write error", UNIT(test_noted), UNIT(test_failed), UNIT(test_second_in_a_stripe))
