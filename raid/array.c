@@ -47,10 +47,32 @@ struct raid_member *raid_member_new(struct raid_array *array, struct block *bloc
 	return member;
 }
 
+/* A replacement stays, and has the place for itself. */
+static void leave_place(struct raid_member *member)
+{
+	struct raid_array *array = member->array;
+	struct raid_place *place = &array->places[member->role];
+	struct raid_member *left = place->replacement;
+
+	if (place->replacement)
+		array->replacements--;
+	place->replacement = NULL;
+	if (member->replaces) {
+		member->replaces = member->filled = false;
+		return;
+	}
+	place->member = left;
+	if (!left)
+		return;
+	left->replaces = false;
+	if (left->filled)
+		left->state = RAID_MEMBER_IN_SYNC;
+}
+
 void raid_member_free(struct raid_member *member)
 {
 	if (raid_member_active(member))
-		member->array->places[member->role].member = NULL;
+		leave_place(member);
 	list_remove(&member->node);
 	md_badblocks_free(&member->bad);
 	free(member->log);
@@ -63,7 +85,7 @@ void raid_member_drop(struct raid_member *member)
 	struct raid_array *array = member->array;
 
 	if (raid_member_active(member))
-		array->places[member->role].member = NULL;
+		leave_place(member);
 	member->state = RAID_MEMBER_STALE;
 	list_remove(&member->node);
 	while (member->users)
@@ -102,6 +124,39 @@ void raid_member_place(struct raid_member *member, int role, enum raid_member_st
 		member->array->places[role].member = member;
 }
 
+void raid_member_put_beside(struct raid_member *member, int role)
+{
+	struct raid_array *array = member->array;
+
+	member->role = role;
+	member->state = RAID_MEMBER_REBUILDING;
+	member->target = false;
+	member->replaces = true;
+	array->places[role].replacement = member;
+	array->replacements++;
+}
+
+void raid_member_replace(struct raid_member *member, int role)
+{
+	member->recovered = member->checkpoint = member->full_from = 0;
+	member->filled = false;
+	raid_member_put_beside(member, role);
+}
+
+void raid_place_exchange(struct raid_array *array, uint32_t role)
+{
+	struct raid_member *old = array->places[role].member;
+
+	leave_place(old);
+	old->state = RAID_MEMBER_FAULTY;
+	snprintf(old->reason, sizeof(old->reason), "replaced by %s",
+		 array->places[role].member->block->name);
+	array->lost = true;
+	array->super_wanted++;
+	fiber_queue_wake_all(&array->each_queue);
+	log_info(array->log, "%s: %s is %s", array->block.name, old->block->name, old->reason);
+}
+
 bool raid_member_fail(struct raid_member *member, const char *format, ...)
 {
 	struct raid_array *array = member->array;
@@ -125,7 +180,7 @@ bool raid_member_fail(struct raid_member *member, const char *format, ...)
 			array->block.name, (unsigned long long)count << MD_SECTOR_SHIFT,
 			(unsigned long long)sector << MD_SECTOR_SHIFT, member->block->name);
 	if (raid_member_active(member))
-		array->places[member->role].member = NULL;
+		leave_place(member);
 	member->state = RAID_MEMBER_FAULTY;
 	array->counters.members_failed++;
 	array->lost = true;
@@ -186,7 +241,7 @@ bool raid_array_can_lose(const struct raid_array *array, const struct raid_membe
 {
 	struct raid_set absent = raid_array_absent(array);
 
-	if (raid_member_active(member))
+	if (raid_member_active(member) && !member->replaces)
 		raid_set_add(&absent, (uint32_t)member->role);
 	return array->level->survives(array, &absent);
 }

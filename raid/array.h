@@ -59,6 +59,8 @@ struct raid_member {
 	uint64_t recovered, full_from, checkpoint;
 	uint64_t flushed; /* the checkpoint as it was before the flush of the update that runs */
 	bool target;      /* of the recovery that runs; one that came later waits for the next */
+	bool replaces; /* another member in the same place, which has the data: see struct raid_place */
+	bool filled; /* it has all of them, durably; superblocks may say so */
 
 	/* STALE: what the freshest superblock said of it. Until a faulty one is removed it stays marked so. */
 	bool marked_faulty, removed;
@@ -78,9 +80,13 @@ struct raid_member {
 	char trouble[96]; /* raid_member_trouble()'s */
 };
 
-/* Who is IN_SYNC or REBUILDING in a place; NULL: nobody. */
+/*
+ * Who is IN_SYNC or REBUILDING in a place; NULL: nobody. A replacement is REBUILDING: what is written to the member
+ * is written to it too, nothing is read from it, and when it has all of the data, or the member fails, it has the place for
+ * itself. There is none without a member.
+ */
 struct raid_place {
-	struct raid_member *member;
+	struct raid_member *member, *replacement;
 };
 
 struct raid_array {
@@ -106,6 +112,7 @@ struct raid_array {
 
 	struct list members;
 	struct raid_place *places;      /* by role */
+	unsigned replacements;          /* in places */
 	struct list watches;            /* who is told of changes */
 	struct fiber_queue each_queue;  /* one of several calls ended, or a member was failed */
 	struct fiber_queue users_queue; /* a member's last user went away */
@@ -184,6 +191,15 @@ static inline uint64_t raid_member_sector(const struct raid_member *member, uint
 
 /* Puts a member into a place, in the state given. */
 void raid_member_place(struct raid_member *member, int role, enum raid_member_state state);
+
+/* Puts a member beside the one that has a place; it begins with nothing. */
+void raid_member_replace(struct raid_member *member, int role);
+
+/* The same for one that has some of the data already: `recovered` and the like are the caller's to set. */
+void raid_member_put_beside(struct raid_member *member, int role);
+
+/* The replacement takes the place of the member, which is faulty then: superblocks are wanted. */
+void raid_place_exchange(struct raid_array *array, uint32_t role);
 
 /* Marks a member faulty, unless the data would be gone (false). Does not suspend: superblocks are
  * wanted afterwards. */

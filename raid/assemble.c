@@ -221,6 +221,26 @@ static const char *reason_of(const struct raid_array *array, uint32_t number, co
 	return NULL;
 }
 
+/* Whether the device that has the place by the freshest superblock is missed there. Of two, one of which replaces
+ * the other, it is the one with the data. */
+static bool is_missed(struct raid_array *array, uint32_t number, uint32_t place)
+{
+	const struct raid_member *member = array->places[place].member;
+
+	if (!member)
+		return true;
+	return member->state != RAID_MEMBER_IN_SYNC && member->sb.dev_number != number &&
+	       (member->sb.features & MD_FEATURE_REPLACEMENT);
+}
+
+/* Whoever is missing must not come back one event behind. */
+static bool is_lost(struct raid_array *array, uint32_t number)
+{
+	const struct raid_member *member = raid_member_by_number(array, number);
+
+	return !member || !raid_member_active(member);
+}
+
 /* Places that the freshest superblock has filled, and that are not. */
 static int check_complete(struct raid_array *array, const struct md_superblock *freshest,
 			  bool refuse_degraded, struct error *error)
@@ -232,7 +252,8 @@ static int check_complete(struct raid_array *array, const struct md_superblock *
 		if (freshest->roles[i] >= freshest->raid_disks)
 			continue;
 		filled++;
-		if (array->places[freshest->roles[i]].member)
+		array->lost = array->lost || is_lost(array, i);
+		if (!is_missed(array, i, freshest->roles[i]))
 			continue;
 		first = missing ? first : i;
 		missing++;
@@ -256,8 +277,6 @@ static int check_complete(struct raid_array *array, const struct md_superblock *
 	}
 	log_warning(array->log, "%s: starts with %u of %u members", array->block.name,
 		    filled - missing, filled);
-	/* Whoever is missing must not come back one event behind. */
-	array->lost = true;
 	return 0;
 }
 

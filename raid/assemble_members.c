@@ -41,29 +41,51 @@ static bool is_filled_by_others(const struct md_superblock *sb,
 	       (raid_superblock_excludes(sb, freshest) || sb->events > freshest->events + 1);
 }
 
+/* It replaces another by its own superblock; or the freshest says so, and was the last that could be written. */
+static bool goes_beside(const struct raid_member *member, uint16_t role)
+{
+	const struct raid_member *other = member->array->places[role].member;
+	const struct md_superblock *sb = &member->sb;
+
+	return (sb->features & MD_FEATURE_REPLACEMENT) ||
+	       (other && other->state == RAID_MEMBER_IN_SYNC &&
+		md_superblock_role(sb, sb->dev_number) == MD_ROLE_SPARE);
+}
+
+static void put(struct raid_member *member, uint16_t role, enum raid_member_state state)
+{
+	if (goes_beside(member, role))
+		raid_member_put_beside(member, role);
+	else
+		raid_member_place(member, role, state);
+}
+
 static void take_place(struct raid_member *member, uint16_t role)
 {
 	struct raid_array *array = member->array;
 	const struct md_superblock *sb = &member->sb;
+	bool filled = false;
 
 	/* A spare that was given its place by an update that did not reach itself has nothing yet, and
 	 * its own superblock does not say so. */
 	if (md_superblock_role(sb, sb->dev_number) != role) {
 		member->recovered = member->full_from = member->checkpoint = 0;
-		raid_member_place(member, role, RAID_MEMBER_REBUILDING);
+		put(member, role, RAID_MEMBER_REBUILDING);
 		return;
 	}
-	if (!is_rebuilding(sb)) {
+	if (!is_rebuilding(sb) && !(sb->features & MD_FEATURE_REPLACEMENT)) {
 		raid_member_place(member, role, RAID_MEMBER_IN_SYNC);
 		return;
 	}
+	filled = !is_rebuilding(sb);
 	/* Updates that fail are tried again, and come to it only after those with data. */
 	if (sb->events + 1 < array->events) {
 		member->recovered = member->full_from = member->checkpoint = 0;
-		raid_member_place(member, role, RAID_MEMBER_REBUILDING);
+		put(member, role, RAID_MEMBER_REBUILDING);
 		return;
 	}
-	member->recovered = MIN(sb->recovery_offset, array->now.member_sectors);
+	member->recovered = filled ? array->now.member_sectors
+				   : MIN(sb->recovery_offset, array->now.member_sectors);
 	member->full_from = member->recovered;
 	if ((sb->features & MD_FEATURE_RECOVERY_BITMAP) && (sb->features & MD_FEATURE_BITMAP))
 		member->full_from = UINT64_MAX;
@@ -74,8 +96,9 @@ static void take_place(struct raid_member *member, uint16_t role)
 			member->full_from = 0;
 		member->recovered = 0;
 	}
+	member->filled = filled && member->recovered;
 	member->checkpoint = member->recovered;
-	raid_member_place(member, role, RAID_MEMBER_REBUILDING);
+	put(member, role, RAID_MEMBER_REBUILDING);
 }
 
 static bool bitmap_fits(const struct md_superblock *sb, const struct md_superblock *freshest)
@@ -128,8 +151,8 @@ static void judge(struct raid_member *member, uint64_t least_bytes,
 		leave_out(member, "it has %llu sectors for data, the array needs %llu",
 			  (unsigned long long)sb->data_size,
 			  (unsigned long long)array->now.member_sectors);
-	else if (sb->features & MD_FEATURE_REPLACEMENT)
-		leave_out(member, "it is replacing another member, which is not supported");
+	else if ((sb->features & MD_FEATURE_REPLACEMENT) && raid_level_maps(array->level))
+		leave_out(member, "it replaces a member at a level that keeps its data once");
 	else if (raid_member_by_number(array, sb->dev_number) != member)
 		leave_out(member, "another member has its device number, %u", sb->dev_number);
 	else if (role == MD_ROLE_FAULTY)
@@ -152,23 +175,67 @@ static void judge(struct raid_member *member, uint64_t least_bytes,
 	else if (role >= array->now.disks)
 		leave_out(member, "its role is %u, the array has %u places", role,
 			  array->now.disks);
-	else if (array->places[role].member)
+	else if (goes_beside(member, role) && array->places[role].replacement)
+		leave_out(member, "%s replaces the member of place %u, too",
+			  array->places[role].replacement->block->name, role);
+	else if (!goes_beside(member, role) && array->places[role].member)
 		leave_out(member, "place %u is taken by %s", role,
 			  array->places[role].member->block->name);
 	else
 		take_place(member, role);
 }
 
+/* Whose member is not here, or is out, has the place for itself, with as much as it has. */
+static void settle_replacements(struct raid_array *array)
+{
+	for (uint32_t i = 0; i < array->now.disks; i++) {
+		struct raid_place *place = &array->places[i];
+		struct raid_member *replacement = place->replacement;
+
+		if (!replacement || (place->member && place->member->state == RAID_MEMBER_IN_SYNC))
+			continue;
+		/* Two halves of one place; mdadm makes none. */
+		if (place->member) {
+			leave_out(replacement, "the member that it replaces has not all data");
+			place->replacement = NULL;
+			replacement->replaces = false;
+			array->replacements--;
+			continue;
+		}
+		place->replacement = NULL;
+		array->replacements--;
+		replacement->replaces = false;
+		place->member = replacement;
+		/* As any other that had all data when it was last written. */
+		if (!is_rebuilding(&replacement->sb) &&
+		    md_superblock_role(&replacement->sb, replacement->sb.dev_number) == i)
+			replacement->state = RAID_MEMBER_IN_SYNC;
+	}
+}
+
+/* The freshest, then who has the place that it has by its own word, then who was given one. */
+static unsigned turn_of(const struct raid_candidate *candidate,
+			const struct raid_candidate *freshest, const struct md_superblock *view)
+{
+	const struct md_superblock *sb = &candidate->sb;
+
+	if (candidate == freshest)
+		return 0;
+	return md_superblock_role(sb, sb->dev_number) == md_superblock_role(view, sb->dev_number)
+		       ? 1
+		       : 2;
+}
+
 int raid_assemble_members(struct raid_array *array, const struct raid_candidate *candidates,
 			  unsigned count, const struct raid_candidate *freshest,
 			  const struct md_superblock *view, struct error *error)
 {
-	for (unsigned pass = 0; pass < 2; pass++) {
+	for (unsigned pass = 0; pass < 3; pass++) {
 		for (unsigned i = 0; i < count; i++) {
 			struct raid_member *member;
 			int rc;
 
-			if ((pass == 0) != (&candidates[i] == freshest))
+			if (pass != turn_of(&candidates[i], freshest, view))
 				continue;
 			member = raid_member_new(array, candidates[i].block);
 			if (!member)
@@ -182,6 +249,7 @@ int raid_assemble_members(struct raid_array *array, const struct raid_candidate 
 				return rc;
 		}
 	}
+	settle_replacements(array);
 	return 0;
 }
 

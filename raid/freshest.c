@@ -21,7 +21,7 @@ bool raid_candidate_has_data(const struct raid_candidate *candidate)
 	const struct md_superblock *sb = &candidate->sb;
 
 	return !candidate->least_bytes && own_role(sb) < MD_ROLE_MAX &&
-	       !(sb->features & (MD_FEATURE_RECOVERY_OFFSET | MD_FEATURE_REPLACEMENT));
+	       !(sb->features & MD_FEATURE_RECOVERY_OFFSET);
 }
 
 bool raid_superblock_excludes(const struct md_superblock *sb, const struct md_superblock *other)

@@ -49,6 +49,7 @@ struct mirror_copy mirror_copy(const struct mirror_span *span, unsigned index)
 			       << MD_SECTOR_SHIFT) +
 			      span->offset % MD_SECTOR_SIZE;
 	copy.member = span->array->places[role].member;
+	copy.replacement = span->array->places[role].replacement;
 	return copy;
 }
 
@@ -233,7 +234,8 @@ static int write_group(struct mirror_group *group, const struct raid_write *writ
 	};
 	CLEANUP_RAID_LEGS struct raid_legs legs;
 	unsigned ends[MIRROR_GROUP];
-	int rc = raid_legs_begin(&legs, group->count * group->spans[0].copies), failed;
+	unsigned both = group->spans[0].array->replacements ? 2 : 1;
+	int rc = raid_legs_begin(&legs, group->count * group->spans[0].copies * both), failed;
 
 	if (rc)
 		return rc;
@@ -242,15 +244,17 @@ static int write_group(struct mirror_group *group, const struct raid_write *writ
 
 		for (unsigned k = 0; k < span->copies; k++) {
 			struct mirror_copy copy = mirror_copy(span, k);
+			const struct block_io io = { .kind = kinds[write->kind],
+						     .flags = write->flags,
+						     .offset = copy.offset,
+						     .length = span->length,
+						     .iov = group->data[i].iov,
+						     .count = group->data[i].count };
 
 			if (copy.member)
-				raid_legs_add(&legs, copy.member,
-					      &(struct block_io){ .kind = kinds[write->kind],
-								  .flags = write->flags,
-								  .offset = copy.offset,
-								  .length = span->length,
-								  .iov = group->data[i].iov,
-								  .count = group->data[i].count });
+				raid_legs_add(&legs, copy.member, &io);
+			if (copy.replacement)
+				raid_legs_add(&legs, copy.replacement, &io);
 		}
 		ends[i] = legs.count;
 	}

@@ -21,8 +21,9 @@ struct mirror_span {
 
 struct mirror_copy {
 	unsigned index;
-	struct raid_member *member; /* who has the place, or NULL */
-	uint64_t offset;            /* bytes of the member's data */
+	struct raid_member *member;      /* who has the place, or NULL */
+	struct raid_member *replacement; /* gets what is written to the member, too; or NULL */
+	uint64_t offset;                 /* bytes of the member's data */
 };
 
 /* The span that begins at `offset`, at most `length` long. */

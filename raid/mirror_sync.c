@@ -9,6 +9,7 @@
 #include "raid/legs.h"
 #include "raid/mirror.h"
 #include "raid/rebuild.h"
+#include "raid/rebuild_windows.h"
 #include "util/bytes.h"
 
 /* What is done with one span. `only`: the one member that is filled; NULL: all that the operation writes to. */
@@ -39,21 +40,36 @@ static void target_written(struct raid_member *member, const struct raid_sync *s
 				 raid_member_trouble(member, io->result));
 }
 
-void mirror_write_copy(const struct mirror_copy *copy, const struct raid_sync *sync,
-		       const uint8_t *data, uint64_t length)
+static void write_one(struct raid_member *member, const struct raid_sync *sync, uint64_t offset,
+		      const uint8_t *data, uint64_t length)
 {
 	const struct iovec iov = { (void *)data, length };
-	struct block_io io = { .block = copy->member->block,
+	struct block_io io = { .block = member->block,
 			       .kind = BLOCK_WRITE,
-			       .offset = mirror_data_start(copy->member) + copy->offset,
+			       .offset = mirror_data_start(member) + offset,
 			       .length = length,
 			       .iov = &iov,
 			       .count = 1 };
 
-	raid_member_hold(copy->member);
+	raid_member_hold(member);
 	block_run_all(&io, 1);
-	target_written(copy->member, sync, &io);
-	raid_member_release(copy->member);
+	target_written(member, sync, &io);
+	raid_member_release(member);
+}
+
+void mirror_write_copy(const struct mirror_copy *copy, const struct raid_sync *sync,
+		       const uint8_t *data, uint64_t length)
+{
+	const struct raid_place *place = &sync->array->places[copy->member->role];
+	struct raid_member *replacement = place->member == copy->member ? place->replacement : NULL;
+
+	if (replacement)
+		raid_member_hold(replacement);
+	write_one(copy->member, sync, copy->offset, data, length);
+	if (replacement && raid_member_active(replacement))
+		write_one(replacement, sync, copy->offset, data, length);
+	if (replacement)
+		raid_member_release(replacement);
 }
 
 /* Writes a span to all targets but the copy `source` (-1: none), `data` NULL: zeroes. Those that fail are faulty
@@ -63,20 +79,21 @@ static int write_targets(const struct mirror_span *span, const struct pass *pass
 {
 	const struct iovec iov = { (void *)data, span->length };
 	CLEANUP_RAID_LEGS struct raid_legs legs;
-	int rc = raid_legs_begin(&legs, span->copies);
+	int rc = raid_legs_begin(&legs, span->copies * (span->array->replacements ? 2 : 1));
 
 	for (unsigned i = 0; !rc && i < span->copies; i++) {
 		struct mirror_copy copy = mirror_copy(span, i);
+		const struct block_io io = { .kind = data ? BLOCK_WRITE : BLOCK_WRITE_ZEROES,
+					     .flags = data ? 0 : BLOCK_MAY_UNMAP,
+					     .offset = copy.offset,
+					     .length = span->length,
+					     .iov = &iov,
+					     .count = data ? 1 : 0 };
 
 		if ((int)i != source && is_target(copy.member, pass))
-			raid_legs_add(&legs, copy.member,
-				      &(struct block_io){ .kind = data ? BLOCK_WRITE
-								       : BLOCK_WRITE_ZEROES,
-							  .flags = data ? 0 : BLOCK_MAY_UNMAP,
-							  .offset = copy.offset,
-							  .length = span->length,
-							  .iov = &iov,
-							  .count = data ? 1 : 0 });
+			raid_legs_add(&legs, copy.member, &io);
+		if (is_target(copy.replacement, pass))
+			raid_legs_add(&legs, copy.replacement, &io);
 	}
 	raid_legs_run(&legs);
 	for (unsigned i = 0; i < legs.count; i++)
@@ -91,16 +108,17 @@ static int note_bad(const struct mirror_span *span, const struct pass *pass)
 
 	for (unsigned i = 0; i < span->copies; i++) {
 		struct mirror_copy copy = mirror_copy(span, i);
+		struct raid_member *member = copy.replacement ? copy.replacement : copy.member;
 
-		if (!is_target(copy.member, pass) || copy.member->state != RAID_MEMBER_REBUILDING)
+		if (!is_target(member, pass) || member->state != RAID_MEMBER_REBUILDING)
 			continue;
-		if (raid_member_note_bad(copy.member, copy.offset >> MD_SECTOR_SHIFT,
+		if (raid_member_note_bad(member, copy.offset >> MD_SECTOR_SHIFT,
 					 span->length >> MD_SECTOR_SHIFT))
 			return -EIO;
 		log_warning(array->log,
 			    "%s: byte %llu cannot be read from any member: noted as bad on %s",
 			    array->block.name, (unsigned long long)span->offset,
-			    copy.member->block->name);
+			    member->block->name);
 	}
 	return 0;
 }
@@ -201,10 +219,11 @@ static int recover(struct raid_array *array, struct raid_sync *sync)
 
 	if (!array->level->sync_sector)
 		return for_each_span(sync, NULL, sync->sector, sync->count, copy_span);
-	for (uint32_t i = 0; !rc && i < array->now.disks; i++) {
-		struct raid_member *member = array->places[i].member;
+	for (uint32_t i = 0; !rc && i < 2 * array->now.disks; i++) {
+		const struct raid_place *place = &array->places[i / 2];
+		struct raid_member *member = i % 2 ? place->replacement : place->member;
 
-		if (!member || member->state != RAID_MEMBER_REBUILDING || !member->target)
+		if (!raid_rebuild_is_target(member))
 			continue;
 		raid_member_hold(member);
 		rc = recover_member(sync, member);

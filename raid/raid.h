@@ -20,6 +20,7 @@
  *	freshest.c	which of their superblocks is believed; halves that ran apart
  *	create.c	new arrays
  *	members.c	fail, remove and add
+ *	replace.c	one member for another, while both are there
  *	intent.c	the write-intent bitmap at work: set before a write, cleared lazily
  *	legs.c		one request to several members; write_error.c: where one does not take it
  *	level.h		what a level implements
@@ -239,6 +240,18 @@ int raid_add_over(struct raid_array *array, struct block *block, struct error *e
 /* The same for one that must need no more than what the bitmap names: -ESTALE for any other, and nothing done. */
 int raid_add_back(struct raid_array *array, struct block *block, struct error *error);
 
+/*
+ * Has a member that is in sync replaced by a spare (`with`; NULL: any): the spare gets its data, and what is written meanwhile, and
+ * then the member is faulty. Redundancy is there all the time. The recovery that it takes runs, or is resumed, as any other.
+ * -ENOENT; -EBUSY: the member is not in sync or is being replaced, or the array is degraded; -ENODEV: no spare.
+ */
+int raid_replace(struct raid_array *array, const char *device, struct block *with,
+		 struct error *error);
+
+/* The same by a device that is added first where it is no spare yet; `over` as raid_add_over(). */
+int raid_replace_with(struct raid_array *array, const char *device, struct block *with, bool over,
+		      struct error *error);
+
 /* Overwrites the md superblock on a device that is no member of a running array, so that it is found
  * no more. 0 also when there was none. */
 int raid_erase(struct block *block, struct error *error);
@@ -357,6 +370,7 @@ struct raid_member_status {
 	uint64_t corrected;   /* read errors made good by writing again */
 	unsigned bad_blocks;  /* ranges in its bad-block log */
 	bool write_mostly, failfast;
+	bool replaces;               /* rebuilding beside the member that it is to replace */
 	bool marked_faulty, removed; /* of a stale one: what the others' superblocks say */
 	uint8_t device_uuid[16];
 	char reason[160]; /* why faulty or stale; else empty */

@@ -139,5 +139,12 @@ int raid5_judge(struct raid_array *array, const struct raid5_ios *ios)
 				      raid_member_trouble(member, io->result)))
 			rc = io->result == -ENOSPC ? -ENOSPC : -EIO;
 	}
+	/* It may have what its member has not, and a resync makes parity of what members have. */
+	for (unsigned i = 0; rc && i < ios->count; i++) {
+		if (ios->members[i]->replaces)
+			raid_member_fail(ios->members[i],
+					 "a write failed that %s, which it was to replace, was in",
+					 array->places[ios->members[i]->role].member->block->name);
+	}
 	return rc;
 }

@@ -21,7 +21,8 @@
 /* One on each member. */
 struct ppl_log {
 	struct fiber_mutex lock;
-	uint64_t next; /* byte of the area where the next header goes */
+	uint64_t next;  /* byte of the area where the next header goes */
+	uint8_t of[16]; /* the member whose area that is */
 };
 
 struct raid5_ppl {
@@ -321,6 +322,10 @@ static int write_log(struct raid5_batch *batch, struct ppl_log *log, struct raid
 						segment->length };
 	}
 	bytes = MD_PPL_HEADER_BYTES + md_ppl_bytes(header);
+	/* Headers are looked for from the start on, and whoever has the place since is empty. */
+	if (memcmp(log->of, member->sb.device_uuid, sizeof(log->of)) != 0)
+		log->next = 0;
+	memcpy(log->of, member->sb.device_uuid, sizeof(log->of));
 	if (!is_ring(member) || log->next + bytes > area_bytes(member))
 		log->next = 0;
 	header->signature = batch->r->ppl->signature;

@@ -13,6 +13,7 @@
 
 #include "raid/raid5.h"
 #include "raid/rebuild.h"
+#include "raid/rebuild_windows.h"
 #include "util/bytes.h"
 
 #define PIECE 4096u
@@ -72,23 +73,32 @@ static void write_ended(const struct raid_sync *sync, struct raid_member *member
 static int write_block(struct raid5_work *work, const struct raid_sync *sync, uint32_t role,
 		       uint8_t *block, uint32_t at, uint32_t length)
 {
-	struct raid_member *member = work->r->array->places[role].member;
+	const struct raid_place place = work->r->array->places[role];
 	CLEANUP_RAID5_IOS struct raid5_ios ios;
-	int rc = raid5_ios_begin(&ios, 1);
+	int rc = raid5_ios_begin(&ios, 2);
 
-	if (rc || !member)
+	if (rc || !place.member)
 		return rc;
-	raid5_ios_add(&ios, member, BLOCK_WRITE, 0, offset_of(work, at), block + at, length);
+	raid5_ios_add(&ios, place.member, BLOCK_WRITE, 0, offset_of(work, at), block + at, length);
+	if (place.replacement)
+		raid5_ios_add(&ios, place.replacement, BLOCK_WRITE, 0, offset_of(work, at),
+			      block + at, length);
 	raid5_ios_run(&ios);
-	write_ended(sync, member, &ios.ios[0]);
+	for (unsigned i = ios.count; i-- > 0;)
+		write_ended(sync, ios.members[i], &ios.ios[i]);
 	return raid_array_survives(work->r->array) ? 0 : -EIO;
 }
 
 /* ---- Recovery ---- */
 
-static bool is_target(const struct raid_member *member)
+/* Who is filled in a place: its member or the member's replacement; NULL: nobody. */
+static struct raid_member *target_of(const struct raid_array *array, uint32_t role)
 {
-	return member && member->state == RAID_MEMBER_REBUILDING && member->target;
+	const struct raid_place *place = &array->places[role];
+
+	return raid_rebuild_is_target(place->replacement) ? place->replacement
+	       : raid_rebuild_is_target(place->member)    ? place->member
+							  : NULL;
 }
 
 /* What nobody can give is bad on the targets, too. */
@@ -97,9 +107,9 @@ static int note_lost(struct raid5_work *work, struct raid_sync *sync, uint32_t a
 	struct raid_array *array = sync->array;
 
 	for (uint32_t i = 0; i < work->row.disks; i++) {
-		struct raid_member *member = array->places[i].member;
+		struct raid_member *member = target_of(array, i);
 
-		if (!is_target(member))
+		if (!member)
 			continue;
 		if (raid_member_note_bad(member, offset_of(work, at) >> MD_SECTOR_SHIFT,
 					 length >> MD_SECTOR_SHIFT))
@@ -121,22 +131,23 @@ static int recover_stripe(struct raid5_work *work, struct raid_sync *sync)
 	int rc;
 
 	for (uint32_t i = 0; i < work->row.disks; i++) {
-		if (!is_target(array->places[i].member))
+		struct raid_member *member = target_of(array, i);
+
+		if (!member)
 			continue;
 		want(work, i);
 		targets++;
 		/* What is written is good; what nobody can give is noted again. */
-		md_badblocks_clear(&array->places[i].member->bad,
-				   raid_member_sector(array->places[i].member, work->sector),
+		md_badblocks_clear(&member->bad, raid_member_sector(member, work->sector),
 				   work->width >> MD_SECTOR_SHIFT);
 	}
 	rc = raid5_ios_begin(&ios, targets);
 	if (!rc)
 		rc = fetch_what_can_be(work, sync, note_lost);
 	for (uint32_t i = 0; !rc && i < work->row.disks; i++) {
-		struct raid_member *member = array->places[i].member;
+		struct raid_member *member = target_of(array, i);
 
-		if (!is_target(member) || ios.count == targets)
+		if (!member || ios.count == targets)
 			continue;
 		raid5_ios_add(&ios, member, BLOCK_WRITE, 0, offset_of(work, 0),
 			      raid5_block(work, i), work->width);

@@ -232,9 +232,9 @@ static bool is_written(const struct raid5_batch *batch, const struct raid5_segme
 }
 
 /* One request for as many segments of a role as are in one piece. */
-static void add_writes(const struct raid5_batch *batch, struct raid5_ios *ios, uint32_t role)
+static void add_writes(const struct raid5_batch *batch, struct raid5_ios *ios, uint32_t role,
+		       struct raid_member *member)
 {
-	struct raid_member *member = batch->r->array->places[role].member;
 	uint32_t at = 0, length = 0;
 
 	for (unsigned i = 0; member && i <= batch->segment_count; i++) {
@@ -262,11 +262,13 @@ static int write_out(struct raid5_batch *batch)
 
 	for (unsigned i = 0; i < batch->segment_count; i++)
 		capacity += batch->segments[i].written + 2;
-	rc = raid5_ios_begin(&ios, capacity);
+	rc = raid5_ios_begin(&ios, array->replacements ? 2 * capacity : capacity);
 	if (rc)
 		return rc;
-	for (uint32_t role = 0; role < batch->work.row.disks; role++)
-		add_writes(batch, &ios, role);
+	for (uint32_t role = 0; role < batch->work.row.disks; role++) {
+		add_writes(batch, &ios, role, array->places[role].member);
+		add_writes(batch, &ios, role, array->places[role].replacement);
+	}
 	raid5_ios_run(&ios);
 	rc = raid5_judge(array, &ios);
 	if (rc)
@@ -336,7 +338,7 @@ static int zero_stripe(struct raid5 *r, const struct raid5_visit *visit)
 	unsigned flags = visit->write->flags;
 	CLEANUP_RAID5_IOS struct raid5_ios ios;
 	struct raid_bracket bracket;
-	int rc = raid5_ios_begin(&ios, r->g.disks);
+	int rc = raid5_ios_begin(&ios, 2 * r->g.disks);
 
 	if (visit->write->kind == RAID_WRITE_DISCARD)
 		flags |= BLOCK_MAY_UNMAP;
@@ -344,9 +346,13 @@ static int zero_stripe(struct raid5 *r, const struct raid5_visit *visit)
 		rc = raid_bracket_begin(array, &bracket, span, span);
 	if (rc)
 		return rc;
-	for (uint32_t i = 0; i < r->g.disks; i++) {
-		if (array->places[i].member)
-			raid5_ios_add(&ios, array->places[i].member, BLOCK_WRITE_ZEROES, flags,
+	for (uint32_t i = 0; i < 2 * r->g.disks; i++) {
+		struct raid_member *member = i < r->g.disks
+						     ? array->places[i].member
+						     : array->places[i - r->g.disks].replacement;
+
+		if (member)
+			raid5_ios_add(&ios, member, BLOCK_WRITE_ZEROES, flags,
 				      span.sector << MD_SECTOR_SHIFT, NULL, r->strip);
 	}
 	raid5_ios_run(&ios);

@@ -28,12 +28,35 @@
 
 /* ---- One operation ---- */
 
-static void finish_recovery(struct raid_array *array)
+/* What was copied is durable before any superblock says so. One that replaces another is known to have all
+ * data before the other is known to be out: a crash between the two loses neither. */
+static int finish_recovery(struct raid_array *array)
 {
-	for (uint32_t i = 0; i < array->now.disks; i++) {
-		if (raid_rebuild_is_target(array->places[i].member))
-			array->places[i].member->state = RAID_MEMBER_IN_SYNC;
+	bool replaced = false;
+	int rc = raid_members_flush(array);
+
+	if (rc)
+		return rc;
+	list_for_each(at, &array->members) {
+		struct raid_member *member = list_entry(at, struct raid_member, node);
+
+		if (!raid_rebuild_is_target(member))
+			continue;
+		if (member->replaces)
+			member->filled = replaced = true;
+		else
+			member->state = RAID_MEMBER_IN_SYNC;
 	}
+	rc = raid_super_update(array);
+	if (rc || !replaced)
+		return rc;
+	for (uint32_t i = 0; i < array->now.disks; i++) {
+		const struct raid_member *replacement = array->places[i].replacement;
+
+		if (replacement && replacement->filled)
+			raid_place_exchange(array, i);
+	}
+	return raid_super_settle(array);
 }
 
 /* Everything was gone over. */
@@ -43,12 +66,7 @@ static int finish(struct raid_array *array)
 
 	switch (array->rebuild.operation) {
 	case RAID_RECOVER:
-		/* What was copied is durable before any superblock says so. */
-		rc = raid_members_flush(array);
-		if (!rc) {
-			finish_recovery(array);
-			rc = raid_super_update(array);
-		}
+		rc = finish_recovery(array);
 		break;
 	case RAID_RESYNC:
 	case RAID_REPAIR:
@@ -182,10 +200,10 @@ static bool choose_targets(struct raid_array *array, uint64_t *start)
 	bool any = false;
 
 	*start = array->now.member_sectors;
-	for (uint32_t i = 0; i < array->now.disks; i++) {
-		struct raid_member *member = array->places[i].member;
+	list_for_each(at, &array->members) {
+		struct raid_member *member = list_entry(at, struct raid_member, node);
 
-		if (!member || member->state != RAID_MEMBER_REBUILDING)
+		if (member->state != RAID_MEMBER_REBUILDING)
 			continue;
 		member->target = any = true;
 		*start = MIN(*start, member->recovered);
@@ -203,7 +221,7 @@ static bool work(struct raid_array *array)
 	if (rebuild->frozen || !raid_array_survives(array))
 		return false;
 	if (!rebuild->disabled && !rebuild->failed && !rebuild->held) {
-		if (raid_array_degraded(array)) {
+		if (raid_array_degraded(array) || array->replacements) {
 			/* Nobody is filled whom no superblock with data knows: should those fail, it would
 			 * look like a half that ran apart. */
 			rebuild->failed = use_spares(array) || raid_super_settle(array);

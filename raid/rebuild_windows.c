@@ -47,8 +47,8 @@ bool raid_rebuild_is_target(const struct raid_member *member)
 
 static bool any_target(const struct raid_array *array)
 {
-	for (uint32_t i = 0; i < array->now.disks; i++) {
-		if (raid_rebuild_is_target(array->places[i].member))
+	list_for_each(at, &array->members) {
+		if (raid_rebuild_is_target(list_entry(at, struct raid_member, node)))
 			return true;
 	}
 	return false;
@@ -65,10 +65,10 @@ void raid_rebuild_completed(struct raid_array *array)
 	rebuild->completed = completed;
 	if (rebuild->operation == RAID_RESYNC)
 		array->resync_position = completed;
-	for (uint32_t i = 0; rebuild->operation == RAID_RECOVER && i < array->now.disks; i++) {
-		struct raid_member *member = array->places[i].member;
+	list_for_each(at, &array->members) {
+		struct raid_member *member = list_entry(at, struct raid_member, node);
 
-		if (raid_rebuild_is_target(member))
+		if (rebuild->operation == RAID_RECOVER && raid_rebuild_is_target(member))
 			member->recovered = MAX(member->recovered, completed);
 	}
 	raid_rebuild_mark(array);
@@ -85,10 +85,10 @@ int raid_rebuild_checkpoint(struct raid_array *array)
 		array->resync_checkpoint = MIN(rebuild->completed, array->resync_from);
 	else if (rebuild->operation != RAID_RECOVER)
 		return 0;
-	for (uint32_t i = 0; rebuild->operation == RAID_RECOVER && i < array->now.disks; i++) {
-		struct raid_member *member = array->places[i].member;
+	list_for_each(at, &array->members) {
+		struct raid_member *member = list_entry(at, struct raid_member, node);
 
-		if (raid_rebuild_is_target(member))
+		if (rebuild->operation == RAID_RECOVER && raid_rebuild_is_target(member))
 			member->checkpoint = member->recovered;
 	}
 	return raid_super_update(array);
@@ -124,8 +124,8 @@ static bool may_skip(const struct raid_array *array, uint64_t sector, uint64_t *
 		return false;
 	if (rebuild->operation == RAID_RESYNC)
 		return !raid_intent_is_set(array->intent, sector, count);
-	for (uint32_t i = 0; i < array->now.disks; i++) {
-		const struct raid_member *member = array->places[i].member;
+	list_for_each(at, &array->members) {
+		const struct raid_member *member = list_entry(at, struct raid_member, node);
 
 		if (raid_rebuild_is_target(member) &&
 		    !member_may_skip(array, member, sector, count))

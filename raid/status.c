@@ -25,6 +25,7 @@ static void fill_member(const struct raid_member *member, struct raid_member_sta
 		.bad_blocks = member->bad.count,
 		.write_mostly = sb->devflags & MD_DEVICE_WRITE_MOSTLY,
 		.failfast = sb->devflags & MD_DEVICE_FAILFAST,
+		.replaces = member->replaces,
 		.marked_faulty = member->state == RAID_MEMBER_STALE && member->marked_faulty,
 		.removed = member->state == RAID_MEMBER_STALE && member->removed,
 	};

@@ -79,7 +79,9 @@ static void fill_superblock(struct raid_member *member)
 	sb->recovery_offset = 0;
 	if (array->intent)
 		sb->features |= MD_FEATURE_BITMAP;
-	if (member->state == RAID_MEMBER_REBUILDING) {
+	if (member->replaces)
+		sb->features |= MD_FEATURE_REPLACEMENT;
+	if (member->state == RAID_MEMBER_REBUILDING && !member->filled) {
 		sb->features |= MD_FEATURE_RECOVERY_OFFSET;
 		sb->recovery_offset = MIN(member->checkpoint, member->flushed);
 		if (array->intent && member->full_from >= array->now.member_sectors)

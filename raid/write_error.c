@@ -87,8 +87,9 @@ bool raid_member_write_again(struct raid_member *member, const struct block_io *
 	uint64_t start = member->sb.data_offset << MD_SECTOR_SHIFT;
 	bool kept;
 
-	/* What has no log is failed at once. */
-	if (io->result == -ENXIO || !member->sb.bblog_offset || !raid_member_active(member) ||
+	/* What has no log is failed at once, and so is who only replaces another, which has it all. */
+	if (member->replaces || io->result == -ENXIO || !member->sb.bblog_offset ||
+	    !raid_member_active(member) ||
 	    ((member->sb.devflags & MD_DEVICE_FAILFAST) && !is_alone(member)))
 		return false;
 	if (io->kind == BLOCK_DISCARD)

@@ -166,9 +166,10 @@ json_t *describe_progress(const struct raid_status *status)
 /* Of one that was left out: as what. */
 static const char *member_state(const struct raid_member_status *member)
 {
-	return member->marked_faulty ? raid_member_state_name(RAID_MEMBER_FAULTY)
-	       : member->removed     ? "removed"
-				     : raid_member_state_name(member->state);
+	return member->replaces        ? "replacing"
+	       : member->marked_faulty ? raid_member_state_name(RAID_MEMBER_FAULTY)
+	       : member->removed       ? "removed"
+				       : raid_member_state_name(member->state);
 }
 
 static json_t *describe_member(const struct raid_member_status *member)

@@ -379,6 +379,8 @@ int command_raid(int argc, char **argv)
 		  "add a device: it fills an empty place or is a spare" },
 		{ "re-add", raid_re_add_verb, "NAME DEVICE",
 		  "add a former member, which gets only what the bitmap says that it missed" },
+		{ "replace", raid_replace_verb, "NAME DEVICE [--with DEVICE]",
+		  "give a member's place to a spare, with redundancy all the time" },
 		{ "fail", raid_fail_verb, "NAME DEVICE", "mark a member faulty" },
 		{ "remove", raid_remove_verb, "NAME DEVICE",
 		  "let go of a faulty member or a spare" },

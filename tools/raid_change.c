@@ -73,6 +73,8 @@ struct raid_change_command {
 		     struct raid_array *array, struct error *error);
 	char *target; /* md/NAME */
 	char *device; /* absolute */
+	const char *given_with;
+	char *with; /* what is to take its place; absolute, or NULL */
 	bool force;
 	bool back; /* by the bitmap or not at all */
 };
@@ -107,11 +109,12 @@ static int change_run(void *arg, struct error *error)
 	struct cli_words targets = { &change->target, 1 };
 	struct stack *stack = NULL;
 	struct raid_array *array;
-	int rc = owner_call(&change->given, change->target, change->method,
-			    json_pack("{s:o, s:o, s:b, s:b}", "name", describe_text(change->target),
-				      "device", describe_text(change->device), "force",
-				      change->force, "back", change->back),
-			    NULL, error);
+	int rc = owner_call(
+		&change->given, change->target, change->method,
+		json_pack("{s:o, s:o, s:b, s:b, s:o*}", "name", describe_text(change->target),
+			  "device", describe_text(change->device), "force", change->force, "back",
+			  change->back, "with", change->with ? describe_text(change->with) : NULL),
+		NULL, error);
 
 	if (rc)
 		return rc > 0 ? 0 : rc;
@@ -125,13 +128,14 @@ static int change_run(void *arg, struct error *error)
 	return stack_finish(stack, rc, error);
 }
 
-/* `force`: what --force does, or NULL. */
+/* `force`: what --force does, or NULL; `with`: what --with does, the same. */
 static int change_verb(struct raid_change_command *change, const char *usage, const char *force,
-		       int argc, char **argv)
+		       const char *with, int argc, char **argv)
 {
 	const struct cli_option options[] = {
 		CLI_OPTION_DEVICE(&change->given),
 		{ force ? "force" : NULL, CLI_FLAG, &change->force, NULL, force },
+		{ with ? "with" : NULL, CLI_TEXT, &change->given_with, "DEVICE", with },
 		CLI_OPTION_END,
 	};
 	struct cli_words operands;
@@ -141,9 +145,11 @@ static int change_verb(struct raid_change_command *change, const char *usage, co
 		return status;
 	change->target = raid_target(operands.words[0]);
 	change->device = device_resolve(operands.words[1]);
+	change->with = change->given_with ? device_resolve(change->given_with) : NULL;
 	status = cli_on_fiber(change_run, change);
 	free(change->target);
 	free(change->device);
+	free(change->with);
 	return status;
 }
 
@@ -163,7 +169,7 @@ static int apply_remove(struct raid_change_command *change, struct stack *stack,
 }
 
 /* Whether the device is on the list of those that are looked at. */
-static bool is_listed(const struct raid_change_command *change)
+static bool is_listed(const struct raid_change_command *change, const char *device)
 {
 	CLEANUP_DEVICES struct device_list devices = { 0 };
 	bool found = false;
@@ -171,15 +177,22 @@ static bool is_listed(const struct raid_change_command *change)
 	if (device_list_collect(&devices, &change->given, NULL))
 		return false;
 	for (unsigned i = 0; i < devices.count; i++)
-		found |= !strcmp(devices.paths[i], change->device);
+		found |= !strcmp(devices.paths[i], device);
 	return found;
+}
+
+static void warn_unlisted(const char *device)
+{
+	cli_warn("%s: not among the devices that are looked at: name it with --device, "
+		 "TENON_DEVICES or `tenon device add` from now on",
+		 device);
 }
 
 static int apply_add(struct raid_change_command *change, struct stack *stack,
 		     struct raid_array *array, struct error *error)
 {
 	CLEANUP_BLOCK struct block *block = NULL;
-	bool listed = is_listed(change);
+	bool listed = is_listed(change, change->device);
 	int rc = raid_open_member(stack, array, change->device, change->force, &block, error);
 
 	if (!rc)
@@ -190,9 +203,29 @@ static int apply_add(struct raid_change_command *change, struct stack *stack,
 		cli_note("%s: added; `tenon raid rebuild` or `tenon serve` brings it up to date",
 			 change->device);
 	if (!rc && !listed)
-		cli_warn("%s: not among the devices that are looked at: name it with --device, "
-			 "TENON_DEVICES or `tenon device add` from now on",
+		warn_unlisted(change->device);
+	return rc;
+}
+
+static int apply_replace(struct raid_change_command *change, struct stack *stack,
+			 struct raid_array *array, struct error *error)
+{
+	CLEANUP_BLOCK struct block *block = NULL;
+	bool listed = !change->with || is_listed(change, change->with);
+	int rc = 0;
+
+	if (change->with)
+		rc = raid_open_member(stack, array, change->with, change->force, &block, error);
+	if (!rc)
+		rc = block ? raid_replace_with(array, change->device, block, change->force, error)
+			   : raid_replace(array, change->device, NULL, error);
+	if (!rc)
+		cli_note("%s: is being replaced; `tenon raid rebuild` or `tenon serve` copies it, "
+			 "and "
+			 "then it is faulty and can be removed",
 			 change->device);
+	if (!rc && !listed)
+		warn_unlisted(change->with);
 	return rc;
 }
 
@@ -200,15 +233,15 @@ int raid_fail_verb(int argc, char **argv)
 {
 	struct raid_change_command change = { .method = "raid.fail", .apply = apply_fail };
 
-	return change_verb(&change, "raid fail NAME DEVICE", "give up what it alone has", argc,
-			   argv);
+	return change_verb(&change, "raid fail NAME DEVICE", "give up what it alone has", NULL,
+			   argc, argv);
 }
 
 int raid_remove_verb(int argc, char **argv)
 {
 	struct raid_change_command change = { .method = "raid.remove", .apply = apply_remove };
 
-	return change_verb(&change, "raid remove NAME DEVICE", NULL, argc, argv);
+	return change_verb(&change, "raid remove NAME DEVICE", NULL, NULL, argc, argv);
 }
 
 int raid_add_verb(int argc, char **argv)
@@ -217,7 +250,7 @@ int raid_add_verb(int argc, char **argv)
 
 	return change_verb(&change, "raid add NAME DEVICE",
 			   "overwrite what is on a new device, or what a half holds that ran apart",
-			   argc, argv);
+			   NULL, argc, argv);
 }
 
 int raid_re_add_verb(int argc, char **argv)
@@ -226,7 +259,17 @@ int raid_re_add_verb(int argc, char **argv)
 					      .apply = apply_add,
 					      .back = true };
 
-	return change_verb(&change, "raid re-add NAME DEVICE", NULL, argc, argv);
+	return change_verb(&change, "raid re-add NAME DEVICE", NULL, NULL, argc, argv);
+}
+
+int raid_replace_verb(int argc, char **argv)
+{
+	struct raid_change_command change = { .method = "raid.replace", .apply = apply_replace };
+
+	return change_verb(
+		&change, "raid replace NAME DEVICE [--with DEVICE]",
+		"overwrite what is on the new device, or what a half holds that ran apart",
+		"what takes its place (a spare)", argc, argv);
 }
 
 /* ---- Superblocks taken off ---- */

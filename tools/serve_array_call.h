@@ -12,7 +12,7 @@ struct array_call {
 	struct stack_array *found;
 	struct raid_array *array;
 	json_t *params;
-	char *device;
+	char *device, *with;
 	bool force, back, repair;
 	struct block *block; /* a device that is added */
 	json_t **result;

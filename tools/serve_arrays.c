@@ -17,10 +17,11 @@
 #define WAIT_NS (250 * 1000 * 1000ull)
 
 /* The path of the device that a client means: it sees paths as describe_text() writes them. The caller frees it. */
-static int device_param(struct serve *serve, json_t *params, char **device, struct error *error)
+static int device_param(struct serve *serve, json_t *params, const char *key, char **device,
+			struct error *error)
 {
 	const char *given;
-	int rc = rpc_param_string(params, "device", &given, error);
+	int rc = rpc_param_string(params, key, &given, error);
 
 	for (unsigned i = 0; !rc && !*device && i < serve->owned.count; i++) {
 		json_t *shown = describe_text(serve->owned.paths[i]);
@@ -68,7 +69,7 @@ int array_call_find(struct array_call *call, bool with_device)
 	if (!rc)
 		rc = serve_find_array(call->serve, name, &call->home, &call->found, call->error);
 	if (!rc && with_device)
-		rc = device_param(call->serve, call->params, &call->device, call->error);
+		rc = device_param(call->serve, call->params, "device", &call->device, call->error);
 	return rc;
 }
 
@@ -153,7 +154,8 @@ static int remove_member(struct array_call *call)
 
 static int find_open(struct array_call *call)
 {
-	struct block *open = raid_open_device(call->home->stack, call->device);
+	struct block *open =
+		raid_open_device(call->home->stack, call->with ? call->with : call->device);
 
 	if (open)
 		call->block = block_ref(open);
@@ -176,6 +178,26 @@ static int add_member(void *arg)
 	return call->back    ? raid_add_back(call->array, block, call->error)
 	       : call->force ? raid_add_over(call->array, block, call->error)
 			     : raid_add(call->array, block, call->error);
+}
+
+static int replace_by_spare(struct array_call *call)
+{
+	return raid_replace(call->array, call->device, NULL, call->error);
+}
+
+/* At home, as add_member(). */
+static int replace_with(void *arg)
+{
+	struct array_call *call = arg;
+	CLEANUP_BLOCK struct block *block = steal_pointer(&call->block);
+	int rc;
+
+	block_move(block);
+	rc = check_runs(call);
+	if (!rc)
+		rc = raid_check_member(call->array, block, call->force, call->error);
+	return rc ? rc
+		  : raid_replace_with(call->array, call->device, block, call->force, call->error);
 }
 
 static int check_array(struct array_call *call)
@@ -271,6 +293,34 @@ int serve_raid_add(void *context, json_t *params, json_t **result, struct error 
 		log_warning(&serve->log, "%s: added, but out of memory to list it as this server's",
 			    call.device);
 	free(call.device);
+	return rc;
+}
+
+int serve_raid_replace(void *context, json_t *params, json_t **result, struct error *error)
+{
+	struct serve *serve = context;
+	struct array_call call = { .serve = serve, .params = params, .error = error };
+	bool with = json_is_string(json_object_get(params, "with"));
+	int rc = array_call_find(&call, true);
+
+	(void)result;
+	call.force = json_is_true(json_object_get(params, "force"));
+	if (!rc && serve->read_only)
+		rc = error_set(error, -EROFS, "%s: the server runs with --read-only", call.device);
+	if (!rc && with)
+		rc = device_param(serve, params, "with", &call.with, error);
+	if (!rc && with)
+		rc = array_call_do(&call, find_open);
+	if (!rc && with && !call.block)
+		rc = raid_open_new_member(call.with, &call.block, error);
+	if (!rc)
+		rc = with ? serve_call(call.home, replace_with, &call)
+			  : array_call_do(&call, replace_by_spare);
+	if (!rc && with && device_list_add(&serve->owned, call.with))
+		log_warning(&serve->log, "%s: added, but out of memory to list it as this server's",
+			    call.with);
+	free(call.device);
+	free(call.with);
 	return rc;
 }
 

@@ -8,6 +8,7 @@
  *	raid.show	{name} -> as `tenon raid show --json`
  *	raid.fail, raid.remove	{name, device, force}
  *	raid.add	{name, device, force, back}; back: by the bitmap or not at all
+ *	raid.replace	{name, device, with, force}; with: a device, or none: a spare
  *	raid.check	{name, repair, force}: starts it
  *	raid.stop_sync	{name} -> {stopped, held}: what ran, or null; whether a resync or recovery is due still
  *	raid.resume	{name}: that goes on
@@ -317,23 +318,14 @@ static int serve_export_find(void *context, json_t *params, json_t **result, str
 }
 
 const struct rpc_method serve_methods[] = {
-	{ "server.describe", serve_describe },
-	{ "server.exports", serve_exports },
-	{ "raid.list", serve_raid_list },
-	{ "raid.show", serve_raid_show },
-	{ "raid.fail", serve_raid_fail },
-	{ "raid.remove", serve_raid_remove },
-	{ "raid.add", serve_raid_add },
-	{ "raid.check", serve_raid_check },
-	{ "raid.stop_sync", serve_raid_stop_sync },
-	{ "raid.resume", serve_raid_resume },
-	{ "raid.speed", serve_raid_speed },
-	{ "raid.wait", serve_raid_wait },
-	{ "lv.create", serve_lv_create },
-	{ "lv.remove", serve_lv_remove },
-	{ "lv.rename", serve_lv_rename },
-	{ "lv.resize", serve_lv_resize },
-	{ "lv.plan", serve_lv_plan },
-	{ "export.find", serve_export_find },
-	{ NULL, NULL },
+	{ "server.describe", serve_describe },  { "server.exports", serve_exports },
+	{ "raid.list", serve_raid_list },       { "raid.show", serve_raid_show },
+	{ "raid.fail", serve_raid_fail },       { "raid.remove", serve_raid_remove },
+	{ "raid.replace", serve_raid_replace }, { "raid.add", serve_raid_add },
+	{ "raid.check", serve_raid_check },     { "raid.stop_sync", serve_raid_stop_sync },
+	{ "raid.resume", serve_raid_resume },   { "raid.speed", serve_raid_speed },
+	{ "raid.wait", serve_raid_wait },       { "lv.create", serve_lv_create },
+	{ "lv.remove", serve_lv_remove },       { "lv.rename", serve_lv_rename },
+	{ "lv.resize", serve_lv_resize },       { "lv.plan", serve_lv_plan },
+	{ "export.find", serve_export_find },   { NULL, NULL },
 };

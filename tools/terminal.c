@@ -50,10 +50,10 @@ const char *terminal_color_of(const char *state)
 		{ "does not answer", "\033[31m" }, { "degraded", "\033[33m" },
 		{ "partial", "\033[33m" },         { "stale", "\033[33m" },
 		{ "removed", "\033[33m" },         { "rebuilding", "\033[33m" },
-		{ "not in sync", "\033[33m" },     { "unsupported", "\033[33m" },
-		{ "exported", "\033[33m" },        { "duplicate", "\033[33m" },
-		{ "not served", "\033[33m" },      { "problem", "\033[33m" },
-		{ "warning", "\033[33m" },
+		{ "replacing", "\033[33m" },       { "not in sync", "\033[33m" },
+		{ "unsupported", "\033[33m" },     { "exported", "\033[33m" },
+		{ "duplicate", "\033[33m" },       { "not served", "\033[33m" },
+		{ "problem", "\033[33m" },         { "warning", "\033[33m" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(colors); i++)

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Replacing a member that has its data, so that redundancy is there all the time.
+ *
+ *	spare --raid_replace()--> beside the member, REBUILDING --recovery--> filled --> has the place; the member is faulty
+ *
+ * From the moment it is beside the member it gets all writes, and the recovery copies the rest from the member, or from
+ * the others what that cannot give. Its own superblock says so before anybody else's does, and before it is
+ * written to: cut off in between it is a device that the array does not know. That it has all data is in the
+ * superblocks before the member is out of them (rebuild.c). When either fails meanwhile the other goes on.
+ */
+#include <errno.h>
+
+#include "raid/intent.h"
+#include "raid/members.h"
+#include "raid/rebuild.h"
+
+static int check(struct raid_array *array, const char *device, struct raid_member **member,
+		 struct error *error)
+{
+	if (array->block.read_only)
+		return error_set(error, -EROFS, "%s is assembled read-only", array->block.name);
+	if (raid_level_maps(array->level))
+		return error_set(error, -EOPNOTSUPP,
+				 "%s keeps its data once: its level has no replacement of members",
+				 array->block.name);
+	*member = raid_member_find(array, device);
+	if (!*member)
+		return error_set(error, -ENOENT, "%s is no member of %s", device,
+				 array->block.name);
+	if ((*member)->state != RAID_MEMBER_IN_SYNC)
+		return error_set(error, -EBUSY, "%s is %s, expected a member that is in sync",
+				 device, raid_member_state_name((*member)->state));
+	if (array->places[(*member)->role].replacement)
+		return error_set(error, -EBUSY, "%s is being replaced by %s already", device,
+				 array->places[(*member)->role].replacement->block->name);
+	if (raid_array_degraded(array)) {
+		error_set(error, -EBUSY,
+			  "%s is degraded: spares go to its empty places before members are "
+			  "replaced",
+			  array->block.name);
+		return error_advise(error, "let it be rebuilt first");
+	}
+	return 0;
+}
+
+static struct raid_member *find_spare(struct raid_array *array, const struct block *with)
+{
+	list_for_each(at, &array->members) {
+		struct raid_member *member = list_entry(at, struct raid_member, node);
+
+		if (member->state == RAID_MEMBER_SPARE && (!with || member->block == with) &&
+		    member->sb.data_size >= array->now.member_sectors)
+			return member;
+	}
+	return NULL;
+}
+
+static int no_spare(const struct raid_array *array, const struct block *with, struct error *error)
+{
+	if (with)
+		return error_set(error, -EBUSY, "%s is no spare of %s", with->name,
+				 array->block.name);
+	error_set(error, -ENODEV, "%s has no spare", array->block.name);
+	return error_advise(error, "name a device with --with, or add one");
+}
+
+static int put_beside(struct raid_array *array, const struct raid_member *member,
+		      struct raid_member *spare, struct error *error)
+{
+	int rc;
+
+	raid_member_replace(spare, member->role);
+	raid_member_hold(spare);
+	rc = array->intent ? raid_intent_write_all(array->intent, spare) : 0;
+	if (!rc && raid_member_active(spare))
+		rc = raid_member_announce(spare);
+	if (rc)
+		raid_member_fail(spare, "superblock not written: %s",
+				 raid_member_trouble(spare, rc));
+	raid_member_release(spare);
+	rc = raid_super_update(array);
+	if (!raid_member_active(spare))
+		return error_set(error, -EIO, "%s: %s", spare->block->name, spare->reason);
+	if (rc)
+		return error_set(error, rc, "%s: superblocks cannot be written: %s",
+				 array->block.name, error_name(rc));
+	log_info(array->log, "%s: %s is being replaced by %s", array->block.name,
+		 member->block->name, spare->block->name);
+	raid_rebuild_kick(array);
+	return 0;
+}
+
+int raid_replace(struct raid_array *array, const char *device, struct block *with,
+		 struct error *error)
+{
+	struct raid_member *member, *spare;
+	int rc;
+
+	fiber_mutex_lock(&array->membership);
+	rc = check(array, device, &member, error);
+	spare = rc ? NULL : find_spare(array, with);
+	if (!rc)
+		rc = spare ? put_beside(array, member, spare, error) : no_spare(array, with, error);
+	fiber_mutex_unlock(&array->membership);
+	return rc;
+}
+
+int raid_replace_with(struct raid_array *array, const char *device, struct block *with, bool over,
+		      struct error *error)
+{
+	struct raid_member *member;
+	int rc = check(array, device, &member, error);
+
+	if (!rc && !find_spare(array, with))
+		rc = over ? raid_add_over(array, with, error) : raid_add(array, with, error);
+	return rc ? rc : raid_replace(array, device, with, error);
+}
