@@ -2,8 +2,8 @@
 /*
  * An array in memory: what the files of raid/ share. Not for others; raid.h is the interface.
  *
- * Everything belongs to one worker, so state changes only at calls that suspend. Locks: `transition`
- * before `super_lock`, a range before `super_lock`, never a range and `transition` together; the bitmap's
+ * Everything belongs to one worker, so state changes only at calls that suspend. Locks: `membership` before
+ * `clearing` before all others, `transition` before `super_lock`, a range before `super_lock`, never a range and `transition` together; the bitmap's
  * own writes take none of them.
  */
 #ifndef TENON_RAID_ARRAY_H
@@ -140,7 +140,9 @@ struct raid_array {
 	uint64_t last_write_ns;
 
 	struct raid_counters counters;
-	struct raid_intent *intent; /* NULL: no bitmap */
+	struct raid_intent *intent;  /* NULL: no bitmap */
+	struct raid_intent *retired; /* those that were removed */
+	struct fiber_mutex clearing; /* of the bitmap, by the daemon */
 	struct raid_rebuild rebuild;
 	struct raid_watch rebuild_watch;
 

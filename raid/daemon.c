@@ -39,7 +39,10 @@ static uint64_t clear_bitmap_when_due(struct raid_array *array, uint64_t now, ui
 	if (!*round)
 		*round = now + sleep_ns;
 	if (now >= *round) {
-		raid_intent_clear(array->intent, false);
+		fiber_mutex_lock(&array->clearing);
+		if (array->intent)
+			raid_intent_clear(array->intent, false);
+		fiber_mutex_unlock(&array->clearing);
 		*round = worker_now() + sleep_ns;
 	}
 	return *round;

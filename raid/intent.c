@@ -33,6 +33,17 @@ void raid_intent_free(struct raid_intent *intent)
 	free(intent);
 }
 
+void raid_intent_retire(struct raid_array *array)
+{
+	struct raid_intent *intent = array->intent;
+
+	list_remove(&intent->watch.node);
+	list_init(&intent->watch.node);
+	intent->retired = array->retired;
+	array->retired = intent;
+	array->intent = NULL;
+}
+
 /* ---- Pages on the members ---- */
 
 /* What is written of a page: at the end of the bitmap only as many whole blocks as belong to it, for

@@ -34,6 +34,7 @@ enum raid_page_state { RAID_PAGE_SAME, RAID_PAGE_CHANGED, RAID_PAGE_WRITING };
 
 struct raid_intent {
 	struct raid_array *array;
+	struct raid_intent *retired; /* another that the array had before */
 	struct raid_watch watch;
 	struct md_bitmap super;
 	uint64_t chunks, set; /* counts */
@@ -63,6 +64,9 @@ int raid_intent_load(struct raid_array *array, struct error *error);
 bool raid_intent_is_on(struct raid_member *member);
 
 void raid_intent_free(struct raid_intent *intent); /* NULL is fine */
+/* The array is without its bitmap from now on. Its memory stays until the array's end: a member that was failed since it does not answer
+ * may be writing it still. */
+void raid_intent_retire(struct raid_array *array);
 
 /* Around each write, in the level's sync sectors. Begin suspends until the bits are durable. `complete`: every
  * place has the data now. */

@@ -188,8 +188,8 @@ static int does_not_fit(const struct raid_array *array, const struct block *bloc
 			  block->name, layout->bitmap_offset, array->block.name,
 			  (unsigned long long)layout->bitmap_space,
 			  (unsigned long long)layout->data_offset);
-		error_advise(error, "make the bitmap anew: mdadm --grow --bitmap=none, then "
-				    "--bitmap=internal");
+		error_advise(error, "make the bitmap anew: `tenon raid bitmap %s remove`, then add",
+			     array->name);
 		return -ENOSPC;
 	}
 	error_set(error, -ENOSPC,

@@ -21,7 +21,7 @@
  *	create.c	new arrays
  *	members.c	fail, remove and add
  *	replace.c	one member for another, while both are there
- *	intent.c	the write-intent bitmap at work: set before a write, cleared lazily
+ *	intent.c	the write-intent bitmap at work: set before a write, cleared lazily; bitmap_change.c: added and removed
  *	legs.c		one request to several members; write_error.c: where one does not take it
  *	level.h		what a level implements
  *	raid0.c		RAID0 and linear, which only map
@@ -255,6 +255,13 @@ int raid_replace_with(struct raid_array *array, const char *device, struct block
 /* Overwrites the md superblock on a device that is no member of a running array, so that it is found
  * no more. 0 also when there was none. */
 int raid_erase(struct block *block, struct error *error);
+
+/* ---- The bitmap ---- */
+
+/* Gives an array a write-intent bitmap, of chunks of so many bytes (0: as mdadm chooses), or takes it away. Requests wait meanwhile.
+ * -EBUSY while a resync or the like runs; -ENOSPC; -EINVAL; -EEXIST, -ENOENT: there is one, or none. Suspends. */
+int raid_bitmap_add(struct raid_array *array, uint64_t chunk, struct error *error);
+int raid_bitmap_remove(struct raid_array *array, struct error *error);
 
 /* ---- Resync, recovery, scrub ---- */
 

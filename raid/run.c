@@ -65,6 +65,7 @@ struct raid_array *raid_array_new(const struct md_superblock *sb, struct log *lo
 	fiber_queue_init(&array->requests_queue);
 	fiber_queue_init(&array->daemon_queue);
 	fiber_mutex_init(&array->membership);
+	fiber_mutex_init(&array->clearing);
 	fiber_mutex_init(&array->super_lock);
 	fiber_mutex_init(&array->transition);
 	range_lock_init(&array->ranges, 11); /* units of 1 MiB */
@@ -130,6 +131,12 @@ void raid_array_destroy(struct raid_array *array)
 	list_for_each_safe(at, &array->members)
 		raid_member_free(list_entry(at, struct raid_member, node));
 	raid_intent_free(array->intent);
+	while (array->retired) {
+		struct raid_intent *next = array->retired->retired;
+
+		raid_intent_free(array->retired);
+		array->retired = next;
+	}
 	free(array->places);
 	array->places = NULL;
 	array->intent = NULL;

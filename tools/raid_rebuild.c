@@ -359,5 +359,5 @@ int raid_check_verb(int argc, char **argv)
 		CLI_OPTION_END,
 	};
 
-	return rebuild_verb(&rebuild, "raid check NAME [--repair [--force]]", options, argc, argv);
+	return rebuild_verb(&rebuild, "raid check NAME [--repair] [--force]", options, argc, argv);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* `tenon raid stop-sync` and `speed`: resyncs, rebuilds and checks that a server runs. */
+/* `tenon raid stop-sync`, `speed` and `bitmap`: resyncs, rebuilds and checks, and what a crash costs. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -168,5 +168,63 @@ int raid_speed_verb(int argc, char **argv)
 	speed.target = raid_target(operands.words[0]);
 	status = cli_on_fiber(speed_run, &speed);
 	free(speed.target);
+	return status;
+}
+
+/* ---- bitmap ---- */
+
+struct bitmap_change {
+	struct cli_words given;
+	char *target;
+	bool remove;
+	uint64_t chunk;
+};
+
+static int bitmap_run(void *arg, struct error *error)
+{
+	struct bitmap_change *change = arg;
+	const struct stack_options options = { .write = true };
+	struct cli_words targets = { &change->target, 1 };
+	struct stack *stack = NULL;
+	struct raid_array *array;
+	int rc = owner_call(&change->given, change->target, "raid.bitmap",
+			    json_pack("{s:o, s:b, s:I}", "name", describe_text(change->target),
+				      "remove", change->remove, "chunk", (json_int_t)change->chunk),
+			    NULL, error);
+
+	if (rc)
+		return rc > 0 ? 0 : rc;
+	rc = stack_claim(&stack, &change->given, &targets, &options, error);
+	if (!rc)
+		rc = stack_find_running(stack, change->target, &array, error);
+	if (!rc)
+		rc = change->remove ? raid_bitmap_remove(array, error)
+				    : raid_bitmap_add(array, change->chunk, error);
+	return stack_finish(stack, rc, error);
+}
+
+int raid_bitmap_verb(int argc, char **argv)
+{
+	struct bitmap_change change = { .remove = false };
+	const struct cli_option options[] = {
+		{ "chunk", CLI_SIZE, &change.chunk, "SIZE",
+		  "bytes that one bit stands for (64M, or as the room allows)", 4096, 1u << 31 },
+		CLI_OPTION_DEVICE(&change.given),
+		CLI_OPTION_END,
+	};
+	struct cli_words operands;
+	int status;
+
+	if (!cli_parse("raid bitmap NAME add|remove [--chunk SIZE]", options, argc, argv, 2, 2,
+		       &operands, &status))
+		return status;
+	change.remove = !strcmp(operands.words[1], "remove");
+	if (!change.remove && strcmp(operands.words[1], "add"))
+		return cli_usage_error("%s: expected add or remove", operands.words[1]);
+	if (change.remove && change.chunk)
+		return cli_usage_error("--chunk is for add");
+	change.target = raid_target(operands.words[0]);
+	status = cli_on_fiber(bitmap_run, &change);
+	free(change.target);
 	return status;
 }

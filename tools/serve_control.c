@@ -12,6 +12,7 @@
  *	raid.check	{name, repair, force}: starts it
  *	raid.stop_sync	{name} -> {stopped, held}: what ran, or null; whether a resync or recovery is due still
  *	raid.resume	{name}: that goes on
+ *	raid.bitmap	{name, remove, chunk}: adds a bitmap of that chunk in bytes (0: chosen), or removes it
  *	raid.speed	{name, least, most} -> {least, most}: bytes a second; most 0: no limit; what is not given stays
  *	raid.wait	{name} -> {done, progress}, after at most a quarter of a second
  *	lv.create, lv.remove, lv.rename, lv.resize	{name, ...}: see lv_change.h -> {problem, clients, notes, news}:
@@ -318,14 +319,25 @@ static int serve_export_find(void *context, json_t *params, json_t **result, str
 }
 
 const struct rpc_method serve_methods[] = {
-	{ "server.describe", serve_describe },  { "server.exports", serve_exports },
-	{ "raid.list", serve_raid_list },       { "raid.show", serve_raid_show },
-	{ "raid.fail", serve_raid_fail },       { "raid.remove", serve_raid_remove },
-	{ "raid.replace", serve_raid_replace }, { "raid.add", serve_raid_add },
-	{ "raid.check", serve_raid_check },     { "raid.stop_sync", serve_raid_stop_sync },
-	{ "raid.resume", serve_raid_resume },   { "raid.speed", serve_raid_speed },
-	{ "raid.wait", serve_raid_wait },       { "lv.create", serve_lv_create },
-	{ "lv.remove", serve_lv_remove },       { "lv.rename", serve_lv_rename },
-	{ "lv.resize", serve_lv_resize },       { "lv.plan", serve_lv_plan },
-	{ "export.find", serve_export_find },   { NULL, NULL },
+	{ "server.describe", serve_describe },
+	{ "server.exports", serve_exports },
+	{ "raid.list", serve_raid_list },
+	{ "raid.show", serve_raid_show },
+	{ "raid.fail", serve_raid_fail },
+	{ "raid.remove", serve_raid_remove },
+	{ "raid.replace", serve_raid_replace },
+	{ "raid.add", serve_raid_add },
+	{ "raid.check", serve_raid_check },
+	{ "raid.stop_sync", serve_raid_stop_sync },
+	{ "raid.resume", serve_raid_resume },
+	{ "raid.speed", serve_raid_speed },
+	{ "raid.bitmap", serve_raid_bitmap },
+	{ "raid.wait", serve_raid_wait },
+	{ "lv.create", serve_lv_create },
+	{ "lv.remove", serve_lv_remove },
+	{ "lv.rename", serve_lv_rename },
+	{ "lv.resize", serve_lv_resize },
+	{ "lv.plan", serve_lv_plan },
+	{ "export.find", serve_export_find },
+	{ NULL, NULL },
 };

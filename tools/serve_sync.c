@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What commands ask the owner of an array about its resyncs, rebuilds and checks: ending them, how fast they go. */
+/* What commands ask the owner of an array about its resyncs, rebuilds and checks: ending them, how fast they go, what a crash costs. */
 #include <errno.h>
 
 #include "tools/serve_array_call.h"
@@ -53,6 +53,15 @@ static int set_speed(struct array_call *call)
 	return 0;
 }
 
+static int change_bitmap(struct array_call *call)
+{
+	uint64_t chunk = (uint64_t)json_integer_value(json_object_get(call->params, "chunk"));
+
+	return json_is_true(json_object_get(call->params, "remove"))
+		       ? raid_bitmap_remove(call->array, call->error)
+		       : raid_bitmap_add(call->array, chunk, call->error);
+}
+
 int serve_raid_stop_sync(void *context, json_t *params, json_t **result, struct error *error)
 {
 	struct array_call call = {
@@ -80,4 +89,13 @@ int serve_raid_speed(void *context, json_t *params, json_t **result, struct erro
 	int rc = array_call_find(&call, false);
 
 	return rc ? rc : array_call_do(&call, set_speed);
+}
+
+int serve_raid_bitmap(void *context, json_t *params, json_t **result, struct error *error)
+{
+	struct array_call call = { .serve = context, .params = params, .error = error };
+	int rc = array_call_find(&call, false);
+
+	(void)result;
+	return rc ? rc : array_call_do(&call, change_bitmap);
 }

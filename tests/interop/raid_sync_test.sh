@@ -54,11 +54,21 @@ wait $checking
 grep -q 'the check was ended after' check.out || problem "a check that was ended said: $(cat check.out)"
 is "p['cut_short'] and p['scrub'] == 'check'" || problem 'the listing does not say that it was cut short'
 
+# ---- A bitmap under a server ----
+expect 1 'has no bitmap' "$TENON" raid bitmap r remove
+expect 0 '' "$TENON" raid bitmap r add --chunk 1M
+is "d['bitmap']['chunk_bytes'] == 1 << 20 and d['consistency'] == 'bitmap'" || problem 'no bitmap was added'
+expect 1 'has a bitmap already' "$TENON" raid bitmap r add
+expect 0 '' "$TENON" raid bitmap r remove
+is "d['bitmap'] is None" || problem 'the bitmap is still there'
+expect 2 'expected add or remove' "$TENON" raid bitmap r none
+
 # ---- A rebuild is held, and goes on ----
 truncate -s 256M c.img
 expect 0 '' "$TENON" raid fail r "$work/b.img"
 expect 0 '' "$TENON" raid add r "$work/c.img"
 await is "p['operation'] == 'recover'"
+expect 1 'recover is running' "$TENON" raid bitmap r add
 expect 0 'go on|goes on' "$TENON" raid stop-sync r
 is "p['held'] and d['degraded'] and 'stopped' in d['state']" || problem "not held: $("$TENON" raid show r)"
 expect 0 '' "$TENON" raid speed r --max none
