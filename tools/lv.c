@@ -142,10 +142,8 @@ static int change_here(struct lv_change *change, struct error *error)
 	if (!rc)
 		rc = stack_find_group(stack, vg, &group, error);
 	if (!rc) {
-		unsigned told = group->problem_count;
-
 		rc = lv_change(group, change->method, change->params, news, error);
-		notes = rc ? NULL : lv_change_notes(group, told);
+		notes = rc ? NULL : lv_change_notes(group);
 	}
 	lv_change_tell(notes, news);
 	json_decref(notes);

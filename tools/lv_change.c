@@ -143,11 +143,11 @@ int lv_change(struct volume_group *group, const char *method, json_t *params, js
 	return rc ? rc : volume_lv_rename(group, name, new_name, error);
 }
 
-json_t *lv_change_notes(const struct volume_group *group, unsigned from)
+json_t *lv_change_notes(const struct volume_group *group)
 {
 	json_t *notes = json_array();
 
-	for (unsigned i = from; i < group->problem_count; i++)
+	for (unsigned i = group->lasting_problems; i < group->problem_count; i++)
 		json_array_append_new(notes, describe_text(group->problems[i]));
 	return notes;
 }

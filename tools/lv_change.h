@@ -17,9 +17,8 @@ struct volume_group;
 int lv_change(struct volume_group *group, const char *method, json_t *params, json_t *news,
 	      struct error *error);
 
-/* A change that was made and left something to tell: the group's problems from number `from` on, as a list of
- * texts. */
-json_t *lv_change_notes(const struct volume_group *group, unsigned from);
+/* What the last change of the group left to tell, as a list of texts. */
+json_t *lv_change_notes(const struct volume_group *group);
 /* Tells such lists on standard error; NULL is fine. */
 void lv_change_tell(json_t *notes, json_t *news);
 

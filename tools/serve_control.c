@@ -174,12 +174,11 @@ static int change_prepare(struct serve *serve, struct volume_change *change, str
 static int change_carry_out(void *arg)
 {
 	struct volume_change *change = arg;
-	unsigned told = change->group->problem_count;
 	int rc;
 
 	change->news = json_array();
 	rc = lv_change(change->group, change->method, change->params, change->news, change->error);
-	change->notes = rc ? NULL : lv_change_notes(change->group, told);
+	change->notes = rc ? NULL : lv_change_notes(change->group);
 	return rc;
 }
 

@@ -5,12 +5,14 @@
  * commit, so that nothing fails after it. extents.c finds the room, resize.c grows and shrinks.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "block/block.h"
 #include "block/signature.h"
 #include "util/bytes.h"
 #include "util/error.h"
+#include "volume/active.h"
 #include "volume/change.h"
 #include "volume/commit.h"
 #include "volume/lvm_io.h"
@@ -65,20 +67,20 @@ static struct volume_lv *new_lv(struct volume_group *group, const char *name,
 {
 	static const char *const writable[] = { "READ", "WRITE", "VISIBLE" };
 	static const char *const read_only[] = { "READ", "VISIBLE" };
-	struct volume_lv *lv = allocate(group, sizeof(*lv));
+	struct volume_lv *lv = lvm_lv_new();
 	struct lvm_strings tags;
 
 	if (!lv)
 		return NULL;
-	lv->private = allocate(group, sizeof(*lv->private));
 	lv->name = lvm_vg_string(group, name);
 	lv->creation_host = lvm_vg_string(group, group->private->host);
-	if (!lv->private || !lv->name || !lv->creation_host ||
-	    set_strings(group, &lv->private->flags, NULL, 0) ||
+	if (!lv->name || !lv->creation_host || set_strings(group, &lv->private->flags, NULL, 0) ||
 	    set_strings(group, &tags, options->tags, options->tag_count) ||
 	    (options->read_only ? set_strings(group, &lv->private->status, read_only, 2)
-				: set_strings(group, &lv->private->status, writable, 3)))
+				: set_strings(group, &lv->private->status, writable, 3))) {
+		free(lv);
 		return NULL;
+	}
 	lvm_uuid_generate(lv->uuid, group->private->random);
 	lv->creation_time = lvm_vg_now(group);
 	lv->tags = (char **)tags.at;
@@ -86,6 +88,7 @@ static struct volume_lv *new_lv(struct volume_group *group, const char *name,
 	lv->visible = true;
 	lv->writable = !options->read_only;
 	lv->supported = true;
+	lv->private->judged = true;
 	return lv;
 }
 
@@ -94,7 +97,7 @@ static struct volume_lv *new_lv(struct volume_group *group, const char *name,
 static int clear_start(struct volume_group *group, struct volume_lv *lv, struct error *error)
 {
 	CLEANUP_BLOCK struct block *block = NULL;
-	int rc = lvm_lv_block(group, lv, true, &block, error);
+	int rc = lvm_active_open(group, lv, true, &block, error);
 
 	if (rc)
 		return rc;
@@ -109,43 +112,6 @@ static int clear_start(struct volume_group *group, struct volume_lv *lv, struct 
 	return rc;
 }
 
-/* The array of volumes grows by doubling: each that it leaves behind stays in the group's pool. */
-static int add_lv(struct volume_group *group, struct volume_lv *lv)
-{
-	unsigned capacity = group->private->lv_capacity;
-
-	if (group->lv_count >= capacity) {
-		struct volume_lv **grown;
-
-		capacity = MAX(2 * group->lv_count, 16u);
-		grown = allocate(group, capacity * sizeof(struct volume_lv *));
-		if (!grown)
-			return -ENOMEM;
-		if (group->lv_count)
-			memcpy(grown, group->lvs, group->lv_count * sizeof(struct volume_lv *));
-		group->lvs = grown;
-		group->private->lv_capacity = capacity;
-	}
-	group->lvs[group->lv_count++] = lv;
-	lvm_index_forget(group);
-	return 0;
-}
-
-/* With the volume at the end of the list in memory: it is there, or not at all. */
-static int commit_new(struct volume_group *group, struct volume_lv *lv, bool keep_contents,
-		      struct error *error)
-{
-	CLEANUP_COMMIT struct lvm_commit commit;
-	int rc = lvm_commit_prepare(&commit, group, error);
-
-	if (!rc && !keep_contents) {
-		rc = clear_start(group, lv, error);
-		if (rc)
-			error_prefix(error, "%s/%s: was not made", group->name, lv->name);
-	}
-	return rc ? rc : lvm_commit_write(&commit, error);
-}
-
 /* Only what users see counts against max_lv. */
 static unsigned visible_count(const struct volume_group *group)
 {
@@ -157,18 +123,31 @@ static unsigned visible_count(const struct volume_group *group)
 }
 
 struct creation {
-	struct volume_group *group;
+	struct change *change;
 	const char *name;
 	const struct volume_lv_options *options;
 	struct volume_lv *lv;
 	struct error *error;
 };
 
+static int add_new(struct creation *creation, uint32_t extents, unsigned stripes,
+		   uint32_t stripe_size)
+{
+	struct volume_group *group = creation->change->group;
+	struct volume_lv *lv = new_lv(group, creation->name, creation->options);
+
+	if (!lv || change_add_lv(creation->change, lv))
+		return change_no_memory(group, creation->error);
+	creation->lv = lv;
+	return change_grow(group, lv, extents, stripes, stripe_size, creation->options,
+			   creation->error);
+}
+
 /* A new volume at the end of the list in memory. Computes; see lvm_vg_compute(). */
 static int plan_new(void *arg)
 {
 	struct creation *creation = arg;
-	struct volume_group *group = creation->group;
+	struct volume_group *group = creation->change->group;
 	const struct volume_lv_options *options = creation->options;
 	unsigned stripes = options->stripes ? options->stripes : 1;
 	uint32_t stripe_size = options->stripe_size ? options->stripe_size : STRIPE_SIZE_DEFAULT;
@@ -190,31 +169,30 @@ static int plan_new(void *arg)
 	if (group->max_lv && visible_count(group) >= group->max_lv)
 		return error_set(error, -ENOSPC, "volume group %s: allows %u volumes and has them",
 				 group->name, group->max_lv);
-	creation->lv = new_lv(group, creation->name, options);
-	if (!creation->lv)
-		return change_no_memory(group, error);
-	rc = change_grow(group, creation->lv, extents, stripes, stripe_size, options, error);
-	if (!rc && add_lv(group, creation->lv))
-		rc = change_no_memory(group, error);
-	return rc;
+	return add_new(creation, extents, stripes, stripe_size);
 }
 
 static int create(struct volume_group *group, const char *name,
 		  const struct volume_lv_options *options, struct volume_lv **out,
 		  struct error *error)
 {
-	struct creation creation = { group, name, options, NULL, error };
-	int rc = lvm_vg_compute(group, plan_new, &creation);
+	CLEANUP_CHANGE struct change change;
+	struct creation creation = { &change, name, options, NULL, error };
+	int rc;
 
-	if (rc)
-		return rc;
-	rc = commit_new(group, creation.lv, options->keep_contents, error);
-	if (rc) {
-		group->lv_count--;
-		lvm_index_forget(group);
-	} else if (out) {
-		*out = creation.lv;
+	change_begin(&change, group);
+	rc = lvm_vg_compute(group, plan_new, &creation);
+	if (!rc)
+		rc = change_build(&change, error);
+	if (!rc && !options->keep_contents) {
+		rc = clear_start(group, creation.lv, error);
+		if (rc)
+			error_prefix(error, "%s/%s: was not made", group->name, name);
 	}
+	if (!rc)
+		rc = change_write(&change, error);
+	if (!rc && out)
+		*out = creation.lv;
 	return rc;
 }
 
@@ -263,6 +241,13 @@ static int find_lv(void *arg)
 	if (dependent)
 		return error_set(error, -EOPNOTSUPP, "%s/%s: %s is made of it, or of its data",
 				 group->name, name, dependent->name);
+	for (unsigned i = 0; i < lv->segment_count; i++)
+		for (unsigned k = 0; k < lv->segments[i].area_count; k++)
+			if (!lv->segments[i].areas[k].pv)
+				return error_set(error, -EOPNOTSUPP,
+						 "%s/%s: lies on the volume %s, and is not changed",
+						 group->name, name,
+						 lv->segments[i].areas[k].lv_name);
 	remembered = lvm_history_of(group, name);
 	if (remembered)
 		return error_set(error, -EOPNOTSUPP,
@@ -291,66 +276,54 @@ int change_check_closed(const struct volume_group *group, const struct volume_lv
 int volume_lv_remove(struct volume_group *group, const char *name, struct error *error)
 {
 	CHANGING(group);
+	CLEANUP_CHANGE struct change change;
 	struct volume_lv *lv;
-	unsigned at = 0;
-	int rc = change_find_lv(group, name, &lv, error);
+	int rc;
 
+	change_begin(&change, group);
+	rc = change_find_lv(group, name, &lv, error);
 	if (!rc)
 		rc = change_check_closed(group, lv, error);
-	if (rc)
-		return rc;
-	while (group->lvs[at] != lv)
-		at++;
-	group->lv_count--;
-	memmove(&group->lvs[at], &group->lvs[at + 1],
-		(group->lv_count - at) * sizeof(struct volume_lv *));
-	lvm_index_forget(group);
-	rc = lvm_vg_commit(group, error);
-	if (rc) {
-		lvm_index_forget(group);
-		memmove(&group->lvs[at + 1], &group->lvs[at],
-			(group->lv_count - at) * sizeof(struct volume_lv *));
-		group->lvs[at] = lv;
-		group->lv_count++;
-	}
-	return rc;
+	if (!rc && change_drop_lv(&change, lv))
+		rc = change_no_memory(group, error);
+	return rc ? rc : change_commit(&change, error);
 }
 
 int volume_lv_rename(struct volume_group *group, const char *name, const char *new_name,
 		     struct error *error)
 {
 	CHANGING(group);
+	CLEANUP_CHANGE struct change change;
 	struct volume_lv *lv;
-	char *old, *new;
-	int rc = change_find_lv(group, name, &lv, error);
+	char *new;
+	int rc;
 
+	change_begin(&change, group);
+	rc = change_find_lv(group, name, &lv, error);
 	/* By the index that is there now. */
 	if (!rc)
 		rc = lvm_lv_new_name_check(group, new_name, error);
 	if (rc)
 		return rc;
-	old = lv->name;
 	new = lvm_vg_string(group, new_name);
-	if (!new)
+	if (!new || change_keep_lv(&change, lv))
 		return change_no_memory(group, error);
 	lv->name = new;
 	lvm_index_forget(group);
-	rc = lvm_vg_commit(group, error);
-	if (rc) {
-		lv->name = old;
-		lvm_index_forget(group);
-	}
-	return rc;
+	return change_commit(&change, error);
 }
 
 int volume_lv_set_writable(struct volume_group *group, const char *name, bool writable,
 			   struct error *error)
 {
 	CHANGING(group);
+	CLEANUP_CHANGE struct change change;
 	struct lvm_strings old, new = { 0 };
 	struct volume_lv *lv;
-	int rc = change_find_lv(group, name, &lv, error);
+	int rc;
 
+	change_begin(&change, group);
+	rc = change_find_lv(group, name, &lv, error);
 	if (!rc)
 		rc = change_check_closed(group, lv, error);
 	if (rc)
@@ -359,7 +332,7 @@ int volume_lv_set_writable(struct volume_group *group, const char *name, bool wr
 		return lvm_vg_unchanged(group, error);
 	old = lv->private->status;
 	new.at = allocate(group, (old.count + 1) * sizeof(*new.at));
-	if (!new.at)
+	if (!new.at || change_keep_lv(&change, lv))
 		return change_no_memory(group, error);
 	for (unsigned i = 0; i < old.count; i++) {
 		if (strcmp(old.at[i], "WRITE"))
@@ -368,11 +341,5 @@ int volume_lv_set_writable(struct volume_group *group, const char *name, bool wr
 			new.at[new.count++] = "WRITE";
 	}
 	lv->private->status = new;
-	lv->writable = writable;
-	rc = lvm_vg_commit(group, error);
-	if (rc) {
-		lv->private->status = old;
-		lv->writable = !writable;
-	}
-	return rc;
+	return change_commit(&change, error);
 }

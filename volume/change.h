@@ -4,7 +4,7 @@
 #define TENON_VOLUME_CHANGE_H
 
 #include "util/cleanup.h"
-#include "volume/lvm_vg.h"
+#include "volume/commit.h"
 
 /* More stripes than anybody has disks for. */
 #define CHANGE_STRIPES_MAX 128u
@@ -18,6 +18,43 @@ static inline void change_unlock(struct fiber_mutex **mutex)
 #define CHANGING(group)                                                                            \
 	CLEANUP(change_unlock) struct fiber_mutex *changing_ = &(group)->private->change;          \
 	fiber_mutex_lock(changing_)
+
+/*
+ * A change of a group: plan, build the new tables, commit, swap the tables.
+ *
+ *	change_begin()		keeps what the group is
+ *	change_keep_lv(), ...	before each object that the plan changes in memory
+ *	change_build()	tables of volumes in use, text, checks: all that can be refused
+ *	change_write()		the commit; then tables are swapped, nothing of which can fail
+ *	change_end()		takes everything back in memory, the pool too, unless it was made
+ *
+ * What the plan replaces (strings, arrays, segments) it puts into new memory of the group's pool, and leaves the old
+ * as it is.
+ */
+struct change {
+	struct volume_group *group;
+	struct volume_group before;
+	struct lvm_strings status, flags; /* before */
+	struct lvm_config_mark mark;
+	struct change_kept *kept; /* the last one first */
+	struct lvm_commit commit;
+	bool prepared, made;
+};
+
+void change_begin(struct change *change, struct volume_group *group);
+/* 0 or -ENOMEM. */
+int change_keep_lv(struct change *change, struct volume_lv *lv);
+int change_keep_pv(struct change *change, struct volume_pv *pv);
+/* A new one at the end of the list; one that goes, which must not be in use. 0 or -ENOMEM, with nothing done and a new
+ * one freed. */
+int change_add_lv(struct change *change, struct volume_lv *lv);
+int change_drop_lv(struct change *change, struct volume_lv *lv);
+int change_build(struct change *change, struct error *error);
+int change_write(struct change *change, struct error *error);
+/* Both, for a change that writes nothing else. */
+int change_commit(struct change *change, struct error *error);
+void change_end(struct change *change);
+#define CLEANUP_CHANGE CLEANUP(change_end)
 
 int change_no_memory(const struct volume_group *group, struct error *error);
 
@@ -34,7 +71,7 @@ int change_wanted_extents(const struct volume_group *group, const char *name, ui
 			  unsigned stripes, uint32_t *out, struct error *error);
 
 /* Gives the volume `extents` more behind its end, in memory: a new array of segments, the old one stays
- * as it was. -ENOSPC with what is free in `error`. */
+ * as it was (change_keep_lv() is the caller's). -ENOSPC with what is free in `error`. */
 int change_grow(struct volume_group *group, struct volume_lv *lv, uint32_t extents,
 		unsigned stripes, uint32_t stripe_size, const struct volume_lv_options *options,
 		struct error *error);

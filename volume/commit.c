@@ -359,11 +359,7 @@ static void finish(struct lvm_commit *commit)
 		target->to->settled = target->committed;
 		target->to->area = target->area;
 	}
-	group->creation_host = group->private->host;
-	group->creation_time = lvm_vg_now(group);
-	group->free_extents = commit->checked->free_extents;
-	for (unsigned i = 0; i < group->pv_count; i++)
-		group->pvs[i]->allocated_extents = commit->checked->pvs[i]->allocated_extents;
+	lvm_vg_adopt(group, commit->checked);
 }
 
 static int build(struct lvm_commit *commit, struct volume_group *group, struct error *error)

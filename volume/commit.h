@@ -76,8 +76,8 @@ int lvm_commit_prepare(struct lvm_commit *commit, struct volume_group *group, st
 /*
  * Writes it to all metadata areas in use. 0: made and durable on at least one of them; the others are told
  * of in group->problems. A negative errno: `error` says that the change was not made, or that it is
- * unknown; the caller takes it back in memory. After 0 no memory is needed to go on, and what the group
- * counts is up to date.
+ * unknown; the caller takes it back in memory. After 0 no memory is needed to go on, and the group is what
+ * its text was read back as: what was in its pool before is gone with lvm_commit_end() (lvm_vg_adopt()).
  */
 int lvm_commit_write(struct lvm_commit *commit, struct error *error);
 

@@ -238,18 +238,18 @@ static int one_string(struct volume_group *group, struct lvm_strings *strings,
 static struct volume_pv *add_pv(struct volume_group *group, struct block *block)
 {
 	static const char *const status[] = { "ALLOCATABLE" };
-	struct lvm_config *memory = &group->private->memory;
-	struct volume_pv *pv = lvm_config_alloc(memory, sizeof(*pv));
+	struct volume_pv *pv = lvm_pv_new();
 	char name[16];
 
 	if (!pv)
 		return NULL;
-	pv->private = lvm_config_alloc(memory, sizeof(*pv->private));
 	snprintf(name, sizeof(name), "pv%u", group->pv_count);
 	pv->name = lvm_vg_string(group, name);
-	if (!pv->private || !pv->name || one_string(group, &pv->private->status, status, 1) ||
-	    one_string(group, &pv->private->flags, NULL, 0))
+	if (!pv->name || one_string(group, &pv->private->status, status, 1) ||
+	    one_string(group, &pv->private->flags, NULL, 0)) {
+		free(pv);
 		return NULL;
+	}
 	pv->allocatable = true;
 	pv->private->index = group->pv_count;
 	pv->block = block_ref(block);
@@ -263,7 +263,7 @@ static int fill_group(struct group_create_plan *plan, const char *name, unsigned
 	struct volume_group *group = plan->group;
 	struct lvm_strings tags;
 
-	group->name = lvm_vg_string(group, name);
+	group->name = lvm_vg_keep_string(group, name);
 	group->pvs = lvm_config_alloc(&group->private->memory, count * sizeof(struct volume_pv *));
 	if (!group->name || !group->pvs || one_string(group, &group->private->status, status, 3) ||
 	    one_string(group, &group->private->flags, NULL, 0) ||

@@ -78,14 +78,12 @@ void lvm_vg_mark_snapshots(struct volume_group *group)
 		merging = named_at(group, section, "merging_store");
 		if (store) {
 			store->visible = true;
-			store->supported = false;
 			store->private->shown_type = "snapshot";
 		}
 		if (origin)
 			origin->private->origin = true;
 		/* The data of an origin is that of the snapshot that is merged into it. */
 		if (origin && merging) {
-			origin->supported = false;
 			origin->private->shown_type = "snapshot-merge";
 		}
 	}

@@ -10,6 +10,7 @@
 #include "util/size.h"
 #include "volume/allocate.h"
 #include "volume/change.h"
+#include "volume/segment.h"
 
 int change_no_memory(const struct volume_group *group, struct error *error)
 {
@@ -202,6 +203,7 @@ static int new_segment(struct volume_group *group, struct volume_segment *segmen
 	};
 	if (!segment->areas || !segment->private)
 		return -ENOMEM;
+	segment->private->type = &lvm_segment_striped;
 	for (unsigned i = 0; i < stripes; i++)
 		segment->areas[i] = (struct volume_area){ .pv = group->pvs[places[i].pv],
 							  .extent = places[i].extent };

@@ -9,7 +9,37 @@
 
 #include "block/block.h"
 #include "util/error.h"
-#include "volume/lvm_vg.h"
+#include "volume/segment.h"
+
+struct lv_shell {
+	struct volume_lv lv;
+	struct volume_lv_private private;
+};
+
+struct volume_lv *lvm_lv_new(void)
+{
+	struct lv_shell *shell = calloc(1, sizeof(*shell));
+
+	if (!shell)
+		return NULL;
+	shell->lv.private = &shell->private;
+	return &shell->lv;
+}
+
+struct pv_shell {
+	struct volume_pv pv;
+	struct volume_pv_private private;
+};
+
+struct volume_pv *lvm_pv_new(void)
+{
+	struct pv_shell *shell = calloc(1, sizeof(*shell));
+
+	if (!shell)
+		return NULL;
+	shell->pv.private = &shell->private;
+	return &shell->pv;
+}
 
 struct volume_group *volume_group_ref(struct volume_group *group)
 {
@@ -21,10 +51,21 @@ void volume_group_unref(struct volume_group *group)
 {
 	if (!group || --group->private->references)
 		return;
-	for (unsigned i = 0; i < group->pv_count; i++)
+	for (unsigned i = 0; i < group->pv_count; i++) {
 		block_unref(group->pvs[i]->block);
+		free(group->pvs[i]);
+	}
+	for (unsigned i = 0; i < group->private->left_count; i++)
+		free(group->private->left[i]);
+	free(group->private->left);
+	for (unsigned i = 0; i < group->lv_count; i++)
+		free(group->lvs[i]);
+	for (unsigned i = 0; i < group->problem_count; i++)
+		free(group->problems[i]);
+	free(group->problems);
 	lvm_index_forget(group);
 	lvm_config_free(&group->private->memory);
+	lvm_config_free(&group->private->kept);
 	free(group->private);
 	free(group);
 }
@@ -58,7 +99,6 @@ int lvm_vg_compute(const struct volume_group *group, fiber_fn *fn, void *arg)
 
 void lvm_vg_problem(struct volume_group *group, const char *format, ...)
 {
-	unsigned count = group->problem_count;
 	va_list arguments;
 	char text[1024], *kept;
 	char **grown;
@@ -66,15 +106,24 @@ void lvm_vg_problem(struct volume_group *group, const char *format, ...)
 	va_start(arguments, format);
 	vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
-	grown = lvm_config_alloc(&group->private->memory, (count + 1) * sizeof(*grown));
-	kept = lvm_vg_string(group, text);
-	if (!grown || !kept)
+	grown = realloc(group->problems, (group->problem_count + 1) * sizeof(*grown));
+	if (!grown)
 		return;
-	if (count)
-		memcpy(grown, group->problems, count * sizeof(*grown));
-	grown[count] = kept;
 	group->problems = grown;
-	group->problem_count++;
+	kept = strdup(text);
+	if (kept)
+		grown[group->problem_count++] = kept;
+}
+
+void lvm_vg_problems_last(struct volume_group *group)
+{
+	group->lasting_problems = group->problem_count;
+}
+
+void lvm_vg_problems_forget(struct volume_group *group)
+{
+	while (group->problem_count > group->lasting_problems)
+		free(group->problems[--group->problem_count]);
 }
 
 void lvm_vg_lock(struct volume_group *group, const char *format, ...)
@@ -87,7 +136,7 @@ void lvm_vg_lock(struct volume_group *group, const char *format, ...)
 	va_start(arguments, format);
 	vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
-	group->locked_reason = lvm_vg_string(group, text);
+	group->locked_reason = lvm_vg_keep_string(group, text);
 	/* Without memory for the reason it must stay locked all the same. */
 	if (!group->locked_reason)
 		group->locked_reason = (char *)"out of memory";
@@ -117,7 +166,7 @@ static char *system_string(struct volume_group *group, const struct utsname *uts
 	lvm_text_print(&text, "%s %s %s %s %s", uts->sysname, uts->nodename, uts->release,
 		       uts->version, uts->machine);
 	if (!text.failed)
-		kept = lvm_vg_string(group, text.at);
+		kept = lvm_vg_keep_string(group, text.at);
 	free(text.at);
 	return kept;
 }
@@ -137,14 +186,14 @@ int lvm_vg_set_context(struct volume_group *group, const struct volume_context *
 	private->compute = context->compute;
 	if (context->archive) {
 		private->archive = *context->archive;
-		private->archive.directory = lvm_vg_string(group, context->archive->directory);
+		private->archive.directory = lvm_vg_keep_string(group, context->archive->directory);
 		if (!private->archive.directory)
 			return -ENOMEM;
 	}
-	private->host = lvm_vg_string(group, context->host ? context->host : uts.nodename);
-	private->system = context->system ? lvm_vg_string(group, context->system)
+	private->host = lvm_vg_keep_string(group, context->host ? context->host : uts.nodename);
+	private->system = context->system ? lvm_vg_keep_string(group, context->system)
 					  : system_string(group, &uts);
-	private->command = lvm_vg_string(group, context->command ? context->command : "tenon");
+	private->command = lvm_vg_keep_string(group, context->command ? context->command : "tenon");
 	return private->host && private->system && private->command ? 0 : -ENOMEM;
 }
 
@@ -158,7 +207,7 @@ const char *volume_lv_type(const struct volume_lv *lv)
 		return "none";
 	if (lv->private->shown_type)
 		return lv->private->shown_type;
-	if (!lvm_segment_type_known(first->type))
+	if (!first->private->type->activate)
 		return first->type;
 	for (unsigned i = 0; i < lv->segment_count; i++)
 		if (lv->segments[i].area_count > 1)
@@ -169,14 +218,7 @@ const char *volume_lv_type(const struct volume_lv *lv)
 /* The first character of `lvs -o attr`, from the type. */
 static char type_attribute(const struct volume_lv *lv)
 {
-	static const struct {
-		const char *type;
-		char attribute;
-	} types[] = {
-		{ "raid", 'r' },  { "mirror", 'm' },   { "thin-pool", 't' }, { "thin", 'V' },
-		{ "cache", 'C' }, { "snapshot", 's' }, { "vdo-pool", 'd' },  { "vdo", 'v' },
-	};
-	const char *type = volume_lv_type(lv);
+	char attribute = lvm_segment_type_find(volume_lv_type(lv))->attribute;
 
 	if (!lv->visible && strstr(lv->name, "_rimage"))
 		return 'i';
@@ -185,12 +227,9 @@ static char type_attribute(const struct volume_lv *lv)
 		return 'e';
 	if (!lv->visible && strstr(lv->name, "_tdata"))
 		return 'T';
-	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
-		if (!strncmp(type, types[i].type, strlen(types[i].type)))
-			return types[i].attribute;
-	if (lv->private->origin)
-		return 'o';
-	return '-';
+	if (attribute != '-')
+		return attribute;
+	return lv->private->origin ? 'o' : '-';
 }
 
 /* The second to last ones stand for device-mapper's state, which does not exist here. */

@@ -37,14 +37,27 @@ void *lvm_config_alloc(struct lvm_config *config, size_t size)
 	return memset(chunk->at + chunk->used - size, 0, size);
 }
 
-void lvm_config_free(struct lvm_config *config)
+struct lvm_config_mark lvm_config_mark(const struct lvm_config *config)
 {
-	while (config->chunks) {
+	return (struct lvm_config_mark){ config->chunks,
+					 config->chunks ? config->chunks->used : 0 };
+}
+
+void lvm_config_rewind(struct lvm_config *config, const struct lvm_config_mark *mark)
+{
+	while (config->chunks != mark->chunk) {
 		struct lvm_config_chunk *chunk = config->chunks;
 
 		config->chunks = chunk->next;
 		free(chunk);
 	}
+	if (mark->chunk)
+		mark->chunk->used = mark->used;
+}
+
+void lvm_config_free(struct lvm_config *config)
+{
+	lvm_config_rewind(config, &(struct lvm_config_mark){ 0 });
 	config->root = NULL;
 }
 

@@ -59,6 +59,14 @@ void lvm_config_free(struct lvm_config *config);
 /* Memory that is freed with `config`; NULL when there is none. */
 void *lvm_config_alloc(struct lvm_config *config, size_t size);
 
+/* Takes back what was allocated since: a change that failed leaves nothing behind. */
+struct lvm_config_mark {
+	struct lvm_config_chunk *chunk;
+	size_t used;
+};
+struct lvm_config_mark lvm_config_mark(const struct lvm_config *config);
+void lvm_config_rewind(struct lvm_config *config, const struct lvm_config_mark *mark);
+
 /* The first of the siblings from `node` on with that key, or NULL. */
 struct lvm_config_node *lvm_config_find(struct lvm_config_node *node, const char *key);
 

@@ -8,7 +8,7 @@
 #include <time.h>
 
 #include "block/block.h"
-#include "volume/lvm_vg.h"
+#include "volume/segment.h"
 
 static void put_list(struct lvm_text *text, const char *key, const char *const *at, unsigned count)
 {
@@ -64,42 +64,12 @@ static void put_pv(struct lvm_text *text, const struct volume_pv *pv)
 	lvm_text_print(text, "}\n");
 }
 
-static void put_areas(struct lvm_text *text, const struct volume_segment *segment)
-{
-	lvm_text_print(text, "stripe_count = %u\n", segment->area_count);
-	if (segment->area_count > 1)
-		lvm_text_print(text, "stripe_size = %u\n", segment->stripe_size / 512);
-	lvm_text_print(text, "\nstripes = [\n");
-	for (unsigned i = 0; i < segment->area_count; i++) {
-		const struct volume_area *area = &segment->areas[i];
-
-		lvm_text_quote(text, area->pv ? area->pv->name : area->lv_name);
-		lvm_text_print(text, ", %u%s\n", area->extent,
-			       i + 1 < segment->area_count ? "," : "");
-	}
-	lvm_text_print(text, "]\n");
-}
-
-/* A section whose type is not read goes back as it came, in its present place. */
-static void put_unread(struct lvm_text *text, const struct lvm_config_node *section)
-{
-	for (const struct lvm_config_node *node = section->child; node; node = node->next)
-		if (strcmp(node->key, "start_extent") && strcmp(node->key, "extent_count"))
-			lvm_text_node(text, node);
-}
-
 static void put_segment(struct lvm_text *text, const struct volume_segment *segment,
 			unsigned number)
 {
 	lvm_text_print(text, "segment%u {\nstart_extent = %u\nextent_count = %u\n\n", number,
 		       segment->start_extent, segment->extent_count);
-	if (segment->private->node) {
-		put_unread(text, segment->private->node);
-	} else {
-		put_string(text, "type", segment->type);
-		put_extra(text, segment->private->extra);
-		put_areas(text, segment);
-	}
+	segment->private->type->export(segment, text);
 	lvm_text_print(text, "}\n");
 }
 

@@ -30,17 +30,26 @@ struct volume_group *lvm_vg_new(void)
 		return NULL;
 	}
 	group->private->references = 1;
-	list_init(&group->private->open_lvs);
 	fiber_mutex_init(&group->private->change);
 	return group;
 }
 
-char *lvm_vg_string(struct volume_group *group, const char *string)
+static char *copy_string(struct lvm_config *memory, const char *string)
 {
 	size_t length = strlen(string) + 1;
-	char *copy = lvm_config_alloc(&group->private->memory, length);
+	char *copy = lvm_config_alloc(memory, length);
 
 	return copy ? memcpy(copy, string, length) : NULL;
+}
+
+char *lvm_vg_string(struct volume_group *group, const char *string)
+{
+	return copy_string(&group->private->memory, string);
+}
+
+char *lvm_vg_keep_string(struct volume_group *group, const char *string)
+{
+	return copy_string(&group->private->kept, string);
 }
 
 static int check_contents(const struct lvm_reader *reader, struct lvm_config_node *root)
@@ -170,22 +179,19 @@ static int import_pvs(const struct lvm_reader *reader, const struct lvm_config_n
 	if (!group->pvs)
 		return -ENOMEM;
 	for (const struct lvm_config_node *node = section->child; node; node = node->next) {
-		struct volume_pv *pv = lvm_config_alloc(reader->memory, sizeof(*pv));
+		struct volume_pv *pv = lvm_pv_new();
 		int rc;
 
 		if (!pv)
 			return -ENOMEM;
-		pv->private = lvm_config_alloc(reader->memory, sizeof(*pv->private));
-		if (!pv->private)
-			return -ENOMEM;
+		pv->private->index = group->pv_count;
+		group->pvs[group->pv_count++] = pv;
 		if (!node->section)
 			return lvm_read_fail(reader, node,
 					     "%.128s of physical_volumes is no section", node->key);
-		pv->private->index = group->pv_count;
 		rc = import_pv(reader, node, group, pv);
 		if (rc)
 			return rc;
-		group->pvs[group->pv_count++] = pv;
 		if (__builtin_add_overflow(group->extent_count, pv->extent_count,
 					   &group->extent_count))
 			return lvm_read_fail(reader, node, "the group has more than 2^32 extents");
@@ -285,7 +291,9 @@ static int import_group(const struct lvm_reader *reader, struct lvm_config_node 
 	struct error bad_name;
 	int rc;
 
-	group->name = (char *)section->key;
+	group->name = lvm_vg_keep_string(group, section->key);
+	if (!group->name)
+		return -ENOMEM;
 	if (volume_group_name_check(group->name, &bad_name))
 		return lvm_read_fail(reader, section, "%s", bad_name.text);
 	rc = lvm_read_uuid(reader, section, group->uuid);

@@ -9,89 +9,11 @@
 
 #include "util/bytes.h"
 #include "util/error.h"
-#include "volume/lvm_vg.h"
+#include "volume/segment.h"
 
-#define SECTOR 512
-
-bool lvm_segment_type_known(const char *type)
-{
-	return !strcmp(type, "striped") || !strcmp(type, "linear");
-}
-
-uint32_t lvm_segment_area_extents(const struct volume_segment *segment)
-{
-	return segment->area_count ? segment->extent_count / segment->area_count : 0;
-}
+#define STACKED_MAX 8u /* volumes on volumes; fits a fiber's stack, and what block requests note */
 
 /* ---- Segments ---- */
-
-static const char *const striped_keys[] = { "start_extent", "extent_count", "type", "stripe_count",
-					    "stripe_size",  "stripes",      NULL };
-
-static int import_area(const struct lvm_reader *reader, const struct lvm_config_node *stripes,
-		       unsigned number, const struct lvm_pv_names *names, uint32_t extents,
-		       struct volume_area *area)
-{
-	const struct lvm_config_value *where = &stripes->values[2 * number];
-
-	if (where[0].type != LVM_CONFIG_STRING || where[1].type != LVM_CONFIG_INTEGER)
-		return lvm_read_fail(reader, stripes,
-				     "stripes is no list of pairs of a volume and an extent");
-	if (where[1].integer < 0 || where[1].integer > UINT32_MAX)
-		return lvm_read_fail(reader, stripes, "stripes has extent %lld",
-				     (long long)where[1].integer);
-	area->extent = (uint32_t)where[1].integer;
-	area->pv = lvm_pv_names_find(names, where[0].string);
-	if (!area->pv) {
-		area->lv_name = (char *)where[0].string;
-		return 0;
-	}
-	if (!range_within(area->extent, extents, area->pv->extent_count))
-		return lvm_read_fail(reader, stripes,
-				     "extents %u to %llu of %.128s are used, it has %u",
-				     area->extent, (unsigned long long)area->extent + extents,
-				     area->pv->name, area->pv->extent_count);
-	return 0;
-}
-
-static int import_striped(const struct lvm_reader *reader, const struct lvm_config_node *section,
-			  const struct lvm_pv_names *names, struct volume_segment *segment)
-{
-	const struct lvm_config_node *stripes = lvm_config_find(section->child, "stripes");
-	uint64_t count = 0, size = 0;
-	int rc;
-
-	rc = lvm_read_integer(reader, section, "stripe_count", false, UINT32_MAX, &count);
-	if (!rc)
-		rc = lvm_read_integer(reader, section, "stripe_size", count <= 1,
-				      UINT32_MAX / SECTOR, &size);
-	if (rc)
-		return rc;
-	if (!count)
-		return lvm_read_fail(reader, section, "stripe_count of %.60s is 0", section->key);
-	if (count > 1 && !size)
-		return lvm_read_fail(reader, section, "stripe_size of %.60s is 0", section->key);
-	if (segment->extent_count % count)
-		return lvm_read_fail(reader, section,
-				     "%u extents of %.60s do not divide by %llu stripes",
-				     segment->extent_count, section->key,
-				     (unsigned long long)count);
-	if (!stripes || !stripes->array || stripes->value_count != 2 * count)
-		return lvm_read_fail(reader, section,
-				     "stripes of %.60s is missing or not of %llu pairs",
-				     section->key, (unsigned long long)count);
-	segment->stripe_size = count > 1 ? (uint32_t)size * SECTOR : 0;
-	segment->area_count = (unsigned)count;
-	segment->areas = lvm_config_alloc(reader->memory, count * sizeof(*segment->areas));
-	if (!segment->areas)
-		return -ENOMEM;
-	for (unsigned i = 0; !rc && i < count; i++)
-		rc = import_area(reader, stripes, i, names, lvm_segment_area_extents(segment),
-				 &segment->areas[i]);
-	if (!rc)
-		rc = lvm_read_extra(reader, section, striped_keys, &segment->private->extra);
-	return rc;
-}
 
 static int import_segment(const struct lvm_reader *reader, const struct lvm_config_node *section,
 			  const struct lvm_pv_names *names, struct volume_segment *segment)
@@ -117,10 +39,9 @@ static int import_segment(const struct lvm_reader *reader, const struct lvm_conf
 	segment->start_extent = (uint32_t)start;
 	segment->extent_count = (uint32_t)count;
 	segment->type = (char *)type;
-	if (lvm_segment_type_known(type))
-		return import_striped(reader, section, names, segment);
-	segment->private->node = section;
-	return 0;
+	segment->private->type = lvm_segment_type_find(type);
+	return segment->private->type->import(&(struct lvm_segment_reader){ reader, names },
+					      section, segment);
 }
 
 static int compare_segments(const void *a, const void *b)
@@ -180,7 +101,7 @@ static const char *const lv_keys[] = {
  * something (LOCKED, PVMOVE, ...), or of a newer lvm2. */
 static const char *const lv_status_known[] = { "READ", "WRITE", "VISIBLE", "FIXED_MINOR" };
 
-static bool supported(const struct volume_lv *lv)
+static bool status_known(const struct volume_lv *lv)
 {
 	const struct lvm_strings *status = &lv->private->status;
 
@@ -192,14 +113,68 @@ static bool supported(const struct volume_lv *lv)
 		if (!known)
 			return false;
 	}
+	return true;
+}
+
+static bool judge(struct volume_lv *lv, unsigned depth);
+
+static bool area_supported(const struct volume_segment *segment, const struct volume_area *area,
+			   unsigned depth)
+{
+	if (area->pv)
+		return true;
+	return area->lv &&
+	       range_within(area->extent, lvm_segment_area_extents(segment),
+			    area->lv->extent_count) &&
+	       judge(area->lv, depth + 1);
+}
+
+static bool segments_supported(const struct volume_lv *lv, unsigned depth)
+{
 	for (unsigned i = 0; i < lv->segment_count; i++) {
-		if (!lvm_segment_type_known(lv->segments[i].type))
+		const struct volume_segment *segment = &lv->segments[i];
+
+		if (!segment->private->type->activate)
 			return false;
-		for (unsigned k = 0; k < lv->segments[i].area_count; k++)
-			if (!lv->segments[i].areas[k].pv)
+		for (unsigned k = 0; k < segment->area_count; k++)
+			if (!area_supported(segment, &segment->areas[k], depth))
 				return false;
 	}
 	return true;
+}
+
+/* Whether a volume can be opened, with all that it lies on. One that lies on itself cannot, nor one that is too deep in
+ * others. */
+static bool judge(struct volume_lv *lv, unsigned depth)
+{
+	struct volume_lv_private *private = lv->private;
+
+	if (private->judged)
+		return lv->supported;
+	if (private->judging || depth > STACKED_MAX)
+		return false;
+	private->judging = true;
+	lv->supported = !private->shown_type && status_known(lv) && segments_supported(lv, depth);
+	private->judging = false;
+	private->judged = true;
+	return lv->supported;
+}
+
+static void link_lv(struct volume_group *group, const struct volume_lv *lv)
+{
+	for (unsigned i = 0; i < lv->segment_count; i++)
+		for (unsigned k = 0; k < lv->segments[i].area_count; k++) {
+			struct volume_area *area = &lv->segments[i].areas[k];
+
+			if (area->lv_name)
+				area->lv = volume_group_get_lv(group, area->lv_name);
+		}
+}
+
+void lvm_vg_link_areas(struct volume_group *group)
+{
+	for (unsigned i = 0; i < group->lv_count; i++)
+		link_lv(group, group->lvs[i]);
 }
 
 static int import_creation(const struct lvm_reader *reader, const struct lvm_config_node *section,
@@ -273,7 +248,6 @@ static int import_lv(const struct lvm_reader *reader, const struct lvm_config_no
 		       lvm_strings_contain(&private->flags, "WRITE_LOCKED");
 	lv->activation_skip = lvm_strings_contain(&private->flags, "ACTIVATION_SKIP");
 	lv->no_autoactivate = lvm_strings_contain(&private->flags, "NOAUTOACTIVATE");
-	lv->supported = supported(lv);
 	return 0;
 }
 
@@ -311,11 +285,9 @@ int lvm_vg_import_lvs(struct volume_group *group, struct lvm_config_node *sectio
 		return -ENOMEM;
 	rc = 0;
 	for (const struct lvm_config_node *node = section->child; !rc && node; node = node->next) {
-		struct volume_lv *lv = lvm_config_alloc(reader.memory, sizeof(*lv));
+		struct volume_lv *lv = lvm_lv_new();
 
-		if (lv)
-			lv->private = lvm_config_alloc(reader.memory, sizeof(*lv->private));
-		if (!lv || !lv->private)
+		if (!lv)
 			rc = -ENOMEM;
 		else if (!node->section)
 			rc = lvm_read_fail(&reader, node, "%.128s of logical_volumes is no section",
@@ -324,11 +296,17 @@ int lvm_vg_import_lvs(struct volume_group *group, struct lvm_config_node *sectio
 			rc = import_lv(&reader, node, group, &names, lv);
 		if (!rc)
 			group->lvs[group->lv_count++] = lv;
+		else
+			free(lv);
 	}
 	lvm_pv_names_free(&names);
 	if (!rc)
 		rc = check_lvs_unique(&reader, section, group);
-	if (!rc)
-		lvm_vg_mark_snapshots(group);
-	return rc;
+	if (rc)
+		return rc;
+	lvm_vg_mark_snapshots(group);
+	lvm_vg_link_areas(group);
+	for (unsigned i = 0; i < group->lv_count; i++)
+		judge(group->lvs[i], 0);
+	return 0;
 }

@@ -6,7 +6,7 @@
 
 #include "util/bytes.h"
 #include "util/error.h"
-#include "volume/lvm_vg.h"
+#include "volume/segment.h"
 
 static int compare_names(const void *a, const void *b)
 {
@@ -53,9 +53,11 @@ struct collector {
 	bool failed;
 };
 
-static void add(struct collector *all, const struct volume_pv *pv, uint32_t start, uint32_t count,
-		bool guessed)
+static void add_used(void *arg, const struct volume_pv *pv, uint32_t start, uint32_t count,
+		     bool guessed)
 {
+	struct collector *all = arg;
+
 	if (all->count == all->capacity) {
 		size_t capacity = all->capacity ? 2 * all->capacity : 64;
 		struct lvm_used *grown = realloc(all->at, capacity * sizeof(*grown));
@@ -70,40 +72,6 @@ static void add(struct collector *all, const struct volume_pv *pv, uint32_t star
 	all->at[all->count++] = (struct lvm_used){
 		.pv = pv->private->index, .start = start, .count = count, .guessed = guessed
 	};
-}
-
-/* A segment type that is not read may lie on PVs too (an old mirror: mirrors = ["pv0", 0, ...]). Every
- * pair of a PV's name and a number is taken for an area of the segment's length, cut at the PV's end:
- * too much rather than too little, so that nothing is allocated over it. */
-static void add_guessed(struct collector *all, const struct volume_segment *segment)
-{
-	const struct lvm_config_node *node = segment->private->node->child;
-
-	for (; node; node = node->next) {
-		for (unsigned i = 0; i + 1 < node->value_count; i++) {
-			const struct lvm_config_value *pair = &node->values[i];
-			const struct volume_pv *pv;
-
-			if (pair[0].type != LVM_CONFIG_STRING || pair[1].type != LVM_CONFIG_INTEGER)
-				continue;
-			pv = lvm_pv_names_find(&all->names, pair[0].string);
-			if (pv && pair[1].integer >= 0 && pair[1].integer < pv->extent_count)
-				add(all, pv, (uint32_t)pair[1].integer,
-				    MIN(segment->extent_count,
-					pv->extent_count - (uint32_t)pair[1].integer),
-				    true);
-		}
-	}
-}
-
-static void add_segment(struct collector *all, const struct volume_segment *segment)
-{
-	if (segment->private->node)
-		add_guessed(all, segment);
-	for (unsigned i = 0; i < segment->area_count; i++)
-		if (segment->areas[i].pv)
-			add(all, segment->areas[i].pv, segment->areas[i].extent,
-			    lvm_segment_area_extents(segment), false);
 }
 
 static int compare(const void *a, const void *b)
@@ -122,8 +90,11 @@ int lvm_vg_used(const struct volume_group *group, struct lvm_used **out, size_t 
 	if (lvm_pv_names_init(&all.names, group))
 		return -ENOMEM;
 	for (unsigned i = 0; i < group->lv_count; i++)
-		for (unsigned k = 0; k < group->lvs[i]->segment_count; k++)
-			add_segment(&all, &group->lvs[i]->segments[k]);
+		for (unsigned k = 0; k < group->lvs[i]->segment_count; k++) {
+			const struct volume_segment *segment = &group->lvs[i]->segments[k];
+
+			segment->private->type->used(segment, &all.names, add_used, &all);
+		}
 	lvm_pv_names_free(&all.names);
 	if (all.failed) {
 		free(all.at);

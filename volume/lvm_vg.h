@@ -6,15 +6,15 @@
  *	lvm_vg_import()  tree of a text -> group, everything validated
  *	lvm_vg_export()  group -> text as lvm2 writes it on disk
  *
- * All memory of a group lives in one pool until the group goes, its strings and the tree that it was
- * read from included: keys that this code does not know stay in the tree, and lvm_vg_export() writes
- * them back.
+ * What the metadata say lives in one pool, the tree that it was read from included: keys that this code does not know
+ * stay in the tree, and lvm_vg_export() writes them back. Each commit reads its text back to check it; the group then
+ * takes that reading's pool over and its own is freed (lvm_vg_adopt()), so that a group does not grow with the changes
+ * that were made of it. The structures of PVs and volumes stay where they are as long as the PV or volume is there.
  */
 #ifndef TENON_VOLUME_LVM_VG_H
 #define TENON_VOLUME_LVM_VG_H
 
 #include "fiber/fiber.h"
-#include "util/list.h"
 #include "volume/lvm_config.h"
 #include "volume/lvm_index.h"
 #include "volume/lvm_metadata_area.h"
@@ -46,20 +46,24 @@ struct volume_pv_private {
 };
 
 struct volume_segment_private {
+	const struct lvm_segment_type *type;
 	const struct lvm_config_node *node; /* of types that are not read: all of it, else NULL */
 	struct lvm_config_node *extra;
 };
 
 struct volume_lv_private {
-	const char *shown_type; /* where it is not that of the segments, else NULL */
-	bool origin;            /* of snapshots */
+	const char *shown_type;    /* where it is not that of the segments, else NULL */
+	bool origin;               /* of snapshots */
+	bool judged, judging;      /* while `supported` is found out */
+	struct lvm_active *active; /* or NULL */
 	struct lvm_strings status, flags;
 	struct lvm_config_node *extra;
 };
 
 struct volume_group_private {
 	unsigned references;
-	struct lvm_config memory;
+	struct lvm_config memory; /* what the metadata say */
+	struct lvm_config kept;   /* what stays until the group goes: who writes, its name */
 	struct lvm_strings status, flags;
 	struct lvm_config_node *extra;
 	uint64_t extent_sectors;
@@ -67,9 +71,9 @@ struct volume_group_private {
 	struct fiber_mutex change; /* one at a time */
 	uint32_t seqno_tried;      /* the highest that a header was given, or 0 (commit.h) */
 	bool unsure;               /* a change failed of which nobody knows whether it was made */
-	struct list open_lvs;      /* of lv.c */
 	struct lvm_index index;    /* of volumes by name */
-	unsigned lv_capacity;      /* of group->lvs, once it has grown */
+	struct volume_pv **left;   /* PVs that left the group: others may still know them */
+	unsigned left_count;
 	/* who writes */
 	char *host, *system, *command;
 	int64_t time;
@@ -77,6 +81,9 @@ struct volume_group_private {
 	struct worker *compute;        /* or NULL; see lvm_vg_compute() */
 	struct volume_archive archive; /* directory NULL: none */
 };
+
+struct lvm_active;
+struct lvm_segment_type;
 
 /* Builds a group from a parsed text, and takes `config` over, also when it fails. `name` is that of
  * the device, for errors. -EBADMSG with `error` set, or -ENOMEM. PVs have no blocks yet. */
@@ -86,6 +93,9 @@ int lvm_vg_import(struct lvm_config *config, const char *name, struct volume_gro
 /* The logical volumes' part of it. */
 int lvm_vg_import_lvs(struct volume_group *group, struct lvm_config_node *section, const char *name,
 		      struct error *error);
+
+/* Finds the volumes that areas name. */
+void lvm_vg_link_areas(struct volume_group *group);
 
 /* What snapshots make of the volumes that they consist of (dependents.c). */
 void lvm_vg_mark_snapshots(struct volume_group *group);
@@ -111,6 +121,19 @@ void lvm_vg_lock_unknown(struct volume_group *group);
 
 /* A new group without anything but its pool. */
 struct volume_group *lvm_vg_new(void);
+
+/* Structures of a volume, of a PV: zeroed, with their private part, freed by free(). NULL without memory. */
+struct volume_lv *lvm_lv_new(void);
+struct volume_pv *lvm_pv_new(void);
+
+/* Has `group` be what `read` is, which was read from the text that it was written as: PVs and volumes keep their
+ * structures, devices and users. Leaves `read` to be freed. Cannot fail. */
+void lvm_vg_adopt(struct volume_group *group, struct volume_group *read);
+
+/* Whether what is on a PV may be taken for what the metadata say of it. */
+bool lvm_pv_usable(const struct volume_pv *pv);
+/* Finds out which volumes are `partial`. */
+void lvm_vg_judge_partial(struct volume_group *group);
 
 /* The text that says what `group` is now, written at `time`. */
 void lvm_vg_export(const struct volume_group *group, int64_t time, struct lvm_text *text);
@@ -142,7 +165,10 @@ struct lvm_used {
 /* All of them by PV and start. The caller frees *out. -ENOMEM. */
 int lvm_vg_used(const struct volume_group *group, struct lvm_used **out, size_t *count);
 
-/* Adds a line to group->problems; formats, and keeps silent about missing memory. */
+/* Adds a line to group->problems; formats, and keeps silent about missing memory. Those that are added after
+ * lvm_vg_problems_last() are of one change, and go with the next one's lvm_vg_problems_forget(). */
+void lvm_vg_problems_last(struct volume_group *group);
+void lvm_vg_problems_forget(struct volume_group *group);
 void lvm_vg_problem(struct volume_group *group, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
@@ -158,25 +184,13 @@ int lvm_vg_set_context(struct volume_group *group, const struct volume_context *
 /*
  * Runs `fn(arg)`, which computes and does not touch a block, where the group's context wants that done; the calling
  * fiber waits, and holds the group's lock. Meanwhile requests to open volumes go on at home. They see their own tables,
- * and when they are closed they touch the counts of their volume and their group, and the list of open
- * ones: `fn` must not. All else of the group is its own.
+ * and when they are closed they touch the counts of their volume and their group, and whether it is active:
+ * `fn` must not. All else of the group is its own.
  */
 int lvm_vg_compute(const struct volume_group *group, fiber_fn *fn, void *arg);
 
 /* The time of a change: that of the context, or the system's. */
 int64_t lvm_vg_now(const struct volume_group *group);
-
-/* A block over the segments of a volume, without the checks of volume_open_lv(). */
-int lvm_lv_block(struct volume_group *group, struct volume_lv *lv, bool writable,
-		 struct block **out, struct error *error);
-
-/*
- * Has the open blocks of a volume follow its segments when it grows. lvm_lv_prepare() builds the new tables
- * from the segments in memory, beside those in use, and refuses what an open volume must not become;
- * lvm_lv_swap() puts them in place (`made`) or drops them. The second cannot fail.
- */
-int lvm_lv_prepare(struct volume_group *group, struct volume_lv *lv, struct error *error);
-void lvm_lv_swap(struct volume_group *group, struct volume_lv *lv, bool made);
 
 /* Has the labels of all PVs say that a group uses them (remove.c). What fails becomes one of its problems. */
 void lvm_vg_mark_used(struct volume_group *group);
@@ -184,16 +198,14 @@ void lvm_vg_mark_used(struct volume_group *group);
 /* What a label alone says. */
 void lvm_pv_info(const struct lvm_label *label, struct volume_pv_info *info);
 
-/* A copy of `string` in the group's pool, or NULL. */
+/* A copy of `string` in the group's pool, or NULL; what is not in the metadata is kept until the group goes. */
 char *lvm_vg_string(struct volume_group *group, const char *string);
+char *lvm_vg_keep_string(struct volume_group *group, const char *string);
 
 bool lvm_strings_contain(const struct lvm_strings *strings, const char *string);
 
 /* The rules that all names follow; `kind` says of what, for the error. */
 int lvm_name_check(const char *kind, const char *name, struct error *error);
-
-/* Whether segments of this type are understood: "striped", or "linear" as its other name. */
-bool lvm_segment_type_known(const char *type);
 
 /* The byte of its device at which a PV's last extent ends. */
 uint64_t lvm_pv_end(const struct volume_group *group, const struct volume_pv *pv);

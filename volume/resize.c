@@ -5,28 +5,6 @@
 
 #include "util/error.h"
 #include "volume/change.h"
-#include "volume/commit.h"
-
-/* What a volume has, kept to take a change back. */
-struct lv_state {
-	unsigned segment_count;
-	struct volume_segment *segments;
-	uint32_t extent_count;
-	uint64_t size;
-};
-
-static struct lv_state state_of(const struct volume_lv *lv)
-{
-	return (struct lv_state){ lv->segment_count, lv->segments, lv->extent_count, lv->size };
-}
-
-static void set_state(struct volume_lv *lv, const struct lv_state *state)
-{
-	lv->segment_count = state->segment_count;
-	lv->segments = state->segments;
-	lv->extent_count = state->extent_count;
-	lv->size = state->size;
-}
 
 /* Cuts segments to `extents`, in a new array. */
 static int shrink(struct volume_group *group, struct volume_lv *lv, uint32_t extents)
@@ -111,22 +89,20 @@ int volume_lv_resize(struct volume_group *group, const char *name, uint64_t size
 		     const struct volume_lv_options *options, struct error *error)
 {
 	CHANGING(group);
-	struct lv_state old;
+	CLEANUP_CHANGE struct change change;
 	struct volume_lv *lv;
-	int rc = change_find_lv(group, name, &lv, error);
+	uint32_t old;
+	int rc;
 
+	change_begin(&change, group);
+	rc = change_find_lv(group, name, &lv, error);
 	if (rc)
 		return rc;
-	old = state_of(lv);
+	old = lv->extent_count;
+	if (change_keep_lv(&change, lv))
+		return change_no_memory(group, error);
 	rc = resize(group, lv, size, options, error);
-	if (!rc && lv->extent_count == old.extent_count)
+	if (!rc && lv->extent_count == old)
 		return lvm_vg_unchanged(group, error);
-	if (!rc)
-		rc = lvm_lv_prepare(group, lv, error);
-	if (!rc)
-		rc = lvm_vg_commit(group, error);
-	lvm_lv_swap(group, lv, !rc);
-	if (rc)
-		set_state(lv, &old);
-	return rc;
+	return rc ? rc : change_commit(&change, error);
 }

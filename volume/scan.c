@@ -224,11 +224,6 @@ static void find_pvs(struct scanner *scanner, struct volume_group *group)
 	}
 }
 
-static bool usable(const struct volume_pv *pv)
-{
-	return pv->block && !pv->duplicate && !pv->marked_missing;
-}
-
 /* PVs of no group that have one UUID: copies, of which neither is better. */
 static void judge_orphans(struct volume_scan *scan)
 {
@@ -249,7 +244,7 @@ static void judge_group(struct volume_group *group)
 	for (unsigned i = 0; i < group->pv_count; i++) {
 		struct volume_pv *pv = group->pvs[i];
 
-		if (usable(pv))
+		if (lvm_pv_usable(pv))
 			continue;
 		group->partial = true;
 		if (!pv->block)
@@ -262,15 +257,8 @@ static void judge_group(struct volume_group *group)
 	}
 	if (group->partial)
 		lvm_vg_lock(group, "PVs are missing or are there twice");
-	for (unsigned i = 0; i < group->lv_count; i++) {
-		struct volume_lv *lv = group->lvs[i];
-
-		for (unsigned k = 0; k < lv->segment_count; k++)
-			for (unsigned a = 0; a < lv->segments[k].area_count; a++)
-				if (lv->segments[k].areas[a].pv &&
-				    !usable(lv->segments[k].areas[a].pv))
-					lv->partial = true;
-	}
+	lvm_vg_judge_partial(group);
+	lvm_vg_problems_last(group);
 }
 
 /* ---- All together ---- */

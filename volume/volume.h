@@ -64,10 +64,11 @@ struct volume_pv {
 	struct volume_pv_private *private;
 };
 
-/* Where a part of a segment lies: on a PV, or (internal volumes of other types) on another LV. */
+/* Where a part of a segment lies: on a PV or on another volume. */
 struct volume_area {
 	struct volume_pv *pv; /* or NULL */
 	char *lv_name;        /* or NULL */
+	struct volume_lv *lv; /* of that name, if there is one */
 	uint32_t extent;      /* the first one there */
 };
 
@@ -101,7 +102,7 @@ struct volume_lv {
 	bool no_autoactivate;
 	bool partial;        /* a PV that it lies on is missing */
 	bool supported;      /* volume_open_lv() knows all its segment types */
-	unsigned open_count; /* of volume_open_lv() in this process */
+	unsigned open_count; /* blocks of it in this process: one for reading, one for writing */
 
 	struct volume_lv_private *private;
 };
@@ -137,6 +138,8 @@ struct volume_group {
 	char *locked_reason; /* why it cannot be changed here, or NULL: exported, partial, ... */
 	char **problems;     /* what the user should know, one line each */
 	unsigned problem_count;
+	unsigned
+		lasting_problems; /* the first ones, found by the scan; the others are of the last change */
 
 	struct volume_group_private *private;
 };
@@ -349,7 +352,7 @@ int volume_lv_set_writable(struct volume_group *group, const char *name, bool wr
 /* ---- Using ---- */
 
 /*
- * Opens a volume as a block named "VG/LV", which only translates.
+ * Opens a volume as a block named "VG/LV", which only translates. All who open it for the same share one block.
  * -ENOENT; -EROFS for writing to a
  * read-only volume or device; -EOPNOTSUPP for segment types other than linear and striped, naming
  * type, and for writing to a snapshot's origin; -ENXIO when a PV is missing, naming its uuid; -ENOTUNIQ when a PV is there twice. Activation

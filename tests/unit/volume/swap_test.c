@@ -8,7 +8,7 @@
 #include "block/fault.h"
 #include "fiber/fiber.h"
 #include "util/bytes.h"
-#include "volume/lvm_vg.h"
+#include "volume/active.h"
 #include "volume_fixture.h"
 
 #define EXTENT  (16u << 10)
@@ -99,8 +99,8 @@ static void swap(struct rig *rig, struct volume_area *ours, struct volume_area *
 	ours->extent = spare->extent;
 	spare->pv = was.pv;
 	spare->extent = was.extent;
-	CU_ASSERT_EQUAL_FATAL(lvm_lv_prepare(group, volume_group_get_lv(group, "l"), NULL), 0);
-	lvm_lv_swap(group, volume_group_get_lv(group, "l"), true);
+	CU_ASSERT_EQUAL_FATAL(lvm_active_prepare(group, volume_group_get_lv(group, "l"), NULL), 0);
+	lvm_active_swap(volume_group_get_lv(group, "l"), true);
 	block_resume(rig->block);
 }
 

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Volumes in use; see active.h. */
+#include "volume/active.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "block/view.h"
+#include "util/bytes.h"
+#include "util/error.h"
+
+struct lvm_active {
+	struct volume_group *group; /* a reference */
+	struct volume_lv *lv;
+	struct lv_table table;
+	struct lv_table next; /* while the volume changes: what it will be */
+	struct active_block *reader, *writer;
+};
+
+struct active_block {
+	struct block block;
+	struct lvm_active *active;
+};
+
+static struct active_block *active_block_of(const struct block *block)
+{
+	return container_of(block, struct active_block, block);
+}
+
+/* ---- The block ---- */
+
+static int lv_map(struct block *block, enum block_kind kind, uint64_t offset, uint64_t length,
+		  struct block_extent *extent)
+{
+	(void)kind;
+	lv_table_map(&active_block_of(block)->active->table, offset, length, extent);
+	return 0;
+}
+
+/* Where some of it lies on an array, most of its requests would be called home. */
+static bool lv_has_views(const struct block *block)
+{
+	const struct lv_table *table = &active_block_of(block)->active->table;
+
+	for (unsigned i = 0; i < table->device_count; i++)
+		if (!block_has_views(table->devices[i]))
+			return false;
+	return true;
+}
+
+static int lv_flush(struct block *block)
+{
+	const struct lv_table *table = &active_block_of(block)->active->table;
+
+	return block_flush_all(table->devices, table->device_count);
+}
+
+static void lv_close(struct block *block)
+{
+	struct active_block *open = active_block_of(block);
+	struct lvm_active *active = open->active;
+	struct volume_group *group = active->group;
+
+	if (active->reader == open)
+		active->reader = NULL;
+	else
+		active->writer = NULL;
+	active->lv->open_count--;
+	free(open);
+	if (active->reader || active->writer)
+		return;
+	active->lv->private->active = NULL;
+	lv_table_free(&active->table);
+	lv_table_free(&active->next); /* closed in the middle of a change */
+	free(active);
+	volume_group_unref(group);
+}
+
+static const struct block_ops lv_ops = {
+	.type = "lv",
+	.map = lv_map,
+	.has_views = lv_has_views,
+	.flush = lv_flush,
+	.close = lv_close,
+};
+
+/* Sizes that follow from what is below. */
+static void set_limits(struct block *block, const struct lv_table *table)
+{
+	for (unsigned i = 0; i < table->area_count; i++) {
+		const struct block *lower = table->areas[i].lower;
+
+		block->logical_block_size =
+			MAX(block->logical_block_size, lower->logical_block_size);
+		block->physical_block_size =
+			MAX(block->physical_block_size, lower->physical_block_size);
+		block->discard_granularity =
+			MAX(block->discard_granularity, lower->discard_granularity);
+		block->preferred_io_size = MAX(block->preferred_io_size, lower->preferred_io_size);
+	}
+	if (table->segments[0].stripe_size)
+		block->preferred_io_size = (uint32_t)MIN(table->segments[0].stripe_size *
+								 table->segments[0].area_count,
+							 (uint64_t)UINT32_MAX / 2);
+}
+
+/* ---- Opening ---- */
+
+static int no_memory(const struct volume_group *group, const struct volume_lv *lv,
+		     struct error *error)
+{
+	return error_set(error, -ENOMEM, "%s/%s: no memory to open it", group->name, lv->name);
+}
+
+/* A device that was opened for reading, or one that became shorter: who writes on to what is left of it
+ * makes the loss harder to mend. */
+static int check_pv_writable(const struct volume_group *group, const struct volume_lv *lv,
+			     const struct volume_pv *pv, struct error *error)
+{
+	uint64_t end = lvm_pv_end(group, pv);
+
+	if (pv->block->read_only)
+		return error_set(error, -EROFS, "%s/%s: %s is open for reading only", group->name,
+				 lv->name, pv->block->name);
+	if (pv->block->size < end)
+		return error_set(error, -EROFS,
+				 "%s/%s: opens for reading only: %s has %llu bytes, PV %s on it "
+				 "must have %llu again",
+				 group->name, lv->name, pv->block->name,
+				 (unsigned long long)pv->block->size, pv->uuid,
+				 (unsigned long long)MAX(end, pv->device_size));
+	return 0;
+}
+
+int lvm_active_check_writable(const struct volume_group *group, const struct volume_lv *lv,
+			      struct error *error)
+{
+	int rc = 0;
+
+	for (unsigned i = 0; i < lv->segment_count; i++)
+		for (unsigned k = 0; !rc && k < lv->segments[i].area_count; k++) {
+			const struct volume_area *area = &lv->segments[i].areas[k];
+
+			rc = area->pv ? check_pv_writable(group, lv, area->pv, error)
+				      : lvm_active_check_writable(group, area->lv, error);
+		}
+	return rc;
+}
+
+/* The volume's active object, made at the first open. */
+static int activate(struct volume_group *group, struct volume_lv *lv, struct lvm_active **out,
+		    struct error *error)
+{
+	struct lvm_active *active = lv->private->active;
+	int rc;
+
+	if (active) {
+		*out = active;
+		return 0;
+	}
+	active = calloc(1, sizeof(*active));
+	if (!active)
+		return no_memory(group, lv, error);
+	rc = lv_table_build(group, lv, &active->table, error);
+	if (rc) {
+		free(active);
+		return rc;
+	}
+	active->group = volume_group_ref(group);
+	active->lv = lv;
+	lv->private->active = active;
+	*out = active;
+	return 0;
+}
+
+/* An object that nobody came to use. */
+static void deactivate(struct lvm_active *active)
+{
+	struct volume_group *group = active->group;
+
+	if (active->reader || active->writer)
+		return;
+	active->lv->private->active = NULL;
+	lv_table_free(&active->table);
+	free(active);
+	volume_group_unref(group);
+}
+
+static int add_block(struct lvm_active *active, bool writable, struct block **out,
+		     struct error *error)
+{
+	struct active_block *new = calloc(1, sizeof(*new));
+	const struct volume_group *group = active->group;
+	struct volume_lv *lv = active->lv;
+	CLEANUP_FREE char *name = malloc(strlen(group->name) + strlen(lv->name) + 2);
+
+	if (!new || !name) {
+		free(new);
+		return no_memory(group, lv, error);
+	}
+	stpcpy(stpcpy(stpcpy(name, group->name), "/"), lv->name);
+	block_init(&new->block, &lv_ops, name);
+	new->block.size = lv->size;
+	new->block.read_only = !writable;
+	set_limits(&new->block, &active->table);
+	new->active = active;
+	*(writable ? &active->writer : &active->reader) = new;
+	lv->open_count++;
+	*out = &new->block;
+	return 0;
+}
+
+int lvm_active_open(struct volume_group *group, struct volume_lv *lv, bool writable,
+		    struct block **out, struct error *error)
+{
+	struct active_block *open;
+	struct lvm_active *active = NULL;
+	int rc = activate(group, lv, &active, error);
+
+	if (rc)
+		return rc;
+	open = writable ? active->writer : active->reader;
+	if (open) {
+		*out = block_ref(&open->block);
+		return 0;
+	}
+	rc = writable ? lvm_active_check_writable(group, lv, error) : 0;
+	if (!rc)
+		rc = add_block(active, writable, out, error);
+	if (rc)
+		deactivate(active);
+	return rc;
+}
+
+/* ---- Changing ---- */
+
+/* A guest that was told a block size goes on using it. */
+static int check_block_size(const struct active_block *open, const struct lv_table *next,
+			    struct error *error)
+{
+	for (unsigned i = 0; open && i < next->area_count; i++) {
+		const struct block *lower = next->areas[i].lower;
+
+		if (lower->logical_block_size > open->block.logical_block_size)
+			return error_set(
+				error, -EINVAL,
+				"%s: is in use with blocks of %u bytes, and %s has blocks of "
+				"%u",
+				open->block.name, open->block.logical_block_size, lower->name,
+				lower->logical_block_size);
+	}
+	return 0;
+}
+
+int lvm_active_prepare(struct volume_group *group, struct volume_lv *lv, struct error *error)
+{
+	struct lvm_active *active = lv->private->active;
+	int rc = active ? lv_table_build(group, lv, &active->next, error) : 0;
+
+	if (active && !rc)
+		rc = check_block_size(active->reader, &active->next, error);
+	if (active && !rc)
+		rc = check_block_size(active->writer, &active->next, error);
+	return rc;
+}
+
+void lvm_active_swap(struct volume_lv *lv, bool made)
+{
+	struct lvm_active *active = lv->private->active;
+	struct block *blocks[2] = { NULL, NULL };
+	struct lv_table old;
+
+	if (!active || !active->next.segments)
+		return;
+	if (!made) {
+		lv_table_free(&active->next);
+		return;
+	}
+	/* Waiting for its requests suspends, and its user may close it meanwhile. */
+	if (active->reader)
+		blocks[0] = block_ref(&active->reader->block);
+	if (active->writer)
+		blocks[1] = block_ref(&active->writer->block);
+	for (unsigned i = 0; i < 2; i++)
+		if (blocks[i])
+			block_quiesce(blocks[i]);
+	old = active->table;
+	active->table = active->next;
+	active->next = (struct lv_table){ 0 };
+	for (unsigned i = 0; i < 2; i++) {
+		if (!blocks[i])
+			continue;
+		block_set_size(blocks[i], lv->size);
+		block_resume(blocks[i]);
+	}
+	lv_table_free(&old);
+	block_unref(blocks[0]);
+	block_unref(blocks[1]);
+}

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a change keeps to take itself back; see change.h. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "block/block.h"
+#include "util/error.h"
+#include "volume/active.h"
+#include "volume/change.h"
+
+enum kept_kind { KEPT_LV, NEW_LV, GONE_LV, KEPT_PV, NEW_PV, GONE_PV };
+
+/* In the group's pool, so it goes with that. */
+struct change_kept {
+	struct change_kept *next;
+	enum kept_kind kind;
+	struct volume_lv *lv, lv_was;
+	struct volume_lv_private lv_private_was;
+	struct volume_pv *pv, pv_was;
+	struct volume_pv_private pv_private_was;
+};
+
+void change_begin(struct change *change, struct volume_group *group)
+{
+	*change = (struct change){ .group = group,
+				   .before = *group,
+				   .status = group->private->status,
+				   .flags = group->private->flags,
+				   .mark = lvm_config_mark(&group->private->memory) };
+	lvm_vg_problems_forget(group);
+}
+
+static struct change_kept *keep(struct change *change, enum kept_kind kind)
+{
+	struct change_kept *kept = lvm_config_alloc(&change->group->private->memory, sizeof(*kept));
+
+	if (!kept)
+		return NULL;
+	kept->next = change->kept;
+	kept->kind = kind;
+	change->kept = kept;
+	return kept;
+}
+
+static int keep_lv(struct change *change, enum kept_kind kind, struct volume_lv *lv)
+{
+	struct change_kept *kept = keep(change, kind);
+
+	if (!kept)
+		return -ENOMEM;
+	kept->lv = lv;
+	kept->lv_was = *lv;
+	kept->lv_private_was = *lv->private;
+	return 0;
+}
+
+int change_keep_lv(struct change *change, struct volume_lv *lv)
+{
+	for (const struct change_kept *kept = change->kept; kept; kept = kept->next)
+		if (kept->kind == KEPT_LV && kept->lv == lv)
+			return 0;
+	return keep_lv(change, KEPT_LV, lv);
+}
+
+static int keep_pv(struct change *change, enum kept_kind kind, struct volume_pv *pv)
+{
+	struct change_kept *kept = keep(change, kind);
+
+	if (!kept)
+		return -ENOMEM;
+	kept->pv = pv;
+	kept->pv_was = *pv;
+	kept->pv_private_was = *pv->private;
+	return 0;
+}
+
+int change_keep_pv(struct change *change, struct volume_pv *pv)
+{
+	return keep_pv(change, KEPT_PV, pv);
+}
+
+/* A copy of the list of volumes, with room for `more`. */
+static struct volume_lv **copy_lvs(struct volume_group *group, unsigned more)
+{
+	struct volume_lv **lvs = lvm_config_alloc(&group->private->memory,
+						  (group->lv_count + more) * sizeof(*lvs) + 1);
+
+	if (lvs && group->lv_count)
+		memcpy(lvs, group->lvs, group->lv_count * sizeof(struct volume_lv *));
+	return lvs;
+}
+
+int change_add_lv(struct change *change, struct volume_lv *lv)
+{
+	struct volume_group *group = change->group;
+	struct volume_lv **lvs = copy_lvs(group, 1);
+
+	if (!lvs || keep_lv(change, NEW_LV, lv)) {
+		free(lv);
+		return -ENOMEM;
+	}
+	lvs[group->lv_count++] = lv;
+	group->lvs = lvs;
+	lvm_index_forget(group);
+	return 0;
+}
+
+int change_drop_lv(struct change *change, struct volume_lv *lv)
+{
+	struct volume_group *group = change->group;
+	struct volume_lv **lvs = copy_lvs(group, 0);
+	unsigned at = 0;
+
+	if (!lvs || keep_lv(change, GONE_LV, lv))
+		return -ENOMEM;
+	while (lvs[at] != lv)
+		at++;
+	group->lv_count--;
+	memmove(&lvs[at], &lvs[at + 1], (group->lv_count - at) * sizeof(struct volume_lv *));
+	group->lvs = lvs;
+	lvm_index_forget(group);
+	return 0;
+}
+
+/* ---- Making it ---- */
+
+int change_build(struct change *change, struct error *error)
+{
+	int rc = 0;
+
+	for (struct change_kept *kept = change->kept; !rc && kept; kept = kept->next)
+		if (kept->kind == KEPT_LV)
+			rc = lvm_active_prepare(change->group, kept->lv, error);
+	if (rc)
+		return rc;
+	change->prepared = true;
+	return lvm_commit_prepare(&change->commit, change->group, error);
+}
+
+int change_write(struct change *change, struct error *error)
+{
+	int rc = lvm_commit_write(&change->commit, error);
+
+	if (rc)
+		return rc;
+	change->made = true;
+	for (struct change_kept *kept = change->kept; kept; kept = kept->next) {
+		if (kept->kind == KEPT_LV)
+			lvm_active_swap(kept->lv, true);
+		else if (kept->kind == GONE_LV)
+			free(kept->lv);
+	}
+	return 0;
+}
+
+int change_commit(struct change *change, struct error *error)
+{
+	int rc = change_build(change, error);
+
+	return rc ? rc : change_write(change, error);
+}
+
+/* ---- Taking it back ---- */
+
+/* Volumes may have been closed meanwhile. */
+static void restore_lv(const struct change_kept *kept)
+{
+	struct volume_lv *lv = kept->lv;
+	struct volume_lv_private *private = lv->private;
+	struct lvm_active *active = private->active;
+	unsigned open_count = lv->open_count;
+
+	*lv = kept->lv_was;
+	*private = kept->lv_private_was;
+	private->active = active;
+	lv->open_count = open_count;
+}
+
+/* What the change learned of the device stays. */
+static void restore_pv(const struct change_kept *kept)
+{
+	struct volume_pv_private *private = kept->pv->private;
+	struct volume_metadata_area areas[LVM_LABEL_AREAS];
+
+	memcpy(areas, private->areas, sizeof(areas));
+	*kept->pv = kept->pv_was;
+	*private = kept->pv_private_was;
+	memcpy(private->areas, areas, sizeof(areas));
+}
+
+static void restore(const struct change_kept *kept)
+{
+	switch (kept->kind) {
+	case KEPT_LV:
+		lvm_active_swap(kept->lv, false);
+		restore_lv(kept);
+		break;
+	case NEW_LV:
+		free(kept->lv);
+		break;
+	case KEPT_PV:
+	case GONE_PV:
+		restore_pv(kept);
+		break;
+	case NEW_PV:
+		block_unref(kept->pv->block);
+		free(kept->pv);
+		break;
+	case GONE_LV:
+		break;
+	}
+}
+
+static void take_back(struct change *change)
+{
+	struct volume_group *group = change->group;
+	const struct volume_group *before = &change->before;
+
+	for (struct change_kept *kept = change->kept; kept; kept = kept->next)
+		restore(kept);
+	group->name = before->name;
+	group->pvs = before->pvs;
+	group->pv_count = before->pv_count;
+	group->lvs = before->lvs;
+	group->lv_count = before->lv_count;
+	group->extent_count = before->extent_count;
+	group->tags = before->tags;
+	group->tag_count = before->tag_count;
+	group->max_lv = before->max_lv;
+	group->max_pv = before->max_pv;
+	group->private->status = change->status;
+	group->private->flags = change->flags;
+	lvm_index_forget(group);
+	lvm_config_rewind(&group->private->memory, &change->mark);
+}
+
+void change_end(struct change *change)
+{
+	if (change->prepared)
+		lvm_commit_end(&change->commit);
+	if (!change->made)
+		take_back(change);
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The table of segment types; see segment.h. */
+#include "volume/segment.h"
+
+#include <string.h>
+
+#define KEPT(type, shown)                                                                          \
+	{                                                                                          \
+		.name = (type), .attribute = (shown), .import = lvm_kept_import,                   \
+		.export = lvm_kept_export, .used = lvm_kept_used                                   \
+	}
+
+const struct lvm_segment_type *lvm_segment_type_find(const char *name)
+{
+	/* A name that another begins with comes after that. */
+	static const struct lvm_segment_type kept[] = {
+		KEPT("raid", 'r'),     KEPT("mirror", 'm'),    KEPT("thin-pool", 't'),
+		KEPT("thin", 'V'),     KEPT("cache", 'C'),     KEPT("writecache", 'C'),
+		KEPT("snapshot", 's'), KEPT("vdo-pool", 'd'),  KEPT("vdo", 'v'),
+		KEPT("error", '-'),    KEPT("integrity", 'g'), KEPT("zero", '-'),
+		KEPT("", '-'),
+	};
+	size_t i = 0;
+
+	if (!strcmp(name, lvm_segment_striped.name) || !strcmp(name, "linear"))
+		return &lvm_segment_striped;
+	while (strncmp(name, kept[i].name, strlen(kept[i].name)) != 0)
+		i++;
+	return &kept[i];
+}
+
+uint32_t lvm_segment_area_extents(const struct volume_segment *segment)
+{
+	return segment->area_count ? segment->extent_count / segment->area_count : 0;
+}
+
+void lvm_segment_export_extra(const struct volume_segment *segment, struct lvm_text *text)
+{
+	for (const struct lvm_config_node *node = segment->private->extra; node; node = node->next)
+		lvm_text_node(text, node);
+}
