@@ -93,7 +93,8 @@ for options in "" "TENON_EXTENT=131072 TENON_ALIGN=262144" "TENON_EXTENT=1048576
 	v lvcreate vg-x.1/gone 3 a b
 	for file in a b; do
 		pvck --driverloaded n --dump headers $file >out 2>err || fail "pvck $file"
-		! grep -qi 'bad\|wrong\|fail\|mismatch' out err || { cat out err; fail "pvck $file"; }
+		# A UUID may spell anything.
+		! grep -v pv_uuid out err | grep -qi 'bad\|wrong\|fail\|mismatch' || { cat out err; fail "pvck $file"; }
 	done
 	attach a b
 	l vgck vg-x.1; l pvck "${loops[0]}"
