@@ -10,6 +10,10 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "block/block.h"
+#include "block/signature.h"
+#include "tools/device_look.h"
+#include "tools/stack.h"
 #include "util/cleanup.h"
 #include "util/text.h"
 
@@ -48,6 +52,48 @@ void consent_loss(struct consent *consent, const char *format, ...)
 		consent->loss = line;
 }
 
+static bool at_terminal(void)
+{
+	return isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
+}
+
+bool consent_asks(const struct consent *consent)
+{
+	return consent->dry_run || (!consent->yes && !consent->force && at_terminal());
+}
+
+/* An orphan physical volume is nothing that is lost where it becomes one of a group. */
+static bool is_kept(struct block *block, const struct block_signature *found, const char *becomes)
+{
+	struct volume_pv_info info;
+
+	return !strcmp(found->type, "LVM2_member") && strstr(becomes, "physical volume") &&
+	       volume_pv_probe(block, &info, NULL) == 1 && !info.vg_name[0];
+}
+
+int consent_plan_device(struct consent *consent, struct stack *look, const char *device,
+			const char *becomes, struct error *error)
+{
+	CLEANUP_BLOCK struct block *block = NULL;
+	struct block_signature found;
+	int rc = 0;
+
+	if (look && stack_names_array(device))
+		rc = stack_open_block(look, device, false, &block, error);
+	else
+		rc = device_check_answers(device, error);
+	if (!rc && !block)
+		rc = block_open_file(&block, device, 0, 0, error);
+	if (!rc)
+		rc = block_signature_find(block, &found, error);
+	if (rc < 0)
+		return rc;
+	consent_plan(consent, "%s: %s", device, becomes);
+	if (rc && !is_kept(block, &found, becomes))
+		consent_loss(consent, "the %s on it would be lost", found.name);
+	return 0;
+}
+
 static void print_plan(const struct consent *consent, FILE *to)
 {
 	for (unsigned i = 0; i < consent->plan.count; i++)
@@ -80,7 +126,7 @@ int consent_ask(struct consent *consent, struct error *error)
 	}
 	if (consent->yes || consent->force || (!consent->loss && !consent->always))
 		return 0;
-	if (isatty(STDIN_FILENO) && isatty(STDERR_FILENO)) {
+	if (at_terminal()) {
 		print_plan(consent, stderr);
 		return answer_is_yes() ? 0 : error_set(error, -EPERM, "nothing was changed");
 	}

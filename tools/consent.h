@@ -46,6 +46,15 @@ void consent_plan(struct consent *consent, const char *format, ...)
 void consent_loss(struct consent *consent, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/* Whether anybody will be asked or told, so that what is planned has to be found out. */
+bool consent_asks(const struct consent *consent);
+
+/* Plans for a device, or md/NAME in `look` (NULL: it has none), that it is taken for something new: what it becomes, as
+ * "would become a member of md/r0", and what is lost by that. Writes to nothing. 0, or a negative errno with `error` set. */
+struct stack;
+int consent_plan_device(struct consent *consent, struct stack *look, const char *device,
+			const char *becomes, struct error *error);
+
 /* The answer: 0 to go on, 1 when there is nothing more to do (a dry run, whose plan is printed), or -EPERM with `error`
  * set. */
 int consent_ask(struct consent *consent, struct error *error);

@@ -46,7 +46,7 @@ static int open_map(struct copy_command *copy, struct error *error)
 
 	/* An older one stays as it is until there is a new one. */
 	return output_open(&copy->map, copy->map_path,
-			   OUTPUT_APPEND | (copy->force ? OUTPUT_FORCE : 0), &kind, error);
+			   OUTPUT_APPEND | (copy->consent.force ? OUTPUT_FORCE : 0), &kind, error);
 }
 
 static int write_map(struct copy_command *copy, struct error *error)
@@ -184,9 +184,12 @@ static int copy_run(void *arg, struct error *error)
 {
 	struct copy_command *copy = arg;
 	struct job job = { copy, error };
-	int closed, rc = copy_open_source(copy, error);
+	int closed, rc;
 	bool failed;
 
+	if (copy->consent.dry_run)
+		return copy_plan(copy, error);
+	rc = copy_open_source(copy, error);
 	if (!rc)
 		rc = cli_interruptible(work, &job, error);
 	cli_progress_end(&copy->progress);
@@ -217,14 +220,15 @@ int command_copy(int argc, char **argv)
 		.progress.what = "copy", .source.out.fd = -1, .destination.out.fd = -1, .map.fd = -1
 	};
 	const struct cli_option options[] = {
-		{ "force", CLI_FLAG, &copy.force, NULL,
-		  "overwrite a file that carries a signature" },
+		{ "force", CLI_FLAG, &copy.consent.force, NULL,
+		  "overwrite what carries a signature" },
 		{ "raw", CLI_FLAG, &copy.raw, NULL,
 		  "take qcow2, gzip and the like as the bytes that they are" },
 		{ "skip-errors", CLI_FLAG, &copy.skip_errors, NULL,
 		  "go on past what cannot be read, and list it" },
 		{ "map", CLI_TEXT, &copy.map_path, "FILE",
 		  "--skip-errors, and write the list for GNU ddrescue" },
+		CLI_OPTIONS_CONSENT(&copy.consent),
 		CLI_OPTION_DEVICE(&copy.given),
 		CLI_OPTION_END,
 	};

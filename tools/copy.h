@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Inside of `tenon copy`: copy.c (the command), copy_end.c (opening source and destination), copy_stream.c
+ * Inside of `tenon copy`: copy.c (the command), copy_plan.c (--dry-run), copy_end.c (opening source and destination), copy_stream.c
  * (in order, where one of them is no block device).
  *
  * Nothing of the destination changes before both ends are open, the source is known to be the bytes of a disk,
@@ -12,6 +12,7 @@
 #include "block/output.h"
 #include "block/rescue.h"
 #include "tools/cli.h"
+#include "tools/consent.h"
 
 struct block;
 struct stack;
@@ -38,13 +39,21 @@ struct copy_end {
 struct copy_command {
 	struct cli_words given;
 	struct copy_end source, destination;
-	bool force, raw, skip_errors;
-	bool reader_left; /* of standard output */
+	bool raw, skip_errors;
+	struct consent consent; /* .force: overwrite what is recognised */
+	bool reader_left;       /* of standard output */
 	const char *map_path;
 	struct output map;
 	struct rescue_map unreadable;
 	struct cli_progress progress;
 };
+
+/* Whether `word` names an array or a volume, rather than a file. */
+int copy_is_object(struct copy_command *copy, const char *word, bool *object, struct error *error);
+
+/* For --dry-run: says what the copy would do, from a look at both ends. 0 or a negative errno with `error` set, as far
+ * as it can be told that the copy would fail. */
+int copy_plan(struct copy_command *copy, struct error *error);
 
 /* Both where they lie on a device in common, and else the source alone. */
 int copy_open_source(struct copy_command *copy, struct error *error);

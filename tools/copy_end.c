@@ -38,7 +38,7 @@ static bool is_stream(const struct stat *status)
 
 /* Whether `word` names an array or a volume. A path that exists, or begins with "." or "/", is a file; of
  * two words with a slash between, the group decides: is there one of that name? */
-static int is_object(struct copy_command *copy, const char *word, bool *object, struct error *error)
+int copy_is_object(struct copy_command *copy, const char *word, bool *object, struct error *error)
 {
 	CLEANUP_FREE char *vg = strndup(word, strcspn(word, "/"));
 	CLEANUP_STACK struct stack *look = NULL;
@@ -269,9 +269,9 @@ int copy_open_source(struct copy_command *copy, struct error *error)
 	if (!rc)
 		rc = check_answers(destination, error);
 	if (!rc)
-		rc = is_object(copy, source->word, &source->is_object, error);
+		rc = copy_is_object(copy, source->word, &source->is_object, error);
 	if (!rc)
-		rc = is_object(copy, destination->word, &destination->is_object, error);
+		rc = copy_is_object(copy, destination->word, &destination->is_object, error);
 	if (!rc && source->is_object && destination->is_object) {
 		rc = owner_find(&copy->given, source->word, &socket, error);
 		if (!rc && !socket)
@@ -291,21 +291,23 @@ int copy_open_source(struct copy_command *copy, struct error *error)
 
 /* ---- The destination ---- */
 
-/* What would break an array or a group is refused without --force; on a host's block device, whatever
- * is recognised. */
-static int check_overwrite(const struct copy_command *copy, struct block *block, bool is_device,
-			   struct error *error)
+/* What is recognised on a volume, an array or a host's block device is overwritten by whoever says so. */
+static int check_overwrite(struct copy_command *copy, struct block *block, struct error *error)
 {
+	struct consent *consent = &copy->consent;
 	struct block_signature found;
 
-	if (copy->force || block_signature_find(block, &found, NULL) != 1)
+	if (consent->force || consent->yes || block_signature_find(block, &found, NULL) != 1)
 		return 0;
-	if (!is_device && strcmp(found.type, "linux_raid_member") &&
-	    strcmp(found.type, "LVM2_member"))
-		return 0;
-	error_set(error, -EEXIST, "%s: holds a %s (magic at byte %llu)", copy->destination.word,
+	if (consent_asks(consent)) {
+		consent_plan(consent, "%s: would be overwritten", copy->destination.word);
+		consent_loss(consent, "the %s on it would be lost", found.name);
+		return consent_ask(consent, error);
+	}
+	error_set(error, -EEXIST, "%s: holds %s (magic at byte %llu)", copy->destination.word,
 		  found.name, (unsigned long long)found.offset);
-	return error_advise(error, "give --force to overwrite it, if nothing on it is needed");
+	return error_advise(error,
+			    "give --force or --yes to overwrite it, if nothing on it is needed");
 }
 
 /* Nothing is written before it is known that all fits. */
@@ -326,7 +328,7 @@ static int check_fits(const struct copy_command *copy, struct error *error)
 static int open_output(struct copy_command *copy, bool is_fifo, struct error *error)
 {
 	struct copy_end *end = &copy->destination;
-	unsigned flags = OUTPUT_NONBLOCK | (copy->force ? OUTPUT_FORCE : 0);
+	unsigned flags = OUTPUT_NONBLOCK | (copy->consent.force ? OUTPUT_FORCE : 0);
 	int rc;
 
 	/* The reader of a FIFO may come later. */
@@ -366,11 +368,11 @@ static int open_destination_path(struct copy_command *copy, struct error *error)
 	}
 	if (partition_split(end->word, NULL, &number) || (exists && !S_ISREG(status.st_mode))) {
 		rc = block_open_file(&end->block, end->word, flags, 0, error);
-		return rc ? rc : check_overwrite(copy, end->block, true, error);
+		return rc ? rc : check_overwrite(copy, end->block, error);
 	}
 	if (!copy->source.block)
 		return open_output(copy, false, error);
-	flags |= BLOCK_OPEN_CREATE | (copy->force ? BLOCK_OPEN_FORCE : 0);
+	flags |= BLOCK_OPEN_CREATE | (copy->consent.force ? BLOCK_OPEN_FORCE : 0);
 	rc = block_open_file(&end->block, end->word, flags, copy->source.block->size, error);
 	end->is_fresh = !rc;
 	return rc;
@@ -389,8 +391,8 @@ int copy_open_destination(struct copy_command *copy, struct error *error)
 		rc = open_object(copy, end, true, error);
 	else
 		rc = open_destination_path(copy, error);
-	if (!rc && end->is_object && stack_names_array(end->word))
-		rc = check_overwrite(copy, end->block, false, error);
+	if (!rc && end->is_object)
+		rc = check_overwrite(copy, end->block, error);
 	return rc || !end->block ? rc : check_fits(copy, error);
 }
 

@@ -210,15 +210,21 @@ static int change_agree(struct lv_change *change, const char *socket, struct err
 	return rc;
 }
 
+static bool is_volume_name(const char *name)
+{
+	const char *slash = strchr(name, '/');
+
+	return slash && slash != name && slash[1] && !strchr(slash + 1, '/');
+}
+
 static int change_run(void *arg, struct error *error)
 {
 	struct lv_change *change = arg;
-	const char *slash = strchr(change->name, '/');
 	CLEANUP_FREE char *socket = NULL;
 	json_t *answer = NULL;
 	int rc;
 
-	if (!slash || slash == change->name || !slash[1] || strchr(slash + 1, '/'))
+	if (!is_volume_name(change->name))
 		return error_set(error, -EINVAL, "%s: expected VG/LV", change->name);
 	json_object_set_new(change->params, "name", describe_text(change->name));
 	rc = owner_find(&change->given, change->name, &socket, error);
@@ -273,6 +279,10 @@ static int lv_create_verb(int argc, char **argv)
 		return status;
 	if (!size == !extents)
 		return cli_usage_error("give either --size or --extents, not zero");
+	if (stripe_size && stripes < 2)
+		return cli_usage_error(
+			"--stripe-size: a linear volume has no stripes; give --stripes "
+			"2 or more too");
 	list = json_array();
 	for (unsigned i = 0; i < tags.count; i++)
 		json_array_append_new(list, describe_text(tags.words[i]));

@@ -11,6 +11,7 @@
 #include "block/partition.h"
 #include "block/signature.h"
 #include "raid/geometry.h"
+#include "tools/consent.h"
 #include "tools/describe.h"
 #include "tools/device_look.h"
 #include "tools/look.h"
@@ -27,7 +28,9 @@ struct raid_create {
 	const char *name, *level, *layout, *metadata, *bitmap, *consistency, *homehost;
 	struct cli_words devices, spares, given;
 	uint64_t chunk, bitmap_chunk, size;
-	bool force, assume_clean;
+	bool assume_clean;
+	struct consent consent;
+	bool overwrite; /* what is on the devices */
 	unsigned sides; /* members that hold data */
 	bool unequal;   /* one of them may differ from the others */
 	struct raid_create_options options;
@@ -112,7 +115,7 @@ static int create_open(struct raid_create *create, struct stack *below, char *pa
 
 	if (!strcmp(path, "missing"))
 		return 0;
-	rc = device_open_new(below, path, create->force, &member->block, error);
+	rc = device_open_new(below, path, create->overwrite, &member->block, error);
 	if (!rc && !member->spare) {
 		create->sides++;
 		create->unequal |= !reads_as_zero(member->block);
@@ -137,7 +140,7 @@ static int create_array(struct raid_create *create, struct stack *below, struct 
 	}
 	if (!rc)
 		rc = raid_create_check(create->members, count, &create->options, error);
-	for (unsigned i = 0; !rc && create->force && i < count; i++)
+	for (unsigned i = 0; !rc && create->overwrite && i < count; i++)
 		if (create->members[i].block)
 			rc = block_signature_wipe(create->members[i].block, error);
 	/* Members that all read as zeroes are equal, and one alone is: no first resync is needed. */
@@ -163,15 +166,77 @@ static int check_distinct(const struct raid_create *create, struct error *error)
 	return devices_check_distinct(paths, count, error);
 }
 
+/* What is likely a mistake, and all right for whoever insists. */
+static int check_likely(struct raid_create *create, struct error *error)
+{
+	CLEANUP_STACK struct stack *look = NULL;
+	CLEANUP_FREE char *target = raid_target(create->name);
+	struct stack_array *found;
+	int rc;
+
+	if (create->consent.force)
+		return 0;
+	if (create->devices.count == 1 && create->options.level == 1) {
+		error_set(error, -EINVAL, "md/%s: a mirror of one device keeps nothing twice",
+			  create->name);
+		return error_advise(error, "name two or more, or \"missing\" for one that comes "
+					   "later; --force makes it all the same");
+	}
+	rc = stack_look(&look, &create->given, error);
+	if (rc)
+		return rc;
+	rc = target ? stack_find_array(look, target, &found, NULL) : -ENOMEM;
+	if (rc == -ENOENT)
+		return 0;
+	if (rc && rc != -EEXIST)
+		return rc;
+	error_set(error, -EEXIST, "md/%s: there is an array of this name", create->name);
+	return error_advise(error,
+			    "choose another name; with --force there are two, which only their "
+			    "UUIDs tell apart");
+}
+
+/* 0: go on; 1: no. */
+static int create_ask(struct raid_create *create, struct error *error)
+{
+	CLEANUP_STACK struct stack *look = NULL;
+	unsigned count = create->devices.count;
+	char becomes[128];
+	int rc;
+
+	if (!consent_asks(&create->consent))
+		return 0;
+	rc = stack_look(&look, &create->given, error);
+	for (unsigned i = 0; !rc && i < count + create->spares.count; i++) {
+		const char *device =
+			i < count ? create->devices.words[i] : create->spares.words[i - count];
+
+		snprintf(becomes, sizeof(becomes), "would become a %s of md/%.64s",
+			 i < count ? "member" : "spare", create->name);
+		if (strcmp(device, "missing"))
+			rc = consent_plan_device(&create->consent, look, device, becomes, error);
+	}
+	if (!rc)
+		rc = consent_ask(&create->consent, error);
+	/* What was named in the question. */
+	create->overwrite |= !rc && create->consent.loss;
+	return rc;
+}
+
 static int create_run(void *arg, struct error *error)
 {
 	struct raid_create *create = arg;
 	unsigned count = create->devices.count + create->spares.count;
 	CLEANUP_STACK struct stack *below = NULL;
-	int rc = create_parse(create, error);
+	int rc = check_distinct(create, error);
 
+	create->overwrite = create->consent.force || create->consent.yes;
 	if (!rc)
-		rc = check_distinct(create, error);
+		rc = check_likely(create, error);
+	if (!rc)
+		rc = create_ask(create, error);
+	if (rc)
+		return MIN(rc, 0);
 	if (!rc)
 		rc = device_claim_below(&below, &create->given, &create->devices, error);
 	create->members = calloc(count, sizeof(*create->members));
@@ -198,17 +263,18 @@ static int create_run(void *arg, struct error *error)
 static int raid_create_verb(int argc, char **argv)
 {
 	struct raid_create create = { 0 };
+	struct error error = { 0 };
 	const struct cli_option options[] = {
 		{ "level", CLI_TEXT, &create.level, "LEVEL", "linear, 0, 1 or 10" },
 		{ "layout", CLI_TEXT, &create.layout, "NAME",
 		  "of level 10: n2 (default), f2, o2 or other numbers; of 0: original, alternate" },
 		{ "chunk", CLI_SIZE, &create.chunk, "SIZE", "of levels that have chunks (512K)",
 		  4096, 1u << 31 },
-		{ "consistency", CLI_TEXT, &create.consistency, "POLICY",
-		  "after a crash: resync, bitmap, or ppl" },
-		{ "metadata", CLI_TEXT, &create.metadata, "1.x", "1.0, 1.1 or 1.2 (default)" },
-		{ "bitmap", CLI_TEXT, &create.bitmap, "KIND",
-		  "write-intent bitmap: internal or none" },
+		{ "consistency", CLI_TEXT, &create.consistency, "resync|bitmap|ppl",
+		  "what is relied on after a crash" },
+		{ "metadata", CLI_TEXT, &create.metadata, "1.0|1.1|1.2",
+		  "superblock at the end, at the start, 4 KiB from it (1.2)" },
+		{ "bitmap", CLI_TEXT, &create.bitmap, "internal|none", "a write-intent bitmap" },
 		{ "bitmap-chunk", CLI_SIZE, &create.bitmap_chunk, "SIZE",
 		  "bytes that one bit stands for", 512, 1u << 31 },
 		{ "size", CLI_SIZE, &create.size, "SIZE", "use only so much of each device",
@@ -217,7 +283,10 @@ static int raid_create_verb(int argc, char **argv)
 		{ "homehost", CLI_TEXT, &create.homehost, "HOST", "put HOST: before the name" },
 		{ "assume-clean", CLI_FLAG, &create.assume_clean, NULL,
 		  "the devices are known to be equal" },
-		{ "force", CLI_FLAG, &create.force, NULL, "overwrite what is on the devices" },
+		{ "force", CLI_FLAG, &create.consent.force, NULL,
+		  "overwrite what is on the devices; also a mirror of one, or of a name that is "
+		  "taken" },
+		CLI_OPTIONS_CONSENT(&create.consent),
 		CLI_OPTION_DEVICE(&create.given),
 		CLI_OPTION_END,
 	};
@@ -230,6 +299,12 @@ static int raid_create_verb(int argc, char **argv)
 	if (!create.level)
 		return cli_usage_error("--level is needed");
 	create.name = operands.words[0];
+	if (create_parse(&create, &error))
+		return cli_usage_error("%s", error.text);
+	if (create.bitmap_chunk && create.options.bitmap != RAID_BITMAP_INTERNAL)
+		return cli_usage_error(
+			"--bitmap-chunk: without a bitmap there is nothing that it is of; "
+			"give --bitmap internal too");
 	create.devices = (struct cli_words){ operands.words + 1, operands.count - 1 };
 	return cli_on_fiber(create_run, &create);
 }

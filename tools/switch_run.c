@@ -102,11 +102,11 @@ static int make_switch(struct switch_run *run, struct error *error)
 					   .log = log_queue_log(run->queue),
 					   .seed = run->seed,
 					   .hub = run->ageing == 0 };
-	int rc = switch_check_ports(&run->ports, error);
+	int rc = 0;
 
 	if (run->ageing != NOT_GIVEN)
 		options.ageing_ns = run->ageing * 1000000000;
-	if (!rc && switch_needs_sockets(&run->ports))
+	if (switch_needs_sockets(&run->ports))
 		rc = socket_options_make_directory(&run->sockets, error);
 	return rc ? rc : vswitch_create(&run->vswitch, &options, error);
 }
@@ -217,10 +217,13 @@ int switch_run(int argc, char **argv)
 	if (!run.sockets.directory && switch_needs_sockets(&run.ports))
 		return cli_usage_error("--socket-dir DIR is missing: vhost-user ports "
 				       "have their sockets there");
-	if (vswitch_check_port_name(run.name, &error)) {
-		error_prefix(&error, "switch name");
-		return cli_fail(error.code, &error);
-	}
+	if (run.force && !run.capture)
+		return cli_usage_error(
+			"--force: it is about the file of --capture, which is not given");
+	if (vswitch_check_port_name(run.name, &error))
+		return cli_usage_error("switch name: %s", error.text);
+	if (switch_check_ports(&run.ports, &error))
+		return cli_usage_error("%s", error.text);
 	log_to_stderr(&run.log, verbose ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING);
 	raise_open_files(&run);
 	block_signals(&run);

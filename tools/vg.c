@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "block/block.h"
+#include "tools/consent.h"
 #include "tools/describe.h"
 #include "tools/device_look.h"
 #include "tools/look.h"
@@ -13,6 +14,7 @@
 #include "tools/stack.h"
 #include "tools/state.h"
 #include "tools/vg_archive.h"
+#include "util/bytes.h"
 
 /* ---- create ---- */
 
@@ -20,7 +22,8 @@ struct vg_create {
 	char *name;
 	struct cli_words devices, given, tags;
 	uint64_t extent_size, data_alignment, metadata_size, metadata_copies;
-	bool force;
+	struct consent consent;
+	bool overwrite; /* what is on the devices */
 };
 
 /* The name must be free among the devices that are looked at. */
@@ -48,7 +51,7 @@ static int create_group(struct vg_create *create, struct block *const *blocks, s
 		.metadata_copies = (unsigned)create->metadata_copies,
 		.tags = (const char *const *)create->tags.words,
 		.tag_count = create->tags.count,
-		.force = create->force,
+		.force = create->overwrite,
 	};
 	CLEANUP_STATE_ARCHIVE struct state_archive state;
 	struct volume_context context = { .command = "tenon vg create",
@@ -65,6 +68,27 @@ static int create_group(struct vg_create *create, struct block *const *blocks, s
 	return 0;
 }
 
+/* 0: go on; 1: no. */
+static int create_ask(struct vg_create *create, struct error *error)
+{
+	CLEANUP_STACK struct stack *look = NULL;
+	char becomes[VOLUME_NAME_LENGTH + 64];
+	int rc;
+
+	if (!consent_asks(&create->consent))
+		return 0;
+	snprintf(becomes, sizeof(becomes), "would become a physical volume of %s", create->name);
+	rc = stack_look(&look, &create->given, error);
+	for (unsigned i = 0; !rc && i < create->devices.count; i++)
+		rc = consent_plan_device(&create->consent, look, create->devices.words[i], becomes,
+					 error);
+	if (!rc)
+		rc = consent_ask(&create->consent, error);
+	/* What was named in the question. */
+	create->overwrite |= !rc && create->consent.loss;
+	return rc;
+}
+
 static int create_run(void *arg, struct error *error)
 {
 	struct vg_create *create = arg;
@@ -72,8 +96,13 @@ static int create_run(void *arg, struct error *error)
 	struct stack *below = NULL;
 	int rc = blocks ? create_check_name(create, error) : -ENOMEM;
 
+	create->overwrite = create->consent.force || create->consent.yes;
 	if (!rc)
 		rc = devices_check_distinct(create->devices.words, create->devices.count, error);
+	if (!rc)
+		rc = create_ask(create, error);
+	if (rc)
+		return MIN(rc, 0);
 	if (!rc)
 		rc = device_claim_below(&below, &create->given, &create->devices, error);
 	/* What lies on a device is judged by volume_group_create(), which takes orphan PVs as they are. */
@@ -99,7 +128,9 @@ static int vg_create_verb(int argc, char **argv)
 		{ "metadata-copies", CLI_NUMBER, &create.metadata_copies, "N",
 		  "metadata areas on each device, 1 or 2", 1, 2 },
 		{ "tag", CLI_LIST, &create.tags, "TAG", "a tag (repeatable)" },
-		{ "force", CLI_FLAG, &create.force, NULL, "overwrite what is on the devices" },
+		{ "force", CLI_FLAG, &create.consent.force, NULL,
+		  "overwrite what is on the devices" },
+		CLI_OPTIONS_CONSENT(&create.consent),
 		CLI_OPTION_DEVICE(&create.given),
 		CLI_OPTION_END,
 	};
@@ -176,7 +207,36 @@ static int vg_show_verb(int argc, char **argv)
 struct removal {
 	struct cli_words given;
 	char *name;
+	struct consent consent;
 };
+
+/* 0: go on; 1: no. By a look, which writes nothing. */
+static int remove_ask(struct removal *removal, struct error *error)
+{
+	CLEANUP_STACK struct stack *look = NULL;
+	struct volume_group *group;
+	int rc;
+
+	if (!consent_asks(&removal->consent))
+		return 0;
+	rc = stack_look(&look, &removal->given, error);
+	if (!rc)
+		rc = stack_find_group(look, removal->name, &group, error);
+	if (rc)
+		return rc;
+	if (group->lv_count) {
+		error_set(error, -EBUSY, "volume group %s: has %u volumes", group->name,
+			  group->lv_count);
+		return error_advise(error, "remove them first");
+	}
+	removal->consent.always = true;
+	consent_plan(&removal->consent, "%s: would be removed", group->name);
+	for (unsigned i = 0; i < group->pv_count; i++)
+		consent_plan(&removal->consent, "%s: would be a physical volume of no group",
+			     group->pvs[i]->block ? group->pvs[i]->block->name
+						  : group->pvs[i]->uuid);
+	return consent_ask(&removal->consent, error);
+}
 
 static int remove_run(void *arg, struct error *error)
 {
@@ -185,8 +245,11 @@ static int remove_run(void *arg, struct error *error)
 	struct cli_words targets = { &removal->name, 1 };
 	struct stack *stack = NULL;
 	struct volume_group *group;
-	int rc = stack_claim(&stack, &removal->given, &targets, &options, error);
+	int rc = remove_ask(removal, error);
 
+	if (rc)
+		return MIN(rc, 0);
+	rc = stack_claim(&stack, &removal->given, &targets, &options, error);
 	if (!rc)
 		rc = stack_find_group(stack, removal->name, &group, error);
 	if (!rc)
@@ -197,7 +260,8 @@ static int remove_run(void *arg, struct error *error)
 static int vg_remove_verb(int argc, char **argv)
 {
 	struct removal removal = { 0 };
-	const struct cli_option options[] = { CLI_OPTION_DEVICE(&removal.given), CLI_OPTION_END };
+	const struct cli_option options[] = { CLI_OPTIONS_CONSENT(&removal.consent),
+					      CLI_OPTION_DEVICE(&removal.given), CLI_OPTION_END };
 	struct cli_words operands;
 	int status;
 

@@ -192,6 +192,9 @@ static int check_words(struct vm_run *run, const char *on_reboot, const char *on
 		if (!vm_devices_is_nic(run->nics.words[i]))
 			return cli_usage_error("--nic %s: expected vhost-user:SOCKET or tap:IFNAME",
 					       run->nics.words[i]);
+	if (run->machine.force && !strcmp(run->machine.console, "stdio"))
+		return cli_usage_error(
+			"--force: it is about a file of --console, which is not given");
 	status = parse_policy("on-reboot", on_reboot, false, &run->machine.on_reboot);
 	return status ? status : parse_policy("on-panic", on_panic, true, &run->machine.on_panic);
 }

@@ -137,5 +137,58 @@ asked_unchanged n 1 'would be cut' lv resize vg/a --size 8M
 out=$(python3 "$pty" n "$TENON" lv remove --yes vg/a) || problem "--yes on a terminal: $out"
 grep -q 'y/N' <<<"$out" && problem '--yes was asked'
 
+# ---- Devices that become something new ----
+export TENON_DEVICES=$work/a.img:$work/b.img:$work/c.img
+truncate -s 64M a.img b.img c.img d.img && mke2fs -q -F -t ext4 -L mine a.img 32M
+unchanged 1 'holds an ext4 file system "mine"' raid create r --level 1 a.img b.img
+unchanged 0 'a.img: would become a member of md/r' raid create r --level 1 a.img b.img --dry-run
+unchanged 0 'the ext4 file system "mine" on it would be lost' raid create r --level 1 a.img b.img --dry-run
+unchanged 0 'd.img: would become a spare of md/r' raid create r --level 1 missing b.img --spare d.img --dry-run
+asked_unchanged n 1 '"mine" on it would be lost' raid create r --level 1 a.img b.img
+unchanged 1 'a mirror of one device keeps nothing twice' raid create r --level 1 b.img
+asked y 0 '"mine" on it would be lost' raid create r --level 1 a.img b.img
+expect 0 'clean|active|idle|read' raid show r
+unchanged 1 'there is an array of this name' raid create r --level 1 c.img missing
+expect 0 '' raid create r --level 1 c.img missing --force
+unchanged 1 'holds' vg create w c.img
+unchanged 0 'c.img: would become a physical volume of w' vg create w c.img --dry-run
+unchanged 0 'linux_raid_member.* on it would be lost' vg create w c.img -n
+asked_unchanged no 1 'linux_raid_member.* on it would be lost' vg create w c.img
+expect 0 '' vg create w c.img --yes
+unchanged 0 '^w: would be removed' vg remove w --dry-run
+unchanged 0 'c.img: would be a physical volume of no group' vg remove w --dry-run
+asked_unchanged '' 1 'nothing was changed' vg remove w
+asked y 0 'w: would be removed' vg remove w
+# What is a physical volume of no group stays one.
+out=$(python3 "$pty" n "$TENON" vg create w c.img) || problem "an orphan: $out"
+
+# ---- Copies ----
+expect 0 '' lv create w/v --size 20M
+rm -f fs && truncate -s 16M fs && mke2fs -q -F -t ext4 -L fs fs && expect 0 '' copy fs w/v
+head -c 16M /dev/urandom >new
+unchanged 1 'w/v: holds ext4 file system "fs"' copy new w/v
+unchanged 1 'w/v: holds' copy - w/v
+unchanged 0 '^w/v: would be written to from new, 16 MiB' copy new w/v --dry-run
+unchanged 0 'the ext4 file system "fs" on it would be lost' copy new w/v -n
+asked_unchanged n 1 'the ext4 file system "fs" on it would be lost' copy new w/v
+expect 0 'other: would be made from w/v, 20 MiB' copy w/v other --dry-run
+[ ! -e other ] || problem 'a dry run made a file'
+asked y 0 'would be overwritten' copy new w/v
+"$TENON" copy w/v - | cmp -n 16M - new || problem 'the copy'
+expect 0 '' copy --yes fs w/v
+# On an array, which is looked at without being started.
+expect 0 '' copy --yes fs md/"$("$TENON" raid show r --device a.img --device b.img --json | python3 -c 'import json,sys; print(json.load(sys.stdin)["uuid"])')" --device a.img --device b.img
+unchanged 1 'md/r: holds ext4 file system "fs"' copy new md/r --device a.img --device b.img
+
+# ---- Options that could do nothing ----
+unchanged 2 'bitmap-chunk: without a bitmap' raid create x --level 1 a.img b.img --bitmap-chunk 64K
+unchanged 2 'bitmap-chunk: without a bitmap' raid create x --level 1 a.img b.img --bitmap none --bitmap-chunk 64K
+unchanged 2 'stripe-size: a linear volume has no stripes' lv create w/x --size 4M --stripe-size 64K
+unchanged 2 'stripe-size: a linear volume has no stripes' lv create w/x --size 4M --stripes 1 --stripe-size 64K
+unchanged 2 '--force: it is about the file of --capture' switch run s --force
+unchanged 2 '--force: it is about a file of --console' vm run --kernel x --force
+unchanged 2 'expected 1.0, 1.1 or 1.2' raid create x --level 1 a.img b.img --metadata 2
+unchanged 2 'expected none or internal' raid create x --level 1 a.img b.img --bitmap maybe
+
 [ $failures = 0 ] && echo "all as expected"
 exit $((failures > 0))
