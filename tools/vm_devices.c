@@ -132,7 +132,7 @@ static int add_image(struct vm_devices *devices, struct machine_device *device, 
 		devices->local_disk_count++;
 	if (rc == -ENOENT && strchr(word, ','))
 		error_advise(error,
-			     "Options that may follow a file are ,ro, ,raw and ,serial=TEXT.");
+			     "options that may follow a file are ,ro, ,raw and ,serial=TEXT");
 	return rc;
 }
 
@@ -148,7 +148,7 @@ static int add_disk(struct vm_devices *devices, char *word, struct error *error)
 		return add_image(devices, device, word, error);
 	rc = connect_to(device, socket, error);
 	if (rc == -ENOENT && strstr(socket, ",ro"))
-		error_advise(error, "A disk of a server's is read-only where the server says so.");
+		error_advise(error, "a disk of a server's is read-only where the server says so");
 	return rc;
 }
 

@@ -62,7 +62,7 @@ static int open_image(const struct vm_local_disk_options *options, struct block 
 		rc = block_open_file(block, options->path, flags, 0, error);
 	if (rc == 0 && !(*block)->size) {
 		error_set(error, -EINVAL, "%s: a disk of 0 bytes", options->path);
-		error_advise(error, "Give it a size first: truncate -s SIZE FILE");
+		error_advise(error, "give it a size first: truncate -s SIZE FILE");
 		return -EINVAL;
 	}
 	return rc;

@@ -68,9 +68,9 @@ static int refuse(struct error *error, const char *name, const uint8_t *file, si
 		  "%s: not a bzImage: %s at byte 0x%llx is 0x%llx, expected 0x%llx", name, what,
 		  (unsigned long long)at, (unsigned long long)found, (unsigned long long)expected);
 	if (meaning)
-		error_advise(error, "It looks like %s.", meaning);
+		error_advise(error, "it looks like %s", meaning);
 	else
-		error_advise(error, "Give an x86-64 Linux kernel, such as /boot/vmlinuz-VERSION.");
+		error_advise(error, "give an x86-64 Linux kernel, such as /boot/vmlinuz-VERSION");
 	return -ENOEXEC;
 }
 
@@ -81,7 +81,7 @@ static int check_magic(const char *name, const uint8_t *file, size_t size, struc
 		error_set(error, -ENOEXEC,
 			  "%s: not a bzImage: %zu bytes long, the header alone takes %d", name,
 			  size, HEADER_MINIMUM);
-		error_advise(error, "Give an x86-64 Linux kernel, such as /boot/vmlinuz-VERSION.");
+		error_advise(error, "give an x86-64 Linux kernel, such as /boot/vmlinuz-VERSION");
 		return -ENOEXEC;
 	}
 	if (get_le16(file + BOOT_FLAG_AT) != BOOT_FLAG)
@@ -217,14 +217,13 @@ static int does_not_fit(const struct boot_linux_image *image, const char *kernel
 			  kernel, (unsigned long long)image->address, has);
 	end_max = MIN(LAYOUT_RAM_HOLE, size ? image->initrd_end_max : LAYOUT_RAM_HOLE);
 	if (kernel_end > end_max || size > end_max - kernel_end) {
-		error_advise(error,
-			     "No machine has room for that: all of it must lie below 0x%llx.",
+		error_advise(error, "no machine has room for that: all of it must lie below 0x%llx",
 			     (unsigned long long)end_max);
 		return -ENOMEM;
 	}
 	least = (kernel_end + round_up(size, PAGE) + (1 << 20) - 1) >> 20;
 	error_advise(error,
-		     "Give the machine at least --memory %lluM, and what the guest needs to work.",
+		     "give the machine at least --memory %lluM, and what the guest needs to work",
 		     (unsigned long long)least);
 	return -ENOMEM;
 }

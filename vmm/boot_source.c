@@ -29,7 +29,7 @@ static int open_file(const char *path, size_t *size, struct error *error)
 	if (!S_ISREG(status.st_mode)) {
 		error_set(error, -EINVAL, "%s: not a regular file%s", path,
 			  S_ISFIFO(status.st_mode) ? ", but a FIFO" : "");
-		error_advise(error, "Write what it gives to a file first.");
+		error_advise(error, "write what it gives to a file first");
 		return -EINVAL;
 	}
 	if (status.st_size == 0)

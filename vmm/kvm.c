@@ -21,14 +21,14 @@ static int explain_open_failure(int code, struct error *error)
 	case -ENOENT:
 	case -ENODEV:
 	case -ENXIO:
-		error_advise(error, "This host offers no KVM. On bare metal, enable virtualization "
+		error_advise(error, "this host offers no KVM; on bare metal, enable virtualization "
 				    "in the firmware and load kvm-intel or kvm-amd; in a virtual "
-				    "machine, its host must allow nested virtualization.");
+				    "machine, its host must allow nested virtualization");
 		break;
 	case -EACCES:
 	case -EPERM:
-		error_advise(error, "Add yourself to the group that owns it: adduser $USER kvm, "
-				    "then log in again.");
+		error_advise(error, "add yourself to the group that owns it: adduser $USER kvm, "
+				    "then log in again");
 		break;
 	}
 	return code;

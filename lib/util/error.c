@@ -58,7 +58,11 @@ int error_prefix(struct error *error, const char *format, ...)
 	put(error->text, sizeof(error->text), format, args);
 	va_end(args);
 	used = strlen(error->text);
-	snprintf(error->text + used, sizeof(error->text) - used, ": %s", old);
+	/* What says already whom it is about says it once. */
+	if (!strncmp(old, error->text, used) && old[used] == ':')
+		memcpy(error->text, old, sizeof(old));
+	else
+		snprintf(error->text + used, sizeof(error->text) - used, ": %s", old);
 	return error->code;
 }
 

@@ -32,7 +32,7 @@ int error_set(struct error *error, int code, const char *format, ...)
 int error_advise(struct error *error, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/* Puts "PREFIX: " before the text. Returns the error's code. `error` may be NULL. */
+/* Puts "PREFIX: " before the text, unless it begins with that. Returns the error's code. `error` may be NULL. */
 int error_prefix(struct error *error, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 

@@ -50,7 +50,7 @@ expect 1 'No such file' run --kernel missing
 head -c 9000 /dev/urandom >noise
 printf '\0\0' | dd of=noise bs=1 seek=510 conv=notrunc status=none
 expect 1 'noise: not a bzImage: the boot flag at byte 0x1fe is 0x0, expected 0xaa55' run --kernel noise
-expect 1 'It looks like an ELF file' run --kernel "$tenon"
+expect 1 'it looks like an ELF file' run --kernel "$tenon"
 head -c 3000 good >short
 expect 1 'short: truncated' run --kernel short
 expect 2 'expected one from 32 MiB' run --kernel good --memory 1M

@@ -305,7 +305,7 @@ def test_disks():
     with open("odd.qcow2", "wb") as file:
         file.write(b"QFI\xfb\0\0\0\3" + bytes(100001))
     expect("a qcow2 of an odd size", 1, "qemu-img convert", "off", "--disk", "odd.qcow2")
-    expect("no option", 1, "Options that may follow a file are ,ro", "off", "--disk", "disk.img,readonly")
+    expect("no option", 1, "options that may follow a file are ,ro", "off", "--disk", "disk.img,readonly")
     os.mkfifo("disk.fifo")
     expect("a FIFO", 1, "disk.fifo", "off", "--disk", "disk.fifo")
     with open("disk.img", "wb") as file:

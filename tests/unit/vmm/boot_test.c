@@ -146,7 +146,7 @@ static void test_least_memory(void)
 	CU_ASSERT_EQUAL(boot_linux_place(&parsed, "vmlinuz", "initrd", 3ULL << 30, LAYOUT_RAM_HOLE,
 					 &initrd, &error),
 			-ENOMEM);
-	CU_ASSERT_PTR_NOT_NULL(strstr(error.advice, "No machine has room"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(error.advice, "no machine has room"));
 }
 
 /* The start-up code rounds up to kernel_alignment; what cannot be moved stays where it is. */

@@ -208,6 +208,8 @@ static void test_errors_keep_code_and_take_a_prefix(void)
 	CU_ASSERT_EQUAL(error_set(&error, -EIO, "sector %d", 5), -EIO);
 	CU_ASSERT_EQUAL(error_advise(&error, "replace it"), -EIO);
 	CU_ASSERT_EQUAL(error_prefix(&error, "disk %s", "a"), -EIO);
+	/* Not twice. */
+	CU_ASSERT_EQUAL(error_prefix(&error, "disk %s", "a"), -EIO);
 	CU_ASSERT_STRING_EQUAL(error.text, "disk a: sector 5");
 	CU_ASSERT_STRING_EQUAL(error.advice, "replace it");
 	CU_ASSERT_EQUAL(error_set(NULL, -EIO, "x"), -EIO);
