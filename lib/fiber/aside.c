@@ -167,8 +167,11 @@ static int read_answer(int fd, struct aside_answer *answers, unsigned count, uin
 		if (!answer->data)
 			return -ENOMEM;
 		rc = read_all(fd, answer->data, header.size, deadline);
-		if (rc)
+		if (rc) {
+			free(answer->data);
+			answer->data = NULL;
 			return rc;
+		}
 	}
 	answer->size = header.size;
 	answer->rc = header.rc;

@@ -5,6 +5,8 @@
 
 #include "fiber/worker_private.h"
 
+#define LOOK_NS 10000000ULL
+
 struct waiting_request {
 	struct worker_request request;
 	struct fiber *fiber;
@@ -85,6 +87,23 @@ static int poll_now(int fd, short events)
 	return ready ? pollfd.revents : -ETIMEDOUT;
 }
 
+/* The engine has no room for another poll: looks from time to time. */
+static int poll_by_looking(int fd, short events, uint64_t until)
+{
+	struct worker *worker = fiber_current()->worker;
+
+	for (;;) {
+		uint64_t now = worker_clock(worker);
+		int rc = poll_now(fd, events);
+
+		if (rc != -ETIMEDOUT || now >= until)
+			return rc;
+		rc = fiber_sleep(MIN(LOOK_NS, until - now));
+		if (rc)
+			return rc;
+	}
+}
+
 int fiber_poll(int fd, short events, uint64_t timeout_ns)
 {
 	struct fiber *fiber = fiber_current();
@@ -103,8 +122,10 @@ int fiber_poll(int fd, short events, uint64_t timeout_ns)
 		return -ECANCELED;
 	if (!timeout_ns)
 		return poll_now(fd, events);
-	if (timeout_ns != FIBER_FOREVER &&
-	    !__builtin_add_overflow(worker_clock(worker), timeout_ns, &when)) {
+	if (timeout_ns == FIBER_FOREVER ||
+	    __builtin_add_overflow(worker_clock(worker), timeout_ns, &when))
+		when = FIBER_FOREVER;
+	if (when != FIBER_FOREVER) {
 		fiber->timer.expire = poll_expired;
 		timer_arm(&worker->timers, &fiber->timer, when);
 	}
@@ -114,5 +135,7 @@ int fiber_poll(int fd, short events, uint64_t timeout_ns)
 	result = fiber_suspend(fiber);
 	if (fiber->cancelled)
 		return -ECANCELED;
+	if (result == -EAGAIN)
+		return poll_by_looking(fd, events, when);
 	return result == -ECANCELED && waiting.timed_out ? -ETIMEDOUT : result;
 }

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -540,9 +541,62 @@ static void test_pinned_memory(void)
 	fiber_run_each(pinned_memory, &direct);
 }
 
+static void write_event(void *arg)
+{
+	eventfd_write(*(int *)arg, 1);
+}
+
+struct crowd {
+	int never; /* an eventfd that nobody writes to */
+	unsigned count;
+};
+
+static int hog_poll(void *arg)
+{
+	struct crowd *crowd = arg;
+
+	crowd->count++;
+	CU_ASSERT_EQUAL(fiber_poll(crowd->never, POLLIN, FIBER_FOREVER), -ECANCELED);
+	return 0;
+}
+
+/* libaio's context has places for so many: whoever comes after them looks from time to time. */
+static int polls_without_room(void *arg)
+{
+	enum { HOGS = 2100 };
+	static struct fiber *hogs[HOGS];
+	struct crowd crowd = { .never = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) };
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	struct worker *worker = worker_current();
+	uint64_t before;
+
+	(void)arg;
+	for (unsigned i = 0; i < HOGS; i++)
+		hogs[i] = fiber_spawn(hog_poll, &crowd);
+	while (crowd.count < HOGS)
+		fiber_yield();
+	before = worker_now();
+	CU_ASSERT_EQUAL(fiber_poll(fd, POLLIN, SECOND), -ETIMEDOUT);
+	CU_ASSERT_EQUAL(worker_now() - before, SECOND);
+	worker_post(worker, write_event, &fd);
+	CU_ASSERT_EQUAL(fiber_poll(fd, POLLIN, FIBER_FOREVER), POLLIN);
+	for (unsigned i = 0; i < HOGS; i++)
+		fiber_cancel(hogs[i]);
+	for (unsigned i = 0; i < HOGS; i++)
+		fiber_join(hogs[i]);
+	close(fd);
+	close(crowd.never);
+	return 0;
+}
+
+static void test_polls_wait_where_the_ring_has_no_room(void)
+{
+	fiber_run_each(polls_without_room, NULL);
+}
+
 UNIT_MAIN("fiber i/o", UNIT(test_files_are_read_and_written), UNIT(test_fallocate),
 	  UNIT(test_errors_come_back), UNIT(test_more_requests_than_the_ring_holds),
 	  UNIT(test_virtual_time_stands_still_while_disks_work), UNIT(test_poll),
 	  UNIT(test_events_race_timeouts), UNIT(test_streams),
 	  UNIT(test_pipes_and_a_cancelled_read), UNIT(test_accept_and_connect),
-	  UNIT(test_pinned_memory))
+	  UNIT(test_pinned_memory), UNIT(test_polls_wait_where_the_ring_has_no_room))
