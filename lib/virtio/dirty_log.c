@@ -13,8 +13,9 @@
 int dirty_log_map(struct dirty_log *log, int fd, uint64_t offset, uint64_t bytes, int connection,
 		  struct error *error)
 {
+	struct memory_guard *guard;
 	struct stat status;
-	uint8_t *at;
+	void *at;
 	int rc;
 
 	if (fstat(fd, &status) < 0)
@@ -25,17 +26,14 @@ int dirty_log_map(struct dirty_log *log, int fd, uint64_t offset, uint64_t bytes
 				 "dirty log: its file has %" PRIu64 " bytes, expected %" PRIu64
 				 " at %" PRIu64,
 				 (uint64_t)status.st_size, bytes, offset);
-	at = mmap(NULL, offset + bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (at == MAP_FAILED)
-		return error_set(error, -errno, "dirty log: cannot map it: %s", error_name(errno));
-	*log = (struct dirty_log){
-		.bitmap = at + offset, .bytes = bytes, .mapping = at, .mapping_size = offset + bytes
-	};
-	rc = memory_guard_add(&log->guard, at, log->mapping_size, connection);
-	if (rc < 0) {
-		dirty_log_unmap(log);
-		return error_set(error, rc, "dirty log: %s", error_name(rc));
-	}
+	rc = memory_guard_map(&guard, &at, offset + bytes, fd, connection);
+	if (rc < 0)
+		return error_set(error, rc, "dirty log: cannot map it: %s", error_name(rc));
+	*log = (struct dirty_log){ .bitmap = (uint8_t *)at + offset,
+				   .bytes = bytes,
+				   .mapping = at,
+				   .mapping_size = offset + bytes,
+				   .guard = guard };
 	return 0;
 }
 

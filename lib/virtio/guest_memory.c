@@ -65,6 +65,16 @@ static bool seal(int fd)
 	return fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) == 0;
 }
 
+/* A peer's file is guarded, sealed or not: huge pages and tmpfs can also run out. In memory of our own, zeroes in the
+ * place of what a guest wrote would be worse than the end. */
+static int map_file(struct memory_guard **guard, void **at, uint64_t length, int fd, int connection)
+{
+	if (connection >= 0)
+		return memory_guard_map(guard, at, length, fd, connection);
+	*at = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+	return *at == MAP_FAILED ? -errno : 0;
+}
+
 int guest_memory_map_region(struct guest_memory *memory, uint64_t guest_address, uint64_t size,
 			    uint64_t user_address, int fd_owned, uint64_t fd_offset, int connection,
 			    struct error *error)
@@ -75,7 +85,7 @@ int guest_memory_map_region(struct guest_memory *memory, uint64_t guest_address,
 	struct stat status;
 	uint64_t length;
 	bool sealed;
-	uint8_t *at;
+	void *at;
 	int rc = check_range(memory, guest_address, size, error);
 
 	if (rc < 0)
@@ -100,20 +110,13 @@ int guest_memory_map_region(struct guest_memory *memory, uint64_t guest_address,
 	length = fd_offset + size;
 	if (is_power_of_two((uint64_t)status.st_blksize))
 		length = round_up(length, (uint64_t)status.st_blksize);
-	at = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
-	if (at == MAP_FAILED)
-		return error_set(error, -errno,
-				 "guest memory region at 0x%" PRIx64 ": cannot map it: %s",
-				 guest_address, error_name(errno));
-	/* A peer's, sealed or not: huge pages and tmpfs can also run out. In memory of our own, zeroes in the
-	 * place of what a guest wrote would be worse than the end. */
-	if (connection >= 0)
-		rc = memory_guard_add(&guard, at, length, connection);
-	if (rc < 0) {
-		munmap(at, length);
-		return error_set(error, rc, "guest memory: %s", error_name(rc));
-	}
-	region = append(memory, guest_address, size, at + fd_offset);
+	rc = map_file(&guard, &at, length, fd, connection);
+	if (rc < 0)
+		return error_set(error, rc,
+				 "guest memory region at 0x%" PRIx64 ": cannot map 0x%" PRIx64
+				 " bytes of its file: %s",
+				 guest_address, length, error_name(rc));
+	region = append(memory, guest_address, size, (uint8_t *)at + fd_offset);
 	region->guard = guard;
 	region->user_address = user_address;
 	region->fd = steal_fd(&fd);

@@ -20,7 +20,8 @@
  * States of a guard, by `start`: FREE; CLAIMED, while its other fields are written, which nobody else
  * does then; an address: guarded. memory_guard_add() goes from FREE over CLAIMED to an address,
  * memory_guard_remove() back. The handler reads the other fields only after an address. It cannot
- * change under it, because who touches a mapping has not removed its guard.
+ * change under it, because who touches a mapping has not removed its guard. Who counts what is mapped counts what is
+ * claimed too: two that come at once may both be refused, but not both be taken.
  */
 enum { FREE = 0, CLAIMED = 1 };
 
@@ -131,18 +132,71 @@ static struct memory_guard *claim_any(void)
 	return &fresh->guards[0];
 }
 
-int memory_guard_add(struct memory_guard **out, void *at, size_t length, int connection)
+/* Claims one, with all that is known before there is an address. */
+static struct memory_guard *prepare(size_t length, int connection)
 {
 	struct memory_guard *guard;
 
 	pthread_once(&installed, install);
 	guard = claim_any();
 	if (!guard)
-		return -ENOMEM;
+		return NULL;
 	atomic_store(&guard->length, length);
 	atomic_store(&guard->connection, connection);
 	atomic_store(&guard->torn, false);
+	return guard;
+}
+
+int memory_guard_add(struct memory_guard **out, void *at, size_t length, int connection)
+{
+	struct memory_guard *guard = prepare(length, connection);
+
+	if (!guard)
+		return -ENOMEM;
 	atomic_store(&guard->start, (uintptr_t)at);
+	*out = guard;
+	return 0;
+}
+
+/* Whether what is mapped or about to be, with `own`, is no more than there is for this peer and for all. */
+static bool fits(const struct memory_guard *own)
+{
+	uint64_t all = 0, peers = 0;
+
+	if (atomic_load(&own->length) > MEMORY_GUARD_PEER_MOST)
+		return false;
+	for (struct guard_block *block = atomic_load(&blocks); block; block = block->next)
+		for (unsigned i = 0; i < BLOCK_GUARDS; i++) {
+			const struct memory_guard *guard = &block->guards[i];
+			size_t length = atomic_load(&guard->length);
+
+			if (atomic_load(&guard->start) == FREE)
+				continue;
+			all += length;
+			if (atomic_load(&guard->connection) == atomic_load(&own->connection))
+				peers += length;
+		}
+	return peers <= MEMORY_GUARD_PEER_MOST && all <= MEMORY_GUARD_MOST;
+}
+
+int memory_guard_map(struct memory_guard **out, void **at, size_t length, int fd, int connection)
+{
+	struct memory_guard *guard = prepare(length, connection);
+	int rc = 0;
+
+	if (!guard)
+		return -ENOMEM;
+	if (!fits(guard)) {
+		memory_guard_remove(guard);
+		return -E2BIG;
+	}
+	*at = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+	if (*at == MAP_FAILED) {
+		rc = -errno;
+		memory_guard_remove(guard);
+		return rc;
+	}
+	atomic_store(&guard->start, (uintptr_t)*at);
 	*out = guard;
 	return 0;
 }

@@ -26,12 +26,20 @@
 
 struct memory_guard;
 
+/* A peer's file may be of any length and takes no memory, but its mapping takes addresses, without which nothing else can
+ * be mapped in this process: of those (47 bits) one peer gets so much, and all together leave some to the rest. */
+#define MEMORY_GUARD_PEER_MOST (16ULL << 40)
+#define MEMORY_GUARD_MOST      (96ULL << 40)
+
 /*
  * Guards [at, at + length), which is mapped for reading and writing, until it is removed; do that before it
  * is unmapped, and before `connection` is closed: the peer's socket, to be shut down, or -1. 0 or -ENOMEM.
  * From any thread.
  */
 int memory_guard_add(struct memory_guard **out, void *at, size_t length, int connection);
+/* Maps the first `length` bytes of a file, shared, for reading and writing, and guards that. -E2BIG: more than a peer gets,
+ * or than is left; -ENOMEM; or mmap()'s errno. The caller unmaps it, after it has removed the guard. */
+int memory_guard_map(struct memory_guard **out, void **at, size_t length, int fd, int connection);
 /* NULL is fine. */
 void memory_guard_remove(struct memory_guard *guard);
 

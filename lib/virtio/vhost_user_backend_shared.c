@@ -81,8 +81,9 @@ static int take_inflight(struct vhost_user_backend *be, const struct vhost_user_
 	uint64_t least =
 		round_up(virtqueue_inflight_bytes(region->queue_size, false), PART_ALIGNMENT);
 	uint64_t part = region->mmap_size / region->queue_count / PART_ALIGNMENT * PART_ALIGNMENT;
+	struct memory_guard *guard;
 	struct stat status;
-	uint8_t *at;
+	void *at;
 	int rc;
 
 	if (fstat(fd, &status) < 0 || !S_ISREG(status.st_mode) || region->mmap_offset % 8 ||
@@ -93,18 +94,17 @@ static int take_inflight(struct vhost_user_backend *be, const struct vhost_user_
 				 ", expected at least %" PRIu64 " bytes, and a file that has them",
 				 be->name, region->mmap_size, region->mmap_offset,
 				 region->queue_count * least);
+	rc = memory_guard_map(&guard, &at, region->mmap_offset + region->mmap_size, fd, be->fd);
+	if (rc < 0)
+		return error_set(error, rc, "%s: cannot map the in-flight region: %s", be->name,
+				 error_name(rc));
+	/* Only now: what is refused changes nothing, and what the old one tells of is not lost. */
 	backend_forget_inflight(be);
 	be->inflight.size = region->mmap_offset + region->mmap_size;
-	at = mmap(NULL, be->inflight.size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (at == MAP_FAILED)
-		return error_set(error, -errno, "%s: cannot map the in-flight region: %s", be->name,
-				 error_name(errno));
 	be->inflight.mapping = at;
-	rc = memory_guard_add(&be->inflight.guard, at, be->inflight.size, be->fd);
-	if (rc < 0)
-		return error_set(error, rc, "%s: in-flight region: %s", be->name, error_name(rc));
+	be->inflight.guard = guard;
 	for (unsigned i = 0; i < region->queue_count; i++) {
-		be->queues[i].inflight.region = at + region->mmap_offset + i * part;
+		be->queues[i].inflight.region = (uint8_t *)at + region->mmap_offset + i * part;
 		be->queues[i].inflight.bytes = part;
 		be->queues[i].vq.inflight = &be->queues[i].inflight;
 	}

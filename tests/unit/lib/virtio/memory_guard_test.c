@@ -117,6 +117,41 @@ static void test_many_guards_come_and_go(void)
 	}
 }
 
+/* A file that is longer than there are addresses costs its peer nothing. */
+static void test_addresses_are_dealt_out(void)
+{
+	const size_t half = MEMORY_GUARD_PEER_MOST / 2 + PAGE;
+	struct memory_guard *guard = NULL, *other = NULL, *none = NULL;
+	void *at, *others;
+	int fd = make_file(), rc;
+
+	CU_ASSERT_EQUAL(memory_guard_map(&none, &at, MEMORY_GUARD_PEER_MOST + PAGE, fd, 100),
+			-E2BIG);
+	CU_ASSERT_EQUAL(memory_guard_map(&none, &at, SIZE_MAX - PAGE + 1, fd, 100), -E2BIG);
+#ifdef __SANITIZE_THREAD__
+	rc = -ENOMEM; /* it has no place for such */
+#else
+	rc = memory_guard_map(&guard, &at, half, fd, 100);
+#endif
+	CU_ASSERT_TRUE(rc == 0 || rc == -ENOMEM);
+	if (!rc) {
+		CU_ASSERT_EQUAL(*(uint8_t *)at, 0x77);
+		CU_ASSERT_EQUAL(memory_guard_map(&none, &others, half, fd, 100), -E2BIG);
+		CU_ASSERT_EQUAL(memory_guard_map(&other, &others, PAGE, fd, 100), 0);
+		memory_guard_remove(other);
+		munmap(others, PAGE);
+		CU_ASSERT_EQUAL(memory_guard_map(&other, &others, PAGE, fd, 101), 0);
+		memory_guard_remove(other);
+		munmap(others, PAGE);
+		memory_guard_remove(guard);
+		munmap(at, half);
+		CU_ASSERT_EQUAL(memory_guard_map(&guard, &at, half, fd, 100), 0);
+		memory_guard_remove(guard);
+		munmap(at, half);
+	}
+	close(fd);
+}
+
 /* A fault that is nobody's, or whose guard is gone, does what it did before there were guards. */
 static void test_other_faults_end_the_process(void)
 {
@@ -276,4 +311,4 @@ static void test_the_other_client_of_a_server_goes_on(void)
 
 UNIT_MAIN("memory_guard", UNIT(test_other_faults_end_the_process),
 	  UNIT(test_a_shortened_file_hangs_up_on_its_peer), UNIT(test_many_guards_come_and_go),
-	  UNIT(test_the_other_client_of_a_server_goes_on))
+	  UNIT(test_addresses_are_dealt_out), UNIT(test_the_other_client_of_a_server_goes_on))

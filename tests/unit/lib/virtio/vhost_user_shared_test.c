@@ -72,6 +72,49 @@ static void test_a_region_for_chains_in_flight_goes_round(void)
 	CU_ASSERT_EQUAL(echo_open_files(), files);
 }
 
+static uint64_t last_taken(const uint8_t *region)
+{
+	uint64_t last = 0;
+
+	for (unsigned i = 0; i < ECHO_SIZE; i++)
+		last = MAX(last, get_le64(region + 16 + 16 * i + 8));
+	return last;
+}
+
+/* A region that cannot be mapped is refused, and the one that there is goes on being kept. */
+static void test_a_refused_region_changes_nothing(void)
+{
+	struct vhost_user_inflight_region region, wrong;
+	struct error error;
+	struct guest guest;
+	struct echo echo;
+	uint64_t taken;
+	uint8_t *at;
+
+	guest_begin_with(&guest, echo_begin(&echo), ECHO_FEATURES & ~ECHO_PACKED);
+	guest_check(vhost_user_frontend_get_inflight(guest.fe, 1, ECHO_SIZE, &region, &error),
+		    &error);
+	guest_check(vhost_user_frontend_set_inflight(guest.fe, &region, &error), &error);
+	at = mmap(NULL, region.size, PROT_READ | PROT_WRITE, MAP_SHARED, region.fd, 0);
+	CU_ASSERT_PTR_NOT_EQUAL_FATAL(at, MAP_FAILED);
+	guest_start(&guest, 0, virtqueue_driver_base(&guest.queue));
+	guest_echo(&guest, "noted");
+	taken = last_taken(at);
+	wrong = region;
+	wrong.size = 1ULL << 60;
+	wrong.fd = memfd_create("long", MFD_CLOEXEC);
+	CU_ASSERT_EQUAL(ftruncate(wrong.fd, (off_t)wrong.size), 0);
+	CU_ASSERT_EQUAL(vhost_user_frontend_set_inflight(guest.fe, &wrong, &error), -EIO);
+	for (unsigned i = 0; i < 5; i++)
+		guest_echo(&guest, "noted in the old one");
+	CU_ASSERT_TRUE(last_taken(at) > taken);
+	guest_end(&guest);
+	CU_ASSERT_EQUAL(echo_end(&echo), -ENOTCONN);
+	munmap(at, region.size);
+	close(region.fd);
+	close(wrong.fd);
+}
+
 /* As QEMU does it: the region is asked for by the size that the device offers, and its driver (SeaBIOS 1.16.3) chose
  * a ring twice as long. */
 static void test_a_ring_may_be_longer_than_the_region_was_asked_for(void)
@@ -414,6 +457,7 @@ static void test_a_front_end_waits_on_its_fiber(void)
 }
 
 UNIT_MAIN("vhost_user_shared", UNIT(test_a_region_for_chains_in_flight_goes_round),
+	  UNIT(test_a_refused_region_changes_nothing),
 	  UNIT(test_a_ring_may_be_longer_than_the_region_was_asked_for),
 	  UNIT(test_the_region_of_another_back_end), UNIT(test_regions_that_cannot_be_are_refused),
 	  UNIT(test_what_the_back_end_writes_is_noted), UNIT(test_a_changed_configuration_is_told),
