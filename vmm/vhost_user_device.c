@@ -47,6 +47,9 @@
 /* For the messages of a resume, during which a vCPU may wait: the back-end has just answered others. */
 #define RESUME_TIMEOUT_MS 2000
 
+/* Of the back-end, before others have their turn. */
+#define REQUESTS_AT_ONCE 16
+
 #define CLASS_STORAGE  0x018000u
 #define CLASS_ETHERNET 0x020000u
 
@@ -246,8 +249,9 @@ static bool refresh(struct virtio_device *device)
 	struct virtio_blk_config config = { 0 };
 	bool changed = false;
 
-	while (vhost_user_frontend_take_request(vhost->fe) > 0)
-		changed = true;
+	/* What is left of them is looked at when the channel is readable again, and that is at once. */
+	for (unsigned i = 0; i < REQUESTS_AT_ONCE; i++)
+		changed |= vhost_user_frontend_take_request(vhost->fe) > 0;
 	if (!changed || vhost->type != MACHINE_DISK || fetch_config(vhost, &config, NULL) < 0 ||
 	    !memcmp(&config, &vhost->config.blk, sizeof(config)))
 		return false;

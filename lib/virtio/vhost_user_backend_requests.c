@@ -176,8 +176,11 @@ static int set_config(struct vhost_user_backend *be, struct vhost_user_message *
 static void reset(struct vhost_user_backend *be)
 {
 	for (unsigned i = 0; i < be->queue_count; i++) {
+		struct virtqueue_counters counters = be->queues[i].vq.counters;
+
 		backend_queue_destroy(be, i);
 		backend_queue_init(be, i);
+		be->queues[i].vq.counters = counters;
 	}
 	backend_forget_inflight(be);
 	be->features = 0;

@@ -13,12 +13,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 #include "fiber/fiber.h"
 #include "util/bytes.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
 #include "util/error.h"
 #include "util/unix_socket.h"
 #include "virtio/guest_memory.h"
@@ -55,23 +55,44 @@ static int lose(struct vhost_user_frontend *fe, const struct vhost_user_message 
 	return fail(fe, message, rc, what, error);
 }
 
-/* On a fiber, others run while we wait for the socket; 0, -ETIMEDOUT or -ECANCELED. */
-static int await_socket(struct vhost_user_frontend *fe, short events)
+static uint64_t now(void)
 {
-	int rc = fiber_poll(fe->fd, events, fe->timeout_ms * 1000000ULL);
+	return fiber_current() ? worker_now() : monotonic_ns();
+}
 
-	return MIN(rc, 0);
+/* When what is begun now must be over: a back-end that sends an answer byte by byte gets no more time for it. */
+static uint64_t deadline(const struct vhost_user_frontend *fe)
+{
+	return now() + fe->timeout_ms * 1000000ULL;
+}
+
+/* Waits for the socket, on a fiber while others run; 0, -ETIMEDOUT or -ECANCELED. */
+static int await_socket(struct vhost_user_frontend *fe, short events, uint64_t until)
+{
+	struct pollfd entry = { .fd = fe->fd, .events = events };
+	uint64_t at = now(), left = until > at ? until - at : 0;
+	int rc;
+
+	if (!left)
+		return -ETIMEDOUT;
+	if (fiber_current()) {
+		rc = fiber_poll(fe->fd, events, left);
+		return MIN(rc, 0);
+	}
+	rc = poll(&entry, 1, (int)(left / 1000000 + 1));
+	return rc < 0 && errno != EINTR ? -errno : 0;
 }
 
 static int receive_message(struct vhost_user_frontend *fe)
 {
-	int flags = fiber_current() ? MSG_DONTWAIT : 0, rc;
+	uint64_t until = deadline(fe);
+	int rc;
 
 	do {
-		rc = vhost_user_receive(&fe->receiver, fe->fd, flags);
+		rc = vhost_user_receive(&fe->receiver, fe->fd, MSG_DONTWAIT);
 		if (rc != -EAGAIN)
 			return rc;
-		rc = flags ? await_socket(fe, POLLIN) : -ETIMEDOUT;
+		rc = await_socket(fe, POLLIN, until);
 	} while (rc == 0);
 	return rc;
 }
@@ -103,13 +124,13 @@ static int receive(struct vhost_user_frontend *fe, const struct vhost_user_messa
 static int send_message(struct vhost_user_frontend *fe, struct vhost_user_message *message,
 			const int *fds, unsigned fd_count, struct error *error)
 {
+	uint64_t until = deadline(fe);
 	int rc;
 
 	message->header.flags |= VHOST_USER_VERSION;
 	do {
-		rc = vhost_user_send(fe->fd, message, fds, fd_count,
-				     fiber_current() ? MSG_DONTWAIT : 0);
-	} while (rc == -EAGAIN && fiber_current() && (rc = await_socket(fe, POLLOUT)) == 0);
+		rc = vhost_user_send(fe->fd, message, fds, fd_count, MSG_DONTWAIT);
+	} while (rc == -EAGAIN && (rc = await_socket(fe, POLLOUT, until)) == 0);
 	if (rc == -EPIPE || rc == -ECONNRESET)
 		return lose(fe, message, -EPROTO, "the back-end hung up", error);
 	if (rc < 0)
@@ -291,13 +312,7 @@ int vhost_user_frontend_fd(const struct vhost_user_frontend *fe)
 
 void vhost_user_frontend_set_timeout(struct vhost_user_frontend *fe, unsigned timeout_ms)
 {
-	struct timeval time = { .tv_sec = timeout_ms / 1000,
-				.tv_usec = (suseconds_t)(timeout_ms % 1000) * 1000 };
-
 	fe->timeout_ms = timeout_ms;
-	/* These fail on no socket; on another file, the first message does. */
-	(void)setsockopt(fe->fd, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof(time));
-	(void)setsockopt(fe->fd, SOL_SOCKET, SO_SNDTIMEO, &time, sizeof(time));
 }
 
 int vhost_user_frontend_set_features(struct vhost_user_frontend *fe, uint64_t features,

@@ -139,6 +139,8 @@ static void test_config_status_and_reset(void)
 	guest_check(vhost_user_frontend_get_status(guest.fe, &status, &error), &error);
 	CU_ASSERT_EQUAL(status, 0);
 	CU_ASSERT_EQUAL(echo.resets, 1);
+	/* What was done is not undone by it. */
+	CU_ASSERT_EQUAL(vhost_user_backend_queue(echo.be, 2)->counters.chains, 1);
 	guest_end(&guest);
 	echo_end(&echo);
 }
@@ -445,6 +447,52 @@ static void test_a_back_end_that_does_not_answer_is_left(void)
 	close(pair[0]);
 }
 
+/* Answers at once, but to GET_VRING_BASE byte by byte. */
+static void *answer_slowly(void *arg)
+{
+	int fd = *(int *)arg;
+	struct vhost_user_receiver receiver;
+
+	vhost_user_receiver_init(&receiver);
+	while (vhost_user_receive(&receiver, fd, 0) > 0) {
+		struct vhost_user_message *message = &receiver.message;
+		const char *bytes = (const char *)message;
+
+		message->header.flags = VHOST_USER_VERSION | VHOST_USER_FLAG_REPLY;
+		if (message->header.request == VHOST_USER_GET_FEATURES) {
+			message->header.size = 8;
+			message->payload.u64 = ECHO_FEATURES;
+			vhost_user_send(fd, message, NULL, 0, 0);
+		}
+		for (unsigned i = 0;
+		     message->header.request == VHOST_USER_GET_VRING_BASE && i < 12 + 8; i++) {
+			if (send(fd, bytes + i, 1, MSG_NOSIGNAL) != 1)
+				break;
+			usleep(40000);
+		}
+		vhost_user_receiver_reset(&receiver);
+	}
+	return NULL;
+}
+
+/* So each byte comes in time, and the whole does not. */
+static void test_an_answer_has_its_time_as_a_whole(void)
+{
+	struct vhost_user_frontend *fe;
+	struct error error;
+	pthread_t thread;
+	int pair[2];
+
+	CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	pthread_create(&thread, NULL, answer_slowly, &pair[1]);
+	CU_ASSERT_EQUAL_FATAL(vhost_user_frontend_adopt(&fe, pair[0], "slow", &error), 0);
+	vhost_user_frontend_set_timeout(fe, 300);
+	CU_ASSERT_EQUAL(vhost_user_frontend_stop_queue(fe, 0, NULL, &error), -ETIMEDOUT);
+	vhost_user_frontend_close(fe);
+	pthread_join(thread, NULL);
+	close(pair[1]);
+}
+
 /* Descriptors that came and did not fit are no broken message: who reads that looks at the wrong end. */
 static void test_descriptors_that_do_not_fit_are_said_to_be(void)
 {
@@ -489,4 +537,5 @@ UNIT_MAIN("vhost-user", UNIT(test_a_queue_runs_stops_and_goes_on),
 	  UNIT(test_rings_begin_disabled_only_with_protocol_features),
 	  UNIT(test_a_front_end_that_does_not_read_is_left),
 	  UNIT(test_a_back_end_that_does_not_answer_is_left),
+	  UNIT(test_an_answer_has_its_time_as_a_whole),
 	  UNIT(test_descriptors_that_do_not_fit_are_said_to_be))
