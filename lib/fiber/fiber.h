@@ -145,6 +145,10 @@ bool fiber_cancelled(void);
 
 struct fiber *fiber_current(void); /* NULL off fibers */
 
+/* How many the calling thread's worker has. Each takes a stack, and a process may have no more than some 30,000 of those on
+ * Linux before 6.13 (vm.max_map_count): whoever starts one for each of a stranger's wishes looks here first. */
+unsigned worker_fibers(void);
+
 void fiber_yield(void);       /* suspends; others run first */
 int fiber_sleep(uint64_t ns); /* suspends; 0 or -ECANCELED */
 

@@ -128,6 +128,11 @@ uint64_t worker_random(void)
 	return random_next(&worker_self->random);
 }
 
+unsigned worker_fibers(void)
+{
+	return worker_self->fibers;
+}
+
 void worker_counters(const struct worker *worker, struct worker_counters *out)
 {
 	*out = worker->counters;

@@ -4,7 +4,7 @@
  * on others too where the block allows it.
  *
  * A writable device has one client at a time: another that connects waits a second for the first to
- * leave, and is then turned away. A read-only device has any number of clients at once. When a client
+ * leave, and is then turned away. A read-only device has up to 256 clients at once. When a client
  * goes, its requests in flight are waited for before its memory is unmapped, so a vanished guest harms
  * nothing.
  *

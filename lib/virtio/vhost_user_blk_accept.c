@@ -27,6 +27,8 @@
 #define LEAVE_TIMEOUT SECOND /* for a client to make room for the next */
 #define ACCEPT_RETRY  (SECOND / 10)
 #define EVENTS        64
+#define READERS_MOST                                                                               \
+	256u /* clients of a read-only device: each has fibers, files and memory here */
 
 struct vhost_user_blk_acceptor {
 	int epoll_fd;
@@ -36,13 +38,20 @@ struct vhost_user_blk_acceptor {
 
 /* ---- Arriving ---- */
 
-/* Whether another client may come in now; waits a little for the present one to leave. */
+static bool has_room(const struct vhost_user_blk_server *server)
+{
+	return server->client_count < (server->block->read_only ? READERS_MOST : 1);
+}
+
+/* Whether another client may come in now; waits a little for one to leave. */
 static bool make_room(struct vhost_user_blk_server *server)
 {
-	while (server->client_count && !server->block->read_only)
-		if (fiber_queue_wait(&server->client_left, LEAVE_TIMEOUT) < 0)
-			return false;
-	return true;
+	int rc = 0;
+
+	while (!rc && !has_room(server))
+		rc = fiber_queue_wait(&server->client_left, LEAVE_TIMEOUT);
+	/* It may have left in the very moment in which it was waited for no longer. */
+	return rc != -ECANCELED && has_room(server);
 }
 
 /* The protocol has no way to say why: the log does, and whoever asks the server. */
@@ -58,8 +67,13 @@ static void turn_away(const struct vhost_user_blk_server *server, int fd)
 	if (present->peer)
 		process_describe(present->peer, whose);
 	close(fd);
-	log_warning(server->log, "%s: %s was turned away: the device is writable, and %s has it",
-		    server->name, who, whose);
+	if (server->block->read_only)
+		log_warning(server->log, "%s: %s was turned away: %u clients have the device",
+			    server->name, who, server->client_count);
+	else
+		log_warning(server->log,
+			    "%s: %s was turned away: the device is writable, and %s has it",
+			    server->name, who, whose);
 }
 
 static void take_in(struct vhost_user_blk_server *server, int fd)

@@ -275,13 +275,21 @@ static struct virtio_blk_request *get_request(struct virtio_blk_queue *queue)
 	return request;
 }
 
+/* How many more it may carry out now. Where that is none, it carries out some, whose end wakes the worker. */
+static unsigned room(const struct virtio_blk_queue *queue)
+{
+	unsigned most = worker_fibers() < VIRTIO_BLK_CROWD ? VIRTIO_BLK_IN_FLIGHT : VIRTIO_BLK_FEW;
+
+	return queue->in_flight < most ? most - queue->in_flight : 0;
+}
+
 int virtio_blk_queue_poll(struct virtio_blk_queue *queue, unsigned burst)
 {
 	unsigned done = virtqueue_notify_pending(queue->vq);
 	int got = 1;
 
 	virtqueue_notify(queue->vq);
-	burst = virtqueue_prefetch(queue->vq, MIN(burst, VIRTIO_BLK_IN_FLIGHT - queue->in_flight));
+	burst = virtqueue_prefetch(queue->vq, MIN(burst, room(queue)));
 	while (burst-- && virtqueue_available(queue->vq)) {
 		struct virtio_blk_request *request = get_request(queue);
 
@@ -306,7 +314,7 @@ int virtio_blk_queue_poll(struct virtio_blk_queue *queue, unsigned burst)
 bool virtio_blk_queue_arm(struct virtio_blk_queue *queue)
 {
 	virtqueue_notify(queue->vq);
-	return virtqueue_enable_kicks(queue->vq) && queue->in_flight < VIRTIO_BLK_IN_FLIGHT;
+	return virtqueue_enable_kicks(queue->vq) && room(queue);
 }
 
 void virtio_blk_queue_drain(struct virtio_blk_queue *queue)

@@ -28,6 +28,11 @@ struct block;
  * size of its rings, up to 32768, and each request takes a fiber's stack. */
 #define VIRTIO_BLK_IN_FLIGHT 1024
 
+/* Many queues could still take all the stacks that there are, and with them the process. So where a worker has so many
+ * fibers, each queue carries out only a few at a time. */
+#define VIRTIO_BLK_CROWD 4096
+#define VIRTIO_BLK_FEW   16
+
 struct virtio_blk_counters {
 	uint64_t reads, writes, flushes, discards, zeroes, others;
 	uint64_t read_bytes, written_bytes;

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -278,6 +279,43 @@ static int several_readers(void *arg)
 	return 0;
 }
 
+static int too_many_readers(void *arg)
+{
+	enum { MOST = 256 };
+	struct host *host = arg;
+	static int clients[MOST];
+	char byte;
+	int last;
+
+	for (unsigned i = 0; i < MOST; i++) {
+		clients[i] = fiber_connect_unix(host->path);
+		CU_ASSERT_TRUE(clients[i] >= 0);
+	}
+	await_clients(host, MOST);
+	/* It is turned away after a moment, in which another may leave. */
+	last = fiber_connect_unix(host->path);
+	CU_ASSERT_TRUE(fiber_poll(last, POLLIN, 60000 * MS) > 0);
+	CU_ASSERT_EQUAL(read(last, &byte, 1), 0);
+	close(last);
+	close(clients[0]);
+	await_clients(host, MOST - 1);
+	clients[0] = fiber_connect_unix(host->path);
+	await_clients(host, MOST);
+	for (unsigned i = 0; i < MOST; i++)
+		close(clients[i]);
+	await_clients(host, 0);
+	return 0;
+}
+
+static void test_a_read_only_disk_has_not_any_number(void)
+{
+	struct host host = { .read_only = true };
+
+	host_begin(&host);
+	fiber_run_real(WORKER_ENGINE_AUTO, too_many_readers, &host);
+	host_end(&host);
+}
+
 static void test_a_read_only_disk_has_many(void)
 {
 	struct host host = { .read_only = true };
@@ -514,6 +552,7 @@ static void test_the_callers_memory_is_shared(void)
 UNIT_MAIN("vhost-user-blk", UNIT(test_a_disk_is_used_through_the_socket),
 	  UNIT(test_the_client_works_on_libaio_too),
 	  UNIT(test_a_writable_disk_has_one_client_at_a_time), UNIT(test_a_read_only_disk_has_many),
+	  UNIT(test_a_read_only_disk_has_not_any_number),
 	  UNIT(test_a_server_stops_with_requests_in_flight),
 	  UNIT(test_a_client_dies_with_requests_in_flight), UNIT(test_the_socket_file),
 	  UNIT(test_the_callers_memory_is_shared))

@@ -461,6 +461,54 @@ static void test_a_large_ring_does_not_take_all_memory(void)
 	CU_ASSERT_EQUAL(fiber_run_each(more_than_at_a_time, NULL), 0);
 }
 
+static int wait_for_end(void *arg)
+{
+	fiber_queue_wait_always(arg);
+	return 0;
+}
+
+/* Others have taken so many stacks that a queue takes only a few, and goes on with a few at a time. */
+static int in_a_crowd(void *arg)
+{
+	const struct virtqueue_part parts[] = { { BASE + HEADER, 16 }, { BASE + STATUS, 1 } };
+	struct fiber_queue ending;
+	unsigned taken = 0;
+	uint32_t written;
+	uint16_t head;
+
+	(void)arg;
+	begin(false);
+	block_fault_add(rig.fault, &(struct block_fault_rule){ .requests = BLOCK_FAULT_FLUSH,
+							       .action = BLOCK_FAULT_LATENCY,
+							       .latency_ns = 100 * MS });
+	put_header(VIRTIO_BLK_T_FLUSH, 0);
+	fiber_queue_init(&ending);
+	while (worker_fibers() < VIRTIO_BLK_CROWD)
+		fiber_start(wait_for_end, &ending);
+	fiber_yield();
+	for (unsigned i = 0; i < SIZE / 2; i++)
+		CU_ASSERT_EQUAL(virtqueue_driver_add(&rig.driver, parts, 1, 1, &head), 0);
+	virtqueue_driver_kick(&rig.driver);
+	for (unsigned i = 0; i < SIZE / 2 / VIRTIO_BLK_FEW; i++) {
+		while (virtio_blk_queue_poll(&rig.queue, 64) > 0)
+			;
+		CU_ASSERT_EQUAL(rig.queue.in_flight, VIRTIO_BLK_FEW);
+		CU_ASSERT_FALSE(virtio_blk_queue_arm(&rig.queue));
+		fiber_sleep(150 * MS);
+	}
+	fiber_queue_wake_all(&ending);
+	virtio_blk_queue_poll(&rig.queue, 64);
+	while (virtqueue_driver_take(&rig.driver, &head, &written) == 1)
+		taken++;
+	CU_ASSERT_EQUAL(taken, SIZE / 2);
+	return end();
+}
+
+static void test_guests_do_not_take_all_stacks(void)
+{
+	CU_ASSERT_EQUAL(fiber_run_each(in_a_crowd, NULL), 0);
+}
+
 static int no_status(void *arg)
 {
 	struct virtqueue_part parts[2] = { { HEADER, 16 }, { DATA, 512 } };
@@ -493,4 +541,5 @@ UNIT_MAIN("virtio-blk", UNIT(test_what_is_written_is_read),
 	  UNIT(test_the_driver_chooses_the_cache_mode),
 	  UNIT(test_configuration_space_tells_the_disk),
 	  UNIT(test_a_large_ring_does_not_take_all_memory),
+	  UNIT(test_guests_do_not_take_all_stacks),
 	  UNIT(test_a_request_without_a_status_byte_breaks_the_ring))
