@@ -34,7 +34,7 @@
 #     --modules "A B"        loads kernel modules, with what they need; order and _ or - do not matter
 #     --file FILE[:DEST]     puts a file or folder into the guest (default: its /root)
 #     --script FILE|-        what to run; it may have a #! line. --run 'COMMANDS' is the short form
-#     --memory 256M  --cpus 1 (more: kvm only)  --deadline 120 (seconds)  --append 'KERNEL PARAMETERS'
+#     --memory 256M  --cpus 1 (more: tcg, in turn, and kvm)  --deadline 120 (seconds)  --append 'KERNEL PARAMETERS'
 #     --result-size 64M      how much the script may leave in /result
 #     In the guest, DISKS lists the disks, DISK0, DISK1 ... are the single ones; /result takes files;
 #     what the script writes to standard output is on the console.
@@ -232,6 +232,9 @@ rig_qemu_command() {
 	# which its timers raise them, and so may lose one; a one-shot timer, never served, is then never set again,
 	# and that processor sleeps for good. A periodic one raises what is pending again, 4 ms later.
 	svm) cpu=max,+svm append="nohz=off highres=off $append" ;;
+	# With a thread for each, one processor may go on with QEMU's old translation of code that another changed
+	# meanwhile: a kernel that patches a jump then runs into its own breakpoint for ever.
+	tcg) [ "$cpus" = 1 ] || accel=tcg,thread=single ;;
 	kvm) accel=kvm cpu=host ;;
 	esac
 	command=(qemu-system-x86_64 -accel $accel -cpu $cpu -smp "$cpus" -m "$memory" -nodefaults -no-user-config
@@ -277,9 +280,7 @@ rig_start() {
 	rig_require "$rig"
 	[ "$rig" = svm ] && memory=1G
 	rig_options "$@"
-	# With several, one may go on with QEMU's old translation of code that another changed meanwhile: a kernel that
-	# patches a jump (as KVM does in the scheduler, for its first machine) then runs into its own breakpoint for ever.
-	[ "$rig" = kvm ] || [ "$cpus" = 1 ] || rig_fail "rig: $rig has one processor"
+	case $rig in kvm | tcg) ;; *) [ "$cpus" = 1 ] || rig_fail "rig: $rig has one processor" ;; esac
 	truncate -s "$result_size" "$dir/result.disk"
 	rig_make_initrd "$rig" "$dir/initrd" "$dir/script" "$(rig_conf "$rig" ${#disks[@]})" ||
 		rig_fail "rig: no image could be made"
