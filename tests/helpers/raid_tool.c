@@ -11,7 +11,7 @@
  *	cat			the whole array to standard output
  *	fill FILE		the whole array from a file, as long as that goes
  *	write OFFSET LENGTH SEED, verify OFFSET LENGTH SEED
- *	flush, fail DEVICE, remove DEVICE, add DEVICE, wait, check, status, freeze, thaw
+ *	flush, fail DEVICE, remove DEVICE, add DEVICE, replace DEVICE DEVICE, wait, check, status, freeze, thaw
  *	rate BYTES		limit of a rebuild; sleep MILLISECONDS
  *	until PERCENT		of a rebuild
  *	crash			ends at once, without stopping the array
@@ -196,6 +196,12 @@ static int step(struct tool *tool, const char *what)
 		return raid_remove(tool->array, take(tool), error);
 	if (!strcmp(what, "add"))
 		return raid_add(tool->array, open_device(tool, take(tool), false), error);
+	if (!strcmp(what, "replace")) {
+		const char *device = take(tool);
+
+		return raid_replace_with(tool->array, device,
+					 open_device(tool, take(tool), false), false, error);
+	}
 	if (!strcmp(what, "wait"))
 		return raid_rebuild_wait(tool->array, NULL, NULL, 100000000, error);
 	if (!strcmp(what, "check"))
