@@ -16,6 +16,7 @@
 #include "raid/intent.h"
 #include "raid/md_layout.h"
 #include "raid/rebuild.h"
+#include "raid/still.h"
 #include "util/bytes.h"
 
 static int check(const struct raid_array *array, struct error *error)
@@ -43,25 +44,6 @@ static int check(const struct raid_array *array, struct error *error)
 	return 0;
 }
 
-static void hold_still(struct raid_array *array)
-{
-	struct raid_rebuild *rebuild = &array->rebuild;
-
-	rebuild->frozen = true;
-	while (!rebuild->idle)
-		fiber_queue_wait_always(&rebuild->change);
-	block_quiesce(&array->block);
-	fiber_mutex_lock(&array->clearing);
-}
-
-static void go_on(struct raid_array *array)
-{
-	fiber_mutex_unlock(&array->clearing);
-	block_resume(&array->block);
-	array->rebuild.frozen = false;
-	raid_rebuild_kick(array);
-}
-
 /* Runs change() with everything held still. */
 static int with_all_still(struct raid_array *array, uint64_t chunk,
 			  int (*change)(struct raid_array *array, uint64_t chunk,
@@ -74,9 +56,9 @@ static int with_all_still(struct raid_array *array, uint64_t chunk,
 	rc = array->rebuild.frozen ? error_set(error, -EBUSY, "%s is held still", array->block.name)
 				   : check(array, error);
 	if (!rc) {
-		hold_still(array);
+		raid_hold_still(array);
 		rc = change(array, chunk, error);
-		go_on(array);
+		raid_go_on(array);
 	}
 	fiber_mutex_unlock(&array->membership);
 	return rc;
@@ -193,7 +175,7 @@ static void set_place(struct raid_array *array, int32_t offset)
 	}
 }
 
-static int write_to_all(struct raid_array *array, struct error *error)
+int raid_bitmap_write(struct raid_array *array, struct error *error)
 {
 	list_for_each(at, &array->members) {
 		struct raid_member *member = list_entry(at, struct raid_member, node);
@@ -229,7 +211,7 @@ static int add(struct raid_array *array, uint64_t chunk, struct error *error)
 	if (rc)
 		return error_set(error, rc, "%s: %s", array->block.name, error_name(rc));
 	set_place(array, offset);
-	rc = write_to_all(array, error);
+	rc = raid_bitmap_write(array, error);
 	if (!rc) {
 		rc = raid_super_update(array);
 		if (rc)

@@ -60,6 +60,10 @@ int raid_intent_create(struct raid_array *array, uint32_t chunk, bool all_set);
  * a negative errno with `error` set. Suspends. */
 int raid_intent_load(struct raid_array *array, struct error *error);
 
+/* The array has got more sync sectors, from `from` on, which count as written and not synced: in memory; its chunk becomes
+ * larger where there is no room. Nobody is in the array. 0, or with `error` set -ENOSPC or -ENOMEM, and nothing done. */
+int raid_intent_resize(struct raid_array *array, uint64_t from, struct error *error);
+
 /* Whether the array's bitmap is on a member, be it out of date. Suspends. */
 bool raid_intent_is_on(struct raid_member *member);
 
@@ -89,5 +93,7 @@ bool raid_intent_busy(const struct raid_intent *intent);
 /* Writes super, or all pages, to one member. */
 int raid_intent_write_super(struct raid_intent *intent, struct raid_member *member);
 int raid_intent_write_all(struct raid_intent *intent, struct raid_member *member);
+/* All pages to all members that are written to; those that cannot take them are failed. Suspends. */
+int raid_bitmap_write(struct raid_array *array, struct error *error);
 
 #endif

@@ -186,6 +186,47 @@ static int load_from(struct raid_member *member, struct raid_intent **out, struc
 	return 0;
 }
 
+/* What is set in the other is, and is needed where it is there. */
+static void take_over(struct raid_intent *intent, const struct raid_intent *old)
+{
+	for (uint64_t chunk = 0; chunk < old->chunks; chunk++) {
+		uint64_t here = chunk << old->chunk_shift >> intent->chunk_shift;
+
+		if (!md_bitmap_test(old->image, chunk))
+			continue;
+		md_bitmap_put(intent->image, here, true);
+		intent->state[here].needed |= old->state[chunk].needed;
+	}
+}
+
+int raid_intent_resize(struct raid_array *array, uint64_t from, struct error *error)
+{
+	struct md_bitmap super = array->intent->super;
+	uint64_t room = least_room(array);
+	struct raid_intent *intent;
+
+	super.sync_sectors = array->sync_sectors;
+	super.chunk_bytes = (uint32_t)MAX(super.chunk_bytes,
+					  md_bitmap_smallest_chunk(super.sync_sectors, room));
+	if (md_bitmap_bytes(md_bitmap_chunks(super.sync_sectors, super.chunk_bytes)) > room)
+		return error_set(error, -ENOSPC, "%s: its bitmap has no room to grow",
+				 array->block.name);
+	intent = intent_new(array, &super);
+	if (!intent)
+		return error_set(error, -ENOMEM, "out of memory");
+	take_over(intent, array->intent);
+	for (uint64_t chunk = from >> intent->chunk_shift; chunk < intent->chunks; chunk++) {
+		md_bitmap_put(intent->image, chunk, true);
+		intent->state[chunk].needed = 1;
+	}
+	for (uint64_t chunk = 0; chunk < intent->chunks; chunk++)
+		intent->set += md_bitmap_test(intent->image, chunk);
+	raid_intent_retire(array);
+	array->intent = intent;
+	raid_intent_watch(intent);
+	return 0;
+}
+
 /* No member has a good copy: begin anew, with everything set. */
 static int start_anew(struct raid_array *array, struct error *error)
 {

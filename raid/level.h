@@ -79,6 +79,9 @@ struct raid_level_ops {
 	int (*prepare)(struct raid_member *member);
 	/* Optional: frees array->level_state. No request is there any more, but members are. */
 	void (*stop)(struct raid_array *array);
+	/* Optional, at levels that work: array->now has another member_sectors, or at RAID1 other disks: sets array->sectors and
+	 * sync_sectors. Nobody is in the array. Does not suspend. */
+	int (*resize)(struct raid_array *array, struct error *error);
 	/* Optional: changes the limits of the array's block, which are those of its members. */
 	void (*limits)(struct raid_array *array);
 

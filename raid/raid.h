@@ -20,6 +20,7 @@
  *	freshest.c	which of their superblocks is believed; halves that ran apart
  *	create.c	new arrays
  *	members.c	fail, remove and add
+ *	grow.c	more of each member, more mirrors
  *	replace.c	one member for another, while both are there
  *	intent.c	the write-intent bitmap at work: set before a write, cleared lazily; bitmap_change.c: added and removed
  *	legs.c		one request to several members; write_error.c: where one does not take it
@@ -251,6 +252,21 @@ int raid_replace(struct raid_array *array, const char *device, struct block *wit
 /* The same by a device that is added first where it is no spare yet; `over` as raid_add_over(). */
 int raid_replace_with(struct raid_array *array, const char *device, struct block *with, bool over,
 		      struct error *error);
+
+#define RAID_GROW_MAX UINT64_MAX
+
+/* What an array is to become; zeroes: what it is. */
+struct raid_grow {
+	uint64_t size;    /* bytes of each member to use, or RAID_GROW_MAX: what the smallest has */
+	unsigned devices; /* places, at RAID1 */
+	bool only_check;  /* change nothing */
+};
+
+/*
+ * Makes an array use more of each member, and gives it more or fewer places. What is new is in sync only once a resync,
+ * or a recovery of spares, has been there. -EBUSY while one runs or is due; -ENOSPC; -EOPNOTSUPP where data would have to move.
+ */
+int raid_grow(struct raid_array *array, const struct raid_grow *grow, struct error *error);
 
 /* Overwrites the md superblock on a device that is no member of a running array, so that it is found
  * no more. 0 also when there was none. */

@@ -21,6 +21,7 @@ static bool raid1_survives(const struct raid_array *array, const struct raid_set
 const struct raid_level_ops raid1_ops = {
 	.level = RAID_LEVEL_1,
 	.start = raid1_start,
+	.resize = raid1_start,
 	.survives = raid1_survives,
 	.agrees = mirror_agrees,
 	.holds_alone = mirror_holds_alone,

@@ -33,6 +33,17 @@ static int raid10_start(struct raid_array *array, struct error *error)
 	return 0;
 }
 
+static int raid10_resize(struct raid_array *array, struct error *error)
+{
+	struct raid10_shape *shape = array->level_state;
+
+	(void)error;
+	*shape = raid10_shape(&array->now);
+	array->sectors = array->sync_sectors = shape->sectors;
+	array->now.member_sectors = shape->member_sectors;
+	return 0;
+}
+
 static void raid10_stop(struct raid_array *array)
 {
 	free(array->level_state);
@@ -83,6 +94,7 @@ static uint64_t raid10_sync_sector(const struct raid_array *array, const struct 
 const struct raid_level_ops raid10_ops = {
 	.level = RAID_LEVEL_10,
 	.start = raid10_start,
+	.resize = raid10_resize,
 	.stop = raid10_stop,
 	.limits = raid10_limits,
 	.survives = raid10_survives,

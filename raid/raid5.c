@@ -73,6 +73,18 @@ static uint32_t choose_strip(const struct raid_geometry *g)
 	return (uint32_t)strip;
 }
 
+static int raid5_resize(struct raid_array *array, struct error *error)
+{
+	const struct raid_geometry *g = &array->now;
+
+	(void)error;
+	raid5_of(array)->g = *g;
+	array->sync_sectors = round_down(g->member_sectors, g->chunk_sectors);
+	array->sectors = raid_geometry_array_sectors(g->level, g->layout, g->chunk_sectors,
+						     g->disks, g->member_sectors);
+	return 0;
+}
+
 static int raid5_start(struct raid_array *array, struct error *error)
 {
 	const struct raid_geometry *g = &array->now;
@@ -90,7 +102,6 @@ static int raid5_start(struct raid_array *array, struct error *error)
 	if (!r)
 		return error_set(error, -ENOMEM, "%s: no memory", array->block.name);
 	r->array = array;
-	r->g = *g;
 	r->strip = choose_strip(g);
 	for (unsigned i = 0; i < RAID5_BUCKETS; i++)
 		list_init(&r->visits[i]);
@@ -98,9 +109,7 @@ static int raid5_start(struct raid_array *array, struct error *error)
 		list_init(&r->memory[i]);
 	fiber_queue_init(&r->memory_queue);
 	array->level_state = r;
-	array->sync_sectors = round_down(g->member_sectors, g->chunk_sectors);
-	array->sectors = raid_geometry_array_sectors(g->level, g->layout, g->chunk_sectors,
-						     g->disks, g->member_sectors);
+	raid5_resize(array, NULL);
 	return raid5_has_ppl(array) ? raid5_ppl_create(r, error) : 0;
 }
 
@@ -213,8 +222,8 @@ static unsigned raid5_sync_buffers(const struct raid_array *array)
 #define RAID5_OPS(n)                                                                               \
 	{                                                                                          \
 		.level = n, .start = raid5_start, .replay = raid5_replay,                          \
-		.prepare = raid5_prepare, .stop = raid5_stop, .limits = raid5_limits,              \
-		.survives = raid5_survives, .agrees = raid5_agrees,                                \
+		.prepare = raid5_prepare, .resize = raid5_resize, .stop = raid5_stop,              \
+		.limits = raid5_limits, .survives = raid5_survives, .agrees = raid5_agrees,        \
 		.holds_alone = raid5_holds_alone, .readv = raid5_readv, .write = raid5_write,      \
 		.status = raid5_status, .sync_buffers = raid5_sync_buffers, .sync = raid5_sync,    \
 	}

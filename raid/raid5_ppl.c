@@ -256,8 +256,16 @@ int raid5_ppl_replay(struct raid5 *r, struct error *error)
 		log_info(array->log,
 			 "%s: %u entries of the partial parity logs carried out, %u wrong",
 			 array->block.name, replay.done, replay.wrong);
-	if (!array->resync_position && replay.done && !replay.wrong)
-		array->resync_position = array->resync_checkpoint = MD_RESYNC_DONE;
+	if (array->resync_position != MD_RESYNC_DONE) {
+		uint64_t left = round_down(array->resync_position, r->g.chunk_sectors);
+
+		/* 0: no resync was due. Else only what it had not come to; super.c. */
+		if (!replay.done || replay.wrong)
+			left = 0;
+		else if (!array->resync_position)
+			left = MD_RESYNC_DONE;
+		array->resync_position = array->resync_checkpoint = left;
+	}
 	return clear_all(r, error);
 }
 

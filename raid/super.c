@@ -34,6 +34,8 @@
 #include "raid/intent.h"
 #include "util/bytes.h"
 
+#define MD_PAGE_SECTORS 8u /* md's raid5 works in pages */
+
 /* ---- One member's superblock ---- */
 
 static void fill_roles(const struct raid_array *array, struct md_superblock *sb)
@@ -57,6 +59,22 @@ static void fill_roles(const struct raid_array *array, struct md_superblock *sb)
 	}
 }
 
+/*
+ * From where members may differ. While writes are in flight that is anywhere; with a partial parity log, which knows of those,
+ * it is where the resync is, if one is due. 0 would mean that none is (raid5_ppl.c), as it does for md.
+ */
+static uint64_t resync_offset(const struct raid_array *array)
+{
+	uint64_t done = MIN(array->resync_checkpoint, array->resync_flushed);
+
+	if (array->clean)
+		return done;
+	if (done == MD_RESYNC_DONE ||
+	    !(array->features & (MD_FEATURE_PPL | MD_FEATURE_MULTIPLE_PPLS)))
+		return 0;
+	return MAX(done, MD_PAGE_SECTORS);
+}
+
 static void fill_superblock(struct raid_member *member)
 {
 	const struct raid_array *array = member->array;
@@ -75,7 +93,7 @@ static void fill_superblock(struct raid_member *member)
 	sb->logical_block_size = array->recorded_block_size;
 	sb->raid_disks = array->now.disks;
 	sb->events = array->events;
-	sb->resync_offset = array->clean ? MIN(array->resync_checkpoint, array->resync_flushed) : 0;
+	sb->resync_offset = resync_offset(array);
 	sb->recovery_offset = 0;
 	if (array->intent)
 		sb->features |= MD_FEATURE_BITMAP;

@@ -191,6 +191,7 @@ rpc_method_fn serve_raid_fail;
 rpc_method_fn serve_raid_remove;
 rpc_method_fn serve_raid_add;
 rpc_method_fn serve_raid_replace;
+rpc_method_fn serve_raid_grow;
 rpc_method_fn serve_raid_check;
 rpc_method_fn serve_raid_stop_sync;
 rpc_method_fn serve_raid_resume;

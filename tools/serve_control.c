@@ -9,6 +9,7 @@
  *	raid.fail, raid.remove	{name, device, force}
  *	raid.add	{name, device, force, back}; back: by the bitmap or not at all
  *	raid.replace	{name, device, with, force}; with: a device, or none: a spare
+ *	raid.grow	{name, size, all, devices, only_check}: size in bytes of each member, all: as much as there is; 0: as it is
  *	raid.check	{name, repair, force}: starts it
  *	raid.stop_sync	{name} -> {stopped, held}: what ran, or null; whether a resync or recovery is due still
  *	raid.resume	{name}: that goes on
@@ -325,6 +326,7 @@ const struct rpc_method serve_methods[] = {
 	{ "raid.fail", serve_raid_fail },
 	{ "raid.remove", serve_raid_remove },
 	{ "raid.replace", serve_raid_replace },
+	{ "raid.grow", serve_raid_grow },
 	{ "raid.add", serve_raid_add },
 	{ "raid.check", serve_raid_check },
 	{ "raid.stop_sync", serve_raid_stop_sync },

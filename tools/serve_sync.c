@@ -91,6 +91,33 @@ int serve_raid_speed(void *context, json_t *params, json_t **result, struct erro
 	return rc ? rc : array_call_do(&call, set_speed);
 }
 
+static uint64_t number_of(const struct array_call *call, const char *key)
+{
+	return (uint64_t)json_integer_value(json_object_get(call->params, key));
+}
+
+static int grow_array(struct array_call *call)
+{
+	const struct raid_grow grow = {
+		.size = json_is_true(json_object_get(call->params, "all"))
+				? RAID_GROW_MAX
+				: number_of(call, "size"),
+		.devices = (unsigned)number_of(call, "devices"),
+		.only_check = json_is_true(json_object_get(call->params, "only_check")),
+	};
+
+	return raid_grow(call->array, &grow, call->error);
+}
+
+int serve_raid_grow(void *context, json_t *params, json_t **result, struct error *error)
+{
+	struct array_call call = { .serve = context, .params = params, .error = error };
+	int rc = array_call_find(&call, false);
+
+	(void)result;
+	return rc ? rc : array_call_do(&call, grow_array);
+}
+
 int serve_raid_bitmap(void *context, json_t *params, json_t **result, struct error *error)
 {
 	struct array_call call = { .serve = context, .params = params, .error = error };

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * More of each member, or more mirrors: what changes at once, with the array held still (still.h).
+ *
+ * Why no crash loses data. Where the data are does not change. What is new is beyond what was there: it counts as not in sync from the
+ * same update of superblocks on that speaks of it, and nobody is told of it before that is durable. A bitmap of the new size is
+ * written before; should the superblocks not follow it does not fit them, and counts as all set (intent_load.c).
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "raid/intent.h"
+#include "raid/members.h"
+#include "raid/still.h"
+#include "util/bytes.h"
+#include "util/size.h"
+
+static bool is_written(const struct raid_member *member)
+{
+	return RAID_WRITABLE_STATES & (1u << member->state);
+}
+
+static int refuse_busy(const struct raid_array *array, struct error *error)
+{
+	const struct raid_rebuild *rebuild = &array->rebuild;
+
+	if (rebuild->frozen)
+		return error_set(error, -EBUSY, "%s is held still", array->block.name);
+	if (rebuild->operation != RAID_IDLE)
+		error_set(error, -EBUSY, "%s: %s is running", array->block.name,
+			  raid_operation_name(rebuild->operation));
+	else if (array->replacements)
+		error_set(error, -EBUSY, "%s: a member is being replaced", array->block.name);
+	else if (raid_array_in_sync_below(array) != MD_RESYNC_DONE)
+		error_set(error, -EBUSY, "%s is not in sync", array->block.name);
+	else
+		return 0;
+	return error_advise(error, "`tenon raid rebuild %s` brings it to its end", array->name);
+}
+
+static int check_any(const struct raid_array *array, struct error *error)
+{
+	if (array->block.read_only)
+		return error_set(error, -EROFS, "%s is assembled read-only", array->block.name);
+	if (raid_level_maps(array->level) || !array->level->resize)
+		return error_set(error, -EOPNOTSUPP,
+				 "%s keeps its data once, and uses all of each member: it does not "
+				 "grow in place",
+				 array->block.name);
+	/* A resync of what is new would be due, and without a member none can be told from what a crash leaves. */
+	if (array->now.chunk_sectors && raid_array_degraded(array)) {
+		error_set(error, -EBUSY, "%s is degraded", array->block.name);
+		return error_advise(error, "let it be rebuilt first");
+	}
+	return refuse_busy(array, error);
+}
+
+/* ---- More of each member ---- */
+
+/* Sectors for data that the device has by now. A superblock at the end is where it was, so the device did not grow. */
+static uint64_t usable(const struct raid_member *member)
+{
+	const struct md_superblock *sb = &member->sb;
+	uint64_t sectors = member->block->size >> MD_SECTOR_SHIFT;
+	int32_t behind = (int32_t)MIN(sb->data_offset - sb->super_offset, INT32_MAX);
+	bool tail = sb->bblog_offset > behind ||
+		    (sb->features & MD_FEATURE_BITMAP && sb->bitmap_offset > behind);
+
+	if (!sb->minor_version || tail || sectors <= sb->data_offset)
+		return sb->data_size;
+	return MAX(sb->data_size, sectors - sb->data_offset);
+}
+
+static const struct raid_member *smallest(const struct raid_array *array)
+{
+	const struct raid_member *least = NULL;
+
+	list_for_each(at, &array->members) {
+		const struct raid_member *member = list_entry(at, struct raid_member, node);
+
+		if (is_written(member) && (!least || usable(member) < usable(least)))
+			least = member;
+	}
+	return least;
+}
+
+static uint64_t unit_of(const struct raid_array *array)
+{
+	uint64_t block = MAX(array->block.logical_block_size >> MD_SECTOR_SHIFT, 1u);
+
+	return MAX(array->now.chunk_sectors, block);
+}
+
+/* What member_sectors are to be. */
+static int plan_size(const struct raid_array *array, uint64_t wanted, uint64_t *sectors,
+		     struct error *error)
+{
+	const struct raid_member *least = smallest(array);
+	uint64_t most = round_down(least ? usable(least) : 0, unit_of(array));
+	char has[SIZE_TEXT], now[SIZE_TEXT];
+
+	*sectors = wanted == RAID_GROW_MAX ? MAX(most, array->now.member_sectors)
+					   : round_down(wanted >> MD_SECTOR_SHIFT, unit_of(array));
+	if (*sectors < array->now.member_sectors) {
+		error_set(
+			error, -EINVAL,
+			"%s uses %s of each member, %s would be less: what is beyond would be lost",
+			array->block.name,
+			size_format(array->now.member_sectors << MD_SECTOR_SHIFT, now),
+			size_format(*sectors << MD_SECTOR_SHIFT, has));
+		return -EINVAL;
+	}
+	if (*sectors > most && *sectors > array->now.member_sectors)
+		return error_set(error, -ENOSPC, "%s has %s (%llu bytes) for data, expected %llu",
+				 least ? least->block->name : array->block.name,
+				 size_format(most << MD_SECTOR_SHIFT, has),
+				 (unsigned long long)most << MD_SECTOR_SHIFT,
+				 (unsigned long long)*sectors << MD_SECTOR_SHIFT);
+	if (*sectors > array->now.member_sectors && array->now.level == RAID_LEVEL_10 &&
+	    raid10_far_copies(array->now.layout) > 1 && !(array->now.layout & RAID10_LAYOUT_OFFSET))
+		return error_set(
+			error, -EOPNOTSUPP,
+			"%s has far copies, which lie behind the first: they would have to "
+			"move",
+			array->block.name);
+	return 0;
+}
+
+static int say_not_written(const struct raid_array *array, int rc, struct error *error)
+{
+	return error_set(error, rc, "%s: superblocks cannot be written: %s", array->block.name,
+			 error_name(rc));
+}
+
+static int take_size(struct raid_array *array, uint64_t sectors, struct error *error)
+{
+	struct raid_geometry before = array->now;
+	uint64_t from = array->sync_sectors;
+	int rc = raid_array_mark_clean(array);
+
+	if (rc)
+		return say_not_written(array, rc, error);
+	array->now.member_sectors = sectors;
+	rc = array->level->resize(array, error);
+	if (!rc && array->intent)
+		rc = raid_intent_resize(array, from, error);
+	if (rc) {
+		array->now = before;
+		array->level->resize(array, NULL);
+		return rc;
+	}
+	list_for_each(at, &array->members) {
+		struct raid_member *member = list_entry(at, struct raid_member, node);
+
+		if (is_written(member))
+			member->sb.data_size = usable(member);
+	}
+	raid_array_resync_from(array, from);
+	if (array->intent)
+		rc = raid_bitmap_write(array, error);
+	if (rc)
+		return rc;
+	rc = raid_super_update(array);
+	if (rc)
+		return say_not_written(array, rc, error);
+	array->block.size =
+		round_down(array->sectors << MD_SECTOR_SHIFT, array->block.logical_block_size);
+	return 0;
+}
+
+/* ---- More mirrors, or fewer ---- */
+
+static int check_devices(const struct raid_array *array, unsigned devices, struct error *error)
+{
+	unsigned taken = 0;
+
+	if (array->now.level != RAID_LEVEL_1)
+		return error_set(error, -EOPNOTSUPP,
+				 "%s: its level is %d, expected 1: others would have to move their "
+				 "data, which is not supported",
+				 array->block.name, array->now.level);
+	if (!devices || devices > MD_MAX_DEVICES)
+		return error_set(error, -EINVAL, "%u members, expected 1 to %u", devices,
+				 MD_MAX_DEVICES);
+	for (uint32_t i = 0; i < array->now.disks; i++)
+		taken += array->places[i].member != NULL;
+	if (taken <= devices)
+		return 0;
+	error_set(error, -EBUSY, "%s has %u members in %u places, expected at most %u",
+		  array->block.name, taken, array->now.disks, devices);
+	return error_advise(error, "fail and remove members first");
+}
+
+/* All copies are alike, so that a member may have any place. */
+static int take_devices(struct raid_array *array, unsigned devices, struct error *error)
+{
+	struct raid_place *places = calloc(devices, sizeof(*places)), *old = array->places;
+	unsigned place = 0;
+	int rc;
+
+	if (!places)
+		return error_set(error, -ENOMEM, "out of memory");
+	for (uint32_t i = 0; i < array->now.disks; i++) {
+		if (devices >= array->now.disks)
+			place = i;
+		if (!old[i].member)
+			continue;
+		places[place] = old[i];
+		old[i].member->role = (int)place++;
+	}
+	array->places = places;
+	array->now.disks = devices;
+	free(old);
+	rc = array->level->resize(array, error);
+	if (!rc)
+		rc = raid_super_update(array);
+	return rc ? say_not_written(array, rc, error) : 0;
+}
+
+/* ---- The whole ---- */
+
+static int check(const struct raid_array *array, const struct raid_grow *grow, uint64_t *sectors,
+		 struct error *error)
+{
+	int rc = check_any(array, error);
+
+	*sectors = array->now.member_sectors;
+	if (!rc && grow->devices)
+		rc = check_devices(array, grow->devices, error);
+	if (!rc && grow->size)
+		rc = plan_size(array, grow->size, sectors, error);
+	return rc;
+}
+
+int raid_grow(struct raid_array *array, const struct raid_grow *grow, struct error *error)
+{
+	uint64_t sectors;
+	int rc;
+
+	fiber_mutex_lock(&array->membership);
+	rc = check(array, grow, &sectors, error);
+	if (rc || grow->only_check) {
+		fiber_mutex_unlock(&array->membership);
+		return rc;
+	}
+	raid_hold_still(array);
+	/* As it is now. */
+	rc = array->block.read_only ? -EROFS : 0;
+	if (!rc && grow->devices && grow->devices != array->now.disks)
+		rc = take_devices(array, grow->devices, error);
+	if (!rc && grow->size)
+		rc = plan_size(array, grow->size, &sectors, error);
+	if (!rc && grow->size && sectors > array->now.member_sectors)
+		rc = take_size(array, sectors, error);
+	raid_go_on(array);
+	fiber_mutex_unlock(&array->membership);
+	return rc;
+}

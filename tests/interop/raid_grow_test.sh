@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# Arrays that grow, and members that are replaced: by a command, by a server, and by a server that is killed in the middle.
+# timeout: 240
+set -u
+. "$(dirname "$0")/lib.sh"
+cd "$work" || exit 1
+export TENON_DEVICES="$work/[a-f].img"
+
+serve() {
+	"$TENON" serve --socket-dir s "$@" >out 2>err &
+	pids=($!)
+	await grep -q ^ready out || cat err
+}
+
+await() {
+	local end=$((SECONDS + 100))
+	until "$@" >/dev/null 2>&1; do
+		[ $SECONDS -lt $end ] || { problem "waited in vain for: $*"; return 1; }
+		sleep 0.1
+	done
+}
+
+is() { "$TENON" raid show r --json | python3 -c "import json, sys; d = json.load(sys.stdin); m = {x['device'].split('/')[-1][0]: x['state'] for x in d['members']}; sys.exit(not ($1))"; }
+digest() { "$TENON" copy md/r - 2>>log | head -c "$1" | md5sum; }
+
+# ---- A command replaces ----
+truncate -s 64M a.img b.img c.img d.img
+expect 0 '' "$TENON" raid create r --level 5 --chunk 64K --size 8M a.img b.img c.img
+head -c 16M /dev/urandom >data
+expect 0 '' "$TENON" copy data md/r
+before=$(md5sum <data)
+expect 1 'has no spare' "$TENON" raid replace r b.img
+expect 0 'is being replaced' "$TENON" raid replace r b.img --with d.img
+is "m['b'] == 'in sync' and m['d'] == 'replacing' and not d['degraded']" || problem 'it is not being replaced'
+expect 1 'is being replaced' "$TENON" raid grow r --size max
+expect 0 '' "$TENON" raid rebuild r
+is "m['b'] == 'faulty' and m['d'] == 'in sync' and not d['degraded']" || problem 'it was not replaced'
+expect 0 '' "$TENON" raid remove r b.img
+[ "$(digest 16777216)" = "$before" ] || problem 'the data changed'
+
+# ---- It grows ----
+expect 2 'is needed' "$TENON" raid grow r
+truncate -s 64M e.img
+expect 1 'expected 1' "$TENON" raid grow r --devices 4 --add e.img
+expect 1 'no md superblock' "$TENON" raid zero e.img
+expect 1 'would be less' "$TENON" raid grow r --size 4M
+truncate -s 80M a.img c.img d.img
+expect 0 '' "$TENON" raid grow r --size max
+is "d['size_bytes'] > 120 << 20" || problem 'it did not grow'
+expect 0 '' "$TENON" raid rebuild r
+expect 0 '' "$TENON" raid check r
+[ "$(digest 16777216)" = "$before" ] || problem 'the data changed as it grew'
+expect 0 '' "$TENON" raid zero a.img c.img d.img b.img
+
+# ---- A mirror under a server gets a copy, which a kill does not end ----
+truncate -s 0 a.img b.img c.img d.img
+truncate -s 256M a.img b.img c.img d.img
+expect 0 '' "$TENON" raid create r --level 1 a.img b.img
+expect 0 '' "$TENON" copy data md/r
+serve md/r
+expect 0 '' "$TENON" raid grow r --devices 3 --add c.img
+await is "m['c'] == 'in sync' and not d['degraded']"
+expect 0 '' "$TENON" raid speed r --min 32K --max 64K
+expect 0 '' "$TENON" raid replace r a.img --with d.img
+await is "m['d'] == 'replacing'"
+kill -9 "${pids[0]}"
+wait "${pids[0]}" 2>/dev/null
+pids=()
+is "m['a'] == 'in sync' and m['d'] == 'replacing' and not d['degraded']" || problem 'a kill ended it'
+expect 0 '' "$TENON" raid rebuild r
+is "m['a'] == 'faulty' and m['d'] == 'in sync' and not d['degraded']" || problem 'it did not go on'
+[ "$(digest 16777216)" = "$before" ] || problem 'the data changed under a server'
+
+[ $failures = 0 ] && echo "all as expected"
+exit $((failures > 0))

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* `tenon raid grow`: more of each member, more mirrors; in a running server or here. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "block/block.h"
+#include "tools/describe.h"
+#include "tools/device_look.h"
+#include "tools/output.h"
+#include "tools/owner.h"
+#include "tools/raid.h"
+#include "tools/stack.h"
+#include "util/size.h"
+
+struct grow_command {
+	struct cli_words given, added;
+	char *target;
+	const char *size;
+	bool force;
+	struct raid_grow grow;
+};
+
+static json_t *grow_params(const struct grow_command *command, bool only_check)
+{
+	return json_pack("{s:o, s:I, s:b, s:I, s:b}", "name", describe_text(command->target),
+			 "size", (json_int_t)command->grow.size, "all",
+			 command->grow.size == RAID_GROW_MAX, "devices",
+			 (json_int_t)command->grow.devices, "only_check", only_check);
+}
+
+/* Nothing is added to an array that does not grow then. 1: a server did it. */
+static int grow_by_owner(struct grow_command *command, struct error *error)
+{
+	int rc = owner_call(&command->given, command->target, "raid.grow",
+			    grow_params(command, true), NULL, error);
+
+	for (unsigned i = 0; rc > 0 && i < command->added.count; i++) {
+		char *path = device_resolve(command->added.words[i]);
+
+		rc = owner_call(&command->given, command->target, "raid.add",
+				json_pack("{s:o, s:o, s:b}", "name", describe_text(command->target),
+					  "device", describe_text(path), "force", command->force),
+				NULL, error);
+		free(path);
+	}
+	if (rc > 0)
+		rc = owner_call(&command->given, command->target, "raid.grow",
+				grow_params(command, false), NULL, error);
+	return rc;
+}
+
+static int add_one(struct grow_command *command, struct stack *stack, struct raid_array *array,
+		   const char *device, struct error *error)
+{
+	CLEANUP_FREE char *path = device_resolve(device);
+	CLEANUP_BLOCK struct block *block = NULL;
+	int rc;
+
+	if (!path)
+		return -ENOMEM;
+	rc = raid_open_member(stack, array, path, command->force, &block, error);
+	if (rc)
+		return rc;
+	return command->force ? raid_add_over(array, block, error) : raid_add(array, block, error);
+}
+
+static int grow_here(struct grow_command *command, struct error *error)
+{
+	const struct stack_options options = { .write = true };
+	struct cli_words targets = { &command->target, 1 };
+	struct raid_grow check = command->grow;
+	struct stack *stack = NULL;
+	struct raid_array *array;
+	int rc = stack_claim(&stack, &command->given, &targets, &options, error);
+
+	check.only_check = true;
+	if (!rc)
+		rc = stack_find_running(stack, command->target, &array, error);
+	if (!rc)
+		rc = raid_grow(array, &check, error);
+	for (unsigned i = 0; !rc && i < command->added.count; i++)
+		rc = add_one(command, stack, array, command->added.words[i], error);
+	if (!rc)
+		rc = raid_grow(array, &command->grow, error);
+	return stack_finish(stack, rc, error);
+}
+
+static int grow_run(void *arg, struct error *error)
+{
+	struct grow_command *command = arg;
+	int rc = 0;
+
+	if (command->size && !strcmp(command->size, "max"))
+		command->grow.size = RAID_GROW_MAX;
+	else if (command->size)
+		rc = cli_parse_size(command->size, 65536, INT64_MAX, &command->grow.size, error);
+	if (!rc)
+		rc = grow_by_owner(command, error);
+	if (rc)
+		return rc > 0 ? 0 : rc;
+	rc = grow_here(command, error);
+	if (!rc)
+		cli_note("%s: `tenon raid rebuild` or `tenon serve` brings what is new in sync",
+			 command->target);
+	return rc;
+}
+
+int raid_grow_verb(int argc, char **argv)
+{
+	struct grow_command command = { .force = false };
+	uint64_t devices = 0;
+	const struct cli_option options[] = {
+		{ "size", CLI_TEXT, &command.size, "max|SIZE",
+		  "use so much of each device (max: what the smallest has)" },
+		{ "devices", CLI_NUMBER, &devices, "N", "of level 1: so many members", 1, 1920 },
+		{ "add", CLI_LIST, &command.added, "DEVICE", "add a device first (repeatable)" },
+		{ "force", CLI_FLAG, &command.force, NULL,
+		  "overwrite what is on a device that is added" },
+		CLI_OPTION_DEVICE(&command.given),
+		CLI_OPTION_END,
+	};
+	struct cli_words operands;
+	int status;
+
+	if (!cli_parse("raid grow NAME [--size max|SIZE] [--devices N] [--add DEVICE]", options,
+		       argc, argv, 1, 1, &operands, &status))
+		return status;
+	if (!command.size && !devices)
+		return cli_usage_error("--size or --devices is needed");
+	command.grow.devices = (unsigned)devices;
+	command.target = raid_target(operands.words[0]);
+	status = cli_on_fiber(grow_run, &command);
+	free(command.target);
+	return status;
+}
