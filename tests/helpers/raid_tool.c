@@ -199,8 +199,8 @@ static int step(struct tool *tool, const char *what)
 	if (!strcmp(what, "replace")) {
 		const char *device = take(tool);
 
-		return raid_replace_with(tool->array, device,
-					 open_device(tool, take(tool), false), false, error);
+		return raid_replace_with(tool->array, device, open_device(tool, take(tool), false),
+					 false, error);
 	}
 	if (!strcmp(what, "wait"))
 		return raid_rebuild_wait(tool->array, NULL, NULL, 100000000, error);
