@@ -179,6 +179,8 @@ bool raid_member_fail(struct raid_member *member, const char *format, ...)
 			"bad",
 			array->block.name, (unsigned long long)count << MD_SECTOR_SHIFT,
 			(unsigned long long)sector << MD_SECTOR_SHIFT, member->block->name);
+	raid_event_note(array, member->state == RAID_MEMBER_IN_SYNC ? "Fail" : "FailSpare",
+			member->block->name);
 	if (raid_member_active(member))
 		leave_place(member);
 	member->state = RAID_MEMBER_FAULTY;

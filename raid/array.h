@@ -12,6 +12,7 @@
 #include "block/block.h"
 #include "block/range_lock.h"
 #include "fiber/fiber.h"
+#include "raid/events.h"
 #include "raid/geometry.h"
 #include "raid/level.h"
 #include "raid/md_badblocks.h"
@@ -140,6 +141,7 @@ struct raid_array {
 	uint64_t last_write_ns;
 
 	struct raid_counters counters;
+	struct raid_event_log event_log;
 	struct raid_intent *intent;  /* NULL: no bitmap */
 	struct raid_intent *retired; /* those that were removed */
 	struct fiber_mutex clearing; /* of the bitmap, by the daemon */

@@ -17,16 +17,29 @@
 #include "util/bytes.h"
 #include "util/size.h"
 
+/* Also by one that is marked faulty until it is removed: who had its number would be taken for it. */
+static bool is_taken(struct raid_array *array, uint32_t number)
+{
+	list_for_each(at, &array->members) {
+		const struct raid_member *member = list_entry(at, struct raid_member, node);
+
+		if (member->state == RAID_MEMBER_STALE && member->marked_faulty &&
+		    member->sb.dev_number == number)
+			return true;
+	}
+	return raid_member_by_number(array, number) != NULL;
+}
+
 uint32_t raid_member_new_number(struct raid_array *array)
 {
 	uint32_t number = array->now.disks;
 
 	/* As mdadm: the first free one after those that the first members have, else any. */
-	while (number < MD_MAX_DEVICES && raid_member_by_number(array, number))
+	while (number < MD_MAX_DEVICES && is_taken(array, number))
 		number++;
 	if (number == MD_MAX_DEVICES) {
 		number = 0;
-		while (number < MD_MAX_DEVICES && raid_member_by_number(array, number))
+		while (number < MD_MAX_DEVICES && is_taken(array, number))
 			number++;
 	}
 	if (number >= array->max_dev && number < MD_MAX_DEVICES)

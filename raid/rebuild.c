@@ -21,12 +21,26 @@
 #include "raid/rebuild.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "raid/intent.h"
 #include "raid/rebuild_windows.h"
 #include "util/bytes.h"
 
 /* ---- One operation ---- */
+
+/* Those that were being filled, and are in sync now or take another's place. */
+static void tell_filled(struct raid_array *array)
+{
+	list_for_each(at, &array->members) {
+		struct raid_member *member = list_entry(at, struct raid_member, node);
+
+		if (!member->target || !raid_member_active(member))
+			continue;
+		raid_event_note(array, "SpareActive", member->block->name);
+		member->target = member->state == RAID_MEMBER_REBUILDING;
+	}
+}
 
 /* What was copied is durable before any superblock says so. One that replaces another is known to have all
  * data before the other is known to be out: a crash between the two loses neither. */
@@ -48,6 +62,8 @@ static int finish_recovery(struct raid_array *array)
 			member->state = RAID_MEMBER_IN_SYNC;
 	}
 	rc = raid_super_update(array);
+	if (!rc)
+		tell_filled(array);
 	if (rc || !replaced)
 		return rc;
 	for (uint32_t i = 0; i < array->now.disks; i++) {
@@ -112,13 +128,27 @@ static void begin(struct raid_array *array, enum raid_operation operation, uint6
 	rebuild->saved_ns = rebuild->began_ns = worker_now();
 	raid_rebuild_speed_begin(array);
 	rebuild->mark_count = 0;
+	rebuild->told_percent = 0;
 	if (is_scrub(operation))
 		raid_rebuild_scrub_begin(rebuild, operation);
 	for (unsigned i = 0; i < RAID_REBUILD_WINDOWS; i++)
 		rebuild->busy[i] = UINT64_MAX;
 	log_info(array->log, "%s: %s begins at byte %llu", array->block.name,
 		 raid_operation_name(operation), (unsigned long long)start << MD_SECTOR_SHIFT);
+	raid_event_note(array, "RebuildStarted", NULL);
 	raid_rebuild_mark(array);
+}
+
+/* As mdadm's monitor says it: the differences in sectors. */
+static void tell_end(struct raid_array *array, enum raid_operation operation)
+{
+	char text[80];
+
+	snprintf(text, sizeof(text), "mismatches found: %llu (on raid level %d)",
+		 (unsigned long long)array->rebuild.mismatches >> MD_SECTOR_SHIFT,
+		 array->now.level);
+	raid_event_note(array, "RebuildFinished",
+			is_scrub(operation) && array->rebuild.mismatches ? text : NULL);
 }
 
 static void run(struct raid_array *array, enum raid_operation operation, uint64_t start)
@@ -147,6 +177,7 @@ static void run(struct raid_array *array, enum raid_operation operation, uint64_
 	rebuild->last_total = rebuild->total;
 	rebuild->last_ns = worker_now() - rebuild->began_ns;
 	rebuild->last_sectors = rebuild->completed - rebuild->began;
+	tell_end(array, operation);
 	rebuild->operation = RAID_IDLE;
 	fiber_queue_wake_all(&rebuild->change);
 }

@@ -6,6 +6,7 @@
 #include "raid/rebuild_windows.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -54,6 +55,20 @@ static bool any_target(const struct raid_array *array)
 	return false;
 }
 
+/* In steps, as mdadm's monitor does. */
+static void tell_percent(struct raid_array *array)
+{
+	struct raid_rebuild *rebuild = &array->rebuild;
+	unsigned percent = 20 * (unsigned)(5 * rebuild->completed / MAX(rebuild->total, 1u));
+	char name[20];
+
+	if (percent <= rebuild->told_percent || percent >= 100)
+		return;
+	rebuild->told_percent = percent;
+	snprintf(name, sizeof(name), "Rebuild%u", percent);
+	raid_event_note(array, name, NULL);
+}
+
 /* Where all before is done: the lowest window in flight, or what comes next. */
 void raid_rebuild_completed(struct raid_array *array)
 {
@@ -63,6 +78,7 @@ void raid_rebuild_completed(struct raid_array *array)
 	for (unsigned i = 0; i < RAID_REBUILD_WINDOWS; i++)
 		completed = MIN(completed, rebuild->busy[i]);
 	rebuild->completed = completed;
+	tell_percent(array);
 	if (rebuild->operation == RAID_RESYNC)
 		array->resync_position = completed;
 	list_for_each(at, &array->members) {

@@ -70,6 +70,7 @@ struct raid_array *raid_array_new(const struct md_superblock *sb, struct log *lo
 	fiber_mutex_init(&array->transition);
 	range_lock_init(&array->ranges, 11); /* units of 1 MiB */
 	raid_rebuild_init(&array->rebuild);
+	raid_events_begin(array);
 	snprintf(name, sizeof(name), "md/%s", array->name);
 	block_init(&array->block,
 		   raid_level_maps(array->level) ? &raid_map_block_ops : &raid_block_ops, name);
@@ -137,6 +138,7 @@ void raid_array_destroy(struct raid_array *array)
 		raid_intent_free(array->retired);
 		array->retired = next;
 	}
+	raid_events_end(array);
 	free(array->places);
 	array->places = NULL;
 	array->intent = NULL;

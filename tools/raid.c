@@ -467,6 +467,8 @@ int command_raid(int argc, char **argv)
 		  "compare all members, and make them agree where it is known who is wrong" },
 		{ "stop-sync", raid_stop_sync_verb, "NAME",
 		  "end the resync, rebuild, check or repair that runs" },
+		{ "watch", raid_watch_verb, "[NAME] [--exec COMMAND] [--json]",
+		  "tell what happens to arrays that servers run" },
 		{ "bitmap", raid_bitmap_verb, "NAME add|remove [--chunk SIZE]",
 		  "give an array a write-intent bitmap, or take it away" },
 		{ "speed", raid_speed_verb, "NAME [--min SIZE] [--max SIZE] [--json]",

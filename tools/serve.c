@@ -205,6 +205,8 @@ static int serve_until_signal(struct serve *serve, struct serve_arguments *argum
 	if (rc || end->came)
 		return rc;
 	print_exports(serve);
+	if (serve->spare_groups.count)
+		serve->spares = fiber_spawn(serve_spares_fiber, serve);
 	while (!end->came)
 		fiber_queue_wait_always(&end->waiter);
 	return MIN(end->rc, 0);
@@ -229,6 +231,10 @@ static int serve_run(void *arg, struct error *error)
 	watcher = fiber_spawn(watch_end, &end);
 	rc = serve_until_signal(serve, arguments, &end, error);
 	serve->waits_for = "what a command has asked for";
+	if (serve->spares) {
+		fiber_cancel(serve->spares);
+		fiber_join(serve->spares);
+	}
 	rpc_server_stop(serve->control);
 	serve->waits_for = "the devices of its arrays and groups";
 	rc = serve_homes_end(serve, rc, error);
@@ -282,6 +288,8 @@ int command_serve(int argc, char **argv)
 		  "back (a balloon)" },
 		{ "serial", CLI_LIST, &serve->serials, "VG/LV=SERIAL",
 		  "the serial number that guests see (repeatable)" },
+		{ "spare-group", CLI_LIST, &serve->spare_groups, "NAME=ARRAY,ARRAY...",
+		  "spares of these arrays go to the one that needs one (repeatable)" },
 		{ "verbose", CLI_FLAG, &verbose, NULL, "say what happens" },
 		CLI_OPTION_DEVICE(&arguments.given),
 		CLI_OPTION_END,
@@ -293,7 +301,8 @@ int command_serve(int argc, char **argv)
 		return status;
 	if (!serve->sockets.directory)
 		return cli_usage_error("--socket-dir is needed");
-	if (!socket_options_parse(&serve->sockets) || !check_serials(&serve->serials))
+	if (!socket_options_parse(&serve->sockets) || !check_serials(&serve->serials) ||
+	    !serve_spares_check(&serve->spare_groups))
 		return EXIT_USAGE;
 	if (!serve->workers)
 		serve->workers = serve_default_workers();

@@ -8,7 +8,8 @@
  *	serve_export.c	which volumes and arrays are served, under which names
  *	serve_socket.c	one vhost-user-blk socket for each of them
  *	serve_control.c	the control socket, on which commands ask the owner
- *	serve_arrays.c	what they ask of arrays; serve_sync.c: of their resyncs and checks
+ *	serve_arrays.c	what they ask of arrays; serve_sync.c: of their resyncs and checks; serve_events.c: what happened
+ *	serve_spares.c	spares that go to where they are needed
  *
  * What cannot be served is left out and keeps an export that says why; the rest is served.
  *
@@ -78,10 +79,12 @@ struct serve {
 	struct socket_options sockets;
 	bool read_only, pin_memory;
 	uint64_t queues;
-	struct cli_words groups;  /* those that are served whole: new volumes are exported too */
-	struct cli_words serials; /* VG/LV=SERIAL or md/NAME=SERIAL, checked */
-	struct device_list owned; /* paths that this process has locked */
-	struct list exports;      /* in the order in which they were named */
+	struct cli_words groups; /* those that are served whole: new volumes are exported too */
+	struct cli_words spare_groups; /* NAME=ARRAY,ARRAY..., checked */
+	struct fiber *spares;          /* serve_spares_fiber(), or NULL */
+	struct cli_words serials;      /* VG/LV=SERIAL or md/NAME=SERIAL, checked */
+	struct device_list owned;      /* paths that this process has locked */
+	struct list exports;           /* in the order in which they were named */
 	struct export_index {
 		void *by_name, *by_path, *by_serial; /* of tsearch(3) */
 	} index;
@@ -180,6 +183,13 @@ int export_describe(const struct serve *serve, size_t from, size_t most, json_t 
 int serve_claim(struct serve *serve, const struct cli_words *given, struct cli_words *targets,
 		struct error *error);
 
+/* ---- Spare groups (serve_spares.c) ---- */
+
+/* Whether each is NAME=ARRAY,ARRAY...; if not, that was said. */
+bool serve_spares_check(const struct cli_words *groups);
+/* On the control worker, until it is cancelled; `arg` is the struct serve. */
+fiber_fn serve_spares_fiber;
+
 /* ---- The control socket (serve_control.c, serve_arrays.c) ---- */
 
 extern const struct rpc_method serve_methods[];
@@ -197,6 +207,7 @@ rpc_method_fn serve_raid_stop_sync;
 rpc_method_fn serve_raid_resume;
 rpc_method_fn serve_raid_speed;
 rpc_method_fn serve_raid_bitmap;
+rpc_method_fn serve_raid_events;
 rpc_method_fn serve_raid_wait;
 
 #endif

@@ -13,6 +13,8 @@
  *	raid.check	{name, repair, force}: starts it
  *	raid.stop_sync	{name} -> {stopped, held}: what ran, or null; whether a resync or recovery is due still
  *	raid.resume	{name}: that goes on
+ *	raid.events	{after, all} -> [{name, uuid, degraded, operation, next, lost, events}]: of each array those from the
+ *		number on that `after` has for its UUID; of others none or `all`
  *	raid.bitmap	{name, remove, chunk}: adds a bitmap of that chunk in bytes (0: chosen), or removes it
  *	raid.speed	{name, least, most} -> {least, most}: bytes a second; most 0: no limit; what is not given stays
  *	raid.wait	{name} -> {done, progress}, after at most a quarter of a second
@@ -333,6 +335,7 @@ const struct rpc_method serve_methods[] = {
 	{ "raid.resume", serve_raid_resume },
 	{ "raid.speed", serve_raid_speed },
 	{ "raid.bitmap", serve_raid_bitmap },
+	{ "raid.events", serve_raid_events },
 	{ "raid.wait", serve_raid_wait },
 	{ "lv.create", serve_lv_create },
 	{ "lv.remove", serve_lv_remove },
