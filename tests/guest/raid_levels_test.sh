@@ -208,8 +208,7 @@ in_guest theirs 'mid rec gone' <<'GUEST' || rig_fail "md cannot make them"
 		mdadm /dev/md0 --add $2 2>&1
 		echo 8192 >$md/sync_max
 		echo idle >$md/sync_action
-		until [ "$(cat $md/sync_completed)" != none ]; do sleep 0.05; done
-		sleep 0.5
+		until [ "$(sed 's/ .*//' $md/sync_completed)" = 8192 ]; do sleep 0.05; done
 		note whole; stop ;;
 	gone)
 		create "$@"; idle; fill 4
@@ -220,7 +219,7 @@ GUEST
 cp "$(rig_results theirs.guest)/digests" interrupted.digests
 sum_of() { sed -n "s/^$1 whole //p" interrupted.digests; }
 mdadm --examine theirs/mid.0 | grep -q 'State : active' || rig_fail "mid is not in the middle of its resync"
-mdadm --examine theirs/rec.1 | grep -q 'Recovery Offset : [1-9]' || rig_fail "rec is not in the middle of its recovery"
+mdadm --examine theirs/rec.1 >rec.theirs; grep -q "Recovery Offset : [1-9]" rec.theirs || { cat rec.theirs; rig_fail "theirs: rec is not in the middle of its recovery"; }
 for name in mid rec gone; do same "$name, which md left" "$(read_of $(members theirs $name))" "$(sum_of $name)"; done
 same "rec without what is not recovered" "$(read_of theirs/rec.0 theirs/rec.2 theirs/rec.3)" "$(sum_of rec)"
 ! "$TOOL" assemble -r theirs/rec.1 theirs/rec.2 theirs/rec.3 2>/dev/null ||
@@ -244,7 +243,7 @@ for name in mid rec gone; do
 	echo "$name whole $(read_of $(members ours $name))" >>left.digests
 done
 mdadm --examine ours/mid.0 | grep -q 'State : active' || rig_fail "mid is not in the middle of its resync"
-mdadm --examine ours/rec.1 | grep -q 'Recovery Offset : [1-9]' || rig_fail "rec is not in the middle of its recovery"
+mdadm --examine ours/rec.1 >rec.ours; grep -q "Recovery Offset : [1-9]" rec.ours || { cat rec.ours; rig_fail "ours: rec is not in the middle of its recovery"; }
 mdadm --examine ours/gone.0 | grep -q 'State : active' || rig_fail "gone is not dirty"
 for dir in theirs ours; do
 	in_guest $dir 'mid rec gone' <<'GUEST' || rig_fail "md does not go on"
