@@ -237,7 +237,7 @@ for name in mid rec gone; do
 	dd if=/dev/urandom of=ours/$name.1 bs=1M count=8 conv=notrunc status=none
 	case $name in
 	mid) "$TOOL" create $name "${options[@]}" $(members ours $name) -- rate 2M write 0 1M 4 until 30 ;;
-	rec) "$TOOL" create $name "${options[@]}" ours/rec.0 missing ours/rec.2 ours/rec.3 -- fill known rate 2M add ours/rec.1 until 40 ;;
+	rec) "$TOOL" create $name "${options[@]}" ours/rec.0 missing ours/rec.2 ours/rec.3 -- wait fill known rate 2M add ours/rec.1 until 40 ;;
 	gone) "$TOOL" create $name "${options[@]}" $(members ours $name) -- wait fill known write 0 1M 5 flush crash ;;
 	esac >/dev/null 2>>log || [ $name = gone ] || { cat log; rig_fail "$name cannot be made"; }
 	echo "$name whole $(read_of $(members ours $name))" >>left.digests
