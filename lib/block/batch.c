@@ -84,30 +84,9 @@ static int slot_fiber(void *arg)
 /* Hands it to the layer, if that can do it without a fiber. */
 static bool slot_start(struct block_slot *slot)
 {
-	const struct piece *piece = &slot->piece;
-	struct block *block = piece->block;
-	struct block_work *work = &slot->work;
-
-	if (!block->ops->start || !piece->depth || piece->layers[piece->depth - 1] != block)
-		return false;
-	work->block = block;
-	work->kind = piece->kind;
-	work->flags = piece->flags;
-	work->offset = piece->offset;
-	work->length = piece->length;
-	work->iov = piece->data.iov;
-	work->count = piece->data.count;
-	work->done = slot_work_done;
-	if (piece->kind <= BLOCK_WRITE && !piece->exact) {
-		struct iov_range data = piece->data;
-
-		if (iov_take(&data, piece->length, slot->iov, SLOT_IOVS, &work->count) <
-		    piece->length)
-			return false;
-		work->iov = slot->iov;
-	}
+	slot->work.done = slot_work_done;
 	slot->batch->pending++;
-	if (block->ops->start(block, work))
+	if (piece_start(&slot->piece, &slot->work, slot->iov, SLOT_IOVS))
 		return true;
 	slot->batch->pending--;
 	return false;

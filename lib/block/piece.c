@@ -127,6 +127,30 @@ int piece_work(struct piece *piece)
 	return piece_carry_out(&deeper);
 }
 
+bool piece_start(const struct piece *piece, struct block_work *work, struct iovec *iov,
+		 unsigned few)
+{
+	struct block *block = piece->block;
+
+	if (!block->ops->start || is_deep(piece))
+		return false;
+	work->block = block;
+	work->kind = piece->kind;
+	work->flags = piece->flags;
+	work->offset = piece->offset;
+	work->length = piece->length;
+	work->iov = piece->data.iov;
+	work->count = piece->data.count;
+	if (piece->kind <= BLOCK_WRITE && !piece->exact) {
+		struct iov_range data = piece->data;
+
+		if (iov_take(&data, piece->length, iov, few, &work->count) < piece->length)
+			return false;
+		work->iov = iov;
+	}
+	return block->ops->start(block, work);
+}
+
 /* ---- The way down ---- */
 
 int block_check_range(const struct block *block, uint64_t offset, uint64_t length)

@@ -38,6 +38,10 @@ enum piece_step {
 int piece_descend(struct piece *piece, struct piece *first, bool wait);
 /* Does a piece that stands: 0 or a negative errno. Suspends. */
 int piece_work(struct piece *piece);
+/* Has the layer on which a piece stands begin it, if that can do so without waiting: work->done, the caller's, is
+ * called then, see block_ops.start(). Room for the iovecs of one that is not exact: `few` of them. */
+bool piece_start(const struct piece *piece, struct block_work *work, struct iovec *iov,
+		 unsigned few);
 /* Out of all gates. */
 void piece_leave(struct piece *piece);
 

@@ -17,6 +17,7 @@
 
 #include "block/block.h"
 #include "block/iov.h"
+#include "block/start.h"
 #include "util/bytes.h"
 #include "virtio/virtio_blk_private.h"
 
@@ -27,10 +28,24 @@
 static_assert(sizeof(struct virtio_blk_outhdr) == 16, "virtio-blk request header");
 static_assert(sizeof(struct virtio_blk_discard_write_zeroes) == 16, "virtio-blk range");
 
+/* Data of a request: a place in the chain, and how much. */
+struct data {
+	struct iov_range at;
+	uint64_t bytes;
+};
+
 struct virtio_blk_request {
-	struct list node; /* in queue->idle */
+	struct list node; /* in queue->idle, or in queue->returned */
 	struct virtio_blk_queue *queue;
 	struct virtqueue_chain chain;
+
+	/* The chain, taken apart */
+	struct virtio_blk_outhdr header;
+	struct data out, in;
+	uint8_t *status;
+	struct iovec *last, whole; /* the iovec that the status is at the end of, as it was */
+
+	struct block_request io; /* of a transfer or a flush */
 	struct iovec iov[REQUEST_PIECES];
 };
 
@@ -41,16 +56,11 @@ void virtio_blk_queue_init(struct virtio_blk_queue *queue, struct virtio_blk *bl
 		.blk = blk, .vq = vq, .block = blk->block, .counters = &blk->counters
 	};
 	list_init(&queue->idle);
+	list_init(&queue->returned);
 	fiber_queue_init(&queue->drained);
 }
 
 /* ---- Requests ---- */
-
-/* Data of a request: a place in the chain, and how much. */
-struct data {
-	struct iov_range at;
-	uint64_t bytes;
-};
 
 /* The iovecs of `data`, in place: the first is cut at its front and the last at its end, for the
  * request has no other use for them. */
@@ -88,13 +98,13 @@ static unsigned write_flags(const struct virtio_blk *blk)
 	return __atomic_load_n(&blk->writeback, __ATOMIC_RELAXED) ? 0 : BLOCK_FUA;
 }
 
-static int transfer(struct virtio_blk_queue *queue, bool write, uint64_t sector, struct data *data)
+/* Makes ready `request->io`. 0, or a negative errno. */
+static int prepare_transfer(struct virtio_blk_request *request, bool write)
 {
+	struct virtio_blk_queue *queue = request->queue;
 	struct virtio_blk_counters *counters = queue->counters;
-	struct block *block = queue->block;
-	struct iovec *iov;
-	uint64_t offset;
-	unsigned count;
+	struct data *data = write ? &request->out : &request->in;
+	struct block_request *io = &request->io;
 
 	if (write) {
 		virtqueue_count(&counters->writes, 1);
@@ -103,15 +113,28 @@ static int transfer(struct virtio_blk_queue *queue, bool write, uint64_t sector,
 		virtqueue_count(&counters->reads, 1);
 		virtqueue_count(&counters->read_bytes, data->bytes);
 	}
-	if (!locate(block, sector, data->bytes, &offset))
+	io->kind = write ? BLOCK_WRITE : BLOCK_READ;
+	io->flags = write ? write_flags(queue->blk) : 0;
+	io->length = data->bytes;
+	if (!locate(queue->block, le64toh(request->header.sector), data->bytes, &io->offset))
 		return -EINVAL;
-	if (write && block->read_only)
+	if (write && queue->block->read_only)
 		return -EROFS;
-	iov = trim(data, &count);
-	if (!count)
-		return 0;
-	return write ? block_writev(block, offset, iov, count, write_flags(queue->blk))
-		     : block_readv(block, offset, iov, count);
+	io->iov = trim(data, &io->count);
+	return 0;
+}
+
+static int prepare_flush(struct virtio_blk_request *request)
+{
+	struct block_request *io = &request->io;
+
+	virtqueue_count(&request->queue->counters->flushes, 1);
+	io->kind = BLOCK_FLUSH;
+	io->flags = 0;
+	io->offset = io->length = 0;
+	io->iov = NULL;
+	io->count = 0;
+	return 0;
 }
 
 /* One range of a discard or write-zeroes request. */
@@ -166,30 +189,19 @@ static int get_id(struct virtio_blk_queue *queue, struct data *data, uint64_t *w
 	return 0;
 }
 
-/* Carries a request out. 0 or a negative errno; -EOPNOTSUPP for what this device cannot do. Sets
- * *written to the bytes of data given to the driver. */
-static int carry_out(struct virtio_blk_queue *queue, const struct virtio_blk_outhdr *header,
-		     struct data *out, struct data *in, uint64_t *written)
+/* What is no transfer. 0 or a negative errno; -EOPNOTSUPP for what this device cannot do. Sets *written to the bytes
+ * of data given to the driver. */
+static int carry_out(struct virtio_blk_request *request, uint64_t *written)
 {
-	uint64_t sector = le64toh(header->sector);
-	int rc;
+	struct virtio_blk_queue *queue = request->queue;
 
-	switch (le32toh(header->type)) {
-	case VIRTIO_BLK_T_IN:
-		rc = transfer(queue, false, sector, in);
-		*written = rc < 0 ? 0 : in->bytes;
-		return rc;
-	case VIRTIO_BLK_T_OUT:
-		return transfer(queue, true, sector, out);
-	case VIRTIO_BLK_T_FLUSH:
-		virtqueue_count(&queue->counters->flushes, 1);
-		return block_flush(queue->block);
+	switch (le32toh(request->header.type)) {
 	case VIRTIO_BLK_T_DISCARD:
-		return erase_all(queue, false, out);
+		return erase_all(queue, false, &request->out);
 	case VIRTIO_BLK_T_WRITE_ZEROES:
-		return erase_all(queue, true, out);
+		return erase_all(queue, true, &request->out);
 	case VIRTIO_BLK_T_GET_ID:
-		return get_id(queue, in, written);
+		return get_id(queue, &request->in, written);
 	default:
 		return -EOPNOTSUPP;
 	}
@@ -207,53 +219,146 @@ static uint8_t status_of(struct virtio_blk_queue *queue, int rc)
 	return VIRTIO_BLK_S_IOERR;
 }
 
-/* Takes the chain apart and carries it out; returns the bytes written to its writable part. The
- * chain has a writable byte. */
-static uint32_t process(struct virtio_blk_queue *queue, struct virtqueue_chain *chain)
-{
-	struct data out = { iov_range_of(chain->iov, chain->readable), chain->readable_bytes };
-	struct data in = { iov_range_of(chain->iov + chain->readable, chain->writable),
-			   chain->writable_bytes - 1 };
-	struct iovec *last = &chain->iov[chain->readable + chain->writable - 1], whole = *last;
-	uint8_t *status = (uint8_t *)whole.iov_base + whole.iov_len - 1;
-	struct virtio_blk_outhdr header;
-	uint64_t written = 0;
-	int rc = -EINVAL;
-
-	if (out.bytes >= HEADER_BYTES) {
-		iov_copy_out(&out.at, &header, HEADER_BYTES);
-		out.bytes -= HEADER_BYTES;
-		rc = carry_out(queue, &header, &out, &in, &written);
-	}
-	*status = status_of(queue, rc);
-	*last = whole; /* what is pushed is the chain as it was popped */
-	/* used.len counts from the buffer's start on, without gaps (2.7.8.2): where the data was not
-	 * written whole, the status after it does not count. */
-	return written == in.bytes ? (uint32_t)written + 1 : (uint32_t)written;
-}
-
 /* By the queue's own worker; others may look at it. */
 static void count_in_flight(struct virtio_blk_queue *queue, int change)
 {
 	__atomic_store_n(&queue->in_flight, queue->in_flight + (unsigned)change, __ATOMIC_RELAXED);
 }
 
-static int run(void *arg)
+/* Answers the driver. The request may be used again from then on. */
+static void finish(struct virtio_blk_request *request, int rc, uint64_t written)
 {
-	struct virtio_blk_request *request = arg;
 	struct virtio_blk_queue *queue = request->queue;
-	uint32_t written = process(queue, &request->chain);
+	bool all = written == request->in.bytes;
 
-	virtqueue_push(queue->vq, &request->chain, written);
+	*request->status = status_of(queue, rc);
+	*request->last = request->whole; /* what is pushed is the chain as it was popped */
+	/* used.len counts from the buffer's start on, without gaps (2.7.8.2): where the data was not
+	 * written whole, the status after it does not count. */
+	virtqueue_push(queue->vq, &request->chain, (uint32_t)written + all);
 	list_add_head(&queue->idle, &request->node);
-	/* The last one tells the driver at once; while others are at work, the next poll tells it of
-	 * all that ended in between. */
+	/* The last one tells the driver at once; while others are at work or are being taken, the next poll, or the end
+	 * of this one, tells it of all that ended in between. */
 	count_in_flight(queue, -1);
-	if (queue->in_flight == 0) {
+	if (queue->in_flight == 0 && !queue->taking) {
 		virtqueue_notify(queue->vq);
 		fiber_queue_wake_all(&queue->drained);
 	}
+}
+
+static void finish_io(struct virtio_blk_request *request, int rc)
+{
+	finish(request, rc, request->io.kind == BLOCK_READ && rc == 0 ? request->in.bytes : 0);
+}
+
+static void run_io(struct virtio_blk_request *request)
+{
+	const struct block_request *io = &request->io;
+	int rc;
+
+	if (io->kind == BLOCK_FLUSH)
+		rc = block_flush(io->block);
+	else if (io->kind == BLOCK_WRITE)
+		rc = block_writev(io->block, io->offset, io->iov, io->count, io->flags);
+	else
+		rc = block_readv(io->block, io->offset, io->iov, io->count);
+	finish_io(request, rc);
+}
+
+/* What cannot be started. */
+static int run_one(void *arg)
+{
+	run_io(arg);
 	return 0;
+}
+
+/* What was started and could not be done so. Many may come back at once, and have not been counted as fibers. */
+static int run_returned(void *arg)
+{
+	struct virtio_blk_queue *queue = arg;
+	struct list *next;
+
+	while ((next = list_pop(&queue->returned)))
+		run_io(list_entry(next, struct virtio_blk_request, node));
+	queue->returning--;
+	return 0;
+}
+
+static void io_done(struct block_request *io, int rc)
+{
+	struct virtio_blk_request *request = container_of(io, struct virtio_blk_request, io);
+	struct virtio_blk_queue *queue = request->queue;
+
+	if (rc != -EAGAIN) {
+		finish_io(request, rc);
+		return;
+	}
+	list_add_tail(&queue->returned, &request->node);
+	if (queue->returning < VIRTIO_BLK_FEW) {
+		queue->returning++;
+		fiber_start(run_returned, queue);
+	}
+}
+
+static int run_other(void *arg)
+{
+	struct virtio_blk_request *request = arg;
+	uint64_t written = 0;
+	int rc = carry_out(request, &written);
+
+	finish(request, rc, written);
+	return 0;
+}
+
+/* The chain has a writable byte. 0, or -EINVAL where it has no whole header. */
+static int take_apart(struct virtio_blk_request *request)
+{
+	struct virtqueue_chain *chain = &request->chain;
+
+	request->out =
+		(struct data){ iov_range_of(chain->iov, chain->readable), chain->readable_bytes };
+	request->in = (struct data){ iov_range_of(chain->iov + chain->readable, chain->writable),
+				     chain->writable_bytes - 1 };
+	request->last = &chain->iov[chain->readable + chain->writable - 1];
+	request->whole = *request->last;
+	request->status = (uint8_t *)request->whole.iov_base + request->whole.iov_len - 1;
+	if (request->out.bytes < HEADER_BYTES)
+		return -EINVAL;
+	iov_copy_out(&request->out.at, &request->header, HEADER_BYTES);
+	request->out.bytes -= HEADER_BYTES;
+	return 0;
+}
+
+/* Transfers and flushes go without a fiber where they can. */
+static void begin(struct virtio_blk_request *request)
+{
+	int rc = take_apart(request);
+
+	if (rc) {
+		finish(request, rc, 0);
+		return;
+	}
+	request->io.block = request->queue->block;
+	switch (le32toh(request->header.type)) {
+	case VIRTIO_BLK_T_IN:
+		rc = prepare_transfer(request, false);
+		break;
+	case VIRTIO_BLK_T_OUT:
+		rc = prepare_transfer(request, true);
+		break;
+	case VIRTIO_BLK_T_FLUSH:
+		rc = prepare_flush(request);
+		break;
+	default:
+		fiber_start(run_other, request);
+		return;
+	}
+	if (rc)
+		finish(request, rc, 0);
+	else if (!request->io.length && request->io.kind != BLOCK_FLUSH)
+		finish_io(request, 0);
+	else if (!block_start(&request->io))
+		fiber_start(run_one, request);
 }
 
 /* ---- Queues ---- */
@@ -272,6 +377,7 @@ static struct virtio_blk_request *get_request(struct virtio_blk_queue *queue)
 	request->queue = queue;
 	request->chain.iov = request->iov;
 	request->chain.capacity = REQUEST_PIECES;
+	request->io.done = io_done;
 	return request;
 }
 
@@ -289,6 +395,7 @@ int virtio_blk_queue_poll(struct virtio_blk_queue *queue, unsigned burst)
 	int got = 1;
 
 	virtqueue_notify(queue->vq);
+	queue->taking = true;
 	burst = virtqueue_prefetch(queue->vq, MIN(burst, room(queue)));
 	while (burst-- && virtqueue_available(queue->vq)) {
 		struct virtio_blk_request *request = get_request(queue);
@@ -306,7 +413,12 @@ int virtio_blk_queue_poll(struct virtio_blk_queue *queue, unsigned burst)
 		}
 		count_in_flight(queue, 1);
 		done++;
-		fiber_start(run, request);
+		begin(request);
+	}
+	queue->taking = false;
+	if (!queue->in_flight) {
+		virtqueue_notify(queue->vq);
+		fiber_queue_wake_all(&queue->drained);
 	}
 	return got < 0 ? got : (int)done;
 }

@@ -25,7 +25,7 @@ struct block;
 #define VIRTIO_BLK_SERIAL_BYTES 20
 
 /* Requests of a queue that are carried out at a time; those beyond stay in its ring. A guest chooses the
- * size of its rings, up to 32768, and each request takes a fiber's stack. */
+ * size of its rings, up to 32768, and a request may take a fiber's stack. */
 #define VIRTIO_BLK_IN_FLIGHT 1024
 
 /* Many queues could still take all the stacks that there are, and with them the process. So where a worker has so many
@@ -56,8 +56,11 @@ struct virtio_blk_queue {
 	struct virtqueue *vq;
 	struct block *block; /* that of `blk`, or a view of it */
 	struct virtio_blk_counters
-		*counters;          /* those of `blk`, or others; read with virtqueue_counted() */
-	unsigned in_flight;         /* requests that have a fiber */
+		*counters;  /* those of `blk`, or others; read with virtqueue_counted() */
+	unsigned in_flight; /* requests that were taken and not answered */
+	bool taking;        /* in virtio_blk_queue_poll() */
+	unsigned returning; /* fibers that do again what is in `returned` */
+	struct list returned;
 	struct list idle;           /* pooled requests */
 	struct fiber_queue drained; /* who waits for in_flight == 0 */
 };

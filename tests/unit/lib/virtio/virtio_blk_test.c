@@ -509,6 +509,95 @@ static void test_guests_do_not_take_all_stacks(void)
 	CU_ASSERT_EQUAL(fiber_run_each(in_a_crowd, NULL), 0);
 }
 
+/* A disk that begins every request, and then has it done again by a call; its end is not in the start. */
+struct returning {
+	struct block block;
+	struct block *lower;
+	struct block_work *works[SIZE];
+	unsigned count, most, running;
+};
+
+static bool returning_start(struct block *block, struct block_work *work)
+{
+	struct returning *disk = container_of(block, struct returning, block);
+
+	disk->works[disk->count++] = work;
+	return true;
+}
+
+static int returning_readv(struct block *block, uint64_t offset, uint64_t length,
+			   const struct iovec *iov, unsigned count)
+{
+	struct returning *disk = container_of(block, struct returning, block);
+
+	(void)length;
+	disk->running++;
+	disk->most = MAX(disk->most, disk->running);
+	fiber_sleep(MS);
+	disk->running--;
+	return block_readv(disk->lower, offset, iov, count);
+}
+
+static int returning_flush(struct block *block)
+{
+	(void)block;
+	return 0;
+}
+
+static void returning_close(struct block *block)
+{
+	(void)block;
+}
+
+/* All come back at the same time; they are done by a few fibers, and each is answered once. */
+static int returned(void *arg)
+{
+	static const struct block_ops ops = { .type = "returning",
+					      .start = returning_start,
+					      .readv = returning_readv,
+					      .flush = returning_flush,
+					      .close = returning_close };
+	const struct virtqueue_part parts[] = { { BASE + HEADER, 16 },
+						{ BASE + DATA, 512 },
+						{ BASE + STATUS, 1 } };
+	static struct returning disk;
+	unsigned taken = 0, fibers;
+	uint32_t written;
+	uint16_t head;
+
+	(void)arg;
+	begin(false);
+	disk = (struct returning){ .lower = rig.disk };
+	block_init(&disk.block, &ops, "returning");
+	block_copy_limits(&disk.block, rig.disk);
+	rig.queue.block = &disk.block;
+	put_header(VIRTIO_BLK_T_IN, 0);
+	for (unsigned i = 0; i < SIZE / 3; i++)
+		CU_ASSERT_EQUAL(virtqueue_driver_add(&rig.driver, parts, 1, 2, &head), 0);
+	virtqueue_driver_kick(&rig.driver);
+	fibers = worker_fibers();
+	virtio_blk_queue_poll(&rig.queue, 64);
+	CU_ASSERT_EQUAL(disk.count, SIZE / 3);
+	CU_ASSERT_EQUAL(worker_fibers(), fibers);
+	for (unsigned i = 0; i < disk.count; i++)
+		disk.works[i]->done(disk.works[i], -EAGAIN);
+	CU_ASSERT_EQUAL(rig.queue.in_flight, SIZE / 3);
+	virtio_blk_queue_drain(&rig.queue);
+	CU_ASSERT_EQUAL(disk.most, VIRTIO_BLK_FEW);
+	CU_ASSERT_EQUAL(rig.bytes[STATUS], VIRTIO_BLK_S_OK);
+	while (virtqueue_driver_take(&rig.driver, &head, &written) == 1)
+		taken += written == 513;
+	CU_ASSERT_EQUAL(taken, SIZE / 3);
+	CU_ASSERT_EQUAL(disk.block.gate.inside, 0);
+	block_unref(&disk.block);
+	return end();
+}
+
+static void test_what_comes_back_is_done_by_few_fibers(void)
+{
+	CU_ASSERT_EQUAL(fiber_run_each(returned, NULL), 0);
+}
+
 static int no_status(void *arg)
 {
 	struct virtqueue_part parts[2] = { { HEADER, 16 }, { DATA, 512 } };
@@ -542,4 +631,5 @@ UNIT_MAIN("virtio-blk", UNIT(test_what_is_written_is_read),
 	  UNIT(test_configuration_space_tells_the_disk),
 	  UNIT(test_a_large_ring_does_not_take_all_memory),
 	  UNIT(test_guests_do_not_take_all_stacks),
+	  UNIT(test_what_comes_back_is_done_by_few_fibers),
 	  UNIT(test_a_request_without_a_status_byte_breaks_the_ring))
