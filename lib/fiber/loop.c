@@ -63,13 +63,15 @@ static bool jump(struct worker *worker)
 static void sleep_in_kernel(struct worker *worker)
 {
 	uint64_t next = timer_next(&worker->timers), timeout = FIBER_FOREVER;
+	unsigned woken = worker->woken;
 
 	if (!poller_arm_all(worker))
 		return;
 	watch_arm(worker->wake);
 	atomic_store(&worker->sleeping, true);
-	/* A ring that is full while pollers are armed gives completions, and so maybe fibers to run. */
-	if (!atomic_load(&worker->inbox) && list_empty(&worker->ready)) {
+	/* A ring that is full while pollers are armed gives completions, and so maybe fibers to run, or pollers that are armed
+	 * no more. */
+	if (!atomic_load(&worker->inbox) && list_empty(&worker->ready) && worker->woken == woken) {
 		if (next != FIBER_FOREVER && !worker->virtual_clock) {
 			uint64_t now = monotonic_ns();
 

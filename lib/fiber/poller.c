@@ -16,6 +16,25 @@
 /* Polling an idle ring costs some nanoseconds, to be told of work some microseconds. */
 #define IDLE_ROUNDS 256u
 
+static void disarm(struct worker_poller *poller)
+{
+	if (poller->disarm)
+		poller->disarm(poller);
+}
+
+/* What woke the worker was this one's. */
+static void woken(struct watch *watch)
+{
+	struct worker_poller *poller = watch->poller;
+	struct worker *worker = watch->worker;
+
+	worker->woken++;
+	poller->idle = 0;
+	list_remove(&poller->node);
+	list_add_tail(&worker->pollers, &poller->node);
+	disarm(poller);
+}
+
 int worker_add_poller(struct worker_poller *poller)
 {
 	struct worker *worker = worker_self;
@@ -25,6 +44,7 @@ int worker_add_poller(struct worker_poller *poller)
 	if (poller->fd >= 0) {
 		struct watch *watch = watch_create(worker, poller->fd);
 
+		watch->ready = woken;
 		watch->poller = poller;
 		poller->watch = watch;
 	}
@@ -44,23 +64,10 @@ void worker_remove_poller(struct worker_poller *poller)
 	list_remove(&poller->node);
 	poller->watch = NULL;
 	if (watch) {
+		watch->ready = NULL;
 		watch->poller = NULL;
 		watch_destroy(watch);
 	}
-}
-
-static void disarm(struct worker_poller *poller)
-{
-	if (poller->disarm)
-		poller->disarm(poller);
-}
-
-void poller_woken(struct worker *worker, struct worker_poller *poller)
-{
-	poller->idle = 0;
-	list_remove(&poller->node);
-	list_add_tail(&worker->pollers, &poller->node);
-	disarm(poller);
 }
 
 /* False when it found work. */
@@ -118,8 +125,12 @@ unsigned poller_poll_all(struct worker *worker)
 
 bool poller_arm_all(struct worker *worker)
 {
+	unsigned woken_before = worker->woken;
+
+	/* A ring that is full gives completions while it takes a watch: one of them may be a poller's that is behind us. */
 	list_for_each_safe(at, &worker->pollers)
-		if (!cool(worker, list_entry(at, struct worker_poller, node)))
+		if (!cool(worker, list_entry(at, struct worker_poller, node)) ||
+		    worker->woken != woken_before)
 			return false;
 	return true;
 }

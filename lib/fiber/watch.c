@@ -17,8 +17,8 @@ static void watch_done(struct worker_request *request, int result)
 	} else if (result > 0) {
 		/* So that the next poll waits for the next event. */
 		watch->useless = event_take(watch->fd) < 0;
-		if (watch->poller)
-			poller_woken(watch->worker, watch->poller);
+		if (watch->ready)
+			watch->ready(watch);
 	}
 }
 

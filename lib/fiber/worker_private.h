@@ -8,7 +8,8 @@
  *	sync.c    sleep, queues, mutexes		io.c       disk I/O and poll on fibers
  *	timer.c   timer heap				socket.c   sockets and pipes on fibers
  *	request.c requests to the ring			engine_*.c the rings
- *	worker.c  creation				loop.c     the loop
+ *	worker.c  what a worker is asked		loop.c     the loop
+ *	create.c  creation
  *	thread.c  workers on threads of their own	pinned.c   memory that the ring keeps
  *
  * Rule for everything that the loop calls back (request done(), timer expire()): it makes fibers
@@ -141,7 +142,8 @@ struct watch {
 	bool armed;   /* the request is in the ring */
 	bool removed; /* free it when the request is done */
 	bool useless; /* its file ended, or is no eventfd: it would wake the worker for ever */
-	struct worker_poller *poller; /* that is told, or NULL */
+	void (*ready)(struct watch *watch); /* tells of it, or NULL */
+	struct worker_poller *poller;       /* that it is for, or NULL */
 };
 
 struct worker {
@@ -163,6 +165,7 @@ struct worker {
 	struct list watches;
 	struct list *poller_next;     /* where poll_all() goes on */
 	struct worker_poller *polled; /* whom it asks now; NULL when that one was removed */
+	unsigned woken;               /* how often a poller was, by its watch */
 	struct watch *wake;
 	int wake_fd;
 
@@ -210,8 +213,6 @@ void watch_destroy(struct watch *watch);
 /* After the ring's end: none is armed; frees those that waited for it, or all. */
 void watch_ring_ended(struct worker *worker, bool all);
 
-/* What woke the worker was this poller's. */
-void poller_woken(struct worker *worker, struct worker_poller *poller);
 unsigned poller_poll_all(struct worker *worker);
 /* Before the worker sleeps. False when one of them found work. */
 bool poller_arm_all(struct worker *worker);
