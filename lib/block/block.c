@@ -10,7 +10,6 @@
 
 #include "block/iov.h"
 #include "block/piece.h"
-#include "block/view.h"
 
 /* ---- Lifetime ---- */
 
@@ -26,7 +25,9 @@ void block_init(struct block *block, const struct block_ops *ops, const char *na
 	};
 	block_gate_init(&block->gate);
 	list_init(&block->watches);
-	block_views_init(block);
+	list_init(&block->views.all);
+	fiber_mutex_init(&block->views.lock);
+	list_init(&block->view.node);
 	if (!block->name)
 		abort();
 }
@@ -61,65 +62,6 @@ void block_unref(struct block *block)
 	name = block->name;
 	block->ops->close(block); /* frees what `block` is in */
 	free(name);
-}
-
-/* ---- Changes that those above are told of ---- */
-
-void block_watch(struct block *block, struct block_watch *watch)
-{
-	list_add_tail(&block->watches, &watch->node);
-}
-
-void block_unwatch(struct block_watch *watch)
-{
-	list_remove(&watch->node);
-}
-
-static void announce(struct block *block, unsigned what)
-{
-	list_for_each_safe(at, &block->watches) {
-		struct block_watch *watch = list_entry(at, struct block_watch, node);
-
-		watch->changed(watch, block, what);
-	}
-}
-
-void block_set_size(struct block *block, uint64_t size)
-{
-	if (block->size == size)
-		return;
-	block->size = size;
-	block_views_tell(block, true);
-	announce(block, BLOCK_CHANGED_SIZE);
-}
-
-void block_set_read_only(struct block *block, bool read_only)
-{
-	if (block->read_only == read_only)
-		return;
-	block->read_only = read_only;
-	block_views_tell(block, false);
-	announce(block, BLOCK_CHANGED_READ_ONLY);
-}
-
-void block_set_gone(struct block *block)
-{
-	if (block->gone)
-		return;
-	block->gone = true;
-	block_views_tell(block, false);
-	announce(block, BLOCK_CHANGED_GONE);
-}
-
-void block_quiesce(struct block *block)
-{
-	block_views_close(block);
-	block_gate_drain(&block->gate);
-}
-
-void block_resume(struct block *block)
-{
-	block_views_open(block);
 }
 
 /* ---- Requests ---- */

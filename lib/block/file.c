@@ -15,44 +15,6 @@
 #include "fiber/request.h"
 #include "util/bytes.h"
 
-bool file_shrank(const struct file *file)
-{
-	uint64_t whole = file->odd_end ? file->odd_end : file->block.size;
-	off_t size = lseek(file->fd, 0, SEEK_END);
-
-	return size >= 0 && (uint64_t)size < whole;
-}
-
-struct file_round *file_round(struct file *file)
-{
-	uint64_t round = worker_round(worker_current());
-
-	if (file->round.round != round)
-		file->round = (struct file_round){ .round = round };
-	return &file->round;
-}
-
-bool file_shrank_before(struct file *file)
-{
-	struct file_round *round = file_round(file);
-
-	/* In memory nothing waits, and a round can be long. */
-	if (!round->looked || (file->in_memory && round->writes++ % FILE_LOOKS_EVERY == 0))
-		round->looked = !file_shrank(file);
-	return !round->looked;
-}
-
-/* A device answers a write behind its end with ENOSPC, as a thin one does that is full; and one that was
- * pulled out with ENXIO, which is ours for those that shrank. */
-int file_error(const struct file *file, int code)
-{
-	if (code == -EDQUOT || code == -EFBIG)
-		code = -ENOSPC;
-	if (file->is_device && (code == -ENOSPC || code == -ENXIO) && file_shrank(file))
-		return -ENXIO;
-	return code == -ENXIO ? -EIO : code;
-}
-
 /* ---- Transfers by one descriptor ---- */
 
 /* A request or a part of one. */
@@ -141,24 +103,6 @@ static void bounce_put(struct file *file, void *at)
 			return;
 		}
 	free(at);
-}
-
-bool file_fits_direct(const struct file *file, uint64_t offset, uint64_t length,
-		      struct iov_range data)
-{
-	if ((offset | length) & (file->direct_unit - 1))
-		return false;
-	while (length) {
-		size_t step = MIN(length, data.iov->iov_len - data.skip);
-		uintptr_t base = (uintptr_t)data.iov->iov_base + data.skip;
-
-		if (step && (base & (file->direct_memory - 1) || step & (file->direct_unit - 1)))
-			return false;
-		length -= step;
-		data.iov++;
-		data.skip = 0;
-	}
-	return true;
 }
 
 static int bounce_transfer(struct file *file, bool write, void *at, uint64_t offset,
@@ -353,7 +297,7 @@ static bool is_unsupported(int rc)
 	       rc == -ENOTTY;
 }
 
-static int file_discard(struct block *block, uint64_t offset, uint64_t length)
+int file_discard(struct block *block, uint64_t offset, uint64_t length)
 {
 	struct file *file = file_of(block);
 	int rc;
@@ -368,7 +312,7 @@ static int file_discard(struct block *block, uint64_t offset, uint64_t length)
 	return rc == -ENXIO ? rc : file_error(file, rc);
 }
 
-static int file_write_zeroes(struct block *block, uint64_t offset, uint64_t length, unsigned flags)
+int file_write_zeroes(struct block *block, uint64_t offset, uint64_t length, unsigned flags)
 {
 	struct file *file = file_of(block);
 	int rc = -EOPNOTSUPP;
@@ -411,50 +355,8 @@ int file_status(struct block *block, uint64_t offset, uint64_t *length, enum blo
 	return 0;
 }
 
-int block_file_cut(struct block *block, uint64_t size)
-{
-	struct file *file = file_of(block);
-
-	if (block->ops != &file_ops || block->read_only || file->is_device || size > block->size ||
-	    block->size - size >= 512)
-		return -EINVAL;
-	return ftruncate(file->fd, (off_t)size) ? -errno : 0;
-}
-
-void block_file_discard(struct block *block, const char *path)
-{
-	if (block->ops == &file_ops && file_of(block)->created)
-		output_remove(file_of(block)->fd, path);
-}
-
 void file_free_bounce(struct file *file)
 {
 	for (unsigned i = 0; i < FILE_BOUNCE_COUNT; i++)
 		free(file->bounce[i]);
 }
-
-static void file_close(struct block *block)
-{
-	struct file *file = file_of(block);
-
-	file_free_bounce(file);
-	if (file->tail_fd >= 0)
-		close(file->tail_fd);
-	close(file->fd);
-	file_unlock(&file->below);
-	free(file);
-}
-
-const struct block_ops file_ops = {
-	.type = "file",
-	.has_views = file_has_views,
-	.view = file_view,
-	.start = file_start,
-	.readv = file_readv,
-	.writev = file_writev,
-	.discard = file_discard,
-	.write_zeroes = file_write_zeroes,
-	.status = file_status,
-	.flush = file_flush,
-	.close = file_close,
-};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Inside of the file layer: what file.c (requests), file_open.c, file_lock.c and file_loops.c
- * share.
+ * Inside of the file layer, from the top: open.c (names), file_open.c, file_view.c, file.c (requests), file_async.c,
+ * file_memory.c, file_limits.c; and file_lock.c, file_loops.c.
  *
  * Direct I/O wants offsets and lengths in `direct_unit` and memory at `direct_memory`; both depend on the
  * file system and the disk under it. The device above always has 512-byte blocks for a regular file,
@@ -109,12 +109,20 @@ int file_flush(struct block *block);
  * set, or what kept us from looking. */
 int file_check_loops(const struct block_identity *identity, const char *path, struct error *error);
 
-/* The requests, for block_init(). */
 extern const struct block_ops file_ops;
+
+/* A file or device as block_open_file() opens it, for a path that is no partition's name (file_open.c). */
+int file_open(struct block **out, const char *path, unsigned flags, uint64_t size,
+	      struct error *error);
+
+/* ---- Requests (file.c) ---- */
+
 int file_readv(struct block *block, uint64_t offset, uint64_t length, const struct iovec *iov,
 	       unsigned count);
 int file_writev(struct block *block, uint64_t offset, uint64_t length, const struct iovec *iov,
 		unsigned count, unsigned flags);
+int file_discard(struct block *block, uint64_t offset, uint64_t length);
+int file_write_zeroes(struct block *block, uint64_t offset, uint64_t length, unsigned flags);
 int file_status(struct block *block, uint64_t offset, uint64_t *length, enum block_status *status);
 /* Frees what a file keeps for later. */
 void file_free_bounce(struct file *file);

@@ -15,7 +15,6 @@
 #include "block/identity.h"
 #include "block/image_format.h"
 #include "block/output.h"
-#include "block/partition.h"
 #include "util/bytes.h"
 #include "util/error.h"
 
@@ -277,6 +276,50 @@ static void choose_direct(struct file *file, unsigned flags)
 		file->block.physical_block_size = file->direct ? file->direct_unit : 4096;
 }
 
+/* ---- A file as a device ---- */
+
+static void file_close(struct block *block)
+{
+	struct file *file = file_of(block);
+
+	file_free_bounce(file);
+	if (file->tail_fd >= 0)
+		close(file->tail_fd);
+	close(file->fd);
+	file_unlock(&file->below);
+	free(file);
+}
+
+const struct block_ops file_ops = {
+	.type = "file",
+	.has_views = file_has_views,
+	.view = file_view,
+	.start = file_start,
+	.readv = file_readv,
+	.writev = file_writev,
+	.discard = file_discard,
+	.write_zeroes = file_write_zeroes,
+	.status = file_status,
+	.flush = file_flush,
+	.close = file_close,
+};
+
+int block_file_cut(struct block *block, uint64_t size)
+{
+	struct file *file = file_of(block);
+
+	if (block->ops != &file_ops || block->read_only || file->is_device || size > block->size ||
+	    block->size - size >= 512)
+		return -EINVAL;
+	return ftruncate(file->fd, (off_t)size) ? -errno : 0;
+}
+
+void block_file_discard(struct block *block, const char *path)
+{
+	if (block->ops == &file_ops && file_of(block)->created)
+		output_remove(file_of(block)->fd, path);
+}
+
 /* ---- Opening ---- */
 
 /* What of the file is wanted. */
@@ -355,15 +398,11 @@ static int open_range(struct block **out, const char *path, unsigned flags, uint
 	return 0;
 }
 
-int block_open_file(struct block **out, const char *path, unsigned flags, uint64_t size,
-		    struct error *error)
+int file_open(struct block **out, const char *path, unsigned flags, uint64_t size,
+	      struct error *error)
 {
 	const struct range all = { 0, BLOCK_TO_THE_END };
-	CLEANUP_FREE char *whole = NULL;
-	unsigned number;
 
-	if (!(flags & BLOCK_OPEN_CREATE) && partition_split(path, &whole, &number))
-		return partition_open(out, path, whole, number, flags, error);
 	return open_range(out, path, flags, size, all, error);
 }
 

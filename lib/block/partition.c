@@ -345,22 +345,3 @@ int partition_locate(const char *path, unsigned number, uint64_t *start, uint64_
 	*length = found->length;
 	return 0;
 }
-
-int partition_open(struct block **out, const char *name, const char *path, unsigned number,
-		   unsigned flags, struct error *error)
-{
-	CLEANUP_BLOCK struct block *block = NULL;
-	uint64_t start, length, now_start, now_length;
-	int rc = partition_locate(path, number, &start, &length, error);
-
-	if (!rc)
-		rc = block_open_part(&block, name, path, flags, start, length, error);
-	/* From now on nobody of ours changes the table: that takes the whole disk. */
-	if (!rc)
-		rc = partition_locate(path, number, &now_start, &now_length, error);
-	if (!rc && (start != now_start || length != now_length))
-		rc = error_set(error, -EAGAIN, "%s: the partition table changed meanwhile", name);
-	if (!rc)
-		*out = steal_pointer(&block);
-	return rc;
-}

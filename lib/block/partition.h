@@ -69,10 +69,6 @@ bool partition_split(const char *name, char **path, unsigned *number);
 int partition_locate(const char *path, unsigned number, uint64_t *start, uint64_t *length,
 		     struct error *error);
 
-/* As block_open_file(), for a name that partition_split() has taken apart. */
-int partition_open(struct block **out, const char *name, const char *path, unsigned number,
-		   unsigned flags, struct error *error);
-
 /* The absolute name of a device, by realpath(3) of the file that it is or is in; NULL where there is none. */
 char *device_realpath(const char *name);
 /* Whether a file has this name, or holds it if it is a partition. */

@@ -302,13 +302,6 @@ void block_view_put(struct block *view)
 
 /* ---- Changes of the device ---- */
 
-void block_views_init(struct block *block)
-{
-	list_init(&block->views.all);
-	fiber_mutex_init(&block->views.lock);
-	list_init(&block->view.node);
-}
-
 static int close_view(void *arg)
 {
 	struct block *view = arg;

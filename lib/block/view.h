@@ -36,9 +36,8 @@ bool block_has_views(const struct block *block);
 int block_view(struct block **out, struct block *block);
 void block_view_put(struct block *view); /* NULL is fine */
 
-/* ---- For block.c ---- */
+/* ---- For change.c ---- */
 
-void block_views_init(struct block *block);
 /* Closes the gates of all views, and then the device's own, in which requests may still be. Suspends. */
 void block_views_close(struct block *block);
 /* Opens the device's and theirs again. No view comes between two of them, which would find one closed and another not. */

@@ -10,10 +10,12 @@
  */
 #include <endian.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "block/iov.h"
 #include "util/bytes.h"
+#include "util/cleanup.h"
 #include "util/process.h"
 #include "virtio/vhost_user_blk_client.h"
 #include "virtio/vhost_user_blk_client_private.h"
@@ -310,6 +312,34 @@ static int client_write_zeroes(struct block *block, uint64_t offset, uint64_t le
 	if (rc == -EOPNOTSUPP)
 		rc = block_write_zero_buffers(block, offset, length, 0);
 	return rc == 0 && flags & BLOCK_FUA ? client_flush(block) : rc;
+}
+
+/* ---- The end ---- */
+
+static void end_fiber(struct fiber *fiber)
+{
+	if (!fiber)
+		return;
+	fiber_cancel(fiber);
+	fiber_join(fiber);
+}
+
+void blk_client_destroy(struct blk_client *client)
+{
+	end_fiber(client->watcher);
+	end_fiber(client->listener);
+	for (unsigned i = 0; i < client->queue_count; i++)
+		if (client->queues[i].polled)
+			worker_remove_poller(&client->queues[i].poller);
+	/* Hanging up stops the queues. All requests have ended, or the server is gone. */
+	vhost_user_frontend_close(client->frontend);
+	for (unsigned i = 0; i < client->queue_count; i++) {
+		virtqueue_driver_destroy(&client->queues[i].driver);
+		cleanup_close(&client->queues[i].kick_fd);
+		cleanup_close(&client->queues[i].call_fd);
+	}
+	guest_memory_clear(&client->own);
+	free(client);
 }
 
 static void client_close(struct block *block)

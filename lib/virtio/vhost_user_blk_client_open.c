@@ -59,32 +59,6 @@ static int listen_to_server(void *arg)
 	return 0;
 }
 
-static void end_fiber(struct fiber *fiber)
-{
-	if (!fiber)
-		return;
-	fiber_cancel(fiber);
-	fiber_join(fiber);
-}
-
-void blk_client_destroy(struct blk_client *client)
-{
-	end_fiber(client->watcher);
-	end_fiber(client->listener);
-	for (unsigned i = 0; i < client->queue_count; i++)
-		if (client->queues[i].polled)
-			worker_remove_poller(&client->queues[i].poller);
-	/* Hanging up stops the queues. All requests have ended, or the server is gone. */
-	vhost_user_frontend_close(client->frontend);
-	for (unsigned i = 0; i < client->queue_count; i++) {
-		virtqueue_driver_destroy(&client->queues[i].driver);
-		cleanup_close(&client->queues[i].kick_fd);
-		cleanup_close(&client->queues[i].call_fd);
-	}
-	guest_memory_clear(&client->own);
-	free(client);
-}
-
 /* ---- Opening ---- */
 
 static bool power_of_two_within(uint64_t value, uint64_t least, uint64_t most)

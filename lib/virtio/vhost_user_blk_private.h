@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Inside of the vhost-user-blk server: vhost_user_blk.c (clients), vhost_user_blk_accept.c (how they come),
- * vhost_user_blk_queue.c (their queues). */
+/* Inside of the vhost-user-blk server: vhost_user_blk.c (servers), vhost_user_blk_accept.c (how clients come),
+ * vhost_user_blk_clients.c, vhost_user_blk_queue.c (their queues). */
 #ifndef TENON_VIRTIO_VHOST_USER_BLK_PRIVATE_H
 #define TENON_VIRTIO_VHOST_USER_BLK_PRIVATE_H
 

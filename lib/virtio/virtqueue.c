@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "util/bytes.h"
 #include "util/event_guard.h"
@@ -82,21 +81,6 @@ void virtqueue_stop(struct virtqueue *vq)
 uint32_t virtqueue_base(const struct virtqueue *vq)
 {
 	return vq->packed ? packed_base(vq) : vq->last_avail;
-}
-
-void virtqueue_break(struct virtqueue *vq, const char *reason)
-{
-	if (vq->broken)
-		return;
-	vq->broken = reason;
-	if (vq->error_fd >= 0)
-		(void)event_give(vq->error_fd);
-}
-
-int virtqueue_broken(struct virtqueue *vq, const char *reason)
-{
-	virtqueue_break(vq, reason);
-	return -EPROTO;
 }
 
 /* ---- Orders that ThreadSanitizer cannot see ---- */

@@ -1,9 +1,25 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The buffers of a chain, and indirect tables, of both formats: see virtqueue_private.h. */
+/* The buffers of a chain, indirect tables, and queues that chains have broken, of both formats: see virtqueue_private.h. */
 #include <errno.h>
 
 #include "util/bytes.h"
+#include "util/event_guard.h"
 #include "virtio/virtqueue_private.h"
+
+void virtqueue_break(struct virtqueue *vq, const char *reason)
+{
+	if (vq->broken)
+		return;
+	vq->broken = reason;
+	if (vq->error_fd >= 0)
+		(void)event_give(vq->error_fd);
+}
+
+int virtqueue_broken(struct virtqueue *vq, const char *reason)
+{
+	virtqueue_break(vq, reason);
+	return -EPROTO;
+}
 
 const char *chain_add_slowly(struct chain_walk *walk, uint64_t address, uint32_t length,
 			     bool writable)

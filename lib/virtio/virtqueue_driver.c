@@ -16,8 +16,6 @@
  * processors. */
 #define RING_ALIGN 64
 
-#define TABLE_BYTES (VIRTQUEUE_DRIVER_TABLE * sizeof(struct vring_desc))
-
 static bool has(uint64_t features, unsigned feature)
 {
 	return features >> feature & 1;
@@ -41,7 +39,8 @@ static size_t tables_offset(uint16_t size, bool packed)
 size_t virtqueue_driver_bytes(uint16_t size, uint64_t features)
 {
 	return tables_offset(size, has(features, VIRTIO_F_RING_PACKED)) +
-	       (has(features, VIRTIO_RING_F_INDIRECT_DESC) ? size * TABLE_BYTES : 0);
+	       (has(features, VIRTIO_RING_F_INDIRECT_DESC) ? size * VIRTQUEUE_DRIVER_TABLE_BYTES
+							   : 0);
 }
 
 static __virtio16 *used_event(const struct virtqueue_driver *q)
@@ -110,24 +109,6 @@ uint32_t virtqueue_driver_base(const struct virtqueue_driver *q)
 
 /* ---- Adding ---- */
 
-void virtqueue_driver_fill_table(const struct virtqueue_driver *q, uint16_t head,
-				 const struct virtqueue_part *parts, unsigned readable,
-				 unsigned count)
-{
-	uint8_t *table = q->tables + head * TABLE_BYTES;
-
-	for (unsigned i = 0; i < count; i++) {
-		unsigned flags = (i < readable ? 0 : VRING_DESC_F_WRITE) |
-				 (i + 1 < count && !q->packed ? VRING_DESC_F_NEXT : 0);
-
-		/* Both formats have address and length at the same place. */
-		put_le64(table + 16 * i, parts[i].guest_address);
-		put_le32(table + 16 * i + 8, parts[i].length);
-		put_le16(table + 16 * i + 12, (uint16_t)(q->packed ? head : flags));
-		put_le16(table + 16 * i + 14, (uint16_t)(q->packed ? flags : i + 1));
-	}
-}
-
 static void fill(struct virtqueue_driver *q, uint16_t index, const struct virtqueue_part *part,
 		 unsigned flags)
 {
@@ -143,7 +124,7 @@ static void fill(struct virtqueue_driver *q, uint16_t index, const struct virtqu
 static uint16_t add_split(struct virtqueue_driver *q, uint16_t head,
 			  const struct virtqueue_part *parts, unsigned readable, unsigned count)
 {
-	struct virtqueue_part table = { q->tables_address + head * TABLE_BYTES,
+	struct virtqueue_part table = { q->tables_address + head * VIRTQUEUE_DRIVER_TABLE_BYTES,
 					count * (uint32_t)sizeof(struct vring_desc) };
 	uint16_t index = head;
 

@@ -21,7 +21,8 @@
 #include <linux/virtio_ring.h>
 
 /* Parts that a chain may have to go into an indirect table; a longer one takes descriptors of the ring. */
-#define VIRTQUEUE_DRIVER_TABLE 32
+#define VIRTQUEUE_DRIVER_TABLE       32
+#define VIRTQUEUE_DRIVER_TABLE_BYTES (16u * VIRTQUEUE_DRIVER_TABLE)
 
 /* A piece of guest memory in a chain. */
 struct virtqueue_part {

@@ -10,8 +10,6 @@
 #define USED_BIT  (1u << VRING_PACKED_DESC_F_USED)
 #define WRAP_BIT  (1u << VRING_PACKED_EVENT_F_WRAP_CTR)
 
-#define TABLE_BYTES (VIRTQUEUE_DRIVER_TABLE * sizeof(struct vring_packed_desc))
-
 /* Fills the next entry. The flags of the first that the device does not see yet are kept back. */
 static void fill(struct virtqueue_driver *q, const struct virtqueue_part *part, uint16_t id,
 		 unsigned flags)
@@ -36,7 +34,7 @@ void virtqueue_driver_add_packed(struct virtqueue_driver *q, uint16_t id,
 				 const struct virtqueue_part *parts, unsigned readable,
 				 unsigned count)
 {
-	struct virtqueue_part table = { q->tables_address + id * TABLE_BYTES,
+	struct virtqueue_part table = { q->tables_address + id * VIRTQUEUE_DRIVER_TABLE_BYTES,
 					count * (uint32_t)sizeof(struct vring_packed_desc) };
 
 	if (q->chains[id].slots != count) {

@@ -5,7 +5,7 @@
  *	virtqueue.c		setting up, in-order use, what both formats have
  *	virtqueue_split.c	split rings
  *	virtqueue_packed.c	packed rings
- *	virtqueue_chain.c	buffers of a chain, indirect tables
+ *	virtqueue_chain.c	buffers of a chain, indirect tables, what breaks a queue
  *	virtqueue_inflight.c	chains that outlive this process
  *
  * Ring fields are little-endian (VERSION_1) and loaded once each, with the helpers below.
