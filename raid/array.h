@@ -17,6 +17,7 @@
 #include "raid/level.h"
 #include "raid/md_badblocks.h"
 #include "raid/md_superblock.h"
+#include "raid/metadata.h"
 #include "raid/raid.h"
 #include "raid/rebuild_state.h"
 #include "util/error.h"
@@ -100,6 +101,8 @@ struct raid_array {
 	uint8_t uuid[16];
 	char set_name[RAID_NAME_SIZE], name[RAID_NAME_SIZE];
 	unsigned minor_version;
+	uint32_t preferred_minor; /* of 0.90 */
+	const struct raid_metadata_ops *metadata;
 	struct raid_geometry now;
 	uint32_t max_dev;
 	uint32_t features;            /* of the superblocks, which are there from the start */

@@ -152,6 +152,7 @@ static void judge(struct raid_member *member, uint64_t least_bytes,
 	const struct md_superblock *sb = &member->sb;
 	uint16_t role = md_superblock_role(freshest, sb->dev_number);
 	uint16_t own = md_superblock_role(sb, sb->dev_number);
+	char version[8];
 
 	adopt_bitmap(member, freshest);
 	member->bitmap_fits = bitmap_fits(sb, freshest);
@@ -163,9 +164,9 @@ static void judge(struct raid_member *member, uint64_t least_bytes,
 	else if (sb->level != freshest->level || sb->layout != freshest->layout ||
 		 sb->chunk_sectors != freshest->chunk_sectors ||
 		 sb->minor_version != freshest->minor_version)
-		leave_out(member, "its superblock describes another array (%s, version 1.%u)",
+		leave_out(member, "its superblock describes another array (%s, version %s)",
 			  sb->level == freshest->level ? "same level" : "another level",
-			  sb->minor_version);
+			  md_superblock_version(sb->minor_version, version));
 	else if (sb->data_size < array->now.member_sectors)
 		leave_out(member, "it has %llu sectors for data, the array needs %llu",
 			  (unsigned long long)sb->data_size,

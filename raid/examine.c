@@ -147,10 +147,11 @@ static void put_features(const struct report *report, const struct md_superblock
 
 static void put_array(const struct report *report, const struct md_superblock *sb)
 {
-	char level[16], layout[32];
+	char level[16], layout[32], version[8];
 	const char *layout_name = raid_geometry_layout_name(sb->level, sb->layout, layout);
 
-	put_text(report, "metadata", "Version", "1.%u", sb->minor_version);
+	put_text(report, "metadata", "Version", "%s",
+		 md_superblock_version(sb->minor_version, version));
 	put_features(report, sb);
 	put_uuid(report, "array_uuid", "Array UUID", sb->set_uuid);
 	put_text(report, "set_name", "Name", "%s", sb->set_name);

@@ -66,7 +66,8 @@ static uint64_t usable(const struct raid_member *member)
 	bool tail = sb->bblog_offset > behind ||
 		    (sb->features & MD_FEATURE_BITMAP && sb->bitmap_offset > behind);
 
-	if (!sb->minor_version || tail || sectors <= sb->data_offset)
+	if (!sb->minor_version || sb->minor_version == MD_VERSION_90 || tail ||
+	    sectors <= sb->data_offset)
 		return sb->data_size;
 	return MAX(sb->data_size, sectors - sb->data_offset);
 }
@@ -179,9 +180,9 @@ static int check_devices(const struct raid_array *array, unsigned devices, struc
 				 "%s: its level is %d, expected 1: others would have to move their "
 				 "data, which is not supported",
 				 array->block.name, array->now.level);
-	if (!devices || devices > MD_MAX_DEVICES)
+	if (!devices || devices > array->metadata->most_devices)
 		return error_set(error, -EINVAL, "%u members, expected 1 to %u", devices,
-				 MD_MAX_DEVICES);
+				 array->metadata->most_devices);
 	for (uint32_t i = 0; i < array->now.disks; i++)
 		taken += array->places[i].member != NULL;
 	if (taken <= devices)

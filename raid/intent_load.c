@@ -69,7 +69,7 @@ static struct md_bitmap new_super(const struct raid_array *array, uint32_t chunk
 		.daemon_sleep = MD_BITMAP_SLEEP,
 	};
 
-	memcpy(super.uuid, array->uuid, sizeof(super.uuid));
+	array->metadata->bitmap_uuid(array, super.uuid);
 	return super;
 }
 
@@ -132,11 +132,13 @@ static int check_super(const struct raid_member *member, const struct md_bitmap 
 {
 	const struct raid_array *array = member->array;
 	char found[RAID_UUID_TEXT], expected[RAID_UUID_TEXT];
+	uint8_t uuid[16];
 
-	if (memcmp(super->uuid, array->uuid, sizeof(super->uuid)) != 0)
+	array->metadata->bitmap_uuid(array, uuid);
+	if (memcmp(super->uuid, uuid, sizeof(super->uuid)) != 0)
 		return error_set(error, -EINVAL, "the UUID is %s, expected the array's, %s",
 				 raid_uuid_format(super->uuid, found),
-				 raid_uuid_format(array->uuid, expected));
+				 raid_uuid_format(uuid, expected));
 	if (super->sync_sectors != array->sync_sectors)
 		return error_set(error, -EINVAL, "it covers %llu sectors, expected %llu",
 				 (unsigned long long)super->sync_sectors,

@@ -5,6 +5,7 @@
 
 #include "block/block.h"
 #include "raid/md_superblock.h"
+#include "raid/md_superblock_90.h"
 #include "util/bytes.h"
 #include "util/error.h"
 
@@ -26,7 +27,8 @@ static int look_at(struct block *block, unsigned minor, struct md_superblock *sb
 	if (rc)
 		return error_set(error, rc, "%s: md superblock at byte %llu: cannot be read: %s",
 				 block->name, (unsigned long long)start, error_name(rc));
-	rc = md_superblock_decode(page, minor, sb, error);
+	rc = minor == MD_VERSION_90 ? md90_load(page, sectors, sb, error)
+				    : md_superblock_decode(page, minor, sb, error);
 	if (rc == -ENOENT)
 		return rc;
 	if (!rc)
@@ -37,27 +39,10 @@ static int look_at(struct block *block, unsigned minor, struct md_superblock *sb
 	return rc;
 }
 
-/* Whether a superblock of version 0.90 (of either byte order) is in the last 128 KiB. */
-static bool has_version_90(struct block *block)
-{
-	uint64_t sectors = block->size >> MD_SECTOR_SHIFT;
-	uint8_t page[MD_SUPERBLOCK_BYTES];
-	uint64_t place;
-
-	if (sectors < 2 * MD_RESERVED_SECTORS_90)
-		return false;
-	place = (round_down(sectors, MD_RESERVED_SECTORS_90) - MD_RESERVED_SECTORS_90)
-		<< MD_SECTOR_SHIFT;
-	if (place % block->logical_block_size || block_read(block, place, page, sizeof(page)))
-		return false;
-	return (get_le32(page) == MD_MAGIC && get_le32(page + 4) == 0) ||
-	       (get_be32(page) == MD_MAGIC && get_be32(page + 4) == 0);
-}
-
 int md_superblock_find(struct block *block, struct md_superblock *sb, bool *found,
 		       struct error *error)
 {
-	static const unsigned order[] = { 2, 1, 0 };
+	static const unsigned order[] = { 2, 1, 0, MD_VERSION_90 };
 	CLEANUP_FREE struct md_superblock *candidate = malloc(sizeof(*candidate));
 	struct error trouble = { 0 };
 	int result = -ENOENT;
@@ -84,13 +69,6 @@ int md_superblock_find(struct block *block, struct md_superblock *sb, bool *foun
 			if (error)
 				*error = trouble;
 		}
-	}
-	if (result == -ENOENT && has_version_90(block)) {
-		error_set(error, -EINVAL,
-			  "%s: its md superblock is of version 0.90, expected 1.0, 1.1 or 1.2",
-			  block->name);
-		error_advise(error, "with the kernel's md: mdadm --assemble --update=metadata");
-		return -EINVAL;
 	}
 	return result;
 }

@@ -25,6 +25,9 @@
 #define MD_RESYNC_DONE         UINT64_MAX         /* resync_offset of a clean array */
 #define MD_RESERVED_SECTORS_90 128u               /* version 0.90 lives in the last 64 to 128 KiB */
 
+/* Versions other than 1.x where one is told by `minor_version`. */
+#define MD_VERSION_90 90u
+
 /* dev_roles[] */
 #define MD_ROLE_SPARE   0xffffu
 #define MD_ROLE_FAULTY  0xfffeu

@@ -187,6 +187,11 @@ int md_layout_apply(const struct md_layout *layout, uint64_t device_sectors,
 	sb->bblog_offset = 0;
 	if (layout->bitmap_chunk)
 		sb->features |= MD_FEATURE_BITMAP;
+	if (layout->minor_version == MD_VERSION_90) {
+		sb->data_size = sb->super_offset;
+		sb->bitmap_offset = MD_SUPERBLOCK_SECTORS;
+		return layout->data_offset || sb->data_size < layout->size ? -ENOSPC : 0;
+	}
 	/* Where mdadm would put it nobody has looked. */
 	if (layout->ppl_sectors && layout->minor_version == 0)
 		return -ENOSPC;
@@ -198,6 +203,8 @@ uint64_t md_layout_least_sectors(const struct md_layout *layout)
 {
 	uint64_t least = layout->data_offset + layout->size;
 
+	if (layout->minor_version == MD_VERSION_90)
+		return round_up(layout->size, MD_RESERVED_SECTORS_90) + MD_RESERVED_SECTORS_90;
 	if (layout->minor_version == 0) {
 		if (layout->bitmap_chunk)
 			least += bitmap_below(layout);

@@ -6,10 +6,12 @@
 #include "raid/md_superblock.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "block/block.h"
+#include "raid/md_superblock_90.h"
 #include "util/bytes.h"
 #include "util/error.h"
 
@@ -18,6 +20,14 @@
 #define PUT_FIELD(page, bits, field, value)                                                        \
 	put_le##bits((uint8_t *)(page) + offsetof(struct md_superblock_1, field), value)
 #define BYTES(page, field) ((const uint8_t *)(page) + offsetof(struct md_superblock_1, field))
+
+const char *md_superblock_version(unsigned minor, char text[8])
+{
+	if (minor == MD_VERSION_90)
+		return strcpy(text, "0.90");
+	snprintf(text, 8, "1.%u", minor % 100);
+	return text;
+}
 
 int md_superblock_place(unsigned minor, uint64_t device_sectors, uint64_t *sector)
 {
@@ -34,6 +44,8 @@ int md_superblock_place(unsigned minor, uint64_t device_sectors, uint64_t *secto
 	case 2:
 		*sector = 8;
 		return 0;
+	case MD_VERSION_90:
+		return md90_place(device_sectors, sector);
 	default:
 		return -EINVAL;
 	}

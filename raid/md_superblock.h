@@ -18,10 +18,12 @@ struct error;
 
 /* A decoded superblock, in host byte order. Sectors are of 512 bytes. */
 struct md_superblock {
-	unsigned minor_version; /* by the place where it was found: 1.0, 1.1 or 1.2 */
-	uint32_t features;      /* MD_FEATURE_* */
-	uint8_t set_uuid[16];
-	char set_name[33];
+	unsigned
+		minor_version; /* by the place where it was found: 1.0, 1.1, 1.2, or MD_VERSION_90 */
+	uint32_t features;     /* MD_FEATURE_* */
+	uint8_t set_uuid
+		[16];      /* of 0.90 in the order in which mdadm shows it: see md90_swap_uuid() */
+	char set_name[33]; /* of 0.90 its preferred minor number */
 	uint64_t ctime, utime; /* seconds */
 	int32_t level;
 	uint32_t layout;
@@ -55,11 +57,16 @@ struct md_superblock {
 	/* Bytes; what kernels from 6.19 on record for the array, else 0. Older ones refuse it: it is kept
 	 * where it was found, and 0 in what is created here. */
 	uint32_t logical_block_size;
+	uint32_t preferred_minor; /* 0.90 only: N of /dev/mdN */
+	bool big_endian;    /* 0.90 only, of a machine on which words begin with the high byte */
 	bool padding_dirty; /* pad0 or pad3 is not zero: see md_superblock_validate() */
 	uint16_t roles[MD_MAX_DEVICES];
 };
 
-/* Where version 1.`minor` keeps its superblock on a device of so many sectors; -ENOSPC when it has no
+/* "1.2", "0.90", of a `minor_version`. Returns `text`. */
+const char *md_superblock_version(unsigned minor, char text[8]);
+
+/* Where version 1.`minor`, or 0.90, keeps its superblock on a device of so many sectors; -ENOSPC when it has no
  * room for one. */
 int md_superblock_place(unsigned minor, uint64_t device_sectors, uint64_t *sector);
 
@@ -89,8 +96,8 @@ uint64_t md_superblock_least_bytes(const struct md_superblock *sb);
 uint64_t md_superblock_bitmap_room(const struct md_superblock *sb, uint64_t device_sectors);
 
 /*
- * Looks at the three places, and where more than one has a superblock takes the younger array. 0;
- * -ENOENT when there is none; -EINVAL with `error` set for a damaged one, for one of version 0.90, or a
+ * Looks at the four places, and where more than one has a superblock takes the younger array. 0;
+ * -ENOENT when there is none; -EINVAL with `error` set for a damaged one, for a 0.90 of a big-endian machine, or a
  * device too small for any; -ENXIO for a good one on a device that has become shorter; the error of a
  * read. On -EINVAL *found says whether `sb` holds what could be decoded; on -ENXIO it does.
  */

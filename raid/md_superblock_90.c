@@ -3,9 +3,10 @@
 #include "raid/md_superblock_90.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
-#include "raid/md_format.h"
+#include "raid/md_superblock.h"
 #include "util/bytes.h"
 #include "util/error.h"
 
@@ -223,4 +224,97 @@ void md90_encode(const struct md90_superblock *sb, void *page)
 		encode_device(page, big, DEVICES + i * DEVICE_WORDS, &sb->devices[i]);
 	encode_device(page, big, THIS_DEVICE, &sb->this_device);
 	put(page, big, CHECKSUM, checksum(page, big));
+}
+
+/* ---- As those of 1.x ---- */
+
+void md90_swap_uuid(const uint8_t from[16], uint8_t to[16])
+{
+	for (unsigned i = 0; i < 16; i += 4)
+		put_be32(to + i, get_le32(from + i));
+}
+
+static uint16_t role_of(const struct md90_superblock *from, const struct md90_device *device)
+{
+	/* A place that is empty is said to be faulty, too. */
+	if (device->state & MD90_REMOVED)
+		return MD_ROLE_SPARE;
+	if (device->state & MD90_FAULTY)
+		return MD_ROLE_FAULTY;
+	if ((device->state & MD90_SYNC) && device->raid_disk < from->raid_disks)
+		return (uint16_t)device->raid_disk;
+	return MD_ROLE_SPARE;
+}
+
+/* As super_90_validate() of the kernel. */
+static uint64_t resynced(const struct md90_superblock *from)
+{
+	if (from->state & MD90_CLEAN)
+		return MD_RESYNC_DONE;
+	return from->checkpoint_events == from->events ? from->recovery_checkpoint : 0;
+}
+
+static void take_array(const struct md90_superblock *from, struct md_superblock *sb)
+{
+	md90_swap_uuid(from->uuid, sb->set_uuid);
+	snprintf(sb->set_name, sizeof(sb->set_name), "%u", from->md_minor);
+	sb->preferred_minor = from->md_minor;
+	sb->big_endian = from->big_endian;
+	sb->ctime = from->ctime;
+	sb->utime = from->utime;
+	sb->level = from->level;
+	/* It does not say how zones of RAID0 follow each other. */
+	sb->layout = from->level == 0 ? 0 : from->layout;
+	sb->size = from->level > 0 ? 2 * (uint64_t)from->size_kib : 0;
+	sb->chunk_sectors = from->chunk_bytes >> MD_SECTOR_SHIFT;
+	sb->raid_disks = from->raid_disks;
+	sb->events = from->events;
+	sb->resync_offset = resynced(from);
+	if (from->state & MD90_BITMAP)
+		sb->features |= MD_FEATURE_BITMAP;
+	if (from->minor_version != 91)
+		return;
+	sb->features |= MD_FEATURE_RESHAPE;
+	sb->reshape_position = from->reshape_position;
+	sb->new_level = from->new_level;
+	sb->delta_disks = from->delta_disks;
+	sb->new_layout = from->new_layout;
+	sb->new_chunk_sectors = from->new_chunk_bytes >> MD_SECTOR_SHIFT;
+}
+
+static void take_devices(const struct md90_superblock *from, struct md_superblock *sb)
+{
+	sb->max_dev = MD90_DEVICES;
+	for (unsigned i = 0; i < MD_MAX_DEVICES; i++)
+		sb->roles[i] = i < MD90_DEVICES ? role_of(from, &from->devices[i]) : MD_ROLE_SPARE;
+	sb->dev_number = from->this_device.number;
+	if (from->this_device.state & MD90_WRITE_MOSTLY)
+		sb->devflags |= MD_DEVICE_WRITE_MOSTLY;
+	if (from->this_device.state & MD90_FAILFAST)
+		sb->devflags |= MD_DEVICE_FAILFAST;
+}
+
+int md90_load(const void *page, uint64_t device_sectors, struct md_superblock *sb,
+	      struct error *error)
+{
+	struct md90_superblock from;
+	int rc = md90_decode(page, &from, error);
+
+	memset(sb, 0, sizeof(*sb));
+	/* What 1.1 and 1.2 have there is theirs. */
+	if (rc == -ENOENT || (get(page, from.big_endian, MAJOR) != 0))
+		return -ENOENT;
+	sb->minor_version = MD_VERSION_90;
+	sb->checksum = get(page, from.big_endian, CHECKSUM);
+	take_array(&from, sb);
+	take_devices(&from, sb);
+	if (!md90_place(device_sectors, &sb->super_offset))
+		sb->data_size = sb->super_offset;
+	sb->bitmap_offset = MD_SUPERBLOCK_SECTORS;
+	if (rc || !from.big_endian)
+		return rc;
+	error_set(error, -EINVAL,
+		  "version 0.90 in the byte order of a big-endian machine, expected little-endian");
+	error_advise(error, "`mdadm --assemble --update=byteorder` turns it round");
+	return -EINVAL;
 }

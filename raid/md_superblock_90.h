@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 struct error;
+struct md_superblock;
 
 #define MD90_BYTES            4096u
 #define MD90_DEVICES          27u
@@ -65,5 +66,16 @@ bool md90_is_there(const void *page);
 /* 0; -ENOENT without the magic; -EINVAL with `error` set: another version, checksum, or numbers that cannot be. */
 int md90_decode(const void *page, struct md90_superblock *sb, struct error *error);
 void md90_encode(const struct md90_superblock *sb, void *page);
+
+/* UUIDs are kept in the order in which mdadm shows them; on the disk, and in bitmaps, each word's bytes are turned round. */
+void md90_swap_uuid(const uint8_t from[16], uint8_t to[16]);
+
+/*
+ * The superblock of a page as those of 1.x are kept: data begin at sector 0, a bitmap 4096 bytes behind the superblock. There
+ * are no UUIDs of devices, and what a member that is being filled has is not told: it is a spare. As md_superblock_decode(); a
+ * big-endian one is -EINVAL.
+ */
+int md90_load(const void *page, uint64_t device_sectors, struct md_superblock *sb,
+	      struct error *error);
 
 #endif

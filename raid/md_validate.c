@@ -167,6 +167,8 @@ uint64_t md_superblock_bitmap_room(const struct md_superblock *sb, uint64_t devi
 
 	if (sb->super_offset > start)
 		end = MIN(end, sb->super_offset);
+	if (sb->minor_version == MD_VERSION_90)
+		end = MIN(end, sb->super_offset + MD_RESERVED_SECTORS_90);
 	if (sb->data_offset > start)
 		end = MIN(end, sb->data_offset);
 	if (sb->bblog_size && sb->bblog_offset) {
@@ -183,7 +185,7 @@ uint64_t md_superblock_least_bytes(const struct md_superblock *sb)
 	uint64_t end;
 
 	/* Of one at the end the place says it. What cannot be is no size, and check_areas() tells. */
-	if (sb->minor_version == 0 ||
+	if (sb->minor_version == 0 || sb->minor_version == MD_VERSION_90 ||
 	    __builtin_add_overflow(sb->data_offset, sb->data_size, &end) ||
 	    end > (uint64_t)INT64_MAX >> MD_SECTOR_SHIFT)
 		return 0;

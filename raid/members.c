@@ -154,18 +154,20 @@ int raid_remove(struct raid_array *array, const char *device, struct error *erro
 int raid_erase_but(struct block *block, int kept, struct error *error)
 {
 	static const uint8_t zeroes[MD_SUPERBLOCK_BYTES];
+	static const unsigned versions[] = { 0, 1, 2, MD_VERSION_90 };
 	uint8_t page[MD_SUPERBLOCK_BYTES];
 
-	for (unsigned minor = 0; minor <= 2; minor++) {
+	for (unsigned i = 0; i < ARRAY_SIZE(versions); i++) {
 		uint64_t sector, at;
 		int rc;
 
-		if ((int)minor == kept ||
-		    md_superblock_place(minor, block->size >> MD_SECTOR_SHIFT, &sector))
+		if ((int)versions[i] == kept ||
+		    md_superblock_place(versions[i], block->size >> MD_SECTOR_SHIFT, &sector))
 			continue;
 		at = sector << MD_SECTOR_SHIFT;
 		rc = block_read(block, at, page, sizeof(page));
-		if (!rc && get_le32(page) == MD_MAGIC)
+		if (!rc && (get_le32(page) == MD_MAGIC ||
+			    (versions[i] == MD_VERSION_90 && get_be32(page) == MD_MAGIC)))
 			rc = block_write(block, at, zeroes, sizeof(zeroes), BLOCK_FUA);
 		if (rc)
 			return error_set(error, rc,

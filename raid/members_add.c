@@ -32,17 +32,19 @@ static bool is_taken(struct raid_array *array, uint32_t number)
 
 uint32_t raid_member_new_number(struct raid_array *array)
 {
-	uint32_t number = array->now.disks;
+	uint32_t number = array->now.disks, most = array->metadata->most_devices;
 
 	/* As mdadm: the first free one after those that the first members have, else any. */
-	while (number < MD_MAX_DEVICES && is_taken(array, number))
+	while (number < most && is_taken(array, number))
 		number++;
-	if (number == MD_MAX_DEVICES) {
+	if (number == most) {
 		number = 0;
-		while (number < MD_MAX_DEVICES && is_taken(array, number))
+		while (number < most && is_taken(array, number))
 			number++;
 	}
-	if (number >= array->max_dev && number < MD_MAX_DEVICES)
+	if (number == most)
+		return MD_MAX_DEVICES;
+	if (number >= array->max_dev)
 		array->max_dev = md_layout_max_dev(number + 1);
 	return number;
 }
@@ -269,7 +271,7 @@ static int add_as_spare(struct raid_array *array, struct raid_member *member, st
 	member->sb.dev_number = raid_member_new_number(array);
 	if (member->sb.dev_number >= MD_MAX_DEVICES)
 		return error_set(error, -ENOSPC, "%s has %u members, no more fit into a superblock",
-				 array->block.name, MD_MAX_DEVICES);
+				 array->block.name, array->metadata->most_devices);
 	/* Its superblock will speak of one. */
 	if (array->intent) {
 		rc = raid_intent_write_all(array->intent, member);

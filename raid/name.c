@@ -8,6 +8,7 @@
 #include <strings.h>
 #include <time.h>
 
+#include "raid/md_superblock.h"
 #include "raid/raid.h"
 #include "util/bytes.h"
 #include "util/error.h"
@@ -57,6 +58,11 @@ int raid_level_parse(const char *text, int *level, struct error *error)
 	}
 	error_set(error, -EINVAL, "RAID level \"%s\", expected linear, 0, 1, 4, 5, 6 or 10", text);
 	return -EINVAL;
+}
+
+const char *raid_metadata_name(unsigned minor_version, char text[8])
+{
+	return md_superblock_version(minor_version, text);
 }
 
 char *raid_uuid_format(const uint8_t uuid[16], char text[RAID_UUID_TEXT])

@@ -69,6 +69,9 @@ const char *raid_level_name(int level, char buffer[16]);
 /* From "1", "raid1", "mirror", "linear", ...: 0, or -EINVAL with `error` set. */
 int raid_level_parse(const char *text, int *level, struct error *error);
 
+/* "1.0", "1.1", "1.2" or "0.90", of a minor_version. Returns `text`. */
+const char *raid_metadata_name(unsigned minor_version, char text[8]);
+
 #define RAID_TIME_TEXT 40
 /* "2026-11-22T09:29:58Z". Returns `text`. */
 const char *raid_time_format(uint64_t seconds, char text[RAID_TIME_TEXT]);
@@ -87,7 +90,7 @@ struct raid_info {
 	char set_name[RAID_NAME_SIZE]; /* "host:name" or "name", as on disk: any bytes */
 	char name[RAID_NAME_SIZE];     /* without the host part */
 	int level;
-	unsigned minor_version; /* 1.0, 1.1 or 1.2 */
+	unsigned minor_version; /* as raid_metadata_name() takes it */
 	unsigned raid_disks;    /* places in the array */
 	unsigned dev_number;    /* this member's permanent number */
 	int role;               /* this member's place as it saw itself, or RAID_SPARE */

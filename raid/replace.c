@@ -24,6 +24,11 @@ static int check(struct raid_array *array, const char *device, struct raid_membe
 		return error_set(error, -EOPNOTSUPP,
 				 "%s keeps its data once: its level has no replacement of members",
 				 array->block.name);
+	if (!array->metadata->replacements)
+		return error_set(error, -EOPNOTSUPP,
+				 "%s: its superblocks, of version %s, cannot say that one member "
+				 "replaces another",
+				 array->block.name, array->metadata->name);
 	*member = raid_member_find(array, device);
 	if (!*member)
 		return error_set(error, -ENOENT, "%s is no member of %s", device,

@@ -43,6 +43,8 @@ struct raid_array *raid_array_new(const struct md_superblock *sb, struct log *lo
 	memcpy(array->set_name, sb->set_name, sizeof(array->set_name));
 	strcpy(array->name, md_superblock_short_name(sb));
 	array->minor_version = sb->minor_version;
+	array->preferred_minor = sb->preferred_minor;
+	array->metadata = raid_metadata_of(sb->minor_version);
 	array->now = (struct raid_geometry){ sb->level, sb->layout, sb->chunk_sectors,
 					     sb->raid_disks, sb->size };
 	array->features = sb->features &

@@ -81,6 +81,7 @@ static void fill_superblock(struct raid_member *member)
 	struct md_superblock *sb = &member->sb;
 
 	sb->minor_version = array->minor_version;
+	sb->preferred_minor = array->preferred_minor;
 	sb->features = array->features;
 	memcpy(sb->set_uuid, array->uuid, sizeof(sb->set_uuid));
 	memcpy(sb->set_name, array->set_name, sizeof(sb->set_name));
@@ -205,7 +206,7 @@ static int write_member(struct raid_member *member, void *arg)
 	if (!rc)
 		rc = write_badblocks(member);
 	if (!rc)
-		rc = md_superblock_write(member->block, &member->sb);
+		rc = array->metadata->write(member);
 	return rc;
 }
 
@@ -259,7 +260,7 @@ int raid_member_announce(struct raid_member *member)
 
 	fiber_mutex_lock(&array->super_lock);
 	fill_superblock(member);
-	rc = md_superblock_write(member->block, &member->sb);
+	rc = array->metadata->write(member);
 	fiber_mutex_unlock(&array->super_lock);
 	return rc;
 }
@@ -279,7 +280,7 @@ int raid_member_catch_up(struct raid_member *member, const struct md_superblock 
 	memcpy(sb->roles, freshest->roles, sizeof(sb->roles));
 	if (array->intent)
 		rc = raid_intent_write_super(array->intent, member);
-	return rc ? rc : md_superblock_write(member->block, sb);
+	return rc ? rc : array->metadata->write(member);
 }
 
 static int update_once(struct raid_array *array)

@@ -312,7 +312,7 @@ json_t *describe_array(struct raid_array *array, bool looked)
 	raid_status(array, &status);
 	object = describe_array_head(&status, looked);
 	set_text(object, "set_name", status.set_name);
-	snprintf(metadata, sizeof(metadata), "1.%u", status.minor_version);
+	raid_metadata_name(status.minor_version, metadata);
 	set_text(object, "metadata", metadata);
 	set_text(object, "layout", raid_geometry_layout_name(status.level, status.layout, layout));
 	set_number_if(object, "chunk_bytes", status.chunk != 0, status.chunk);

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Writing superblocks of version 0.90, as super_90_sync() of Linux 6.1 does: a member in sync has the number of its place, all
+ * others those behind the places, in the order in which they are known. What is being filled is a spare until it is full.
+ */
+#include "raid/array.h"
+#include "raid/md_superblock_90.h"
+#include "raid/metadata.h"
+#include "util/bytes.h"
+
+/* What the superblock of the member that is written says of it: one that came to its place since is not there yet. */
+static struct md90_device describe(const struct raid_member *member,
+				   const struct md_superblock *view, uint32_t *next)
+{
+	struct md90_device device = { .number = member->sb.dev_number };
+	uint16_t role = md_superblock_role(view, member->sb.dev_number);
+	bool full = role < view->raid_disks && member->state != RAID_MEMBER_REBUILDING &&
+		    !member->replaces;
+
+	device.number = device.raid_disk = full ? role : (*next)++;
+	if (role == MD_ROLE_FAULTY)
+		device.state = MD90_FAULTY;
+	else if (full)
+		device.state = MD90_ACTIVE | MD90_SYNC;
+	if (member->sb.devflags & MD_DEVICE_WRITE_MOSTLY)
+		device.state |= MD90_WRITE_MOSTLY;
+	if (member->sb.devflags & MD_DEVICE_FAILFAST)
+		device.state |= MD90_FAILFAST;
+	return device;
+}
+
+static void count(struct md90_superblock *to, const struct md90_device *device)
+{
+	to->nr_disks++;
+	if (device->state & MD90_FAULTY) {
+		to->failed_disks++;
+		return;
+	}
+	to->working_disks++;
+	if (device->state & MD90_ACTIVE)
+		to->active_disks++;
+	else
+		to->spare_disks++;
+}
+
+static void put_devices(const struct raid_member *of, struct md90_superblock *to)
+{
+	uint32_t next = of->sb.raid_disks;
+
+	list_for_each(at, &of->array->members) {
+		const struct raid_member *member = list_entry(at, struct raid_member, node);
+		struct md90_device device;
+
+		/* Who was left out has no number, but for one that is not removed yet. */
+		if (member->state == RAID_MEMBER_STALE && member != of && !member->marked_faulty)
+			continue;
+		device = describe(member, &of->sb, &next);
+		if (device.number >= MD90_DEVICES)
+			continue;
+		to->devices[device.number] = device;
+		if (member == of)
+			to->this_device = device;
+		count(to, &device);
+	}
+	for (uint32_t i = 0; i < MIN(of->sb.raid_disks, MD90_DEVICES); i++) {
+		if (to->devices[i].state)
+			continue;
+		to->devices[i] = (struct md90_device){ .number = i,
+						       .raid_disk = i,
+						       .state = MD90_REMOVED | MD90_FAULTY };
+		to->failed_disks++;
+	}
+}
+
+static void put_array(const struct md_superblock *sb, struct md90_superblock *to)
+{
+	to->minor_version = 90;
+	md90_swap_uuid(sb->set_uuid, to->uuid);
+	to->ctime = (uint32_t)sb->ctime;
+	to->utime = (uint32_t)sb->utime;
+	to->level = sb->level;
+	to->size_kib = (uint32_t)(sb->size / 2);
+	to->raid_disks = sb->raid_disks;
+	to->md_minor = sb->preferred_minor;
+	to->events = sb->events;
+	to->layout = sb->layout;
+	to->chunk_bytes = sb->chunk_sectors << MD_SECTOR_SHIFT;
+	if (sb->features & MD_FEATURE_BITMAP)
+		to->state |= MD90_BITMAP;
+	to->reshape_position = UINT64_MAX;
+	if (sb->resync_offset == MD_RESYNC_DONE) {
+		to->state |= MD90_CLEAN;
+		to->recovery_checkpoint = UINT32_MAX;
+	} else {
+		to->recovery_checkpoint = (uint32_t)MIN(sb->resync_offset, UINT32_MAX - 1);
+	}
+	to->checkpoint_events = sb->events;
+}
+
+static int write_90(struct raid_member *member)
+{
+	uint8_t page[MD90_BYTES] __attribute__((aligned(512)));
+	struct md90_superblock to = { 0 };
+
+	put_array(&member->sb, &to);
+	put_devices(member, &to);
+	md90_encode(&to, page);
+	return block_write(member->block, member->sb.super_offset << MD_SECTOR_SHIFT, page,
+			   sizeof(page), BLOCK_FUA);
+}
+
+static void bitmap_uuid_90(const struct raid_array *array, uint8_t uuid[16])
+{
+	md90_swap_uuid(array->uuid, uuid);
+}
+
+const struct raid_metadata_ops raid_metadata_90 = {
+	.name = "0.90",
+	.most_devices = MD90_DEVICES,
+	.write = write_90,
+	.bitmap_uuid = bitmap_uuid_90,
+};
