@@ -14,6 +14,9 @@ command_fn raid_assemble_verb, raid_add_verb, raid_replace_verb, raid_grow_verb,
 	raid_zero_verb, raid_re_add_verb, raid_stop_sync_verb, raid_speed_verb, raid_bitmap_verb,
 	raid_watch_verb;
 
+/* `raid examine --kernels`. */
+int raid_kernels_run(const struct cli_words *devices, bool json, struct error *error);
+
 /* "md/NAME" from a name with or without "md/". The caller frees it. */
 char *raid_target(const char *name);
 

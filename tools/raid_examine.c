@@ -18,7 +18,7 @@
 
 struct examine {
 	struct cli_words devices;
-	bool json;
+	bool json, kernels;
 	json_t *rows, *row;
 };
 
@@ -166,6 +166,8 @@ static int examine_run(void *arg, struct error *error)
 	struct examine *examine = arg;
 	int rc = 0;
 
+	if (examine->kernels)
+		return raid_kernels_run(&examine->devices, examine->json, error);
 	/* One that is damaged does not keep the others from being shown. */
 	for (unsigned i = 0; i < examine->devices.count; i++) {
 		struct error why = { 0 };
@@ -186,11 +188,16 @@ static int examine_run(void *arg, struct error *error)
 int raid_examine_verb(int argc, char **argv)
 {
 	struct examine examine = { .rows = json_array() };
-	const struct cli_option options[] = { CLI_OPTION_JSON(&examine.json), CLI_OPTION_END };
+	const struct cli_option options[] = {
+		{ "kernels", CLI_FLAG, &examine.kernels, NULL,
+		  "which versions of Linux assemble it, and why others do not" },
+		CLI_OPTION_JSON(&examine.json),
+		CLI_OPTION_END,
+	};
 	int status;
 
-	if (cli_parse("raid examine DEVICE... [--json]", options, argc, argv, 1, CLI_ANY,
-		      &examine.devices, &status))
+	if (cli_parse("raid examine DEVICE... [--kernels] [--json]", options, argc, argv, 1,
+		      CLI_ANY, &examine.devices, &status))
 		status = cli_on_fiber(examine_run, &examine);
 	json_decref(examine.rows);
 	return status;

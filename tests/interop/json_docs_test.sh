@@ -70,6 +70,7 @@ look() {
 	[ -z "${processes[*]}" ] || takes 'raid watch' hurt --oneshot
 	takes 'raid show' hurt
 	takes 'raid examine' a.img c.img d.img e.img
+	takes 'raid examine --kernels' a.img j.img k.img
 	takes 'vg list'
 	takes 'vg archive'
 	takes 'vg show' vg0
