@@ -2,9 +2,13 @@
 /* The vhost-user-blk server with queues on several workers. */
 #include "unit.h"
 
+#include <linux/capability.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "block/block.h"
@@ -12,6 +16,7 @@
 #include "crew.h"
 #include "fiber_run.h"
 #include "util/bytes.h"
+#include "util/log.h"
 #include "util/random.h"
 #include "virtio/vhost_user_blk.h"
 #include "virtio/vhost_user_blk_client.h"
@@ -28,15 +33,26 @@ struct server {
 	struct vhost_user_blk_server *server;
 	struct vhost_user_blk_status status;
 	char image[200], path[200];
-	unsigned views; /* of the disk, while a client is there */
-	bool pin;
+	unsigned views;    /* of the disk, while a client is there */
+	bool pin, no_room; /* no_room: for what is to be pinned */
+	struct log log;
+	atomic_uint told; /* that it is not */
 };
+
+static void count_warning(struct log *log, enum log_level level, const char *text)
+{
+	struct server *server = container_of(log, struct server, log);
+
+	if (level == LOG_LEVEL_WARNING && strstr(text, "not all of the client's memory is pinned"))
+		server->told++;
+}
 
 static int server_open(void *arg)
 {
 	struct server *server = arg;
 	const struct vhost_user_blk_options options = { .queue_count = QUEUES,
 							.pin_memory = server->pin,
+							.log = &server->log,
 							.workers = server->crew.workers,
 							.worker_count = CREW_WORKERS };
 	int rc = block_open_file(&server->file, server->image, BLOCK_OPEN_CREATE, DISK, NULL);
@@ -97,6 +113,7 @@ static int server_close(void *arg)
 
 static void server_begin(struct server *server)
 {
+	server->log = (struct log){ .level = LOG_LEVEL_WARNING, .write = count_warning };
 	snprintf(server->image, sizeof(server->image), "%s/image", unit_directory());
 	snprintf(server->path, sizeof(server->path), "%s/disk.sock", unit_directory());
 	crew_begin(&server->crew);
@@ -172,9 +189,14 @@ static void run_jobs(struct block *block, unsigned rounds, struct fiber **fibers
 	}
 }
 
+struct pinning {
+	bool no_room;
+};
+
 static int use_all_queues(void *arg)
 {
-	struct server server = { .pin = arg != NULL };
+	const struct pinning *pinning = arg;
+	struct server server = { .pin = pinning, .no_room = pinning && pinning->no_room };
 	struct fiber *fibers[JOBS];
 	struct job jobs[JOBS];
 	struct block *block;
@@ -193,12 +215,15 @@ static int use_all_queues(void *arg)
 	CU_ASSERT_EQUAL(server.status.clients, 1);
 	CU_ASSERT_TRUE(server.status.requests.reads + server.status.requests.writes > JOBS * 100);
 	CU_ASSERT_EQUAL(server.status.requests.failed, 0);
-	if (server.pin && !strcmp(worker_engine_name(worker_current()), "io_uring")) {
+	if (server.pin && !server.no_room &&
+	    !strcmp(worker_engine_name(server.crew.workers[0]), "io_uring")) {
 		/* What an ordinary user may pin is shared by all of his processes: it may be used up. */
 		if (geteuid() == 0)
 			CU_ASSERT_TRUE(server.status.pinned_bytes > 0);
 	} else {
 		CU_ASSERT_EQUAL(server.status.pinned_bytes, 0);
+		/* By each of the workers. */
+		CU_ASSERT_EQUAL(server.told, server.pin ? CREW_WORKERS : 0);
 	}
 	block_unref(block);
 	worker_call(server.crew.workers[0], server_stop, &server);
@@ -213,9 +238,39 @@ static void test_requests_of_all_queues_are_right(void)
 
 static void test_memory_of_a_client_is_pinned(void)
 {
-	bool pin = true;
+	struct pinning pinning = { .no_room = false };
 
-	fiber_run_real(fiber_run_first_engine(), use_all_queues, &pin);
+	fiber_run_real(fiber_run_first_engine(), use_all_queues, &pinning);
+}
+
+/* Whether this thread, and those that it starts, may lock memory beyond the limit. */
+static void set_may_lock(bool may)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2];
+	uint32_t bit = CAP_TO_MASK(CAP_IPC_LOCK);
+
+	CU_ASSERT_EQUAL(syscall(SYS_capget, &header, data), 0);
+	if (may && data[0].permitted & bit)
+		data[0].effective |= bit;
+	else
+		data[0].effective &= ~bit;
+	CU_ASSERT_EQUAL(syscall(SYS_capset, &header, data), 0);
+}
+
+/* Who may lock no memory is served without that, and told that it is not pinned. */
+static void test_memory_that_cannot_be_pinned_is_used_as_it_is(void)
+{
+	struct pinning pinning = { .no_room = true };
+	struct rlimit old, none;
+
+	getrlimit(RLIMIT_MEMLOCK, &old);
+	none = (struct rlimit){ 0, old.rlim_max };
+	setrlimit(RLIMIT_MEMLOCK, &none);
+	set_may_lock(false);
+	fiber_run_real(fiber_run_first_engine(), use_all_queues, &pinning);
+	set_may_lock(true);
+	setrlimit(RLIMIT_MEMLOCK, &old);
 }
 
 /* ---- An end in the middle ---- */
@@ -249,4 +304,6 @@ static void test_a_server_ends_under_load(void)
 }
 
 UNIT_MAIN("vhost-user-blk queues", UNIT(test_requests_of_all_queues_are_right),
-	  UNIT(test_memory_of_a_client_is_pinned), UNIT(test_a_server_ends_under_load))
+	  UNIT(test_memory_of_a_client_is_pinned),
+	  UNIT(test_memory_that_cannot_be_pinned_is_used_as_it_is),
+	  UNIT(test_a_server_ends_under_load))
