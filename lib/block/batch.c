@@ -50,6 +50,20 @@ static void note(struct block_io *io, int rc)
 
 /* ---- Running ---- */
 
+int piece_work(struct piece *piece)
+{
+	struct piece deeper;
+	int rc;
+
+	if (!piece_is_deep(piece)) {
+		rc = piece_work_here(piece);
+		return MIN(rc, 0);
+	}
+	deeper = *piece;
+	deeper.depth = 0;
+	return piece_carry_out(&deeper);
+}
+
 static void slot_end(struct block_slot *slot, int rc)
 {
 	piece_leave(&slot->piece);
@@ -198,7 +212,8 @@ static void gather(struct block_batch *batch, struct piece *piece, struct block_
 	} while (gather_step(batch, piece, &first, io, rc));
 }
 
-int piece_carry_out_split(struct piece *piece, struct piece *first)
+/* Goes on with one that piece_descend() has split. */
+static int carry_out_split(struct piece *piece, struct piece *first)
 {
 	struct block_io io = { .result = 0 };
 	struct block_batch batch;
@@ -208,6 +223,20 @@ int piece_carry_out_split(struct piece *piece, struct piece *first)
 	gather(&batch, piece, &io);
 	batch_run(&batch);
 	return io.result;
+}
+
+int piece_carry_out(struct piece *piece)
+{
+	struct piece first;
+	int rc = piece_descend(piece, &first, true);
+
+	if (rc == PIECE_SPLIT)
+		return carry_out_split(piece, &first);
+	if (rc != PIECE_STANDS)
+		return MIN(rc, 0);
+	rc = piece_work(piece);
+	piece_leave(piece);
+	return rc;
 }
 
 /* ---- Several requests ---- */

@@ -69,7 +69,7 @@ static int transfer_exactly(struct block *block, const struct piece *piece)
 	return transfer(block, piece, iov, count);
 }
 
-static int work_here(struct piece *piece)
+int piece_work_here(struct piece *piece)
 {
 	struct block *block = piece->block;
 	const struct block_ops *ops = block->ops;
@@ -101,30 +101,10 @@ bool block_start_at_once(struct block *block, struct block_work *work)
 			       .length = work->length,
 			       .data = iov_range_of(work->iov, work->count),
 			       .exact = true };
-	int rc = work_here(&piece);
+	int rc = piece_work_here(&piece);
 
 	work->done(work, MIN(rc, 0));
 	return true;
-}
-
-/* Whether it stands before a gate that it has no room to note. */
-static bool is_deep(const struct piece *piece)
-{
-	return piece->depth == PIECE_LAYERS && piece->layers[PIECE_LAYERS - 1] != piece->block;
-}
-
-int piece_work(struct piece *piece)
-{
-	struct piece deeper;
-	int rc;
-
-	if (!is_deep(piece)) {
-		rc = work_here(piece);
-		return MIN(rc, 0);
-	}
-	deeper = *piece;
-	deeper.depth = 0;
-	return piece_carry_out(&deeper);
 }
 
 bool piece_start(const struct piece *piece, struct block_work *work, struct iovec *iov,
@@ -132,7 +112,7 @@ bool piece_start(const struct piece *piece, struct block_work *work, struct iove
 {
 	struct block *block = piece->block;
 
-	if (!block->ops->start || is_deep(piece))
+	if (!block->ops->start || piece_is_deep(piece))
 		return false;
 	work->block = block;
 	work->kind = piece->kind;
@@ -255,7 +235,7 @@ static enum piece_step arrive(struct piece *piece, const struct block_extent *ex
 
 int piece_descend(struct piece *piece, struct piece *first, bool wait)
 {
-	while (!is_deep(piece)) {
+	while (!piece_is_deep(piece)) {
 		struct block_extent extent;
 		enum piece_step step;
 		int rc;
@@ -279,18 +259,4 @@ int piece_descend(struct piece *piece, struct piece *first, bool wait)
 			return step;
 	}
 	return PIECE_STANDS;
-}
-
-int piece_carry_out(struct piece *piece)
-{
-	struct piece first;
-	int rc = piece_descend(piece, &first, true);
-
-	if (rc == PIECE_SPLIT)
-		return piece_carry_out_split(piece, &first);
-	if (rc != PIECE_STANDS)
-		return MIN(rc, 0);
-	rc = piece_work(piece);
-	piece_leave(piece);
-	return rc;
 }

@@ -36,8 +36,13 @@ enum piece_step {
 /* Takes a piece down as far as it stays whole. It enters gates, and before a closed one suspends if
  * `wait`. An enum piece_step, or a negative errno, after which it is in no gate. */
 int piece_descend(struct piece *piece, struct piece *first, bool wait);
-/* Does a piece that stands: 0 or a negative errno. Suspends. */
-int piece_work(struct piece *piece);
+/* Whether it stands before a gate that it has no room to note. */
+static inline bool piece_is_deep(const struct piece *piece)
+{
+	return piece->depth == PIECE_LAYERS && piece->layers[PIECE_LAYERS - 1] != piece->block;
+}
+/* Has the layer on which a piece stands, and which it has entered, do it: 0 or a negative errno. Suspends. */
+int piece_work_here(struct piece *piece);
 /* Has the layer on which a piece stands begin it, if that can do so without waiting: work->done, the caller's, is
  * called then, see block_ops.start(). Room for the iovecs of one that is not exact: `few` of them. */
 bool piece_start(const struct piece *piece, struct block_work *work, struct iovec *iov,
@@ -53,9 +58,11 @@ int block_check_range(const struct block *block, uint64_t offset, uint64_t lengt
 int block_map(struct block *block, enum block_kind kind, uint64_t offset, uint64_t length,
 	      struct block_extent *extent);
 
+/* ---- In batch.c ---- */
+
+/* Does a piece that stands: 0 or a negative errno. Suspends. */
+int piece_work(struct piece *piece);
 /* Takes a piece down and does it, in parts if need be. The piece is used up. Suspends. */
 int piece_carry_out(struct piece *piece);
-/* Goes on with one that piece_descend() has split. */
-int piece_carry_out_split(struct piece *piece, struct piece *first);
 
 #endif
