@@ -56,7 +56,7 @@ void tap_batch_destroy(struct tap_batch *batch)
 }
 
 /* Submits what was prepared and collects all `count` results. */
-static void run(struct tap_batch *batch, struct tap_batch_frame *frames, unsigned count)
+static void run_batch(struct tap_batch *batch, struct tap_batch_frame *frames, unsigned count)
 {
 	unsigned done = 0;
 
@@ -101,11 +101,11 @@ static void prepare(struct tap_batch *batch, const struct tap_batch_frame *frame
 void tap_batch_read(struct tap_batch *batch, struct tap_batch_frame *frames, unsigned count)
 {
 	prepare(batch, frames, count, false);
-	run(batch, frames, count);
+	run_batch(batch, frames, count);
 }
 
 void tap_batch_write(struct tap_batch *batch, struct tap_batch_frame *frames, unsigned count)
 {
 	prepare(batch, frames, count, true);
-	run(batch, frames, count);
+	run_batch(batch, frames, count);
 }

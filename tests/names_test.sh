@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # A stranger greps: one structure, union or enumeration and one exported function have one name, and a name that is
-# exported is nobody's static one. What a call came to is in `rc` (0 or a negative errno); `status` is, in tools/, what
+# exported is nobody's static one; in a folder of lib/, in netdev/, vswitch/ and vmm/ no two files have a static one of one name. What a call came to is in `rc` (0 or a negative errno); `status` is, in tools/, what
 # the process will exit with.
 set -u
 cd "${1:-$(dirname "$0")/..}" || exit 1
@@ -43,9 +43,14 @@ FILENAME ~ /\.c$/ && /^\t+int ([^;(]*, )?(ret|r|err|code|retval|rv|res|status)( 
 		tell("a function named", name, exported[name] " and " FILENAME)
 	module = FILENAME # an inline one of a header may be a function of its source elsewhere
 	sub(/\.[ch]$/, "", module)
-	if (is_static)
+	if (is_static && name != "__attribute__") {
 		statics[name] = statics[name] " " module
-	else
+		folder = FILENAME
+		sub(/[^\/]*$/, "", folder)
+		if (folder ~ /^(lib|netdev|vswitch|vmm)\// && folder name in own && own[folder name] != FILENAME)
+			tell("a static function named", name, own[folder name] " and " FILENAME)
+		own[folder name] = FILENAME
+	} else if (!is_static)
 		exported[name] = FILENAME
 	name = ""
 }

@@ -80,7 +80,7 @@ void bus_release(struct bus *bus, uint64_t base, const void *device)
 }
 
 /* Copies the range that holds the whole access. */
-static bool find(struct bus *bus, uint64_t address, unsigned size, struct bus_range *range)
+static bool find_range(struct bus *bus, uint64_t address, unsigned size, struct bus_range *range)
 {
 	bool found = false;
 	unsigned at;
@@ -99,7 +99,7 @@ uint64_t bus_read(struct bus *bus, uint64_t address, unsigned size)
 {
 	struct bus_range range;
 
-	if (!find(bus, address, size, &range))
+	if (!find_range(bus, address, size, &range))
 		return bus_all_ones(size);
 	return range.ops->read(range.device, address - range.base, size) & bus_all_ones(size);
 }
@@ -108,7 +108,7 @@ void bus_write(struct bus *bus, uint64_t address, unsigned size, uint64_t value)
 {
 	struct bus_range range;
 
-	if (find(bus, address, size, &range))
+	if (find_range(bus, address, size, &range))
 		range.ops->write(range.device, address - range.base, size,
 				 value & bus_all_ones(size));
 }

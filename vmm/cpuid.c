@@ -39,7 +39,7 @@ struct kvm_cpuid2 *cpuid_supported(int device, struct error *error)
 	return cpuid;
 }
 
-static const struct kvm_cpuid_entry2 *find(const struct kvm_cpuid2 *cpuid, uint32_t function)
+static const struct kvm_cpuid_entry2 *find_leaf(const struct kvm_cpuid2 *cpuid, uint32_t function)
 {
 	for (unsigned i = 0; i < cpuid->nent; i++)
 		if (cpuid->entries[i].function == function)
@@ -49,7 +49,7 @@ static const struct kvm_cpuid_entry2 *find(const struct kvm_cpuid2 *cpuid, uint3
 
 unsigned cpuid_physical_bits(const struct kvm_cpuid2 *cpuid)
 {
-	const struct kvm_cpuid_entry2 *entry = find(cpuid, 0x80000008);
+	const struct kvm_cpuid_entry2 *entry = find_leaf(cpuid, 0x80000008);
 
 	return entry && (entry->eax & 0xff) ? entry->eax & 0xff : PHYSICAL_BITS_DEFAULT;
 }
@@ -155,7 +155,7 @@ static void adjust_entry(struct kvm_cpuid_entry2 *entry, const struct cpuid_mach
 
 int cpuid_adjust(struct kvm_cpuid2 *cpuid, const struct cpuid_machine *machine, unsigned index)
 {
-	const struct kvm_cpuid_entry2 *basic = find(cpuid, 0);
+	const struct kvm_cpuid_entry2 *basic = find_leaf(cpuid, 0);
 	uint32_t highest = basic ? basic->eax : 0;
 	int rc = 0;
 

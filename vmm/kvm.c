@@ -74,8 +74,8 @@ int kvm_open_device(struct error *error)
 }
 
 /* Makes one ioctl of the set-up; `what` is for the message. */
-static int set_up(struct kvm *kvm, unsigned long request, void *argument, const char *what,
-		  struct error *error)
+static int tell_kvm(struct kvm *kvm, unsigned long request, void *argument, const char *what,
+		    struct error *error)
 {
 	int rc = ioctl(kvm->vm, request, argument);
 
@@ -105,9 +105,9 @@ int kvm_create(struct kvm *kvm, int device, struct error *error)
 	}
 	kvm->run_size = (uint32_t)rc;
 	/* Only Intel needs the first two; elsewhere they do nothing. */
-	if ((rc = set_up(kvm, KVM_SET_IDENTITY_MAP_ADDR, &identity, "identity map", error)) < 0 ||
-	    (rc = set_up(kvm, KVM_SET_TSS_ADDR, (void *)LAYOUT_TSS, "TSS address", error)) < 0 ||
-	    (rc = set_up(kvm, KVM_CREATE_IRQCHIP, NULL, "interrupt controllers", error)) < 0 ||
+	if ((rc = tell_kvm(kvm, KVM_SET_IDENTITY_MAP_ADDR, &identity, "identity map", error)) < 0 ||
+	    (rc = tell_kvm(kvm, KVM_SET_TSS_ADDR, (void *)LAYOUT_TSS, "TSS address", error)) < 0 ||
+	    (rc = tell_kvm(kvm, KVM_CREATE_IRQCHIP, NULL, "interrupt controllers", error)) < 0 ||
 	    (rc = kvm_init_routes(kvm, error)) < 0)
 		goto fail;
 	return 0;
@@ -135,7 +135,7 @@ int kvm_set_memory(struct kvm *kvm, const struct guest_memory *memory, struct er
 			.memory_size = memory->regions[i].size,
 			.userspace_addr = (uint64_t)memory->regions[i].host,
 		};
-		int rc = set_up(kvm, KVM_SET_USER_MEMORY_REGION, &slot, "guest memory", error);
+		int rc = tell_kvm(kvm, KVM_SET_USER_MEMORY_REGION, &slot, "guest memory", error);
 
 		if (rc < 0)
 			return rc;

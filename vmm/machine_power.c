@@ -104,7 +104,7 @@ static int make_vcpus(struct machine *machine, struct error *error)
 	return 0;
 }
 
-static int start(struct machine *machine, struct error *error)
+static int start_vcpus(struct machine *machine, struct error *error)
 {
 	struct boot_linux_entry entry;
 	int rc;
@@ -135,7 +135,7 @@ int machine_power_on(struct machine *machine, struct error *error)
 	rc = kvm_create(&machine->kvm, machine->kvm_device, error);
 	if (rc < 0)
 		return rc;
-	rc = start(machine, error);
+	rc = start_vcpus(machine, error);
 	if (rc < 0)
 		machine_power_off(machine, true);
 	return rc;

@@ -61,7 +61,7 @@ static struct interrupt_message message_of(const struct msix *msix, unsigned vec
 					   .data = get_le32(entry + ENTRY_DATA) };
 }
 
-static void detach(struct msix *msix, struct msix_source *source)
+static void detach_vector(struct msix *msix, struct msix_source *source)
 {
 	if (source->attached >= 0)
 		msix->interrupts->ops->detach(msix->interrupts, source->attached, source->fd);
@@ -112,13 +112,13 @@ static int prepare_route(struct msix *msix, unsigned index)
 	return 1;
 }
 
-static int attach(struct msix *msix, struct msix_source *source)
+static int attach_vector(struct msix *msix, struct msix_source *source)
 {
 	int gsi = msix->vectors[source->vector].gsi, rc;
 
 	if (source->attached == gsi)
 		return 0;
-	detach(msix, source);
+	detach_vector(msix, source);
 	rc = msix->interrupts->ops->attach(msix->interrupts, gsi, source->fd);
 	if (rc == 0)
 		source->attached = gsi;
@@ -139,7 +139,7 @@ int msix_update(struct msix *msix)
 
 	for (unsigned i = 0; i < msix->source_count; i++) {
 		if (!wanted(msix, &msix->sources[i])) {
-			detach(msix, &msix->sources[i]);
+			detach_vector(msix, &msix->sources[i]);
 			continue;
 		}
 		rc = prepare_route(msix, msix->sources[i].vector);
@@ -155,7 +155,7 @@ int msix_update(struct msix *msix)
 	for (unsigned i = 0; i < msix->source_count; i++) {
 		if (!wanted(msix, &msix->sources[i]))
 			continue;
-		rc = attach(msix, &msix->sources[i]);
+		rc = attach_vector(msix, &msix->sources[i]);
 		if (rc < 0)
 			return rc;
 	}
@@ -226,7 +226,7 @@ void msix_connect(struct msix *msix, unsigned source, int fd, uint16_t vector)
 
 void msix_disconnect(struct msix *msix, unsigned source)
 {
-	detach(msix, &msix->sources[source]);
+	detach_vector(msix, &msix->sources[source]);
 	msix->sources[source].fd = -1;
 	msix->sources[source].vector = MSIX_NO_VECTOR;
 }

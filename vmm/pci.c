@@ -192,8 +192,8 @@ void pci_bar_write(struct pci_function *function, unsigned bar, uint64_t offset,
 }
 
 /* The function that answers, or NULL: absent, or an access that is not one of configuration space. */
-static struct pci_function *find(struct pci_bus *bus, unsigned slot, unsigned function,
-				 unsigned offset, unsigned size)
+static struct pci_function *find_function(struct pci_bus *bus, unsigned slot, unsigned function,
+					  unsigned offset, unsigned size)
 {
 	if (slot >= PCI_SLOTS || function || (size != 1 && size != 2 && size != 4) || offset % size)
 		return NULL;
@@ -207,7 +207,7 @@ uint32_t pci_config_read(struct pci_bus *bus, unsigned slot, unsigned function, 
 	uint32_t value = (uint32_t)bus_all_ones(MIN(size, 4));
 
 	pthread_mutex_lock(&bus->lock);
-	at = find(bus, slot, function, offset, size);
+	at = find_function(bus, slot, function, offset, size);
 	if (at && offset >= PCI_CONFIG_SIZE) {
 		value = 0; /* no extended capabilities */
 	} else if (at) {
@@ -225,7 +225,7 @@ void pci_config_write(struct pci_bus *bus, unsigned slot, unsigned function, uns
 	struct pci_function *at;
 
 	pthread_mutex_lock(&bus->lock);
-	at = find(bus, slot, function, offset, size);
+	at = find_function(bus, slot, function, offset, size);
 	if (at && offset < PCI_CONFIG_SIZE) {
 		for (unsigned i = 0; i < size; i++) {
 			uint8_t mask = at->writable[offset + i];

@@ -138,7 +138,7 @@ int virtio_pci_resume(struct virtio_pci *virtio, void *connection, struct error 
 	return rc;
 }
 
-static void activate(struct virtio_pci *virtio)
+static void activate_device(struct virtio_pci *virtio)
 {
 	struct virtio_device_queue queues[VIRTIO_DEVICE_QUEUES_MAX];
 	struct error error = { 0 };
@@ -222,5 +222,5 @@ void virtio_pci_set_status(struct virtio_pci *virtio, uint8_t status)
 		fresh &= ~VIRTIO_CONFIG_S_DRIVER_OK;
 	virtio->status |= fresh;
 	if ((fresh & VIRTIO_CONFIG_S_DRIVER_OK) && !(old & VIRTIO_CONFIG_S_NEEDS_RESET))
-		activate(virtio);
+		activate_device(virtio);
 }

@@ -72,7 +72,7 @@ void capture_unref(struct capture *capture)
 	free(capture);
 }
 
-static struct capture *create(const struct capture_options *options, struct error *error)
+static struct capture *create_capture(const struct capture_options *options, struct error *error)
 {
 	struct capture *capture = calloc(1, sizeof(*capture));
 	size_t length = strlen(options->path);
@@ -120,7 +120,7 @@ static int start_writer(struct capture *capture)
 
 int capture_open(struct capture **out, const struct capture_options *options, struct error *error)
 {
-	struct capture *capture = create(options, error);
+	struct capture *capture = create_capture(options, error);
 	int rc;
 
 	if (!capture)
@@ -145,7 +145,7 @@ int capture_open(struct capture **out, const struct capture_options *options, st
 	return 0;
 }
 
-static void wake(struct capture *capture)
+static void wake_writer(struct capture *capture)
 {
 	uint64_t one = 1;
 	ssize_t unused = write(capture->wake_fd, &one, sizeof(one));
@@ -185,7 +185,7 @@ int capture_close(struct capture *capture, struct error *error)
 	if (!capture)
 		return 0;
 	atomic_store(&capture->stopping, true);
-	wake(capture);
+	wake_writer(capture);
 	rc = end_of_writer(capture, error);
 	capture_status(capture, &status);
 	if (status.lost)
@@ -319,5 +319,5 @@ void capture_flush(struct capture *capture)
 		return;
 	capture->flushed = head;
 	if (atomic_exchange(&capture->sleeping, false))
-		wake(capture);
+		wake_writer(capture);
 }

@@ -332,7 +332,7 @@ static bool reader_left(const struct capture *capture)
 }
 
 /* Nothing is to be written: sleeps until there is, or the reader goes. */
-static void sleep_until_woken(struct capture *capture)
+static void wait_for_packets(struct capture *capture)
 {
 	const struct timespec gather = { .tv_nsec = GATHER_NS };
 
@@ -357,7 +357,7 @@ static bool record(struct capture *capture)
 	if (rc == 1 && stopping(capture))
 		return false;
 	if (rc == 1)
-		sleep_until_woken(capture);
+		wait_for_packets(capture);
 	if (rc == -EAGAIN && too_late(capture)) {
 		log_warning(capture->log, "capture %s: its reader does not read; it ends",
 			    capture->path);

@@ -217,7 +217,7 @@ static void read_frames(struct port_tap *tap, unsigned first, unsigned count,
 }
 
 /* Makes a frame of the `got` bytes in a slot. False, and counted, if it cannot be forwarded. */
-static bool take_frame(struct port_tap *tap, struct tap_slot *slot, size_t got)
+static bool tap_take_frame(struct port_tap *tap, struct tap_slot *slot, size_t got)
 {
 	static const struct virtio_net_header none;
 	size_t header_size = tap->tap.header ? sizeof(struct virtio_net_header) : 0;
@@ -266,7 +266,7 @@ static unsigned receive(struct port *port, struct frame **frames, unsigned max)
 			}
 			got++;
 			bytes += (size_t)reads[i].result;
-			if (take_frame(tap, slot, (size_t)reads[i].result))
+			if (tap_take_frame(tap, slot, (size_t)reads[i].result))
 				frames[count++] = &slot->frame;
 		}
 		used += batch;
@@ -362,7 +362,7 @@ static void transmit(struct port *port, struct frame *const *frames, unsigned co
 	}
 }
 
-static int attach(struct port *port, struct error *error)
+static int tap_attach(struct port *port, struct error *error)
 {
 	struct port_tap *tap = tap_of(port);
 	int rc = port_watch(port, &tap->watch, tap->tap.fd, ready);
@@ -374,8 +374,8 @@ static int attach(struct port *port, struct error *error)
 	return 0;
 }
 
-static void describe(struct port *port, char where[PORT_TEXT_MAX], char state[PORT_TEXT_MAX],
-		     char features[PORT_TEXT_MAX])
+static void tap_describe(struct port *port, char where[PORT_TEXT_MAX], char state[PORT_TEXT_MAX],
+			 char features[PORT_TEXT_MAX])
 {
 	struct port_tap *tap = tap_of(port);
 
@@ -387,7 +387,7 @@ static void describe(struct port *port, char where[PORT_TEXT_MAX], char state[PO
 	tap_offload_names(tap->tap.offloads, features, PORT_TEXT_MAX);
 }
 
-static void destroy(struct port *port)
+static void tap_destroy(struct port *port)
 {
 	struct port_tap *tap = tap_of(port);
 
@@ -411,15 +411,15 @@ static void destroy(struct port *port)
 
 static const struct port_ops ops = {
 	.type = "tap",
-	.attach = attach,
+	.attach = tap_attach,
 	.receive = receive,
 	.release = release,
 	.transmit = transmit,
-	.describe = describe,
-	.destroy = destroy,
+	.describe = tap_describe,
+	.destroy = tap_destroy,
 };
 
-static struct port_tap *create(const char *ifname, const struct vswitch_tap_options *options)
+static struct port_tap *tap_create(const char *ifname, const struct vswitch_tap_options *options)
 {
 	struct port_tap *tap = calloc(1, sizeof(*tap));
 	pthread_condattr_t attributes;
@@ -445,7 +445,7 @@ int vswitch_add_port_tap(struct vswitch *vswitch, const char *name, const char *
 {
 	struct tap_options tap_options = { .plain = options && options->plain,
 					   .netns = options ? options->netns : 0 };
-	struct port_tap *tap = create(ifname, options);
+	struct port_tap *tap = tap_create(ifname, options);
 	int rc;
 
 	if (!tap)
@@ -453,14 +453,14 @@ int vswitch_add_port_tap(struct vswitch *vswitch, const char *name, const char *
 	rc = tap_open(&tap->tap, ifname, &tap_options, error);
 	if (rc) {
 		error_prefix(error, "port %s", name);
-		destroy(&tap->port);
+		tap_destroy(&tap->port);
 		return rc;
 	}
 	tap->buffers = mmap(NULL, (PORT_BURST + 1) * SLOT_SIZE, PROT_READ | PROT_WRITE,
 			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (tap->buffers == MAP_FAILED) {
 		tap->buffers = NULL;
-		destroy(&tap->port);
+		tap_destroy(&tap->port);
 		return error_set(error, -ENOMEM, "port %s: out of memory", name);
 	}
 	/* Where io_uring is refused it goes without. */

@@ -27,11 +27,6 @@
 
 #define HEADER_SHORT 10 /* without num_buffers: neither VERSION_1 nor MRG_RXBUF (5.1.6.1) */
 
-static struct port_vhost_user *vhost_user_of(struct port *port)
-{
-	return container_of(port, struct port_vhost_user, port);
-}
-
 /* ---- The device, as the protocol engine sees it ---- */
 
 static uint64_t features(void *device)
@@ -206,7 +201,7 @@ static void listener_ready(struct port_watch *watch)
 /* ---- The port ---- */
 
 /* While the port is being added, the fd to begin with waits in the watch that it is meant for. */
-static int attach(struct port *port, struct error *error)
+static int vhost_user_attach(struct port *port, struct error *error)
 {
 	struct port_vhost_user *vhost = vhost_user_of(port);
 	int rc, fd;
@@ -215,7 +210,7 @@ static int attach(struct port *port, struct error *error)
 		return connect_front_end(vhost, steal_fd(&vhost->control.fd), error);
 	fd = vhost->listener.fd;
 	rc = port_watch(port, &vhost->listener, fd, listener_ready);
-	vhost->listener.fd = fd; /* for destroy(), whatever came of it */
+	vhost->listener.fd = fd; /* for vhost_user_destroy(), whatever came of it */
 	if (rc)
 		return error_set(error, rc, "port %s: cannot watch its socket: %s", port->name,
 				 error_name(rc));
@@ -265,8 +260,8 @@ static void describe_features(uint64_t negotiated, char text[PORT_TEXT_MAX])
 						 used ? " " : "", names[i].name);
 }
 
-static void describe(struct port *port, char where[PORT_TEXT_MAX], char state[PORT_TEXT_MAX],
-		     char text[PORT_TEXT_MAX])
+static void vhost_user_describe(struct port *port, char where[PORT_TEXT_MAX],
+				char state[PORT_TEXT_MAX], char text[PORT_TEXT_MAX])
 {
 	const struct port_vhost_user *vhost = vhost_user_of(port);
 
@@ -275,7 +270,7 @@ static void describe(struct port *port, char where[PORT_TEXT_MAX], char state[PO
 	describe_features(vhost->negotiated, text);
 }
 
-static void destroy(struct port *port)
+static void vhost_user_destroy(struct port *port)
 {
 	struct port_vhost_user *vhost = vhost_user_of(port);
 	int given = vhost->backend ? -1 : vhost->control.fd;
@@ -294,17 +289,17 @@ static void destroy(struct port *port)
 static const struct port_ops ops = {
 	.type = "vhost-user",
 	.polled = true,
-	.attach = attach,
+	.attach = vhost_user_attach,
 	.receive = port_vhost_user_receive,
 	.release = port_vhost_user_release,
 	.transmit = port_vhost_user_transmit,
 	.arm = port_vhost_user_arm,
 	.disarm = port_vhost_user_disarm,
-	.describe = describe,
-	.destroy = destroy,
+	.describe = vhost_user_describe,
+	.destroy = vhost_user_destroy,
 };
 
-static struct port_vhost_user *create(void)
+static struct port_vhost_user *vhost_user_create(void)
 {
 	struct port_vhost_user *vhost = calloc(1, sizeof(*vhost));
 
@@ -320,14 +315,14 @@ static struct port_vhost_user *create(void)
 int vswitch_add_port_vhost_user(struct vswitch *vswitch, const char *name, const char *path,
 				const struct unix_socket_access *access, struct error *error)
 {
-	struct port_vhost_user *vhost = create();
+	struct port_vhost_user *vhost = vhost_user_create();
 	int rc;
 
 	if (!vhost)
 		return error_set(error, -ENOMEM, "port %s: out of memory", name);
 	rc = unix_listen_for(&vhost->socket, path, access, error);
 	if (rc < 0) {
-		destroy(&vhost->port);
+		vhost_user_destroy(&vhost->port);
 		return error_prefix(error, "port %s", name), rc;
 	}
 	vhost->listener.fd = vhost->socket.fd;
@@ -337,7 +332,7 @@ int vswitch_add_port_vhost_user(struct vswitch *vswitch, const char *name, const
 int vswitch_add_port_vhost_user_fd(struct vswitch *vswitch, const char *name, int fd,
 				   struct error *error)
 {
-	struct port_vhost_user *vhost = create();
+	struct port_vhost_user *vhost = vhost_user_create();
 
 	if (!vhost) {
 		close(fd);

@@ -3,6 +3,7 @@
 #ifndef TENON_VSWITCH_PORT_VHOST_USER_H
 #define TENON_VSWITCH_PORT_VHOST_USER_H
 
+#include "util/bytes.h"
 #include "util/unix_socket.h"
 #include "virtio/virtqueue.h"
 #include "vswitch/port.h"
@@ -43,6 +44,11 @@ struct port_vhost_user {
 	/* Receive buffers for one frame. */
 	struct iovec rx_pieces[PORT_VHOST_USER_PIECES];
 };
+
+static inline struct port_vhost_user *vhost_user_of(struct port *port)
+{
+	return container_of(port, struct port_vhost_user, port);
+}
 
 /* The operations of struct port_ops that move frames. */
 unsigned port_vhost_user_receive(struct port *port, struct frame **frames, unsigned max);

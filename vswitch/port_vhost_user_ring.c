@@ -14,11 +14,6 @@
 #include "vswitch/internal.h"
 #include "vswitch/port_vhost_user.h"
 
-static struct port_vhost_user *vhost_user_of(struct port *port)
-{
-	return container_of(port, struct port_vhost_user, port);
-}
-
 static void tell_broken(struct port_vhost_user *vhost, const struct virtqueue *vq)
 {
 	if (!vhost->told_broken)

@@ -229,7 +229,7 @@ static int copy_fiber(void *arg)
 
 /* ---- The whole ---- */
 
-static int prepare(struct block_copier *copy)
+static int check_options(struct block_copier *copy)
 {
 	struct block_copy_options *options = &copy->options;
 	const struct block *source = copy->source, *destination = copy->destination;
@@ -288,7 +288,7 @@ int block_copy(struct block *source, struct block *destination,
 
 	if (options)
 		copy.options = *options;
-	rc = prepare(&copy);
+	rc = check_options(&copy);
 	if (rc < 0)
 		return rc;
 	fiber_mutex_init(&copy.taking);

@@ -24,7 +24,7 @@ static bool writes_at_home(const struct file *file, unsigned flags)
 	       (flags & BLOCK_FUA && file_is_cached(file));
 }
 
-static bool view_start(struct block *block, struct block_work *work)
+static bool file_view_start(struct block *block, struct block_work *work)
 {
 	if (work->kind > BLOCK_WRITE ||
 	    (work->kind == BLOCK_WRITE && writes_at_home(file_of(block), work->flags)))
@@ -32,15 +32,15 @@ static bool view_start(struct block *block, struct block_work *work)
 	return file_start(block, work);
 }
 
-static int view_writev(struct block *block, uint64_t offset, uint64_t length,
-		       const struct iovec *iov, unsigned count, unsigned flags)
+static int file_view_writev(struct block *block, uint64_t offset, uint64_t length,
+			    const struct iovec *iov, unsigned count, unsigned flags)
 {
 	if (writes_at_home(file_of(block), flags))
 		return block_view_writev(block, offset, length, iov, count, flags);
 	return file_writev(block, offset, length, iov, count, flags);
 }
 
-static void view_close(struct block *block)
+static void file_view_close(struct block *block)
 {
 	file_free_bounce(file_of(block));
 	free(file_of(block));
@@ -48,14 +48,14 @@ static void view_close(struct block *block)
 
 static const struct block_ops view_ops = {
 	.type = "file view",
-	.start = view_start,
+	.start = file_view_start,
 	.readv = file_readv,
-	.writev = view_writev,
+	.writev = file_view_writev,
 	.discard = block_view_discard,
 	.write_zeroes = block_view_write_zeroes,
 	.status = file_status,
 	.flush = block_view_flush,
-	.close = view_close,
+	.close = file_view_close,
 };
 
 struct block *file_view(struct block *block)

@@ -29,7 +29,7 @@ void *block_identity_pack(const struct block_identity *identity, size_t *size)
 	return NULL;
 }
 
-static bool take(const char **at, const char *end, void *to, size_t size)
+static bool take_bytes(const char **at, const char *end, void *to, size_t size)
 {
 	if ((size_t)(end - *at) < size)
 		return false;
@@ -56,13 +56,13 @@ int block_identity_unpack(struct block_identity *identity, const void *data, siz
 	int rc = 0;
 
 	*identity = (struct block_identity){ 0 };
-	if (!take(&at, end, &count, sizeof(count)) || count > BLOCK_IDENTITY_PARTS_MAX ||
-	    !take(&at, end, &identity->assembled, sizeof(identity->assembled)))
+	if (!take_bytes(&at, end, &count, sizeof(count)) || count > BLOCK_IDENTITY_PARTS_MAX ||
+	    !take_bytes(&at, end, &identity->assembled, sizeof(identity->assembled)))
 		return -EINVAL;
 	identity->parts = calloc(count + 1, sizeof(*identity->parts));
 	if (!identity->parts)
 		return -ENOMEM;
-	if (!take(&at, end, identity->parts, count * sizeof(*identity->parts)))
+	if (!take_bytes(&at, end, identity->parts, count * sizeof(*identity->parts)))
 		rc = -EINVAL;
 	for (unsigned i = 0; !rc && i < count; i++)
 		identity->parts[i].path = NULL;

@@ -133,7 +133,7 @@ static int open_device(struct output *out, const char *path, unsigned flags, str
 /* ---- Files ---- */
 
 /* Without emptying it. A path that ends in a symbolic link to nothing makes what the link names. */
-static int open_descriptor(struct output *out, const char *path)
+static int open_unemptied(struct output *out, const char *path)
 {
 	const int mode = O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
 
@@ -200,7 +200,7 @@ static int open_file(struct output *out, const char *path, unsigned flags,
 		     const struct output_kind *kind, struct error *error)
 {
 	struct stat status;
-	int rc = open_descriptor(out, path);
+	int rc = open_unemptied(out, path);
 
 	if (rc)
 		return fail(path, rc, error);

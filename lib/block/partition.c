@@ -187,7 +187,7 @@ void partition_table_list(const struct partition_table *table, char *text, unsig
 						 table->partitions[i].number);
 }
 
-static bool overlap(const struct partition *one, const struct partition *other)
+static bool partitions_overlap(const struct partition *one, const struct partition *other)
 {
 	return one->start < other->start + other->length && other->start < one->start + one->length;
 }
@@ -223,7 +223,8 @@ static int check(const struct partition_table *table, const struct partition *pa
 	for (unsigned i = 0; i < table->count; i++) {
 		const struct partition *other = &table->partitions[i];
 
-		if (other == partition || may_share(partition, other) || !overlap(partition, other))
+		if (other == partition || may_share(partition, other) ||
+		    !partitions_overlap(partition, other))
 			continue;
 		error_set(error, -EINVAL, "%s: partitions %u and %u overlap at byte %llu", path,
 			  number, other->number,

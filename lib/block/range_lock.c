@@ -49,7 +49,8 @@ static void set_free(const struct list *list, const struct range_hold *gone)
 }
 
 /* Whoever is on a list has asked before; `hold` is on none yet. */
-static void look(struct range_lock *lock, struct range_hold *hold, uint64_t start, uint64_t end)
+static void count_waits(struct range_lock *lock, struct range_hold *hold, uint64_t start,
+			uint64_t end)
 {
 	hold->start = start;
 	hold->end = end;
@@ -69,7 +70,7 @@ static void ask(struct range_lock *lock, struct range_hold *hold)
 
 void range_lock(struct range_lock *lock, struct range_hold *hold, uint64_t start, uint64_t end)
 {
-	look(lock, hold, start, end);
+	count_waits(lock, hold, start, end);
 	ask(lock, hold);
 	if (!hold->earlier)
 		return;
@@ -80,7 +81,7 @@ void range_lock(struct range_lock *lock, struct range_hold *hold, uint64_t start
 
 bool range_try_lock(struct range_lock *lock, struct range_hold *hold, uint64_t start, uint64_t end)
 {
-	look(lock, hold, start, end);
+	count_waits(lock, hold, start, end);
 	if (hold->earlier)
 		return false;
 	ask(lock, hold);

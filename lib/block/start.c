@@ -13,7 +13,7 @@ static void request_done(struct block_work *work, int rc)
 }
 
 /* As far as it stays whole and no gate is closed; else it is in none. */
-static int descend(struct piece *piece)
+static int descend_at_once(struct piece *piece)
 {
 	struct piece first;
 	int rc = piece_descend(piece, &first, false);
@@ -40,7 +40,7 @@ bool block_start(struct block_request *request)
 	piece->depth = 0;
 	if (piece_check(piece) || (!piece->length && piece->kind != BLOCK_FLUSH))
 		return false;
-	rc = descend(piece);
+	rc = descend_at_once(piece);
 	if (rc == PIECE_NOTHING)
 		request->done(request, 0);
 	if (rc != PIECE_STANDS)

@@ -11,7 +11,7 @@
 #include "util/text.h"
 
 /* Formats a line and makes it fit for a terminal, whatever the names in it are. */
-static void put(char *to, size_t size, const char *format, va_list args)
+static void put_line(char *to, size_t size, const char *format, va_list args)
 {
 	char raw[1024];
 
@@ -28,7 +28,7 @@ int error_set(struct error *error, int code, const char *format, ...)
 	error->code = code;
 	error->advice[0] = '\0';
 	va_start(args, format);
-	put(error->text, sizeof(error->text), format, args);
+	put_line(error->text, sizeof(error->text), format, args);
 	va_end(args);
 	return code;
 }
@@ -40,7 +40,7 @@ int error_advise(struct error *error, const char *format, ...)
 	if (!error)
 		return 0;
 	va_start(args, format);
-	put(error->advice, sizeof(error->advice), format, args);
+	put_line(error->advice, sizeof(error->advice), format, args);
 	va_end(args);
 	return error->code;
 }
@@ -55,7 +55,7 @@ int error_prefix(struct error *error, const char *format, ...)
 		return 0;
 	memcpy(old, error->text, sizeof(old));
 	va_start(args, format);
-	put(error->text, sizeof(error->text), format, args);
+	put_line(error->text, sizeof(error->text), format, args);
 	va_end(args);
 	used = strlen(error->text);
 	/* What says already whom it is about says it once. */

@@ -156,7 +156,7 @@ int guest_memory_create_region(struct guest_memory *memory, const char *name,
 	return 0;
 }
 
-static void release(struct guest_memory_region *region)
+static void unmap_region(struct guest_memory_region *region)
 {
 	memory_guard_remove(region->guard);
 	if (region->mapping)
@@ -174,7 +174,7 @@ int guest_memory_remove_region(struct guest_memory *memory, uint64_t guest_addre
 		if (region->guest_address != guest_address || region->size != size ||
 		    region->user_address != user_address)
 			continue;
-		release(region);
+		unmap_region(region);
 		memmove(region, region + 1, (memory->count - i - 1) * sizeof(*region));
 		memory->count--;
 		return 0;
@@ -193,7 +193,7 @@ bool guest_memory_torn(const struct guest_memory *memory)
 void guest_memory_clear(struct guest_memory *memory)
 {
 	while (memory->count)
-		release(&memory->regions[--memory->count]);
+		unmap_region(&memory->regions[--memory->count]);
 }
 
 const struct guest_memory_region *guest_memory_find(const struct guest_memory *memory,

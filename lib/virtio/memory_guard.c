@@ -67,7 +67,7 @@ static void pass_on(int number, siginfo_t *info, void *context)
 		signal(number, SIG_DFL);
 }
 
-static void handle(int number, siginfo_t *info, void *context)
+static void handle_sigbus(int number, siginfo_t *info, void *context)
 {
 	struct memory_guard *guard = find((uintptr_t)info->si_addr);
 	int saved = errno;
@@ -95,7 +95,8 @@ static void install(void)
 {
 	/* Not on a stack of its own: fibers have room, and a frame that lies on theirs is the one that a
 	 * debugger expects. */
-	struct sigaction action = { .sa_sigaction = handle, .sa_flags = SA_SIGINFO | SA_RESTART };
+	struct sigaction action = { .sa_sigaction = handle_sigbus,
+				    .sa_flags = SA_SIGINFO | SA_RESTART };
 
 	sigemptyset(&action.sa_mask);
 	sigaction(SIGBUS, &action, &before);

@@ -28,7 +28,7 @@ static void close_eventfd(int *fd)
 }
 
 /* Resolves the ring in the present memory and has the device run it. */
-static int start(struct vhost_user_backend *be, unsigned index, struct error *error)
+static int start_ring(struct vhost_user_backend *be, unsigned index, struct error *error)
 {
 	struct backend_queue *queue = &be->queues[index];
 	struct virtqueue *vq = &queue->vq;
@@ -77,7 +77,7 @@ static int start(struct vhost_user_backend *be, unsigned index, struct error *er
 	return 0;
 }
 
-static void stop(struct vhost_user_backend *be, unsigned index)
+static void stop_ring(struct vhost_user_backend *be, unsigned index)
 {
 	struct backend_queue *queue = &be->queues[index];
 
@@ -97,9 +97,9 @@ int backend_queue_update(struct vhost_user_backend *be, unsigned index, struct e
 		   (be->ops->run_disabled || queue->vq.enabled);
 
 	if (run && !queue->running)
-		return start(be, index, error);
+		return start_ring(be, index, error);
 	if (!run)
-		stop(be, index);
+		stop_ring(be, index);
 	return 0;
 }
 
@@ -107,7 +107,7 @@ void backend_queue_stop(struct vhost_user_backend *be, unsigned index)
 {
 	struct backend_queue *queue = &be->queues[index];
 
-	stop(be, index);
+	stop_ring(be, index);
 	queue->has_kick = false;
 	close_eventfd(&queue->vq.kick_fd);
 }
@@ -127,7 +127,7 @@ void backend_queue_pause(struct vhost_user_backend *be, unsigned index)
 	struct backend_queue *queue = &be->queues[index];
 
 	queue->paused = queue->running;
-	stop(be, index);
+	stop_ring(be, index);
 }
 
 int backend_queue_resume(struct vhost_user_backend *be, unsigned index, struct error *error)
@@ -139,7 +139,7 @@ int backend_queue_resume(struct vhost_user_backend *be, unsigned index, struct e
 	if (!queue->paused)
 		return 0;
 	queue->paused = false;
-	rc = start(be, index, error);
+	rc = start_ring(be, index, error);
 	/* A pause mends nothing: a broken ring stays so until the driver sets it up anew. */
 	queue->vq.broken = broken;
 	return rc;

@@ -137,8 +137,8 @@ static int get_max_mem_slots(struct vhost_user_backend *be, struct vhost_user_me
 
 /* ---- Device ---- */
 
-static int get_config(struct vhost_user_backend *be, struct vhost_user_message *message,
-		      struct error *error)
+static int handle_get_config(struct vhost_user_backend *be, struct vhost_user_message *message,
+			     struct error *error)
 {
 	struct vhost_user_config *config = &message->payload.config;
 
@@ -152,8 +152,8 @@ static int get_config(struct vhost_user_backend *be, struct vhost_user_message *
 	return REPLY;
 }
 
-static int set_config(struct vhost_user_backend *be, struct vhost_user_message *message,
-		      struct error *error)
+static int handle_set_config(struct vhost_user_backend *be, struct vhost_user_message *message,
+			     struct error *error)
 {
 	const struct vhost_user_config *config = &message->payload.config;
 	int rc = -EOPNOTSUPP;
@@ -173,7 +173,7 @@ static int set_config(struct vhost_user_backend *be, struct vhost_user_message *
 	return 0;
 }
 
-static void reset(struct vhost_user_backend *be)
+static void reset_all(struct vhost_user_backend *be)
 {
 	for (unsigned i = 0; i < be->queue_count; i++) {
 		struct virtqueue_counters counters = be->queues[i].vq.counters;
@@ -195,7 +195,7 @@ static int reset_device(struct vhost_user_backend *be, struct vhost_user_message
 {
 	(void)message;
 	(void)error;
-	reset(be);
+	reset_all(be);
 	return 0;
 }
 
@@ -281,9 +281,9 @@ static const struct request_rule {
 					 sizeof(struct vhost_user_inflight) },
 	[VHOST_USER_SET_INFLIGHT_FD] = { backend_set_inflight_fd, VHOST_USER_INFLIGHT_BYTES,
 					 sizeof(struct vhost_user_inflight) },
-	[VHOST_USER_GET_CONFIG] = { get_config, VHOST_USER_CONFIG_HEADER,
+	[VHOST_USER_GET_CONFIG] = { handle_get_config, VHOST_USER_CONFIG_HEADER,
 				    sizeof(struct vhost_user_config) },
-	[VHOST_USER_SET_CONFIG] = { set_config, VHOST_USER_CONFIG_HEADER,
+	[VHOST_USER_SET_CONFIG] = { handle_set_config, VHOST_USER_CONFIG_HEADER,
 				    sizeof(struct vhost_user_config) },
 	[VHOST_USER_RESET_DEVICE] = { reset_device, 0, 0 },
 	[VHOST_USER_GET_MAX_MEM_SLOTS] = { get_max_mem_slots, 0, 0 },

@@ -112,8 +112,8 @@ static void put_slot(struct blk_client *client, struct client_slot *slot)
 
 /* Carries out one request with `count` pieces of data. 0, -EIO, -EOPNOTSUPP (the device does not know the
  * request) or why the server is not asked any more. */
-static int carry_out(struct blk_client *client, struct client_slot *slot, uint32_t type,
-		     uint64_t sector, const struct virtqueue_part *data, unsigned count)
+static int ask_server(struct blk_client *client, struct client_slot *slot, uint32_t type,
+		      uint64_t sector, const struct virtqueue_part *data, unsigned count)
 {
 	struct virtio_blk_outhdr header = { .type = htole32(type), .sector = htole64(sector) };
 	struct blk_client_queue *queue =
@@ -156,7 +156,7 @@ static int carry_out_slot(struct blk_client *client, struct client_slot *slot, u
 {
 	struct virtqueue_part data = { slot->guest_address + SLOT_HEADER, length };
 
-	return carry_out(client, slot, type, sector, &data, length ? 1 : 0);
+	return ask_server(client, slot, type, sector, &data, length ? 1 : 0);
 }
 
 /*
@@ -216,7 +216,7 @@ static int transfer(struct blk_client *client, bool write, uint64_t offset, uint
 		if (client->direct_pieces)
 			step = name_pieces(client, &at, length, data, &pieces);
 		if (step) {
-			rc = carry_out(client, slot, type, offset / SECTOR_BYTES, data, pieces);
+			rc = ask_server(client, slot, type, offset / SECTOR_BYTES, data, pieces);
 		} else {
 			/* A block at a time, if others behind it may be shared. */
 			step = (uint32_t)MIN(length, client->direct_pieces
@@ -264,8 +264,8 @@ static int client_writev(struct block *block, uint64_t offset, uint64_t length,
 }
 
 /* Discard or write-zeroes of a range, as many sectors at a time as the device takes. */
-static int erase(struct blk_client *client, uint32_t type, uint64_t offset, uint64_t length,
-		 uint32_t most, uint32_t flags)
+static int erase_remote(struct blk_client *client, uint32_t type, uint64_t offset, uint64_t length,
+			uint32_t most, uint32_t flags)
 {
 	struct client_slot *slot = get_slot(client);
 	int rc = slot ? 0 : client->dead;
@@ -294,8 +294,8 @@ static int client_discard(struct block *block, uint64_t offset, uint64_t length)
 	int rc = 0;
 
 	if (client->discard_sectors)
-		rc = erase(client, VIRTIO_BLK_T_DISCARD, offset, length, client->discard_sectors,
-			   0);
+		rc = erase_remote(client, VIRTIO_BLK_T_DISCARD, offset, length,
+				  client->discard_sectors, 0);
 	return rc == -EOPNOTSUPP ? 0 : rc; /* a hint, after all */
 }
 
@@ -307,8 +307,8 @@ static int client_write_zeroes(struct block *block, uint64_t offset, uint64_t le
 	int rc = -EOPNOTSUPP;
 
 	if (client->zeroes_sectors)
-		rc = erase(client, VIRTIO_BLK_T_WRITE_ZEROES, offset, length,
-			   client->zeroes_sectors, unmap);
+		rc = erase_remote(client, VIRTIO_BLK_T_WRITE_ZEROES, offset, length,
+				  client->zeroes_sectors, unmap);
 	if (rc == -EOPNOTSUPP)
 		rc = block_write_zero_buffers(block, offset, length, 0);
 	return rc == 0 && flags & BLOCK_FUA ? client_flush(block) : rc;

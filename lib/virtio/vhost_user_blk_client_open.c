@@ -213,8 +213,9 @@ static int start_queue(struct blk_client *client, unsigned index, struct error *
 	return vhost_user_frontend_start_queue(client->frontend, index, &queue, error);
 }
 
-static int start(struct blk_client *client, const struct vhost_user_blk_client_options *options,
-		 const char *name, struct error *error)
+static int start_device(struct blk_client *client,
+			const struct vhost_user_blk_client_options *options, const char *name,
+			struct error *error)
 {
 	uint64_t offered = vhost_user_frontend_features(client->frontend);
 	int rc;
@@ -254,7 +255,7 @@ static int open_frontend(struct block **out, struct vhost_user_frontend *fronten
 		client->queues[i].kick_fd = client->queues[i].call_fd = -1;
 	list_init(&client->free);
 	fiber_queue_init(&client->free_waiters);
-	rc = start(client, options ? options : &defaults, name, error);
+	rc = start_device(client, options ? options : &defaults, name, error);
 	if (rc < 0) {
 		free(client->block.name);
 		blk_client_destroy(client);

@@ -193,29 +193,29 @@ void blk_queue_stop(void *device, unsigned index)
 
 /* ---- Counters ---- */
 
-static void add(uint64_t *sum, const uint64_t *counter)
+static void add_counter(uint64_t *sum, const uint64_t *counter)
 {
 	*sum += virtqueue_counted(counter);
 }
 
 static void add_requests(struct virtio_blk_counters *to, const struct virtio_blk_counters *from)
 {
-	add(&to->reads, &from->reads);
-	add(&to->writes, &from->writes);
-	add(&to->flushes, &from->flushes);
-	add(&to->discards, &from->discards);
-	add(&to->zeroes, &from->zeroes);
-	add(&to->others, &from->others);
-	add(&to->read_bytes, &from->read_bytes);
-	add(&to->written_bytes, &from->written_bytes);
-	add(&to->failed, &from->failed);
-	add(&to->unsupported, &from->unsupported);
+	add_counter(&to->reads, &from->reads);
+	add_counter(&to->writes, &from->writes);
+	add_counter(&to->flushes, &from->flushes);
+	add_counter(&to->discards, &from->discards);
+	add_counter(&to->zeroes, &from->zeroes);
+	add_counter(&to->others, &from->others);
+	add_counter(&to->read_bytes, &from->read_bytes);
+	add_counter(&to->written_bytes, &from->written_bytes);
+	add_counter(&to->failed, &from->failed);
+	add_counter(&to->unsupported, &from->unsupported);
 }
 
 void blk_client_add_counters(struct vhost_user_blk_status *sum,
 			     const struct vhost_user_blk_client *client)
 {
-	add(&sum->pinned_bytes, &client->pinned_bytes);
+	add_counter(&sum->pinned_bytes, &client->pinned_bytes);
 	for (unsigned i = 0; i < client->server->queue_count; i++) {
 		const struct virtqueue_counters *queue =
 			&vhost_user_backend_queue(client->backend, i)->counters;
@@ -223,9 +223,9 @@ void blk_client_add_counters(struct vhost_user_blk_status *sum,
 		add_requests(&sum->requests, &client->queues[i].counters);
 		sum->in_flight +=
 			__atomic_load_n(&client->queues[i].queue.in_flight, __ATOMIC_RELAXED);
-		add(&sum->queues.kicks, &queue->kicks);
-		add(&sum->queues.chains, &queue->chains);
-		add(&sum->queues.signals, &queue->signals);
-		add(&sum->queues.suppressed, &queue->suppressed);
+		add_counter(&sum->queues.kicks, &queue->kicks);
+		add_counter(&sum->queues.chains, &queue->chains);
+		add_counter(&sum->queues.signals, &queue->signals);
+		add_counter(&sum->queues.suppressed, &queue->suppressed);
 	}
 }

@@ -15,7 +15,7 @@
 
 /* ---- Chains in flight ---- */
 
-static int check_inflight(const struct vhost_user_frontend *fe, struct error *error)
+static int require_inflight(const struct vhost_user_frontend *fe, struct error *error)
 {
 	return frontend_has(fe, VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD)
 		       ? 0
@@ -34,7 +34,7 @@ int vhost_user_frontend_get_inflight(struct vhost_user_frontend *fe, uint16_t qu
 		.payload.inflight = { .queue_count = queue_count, .queue_size = queue_size },
 	};
 	struct vhost_user_inflight answer;
-	int rc = check_inflight(fe, error);
+	int rc = require_inflight(fe, error);
 
 	if (rc == 0)
 		rc = frontend_query(fe, &message, -1, sizeof(answer), error);
@@ -64,7 +64,7 @@ int vhost_user_frontend_set_inflight(struct vhost_user_frontend *fe,
 		.payload.inflight = { region->size, region->offset, region->queue_count,
 				      region->queue_size },
 	};
-	int rc = check_inflight(fe, error);
+	int rc = require_inflight(fe, error);
 
 	return rc < 0 ? rc : frontend_command(fe, &message, &region->fd, 1, error);
 }

@@ -7,7 +7,7 @@
 #include "util/bytes.h"
 
 /* Adds with the carry brought round, so that 64-bit words can be summed as well as 16-bit ones. */
-static inline uint64_t add(uint64_t sum, uint64_t value)
+static inline uint64_t add_words(uint64_t sum, uint64_t value)
 {
 	sum += value;
 	return sum + (sum < value);
@@ -20,21 +20,21 @@ uint64_t virtio_net_sum(uint64_t sum, const void *at, size_t length)
 
 	for (; length >= 16; length -= 16, bytes += 16) {
 		memcpy(&word, bytes, 8);
-		sum = add(sum, word);
+		sum = add_words(sum, word);
 		memcpy(&word, bytes + 8, 8);
-		other = add(other, word);
+		other = add_words(other, word);
 	}
-	sum = add(sum, other);
+	sum = add_words(sum, other);
 	if (length >= 8) {
 		memcpy(&word, bytes, 8);
-		sum = add(sum, word);
+		sum = add_words(sum, word);
 		length -= 8;
 		bytes += 8;
 	}
 	if (length) {
 		word = 0;
 		memcpy(&word, bytes, length);
-		sum = add(sum, word);
+		sum = add_words(sum, word);
 	}
 	return sum;
 }
@@ -66,7 +66,7 @@ uint64_t virtio_net_sum_pieces(uint64_t sum, const struct iovec *pieces, size_t 
 			virtio_net_sum(0, (const uint8_t *)pieces[i].iov_base + offset, take));
 		if (odd)
 			part = __builtin_bswap16(part);
-		sum = add(sum, part);
+		sum = add_words(sum, part);
 		odd ^= take & 1;
 		length -= take;
 		offset = 0;

@@ -43,17 +43,17 @@ size_t virtqueue_driver_bytes(uint16_t size, uint64_t features)
 							   : 0);
 }
 
-static __virtio16 *used_event(const struct virtqueue_driver *q)
+static __virtio16 *driver_event(const struct virtqueue_driver *q)
 {
 	return &q->avail->ring[q->size];
 }
 
-static const __virtio16 *avail_event(const struct virtqueue_driver *q)
+static const __virtio16 *device_event(const struct virtqueue_driver *q)
 {
 	return (const __virtio16 *)&q->used->ring[q->size];
 }
 
-static uint16_t load16(const __virtio16 *at)
+static uint16_t load_le16(const __virtio16 *at)
 {
 	return le16toh(__atomic_load_n(at, __ATOMIC_RELAXED));
 }
@@ -109,8 +109,8 @@ uint32_t virtqueue_driver_base(const struct virtqueue_driver *q)
 
 /* ---- Adding ---- */
 
-static void fill(struct virtqueue_driver *q, uint16_t index, const struct virtqueue_part *part,
-		 unsigned flags)
+static void fill_split(struct virtqueue_driver *q, uint16_t index,
+		       const struct virtqueue_part *part, unsigned flags)
 {
 	struct vring_desc *desc = &q->desc[index];
 
@@ -130,13 +130,13 @@ static uint16_t add_split(struct virtqueue_driver *q, uint16_t head,
 
 	if (q->chains[head].slots != count) {
 		virtqueue_driver_fill_table(q, head, parts, readable, count);
-		fill(q, head, &table, VRING_DESC_F_INDIRECT);
+		fill_split(q, head, &table, VRING_DESC_F_INDIRECT);
 		index = q->chains[head].next;
 	} else {
 		for (unsigned i = 0; i < count; i++) {
-			fill(q, index, &parts[i],
-			     (i < readable ? 0 : VRING_DESC_F_WRITE) |
-				     (i + 1 < count ? VRING_DESC_F_NEXT : 0));
+			fill_split(q, index, &parts[i],
+				   (i < readable ? 0 : VRING_DESC_F_WRITE) |
+					   (i + 1 < count ? VRING_DESC_F_NEXT : 0));
 			index = q->chains[index].next;
 		}
 	}
@@ -185,8 +185,8 @@ static bool show_split(struct virtqueue_driver *q)
 	/* Ordering 3: the index is out before we look whether the device sleeps. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (q->event_index)
-		return vring_need_event(load16(avail_event(q)), q->avail_shown, old);
-	return !(load16(&q->used->flags) & VRING_USED_F_NO_NOTIFY);
+		return vring_need_event(load_le16(device_event(q)), q->avail_shown, old);
+	return !(load_le16(&q->used->flags) & VRING_USED_F_NO_NOTIFY);
 }
 
 void virtqueue_driver_kick(struct virtqueue_driver *q)
@@ -231,7 +231,7 @@ static void advance(struct virtqueue_driver *q, unsigned by)
 	q->used_seen = (uint16_t)next;
 }
 
-static void release(struct virtqueue_driver *q, uint16_t head)
+static void free_chain(struct virtqueue_driver *q, uint16_t head)
 {
 	uint16_t last = head;
 
@@ -264,7 +264,7 @@ int virtqueue_driver_take(struct virtqueue_driver *q, uint16_t *head, uint32_t *
 		advance(q, q->batch);
 		q->batch = 0;
 	}
-	release(q, *head);
+	free_chain(q, *head);
 	return 1;
 }
 
@@ -281,7 +281,7 @@ bool virtqueue_driver_enable_calls(struct virtqueue_driver *q)
 	if (q->packed)
 		virtqueue_driver_want_calls_packed(q, true);
 	else if (q->event_index)
-		__atomic_store_n(used_event(q), htole16(q->used_seen), __ATOMIC_RELAXED);
+		__atomic_store_n(driver_event(q), htole16(q->used_seen), __ATOMIC_RELAXED);
 	else
 		__atomic_store_n(&q->avail->flags, 0, __ATOMIC_RELAXED);
 	/* Ordering 3: the device sees our wish before we look at its index a last time. */

@@ -11,8 +11,8 @@
 #define WRAP_BIT  (1u << VRING_PACKED_EVENT_F_WRAP_CTR)
 
 /* Fills the next entry. The flags of the first that the device does not see yet are kept back. */
-static void fill(struct virtqueue_driver *q, const struct virtqueue_part *part, uint16_t id,
-		 unsigned flags)
+static void fill_packed(struct virtqueue_driver *q, const struct virtqueue_part *part, uint16_t id,
+			unsigned flags)
 {
 	struct vring_packed_desc *desc = &q->ring[q->avail_next];
 
@@ -39,13 +39,13 @@ void virtqueue_driver_add_packed(struct virtqueue_driver *q, uint16_t id,
 
 	if (q->chains[id].slots != count) {
 		virtqueue_driver_fill_table(q, id, parts, readable, count);
-		fill(q, &table, id, VRING_DESC_F_INDIRECT);
+		fill_packed(q, &table, id, VRING_DESC_F_INDIRECT);
 		return;
 	}
 	for (unsigned i = 0; i < count; i++)
-		fill(q, &parts[i], id,
-		     (i < readable ? 0 : VRING_DESC_F_WRITE) |
-			     (i + 1 < count ? VRING_DESC_F_NEXT : 0));
+		fill_packed(q, &parts[i], id,
+			    (i < readable ? 0 : VRING_DESC_F_WRITE) |
+				    (i + 1 < count ? VRING_DESC_F_NEXT : 0));
 }
 
 bool virtqueue_driver_show_packed(struct virtqueue_driver *q)

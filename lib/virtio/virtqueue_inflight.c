@@ -361,7 +361,7 @@ void virtqueue_inflight_taken(struct virtqueue *vq, struct virtqueue_chain *chai
 }
 
 /* Puts the entries of a chain back into the free list of ours; the region's follows. */
-static void release(struct virtqueue_inflight *inflight, uint16_t head)
+static void free_entries(struct virtqueue_inflight *inflight, uint16_t head)
 {
 	struct packed_region *region = packed_of(inflight);
 	uint16_t last = head;
@@ -386,7 +386,7 @@ void virtqueue_inflight_rewind(struct virtqueue *vq, const struct virtqueue_chai
 			continue;
 		}
 		STORE(packed_of(inflight)->desc[entry].inflight, 0);
-		release(inflight, entry);
+		free_entries(inflight, entry);
 		STORE(packed_of(inflight)->free_head, inflight->free_head);
 		STORE(packed_of(inflight)->old_free_head, inflight->free_head);
 	}
@@ -441,7 +441,7 @@ void virtqueue_inflight_show_begin(struct virtqueue *vq)
 		uint16_t entry = inflight->pending[i];
 
 		if (vq->packed) {
-			release(inflight, entry);
+			free_entries(inflight, entry);
 		} else {
 			struct split_region *region = split_of(inflight);
 

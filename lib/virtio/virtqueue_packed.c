@@ -101,7 +101,7 @@ static bool is_available(uint16_t flags, bool wrap)
 }
 
 /* Takes the descriptors of the chain whose first has `flags`. Returns why it is wrong, or NULL. */
-static inline const char *walk_chain(struct chain_walk *walk, uint16_t flags, unsigned most)
+static inline const char *walk_packed(struct chain_walk *walk, uint16_t flags, unsigned most)
 {
 	struct virtqueue *vq = walk->vq;
 	struct virtqueue_chain *chain = walk->chain;
@@ -148,7 +148,7 @@ int packed_pop(struct virtqueue *vq, struct virtqueue_chain *chain)
 	if (!is_available(flags, vq->avail_wrap))
 		return 0;
 	walk = chain_walk_begin(vq, chain);
-	wrong = walk_chain(&walk, flags, most);
+	wrong = walk_packed(&walk, flags, most);
 	if (wrong)
 		return virtqueue_broken(vq, wrong);
 	chain_walk_end(&walk);

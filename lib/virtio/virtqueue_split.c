@@ -47,7 +47,7 @@ int split_start(struct virtqueue *vq, uint64_t desc, uint64_t avail, uint64_t us
 }
 
 /* Follows the chain from its head. Returns why it is wrong, or NULL. */
-static inline const char *walk_chain(struct chain_walk *walk, unsigned index)
+static inline const char *walk_split(struct chain_walk *walk, unsigned index)
 {
 	const struct virtqueue *vq = walk->vq;
 	const char *wrong;
@@ -80,7 +80,7 @@ static inline const char *walk_chain(struct chain_walk *walk, unsigned index)
 static inline int pop_head(struct virtqueue *vq, struct virtqueue_chain *chain)
 {
 	struct chain_walk walk = chain_walk_begin(vq, chain);
-	const char *wrong = walk_chain(&walk, chain->head);
+	const char *wrong = walk_split(&walk, chain->head);
 
 	if (wrong)
 		return virtqueue_broken(vq, wrong);
