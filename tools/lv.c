@@ -11,11 +11,12 @@
 #include "tools/consent.h"
 #include "tools/lv_change.h"
 #include "tools/lv_plan.h"
+#include "tools/lv_size.h"
 #include "tools/owner.h"
 #include "tools/served.h"
 #include "tools/stack.h"
 #include "util/bytes.h"
-#include "util/number.h"
+#include "volume/volume.h"
 
 /* ---- list, show ---- */
 
@@ -254,42 +255,71 @@ static int change_do(struct lv_change *change, char *name)
 	return status == EXIT_DONE && change->not_served ? EXIT_NOT_SERVED : status;
 }
 
+static json_t *words_list(const struct cli_words *words)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < words->count; i++)
+		json_array_append_new(list, describe_text(words->words[i]));
+	return list;
+}
+
+/* False: it is none, which was printed. */
+static bool set_policy(json_t *params, const char *policy)
+{
+	enum volume_allocation allocation;
+	struct error error = { 0 };
+
+	if (policy && volume_allocation_parse(policy, &allocation, &error))
+		return cli_usage_error("--alloc: %s", error.text), false;
+	if (policy)
+		json_object_set_new(params, "allocation", json_string(policy));
+	return true;
+}
+
+#define ALLOC_OPTION(policy)                                                                       \
+	{                                                                                          \
+		"alloc", CLI_TEXT, (policy), "POLICY",                                             \
+			"contiguous, cling, normal or anywhere; inherit: the group's"              \
+	}
+
 static int lv_create_verb(int argc, char **argv)
 {
 	struct lv_change change = { .method = "lv.create" };
-	uint64_t size = 0, extents = 0, stripes = 0, stripe_size = 0;
+	uint64_t stripes = 0, stripe_size = 0;
+	struct lv_size size = { NULL, NULL };
 	struct cli_words tags = { 0 }, operands;
 	bool contiguous = false, read_only = false;
+	const char *policy = NULL;
 	const struct cli_option options[] = {
-		{ "size", CLI_SIZE, &size, "SIZE", "rounded up to whole extents", 1, 0 },
-		{ "extents", CLI_NUMBER, &extents, "N", "size in extents", 1, UINT32_MAX },
+		LV_SIZE_OPTIONS(&size),
 		{ "stripes", CLI_NUMBER, &stripes, "N", "stripe over N physical volumes", 1, 128 },
 		{ "stripe-size", CLI_SIZE, &stripe_size, "SIZE", "default 64K", 4096, 1u << 31 },
-		{ "contiguous", CLI_FLAG, &contiguous, NULL, "one segment only" },
+		ALLOC_OPTION(&policy),
+		{ "contiguous", CLI_FLAG, &contiguous, NULL, "as --alloc contiguous" },
 		{ "read-only", CLI_FLAG, &read_only, NULL, "make it read-only" },
 		{ "tag", CLI_LIST, &tags, "TAG", "a tag (repeatable)" },
 		CLI_OPTION_DEVICE(&change.given),
 		CLI_OPTION_END,
 	};
-	json_t *list;
 	int status;
 
-	if (!cli_parse("lv create VG/LV --size SIZE", options, argc, argv, 1, 1, &operands,
-		       &status))
+	if (!cli_parse("lv create VG/LV --size SIZE [DEVICE...]", options, argc, argv, 1, CLI_ANY,
+		       &operands, &status))
 		return status;
-	if (!size == !extents)
-		return cli_usage_error("give either --size or --extents, not zero");
 	if (stripe_size && stripes < 2)
 		return cli_usage_error(
 			"--stripe-size: a linear volume has no stripes; give --stripes "
 			"2 or more too");
-	list = json_array();
-	for (unsigned i = 0; i < tags.count; i++)
-		json_array_append_new(list, describe_text(tags.words[i]));
-	change.params = json_pack("{s:I, s:I, s:I, s:I, s:b, s:b, s:o}", "size", (json_int_t)size,
-				  "extents", (json_int_t)extents, "stripes", (json_int_t)stripes,
-				  "stripe_size", (json_int_t)stripe_size, "contiguous", contiguous,
-				  "read_only", read_only, "tags", list);
+	change.params = json_pack("{s:I, s:I, s:b, s:o}", "stripes", (json_int_t)stripes,
+				  "stripe_size", (json_int_t)stripe_size, "read_only", read_only,
+				  "tags", words_list(&tags));
+	lv_size_add_pvs(&operands, 1, change.params);
+	if (!lv_size_parse(&size, "", change.params) ||
+	    !set_policy(change.params, contiguous && !policy ? "contiguous" : policy)) {
+		json_decref(change.params);
+		return EXIT_USAGE;
+	}
 	return change_do(&change, operands.words[0]);
 }
 
@@ -322,68 +352,41 @@ static int lv_rename_verb(int argc, char **argv)
 
 /* ---- Another size ---- */
 
-struct lv_size {
-	const char *size, *extents; /* as given */
-	json_t *request;
-};
-
-static bool is_relative(const char *text)
-{
-	return *text == '+' || *text == '-';
-}
-
-/* "1G", "+1G", "-1G", or the same in extents. `signs`: those that the verb takes. False: what is wrong was printed. */
-static bool size_parse_change(struct lv_size *size, const char *signs)
-{
-	const char *text = size->size ? size->size : size->extents;
-	const char *option = size->size ? "size" : "extents";
-	struct error error = { 0 };
-	char sign[2] = "";
-	uint64_t amount;
-	int rc;
-
-	if (!size->size == !size->extents)
-		return cli_usage_error("give either --size or --extents"), false;
-	if (is_relative(text)) {
-		if (!strchr(signs, *text))
-			return cli_usage_error("--%s %s: expected a size, or %s before it", option,
-					       text, signs),
-			       false;
-		sign[0] = *text++;
-	}
-	rc = size->size ? cli_parse_size(text, 1, INT64_MAX, &amount, &error)
-			: number_parse(text, 1, UINT32_MAX, &amount, &error);
-	if (rc)
-		return cli_usage_error("--%s: %s", option, error.text), false;
-	size->request = json_pack("{s:s, s:I}", "sign", sign, size->size ? "bytes" : "extents",
-				  (json_int_t)amount);
-	return true;
-}
-
 /* Of resize, extend and reduce: `own` are the options that not all of them have. */
 static int change_size(struct lv_change *change, const char *usage, const char *signs,
 		       const struct cli_option *own, int argc, char **argv)
 {
-	struct lv_size size = { NULL };
+	struct lv_size size = { NULL, NULL };
 	struct cli_option options[16] = {
-		{ "size", CLI_TEXT, &size.size, "SIZE",
-		  "the new size, rounded up to whole extents; with a sign: by so much" },
-		{ "extents", CLI_TEXT, &size.extents, "N", "the same in extents" },
+		LV_SIZE_OPTIONS(&size),
 		CLI_OPTIONS_CONSENT(&change->consent),
 		CLI_OPTION_DEVICE(&change->given),
 	};
 	struct cli_words operands;
+	const char *policy = NULL;
 	int status;
 
 	for (unsigned i = 6; own->name; own++)
 		options[i++] = *own;
-	if (!cli_parse(usage, options, argc, argv, 1, 1, &operands, &status))
+	for (unsigned i = 6; change->rules.grow; i++)
+		if (!options[i].name) {
+			options[i] = (struct cli_option)ALLOC_OPTION(&policy);
+			break;
+		}
+	if (!cli_parse(usage, options, argc, argv, 1, change->rules.grow ? CLI_ANY : 1, &operands,
+		       &status))
 		return status;
-	if (!size_parse_change(&size, signs))
+	change->request = json_object();
+	lv_size_add_pvs(&operands, 1, change->request);
+	change->params = json_copy(change->request);
+	if (!lv_size_parse(&size, signs, change->request) || !set_policy(change->params, policy)) {
+		json_decref(change->request);
+		json_decref(change->params);
 		return EXIT_USAGE;
+	}
+	json_object_set(change->params, "percent", json_object_get(change->request, "percent"));
 	change->method = "lv.resize";
 	change->planned = true;
-	change->request = size.request;
 	return change_do(change, operands.words[0]);
 }
 
@@ -398,8 +401,8 @@ static int lv_resize_verb(int argc, char **argv)
 		CLI_OPTION_END,
 	};
 
-	return change_size(&change, "lv resize VG/LV --size [+|-]SIZE [--shrink]", "+-", own, argc,
-			   argv);
+	return change_size(&change, "lv resize VG/LV --size [+|-]SIZE [--shrink] [DEVICE...]", "+-",
+			   own, argc, argv);
 }
 
 static int lv_extend_verb(int argc, char **argv)
@@ -407,7 +410,8 @@ static int lv_extend_verb(int argc, char **argv)
 	struct lv_change change = { .rules.grow = true };
 	const struct cli_option own[] = { CLI_OPTION_END };
 
-	return change_size(&change, "lv extend VG/LV --size [+]SIZE", "+", own, argc, argv);
+	return change_size(&change, "lv extend VG/LV --size [+]SIZE [DEVICE...]", "+", own, argc,
+			   argv);
 }
 
 static int lv_reduce_verb(int argc, char **argv)
@@ -422,19 +426,99 @@ static int lv_reduce_verb(int argc, char **argv)
 			   argv);
 }
 
+/* ---- Settings ---- */
+
+/* True where `text`, if given, is yes or no; sets `key`. */
+static bool set_yes_or_no(json_t *params, const char *key, const char *option, const char *text)
+{
+	if (!text)
+		return true;
+	if (strcmp(text, "yes") != 0 && strcmp(text, "no") != 0)
+		return cli_usage_error("--%s %s: expected yes or no", option, text), false;
+	json_object_set_new(params, key, json_boolean(!strcmp(text, "yes")));
+	return true;
+}
+
+static int lv_change_verb(int argc, char **argv)
+{
+	struct lv_change change = { .method = "lv.change" };
+	const char *skip = NULL, *autoactivate = NULL, *policy = NULL;
+	bool read_only = false, read_write = false;
+	const struct cli_option options[] = {
+		{ "read-only", CLI_FLAG, &read_only, NULL, "it can only be read" },
+		{ "read-write", CLI_FLAG, &read_write, NULL, "it can be written to" },
+		{ "activation-skip", CLI_TEXT, &skip, "yes|no",
+		  "LVM2 leaves it alone unless told" },
+		{ "autoactivate", CLI_TEXT, &autoactivate, "yes|no",
+		  "LVM2 may start it by itself" },
+		ALLOC_OPTION(&policy),
+		CLI_OPTION_DEVICE(&change.given),
+		CLI_OPTION_END,
+	};
+	struct cli_words operands;
+	int status;
+
+	if (!cli_parse("lv change VG/LV [--read-only | --read-write]", options, argc, argv, 1, 1,
+		       &operands, &status))
+		return status;
+	if (read_only && read_write)
+		return cli_usage_error("give either --read-only or --read-write");
+	change.params = json_object();
+	if (read_only || read_write)
+		json_object_set_new(change.params, "writable", json_boolean(read_write));
+	if (!set_yes_or_no(change.params, "activation_skip", "activation-skip", skip) ||
+	    !set_yes_or_no(change.params, "autoactivate", "autoactivate", autoactivate) ||
+	    !set_policy(change.params, policy)) {
+		json_decref(change.params);
+		return EXIT_USAGE;
+	}
+	if (!json_object_size(change.params)) {
+		json_decref(change.params);
+		return cli_usage_error("nothing to change is given");
+	}
+	return change_do(&change, operands.words[0]);
+}
+
+static int lv_tag_verb(int argc, char **argv)
+{
+	struct lv_change change = { .method = "lv.tag" };
+	struct cli_words add = { 0 }, delete = { 0 }, operands;
+	const struct cli_option options[] = {
+		{ "add", CLI_LIST, &add, "TAG", "a new tag (repeatable)" },
+		{ "delete", CLI_LIST, &delete, "TAG", "one that goes (repeatable)" },
+		CLI_OPTION_DEVICE(&change.given),
+		CLI_OPTION_END,
+	};
+	int status;
+
+	if (!cli_parse("lv tag VG/LV [--add TAG] [--delete TAG]", options, argc, argv, 1, 1,
+		       &operands, &status))
+		return status;
+	if (!add.count && !delete.count)
+		return cli_usage_error("give --add or --delete");
+	change.params = json_pack("{s:o, s:o}", "add_tags", words_list(&add), "delete_tags",
+				  words_list(&delete));
+	return change_do(&change, operands.words[0]);
+}
+
 int command_lv(int argc, char **argv)
 {
 	static const struct cli_verb verbs[] = {
-		{ "create", lv_create_verb, "VG/LV --size SIZE", "make a volume" },
+		{ "create", lv_create_verb, "VG/LV --size SIZE [DEVICE...]", "make a volume" },
 		{ "list", lv_list_verb, "[VG] [--json]", "list volumes" },
 		{ "show", lv_show_verb, "VG/LV [--json]", "show a volume and its segments" },
 		{ "remove", lv_remove_verb, "VG/LV", "remove a volume and what is on it" },
 		{ "rename", lv_rename_verb, "VG/LV NEW", "give a volume another name" },
-		{ "resize", lv_resize_verb, "VG/LV --size [+|-]SIZE [--shrink]",
+		{ "resize", lv_resize_verb, "VG/LV --size [+|-]SIZE [--shrink] [DEVICE...]",
 		  "give a volume another size" },
-		{ "extend", lv_extend_verb, "VG/LV --size [+]SIZE", "make a volume larger" },
+		{ "extend", lv_extend_verb, "VG/LV --size [+]SIZE [DEVICE...]",
+		  "make a volume larger" },
 		{ "reduce", lv_reduce_verb, "VG/LV --size [-]SIZE [--force]",
 		  "make a volume smaller: what is at its end is lost" },
+		{ "change", lv_change_verb, "VG/LV [--read-only | --read-write]",
+		  "change permission, activation, allocation" },
+		{ "tag", lv_tag_verb, "VG/LV [--add TAG] [--delete TAG]",
+		  "add tags to a volume, or take some away" },
 		{ NULL, NULL, NULL, NULL },
 	};
 

@@ -11,6 +11,8 @@
 #include "rpc/rpc.h"
 #include "tools/cli.h"
 #include "tools/describe.h"
+#include "tools/lv_size.h"
+#include "util/bytes.h"
 #include "util/error.h"
 #include "util/size.h"
 #include "volume/volume.h"
@@ -47,42 +49,132 @@ static const char *rounding(const struct volume_group *group, const struct volum
 	return text;
 }
 
+/* ---- Words ---- */
+
+/* The strings of a list; the caller frees *out, which is NULL for an empty one. */
+static int words_of(json_t *list, const char *const **out, unsigned *count)
+{
+	const char **words = calloc(json_array_size(list) + 1, sizeof(*words));
+	json_t *item;
+	size_t index;
+
+	if (!words)
+		return -ENOMEM;
+	*count = 0;
+	json_array_foreach(list, index, item) {
+		if (json_is_string(item))
+			words[(*count)++] = json_string_value(item);
+	}
+	*out = words;
+	return 0;
+}
+
+static int policy_of(json_t *params, enum volume_allocation *out, struct error *error)
+{
+	const char *name = json_string_value(json_object_get(params, "allocation"));
+
+	*out = VOLUME_ALLOCATE_INHERIT;
+	return name ? volume_allocation_parse(name, out, error) : 0;
+}
+
+/* ---- Create ---- */
+
+static int check_numbers(json_t *params, const char *name, struct error *error)
+{
+	static const char *const keys[] = { "extents", "stripe_size", "stripes", "percent" };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(keys); i++)
+		if (number(params, keys[i]) > UINT32_MAX)
+			return error_set(error, -ERANGE, "%s: %s is over %u", name, keys[i],
+					 UINT32_MAX);
+	return 0;
+}
+
+/* Of a percentage as much as makes whole stripes. */
+static int create_size(const struct volume_group *group, json_t *params,
+		       struct volume_lv_options *options, struct error *error)
+{
+	uint64_t stripe = group->extent_size * MAX(options->stripes, 1u);
+	int rc = lv_size_bytes(group, NULL, params, &options->size, error);
+
+	if (rc || !lv_size_is_relative(params))
+		return rc;
+	options->less = true;
+	if (options->size >= stripe)
+		options->size -= options->size % stripe;
+	return 0;
+}
+
 static int create(struct volume_group *group, const char *name, json_t *params, json_t *news,
 		  struct error *error)
 {
-	struct volume_lv *lv;
-	char size[SIZE_TEXT], rounded[96];
-	int rc;
-
-	json_t *tags = json_object_get(params, "tags"), *tag;
-	size_t count = json_array_size(tags), index;
-	CLEANUP_FREE const char **texts = calloc(count + 1, sizeof(*texts));
+	CLEANUP_FREE struct volume_pv **pvs = NULL;
+	CLEANUP_FREE const char *const *tags = NULL;
 	struct volume_lv_options options = {
-		.size = number(params, "size"),
-		.extents = (uint32_t)number(params, "extents"),
 		.stripes = (unsigned)number(params, "stripes"),
 		.stripe_size = (uint32_t)number(params, "stripe_size"),
 		.read_only = json_is_true(json_object_get(params, "read_only")),
-		.tags = texts,
 	};
+	char size[SIZE_TEXT], rounded[96];
+	struct volume_lv *lv;
+	int rc = check_numbers(params, name, error);
 
-	if (!texts)
-		return -ENOMEM;
-	if (json_is_true(json_object_get(params, "contiguous")))
-		options.allocation = VOLUME_ALLOCATE_CONTIGUOUS;
-	if (number(params, "extents") > UINT32_MAX || number(params, "stripe_size") > UINT32_MAX ||
-	    number(params, "stripes") > UINT32_MAX)
-		return error_set(error, -ERANGE, "%s: a number of extents or stripes over %u", name,
-				 UINT32_MAX);
-	json_array_foreach(tags, index, tag) {
-		if (json_is_string(tag))
-			texts[options.tag_count++] = json_string_value(tag);
-	}
+	if (!rc)
+		rc = words_of(json_object_get(params, "tags"), &tags, &options.tag_count);
+	if (!rc)
+		rc = policy_of(params, &options.allocation, error);
+	if (!rc)
+		rc = lv_size_find_pvs(group, params, &pvs, &options.pv_count, error);
+	if (!rc)
+		rc = create_size(group, params, &options, error);
+	if (rc)
+		return rc;
+	options.tags = tags;
+	options.pvs = pvs;
 	rc = volume_lv_create(group, name, &options, &lv, error);
-	if (!rc && *rounding(group, lv, options.size, rounded))
+	if (!rc &&
+	    (lv_size_is_relative(params) || *rounding(group, lv, number(params, "bytes"), rounded)))
 		tell(news, "%s/%s: has %s%s", group->name, name, size_format(lv->size, size),
-		     rounded);
+		     lv_size_is_relative(params) ? "" : rounded);
 	return rc;
+}
+
+/* ---- Settings ---- */
+
+/* yes, no, or as it is. */
+static const bool *flag_of(json_t *params, const char *key, bool *value)
+{
+	json_t *flag = json_object_get(params, key);
+
+	*value = json_is_true(flag);
+	return json_is_boolean(flag) ? value : NULL;
+}
+
+static int set(struct volume_group *group, const char *name, json_t *params, struct error *error)
+{
+	CLEANUP_FREE const char *const *add = NULL;
+	CLEANUP_FREE const char *const *delete = NULL;
+	enum volume_allocation allocation;
+	bool writable, skip, autoactivate;
+	struct volume_settings settings = {
+		.writable = flag_of(params, "writable", &writable),
+		.activation_skip = flag_of(params, "activation_skip", &skip),
+		.autoactivate = flag_of(params, "autoactivate", &autoactivate),
+	};
+	int rc = words_of(json_object_get(params, "add_tags"), &add, &settings.add_count);
+
+	if (!rc)
+		rc = words_of(json_object_get(params, "delete_tags"), &delete,
+			      &settings.delete_count);
+	if (!rc)
+		rc = policy_of(params, &allocation, error);
+	if (rc)
+		return rc;
+	settings.add_tags = add;
+	settings.delete_tags = delete;
+	if (json_object_get(params, "allocation"))
+		settings.allocation = &allocation;
+	return volume_lv_set(group, name, &settings, error);
 }
 
 /* That it is the volume that was asked about, as it was then. */
@@ -104,10 +196,17 @@ static int resize(struct volume_group *group, const char *name, json_t *params, 
 		  struct error *error)
 {
 	const struct volume_lv *lv = volume_group_get_lv(group, name);
+	struct volume_lv_options options = { .less = lv_size_is_relative(params) };
+	CLEANUP_FREE struct volume_pv **pvs = NULL;
 	uint64_t before = lv ? lv->size : 0;
 	char sizes[2][SIZE_TEXT], rounded[96];
-	int rc = volume_lv_resize(group, name, number(params, "size"), NULL, error);
+	int rc = policy_of(params, &options.allocation, error);
 
+	if (!rc)
+		rc = lv_size_find_pvs(group, params, &pvs, &options.pv_count, error);
+	options.pvs = pvs;
+	if (!rc)
+		rc = volume_lv_resize(group, name, number(params, "size"), &options, error);
 	lv = rc ? NULL : volume_group_get_lv(group, name);
 	if (!lv)
 		return rc;
@@ -139,6 +238,8 @@ int lv_change(struct volume_group *group, const char *method, json_t *params, js
 		return volume_lv_remove(group, name, error);
 	if (!strcmp(method, "lv.resize"))
 		return resize(group, name, params, news, error);
+	if (!strcmp(method, "lv.change") || !strcmp(method, "lv.tag"))
+		return set(group, name, params, error);
 	rc = rpc_param_string(params, "new_name", &new_name, error);
 	return rc ? rc : volume_lv_rename(group, name, new_name, error);
 }

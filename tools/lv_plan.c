@@ -11,6 +11,7 @@
 #include "rpc/rpc.h"
 #include "tools/consent.h"
 #include "tools/describe.h"
+#include "tools/lv_size.h"
 #include "util/size.h"
 #include "volume/volume.h"
 
@@ -27,11 +28,13 @@ static int wanted_size(const struct volume_group *group, const struct volume_lv 
 		       uint64_t *wanted, struct error *error)
 {
 	const char *sign = json_string_value(json_object_get(params, "sign"));
-	uint64_t amount = positive(params, "bytes");
 	char sizes[2][SIZE_TEXT];
-	bool fits = amount || !__builtin_mul_overflow(positive(params, "extents"),
-						      group->extent_size, &amount);
+	bool fits = true;
+	uint64_t amount;
+	int rc = lv_size_bytes(group, lv, params, &amount, error);
 
+	if (rc)
+		return rc;
 	if (fits && sign && *sign == '+') {
 		fits = !__builtin_add_overflow(lv->size, amount, wanted);
 	} else if (fits && sign && *sign == '-') {
@@ -74,7 +77,7 @@ static void look_at_contents(struct volume_group *group, const struct volume_lv 
 
 int lv_plan(struct volume_group *group, json_t *params, json_t **plan, struct error *error)
 {
-	bool resize = json_object_get(params, "bytes") || json_object_get(params, "extents");
+	bool resize = json_object_get(params, "sign");
 	uint64_t wanted = 0, rounded = 0, extent = group->extent_size;
 	struct volume_lv *lv;
 	const char *name;

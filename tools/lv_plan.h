@@ -14,7 +14,7 @@ struct error;
 struct volume_group;
 
 /*
- * `params` has "name" (VG/LV) and, for another size, "bytes" or "extents", with "sign" +, - or nothing. The result:
+ * `params` has "name" (VG/LV) and, for another size, what lv_size.h has. The result:
  *	uuid, size_bytes	of the volume as it is
  *	new_size_bytes		rounded up to extents, or null when it is to be removed
  *	wanted_bytes		before that

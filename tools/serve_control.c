@@ -18,7 +18,7 @@
  *	raid.bitmap	{name, remove, chunk}: adds a bitmap of that chunk in bytes (0: chosen), or removes it
  *	raid.speed	{name, least, most} -> {least, most}: bytes a second; most 0: no limit; what is not given stays
  *	raid.wait	{name} -> {done, progress}, after at most a quarter of a second
- *	lv.create, lv.remove, lv.rename, lv.resize	{name, ...}: see lv_change.h -> {problem, clients, notes, news}:
+ *	lv.create, lv.remove, lv.rename, lv.resize, lv.change, lv.tag	{name, ...}: see lv_change.h -> {problem, clients, notes, news}:
  *		why the volume is not served, or null; how many machines have it
  *	lv.plan		{name, ...}: see lv_plan.h
  *	export.find	{name} -> {socket}
@@ -190,7 +190,9 @@ static int change_volume(struct serve *serve, struct volume_change *change, json
 {
 	bool was_exported, whole, gone = !strcmp(change->method, "lv.remove");
 	/* A volume that is open may only grow. */
-	bool stays = !strcmp(change->method, "lv.create") ||
+	bool stays = !strcmp(change->method, "lv.create") || !strcmp(change->method, "lv.tag") ||
+		     (!strcmp(change->method, "lv.change") &&
+		      !json_object_get(change->params, "writable")) ||
 		     (!strcmp(change->method, "lv.resize") &&
 		      !json_is_true(json_object_get(change->params, "smaller")));
 	struct export *export;
@@ -246,6 +248,8 @@ DEFINE_LV_METHOD(serve_lv_create, "lv.create")
 DEFINE_LV_METHOD(serve_lv_remove, "lv.remove")
 DEFINE_LV_METHOD(serve_lv_rename, "lv.rename")
 DEFINE_LV_METHOD(serve_lv_resize, "lv.resize")
+DEFINE_LV_METHOD(serve_lv_change, "lv.change")
+DEFINE_LV_METHOD(serve_lv_tag, "lv.tag")
 
 struct planning {
 	struct volume_change change;
@@ -341,6 +345,8 @@ const struct rpc_method serve_methods[] = {
 	{ "lv.remove", serve_lv_remove },
 	{ "lv.rename", serve_lv_rename },
 	{ "lv.resize", serve_lv_resize },
+	{ "lv.change", serve_lv_change },
+	{ "lv.tag", serve_lv_tag },
 	{ "lv.plan", serve_lv_plan },
 	{ "export.find", serve_export_find },
 	{ NULL, NULL },

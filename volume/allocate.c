@@ -113,30 +113,116 @@ static uint32_t find_striped(struct allocate_free *free, size_t count, unsigned 
 	return common;
 }
 
+/* What stays on PVs: the largest area of each one's. */
+static uint32_t find_clinging(struct allocate_free *free, size_t count, const unsigned *pvs,
+			      unsigned stripes, struct allocate_free **areas)
+{
+	uint32_t common = UINT32_MAX;
+
+	for (unsigned i = 0; i < stripes; i++) {
+		areas[i] = NULL;
+		for (size_t k = 0; k < count; k++)
+			if (free[k].pv == pvs[i] && free[k].count &&
+			    (!areas[i] || free[k].count > areas[i]->count))
+				areas[i] = &free[k];
+		if (!areas[i])
+			return 0;
+		common = MIN(common, areas[i]->count);
+	}
+	return common;
+}
+
+/* The first PVs that have room for a whole stripe. False: there are too few. */
+static bool choose_pvs(const struct allocate_free *free, size_t count, uint32_t length,
+		       unsigned stripes, unsigned *pvs)
+{
+	unsigned found = 0;
+
+	for (size_t i = 0; i < count && found < stripes;) {
+		unsigned pv = free[i].pv;
+		uint64_t sum = 0;
+
+		for (; i < count && free[i].pv == pv; i++)
+			sum += free[i].count;
+		if (sum >= length)
+			pvs[found++] = pv;
+	}
+	return found == stripes;
+}
+
+/* How many pieces of `length` there are. */
+static uint64_t pieces_of(const struct allocate_free *free, size_t count, uint32_t length)
+{
+	uint64_t pieces = 0;
+
+	for (size_t i = 0; i < count; i++)
+		pieces += free[i].count / length;
+	return pieces;
+}
+
+/* The longest pieces that there are `stripes` of, at most of `wanted`. One area may give several. */
+static uint32_t find_anywhere(struct allocate_free *free, size_t count, unsigned stripes,
+			      uint32_t wanted, struct allocate_free **areas)
+{
+	uint32_t low = 0, high = wanted;
+	unsigned found = 0;
+
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2 + 1;
+
+		if (pieces_of(free, count, middle) >= stripes)
+			low = middle;
+		else
+			high = middle - 1;
+	}
+	for (size_t i = 0; low && i < count; i++)
+		for (uint32_t k = free[i].count / low; k && found < stripes; k--)
+			areas[found++] = &free[i];
+	return low;
+}
+
+/* The next piece: so many extents of each stripe; 0: there is none. */
+static uint32_t find_piece(struct allocate_free *free, size_t count,
+			   const struct allocate_wish *wish, const unsigned *pvs, uint32_t left,
+			   struct allocate_free **areas)
+{
+	uint32_t have;
+
+	if (wish->policy == ALLOCATE_CLING)
+		return find_clinging(free, count, pvs, wish->stripes, areas);
+	if (wish->stripes == 1)
+		return find_linear(free, count, left, areas);
+	have = find_striped(free, count, wish->stripes, areas);
+	if (!have && wish->policy == ALLOCATE_ANYWHERE)
+		have = find_anywhere(free, count, wish->stripes, left, areas);
+	return have;
+}
+
 int allocate_extents(struct allocate_free *free_areas, size_t count,
 		     const struct allocate_wish *wish, struct allocate_result *result)
 {
 	uint32_t left = wish->extents / wish->stripes; /* of each stripe */
 	struct allocate_free **areas = calloc(wish->stripes, sizeof(struct allocate_free *));
+	unsigned *pvs = calloc(wish->stripes, sizeof(*pvs));
+	bool contiguous = wish->policy == ALLOCATE_CONTIGUOUS;
 	bool first = true;
-	int rc = 0;
+	int rc = areas && pvs ? 0 : -ENOMEM;
 
 	memset(result, 0, sizeof(*result));
-	if (!areas)
-		return -ENOMEM;
+	for (unsigned i = 0; !rc && wish->after && i < wish->stripes; i++)
+		pvs[i] = wish->after[i].pv;
+	if (!rc && wish->policy == ALLOCATE_CLING && !wish->after &&
+	    !choose_pvs(free_areas, count, left, wish->stripes, pvs))
+		rc = -ENOSPC;
 	while (!rc && left) {
 		uint32_t have = 0;
 
 		if (first && wish->after)
 			have = find_after(free_areas, count, wish, areas);
-		if (!have && !(wish->contiguous && wish->after)) {
-			if (wish->stripes == 1)
-				have = find_linear(free_areas, count, left, areas);
-			else
-				have = find_striped(free_areas, count, wish->stripes, areas);
-		}
+		if (!have && !(contiguous && wish->after))
+			have = find_piece(free_areas, count, wish, pvs, left, areas);
 		have = MIN(have, left);
-		if (!have || (wish->contiguous && have < left))
+		if (!have || (contiguous && have < left))
 			rc = -ENOSPC;
 		else
 			rc = take(result, areas, wish->stripes, have);
@@ -144,6 +230,7 @@ int allocate_extents(struct allocate_free *free_areas, size_t count,
 		first = false;
 	}
 	free(areas);
+	free(pvs);
 	if (rc)
 		allocate_result_free(result);
 	return rc;

@@ -21,10 +21,18 @@ struct allocate_place {
 	uint32_t extent;
 };
 
+/* LVM2's policies. */
+enum allocate_policy {
+	ALLOCATE_NORMAL,     /* stripes on PVs of their own */
+	ALLOCATE_CONTIGUOUS, /* in one piece, behind the present end, or nothing */
+	ALLOCATE_CLING,      /* each stripe on the PV that it is on, or begins on, or nothing */
+	ALLOCATE_ANYWHERE,   /* stripes may share a PV */
+};
+
 struct allocate_wish {
 	uint32_t extents; /* of the volume; a multiple of `stripes` */
-	unsigned stripes; /* each on a PV of its own */
-	bool contiguous;  /* in one piece, or nothing */
+	unsigned stripes;
+	enum allocate_policy policy;
 	/* When a volume grows: for each stripe the extent after its last one. NULL for a new one. */
 	const struct allocate_place *after;
 };
@@ -40,7 +48,8 @@ struct allocate_result {
 /*
  * Takes what it uses out of `free` (whose counts may become 0). Growing goes on right behind the
  * present end while there is room. Then, linear: the first area that fits all, else the largest ones
- * first, so that there are few pieces. Striped: the largest area of each of the PVs that have most.
+ * first, so that there are few pieces. Striped: the largest area of each of the PVs that have most; anywhere: what
+ * these cannot give, the longest pieces of all areas.
  * 0, -ENOSPC (nothing allocated; `free` is then of no use) or -ENOMEM. allocate_result_free() frees.
  */
 int allocate_extents(struct allocate_free *free, size_t count, const struct allocate_wish *wish,

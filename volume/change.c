@@ -29,11 +29,11 @@ static void *allocate(struct volume_group *group, size_t size)
 /* ---- Create ---- */
 
 static int check_stripes(const struct volume_group *group, const char *name, unsigned stripes,
-			 uint32_t stripe_size, struct error *error)
+			 uint32_t stripe_size, bool shared, struct error *error)
 {
 	if (stripes == 1)
 		return 0;
-	if (stripes > CHANGE_STRIPES_MAX || stripes > group->pv_count)
+	if (stripes > CHANGE_STRIPES_MAX || (stripes > group->pv_count && !shared))
 		return error_set(error, -EINVAL,
 				 "%s/%s: %u stripes are asked for, the volume group has %u PVs",
 				 group->name, name, stripes, group->pv_count);
@@ -85,6 +85,12 @@ static struct volume_lv *new_lv(struct volume_group *group, const char *name,
 	lv->creation_time = lvm_vg_now(group);
 	lv->tags = (char **)tags.at;
 	lv->tag_count = tags.count;
+	if (options->allocation != VOLUME_ALLOCATE_INHERIT &&
+	    change_set_key(group, &lv->private->extra, "allocation_policy",
+			   volume_allocation_name(options->allocation))) {
+		free(lv);
+		return NULL;
+	}
 	lv->visible = true;
 	lv->writable = !options->read_only;
 	lv->supported = true;
@@ -161,7 +167,8 @@ static int plan_new(void *arg)
 	if (!rc && stripes > 1 && !options->stripe_size)
 		stripe_size = (uint32_t)MIN((uint64_t)stripe_size, group->extent_size);
 	if (!rc)
-		rc = check_stripes(group, creation->name, stripes, stripe_size, error);
+		rc = check_stripes(group, creation->name, stripes, stripe_size,
+				   options->allocation == VOLUME_ALLOCATE_ANYWHERE, error);
 	if (!rc)
 		rc = change_wanted_extents(group, creation->name, size, stripes, &extents, error);
 	if (rc)
@@ -206,7 +213,7 @@ int volume_lv_create(struct volume_group *group, const char *name,
 	return rc ? rc : create(group, name, options, out, error);
 }
 
-/* ---- Remove, rename, permission ---- */
+/* ---- Remove, rename ---- */
 
 struct finding {
 	struct volume_group *group;
@@ -310,36 +317,5 @@ int volume_lv_rename(struct volume_group *group, const char *name, const char *n
 		return change_no_memory(group, error);
 	lv->name = new;
 	lvm_index_forget(group);
-	return change_commit(&change, error);
-}
-
-int volume_lv_set_writable(struct volume_group *group, const char *name, bool writable,
-			   struct error *error)
-{
-	CHANGING(group);
-	CLEANUP_CHANGE struct change change;
-	struct lvm_strings old, new = { 0 };
-	struct volume_lv *lv;
-	int rc;
-
-	change_begin(&change, group);
-	rc = change_find_lv(group, name, &lv, error);
-	if (!rc)
-		rc = change_check_closed(group, lv, error);
-	if (rc)
-		return rc;
-	if (lv->writable == writable)
-		return lvm_vg_unchanged(group, error);
-	old = lv->private->status;
-	new.at = allocate(group, (old.count + 1) * sizeof(*new.at));
-	if (!new.at || change_keep_lv(&change, lv))
-		return change_no_memory(group, error);
-	for (unsigned i = 0; i < old.count; i++) {
-		if (strcmp(old.at[i], "WRITE"))
-			new.at[new.count++] = old.at[i];
-		if (writable && !strcmp(old.at[i], "READ"))
-			new.at[new.count++] = "WRITE";
-	}
-	lv->private->status = new;
 	return change_commit(&change, error);
 }

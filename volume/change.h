@@ -35,6 +35,7 @@ struct change {
 	struct volume_group *group;
 	struct volume_group before;
 	struct lvm_strings status, flags; /* before */
+	struct lvm_config_node *extra;
 	struct lvm_config_mark mark;
 	struct change_kept *kept; /* the last one first */
 	struct lvm_commit commit;
@@ -65,6 +66,12 @@ int change_find_lv(struct volume_group *group, const char *name, struct volume_l
 /* 0, or -EBUSY while the volume is open. */
 int change_check_closed(const struct volume_group *group, const struct volume_lv *lv,
 			struct error *error);
+
+/* Lists of strings and of keys as they would be, in new memory of the group's pool; the old ones stay. -ENOMEM. */
+int change_set_flag(struct volume_group *group, struct lvm_strings *strings, const char *flag,
+		    bool set);
+int change_set_key(struct volume_group *group, struct lvm_config_node **list, const char *key,
+		   const char *value);
 
 /* Extents for `size` bytes in so many stripes, rounded up. */
 int change_wanted_extents(const struct volume_group *group, const char *name, uint64_t size,

@@ -27,6 +27,7 @@ void change_begin(struct change *change, struct volume_group *group)
 				   .before = *group,
 				   .status = group->private->status,
 				   .flags = group->private->flags,
+				   .extra = group->private->extra,
 				   .mark = lvm_config_mark(&group->private->memory) };
 	lvm_vg_problems_forget(group);
 }
@@ -231,6 +232,7 @@ static void take_back(struct change *change)
 	group->max_pv = before->max_pv;
 	group->private->status = change->status;
 	group->private->flags = change->flags;
+	group->private->extra = change->extra;
 	lvm_index_forget(group);
 	lvm_config_rewind(&group->private->memory, &change->mark);
 }

@@ -141,6 +141,12 @@ static int fail_space(const struct volume_group *group, const struct allocate_wi
 		      const struct place_rules *rules, struct error *error)
 {
 	CLEANUP_FREE struct allocate_free *gaps = NULL;
+	static const char *const wishes[] = {
+		[ALLOCATE_NORMAL] = "in stripes on PVs of their own",
+		[ALLOCATE_CONTIGUOUS] = "in one piece",
+		[ALLOCATE_CLING] = "on the same PVs",
+		[ALLOCATE_ANYWHERE] = "anywhere",
+	};
 	char sizes[2][SIZE_TEXT];
 	uint64_t left = 0, largest = 0;
 	size_t count = 0;
@@ -151,12 +157,11 @@ static int fail_space(const struct volume_group *group, const struct allocate_wi
 		left += gaps[i].count;
 		largest = MAX(largest, (uint64_t)gaps[i].count);
 	}
-	if (wish->contiguous || wish->stripes > 1)
+	if (wish->policy != ALLOCATE_NORMAL || wish->stripes > 1)
 		error_set(error, -ENOSPC,
 			  "volume group %s: %u extents %s do not fit; %llu are free, the largest "
 			  "area has %llu",
-			  group->name, wish->extents,
-			  wish->contiguous ? "in one piece" : "in stripes on PVs of their own",
+			  group->name, wish->extents, wishes[wish->policy],
 			  (unsigned long long)left, (unsigned long long)largest);
 	else
 		error_set(error, -ENOSPC,
@@ -252,17 +257,81 @@ static int place(const struct volume_group *group, const struct allocate_wish *w
 	return rc ? rc : allocate_extents(gaps, count, wish, pieces);
 }
 
+/* The wish's own policy, else the volume's, else the group's. */
+static enum allocate_policy policy_of(const struct volume_group *group, const struct volume_lv *lv,
+				      const struct volume_lv_options *options)
+{
+	enum volume_allocation allocation = options ? options->allocation : VOLUME_ALLOCATE_INHERIT;
+
+	if (allocation == VOLUME_ALLOCATE_INHERIT)
+		allocation = volume_allocation_of(group, lv);
+	if (allocation == VOLUME_ALLOCATE_INHERIT)
+		allocation = volume_allocation_of(group, NULL);
+	switch (allocation) {
+	case VOLUME_ALLOCATE_CONTIGUOUS:
+		return ALLOCATE_CONTIGUOUS;
+	case VOLUME_ALLOCATE_CLING:
+		return ALLOCATE_CLING;
+	case VOLUME_ALLOCATE_ANYWHERE:
+		return ALLOCATE_ANYWHERE;
+	default:
+		return ALLOCATE_NORMAL;
+	}
+}
+
+/* As much of the wish as fits, found by halving: what fits is no simple sum where stripes are. */
+static int place_less(const struct volume_group *group, struct allocate_wish *wish,
+		      const struct place_rules *rules, struct allocate_result *pieces)
+{
+	uint32_t low = 0, high = wish->extents / wish->stripes; /* fits; does not */
+	int rc;
+
+	while (high - low > 1) {
+		uint32_t middle = low + (high - low) / 2;
+
+		wish->extents = middle * wish->stripes;
+		rc = place(group, wish, rules, pieces);
+		if (rc && rc != -ENOSPC)
+			return rc;
+		if (rc) {
+			high = middle;
+			continue;
+		}
+		allocate_result_free(pieces);
+		low = middle;
+	}
+	if (!low)
+		return -ENOSPC;
+	wish->extents = low * wish->stripes;
+	return place(group, wish, rules, pieces);
+}
+
+static int place_new(const struct volume_group *group, struct allocate_wish *wish,
+		     struct place_rules *rules, struct allocate_result *pieces)
+{
+	int rc;
+
+	rules->block_size = next_block_size(group, 0);
+	rc = place(group, wish, rules, pieces);
+	while (rc == -ENOSPC && next_block_size(group, rules->block_size)) {
+		rules->block_size = next_block_size(group, rules->block_size);
+		rc = place(group, wish, rules, pieces);
+	}
+	return rc;
+}
+
 int change_grow(struct volume_group *group, struct volume_lv *lv, uint32_t extents,
 		unsigned stripes, uint32_t stripe_size, const struct volume_lv_options *options,
 		struct error *error)
 {
-	struct allocate_wish wish = { .extents = extents, .stripes = stripes };
+	struct allocate_wish wish = { .extents = extents,
+				      .stripes = stripes,
+				      .policy = policy_of(group, lv, options) };
 	struct place_rules rules = { options, block_size_of(lv) };
 	struct allocate_place after[CHANGE_STRIPES_MAX];
 	struct allocate_result pieces;
 	int rc;
 
-	wish.contiguous = options && options->allocation == VOLUME_ALLOCATE_CONTIGUOUS;
 	if (lv->segment_count) {
 		const struct volume_segment *last = &lv->segments[lv->segment_count - 1];
 
@@ -274,13 +343,10 @@ int change_grow(struct volume_group *group, struct volume_lv *lv, uint32_t exten
 		wish.after = after;
 		rc = place(group, &wish, &rules, &pieces);
 	} else {
-		rules.block_size = next_block_size(group, 0);
-		rc = place(group, &wish, &rules, &pieces);
-		while (rc == -ENOSPC && next_block_size(group, rules.block_size)) {
-			rules.block_size = next_block_size(group, rules.block_size);
-			rc = place(group, &wish, &rules, &pieces);
-		}
+		rc = place_new(group, &wish, &rules, &pieces);
 	}
+	if (rc == -ENOSPC && options && options->less)
+		rc = place_less(group, &wish, &rules, &pieces);
 	if (rc == -ENOSPC)
 		return fail_space(group, &wish, &rules, error);
 	if (rc)

@@ -238,7 +238,7 @@ void volume_lv_attributes(const struct volume_lv *lv, char out[VOLUME_ATTRIBUTES
 	memcpy(out, "----------", VOLUME_ATTRIBUTES);
 	out[0] = type_attribute(lv);
 	out[1] = lv->writable ? 'w' : 'r';
-	out[2] = 'i'; /* allocation is inherited from the group */
+	out[2] = "incla"[volume_allocation_of(NULL, lv)];
 	if (lvm_strings_contain(&lv->private->status, "FIXED_MINOR"))
 		out[3] = 'm';
 	if (lv->open_count) {

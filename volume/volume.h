@@ -299,17 +299,28 @@ void volume_archive_list_free(struct volume_kept_list *list);
 /* Makes the PVs orphans. -EBUSY while it has volumes. */
 int volume_group_remove(struct volume_group *group, struct error *error);
 
+/* LVM2's allocation policies, of a volume, else of its group. */
 enum volume_allocation {
+	VOLUME_ALLOCATE_INHERIT, /* the volume's own or the group's, which is normal unless it says otherwise */
 	VOLUME_ALLOCATE_NORMAL,     /* the largest free areas first, as few segments as it can */
 	VOLUME_ALLOCATE_CONTIGUOUS, /* one segment, directly after the present end when extending */
+	VOLUME_ALLOCATE_CLING, /* extending: on the PVs where it ends; a new one: on one PV for each stripe */
+	VOLUME_ALLOCATE_ANYWHERE, /* stripes may share a PV */
 };
+/* By LVM2's names; -EINVAL with `error` set. "inherit" and NULL are the other way for the first. */
+int volume_allocation_parse(const char *name, enum volume_allocation *out, struct error *error);
+const char *volume_allocation_name(enum volume_allocation allocation);
+/* What the metadata say of the volume (`lv`), or of the group (NULL). */
+enum volume_allocation volume_allocation_of(const struct volume_group *group,
+					    const struct volume_lv *lv);
 
 struct volume_lv_options {
-	uint64_t size;        /* in bytes, rounded up to extents; or else */
-	uint32_t extents;     /* a number of extents */
-	unsigned stripes;     /* 0 or 1: linear */
-	uint32_t stripe_size; /* 0: 64 KiB; a power of two >= 4 KiB */
-	enum volume_allocation allocation;
+	uint64_t size;                     /* in bytes, rounded up to extents; or else */
+	uint32_t extents;                  /* a number of extents */
+	unsigned stripes;                  /* 0 or 1: linear */
+	uint32_t stripe_size;              /* 0: 64 KiB; a power of two >= 4 KiB */
+	enum volume_allocation allocation; /* kept with a new volume, unless inherited */
+	bool less; /* where so much is not free, as much as there is (as for 100%FREE in stripes) */
 	struct volume_pv *const *pvs; /* allocate only on these; NULL: all */
 	unsigned pv_count;
 	const char *const *tags;
@@ -345,6 +356,25 @@ int volume_lv_rename(struct volume_group *group, const char *name, const char *n
 int volume_lv_resize(struct volume_group *group, const char *name, uint64_t size,
 		     const struct volume_lv_options *options, struct error *error);
 
+/* What of a volume, or of a group, is changed. */
+struct volume_settings {
+	const char *const *add_tags, *const *delete_tags;
+	unsigned add_count, delete_count;
+	const bool *writable;        /* of a volume */
+	const bool *activation_skip; /* of a volume */
+	const bool *autoactivate;
+	const enum volume_allocation *allocation;
+	const bool *allocatable; /* of a PV */
+};
+
+/* Volumes of all types, but not parts of others. Tags that are there or are not are no error, as with lvm2. -EBUSY for
+ * `writable` while it is open. */
+int volume_lv_set(struct volume_group *group, const char *name,
+		  const struct volume_settings *settings, struct error *error);
+int volume_group_set(struct volume_group *group, const struct volume_settings *settings,
+		     struct error *error);
+int volume_pv_set(struct volume_group *group, struct volume_pv *pv,
+		  const struct volume_settings *settings, struct error *error);
 /* Sets or clears WRITE; -EBUSY while it is open. */
 int volume_lv_set_writable(struct volume_group *group, const char *name, bool writable,
 			   struct error *error);

@@ -55,7 +55,7 @@ static void test_contiguous_or_nothing(void)
 {
 	struct allocate_free areas[] = { { 0, 10, 5 }, { 1, 0, 50 } };
 	struct allocate_place after = { .pv = 0, .extent = 10 };
-	struct allocate_wish wish = { .extents = 51, .stripes = 1, .contiguous = true };
+	struct allocate_wish wish = { .extents = 51, .stripes = 1, .policy = ALLOCATE_CONTIGUOUS };
 	struct allocate_result result;
 
 	CU_ASSERT_EQUAL(allocate_extents(areas, 2, &wish, &result), -ENOSPC);
@@ -88,6 +88,46 @@ static void test_stripes_are_on_pvs_of_their_own(void)
 	CU_ASSERT_EQUAL(allocate_extents(areas, 5, &wish, &result), -ENOSPC);
 }
 
+static void test_clinging_stays_on_its_pvs(void)
+{
+	struct allocate_free areas[] = { { 0, 0, 4 }, { 0, 20, 6 }, { 1, 0, 3 }, { 1, 9, 9 } };
+	struct allocate_free again[ARRAY_SIZE(areas)];
+	struct allocate_place after = { .pv = 0, .extent = 10 };
+	struct allocate_wish wish = { .extents = 11, .stripes = 1, .policy = ALLOCATE_CLING };
+	struct allocate_result result;
+
+	memcpy(again, areas, sizeof(areas));
+	/* a new one: on one PV that has room for all of it */
+	CU_ASSERT_EQUAL_FATAL(allocate_extents(again, 4, &wish, &result), 0);
+	CU_ASSERT_EQUAL_FATAL(result.count, 2);
+	CU_ASSERT(result.places[0].pv == 1 && result.places[1].pv == 1);
+	allocate_result_free(&result);
+	/* one that grows: on the PV where it ends */
+	wish.after = &after;
+	wish.extents = 10;
+	memcpy(again, areas, sizeof(areas));
+	CU_ASSERT_EQUAL_FATAL(allocate_extents(again, 4, &wish, &result), 0);
+	CU_ASSERT(result.places[0].pv == 0 && result.places[1].pv == 0);
+	allocate_result_free(&result);
+	wish.extents = 11;
+	CU_ASSERT_EQUAL(allocate_extents(areas, 4, &wish, &result), -ENOSPC);
+}
+
+static void test_anywhere_stripes_share_a_pv(void)
+{
+	struct allocate_free areas[] = { { 0, 0, 4 }, { 0, 20, 10 } };
+	struct allocate_wish wish = { .extents = 12, .stripes = 2 };
+	struct allocate_result result;
+
+	CU_ASSERT_EQUAL(allocate_extents(areas, 2, &wish, &result), -ENOSPC);
+	wish.policy = ALLOCATE_ANYWHERE;
+	CU_ASSERT_EQUAL_FATAL(allocate_extents(areas, 2, &wish, &result), 0);
+	CU_ASSERT_EQUAL_FATAL(result.count, 2);
+	CU_ASSERT(result.lengths[0] == 5 && result.lengths[1] == 1);
+	CU_ASSERT(result.places[0].extent == 20 && result.places[1].extent == 25);
+	allocate_result_free(&result);
+}
+
 /* Whatever is free and asked for: what comes out was free, is not given twice, and adds up. */
 static void test_random_wishes(void)
 {
@@ -111,10 +151,11 @@ static void test_random_wishes(void)
 				total += length;
 			}
 		wish.extents = (uint32_t)(1 + random_below(&random, 100)) * wish.stripes;
-		wish.contiguous = random_below(&random, 4) == 0;
+		wish.policy = (enum allocate_policy)random_below(&random, 4);
 		r = allocate_extents(areas, count, &wish, &result);
 		CU_ASSERT(r == 0 || r == -ENOSPC);
-		if (wish.stripes == 1 && !wish.contiguous)
+		if (wish.stripes == 1 &&
+		    (wish.policy == ALLOCATE_NORMAL || wish.policy == ALLOCATE_ANYWHERE))
 			CU_ASSERT_EQUAL(r == 0, wish.extents <= total);
 		for (size_t i = 0; i < result.count; i++)
 			for (unsigned k = 0; k < wish.stripes; k++)
@@ -134,4 +175,5 @@ static void test_random_wishes(void)
 UNIT_MAIN("allocation", UNIT(test_linear_takes_the_first_that_fits),
 	  UNIT(test_linear_takes_large_areas_first), UNIT(test_growing_goes_on_behind_the_end),
 	  UNIT(test_contiguous_or_nothing), UNIT(test_stripes_are_on_pvs_of_their_own),
+	  UNIT(test_clinging_stays_on_its_pvs), UNIT(test_anywhere_stripes_share_a_pv),
 	  UNIT(test_random_wishes))

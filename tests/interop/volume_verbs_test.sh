@@ -1,0 +1,112 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# The daily operations of LVM2 by our commands; what each leaves on the disks is what the real lvs, vgs and pvs say.
+set -eu
+cd "$(dirname "$0")/../.."
+root=$(pwd)
+tenon=${TENON:-$root/${BUILD:-build}/tenon}
+work=$(mktemp -d)
+server=
+loops=()
+trap '[ -z "$server" ] || kill $server; for loop in "${loops[@]}"; do losetup -d $loop; done; rm -rf "$work"' EXIT
+cd "$work"
+mkdir run
+export LC_ALL=C TENON_RUNTIME_DIR=$work/run TENON_STATE_DIR=$work/state LVM_SUPPRESS_FD_WARNINGS=1
+export TENON_DEVICES=$work/a.img:$work/b.img:$work/c.img
+fail() { echo "failed: $*"; [ ! -s said ] || cat said; exit 1; }
+t() { "$tenon" "$@" >said 2>&1 || fail "tenon $*"; }
+refused() { # PATTERN TENON-WORDS...: fails, says that, and changes nothing
+	local pattern=$1 before; shift
+	before=$(cat ./*.img | sha256sum)
+	! "$tenon" "$@" >said 2>&1 || fail "tenon $* was not refused"
+	grep -q -- "$pattern" said || fail "tenon $*: not '$pattern'"
+	[ "$before" = "$(cat ./*.img | sha256sum)" ] || fail "tenon $* changed something"
+}
+field() { # NOUN NAME KEY: of `tenon NOUN show`
+	"$tenon" "$1" show "$2" --json | python3 -c "import json, sys; v = json.load(sys.stdin)['$3']; print(','.join(v) if isinstance(v, list) else v)"
+}
+has() { [ "$(field "$1" "$2" "$3")" = "$4" ] || fail "$1 $2: $3 is $(field "$1" "$2" "$3"), not $4"; }
+
+judge=
+for tool in lvs losetup; do command -v $tool >/dev/null || judge="$tool is not installed"; done
+[ -n "$judge" ] || { [ "$(id -u)" = 0 ] && losetup -f >/dev/null 2>&1; } || judge="lvm2 wants root and loop devices"
+[ -z "$judge" ] || echo "not asked of lvm2: $judge"
+# theirs EXPECTED COMMAND...: what lvm2's command says, words separated by one space
+theirs() {
+	[ -z "$judge" ] || return 0
+	local expected=$1 said filter; shift
+	for image in *.img; do loops+=("$(losetup -f --show "$work/$image")"); done
+	filter=$(printf '"a|^%s$|",' "${loops[@]}")
+	local config="devices { use_devicesfile=0 filter=[$filter\"r|.*|\"] obtain_device_list_from_udev=0 external_device_info_source=\"none\" } backup { backup=0 archive=0 } global { event_activation=0 use_lvmpolld=0 } activation { udev_sync=0 monitoring=0 }"
+	said=$(lvm "$1" --driverloaded n --config "$config" "${@:2}" 2>theirs.err | tr -s ' \n' '  ' | sed 's/^ //; s/ $//; s/-XX-/----/g') || { cat theirs.err; fail "$*"; }
+	lvm vgck --driverloaded n --config "$config" >theirs.err 2>&1 || { cat theirs.err; fail "vgck"; }
+	for loop in "${loops[@]}"; do losetup -d "$loop"; done
+	loops=()
+	[ "$said" = "$expected" ] || fail "lvm2, $*: '$said', expected '$expected'"
+}
+sizes() { theirs "$1" lvs --noheadings --nosuffix --units m -o lv_name,lv_size "${@:2}"; }
+
+truncate -s 65M a.img b.img c.img
+t vg create vg0 a.img b.img c.img --extent-size 1M
+# 64 extents in each
+
+# --- Sizes that depend on what there is
+t lv create vg0/half --size 50%FREE
+t lv create vg0/tenth --extents 10%VG
+t lv create vg0/onb --size 100%PVS "$work/b.img"
+sizes "half 96.00 onb 13.00 tenth 19.00" vg0
+t lv remove vg0/onb --yes
+t lv extend vg0/tenth --size +100%LV
+t lv extend vg0/half --extents +50%FREE
+sizes "half 125.00 tenth 38.00" vg0
+t lv reduce vg0/half --size -50%LV --yes
+sizes "half 62.00 tenth 38.00" vg0
+t lv create vg0/rest --size 100%FREE --stripes 2
+t lv create vg0/last --size 100%FREE
+has vg vg0 free_extents 0
+refused '%FREE of 0 extents are none\|are free' lv create vg0/more --size 100%FREE
+refused 'expected VG, FREE, PVS or LV' lv create vg0/more --size 10%NOTHING
+refused 'has no size yet' lv create vg0/more --size 10%LV
+for name in half tenth rest last; do t lv remove vg0/$name --yes; done
+
+# --- Placement and policies
+t lv create vg0/placed --size 4M "$work/c.img"
+[ "$("$tenon" lv show vg0/placed --json | grep -c 'c.img(0)')" = 1 ] || fail "not on c.img"
+refused 'is no physical volume of volume group' lv create vg0/more --size 4M /nowhere
+t lv create vg0/next --size 4M "$work/c.img"
+refused 'in one piece' lv extend vg0/placed --size +4M --alloc contiguous
+t lv extend vg0/placed --size +4M --alloc cling
+[ "$("$tenon" lv show vg0/placed --json | grep -c 'c.img(8)')" = 1 ] || fail "does not cling"
+refused 'on the same PVs' lv extend vg0/placed --size +60M --alloc cling
+t lv create vg0/kept --size 1M --alloc contiguous
+t lv create vg0/wide --size 8M --stripes 4 --alloc anywhere
+theirs "kept -wc------- next -wi------- placed -wi------- wide -wa-------" lvs --noheadings -o lv_name,lv_attr vg0
+t lv change vg0/kept --alloc cling --activation-skip yes --read-only
+theirs "-rl------k cling" lvs --noheadings -o lv_attr,lv_allocation_policy vg0/kept
+t lv change vg0/kept --alloc inherit --activation-skip no --read-write --autoactivate no
+theirs "-wi------- inherit" lvs --noheadings -o lv_attr,lv_allocation_policy vg0/kept
+refused 'nothing to change' lv change vg0/kept
+refused 'expected yes or no' lv change vg0/kept --autoactivate maybe
+refused 'expected one of contiguous' lv create vg0/more --size 1M --alloc close
+
+# --- Tags
+t lv tag vg0/kept --add one --add two
+t lv tag vg0/kept --add three --delete one
+theirs "three,two" lvs --noheadings -o lv_tags vg0/kept
+refused 'begins with @' lv tag vg0/kept --add @x
+t lv create vg0/tagged --size 1M --tag fast
+theirs "fast" lvs --noheadings -o lv_tags vg0/tagged
+
+# --- All of that while it is served
+"$tenon" serve --socket-dir "$work/run" vg0 >served 2>&1 & server=$!
+for _ in $(seq 600); do grep -q ready served && break; sleep 0.1; done
+t lv extend vg0/next --size +10%FREE
+t lv tag vg0/next --add served
+t lv change vg0/next --read-only
+has lv vg0/next tags served
+has lv vg0/next state read-only
+t lv change vg0/next --read-write
+t lv create vg0/percent --size 10%VG "$work/a.img"
+kill $server; wait $server || true; server=
+theirs "served" lvs --noheadings -o lv_tags vg0/next
+echo passed
