@@ -52,6 +52,8 @@ do_it raid create broken --level 1 e.img missing
 truncate -s 64M j.img k.img l.img
 do_it raid create striped --level 0 j.img
 do_it raid create ten --level 10 --layout f2 k.img l.img
+truncate -s 64M line.img
+do_it raid create line --level linear line.img
 do_it vg create vg0 md/whole
 do_it vg create partial f.img g.img
 do_it vg create orphan h.img
@@ -70,7 +72,7 @@ look() {
 	[ -z "${processes[*]}" ] || takes 'raid watch' hurt --oneshot
 	takes 'raid show' hurt
 	takes 'raid examine' a.img c.img d.img e.img
-	takes 'raid examine --kernels' a.img j.img k.img
+	takes 'raid examine --kernels' a.img line.img
 	takes 'vg list'
 	takes 'vg archive'
 	takes 'vg show' vg0
