@@ -4,32 +4,13 @@
 # JSON of every listing, and commands that a running server carries out.
 # timeout: 120
 set -u
-cd "$(dirname "$0")/../.." || exit 1
-TENON=$(realpath "${TENON:-build/tenon}")
+. "$(dirname "$0")/lib.sh"
 command -v python3 >/dev/null || { echo "python3 is not installed"; exit 77; }
 command -v mke2fs >/dev/null || { echo "e2fsprogs is not installed"; exit 77; }
-work=$(mktemp -d) || exit 1
 server=
-cleanup() {
-	[ -n "$server" ] && kill "$server" 2>/dev/null && wait "$server"
-	rm -rf "$work"
-}
-trap cleanup EXIT
+cleanup() { [ -z "$server" ] || { kill "$server" 2>/dev/null && wait "$server"; }; }
 cd "$work" || exit 1
-export TENON_RUNTIME_DIR=$work/run TENON_DEVICES_FILE=$work/devices TENON_DEVICES=
-failures=0
 
-problem() { echo "FAILED line ${BASH_LINENO[1]}: $*"; failures=$((failures + 1)); }
-# expect STATUS PATTERN COMMAND...: the exit status, and an extended regular expression in what it says.
-expect() {
-	local status=$1 pattern=$2 rc out
-	shift 2
-	out=$("$@" 2>&1)
-	rc=$?
-	[ $rc = "$status" ] || problem "'$*' gave $rc, expected $status: $out"
-	grep -Eq -- "$pattern" <<<"$out" || problem "'$*' said: $out; expected: $pattern"
-	case $out in *Sanitizer*) problem "'$*': $out" ;; esac
-}
 # refused PATTERN COMMAND...: exit status 1, one message, and no image changed.
 refused() {
 	local pattern=$1 before
@@ -37,15 +18,6 @@ refused() {
 	before=$(stat -c "%n %s %y" ./*.img)
 	expect 1 "$pattern" "$@"
 	[ "$(stat -c "%n %s %y" ./*.img)" = "$before" ] || problem "'$*' changed an image"
-}
-# json EXPRESSION COMMAND...: the expression over `d` must hold.
-json() {
-	local expression=$1
-	shift
-	"$@" | python3 -c "
-import json, sys
-d = json.load(sys.stdin)
-sys.exit(0 if ($expression) else 1)" || problem "'$*': not so: $expression"
 }
 
 # Usage.

@@ -4,23 +4,9 @@
 # wrong values, output that cannot be written; and that manual pages and --help have the same verbs and options.
 # timeout: 300
 set -u
-cd "$(dirname "$0")/../.." || exit 1
-TENON=$(realpath "${TENON:-build/tenon}")
+. "$(dirname "$0")/lib.sh"
 top=$PWD
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
-export TENON_RUNTIME_DIR=$work/run TENON_DEVICES_FILE=$work/devices TENON_DEVICES=
-failures=0
-problem() { echo "FAILED line ${BASH_LINENO[1]}: $*"; failures=$((failures + 1)); }
-expect() {
-	local status=$1 pattern=$2 rc out
-	shift 2
-	out=$("$@" 2>&1)
-	rc=$?
-	[ $rc = "$status" ] || problem "'$*' gave $rc, expected $status: $out"
-	grep -Eq -- "$pattern" <<<"$out" || problem "'$*' said: $out; expected: $pattern"
-}
 nouns=$("$TENON" --help | sed -n 's/^  \([a-z]*\) .*/\1/p')
 # Those of a noun, or nothing for a noun that is a verb itself.
 verbs_of() { "$TENON" "$1" --help | sed -n "s/^  tenon $1 \([a-z-]*\) .*/\1/p"; }

@@ -4,30 +4,12 @@
 # stay good, data stay readable, and what was begun can be finished. And everything works without being root.
 # timeout: 300
 set -u
-cd "$(dirname "$0")/../.." || exit 1
-TENON=$(realpath "${TENON:-build/tenon}")
+. "$(dirname "$0")/lib.sh"
 command -v python3 >/dev/null || { echo "python3 is not installed"; exit 77; }
-work=$(mktemp -d) || exit 1
 loop=
-cleanup() {
-	[ -n "$loop" ] && { mountpoint -q "$work/mounted" && umount "$work/mounted"; losetup -d "$loop"; }
-	rm -rf "$work"
-}
-trap cleanup EXIT
+cleanup() { [ -z "$loop" ] || { mountpoint -q "$work/mounted" && umount "$work/mounted"; losetup -d "$loop"; }; }
 cd "$work" || exit 1
-export TENON_RUNTIME_DIR=$work/run TENON_DEVICES_FILE=$work/devices TENON_DEVICES=
-failures=0
-problem() { echo "FAILED line ${BASH_LINENO[1]}: $*"; failures=$((failures + 1)); }
-# expect STATUS PATTERN COMMAND...
-expect() {
-	local status=$1 pattern=$2 rc out
-	shift 2
-	out=$(timeout 60 "$@" 2>&1)
-	rc=$?
-	[ $rc = "$status" ] || problem "'$*' gave $rc, expected $status: $out"
-	grep -Eqa -- "$pattern" <<<"$out" || problem "'$*' said: $out; expected: $pattern"
-	case $out in *Sanitizer* | *"runtime error"*) problem "'$*': $out" ;; esac
-}
+
 # killed SECONDS COMMAND...: runs it and kills it after that time, if it still runs.
 killed() {
 	local delay=$1 pid

@@ -4,24 +4,16 @@
 # they are asked for; colours; a progress line that fits; and, elsewhere, all columns and whole values.
 # timeout: 120
 set -u
-cd "$(dirname "$0")/../.." || exit 1
-TENON=$(realpath "${TENON:-build/tenon}")
+. "$(dirname "$0")/lib.sh"
 on=$PWD/tests/interop/on_terminal.py
 command -v python3 >/dev/null || { echo "python3 is not installed"; exit 77; }
-work=$(mktemp -d) || exit 1
 server=
-cleanup() {
-	[ -n "$server" ] && kill "$server" 2>/dev/null && wait "$server"
-	rm -rf "$work"
-}
-trap cleanup EXIT
+cleanup() { [ -z "$server" ] || { kill "$server" 2>/dev/null && wait "$server"; }; }
 # A folder whose name alone is longer than a terminal is wide.
 folder=$work/$(printf 'long-%.0s' {1..20})
 mkdir "$folder" && cd "$folder" || exit 1
 export TENON_RUNTIME_DIR=$work/run TENON_DEVICES_FILE=$work/none
 unset NO_COLOR
-failures=0
-problem() { echo "FAILED line ${BASH_LINENO[1]}: $*"; failures=$((failures + 1)); }
 # shows PATTERN COMMAND...: on 80 columns it says that, and nothing is wider.
 shows() {
 	local pattern=$1 out

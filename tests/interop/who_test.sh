@@ -4,44 +4,17 @@
 # listing of; `tenon status` says what runs, and removes what killed processes left.
 # timeout: 240
 set -u
-cd "$(dirname "$0")/../.." || exit 1
-TENON=$(realpath "${TENON:-build/tenon}")
+. "$(dirname "$0")/lib.sh"
 command -v python3 >/dev/null || { echo "python3 is not installed"; exit 77; }
-work=$(mktemp -d) || exit 1
-processes=()
 loop=
-cleanup() {
-	local pid
-	for pid in "${processes[@]}"; do kill "$pid" 2>/dev/null; done
-	wait
-	[ -z "$loop" ] || losetup -d "$loop"
-	rm -rf "$work"
-}
-trap cleanup EXIT
+cleanup() { [ -z "$loop" ] || losetup -d "$loop"; }
 cd "$work" || exit 1
-export TENON_RUNTIME_DIR=$work/run TENON_DEVICES_FILE=$work/list TENON_DEVICES=
-failures=0
-problem() { echo "FAILED line ${BASH_LINENO[1]}: $*"; failures=$((failures + 1)); }
-expect() {
-	local status=$1 pattern=$2 rc out
-	shift 2
-	out=$("$@" 2>&1)
-	rc=$?
-	[ $rc = "$status" ] || problem "'$*' gave $rc, expected $status: $out"
-	grep -Eq -- "$pattern" <<<"$out" || problem "'$*' said: $out; expected: $pattern"
-}
-await() {
-	local end=$((SECONDS + 60))
-	until "$@" >/dev/null 2>&1; do
-		[ $SECONDS -lt $end ] || { problem "waited in vain for: $*"; return 1; }
-		sleep 0.1
-	done
-}
+export TENON_DEVICES_FILE=$work/list
 serve() {
 	"$TENON" serve "$@" --socket-dir s >serve.out 2>&1 &
 	server=$!
-	processes+=($server)
-	await grep -q ready serve.out
+	pids+=($server)
+	wait_for grep -q ready serve.out
 }
 
 # Nothing was looked at: where the list came from.
@@ -100,8 +73,8 @@ fcntl.fcntl(file, 37, struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 0, 0)) # F_OFD
 print("locked", flush=True)
 sys.stdin.read()' "$work/c.img" < <(sleep 100) >holder.out &
 holder=$!
-processes+=($holder)
-await grep -q locked holder.out
+pids+=($holder)
+wait_for grep -q locked holder.out
 expect 1 "c.img: in use by process $holder \(.*python3" "$TENON" raid create x --level 1 c.img missing
 kill $holder
 serve
@@ -117,19 +90,19 @@ client.connect(sys.argv[1])
 print("connected", flush=True)
 open("hold").read()' s/vg0-root.sock >client.out 2>&1 &
 client=$!
-processes+=($client)
-await grep -q connected client.out
+pids+=($client)
+wait_for grep -q connected client.out
 has_client() { "$TENON" status --json | grep -q "\"pid\": $client"; }
-await has_client
+wait_for has_client
 cd / || exit 1
 expect 1 "vg0/root: it has one machine at a time, and process $client \(.*python3" "$TENON" copy vg0/root -
 cd "$work" || exit 1
 expect 1 "process $client \(.*has it" "$TENON" copy vhost-user:s/vg0-root.sock -
-await grep -q "was turned away: .*process $client " serve.out
+wait_for grep -q "was turned away: .*process $client " serve.out
 expect 0 "^vg0/root +8 MiB +$client python3 +0 +" "$TENON" status
 kill $client
 no_client() { ! has_client; }
-await no_client
+wait_for no_client
 cd / || exit 1
 expect 0 '' "$TENON" copy vg0/root "$work/from-afar"
 cd "$work" || exit 1
@@ -154,8 +127,8 @@ expect 0 'nothing runs' "$TENON" status
 [ -z "$(ls run)" ] || problem "left in the runtime directory: $(ls run)"
 "$TENON" switch run lab --socket-dir s --port p=vhost-user >switch.out 2>&1 &
 switch=$!
-processes+=($switch)
-await grep -q ready switch.out
+pids+=($switch)
+wait_for grep -q ready switch.out
 expect 0 "^switch lab, process $switch: " "$TENON" status
 kill -9 $switch
 wait $switch 2>/dev/null
