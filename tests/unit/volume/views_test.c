@@ -8,58 +8,30 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "block/fault.h"
 #include "block/view.h"
 #include "crew.h"
 #include "fiber/fiber.h"
-#include "util/bytes.h"
-#include "volume/active.h"
-#include "volume_fixture.h"
+#include "volume_swap.h"
 
-#define EXTENT  (16u << 10)
-#define EXTENTS 8u
-#define USERS   4u /* two of each of the crew's workers */
-#define PART    (EXTENTS * EXTENT / USERS)
-#define SWAPS   200u
+#define SWAPS 200u
 
+/* Two users are of each of the crew's workers. */
 struct rig {
-	struct fixture *fixture;
 	struct crew crew;
 	struct block *block; /* the volume */
-	uint8_t model[EXTENTS * EXTENT];
+	uint8_t model[SWAP_BYTES];
 	atomic_bool over;
 	atomic_uint requests, wrong;
 };
 
-/* Two extents of the volume are one user's alone, the border between them included. */
 static int use(struct rig *rig, struct block *view, unsigned user, struct random *random)
 {
-	uint8_t buffer[PART];
-	uint64_t at = random_below(random, PART / 512) * 512;
-	uint64_t length = (1 + random_below(random, (PART - at) / 512)) * 512;
-	uint8_t *model = rig->model + user * PART + at;
-	uint64_t offset = user * PART + at;
-	int rc;
+	bool wrong = false;
+	int rc = swap_use(view, rig->model, user, random, &wrong);
 
 	rig->requests++;
-	switch (random_below(random, 8)) {
-	case 0:
-		memset(model, 0, length);
-		return block_write_zeroes(view, offset, length, 0);
-	case 1:
-		return block_flush(view);
-	case 2:
-	case 3:
-	case 4:
-		for (uint64_t i = 0; i < length; i += 8)
-			put_le64(buffer + i, random_next(random));
-		memcpy(model, buffer, length);
-		return block_write(view, offset, buffer, length, 0);
-	default:
-		rc = block_read(view, offset, buffer, length);
-		rig->wrong += !rc && memcmp(buffer, model, length);
-		return rc;
-	}
+	rig->wrong += wrong;
+	return rc;
 }
 
 struct user {
@@ -95,37 +67,6 @@ static int wait_for_user(void *arg)
 	return worker_call(user->rig->crew.workers[user->number % CREW_WORKERS], user_fiber, user);
 }
 
-static struct block *disk_of(const struct volume_area *area, struct volume_group *group,
-			     uint64_t *offset)
-{
-	*offset = area->pv->pe_start + area->extent * group->extent_size;
-	return area->pv->block;
-}
-
-/* The extents of two volumes change places, with what the first one holds. */
-static void swap(struct rig *rig, struct volume_area *ours, struct volume_area *spare)
-{
-	struct volume_group *group = rig->fixture->group;
-	struct volume_area was = *ours;
-	static uint8_t buffer[EXTENT];
-	uint64_t from, to;
-	struct block *source = disk_of(ours, group, &from), *target = disk_of(spare, group, &to);
-
-	block_quiesce(rig->block);
-	CU_ASSERT_EQUAL(rig->block->gate.inside, 0);
-	CU_ASSERT_EQUAL_FATAL(block_read(source, from, buffer, EXTENT), 0);
-	CU_ASSERT_EQUAL_FATAL(block_write(target, to, buffer, EXTENT, 0), 0);
-	memset(buffer, 0xee, EXTENT);
-	CU_ASSERT_EQUAL_FATAL(block_write(source, from, buffer, EXTENT, 0), 0);
-	ours->pv = spare->pv;
-	ours->extent = spare->extent;
-	spare->pv = was.pv;
-	spare->extent = was.extent;
-	CU_ASSERT_EQUAL_FATAL(lvm_active_prepare(group, volume_group_get_lv(group, "l"), NULL), 0);
-	lvm_active_swap(volume_group_get_lv(group, "l"), true);
-	block_resume(rig->block);
-}
-
 /* A disk that can be shared: a file, of which each worker has its own, or one that others call at home. */
 static struct block *share(struct block *disk, const char *folder, unsigned number)
 {
@@ -142,60 +83,45 @@ static struct block *share(struct block *disk, const char *folder, unsigned numb
 	return shared;
 }
 
-/* Two volumes whose extents take turns, so that each has as many segments. */
 static void lay_out(struct fixture *fixture, const char *folder)
 {
-	struct volume_group_options options = { .extent_size = EXTENT };
-
 	for (unsigned i = 0; i < fixture->count; i++) {
 		struct block *shared = share(fixture->disks[i], folder, i);
 
 		block_unref(fixture->disks[i]);
 		fixture->disks[i] = shared;
 	}
-	fixture_create(fixture, &options);
-	for (unsigned i = 1; i <= EXTENTS; i++)
-		for (unsigned k = 0; k < 2; k++) {
-			const char *name = k ? "spare" : "l";
-			int rc = i == 1 ? fixture_lv(fixture, name, 1)
-					: volume_lv_resize(fixture->group, name, i * EXTENT, NULL,
-							   NULL);
-
-			CU_ASSERT_EQUAL_FATAL(rc, 0);
-		}
+	swap_make_volumes(fixture);
 }
 
 static void swap_under_load_on(struct fixture *fixture, const char *folder)
 {
 	struct rig *rig = calloc(1, sizeof(*rig));
-	struct fiber *fibers[USERS];
-	struct user users[USERS];
-	struct volume_lv *ours, *spare;
+	struct fiber *fibers[SWAP_USERS];
+	struct user users[SWAP_USERS];
 
 	crew_begin(&rig->crew);
 	lay_out(fixture, folder);
-	rig->fixture = fixture;
-	ours = volume_group_get_lv(fixture->group, "l");
-	spare = volume_group_get_lv(fixture->group, "spare");
 	CU_ASSERT_EQUAL_FATAL(volume_open_lv(fixture->group, "l", true, &rig->block, NULL), 0);
 	CU_ASSERT_EQUAL_FATAL(block_write(rig->block, 0, rig->model, sizeof(rig->model), 0), 0);
-	for (unsigned i = 0; i < USERS; i++) {
+	for (unsigned i = 0; i < SWAP_USERS; i++) {
 		users[i] = (struct user){ .rig = rig, .number = i };
 		fibers[i] = fiber_spawn(wait_for_user, &users[i]);
 	}
 	for (unsigned i = 0; i < SWAPS; i++) {
 		unsigned before = rig->requests;
 
-		swap(rig, ours->segments[random_below(&fixture->random, EXTENTS)].areas,
-		     spare->segments[random_below(&fixture->random, EXTENTS)].areas);
+		swap_extents(fixture, rig->block,
+			     (unsigned)random_below(&fixture->random, SWAP_EXTENTS),
+			     (unsigned)random_below(&fixture->random, SWAP_EXTENTS));
 		while (rig->requests - before < 3 && !rig->wrong)
 			fiber_yield();
 	}
 	rig->over = true;
-	for (unsigned i = 0; i < USERS; i++)
+	for (unsigned i = 0; i < SWAP_USERS; i++)
 		fiber_join(fibers[i]);
 	CU_ASSERT_EQUAL(rig->wrong, 0);
-	for (unsigned i = 0; i < USERS; i++) {
+	for (unsigned i = 0; i < SWAP_USERS; i++) {
 		struct random random = { .state = i };
 
 		for (unsigned k = 0; k < 100; k++)
