@@ -129,6 +129,11 @@ bool rig_equal(struct raid_rig *rig, unsigned a, unsigned b)
 	return equal;
 }
 
+uint64_t rig_array_size(const struct raid_rig *rig)
+{
+	return raid_array_block(rig->array)->size;
+}
+
 enum raid_member_state rig_state(struct raid_rig *rig, unsigned disk)
 {
 	enum raid_member_state state = RAID_MEMBER_STALE;

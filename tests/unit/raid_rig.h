@@ -30,6 +30,8 @@ void rig_assemble(struct raid_rig *rig, unsigned count,
 void rig_stop(struct raid_rig *rig);
 void rig_wait(struct raid_rig *rig); /* until no rebuild runs */
 
+uint64_t rig_array_size(const struct raid_rig *rig);
+
 /* Writes, or compares with, a pattern that depends on place and `seed`. */
 void rig_write(struct raid_rig *rig, uint64_t offset, uint64_t length, uint8_t seed);
 bool rig_holds(struct raid_rig *rig, uint64_t offset, uint64_t length, uint8_t seed);
