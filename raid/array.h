@@ -142,6 +142,7 @@ struct raid_array {
 	uint64_t requests_begun, requests_ended; /* of those to the block: for rebuild_speed.c */
 	struct fiber_queue requests_queue;       /* none is left */
 	uint64_t last_write_ns;
+	struct list idle_transfers; /* mirror_start.c's, for the next ones */
 
 	struct raid_counters counters;
 	struct raid_event_log event_log;
@@ -309,6 +310,12 @@ int raid_members_flush(struct raid_array *array);
 
 extern const struct block_ops raid_block_ops, raid_map_block_ops;
 
+/* Around each request, and around each write; for a level that starts its transfers. */
+void raid_request_begin(struct raid_array *array);
+void raid_request_end(struct raid_array *array);
+void raid_write_begin(struct raid_array *array);
+void raid_write_end(struct raid_array *array, int rc);
+
 struct raid_span {
 	uint64_t sector, count;
 };
@@ -324,9 +331,16 @@ struct raid_bracket {
  * lost are known to be on the others. Suspends. 0, or a negative errno, after which nothing is held. */
 int raid_bracket_begin(struct raid_array *array, struct raid_bracket *bracket,
 		       struct raid_span lock, struct raid_span sync);
+/* The same if nothing of that has to wait; else false, and nothing is held. */
+bool raid_bracket_try_begin(struct raid_array *array, struct raid_bracket *bracket,
+			    struct raid_span lock, struct raid_span sync);
+/* Whether raid_bracket_end() would not suspend. */
+bool raid_bracket_can_end(const struct raid_bracket *bracket);
 /* Members that were failed meanwhile are known to be on the others when it returns: only then may a write be
  * acknowledged. `rc` is how it went; returns it, or the error of the superblocks. Suspends. */
 int raid_bracket_end(struct raid_bracket *bracket, int rc);
+/* Ends one in which nothing was begun. */
+void raid_bracket_drop(struct raid_bracket *bracket);
 
 /* ---- daemon.c ---- */
 

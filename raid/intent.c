@@ -269,6 +269,21 @@ int raid_intent_begin(struct raid_intent *intent, uint64_t sector, uint64_t coun
 	return rc;
 }
 
+bool raid_intent_try_begin(struct raid_intent *intent, uint64_t sector, uint64_t count)
+{
+	uint64_t first = sector >> intent->chunk_shift, last = last_chunk(intent, sector, count);
+
+	for (uint64_t chunk = first; chunk <= last; chunk++)
+		if (!md_bitmap_test(intent->image, chunk) ||
+		    intent->set_at[chunk] > intent->durable)
+			return false;
+	for (uint64_t chunk = first; chunk <= last; chunk++) {
+		intent->state[chunk].writes++;
+		intent->state[chunk].aged = 0;
+	}
+	return true;
+}
+
 void raid_intent_end(struct raid_intent *intent, uint64_t sector, uint64_t count, bool complete)
 {
 	uint64_t last = last_chunk(intent, sector, count);

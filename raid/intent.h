@@ -75,6 +75,8 @@ void raid_intent_retire(struct raid_array *array);
 /* Around each write, in the level's sync sectors. Begin suspends until the bits are durable. `complete`: every
  * place has the data now. */
 int raid_intent_begin(struct raid_intent *intent, uint64_t sector, uint64_t count);
+/* The same where the bits are durable already; else false, and nothing was done. */
+bool raid_intent_try_begin(struct raid_intent *intent, uint64_t sector, uint64_t count);
 void raid_intent_end(struct raid_intent *intent, uint64_t sector, uint64_t count, bool complete);
 
 /* From now on it hears of members that are lost: what is set then is needed. */

@@ -113,6 +113,11 @@ struct raid_level_ops {
 	 * (raid_member_fail()) when it ends the bracket. Suspends. */
 	int (*write)(struct raid_array *array, const struct raid_write *write);
 
+	/* Optional: as block_ops.start() for reads and writes, of which it does the whole: done() is never called with
+	 * -EAGAIN. Counts them by raid_request_begin() or raid_write_begin(), and starts no write to an array
+	 * that is not dirty. */
+	bool (*start_transfer)(struct raid_array *array, struct block_work *work);
+
 	/* As block_status(). */
 	int (*status)(struct raid_array *array, uint64_t offset, uint64_t *length,
 		      enum block_status *status);

@@ -191,7 +191,7 @@ bool mirror_holds_alone(const struct raid_array *array, const struct raid_member
  * goes up and no member is failed, for none is the better copy (two images on a full host file system,
  * perhaps); but they may differ there now, so a resync is due.
  */
-static int judge(const struct mirror_span *span, const struct raid_legs *legs, unsigned first,
+int mirror_judge(const struct mirror_span *span, const struct raid_legs *legs, unsigned first,
 		 unsigned end)
 {
 	int rc = -EIO;
@@ -260,7 +260,7 @@ static int write_group(struct mirror_group *group, const struct raid_write *writ
 	}
 	raid_legs_run(&legs);
 	for (unsigned i = 0; i < group->count; i++) {
-		failed = judge(&group->spans[i], &legs, i ? ends[i - 1] : 0, ends[i]);
+		failed = mirror_judge(&group->spans[i], &legs, i ? ends[i - 1] : 0, ends[i]);
 		rc = rc ? rc : failed;
 	}
 	return rc;

@@ -48,6 +48,10 @@ struct mirror_copy mirror_choose(const struct mirror_span *span, uint64_t *lengt
 int mirror_readv(struct raid_array *array, uint64_t offset, uint64_t length,
 		 const struct iovec *iov, unsigned count);
 
+/* A span that a copy did not give, which is then the suspect, or -1. */
+int mirror_read_again(const struct mirror_span *span, int suspect, const struct iovec *iov,
+		      unsigned count);
+
 #define MIRROR_PIECE 4096u
 
 /* Reads from whoever can, in small pieces, and writes what was read to those that could not. `suspect` is
@@ -66,6 +70,12 @@ void mirror_make_good(struct raid_member *member, uint64_t offset, const uint8_t
 
 /* ---- mirror.c ---- */
 
+struct raid_legs;
+
+/* What became of a span on its legs, from `first` to before `end`: 0 when one that is in sync has the data. Suspends where one
+ * failed. */
+int mirror_judge(const struct mirror_span *span, const struct raid_legs *legs, unsigned first,
+		 unsigned end);
 bool mirror_agrees(const struct raid_array *array);
 bool mirror_holds_alone(const struct raid_array *array, const struct raid_member *member,
 			uint64_t *sector, uint64_t *count);
@@ -73,6 +83,11 @@ int mirror_write(struct raid_array *array, const struct raid_write *write);
 int mirror_status(struct raid_array *array, uint64_t offset, uint64_t *length,
 		  enum block_status *status);
 unsigned mirror_sync_buffers(const struct raid_array *array);
+
+/* ---- mirror_start.c ---- */
+
+bool mirror_start(struct raid_array *array, struct block_work *work);
+void mirror_free_transfers(struct raid_array *array);
 
 /* ---- mirror_sync.c ---- */
 

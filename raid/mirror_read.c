@@ -279,7 +279,7 @@ static void tell_unreadable(const struct mirror_span *span)
 }
 
 /* A span that could not be read at once. */
-static int read_again(const struct mirror_span *span, int suspect, const struct iovec *iov,
+int mirror_read_again(const struct mirror_span *span, int suspect, const struct iovec *iov,
 		      unsigned count)
 {
 	struct raid_array *array = span->array;
@@ -316,7 +316,7 @@ static int read_span(const struct mirror_span *span, const struct iovec *iov, un
 
 	if (whole && !member_readv(copy.member, copy.offset, span->length, iov, count))
 		return 0;
-	return read_again(span, whole ? (int)copy.index : -1, iov, count);
+	return mirror_read_again(span, whole ? (int)copy.index : -1, iov, count);
 }
 
 /* Several spans at the same time; those that fail once more, each by itself. */
@@ -350,8 +350,8 @@ static int read_group(const struct mirror_group *group)
 		legs.members[i]->reads--;
 	for (unsigned i = 0; !rc && i < group->count; i++) {
 		if (leg[i] < 0 || legs.ios[leg[i]].result)
-			rc = read_again(&group->spans[i], suspect[i], group->data[i].iov,
-					group->data[i].count);
+			rc = mirror_read_again(&group->spans[i], suspect[i], group->data[i].iov,
+					       group->data[i].count);
 	}
 	return rc;
 }

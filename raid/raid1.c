@@ -27,6 +27,7 @@ const struct raid_level_ops raid1_ops = {
 	.holds_alone = mirror_holds_alone,
 	.readv = mirror_readv,
 	.write = mirror_write,
+	.start_transfer = mirror_start,
 	.status = mirror_status,
 	.sync_buffers = mirror_sync_buffers,
 	.sync = mirror_sync,

@@ -102,6 +102,7 @@ const struct raid_level_ops raid10_ops = {
 	.holds_alone = mirror_holds_alone,
 	.readv = mirror_readv,
 	.write = mirror_write,
+	.start_transfer = mirror_start,
 	.status = mirror_status,
 	.sync_buffers = mirror_sync_buffers,
 	.sync_sector = raid10_sync_sector,

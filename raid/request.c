@@ -3,25 +3,29 @@
  * Requests to the array, as a block device: what is the same for every level. A write marks the array
  * dirty; then the level brackets what it writes: its range is locked, its bits are set, and it is acknowledged
  * only when a member that missed it is known to be faulty on the others. A level that maps sees none of this.
+ *
+ * A level that can start() does so wherever nothing of that has to wait, for callers on fibers too, so that there is one
+ * way in which most requests go.
  */
 #include <errno.h>
 #include <stdlib.h>
 
 #include "raid/array.h"
 #include "raid/intent.h"
+#include "util/bytes.h"
 
 static struct raid_array *array_of(struct block *block)
 {
 	return (struct raid_array *)block;
 }
 
-static void request_begin(struct raid_array *array)
+void raid_request_begin(struct raid_array *array)
 {
 	array->requests++;
 	array->requests_begun++;
 }
 
-static void request_end(struct raid_array *array)
+void raid_request_end(struct raid_array *array)
 {
 	array->requests_ended++;
 	if (--array->requests == 0)
@@ -57,53 +61,150 @@ int raid_bracket_begin(struct raid_array *array, struct raid_bracket *bracket,
 	return rc;
 }
 
-int raid_bracket_end(struct raid_bracket *bracket, int rc)
+bool raid_bracket_try_begin(struct raid_array *array, struct raid_bracket *bracket,
+			    struct raid_span lock, struct raid_span sync)
+{
+	if (array->super_done < array->super_wanted ||
+	    !range_try_lock(&array->ranges, &bracket->hold, lock.sector, lock.sector + lock.count))
+		return false;
+	if (array->intent && !raid_intent_try_begin(array->intent, sync.sector, sync.count)) {
+		range_unlock(&array->ranges, &bracket->hold);
+		return false;
+	}
+	bracket->array = array;
+	bracket->sync = sync;
+	return true;
+}
+
+bool raid_bracket_can_end(const struct raid_bracket *bracket)
+{
+	return bracket->array->super_done >= bracket->array->super_wanted;
+}
+
+static void close_bracket(struct raid_bracket *bracket, bool complete)
 {
 	struct raid_array *array = bracket->array;
-	int settled = raid_super_settle(array);
+
+	if (array->intent)
+		raid_intent_end(array->intent, bracket->sync.sector, bracket->sync.count, complete);
+	range_unlock(&array->ranges, &bracket->hold);
+}
+
+int raid_bracket_end(struct raid_bracket *bracket, int rc)
+{
+	int settled = raid_super_settle(bracket->array);
 
 	if (!rc)
 		rc = settled;
-	if (array->intent)
-		raid_intent_end(array->intent, bracket->sync.sector, bracket->sync.count,
-				!rc && !raid_array_degraded(array));
-	range_unlock(&array->ranges, &bracket->hold);
+	close_bracket(bracket, !rc && !raid_array_degraded(bracket->array));
 	return rc;
+}
+
+void raid_bracket_drop(struct raid_bracket *bracket)
+{
+	close_bracket(bracket, true);
+}
+
+void raid_write_begin(struct raid_array *array)
+{
+	raid_request_begin(array);
+	array->writes++;
+}
+
+void raid_write_end(struct raid_array *array, int rc)
+{
+	array->counters.failed_writes += rc != 0;
+	if (--array->writes == 0)
+		raid_daemon_wrote(array);
+	raid_request_end(array);
 }
 
 static int array_write(struct raid_array *array, const struct raid_write *write)
 {
 	int rc;
 
-	request_begin(array);
-	array->writes++;
+	raid_write_begin(array);
 	array->counters.degraded_writes += raid_array_degraded(array);
 	rc = raid_array_mark_dirty(array);
 	if (!rc)
 		rc = array->level->write(array, write);
-	array->counters.failed_writes += rc != 0;
-	if (--array->writes == 0)
-		raid_daemon_wrote(array);
-	request_end(array);
+	raid_write_end(array, rc);
 	return rc;
+}
+
+/* ---- Transfers that are started ---- */
+
+static bool raid_start(struct block *block, struct block_work *work)
+{
+	struct raid_array *array = array_of(block);
+
+	return work->kind <= BLOCK_WRITE && array->level->start_transfer &&
+	       array->level->start_transfer(array, work);
+}
+
+struct waiting_work {
+	struct block_work work;
+	bool ended;
+	int rc;
+	struct fiber_queue end;
+};
+
+static void waiting_done(struct block_work *work, int rc)
+{
+	struct waiting_work *waiting = container_of(work, struct waiting_work, work);
+
+	waiting->ended = true;
+	waiting->rc = rc;
+	fiber_queue_wake_all(&waiting->end);
+}
+
+/* Starts it and waits for its end; false: it has to be done otherwise. */
+static bool transfer(struct waiting_work *waiting)
+{
+	waiting->work.done = waiting_done;
+	waiting->ended = false;
+	fiber_queue_init(&waiting->end);
+	if (!raid_start(waiting->work.block, &waiting->work))
+		return false;
+	while (!waiting->ended)
+		fiber_queue_wait_always(&waiting->end);
+	return true;
 }
 
 static int raid_readv(struct block *block, uint64_t offset, uint64_t length,
 		      const struct iovec *iov, unsigned count)
 {
 	struct raid_array *array = array_of(block);
+	struct waiting_work waiting = { .work = { .block = block,
+						  .kind = BLOCK_READ,
+						  .offset = offset,
+						  .length = length,
+						  .iov = iov,
+						  .count = count } };
 	int rc;
 
-	request_begin(array);
+	if (transfer(&waiting))
+		return waiting.rc;
+	raid_request_begin(array);
 	array->counters.degraded_reads += raid_array_degraded(array);
 	rc = array->level->readv(array, offset, length, iov, count);
-	request_end(array);
+	raid_request_end(array);
 	return rc;
 }
 
 static int raid_writev(struct block *block, uint64_t offset, uint64_t length,
 		       const struct iovec *iov, unsigned count, unsigned flags)
 {
+	struct waiting_work waiting = { .work = { .block = block,
+						  .kind = BLOCK_WRITE,
+						  .flags = flags,
+						  .offset = offset,
+						  .length = length,
+						  .iov = iov,
+						  .count = count } };
+
+	if (transfer(&waiting))
+		return waiting.rc;
 	return array_write(array_of(block), &(struct raid_write){ .kind = RAID_WRITE_DATA,
 								  .offset = offset,
 								  .length = length,
@@ -111,6 +212,8 @@ static int raid_writev(struct block *block, uint64_t offset, uint64_t length,
 								  .count = count,
 								  .flags = flags });
 }
+
+/* ---- All others ---- */
 
 static int raid_discard(struct block *block, uint64_t offset, uint64_t length)
 {
@@ -133,9 +236,9 @@ static int raid_block_status(struct block *block, uint64_t offset, uint64_t *len
 	struct raid_array *array = array_of(block);
 	int rc;
 
-	request_begin(array);
+	raid_request_begin(array);
 	rc = array->level->status(array, offset, length, status);
-	request_end(array);
+	raid_request_end(array);
 	return rc;
 }
 
@@ -146,10 +249,10 @@ static int raid_flush(struct block *block)
 
 	if (block->read_only)
 		return 0;
-	request_begin(array);
+	raid_request_begin(array);
 	rc = array->level->flush ? array->level->flush(array) : raid_members_flush(array);
 	settled = raid_super_settle(array);
-	request_end(array);
+	raid_request_end(array);
 	return rc ? rc : settled;
 }
 
@@ -160,6 +263,7 @@ static void raid_close(struct block *block)
 
 const struct block_ops raid_block_ops = {
 	.type = "raid",
+	.start = raid_start,
 	.readv = raid_readv,
 	.writev = raid_writev,
 	.discard = raid_discard,

@@ -8,6 +8,7 @@
 
 #include "raid/array.h"
 #include "raid/intent.h"
+#include "raid/mirror.h"
 #include "raid/rebuild.h"
 #include "util/bytes.h"
 
@@ -62,6 +63,7 @@ struct raid_array *raid_array_new(const struct md_superblock *sb, struct log *lo
 
 	list_init(&array->members);
 	list_init(&array->watches);
+	list_init(&array->idle_transfers);
 	fiber_queue_init(&array->users_queue);
 	fiber_queue_init(&array->each_queue);
 	fiber_queue_init(&array->requests_queue);
@@ -133,6 +135,7 @@ void raid_array_destroy(struct raid_array *array)
 		array->level->stop(array);
 	list_for_each_safe(at, &array->members)
 		raid_member_free(list_entry(at, struct raid_member, node));
+	mirror_free_transfers(array);
 	raid_intent_free(array->intent);
 	while (array->retired) {
 		struct raid_intent *next = array->retired->retired;

@@ -7,6 +7,7 @@
 
 #include "block/block.h"
 #include "block/iov.h"
+#include "block/layer.h"
 #include "fiber/fiber.h"
 #include "util/bytes.h"
 #include "util/error.h"
@@ -248,6 +249,7 @@ static void fault_close(struct block *block)
 
 static const struct block_ops fault_ops = {
 	.type = "fault",
+	.start = block_start_on_fiber,
 	.readv = fault_readv,
 	.writev = fault_writev,
 	.discard = fault_discard,

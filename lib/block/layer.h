@@ -15,5 +15,7 @@ int block_write_zero_buffers(struct block *block, uint64_t offset, uint64_t leng
 
 /* start() for a layer whose work never suspends: does it and calls done(). */
 bool block_start_at_once(struct block *block, struct block_work *work);
+/* start() for a layer that may suspend, so that those above find it like a disk: a fiber does it. */
+bool block_start_on_fiber(struct block *block, struct block_work *work);
 
 #endif

@@ -92,11 +92,11 @@ int piece_work_here(struct piece *piece)
 	return -EINVAL;
 }
 
-bool block_start_at_once(struct block *block, struct block_work *work)
+static int do_work(struct block_work *work)
 {
 	struct piece piece = { .kind = work->kind,
 			       .flags = work->flags,
-			       .block = block,
+			       .block = work->block,
 			       .offset = work->offset,
 			       .length = work->length,
 			       .data = iov_range_of(work->iov, work->count),
@@ -104,6 +104,25 @@ bool block_start_at_once(struct block *block, struct block_work *work)
 	int rc = piece_work_here(&piece);
 
 	work->done(work, MIN(rc, 0));
+	return 0;
+}
+
+bool block_start_at_once(struct block *block, struct block_work *work)
+{
+	(void)block;
+	do_work(work);
+	return true;
+}
+
+static int work_fiber(void *arg)
+{
+	return do_work(arg);
+}
+
+bool block_start_on_fiber(struct block *block, struct block_work *work)
+{
+	(void)block;
+	fiber_start(work_fiber, work);
 	return true;
 }
 

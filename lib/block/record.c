@@ -12,6 +12,7 @@
 
 #include "block/block.h"
 #include "block/iov.h"
+#include "block/layer.h"
 #include "block/record_format.h"
 #include "fiber/fiber.h"
 #include "util/bytes.h"
@@ -304,6 +305,7 @@ static void record_close(struct block *block)
 
 static const struct block_ops record_ops = {
 	.type = "record",
+	.start = block_start_on_fiber,
 	.readv = record_readv,
 	.writev = record_writev,
 	.discard = record_discard,

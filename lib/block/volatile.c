@@ -13,6 +13,7 @@
 
 #include "block/block.h"
 #include "block/iov.h"
+#include "block/layer.h"
 #include "fiber/fiber.h"
 #include "util/bytes.h"
 #include "util/error.h"
@@ -331,6 +332,7 @@ static void volatile_close(struct block *block)
 
 static const struct block_ops volatile_ops = {
 	.type = "volatile",
+	.start = block_start_on_fiber,
 	.readv = volatile_readv,
 	.writev = volatile_writev,
 	.discard = volatile_discard,
