@@ -3,13 +3,19 @@
 """
 Our vhost-user-blk server beside qemu-storage-daemon, driven by the same client (vhost_user_blk_bench): requests per
 second, and per second of the server's processor time (all its threads, those of its ring in the kernel included). Then
-a two-way mirror of ours beside a plain file of ours. All servers run all the time and are measured in turn (A B A B
+a two-way mirror of ours beside a plain file of ours, on each kind of file. All servers run all the time and are measured in turn (A B A B
 ...). Nothing is asserted; results.py says what is written where.
 
     block_bench.py [--rounds N] [--seconds S] [--only WORD]...
 
 Disks: null; a file with direct I/O where the sources are; one on tmpfs; a loop device over one on tmpfs (as root). The
 servers are bound to processor 0 and the client to 1, where there are two.
+
+What the two do with a request is the same, as strace shows: both open the file with O_DIRECT and give the kernel reads and
+writes by io_uring; neither flushes before the guest asks for it, as the client says that it will (VIRTIO_BLK_F_FLUSH) and never
+does; both tell the driver by the call eventfd. Ours asks for the size of the file once a round in which it is written. On tmpfs
+ours calls pread() and pwrite() itself, the peer leaves them to its ring's threads, whose time counts as its own. What the
+kernel does for a loop device is in threads of the kernel, and counts as nobody's.
 """
 import argparse
 import os
@@ -108,11 +114,16 @@ def start_disks(servers, disk_folder, memory_folder):
         driver = "host_device" if name == "loop" else "file"
         servers.start_qsd(name + "-theirs",
                           "%s,filename=%s,cache.direct=on,aio=io_uring,locking=off" % (driver, path))
-    for leg in "a", "b":
-        make_image(memory_folder, leg + ".img")
-    servers.start("mirror", [SERVER, "SOCKET", "mirror", os.path.join(memory_folder, "a.img"),
-                             os.path.join(memory_folder, "b.img")])
+    for name in places:
+        start_mirror(servers, name, disk_folder if name == "file" else memory_folder)
     return ["null"] + list(places)
+
+
+def start_mirror(servers, name, folder):
+    legs = [make_image(folder, "%s-%s.img" % (name, leg)) for leg in "ab"]
+    if name == "loop":
+        legs = [servers.loop(leg) for leg in legs]
+    servers.start("mirror-" + name, [SERVER, "SOCKET", "mirror"] + legs)
 
 
 def cases_of(disks):
@@ -128,10 +139,11 @@ def cases_of(disks):
                        ["mode", "randread", "depth", str(depth), "wait", "poll"])
         for mode in "read", "write":
             yield ("%s %s 1M depth 4" % (disk, mode), *pair, ["mode", mode, "size", "1M", "depth", "4"])
-    for mode in "randread", "randwrite":
-        for depth in 1, 32, 128:
-            yield ("mirror on tmpfs %s 4K depth %d" % (mode, depth), "mirror", "tmpfs-ours", "a plain file of ours",
-                   ["mode", mode, "depth", str(depth)])
+    for disk in disks[1:]:
+        for mode in "randread", "randwrite":
+            for depth in 1, 32, 128:
+                yield ("mirror on %s %s 4K depth %d" % (disk, mode, depth), "mirror-" + disk, disk + "-ours",
+                       "a plain file of ours", ["mode", mode, "depth", str(depth)])
 
 
 def run(servers, disks, arguments, out):
@@ -152,7 +164,7 @@ def run(servers, disks, arguments, out):
 
 def main():
     parser = argparse.ArgumentParser(description="block devices over vhost-user, beside " + PEER)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=int(os.environ.get("ROUNDS", 5)))
     parser.add_argument("--seconds", type=float, default=0.4)
     parser.add_argument("--only", action="append", help="cases whose name has all of these")
     arguments = parser.parse_args()

@@ -75,6 +75,14 @@ def show_counts(first, second):
                                        for what in first[case] if what in second[case]))
 
 
+def show_figures(first, second):
+    for suite in [suite for suite in first if suite in second]:
+        print("\n%s, A and B" % suite)
+        for case in [case for case in first[suite] if case in second[suite]]:
+            a, b = first[suite][case], second[suite][case]
+            print("%-44s" % case + ";".join("  %s %g %g" % (what, a[what], b[what]) for what in a if what in b))
+
+
 def main():
     runs = []
     if os.path.isdir(results.FOLDER):
@@ -90,6 +98,7 @@ def main():
         describe(letter, path, one)
     show(*({(case["suite"], case["case"]): case for case in one["cases"]} for one in loaded))
     show_counts(*(one.get("counts", {}) for one in loaded))
+    show_figures(*(one.get("figures", {}) for one in loaded))
 
 
 if __name__ == "__main__":

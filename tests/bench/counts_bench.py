@@ -17,7 +17,7 @@ import tempfile
 import results
 
 BENCH = os.path.join(results.ROOT, "build/tests/bench/request_counts_bench")
-KINDS = "file", "linear", "mirror", "queue-null", "queue-file"
+KINDS = "file", "linear", "mirror", "queue-null", "queue-file", "queue-mirror"
 
 
 def instructions(arguments, requests):

@@ -3,9 +3,9 @@
  * What a 4 KiB request costs in counts, which no other load of the machine changes: switches into fibers, entries
  * into the kernel's ring and requests given to it, on a file, on a linear volume over it and on a two-way mirror; one at
  * a time, or several started together and waited for once. And the same of a request through a virtqueue, where the
- * driver is this program, on a disk that does nothing or on a file.
+ * driver is this program, on a disk that does nothing, on a file, or on a mirror.
  *
- *	request_counts_bench file|linear|mirror|queue-null|queue-file write|read DEPTH FOLDER REQUESTS
+ *	request_counts_bench file|linear|mirror|queue-null|queue-file|queue-mirror write|read DEPTH FOLDER REQUESTS
  *
  * counts.sh adds the instructions.
  */
@@ -250,7 +250,7 @@ static int on_linear(struct bench *bench)
 	return rc;
 }
 
-static int on_mirror(struct bench *bench)
+static int mirror(struct bench *bench, int (*then)(struct bench *bench, struct block *block))
 {
 	struct raid_create_options options = {
 		.name = "bench", .level = 1, .bitmap = RAID_BITMAP_NONE, .assume_clean = true
@@ -267,9 +267,19 @@ static int on_mirror(struct bench *bench)
 		rc = raid_create(&array, members, 2, &options, &bench->error);
 	}
 	if (!rc)
-		rc = measure(bench, raid_array_block(array));
+		rc = then(bench, raid_array_block(array));
 	raid_stop(array, NULL);
 	return rc;
+}
+
+static int on_mirror(struct bench *bench)
+{
+	return mirror(bench, measure);
+}
+
+static int on_queue_mirror(struct bench *bench)
+{
+	return mirror(bench, on_queue);
 }
 
 static int run(void *arg)
@@ -283,7 +293,8 @@ static int run(void *arg)
 		      { "linear", on_linear },
 		      { "mirror", on_mirror },
 		      { "queue-null", on_queue_null },
-		      { "queue-file", on_queue_file } };
+		      { "queue-file", on_queue_file },
+		      { "queue-mirror", on_queue_mirror } };
 
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
 		if (!strcmp(bench->kind, kinds[i].name))

@@ -7,7 +7,8 @@ Results of the benchmarks as JSON, for block_bench.py and compare.py: one file a
      "cases": [{"suite", "case", "unit", "rounds", "seconds", "peer", "load",
                 "ours": {"rate", "per_cpu", "rates", "per_cpus"}, "theirs": the same, or null,
                 "ratio": {"rate", "per_cpu"}}],
-     "counts": {case: {what: how many for each request}}}
+     "counts": {case: {what: how many for each request}},
+     "figures": {suite: {case: {what: number}}}}
 
 `rate` is of `unit` per second, `per_cpu` per second of the processor time of what is measured; both are medians, of what
 the lists have for each round. `ratio` is the median of the rounds' own ratios: the two of a round ran one after the
@@ -86,6 +87,10 @@ class Results:
 
     def count(self, case, counts):
         self.run.setdefault("counts", {})[case] = counts
+        self.save()
+
+    def figures(self, suite, case, figures):
+        self.run.setdefault("figures", {}).setdefault(suite, {})[case] = figures
         self.save()
 
     def save(self):

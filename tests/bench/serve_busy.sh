@@ -6,6 +6,10 @@
 # together, on two groups, with one data worker and with two; and one guest by two queues of one disk. On a busy host, REALTIME=1 keeps its other work out
 # of the figures: the server and the clients get priorities of their own.
 set -u
+if [ -z "${KEPT:-}" ]; then
+	KEPT=1 "$0" "$@" | "$(dirname "$0")/keep.py" serve_busy
+	exit "${PIPESTATUS[0]}"
+fi
 cd "$(dirname "$0")/../.." || exit 1
 TENON=$(realpath "${TENON:-build/tenon}")
 BENCH=$(realpath "${BENCH:-build/tests/bench/vhost_user_blk_bench}")
@@ -37,7 +41,7 @@ for volume in vg0/disk vg1/disk; do head -c 256M /dev/zero | tr '\0' 'x' | "$TEN
 
 serve vg0
 latency() {
-	printf '%-32s' "$1"
+	printf '%-32s' "$1:"
 	${REALTIME:+chrt -f 20} "$BENCH" s/vg0-disk.sock every 500 seconds "$seconds"
 }
 latency 'beside nothing'

@@ -2,6 +2,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # How long `tenon serve` takes to be ready with many volumes, how much memory, and how long it takes to end.
 set -u
+if [ -z "${KEPT:-}" ]; then
+	KEPT=1 "$0" "$@" | "$(dirname "$0")/keep.py" serve_many
+	exit "${PIPESTATUS[0]}"
+fi
 cd "$(dirname "$0")/../.." || exit 1
 TENON=$(realpath "${TENON:-build/tenon}")
 maker=$(realpath tests/bench/many_volumes.py)
