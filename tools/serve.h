@@ -3,7 +3,7 @@
  * The storage server: owns arrays and volume groups, and serves them over vhost-user-blk.
  *
  *	serve.c		the command: starts what is served, runs until a signal
- *	serve_home.c	data workers, and what is at home on each
+ *	serve_home.c	data workers, and what is at home on each; serve_find.c finds it
  *	serve_targets.c	what is to be served, and taking hold of it
  *	serve_export.c	which volumes and arrays are served, under which names
  *	serve_socket.c	one vhost-user-blk socket for each of them
@@ -130,9 +130,12 @@ int serve_homes_end(struct serve *serve, int rc, struct error *error);
 
 /* Runs `fn(arg)` on a fiber of the home's worker. Calls begin in the order in which they are made: one that does not
  * suspend is done before the next begins. Suspends. */
-int serve_call(const struct serve_home *home, fiber_fn *fn, void *arg);
+static inline int serve_call(const struct serve_home *home, fiber_fn *fn, void *arg)
+{
+	return worker_call(home->worker, fn, arg);
+}
 
-/* As stack_find_array() and stack_find_group(), over all homes. */
+/* As stack_find_array() and stack_find_group(), over all homes (serve_find.c). */
 int serve_find_array(struct serve *serve, const char *name, struct serve_home **home,
 		     struct stack_array **out, struct error *error);
 int serve_find_group(struct serve *serve, const char *name, struct serve_home **home,

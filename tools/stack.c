@@ -17,24 +17,6 @@
 
 /* ---- Opening ---- */
 
-struct stack_node *stack_add_node(struct stack *stack, const char *name, struct block *block)
-{
-	struct stack_node *grown = realloc(stack->nodes, (stack->node_count + 1) * sizeof(*grown));
-	struct stack_node *node;
-
-	if (!grown)
-		return NULL;
-	stack->nodes = grown;
-	node = &grown[stack->node_count];
-	*node = (struct stack_node){
-		.name = strdup(name), .block = block, .array = -1, .self = -1
-	};
-	if (!node->name)
-		return NULL;
-	stack->node_count++;
-	return node;
-}
-
 /* The index of the array that `info` belongs to, made if it is new; negative errno without memory. */
 static int stack_array_of(struct stack *stack, const struct raid_info *info)
 {

@@ -29,6 +29,24 @@ static void set_problem(struct stack_node *node, const char *format, ...)
 	va_end(arguments);
 }
 
+struct stack_node *stack_add_node(struct stack *stack, const char *name, struct block *block)
+{
+	struct stack_node *grown = realloc(stack->nodes, (stack->node_count + 1) * sizeof(*grown));
+	struct stack_node *node;
+
+	if (!grown)
+		return NULL;
+	stack->nodes = grown;
+	node = &grown[stack->node_count];
+	*node = (struct stack_node){
+		.name = strdup(name), .block = block, .array = -1, .self = -1
+	};
+	if (!node->name)
+		return NULL;
+	stack->node_count++;
+	return node;
+}
+
 static struct stack_node *add_device(struct stack *stack, const char *path, unsigned flags,
 				     struct error *error)
 {

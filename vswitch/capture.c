@@ -58,20 +58,6 @@ static int make_ring(struct capture *capture, size_t wanted)
 
 /* ---- Beginning and end ---- */
 
-void capture_unref(struct capture *capture)
-{
-	if (atomic_fetch_sub(&capture->users, 1) > 1)
-		return;
-	output_close(&capture->output);
-	cleanup_close(&capture->wake_fd);
-	cleanup_close(&capture->ended_fd);
-	if (capture->ring)
-		munmap(capture->ring, 2 * capture->size);
-	free(capture->header);
-	pthread_mutex_destroy(&capture->lock);
-	free(capture);
-}
-
 static struct capture *create_capture(const struct capture_options *options, struct error *error)
 {
 	struct capture *capture = calloc(1, sizeof(*capture));

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -35,6 +36,20 @@
 #define GATHER_NS    500000     /* of a trickle, so much goes out together */
 #define GATHER_BYTES 65536
 #define GRACE        (1000 * MILLISECOND) /* for a reader, once it is to end */
+
+void capture_unref(struct capture *capture)
+{
+	if (atomic_fetch_sub(&capture->users, 1) > 1)
+		return;
+	output_close(&capture->output);
+	cleanup_close(&capture->wake_fd);
+	cleanup_close(&capture->ended_fd);
+	if (capture->ring)
+		munmap(capture->ring, 2 * capture->size);
+	free(capture->header);
+	pthread_mutex_destroy(&capture->lock);
+	free(capture);
+}
 
 static bool stopping(struct capture *capture)
 {

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a running switch does, as JSON, and where it is asked; see switch.h. */
+#include "tools/switch.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tools/describe.h"
+#include "tools/runtime.h"
+#include "util/cleanup.h"
+#include "vswitch/switch.h"
+
+static json_t *drops_json(const struct port_counters *counters)
+{
+	json_t *drops = json_object();
+
+	for (unsigned i = 0; i < PORT_DROP_COUNT; i++)
+		if (counters->drops[i])
+			json_object_set_new(drops, port_drop_name(i),
+					    json_integer((json_int_t)counters->drops[i]));
+	return drops;
+}
+
+/* Words with spaces between, as a list. */
+static json_t *words_json(const char *words)
+{
+	json_t *list = json_array();
+
+	while (*words) {
+		size_t length = strcspn(words, " ");
+
+		json_array_append_new(list, json_stringn(words, length));
+		words += length + strspn(words + length, " ");
+	}
+	return list;
+}
+
+static json_t *port_json(const struct vswitch_port_status *port)
+{
+	const struct port_counters *counters = &port->counters;
+	json_t *peers = json_array();
+	uint64_t dropped = 0;
+
+	if (port->peer)
+		json_array_append_new(peers, describe_process(port->peer));
+	for (unsigned i = 0; i < PORT_DROP_COUNT; i++)
+		dropped += counters->drops[i];
+	return json_pack(
+		"{s:s, s:s, s:o, s:o, s:s, s:b, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
+		"s:o}",
+		"name", port->name, "type", port->type, "peers", peers, "where",
+		strcmp(port->type, "tap") ? describe_path(port->where) : describe_text(port->where),
+		"state", port->state, "up", port->up, "features", words_json(port->features),
+		"rx_frames", (json_int_t)counters->rx_frames, "rx_bytes",
+		(json_int_t)counters->rx_bytes, "tx_frames", (json_int_t)counters->tx_frames,
+		"tx_bytes", (json_int_t)counters->tx_bytes, "flooded",
+		(json_int_t)counters->flooded, "checksummed", (json_int_t)counters->checksummed,
+		"segmented", (json_int_t)counters->segmented, "connections",
+		(json_int_t)counters->connections, "dropped", (json_int_t)dropped, "drops",
+		drops_json(counters));
+}
+
+static json_t *address_json(const struct vswitch_status *status, const struct mac_entry *entry)
+{
+	char text[MAC_TEXT];
+
+	return json_pack("{s:s, s:s, s:I}", "address", mac_format(entry->mac, text), "port",
+			 status->ports[entry->port].name, "age_seconds",
+			 (json_int_t)((status->now - entry->seen) / 1000000000));
+}
+
+/* null where nothing is captured. */
+static json_t *capture_json(const struct vswitch_status *status)
+{
+	const struct capture_status *capture = &status->capture;
+
+	if (!status->capturing)
+		return json_null();
+	return json_pack("{s:o, s:s, s:I, s:I, s:I, s:I}", "path",
+			 strcmp(capture->path, "-") ? describe_path(capture->path)
+						    : json_string("-"),
+			 "state", capture->state, "recorded", (json_int_t)capture->recorded,
+			 "written", (json_int_t)capture->written, "lost", (json_int_t)capture->lost,
+			 "written_bytes", (json_int_t)capture->bytes);
+}
+
+json_t *switch_status_json(const char *name, const struct vswitch_status *status)
+{
+	json_t *ports = json_array(), *addresses = json_array();
+
+	for (unsigned i = 0; i < status->port_count; i++)
+		json_array_append_new(ports, port_json(&status->ports[i]));
+	for (unsigned i = 0; i < status->address_count; i++)
+		json_array_append_new(addresses, address_json(status, &status->addresses[i]));
+	return json_pack("{s:s, s:i, s:o, s:o, s:{s:I, s:I, s:I, s:I, s:I, s:I}, s:I, s:o, s:I}",
+			 "name", name, "pid", (int)getpid(), "ports", ports, "addresses", addresses,
+			 "table", "entries", (json_int_t)status->table_size, "ageing_seconds",
+			 (json_int_t)(status->ageing_ns / 1000000000), "learned",
+			 (json_int_t)status->table.learned, "moved",
+			 (json_int_t)status->table.moved, "aged", (json_int_t)status->table.aged,
+			 "refused", (json_int_t)status->table.refused, "captured",
+			 (json_int_t)status->capture.recorded, "capture", capture_json(status),
+			 "sleeps", (json_int_t)status->sleeps);
+}
+
+int switch_control_path(const char *name, char **path, struct error *error)
+{
+	CLEANUP_FREE char *base = NULL;
+
+	if (asprintf(&base, "switch-%s", name) < 0)
+		return -ENOMEM;
+	return runtime_socket(base, path, error);
+}
