@@ -252,6 +252,7 @@ static void print_server(struct status *status, json_t *server)
 		{ "IN FLIGHT", "in_flight", CLI_AS_TEXT, 2 },
 		{ "READ", "read_bytes", CLI_AS_SIZE, 3 },
 		{ "WRITTEN", "written_bytes", CLI_AS_SIZE, 3 },
+		{ "PINNED", "pinned_bytes", CLI_AS_SIZE, 6 },
 		{ "FAILED", "failed_requests", CLI_AS_TEXT, 4 },
 		{ "SOCKET", "socket", CLI_AS_PATH, 1 },
 		{ "NOT SERVED", "problem", CLI_AS_NOTE, 3 },
