@@ -5,10 +5,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "block/block.h"
 #include "tools/describe.h"
 #include "tools/device_look.h"
+#include "tools/stack.h"
 #include "util/bytes.h"
 #include "util/error.h"
 #include "util/number.h"
@@ -74,12 +76,20 @@ bool lv_size_parse(const struct lv_size *size, const char *signs, json_t *params
 	return true;
 }
 
+/* A path, unless it is a tag, an array or a UUID. */
+static bool is_path(const char *word)
+{
+	return *word != '@' && !stack_names_array(word) &&
+	       (strchr(word, '/') || !access(word, F_OK));
+}
+
 void lv_size_add_pvs(const struct cli_words *words, unsigned from, json_t *params)
 {
 	json_t *list = json_array();
 
 	for (unsigned i = from; i < words->count; i++) {
-		CLEANUP_FREE char *path = device_resolve(words->words[i]);
+		CLEANUP_FREE char *path =
+			is_path(words->words[i]) ? device_resolve(words->words[i]) : NULL;
 
 		json_array_append_new(list,
 				      path ? describe_path(path) : describe_text(words->words[i]));

@@ -13,6 +13,7 @@
 #include "tools/device_look.h"
 #include "tools/look.h"
 #include "tools/stack.h"
+#include "tools/vg_change.h"
 #include "util/bytes.h"
 #include "util/text.h"
 
@@ -297,6 +298,15 @@ int command_pv(int argc, char **argv)
 	static const struct cli_verb verbs[] = {
 		{ "list", pv_list_verb, "[--json]", "list physical volumes" },
 		{ "show", pv_show_verb, "DEVICE [--json]", "show a physical volume" },
+		{ "create", pv_create_verb, "DEVICE...", "make devices physical volumes" },
+		{ "remove", pv_remove_verb, "DEVICE...",
+		  "have devices be no physical volumes any more" },
+		{ "resize", pv_resize_verb, "DEVICE [--size SIZE]",
+		  "use all of a device that has another size now" },
+		{ "tag", pv_tag_verb, "DEVICE [--add TAG] [--delete TAG]",
+		  "add tags to a physical volume, or take some away" },
+		{ "change", pv_change_verb, "DEVICE --allocatable yes|no",
+		  "change whether volumes get extents on it" },
 		{ "check", pv_check_verb, "DEVICE... [--json]",
 		  "verify labels, metadata areas and texts" },
 		{ "dump", pv_dump_verb, "DEVICE [--metadata]", "print what is on it" },

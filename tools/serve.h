@@ -8,6 +8,7 @@
  *	serve_export.c	which volumes and arrays are served, under which names
  *	serve_socket.c	one vhost-user-blk socket for each of them
  *	serve_control.c	the control socket, on which commands ask the owner
+ *	serve_groups.c	what they ask of groups and physical volumes
  *	serve_arrays.c	what they ask of arrays; serve_sync.c: of their resyncs and checks; serve_events.c: what happened
  *	serve_spares.c	spares that go to where they are needed
  *
@@ -212,5 +213,9 @@ rpc_method_fn serve_raid_speed;
 rpc_method_fn serve_raid_bitmap;
 rpc_method_fn serve_raid_events;
 rpc_method_fn serve_raid_wait;
+
+/* serve_groups.c */
+rpc_method_fn serve_vg_tag, serve_vg_change, serve_vg_extend, serve_vg_reduce, serve_pv_tag,
+	serve_pv_change, serve_pv_resize;
 
 #endif

@@ -21,6 +21,7 @@
  *	lv.create, lv.remove, lv.rename, lv.resize, lv.change, lv.tag	{name, ...}: see lv_change.h -> {problem, clients, notes, news}:
  *		why the volume is not served, or null; how many machines have it
  *	lv.plan		{name, ...}: see lv_plan.h
+ *	vg.tag, vg.change, vg.extend, vg.reduce, pv.tag, pv.change, pv.resize	{name, ...}: see vg_change.h -> {notes, news}
  *	export.find	{name} -> {socket}
  *
  * Methods run on the control worker, and what they are about is done at its home (serve.h).
@@ -348,6 +349,13 @@ const struct rpc_method serve_methods[] = {
 	{ "lv.change", serve_lv_change },
 	{ "lv.tag", serve_lv_tag },
 	{ "lv.plan", serve_lv_plan },
+	{ "vg.tag", serve_vg_tag },
+	{ "vg.change", serve_vg_change },
+	{ "vg.extend", serve_vg_extend },
+	{ "vg.reduce", serve_vg_reduce },
+	{ "pv.tag", serve_pv_tag },
+	{ "pv.change", serve_pv_change },
+	{ "pv.resize", serve_pv_resize },
 	{ "export.find", serve_export_find },
 	{ NULL, NULL },
 };

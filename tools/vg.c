@@ -14,6 +14,7 @@
 #include "tools/stack.h"
 #include "tools/state.h"
 #include "tools/vg_archive.h"
+#include "tools/vg_change.h"
 #include "util/bytes.h"
 
 /* ---- create ---- */
@@ -279,6 +280,17 @@ int command_vg(int argc, char **argv)
 		{ "list", vg_list_verb, "[--json]", "list the groups on the devices" },
 		{ "show", vg_show_verb, "VG [--json]", "show a group" },
 		{ "remove", vg_remove_verb, "VG", "remove a group that has no volumes" },
+		{ "extend", vg_extend_verb, "VG DEVICE...",
+		  "add devices to a group as physical volumes" },
+		{ "reduce", vg_reduce_verb, "VG DEVICE... | --remove-missing",
+		  "take physical volumes out of a group" },
+		{ "rename", vg_rename_verb, "VG NEW", "give a group another name" },
+		{ "export", vg_export_verb, "VG", "mark a group as one that goes to another host" },
+		{ "import", vg_import_verb, "VG", "take a group that was exported" },
+		{ "tag", vg_tag_verb, "VG [--add TAG] [--delete TAG]",
+		  "add tags to a group, or take some away" },
+		{ "change", vg_change_verb, "VG [--autoactivate yes|no] [--alloc POLICY]",
+		  "change what a group says of its volumes" },
 		{ "archive", vg_archive_verb, "[VG] [--json]", "list the copies of metadata" },
 		{ "backup", vg_backup_verb, "VG [--file FILE]",
 		  "copy a group's metadata to a file" },

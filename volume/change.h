@@ -50,6 +50,12 @@ int change_keep_pv(struct change *change, struct volume_pv *pv);
  * one freed. */
 int change_add_lv(struct change *change, struct volume_lv *lv);
 int change_drop_lv(struct change *change, struct volume_lv *lv);
+/* The list of PVs as a copy with room for `more`; -ENOMEM. */
+int change_copy_pvs(struct change *change, unsigned more);
+/* One that was appended to the list: its block and structure go when the change is taken back (or here, for -ENOMEM). */
+int change_keep_new_pv(struct change *change, struct volume_pv *pv);
+/* Takes one out of the list. Its structure stays until the group goes: others may know it. */
+int change_drop_pv(struct change *change, struct volume_pv *pv);
 int change_build(struct change *change, struct error *error);
 int change_write(struct change *change, struct error *error);
 /* Both, for a change that writes nothing else. */

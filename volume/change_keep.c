@@ -124,6 +124,56 @@ int change_drop_lv(struct change *change, struct volume_lv *lv)
 	return 0;
 }
 
+int change_copy_pvs(struct change *change, unsigned more)
+{
+	struct volume_group *group = change->group;
+	struct volume_pv **pvs = lvm_config_alloc(&group->private->memory,
+						  (group->pv_count + more) * sizeof(*pvs) + 1);
+
+	if (!pvs)
+		return -ENOMEM;
+	memcpy(pvs, group->pvs, group->pv_count * sizeof(struct volume_pv *));
+	group->pvs = pvs;
+	return 0;
+}
+
+int change_keep_new_pv(struct change *change, struct volume_pv *pv)
+{
+	if (!keep_pv(change, NEW_PV, pv))
+		return 0;
+	change->group->pv_count--;
+	block_unref(pv->block);
+	free(pv);
+	return -ENOMEM;
+}
+
+static void set_indexes(struct volume_group *group)
+{
+	for (unsigned i = 0; i < group->pv_count; i++)
+		group->pvs[i]->private->index = i;
+}
+
+int change_drop_pv(struct change *change, struct volume_pv *pv)
+{
+	struct volume_group *group = change->group;
+	struct volume_group_private *private = group->private;
+	struct volume_pv **left =
+		realloc(private->left, (private->left_count + 1 + group->pv_count) * sizeof(*left));
+	unsigned at = pv->private->index;
+
+	if (!left)
+		return -ENOMEM;
+	private->left = left;
+	if (change_copy_pvs(change, 0) || keep_pv(change, GONE_PV, pv))
+		return -ENOMEM;
+	group->pv_count--;
+	memmove(&group->pvs[at], &group->pvs[at + 1],
+		(group->pv_count - at) * sizeof(struct volume_pv *));
+	group->extent_count -= pv->extent_count;
+	set_indexes(group);
+	return 0;
+}
+
 /* ---- Making it ---- */
 
 int change_build(struct change *change, struct error *error)
@@ -151,6 +201,9 @@ int change_write(struct change *change, struct error *error)
 			lvm_active_swap(kept->lv, true);
 		else if (kept->kind == GONE_LV)
 			free(kept->lv);
+		else if (kept->kind == GONE_PV)
+			change->group->private->left[change->group->private->left_count++] =
+				kept->pv;
 	}
 	return 0;
 }
@@ -233,6 +286,7 @@ static void take_back(struct change *change)
 	group->private->status = change->status;
 	group->private->flags = change->flags;
 	group->private->extra = change->extra;
+	set_indexes(group);
 	lvm_index_forget(group);
 	lvm_config_rewind(&group->private->memory, &change->mark);
 }

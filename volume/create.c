@@ -178,24 +178,11 @@ static int lay_out(struct group_create_plan *plan, const struct block *block,
 	return 0;
 }
 
-/* Where data must end: at the device's end, or at a metadata area that lies behind it. */
-static uint64_t data_end(const struct lvm_label *label, uint64_t size)
-{
-	uint64_t end = size;
-
-	if (label->data[0].size && range_within(label->data[0].offset, label->data[0].size, size))
-		end = label->data[0].offset + label->data[0].size;
-	for (unsigned i = 0; i < label->metadata_count; i++)
-		if (label->metadata[i].offset > label->data[0].offset)
-			end = MIN(end, label->metadata[i].offset);
-	return end;
-}
-
 static int set_extents(struct group_create_plan *plan, struct volume_pv *pv)
 {
 	uint64_t start = pv->private->label.data[0].offset;
 	uint64_t size = round_down(pv->block->size, LVM_SECTOR_SIZE);
-	uint64_t end = data_end(&pv->private->label, size);
+	uint64_t end = lvm_label_data_end(&pv->private->label, size);
 	uint64_t count = end > start ? (end - start) / plan->extent_size : 0;
 
 	if (!count)
@@ -235,6 +222,17 @@ static int one_string(struct volume_group *group, struct lvm_strings *strings,
 	return 0;
 }
 
+/* "pvN": those of PVs that left are taken again. */
+static void free_name(const struct volume_group *group, char *name, size_t size)
+{
+	for (unsigned number = 0, i = 0; i <= group->pv_count; number++) {
+		snprintf(name, size, "pv%u", number);
+		for (i = 0; i < group->pv_count && strcmp(group->pvs[i]->name, name); i++)
+			;
+		i += i == group->pv_count;
+	}
+}
+
 static struct volume_pv *add_pv(struct volume_group *group, struct block *block)
 {
 	static const char *const status[] = { "ALLOCATABLE" };
@@ -243,7 +241,7 @@ static struct volume_pv *add_pv(struct volume_group *group, struct block *block)
 
 	if (!pv)
 		return NULL;
-	snprintf(name, sizeof(name), "pv%u", group->pv_count);
+	free_name(group, name, sizeof(name));
 	pv->name = lvm_vg_string(group, name);
 	if (!pv->name || one_string(group, &pv->private->status, status, 1) ||
 	    one_string(group, &pv->private->flags, NULL, 0)) {
@@ -388,6 +386,7 @@ static void count_areas(struct volume_group *group)
 		struct volume_pv *pv = group->pvs[i];
 
 		pv->metadata_areas = pv->private->area_count;
+		pv->metadata_areas_used = 0;
 		for (unsigned k = 0; k < pv->private->area_count; k++)
 			pv->metadata_areas_used += !pv->private->areas[k].area.ignored;
 	}
@@ -428,4 +427,121 @@ int volume_group_create(struct volume_group **out, const char *name, struct bloc
 	count_areas(group);
 	*out = steal_pointer(&group);
 	return 0;
+}
+
+/* ---- More of them ---- */
+
+static int check_extensible(const struct volume_group *group, unsigned more, struct error *error)
+{
+	int rc = lvm_vg_check_changeable(group, error);
+
+	if (rc)
+		return rc;
+	if (!group->resizeable)
+		return error_set(error, -EROFS,
+				 "volume group %s: its size is fixed (vgchange --resizeable n)",
+				 group->name);
+	if (group->max_pv && group->pv_count + more > group->max_pv)
+		return error_set(error, -ENOSPC,
+				 "volume group %s: allows %u PVs and has %u, %u more are asked for",
+				 group->name, group->max_pv, group->pv_count, more);
+	return 0;
+}
+
+/* Adds the blocks in memory, each kept as a new one. */
+static int plan_extension(struct group_create_plan *plan, struct change *change,
+			  struct block *const *blocks, unsigned count)
+{
+	struct volume_group *group = plan->group;
+	int rc = change_copy_pvs(change, count) ? change_no_memory(group, plan->error)
+						: check_options(plan);
+
+	for (unsigned i = 0; !rc && i < count; i++) {
+		unsigned before = group->pv_count;
+
+		rc = plan_pv(plan, blocks[i]);
+		if (group->pv_count > before && change_keep_new_pv(change, group->pvs[before]))
+			rc = change_no_memory(group, plan->error);
+	}
+	if (!rc)
+		rc = check_block_sizes(group, plan->error);
+	/* What lvm2 would not take is refused before the first device is written. */
+	return rc ? rc : lvm_vg_check_text(group, plan->error);
+}
+
+int volume_group_extend(struct volume_group *group, struct block *const *blocks, unsigned count,
+			const struct volume_group_options *options, struct error *error)
+{
+	CHANGING(group);
+	CLEANUP_CHANGE struct change change;
+	struct volume_group_options wanted =
+		options ? *options : (struct volume_group_options){ 0 };
+	struct group_create_plan plan = { .group = group, .options = &wanted, .error = error };
+	unsigned old_count = group->pv_count;
+	int rc;
+
+	change_begin(&change, group);
+	wanted.extent_size = group->extent_size;
+	rc = check_extensible(group, count, error);
+	if (!rc)
+		rc = plan_extension(&plan, &change, blocks, count);
+	for (unsigned i = old_count; !rc && i < group->pv_count; i++) {
+		rc = write_pv(&plan, group->pvs[i]);
+		if (rc)
+			error_prefix(error, "volume group %s: was not extended", group->name);
+	}
+	if (!rc)
+		rc = change_commit(&change, error);
+	if (rc)
+		return rc;
+	lvm_vg_mark_used(group);
+	count_areas(group);
+	return 0;
+}
+
+/* ---- PVs of no group ---- */
+
+int volume_pv_create(struct block *block, const struct volume_group_options *options,
+		     struct error *error)
+{
+	static const struct volume_group_options defaults;
+	CLEANUP_VOLUME_GROUP struct volume_group *group = lvm_vg_new();
+	struct group_create_plan plan = { .group = group,
+					  .options = options ? options : &defaults,
+					  .error = error };
+	int rc;
+
+	if (!group || lvm_vg_set_context(group, NULL) || fill_group(&plan, "none", 1))
+		return error_set(error, -ENOMEM, "%s: no memory", block->name);
+	rc = check_options(&plan);
+	group->extent_size = plan.extent_size;
+	if (!rc)
+		rc = plan_pv(&plan, block);
+	if (!rc && group->pvs[0]->private->area_count)
+		return error_set(error, -EEXIST, "%s: is a physical volume already, %s",
+				 block->name, group->pvs[0]->uuid);
+	return rc ? rc : write_pv(&plan, group->pvs[0]);
+}
+
+int volume_pv_remove(struct block *block, struct error *error)
+{
+	uint8_t zeroes[LVM_SECTOR_SIZE] = { 0 };
+	char owner[VOLUME_NAME_LENGTH + 1];
+	struct lvm_label label;
+	int rc = lvm_label_read(block, &label, error);
+
+	if (!rc)
+		return error_set(error, -ENODEV, "%s: is no physical volume", block->name);
+	if (rc < 0)
+		return rc;
+	rc = find_owner(block, &label, owner, error);
+	if (!rc && *owner) {
+		error_set(error, -EBUSY, "%s: is a physical volume of volume group %s", block->name,
+			  owner);
+		return error_advise(error, "take it out first: tenon vg reduce");
+	}
+	if (!rc)
+		rc = lvm_write(block, (uint64_t)label.sector * LVM_SECTOR_SIZE, zeroes,
+			       sizeof(zeroes), error);
+	return rc ? rc : lvm_flush(block, error);
 }

@@ -234,7 +234,7 @@ static void import_locks(struct volume_group *group, struct lvm_config_node *sec
 	const char *text;
 
 	if (group->exported)
-		lvm_vg_lock(group, "it is exported");
+		lvm_vg_lock(group, LVM_EXPORTED_REASON);
 	for (unsigned i = 0; i < status->count; i++) {
 		bool known = false;
 

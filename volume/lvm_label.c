@@ -190,3 +190,15 @@ int lvm_label_write(struct block *block, const struct lvm_label *label, struct e
 	return lvm_write(block, (uint64_t)label->sector * LVM_SECTOR_SIZE, sector, sizeof(sector),
 			 error);
 }
+
+uint64_t lvm_label_data_end(const struct lvm_label *label, uint64_t size)
+{
+	uint64_t end = size;
+
+	if (label->data[0].size && range_within(label->data[0].offset, label->data[0].size, size))
+		end = label->data[0].offset + label->data[0].size;
+	for (unsigned i = 0; i < label->metadata_count; i++)
+		if (label->metadata[i].offset > label->data[0].offset)
+			end = MIN(end, label->metadata[i].offset);
+	return end;
+}

@@ -46,6 +46,9 @@ int lvm_label_decode(const void *at, size_t length, const char *name, struct lvm
 /* The same on a device; also negative errnos of reading. */
 int lvm_label_read(struct block *block, struct lvm_label *out, struct error *error);
 
+/* Where data must end on a device of `size` bytes: at its end, or at a metadata area that lies behind them. */
+uint64_t lvm_label_data_end(const struct lvm_label *label, uint64_t size);
+
 /* Writes the label into its sector. Does not flush. */
 int lvm_label_write(struct block *block, const struct lvm_label *label, struct error *error);
 

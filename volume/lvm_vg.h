@@ -113,6 +113,8 @@ bool lvm_config_names(const struct lvm_config_node *node, const char *name);
 int lvm_vg_validate(const struct volume_group *group, struct error *error);
 /* Whether a volume may be given this name now: -EINVAL, or -EEXIST where another has or had it. */
 int lvm_lv_new_name_check(const struct volume_group *group, const char *name, struct error *error);
+/* Whether the names of group and volume are not too long together. */
+int lvm_lv_dm_name_check(const struct volume_group *group, const char *name, struct error *error);
 int lvm_tags_check(const char *const *tags, unsigned count, struct error *error);
 /* A removed volume in the group's history that names this one, or NULL. */
 const char *lvm_history_of(const struct volume_group *group, const char *name);
@@ -171,6 +173,10 @@ void lvm_vg_problems_last(struct volume_group *group);
 void lvm_vg_problems_forget(struct volume_group *group);
 void lvm_vg_problem(struct volume_group *group, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+
+/* Of a group of which PVs are missing, and one that is exported. */
+#define LVM_PARTIAL_REASON  "PVs are missing or are there twice"
+#define LVM_EXPORTED_REASON "it is exported"
 
 /* Forbids changes from now on, for the first reason that is given. */
 void lvm_vg_lock(struct volume_group *group, const char *format, ...)

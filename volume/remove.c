@@ -5,6 +5,7 @@
  * A group is there as long as one metadata area holds its text; so the last area that is emptied is the commit.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "block/block.h"
 #include "util/error.h"
@@ -128,4 +129,180 @@ int volume_group_remove(struct volume_group *group, struct error *error)
 		return fail_removal(group, rc, error);
 	lvm_vg_lock(group, "it was removed");
 	return 0;
+}
+
+/* ---- Fewer PVs ---- */
+
+static int check_leaves(const struct volume_group *group, const struct volume_pv *pv,
+			struct error *error)
+{
+	unsigned areas = 0;
+
+	if (pv->allocated_extents) {
+		error_set(error, -EBUSY, "volume group %s: %u extents of PV %s (%s) are used",
+			  group->name, pv->allocated_extents, pv->uuid,
+			  pv->block ? pv->block->name : "missing");
+		return error_advise(error, "remove the volumes that lie on it first");
+	}
+	if (group->pv_count == 1)
+		return error_set(error, -EINVAL,
+				 "volume group %s: PV %s is its last one; remove the group",
+				 group->name, pv->uuid);
+	for (unsigned i = 0; i < group->pv_count; i++)
+		for (unsigned k = 0; group->pvs[i] != pv && k < group->pvs[i]->private->area_count;
+		     k++)
+			areas += !group->pvs[i]->private->areas[k].area.ignored;
+	return areas ? 0
+		     : error_set(error, -EINVAL,
+				 "volume group %s: no other PV has a metadata area in use",
+				 group->name);
+}
+
+/* The group has left it already: what is on it is old news, which scans tell of as that. */
+static void make_orphan(struct volume_group *group, struct volume_pv *pv)
+{
+	struct error why = { 0 };
+	int rc = mark_used(pv, false, &why);
+
+	if (!rc)
+		rc = clear_areas(pv, &why);
+	if (rc)
+		lvm_vg_problem(group, "%s: left the group, and still has old metadata of it: %s",
+			       pv->block->name, why.text);
+}
+
+int volume_group_reduce(struct volume_group *group, struct volume_pv *pv, struct error *error)
+{
+	CHANGING(group);
+	CLEANUP_CHANGE struct change change;
+	int rc;
+
+	change_begin(&change, group);
+	rc = lvm_vg_check_changeable(group, error);
+	if (!rc)
+		rc = check_leaves(group, pv, error);
+	if (!rc && change_drop_pv(&change, pv))
+		rc = change_no_memory(group, error);
+	if (!rc)
+		rc = change_commit(&change, error);
+	if (rc)
+		return rc;
+	make_orphan(group, pv);
+	block_unref(steal_pointer(&pv->block));
+	return 0;
+}
+
+/* Whether nothing but missing PVs stands in the way of changes. */
+static int check_only_missing(const struct volume_group *group, struct error *error)
+{
+	if (!group->partial)
+		return error_set(error, -EINVAL, "volume group %s: no PV is missing", group->name);
+	for (unsigned i = 0; i < group->pv_count; i++) {
+		const struct volume_pv *pv = group->pvs[i];
+
+		if (pv->block && (pv->duplicate || pv->marked_missing))
+			return error_set(error, -EROFS, "volume group %s: PV %s (%s) is %s",
+					 group->name, pv->uuid, pv->block->name,
+					 pv->duplicate ? "there twice"
+						       : "marked as missing, and is here");
+	}
+	if (group->locked_reason && strcmp(group->locked_reason, LVM_PARTIAL_REASON) != 0)
+		return lvm_vg_check_changeable(group, error);
+	return 0;
+}
+
+/* Volumes that lie on what is missing are gone; parts of others are not taken out of these. */
+static int drop_partial(struct change *change, bool volumes_too, struct error *error)
+{
+	struct volume_group *group = change->group;
+
+	for (unsigned i = 0; i < group->lv_count;) {
+		struct volume_lv *lv = group->lvs[i];
+		const struct volume_lv *dependent = lvm_lv_dependent(group, lv);
+
+		if (!lv->partial) {
+			i++;
+			continue;
+		}
+		if (!volumes_too) {
+			error_set(error, -EBUSY, "volume group %s: %s lies on a PV that is missing",
+				  group->name, lv->name);
+			return error_advise(error, "give --force to remove what lies on missing "
+						   "PVs, too: its data are lost");
+		}
+		if (!lv->supported || !lv->visible || dependent)
+			return error_set(error, -EOPNOTSUPP,
+					 "%s/%s: lies on a PV that is missing, and %s%s; LVM2 can "
+					 "repair it: vgreduce --removemissing",
+					 group->name, lv->name,
+					 dependent ? "is a part of " : "its type is ",
+					 dependent ? dependent->name : volume_lv_type(lv));
+		if (change_check_closed(group, lv, error))
+			return -EBUSY;
+		if (change_drop_lv(change, lv))
+			return change_no_memory(group, error);
+	}
+	return 0;
+}
+
+/* What lies on a missing PV though no volume of a known type does: an old mirror. */
+static int check_unused_missing(const struct volume_group *group, struct error *error)
+{
+	CLEANUP_FREE struct lvm_used *used = NULL;
+	size_t count;
+
+	if (lvm_vg_used(group, &used, &count))
+		return change_no_memory(group, error);
+	for (size_t i = 0; i < count; i++)
+		if (!group->pvs[used[i].pv]->block)
+			return error_set(error, -EOPNOTSUPP,
+					 "volume group %s: extents of the missing PV %s are used; "
+					 "LVM2 can repair it: vgreduce --removemissing",
+					 group->name, group->pvs[used[i].pv]->uuid);
+	return 0;
+}
+
+static int drop_missing(struct change *change, struct error *error)
+{
+	struct volume_group *group = change->group;
+	int rc = check_unused_missing(group, error);
+
+	for (unsigned i = 0; !rc && i < group->pv_count;) {
+		struct volume_pv *pv = group->pvs[i];
+
+		if (pv->block)
+			i++;
+		else if (change_drop_pv(change, pv))
+			rc = change_no_memory(group, error);
+	}
+	if (!rc && !group->pv_count)
+		rc = error_set(error, -EINVAL, "volume group %s: all its PVs are missing",
+			       group->name);
+	return rc;
+}
+
+int volume_group_remove_missing(struct volume_group *group, bool volumes_too, struct error *error)
+{
+	CHANGING(group);
+	CLEANUP_CHANGE struct change change;
+	char *reason = group->locked_reason;
+	int rc;
+
+	change_begin(&change, group);
+	rc = check_only_missing(group, error);
+	if (!rc)
+		rc = drop_partial(&change, volumes_too, error);
+	if (!rc)
+		rc = drop_missing(&change, error);
+	if (rc)
+		return rc;
+	group->locked_reason = NULL;
+	rc = lvm_vg_check_changeable(group, error);
+	if (!rc)
+		rc = change_commit(&change, error);
+	if (rc)
+		group->locked_reason = reason;
+	else
+		group->partial = false;
+	return rc;
 }

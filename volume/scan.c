@@ -256,7 +256,7 @@ static void judge_group(struct volume_group *group)
 				       pv->uuid, pv->block->name);
 	}
 	if (group->partial)
-		lvm_vg_lock(group, "PVs are missing or are there twice");
+		lvm_vg_lock(group, LVM_PARTIAL_REASON);
 	lvm_vg_judge_partial(group);
 	lvm_vg_problems_last(group);
 }

@@ -139,21 +139,27 @@ const char *lvm_history_of(const struct volume_group *group, const char *name)
 	return NULL;
 }
 
+int lvm_lv_dm_name_check(const struct volume_group *group, const char *name, struct error *error)
+{
+	size_t length = dm_name_length(group->name, name);
+	int rc = check_length(group, name, error);
+
+	if (rc || length <= VOLUME_NAME_LENGTH)
+		return rc;
+	return error_set(error, -EINVAL,
+			 "%s/%s: device-mapper's name for it, in which hyphens are doubled, has "
+			 "%zu characters, at most %d are allowed",
+			 group->name, name, length, VOLUME_NAME_LENGTH);
+}
+
 int lvm_lv_new_name_check(const struct volume_group *group, const char *name, struct error *error)
 {
 	int rc = volume_lv_name_check(name, error);
-	size_t length = dm_name_length(group->name, name);
 
 	if (!rc)
-		rc = check_length(group, name, error);
+		rc = lvm_lv_dm_name_check(group, name, error);
 	if (rc)
 		return rc;
-	if (length > VOLUME_NAME_LENGTH)
-		return error_set(
-			error, -EINVAL,
-			"%s/%s: device-mapper's name for it, in which hyphens are doubled, has "
-			"%zu characters, at most %d are allowed",
-			group->name, name, length, VOLUME_NAME_LENGTH);
 	if (volume_group_get_lv(group, name))
 		return error_set(error, -EEXIST, "%s/%s: exists already", group->name, name);
 	if (!remembered(group, name))

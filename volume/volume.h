@@ -296,6 +296,30 @@ int volume_archive_list(const char *directory, const char *vg, struct volume_kep
 void volume_archive_list_free(struct volume_kept_list *list);
 #define CLEANUP_VOLUME_KEPT CLEANUP(volume_archive_list_free)
 
+/* Makes the blocks PVs and adds them, as volume_group_create() does; of `options`, which may be NULL, the alignment, the
+ * metadata and `force` count. -ENOSPC for more PVs than the group allows. */
+int volume_group_extend(struct volume_group *group, struct block *const *blocks, unsigned count,
+			const struct volume_group_options *options, struct error *error);
+/* Takes a PV out of which nothing is used; it is an orphan then. -EBUSY, -EINVAL for the last one, or the last with
+ * metadata. `pv` stays, without a block, as long as the group. */
+int volume_group_reduce(struct volume_group *group, struct volume_pv *pv, struct error *error);
+/* Takes out all PVs that are missing, and with `volumes_too` linear and striped volumes that lie on them; else -EBUSY where
+ * there are any. The group can be changed again then. */
+int volume_group_remove_missing(struct volume_group *group, bool volumes_too, struct error *error);
+/* -EBUSY while a volume is open. Whether another group has the name is the caller's to look up. */
+int volume_group_rename(struct volume_group *group, const char *name, struct error *error);
+/* As vgexport and vgimport do; -EBUSY while a volume is open. */
+int volume_group_set_exported(struct volume_group *group, bool exported, struct error *error);
+/* Has a PV take `size` bytes of its device; 0: all that it has now. -EBUSY where extents that would go are used. */
+int volume_pv_resize(struct volume_group *group, struct volume_pv *pv, uint64_t size,
+		     struct error *error);
+
+/* A PV of no group, as pvcreate makes one; -EEXIST where it is one already. And no PV any more: -ENODEV where it is none,
+ * -EBUSY while it is in a group. */
+int volume_pv_create(struct block *block, const struct volume_group_options *options,
+		     struct error *error);
+int volume_pv_remove(struct block *block, struct error *error);
+
 /* Makes the PVs orphans. -EBUSY while it has volumes. */
 int volume_group_remove(struct volume_group *group, struct error *error);
 

@@ -109,4 +109,81 @@ t lv change vg0/next --read-write
 t lv create vg0/percent --size 10%VG "$work/a.img"
 kill $server; wait $server || true; server=
 theirs "served" lvs --noheadings -o lv_tags vg0/next
+# --- Physical volumes of groups come, go, and change
+truncate -s 65M d.img e.img
+TENON_DEVICES=$TENON_DEVICES:$work/d.img:$work/e.img
+t vg extend vg0 "$work/d.img"
+theirs "256.00 4" vgs --noheadings --nosuffix --units m -o vg_size,pv_count vg0
+t pv tag "$work/d.img" --add slow
+t pv change "$work/d.img" --allocatable no
+theirs "u-- slow" pvs --noheadings -o pv_attr,pv_tags -S 'pv_tags=slow'
+refused 'is a physical volume of volume group vg0' vg extend vg0 "$work/d.img" --yes
+refused 'are used' vg reduce vg0 "$work/a.img"
+t pv change "$work/d.img" --allocatable yes
+t lv create vg0/onslow --size 8M @slow
+[ "$("$tenon" lv show vg0/onslow --json | grep -c 'd.img(0)')" = 1 ] || fail "@slow is not d.img"
+truncate -s 97M d.img
+t pv resize "$work/d.img"
+theirs "96.00" pvs --noheadings --nosuffix --units m -o pv_size -S 'pv_tags=slow'
+t pv resize "$work/d.img" --size 33M
+theirs "32.00" pvs --noheadings --nosuffix --units m -o pv_size -S 'pv_tags=slow'
+refused 'is used' pv resize "$work/d.img" --size 8M
+refused 'cannot have' pv resize "$work/d.img" --size 1G
+t lv remove vg0/onslow --yes
+t vg reduce vg0 "$work/d.img"
+theirs "3" vgs --noheadings -o pv_count vg0
+theirs "" pvs --noheadings -o vg_name -S 'pv_name=~loop && vg_name=""'
+t vg tag vg0 --add ours --add other
+t vg tag vg0 --delete other
+t vg change vg0 --alloc cling
+theirs "wz--l- ours" vgs --noheadings -o vg_attr,vg_tags vg0
+t vg change vg0 --alloc inherit
+t pv remove "$work/d.img" --yes
+refused 'is no physical volume' pv remove "$work/d.img" --yes
+t pv create "$work/d.img" "$work/e.img"
+refused 'physical volume already' pv create "$work/e.img"
+refused 'is a physical volume of volume group' pv remove "$work/a.img" --yes
+
+# --- The whole group
+t vg rename vg0 vg-new
+theirs "vg-new" vgs --noheadings -o vg_name
+refused 'there is a volume group of this name\|is so already\|expected' vg rename vg-new vg-new
+t vg export vg-new
+theirs "wzx-n-" vgs --noheadings -o vg_attr
+refused 'exported' lv create vg-new/no --size 1M
+t vg import vg-new
+t lv create vg-new/yes --size 1M
+theirs "wz--n-" vgs --noheadings -o vg_attr
+t vg rename vg-new vg0
+
+# --- A disk is lost
+t vg extend vg0 "$work/d.img"
+t lv create vg0/lost --size 8M "$work/d.img"
+mv d.img away
+refused 'missing' lv create vg0/no --size 1M
+refused 'lies on a PV that is missing' vg reduce vg0 --remove-missing
+t vg reduce vg0 --remove-missing --force --dry-run
+grep -q 'vg0/lost' said || fail "a dry run does not say what is lost"
+t vg reduce vg0 --remove-missing --force --yes
+t lv create vg0/again --size 1M
+theirs "3" vgs --noheadings -o pv_count vg0
+refused 'no PV is missing' vg reduce vg0 --remove-missing
+rm away
+
+# --- While it is served
+"$tenon" serve --socket-dir "$work/run" vg0 >served 2>&1 & server=$!
+for _ in $(seq 600); do grep -q ready served && break; sleep 0.1; done
+t vg extend vg0 "$work/e.img"
+t lv create vg0/live --size 8M "$work/e.img"
+t vg tag vg0 --add live
+t pv resize "$work/e.img" --size 33M
+! "$tenon" vg rename vg0 other >said 2>&1 || fail "renamed under a server"
+grep -q 'running server' said || fail "does not say that a server has it"
+! "$tenon" vg reduce vg0 "$work/e.img" >said 2>&1 || fail "a used PV left"
+t lv remove vg0/live --yes
+t vg reduce vg0 "$work/e.img"
+t pv remove "$work/e.img" --yes
+kill $server; wait $server || true; server=
+theirs "3 live,ours" vgs --noheadings -o pv_count,vg_tags vg0
+
 echo passed

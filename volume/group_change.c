@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Changes of a group as a whole that move no data: its name, whether it is exported, the size of a PV. */
+#include <errno.h>
+#include <string.h>
+
+#include "block/block.h"
+#include "util/bytes.h"
+#include "util/error.h"
+#include "util/size.h"
+#include "volume/change.h"
+
+static int check_unused(const struct volume_group *group, struct error *error)
+{
+	int rc = 0;
+
+	for (unsigned i = 0; !rc && i < group->lv_count; i++)
+		rc = change_check_closed(group, group->lvs[i], error);
+	return rc;
+}
+
+int volume_group_rename(struct volume_group *group, const char *name, struct error *error)
+{
+	CHANGING(group);
+	CLEANUP_CHANGE struct change change;
+	int rc;
+
+	change_begin(&change, group);
+	rc = lvm_vg_check_changeable(group, error);
+	if (!rc)
+		rc = volume_group_name_check(name, error);
+	if (!rc)
+		rc = check_unused(group, error);
+	if (rc)
+		return rc;
+	if (!strcmp(name, group->name))
+		return lvm_vg_unchanged(group, error);
+	group->name = lvm_vg_keep_string(group, name);
+	if (!group->name) {
+		group->name = change.before.name;
+		return change_no_memory(group, error);
+	}
+	for (unsigned i = 0; !rc && i < group->lv_count; i++)
+		rc = lvm_lv_dm_name_check(group, group->lvs[i]->name, error);
+	return rc ? rc : change_commit(&change, error);
+}
+
+/* ---- Export and import ---- */
+
+static int mark_exported(struct change *change, bool exported)
+{
+	struct volume_group *group = change->group;
+	int rc = change_set_flag(group, &group->private->status, "EXPORTED", exported);
+
+	for (unsigned i = 0; !rc && i < group->pv_count; i++) {
+		rc = change_keep_pv(change, group->pvs[i]);
+		if (!rc)
+			rc = change_set_flag(group, &group->pvs[i]->private->status, "EXPORTED",
+					     exported);
+	}
+	return rc;
+}
+
+/* The lock of an exported group is the one that an import may open. */
+static int check_exportable(struct volume_group *group, bool exported, struct error *error)
+{
+	if (group->exported == exported)
+		return error_set(error, -EINVAL, "volume group %s: is %s already", group->name,
+				 exported ? "exported" : "not exported");
+	if (group->partial)
+		return error_set(error, -EROFS, "volume group %s: %s", group->name,
+				 LVM_PARTIAL_REASON);
+	if (!exported && !strcmp(group->locked_reason, LVM_EXPORTED_REASON))
+		group->locked_reason = NULL;
+	return lvm_vg_check_changeable(group, error);
+}
+
+int volume_group_set_exported(struct volume_group *group, bool exported, struct error *error)
+{
+	CHANGING(group);
+	CLEANUP_CHANGE struct change change;
+	char *reason = group->locked_reason;
+	int rc;
+
+	change_begin(&change, group);
+	rc = check_exportable(group, exported, error);
+	if (!rc)
+		rc = check_unused(group, error);
+	if (!rc && mark_exported(&change, exported))
+		rc = change_no_memory(group, error);
+	if (!rc)
+		rc = change_commit(&change, error);
+	if (rc) {
+		group->locked_reason = reason;
+		return rc;
+	}
+	group->private->foreign = exported;
+	if (exported)
+		lvm_vg_lock(group, LVM_EXPORTED_REASON);
+	return 0;
+}
+
+/* ---- The size of a PV ---- */
+
+/* Where the last extent that is used ends. */
+static int used_end(const struct volume_group *group, const struct volume_pv *pv, uint64_t *end)
+{
+	CLEANUP_FREE struct lvm_used *used = NULL;
+	size_t count;
+	int rc = lvm_vg_used(group, &used, &count);
+
+	*end = 0;
+	for (size_t i = 0; !rc && i < count; i++)
+		if (used[i].pv == pv->private->index)
+			*end = MAX(*end, (uint64_t)used[i].start + used[i].count);
+	return rc;
+}
+
+static int plan_size(struct volume_group *group, const struct volume_pv *pv, uint64_t size,
+		     uint32_t *extents, struct error *error)
+{
+	uint64_t data_end = lvm_label_data_end(&pv->private->label, size);
+	uint64_t count, used;
+	char text[SIZE_TEXT];
+
+	if (size > pv->block->size)
+		return error_set(error, -EINVAL, "%s: has %llu bytes, PV %s cannot have %llu",
+				 pv->block->name, (unsigned long long)pv->block->size, pv->uuid,
+				 (unsigned long long)size);
+	count = data_end > pv->pe_start ? (data_end - pv->pe_start) / group->extent_size : 0;
+	if (used_end(group, pv, &used))
+		return change_no_memory(group, error);
+	if (!count || count < used) {
+		error_set(error, -EBUSY,
+			  "%s: %llu extents would be left of PV %s, and the one with number %llu "
+			  "is used",
+			  pv->block->name, (unsigned long long)count, pv->uuid,
+			  (unsigned long long)(MAX(used, 1u) - 1));
+		return error_advise(error, "it can be as small as %s",
+				    size_format(pv->pe_start + used * group->extent_size, text));
+	}
+	if (group->extent_count - pv->extent_count + count > UINT32_MAX)
+		return error_set(error, -EINVAL,
+				 "%s: %llu extents are too many; fewer than 2^32 in a group are "
+				 "allowed",
+				 pv->block->name, (unsigned long long)count);
+	*extents = (uint32_t)count;
+	return 0;
+}
+
+int volume_pv_resize(struct volume_group *group, struct volume_pv *pv, uint64_t size,
+		     struct error *error)
+{
+	CHANGING(group);
+	CLEANUP_CHANGE struct change change;
+	uint32_t extents = 0;
+	int rc;
+
+	change_begin(&change, group);
+	rc = lvm_vg_check_changeable(group, error);
+	size = round_down(size ? size : pv->block ? pv->block->size : 0, LVM_SECTOR_SIZE);
+	if (!rc)
+		rc = plan_size(group, pv, size, &extents, error);
+	if (rc)
+		return rc;
+	if (size == pv->device_size && extents == pv->extent_count)
+		return lvm_vg_unchanged(group, error);
+	if (change_keep_pv(&change, pv))
+		return change_no_memory(group, error);
+	group->extent_count = group->extent_count - pv->extent_count + extents;
+	pv->extent_count = extents;
+	pv->device_size = size;
+	pv->private->dev_size_sectors = size / LVM_SECTOR_SIZE;
+	rc = change_commit(&change, error);
+	if (rc)
+		return rc;
+	/* What the label says of the size is a note: the metadata counts. */
+	pv->private->label.device_size = size;
+	lvm_vg_mark_used(group);
+	return 0;
+}
