@@ -73,6 +73,8 @@ void raid_member_free(struct raid_member *member)
 {
 	if (raid_member_active(member))
 		leave_place(member);
+	if (member->array->journal == member)
+		member->array->journal = NULL;
 	list_remove(&member->node);
 	md_badblocks_free(&member->bad);
 	free(member->log);

@@ -57,7 +57,8 @@ struct raid_member {
 	struct md_superblock sb; /* what was last read or written; this member's own fields count */
 
 	/* REBUILDING: sectors below `recovered` hold the data. Sectors from `full_from` on must be copied
-	 * whatever the bitmap says. The superblock may say `checkpoint`, which is durable. */
+	 * whatever the bitmap says. The superblock may say `checkpoint`, which is durable. JOURNAL: `checkpoint` is where what is needed
+	 * begins, `recovered` where the superblock says so. */
 	uint64_t recovered, full_from, checkpoint;
 	uint64_t flushed; /* the checkpoint as it was before the flush of the update that runs */
 	bool target;      /* of the recovery that runs; one that came later waits for the next */
@@ -115,6 +116,7 @@ struct raid_array {
 	uint64_t start_seconds, start_ns; /* the system's and the worker's clock at the start */
 
 	struct list members;
+	struct raid_member *journal;    /* JOURNAL; NULL: none, or it is not here */
 	struct raid_place *places;      /* by role */
 	unsigned replacements;          /* in places */
 	struct list watches;            /* who is told of changes */
@@ -237,6 +239,10 @@ static inline bool raid_array_degraded(const struct raid_array *array)
 {
 	return raid_array_working(array) < array->now.disks;
 }
+static inline bool raid_array_has_journal(const struct raid_array *array)
+{
+	return array->journal && array->journal->state == RAID_MEMBER_JOURNAL;
+}
 /* Sync sectors below which members in sync agree. */
 static inline uint64_t raid_array_in_sync_below(const struct raid_array *array)
 {
@@ -300,8 +306,9 @@ int raid_members_each_with(struct raid_array *array, unsigned states,
 int raid_members_each(struct raid_array *array, unsigned states,
 		      int (*fn)(struct raid_member *member, void *arg), void *arg,
 		      const char *what);
-#define RAID_ACTIVE_STATES   ((1u << RAID_MEMBER_IN_SYNC) | (1u << RAID_MEMBER_REBUILDING))
-#define RAID_WRITABLE_STATES (RAID_ACTIVE_STATES | (1u << RAID_MEMBER_SPARE))
+#define RAID_ACTIVE_STATES ((1u << RAID_MEMBER_IN_SYNC) | (1u << RAID_MEMBER_REBUILDING))
+#define RAID_WRITABLE_STATES                                                                       \
+	(RAID_ACTIVE_STATES | (1u << RAID_MEMBER_SPARE) | (1u << RAID_MEMBER_JOURNAL))
 
 /* Flushes every active member. */
 int raid_members_flush(struct raid_array *array);

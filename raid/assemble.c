@@ -104,8 +104,14 @@ static int check_supported(const struct md_superblock *sb, struct error *error)
 		return unsupported(sb, "a reshape is in progress", error);
 	if (sb->features & MD_FEATURE_NEW_OFFSET)
 		return unsupported(sb, "its data are being moved", error);
-	if (sb->features & MD_FEATURE_JOURNAL)
-		return unsupported(sb, "it has a journal device", error);
+	if ((sb->features & MD_FEATURE_JOURNAL) &&
+	    (sb->level < RAID_LEVEL_4 || sb->level > RAID_LEVEL_6 ||
+	     (sb->features & (MD_FEATURE_BITMAP | MD_FEATURE_PPL | MD_FEATURE_MULTIPLE_PPLS))))
+		return unsupported(
+			sb,
+			"it has a journal device, expected level 4, 5 or 6 without bitmap "
+			"or partial parity log",
+			error);
 	if (sb->features & MD_FEATURE_CLUSTERED)
 		return unsupported(sb, "it is clustered", error);
 	if (!raid_level_ops_find(sb->level)) {
@@ -379,22 +385,60 @@ static int prepare(struct raid_array *array, const struct raid_candidate *candid
 static int carry_out_log(struct raid_array *array, const struct raid_assemble_options *options,
 			 bool *replayed, struct error *error)
 {
-	bool dirty = array->resync_position != MD_RESYNC_DONE;
+	bool ppl = array->features & (MD_FEATURE_PPL | MD_FEATURE_MULTIPLE_PPLS);
 
-	*replayed = false;
-	if (!array->level->replay ||
-	    !(array->features & (MD_FEATURE_PPL | MD_FEATURE_MULTIPLE_PPLS)))
+	*replayed = array->journal || (ppl && array->resync_position != MD_RESYNC_DONE);
+	if (!array->level->replay || !(ppl || array->journal))
 		return 0;
-	*replayed = dirty;
-	if (!options->read_only)
-		return array->level->replay(array, error);
-	if (!dirty || !raid_array_degraded(array))
+	return array->level->replay(array, options->read_only, error);
+}
+
+/* Why the journal's device cannot be used, as far as one was given. */
+static const struct raid_member *stale_journal(const struct raid_array *array)
+{
+	list_for_each(at, &array->members) {
+		const struct raid_member *member = list_entry(at, struct raid_member, node);
+
+		if (md_superblock_role(&member->sb, member->sb.dev_number) == MD_ROLE_JOURNAL)
+			return member;
+	}
+	return NULL;
+}
+
+/* What was flushed last may be in the journal only. */
+static int check_journal(struct raid_array *array, const struct raid_assemble_options *options,
+			 struct error *error)
+{
+	const struct raid_member *stale = stale_journal(array);
+
+	if (!(array->features & MD_FEATURE_JOURNAL) || array->journal)
 		return 0;
-	return error_set(error, -EROFS,
-			 "%s: it was not stopped cleanly and a member is missing: what its log "
-			 "says has to be "
-			 "carried out first, which is not done read-only",
-			 array->block.name);
+	if (options->read_only) {
+		log_warning(array->log,
+			    "%s: its journal's device is missing: what is read may be older than "
+			    "what was "
+			    "written last",
+			    array->block.name);
+		return 0;
+	}
+	if (options->force) {
+		log_warning(array->log,
+			    "%s: goes on without its journal by force: what was there and not on "
+			    "the members yet is "
+			    "lost, and parity is made anew",
+			    array->block.name);
+		array->features &= ~MD_FEATURE_JOURNAL;
+		array->resync_position = array->resync_checkpoint = 0;
+		return 0;
+	}
+	error_set(error, -ENODEV,
+		  "%s: the device of its journal %s%s%s%s: what was written last may be there only",
+		  array->block.name, stale ? "cannot be used: " : "is missing",
+		  stale ? stale->block->name : "", stale ? ": " : "", stale ? stale->reason : "");
+	error_advise(error,
+		     "give it too; if it is lost, --force goes on without a journal, and what was "
+		     "in it is lost");
+	return -ENODEV;
 }
 
 static int bring_up(struct raid_array *array, const struct raid_candidate *candidates,
@@ -407,7 +451,9 @@ static int bring_up(struct raid_array *array, const struct raid_candidate *candi
 	if (rc)
 		return rc;
 	array->forced = options->force;
-	rc = raid_array_start_level(array, error);
+	rc = check_journal(array, options, error);
+	if (!rc)
+		rc = raid_array_start_level(array, error);
 	if (rc)
 		return rc;
 	rc = carry_out_log(array, options, &replayed, error);

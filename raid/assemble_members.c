@@ -144,6 +144,32 @@ static bool has_bitmap_place(struct raid_member *member, const struct md_superbl
 	return false;
 }
 
+/* One that missed an update may lack what was written since. */
+static void judge_journal(struct raid_member *member, const struct md_superblock *freshest)
+{
+	struct raid_array *array = member->array;
+	const struct md_superblock *sb = &member->sb;
+
+	if (md_superblock_role(freshest, sb->dev_number) == MD_ROLE_FAULTY)
+		leave_out(member, "it is marked faulty");
+	else if (md_superblock_role(freshest, sb->dev_number) != MD_ROLE_JOURNAL ||
+		 md_superblock_role(sb, sb->dev_number) != MD_ROLE_JOURNAL)
+		leave_out(member, "it is the journal of the array by only one of its superblock "
+				  "and the others'");
+	else if (sb->events + 1 < freshest->events)
+		leave_out(member, "its events are %llu, the array's %llu",
+			  (unsigned long long)sb->events, (unsigned long long)freshest->events);
+	else if (array->journal)
+		leave_out(member, "%s is the journal of the array, too",
+			  array->journal->block->name);
+	else {
+		member->state = RAID_MEMBER_JOURNAL;
+		member->role = RAID_SPARE;
+		member->checkpoint = member->flushed = member->recovered = sb->recovery_offset;
+		array->journal = member;
+	}
+}
+
 /* What kind of member it is, by the freshest superblock. */
 static void judge(struct raid_member *member, uint64_t least_bytes,
 		  const struct md_superblock *freshest)
@@ -167,6 +193,8 @@ static void judge(struct raid_member *member, uint64_t least_bytes,
 		leave_out(member, "its superblock describes another array (%s, version %s)",
 			  sb->level == freshest->level ? "same level" : "another level",
 			  md_superblock_version(sb->minor_version, version));
+	else if (role == MD_ROLE_JOURNAL || own == MD_ROLE_JOURNAL)
+		judge_journal(member, freshest);
 	else if (sb->data_size < array->now.member_sectors)
 		leave_out(member, "it has %llu sectors for data, the array needs %llu",
 			  (unsigned long long)sb->data_size,

@@ -20,6 +20,7 @@ struct raid_create_plan {
 	struct md_layout layout;
 	struct raid_geometry geometry;
 	unsigned places, spares, present; /* present: places with a device */
+	unsigned journals;
 };
 
 static int check_counts(const struct raid_new_member *members, unsigned count,
@@ -28,6 +29,10 @@ static int check_counts(const struct raid_new_member *members, unsigned count,
 	for (unsigned i = 0; i < count; i++) {
 		if (members[i].spare && !members[i].block)
 			return error_set(error, -EINVAL, "a spare cannot be missing");
+		if (members[i].journal) {
+			plan->journals++;
+			continue;
+		}
 		if (members[i].spare) {
 			plan->spares++;
 			continue;
@@ -35,7 +40,7 @@ static int check_counts(const struct raid_new_member *members, unsigned count,
 		plan->places++;
 		plan->present += members[i].block != NULL;
 	}
-	if (!plan->places || plan->places + plan->spares > MD_MAX_DEVICES)
+	if (!plan->places || plan->places + plan->spares + plan->journals > MD_MAX_DEVICES)
 		return error_set(error, -EINVAL, "%u members, expected 1 to %u", plan->places,
 				 MD_MAX_DEVICES);
 	if (!plan->present)
@@ -209,7 +214,8 @@ static int plan_size(const struct raid_new_member *members, unsigned count,
 	int rc;
 
 	for (unsigned i = 0; i < count; i++) {
-		if (members[i].block && (!smallest || members[i].block->size < smallest->size))
+		if (members[i].block && !members[i].journal &&
+		    (!smallest || members[i].block->size < smallest->size))
 			smallest = members[i].block;
 	}
 	available = md_layout_data(layout->minor_version, smallest->size >> MD_SECTOR_SHIFT,
@@ -260,7 +266,7 @@ static int check_missing(const struct raid_new_member *members, unsigned count,
 	if (!array)
 		return error_set(error, -ENOMEM, "out of memory");
 	for (unsigned i = 0; i < count; i++) {
-		if (members[i].spare)
+		if (members[i].spare || members[i].journal)
 			continue;
 		if (!members[i].block)
 			raid_set_add(&absent, place);
@@ -272,6 +278,22 @@ static int check_missing(const struct raid_new_member *members, unsigned count,
 	return error_set(error, -EINVAL,
 			 "%u of %u members do not hold all data of %s: too many are missing",
 			 plan->present, plan->places, raid_level_name(plan->geometry.level, name));
+}
+
+/* As md: a journal and a bitmap do not go together. */
+static int check_journal(const struct raid_create_options *options,
+			 const struct raid_create_plan *plan, struct error *error)
+{
+	bool wanted = options->bitmap == RAID_BITMAP_JOURNAL;
+	char name[16];
+
+	if (wanted && (options->level < RAID_LEVEL_4 || options->level > RAID_LEVEL_6))
+		return error_set(error, -EINVAL, "a journal at %s, expected level 4, 5 or 6",
+				 raid_level_name(options->level, name));
+	if (plan->journals != wanted)
+		return error_set(error, -EINVAL, "%u devices for a journal, expected %u",
+				 plan->journals, wanted);
+	return 0;
 }
 
 static int plan_array(const struct raid_new_member *members, unsigned count,
@@ -293,6 +315,8 @@ static int plan_array(const struct raid_new_member *members, unsigned count,
 	rc = check_counts(members, count, plan, error);
 	if (!rc)
 		rc = check_members(members, count, error);
+	if (!rc)
+		rc = check_journal(options, plan, error);
 	if (!rc && raid_level_maps(ops))
 		rc = check_map(options, plan, error);
 	if (!rc)
@@ -302,6 +326,20 @@ static int plan_array(const struct raid_new_member *members, unsigned count,
 	if (!rc)
 		rc = plan_size(members, count, options, plan, error);
 	return rc;
+}
+
+/* A journal uses all of its device. */
+static int lay_out(const struct raid_new_member *new, const struct raid_create_plan *plan,
+		   struct md_superblock *sb)
+{
+	uint64_t sectors = new->block->size >> MD_SECTOR_SHIFT;
+	struct md_layout layout = { .minor_version = plan->layout.minor_version };
+
+	if (!new->journal)
+		return md_layout_apply(&plan->layout, sectors, sb);
+	if (!md_layout_data(layout.minor_version, sectors, 0, &layout.data_offset))
+		return -ENOSPC;
+	return md_layout_apply(&layout, sectors, sb);
 }
 
 static int add_member(struct raid_array *array, const struct raid_new_member *new,
@@ -315,14 +353,17 @@ static int add_member(struct raid_array *array, const struct raid_new_member *ne
 	member = raid_member_new(array, new->block);
 	if (!member)
 		return error_set(error, -ENOMEM, "out of memory");
-	rc = md_layout_apply(&plan->layout, new->block->size >> MD_SECTOR_SHIFT, &member->sb);
+	rc = lay_out(new, plan, &member->sb);
 	if (rc)
 		return too_small(new->block, md_layout_least_sectors(&plan->layout), error);
 	member->sb.dev_number = number;
 	member->sb.devflags = (uint8_t)((new->write_mostly ? MD_DEVICE_WRITE_MOSTLY : 0) |
 					(new->failfast ? MD_DEVICE_FAILFAST : 0));
 	raid_device_uuid(member->sb.device_uuid);
-	if (!new->spare)
+	if (new->journal) {
+		member->state = RAID_MEMBER_JOURNAL;
+		array->journal = member;
+	} else if (!new->spare)
 		raid_member_place(member, (int)number, RAID_MEMBER_IN_SYNC);
 	return 0;
 }
@@ -335,8 +376,8 @@ static int add_members(struct raid_array *array, const struct raid_new_member *m
 	int rc = 0;
 
 	for (unsigned i = 0; !rc && i < count; i++)
-		rc = add_member(array, &members[i], plan, members[i].spare ? spare++ : place++,
-				error);
+		rc = add_member(array, &members[i], plan,
+				members[i].spare || members[i].journal ? spare++ : place++, error);
 	return rc;
 }
 
@@ -436,6 +477,8 @@ static int make(struct raid_array *array, const struct raid_new_member *members,
 	array->resync_position = array->resync_checkpoint = clean ? MD_RESYNC_DONE : 0;
 	if (plan->layout.ppl_sectors)
 		array->features |= MD_FEATURE_MULTIPLE_PPLS;
+	if (plan->journals)
+		array->features |= MD_FEATURE_JOURNAL;
 	if (!rc)
 		rc = check_start(array, error);
 	if (!rc)
@@ -488,7 +531,7 @@ int raid_create(struct raid_array **out, const struct raid_new_member *members, 
 	sb->minor_version = plan.layout.minor_version;
 	sb->level = options->level;
 	sb->raid_disks = plan.places;
-	sb->max_dev = md_layout_max_dev(plan.places + plan.spares);
+	sb->max_dev = md_layout_max_dev(plan.places + plan.spares + plan.journals);
 	sb->size = plan.layout.size;
 	sb->layout = plan.geometry.layout;
 	sb->chunk_sectors = plan.geometry.chunk_sectors;

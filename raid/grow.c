@@ -42,6 +42,9 @@ static int check_any(const struct raid_array *array, struct error *error)
 {
 	if (array->block.read_only)
 		return error_set(error, -EROFS, "%s is assembled read-only", array->block.name);
+	if (array->features & MD_FEATURE_JOURNAL)
+		return error_set(error, -EOPNOTSUPP, "%s has a journal: as md, it does not grow",
+				 array->block.name);
 	if (raid_level_maps(array->level) || !array->level->resize)
 		return error_set(error, -EOPNOTSUPP,
 				 "%s keeps its data once, and uses all of each member: it does not "

@@ -73,8 +73,11 @@ struct raid_level_ops {
 	 * `error` set. Does not suspend. */
 	int (*start)(struct raid_array *array, struct error *error);
 	/* Optional: what a log says is done, before anything is read or written; may find that there is nothing left to
-	 * resync. Not for an array that is only read. Suspends. 0, or a negative errno with `error` set. */
-	int (*replay)(struct raid_array *array, struct error *error);
+	 * resync. With `look` nothing is written, and it is -EROFS where something would have to be. Suspends. 0, or a negative errno
+	 * with `error` set. */
+	int (*replay)(struct raid_array *array, bool look, struct error *error);
+	/* Optional: what of the journal (array->journal) is still needed begins at this sector once all members are flushed. */
+	uint64_t (*checkpoint)(const struct raid_array *array);
 	/* Optional: makes ready a device that is laid out and becomes a spare. Suspends. 0 or a negative errno. */
 	int (*prepare)(struct raid_member *member);
 	/* Optional: frees array->level_state. No request is there any more, but members are. */

@@ -54,7 +54,8 @@ static int check_numbers(const struct md_superblock *sb, struct error *error)
 	if (sb->level > 0 && sb->size == 0)
 		return error_set(error, -EINVAL, "size is 0 sectors, expected more");
 	/* A spare or a member of a smaller generation may be short; the array would refuse it then. */
-	if (sb->level > 0 && sb->size > sb->data_size)
+	if (sb->level > 0 && sb->size > sb->data_size &&
+	    md_superblock_role(sb, sb->dev_number) != MD_ROLE_JOURNAL)
 		return error_set(error, -EINVAL,
 				 "size is %llu sectors, expected at most data_size, %llu",
 				 (unsigned long long)sb->size, (unsigned long long)sb->data_size);

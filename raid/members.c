@@ -117,7 +117,7 @@ static int remove_locked(struct raid_array *array, const char *device, struct er
 	rc = find_member(array, device, &member, error);
 	if (rc)
 		return rc;
-	if (raid_member_active(member)) {
+	if (raid_member_active(member) || member->state == RAID_MEMBER_JOURNAL) {
 		error_set(error, -EBUSY, "%s is in use by %s (%s)", device, array->block.name,
 			  raid_member_state_name(member->state));
 		error_advise(error, "fail it first");

@@ -106,7 +106,7 @@ const char *raid_member_state_name(enum raid_member_state state)
 	static const char *const names[] = {
 		[RAID_MEMBER_IN_SYNC] = "in sync", [RAID_MEMBER_REBUILDING] = "rebuilding",
 		[RAID_MEMBER_SPARE] = "spare",     [RAID_MEMBER_FAULTY] = "faulty",
-		[RAID_MEMBER_STALE] = "stale",
+		[RAID_MEMBER_STALE] = "stale",     [RAID_MEMBER_JOURNAL] = "journal",
 	};
 
 	return names[state];

@@ -123,12 +123,14 @@ enum raid_bitmap_choice {
 	RAID_BITMAP_AUTO, /* as mdadm: internal for members of 100 GiB and more */
 	RAID_BITMAP_NONE,
 	RAID_BITMAP_INTERNAL,
+	RAID_BITMAP_JOURNAL, /* none, but a write journal on the member that is to have it; levels 4, 5 and 6 */
 	RAID_BITMAP_PPL, /* none, but a partial parity log; level 5, superblocks 1.1 and 1.2 */
 };
 
 struct raid_new_member {
 	struct block *block; /* NULL: "missing", the place stays empty */
 	bool spare;
+	bool journal;      /* holds no data, but the write journal; RAID_BITMAP_JOURNAL */
 	bool write_mostly; /* read only when no other member can */
 	bool failfast;
 };
@@ -378,10 +380,11 @@ enum raid_member_state {
 	RAID_MEMBER_REBUILDING, /* has a place, not yet all of the data */
 	RAID_MEMBER_SPARE,
 	RAID_MEMBER_FAULTY,
-	RAID_MEMBER_STALE, /* left out at assembly; see `reason` */
+	RAID_MEMBER_STALE,   /* left out at assembly; see `reason` */
+	RAID_MEMBER_JOURNAL, /* has no place: what is written to levels 4, 5 and 6 goes there first */
 };
 
-/* "in sync", "rebuilding", "spare", "faulty", "stale". */
+/* "in sync", "rebuilding", "spare", "faulty", "stale", "journal". */
 const char *raid_member_state_name(enum raid_member_state state);
 
 struct raid_member_status {
@@ -441,6 +444,7 @@ struct raid_status {
 		uint64_t chunks, dirty; /* counts */
 		uint64_t events, events_cleared;
 	} bitmap;
+	bool ppl, journal; /* partial parity log; write journal, which may be missing */
 	struct raid_counters counters;
 	struct raid_speed speed;
 	struct raid_progress progress; /* of the running operation, or the last one when idle */

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "raid/raid5_journal.h"
 #include "raid/raid5_ppl.h"
 #include "util/bytes.h"
 
@@ -103,6 +104,7 @@ static int raid5_start(struct raid_array *array, struct error *error)
 		return error_set(error, -ENOMEM, "%s: no memory", array->block.name);
 	r->array = array;
 	r->strip = choose_strip(g);
+	r->page = 1;
 	for (unsigned i = 0; i < RAID5_BUCKETS; i++)
 		list_init(&r->visits[i]);
 	for (unsigned i = 0; i < RAID5_SLABS; i++)
@@ -110,16 +112,35 @@ static int raid5_start(struct raid_array *array, struct error *error)
 	fiber_queue_init(&r->memory_queue);
 	array->level_state = r;
 	raid5_resize(array, NULL);
+	if (raid5_has_journal(array))
+		return raid5_journal_create(r, error);
 	return raid5_has_ppl(array) ? raid5_ppl_create(r, error) : 0;
 }
 
-static int raid5_replay(struct raid_array *array, struct error *error)
+static int raid5_replay(struct raid_array *array, bool look, struct error *error)
 {
-	return raid5_of(array)->ppl ? raid5_ppl_replay(raid5_of(array), error) : 0;
+	if (raid5_of(array)->journal)
+		return raid5_journal_replay(raid5_of(array), look, error);
+	return raid5_of(array)->ppl ? raid5_ppl_replay(raid5_of(array), look, error) : 0;
+}
+
+static uint64_t raid5_checkpoint(const struct raid_array *array)
+{
+	const struct raid5_journal *journal = raid5_of(array)->journal;
+
+	return journal ? raid5_journal_checkpoint(journal) : array->journal->checkpoint;
+}
+
+/* What is in the journal is durable. */
+static int raid5_flush(struct raid_array *array)
+{
+	return raid_array_has_journal(array) ? 0 : raid_members_flush(array);
 }
 
 static int raid5_prepare(struct raid_member *member)
 {
+	if (member->state == RAID_MEMBER_JOURNAL)
+		return raid5_journal_clear(raid5_of(member->array)->journal);
 	return raid5_of(member->array)->ppl ? raid5_ppl_clear(member) : 0;
 }
 
@@ -128,6 +149,7 @@ static void raid5_stop(struct raid_array *array)
 	if (raid5_of(array)) {
 		raid5_memory_free(raid5_of(array));
 		raid5_ppl_free(raid5_of(array));
+		raid5_journal_free(raid5_of(array));
 	}
 	free(array->level_state);
 	array->level_state = NULL;
@@ -222,8 +244,9 @@ static unsigned raid5_sync_buffers(const struct raid_array *array)
 #define RAID5_OPS(n)                                                                               \
 	{                                                                                          \
 		.level = n, .start = raid5_start, .replay = raid5_replay,                          \
-		.prepare = raid5_prepare, .resize = raid5_resize, .stop = raid5_stop,              \
-		.limits = raid5_limits, .survives = raid5_survives, .agrees = raid5_agrees,        \
+		.checkpoint = raid5_checkpoint, .flush = raid5_flush, .prepare = raid5_prepare,    \
+		.resize = raid5_resize, .stop = raid5_stop, .limits = raid5_limits,                \
+		.survives = raid5_survives, .agrees = raid5_agrees,                                \
 		.holds_alone = raid5_holds_alone, .readv = raid5_readv, .write = raid5_write,      \
 		.status = raid5_status, .sync_buffers = raid5_sync_buffers, .sync = raid5_sync,    \
 	}

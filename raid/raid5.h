@@ -37,7 +37,10 @@ struct raid5 {
 	struct list memory[RAID5_SLABS];
 	struct fiber_queue memory_queue;
 
-	struct raid5_ppl *ppl; /* NULL: no partial parity log */
+	struct raid5_ppl *ppl;         /* NULL: no partial parity log */
+	struct raid5_journal *journal; /* NULL: no journal, or its device is missing */
+	uint32_t
+		page; /* bytes: what is written of a chunk is whole multiples, aligned; with a journal its blocks */
 
 	/* what writes were */
 	uint64_t full_writes, rmw_writes, reconstruct_writes, merged_writes;

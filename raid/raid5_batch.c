@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "raid/raid5_journal.h"
 #include "util/bytes.h"
 
 static bool has_member(const struct raid5_batch *batch, uint32_t role)
@@ -71,6 +72,10 @@ static void choose(const struct raid5_batch *batch, struct raid5_segment *segmen
 		return;
 	}
 	modify = cost_of_modify(batch, segment);
+	/* A journal has both, also that of a member that is missing. */
+	if (row->q != RAID5_NO_ROLE && raid5_has_journal(batch->r->array) &&
+	    (!has_member(batch, row->p) || !has_member(batch, row->q)))
+		modify = UINT32_MAX;
 	reconstruct = cost_of_reconstruct(batch, segment);
 	/* Parity may be wrong: better made anew, if that takes no parity. */
 	if (end > raid_array_in_sync_below(batch->r->array) && reconstruct < row->disks)

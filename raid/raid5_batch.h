@@ -17,6 +17,14 @@ struct raid5_segment {
 	enum raid5_method method;
 };
 
+/* In the journal; see raid5_journal.h. */
+struct raid5_journal_entry {
+	struct list node;
+	uint64_t at; /* its first meta block */
+	bool done;
+	int rc;
+};
+
 struct raid5_batch {
 	struct raid5 *r;
 	uint64_t strip; /* its first column in the chunk */
@@ -24,6 +32,7 @@ struct raid5_batch {
 	uint32_t width;
 	unsigned flags;
 	bool logged; /* raid5_ppl.c */
+	struct raid5_journal_entry journaled;
 	struct raid5_visit *visits[RAID5_BATCH_MOST];
 	unsigned visit_count;
 

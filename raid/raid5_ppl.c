@@ -235,10 +235,24 @@ static int clear_all(struct raid5 *r, struct error *error)
 	return 0;
 }
 
-int raid5_ppl_replay(struct raid5 *r, struct error *error)
+static int look_at_log(const struct raid_array *array, struct error *error)
+{
+	if (array->resync_position == MD_RESYNC_DONE || !raid_array_degraded(array))
+		return 0;
+	return error_set(error, -EROFS,
+			 "%s: it was not stopped cleanly and a member is missing: what its log "
+			 "says has to be "
+			 "carried out first, which is not done read-only",
+			 array->block.name);
+}
+
+int raid5_ppl_replay(struct raid5 *r, bool look, struct error *error)
 {
 	struct raid_array *array = r->array;
 	struct replay replay = { .r = r };
+
+	if (look)
+		return look_at_log(array, error);
 
 	for (uint32_t i = 0; array->resync_position != MD_RESYNC_DONE && i < r->g.disks; i++) {
 		int rc;

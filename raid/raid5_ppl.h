@@ -22,8 +22,8 @@ int raid5_ppl_create(struct raid5 *r, struct error *error);
 void raid5_ppl_free(struct raid5 *r);
 
 /* Before anything is written: carries out what the logs say, if the array is dirty, and empties them. If all was well there is
- * nothing left to resync. Suspends. 0, or the error of a member with `error` set. */
-int raid5_ppl_replay(struct raid5 *r, struct error *error);
+ * nothing left to resync. `look`: as raid5_journal_replay(). Suspends. 0, or the error of a member with `error` set. */
+int raid5_ppl_replay(struct raid5 *r, bool look, struct error *error);
 
 /*
  * Before a batch is written, once its parity is computed: it is in the log of the member with P, durably, when this returns. Until

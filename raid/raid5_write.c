@@ -15,7 +15,7 @@
  *
  * Why no crash loses data. While it is written, a stripe's parity may not fit its data. The array is marked dirty
  * before, and the bits of its bitmap are set, so a resync makes parity anew from the data. Without a member that cannot be done
- * (the write hole): such an array is not started again but by force.
+ * (the write hole): such an array is not started again but by force. With a partial parity log, or a journal, it can.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -23,6 +23,7 @@
 #include "block/iov.h"
 #include "raid/raid5.h"
 #include "raid/raid5_batch.h"
+#include "raid/raid5_journal.h"
 #include "raid/raid5_ppl.h"
 #include "util/bytes.h"
 
@@ -30,8 +31,8 @@
 
 /* Where bytes [visit->start, visit->end) of the row are in data chunk `index`: columns [*from, *to) of the strip that
  * begins at column `strip`. */
-static bool columns(const struct raid5 *r, const struct raid5_visit *visit, uint64_t strip,
-		    uint32_t index, uint64_t *from, uint64_t *to)
+static bool exact_columns(const struct raid5 *r, const struct raid5_visit *visit, uint64_t strip,
+			  uint32_t index, uint64_t *from, uint64_t *to)
 {
 	uint64_t chunk = (uint64_t)index * raid5_chunk_bytes(r);
 
@@ -41,6 +42,17 @@ static bool columns(const struct raid5 *r, const struct raid5_visit *visit, uint
 		return false;
 	*from -= chunk;
 	*to -= chunk;
+	return true;
+}
+
+/* The same in whole pages, as they are written. */
+static bool columns(const struct raid5 *r, const struct raid5_visit *visit, uint64_t strip,
+		    uint32_t index, uint64_t *from, uint64_t *to)
+{
+	if (!exact_columns(r, visit, strip, index, from, to))
+		return false;
+	*from = round_down(*from, r->page);
+	*to = round_up(*to, r->page);
 	return true;
 }
 
@@ -117,10 +129,48 @@ static void copy(const struct raid5_batch *batch)
 
 		for (uint32_t i = first_index(batch->r, visit); i <= last_index(batch->r, visit);
 		     i++) {
-			if (columns(batch->r, visit, batch->strip, i, &from, &to))
+			if (exact_columns(batch->r, visit, batch->strip, i, &from, &to))
 				copy_piece(batch, visit, i, from, to);
 		}
 	}
+}
+
+/* A page of which only a part is written has the rest from what is there. */
+static int complete_page(struct raid5_batch *batch, uint32_t index, uint64_t column)
+{
+	struct raid5_work *work = &batch->work;
+	uint32_t page = batch->r->page, role = raid5_role(&work->row, index);
+	uint32_t at = (uint32_t)(round_down(column, page) - batch->lo);
+	int rc;
+
+	if (column % page == 0)
+		return 0;
+	memset(work->state, 0, work->row.disks);
+	work->state[role] = RAID5_WANT;
+	rc = raid5_fetch(work, at, page);
+	if (!rc)
+		memcpy(raid5_second(work, role) + at, raid5_block(work, role) + at, page);
+	return rc;
+}
+
+static int complete_pages(struct raid5_batch *batch)
+{
+	uint64_t from, to;
+	int rc = 0;
+
+	for (unsigned v = 0; batch->r->page > 1 && v < batch->visit_count; v++) {
+		const struct raid5_visit *visit = batch->visits[v];
+		uint32_t last = last_index(batch->r, visit);
+
+		for (uint32_t i = first_index(batch->r, visit); !rc && i <= last; i++) {
+			if (!exact_columns(batch->r, visit, batch->strip, i, &from, &to))
+				continue;
+			rc = complete_page(batch, i, from);
+			if (!rc)
+				rc = complete_page(batch, i, to);
+		}
+	}
+	return rc;
 }
 
 /* ---- Segments ---- */
@@ -284,6 +334,9 @@ static int carry_out(struct raid5_batch *batch)
 	struct raid_bracket bracket;
 	int rc;
 
+	rc = complete_pages(batch);
+	if (rc)
+		return rc;
 	copy(batch);
 	rc = find_segments(batch);
 	if (!rc)
@@ -294,7 +347,10 @@ static int carry_out(struct raid5_batch *batch)
 	if (!rc)
 		rc = raid5_ppl_begin(batch);
 	if (!rc)
+		rc = raid5_journal_begin(batch);
+	if (!rc)
 		rc = write_out(batch);
+	raid5_journal_end(batch);
 	raid5_ppl_end(batch);
 	return raid_bracket_end(&bracket, rc);
 }
@@ -415,8 +471,8 @@ static bool next_stripe(struct raid5_job *job, struct raid5_visit *visit, uint64
 static int write_stripe(struct raid5 *r, struct raid5_visit *visit, uint64_t strip)
 {
 	/* With a log all goes through it. */
-	bool whole_zero =
-		visit->write->kind != RAID_WRITE_DATA && !r->ppl && covers_stripe(r, visit, strip);
+	bool whole_zero = visit->write->kind != RAID_WRITE_DATA && !r->ppl &&
+			  !raid5_has_journal(r->array) && covers_stripe(r, visit, strip);
 	int rc;
 
 	/* A discard is a hint. */

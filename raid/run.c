@@ -48,8 +48,8 @@ struct raid_array *raid_array_new(const struct md_superblock *sb, struct log *lo
 	array->metadata = raid_metadata_of(sb->minor_version);
 	array->now = (struct raid_geometry){ sb->level, sb->layout, sb->chunk_sectors,
 					     sb->raid_disks, sb->size };
-	array->features = sb->features &
-			  (MD_FEATURE_RAID0_LAYOUT | MD_FEATURE_PPL | MD_FEATURE_MULTIPLE_PPLS);
+	array->features = sb->features & (MD_FEATURE_RAID0_LAYOUT | MD_FEATURE_PPL |
+					  MD_FEATURE_MULTIPLE_PPLS | MD_FEATURE_JOURNAL);
 	array->recorded_block_size = sb->logical_block_size;
 	array->max_dev = sb->max_dev;
 	array->ctime = sb->ctime;

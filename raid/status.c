@@ -105,6 +105,8 @@ void raid_status(struct raid_array *array, struct raid_status *status)
 	status->clean = array->clean;
 	status->degraded = raid_array_degraded(array);
 	status->failed = !raid_array_survives(array);
+	status->ppl = array->features & (MD_FEATURE_PPL | MD_FEATURE_MULTIPLE_PPLS);
+	status->journal = array->features & MD_FEATURE_JOURNAL;
 	status->counters = array->counters;
 	status->speed = array->rebuild.speed;
 	raid_rebuild_progress(array, &status->progress);

@@ -56,6 +56,8 @@ static void fill_roles(const struct raid_array *array, struct md_superblock *sb)
 			sb->roles[number] = (uint16_t)member->role;
 		else if (member->state == RAID_MEMBER_FAULTY)
 			sb->roles[number] = MD_ROLE_FAULTY;
+		else if (member->state == RAID_MEMBER_JOURNAL)
+			sb->roles[number] = MD_ROLE_JOURNAL;
 	}
 }
 
@@ -68,6 +70,10 @@ static uint64_t resync_offset(const struct raid_array *array)
 	uint64_t done = MIN(array->resync_checkpoint, array->resync_flushed);
 
 	if (array->clean)
+		return done;
+	/* A journal knows of all writes, but not of what they leave where members did not agree before. */
+	if (raid_array_has_journal(array) && done == MD_RESYNC_DONE &&
+	    array->resync_from == MD_RESYNC_DONE)
 		return done;
 	if (done == MD_RESYNC_DONE ||
 	    !(array->features & (MD_FEATURE_PPL | MD_FEATURE_MULTIPLE_PPLS)))
@@ -98,6 +104,8 @@ static void fill_superblock(struct raid_member *member)
 	sb->recovery_offset = 0;
 	if (array->intent)
 		sb->features |= MD_FEATURE_BITMAP;
+	if (member->state == RAID_MEMBER_JOURNAL)
+		sb->recovery_offset = member->flushed;
 	if (member->replaces)
 		sb->features |= MD_FEATURE_REPLACEMENT;
 	if (member->state == RAID_MEMBER_REBUILDING && !member->filled) {
@@ -225,7 +233,12 @@ static int note_before_flush(struct raid_array *array)
 	list_for_each(at, &array->members) {
 		struct raid_member *member = list_entry(at, struct raid_member, node);
 
-		member->flushed = member->state == RAID_MEMBER_REBUILDING ? member->checkpoint : 0;
+		if (member->state == RAID_MEMBER_JOURNAL)
+			member->checkpoint = array->level->checkpoint(array);
+		member->flushed = member->state == RAID_MEMBER_REBUILDING ||
+						  member->state == RAID_MEMBER_JOURNAL
+					  ? member->checkpoint
+					  : 0;
 		if (!(RAID_WRITABLE_STATES & (1u << member->state)))
 			continue;
 		failed = take_badblocks(member);
@@ -249,7 +262,9 @@ static void prepare_update(struct raid_array *array)
 			continue;
 		fill_superblock(member);
 		member->turn =
-			member->state == RAID_MEMBER_IN_SYNC ? RAID_TURN_FIRST : RAID_TURN_SECOND;
+			member->state == RAID_MEMBER_IN_SYNC || member->state == RAID_MEMBER_JOURNAL
+				? RAID_TURN_FIRST
+				: RAID_TURN_SECOND;
 	}
 }
 
@@ -298,6 +313,9 @@ static int update_once(struct raid_array *array)
 	for (turn = RAID_TURN_FIRST; !rc && turn <= RAID_TURN_SECOND; turn++)
 		rc = raid_members_each(array, RAID_WRITABLE_STATES, write_member,
 				       (void *)(uintptr_t)turn, "superblock not written");
+	/* The room before it is free. */
+	if (!rc && raid_array_has_journal(array))
+		array->journal->recovered = array->journal->flushed;
 	return rc;
 }
 

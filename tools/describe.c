@@ -319,6 +319,8 @@ json_t *describe_array(struct raid_array *array, bool looked)
 	set_text(object, "consistency",
 		 !raid_geometry_redundant(status.level) ? NULL
 		 : status.bitmap.present                ? "bitmap"
+		 : status.ppl                           ? "ppl"
+		 : status.journal                       ? "journal"
 							: "resync");
 	set_number(object, "member_size_bytes", status.member_size);
 	set_number(object, "speed_min_bytes", status.speed.least);

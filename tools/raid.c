@@ -25,8 +25,8 @@
 /* ---- create ---- */
 
 struct raid_create {
-	const char *name, *level, *layout, *metadata, *bitmap, *consistency, *homehost;
-	struct cli_words devices, spares, given;
+	const char *name, *level, *layout, *metadata, *bitmap, *consistency, *journal, *homehost;
+	struct cli_words devices, spares, given; /* the journal is the last spare */
 	uint64_t chunk, bitmap_chunk, size;
 	bool assume_clean;
 	struct consent consent;
@@ -43,15 +43,22 @@ static int parse_consistency(struct raid_create *create, struct error *error)
 	const char *text = create->consistency;
 	enum raid_bitmap_choice choice = RAID_BITMAP_NONE;
 
+	if (create->journal && !text)
+		text = "journal";
+	if (text && !create->journal != !!strcmp(text, "journal"))
+		return error_set(error, -EINVAL,
+				 "--consistency journal and --journal DEVICE: expected both");
 	if (!text)
 		return 0;
 	if (!strcmp(text, "bitmap"))
 		choice = RAID_BITMAP_INTERNAL;
 	else if (!strcmp(text, "ppl"))
 		choice = RAID_BITMAP_PPL;
+	else if (!strcmp(text, "journal"))
+		choice = RAID_BITMAP_JOURNAL;
 	else if (strcmp(text, "resync"))
-		return error_set(error, -EINVAL, "--consistency %s: expected resync, bitmap or ppl",
-				 text);
+		return error_set(error, -EINVAL,
+				 "--consistency %s: expected resync, bitmap, ppl or journal", text);
 	if (create->bitmap && create->options.bitmap != choice)
 		return error_set(error, -EINVAL, "--consistency %s and --bitmap %s: expected one",
 				 text, create->bitmap);
@@ -116,7 +123,7 @@ static int create_open(struct raid_create *create, struct stack *below, char *pa
 	if (!strcmp(path, "missing"))
 		return 0;
 	rc = device_open_new(below, path, create->overwrite, &member->block, error);
-	if (!rc && !member->spare) {
+	if (!rc && !member->spare && !member->journal) {
 		create->sides++;
 		create->unequal |= !reads_as_zero(member->block);
 	}
@@ -135,7 +142,8 @@ static int create_array(struct raid_create *create, struct stack *below, struct 
 	for (unsigned i = 0; !rc && i < create->spares.count; i++) {
 		struct raid_new_member *member = &create->members[create->devices.count + i];
 
-		member->spare = true;
+		member->journal = create->journal && i + 1 == create->spares.count;
+		member->spare = !member->journal;
 		rc = create_open(create, below, create->spares.words[i], member, error);
 	}
 	if (!rc)
@@ -212,7 +220,10 @@ static int create_ask(struct raid_create *create, struct error *error)
 			i < count ? create->devices.words[i] : create->spares.words[i - count];
 
 		snprintf(becomes, sizeof(becomes), "would become a %s of md/%.64s",
-			 i < count ? "member" : "spare", create->name);
+			 i < count                                                  ? "member"
+			 : create->journal && i + 1 == count + create->spares.count ? "journal"
+										    : "spare",
+			 create->name);
 		if (strcmp(device, "missing"))
 			rc = consent_plan_device(&create->consent, look, device, becomes, error);
 	}
@@ -223,13 +234,33 @@ static int create_ask(struct raid_create *create, struct error *error)
 	return rc;
 }
 
+static int add_journal(struct raid_create *create, char ***words)
+{
+	unsigned count = create->spares.count;
+
+	if (!create->journal)
+		return 0;
+	*words = calloc(count + 1, sizeof(char *));
+	if (!*words)
+		return -ENOMEM;
+	if (count)
+		memcpy(*words, create->spares.words, count * sizeof(char *));
+	(*words)[count] = (char *)create->journal;
+	create->spares = (struct cli_words){ *words, count + 1 };
+	return 0;
+}
+
 static int create_run(void *arg, struct error *error)
 {
 	struct raid_create *create = arg;
-	unsigned count = create->devices.count + create->spares.count;
+	CLEANUP_FREE char **words = NULL;
+	unsigned count;
 	CLEANUP_STACK struct stack *below = NULL;
-	int rc = check_distinct(create, error);
+	int rc = add_journal(create, &words);
 
+	count = create->devices.count + create->spares.count;
+	if (!rc)
+		rc = check_distinct(create, error);
 	create->overwrite = create->consent.force || create->consent.yes;
 	if (!rc)
 		rc = check_likely(create, error);
@@ -248,6 +279,7 @@ static int create_run(void *arg, struct error *error)
 		block_unref(create->members[i].block);
 	free(create->members);
 	if (!rc && create->options.bitmap != RAID_BITMAP_PPL &&
+	    create->options.bitmap != RAID_BITMAP_JOURNAL &&
 	    create->options.level >= RAID_LEVEL_4 && create->options.level <= RAID_LEVEL_6)
 		cli_note("md/%s: after a crash with a member missing, other data of the stripes "
 			 "that were "
@@ -270,8 +302,10 @@ static int raid_create_verb(int argc, char **argv)
 		  "of level 10: n2 (default), f2, o2 or other numbers; of 0: original, alternate" },
 		{ "chunk", CLI_SIZE, &create.chunk, "SIZE", "of levels that have chunks (512K)",
 		  4096, 1u << 31 },
-		{ "consistency", CLI_TEXT, &create.consistency, "resync|bitmap|ppl",
+		{ "consistency", CLI_TEXT, &create.consistency, "resync|bitmap|ppl|journal",
 		  "what is relied on after a crash" },
+		{ "journal", CLI_TEXT, &create.journal, "DEVICE",
+		  "has the write journal, with --consistency journal" },
 		{ "metadata", CLI_TEXT, &create.metadata, "1.0|1.1|1.2",
 		  "superblock at the end, at the start, 4 KiB from it (1.2)" },
 		{ "bitmap", CLI_TEXT, &create.bitmap, "internal|none", "a write-intent bitmap" },
