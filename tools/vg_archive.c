@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "block/block.h"
+#include "tools/consent.h"
 #include "tools/describe.h"
 #include "tools/device_look.h"
 #include "tools/look.h"
@@ -18,6 +19,7 @@
 #include "tools/stack.h"
 #include "tools/state.h"
 #include "util/bytes.h"
+#include "util/size.h"
 
 #define FILE_MAX (32u << 20)
 
@@ -70,6 +72,7 @@ struct vg_file {
 	char *name;
 	const char *file;
 	bool force;
+	struct consent consent;
 };
 
 static int backup_run(void *arg, struct error *error)
@@ -160,9 +163,119 @@ static int find_backup(const struct vg_file *restore, char **path, struct error 
 	return *path ? 0 : -ENOMEM;
 }
 
-/* Of the devices that are looked at, those that are PVs of the text. */
-static int find_devices(const struct vg_file *restore, const struct volume_group *wanted,
-			struct cli_words *devices, struct error *error)
+static const struct volume_lv *find_by_uuid(const struct volume_group *group, const char *uuid)
+{
+	for (unsigned i = 0; i < group->lv_count; i++)
+		if (!strcmp(group->lvs[i]->uuid, uuid))
+			return group->lvs[i];
+	return NULL;
+}
+
+static bool same_area(const struct volume_area *a, const struct volume_area *b)
+{
+	if (a->extent != b->extent || !a->pv != !b->pv || !a->lv_name != !b->lv_name)
+		return false;
+	return a->pv ? !strcmp(a->pv->uuid, b->pv->uuid)
+		     : !a->lv_name || !strcmp(a->lv_name, b->lv_name);
+}
+
+/* Whether what can be read of `now` is where `then` has it; a type whose parts are not known here is not taken to be. */
+static bool lies_as(const struct volume_lv *now, const struct volume_lv *then)
+{
+	for (unsigned i = 0; i < now->segment_count; i++) {
+		const struct volume_segment *a = &now->segments[i], *b = &then->segments[i];
+
+		if (i >= then->segment_count || a->start_extent != b->start_extent ||
+		    strcmp(a->type, b->type) != 0 || a->area_count != b->area_count ||
+		    !a->area_count || (a->area_count > 1 && a->stripe_size != b->stripe_size))
+			return false;
+		if (a->extent_count > b->extent_count ||
+		    (a->extent_count < b->extent_count &&
+		     (i + 1 < now->segment_count || a->area_count > 1)))
+			return false;
+		for (unsigned j = 0; j < a->area_count; j++)
+			if (!same_area(&a->areas[j], &b->areas[j]))
+				return false;
+	}
+	return true;
+}
+
+/* What becomes of a volume that is there now. */
+static void plan_volume(struct consent *consent, const struct volume_group *group,
+			const struct volume_lv *now, const struct volume_lv *then)
+{
+	char sizes[2][SIZE_TEXT];
+
+	size_format(now->size, sizes[0]);
+	if (!then) {
+		consent_loss(consent, "%s/%s, of %s, is not in the file and would be lost",
+			     group->name, now->name, sizes[0]);
+	} else if (then->size < now->size) {
+		consent_loss(consent, "%s/%s would be cut from %s to %s", group->name, now->name,
+			     sizes[0], size_format(then->size, sizes[1]));
+	} else if (!lies_as(now, then)) {
+		consent_loss(consent,
+			     "%s/%s would lie elsewhere, and what is on it now would be lost",
+			     group->name, now->name);
+	} else if (strcmp(now->name, then->name) != 0) {
+		consent_plan(consent, "  %s/%s would have the name %s", group->name, now->name,
+			     then->name);
+	}
+}
+
+/* Before all PVs get the metadata of the file. */
+static int plan_restore(struct vg_file *restore, struct stack *stack, const char *path,
+			const struct volume_group *wanted, struct error *error)
+{
+	struct consent *consent = &restore->consent;
+	struct volume_group *now = NULL;
+	char size[SIZE_TEXT];
+	/* By its UUID, since a name may be that of another group. */
+	int rc = volume_scan_find(stack->scan, wanted->uuid, &now, error);
+
+	if (rc && rc != -ENOENT)
+		return rc;
+	*error = (struct error){ 0 };
+	consent->always = true;
+	consent_plan(consent, "%s: would get the metadata of %s, number %u", wanted->name, path,
+		     wanted->seqno);
+	if (!now)
+		consent_plan(consent, "  no metadata of it is on the devices now");
+	for (unsigned i = 0; now && i < now->lv_count; i++)
+		plan_volume(consent, now, now->lvs[i], find_by_uuid(wanted, now->lvs[i]->uuid));
+	for (unsigned i = 0; i < wanted->lv_count; i++)
+		if (!now || !find_by_uuid(now, wanted->lvs[i]->uuid))
+			consent_plan(consent, "  %s/%s, of %s, would be there again", wanted->name,
+				     wanted->lvs[i]->name, size_format(wanted->lvs[i]->size, size));
+	return 0;
+}
+
+static bool is_here(const struct volume_scan *scan, const char *uuid)
+{
+	for (unsigned i = 0; i < scan->device_count; i++)
+		if (scan->devices[i].is_pv && !strcmp(scan->devices[i].info.uuid, uuid))
+			return true;
+	return false;
+}
+
+/* As the restore itself would say it, and before anybody is asked. */
+static int check_whole(const struct volume_group *wanted, const char *path,
+		       const struct volume_scan *scan, struct error *error)
+{
+	for (unsigned i = 0; i < wanted->pv_count; i++)
+		if (!is_here(scan, wanted->pvs[i]->uuid))
+			return error_set(error, -ENXIO,
+					 "%s: PV %s of it is missing (last seen as %s)", path,
+					 wanted->pvs[i]->uuid,
+					 wanted->pvs[i]->device_hint ? wanted->pvs[i]->device_hint
+								     : "unknown");
+	return 0;
+}
+
+/* Of the devices that are looked at, those that are PVs of the text; and what that would do to what is there. 1: it is not
+ * to be done. */
+static int find_devices(struct vg_file *restore, const struct volume_group *wanted,
+			const char *path, struct cli_words *devices, struct error *error)
 {
 	CLEANUP_STACK struct stack *stack = NULL;
 	int rc = stack_look(&stack, &restore->given, error);
@@ -176,7 +289,11 @@ static int find_devices(const struct vg_file *restore, const struct volume_group
 	if (!rc && !devices->count)
 		rc = error_set(error, -ENXIO, "%s: none of its PVs is on the devices of the list",
 			       wanted->name);
-	return rc;
+	if (!rc)
+		rc = check_whole(wanted, path, stack->scan, error);
+	if (!rc)
+		rc = plan_restore(restore, stack, path, wanted, error);
+	return rc ? rc : consent_ask(&restore->consent, error);
 }
 
 static int put_back(const struct vg_file *restore, const char *path, const char *text, size_t size,
@@ -207,7 +324,7 @@ static int put_back(const struct vg_file *restore, const char *path, const char 
 
 static int restore_run(void *arg, struct error *error)
 {
-	const struct vg_file *restore = arg;
+	struct vg_file *restore = arg;
 	CLEANUP_VOLUME_GROUP struct volume_group *wanted = NULL;
 	CLEANUP_FREE char *path = NULL, *text = NULL;
 	struct cli_words devices = { 0 };
@@ -227,7 +344,9 @@ static int restore_run(void *arg, struct error *error)
 		rc = error_set(error, -EINVAL, "%s: describes volume group %s, expected %s", path,
 			       wanted->name, restore->name);
 	if (!rc)
-		rc = find_devices(restore, wanted, &devices, error);
+		rc = find_devices(restore, wanted, path, &devices, error);
+	if (rc > 0)
+		return 0;
 	if (!rc)
 		rc = put_back(restore, path, text, size, &devices, &below, error);
 	return stack_finish(below, rc, error);
@@ -239,13 +358,14 @@ int vg_restore_verb(int argc, char **argv)
 	const struct cli_option options[] = {
 		{ "file", CLI_TEXT, &restore.file, "FILE", "from this file; else the last backup" },
 		{ "force", CLI_FLAG, &restore.force, NULL, "also of thin pools and caches" },
+		CLI_OPTIONS_CONSENT(&restore.consent),
 		CLI_OPTION_DEVICE(&restore.given),
 		CLI_OPTION_END,
 	};
 	struct cli_words operands;
 	int status;
 
-	if (!cli_parse("vg restore VG [--file FILE]", options, argc, argv, 1, 1, &operands,
+	if (!cli_parse("vg restore VG [--file FILE] [--yes]", options, argc, argv, 1, 1, &operands,
 		       &status))
 		return status;
 	restore.name = operands.words[0];

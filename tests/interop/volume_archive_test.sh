@@ -43,6 +43,27 @@ PY
 "$tenon" copy vg0/one - 2>/dev/null | cmp - data || fail "other data"
 "$tenon" vg show vg0 --json | grep -q '"seqno": 5' || fail "the number does not rise"
 
+# volumes that are not in the file, would be cut, or lie elsewhere are lost only when that is meant; a dry run changes nothing
+before=$(md5sum a.img b.img)
+"$tenon" vg restore vg0 --file state/archive/vg0_00000* >said 2>&1 && fail "volumes are lost without a word"
+grep -q 'vg0/one, of 8 MiB, is not in the file and would be lost' said || fail "$(cat said)"
+grep -q -- '--yes says that this is meant' said || fail "no way on: $(cat said)"
+"$tenon" vg restore vg0 --file state/archive/vg0_00000* --dry-run >said || fail "dry run: $(cat said)"
+grep -q 'vg0: would get the metadata of .*vg0_00000.*, number 1$' said || fail "dry run: $(cat said)"
+grep -q 'vg0/two, of 60 MiB, is not in the file' said || fail "dry run: $(cat said)"
+[ "$(md5sum a.img b.img)" = "$before" ] || fail "a dry run or a refusal wrote"
+"$tenon" vg backup vg0 --file small >/dev/null
+"$tenon" lv extend vg0/one --size 12M >/dev/null
+"$tenon" vg restore vg0 --file small >said 2>&1 && fail "a volume is cut without a word"
+grep -q 'vg0/one would be cut from 12 MiB to 8 MiB' said || fail "$(cat said)"
+"$tenon" vg restore vg0 --file small --yes >/dev/null || fail "--yes"
+"$tenon" lv show vg0/one --json | grep -q '"size_bytes": 8388608' || fail "not cut"
+"$tenon" vg restore vg0 --file small --dry-run >said || fail "dry run: $(cat said)"
+[ "$(wc -l <said)" = 1 ] || fail "the same again loses something: $(cat said)"
+sed 's/"pv0", \([0-9]*\)/"pv0", 1\1/' small >elsewhere
+"$tenon" vg restore vg0 --file elsewhere --dry-run >said || fail "dry run: $(cat said)"
+grep -q 'vg0/one would lie elsewhere' said || fail "elsewhere: $(cat said)"
+
 # a full disk, or no place at all, is told, and holds nothing up
 TENON_STATE_DIR=/dev/full/x "$tenon" lv create vg0/three --size 4M 2>said
 grep -q 'before this change was not kept' said || fail "silent: $(cat said)"
