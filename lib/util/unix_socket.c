@@ -21,7 +21,6 @@
 
 #define BACKLOG          64
 #define CLEAN_UP_MS      1000
-#define CONNECT_SECONDS  10
 #define CONNECT_RETRY_US 1000
 
 int unix_socket_address(struct sockaddr_un *address, const char *path, struct error *error)
@@ -97,14 +96,20 @@ static int wait_a_moment(void *arg)
 
 int unix_socket_connect(const char *path, struct error *error)
 {
-	uint64_t until = monotonic_ns() + CONNECT_SECONDS * 1000000000ULL;
-	CLEANUP_CLOSE int fd = unix_socket_connect_with(path, wait_a_moment, &until, error);
+	uint64_t until = monotonic_ns() + UNIX_SOCKET_PATIENCE_NS;
+	CLEANUP_CLOSE int fd = unix_socket_connect_server(path, wait_a_moment, &until, error);
 
-	if (fd >= 0)
-		return fcntl(fd, F_SETFL, 0) ? -errno : steal_fd(&fd);
+	return fd < 0 || !fcntl(fd, F_SETFL, 0) ? steal_fd(&fd) : -errno;
+}
+
+int unix_socket_connect_server(const char *path, int (*wait)(void *arg), void *arg,
+			       struct error *error)
+{
+	int fd = unix_socket_connect_with(path, wait, arg, error);
+
 	if (fd == -ETIMEDOUT) {
-		error_set(error, fd, "%s: the server takes no client for %d s", path,
-			  CONNECT_SECONDS);
+		error_set(error, fd, "%s: the server takes no client for %llu s", path,
+			  UNIX_SOCKET_PATIENCE_NS / 1000000000);
 		error_advise(error, "it is stopped or hangs: `fuser -v %s` finds it", path);
 	} else if (fd == -ENOENT || fd == -ECONNREFUSED) {
 		error_advise(error, "start the server that listens there first: `tenon serve` "

@@ -52,6 +52,12 @@ void unix_listener_close(struct unix_listener *listener);
 int unix_socket_connect_with(const char *path, int (*wait)(void *arg), void *arg,
 			     struct error *error);
 
+/* The same to a server of ours, which may not run yet, or be stopped: `error` says what to do. Whoever waits gives up
+ * with -ETIMEDOUT after this time. */
+#define UNIX_SOCKET_PATIENCE_NS 10000000000ULL
+int unix_socket_connect_server(const char *path, int (*wait)(void *arg), void *arg,
+			       struct error *error);
+
 /* A blocking, close-on-exec connection to `path`, or a negative errno with `error` set; -ETIMEDOUT where the
  * server takes nobody for ten seconds. Blocks. */
 int unix_socket_connect(const char *path, struct error *error);

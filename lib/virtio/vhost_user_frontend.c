@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fiber/fiber.h"
 #include "util/bytes.h"
 #include "util/cleanup.h"
 #include "util/error.h"
@@ -16,6 +17,7 @@
 #include "virtio/virtqueue.h"
 
 #define DEFAULT_TIMEOUT_MS 30000
+#define CONNECT_RETRY_NS   1000000
 
 /* What we can make use of. */
 #define PROTOCOL_FEATURES                                                                          \
@@ -102,10 +104,19 @@ int vhost_user_frontend_adopt(struct vhost_user_frontend **out, int fd, const ch
 	return 0;
 }
 
+static int wait_on_fiber(void *arg)
+{
+	const uint64_t *until = arg;
+
+	return worker_now() < *until ? fiber_sleep(CONNECT_RETRY_NS) : -ETIMEDOUT;
+}
+
 int vhost_user_frontend_connect(struct vhost_user_frontend **out, const char *path,
 				struct error *error)
 {
-	int fd = unix_socket_connect(path, error);
+	uint64_t until = fiber_current() ? worker_now() + UNIX_SOCKET_PATIENCE_NS : 0;
+	int fd = until ? unix_socket_connect_server(path, wait_on_fiber, &until, error)
+		       : unix_socket_connect(path, error);
 
 	return fd < 0 ? fd : vhost_user_frontend_adopt(out, fd, path, error);
 }

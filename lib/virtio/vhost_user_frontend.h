@@ -3,9 +3,8 @@
  * The vhost-user front-end: drives a device that another process (or thread) implements. Used by the
  * machine monitor and by our own clients.
  *
- * All calls wait for the back-end, each at most `timeout_ms`: on a fiber, others run meanwhile (only a connection
- * to a server whose backlog is full holds the thread, for some seconds at most); on a plain thread, which must
- * not be the back-end's, they block. One call at a time. A back-end that does not answer in time, or with
+ * All calls wait for the back-end, each at most `timeout_ms`: on a fiber, others run meanwhile; on a plain thread, which
+ * must not be the back-end's, they block. One call at a time. A back-end that does not answer in time, or with
  * something else, is hung up on: all later calls fail at once.
  *
  * Order of calls: connect or adopt (which asks for features, protocol features and the number of

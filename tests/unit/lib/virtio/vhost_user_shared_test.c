@@ -15,6 +15,7 @@
 #include "echo_device.h"
 #include "fiber_run.h"
 #include "util/bytes.h"
+#include "util/unix_socket.h"
 #include "virtio/vhost_user.h"
 #include "virtio/virtqueue_inflight.h"
 
@@ -456,10 +457,66 @@ static void test_a_front_end_waits_on_its_fiber(void)
 	fiber_run_real(WORKER_ENGINE_AUTO, wait_for_silent, NULL);
 }
 
+static int give_up(void *arg)
+{
+	(void)arg;
+	return -EAGAIN;
+}
+
+static int connect_now(const char *path)
+{
+	return unix_socket_connect_with(path, give_up, NULL, NULL);
+}
+
+static int connect_to_full(void *arg)
+{
+	struct waiting *waiting = arg;
+	struct vhost_user_frontend *fe;
+	char path[200];
+
+	snprintf(path, sizeof(path), "%s/full.sock", unit_directory());
+	waiting->result = vhost_user_frontend_connect(&fe, path, NULL);
+	waiting->done = true;
+	return 0;
+}
+
+/* Nor does a server that accepts nobody, and whose backlog is full, hold up others. */
+static int wait_for_full(void *arg)
+{
+	struct waiting waiting = { .done = false };
+	struct unix_listener listener;
+	int others[200], count = 0;
+	struct fiber *fiber;
+	char path[200];
+
+	(void)arg;
+	snprintf(path, sizeof(path), "%s/full.sock", unit_directory());
+	CU_ASSERT_EQUAL_FATAL(unix_listen(&listener, path, NULL), 0);
+	while (count < 200 && (others[count] = connect_now(path)) >= 0)
+		count++;
+	CU_ASSERT_TRUE(count < 200);
+	fiber = fiber_spawn(connect_to_full, &waiting);
+	for (; waiting.turns < 20 && !waiting.done; waiting.turns++)
+		fiber_sleep(1000000);
+	CU_ASSERT_FALSE(waiting.done);
+	fiber_cancel(fiber);
+	fiber_join(fiber);
+	CU_ASSERT_EQUAL(waiting.result, -ECANCELED);
+	while (count)
+		close(others[--count]);
+	unix_listener_close(&listener);
+	return 0;
+}
+
+static void test_a_front_end_connects_on_its_fiber(void)
+{
+	fiber_run_real(WORKER_ENGINE_AUTO, wait_for_full, NULL);
+}
+
 UNIT_MAIN("vhost_user_shared", UNIT(test_a_region_for_chains_in_flight_goes_round),
 	  UNIT(test_a_refused_region_changes_nothing),
 	  UNIT(test_a_ring_may_be_longer_than_the_region_was_asked_for),
 	  UNIT(test_the_region_of_another_back_end), UNIT(test_regions_that_cannot_be_are_refused),
 	  UNIT(test_what_the_back_end_writes_is_noted), UNIT(test_a_changed_configuration_is_told),
 	  UNIT(test_requests_of_the_back_end_are_answered_where_it_asks),
-	  UNIT(test_a_front_end_waits_on_its_fiber))
+	  UNIT(test_a_front_end_waits_on_its_fiber), UNIT(test_a_front_end_connects_on_its_fiber))
