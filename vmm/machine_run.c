@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "util/error.h"
+#include "util/event_guard.h"
 #include "util/log.h"
 #include "vmm/machine_internal.h"
 #include "vmm/vhost_user_device.h"
@@ -180,12 +181,15 @@ static int run(struct machine *machine, enum machine_end *end, struct error *err
 
 int machine_run(struct machine *machine, enum machine_end *end, struct error *error)
 {
+	struct event_guard guard;
 	int rc;
 
+	event_guard_begin(&guard);
 	console_enter(&machine->console);
 	rc = run(machine, end, error);
 	console_drain(&machine->console);
 	console_leave(&machine->console);
+	event_guard_end(&guard);
 	return rc;
 }
 

@@ -16,6 +16,7 @@
 #include "util/bytes.h"
 #include "util/cleanup.h"
 #include "util/error.h"
+#include "util/event_guard.h"
 #include "virtio/guest_memory.h"
 #include "virtio/vhost_user.h"
 #include "virtio/vhost_user_frontend.h"
@@ -145,7 +146,7 @@ static int start_queues(struct vhost_user_device *vhost, bool again, struct erro
 		vhost->started |= BIT(i);
 		/* The last back-end may have ended before it told of what it had shown. */
 		if (again)
-			eventfd_write(setup->call_fd, 1);
+			(void)event_give(setup->call_fd);
 	}
 	return 0;
 }

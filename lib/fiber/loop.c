@@ -11,6 +11,7 @@
 
 #include "fiber/sanitizer.h"
 #include "fiber/worker_private.h"
+#include "util/event_guard.h"
 #include "util/thread.h"
 
 #define POLL_NS_DISK 15000 /* what a sleep and a wake cost in processor time, roughly */
@@ -109,6 +110,7 @@ static void idle(struct worker *worker)
 
 int worker_run(struct worker *worker, fiber_fn *fn, void *arg)
 {
+	struct event_guard guard;
 	struct fiber *first;
 	int result;
 
@@ -119,6 +121,7 @@ int worker_run(struct worker *worker, fiber_fn *fn, void *arg)
 		return result;
 	if (single_processor())
 		worker->polling = (struct poll_window){ .most = 0 };
+	event_guard_begin(&guard);
 	worker_self = worker;
 	worker->running = true;
 	worker->tsan = fiber_tsan_self();
@@ -131,5 +134,6 @@ int worker_run(struct worker *worker, fiber_fn *fn, void *arg)
 	worker->engine->stop(worker);
 	worker->running = false;
 	worker_self = NULL;
+	event_guard_end(&guard);
 	return result;
 }

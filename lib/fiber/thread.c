@@ -3,17 +3,13 @@
 #include <pthread.h>
 
 #include "fiber/worker_private.h"
-#include "util/event_guard.h"
 #include "util/thread.h"
 
 static void *thread_main(void *arg)
 {
 	struct worker *worker = arg;
-	struct event_guard guard;
 
-	event_guard_begin(&guard);
 	worker->thread_result = worker_run(worker, worker->thread_fn, worker->thread_arg);
-	event_guard_end(&guard);
 	return NULL;
 }
 

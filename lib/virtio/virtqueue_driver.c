@@ -6,10 +6,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <linux/virtio_config.h>
 
 #include "util/bytes.h"
+#include "util/event_guard.h"
 #include "virtio/virtqueue.h"
 
 /* The parts of a ring in memory, each on cache lines of its own, for they are written by different
@@ -191,7 +191,6 @@ static bool show_split(struct virtqueue_driver *q)
 
 void virtqueue_driver_kick(struct virtqueue_driver *q)
 {
-	uint64_t one = 1;
 	bool wanted;
 
 	if (!q->unshown)
@@ -201,9 +200,9 @@ void virtqueue_driver_kick(struct virtqueue_driver *q)
 	if (!wanted || q->kick_fd < 0)
 		return;
 	q->kicks++;
-	/* It fails only when the counter is full, and then the device is woken anyway. */
-	if (write(q->kick_fd, &one, sizeof(one)) < 0)
-		return;
+	/* A full counter wakes the device anyway; and if that has the flags of the file, which it shares, so that one waits
+	 * then, that is not for long. */
+	(void)event_give(q->kick_fd);
 }
 
 /* ---- Taking back ---- */

@@ -3,11 +3,15 @@
 #include "unit.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "both_sides.h"
+#include "fiber/fiber.h"
 #include "util/bytes.h"
 #include "virtio/dirty_log.h"
 
@@ -253,8 +257,47 @@ static void test_what_is_written_is_noted_as_dirty(void)
 	}
 }
 
+static int kick_full(void *arg)
+{
+	struct both *b = arg;
+
+	set_up(VIRTQUEUE_FEATURES);
+	b->driver.kick_fd = eventfd(0, EFD_CLOEXEC);
+	CU_ASSERT_EQUAL(eventfd_write(b->driver.kick_fd, UINT64_MAX - 1), 0);
+	for (unsigned i = 0; i < 3; i++) {
+		add(1, 1);
+		virtqueue_driver_kick(&b->driver);
+	}
+	close(b->driver.kick_fd);
+	b->driver.kick_fd = -1;
+	tear_down();
+	return 0;
+}
+
+static void *kick_on_worker(void *arg)
+{
+	struct worker *worker;
+
+	CU_ASSERT_EQUAL_FATAL(worker_create(&worker, NULL, NULL), 0);
+	worker_run(worker, kick_full, arg);
+	worker_destroy(worker);
+	return NULL;
+}
+
+/* A device that has its kick eventfd full, and whoever writes to it wait, does not hold the driver's worker. */
+static void test_a_full_kick_holds_nobody(void)
+{
+	struct timespec limit;
+	pthread_t thread;
+
+	clock_gettime(CLOCK_REALTIME, &limit);
+	limit.tv_sec += 120;
+	CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, kick_on_worker, &both), 0);
+	CU_ASSERT_EQUAL_FATAL(pthread_timedjoin_np(thread, NULL, &limit), 0);
+}
+
 UNIT_MAIN("virtqueue", UNIT(test_chains_go_round_the_ring_and_past_the_index_wrap),
 	  UNIT(test_a_burst_is_shown_at_once_and_signalled_once),
 	  UNIT(test_nobody_is_signalled_who_does_not_wait), UNIT(test_rewound_chains_come_again),
 	  UNIT(test_a_driver_that_was_promised_order_gets_it),
-	  UNIT(test_what_is_written_is_noted_as_dirty))
+	  UNIT(test_what_is_written_is_noted_as_dirty), UNIT(test_a_full_kick_holds_nobody))
