@@ -97,7 +97,7 @@ static int woken_while_armed(void *arg)
 	fiber_queue_init(&first.waiter);
 	worker_add_poller(&first.poller);
 	worker_add_poller(&second.poller);
-	CU_ASSERT_EQUAL(fiber_queue_wait(&first.waiter, 20 * SECOND), 0);
+	CU_ASSERT_EQUAL(fiber_queue_wait(&first.waiter, 60 * SECOND), 0);
 	worker_remove_poller(&first.poller);
 	worker_remove_poller(&second.poller);
 	worker->engine = ring.real;

@@ -134,7 +134,7 @@ static struct block *open_client(const struct host *host)
 /* Waits until so many clients are connected. */
 static void await_clients(struct host *host, unsigned count)
 {
-	for (int i = 0; i < 500; i++) {
+	for (int i = 0; i < 30000; i++) {
 		worker_call(host->worker, host_status, host);
 		if (host->status.clients == count)
 			return;
@@ -535,7 +535,7 @@ static int shared_memory(void *arg)
 	}
 	/* A new size is seen while it is open. */
 	worker_call(host.worker, shrink, &host);
-	for (int i = 0; i < 500 && block->size != DISK / 2; i++)
+	for (int i = 0; i < 30000 && block->size != DISK / 2; i++)
 		fiber_sleep(2 * MS);
 	CU_ASSERT_EQUAL(block->size, DISK / 2);
 	block_unref(block);
