@@ -127,7 +127,7 @@ static void test_config_status_and_reset(void)
 	/* A ring that is broken shows as DEVICE_NEEDS_RESET, also after a pause of the queue. */
 	guest.queue.avail->idx = htole16(1000);
 	write(guest.kick_fd, &(uint64_t){ 1 }, 8);
-	for (int i = 0; i < 100 && !(status & 0x40); i++) {
+	for (int i = 0; i < 12000 && !(status & 0x40); i++) {
 		usleep(5000);
 		guest_check(vhost_user_frontend_get_status(guest.fe, &status, &error), &error);
 	}
