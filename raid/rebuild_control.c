@@ -32,9 +32,10 @@ static bool is_due(const struct raid_array *array)
 	if (raid_array_in_sync_below(array) != MD_RESYNC_DONE)
 		return true;
 	for (uint32_t i = 0; i < array->now.disks; i++) {
-		const struct raid_member *member = array->places[i].member;
+		const struct raid_place *place = &array->places[i];
 
-		if (member && member->state == RAID_MEMBER_REBUILDING)
+		if (place->replacement ||
+		    (place->member && place->member->state == RAID_MEMBER_REBUILDING))
 			return true;
 	}
 	return false;

@@ -257,12 +257,35 @@ static void lost_member_ends_the_stop(struct raid_rig *rig)
 	CU_ASSERT_EQUAL(rig_state(rig, 4), RAID_MEMBER_IN_SYNC);
 }
 
+/* A replacement too: it began anew at once, and the stop did not end. */
+static void stopped_replacement_waits(struct raid_rig *rig)
+{
+	enum raid_operation stopped;
+
+	create(rig);
+	CU_ASSERT_EQUAL(raid_add(rig->array, rig->disk[4], &rig->error), 0);
+	raid_rebuild_set_rate(rig->array, 1 << 20);
+	CU_ASSERT_EQUAL(raid_replace(rig->array, "disk1", NULL, &rig->error), 0);
+	fiber_sleep(SECOND);
+	CU_ASSERT_EQUAL(raid_sync_stop(rig->array, &stopped, &rig->error), 0);
+	CU_ASSERT_EQUAL(stopped, RAID_RECOVER);
+	CU_ASSERT(progress_of(rig).held);
+	raid_rebuild_set_rate(rig->array, 0);
+	fiber_sleep(100 * SECOND);
+	CU_ASSERT_EQUAL(rig_state(rig, 1), RAID_MEMBER_IN_SYNC);
+	raid_sync_resume(rig->array);
+	rig_wait(rig);
+	CU_ASSERT_EQUAL(rig_state(rig, 4), RAID_MEMBER_IN_SYNC);
+	CU_ASSERT_EQUAL(rig_state(rig, 1), RAID_MEMBER_FAULTY);
+}
+
 static void test_stopped_recovery_waits(void)
 {
 	level = 1;
 	disks = 3;
 	rig_run(stopped_recovery_waits);
 	rig_run(lost_member_ends_the_stop);
+	rig_run(stopped_replacement_waits);
 }
 
 UNIT_MAIN("raid scrub", UNIT(test_leaves_what_nobody_knows), UNIT(test_finds_the_liar),
