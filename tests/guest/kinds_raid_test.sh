@@ -127,7 +127,8 @@ shows 'd["level"] == "raid5" and len(d["members"]) == 3' five d4 d5 d6
 "$TENON" raid list --device 'd[456]' >log 2>&1 || problem "raid list: $(cat log)"
 grep -q raid5 log || problem "raid list does not show the raid5: $(cat log)"
 "$TENON" raid examine d4 >log 2>&1 || problem "examine raid5: $(cat log)"
-refused '0\.90' raid examine d7
+"$TENON" raid examine d7 >log 2>&1 || problem "examine 0.90: $(cat log)"
+grep -q '0\.90' log || problem "examine does not say 0.90: $(cat log)"
 cd ..
 
 # Written through tenon, all of them, and judged by the kernel.

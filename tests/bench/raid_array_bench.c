@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Arrays over memory, and over files with a rebuild beside requests.
+ *
+ *	raid_array_bench rebuild LEVEL DISKS MIB	a member is filled; beside a memcpy that reads and writes as much in all
+ *	raid_array_bench write|read LEVEL DISKS DEPTH REQUESTS	of 4 KiB at random places: what each costs
+ *	raid_array_bench files LEVEL FOLDER write|check|fill	an array on FOLDER/0.img to 3.img: processor seconds of it; 4.img is filled
+ *	raid_array_bench guest LEVEL FOLDER SECONDS	how long requests of a guest take, without and beside a rebuild
+ *
+ * Prints "NAME NUMBER" pairs. raid.sh runs it for many shapes.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "block/block.h"
+#include "block/fault.h"
+#include "fiber/fiber.h"
+#include "raid/raid.h"
+#include "util/bytes.h"
+#include "util/error.h"
+#include "util/random.h"
+#include "util/standard.h"
+
+#define MOST_DISKS 24u
+#define MOST_DEPTH 128u
+#define UNIT       4096u
+#define PIECE      (1u << 20)
+#define SPACE                                                                                      \
+	(8ull                                                                                      \
+	 << 20) /* of each member, for requests: they and their parity are in memory, not in a cache */
+
+struct bench {
+	const char *mode, *folder, *what;
+	int level;
+	unsigned disks, depth;
+	uint64_t amount; /* MiB, requests or seconds */
+	struct block *members[MOST_DISKS + 1], *counted[MOST_DISKS + 1];
+	struct raid_array *array;
+	struct random random;
+	uint64_t left;
+	struct error error;
+	int rc;
+};
+
+static double cpu_seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static int create(struct bench *bench)
+{
+	const struct raid_create_options options = { .name = "bench",
+						     .level = bench->level,
+						     .chunk = bench->level == 1 ? 0 : 65536,
+						     .bitmap = RAID_BITMAP_NONE,
+						     .assume_clean = true };
+	struct raid_new_member members[MOST_DISKS] = { 0 };
+
+	for (unsigned i = 0; i < bench->disks; i++)
+		members[i].block = bench->counted[i] ? bench->counted[i] : bench->members[i];
+	return raid_create(&bench->array, members, bench->disks, &options, &bench->error);
+}
+
+static int make_memory(struct bench *bench, uint64_t bytes, bool count)
+{
+	char name[16];
+	int rc = 0;
+
+	for (unsigned i = 0; !rc && i <= bench->disks; i++) {
+		snprintf(name, sizeof(name), "m%u", i);
+		rc = block_create_memory(&bench->members[i], name, bytes, &bench->error);
+		if (!rc && count)
+			rc = block_create_fault(&bench->counted[i], name, bench->members[i], 1,
+						&bench->error);
+	}
+	return rc;
+}
+
+static int fill(struct bench *bench)
+{
+	struct block *block = raid_array_block(bench->array);
+	CLEANUP_FREE unsigned char *piece = malloc(PIECE);
+	int rc = piece ? 0 : -ENOMEM;
+
+	random_fill(&bench->random, piece, PIECE);
+	for (uint64_t at = 0; !rc && at < block->size; at += PIECE)
+		rc = block_write(block, at, piece, MIN(PIECE, block->size - at), 0);
+	return rc;
+}
+
+/* ---- Rebuild ---- */
+
+/* Bytes that are in no cache. */
+static double copy_plain(uint64_t bytes)
+{
+	unsigned char *from = malloc(bytes), *to = malloc(bytes);
+	double start;
+
+	if (!from || !to)
+		return 0;
+	memset(from, 1, bytes);
+	memset(to, 2, bytes);
+	__asm__ volatile("" : : "r"(from), "r"(to) : "memory");
+	start = cpu_seconds();
+	for (uint64_t at = 0; at < bytes; at += PIECE)
+		memcpy(to + at, from + at, PIECE);
+	__asm__ volatile("" : : "r"(to) : "memory");
+	start = cpu_seconds() - start;
+	free(from);
+	free(to);
+	return start;
+}
+
+/* Of a level with parity all other members are read; of a mirror one is. */
+static unsigned members_moved(const struct bench *bench)
+{
+	return bench->level == 1 || bench->level == 10 ? 2 : bench->disks;
+}
+
+static int rebuild(struct bench *bench)
+{
+	static const unsigned char zeroes[UNIT];
+	uint64_t bytes = bench->amount << 20;
+	double start, took, plain;
+	int rc = make_memory(bench, bytes, false);
+
+	if (!rc)
+		rc = create(bench);
+	if (!rc)
+		rc = fill(bench);
+	if (!rc)
+		rc = raid_fail(bench->array, "m0", &bench->error);
+	/* Memory that was written before, as memcpy's target was. */
+	for (uint64_t at = 0; !rc && at < bytes; at += UNIT)
+		rc = block_write(bench->members[bench->disks], at, zeroes, UNIT, 0);
+	start = cpu_seconds();
+	if (!rc)
+		rc = raid_add(bench->array, bench->members[bench->disks], &bench->error);
+	if (!rc)
+		rc = raid_rebuild_wait(bench->array, NULL, NULL, FIBER_FOREVER, &bench->error);
+	took = cpu_seconds() - start;
+	plain = copy_plain(bytes / 2 * members_moved(bench));
+	printf("gb_each_second %.2f of_memcpy %.2f\n", (double)bytes / took / 1e9, plain / took);
+	return rc;
+}
+
+/* ---- What a request costs ---- */
+
+static int requests(void *arg, bool write)
+{
+	struct bench *bench = arg;
+	struct block *block = raid_array_block(bench->array);
+	unsigned char data[UNIT] __attribute__((aligned(4096)));
+	uint64_t units = block->size / UNIT;
+
+	memset(data, 7, sizeof(data));
+	while (bench->left && !bench->rc) {
+		uint64_t at = random_next(&bench->random) % units * UNIT;
+
+		bench->left--;
+		bench->rc = write ? block_write(block, at, data, UNIT, 0)
+				  : block_read(block, at, data, UNIT);
+	}
+	return 0;
+}
+
+static int writer(void *arg)
+{
+	return requests(arg, true);
+}
+
+static int reader(void *arg)
+{
+	return requests(arg, false);
+}
+
+static void run_requests(struct bench *bench, uint64_t count)
+{
+	fiber_fn *fn = strcmp(bench->mode, "write") ? reader : writer;
+	struct fiber *fibers[MOST_DEPTH];
+
+	bench->left = count;
+	for (unsigned i = 0; i < bench->depth; i++)
+		fibers[i] = fiber_spawn(fn, bench);
+	for (unsigned i = 0; i < bench->depth; i++)
+		fiber_join(fibers[i]);
+}
+
+static void count_members(struct bench *bench, uint64_t *reads, uint64_t *writes)
+{
+	*reads = *writes = 0;
+	for (unsigned i = 0; i < bench->disks; i++) {
+		struct block_fault_counts counts;
+
+		block_fault_counts(bench->counted[i], &counts);
+		*reads += counts.reads;
+		*writes += counts.writes;
+	}
+}
+
+static int costs(struct bench *bench)
+{
+	struct worker_counters before, after;
+	uint64_t reads[2], writes[2];
+	double took, count = (double)bench->amount;
+	int rc = make_memory(bench, SPACE + PIECE, true);
+
+	if (!rc)
+		rc = create(bench);
+	if (!rc)
+		rc = fill(bench);
+	if (rc)
+		return rc;
+	run_requests(bench, 1000);
+	count_members(bench, &reads[0], &writes[0]);
+	worker_counters(worker_current(), &before);
+	took = cpu_seconds();
+	run_requests(bench, bench->amount);
+	took = cpu_seconds() - took;
+	worker_counters(worker_current(), &after);
+	count_members(bench, &reads[1], &writes[1]);
+	printf("member_reads %.2f member_writes %.2f fiber_switches %.2f ns %.0f\n",
+	       (double)(reads[1] - reads[0]) / count, (double)(writes[1] - writes[0]) / count,
+	       (double)(after.switches - before.switches) / count, took * 1e9 / count);
+	return bench->rc;
+}
+
+/* ---- A guest beside a rebuild ---- */
+
+#define GUESTS  4u
+#define SAMPLES 400000u
+
+struct guest {
+	struct bench *bench;
+	uint64_t until;
+	uint64_t *samples; /* ns */
+	unsigned count;
+};
+
+/* Reads and writes in turn, half a millisecond apart. */
+static int guest(void *arg)
+{
+	struct guest *all = arg;
+	struct bench *bench = all->bench;
+	struct block *block = raid_array_block(bench->array);
+	CLEANUP_FREE void *data = NULL;
+	uint64_t units = block->size / UNIT;
+
+	if (posix_memalign(&data, UNIT, UNIT))
+		return -ENOMEM;
+	memset(data, 7, UNIT);
+	for (bool write = false; worker_now() < all->until && all->count < SAMPLES;
+	     write = !write) {
+		uint64_t at = random_next(&bench->random) % units * UNIT, began = worker_now();
+		int rc = write ? block_write(block, at, data, UNIT, 0)
+			       : block_read(block, at, data, UNIT);
+
+		if (rc)
+			return rc;
+		all->samples[all->count++] = worker_now() - began;
+		fiber_sleep(500000);
+	}
+	return 0;
+}
+
+static int by_size(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static uint64_t position(struct bench *bench, bool *over)
+{
+	struct raid_status status;
+	uint64_t at;
+
+	raid_status(bench->array, &status);
+	at = status.progress.position;
+	*over = status.progress.operation == RAID_IDLE;
+	raid_status_free(&status);
+	return at;
+}
+
+static void measure(struct bench *bench, const char *what)
+{
+	struct guest all = { .bench = bench,
+			     .until = worker_now() + bench->amount * 1000000000ull,
+			     .samples = calloc(SAMPLES, sizeof(uint64_t)) };
+	struct fiber *fibers[GUESTS];
+	bool over, still = false;
+	uint64_t from = position(bench, &over);
+
+	for (unsigned i = 0; i < GUESTS; i++)
+		fibers[i] = fiber_spawn(guest, &all);
+	for (unsigned i = 0; i < GUESTS; i++)
+		fiber_join(fibers[i]);
+	qsort(all.samples, all.count, sizeof(uint64_t), by_size);
+	printf("%-10s requests %u p50_us %.0f p99_us %.0f p999_us %.0f rebuilt_mb_each_second "
+	       "%.1f%s\n",
+	       what, all.count, (double)all.samples[all.count / 2] / 1e3,
+	       (double)all.samples[all.count * 99ull / 100] / 1e3,
+	       (double)all.samples[all.count * 999ull / 1000] / 1e3,
+	       over ? 0 : (double)(position(bench, &still) - from) / 1e6 / (double)bench->amount,
+	       !over && still ? " (it ended)" : "");
+	free(all.samples);
+}
+
+static int guests(struct bench *bench)
+{
+	char path[512];
+	int rc = 0;
+
+	bench->disks = bench->level == 1 ? 2 : 4;
+	for (unsigned i = 0; !rc && i <= bench->disks; i++) {
+		snprintf(path, sizeof(path), "%s/member%u.img", bench->folder, i);
+		unlink(path);
+		rc = block_open_file(&bench->members[i], path, BLOCK_OPEN_CREATE | BLOCK_OPEN_WRITE,
+				     256ull << 20, &bench->error);
+	}
+	if (!rc)
+		rc = create(bench);
+	if (!rc)
+		rc = fill(bench);
+	if (rc)
+		return rc;
+	measure(bench, "alone");
+	rc = raid_fail(bench->array, bench->members[0]->name, &bench->error);
+	if (!rc)
+		rc = raid_add(bench->array, bench->members[bench->disks], &bench->error);
+	if (rc)
+		return rc;
+	fiber_sleep(10000000);
+	measure(bench, "yielding");
+	raid_sync_set_speed(bench->array, (struct raid_speed){ 1ull << 40, 100 << 20 });
+	measure(bench, "100M/s");
+	return 0;
+}
+
+/* ---- Beside md, on the same files ---- */
+
+static double process_seconds(void)
+{
+	struct rusage used;
+
+	getrusage(RUSAGE_SELF, &used);
+	return (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
+	       (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
+}
+
+static int on_files(struct bench *bench)
+{
+	char path[512];
+	int rc = 0;
+
+	bench->disks = 4;
+	for (unsigned i = 0; !rc && i <= bench->disks; i++) {
+		snprintf(path, sizeof(path), "%s/%u.img", bench->folder, i);
+		rc = block_open_file(&bench->members[i], path, BLOCK_OPEN_WRITE, 0, &bench->error);
+	}
+	if (!rc)
+		rc = raid_assemble(&bench->array, bench->members, bench->disks,
+				   &(struct raid_assemble_options){ .force = true }, &bench->error);
+	if (!rc && !strcmp(bench->what, "write"))
+		rc = fill(bench);
+	if (!rc && !strcmp(bench->what, "check"))
+		rc = raid_scrub_start(bench->array, false, &bench->error);
+	if (!rc && !strcmp(bench->what, "fill")) {
+		rc = raid_fail(bench->array, bench->members[0]->name, &bench->error);
+		if (!rc)
+			rc = raid_add(bench->array, bench->members[4], &bench->error);
+	}
+	if (!rc)
+		rc = raid_rebuild_wait(bench->array, NULL, NULL, FIBER_FOREVER, &bench->error);
+	printf("cpu_seconds %.3f\n", process_seconds());
+	return rc;
+}
+
+static int run(void *arg)
+{
+	struct bench *bench = arg;
+	int rc;
+
+	if (!strcmp(bench->mode, "rebuild"))
+		rc = rebuild(bench);
+	else if (!strcmp(bench->mode, "guest"))
+		rc = guests(bench);
+	else if (!strcmp(bench->mode, "files"))
+		rc = on_files(bench);
+	else
+		rc = costs(bench);
+	if (rc)
+		fprintf(stderr, "%s\n", bench->error.text[0] ? bench->error.text : strerror(-rc));
+	raid_stop(bench->array, NULL);
+	for (unsigned i = 0; i <= bench->disks; i++) {
+		block_unref(bench->counted[i]);
+		block_unref(bench->members[i]);
+	}
+	return rc ? 1 : 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct bench bench = { .random = { 1 }, .depth = 1 };
+	struct worker *worker;
+	int rc;
+
+	if (standard_open() || argc < 5)
+		return 2;
+	bench.mode = argv[1];
+	bench.level = atoi(argv[2]);
+	bench.amount = strtoull(argv[argc - 1], NULL, 10);
+	bench.what = argv[argc - 1];
+	if (!strcmp(bench.mode, "files"))
+		bench.amount = 1;
+	if (!strcmp(bench.mode, "files") || !strcmp(bench.mode, "guest"))
+		bench.folder = argv[3];
+	else
+		bench.disks = (unsigned)atoi(argv[3]);
+	if (argc > 5)
+		bench.depth = (unsigned)atoi(argv[4]);
+	if (bench.disks > MOST_DISKS || !bench.depth || bench.depth > MOST_DEPTH || !bench.amount ||
+	    worker_create(&worker, NULL, NULL))
+		return 2;
+	rc = worker_run(worker, run, &bench);
+	worker_destroy(worker);
+	return rc;
+}
