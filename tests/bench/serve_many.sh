@@ -17,7 +17,8 @@ export TENON_RUNTIME_DIR=$work/run TENON_DEVICES_FILE=$work/none TENON_DEVICES=$
 now() { date +%s%N; }
 
 for count in ${COUNTS:-1000 2000 4000 10000}; do
-	rm -f p.img
+	rm -f p.img out # which would say that the one before is ready
+	touch out
 	truncate -s 2G p.img
 	"$TENON" vg create vg0 p.img --metadata-size 64M --extent-size 128K && python3 "$maker" p.img "$count" || exit 1
 	begin=$(now)
