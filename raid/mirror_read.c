@@ -26,6 +26,8 @@ static uint64_t readable(const struct mirror_copy *copy, uint64_t length)
 	uint64_t sector = copy->offset >> MD_SECTOR_SHIFT, count = length >> MD_SECTOR_SHIFT;
 	const struct md_bad_range *bad;
 
+	if (member->state == RAID_MEMBER_IN_SYNC && !member->bad.count)
+		return round_down(length, member->array->block.logical_block_size);
 	if (member->state == RAID_MEMBER_REBUILDING) {
 		if (raid_array_in_sync_below(member->array) != MD_RESYNC_DONE ||
 		    sector >= member->recovered)
@@ -69,29 +71,35 @@ struct mirror_copy mirror_choose(const struct mirror_span *span, uint64_t *lengt
 {
 	bool ordered =
 		(span->offset + *length) >> MD_SECTOR_SHIFT > raid_array_in_sync_below(span->array);
-	struct candidate best = { .length = 0 };
+	/* The best and the next one to look at, in turn. */
+	struct candidate candidates[2], *best = NULL, *next = candidates;
 
 	for (unsigned i = 0; i < span->copies; i++) {
-		struct candidate candidate = { .copy = mirror_copy(span, i) };
-		const struct raid_member *member = candidate.copy.member;
-		uint64_t offset = candidate.copy.offset;
+		const struct raid_member *member;
+		uint64_t offset;
 
+		next->copy = mirror_copy(span, i);
+		member = next->copy.member;
+		offset = next->copy.offset;
 		if (!member || was_tried(tried, i))
 			continue;
-		candidate.length = readable(&candidate.copy, *length);
-		if (!candidate.length)
+		next->length = readable(&next->copy, *length);
+		if (!next->length)
 			continue;
-		candidate.rebuilding = member->state == RAID_MEMBER_REBUILDING;
-		candidate.reluctant = member->sb.devflags & MD_DEVICE_WRITE_MOSTLY;
-		candidate.reads = member->reads;
-		candidate.distance = offset > member->next_read ? offset - member->next_read
-								: member->next_read - offset;
-		if (!best.copy.member || is_better(&candidate, &best, ordered))
-			best = candidate;
+		next->rebuilding = member->state == RAID_MEMBER_REBUILDING;
+		next->reluctant = member->sb.devflags & MD_DEVICE_WRITE_MOSTLY;
+		next->reads = member->reads;
+		next->distance = offset > member->next_read ? offset - member->next_read
+							    : member->next_read - offset;
+		if (best && !is_better(next, best, ordered))
+			continue;
+		best = next;
+		next = best == candidates ? candidates + 1 : candidates;
 	}
-	if (best.copy.member)
-		*length = best.length;
-	return best.copy;
+	if (!best)
+		return (struct mirror_copy){ .member = NULL };
+	*length = best->length;
+	return best->copy;
 }
 
 static int member_readv(struct raid_member *member, uint64_t offset, uint64_t length,

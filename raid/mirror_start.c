@@ -26,9 +26,10 @@ struct mirror_transfer {
 	struct block_work *work;
 	struct mirror_span span;
 	struct raid_bracket bracket; /* of a write */
-	unsigned index;              /* of the copy that is read */
-	unsigned pending;
 	struct raid_legs legs;
+	unsigned pending;
+	struct mirror_copy copy; /* of a read, which has the first of the requests */
+	int rc;
 	struct mirror_leg {
 		struct mirror_transfer *transfer;
 		struct block_request request;
@@ -49,13 +50,11 @@ static struct mirror_transfer *transfer_get(const struct mirror_span *span, stru
 	transfer->array = array;
 	transfer->work = work;
 	transfer->span = *span;
-	raid_legs_begin(&transfer->legs, RAID_LEGS_FEW);
 	return transfer;
 }
 
 static void transfer_put(struct mirror_transfer *transfer)
 {
-	raid_legs_end(&transfer->legs);
 	list_add_head(&transfer->array->idle_transfers, &transfer->node);
 }
 
@@ -87,7 +86,6 @@ static void write_end(struct mirror_transfer *transfer)
 	int rc = mirror_judge(&transfer->span, &transfer->legs, 0, transfer->legs.count);
 
 	raid_legs_end(&transfer->legs);
-	transfer->legs.count = 0;
 	transfer_end(transfer, raid_bracket_end(&transfer->bracket, rc));
 }
 
@@ -124,39 +122,46 @@ static void write_ended(struct mirror_transfer *transfer)
 		fiber_start(write_end_slowly, transfer);
 }
 
+static void read_is_over(struct mirror_transfer *transfer)
+{
+	transfer->copy.member->reads--;
+	raid_member_release(transfer->copy.member);
+}
+
 static int read_end_slowly(void *arg)
 {
 	struct mirror_transfer *transfer = arg;
-	const struct block_work *work = transfer->work;
-	struct block_io *io = &transfer->legs.ios[0];
+	const struct block_request *request = &transfer->requests[0].request;
 
-	if (io->result == -EAGAIN)
-		block_run_all(io, 1);
-	transfer->legs.members[0]->reads--;
-	transfer_end(transfer, io->result ? mirror_read_again(&transfer->span, (int)transfer->index,
-							      work->iov, work->count)
-					  : 0);
+	if (transfer->rc == -EAGAIN)
+		transfer->rc =
+			block_readv(request->block, request->offset, request->iov, request->count);
+	read_is_over(transfer);
+	if (transfer->rc)
+		transfer->rc = mirror_read_again(&transfer->span, (int)transfer->copy.index,
+						 request->iov, request->count);
+	transfer_end(transfer, transfer->rc);
 	return 0;
 }
 
-static void read_ended(struct mirror_transfer *transfer)
+static void read_done(struct block_request *request, int rc)
 {
-	if (transfer->legs.ios[0].result) {
+	struct mirror_transfer *transfer =
+		container_of(request, struct mirror_leg, request)->transfer;
+
+	if (rc) {
+		transfer->rc = rc;
 		fiber_start(read_end_slowly, transfer);
 		return;
 	}
-	transfer->legs.members[0]->reads--;
+	read_is_over(transfer);
 	transfer_end(transfer, 0);
 }
 
 static void leg_passed(struct mirror_transfer *transfer)
 {
-	if (--transfer->pending)
-		return;
-	if (transfer->work->kind == BLOCK_WRITE)
+	if (!--transfer->pending)
 		write_ended(transfer);
-	else
-		read_ended(transfer);
 }
 
 static void leg_done(struct block_request *request, int rc)
@@ -219,6 +224,30 @@ static bool legs_start(struct mirror_transfer *transfer)
 	return true;
 }
 
+static bool read_start(struct mirror_transfer *transfer)
+{
+	const struct block_work *work = transfer->work;
+	struct mirror_copy *copy = &transfer->copy;
+	struct block_request *request = &transfer->requests[0].request;
+
+	transfer->requests[0].transfer = transfer;
+	request->block = copy->member->block;
+	request->kind = BLOCK_READ;
+	request->flags = 0;
+	request->offset = mirror_data_start(copy->member) + copy->offset;
+	request->length = work->length;
+	request->iov = work->iov;
+	request->count = work->count;
+	request->done = read_done;
+	raid_member_hold(copy->member);
+	copy->member->reads++;
+	copy->member->next_read = copy->offset + work->length;
+	if (block_start(request))
+		return true;
+	read_is_over(transfer);
+	return false;
+}
+
 static bool start_read(const struct mirror_span *span, struct block_work *work)
 {
 	uint64_t part = span->length;
@@ -230,16 +259,12 @@ static bool start_read(const struct mirror_span *span, struct block_work *work)
 	transfer = transfer_get(span, work);
 	if (!transfer)
 		return false;
+	transfer->copy = copy;
 	raid_request_begin(span->array);
-	transfer->index = copy.index;
-	add_leg(transfer, copy.member, copy.offset);
-	copy.member->reads++;
-	copy.member->next_read = copy.offset + span->length;
-	if (legs_start(transfer)) {
+	if (read_start(transfer)) {
 		span->array->counters.degraded_reads += raid_array_degraded(span->array);
 		return true;
 	}
-	copy.member->reads--;
 	transfer_put(transfer);
 	raid_request_end(span->array);
 	return false;
@@ -277,10 +302,12 @@ static bool start_write(const struct mirror_span *span, struct block_work *work)
 		return false;
 	}
 	raid_write_begin(array);
+	raid_legs_begin(&transfer->legs, RAID_LEGS_FEW);
 	if (add_write_legs(transfer) && legs_start(transfer)) {
 		array->counters.degraded_writes += raid_array_degraded(array);
 		return true;
 	}
+	raid_legs_end(&transfer->legs);
 	raid_bracket_drop(&transfer->bracket);
 	transfer_put(transfer);
 	raid_write_end(array, 0);
