@@ -32,7 +32,8 @@ void raid_array_changed(struct raid_array *array, enum raid_change change)
 
 /* ---- Members ---- */
 
-struct raid_member *raid_member_new(struct raid_array *array, struct block *block)
+struct raid_member *raid_member_new(struct raid_array *array, struct block *block,
+				    struct block *meta)
 {
 	struct raid_member *member = calloc(1, sizeof(*member));
 
@@ -41,6 +42,7 @@ struct raid_member *raid_member_new(struct raid_array *array, struct block *bloc
 	member->array = array;
 	fiber_mutex_init(&member->bitmap);
 	member->block = block_ref(block);
+	member->meta = block_ref(meta ? meta : block);
 	member->role = RAID_SPARE;
 	member->state = RAID_MEMBER_SPARE;
 	list_add_tail(&array->members, &member->node);
@@ -78,6 +80,7 @@ void raid_member_free(struct raid_member *member)
 	list_remove(&member->node);
 	md_badblocks_free(&member->bad);
 	free(member->log);
+	block_unref(member->meta);
 	block_unref(member->block);
 	free(member);
 }

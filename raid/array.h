@@ -52,6 +52,8 @@ struct raid_member {
 	struct list node;
 	struct raid_array *array;
 	struct block *block;
+	struct block *
+		meta; /* where superblock, bitmap and bad-block log are: `block`, but for dm-raid */
 	enum raid_member_state state;
 	int role;                /* a place while IN_SYNC or REBUILDING (and after, for people) */
 	struct md_superblock sb; /* what was last read or written; this member's own fields count */
@@ -179,8 +181,9 @@ void raid_array_watch(struct raid_array *array, struct raid_watch *watch);
 /* Tells the others. Does not suspend. */
 void raid_array_changed(struct raid_array *array, enum raid_change change);
 
-/* Adds a member with a reference on `block`; state and role are the caller's to set. */
-struct raid_member *raid_member_new(struct raid_array *array, struct block *block);
+/* Adds a member with references on its blocks (`meta` NULL: the same); state and role are the caller's to set. */
+struct raid_member *raid_member_new(struct raid_array *array, struct block *block,
+				    struct block *meta);
 void raid_member_free(struct raid_member *member);
 /* The same once its last request has ended; nobody finds it any more meanwhile. Suspends. */
 void raid_member_drop(struct raid_member *member);

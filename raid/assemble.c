@@ -466,6 +466,12 @@ static int bring_up(struct raid_array *array, const struct raid_candidate *candi
 		rc = raid_intent_load(array, error);
 	if (rc && (rc == -ENOMEM || !options->read_only))
 		return rc;
+	/* Where only the bitmap knows, what it names may differ. */
+	if (!array->metadata->says_dirty && array->intent) {
+		array->intent->rewrite = true;
+		if (array->intent->set && !(array->level->agrees && array->level->agrees(array)))
+			array->resync_position = array->resync_checkpoint = 0;
+	}
 	/* Only one member's was read. After an unclean stop the others' may lack bits that it has, and an
 	 * update writes only pages that change. */
 	if (array->intent && freshest->sb.resync_offset != MD_RESYNC_DONE)
@@ -492,27 +498,15 @@ static int bring_up(struct raid_array *array, const struct raid_candidate *candi
 	return rc;
 }
 
-int raid_assemble(struct raid_array **out, struct block *const *blocks, unsigned count,
-		  const struct raid_assemble_options *options, struct error *error)
+int raid_assemble_candidates(struct raid_array **out, const struct raid_candidate *candidates,
+			     unsigned count, const struct raid_assemble_options *options,
+			     struct error *error)
 {
-	static const struct raid_assemble_options defaults;
-	CLEANUP_FREE struct raid_candidate *candidates = NULL;
-	const struct raid_candidate *freshest, *newest;
+	const struct raid_candidate *newest,
+		*freshest = raid_find_freshest(candidates, count, options->force, &newest);
 	struct raid_array *array;
-	int rc;
+	int rc = check_same_array(candidates, count, freshest, error);
 
-	if (!options)
-		options = &defaults;
-	if (!count)
-		return error_set(error, -EINVAL, "no devices, expected the members of an array");
-	candidates = calloc(count, sizeof(*candidates));
-	if (!candidates)
-		return error_set(error, -ENOMEM, "out of memory");
-	rc = load(candidates, blocks, count, error);
-	if (rc)
-		return rc;
-	freshest = raid_find_freshest(candidates, count, options->force, &newest);
-	rc = check_same_array(candidates, count, freshest, error);
 	if (!rc)
 		rc = raid_check_apart(candidates, count, error);
 	if (!rc)
@@ -529,4 +523,22 @@ int raid_assemble(struct raid_array **out, struct block *const *blocks, unsigned
 	}
 	*out = array;
 	return 0;
+}
+
+int raid_assemble(struct raid_array **out, struct block *const *blocks, unsigned count,
+		  const struct raid_assemble_options *options, struct error *error)
+{
+	static const struct raid_assemble_options defaults;
+	CLEANUP_FREE struct raid_candidate *candidates = NULL;
+	int rc;
+
+	if (!count)
+		return error_set(error, -EINVAL, "no devices, expected the members of an array");
+	candidates = calloc(count, sizeof(*candidates));
+	if (!candidates)
+		return error_set(error, -ENOMEM, "out of memory");
+	rc = load(candidates, blocks, count, error);
+	return rc ? rc
+		  : raid_assemble_candidates(out, candidates, count, options ? options : &defaults,
+					     error);
 }

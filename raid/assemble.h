@@ -6,6 +6,11 @@
 #include "raid/array.h"
 #include "raid/freshest.h"
 
+/* The rest of raid_assemble(), once their superblocks are known. */
+int raid_assemble_candidates(struct raid_array **out, const struct raid_candidate *candidates,
+			     unsigned count, const struct raid_assemble_options *options,
+			     struct error *error);
+
 /* Makes a member of each candidate, in the state that `view`, what the freshest superblock says, gives it. The freshest
  * comes first, so that of two claimants of a number or a place it is the one that stays. 0 or a negative errno
  * with `error` set. Suspends. */

@@ -285,7 +285,7 @@ int raid_assemble_members(struct raid_array *array, const struct raid_candidate 
 
 			if (pass != turn_of(&candidates[i], freshest, view))
 				continue;
-			member = raid_member_new(array, candidates[i].block);
+			member = raid_member_new(array, candidates[i].block, candidates[i].meta);
 			if (!member)
 				return error_set(error, -ENOMEM, "out of memory");
 			member->sb = candidates[i].sb;

@@ -350,7 +350,7 @@ static int add_member(struct raid_array *array, const struct raid_new_member *ne
 
 	if (!new->block)
 		return 0;
-	member = raid_member_new(array, new->block);
+	member = raid_member_new(array, new->block, NULL);
 	if (!member)
 		return error_set(error, -ENOMEM, "out of memory");
 	rc = lay_out(new, plan, &member->sb);

@@ -29,7 +29,7 @@ struct error;
 
 /* A device that is to be a member. */
 struct raid_candidate {
-	struct block *block;
+	struct block *block, *meta; /* meta NULL: `block` */
 	struct md_superblock sb;
 	uint64_t least_bytes; /* it has less, and must have so much again; 0: it is large enough */
 };

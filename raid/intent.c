@@ -51,7 +51,7 @@ void raid_intent_retire(struct raid_array *array)
 static uint64_t page_bytes(const struct raid_intent *intent, const struct raid_member *member,
 			   unsigned page)
 {
-	uint64_t end = round_up(md_bitmap_bytes(intent->chunks), member->block->logical_block_size);
+	uint64_t end = round_up(md_bitmap_bytes(intent->chunks), member->meta->logical_block_size);
 
 	return MIN(MD_BITMAP_PAGE, end - (uint64_t)page * MD_BITMAP_PAGE);
 }
@@ -59,7 +59,7 @@ static uint64_t page_bytes(const struct raid_intent *intent, const struct raid_m
 static int write_page(const struct raid_intent *intent, const struct raid_member *member,
 		      const uint8_t *bytes, unsigned page)
 {
-	return block_write(member->block,
+	return block_write(member->meta,
 			   md_superblock_byte(&member->sb, member->sb.bitmap_offset) +
 				   (uint64_t)page * MD_BITMAP_PAGE,
 			   bytes, page_bytes(intent, member, page), BLOCK_FUA);

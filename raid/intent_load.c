@@ -92,7 +92,7 @@ int raid_intent_create(struct raid_array *array, uint32_t chunk, bool all_set)
 
 static uint64_t room_on(const struct raid_member *member)
 {
-	return md_superblock_bitmap_room(&member->sb, member->block->size >> MD_SECTOR_SHIFT);
+	return md_superblock_bitmap_room(&member->sb, member->meta->size >> MD_SECTOR_SHIFT);
 }
 
 /* What it may take on any member that it is, or will be, written to. */
@@ -112,7 +112,7 @@ static uint64_t least_room(const struct raid_array *array)
 /* Reads [0, bytes) of the member's bitmap; a logical block may be larger than what is asked for. */
 static int read_bitmap(const struct raid_member *member, uint8_t *to, uint64_t bytes)
 {
-	uint64_t unit = member->block->logical_block_size, whole = round_up(bytes, unit);
+	uint64_t unit = member->meta->logical_block_size, whole = round_up(bytes, unit);
 	CLEANUP_FREE uint8_t *bounce = malloc(whole);
 	int rc;
 
@@ -120,7 +120,7 @@ static int read_bitmap(const struct raid_member *member, uint8_t *to, uint64_t b
 		return -ENOMEM;
 	if (md_superblock_byte(&member->sb, member->sb.bitmap_offset) % unit)
 		return -EINVAL;
-	rc = block_read(member->block, md_superblock_byte(&member->sb, member->sb.bitmap_offset),
+	rc = block_read(member->meta, md_superblock_byte(&member->sb, member->sb.bitmap_offset),
 			bounce, whole);
 	if (!rc)
 		memcpy(to, bounce, bytes);

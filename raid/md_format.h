@@ -27,6 +27,7 @@
 
 /* Versions other than 1.x where one is told by `minor_version`. */
 #define MD_VERSION_90 90u
+#define MD_VERSION_DM 91u /* dm-raid: superblock and bitmap on a device apart */
 
 /* dev_roles[] */
 #define MD_ROLE_SPARE   0xffffu

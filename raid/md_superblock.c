@@ -25,6 +25,8 @@ const char *md_superblock_version(unsigned minor, char text[8])
 {
 	if (minor == MD_VERSION_90)
 		return strcpy(text, "0.90");
+	if (minor == MD_VERSION_DM)
+		return strcpy(text, "dm-raid");
 	snprintf(text, 8, "1.%u", minor % 100);
 	return text;
 }

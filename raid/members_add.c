@@ -302,6 +302,10 @@ static int check_device(struct raid_array *array, struct block *block, struct er
 				 "%s keeps its data once, on the members that it was made with: it "
 				 "has no place for another",
 				 array->block.name);
+	if (!array->metadata->adding)
+		return error_set(error, -EOPNOTSUPP,
+				 "%s has members of two devices each, by its volume group",
+				 array->block.name);
 	if (block->read_only)
 		return error_set(error, -EROFS, "%s is opened read-only", block->name);
 	if (block->logical_block_size > array->block.logical_block_size)
@@ -378,7 +382,7 @@ static int add_checked(struct raid_array *array, struct block *block, struct md_
 	member = raid_member_find(array, block->name);
 	if (member)
 		raid_member_drop(member);
-	member = raid_member_new(array, block);
+	member = raid_member_new(array, block, NULL);
 	if (!member)
 		return error_set(error, -ENOMEM, "out of memory");
 	if (!rc && !(adding == ADD_OVER && ran_apart(array, block, old)) &&

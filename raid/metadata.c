@@ -20,11 +20,15 @@ const struct raid_metadata_ops raid_metadata_1 = {
 	.name = "1.x",
 	.most_devices = MD_MAX_DEVICES,
 	.replacements = true,
+	.adding = true,
+	.says_dirty = true,
 	.write = write_1,
 	.bitmap_uuid = bitmap_uuid_1,
 };
 
 const struct raid_metadata_ops *raid_metadata_of(unsigned minor_version)
 {
-	return minor_version == MD_VERSION_90 ? &raid_metadata_90 : &raid_metadata_1;
+	return minor_version == MD_VERSION_90   ? &raid_metadata_90
+	       : minor_version == MD_VERSION_DM ? &raid_metadata_dm
+						: &raid_metadata_1;
 }

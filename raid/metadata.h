@@ -5,6 +5,7 @@
  *
  *	metadata.c	versions 1.0, 1.1 and 1.2
  *	metadata_90.c	version 0.90
+ *	metadata_dm.c	dm-raid's
  */
 #ifndef TENON_RAID_METADATA_H
 #define TENON_RAID_METADATA_H
@@ -19,6 +20,8 @@ struct raid_metadata_ops {
 	const char *name;      /* for people */
 	uint32_t most_devices; /* numbers of devices are smaller */
 	bool replacements;     /* a member and its replacement can be told apart */
+	bool adding;           /* a device can be added by itself */
+	bool says_dirty; /* that writes are in flight; else only the bitmap tells, which is always there */
 
 	/* Writes what member->sb says to its place, durably. Suspends. 0 or a negative errno. */
 	int (*write)(struct raid_member *member);
@@ -27,7 +30,7 @@ struct raid_metadata_ops {
 	void (*bitmap_uuid)(const struct raid_array *array, uint8_t uuid[16]);
 };
 
-extern const struct raid_metadata_ops raid_metadata_1, raid_metadata_90;
+extern const struct raid_metadata_ops raid_metadata_1, raid_metadata_90, raid_metadata_dm;
 
 /* By md_superblock.minor_version. */
 const struct raid_metadata_ops *raid_metadata_of(unsigned minor_version);

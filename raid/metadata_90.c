@@ -117,6 +117,8 @@ static void bitmap_uuid_90(const struct raid_array *array, uint8_t uuid[16])
 const struct raid_metadata_ops raid_metadata_90 = {
 	.name = "0.90",
 	.most_devices = MD90_DEVICES,
+	.adding = true,
+	.says_dirty = true,
 	.write = write_90,
 	.bitmap_uuid = bitmap_uuid_90,
 };

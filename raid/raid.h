@@ -199,6 +199,30 @@ struct raid_assemble_options {
 int raid_assemble(struct raid_array **out, struct block *const *blocks, unsigned count,
 		  const struct raid_assemble_options *options, struct error *error);
 
+/* A part of an array of dm-raid's, as LVM's RAID segments have them: data and metadata are two devices (rimage and rmeta). */
+struct raid_component {
+	struct block *data; /* NULL: it is missing */
+	struct block *meta; /* NULL: level 0 without metadata */
+	bool rebuild;       /* it is filled from the others, whatever its superblock says */
+};
+
+/* What the volume group's metadata say of such an array; the superblocks must say the same. */
+struct raid_shape {
+	const char *name;
+	int level;
+	uint32_t layout; /* as the superblock numbers it */
+	uint64_t chunk;  /* bytes; 0 at level 1 */
+};
+
+/*
+ * Assembles an array from components, by place. A component whose superblock is zeroes is new: all of them are an array that was never
+ * synchronized, some of them have to be filled. What a superblock says was failed is left out. As raid_assemble(); devices cannot be
+ * added to it.
+ */
+int raid_assemble_components(struct raid_array **out, const struct raid_shape *shape,
+			     const struct raid_component *components, unsigned places,
+			     const struct raid_assemble_options *options, struct error *error);
+
 /* Writes down that members which are missing are out of the array, as the first write would. 0, or the
  * error of the superblocks. */
 int raid_note_missing(struct raid_array *array, struct error *error);

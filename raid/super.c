@@ -69,7 +69,7 @@ static uint64_t resync_offset(const struct raid_array *array)
 {
 	uint64_t done = MIN(array->resync_checkpoint, array->resync_flushed);
 
-	if (array->clean)
+	if (array->clean || !array->metadata->says_dirty)
 		return done;
 	/* A journal knows of all writes, but not of what they leave where members did not agree before. */
 	if (raid_array_has_journal(array) && done == MD_RESYNC_DONE &&

@@ -5,6 +5,8 @@
  *	raid_tool create NAME [-l LEVEL] [-L LAYOUT] [-k CHUNK] [-m 1.0|1.1|1.2] [-b CHUNK|-B] [-c]
  *		[-s DEVICE]... DEVICE|missing... [-- STEP...]
  *	raid_tool assemble [-r] [-n] DEVICE... [-- STEP...]
+ *	raid_tool components [-r] LEVEL LAYOUT CHUNK SIZE META-SIZE [rebuild=]DATA:BYTE:META:BYTE|missing...
+ *		[-- STEP...]
  *
  * -b: a bitmap (0: the usual chunk), -B: none. -c: assume clean. -r: read-only. -n: no resync or recovery by itself. Steps, in order:
  *
@@ -300,6 +302,71 @@ static int assemble(struct tool *tool)
 	return raid_assemble(&tool->array, tool->blocks, tool->count, &options, &tool->error);
 }
 
+/* What of a file a word names; cuts it at its last colon. */
+static struct block *take_slice(struct tool *tool, char *word, uint64_t size, bool read_only)
+{
+	char name[4096];
+	char *colon = strrchr(word, ':');
+	struct block *file, *slice;
+
+	if (!colon)
+		exit(wrong("a component is DATA:BYTE:META:BYTE"));
+	*colon = '\0';
+	for (unsigned i = 0; i < tool->count; i++) {
+		if (!strcmp(tool->blocks[i]->name, word)) {
+			file = tool->blocks[i];
+			goto found;
+		}
+	}
+	file = open_device(tool, word, read_only);
+found:
+	snprintf(name, sizeof(name), "%s at %s", word, colon + 1);
+	if (block_create_slice(&slice, name, file, strtoull(colon + 1, NULL, 10), size,
+			       &tool->error)) {
+		fprintf(stderr, "raid_tool: %s\n", tool->error.text);
+		exit(1);
+	}
+	tool->blocks[tool->count++] = slice;
+	return slice;
+}
+
+static int components(struct tool *tool)
+{
+	struct raid_assemble_options options = { .log = &tool->log };
+	struct raid_component parts[DEVICES_MAX] = { 0 };
+	struct raid_shape shape = { .name = "x" };
+	uint64_t size, meta_size;
+	unsigned count = 0;
+	const char *word;
+
+	if (tool->argc && !strcmp(tool->argv[0], "-r"))
+		options.read_only = take(tool) != NULL;
+	shape.level = (int)take_number(tool);
+	shape.layout = (uint32_t)take_number(tool);
+	shape.chunk = take_number(tool);
+	size = take_number(tool);
+	meta_size = take_number(tool);
+	while ((word = take(tool)) && strcmp(word, "--") != 0) {
+		char *meta, *data;
+
+		parts[count].rebuild = !strncmp(word, "rebuild=", 8);
+		meta = strdup(word + (parts[count].rebuild ? 8 : 0));
+
+		if (!strcmp(word, "missing")) {
+			count++;
+			continue;
+		}
+		data = strchr(meta, ':');
+		data = data ? strchr(data + 1, ':') : NULL;
+		if (!data)
+			exit(wrong("a component is DATA:BYTE:META:BYTE"));
+		*data = '\0';
+		parts[count].meta = take_slice(tool, data + 1, meta_size, options.read_only);
+		parts[count++].data = take_slice(tool, meta, size, options.read_only);
+	}
+	return raid_assemble_components(&tool->array, &shape, parts, count, &options, &tool->error);
+}
+
 static int run(void *arg)
 {
 	struct tool *tool = arg;
@@ -310,6 +377,8 @@ static int run(void *arg)
 		rc = create(tool);
 	else if (command && !strcmp(command, "assemble"))
 		rc = assemble(tool);
+	else if (command && !strcmp(command, "components"))
+		rc = components(tool);
 	else
 		return wrong("create or assemble?");
 	if (!rc) {
