@@ -4,14 +4,9 @@
 # names that are on the devices.
 # timeout: 600
 set -u
-cd "$(dirname "$0")/../.." || exit 1
-TENON=$(realpath "${TENON:-build/tenon}")
+. "$(dirname "$0")/lib.sh"
 tests=$PWD/tests/interop
 command -v python3 >/dev/null || { echo "python3 is not installed"; exit 77; }
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
-failures=0
-problem() { echo "FAILED: $*"; failures=$((failures + 1)); }
 
 make --no-print-directory -s install DESTDIR="$work/root" PREFIX=/usr BUILD="${BUILD:-build}" >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
 files=$work/files

@@ -4,21 +4,14 @@
 # arrive is not reported as done.
 # timeout: 60
 set -u
-cd "$(dirname "$0")/../.." || exit 1
-TENON=$(realpath "${TENON:-build/tenon}")
+. "$(dirname "$0")/../place.sh"
 # A tmpfs, where writes of a few bytes at any place are taken, is where messages would do harm.
-. tests/place.sh
-work=$(mktemp -d -p "$(place 64)") || exit 1
+work_in=$(place 64)
+. "$(dirname "$0")/lib.sh"
 server=
-cleanup() {
-	[ -n "$server" ] && kill "$server" 2>/dev/null && wait "$server"
-	rm -rf "$work"
-}
-trap cleanup EXIT
+cleanup() { [ -z "$server" ] || { kill "$server" 2>/dev/null && wait "$server"; }; }
 cd "$work" || exit 1
-export TENON_RUNTIME_DIR=$work/run TENON_DEVICES_FILE=$work/none TENON_DEVICES=$work/p.img
-failures=0
-problem() { echo "FAILED line ${BASH_LINENO[0]}: $*"; failures=$((failures + 1)); }
+export TENON_DEVICES=$work/p.img
 
 truncate -s 32M p.img
 "$TENON" vg create vg0 p.img && "$TENON" lv create vg0/root --size 4M || exit 1

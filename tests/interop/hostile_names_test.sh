@@ -4,17 +4,12 @@
 # no second line, and JSON stays JSON.
 # timeout: 240
 set -u
-cd "$(dirname "$0")/../.." || exit 1
-TENON=$(realpath "${TENON:-build/tenon}")
+. "$(dirname "$0")/lib.sh"
 command -v python3 >/dev/null || { echo "python3 is not installed"; exit 77; }
-work=$(mktemp -d) || exit 1
 server=
 stop() { [ -n "$server" ] && kill "$server" 2>/dev/null && wait "$server"; server=; }
-trap 'stop; rm -rf "$work"' EXIT
+cleanup() { stop; }
 cd "$work" || exit 1
-export TENON_RUNTIME_DIR=$work/run TENON_DEVICES_FILE=$work/none
-failures=0
-problem() { echo "FAILED line ${BASH_LINENO[0]}: $*"; failures=$((failures + 1)); }
 
 cat >tool.py <<'PYTHON'
 """name IMAGE NAME: gives the md superblock 1.2 there another name. text IMAGE OLD NEW: replaces in LVM2 metadata text.
