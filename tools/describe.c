@@ -383,12 +383,20 @@ static json_t *describe_group_pv(const struct volume_group *group, const struct 
 json_t *describe_group(const struct volume_group *group)
 {
 	json_t *object = describe_group_row(group), *pvs = json_array(), *lvs = json_array();
+	enum volume_allocation allocation = volume_allocation_of(group, NULL);
 
 	set_number(object, "seqno", group->seqno);
 	set_number(object, "extent_size_bytes", group->extent_size);
 	set_number(object, "extents", group->extent_count);
 	set_number(object, "free_extents", group->free_extents);
 	set_number(object, "metadata_copies", group->metadata_copies);
+	set_text(object, "allocation",
+		 allocation == VOLUME_ALLOCATE_INHERIT ? "normal"
+						       : volume_allocation_name(allocation));
+	set_flag(object, "autoactivate", !group->no_autoactivate);
+	set_flag(object, "resizeable", group->resizeable);
+	set_number(object, "max_pvs", group->max_pv);
+	set_number(object, "max_lvs", group->max_lv);
 	set_text(object, "description", group->description);
 	set_text(object, "creation_host", group->creation_host);
 	set_time(object, "created", (uint64_t)group->creation_time);
@@ -465,6 +473,8 @@ json_t *describe_lv(const struct volume_group *group, const struct volume_lv *lv
 	set_number(object, "extents", lv->extent_count);
 	set_flag(object, "visible", lv->visible);
 	set_flag(object, "writable", lv->writable);
+	set_text(object, "allocation", volume_allocation_name(volume_allocation_of(group, lv)));
+	set_flag(object, "autoactivate", !lv->no_autoactivate);
 	set_flag(object, "activation_skip", lv->activation_skip);
 	set_flag(object, "partial", lv->partial);
 	set_flag(object, "supported", lv->supported);
@@ -480,6 +490,7 @@ json_t *describe_lv(const struct volume_group *group, const struct volume_lv *lv
 			 segment->area_count == 1 && !strcmp(segment->type, "striped")
 				 ? "linear"
 				 : segment->type);
+		set_number(row, "stripe_size_bytes", segment->stripe_size);
 		json_object_set_new(row, "areas", describe_areas(segment));
 		json_array_append_new(segments, row);
 	}

@@ -215,7 +215,7 @@ rpc_method_fn serve_raid_events;
 rpc_method_fn serve_raid_wait;
 
 /* serve_groups.c */
-rpc_method_fn serve_vg_tag, serve_vg_change, serve_vg_extend, serve_vg_reduce, serve_pv_tag,
-	serve_pv_change, serve_pv_resize;
+rpc_method_fn serve_vg_tag, serve_vg_change, serve_vg_extend, serve_vg_repair, serve_vg_reduce,
+	serve_pv_tag, serve_pv_change, serve_pv_resize;
 
 #endif

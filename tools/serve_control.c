@@ -21,7 +21,7 @@
  *	lv.create, lv.remove, lv.rename, lv.resize, lv.change, lv.tag	{name, ...}: see lv_change.h -> {problem, clients, notes, news}:
  *		why the volume is not served, or null; how many machines have it
  *	lv.plan		{name, ...}: see lv_plan.h
- *	vg.tag, vg.change, vg.extend, vg.reduce, pv.tag, pv.change, pv.resize	{name, ...}: see vg_change.h -> {notes, news}
+ *	vg.tag, vg.change, vg.repair, vg.extend, vg.reduce, pv.tag, pv.change, pv.resize	{name, ...}: see vg_change.h -> {notes, news}
  *	export.find	{name} -> {socket}
  *
  * Methods run on the control worker, and what they are about is done at its home (serve.h).
@@ -353,6 +353,7 @@ const struct rpc_method serve_methods[] = {
 	{ "vg.change", serve_vg_change },
 	{ "vg.extend", serve_vg_extend },
 	{ "vg.reduce", serve_vg_reduce },
+	{ "vg.repair", serve_vg_repair },
 	{ "pv.tag", serve_pv_tag },
 	{ "pv.change", serve_pv_change },
 	{ "pv.resize", serve_pv_resize },

@@ -210,6 +210,7 @@ static int group_method(void *context, const char *method, json_t *params, json_
 
 DEFINE_GROUP_METHOD(serve_vg_tag, "vg.tag")
 DEFINE_GROUP_METHOD(serve_vg_change, "vg.change")
+DEFINE_GROUP_METHOD(serve_vg_repair, "vg.repair")
 DEFINE_GROUP_METHOD(serve_vg_extend, "vg.extend")
 DEFINE_GROUP_METHOD(serve_vg_reduce, "vg.reduce")
 DEFINE_GROUP_METHOD(serve_pv_tag, "pv.tag")

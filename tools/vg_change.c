@@ -187,6 +187,17 @@ static int import_group(struct vg_work *work)
 	return volume_group_set_exported(work->group, false, work->error);
 }
 
+static int repair_group(struct vg_work *work)
+{
+	bool restore = json_is_true(json_object_get(work->change->params, "restore_missing"));
+	int rc = volume_group_repair(work->group, restore, work->error);
+
+	if (!rc)
+		tell_news(work, "%s: its metadata are written anew on all its physical volumes",
+			  work->group->name);
+	return rc;
+}
+
 /* ---- All of them ---- */
 
 static const struct vg_method {
@@ -202,6 +213,7 @@ static const struct vg_method {
 	{ "vg.extend", extend, false, true },
 	{ "vg.reduce", reduce, true, true },
 	{ "vg.reduce_missing", reduce_missing, false, false },
+	{ "vg.repair", repair_group, false, true },
 	{ "vg.rename", rename_group, false, false },
 	{ "vg.export", export_group, false, false },
 	{ "vg.import", import_group, false, false },

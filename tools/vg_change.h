@@ -8,6 +8,7 @@
  *	vg.extend		{pvs}: devices that become PVs of it, opened by the caller
  *	vg.reduce		{pvs}
  *	vg.reduce_missing	{force}
+ *	vg.repair		{restore_missing}
  *	vg.rename		{new_name}
  *	vg.export, vg.import	{}
  *	pv.resize		{size}; 0 or none: what its device has
@@ -45,7 +46,7 @@ bool vg_change_while_served(const char *method);
 
 /* `tenon vg ...` and `tenon pv ...` that change something. */
 command_fn vg_extend_verb, vg_reduce_verb, vg_rename_verb, vg_export_verb, vg_import_verb,
-	vg_tag_verb, vg_change_verb;
+	vg_tag_verb, vg_change_verb, vg_repair_verb, vg_clone_verb;
 command_fn pv_create_verb, pv_remove_verb, pv_resize_verb, pv_tag_verb, pv_change_verb;
 
 #endif

@@ -359,6 +359,27 @@ int vg_import_verb(int argc, char **argv)
 	return move_verb("vg.import", "vg import VG", argc, argv);
 }
 
+int vg_repair_verb(int argc, char **argv)
+{
+	struct vg_command command = { .method = "vg.repair" };
+	bool restore = false;
+	const struct cli_option options[] = {
+		{ "restore-missing", CLI_FLAG, &restore, NULL,
+		  "take physical volumes back that were missing, as they are" },
+		CLI_OPTION_DEVICE(&command.given),
+		CLI_OPTION_END,
+	};
+	struct cli_words operands;
+	int status;
+
+	if (!cli_parse("vg repair VG [--restore-missing]", options, argc, argv, 1, 1, &operands,
+		       &status))
+		return status;
+	command.name = operands.words[0];
+	command.params = json_pack("{s:b}", "restore_missing", restore);
+	return command_do(&command);
+}
+
 /* ---- Tags and settings ---- */
 
 static int tag_verb(const char *method, const char *usage, int argc, char **argv)

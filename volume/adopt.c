@@ -127,6 +127,7 @@ static void adopt_numbers(struct volume_group *group, const struct volume_group 
 	group->creation_time = read->creation_time;
 	group->exported = read->exported;
 	group->resizeable = read->resizeable;
+	group->no_autoactivate = read->no_autoactivate;
 	group->private->status = read->private->status;
 	group->private->flags = read->private->flags;
 	group->private->extra = read->private->extra;

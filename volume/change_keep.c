@@ -274,6 +274,7 @@ static void take_back(struct change *change)
 	for (struct change_kept *kept = change->kept; kept; kept = kept->next)
 		restore(kept);
 	group->name = before->name;
+	memcpy(group->uuid, before->uuid, sizeof(group->uuid));
 	group->pvs = before->pvs;
 	group->pv_count = before->pv_count;
 	group->lvs = before->lvs;

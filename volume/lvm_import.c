@@ -112,15 +112,16 @@ static int import_pv_layout(const struct lvm_reader *reader, const struct lvm_co
 	    __builtin_add_overflow(end, pv->private->pe_start_sectors, &end) || end > SECTORS_MAX)
 		return lvm_read_fail(reader, section, "extents of %.128s go beyond 2^63 bytes",
 				     section->key);
-	if (pv->private->dev_size_sectors && end > pv->private->dev_size_sectors)
+	/* pvresize of lvm2 records the size without what is before the first extent. */
+	if (pv->private->dev_size_sectors &&
+	    end - pv->private->pe_start_sectors > pv->private->dev_size_sectors)
 		return lvm_read_fail(reader, section,
 				     "extents of %.128s end at sector %llu, its dev_size is %llu",
 				     section->key, (unsigned long long)end,
 				     (unsigned long long)pv->private->dev_size_sectors);
 	pv->extent_count = (uint32_t)count;
 	pv->pe_start = pv->private->pe_start_sectors * SECTOR;
-	pv->device_size =
-		(pv->private->dev_size_sectors ? pv->private->dev_size_sectors : end) * SECTOR;
+	pv->device_size = MAX(pv->private->dev_size_sectors, end) * SECTOR;
 	return 0;
 }
 
@@ -309,6 +310,7 @@ static int import_group(const struct lvm_reader *reader, struct lvm_config_node 
 	group->tag_count = tags.count;
 	group->exported = lvm_strings_contain(&private->status, "EXPORTED");
 	group->resizeable = lvm_strings_contain(&private->status, "RESIZEABLE");
+	group->no_autoactivate = lvm_strings_contain(&private->flags, "NOAUTOACTIVATE");
 	import_locks(group, section);
 
 	pvs = lvm_config_find(section->child, "physical_volumes");

@@ -134,6 +134,7 @@ struct volume_group {
 	int64_t creation_time;
 	bool exported; /* by vgexport */
 	bool resizeable;
+	bool no_autoactivate;
 	bool partial;        /* PVs are missing or duplicate */
 	char *locked_reason; /* why it cannot be changed here, or NULL: exported, partial, ... */
 	char **problems;     /* what the user should know, one line each */
@@ -310,6 +311,13 @@ int volume_group_remove_missing(struct volume_group *group, bool volumes_too, st
 int volume_group_rename(struct volume_group *group, const char *name, struct error *error);
 /* As vgexport and vgimport do; -EBUSY while a volume is open. */
 int volume_group_set_exported(struct volume_group *group, bool exported, struct error *error);
+/* Writes all metadata areas and labels anew, and so makes current what slept through a change. PVs that are marked as missing
+ * and are here are taken back with `restore_missing`; else, and where one is not here, -EBUSY, -ENXIO. */
+int volume_group_repair(struct volume_group *group, bool restore_missing, struct error *error);
+/* Gives the group on `blocks`, which are copies of all its PVs, another name and it and its PVs new UUIDs, so that it can be
+ * beside the original. -EINVAL, -ENXIO, -ENOTUNIQ where they are not one whole group. */
+int volume_group_clone(const char *name, struct block *const *blocks, unsigned count,
+		       const struct volume_context *context, struct error *error);
 /* Has a PV take `size` bytes of its device; 0: all that it has now. -EBUSY where extents that would go are used. */
 int volume_pv_resize(struct volume_group *group, struct volume_pv *pv, uint64_t size,
 		     struct error *error);

@@ -37,7 +37,7 @@ theirs() {
 	local expected=$1 said filter; shift
 	for image in *.img; do loops+=("$(losetup -f --show "$work/$image")"); done
 	filter=$(printf '"a|^%s$|",' "${loops[@]}")
-	local config="devices { use_devicesfile=0 filter=[$filter\"r|.*|\"] obtain_device_list_from_udev=0 external_device_info_source=\"none\" } backup { backup=0 archive=0 } global { event_activation=0 use_lvmpolld=0 } activation { udev_sync=0 monitoring=0 }"
+	local config="devices { use_devicesfile=0 hints=\"none\" filter=[$filter\"r|.*|\"] obtain_device_list_from_udev=0 external_device_info_source=\"none\" } backup { backup=0 archive=0 } global { event_activation=0 use_lvmpolld=0 } activation { udev_sync=0 monitoring=0 }"
 	said=$(lvm "$1" --driverloaded n --config "$config" "${@:2}" 2>theirs.err | tr -s ' \n' '  ' | sed 's/^ //; s/ $//; s/-XX-/----/g') || { cat theirs.err; fail "$*"; }
 	lvm vgck --driverloaded n --config "$config" >theirs.err 2>&1 || { cat theirs.err; fail "vgck"; }
 	for loop in "${loops[@]}"; do losetup -d "$loop"; done
@@ -186,4 +186,24 @@ t pv remove "$work/e.img" --yes
 kill $server; wait $server || true; server=
 theirs "3 live,ours" vgs --noheadings -o pv_count,vg_tags vg0
 
+
+# --- A PV that slept through changes comes back; copies become a group of their own
+cp b.img slept
+t lv create vg0/meanwhile --size 1M
+dd if=slept of=b.img bs=1M count=1 conv=notrunc status=none
+"$tenon" vg show vg0 --json | grep -q 'the next change repairs it' || fail "a stale area is not told of"
+t vg repair vg0
+! "$tenon" vg show vg0 --json | grep -q 'the next change repairs it' || fail "repair leaves it stale"
+theirs "vg0" vgs --noheadings -o vg_name
+rm d.img e.img slept
+for name in a b c; do cp $name.img $name.copy.img; done
+before=$(field vg vg0 uuid)
+refused 'on none of the devices' vg clone copy "$work/a.copy.img" "$work/b.copy.img"
+refused 'there is a volume group of this name' vg clone vg0 "$work"/?.copy.img
+t vg clone copy "$work"/?.copy.img
+TENON_DEVICES=$TENON_DEVICES:$work/a.copy.img:$work/b.copy.img:$work/c.copy.img
+[ "$(field vg copy uuid)" != "$before" ] && [ "$(field vg vg0 uuid)" = "$before" ] || fail "UUIDs of a clone"
+t lv create copy/own --size 1M
+theirs "3 copy 3 vg0" vgs --noheadings -o pv_count,vg_name
+t lv remove copy/own --yes
 echo passed

@@ -68,7 +68,7 @@ static const struct {
 	{ "extent_size = 2048\n", "extent_size = 0\n", "extent_size of vg0 is 0" },
 	{ "max_pv = 0\n", "", "vg0 has no max_pv" },
 	{ "pe_start = 2048\n", "", "has no pe_start" },
-	{ "pe_count = 15\n", "pe_count = 16\n", "extents of pv0 end at sector 34816" },
+	{ "pe_count = 15\n", "pe_count = 17\n", "extents of pv0 end at sector 36864" },
 	{ "pe_count = 15\n", "pe_count = 4294967296\n", "expected 0 to 4294967295" },
 	{ "status = [\"ALLOCATABLE\"]\n", "", "pv0 has no status" },
 	{ "pv1 {", "pv0 {", "two PVs are named pv0" },

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* `tenon vg clone`: copies of the disks of a group become a group of their own. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "block/block.h"
+#include "tools/device_look.h"
+#include "tools/raid.h"
+#include "tools/stack.h"
+#include "tools/state.h"
+#include "tools/vg_change.h"
+#include "util/bytes.h"
+#include "volume/volume.h"
+
+struct vg_clone {
+	char *name;
+	struct cli_words given, devices;
+};
+
+static int clone_check_name(const struct vg_clone *clone, struct error *error)
+{
+	CLEANUP_STACK struct stack *look = NULL;
+	struct volume_group *group;
+	int rc = stack_look(&look, &clone->given, error);
+
+	if (rc || volume_scan_find(look->scan, clone->name, &group, NULL) == -ENOENT)
+		return rc;
+	error_set(error, -EEXIST, "%s: there is a volume group of this name", clone->name);
+	return error_advise(error, "choose another name");
+}
+
+static int clone_run(void *arg, struct error *error)
+{
+	struct vg_clone *clone = arg;
+	CLEANUP_FREE struct block **blocks = calloc(clone->devices.count, sizeof(struct block *));
+	CLEANUP_STATE_ARCHIVE struct state_archive state;
+	struct volume_context context = { .command = "tenon vg clone",
+					  .archive = state_archive(&state) };
+	struct stack *below = NULL;
+	int rc = blocks ? clone_check_name(clone, error) : -ENOMEM;
+
+	if (!rc)
+		rc = devices_check_distinct(clone->devices.words, clone->devices.count, error);
+	if (!rc)
+		rc = device_claim_below(&below, &clone->given, &clone->devices, error);
+	for (unsigned i = 0; !rc && i < clone->devices.count; i++)
+		rc = device_open_new(below, clone->devices.words[i], true, &blocks[i], error);
+	if (!rc)
+		rc = volume_group_clone(clone->name, blocks, clone->devices.count, &context, error);
+	if (!rc)
+		cli_say("%s: is a group of its own now, on %u device%s", clone->name,
+			clone->devices.count, clone->devices.count == 1 ? "" : "s");
+	for (unsigned i = 0; blocks && i < clone->devices.count; i++)
+		block_unref(blocks[i]);
+	return stack_finish(below, rc, error);
+}
+
+int vg_clone_verb(int argc, char **argv)
+{
+	struct vg_clone clone = { 0 };
+	const struct cli_option options[] = { CLI_OPTION_DEVICE(&clone.given), CLI_OPTION_END };
+	struct cli_words operands;
+	int status;
+
+	if (!cli_parse("vg clone VG DEVICE...", options, argc, argv, 2, CLI_ANY, &operands,
+		       &status))
+		return status;
+	clone.name = operands.words[0];
+	clone.devices = (struct cli_words){ operands.words + 1, operands.count - 1 };
+	return cli_on_fiber(clone_run, &clone);
+}
