@@ -107,6 +107,11 @@ struct raid_array {
 	uint32_t preferred_minor; /* of 0.90 */
 	const struct raid_metadata_ops *metadata;
 	struct raid_geometry now;
+	/* While `reshaping`: the old shape. Data below the position, in array sectors, are in the new one. What superblocks are to
+	 * say is the checkpoint; `flushed` as it was before the flush of the update that runs. */
+	bool reshaping;
+	struct raid_geometry before;
+	uint64_t reshape_position, reshape_checkpoint, reshape_flushed;
 	uint32_t max_dev;
 	uint32_t features;            /* of the superblocks, which are there from the start */
 	uint32_t recorded_block_size; /* as its superblocks say, or 0 */

@@ -96,14 +96,38 @@ static int unsupported(const struct md_superblock *sb, const char *what, struct 
 	return -EOPNOTSUPP;
 }
 
+/* Why a reshape cannot be carried on; NULL: it can. */
+static const char *why_not_reshaped(const struct md_superblock *sb)
+{
+	const char *what = NULL;
+
+	if (sb->minor_version == MD_VERSION_90)
+		what = "it is being reshaped, with superblocks of version 0.90";
+	else if (sb->level < RAID_LEVEL_4 || sb->level > RAID_LEVEL_6 ||
+		 sb->new_level < RAID_LEVEL_4 || sb->new_level > RAID_LEVEL_6)
+		what = "it is being reshaped, at a level that is neither 4, 5 nor 6";
+	else if ((sb->level == RAID_LEVEL_6) != (sb->new_level == RAID_LEVEL_6))
+		what = "it is being reshaped to another level";
+	else if (sb->delta_disks < 0 || (sb->features & MD_FEATURE_RESHAPE_BACKWARDS))
+		what = "it is being reshaped downwards, from its end on";
+	else if (sb->delta_disks >= (int32_t)MIN(sb->raid_disks, (uint32_t)INT32_MAX))
+		what = "the reshape that it is in has no members to begin with";
+	else if (sb->features & (MD_FEATURE_PPL | MD_FEATURE_MULTIPLE_PPLS | MD_FEATURE_JOURNAL))
+		what = "it is being reshaped, and has a log";
+	return what;
+}
+
 static int check_supported(const struct md_superblock *sb, struct error *error)
 {
 	char name[16], text[64];
+	const char *what = NULL;
 
 	if (sb->features & MD_FEATURE_RESHAPE)
-		return unsupported(sb, "a reshape is in progress", error);
-	if (sb->features & MD_FEATURE_NEW_OFFSET)
-		return unsupported(sb, "its data are being moved", error);
+		what = why_not_reshaped(sb);
+	else if (sb->features & MD_FEATURE_NEW_OFFSET)
+		what = "its data have an offset to come, but it is not being reshaped";
+	if (what)
+		return unsupported(sb, what, error);
 	if ((sb->features & MD_FEATURE_JOURNAL) &&
 	    (sb->level < RAID_LEVEL_4 || sb->level > RAID_LEVEL_6 ||
 	     (sb->features & (MD_FEATURE_BITMAP | MD_FEATURE_PPL | MD_FEATURE_MULTIPLE_PPLS))))

@@ -60,11 +60,22 @@ static void put(struct raid_member *member, uint16_t role, enum raid_member_stat
 		raid_member_place(member, role, state);
 }
 
+/* A member that the new shape has and the old one has not has nothing yet that it could lack. */
+static bool is_new_in_shape(const struct raid_array *array, uint16_t role)
+{
+	return array->reshaping && !array->reshape_position && role >= array->before.disks;
+}
+
 static void take_place(struct raid_member *member, uint16_t role)
 {
 	struct raid_array *array = member->array;
 	const struct md_superblock *sb = &member->sb;
 	bool filled = false;
+
+	if (is_new_in_shape(array, role)) {
+		raid_member_place(member, role, RAID_MEMBER_IN_SYNC);
+		return;
+	}
 
 	/* A spare that was given its place by an update that did not reach itself has nothing yet, and
 	 * its own superblock does not say so. */
@@ -170,6 +181,59 @@ static void judge_journal(struct raid_member *member, const struct md_superblock
 	}
 }
 
+/* The reshape that it is in, as far as all members are to say the same. */
+static bool is_same_reshape(const struct md_superblock *a, const struct md_superblock *b)
+{
+	return a->new_level == b->new_level && a->new_layout == b->new_layout &&
+	       a->new_chunk_sectors == b->new_chunk_sectors && a->delta_disks == b->delta_disks;
+}
+
+/*
+ * Whether its data are where the freshest superblock has them. A reshape begins and ends with one update, which a member may have missed:
+ * then nothing has been moved yet, or all of it.
+ */
+static bool is_same_shape(struct raid_member *member, const struct md_superblock *freshest)
+{
+	struct md_superblock *sb = &member->sb;
+	bool here = sb->features & MD_FEATURE_RESHAPE,
+	     there = freshest->features & MD_FEATURE_RESHAPE;
+
+	if (!here || !(sb->features & MD_FEATURE_NEW_OFFSET))
+		sb->new_offset = 0;
+	if (here && !there) {
+		sb->data_offset += (uint64_t)(int64_t)sb->new_offset;
+		sb->new_offset = 0;
+		return sb->new_level == freshest->level && sb->new_layout == freshest->layout &&
+		       sb->new_chunk_sectors == freshest->chunk_sectors;
+	}
+	if (there && !here && freshest->reshape_position)
+		return false;
+	if (there && !here && (freshest->features & MD_FEATURE_NEW_OFFSET))
+		sb->new_offset = freshest->new_offset;
+	return sb->level == freshest->level && sb->layout == freshest->layout &&
+	       sb->chunk_sectors == freshest->chunk_sectors &&
+	       (!here || is_same_reshape(sb, freshest));
+}
+
+/* Whether what is before its data leaves room for them to begin lower down. */
+static bool has_room_below(const struct md_superblock *sb)
+{
+	int64_t data = (int64_t)sb->data_offset + sb->new_offset;
+	int64_t super = (int64_t)sb->super_offset, end = super + MD_SUPERBLOCK_SECTORS;
+
+	if (sb->new_offset >= 0)
+		return true;
+	if (!sb->minor_version)
+		return data >= 0;
+	if (sb->bblog_size && sb->bblog_offset > 0 &&
+	    super + sb->bblog_offset < (int64_t)sb->data_offset)
+		end = MAX(end, super + sb->bblog_offset + (int64_t)sb->bblog_size);
+	if ((sb->features & MD_FEATURE_BITMAP) && sb->bitmap_offset > 0 &&
+	    super + sb->bitmap_offset < (int64_t)sb->data_offset)
+		end = MAX(end, super + sb->bitmap_offset + 1);
+	return data >= end;
+}
+
 /* What kind of member it is, by the freshest superblock. */
 static void judge(struct raid_member *member, uint64_t least_bytes,
 		  const struct md_superblock *freshest)
@@ -187,9 +251,7 @@ static void judge(struct raid_member *member, uint64_t least_bytes,
 	if (least_bytes)
 		leave_out(member, RAID_TOO_SHORT, (unsigned long long)member->block->size,
 			  (unsigned long long)least_bytes);
-	else if (sb->level != freshest->level || sb->layout != freshest->layout ||
-		 sb->chunk_sectors != freshest->chunk_sectors ||
-		 sb->minor_version != freshest->minor_version)
+	else if (!is_same_shape(member, freshest) || sb->minor_version != freshest->minor_version)
 		leave_out(member, "its superblock describes another array (%s, version %s)",
 			  sb->level == freshest->level ? "same level" : "another level",
 			  md_superblock_version(sb->minor_version, version));
@@ -201,6 +263,11 @@ static void judge(struct raid_member *member, uint64_t least_bytes,
 			  (unsigned long long)array->now.member_sectors);
 	else if ((sb->features & MD_FEATURE_REPLACEMENT) && raid_level_maps(array->level))
 		leave_out(member, "it replaces a member at a level that keeps its data once");
+	else if (!has_room_below(sb))
+		leave_out(member, "its data are moved over its superblock, log or bitmap");
+	else if (array->reshaping && is_rebuilding(sb) && role < MD_ROLE_MAX &&
+		 !is_new_in_shape(array, role))
+		leave_out(member, "it was being rebuilt as the array is reshaped");
 	else if (raid_member_by_number(array, sb->dev_number) != member)
 		leave_out(member, "another member has its device number, %u", sb->dev_number);
 	else if (role == MD_ROLE_FAULTY)
@@ -311,9 +378,9 @@ static bool is_usable(const struct raid_member *member)
 	uint16_t own = md_superblock_role(sb, sb->dev_number);
 
 	return member->state == RAID_MEMBER_STALE && member->bitmap_fits &&
-	       own < array->now.disks && !array->places[own].member &&
-	       sb->level == array->now.level && sb->layout == array->now.layout &&
-	       sb->chunk_sectors == array->now.chunk_sectors &&
+	       own < array->now.disks && !array->places[own].member && !array->reshaping &&
+	       !(sb->features & MD_FEATURE_RESHAPE) && sb->level == array->now.level &&
+	       sb->layout == array->now.layout && sb->chunk_sectors == array->now.chunk_sectors &&
 	       sb->minor_version == array->minor_version &&
 	       sb->data_size >= array->now.member_sectors &&
 	       md_superblock_least_bytes(sb) <= member->block->size && !is_rebuilding(sb) &&

@@ -35,6 +35,8 @@ static int check(const struct raid_array *array, struct error *error)
 		return error_set(error, -EINVAL,
 				 "%s has a log, which does what a bitmap does, and more",
 				 array->block.name);
+	if (array->reshaping)
+		return error_set(error, -EBUSY, "%s is being reshaped", array->block.name);
 	if (running != RAID_IDLE) {
 		error_set(error, -EBUSY, "%s: %s is running", array->block.name,
 			  raid_operation_name(running));

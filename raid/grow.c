@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "raid/grow.h"
 #include "raid/intent.h"
 #include "raid/members.h"
 #include "raid/still.h"
@@ -26,7 +27,9 @@ static int refuse_busy(const struct raid_array *array, struct error *error)
 
 	if (rebuild->frozen)
 		return error_set(error, -EBUSY, "%s is held still", array->block.name);
-	if (rebuild->operation != RAID_IDLE)
+	if (array->reshaping)
+		error_set(error, -EBUSY, "%s is being reshaped", array->block.name);
+	else if (rebuild->operation != RAID_IDLE)
 		error_set(error, -EBUSY, "%s: %s is running", array->block.name,
 			  raid_operation_name(rebuild->operation));
 	else if (array->replacements)
@@ -178,11 +181,6 @@ static int check_devices(const struct raid_array *array, unsigned devices, struc
 {
 	unsigned taken = 0;
 
-	if (array->now.level != RAID_LEVEL_1)
-		return error_set(error, -EOPNOTSUPP,
-				 "%s: its level is %d, expected 1: others would have to move their "
-				 "data, which is not supported",
-				 array->block.name, array->now.level);
 	if (!devices || devices > array->metadata->most_devices)
 		return error_set(error, -EINVAL, "%u members, expected 1 to %u", devices,
 				 array->metadata->most_devices);
@@ -223,39 +221,56 @@ static int take_devices(struct raid_array *array, unsigned devices, struct error
 
 /* ---- The whole ---- */
 
-static int check(const struct raid_array *array, const struct raid_grow *grow, uint64_t *sectors,
-		 struct error *error)
+/* What is to be done, of which the first may be several. */
+struct grow_plan {
+	uint64_t sectors;       /* of each member */
+	bool moves;             /* to another shape: */
+	struct raid_geometry g; /* this */
+};
+
+static int check(const struct raid_array *array, const struct raid_grow *grow,
+		 struct grow_plan *plan, struct error *error)
 {
+	bool mirror = array->now.level == RAID_LEVEL_1 && !grow->chunk && !grow->layout;
 	int rc = check_any(array, error);
 
-	*sectors = array->now.member_sectors;
-	if (!rc && grow->devices)
+	plan->sectors = array->now.member_sectors;
+	plan->moves = false;
+	if (!rc && grow->devices && mirror)
 		rc = check_devices(array, grow->devices, error);
+	if (!rc && !mirror)
+		rc = raid_reshape_plan(array, grow, &plan->g, &plan->moves, error);
 	if (!rc && grow->size)
-		rc = plan_size(array, grow->size, sectors, error);
+		rc = plan_size(array, grow->size, &plan->sectors, error);
+	if (!rc && plan->moves && plan->sectors > array->now.member_sectors)
+		rc = error_set(error, -EINVAL,
+			       "%s: another size and another shape at once, expected one of them",
+			       array->block.name);
 	return rc;
 }
 
 int raid_grow(struct raid_array *array, const struct raid_grow *grow, struct error *error)
 {
-	uint64_t sectors;
+	struct grow_plan plan;
 	int rc;
 
 	fiber_mutex_lock(&array->membership);
-	rc = check(array, grow, &sectors, error);
+	rc = check(array, grow, &plan, error);
 	if (rc || grow->only_check) {
 		fiber_mutex_unlock(&array->membership);
 		return rc;
 	}
 	raid_hold_still(array);
 	/* As it is now. */
-	rc = array->block.read_only ? -EROFS : 0;
-	if (!rc && grow->devices && grow->devices != array->now.disks)
+	array->rebuild.frozen = false;
+	rc = check(array, grow, &plan, error);
+	array->rebuild.frozen = true;
+	if (!rc && plan.moves)
+		rc = raid_reshape_begin(array, &plan.g, error);
+	else if (!rc && grow->devices && grow->devices != array->now.disks)
 		rc = take_devices(array, grow->devices, error);
-	if (!rc && grow->size)
-		rc = plan_size(array, grow->size, &sectors, error);
-	if (!rc && grow->size && sectors > array->now.member_sectors)
-		rc = take_size(array, sectors, error);
+	if (!rc && plan.sectors > array->now.member_sectors)
+		rc = take_size(array, plan.sectors, error);
 	raid_go_on(array);
 	fiber_mutex_unlock(&array->membership);
 	return rc;

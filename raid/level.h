@@ -140,6 +140,13 @@ struct raid_level_ops {
 	 * over by raid_sync_lock(). For RAID_RECOVER fills the members that are REBUILDING and targets.
 	 * Suspends. 0, or the error that ends the operation; members that fail are failed and no error. */
 	int (*sync)(struct raid_array *array, struct raid_sync *sync);
+
+	/* Optional, together: the array, in which nobody is, begins to go from array->before's shape to array->now's; does not
+	 * suspend. 0, or with `error` set a negative errno, and nothing done. */
+	int (*begin_reshape)(struct raid_array *array, struct error *error);
+	/* Moves the next part of the data from array->before's shape to array->now's, and notes it. Suspends. 1: there
+	 * is more; 0: array->reshaping is over; or the error that ends the operation. */
+	int (*reshape)(struct raid_array *array);
 };
 
 /* The operations of a level, or NULL where arrays of it cannot be assembled. */

@@ -136,6 +136,10 @@ static bool can_return(struct raid_array *array, const struct md_superblock *old
 {
 	uint16_t role = md_superblock_role(old, old->dev_number);
 
+	if (array->reshaping || old->level != array->now.level ||
+	    old->layout != array->now.layout || old->chunk_sectors != array->now.chunk_sectors ||
+	    (array->now.level != RAID_LEVEL_1 && old->raid_disks != array->now.disks))
+		return false;
 	if (!array->intent || memcmp(old->set_uuid, array->uuid, sizeof(array->uuid)) != 0 ||
 	    old->minor_version != array->minor_version || role >= MD_ROLE_MAX ||
 	    old->events < array->intent->super.events_cleared || old->events > array->events ||

@@ -95,7 +95,7 @@ const char *raid_operation_name(enum raid_operation operation)
 {
 	static const char *const names[] = {
 		[RAID_IDLE] = "idle",   [RAID_RESYNC] = "resync", [RAID_RECOVER] = "recover",
-		[RAID_CHECK] = "check", [RAID_REPAIR] = "repair",
+		[RAID_CHECK] = "check", [RAID_REPAIR] = "repair", [RAID_RESHAPE] = "reshape",
 	};
 
 	return names[operation];

@@ -20,6 +20,7 @@
  *	freshest.c	which of their superblocks is believed; halves that ran apart
  *	create.c	new arrays
  *	members.c	fail, remove and add
+ *	reshape.c	other shapes are begun; raid5_reshape.c goes on with them
  *	grow.c	more of each member, more mirrors
  *	replace.c	one member for another, while both are there
  *	intent.c	the write-intent bitmap at work: set before a write, cleared lazily; bitmap_change.c: added and removed
@@ -287,13 +288,18 @@ int raid_replace_with(struct raid_array *array, const char *device, struct block
 /* What an array is to become; zeroes: what it is. */
 struct raid_grow {
 	uint64_t size;    /* bytes of each member to use, or RAID_GROW_MAX: what the smallest has */
-	unsigned devices; /* places, at RAID1 */
-	bool only_check;  /* change nothing */
+	unsigned devices; /* places, at RAID1; more of them at levels 4, 5 and 6 */
+	uint64_t chunk;   /* bytes; levels 4, 5 and 6 */
+	const char *layout; /* of levels 5 and 6, as raid_geometry_layout_parse() takes it */
+	bool only_check;    /* change nothing */
+	unsigned adding;    /* so many spares are to be added before it is done */
 };
 
 /*
  * Makes an array use more of each member, and gives it more or fewer places. What is new is in sync only once a resync,
- * or a recovery of spares, has been there. -EBUSY while one runs or is due; -ENOSPC; -EOPNOTSUPP where data would have to move.
+ * or a recovery of spares, has been there. Where data have to move to another shape that begins, and goes on as a resync does; the
+ * array has its new size at the end of it. -EBUSY while any of that runs or is due; -ENOSPC; -ENODEV: not enough spares;
+ * -EOPNOTSUPP: data cannot be moved like that.
  */
 int raid_grow(struct raid_array *array, const struct raid_grow *grow, struct error *error);
 
@@ -316,6 +322,7 @@ enum raid_operation {
 	RAID_RECOVER, /* fill a member that took an empty place */
 	RAID_CHECK,   /* compare, count mismatches */
 	RAID_REPAIR,  /* compare, make them agree */
+	RAID_RESHAPE, /* move the data to another shape; positions are bytes of the array */
 };
 
 struct raid_mismatch {

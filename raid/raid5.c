@@ -7,6 +7,7 @@
 
 #include "raid/raid5_journal.h"
 #include "raid/raid5_ppl.h"
+#include "raid/raid5_reshape.h"
 #include "util/bytes.h"
 
 static unsigned set_count(const struct raid_set *set, uint32_t places)
@@ -86,6 +87,19 @@ static int raid5_resize(struct raid_array *array, struct error *error)
 	return 0;
 }
 
+void raid5_shape_init(struct raid5 *r, struct raid_array *array, const struct raid_geometry *g)
+{
+	r->array = array;
+	r->g = *g;
+	r->strip = choose_strip(g);
+	r->page = 1;
+	for (unsigned i = 0; i < RAID5_BUCKETS; i++)
+		list_init(&r->visits[i]);
+	for (unsigned i = 0; i < RAID5_SLABS; i++)
+		list_init(&r->memory[i]);
+	fiber_queue_init(&r->memory_queue);
+}
+
 static int raid5_start(struct raid_array *array, struct error *error)
 {
 	const struct raid_geometry *g = &array->now;
@@ -102,16 +116,13 @@ static int raid5_start(struct raid_array *array, struct error *error)
 	r = calloc(1, sizeof(*r));
 	if (!r)
 		return error_set(error, -ENOMEM, "%s: no memory", array->block.name);
-	r->array = array;
-	r->strip = choose_strip(g);
-	r->page = 1;
-	for (unsigned i = 0; i < RAID5_BUCKETS; i++)
-		list_init(&r->visits[i]);
-	for (unsigned i = 0; i < RAID5_SLABS; i++)
-		list_init(&r->memory[i]);
-	fiber_queue_init(&r->memory_queue);
+	raid5_shape_init(r, array, g);
 	array->level_state = r;
 	raid5_resize(array, NULL);
+	if (array->reshaping)
+		rc = raid5_reshape_begin(r, error);
+	if (rc)
+		return rc;
 	if (raid5_has_journal(array))
 		return raid5_journal_create(r, error);
 	return raid5_has_ppl(array) ? raid5_ppl_create(r, error) : 0;
@@ -147,6 +158,7 @@ static int raid5_prepare(struct raid_member *member)
 static void raid5_stop(struct raid_array *array)
 {
 	if (raid5_of(array)) {
+		raid5_reshape_free(raid5_of(array));
 		raid5_memory_free(raid5_of(array));
 		raid5_ppl_free(raid5_of(array));
 		raid5_journal_free(raid5_of(array));
@@ -177,7 +189,7 @@ static unsigned lacking(const struct raid_array *array, const struct raid_member
 
 		if (member != but)
 			count += !member || member->state != RAID_MEMBER_IN_SYNC ||
-				 !raid5_readable(array, i, sector, 1);
+				 !raid5_readable(raid5_of(array), i, sector, 1);
 	}
 	return count;
 }
@@ -186,7 +198,8 @@ static unsigned lacking(const struct raid_array *array, const struct raid_member
 static bool raid5_holds_alone(const struct raid_array *array, const struct raid_member *member,
 			      uint64_t *sector, uint64_t *count)
 {
-	if (member->state != RAID_MEMBER_IN_SYNC)
+	/* What bad blocks stand for in which shape is not looked at. */
+	if (member->state != RAID_MEMBER_IN_SYNC || array->reshaping)
 		return false;
 	for (uint32_t i = 0; i < array->now.disks; i++) {
 		const struct raid_member *other = array->places[i].member;
@@ -221,9 +234,11 @@ static int raid5_status(struct raid_array *array, uint64_t offset, uint64_t *len
 	struct raid_member *member = array->places[place.role].member;
 	int rc;
 
-	*length = MIN(*length, chunk - offset % chunk);
 	*status = BLOCK_STATUS_DATA;
-	if (!raid5_readable(array, place.role, place.sector, *length >> MD_SECTOR_SHIFT))
+	if (array->reshaping)
+		return 0;
+	*length = MIN(*length, chunk - offset % chunk);
+	if (!raid5_readable(raid5_of(array), place.role, place.sector, *length >> MD_SECTOR_SHIFT))
 		return 0;
 	raid_member_hold(member);
 	rc = block_status(member->block,
@@ -249,6 +264,7 @@ static unsigned raid5_sync_buffers(const struct raid_array *array)
 		.survives = raid5_survives, .agrees = raid5_agrees,                                \
 		.holds_alone = raid5_holds_alone, .readv = raid5_readv, .write = raid5_write,      \
 		.status = raid5_status, .sync_buffers = raid5_sync_buffers, .sync = raid5_sync,    \
+		.begin_reshape = raid5_reshape_enter, .reshape = raid5_reshape_part,               \
 	}
 
 const struct raid_level_ops raid4_ops = RAID5_OPS(RAID_LEVEL_4);

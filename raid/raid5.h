@@ -26,11 +26,13 @@
 #define RAID5_BUCKETS    256u
 #define RAID5_SLABS      12u /* sizes of memory: 4 KiB << n */
 
-/* array->level_state */
+/* array->level_state. In a reshape it is that of the new shape, and has another one for the old (raid5_reshape.h). */
 struct raid5 {
 	struct raid_array *array;
 	struct raid_geometry g;
-	uint32_t strip; /* bytes, a power of two */
+	bool moved;                    /* members' data of this shape begin at their new offset */
+	struct raid5_reshape *reshape; /* NULL: none */
+	uint32_t strip;                /* bytes, a power of two */
 	struct list visits[RAID5_BUCKETS];
 
 	uint64_t memory_used; /* lent and kept */
@@ -108,6 +110,7 @@ static inline uint8_t *raid5_second(const struct raid5_work *work, uint32_t role
 /* Requests to members, started together and waited for once; each is waited for. Unlike legs.h's there may be several
  * for a member. */
 struct raid5_ios {
+	const struct raid5 *r;
 	unsigned count, capacity;
 	struct block_io *ios;
 	struct raid_member **members;
@@ -118,7 +121,7 @@ struct raid5_ios {
 };
 
 /* 0 or -ENOMEM, after which raid5_ios_end() is fine. */
-int raid5_ios_begin(struct raid5_ios *ios, unsigned capacity);
+int raid5_ios_begin(struct raid5_ios *ios, const struct raid5 *r, unsigned capacity);
 void raid5_ios_add(struct raid5_ios *ios, struct raid_member *member, enum block_kind kind,
 		   unsigned flags, uint64_t offset, void *at, uint64_t length);
 /* A read to scattered memory, which must stay. */
@@ -136,7 +139,15 @@ void raid5_ios_end(struct raid5_ios *ios);
 int raid5_judge(struct raid_array *array, const struct raid5_ios *ios);
 
 /* Whether a role has good data at these sectors of its member, as far as is known before reading. */
-bool raid5_readable(const struct raid_array *array, uint32_t role, uint64_t sector, uint64_t count);
+bool raid5_readable(const struct raid5 *r, uint32_t role, uint64_t sector, uint64_t count);
+
+/* Where a member sector of this shape is on the device. */
+static inline uint64_t raid5_device_sector(const struct raid5 *r, const struct raid_member *member,
+					   uint64_t sector)
+{
+	return member->sb.data_offset + (uint64_t)(int64_t)(r->moved ? member->sb.new_offset : 0) +
+	       sector;
+}
 
 /* ---- raid5_fetch.c ---- */
 
@@ -159,9 +170,12 @@ struct raid_column raid5_column(const struct raid5_work *work, uint32_t at, uint
 
 /* ---- the rest ---- */
 
-int raid5_readv(struct raid_array *array, uint64_t offset, uint64_t length, const struct iovec *iov,
-		unsigned count);
-int raid5_write(struct raid_array *array, const struct raid_write *write);
+/* Without memory yet. */
+void raid5_shape_init(struct raid5 *r, struct raid_array *array, const struct raid_geometry *g);
+
+int raid5_read_shape(struct raid5 *r, uint64_t offset, uint64_t length, const struct iovec *iov,
+		     unsigned count);
+int raid5_write_shape(struct raid5 *r, const struct raid_write *write);
 int raid5_sync(struct raid_array *array, struct raid_sync *sync);
 
 static inline struct raid5 *raid5_of(const struct raid_array *array)

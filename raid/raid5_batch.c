@@ -16,8 +16,7 @@ static bool has_member(const struct raid5_batch *batch, uint32_t role)
 static bool is_readable(const struct raid5_batch *batch, const struct raid5_segment *segment,
 			uint32_t role)
 {
-	return raid5_readable(batch->r->array, role,
-			      batch->work.sector + (segment->at >> MD_SECTOR_SHIFT),
+	return raid5_readable(batch->r, role, batch->work.sector + (segment->at >> MD_SECTOR_SHIFT),
 			      segment->length >> MD_SECTOR_SHIFT);
 }
 
@@ -124,7 +123,7 @@ static unsigned reads_for_modify(const struct raid5_batch *batch)
 static int read_for_modify(struct raid5_batch *batch)
 {
 	CLEANUP_RAID5_IOS struct raid5_ios ios;
-	int rc = raid5_ios_begin(&ios, reads_for_modify(batch));
+	int rc = raid5_ios_begin(&ios, batch->r, reads_for_modify(batch));
 	unsigned leg = 0;
 
 	if (rc || !ios.capacity)

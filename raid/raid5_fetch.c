@@ -21,7 +21,7 @@ static uint64_t offset_of(const struct raid5_work *work, uint32_t at)
 static bool is_readable(const struct raid5_work *work, uint32_t role, uint32_t at, uint32_t length)
 {
 	return !(work->state[role] & RAID5_SUSPECT) &&
-	       raid5_readable(work->r->array, role, offset_of(work, at) >> MD_SECTOR_SHIFT,
+	       raid5_readable(work->r, role, offset_of(work, at) >> MD_SECTOR_SHIFT,
 			      length >> MD_SECTOR_SHIFT);
 }
 
@@ -43,7 +43,7 @@ static int read_roles(struct raid5_work *work, uint32_t at, uint32_t length)
 {
 	struct raid_array *array = work->r->array;
 	CLEANUP_RAID5_IOS struct raid5_ios ios;
-	int rc = raid5_ios_begin(&ios, work->row.disks);
+	int rc = raid5_ios_begin(&ios, work->r, work->row.disks);
 	unsigned leg = 0;
 
 	if (rc)
@@ -209,11 +209,13 @@ static void make_suspect_good(struct raid5_work *work, uint32_t role, uint32_t a
 	raid_member_hold(member);
 	for (uint32_t step; length && work->r->array->places[role].member == member;
 	     at += step, length -= step) {
-		uint64_t offset = offset_of(work, at);
+		uint64_t start = raid5_device_sector(work->r, member, 0) << MD_SECTOR_SHIFT;
+		/* Of the member's data as its superblock has them. */
+		uint64_t offset =
+			start - (member->sb.data_offset << MD_SECTOR_SHIFT) + offset_of(work, at);
 
 		step = MIN(length, PIECE - at % PIECE);
-		if (block_read(member->block, (member->sb.data_offset << MD_SECTOR_SHIFT) + offset,
-			       piece, step))
+		if (block_read(member->block, start + offset_of(work, at), piece, step))
 			make_good(member, offset, raid5_block(work, role) + at, step);
 	}
 	raid_member_release(member);

@@ -5,8 +5,9 @@
 
 #include "raid/raid5.h"
 
-int raid5_ios_begin(struct raid5_ios *ios, unsigned capacity)
+int raid5_ios_begin(struct raid5_ios *ios, const struct raid5 *r, unsigned capacity)
 {
+	ios->r = r;
 	ios->count = 0;
 	ios->capacity = capacity;
 	ios->ios = ios->few_ios;
@@ -31,14 +32,15 @@ void raid5_ios_add(struct raid5_ios *ios, struct raid_member *member, enum block
 	unsigned i = ios->count++;
 
 	ios->iovs[i] = (struct iovec){ at, length };
-	ios->ios[i] =
-		(struct block_io){ .block = member->block,
-				   .kind = kind,
-				   .flags = flags,
-				   .offset = (member->sb.data_offset << MD_SECTOR_SHIFT) + offset,
-				   .length = length,
-				   .iov = &ios->iovs[i],
-				   .count = at ? 1 : 0 };
+	ios->ios[i] = (struct block_io){
+		.block = member->block,
+		.kind = kind,
+		.flags = flags,
+		.offset = (raid5_device_sector(ios->r, member, 0) << MD_SECTOR_SHIFT) + offset,
+		.length = length,
+		.iov = &ios->iovs[i],
+		.count = at ? 1 : 0
+	};
 	ios->members[i] = member;
 	raid_member_hold(member);
 }
@@ -64,16 +66,16 @@ void raid5_ios_end(struct raid5_ios *ios)
 		free(ios->ios);
 }
 
-bool raid5_readable(const struct raid_array *array, uint32_t role, uint64_t sector, uint64_t count)
+bool raid5_readable(const struct raid5 *r, uint32_t role, uint64_t sector, uint64_t count)
 {
-	const struct raid_member *member = array->places[role].member;
+	const struct raid_member *member = r->array->places[role].member;
 
 	if (!member)
 		return false;
 	if (member->state != RAID_MEMBER_IN_SYNC && sector + count > member->recovered)
 		return false;
 	return !member->bad.count ||
-	       !md_badblocks_find(&member->bad, raid_member_sector(member, sector), count);
+	       !md_badblocks_find(&member->bad, raid5_device_sector(r, member, sector), count);
 }
 
 /* ---- How writes went ---- */
@@ -84,18 +86,17 @@ static bool was_written_by(const struct raid_member *member)
 }
 
 /* Whose data are not to be had where a write failed, since they did not take it or their logs say so. Whether there are any of the second kind. */
-static bool add_bad(const struct raid_array *array, const struct block_io *io,
+static bool add_bad(const struct raid5 *r, const struct block_io *io,
 		    const struct raid_member *failed, struct raid_set *absent)
 {
-	uint64_t sector = (io->offset >> MD_SECTOR_SHIFT) - failed->sb.data_offset;
+	uint64_t sector = (io->offset >> MD_SECTOR_SHIFT) - raid5_device_sector(r, failed, 0);
 	bool bad = false;
 
 	raid_set_add(absent, (uint32_t)failed->role);
-	for (uint32_t i = 0; i < array->now.disks; i++) {
-		const struct raid_member *member = array->places[i].member;
+	for (uint32_t i = 0; i < r->g.disks; i++) {
+		const struct raid_member *member = r->array->places[i].member;
 
-		if (member == failed ||
-		    raid5_readable(array, i, sector, io->length >> MD_SECTOR_SHIFT))
+		if (member == failed || raid5_readable(r, i, sector, io->length >> MD_SECTOR_SHIFT))
 			continue;
 		raid_set_add(absent, i);
 		bad |= member && member->state == RAID_MEMBER_IN_SYNC;
@@ -117,7 +118,7 @@ int raid5_judge(struct raid_array *array, const struct raid5_ios *ios)
 	}
 	for (unsigned i = 0; i < ios->count; i++) {
 		if (ios->ios[i].result && ios->members[i]->state == RAID_MEMBER_IN_SYNC)
-			known_bad |= add_bad(array, &ios->ios[i], ios->members[i], &absent);
+			known_bad |= add_bad(ios->r, &ios->ios[i], ios->members[i], &absent);
 	}
 	survives = array->level->survives(array, &absent);
 	for (unsigned i = 0; i < ios->count; i++) {

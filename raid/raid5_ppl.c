@@ -136,7 +136,7 @@ static int add_written(const struct replay *replay, const struct md_ppl_span *sp
 		const struct raid_member *member = array->places[role].member;
 		int rc;
 
-		if (!raid5_readable(array, role, sector, span->count))
+		if (!raid5_readable(replay->r, role, sector, span->count))
 			return -ENODATA;
 		rc = block_read(member->block,
 				raid_member_sector(member, sector) << MD_SECTOR_SHIFT, block,

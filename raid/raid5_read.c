@@ -40,9 +40,8 @@ static void cut(struct read *read)
 		piece->from = at;
 		piece->length = MIN(chunk - (read->offset + at) % chunk, read->length - at);
 		piece->place = raid5_map(&read->r->g, (read->offset + at) >> MD_SECTOR_SHIFT);
-		piece->careful =
-			!raid5_readable(read->r->array, piece->place.role, piece->place.sector,
-					piece->length >> MD_SECTOR_SHIFT);
+		piece->careful = !raid5_readable(read->r, piece->place.role, piece->place.sector,
+						 piece->length >> MD_SECTOR_SHIFT);
 		at += piece->length;
 	}
 }
@@ -74,7 +73,7 @@ static int read_direct(struct read *read)
 	unsigned capacity = read->count + read->iov_count, used;
 	CLEANUP_FREE struct iovec *many = NULL;
 	CLEANUP_RAID5_IOS struct raid5_ios ios;
-	int rc = raid5_ios_begin(&ios, read->count);
+	int rc = raid5_ios_begin(&ios, read->r, read->count);
 
 	if (!rc && capacity > FEW_IOVS) {
 		iovs = many = malloc(capacity * sizeof(*iovs));
@@ -206,10 +205,9 @@ static int read_carefully(const struct read *read)
 	return raid_super_settle(array) ? -EIO : rc;
 }
 
-int raid5_readv(struct raid_array *array, uint64_t offset, uint64_t length, const struct iovec *iov,
-		unsigned count)
+int raid5_read_shape(struct raid5 *r, uint64_t offset, uint64_t length, const struct iovec *iov,
+		     unsigned count)
 {
-	struct raid5 *r = raid5_of(array);
 	uint64_t chunk = raid5_chunk_bytes(r);
 	uint64_t pieces = (offset + length - 1) / chunk - offset / chunk + 1;
 	struct raid5_piece few[FEW_PIECES];

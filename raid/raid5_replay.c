@@ -285,7 +285,7 @@ static int compare(struct journal_replay *replay, const struct column *column, u
 	uint8_t found[PAGE] __attribute__((aligned(512)));
 	int rc;
 
-	if (!raid5_readable(array, role, column->sector, MD_JOURNAL_SECTORS))
+	if (!raid5_readable(replay->r, role, column->sector, MD_JOURNAL_SECTORS))
 		return 0;
 	rc = block_read(array->places[role].member->block,
 			raid_member_sector(array->places[role].member, column->sector)
@@ -314,7 +314,7 @@ static int write_places(struct journal_replay *replay, const struct column *colu
 {
 	CLEANUP_RAID5_IOS struct raid5_ios ios;
 	uint32_t disks = replay->r->g.disks;
-	int rc = raid5_ios_begin(&ios, 2 * disks);
+	int rc = raid5_ios_begin(&ios, replay->r, 2 * disks);
 
 	for (uint32_t i = 0; !rc && i < disks; i++) {
 		uint8_t *page = replay->pages + i * (size_t)PAGE;
@@ -379,7 +379,7 @@ static int write_computed(struct journal_replay *replay, const struct column *co
 			  const struct raid5_work *work)
 {
 	CLEANUP_RAID5_IOS struct raid5_ios ios;
-	int rc = raid5_ios_begin(&ios, 2 * work->row.disks);
+	int rc = raid5_ios_begin(&ios, work->r, 2 * work->row.disks);
 
 	if (rc)
 		return rc;

@@ -75,7 +75,7 @@ static int write_block(struct raid5_work *work, const struct raid_sync *sync, ui
 {
 	const struct raid_place place = work->r->array->places[role];
 	CLEANUP_RAID5_IOS struct raid5_ios ios;
-	int rc = raid5_ios_begin(&ios, 2);
+	int rc = raid5_ios_begin(&ios, work->r, 2);
 
 	if (rc || !place.member)
 		return rc;
@@ -141,7 +141,7 @@ static int recover_stripe(struct raid5_work *work, struct raid_sync *sync)
 		md_badblocks_clear(&member->bad, raid_member_sector(member, work->sector),
 				   work->width >> MD_SECTOR_SHIFT);
 	}
-	rc = raid5_ios_begin(&ios, targets);
+	rc = raid5_ios_begin(&ios, work->r, targets);
 	if (!rc)
 		rc = fetch_what_can_be(work, sync, note_lost);
 	for (uint32_t i = 0; !rc && i < work->row.disks; i++) {

@@ -312,7 +312,7 @@ static int write_out(struct raid5_batch *batch)
 
 	for (unsigned i = 0; i < batch->segment_count; i++)
 		capacity += batch->segments[i].written + 2;
-	rc = raid5_ios_begin(&ios, array->replacements ? 2 * capacity : capacity);
+	rc = raid5_ios_begin(&ios, batch->r, array->replacements ? 2 * capacity : capacity);
 	if (rc)
 		return rc;
 	for (uint32_t role = 0; role < batch->work.row.disks; role++) {
@@ -394,7 +394,7 @@ static int zero_stripe(struct raid5 *r, const struct raid5_visit *visit)
 	unsigned flags = visit->write->flags;
 	CLEANUP_RAID5_IOS struct raid5_ios ios;
 	struct raid_bracket bracket;
-	int rc = raid5_ios_begin(&ios, 2 * r->g.disks);
+	int rc = raid5_ios_begin(&ios, r, 2 * r->g.disks);
 
 	if (visit->write->kind == RAID_WRITE_DISCARD)
 		flags |= BLOCK_MAY_UNMAP;
@@ -503,9 +503,8 @@ static int work_on(void *arg)
 
 #define FIBERS 4u
 
-int raid5_write(struct raid_array *array, const struct raid_write *write)
+int raid5_write_shape(struct raid5 *r, const struct raid_write *write)
 {
-	struct raid5 *r = raid5_of(array);
 	struct raid5_job job = { .r = r,
 				 .write = write,
 				 .row = write->offset / raid5_row_bytes(r) };

@@ -115,6 +115,32 @@ void raid_rebuild_scrub_begin(struct raid_rebuild *rebuild, enum raid_operation 
 	rebuild->found = (struct raid_found){ .count = 0 };
 }
 
+static uint64_t reshape_end(const struct raid_array *array)
+{
+	const struct raid_geometry *g = &array->now;
+
+	return raid_geometry_array_sectors(g->level, g->layout, g->chunk_sectors, g->disks,
+					   g->member_sectors);
+}
+
+/* Part by part, each of which is on the disks when the next one begins. */
+static void reshape(struct raid_array *array)
+{
+	struct raid_rebuild *rebuild = &array->rebuild;
+	int rc = 1;
+
+	while (rc > 0 && !raid_rebuild_must_end(array)) {
+		rc = array->level->reshape(array);
+		rebuild->next = rc ? array->reshape_position : rebuild->total;
+		raid_rebuild_throttle(array, (rebuild->next - rebuild->completed)
+						     << MD_SECTOR_SHIFT);
+		rebuild->completed = rebuild->next;
+		raid_rebuild_mark(array);
+		fiber_yield();
+	}
+	rebuild->status = MIN(rc, 0);
+}
+
 static void begin(struct raid_array *array, enum raid_operation operation, uint64_t start)
 {
 	struct raid_rebuild *rebuild = &array->rebuild;
@@ -123,8 +149,9 @@ static void begin(struct raid_array *array, enum raid_operation operation, uint6
 	rebuild->stop = false;
 	rebuild->status = 0;
 	rebuild->next = rebuild->completed = rebuild->saved = rebuild->began = start;
-	rebuild->total =
-		operation == RAID_RECOVER ? array->now.member_sectors : array->sync_sectors;
+	rebuild->total = operation == RAID_RECOVER   ? array->now.member_sectors
+			 : operation == RAID_RESHAPE ? reshape_end(array)
+						     : array->sync_sectors;
 	rebuild->saved_ns = rebuild->began_ns = worker_now();
 	raid_rebuild_speed_begin(array);
 	rebuild->mark_count = 0;
@@ -157,7 +184,10 @@ static void run(struct raid_array *array, enum raid_operation operation, uint64_
 	int rc;
 
 	begin(array, operation, start);
-	raid_rebuild_windows(array);
+	if (operation == RAID_RESHAPE)
+		reshape(array);
+	else
+		raid_rebuild_windows(array);
 	rc = rebuild->status;
 	if (!rc && !raid_rebuild_must_end(array))
 		rc = finish(array);
@@ -251,6 +281,13 @@ static bool work(struct raid_array *array)
 
 	if (rebuild->frozen || !raid_array_survives(array))
 		return false;
+	/* Where members' data are has to be one thing for all that goes over them. */
+	if (array->reshaping) {
+		if (rebuild->disabled || rebuild->failed || rebuild->held)
+			return false;
+		run(array, RAID_RESHAPE, array->reshape_position);
+		return true;
+	}
 	if (!rebuild->disabled && !rebuild->failed && !rebuild->held) {
 		if (raid_array_degraded(array) || array->replacements) {
 			/* Nobody is filled whom no superblock with data knows: should those fail, it would

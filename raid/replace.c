@@ -33,6 +33,8 @@ static int check(struct raid_array *array, const char *device, struct raid_membe
 	if (!*member)
 		return error_set(error, -ENOENT, "%s is no member of %s", device,
 				 array->block.name);
+	if (array->reshaping)
+		return error_set(error, -EBUSY, "%s is being reshaped", array->block.name);
 	if ((*member)->state != RAID_MEMBER_IN_SYNC)
 		return error_set(error, -EBUSY, "%s is %s, expected a member that is in sync",
 				 device, raid_member_state_name((*member)->state));

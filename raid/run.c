@@ -48,6 +48,16 @@ struct raid_array *raid_array_new(const struct md_superblock *sb, struct log *lo
 	array->metadata = raid_metadata_of(sb->minor_version);
 	array->now = (struct raid_geometry){ sb->level, sb->layout, sb->chunk_sectors,
 					     sb->raid_disks, sb->size };
+	if (sb->features & MD_FEATURE_RESHAPE) {
+		array->reshaping = true;
+		array->before = array->now;
+		array->before.disks = sb->raid_disks - (uint32_t)sb->delta_disks;
+		array->now.level = sb->new_level;
+		array->now.layout = sb->new_layout;
+		array->now.chunk_sectors = sb->new_chunk_sectors;
+		array->reshape_position = array->reshape_checkpoint = array->reshape_flushed =
+			sb->reshape_position;
+	}
 	array->features = sb->features & (MD_FEATURE_RAID0_LAYOUT | MD_FEATURE_PPL |
 					  MD_FEATURE_MULTIPLE_PPLS | MD_FEATURE_JOURNAL);
 	array->recorded_block_size = sb->logical_block_size;

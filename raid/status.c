@@ -56,6 +56,7 @@ static void describe_state(const struct raid_array *array, struct raid_status *s
 		[RAID_RECOVER] = ", recovering",
 		[RAID_CHECK] = ", checking",
 		[RAID_REPAIR] = ", repairing",
+		[RAID_RESHAPE] = ", reshaping",
 	};
 
 	/* Not that it is read-only: whoever only looks has it so. */

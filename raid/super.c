@@ -81,6 +81,32 @@ static uint64_t resync_offset(const struct raid_array *array)
 	return MAX(done, MD_PAGE_SECTORS);
 }
 
+/* As md has it: until a reshape is over level, layout and chunk are the old ones, but the number of members is the new one. */
+static void fill_shape(const struct raid_array *array, struct md_superblock *sb)
+{
+	const struct raid_geometry *g = array->reshaping ? &array->before : &array->now;
+
+	sb->level = g->level;
+	sb->layout = g->layout;
+	sb->chunk_sectors = g->chunk_sectors;
+	if (!array->reshaping) {
+		sb->new_level = 0;
+		sb->new_layout = sb->new_chunk_sectors = 0;
+		sb->reshape_position = 0;
+		sb->delta_disks = 0;
+		sb->new_offset = 0;
+		return;
+	}
+	sb->features |= MD_FEATURE_RESHAPE;
+	if (sb->new_offset)
+		sb->features |= MD_FEATURE_NEW_OFFSET;
+	sb->new_level = array->now.level;
+	sb->new_layout = array->now.layout;
+	sb->new_chunk_sectors = array->now.chunk_sectors;
+	sb->delta_disks = (int32_t)array->now.disks - (int32_t)array->before.disks;
+	sb->reshape_position = MIN(array->reshape_checkpoint, array->reshape_flushed);
+}
+
 static void fill_superblock(struct raid_member *member)
 {
 	const struct raid_array *array = member->array;
@@ -93,10 +119,8 @@ static void fill_superblock(struct raid_member *member)
 	memcpy(sb->set_name, array->set_name, sizeof(sb->set_name));
 	sb->ctime = array->ctime;
 	sb->utime = array->utime;
-	sb->level = array->now.level;
-	sb->layout = array->now.layout;
 	sb->size = array->now.member_sectors;
-	sb->chunk_sectors = array->now.chunk_sectors;
+	fill_shape(array, sb);
 	sb->logical_block_size = array->recorded_block_size;
 	sb->raid_disks = array->now.disks;
 	sb->events = array->events;
@@ -230,6 +254,7 @@ static int note_before_flush(struct raid_array *array)
 	int rc = 0, failed;
 
 	array->resync_flushed = array->resync_checkpoint;
+	array->reshape_flushed = array->reshape_checkpoint;
 	list_for_each(at, &array->members) {
 		struct raid_member *member = list_entry(at, struct raid_member, node);
 

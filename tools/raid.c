@@ -491,8 +491,10 @@ int command_raid(int argc, char **argv)
 		  "add a former member, which gets only what the bitmap says that it missed" },
 		{ "replace", raid_replace_verb, "NAME DEVICE [--with DEVICE]",
 		  "give a member's place to a spare, with redundancy all the time" },
-		{ "grow", raid_grow_verb, "NAME [--size max|SIZE] [--devices N] [--add DEVICE]",
-		  "use more of each member, or have more mirrors" },
+		{ "grow", raid_grow_verb,
+		  "NAME [--size max|SIZE] [--devices N] [--chunk SIZE] [--layout NAME] [--add "
+		  "DEVICE]",
+		  "use more of each member, have more members, or another shape" },
 		{ "fail", raid_fail_verb, "NAME DEVICE", "mark a member faulty" },
 		{ "remove", raid_remove_verb, "NAME DEVICE",
 		  "let go of a faulty member or a spare" },

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* `tenon raid grow`: more of each member, more mirrors; in a running server or here. */
+/* `tenon raid grow`: more of each member, more members, another shape; in a running server or here. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,24 +16,29 @@
 struct grow_command {
 	struct cli_words given, added;
 	char *target;
-	const char *size;
+	const char *size, *layout;
 	bool force;
 	struct raid_grow grow;
 };
 
 static json_t *grow_params(const struct grow_command *command, bool only_check)
 {
-	return json_pack("{s:o, s:I, s:b, s:I, s:b}", "name", describe_text(command->target),
-			 "size", (json_int_t)command->grow.size, "all",
-			 command->grow.size == RAID_GROW_MAX, "devices",
-			 (json_int_t)command->grow.devices, "only_check", only_check);
+	return json_pack("{s:o, s:I, s:b, s:I, s:I, s:s*, s:I, s:b}", "name",
+			 describe_text(command->target), "size", (json_int_t)command->grow.size,
+			 "all", command->grow.size == RAID_GROW_MAX, "devices",
+			 (json_int_t)command->grow.devices, "chunk",
+			 (json_int_t)command->grow.chunk, "layout", command->layout, "adding",
+			 (json_int_t)command->grow.adding, "only_check", only_check);
 }
 
 /* Nothing is added to an array that does not grow then. 1: a server did it. */
 static int grow_by_owner(struct grow_command *command, struct error *error)
 {
-	int rc = owner_call(&command->given, command->target, "raid.grow",
-			    grow_params(command, true), NULL, error);
+	int rc;
+
+	command->grow.adding = command->added.count;
+	rc = owner_call(&command->given, command->target, "raid.grow", grow_params(command, true),
+			NULL, error);
 
 	for (unsigned i = 0; rc > 0 && i < command->added.count; i++) {
 		char *path = device_resolve(command->added.words[i]);
@@ -75,6 +80,7 @@ static int grow_here(struct grow_command *command, struct error *error)
 	int rc = stack_claim(&stack, &command->given, &targets, &options, error);
 
 	check.only_check = true;
+	check.adding = command->added.count;
 	if (!rc)
 		rc = stack_find_running(stack, command->target, &array, error);
 	if (!rc)
@@ -95,13 +101,16 @@ static int grow_run(void *arg, struct error *error)
 		command->grow.size = RAID_GROW_MAX;
 	else if (command->size)
 		rc = cli_parse_size(command->size, 65536, INT64_MAX, &command->grow.size, error);
+	command->grow.layout = command->layout;
 	if (!rc)
 		rc = grow_by_owner(command, error);
 	if (rc)
 		return rc > 0 ? 0 : rc;
 	rc = grow_here(command, error);
 	if (!rc)
-		cli_note("%s: `tenon raid rebuild` or `tenon serve` brings what is new in sync",
+		cli_note("%s: `tenon raid rebuild` or `tenon serve` moves data and brings what is "
+			 "new in "
+			 "sync",
 			 command->target);
 	return rc;
 }
@@ -113,7 +122,11 @@ int raid_grow_verb(int argc, char **argv)
 	const struct cli_option options[] = {
 		{ "size", CLI_TEXT, &command.size, "max|SIZE",
 		  "use so much of each device (max: what the smallest has)" },
-		{ "devices", CLI_NUMBER, &devices, "N", "of level 1: so many members", 1, 1920 },
+		{ "devices", CLI_NUMBER, &devices, "N",
+		  "so many members: at level 1, and more of them at 4, 5 and 6", 1, 1920 },
+		{ "chunk", CLI_SIZE, &command.grow.chunk, "SIZE", "of levels 4, 5 and 6", 4096,
+		  1u << 31 },
+		{ "layout", CLI_TEXT, &command.layout, "NAME", "of levels 5 and 6" },
 		{ "add", CLI_LIST, &command.added, "DEVICE", "add a device first (repeatable)" },
 		{ "force", CLI_FLAG, &command.force, NULL,
 		  "overwrite what is on a device that is added" },
@@ -123,11 +136,12 @@ int raid_grow_verb(int argc, char **argv)
 	struct cli_words operands;
 	int status;
 
-	if (!cli_parse("raid grow NAME [--size max|SIZE] [--devices N] [--add DEVICE]", options,
-		       argc, argv, 1, 1, &operands, &status))
+	if (!cli_parse("raid grow NAME [--size max|SIZE] [--devices N] [--chunk SIZE] "
+		       "[--layout NAME] [--add DEVICE]",
+		       options, argc, argv, 1, 1, &operands, &status))
 		return status;
-	if (!command.size && !devices)
-		return cli_usage_error("--size or --devices is needed");
+	if (!command.size && !devices && !command.grow.chunk && !command.layout)
+		return cli_usage_error("--size, --devices, --chunk or --layout is needed");
 	command.grow.devices = (unsigned)devices;
 	command.target = raid_target(operands.words[0]);
 	status = cli_on_fiber(grow_run, &command);

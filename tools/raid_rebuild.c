@@ -32,9 +32,9 @@ struct rebuild {
 static void rebuild_show(struct rebuild *rebuild, const char *operation, uint64_t position,
 			 uint64_t total, uint64_t rate)
 {
-	static const char *const names[] = { "resync", "recover", "check", "repair" };
+	static const char *const names[] = { "resync", "recover", "check", "repair", "reshape" };
 
-	for (size_t i = 0; i < 4; i++)
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		if (!strcmp(operation, names[i]))
 			rebuild->progress.what = names[i];
 	if (!strcmp(operation, "idle"))

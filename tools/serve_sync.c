@@ -103,6 +103,9 @@ static int grow_array(struct array_call *call)
 				? RAID_GROW_MAX
 				: number_of(call, "size"),
 		.devices = (unsigned)number_of(call, "devices"),
+		.chunk = number_of(call, "chunk"),
+		.layout = json_string_value(json_object_get(call->params, "layout")),
+		.adding = (unsigned)number_of(call, "adding"),
 		.only_check = json_is_true(json_object_get(call->params, "only_check")),
 	};
 

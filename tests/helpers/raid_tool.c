@@ -14,6 +14,7 @@
  *	fill FILE		the whole array from a file, as long as that goes
  *	write OFFSET LENGTH SEED, verify OFFSET LENGTH SEED
  *	flush, fail DEVICE, remove DEVICE, add DEVICE, replace DEVICE DEVICE, wait, check, status, freeze, thaw
+ *	devices NUMBER, chunk BYTES	of the shape to go to
  *	rate BYTES		limit of a rebuild; sleep MILLISECONDS
  *	until PERCENT		of a rebuild
  *	crash			ends at once, without stopping the array
@@ -203,6 +204,14 @@ static int step(struct tool *tool, const char *what)
 
 		return raid_replace_with(tool->array, device, open_device(tool, take(tool), false),
 					 false, error);
+	}
+	if (!strcmp(what, "devices") || !strcmp(what, "chunk")) {
+		struct raid_grow grow = { .size = 0 };
+
+		number = take_number(tool);
+		grow.devices = *what == 'd' ? (unsigned)number : 0;
+		grow.chunk = *what == 'c' ? number : 0;
+		return raid_grow(tool->array, &grow, error);
 	}
 	if (!strcmp(what, "wait"))
 		return raid_rebuild_wait(tool->array, NULL, NULL, 100000000, error);

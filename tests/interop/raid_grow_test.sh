@@ -42,7 +42,8 @@ expect 0 '' "$TENON" raid remove r b.img
 # ---- It grows ----
 expect 2 'is needed' "$TENON" raid grow r
 truncate -s 64M e.img
-expect 1 'expected 1' "$TENON" raid grow r --devices 4 --add e.img
+expect 1 'fewer' "$TENON" raid grow r --devices 2 --add e.img
+expect 1 'expected a power of two' "$TENON" raid grow r --chunk 96K --add e.img
 expect 1 'no md superblock' "$TENON" raid zero e.img
 expect 1 'would be less' "$TENON" raid grow r --size 4M
 truncate -s 80M a.img c.img d.img
@@ -51,10 +52,31 @@ is "d['size_bytes'] > 120 << 20" || problem 'it did not grow'
 expect 0 '' "$TENON" raid rebuild r
 expect 0 '' "$TENON" raid check r
 [ "$(digest 16777216)" = "$before" ] || problem 'the data changed as it grew'
-expect 0 '' "$TENON" raid zero a.img c.img d.img b.img
+
+# ---- It gets another shape ----
+truncate -s 80M e.img
+expect 1 'has 0 spares, expected 1' "$TENON" raid grow r --devices 4
+expect 0 'moves data' "$TENON" raid grow r --devices 4 --add e.img
+[ "$(digest 16777216)" = "$before" ] || problem 'the data changed as a reshape began'
+expect 1 'is being reshaped' "$TENON" raid grow r --chunk 32K
+expect 0 'reshape' "$TENON" raid rebuild r
+is "d['size_bytes'] > 190 << 20 and len([x for x in m.values() if x == 'in sync']) == 4" || problem 'it has no new shape'
+serve md/r
+expect 0 '' "$TENON" raid speed r --min 64K --max 256K
+expect 0 '' "$TENON" raid grow r --chunk 32K --layout right-symmetric
+await is "d['progress']['operation'] == 'reshape' and d['progress']['position_bytes'] > 0"
+kill -9 "${pids[0]}"
+wait "${pids[0]}" 2>/dev/null
+pids=()
+[ "$(digest 16777216)" = "$before" ] || problem 'a kill in a reshape changed the data'
+expect 0 'reshape' "$TENON" raid rebuild r
+is "d['chunk_bytes'] == 32768 and d['layout'] == 'right-symmetric'" || problem 'it has no new chunk'
+expect 0 '' "$TENON" raid check r
+[ "$(digest 16777216)" = "$before" ] || problem 'the data changed in a reshape'
+expect 0 '' "$TENON" raid zero a.img c.img d.img b.img e.img
 
 # ---- A mirror under a server gets a copy, which a kill does not end ----
-truncate -s 0 a.img b.img c.img d.img
+truncate -s 0 a.img b.img c.img d.img e.img
 truncate -s 256M a.img b.img c.img d.img
 expect 0 '' "$TENON" raid create r --level 1 a.img b.img
 expect 0 '' "$TENON" copy data md/r

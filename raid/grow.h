@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What growing in place and reshaping share. */
+#ifndef TENON_RAID_GROW_H
+#define TENON_RAID_GROW_H
+
+#include "raid/array.h"
+
+/* The shape that is asked for, and whether data would have to move for it. 0; -EOPNOTSUPP, -ENOSPC and the like where that
+ * cannot be done. */
+int raid_reshape_plan(const struct raid_array *array, const struct raid_grow *grow,
+		      struct raid_geometry *g, bool *wanted, struct error *error);
+
+/* Begins it, with the array held still: superblocks say so when it returns, and nothing has been moved. Suspends. */
+int raid_reshape_begin(struct raid_array *array, const struct raid_geometry *g,
+		       struct error *error);
+
+#endif

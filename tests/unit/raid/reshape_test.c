@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Arrays that go to another shape: data are the same before, in the middle and after, also without a member, under writes, when
+ * stopped, and whenever the power goes. Virtual time.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "raid_rig.h"
+#include "util/bytes.h"
+#include "util/random.h"
+#include "worn_disk.h"
+
+#define MOST 6u
+
+struct kind {
+	struct raid_create_options options;
+	unsigned count; /* members before */
+	struct raid_grow grow;
+};
+
+static const struct kind kinds[] = {
+	{ { .level = 5, .chunk = 65536 }, 3, { .devices = 4 } },
+	{ { .level = 5, .chunk = 65536, .bitmap = RAID_BITMAP_INTERNAL, .bitmap_chunk = 65536 },
+	  3,
+	  { .devices = 5, .chunk = 32768 } },
+	{ { .level = 4, .chunk = 32768 }, 3, { .devices = 4 } },
+	{ { .level = 6, .chunk = 65536 }, 4, { .devices = 5 } },
+	{ { .level = 6, .chunk = 65536 }, 5, { .layout = "ddf-N-continue" } },
+	{ { .level = 5, .chunk = 65536 }, 4, { .chunk = 131072 } },
+	{ { .level = 5, .chunk = 131072 }, 4, { .chunk = 16384, .layout = "right-asymmetric" } },
+	{ { .level = 5, .chunk = 65536 }, 2, { .devices = 3 } },
+};
+
+static const struct kind *kind;
+
+static uint64_t size_of(struct raid_rig *rig)
+{
+	return raid_array_block(rig->array)->size;
+}
+
+static unsigned after(void)
+{
+	return MAX(kind->count, kind->grow.devices);
+}
+
+static void begin(struct raid_rig *rig)
+{
+	struct raid_create_options options = kind->options;
+
+	options.name = "x";
+	rig_create(rig, kind->count, &options);
+	rig_wait(rig);
+	rig_write(rig, 0, size_of(rig), 1);
+	fiber_sleep(20000000000);
+	for (unsigned i = kind->count; i < after(); i++)
+		CU_ASSERT_EQUAL(raid_add(rig->array, rig->disk[i], &rig->error), 0);
+	raid_rebuild_set_rate(rig->array, 1 << 20);
+	CU_ASSERT_EQUAL(raid_grow(rig->array, &kind->grow, &rig->error), 0);
+}
+
+static enum raid_operation running(struct raid_rig *rig)
+{
+	struct raid_status status;
+
+	enum raid_operation operation;
+
+	raid_status(rig->array, &status);
+	operation = status.progress.operation;
+	raid_status_free(&status);
+	return operation;
+}
+
+static uint64_t differs(struct raid_array *array)
+{
+	struct raid_status status;
+	uint64_t bytes;
+
+	CU_ASSERT_EQUAL(raid_scrub_start(array, false, NULL), 0);
+	CU_ASSERT_EQUAL(raid_rebuild_wait(array, NULL, NULL, 1000000000, NULL), 0);
+	raid_status(array, &status);
+	bytes = status.progress.mismatches + status.progress.skipped;
+	raid_status_free(&status);
+	return bytes;
+}
+
+static void each_kind(void (*body)(struct raid_rig *rig))
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++) {
+		kind = &kinds[i];
+		rig_run(body);
+	}
+}
+
+/* Writes on either side of the position and across it. */
+static void goes_to_its_end(struct raid_rig *rig)
+{
+	uint64_t size, step = 300 << 10;
+
+	begin(rig);
+	size = size_of(rig);
+	for (uint64_t at = 0; at < size; at += step) {
+		CU_ASSERT(rig_holds(rig, at, MIN(step, size - at), 1));
+		rig_write(rig, at, MIN(step, size - at), 2);
+		CU_ASSERT(rig_holds(rig, 0, at + MIN(step, size - at), 2));
+		fiber_sleep(100000000);
+	}
+	CU_ASSERT_EQUAL(running(rig), RAID_RESHAPE);
+	raid_rebuild_set_rate(rig->array, 0);
+	rig_wait(rig);
+	CU_ASSERT(rig_holds(rig, 0, size, 2));
+	CU_ASSERT(kind->grow.devices ? size_of(rig) > size : size_of(rig) == size);
+	rig_write(rig, size_of(rig) - 65536, 65536, 3);
+	CU_ASSERT_EQUAL(differs(rig->array), 0);
+	rig_stop(rig);
+	CU_ASSERT_EQUAL_FATAL(
+		raid_assemble(&rig->array, rig->disk + 1, after() - 1, NULL, &rig->error), 0);
+	CU_ASSERT(rig_holds(rig, 0, size - 65536, 2));
+	CU_ASSERT(rig_holds(rig, size_of(rig) - 65536, 65536, 3));
+}
+
+static void test_goes_to_its_end(void)
+{
+	each_kind(goes_to_its_end);
+}
+
+/* A member fails in the middle; stopped, assembled without it, and on to the end; then it is rebuilt. */
+static void goes_on_degraded(struct raid_rig *rig)
+{
+	uint64_t size;
+	struct raid_status status;
+
+	begin(rig);
+	size = size_of(rig);
+	fiber_sleep(800000000);
+	CU_ASSERT_EQUAL(raid_fail(rig->array, "disk0", &rig->error), 0);
+	CU_ASSERT(rig_holds(rig, 0, size, 1));
+	rig_write(rig, size / 2 - 100 * 1024, 200 * 1024, 1);
+	rig_write(rig, 4096, 8192, 1);
+	CU_ASSERT(rig_holds(rig, 0, size, 1));
+	CU_ASSERT_EQUAL(running(rig), RAID_RESHAPE);
+	rig_stop(rig);
+	rig_assemble(rig, after(), &(struct raid_assemble_options){ .no_resync = true });
+	CU_ASSERT(rig_holds(rig, 0, size, 1));
+	CU_ASSERT_EQUAL(rig_state(rig, 0), RAID_MEMBER_STALE);
+	rig_stop(rig);
+	rig_assemble(rig, after(), NULL);
+	rig_wait(rig);
+	CU_ASSERT(rig_holds(rig, 0, size, 1));
+	CU_ASSERT_EQUAL(raid_add(rig->array, rig->disk[0], &rig->error), 0);
+	rig_wait(rig);
+	raid_status(rig->array, &status);
+	CU_ASSERT_FALSE(status.degraded);
+	raid_status_free(&status);
+	CU_ASSERT(rig_holds(rig, 0, size, 1));
+	CU_ASSERT_EQUAL(differs(rig->array), 0);
+}
+
+static void test_goes_on_degraded(void)
+{
+	each_kind(goes_on_degraded);
+}
+
+static int grow(struct raid_rig *rig, const struct raid_grow *to)
+{
+	return raid_grow(rig->array, to, &rig->error);
+}
+
+static void refuses(struct raid_rig *rig)
+{
+	uint64_t writes;
+
+	rig_create(rig, 4,
+		   &(struct raid_create_options){ .name = "x", .level = 5, .chunk = 65536 });
+	rig_wait(rig);
+	fiber_sleep(20000000000);
+	writes = rig_writes(rig, 0);
+	CU_ASSERT_EQUAL(grow(rig, &(struct raid_grow){ .devices = 5 }), -ENODEV);
+	CU_ASSERT_EQUAL(grow(rig, &(struct raid_grow){ .devices = 3 }), -EOPNOTSUPP);
+	CU_ASSERT_EQUAL(grow(rig, &(struct raid_grow){ .chunk = 3 << 15 }), -EINVAL);
+	CU_ASSERT_EQUAL(grow(rig, &(struct raid_grow){ .chunk = 1 << 20 }), -ENOSPC);
+	CU_ASSERT_EQUAL(grow(rig, &(struct raid_grow){ .layout = "n2" }), -EINVAL);
+	CU_ASSERT_EQUAL(grow(rig, &(struct raid_grow){ .layout = "left-symmetric" }), 0);
+	CU_ASSERT_EQUAL(rig_writes(rig, 0), writes);
+	raid_rebuild_set_rate(rig->array, 1 << 20);
+	CU_ASSERT_EQUAL(grow(rig, &(struct raid_grow){ .chunk = 32768 }), 0);
+	CU_ASSERT_EQUAL(grow(rig, &(struct raid_grow){ .chunk = 65536 }), -EBUSY);
+	CU_ASSERT_EQUAL(raid_replace_with(rig->array, "disk0", rig->disk[4], false, &rig->error),
+			-EBUSY);
+	CU_ASSERT_EQUAL(raid_bitmap_add(rig->array, 0, &rig->error), -EBUSY);
+}
+
+static void test_refuses(void)
+{
+	rig_run(refuses);
+}
+
+/* ---- Power ---- */
+
+#define SIZE  (2u << 20)
+#define BLOCK 4096u
+#define TOTAL 1024u
+
+struct scene {
+	struct worn_power power;
+	struct block *disks[MOST];
+	struct raid_array *array;
+	struct random random;
+	struct error error;
+	unsigned blocks;
+	/* Versions of blocks: what is durable, and what was written last. */
+	uint32_t durable[TOTAL], latest[TOTAL], version;
+	bool over;
+};
+
+/* Each sector says by itself what it is. */
+static void fill(uint8_t *bytes, uint32_t number, uint32_t version)
+{
+	for (uint32_t at = 0; at < BLOCK; at += 512) {
+		struct random random = { ((uint64_t)(number * 8 + at / 512) << 32 | version) + 1 };
+
+		random_fill(&random, bytes + at, 512);
+		put_le32(bytes + at, version);
+	}
+}
+
+static int write_some(struct scene *scene)
+{
+	uint32_t at = (uint32_t)random_below(&scene->random, scene->blocks);
+	uint32_t count = 1 + (uint32_t)random_below(&scene->random, MIN(scene->blocks - at, 40u));
+	uint8_t *bytes = malloc((size_t)count * BLOCK);
+	uint32_t version = ++scene->version;
+	int rc;
+
+	for (uint32_t i = 0; i < count; i++) {
+		fill(bytes + (size_t)i * BLOCK, at + i, version);
+		scene->latest[at + i] = version;
+	}
+	rc = block_write(raid_array_block(scene->array), (uint64_t)at * BLOCK, bytes,
+			 (uint64_t)count * BLOCK, 0);
+	if (!rc)
+		rc = block_flush(raid_array_block(scene->array));
+	for (uint32_t i = 0; !rc && i < count; i++)
+		scene->durable[at + i] = version;
+	free(bytes);
+	return rc;
+}
+
+static int writer(void *arg)
+{
+	struct scene *scene = arg;
+
+	while (!scene->over && !write_some(scene))
+		fiber_sleep(25000000); /* a reshape yields to who is busy */
+	return 0;
+}
+
+/* Sectors of a block may each have what is durable or anything that was written since. */
+static void check_blocks(struct scene *scene)
+{
+	uint8_t found[BLOCK], expected[BLOCK];
+
+	for (uint32_t i = 0; i < scene->blocks; i++) {
+		CU_ASSERT_EQUAL_FATAL(block_read(raid_array_block(scene->array),
+						 (uint64_t)i * BLOCK, found, BLOCK),
+				      0);
+		for (uint32_t at = 0; at < BLOCK; at += 512) {
+			uint32_t version = get_le32(found + at);
+
+			fill(expected, i, version);
+			if (version < scene->durable[i] || version > scene->latest[i] ||
+			    memcmp(found + at, expected + at, 512) != 0) {
+				printf("block %u at %u: version %u, expected %u to %u\n", i, at,
+				       version, scene->durable[i], scene->latest[i]);
+				CU_FAIL_FATAL("a block is damaged");
+			}
+		}
+	}
+}
+
+/* What is there now is what counts. */
+static void write_all(struct scene *scene)
+{
+	uint8_t *bytes = malloc(BLOCK);
+
+	for (uint32_t i = 0; i < scene->blocks; i++) {
+		scene->durable[i] = scene->latest[i] = ++scene->version;
+		fill(bytes, i, scene->version);
+		CU_ASSERT_EQUAL(block_write(raid_array_block(scene->array), (uint64_t)i * BLOCK,
+					    bytes, BLOCK, 0),
+				0);
+	}
+	CU_ASSERT_EQUAL(block_flush(raid_array_block(scene->array)), 0);
+	free(bytes);
+}
+
+static void assemble(struct scene *scene, unsigned without, bool look)
+{
+	const struct raid_assemble_options options = { .read_only = look };
+	struct block *disks[MOST];
+	unsigned count = 0;
+	int rc;
+
+	for (unsigned i = 0; i < after(); i++)
+		if (i != without)
+			disks[count++] = scene->disks[i];
+	rc = raid_assemble(&scene->array, disks, count, &options, &scene->error);
+	if (rc)
+		printf("assemble: %s\n", scene->error.text);
+	CU_ASSERT_EQUAL_FATAL(rc, 0);
+}
+
+/* The power goes, again and again, until the reshape is over. Returns how often. */
+static unsigned reshape_once(struct scene *scene, uint64_t cut)
+{
+	struct raid_create_options options = kind->options;
+	struct raid_new_member members[MOST] = { 0 };
+	struct fiber *fiber;
+	unsigned cuts = 0;
+	int rc;
+
+	options.name = "x";
+	for (unsigned i = 0; i < after(); i++) {
+		CU_ASSERT_EQUAL(block_write_zeroes(scene->disks[i], 0, SIZE, 0), 0);
+		members[i].block = scene->disks[i];
+		members[i].spare = i >= kind->count;
+	}
+	CU_ASSERT_EQUAL_FATAL(raid_create(&scene->array, members, after(), &options, &scene->error),
+			      0);
+	CU_ASSERT_EQUAL(raid_rebuild_wait(scene->array, NULL, NULL, 1000000000, NULL), 0);
+	scene->blocks = (unsigned)(raid_array_block(scene->array)->size / BLOCK);
+	CU_ASSERT_FATAL(scene->blocks <= TOTAL);
+	write_all(scene);
+	worn_power_cut_after(&scene->power, cut);
+	rc = raid_grow(scene->array, &kind->grow, &scene->error);
+	for (;;) {
+		scene->over = false;
+		fiber = fiber_spawn(writer, scene);
+		if (!rc || cuts)
+			raid_rebuild_wait(scene->array, NULL, NULL, 1000000000, NULL);
+		scene->over = true;
+		fiber_join(fiber);
+		raid_stop(scene->array, NULL);
+		if (!scene->power.off)
+			break;
+		cuts++;
+		worn_power_cycle(&scene->power);
+		assemble(scene, UINT32_MAX, true);
+		check_blocks(scene);
+		raid_stop(scene->array, NULL);
+		worn_power_cut_after(&scene->power,
+				     cut + random_below(&scene->random, 60) + 20 * cuts);
+		if (raid_assemble(&scene->array, scene->disks, after(), NULL, &scene->error))
+			scene->array = NULL;
+		while (!scene->array) {
+			worn_power_cycle(&scene->power);
+			if (raid_assemble(&scene->array, scene->disks, after(), NULL,
+					  &scene->error))
+				scene->array = NULL;
+		}
+	}
+	worn_power_cycle(&scene->power);
+	assemble(scene, UINT32_MAX, false);
+	check_blocks(scene);
+	CU_ASSERT_EQUAL(raid_rebuild_wait(scene->array, NULL, NULL, 1000000000, NULL), 0);
+	check_blocks(scene);
+	CU_ASSERT_EQUAL(differs(scene->array), 0);
+	raid_stop(scene->array, NULL);
+	assemble(scene, (unsigned)random_below(&scene->random, after()), true);
+	check_blocks(scene);
+	raid_stop(scene->array, NULL);
+	return cuts;
+}
+
+static int play(void *arg)
+{
+	struct scene *scene = arg;
+	unsigned step = getenv("TORTURE") ? 1 : 37, cuts = 0;
+
+	for (unsigned i = 0; i < MOST; i++) {
+		char name[] = "disk0";
+
+		name[4] = (char)('0' + i);
+		scene->disks[i] = worn_disk_create(&scene->power, name, SIZE);
+	}
+	for (uint64_t cut = 1; cut < 150; cut += step)
+		cuts += reshape_once(scene, cut);
+	CU_ASSERT(cuts > 4);
+	for (unsigned i = 0; i < MOST; i++)
+		block_unref(scene->disks[i]);
+	return 0;
+}
+
+static void test_power(void)
+{
+	struct worker_options worker_options = { .virtual_clock = true, .seed = 3 };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++) {
+		struct scene *scene = calloc(1, sizeof(*scene));
+		struct worker *worker;
+
+		kind = &kinds[i];
+		scene->random = (struct random){ i + 1 };
+		scene->power.random = (struct random){ i + 100 };
+		CU_ASSERT_EQUAL_FATAL(worker_create(&worker, &worker_options, &scene->error), 0);
+		worker_run(worker, play, scene);
+		worker_destroy(worker);
+		free(scene);
+	}
+}
+
+UNIT_MAIN("raid reshape", UNIT(test_goes_to_its_end), UNIT(test_goes_on_degraded),
+	  UNIT(test_refuses), UNIT(test_power))
