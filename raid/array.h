@@ -152,6 +152,7 @@ struct raid_array {
 	struct fiber_queue requests_queue;       /* none is left */
 	uint64_t last_write_ns;
 	struct list idle_transfers; /* mirror_start.c's, for the next ones */
+	unsigned idle_count;
 
 	struct raid_counters counters;
 	struct raid_event_log event_log;

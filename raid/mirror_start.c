@@ -20,6 +20,9 @@
 #include "raid/mirror.h"
 #include "util/bytes.h"
 
+/* Kept for later: as many as are mostly on their way. */
+#define IDLE_MOST 256u
+
 struct mirror_transfer {
 	struct list node; /* in array->idle_transfers */
 	struct raid_array *array;
@@ -47,6 +50,7 @@ static struct mirror_transfer *transfer_get(const struct mirror_span *span, stru
 
 	if (!transfer)
 		return NULL;
+	array->idle_count -= idle != NULL;
 	transfer->array = array;
 	transfer->work = work;
 	transfer->span = *span;
@@ -55,7 +59,14 @@ static struct mirror_transfer *transfer_get(const struct mirror_span *span, stru
 
 static void transfer_put(struct mirror_transfer *transfer)
 {
-	list_add_head(&transfer->array->idle_transfers, &transfer->node);
+	struct raid_array *array = transfer->array;
+
+	if (array->idle_count == IDLE_MOST) {
+		free(transfer);
+		return;
+	}
+	array->idle_count++;
+	list_add_head(&array->idle_transfers, &transfer->node);
 }
 
 void mirror_free_transfers(struct raid_array *array)

@@ -148,6 +148,8 @@ struct fiber *fiber_current(void); /* NULL off fibers */
 /* How many the calling thread's worker has. Each takes a stack, and a process may have no more than some 30,000 of those on
  * Linux before 6.13 (vm.max_map_count): whoever starts one for each of a stranger's wishes looks here first. */
 unsigned worker_fibers(void);
+/* How many requests to disks it has on their way, those of its fibers and those that need none; each takes some memory. */
+unsigned worker_requests(void);
 
 void fiber_yield(void);       /* suspends; others run first */
 int fiber_sleep(uint64_t ns); /* suspends; 0 or -ECANCELED */

@@ -34,6 +34,11 @@ unsigned worker_fibers(void)
 	return worker_self->fibers;
 }
 
+unsigned worker_requests(void)
+{
+	return worker_self->in_flight;
+}
+
 void worker_counters(const struct worker *worker, struct worker_counters *out)
 {
 	*out = worker->counters;

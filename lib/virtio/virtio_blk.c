@@ -384,7 +384,8 @@ static struct virtio_blk_request *get_request(struct virtio_blk_queue *queue)
 /* How many more it may carry out now. Where that is none, it carries out some, whose end wakes the worker. */
 static unsigned room(const struct virtio_blk_queue *queue)
 {
-	unsigned most = worker_fibers() < VIRTIO_BLK_CROWD ? VIRTIO_BLK_IN_FLIGHT : VIRTIO_BLK_FEW;
+	unsigned crowd = MAX(worker_fibers(), worker_requests());
+	unsigned most = crowd < VIRTIO_BLK_CROWD ? VIRTIO_BLK_IN_FLIGHT : VIRTIO_BLK_FEW;
 
 	return queue->in_flight < most ? most - queue->in_flight : 0;
 }

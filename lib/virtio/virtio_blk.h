@@ -28,8 +28,8 @@ struct block;
  * size of its rings, up to 32768, and a request may take a fiber's stack. */
 #define VIRTIO_BLK_IN_FLIGHT 1024
 
-/* Many queues could still take all the stacks that there are, and with them the process. So where a worker has so many
- * fibers, each queue carries out only a few at a time. */
+/* Many queues could still take all the stacks that there are, and with them the process, or much memory. So where a worker
+ * has so many fibers, or requests on their way without one, each queue carries out only a few at a time. */
 #define VIRTIO_BLK_CROWD 4096
 #define VIRTIO_BLK_FEW   16
 

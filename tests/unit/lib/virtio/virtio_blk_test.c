@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
+#include <sys/socket.h>
 #include <linux/virtio_blk.h>
 
 #include "block/block.h"
@@ -504,6 +506,65 @@ static int in_a_crowd(void *arg)
 	return end();
 }
 
+static unsigned reads_ended;
+
+static void read_ended(struct worker_request *request, int result)
+{
+	(void)request;
+	reads_ended += result == 1;
+}
+
+/* The same where they have requests on their way that need no stack: reads of a socket, for which libaio has no way. */
+static int in_a_crowd_of_requests(void *arg)
+{
+	static struct worker_request reads[VIRTIO_BLK_CROWD];
+	const struct virtqueue_part parts[] = { { BASE + HEADER, 16 }, { BASE + STATUS, 1 } };
+	char bytes[VIRTIO_BLK_CROWD] = { 0 }, byte;
+	const struct iovec iov = { &byte, 1 };
+	uint16_t head;
+	int ends[2];
+
+	(void)arg;
+	if (strcmp(worker_engine_name(worker_current()), "io_uring") != 0)
+		return 0;
+	begin(false);
+	block_fault_add(rig.fault, &(struct block_fault_rule){ .requests = BLOCK_FAULT_FLUSH,
+							       .action = BLOCK_FAULT_LATENCY,
+							       .latency_ns = MS });
+	CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+	reads_ended = 0;
+	for (unsigned i = 0; i < VIRTIO_BLK_CROWD; i++) {
+		reads[i] = (struct worker_request){ .type = WORKER_READ,
+						    .fd = ends[0],
+						    .iov = &iov,
+						    .count = 1,
+						    .done = read_ended };
+		worker_submit(worker_current(), &reads[i]);
+	}
+	put_header(VIRTIO_BLK_T_FLUSH, 0);
+	for (unsigned i = 0; i < SIZE / 2; i++)
+		CU_ASSERT_EQUAL(virtqueue_driver_add(&rig.driver, parts, 1, 1, &head), 0);
+	virtqueue_driver_kick(&rig.driver);
+	while (virtio_blk_queue_poll(&rig.queue, 64) > 0)
+		;
+	CU_ASSERT_EQUAL(rig.queue.in_flight, VIRTIO_BLK_FEW);
+	CU_ASSERT_FALSE(virtio_blk_queue_arm(&rig.queue));
+	CU_ASSERT_EQUAL(write(ends[1], bytes, sizeof(bytes)), sizeof(bytes));
+	while (reads_ended < VIRTIO_BLK_CROWD)
+		fiber_yield();
+	CU_ASSERT_EQUAL(worker_requests(), 0);
+	virtio_blk_queue_poll(&rig.queue, 64);
+	CU_ASSERT_EQUAL(rig.queue.in_flight, SIZE / 2);
+	close(ends[0]);
+	close(ends[1]);
+	return end();
+}
+
+static void test_guests_do_not_take_all_memory(void)
+{
+	CU_ASSERT_EQUAL(fiber_run_each(in_a_crowd_of_requests, NULL), 0);
+}
+
 static void test_guests_do_not_take_all_stacks(void)
 {
 	CU_ASSERT_EQUAL(fiber_run_each(in_a_crowd, NULL), 0);
@@ -630,6 +691,6 @@ UNIT_MAIN("virtio-blk", UNIT(test_what_is_written_is_read),
 	  UNIT(test_the_driver_chooses_the_cache_mode),
 	  UNIT(test_configuration_space_tells_the_disk),
 	  UNIT(test_a_large_ring_does_not_take_all_memory),
-	  UNIT(test_guests_do_not_take_all_stacks),
+	  UNIT(test_guests_do_not_take_all_stacks), UNIT(test_guests_do_not_take_all_memory),
 	  UNIT(test_what_comes_back_is_done_by_few_fibers),
 	  UNIT(test_a_request_without_a_status_byte_breaks_the_ring))
