@@ -15,6 +15,7 @@
  *	array.c		members and their states; tells the others what changes
  *	each.c		the same thing on several members at once
  *	super.c		the superblock update protocol
+ *	metadata.h	how they are kept: 1.x, 0.90, dm-raid's
  *	run.c		an array's life: made, started, stopped, gone
  *	assemble.c	from a set of blocks to a running array
  *	freshest.c	which of their superblocks is believed; halves that ran apart
@@ -29,7 +30,7 @@
  *	raid0.c		RAID0 and linear, which only map
  *	mirror.c	what RAID1 and RAID10 have in common; mirror_read.c, mirror_sync.c, mirror_group.c
  *	raid1.c, raid10.c	and what not; raid10_geometry.c
- *	raid5.h		levels 4, 5 and 6; parity.h, raid5_geometry.h: their arithmetic
+ *	raid5.h		levels 4, 5 and 6; parity.h, raid5_geometry.h: their arithmetic; raid5_ppl.h, raid5_journal.h: their logs
  *	rebuild.c	resync, recovery and scrub: what is to be done; rebuild_windows.c does it by the level's operations,
  *			and rebuild_speed.c says how fast
  *
@@ -468,7 +469,7 @@ struct raid_status {
 	bool degraded; /* a place has no member that is in sync */
 	bool failed;   /* what members are left do not have all data */
 	char state
-		[64]; /* as mdadm --detail puts it: "clean, degraded, recovering"; and ", stopped" */
+		[64]; /* as mdadm --detail puts it: "clean, degraded, recovering"; and ", stopped", ", without its journal" */
 	struct {
 		bool present;
 		uint64_t chunk;         /* bytes */

@@ -60,7 +60,7 @@ static void describe_state(const struct raid_array *array, struct raid_status *s
 	};
 
 	/* Not that it is read-only: whoever only looks has it so. */
-	snprintf(status->state, sizeof(status->state), "%s%s%s%s%s",
+	snprintf(status->state, sizeof(status->state), "%s%s%s%s%s%s",
 		 status->failed ? "failed"
 		 : array->clean ? "clean"
 				: "active",
@@ -70,6 +70,7 @@ static void describe_state(const struct raid_array *array, struct raid_status *s
 				 raid_array_in_sync_below(array) != MD_RESYNC_DONE
 			 ? ", not in sync"
 			 : "",
+		 status->journal && !raid_array_has_journal(array) ? ", without its journal" : "",
 		 status->progress.held ? ", stopped" : "");
 }
 
@@ -106,11 +107,11 @@ void raid_status(struct raid_array *array, struct raid_status *status)
 	status->clean = array->clean;
 	status->degraded = raid_array_degraded(array);
 	status->failed = !raid_array_survives(array);
-	status->ppl = array->features & (MD_FEATURE_PPL | MD_FEATURE_MULTIPLE_PPLS);
-	status->journal = array->features & MD_FEATURE_JOURNAL;
 	status->counters = array->counters;
 	status->speed = array->rebuild.speed;
 	raid_rebuild_progress(array, &status->progress);
+	status->ppl = array->features & (MD_FEATURE_PPL | MD_FEATURE_MULTIPLE_PPLS);
+	status->journal = array->features & MD_FEATURE_JOURNAL;
 	describe_state(array, status);
 	if (array->intent)
 		fill_bitmap(array->intent, status);

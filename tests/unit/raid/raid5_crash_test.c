@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "block/fault.h"
 #include "fiber/fiber.h"
 #include "raid/raid.h"
 #include "unit.h"
@@ -202,6 +203,21 @@ static void crash_once(struct scene *scene)
 	}
 }
 
+/* A disk whose writes take their time, so that those of several stripes are on their way when the power goes. */
+static struct block *make_disk(struct scene *scene, const char *name, uint64_t size)
+{
+	struct block *worn = worn_disk_create(&scene->power, name, size), *slow;
+
+	CU_ASSERT_EQUAL_FATAL(block_create_fault(&slow, name, worn, scene->level, &scene->error),
+			      0);
+	block_fault_add(slow, &(struct block_fault_rule){ .requests = BLOCK_FAULT_WRITE,
+							  .chance = 500000,
+							  .action = BLOCK_FAULT_LATENCY,
+							  .latency_ns = 3000000 });
+	block_unref(worn);
+	return slow;
+}
+
 static int play(void *arg)
 {
 	struct scene *scene = arg;
@@ -222,8 +238,7 @@ static int play(void *arg)
 
 		name[4] = (char)('0' + i);
 		/* A short ring goes round often. */
-		scene->disks[i] =
-			worn_disk_create(&scene->power, name, i == DISKS ? SIZE / 4 : SIZE);
+		scene->disks[i] = make_disk(scene, name, i == DISKS ? SIZE / 4 : SIZE);
 		members[i].block = scene->disks[i];
 		members[i].journal = i == DISKS;
 	}
