@@ -195,7 +195,7 @@ dd if=slept of=b.img bs=1M count=1 conv=notrunc status=none
 t vg repair vg0
 ! "$tenon" vg show vg0 --json | grep -q 'the next change repairs it' || fail "repair leaves it stale"
 theirs "vg0" vgs --noheadings -o vg_name
-rm d.img e.img slept
+rm e.img slept
 for name in a b c; do cp $name.img $name.copy.img; done
 before=$(field vg vg0 uuid)
 refused 'on none of the devices' vg clone copy "$work/a.copy.img" "$work/b.copy.img"

@@ -12,7 +12,8 @@ for tool in fullreport losetup; do
 done
 [ "$(id -u)" = 0 ] && losetup -f >/dev/null 2>&1 || { echo "lvm2 wants root and loop devices: not asked"; exit 77; }
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+# The walk may be ended in the middle of a step.
+trap 'for image in "$work"/*.img; do losetup -j "$image" | cut -d: -f1 | xargs -r losetup -d; done; rm -rf "$work"' EXIT
 cd "$work"
 mkdir run
 export LC_ALL=C TENON_RUNTIME_DIR=$work/run TENON_STATE_DIR=$work/state TENON_ARCHIVE=off LVM_SUPPRESS_FD_WARNINGS=1
