@@ -163,6 +163,7 @@ if [ "$(id -u)" = 0 ]; then
 	chmod 711 "$work"
 	mkdir home && chown 65534:65534 home && cp "$TENON" home/tenon
 	truncate -s 16M rootonly.img && chmod 600 rootonly.img
+	mkdir foreign foreign/tenon && chmod 711 foreign
 	cat >user <<-'SCRIPT'
 		cd home || exit 1
 		unset XDG_RUNTIME_DIR XDG_CONFIG_HOME TENON_RUNTIME_DIR TENON_DEVICES TENON_DEVICES_FILE
@@ -188,6 +189,21 @@ if [ "$(id -u)" = 0 ]; then
 		fails 'Permission denied' ./tenon raid list --device ../rootonly.img
 		fails 'Permission denied' ./tenon serve vg --socket-dir /sockets
 		fails 'Permission denied' ./tenon copy data /image
+		# A place of another user, which came with his environment or was there before.
+		TENON_RUNTIME_DIR=../foreign/tenon fails 'belongs to user 0 (root), expected user 65534.*' ./tenon status
+		grep -q 'TENON_RUNTIME_DIR came with the environment of another user' said
+		XDG_RUNTIME_DIR=../foreign fails 'belongs to user 0 (root), expected user 65534.*' ./tenon serve vg --socket-dir sockets
+		grep -q 'XDG_RUNTIME_DIR came with the environment of another user' said
+		# Root of a user namespace of his own, without a runtime directory, is this user with his place, and has TAP ports.
+		if unshare -rn true 2>/dev/null && [ -w /dev/net/tun ]; then
+			unshare -rn bash -c './tenon switch run own --port t=tap:tap0 >switch 2>&1 & echo $! >switch_pid; wait'  &
+			for _ in $(seq 1200); do grep -q ready switch 2>/dev/null && break; sleep 0.05; done
+			grep -q 'ready: t=tap:tap0' switch || { cat switch; exit 1; }
+			[ "$(stat -c %u /tmp/tenon-65534)" = 65534 ]
+			./tenon switch show own >/dev/null
+			kill "$(cat switch_pid)"
+			wait
+		fi
 		mkdir closed && chmod 555 closed
 		fails 'Permission denied' ./tenon serve vg --socket-dir closed
 		TENON_RUNTIME_DIR=/runtime fails 'Permission denied.*' ./tenon serve vg --socket-dir sockets
