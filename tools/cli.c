@@ -132,6 +132,15 @@ int cli_usage_error(const char *format, ...)
 	return EXIT_USAGE;
 }
 
+int cli_wrong_value(const char *option, const struct error *error)
+{
+	cli_usage_error("%s%s%s%s", option ? "--" : "", option ? option : "", option ? ": " : "",
+			error->text);
+	if (error->advice[0])
+		fprintf(stderr, "       %s\n", error->advice);
+	return EXIT_USAGE;
+}
+
 void cli_note(const char *format, ...)
 {
 	va_list args;

@@ -93,6 +93,8 @@ void cli_complete(const char *usage, const struct cli_option *options, int argc,
 /* Says "tenon: VERB: ..." about one thing that is wrong with the arguments of the verb that cli_parse() was called for;
  * returns EXIT_USAGE. */
 int cli_usage_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* The same, with what a check of a value said of it, and its advice. `option` it was given with, or NULL: an operand. */
+int cli_wrong_value(const char *option, const struct error *error);
 
 /* ---- Running ---- */
 

@@ -168,9 +168,7 @@ static int cli_store(const struct cli_option *option, char *argument)
 		break;
 	}
 	if (rc)
-		cli_usage_error("--%s: %s", option->name, error.text);
-	if (rc && error.advice[0])
-		fprintf(stderr, "       %s\n", error.advice);
+		cli_wrong_value(option->name, &error);
 	return rc;
 }
 

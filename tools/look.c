@@ -26,11 +26,14 @@ static bool look_parse(struct look *look, int argc, char **argv, int *status)
 
 int look_verb(struct look *look, int argc, char **argv)
 {
+	struct error error = { 0 };
 	int status;
 
 	if (!look_parse(look, argc, argv, &status))
 		return status;
 	look->name = look->operands.count ? look->operands.words[0] : NULL;
+	if (look->name && look->check && !look->check(look->name, &error))
+		return cli_wrong_value(NULL, &error);
 	status = cli_on_fiber(look_run, look);
 	if (look->result)
 		cli_print_result(look->result, look->columns, look->parts, &look->listing);

@@ -15,6 +15,8 @@ struct look {
 	const struct cli_column *columns; /* of a listing; NULL: one object is shown */
 	const struct cli_part *parts;     /* of the object, or NULL */
 	const struct cli_option *option;  /* one of its own, or NULL */
+	/* Whether `name` is one at all, or NULL; else `error` says what is expected. */
+	bool (*check)(const char *name, struct error *error);
 	/* Sets `result` to what is to be printed, also when it then fails. */
 	int (*run)(struct look *look, struct error *error);
 

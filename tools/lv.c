@@ -93,11 +93,21 @@ static int show_run(struct look *look, struct error *error)
 	return rc;
 }
 
+static bool check_volume_name(const char *name, struct error *error)
+{
+	const char *slash = strchr(name, '/');
+
+	return (slash && slash != name && slash[1] && !strchr(slash + 1, '/')) ||
+	       (error_set(error, -EINVAL, "%s: expected VG/LV", name), false);
+}
+
 static int lv_show_verb(int argc, char **argv)
 {
-	struct look look = {
-		.usage = "lv show VG/LV [--json]", .least = 1, .most = 1, .run = show_run
-	};
+	struct look look = { .usage = "lv show VG/LV [--json]",
+			     .least = 1,
+			     .most = 1,
+			     .check = check_volume_name,
+			     .run = show_run };
 
 	return look_verb(&look, argc, argv);
 }
@@ -211,13 +221,6 @@ static int change_agree(struct lv_change *change, const char *socket, struct err
 	return rc;
 }
 
-static bool is_volume_name(const char *name)
-{
-	const char *slash = strchr(name, '/');
-
-	return slash && slash != name && slash[1] && !strchr(slash + 1, '/');
-}
-
 static int change_run(void *arg, struct error *error)
 {
 	struct lv_change *change = arg;
@@ -225,8 +228,6 @@ static int change_run(void *arg, struct error *error)
 	json_t *answer = NULL;
 	int rc;
 
-	if (!is_volume_name(change->name))
-		return error_set(error, -EINVAL, "%s: expected VG/LV", change->name);
 	json_object_set_new(change->params, "name", describe_text(change->name));
 	rc = owner_find(&change->given, change->name, &socket, error);
 	if (!rc && change->planned)
@@ -242,14 +243,40 @@ static int change_run(void *arg, struct error *error)
 	return rc;
 }
 
+/* What can be seen to be wrong by itself, before any device is looked at. */
+static bool check_new_words(const struct lv_change *change, struct error *error)
+{
+	const char *new_name = json_string_value(json_object_get(change->params, "new_name"));
+	const char *of =
+		!strcmp(change->method, "lv.create") ? strchr(change->name, '/') + 1 : new_name;
+	static const char *const lists[] = { "tags", "add_tags" };
+
+	if (of && volume_lv_name_check(of, error))
+		return false;
+	for (unsigned i = 0; i < ARRAY_SIZE(lists); i++) {
+		json_t *list = json_object_get(change->params, lists[i]), *tag;
+		size_t index;
+
+		json_array_foreach(list, index, tag) {
+			if (volume_tag_check(json_string_value(tag), error))
+				return false;
+		}
+	}
+	return true;
+}
+
 static int change_do(struct lv_change *change, char *name)
 {
+	struct error error = { 0 };
 	int status;
 
 	change->name = name;
 	if (!change->params)
 		change->params = json_object();
-	status = cli_on_fiber(change_run, change);
+	if (check_volume_name(name, &error) && check_new_words(change, &error))
+		status = cli_on_fiber(change_run, change);
+	else
+		status = cli_wrong_value(NULL, &error);
 	json_decref(change->params);
 	json_decref(change->request);
 	return status == EXIT_DONE && change->not_served ? EXIT_NOT_SERVED : status;

@@ -95,15 +95,8 @@ static int grow_here(struct grow_command *command, struct error *error)
 static int grow_run(void *arg, struct error *error)
 {
 	struct grow_command *command = arg;
-	int rc = 0;
+	int rc = grow_by_owner(command, error);
 
-	if (command->size && !strcmp(command->size, "max"))
-		command->grow.size = RAID_GROW_MAX;
-	else if (command->size)
-		rc = cli_parse_size(command->size, 65536, INT64_MAX, &command->grow.size, error);
-	command->grow.layout = command->layout;
-	if (!rc)
-		rc = grow_by_owner(command, error);
 	if (rc)
 		return rc > 0 ? 0 : rc;
 	rc = grow_here(command, error);
@@ -118,6 +111,7 @@ static int grow_run(void *arg, struct error *error)
 int raid_grow_verb(int argc, char **argv)
 {
 	struct grow_command command = { .force = false };
+	struct error error = { 0 };
 	uint64_t devices = 0;
 	const struct cli_option options[] = {
 		{ "size", CLI_TEXT, &command.size, "max|SIZE",
@@ -142,6 +136,12 @@ int raid_grow_verb(int argc, char **argv)
 		return status;
 	if (!command.size && !devices && !command.grow.chunk && !command.layout)
 		return cli_usage_error("--size, --devices, --chunk or --layout is needed");
+	if (command.size && !strcmp(command.size, "max"))
+		command.grow.size = RAID_GROW_MAX;
+	else if (command.size &&
+		 cli_parse_size(command.size, 65536, INT64_MAX, &command.grow.size, &error))
+		return cli_wrong_value("size", &error);
+	command.grow.layout = command.layout;
 	command.grow.devices = (unsigned)devices;
 	command.target = raid_target(operands.words[0]);
 	status = cli_on_fiber(grow_run, &command);

@@ -77,6 +77,7 @@ struct speed {
 	struct cli_words given;
 	char *target;
 	const char *least, *most;
+	uint64_t least_bytes, most_bytes;
 	bool json;
 };
 
@@ -87,23 +88,13 @@ static int speed_parse(const char *text, uint64_t *bytes, struct error *error)
 	return !strcmp(text, "none") ? 0 : cli_parse_size(text, 1, INT64_MAX, bytes, error);
 }
 
-static int speed_params(const struct speed *speed, json_t *params, struct error *error)
+static void speed_params(const struct speed *speed, json_t *params)
 {
-	uint64_t least, most;
-	int rc = 0;
-
-	if (speed->least)
-		rc = speed_parse(speed->least, &least, error);
-	if (!rc && speed->most)
-		rc = speed_parse(speed->most, &most, error);
-	if (rc)
-		return rc;
 	json_object_set_new(params, "name", describe_text(speed->target));
 	if (speed->least)
-		json_object_set_new(params, "least", json_integer((json_int_t)least));
+		json_object_set_new(params, "least", json_integer((json_int_t)speed->least_bytes));
 	if (speed->most)
-		json_object_set_new(params, "most", json_integer((json_int_t)most));
-	return 0;
+		json_object_set_new(params, "most", json_integer((json_int_t)speed->most_bytes));
 }
 
 static void speed_say(const struct speed *speed, const json_t *answer)
@@ -130,12 +121,9 @@ static int speed_run(void *arg, struct error *error)
 {
 	struct speed *speed = arg;
 	json_t *params = json_object(), *answer = NULL;
-	int rc = speed_params(speed, params, error);
+	int rc;
 
-	if (rc) {
-		json_decref(params);
-		return rc;
-	}
+	speed_params(speed, params);
 	rc = owner_call(&speed->given, speed->target, "raid.speed", params, &answer, error);
 	if (rc < 0)
 		return rc;
@@ -151,6 +139,7 @@ static int speed_run(void *arg, struct error *error)
 int raid_speed_verb(int argc, char **argv)
 {
 	struct speed speed = { .json = false };
+	struct error error = { 0 };
 	const struct cli_option options[] = {
 		{ "min", CLI_TEXT, &speed.least, "SIZE",
 		  "each second, also while the array is used (1000K); none: it waits" },
@@ -165,6 +154,10 @@ int raid_speed_verb(int argc, char **argv)
 	if (!cli_parse("raid speed NAME [--min SIZE] [--max SIZE] [--json]", options, argc, argv, 1,
 		       1, &operands, &status))
 		return status;
+	if (speed.least && speed_parse(speed.least, &speed.least_bytes, &error))
+		return cli_wrong_value("min", &error);
+	if (speed.most && speed_parse(speed.most, &speed.most_bytes, &error))
+		return cli_wrong_value("max", &error);
 	speed.target = raid_target(operands.words[0]);
 	status = cli_on_fiber(speed_run, &speed);
 	free(speed.target);

@@ -67,9 +67,12 @@ static int add_all_targets(struct cli_words *targets, const struct stack *look, 
 		rc = stack_report(look, targets->count > 0, error);
 	if (rc || targets->count)
 		return rc;
-	error_set(error, -ENOENT,
-		  "no volume group and no array on the %u devices that were looked at",
-		  look->node_count);
+	if (look->node_count)
+		error_set(error, -ENOENT,
+			  "no volume group and no array on the devices that were looked at, %u",
+			  look->node_count);
+	else
+		error_set(error, -ENOENT, "there is nothing to serve");
 	return error_advise(error,
 			    "name the devices with --device, TENON_DEVICES or `tenon device add`");
 }

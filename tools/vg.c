@@ -119,6 +119,7 @@ static int create_run(void *arg, struct error *error)
 static int vg_create_verb(int argc, char **argv)
 {
 	struct vg_create create = { 0 };
+	struct error error = { 0 };
 	const struct cli_option options[] = {
 		{ "extent-size", CLI_SIZE, &create.extent_size, "SIZE", "default 4M", 512,
 		  (uint64_t)UINT32_MAX << 9 },
@@ -142,6 +143,11 @@ static int vg_create_verb(int argc, char **argv)
 		       &status))
 		return status;
 	create.name = operands.words[0];
+	if (volume_group_name_check(create.name, &error))
+		return cli_wrong_value(NULL, &error);
+	for (unsigned i = 0; i < create.tags.count; i++)
+		if (volume_tag_check(create.tags.words[i], &error))
+			return cli_wrong_value("tag", &error);
 	create.devices = (struct cli_words){ operands.words + 1, operands.count - 1 };
 	return cli_on_fiber(create_run, &create);
 }
@@ -226,8 +232,8 @@ static int remove_ask(struct removal *removal, struct error *error)
 	if (rc)
 		return rc;
 	if (group->lv_count) {
-		error_set(error, -EBUSY, "volume group %s: has %u volumes", group->name,
-			  group->lv_count);
+		error_set(error, -EBUSY, "volume group %s: has %u volume%s", group->name,
+			  group->lv_count, group->lv_count == 1 ? "" : "s");
 		return error_advise(error, "remove them first");
 	}
 	removal->consent.always = true;
