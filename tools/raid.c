@@ -297,7 +297,7 @@ static int raid_create_verb(int argc, char **argv)
 	struct raid_create create = { 0 };
 	struct error error = { 0 };
 	const struct cli_option options[] = {
-		{ "level", CLI_TEXT, &create.level, "LEVEL", "linear, 0, 1 or 10" },
+		{ "level", CLI_TEXT, &create.level, "LEVEL", "linear, 0, 1, 4, 5, 6 or 10" },
 		{ "layout", CLI_TEXT, &create.layout, "NAME",
 		  "of level 10: n2 (default), f2, o2 or other numbers; of 0: original, alternate" },
 		{ "chunk", CLI_SIZE, &create.chunk, "SIZE", "of levels that have chunks (512K)",
