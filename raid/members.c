@@ -18,11 +18,16 @@
 
 #define REMOVE_PATIENCE_NS 5000000000ull
 
+static int check_writable(const struct raid_array *array, struct error *error)
+{
+	return array->block.read_only
+		       ? error_set(error, -EROFS, "%s is assembled read-only", array->block.name)
+		       : 0;
+}
+
 static int find_member(struct raid_array *array, const char *device, struct raid_member **member,
 		       struct error *error)
 {
-	if (array->block.read_only)
-		return error_set(error, -EROFS, "%s is assembled read-only", array->block.name);
 	*member = raid_member_find(array, device);
 	if (!*member)
 		return error_set(error, -ENOENT, "%s is no member of %s", device,
@@ -46,26 +51,48 @@ static int refuse_alone(const struct raid_array *array, const struct raid_member
 	return -EBUSY;
 }
 
-static int fail(struct raid_array *array, const char *device, bool force, struct error *error)
+/* As raid_member_fail() does: one that has no data, or no place, can always go. */
+static int check_fail(struct raid_array *array, const char *device, bool force,
+		      struct raid_member **out, struct error *error)
 {
 	struct raid_member *member;
 	uint64_t sector, count;
-	int rc;
+	int rc = find_member(array, device, &member, error);
 
-	rc = find_member(array, device, &member, error);
 	if (rc)
 		return rc;
+	*out = member;
 	if (member->state == RAID_MEMBER_STALE)
 		return error_set(error, -ENOENT, "%s is not in use by %s: %s", device,
 				 array->block.name, member->reason);
 	if (!force && array->level->holds_alone && raid_array_can_lose(array, member) &&
 	    array->level->holds_alone(array, member, &sector, &count))
 		return refuse_alone(array, member, sector, count, error);
-	if (!raid_member_fail(member, "failed on request"))
+	if (member->state == RAID_MEMBER_IN_SYNC && !raid_array_can_lose(array, member))
 		return error_set(error, -EBUSY,
 				 "without %s data of %s are gone: no other member that is in sync "
 				 "has them",
 				 device, array->block.name);
+	return 0;
+}
+
+int raid_fail_check(struct raid_array *array, const char *device, bool force, struct error *error)
+{
+	struct raid_member *member;
+
+	return check_fail(array, device, force, &member, error);
+}
+
+static int fail(struct raid_array *array, const char *device, bool force, struct error *error)
+{
+	struct raid_member *member;
+	int rc = check_writable(array, error);
+
+	if (!rc)
+		rc = check_fail(array, device, force, &member, error);
+	if (rc)
+		return rc;
+	raid_member_fail(member, "failed on request");
 	rc = raid_super_settle(array);
 	if (rc)
 		error_set(error, rc, "%s: superblocks cannot be written: %s", array->block.name,
@@ -108,32 +135,57 @@ static int wait_for_requests(struct raid_member *member, struct error *error)
 			    array->block.name);
 }
 
+static int check_remove(struct raid_array *array, const char *device, struct raid_member **out,
+			struct error *error)
+{
+	int rc = find_member(array, device, out, error);
+
+	if (rc || (!raid_member_active(*out) && (*out)->state != RAID_MEMBER_JOURNAL))
+		return rc;
+	error_set(error, -EBUSY, "%s is in use by %s (%s)", device, array->block.name,
+		  raid_member_state_name((*out)->state));
+	error_advise(error, "fail it first");
+	return -EBUSY;
+}
+
+static int refuse_removed(const struct raid_array *array, const char *device, struct error *error)
+{
+	error_set(error, -ENOENT, "%s is no member of %s any more: it was removed before", device,
+		  array->block.name);
+	error_advise(error, "`tenon raid add` brings it back");
+	return -ENOENT;
+}
+
+static bool was_removed(const struct raid_member *member)
+{
+	return member->state == RAID_MEMBER_STALE && member->removed;
+}
+
+int raid_remove_check(struct raid_array *array, const char *device, struct error *error)
+{
+	struct raid_member *member;
+	int rc = check_remove(array, device, &member, error);
+
+	return !rc && was_removed(member) ? refuse_removed(array, device, error) : rc;
+}
+
 static int remove_locked(struct raid_array *array, const char *device, struct error *error)
 {
 	struct raid_member *member;
 	bool known, removed;
-	int rc;
+	int rc = check_writable(array, error);
 
-	rc = find_member(array, device, &member, error);
-	if (rc)
-		return rc;
-	if (raid_member_active(member) || member->state == RAID_MEMBER_JOURNAL) {
-		error_set(error, -EBUSY, "%s is in use by %s (%s)", device, array->block.name,
-			  raid_member_state_name(member->state));
-		error_advise(error, "fail it first");
-		return -EBUSY;
-	}
-	rc = wait_for_requests(member, error);
+	if (!rc)
+		rc = check_remove(array, device, &member, error);
+	if (!rc)
+		rc = wait_for_requests(member, error);
 	if (rc)
 		return rc;
 	known = member->state != RAID_MEMBER_STALE || member->marked_faulty;
-	removed = member->state == RAID_MEMBER_STALE && member->removed;
+	removed = was_removed(member);
 	raid_member_drop(member);
-	if (removed) {
-		error_set(error, -ENOENT, "%s is no member of %s any more: it was removed before",
-			  device, array->block.name);
-		return error_advise(error, "`tenon raid add` brings it back");
-	}
+	if (removed)
+		return refuse_removed(array, device, error);
 	rc = known ? raid_super_update(array) : 0;
 	if (rc)
 		error_set(error, rc, "%s: superblocks cannot be written: %s", array->block.name,

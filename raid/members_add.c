@@ -299,8 +299,6 @@ static int check_device(struct raid_array *array, struct block *block, struct er
 {
 	struct raid_member *member;
 
-	if (array->block.read_only)
-		return error_set(error, -EROFS, "%s is assembled read-only", array->block.name);
 	if (raid_level_maps(array->level))
 		return error_set(error, -EOPNOTSUPP,
 				 "%s keeps its data once, on the members that it was made with: it "
@@ -310,8 +308,6 @@ static int check_device(struct raid_array *array, struct block *block, struct er
 		return error_set(error, -EOPNOTSUPP,
 				 "%s has members of two devices each, by its volume group",
 				 array->block.name);
-	if (block->read_only)
-		return error_set(error, -EROFS, "%s is opened read-only", block->name);
 	if (block->logical_block_size > array->block.logical_block_size)
 		return error_set(error, -EINVAL, "%s has sectors of %u bytes, expected at most %u",
 				 block->name, block->logical_block_size,
@@ -366,22 +362,35 @@ static int refuse_back(const struct raid_array *array, const struct block *block
 	return -ESTALE;
 }
 
+/* What is on the device, and whether it may be taken; *back: it has all but what the bitmap names. */
+static int look_before(struct raid_array *array, struct block *block, struct md_superblock *old,
+		       enum adding adding, bool *back, struct error *error)
+{
+	bool found, apart;
+	int rc, place = RAID_SPARE;
+
+	*back = false;
+	rc = md_superblock_find(block, old, &found, NULL);
+	if (rc && rc != -ENOENT && rc != -EINVAL && rc != -ENXIO)
+		return error_set(error, rc, "%s: cannot be read: %s", block->name, error_name(rc));
+	apart = !rc && ran_apart(array, block, old);
+	if (apart && adding != ADD_OVER)
+		return refuse_apart(array, block, old, error);
+	if (adding == ADD_BACK && rc)
+		return error_set(error, -ESTALE, "%s: no md superblock that is whole", block->name);
+	*back = !rc && !apart && can_return(array, old, block, &place);
+	return adding == ADD_BACK && !*back ? refuse_back(array, block, old, error) : 0;
+}
+
 static int add_checked(struct raid_array *array, struct block *block, struct md_superblock *old,
 		       enum adding adding, struct error *error)
 {
 	struct raid_member *member;
-	int rc, place = RAID_SPARE;
-	bool found;
+	bool back;
+	int rc = look_before(array, block, old, adding, &back, error);
 
-	rc = md_superblock_find(block, old, &found, NULL);
-	if (rc && rc != -ENOENT && rc != -EINVAL && rc != -ENXIO)
-		return error_set(error, rc, "%s: cannot be read: %s", block->name, error_name(rc));
-	if (!rc && adding != ADD_OVER && ran_apart(array, block, old))
-		return refuse_apart(array, block, old, error);
-	if (adding == ADD_BACK && rc)
-		return error_set(error, -ESTALE, "%s: no md superblock that is whole", block->name);
-	if (adding == ADD_BACK && !can_return(array, old, block, &place))
-		return refuse_back(array, block, old, error);
+	if (rc)
+		return rc;
 	/* As it was found when the array was assembled. */
 	member = raid_member_find(array, block->name);
 	if (member)
@@ -389,11 +398,7 @@ static int add_checked(struct raid_array *array, struct block *block, struct md_
 	member = raid_member_new(array, block, NULL);
 	if (!member)
 		return error_set(error, -ENOMEM, "out of memory");
-	if (!rc && !(adding == ADD_OVER && ran_apart(array, block, old)) &&
-	    can_return(array, old, block, &place))
-		rc = bring_back(array, member, old, error);
-	else
-		rc = add_as_spare(array, member, error);
+	rc = back ? bring_back(array, member, old, error) : add_as_spare(array, member, error);
 	if (rc) {
 		raid_member_drop(member);
 		return rc;
@@ -409,6 +414,42 @@ static int add_checked(struct raid_array *array, struct block *block, struct md_
 	return 0;
 }
 
+static int check_writable(const struct raid_array *array, const struct block *block,
+			  struct error *error)
+{
+	if (array->block.read_only)
+		return error_set(error, -EROFS, "%s is assembled read-only", array->block.name);
+	if (block->read_only)
+		return error_set(error, -EROFS, "%s is opened read-only", block->name);
+	return 0;
+}
+
+int raid_add_check(struct raid_array *array, struct block *block, bool over, bool only_back,
+		   struct raid_adding *what, struct error *error)
+{
+	CLEANUP_FREE struct md_superblock *old = malloc(sizeof(*old));
+	int rc;
+
+	if (!old)
+		return error_set(error, -ENOMEM, "out of memory");
+	memset(old, 0, sizeof(*old));
+	fiber_mutex_lock(&array->membership);
+	rc = check_device(array, block, error);
+	if (!rc)
+		rc = look_before(array, block, old,
+				 only_back ? ADD_BACK
+				 : over    ? ADD_OVER
+					   : ADD_ANY,
+				 &what->back, error);
+	what->place = rc ? RAID_SPARE : empty_place(array, UINT16_MAX);
+	if (!rc && what->back)
+		what->place = place_again(array, md_superblock_role(old, old->dev_number));
+	if (!rc && !what->back)
+		rc = lay_out(array, block, old, error);
+	fiber_mutex_unlock(&array->membership);
+	return rc;
+}
+
 static int add(struct raid_array *array, struct block *block, enum adding adding,
 	       struct error *error)
 {
@@ -420,7 +461,9 @@ static int add(struct raid_array *array, struct block *block, enum adding adding
 	/* Keeps a stale member's block, should its reference have been the last one. */
 	block_ref(block);
 	fiber_mutex_lock(&array->membership);
-	rc = check_device(array, block, error);
+	rc = check_writable(array, block, error);
+	if (!rc)
+		rc = check_device(array, block, error);
 	if (!rc)
 		rc = add_checked(array, block, old, adding, error);
 	fiber_mutex_unlock(&array->membership);

@@ -284,6 +284,21 @@ int raid_replace(struct raid_array *array, const char *device, struct block *wit
 int raid_replace_with(struct raid_array *array, const char *device, struct block *with, bool over,
 		      struct error *error);
 
+/*
+ * Whether the others here would do it, of an array that was only looked at too; they change nothing, and their errors are those of
+ * the functions. `by_spare`: one has to be there. What is not asked is whether the array and the device can be written to.
+ */
+struct raid_adding {
+	bool back; /* only what the bitmap names would be copied */
+	int place; /* that it would fill, or RAID_SPARE */
+};
+int raid_fail_check(struct raid_array *array, const char *device, bool force, struct error *error);
+int raid_remove_check(struct raid_array *array, const char *device, struct error *error);
+int raid_replace_check(struct raid_array *array, const char *device, bool by_spare,
+		       struct error *error);
+int raid_add_check(struct raid_array *array, struct block *block, bool over, bool only_back,
+		   struct raid_adding *what, struct error *error);
+
 #define RAID_GROW_MAX UINT64_MAX
 
 /* What an array is to become; zeroes: what it is. */
@@ -375,6 +390,9 @@ int raid_rebuild_wait(struct raid_array *array, raid_progress_fn *report, void *
  * the progress: wait, then ask raid_status(). A repair writes only where it is known who is wrong: by a majority of
  * three or more copies, or both parities of level 6. */
 int raid_scrub_start(struct raid_array *array, bool repair, struct error *error);
+
+/* Whether it would, of an array that was only looked at too. */
+int raid_scrub_check(const struct raid_array *array, struct error *error);
 
 /* A repair that also, where nobody can know which member is wrong, does what md's does: makes parity anew from the data as
  * they are, and takes the first copy in order. If it was those that were wrong, the right ones cannot be had back then. */

@@ -132,12 +132,10 @@ int raid_rebuild_wait(struct raid_array *array, raid_progress_fn *report, void *
 	return rc;
 }
 
-int raid_scrub_start(struct raid_array *array, bool repair, struct error *error)
+int raid_scrub_check(const struct raid_array *array, struct error *error)
 {
-	struct raid_rebuild *rebuild = &array->rebuild;
+	const struct raid_rebuild *rebuild = &array->rebuild;
 
-	if (array->block.read_only)
-		return error_set(error, -EROFS, "%s is assembled read-only", array->block.name);
 	if (raid_level_maps(array->level))
 		return error_set(error, -EOPNOTSUPP,
 				 "%s keeps its data once: there is nothing to compare",
@@ -154,6 +152,19 @@ int raid_scrub_start(struct raid_array *array, bool repair, struct error *error)
 	if (!raid_array_survives(array))
 		return error_set(error, -EIO, "%s: its members do not have all data any more",
 				 array->block.name);
+	return 0;
+}
+
+int raid_scrub_start(struct raid_array *array, bool repair, struct error *error)
+{
+	struct raid_rebuild *rebuild = &array->rebuild;
+	int rc;
+
+	if (array->block.read_only)
+		return error_set(error, -EROFS, "%s is assembled read-only", array->block.name);
+	rc = raid_scrub_check(array, error);
+	if (rc)
+		return rc;
 	rebuild->force = false;
 	rebuild->wanted = repair ? RAID_REPAIR : RAID_CHECK;
 	raid_rebuild_kick(array);

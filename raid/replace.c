@@ -18,8 +18,6 @@
 static int check(struct raid_array *array, const char *device, struct raid_member **member,
 		 struct error *error)
 {
-	if (array->block.read_only)
-		return error_set(error, -EROFS, "%s is assembled read-only", array->block.name);
 	if (raid_level_maps(array->level))
 		return error_set(error, -EOPNOTSUPP,
 				 "%s keeps its data once: its level has no replacement of members",
@@ -104,6 +102,8 @@ int raid_replace(struct raid_array *array, const char *device, struct block *wit
 	struct raid_member *member, *spare;
 	int rc;
 
+	if (array->block.read_only)
+		return error_set(error, -EROFS, "%s is assembled read-only", array->block.name);
 	fiber_mutex_lock(&array->membership);
 	rc = check(array, device, &member, error);
 	spare = rc ? NULL : find_spare(array, with);
@@ -122,4 +122,13 @@ int raid_replace_with(struct raid_array *array, const char *device, struct block
 	if (!rc && !find_spare(array, with))
 		rc = over ? raid_add_over(array, with, error) : raid_add(array, with, error);
 	return rc ? rc : raid_replace(array, device, with, error);
+}
+
+int raid_replace_check(struct raid_array *array, const char *device, bool by_spare,
+		       struct error *error)
+{
+	struct raid_member *member;
+	int rc = check(array, device, &member, error);
+
+	return !rc && by_spare && !find_spare(array, NULL) ? no_spare(array, NULL, error) : rc;
 }

@@ -9,10 +9,12 @@
 #include "block/partition.h"
 #include "block/signature.h"
 #include "rpc/rpc.h"
+#include "tools/consent.h"
 #include "tools/describe.h"
 #include "tools/device_look.h"
 #include "tools/owner.h"
 #include "tools/raid.h"
+#include "tools/raid_plan.h"
 #include "tools/stack.h"
 #include "util/bytes.h"
 #include "util/size.h"
@@ -77,6 +79,7 @@ struct raid_change_command {
 	char *with; /* what is to take its place; absolute, or NULL */
 	bool force;
 	bool back; /* by the bitmap or not at all */
+	struct consent consent;
 };
 
 /* The device by the name that it has in the stack, if it goes by another one, too: the loop device over an image. */
@@ -102,6 +105,17 @@ static int change_name_device(struct raid_change_command *change, const struct s
 	return 0;
 }
 
+static int change_plan(struct raid_change_command *change, struct error *error)
+{
+	struct raid_plan plan = { .method = change->method,
+				  .device = change->device,
+				  .with = change->with,
+				  .force = change->force,
+				  .back = change->back };
+
+	return raid_plan_show(&plan, &change->given, change->target, error);
+}
+
 static int change_run(void *arg, struct error *error)
 {
 	const struct stack_options options = { .write = true };
@@ -109,7 +123,11 @@ static int change_run(void *arg, struct error *error)
 	struct cli_words targets = { &change->target, 1 };
 	struct stack *stack = NULL;
 	struct raid_array *array;
-	int rc = owner_call(
+	int rc;
+
+	if (change->consent.dry_run)
+		return change_plan(change, error);
+	rc = owner_call(
 		&change->given, change->target, change->method,
 		json_pack("{s:o, s:o, s:b, s:b, s:o*}", "name", describe_text(change->target),
 			  "device", describe_text(change->device), "force", change->force, "back",
@@ -133,6 +151,7 @@ static int change_verb(struct raid_change_command *change, const char *usage, co
 		       const char *with, int argc, char **argv)
 {
 	const struct cli_option options[] = {
+		CLI_OPTION_DRY_RUN(&change->consent),
 		CLI_OPTION_DEVICE(&change->given),
 		{ force ? "force" : NULL, CLI_FLAG, &change->force, NULL, force },
 		{ with ? "with" : NULL, CLI_TEXT, &change->given_with, "DEVICE", with },
@@ -276,7 +295,51 @@ int raid_replace_verb(int argc, char **argv)
 
 struct zero {
 	struct cli_words given, devices;
+	struct consent consent;
 };
+
+static int no_superblock(const struct block *block, struct error *error)
+{
+	return error_set(error, -ENOENT, "%s: no md superblock", block->name);
+}
+
+/* By a look, which writes nothing. */
+static int zero_plan(struct zero *zero, struct stack *look, const char *device, struct error *error)
+{
+	CLEANUP_BLOCK struct block *block = NULL;
+	struct raid_info info = { .name = "" };
+	struct error why = { 0 };
+	int rc = stack_names_array(device) ? stack_open_block(look, device, false, &block, error)
+					   : raid_plan_open(device, &block, error);
+
+	if (rc)
+		return rc;
+	rc = raid_probe(block, &info, &why);
+	if (!rc && !why.text[0])
+		return no_superblock(block, error);
+	if (rc == 1)
+		consent_plan(&zero->consent, "%s: would be no member of md/%s any more", device,
+			     info.name);
+	else
+		consent_plan(&zero->consent, "%s: its md superblock would be taken off: %s", device,
+			     why.text);
+	return 0;
+}
+
+/* 0: go on; 1: no. */
+static int zero_ask(struct zero *zero, struct error *error)
+{
+	CLEANUP_STACK struct stack *look = NULL;
+	int rc;
+
+	zero->consent.always = true;
+	if (!consent_asks(&zero->consent))
+		return 0;
+	rc = stack_look(&look, &zero->given, error);
+	for (unsigned i = 0; !rc && i < zero->devices.count; i++)
+		rc = zero_plan(zero, look, zero->devices.words[i], error);
+	return rc ? rc : consent_ask(&zero->consent, error);
+}
 
 /* One that is a member of an array that runs is locked. */
 static int zero_device(struct stack *below, const char *device, struct error *error)
@@ -288,10 +351,8 @@ static int zero_device(struct stack *below, const char *device, struct error *er
 
 	if (rc)
 		return rc;
-	if (!raid_probe(block, &info, &why) && !why.text[0]) {
-		error_set(error, -ENOENT, "%s: no md superblock", block->name);
-		return -ENOENT;
-	}
+	if (!raid_probe(block, &info, &why) && !why.text[0])
+		return no_superblock(block, error);
 	return raid_erase(block, error);
 }
 
@@ -299,17 +360,20 @@ static int zero_run(void *arg, struct error *error)
 {
 	struct zero *zero = arg;
 	CLEANUP_STACK struct stack *below = NULL;
-	int rc = device_claim_below(&below, &zero->given, &zero->devices, error);
+	int rc = zero_ask(zero, error);
 
+	if (!rc)
+		rc = device_claim_below(&below, &zero->given, &zero->devices, error);
 	for (unsigned i = 0; !rc && i < zero->devices.count; i++)
 		rc = zero_device(below, zero->devices.words[i], error);
-	return rc;
+	return MIN(rc, 0);
 }
 
 int raid_zero_verb(int argc, char **argv)
 {
 	struct zero zero = { 0 };
-	const struct cli_option options[] = { CLI_OPTION_DEVICE(&zero.given), CLI_OPTION_END };
+	const struct cli_option options[] = { CLI_OPTIONS_CONSENT(&zero.consent),
+					      CLI_OPTION_DEVICE(&zero.given), CLI_OPTION_END };
 	int status;
 
 	if (!cli_parse("raid zero DEVICE...", options, argc, argv, 1, CLI_ANY, &zero.devices,
@@ -324,6 +388,7 @@ struct assemble {
 	struct cli_words given;
 	char *target;
 	bool force;
+	struct consent consent;
 };
 
 /* Without --force the error says what that would cost; with it the same is said before it is done. */
@@ -358,6 +423,9 @@ static int assemble_run(void *arg, struct error *error)
 		cli_say("%s: a running server has it", assemble->target);
 		return 0;
 	}
+	if (assemble->consent.dry_run)
+		return raid_plan_assemble(&assemble->given, assemble->target, assemble->force,
+					  error);
 	rc = stack_claim(&stack, &assemble->given, &targets, &options, error);
 	if (rc == -ENODEV && assemble->force)
 		rc = assemble_forced(assemble, &options, &stack, error);
@@ -382,6 +450,7 @@ int raid_assemble_verb(int argc, char **argv)
 		CLI_OPTION_DEVICE(&assemble.given),
 		{ "force", CLI_FLAG, &assemble.force, NULL,
 		  "with the newest data there are; what was written later is lost" },
+		CLI_OPTION_DRY_RUN(&assemble.consent),
 		CLI_OPTION_END,
 	};
 	struct cli_words operands;

@@ -7,9 +7,11 @@
 
 #include "block/block.h"
 #include "rpc/rpc.h"
+#include "tools/consent.h"
 #include "tools/describe.h"
 #include "tools/owner.h"
 #include "tools/raid.h"
+#include "tools/raid_plan.h"
 #include "tools/stack.h"
 #include "util/bytes.h"
 #include "util/size.h"
@@ -20,6 +22,7 @@ struct rebuild {
 	struct cli_words given;
 	char *target;
 	bool check, repair, force;
+	struct consent consent;
 	struct cli_progress progress;
 	json_t *result;       /* of a check, as describe_progress() has it */
 	uint64_t total, rate; /* as last reported; 0: nothing was to be done */
@@ -289,8 +292,12 @@ static int rebuild_run(void *arg, struct error *error)
 	struct cli_words targets = { &rebuild->target, 1 };
 	CLEANUP_FREE char *socket = NULL;
 	struct stack *stack = NULL;
-	int rc = owner_find(&rebuild->given, rebuild->target, &socket, error);
+	struct raid_plan plan = { .method = "raid.check", .force = rebuild->force };
+	int rc;
 
+	if (rebuild->consent.dry_run)
+		return raid_plan_show(&plan, &rebuild->given, rebuild->target, error);
+	rc = owner_find(&rebuild->given, rebuild->target, &socket, error);
 	if (rc)
 		return rc;
 	if (socket) {
@@ -318,6 +325,10 @@ static int rebuild_verb(struct rebuild *rebuild, const char *usage,
 
 	if (!cli_parse(usage, options, argc, argv, 1, 1, &operands, &status))
 		return status;
+	if (!rebuild->repair && rebuild->force)
+		return cli_usage_error("--force: it is about a repair; give --repair too");
+	if (!rebuild->repair && rebuild->consent.dry_run)
+		return cli_usage_error("--dry-run: a check changes nothing; it is about --repair");
 	rebuild->target = raid_target(operands.words[0]);
 	status = cli_on_fiber(rebuild_run, rebuild);
 	free(rebuild->target);
@@ -343,6 +354,7 @@ int raid_repair_verb(int argc, char **argv)
 	const struct cli_option options[] = {
 		CLI_OPTION_DEVICE(&rebuild.given),
 		{ "force", CLI_FLAG, &rebuild.force, NULL, FORCE_HELP },
+		CLI_OPTION_DRY_RUN(&rebuild.consent),
 		CLI_OPTION_END,
 	};
 
@@ -356,6 +368,7 @@ int raid_check_verb(int argc, char **argv)
 		CLI_OPTION_DEVICE(&rebuild.given),
 		{ "repair", CLI_FLAG, &rebuild.repair, NULL, "make the members agree" },
 		{ "force", CLI_FLAG, &rebuild.force, NULL, FORCE_HELP },
+		CLI_OPTION_DRY_RUN(&rebuild.consent),
 		CLI_OPTION_END,
 	};
 

@@ -201,6 +201,7 @@ extern const struct rpc_method serve_methods[];
 /* `context` is the struct serve. */
 rpc_method_fn serve_raid_list;
 rpc_method_fn serve_raid_show;
+rpc_method_fn serve_raid_plan;
 rpc_method_fn serve_raid_fail;
 rpc_method_fn serve_raid_remove;
 rpc_method_fn serve_raid_add;

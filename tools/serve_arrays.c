@@ -73,6 +73,11 @@ int array_call_find(struct array_call *call, bool with_device)
 	return rc;
 }
 
+int array_call_device(struct array_call *call, const char *key, char **device)
+{
+	return device_param(call->serve, call->params, key, device, call->error);
+}
+
 static int show_array(struct array_call *call)
 {
 	*call->result = describe_array(call->array, false);

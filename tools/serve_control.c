@@ -325,11 +325,14 @@ static int serve_export_find(void *context, json_t *params, json_t **result, str
 	return 0;
 }
 
+/* One a line, whatever their number. */
+/* clang-format off */
 const struct rpc_method serve_methods[] = {
 	{ "server.describe", serve_describe },
 	{ "server.exports", serve_exports },
 	{ "raid.list", serve_raid_list },
 	{ "raid.show", serve_raid_show },
+	{ "raid.plan", serve_raid_plan },
 	{ "raid.fail", serve_raid_fail },
 	{ "raid.remove", serve_raid_remove },
 	{ "raid.replace", serve_raid_replace },
@@ -360,3 +363,4 @@ const struct rpc_method serve_methods[] = {
 	{ "export.find", serve_export_find },
 	{ NULL, NULL },
 };
+/* clang-format on */

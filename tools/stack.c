@@ -64,12 +64,13 @@ static int stack_probe(struct stack *stack, struct stack_node *node)
  * failure is the array's problem, not the stack's; without memory it is the stack's. */
 static int stack_assemble(struct stack *stack, unsigned index, const struct stack_options *options)
 {
-	struct raid_assemble_options assemble = { .read_only = !options->write,
-						  .no_resync = !options->resync,
-						  .refuse_degraded =
-							  options->write && !options->degraded,
-						  .force = options->force,
-						  .log = options->log };
+	struct raid_assemble_options assemble = {
+		.read_only = !options->write,
+		.no_resync = !options->resync,
+		.refuse_degraded = (options->write || options->strict) && !options->degraded,
+		.force = options->force,
+		.log = options->log
+	};
 	struct stack_array *array = &stack->arrays[index];
 	CLEANUP_FREE struct block **blocks = calloc(stack->node_count, sizeof(struct block *));
 	struct stack_node *node;

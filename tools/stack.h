@@ -62,6 +62,7 @@ struct stack_options {
 	bool lock;           /* locked for reading */
 	bool resync;         /* arrays resync and recover by themselves */
 	bool degraded;       /* with `write`: arrays start without members that were in sync */
+	bool strict;         /* in a look too, arrays start as they would with `write` */
 	bool force;          /* as raid_assemble_options.force */
 	const char *command; /* for the description in volume metadata */
 	struct log *log;
