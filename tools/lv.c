@@ -184,26 +184,37 @@ static int change_plan(struct lv_change *change, const char *socket, json_t **pl
 		       struct error *error)
 {
 	CLEANUP_STACK struct stack *stack = NULL;
+	CLEANUP_FREE char *vg = strndup(change->name, strcspn(change->name, "/"));
 	struct volume_group *group;
 	struct volume_lv *lv;
-	int rc;
+	int rc = vg ? 0 : -ENOMEM;
 
 	json_object_set_new(change->request, "name", describe_text(change->name));
 	if (socket)
 		return rpc_call(socket, "lv.plan", json_incref(change->request), plan, error);
-	rc = stack_look(&stack, &change->given, error);
 	if (!rc)
-		rc = stack_find_volume(stack, change->name, &group, &lv, error);
+		rc = stack_look(&stack, &change->given, error);
+	if (!rc)
+		rc = !strcmp(change->method, "lv.create")
+			     ? stack_find_group(stack, vg, &group, error)
+			     : stack_find_volume(stack, change->name, &group, &lv, error);
 	return rc ? rc : lv_plan(group, change->request, plan, error);
 }
 
 /* 0: it may be made; 1: it is not to be. */
 static int change_agree(struct lv_change *change, const char *socket, struct error *error)
 {
-	json_t *plan = NULL, *size;
+	json_t *plan = NULL, *size, *line;
 	int rc = change_plan(change, socket, &plan, error);
+	size_t index;
 
-	if (!rc)
+	json_array_foreach(json_object_get(plan, "lines"), index, line) {
+		if (json_is_string(line))
+			cli_say("%s", json_string_value(line));
+	}
+	if (!rc && json_object_get(plan, "lines"))
+		rc = 1;
+	else if (!rc)
 		rc = lv_plan_agree(plan, change->name, &change->rules, &change->consent, error);
 	size = json_object_get(plan, "new_size_bytes");
 	json_object_set(change->params, "uuid", json_object_get(plan, "uuid"));
@@ -326,6 +337,7 @@ static int lv_create_verb(int argc, char **argv)
 		{ "contiguous", CLI_FLAG, &contiguous, NULL, "as --alloc contiguous" },
 		{ "read-only", CLI_FLAG, &read_only, NULL, "make it read-only" },
 		{ "tag", CLI_LIST, &tags, "TAG", "a tag (repeatable)" },
+		CLI_OPTION_DRY_RUN(&change.consent),
 		CLI_OPTION_DEVICE(&change.given),
 		CLI_OPTION_END,
 	};
@@ -346,6 +358,11 @@ static int lv_create_verb(int argc, char **argv)
 	    !set_policy(change.params, contiguous && !policy ? "contiguous" : policy)) {
 		json_decref(change.params);
 		return EXIT_USAGE;
+	}
+	change.planned = change.consent.dry_run;
+	if (change.planned) {
+		json_object_set_new(change.params, "create", json_true());
+		change.request = json_incref(change.params);
 	}
 	return change_do(&change, operands.words[0]);
 }

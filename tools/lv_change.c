@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "block/block.h"
 #include "rpc/rpc.h"
 #include "tools/cli.h"
 #include "tools/describe.h"
@@ -105,9 +106,38 @@ static int create_size(const struct volume_group *group, json_t *params,
 	return 0;
 }
 
-static int create(struct volume_group *group, const char *name, json_t *params, json_t *news,
-		  struct error *error)
+struct planned {
+	const struct volume_group *group;
+	json_t *params, *lines;
+};
+
+static void say_planned(const struct volume_lv *lv, void *arg)
 {
+	const struct planned *planned = arg;
+	char size[SIZE_TEXT], rounded[96];
+
+	rounding(planned->group, lv, number(planned->params, "bytes"), rounded);
+	tell(planned->lines, "%s/%s: would be made, %s%s", planned->group->name, lv->name,
+	     size_format(lv->size, size), lv_size_is_relative(planned->params) ? "" : rounded);
+	for (unsigned i = 0; i < lv->segment_count; i++) {
+		const struct volume_segment *segment = &lv->segments[i];
+
+		for (unsigned k = 0; k < segment->area_count; k++) {
+			const struct volume_area *area = &segment->areas[k];
+
+			if (area->pv)
+				tell(planned->lines, "  %s: %u extents from extent %u on",
+				     area->pv->block ? area->pv->block->name : area->pv->uuid,
+				     segment->extent_count / segment->area_count, area->extent);
+		}
+	}
+}
+
+/* `plan`: only says what it would be, into `news`. */
+static int create(struct volume_group *group, const char *name, json_t *params, bool plan,
+		  json_t *news, struct error *error)
+{
+	struct planned planned = { group, params, news };
 	CLEANUP_FREE struct volume_pv **pvs = NULL;
 	CLEANUP_FREE const char *const *tags = NULL;
 	struct volume_lv_options options = {
@@ -131,6 +161,11 @@ static int create(struct volume_group *group, const char *name, json_t *params, 
 		return rc;
 	options.tags = tags;
 	options.pvs = pvs;
+	if (plan) {
+		options.planned = say_planned;
+		options.planned_arg = &planned;
+		return volume_lv_create(group, name, &options, NULL, error);
+	}
 	rc = volume_lv_create(group, name, &options, &lv, error);
 	if (!rc &&
 	    (lv_size_is_relative(params) || *rounding(group, lv, number(params, "bytes"), rounded)))
@@ -230,7 +265,7 @@ int lv_change(struct volume_group *group, const char *method, json_t *params, js
 		return rc;
 	name = strchr(name, '/') ? strchr(name, '/') + 1 : name;
 	if (!strcmp(method, "lv.create"))
-		return create(group, name, params, news, error);
+		return create(group, name, params, false, news, error);
 	rc = check_planned(group, name, params, error);
 	if (rc)
 		return rc;
@@ -242,6 +277,18 @@ int lv_change(struct volume_group *group, const char *method, json_t *params, js
 		return set(group, name, params, error);
 	rc = rpc_param_string(params, "new_name", &new_name, error);
 	return rc ? rc : volume_lv_rename(group, name, new_name, error);
+}
+
+int lv_change_plan_create(struct volume_group *group, json_t *params, json_t *lines,
+			  struct error *error)
+{
+	const char *name;
+	int rc = rpc_param_string(params, "name", &name, error);
+
+	if (rc)
+		return rc;
+	name = strchr(name, '/') ? strchr(name, '/') + 1 : name;
+	return create(group, name, params, true, lines, error);
 }
 
 json_t *lv_change_notes(const struct volume_group *group)

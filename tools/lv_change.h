@@ -17,6 +17,10 @@ struct volume_group;
 int lv_change(struct volume_group *group, const char *method, json_t *params, json_t *news,
 	      struct error *error);
 
+/* What lv.create would do, as texts in `lines`; writes nothing, and refuses what that would. */
+int lv_change_plan_create(struct volume_group *group, json_t *params, json_t *lines,
+			  struct error *error);
+
 /* What the last change of the group left to tell, as a list of texts. */
 json_t *lv_change_notes(const struct volume_group *group);
 /* Tells such lists on standard error; NULL is fine. */

@@ -11,6 +11,7 @@
 #include "rpc/rpc.h"
 #include "tools/consent.h"
 #include "tools/describe.h"
+#include "tools/lv_change.h"
 #include "tools/lv_size.h"
 #include "util/size.h"
 #include "volume/volume.h"
@@ -75,6 +76,17 @@ static void look_at_contents(struct volume_group *group, const struct volume_lv 
 				    describe_text(why.text[0] ? why.text : error_name(rc)));
 }
 
+static int plan_create(struct volume_group *group, json_t *params, json_t **plan,
+		       struct error *error)
+{
+	json_t *lines = json_array();
+	int rc = lv_change_plan_create(group, params, lines, error);
+
+	*plan = rc ? NULL : json_pack("{s:O}", "lines", lines);
+	json_decref(lines);
+	return rc || *plan ? rc : -ENOMEM;
+}
+
 int lv_plan(struct volume_group *group, json_t *params, json_t **plan, struct error *error)
 {
 	bool resize = json_object_get(params, "sign");
@@ -85,6 +97,8 @@ int lv_plan(struct volume_group *group, json_t *params, json_t **plan, struct er
 
 	if (rc)
 		return rc;
+	if (json_is_true(json_object_get(params, "create")))
+		return plan_create(group, params, plan, error);
 	name = strchr(name, '/') ? strchr(name, '/') + 1 : name;
 	lv = volume_group_get_lv(group, name);
 	if (!lv) {

@@ -21,6 +21,7 @@ struct volume_group;
  *	holds, needs_bytes	what was recognised on it and how much of it that needs, where it is removed or made smaller;
  *				null for nothing, and for not known
  *	unread			why that could not be found out, or null
+ * Of one that is to be made ("create", and what lv.create takes) it is "lines", texts.
  * Writes to nothing. At the group's home.
  */
 int lv_plan(struct volume_group *group, json_t *params, json_t **plan, struct error *error);

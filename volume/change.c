@@ -190,7 +190,13 @@ static int create(struct volume_group *group, const char *name,
 	change_begin(&change, group);
 	rc = lvm_vg_compute(group, plan_new, &creation);
 	if (!rc)
-		rc = change_build(&change, error);
+		rc = options->planned ? lvm_vg_check_text(group, error)
+				      : change_build(&change, error);
+	if (options->planned) {
+		if (!rc)
+			options->planned(creation.lv, options->planned_arg);
+		return rc;
+	}
 	if (!rc && !options->keep_contents) {
 		rc = clear_start(group, creation.lv, error);
 		if (rc)
@@ -208,7 +214,8 @@ int volume_lv_create(struct volume_group *group, const char *name,
 		     struct error *error)
 {
 	CHANGING(group);
-	int rc = lvm_vg_check_changeable(group, error);
+	int rc = options->planned && !group->locked_reason ? 0
+							   : lvm_vg_check_changeable(group, error);
 
 	return rc ? rc : create(group, name, options, out, error);
 }

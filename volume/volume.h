@@ -359,6 +359,9 @@ struct volume_lv_options {
 	unsigned tag_count;
 	bool read_only;
 	bool keep_contents; /* do not zero the first 4 KiB and old signatures */
+	/* Not NULL: nothing is made, in a group that was only looked at too; it is told of the volume as it would be. */
+	void (*planned)(const struct volume_lv *lv, void *arg);
+	void *planned_arg;
 };
 
 /* Whether `name` may name a volume (or group) by LVM2's rules. -EINVAL with `error` set: characters
