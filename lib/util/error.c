@@ -38,7 +38,7 @@ int error_advise(struct error *error, const char *format, ...)
 	va_list args;
 
 	if (!error)
-		return 0;
+		return -EINVAL;
 	va_start(args, format);
 	put_line(error->advice, sizeof(error->advice), format, args);
 	va_end(args);

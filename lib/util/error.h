@@ -28,7 +28,7 @@ int error_set(struct error *error, int code, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
 /* Sets the advice. Returns the error's code, so that it can end a function. `error` may be NULL,
- * then 0 is returned: keep the code yourself where a caller may pass NULL. */
+ * then -EINVAL is returned, never success: keep the code yourself where a caller may pass NULL and look at it. */
 int error_advise(struct error *error, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 

@@ -213,6 +213,8 @@ static void test_errors_keep_code_and_take_a_prefix(void)
 	CU_ASSERT_STRING_EQUAL(error.text, "disk a: sector 5");
 	CU_ASSERT_STRING_EQUAL(error.advice, "replace it");
 	CU_ASSERT_EQUAL(error_set(NULL, -EIO, "x"), -EIO);
+	/* A failure of which nobody wants to hear is none the less one. */
+	CU_ASSERT(error_advise(NULL, "replace it") < 0);
 }
 
 /* How many lines `count` messages make on standard error. */
