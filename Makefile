@@ -69,16 +69,16 @@ help:
 	@echo 'make check-quick          the unit tests; 1 minute'
 	@echo 'make torture              every test in its long form; hours'
 	@echo 'make check-distributions  demo and check in clean Debian 12 and 13, as root and as a user; 2 hours'
-	@echo 'make fuzz                 a minute for each fuzz target (FUZZ_SECONDS=60)'
+	@echo 'make fuzz                 a minute for each fuzz target (FUZZ_SECONDS=60); 20 minutes'
 	@echo 'make bench                measure, side by side with other tools; results in build/bench; 10 minutes'
-	@echo 'make bench-compare        two runs of it beside each other: A=, B= (files, or beginnings of their names)'
+	@echo 'make bench-compare        two runs of it beside each other: A=, B= (files, or beginnings of their names); at once'
 	@echo 'make lint                 clang-format, floors, names, cppcheck, clang-tidy; 3 minutes'
 	@echo 'make coverage             lines that the unit tests reach, as HTML in build-coverage; 2 minutes'
-	@echo 'make compile-commands     compile_commands.json for editors'
-	@echo 'make deps                 install the packages for all of this'
+	@echo 'make compile-commands     compile_commands.json for editors; at once'
+	@echo 'make deps                 install the packages for all of this; minutes, by the network'
 	@echo 'make, make build          the tenon command and the library; half a minute'
-	@echo 'make install, uninstall   DESTDIR=, PREFIX=$(PREFIX)'
-	@echo 'make clean                remove what was built'
+	@echo 'make install, uninstall   DESTDIR=, PREFIX=$(PREFIX); at once, when it is built'
+	@echo 'make clean                remove what was built; at once'
 
 # What is missing is said once, before a compiler says it of every file. Other systems have other names for packages.
 $(BUILD)/packages:

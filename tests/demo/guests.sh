@@ -23,7 +23,7 @@ make_root() {
 	put_busybox "$root/usr/bin"
 	for order in $(rig_module_order "$modules" virtio_net virtio_pci); do
 		mkdir -p "$root/usr/lib/modules/${modules##*/}/${order%/*}"
-		cp "$modules/$order" "$root/usr/lib/modules/${modules##*/}/$order"
+		rig_put_module "$modules/$order" "$root/usr/lib/modules/${modules##*/}/$(rig_plain_name "$order")" || return 1
 	done
 	cp "$modules"/modules.{builtin,builtin.modinfo,order} "$root/usr/lib/modules/${modules##*/}/"
 	PATH=$PATH:/usr/sbin:/sbin depmod -b "$root/usr" "${modules##*/}"
@@ -36,14 +36,15 @@ make_root() {
 
 # The initramfs that all guests start from, boot.cpio.
 make_initramfs() {
-	local stage=$WORK/boot modules file
+	local stage=$WORK/boot modules file plain
 	modules=$(rig_modules_dir tcg)
 	mkdir -p "$stage"/{dev,proc,root,modules}
 	put_busybox "$stage/usr/bin"
 	ln -s usr/bin "$stage/bin"
 	for file in $(rig_module_order "$modules" virtio_pci virtio_blk); do
-		cp "$modules/$file" "$stage/modules/"
-		echo "${file##*/}" >>"$stage/modules/order"
+		plain=$(rig_plain_name "${file##*/}")
+		rig_put_module "$modules/$file" "$stage/modules/$plain" || return 1
+		echo "$plain" >>"$stage/modules/order"
 	done
 	install -m 755 "$DEMO/boot_init" "$stage/init"
 	rig_cpio "$stage" "$WORK/boot.cpio"

@@ -66,6 +66,25 @@ rig_module_order() {
 	}' "$dir/modules.builtin" "$dir/modules.dep"
 }
 
+# rig_plain_name FILE: what a module is called once it is unpacked.
+rig_plain_name() {
+	case $1 in *.ko.zst | *.ko.xz | *.ko.gz) echo "${1%.*}" ;; *) echo "$1" ;; esac
+}
+
+# rig_put_module FILE TO: unpacks a module that is compressed, as Ubuntu's are (zstd) and Fedora's (xz): the insmod of a
+# guest does not know all of these.
+rig_put_module() {
+	local from=$1 unpack
+	case $from in
+	*.zst) unpack=zstd ;;
+	*.xz) unpack=xz ;;
+	*.gz) unpack=gzip ;;
+	*) cp "$from" "$2"; return ;;
+	esac
+	command -v $unpack >/dev/null || { echo "rig: $unpack is not installed, and ${from##*/} is packed with it" >&2; return 1; }
+	$unpack -dc "$from" >"$2"
+}
+
 # rig_files_of PROGRAM...: the absolute paths of the programs and the libraries that they load.
 rig_files_of() {
 	local program path
@@ -132,7 +151,7 @@ rig_base_image() {
 	cp "$modules"/modules.{builtin,builtin.modinfo,order,softdep} "$into/"
 	for file in $order; do
 		mkdir -p "$into/${file%/*}"
-		cp "$modules/$file" "$into/$file"
+		rig_put_module "$modules/$file" "$into/$(rig_plain_name "$file")" || return 1
 	done
 	PATH=$PATH:/usr/sbin:/sbin depmod -b "$stage/usr" "${modules##*/}"
 	rig_cpio "$stage" "$image.$$" && mv "$image.$$" "$image"
@@ -169,7 +188,7 @@ rig_make_initrd() {
 	mkdir -p "$stage/rig"
 	install -m 755 "$script" "$stage/rig/script"
 	echo "$conf" >"$stage/rig/conf"
-	rig_module_order "$dir" $loads >"$stage/rig/modules" || return 1
+	for file in $(rig_module_order "$dir" $loads); do rig_plain_name "$file"; done >"$stage/rig/modules"
 	if [ -n "$tenon" ]; then
 		rig_put "$stage" $(rig_files_of "$tenon" | grep -vxF "$tenon") || return 1
 		mkdir -p "$stage/usr/bin"

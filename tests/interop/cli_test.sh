@@ -206,7 +206,15 @@ for _ in $(seq 1200); do grep -q ready server.out && break; sleep 0.05; done
 # It has written the group's metadata anew, and the array says so for a moment.
 for _ in $(seq 1200); do $TENON raid show r --json | grep -q '"clean": true' && break; sleep 0.05; done
 grep -q "vg/a sockets/vg-a.sock" server.out || problem "the server said: $(cat server.out server.err)"
-refused 'in use|another process|lock' $TENON raid create x --level 1 a.img b.img --force
+# The server may still be writing that: an attempt during which nobody writes has to come.
+for _ in $(seq 1200); do
+	before=$(stat -c "%n %s %y" ./*.img)
+	expect 1 'in use|another process|lock' $TENON raid create x --level 1 a.img b.img --force
+	after=$(stat -c "%n %s %y" ./*.img)
+	[ "$before" != "$after" ] || break
+	sleep 0.05
+done
+[ "$before" = "$after" ] || problem 'a create that was refused changed an image'
 refused 'in use|another process|lock' $TENON serve vg --socket-dir sockets2
 cmp data <($TENON copy vg/a -) || problem 'copy from a volume that is served'
 expect 0 '' $TENON lv create vg/late --size 4M
