@@ -56,8 +56,7 @@ static void reset(void *device)
 {
 	struct vhost_user_blk_client *client = device;
 
-	client->blk.features = 0;
-	client->blk.writeback = true;
+	virtio_blk_reset(&client->blk);
 }
 
 static const struct vhost_user_backend_ops backend_ops = {

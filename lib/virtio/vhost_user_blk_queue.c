@@ -169,6 +169,8 @@ int blk_queue_start(void *device, unsigned index, struct virtqueue *vq)
 	};
 	log_debug(server->log, "%s: queue %u of %u entries starts at %u", server->name, index,
 		  vq->size, vq->last_avail);
+	if (virtqueue_resumed(vq))
+		virtio_blk_resumed(&client->blk);
 	/* One that comes back may have been away when the size changed, and QEMU does not look by itself. */
 	if (index == 0 && vq->inflight)
 		(void)vhost_user_backend_config_changed(client->backend);

@@ -95,7 +95,18 @@ static bool locate(const struct block *block, uint64_t sector, uint64_t bytes, u
 /* What a write needs to be as durable as the driver takes it for. */
 static unsigned write_flags(const struct virtio_blk *blk)
 {
-	return __atomic_load_n(&blk->writeback, __ATOMIC_RELAXED) ? 0 : BLOCK_FUA;
+	return __atomic_load_n(&blk->cache, __ATOMIC_RELAXED) == VIRTIO_BLK_WRITE_BACK ? 0
+										       : BLOCK_FUA;
+}
+
+/* Who flushes has a cache. What the driver chooses meanwhile stands. */
+static void note_flush(struct virtio_blk *blk)
+{
+	enum virtio_blk_cache guess = VIRTIO_BLK_WRITE_THROUGH_GUESSED;
+
+	if (__atomic_load_n(&blk->cache, __ATOMIC_RELAXED) == guess)
+		__atomic_compare_exchange_n(&blk->cache, &guess, VIRTIO_BLK_WRITE_BACK, false,
+					    __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
 
 /* Makes ready `request->io`. 0, or a negative errno. */
@@ -129,6 +140,7 @@ static int prepare_flush(struct virtio_blk_request *request)
 	struct block_request *io = &request->io;
 
 	virtqueue_count(&request->queue->counters->flushes, 1);
+	note_flush(request->queue->blk);
 	io->kind = BLOCK_FLUSH;
 	io->flags = 0;
 	io->offset = io->length = 0;

@@ -40,14 +40,23 @@ struct virtio_blk_counters {
 	uint64_t unsupported; /* answered with VIRTIO_BLK_S_UNSUPP */
 };
 
+/* How durable a completed write is. */
+enum virtio_blk_cache {
+	VIRTIO_BLK_WRITE_BACK,    /* it may still need a flush */
+	VIRTIO_BLK_WRITE_THROUGH, /* it needs none: writes go with FUA */
+	/* The same, of a driver that began with a process before this one: what it chose then is not known here, and
+	 * QEMU does not say it again. One that flushes has a cache. */
+	VIRTIO_BLK_WRITE_THROUGH_GUESSED,
+};
+
 struct virtio_blk {
 	struct block *block; /* the caller's reference */
 	uint16_t queue_count;
 	char serial[VIRTIO_BLK_SERIAL_BYTES]; /* padded with zero bytes */
 	uint64_t features;                    /* negotiated, while no queue is in service */
-	/* A completed write may still need a flush; else writes go with FUA. Read by all queues, on whatever thread. */
-	bool writeback;
-	struct virtio_blk_counters counters; /* of queues that have none of their own */
+	enum virtio_blk_cache cache;          /* read by all queues, on whatever thread */
+	bool cache_chosen;                    /* by the driver, in the configuration */
+	struct virtio_blk_counters counters;  /* of queues that have none of their own */
 };
 
 /* A queue in service. */
@@ -72,6 +81,11 @@ void virtio_blk_init(struct virtio_blk *blk, struct block *block, const char *se
 /* The features on offer for this block device, with VIRTQUEUE_FEATURES. */
 uint64_t virtio_blk_features(const struct virtio_blk *blk);
 void virtio_blk_set_features(struct virtio_blk *blk, uint64_t features);
+/* The driver was served by a process before this one: until it chooses a cache or flushes, it is taken for one that
+ * has none. */
+void virtio_blk_resumed(struct virtio_blk *blk);
+/* A new driver begins. */
+void virtio_blk_reset(struct virtio_blk *blk);
 
 /* Configuration space; reads past its end give 0. Only the write cache setting can be written:
  * -EACCES for anything else. */

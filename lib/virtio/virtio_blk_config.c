@@ -19,7 +19,6 @@ void virtio_blk_init(struct virtio_blk *blk, struct block *block, const char *se
 	*blk = (struct virtio_blk){
 		.block = block,
 		.queue_count = queue_count,
-		.writeback = true,
 	};
 	if (serial)
 		memcpy(blk->serial, serial, strnlen(serial, sizeof(blk->serial)));
@@ -39,12 +38,31 @@ uint64_t virtio_blk_features(const struct virtio_blk *blk)
 	return features;
 }
 
+static void set_cache(struct virtio_blk *blk, bool writeback)
+{
+	__atomic_store_n(&blk->cache, writeback ? VIRTIO_BLK_WRITE_BACK : VIRTIO_BLK_WRITE_THROUGH,
+			 __ATOMIC_RELAXED);
+}
+
 /* A driver that will not flush gets a disk without a cache (5.2.5); one that can choose, chooses. */
 void virtio_blk_set_features(struct virtio_blk *blk, uint64_t features)
 {
 	blk->features = features;
 	if (!(features & BIT(VIRTIO_BLK_F_CONFIG_WCE)))
-		blk->writeback = features & BIT(VIRTIO_BLK_F_FLUSH);
+		set_cache(blk, features & BIT(VIRTIO_BLK_F_FLUSH));
+}
+
+void virtio_blk_resumed(struct virtio_blk *blk)
+{
+	if (!blk->cache_chosen && blk->features & BIT(VIRTIO_BLK_F_CONFIG_WCE))
+		__atomic_store_n(&blk->cache, VIRTIO_BLK_WRITE_THROUGH_GUESSED, __ATOMIC_RELAXED);
+}
+
+void virtio_blk_reset(struct virtio_blk *blk)
+{
+	blk->features = 0;
+	blk->cache_chosen = false;
+	set_cache(blk, true);
 }
 
 static uint8_t exponent(uint32_t ratio)
@@ -67,7 +85,7 @@ static struct virtio_blk_config fill_config(const struct virtio_blk *blk)
 		.physical_block_exp = exponent(physical / logical),
 		.min_io_size = htole16((uint16_t)MIN(physical / logical, UINT16_MAX)),
 		.opt_io_size = htole32((uint32_t)optimal),
-		.wce = blk->writeback,
+		.wce = blk->cache != VIRTIO_BLK_WRITE_THROUGH,
 		.num_queues = htole16(blk->queue_count),
 		.max_discard_sectors = htole32(VIRTIO_BLK_DISCARD_SECTORS),
 		.max_discard_seg = htole32(VIRTIO_BLK_RANGES),
@@ -94,6 +112,7 @@ int virtio_blk_set_config(struct virtio_blk *blk, uint32_t offset, const void *a
 
 	if (offset != offsetof(struct virtio_blk_config, wce) || size != 1 || blk->block->read_only)
 		return -EACCES;
-	__atomic_store_n(&blk->writeback, *value & 1, __ATOMIC_RELAXED);
+	blk->cache_chosen = true;
+	set_cache(blk, *value & 1);
 	return 0;
 }

@@ -83,6 +83,12 @@ uint32_t virtqueue_base(const struct virtqueue *vq)
 	return vq->packed ? packed_base(vq) : vq->last_avail;
 }
 
+bool virtqueue_resumed(const struct virtqueue *vq)
+{
+	return (vq->inflight && vq->inflight->resumed) ||
+	       virtqueue_base(vq) != (vq->packed ? VIRTQUEUE_BASE_PACKED : VIRTQUEUE_BASE_SPLIT);
+}
+
 /* ---- Orders that ThreadSanitizer cannot see ---- */
 
 /* Buffers that one queue has given back may come by another: between them is the driver, in memory of its own. */

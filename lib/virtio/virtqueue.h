@@ -197,6 +197,9 @@ void virtqueue_set_features(struct virtqueue *vq, uint64_t features);
 int virtqueue_start(struct virtqueue *vq, uint16_t size, uint64_t desc, uint64_t avail,
 		    uint64_t used, uint32_t base);
 uint32_t virtqueue_base(const struct virtqueue *vq);
+/* Whether its driver was served before virtqueue_start(), perhaps by another process. Without an in-flight region that
+ * cannot be told where it stands as at the beginning. */
+bool virtqueue_resumed(const struct virtqueue *vq);
 /* Frees what virtqueue_start() allocated. It may be started again. */
 void virtqueue_stop(struct virtqueue *vq);
 

@@ -276,6 +276,12 @@ static int start_packed(struct virtqueue *vq, bool *taken)
 	return 0;
 }
 
+static int start(struct virtqueue *vq, bool *taken)
+{
+	vq->inflight->resumed = in_use(vq->inflight);
+	return vq->packed ? start_packed(vq, taken) : start_split(vq);
+}
+
 int virtqueue_inflight_start(struct virtqueue *vq)
 {
 	struct virtqueue_inflight *inflight = vq->inflight;
@@ -293,7 +299,7 @@ int virtqueue_inflight_start(struct virtqueue *vq)
 	if (inflight->bytes < virtqueue_inflight_bytes(vq->size, vq->packed))
 		rc = -ENOSPC;
 	else if (taken && inflight->pending && inflight->again && inflight->next && inflight->slots)
-		rc = vq->packed ? start_packed(vq, taken) : start_split(vq);
+		rc = start(vq, taken);
 	free(taken);
 	if (rc < 0) {
 		virtqueue_inflight_stop(inflight);

@@ -47,6 +47,7 @@ struct virtqueue_inflight {
 
 	uint16_t size;
 	bool packed;
+	bool resumed;      /* a process before us began it */
 	uint64_t counter;  /* of the next chain */
 	uint16_t *pending; /* entries of chains that were pushed and not shown */
 	unsigned pending_count;

@@ -367,16 +367,16 @@ static int caching(void *arg)
 	(void)arg;
 	begin(false);
 	features = virtio_blk_features(&rig.blk);
-	CU_ASSERT_TRUE(rig.blk.writeback);
+	CU_ASSERT_EQUAL(rig.blk.cache, VIRTIO_BLK_WRITE_BACK);
 	/* No FLUSH, no choice: writes are durable at once. */
 	virtio_blk_set_features(&rig.blk, features & ~(1ULL << VIRTIO_BLK_F_FLUSH) & FEATURES);
-	CU_ASSERT_FALSE(rig.blk.writeback);
+	CU_ASSERT_EQUAL(rig.blk.cache, VIRTIO_BLK_WRITE_THROUGH);
 	/* With the choice, the driver's byte decides. */
 	virtio_blk_set_features(&rig.blk, features);
 	CU_ASSERT_EQUAL(virtio_blk_set_config(&rig.blk, 32, &(uint8_t){ 1 }, 1), 0);
-	CU_ASSERT_TRUE(rig.blk.writeback);
+	CU_ASSERT_EQUAL(rig.blk.cache, VIRTIO_BLK_WRITE_BACK);
 	CU_ASSERT_EQUAL(virtio_blk_set_config(&rig.blk, 32, &(uint8_t){ 0 }, 1), 0);
-	CU_ASSERT_FALSE(rig.blk.writeback);
+	CU_ASSERT_EQUAL(rig.blk.cache, VIRTIO_BLK_WRITE_THROUGH);
 	CU_ASSERT_EQUAL(virtio_blk_get_config(&rig.blk, 32, &wce, 1), 0);
 	CU_ASSERT_EQUAL(wce, 0);
 	CU_ASSERT_EQUAL(virtio_blk_set_config(&rig.blk, 0, &wce, 1), -EACCES);
@@ -387,6 +387,43 @@ static int caching(void *arg)
 static void test_the_driver_chooses_the_cache_mode(void)
 {
 	CU_ASSERT_EQUAL(fiber_run_each(caching, NULL), 0);
+}
+
+/* A driver that another process served chose there; what it chose shows only when it flushes. */
+static int resumed_cache(void *arg)
+{
+	uint64_t features;
+
+	(void)arg;
+	begin(false);
+	features = virtio_blk_features(&rig.blk);
+	virtio_blk_set_features(&rig.blk, features);
+	virtio_blk_resumed(&rig.blk);
+	CU_ASSERT_EQUAL(rig.blk.cache, VIRTIO_BLK_WRITE_THROUGH_GUESSED);
+	fill(1, 4096);
+	CU_ASSERT_EQUAL(request(VIRTIO_BLK_T_OUT, 0, 4096), VIRTIO_BLK_S_OK);
+	CU_ASSERT_EQUAL(rig.blk.cache, VIRTIO_BLK_WRITE_THROUGH_GUESSED);
+	CU_ASSERT_EQUAL(request(VIRTIO_BLK_T_FLUSH, 0, 0), VIRTIO_BLK_S_OK);
+	CU_ASSERT_EQUAL(rig.blk.cache, VIRTIO_BLK_WRITE_BACK);
+
+	/* What it chooses here stands, whatever is flushed and however often it is away. */
+	CU_ASSERT_EQUAL(virtio_blk_set_config(&rig.blk, 32, &(uint8_t){ 0 }, 1), 0);
+	virtio_blk_resumed(&rig.blk);
+	CU_ASSERT_EQUAL(request(VIRTIO_BLK_T_FLUSH, 0, 0), VIRTIO_BLK_S_OK);
+	CU_ASSERT_EQUAL(rig.blk.cache, VIRTIO_BLK_WRITE_THROUGH);
+
+	/* One that begins anew has a cache, and one that cannot choose is not guessed at. */
+	virtio_blk_reset(&rig.blk);
+	CU_ASSERT_EQUAL(rig.blk.cache, VIRTIO_BLK_WRITE_BACK);
+	virtio_blk_set_features(&rig.blk, features & FEATURES);
+	virtio_blk_resumed(&rig.blk);
+	CU_ASSERT_EQUAL(rig.blk.cache, VIRTIO_BLK_WRITE_BACK);
+	return end();
+}
+
+static void test_the_cache_mode_of_a_driver_that_comes_back_is_not_taken_for_granted(void)
+{
+	CU_ASSERT_EQUAL(fiber_run_each(resumed_cache, NULL), 0);
 }
 
 static int config(void *arg)
@@ -689,6 +726,7 @@ UNIT_MAIN("virtio-blk", UNIT(test_what_is_written_is_read),
 	  UNIT(test_errors_of_the_disk_reach_the_driver),
 	  UNIT(test_requests_overlap_and_draining_waits_for_all),
 	  UNIT(test_the_driver_chooses_the_cache_mode),
+	  UNIT(test_the_cache_mode_of_a_driver_that_comes_back_is_not_taken_for_granted),
 	  UNIT(test_configuration_space_tells_the_disk),
 	  UNIT(test_a_large_ring_does_not_take_all_memory),
 	  UNIT(test_guests_do_not_take_all_stacks), UNIT(test_guests_do_not_take_all_memory),

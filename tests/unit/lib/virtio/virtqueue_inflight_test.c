@@ -105,6 +105,7 @@ static void test_chains_that_were_taken_come_again_in_their_order(void)
 
 		begin(formats[f]);
 		CU_ASSERT_EQUAL(device_start(&first, formats[f]), 0);
+		CU_ASSERT_FALSE(virtqueue_resumed(&first.vq));
 		for (uint8_t i = 0; i < 5; i++)
 			heads[i] = add(i, 2);
 		virtqueue_driver_kick(&driver);
@@ -117,6 +118,7 @@ static void test_chains_that_were_taken_come_again_in_their_order(void)
 		virtqueue_stop(&first.vq);
 
 		CU_ASSERT_EQUAL(device_start(&second, formats[f]), 0);
+		CU_ASSERT_TRUE(virtqueue_resumed(&second.vq));
 		CU_ASSERT_TRUE(virtqueue_available(&second.vq));
 		for (unsigned i = 1; i < 5; i++) {
 			struct virtqueue_chain *chain = &second.chains[i];
