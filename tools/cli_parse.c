@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "tools/cli.h"
+#include "tools/terminal.h"
 #include "util/bytes.h"
 #include "util/number.h"
 #include "util/size.h"
@@ -45,12 +46,27 @@ static const struct cli_verb *cli_understand_verb(const struct cli_verb *verbs, 
 	return found;
 }
 
+#define HELP_COLUMN 29
+
+static unsigned cli_help_width(FILE *to)
+{
+	unsigned width = terminal_width(fileno(to));
+
+	return width ? width : 80;
+}
+
 static void cli_print_verbs(FILE *to, const char *noun, const struct cli_verb *verbs)
 {
+	unsigned width = cli_help_width(to);
+
 	fprintf(to, "usage:\n");
-	for (; verbs->name; verbs++)
-		fprintf(to, "  tenon %s %s %s\n      %s\n", noun, verbs->name, verbs->synopsis,
-			verbs->summary);
+	for (; verbs->name; verbs++) {
+		int column = fprintf(to, "  tenon %s %s ", noun, verbs->name);
+
+		terminal_print_wrapped(to, verbs->synopsis, (size_t)column, width);
+		fputs("      ", to);
+		terminal_print_wrapped(to, verbs->summary, 6, width);
+	}
 	fprintf(to, "`tenon %s VERB --help` lists the options of a verb.\n", noun);
 }
 
@@ -109,7 +125,10 @@ int cli_run_verb(const char *noun, const struct cli_verb *verbs, int argc, char 
 
 static void cli_print_usage(FILE *to, const char *usage, const struct cli_option *options)
 {
-	fprintf(to, "usage: tenon %s\n", usage);
+	unsigned width = cli_help_width(to);
+
+	fputs("usage: tenon ", to);
+	terminal_print_wrapped(to, usage, 13, width);
 	for (; options->name; options++) {
 		char left[64];
 
@@ -117,7 +136,9 @@ static void cli_print_usage(FILE *to, const char *usage, const struct cli_option
 			 &options->letter, options->letter ? ", " : "", options->name,
 			 options->kind == CLI_FLAG ? "" : " ",
 			 options->kind == CLI_FLAG ? "" : options->placeholder);
-		fprintf(to, "  %-26s %s\n", left, options->help);
+		if (fprintf(to, "  %-26s ", left) > HELP_COLUMN)
+			fprintf(to, "\n%*s", HELP_COLUMN, "");
+		terminal_print_wrapped(to, options->help, HELP_COLUMN, width);
 	}
 }
 

@@ -122,10 +122,6 @@ enum cli_format cli_format_of(const char *key);
 /* "device_size_bytes" as "Device size", "uuid" as "UUID". */
 void cli_title(const char *key, char title[64]);
 
-/* Prints a text and ends its line. `width` is that of the terminal: a long text goes on in lines that begin at
- * `column`, where the cursor is; 0: none. */
-void cli_print_wrapped(const char *text, size_t column, size_t width);
-
 /* Prints one table; `fit`: columns and texts by the width. */
 void cli_print_table(json_t *rows, const struct cli_column *columns, unsigned count, int indent,
 		     bool fit, const struct cli_style *style);

@@ -6,52 +6,17 @@
 #include <string.h>
 
 #include "tools/output.h"
+#include "tools/terminal.h"
 #include "util/bytes.h"
 #include "util/cleanup.h"
 
 #define MOST_COLUMNS 32
 #define TITLE        18
-#define LEAST_WIDTH  20u /* for a text beside its title */
 
 struct show {
 	const struct cli_part *parts;
 	const struct cli_style *style;
 };
-
-/* At most `width` columns of whole words; returns how many bytes. One word that is longer stays whole. */
-static size_t line_of(const char *text, size_t width)
-{
-	size_t best = 0;
-
-	for (size_t at = 0;; at++) {
-		if (text[at] && text[at] != ' ')
-			continue;
-		CLEANUP_FREE char *head = strndup(text, at);
-
-		if (!head)
-			abort();
-		if (best && terminal_columns(head) > width)
-			return best;
-		best = at;
-		if (!text[at])
-			return best;
-	}
-}
-
-void cli_print_wrapped(const char *text, size_t column, size_t width)
-{
-	size_t room = width > column + LEAST_WIDTH ? width - column : 0;
-
-	while (room) {
-		size_t length = line_of(text, room);
-
-		if (!text[length])
-			break;
-		printf("%.*s\n%*s", (int)length, text, (int)column, "");
-		text += length + 1;
-	}
-	printf("%s\n", text);
-}
 
 static void print_value(json_t *value, const char *key, size_t column,
 			const struct cli_style *style)
@@ -61,7 +26,7 @@ static void print_value(json_t *value, const char *key, size_t column,
 		style->color && cli_format_of(key) == CLI_AS_STATE ? terminal_color_of(text) : "";
 
 	fputs(color, stdout);
-	cli_print_wrapped(text, column, style->width);
+	terminal_print_wrapped(stdout, text, column, style->width);
 	fputs(*color ? TERMINAL_PLAIN : "", stdout);
 }
 
@@ -118,7 +83,7 @@ static void print_numbers(json_t *object, size_t column, const struct cli_style 
 		between = ", ";
 	}
 	fclose(out);
-	cli_print_wrapped(text, column, style->width);
+	terminal_print_wrapped(stdout, text, column, style->width);
 }
 
 static const struct cli_part *part_of(const struct cli_part *parts, const char *key)

@@ -233,7 +233,7 @@ static void print_head(const char *kind, const char *name, json_t *row)
 		head = NULL;
 	clean = head ? text_cleaned(head, NULL) : NULL;
 	if (clean)
-		cli_print_wrapped(clean, 0, terminal_width(STDOUT_FILENO));
+		terminal_print_wrapped(stdout, clean, 0, terminal_width(STDOUT_FILENO));
 }
 
 static void print_rows(json_t *rows, const struct cli_column *columns, struct status *status)

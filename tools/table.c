@@ -406,7 +406,7 @@ static void print_row(const struct grid *grid, char *const *cells, int indent,
 	printf("%*s", indent, "");
 	for (unsigned i = 0; i < grid->count; i++) {
 		if (is_note(grid, i) && style->width && !style->tabs) {
-			cli_print_wrapped(cells[i], column, style->width);
+			terminal_print_wrapped(stdout, cells[i], column, style->width);
 			return;
 		}
 		print_cell(grid, i, cells[i], style, false);

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 /* Columns of the terminal that `fd` is (its own word, else $COLUMNS, else 80); 0: it is none. */
 unsigned terminal_width(int fd);
@@ -25,5 +26,9 @@ size_t terminal_columns(const char *text);
 
 /* Shortens `text` in place to `columns`, with "..." at its end, or, for a path, at its begin. */
 void terminal_shorten(char *text, size_t columns, bool is_path);
+
+/* Prints a text and ends its line. `width` is that of the terminal: a long text goes on in lines that begin at
+ * `column`, where the cursor is; 0: none. */
+void terminal_print_wrapped(FILE *to, const char *text, size_t column, size_t width);
 
 #endif

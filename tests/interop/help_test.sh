@@ -23,6 +23,7 @@ done
 for noun in $nouns; do
 	"$TENON" "$noun" --help >want || problem "$noun --help"
 	cmp -s want <("$TENON" "$noun" -h) || problem "$noun -h"
+	[ -z "$(awk 'length > 80' want)" ] || problem "$noun: wider than a terminal: $(awk 'length > 80' want)"
 	cmp -s want <("$TENON" help "$noun") || problem "help $noun"
 	for verb in $(verbs_of "$noun"); do
 		"$TENON" "$noun" "$verb" --help >want || problem "$noun $verb --help"
@@ -31,6 +32,7 @@ for noun in $nouns; do
 		cmp -s want <("$TENON" "$noun" help "$verb") || problem "$noun help $verb"
 		[ "$(head -n 1 want | cut -c 1-$((14 + ${#noun} + ${#verb})))" = "usage: tenon $noun $verb" ] ||
 			problem "$noun $verb: $(head -n 1 want)"
+		[ -z "$(awk 'length > 80' want)" ] || problem "$noun $verb: wider than a terminal: $(awk 'length > 80' want)"
 		# Where a table of options ends is not told by the compiler.
 		[ "$(grep -c '^  -' want)" -lt 32 ] || problem "$noun $verb: too many options for cli_parse.c"
 	done
