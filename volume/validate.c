@@ -52,8 +52,8 @@ int volume_tag_check(const char *tag, struct error *error)
 		c++;
 	if (!*c)
 		return 0;
-	error_set(error, -EINVAL, "tag \"%.200s\": found byte 0x%02x after %zu characters", tag,
-		  (unsigned char)*c, (size_t)(c - tag));
+	error_set(error, -EINVAL, "tag \"%.200s\": byte %zu is 0x%02x", tag, (size_t)(c - tag) + 1,
+		  (unsigned char)*c);
 	error_advise(error, "letters, digits and . _ - + / = ! : & # are allowed");
 	return -EINVAL;
 }

@@ -28,7 +28,7 @@ static void test_tags(void)
 	for (size_t i = 0; i < ARRAY_SIZE(tags); i++)
 		CU_ASSERT_EQUAL(volume_tag_check(tags[i].tag, &error), tags[i].rc);
 	CU_ASSERT_EQUAL(volume_tag_check("two words", &error), -EINVAL);
-	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "byte 0x20 after 3 characters"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "byte 4 is 0x20"));
 }
 
 static int create_tagged(struct fixture *f, const char *name, const char *tag)
