@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "netdev/link.h"
 #include "tools/switch.h"
 #include "util/cleanup.h"
 #include "vswitch/switch.h"
@@ -46,6 +47,8 @@ static int parse_tap(struct port_spec *out, const char *spec, char *ifname, stru
 	}
 	if (!*ifname)
 		return bad_spec(error, spec, TAP);
+	if (link_check_name(ifname, error))
+		return error_prefix(error, "--port %s", spec), -EINVAL;
 	out->ifname = ifname;
 	return 0;
 }

@@ -57,13 +57,13 @@ for word in tapa tapb tapc tso4 'ADDRESS'; do grep -q "$word" shown || { cat sho
 
 refuse 1 'running' run lab --socket-dir . --port a=tap:tapz
 refuse 1 'none of that name' show other
-refuse 1 'NAME=vhost-user' run x --socket-dir . --port a=foo
-refuse 1 'NAME=vhost-user' run x --socket-dir . --port a
-refuse 1 'given twice' run x --socket-dir . --port a=vhost-user --port a=tap:tapy
-refuse 1 'tapy is the one of port a already' run x --socket-dir . --port a=tap:tapy --port b=tap:tapy,plain
-refuse 1 '0123456789abcdef' run x --socket-dir . --port a=tap:0123456789abcdef
+refuse 2 'NAME=vhost-user' run x --socket-dir . --port a=foo
+refuse 2 'NAME=vhost-user' run x --socket-dir . --port a
+refuse 2 'given twice' run x --socket-dir . --port a=vhost-user --port a=tap:tapy
+refuse 2 'tapy is the one of port a already' run x --socket-dir . --port a=tap:tapy --port b=tap:tapy,plain
+refuse 2 '0123456789abcdef' run x --socket-dir . --port a=tap:0123456789abcdef
 refuse 1 'no TAP' run x --socket-dir . --port a=tap:lo
-refuse 1 'a.b' run x --socket-dir . --port 'a b=vhost-user'
+refuse 2 'a.b' run x --socket-dir . --port 'a b=vhost-user'
 refuse 1 'none-such' run x --socket-dir ./none-such/deeper --port a=vhost-user
 refuse 1 'none-such' run x --socket-dir . --capture none-such/x.pcap
 long=$(printf 'd%.0s' $(seq 100)); mkdir "$long"
