@@ -22,7 +22,7 @@ while read -r page; do
 	for name in $(grep -oE '\]\([^)#:]+' "$page" | cut -c 3- | sort -u); do
 		[ -e "$doc/$name" ] || [ -e "${page%/*}/$name" ] || problem "${page#"$doc"/} links to $name, which is not installed"
 	done
-	for name in $(grep -oE 'docs/[a-z-]+' "$page" | sort -u); do
+	for name in $(grep -oE 'docs/[a-z0-9-]+' "$page" | sort -u); do
 		[ -e "$doc/$name" ] || [ -e "$doc/$name.md" ] || [ "$name" = docs/man ] || problem "${page#"$doc"/} names $name, which is not installed"
 	done
 done < <(find "$doc" -name '*.md')

@@ -118,10 +118,11 @@ state recovery 'd21: rebuilding' d20 d21
 ! "$TOOL" assemble -r d21 -- status >/dev/null 2>&1 || { echo "a member that is not recovered was taken"; failed=1; }
 reads resync d22 d23
 state resync 'not in sync' d22 d23
-# The member with a bad range holds something else there: it is read from the other one.
+# The member with a bad range, which md counts from the start of the device, holds something else there: it is read
+# from the other one.
 reads bad d29 d30
 state bad 'bad 1' d29 d30
-dd if=/dev/urandom of=d29 bs=512 seek=$((2048 + 4096)) count=8 conv=notrunc status=none
+dd if=/dev/urandom of=d29 bs=512 seek=4096 count=8 conv=notrunc status=none
 reads bad d29 d30
 for level in 0 linear 4 5 6 10; do
 	[ -e "$(rig_results maker25)/level$level" ] || { echo "md does not make $level here"; continue; }
