@@ -103,6 +103,8 @@ static void each_kind(void (*body)(struct raid_rig *rig))
 /* Writes go to both on either side of the position; then any one can be lost. */
 static void replaces(struct raid_rig *rig)
 {
+	struct block *old;
+
 	begin(rig);
 	rig_write(rig, 0, size_of(rig) / 2 + 4096, 2);
 	raid_rebuild_set_rate(rig->array, 0);
@@ -115,13 +117,14 @@ static void replaces(struct raid_rig *rig)
 	CU_ASSERT_EQUAL(raid_remove(rig->array, "disk1", &rig->error), 0);
 	rig_stop(rig);
 	/* Without another one, too. */
+	old = rig->disk[OLD];
 	rig->disk[OLD] = rig->disk[NEW];
 	CU_ASSERT_EQUAL_FATAL(
 		raid_assemble(&rig->array, rig->disk + 1, COUNT - 1, NULL, &rig->error), 0);
 	CU_ASSERT(rig_holds(rig, 0, size_of(rig) / 2 + 4096, 2));
 	CU_ASSERT(rig_holds(rig, size_of(rig) / 2 + 4096, size_of(rig) / 2 - 4096, 1));
 	rig_stop(rig);
-	rig->disk[OLD] = block_ref(rig->memory[OLD]);
+	rig->disk[OLD] = old;
 }
 
 static void test_replaces(void)
