@@ -37,10 +37,10 @@ for verb in 'create lv --size 4M' 'show lv' 'show vg/lv/x' 'remove /lv' 'resize 
 done
 expect 2 'found byte 0x21' $TENON lv create 'vg/l!' --size 4M
 expect 2 'found byte 0x21' $TENON lv rename vg/lv 'l!'
-expect 2 'tag .*found byte 0x40' $TENON lv create vg/lv --size 4M --tag 't@'
-expect 2 'tag .*found byte 0x40' $TENON lv tag vg/lv --add 't@'
+expect 2 'tag .*byte 2 is 0x40' $TENON lv create vg/lv --size 4M --tag 't@'
+expect 2 'tag .*byte 2 is 0x40' $TENON lv tag vg/lv --add 't@'
 expect 2 'found byte 0x21' $TENON vg create 'v!' a.img
-expect 2 '--tag: tag .*found byte 0x40' $TENON vg create v a.img --tag 't@'
+expect 2 '--tag: tag .*byte 2 is 0x40' $TENON vg create v a.img --tag 't@'
 expect 2 '--size: 100: 100 MiB, or 100 bytes' $TENON raid grow r --size 100
 expect 2 '--min: size .zz.: expected a number' $TENON raid speed r --min zz
 expect 2 '--max: 100: 100 MiB, or 100 bytes' $TENON raid speed r --max 100
