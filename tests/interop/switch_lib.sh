@@ -99,10 +99,15 @@ lab_done() {
 }
 
 # A transfer of $3 bytes from namespace $1 to $2 (address $4) over tcp or udp ($5), checked by content.
-# With udp, datagrams of $6 bytes; so few in all that they fit into a socket's buffer.
+# With udp, datagrams of $6 bytes; so few in all that they fit into a socket's buffer. The neighbour is found before
+# them: while the kernel sends what waited for the answer (neigh_update()), later datagrams overtake it.
 lab_transfer() {
 	local from=$1 to=$2 bytes=$3 address=$4 kind=$5 size=${6:-1400}
 	rm -f port
+	if [ "$kind" = udp ]; then
+		timeout 60 ip netns exec "$from" busybox ping -c 1 -W 30 "$address" >ping ||
+			{ cat ping; lab_fail "no answer to $from from $to ($address)"; }
+	fi
 	timeout 60 ip netns exec "$to" python3 - "$kind" "$bytes" "$address" "$size" >received <<'PYTHON' &
 import hashlib, os, socket, sys
 kind, total, address, size = sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4])
