@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -22,6 +23,7 @@
 #define BACKLOG          64
 #define CLEAN_UP_MS      1000
 #define CONNECT_RETRY_US 1000
+#define LISTEN_LOCK_MS   10000
 
 int unix_socket_address(struct sockaddr_un *address, const char *path, struct error *error)
 {
@@ -256,6 +258,39 @@ static int set_access(const struct unix_listener *made, const struct unix_socket
 	return 0;
 }
 
+/*
+ * Servers that start on one path in one moment do so one after another: from the first look at the file until
+ * it listens the folder is locked. Else one that is bound and does not listen yet looks stale to another, and
+ * so does the new file that was put where a stale one had been seen. Returns the descriptor that holds the
+ * lock, or -1 where the folder cannot be opened (none can be made there then, or only the folder is not
+ * to be listed), or -EBUSY.
+ */
+static int lock_folder(const char *path, struct error *error)
+{
+	const char *name = strrchr(path, '/');
+	CLEANUP_FREE char *head = name ? strndup(path, (size_t)(name - path)) : NULL;
+	const char *folder = !name ? "." : head && *head ? head : "/";
+	CLEANUP_CLOSE int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int rc;
+
+	if (fd < 0)
+		return -1;
+	for (unsigned waited = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; waited += 10) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return -1;
+		if (waited >= LISTEN_LOCK_MS) {
+			rc = error_set(error, -EBUSY,
+				       "%s: another process has had the folder locked for %u s",
+				       folder, LISTEN_LOCK_MS / 1000);
+			error_advise(error,
+				     "`lslocks` says which; or give a path in another folder");
+			return rc;
+		}
+		usleep(10000);
+	}
+	return steal_fd(&fd);
+}
+
 int unix_listen(struct unix_listener *listener, const char *path, struct error *error)
 {
 	return unix_listen_for(listener, path, NULL, error);
@@ -266,10 +301,14 @@ int unix_listen_for(struct unix_listener *listener, const char *path,
 {
 	struct unix_listener made = { .fd = -1 };
 	struct sockaddr_un address;
+	CLEANUP_CLOSE int folder = -1;
 	int rc = unix_socket_address(&address, path, error);
 
 	if (rc < 0)
 		return rc;
+	folder = lock_folder(path, error);
+	if (folder == -EBUSY)
+		return -EBUSY;
 	rc = make_socket(&made, &address, error);
 	if (!rc && access)
 		rc = set_access(&made, access, error);

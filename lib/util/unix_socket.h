@@ -26,8 +26,9 @@ struct unix_listener {
 
 /*
  * Listens on `path`; the socket file has mode 0600 from the start. A socket file on which nobody
- * answers any more is replaced. Errors: -ENAMETOOLONG (over 107 bytes), -EADDRINUSE (somebody answers
- * there), -EEXIST (another kind of file is there), or bind()'s, with `error` set.
+ * answers any more is replaced; of several that do so at once one listens. Errors: -ENAMETOOLONG (over 107
+ * bytes), -EADDRINUSE (somebody answers there), -EEXIST (another kind of file is there), -EBUSY (somebody
+ * else has had the folder locked for ten seconds), or bind()'s, with `error` set.
  */
 int unix_listen(struct unix_listener *listener, const char *path, struct error *error);
 

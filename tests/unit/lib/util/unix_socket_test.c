@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* lib/util/unix_socket: connecting where nobody listens, where the backlog is full, by a long path. */
+/* lib/util/unix_socket: connecting where nobody listens, where the backlog is full, by a long path;
+ * listening where many do at once. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -7,6 +8,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "unit.h"
@@ -90,5 +92,67 @@ static void test_a_long_path(void)
 	CU_ASSERT(client >= 0);
 }
 
+/* Tells what became of it, and listens until the other end of `hold` is closed. */
+static void listen_at_once(const char *path, int start, int told, int hold)
+{
+	struct unix_listener listener = { .fd = -1 };
+	struct error error = { 0 };
+	char byte, what;
+
+	while (read(start, &byte, 1) < 0)
+		;
+	what = unix_listen(&listener, path, &error) == 0 ? 'y' : 'n';
+	if (write(told, &what, 1) == 1 && read(hold, &byte, 1) == 0)
+		unix_listener_close(&listener);
+	_exit(0);
+}
+
+#define STARTERS 6
+
+/* However many start in one moment where a dead server's file is: one listens, and can be reached. */
+static void test_one_of_many_takes_a_stale_path(void)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/stale", unit_directory());
+	for (unsigned round = 0; round < 40; round++) {
+		struct sockaddr_un address;
+		struct error error = { 0 };
+		int start[2], told[2], hold[2], client, winners = 0;
+		int dead = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+		CU_ASSERT_EQUAL(unix_socket_address(&address, path, &error), 0);
+		CU_ASSERT_EQUAL_FATAL(bind(dead, (struct sockaddr *)&address, sizeof(address)), 0);
+		close(dead);
+		CU_ASSERT_FATAL(!pipe(start) && !pipe(told) && !pipe(hold));
+		for (unsigned i = 0; i < STARTERS; i++)
+			if (fork() == 0) {
+				close(start[1]);
+				close(hold[1]);
+				listen_at_once(path, start[0], told[1], hold[0]);
+			}
+		close(start[1]);
+		for (unsigned i = 0; i < STARTERS; i++) {
+			char what = 0;
+
+			CU_ASSERT_EQUAL_FATAL(read(told[0], &what, 1), 1);
+			winners += what == 'y';
+		}
+		CU_ASSERT_EQUAL(winners, 1);
+		client = unix_socket_connect(path, &error);
+		CU_ASSERT(client >= 0);
+		if (client >= 0)
+			close(client);
+		close(hold[1]);
+		for (unsigned i = 0; i < STARTERS; i++)
+			wait(NULL);
+		CU_ASSERT_EQUAL(access(path, F_OK), -1);
+		close(start[0]);
+		close(told[0]);
+		close(told[1]);
+		close(hold[0]);
+	}
+}
+
 UNIT_MAIN("unix socket", UNIT(test_nobody_listens), UNIT(test_a_full_backlog_is_waited_for),
-	  UNIT(test_a_long_path))
+	  UNIT(test_a_long_path), UNIT(test_one_of_many_takes_a_stale_path))
