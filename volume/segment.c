@@ -31,7 +31,12 @@ const struct lvm_segment_type *lvm_segment_type_find(const char *name)
 
 uint32_t lvm_segment_area_extents(const struct volume_segment *segment)
 {
-	return segment->area_count ? segment->extent_count / segment->area_count : 0;
+	const struct lvm_segment_type *type = segment->private->type;
+
+	if (!segment->area_count)
+		return 0;
+	return type->area_extents ? type->area_extents(segment)
+				  : segment->extent_count / segment->area_count;
 }
 
 void lvm_segment_export_extra(const struct volume_segment *segment, struct lvm_text *text)

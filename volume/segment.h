@@ -48,6 +48,9 @@ struct lvm_segment_type {
 	void (*used)(const struct volume_segment *segment, const struct lvm_pv_names *pvs,
 		     lvm_used_fn *use, void *arg);
 
+	/* Extents that each of its areas takes; NULL: the segment's extents are dealt out to them. */
+	uint32_t (*area_extents)(const struct volume_segment *segment);
+
 	/* Adds the segment to the table of a volume that is opened; `error` says what stands in the way. NULL: volumes
 	 * with such segments are not opened, and not changed. */
 	int (*activate)(struct lvm_activation *activation, const struct volume_segment *segment,
