@@ -271,7 +271,8 @@ void raid_array_resync_from(struct raid_array *array, uint64_t sector)
 	raid_array_changed(array, RAID_CHANGED_APART);
 }
 
-uint64_t raid_array_seconds(const struct raid_array *array)
+void raid_daemon_wake(struct raid_array *array)
 {
-	return array->start_seconds + (worker_now() - array->start_ns) / 1000000000u;
+	array->daemon_kicked = true;
+	fiber_queue_wake_all(&array->daemon_queue);
 }

@@ -260,7 +260,13 @@ static inline uint64_t raid_array_in_sync_below(const struct raid_array *array)
 }
 /* Members may differ at and after `sector`: a resync is due. Does not suspend. */
 void raid_array_resync_from(struct raid_array *array, uint64_t sector);
-uint64_t raid_array_seconds(const struct raid_array *array);
+/* Since the epoch. */
+static inline uint64_t raid_array_seconds(const struct raid_array *array)
+{
+	return array->start_seconds + (worker_now() - array->start_ns) / 1000000000u;
+}
+/* The daemon looks at once what there is to do. Does not suspend. */
+void raid_daemon_wake(struct raid_array *array);
 
 /* ---- super.c ---- */
 
@@ -294,6 +300,21 @@ int raid_member_note_bad(struct raid_member *member, uint64_t sector, uint64_t c
  * it is not to be failed (or was, meanwhile). False: it is. `io` is of the device. The range is locked; suspends.
  */
 bool raid_member_write_again(struct raid_member *member, const struct block_io *io);
+/* ---- read_error.c ---- */
+
+#define RAID_PIECE 4096u /* in which what could not be read is read again and made good */
+
+/* Writes at most RAID_PIECE bytes of a member's data and reads them back: 0 when they are there, or a negative
+ * errno. Suspends. */
+int raid_member_write_anew(struct raid_member *member, uint64_t offset, const uint8_t *data,
+			   uint64_t length);
+/* Writes what others had, at most RAID_PIECE bytes, to one that could not read it, and reads it back; where that fails it is noted as bad,
+ * or the member is faulty. A read-only array is left alone. Suspends. */
+void raid_member_make_good(struct raid_member *member, uint64_t offset, const uint8_t *data,
+			   uint64_t length);
+
+/* ---- write_error.c ---- */
+
 /* Notes bytes of its data that it could not take or give (`rc`) as bad. False: it is to be failed. Does not suspend. */
 bool raid_member_note_instead(struct raid_member *member, uint64_t offset, uint64_t length, int rc);
 /* Bytes of the device that could be written are good again. Does not suspend. */
@@ -361,7 +382,6 @@ void raid_bracket_drop(struct raid_bracket *bracket);
 /* ---- daemon.c ---- */
 
 void raid_daemon_start(struct raid_array *array);
-void raid_daemon_wake(struct raid_array *array);
 /* The last write in flight ended. */
 void raid_daemon_wrote(struct raid_array *array);
 void raid_daemon_stop(struct raid_array *array); /* suspends until it has ended */

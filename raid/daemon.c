@@ -98,12 +98,6 @@ void raid_daemon_start(struct raid_array *array)
 	array->daemon = fiber_spawn(daemon_fiber, array);
 }
 
-void raid_daemon_wake(struct raid_array *array)
-{
-	array->daemon_kicked = true;
-	fiber_queue_wake_all(&array->daemon_queue);
-}
-
 void raid_daemon_stop(struct raid_array *array)
 {
 	array->stopping = true;

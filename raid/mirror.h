@@ -35,6 +35,11 @@ static inline uint64_t mirror_data_start(const struct raid_member *member)
 	return member->sb.data_offset << MD_SECTOR_SHIFT;
 }
 
+bool mirror_agrees(const struct raid_array *array);
+bool mirror_holds_alone(const struct raid_array *array, const struct raid_member *member,
+			uint64_t *sector, uint64_t *count);
+unsigned mirror_sync_buffers(const struct raid_array *array);
+
 /* ---- mirror_read.c ---- */
 
 /*
@@ -45,6 +50,8 @@ static inline uint64_t mirror_data_start(const struct raid_member *member)
 struct mirror_copy mirror_choose(const struct mirror_span *span, uint64_t *length,
 				 const struct raid_set *tried);
 
+int mirror_status(struct raid_array *array, uint64_t offset, uint64_t *length,
+		  enum block_status *status);
 int mirror_readv(struct raid_array *array, uint64_t offset, uint64_t length,
 		 const struct iovec *iov, unsigned count);
 
@@ -52,23 +59,11 @@ int mirror_readv(struct raid_array *array, uint64_t offset, uint64_t length,
 int mirror_read_again(const struct mirror_span *span, int suspect, const struct iovec *iov,
 		      unsigned count);
 
-#define MIRROR_PIECE 4096u
-
 /* Reads from whoever can, in small pieces, and writes what was read to those that could not. `suspect` is
  * a copy to try first, since reading it has just failed, or -1. The caller holds the range lock. */
 int mirror_read_carefully(const struct mirror_span *span, int suspect, uint8_t *to);
 
-/* Writes at most MIRROR_PIECE bytes of a member's data and reads them back: 0 when they are there, or a negative
- * errno. */
-int mirror_write_anew(struct raid_member *member, uint64_t offset, const uint8_t *data,
-		      uint64_t length);
-
-/* Writes what another member had, at most MIRROR_PIECE bytes, to one that could not read it, and reads
- * it back; where that fails the member is faulty. */
-void mirror_make_good(struct raid_member *member, uint64_t offset, const uint8_t *data,
-		      uint64_t length);
-
-/* ---- mirror.c ---- */
+/* ---- mirror_write.c ---- */
 
 struct raid_legs;
 
@@ -76,13 +71,7 @@ struct raid_legs;
  * failed. */
 int mirror_judge(const struct mirror_span *span, const struct raid_legs *legs, unsigned first,
 		 unsigned end);
-bool mirror_agrees(const struct raid_array *array);
-bool mirror_holds_alone(const struct raid_array *array, const struct raid_member *member,
-			uint64_t *sector, uint64_t *count);
 int mirror_write(struct raid_array *array, const struct raid_write *write);
-int mirror_status(struct raid_array *array, uint64_t offset, uint64_t *length,
-		  enum block_status *status);
-unsigned mirror_sync_buffers(const struct raid_array *array);
 
 /* ---- mirror_start.c ---- */
 
@@ -93,6 +82,12 @@ void mirror_free_transfers(struct raid_array *array);
 
 int mirror_sync(struct raid_array *array, struct raid_sync *sync);
 
+/* ---- mirror_target.c ---- */
+
+/* A write of a member's data ended: what could be written is good again, and who could not take it is bad there, or
+ * faulty. Suspends. */
+void mirror_target_written(struct raid_member *member, const struct raid_sync *sync,
+			   const struct block_io *io);
 /* Writes a copy, which the caller has locked. Who cannot take it is failed, or bad there. */
 void mirror_write_copy(const struct mirror_copy *copy, const struct raid_sync *sync,
 		       const uint8_t *data, uint64_t length);

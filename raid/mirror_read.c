@@ -123,48 +123,6 @@ static int member_read(struct raid_member *member, uint64_t offset, uint8_t *to,
 
 /* ---- After an error ---- */
 
-int mirror_write_anew(struct raid_member *member, uint64_t offset, const uint8_t *data,
-		      uint64_t length)
-{
-	uint64_t at = mirror_data_start(member) + offset;
-	uint8_t back[MIRROR_PIECE];
-	int rc;
-
-	raid_member_hold(member);
-	rc = block_write(member->block, at, data, length, 0);
-	if (!rc)
-		rc = block_read(member->block, at, back, length);
-	raid_member_release(member);
-	if (!rc && memcmp(back, data, length) != 0)
-		rc = -EIO;
-	return rc;
-}
-
-void mirror_make_good(struct raid_member *member, uint64_t offset, const uint8_t *data,
-		      uint64_t length)
-{
-	int rc;
-
-	if (member->array->block.read_only)
-		return;
-	if ((member->sb.devflags & MD_DEVICE_FAILFAST) &&
-	    !raid_member_note_instead(member, offset, length, -EIO) &&
-	    raid_member_fail(member, "read error at byte %llu", (unsigned long long)offset))
-		return;
-	rc = mirror_write_anew(member, offset, data, length);
-	if (rc && raid_member_note_instead(member, offset, length, rc))
-		return;
-	if (rc) {
-		raid_member_fail(member, "read error at byte %llu, and writing it anew: %s",
-				 (unsigned long long)offset, raid_member_trouble(member, rc));
-		return;
-	}
-	member->array->counters.made_good++;
-	member->sb.corrected_reads += (uint32_t)(length >> MD_SECTOR_SHIFT);
-	log_warning(member->array->log, "%s: read error at byte %llu of %s made good",
-		    member->array->block.name, (unsigned long long)offset, member->block->name);
-}
-
 /* The suspect, while somebody has its place and it was not tried, or whom mirror_choose() says. */
 static struct mirror_copy choose_for_piece(const struct mirror_span *span, int suspect,
 					   uint64_t *length, const struct raid_set *tried)
@@ -180,7 +138,7 @@ static struct mirror_copy choose_for_piece(const struct mirror_span *span, int s
 	return mirror_choose(span, length, tried);
 }
 
-/* A span of at most MIRROR_PIECE bytes; the range is locked. */
+/* A span of at most RAID_PIECE bytes; the range is locked. */
 static int read_piece(const struct mirror_span *span, int suspect, uint8_t *to)
 {
 	struct raid_set tried = { 0 }, failed = { 0 };
@@ -212,7 +170,7 @@ static int read_piece(const struct mirror_span *span, int suspect, uint8_t *to)
 		struct mirror_copy copy = mirror_copy(span, i);
 
 		if (raid_set_has(&failed, i) && copy.member)
-			mirror_make_good(copy.member, copy.offset, to, span->length);
+			raid_member_make_good(copy.member, copy.offset, to, span->length);
 	}
 	return 0;
 }
@@ -243,7 +201,7 @@ int mirror_read_carefully(const struct mirror_span *span, int suspect, uint8_t *
 	for (uint64_t at = 0, piece; !rc && at < span->length; at += piece) {
 		struct mirror_span part;
 
-		piece = MIN(span->length - at, MIRROR_PIECE - (span->offset + at) % MIRROR_PIECE);
+		piece = MIN(span->length - at, RAID_PIECE - (span->offset + at) % RAID_PIECE);
 		part = part_of(span, at, piece);
 		rc = read_piece(&part, suspect, to + at);
 		if (rc)
@@ -298,10 +256,10 @@ int mirror_read_again(const struct mirror_span *span, int suspect, const struct 
 		uint64_t sector = (span->offset + at) >> MD_SECTOR_SHIFT;
 		struct mirror_span part;
 		struct range_hold hold;
-		uint8_t buffer[MIRROR_PIECE];
+		uint8_t buffer[RAID_PIECE];
 		int rc;
 
-		piece = MIN(span->length - at, MIRROR_PIECE - (span->offset + at) % MIRROR_PIECE);
+		piece = MIN(span->length - at, RAID_PIECE - (span->offset + at) % RAID_PIECE);
 		part = part_of(span, at, piece);
 		range_lock(&array->ranges, &hold, sector, sector + (piece >> MD_SECTOR_SHIFT));
 		rc = mirror_read_carefully(&part, suspect, buffer);
@@ -377,5 +335,26 @@ int mirror_readv(struct raid_array *array, uint64_t offset, uint64_t length,
 	while (!rc && mirror_groups_next(&groups, &rc))
 		rc = read_group(&groups.group);
 	mirror_groups_end(&groups);
+	return rc;
+}
+
+int mirror_status(struct raid_array *array, uint64_t offset, uint64_t *length,
+		  enum block_status *status)
+{
+	struct mirror_span span = mirror_span(array, offset, *length);
+	struct mirror_copy copy;
+	int rc;
+
+	*length = span.length;
+	copy = mirror_choose(&span, length, NULL);
+	*status = BLOCK_STATUS_DATA;
+	if (!copy.member) {
+		*length = array->block.logical_block_size;
+		return 0;
+	}
+	raid_member_hold(copy.member);
+	rc = block_status(copy.member->block, mirror_data_start(copy.member) + copy.offset, length,
+			  status);
+	raid_member_release(copy.member);
 	return rc;
 }

@@ -26,52 +26,6 @@ static bool is_target(const struct raid_member *member, const struct pass *pass)
 	       (pass->sync->operation == RAID_RESYNC && member->state == RAID_MEMBER_IN_SYNC);
 }
 
-/* A write of a member's data ended: what could be written is good again, and who could not take it is bad there, or faulty. */
-static void target_written(struct raid_member *member, const struct raid_sync *sync,
-			   const struct block_io *io)
-{
-	if (!io->result)
-		raid_member_written(member, io->offset, io->length);
-	else if (!raid_member_write_again(member, io))
-		raid_member_fail(member, "%s of %llu bytes at byte %llu: %s",
-				 raid_operation_name(sync->operation),
-				 (unsigned long long)io->length,
-				 (unsigned long long)(io->offset - mirror_data_start(member)),
-				 raid_member_trouble(member, io->result));
-}
-
-static void write_one(struct raid_member *member, const struct raid_sync *sync, uint64_t offset,
-		      const uint8_t *data, uint64_t length)
-{
-	const struct iovec iov = { (void *)data, length };
-	struct block_io io = { .block = member->block,
-			       .kind = BLOCK_WRITE,
-			       .offset = mirror_data_start(member) + offset,
-			       .length = length,
-			       .iov = &iov,
-			       .count = 1 };
-
-	raid_member_hold(member);
-	block_run_all(&io, 1);
-	target_written(member, sync, &io);
-	raid_member_release(member);
-}
-
-void mirror_write_copy(const struct mirror_copy *copy, const struct raid_sync *sync,
-		       const uint8_t *data, uint64_t length)
-{
-	const struct raid_place *place = &sync->array->places[copy->member->role];
-	struct raid_member *replacement = place->member == copy->member ? place->replacement : NULL;
-
-	if (replacement)
-		raid_member_hold(replacement);
-	write_one(copy->member, sync, copy->offset, data, length);
-	if (replacement && raid_member_active(replacement))
-		write_one(replacement, sync, copy->offset, data, length);
-	if (replacement)
-		raid_member_release(replacement);
-}
-
 /* Writes a span to all targets but the copy `source` (-1: none), `data` NULL: zeroes. Those that fail are faulty
  * then. 0 or -ENOMEM. */
 static int write_targets(const struct mirror_span *span, const struct pass *pass, int source,
@@ -97,7 +51,7 @@ static int write_targets(const struct mirror_span *span, const struct pass *pass
 	}
 	raid_legs_run(&legs);
 	for (unsigned i = 0; i < legs.count; i++)
-		target_written(legs.members[i], pass->sync, &legs.ios[i]);
+		mirror_target_written(legs.members[i], pass->sync, &legs.ios[i]);
 	return rc;
 }
 
@@ -129,7 +83,7 @@ static int copy_piecewise(const struct mirror_span *span, int suspect, const str
 	uint8_t *buffer = pass->sync->buffers[0];
 
 	for (uint64_t at = span->offset; at < end;) {
-		uint64_t piece = MIN(MIRROR_PIECE - at % MIRROR_PIECE, end - at);
+		uint64_t piece = MIN(RAID_PIECE - at % RAID_PIECE, end - at);
 		struct mirror_span part = mirror_span(span->array, at, piece);
 		int rc = mirror_read_carefully(&part, suspect, buffer);
 
@@ -260,12 +214,12 @@ static int read_pieces(const struct mirror_copy *copy, uint8_t *to, uint64_t len
 	int rc = 0;
 
 	raid_member_hold(member);
-	for (uint64_t at = 0; !rc && at < length; at += MIRROR_PIECE) {
-		uint64_t piece = MIN(MIRROR_PIECE, length - at);
+	for (uint64_t at = 0; !rc && at < length; at += RAID_PIECE) {
+		uint64_t piece = MIN(RAID_PIECE, length - at);
 
 		rc = block_read(member->block, start + at, to + at, piece);
 		if (rc && data && member->state == RAID_MEMBER_IN_SYNC) {
-			mirror_make_good(member, copy->offset + at, data + at, piece);
+			raid_member_make_good(member, copy->offset + at, data + at, piece);
 			memcpy(to + at, data + at, piece);
 			rc = 0;
 		}
@@ -436,8 +390,8 @@ static void heal(const struct mirror_span *span, const struct pass *pass)
 		    !is_bad(&copy, span->length))
 			continue;
 		/* Where it stays bad it is no worse than before. */
-		if (mirror_write_anew(copy.member, copy.offset, pass->sync->buffers[0],
-				      span->length))
+		if (raid_member_write_anew(copy.member, copy.offset, pass->sync->buffers[0],
+					   span->length))
 			continue;
 		md_badblocks_clear(&copy.member->bad,
 				   raid_member_sector(copy.member, copy.offset >> MD_SECTOR_SHIFT),
@@ -460,8 +414,8 @@ static int compare_span(const struct mirror_span *span, const struct pass *pass)
 	if (rc)
 		return MIN(rc, 0);
 	for (uint64_t at = span->offset; at < end;) {
-		struct mirror_span part = mirror_span(
-			span->array, at, MIN(MIRROR_PIECE - at % MIRROR_PIECE, end - at));
+		struct mirror_span part =
+			mirror_span(span->array, at, MIN(RAID_PIECE - at % RAID_PIECE, end - at));
 
 		rc = compare_part(&part, pass);
 		if (rc < 0)

@@ -12,7 +12,7 @@
 
 struct voter {
 	struct mirror_copy copy;
-	uint8_t *data; /* MIRROR_PIECE bytes */
+	uint8_t *data; /* RAID_PIECE bytes */
 	bool wrong;
 };
 
@@ -45,7 +45,7 @@ static unsigned hear(const struct mirror_span *piece, uint8_t *memory, struct vo
 		struct voter *voter = &voters[count];
 
 		*voter = (struct voter){ .copy = mirror_copy(piece, i),
-					 .data = memory + count * MIRROR_PIECE };
+					 .data = memory + count * RAID_PIECE };
 		if (!may_vote(&voter->copy, piece->length))
 			continue;
 		raid_member_hold(voter->copy.member);
@@ -139,8 +139,8 @@ void mirror_vote(const struct mirror_span *span, struct raid_sync *sync)
 	uint64_t end = span->offset + span->length;
 
 	for (uint64_t at = span->offset; at < end;) {
-		struct mirror_span piece = mirror_span(
-			span->array, at, MIN(MIRROR_PIECE - at % MIRROR_PIECE, end - at));
+		struct mirror_span piece =
+			mirror_span(span->array, at, MIN(RAID_PIECE - at % RAID_PIECE, end - at));
 
 		vote_piece(&piece, sync);
 		at += piece.length;

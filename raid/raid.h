@@ -28,7 +28,7 @@
  *	legs.c		one request to several members; write_error.c: where one does not take it
  *	level.h		what a level implements
  *	raid0.c		RAID0 and linear, which only map
- *	mirror.c	what RAID1 and RAID10 have in common; mirror_read.c, mirror_sync.c, mirror_group.c
+ *	mirror_span.c	what RAID1 and RAID10 have in common; mirror_read.c, mirror_write.c, mirror_sync.c, mirror_group.c
  *	raid1.c, raid10.c	and what not; raid10_geometry.c
  *	raid5.h		levels 4, 5 and 6; parity.h, raid5_geometry.h: their arithmetic; raid5_ppl.h, raid5_journal.h: their logs
  *	rebuild.c	resync, recovery and scrub: what is to be done; rebuild_windows.c does it by the level's operations,

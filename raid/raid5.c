@@ -65,16 +65,6 @@ static int check_dirty_degraded(const struct raid_array *array, struct error *er
 		       "being written, and other data of the same stripes, may be damaged then");
 }
 
-/* Short enough for any stripe to fit into the memory twice. */
-static uint32_t choose_strip(const struct raid_geometry *g)
-{
-	uint64_t strip = MIN((uint64_t)g->chunk_sectors * MD_SECTOR_SIZE, RAID5_STRIP_MAX);
-
-	while (strip > 4096 && 2 * strip * g->disks > RAID5_MEMORY_MAX / 4)
-		strip /= 2;
-	return (uint32_t)strip;
-}
-
 static int raid5_resize(struct raid_array *array, struct error *error)
 {
 	const struct raid_geometry *g = &array->now;
@@ -85,19 +75,6 @@ static int raid5_resize(struct raid_array *array, struct error *error)
 	array->sectors = raid_geometry_array_sectors(g->level, g->layout, g->chunk_sectors,
 						     g->disks, g->member_sectors);
 	return 0;
-}
-
-void raid5_shape_init(struct raid5 *r, struct raid_array *array, const struct raid_geometry *g)
-{
-	r->array = array;
-	r->g = *g;
-	r->strip = choose_strip(g);
-	r->page = 1;
-	for (unsigned i = 0; i < RAID5_BUCKETS; i++)
-		list_init(&r->visits[i]);
-	for (unsigned i = 0; i < RAID5_SLABS; i++)
-		list_init(&r->memory[i]);
-	fiber_queue_init(&r->memory_queue);
 }
 
 static int raid5_start(struct raid_array *array, struct error *error)

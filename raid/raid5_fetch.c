@@ -11,8 +11,6 @@
 #include "raid/raid5.h"
 #include "util/bytes.h"
 
-#define PIECE 4096u
-
 static uint64_t offset_of(const struct raid5_work *work, uint32_t at)
 {
 	return (work->sector << MD_SECTOR_SHIFT) + at;
@@ -157,52 +155,11 @@ static int compute(struct raid5_work *work, uint32_t at, uint32_t length)
 /* ---- Making good ---- */
 
 /* Writes at most a piece and reads it back. */
-static int write_anew(struct raid_member *member, uint64_t offset, const uint8_t *data,
-		      uint64_t length)
-{
-	uint64_t at = (member->sb.data_offset << MD_SECTOR_SHIFT) + offset;
-	uint8_t back[PIECE];
-	int rc;
-
-	raid_member_hold(member);
-	rc = block_write(member->block, at, data, length, 0);
-	if (!rc)
-		rc = block_read(member->block, at, back, length);
-	raid_member_release(member);
-	if (!rc && memcmp(back, data, length) != 0)
-		rc = -EIO;
-	return rc;
-}
-
-static void make_good(struct raid_member *member, uint64_t offset, const uint8_t *data,
-		      uint64_t length)
-{
-	struct raid_array *array = member->array;
-	int rc;
-
-	if ((member->sb.devflags & MD_DEVICE_FAILFAST) &&
-	    !raid_member_note_instead(member, offset, length, -EIO) &&
-	    raid_member_fail(member, "read error at byte %llu", (unsigned long long)offset))
-		return;
-	rc = write_anew(member, offset, data, length);
-	if (rc && raid_member_note_instead(member, offset, length, rc))
-		return;
-	if (rc) {
-		raid_member_fail(member, "read error at byte %llu, and writing it anew: %s",
-				 (unsigned long long)offset, raid_member_trouble(member, rc));
-		return;
-	}
-	array->counters.made_good++;
-	member->sb.corrected_reads += (uint32_t)(length >> MD_SECTOR_SHIFT);
-	log_warning(array->log, "%s: read error at byte %llu of %s made good", array->block.name,
-		    (unsigned long long)offset, member->block->name);
-}
-
 /* What a member could not give is there now; pieces of it that it can give are left alone. */
 static void make_suspect_good(struct raid5_work *work, uint32_t role, uint32_t at, uint32_t length)
 {
 	struct raid_member *member = work->r->array->places[role].member;
-	uint8_t piece[PIECE];
+	uint8_t piece[RAID_PIECE];
 
 	if (!member || work->r->array->block.read_only)
 		return;
@@ -214,9 +171,9 @@ static void make_suspect_good(struct raid5_work *work, uint32_t role, uint32_t a
 		uint64_t offset =
 			start - (member->sb.data_offset << MD_SECTOR_SHIFT) + offset_of(work, at);
 
-		step = MIN(length, PIECE - at % PIECE);
+		step = MIN(length, RAID_PIECE - at % RAID_PIECE);
 		if (block_read(member->block, start + offset_of(work, at), piece, step))
-			make_good(member, offset, raid5_block(work, role) + at, step);
+			raid_member_make_good(member, offset, raid5_block(work, role) + at, step);
 	}
 	raid_member_release(member);
 }
@@ -267,7 +224,7 @@ int raid5_fetch(struct raid5_work *work, uint32_t at, uint32_t length)
 	memcpy(before, work->state, disks);
 	rc = fetch_part(work, at, length);
 	if (rc == -EIO) {
-		rc = fetch_pieces(work, at, length, PIECE, before);
+		rc = fetch_pieces(work, at, length, RAID_PIECE, before);
 		memcpy(work->state, before, disks);
 		for (uint32_t i = 0; !rc && i < disks; i++)
 			work->state[i] |= before[i] & RAID5_WANT ? RAID5_HAVE : 0;

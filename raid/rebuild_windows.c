@@ -40,21 +40,6 @@ void raid_rebuild_mark(struct raid_array *array)
 	fiber_queue_wake_all(&rebuild->change);
 }
 
-/* One that failed and came back meanwhile is none any more: it begins anew. */
-bool raid_rebuild_is_target(const struct raid_member *member)
-{
-	return member && member->state == RAID_MEMBER_REBUILDING && member->target;
-}
-
-static bool any_target(const struct raid_array *array)
-{
-	list_for_each(at, &array->members) {
-		if (raid_rebuild_is_target(list_entry(at, struct raid_member, node)))
-			return true;
-	}
-	return false;
-}
-
 /* In steps, as mdadm's monitor does. */
 static void tell_percent(struct raid_array *array)
 {
@@ -169,15 +154,6 @@ static uint64_t take_window(struct raid_array *array, uint64_t *sector)
 		return count;
 	}
 	return 0;
-}
-
-bool raid_rebuild_must_end(const struct raid_array *array)
-{
-	const struct raid_rebuild *rebuild = &array->rebuild;
-
-	return rebuild->stop || rebuild->frozen || array->stopping || rebuild->status ||
-	       !raid_array_survives(array) ||
-	       (rebuild->operation == RAID_RECOVER && !any_target(array));
 }
 
 int raid_sync_lock(struct raid_sync *sync, struct range_hold *hold, uint64_t sector, uint64_t count)

@@ -95,6 +95,10 @@ void cli_print_rows(json_t *rows, const struct cli_column *columns,
 void cli_print_object(json_t *object, const struct cli_part *parts,
 		      const struct cli_listing *listing);
 
+/* Sorts rows as the listing asks, by the columns' titles and keys. */
+void cli_sort_rows(json_t *rows, const struct cli_column *columns,
+		   const struct cli_listing *listing);
+
 /* A verb's result: as JSON if asked for, else rows as a table (columns given) or an object as lines. */
 void cli_print_result(json_t *result, const struct cli_column *columns,
 		      const struct cli_part *parts, const struct cli_listing *listing);

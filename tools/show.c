@@ -149,3 +149,16 @@ void cli_print_object(json_t *object, const struct cli_part *parts,
 	print_members(&show, object, 0);
 	cli_style_end(&style);
 }
+
+void cli_print_result(json_t *result, const struct cli_column *columns,
+		      const struct cli_part *parts, const struct cli_listing *listing)
+{
+	if (listing->json && columns && listing->sort)
+		cli_sort_rows(result, columns, listing);
+	if (listing->json)
+		cli_print_json(result);
+	else if (columns)
+		cli_print_rows(result, columns, listing);
+	else
+		cli_print_object(result, parts, listing);
+}

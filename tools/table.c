@@ -214,8 +214,10 @@ static int compare_rows(const void *a, const void *b, void *arg)
 	return left->before < right->before ? -1 : 1;
 }
 
-static void sort_rows(json_t *rows, const struct order *order)
+void cli_sort_rows(json_t *rows, const struct cli_column *columns,
+		   const struct cli_listing *listing)
 {
+	const struct order order = { listing, columns };
 	size_t count = json_array_size(rows);
 	CLEANUP_FREE struct sorted *all = calloc(count + 1, sizeof(*all));
 
@@ -223,7 +225,7 @@ static void sort_rows(json_t *rows, const struct order *order)
 		abort();
 	for (size_t i = 0; i < count; i++)
 		all[i] = (struct sorted){ json_incref(json_array_get(rows, i)), i };
-	qsort_r(all, count, sizeof(*all), compare_rows, (void *)order);
+	qsort_r(all, count, sizeof(*all), compare_rows, (void *)&order);
 	json_array_clear(rows);
 	for (size_t i = 0; i < count; i++)
 		json_array_append_new(rows, all[i].row);
@@ -462,7 +464,6 @@ static unsigned choose(const char *list, const struct cli_column *columns,
 void cli_print_rows(json_t *rows, const struct cli_column *columns,
 		    const struct cli_listing *listing)
 {
-	const struct order order = { listing, columns };
 	struct cli_column chosen[MOST_COLUMNS];
 	const char *list = listing->columns;
 	struct cli_style style;
@@ -470,7 +471,7 @@ void cli_print_rows(json_t *rows, const struct cli_column *columns,
 
 	cli_style_begin(&style, listing);
 	if (listing->sort)
-		sort_rows(rows, &order);
+		cli_sort_rows(rows, columns, listing);
 	while ((!list || *list == '+') && columns[count].title && count < MOST_COLUMNS) {
 		chosen[count] = columns[count];
 		count++;
@@ -480,19 +481,4 @@ void cli_print_rows(json_t *rows, const struct cli_column *columns,
 	/* Who names the columns gets them, whatever the width. */
 	cli_print_table(rows, chosen, count, 0, !list || *list == '+', &style);
 	cli_style_end(&style);
-}
-
-void cli_print_result(json_t *result, const struct cli_column *columns,
-		      const struct cli_part *parts, const struct cli_listing *listing)
-{
-	const struct order order = { listing, columns };
-
-	if (listing->json && columns && listing->sort)
-		sort_rows(result, &order);
-	if (listing->json)
-		cli_print_json(result);
-	else if (columns)
-		cli_print_rows(result, columns, listing);
-	else
-		cli_print_object(result, parts, listing);
 }

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A member could not read what others have, or what can be computed from them: it is written anew and read back. */
+#include <errno.h>
+#include <string.h>
+
+#include "raid/array.h"
+
+int raid_member_write_anew(struct raid_member *member, uint64_t offset, const uint8_t *data,
+			   uint64_t length)
+{
+	uint64_t at = (member->sb.data_offset << MD_SECTOR_SHIFT) + offset;
+	uint8_t back[RAID_PIECE];
+	int rc;
+
+	raid_member_hold(member);
+	rc = block_write(member->block, at, data, length, 0);
+	if (!rc)
+		rc = block_read(member->block, at, back, length);
+	raid_member_release(member);
+	if (!rc && memcmp(back, data, length) != 0)
+		rc = -EIO;
+	return rc;
+}
+
+void raid_member_make_good(struct raid_member *member, uint64_t offset, const uint8_t *data,
+			   uint64_t length)
+{
+	int rc;
+
+	if (member->array->block.read_only)
+		return;
+	if ((member->sb.devflags & MD_DEVICE_FAILFAST) &&
+	    !raid_member_note_instead(member, offset, length, -EIO) &&
+	    raid_member_fail(member, "read error at byte %llu", (unsigned long long)offset))
+		return;
+	rc = raid_member_write_anew(member, offset, data, length);
+	if (rc && raid_member_note_instead(member, offset, length, rc))
+		return;
+	if (rc) {
+		raid_member_fail(member, "read error at byte %llu, and writing it anew: %s",
+				 (unsigned long long)offset, raid_member_trouble(member, rc));
+		return;
+	}
+	member->array->counters.made_good++;
+	member->sb.corrected_reads += (uint32_t)(length >> MD_SECTOR_SHIFT);
+	log_warning(member->array->log, "%s: read error at byte %llu of %s made good",
+		    member->array->block.name, (unsigned long long)offset, member->block->name);
+}

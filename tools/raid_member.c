@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* `tenon raid`: opening what is to become a member of an array, after a look at what it was. */
+#include <string.h>
+
+#include "block/block.h"
+#include "block/signature.h"
+#include "tools/device_look.h"
+#include "tools/raid.h"
+#include "tools/stack.h"
+#include "util/cleanup.h"
+
+struct block *raid_open_device(const struct stack *stack, const char *path)
+{
+	for (unsigned i = 0; i < stack->node_count; i++) {
+		const struct stack_node *node = &stack->nodes[i];
+
+		if (node->block && !node->raid && !strcmp(node->name, path))
+			return node->block;
+	}
+	return NULL;
+}
+
+int raid_open_new_member(const char *path, struct block **out, struct error *error)
+{
+	int rc = device_check_answers(path, error);
+
+	return rc ? rc : block_open_file(out, path, BLOCK_OPEN_WRITE | BLOCK_OPEN_LOCK, 0, error);
+}
+
+int raid_check_member(struct raid_array *array, struct block *block, bool force,
+		      struct error *error)
+{
+	struct raid_status status;
+	struct raid_info info;
+	bool former;
+
+	/* A former member of this very array comes back without being asked about its signature. */
+	raid_status(array, &status);
+	former = raid_probe(block, &info, NULL) == 1 &&
+		 !memcmp(info.set_uuid, status.uuid, sizeof(status.uuid));
+	raid_status_free(&status);
+	if (former)
+		return 0;
+	return force ? block_signature_wipe(block, error) : block_signature_check(block, error);
+}
+
+int raid_open_member(struct stack *stack, struct raid_array *array, const char *path, bool force,
+		     struct block **out, struct error *error)
+{
+	struct block *open = raid_open_device(stack, path);
+	CLEANUP_BLOCK struct block *block = open ? block_ref(open) : NULL;
+	int rc = open ? 0 : raid_open_new_member(path, &block, error);
+
+	if (!rc)
+		rc = raid_check_member(array, block, force, error);
+	if (!rc)
+		*out = steal_pointer(&block);
+	return rc;
+}
