@@ -73,8 +73,10 @@ static int load(struct dm_look *look, unsigned place, struct error *error)
 		return error_set(error, -EINVAL,
 				 "%s: %s: no dm-raid superblock, and not zeroes for a new one",
 				 look->shape->name, meta->name);
-	if (rc)
-		return error_prefix(error, "%s: %s", look->shape->name, meta->name);
+	if (rc) {
+		error_prefix(error, "%s: %s", look->shape->name, meta->name);
+		return rc;
+	}
 	return check(look, place, error);
 }
 

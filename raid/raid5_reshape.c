@@ -334,8 +334,10 @@ static int check(const struct raid_array *array, struct error *error)
 	int rc = raid_geometry_check(array->before.level, array->before.layout,
 				     array->before.chunk_sectors, array->before.disks, error);
 
-	if (rc)
-		return error_prefix(error, "%s: its old shape", array->block.name);
+	if (rc) {
+		error_prefix(error, "%s: its old shape", array->block.name);
+		return rc;
+	}
 	if (array->reshape_position % row && array->reshape_position < sectors_of(&array->now))
 		return error_set(error, -EINVAL,
 				 "%s: its reshape is at sector %llu, expected a multiple of %llu",

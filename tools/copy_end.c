@@ -141,13 +141,20 @@ static int open_object(struct copy_command *copy, struct copy_end *end, bool wri
 {
 	const struct stack_options options = { .write = writable, .lock = true };
 	struct cli_words targets = { &end->word, 1 };
-	CLEANUP_FREE char *socket = NULL;
-	int rc = owner_find(&copy->given, end->word, &socket, error);
+	int rc;
 
-	if (rc)
-		return rc;
-	if (socket)
-		return open_owned(end, socket, error);
+	for (;;) {
+		CLEANUP_FREE char *socket = NULL;
+
+		rc = owner_find(&copy->given, end->word, &socket, error);
+		if (rc)
+			return rc;
+		if (!socket)
+			break;
+		rc = open_owned(end, socket, error);
+		if (!rc || !owner_has_ended(rc, socket))
+			return rc;
+	}
 	rc = stack_claim(&end->stack, &copy->given, &targets, &options, error);
 	if (rc == -ENOENT)
 		explain_folder(end->word, error);

@@ -135,8 +135,10 @@ static int unpack(struct image_kernel *kernel, const char *given, const char *te
 	if (!into)
 		return -ENOMEM;
 	rc = image_run(temporary, "dpkg", argv, error);
-	if (rc)
-		return error_prefix(error, "%s", given), rc;
+	if (rc) {
+		error_prefix(error, "%s", given);
+		return rc;
+	}
 	if (asprintf(&pattern, "%s/boot/vmlinuz-*", into) < 0)
 		return -ENOMEM;
 	if (glob(pattern, 0, NULL, &found) == 0 && (kernel->path = strdup(found.gl_pathv[0])))

@@ -232,25 +232,40 @@ static int change_agree(struct lv_change *change, const char *socket, struct err
 	return rc;
 }
 
+/* By whoever has the group. `*ended`: nothing was done, as that one has ended meanwhile. */
+static int change_by_owner(struct lv_change *change, bool *ended, struct error *error)
+{
+	CLEANUP_FREE char *socket = NULL;
+	json_t *answer = NULL;
+	int rc = owner_find(&change->given, change->name, &socket, error);
+
+	*ended = false;
+	if (!rc && change->planned)
+		rc = change_agree(change, socket, error);
+	if (!rc && !socket)
+		return change_here(change, error);
+	if (!rc) {
+		/* Who was asked once is not asked again. */
+		change->planned = false;
+		rc = rpc_call(socket, change->method, json_incref(change->params), &answer, error);
+		if (!rc)
+			change_tell(change, answer);
+		json_decref(answer);
+	}
+	*ended = rc < 0 && socket && owner_has_ended(rc, socket);
+	return MIN(rc, 0);
+}
+
 static int change_run(void *arg, struct error *error)
 {
 	struct lv_change *change = arg;
-	CLEANUP_FREE char *socket = NULL;
-	json_t *answer = NULL;
+	bool ended;
 	int rc;
 
 	json_object_set_new(change->params, "name", describe_text(change->name));
-	rc = owner_find(&change->given, change->name, &socket, error);
-	if (!rc && change->planned)
-		rc = change_agree(change, socket, error);
-	if (rc)
-		return rc > 0 ? 0 : rc;
-	if (!socket)
-		return change_here(change, error);
-	rc = rpc_call(socket, change->method, json_incref(change->params), &answer, error);
-	if (!rc)
-		change_tell(change, answer);
-	json_decref(answer);
+	do
+		rc = change_by_owner(change, &ended, error);
+	while (ended);
 	return rc;
 }
 

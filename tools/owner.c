@@ -192,7 +192,7 @@ static int owner_choose(struct owner_search *search, const struct ask *asked, ch
 			*socket = strdup(answer->path);
 			return *socket ? 0 : -ENOMEM;
 		}
-		if (answer->rc == -ETIMEDOUT)
+		if (answer->rc == -ETIMEDOUT || answer->rc == -EBUSY)
 			rc = owner_may_have(search, answer, &may);
 		if (rc)
 			return rc;
@@ -206,7 +206,7 @@ static int owner_choose(struct owner_search *search, const struct ask *asked, ch
 	if (error)
 		*error = silent->error;
 	error_prefix(error, "%s", search->target);
-	return -ETIMEDOUT;
+	return silent->rc;
 }
 
 int owner_find(const struct cli_words *given, const char *target, char **socket,
@@ -232,16 +232,28 @@ int owner_find(const struct cli_words *given, const char *target, char **socket,
 	return rc ? rc : owner_choose(&search, &asked, socket, error);
 }
 
+bool owner_has_ended(int rc, const char *socket)
+{
+	return rc == -ECONNREFUSED || (rc == -ENOENT && access(socket, F_OK));
+}
+
 int owner_call(const struct cli_words *given, const char *target, const char *method,
 	       json_t *params, json_t **result, struct error *error)
 {
-	CLEANUP_FREE char *socket = NULL;
-	int rc = owner_find(given, target, &socket, error);
+	bool ended;
+	int rc;
 
-	if (rc || !socket) {
-		json_decref(params);
-		return rc;
-	}
-	rc = rpc_call(socket, method, params, result, error);
-	return rc ? rc : 1;
+	do {
+		CLEANUP_FREE char *socket = NULL;
+
+		ended = false;
+		rc = owner_find(given, target, &socket, error);
+		if (rc || !socket)
+			break;
+		rc = rpc_call(socket, method, json_incref(params), result, error);
+		ended = rc && owner_has_ended(rc, socket);
+		rc = rc ? rc : 1;
+	} while (ended);
+	json_decref(params);
+	return rc;
 }

@@ -27,6 +27,7 @@ struct rebuild {
 	json_t *result;       /* of a check, as describe_progress() has it */
 	uint64_t total, rate; /* as last reported; 0: nothing was to be done */
 	bool in_part;         /* a check that found nothing, and could not look everywhere */
+	bool ended;           /* the server, before it began */
 };
 
 /* Nothing is known of what was not compared: neither that it is well, nor that it is not. */
@@ -59,6 +60,19 @@ static uint64_t number_of(const json_t *object, const char *key)
 	return (uint64_t)json_integer_value(json_object_get(object, key));
 }
 
+/* In the middle of it. */
+static int say_server_ended(const struct rebuild *rebuild, struct error *error)
+{
+	error_set(error, -EPIPE, "%s: the server that had it has ended before the %s was done",
+		  rebuild->target, rebuild->progress.what);
+	if (rebuild->check)
+		error_advise(error, "nothing is lost; `tenon raid check %s` begins anew",
+			     rebuild->target);
+	else
+		error_advise(error, "`tenon raid rebuild %s` goes on from there", rebuild->target);
+	return -EPIPE;
+}
+
 /* The server does the work; asks it how far it is until it is done. */
 static int rebuild_ask(struct rebuild *rebuild, const char *socket, struct error *error)
 {
@@ -74,6 +88,7 @@ static int rebuild_ask(struct rebuild *rebuild, const char *socket, struct error
 		rc = rpc_call(socket, "raid.resume",
 			      json_pack("{s:o}", "name", describe_text(rebuild->target)), NULL,
 			      error);
+	rebuild->ended = rc && owner_has_ended(rc, socket);
 	while (!rc && !done) {
 		json_t *answer = NULL, *progress;
 
@@ -97,6 +112,8 @@ static int rebuild_ask(struct rebuild *rebuild, const char *socket, struct error
 			rebuild->result = json_incref(progress);
 		}
 		json_decref(answer);
+		if (rc == -EPIPE || (rc && owner_has_ended(rc, socket)))
+			rc = say_server_ended(rebuild, error);
 	}
 	return rc;
 }
@@ -285,23 +302,40 @@ static int check_result(struct rebuild *rebuild, struct error *error)
 	return -EIO;
 }
 
+/* 1: it is done; 0: no server has it. */
+static int rebuild_by_owner(struct rebuild *rebuild, struct error *error)
+{
+	int rc;
+
+	do {
+		CLEANUP_FREE char *socket = NULL;
+
+		rebuild->ended = false;
+		rc = owner_find(&rebuild->given, rebuild->target, &socket, error);
+		if (rc || !socket)
+			return rc;
+		rc = rebuild_remote(rebuild, socket, error);
+	} while (rebuild->ended);
+	cli_progress_end(&rebuild->progress);
+	return rc ? rc : 1;
+}
+
 static int rebuild_run(void *arg, struct error *error)
 {
 	struct rebuild *rebuild = arg;
 	struct stack_options options = { .write = true, .resync = true };
 	struct cli_words targets = { &rebuild->target, 1 };
-	CLEANUP_FREE char *socket = NULL;
 	struct stack *stack = NULL;
 	struct raid_plan plan = { .method = "raid.check", .force = rebuild->force };
 	int rc;
 
 	if (rebuild->consent.dry_run)
 		return raid_plan_show(&plan, &rebuild->given, rebuild->target, error);
-	rc = owner_find(&rebuild->given, rebuild->target, &socket, error);
-	if (rc)
+	rc = rebuild_by_owner(rebuild, error);
+	if (rc < 0)
 		return rc;
-	if (socket) {
-		rc = rebuild_remote(rebuild, socket, error);
+	if (rc > 0) {
+		rc = 0;
 	} else {
 		rc = stack_claim(&stack, &rebuild->given, &targets, &options, error);
 		if (!rc)

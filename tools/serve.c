@@ -235,9 +235,11 @@ static int serve_run(void *arg, struct error *error)
 		fiber_cancel(serve->spares);
 		fiber_join(serve->spares);
 	}
-	rpc_server_stop(serve->control);
+	rpc_server_drain(serve->control);
 	serve->waits_for = "the devices of its arrays and groups";
 	rc = serve_homes_end(serve, rc, error);
+	/* Commands that came meanwhile go on with the devices, which are free now. */
+	rpc_server_stop(serve->control);
 	device_list_free(&serve->owned);
 	fiber_cancel(watcher);
 	fiber_join(watcher);

@@ -47,8 +47,10 @@ static int parse_tap(struct port_spec *out, const char *spec, char *ifname, stru
 	}
 	if (!*ifname)
 		return bad_spec(error, spec, TAP);
-	if (link_check_name(ifname, error))
-		return error_prefix(error, "--port %s", spec), -EINVAL;
+	if (link_check_name(ifname, error)) {
+		error_prefix(error, "--port %s", spec);
+		return -EINVAL;
+	}
 	out->ifname = ifname;
 	return 0;
 }
@@ -65,8 +67,10 @@ static int parse(struct port_spec *out, const char *spec, struct error *error)
 		return bad_spec(error, spec, spec);
 	*kind++ = '\0';
 	out->name = out->copy;
-	if (vswitch_check_port_name(out->name, error))
-		return error_prefix(error, "--port %s", spec), -EINVAL;
+	if (vswitch_check_port_name(out->name, error)) {
+		error_prefix(error, "--port %s", spec);
+		return -EINVAL;
+	}
 	if (!strcmp(kind, VHOST_USER))
 		return 0;
 	if (!strncmp(kind, TAP, strlen(TAP)))

@@ -247,15 +247,22 @@ static int ask_server(struct vg_command *command, const char *socket, struct err
 static int command_run(void *arg, struct error *error)
 {
 	struct vg_command *command = arg;
-	CLEANUP_FREE char *socket = NULL;
 	int rc = prepare(command, error);
 
 	if (rc)
 		return MIN(rc, 0);
-	rc = owner_find(&command->given, command->name, &socket, error);
-	if (rc)
-		return rc;
-	return socket ? ask_server(command, socket, error) : change_here(command, error);
+	for (;;) {
+		CLEANUP_FREE char *socket = NULL;
+
+		rc = owner_find(&command->given, command->name, &socket, error);
+		if (rc)
+			return rc;
+		if (!socket)
+			return change_here(command, error);
+		rc = ask_server(command, socket, error);
+		if (!rc || !owner_has_ended(rc, socket))
+			return rc;
+	}
 }
 
 static int command_do(struct vg_command *command)

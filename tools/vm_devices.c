@@ -102,8 +102,12 @@ static int choose_serial(struct vm_devices *devices, struct vm_local_disk_option
 {
 	char *serial = devices->serials[devices->local_disk_count];
 
-	if (options->serial && serial_check(options->serial, error))
-		return error_prefix(error, "%s", options->path);
+	int rc = options->serial ? serial_check(options->serial, error) : 0;
+
+	if (rc) {
+		error_prefix(error, "%s", options->path);
+		return rc;
+	}
 	if (options->serial)
 		snprintf(serial, SERIAL_TEXT, "%s", options->serial);
 	else
@@ -208,8 +212,10 @@ static int add_nic(struct vm_devices *devices, char *word, struct error *error)
 	ethernet_from_path(socket ? socket : word, devices->count, device->mac);
 	if (mac) {
 		rc = ethernet_parse(mac + strlen(",mac="), device->mac, error);
-		if (rc < 0)
-			return error_prefix(error, "--nic %s", word), rc;
+		if (rc < 0) {
+			error_prefix(error, "--nic %s", word);
+			return rc;
+		}
 	}
 	if (tap)
 		return start_tap(devices, tap, &device->fd, error);

@@ -94,7 +94,10 @@ static int make_memory(struct machine *machine, uint64_t size, struct error *err
 	if (rc >= 0 && size > low)
 		rc = guest_memory_create_region(&machine->memory, "guest-ram-4g", LAYOUT_4G,
 						size - low, error);
-	return rc < 0 ? error_prefix(error, "guest memory") : 0;
+	if (rc >= 0)
+		return 0;
+	error_prefix(error, "guest memory");
+	return rc;
 }
 
 /* The 64-bit window comes after the RAM, as far as the processor has addresses. */

@@ -292,8 +292,10 @@ static int make_disk(struct vhost_user_device *vhost, struct error *error)
 	unsigned queues = MAX(vhost_user_frontend_queue_count(vhost->fe), 1u);
 	int rc = vhost_user_frontend_get_config(vhost->fe, 0, config, sizeof(*config), error);
 
+	if (rc == -EOPNOTSUPP)
+		error_prefix(error, "not usable as a disk");
 	if (rc < 0)
-		return rc == -EOPNOTSUPP ? error_prefix(error, "not usable as a disk") : rc;
+		return rc;
 	if (!config->capacity)
 		return error_set(error, -EINVAL, "%s: a disk of 0 bytes", vhost->name);
 	device->id = VIRTIO_ID_BLOCK;

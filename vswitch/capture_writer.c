@@ -180,8 +180,10 @@ int capture_open_output(struct capture *capture, struct error *error)
 
 	if (rc == -ENXIO)
 		return -EAGAIN;
-	if (rc)
-		return error_prefix(error, "capture"), rc;
+	if (rc) {
+		error_prefix(error, "capture");
+		return rc;
+	}
 	rc = look_at_output(capture, error);
 	if (rc)
 		return rc;

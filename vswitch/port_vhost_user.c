@@ -323,7 +323,8 @@ int vswitch_add_port_vhost_user(struct vswitch *vswitch, const char *name, const
 	rc = unix_listen_for(&vhost->socket, path, access, error);
 	if (rc < 0) {
 		vhost_user_destroy(&vhost->port);
-		return error_prefix(error, "port %s", name), rc;
+		error_prefix(error, "port %s", name);
+		return rc;
 	}
 	vhost->listener.fd = vhost->socket.fd;
 	return vswitch_add_port(vswitch, &vhost->port, name, error);

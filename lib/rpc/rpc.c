@@ -102,3 +102,13 @@ char *rpc_handle_line(const struct rpc_method *methods, void *context, const cha
 	json_decref(request);
 	return answer;
 }
+
+char *rpc_refuse_line(const char *line, size_t length, int rc, const struct error *error)
+{
+	json_t *request = json_loadb(line, length, JSON_REJECT_DUPLICATES, NULL);
+	json_t *id = json_object_get(request, "id");
+	char *answer = rpc_failed(id ? id : json_null(), rc, error);
+
+	json_decref(request);
+	return answer;
+}

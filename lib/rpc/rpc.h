@@ -53,14 +53,23 @@ int rpc_server_start(struct rpc_server **out, const char *path, const struct rpc
 void rpc_server_hold(struct rpc_server *server);
 void rpc_server_release(struct rpc_server *server);
 
-/* Closes the listening socket (and removes it) and all connections; suspends until running methods
- * have ended. NULL is fine. */
+/*
+ * The beginning of the end: no request is begun any more; those that run are cancelled, which suspends until they have
+ * ended. Clients are still taken, and wait: they hear that nothing was done when the server stops, and what it had is
+ * free for them then; or after RPC_ENDING_NS that it is ending yet (-EBUSY). NULL is fine.
+ */
+void rpc_server_drain(struct rpc_server *server);
+
+#define RPC_ENDING_NS (2 * 1000000000ull)
+
+/* Drains it, closes the listening socket (and removes it) and all connections. NULL is fine. */
 void rpc_server_stop(struct rpc_server *server);
 
 /*
  * One call, on a fiber: connects to `path`, sends, waits for the answer. `params` is stolen (NULL:
- * none). *result is a new reference. -ENOENT or -ECONNREFUSED when nobody listens there; the server's
- * errno and text when the method failed; -EPROTO for an answer that is none; -ETIMEDOUT when there was
+ * none). *result is a new reference. -ENOENT or -ECONNREFUSED when nobody listens there, or has ended before it had
+ * read the request (nothing was done); -EPIPE when it ended after that, and whether the method was carried
+ * out is not known; the server's errno and text when the method failed; -EPROTO for an answer that is none; -ETIMEDOUT when there was
  * none in `limit_ns`, or for a second from a process that is stopped: `error` says from which process and
  * since when it runs, and whether the method was carried out is not known. `result` may be NULL.
  */
@@ -80,5 +89,7 @@ int rpc_param_string(json_t *params, const char *key, const char **value, struct
  * notification. What the server runs for each line; public for the fuzz target and tests. */
 char *rpc_handle_line(const struct rpc_method *methods, void *context, const char *line,
 		      size_t length);
+/* The answer to a request that is not carried out. */
+char *rpc_refuse_line(const char *line, size_t length, int rc, const struct error *error);
 
 #endif

@@ -72,6 +72,23 @@ static int rpc_say_timeout(const char *path, const char *method, pid_t peer, uin
 	return -ETIMEDOUT;
 }
 
+/*
+ * The line's newline goes last. Where it could not be sent any more, or the server closed its end with something unread
+ * in it, which is how a connection is reset, the request was not read whole and nothing was done. One that closed after
+ * it had read all may have done it.
+ */
+static int rpc_say_ended(const char *path, const char *method, int rc, struct error *error)
+{
+	if (rc == -EPIPE || rc == -ECONNRESET)
+		return error_set(error, -ECONNREFUSED, "%s: the server that was there has ended",
+				 path);
+	if (rc)
+		return error_set(error, rc, "%s: the server went away: %s", path, error_name(rc));
+	error_set(error, -EPIPE, "%s: the server ended before it answered to %s", path, method);
+	error_advise(error, "it may be done: look before you ask again");
+	return -EPIPE;
+}
+
 static int wait_within(void *arg)
 {
 	const uint64_t *until = arg;
@@ -111,8 +128,7 @@ int rpc_call_within(const char *path, const char *method, json_t *params, uint64
 	else if (rc == -ETIMEDOUT)
 		rpc_say_timeout(path, method, patience.peer, limit_ns, error);
 	else
-		rc = error_set(error, rc ? rc : -EPIPE, "%s: the server went away: %s", path,
-			       rc ? error_name(rc) : "connection closed");
+		rc = rpc_say_ended(path, method, rc, error);
 	rpc_reader_free(&reader);
 	return rc;
 }

@@ -8,6 +8,7 @@
 #include "fiber/fiber.h"
 #include "rpc/rpc.h"
 #include "rpc/rpc_line.h"
+#include "util/error.h"
 #include "util/unix_socket.h"
 #include "util/cleanup.h"
 #include "util/list.h"
@@ -23,8 +24,9 @@ struct rpc_server {
 	struct fiber *acceptor;
 	struct list connections;
 	unsigned connection_count;
-	bool held;
-	struct fiber_queue released;
+	bool held, ending;
+	unsigned running; /* methods, until their answers are written */
+	struct fiber_queue released, idle;
 };
 
 static const struct rpc_patience rpc_server_patience = { RPC_IDLE_NS, RPC_PEER_NS, 0 };
@@ -33,18 +35,49 @@ struct rpc_connection {
 	struct rpc_server *server;
 	struct list node;
 	struct fiber *fiber; /* joined by the acceptor's next round or by the stop */
-	bool ended;
+	bool running, ended;
 	int fd;
 };
 
-/* 0, or -ECANCELED where the server ends first. */
-static int wait_for_release(struct rpc_server *server)
+/* 0, or the errno that a request is to be refused with. */
+static int wait_for_release(struct rpc_server *server, struct error *error)
 {
+	const char *path = server->listener.path;
 	int rc = 0;
 
-	while (!rc && server->held)
+	while (!rc && server->held && !server->ending)
 		rc = fiber_queue_wait(&server->released, FIBER_FOREVER);
-	return rc < 0 ? rc : 0;
+	if (!rc && !server->ending)
+		return 0;
+	if (!rc)
+		rc = fiber_queue_wait(&server->released, RPC_ENDING_NS);
+	if (rc != -ETIMEDOUT)
+		return error_set(error, -ECONNREFUSED, "%s: the server that was there has ended",
+				 path);
+	error_set(error, -EBUSY,
+		  "%s: process %d, which serves there, is ending, and waits for its devices or "
+		  "machines",
+		  path, (int)getpid());
+	return error_advise(error, "nothing was done; ask again once it has ended");
+}
+
+/* Runs the method, and takes care that the end of the server waits for its answer. */
+static int answer_line(struct rpc_connection *connection, const char *line, size_t length)
+{
+	struct rpc_server *server = connection->server;
+	CLEANUP_FREE char *answer = NULL;
+	struct error error = { 0 };
+	int rc = wait_for_release(server, &error);
+
+	connection->running = true;
+	server->running++;
+	answer = rc ? rpc_refuse_line(line, length, rc, &error)
+		    : rpc_handle_line(server->methods, server->context, line, length);
+	rc = answer ? rpc_write_line(connection->fd, answer, &rpc_server_patience) : 0;
+	connection->running = false;
+	if (!--server->running)
+		fiber_queue_wake_all(&server->idle);
+	return rc;
 }
 
 static int rpc_connection_run(void *arg)
@@ -57,13 +90,7 @@ static int rpc_connection_run(void *arg)
 	int rc;
 
 	while ((rc = rpc_read_line(&reader, &line, &length)) > 0) {
-		CLEANUP_FREE char *answer = NULL;
-
-		rc = wait_for_release(server);
-		if (rc)
-			break;
-		answer = rpc_handle_line(server->methods, server->context, line, length);
-		rc = answer ? rpc_write_line(connection->fd, answer, &rpc_server_patience) : 0;
+		rc = answer_line(connection, line, length);
 		if (rc)
 			break;
 	}
@@ -148,6 +175,7 @@ int rpc_server_start(struct rpc_server **out, const char *path, const struct rpc
 	server->log = log;
 	list_init(&server->connections);
 	fiber_queue_init(&server->released);
+	fiber_queue_init(&server->idle);
 	server->acceptor = fiber_spawn(rpc_server_accept, server);
 	*out = server;
 	return 0;
@@ -164,10 +192,27 @@ void rpc_server_release(struct rpc_server *server)
 	fiber_queue_wake_all(&server->released);
 }
 
+void rpc_server_drain(struct rpc_server *server)
+{
+	if (!server || server->ending)
+		return;
+	server->ending = true;
+	fiber_queue_wake_all(&server->released);
+	list_for_each(at, &server->connections) {
+		struct rpc_connection *connection = list_entry(at, struct rpc_connection, node);
+
+		if (connection->running)
+			fiber_cancel(connection->fiber);
+	}
+	while (server->running)
+		fiber_queue_wait_always(&server->idle);
+}
+
 void rpc_server_stop(struct rpc_server *server)
 {
 	if (!server)
 		return;
+	rpc_server_drain(server);
 	fiber_cancel(server->acceptor);
 	fiber_join(server->acceptor);
 	unix_listener_close(&server->listener);

@@ -42,17 +42,17 @@ int error_advise(struct error *error, const char *format, ...)
 	va_start(args, format);
 	put_line(error->advice, sizeof(error->advice), format, args);
 	va_end(args);
-	return error->code;
+	return error->code ? error->code : -EINVAL;
 }
 
-int error_prefix(struct error *error, const char *format, ...)
+void error_prefix(struct error *error, const char *format, ...)
 {
 	char old[sizeof(error->text)];
 	va_list args;
 	size_t used;
 
 	if (!error)
-		return 0;
+		return;
 	memcpy(old, error->text, sizeof(old));
 	va_start(args, format);
 	put_line(error->text, sizeof(error->text), format, args);
@@ -63,7 +63,6 @@ int error_prefix(struct error *error, const char *format, ...)
 		memcpy(error->text, old, sizeof(old));
 	else
 		snprintf(error->text + used, sizeof(error->text) - used, ": %s", old);
-	return error->code;
 }
 
 const char *error_name(int code)

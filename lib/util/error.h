@@ -27,13 +27,14 @@ struct error {
 int error_set(struct error *error, int code, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* Sets the advice. Returns the error's code, so that it can end a function. `error` may be NULL,
- * then -EINVAL is returned, never success: keep the code yourself where a caller may pass NULL and look at it. */
+/* Sets the advice. Returns the error's code, so that it can end a function. Where `error` is NULL, or was not set,
+ * -EINVAL is returned, never success: keep the code yourself where a caller may pass NULL and look at it. */
 int error_advise(struct error *error, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/* Puts "PREFIX: " before the text, unless it begins with that. Returns the error's code. `error` may be NULL. */
-int error_prefix(struct error *error, const char *format, ...)
+/* Puts "PREFIX: " before the text, unless it begins with that. `error` may be NULL, or not be set: it says nothing of
+ * whether something failed, which the caller knows. */
+void error_prefix(struct error *error, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
 /* The text for an errno, positive or negative, without locale or shared buffers. */

@@ -150,8 +150,10 @@ int backend_set_log_base(struct vhost_user_backend *be, struct vhost_user_messag
 				 be->name, be->receiver.fd_count);
 	rc = dirty_log_map(&fresh, be->receiver.fds[0], log.mmap_offset, log.mmap_size, be->fd,
 			   error);
-	if (rc < 0)
-		return error_prefix(error, "%s", be->name), rc;
+	if (rc < 0) {
+		error_prefix(error, "%s", be->name);
+		return rc;
+	}
 	backend_pause_all(be);
 	dirty_log_unmap(&be->dirty);
 	be->dirty = fresh;

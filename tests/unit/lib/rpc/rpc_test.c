@@ -248,6 +248,100 @@ static int stop_with_clients_run(void *arg)
 	return 0;
 }
 
+/* ---- The end of a server ---- */
+
+struct late_call {
+	const struct socket_test *test;
+	struct error error;
+	uint64_t took;
+	bool ended;
+};
+
+static int call_late(void *arg)
+{
+	struct late_call *call = arg;
+	uint64_t begin = worker_now();
+	int rc = rpc_call(call->test->path, "echo", NULL, NULL, &call->error);
+
+	call->took = worker_now() - begin;
+	call->ended = true;
+	return rc;
+}
+
+static int draining_run(void *arg)
+{
+	struct socket_test *test = arg;
+	struct late_call late = { .test = test }, impatient = { .test = test };
+	struct fiber *first, *second, *running;
+	CLEANUP_CLOSE int half = -1;
+	char byte;
+
+	CU_ASSERT_EQUAL(rpc_server_start(&test->server, test->path, methods, NULL, NULL, NULL), 0);
+	half = fiber_connect_unix(test->path);
+	fiber_write(half, half_line, strlen(half_line));
+	running = fiber_spawn(call_slow, test);
+	fiber_sleep(1000000000);
+	/* What runs is cancelled, and has its answer. */
+	rpc_server_drain(test->server);
+	CU_ASSERT_EQUAL(fiber_join(running), 0);
+	/* Whoever comes then waits, and hears after a time that it is ending yet. */
+	first = fiber_spawn(call_late, &impatient);
+	CU_ASSERT_EQUAL(fiber_join(first), -EBUSY);
+	CU_ASSERT(impatient.took >= RPC_ENDING_NS && impatient.took < RPC_ENDING_NS + 1000000000);
+	CU_ASSERT_PTR_NOT_NULL(strstr(impatient.error.text, "is ending"));
+	/* Or that it has ended, and nothing was done; and nobody is there any more. */
+	second = fiber_spawn(call_late, &late);
+	fiber_sleep(1000000000);
+	CU_ASSERT_FALSE(late.ended);
+	rpc_server_stop(test->server);
+	CU_ASSERT_EQUAL(fiber_join(second), -ECONNREFUSED);
+	CU_ASSERT_PTR_NOT_NULL(strstr(late.error.text, "has ended"));
+	CU_ASSERT(fiber_read(half, &byte, 1) <= 0);
+	return 0;
+}
+
+static void test_a_server_that_ends_says_so_to_whoever_comes_then(void)
+{
+	struct socket_test test = { 0 };
+
+	snprintf(test.path, sizeof(test.path), "%s/draining.sock", unit_directory());
+	fiber_run_virtual(WORKER_ENGINE_AUTO, draining_run, &test);
+}
+
+/* A peer that takes the line or a part of it, and hangs up. */
+static int hang_up_run(void *arg)
+{
+	struct socket_test *test = arg;
+	struct unix_listener listener;
+	char bytes[4096];
+
+	for (int reads_all = 0; reads_all < 2; reads_all++) {
+		struct late_call late = { .test = test };
+		struct fiber *caller;
+		int fd;
+
+		CU_ASSERT_EQUAL_FATAL(unix_listen(&listener, test->path, NULL), 0);
+		caller = fiber_spawn(call_late, &late);
+		fd = fiber_accept(listener.fd);
+		fiber_sleep(1000000000);
+		CU_ASSERT(fiber_read(fd, bytes, reads_all ? sizeof(bytes) : 5) >= 5);
+		close(fd);
+		unix_listener_close(&listener);
+		/* Only of the one that had read all it is not known whether something was done. */
+		CU_ASSERT_EQUAL(fiber_join(caller), reads_all ? -EPIPE : -ECONNREFUSED);
+		CU_ASSERT_EQUAL(strstr(late.error.advice, "it may be done") != NULL, reads_all);
+	}
+	return 0;
+}
+
+static void test_a_request_that_was_not_read_whole_was_not_done(void)
+{
+	struct socket_test test = { 0 };
+
+	snprintf(test.path, sizeof(test.path), "%s/hang-up.sock", unit_directory());
+	fiber_run_virtual(WORKER_ENGINE_AUTO, hang_up_run, &test);
+}
+
 static void test_a_server_ends_at_once_whatever_its_clients_do(void)
 {
 	struct socket_test test = { 0 };
@@ -455,6 +549,8 @@ UNIT_MAIN("rpc", UNIT(test_requests_follow_the_specification), UNIT(test_calls_o
 	  UNIT(test_an_endless_line_closes_only_its_connection),
 	  UNIT(test_a_client_that_hangs_is_closed_in_time),
 	  UNIT(test_a_server_ends_at_once_whatever_its_clients_do),
+	  UNIT(test_a_server_that_ends_says_so_to_whoever_comes_then),
+	  UNIT(test_a_request_that_was_not_read_whole_was_not_done),
 	  UNIT(test_a_call_has_an_end_and_says_whom_it_waited_for),
 	  UNIT(test_a_stopped_server_is_named_and_not_waited_for), UNIT(test_paths_of_sockets),
 	  UNIT(test_sockets_for_others), UNIT(test_a_socket_exchanged))
