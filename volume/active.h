@@ -40,6 +40,8 @@ struct lv_table {
 /* Builds it from the segments in memory, or says why that cannot be. Opens the volumes that this one lies on. */
 int lv_table_build(struct volume_group *group, const struct volume_lv *lv, struct lv_table *table,
 		   struct error *error);
+/* An empty one with room. 0 or -ENOMEM; lv_table_free() in both cases. */
+int lv_table_allocate(struct lv_table *table, unsigned segments, size_t areas);
 void lv_table_free(struct lv_table *table);
 
 /* For segment types: there is room for all segments and areas of the volume. */
@@ -48,6 +50,8 @@ void lv_table_add_segment(struct lv_table *table, uint64_t start, uint64_t lengt
 /* `length` bytes of the PV or volume that the area is on. -ENXIO, -ENOTUNIQ, ...: it cannot be used. */
 int lv_table_add_area(struct lvm_activation *activation, const struct volume_area *area,
 		      uint64_t length, struct error *error);
+/* All of a block, on which it takes a reference. */
+void lv_table_add_block(struct lv_table *table, struct block *lower);
 /* Where a byte of the volume lies. */
 void lv_table_map(const struct lv_table *table, uint64_t offset, uint64_t length,
 		  struct block_extent *extent);

@@ -60,6 +60,11 @@ static void add_lower(struct lv_table *table, struct block *lower, uint64_t offs
 	add_device(table, lower);
 }
 
+void lv_table_add_block(struct lv_table *table, struct block *lower)
+{
+	add_lower(table, block_ref(lower), 0);
+}
+
 static int add_pv_area(struct lvm_activation *activation, const struct volume_area *area,
 		       uint64_t length, struct error *error)
 {
@@ -155,7 +160,7 @@ static int fail_unsupported(const struct volume_group *group, const struct volum
 			 lv->name, status->count ? status->at[status->count - 1] : "empty");
 }
 
-static int allocate_table(struct lv_table *table, unsigned segments, size_t areas)
+int lv_table_allocate(struct lv_table *table, unsigned segments, size_t areas)
 {
 	memset(table, 0, sizeof(*table));
 	table->segments = calloc(segments + 1, sizeof(*table->segments));
@@ -175,7 +180,7 @@ int lv_table_build(struct volume_group *group, const struct volume_lv *lv, struc
 		return fail_unsupported(group, lv, error);
 	for (unsigned i = 0; i < lv->segment_count; i++)
 		areas += lv->segments[i].area_count;
-	rc = allocate_table(table, lv->segment_count, areas);
+	rc = lv_table_allocate(table, lv->segment_count, areas);
 	if (rc)
 		error_set(error, rc, "%s/%s: no memory to open it", group->name, lv->name);
 	for (unsigned i = 0; !rc && i < lv->segment_count; i++) {

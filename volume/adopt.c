@@ -58,6 +58,7 @@ static void adopt_lv(struct volume_lv *lv, const struct volume_lv *read)
 {
 	struct volume_lv_private *private = lv->private;
 	struct lvm_active *active = private->active;
+	struct lvm_moving *moving = private->moving;
 	unsigned open_count = lv->open_count;
 
 	*lv = *read;
@@ -65,6 +66,7 @@ static void adopt_lv(struct volume_lv *lv, const struct volume_lv *read)
 	lv->private = private;
 	*private = *read->private;
 	private->active = active;
+	private->moving = moving;
 }
 
 /* Areas name PVs of what was read, and volumes of it. */

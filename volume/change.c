@@ -16,6 +16,7 @@
 #include "volume/change.h"
 #include "volume/commit.h"
 #include "volume/lvm_io.h"
+#include "volume/move.h"
 
 #define STRIPE_SIZE_DEFAULT (64u << 10)
 #define STRIPE_SIZE_MIN     4096u
@@ -229,6 +230,17 @@ struct finding {
 	struct error *error;
 };
 
+static bool is_moving(const struct volume_lv *lv)
+{
+	bool moving = lvm_lv_is_move(lv);
+
+	for (unsigned i = 0; i < lv->segment_count; i++)
+		for (unsigned k = 0; k < lv->segments[i].area_count; k++)
+			moving |= lv->segments[i].areas[k].lv &&
+				  lvm_lv_is_move(lv->segments[i].areas[k].lv);
+	return moving;
+}
+
 /* Computes: an index may have to be built. */
 static int find_lv(void *arg)
 {
@@ -251,6 +263,14 @@ static int find_lv(void *arg)
 				 "can be changed",
 				 group->name, name, volume_lv_type(lv),
 				 lv->visible ? "" : ", a part of another volume");
+	if (is_moving(lv)) {
+		error_set(error, -EBUSY,
+			  "%s/%s: is on its way to other PVs, and not changed until "
+			  "it is there",
+			  group->name, name);
+		return error_advise(error, "`tenon lv move %s/%s --abort` ends that", group->name,
+				    name);
+	}
 	dependent = lvm_lv_dependent(group, lv);
 	if (dependent)
 		return error_set(error, -EOPNOTSUPP, "%s/%s: %s is made of it, or of its data",

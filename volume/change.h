@@ -89,4 +89,9 @@ int change_grow(struct volume_group *group, struct volume_lv *lv, uint32_t exten
 		unsigned stripes, uint32_t stripe_size, const struct volume_lv_options *options,
 		struct error *error);
 
+struct allocate_free;
+/* All free extents of PVs that may be allocated from, by PV and start; the caller frees *out. -ENOMEM. */
+int change_free_extents(const struct volume_group *group, struct allocate_free **out,
+			size_t *count);
+
 #endif

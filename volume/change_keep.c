@@ -196,10 +196,12 @@ int change_write(struct change *change, struct error *error)
 	if (rc)
 		return rc;
 	change->made = true;
-	for (struct change_kept *kept = change->kept; kept; kept = kept->next) {
+	for (struct change_kept *kept = change->kept; kept; kept = kept->next)
 		if (kept->kind == KEPT_LV)
 			lvm_active_swap(kept->lv, true);
-		else if (kept->kind == GONE_LV)
+	/* Nothing lies on what goes any more. */
+	for (struct change_kept *kept = change->kept; kept; kept = kept->next) {
+		if (kept->kind == GONE_LV)
 			free(kept->lv);
 		else if (kept->kind == GONE_PV)
 			change->group->private->left[change->group->private->left_count++] =

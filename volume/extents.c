@@ -82,14 +82,15 @@ static uint32_t next_block_size(const struct volume_group *group, uint32_t after
 /* Where a volume may get extents: on PVs of one logical block size, so that its own never changes. */
 struct place_rules {
 	const struct volume_lv_options *options; /* or NULL */
-	uint32_t block_size;
+	uint32_t block_size;                     /* 0: any */
 };
 
 static bool allowed(const struct volume_pv *pv, const struct place_rules *rules)
 {
 	const struct volume_lv_options *options = rules->options;
 
-	if (!pv->allocatable || !pv->block || pv->block->logical_block_size != rules->block_size)
+	if (!pv->allocatable || !pv->block ||
+	    (rules->block_size && pv->block->logical_block_size != rules->block_size))
 		return false;
 	if (!options || !options->pvs)
 		return true;
@@ -135,6 +136,11 @@ static int find_free(const struct volume_group *group, const struct place_rules 
 	}
 	*out = gaps;
 	return 0;
+}
+
+int change_free_extents(const struct volume_group *group, struct allocate_free **out, size_t *count)
+{
+	return find_free(group, &(struct place_rules){ 0 }, out, count);
 }
 
 static int fail_space(const struct volume_group *group, const struct allocate_wish *wish,

@@ -9,6 +9,7 @@
 
 #include "block/block.h"
 #include "util/error.h"
+#include "volume/move.h"
 #include "volume/segment.h"
 
 struct lv_shell {
@@ -51,6 +52,10 @@ void volume_group_unref(struct volume_group *group)
 {
 	if (!group || --group->private->references)
 		return;
+	for (unsigned i = 0; i < group->lv_count; i++) {
+		lvm_moving_free(group->lvs[i]->private->moving);
+		free(group->lvs[i]);
+	}
 	for (unsigned i = 0; i < group->pv_count; i++) {
 		block_unref(group->pvs[i]->block);
 		free(group->pvs[i]);
@@ -58,12 +63,11 @@ void volume_group_unref(struct volume_group *group)
 	for (unsigned i = 0; i < group->private->left_count; i++)
 		free(group->private->left[i]);
 	free(group->private->left);
-	for (unsigned i = 0; i < group->lv_count; i++)
-		free(group->lvs[i]);
 	for (unsigned i = 0; i < group->problem_count; i++)
 		free(group->problems[i]);
 	free(group->problems);
 	lvm_index_forget(group);
+	free(group->private->mover);
 	lvm_config_free(&group->private->memory);
 	lvm_config_free(&group->private->kept);
 	free(group->private);
@@ -207,7 +211,7 @@ const char *volume_lv_type(const struct volume_lv *lv)
 		return "none";
 	if (lv->private->shown_type)
 		return lv->private->shown_type;
-	if (!first->private->type->activate)
+	if (first->private->type != &lvm_segment_striped)
 		return first->type;
 	for (unsigned i = 0; i < lv->segment_count; i++)
 		if (lv->segments[i].area_count > 1)
@@ -218,7 +222,9 @@ const char *volume_lv_type(const struct volume_lv *lv)
 /* The first character of `lvs -o attr`, from the type. */
 static char type_attribute(const struct volume_lv *lv)
 {
-	char attribute = lvm_segment_type_find(volume_lv_type(lv))->attribute;
+	char attribute = lv->segment_count && !lv->private->shown_type
+				 ? lv->segments->private->type->attribute
+				 : lvm_segment_type_find(volume_lv_type(lv))->attribute;
 
 	if (!lv->visible && strstr(lv->name, "_rimage"))
 		return 'i';
@@ -239,6 +245,8 @@ void volume_lv_attributes(const struct volume_lv *lv, char out[VOLUME_ATTRIBUTES
 	out[0] = type_attribute(lv);
 	out[1] = lv->writable ? 'w' : 'r';
 	out[2] = "incla"[volume_allocation_of(NULL, lv)];
+	if (lvm_strings_contain(&lv->private->status, "LOCKED"))
+		out[2] = "INCLA"[volume_allocation_of(NULL, lv)];
 	if (lvm_strings_contain(&lv->private->status, "FIXED_MINOR"))
 		out[3] = 'm';
 	if (lv->open_count) {

@@ -9,7 +9,7 @@
 
 #include "util/bytes.h"
 #include "util/error.h"
-#include "volume/segment.h"
+#include "volume/move.h"
 
 #define STACKED_MAX 8u /* volumes on volumes; fits a fiber's stack, and what block requests note */
 
@@ -101,15 +101,31 @@ static const char *const lv_keys[] = {
  * something (LOCKED, PVMOVE, ...), or of a newer lvm2. */
 static const char *const lv_status_known[] = { "READ", "WRITE", "VISIBLE", "FIXED_MINOR" };
 
+/* A pvmove, and what lies on one, are LOCKED; else that is something of lvm2's that nobody here knows. */
+static bool moves(const struct volume_lv *lv)
+{
+	if (lvm_lv_is_move(lv))
+		return true;
+	for (unsigned i = 0; i < lv->segment_count; i++)
+		for (unsigned k = 0; k < lv->segments[i].area_count; k++)
+			if (lv->segments[i].areas[k].lv &&
+			    lvm_lv_is_move(lv->segments[i].areas[k].lv))
+				return true;
+	return false;
+}
+
 static bool status_known(const struct volume_lv *lv)
 {
 	const struct lvm_strings *status = &lv->private->status;
+	bool moving = moves(lv);
 
 	for (unsigned i = 0; i < status->count; i++) {
 		bool known = false;
 
 		for (unsigned k = 0; k < ARRAY_SIZE(lv_status_known); k++)
 			known |= !strcmp(lv_status_known[k], status->at[i]);
+		known |= moving &&
+			 (!strcmp(status->at[i], "LOCKED") || !strcmp(status->at[i], "PVMOVE"));
 		if (!known)
 			return false;
 	}
@@ -134,7 +150,8 @@ static bool segments_supported(const struct volume_lv *lv, unsigned depth)
 	for (unsigned i = 0; i < lv->segment_count; i++) {
 		const struct volume_segment *segment = &lv->segments[i];
 
-		if (!segment->private->type->activate)
+		if (!segment->private->type->activate ||
+		    (lvm_segment_is_move(segment) && !lvm_lv_is_move(lv)))
 			return false;
 		for (unsigned k = 0; k < segment->area_count; k++)
 			if (!area_supported(segment, &segment->areas[k], depth))

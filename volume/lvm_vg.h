@@ -49,6 +49,7 @@ struct volume_segment_private {
 	const struct lvm_segment_type *type;
 	const struct lvm_config_node *node; /* of types that are not read: all of it, else NULL */
 	struct lvm_config_node *extra;
+	uint32_t moved; /* of a pvmove: extents_moved (move.h) */
 };
 
 struct volume_lv_private {
@@ -56,6 +57,7 @@ struct volume_lv_private {
 	bool origin;               /* of snapshots */
 	bool judged, judging;      /* while `supported` is found out */
 	struct lvm_active *active; /* or NULL */
+	struct lvm_moving *moving; /* of a pvmove: the step that runs (move.h), or NULL */
 	struct lvm_strings status, flags;
 	struct lvm_config_node *extra;
 };
@@ -72,6 +74,7 @@ struct volume_group_private {
 	uint32_t seqno_tried;      /* the highest that a header was given, or 0 (commit.h) */
 	bool unsure;               /* a change failed of which nobody knows whether it was made */
 	struct lvm_index index;    /* of volumes by name */
+	struct lvm_mover *mover;   /* or NULL (move.h) */
 	struct volume_pv **left;   /* PVs that left the group: others may still know them */
 	unsigned left_count;
 	/* who writes */
@@ -83,6 +86,8 @@ struct volume_group_private {
 };
 
 struct lvm_active;
+struct lvm_mover;
+struct lvm_moving;
 struct lvm_segment_type;
 
 /* Builds a group from a parsed text, and takes `config` over, also when it fails. `name` is that of

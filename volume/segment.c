@@ -14,16 +14,17 @@ const struct lvm_segment_type *lvm_segment_type_find(const char *name)
 {
 	/* A name that another begins with comes after that. */
 	static const struct lvm_segment_type kept[] = {
-		KEPT("raid", 'r'),     KEPT("mirror", 'm'),    KEPT("thin-pool", 't'),
-		KEPT("thin", 'V'),     KEPT("cache", 'C'),     KEPT("writecache", 'C'),
-		KEPT("snapshot", 's'), KEPT("vdo-pool", 'd'),  KEPT("vdo", 'v'),
-		KEPT("error", '-'),    KEPT("integrity", 'g'), KEPT("zero", '-'),
-		KEPT("", '-'),
+		KEPT("raid", 'r'),      KEPT("thin-pool", 't'),  KEPT("thin", 'V'),
+		KEPT("cache", 'C'),     KEPT("writecache", 'C'), KEPT("snapshot", 's'),
+		KEPT("vdo-pool", 'd'),  KEPT("vdo", 'v'),        KEPT("error", '-'),
+		KEPT("integrity", 'g'), KEPT("zero", '-'),       KEPT("", '-'),
 	};
 	size_t i = 0;
 
 	if (!strcmp(name, lvm_segment_striped.name) || !strcmp(name, "linear"))
 		return &lvm_segment_striped;
+	if (!strncmp(name, lvm_segment_move.name, strlen(lvm_segment_move.name)))
+		return &lvm_segment_move;
 	while (strncmp(name, kept[i].name, strlen(kept[i].name)) != 0)
 		i++;
 	return &kept[i];

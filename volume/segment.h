@@ -57,7 +57,7 @@ struct lvm_segment_type {
 			struct error *error);
 };
 
-extern const struct lvm_segment_type lvm_segment_striped;
+extern const struct lvm_segment_type lvm_segment_striped, lvm_segment_move;
 
 /* The type of that name in the metadata; never NULL. */
 const struct lvm_segment_type *lvm_segment_type_find(const char *name);
