@@ -157,6 +157,7 @@ struct raid_array {
 	struct raid_counters counters;
 	struct raid_event_log event_log;
 	struct raid_intent *intent;  /* NULL: no bitmap */
+	uint64_t bitmap_chunk;       /* bytes; of one that is made anew; 0: the usual */
 	struct raid_intent *retired; /* those that were removed */
 	struct fiber_mutex clearing; /* of the bitmap, by the daemon */
 	struct raid_rebuild rebuild;

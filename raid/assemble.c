@@ -486,8 +486,10 @@ static int bring_up(struct raid_array *array, const struct raid_candidate *candi
 	if (!array->level->agrees || array->level->agrees(array))
 		array->resync_position = array->resync_checkpoint = MD_RESYNC_DONE;
 	/* Who only looks does without one that is of no use. */
+	array->bitmap_chunk = options->bitmap_chunk;
 	if (freshest->sb.features & MD_FEATURE_BITMAP)
-		rc = raid_intent_load(array, error);
+		rc = options->new_bitmap ? raid_intent_begin_anew(array, error)
+					 : raid_intent_load(array, error);
 	if (rc && (rc == -ENOMEM || !options->read_only))
 		return rc;
 	/* Where only the bitmap knows, what it names may differ. */

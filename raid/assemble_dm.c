@@ -10,6 +10,7 @@
 #include "raid/assemble.h"
 #include "raid/dm_raid.h"
 #include "raid/geometry.h"
+#include "raid/md_bitmap.h"
 #include "util/bytes.h"
 #include "util/error.h"
 
@@ -20,6 +21,8 @@ struct dm_look {
 	uint64_t sectors; /* of each component, that are used */
 	struct dm_raid_superblock *found;
 	bool *is_new;
+	uint64_t events; /* the most that a superblock has */
+	unsigned newest; /* whose it is */
 };
 
 static int differs(const struct dm_look *look, unsigned place, const char *what, uint64_t found,
@@ -89,52 +92,111 @@ static bool all_are_new(const struct dm_look *look)
 	return true;
 }
 
-static uint64_t newest_events(const struct dm_look *look)
+static void find_newest(struct dm_look *look)
 {
-	uint64_t events = 1;
+	look->events = 1;
+	for (unsigned i = 0; i < look->places; i++) {
+		if (look->found[i].events <= look->events)
+			continue;
+		look->events = look->found[i].events;
+		look->newest = i;
+	}
+}
 
-	for (unsigned i = 0; i < look->places; i++)
-		events = MAX(events, look->found[i].events);
-	return events;
+static bool has_superblock(const struct dm_look *look, unsigned place)
+{
+	return look->components[place].data && look->components[place].meta && !look->is_new[place];
+}
+
+/* One that the newest calls failed, and that did not go on without the newest: it is here again. */
+static bool is_back(const struct dm_look *look, unsigned place)
+{
+	return look->shape->level && has_superblock(look, place) &&
+	       dm_raid_failed(&look->found[look->newest], place) &&
+	       !dm_raid_failed(&look->found[place], look->newest);
+}
+
+static bool is_filled(const struct dm_look *look, unsigned place)
+{
+	return look->is_new[place] || look->components[place].rebuild || is_back(look, place);
 }
 
 /* Who failed, and is not about to be filled. */
 static bool is_failed(const struct dm_look *look, const struct dm_raid_superblock *found,
 		      unsigned place)
 {
-	return dm_raid_failed(found, place) && !look->is_new[place] &&
-	       !look->components[place].rebuild;
+	return dm_raid_failed(found, place) && !is_filled(look, place);
+}
+
+/* Whether the bitmap of the newest has all that a former member missed. */
+static bool bitmap_reaches(const struct dm_look *look, unsigned place)
+{
+	uint8_t bytes[MD_SUPERBLOCK_BYTES] __attribute__((aligned(512)));
+	struct block *meta = look->components[look->newest].meta;
+	struct md_bitmap bitmap;
+
+	return !look->components[place].rebuild && look->found[place].recovered == DM_RAID_DONE &&
+	       !block_read(meta, DM_RAID_BITMAP_BYTE, bytes, sizeof(bytes)) &&
+	       !md_bitmap_decode(bytes, meta->size - DM_RAID_BITMAP_BYTE, &bitmap, NULL) &&
+	       !(bitmap.state & MD_BITMAP_STALE) && bitmap.events >= look->events &&
+	       bitmap.events_cleared <= look->found[place].events;
+}
+
+/* Where what components were given since begins, in sync sectors; DM_RAID_DONE: they were not. One that was cut off before it was told of
+ * that counts, too. */
+static uint64_t grown_from(const struct dm_look *look)
+{
+	uint64_t from = DM_RAID_DONE;
+
+	for (unsigned i = 0; i < look->places; i++) {
+		const struct dm_raid_superblock *sb = &look->found[i];
+
+		if (!has_superblock(look, i) || is_filled(look, i) || !sb->sectors ||
+		    sb->sectors >= look->sectors)
+			continue;
+		from = MIN(from,
+			   look->shape->level == RAID_LEVEL_10 ? sb->array_sectors : sb->sectors);
+	}
+	return from;
 }
 
 /* As a superblock of md's. */
 static void make_view(const struct dm_look *look, unsigned place, struct md_superblock *sb)
 {
 	const struct dm_raid_superblock *found = &look->found[place];
-	bool bare = !look->components[place].meta;
-	bool new = look->is_new[place] || look->components[place].rebuild;
+	const struct raid_shape *shape = look->shape;
+	bool bare = !look->components[place].meta, new = is_filled(look, place);
+	bool all_new = new &&all_are_new(look);
 
 	memset(sb, 0, sizeof(*sb));
 	sb->minor_version = MD_VERSION_DM;
-	snprintf(sb->set_name, sizeof(sb->set_name), "%s", look->shape->name);
-	sb->level = look->shape->level;
-	sb->layout = look->shape->layout;
-	sb->chunk_sectors = (uint32_t)(look->shape->chunk >> MD_SECTOR_SHIFT);
+	snprintf(sb->set_name, sizeof(sb->set_name), "%s", shape->name);
+	sb->level = shape->level;
+	sb->layout = shape->layout;
+	sb->chunk_sectors = (uint32_t)(shape->chunk >> MD_SECTOR_SHIFT);
+	if (look->components[place].write_mostly)
+		sb->devflags |= MD_DEVICE_WRITE_MOSTLY;
 	sb->raid_disks = sb->max_dev = look->places;
 	sb->size = sb->level ? look->sectors : 0;
 	sb->data_size = look->sectors;
 	sb->dev_number = place;
 	sb->device_uuid[0] = 1;
 	sb->device_uuid[15] = (uint8_t)place;
-	sb->events = new || bare ? newest_events(look) : found->events;
-	sb->resync_offset = bare ? MD_RESYNC_DONE : new ? 0 : found->resynced;
+	sb->events = new || bare ? look->events : found->events;
+	if (bare || (all_new && shape->in_sync))
+		sb->resync_offset = MD_RESYNC_DONE;
+	else
+		sb->resync_offset =
+			all_new ? 0 : MIN(look->found[look->newest].resynced, grown_from(look));
 	sb->bitmap_offset = DM_RAID_BITMAP_BYTE >> MD_SECTOR_SHIFT;
 	if (sb->level)
 		sb->features |= MD_FEATURE_BITMAP;
-	if (sb->level &&
-	    ((new && !all_are_new(look)) || (!new && found->recovered != DM_RAID_DONE))) {
+	if (sb->level && ((new && !all_new) || (!new && found->recovered != DM_RAID_DONE))) {
 		sb->features |= MD_FEATURE_RECOVERY_OFFSET;
 		sb->recovery_offset = new ? 0 : found->recovered;
 	}
+	if (is_back(look, place) && bitmap_reaches(look, place))
+		sb->features |= MD_FEATURE_RECOVERY_BITMAP;
 	for (unsigned i = 0; i < MD_MAX_DEVICES; i++)
 		sb->roles[i] = i >= look->places           ? MD_ROLE_SPARE
 			       : is_failed(look, found, i) ? MD_ROLE_FAULTY
@@ -171,11 +233,15 @@ int raid_assemble_components(struct raid_array **out, const struct raid_shape *s
 			     const struct raid_component *components, unsigned places,
 			     const struct raid_assemble_options *options, struct error *error)
 {
-	static const struct raid_assemble_options defaults;
+	struct raid_assemble_options all = options ? *options : (struct raid_assemble_options){ 0 };
 	CLEANUP_FREE struct raid_candidate *candidates = calloc(places, sizeof(*candidates));
 	CLEANUP_FREE struct dm_raid_superblock *found = calloc(places, sizeof(*found));
 	CLEANUP_FREE bool *is_new = calloc(places, sizeof(*is_new));
-	struct dm_look look = { shape, components, places, 0, found, is_new };
+	struct dm_look look = { .shape = shape,
+				.components = components,
+				.places = places,
+				.found = found,
+				.is_new = is_new };
 	unsigned count = 0;
 	int rc;
 
@@ -186,6 +252,7 @@ int raid_assemble_components(struct raid_array **out, const struct raid_shape *s
 		if (components[i].data && components[i].meta)
 			rc = load(&look, i, error);
 	}
+	find_newest(&look);
 	for (unsigned i = 0; !rc && i < places; i++) {
 		if (!components[i].data)
 			continue;
@@ -193,7 +260,7 @@ int raid_assemble_components(struct raid_array **out, const struct raid_shape *s
 		candidates[count].meta = components[i].meta;
 		make_view(&look, i, &candidates[count++].sb);
 	}
-	return rc ? rc
-		  : raid_assemble_candidates(out, candidates, count, options ? options : &defaults,
-					     error);
+	all.bitmap_chunk = shape->region;
+	all.new_bitmap = all_are_new(&look);
+	return rc ? rc : raid_assemble_candidates(out, candidates, count, &all, error);
 }

@@ -139,7 +139,7 @@ static int check_super(const struct raid_member *member, const struct md_bitmap 
 		return error_set(error, -EINVAL, "the UUID is %s, expected the array's, %s",
 				 raid_uuid_format(super->uuid, found),
 				 raid_uuid_format(uuid, expected));
-	if (super->sync_sectors != array->sync_sectors)
+	if (super->sync_sectors != array->sync_sectors && !array->metadata->grows)
 		return error_set(error, -EINVAL, "it covers %llu sectors, expected %llu",
 				 (unsigned long long)super->sync_sectors,
 				 (unsigned long long)array->sync_sectors);
@@ -194,6 +194,8 @@ static void take_over(struct raid_intent *intent, const struct raid_intent *old)
 	for (uint64_t chunk = 0; chunk < old->chunks; chunk++) {
 		uint64_t here = chunk << old->chunk_shift >> intent->chunk_shift;
 
+		if (here >= intent->chunks)
+			return;
 		if (!md_bitmap_test(old->image, chunk))
 			continue;
 		md_bitmap_put(intent->image, here, true);
@@ -229,8 +231,8 @@ int raid_intent_resize(struct raid_array *array, uint64_t from, struct error *er
 	return 0;
 }
 
-/* No member has a good copy: begin anew, with everything set. */
-static int start_anew(struct raid_array *array, struct error *error)
+/* Begin anew, with everything set or nothing. */
+static int start_anew(struct raid_array *array, bool all_set, struct error *error)
 {
 	uint64_t room = least_room(array);
 	uint32_t chunk;
@@ -239,8 +241,20 @@ static int start_anew(struct raid_array *array, struct error *error)
 	if (md_bitmap_bytes(md_bitmap_chunks(array->sync_sectors, chunk)) > room)
 		return error_set(error, -EINVAL, "%s: there is no room for a bitmap",
 				 array->block.name);
-	chunk = (uint32_t)MAX(chunk, MD_BITMAP_CHUNK_USUAL);
-	return raid_intent_create(array, chunk, true);
+	chunk = (uint32_t)MAX(chunk,
+			      array->bitmap_chunk ? array->bitmap_chunk : MD_BITMAP_CHUNK_USUAL);
+	return raid_intent_create(array, chunk, all_set);
+}
+
+int raid_intent_begin_anew(struct raid_array *array, struct error *error)
+{
+	int rc = start_anew(array, array->resync_position != MD_RESYNC_DONE, error);
+
+	if (rc == -ENOMEM)
+		return error_set(error, rc, "%s: no memory for its bitmap", array->block.name);
+	if (!rc)
+		array->intent->rewrite = true;
+	return rc;
 }
 
 bool raid_intent_is_on(struct raid_member *member)
@@ -274,8 +288,13 @@ int raid_intent_load(struct raid_array *array, struct error *error)
 	if (rc == -ENOMEM)
 		return error_set(error, rc, "%s: no memory for its bitmap", array->block.name);
 	if (rc)
-		return start_anew(array, error);
+		return start_anew(array, true, error);
 	take_in(array->intent);
 	raid_intent_watch(array->intent);
-	return 0;
+	if (array->intent->super.sync_sectors == array->sync_sectors)
+		return 0;
+	rc = raid_intent_resize(array, array->intent->super.sync_sectors, error);
+	if (!rc)
+		array->intent->rewrite = true;
+	return rc;
 }

@@ -21,6 +21,7 @@ struct raid_metadata_ops {
 	uint32_t most_devices; /* numbers of devices are smaller */
 	bool replacements;     /* a member and its replacement can be told apart */
 	bool adding;           /* a device can be added by itself */
+	bool grows;            /* members may have become larger since, and the bitmap not */
 	bool says_dirty; /* that writes are in flight; else only the bitmap tells, which is always there */
 
 	/* Writes what member->sb says to its place, durably. Suspends. 0 or a negative errno. */

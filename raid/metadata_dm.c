@@ -38,7 +38,7 @@ static int write_dm(struct raid_member *member)
 		.new_layout = sb->layout,
 		.new_stripe_sectors = sb->chunk_sectors,
 		.array_sectors = member->array->sectors,
-		.sectors = sb->size,
+		.sectors = sb->size ? sb->size : sb->data_size,
 	};
 
 	/* RAID0 without metadata. */
@@ -58,6 +58,7 @@ static void bitmap_uuid_dm(const struct raid_array *array, uint8_t uuid[16])
 const struct raid_metadata_ops raid_metadata_dm = {
 	.name = "dm-raid",
 	.most_devices = DM_RAID_DEVICES,
+	.grows = true,
 	.write = write_dm,
 	.bitmap_uuid = bitmap_uuid_dm,
 };

@@ -180,6 +180,10 @@ struct raid_assemble_options {
 	uint64_t rebuild_rate; /* bytes per second at most; 0: no limit */
 	uint64_t now;          /* seconds since 1970; 0: the system's clock */
 	struct log *log;       /* NULL: nowhere */
+
+	/* Where a bitmap has to be made: bytes of its chunk, 0: as mdadm chooses. `new_bitmap`: there is none yet. */
+	uint64_t bitmap_chunk;
+	bool new_bitmap;
 };
 
 /*
@@ -206,6 +210,7 @@ struct raid_component {
 	struct block *data; /* NULL: it is missing */
 	struct block *meta; /* NULL: level 0 without metadata */
 	bool rebuild;       /* it is filled from the others, whatever its superblock says */
+	bool write_mostly;  /* read only when no other member can */
 };
 
 /* What the volume group's metadata say of such an array; the superblocks must say the same. */
@@ -214,12 +219,15 @@ struct raid_shape {
 	int level;
 	uint32_t layout; /* as the superblock numbers it */
 	uint64_t chunk;  /* bytes; 0 at level 1 */
+	uint64_t region; /* bytes of a bitmap's chunk, where it has none yet; 0: as mdadm chooses */
+	bool in_sync;    /* a new one counts as in sync from the start */
 };
 
 /*
  * Assembles an array from components, by place. A component whose superblock is zeroes is new: all of them are an array that was never
- * synchronized, some of them have to be filled. What a superblock says was failed is left out. As raid_assemble(); devices cannot be
- * added to it.
+ * synchronized, some of them have to be filled. One that the others call failed is back: what the bitmap says that it missed is copied to it,
+ * or all; but one that went on without them is not taken (-ESTALE). Where components became larger what is new of them is not in sync. As
+ * raid_assemble(); devices cannot be added to it.
  */
 int raid_assemble_components(struct raid_array **out, const struct raid_shape *shape,
 			     const struct raid_component *components, unsigned places,

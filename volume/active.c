@@ -9,12 +9,16 @@
 #include "block/view.h"
 #include "util/bytes.h"
 #include "util/error.h"
+#include "volume/active_raid.h"
+#include "volume/segment_raid.h"
 
 struct lvm_active {
 	struct volume_group *group; /* a reference */
 	struct volume_lv *lv;
 	struct lv_table table;
 	struct lv_table next; /* while the volume changes: what it will be */
+	bool assemble_anew;   /* the same, of one whose array will be another */
+	bool closing;
 	struct active_block *reader, *writer;
 };
 
@@ -33,8 +37,13 @@ static struct active_block *active_block_of(const struct block *block)
 static int lv_map(struct block *block, enum block_kind kind, uint64_t offset, uint64_t length,
 		  struct block_extent *extent)
 {
+	const struct lv_table *table = &active_block_of(block)->active->table;
+
 	(void)kind;
-	lv_table_map(&active_block_of(block)->active->table, offset, length, extent);
+	/* Its array could not be assembled anew. */
+	if (!table->segment_count)
+		return -EIO;
+	lv_table_map(table, offset, length, extent);
 	return 0;
 }
 
@@ -53,7 +62,7 @@ static int lv_flush(struct block *block)
 {
 	const struct lv_table *table = &active_block_of(block)->active->table;
 
-	return block_flush_all(table->devices, table->device_count);
+	return table->segment_count ? block_flush_all(table->devices, table->device_count) : -EIO;
 }
 
 static void lv_close(struct block *block)
@@ -66,14 +75,19 @@ static void lv_close(struct block *block)
 		active->reader = NULL;
 	else
 		active->writer = NULL;
-	active->lv->open_count--;
-	free(open);
-	if (active->reader || active->writer)
+	if (active->reader || active->writer) {
+		active->lv->open_count--;
+		free(open);
 		return;
-	active->lv->private->active = NULL;
+	}
+	free(open);
+	active->closing = true;
 	lv_table_free(&active->table);
 	lv_table_free(&active->next); /* closed in the middle of a change */
+	active->lv->open_count--;
+	active->lv->private->active = NULL;
 	free(active);
+	fiber_queue_wake_all(&group->private->closing);
 	volume_group_unref(group);
 }
 
@@ -133,43 +147,100 @@ static int check_pv_writable(const struct volume_group *group, const struct volu
 	return 0;
 }
 
+/* What is lost of an array is not written to. */
+static int check_part_writable(const struct volume_group *group, const struct volume_lv *part,
+			       struct error *error)
+{
+	return lvm_raid_part_lost(part) ? 0 : lvm_active_check_writable(group, part, error);
+}
+
+static int check_area_writable(const struct volume_group *group, const struct volume_lv *lv,
+			       const struct volume_segment *segment, unsigned number,
+			       struct error *error)
+{
+	const struct volume_area *area = &segment->areas[number];
+	int rc;
+
+	if (area->pv)
+		return check_pv_writable(group, lv, area->pv, error);
+	if (!segment->private->type->redundant)
+		return lvm_active_check_writable(group, area->lv, error);
+	rc = check_part_writable(group, area->lv, error);
+	return rc || !segment->metas ? rc
+				     : check_part_writable(group, segment->metas[number].lv, error);
+}
+
 int lvm_active_check_writable(const struct volume_group *group, const struct volume_lv *lv,
 			      struct error *error)
 {
 	int rc = 0;
 
 	for (unsigned i = 0; i < lv->segment_count; i++)
-		for (unsigned k = 0; !rc && k < lv->segments[i].area_count; k++) {
-			const struct volume_area *area = &lv->segments[i].areas[k];
+		for (unsigned k = 0; !rc && k < lv->segments[i].area_count; k++)
+			rc = check_area_writable(group, lv, &lv->segments[i], k, error);
+	return rc;
+}
 
-			rc = area->pv ? check_pv_writable(group, lv, area->pv, error)
-				      : lvm_active_check_writable(group, area->lv, error);
-		}
+void lvm_active_settle(const struct volume_group *group, const struct volume_lv *lv)
+{
+	while (lv->private->active && lv->private->active->closing)
+		fiber_queue_wait_always(&((struct volume_group *)group)->private->closing);
+}
+
+struct raid_array *lvm_active_raid(const struct volume_lv *lv)
+{
+	const struct lvm_active *active = lv->private->active;
+
+	return active && !active->closing && active->table.array
+		       ? lvm_array_raid(active->table.array)
+		       : NULL;
+}
+
+static void replace_table(struct lvm_active *active, struct lv_table *next, bool anew);
+
+/* One whose array was assembled to be read only has it assembled anew by the first who writes. */
+static int make_writable(struct lvm_active *active, struct error *error)
+{
+	struct lv_table next = { 0 };
+	int rc;
+
+	if (active->table.segment_count && (active->table.writable || !active->table.array))
+		return 0;
+	rc = lv_table_build(active->group, active->lv, true, NULL, &next, error);
+	if (!rc)
+		replace_table(active, &next, false);
 	return rc;
 }
 
 /* The volume's active object, made at the first open. */
-static int activate(struct volume_group *group, struct volume_lv *lv, struct lvm_active **out,
-		    struct error *error)
+static int activate(struct volume_group *group, struct volume_lv *lv, bool writable,
+		    struct lvm_active **out, struct error *error)
 {
-	struct lvm_active *active = lv->private->active;
+	struct lvm_active *active;
 	int rc;
 
-	if (active) {
-		*out = active;
+	lvm_active_settle(group, lv);
+	active = lv->private->active;
+	*out = active;
+	if (active)
 		return 0;
-	}
 	active = calloc(1, sizeof(*active));
 	if (!active)
 		return no_memory(group, lv, error);
-	rc = lv_table_build(group, lv, &active->table, error);
-	if (rc) {
-		free(active);
-		return rc;
-	}
+	/* Others that open it meanwhile wait. */
+	active->closing = true;
 	active->group = volume_group_ref(group);
 	active->lv = lv;
 	lv->private->active = active;
+	rc = lv_table_build(group, lv, writable, NULL, &active->table, error);
+	active->closing = false;
+	fiber_queue_wake_all(&group->private->closing);
+	if (rc) {
+		lv->private->active = NULL;
+		free(active);
+		volume_group_unref(group);
+		return rc;
+	}
 	*out = active;
 	return 0;
 }
@@ -181,9 +252,11 @@ static void deactivate(struct lvm_active *active)
 
 	if (active->reader || active->writer)
 		return;
-	active->lv->private->active = NULL;
+	active->closing = true;
 	lv_table_free(&active->table);
+	active->lv->private->active = NULL;
 	free(active);
+	fiber_queue_wake_all(&group->private->closing);
 	volume_group_unref(group);
 }
 
@@ -216,8 +289,14 @@ int lvm_active_open(struct volume_group *group, struct volume_lv *lv, bool writa
 {
 	struct active_block *open;
 	struct lvm_active *active = NULL;
-	int rc = activate(group, lv, &active, error);
+	struct block *held; /* so that the reader's user cannot end it meanwhile */
+	int rc = 0;
 
+	/* An array writes as soon as it is there. */
+	if (writable && lv->supported && lvm_lv_raid(lv))
+		rc = lvm_active_check_writable(group, lv, error);
+	if (!rc)
+		rc = activate(group, lv, writable, &active, error);
 	if (rc)
 		return rc;
 	open = writable ? active->writer : active->reader;
@@ -225,11 +304,15 @@ int lvm_active_open(struct volume_group *group, struct volume_lv *lv, bool writa
 		*out = block_ref(&open->block);
 		return 0;
 	}
+	held = active->reader ? block_ref(&active->reader->block) : NULL;
 	rc = writable ? lvm_active_check_writable(group, lv, error) : 0;
+	if (!rc && writable)
+		rc = make_writable(active, error);
 	if (!rc)
 		rc = add_block(active, writable, out, error);
 	if (rc)
 		deactivate(active);
+	block_unref(held);
 	return rc;
 }
 
@@ -255,9 +338,18 @@ static int check_block_size(const struct active_block *open, const struct lv_tab
 
 int lvm_active_prepare(struct volume_group *group, struct volume_lv *lv, struct error *error)
 {
-	struct lvm_active *active = lv->private->active;
-	int rc = active ? lv_table_build(group, lv, &active->next, error) : 0;
+	struct lvm_active *active;
+	int rc;
 
+	lvm_active_settle(group, lv);
+	active = lv->private->active;
+	if (active && active->table.array && lvm_array_differs(active->table.array, lv)) {
+		active->assemble_anew = true;
+		return 0;
+	}
+	rc = active ? lv_table_build(group, lv, active->table.writable, active->table.array,
+				     &active->next, error)
+		    : 0;
 	if (active && !rc)
 		rc = check_block_size(active->reader, &active->next, error);
 	if (active && !rc)
@@ -265,18 +357,25 @@ int lvm_active_prepare(struct volume_group *group, struct volume_lv *lv, struct 
 	return rc;
 }
 
-void lvm_active_swap(struct volume_lv *lv, bool made)
+/* Two arrays must not have the same members: the one is stopped first. */
+static void assemble_anew(struct lvm_active *active, struct lv_table *next)
 {
-	struct lvm_active *active = lv->private->active;
+	bool writable = active->table.writable;
+	struct error why = { 0 };
+
+	lv_table_free(&active->table);
+	if (lv_table_build(active->group, active->lv, writable, NULL, next, &why))
+		lvm_vg_problem(active->group, "%s/%s: is out of use: %s", active->group->name,
+			       active->lv->name, why.text);
+}
+
+/* `anew`: `next` is built in between. */
+static void replace_table(struct lvm_active *active, struct lv_table *next, bool anew)
+{
 	struct block *blocks[2] = { NULL, NULL };
+	const struct volume_lv *lv = active->lv;
 	struct lv_table old;
 
-	if (!active || !active->next.segments)
-		return;
-	if (!made) {
-		lv_table_free(&active->next);
-		return;
-	}
 	/* Waiting for its requests suspends, and its user may close it meanwhile. */
 	if (active->reader)
 		blocks[0] = block_ref(&active->reader->block);
@@ -285,9 +384,11 @@ void lvm_active_swap(struct volume_lv *lv, bool made)
 	for (unsigned i = 0; i < 2; i++)
 		if (blocks[i])
 			block_quiesce(blocks[i]);
+	if (anew)
+		assemble_anew(active, next);
 	old = active->table;
-	active->table = active->next;
-	active->next = (struct lv_table){ 0 };
+	active->table = *next;
+	*next = (struct lv_table){ 0 };
 	for (unsigned i = 0; i < 2; i++) {
 		if (!blocks[i])
 			continue;
@@ -297,4 +398,18 @@ void lvm_active_swap(struct volume_lv *lv, bool made)
 	lv_table_free(&old);
 	block_unref(blocks[0]);
 	block_unref(blocks[1]);
+}
+
+void lvm_active_swap(struct volume_lv *lv, bool made)
+{
+	struct lvm_active *active = lv->private->active;
+	bool anew = active && active->assemble_anew;
+
+	if (!active || (!active->next.segments && !anew))
+		return;
+	active->assemble_anew = false;
+	if (made)
+		replace_table(active, &active->next, anew);
+	else
+		lv_table_free(&active->next);
 }

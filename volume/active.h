@@ -6,7 +6,8 @@
  *
  * States: absent (private->active NULL), active (a table, at least one block), changing (a second table, `next`, from
  * lvm_active_prepare() to lvm_active_swap()). Made by an open, changed by changes, which the group's lock keeps apart,
- * and freed with the last reference, at any time. The new table is complete before the metadata are committed, so that
+ * and freed with the last reference, at any time; while its array is being stopped it is `closing`, and who opens the volume
+ * waits. The new table is complete before the metadata are committed, so that
  * what follows the commit cannot fail.
  */
 #ifndef TENON_VOLUME_ACTIVE_H
@@ -35,13 +36,17 @@ struct lv_table {
 	struct lv_area *areas;
 	struct block **devices; /* that the areas lie on, each once: what a flush goes to */
 	unsigned device_count;
+	struct lvm_array *array; /* of a RAID volume, one reference; its block is the only area */
+	bool writable;           /* the array is, and what it lies on */
 };
 
-/* Builds it from the segments in memory, or says why that cannot be. Opens the volumes that this one lies on. */
-int lv_table_build(struct volume_group *group, const struct volume_lv *lv, struct lv_table *table,
-		   struct error *error);
+/* Builds it from the segments in memory, or says why that cannot be. Opens the volumes that this one lies on. A RAID
+ * volume's array is assembled, writable or not, unless it is `array`. Suspends. */
+int lv_table_build(struct volume_group *group, const struct volume_lv *lv, bool writable,
+		   struct lvm_array *array, struct lv_table *table, struct error *error);
 /* An empty one with room. 0 or -ENOMEM; lv_table_free() in both cases. */
 int lv_table_allocate(struct lv_table *table, unsigned segments, size_t areas);
+/* Stops an array whose last user it was: suspends then. */
 void lv_table_free(struct lv_table *table);
 
 /* For segment types: there is room for all segments and areas of the volume. */
@@ -52,6 +57,8 @@ int lv_table_add_area(struct lvm_activation *activation, const struct volume_are
 		      uint64_t length, struct error *error);
 /* All of a block, on which it takes a reference. */
 void lv_table_add_block(struct lv_table *table, struct block *lower);
+/* A RAID volume's only segment and area: takes the reference over. */
+void lv_table_add_array(struct lv_table *table, struct lvm_array *array, uint64_t length);
 /* Where a byte of the volume lies. */
 void lv_table_map(const struct lv_table *table, uint64_t offset, uint64_t length,
 		  struct block_extent *extent);
@@ -59,6 +66,12 @@ void lv_table_map(const struct lv_table *table, uint64_t offset, uint64_t length
 /* A reference on the block of a volume, without the checks of volume_open_lv(). */
 int lvm_active_open(struct volume_group *group, struct volume_lv *lv, bool writable,
 		    struct block **out, struct error *error);
+
+/* The array of a RAID volume that is open, or NULL. */
+struct raid_array *lvm_active_raid(const struct volume_lv *lv);
+
+/* Waits for one that is just being closed. */
+void lvm_active_settle(const struct volume_group *group, const struct volume_lv *lv);
 
 /* Whether what the volume lies on can be written to: -EROFS. */
 int lvm_active_check_writable(const struct volume_group *group, const struct volume_lv *lv,
@@ -68,6 +81,10 @@ int lvm_active_check_writable(const struct volume_group *group, const struct vol
  * Has a volume in use follow its segments: prepare builds the new table from the segments in memory, beside the one
  * in use, and refuses what an open volume must not become; swap puts it in place (`made`) or drops it, and cannot
  * fail. Both do nothing for volumes that are not in use. Swap suspends.
+ *
+ * A RAID volume whose array becomes another one is the exception, since two arrays must not have the same members: swap stops the array and
+ * assembles it anew, while requests wait. Should that fail, the volume answers -EIO until it is opened again, and the
+ * group's problems say why.
  */
 int lvm_active_prepare(struct volume_group *group, struct volume_lv *lv, struct error *error);
 void lvm_active_swap(struct volume_lv *lv, bool made);

@@ -7,6 +7,8 @@
 #include "util/bytes.h"
 #include "util/error.h"
 #include "volume/active.h"
+#include "volume/active_raid.h"
+#include "raid/raid.h"
 
 void lv_table_free(struct lv_table *table)
 {
@@ -15,6 +17,7 @@ void lv_table_free(struct lv_table *table)
 	free(table->segments);
 	free(table->areas);
 	free(table->devices);
+	lvm_array_unref(table->array);
 	memset(table, 0, sizeof(*table));
 }
 
@@ -130,6 +133,13 @@ void lv_table_add_segment(struct lv_table *table, uint64_t start, uint64_t lengt
 				     .first_area = table->area_count };
 }
 
+void lv_table_add_array(struct lv_table *table, struct lvm_array *array, uint64_t length)
+{
+	lv_table_add_segment(table, 0, length, 0, 1);
+	add_lower(table, block_ref(raid_array_block(lvm_array_raid(array))), 0);
+	table->array = array;
+}
+
 /* ---- The whole ---- */
 
 /* Why a volume cannot be opened, of those that are not supported. */
@@ -143,13 +153,17 @@ static int fail_unsupported(const struct volume_group *group, const struct volum
 		if (!lv->segments[i].private->type->activate)
 			type = lv->segments[i].type;
 	if (type)
-		return error_set(error, -EOPNOTSUPP,
-				 "%s/%s: its type is %s; linear and striped volumes are supported",
-				 group->name, lv->name, type);
+		return error_set(
+			error, -EOPNOTSUPP,
+			"%s/%s: its type is %s; linear, striped and RAID volumes are supported",
+			group->name, lv->name, type);
 	for (unsigned i = 0; i < lv->segment_count; i++)
 		for (unsigned k = 0; k < lv->segments[i].area_count; k++) {
 			const struct volume_area *area = &lv->segments[i].areas[k];
+			const struct volume_area *metas = lv->segments[i].metas;
 
+			if (metas && !(metas[k].lv && metas[k].lv->supported))
+				area = &metas[k];
 			if (!area->pv && !(area->lv && area->lv->supported))
 				return error_set(error, -EOPNOTSUPP,
 						 "%s/%s: lies on another volume, %.128s, which %s",
@@ -169,10 +183,12 @@ int lv_table_allocate(struct lv_table *table, unsigned segments, size_t areas)
 	return table->segments && table->areas && table->devices ? 0 : -ENOMEM;
 }
 
-int lv_table_build(struct volume_group *group, const struct volume_lv *lv, struct lv_table *table,
-		   struct error *error)
+int lv_table_build(struct volume_group *group, const struct volume_lv *lv, bool writable,
+		   struct lvm_array *array, struct lv_table *table, struct error *error)
 {
-	struct lvm_activation activation = { group, lv, table };
+	struct lvm_activation activation = {
+		.group = group, .lv = lv, .table = table, .writable = writable, .array = array
+	};
 	size_t areas = 0;
 	int rc;
 
@@ -188,6 +204,7 @@ int lv_table_build(struct volume_group *group, const struct volume_lv *lv, struc
 
 		rc = segment->private->type->activate(&activation, segment, error);
 	}
+	table->writable = writable;
 	if (rc)
 		lv_table_free(table);
 	return rc;

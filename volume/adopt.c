@@ -23,6 +23,9 @@ static bool lies_on_missing(const struct volume_lv *lv)
 				return true;
 			if (lv->supported && area->lv && lies_on_missing(area->lv))
 				return true;
+			if (lv->supported && lv->segments[i].metas &&
+			    lies_on_missing(lv->segments[i].metas[k].lv))
+				return true;
 		}
 	return false;
 }

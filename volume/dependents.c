@@ -32,9 +32,12 @@ static bool names(const struct volume_lv *lv, const char *name)
 
 		if (segment->private->node && lvm_config_names(segment->private->node->child, name))
 			return true;
-		for (unsigned k = 0; k < segment->area_count; k++)
+		for (unsigned k = 0; k < segment->area_count; k++) {
 			if (segment->areas[k].lv_name && !strcmp(segment->areas[k].lv_name, name))
 				return true;
+			if (segment->metas && !strcmp(segment->metas[k].lv_name, name))
+				return true;
+		}
 	}
 	return false;
 }

@@ -188,6 +188,7 @@ int lvm_vg_set_context(struct volume_group *group, const struct volume_context *
 	private->time = context->time;
 	private->random = context->random;
 	private->compute = context->compute;
+	private->log = context->log;
 	if (context->archive) {
 		private->archive = *context->archive;
 		private->archive.directory = lvm_vg_keep_string(group, context->archive->directory);
@@ -219,15 +220,34 @@ const char *volume_lv_type(const struct volume_lv *lv)
 	return "linear";
 }
 
+static char attribute_of_type(const struct volume_lv *lv)
+{
+	return lv->segment_count && !lv->private->shown_type
+		       ? lv->segments->private->type->attribute
+		       : lvm_segment_type_find(volume_lv_type(lv))->attribute;
+}
+
+static bool is_image(const struct volume_lv *lv)
+{
+	return !lv->visible && strstr(lv->name, "_rimage");
+}
+
+/* It, or the array that it is a part of. */
+static bool is_of_raid(const struct volume_lv *lv)
+{
+	return attribute_of_type(lv) == 'r' || is_image(lv) ||
+	       (!lv->visible && strstr(lv->name, "_rmeta"));
+}
+
 /* The first character of `lvs -o attr`, from the type. */
 static char type_attribute(const struct volume_lv *lv)
 {
-	char attribute = lv->segment_count && !lv->private->shown_type
-				 ? lv->segments->private->type->attribute
-				 : lvm_segment_type_find(volume_lv_type(lv))->attribute;
+	char attribute = attribute_of_type(lv);
 
-	if (!lv->visible && strstr(lv->name, "_rimage"))
-		return 'i';
+	if (is_image(lv))
+		return lvm_strings_contain(&lv->private->status, "REBUILD") ? 'I' : 'i';
+	if (attribute == 'r' && lvm_strings_contain(&lv->private->status, "NOTSYNCED"))
+		return 'R';
 	if (!lv->visible && (strstr(lv->name, "_rmeta") || strstr(lv->name, "_tmeta") ||
 			     strstr(lv->name, "_cmeta") || strstr(lv->name, "_pmspare")))
 		return 'e';
@@ -253,6 +273,12 @@ void volume_lv_attributes(const struct volume_lv *lv, char out[VOLUME_ATTRIBUTES
 		out[4] = 'a';
 		out[5] = 'o';
 	}
+	if (is_of_raid(lv))
+		out[6] = 'r';
+	else if (attribute_of_type(lv) == 'm')
+		out[6] = 'm';
+	if (lvm_strings_contain(&lv->private->status, "WRITEMOSTLY"))
+		out[8] = 'w';
 	if (lv->partial)
 		out[8] = 'p';
 	if (lv->activation_skip)

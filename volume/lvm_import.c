@@ -31,6 +31,7 @@ struct volume_group *lvm_vg_new(void)
 	}
 	group->private->references = 1;
 	fiber_mutex_init(&group->private->change);
+	fiber_queue_init(&group->private->closing);
 	return group;
 }
 

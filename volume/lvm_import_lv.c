@@ -10,6 +10,7 @@
 #include "util/bytes.h"
 #include "util/error.h"
 #include "volume/move.h"
+#include "volume/segment_raid.h"
 
 #define STACKED_MAX 8u /* volumes on volumes; fits a fiber's stack, and what block requests note */
 
@@ -99,7 +100,8 @@ static const char *const lv_keys[] = {
 
 /* Status flags with which a volume is what its segments say. Others mean that it is half way through
  * something (LOCKED, PVMOVE, ...), or of a newer lvm2. */
-static const char *const lv_status_known[] = { "READ", "WRITE", "VISIBLE", "FIXED_MINOR" };
+static const char *const lv_status_known[] = { "READ",      "WRITE",   "VISIBLE",    "FIXED_MINOR",
+					       "NOTSYNCED", "REBUILD", "WRITEMOSTLY" };
 
 /* A pvmove, and what lies on one, are LOCKED; else that is something of lvm2's that nobody here knows. */
 static bool moves(const struct volume_lv *lv)
@@ -145,6 +147,24 @@ static bool area_supported(const struct volume_segment *segment, const struct vo
 	       judge(area->lv, depth + 1);
 }
 
+/* A part of an array may be lost, which is known when it is opened. */
+static bool part_supported(const struct volume_area *area, uint32_t extents, unsigned depth)
+{
+	return area->lv && area->lv->extent_count >= extents &&
+	       (judge(area->lv, depth + 1) || lvm_raid_part_lost(area->lv));
+}
+
+static bool raid_supported(const struct volume_lv *lv, unsigned depth)
+{
+	const struct volume_segment *segment = lvm_lv_raid(lv);
+
+	for (unsigned k = 0; segment && k < segment->area_count; k++)
+		if (!part_supported(&segment->areas[k], lvm_segment_area_extents(segment), depth) ||
+		    (segment->metas && !part_supported(&segment->metas[k], 1, depth)))
+			return false;
+	return segment;
+}
+
 static bool segments_supported(const struct volume_lv *lv, unsigned depth)
 {
 	for (unsigned i = 0; i < lv->segment_count; i++) {
@@ -153,6 +173,8 @@ static bool segments_supported(const struct volume_lv *lv, unsigned depth)
 		if (!segment->private->type->activate ||
 		    (lvm_segment_is_move(segment) && !lvm_lv_is_move(lv)))
 			return false;
+		if (segment->private->type->redundant)
+			return raid_supported(lv, depth);
 		for (unsigned k = 0; k < segment->area_count; k++)
 			if (!area_supported(segment, &segment->areas[k], depth))
 				return false;
@@ -185,6 +207,9 @@ static void link_lv(struct volume_group *group, const struct volume_lv *lv)
 
 			if (area->lv_name)
 				area->lv = volume_group_get_lv(group, area->lv_name);
+			if (lv->segments[i].metas)
+				lv->segments[i].metas[k].lv = volume_group_get_lv(
+					group, lv->segments[i].metas[k].lv_name);
 		}
 }
 

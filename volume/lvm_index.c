@@ -86,9 +86,12 @@ static bool add_named(struct lvm_index_table *table, struct volume_lv *lv)
 
 		if (segment->private->node && !add_values(table, segment->private->node->child, lv))
 			return false;
-		for (unsigned k = 0; k < segment->area_count; k++)
+		for (unsigned k = 0; k < segment->area_count; k++) {
 			if (segment->areas[k].lv_name && !add(table, segment->areas[k].lv_name, lv))
 				return false;
+			if (segment->metas && !add(table, segment->metas[k].lv_name, lv))
+				return false;
+		}
 	}
 	return true;
 }

@@ -48,6 +48,7 @@ struct volume_pv_private {
 struct volume_segment_private {
 	const struct lvm_segment_type *type;
 	const struct lvm_config_node *node; /* of types that are not read: all of it, else NULL */
+	const struct lvm_raid *raid;        /* of RAID segments, else NULL */
 	struct lvm_config_node *extra;
 	uint32_t moved; /* of a pvmove: extents_moved (move.h) */
 };
@@ -82,12 +83,15 @@ struct volume_group_private {
 	int64_t time;
 	struct random *random;
 	struct worker *compute;        /* or NULL; see lvm_vg_compute() */
+	struct log *log;               /* or NULL: nowhere */
+	struct fiber_queue closing;    /* a volume in use came to its end */
 	struct volume_archive archive; /* directory NULL: none */
 };
 
 struct lvm_active;
 struct lvm_mover;
 struct lvm_moving;
+struct lvm_raid;
 struct lvm_segment_type;
 
 /* Builds a group from a parsed text, and takes `config` over, also when it fails. `name` is that of

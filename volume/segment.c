@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "volume/segment_raid.h"
+
 #define KEPT(type, shown)                                                                          \
 	{                                                                                          \
 		.name = (type), .attribute = (shown), .import = lvm_kept_import,                   \
@@ -25,6 +27,8 @@ const struct lvm_segment_type *lvm_segment_type_find(const char *name)
 		return &lvm_segment_striped;
 	if (!strncmp(name, lvm_segment_move.name, strlen(lvm_segment_move.name)))
 		return &lvm_segment_move;
+	if (lvm_raid_kind_find(name))
+		return &lvm_segment_raid;
 	while (strncmp(name, kept[i].name, strlen(kept[i].name)) != 0)
 		i++;
 	return &kept[i];

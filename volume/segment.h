@@ -13,6 +13,7 @@
 #include "volume/lvm_vg.h"
 
 struct lv_table;
+struct lvm_array;
 
 /* What import needs beside the section. */
 struct lvm_segment_reader {
@@ -29,12 +30,17 @@ struct lvm_activation {
 	struct volume_group *group;
 	const struct volume_lv *lv;
 	struct lv_table *table;
+	bool writable;           /* what works below may write: an array that is assembled */
+	struct lvm_array *array; /* that the volume has by now and keeps, or NULL */
 };
 
 struct lvm_segment_type {
 	const char *
 		name; /* in the metadata, without "+FLAG"; a type is the first that its name begins with */
 	char attribute; /* the first one of `lvs -o attr`; '-': decided by what else the volume is */
+
+	/* Its areas have all data though some of them are lost. */
+	bool redundant;
 
 	/* Fills the segment in from its section, start and count of which are read. All strings live as long as the
 	 * reader's memory. 0, -EBADMSG with the reader's error set, -ENOMEM. */

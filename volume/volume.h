@@ -36,6 +36,7 @@
 
 struct block;
 struct error;
+struct log;
 struct random;
 
 #define VOLUME_UUID_TEXT   39  /* "teYCEr-c97o-YeQw-FRfT-ySpZ-OQlO-t0tRG3" and a NUL */
@@ -79,6 +80,7 @@ struct volume_segment {
 	uint32_t stripe_size; /* with two areas or more */
 	unsigned area_count;  /* 1: linear. 0 for types whose parts this code does not read */
 	struct volume_area *areas;
+	struct volume_area *metas; /* of RAID: as many, with the array's metadata; or NULL */
 
 	struct volume_segment_private *private;
 };
@@ -162,6 +164,7 @@ struct volume_context {
 	 * volumes does not hold up the requests of its home; it outlives the group. NULL: at home. */
 	struct worker *compute;
 	const struct volume_archive *archive; /* where metadata is kept; NULL: nowhere */
+	struct log *log; /* for arrays of volumes; outlives the group; NULL: nowhere */
 };
 
 /* ---- Finding ---- */

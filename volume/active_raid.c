@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Arrays of RAID volumes in use; see active_raid.h. */
+#include "volume/active_raid.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "raid/raid.h"
+#include "util/bytes.h"
+#include "util/error.h"
+#include "util/log.h"
+#include "volume/active.h"
+#include "volume/segment_raid.h"
+
+struct lvm_array {
+	unsigned references;
+	struct raid_array *raid;
+	struct log *log;
+	/* What it was assembled from. */
+	uint32_t extents;
+	unsigned places;
+	char (*uuids)[VOLUME_UUID_TEXT]; /* of the images by place */
+};
+
+struct raid_array *lvm_array_raid(const struct lvm_array *array)
+{
+	return array->raid;
+}
+
+struct lvm_array *lvm_array_ref(struct lvm_array *array)
+{
+	array->references++;
+	return array;
+}
+
+static void array_free(struct lvm_array *array)
+{
+	free(array->uuids);
+	free(array);
+}
+
+void lvm_array_unref(struct lvm_array *array)
+{
+	struct error why = { 0 };
+
+	if (!array || --array->references)
+		return;
+	if (raid_stop(array->raid, &why))
+		log_warning(array->log, "%s", why.text);
+	array_free(array);
+}
+
+bool lvm_array_differs(const struct lvm_array *array, const struct volume_lv *lv)
+{
+	const struct volume_segment *segment = lvm_lv_raid(lv);
+
+	if (!segment || segment->extent_count != array->extents ||
+	    segment->area_count != array->places)
+		return true;
+	for (unsigned i = 0; i < array->places; i++)
+		if (!segment->areas[i].lv ||
+		    strcmp(segment->areas[i].lv->uuid, array->uuids[i]) != 0)
+			return true;
+	return false;
+}
+
+static struct lvm_array *array_new(const struct volume_segment *segment, struct log *log)
+{
+	struct lvm_array *array = calloc(1, sizeof(*array));
+
+	if (!array)
+		return NULL;
+	array->references = 1;
+	array->log = log;
+	array->extents = segment->extent_count;
+	array->places = segment->area_count;
+	array->uuids = calloc(array->places, sizeof(*array->uuids));
+	if (!array->uuids) {
+		free(array);
+		return NULL;
+	}
+	for (unsigned i = 0; i < array->places; i++)
+		memcpy(array->uuids[i], segment->areas[i].lv->uuid, VOLUME_UUID_TEXT);
+	return array;
+}
+
+/* ---- Parts ---- */
+
+struct array_opening {
+	struct lvm_activation *activation;
+	const struct volume_segment *segment;
+	struct raid_component *components;
+	struct error lost; /* why the first of them is */
+	struct error *error;
+};
+
+static void drop_parts(const struct array_opening *opening)
+{
+	for (unsigned i = 0; i < opening->segment->area_count; i++) {
+		block_unref(opening->components[i].data);
+		block_unref(opening->components[i].meta);
+	}
+}
+
+/* One that is lost stays NULL. */
+static int open_part(struct array_opening *opening, const struct volume_area *area,
+		     struct block **out)
+{
+	struct lvm_activation *activation = opening->activation;
+	struct error why = { 0 };
+	int rc = lvm_active_open(activation->group, area->lv, activation->writable, out, &why);
+
+	if (!rc)
+		return 0;
+	*out = NULL;
+	if (rc == -ENXIO || lvm_raid_part_lost(area->lv)) {
+		if (!opening->lost.text[0])
+			opening->lost = why;
+		return 0;
+	}
+	if (opening->error)
+		*opening->error = why;
+	error_prefix(opening->error, "%s/%s", activation->group->name, activation->lv->name);
+	return rc;
+}
+
+static int open_place(struct array_opening *opening, unsigned place)
+{
+	const struct volume_segment *segment = opening->segment;
+	struct raid_component *component = &opening->components[place];
+	const struct lvm_strings *status = &segment->areas[place].lv->private->status;
+	int rc = 0;
+
+	component->rebuild = lvm_strings_contain(status, "REBUILD");
+	component->write_mostly = lvm_strings_contain(status, "WRITEMOSTLY");
+	if (segment->metas)
+		rc = open_part(opening, &segment->metas[place], &component->meta);
+	if (rc || (segment->metas && !component->meta))
+		return rc;
+	rc = open_part(opening, &segment->areas[place], &component->data);
+	if (component->data || !component->meta)
+		return rc;
+	block_unref(steal_pointer(&component->meta));
+	return rc;
+}
+
+/* ---- The array ---- */
+
+static int assemble(struct array_opening *opening, struct raid_array **out)
+{
+	const struct volume_segment *segment = opening->segment;
+	const struct volume_group *group = opening->activation->group;
+	const struct lvm_raid *raid = segment->private->raid;
+	const struct volume_lv *lv = opening->activation->lv;
+	char name[2 * VOLUME_NAME_LENGTH + 2];
+	struct raid_shape shape = {
+		.name = name,
+		.level = raid->kind->level,
+		.layout = raid->kind->layout + (raid->kind->level == 10 ? raid->copies : 0),
+		.chunk = segment->stripe_size,
+		.region = raid->region,
+		.in_sync = lvm_strings_contain(&lv->private->status, "NOTSYNCED"),
+	};
+	struct raid_assemble_options options = { .read_only = !opening->activation->writable,
+						 .log = group->private->log };
+	int rc;
+
+	snprintf(name, sizeof(name), "%s/%s", group->name, lv->name);
+	rc = raid_assemble_components(out, &shape, opening->components, segment->area_count,
+				      &options, opening->error);
+	if (rc && opening->lost.text[0])
+		error_advise(opening->error, "%s", opening->lost.text);
+	return rc;
+}
+
+static int check_size(const struct array_opening *opening, const struct block *block)
+{
+	const struct lvm_activation *activation = opening->activation;
+	uint64_t least = opening->segment->extent_count * activation->group->extent_size;
+
+	return block->size >= least
+		       ? 0
+		       : error_set(opening->error, -EINVAL,
+				   "%s/%s: its array has %llu bytes, and the volume must have %llu",
+				   activation->group->name, activation->lv->name,
+				   (unsigned long long)block->size, (unsigned long long)least);
+}
+
+static int make_array(struct array_opening *opening, struct lvm_array **out)
+{
+	const struct volume_segment *segment = opening->segment;
+	struct lvm_array *array = array_new(segment, opening->activation->group->private->log);
+	int rc = array ? 0 : -ENOMEM;
+
+	for (unsigned i = 0; !rc && i < segment->area_count; i++)
+		rc = open_place(opening, i);
+	if (!rc)
+		rc = assemble(opening, &array->raid);
+	drop_parts(opening);
+	if (rc && array)
+		array_free(array);
+	if (rc)
+		return rc;
+	rc = check_size(opening, raid_array_block(array->raid));
+	if (rc)
+		lvm_array_unref(array);
+	else
+		*out = array;
+	return rc;
+}
+
+int lvm_raid_activate(struct lvm_activation *activation, const struct volume_segment *segment,
+		      struct error *error)
+{
+	struct array_opening opening = { .activation = activation,
+					 .segment = segment,
+					 .error = error };
+	uint64_t length = segment->extent_count * activation->group->extent_size;
+	struct lv_table *table = activation->table;
+	struct lvm_array *array = activation->array;
+	int rc;
+
+	if (array) {
+		lv_table_add_array(table, lvm_array_ref(array), length);
+		return 0;
+	}
+	opening.components = calloc(segment->area_count, sizeof(*opening.components));
+	if (!opening.components)
+		return error_set(error, -ENOMEM, "%s/%s: no memory to open it",
+				 activation->group->name, activation->lv->name);
+	rc = make_array(&opening, &array);
+	if (!rc)
+		lv_table_add_array(table, array, length);
+	free(opening.components);
+	return rc;
+}

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* RAID segments: what the metadata say; see segment_raid.h. */
+#include "volume/segment_raid.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "raid/dm_raid.h"
+#include "util/bytes.h"
+#include "volume/active_raid.h"
+
+#define SECTOR 512
+
+static const char *const raid_keys[] = {
+	"start_extent", "extent_count", "type",        "stripe_count",
+	"device_count", "stripe_size",  "region_size", "data_copies",
+	"raids",        "raid0_lvs",    NULL
+};
+
+static const struct lvm_raid_kind kinds[] = {
+	{ "raid0", 0, 0, 0, 2 },
+	{ "raid0_meta", 0, 0, 0, 2 },
+	{ "raid1", 1, 0, 0, 1 },
+	{ "raid4", 5, 4, 1, 2 },
+	{ "raid5", 5, 2, 1, 2 },
+	{ "raid5_ls", 5, 2, 1, 2 },
+	{ "raid5_la", 5, 0, 1, 2 },
+	{ "raid5_ra", 5, 1, 1, 2 },
+	{ "raid5_rs", 5, 3, 1, 2 },
+	{ "raid5_n", 5, 5, 1, 2 },
+	{ "raid6", 6, 8, 2, 3 },
+	{ "raid6_zr", 6, 8, 2, 3 },
+	{ "raid6_nr", 6, 9, 2, 3 },
+	{ "raid6_nc", 6, 10, 2, 3 },
+	{ "raid6_la_6", 6, 16, 2, 3 },
+	{ "raid6_ra_6", 6, 17, 2, 3 },
+	{ "raid6_ls_6", 6, 18, 2, 3 },
+	{ "raid6_rs_6", 6, 19, 2, 3 },
+	{ "raid6_n_6", 6, 5, 2, 3 },
+	{ "raid10", 10, 0x100, 0, 2 },
+	{ "raid10_near", 10, 0x100, 0, 2 },
+};
+
+const struct lvm_raid_kind *lvm_raid_kind_find(const char *name)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++)
+		if (!strcmp(kinds[i].name, name))
+			return &kinds[i];
+	return NULL;
+}
+
+unsigned lvm_raid_data_images(const struct lvm_raid *raid, unsigned images)
+{
+	switch (raid->kind->level) {
+	case 1:
+		return 1;
+	case 10:
+		return MAX(images / raid->copies, 1u);
+	default:
+		return images - raid->kind->parity;
+	}
+}
+
+uint32_t lvm_raid_image_extents(const struct lvm_raid *raid, unsigned images, uint32_t extents)
+{
+	uint64_t all = extents;
+	unsigned divisor = lvm_raid_data_images(raid, images);
+
+	if (raid->kind->level == 10) {
+		all *= raid->copies;
+		divisor = images;
+	}
+	return (uint32_t)((all + divisor - 1) / divisor);
+}
+
+const struct volume_segment *lvm_lv_raid(const struct volume_lv *lv)
+{
+	return lv->segment_count == 1 && lv->segments->private->type == &lvm_segment_raid
+		       ? lv->segments
+		       : NULL;
+}
+
+bool lvm_raid_part_lost(const struct volume_lv *part)
+{
+	for (unsigned i = 0; i < part->segment_count; i++) {
+		const struct volume_segment *segment = &part->segments[i];
+
+		if (!strcmp(segment->type, "error"))
+			return true;
+		for (unsigned k = 0; k < segment->area_count; k++) {
+			const struct volume_area *area = &segment->areas[k];
+
+			if (area->pv ? !lvm_pv_usable(area->pv)
+				     : area->lv && lvm_raid_part_lost(area->lv))
+				return true;
+		}
+	}
+	return false;
+}
+
+/* ---- Metadata ---- */
+
+static int import_counts(const struct lvm_reader *reader, const struct lvm_config_node *section,
+			 struct volume_segment *segment, struct lvm_raid *raid)
+{
+	const char *key = raid->kind->level ? "device_count" : "stripe_count";
+	uint64_t count = 0, stripe = 0, region = 0, copies = 2;
+	int rc = lvm_read_integer(reader, section, key, false, UINT32_MAX, &count);
+
+	if (!rc)
+		rc = lvm_read_integer(reader, section, "stripe_size", raid->kind->level == 1,
+				      UINT32_MAX / SECTOR, &stripe);
+	if (!rc)
+		rc = lvm_read_integer(reader, section, "region_size", !raid->kind->level,
+				      UINT32_MAX, &region);
+	if (!rc && raid->kind->level == 10)
+		rc = lvm_read_integer(reader, section, "data_copies", true, DM_RAID_DEVICES,
+				      &copies);
+	if (rc)
+		return rc;
+	if (!count || count > DM_RAID_DEVICES || count <= raid->kind->parity)
+		return lvm_read_fail(reader, section, "%s of %.60s is %llu, expected %u to %u", key,
+				     section->key, (unsigned long long)count,
+				     raid->kind->parity + 1, DM_RAID_DEVICES);
+	if (copies < 2 || (raid->kind->level == 10 && copies > count))
+		return lvm_read_fail(reader, section,
+				     "data_copies of %.60s is %llu, expected 2 to %llu",
+				     section->key, (unsigned long long)copies,
+				     (unsigned long long)count);
+	if (!stripe && raid->kind->level != 1)
+		return lvm_read_fail(reader, section, "stripe_size of %.60s is 0", section->key);
+	segment->area_count = (unsigned)count;
+	segment->stripe_size = raid->kind->level == 1 ? 0 : (uint32_t)stripe * SECTOR;
+	raid->region = region * SECTOR;
+	raid->copies = (unsigned)copies;
+	return 0;
+}
+
+/* As lvm2 tells them apart. */
+static bool is_meta(const struct lvm_config_value *value)
+{
+	return value->type == LVM_CONFIG_STRING && strstr(value->string, "_rmeta_");
+}
+
+/* Pairs of metadata and image; or images alone. */
+static int import_parts(const struct lvm_reader *reader, const struct lvm_config_node *section,
+			struct volume_segment *segment)
+{
+	bool bare = !strcmp(segment->type, "raid0");
+	const char *key = bare ? "raid0_lvs" : "raids";
+	const struct lvm_config_node *list = lvm_config_find(section->child, key);
+	unsigned step = bare ? 1 : 2;
+
+	if (!list || !list->array || list->value_count != (size_t)step * segment->area_count)
+		return lvm_read_fail(reader, section, "%s of %.60s is missing or not of %u volumes",
+				     key, section->key, step * segment->area_count);
+	segment->areas =
+		lvm_config_alloc(reader->memory, segment->area_count * sizeof(*segment->areas));
+	if (!bare)
+		segment->metas = lvm_config_alloc(reader->memory,
+						  segment->area_count * sizeof(*segment->metas));
+	if (!segment->areas || (!bare && !segment->metas))
+		return -ENOMEM;
+	for (unsigned i = 0; i < segment->area_count; i++) {
+		const struct lvm_config_value *value = &list->values[step * i];
+
+		if (!bare) {
+			if (!is_meta(value))
+				return lvm_read_fail(reader, list,
+						     "%s of %.60s: number %u is no volume of "
+						     "metadata",
+						     key, section->key, step * i + 1);
+			segment->metas[i].lv_name = (char *)value->string;
+			value++;
+		}
+		if (value->type != LVM_CONFIG_STRING || is_meta(value))
+			return lvm_read_fail(reader, list, "%s of %.60s: place %u has no image",
+					     key, section->key, i);
+		segment->areas[i].lv_name = (char *)value->string;
+	}
+	return 0;
+}
+
+/* In the middle of a reshape, or with the room for one that it keeps: not operated, and kept as it is. */
+static bool reshapes(const struct lvm_config_node *section)
+{
+	return lvm_config_find(section->child, "reshape_count") ||
+	       lvm_config_find(section->child, "data_offset");
+}
+
+static int raid_import(const struct lvm_segment_reader *from, const struct lvm_config_node *section,
+		       struct volume_segment *segment)
+{
+	const struct lvm_reader *reader = from->reader;
+	struct lvm_raid *raid;
+	int rc;
+
+	if (reshapes(section)) {
+		segment->private->type = lvm_segment_type_find("raid");
+		return lvm_kept_import(from, section, segment);
+	}
+	raid = lvm_config_alloc(reader->memory, sizeof(*raid));
+	if (!raid)
+		return -ENOMEM;
+	raid->kind = lvm_raid_kind_find(segment->type);
+	segment->private->raid = raid;
+	rc = import_counts(reader, section, segment, raid);
+	if (!rc)
+		rc = import_parts(reader, section, segment);
+	return rc ? rc : lvm_read_extra(reader, section, raid_keys, &segment->private->extra);
+}
+
+static void put_parts(const struct volume_segment *segment, struct lvm_text *text)
+{
+	lvm_text_print(text, "\n%s = [\n", segment->metas ? "raids" : "raid0_lvs");
+	for (unsigned i = 0; i < segment->area_count; i++) {
+		if (segment->metas) {
+			lvm_text_quote(text, segment->metas[i].lv_name);
+			lvm_text_print(text, ", ");
+		}
+		lvm_text_quote(text, segment->areas[i].lv_name);
+		lvm_text_print(text, "%s\n", i + 1 < segment->area_count ? "," : "");
+	}
+	lvm_text_print(text, "]\n");
+}
+
+static void raid_export(const struct volume_segment *segment, struct lvm_text *text)
+{
+	const struct lvm_raid *raid = segment->private->raid;
+
+	lvm_text_print(text, "type = \"%s\"\n%s = %u\n", segment->type,
+		       raid->kind->level ? "device_count" : "stripe_count", segment->area_count);
+	if (raid->kind->level == 10)
+		lvm_text_print(text, "data_copies = %u\n", raid->copies);
+	if (raid->region)
+		lvm_text_print(text, "region_size = %llu\n",
+			       (unsigned long long)raid->region / SECTOR);
+	if (segment->stripe_size)
+		lvm_text_print(text, "stripe_size = %u\n", segment->stripe_size / SECTOR);
+	lvm_segment_export_extra(segment, text);
+	put_parts(segment, text);
+}
+
+/* They lie on PVs themselves. */
+static void raid_used(const struct volume_segment *segment, const struct lvm_pv_names *pvs,
+		      lvm_used_fn *use, void *arg)
+{
+	(void)segment;
+	(void)pvs;
+	(void)use;
+	(void)arg;
+}
+
+static uint32_t raid_area_extents(const struct volume_segment *segment)
+{
+	return lvm_raid_image_extents(segment->private->raid, segment->area_count,
+				      segment->extent_count);
+}
+
+const struct lvm_segment_type lvm_segment_raid = {
+	.name = "raid",
+	.attribute = 'r',
+	.redundant = true,
+	.import = raid_import,
+	.export = raid_export,
+	.used = raid_used,
+	.area_extents = raid_area_extents,
+	.activate = lvm_raid_activate,
+};
