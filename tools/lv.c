@@ -342,12 +342,21 @@ static int lv_create_verb(int argc, char **argv)
 	uint64_t stripes = 0, stripe_size = 0;
 	struct lv_size size = { NULL, NULL };
 	struct cli_words tags = { 0 }, operands;
-	bool contiguous = false, read_only = false;
-	const char *policy = NULL;
+	bool contiguous = false, read_only = false, no_sync = false;
+	uint64_t mirrors = 0, region = 0;
+	const char *policy = NULL, *type = NULL;
 	const struct cli_option options[] = {
 		LV_SIZE_OPTIONS(&size),
-		{ "stripes", CLI_NUMBER, &stripes, "N", "stripe over N physical volumes", 1, 128 },
+		{ "type", CLI_TEXT, &type, "TYPE",
+		  "linear, striped, raid0, raid0_meta, raid1, raid4, raid5, raid6, raid10" },
+		{ "mirrors", CLI_NUMBER, &mirrors, "N", "copies beside the first; alone: raid1", 1,
+		  252 },
+		{ "stripes", CLI_NUMBER, &stripes, "N",
+		  "stripe over N physical volumes, parity not counted", 1, 128 },
 		{ "stripe-size", CLI_SIZE, &stripe_size, "SIZE", "default 64K", 4096, 1u << 31 },
+		{ "region-size", CLI_SIZE, &region, "SIZE",
+		  "of RAID's bitmap of writes, default 2M", 4096, 1ull << 40 },
+		{ "nosync", CLI_FLAG, &no_sync, NULL, "copies or parity count as made already" },
 		ALLOC_OPTION(&policy),
 		{ "contiguous", CLI_FLAG, &contiguous, NULL, "as --alloc contiguous" },
 		{ "read-only", CLI_FLAG, &read_only, NULL, "make it read-only" },
@@ -361,13 +370,30 @@ static int lv_create_verb(int argc, char **argv)
 	if (!cli_parse("lv create VG/LV --size SIZE [DEVICE...]", options, argc, argv, 1, CLI_ANY,
 		       &operands, &status))
 		return status;
-	if (stripe_size && stripes < 2)
+	if (mirrors && !type)
+		type = stripes > 1 ? "raid10" : "raid1";
+	if (type && (!strcmp(type, "linear") || !strcmp(type, "striped"))) {
+		if (!strcmp(type, "linear") ? stripes > 1 : stripes < 2)
+			return cli_usage_error("--type %s: does not go with %llu stripes", type,
+					       (unsigned long long)stripes);
+		type = NULL;
+	}
+	if (!type && (mirrors || region || no_sync))
+		return cli_usage_error("--mirrors, --region-size and --nosync are about RAID; give "
+				       "--type raid1 or the like");
+	if (stripe_size && stripes < 2 && !type)
 		return cli_usage_error(
 			"--stripe-size: a linear volume has no stripes; give --stripes "
 			"2 or more too");
 	change.params = json_pack("{s:I, s:I, s:b, s:o}", "stripes", (json_int_t)stripes,
 				  "stripe_size", (json_int_t)stripe_size, "read_only", read_only,
 				  "tags", words_list(&tags));
+	if (type)
+		json_object_update_new(change.params,
+				       json_pack("{s:o, s:I, s:I, s:b}", "type",
+						 describe_text(type), "mirrors",
+						 (json_int_t)mirrors, "region_size",
+						 (json_int_t)region, "no_sync", no_sync));
 	lv_size_add_pvs(&operands, 1, change.params);
 	if (!lv_size_parse(&size, "", change.params) ||
 	    !set_policy(change.params, contiguous && !policy ? "contiguous" : policy)) {

@@ -82,7 +82,8 @@ static int policy_of(json_t *params, enum volume_allocation *out, struct error *
 
 static int check_numbers(json_t *params, const char *name, struct error *error)
 {
-	static const char *const keys[] = { "extents", "stripe_size", "stripes", "percent" };
+	static const char *const keys[] = { "extents", "stripe_size", "stripes", "percent",
+					    "mirrors" };
 
 	for (unsigned i = 0; i < ARRAY_SIZE(keys); i++)
 		if (number(params, keys[i]) > UINT32_MAX)
@@ -101,7 +102,7 @@ static int create_size(const struct volume_group *group, json_t *params,
 	if (rc || !lv_size_is_relative(params))
 		return rc;
 	options->less = true;
-	if (options->size >= stripe)
+	if (options->size >= stripe && !options->type)
 		options->size -= options->size % stripe;
 	return 0;
 }
@@ -111,14 +112,9 @@ struct planned {
 	json_t *params, *lines;
 };
 
-static void say_planned(const struct volume_lv *lv, void *arg)
+/* Of the volume, or of its parts. */
+static void say_places(const struct planned *planned, const struct volume_lv *lv)
 {
-	const struct planned *planned = arg;
-	char size[SIZE_TEXT], rounded[96];
-
-	rounding(planned->group, lv, number(planned->params, "bytes"), rounded);
-	tell(planned->lines, "%s/%s: would be made, %s%s", planned->group->name, lv->name,
-	     size_format(lv->size, size), lv_size_is_relative(planned->params) ? "" : rounded);
 	for (unsigned i = 0; i < lv->segment_count; i++) {
 		const struct volume_segment *segment = &lv->segments[i];
 
@@ -129,8 +125,23 @@ static void say_planned(const struct volume_lv *lv, void *arg)
 				tell(planned->lines, "  %s: %u extents from extent %u on",
 				     area->pv->block ? area->pv->block->name : area->pv->uuid,
 				     segment->extent_count / segment->area_count, area->extent);
+			if (segment->metas && segment->metas[k].lv)
+				say_places(planned, segment->metas[k].lv);
+			if (area->lv)
+				say_places(planned, area->lv);
 		}
 	}
+}
+
+static void say_planned(const struct volume_lv *lv, void *arg)
+{
+	const struct planned *planned = arg;
+	char size[SIZE_TEXT], rounded[96];
+
+	rounding(planned->group, lv, number(planned->params, "bytes"), rounded);
+	tell(planned->lines, "%s/%s: would be made, %s%s", planned->group->name, lv->name,
+	     size_format(lv->size, size), lv_size_is_relative(planned->params) ? "" : rounded);
+	say_places(planned, lv);
 }
 
 /* `plan`: only says what it would be, into `news`. */
@@ -143,6 +154,10 @@ static int create(struct volume_group *group, const char *name, json_t *params, 
 	struct volume_lv_options options = {
 		.stripes = (unsigned)number(params, "stripes"),
 		.stripe_size = (uint32_t)number(params, "stripe_size"),
+		.type = json_string_value(json_object_get(params, "type")),
+		.mirrors = (unsigned)number(params, "mirrors"),
+		.region_size = number(params, "region_size"),
+		.no_sync = json_is_true(json_object_get(params, "no_sync")),
 		.read_only = json_is_true(json_object_get(params, "read_only")),
 	};
 	char size[SIZE_TEXT], rounded[96];

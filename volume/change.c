@@ -16,6 +16,7 @@
 #include "volume/change.h"
 #include "volume/commit.h"
 #include "volume/lvm_io.h"
+#include "volume/raid_change.h"
 #include "volume/move.h"
 
 #define STRIPE_SIZE_DEFAULT (64u << 10)
@@ -48,7 +49,7 @@ static int check_stripes(const struct volume_group *group, const char *name, uns
 	return 0;
 }
 
-static int set_strings(struct volume_group *group, struct lvm_strings *strings,
+int change_set_strings(struct volume_group *group, struct lvm_strings *strings,
 		       const char *const *from, unsigned count)
 {
 	strings->at = allocate(group, (count + 1) * sizeof(*strings->at));
@@ -63,7 +64,7 @@ static int set_strings(struct volume_group *group, struct lvm_strings *strings,
 }
 
 /* A volume without segments, not yet in the group. */
-static struct volume_lv *new_lv(struct volume_group *group, const char *name,
+struct volume_lv *change_new_lv(struct volume_group *group, const char *name,
 				const struct volume_lv_options *options)
 {
 	static const char *const writable[] = { "READ", "WRITE", "VISIBLE" };
@@ -75,10 +76,11 @@ static struct volume_lv *new_lv(struct volume_group *group, const char *name,
 		return NULL;
 	lv->name = lvm_vg_string(group, name);
 	lv->creation_host = lvm_vg_string(group, group->private->host);
-	if (!lv->name || !lv->creation_host || set_strings(group, &lv->private->flags, NULL, 0) ||
-	    set_strings(group, &tags, options->tags, options->tag_count) ||
-	    (options->read_only ? set_strings(group, &lv->private->status, read_only, 2)
-				: set_strings(group, &lv->private->status, writable, 3))) {
+	if (!lv->name || !lv->creation_host ||
+	    change_set_strings(group, &lv->private->flags, NULL, 0) ||
+	    change_set_strings(group, &tags, options->tags, options->tag_count) ||
+	    (options->read_only ? change_set_strings(group, &lv->private->status, read_only, 2)
+				: change_set_strings(group, &lv->private->status, writable, 3))) {
 		free(lv);
 		return NULL;
 	}
@@ -129,6 +131,14 @@ static unsigned visible_count(const struct volume_group *group)
 	return count;
 }
 
+static int check_count(const struct volume_group *group, struct error *error)
+{
+	if (group->max_lv && visible_count(group) >= group->max_lv)
+		return error_set(error, -ENOSPC, "volume group %s: allows %u volumes and has them",
+				 group->name, group->max_lv);
+	return 0;
+}
+
 struct creation {
 	struct change *change;
 	const char *name;
@@ -141,7 +151,7 @@ static int add_new(struct creation *creation, uint32_t extents, unsigned stripes
 		   uint32_t stripe_size)
 {
 	struct volume_group *group = creation->change->group;
-	struct volume_lv *lv = new_lv(group, creation->name, creation->options);
+	struct volume_lv *lv = change_new_lv(group, creation->name, creation->options);
 
 	if (!lv || change_add_lv(creation->change, lv))
 		return change_no_memory(group, creation->error);
@@ -165,6 +175,11 @@ static int plan_new(void *arg)
 
 	if (!rc)
 		rc = lvm_tags_check(options->tags, options->tag_count, error);
+	if (!rc && options->type)
+		rc = check_count(group, error);
+	if (!rc && options->type)
+		return lvm_raid_plan(creation->change, creation->name, options, &creation->lv,
+				     error);
 	if (!rc && stripes > 1 && !options->stripe_size)
 		stripe_size = (uint32_t)MIN((uint64_t)stripe_size, group->extent_size);
 	if (!rc)
@@ -172,11 +187,10 @@ static int plan_new(void *arg)
 				   options->allocation == VOLUME_ALLOCATE_ANYWHERE, error);
 	if (!rc)
 		rc = change_wanted_extents(group, creation->name, size, stripes, &extents, error);
+	if (!rc)
+		rc = check_count(group, error);
 	if (rc)
 		return rc;
-	if (group->max_lv && visible_count(group) >= group->max_lv)
-		return error_set(error, -ENOSPC, "volume group %s: allows %u volumes and has them",
-				 group->name, group->max_lv);
 	return add_new(creation, extents, stripes, stripe_size);
 }
 
@@ -198,7 +212,13 @@ static int create(struct volume_group *group, const char *name,
 			options->planned(creation.lv, options->planned_arg);
 		return rc;
 	}
-	if (!rc && !options->keep_contents) {
+	if (!rc && options->type) {
+		rc = lvm_raid_clear_metas(group, creation.lv, error);
+		if (rc)
+			error_prefix(error, "%s/%s: was not made", group->name, name);
+	}
+	/* An array is also started once, so that its superblocks are there. */
+	if (!rc && (!options->keep_contents || options->type)) {
 		rc = clear_start(group, creation.lv, error);
 		if (rc)
 			error_prefix(error, "%s/%s: was not made", group->name, name);
@@ -228,6 +248,7 @@ struct finding {
 	const char *name;
 	struct volume_lv **out;
 	struct error *error;
+	bool raid_too;
 };
 
 static bool is_moving(const struct volume_lv *lv)
@@ -259,9 +280,8 @@ static int find_lv(void *arg)
 		return error_set(error, -ENOENT, "%s/%.128s: no such volume", group->name, name);
 	if (!lv->supported || !lv->visible)
 		return error_set(error, -EOPNOTSUPP,
-				 "%s/%s: its type is %s%s; only plain linear and striped volumes "
-				 "can be changed",
-				 group->name, name, volume_lv_type(lv),
+				 "%s/%s: its type is %s%s; it cannot be changed", group->name, name,
+				 volume_lv_type(lv),
 				 lv->visible ? "" : ", a part of another volume");
 	if (is_moving(lv)) {
 		error_set(error, -EBUSY,
@@ -275,7 +295,7 @@ static int find_lv(void *arg)
 	if (dependent)
 		return error_set(error, -EOPNOTSUPP, "%s/%s: %s is made of it, or of its data",
 				 group->name, name, dependent->name);
-	for (unsigned i = 0; i < lv->segment_count; i++)
+	for (unsigned i = 0; i < lv->segment_count && !(finding->raid_too && lvm_lv_raid(lv)); i++)
 		for (unsigned k = 0; k < lv->segments[i].area_count; k++)
 			if (!lv->segments[i].areas[k].pv)
 				return error_set(error, -EOPNOTSUPP,
@@ -294,12 +314,19 @@ static int find_lv(void *arg)
 int change_find_lv(struct volume_group *group, const char *name, struct volume_lv **out,
 		   struct error *error)
 {
-	return lvm_vg_compute(group, find_lv, &(struct finding){ group, name, out, error });
+	return lvm_vg_compute(group, find_lv, &(struct finding){ group, name, out, error, false });
+}
+
+int change_find_lv_or_raid(struct volume_group *group, const char *name, struct volume_lv **out,
+			   struct error *error)
+{
+	return lvm_vg_compute(group, find_lv, &(struct finding){ group, name, out, error, true });
 }
 
 int change_check_closed(const struct volume_group *group, const struct volume_lv *lv,
 			struct error *error)
 {
+	lvm_active_settle(group, lv);
 	if (!lv->open_count)
 		return 0;
 	error_set(error, -EBUSY, "%s/%s: is in use", group->name, lv->name);
@@ -315,10 +342,10 @@ int volume_lv_remove(struct volume_group *group, const char *name, struct error 
 	int rc;
 
 	change_begin(&change, group);
-	rc = change_find_lv(group, name, &lv, error);
+	rc = change_find_lv_or_raid(group, name, &lv, error);
 	if (!rc)
 		rc = change_check_closed(group, lv, error);
-	if (!rc && change_drop_lv(&change, lv))
+	if (!rc && (lvm_lv_raid(lv) ? lvm_raid_drop(&change, lv) : change_drop_lv(&change, lv)))
 		rc = change_no_memory(group, error);
 	return rc ? rc : change_commit(&change, error);
 }
@@ -333,7 +360,7 @@ int volume_lv_rename(struct volume_group *group, const char *name, const char *n
 	int rc;
 
 	change_begin(&change, group);
-	rc = change_find_lv(group, name, &lv, error);
+	rc = change_find_lv_or_raid(group, name, &lv, error);
 	/* By the index that is there now. */
 	if (!rc)
 		rc = lvm_lv_new_name_check(group, new_name, error);
@@ -342,6 +369,10 @@ int volume_lv_rename(struct volume_group *group, const char *name, const char *n
 	new = lvm_vg_string(group, new_name);
 	if (!new || change_keep_lv(&change, lv))
 		return change_no_memory(group, error);
+	if (lvm_lv_raid(lv))
+		rc = lvm_raid_rename(&change, lv, new, error);
+	if (rc)
+		return rc;
 	lv->name = new;
 	lvm_index_forget(group);
 	return change_commit(&change, error);

@@ -83,6 +83,31 @@ int change_set_key(struct volume_group *group, struct lvm_config_node **list, co
 int change_wanted_extents(const struct volume_group *group, const char *name, uint64_t size,
 			  unsigned stripes, uint32_t *out, struct error *error);
 
+/* A volume without segments, not yet in the group; freed by free(). NULL without memory. */
+struct volume_lv *change_new_lv(struct volume_group *group, const char *name,
+				const struct volume_lv_options *options);
+/* A list of strings in new memory of the group's pool. -ENOMEM. */
+int change_set_strings(struct volume_group *group, struct lvm_strings *strings,
+		       const char *const *from, unsigned count);
+
+struct allocate_free;
+struct allocate_result;
+
+/* The next larger logical block size among the group's PVs, or 0. */
+uint32_t change_next_block_size(const struct volume_group *group, uint32_t after);
+/* Free areas on PVs of that block size which `options` (or NULL) allow; the caller frees *out. -ENOMEM. */
+int change_find_free(const struct volume_group *group, const struct volume_lv_options *options,
+		     uint32_t block_size, struct allocate_free **out, size_t *count);
+/* Adds pieces behind the volume's end, in a new array of segments. -ENOMEM. */
+int change_append(struct volume_group *group, struct volume_lv *lv,
+		  const struct allocate_result *pieces, unsigned stripes, uint32_t stripe_size);
+/* Cuts the volume to `extents`, likewise. -ENOMEM. */
+int change_shrink(struct volume_group *group, struct volume_lv *lv, uint32_t extents);
+
+/* change_find_lv(), but RAID volumes, too. */
+int change_find_lv_or_raid(struct volume_group *group, const char *name, struct volume_lv **out,
+			   struct error *error);
+
 /* Gives the volume `extents` more behind its end, in memory: a new array of segments, the old one stays
  * as it was (change_keep_lv() is the caller's). -ENOSPC with what is free in `error`. */
 int change_grow(struct volume_group *group, struct volume_lv *lv, uint32_t extents,

@@ -45,11 +45,9 @@ int change_wanted_extents(const struct volume_group *group, const char *name, ui
 /* What lvm2 allows with devices/allow_mixed_block_sizes, and made before it knew better. */
 static bool mixed_block_sizes(const struct volume_group *group)
 {
-	for (unsigned i = 1; i < group->pv_count; i++)
-		if (group->pvs[i]->block->logical_block_size !=
-		    group->pvs[0]->block->logical_block_size)
-			return true;
-	return false;
+	uint32_t first = change_next_block_size(group, 0);
+
+	return change_next_block_size(group, first);
 }
 
 /* What a volume has; 0 for a new one. */
@@ -64,12 +62,13 @@ static uint32_t block_size_of(const struct volume_lv *lv)
 }
 
 /* The next larger block size among the group's PVs, or 0. */
-static uint32_t next_block_size(const struct volume_group *group, uint32_t after)
+uint32_t change_next_block_size(const struct volume_group *group, uint32_t after)
 {
 	uint32_t next = 0;
 
 	for (unsigned i = 0; i < group->pv_count; i++) {
-		uint32_t size = group->pvs[i]->block->logical_block_size;
+		const struct block *block = group->pvs[i]->block;
+		uint32_t size = block ? block->logical_block_size : 0;
 
 		if (size > after && (!next || size < next))
 			next = size;
@@ -141,6 +140,14 @@ static int find_free(const struct volume_group *group, const struct place_rules 
 int change_free_extents(const struct volume_group *group, struct allocate_free **out, size_t *count)
 {
 	return find_free(group, &(struct place_rules){ 0 }, out, count);
+}
+
+int change_find_free(const struct volume_group *group, const struct volume_lv_options *options,
+		     uint32_t block_size, struct allocate_free **out, size_t *count)
+{
+	const struct place_rules rules = { options, block_size };
+
+	return find_free(group, &rules, out, count);
 }
 
 static int fail_space(const struct volume_group *group, const struct allocate_wish *wish,
@@ -222,7 +229,7 @@ static int new_segment(struct volume_group *group, struct volume_segment *segmen
 }
 
 /* Adds the pieces behind the volume's end, in a new array of segments: the old one stays as it was. */
-static int append(struct volume_group *group, struct volume_lv *lv,
+int change_append(struct volume_group *group, struct volume_lv *lv,
 		  const struct allocate_result *pieces, unsigned stripes, uint32_t stripe_size)
 {
 	struct volume_segment *segments = allocate(group, (lv->segment_count + pieces->count) *
@@ -317,10 +324,10 @@ static int place_new(const struct volume_group *group, struct allocate_wish *wis
 {
 	int rc;
 
-	rules->block_size = next_block_size(group, 0);
+	rules->block_size = change_next_block_size(group, 0);
 	rc = place(group, wish, rules, pieces);
-	while (rc == -ENOSPC && next_block_size(group, rules->block_size)) {
-		rules->block_size = next_block_size(group, rules->block_size);
+	while (rc == -ENOSPC && change_next_block_size(group, rules->block_size)) {
+		rules->block_size = change_next_block_size(group, rules->block_size);
 		rc = place(group, wish, rules, pieces);
 	}
 	return rc;
@@ -357,7 +364,7 @@ int change_grow(struct volume_group *group, struct volume_lv *lv, uint32_t exten
 		return fail_space(group, &wish, &rules, error);
 	if (rc)
 		return change_no_memory(group, error);
-	rc = append(group, lv, &pieces, stripes, stripe_size);
+	rc = change_append(group, lv, &pieces, stripes, stripe_size);
 	allocate_result_free(&pieces);
 	return rc ? change_no_memory(group, error) : 0;
 }

@@ -4,10 +4,10 @@
 #include <string.h>
 
 #include "util/error.h"
-#include "volume/change.h"
+#include "volume/raid_change.h"
 
 /* Cuts segments to `extents`, in a new array. */
-static int shrink(struct volume_group *group, struct volume_lv *lv, uint32_t extents)
+int change_shrink(struct volume_group *group, struct volume_lv *lv, uint32_t extents)
 {
 	struct volume_segment *segments =
 		lvm_config_alloc(&group->private->memory, lv->segment_count * sizeof(*segments));
@@ -72,7 +72,7 @@ static int resize(struct volume_group *group, struct volume_lv *lv, uint64_t siz
 		if (extents == lv->extent_count)
 			return 0;
 		rc = change_check_closed(group, lv, error);
-		if (!rc && shrink(group, lv, extents))
+		if (!rc && change_shrink(group, lv, extents))
 			rc = change_no_memory(group, error);
 		return rc;
 	}
@@ -95,13 +95,14 @@ int volume_lv_resize(struct volume_group *group, const char *name, uint64_t size
 	int rc;
 
 	change_begin(&change, group);
-	rc = change_find_lv(group, name, &lv, error);
+	rc = change_find_lv_or_raid(group, name, &lv, error);
 	if (rc)
 		return rc;
 	old = lv->extent_count;
 	if (change_keep_lv(&change, lv))
 		return change_no_memory(group, error);
-	rc = resize(group, lv, size, options, error);
+	rc = lvm_lv_raid(lv) ? lvm_raid_resize(&change, lv, size, options, error)
+			     : resize(group, lv, size, options, error);
 	if (!rc && lv->extent_count == old)
 		return lvm_vg_unchanged(group, error);
 	return rc ? rc : change_commit(&change, error);

@@ -360,6 +360,11 @@ struct volume_lv_options {
 	unsigned pv_count;
 	const char *const *tags;
 	unsigned tag_count;
+	/* A RAID volume, by lvm2's names: raid1, raid6_zr, ... `stripes` are those with data; NULL: linear or striped. */
+	const char *type;
+	unsigned mirrors;     /* copies beside the first, of raid1 and raid10; 0: 1 */
+	uint64_t region_size; /* bytes of a bitmap's chunk; 0: 2 MiB */
+	bool no_sync;         /* its images count as alike from the start */
 	bool read_only;
 	bool keep_contents; /* do not zero the first 4 KiB and old signatures */
 	/* Not NULL: nothing is made, in a group that was only looked at too; it is told of the volume as it would be. */

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* RAID volumes that are removed, renamed, made larger or smaller: with all of their parts. */
+#include "volume/raid_change.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "block/block.h"
+#include "util/bytes.h"
+#include "util/error.h"
+
+int lvm_raid_drop(struct change *change, struct volume_lv *lv)
+{
+	const struct volume_segment *segment = lvm_lv_raid(lv);
+	int rc = change_drop_lv(change, lv);
+
+	for (unsigned i = 0; !rc && i < segment->area_count; i++) {
+		if (segment->metas)
+			rc = change_drop_lv(change, segment->metas[i].lv);
+		if (!rc)
+			rc = change_drop_lv(change, segment->areas[i].lv);
+	}
+	return rc;
+}
+
+/* A copy of the segment that may be changed. */
+static struct volume_segment *copy_segment(struct volume_group *group, struct volume_lv *lv)
+{
+	struct lvm_config *memory = &group->private->memory;
+	size_t size = lv->segments->area_count * sizeof(struct volume_area);
+	struct volume_segment *segment = lvm_config_alloc(memory, sizeof(*segment));
+
+	if (!segment)
+		return NULL;
+	*segment = *lv->segments;
+	segment->areas = lvm_config_alloc(memory, size);
+	segment->metas = segment->metas ? lvm_config_alloc(memory, size) : NULL;
+	if (!segment->areas || (lv->segments->metas && !segment->metas))
+		return NULL;
+	memcpy(segment->areas, lv->segments->areas, size);
+	if (segment->metas)
+		memcpy(segment->metas, lv->segments->metas, size);
+	lv->segments = segment;
+	return segment;
+}
+
+/* ---- Rename ---- */
+
+/* A part that has another name than it should keeps it. */
+static int rename_part(struct change *change, const char *old, const char *new_name,
+		       struct volume_area *area, struct error *error)
+{
+	struct volume_group *group = change->group;
+	struct volume_lv *part = area->lv;
+	size_t length = strlen(old);
+	char name[2 * LVM_RAID_NAME];
+
+	if (strncmp(part->name, old, length) != 0 || part->name[length] != '_')
+		return 0;
+	snprintf(name, sizeof(name), "%s%s", new_name, part->name + length);
+	if (volume_group_get_lv(group, name))
+		return error_set(error, -EEXIST, "%s/%s: exists already", group->name, name);
+	if (lvm_lv_dm_name_check(group, name, error))
+		return -EINVAL;
+	if (change_keep_lv(change, part))
+		return change_no_memory(group, error);
+	part->name = lvm_vg_string(group, name);
+	if (!part->name)
+		return change_no_memory(group, error);
+	area->lv_name = part->name;
+	return 0;
+}
+
+int lvm_raid_rename(struct change *change, struct volume_lv *lv, const char *new_name,
+		    struct error *error)
+{
+	struct volume_segment *segment = copy_segment(change->group, lv);
+	int rc = 0;
+
+	if (!segment)
+		return change_no_memory(change->group, error);
+	for (unsigned i = 0; !rc && i < segment->area_count; i++) {
+		rc = rename_part(change, lv->name, new_name, &segment->areas[i], error);
+		if (!rc && segment->metas)
+			rc = rename_part(change, lv->name, new_name, &segment->metas[i], error);
+	}
+	return rc;
+}
+
+/* ---- Another size ---- */
+
+static int check_image(const struct volume_group *group, const struct volume_lv *image,
+		       struct error *error)
+{
+	const struct volume_segment *last = &image->segments[image->segment_count - 1];
+
+	return last->area_count == 1 && last->areas->pv
+		       ? 0
+		       : error_set(error, -EOPNOTSUPP, "%s/%s: is not linear, and cannot grow",
+				   group->name, image->name);
+}
+
+static int find_ends(const struct volume_group *group, const struct volume_segment *segment,
+		     struct allocate_place *ends, struct error *error)
+{
+	int rc = 0;
+
+	for (unsigned i = 0; !rc && i < segment->area_count; i++) {
+		const struct volume_lv *image = segment->areas[i].lv;
+		const struct volume_segment *last = &image->segments[image->segment_count - 1];
+
+		rc = check_image(group, image, error);
+		if (!rc)
+			ends[i] = (struct allocate_place){
+				.pv = last->areas->pv->private->index,
+				.extent = last->areas->extent + last->extent_count,
+			};
+	}
+	return rc;
+}
+
+/* Each image where it is, on its own PV. */
+static int grow_images(struct change *change, const struct volume_segment *segment, uint32_t more,
+		       const struct volume_lv_options *options, struct error *error)
+{
+	struct volume_group *group = change->group;
+	unsigned images = segment->area_count;
+	struct allocate_place ends[256];
+	struct allocate_wish wish = {
+		.extents = more * images, .stripes = images, .policy = ALLOCATE_CLING, .after = ends
+	};
+	CLEANUP_FREE struct allocate_free *gaps = NULL;
+	struct allocate_result places;
+	size_t count;
+	int rc = find_ends(group, segment, ends, error);
+
+	if (rc)
+		return rc;
+	rc = change_find_free(group, options,
+			      segment->areas->lv->segments->areas->pv->block->logical_block_size,
+			      &gaps, &count);
+	if (!rc)
+		rc = (uint64_t)more * images > UINT32_MAX
+			     ? -ENOSPC
+			     : allocate_extents(gaps, count, &wish, &places);
+	if (rc == -ENOSPC)
+		return error_set(error, rc,
+				 "volume group %s: each of %u images needs %u more extents on the "
+				 "PV that it is on, which do not fit",
+				 group->name, images, more);
+	for (unsigned i = 0; !rc && i < images; i++) {
+		rc = change_keep_lv(change, segment->areas[i].lv);
+		if (!rc)
+			rc = lvm_raid_give(group, &places, images, i, NULL, 0,
+					   segment->areas[i].lv);
+	}
+	if (rc)
+		return change_no_memory(group, error);
+	allocate_result_free(&places);
+	return 0;
+}
+
+static int shrink_images(struct change *change, const struct volume_segment *segment,
+			 uint32_t extents, struct error *error)
+{
+	for (unsigned i = 0; i < segment->area_count; i++) {
+		struct volume_lv *image = segment->areas[i].lv;
+
+		if (check_image(change->group, image, error))
+			return -EOPNOTSUPP;
+		if (change_keep_lv(change, image) || change_shrink(change->group, image, extents))
+			return change_no_memory(change->group, error);
+	}
+	return 0;
+}
+
+int lvm_raid_resize(struct change *change, struct volume_lv *lv, uint64_t size,
+		    const struct volume_lv_options *options, struct error *error)
+{
+	struct volume_group *group = change->group;
+	const struct lvm_raid *raid = lv->segments->private->raid;
+	struct volume_segment *segment = copy_segment(group, lv);
+	unsigned data = lvm_raid_data_images(raid, lv->segments->area_count);
+	uint32_t extents, before, after;
+	int rc = change_wanted_extents(group, lv->name, size, data, &extents, error);
+
+	if (rc)
+		return rc;
+	if (!segment)
+		return change_no_memory(group, error);
+	if (extents == lv->extent_count)
+		return 0;
+	before = segment->areas->lv->extent_count;
+	after = lvm_raid_image_extents(raid, segment->area_count, extents);
+	if (extents < lv->extent_count)
+		rc = change_check_closed(group, lv, error);
+	if (!rc && after > before)
+		rc = grow_images(change, segment, after - before, options, error);
+	else if (!rc && after < before)
+		rc = shrink_images(change, segment, after, error);
+	if (rc)
+		return rc;
+	segment->extent_count = extents;
+	lv->extent_count = extents;
+	lv->size = extents * group->extent_size;
+	return 0;
+}

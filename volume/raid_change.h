@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Inside volume/: RAID volumes that are made and changed; see raid_create.c, raid_change.c, raid_repair.c. */
+#ifndef TENON_VOLUME_RAID_CHANGE_H
+#define TENON_VOLUME_RAID_CHANGE_H
+
+#include "volume/allocate.h"
+#include "volume/change.h"
+#include "volume/segment_raid.h"
+
+#define LVM_RAID_NAME 160 /* of a part, with its NUL */
+
+/* Plans a new volume of options->type at the end of the list in memory, with its parts. Computes; see lvm_vg_compute(). */
+int lvm_raid_plan(struct change *change, const char *name, const struct volume_lv_options *options,
+		  struct volume_lv **out, struct error *error);
+
+/* Has the metadata volumes of the array say nothing: it is a new one. Durable. Suspends. */
+int lvm_raid_clear_metas(struct volume_group *group, const struct volume_lv *lv,
+			 struct error *error);
+/* The same of one of them. */
+int lvm_raid_clear_meta(struct volume_group *group, struct volume_lv *meta, struct error *error);
+
+/* A part of `lv`, "NAME_rimage_2", with the status READ, WRITE and (unless NULL) `more`, in the group. -ENOMEM. */
+struct volume_lv *lvm_raid_new_part(struct change *change, const char *lv, const char *kind,
+				    unsigned number, const char *more);
+
+/* Extents of a metadata volume of images with so many. */
+uint32_t lvm_raid_meta_extents(const struct volume_group *group, uint64_t region,
+			       uint32_t image_extents);
+
+/* Room for `images` parts, each on PVs of its own and none of `avoid`, in *result. -ENOSPC, -ENOMEM. */
+int lvm_raid_place(const struct volume_group *group, const struct volume_lv_options *options,
+		   const struct volume_lv *avoid, unsigned images, uint32_t extents,
+		   struct allocate_result *result);
+
+/* Gives column `column` of places to `meta` (its first `meta_extents`, NULL: none) and `image`. -ENOMEM. */
+int lvm_raid_give(struct volume_group *group, const struct allocate_result *places, unsigned images,
+		  unsigned column, struct volume_lv *meta, uint32_t meta_extents,
+		  struct volume_lv *image);
+
+/* Of volume_lv_remove(), _rename() and _resize(), for a volume that lvm_lv_raid() knows. */
+int lvm_raid_drop(struct change *change, struct volume_lv *lv);
+int lvm_raid_rename(struct change *change, struct volume_lv *lv, const char *new_name,
+		    struct error *error);
+int lvm_raid_resize(struct change *change, struct volume_lv *lv, uint64_t size,
+		    const struct volume_lv_options *options, struct error *error);
+
+#endif
