@@ -112,7 +112,12 @@ int raid_fail_anyway(struct raid_array *array, const char *device, struct error 
 
 int raid_note_missing(struct raid_array *array, struct error *error)
 {
-	int rc = array->lost ? raid_super_update(array) : 0;
+	return array->lost ? raid_write_superblocks(array, error) : 0;
+}
+
+int raid_write_superblocks(struct raid_array *array, struct error *error)
+{
+	int rc = raid_super_update(array);
 
 	return rc ? error_set(error, rc, "%s: superblocks cannot be written: %s", array->block.name,
 			      error_name(rc))

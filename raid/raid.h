@@ -237,6 +237,9 @@ int raid_assemble_components(struct raid_array **out, const struct raid_shape *s
  * error of the superblocks. */
 int raid_note_missing(struct raid_array *array, struct error *error);
 
+/* Has the superblocks say what the array is now, durably. 0, or their error. */
+int raid_write_superblocks(struct raid_array *array, struct error *error);
+
 /*
  * Ends the array: waits for requests in flight, stops a rebuild at a checkpoint, clears the bitmap,
  * marks the array clean, flushes and drops the members. -EBUSY (and nothing done) while others hold

@@ -18,7 +18,7 @@
 #include "util/process.h"
 #include "util/size.h"
 #include "util/text.h"
-#include "volume/volume.h"
+#include "volume/volume_raid.h"
 
 json_t *describe_text(const char *text)
 {
@@ -416,6 +416,9 @@ json_t *describe_group(const struct volume_group *group)
 /* Why it cannot be used, or NULL; into `text`. */
 static const char *lv_problem(const struct volume_lv *lv, char *text, size_t size)
 {
+	if (volume_lv_degraded(lv))
+		return "a physical volume is missing, the others have all data; `tenon lv repair` "
+		       "replaces what was on it";
 	if (lv->partial)
 		return "a physical volume is missing";
 	if (lv->supported)
@@ -438,10 +441,11 @@ json_t *describe_lv_row(const struct volume_group *group, const struct volume_lv
 	set_number(object, "segment_count", lv->segment_count);
 	json_object_set_new(object, "tags", describe_tags(lv->tags, lv->tag_count));
 	set_text(object, "state",
-		 lv->partial      ? "partial"
-		 : !lv->supported ? "unsupported"
-		 : lv->writable   ? "writable"
-				  : "read-only");
+		 volume_lv_degraded(lv) ? "degraded"
+		 : lv->partial          ? "partial"
+		 : !lv->supported       ? "unsupported"
+		 : lv->writable         ? "writable"
+					: "read-only");
 	set_text(object, "problem", lv_problem(lv, problem, sizeof(problem)));
 	set_text(object, "uuid", lv->uuid);
 	set_text(object, "serial", serial_of_volume(group, lv, serial));

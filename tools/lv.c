@@ -11,6 +11,7 @@
 #include "tools/consent.h"
 #include "tools/lv_change.h"
 #include "tools/lv_plan.h"
+#include "tools/lv_raid.h"
 #include "tools/lv_size.h"
 #include "tools/owner.h"
 #include "tools/served.h"
@@ -600,6 +601,10 @@ int command_lv(int argc, char **argv)
 		  "make a volume larger" },
 		{ "reduce", lv_reduce_verb, "VG/LV --size [-]SIZE [--force]",
 		  "make a volume smaller: what is at its end is lost" },
+		{ "repair", lv_repair_verb, "VG/LV [DEVICE...]",
+		  "replace lost images of RAID, and bring it in sync" },
+		{ "scrub", lv_scrub_verb, "VG/LV [--repair] [--force]",
+		  "compare the images of RAID" },
 		{ "change", lv_change_verb, "VG/LV [--read-only | --read-write]",
 		  "change permission, activation, allocation" },
 		{ "tag", lv_tag_verb, "VG/LV [--add TAG] [--delete TAG]",

@@ -16,7 +16,7 @@
 #include "util/bytes.h"
 #include "util/error.h"
 #include "util/size.h"
-#include "volume/volume.h"
+#include "volume/volume_raid.h"
 
 static uint64_t number(json_t *params, const char *key)
 {
@@ -270,6 +270,23 @@ static int resize(struct volume_group *group, const char *name, json_t *params, 
 	return 0;
 }
 
+static int repair(struct volume_group *group, const char *name, json_t *params, json_t *news,
+		  struct error *error)
+{
+	CLEANUP_FREE struct volume_pv **pvs = NULL;
+	struct volume_lv_options options = { 0 };
+	unsigned replaced = 0;
+	int rc = lv_size_find_pvs(group, params, &pvs, &options.pv_count, error);
+
+	options.pvs = pvs;
+	if (!rc)
+		rc = volume_lv_repair(group, name, &options, &replaced, error);
+	if (!rc && replaced)
+		tell(news, "%s/%s: %u lost image%s replaced", group->name, name, replaced,
+		     replaced > 1 ? "s are" : " is");
+	return rc;
+}
+
 int lv_change(struct volume_group *group, const char *method, json_t *params, json_t *news,
 	      struct error *error)
 {
@@ -288,6 +305,8 @@ int lv_change(struct volume_group *group, const char *method, json_t *params, js
 		return volume_lv_remove(group, name, error);
 	if (!strcmp(method, "lv.resize"))
 		return resize(group, name, params, news, error);
+	if (!strcmp(method, "lv.repair"))
+		return repair(group, name, params, news, error);
 	if (!strcmp(method, "lv.change") || !strcmp(method, "lv.tag"))
 		return set(group, name, params, error);
 	rc = rpc_param_string(params, "new_name", &new_name, error);

@@ -8,6 +8,9 @@
 #include "block/block.h"
 #include "rpc/rpc.h"
 #include "tools/consent.h"
+#include "tools/lv_change.h"
+#include "tools/lv_raid.h"
+#include "tools/lv_size.h"
 #include "tools/describe.h"
 #include "tools/owner.h"
 #include "tools/raid.h"
@@ -15,6 +18,7 @@
 #include "tools/stack.h"
 #include "util/bytes.h"
 #include "util/size.h"
+#include "volume/volume_raid.h"
 
 #define PROGRESS_INTERVAL_NS (200 * 1000 * 1000ull)
 
@@ -22,6 +26,8 @@ struct rebuild {
 	struct cli_words given;
 	char *target;
 	bool check, repair, force;
+	bool volume;  /* the array of a volume: the target is VG/LV */
+	json_t *mend; /* and first its lost images are replaced: of lv.repair, owned; or NULL */
 	struct consent consent;
 	struct cli_progress progress;
 	json_t *result;       /* of a check, as describe_progress() has it */
@@ -32,6 +38,17 @@ struct rebuild {
 
 /* Nothing is known of what was not compared: neither that it is well, nor that it is not. */
 #define EXIT_IN_PART 3
+
+/* What goes on with it, and what looks for differences. */
+static const char *rebuild_command(const struct rebuild *rebuild)
+{
+	return rebuild->volume ? "lv repair" : "raid rebuild";
+}
+
+static const char *check_command(const struct rebuild *rebuild)
+{
+	return rebuild->volume ? "lv scrub" : "raid check";
+}
 
 static void rebuild_show(struct rebuild *rebuild, const char *operation, uint64_t position,
 			 uint64_t total, uint64_t rate)
@@ -66,19 +83,33 @@ static int say_server_ended(const struct rebuild *rebuild, struct error *error)
 	error_set(error, -EPIPE, "%s: the server that had it has ended before the %s was done",
 		  rebuild->target, rebuild->progress.what);
 	if (rebuild->check)
-		error_advise(error, "nothing is lost; `tenon raid check %s` begins anew",
-			     rebuild->target);
+		error_advise(error, "nothing is lost; `tenon %s %s` begins anew",
+			     check_command(rebuild), rebuild->target);
 	else
-		error_advise(error, "`tenon raid rebuild %s` goes on from there", rebuild->target);
+		error_advise(error, "`tenon %s %s` goes on from there", rebuild_command(rebuild),
+			     rebuild->target);
 	return -EPIPE;
+}
+
+/* Lost images are replaced by who has the volume. */
+static int mend_ask(struct rebuild *rebuild, const char *socket, struct error *error)
+{
+	json_t *answer = NULL;
+	int rc = rpc_call(socket, "lv.repair", json_incref(rebuild->mend), &answer, error);
+
+	lv_change_tell(json_object_get(answer, "notes"), json_object_get(answer, "news"));
+	json_decref(answer);
+	return rc;
 }
 
 /* The server does the work; asks it how far it is until it is done. */
 static int rebuild_ask(struct rebuild *rebuild, const char *socket, struct error *error)
 {
 	bool done = false;
-	int rc = 0;
+	int rc = rebuild->mend ? mend_ask(rebuild, socket, error) : 0;
 
+	if (rc)
+		return rc;
 	if (rebuild->check)
 		rc = rpc_call(socket, "raid.check",
 			      json_pack("{s:o, s:b, s:b}", "name", describe_text(rebuild->target),
@@ -140,9 +171,9 @@ static int rebuild_remote(struct rebuild *rebuild, const char *socket, struct er
 	if (rc == -ECANCELED)
 		error_advise(
 			error,
-			"the server that has %s goes on with it; `tenon raid show %s` says how "
-			"far it is",
-			rebuild->target, rebuild->target);
+			"the server that has %s goes on with it; `tenon %s %s` says how far it is",
+			rebuild->target, rebuild->volume ? "lv repair" : "raid show",
+			rebuild->target);
 	return rc;
 }
 
@@ -176,18 +207,46 @@ static int rebuild_wait(struct rebuild *rebuild, struct raid_array *array, struc
 		     status.progress.operation == RAID_RECOVER || !rebuild->check;
 	raid_status_free(&status);
 	if (unfinished)
-		error_advise(error, "`tenon raid rebuild %s` goes on from there", rebuild->target);
-	else
-		error_advise(error, "nothing is lost; `tenon raid check %s` begins anew",
+		error_advise(error, "`tenon %s %s` goes on from there", rebuild_command(rebuild),
 			     rebuild->target);
+	else
+		error_advise(error, "nothing is lost; `tenon %s %s` begins anew",
+			     check_command(rebuild), rebuild->target);
+	return rc;
+}
+
+/* The array of a volume, which runs while it is open. */
+static int open_volume(struct rebuild *rebuild, struct stack *stack, struct block **block,
+		       struct raid_array **array, struct error *error)
+{
+	json_t *news = json_array(), *notes = NULL;
+	struct volume_group *group;
+	struct volume_lv *lv;
+	int rc = stack_find_volume(stack, rebuild->target, &group, &lv, error);
+
+	if (!rc && !volume_lv_is_raid(lv))
+		rc = error_set(error, -EOPNOTSUPP, "%s: its type is %s, no array", rebuild->target,
+			       volume_lv_type(lv));
+	if (!rc && rebuild->mend) {
+		rc = lv_change(group, "lv.repair", rebuild->mend, news, error);
+		notes = lv_change_notes(group);
+	}
+	lv_change_tell(notes, news);
+	json_decref(notes);
+	json_decref(news);
+	if (!rc)
+		rc = volume_open_lv(group, lv->name, true, block, error);
+	*array = rc ? NULL : volume_lv_array(lv);
 	return rc;
 }
 
 static int rebuild_here(struct rebuild *rebuild, struct stack *stack, struct error *error)
 {
+	CLEANUP_BLOCK struct block *block = NULL;
 	struct raid_status status;
 	struct raid_array *array;
-	int rc = stack_find_running(stack, rebuild->target, &array, error);
+	int rc = rebuild->volume ? open_volume(rebuild, stack, &block, &array, error)
+				 : stack_find_running(stack, rebuild->target, &array, error);
 
 	/* What is left of an earlier resync or recovery comes first. */
 	if (!rc)
@@ -206,7 +265,11 @@ static int rebuild_here(struct rebuild *rebuild, struct stack *stack, struct err
 	if (!rebuild->total && status.progress.last != RAID_IDLE)
 		rebuild_show(rebuild, raid_operation_name(status.progress.last),
 			     status.progress.position, status.progress.total, status.progress.rate);
-	if (status.degraded)
+	if (status.degraded && rebuild->volume)
+		cli_warn("%s: still degraded, %u of %u images have all data; `tenon lv repair %s` "
+			 "replaces those that are lost",
+			 rebuild->target, status.working, status.raid_disks, rebuild->target);
+	else if (status.degraded)
 		cli_warn("%s: still degraded, %u of %u places are filled; add a device with "
 			 "`tenon raid add`, or name the one that was added (--device, "
 			 "TENON_DEVICES, `tenon device add`)",
@@ -288,17 +351,19 @@ static int check_result(struct rebuild *rebuild, struct error *error)
 			  "%s: %llu bytes differ still: which of the members is wrong there cannot "
 			  "be known",
 			  rebuild->target, (unsigned long long)unresolved);
-		error_advise(error, "`tenon raid repair --force` makes parity anew from the data, "
-				    "and takes the first copy in order; if it was those that were "
-				    "wrong, the right ones cannot be had back then");
+		error_advise(error,
+			     "%s --force makes parity anew from the data, "
+			     "and takes the first copy in order; if it was those that were "
+			     "wrong, the right ones cannot be had back then",
+			     rebuild->volume ? "`tenon lv scrub --repair`" : "`tenon raid repair`");
 		return -EIO;
 	}
 	error_set(error, -EIO, "%s: the members differ in %llu bytes", rebuild->target,
 		  (unsigned long long)mismatches);
-	error_advise(
-		error,
-		"`tenon raid repair` makes them agree where most copies, or P and Q, say who is "
-		"wrong; what two copies or one parity cannot tell it leaves");
+	error_advise(error,
+		     "`tenon %s` makes them agree where most copies, or P and Q, say who is wrong; "
+		     "what two copies or one parity cannot tell it leaves",
+		     rebuild->volume ? "lv scrub --repair" : "raid repair");
 	return -EIO;
 }
 
@@ -323,7 +388,9 @@ static int rebuild_by_owner(struct rebuild *rebuild, struct error *error)
 static int rebuild_run(void *arg, struct error *error)
 {
 	struct rebuild *rebuild = arg;
-	struct stack_options options = { .write = true, .resync = true };
+	struct stack_options options = { .write = true,
+					 .resync = true,
+					 .command = rebuild->mend ? "tenon lv repair" : NULL };
 	struct cli_words targets = { &rebuild->target, 1 };
 	struct stack *stack = NULL;
 	struct raid_plan plan = { .method = "raid.check", .force = rebuild->force };
@@ -407,4 +474,59 @@ int raid_check_verb(int argc, char **argv)
 	};
 
 	return rebuild_verb(&rebuild, "raid check NAME [--repair] [--force]", options, argc, argv);
+}
+
+/* ---- Arrays of volumes ---- */
+
+static int volume_rebuild(struct rebuild *rebuild, char *name)
+{
+	struct error error = { 0 };
+	int status;
+
+	rebuild->volume = true;
+	rebuild->target = name;
+	if (!strchr(name, '/') || !strcmp(strchr(name, '/'), "/")) {
+		error_set(&error, -EINVAL, "%s: expected VG/LV", name);
+		status = cli_wrong_value(NULL, &error);
+	} else {
+		status = cli_on_fiber(rebuild_run, rebuild);
+	}
+	json_decref(rebuild->result);
+	json_decref(rebuild->mend);
+	return status == EXIT_DONE && rebuild->in_part ? EXIT_IN_PART : status;
+}
+
+int lv_scrub_verb(int argc, char **argv)
+{
+	struct rebuild rebuild = { .progress.what = "check", .check = true };
+	const struct cli_option options[] = {
+		CLI_OPTION_DEVICE(&rebuild.given),
+		{ "repair", CLI_FLAG, &rebuild.repair, NULL, "make the images agree" },
+		{ "force", CLI_FLAG, &rebuild.force, NULL, FORCE_HELP },
+		CLI_OPTION_END,
+	};
+	struct cli_words operands;
+	int status;
+
+	if (!cli_parse("lv scrub VG/LV [--repair] [--force]", options, argc, argv, 1, 1, &operands,
+		       &status))
+		return status;
+	if (!rebuild.repair && rebuild.force)
+		return cli_usage_error("--force: it is about a repair; give --repair too");
+	return volume_rebuild(&rebuild, operands.words[0]);
+}
+
+int lv_repair_verb(int argc, char **argv)
+{
+	struct rebuild rebuild = { .progress.what = "rebuild" };
+	const struct cli_option options[] = { CLI_OPTION_DEVICE(&rebuild.given), CLI_OPTION_END };
+	struct cli_words operands;
+	int status;
+
+	if (!cli_parse("lv repair VG/LV [DEVICE...]", options, argc, argv, 1, CLI_ANY, &operands,
+		       &status))
+		return status;
+	rebuild.mend = json_pack("{s:o}", "name", describe_text(operands.words[0]));
+	lv_size_add_pvs(&operands, 1, rebuild.mend);
+	return volume_rebuild(&rebuild, operands.words[0]);
 }

@@ -10,6 +10,8 @@ struct array_call {
 	struct serve *serve;
 	struct serve_home *home;
 	struct stack_array *found;
+	struct volume_group *group; /* of a volume's array, and then: */
+	const char *volume;
 	struct raid_array *array;
 	json_t *params;
 	char *device, *with;

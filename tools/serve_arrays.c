@@ -13,6 +13,7 @@
 #include "tools/device_look.h"
 #include "tools/raid.h"
 #include "tools/serve_array_call.h"
+#include "volume/volume_raid.h"
 
 #define WAIT_NS (250 * 1000 * 1000ull)
 
@@ -38,11 +39,32 @@ static int device_param(struct serve *serve, json_t *params, const char *key, ch
 	return rc || *device ? rc : -ENOMEM;
 }
 
+/* The array of a volume that is in use. */
+static int check_volume_runs(struct array_call *call)
+{
+	const struct volume_lv *lv = volume_group_get_lv(call->group, call->volume);
+
+	call->array = lv ? volume_lv_array(lv) : NULL;
+	if (call->array)
+		return 0;
+	if (!lv)
+		return error_set(call->error, -ENOENT, "%s/%s: no such volume", call->group->name,
+				 call->volume);
+	if (!volume_lv_is_raid(lv))
+		return error_set(call->error, -EOPNOTSUPP, "%s/%s: its type is %s, no array",
+				 call->group->name, lv->name, volume_lv_type(lv));
+	return error_set(call->error, -EBUSY,
+			 "%s/%s: the server has its volume group, but does not serve it",
+			 call->group->name, lv->name);
+}
+
 /* The array that the method names runs. At home. */
 static int check_runs(struct array_call *call)
 {
 	struct stack_array *found = call->found;
 
+	if (call->group)
+		return check_volume_runs(call);
 	call->array = found->raid;
 	if (call->array)
 		return 0;
@@ -61,11 +83,23 @@ static int array_call_run(void *arg)
 	return rc ? rc : call->fn(call);
 }
 
+static int find_volume(struct array_call *call, const char *name)
+{
+	CLEANUP_FREE char *vg = strndup(name, strcspn(name, "/"));
+
+	call->volume = strchr(name, '/') + 1;
+	return vg ? serve_find_group(call->serve, vg, &call->home, &call->group, call->error)
+		  : -ENOMEM;
+}
+
 int array_call_find(struct array_call *call, bool with_device)
 {
 	const char *name;
 	int rc = rpc_param_string(call->params, "name", &name, call->error);
 
+	/* A volume's, VG/LV. */
+	if (!rc && strchr(name, '/') && strncmp(name, "md/", 3) != 0)
+		return find_volume(call, name);
 	if (!rc)
 		rc = serve_find_array(call->serve, name, &call->home, &call->found, call->error);
 	if (!rc && with_device)

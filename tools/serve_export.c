@@ -13,6 +13,7 @@
 #include "util/cleanup.h"
 #include "util/error.h"
 #include "util/text.h"
+#include "volume/volume_raid.h"
 
 /* ---- Indexes ---- */
 
@@ -274,7 +275,7 @@ int export_plan_volume(struct serve *serve, struct serve_home *home, struct volu
 	(*out)->lv = lv;
 	if ((*out)->problem)
 		return 0;
-	if (lv->partial)
+	if (lv->partial && !volume_lv_degraded(lv))
 		export_refuse(serve, *out, "a physical volume is missing");
 	else if (!lv->supported)
 		export_refuse(serve, *out, "its type, %s, is not supported", volume_lv_type(lv));

@@ -152,7 +152,7 @@ int lvm_vg_check_changeable(const struct volume_group *group, struct error *erro
 		return error_set(error, -EROFS, "volume group %s cannot be changed: %s",
 				 group->name, group->locked_reason);
 	for (unsigned i = 0; i < group->pv_count; i++)
-		if (group->pvs[i]->block->read_only)
+		if (group->pvs[i]->block && group->pvs[i]->block->read_only)
 			return error_set(
 				error, -EROFS,
 				"volume group %s cannot be changed: %s is open for reading "

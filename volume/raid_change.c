@@ -24,8 +24,7 @@ int lvm_raid_drop(struct change *change, struct volume_lv *lv)
 	return rc;
 }
 
-/* A copy of the segment that may be changed. */
-static struct volume_segment *copy_segment(struct volume_group *group, struct volume_lv *lv)
+struct volume_segment *lvm_raid_copy_segment(struct volume_group *group, struct volume_lv *lv)
 {
 	struct lvm_config *memory = &group->private->memory;
 	size_t size = lv->segments->area_count * sizeof(struct volume_area);
@@ -75,7 +74,7 @@ static int rename_part(struct change *change, const char *old, const char *new_n
 int lvm_raid_rename(struct change *change, struct volume_lv *lv, const char *new_name,
 		    struct error *error)
 {
-	struct volume_segment *segment = copy_segment(change->group, lv);
+	struct volume_segment *segment = lvm_raid_copy_segment(change->group, lv);
 	int rc = 0;
 
 	if (!segment)
@@ -180,7 +179,7 @@ int lvm_raid_resize(struct change *change, struct volume_lv *lv, uint64_t size,
 {
 	struct volume_group *group = change->group;
 	const struct lvm_raid *raid = lv->segments->private->raid;
-	struct volume_segment *segment = copy_segment(group, lv);
+	struct volume_segment *segment = lvm_raid_copy_segment(group, lv);
 	unsigned data = lvm_raid_data_images(raid, lv->segments->area_count);
 	uint32_t extents, before, after;
 	int rc = change_wanted_extents(group, lv->name, size, data, &extents, error);

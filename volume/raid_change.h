@@ -37,6 +37,9 @@ int lvm_raid_give(struct volume_group *group, const struct allocate_result *plac
 		  unsigned column, struct volume_lv *meta, uint32_t meta_extents,
 		  struct volume_lv *image);
 
+/* Gives the volume a copy of its segment that may be changed; the old one stays as it is. NULL without memory. */
+struct volume_segment *lvm_raid_copy_segment(struct volume_group *group, struct volume_lv *lv);
+
 /* Of volume_lv_remove(), _rename() and _resize(), for a volume that lvm_lv_raid() knows. */
 int lvm_raid_drop(struct change *change, struct volume_lv *lv);
 int lvm_raid_rename(struct change *change, struct volume_lv *lv, const char *new_name,

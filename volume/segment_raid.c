@@ -98,6 +98,39 @@ bool lvm_raid_part_lost(const struct volume_lv *part)
 	return false;
 }
 
+static bool place_lost(const struct volume_segment *segment, unsigned place)
+{
+	return lvm_raid_part_lost(segment->areas[place].lv) ||
+	       (segment->metas && lvm_raid_part_lost(segment->metas[place].lv));
+}
+
+/* Of raid10 as many neighbours as there are copies have the same, where all have their copies so. */
+static bool copies_survive(const struct volume_segment *segment, unsigned copies)
+{
+	unsigned lost = 0;
+
+	for (unsigned i = 0; i < segment->area_count; i++) {
+		lost += place_lost(segment, i);
+		if (lost >= copies)
+			return false;
+		if (segment->area_count % copies == 0 && i % copies == copies - 1)
+			lost = 0;
+	}
+	return true;
+}
+
+bool lvm_raid_survives(const struct volume_segment *segment)
+{
+	const struct lvm_raid *raid = segment->private->raid;
+	unsigned lost = 0;
+
+	if (raid->kind->level == 10)
+		return copies_survive(segment, raid->copies);
+	for (unsigned i = 0; i < segment->area_count; i++)
+		lost += place_lost(segment, i);
+	return raid->kind->level == 1 ? lost < segment->area_count : lost <= raid->kind->parity;
+}
+
 /* ---- Metadata ---- */
 
 static int import_counts(const struct lvm_reader *reader, const struct lvm_config_node *section,

@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Images that are lost are replaced, as `lvconvert --repair` does it.
+ *
+ * Three steps, each of which may be the last before a cut of power:
+ *
+ *	1. the new metadata volume is cleared, on extents that are free
+ *	2. a commit: the new image and its metadata volume are in the places of the old ones, and the image has the status REBUILD
+ *	3. the array is assembled and writes superblocks that say that the image has no data yet; a second commit takes REBUILD away
+ *
+ * After 2 and before 3 whoever opens the volume, lvm2 too, sees REBUILD and fills the image from its start. Without it lvm2 would not
+ * take a metadata volume of zeroes; with it for good it would fill the image again with each activation.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "block/block.h"
+#include "raid/raid.h"
+#include "util/error.h"
+#include "volume/active.h"
+#include "volume/raid_change.h"
+#include "volume/volume_raid.h"
+
+struct mending {
+	struct volume_group *group;
+	const char *name;
+	const struct volume_lv_options *options;
+	struct change change;
+	struct volume_lv *lv;
+	unsigned lost, *places; /* which */
+	struct error *error;
+};
+
+bool volume_lv_is_raid(const struct volume_lv *lv)
+{
+	return lv->supported && lvm_lv_raid(lv);
+}
+
+bool volume_lv_degraded(const struct volume_lv *lv)
+{
+	return lv->partial && volume_lv_is_raid(lv) && lvm_raid_survives(lvm_lv_raid(lv));
+}
+
+struct raid_array *volume_lv_array(const struct volume_lv *lv)
+{
+	return lvm_active_raid(lv);
+}
+
+/* ---- What is lost ---- */
+
+/* An array that runs may have failed one whose PV is here. */
+static bool is_failed(const struct raid_status *status, const struct volume_lv *image,
+		      const struct volume_group *group)
+{
+	for (unsigned i = 0; i < status->member_count; i++) {
+		const struct raid_member_status *member = &status->members[i];
+		size_t length = strlen(group->name);
+
+		if (member->state == RAID_MEMBER_FAULTY &&
+		    !strncmp(member->device, group->name, length) &&
+		    !strcmp(member->device + length + 1, image->name))
+			return true;
+	}
+	return false;
+}
+
+static int find_lost(struct mending *mending)
+{
+	const struct volume_segment *segment = lvm_lv_raid(mending->lv);
+	struct raid_array *array = lvm_active_raid(mending->lv);
+	struct raid_status status = { 0 };
+
+	mending->places = calloc(segment->area_count, sizeof(*mending->places));
+	if (!mending->places)
+		return change_no_memory(mending->group, mending->error);
+	if (array)
+		raid_status(array, &status);
+	for (unsigned i = 0; i < segment->area_count; i++)
+		if (lvm_raid_part_lost(segment->areas[i].lv) ||
+		    lvm_raid_part_lost(segment->metas[i].lv) ||
+		    is_failed(&status, segment->areas[i].lv, mending->group))
+			mending->places[mending->lost++] = i;
+	raid_status_free(&status);
+	return 0;
+}
+
+/* Whether what is left has all data: by a look at it. */
+static int check_survives(struct mending *mending)
+{
+	CLEANUP_BLOCK struct block *block = NULL;
+	int rc = lvm_active_open(mending->group, mending->lv, false, &block, mending->error);
+
+	return rc ? rc : lvm_active_check_writable(mending->group, mending->lv, mending->error);
+}
+
+/* ---- The group ---- */
+
+/* PVs that are missing do not stand in the way, as with lvm2; anything else does. */
+static int check_group(const struct volume_group *group, struct error *error)
+{
+	if (group->locked_reason && strcmp(group->locked_reason, LVM_PARTIAL_REASON) != 0)
+		return lvm_vg_check_changeable(group, error);
+	for (unsigned i = 0; i < group->pv_count; i++)
+		if (group->pvs[i]->duplicate)
+			return error_set(error, -ENOTUNIQ, "volume group %s: PV %s is there twice",
+					 group->name, group->pvs[i]->uuid);
+	return 0;
+}
+
+static int find_volume(struct mending *mending)
+{
+	struct volume_group *group = mending->group;
+	struct volume_lv *lv = volume_group_get_lv(group, mending->name);
+	const struct volume_segment *segment;
+	int rc = check_group(group, mending->error);
+
+	if (rc)
+		return rc;
+	if (!lv)
+		return error_set(mending->error, -ENOENT, "%s/%.128s: no such volume", group->name,
+				 mending->name);
+	segment = lv->supported ? lvm_lv_raid(lv) : NULL;
+	if (!segment || !segment->private->raid->kind->level)
+		return error_set(mending->error, -EOPNOTSUPP,
+				 "%s/%s: its type is %s, which keeps its data once: nothing of it "
+				 "can be made anew",
+				 group->name, lv->name, volume_lv_type(lv));
+	mending->lv = lv;
+	return 0;
+}
+
+/* lvm2 does not take them for current when they come back. */
+static int mark_missing(struct mending *mending)
+{
+	struct volume_group *group = mending->group;
+
+	for (unsigned i = 0; i < group->pv_count; i++) {
+		struct volume_pv *pv = group->pvs[i];
+
+		if (pv->block || pv->marked_missing)
+			continue;
+		if (change_keep_pv(&mending->change, pv) ||
+		    change_set_flag(group, &pv->private->flags, "MISSING", true))
+			return -ENOMEM;
+		pv->marked_missing = true;
+	}
+	return 0;
+}
+
+/* Changes of a group with missing PVs are forbidden but for this. */
+static int commit(struct mending *mending)
+{
+	struct volume_group *group = mending->group;
+	char *reason = group->locked_reason;
+	int rc;
+
+	group->locked_reason = NULL;
+	rc = change_commit(&mending->change, mending->error);
+	if (!group->locked_reason)
+		group->locked_reason = reason;
+	return rc;
+}
+
+/* ---- New images ---- */
+
+static int new_image(struct mending *mending, struct volume_segment *segment, unsigned place,
+		     const struct allocate_result *places, unsigned column, uint32_t meta_extents)
+{
+	struct volume_group *group = mending->group;
+	struct volume_lv *meta, *image;
+
+	meta = lvm_raid_new_part(&mending->change, mending->lv->name, "rmeta", place, NULL);
+	image = meta ? lvm_raid_new_part(&mending->change, mending->lv->name, "rimage", place,
+					 "REBUILD")
+		     : NULL;
+	if (!image ||
+	    lvm_raid_give(group, places, mending->lost, column, meta, meta_extents, image))
+		return change_no_memory(group, mending->error);
+	segment->metas[place] = (struct volume_area){ .lv_name = meta->name, .lv = meta };
+	segment->areas[place] = (struct volume_area){ .lv_name = image->name, .lv = image };
+	return lvm_raid_clear_meta(group, meta, mending->error);
+}
+
+/* The old ones first: what is kept last is swapped first, and the array lets go of them when it is swapped (change.h). */
+static int drop_old(struct mending *mending)
+{
+	const struct volume_segment *segment = lvm_lv_raid(mending->lv);
+	int rc = 0;
+
+	for (unsigned i = 0; !rc && i < mending->lost; i++) {
+		rc = change_drop_lv(&mending->change, segment->areas[mending->places[i]].lv);
+		if (!rc)
+			rc = change_drop_lv(&mending->change,
+					    segment->metas[mending->places[i]].lv);
+	}
+	return rc || change_keep_lv(&mending->change, mending->lv) ? -ENOMEM : 0;
+}
+
+static int no_place(const struct mending *mending, uint32_t extents)
+{
+	error_set(mending->error, -ENOSPC,
+		  "%s/%s: %u images are lost, and there are not so many PVs with %u free extents "
+		  "beside those that it is on",
+		  mending->group->name, mending->name, mending->lost, extents);
+	return error_advise(mending->error, "add one: `tenon vg extend %s DEVICE`",
+			    mending->group->name);
+}
+
+static int replace(struct mending *mending)
+{
+	struct volume_group *group = mending->group;
+	const struct volume_segment *old = lvm_lv_raid(mending->lv);
+	uint32_t image = old->areas[0].lv->extent_count;
+	uint32_t meta = lvm_raid_meta_extents(group, old->private->raid->region, image);
+	struct volume_segment *segment;
+	struct allocate_result places;
+	int rc = lvm_raid_place(group, mending->options, mending->lv, mending->lost, image + meta,
+				&places);
+
+	if (rc)
+		return rc == -ENOSPC ? no_place(mending, image + meta)
+				     : change_no_memory(group, mending->error);
+	rc = drop_old(mending) || mark_missing(mending) ? -ENOMEM : 0;
+	segment = rc ? NULL : lvm_raid_copy_segment(group, mending->lv);
+	if (!segment)
+		rc = change_no_memory(group, mending->error);
+	for (unsigned i = 0; !rc && i < mending->lost; i++)
+		rc = new_image(mending, segment, mending->places[i], &places, i, meta);
+	allocate_result_free(&places);
+	return rc ? rc : commit(mending);
+}
+
+/* ---- Afterwards ---- */
+
+static bool has_rebuild(const struct volume_lv *lv)
+{
+	const struct volume_segment *segment = lvm_lv_raid(lv);
+
+	for (unsigned i = 0; i < segment->area_count; i++)
+		if (lvm_strings_contain(&segment->areas[i].lv->private->status, "REBUILD"))
+			return true;
+	return false;
+}
+
+static int drop_rebuild(struct mending *mending)
+{
+	const struct volume_segment *segment = lvm_lv_raid(mending->lv);
+	struct volume_group *group = mending->group;
+
+	for (unsigned i = 0; i < segment->area_count; i++) {
+		struct volume_lv *image = segment->areas[i].lv;
+
+		if (change_keep_lv(&mending->change, image) ||
+		    change_set_flag(group, &image->private->status, "REBUILD", false))
+			return change_no_memory(group, mending->error);
+	}
+	return commit(mending);
+}
+
+static int clear_rebuild(struct mending *mending)
+{
+	int rc;
+
+	change_begin(&mending->change, mending->group);
+	rc = drop_rebuild(mending);
+	change_end(&mending->change);
+	return rc;
+}
+
+/* The array says in its superblocks which images have no data yet: then the group need not. */
+static int settle(struct mending *mending)
+{
+	CLEANUP_BLOCK struct block *block = NULL;
+	int rc;
+
+	if (!has_rebuild(mending->lv))
+		return 0;
+	rc = lvm_active_open(mending->group, mending->lv, true, &block, mending->error);
+	if (!rc)
+		rc = raid_write_superblocks(lvm_active_raid(mending->lv), mending->error);
+	return rc ? rc : clear_rebuild(mending);
+}
+
+static int make(struct mending *mending)
+{
+	int rc;
+
+	change_begin(&mending->change, mending->group);
+	rc = replace(mending);
+	change_end(&mending->change);
+	return rc;
+}
+
+int volume_lv_repair(struct volume_group *group, const char *name,
+		     const struct volume_lv_options *options, unsigned *replaced,
+		     struct error *error)
+{
+	CHANGING(group);
+	struct mending mending = {
+		.group = group, .name = name, .options = options, .error = error
+	};
+	int rc = find_volume(&mending);
+
+	*replaced = 0;
+	if (!rc)
+		rc = find_lost(&mending);
+	if (!rc)
+		rc = check_survives(&mending);
+	if (!rc && mending.lost)
+		rc = make(&mending);
+	if (!rc)
+		*replaced = mending.lost;
+	if (!rc)
+		rc = settle(&mending);
+	free(mending.places);
+	return rc;
+}
