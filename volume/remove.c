@@ -13,6 +13,8 @@
 #include "volume/change.h"
 #include "volume/commit.h"
 #include "volume/lvm_io.h"
+#include "volume/raid_change.h"
+#include "volume/volume_raid.h"
 
 /* ---- Labels ---- */
 
@@ -220,9 +222,16 @@ static int drop_partial(struct change *change, bool volumes_too, struct error *e
 		struct volume_lv *lv = group->lvs[i];
 		const struct volume_lv *dependent = lvm_lv_dependent(group, lv);
 
-		if (!lv->partial) {
+		/* A part goes with its array. */
+		if (!lv->partial || (!lv->visible && dependent && lvm_lv_raid(dependent))) {
 			i++;
 			continue;
+		}
+		if (volume_lv_degraded(lv)) {
+			error_set(error, -EBUSY, "%s/%s: has lost a part that can be replaced",
+				  group->name, lv->name);
+			return error_advise(error, "`tenon lv repair %s/%s` does that", group->name,
+					    lv->name);
 		}
 		if (!volumes_too) {
 			error_set(error, -EBUSY, "volume group %s: %s lies on a PV that is missing",
@@ -239,8 +248,9 @@ static int drop_partial(struct change *change, bool volumes_too, struct error *e
 					 dependent ? dependent->name : volume_lv_type(lv));
 		if (change_check_closed(group, lv, error))
 			return -EBUSY;
-		if (change_drop_lv(change, lv))
+		if (lvm_lv_raid(lv) ? lvm_raid_drop(change, lv) : change_drop_lv(change, lv))
 			return change_no_memory(group, error);
+		i = 0;
 	}
 	return 0;
 }
