@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* volume/: RAID volumes: made, opened, degraded, repaired and grown while they are used, and cuts of power. Virtual time. */
+#include "unit.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "block/volatile.h"
+#include "raid/raid.h"
+#include "util/bytes.h"
+#include "volume/volume_raid.h"
+#include "volume_fixture.h"
+
+static int make(struct fixture *f, const char *name, const char *type, uint32_t extents)
+{
+	struct volume_lv_options options = { .type = type, .extents = extents, .stripes = 0 };
+
+	return volume_lv_create(f->group, name, &options, NULL, &f->error);
+}
+
+static struct block *open_lv(struct fixture *f, const char *name, bool writable)
+{
+	struct block *block = NULL;
+
+	CU_ASSERT_EQUAL_FATAL(volume_open_lv(f->group, name, writable, &block, &f->error), 0);
+	return block;
+}
+
+static void wait_in_sync(struct fixture *f, const char *name)
+{
+	struct raid_array *array = volume_lv_array(volume_group_get_lv(f->group, name));
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(array);
+	CU_ASSERT_EQUAL(raid_rebuild_wait(array, NULL, NULL, 1000000000, &f->error), 0);
+}
+
+/* One of which all is filled and in sync. */
+static void make_filled(struct fixture *f, const char *name, const char *type, uint32_t extents)
+{
+	struct block *block;
+
+	CU_ASSERT_EQUAL_FATAL(make(f, name, type, extents), 0);
+	block = open_lv(f, name, true);
+	wait_in_sync(f, name);
+	fixture_fill(block, 7);
+	block_unref(block);
+}
+
+static bool is_filled(struct fixture *f, const char *name)
+{
+	struct block *block = open_lv(f, name, false);
+	bool filled = fixture_filled(block, 7);
+
+	block_unref(block);
+	return filled;
+}
+
+/* ---- What is asked for ---- */
+
+static void what_cannot_be_is_refused(struct fixture *f)
+{
+	struct volume_lv_options options = { .type = "raid7", .extents = 1 };
+
+	fixture_create(f, NULL);
+	CU_ASSERT_EQUAL(volume_lv_create(f->group, "a", &options, NULL, &f->error), -EINVAL);
+	options.type = "raid6"; /* five images, four PVs */
+	CU_ASSERT_EQUAL(volume_lv_create(f->group, "a", &options, NULL, &f->error), -ENOSPC);
+	options.type = "raid5";
+	options.mirrors = 1;
+	CU_ASSERT_EQUAL(volume_lv_create(f->group, "a", &options, NULL, &f->error), -EINVAL);
+	options.mirrors = 0;
+	options.stripe_size = 5000;
+	CU_ASSERT_EQUAL(volume_lv_create(f->group, "a", &options, NULL, &f->error), -EINVAL);
+	CU_ASSERT_EQUAL(f->group->lv_count, 0);
+	CU_ASSERT_EQUAL(make(f, "a", "raid5", 3), 0);
+	CU_ASSERT_EQUAL(f->group->lv_count, 7);
+	CU_ASSERT_EQUAL(volume_group_get_lv(f->group, "a")->extent_count, 4);
+	CU_ASSERT_EQUAL(volume_lv_rename(f->group, "a", "b", &f->error), 0);
+	CU_ASSERT_PTR_NOT_NULL(volume_group_get_lv(f->group, "b_rimage_2"));
+	CU_ASSERT_EQUAL(volume_lv_remove(f->group, "b", &f->error), 0);
+	CU_ASSERT_EQUAL(f->group->lv_count, 0);
+}
+
+static void test_what_cannot_be_is_refused(void)
+{
+	fixture_run(what_cannot_be_is_refused, 4, 8 * MIB);
+}
+
+/* ---- In use ---- */
+
+static void who_reads_writes_nothing(struct fixture *f)
+{
+	struct block *reader, *writer;
+	struct raid_status status;
+
+	fixture_create(f, NULL);
+	make_filled(f, "a", "raid5", 4);
+	reader = open_lv(f, "a", false);
+	raid_status(volume_lv_array(volume_group_get_lv(f->group, "a")), &status);
+	CU_ASSERT_TRUE(status.read_only);
+	raid_status_free(&status);
+	/* The first who writes has it assembled anew, under the reader. */
+	writer = open_lv(f, "a", true);
+	raid_status(volume_lv_array(volume_group_get_lv(f->group, "a")), &status);
+	CU_ASSERT_FALSE(status.read_only);
+	raid_status_free(&status);
+	CU_ASSERT_TRUE(fixture_filled(reader, 7));
+	fixture_fill(writer, 9);
+	CU_ASSERT_TRUE(fixture_filled(reader, 9));
+	block_unref(reader);
+	CU_ASSERT_EQUAL(volume_lv_remove(f->group, "a", &f->error), -EBUSY);
+	block_unref(writer);
+	CU_ASSERT_EQUAL(volume_lv_remove(f->group, "a", &f->error), 0);
+}
+
+static void test_who_reads_writes_nothing(void)
+{
+	fixture_run(who_reads_writes_nothing, 4, 8 * MIB);
+}
+
+static void it_grows_while_it_is_open(struct fixture *f)
+{
+	struct block *block;
+
+	fixture_create(f, NULL);
+	make_filled(f, "a", "raid5", 4);
+	block = open_lv(f, "a", true);
+	CU_ASSERT_EQUAL(volume_lv_resize(f->group, "a", 6 * MIB, NULL, &f->error), 0);
+	CU_ASSERT_EQUAL(block->size, 6 * MIB);
+	wait_in_sync(f, "a");
+	fixture_fill(block, 7);
+	block_unref(block);
+	f->count = 2; /* what is new has parity, too */
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	CU_ASSERT_TRUE(is_filled(f, "a"));
+	f->count = 3;
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	CU_ASSERT_EQUAL(volume_lv_resize(f->group, "a", 2 * MIB, NULL, &f->error), 0);
+	block = open_lv(f, "a", true);
+	CU_ASSERT_EQUAL(block->size, 2 * MIB);
+	block_unref(block);
+}
+
+static void test_it_grows_while_it_is_open(void)
+{
+	fixture_run(it_grows_while_it_is_open, 3, 8 * MIB);
+}
+
+/* ---- Lost PVs ---- */
+
+static void one_that_is_back_gets_what_it_missed(struct fixture *f)
+{
+	struct block *block;
+
+	fixture_create(f, NULL);
+	make_filled(f, "a", "raid5", 4);
+	f->count = 2;
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	CU_ASSERT_TRUE(volume_lv_degraded(volume_group_get_lv(f->group, "a")));
+	CU_ASSERT_TRUE(is_filled(f, "a"));
+	block = open_lv(f, "a", true);
+	fixture_fill(block, 7);
+	block_unref(block);
+	f->count = 3;
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	block = open_lv(f, "a", true);
+	wait_in_sync(f, "a");
+	block_unref(block);
+	/* Now another one goes. */
+	block = f->disks[0];
+	f->disks[0] = f->disks[2];
+	f->count = 2;
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	CU_ASSERT_TRUE(is_filled(f, "a"));
+	volume_scan_free(steal_pointer(&f->scan));
+	f->disks[0] = block;
+	f->count = 1;
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	CU_ASSERT_FALSE(volume_lv_degraded(volume_group_get_lv(f->group, "a")));
+	CU_ASSERT_EQUAL(volume_open_lv(f->group, "a", false, &block, &f->error), -ENODEV);
+	f->count = 3;
+}
+
+static void test_one_that_is_back_gets_what_it_missed(void)
+{
+	fixture_run(one_that_is_back_gets_what_it_missed, 3, 8 * MIB);
+}
+
+/* Its last PV is lost; it is repaired onto another, while it is open or not. */
+static void repair(struct fixture *f, bool open)
+{
+	struct block *block = NULL;
+	unsigned replaced;
+
+	fixture_create(f, NULL);
+	make_filled(f, "a", "raid1", 2);
+	block = f->disks[0]; /* images are on the first two: take the first away */
+	f->disks[0] = f->disks[2];
+	f->disks[2] = block;
+	f->count = 2;
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	block = open ? open_lv(f, "a", true) : NULL;
+	CU_ASSERT_EQUAL(volume_lv_repair(f->group, "a", NULL, &replaced, &f->error), 0);
+	CU_ASSERT_EQUAL(replaced, 1);
+	CU_ASSERT_FALSE(volume_group_get_lv(f->group, "a")->partial);
+	if (!block)
+		block = open_lv(f, "a", true);
+	wait_in_sync(f, "a");
+	CU_ASSERT_TRUE(fixture_filled(block, 7));
+	block_unref(block);
+	/* The new image by itself. */
+	f->count = 1;
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	CU_ASSERT_TRUE(is_filled(f, "a"));
+	f->count = 3;
+}
+
+static void repair_closed(struct fixture *f)
+{
+	repair(f, false);
+}
+
+static void repair_open(struct fixture *f)
+{
+	repair(f, true);
+}
+
+static void test_a_lost_image_is_replaced(void)
+{
+	fixture_run(repair_closed, 3, 8 * MIB);
+	fixture_run(repair_open, 3, 8 * MIB);
+}
+
+/* ---- Cuts of power ---- */
+
+static void cut_all(struct fixture *f, uint64_t seed)
+{
+	for (unsigned i = 0; i < f->count; i++) {
+		block_volatile_cut_after(f->disks[i], UINT64_MAX, 0);
+		if (!block_volatile_is_off(f->disks[i]))
+			CU_ASSERT_EQUAL(block_volatile_power_cut(f->disks[i], seed + i), 0);
+		block_volatile_power_on(f->disks[i]);
+	}
+}
+
+/* Something is written and flushed; then the power of all goes at some request of what is done next. */
+static bool write_with_cut(struct fixture *f, uint64_t after, uint64_t seed)
+{
+	uint8_t sector[4096];
+	struct block *block;
+	bool cut;
+
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	block = open_lv(f, "a", true);
+	memset(sector, (int)seed, sizeof(sector));
+	CU_ASSERT_EQUAL(block_write(block, MIB / 2, sector, sizeof(sector), 0), 0);
+	CU_ASSERT_EQUAL(block_flush(block), 0);
+	block_volatile_cut_after(f->disks[after % f->count], after / f->count, seed);
+	block_write(block, MIB, sector, sizeof(sector), 0);
+	block_flush(block);
+	block_unref(block);
+	cut = block_volatile_is_off(f->disks[after % f->count]);
+	cut_all(f, seed);
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	block = open_lv(f, "a", true);
+	memset(sector, 0, sizeof(sector));
+	CU_ASSERT_EQUAL(block_read(block, MIB / 2, sector, sizeof(sector)), 0);
+	CU_ASSERT_TRUE(sector[0] == (uint8_t)seed && sector[4095] == (uint8_t)seed);
+	wait_in_sync(f, "a");
+	block_unref(block);
+	return cut;
+}
+
+static void what_was_flushed_survives(struct fixture *f)
+{
+	struct block *below;
+	unsigned cuts = 0;
+
+	fixture_create(f, NULL);
+	make_filled(f, "a", "raid5", 4);
+	volume_scan_free(steal_pointer(&f->scan));
+	for (unsigned i = 0; i < f->count; i++) {
+		below = f->disks[i];
+		CU_ASSERT_EQUAL_FATAL(block_create_volatile(&f->disks[i], "v", below, NULL), 0);
+		block_unref(below);
+	}
+	for (uint64_t after = 0; after < 24; after++)
+		cuts += write_with_cut(f, after, after + 1);
+	CU_ASSERT(cuts > 8);
+}
+
+static void test_what_was_flushed_survives(void)
+{
+	fixture_run(what_was_flushed_survives, 3, 8 * MIB);
+}
+
+UNIT_MAIN("volume raid", UNIT(test_what_cannot_be_is_refused), UNIT(test_who_reads_writes_nothing),
+	  UNIT(test_it_grows_while_it_is_open), UNIT(test_one_that_is_back_gets_what_it_missed),
+	  UNIT(test_a_lost_image_is_replaced), UNIT(test_what_was_flushed_survives))
