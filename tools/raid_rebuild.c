@@ -227,6 +227,9 @@ static int open_volume(struct rebuild *rebuild, struct stack *stack, struct bloc
 	if (!rc && !volume_lv_is_raid(lv))
 		rc = error_set(error, -EOPNOTSUPP, "%s: its type is %s, no array", rebuild->target,
 			       volume_lv_type(lv));
+	/* It stays open, so that its array goes on with what is begun here. */
+	if (!rc)
+		rc = volume_open_lv(group, lv->name, true, block, error);
 	if (!rc && rebuild->mend) {
 		rc = lv_change(group, "lv.repair", rebuild->mend, news, error);
 		notes = lv_change_notes(group);
@@ -234,8 +237,6 @@ static int open_volume(struct rebuild *rebuild, struct stack *stack, struct bloc
 	lv_change_tell(notes, news);
 	json_decref(notes);
 	json_decref(news);
-	if (!rc)
-		rc = volume_open_lv(group, lv->name, true, block, error);
 	*array = rc ? NULL : volume_lv_array(lv);
 	return rc;
 }
