@@ -351,7 +351,7 @@ static int lv_create_verb(int argc, char **argv)
 		{ "type", CLI_TEXT, &type, "TYPE",
 		  "linear, striped, raid0, raid0_meta, raid1, raid4, raid5, raid6, raid10" },
 		{ "mirrors", CLI_NUMBER, &mirrors, "N", "copies beside the first; alone: raid1", 1,
-		  252 },
+		  252, 'm' },
 		{ "stripes", CLI_NUMBER, &stripes, "N",
 		  "stripe over N physical volumes, parity not counted", 1, 128 },
 		{ "stripe-size", CLI_SIZE, &stripe_size, "SIZE", "default 64K", 4096, 1u << 31 },
