@@ -91,25 +91,27 @@ struct replay {
 	unsigned done, wrong;       /* entries */
 };
 
-/* The newest header; *at is where it begins in the area. False where there is none. */
-static bool find_newest(const struct replay *replay, struct md_ppl_header *newest, uint64_t *at)
+/* The newest header; *at is where it begins in the area. 1, 0 where there is none, or an error. */
+static int find_newest(const struct replay *replay, struct md_ppl_header *newest, uint64_t *at)
 {
 	const struct raid_member *member = replay->member;
 	uint8_t page[MD_PPL_HEADER_BYTES] __attribute__((aligned(512)));
 	struct md_ppl_header header;
 	uint64_t here = 0;
-	bool found = false;
+	int found = 0;
 
 	while (here + MD_PPL_HEADER_BYTES < area_bytes(member)) {
-		if (block_read(member->block, area_byte(member) + here, page, sizeof(page)))
-			return false;
+		int rc = block_read(member->block, area_byte(member) + here, page, sizeof(page));
+
+		if (rc)
+			return rc;
 		if (md_ppl_decode(page, &header, NULL) ||
 		    header.signature != replay->r->ppl->signature ||
 		    (found && header.generation < newest->generation))
 			break;
 		*newest = header;
 		*at = here;
-		found = true;
+		found = 1;
 		here += MD_PPL_HEADER_BYTES + md_ppl_bytes(&header);
 	}
 	return found;
@@ -122,7 +124,18 @@ static void add(uint8_t *to, const uint8_t *from, size_t length)
 		put_le64(to + i, get_le64(to + i) ^ get_le64(from + i));
 }
 
-/* P of an entry's columns: `sum` begins as its partial parity. -ENODATA where a member that was written to is missing. */
+/* What the log of a member says cannot be had. With all members a resync makes parity fit; else what is missing would be computed wrongly. */
+static int not_read(struct replay *replay, int rc)
+{
+	const struct raid_array *array = replay->r->array;
+
+	if (raid_array_degraded(array) && !array->forced)
+		return rc;
+	replay->wrong++;
+	return 0;
+}
+
+/* P of an entry's columns: `sum` begins as its partial parity. -ENODATA where a block that was written to cannot be had. */
 static int add_written(const struct replay *replay, const struct md_ppl_span *span, uint8_t *sum,
 		       uint8_t *block)
 {
@@ -142,7 +155,7 @@ static int add_written(const struct replay *replay, const struct md_ppl_span *sp
 				raid_member_sector(member, sector) << MD_SECTOR_SHIFT, block,
 				length);
 		if (rc)
-			return rc;
+			return -ENODATA;
 		add(sum, block, length);
 	}
 	return 0;
@@ -167,14 +180,18 @@ static int replay_entry(struct replay *replay, const struct md_ppl_entry *entry,
 	memset(sum, 0, length);
 	if (entry->pp_bytes)
 		rc = block_read(member->block, pp_byte, sum, length);
-	if (!rc && entry->pp_bytes && md_crc32c(0, sum, length) != entry->checksum) {
+	if (rc)
+		return not_read(replay, rc);
+	if (entry->pp_bytes && md_crc32c(0, sum, length) != entry->checksum) {
 		replay->wrong++;
 		return 0;
 	}
-	if (!rc)
-		rc = add_written(replay, &span, sum, block);
-	if (rc == -ENODATA)
-		return 0; /* P stands in for it, and is as good as it was */
+	rc = add_written(replay, &span, sum, block);
+	/* P stands in for it, and is as good as it was. */
+	if (rc == -ENODATA) {
+		replay->wrong += !raid_array_degraded(replay->r->array);
+		return 0;
+	}
 	if (!rc)
 		rc = block_write(member->block,
 				 raid_member_sector(member, span.row * replay->r->g.chunk_sectors +
@@ -189,13 +206,16 @@ static int replay_member(struct replay *replay)
 {
 	struct raid_member *member = replay->member;
 	struct md_ppl_header header;
-	uint64_t at, byte;
-	int rc = 0;
+	uint64_t at = 0, byte;
+	int rc = find_newest(replay, &header, &at);
 
-	if (!find_newest(replay, &header, &at)) {
+	if (rc < 0)
+		return not_read(replay, rc);
+	if (!rc) {
 		replay->wrong++;
 		return 0;
 	}
+	rc = 0;
 	byte = area_byte(member) + at + MD_PPL_HEADER_BYTES;
 	if (at + MD_PPL_HEADER_BYTES + md_ppl_bytes(&header) > area_bytes(member)) {
 		replay->wrong++;
@@ -211,13 +231,22 @@ static int replay_member(struct replay *replay)
 int raid5_ppl_clear(struct raid_member *member)
 {
 	struct raid5 *r = raid5_of(member->array);
+	struct ppl_log *log = raid_member_active(member) ? &r->ppl->logs[member->role] : NULL;
 	uint8_t page[MD_PPL_HEADER_BYTES] __attribute__((aligned(512)));
 	const struct md_ppl_header header = { .signature = r->ppl->signature };
-	int rc = block_write_zeroes(member->block, area_byte(member), area_bytes(member), 0);
+	int rc;
 
+	/* What was logged while it is held is on the members. */
+	if (log)
+		fiber_mutex_lock(&log->lock);
+	rc = block_write_zeroes(member->block, area_byte(member), area_bytes(member), 0);
 	md_ppl_encode(&header, page);
 	if (!rc)
 		rc = block_write(member->block, area_byte(member), page, sizeof(page), BLOCK_FUA);
+	if (log) {
+		log->next = 0;
+		fiber_mutex_unlock(&log->lock);
+	}
 	return rc;
 }
 
@@ -258,13 +287,17 @@ int raid5_ppl_replay(struct raid5 *r, bool look, struct error *error)
 		int rc;
 
 		replay.member = array->places[i].member;
-		if (!replay.member || replay.member->state != RAID_MEMBER_IN_SYNC)
+		if (!replay.member)
 			continue;
 		rc = replay_member(&replay);
-		if (rc)
-			return error_set(error, rc,
-					 "%s: its partial parity log cannot be carried out: %s",
-					 replay.member->block->name, error_name(rc));
+		if (rc) {
+			error_set(error, rc, "%s: its partial parity log cannot be carried out: %s",
+				  replay.member->block->name, error_name(rc));
+			return error_advise(
+				error, "find the missing member; --force starts it without, and "
+				       "what was being written, and other data of the same "
+				       "stripes, may be damaged then");
+		}
 	}
 	if (replay.done || replay.wrong)
 		log_info(array->log,
@@ -378,8 +411,8 @@ int raid5_ppl_begin(struct raid5_batch *batch)
 	log = &r->ppl->logs[batch->work.row.p];
 	fiber_mutex_lock(&log->lock);
 	member = r->array->places[batch->work.row.p].member;
-	rc = member && member->state == RAID_MEMBER_IN_SYNC ? write_log(batch, log, member, header)
-							    : -ENODEV;
+	/* One that is being filled, too: what it has already has to stay right. */
+	rc = member ? write_log(batch, log, member, header) : -ENODEV;
 	batch->logged = !rc;
 	if (rc)
 		fiber_mutex_unlock(&log->lock);

@@ -230,27 +230,36 @@ static bool use_spare(struct raid_array *array, uint32_t place)
 	return false;
 }
 
+/* What a spare's bitmap and log have is of another time; md leaves it to whoever uses the spare. */
+static void prepare_member(struct raid_array *array, struct raid_member *member)
+{
+	int rc = 0;
+
+	raid_member_hold(member);
+	if (array->intent)
+		rc = raid_intent_write_all(array->intent, member);
+	if (!rc && array->level->prepare)
+		rc = array->level->prepare(member);
+	if (rc)
+		raid_member_fail(member, "bitmap or log not written: %s",
+				 raid_member_trouble(member, rc));
+	raid_member_release(member);
+}
+
 /* The superblocks know a new member before it is written to, and it has the bitmap. */
 static int use_spares(struct raid_array *array)
 {
 	bool used = false;
-	int rc = 0;
 
 	for (uint32_t i = 0; i < array->now.disks; i++)
 		used = (!array->places[i].member && use_spare(array, i)) || used;
 	if (!used)
 		return 0;
-	for (uint32_t i = 0; array->intent && i < array->now.disks; i++) {
+	for (uint32_t i = 0; i < array->now.disks; i++) {
 		struct raid_member *member = array->places[i].member;
 
-		if (!member || member->state != RAID_MEMBER_REBUILDING)
-			continue;
-		raid_member_hold(member);
-		rc = raid_intent_write_all(array->intent, member);
-		if (rc)
-			raid_member_fail(member, "bitmap not written: %s",
-					 raid_member_trouble(member, rc));
-		raid_member_release(member);
+		if (member && member->state == RAID_MEMBER_REBUILDING)
+			prepare_member(array, member);
 	}
 	return raid_super_update(array);
 }

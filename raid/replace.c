@@ -78,6 +78,8 @@ static int put_beside(struct raid_array *array, const struct raid_member *member
 	raid_member_replace(spare, member->role);
 	raid_member_hold(spare);
 	rc = array->intent ? raid_intent_write_all(array->intent, spare) : 0;
+	if (!rc && array->level->prepare && raid_member_active(spare))
+		rc = array->level->prepare(spare);
 	if (!rc && raid_member_active(spare))
 		rc = raid_member_announce(spare);
 	if (rc)

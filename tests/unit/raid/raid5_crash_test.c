@@ -26,6 +26,7 @@
 struct scene {
 	int level;
 	enum raid_bitmap_choice bitmap;
+	bool filling; /* a member is being filled when the power goes */
 	struct worn_power power;
 	struct block *disks[DISKS + 1]; /* the last one is the journal */
 	unsigned count;
@@ -180,23 +181,49 @@ static void without_one(struct scene *scene)
 		block_unref(copies[i]);
 }
 
+/* A member leaves, comes back empty, and is filled slowly. */
+static void begin_to_fill(struct scene *scene)
+{
+	struct block *disk = scene->disks[random_below(&scene->random, DISKS)];
+	uint8_t *garbage = malloc(SIZE);
+
+	CU_ASSERT_EQUAL_FATAL(raid_fail(scene->array, disk->name, &scene->error), 0);
+	CU_ASSERT_EQUAL_FATAL(raid_remove(scene->array, disk->name, &scene->error), 0);
+	random_fill(&scene->random, garbage, SIZE);
+	CU_ASSERT_EQUAL_FATAL(block_write(disk, 0, garbage, SIZE, 0), 0);
+	free(garbage);
+	raid_sync_set_speed(scene->array, (struct raid_speed){ 0, 20u << 20 });
+	CU_ASSERT_EQUAL_FATAL(raid_add(scene->array, disk, &scene->error), 0);
+	fiber_sleep(random_below(&scene->random, 200) * 1000000);
+}
+
 static void crash_once(struct scene *scene)
 {
+	bool lost = scene->filling && scene->bitmap == RAID_BITMAP_PPL;
+
 	scene->failed = false;
+	if (scene->filling)
+		begin_to_fill(scene);
 	worn_power_cut_after(&scene->power, 5 + random_below(&scene->random, 120));
 	write_until_the_power_goes(scene);
 	raid_stop(scene->array, NULL);
 	worn_power_cycle(&scene->power);
-	without_one(scene);
+	if (!scene->filling)
+		without_one(scene);
 	assemble(scene, scene->disks, scene->count, 0);
-	check_sectors(scene, false);
+	check_sectors(scene, lost);
 	CU_ASSERT_EQUAL(raid_rebuild_wait(scene->array, NULL, NULL, 1000000000, &scene->error), 0);
-	check_sectors(scene, false);
+	check_sectors(scene, lost);
 	CU_ASSERT_EQUAL(mismatches(scene), 0);
 	/* What is there now is what counts from here on. */
 	for (uint32_t i = 0; i < SECTORS; i++) {
 		uint8_t found[512];
 
+		if (lost && scene->durable[i] != scene->latest[i]) {
+			fill(found, i, ++scene->version);
+			block_write(raid_array_block(scene->array), i * 512ull, found, 512,
+				    BLOCK_FUA);
+		}
 		block_read(raid_array_block(scene->array), i * 512ull, found, 512);
 		scene->durable[i] = scene->latest[i] = get_le32(found + 4);
 		scene->first[i] = 0;
@@ -257,9 +284,12 @@ static void test_crashes(void)
 	static const struct {
 		int level;
 		enum raid_bitmap_choice bitmap;
-	} kinds[] = { { 5, RAID_BITMAP_NONE },    { 5, RAID_BITMAP_INTERNAL },
-		      { 5, RAID_BITMAP_PPL },     { 6, RAID_BITMAP_INTERNAL },
-		      { 5, RAID_BITMAP_JOURNAL }, { 6, RAID_BITMAP_JOURNAL } };
+		bool filling;
+	} kinds[] = { { 5, RAID_BITMAP_NONE },         { 5, RAID_BITMAP_INTERNAL },
+		      { 5, RAID_BITMAP_PPL },          { 6, RAID_BITMAP_INTERNAL },
+		      { 5, RAID_BITMAP_JOURNAL },      { 6, RAID_BITMAP_JOURNAL },
+		      { 5, RAID_BITMAP_PPL, true },    { 5, RAID_BITMAP_JOURNAL, true },
+		      { 6, RAID_BITMAP_JOURNAL, true } };
 	struct worker_options options = { .virtual_clock = true, .seed = 3 };
 
 	for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++) {
@@ -268,6 +298,7 @@ static void test_crashes(void)
 
 		scene->level = kinds[i].level;
 		scene->bitmap = kinds[i].bitmap;
+		scene->filling = kinds[i].filling;
 		scene->random = (struct random){ i + 1 };
 		scene->power.random = (struct random){ i + 100 };
 		CU_ASSERT_EQUAL_FATAL(worker_create(&worker, &options, &scene->error), 0);
