@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # tenon: build, deps, demo, check, bench, install. `make help` lists the targets.
 #
-# Every lib/*/*.c, raid/*.c, volume/*.c, netdev/*.c, vswitch/*.c and vmm/*.c goes into one library,
+# Every lib/*/*.c, raid/*.c, volume/*.c, netdev/*.c, vswitch/*.c, vmm/*.c and tools/lab/*.c goes into one library,
 # tools/*.c into the `tenon` command, each tests/unit/**/NAME_test.c into a test program of its own; the folders
 # there mirror the sources', what several tests share is in tests/unit itself.
 # SANITIZE=1 builds with ASan and UBSan into a folder of its own, SANITIZE=thread with TSan into another.
@@ -19,14 +19,14 @@ BUILD   := build$(if $(SANITIZE),-sanitize)$(if $(filter thread,$(SANITIZE)),-th
 # What builds it, what the demo uses besides, and what the tests use besides that.
 DEPS_BUILD := gcc make pkg-config libc6-dev liburing-dev libaio-dev libpcap-dev libnl-3-dev \
 	libnl-route-3-dev libcunit1-dev libjansson-dev uuid-dev libblkid-dev zlib1g-dev libisal-dev \
-	libseccomp-dev
+	libseccomp-dev libyaml-dev
 DEPS_DEMO  := qemu-system-x86 user-mode-linux 'linux-image-cloud-amd64|linux-image-virtual' mdadm lvm2 e2fsprogs \
 	busybox-static cpio kmod python3 procps util-linux
 DEPS_TEST  := qemu-utils zstd xz-utils bzip2 lz4 gddrescue fdisk iproute2 acpica-tools clang 'libclang-rt-dev|clang' cppcheck \
 	clang-tidy clang-format grub-common zsh dpdk-dev '^librte-net-virtio[0-9]+$$'
 DEPS_BENCH := openvswitch-switch vde2 qemu-utils dpdk-dev '^librte-net-virtio[0-9]+$$' iperf3 valgrind
 
-PACKAGES := liburing libpcap libnl-3.0 libnl-route-3.0 jansson uuid blkid zlib libseccomp
+PACKAGES := liburing libpcap libnl-3.0 libnl-route-3.0 jansson uuid blkid zlib libseccomp yaml-0.1
 WARNINGS := -Wall -Wextra -Wno-missing-field-initializers -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes -Werror
 CPPFLAGS := $(CPPFLAGS) -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I. -Ilib \
 	$(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
@@ -37,7 +37,7 @@ ALL_CFLAGS := -std=gnu11 $(WARNINGS) $(CFLAGS) -fno-strict-aliasing -pthread \
 	$(if $(SANITIZE),-Wno-maybe-uninitialized)
 LDLIBS   := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -laio -lisal -lm -pthread
 
-LIB_SRC  := $(wildcard lib/*/*.c raid/*.c volume/*.c netdev/*.c vswitch/*.c vmm/*.c)
+LIB_SRC  := $(wildcard lib/*/*.c raid/*.c volume/*.c netdev/*.c vswitch/*.c vmm/*.c tools/lab/*.c)
 TOOL_SRC := $(wildcard tools/*.c)
 UNIT_SRC := $(sort $(shell find tests/unit -name '*_test.c'))
 UNIT_LIB := $(wildcard tests/unit/*.c)
@@ -45,7 +45,8 @@ HELP_SRC := $(wildcard tests/helpers/*.c)
 BENCH_SRC := $(wildcard tests/bench/*.c)
 FUZZ_SRC := $(wildcard tests/fuzz/*_fuzz.c)
 
-LIB_OBJ  := $(LIB_SRC:%.c=$(BUILD)/%.o) $(patsubst %.S,$(BUILD)/%.o,$(wildcard lib/*/*.S))
+LIB_OBJ  := $(LIB_SRC:%.c=$(BUILD)/%.o) $(patsubst %.S,$(BUILD)/%.o,$(wildcard lib/*/*.S)) $(BUILD)/lab_scenarios.o
+SCENARIOS := $(sort $(wildcard tools/lab/scenarios/*.yaml))
 UNITS    := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/unit/%)
 HELPERS  := $(HELP_SRC:tests/helpers/%.c=$(BUILD)/tests/helpers/%)
 BENCHES  := $(BENCH_SRC:tests/bench/%.c=$(BUILD)/tests/bench/%)
@@ -97,6 +98,16 @@ $(BUILD)/%.o: %.S | $(BUILD)/packages
 	@mkdir -p $(@D)
 	$(if $(V),,@echo '  CC   $<')
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+# The ready scenarios of `tenon raid test` as text in the library: name, contents, and so on, then NULL.
+$(BUILD)/lab_scenarios.c: $(SCENARIOS)
+	@mkdir -p $(@D)
+	$(Q){ echo 'extern const char *const lab_scenarios[]; const char *const lab_scenarios[] = {'; \
+		for file in $(SCENARIOS); do name=$${file##*/}; echo "\"$${name%.yaml}\","; \
+			sed 's/\\/&&/g; s/"/\\"/g; s/.*/"&\\n"/' $$file; echo ','; done; echo '0 };'; } >$@
+
+$(BUILD)/lab_scenarios.o: $(BUILD)/lab_scenarios.c
+	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
 $(LIBRARY): $(LIB_OBJ)
 	@rm -f $@

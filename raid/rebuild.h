@@ -23,6 +23,11 @@ int raid_sync_lock(struct raid_sync *sync, struct range_hold *hold, uint64_t sec
 void raid_rebuild_found(struct raid_array *array, uint64_t offset, uint64_t length, int role);
 /* Forgets the last check or repair: `operation` is the last one from now on, and has not come far. */
 void raid_rebuild_scrub_begin(struct raid_rebuild *rebuild, enum raid_operation operation);
+/* For simulations, which know what was never written: what `known` says of a range of sync sectors is believed, and
+ * resync, recovery and scrub leave it out. It shortens *count to where its answer ends, and does not suspend. */
+void raid_rebuild_know(struct raid_array *array,
+		       bool (*known)(void *arg, uint64_t sector, uint64_t *count), void *arg);
+
 void raid_rebuild_progress(const struct raid_array *array, struct raid_progress *progress);
 
 #endif

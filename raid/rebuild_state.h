@@ -41,6 +41,10 @@ struct raid_rebuild {
 
 	uint64_t saved_ns, saved; /* when and where the last checkpoint was */
 
+	/* Whoever knows ranges to be in sync; see raid_rebuild_know(). */
+	bool (*known)(void *arg, uint64_t sector, uint64_t *count);
+	void *known_arg;
+
 	/* rebuild_speed.c's */
 	struct raid_speed speed;
 	uint64_t most_ns, least_ns; /* when the next window may go by each of them */

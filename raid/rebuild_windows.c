@@ -120,6 +120,8 @@ static bool may_skip(const struct raid_array *array, uint64_t sector, uint64_t *
 {
 	const struct raid_rebuild *rebuild = &array->rebuild;
 
+	if (rebuild->known && rebuild->known(rebuild->known_arg, sector, count))
+		return true;
 	if (!array->intent ||
 	    (rebuild->operation != RAID_RESYNC && rebuild->operation != RAID_RECOVER))
 		return false;
@@ -133,6 +135,13 @@ static bool may_skip(const struct raid_array *array, uint64_t sector, uint64_t *
 			return false;
 	}
 	return true;
+}
+
+void raid_rebuild_know(struct raid_array *array,
+		       bool (*known)(void *arg, uint64_t sector, uint64_t *count), void *arg)
+{
+	array->rebuild.known = known;
+	array->rebuild.known_arg = arg;
 }
 
 /* Finds the next window; 0 when there is none. */

@@ -29,6 +29,7 @@ floor raid $lib
 floor volume $lib raid
 floor vswitch $lib netdev
 floor vmm $lib
+floor tools/lab $lib raid volume
 floor tools $lib netdev raid volume vswitch vmm
 
 # A folder without a line above would not be looked at.

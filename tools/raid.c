@@ -510,6 +510,9 @@ int command_raid(int argc, char **argv)
 		  "give an array a write-intent bitmap, or take it away" },
 		{ "speed", raid_speed_verb, "NAME [--min SIZE] [--max SIZE] [--json]",
 		  "how fast a server's resyncs and rebuilds of it go" },
+		{ "test", raid_test_verb,
+		  "SCENARIO|list|show NAME [--seed N] [--report DIR] [--json]",
+		  "break a simulated array on purpose, repeatably, and see what is lost" },
 		{ "zero", raid_zero_verb, "DEVICE...", "take md's superblock off devices" },
 		{ NULL, NULL, NULL, NULL },
 	};

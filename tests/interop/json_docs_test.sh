@@ -117,6 +117,9 @@ has_client() { "$TENON" status --json >now && grep -q '"clients": 1' now; }
 await has_client
 look
 takes 'switch show' lab
+takes 'raid test list'
+takes 'raid test' raid5-loss
+takes 'raid test' raid5-two-losses
 takes 'raid list'
 served=$(grep -l '"served": "/.*/s/vg0-root.sock"' json.* | wc -l)
 [ "$served" -ge 2 ] || problem "the socket is in $served listings, expected list and show"

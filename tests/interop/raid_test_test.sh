@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# `tenon raid test`: each ready scenario ends as it says, byte for byte the same twice; what is wrong in a scenario is said with
+# its line and column before anything runs.
+# timeout: 300
+set -u
+. "$(dirname "$0")/lib.sh"
+cd "$work" || exit 1
+
+"$TENON" raid test list --json >list.json
+mapfile -t names < <(python3 -c 'import json; print("\n".join(s["name"] for s in json.load(open("list.json"))))')
+[ ${#names[@]} -ge 4 ] || problem "only ${#names[@]} ready scenarios"
+for name in "${names[@]}"; do
+	"$TENON" raid test "$name" --json >one.json || problem "$name: $(head -n 20 one.json)"
+	"$TENON" raid test "$name" --json | cmp -s - one.json || problem "$name: another run is different"
+	"$TENON" raid test show "$name" >"$name.yaml"
+done
+"$TENON" raid test ./raid5-loss.yaml --seed 5 --json >five.json || problem "as a file: $(cat five.json)"
+"$TENON" raid test raid5-loss --seed 6 --json | cmp -s - five.json && problem 'two seeds are one'
+
+# What is expected and not so.
+sed 's/before: 1min/before: 1ms/' raid5-loss.yaml >late.yaml
+expect 1 'unmet +rebuilt-before 1ms: it was at' "$TENON" raid test late.yaml
+sed 's/data: lost/data: intact/' raid5-two-losses.yaml >two.yaml
+expect 1 'unmet +data: [0-9]+ sectors are lost' "$TENON" raid test two.yaml
+sed 's/at: 1s/at: write 100000000/' raid5-loss.yaml >never.yaml
+expect 1 'unmet +events: the 1. \(loss\) never came: write 100000000' "$TENON" raid test never.yaml
+# Without the second parity.
+sed 's/level: 6/level: 5/' raid6-latent.yaml >five.yaml
+expect 1 'unmet +data: [0-9]+ sectors are lost' "$TENON" raid test five.yaml
+
+# Rot in a level without copies is silent, and found by what is read.
+cat >rot.yaml <<'END'
+name: rot
+array: {level: 0, members: 2, chunk: 64K}
+disks: {model: instant, size: 16M}
+workload: {kind: random, length: 1M, fill: yes, count: 10, reads: 100}
+events:
+  - {at: write 0..0, do: rot, disk: 0, sector: 2048, sectors: 1024}
+END
+sed -i 's/at: write 0..0/at: done/' rot.yaml
+expect 1 'no error said so' "$TENON" raid test rot.yaml
+
+# What is wrong in a scenario.
+wrong() {
+	local sed=$1 pattern=$2
+	sed "$sed" raid5-loss.yaml >wrong.yaml
+	expect 2 "wrong.yaml$pattern" "$TENON" raid test wrong.yaml
+}
+wrong 's/  chunk:/  chunks:/' ":7:3: there is no key 'chunks'"
+expect 2 "did you mean 'chunk'" "$TENON" raid test wrong.yaml
+wrong 's/do: loss/do: lose/' ":23:9: there is no do 'lose'"
+wrong 's/at: 1s/at: 1 parsec/' ":22:9: at: '1 parsec'"
+wrong 's/level: 5/level: 7/' ": array: .*7"
+wrong 's/size: 256M/size: 1/' ":10:9: size"
+wrong '/size: 256M/d' ": disks: size is missing"
+wrong 's/level: 5/level: 5\n  level: 6/' ":5:3: level is said twice"
+wrong 's/disk: 2/disk: [2, 99]/' ":24:15: disk"
+wrong 's/^array:/array: [/' ":[0-9]+:[0-9]+: "
+expect 2 'no ready scenario.*' "$TENON" raid test raid5-los
+expect 2 "did you mean 'raid5-loss'" "$TENON" raid test raid5-los
+
+expect 0 'as expected' "$TENON" raid test raid5-loss --report out
+grep -q '<svg' out/raid5-loss.html || problem 'the page has no timeline'
+grep -qE '(src|href)=' out/raid5-loss.html && problem 'the page needs something else'
+json 'd["met"] and len(d["samples"]) > 10' cat out/raid5-loss.json
+[ $failures = 0 ] && echo "all as expected"
+exit $((failures > 0))

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* `tenon raid test`: the rebuild laboratory (tools/lab). */
+#include <stdio.h>
+#include <string.h>
+
+#include "tools/lab/library.h"
+#include "tools/lab/report.h"
+#include "tools/lab/run.h"
+#include "tools/output.h"
+#include "tools/raid.h"
+
+struct raid_test {
+	struct cli_words names;
+	uint64_t seed;
+	bool seed_said, json;
+	const char *seed_text, *report;
+};
+
+/* ---- list, show ---- */
+
+static int list_scenarios(const struct raid_test *test)
+{
+	static const struct cli_column columns[] = {
+		{ "NAME", "name", CLI_AS_TEXT, 0 },
+		{ "ABOUT", "about", CLI_AS_NOTE, 0 },
+		{ NULL },
+	};
+	struct cli_listing listing = { .json = test->json };
+	json_t *rows = json_array();
+
+	for (unsigned i = 0; i < lab_library_count(); i++) {
+		struct lab_scenario scenario;
+		struct error error = { 0 };
+
+		if (lab_library_load(&scenario, lab_library_name(i), &error))
+			cli_warn("%s", error.text);
+		else
+			json_array_append_new(rows,
+					      json_pack("{ssss*}", "name", lab_library_name(i),
+							"about", scenario.about));
+		lab_scenario_free(&scenario);
+	}
+	cli_print_result(rows, columns, NULL, &listing);
+	json_decref(rows);
+	return EXIT_DONE;
+}
+
+static int show_scenario(const char *name)
+{
+	const char *text = lab_library_find(name);
+
+	if (!text)
+		return cli_usage_error("there is no ready scenario '%s'; 'tenon raid test list' "
+				       "shows those",
+				       name);
+	fputs(text, stdout);
+	return EXIT_DONE;
+}
+
+/* ---- A run ---- */
+
+static int run_once(const struct raid_test *test, const struct lab_scenario *scenario)
+{
+	struct lab_run_options options = { .seed = test->seed_said ? test->seed : scenario->seed };
+	struct lab_result result;
+	struct error error = { 0 };
+	int rc = lab_run_scenario(scenario, &options, &result, &error), status;
+
+	if (!rc && test->report)
+		rc = lab_report_write(test->report, scenario, &result, &error);
+	status = rc ? EXIT_USAGE : result.met ? EXIT_DONE : EXIT_FAILED;
+	if (rc) {
+		cli_fail(rc, &error);
+	} else if (test->json) {
+		json_t *report = lab_report_json(scenario, &result, true);
+
+		cli_print_json(report);
+		json_decref(report);
+	} else {
+		lab_report_text(scenario, &result, cli_say);
+	}
+	lab_result_end(&result);
+	return status;
+}
+
+static int run_named(const struct raid_test *test, const char *name)
+{
+	struct lab_scenario scenario;
+	struct error error = { 0 };
+	int status;
+
+	if (lab_library_load(&scenario, name, &error)) {
+		cli_fail(error.code, &error);
+		status = EXIT_USAGE;
+	} else {
+		status = run_once(test, &scenario);
+	}
+	lab_scenario_free(&scenario);
+	return status;
+}
+
+int raid_test_verb(int argc, char **argv)
+{
+	struct raid_test test = { 0 };
+	const struct cli_option options[] = {
+		{ "seed", CLI_TEXT, &test.seed_text, "N",
+		  "where chance begins, instead of the scenario's" },
+		{ "report", CLI_TEXT, &test.report, "DIR", "write NAME.html and NAME.json there" },
+		{ "json", CLI_FLAG, &test.json, NULL, "print JSON" },
+		{ NULL },
+	};
+	int status;
+
+	if (!cli_parse("raid test SCENARIO|list|show NAME [--seed N] [--report DIR] [--json]",
+		       options, argc, argv, 1, 2, &test.names, &status))
+		return status;
+	if (test.seed_text) {
+		char *end;
+
+		test.seed = strtoull(test.seed_text, &end, 10);
+		test.seed_said = true;
+		if (*end || end == test.seed_text || *test.seed_text == '-')
+			return cli_usage_error("--seed %s: expected a number", test.seed_text);
+	}
+	if (!strcmp(test.names.words[0], "list") && test.names.count == 1)
+		return list_scenarios(&test);
+	if (!strcmp(test.names.words[0], "show") && test.names.count == 2)
+		return show_scenario(test.names.words[1]);
+	if (test.names.count != 1)
+		return cli_usage_error("expected one scenario, list, or show NAME");
+	return run_named(&test, test.names.words[0]);
+}
