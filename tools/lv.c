@@ -406,7 +406,12 @@ static int lv_create_verb(int argc, char **argv)
 		json_object_set_new(change.params, "create", json_true());
 		change.request = json_incref(change.params);
 	}
-	return change_do(&change, operands.words[0]);
+	status = change_do(&change, operands.words[0]);
+	if (!status && !change.planned && type && strncmp(type, "raid0", 5) && !no_sync)
+		cli_note("%s: its images become alike while it is served, or now by `tenon lv "
+			 "repair %s`; until then a lost one may take all with it",
+			 operands.words[0], operands.words[0]);
+	return status;
 }
 
 static int lv_remove_verb(int argc, char **argv)
