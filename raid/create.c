@@ -66,6 +66,14 @@ static int check_members(const struct raid_new_member *members, unsigned count, 
 	return 0;
 }
 
+static bool has_blanks(const char *word)
+{
+	for (; *word; word++)
+		if ((unsigned char)*word <= ' ' || *word == 0x7f)
+			return true;
+	return false;
+}
+
 static int check_name(const struct raid_create_options *options, char set_name[RAID_NAME_SIZE],
 		      struct error *error)
 {
@@ -76,11 +84,11 @@ static int check_name(const struct raid_create_options *options, char set_name[R
 		return error_set(error, -EINVAL, "an array needs a name");
 	if (strpbrk(name, "/:") || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
 		return error_set(error, -EINVAL, "the name \"%s\" has a '/' or ':' in it", name);
-	for (const char *at = name; *at; at++) {
-		if ((unsigned char)*at <= ' ' || *at == 0x7f)
-			return error_set(error, -EINVAL,
-					 "the name has a space or control character in it");
-	}
+	if (host && strpbrk(host, "/:"))
+		return error_set(error, -EINVAL, "the host \"%s\" has a '/' or ':' in it", host);
+	if (has_blanks(name) || (host && has_blanks(host)))
+		return error_set(error, -EINVAL, "the %s has a space or control character in it",
+				 has_blanks(name) ? "name" : "host");
 	length = host && *host ? snprintf(set_name, RAID_NAME_SIZE, "%s:%s", host, name)
 			       : snprintf(set_name, RAID_NAME_SIZE, "%s", name);
 	/* As mdadm: a host that does not fit is left out. */
@@ -296,19 +304,27 @@ static int check_journal(const struct raid_create_options *options,
 	return 0;
 }
 
+static int check_level(int level, struct error *error)
+{
+	char name[16];
+
+	return raid_level_ops_find(level)
+		       ? 0
+		       : error_set(error, -EOPNOTSUPP,
+				   "%s arrays cannot be created, expected linear, raid0, raid1, "
+				   "raid4, raid5, raid6 or raid10",
+				   raid_level_name(level, name));
+}
+
 static int plan_array(const struct raid_new_member *members, unsigned count,
 		      const struct raid_create_options *options, struct raid_create_plan *plan,
 		      struct error *error)
 {
 	const struct raid_level_ops *ops = raid_level_ops_find(options->level);
-	char name[16];
-	int rc;
+	int rc = check_level(options->level, error);
 
-	if (!ops)
-		return error_set(error, -EOPNOTSUPP,
-				 "%s arrays cannot be created yet, expected linear, raid0, raid1 "
-				 "or raid10",
-				 raid_level_name(options->level, name));
+	if (rc)
+		return rc;
 	plan->layout.minor_version = options->metadata == RAID_METADATA_1_0   ? 0
 				     : options->metadata == RAID_METADATA_1_1 ? 1
 									      : 2;
@@ -497,6 +513,18 @@ static int make(struct raid_array *array, const struct raid_new_member *members,
 	raid_rebuild_set_rate(array, options->rebuild_rate);
 	raid_array_start(array, false);
 	return 0;
+}
+
+int raid_create_check_options(const struct raid_create_options *options, unsigned places,
+			      struct error *error)
+{
+	struct raid_create_plan plan = { .places = places };
+	char set_name[RAID_NAME_SIZE];
+	int rc = check_name(options, set_name, error);
+
+	if (!rc)
+		rc = check_level(options->level, error);
+	return rc ? rc : plan_geometry(options, &plan, error);
 }
 
 int raid_create_check(const struct raid_new_member *members, unsigned count,

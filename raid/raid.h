@@ -166,6 +166,10 @@ struct raid_create_options {
 int raid_create(struct raid_array **out, const struct raid_new_member *members, unsigned count,
 		const struct raid_create_options *options, struct error *error);
 
+/* What can be seen to be wrong before the devices are known, but for how many places they fill: name, host, level, chunk,
+ * layout. */
+int raid_create_check_options(const struct raid_create_options *options, unsigned places,
+			      struct error *error);
 /* What raid_create() would refuse before it writes anything: 0, or its error. */
 int raid_create_check(const struct raid_new_member *members, unsigned count,
 		      const struct raid_create_options *options, struct error *error);

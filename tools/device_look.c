@@ -23,13 +23,32 @@
 #define LIMIT_MOST    3600u
 #define PIECE         4096u
 
-uint64_t device_limit_ns(void)
+/* Seconds. */
+static int limit(uint64_t *seconds, struct error *error)
 {
 	const char *given = getenv("TENON_DEVICE_TIMEOUT");
+	int rc = 0;
+
+	*seconds = LIMIT_SECONDS;
+	if (given && *given)
+		rc = number_parse(given, 1, LIMIT_MOST, seconds, error);
+	if (rc)
+		error_prefix(error, "TENON_DEVICE_TIMEOUT");
+	return rc;
+}
+
+int device_limit_check(struct error *error)
+{
 	uint64_t seconds;
 
-	if (!given || number_parse(given, 1, LIMIT_MOST, &seconds, NULL))
-		seconds = LIMIT_SECONDS;
+	return limit(&seconds, error);
+}
+
+uint64_t device_limit_ns(void)
+{
+	uint64_t seconds;
+
+	limit(&seconds, NULL);
 	return seconds * 1000000000ull;
 }
 

@@ -39,6 +39,8 @@ char *devices_find_same(char *const *paths, unsigned count, const char *path);
 
 /* How long one may take: $TENON_DEVICE_TIMEOUT in seconds, or 5. */
 uint64_t device_limit_ns(void);
+/* Whether it says what it can say: 0, or -EINVAL or -ERANGE with `error` set. */
+int device_limit_check(struct error *error);
 
 /* realpath(3); of what does not exist the path as it is, of what does not answer the path from the root. The caller
  * frees it; NULL without memory. */

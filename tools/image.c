@@ -14,10 +14,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "tools/cli.h"
+#include "block/block.h"
+#include "block/signature.h"
+#include "tools/consent.h"
 #include "tools/devices.h"
 #include "tools/image.h"
 #include "tools/stack.h"
+#include "util/bytes.h"
 #include "util/size.h"
 #include "volume/volume.h"
 
@@ -28,6 +31,7 @@ struct build {
 	const char *kernel_given, *modules, *initrd;
 	uint64_t size;
 	bool force;
+	struct consent consent;
 	struct cli_words given;
 	char *out, *temporary;
 	bool is_volume;
@@ -97,7 +101,7 @@ static int put(const struct build *build, const char *name, const char *to)
 	int argc = 0;
 
 	if (!from || !place || build->given.count > CLI_MOST_OPTIONS)
-		return cli_fail(-ENOMEM, NULL);
+		return cli_fail(-ENOMEM, &(struct error){ 0 });
 	argv[argc++] = (char *)"copy";
 	if (build->force)
 		argv[argc++] = (char *)"--force";
@@ -150,7 +154,7 @@ static int tell(const struct build *build, const char *kernel, const char *initr
 		socket = NULL;
 	socket_word = socket ? quoted(socket) : NULL;
 	if (!kernel_word || !initrd_word || !out || !socket_word)
-		return cli_fail(-ENOMEM, NULL);
+		return cli_fail(-ENOMEM, &(struct error){ 0 });
 	cli_say("%s: root file system of %s (busybox, ext4)", build->out,
 		size_format(build->size, size));
 	cli_say("%s: initial RAM disk for Linux %s", initrd, build->kernel.version);
@@ -166,12 +170,71 @@ static int tell(const struct build *build, const char *kernel, const char *initr
 	return EXIT_DONE;
 }
 
+/* ---- What it would do ---- */
+
+/* What is on the volume would go. */
+static int plan_loss(void *arg, struct error *error)
+{
+	struct build *build = arg;
+	CLEANUP_STACK struct stack *look = NULL;
+	CLEANUP_BLOCK struct block *block = NULL;
+	struct block_signature found;
+	int rc = stack_look(&look, &build->given, error);
+
+	if (!rc)
+		rc = stack_open_block(look, build->out, false, &block, error);
+	if (!rc)
+		rc = block_signature_find(block, &found, error);
+	if (rc > 0 && build->force)
+		cli_say("  the %s on it would be lost", found.name);
+	else if (rc > 0)
+		return block_signature_check(block, error);
+	return MIN(rc, 0);
+}
+
+static void plan_file(const struct build *build, const char *path, const char *what)
+{
+	struct stat status;
+	bool there = !stat(path, &status);
+
+	cli_say("%s: would be %s: %s", path, there ? "overwritten" : "made", what);
+	if (there && !build->force)
+		cli_say("  if it carries a signature, only with --force");
+}
+
+static int plan(struct build *build, const char *initrd, const char *kernel)
+{
+	char size[SIZE_TEXT], text[160];
+	int status = EXIT_DONE;
+
+	snprintf(text, sizeof(text), "a root file system of %s (busybox, ext4)",
+		 size_format(build->size, size));
+	if (build->is_volume) {
+		cli_say("%s: would be written to: %s", build->out, text);
+		status = cli_on_fiber(plan_loss, build);
+	} else {
+		plan_file(build, build->out, text);
+	}
+	if (status)
+		return status;
+	snprintf(text, sizeof(text), "an initial RAM disk for Linux %.100s", build->kernel.version);
+	plan_file(build, build->initrd ? build->initrd : initrd, text);
+	if (build->kernel.unpacked)
+		plan_file(build, kernel, "the kernel of the package");
+	return EXIT_DONE;
+}
+
 /* ---- The work ---- */
+
+static int find_kernel(struct build *build, struct error *error)
+{
+	return image_kernel_find(&build->kernel, build->kernel_given, build->modules,
+				 build->temporary, error);
+}
 
 static int make_all(struct build *build, struct error *error)
 {
-	int rc = image_kernel_find(&build->kernel, build->kernel_given, build->modules,
-				   build->temporary, error);
+	int rc = find_kernel(build, error);
 
 	if (!rc)
 		rc = image_guest_initrd(build->temporary, &build->kernel, error);
@@ -191,12 +254,14 @@ static int work(struct build *build)
 	} else if (!build->size) {
 		build->size = SIZE_DEFAULT;
 	}
-	rc = make_all(build, &error);
+	rc = build->consent.dry_run ? find_kernel(build, &error) : make_all(build, &error);
 	if (rc)
 		return cli_fail(rc, &error);
 	if (asprintf(&initrd, "%s.initrd", build->base) < 0 ||
 	    asprintf(&kernel, "%s.kernel", build->base) < 0)
-		return cli_fail(-ENOMEM, NULL);
+		return cli_fail(-ENOMEM, &error);
+	if (build->consent.dry_run)
+		return plan(build, initrd, kernel);
 	status = put(build, "root.ext4", build->out);
 	if (!status)
 		status = put(build, "initrd", build->initrd ? build->initrd : initrd);
@@ -248,7 +313,7 @@ static int supervise(struct build *build, int *ended_by)
 	}
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	if (child < 0 || waitpid(child, &status, 0) < 0)
-		return cli_fail(-errno, NULL);
+		return cli_fail(-errno, &(struct error){ 0 });
 	*ended_by = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
 	return WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILED;
 }
@@ -266,6 +331,7 @@ static int build_verb(int argc, char **argv)
 		{ "initrd", CLI_TEXT, &build.initrd, "FILE",
 		  "where the initial RAM disk goes (FILE or VG-LV, with .initrd)" },
 		{ "force", CLI_FLAG, &build.force, NULL, "overwrite files that carry a signature" },
+		CLI_OPTION_DRY_RUN(&build.consent),
 		CLI_OPTION_DEVICE(&build.given),
 		CLI_OPTION_END,
 	};
@@ -283,7 +349,7 @@ static int build_verb(int argc, char **argv)
 	build.base = base_name(&build);
 	if (!build.base || asprintf(&build.temporary, "%s/tenon-image-XXXXXX",
 				    temporary && *temporary ? temporary : "/tmp") < 0)
-		return cli_fail(-ENOMEM, NULL);
+		return cli_fail(-ENOMEM, &(struct error){ 0 });
 	if (!mkdtemp(build.temporary)) {
 		struct error error = { 0 };
 

@@ -14,6 +14,7 @@
 #include "tools/lv_raid.h"
 #include "tools/lv_size.h"
 #include "tools/owner.h"
+#include "tools/rehearse.h"
 #include "tools/served.h"
 #include "tools/stack.h"
 #include "util/bytes.h"
@@ -233,6 +234,54 @@ static int change_agree(struct lv_change *change, const char *socket, struct err
 	return rc;
 }
 
+/* Whether a machine has it: what a server would refuse then. */
+static int check_clients(const struct lv_change *change, const char *socket, struct error *error)
+{
+	json_t *answer = NULL;
+	json_int_t clients;
+	int rc = rpc_call(socket, "export.find",
+			  json_pack("{s:o}", "name", describe_text(change->name)), &answer, NULL);
+
+	clients = rc ? 0 : json_integer_value(json_object_get(answer, "clients"));
+	json_decref(answer);
+	if (!clients)
+		return 0;
+	error_set(error, -EBUSY, "%s: a machine has it", change->name);
+	return error_advise(error, "shut the machine down that uses it: `tenon status` names it");
+}
+
+/* What has no plan of its own is made on overlays. */
+static int change_rehearse(struct lv_change *change, const char *socket, struct error *error)
+{
+	CLEANUP_STACK struct stack *stack = NULL;
+	CLEANUP_FREE char *vg = strndup(change->name, strcspn(change->name, "/"));
+	const char *new_name = json_string_value(json_object_get(change->params, "new_name"));
+	bool closed = new_name || json_object_get(change->params, "writable");
+	struct volume_group *group;
+	json_t *news = json_array();
+	int rc = vg ? 0 : -ENOMEM;
+
+	if (!rc && socket && closed)
+		rc = check_clients(change, socket, error);
+	if (!rc)
+		rc = rehearse_claim(&stack, &change->given, vg, error);
+	if (!rc)
+		rc = stack_find_group(stack, vg, &group, error);
+	if (!rc)
+		rc = lv_change(group, change->method, change->params, news, error);
+	if (!rc && new_name) {
+		cli_say("%s: would be renamed to %s/%s", change->name, vg, new_name);
+	} else if (!rc) {
+		const struct volume_lv *lv =
+			volume_group_get_lv(group, strchr(change->name, '/') + 1);
+
+		rehearse_say_settings(change->name, change->params, lv ? lv->tags : NULL,
+				      lv ? lv->tag_count : 0);
+	}
+	json_decref(news);
+	return rc;
+}
+
 /* By whoever has the group. `*ended`: nothing was done, as that one has ended meanwhile. */
 static int change_by_owner(struct lv_change *change, bool *ended, struct error *error)
 {
@@ -243,6 +292,8 @@ static int change_by_owner(struct lv_change *change, bool *ended, struct error *
 	*ended = false;
 	if (!rc && change->planned)
 		rc = change_agree(change, socket, error);
+	else if (!rc && change->consent.dry_run)
+		return change_rehearse(change, socket, error);
 	if (!rc && !socket)
 		return change_here(change, error);
 	if (!rc) {
@@ -431,7 +482,8 @@ static int lv_remove_verb(int argc, char **argv)
 static int lv_rename_verb(int argc, char **argv)
 {
 	struct lv_change change = { .method = "lv.rename" };
-	const struct cli_option options[] = { CLI_OPTION_DEVICE(&change.given), CLI_OPTION_END };
+	const struct cli_option options[] = { CLI_OPTION_DRY_RUN(&change.consent),
+					      CLI_OPTION_DEVICE(&change.given), CLI_OPTION_END };
 	struct cli_words operands;
 	int status;
 
@@ -543,6 +595,7 @@ static int lv_change_verb(int argc, char **argv)
 		{ "autoactivate", CLI_TEXT, &autoactivate, "yes|no",
 		  "LVM2 may start it by itself" },
 		ALLOC_OPTION(&policy),
+		CLI_OPTION_DRY_RUN(&change.consent),
 		CLI_OPTION_DEVICE(&change.given),
 		CLI_OPTION_END,
 	};
@@ -577,6 +630,7 @@ static int lv_tag_verb(int argc, char **argv)
 	const struct cli_option options[] = {
 		{ "add", CLI_LIST, &add, "TAG", "a new tag (repeatable)" },
 		{ "delete", CLI_LIST, &delete, "TAG", "one that goes (repeatable)" },
+		CLI_OPTION_DRY_RUN(&change.consent),
 		CLI_OPTION_DEVICE(&change.given),
 		CLI_OPTION_END,
 	};

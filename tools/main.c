@@ -7,6 +7,8 @@
 
 #include "tools/cli.h"
 #include "tools/commands.h"
+#include "tools/device_look.h"
+#include "tools/state.h"
 #include "util/error.h"
 #include "util/spelling.h"
 #include "util/standard.h"
@@ -124,6 +126,19 @@ static int complete(int argc, char **argv)
 	return EXIT_DONE;
 }
 
+/* What is set to something that it cannot be would be ignored otherwise. */
+static int check_environment(void)
+{
+	struct error error = { 0 };
+	int rc = state_check(&error);
+
+	if (!rc)
+		rc = device_limit_check(&error);
+	if (rc)
+		cli_wrong_value(NULL, &error);
+	return rc;
+}
+
 static int run(int argc, char **argv)
 {
 	const char *word = argc > 1 ? argv[1] : "";
@@ -138,7 +153,8 @@ static int run(int argc, char **argv)
 		return complete(argc - 2, argv + 2);
 	for (size_t i = 0; argc > 1 && i < COMMAND_COUNT; i++)
 		if (!strcmp(word, commands[i].noun))
-			return commands[i].run(argc - 1, argv + 1);
+			return check_environment() ? EXIT_USAGE
+						   : commands[i].run(argc - 1, argv + 1);
 	if (argc > 1)
 		return no_noun(word);
 	print_usage(stderr);

@@ -340,6 +340,8 @@ static int raid_create_verb(int argc, char **argv)
 			"--bitmap-chunk: without a bitmap there is nothing that it is of; "
 			"give --bitmap internal too");
 	create.devices = (struct cli_words){ operands.words + 1, operands.count - 1 };
+	if (raid_create_check_options(&create.options, create.devices.count, &error))
+		return cli_wrong_value(NULL, &error);
 	return cli_on_fiber(create_run, &create);
 }
 

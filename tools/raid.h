@@ -17,6 +17,11 @@ command_fn raid_assemble_verb, raid_add_verb, raid_replace_verb, raid_grow_verb,
 /* `raid examine --kernels`. */
 int raid_kernels_run(const struct cli_words *devices, bool json, struct error *error);
 
+/* What --dry-run says of `raid bitmap` and `raid rebuild`, on overlays (rehearse.h). */
+int raid_rehearse_bitmap(const struct cli_words *given, char *target, bool remove, uint64_t chunk,
+			 struct error *error);
+int raid_rehearse_rebuild(const struct cli_words *given, char *target, struct error *error);
+
 /* "md/NAME" from a name with or without "md/". The caller frees it. */
 char *raid_target(const char *name);
 

@@ -190,10 +190,7 @@ static int plan_repair(struct raid_plan *plan, const struct raid_status *status,
 	say(plan, "%s: %s of each member would be compared", name_of(plan),
 	    size_format(status->member_size, size));
 	say(plan, "  %s", belief(status, plan->force));
-	say(plan,
-	    "  what a member cannot read would be written to it anew; `tenon raid check %s` "
-	    "tells where members differ",
-	    name_of(plan));
+	say(plan, "  what a member cannot read would be written to it anew");
 	return 0;
 }
 

@@ -15,6 +15,7 @@
 #include "tools/owner.h"
 #include "tools/raid.h"
 #include "tools/raid_plan.h"
+#include "tools/rehearse.h"
 #include "tools/stack.h"
 #include "util/bytes.h"
 #include "util/size.h"
@@ -386,6 +387,57 @@ static int rebuild_by_owner(struct rebuild *rebuild, struct error *error)
 	return rc ? rc : 1;
 }
 
+/* A check of the array on overlays, which tells where a repair would write. */
+static int compare_rehearsed(struct rebuild *rebuild, struct error *error)
+{
+	CLEANUP_STACK struct stack *stack = NULL;
+	struct raid_status status;
+	struct raid_array *array;
+	bool clean;
+	int rc = rehearse_claim(&stack, &rebuild->given, rebuild->target, error);
+
+	if (!rc)
+		rc = stack_find_running(stack, rebuild->target, &array, error);
+	if (rc)
+		return rc;
+	raid_status(array, &status);
+	clean = status.clean;
+	raid_status_free(&status);
+	if (!clean) {
+		cli_say("  before that resync its members differ, and are not compared");
+		return 0;
+	}
+	rc = raid_scrub_start(array, false, error);
+	if (!rc)
+		rc = rebuild_wait(rebuild, array, error);
+	cli_progress_end(&rebuild->progress);
+	if (rc)
+		return rc;
+	raid_status(array, &status);
+	rebuild->result = describe_progress(&status);
+	raid_status_free(&status);
+	check_say(rebuild, number_of(rebuild->result, "mismatch_bytes"), false);
+	return 0;
+}
+
+static int repair_rehearse(struct rebuild *rebuild, struct error *error)
+{
+	struct raid_plan plan = { .method = "raid.check", .force = rebuild->force };
+	CLEANUP_FREE char *socket = NULL;
+	int rc = owner_find(&rebuild->given, rebuild->target, &socket, error);
+
+	if (!rc)
+		rc = raid_plan_show(&plan, &rebuild->given, rebuild->target, error);
+	if (!rc && !socket)
+		return compare_rehearsed(rebuild, error);
+	/* What a machine writes in the meantime would look like a difference. */
+	if (!rc)
+		cli_say("  a server has it: `tenon raid check %s` has that tell where members "
+			"differ",
+			rebuild->target);
+	return rc;
+}
+
 static int rebuild_run(void *arg, struct error *error)
 {
 	struct rebuild *rebuild = arg;
@@ -394,11 +446,12 @@ static int rebuild_run(void *arg, struct error *error)
 					 .command = rebuild->mend ? "tenon lv repair" : NULL };
 	struct cli_words targets = { &rebuild->target, 1 };
 	struct stack *stack = NULL;
-	struct raid_plan plan = { .method = "raid.check", .force = rebuild->force };
 	int rc;
 
 	if (rebuild->consent.dry_run)
-		return raid_plan_show(&plan, &rebuild->given, rebuild->target, error);
+		return rebuild->check
+			       ? repair_rehearse(rebuild, error)
+			       : raid_rehearse_rebuild(&rebuild->given, rebuild->target, error);
 	rc = rebuild_by_owner(rebuild, error);
 	if (rc < 0)
 		return rc;
@@ -429,7 +482,7 @@ static int rebuild_verb(struct rebuild *rebuild, const char *usage,
 		return status;
 	if (!rebuild->repair && rebuild->force)
 		return cli_usage_error("--force: it is about a repair; give --repair too");
-	if (!rebuild->repair && rebuild->consent.dry_run)
+	if (rebuild->check && !rebuild->repair && rebuild->consent.dry_run)
 		return cli_usage_error("--dry-run: a check changes nothing; it is about --repair");
 	rebuild->target = raid_target(operands.words[0]);
 	status = cli_on_fiber(rebuild_run, rebuild);
@@ -441,7 +494,8 @@ static int rebuild_verb(struct rebuild *rebuild, const char *usage,
 int raid_rebuild_verb(int argc, char **argv)
 {
 	struct rebuild rebuild = { .progress.what = "rebuild" };
-	const struct cli_option options[] = { CLI_OPTION_DEVICE(&rebuild.given), CLI_OPTION_END };
+	const struct cli_option options[] = { CLI_OPTION_DRY_RUN(&rebuild.consent),
+					      CLI_OPTION_DEVICE(&rebuild.given), CLI_OPTION_END };
 
 	return rebuild_verb(&rebuild, "raid rebuild NAME", options, argc, argv);
 }

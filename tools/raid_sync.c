@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/consent.h"
 #include "tools/describe.h"
 #include "tools/output.h"
 #include "tools/owner.h"
@@ -171,6 +172,7 @@ struct bitmap_change {
 	char *target;
 	bool remove;
 	uint64_t chunk;
+	struct consent consent;
 };
 
 static int bitmap_run(void *arg, struct error *error)
@@ -180,10 +182,15 @@ static int bitmap_run(void *arg, struct error *error)
 	struct cli_words targets = { &change->target, 1 };
 	struct stack *stack = NULL;
 	struct raid_array *array;
-	int rc = owner_call(&change->given, change->target, "raid.bitmap",
-			    json_pack("{s:o, s:b, s:I}", "name", describe_text(change->target),
-				      "remove", change->remove, "chunk", (json_int_t)change->chunk),
-			    NULL, error);
+	int rc;
+
+	if (change->consent.dry_run)
+		return raid_rehearse_bitmap(&change->given, change->target, change->remove,
+					    change->chunk, error);
+	rc = owner_call(&change->given, change->target, "raid.bitmap",
+			json_pack("{s:o, s:b, s:I}", "name", describe_text(change->target),
+				  "remove", change->remove, "chunk", (json_int_t)change->chunk),
+			NULL, error);
 
 	if (rc)
 		return rc > 0 ? 0 : rc;
@@ -202,6 +209,7 @@ int raid_bitmap_verb(int argc, char **argv)
 	const struct cli_option options[] = {
 		{ "chunk", CLI_SIZE, &change.chunk, "SIZE",
 		  "bytes that one bit stands for (64M, or as the room allows)", 4096, 1u << 31 },
+		CLI_OPTION_DRY_RUN(&change.consent),
 		CLI_OPTION_DEVICE(&change.given),
 		CLI_OPTION_END,
 	};

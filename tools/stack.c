@@ -64,13 +64,13 @@ static int stack_probe(struct stack *stack, struct stack_node *node)
  * failure is the array's problem, not the stack's; without memory it is the stack's. */
 static int stack_assemble(struct stack *stack, unsigned index, const struct stack_options *options)
 {
-	struct raid_assemble_options assemble = {
-		.read_only = !options->write,
-		.no_resync = !options->resync,
-		.refuse_degraded = (options->write || options->strict) && !options->degraded,
-		.force = options->force,
-		.log = options->log
-	};
+	bool write = options->write || options->rehearse;
+	struct raid_assemble_options assemble = { .read_only = !write,
+						  .no_resync = !options->resync,
+						  .refuse_degraded = (write || options->strict) &&
+								     !options->degraded,
+						  .force = options->force,
+						  .log = options->log };
 	struct stack_array *array = &stack->arrays[index];
 	CLEANUP_FREE struct block **blocks = calloc(stack->node_count, sizeof(struct block *));
 	struct stack_node *node;
@@ -93,7 +93,7 @@ static int stack_assemble(struct stack *stack, unsigned index, const struct stac
 		return 0;
 	}
 	raid_status(array->raid, &status);
-	if (status.missing && !options->write &&
+	if (status.missing && !write &&
 	    asprintf(
 		    &array->note,
 		    "%s: %u of the members that it had when it was last written are not here; read "
@@ -139,6 +139,8 @@ static int stack_scan(struct stack *stack, const struct stack_options *options, 
 
 	if (!blocks)
 		return -ENOMEM;
+	if (options->rehearse)
+		context.archive = NULL;
 	for (unsigned i = 0; i < stack->node_count; i++)
 		if (stack->nodes[i].block && !stack->nodes[i].is_member)
 			blocks[count++] = stack->nodes[i].block;
@@ -296,7 +298,7 @@ int stack_claim(struct stack **out, const struct cli_words *given, const struct 
 			stack_close(steal_pointer(out), NULL);
 			continue;
 		}
-		if (!rc && chosen.write)
+		if (!rc && (chosen.write || chosen.rehearse))
 			rc = stack_check_arrays(*out, &trouble, error);
 		for (unsigned i = 0; !rc && i < (*out)->array_count; i++)
 			if ((*out)->arrays[i].note)

@@ -58,8 +58,9 @@ struct stack {
 };
 
 struct stack_options {
-	bool write;          /* open for writing, locked */
-	bool lock;           /* locked for reading */
+	bool write; /* open for writing, locked */
+	bool lock;  /* locked for reading */
+	bool rehearse; /* as with `write`, but on overlays (overlay.h): a look that may be changed, and is gone then */
 	bool resync;         /* arrays resync and recover by themselves */
 	bool degraded;       /* with `write`: arrays start without members that were in sync */
 	bool strict;         /* in a look too, arrays start as they would with `write` */

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "block/block.h"
+#include "block/overlay.h"
 #include "tools/device_look.h"
 #include "tools/stack.h"
 #include "util/bytes.h"
@@ -155,6 +156,25 @@ static int look(struct stack *stack, const struct device_list *devices, struct e
 	return rc;
 }
 
+static int cover(struct stack *stack, struct error *error)
+{
+	int rc = 0;
+
+	for (unsigned i = 0; !rc && i < stack->node_count; i++) {
+		struct stack_node *node = &stack->nodes[i];
+		struct block *overlay;
+
+		if (!node->block)
+			continue;
+		rc = block_create_overlay(&overlay, node->block, error);
+		if (rc)
+			break;
+		block_unref(node->block);
+		node->block = overlay;
+	}
+	return rc;
+}
+
 int stack_open_devices(struct stack *stack, const struct device_list *devices,
 		       const struct stack_options *options, struct error *error)
 {
@@ -162,8 +182,11 @@ int stack_open_devices(struct stack *stack, const struct device_list *devices,
 
 	if (options->lock)
 		flags |= BLOCK_OPEN_LOCK;
-	if (!flags)
-		return look(stack, devices, error);
+	if (!flags) {
+		int rc = look(stack, devices, error);
+
+		return rc || !options->rehearse ? rc : cover(stack, error);
+	}
 	for (unsigned i = 0; i < devices->count; i++)
 		if (!add_device(stack, devices->paths[i], flags, error))
 			return error->code ? error->code : -ENOMEM;

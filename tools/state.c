@@ -2,10 +2,15 @@
 /* See state.h. */
 #include "tools/state.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "util/bytes.h"
+#include "util/error.h"
+#include "util/number.h"
 
 #define LEAST 10
 #define DAYS  30
@@ -17,16 +22,39 @@ static const char *variable(const char *name)
 	return value && *value ? value : NULL;
 }
 
-static unsigned number(const char *name, unsigned otherwise)
+/* 0, or -EINVAL: it is set to something else than a number. */
+static int number(const char *name, unsigned otherwise, unsigned *out, struct error *error)
 {
 	const char *text = variable(name);
-	char *end;
-	unsigned long value;
+	uint64_t value = otherwise;
+	int rc = text ? number_parse(text, 0, 1000000, &value, error) : 0;
 
-	if (!text)
-		return otherwise;
-	value = strtoul(text, &end, 10);
-	return *end || value > 1000000 ? otherwise : (unsigned)value;
+	if (rc)
+		error_prefix(error, "%s", name);
+	*out = (unsigned)value;
+	return rc;
+}
+
+/* 1: on; 0: off; -EINVAL. */
+static int wanted(struct error *error)
+{
+	static const char *const words[] = { "off", "0", "no", "on", "1", "yes" };
+	const char *text = variable("TENON_ARCHIVE");
+
+	for (size_t i = 0; text && i < ARRAY_SIZE(words); i++)
+		if (!strcmp(text, words[i]))
+			return i > 2;
+	return text ? error_set(error, -EINVAL, "TENON_ARCHIVE: %s: expected on or off", text) : 1;
+}
+
+int state_check(struct error *error)
+{
+	unsigned value;
+	int rc = wanted(error);
+
+	if (rc >= 0)
+		rc = number("TENON_ARCHIVE_MIN", LEAST, &value, error);
+	return rc ? rc : number("TENON_ARCHIVE_DAYS", DAYS, &value, error);
 }
 
 static char *state_directory(void)
@@ -49,17 +77,15 @@ static char *state_directory(void)
 
 const struct volume_archive *state_archive(struct state_archive *state)
 {
-	const char *wanted = variable("TENON_ARCHIVE");
-
 	*state = (struct state_archive){ 0 };
-	if (wanted && (!strcmp(wanted, "off") || !strcmp(wanted, "0") || !strcmp(wanted, "no")))
+	if (wanted(NULL) <= 0)
 		return NULL;
 	state->directory = state_directory();
 	if (!state->directory)
 		return NULL;
-	state->archive = (struct volume_archive){ .directory = state->directory,
-						  .least = number("TENON_ARCHIVE_MIN", LEAST),
-						  .days = number("TENON_ARCHIVE_DAYS", DAYS) };
+	state->archive.directory = state->directory;
+	number("TENON_ARCHIVE_MIN", LEAST, &state->archive.least, NULL);
+	number("TENON_ARCHIVE_DAYS", DAYS, &state->archive.days, NULL);
 	return &state->archive;
 }
 

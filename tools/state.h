@@ -15,6 +15,9 @@ struct state_archive {
 	char *directory;
 };
 
+/* Whether the environment says what it can say of that: 0, or -EINVAL with `error` set. */
+int state_check(struct error *error);
+
 /* Where metadata is kept, and for how long: TENON_ARCHIVE_MIN and TENON_ARCHIVE_DAYS, or else LVM2's 10 and 30.
  * NULL where the user wants none (TENON_ARCHIVE=off) or has no home. Good as long as `state`. */
 const struct volume_archive *state_archive(struct state_archive *state);

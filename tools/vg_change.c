@@ -129,7 +129,11 @@ static int reduce(struct vg_work *work)
 
 		rc = device ? volume_group_reduce(work->group, work->pvs[i], work->error) : -ENOMEM;
 		if (!rc)
-			tell_news(work, "%s: is a physical volume of no group now", device);
+			tell_news(work,
+				  work->change->rehearsal
+					  ? "%s: would be a physical volume of no group"
+					  : "%s: is a physical volume of no group now",
+				  device);
 		else if (i)
 			error_advise(work->error, "%u of the %u devices had left by then", i,
 				     work->pv_count);
@@ -144,7 +148,11 @@ static int reduce_missing(struct vg_work *work)
 	int rc = volume_group_remove_missing(work->group, force, work->error);
 
 	if (!rc)
-		tell_news(work, "%s: has %u physical volumes now, had %u; volumes removed: %u",
+		tell_news(work,
+			  work->change->rehearsal
+				  ? "%s: would have %u physical volumes, has %u; volumes that "
+				    "would be removed: %u"
+				  : "%s: has %u physical volumes now, had %u; volumes removed: %u",
 			  work->group->name, work->group->pv_count, pvs,
 			  lvs - work->group->lv_count);
 	return rc;
@@ -159,11 +167,16 @@ static int resize_pv(struct vg_work *work)
 	int rc;
 
 	rc = volume_pv_resize(work->group, pv, size > 0 ? (uint64_t)size : 0, work->error);
-	if (!rc)
-		tell_news(work, "%s: has %s for volumes %s, had %s", device_of(pv),
-			  size_format(pv->extent_count * work->group->extent_size, sizes[0]),
-			  pv->extent_count == before ? "as before" : "now",
-			  size_format(before * work->group->extent_size, sizes[1]));
+	if (rc)
+		return rc;
+	size_format(pv->extent_count * work->group->extent_size, sizes[0]);
+	size_format(before * work->group->extent_size, sizes[1]);
+	if (work->change->rehearsal)
+		tell_news(work, "%s: would have %s for volumes, has %s", device_of(pv), sizes[0],
+			  sizes[1]);
+	else
+		tell_news(work, "%s: has %s for volumes %s, had %s", device_of(pv), sizes[0],
+			  pv->extent_count == before ? "as before" : "now", sizes[1]);
 	return rc;
 }
 
@@ -193,8 +206,8 @@ static int repair_group(struct vg_work *work)
 	int rc = volume_group_repair(work->group, restore, work->error);
 
 	if (!rc)
-		tell_news(work, "%s: its metadata are written anew on all its physical volumes",
-			  work->group->name);
+		tell_news(work, "%s: its metadata %s written anew on all its physical volumes",
+			  work->group->name, work->change->rehearsal ? "would be" : "are");
 	return rc;
 }
 

@@ -32,7 +32,8 @@ struct vg_change {
 	json_t *params;
 	struct block **blocks; /* of vg.extend */
 	unsigned block_count;
-	json_t *news; /* lines for the user are appended */
+	json_t *news;   /* lines for the user are appended */
+	bool rehearsal; /* they say what would be */
 };
 
 /* At the group's home. 0 or a negative errno with `error` set. */

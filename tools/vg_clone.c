@@ -4,8 +4,11 @@
 #include <stdlib.h>
 
 #include "block/block.h"
+#include "block/overlay.h"
+#include "tools/consent.h"
 #include "tools/device_look.h"
 #include "tools/raid.h"
+#include "tools/raid_plan.h"
 #include "tools/stack.h"
 #include "tools/state.h"
 #include "tools/vg_change.h"
@@ -15,6 +18,7 @@
 struct vg_clone {
 	char *name;
 	struct cli_words given, devices;
+	struct consent consent;
 };
 
 static int clone_check_name(const struct vg_clone *clone, struct error *error)
@@ -29,6 +33,17 @@ static int clone_check_name(const struct vg_clone *clone, struct error *error)
 	return error_advise(error, "choose another name");
 }
 
+/* A copy that is changed in memory only. */
+static int open_rehearsed(struct stack *look, const char *device, struct block **out,
+			  struct error *error)
+{
+	CLEANUP_BLOCK struct block *block = NULL;
+	int rc = stack_names_array(device) ? stack_open_block(look, device, false, &block, error)
+					   : raid_plan_open(device, &block, error);
+
+	return rc ? rc : block_create_overlay(out, block, error);
+}
+
 static int clone_run(void *arg, struct error *error)
 {
 	struct vg_clone *clone = arg;
@@ -37,19 +52,25 @@ static int clone_run(void *arg, struct error *error)
 	struct volume_context context = { .command = "tenon vg clone",
 					  .archive = state_archive(&state) };
 	struct stack *below = NULL;
+	bool dry = clone->consent.dry_run;
 	int rc = blocks ? clone_check_name(clone, error) : -ENOMEM;
 
+	if (dry)
+		context.archive = NULL;
 	if (!rc)
 		rc = devices_check_distinct(clone->devices.words, clone->devices.count, error);
 	if (!rc)
-		rc = device_claim_below(&below, &clone->given, &clone->devices, error);
+		rc = dry ? stack_look(&below, &clone->given, error)
+			 : device_claim_below(&below, &clone->given, &clone->devices, error);
 	for (unsigned i = 0; !rc && i < clone->devices.count; i++)
-		rc = device_open_new(below, clone->devices.words[i], true, &blocks[i], error);
+		rc = dry ? open_rehearsed(below, clone->devices.words[i], &blocks[i], error)
+			 : device_open_new(below, clone->devices.words[i], true, &blocks[i], error);
 	if (!rc)
 		rc = volume_group_clone(clone->name, blocks, clone->devices.count, &context, error);
 	if (!rc)
-		cli_say("%s: is a group of its own now, on %u device%s", clone->name,
-			clone->devices.count, clone->devices.count == 1 ? "" : "s");
+		cli_say("%s: %s a group of its own%s, on %u device%s", clone->name,
+			dry ? "would be" : "is", dry ? "" : " now", clone->devices.count,
+			clone->devices.count == 1 ? "" : "s");
 	for (unsigned i = 0; blocks && i < clone->devices.count; i++)
 		block_unref(blocks[i]);
 	return stack_finish(below, rc, error);
@@ -58,13 +79,17 @@ static int clone_run(void *arg, struct error *error)
 int vg_clone_verb(int argc, char **argv)
 {
 	struct vg_clone clone = { 0 };
-	const struct cli_option options[] = { CLI_OPTION_DEVICE(&clone.given), CLI_OPTION_END };
+	struct error error = { 0 };
+	const struct cli_option options[] = { CLI_OPTION_DRY_RUN(&clone.consent),
+					      CLI_OPTION_DEVICE(&clone.given), CLI_OPTION_END };
 	struct cli_words operands;
 	int status;
 
 	if (!cli_parse("vg clone VG DEVICE...", options, argc, argv, 2, CLI_ANY, &operands,
 		       &status))
 		return status;
+	if (volume_group_name_check(operands.words[0], &error))
+		return cli_wrong_value(NULL, &error);
 	clone.name = operands.words[0];
 	clone.devices = (struct cli_words){ operands.words + 1, operands.count - 1 };
 	return cli_on_fiber(clone_run, &clone);

@@ -17,6 +17,7 @@
 #include "tools/lv_size.h"
 #include "tools/owner.h"
 #include "tools/raid.h"
+#include "tools/rehearse.h"
 #include "tools/stack.h"
 #include "tools/vg_change.h"
 #include "util/bytes.h"
@@ -226,21 +227,78 @@ static int change_here(struct vg_command *command, struct error *error)
 	return stack_finish(below, rc, error);
 }
 
+static int check_while_served(const struct vg_command *command, struct error *error)
+{
+	if (vg_change_while_served(command->method))
+		return 0;
+	error_set(error, -EBUSY, "%s: a running server has it", command->name);
+	return error_advise(error, "stop the server for this: tenon status names it");
+}
+
 static int ask_server(struct vg_command *command, const char *socket, struct error *error)
 {
 	json_t *answer = NULL;
-	int rc;
+	int rc = check_while_served(command, error);
 
-	if (!vg_change_while_served(command->method)) {
-		error_set(error, -EBUSY, "%s: a running server has it", command->name);
-		return error_advise(error, "stop the server for this: tenon status names it");
-	}
+	if (rc)
+		return rc;
 	if (command->devices.count)
 		lv_size_add_pvs(&command->devices, 0, command->params);
 	rc = rpc_call(socket, command->method, json_incref(command->params), &answer, error);
 	if (!rc)
 		lv_change_tell(json_object_get(answer, "notes"), json_object_get(answer, "news"));
 	json_decref(answer);
+	return rc;
+}
+
+/* Lines for what has no news. */
+static void say_rehearsed(const struct vg_command *command, const struct volume_group *group,
+			  const char *before)
+{
+	const char *uuid =
+		json_string_value(json_array_get(json_object_get(command->params, "pvs"), 0));
+
+	if (!strcmp(command->method, "vg.rename"))
+		cli_say("%s: would be renamed to %s", before, group->name);
+	else if (!strcmp(command->method, "vg.export"))
+		cli_say("%s: would be exported: no host would use it before it is imported",
+			before);
+	else if (!strcmp(command->method, "vg.import"))
+		cli_say("%s: would be imported: this host could use it", before);
+	else if (!command->device)
+		rehearse_say_settings(before, command->params, group->tags, group->tag_count);
+	for (unsigned i = 0; command->device && uuid && i < group->pv_count; i++)
+		if (!strcmp(group->pvs[i]->uuid, uuid))
+			rehearse_say_settings(command->device, command->params, group->pvs[i]->tags,
+					      group->pvs[i]->tag_count);
+}
+
+static int rehearse(struct vg_command *command, bool served, struct error *error)
+{
+	CLEANUP_STACK struct stack *stack = NULL;
+	struct vg_change change = { .method = command->method,
+				    .params = command->params,
+				    .rehearsal = true };
+	struct volume_group *group;
+	json_t *line;
+	size_t index;
+	int rc = served ? check_while_served(command, error) : 0;
+
+	if (!rc)
+		rc = rehearse_claim(&stack, &command->given, command->name, error);
+	if (!rc)
+		rc = stack_find_group(stack, command->name, &group, error);
+	if (rc)
+		return rc;
+	change.news = json_array();
+	rc = vg_change(group, &change, error);
+	json_array_foreach(change.news, index, line) {
+		if (!rc && json_is_string(line))
+			cli_say("%s", json_string_value(line));
+	}
+	if (!rc)
+		say_rehearsed(command, group, command->name);
+	json_decref(change.news);
 	return rc;
 }
 
@@ -257,6 +315,8 @@ static int command_run(void *arg, struct error *error)
 		rc = owner_find(&command->given, command->name, &socket, error);
 		if (rc)
 			return rc;
+		if (command->consent.dry_run)
+			return rehearse(command, socket, error);
 		if (!socket)
 			return change_here(command, error);
 		rc = ask_server(command, socket, error);
@@ -332,12 +392,16 @@ int vg_reduce_verb(int argc, char **argv)
 int vg_rename_verb(int argc, char **argv)
 {
 	struct vg_command command = { .method = "vg.rename" };
-	const struct cli_option options[] = { CLI_OPTION_DEVICE(&command.given), CLI_OPTION_END };
+	struct error error = { 0 };
+	const struct cli_option options[] = { CLI_OPTION_DRY_RUN(&command.consent),
+					      CLI_OPTION_DEVICE(&command.given), CLI_OPTION_END };
 	struct cli_words operands;
 	int status;
 
 	if (!cli_parse("vg rename VG NEW", options, argc, argv, 2, 2, &operands, &status))
 		return status;
+	if (volume_group_name_check(operands.words[1], &error))
+		return cli_wrong_value(NULL, &error);
 	command.name = operands.words[0];
 	command.params = json_pack("{s:o}", "new_name", describe_text(operands.words[1]));
 	return command_do(&command);
@@ -346,7 +410,8 @@ int vg_rename_verb(int argc, char **argv)
 static int move_verb(const char *method, const char *usage, int argc, char **argv)
 {
 	struct vg_command command = { .method = method };
-	const struct cli_option options[] = { CLI_OPTION_DEVICE(&command.given), CLI_OPTION_END };
+	const struct cli_option options[] = { CLI_OPTION_DRY_RUN(&command.consent),
+					      CLI_OPTION_DEVICE(&command.given), CLI_OPTION_END };
 	struct cli_words operands;
 	int status;
 
@@ -373,6 +438,7 @@ int vg_repair_verb(int argc, char **argv)
 	const struct cli_option options[] = {
 		{ "restore-missing", CLI_FLAG, &restore, NULL,
 		  "take physical volumes back that were missing, as they are" },
+		CLI_OPTION_DRY_RUN(&command.consent),
 		CLI_OPTION_DEVICE(&command.given),
 		CLI_OPTION_END,
 	};
@@ -393,9 +459,11 @@ static int tag_verb(const char *method, const char *usage, int argc, char **argv
 {
 	struct vg_command command = { .method = method };
 	struct cli_words add = { 0 }, delete = { 0 }, operands;
+	struct error error = { 0 };
 	const struct cli_option options[] = {
 		{ "add", CLI_LIST, &add, "TAG", "a new tag (repeatable)" },
 		{ "delete", CLI_LIST, &delete, "TAG", "one that goes (repeatable)" },
+		CLI_OPTION_DRY_RUN(&command.consent),
 		CLI_OPTION_DEVICE(&command.given),
 		CLI_OPTION_END,
 	};
@@ -405,6 +473,9 @@ static int tag_verb(const char *method, const char *usage, int argc, char **argv
 		return status;
 	if (!add.count && !delete.count)
 		return cli_usage_error("give --add or --delete");
+	for (unsigned i = 0; i < add.count; i++)
+		if (volume_tag_check(add.words[i], &error))
+			return cli_wrong_value("add", &error);
 	command.params = json_pack("{s:o, s:o}", "add_tags", vg_words(&add), "delete_tags",
 				   vg_words(&delete));
 	*(*method == 'v' ? &command.name : &command.device) = operands.words[0];
@@ -443,6 +514,7 @@ int vg_change_verb(int argc, char **argv)
 		  "LVM2 may start its volumes by itself" },
 		{ "alloc", CLI_TEXT, &policy, "POLICY",
 		  "contiguous, cling, normal, anywhere; inherit: normal" },
+		CLI_OPTION_DRY_RUN(&command.consent),
 		CLI_OPTION_DEVICE(&command.given),
 		CLI_OPTION_END,
 	};
@@ -474,6 +546,7 @@ int pv_change_verb(int argc, char **argv)
 	const struct cli_option options[] = {
 		{ "allocatable", CLI_TEXT, &allocatable, "yes|no",
 		  "volumes may get extents on it" },
+		CLI_OPTION_DRY_RUN(&command.consent),
 		CLI_OPTION_DEVICE(&command.given),
 		CLI_OPTION_END,
 	};
@@ -503,6 +576,7 @@ int pv_resize_verb(int argc, char **argv)
 	const struct cli_option options[] = {
 		{ "size", CLI_SIZE, &size, "SIZE", "so much of its device; default: all", 512,
 		  INT64_MAX },
+		CLI_OPTION_DRY_RUN(&command.consent),
 		CLI_OPTION_DEVICE(&command.given),
 		CLI_OPTION_END,
 	};

@@ -114,7 +114,7 @@ refused 'source has' $TENON copy free.img vg/x
 
 # Names.
 for name in '' . .. 'two words' 'sl/ash' 'co:lon' $'new\nline' "$(printf 'x%.0s' {1..200})"; do
-	refused 'name|VG/LV|verb|operand' $TENON raid create --level 1 -- "$name" free.img missing
+	status=2 refused 'name|VG/LV|verb|operand' $TENON raid create --level 1 -- "$name" free.img missing
 	status=2 refused 'name|VG/LV' $TENON vg create -- "$name" free.img
 	status=2 refused 'name|VG/LV' $TENON lv create --size 1M -- "vg/$name"
 done

@@ -41,6 +41,14 @@ expect 2 'tag .*byte 2 is 0x40' $TENON lv create vg/lv --size 4M --tag 't@'
 expect 2 'tag .*byte 2 is 0x40' $TENON lv tag vg/lv --add 't@'
 expect 2 'found byte 0x21' $TENON vg create 'v!' a.img
 expect 2 '--tag: tag .*byte 2 is 0x40' $TENON vg create v a.img --tag 't@'
+expect 2 "name .a/b. has a '/'" $TENON raid create a/b --level 1 nothing none
+expect 2 "host .a:b. has a '/'" $TENON raid create r --level 1 --homehost a:b nothing none
+expect 2 'found byte 0x2f' $TENON vg rename v a/b
+expect 2 'found byte 0x2f' $TENON vg clone a/b nothing
+expect 2 'add: tag .*byte 2 is 0x40' $TENON vg tag v --add 't@'
+for variable in TENON_ARCHIVE=7 TENON_ARCHIVE_MIN=x TENON_ARCHIVE_DAYS=-1 TENON_DEVICE_TIMEOUT=0; do
+	expect 2 "^tenon: ${variable%%=*}: .*expected" env $variable $TENON lv list
+done
 expect 2 '--size: 100: 100 MiB, or 100 bytes' $TENON raid grow r --size 100
 expect 2 '--min: size .zz.: expected a number' $TENON raid speed r --min zz
 expect 2 '--max: 100: 100 MiB, or 100 bytes' $TENON raid speed r --max 100
@@ -141,8 +149,8 @@ refused 'no md superblock' $TENON raid examine zeroed.img
 rm zeroed.img
 # What is wrong is said before anything is wiped.
 refused 'too many are missing' $TENON raid create other --level 10 --force a.img c.img missing missing
-refused 'layout "n9x"' $TENON raid create other --level 10 --layout n9x --force a.img c.img
-refused 'power of two' $TENON raid create other --level 0 --chunk 12K --force a.img c.img
+status=2 refused 'layout "n9x"' $TENON raid create other --level 10 --layout n9x --force a.img c.img
+status=2 refused 'power of two' $TENON raid create other --level 0 --chunk 12K --force a.img c.img
 refused 'does without none' $TENON raid create other --level 0 --force a.img missing
 json 'len(d) == 2' $TENON raid examine a.img b.img --json
 expect 0 '' $TENON vg create vg md/r

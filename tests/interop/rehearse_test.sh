@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# --dry-run of what changes groups, volumes and arrays: says what would be done or refuses it, and every byte stays as it is.
+# timeout: 600
+set -u
+. "$(dirname "$0")/lib.sh"
+cd "$work" || exit 1
+export TENON_DEVICES=$work/a:$work/b:$work/c:$work/d:$work/e TENON_STATE_DIR=$work/state
+truncate -s 16M a b c d e
+"$TENON" raid create r --level 1 a b --bitmap none && "$TENON" vg create vg c d && "$TENON" lv create vg/v --size 4M c || exit 1
+mkdir copies && cp c d copies
+sums() { cat a b c d e copies/? | sha256sum; }
+# dry STATUS PATTERN ARGUMENT...
+dry() {
+	local before status=$1 pattern=$2
+	shift 2
+	before=$(sums)
+	expect "$status" "$pattern" "$TENON" "$@" --dry-run
+	[ "$(sums)" = "$before" ] || problem "'$*' changed a device"
+}
+groups() {
+	dry 0 'its tags would be: one, two' vg tag vg --add one --add two
+	dry 0 'would not start it by itself' vg change vg --autoactivate no
+	dry 0 'metadata would be written anew' vg repair vg
+	dry 0 '/d: would be a physical volume of no group' vg reduce vg d
+	dry 1 'are used' vg reduce vg c
+	dry 0 'its tags would be: one' pv tag c --add one
+	dry 0 'no volume would get extents' pv change c --allocatable no
+	dry 0 'would have 8 MiB for volumes, has 12 MiB' pv resize c --size 12M
+	dry 0 'vg/v: would be renamed to vg/w' lv rename vg/v w
+	dry 1 'exists already' lv rename vg/v v
+	dry 0 'its tags would be: one' lv tag vg/v --add one
+	dry 0 'could only be read' lv change vg/v --read-only
+	dry 0 'allocation policy would be cling' lv change vg/v --alloc cling
+	dry 1 'no such volume' lv tag vg/none --add one
+}
+groups
+dry 0 'would be renamed to other' vg rename vg other
+dry 0 'would be exported' vg export vg
+dry 1 'not exported already' vg import vg
+dry 0 'new: would be a group of its own, on 2 devices' vg clone new copies/c copies/d
+archived=$(ls state/archive)
+dry 0 'its tags would be: one' vg tag vg --add one
+[ "$(ls state/archive)" = "$archived" ] || problem 'a dry run was archived'
+
+dry 0 'would get a bitmap with a bit for each' raid bitmap r add
+dry 1 'has no bitmap' raid bitmap r remove
+dry 0 'nothing is left to rebuild' raid rebuild r
+dry 0 '0 bytes differ' raid repair r
+printf x | dd of=b bs=1 seek=12M conv=notrunc status=none
+dry 0 'which member is wrong cannot be known' raid repair r
+"$TENON" raid fail r b && "$TENON" raid remove r b && "$TENON" raid add r e || problem 'a member of another'
+dry 0 '/e: would fill an empty place of md/r' raid rebuild r
+
+# A server that has them: nobody writes to them, so their bytes stay.
+launch server.out "$TENON" serve vg --socket-dir s || problem "the server: $(cat server.out)"
+groups
+dry 1 'a running server has it' vg rename vg other
+dry 1 'a running server has it' vg export vg
+[ $failures = 0 ] && echo "all as expected"
+exit $((failures > 0))

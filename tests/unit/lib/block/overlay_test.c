@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* lib/block: an overlay is a disk like another, and what is below it stays as it is. */
+#include "unit.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "block/block.h"
+#include "block/overlay.h"
+#include "fiber/fiber.h"
+#include "fiber_run.h"
+#include "util/bytes.h"
+#include "util/random.h"
+
+#define SIZE (128u << 10)
+
+static int random_changes(void *arg)
+{
+	static char model[SIZE], before[SIZE], found[SIZE];
+	CLEANUP_BLOCK struct block *lower = NULL;
+	CLEANUP_BLOCK struct block *block = NULL;
+	struct random random = { .state = 11 };
+
+	(void)arg;
+	CU_ASSERT_EQUAL_FATAL(block_create_memory(&lower, "disk", SIZE, NULL), 0);
+	random_fill(&random, before, SIZE);
+	CU_ASSERT_EQUAL(block_write(lower, 0, before, SIZE, 0), 0);
+	lower->read_only = true;
+	CU_ASSERT_EQUAL_FATAL(block_create_overlay(&block, lower, NULL), 0);
+	CU_ASSERT_STRING_EQUAL(block->name, "disk");
+	CU_ASSERT_FALSE(block->read_only);
+	memcpy(model, before, SIZE);
+	for (unsigned i = 0; i < 500; i++) {
+		uint64_t offset = random_below(&random, SIZE / 512) * 512;
+		uint64_t length = (1 + random_below(&random, 30)) * 512;
+
+		length = MIN(length, SIZE - offset);
+		switch (random_below(&random, 6)) {
+		case 0:
+			CU_ASSERT_EQUAL(block_flush(block), 0);
+			break;
+		case 1:
+			memset(model + offset, 0, length);
+			CU_ASSERT_EQUAL(block_write_zeroes(block, offset, length, BLOCK_MAY_UNMAP),
+					0);
+			break;
+		case 2:
+			CU_ASSERT_EQUAL(block_read(block, offset, found, length), 0);
+			CU_ASSERT_EQUAL(memcmp(found, model + offset, length), 0);
+			break;
+		default:
+			random_fill(&random, model + offset, length);
+			CU_ASSERT_EQUAL(
+				block_write(block, offset, model + offset, length, BLOCK_FUA), 0);
+		}
+	}
+	CU_ASSERT_EQUAL(block_read(block, 0, found, SIZE), 0);
+	CU_ASSERT_EQUAL(memcmp(found, model, SIZE), 0);
+	CU_ASSERT(block_overlay_written(block) > SIZE);
+	CU_ASSERT_EQUAL(block_read(lower, 0, found, SIZE), 0);
+	CU_ASSERT_EQUAL(memcmp(found, before, SIZE), 0);
+	return 0;
+}
+
+static int too_much(void *arg)
+{
+	static char bytes[1 << 20];
+	CLEANUP_BLOCK struct block *lower = NULL;
+	CLEANUP_BLOCK struct block *block = NULL;
+	uint64_t at = 0;
+
+	(void)arg;
+	CU_ASSERT_EQUAL_FATAL(block_create_memory(&lower, "disk", 1ull << 40, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(block_create_overlay(&block, lower, NULL), 0);
+	for (; at < BLOCK_OVERLAY_MOST; at += sizeof(bytes))
+		CU_ASSERT_EQUAL(block_write(block, at, bytes, sizeof(bytes), 0), 0);
+	CU_ASSERT_EQUAL(block_write(block, at, bytes, 512, 0), -ENOSPC);
+	/* Zeroes take no memory. */
+	CU_ASSERT_EQUAL(block_write_zeroes(block, 0, lower->size, 0), 0);
+	CU_ASSERT_EQUAL(block_overlay_written(block), BLOCK_OVERLAY_MOST + lower->size);
+	return 0;
+}
+
+#define ON_FIBERS(name, function)                                                                  \
+	static void name(void)                                                                     \
+	{                                                                                          \
+		fiber_run_virtual(fiber_run_first_engine(), function, NULL);                       \
+	}
+
+ON_FIBERS(test_it_reads_as_written_and_changes_nothing, random_changes)
+ON_FIBERS(test_it_takes_only_so_much, too_much)
+
+UNIT_MAIN("block overlay", UNIT(test_it_reads_as_written_and_changes_nothing),
+	  UNIT(test_it_takes_only_so_much))

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* See rehearse.h. */
+#include "tools/rehearse.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "util/bytes.h"
+#include "util/cleanup.h"
+
+int rehearse_claim(struct stack **out, const struct cli_words *given, char *target,
+		   struct error *error)
+{
+	const struct stack_options options = { .rehearse = true };
+	struct cli_words targets = { &target, 1 };
+
+	return stack_claim(out, given, &targets, &options, error);
+}
+
+static void say_tags(const char *what, char *const *tags, unsigned count)
+{
+	CLEANUP_FREE char *text = NULL;
+	size_t length;
+	FILE *to = open_memstream(&text, &length);
+
+	for (unsigned i = 0; to && i < count; i++)
+		fprintf(to, "%s%s", i ? ", " : "", tags[i]);
+	if (!to || fclose(to))
+		return;
+	if (count)
+		cli_say("%s: its tags would be: %s", what, text);
+	else
+		cli_say("%s: would have no tags", what);
+}
+
+void rehearse_say_settings(const char *what, json_t *params, char *const *tags, unsigned tag_count)
+{
+	static const struct {
+		const char *key, *yes, *no;
+	} settings[] = {
+		{ "writable", "could be written to", "could only be read" },
+		{ "activation_skip", "would be left alone by LVM2 unless told",
+		  "would not be left alone by LVM2" },
+		{ "autoactivate", "LVM2 might start it by itself",
+		  "LVM2 would not start it by itself" },
+		{ "allocatable", "volumes could get extents on it",
+		  "no volume would get extents on it" },
+	};
+	json_t *policy = json_object_get(params, "allocation");
+
+	for (size_t i = 0; i < ARRAY_SIZE(settings); i++) {
+		json_t *value = json_object_get(params, settings[i].key);
+
+		if (json_is_boolean(value))
+			cli_say("%s: %s", what,
+				json_is_true(value) ? settings[i].yes : settings[i].no);
+	}
+	if (json_is_string(policy))
+		cli_say("%s: its allocation policy would be %s", what, json_string_value(policy));
+	if (json_array_size(json_object_get(params, "add_tags")) ||
+	    json_array_size(json_object_get(params, "delete_tags")))
+		say_tags(what, tags, tag_count);
+}
