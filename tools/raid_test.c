@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tools/lab/explore.h"
 #include "tools/lab/library.h"
 #include "tools/lab/report.h"
 #include "tools/lab/run.h"
@@ -12,7 +13,7 @@
 struct raid_test {
 	struct cli_words names;
 	uint64_t seed;
-	bool seed_said, json;
+	bool seed_said, json, explore;
 	const char *seed_text, *report;
 };
 
@@ -83,6 +84,46 @@ static int run_once(const struct raid_test *test, const struct lab_scenario *sce
 	return status;
 }
 
+/* ---- Every power loss of it ---- */
+
+static int explore(const struct raid_test *test, const struct lab_scenario *scenario)
+{
+	bool two = scenario->explore.lose == 2;
+	struct lab_explored explored;
+	struct error error = { 0 };
+	int rc = lab_explore_run(scenario, test->seed_said ? test->seed : scenario->seed, &explored,
+				 &error);
+
+	if (rc) {
+		cli_fail(rc, &error);
+		return EXIT_USAGE;
+	}
+	cli_say("%s: %llu states at %llu moments of %llu writes: %llu failures", scenario->name,
+		(unsigned long long)explored.states, (unsigned long long)explored.moments,
+		(unsigned long long)explored.writes, (unsigned long long)explored.failures);
+	if (explored.refused)
+		cli_say("  %llu of them assemble only if that is insisted on",
+			(unsigned long long)explored.refused);
+	if (explored.failures) {
+		cli_say("  the first: %s", explored.what);
+		cli_say("  again, as an event of the scenario:");
+		fputs("    - at: write ", stdout);
+		printf("%llu\n      do: power\n      keep: [",
+		       (unsigned long long)explored.at_write);
+		for (unsigned i = 0; i < explored.keep_count; i++)
+			printf("%s%llu", i ? ", " : "", (unsigned long long)explored.keep[i]);
+		printf("]\n");
+		if (explored.lost_disk != UINT32_MAX)
+			printf("      lose: [%u", explored.lost_disk);
+		if (explored.lost_disk != UINT32_MAX && two)
+			printf(", %llu", (explored.lost_disk + 1ull) % scenario->array.members);
+		if (explored.lost_disk != UINT32_MAX)
+			printf("]\n      force: yes\n");
+	}
+	free(explored.keep);
+	return explored.failures ? EXIT_FAILED : EXIT_DONE;
+}
+
 static int run_named(const struct raid_test *test, const char *name)
 {
 	struct lab_scenario scenario;
@@ -93,7 +134,7 @@ static int run_named(const struct raid_test *test, const char *name)
 		cli_fail(error.code, &error);
 		status = EXIT_USAGE;
 	} else {
-		status = run_once(test, &scenario);
+		status = test->explore ? explore(test, &scenario) : run_once(test, &scenario);
 	}
 	lab_scenario_free(&scenario);
 	return status;
@@ -105,13 +146,16 @@ int raid_test_verb(int argc, char **argv)
 	const struct cli_option options[] = {
 		{ "seed", CLI_TEXT, &test.seed_text, "N",
 		  "where chance begins, instead of the scenario's" },
+		{ "explore", CLI_FLAG, &test.explore, NULL,
+		  "cut the power at every write, with each subset of what was not flushed" },
 		{ "report", CLI_TEXT, &test.report, "DIR", "write NAME.html and NAME.json there" },
 		{ "json", CLI_FLAG, &test.json, NULL, "print JSON" },
 		{ NULL },
 	};
 	int status;
 
-	if (!cli_parse("raid test SCENARIO|list|show NAME [--seed N] [--report DIR] [--json]",
+	if (!cli_parse("raid test SCENARIO|list|show NAME [--seed N] [--explore] [--report DIR] "
+		       "[--json]",
 		       options, argc, argv, 1, 2, &test.names, &status))
 		return status;
 	if (test.seed_text) {
@@ -122,6 +166,8 @@ int raid_test_verb(int argc, char **argv)
 		if (*end || end == test.seed_text || *test.seed_text == '-')
 			return cli_usage_error("--seed %s: expected a number", test.seed_text);
 	}
+	if (test.explore && (test.json || test.report))
+		return cli_usage_error("--explore and --json or --report: expected one");
 	if (!strcmp(test.names.words[0], "list") && test.names.count == 1)
 		return list_scenarios(&test);
 	if (!strcmp(test.names.words[0], "show") && test.names.count == 2)

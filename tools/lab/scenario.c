@@ -144,7 +144,6 @@ static const struct lab_key explore_keys[] = {
 	{ "lose", LAB_NUMBER, EXPLORE_AT(lose), .most = 2 },
 	{ "full", LAB_NUMBER, EXPLORE_AT(full), .most = 1u << 30 },
 	{ "states", LAB_NUMBER, EXPLORE_AT(states), .least = 1, .most = 1ull << 40 },
-	{ "torn", LAB_BOOL, EXPLORE_AT(torn) },
 	{ 0 },
 };
 
@@ -312,11 +311,7 @@ int lab_scenario_parse(struct lab_scenario *scenario, const char *file, const ch
 		.expect = { .parity = true,
 			    .exposed_ns = LAB_NO_LIMIT,
 			    .degraded_ns = LAB_NO_LIMIT },
-		.explore = { .subsets = 6,
-			     .samples = 24,
-			     .full = 64,
-			     .states = LAB_NO_LIMIT,
-			     .torn = true },
+		.explore = { .subsets = 6, .samples = 24, .full = 64, .states = LAB_NO_LIMIT },
 	};
 	rc = lab_decode(file, text, length, scenario_keys, scenario, &scenario->pool, error);
 	if (rc)

@@ -163,7 +163,6 @@ struct lab_explore {
 	uint64_t lose;    /* so many members with the power */
 	uint64_t full;    /* each so manieth state is gone over as a whole */
 	uint64_t states;  /* at most */
-	bool torn;        /* writes may be kept in part */
 };
 
 struct lab_scenario {

@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Exploring a run; see explore.h.
+ *
+ * A run is recorded once. Then its trace is gone through: `durable` is over the disks as they were at the beginning and has what became
+ * durable so far; `state` is over that, and has one subset of what is not, and what the array does to it. So no image
+ * is ever copied. What nobody wrote to since the beginning fits together, and is left out of resync and comparison; each
+ * so manieth state is gone over as a whole all the same.
+ *
+ * A subset is looked at when its newest write is issued, and again, a few of them, when the user was told that a flush is done: then
+ * the same disks must hold more.
+ */
+#include "tools/lab/explore.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "raid/array.h"
+#include "raid/rebuild.h"
+#include "tools/lab/run.h"
+#include "tools/lab/store.h"
+#include "util/bytes.h"
+
+#define PENDING_MOST 4096u
+#define EPOCH        1700000000ull
+
+struct lab_explorer {
+	const struct lab_scenario *scenario;
+	struct lab_explored *out;
+	struct lab_trace trace;
+	struct lab_oracle oracle;
+	struct lab_store *base[LAB_DISKS], *durable[LAB_DISKS];
+	struct lab_disk *disks[LAB_DISKS];
+	struct lab_store *state[LAB_DISKS]; /* the disks' */
+	struct lab_rack rack;
+	struct random random;
+	bool base_fits; /* what nobody wrote to fits together */
+	uint64_t seed;
+
+	/* Writes that are not durable, as places in the trace, and which of them are kept. */
+	uint64_t pending[PENDING_MOST];
+	bool kept[PENDING_MOST];
+	unsigned pending_count;
+
+	struct raid_array *array;
+	unsigned lost;
+	bool failed;
+};
+
+/* ---- Recording ---- */
+
+static void begun(struct lab_run *run, void *arg)
+{
+	struct lab_explorer *explorer = arg;
+	struct raid_status status;
+
+	for (unsigned i = 0; i < run->scenario->disk_count; i++) {
+		explorer->base[i] = run->disks[i]->store;
+		run->disks[i]->store =
+			lab_store_create(run->disks[i]->block.size, explorer->base[i]);
+	}
+	lab_oracle_copy(&explorer->oracle, &run->oracle);
+	raid_status(run->array, &status);
+	explorer->base_fits = !status.degraded && status.progress.operation == RAID_IDLE &&
+			      status.level != RAID_LEVEL_10;
+	raid_status_free(&status);
+}
+
+/* ---- One state ---- */
+
+static bool is_known(void *arg, uint64_t sector, uint64_t *count)
+{
+	struct lab_explorer *explorer = arg;
+	const struct raid_member *first =
+		list_entry(explorer->array->members.next, struct raid_member, node);
+	uint64_t page = (first->sb.data_offset + sector) * LAB_SECTOR >> LAB_PAGE_SHIFT;
+	uint64_t pages = (*count * LAB_SECTOR) >> LAB_PAGE_SHIFT, same = 0;
+	bool touched = false, now;
+
+	for (; same < pages; same++) {
+		now = false;
+		for (unsigned i = 0; i < explorer->scenario->disk_count && !now; i++)
+			now = lab_store_has_page(explorer->state[i], page + same) ||
+			      lab_store_has_page(explorer->durable[i], page + same);
+		if (same && now != touched)
+			break;
+		touched = now;
+	}
+	if (!same)
+		return false;
+	*count = MIN(*count, same << LAB_PAGE_SHIFT >> 9);
+	return !touched;
+}
+
+/* With two to be lost, it is neighbours. */
+static bool is_lost(const struct lab_explorer *explorer, unsigned disk)
+{
+	uint64_t members = explorer->scenario->array.members;
+
+	return explorer->lost != UINT32_MAX &&
+	       (disk == explorer->lost ||
+		(explorer->scenario->explore.lose == 2 && disk == (explorer->lost + 1) % members));
+}
+
+static void state_fails(struct lab_explorer *explorer, const char *what)
+{
+	struct lab_explored *out = explorer->out;
+
+	explorer->failed = true;
+	if (out->failures++)
+		return;
+	snprintf(out->what, sizeof(out->what), "%s", what);
+	out->at_write = out->writes;
+	out->lost_disk = explorer->lost;
+	out->keep = calloc(explorer->pending_count + 1, sizeof(*out->keep));
+	for (unsigned i = 0; out->keep && i < explorer->pending_count; i++)
+		if (explorer->kept[i])
+			out->keep[out->keep_count++] =
+				explorer->trace.events[explorer->pending[i]].number;
+}
+
+static void found(void *arg, const struct lab_damage *damage)
+{
+	struct lab_explorer *explorer = arg;
+	char text[300];
+
+	if (explorer->failed)
+		return;
+	if (damage->silent)
+		snprintf(text, sizeof(text),
+			 "sector %llu, which nobody was writing to or which was flushed, holds "
+			 "version "
+			 "%lld, expected %u to %u",
+			 (unsigned long long)damage->sector,
+			 damage->found == LAB_ANYTHING ? -1LL : (long long)damage->found,
+			 damage->legal.least, damage->legal.most);
+	else
+		snprintf(text, sizeof(text), "sector %llu cannot be read",
+			 (unsigned long long)damage->sector);
+	state_fails(explorer, text);
+}
+
+static void look_at_data(struct lab_explorer *explorer)
+{
+	struct lab_check check = { .block = raid_array_block(explorer->array),
+				   .oracle = &explorer->oracle,
+				   .offset = explorer->scenario->workload.offset,
+				   .crashed = true,
+				   .only_still =
+					   explorer->lost != UINT32_MAX &&
+					   explorer->scenario->array.consistency != LAB_BY_JOURNAL,
+				   .damage = found,
+				   .arg = explorer };
+
+	lab_check_region(&check);
+}
+
+static int assemble(struct lab_explorer *explorer, bool force, struct error *error)
+{
+	const struct raid_assemble_options options = { .force = force,
+						       .no_resync = true,
+						       .now = EPOCH };
+	struct block *blocks[LAB_DISKS];
+	unsigned count = 0;
+	struct raid_info info;
+
+	for (unsigned i = 0; i < explorer->scenario->disk_count; i++)
+		if (!is_lost(explorer, i) &&
+		    raid_probe(&explorer->disks[i]->block, &info, NULL) != 0)
+			blocks[count++] = &explorer->disks[i]->block;
+	return raid_assemble(&explorer->array, blocks, count, &options, error);
+}
+
+/* The array comes up, has what it must have, before and after the resync, and its members fit together then. */
+static void look_at_array(struct lab_explorer *explorer)
+{
+	struct error error = { 0 };
+	uint64_t mismatches = 0;
+	int rc = assemble(explorer, false, &error);
+
+	if (rc == -EBUSY && explorer->lost != UINT32_MAX) {
+		explorer->out->refused++;
+		rc = assemble(explorer, true, &error);
+	}
+	if (rc) {
+		state_fails(explorer, error.text);
+		return;
+	}
+	if (explorer->base_fits && (!explorer->scenario->explore.full ||
+				    explorer->out->states % explorer->scenario->explore.full))
+		raid_rebuild_know(explorer->array, is_known, explorer);
+	look_at_data(explorer);
+	raid_sync_resume(explorer->array);
+	if (!explorer->failed && explorer->lost == UINT32_MAX &&
+	    !raid_level_maps(explorer->array->level)) {
+		rc = lab_scrub(explorer->array, &mismatches, &error);
+		if (rc)
+			state_fails(explorer, error.text);
+		else if (mismatches)
+			state_fails(explorer, "members do not fit together after the resync");
+		if (!explorer->failed)
+			look_at_data(explorer);
+	}
+	raid_stop(steal_pointer(&explorer->array), NULL);
+}
+
+static void look_at_state(struct lab_explorer *explorer)
+{
+	const struct lab_explore *plan = &explorer->scenario->explore;
+	unsigned members = (unsigned)explorer->scenario->array.members;
+
+	if (explorer->out->states >= plan->states)
+		return;
+	explorer->failed = false;
+	explorer->lost = plan->lose ? (unsigned)(explorer->out->states % members) : UINT32_MAX;
+	for (unsigned i = 0; i < explorer->scenario->disk_count; i++)
+		lab_store_reset(explorer->state[i]);
+	for (unsigned i = 0; i < explorer->pending_count; i++) {
+		const struct lab_trace_event *event = &explorer->trace.events[explorer->pending[i]];
+
+		if (!explorer->kept[i])
+			continue;
+		if (event->data)
+			lab_store_write(explorer->state[event->disk], event->offset, event->data,
+					event->length);
+		else
+			lab_store_zero(explorer->state[event->disk], event->offset, event->length);
+	}
+	look_at_array(explorer);
+	explorer->out->states++;
+}
+
+/* ---- Subsets ---- */
+
+static void keep_all(struct lab_explorer *explorer, bool keep)
+{
+	for (unsigned i = 0; i < explorer->pending_count; i++)
+		explorer->kept[i] = keep;
+}
+
+/* All subsets, or none, all, all but one or two by chance, and samples; each with the newest, if there is a new one. */
+static void look_at_subsets(struct lab_explorer *explorer, bool newest)
+{
+	const struct lab_explore *plan = &explorer->scenario->explore;
+	unsigned count = explorer->pending_count - newest;
+
+	explorer->out->moments++;
+	if (count <= plan->subsets) {
+		for (uint64_t set = 0; set < 1ull << count; set++) {
+			for (unsigned i = 0; i < explorer->pending_count; i++)
+				explorer->kept[i] = i >= count || set >> i & 1;
+			look_at_state(explorer);
+		}
+		return;
+	}
+	for (uint64_t sample = 0; sample < plan->samples; sample++) {
+		uint64_t chance = random_below(&explorer->random, 101);
+
+		keep_all(explorer, sample == 1);
+		for (unsigned i = 0; sample > 1 && i < count; i++)
+			explorer->kept[i] = random_below(&explorer->random, 100) < chance;
+		if (newest)
+			explorer->kept[count] = true;
+		look_at_state(explorer);
+	}
+}
+
+/* ---- The trace ---- */
+
+static void becomes_durable(struct lab_explorer *explorer, uint64_t number)
+{
+	for (unsigned i = 0; i < explorer->pending_count; i++) {
+		const struct lab_trace_event *event = &explorer->trace.events[explorer->pending[i]];
+
+		if (event->number != number)
+			continue;
+		if (event->data)
+			lab_store_write(explorer->durable[event->disk], event->offset, event->data,
+					event->length);
+		else
+			lab_store_zero(explorer->durable[event->disk], event->offset,
+				       event->length);
+		explorer->pending_count--;
+		memmove(&explorer->pending[i], &explorer->pending[i + 1],
+			(explorer->pending_count - i) * sizeof(explorer->pending[0]));
+		return;
+	}
+}
+
+static void go_on(struct lab_explorer *explorer, uint64_t at)
+{
+	const struct lab_trace_event *event = &explorer->trace.events[at];
+
+	switch (event->kind) {
+	case LAB_TRACE_WRITE:
+		if (explorer->pending_count == PENDING_MOST)
+			return;
+		explorer->out->writes = event->number;
+		explorer->pending[explorer->pending_count++] = at;
+		look_at_subsets(explorer, true);
+		break;
+	case LAB_TRACE_DURABLE:
+		becomes_durable(explorer, event->number);
+		break;
+	case LAB_TRACE_ISSUE:
+		lab_oracle_issue(&explorer->oracle, event->offset, event->length);
+		break;
+	case LAB_TRACE_ACK:
+		lab_oracle_ack(&explorer->oracle, event->offset, event->length,
+			       (uint32_t)event->number, event->flag);
+		if (event->flag)
+			look_at_subsets(explorer, false);
+		break;
+	case LAB_TRACE_FLUSH:
+		break;
+	case LAB_TRACE_FLUSHED:
+		lab_oracle_flushed(&explorer->oracle, event->number);
+		look_at_subsets(explorer, false);
+		break;
+	}
+}
+
+static int explore_fiber(void *arg)
+{
+	struct lab_explorer *explorer = arg;
+	struct lab_disk_model model = { .kind = LAB_MODEL_INSTANT };
+
+	lab_disk_model_complete(&model);
+	for (unsigned i = 0; i < explorer->scenario->disk_count; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "disk%u", i);
+		model.size = explorer->scenario->models[i].size;
+		explorer->durable[i] = lab_store_create(model.size, explorer->base[i]);
+		explorer->state[i] = lab_store_create(model.size, explorer->durable[i]);
+		explorer->disks[i] =
+			lab_disk_create(&explorer->rack, i, name, explorer->state[i], &model, i);
+	}
+	for (uint64_t at = 0; at < explorer->trace.count; at++)
+		go_on(explorer, at);
+	for (unsigned i = 0; i < explorer->scenario->disk_count; i++) {
+		block_unref(&explorer->disks[i]->block);
+		lab_store_free(explorer->durable[i]);
+	}
+	return 0;
+}
+
+static int run_explorer(struct lab_explorer *explorer, struct error *error)
+{
+	struct lab_run_options options = {
+		.seed = explorer->seed, .trace = &explorer->trace, .begun = begun, .arg = explorer
+	};
+	struct worker_options worker_options = { .virtual_clock = true,
+						 .seed = explorer->seed + 1 };
+	struct lab_result result;
+	struct worker *worker;
+	int rc = lab_run_scenario(explorer->scenario, &options, &result, error);
+
+	lab_result_end(&result);
+	if (!rc)
+		rc = worker_create(&worker, &worker_options, error);
+	if (rc)
+		return rc;
+	worker_run(worker, explore_fiber, explorer);
+	worker_destroy(worker);
+	return 0;
+}
+
+int lab_explore_run(const struct lab_scenario *scenario, uint64_t seed,
+		    struct lab_explored *explored, struct error *error)
+{
+	struct lab_explorer *explorer = calloc(1, sizeof(*explorer));
+	int rc;
+
+	if (!explorer)
+		return error_set(error, -ENOMEM, "out of memory");
+	*explored = (struct lab_explored){ .lost_disk = UINT32_MAX };
+	explorer->scenario = scenario;
+	explorer->out = explored;
+	explorer->seed = seed;
+	explorer->random.state = seed;
+	rc = run_explorer(explorer, error);
+	for (unsigned i = 0; i < scenario->disk_count; i++)
+		lab_store_free(explorer->base[i]);
+	lab_trace_free(&explorer->trace);
+	lab_oracle_end(&explorer->oracle);
+	free(explorer);
+	return rc;
+}
