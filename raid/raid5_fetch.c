@@ -154,7 +154,6 @@ static int compute(struct raid5_work *work, uint32_t at, uint32_t length)
 
 /* ---- Making good ---- */
 
-/* Writes at most a piece and reads it back. */
 /* What a member could not give is there now; pieces of it that it can give are left alone. */
 static void make_suspect_good(struct raid5_work *work, uint32_t role, uint32_t at, uint32_t length)
 {

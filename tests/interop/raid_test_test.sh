@@ -18,6 +18,10 @@ done
 "$TENON" raid test ./raid5-loss.yaml --seed 5 --json >five.json || problem "as a file: $(cat five.json)"
 "$TENON" raid test raid5-loss --seed 6 --json | cmp -s - five.json && problem 'two seeds are one'
 
+# A write in the middle of unreadable sectors makes those good, and no others.
+"$TENON" raid test raid6-latent --seed 6 >latent || problem "seed 6: $(cat latent)"
+grep -q 'disk3.*noted as bad' latent && problem "a write did not make sectors good: $(cat latent)"
+
 # What is expected and not so.
 sed 's/before: 1min/before: 1ms/' raid5-loss.yaml >late.yaml
 expect 1 'unmet +rebuilt-before 1ms: it was at' "$TENON" raid test late.yaml

@@ -63,13 +63,17 @@ static bool rule_is_about(const struct lab_rule *rule, enum lab_touch touch, uin
 	       (offset < rule->offset + rule->length && rule->offset < offset + length);
 }
 
-/* A write makes what it covers readable again. */
-static void heal(struct lab_rule *rule, uint64_t offset, uint64_t length)
+/* A write makes what it covers readable again; in the middle it leaves two ranges. */
+static void heal(struct lab_disk *disk, struct lab_rule *rule, uint64_t offset, uint64_t length)
 {
 	uint64_t end = rule->offset + rule->length;
+	struct lab_rule behind = *rule;
 
-	if (offset > rule->offset && offset + length < end)
-		return; /* a hole in the middle is not kept in mind */
+	if (offset > rule->offset && offset + length < end) {
+		behind.offset = offset + length;
+		behind.length = end - behind.offset;
+		lab_disk_arm(disk, &behind);
+	}
 	if (offset <= rule->offset)
 		rule->offset = MIN(offset + length, end);
 	else
@@ -95,7 +99,7 @@ static void obey(struct lab_disk *disk, struct lab_rule *rule, enum lab_touch to
 		if (touch == LAB_TOUCH_READ)
 			verdict->rc = -EIO;
 		else
-			heal(rule, offset, length);
+			heal(disk, rule, offset, length);
 		break;
 	case LAB_FAULT_SLOW:
 		verdict->slow = verdict->slow * rule->factor / 100;
