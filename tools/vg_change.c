@@ -177,7 +177,7 @@ static int resize_pv(struct vg_work *work)
 	else
 		tell_news(work, "%s: has %s for volumes %s, had %s", device_of(pv), sizes[0],
 			  pv->extent_count == before ? "as before" : "now", sizes[1]);
-	return rc;
+	return 0;
 }
 
 /* ---- The group itself ---- */
