@@ -5,6 +5,7 @@
 
 #include "tools/lab/explore.h"
 #include "tools/lab/library.h"
+#include "tools/lab/many.h"
 #include "tools/lab/report.h"
 #include "tools/lab/run.h"
 #include "tools/output.h"
@@ -13,7 +14,8 @@
 struct raid_test {
 	struct cli_words names;
 	uint64_t seed;
-	bool seed_said, json, explore;
+	uint64_t runs;
+	bool seed_said, json, explore, compare;
 	const char *seed_text, *report;
 };
 
@@ -124,6 +126,61 @@ static int explore(const struct raid_test *test, const struct lab_scenario *scen
 	return explored.failures ? EXIT_FAILED : EXIT_DONE;
 }
 
+/* ---- Many of them ---- */
+
+static int run_many(const struct raid_test *test, const struct lab_scenario *scenario,
+		    struct lab_many *many)
+{
+	struct error error = { 0 };
+	int rc = lab_many_run(scenario, test->seed_said ? test->seed : scenario->seed, test->runs,
+			      many, &error);
+
+	if (rc)
+		cli_fail(rc, &error);
+	return rc ? EXIT_USAGE : many->met == many->runs ? EXIT_DONE : EXIT_FAILED;
+}
+
+static int tell_many(const struct raid_test *test, const struct lab_scenario *scenario)
+{
+	struct lab_many many;
+	int status = run_many(test, scenario, &many);
+
+	if (status != EXIT_USAGE && test->json) {
+		json_t *report = lab_many_json(scenario, &many);
+
+		cli_print_json(report);
+		json_decref(report);
+	} else if (status != EXIT_USAGE) {
+		lab_many_text(scenario, &many, cli_say);
+	}
+	return status;
+}
+
+/* Two scenarios from the same seeds; that losses are expected or not does not matter. */
+static int compare(struct raid_test *test)
+{
+	struct lab_scenario scenarios[2];
+	struct error error = { 0 };
+	struct lab_many many[2];
+	int status = EXIT_DONE;
+
+	test->runs = test->runs ? test->runs : 20;
+	for (unsigned i = 0; i < 2; i++) {
+		int rc = lab_library_load(&scenarios[i], test->names.words[i], &error);
+
+		if (rc && status != EXIT_USAGE)
+			cli_fail(rc, &error);
+		if (rc || run_many(test, &scenarios[i], &many[i]) == EXIT_USAGE)
+			status = EXIT_USAGE;
+	}
+	if (status == EXIT_DONE)
+		lab_many_compare((const struct lab_scenario *[]){ &scenarios[0], &scenarios[1] },
+				 many, cli_say);
+	for (unsigned i = 0; i < 2; i++)
+		lab_scenario_free(&scenarios[i]);
+	return status;
+}
+
 static int run_named(const struct raid_test *test, const char *name)
 {
 	struct lab_scenario scenario;
@@ -134,7 +191,9 @@ static int run_named(const struct raid_test *test, const char *name)
 		cli_fail(error.code, &error);
 		status = EXIT_USAGE;
 	} else {
-		status = test->explore ? explore(test, &scenario) : run_once(test, &scenario);
+		status = test->explore ? explore(test, &scenario)
+			 : test->runs  ? tell_many(test, &scenario)
+				       : run_once(test, &scenario);
 	}
 	lab_scenario_free(&scenario);
 	return status;
@@ -146,6 +205,11 @@ int raid_test_verb(int argc, char **argv)
 	const struct cli_option options[] = {
 		{ "seed", CLI_TEXT, &test.seed_text, "N",
 		  "where chance begins, instead of the scenario's" },
+		{ "runs", CLI_NUMBER, &test.runs, "N",
+		  "so many seeds: distributions, and how sure they are", .least = 1,
+		  .most = 1000000 },
+		{ "compare", CLI_FLAG, &test.compare, NULL,
+		  "two scenarios side by side, from the same seeds" },
 		{ "explore", CLI_FLAG, &test.explore, NULL,
 		  "cut the power at every write, with each subset of what was not flushed" },
 		{ "report", CLI_TEXT, &test.report, "DIR", "write NAME.html and NAME.json there" },
@@ -166,8 +230,15 @@ int raid_test_verb(int argc, char **argv)
 		if (*end || end == test.seed_text || *test.seed_text == '-')
 			return cli_usage_error("--seed %s: expected a number", test.seed_text);
 	}
-	if (test.explore && (test.json || test.report))
-		return cli_usage_error("--explore and --json or --report: expected one");
+	if (test.explore && (test.json || test.report || test.runs || test.compare))
+		return cli_usage_error("--explore takes no more than --seed");
+	if (test.report && (test.runs || test.compare))
+		return cli_usage_error("--report is of one run: expected no --runs or --compare");
+	if (test.compare != (test.names.count == 2 && strcmp(test.names.words[0], "show") != 0) ||
+	    (test.compare && test.json))
+		return cli_usage_error("--compare takes two scenarios, and prints no JSON");
+	if (test.compare)
+		return compare(&test);
 	if (!strcmp(test.names.words[0], "list") && test.names.count == 1)
 		return list_scenarios(&test);
 	if (!strcmp(test.names.words[0], "show") && test.names.count == 2)

@@ -120,6 +120,8 @@ takes 'switch show' lab
 takes 'raid test list'
 takes 'raid test' raid5-loss
 takes 'raid test' raid5-two-losses
+takes 'raid test --runs' 3 raid1-power
+takes 'raid test --runs' 2 raid5-late-loss
 takes 'raid list'
 served=$(grep -l '"served": "/.*/s/vg0-root.sock"' json.* | wc -l)
 [ "$served" -ge 2 ] || problem "the socket is in $served listings, expected list and show"

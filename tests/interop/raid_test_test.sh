@@ -11,7 +11,7 @@ cd "$work" || exit 1
 mapfile -t names < <(python3 -c 'import json; print("\n".join(s["name"] for s in json.load(open("list.json"))))')
 [ ${#names[@]} -ge 4 ] || problem "only ${#names[@]} ready scenarios"
 for name in "${names[@]}"; do
-	"$TENON" raid test "$name" --json >one.json || problem "$name: $(head -n 20 one.json)"
+	"$TENON" raid test "$name" --json >one.json || [ "$name" = raid5-late-loss ] || problem "$name: $(head -n 20 one.json)"
 	"$TENON" raid test "$name" --json | cmp -s - one.json || problem "$name: another run is different"
 	"$TENON" raid test show "$name" >"$name.yaml"
 done
@@ -73,9 +73,18 @@ for level in 5 6; do
 	expect 1 'unmet +data: sector [0-9]+ holds .* no error said so' "$TENON" raid test again.yaml
 done
 for name in raid5-ppl raid5-explore raid6-journal; do
+	[ $name != raid6-journal ] || [ $count = 60 ] || count=300
 	"$TENON" raid test show $name | sed "s/count: .*/count: $count/" >longer.yaml
 	expect 0 ' [1-9][0-9][0-9]+ states .* 0 failures' "$TENON" raid test longer.yaml --explore
 done
+
+# Many seeds: the times of two policies that differ are said to.
+expect 1 '^  unmet with seed [0-9]+: ' "$TENON" raid test raid5-late-loss --runs 10
+json '0 < d["runs_lost"] < d["runs"] and d["lost_low"] < d["runs_lost"] / d["runs"] < d["lost_high"]' \
+	"$TENON" raid test raid5-late-loss --runs 20 --json
+"$TENON" raid test show raid5-loss | sed 's/spares: 1/spares: 1\n  rebuild-max: 20M/; s/name: .*/name: slow/' >slow.yaml
+expect 0 '^  exposed, s .* differ' "$TENON" raid test --compare raid5-loss slow.yaml --runs 3
+expect 2 'takes two scenarios' "$TENON" raid test --compare raid5-loss
 
 expect 0 'as expected' "$TENON" raid test raid5-loss --report out
 grep -q '<svg' out/raid5-loss.html || problem 'the page has no timeline'

@@ -11,6 +11,8 @@
 #define US_NS     1000ull
 #define MB        1000000ull
 
+#define READ_AHEAD (2u << 20) /* bytes: a segment of a drive's cache */
+
 const char *const lab_model_names[] = { "instant", "hdd", "smr", "ssd", "nvme", "cable", NULL };
 
 /* What data sheets of drives of these kinds say, rounded. */
@@ -97,6 +99,9 @@ static uint64_t seek_ns(struct lab_disk_time *time, uint64_t offset)
 
 	if (!model->seek_most_ns || !away)
 		return 0;
+	/* What is near is in its cache already, or comes by: no drive goes elsewhere between two of those. */
+	if (away <= READ_AHEAD)
+		return offset > time->head ? transfer_ns(model, offset, away) : 0;
 	return model->seek_least_ns +
 	       (uint64_t)((double)(model->seek_most_ns - model->seek_least_ns) *
 			  sqrt((double)away / (double)model->size)) +
