@@ -259,6 +259,9 @@ static int watch_fiber(void *arg)
 
 	if (!rc && watch->name && !json_object_size(watch->known))
 		cli_note("%s: no server runs it", watch->name);
+	else if (!rc && !json_object_size(watch->known))
+		cli_note("no server of this user runs an array%s",
+			 watch->once ? "" : "; those that begin to are told of");
 	for (watch->first = false; !rc && !watch->once;) {
 		rc = fiber_sleep(watch->delay * 1000000000ull);
 		if (!rc)

@@ -87,6 +87,7 @@ await told 'NewArray md/small'
 await told 'SpareActive md/one .*/g.img'
 json "d['event'] == 'DegradedArray' and d['array'] == 'md/small' and d['component'] is None" "$TENON" raid watch small --oneshot --json
 expect 0 'TestMessage md/two' "$TENON" raid watch two --oneshot --test
+expect 0 'no server of this user runs an array' env TENON_RUNTIME_DIR="$work/nobody" "$TENON" raid watch --oneshot
 expect 0 'no server runs it' "$TENON" raid watch other --oneshot
 expect 0 'No such file' "$TENON" raid watch small --oneshot --exec "$work/none"
 stop
