@@ -50,7 +50,8 @@ struct volume_segment_private {
 	const struct lvm_config_node *node; /* of types that are not read: all of it, else NULL */
 	const struct lvm_raid *raid;        /* of RAID segments, else NULL */
 	struct lvm_config_node *extra;
-	uint32_t moved; /* of a pvmove: extents_moved (move.h) */
+	uint32_t moved;          /* of a pvmove: extents_moved (move.h) */
+	uint32_t region_sectors; /* of a pvmove: for LVM2's mirror of it */
 };
 
 struct volume_lv_private {

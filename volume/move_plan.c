@@ -15,8 +15,9 @@
 #include "volume/volume_move.h"
 
 /* A step is done again as a whole after a crash, and costs a commit and some 400 bytes of metadata. */
-#define STEPS_MOST 64u
-#define STEP_LEAST (256ull << 20)
+#define STEPS_MOST  64u
+#define REGION_MOST 4096u /* sectors: LVM2's mirror_region_size */
+#define STEP_LEAST  (256ull << 20)
 
 struct move_planning {
 	struct change *change;
@@ -229,7 +230,7 @@ static int fail_room(const struct move_planning *planning, const struct volume_l
 		  (unsigned long long)left);
 	return error_advise(planning->error, "name other devices, or add one: tenon vg extend%s",
 			    planning->anywhere ? ""
-					       : "; --allocation anywhere lets stripes and copies "
+					       : "; --alloc anywhere lets stripes and copies "
 						 "share one");
 }
 
@@ -265,6 +266,17 @@ static int allocate(struct move_planning *planning, const struct volume_lv *lv,
 
 /* ---- The layer ---- */
 
+/* LVM2 wants one, though it chooses again when it makes its mirror: a power of two that divides the step. */
+static uint32_t region_of(const struct volume_group *group, uint32_t extents)
+{
+	uint64_t sectors = extents * group->private->extent_sectors;
+	uint32_t region = REGION_MOST;
+
+	while (sectors % region)
+		region /= 2;
+	return region;
+}
+
 static int add_step(struct move_planning *planning, const struct volume_area *from,
 		    const struct volume_area *to, uint32_t extents)
 {
@@ -295,6 +307,7 @@ static int add_step(struct move_planning *planning, const struct volume_area *fr
 	if (!step->areas || !step->private)
 		return -ENOMEM;
 	step->private->type = &lvm_segment_move;
+	step->private->region_sectors = region_of(planning->group, extents);
 	step->areas[0] = *from;
 	step->areas[1] = *to;
 	move->segment_count++;

@@ -20,8 +20,8 @@
 #include "volume/move.h"
 #include "volume/segment.h"
 
-static const char *const keys[] = { "start_extent",  "extent_count", "type", "mirror_count",
-				    "extents_moved", "mirrors",      NULL };
+static const char *const keys[] = { "start_extent",  "extent_count", "type",    "mirror_count",
+				    "extents_moved", "region_size",  "mirrors", NULL };
 
 static const struct lvm_segment_type kept_mirror = { .name = "mirror",
 						     .attribute = 'm',
@@ -55,7 +55,7 @@ static int mirror_import(const struct lvm_segment_reader *from,
 {
 	const struct lvm_reader *reader = from->reader;
 	const struct lvm_config_node *mirrors = lvm_config_find(section->child, "mirrors");
-	uint64_t count = 0, moved = 0;
+	uint64_t count = 0, moved = 0, region = 0;
 	int rc;
 
 	if (!lvm_config_find(section->child, "extents_moved")) {
@@ -66,12 +66,15 @@ static int mirror_import(const struct lvm_segment_reader *from,
 	if (!rc)
 		rc = lvm_read_integer(reader, section, "extents_moved", false,
 				      segment->extent_count, &moved);
+	if (!rc)
+		rc = lvm_read_integer(reader, section, "region_size", true, UINT32_MAX, &region);
 	if (rc)
 		return rc;
 	if (count != 2 || !mirrors || !mirrors->array || mirrors->value_count != 4)
 		return lvm_read_fail(reader, section, "mirrors of %.60s is not of 2 pairs",
 				     section->key);
 	segment->private->moved = (uint32_t)moved;
+	segment->private->region_sectors = (uint32_t)region;
 	segment->area_count = 2;
 	segment->areas = lvm_config_alloc(reader->memory, 2 * sizeof(*segment->areas));
 	if (!segment->areas)
@@ -85,6 +88,8 @@ static void mirror_export(const struct volume_segment *segment, struct lvm_text 
 {
 	lvm_text_print(text, "type = \"mirror\"\nmirror_count = 2\nextents_moved = %u\n",
 		       segment->private->moved);
+	if (segment->private->region_sectors)
+		lvm_text_print(text, "region_size = %u\n", segment->private->region_sectors);
 	lvm_segment_export_extra(segment, text);
 	lvm_text_print(text, "\nmirrors = [\n");
 	for (unsigned i = 0; i < 2; i++) {

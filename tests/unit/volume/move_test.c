@@ -147,6 +147,7 @@ static void moves_under_its_users(struct fixture *f)
 	struct volume_move_options options = { .step_extents = 2 };
 	struct volume_move_status status;
 	uint32_t extents = 0;
+	char *text = NULL;
 
 	fixture_create(f, &group_options);
 	make_volumes(f);
@@ -164,6 +165,11 @@ static void moves_under_its_users(struct fixture *f)
 	CU_ASSERT(status.half_done && !status.running && !status.done);
 	CU_ASSERT_EQUAL(status.total, 15 * EXTENT);
 	CU_ASSERT_STRING_EQUAL(status.from, "d0");
+	/* LVM2 refuses groups with a mirror that has none: of a step of 2 and one of 1 extent */
+	CU_ASSERT_EQUAL(volume_group_text(f->group, &text, &f->error), 0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(text, "extents_moved = 0\nregion_size = 256\n"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(text, "extents_moved = 0\nregion_size = 128\n"));
+	free(text);
 	/* what is on its way is not changed */
 	CU_ASSERT_EQUAL(volume_lv_resize(f->group, "a", 8 * EXTENT, NULL, &f->error), -EBUSY);
 	CU_ASSERT_EQUAL(volume_move_begin(f->group, &options, &extents, &f->error), -EBUSY);
