@@ -3,7 +3,7 @@
 # Replacing a member, both ways: what md left in the middle of it, stopped or cut off, tenon reads, also without any one member, and carries on; what
 # tenon left md carries on; what either finished the other takes.
 #
-# What was cut off needs a resync, too, and from Linux 6.6 on md does that first. Its RAID10 then writes to the replacement with an
+# What was cut off needs a resync, too, and Linux 6.12 does that first (6.1 does it last). Its RAID10 then writes to the replacement with an
 # error in the request from the start, and fails it for that (raid10_sync_request() presets bi_status, and only the bios of members are
 # reset): the member that was being replaced stays, and nothing is lost. So after a cut md is to do with ours what it does with its own.
 # timeout: 300
