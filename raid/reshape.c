@@ -70,6 +70,12 @@ static uint64_t choose_room(const struct raid_array *array, uint64_t height, str
 	return 0;
 }
 
+static bool is_fit(const struct raid_array *array, const struct raid_member *member)
+{
+	return member->state == RAID_MEMBER_SPARE &&
+	       member->sb.data_size >= array->now.member_sectors;
+}
+
 static unsigned spares(const struct raid_array *array)
 {
 	unsigned count = 0;
@@ -77,8 +83,7 @@ static unsigned spares(const struct raid_array *array)
 	list_for_each(at, &array->members) {
 		const struct raid_member *member = list_entry(at, struct raid_member, node);
 
-		count += member->state == RAID_MEMBER_SPARE &&
-			 member->sb.data_size >= array->now.member_sectors;
+		count += is_fit(array, member);
 	}
 	return count;
 }
@@ -144,18 +149,6 @@ int raid_reshape_plan(const struct raid_array *array, const struct raid_grow *gr
 	return rc;
 }
 
-static struct raid_member *next_spare(struct raid_array *array)
-{
-	list_for_each(at, &array->members) {
-		struct raid_member *member = list_entry(at, struct raid_member, node);
-
-		if (member->state == RAID_MEMBER_SPARE &&
-		    member->sb.data_size >= array->now.member_sectors)
-			return member;
-	}
-	return NULL;
-}
-
 static int make_places(struct raid_array *array, uint32_t disks)
 {
 	struct raid_place *places = calloc(disks, sizeof(*places));
@@ -169,23 +162,57 @@ static int make_places(struct raid_array *array, uint32_t disks)
 	return 0;
 }
 
-/* The new members have a place; their bitmaps are there before superblocks speak of them. */
-static int take_spares(struct raid_array *array)
+static struct raid_member *next_spare(struct raid_array *array)
+{
+	list_for_each(at, &array->members) {
+		struct raid_member *member = list_entry(at, struct raid_member, node);
+
+		if (is_fit(array, member))
+			return member;
+	}
+	return NULL;
+}
+
+/* Who is to be a member is written to before anything has changed: with one that cannot be, the new shape would begin degraded. */
+static int prepare_spares(struct raid_array *array, unsigned count, struct error *error)
 {
 	int rc = 0;
 
-	for (uint32_t i = array->before.disks; !rc && i < array->now.disks; i++) {
+	list_for_each(at, &array->members) {
+		struct raid_member *member = list_entry(at, struct raid_member, node);
+
+		if (!count)
+			return 0;
+		if (!is_fit(array, member))
+			continue;
+		count--;
+		raid_member_hold(member);
+		rc = array->intent ? raid_intent_write_all(array->intent, member) : 0;
+		if (!rc)
+			rc = raid_member_announce(member);
+		raid_member_release(member);
+		if (!rc)
+			continue;
+		error_set(error, rc, "%s cannot be written: %s; %s keeps its shape",
+			  member->block->name, error_name(rc), array->block.name);
+		error_advise(error, "remove it, and add another");
+		return rc;
+	}
+	return 0;
+}
+
+/* The new members have a place. */
+static int take_spares(struct raid_array *array)
+{
+	for (uint32_t i = array->before.disks; i < array->now.disks; i++) {
 		struct raid_member *member = next_spare(array);
 
 		if (!member)
 			return -ENODEV;
 		member->recovered = member->checkpoint = member->full_from = 0;
 		raid_member_place(member, (int)i, RAID_MEMBER_REBUILDING);
-		raid_member_hold(member);
-		rc = array->intent ? raid_intent_write_all(array->intent, member) : 0;
-		raid_member_release(member);
 	}
-	return rc;
+	return 0;
 }
 
 static void settle_spares(struct raid_array *array)
@@ -202,6 +229,8 @@ int raid_reshape_begin(struct raid_array *array, const struct raid_geometry *g, 
 	uint64_t room = choose_room(array, MAX(g->chunk_sectors, old.chunk_sectors), error);
 	int rc = room ? 0 : -ENOSPC;
 
+	if (!rc)
+		rc = prepare_spares(array, g->disks - old.disks, error);
 	if (rc)
 		return rc;
 	rc = raid_array_mark_clean(array);

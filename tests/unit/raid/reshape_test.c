@@ -197,6 +197,37 @@ static void test_refuses(void)
 	rig_run(refuses);
 }
 
+/* A spare that cannot be written: the array keeps its shape, with all members. */
+static void spare_is_bad(struct raid_rig *rig)
+{
+	struct raid_create_options options = kind->options;
+	struct raid_status status;
+
+	options.name = "x";
+	rig_create(rig, kind->count, &options);
+	rig_wait(rig);
+	fiber_sleep(20000000000);
+	for (unsigned i = kind->count; i < after(); i++)
+		CU_ASSERT_EQUAL(raid_add(rig->array, rig->disk[i], &rig->error), 0);
+	rig_break(rig, after() - 1, BLOCK_FAULT_CHANGES, 0, 0);
+	CU_ASSERT_EQUAL(grow(rig, &kind->grow), -EIO);
+	rig_wait(rig);
+	raid_status(rig->array, &status);
+	CU_ASSERT_EQUAL(status.raid_disks, kind->count);
+	CU_ASSERT(!status.degraded);
+	raid_status_free(&status);
+	rig_stop(rig);
+}
+
+static void test_spare_is_bad(void)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++) {
+		kind = &kinds[i];
+		if (after() > kind->count)
+			rig_run(spare_is_bad);
+	}
+}
+
 /* ---- Power ---- */
 
 #define SIZE  (2u << 20)
@@ -412,4 +443,4 @@ static void test_power(void)
 }
 
 UNIT_MAIN("raid reshape", UNIT(test_goes_to_its_end), UNIT(test_goes_on_degraded),
-	  UNIT(test_refuses), UNIT(test_power))
+	  UNIT(test_refuses), UNIT(test_spare_is_bad), UNIT(test_power))
