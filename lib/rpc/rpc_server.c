@@ -21,6 +21,7 @@ struct rpc_server {
 	void *context;
 	struct log *log;
 	struct unix_listener listener;
+	char *path; /* those who are refused after the listener is closed are told */
 	struct fiber *acceptor;
 	struct list connections;
 	unsigned connection_count;
@@ -42,7 +43,7 @@ struct rpc_connection {
 /* 0, or the errno that a request is to be refused with. */
 static int wait_for_release(struct rpc_server *server, struct error *error)
 {
-	const char *path = server->listener.path;
+	const char *path = server->path;
 	int rc = 0;
 
 	while (!rc && server->held && !server->ending)
@@ -164,9 +165,13 @@ int rpc_server_start(struct rpc_server **out, const char *path, const struct rpc
 		     void *context, struct log *log, struct error *error)
 {
 	struct rpc_server *server = calloc(1, sizeof(*server));
-	int rc = server ? unix_listen(&server->listener, path, error) : -ENOMEM;
+	int rc = server && (server->path = strdup(path))
+			 ? unix_listen(&server->listener, path, error)
+			 : error_set(error, -ENOMEM, "%s: no memory", path);
 
 	if (rc) {
+		if (server)
+			free(server->path);
 		free(server);
 		return rc;
 	}
@@ -221,5 +226,6 @@ void rpc_server_stop(struct rpc_server *server)
 	while (!list_empty(&server->connections))
 		rpc_connection_join(
 			list_entry(server->connections.next, struct rpc_connection, node));
+	free(server->path);
 	free(server);
 }
