@@ -252,19 +252,25 @@ static void restore(const struct change_kept *kept)
 		lvm_active_swap(kept->lv, false);
 		restore_lv(kept);
 		break;
-	case NEW_LV:
-		free(kept->lv);
-		break;
 	case KEPT_PV:
 	case GONE_PV:
 		restore_pv(kept);
 		break;
+	case NEW_LV:
 	case NEW_PV:
-		block_unref(kept->pv->block);
-		free(kept->pv);
-		break;
 	case GONE_LV:
 		break;
+	}
+}
+
+/* Once no table leads to it any more. */
+static void drop_new(const struct change_kept *kept)
+{
+	if (kept->kind == NEW_LV) {
+		free(kept->lv);
+	} else if (kept->kind == NEW_PV) {
+		block_unref(kept->pv->block);
+		free(kept->pv);
 	}
 }
 
@@ -275,6 +281,8 @@ static void take_back(struct change *change)
 
 	for (struct change_kept *kept = change->kept; kept; kept = kept->next)
 		restore(kept);
+	for (struct change_kept *kept = change->kept; kept; kept = kept->next)
+		drop_new(kept);
 	group->name = before->name;
 	memcpy(group->uuid, before->uuid, sizeof(group->uuid));
 	group->pvs = before->pvs;
