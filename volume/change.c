@@ -288,8 +288,8 @@ static int find_lv(void *arg)
 			  "%s/%s: is on its way to other PVs, and not changed until "
 			  "it is there",
 			  group->name, name);
-		return error_advise(error, "`tenon lv move %s/%s --abort` ends that", group->name,
-				    name);
+		return error_advise(error, "LVM2's `pvmove` takes it to its end, and `pvmove "
+					   "--abort` undoes it");
 	}
 	dependent = lvm_lv_dependent(group, lv);
 	if (dependent)

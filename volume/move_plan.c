@@ -601,8 +601,7 @@ static int check_idle(const struct volume_group *group, struct error *error)
 	error_set(error, -EBUSY, "volume group %s: a move is half done (%s)", group->name,
 		  move->name);
 	return error_advise(error,
-			    "take it to its end with `tenon pv move DEVICE --continue`, or undo "
-			    "it with --abort");
+			    "LVM2's `pvmove` takes it to its end, and `pvmove --abort` undoes it");
 }
 
 int volume_move_begin(struct volume_group *group, const struct volume_move_options *options,
