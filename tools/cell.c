@@ -142,7 +142,8 @@ enum cli_format cli_format_of(const char *key)
 	static const char *const paths[] = { "device", "path",  "socket",
 					     "served", "where", "capture" };
 
-	if (!strcmp(key, "rate_bytes"))
+	if (!strcmp(key, "rate_bytes") || !strcmp(key, "speed_min_bytes") ||
+	    !strcmp(key, "speed_max_bytes"))
 		return CLI_AS_RATE;
 	if (ends_in(key, "_bytes"))
 		return CLI_AS_SIZE;

@@ -69,7 +69,7 @@ static int check_exportable(struct volume_group *group, bool exported, struct er
 	if (group->partial)
 		return error_set(error, -EROFS, "volume group %s: %s", group->name,
 				 LVM_PARTIAL_REASON);
-	if (!exported && !strcmp(group->locked_reason, LVM_EXPORTED_REASON))
+	if (!exported && group->locked_reason && !strcmp(group->locked_reason, LVM_EXPORTED_REASON))
 		group->locked_reason = NULL;
 	return lvm_vg_check_changeable(group, error);
 }

@@ -138,6 +138,7 @@ rm -f ext4.img table.img odd.img small.img
 expect 0 '' $TENON raid create r --level 1 --bitmap internal a.img b.img
 json 'd["level"] == "raid1" and len(d["members"]) == 2 and not d["degraded"]' $TENON raid show r --json
 json 'd["bitmap"]["chunks"] > 0 and d["bitmap"]["dirty"] == 0' $TENON raid show r --json
+expect 0 'Speed min: +1000 KiB/s' $TENON raid show r
 json 'd[0]["name"] == "r" and d[0]["working"] == 2' $TENON raid list --json
 json 'len(d) == 2' $TENON raid examine a.img b.img --json
 refused 'md|raid|linux_raid_member' $TENON raid create other --level 1 a.img c.img
