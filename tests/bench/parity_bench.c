@@ -148,7 +148,7 @@ static void bench_array(const struct arrays *arrays, bool failed)
 	uint64_t step = (uint64_t)data * STRIPE, bytes = 128ull * MIB / step * step;
 	uint64_t all = round_up(bytes / data * arrays->disks, MIB);
 	struct raid_new_member members[MOST] = { 0 };
-	CLEANUP_FREE uint8_t *from = malloc(all), *to = malloc(all);
+	CLEANUP_FREE uint8_t *from = aligned_alloc(4096, all), *to = aligned_alloc(4096, all);
 	double best[2] = { 1e9, 1e9 }, copy;
 	struct raid_array *array;
 	struct error error = { 0 };

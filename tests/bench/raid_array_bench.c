@@ -150,7 +150,8 @@ static int rebuild(struct bench *bench)
 {
 	static const unsigned char zeroes[UNIT];
 	uint64_t bytes = bench->amount << 20, moved = bytes / 2 * members_moved(bench);
-	CLEANUP_FREE unsigned char *from = malloc(moved), *to = malloc(moved);
+	CLEANUP_FREE unsigned char *from = aligned_alloc(UNIT, moved),
+				   *to = aligned_alloc(UNIT, moved);
 	double took[ROUNDS], ratios[ROUNDS];
 	int rc = from && to ? make_memory(bench, bytes, false) : -ENOMEM;
 
