@@ -91,6 +91,8 @@ struct raid5_work {
 /* Suspends. 0 or -ENOMEM. */
 int raid5_work_begin(struct raid5 *r, struct raid5_work *work, uint64_t sector, uint32_t width);
 void raid5_work_end(struct raid5_work *work);
+/* Takes its memory out of it, and out of the bound: for a request that uses it after the work has ended. To be free()d. */
+void *raid5_work_take(struct raid5_work *work);
 void raid5_memory_free(struct raid5 *r);
 
 static inline uint8_t *raid5_block(const struct raid5_work *work, uint32_t role)

@@ -11,7 +11,8 @@
  * used again after that. The tail is a meta block that is good, never the place where the next one goes: what is there from the last time
  * round would be taken for the beginning.
  *
- * When the ring cannot be written nothing is any more, since a crash would leave stripes that do not fit.
+ * When the ring cannot be written nothing is any more, since a crash would leave stripes that do not fit. Nor is a device waited for
+ * that does not answer, once it has been failed: the write that it has keeps its memory until it comes back, and all others go on.
  */
 #include "raid/raid5_journal.h"
 
@@ -30,6 +31,21 @@ uint64_t raid5_journal_checkpoint(const struct raid5_journal *journal)
 	if (list_empty(&journal->flying))
 		return journal->last;
 	return list_entry(journal->flying.next, struct raid5_journal_entry, node)->at;
+}
+
+/* ---- Making one ---- */
+
+static void array_changed(struct raid_watch *watch, enum raid_change change)
+{
+	struct raid5_journal *journal = container_of(watch, struct raid5_journal, watch);
+	struct raid_array *array = journal->r->array;
+
+	if (change != RAID_CHANGED_LOST || journal->lost || raid_array_has_journal(array))
+		return;
+	journal->lost = true;
+	log_error(array->log, "%s: without its journal nothing is written any more",
+		  array->block.name);
+	fiber_queue_wake_all(&journal->queue);
 }
 
 /* Disks that one meta block can describe a stripe of, and whether the ring has room for some batches. */
@@ -74,12 +90,16 @@ int raid5_journal_create(struct raid5 *r, struct error *error)
 	list_init(&journal->pending);
 	list_init(&journal->flying);
 	fiber_queue_init(&journal->queue);
+	journal->watch.changed = array_changed;
+	raid_array_watch(r->array, &journal->watch);
 	r->journal = journal;
 	return 0;
 }
 
 void raid5_journal_free(struct raid5 *r)
 {
+	if (r->journal)
+		list_remove(&r->journal->watch.node);
 	free(r->journal);
 	r->journal = NULL;
 }
@@ -123,12 +143,19 @@ int raid5_journal_put(struct raid5_journal *journal, uint64_t at, const struct i
 
 struct group {
 	struct raid5_journal *journal;
+	struct raid_member *member; /* its device */
 	struct list entries;
+	unsigned batches;
 	uint8_t *metas; /* room for `most` of them */
 	struct iovec *iovs;
+	void **kept; /* the memory of its batches, if it is abandoned */
+	unsigned kept_count;
 	unsigned most, meta_count, count;
-	uint32_t used;       /* bytes of the last meta block */
-	uint64_t next, last; /* where the next block goes, and where the last meta block is */
+	uint64_t at; /* where it goes */
+	int rc;
+	bool done, abandoned; /* its write; see put_together() */
+	uint32_t used;        /* bytes of the last meta block */
+	uint64_t next, last;  /* where the next block goes, and where the last meta block is */
 	uint64_t sequence;
 };
 
@@ -172,13 +199,15 @@ static int gather(struct group *group)
 			break;
 		pages += more;
 		group->most += columns_of(batch);
+		group->batches++;
 		list_remove(&entry->node);
 		list_add_tail(&group->entries, &entry->node);
 	}
 	group->next = journal->head;
 	group->sequence = journal->sequence;
 	group->iovs = malloc(pages * sizeof(*group->iovs));
-	if (!group->iovs ||
+	group->kept = calloc(group->batches, sizeof(*group->kept));
+	if (!group->iovs || !group->kept ||
 	    posix_memalign((void **)&group->metas, 4096, group->most * (size_t)PAGE))
 		return -ENOMEM;
 	return 0;
@@ -301,6 +330,65 @@ static int make_room(struct raid5_journal *journal, uint64_t sectors)
 
 /* ---- Writing ---- */
 
+static void free_group(struct group *group)
+{
+	for (unsigned i = 0; i < group->kept_count; i++)
+		free(group->kept[i]);
+	free(group->kept);
+	free(group->iovs);
+	free(group->metas);
+	free(group);
+}
+
+static int put_fiber(void *arg)
+{
+	struct group *group = arg;
+	struct raid_member *member = group->member;
+
+	group->rc =
+		member->state == RAID_MEMBER_JOURNAL
+			? raid5_journal_put(group->journal, group->at, group->iovs, group->count)
+			: -EIO;
+	group->done = true;
+	if (group->abandoned)
+		free_group(group);
+	else
+		fiber_queue_wake_all(&group->journal->queue);
+	raid_member_release(member);
+	return 0;
+}
+
+/* What a write that may never end is of. */
+static void keep_memory(struct group *group)
+{
+	list_for_each(at, &group->entries) {
+		struct raid5_journal_entry *entry =
+			list_entry(at, struct raid5_journal_entry, node);
+
+		group->kept[group->kept_count++] =
+			raid5_work_take(&container_of(entry, struct raid5_batch, journaled)->work);
+	}
+}
+
+/* Waits for the write, but not for a journal that has been failed meanwhile: then the group is its own. */
+static int put_together(struct group *group)
+{
+	struct raid5_journal *journal = group->journal;
+	struct raid_array *array = journal->r->array;
+
+	group->at = journal->head;
+	group->member = array->journal;
+	raid_member_hold(group->member);
+	fiber_start(put_fiber, group);
+	while (!group->done && raid_array_has_journal(array))
+		fiber_queue_wait_always(&journal->queue);
+	if (group->done)
+		return group->rc;
+	group->abandoned = true;
+	keep_memory(group);
+	return -EIO;
+}
+
 static int write_group(struct group *group)
 {
 	struct raid5_journal *journal = group->journal;
@@ -309,42 +397,50 @@ static int write_group(struct group *group)
 
 	if (rc)
 		return rc;
-	rc = raid5_journal_put(journal, journal->head, group->iovs, group->count);
-	if (rc) {
+	rc = put_together(group);
+	if (rc && raid_array_has_journal(array))
 		raid_member_fail(array->journal, "write of the journal: %s",
 				 raid_member_trouble(array->journal, rc));
-		log_error(array->log,
-			  "%s: its journal cannot be written: nothing is written any more",
-			  array->block.name);
+	if (rc)
 		return -EIO;
-	}
 	journal->head = group->next;
 	journal->sequence = group->sequence;
 	journal->last = group->last;
 	return 0;
 }
 
-/* Writes what is pending, or a part of it. */
-static void lead(struct raid5_journal *journal)
+static void end_entries(struct raid5_journal *journal, struct list *entries, int rc)
 {
-	struct group group = { .journal = journal };
-	int rc = gather(&group);
-
-	if (!rc) {
-		build(&group);
-		rc = write_group(&group);
-	}
-	while (!list_empty(&group.entries)) {
+	while (!list_empty(entries)) {
 		struct raid5_journal_entry *entry =
-			list_entry(list_pop(&group.entries), struct raid5_journal_entry, node);
+			list_entry(list_pop(entries), struct raid5_journal_entry, node);
 
 		entry->done = true;
 		entry->rc = rc;
 		if (!rc)
 			list_add_tail(&journal->flying, &entry->node);
 	}
-	free(group.iovs);
-	free(group.metas);
+}
+
+/* Writes what is pending, or a part of it. */
+static void lead(struct raid5_journal *journal)
+{
+	struct group *group = calloc(1, sizeof(*group));
+	int rc;
+
+	if (!group) {
+		end_entries(journal, &journal->pending, -ENOMEM);
+		return;
+	}
+	group->journal = journal;
+	rc = gather(group);
+	if (!rc) {
+		build(group);
+		rc = write_group(group);
+	}
+	end_entries(journal, &group->entries, rc);
+	if (!group->abandoned)
+		free_group(group);
 }
 
 int raid5_journal_begin(struct raid5_batch *batch)

@@ -26,7 +26,10 @@ struct raid5_journal {
 	struct list
 		flying; /* that are durable there, and not all on the members yet, in the order of the ring */
 	bool writing;
-	struct fiber_queue queue; /* something was written, or reached the members */
+	bool lost; /* its device was, which has been told */
+	struct raid_watch watch;
+	struct fiber_queue
+		queue; /* something was written, or reached the members; or it was lost */
 };
 
 /* Whether the array's superblocks speak of one. */

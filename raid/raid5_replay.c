@@ -227,7 +227,7 @@ static int read_meta(struct journal_replay *replay, struct md_journal_meta *meta
 static int find_tail(struct journal_replay *replay)
 {
 	const struct raid_member *member = replay->r->array->journal;
-	struct md_journal_meta meta;
+	struct md_journal_meta meta = { 0 };
 	int rc;
 
 	replay->at = member->sb.recovery_offset;
@@ -611,6 +611,15 @@ static int say(const struct journal_replay *replay, int rc, struct error *error)
 			  "out first, which is not done read-only",
 			  array->block.name);
 		return error_advise(error, "assemble it for writing once");
+	}
+	if (rc == -ENOSPC && raid_array_degraded(array)) {
+		error_set(error, rc,
+			  "%s: the journal on %s has data without parity, which have to be written "
+			  "behind it while a member is missing: it has no room for the %llu blocks "
+			  "that it takes",
+			  array->block.name, array->journal->block->name,
+			  (unsigned long long)blocks_to_put(replay));
+		return error_advise(error, "give all members: then nothing has to be put there");
 	}
 	if (rc)
 		return error_set(error, rc, "%s: the journal on %s cannot be carried out: %s",

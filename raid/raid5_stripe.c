@@ -185,6 +185,17 @@ void raid5_work_end(struct raid5_work *work)
 	fiber_queue_wake_all(&r->memory_queue);
 }
 
+void *raid5_work_take(struct raid5_work *work)
+{
+	struct raid5 *r = work->r;
+	void *memory = work->memory;
+
+	work->memory = NULL;
+	r->memory_used -= slab_bytes(work->slab);
+	fiber_queue_wake_all(&r->memory_queue);
+	return memory;
+}
+
 void raid5_memory_free(struct raid5 *r)
 {
 	for (unsigned i = 0; i < RAID5_SLABS; i++) {

@@ -68,6 +68,8 @@ static int plan_fail(struct raid_plan *plan, const struct raid_status *status, s
 		return rc;
 	say(plan, "%s: would be marked faulty; %u of %u members of %s would be in sync",
 	    plan->device, status->working - loses, status->raid_disks, name_of(plan));
+	if (member && member->state == RAID_MEMBER_JOURNAL)
+		say(plan, "  nothing could be written to %s any more", name_of(plan));
 	if (plan->force && raid_fail_check(plan->array, plan->device, false, &why))
 		say(plan, "  %s; they could not be read any more", why.text);
 	for (unsigned i = 0; loses && i < status->member_count; i++)

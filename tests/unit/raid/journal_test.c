@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Write journals: who may start without one, what happens when it fails, and damage where it begins. Virtual time. */
+/* Write journals: who may start without one, what happens when it fails or does not answer, and damage where it begins. Virtual time. */
 #include <errno.h>
 #include <string.h>
 
@@ -166,6 +166,92 @@ static void play_damaged(struct scene *scene)
 	CU_ASSERT_EQUAL(raid_stop(scene->array, &scene->error), 0);
 }
 
+struct writer {
+	struct scene *scene;
+	uint64_t at;
+	bool ended;
+	int rc;
+};
+
+static int writer_fiber(void *arg)
+{
+	struct writer *writer = arg;
+
+	writer->rc = write_byte(writer->scene, writer->at, 9);
+	writer->ended = true;
+	return 0;
+}
+
+static void start_writers(struct scene *scene, struct writer *writers, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		writers[i] = (struct writer){ .scene = scene, .at = 512 + i * 98304ull };
+		fiber_start(writer_fiber, &writers[i]);
+	}
+}
+
+static void check_writers(const struct writer *writers, unsigned count, bool ended, int rc)
+{
+	for (unsigned i = 0; i < count; i++) {
+		CU_ASSERT_EQUAL(writers[i].ended, ended);
+		CU_ASSERT_EQUAL(writers[i].rc, rc);
+	}
+}
+
+/* A device that does not answer holds nobody once it is failed: those who wait for it, and those who come while they do. */
+static void play_hung(struct scene *scene)
+{
+	const struct block_fault_rule hangs = { .requests = BLOCK_FAULT_WRITE,
+						.action = BLOCK_FAULT_LATENCY,
+						.latency_ns = 3600000000000ull };
+	struct writer writers[12];
+	uint64_t began;
+
+	make(scene);
+	CU_ASSERT_EQUAL(write_byte(scene, 512, 3), 0);
+	block_fault_add(scene->disks[DISKS], &hangs);
+	start_writers(scene, writers, 8);
+	CU_ASSERT_EQUAL(fiber_sleep(1000000000), 0);
+	start_writers(scene, writers + 8, 4);
+	CU_ASSERT_EQUAL(fiber_sleep(60000000000ull), 0);
+	check_writers(writers, 12, false, 0);
+	CU_ASSERT_TRUE(has_byte(scene, 512, 3));
+	began = worker_now();
+	CU_ASSERT_EQUAL(raid_fail(scene->array, "disk3", &scene->error), 0);
+	CU_ASSERT_EQUAL(fiber_sleep(1000000000), 0);
+	check_writers(writers, 12, true, -EIO);
+	CU_ASSERT_EQUAL(write_byte(scene, 512, 4), -EIO);
+	CU_ASSERT_TRUE(has_byte(scene, 512, 3));
+	CU_ASSERT_EQUAL(block_flush(raid_array_block(scene->array)), 0);
+	CU_ASSERT_EQUAL(raid_remove(scene->array, "disk3", &scene->error), -EBUSY);
+	CU_ASSERT_PTR_NOT_NULL(strstr(scene->error.text, "does not answer"));
+	CU_ASSERT_TRUE(worker_now() - began < 60000000000ull);
+	/* It comes back, and what it had of memory goes. */
+	CU_ASSERT_EQUAL(fiber_sleep(7200000000000ull), 0);
+	CU_ASSERT_EQUAL(raid_remove(scene->array, "disk3", &scene->error), 0);
+	CU_ASSERT_EQUAL(mismatches(scene), 0);
+	CU_ASSERT_EQUAL(raid_stop(scene->array, &scene->error), 0);
+}
+
+/* It is failed while its superblock is written, and the array ended while it still does not answer. */
+static void play_hung_superblock(struct scene *scene)
+{
+	const struct block_fault_rule hangs = { .requests = BLOCK_FAULT_ALL,
+						.action = BLOCK_FAULT_LATENCY,
+						.latency_ns = 3600000000000ull };
+	struct writer writers[2];
+
+	make(scene);
+	block_fault_add(scene->disks[DISKS], &hangs);
+	start_writers(scene, writers, 2);
+	CU_ASSERT_EQUAL(fiber_sleep(60000000000ull), 0);
+	check_writers(writers, 2, false, 0);
+	CU_ASSERT_EQUAL(raid_fail(scene->array, "disk3", &scene->error), 0);
+	CU_ASSERT_EQUAL(fiber_sleep(1000000000), 0);
+	check_writers(writers, 2, true, -EIO);
+	CU_ASSERT_EQUAL(raid_stop(scene->array, &scene->error), 0);
+}
+
 static int on_fiber(void *arg)
 {
 	struct scene *scene = arg;
@@ -207,5 +293,15 @@ static void test_damaged(void)
 	run(play_damaged);
 }
 
+static void test_hung(void)
+{
+	run(play_hung);
+}
+
+static void test_hung_superblock(void)
+{
+	run(play_hung_superblock);
+}
+
 UNIT_MAIN("raid journals", UNIT(test_missing), UNIT(test_stale), UNIT(test_failing),
-	  UNIT(test_damaged))
+	  UNIT(test_damaged), UNIT(test_hung), UNIT(test_hung_superblock))
