@@ -95,7 +95,7 @@ static void note_damage(void *arg, const struct lab_damage *damage)
 
 void lab_run_check(struct lab_run *run, bool crashed)
 {
-	struct lab_check check = { .block = raid_array_block(run->array),
+	struct lab_check check = { .block = run->block,
 				   .oracle = &run->oracle,
 				   .offset = run->scenario->workload.offset,
 				   .crashed = crashed,

@@ -24,6 +24,19 @@ static json_t *notes_json(const struct lab_result *result)
 	return notes;
 }
 
+static json_t *phases_json(const struct lab_result *result)
+{
+	json_t *phases = json_array();
+
+	for (unsigned i = 0; i < result->phase_count; i++)
+		json_array_append_new(
+			phases,
+			json_pack("{sIssss}", "at_ns", (json_int_t)result->phases[i].ns, "health",
+				  lab_health_names[result->phases[i].health], "operation",
+				  raid_operation_name(result->phases[i].operation)));
+	return phases;
+}
+
 static json_t *samples_json(const struct lab_result *result)
 {
 	json_t *samples = json_array();
@@ -106,6 +119,7 @@ json_t *lab_report_json(const struct lab_scenario *scenario, const struct lab_re
 				      (json_int_t)result->disk_flushes, "read_bytes",
 				      (json_int_t)result->disk_read_bytes, "written_bytes",
 				      (json_int_t)result->disk_written_bytes));
+	json_object_set_new(report, "phases", phases_json(result));
 	if (timeline) {
 		json_object_set_new(report, "notes", notes_json(result));
 		json_object_set_new(report, "samples", samples_json(result));

@@ -8,13 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "raid/array.h"
-#include "raid/rebuild.h"
 #include "tools/lab/store.h"
 #include "util/bytes.h"
-
-#define EPOCH                                                                                      \
-	1700000000ull /* what superblocks say of the time: no run differs from another by its day */
 
 /* ---- Notes ---- */
 
@@ -62,84 +57,33 @@ unsigned lab_run_blocks(struct lab_run *run, struct block *blocks[LAB_DISKS])
 	return count;
 }
 
-static void take_array(struct lab_run *run)
+unsigned lab_run_members(struct lab_run *run, struct block *blocks[LAB_DISKS])
 {
-	const struct lab_array_plan *plan = &run->scenario->array;
-
-	raid_rebuild_know(run->array, lab_run_leap, run);
-	if (plan->rebuild_min != LAB_NO_LIMIT)
-		raid_sync_set_speed(run->array,
-				    (struct raid_speed){ plan->rebuild_min, plan->rebuild_max });
-}
-
-int lab_run_assemble(struct lab_run *run, bool force)
-{
-	struct raid_assemble_options options = { .force = force,
-						 .rebuild_rate = run->scenario->array.rebuild_max,
-						 .now = EPOCH + lab_run_now(run) / 1000000000,
-						 .log = &run->log };
-	struct block *blocks[LAB_DISKS], *members[LAB_DISKS];
 	unsigned count = lab_run_blocks(run, blocks), found = 0;
 	struct raid_info info;
-	int rc;
 
-	/* A disk that was never added is none of its. */
 	for (unsigned i = 0; i < count; i++)
 		if (raid_probe(blocks[i], &info, NULL) != 0)
-			members[found++] = blocks[i];
-	rc = raid_assemble(&run->array, members, found, &options, &run->error);
-	if (rc)
-		run->array = NULL;
-	else
-		take_array(run);
-	return rc;
+			blocks[found++] = blocks[i];
+	return found;
 }
 
-static enum raid_metadata metadata_of(const char *text)
+static void make_disk(struct lab_run *run, unsigned index)
 {
-	static const char *const names[] = { "1.0", "1.1", "1.2" };
+	const struct lab_disk_model *model = &run->scenario->models[index];
+	char name[16];
 
-	for (unsigned i = 0; text && i < ARRAY_SIZE(names); i++)
-		if (!strcmp(text, names[i]))
-			return (enum raid_metadata)(RAID_METADATA_1_0 + i);
-	return RAID_METADATA_DEFAULT;
+	snprintf(name, sizeof(name), "disk%u", index);
+	run->disks[index] =
+		lab_disk_create(&run->rack, index, name, lab_store_create(model->size, NULL), model,
+				random_next(&run->random));
 }
 
-static int create_array(struct lab_run *run, struct error *error)
+void lab_run_new_disk(struct lab_run *run, unsigned index)
 {
-	static const enum raid_bitmap_choice bitmaps[] = {
-		[LAB_BY_RESYNC] = RAID_BITMAP_NONE,
-		[LAB_BY_BITMAP] = RAID_BITMAP_INTERNAL,
-		[LAB_BY_PPL] = RAID_BITMAP_PPL,
-		[LAB_BY_JOURNAL] = RAID_BITMAP_JOURNAL,
-	};
-	const struct lab_array_plan *plan = &run->scenario->array;
-	const struct raid_create_options options = {
-		.name = "lab",
-		.level = plan->level,
-		.layout = plan->layout,
-		.chunk = plan->chunk,
-		.metadata = metadata_of(plan->metadata),
-		.bitmap = bitmaps[plan->consistency],
-		.bitmap_chunk = plan->consistency == LAB_BY_BITMAP ? plan->bitmap_chunk : 0,
-		.size = plan->size,
-		.assume_clean = plan->assume_clean,
-		.rebuild_rate = plan->rebuild_max,
-		.now = EPOCH,
-		.log = &run->log,
-	};
-	struct raid_new_member members[LAB_DISKS] = { 0 };
-	unsigned count = (unsigned)(plan->members + plan->spares);
-
-	for (unsigned i = 0; i < count; i++) {
-		members[i].block = &run->disks[i]->block;
-		members[i].spare = i >= plan->members;
-	}
-	if (plan->consistency == LAB_BY_JOURNAL) {
-		members[count].block = &run->disks[count]->block;
-		members[count++].journal = true;
-	}
-	return raid_create(&run->array, members, count, &options, error);
+	block_unref(&run->disks[index]->block);
+	make_disk(run, index);
+	run->disks[index]->cached = true;
 }
 
 /* ---- Region ---- */
@@ -147,7 +91,7 @@ static int create_array(struct lab_run *run, struct error *error)
 static int make_region(struct lab_run *run, struct error *error)
 {
 	const struct lab_workload_plan *plan = &run->scenario->workload;
-	uint64_t size = raid_array_block(run->array)->size;
+	uint64_t size = run->block->size;
 	uint64_t length = plan->length ? plan->length : MIN(size - plan->offset, 64ull << 20);
 
 	if (plan->offset >= size || !range_within(plan->offset, length, size) ||
@@ -179,19 +123,13 @@ static int begin(struct lab_run *run, struct error *error)
 	const struct lab_scenario *scenario = run->scenario;
 	int rc;
 
-	for (unsigned i = 0; i < scenario->disk_count; i++) {
-		struct lab_store *store = lab_store_create(scenario->models[i].size, NULL);
-		char name[16];
-
-		snprintf(name, sizeof(name), "disk%u", i);
-		run->disks[i] = lab_disk_create(&run->rack, i, name, store, &scenario->models[i],
-						random_next(&run->random));
-	}
-	rc = create_array(run, error);
-	if (rc)
-		return rc;
-	take_array(run);
-	rc = make_region(run, error);
+	for (unsigned i = 0; i < scenario->disk_count; i++)
+		make_disk(run, i);
+	rc = run->target->begin ? run->target->begin(run, error) : 0;
+	if (!rc)
+		rc = run->target->create(run, error);
+	if (!rc)
+		rc = make_region(run, error);
 	if (rc)
 		return rc;
 	run->trace = run->options->trace;
@@ -199,7 +137,7 @@ static int begin(struct lab_run *run, struct error *error)
 	run->rack.writes = run->rack.flushes = 0;
 	run->rack.trace = run->trace;
 	run->start_ns = worker_now();
-	run->tick_ns = 1000000;
+	run->tick_ns = run->target->tick_ns;
 	if (run->options->begun)
 		run->options->begun(run, run->options->arg);
 	return 0;
@@ -216,7 +154,7 @@ static void count_members(struct lab_run *run)
 	struct lab_result *result = run->result;
 	struct raid_status status;
 
-	raid_status(run->array, &status);
+	run->target->status(run, &status);
 	result->degraded = status.degraded;
 	result->failed = status.failed;
 	result->members_failed = status.counters.members_failed;
@@ -231,30 +169,30 @@ static void count_members(struct lab_run *run)
 static void conclude(struct lab_run *run)
 {
 	struct lab_result *result = run->result;
-	const struct raid_level_ops *level;
+	struct error *error = &run->error;
 
-	result->assembled = run->array != NULL;
-	result->failed = !run->array;
-	if (!run->array)
+	result->assembled = run->block != NULL;
+	result->failed = !run->block;
+	if (!run->block)
 		return;
-	level = run->array->level;
 	lab_run_check(run, false);
 	count_members(run);
-	if (!result->degraded && !result->failed && !raid_level_maps(level) &&
-	    lab_scrub(run->array, &result->mismatches, &run->error))
-		lab_run_note(run, false, "the members cannot be compared: %s", run->error.text);
-	if (raid_stop(steal_pointer(&run->array), &run->error))
-		lab_run_note(run, false, "it does not end well: %s", run->error.text);
+	if (!result->degraded && !result->failed &&
+	    lab_level_has_redundancy(run->scenario->array.level) &&
+	    run->target->scrub(run, &result->mismatches, error))
+		lab_run_note(run, false, "the members cannot be compared: %s", error->text);
+	if (run->target->stop(run, error))
+		lab_run_note(run, false, "it does not end well: %s", error->text);
 	if (result->failed)
 		return;
-	if (lab_run_assemble(run, false)) {
-		lab_run_note(run, false, "it does not assemble again: %s", run->error.text);
+	if (run->target->assemble(run, false, error)) {
+		lab_run_note(run, false, "it does not assemble again: %s", error->text);
 		result->assembled = false;
 		result->failed = true;
 		return;
 	}
 	lab_run_check(run, false);
-	raid_stop(steal_pointer(&run->array), NULL);
+	run->target->stop(run, NULL);
 }
 
 static void count_disks(struct lab_run *run)
@@ -309,8 +247,10 @@ static int run_fiber(void *arg)
 	rc = begin(run, error);
 	if (!rc)
 		rc = play(run, error);
-	if (run->array)
-		raid_stop(run->array, NULL);
+	if (run->block)
+		run->target->stop(run, NULL);
+	if (run->target->end)
+		run->target->end(run);
 	for (unsigned i = 0; i < run->scenario->disk_count; i++)
 		if (run->disks[i])
 			block_unref(&run->disks[i]->block);
@@ -322,7 +262,9 @@ static int run_fiber(void *arg)
 int lab_run_scenario(const struct lab_scenario *scenario, const struct lab_run_options *options,
 		     struct lab_result *result, struct error *error)
 {
-	struct worker_options worker_options = { .virtual_clock = true, .seed = options->seed + 1 };
+	const struct lab_target *target = options->target ? options->target : &lab_target_tenon;
+	struct worker_options worker_options = { .virtual_clock = !target->real_time,
+						 .seed = options->seed + 1 };
 	CLEANUP_FREE struct lab_run *run = calloc(1, sizeof(*run));
 	struct worker *worker;
 	int rc;
@@ -333,12 +275,15 @@ int lab_run_scenario(const struct lab_scenario *scenario, const struct lab_run_o
 		return error_set(error, -ENOMEM, "out of memory");
 	run->scenario = scenario;
 	run->options = options;
+	run->target = target;
 	run->result = result;
 	run->seed = options->seed;
 	run->random.state = options->seed;
 	run->rack.random.state = options->seed ^ 0x5eed;
 	run->log = (struct log){ .level = LOG_LEVEL_INFO, .write = listen };
-	rc = worker_create(&worker, &worker_options, error);
+	rc = target->check ? target->check(scenario, error) : 0;
+	if (!rc)
+		rc = worker_create(&worker, &worker_options, error);
 	if (rc)
 		return rc;
 	rc = worker_run(worker, run_fiber, run);
@@ -356,6 +301,7 @@ void lab_result_end(struct lab_result *result)
 		free(result->notes[i].text);
 	free(result->notes);
 	free(result->samples);
+	free(result->phases);
 	free(result->damages);
 	*result = (struct lab_result){ 0 };
 }

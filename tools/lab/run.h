@@ -3,6 +3,7 @@
  * One run of a scenario, in virtual time, the same each time from the same seed.
  *
  *	run.c		its life: disks, array, workload, end, what it came to
+ *	target.h	the array: made, looked at, changed, ended
  *	run_events.c	moments, faults, and what an administrator does
  *	run_look.c	samples, and whether anything is still to come
  *	workload.c	requests to the array
@@ -20,6 +21,7 @@
 #include "tools/lab/disk.h"
 #include "tools/lab/oracle.h"
 #include "tools/lab/scenario.h"
+#include "tools/lab/target.h"
 #include "tools/lab/trace.h"
 #include "util/error.h"
 #include "util/log.h"
@@ -35,6 +37,15 @@ struct lab_sample {
 	bool degraded, exposed, off;
 	enum raid_operation operation;
 };
+
+/* How well the array was from a moment on. */
+enum lab_health { LAB_OFF, LAB_FAILED, LAB_EXPOSED, LAB_DEGRADED, LAB_WHOLE };
+struct lab_phase {
+	uint64_t ns;
+	enum lab_health health;
+	enum raid_operation operation;
+};
+extern const char *const lab_health_names[];
 
 struct lab_note {
 	uint64_t ns;
@@ -78,6 +89,8 @@ struct lab_result {
 	unsigned sample_count;
 	struct lab_note *notes;
 	unsigned note_count;
+	struct lab_phase *phases; /* each differs from the one before */
+	unsigned phase_count;
 };
 
 struct lab_fired {
@@ -89,6 +102,7 @@ struct lab_fired {
 struct lab_run {
 	const struct lab_scenario *scenario;
 	const struct lab_run_options *options;
+	const struct lab_target *target;
 	struct lab_result *result;
 	uint64_t seed, start_ns;
 	struct random random;
@@ -97,7 +111,10 @@ struct lab_run {
 
 	struct lab_rack rack;
 	struct lab_disk *disks[LAB_DISKS];
-	struct raid_array *array; /* NULL: without power, or it cannot be assembled */
+	struct block
+		*block; /* the target's array; NULL: without power, or it cannot be assembled */
+	struct raid_array *array; /* of tenon's targets */
+	void *machine;            /* of others */
 	struct lab_trace *trace;  /* NULL: none is wanted */
 	struct lab_oracle oracle;
 
@@ -126,12 +143,14 @@ struct lab_run {
 };
 
 /*
- * Runs it on a worker of its own, on the calling thread. `trace` (may be NULL) records it, from when the array stands and the region
+ * Runs it on a worker of its own, on the calling thread. `target` NULL: tenon's arrays. `trace` (may be NULL) records it, from when the array stands and the region
  * is filled; `begun` (may be NULL) is called then, on a fiber. 0, or a negative errno with `error` set: it could not be run at
  * all. The caller ends the result.
  */
 struct lab_run_options {
 	uint64_t seed;
+	const struct lab_target *target;
+	void *target_arg; /* the target's */
 	struct lab_trace *trace;
 	void (*begun)(struct lab_run *run, void *arg);
 	void *arg;
@@ -145,10 +164,13 @@ void lab_run_note(struct lab_run *run, bool fault, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 /* The disks that are in the machine. Returns how many. */
 unsigned lab_run_blocks(struct lab_run *run, struct block *blocks[LAB_DISKS]);
-/* Assembles it from them. */
-int lab_run_assemble(struct lab_run *run, bool force);
+/* Those of them that were ever of the array. */
+unsigned lab_run_members(struct lab_run *run, struct block *blocks[LAB_DISKS]);
+/* Puts a new disk of its kind in place of one that is gone. */
+void lab_run_new_disk(struct lab_run *run, unsigned index);
 /* How many more members could be lost; -1: it has failed. */
 int lab_redundancy(const struct raid_status *status);
+bool lab_level_has_redundancy(int level);
 
 /* run_events.c */
 void lab_events_begin(struct lab_run *run);

@@ -12,15 +12,9 @@
 #include <string.h>
 
 #include "tools/lab/run.h"
-#include "tools/lab/store.h"
 #include "util/bytes.h"
 
 #define SECOND_NS 1000000000ull
-
-static struct block *block_at(struct lab_run *run, uint64_t disk)
-{
-	return run->disks[disk] ? &run->disks[disk]->block : NULL;
-}
 
 /* ---- Disks ---- */
 
@@ -224,10 +218,10 @@ void lab_events_touch(void *arg, struct lab_disk *disk, enum lab_touch touch, ui
 		if (is_touched(run, fired, disk, touch, offset, length))
 			comes(run, fired);
 	}
-	if (states && run->array && ++run->looks % 8 == 0) {
+	if (states && run->block && run->target->prompt && ++run->looks % 8 == 0) {
 		struct raid_status status;
 
-		raid_status(run->array, &status);
+		run->target->status(run, &status);
 		lab_events_look(run, &status);
 		raid_status_free(&status);
 	}
@@ -252,9 +246,7 @@ static bool is_kept(void *arg, uint64_t number)
 
 static void come_back(struct lab_run *run, bool force)
 {
-	int rc = lab_run_assemble(run, force);
-
-	if (rc) {
+	if (run->target->assemble(run, force, &run->error)) {
 		lab_run_note(run, false, "it does not assemble: %s", run->error.text);
 		return;
 	}
@@ -262,24 +254,16 @@ static void come_back(struct lab_run *run, bool force)
 	fiber_queue_wake_all(&run->workload_queue);
 }
 
-/* The array ends by itself, since nothing answers; nobody uses it then. */
-static void end_array(struct lab_run *run)
-{
-	struct raid_array *array = steal_pointer(&run->array);
-
-	raid_stop(array, NULL);
-}
-
 static void power(struct lab_run *run, const struct lab_event *event)
 {
 	struct lab_numbers keep = event->keep;
 	uint64_t off = worker_now();
 
-	if (!run->array) {
+	if (!run->block) {
 		lab_rack_power_on(&run->rack);
 		return;
 	}
-	end_array(run);
+	run->target->power_lost(run);
 	for (unsigned i = 0; i < run->scenario->disk_count; i++)
 		lab_disk_settle(run->disks[i], event->keep_said ? is_kept : NULL, &keep);
 	for (unsigned i = 0; i < event->lose.count; i++)
@@ -292,64 +276,7 @@ static void power(struct lab_run *run, const struct lab_event *event)
 	come_back(run, event->force);
 }
 
-/* ---- What an administrator does ---- */
-
-static int add(struct lab_run *run, uint64_t index)
-{
-	struct lab_disk *disk = run->disks[index];
-
-	/* One that is gone is replaced by a new one of its kind; another comes back as it is. */
-	if (disk->gone) {
-		struct lab_store *store = lab_store_create(disk->block.size, NULL);
-		char name[16];
-
-		snprintf(name, sizeof(name), "disk%llu", (unsigned long long)index);
-		raid_remove(run->array, name, NULL);
-		block_unref(&disk->block);
-		disk = lab_disk_create(&run->rack, (unsigned)index, name, store,
-				       &run->scenario->models[index], random_next(&run->random));
-		disk->cached = true;
-		run->disks[index] = disk;
-	}
-	return raid_add(run->array, &disk->block, &run->error);
-}
-
-static int restart(struct lab_run *run, bool force)
-{
-	int rc = raid_stop(run->array, &run->error);
-
-	run->array = NULL;
-	if (!rc)
-		rc = lab_run_assemble(run, force);
-	fiber_queue_wake_all(&run->workload_queue);
-	return rc;
-}
-
-static int administrate(struct lab_run *run, const struct lab_event *event)
-{
-	uint64_t disk = event->disks.count ? event->disks.values[0] : 0;
-	const char *name = event->disks.count ? block_at(run, disk)->name : NULL;
-
-	switch (event->action) {
-	case LAB_DO_FAIL:
-		return event->force ? raid_fail_anyway(run->array, name, &run->error)
-				    : raid_fail(run->array, name, &run->error);
-	case LAB_DO_REMOVE:
-		return raid_remove(run->array, name, &run->error);
-	case LAB_DO_ADD:
-		return add(run, disk);
-	case LAB_DO_REPLACE:
-		return raid_replace_with(run->array, name, block_at(run, event->with), false,
-					 &run->error);
-	case LAB_DO_CHECK:
-	case LAB_DO_REPAIR:
-		return event->force ? raid_repair_anyway(run->array, &run->error)
-				    : raid_scrub_start(run->array, event->action == LAB_DO_REPAIR,
-						       &run->error);
-	default:
-		return restart(run, event->force);
-	}
-}
+/* ---- In order ---- */
 
 static int operator_fiber(void *arg)
 {
@@ -366,8 +293,8 @@ static int operator_fiber(void *arg)
 		event = run->due[run->due_done]->event;
 		if (event->action == LAB_DO_POWER)
 			power(run, event);
-		else if (run->array)
-			rc = administrate(run, event);
+		else if (run->block)
+			rc = run->target->administrate(run, event, &run->error);
 		if (rc)
 			lab_run_note(run, false, "%s: %s", lab_action_names[event->action],
 				     run->error.text);

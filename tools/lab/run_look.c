@@ -3,6 +3,7 @@
  * Looking at a run: samples for the timeline, how long it was degraded and exposed, and when it is over. Looks come closer together at
  * the beginning and take at most a five hundredth of the time so far, so that a rebuild of days has as many as one of seconds.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "raid/array.h"
@@ -10,10 +11,6 @@
 #include "tools/lab/run.h"
 #include "tools/lab/store.h"
 #include "util/bytes.h"
-
-#define MS_NS     1000000ull
-#define SECOND_NS 1000000000ull
-#define QUIET_NS  (SECOND_NS / 2) /* with nothing going on: it is over */
 
 int lab_redundancy(const struct raid_status *status)
 {
@@ -35,9 +32,9 @@ int lab_redundancy(const struct raid_status *status)
 	}
 }
 
-static bool has_redundancy(const struct raid_status *status)
+bool lab_level_has_redundancy(int level)
 {
-	return status->level != RAID_LEVEL_0 && status->level != RAID_LEVEL_LINEAR;
+	return level != RAID_LEVEL_0 && level != RAID_LEVEL_LINEAR;
 }
 
 /* Half as many, each for twice the time. */
@@ -68,6 +65,37 @@ static void add_sample(struct lab_run *run, const struct lab_sample *sample)
 	result->samples[result->sample_count++] = *sample;
 }
 
+/* ---- Phases ---- */
+
+const char *const lab_health_names[] = { "off", "failed", "exposed", "degraded", "whole", NULL };
+
+static enum lab_health health_of(const struct raid_status *status, const struct lab_sample *sample)
+{
+	return status->failed     ? LAB_FAILED
+	       : sample->exposed  ? LAB_EXPOSED
+	       : sample->degraded ? LAB_DEGRADED
+				  : LAB_WHOLE;
+}
+
+static void add_phase(struct lab_result *result, uint64_t ns, enum lab_health health,
+		      enum raid_operation operation)
+{
+	const struct lab_phase *last =
+		result->phase_count ? &result->phases[result->phase_count - 1] : NULL;
+
+	if (last && last->health == health && last->operation == operation)
+		return;
+	/* By powers of two. */
+	if ((result->phase_count & (result->phase_count - 1)) == 0)
+		result->phases = realloc(result->phases, (2 * (size_t)result->phase_count + 1) *
+								 sizeof(*result->phases));
+	if (!result->phases)
+		abort();
+	result->phases[result->phase_count++] = (struct lab_phase){ ns, health, operation };
+}
+
+/* ---- Samples ---- */
+
 static void take_status(struct lab_run *run, const struct raid_status *status,
 			struct lab_sample *sample, uint64_t passed)
 {
@@ -76,9 +104,10 @@ static void take_status(struct lab_run *run, const struct raid_status *status,
 
 	sample->operation = status->progress.operation;
 	sample->degraded = status->degraded;
-	sample->exposed = has_redundancy(status) && lab_redundancy(status) <= 0;
+	sample->exposed = lab_level_has_redundancy(status->level) && lab_redundancy(status) <= 0;
 	busy = sample->operation == RAID_RECOVER || sample->operation == RAID_RESYNC;
 	sample->rate = busy ? status->progress.rate : 0;
+	add_phase(result, sample->ns, health_of(status, sample), sample->operation);
 	result->rebuild_ns += busy ? passed : 0;
 	result->degraded_ns += sample->degraded ? passed : 0;
 	result->exposed_ns += sample->exposed ? passed : 0;
@@ -104,22 +133,24 @@ void lab_look(struct lab_run *run)
 	sample.ops = ops - run->ops_seen;
 	run->ops_seen = ops;
 	run->looked_ns = sample.ns;
-	if (run->array) {
+	if (run->block) {
 		struct raid_status status;
 
-		raid_status(run->array, &status);
+		run->target->status(run, &status);
 		take_status(run, &status, &sample, passed);
 		raid_status_free(&status);
 	}
+	if (!run->block)
+		add_phase(run->result, sample.ns, LAB_OFF, RAID_IDLE);
 	add_sample(run, &sample);
-	run->tick_ns = MAX(MS_NS, sample.ns / 500);
+	run->tick_ns = MAX(run->target->tick_ns, run->target->real_time ? 0 : sample.ns / 500);
 }
 
 static bool is_quiet(struct lab_run *run)
 {
 	if (!lab_workload_done(run) || lab_events_to_come(run))
 		return false;
-	return !run->array || (run->array->rebuild.idle && !run->rack.off);
+	return !run->block || (run->target->is_idle(run) && !run->rack.off);
 }
 
 bool lab_run_is_over(struct lab_run *run)
@@ -134,7 +165,7 @@ bool lab_run_is_over(struct lab_run *run)
 		run->idle_ns = 0;
 	else if (!run->idle_ns)
 		run->idle_ns = now;
-	return run->idle_ns && now - run->idle_ns >= QUIET_NS;
+	return run->idle_ns && now - run->idle_ns >= run->target->quiet_ns;
 }
 
 /* ---- Long stretches of nothing ---- */

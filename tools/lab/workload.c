@@ -122,7 +122,7 @@ static int do_write(struct lab_run *run, const struct lab_op *op, char *bytes)
 
 	tell(run, LAB_TRACE_ISSUE, op, version);
 	lab_oracle_fill(&run->oracle, op->sector, op->count, version, bytes);
-	rc = block_write(raid_array_block(run->array), offset, bytes, op->count * LAB_SECTOR,
+	rc = block_write(run->block, offset, bytes, op->count * LAB_SECTOR,
 			 op->kind == LAB_OP_FUA ? BLOCK_FUA : 0);
 	if (rc || run->rack.generation != generation)
 		return rc;
@@ -136,7 +136,7 @@ static int do_read(struct lab_run *run, const struct lab_op *op, char *bytes)
 {
 	uint64_t offset = run->scenario->workload.offset + op->sector * LAB_SECTOR;
 	uint64_t generation = run->rack.generation;
-	int rc = block_read(raid_array_block(run->array), offset, bytes, op->count * LAB_SECTOR);
+	int rc = block_read(run->block, offset, bytes, op->count * LAB_SECTOR);
 
 	if (rc || run->rack.generation != generation)
 		return rc;
@@ -161,7 +161,7 @@ static int do_flush(struct lab_run *run, const struct lab_op *op)
 	int rc;
 
 	tell(run, LAB_TRACE_FLUSH, op, token);
-	rc = block_flush(raid_array_block(run->array));
+	rc = block_flush(run->block);
 	if (rc || run->rack.generation != generation)
 		return rc;
 	lab_oracle_flushed(&run->oracle, token);
@@ -213,9 +213,9 @@ static void do_op(struct lab_run *run, const struct lab_op *op, char *bytes)
 	}
 	while (op->kind != LAB_OP_FLUSH && overlaps_busy(run, op))
 		fiber_queue_wait_always(&run->workload_queue);
-	while (!run->array && !run->ending)
+	while (!run->block && !run->ending)
 		fiber_queue_wait_always(&run->workload_queue);
-	if (!run->array)
+	if (!run->block)
 		return;
 	list_add_tail(&run->busy, &busy.node);
 	began = worker_now();
@@ -315,7 +315,7 @@ static int read_log(struct lab_run *run, struct error *error)
 
 int lab_workload_fill(struct lab_run *run, struct error *error)
 {
-	struct block *block = raid_array_block(run->array);
+	struct block *block = run->block;
 	uint64_t piece = 128;
 	CLEANUP_FREE char *bytes = malloc(piece * LAB_SECTOR);
 	int rc = 0;
