@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "raid/takeover.h"
 #include "util/bytes.h"
 
 /* Why a device is left out goes into its reason. */
@@ -188,6 +189,20 @@ static bool is_same_reshape(const struct md_superblock *a, const struct md_super
 	       a->new_chunk_sectors == b->new_chunk_sectors && a->delta_disks == b->delta_disks;
 }
 
+static struct raid_geometry shape_of(const struct md_superblock *sb)
+{
+	return (struct raid_geometry){ sb->level, sb->layout, sb->chunk_sectors, sb->raid_disks,
+				       sb->size };
+}
+
+/* The level changed in one update, in which data stayed where they were. */
+static bool missed_takeover(const struct md_superblock *sb, const struct md_superblock *freshest)
+{
+	const struct raid_geometry a = shape_of(sb), b = shape_of(freshest);
+
+	return raid_takeover_same(&a, &b);
+}
+
 /*
  * Whether its data are where the freshest superblock has them. A reshape begins and ends with one update, which a member may have missed:
  * then nothing has been moved yet, or all of it.
@@ -210,6 +225,8 @@ static bool is_same_shape(struct raid_member *member, const struct md_superblock
 		return false;
 	if (there && !here && (freshest->features & MD_FEATURE_NEW_OFFSET))
 		sb->new_offset = freshest->new_offset;
+	if (!here && !there && sb->level != freshest->level)
+		return missed_takeover(sb, freshest);
 	return sb->level == freshest->level && sb->layout == freshest->layout &&
 	       sb->chunk_sectors == freshest->chunk_sectors &&
 	       (!here || is_same_reshape(sb, freshest));

@@ -13,6 +13,7 @@
 #include "raid/intent.h"
 #include "raid/members.h"
 #include "raid/still.h"
+#include "raid/takeover.h"
 #include "util/bytes.h"
 #include "util/size.h"
 
@@ -224,6 +225,7 @@ static int take_devices(struct raid_array *array, unsigned devices, struct error
 /* What is to be done, of which the first may be several. */
 struct grow_plan {
 	uint64_t sectors;       /* of each member */
+	bool takes_over;        /* to another level, where data are in the same places: g, too */
 	bool moves;             /* to another shape: */
 	struct raid_geometry g; /* this */
 };
@@ -235,7 +237,12 @@ static int check(const struct raid_array *array, const struct raid_grow *grow,
 	int rc = check_any(array, error);
 
 	plan->sectors = array->now.member_sectors;
-	plan->moves = false;
+	plan->moves = plan->takes_over = false;
+	if (!rc && grow->level) {
+		rc = raid_takeover_plan(array, grow, &plan->g, error);
+		plan->takes_over = plan->g.level != array->now.level;
+		return rc;
+	}
 	if (!rc && grow->devices && mirror)
 		rc = check_devices(array, grow->devices, error);
 	if (!rc && !mirror)
@@ -265,7 +272,9 @@ int raid_grow(struct raid_array *array, const struct raid_grow *grow, struct err
 	array->rebuild.frozen = false;
 	rc = check(array, grow, &plan, error);
 	array->rebuild.frozen = true;
-	if (!rc && plan.moves)
+	if (!rc && plan.takes_over)
+		rc = raid_takeover(array, &plan.g, error);
+	else if (!rc && plan.moves)
 		rc = raid_reshape_begin(array, &plan.g, error);
 	else if (!rc && grow->devices && grow->devices != array->now.disks)
 		rc = take_devices(array, grow->devices, error);

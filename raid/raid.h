@@ -322,6 +322,7 @@ struct raid_grow {
 	unsigned devices; /* places, at RAID1; more of them at levels 4, 5 and 6 */
 	uint64_t chunk;   /* bytes; levels 4, 5 and 6 */
 	const char *layout; /* of levels 5 and 6, as raid_geometry_layout_parse() takes it */
+	const char *level;  /* alone; as raid_level_parse() takes it */
 	bool only_check;    /* change nothing */
 	unsigned adding;    /* so many spares are to be added before it is done */
 };
@@ -329,7 +330,7 @@ struct raid_grow {
 /*
  * Makes an array use more of each member, and gives it more or fewer places. What is new is in sync only once a resync,
  * or a recovery of spares, has been there. Where data have to move to another shape that begins, and goes on as a resync does; the
- * array has its new size at the end of it. -EBUSY while any of that runs or is due; -ENOSPC; -ENODEV: not enough spares;
+ * array has its new size at the end of it. Another level is had at once, where the data are in the same places there. -EBUSY while any of that runs or is due; -ENOSPC; -ENODEV: not enough spares;
  * -EOPNOTSUPP: data cannot be moved like that.
  */
 int raid_grow(struct raid_array *array, const struct raid_grow *grow, struct error *error);

@@ -23,12 +23,13 @@ struct grow_command {
 
 static json_t *grow_params(const struct grow_command *command, bool only_check)
 {
-	return json_pack("{s:o, s:I, s:b, s:I, s:I, s:s*, s:I, s:b}", "name",
+	return json_pack("{s:o, s:I, s:b, s:I, s:I, s:s*, s:s*, s:I, s:b}", "name",
 			 describe_text(command->target), "size", (json_int_t)command->grow.size,
 			 "all", command->grow.size == RAID_GROW_MAX, "devices",
 			 (json_int_t)command->grow.devices, "chunk",
-			 (json_int_t)command->grow.chunk, "layout", command->layout, "adding",
-			 (json_int_t)command->grow.adding, "only_check", only_check);
+			 (json_int_t)command->grow.chunk, "layout", command->layout, "level",
+			 command->grow.level, "adding", (json_int_t)command->grow.adding,
+			 "only_check", only_check);
 }
 
 /* Nothing is added to an array that does not grow then. 1: a server did it. */
@@ -121,6 +122,8 @@ int raid_grow_verb(int argc, char **argv)
 		{ "chunk", CLI_SIZE, &command.grow.chunk, "SIZE", "of levels 4, 5 and 6", 4096,
 		  1u << 31 },
 		{ "layout", CLI_TEXT, &command.layout, "NAME", "of levels 5 and 6" },
+		{ "level", CLI_TEXT, &command.grow.level, "L",
+		  "4 and 5, 1 and 5 with two members, 5 and 6: data stay where they are" },
 		{ "add", CLI_LIST, &command.added, "DEVICE", "add a device first (repeatable)" },
 		{ "force", CLI_FLAG, &command.force, NULL,
 		  "overwrite what is on a device that is added" },
@@ -128,14 +131,17 @@ int raid_grow_verb(int argc, char **argv)
 		CLI_OPTION_END,
 	};
 	struct cli_words operands;
-	int status;
+	int status, level;
 
 	if (!cli_parse("raid grow NAME [--size max|SIZE] [--devices N] [--chunk SIZE] "
-		       "[--layout NAME] [--add DEVICE]",
+		       "[--layout NAME] [--level L] [--add DEVICE]",
 		       options, argc, argv, 1, 1, &operands, &status))
 		return status;
-	if (!command.size && !devices && !command.grow.chunk && !command.layout)
-		return cli_usage_error("--size, --devices, --chunk or --layout is needed");
+	if (!command.size && !devices && !command.grow.chunk && !command.layout &&
+	    !command.grow.level)
+		return cli_usage_error("--size, --devices, --chunk, --layout or --level is needed");
+	if (command.grow.level && raid_level_parse(command.grow.level, &level, &error))
+		return cli_wrong_value("level", &error);
 	if (command.size && !strcmp(command.size, "max"))
 		command.grow.size = RAID_GROW_MAX;
 	else if (command.size &&

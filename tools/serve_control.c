@@ -9,7 +9,7 @@
  *	raid.fail, raid.remove	{name, device, force}
  *	raid.add	{name, device, force, back}; back: by the bitmap or not at all
  *	raid.replace	{name, device, with, force}; with: a device, or none: a spare
- *	raid.grow	{name, size, all, devices, chunk, layout, adding, only_check}: size in bytes of each member, all: as much as there is; 0: as it is
+ *	raid.grow	{name, size, all, devices, chunk, layout, level, adding, only_check}: size in bytes of each member, all: as much as there is; 0: as it is
  *	raid.check	{name, repair, force}: starts it
  *	raid.stop_sync	{name} -> {stopped, held}: what ran, or null; whether a resync or recovery is due still
  *	raid.resume	{name}: that goes on

@@ -105,6 +105,7 @@ static int grow_array(struct array_call *call)
 		.devices = (unsigned)number_of(call, "devices"),
 		.chunk = number_of(call, "chunk"),
 		.layout = json_string_value(json_object_get(call->params, "layout")),
+		.level = json_string_value(json_object_get(call->params, "level")),
 		.adding = (unsigned)number_of(call, "adding"),
 		.only_check = json_is_true(json_object_get(call->params, "only_check")),
 	};
