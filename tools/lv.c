@@ -10,9 +10,11 @@
 #include "rpc/rpc.h"
 #include "tools/consent.h"
 #include "tools/lv_change.h"
+#include "tools/lv_name.h"
 #include "tools/lv_plan.h"
 #include "tools/lv_raid.h"
 #include "tools/lv_size.h"
+#include "tools/lv_verbs.h"
 #include "tools/owner.h"
 #include "tools/rehearse.h"
 #include "tools/served.h"
@@ -95,20 +97,12 @@ static int show_run(struct look *look, struct error *error)
 	return rc;
 }
 
-static bool check_volume_name(const char *name, struct error *error)
-{
-	const char *slash = strchr(name, '/');
-
-	return (slash && slash != name && slash[1] && !strchr(slash + 1, '/')) ||
-	       (error_set(error, -EINVAL, "%s: expected VG/LV", name), false);
-}
-
 static int lv_show_verb(int argc, char **argv)
 {
 	struct look look = { .usage = "lv show VG/LV [--json]",
 			     .least = 1,
 			     .most = 1,
-			     .check = check_volume_name,
+			     .check = lv_check_name,
 			     .run = show_run };
 
 	return look_verb(&look, argc, argv);
@@ -351,7 +345,7 @@ static int change_do(struct lv_change *change, char *name)
 	change->name = name;
 	if (!change->params)
 		change->params = json_object();
-	if (check_volume_name(name, &error) && check_new_words(change, &error))
+	if (lv_check_name(name, &error) && check_new_words(change, &error))
 		status = cli_on_fiber(change_run, change);
 	else
 		status = cli_wrong_value(NULL, &error);
@@ -666,6 +660,8 @@ int command_lv(int argc, char **argv)
 		  "compare the images of RAID" },
 		{ "change", lv_change_verb, "VG/LV [--read-only | --read-write]",
 		  "change permission, activation, allocation" },
+		{ "limit", lv_limit_verb, "VG/LV [--iops N] [--bandwidth SIZE] [--none]",
+		  "how much may be done with it in a second" },
 		{ "tag", lv_tag_verb, "VG/LV [--add TAG] [--delete TAG]",
 		  "add tags to a volume, or take some away" },
 		{ NULL, NULL, NULL, NULL },

@@ -13,6 +13,7 @@
 
 #include "block/block.h"
 #include "fiber/signal.h"
+#include "tools/limits.h"
 #include "tools/runtime.h"
 
 struct serve_arguments {
@@ -127,6 +128,7 @@ static int start(struct serve *serve, struct serve_arguments *arguments, struct 
 	if (rc)
 		return rc;
 	rc = export_open_all(serve);
+	serve_limits_tell(serve);
 	if (!rc)
 		rc = check_served(serve, error);
 	if (!rc)
@@ -226,6 +228,7 @@ static int serve_run(void *arg, struct error *error)
 	sigprocmask(SIG_BLOCK, &end.signals, NULL);
 	list_init(&serve->exports);
 	list_init(&serve->stopping);
+	list_init(&serve->limits);
 	fiber_mutex_init(&serve->changing);
 	fiber_queue_init(&end.waiter);
 	watcher = fiber_spawn(watch_end, &end);
@@ -241,6 +244,7 @@ static int serve_run(void *arg, struct error *error)
 	/* Commands that came meanwhile go on with the devices, which are free now. */
 	rpc_server_stop(serve->control);
 	device_list_free(&serve->owned);
+	serve_limits_free(serve);
 	fiber_cancel(watcher);
 	fiber_join(watcher);
 	return rc;
@@ -290,6 +294,8 @@ int command_serve(int argc, char **argv)
 		  "back (a balloon)" },
 		{ "serial", CLI_LIST, &serve->serials, "VG/LV=SERIAL",
 		  "the serial number that guests see (repeatable)" },
+		{ "limit", CLI_LIST, &serve->limits_given, "VG/LV=iops=N,...",
+		  "also bandwidth=SIZE, burst=TIME: see `tenon lv limit` (repeatable)" },
 		{ "spare-group", CLI_LIST, &serve->spare_groups, "NAME=ARRAY,ARRAY...",
 		  "spares of these arrays go to the one that needs one (repeatable)" },
 		{ "verbose", CLI_FLAG, &verbose, NULL, "say what happens" },
@@ -304,7 +310,7 @@ int command_serve(int argc, char **argv)
 	if (!serve->sockets.directory)
 		return cli_usage_error("--socket-dir is needed");
 	if (!socket_options_parse(&serve->sockets) || !check_serials(&serve->serials) ||
-	    !serve_spares_check(&serve->spare_groups))
+	    !limits_check(&serve->limits_given) || !serve_spares_check(&serve->spare_groups))
 		return EXIT_USAGE;
 	if (!serve->workers)
 		serve->workers = serve_default_workers();

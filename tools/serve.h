@@ -10,6 +10,7 @@
  *	serve_control.c	the control socket, on which commands ask the owner
  *	serve_groups.c	what they ask of groups and physical volumes
  *	serve_arrays.c	what they ask of arrays; serve_sync.c: of their resyncs and checks; serve_events.c: what happened
+ *	serve_limits.c	limits of volumes
  *	serve_spares.c	spares that go to where they are needed
  *
  * What cannot be served is left out and keeps an export that says why; the rest is served.
@@ -84,6 +85,8 @@ struct serve {
 	struct cli_words spare_groups; /* NAME=ARRAY,ARRAY..., checked */
 	struct fiber *spares;          /* serve_spares_fiber(), or NULL */
 	struct cli_words serials;      /* VG/LV=SERIAL or md/NAME=SERIAL, checked */
+	struct cli_words limits_given; /* VG/LV=..., checked (limits.h) */
+	struct list limits;            /* of volumes, also of some that are not open now */
 	struct device_list owned;      /* paths that this process has locked */
 	struct list exports;           /* in the order in which they were named */
 	struct export_index {

@@ -21,6 +21,7 @@
  *	lv.create, lv.remove, lv.rename, lv.resize, lv.change, lv.tag, lv.repair	{name, ...}: see lv_change.h -> {problem, clients, notes, news}:
  *		why the volume is not served, or null; how many machines have it
  *	lv.plan		{name, ...}: see lv_plan.h
+ *	lv.limit	{name, ...}: see limits.h
  *	vg.tag, vg.change, vg.repair, vg.extend, vg.reduce, pv.tag, pv.change, pv.resize	{name, ...}: see vg_change.h -> {notes, news}
  *	export.find	{name} -> {socket}
  *
@@ -33,6 +34,7 @@
 
 #include "block/block.h"
 #include "tools/describe.h"
+#include "tools/limits.h"
 #include "tools/lv_change.h"
 #include "tools/lv_plan.h"
 #include "tools/raid.h"
@@ -198,11 +200,15 @@ static int change_volume(struct serve *serve, struct volume_change *change, json
 		     (!strcmp(change->method, "lv.resize") &&
 		      !json_is_true(json_object_get(change->params, "smaller")));
 	struct export *export;
+	char id[SERIAL_TEXT] = "";
 	int rc = change_prepare(serve, change, error);
 
 	if (rc)
 		return rc;
-	was_exported = export_find(serve, change->name) != NULL;
+	export = export_find(serve, change->name);
+	was_exported = export != NULL;
+	if (export)
+		memcpy(id, export->id, sizeof(id));
 	whole = serves_whole(serve, change->group);
 	if (!gone && (whole || was_exported))
 		rc = check_rival(serve, change->new_name, error);
@@ -210,6 +216,8 @@ static int change_volume(struct serve *serve, struct volume_change *change, json
 		rc = unexport(serve, change->name, error);
 	if (!rc)
 		rc = serve_call(change->home, change_carry_out, change);
+	if (gone && !rc)
+		serve_limits_forget(serve, id);
 	if (whole || (was_exported && !(gone && !rc)))
 		export_again(serve, change->home, change->group,
 			     rc ? change->name : change->new_name);
@@ -355,6 +363,7 @@ const struct rpc_method serve_methods[] = {
 	{ "lv.change", serve_lv_change },
 	{ "lv.tag", serve_lv_tag },
 	{ "lv.plan", serve_lv_plan },
+	{ "lv.limit", serve_lv_limit },
 	{ "vg.tag", serve_vg_tag },
 	{ "vg.change", serve_vg_change },
 	{ "vg.extend", serve_vg_extend },

@@ -12,6 +12,7 @@
 
 #include "block/block.h"
 #include "tools/describe.h"
+#include "tools/limits.h"
 #include "tools/serve.h"
 #include "util/bytes.h"
 #include "util/cleanup.h"
@@ -29,6 +30,7 @@ struct opening {
 	struct serve *serve;
 	struct export *export;
 	struct unix_listener listener;
+	struct block_limits limits;
 	struct block *block;
 	struct vhost_user_blk_server *server;
 	struct error error;
@@ -58,8 +60,10 @@ static void settle_group(struct serve *serve, struct serve_home *home, struct vo
 
 static int open_block(struct opening *opening)
 {
+	CLEANUP_BLOCK struct block *volume = NULL;
 	const struct export *export = opening->export;
 	bool writable = !opening->serve->read_only;
+	int rc;
 
 	if (!export->group)
 		return stack_open_block(export->home->stack, export->name, writable,
@@ -67,8 +71,11 @@ static int open_block(struct opening *opening)
 	if (writable && export->lv->writable)
 		settle_group(opening->serve, export->home, export->group);
 	/* A volume that is marked read-only is served so. */
-	return volume_open_lv(export->group, export->lv->name, writable && export->lv->writable,
-			      &opening->block, &opening->error);
+	rc = volume_open_lv(export->group, export->lv->name, writable && export->lv->writable,
+			    &volume, &opening->error);
+	return rc ? rc
+		  : block_create_limit(&opening->block, volume->name, volume, &opening->limits,
+				       &opening->error);
 }
 
 static void open_one(struct opening *opening)
@@ -140,8 +147,9 @@ static bool open_batch(struct serve *serve, struct serve_home *home, struct open
 
 		if (export->home != home || export->server || export->problem)
 			continue;
-		openings->all[openings->count++] =
-			(struct opening){ .serve = serve, .export = export };
+		openings->all[openings->count++] = (struct opening){
+			.serve = serve, .export = export, .limits = serve_limits_of(serve, export)
+		};
 		if (openings->count == BATCH)
 			break;
 	}

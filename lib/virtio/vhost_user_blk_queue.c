@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 
+#include "block/limit.h"
 #include "block/view.h"
 #include "fiber/pinned.h"
 #include "util/error.h"
@@ -187,10 +188,13 @@ void blk_queue_stop(void *device, unsigned index)
 	struct vhost_user_blk_client *client = device;
 	struct vhost_user_blk_queue *queue = &client->queues[index];
 
+	/* A guest that goes, or starts anew, is not to wait for requests that a limit holds back. */
+	block_limit_hurry(client->server->block, true);
 	if (queue->worker == worker_current())
 		stop_here(queue);
 	else
 		worker_call(queue->worker, stop_here, queue);
+	block_limit_hurry(client->server->block, false);
 }
 
 /* ---- Counters ---- */

@@ -79,6 +79,7 @@ look() {
 	takes 'vg show' partial
 	takes 'lv list'
 	takes 'lv show' vg0/root
+	[ -z "${processes[*]}" ] || takes 'lv limit' vg0/root --iops 100000
 	takes 'lv show' partial/wide
 	takes 'pv list'
 	takes 'pv show' md/whole
