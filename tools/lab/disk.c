@@ -29,166 +29,9 @@ struct lab_pending {
 	char *data; /* NULL: zeroes */
 };
 
-/* What the rules make of one request. */
-struct lab_verdict {
-	int rc;          /* not 0: it fails, and nothing is done but `length` bytes */
-	uint64_t length; /* of a write: so much of it is done */
-	int64_t shift;   /* ... so much further */
-	bool rot, no_flush;
-	uint64_t slow, latency_ns;
-};
-
 struct lab_disk *lab_disk_of(struct block *block)
 {
 	return container_of(block, struct lab_disk, block);
-}
-
-/* ---- Rules ---- */
-
-static bool rule_is_about(const struct lab_rule *rule, enum lab_touch touch, uint64_t offset,
-			  uint64_t length)
-{
-	static const unsigned char touches[] = {
-		[LAB_FAULT_GONE] = 7,     [LAB_FAULT_HANG] = 7,        [LAB_FAULT_SLOW] = 7,
-		[LAB_FAULT_LATENT] = 3,   [LAB_FAULT_ERROR] = 3,       [LAB_FAULT_TORN] = 2,
-		[LAB_FAULT_LOST] = 2,     [LAB_FAULT_MISDIRECTED] = 2, [LAB_FAULT_ROT] = 3,
-		[LAB_FAULT_NO_FLUSH] = 4, [LAB_FAULT_FULL] = 2,
-	};
-
-	if (!(touches[rule->fault] & 1u << touch))
-		return false;
-	if (rule->fault == LAB_FAULT_ROT && rule->reads != (touch == LAB_TOUCH_READ))
-		return false;
-	return !rule->length || touch == LAB_TOUCH_FLUSH ||
-	       (offset < rule->offset + rule->length && rule->offset < offset + length);
-}
-
-/* A write makes what it covers readable again; in the middle it leaves two ranges. */
-static void heal(struct lab_disk *disk, struct lab_rule *rule, uint64_t offset, uint64_t length)
-{
-	uint64_t end = rule->offset + rule->length;
-	struct lab_rule behind = *rule;
-
-	if (offset > rule->offset && offset + length < end) {
-		behind.offset = offset + length;
-		behind.length = end - behind.offset;
-		lab_disk_arm(disk, &behind);
-	}
-	if (offset <= rule->offset)
-		rule->offset = MIN(offset + length, end);
-	else
-		end = offset;
-	rule->length = end - rule->offset;
-}
-
-static void free_rule(struct lab_rule *rule)
-{
-	list_remove(&rule->node);
-	free(rule);
-}
-
-static void obey(struct lab_disk *disk, struct lab_rule *rule, enum lab_touch touch,
-		 uint64_t offset, uint64_t length, struct lab_verdict *verdict)
-{
-	switch (rule->fault) {
-	case LAB_FAULT_GONE:
-	case LAB_FAULT_ERROR:
-		*verdict = (struct lab_verdict){ .rc = -EIO, .latency_ns = REFUSAL_NS, .slow = 0 };
-		break;
-	case LAB_FAULT_LATENT:
-		if (touch == LAB_TOUCH_READ)
-			verdict->rc = -EIO;
-		else
-			heal(disk, rule, offset, length);
-		break;
-	case LAB_FAULT_SLOW:
-		verdict->slow = verdict->slow * rule->factor / 100;
-		verdict->latency_ns += rule->latency_ns;
-		break;
-	case LAB_FAULT_TORN:
-		verdict->length = MIN(length, rule->sectors * SECTOR);
-		verdict->rc = rule->fails ? -EIO : 0;
-		break;
-	case LAB_FAULT_LOST:
-		verdict->length = 0;
-		break;
-	case LAB_FAULT_MISDIRECTED:
-		verdict->shift = rule->shift;
-		break;
-	case LAB_FAULT_ROT:
-		verdict->rot = true;
-		break;
-	case LAB_FAULT_NO_FLUSH:
-		verdict->no_flush = true;
-		break;
-	case LAB_FAULT_FULL:
-		if (!lab_store_is_hole(disk->store, offset, length))
-			break;
-		verdict->rc = -ENOSPC;
-		verdict->length = 0;
-		break;
-	case LAB_FAULT_HANG:
-		break;
-	}
-}
-
-static bool is_hung(const struct lab_disk *disk)
-{
-	uint64_t now = worker_now();
-
-	list_for_each(at, (struct list *)&disk->rules) {
-		const struct lab_rule *rule = list_entry(at, struct lab_rule, node);
-
-		if (rule->fault == LAB_FAULT_HANG && (!rule->until_ns || rule->until_ns > now))
-			return true;
-	}
-	return false;
-}
-
-static struct lab_verdict judge(struct lab_disk *disk, enum lab_touch touch, uint64_t offset,
-				uint64_t length)
-{
-	struct lab_verdict verdict = { .length = length, .slow = 100 };
-	uint64_t now = list_empty(&disk->rules) ? 0 : worker_now();
-
-	list_for_each_safe(at, &disk->rules) {
-		struct lab_rule *rule = list_entry(at, struct lab_rule, node);
-
-		if (rule->until_ns && rule->until_ns <= now) {
-			free_rule(rule);
-			continue;
-		}
-		if (!rule_is_about(rule, touch, offset, length))
-			continue;
-		obey(disk, rule, touch, offset, length, &verdict);
-		if ((rule->count && !--rule->count) ||
-		    (rule->fault == LAB_FAULT_LATENT && !rule->length))
-			free_rule(rule);
-		if (verdict.rc)
-			break;
-	}
-	return verdict;
-}
-
-void lab_disk_arm(struct lab_disk *disk, const struct lab_rule *rule)
-{
-	struct lab_rule *copy = malloc(sizeof(*copy));
-
-	if (!copy)
-		abort();
-	*copy = *rule;
-	list_add_tail(&disk->rules, &copy->node);
-}
-
-void lab_disk_disarm(struct lab_disk *disk, enum lab_fault fault)
-{
-	list_for_each_safe(at, &disk->rules) {
-		struct lab_rule *rule = list_entry(at, struct lab_rule, node);
-
-		if (rule->fault == fault)
-			free_rule(rule);
-	}
-	fiber_queue_wake_all(&disk->hung);
 }
 
 /* ---- The cache ---- */
@@ -259,6 +102,24 @@ static struct lab_pending *issue(struct lab_disk *disk, uint64_t offset, uint64_
 	return pending;
 }
 
+bool lab_disk_has_hole(const struct lab_disk *disk, uint64_t offset, uint64_t length)
+{
+	for (uint64_t end = offset + length, step; offset < end; offset += step) {
+		bool cached = false;
+
+		step = MIN(end - offset, LAB_PAGE - offset % LAB_PAGE);
+		list_for_each(at, (struct list *)&disk->pending) {
+			const struct lab_pending *one = list_entry(at, struct lab_pending, node);
+
+			cached = cached || (one->offset < offset + step &&
+					    offset < one->offset + one->length);
+		}
+		if (!cached && lab_store_is_hole(disk->store, offset, step))
+			return true;
+	}
+	return false;
+}
+
 static void lay_over(const struct lab_pending *pending, uint64_t offset, uint64_t length,
 		     struct iov_range at)
 {
@@ -282,7 +143,7 @@ static int take_time(struct lab_disk *disk, uint64_t until)
 	uint64_t generation = disk->rack->generation, now;
 
 	disk->rack->in_flight++;
-	while (is_hung(disk) && disk->rack->generation == generation)
+	while (lab_disk_hangs(disk) && disk->rack->generation == generation)
 		fiber_queue_wait(&disk->hung, 100000000);
 	now = worker_now();
 	if (until > now && disk->rack->generation == generation)
@@ -291,21 +152,33 @@ static int take_time(struct lab_disk *disk, uint64_t until)
 	return disk->rack->generation == generation ? 0 : -EIO;
 }
 
+static bool takes_time(const struct lab_disk *disk)
+{
+	return !disk->instant || lab_disk_is_late(disk);
+}
+
+static int serve_flush(struct lab_disk *disk, const struct lab_judgement *judgement)
+{
+	uint64_t now = worker_now(), until = lab_disk_serve_flush(&disk->time, now);
+
+	return take_time(disk, now + (until - now) * judgement->slow / 100 + judgement->latency_ns);
+}
+
 /* When it is done, by what the disk is and what is wrong with it; it may fail by chance. */
 static int serve(struct lab_disk *disk, bool write, uint64_t offset, uint64_t length,
-		 struct lab_verdict *verdict)
+		 struct lab_judgement *judgement)
 {
 	struct lab_disk_time *disk_time = &disk->time;
 	const struct lab_disk_model *model = &disk_time->model;
 	uint64_t now = worker_now();
-	uint64_t until = lab_disk_serve(disk_time, now, write, offset, length, verdict->slow);
+	uint64_t until = lab_disk_serve(disk_time, now, write, offset, length, judgement->slow);
 
-	if (!verdict->slow)
+	if (!judgement->slow)
 		until = now;
 	if (model->link_errors && random_below(&disk_time->random, 1000000) < model->link_errors) {
 		until += model->retry_ns;
-		if (random_below(&disk_time->random, 10) == 0 && !verdict->rc)
-			*verdict = (struct lab_verdict){ .rc = -EIO };
+		if (random_below(&disk_time->random, 10) == 0 && !judgement->rc)
+			*judgement = (struct lab_judgement){ .rc = -EIO };
 	}
 	if (!write && model->read_errors &&
 	    (double)random_below(&disk_time->random, 1ull << 53) / (double)(1ull << 53) <
@@ -316,9 +189,9 @@ static int serve(struct lab_disk *disk, bool write, uint64_t offset, uint64_t le
 		lab_disk_arm(disk, &(struct lab_rule){ .fault = LAB_FAULT_LATENT,
 						       .offset = sector * SECTOR,
 						       .length = SECTOR });
-		verdict->rc = -EIO;
+		judgement->rc = -EIO;
 	}
-	return take_time(disk, until + verdict->latency_ns);
+	return take_time(disk, until + judgement->latency_ns);
 }
 
 /* What is done before each request. */
@@ -333,13 +206,6 @@ static int begin(struct lab_disk *disk, enum lab_touch touch, uint64_t offset, u
 }
 
 /* ---- Requests ---- */
-
-static void rot_bit(struct lab_disk *disk, char *at, uint64_t length)
-{
-	uint64_t bit = random_below(&disk->time.random, length * 8);
-
-	at[bit / 8] ^= (char)(1u << bit % 8);
-}
 
 static void read_store(struct lab_disk *disk, uint64_t offset, uint64_t length, struct iov_range at)
 {
@@ -359,26 +225,26 @@ static int disk_readv(struct block *block, uint64_t offset, uint64_t length,
 		      const struct iovec *iov, unsigned count)
 {
 	struct lab_disk *disk = lab_disk_of(block);
-	struct lab_verdict verdict;
+	struct lab_judgement judgement;
 	int rc = begin(disk, LAB_TOUCH_READ, offset, length);
 
 	if (rc)
 		return rc;
 	disk->reads++;
 	disk->read_bytes += length;
-	verdict = judge(disk, LAB_TOUCH_READ, offset, length);
-	if (!disk->instant)
-		rc = serve(disk, false, offset, length, &verdict);
-	if (rc || verdict.rc) {
+	judgement = lab_disk_judge(disk, LAB_TOUCH_READ, offset, length);
+	if (takes_time(disk))
+		rc = serve(disk, false, offset, length, &judgement);
+	if (rc || judgement.rc) {
 		disk->errors++;
-		return rc ? rc : verdict.rc;
+		return rc ? rc : judgement.rc;
 	}
 	read_store(disk, offset, length, iov_range_of(iov, count));
 	list_for_each(at, &disk->pending)
 		lay_over(list_entry(at, struct lab_pending, node), offset, length,
 			 iov_range_of(iov, count));
-	if (verdict.rot)
-		rot_bit(disk, iov[0].iov_base, iov[0].iov_len);
+	if (judgement.rot)
+		lab_disk_rot_bit(disk, iov[0].iov_base, iov[0].iov_len);
 	return 0;
 }
 
@@ -421,31 +287,31 @@ static int write_copy(struct lab_disk *disk, uint64_t offset, uint64_t length, c
 {
 	uint64_t generation = disk->rack->generation, to;
 	struct lab_pending *pending = NULL;
-	struct lab_verdict verdict;
+	struct lab_judgement judgement;
 	int rc;
 
 	/* The power may go with this write: it is issued then, and not done. */
 	rc = begin(disk, LAB_TOUCH_WRITE, offset, length);
-	verdict = judge(disk, LAB_TOUCH_WRITE, offset, length);
-	to = offset + (uint64_t)verdict.shift;
-	if (verdict.rot && data)
-		rot_bit(disk, data, length);
-	if (verdict.length && range_within(to, verdict.length, disk->block.size))
-		pending = issue(disk, to, verdict.length, data);
+	judgement = lab_disk_judge(disk, LAB_TOUCH_WRITE, offset, length);
+	to = offset + (uint64_t)judgement.shift;
+	if (judgement.rot && data)
+		lab_disk_rot_bit(disk, data, length);
+	if (judgement.length && range_within(to, judgement.length, disk->block.size))
+		pending = issue(disk, to, judgement.length, data);
 	else
 		free(data);
 	if (rc)
 		return rc;
-	rc = disk->instant ? 0 : serve(disk, true, offset, length, &verdict);
+	rc = takes_time(disk) ? serve(disk, true, offset, length, &judgement) : 0;
 	if (disk->rack->generation != generation)
 		return -EIO;
-	if (verdict.rc || rc)
+	if (judgement.rc || rc)
 		disk->errors++;
-	if (pending && verdict.rc == -EIO && !verdict.length)
+	if (pending && judgement.rc == -EIO && !judgement.length)
 		pending_free(disk, pending);
 	else if (pending)
 		complete(disk, pending, flags);
-	return rc ? rc : verdict.rc;
+	return rc ? rc : judgement.rc;
 }
 
 static int disk_writev(struct block *block, uint64_t offset, uint64_t length,
@@ -472,7 +338,7 @@ static int disk_flush(struct block *block)
 {
 	struct lab_disk *disk = lab_disk_of(block);
 	uint64_t number = disk->rack->writes;
-	struct lab_verdict verdict;
+	struct lab_judgement judgement;
 	int rc;
 
 	if (disk->rack->off || disk->gone)
@@ -482,13 +348,12 @@ static int disk_flush(struct block *block)
 	rc = begin(disk, LAB_TOUCH_FLUSH, 0, 0);
 	if (rc)
 		return rc;
-	verdict = judge(disk, LAB_TOUCH_FLUSH, 0, 0);
-	if (!disk->instant)
-		rc = take_time(disk, lab_disk_serve_flush(&disk->time, worker_now()) +
-					     verdict.latency_ns);
-	if (!rc && !verdict.rc && !verdict.no_flush)
+	judgement = lab_disk_judge(disk, LAB_TOUCH_FLUSH, 0, 0);
+	if (takes_time(disk))
+		rc = serve_flush(disk, &judgement);
+	if (!rc && !judgement.rc && !judgement.no_flush)
 		write_down(disk, number, 0);
-	return rc ? rc : verdict.rc;
+	return rc ? rc : judgement.rc;
 }
 
 static int disk_status(struct block *block, uint64_t offset, uint64_t *length,
@@ -513,16 +378,15 @@ static void disk_close(struct block *block)
 
 	list_for_each_safe(at, &disk->pending)
 		pending_free(disk, list_entry(at, struct lab_pending, node));
-	list_for_each_safe(at, &disk->rules)
-		free_rule(list_entry(at, struct lab_rule, node));
+	lab_disk_disarm_all(disk);
 	lab_store_free(disk->store);
 	free(disk);
 }
 
 static bool disk_start(struct block *block, struct block_work *work)
 {
-	return lab_disk_of(block)->instant ? block_start_at_once(block, work)
-					   : block_start_on_fiber(block, work);
+	return takes_time(lab_disk_of(block)) ? block_start_on_fiber(block, work)
+					      : block_start_at_once(block, work);
 }
 
 static const struct block_ops ops = {
@@ -551,7 +415,8 @@ struct lab_disk *lab_disk_create(struct lab_rack *rack, unsigned index, const ch
 	disk->index = index;
 	disk->time.model = *model;
 	disk->time.random.state = seed;
-	disk->instant = model->kind == LAB_MODEL_INSTANT;
+	disk->instant =
+		model->kind == LAB_MODEL_INSTANT && !model->read_errors && !model->link_errors;
 	list_init(&disk->rules);
 	list_init(&disk->pending);
 	fiber_queue_init(&disk->hung);
@@ -566,7 +431,7 @@ void lab_disk_rot(struct lab_disk *disk, uint64_t offset, uint64_t length, uint6
 		uint64_t at = offset + random_below(&disk->time.random, length) / SECTOR * SECTOR;
 
 		lab_store_read(disk->store, at, sector, SECTOR);
-		rot_bit(disk, sector, SECTOR);
+		lab_disk_rot_bit(disk, sector, SECTOR);
 		lab_store_write(disk->store, at, sector, SECTOR);
 		/* What is in the cache is read from there. */
 		list_for_each(node, &disk->pending) {
@@ -574,7 +439,8 @@ void lab_disk_rot(struct lab_disk *disk, uint64_t offset, uint64_t length, uint6
 
 			if (pending->data &&
 			    range_within(at - pending->offset, SECTOR, pending->length))
-				rot_bit(disk, pending->data + (at - pending->offset), SECTOR);
+				lab_disk_rot_bit(disk, pending->data + (at - pending->offset),
+						 SECTOR);
 		}
 	}
 }

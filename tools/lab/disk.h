@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "block/block.h"
+#include "tools/lab/disk_fault.h"
 #include "tools/lab/disk_time.h"
 #include "util/list.h"
 #include "util/random.h"
@@ -21,8 +22,6 @@
 struct lab_disk;
 struct lab_store;
 struct lab_trace;
-
-enum lab_touch { LAB_TOUCH_READ, LAB_TOUCH_WRITE, LAB_TOUCH_FLUSH };
 
 struct lab_rack {
 	bool off;
@@ -37,31 +36,6 @@ struct lab_rack {
 	void *look_arg;
 };
 
-enum lab_fault {
-	LAB_FAULT_GONE,   /* fails all requests at once */
-	LAB_FAULT_HANG,   /* none is answered until it is over */
-	LAB_FAULT_SLOW,   /* takes `factor` hundredths of the time and `latency_ns` more */
-	LAB_FAULT_LATENT, /* reads of the range fail until it is written again */
-	LAB_FAULT_ERROR,  /* requests to the range fail with -EIO */
-	LAB_FAULT_TORN, /* of a write the first `sectors` are done; it is acknowledged, or fails (`fails`) */
-	LAB_FAULT_LOST,        /* a write is acknowledged and never done */
-	LAB_FAULT_MISDIRECTED, /* a write goes `shift` bytes further */
-	LAB_FAULT_ROT,         /* a bit of the write or read is wrong */
-	LAB_FAULT_NO_FLUSH, /* flushes are acknowledged and do nothing: writes are durable in any order */
-	LAB_FAULT_FULL, /* writes to what has no room on the host yet fail with -ENOSPC */
-};
-
-struct lab_rule {
-	struct list node;
-	enum lab_fault fault;
-	uint64_t offset, length; /* length 0: everywhere */
-	uint64_t until_ns;       /* 0: for ever */
-	uint64_t count;          /* so many requests; 0: all */
-	uint64_t factor, latency_ns, sectors;
-	int64_t shift;
-	bool fails, reads;
-};
-
 struct lab_disk {
 	struct block block;
 	struct lab_rack *rack;
@@ -72,7 +46,7 @@ struct lab_disk {
 	struct list pending; /* writes that are not durable, in order of issue */
 	uint64_t pending_bytes;
 	bool cached;  /* writes are not durable at once */
-	bool instant; /* takes no time, and no fiber */
+	bool instant; /* takes no time, and no fiber, but for faults that do */
 	bool gone;    /* out of the machine */
 	struct fiber_queue hung;
 	uint64_t reads, writes, flushes, read_bytes, written_bytes, errors;
@@ -84,12 +58,8 @@ struct lab_disk *lab_disk_create(struct lab_rack *rack, unsigned index, const ch
 				 uint64_t seed);
 struct lab_disk *lab_disk_of(struct block *block);
 
-/* Adds a copy of the rule. */
-void lab_disk_arm(struct lab_disk *disk, const struct lab_rule *rule);
-/* No more faults of this kind, and nobody hangs any more. */
-void lab_disk_disarm(struct lab_disk *disk, enum lab_fault fault);
-/* Flips bits of what is stored. */
-void lab_disk_rot(struct lab_disk *disk, uint64_t offset, uint64_t length, uint64_t bits);
+/* Whether some of it was never written, not even to the cache: a host would have to find room for it. */
+bool lab_disk_has_hole(const struct lab_disk *disk, uint64_t offset, uint64_t length);
 
 /* ---- Power ---- */
 
