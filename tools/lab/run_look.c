@@ -189,11 +189,14 @@ static uint64_t hole_of_all(struct lab_run *run, uint64_t sector, uint64_t count
 
 bool lab_run_leap(void *arg, uint64_t sector, uint64_t *count)
 {
+	uint64_t least = 256ull * RAID_REBUILD_SECTORS, now = worker_now(), most, leap;
 	struct lab_run *run = arg;
-	struct raid_rebuild *rebuild = &run->array->rebuild;
-	uint64_t least = 256ull * RAID_REBUILD_SECTORS, most = rebuild->total / 1024, leap;
-	uint64_t now = worker_now();
+	struct raid_rebuild *rebuild;
 
+	if (!run->array) /* it is ending */
+		return false;
+	rebuild = &run->array->rebuild;
+	most = rebuild->total / 1024;
 	/* Some windows are done in between, as they are; and all of them while somebody uses the array. */
 	/* A resync of RAID10 goes over the array, not its members. */
 	if (run->array->level->level == RAID_LEVEL_10 && rebuild->operation != RAID_RECOVER)

@@ -99,9 +99,12 @@ static int tenon_assemble(struct lab_run *run, bool force, struct error *error)
 	return rc;
 }
 
+/* Nobody begins anything with it any more; it ends when those who use it have their answers. */
 static int tenon_stop(struct lab_run *run, struct error *error)
 {
 	run->block = NULL;
+	while (!list_empty(&run->busy))
+		fiber_queue_wait_always(&run->workload_queue);
 	return raid_stop(steal_pointer(&run->array), error);
 }
 
