@@ -281,6 +281,10 @@ int raid_super_update(struct raid_array *array);
  * superblock must say that it has no data: an old one would be taken for its word, or none be missed. Suspends. */
 int raid_member_announce(struct raid_member *member);
 
+/* Writes that a device which is being added (STALE still) is the array's journal, and from its start on has nothing; all updates say so
+ * then. 0, or a negative errno, and it is not. Suspends. */
+int raid_member_announce_journal(struct raid_member *member);
+
 /* Writes what the freshest superblock says to a member that was cut off before it got that: before the next
  * update, in which it might be cut off again and be two behind. Suspends. */
 int raid_member_catch_up(struct raid_member *member, const struct md_superblock *freshest);

@@ -345,21 +345,29 @@ static void rewrite_bitmaps(struct raid_array *array)
 	}
 }
 
+static void catch_up_one(struct raid_member *member, const struct md_superblock *freshest)
+{
+	int rc;
+
+	if (member->sb.events >= freshest->events)
+		return;
+	rc = raid_member_catch_up(member, freshest);
+	if (rc)
+		raid_member_fail(member, "superblock not written: %s",
+				 raid_member_trouble(member, rc));
+}
+
 static void catch_up(struct raid_array *array, const struct md_superblock *freshest)
 {
 	for (uint32_t i = 0; i < array->now.disks; i++) {
 		struct raid_member *member = array->places[i].member;
-		int rc;
 
 		/* One that was taken by force is in the next update, and not before. */
-		if (!member || member->sb.events >= freshest->events ||
-		    md_superblock_role(freshest, member->sb.dev_number) != member->role)
-			continue;
-		rc = raid_member_catch_up(member, freshest);
-		if (rc)
-			raid_member_fail(member, "superblock not written: %s",
-					 raid_member_trouble(member, rc));
+		if (member && md_superblock_role(freshest, member->sb.dev_number) == member->role)
+			catch_up_one(member, freshest);
 	}
+	if (raid_array_has_journal(array))
+		catch_up_one(array->journal, freshest);
 }
 
 /* What the freshest says, without those that a newer superblock of one without data excludes. */
@@ -445,6 +453,14 @@ static int check_journal(struct raid_array *array, const struct raid_assemble_op
 			    array->block.name);
 		return 0;
 	}
+	if (options->journal_comes) {
+		log_warning(array->log,
+			    "%s: its journal's device is missing: what was there and not on the "
+			    "members yet is lost, and parity is made anew",
+			    array->block.name);
+		array->resync_position = array->resync_checkpoint = 0;
+		return 0;
+	}
 	if (options->force) {
 		log_warning(array->log,
 			    "%s: goes on without its journal by force: what was there and not on "
@@ -459,9 +475,12 @@ static int check_journal(struct raid_array *array, const struct raid_assemble_op
 		  "%s: the device of its journal %s%s%s%s: what was written last may be there only",
 		  array->block.name, stale ? "cannot be used: " : "is missing",
 		  stale ? stale->block->name : "", stale ? ": " : "", stale ? stale->reason : "");
-	error_advise(error,
-		     "give it too; if it is lost, --force goes on without a journal, and what was "
-		     "in it is lost");
+	error_advise(
+		error,
+		"give it too; if it is lost, what was in it is lost: `tenon raid add %s DEVICE "
+		"--journal` gives it another, and `tenon raid assemble %s --force` goes on "
+		"without one",
+		array->name, array->name);
 	return -ENODEV;
 }
 

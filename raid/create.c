@@ -344,18 +344,13 @@ static int plan_array(const struct raid_new_member *members, unsigned count,
 	return rc;
 }
 
-/* A journal uses all of its device. */
 static int lay_out(const struct raid_new_member *new, const struct raid_create_plan *plan,
 		   struct md_superblock *sb)
 {
 	uint64_t sectors = new->block->size >> MD_SECTOR_SHIFT;
-	struct md_layout layout = { .minor_version = plan->layout.minor_version };
 
-	if (!new->journal)
-		return md_layout_apply(&plan->layout, sectors, sb);
-	if (!md_layout_data(layout.minor_version, sectors, 0, &layout.data_offset))
-		return -ENOSPC;
-	return md_layout_apply(&layout, sectors, sb);
+	return new->journal ? md_layout_journal(plan->layout.minor_version, sectors, sb)
+			    : md_layout_apply(&plan->layout, sectors, sb);
 }
 
 static int add_member(struct raid_array *array, const struct raid_new_member *new,

@@ -199,6 +199,15 @@ int md_layout_apply(const struct md_layout *layout, uint64_t device_sectors,
 					  : apply_at_start(layout, device_sectors, sb);
 }
 
+int md_layout_journal(unsigned minor_version, uint64_t device_sectors, struct md_superblock *sb)
+{
+	struct md_layout layout = { .minor_version = minor_version };
+
+	if (!md_layout_data(minor_version, device_sectors, 0, &layout.data_offset))
+		return -ENOSPC;
+	return md_layout_apply(&layout, device_sectors, sb);
+}
+
 uint64_t md_layout_least_sectors(const struct md_layout *layout)
 {
 	uint64_t least = layout->data_offset + layout->size;

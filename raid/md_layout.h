@@ -43,6 +43,9 @@ int md_layout_bitmap(struct md_layout *layout, uint64_t sync_sectors, uint64_t w
 int md_layout_apply(const struct md_layout *layout, uint64_t device_sectors,
 		    struct md_superblock *sb);
 
+/* The same for a write journal, which uses all of its device. */
+int md_layout_journal(unsigned minor_version, uint64_t device_sectors, struct md_superblock *sb);
+
 /* What a device must have at least for `layout`, in sectors. */
 uint64_t md_layout_least_sectors(const struct md_layout *layout);
 

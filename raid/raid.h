@@ -20,7 +20,7 @@
  *	assemble.c	from a set of blocks to a running array
  *	freshest.c	which of their superblocks is believed; halves that ran apart
  *	create.c	new arrays
- *	members.c	fail, remove and add
+ *	members.c	fail, remove and add; journal_add.c: a write journal is added
  *	reshape.c	other shapes are begun; raid5_reshape.c goes on with them
  *	grow.c	more of each member, more mirrors
  *	replace.c	one member for another, while both are there
@@ -180,7 +180,8 @@ struct raid_assemble_options {
 	bool read_only;       /* nothing at all is written: no resync, no events */
 	bool refuse_degraded; /* -ENODEV when a place that was filled is now missing: for writing */
 	bool force;           /* with the newest data there are, though newer members are missing */
-	bool no_resync;       /* do not start resync or recovery by itself */
+	bool journal_comes; /* its journal may be missing: writes fail until raid_add_journal() gives it another */
+	bool no_resync;        /* do not start resync or recovery by itself */
 	uint64_t rebuild_rate; /* bytes per second at most; 0: no limit */
 	uint64_t now;          /* seconds since 1970; 0: the system's clock */
 	struct log *log;       /* NULL: nowhere */
@@ -288,6 +289,13 @@ int raid_add_over(struct raid_array *array, struct block *block, struct error *e
 int raid_add_back(struct raid_array *array, struct block *block, struct error *error);
 
 /*
+ * Gives an array of level 4, 5 or 6 with superblocks 1.x, and neither bitmap nor partial parity log, a write journal: one that has none, or
+ * whose journal was lost. All of the device is used; what the array writes goes there first when this returns. `over`: also where it
+ * was a member or journal of this array that may hold what the members do not (-ESTALE). -EBUSY: it has one; -EINVAL, -EOPNOTSUPP, -ENOSPC.
+ */
+int raid_add_journal(struct raid_array *array, struct block *block, bool over, struct error *error);
+
+/*
  * Has a member that is in sync replaced by a spare (`with`; NULL: any): the spare gets its data, and what is written meanwhile, and
  * then the member is faulty. Redundancy is there all the time. The recovery that it takes runs, or is resumed, as any other.
  * -ENOENT; -EBUSY: the member is not in sync or is being replaced, or the array is degraded; -ENODEV: no spare.
@@ -313,6 +321,8 @@ int raid_replace_check(struct raid_array *array, const char *device, bool by_spa
 		       struct error *error);
 int raid_add_check(struct raid_array *array, struct block *block, bool over, bool only_back,
 		   struct raid_adding *what, struct error *error);
+int raid_add_journal_check(struct raid_array *array, struct block *block, bool over,
+			   struct error *error);
 
 #define RAID_GROW_MAX UINT64_MAX
 

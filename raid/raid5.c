@@ -125,9 +125,24 @@ static int raid5_flush(struct raid_array *array)
 	return raid_array_has_journal(array) ? 0 : raid_members_flush(array);
 }
 
+static int raid5_check_journal(const struct raid_array *array, const char *name, uint64_t sectors,
+			       struct error *error)
+{
+	return raid5_journal_check(raid5_of(array), name, sectors, error);
+}
+
+static int raid5_set_journal(struct raid_array *array, struct error *error)
+{
+	struct raid5 *r = raid5_of(array);
+
+	raid5_journal_free(r);
+	raid5_measure(r);
+	return array->journal || raid5_has_journal(array) ? raid5_journal_create(r, error) : 0;
+}
+
 static int raid5_prepare(struct raid_member *member)
 {
-	if (member->state == RAID_MEMBER_JOURNAL)
+	if (member == member->array->journal)
 		return raid5_journal_clear(raid5_of(member->array)->journal);
 	return raid5_of(member->array)->ppl ? raid5_ppl_clear(member) : 0;
 }
@@ -237,6 +252,7 @@ static unsigned raid5_sync_buffers(const struct raid_array *array)
 	{                                                                                          \
 		.level = n, .start = raid5_start, .replay = raid5_replay,                          \
 		.checkpoint = raid5_checkpoint, .flush = raid5_flush, .prepare = raid5_prepare,    \
+		.check_journal = raid5_check_journal, .set_journal = raid5_set_journal,            \
 		.resize = raid5_resize, .stop = raid5_stop, .limits = raid5_limits,                \
 		.survives = raid5_survives, .agrees = raid5_agrees,                                \
 		.holds_alone = raid5_holds_alone, .readv = raid5_readv, .write = raid5_write,      \

@@ -175,6 +175,9 @@ struct raid_column raid5_column(const struct raid5_work *work, uint32_t at, uint
 /* Without memory yet. */
 void raid5_shape_init(struct raid5 *r, struct raid_array *array, const struct raid_geometry *g);
 
+/* The measures of stripes, as they are without a journal. Nobody is at one. */
+void raid5_measure(struct raid5 *r);
+
 int raid5_read_shape(struct raid5 *r, uint64_t offset, uint64_t length, const struct iovec *iov,
 		     unsigned count);
 int raid5_write_shape(struct raid5 *r, const struct raid_write *write);

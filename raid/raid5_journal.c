@@ -48,13 +48,20 @@ static void array_changed(struct raid_watch *watch, enum raid_change change)
 	fiber_queue_wake_all(&journal->queue);
 }
 
-/* Disks that one meta block can describe a stripe of, and whether the ring has room for some batches. */
-static int check(const struct raid5 *r, uint64_t sectors, struct error *error)
+/* What some batches take. */
+static uint64_t least_sectors(const struct raid5 *r, uint32_t strip)
 {
-	uint32_t most = (PAGE - MD_JOURNAL_HEADER) / 20;
-	uint64_t least = 8ull * (r->strip / PAGE) * (r->g.disks + 1) * MD_JOURNAL_SECTORS;
-	const char *name = r->array->journal->block->name;
+	return 8ull * (strip / PAGE) * (r->g.disks + 1) * MD_JOURNAL_SECTORS;
+}
 
+int raid5_journal_check(const struct raid5 *r, const char *name, uint64_t sectors,
+			struct error *error)
+{
+	/* Those that one meta block can describe a stripe of. */
+	uint32_t most = (PAGE - MD_JOURNAL_HEADER) / 20;
+	uint64_t least = least_sectors(r, PAGE);
+
+	sectors = round_down(sectors, MD_JOURNAL_SECTORS);
 	if (r->g.disks > most)
 		return error_set(error, -EINVAL, "%s: a journal with %u disks, expected at most %u",
 				 r->array->block.name, r->g.disks, most);
@@ -75,13 +82,12 @@ int raid5_journal_create(struct raid5 *r, struct error *error)
 	if (!r->array->journal)
 		return 0;
 	sectors = round_down(r->array->journal->sb.data_size, MD_JOURNAL_SECTORS);
-	/* A small ring has short stripes. */
-	while (r->strip > PAGE &&
-	       sectors < 8ull * (r->strip / PAGE) * (r->g.disks + 1) * MD_JOURNAL_SECTORS)
-		r->strip /= 2;
-	rc = check(r, sectors, error);
+	rc = raid5_journal_check(r, r->array->journal->block->name, sectors, error);
 	if (rc)
 		return rc;
+	/* A small ring has short stripes. */
+	while (r->strip > PAGE && sectors < least_sectors(r, r->strip))
+		r->strip /= 2;
 	journal = calloc(1, sizeof(*journal));
 	if (!journal)
 		return error_set(error, -ENOMEM, "%s: no memory", r->array->block.name);

@@ -55,7 +55,10 @@ static inline uint64_t raid5_ring_byte(const struct raid5_journal *journal, uint
 	return (journal->r->array->journal->sb.data_offset + at) << MD_SECTOR_SHIFT;
 }
 
-/* 0, or a negative errno with `error` set: no memory, too many disks, a ring that is too small. */
+/* Whether there can be one of so many sectors on the device `name`: 0, or a negative errno with `error` set. Pure. */
+int raid5_journal_check(const struct raid5 *r, const char *name, uint64_t sectors,
+			struct error *error);
+/* 0, or a negative errno with `error` set: no memory, or as raid5_journal_check(). */
 int raid5_journal_create(struct raid5 *r, struct error *error);
 void raid5_journal_free(struct raid5 *r);
 

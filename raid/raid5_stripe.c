@@ -25,12 +25,17 @@ static uint32_t choose_strip(const struct raid_geometry *g)
 	return (uint32_t)strip;
 }
 
+void raid5_measure(struct raid5 *r)
+{
+	r->strip = choose_strip(&r->g);
+	r->page = 1;
+}
+
 void raid5_shape_init(struct raid5 *r, struct raid_array *array, const struct raid_geometry *g)
 {
 	r->array = array;
 	r->g = *g;
-	r->strip = choose_strip(g);
-	r->page = 1;
+	raid5_measure(r);
 	for (unsigned i = 0; i < RAID5_BUCKETS; i++)
 		list_init(&r->visits[i]);
 	for (unsigned i = 0; i < RAID5_SLABS; i++)

@@ -305,6 +305,26 @@ int raid_member_announce(struct raid_member *member)
 	return rc;
 }
 
+int raid_member_announce_journal(struct raid_member *member)
+{
+	struct raid_array *array = member->array;
+	uint32_t features = array->features;
+	int rc;
+
+	fiber_mutex_lock(&array->super_lock);
+	array->features |= MD_FEATURE_JOURNAL;
+	member->state = RAID_MEMBER_JOURNAL;
+	member->checkpoint = member->flushed = member->recovered = 0;
+	fill_superblock(member);
+	rc = array->metadata->write(member);
+	if (rc) {
+		array->features = features;
+		member->state = RAID_MEMBER_STALE;
+	}
+	fiber_mutex_unlock(&array->super_lock);
+	return rc;
+}
+
 int raid_member_catch_up(struct raid_member *member, const struct md_superblock *freshest)
 {
 	struct raid_array *array = member->array;
@@ -315,7 +335,9 @@ int raid_member_catch_up(struct raid_member *member, const struct md_superblock 
 	sb->events = freshest->events;
 	sb->utime = freshest->utime;
 	sb->resync_offset = freshest->resync_offset;
-	sb->recovery_offset = member->state == RAID_MEMBER_REBUILDING ? member->checkpoint : 0;
+	sb->recovery_offset = member->state == RAID_MEMBER_REBUILDING ? member->checkpoint
+			      : member->state == RAID_MEMBER_JOURNAL  ? member->flushed
+								      : 0;
 	sb->max_dev = freshest->max_dev;
 	memcpy(sb->roles, freshest->roles, sizeof(sb->roles));
 	if (array->intent)
@@ -395,6 +417,9 @@ int raid_array_mark_dirty(struct raid_array *array)
 
 	if (array->dirty)
 		return 0;
+	/* What is not going to be written needs no word; and a journal that is away is not left behind by it. */
+	if ((array->features & MD_FEATURE_JOURNAL) && !raid_array_has_journal(array))
+		return -EIO;
 	fiber_mutex_lock(&array->transition);
 	if (!array->dirty) {
 		array->clean = false;

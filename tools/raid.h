@@ -22,6 +22,10 @@ int raid_rehearse_bitmap(const struct cli_words *given, char *target, bool remov
 			 struct error *error);
 int raid_rehearse_rebuild(const struct cli_words *given, char *target, struct error *error);
 
+/* `raid grow NAME --add-journal DEVICE`: what `raid add NAME DEVICE --journal` does. The exit status. */
+int raid_journal_verb(const struct cli_words *given, const char *name, const char *device,
+		      bool force);
+
 /* "md/NAME" from a name with or without "md/". The caller frees it. */
 char *raid_target(const char *name);
 

@@ -78,7 +78,8 @@ struct raid_change_command {
 	const char *given_with;
 	char *with; /* what is to take its place; absolute, or NULL */
 	bool force;
-	bool back; /* by the bitmap or not at all */
+	bool back;                    /* by the bitmap or not at all */
+	bool may_be_journal, journal; /* as the array's write journal */
 	struct consent consent;
 };
 
@@ -111,15 +112,16 @@ static int change_plan(struct raid_change_command *change, struct error *error)
 				  .device = change->device,
 				  .with = change->with,
 				  .force = change->force,
-				  .back = change->back };
+				  .back = change->back,
+				  .journal = change->journal };
 
 	return raid_plan_show(&plan, &change->given, change->target, error);
 }
 
 static int change_run(void *arg, struct error *error)
 {
-	const struct stack_options options = { .write = true };
 	struct raid_change_command *change = arg;
+	const struct stack_options options = { .write = true, .journal_comes = change->journal };
 	struct cli_words targets = { &change->target, 1 };
 	struct stack *stack = NULL;
 	struct raid_array *array;
@@ -127,12 +129,13 @@ static int change_run(void *arg, struct error *error)
 
 	if (change->consent.dry_run)
 		return change_plan(change, error);
-	rc = owner_call(
-		&change->given, change->target, change->method,
-		json_pack("{s:o, s:o, s:b, s:b, s:o*}", "name", describe_text(change->target),
-			  "device", describe_text(change->device), "force", change->force, "back",
-			  change->back, "with", change->with ? describe_text(change->with) : NULL),
-		NULL, error);
+	rc = owner_call(&change->given, change->target, change->method,
+			json_pack("{s:o, s:o, s:b, s:b, s:b, s:o*}", "name",
+				  describe_text(change->target), "device",
+				  describe_text(change->device), "force", change->force, "back",
+				  change->back, "journal", change->journal, "with",
+				  change->with ? describe_text(change->with) : NULL),
+			NULL, error);
 
 	if (rc)
 		return rc > 0 ? 0 : rc;
@@ -150,16 +153,25 @@ static int change_run(void *arg, struct error *error)
 static int change_verb(struct raid_change_command *change, const char *usage, const char *force,
 		       const char *with, int argc, char **argv)
 {
-	const struct cli_option options[] = {
-		CLI_OPTION_DRY_RUN(&change->consent),
-		CLI_OPTION_DEVICE(&change->given),
+	const struct cli_option more[] = {
 		{ force ? "force" : NULL, CLI_FLAG, &change->force, NULL, force },
 		{ with ? "with" : NULL, CLI_TEXT, &change->given_with, "DEVICE", with },
-		CLI_OPTION_END,
+		{ change->may_be_journal ? "journal" : NULL, CLI_FLAG, &change->journal, NULL,
+		  "as the write journal of an array of level 4, 5 or 6 that has none, or has lost "
+		  "it" },
 	};
+	struct cli_option options[ARRAY_SIZE(more) + 4] = { CLI_OPTION_DRY_RUN(&change->consent),
+							    CLI_OPTION_DEVICE(&change->given) };
+	unsigned count = 0;
 	struct cli_words operands;
 	int status;
 
+	while (options[count].name)
+		count++;
+	for (size_t i = 0; i < ARRAY_SIZE(more); i++)
+		if (more[i].name)
+			options[count++] = more[i];
+	options[count] = (struct cli_option)CLI_OPTION_END;
 	if (!cli_parse(usage, options, argc, argv, 2, 2, &operands, &status))
 		return status;
 	change->target = raid_target(operands.words[0]);
@@ -214,11 +226,13 @@ static int apply_add(struct raid_change_command *change, struct stack *stack,
 	bool listed = is_listed(change, change->device);
 	int rc = raid_open_member(stack, array, change->device, change->force, &block, error);
 
-	if (!rc)
+	if (!rc && change->journal)
+		rc = raid_add_journal(array, block, change->force, error);
+	else if (!rc)
 		rc = change->back    ? raid_add_back(array, block, error)
 		     : change->force ? raid_add_over(array, block, error)
 				     : raid_add(array, block, error);
-	if (!rc)
+	if (!rc && !change->journal)
 		cli_note("%s: added; `tenon raid rebuild` or `tenon serve` brings it up to date",
 			 change->device);
 	if (!rc && !listed)
@@ -265,11 +279,31 @@ int raid_remove_verb(int argc, char **argv)
 
 int raid_add_verb(int argc, char **argv)
 {
-	struct raid_change_command change = { .method = "raid.add", .apply = apply_add };
+	struct raid_change_command change = { .method = "raid.add",
+					      .apply = apply_add,
+					      .may_be_journal = true };
 
-	return change_verb(&change, "raid add NAME DEVICE",
+	return change_verb(&change, "raid add NAME DEVICE [--journal]",
 			   "overwrite what is on a new device, or what a half holds that ran apart",
 			   NULL, argc, argv);
+}
+
+int raid_journal_verb(const struct cli_words *given, const char *name, const char *device,
+		      bool force)
+{
+	struct raid_change_command change = { .given = *given,
+					      .method = "raid.add",
+					      .apply = apply_add,
+					      .journal = true,
+					      .force = force };
+	int status;
+
+	change.target = raid_target(name);
+	change.device = device_resolve(device);
+	status = cli_on_fiber(change_run, &change);
+	free(change.target);
+	free(change.device);
+	return status;
 }
 
 int raid_re_add_verb(int argc, char **argv)

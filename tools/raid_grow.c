@@ -16,7 +16,7 @@
 struct grow_command {
 	struct cli_words given, added;
 	char *target;
-	const char *size, *layout;
+	const char *size, *layout, *journal;
 	bool force;
 	struct raid_grow grow;
 };
@@ -125,6 +125,8 @@ int raid_grow_verb(int argc, char **argv)
 		{ "level", CLI_TEXT, &command.grow.level, "L",
 		  "4 and 5, 1 and 5 with two members, 5 and 6: data stay where they are" },
 		{ "add", CLI_LIST, &command.added, "DEVICE", "add a device first (repeatable)" },
+		{ "add-journal", CLI_TEXT, &command.journal, "DEVICE",
+		  "a write journal, as `raid add --journal`" },
 		{ "force", CLI_FLAG, &command.force, NULL,
 		  "overwrite what is on a device that is added" },
 		CLI_OPTION_DEVICE(&command.given),
@@ -134,12 +136,20 @@ int raid_grow_verb(int argc, char **argv)
 	int status, level;
 
 	if (!cli_parse("raid grow NAME [--size max|SIZE] [--devices N] [--chunk SIZE] "
-		       "[--layout NAME] [--level L] [--add DEVICE]",
+		       "[--layout NAME] [--level L] [--add DEVICE] "
+		       "[--add-journal DEVICE]",
 		       options, argc, argv, 1, 1, &operands, &status))
 		return status;
+	if (command.journal && (command.size || devices || command.grow.chunk || command.layout ||
+				command.grow.level || command.added.count))
+		return cli_usage_error("--add-journal: it is done by itself");
+	if (command.journal)
+		return raid_journal_verb(&command.given, operands.words[0], command.journal,
+					 command.force);
 	if (!command.size && !devices && !command.grow.chunk && !command.layout &&
 	    !command.grow.level)
-		return cli_usage_error("--size, --devices, --chunk, --layout or --level is needed");
+		return cli_usage_error(
+			"--size, --devices, --chunk, --layout, --level or --add-journal is needed");
 	if (command.grow.level && raid_level_parse(command.grow.level, &level, &error))
 		return cli_wrong_value("level", &error);
 	if (command.size && !strcmp(command.size, "max"))

@@ -111,12 +111,17 @@ static int plan_add(struct raid_plan *plan, const struct raid_status *status, st
 	struct block_signature found;
 	int lost = plan_contents(plan, status, &found, error);
 	int rc = lost < 0 ? lost
-			  : raid_add_check(plan->array, plan->block, plan->force, plan->back, &what,
-					   error);
+		 : plan->journal
+			 ? raid_add_journal_check(plan->array, plan->block, plan->force, error)
+			 : raid_add_check(plan->array, plan->block, plan->force, plan->back, &what,
+					  error);
 
 	if (rc)
 		return rc;
-	if (replaces)
+	if (plan->journal)
+		say(plan, "%s: would become the write journal of %s", plan->block->name,
+		    name_of(plan));
+	else if (replaces)
 		say(plan, "%s: would be added to %s, and get all of the data of %s",
 		    plan->block->name, name_of(plan), plan->device);
 	else if (what.back)
@@ -225,11 +230,11 @@ int raid_plan_make(struct raid_plan *plan, struct error *error)
 
 static json_t *plan_params(const struct raid_plan *plan, const char *target)
 {
-	return json_pack("{s:o, s:s, s:o*, s:o*, s:b, s:b}", "name", describe_text(target),
+	return json_pack("{s:o, s:s, s:o*, s:o*, s:b, s:b, s:b}", "name", describe_text(target),
 			 "method", plan->method, "device",
 			 plan->device ? describe_text(plan->device) : NULL, "with",
 			 plan->with ? describe_text(plan->with) : NULL, "force", plan->force,
-			 "back", plan->back);
+			 "back", plan->back, "journal", plan->journal);
 }
 
 /* The name that the stack has for a device which it may know by another. */

@@ -19,6 +19,7 @@ struct raid_plan {
 	const char *device; /* absolute */
 	const char *with;   /* what is to take its place; absolute, or NULL */
 	bool force, back;
+	bool journal; /* raid.add: as a write journal */
 
 	/* Where it is planned: */
 	struct raid_array *array;

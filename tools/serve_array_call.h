@@ -15,7 +15,7 @@ struct array_call {
 	struct raid_array *array;
 	json_t *params;
 	char *device, *with;
-	bool force, back, repair;
+	bool force, back, repair, journal;
 	struct block *block; /* a device that is added */
 	json_t **result;
 	struct error *error;

@@ -214,6 +214,8 @@ static int add_member(void *arg)
 		rc = raid_check_member(call->array, block, call->force, call->error);
 	if (rc)
 		return rc;
+	if (call->journal)
+		return raid_add_journal(call->array, block, call->force, call->error);
 	return call->back    ? raid_add_back(call->array, block, call->error)
 	       : call->force ? raid_add_over(call->array, block, call->error)
 			     : raid_add(call->array, block, call->error);
@@ -319,6 +321,7 @@ int serve_raid_add(void *context, json_t *params, json_t **result, struct error 
 	(void)result;
 	call.force = json_is_true(json_object_get(params, "force"));
 	call.back = json_is_true(json_object_get(params, "back"));
+	call.journal = json_is_true(json_object_get(params, "journal"));
 	if (!rc && serve->read_only)
 		rc = error_set(error, -EROFS, "%s: the server runs with --read-only", call.device);
 	if (!rc)

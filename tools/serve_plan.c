@@ -41,6 +41,7 @@ int serve_raid_plan(void *context, json_t *params, json_t **result, struct error
 		.call = { .serve = context, .params = params, .error = error },
 		.plan = { .force = json_is_true(json_object_get(params, "force")),
 			  .back = json_is_true(json_object_get(params, "back")),
+			  .journal = json_is_true(json_object_get(params, "journal")),
 			  .lines = json_array() }
 	};
 	struct array_call *call = &planning.call;

@@ -70,6 +70,7 @@ static int stack_assemble(struct stack *stack, unsigned index, const struct stac
 						  .refuse_degraded = (write || options->strict) &&
 								     !options->degraded,
 						  .force = options->force,
+						  .journal_comes = options->journal_comes,
 						  .log = options->log };
 	struct stack_array *array = &stack->arrays[index];
 	CLEANUP_FREE struct block **blocks = calloc(stack->node_count, sizeof(struct block *));

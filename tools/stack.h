@@ -65,6 +65,7 @@ struct stack_options {
 	bool degraded;       /* with `write`: arrays start without members that were in sync */
 	bool strict;         /* in a look too, arrays start as they would with `write` */
 	bool force;          /* as raid_assemble_options.force */
+	bool journal_comes;  /* the same */
 	const char *command; /* for the description in volume metadata */
 	struct log *log;
 	struct worker *compute; /* as volume_context.compute */

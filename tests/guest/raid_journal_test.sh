@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Write journals both ways. Guests are killed while md writes arrays with a journal, written through and written back: tenon carries out
 # what the journal says, whole and without a member, and md finds parity right and reads the same. And md carries out what tenon
-# left when it was killed. Without its journal an array is refused.
+# left when it was killed. Without its journal an array is refused. Journals that tenon gave to arrays, to its own and to one of md's that
+# had lost its own, are md's too.
 # timeout: 400
 . "$(dirname "$0")/rig.sh"
 set -eu
@@ -61,7 +62,20 @@ truncate -s 24M n0 n1 n2 n3 nj
 "$TENON" raid create n --level 6 --chunk 64K --consistency journal --journal nj n0 n1 n2 n3 >>log 2>&1 || { tail -3 log; rig_fail "creating"; }
 "$TOOL" assemble n0 n1 n2 n3 nj -- write 0 5M 1 write 5M 4K 2 write 6M 512 3 write 7M 33K 4 flush crash >>log 2>&1 || :
 "$TOOL" assemble b0 b1 b2 b3 bj -- fail b0 remove b0 write 3M 9K 7 write 4M 64K 8 flush crash >>log 2>&1 || :
-for i in a0 a1 a2 aj n0 n1 n2 n3 nj b1 b2 b3 bj; do cp --sparse=always $i mine.$i; done
+# Journals that come later: to one that had none, and to one of md's that lost its own, of which nobody knows whether parity fits.
+truncate -s 24M p0 p1 p2 pj lj
+"$TENON" raid create p --level 5 --chunk 16K --consistency resync --assume-clean p0 p1 p2 >>log 2>&1 || rig_fail "creating"
+"$TENON" raid add p pj --journal --device 'p[012j]' >>log 2>&1 || { tail -3 log; rig_fail "adding a journal"; }
+"$TOOL" assemble p0 p1 p2 pj -- write 0 3M 1 write 1M 4K 2 write 2M 100K 3 flush crash >>log 2>&1 || :
+for i in 0 1 2; do cp --sparse=always whole.a$i l$i; done
+"$TENON" raid grow 0 --add-journal lj --device 'l[012j]' >>log 2>&1 || { tail -3 log; rig_fail "adding a journal to md's"; }
+"$TENON" raid rebuild 0 --device 'l[012j]' >>log 2>&1 || { tail -3 log; rig_fail "making parity anew"; }
+"$TOOL" assemble l0 l1 l2 lj -- write 1M 4K 2 write 2M 100K 3 flush crash >>log 2>&1 || :
+for i in a0 a1 a2 aj n0 n1 n2 n3 nj b1 b2 b3 bj p0 p1 p2 pj l0 l1 l2 lj; do cp --sparse=always $i mine.$i; done
+steps mine.p0 mine.p2 mine.pj -- verify 1M 4K 2 verify 2M 100K 3
+p=$(ours mine.p0 mine.p2 mine.pj)
+steps mine.l1 mine.l2 mine.lj -- verify 1M 4K 2 verify 2M 100K 3
+l=$(ours mine.l1 mine.l2 mine.lj)
 steps mine.a0 mine.a1 mine.a2 mine.aj -- wait
 a2=$(ours mine.a0 mine.a1 mine.a2 mine.aj)
 steps mine.n0 mine.n3 mine.nj -- wait
@@ -71,25 +85,37 @@ b2=$(ours mine.b1 mine.b2 mine.b3 mine.bj)
 mkdir judged
 for i in a0 a1 a2 aj; do cp --sparse=always whole.$i judged/$i; done
 
-rig_boot uml --name judge $(args 'a0 a1 a2 aj n0 n1 n2 n3 nj b1 b2 b3 bj') --with mdadm --modules raid456 --script - <<'GUEST'
+# judge NAME "DISKS" "LABEL DEVICE..."...: md assembles each set, checks it, and says what it has; a line each in NAME's results.
+judge() {
+	local name=$1 disks=$2
+	shift 2
+	printf '%s\n' "$@" >"sets.$name"
+	rig_boot uml --name "$name" $(args "$disks") --file "$WORK/sets.$name:/sets" --with mdadm --modules raid456 --script - <<'GUEST'
 	set -e
 	echo 4000000 >/proc/sys/dev/raid/speed_limit_max
 	md=/sys/block/md0/md
 	idle() { until [ "$(cat $md/sync_action)" = idle ]; do sleep 0.05; done; }
-	for set in "a $DISK0 $DISK1 $DISK2 $DISK3" "n $DISK4 $DISK5 $DISK6 $DISK7 $DISK8" "b $DISK9 $DISK10 $DISK11 $DISK12"; do
-		mdadm --assemble --run /dev/md0 ${set#? } 2>&1
+	while read -r label devices; do
+		eval "mdadm --assemble --run /dev/md0 $devices" 2>&1
 		resync=$(cat $md/resync_start)
 		echo check >$md/sync_action; idle
-		echo "${set%% *} $resync $(cat $md/mismatch_cnt) $(cat $md/degraded) $(cat $md/consistency_policy) $(cat $md/array_state | sed s/active-idle/clean/) $(md5sum </dev/md0 | cut -d ' ' -f 1)" >>/result/judged
+		echo "$label $resync $(cat $md/mismatch_cnt) $(cat $md/degraded) $(cat $md/consistency_policy) $(cat $md/array_state | sed s/active-idle/clean/) $(md5sum </dev/md0 | cut -d ' ' -f 1)" >>/result/judged
 		dd if=/dev/urandom of=/dev/md0 bs=64K count=4 conv=fsync,notrunc 2>/dev/null
 		mdadm --stop /dev/md0
-	done
+	done </sets
 GUEST
-cat "$(rig_results judge)/judged"
-diff - "$(rig_results judge)/judged" <<END || rig_fail "md says otherwise"
+	cat "$(rig_results "$name")/judged"
+}
+judge judge 'a0 a1 a2 aj n0 n1 n2 n3 nj b1 b2 b3 bj' 'a $DISK0 $DISK1 $DISK2 $DISK3' 'n $DISK4 $DISK5 $DISK6 $DISK7 $DISK8' \
+	'b $DISK9 $DISK10 $DISK11 $DISK12' >judged.1
+judge later 'p0 p1 p2 pj l0 l1 l2 lj' 'p $DISK0 $DISK1 $DISK2 $DISK3' 'l $DISK4 $DISK5 $DISK6 $DISK7' >judged.2
+cat judged.1 judged.2
+diff - <(cat judged.1 judged.2) <<END || rig_fail "md says otherwise"
 a none 0 0 journal clean $a2
 n none 0 0 journal clean $n
 b none 0 1 journal clean $b2
+p none 0 0 journal clean $p
+l none 0 0 journal clean $l
 END
 # And back again.
 steps a0 a1 a2 aj -- write 1M 20K 9 flush verify 1M 20K 9 check wait

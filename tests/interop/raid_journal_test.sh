@@ -34,4 +34,34 @@ json "d['consistency'] == 'resync'" "$TENON" raid show r --json
 expect 0 '^' "$TENON" raid rebuild r
 "$TENON" copy md/r back --force 2>err && cmp -n 3000000 data back || problem "data are lost: $(cat err)"
 expect 0 'differ|no|same|0 ' "$TENON" raid check r
+
+# Another one: to what has none, in the place of one that is lost, and in a server.
+expect 0 'would become the write journal' "$TENON" raid add r k --journal --dry-run
+expect 0 '' "$TENON" raid add r k --journal
+json "d['consistency'] == 'journal' and [m['device'][-1] for m in d['members'] if m['state'] == 'journal'] == ['k']" "$TENON" raid show r --json
+expect 1 'has a journal already' "$TENON" raid add r j --journal --force
+expect 0 'nothing could be written' "$TENON" raid fail r k --dry-run
+"$TENON" copy md/r back --force 2>err && cmp -n 3000000 data back || problem "data are lost: $(cat err)"
+mv k away
+expect 1 'raid add r DEVICE --journal' "$TENON" copy data md/r --force
+expect 1 'may hold what its members do not' "$TENON" raid add r away --journal
+expect 2 'by itself' "$TENON" raid grow r --add-journal j --size max
+expect 0 '^' "$TENON" raid grow r --add-journal j --force
+expect 0 '^' "$TENON" raid rebuild r
+json "[m['device'][-1] for m in d['members'] if m['state'] == 'journal'] == ['j']" "$TENON" raid show r --json
+expect 0 'differ|no|same|0 ' "$TENON" raid check r
+mv away k
+"$TENON" serve --socket-dir sockets md/r >serve.log 2>&1 &
+server=$!
+for _ in $(seq 1200); do ! grep -qs ready serve.log || break; sleep 0.05; done
+grep -q ready serve.log || problem "no server: $(cat serve.log)"
+expect 0 '^' "$TENON" raid fail r "$work/j"
+expect 0 '^' "$TENON" raid remove r "$work/j"
+expect 0 'would become the write journal' "$TENON" raid add r k --journal --dry-run --force
+expect 0 '^' "$TENON" raid add r k --journal --force
+json "d['consistency'] == 'journal' and 'without' not in d['state']" "$TENON" raid show r --json
+kill $server
+wait $server || problem "the server ended with $?: $(cat serve.log)"
+"$TENON" copy md/r back --force 2>err && cmp -n 3000000 data back || problem "data are lost: $(cat err)"
+! command -v mdadm >/dev/null || expect 0 'Device Role : Journal' mdadm --examine k
 exit $((failures > 0))
