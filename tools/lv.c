@@ -15,6 +15,7 @@
 #include "tools/lv_raid.h"
 #include "tools/lv_size.h"
 #include "tools/lv_verbs.h"
+#include "tools/move.h"
 #include "tools/owner.h"
 #include "tools/rehearse.h"
 #include "tools/served.h"
@@ -64,6 +65,7 @@ static int lv_list_verb(int argc, char **argv)
 		{ "SIZE", "size_bytes", CLI_AS_SIZE },
 		{ "TYPE", "type", CLI_AS_TEXT, 4 },
 		{ "ATTR", "attributes", CLI_AS_TEXT, 3 },
+		{ "MOVED", "moved_percent", CLI_AS_PERCENT, 2 },
 		{ "SEGMENTS", "segment_count", CLI_AS_TEXT, 5 },
 		{ "TAGS", "tags", CLI_AS_TEXT, 6 },
 		{ "UUID", "uuid", CLI_AS_TEXT, CLI_LONG },
@@ -658,6 +660,8 @@ int command_lv(int argc, char **argv)
 		  "replace lost images of RAID, and bring it in sync" },
 		{ "scrub", lv_scrub_verb, "VG/LV [--repair] [--force]",
 		  "compare the images of RAID" },
+		{ "move", lv_move_verb, "VG/LV [DEVICE]... [--from DEVICE]",
+		  "move it to other devices, while it is used" },
 		{ "change", lv_change_verb, "VG/LV [--read-only | --read-write]",
 		  "change permission, activation, allocation" },
 		{ "limit", lv_limit_verb, "VG/LV [--iops N] [--bandwidth SIZE] [--none]",

@@ -12,6 +12,7 @@
 #include "tools/describe.h"
 #include "tools/device_look.h"
 #include "tools/look.h"
+#include "tools/move.h"
 #include "tools/stack.h"
 #include "tools/vg_change.h"
 #include "util/bytes.h"
@@ -303,6 +304,8 @@ int command_pv(int argc, char **argv)
 		  "have devices be no physical volumes any more" },
 		{ "resize", pv_resize_verb, "DEVICE [--size SIZE]",
 		  "use all of a device that has another size now" },
+		{ "move", pv_move_verb, "DEVICE [DEVICE]... [--volume LV]",
+		  "move what lies on it to other devices, while it is used" },
 		{ "tag", pv_tag_verb, "DEVICE [--add TAG] [--delete TAG]",
 		  "add tags to a physical volume, or take some away" },
 		{ "change", pv_change_verb, "DEVICE --allocatable yes|no",

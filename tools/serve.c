@@ -131,8 +131,10 @@ static int start(struct serve *serve, struct serve_arguments *arguments, struct 
 	serve_limits_tell(serve);
 	if (!rc)
 		rc = check_served(serve, error);
-	if (!rc)
+	if (!rc) {
+		serve_moves_start(serve);
 		rpc_server_release(serve->control);
+	}
 	return rc;
 }
 
@@ -226,6 +228,7 @@ static int serve_run(void *arg, struct error *error)
 	sigaddset(&end.signals, SIGINT);
 	sigaddset(&end.signals, SIGTERM);
 	sigprocmask(SIG_BLOCK, &end.signals, NULL);
+	serve->control_worker = worker_current();
 	list_init(&serve->exports);
 	list_init(&serve->stopping);
 	list_init(&serve->limits);

@@ -9,6 +9,7 @@
  *	serve_socket.c	one vhost-user-blk socket for each of them
  *	serve_control.c	the control socket, on which commands ask the owner
  *	serve_groups.c	what they ask of groups and physical volumes
+ *	serve_moves.c	extents that move to other devices
  *	serve_arrays.c	what they ask of arrays; serve_sync.c: of their resyncs and checks; serve_events.c: what happened
  *	serve_limits.c	limits of volumes
  *	serve_spares.c	spares that go to where they are needed
@@ -73,6 +74,7 @@ struct serve_target {
 };
 
 struct serve {
+	struct worker *control_worker;
 	uint64_t workers; /* data workers, at most */
 	struct serve_home homes[SERVE_WORKERS_MAX];
 	struct worker *queue_workers[SERVE_WORKERS_MAX]; /* of the homes, for queues */
@@ -217,6 +219,12 @@ rpc_method_fn serve_raid_speed;
 rpc_method_fn serve_raid_bitmap;
 rpc_method_fn serve_raid_events;
 rpc_method_fn serve_raid_wait;
+
+/* serve_moves.c */
+rpc_method_fn serve_pv_move, serve_pv_move_resume, serve_pv_move_abort, serve_pv_move_wait,
+	serve_pv_moves;
+/* Goes on with what was half done when the groups were found. */
+void serve_moves_start(struct serve *serve);
 
 /* serve_groups.c */
 rpc_method_fn serve_vg_tag, serve_vg_change, serve_vg_extend, serve_vg_repair, serve_vg_reduce,

@@ -23,6 +23,7 @@
  *	lv.plan		{name, ...}: see lv_plan.h
  *	lv.limit	{name, ...}: see limits.h
  *	vg.tag, vg.change, vg.repair, vg.extend, vg.reduce, pv.tag, pv.change, pv.resize	{name, ...}: see vg_change.h -> {notes, news}
+ *	pv.move, pv.move_resume, pv.move_abort, pv.move_wait, pv.moves	see move.h
  *	export.find	{name} -> {socket}
  *
  * Methods run on the control worker, and what they are about is done at its home (serve.h).
@@ -372,6 +373,11 @@ const struct rpc_method serve_methods[] = {
 	{ "pv.tag", serve_pv_tag },
 	{ "pv.change", serve_pv_change },
 	{ "pv.resize", serve_pv_resize },
+	{ "pv.move", serve_pv_move },
+	{ "pv.move_resume", serve_pv_move_resume },
+	{ "pv.move_abort", serve_pv_move_abort },
+	{ "pv.move_wait", serve_pv_move_wait },
+	{ "pv.moves", serve_pv_moves },
 	{ "export.find", serve_export_find },
 	{ NULL, NULL },
 };

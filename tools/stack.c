@@ -12,6 +12,7 @@
 #include "tools/state.h"
 #include "util/bytes.h"
 #include "util/error.h"
+#include "volume/volume_move.h"
 
 #define CLAIM_ATTEMPTS 5
 
@@ -316,6 +317,8 @@ int stack_close(struct stack *stack, struct error *error)
 
 	if (!stack)
 		return 0;
+	for (unsigned i = 0; stack->scan && i < stack->scan->group_count; i++)
+		volume_move_stop(stack->scan->groups[i]);
 	if (stack->scan)
 		volume_scan_free(stack->scan);
 	/* The newest nodes lie on older ones. */

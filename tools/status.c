@@ -82,11 +82,14 @@ static int add_servers(json_t *result)
 {
 	CLEANUP(ask_free) struct ask servers = { 0 };
 	CLEANUP(ask_free) struct ask arrays = { 0 };
+	CLEANUP(ask_free) struct ask moves = { 0 };
 	json_t *exports = NULL, *list = json_array(), *rebuilds = json_array();
 	int rc = ask_all(&servers, "serve-", "server.describe", ASK_LIST_NS);
 
 	if (!rc && servers.count)
 		rc = ask_all(&arrays, "serve-", "raid.list", ASK_LIST_NS);
+	if (!rc && servers.count)
+		rc = ask_all(&moves, "serve-", "pv.moves", ASK_LIST_NS);
 	if (!rc && servers.count)
 		rc = served_exports(&exports);
 	for (unsigned i = 0; !rc && i < servers.count; i++) {
@@ -101,6 +104,8 @@ static int add_servers(json_t *result)
 		json_object_del(row, "devices");
 		take(row, answer->result, "groups", json_array());
 		json_object_set_new(row, "arrays", rows ? json_incref(rows) : json_array());
+		rows = find_answer(&moves, answer->path);
+		json_object_set_new(row, "moves", rows ? json_incref(rows) : json_array());
 		take(row, exports, answer->path, json_array());
 		json_object_set(row, "exports", json_object_get(row, answer->path));
 		json_object_del(row, answer->path);
@@ -268,11 +273,20 @@ static void print_server(struct status *status, json_t *server)
 		{ "RATE", "progress.rate_bytes", CLI_AS_RATE, 1 },
 		{ NULL },
 	};
+	static const struct cli_column moves[] = {
+		{ "MOVE", "name", CLI_AS_TEXT },
+		{ "FROM", "from", CLI_AS_PATH, 2 },
+		{ "DONE", "done_percent", CLI_AS_PERCENT },
+		{ "RATE", "rate_bytes", CLI_AS_RATE, 1 },
+		{ "PROBLEM", "problem", CLI_AS_NOTE },
+		{ NULL },
+	};
 	json_t *list = json_object_get(server, "exports");
 
 	print_head("storage server", "", server);
 	add_peer_text(list);
 	print_rows(json_object_get(server, "arrays"), arrays, status);
+	print_rows(json_object_get(server, "moves"), moves, status);
 	print_rows(list, exports, status);
 }
 

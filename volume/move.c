@@ -10,6 +10,7 @@
 #include "block/block.h"
 #include "util/bytes.h"
 #include "util/error.h"
+#include "util/log.h"
 #include "volume/active.h"
 #include "volume/volume_move.h"
 
@@ -348,6 +349,8 @@ static int mover_fiber(void *arg)
 	struct lvm_mover *mover = group->private->mover;
 
 	mover->rc = run(group, &mover->error);
+	if (mover->rc && mover->rc != -ECANCELED)
+		log_error(group->private->log, "%s", mover->error.text);
 	mover->running = false;
 	fiber_queue_wake_all(&mover->ended);
 	return 0;
@@ -384,6 +387,14 @@ void volume_move_stop(struct volume_group *group)
 		return;
 	fiber_cancel(mover->fiber);
 	fiber_join(steal_pointer(&mover->fiber));
+}
+
+void volume_move_pause(struct volume_group *group, uint64_t timeout_ns)
+{
+	struct lvm_mover *mover = group->private->mover;
+
+	if (mover && mover->running)
+		fiber_queue_wait(&mover->ended, timeout_ns);
 }
 
 int volume_move_wait(struct volume_group *group, volume_move_report_fn *report, void *arg,
@@ -439,6 +450,42 @@ int volume_move_abort(struct volume_group *group, struct error *error)
 static const char *device_of(const struct volume_pv *pv)
 {
 	return pv->block ? pv->block->name : pv->device_hint ? pv->device_hint : pv->uuid;
+}
+
+/* Of [start, start + count) of the layer. */
+static void count_moved(const struct volume_lv *move, uint32_t start, uint32_t count,
+			uint32_t *moved, uint32_t *all)
+{
+	*all += count;
+	for (unsigned i = 0; i < move->segment_count; i++) {
+		const struct volume_segment *step = &move->segments[i];
+		uint32_t from = MAX(start, step->start_extent);
+		uint32_t to = MIN(start + count, step->start_extent + step->extent_count);
+
+		if (lvm_segment_is_move(step) && lvm_segment_is_moved(step) && to > from)
+			*moved += to - from;
+	}
+}
+
+bool volume_lv_moving(const struct volume_lv *lv, uint32_t *moved, uint32_t *all)
+{
+	*moved = *all = 0;
+	if (lvm_lv_is_move(lv))
+		count_moved(lv, 0, lv->extent_count, moved, all);
+	for (unsigned i = 0; i < lv->segment_count; i++)
+		for (unsigned k = 0; k < lv->segments[i].area_count; k++) {
+			const struct volume_area *area = &lv->segments[i].areas[k];
+
+			if (area->lv && lvm_lv_is_move(area->lv))
+				count_moved(area->lv, area->extent,
+					    lvm_segment_area_extents(&lv->segments[i]), moved, all);
+		}
+	return *all;
+}
+
+const struct volume_lv *volume_move_layer(const struct volume_group *group)
+{
+	return lvm_move_find(group);
 }
 
 void volume_move_status(const struct volume_group *group, struct volume_move_status *status)

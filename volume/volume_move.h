@@ -46,6 +46,12 @@ struct volume_move_status {
 	char why[512];
 };
 
+/* Whether a volume is on its way to other PVs, or is the way itself: how many extents are, and of these how many are moved. */
+bool volume_lv_moving(const struct volume_lv *lv, uint32_t *moved, uint32_t *all);
+
+/* The hidden volume that is a move: in each of its segments what is in the first area moves to the second. NULL: there is none. */
+const struct volume_lv *volume_move_layer(const struct volume_group *group);
+
 void volume_move_status(const struct volume_group *group, struct volume_move_status *status);
 
 struct volume_move_run {
@@ -67,6 +73,9 @@ typedef void volume_move_report_fn(const struct volume_move_status *status, void
 /* Waits for that. What it ended with; -ECANCELED where the caller was cancelled, while it goes on. */
 int volume_move_wait(struct volume_group *group, volume_move_report_fn *report, void *arg,
 		     uint64_t interval_ns, struct error *error);
+
+/* Waits until the mover has ended, at most so long. */
+void volume_move_pause(struct volume_group *group, uint64_t timeout_ns);
 
 /* Undoes it: what is moved stays where it is, the rest is where it was. -ENOENT where there is none, -EBUSY while a mover
  * runs. */

@@ -43,8 +43,10 @@ await() {
 }
 
 # Whole with a bitmap, degraded with a faulty and a spare member, not assembled, a group with a volume and a hole.
+# (o.img and p.img: a group with a move)
+truncate -s 64M o.img p.img
 truncate -s 64M a.img b.img c.img d.img e.img f.img g.img h.img i.img table.img
-export TENON_DEVICES="$work/[a-l].img"
+export TENON_DEVICES="$work/[a-lop].img"
 do_it raid create whole --level 1 --bitmap internal a.img b.img
 do_it raid create hurt --level 1 c.img d.img
 do_it raid fail hurt d.img
@@ -56,6 +58,9 @@ truncate -s 64M line.img
 do_it raid create line --level linear line.img
 do_it vg create vg0 md/whole
 do_it vg create partial f.img g.img
+do_it vg create moving o.img p.img
+do_it lv create moving/there --size 40M o.img
+do_it pv move o.img --no-wait
 do_it vg create orphan h.img
 do_it vg remove orphan
 do_it lv create vg0/root --size 16M --tag fast
@@ -81,6 +86,7 @@ look() {
 	takes 'lv show' vg0/root
 	[ -z "${processes[*]}" ] || takes 'lv limit' vg0/root --iops 100000
 	takes 'lv show' partial/wide
+	takes 'lv show' moving/there
 	takes 'pv list'
 	takes 'pv show' md/whole
 	takes 'pv show' h.img
@@ -94,12 +100,15 @@ grep -q '"role": null' json.* || problem 'no member without a role was in the sc
 grep -q 'is missing' json.* || problem 'no group with a hole was in the scene'
 
 # Served, with a client; an array that recovers, slowly enough to be seen; a switch.
-"$TENON" serve vg0 md/hurt --socket-dir s >serve.out 2>&1 &
+"$TENON" serve vg0 md/hurt moving --socket-dir s >serve.out 2>&1 &
 processes+=($!)
 "$TENON" switch run lab --socket-dir s --port one=vhost-user --port two=vhost-user --capture lab.pcap >switch.out 2>&1 &
 processes+=($!)
 await grep -q ready serve.out
 await grep -q ready switch.out
+no_moves() { "$TENON" status --json >now && grep -q '"moves": \[\]' now; }
+await no_moves
+do_it pv move p.img --no-wait --rate 16K
 # Where nothing is allocated.
 printf 'DIFFERS' | dd of=b.img bs=1M seek=40 conv=notrunc status=none
 "$TENON" raid check whole >check.out 2>&1 && problem "a difference was not found: $(cat check.out)"
