@@ -3,13 +3,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "tools/lab/explore.h"
 #include "tools/lab/library.h"
 #include "tools/lab/many.h"
 #include "tools/lab/report.h"
 #include "tools/lab/run.h"
 #include "tools/output.h"
 #include "tools/raid.h"
+#include "tools/raid_test_explore.h"
 
 struct raid_test {
 	struct cli_words names;
@@ -86,46 +86,6 @@ static int run_once(const struct raid_test *test, const struct lab_scenario *sce
 	return status;
 }
 
-/* ---- Every power loss of it ---- */
-
-static int explore(const struct raid_test *test, const struct lab_scenario *scenario)
-{
-	bool two = scenario->explore.lose == 2;
-	struct lab_explored explored;
-	struct error error = { 0 };
-	int rc = lab_explore_run(scenario, test->seed_said ? test->seed : scenario->seed, &explored,
-				 &error);
-
-	if (rc) {
-		cli_fail(rc, &error);
-		return EXIT_USAGE;
-	}
-	cli_say("%s: %llu states at %llu moments of %llu writes: %llu failures", scenario->name,
-		(unsigned long long)explored.states, (unsigned long long)explored.moments,
-		(unsigned long long)explored.writes, (unsigned long long)explored.failures);
-	if (explored.refused)
-		cli_say("  %llu of them assemble only if that is insisted on",
-			(unsigned long long)explored.refused);
-	if (explored.failures) {
-		cli_say("  the first: %s", explored.what);
-		cli_say("  again, as an event of the scenario:");
-		fputs("    - at: write ", stdout);
-		printf("%llu\n      do: power\n      keep: [",
-		       (unsigned long long)explored.at_write);
-		for (unsigned i = 0; i < explored.keep_count; i++)
-			printf("%s%llu", i ? ", " : "", (unsigned long long)explored.keep[i]);
-		printf("]\n");
-		if (explored.lost_disk != UINT32_MAX)
-			printf("      lose: [%u", explored.lost_disk);
-		if (explored.lost_disk != UINT32_MAX && two)
-			printf(", %llu", (explored.lost_disk + 1ull) % scenario->array.members);
-		if (explored.lost_disk != UINT32_MAX)
-			printf("]\n      force: yes\n");
-	}
-	free(explored.keep);
-	return explored.failures ? EXIT_FAILED : EXIT_DONE;
-}
-
 /* ---- Many of them ---- */
 
 static int run_many(const struct raid_test *test, const struct lab_scenario *scenario,
@@ -152,6 +112,8 @@ static int tell_many(const struct raid_test *test, const struct lab_scenario *sc
 		json_decref(report);
 	} else if (status != EXIT_USAGE) {
 		lab_many_text(scenario, &many, cli_say);
+		if (many.unmet[0])
+			raid_test_shrink_run(scenario, many.first_unmet, test->report);
 	}
 	return status;
 }
@@ -191,9 +153,12 @@ static int run_named(const struct raid_test *test, const char *name)
 		cli_fail(error.code, &error);
 		status = EXIT_USAGE;
 	} else {
-		status = test->explore ? explore(test, &scenario)
-			 : test->runs  ? tell_many(test, &scenario)
-				       : run_once(test, &scenario);
+		status = test->explore
+				 ? raid_test_explore(&scenario,
+						     test->seed_said ? test->seed : scenario.seed,
+						     test->report)
+			 : test->runs ? tell_many(test, &scenario)
+				      : run_once(test, &scenario);
 	}
 	lab_scenario_free(&scenario);
 	return status;
@@ -212,7 +177,8 @@ int raid_test_verb(int argc, char **argv)
 		  "two scenarios side by side, from the same seeds" },
 		{ "explore", CLI_FLAG, &test.explore, NULL,
 		  "cut the power at every write, with each subset of what was not flushed" },
-		{ "report", CLI_TEXT, &test.report, "DIR", "write NAME.html and NAME.json there" },
+		{ "report", CLI_TEXT, &test.report, "DIR",
+		  "write NAME.html and NAME.json there, or the shortest scenario that fails" },
 		{ "json", CLI_FLAG, &test.json, NULL, "print JSON" },
 		{ NULL },
 	};
@@ -230,10 +196,10 @@ int raid_test_verb(int argc, char **argv)
 		if (*end || end == test.seed_text || *test.seed_text == '-')
 			return cli_usage_error("--seed %s: expected a number", test.seed_text);
 	}
-	if (test.explore && (test.json || test.report || test.runs || test.compare))
-		return cli_usage_error("--explore takes no more than --seed");
-	if (test.report && (test.runs || test.compare))
-		return cli_usage_error("--report is of one run: expected no --runs or --compare");
+	if (test.explore && (test.json || test.runs || test.compare))
+		return cli_usage_error("--explore takes no more than --seed and --report");
+	if (test.report && test.compare)
+		return cli_usage_error("--report is of one scenario: expected no --compare");
 	if (test.compare != (test.names.count == 2 && strcmp(test.names.words[0], "show") != 0) ||
 	    (test.compare && test.json))
 		return cli_usage_error("--compare takes two scenarios, and prints no JSON");

@@ -54,7 +54,10 @@ struct lab_key {
 	size_t size; /* of each of a list's structures */
 	/* Of a text: 0, or -EINVAL with what is wrong in `error`. */
 	int (*parse)(const char *text, void *at, struct error *error);
+	/* And back, into LAB_FORMAT_TEXT bytes; returns `text`. */
+	char *(*format)(const void *at, char *text);
 };
+#define LAB_FORMAT_TEXT 80
 
 /* Memory of all that was decoded. */
 struct lab_pool {

@@ -37,7 +37,7 @@ struct lab_explorer {
 	struct lab_rack rack;
 	struct random random;
 	bool base_fits; /* what nobody wrote to fits together */
-	uint64_t seed;
+	const struct lab_explore_options *options;
 
 	/* Writes that are not durable, as places in the trace, and which of them are kept. */
 	uint64_t pending[PENDING_MOST];
@@ -104,21 +104,29 @@ static bool is_lost(const struct lab_explorer *explorer, unsigned disk)
 		(explorer->scenario->explore.lose == 2 && disk == (explorer->lost + 1) % members));
 }
 
-static void state_fails(struct lab_explorer *explorer, const char *what)
+static void state_fails(struct lab_explorer *explorer, enum lab_failing kind, const char *what)
 {
 	struct lab_explored *out = explorer->out;
+	unsigned left;
 
 	explorer->failed = true;
 	if (out->failures++)
 		return;
 	snprintf(out->what, sizeof(out->what), "%s", what);
+	out->kind = kind;
 	out->at_write = out->writes;
+	out->state = out->states;
 	out->lost_disk = explorer->lost;
-	out->keep = calloc(explorer->pending_count + 1, sizeof(*out->keep));
-	for (unsigned i = 0; out->keep && i < explorer->pending_count; i++)
-		if (explorer->kept[i])
-			out->keep[out->keep_count++] =
-				explorer->trace.events[explorer->pending[i]].number;
+	out->pending = calloc(explorer->pending_count + 1, sizeof(*out->pending));
+	if (!out->pending)
+		abort();
+	for (unsigned i = 0; i < explorer->pending_count; i++)
+		out->keep_count += explorer->kept[i];
+	left = out->keep_count;
+	for (unsigned i = 0, kept = 0; i < explorer->pending_count; i++)
+		out->pending[explorer->kept[i] ? kept++ : left++] =
+			explorer->trace.events[explorer->pending[i]].number;
+	out->pending_count = explorer->pending_count;
 }
 
 static void found(void *arg, const struct lab_damage *damage)
@@ -128,18 +136,19 @@ static void found(void *arg, const struct lab_damage *damage)
 
 	if (explorer->failed)
 		return;
-	if (damage->silent)
+	if (!explorer->out->failures)
+		explorer->out->sector = damage->sector;
+	if (!damage->silent)
+		snprintf(text, sizeof(text), "sector %llu cannot be read",
+			 (unsigned long long)damage->sector);
+	else
 		snprintf(text, sizeof(text),
 			 "sector %llu, which nobody was writing to or which was flushed, holds "
-			 "version "
-			 "%lld, expected %u to %u",
+			 "version %lld, expected %u to %u",
 			 (unsigned long long)damage->sector,
 			 damage->found == LAB_ANYTHING ? -1LL : (long long)damage->found,
 			 damage->legal.least, damage->legal.most);
-	else
-		snprintf(text, sizeof(text), "sector %llu cannot be read",
-			 (unsigned long long)damage->sector);
-	state_fails(explorer, text);
+	state_fails(explorer, damage->silent ? LAB_FAILS_SILENT : LAB_FAILS_UNREADABLE, text);
 }
 
 static void look_at_data(struct lab_explorer *explorer)
@@ -187,7 +196,7 @@ static void look_at_array(struct lab_explorer *explorer)
 		rc = assemble(explorer, true, &error);
 	}
 	if (rc) {
-		state_fails(explorer, error.text);
+		state_fails(explorer, LAB_FAILS_REFUSED, error.text);
 		return;
 	}
 	if (explorer->base_fits && (!explorer->scenario->explore.full ||
@@ -199,13 +208,20 @@ static void look_at_array(struct lab_explorer *explorer)
 	    !raid_level_maps(explorer->array->level)) {
 		rc = lab_scrub(explorer->array, &mismatches, &error);
 		if (rc)
-			state_fails(explorer, error.text);
+			state_fails(explorer, LAB_FAILS_MISFIT, error.text);
 		else if (mismatches)
-			state_fails(explorer, "members do not fit together after the resync");
+			state_fails(explorer, LAB_FAILS_MISFIT,
+				    "members do not fit together after the resync");
 		if (!explorer->failed)
 			look_at_data(explorer);
 	}
 	raid_stop(steal_pointer(&explorer->array), NULL);
+}
+
+static bool is_enough(const struct lab_explorer *explorer)
+{
+	return explorer->out->states >= explorer->scenario->explore.states ||
+	       (explorer->options->first && explorer->out->failures);
 }
 
 static void look_at_state(struct lab_explorer *explorer)
@@ -213,7 +229,7 @@ static void look_at_state(struct lab_explorer *explorer)
 	const struct lab_explore *plan = &explorer->scenario->explore;
 	unsigned members = (unsigned)explorer->scenario->array.members;
 
-	if (explorer->out->states >= plan->states)
+	if (is_enough(explorer))
 		return;
 	explorer->failed = false;
 	explorer->lost = plan->lose ? (unsigned)(explorer->out->states % members) : UINT32_MAX;
@@ -340,7 +356,7 @@ static int explore_fiber(void *arg)
 		explorer->disks[i] =
 			lab_disk_create(&explorer->rack, i, name, explorer->state[i], &model, i);
 	}
-	for (uint64_t at = 0; at < explorer->trace.count; at++)
+	for (uint64_t at = 0; at < explorer->trace.count && !is_enough(explorer); at++)
 		go_on(explorer, at);
 	for (unsigned i = 0; i < explorer->scenario->disk_count; i++) {
 		block_unref(&explorer->disks[i]->block);
@@ -351,11 +367,12 @@ static int explore_fiber(void *arg)
 
 static int run_explorer(struct lab_explorer *explorer, struct error *error)
 {
-	struct lab_run_options options = {
-		.seed = explorer->seed, .trace = &explorer->trace, .begun = begun, .arg = explorer
-	};
+	struct lab_run_options options = { .seed = explorer->options->seed,
+					   .trace = &explorer->trace,
+					   .begun = begun,
+					   .arg = explorer };
 	struct worker_options worker_options = { .virtual_clock = true,
-						 .seed = explorer->seed + 1 };
+						 .seed = explorer->options->seed + 1 };
 	struct lab_result result;
 	struct worker *worker;
 	int rc = lab_run_scenario(explorer->scenario, &options, &result, error);
@@ -370,7 +387,7 @@ static int run_explorer(struct lab_explorer *explorer, struct error *error)
 	return 0;
 }
 
-int lab_explore_run(const struct lab_scenario *scenario, uint64_t seed,
+int lab_explore_run(const struct lab_scenario *scenario, const struct lab_explore_options *options,
 		    struct lab_explored *explored, struct error *error)
 {
 	struct lab_explorer *explorer = calloc(1, sizeof(*explorer));
@@ -381,8 +398,8 @@ int lab_explore_run(const struct lab_scenario *scenario, uint64_t seed,
 	*explored = (struct lab_explored){ .lost_disk = UINT32_MAX };
 	explorer->scenario = scenario;
 	explorer->out = explored;
-	explorer->seed = seed;
-	explorer->random.state = seed;
+	explorer->options = options;
+	explorer->random.state = options->seed;
 	rc = run_explorer(explorer, error);
 	for (unsigned i = 0; i < scenario->disk_count; i++)
 		lab_store_free(explorer->base[i]);

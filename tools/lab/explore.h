@@ -13,19 +13,34 @@
 struct lab_scenario;
 struct error;
 
+enum lab_failing {
+	LAB_FAILS_SILENT,     /* a sector holds something else, and no error says so */
+	LAB_FAILS_UNREADABLE, /* a sector cannot be read */
+	LAB_FAILS_REFUSED,    /* it does not assemble */
+	LAB_FAILS_MISFIT,     /* members do not fit together */
+};
+
 struct lab_explored {
 	uint64_t states, writes, moments; /* looked at; recorded; at which the power went */
 	uint64_t refused; /* of them: only with insistence does it assemble (dirty and degraded) */
 	uint64_t failures;
 	/* The first. */
 	char what[400];
-	uint64_t at_write;
-	uint64_t *keep;                 /* writes that were kept, of those not durable */
-	unsigned keep_count, lost_disk; /* UINT32_MAX: none; with `lose: 2` the next one, too */
+	enum lab_failing kind;
+	uint64_t sector; /* of the region, where `kind` has one */
+	uint64_t at_write, state;
+	uint64_t *pending; /* writes that were not durable; those that were kept of them first */
+	unsigned keep_count, pending_count;
+	unsigned lost_disk; /* UINT32_MAX: none; with `lose: 2` the next one, too */
 };
 
-/* On the calling thread. 0, or a negative errno with `error` set. The caller frees `keep`. */
-int lab_explore_run(const struct lab_scenario *scenario, uint64_t seed,
+struct lab_explore_options {
+	uint64_t seed;
+	bool first; /* only as far as the first failure */
+};
+
+/* On the calling thread. 0, or a negative errno with `error` set. The caller frees `pending`. */
+int lab_explore_run(const struct lab_scenario *scenario, const struct lab_explore_options *options,
 		    struct lab_explored *explored, struct error *error);
 
 #endif

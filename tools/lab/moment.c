@@ -97,39 +97,63 @@ int lab_moment_parse(const char *text, void *at, struct error *error)
 				   "rebuilt, idle, done");
 }
 
-char *lab_moment_format(const struct lab_moment *moment, char text[LAB_MOMENT_TEXT])
+static void format_one(const struct lab_moment *moment, uint64_t value, char *text, size_t size)
 {
 	char duration[LAB_DURATION_TEXT];
 
-	switch (moment->kind) {
-	case LAB_AT_TIME:
-		snprintf(text, LAB_MOMENT_TEXT, "%s", lab_duration_format(moment->least, duration));
-		break;
-	case LAB_AT_PERCENT:
-		snprintf(text, LAB_MOMENT_TEXT, "%g%%", (double)moment->least / 1000);
-		break;
-	case LAB_AT_STATE:
+	if (moment->kind == LAB_AT_TIME)
+		snprintf(text, size, "%s", lab_duration_format(value, duration));
+	else if (moment->kind == LAB_AT_PERCENT)
+		snprintf(text, size, "%g%%", (double)value / 1000);
+	else
+		snprintf(text, size, "%llu", (unsigned long long)value);
+}
+
+char *lab_moment_format(const struct lab_moment *moment, char text[LAB_MOMENT_TEXT])
+{
+	bool numbered = moment->kind == LAB_AT_WRITE || moment->kind == LAB_AT_FLUSH ||
+			moment->kind == LAB_AT_SECTOR;
+	char first[LAB_DURATION_TEXT], second[LAB_DURATION_TEXT];
+
+	if (moment->kind == LAB_AT_STATE) {
 		snprintf(text, LAB_MOMENT_TEXT, "%s", states[moment->state]);
-		break;
-	default:
-		snprintf(text, LAB_MOMENT_TEXT, "%s %llu", counted[moment->kind],
-			 (unsigned long long)moment->least);
+		return text;
 	}
+	format_one(moment, moment->least, first, sizeof(first));
+	format_one(moment, moment->most, second, sizeof(second));
+	snprintf(text, LAB_MOMENT_TEXT, "%s%s%s%s%s", numbered ? counted[moment->kind] : "",
+		 numbered ? " " : "", first, moment->most != moment->least ? ".." : "",
+		 moment->most != moment->least ? second : "");
+	return text;
+}
+
+static const char *const ops[] = { "write", "read", "flush", "fua", "wait" };
+
+char *lab_op_format(const struct lab_op *op, char text[LAB_OP_TEXT])
+{
+	char duration[LAB_DURATION_TEXT];
+
+	if (op->kind == LAB_OP_FLUSH)
+		snprintf(text, LAB_OP_TEXT, "flush");
+	else if (op->kind == LAB_OP_WAIT)
+		snprintf(text, LAB_OP_TEXT, "wait %s", lab_duration_format(op->count, duration));
+	else
+		snprintf(text, LAB_OP_TEXT, "%s %llu %llu", ops[op->kind],
+			 (unsigned long long)op->sector, (unsigned long long)op->count);
 	return text;
 }
 
 /* "write SECTOR COUNT", "fua SECTOR COUNT", "read SECTOR COUNT", "flush", "wait 10ms". */
 int lab_op_parse(const char *text, struct lab_op *op, struct error *error)
 {
-	static const char *const names[] = { "write", "read", "flush", "fua", "wait" };
 	char word[16], first[32], second[32];
 	int count = sscanf(text, "%15s %31s %31s", word, first, second);
 	unsigned kind = 0;
 	int rc = 0;
 
-	while (count > 0 && kind < ARRAY_SIZE(names) && strcmp(names[kind], word) != 0)
+	while (count > 0 && kind < ARRAY_SIZE(ops) && strcmp(ops[kind], word) != 0)
 		kind++;
-	if (count < 1 || kind == ARRAY_SIZE(names))
+	if (count < 1 || kind == ARRAY_SIZE(ops))
 		return error_set(error, -EINVAL,
 				 "'%s': expected write SECTOR COUNT, fua SECTOR COUNT, read SECTOR "
 				 "COUNT, flush or wait DURATION",

@@ -177,11 +177,11 @@ void lab_report_text(const struct lab_scenario *scenario, const struct lab_resul
 /* ---- Files ---- */
 
 static FILE *create(const char *directory, const struct lab_scenario *scenario, const char *suffix,
-		    char path[600], struct error *error)
+		    char path[LAB_REPORT_PATH], struct error *error)
 {
 	FILE *file;
 
-	snprintf(path, 600, "%s/%.200s%s", directory, scenario->name, suffix);
+	snprintf(path, LAB_REPORT_PATH, "%s/%.200s%s", directory, scenario->name, suffix);
 	file = fopen(path, "we");
 	if (!file)
 		error_set(error, -errno, "%s: %s", path, error_name(errno));
@@ -197,16 +197,39 @@ static int done(FILE *file, const char *path, struct error *error)
 	return 0;
 }
 
+static int make_directory(const char *directory, struct error *error)
+{
+	if (mkdir(directory, 0777) && errno != EEXIST)
+		return error_set(error, -errno, "%s: %s", directory, error_name(errno));
+	return 0;
+}
+
+int lab_report_write_scenario(const char *directory, const struct lab_scenario *scenario,
+			      const char *text, char path[LAB_REPORT_PATH], struct error *error)
+{
+	FILE *file;
+	int rc = make_directory(directory, error);
+
+	if (rc)
+		return rc;
+	file = create(directory, scenario, "-shrunk.yaml", path, error);
+	if (!file)
+		return error->code;
+	fputs(text, file);
+	return done(file, path, error);
+}
+
 int lab_report_write(const char *directory, const struct lab_scenario *scenario,
 		     const struct lab_result *result, struct error *error)
 {
-	char path[600];
+	char path[LAB_REPORT_PATH];
 	FILE *file;
 	json_t *report;
 	int rc;
 
-	if (mkdir(directory, 0777) && errno != EEXIST)
-		return error_set(error, -errno, "%s: %s", directory, error_name(errno));
+	rc = make_directory(directory, error);
+	if (rc)
+		return rc;
 	file = create(directory, scenario, ".html", path, error);
 	if (!file)
 		return error->code;

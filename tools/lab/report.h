@@ -21,6 +21,11 @@ void lab_report_text(const struct lab_scenario *scenario, const struct lab_resul
 int lab_report_write(const char *directory, const struct lab_scenario *scenario,
 		     const struct lab_result *result, struct error *error);
 
+/* Writes DIR/NAME-shrunk.yaml, of which `scenario` is what it was made of; says where. */
+#define LAB_REPORT_PATH 600
+int lab_report_write_scenario(const char *directory, const struct lab_scenario *scenario,
+			      const char *text, char path[LAB_REPORT_PATH], struct error *error);
+
 /* report_html.c */
 void lab_report_html(FILE *file, const struct lab_scenario *scenario,
 		     const struct lab_result *result);

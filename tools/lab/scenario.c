@@ -9,6 +9,7 @@
 
 #include "raid/geometry.h"
 #include "raid/raid.h"
+#include "tools/lab/encode.h"
 #include "tools/lab/oracle.h"
 #include "util/bytes.h"
 #include "util/error.h"
@@ -97,9 +98,15 @@ static const struct lab_key workload_keys[] = {
 	{ 0 },
 };
 
+static char *format_moment(const void *at, char *text)
+{
+	return lab_moment_format(at, text);
+}
+
 #define EVENT_AT(field) offsetof(struct lab_event, field)
 static const struct lab_key event_keys[] = {
-	{ "at", LAB_OTHER, EVENT_AT(at), .needed = true, .parse = lab_moment_parse },
+	{ "at", LAB_OTHER, EVENT_AT(at), .needed = true, .parse = lab_moment_parse,
+	  .format = format_moment },
 	{ "do", LAB_CHOICE, EVENT_AT(action), .needed = true, .choices = lab_action_names },
 	{ "after", LAB_DURATION, EVENT_AT(after_ns), .least = 0, .most = 10000 * HOUR_NS },
 	{ "disk", LAB_NUMBERS, EVENT_AT(disks), .most = LAB_DISKS - 1 },
@@ -188,6 +195,20 @@ static int check_array(struct lab_scenario *scenario, struct error *error)
 		return error_set(error, -EINVAL, "array: %u disks, expected at most %u",
 				 scenario->disk_count, LAB_DISKS);
 	return 0;
+}
+
+/* It names files of reports, and stands in them. */
+static int check_name(const char *name, struct error *error)
+{
+	bool fine = *name && *name != '.' && *name != '-' && strlen(name) <= 100;
+
+	for (const char *at = name; *at && fine; at++)
+		fine = *at > ' ' && *at < 0x7f && *at != '/';
+	return fine ? 0
+		    : error_set(error, -EINVAL,
+				"name '%.100s': expected up to 100 letters, digits, dashes and "
+				"the like, as of a file",
+				name);
 }
 
 /* Each disk's model: what is said of it, then of all, then what its kind usually has. */
@@ -296,27 +317,30 @@ static int check_lost(const struct lab_texts *lost, struct error *error)
 	return 0;
 }
 
+/* What it is where nothing is said. */
+static const struct lab_scenario usual = {
+	.seed = 1,
+	.until_ns = 24 * HOUR_NS,
+	.array.assume_clean = true,
+	.array.rebuild_min = LAB_NO_LIMIT,
+	.disks.model.kind = LAB_MODEL_SSD,
+	.workload = { .block = 4096, .depth = 1 },
+	.expect = { .parity = true, .exposed_ns = LAB_NO_LIMIT, .degraded_ns = LAB_NO_LIMIT },
+	.explore = { .subsets = 6, .samples = 24, .full = 64, .states = LAB_NO_LIMIT },
+};
+
 int lab_scenario_parse(struct lab_scenario *scenario, const char *file, const char *text,
 		       size_t length, struct error *error)
 {
 	int rc;
 
-	*scenario = (struct lab_scenario){
-		.seed = 1,
-		.until_ns = 24 * HOUR_NS,
-		.array.assume_clean = true,
-		.array.rebuild_min = LAB_NO_LIMIT,
-		.disks.model.kind = LAB_MODEL_SSD,
-		.workload = { .block = 4096, .depth = 1 },
-		.expect = { .parity = true,
-			    .exposed_ns = LAB_NO_LIMIT,
-			    .degraded_ns = LAB_NO_LIMIT },
-		.explore = { .subsets = 6, .samples = 24, .full = 64, .states = LAB_NO_LIMIT },
-	};
+	*scenario = usual;
 	rc = lab_decode(file, text, length, scenario_keys, scenario, &scenario->pool, error);
 	if (rc)
 		return rc;
-	rc = check_array(scenario, error);
+	rc = check_name(scenario->name, error);
+	if (!rc)
+		rc = check_array(scenario, error);
 	if (!rc)
 		rc = complete_disks(scenario, error);
 	for (unsigned i = 0; i < scenario->events.count && !rc; i++)
@@ -328,6 +352,21 @@ int lab_scenario_parse(struct lab_scenario *scenario, const char *file, const ch
 	if (rc)
 		error_prefix(error, "%s", file);
 	return rc;
+}
+
+void lab_scenario_usual_explore(struct lab_explore *explore)
+{
+	*explore = usual.explore;
+}
+
+char *lab_scenario_text(const struct lab_scenario *scenario)
+{
+	struct lab_scenario said = *scenario;
+
+	/* What was worked out of the rest. */
+	if (said.workload.kind == LAB_WORKLOAD_SCRIPT)
+		said.workload.count = 0;
+	return lab_encode(scenario_keys, &said, &usual);
 }
 
 struct lab_event *lab_scenario_event(const struct lab_scenario *scenario, unsigned index)

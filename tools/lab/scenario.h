@@ -46,8 +46,8 @@ struct lab_moment {
 	enum lab_state state;
 };
 int lab_moment_parse(const char *text, void *at, struct error *error);
-/* As it was written, with one value. Returns `text`. */
-#define LAB_MOMENT_TEXT 64
+/* As it was written. Returns `text`. */
+#define LAB_MOMENT_TEXT 80
 char *lab_moment_format(const struct lab_moment *moment, char text[LAB_MOMENT_TEXT]);
 
 /* ---- Events ---- */
@@ -110,6 +110,8 @@ struct lab_op {
 	uint64_t sector, count; /* of the region; nanoseconds of a wait in `count` */
 };
 int lab_op_parse(const char *text, struct lab_op *op, struct error *error);
+#define LAB_OP_TEXT 64
+char *lab_op_format(const struct lab_op *op, char text[LAB_OP_TEXT]);
 
 struct lab_workload_plan {
 	unsigned kind;
@@ -183,6 +185,10 @@ struct lab_scenario {
 /* Reads and checks one; `file` is for errors. The caller frees it, also after an error. */
 int lab_scenario_parse(struct lab_scenario *scenario, const char *file, const char *text,
 		       size_t length, struct error *error);
+/* The text of which lab_scenario_parse() makes it. The caller frees it. */
+char *lab_scenario_text(const struct lab_scenario *scenario);
+/* As it is where nothing is said. */
+void lab_scenario_usual_explore(struct lab_explore *explore);
 void lab_scenario_free(struct lab_scenario *scenario);
 struct lab_event *lab_scenario_event(const struct lab_scenario *scenario, unsigned index);
 
