@@ -20,10 +20,10 @@ static void tell_shrunk(const struct lab_scenario *scenario, const struct lab_sh
 	char path[LAB_REPORT_PATH];
 	struct error error = { 0 };
 
-	cli_say("  the shortest that fails so, after %llu tries: %u requests, %u faults, %u "
+	cli_say("  the shortest that fails so, after %llu tries: %u requests, %u events, %u "
 		"members",
 		(unsigned long long)shrunk->tries, shrunk->ops, shrunk->events, shrunk->members);
-	cli_say("  %s", shrunk->what);
+	cli_say("  it is: %s", shrunk->what);
 	if (directory &&
 	    !lab_report_write_scenario(directory, scenario, shrunk->text, path, &error)) {
 		cli_say("  again: tenon raid test %s%s", path, more);
