@@ -140,6 +140,22 @@ static int say_not_written(const struct raid_array *array, int rc, struct error 
 			 error_name(rc));
 }
 
+/* Should members not take it the array keeps its size, and what they have of the new one is written over. */
+static int write_larger_bitmap(struct raid_array *array, uint64_t from, struct error *error)
+{
+	int rc = raid_intent_resize(array, from, error);
+
+	if (rc)
+		return rc;
+	rc = raid_bitmap_write(array, error);
+	if (!rc)
+		return 0;
+	raid_intent_bring_back(array);
+	raid_bitmap_write(array, NULL);
+	array->super_wanted++;
+	return rc;
+}
+
 static int take_size(struct raid_array *array, uint64_t sectors, struct error *error)
 {
 	struct raid_geometry before = array->now;
@@ -151,7 +167,7 @@ static int take_size(struct raid_array *array, uint64_t sectors, struct error *e
 	array->now.member_sectors = sectors;
 	rc = array->level->resize(array, error);
 	if (!rc && array->intent)
-		rc = raid_intent_resize(array, from, error);
+		rc = write_larger_bitmap(array, from, error);
 	if (rc) {
 		array->now = before;
 		array->level->resize(array, NULL);
@@ -164,13 +180,12 @@ static int take_size(struct raid_array *array, uint64_t sectors, struct error *e
 			member->sb.data_size = usable(member);
 	}
 	raid_array_resync_from(array, from);
-	if (array->intent)
-		rc = raid_bitmap_write(array, error);
-	if (rc)
-		return rc;
 	rc = raid_super_update(array);
-	if (rc)
-		return say_not_written(array, rc, error);
+	if (rc) {
+		say_not_written(array, rc, error);
+		return error_advise(error, "some may say its new size: it is used from the next "
+					   "assembly on if they do");
+	}
 	array->block.size =
 		round_down(array->sectors << MD_SECTOR_SHIFT, array->block.logical_block_size);
 	return 0;

@@ -14,4 +14,8 @@ int raid_reshape_plan(const struct raid_array *array, const struct raid_grow *gr
 int raid_reshape_begin(struct raid_array *array, const struct raid_geometry *g,
 		       struct error *error);
 
+/* Before anything is moved: those that are new in the shape have all that it has of them, which is nothing. Again, where
+ * superblocks could not be written. 0 or a negative errno. Suspends. */
+int raid_reshape_settle(struct raid_array *array);
+
 #endif

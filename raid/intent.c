@@ -44,6 +44,19 @@ void raid_intent_retire(struct raid_array *array)
 	array->intent = NULL;
 }
 
+void raid_intent_bring_back(struct raid_array *array)
+{
+	struct raid_intent *before = array->retired;
+
+	array->retired = before->retired;
+	raid_intent_retire(array);
+	before->retired = NULL;
+	for (unsigned page = 0; page < before->pages; page++)
+		before->page_state[page] = RAID_PAGE_CHANGED;
+	array->intent = before;
+	raid_intent_watch(before);
+}
+
 /* ---- Pages on the members ---- */
 
 /* What is written of a page: at the end of the bitmap only as many whole blocks as belong to it, for

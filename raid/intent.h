@@ -75,6 +75,8 @@ void raid_intent_free(struct raid_intent *intent); /* NULL is fine */
 /* The array is without its bitmap from now on. Its memory stays until the array's end: a member that was failed since it does not answer
  * may be writing it still. */
 void raid_intent_retire(struct raid_array *array);
+/* The array has again the one that was retired last, in place of its own; members may have none of its pages. */
+void raid_intent_bring_back(struct raid_array *array);
 
 /* Around each write, in the level's sync sectors. Begin suspends until the bits are durable. `complete`: every
  * place has the data now. */

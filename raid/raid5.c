@@ -19,16 +19,24 @@ static unsigned set_count(const struct raid_set *set, uint32_t places)
 	return count;
 }
 
+/* Places that have data: those that are new in a shape have none before anything is moved there. */
+static uint32_t places(const struct raid_array *array)
+{
+	return array->reshaping && !array->reshape_position
+		       ? MIN(array->before.disks, array->now.disks)
+		       : array->now.disks;
+}
+
 static bool raid5_survives(const struct raid_array *array, const struct raid_set *absent)
 {
-	return set_count(absent, array->now.disks) <= raid5_parities(&array->now);
+	return set_count(absent, places(array)) <= raid5_parities(&array->now);
 }
 
 static unsigned count_absent(const struct raid_array *array)
 {
 	const struct raid_set absent = raid_array_absent(array);
 
-	return set_count(&absent, array->now.disks);
+	return set_count(&absent, places(array));
 }
 
 /* Without all members that could be done without, parity is what stands in for data, and is not to be made anew from them. */

@@ -26,6 +26,7 @@
 #include <string.h>
 
 #include "block/iov.h"
+#include "raid/grow.h"
 #include "util/bytes.h"
 
 #define PART_BYTES (2u << 20) /* at most, or one row */
@@ -315,6 +316,9 @@ int raid5_reshape_part(struct raid_array *array)
 
 	if (position >= sectors_of(&array->now))
 		return end(r);
+	rc = position ? 0 : raid_reshape_settle(array);
+	if (rc)
+		return rc;
 	to = farthest(array);
 	if (to <= position)
 		return -ENOSPC;

@@ -215,12 +215,24 @@ static int take_spares(struct raid_array *array)
 	return 0;
 }
 
-static void settle_spares(struct raid_array *array)
+int raid_reshape_settle(struct raid_array *array)
 {
+	bool any = false;
+	int rc;
+
+	for (uint32_t i = array->before.disks; i < array->now.disks; i++)
+		any = any || (array->places[i].member &&
+			      array->places[i].member->state == RAID_MEMBER_REBUILDING);
+	if (!any)
+		return 0;
+	rc = raid_super_update(array);
+	if (rc)
+		return rc;
 	for (uint32_t i = array->before.disks; i < array->now.disks; i++) {
 		if (array->places[i].member)
 			array->places[i].member->state = RAID_MEMBER_IN_SYNC;
 	}
+	return raid_super_update(array);
 }
 
 int raid_reshape_begin(struct raid_array *array, const struct raid_geometry *g, struct error *error)
@@ -253,12 +265,13 @@ int raid_reshape_begin(struct raid_array *array, const struct raid_geometry *g, 
 	}
 	rc = take_spares(array);
 	if (!rc)
-		rc = raid_super_update(array);
-	if (!rc) {
-		settle_spares(array);
-		rc = raid_super_update(array);
-	}
-	return rc ? error_set(error, rc, "%s: its reshape cannot be written down: %s",
-			      array->block.name, error_name(rc))
-		  : 0;
+		rc = g->disks > old.disks ? raid_reshape_settle(array) : raid_super_update(array);
+	if (!rc)
+		return 0;
+	/* Some may have it, so that there is no way back. */
+	error_set(error, rc,
+		  "%s: superblocks cannot be written: %s; some may say that it is reshaped",
+		  array->block.name, error_name(rc));
+	return error_advise(error, "nothing has been moved; it goes on by itself once they can be "
+				   "written");
 }

@@ -257,18 +257,20 @@ int raid_takeover(struct raid_array *array, const struct raid_geometry *g, struc
 {
 	int rc = raid_array_mark_clean(array);
 
-	if (!rc)
-		rc = take_level(array, g, error);
-	else
+	if (rc)
 		return error_set(error, rc, "%s: superblocks cannot be written: %s",
 				 array->block.name, error_name(rc));
+	rc = take_level(array, g, error);
 	if (rc)
 		return rc;
 	if (array->level->limits)
 		array->level->limits(array);
 	rc = raid_super_update(array);
-	if (rc)
-		return error_set(error, rc, "%s: its level cannot be written down: %s",
-				 array->block.name, error_name(rc));
-	return 0;
+	if (!rc)
+		return 0;
+	/* Some may have it. Nothing is written to the array before all have. */
+	error_set(error, rc, "%s: superblocks cannot be written: %s; some may say its new level",
+		  array->block.name, error_name(rc));
+	return error_advise(error, "it takes no writes until they can be, and has its new level "
+				   "then; data are the same at both");
 }

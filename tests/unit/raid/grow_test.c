@@ -177,6 +177,45 @@ static void test_mirrors(void)
 	}
 }
 
+/* No member takes the larger bitmap: the array keeps its size, and its bitmap; and grows once they do. */
+static void bitmap_fails(struct raid_rig *rig)
+{
+	struct raid_create_options with = options;
+	uint64_t before;
+
+	with.bitmap = RAID_BITMAP_INTERNAL;
+	with.bitmap_chunk = 4096;
+	rig_create(rig, COUNT, &with);
+	rig_wait(rig);
+	before = size_of(rig);
+	rig_write(rig, 0, before, 1);
+	fiber_sleep(20000000000);
+	/* Behind the superblock; its first page is not written. */
+	for (unsigned i = 0; i < COUNT; i++)
+		rig_break(rig, i, BLOCK_FAULT_CHANGES, 8192, 4096);
+	CU_ASSERT_EQUAL(grow_to(rig, RAID_GROW_MAX), -EIO);
+	CU_ASSERT_EQUAL(size_of(rig), before);
+	for (unsigned i = 0; i < COUNT; i++)
+		block_fault_clear(rig->disk[i]);
+	rig_write(rig, before - 65536, 65536, 2);
+	rig_stop(rig);
+	rig_assemble(rig, COUNT, NULL);
+	rig_wait(rig);
+	CU_ASSERT_EQUAL(size_of(rig), before);
+	CU_ASSERT(rig_holds(rig, 0, before - 65536, 1));
+	CU_ASSERT(rig_holds(rig, before - 65536, 65536, 2));
+}
+
+static void test_bitmap_fails(void)
+{
+	options = (struct raid_create_options){ .name = "x", .level = 1, .size = 1 << 20 };
+	rig_run(bitmap_fails);
+	options = (struct raid_create_options){
+		.name = "x", .level = 5, .size = 1 << 20, .chunk = 65536
+	};
+	rig_run(bitmap_fails);
+}
+
 /* ---- Power ---- */
 
 #define SIZE (4u << 20)
@@ -291,4 +330,5 @@ static void test_power(void)
 	}
 }
 
-UNIT_MAIN("raid grow", UNIT(test_grows), UNIT(test_refuses), UNIT(test_mirrors), UNIT(test_power))
+UNIT_MAIN("raid grow", UNIT(test_grows), UNIT(test_refuses), UNIT(test_mirrors),
+	  UNIT(test_bitmap_fails), UNIT(test_power))

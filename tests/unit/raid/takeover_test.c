@@ -221,4 +221,52 @@ static void test_refuses(void)
 	}
 }
 
-UNIT_MAIN("raid takeover", UNIT(test_power), UNIT(test_refuses))
+/* No superblock can be written in the middle: nothing is written to the array either until they can, and its data are right. */
+static void cannot_be_said(struct raid_rig *rig)
+{
+	uint64_t size;
+	uint32_t layout;
+
+	rig_create(rig, options.level == 6 ? 4 : 3, &options);
+	rig_wait(rig);
+	size = raid_array_block(rig->array)->size;
+	rig_write(rig, 0, size, 1);
+	if (options.level == 5)
+		CU_ASSERT_EQUAL(raid_add(rig->array, rig->disk[3], &rig->error), 0);
+	fiber_sleep(20000000000);
+	for (unsigned i = 0; i < 4; i++)
+		rig_break(rig, i, BLOCK_FAULT_CHANGES, 4096, 4096);
+	CU_ASSERT_EQUAL(to_level(rig, options.level == 5 ? "6" : "5"), -EIO);
+	CU_ASSERT_NOT_EQUAL(
+		block_write(raid_array_block(rig->array), 0, (uint8_t[4096]){ 0 }, 4096, 0), 0);
+	for (unsigned i = 0; i < 4; i++)
+		block_fault_clear(rig->disk[i]);
+	CU_ASSERT(rig_holds(rig, 0, size, 1));
+	rig_write(rig, 0, 65536, 2);
+	fiber_sleep(20000000000);
+	rig_wait(rig);
+	CU_ASSERT_EQUAL(level_of(rig->array, &layout), options.level == 5 ? 6 : 5);
+	rig_stop(rig);
+	rig_assemble(rig, 4, NULL);
+	rig_wait(rig);
+	CU_ASSERT_EQUAL(level_of(rig->array, &layout), options.level == 5 ? 6 : 5);
+	CU_ASSERT(rig_holds(rig, 0, 65536, 2));
+	CU_ASSERT(rig_holds(rig, 65536, size - 65536, 1));
+	/* The first that could not be written was failed. */
+	CU_ASSERT_EQUAL(raid_add(rig->array, rig->disk[0], &rig->error), 0);
+	rig_wait(rig);
+	CU_ASSERT_EQUAL(differs(rig->array), 0);
+}
+
+static void test_cannot_be_said(void)
+{
+	options = (struct raid_create_options){
+		.name = "x", .level = 5, .size = 1 << 20, .chunk = 65536
+	};
+	rig_run(cannot_be_said);
+	options.level = 6;
+	options.layout = "left-symmetric-6";
+	rig_run(cannot_be_said);
+}
+
+UNIT_MAIN("raid takeover", UNIT(test_power), UNIT(test_refuses), UNIT(test_cannot_be_said))
