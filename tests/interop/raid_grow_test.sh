@@ -73,10 +73,33 @@ expect 0 'reshape' "$TENON" raid rebuild r
 is "d['chunk_bytes'] == 32768 and d['layout'] == 'right-symmetric'" || problem 'it has no new chunk'
 expect 0 '' "$TENON" raid check r
 [ "$(digest 16777216)" = "$before" ] || problem 'the data changed in a reshape'
-expect 0 '' "$TENON" raid zero a.img c.img d.img b.img e.img
+
+# ---- A served array gets another level, which a kill does not undo ----
+truncate -s 80M f.img
+serve md/r
+expect 0 '' "$TENON" raid speed r --min 64K --max 256K
+expect 1 'no spare' "$TENON" raid grow r --level 6
+expect 0 '' "$TENON" raid grow r --level 6 --add f.img
+is "d['level'] == 'raid6' and d['layout'] == 'right-symmetric-6'" || problem 'a served array has its old level'
+await is "m['f'] == 'rebuilding' and d['progress']['position_bytes'] > 0"
+kill -9 "${pids[0]}"
+wait "${pids[0]}" 2>/dev/null
+pids=()
+[ "$(digest 16777216)" = "$before" ] || problem 'a kill in a recovery changed the data'
+expect 0 '' "$TENON" raid rebuild r
+is "d['level'] == 'raid6' and not d['degraded'] and m['f'] == 'in sync'" || problem 'the second parity did not come'
+serve md/r
+expect 0 '' "$TENON" raid check r
+expect 0 '' "$TENON" raid grow r --level 5
+is "d['level'] == 'raid5' and m['f'] == 'spare'" || problem 'a served array keeps level 6'
+kill "${pids[0]}"
+wait "${pids[0]}" 2>/dev/null
+pids=()
+[ "$(digest 16777216)" = "$before" ] || problem 'the data changed with the level'
+expect 0 '' "$TENON" raid zero a.img c.img d.img b.img e.img f.img
 
 # ---- A mirror under a server gets a copy, which a kill does not end ----
-truncate -s 0 a.img b.img c.img d.img e.img
+truncate -s 0 a.img b.img c.img d.img e.img f.img
 truncate -s 256M a.img b.img c.img d.img
 expect 0 '' "$TENON" raid create r --level 1 a.img b.img
 expect 0 '' "$TENON" copy data md/r
