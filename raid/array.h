@@ -350,7 +350,8 @@ int raid_members_flush(struct raid_array *array);
 
 /* ---- request.c ---- */
 
-extern const struct block_ops raid_block_ops, raid_map_block_ops;
+/* Of the array's block, as its level does requests. */
+const struct block_ops *raid_array_block_ops(const struct raid_array *array);
 
 /* Around each request, and around each write; for a level that starts its transfers. */
 void raid_request_begin(struct raid_array *array);

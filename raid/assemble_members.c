@@ -225,8 +225,12 @@ static bool is_same_shape(struct raid_member *member, const struct md_superblock
 		return false;
 	if (there && !here && (freshest->features & MD_FEATURE_NEW_OFFSET))
 		sb->new_offset = freshest->new_offset;
-	if (!here && !there && sb->level != freshest->level)
+	if (!here && !there && sb->level != freshest->level) {
+		/* Level 0 goes by what each has. */
+		if (freshest->level == RAID_LEVEL_0)
+			sb->data_size = MIN(sb->data_size, freshest->data_size);
 		return missed_takeover(sb, freshest);
+	}
 	return sb->level == freshest->level && sb->layout == freshest->layout &&
 	       sb->chunk_sectors == freshest->chunk_sectors &&
 	       (!here || is_same_reshape(sb, freshest));

@@ -42,13 +42,16 @@ static int refuse_busy(const struct raid_array *array, struct error *error)
 	return error_advise(error, "`tenon raid rebuild %s` brings it to its end", array->name);
 }
 
-static int check_any(const struct raid_array *array, struct error *error)
+static int check_any(const struct raid_array *array, const struct raid_grow *grow,
+		     struct error *error)
 {
 	if (array->block.read_only)
 		return error_set(error, -EROFS, "%s is assembled read-only", array->block.name);
 	if (array->features & MD_FEATURE_JOURNAL)
 		return error_set(error, -EOPNOTSUPP, "%s has a journal: as md, it does not grow",
 				 array->block.name);
+	if (grow->level)
+		return refuse_busy(array, error);
 	if (raid_level_maps(array->level) || !array->level->resize)
 		return error_set(error, -EOPNOTSUPP,
 				 "%s keeps its data once, and uses all of each member: it does not "
@@ -249,7 +252,7 @@ static int check(const struct raid_array *array, const struct raid_grow *grow,
 		 struct grow_plan *plan, struct error *error)
 {
 	bool mirror = array->now.level == RAID_LEVEL_1 && !grow->chunk && !grow->layout;
-	int rc = check_any(array, error);
+	int rc = check_any(array, grow, error);
 
 	plan->sectors = array->now.member_sectors;
 	plan->moves = plan->takes_over = false;
@@ -269,6 +272,11 @@ static int check(const struct raid_array *array, const struct raid_grow *grow,
 			       "%s: another size and another shape at once, expected one of them",
 			       array->block.name);
 	return rc;
+}
+
+bool raid_grow_adds_later(const struct raid_array *array)
+{
+	return raid_level_maps(array->level);
 }
 
 int raid_grow(struct raid_array *array, const struct raid_grow *grow, struct error *error)
@@ -293,7 +301,7 @@ int raid_grow(struct raid_array *array, const struct raid_grow *grow, struct err
 		rc = raid_reshape_begin(array, &plan.g, error);
 	else if (!rc && grow->devices && grow->devices != array->now.disks)
 		rc = take_devices(array, grow->devices, error);
-	if (!rc && plan.sectors > array->now.member_sectors)
+	if (!rc && !plan.takes_over && plan.sectors > array->now.member_sectors)
 		rc = take_size(array, plan.sectors, error);
 	raid_go_on(array);
 	fiber_mutex_unlock(&array->membership);

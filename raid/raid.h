@@ -345,6 +345,9 @@ struct raid_grow {
  */
 int raid_grow(struct raid_array *array, const struct raid_grow *grow, struct error *error);
 
+/* Devices for another level can be added only once the array has it: level 0 has no spares. */
+bool raid_grow_adds_later(const struct raid_array *array);
+
 /* Overwrites the md superblock on a device that is no member of a running array, so that it is found
  * no more. 0 also when there was none. */
 int raid_erase(struct block *block, struct error *error);

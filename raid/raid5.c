@@ -45,10 +45,41 @@ static bool raid5_agrees(const struct raid_array *array)
 	return count_absent(array) >= raid5_parities(&array->now);
 }
 
+/* Whether there is no data on it, in any row. */
+static bool has_only_parity(const struct raid_geometry *g, uint32_t place)
+{
+	uint32_t last = g->disks - 1, parities = raid5_parities(g);
+
+	if (g->level == RAID_LEVEL_4)
+		return place == last;
+	switch (g->layout) {
+	case RAID5_PARITY_FIRST:
+		return place < parities;
+	case RAID5_PARITY_LAST:
+		return place > last - parities;
+	case RAID6_PARITY_FIRST_6:
+		return place == 0 || place == last;
+	default:
+		return g->level == RAID_LEVEL_6 && g->layout >= RAID6_LEFT_ASYMMETRIC_6 &&
+		       place == last;
+	}
+}
+
+static unsigned count_absent_data(const struct raid_array *array)
+{
+	const struct raid_set absent = raid_array_absent(array);
+	unsigned count = 0;
+
+	for (uint32_t i = 0; i < places(array); i++)
+		count += raid_set_has(&absent, i) &&
+			 (array->reshaping || !has_only_parity(&array->now, i));
+	return count;
+}
+
 /* Parity that may be wrong cannot say what a missing disk had: md calls it dirty degraded. */
 static int check_dirty_degraded(const struct raid_array *array, struct error *error)
 {
-	unsigned absent = count_absent(array);
+	unsigned absent = count_absent_data(array);
 
 	/* A log knows what was being written. */
 	if (!absent || array->resync_position == MD_RESYNC_DONE || raid5_has_ppl(array))

@@ -261,7 +261,7 @@ static void raid_close(struct block *block)
 	free(array_of(block));
 }
 
-const struct block_ops raid_block_ops = {
+static const struct block_ops raid_block_ops = {
 	.type = "raid",
 	.start = raid_start,
 	.readv = raid_readv,
@@ -281,9 +281,14 @@ static int raid_map(struct block *block, enum block_kind kind, uint64_t offset, 
 	return array->level->map(array, kind, offset, length, extent);
 }
 
-const struct block_ops raid_map_block_ops = {
+static const struct block_ops raid_map_block_ops = {
 	.type = "raid",
 	.map = raid_map,
 	.flush = raid_flush,
 	.close = raid_close,
 };
+
+const struct block_ops *raid_array_block_ops(const struct raid_array *array)
+{
+	return raid_level_maps(array->level) ? &raid_map_block_ops : &raid_block_ops;
+}

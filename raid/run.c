@@ -86,8 +86,7 @@ struct raid_array *raid_array_new(const struct md_superblock *sb, struct log *lo
 	raid_rebuild_init(&array->rebuild);
 	raid_events_begin(array);
 	snprintf(name, sizeof(name), "md/%s", array->name);
-	block_init(&array->block,
-		   raid_level_maps(array->level) ? &raid_map_block_ops : &raid_block_ops, name);
+	block_init(&array->block, raid_array_block_ops(array), name);
 	array->block.logical_block_size = MAX(sb->logical_block_size, MD_SECTOR_SIZE);
 	return array;
 }

@@ -1,18 +1,22 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Another level without moving data, as md's *_takeover() (drivers/md of Linux 6.1) do it: 4 and 5 with parity last, 1 and 5 with two
- * disks, 5 and 6 with the layouts in which Q has a disk of its own, the last.
+ * disks, 5 and 6 with the layouts in which Q has a disk of its own, the last; 0 and, with parity last, 4 and 5.
  *
  * Why no crash loses data. What is said anew is said by one update of superblocks, and where data and P are does not change by it.
  * So a member that missed the update has what the others think that it has (raid_takeover_same(), by which assembly judges it). The
- * disk of Q is new, empty and to be recovered; or it becomes a spare, written after all that keep data (super.c).
+ * disk of Q is new, empty and to be recovered; or it becomes a spare, written after all that keep data (super.c). Level 0 uses all of each
+ * member that its superblock gives it: so all give the same before the level is 0, by an update of its own. It has no spares, and its
+ * members have no more to lose: who had parity, and spares, are let go, and their superblocks, which are of another level, erased at the end.
  */
 #include "raid/takeover.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "raid/raid5_geometry.h"
+#include "raid/rebuild.h"
 #include "util/bytes.h"
 
 #define LAYOUT_SYMMETRIC   2u
@@ -27,6 +31,10 @@ static bool as_level_5(const struct raid_geometry *g, struct raid_geometry *five
 	*five = *g;
 	five->level = RAID_LEVEL_5;
 	switch (g->level) {
+	case RAID_LEVEL_0:
+		five->disks++;
+		five->layout = LAYOUT_PARITY_LAST;
+		return true;
 	case RAID_LEVEL_4:
 		five->layout = LAYOUT_PARITY_LAST;
 		return true;
@@ -67,7 +75,7 @@ static int refuse(const struct raid_array *array, int level, struct error *error
 
 	return error_set(error, -EOPNOTSUPP,
 			 "%s: its level is %s with %u members, which does not become %s: expected "
-			 "4 and 5, 1 and 5 with two members, or 5 and 6",
+			 "0 and 4 or 5, 4 and 5, 1 and 5 with two members, or 5 and 6",
 			 array->block.name, raid_level_name(array->now.level, from),
 			 array->now.disks, raid_level_name(level, to));
 }
@@ -99,6 +107,53 @@ static int mirror_to_5(const struct raid_array *array, struct raid_geometry *g, 
 	return 0;
 }
 
+/* All members of level 0 have as much: one zone. */
+static int from_0(const struct raid_array *array, struct raid_geometry *g, struct error *error)
+{
+	g->member_sectors = 0;
+	for (uint32_t i = 0; i < array->now.disks; i++) {
+		const struct raid_member *member = array->places[i].member;
+		uint64_t sectors = round_down(member->sb.data_size, (uint64_t)g->chunk_sectors);
+
+		if (i && sectors != g->member_sectors)
+			return error_set(error, -EINVAL,
+					 "%s: %s has %llu sectors for data, expected %llu as the "
+					 "others: parity would not cover what is beyond",
+					 array->block.name, member->block->name,
+					 (unsigned long long)sectors,
+					 (unsigned long long)g->member_sectors);
+		g->member_sectors = sectors;
+	}
+	g->disks++;
+	g->layout = g->level == RAID_LEVEL_5 ? LAYOUT_PARITY_LAST : 0;
+	return 0;
+}
+
+static int to_0(const struct raid_array *array, struct raid_geometry *g, struct error *error)
+{
+	if (array->now.level == RAID_LEVEL_5 && array->now.layout != LAYOUT_PARITY_LAST)
+		return refuse_layout(array, "parity-last", error);
+	if (array->intent) {
+		error_set(error, -EINVAL, "%s has a bitmap, expected none at level 0",
+			  array->block.name);
+		return error_advise(error, "`tenon raid bitmap %s remove` takes it away",
+				    array->name);
+	}
+	for (uint32_t i = 0; i + 1 < array->now.disks; i++) {
+		const struct raid_member *member = array->places[i].member;
+
+		if (member->bad.count)
+			return error_set(error, -EINVAL,
+					 "%s has %u ranges that are known to be bad: without "
+					 "parity what they had is lost",
+					 member->block->name, member->bad.count);
+	}
+	g->disks--;
+	g->layout = 0;
+	g->member_sectors = 0;
+	return 0;
+}
+
 /* From 5, or to it. */
 static int choose(const struct raid_array *array, int level, struct raid_geometry *g,
 		  struct error *error)
@@ -114,6 +169,10 @@ static int choose(const struct raid_array *array, int level, struct raid_geometr
 		g->layout = g->chunk_sectors = 0;
 		return 0;
 	}
+	if (now->level == RAID_LEVEL_0 && (level == RAID_LEVEL_4 || level == RAID_LEVEL_5))
+		return from_0(array, g, error);
+	if (level == RAID_LEVEL_0 && (now->level == RAID_LEVEL_4 || now->level == RAID_LEVEL_5))
+		return to_0(array, g, error);
 	if (now->level == RAID_LEVEL_4 && level == RAID_LEVEL_5) {
 		g->layout = LAYOUT_PARITY_LAST;
 		return 0;
@@ -146,13 +205,18 @@ static bool has_spare(const struct raid_array *array)
 	return false;
 }
 
-static int check_array(const struct raid_array *array, const struct raid_grow *grow,
+static int check_array(const struct raid_array *array, const struct raid_grow *grow, int level,
 		       struct error *error)
 {
 	if (grow->size || grow->devices || grow->chunk || grow->layout)
 		return error_set(error, -EINVAL,
 				 "%s: another level, and another size or shape at once, expected "
 				 "one of them",
+				 array->block.name);
+	if (level == RAID_LEVEL_0 && grow->adding)
+		return error_set(error, -EINVAL,
+				 "%s: a device is added, expected none: level 0 "
+				 "has no spares",
 				 array->block.name);
 	if (array->metadata == &raid_metadata_dm)
 		return error_set(error, -EOPNOTSUPP, "%s is a volume of LVM's, which has its level",
@@ -161,11 +225,21 @@ static int check_array(const struct raid_array *array, const struct raid_grow *g
 		return error_set(error, -EOPNOTSUPP,
 				 "%s has a log, expected none: it is of its level",
 				 array->block.name);
-	if (raid_array_degraded(array)) {
-		error_set(error, -EBUSY, "%s is degraded", array->block.name);
-		return error_advise(error, "let it be rebuilt first");
-	}
 	return 0;
+}
+
+/* At level 0 there is no parity to miss. */
+static int check_degraded(const struct raid_array *array, int level, struct error *error)
+{
+	const struct raid_geometry *now = &array->now;
+	const struct raid_member *last = array->places[now->disks - 1].member;
+	unsigned needed = now->disks -
+			  (level == RAID_LEVEL_0 && (!last || last->state != RAID_MEMBER_IN_SYNC));
+
+	if (raid_array_working(array) >= needed)
+		return 0;
+	error_set(error, -EBUSY, "%s is degraded", array->block.name);
+	return error_advise(error, "let it be rebuilt first");
 }
 
 int raid_takeover_plan(const struct raid_array *array, const struct raid_grow *grow,
@@ -176,7 +250,9 @@ int raid_takeover_plan(const struct raid_array *array, const struct raid_grow *g
 	*g = array->now;
 	if (rc || level == array->now.level)
 		return rc;
-	rc = check_array(array, grow, error);
+	rc = check_array(array, grow, level, error);
+	if (!rc)
+		rc = check_degraded(array, level, error);
 	if (!rc)
 		rc = choose(array, level, g, error);
 	if (!rc)
@@ -184,7 +260,8 @@ int raid_takeover_plan(const struct raid_array *array, const struct raid_grow *g
 	if (!rc && g->disks > array->metadata->most_devices)
 		rc = error_set(error, -EINVAL, "%s: %u members, expected at most %u",
 			       array->block.name, g->disks, array->metadata->most_devices);
-	if (!rc && g->disks > array->now.disks && !grow->adding && !has_spare(array)) {
+	if (!rc && array->now.level && g->disks > array->now.disks && !grow->adding &&
+	    !has_spare(array)) {
 		error_set(error, -ENODEV, "%s has no spare, expected one for the second parity",
 			  array->block.name);
 		rc = error_advise(error, "name a device with --add");
@@ -197,6 +274,7 @@ int raid_takeover_plan(const struct raid_array *array, const struct raid_grow *g
 static int start_level(struct raid_array *array, struct error *error)
 {
 	array->level = raid_level_ops_find(array->now.level);
+	array->sync_sectors = 0;
 	return raid_array_start_level(array, error);
 }
 
@@ -207,41 +285,94 @@ static void stop_level(struct raid_array *array)
 }
 
 /* The disk of Q has nothing that counts any more. */
-static void let_last_go(struct raid_array *array, uint32_t disks)
+static void becomes_spare(struct raid_member *member)
 {
-	for (uint32_t i = disks; i < array->now.disks; i++) {
-		struct raid_member *member = array->places[i].member;
+	member->recovered = member->checkpoint = member->full_from = 0;
+	raid_member_place(member, RAID_SPARE, RAID_MEMBER_SPARE);
+}
 
-		if (!member)
+static bool is_kept(const struct raid_array *array, const struct raid_member *member)
+{
+	return raid_member_active(member) && (uint32_t)member->role < array->now.disks;
+}
+
+/* Level 0 has members with data, and no others: nothing is written to these. */
+static void leave_out_others(struct raid_array *array)
+{
+	list_for_each(at, &array->members) {
+		struct raid_member *member = list_entry(at, struct raid_member, node);
+
+		if (is_kept(array, member))
 			continue;
-		array->places[i].member = NULL;
-		member->recovered = member->checkpoint = member->full_from = 0;
-		raid_member_place(member, RAID_SPARE, RAID_MEMBER_SPARE);
+		member->marked_faulty |= member->state == RAID_MEMBER_FAULTY;
+		raid_member_place(member, RAID_SPARE, RAID_MEMBER_STALE);
+		snprintf(member->reason, sizeof(member->reason), "level 0 has no use for it");
 	}
+}
+
+/* Superblocks do not know them any more. Their own would be found, and be of another array of the same UUID. */
+static void erase_others(struct raid_array *array)
+{
+	list_for_each_safe(at, &array->members) {
+		struct raid_member *member = list_entry(at, struct raid_member, node);
+		struct error error = { 0 };
+		struct block *block;
+
+		if (is_kept(array, member) || member->marked_faulty)
+			continue;
+		block = block_ref(member->block);
+		raid_member_drop(member);
+		if (raid_erase(block, &error))
+			log_warning(array->log, "%s: %s", array->block.name, error.text);
+		else
+			log_info(array->log, "%s: %s is no part of it any more, and erased",
+				 array->block.name, block->name);
+		block_unref(block);
+	}
+}
+
+/* Who had a place that there is no more; the first ones keep theirs. */
+static void leave_places(struct raid_array *array, const struct raid_place *before, uint32_t count)
+{
+	for (uint32_t i = array->now.disks; i < count; i++) {
+		if (before[i].member)
+			becomes_spare(before[i].member);
+	}
+	if (raid_level_maps(array->level))
+		leave_out_others(array);
+}
+
+/* Requests find another way from now on. */
+static void take_ways(struct raid_array *array)
+{
+	array->block.ops = raid_array_block_ops(array);
+	if (!raid_level_maps(array->level)) {
+		array->features &= ~MD_FEATURE_RAID0_LAYOUT;
+		if (!array->rebuild.fiber)
+			raid_rebuild_start(array);
+	}
+	if (array->level->limits)
+		array->level->limits(array);
 }
 
 static int take_level(struct raid_array *array, const struct raid_geometry *g, struct error *error)
 {
 	const struct raid_geometry old = array->now;
-	uint32_t kept = MIN(g->disks, old.disks);
 	struct raid_place *places = calloc(g->disks, sizeof(*places)), *before = array->places;
 	int rc;
 
 	if (!places)
 		return error_set(error, -ENOMEM, "%s: no memory", array->block.name);
-	for (uint32_t i = 0; i < kept; i++)
+	for (uint32_t i = 0; i < MIN(g->disks, old.disks); i++)
 		places[i] = before[i];
 	stop_level(array);
 	array->places = places;
 	array->now = *g;
 	rc = start_level(array, error);
 	if (!rc) {
-		array->places = before;
-		array->now.disks = old.disks;
-		let_last_go(array, g->disks);
-		array->now.disks = g->disks;
-		array->places = places;
+		leave_places(array, before, old.disks);
 		free(before);
+		take_ways(array);
 		return 0;
 	}
 	stop_level(array);
@@ -253,24 +384,47 @@ static int take_level(struct raid_array *array, const struct raid_geometry *g, s
 	return rc;
 }
 
+static int say_not_written(const struct raid_array *array, int rc, struct error *error)
+{
+	return error_set(error, rc, "%s: superblocks cannot be written: %s", array->block.name,
+			 error_name(rc));
+}
+
+/* Members give no more than the others, durably. */
+static int level_sizes(struct raid_array *array, uint64_t sectors)
+{
+	bool any = false;
+
+	for (uint32_t i = 0; i < array->now.disks; i++) {
+		struct raid_member *member = array->places[i].member;
+
+		if (!member || member->sb.data_size == sectors)
+			continue;
+		member->sb.data_size = sectors;
+		any = true;
+	}
+	return any ? raid_super_update(array) : 0;
+}
+
 int raid_takeover(struct raid_array *array, const struct raid_geometry *g, struct error *error)
 {
-	int rc = raid_array_mark_clean(array);
+	int rc = raid_level_maps(array->level) ? 0 : raid_array_mark_clean(array);
 
+	if (!rc && g->level == RAID_LEVEL_0)
+		rc = level_sizes(array,
+				 round_down(array->now.member_sectors, array->now.chunk_sectors));
 	if (rc)
-		return error_set(error, rc, "%s: superblocks cannot be written: %s",
-				 array->block.name, error_name(rc));
+		return say_not_written(array, rc, error);
 	rc = take_level(array, g, error);
 	if (rc)
 		return rc;
-	if (array->level->limits)
-		array->level->limits(array);
 	rc = raid_super_update(array);
+	if (!rc && raid_level_maps(array->level))
+		erase_others(array);
 	if (!rc)
 		return 0;
 	/* Some may have it. Nothing is written to the array before all have. */
-	error_set(error, rc, "%s: superblocks cannot be written: %s; some may say its new level",
-		  array->block.name, error_name(rc));
-	return error_advise(error, "it takes no writes until they can be, and has its new level "
-				   "then; data are the same at both");
+	say_not_written(array, rc, error);
+	return error_advise(error, "some may say its new level: it takes no writes until all can "
+				   "be written, and has its new level then");
 }

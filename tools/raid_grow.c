@@ -33,13 +33,9 @@ static json_t *grow_params(const struct grow_command *command, bool only_check)
 }
 
 /* Nothing is added to an array that does not grow then. 1: a server did it. */
-static int grow_by_owner(struct grow_command *command, struct error *error)
+static int add_by_owner(struct grow_command *command, struct error *error)
 {
-	int rc;
-
-	command->grow.adding = command->added.count;
-	rc = owner_call(&command->given, command->target, "raid.grow", grow_params(command, true),
-			NULL, error);
+	int rc = 1;
 
 	for (unsigned i = 0; rc > 0 && i < command->added.count; i++) {
 		char *path = device_resolve(command->added.words[i]);
@@ -50,10 +46,26 @@ static int grow_by_owner(struct grow_command *command, struct error *error)
 				NULL, error);
 		free(path);
 	}
+	return rc;
+}
+
+static int grow_by_owner(struct grow_command *command, struct error *error)
+{
+	json_t *found = NULL;
+	bool later;
+	int rc;
+
+	command->grow.adding = command->added.count;
+	rc = owner_call(&command->given, command->target, "raid.grow", grow_params(command, true),
+			&found, error);
+	later = json_is_true(json_object_get(found, "adds_later"));
+	json_decref(found);
+	if (rc > 0 && !later)
+		rc = add_by_owner(command, error);
 	if (rc > 0)
 		rc = owner_call(&command->given, command->target, "raid.grow",
 				grow_params(command, false), NULL, error);
-	return rc;
+	return rc > 0 && later ? add_by_owner(command, error) : rc;
 }
 
 static int add_one(struct grow_command *command, struct stack *stack, struct raid_array *array,
@@ -71,6 +83,16 @@ static int add_one(struct grow_command *command, struct stack *stack, struct rai
 	return command->force ? raid_add_over(array, block, error) : raid_add(array, block, error);
 }
 
+static int add_here(struct grow_command *command, struct stack *stack, struct raid_array *array,
+		    struct error *error)
+{
+	int rc = 0;
+
+	for (unsigned i = 0; !rc && i < command->added.count; i++)
+		rc = add_one(command, stack, array, command->added.words[i], error);
+	return rc;
+}
+
 static int grow_here(struct grow_command *command, struct error *error)
 {
 	const struct stack_options options = { .write = true };
@@ -78,6 +100,7 @@ static int grow_here(struct grow_command *command, struct error *error)
 	struct raid_grow check = command->grow;
 	struct stack *stack = NULL;
 	struct raid_array *array;
+	bool later = false;
 	int rc = stack_claim(&stack, &command->given, &targets, &options, error);
 
 	check.only_check = true;
@@ -86,10 +109,14 @@ static int grow_here(struct grow_command *command, struct error *error)
 		rc = stack_find_running(stack, command->target, &array, error);
 	if (!rc)
 		rc = raid_grow(array, &check, error);
-	for (unsigned i = 0; !rc && i < command->added.count; i++)
-		rc = add_one(command, stack, array, command->added.words[i], error);
+	if (!rc)
+		later = raid_grow_adds_later(array);
+	if (!rc && !later)
+		rc = add_here(command, stack, array, error);
 	if (!rc)
 		rc = raid_grow(array, &command->grow, error);
+	if (!rc && later)
+		rc = add_here(command, stack, array, error);
 	return stack_finish(stack, rc, error);
 }
 
@@ -123,7 +150,8 @@ int raid_grow_verb(int argc, char **argv)
 		  1u << 31 },
 		{ "layout", CLI_TEXT, &command.layout, "NAME", "of levels 5 and 6" },
 		{ "level", CLI_TEXT, &command.grow.level, "L",
-		  "4 and 5, 1 and 5 with two members, 5 and 6: data stay where they are" },
+		  "0 and 4 or 5, 4 and 5, 1 and 5 with two members, 5 and 6: data stay where they "
+		  "are" },
 		{ "add", CLI_LIST, &command.added, "DEVICE", "add a device first (repeatable)" },
 		{ "add-journal", CLI_TEXT, &command.journal, "DEVICE",
 		  "a write journal, as `raid add --journal`" },

@@ -16,6 +16,7 @@ struct array_call {
 	json_t *params;
 	char *device, *with;
 	bool force, back, repair, journal;
+	bool adds_later;     /* out: see raid_grow_adds_later() */
 	struct block *block; /* a device that is added */
 	json_t **result;
 	struct error *error;

@@ -110,6 +110,7 @@ static int grow_array(struct array_call *call)
 		.only_check = json_is_true(json_object_get(call->params, "only_check")),
 	};
 
+	call->adds_later = raid_grow_adds_later(call->array);
 	return raid_grow(call->array, &grow, call->error);
 }
 
@@ -118,8 +119,11 @@ int serve_raid_grow(void *context, json_t *params, json_t **result, struct error
 	struct array_call call = { .serve = context, .params = params, .error = error };
 	int rc = array_call_find(&call, false);
 
-	(void)result;
-	return rc ? rc : array_call_do(&call, grow_array);
+	if (!rc)
+		rc = array_call_do(&call, grow_array);
+	if (!rc)
+		*result = json_pack("{s:b}", "adds_later", call.adds_later);
+	return rc;
 }
 
 int serve_raid_bitmap(void *context, json_t *params, json_t **result, struct error *error)
