@@ -18,11 +18,13 @@ typedef int command_fn(int argc, char **argv);
 	X("host", command_host, "what this host offers and lacks")                                 \
 	X("image", command_image, "make a guest to boot")                                          \
 	X("lv", command_lv, "logical volumes")                                                     \
+	X("mount", command_mount, "volumes as files, beside the machines that have them")          \
 	X("pv", command_pv, "physical volumes")                                                    \
 	X("raid", command_raid, "md arrays")                                                       \
 	X("serve", command_serve, "serve volumes and arrays over vhost-user-blk")                  \
 	X("status", command_status, "what runs: servers, switches, machines, rebuilds")            \
 	X("switch", command_switch, "run virtual switches")                                        \
+	X("unmount", command_unmount, "end a mount")                                               \
 	X("vg", command_vg, "volume groups")                                                       \
 	X("vm", command_vm, "run virtual machines")
 

@@ -13,6 +13,7 @@
 #include "tools/cli.h"
 #include "tools/devices.h"
 #include "tools/output.h"
+#include "tools/spawn.h"
 #include "vmm/machine.h"
 
 static void add_row(json_t *rows, const char *what, bool there, const char *found,
@@ -82,6 +83,21 @@ static void check_user_namespaces(json_t *rows)
 		there ? "TAP ports without root: `unshare -rn`" : "TAP ports need root");
 }
 
+static void check_fuse(json_t *rows)
+{
+	CLEANUP_CLOSE int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+	int rc = errno;
+	bool helper = !geteuid() || spawn_finds("fusermount3");
+
+	add_row(rows, "FUSE", fd >= 0 && helper,
+		fd < 0   ? error_name(rc)
+		: helper ? "/dev/fuse opens"
+			 : "fusermount3 is not installed",
+		fd < 0   ? "`tenon mount` does not work here: `modprobe fuse` as root"
+		: helper ? "`tenon mount` shows volumes as files"
+			 : "`tenon mount` needs the package fuse3, but for root");
+}
+
 static void check_host(json_t *rows)
 {
 	struct utsname name;
@@ -92,6 +108,7 @@ static void check_host(json_t *rows)
 	check_uring(rows);
 	check_tun(rows);
 	check_user_namespaces(rows);
+	check_fuse(rows);
 }
 
 static int host_check(int argc, char **argv)

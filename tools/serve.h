@@ -12,6 +12,7 @@
  *	serve_moves.c	extents that move to other devices
  *	serve_arrays.c	what they ask of arrays; serve_sync.c: of their resyncs and checks; serve_events.c: what happened
  *	serve_limits.c	limits of volumes
+ *	serve_beside.c	disks that this host uses beside machines
  *	serve_spares.c	spares that go to where they are needed
  *
  * What cannot be served is left out and keeps an export that says why; the rest is served.
@@ -120,8 +121,11 @@ struct export
 	struct volume_group *group; /* of a volume */
 	struct volume_lv *lv;       /* while it is planned */
 	char *problem;
-	struct block *block; /* at home, as is the next */
+	struct block *block; /* at home, as are the next two */
 	struct vhost_user_blk_server *server;
+	struct vhost_user_blk_server
+		*beside;   /* for what this host does with it; NULL: nothing yet */
+	char *beside_path; /* of its socket */
 };
 
 /* ---- Homes (serve_home.c) ---- */
@@ -178,6 +182,8 @@ struct export *export_find_rival(struct serve *serve, const char *name);
 /* Serves all that is planned. What cannot be is left out, and said so. 0 or -ENOMEM. */
 int export_open_all(struct serve *serve);
 unsigned export_clients(const struct export *export);
+/* Those of them that a machine may be, not counting who is beside. */
+unsigned export_machines(const struct export *export);
 /* Closes the socket and the volume, and forgets it. */
 void export_stop(struct serve *serve, struct export *export);
 /* All of a home (NULL: that have none), some at a time; those that are not done yet are in `stopping`. */
@@ -225,6 +231,11 @@ rpc_method_fn serve_pv_move, serve_pv_move_resume, serve_pv_move_abort, serve_pv
 	serve_pv_moves;
 /* Goes on with what was half done when the groups were found. */
 void serve_moves_start(struct serve *serve);
+
+/* serve_beside.c */
+rpc_method_fn serve_export_attach, serve_export_extents;
+/* Removes the sockets of servers that were killed. */
+void serve_beside_tidy(void);
 
 /* serve_groups.c */
 rpc_method_fn serve_vg_tag, serve_vg_change, serve_vg_extend, serve_vg_repair, serve_vg_reduce,

@@ -24,7 +24,8 @@
  *	lv.limit	{name, ...}: see limits.h
  *	vg.tag, vg.change, vg.repair, vg.extend, vg.reduce, pv.tag, pv.change, pv.resize	{name, ...}: see vg_change.h -> {notes, news}
  *	pv.move, pv.move_resume, pv.move_abort, pv.move_wait, pv.moves	see move.h
- *	export.find	{name} -> {socket}
+ *	export.find	{name} -> {socket, clients}
+ *	export.attach, export.extents	see serve_beside.c
  *
  * Methods run on the control worker, and what they are about is done at its home (serve.h).
  */
@@ -379,6 +380,8 @@ const struct rpc_method serve_methods[] = {
 	{ "pv.move_wait", serve_pv_move_wait },
 	{ "pv.moves", serve_pv_moves },
 	{ "export.find", serve_export_find },
+	{ "export.attach", serve_export_attach },
+	{ "export.extents", serve_export_extents },
 	{ NULL, NULL },
 };
 /* clang-format on */

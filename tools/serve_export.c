@@ -161,6 +161,7 @@ static void export_free(struct export *export)
 {
 	free(export->name);
 	free(export->path);
+	free(export->beside_path);
 	free(export->problem);
 	free(export);
 }

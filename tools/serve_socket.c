@@ -179,13 +179,14 @@ int export_open_all(struct serve *serve)
 
 struct closing {
 	struct block *block;
-	struct vhost_user_blk_server *server;
+	struct vhost_user_blk_server *server, *beside;
 };
 
 static int close_one(void *arg)
 {
 	struct closing *closing = arg;
 
+	vhost_user_blk_server_stop(closing->beside);
 	vhost_user_blk_server_stop(closing->server);
 	block_unref(closing->block);
 	return 0;
@@ -197,6 +198,7 @@ void export_stop(struct serve *serve, struct export *export)
 
 	closing.block = steal_pointer(&export->block);
 	closing.server = steal_pointer(&export->server);
+	closing.beside = steal_pointer(&export->beside);
 	if (closing.server) {
 		serve->served--;
 		serve_call(export->home, close_one, &closing);
@@ -252,9 +254,10 @@ void export_stop_all(struct serve *serve, const struct serve_home *home)
 struct question {
 	json_t *object; /* what is known of it here; borrowed */
 	const struct block *block;
-	const struct vhost_user_blk_server *server;
+	const struct vhost_user_blk_server *server, *beside;
 	uint64_t size;
 	bool read_only;
+	unsigned machines; /* clients of the socket that machines know */
 	struct vhost_user_blk_status status;
 };
 
@@ -272,7 +275,31 @@ static void add_question(struct questions *questions, const struct export *expor
 	questions->home = export->home;
 	questions->all[questions->count++] = (struct question){ .object = object,
 								.block = export->block,
-								.server = export->server };
+								.server = export->server,
+								.beside = export->beside };
+}
+
+/* Who uses it on this host is one who uses it. */
+static void add_beside(struct question *question)
+{
+	struct vhost_user_blk_status *sum = &question->status, more;
+	unsigned known = 0;
+
+	vhost_user_blk_server_status(question->beside, &more);
+	while (known < VHOST_USER_BLK_PEERS && sum->peers[known])
+		known++;
+	for (unsigned i = 0; i < VHOST_USER_BLK_PEERS && more.peers[i]; i++)
+		if (known < VHOST_USER_BLK_PEERS)
+			sum->peers[known++] = more.peers[i];
+	sum->clients += more.clients;
+	sum->in_flight += more.in_flight;
+	sum->pinned_bytes += more.pinned_bytes;
+	sum->requests.reads += more.requests.reads;
+	sum->requests.writes += more.requests.writes;
+	sum->requests.flushes += more.requests.flushes;
+	sum->requests.read_bytes += more.requests.read_bytes;
+	sum->requests.written_bytes += more.requests.written_bytes;
+	sum->requests.failed += more.requests.failed;
 }
 
 /* Must not suspend: see serve_call(). */
@@ -286,6 +313,9 @@ static int answer(void *arg)
 		question->size = question->block->size;
 		question->read_only = question->block->read_only;
 		vhost_user_blk_server_status(question->server, &question->status);
+		question->machines = question->status.clients;
+		if (question->beside)
+			add_beside(question);
 	}
 	return 0;
 }
@@ -304,6 +334,16 @@ unsigned export_clients(const struct export *export)
 	add_question(&questions, export, NULL);
 	ask(&questions);
 	return question.status.clients;
+}
+
+unsigned export_machines(const struct export *export)
+{
+	struct question question = { 0 };
+	struct questions questions = { .all = &question };
+
+	add_question(&questions, export, NULL);
+	ask(&questions);
+	return question.machines;
 }
 
 static json_t *describe(const struct export *export)

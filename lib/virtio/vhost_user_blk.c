@@ -64,6 +64,7 @@ static struct vhost_user_blk_server *create(struct block *block, const char *nam
 	server->queue_count = options->queue_count ? options->queue_count : DEFAULT_QUEUES;
 	server->log = options->log;
 	server->pin_memory = options->pin_memory;
+	server->shared = options->shared;
 	server->workers = options->workers;
 	server->worker_count = options->workers ? options->worker_count : 0;
 	server->listener.fd = -1;

@@ -4,7 +4,7 @@
  * on others too where the block allows it.
  *
  * A writable device has one client at a time: another that connects waits a second for the first to
- * leave, and is then turned away. A read-only device has up to 256 clients at once. When a client
+ * leave, and is then turned away. A read-only or shared one has up to 256 clients at once. When a client
  * goes, its requests in flight are waited for before its memory is unmapped, so a vanished guest harms
  * nothing.
  *
@@ -40,6 +40,7 @@ struct vhost_user_blk_options {
 	 * server. Queues are dealt out to them, from the home on, where the block has views (block/view.h). NULL: the home. */
 	struct worker *const *workers;
 	unsigned worker_count;
+	bool shared; /* any number of clients also of a writable device: what they do to each other is theirs to know */
 	/* Lock the clients' memory into RAM for the rings of the workers (fiber/pinned.h): large requests cost less. Only where
 	 * no client gives memory back to its host while it runs. What cannot be pinned is used as without. */
 	bool pin_memory;

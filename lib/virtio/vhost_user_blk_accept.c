@@ -40,7 +40,8 @@ struct vhost_user_blk_acceptor {
 
 static bool has_room(const struct vhost_user_blk_server *server)
 {
-	return server->client_count < (server->block->read_only ? READERS_MOST : 1);
+	return server->client_count <
+	       (server->block->read_only || server->shared ? READERS_MOST : 1);
 }
 
 /* Whether another client may come in now; waits a little for one to leave. */
@@ -67,7 +68,7 @@ static void turn_away(const struct vhost_user_blk_server *server, int fd)
 	if (present->peer)
 		process_describe(present->peer, whose);
 	close(fd);
-	if (server->block->read_only)
+	if (server->block->read_only || server->shared)
 		log_warning(server->log, "%s: %s was turned away: %u clients have the device",
 			    server->name, who, server->client_count);
 	else

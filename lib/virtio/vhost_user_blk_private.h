@@ -22,7 +22,7 @@ struct vhost_user_blk_server {
 	struct log *log;
 	struct worker *const *workers; /* for queues, the block's home among them */
 	unsigned worker_count;
-	bool pin_memory;
+	bool pin_memory, shared;
 	struct vhost_user_blk_acceptor *acceptor; /* NULL: of one that was adopted */
 	bool arriving;                            /* somebody is, or has come; */
 	struct fiber *arrival;                    /* this takes them in, once it runs */

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Finding disks that running servers serve, and connecting to them; see host_disk.h. */
+#include "tools/host_disk.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "block/block.h"
+#include "rpc/rpc.h"
+#include "tools/runtime.h"
+#include "util/cleanup.h"
+#include "virtio/vhost_user_blk_client.h"
+
+#define ASK_NS (5 * 1000000000ull)
+#define QUEUES 1u
+
+/* ---- Servers ---- */
+
+struct servers {
+	char *paths[64];
+	unsigned count;
+};
+
+static int note_server(const char *path, void *arg)
+{
+	struct servers *servers = arg;
+
+	if (servers->count == sizeof(servers->paths) / sizeof(servers->paths[0]))
+		return 1;
+	servers->paths[servers->count] = strdup(path);
+	servers->count += servers->paths[servers->count] != NULL;
+	return 0;
+}
+
+static void servers_free(struct servers *servers)
+{
+	while (servers->count)
+		free(servers->paths[--servers->count]);
+}
+
+/* ---- Finding one ---- */
+
+/* What a server says of a disk that it serves. */
+struct found {
+	char *control, *socket;
+	char id[32];
+	int machines;
+	unsigned count; /* servers that have it */
+};
+
+static void found_free(struct found *found)
+{
+	free(found->control);
+	free(found->socket);
+}
+
+static int ask_server(const struct host_disk *disk, const char *path, const char *id,
+		      struct found *found, struct error *error)
+{
+	json_t *answer = NULL;
+	const char *socket, *its;
+	int rc =
+		rpc_call_within(path, "export.attach",
+				json_pack("{s:s, s:b}", "name", disk->name, "shared", disk->shared),
+				ASK_NS, &answer, error);
+
+	if (rc)
+		return rc;
+	socket = json_string_value(json_object_get(answer, "socket"));
+	its = json_string_value(json_object_get(answer, "id"));
+	if (!socket || !its || strlen(its) >= sizeof(found->id)) {
+		rc = error_set(error, -EPROTO, "%s: the server named no socket", disk->name);
+	} else if (id && *id && strcmp(its, id) != 0) {
+		rc = error_set(error, -ENOENT, "%s: is another disk now", disk->name);
+	} else if (!found->count++) {
+		found->control = strdup(path);
+		found->socket = strdup(socket);
+		snprintf(found->id, sizeof(found->id), "%s", its);
+		found->machines = (int)json_integer_value(json_object_get(answer, "machines"));
+		rc = found->control && found->socket ? 0 : -ENOMEM;
+	}
+	json_decref(answer);
+	return rc;
+}
+
+/* A server that says more than that it has no such disk. */
+static bool is_reason(int rc)
+{
+	return rc && rc != -ENOENT && rc != -ECONNREFUSED && rc != -EPIPE;
+}
+
+static int find(const struct host_disk *disk, struct found *found, struct error *error)
+{
+	CLEANUP(servers_free) struct servers servers = { .count = 0 };
+	struct error why = { 0 };
+	int reason = 0;
+
+	runtime_each_socket("serve-", note_server, &servers);
+	for (unsigned i = 0; i < servers.count; i++) {
+		struct error one = { 0 };
+		int rc = ask_server(disk, servers.paths[i], disk->id, found, &one);
+
+		if (!is_reason(rc) || reason)
+			continue;
+		reason = rc;
+		why = one;
+	}
+	if (found->count == 1)
+		return 0;
+	if (found->count) {
+		error_set(error, -EEXIST, "%s: %u servers serve disks of this name", disk->name,
+			  found->count);
+		return error_advise(error, "stop those that are not meant");
+	}
+	if (reason) {
+		if (error)
+			*error = why;
+		return reason;
+	}
+	error_set(error, -ENOENT, "%s: no running server serves it", disk->name);
+	return error_advise(error, "`tenon serve` does, as the same user");
+}
+
+static int connect_found(struct host_disk *disk, struct found *found, struct error *error)
+{
+	const struct vhost_user_blk_client_options options = { .queues = QUEUES };
+	bool taken = !disk->shared && found->machines;
+	int rc = taken ? -EPROTO
+		       : vhost_user_blk_client_open(&disk->block, found->socket, &options, error);
+
+	/* A back-end that is busy hangs up, and cannot say why. */
+	if (rc == -EPROTO && !disk->shared) {
+		error_set(error, -EBUSY, "%s: a machine has it", disk->name);
+		return error_advise(error, "shut it down, or share the disk with it");
+	}
+	if (rc)
+		return rc;
+	memcpy(disk->id, found->id, sizeof(disk->id));
+	free(disk->control);
+	disk->control = steal_pointer(&found->control);
+	return 0;
+}
+
+static int find_and_connect(struct host_disk *disk, struct error *error)
+{
+	CLEANUP(found_free) struct found found = { .count = 0 };
+	int rc = find(disk, &found, error);
+
+	return rc ? rc : connect_found(disk, &found, error);
+}
+
+/* ---- Coming and going ---- */
+
+int host_disk_open(struct host_disk **out, const char *name, const char *id, bool shared,
+		   struct error *error)
+{
+	struct host_disk *disk = calloc(1, sizeof(*disk));
+	int rc = -ENOMEM;
+
+	if (disk)
+		disk->name = strdup(name);
+	if (disk && disk->name) {
+		disk->shared = shared;
+		snprintf(disk->id, sizeof(disk->id), "%s", id ? id : "");
+		fiber_mutex_init(&disk->finding);
+		range_lock_init(&disk->lock, 16);
+		rc = find_and_connect(disk, error);
+	}
+	if (rc)
+		host_disk_close(disk);
+	else
+		*out = disk;
+	return rc;
+}
+
+void host_disk_close(struct host_disk *disk)
+{
+	if (!disk)
+		return;
+	block_unref(disk->block);
+	free(disk->control);
+	free(disk->name);
+	free(disk);
+}
+
+/* With `finding`. */
+static struct block *get_locked(struct host_disk *disk)
+{
+	uint64_t now = worker_now();
+
+	if (disk->block)
+		return block_ref(disk->block);
+	if (disk->looked_ns && now - disk->looked_ns < HOST_DISK_RETRY_NS)
+		return NULL;
+	disk->why = (struct error){ 0 };
+	if (!find_and_connect(disk, &disk->why))
+		return block_ref(disk->block);
+	disk->looked_ns = worker_now();
+	return NULL;
+}
+
+struct block *host_disk_get(struct host_disk *disk)
+{
+	struct block *block;
+
+	if (disk->block)
+		return block_ref(disk->block);
+	fiber_mutex_lock(&disk->finding);
+	block = get_locked(disk);
+	fiber_mutex_unlock(&disk->finding);
+	return block;
+}
+
+/* ---- Lists ---- */
+
+static int list_server(const char *path, const char *group, json_t *list)
+{
+	size_t length = strlen(group), from = 0;
+	bool more = true;
+	int rc = 0;
+
+	while (more && !rc) {
+		json_t *answer = NULL, *export;
+		struct error error;
+		size_t index;
+
+		rc = rpc_call_within(path, "server.exports",
+				     json_pack("{s:I}", "from", (json_int_t)from), ASK_NS, &answer,
+				     &error);
+		json_array_foreach(json_object_get(answer, "exports"), index, export) {
+			const char *name = json_string_value(json_object_get(export, "name"));
+
+			from++;
+			if (name && !strncmp(name, group, length) && name[length] == '/')
+				json_array_append(list, export);
+		}
+		more = json_is_true(json_object_get(answer, "more"));
+		json_decref(answer);
+	}
+	return rc;
+}
+
+static bool server_has(const char *path, const char *group)
+{
+	json_t *answer = NULL, *name;
+	struct error error;
+	bool has = false;
+	size_t index;
+
+	if (!rpc_call_within(path, "server.describe", NULL, ASK_NS, &answer, &error)) {
+		has = !strcmp(group, "md") && json_array_size(json_object_get(answer, "arrays"));
+		json_array_foreach(json_object_get(answer, "groups"), index, name)
+			has |= json_is_string(name) && !strcmp(json_string_value(name), group);
+	}
+	json_decref(answer);
+	return has;
+}
+
+int host_disk_list(const char *group, json_t **out, bool *served)
+{
+	CLEANUP(servers_free) struct servers servers = { .count = 0 };
+
+	*served = false;
+	*out = json_array();
+	runtime_each_socket("serve-", note_server, &servers);
+	for (unsigned i = 0; *out && i < servers.count; i++)
+		if (server_has(servers.paths[i], group) &&
+		    !list_server(servers.paths[i], group, *out))
+			*served = true;
+	return *out ? 0 : -ENOMEM;
+}

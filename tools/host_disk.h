@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A disk that a running server serves, as this host uses it: a mount, a plugin of nbdkit, a loop device. The server has it;
+ * machines and this host see the same bytes at the same time.
+ *
+ * It is found by its name among all servers of this user, and found again after its server has ended, as long as it is
+ * the same disk (export ids are made of UUIDs):
+ *
+ *	away	there is no connection; host_disk_get() looks for the server, at most once in HOST_DISK_RETRY_NS, and fails between
+ *	there	`block` is connected; a request that ends with -ENOTCONN, -ETIMEDOUT or -ECANCELED makes it away again
+ *
+ * What the server had acknowledged before it was killed is in the kernel or on the disk, and a flush of the next server
+ * makes that durable.
+ */
+#ifndef TENON_TOOLS_HOST_DISK_H
+#define TENON_TOOLS_HOST_DISK_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "block/range_lock.h"
+#include "util/error.h"
+
+struct block;
+
+#define HOST_DISK_RETRY_NS 500000000ull
+
+/* Home: the worker on which it was opened. */
+struct host_disk {
+	char *name; /* VG/LV or md/NAME */
+	bool shared;
+	char id[32];         /* of the export, once it was found */
+	struct block *block; /* NULL: away */
+	char *control;       /* of the server that it was last found at */
+	uint64_t looked_ns;  /* when the server was last looked for in vain */
+	struct error why;    /* why it is away */
+	struct fiber_mutex finding;
+	struct range_lock lock; /* of writes that are not whole blocks, against others */
+};
+
+/*
+ * Finds and connects it. Not `shared`, a machine must not have it, nor gets it until this ends. -ENOENT where nobody serves
+ * it, -EBUSY where a machine has it, -EEXIST where two servers serve disks of that name. `id` NULL: whichever is found.
+ */
+int host_disk_open(struct host_disk **out, const char *name, const char *id, bool shared,
+		   struct error *error);
+void host_disk_close(struct host_disk *disk); /* NULL is fine */
+
+/* A reference on the connected device, looking for the server if need be; NULL: `why` says so. Suspends. */
+struct block *host_disk_get(struct host_disk *disk);
+
+/* Any range, also of single bytes. 0, or a negative errno: -EINVAL outside of the disk, -EROFS, -EIO and others of
+ * block.h, or why it is away. Parts of blocks are read, changed and written, one writer at a time here; a machine that
+ * writes to the same block at the same time may lose what it writes. */
+int host_disk_read(struct host_disk *disk, uint64_t offset, void *at, uint64_t length);
+int host_disk_write(struct host_disk *disk, uint64_t offset, const void *at, uint64_t length,
+		    unsigned flags);
+int host_disk_write_zeroes(struct host_disk *disk, uint64_t offset, uint64_t length,
+			   unsigned flags);
+/* A hint: whole blocks of the range. */
+int host_disk_discard(struct host_disk *disk, uint64_t offset, uint64_t length);
+int host_disk_flush(struct host_disk *disk);
+
+/* What reads as zeroes, from `offset` on: calls note() for each part, as far as the server says, until it returns false. */
+int host_disk_extents(struct host_disk *disk, uint64_t offset, uint64_t length,
+		      bool (*note)(void *arg, uint64_t length, bool zero), void *arg);
+
+/* All that running servers serve of a group ("md": of arrays): a list of objects as server.exports has them. *served:
+ * whether a server has the group at all. One that does not answer is passed over. 0 or -ENOMEM. */
+int host_disk_list(const char *group, json_t **out, bool *served);
+
+#endif

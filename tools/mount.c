@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * `tenon mount` and `tenon unmount`: volumes of a group as files; see mount.h.
+ *
+ * A mount is a process in the background. The command waits until it serves the folder, or has said why not, and ends with its
+ * exit status. It is found again by a control socket, mount-PID, that says which folder is its own.
+ */
+#include "tools/mount.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "rpc/rpc.h"
+#include "tools/ask.h"
+#include "tools/devices.h"
+#include "tools/describe.h"
+#include "tools/runtime.h"
+#include "tools/spawn.h"
+#include "util/cleanup.h"
+#include "util/process.h"
+#include "util/text.h"
+
+#define UNMOUNT_TRIES 600u /* of 50 ms: until the process has ended */
+#define UNMOUNT_STEP  50000000ull
+
+struct mount_command {
+	struct mount mount;
+	struct rpc_server *control;
+	bool foreground;
+	int ready_fd; /* -1: in the foreground */
+};
+
+/* ---- In the background ---- */
+
+static void write_syslog(struct log *log, enum log_level level, const char *text)
+{
+	static const int priorities[] = { LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
+	CLEANUP_FREE char *clean = text_cleaned(text, NULL);
+
+	(void)log;
+	if (clean)
+		syslog(LOG_USER | priorities[level], "%s", clean);
+}
+
+/* All that is to be said at the start was said: the rest goes to the system's log. */
+static void go_to_background(struct mount_command *command)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	char done = EXIT_DONE;
+
+	openlog("tenon mount", LOG_PID, LOG_USER);
+	command->mount.log.write = write_syslog;
+	if (null >= 0) {
+		for (int fd = 0; fd <= 2; fd++)
+			dup2(null, fd);
+		close(null);
+	}
+	if (chdir("/"))
+		log_warning(&command->mount.log, "/: %s", error_name(errno));
+	if (write(command->ready_fd, &done, 1) != 1)
+		log_warning(&command->mount.log, "nobody waited for %s", command->mount.directory);
+	close(command->ready_fd);
+}
+
+static int describe(void *context, json_t *params, json_t **result, struct error *error)
+{
+	const struct mount *mount = context;
+	unsigned opens = 0;
+
+	(void)params, (void)error;
+	list_for_each(at, &mount->volumes) {
+		const struct mount_volume *volume = list_entry(at, struct mount_volume, node);
+
+		opens += volume->ways[MOUNT_BESIDE].opens + volume->ways[MOUNT_ALONE].opens;
+	}
+	*result = json_pack("{s:o, s:o, s:b, s:i}", "vg", describe_text(mount->group), "directory",
+			    describe_text(mount->directory), "shared", mount->shared, "open",
+			    (int)opens);
+	return 0;
+}
+
+static const struct rpc_method methods[] = {
+	{ "mount.describe", describe },
+	{ NULL, NULL },
+};
+
+static int start_control(struct mount_command *command, struct error *error)
+{
+	CLEANUP_FREE char *path = NULL;
+	char name[32];
+	int rc;
+
+	snprintf(name, sizeof(name), "mount-%d", (int)getpid());
+	rc = runtime_socket(name, &path, error);
+	return rc ? rc
+		  : rpc_server_start(&command->control, path, methods, &command->mount,
+				     &command->mount.log, error);
+}
+
+static int mount_run(void *arg, struct error *error)
+{
+	struct mount_command *command = arg;
+	struct mount *mount = &command->mount;
+	int rc = mount_refresh(mount);
+
+	if (rc == -ENOENT) {
+		error_set(error, rc, "%s: no running server serves this volume group",
+			  mount->group);
+		error_advise(error, "`tenon serve %s --socket-dir DIR` does, as the same user",
+			     mount->group);
+	}
+	if (!rc)
+		rc = start_control(command, error);
+	if (!rc)
+		rc = mount_begin(mount, error);
+	if (!rc) {
+		if (command->ready_fd >= 0)
+			go_to_background(command);
+		else
+			cli_say("ready");
+		cli_ready();
+		rc = mount_serve(mount);
+	}
+	mount_end(mount);
+	mount_free_all(mount);
+	rpc_server_stop(command->control);
+	return rc;
+}
+
+/* Runs it in a process of its own; this one's exit status once that is known. */
+static int run_behind(struct mount_command *command)
+{
+	char said = EXIT_FAILED;
+	int fds[2], status;
+	ssize_t got;
+	pid_t child;
+
+	if (pipe2(fds, O_CLOEXEC))
+		return cli_usage_error("pipe: %s", error_name(errno));
+	fflush(NULL);
+	child = fork();
+	if (child < 0)
+		return cli_usage_error("fork: %s", error_name(errno));
+	if (!child) {
+		close(fds[0]);
+		setsid();
+		command->ready_fd = fds[1];
+		return cli_on_fiber(mount_run, command);
+	}
+	close(fds[1]);
+	do
+		got = read(fds[0], &said, 1);
+	while (got < 0 && errno == EINTR);
+	if (got == 1)
+		return said;
+	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+		;
+	return WIFEXITED(status) && WEXITSTATUS(status) ? WEXITSTATUS(status) : EXIT_FAILED;
+}
+
+/* ---- Before it begins ---- */
+
+static int check_host(struct error *error)
+{
+	if (access("/dev/fuse", R_OK | W_OK)) {
+		error_set(error, -errno, "/dev/fuse: %s", error_name(errno));
+		return error_advise(error, "FUSE is needed for this: `modprobe fuse` as root; in a "
+					   "container, give it that device");
+	}
+	if (geteuid() && !spawn_finds("fusermount3")) {
+		error_set(error, -ENOENT, "fusermount3 is not installed");
+		return error_advise(error, "who is not root needs it for this: install the package "
+					   "fuse3");
+	}
+	return 0;
+}
+
+static int check_directory(const char *word, char **directory, struct error *error)
+{
+	struct stat status;
+
+	*directory = realpath(word, NULL);
+	if (*directory && !stat(*directory, &status))
+		return S_ISDIR(status.st_mode)
+			       ? 0
+			       : error_set(error, -ENOTDIR, "%s: expected a folder", word);
+	if (errno != ENOTCONN)
+		return error_set(error, -errno, "%s: %s", word, error_name(errno));
+	error_set(error, -ENOTCONN, "%s: a mount whose process was killed is there", word);
+	return error_advise(error, "`tenon unmount %s`", word);
+}
+
+int command_mount(int argc, char **argv)
+{
+	struct mount_command command = { .ready_fd = -1 };
+	struct mount *mount = &command.mount;
+	const struct cli_option options[] = {
+		{ "shared", CLI_FLAG, &mount->shared, NULL,
+		  "write beside a machine that has the disk: it must know" },
+		{ "read-only", CLI_FLAG, &mount->read_only, NULL, "nothing can be written" },
+		{ "foreground", CLI_FLAG, &command.foreground, NULL,
+		  "stay, and say on standard error what fails" },
+		CLI_OPTION_END,
+	};
+	struct error error = { 0 };
+	struct cli_words operands;
+	int status, rc;
+
+	if (!cli_parse("mount VG DIR [--shared | --read-only]", options, argc, argv, 2, 2,
+		       &operands, &status))
+		return status;
+	mount->group = operands.words[0];
+	if (!*mount->group || strchr(mount->group, '/') || strchr(mount->group, ','))
+		return cli_usage_error("%s: expected the name of a volume group", mount->group);
+	if (mount->shared && mount->read_only)
+		return cli_usage_error("give either --shared or --read-only");
+	log_to_stderr(&mount->log, LOG_LEVEL_WARNING);
+	list_init(&mount->volumes);
+	fiber_mutex_init(&mount->listing);
+	fiber_mutex_init(&mount->receiving);
+	mount->next_number = MOUNT_ROOT + 1;
+	mount->began = time(NULL);
+	rc = check_directory(operands.words[1], &mount->directory, &error);
+	if (!rc)
+		rc = check_host(&error);
+	status = rc                   ? cli_fail(rc, &error)
+		 : command.foreground ? cli_on_fiber(mount_run, &command)
+				      : run_behind(&command);
+	free(mount->directory);
+	return status;
+}
+
+/* ---- unmount ---- */
+
+struct unmount {
+	const char *directory;
+	char *real;
+};
+
+/* The process that has it mounted; 0: none is found. */
+static pid_t find_mount(const char *directory)
+{
+	CLEANUP(ask_free) struct ask ask = { 0 };
+	pid_t found = 0;
+
+	if (ask_all(&ask, "mount-", "mount.describe", ASK_LIST_NS))
+		return 0;
+	for (unsigned i = 0; i < ask.count && !found; i++) {
+		const char *its =
+			json_string_value(json_object_get(ask.answers[i].result, "directory"));
+
+		if (its && !strcmp(its, directory))
+			found = ask.answers[i].pid;
+	}
+	return found;
+}
+
+/* As mountinfo writes a path: blanks and the like in octal. */
+static void unescape(char *text)
+{
+	char *to = text;
+
+	for (; *text; text++) {
+		unsigned code;
+
+		if (*text == '\\' && sscanf(text + 1, "%3o", &code) == 1 && strlen(text) >= 4) {
+			*to++ = (char)code;
+			text += 3;
+		} else {
+			*to++ = *text;
+		}
+	}
+	*to = '\0';
+}
+
+/* Whether something of ours is mounted there, also where its process was killed. */
+static bool is_mounted(const char *directory)
+{
+	FILE *mounts = fopen("/proc/self/mountinfo", "re");
+	bool found = false;
+	char line[8192];
+
+	while (mounts && fgets(line, sizeof(line), mounts)) {
+		char where[4096], *type = strstr(line, " - fuse.tenon ");
+
+		if (!type || sscanf(line, "%*s %*s %*s %*s %4095s", where) != 1)
+			continue;
+		unescape(where);
+		found |= !strcmp(where, directory);
+	}
+	if (mounts)
+		fclose(mounts);
+	return found;
+}
+
+static int take_down(const char *directory, struct error *error)
+{
+	char *const argv[] = { (char *)"fusermount3", (char *)"-u", (char *)directory, NULL };
+	int rc;
+
+	if (!geteuid() && !umount2(directory, UMOUNT_NOFOLLOW))
+		return 0;
+	rc = geteuid() ? spawn_wait(argv) : -errno;
+	if (!rc)
+		return 0;
+	error_set(error, rc, "%s: cannot be unmounted%s", directory,
+		  rc == -EBUSY ? ": it is in use" : "");
+	return error_advise(error, "`fuser -vm %s` tells who has files of it open", directory);
+}
+
+static int unmount_run(void *arg, struct error *error)
+{
+	struct unmount *unmount = arg;
+	char who[PROCESS_TEXT];
+	pid_t process;
+	int rc;
+
+	if (!is_mounted(unmount->real))
+		return error_set(error, -EINVAL, "%s: no volume group is mounted there",
+				 unmount->directory);
+	process = find_mount(unmount->real);
+	rc = take_down(unmount->real, error);
+	/* Disks are free once it has ended. */
+	for (unsigned i = 0; !rc && process && i < UNMOUNT_TRIES; i++) {
+		if (process_is_gone(process))
+			return 0;
+		if (fiber_sleep(UNMOUNT_STEP))
+			return -ECANCELED;
+	}
+	return rc || !process ? rc
+			      : error_set(error, -ETIMEDOUT, "%s: unmounted, but %s does not end",
+					  unmount->directory, process_describe(process, who));
+}
+
+/* realpath(), also of one whose process was killed, in which nothing can be looked at. */
+static char *real_directory(const char *word)
+{
+	char *real = realpath(word, NULL), *copy, *slash;
+	char *parent, *path = NULL;
+
+	if (real || errno != ENOTCONN)
+		return real;
+	copy = strdup(word);
+	while (copy && *copy && copy[1] && copy[strlen(copy) - 1] == '/')
+		copy[strlen(copy) - 1] = '\0';
+	slash = copy ? strrchr(copy, '/') : NULL;
+	if (slash)
+		*slash = '\0';
+	parent = copy ? realpath(slash ? (*copy ? copy : "/") : ".", NULL) : NULL;
+	if (!parent || asprintf(&path, "%s%s%s", strcmp(parent, "/") ? parent : "", "/",
+				slash ? slash + 1 : copy) < 0)
+		path = NULL;
+	free(parent);
+	free(copy);
+	return path;
+}
+
+int command_unmount(int argc, char **argv)
+{
+	const struct cli_option options[] = { CLI_OPTION_END };
+	struct unmount unmount;
+	struct cli_words operands;
+	struct error error = { 0 };
+	int status;
+
+	if (!cli_parse("unmount DIR", options, argc, argv, 1, 1, &operands, &status))
+		return status;
+	unmount.directory = operands.words[0];
+	unmount.real = real_directory(unmount.directory);
+	if (!unmount.real)
+		return cli_fail(-errno, (error_set(&error, -errno, "%s: %s", unmount.directory,
+						   error_name(errno)),
+					 &error));
+	status = cli_on_fiber(unmount_run, &unmount);
+	free(unmount.real);
+	return status;
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Inside of `tenon mount`: a file system in user space (FUSE) with a file for each volume of a group that a server serves.
+ *
+ *	mount.c		the commands: into the background, and out again
+ *	mount_tree.c	which files there are
+ *	mount_fuse.c	what the kernel asks for
+ *	host_disk.h		the disks behind them
+ *
+ * Everything is on one worker. A fiber takes a request from the kernel and carries it out; others take the next ones.
+ *
+ * A file is the disk: nothing of it is cached in between, and its size is the volume's. A volume that is opened for
+ * reading goes by its shared socket, beside whatever machine has it. One that is opened for writing is taken as a
+ * machine takes it, alone, unless the mount was told to share.
+ *
+ * A volume here: known from the server's list on, with a number that it keeps. It goes when the list has it no more, the
+ * kernel has forgotten it, and nobody has it open.
+ */
+#ifndef TENON_TOOLS_MOUNT_H
+#define TENON_TOOLS_MOUNT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "fiber/fiber.h"
+#include "util/list.h"
+#include "util/log.h"
+
+struct host_disk;
+struct error;
+struct fuse_session;
+
+#define MOUNT_ROOT 1u /* the number of the folder */
+
+/* How a volume is open: its disk is there while somebody has it so. */
+enum mount_way { MOUNT_BESIDE, MOUNT_ALONE, MOUNT_WAYS };
+
+struct mount_volume {
+	struct list node;
+	uint64_t number;
+	char *name; /* of the file */
+	char id[32];
+	uint64_t size;
+	bool read_only, listed;
+	uint64_t lookups; /* by the kernel, not forgotten yet */
+	struct fiber_mutex opening;
+	struct {
+		struct host_disk *disk;
+		unsigned opens, writers;
+	} ways[MOUNT_WAYS];
+};
+
+struct mount {
+	const char *group;
+	char *directory;
+	bool shared, read_only;
+	struct log log;
+	struct fuse_session *session;
+	time_t began;        /* what files say of when they were changed, which nobody knows */
+	struct list volumes; /* by their numbers */
+	uint64_t next_number;
+	uint64_t listed_ns; /* when the server was last asked; 0: never */
+	struct fiber_mutex listing, receiving;
+};
+
+/* ---- mount_tree.c ---- */
+
+/* Asks the servers what there is, unless that was done a moment ago. -ENOENT where nobody serves the group; what was
+ * known stays then. */
+int mount_refresh(struct mount *mount);
+/* NULL: there is none. */
+struct mount_volume *mount_find(struct mount *mount, uint64_t number);
+struct mount_volume *mount_find_name(struct mount *mount, const char *name);
+/* Frees it where nothing needs it any more. */
+void mount_settle(struct mount_volume *volume);
+void mount_free_all(struct mount *mount);
+/* As it is now. */
+uint64_t mount_size(const struct mount_volume *volume);
+
+/* Opens it: which way that is, or a negative errno, which is logged. Suspends. */
+int mount_open(struct mount *mount, struct mount_volume *volume, bool writes);
+void mount_close(struct mount_volume *volume, enum mount_way way, bool wrote);
+
+/* ---- mount_fuse.c ---- */
+
+/* Mounts it. 0 or a negative errno with `error` set. */
+int mount_begin(struct mount *mount, struct error *error);
+/* Carries out requests until it is unmounted or one of the signals comes that end a command. */
+int mount_serve(struct mount *mount);
+/* Unmounts it, if it is yet. */
+void mount_end(struct mount *mount);
+
+#endif
