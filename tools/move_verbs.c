@@ -27,6 +27,7 @@ struct move_command {
 	char *vg;     /* once it is known */
 	json_t *params;
 	bool of_volume, undo, go_on, no_wait, dry_run;
+	bool begun; /* by a server; should that end, nothing is begun anew */
 	uint64_t rate;
 	struct cli_progress progress;
 	uint64_t total, last_rate;
@@ -145,6 +146,7 @@ static int move_by_server(struct move_command *command, const char *socket, stru
 	json_decref(answer);
 	if (rc || command->undo || command->no_wait)
 		return rc;
+	command->begun = true;
 	rc = cli_interruptible(wait_for_server, &remote, error);
 	if (rc == -ECANCELED)
 		return error_advise(error,
@@ -296,7 +298,7 @@ static int command_run(void *arg, struct error *error)
 			rc = move_by_server(command, socket, error);
 		else if (!rc)
 			rc = move_here(command, error);
-		if (rc && socket && owner_has_ended(rc, socket)) {
+		if (rc && socket && !command->begun && owner_has_ended(rc, socket)) {
 			rc = 0;
 			continue;
 		}

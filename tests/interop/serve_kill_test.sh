@@ -113,8 +113,60 @@ play() {
 	rm -f r.raw
 }
 
+# The volume is on its way from one device to the other, back, or undone.
+move_about() {
+	while :; do
+		"$TENON" pv move d.img --rate 24M >>moves 2>&1
+		[ $((RANDOM % 3)) != 0 ] || "$TENON" lv move vg/l --abort >>moves 2>&1
+		"$TENON" pv move e.img --rate 24M --no-wait >>moves 2>&1
+		sleep 0.2
+	done
+}
+
+play_move() {
+	local half=0
+	kind=moves
+	round=0
+	rm -f ./*.img begun flushed moves
+	truncate -s 32M d.img e.img
+	export TENON_DEVICES=$work/d.img:$work/e.img
+	"$TENON" vg create vg d.img e.img --extent-size 1M && "$TENON" lv create vg/l --size 8M d.img || problem 'a group and a volume'
+	touch begun flushed
+	for ((round = 1; round <= 2 * rounds && !failures; round++)); do
+		start
+		verify
+		write_pieces $round &
+		writer=$!
+		move_about &
+		meddler=$!
+		sleep 0.$((RANDOM % 8))$((RANDOM % 10))
+		kill -9 $server
+		wait $server 2>/dev/null
+		kill -9 $meddler
+		wait $writer $meddler 2>/dev/null
+		server= writer=
+		"$TENON" lv list --all | grep -q pvmove && half=$((half + 1))
+	done
+	[ $failures = 0 ] || return
+	[ $half -gt 0 ] || problem "no kill was in the middle of a move: $(cat moves)"
+	# What is half done goes on by itself.
+	start
+	for ((i = 0; ; i++)); do
+		"$TENON" lv list --all | grep -q pvmove || break
+		[ $i -lt 600 ] || { problem 'the move does not end'; break; }
+		sleep 0.1
+	done
+	verify
+	kill $server
+	wait $server || problem "the server ended with $?"
+	server=
+	! command -v pvck >/dev/null || pvck --dump metadata d.img >/dev/null 2>pvck || problem "pvck: $(cat pvck)"
+	echo "$half of $((2 * rounds)) kills were in the middle of a move"
+}
+
 play --bitmap internal a.img b.img
 play --bitmap none a.img b.img
 play --bitmap internal a.img b.img c.img
 play --bitmap internal a.img b.img --spare c.img
-[ $failures = 0 ] && echo "all as expected: $((4 * rounds)) kills"
+play_move
+[ $failures = 0 ] && echo "all as expected: $((6 * rounds)) kills"

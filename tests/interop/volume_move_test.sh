@@ -137,8 +137,14 @@ t pv move a.img c.img --rate 1M --no-wait
 "$tenon" lv list vg0 >/dev/null
 t lv create vg0/beside --size 1M
 refused 'a move is half done' pv move b.img
+# who waits for it learns that the server has gone
+"$tenon" pv move a.img --continue >waits 2>&1 & mover=$!
+sleep 0.3
 kill -9 $server; wait $server 2>/dev/null || true
 server=
+! wait $mover || fail "who waited for a server that was killed"
+mover=
+grep -q 'half done: `tenon pv move .* --continue` goes on' waits || { cat waits; fail "what to do"; }
 half_done || fail "what a killed server leaves"
 same vg0/l l.data
 # the next one goes on by itself
