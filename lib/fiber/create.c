@@ -94,7 +94,7 @@ void worker_destroy(struct worker *worker)
 	watch_ring_ended(worker, true);
 	worker_drop_messages(worker);
 	stack_pool_destroy(&worker->stacks);
-	free(worker->timers.timers);
+	timer_heap_destroy(&worker->timers);
 	free(worker->pins.regions);
 	close(worker->wake_fd);
 	free(worker);

@@ -6,10 +6,9 @@
  *	stack.c   pooled stacks				watch.c    descriptors that wake a worker
  *	fiber.c   life of a fiber			poller.c   pollers, hot and cold
  *	sync.c    sleep, queues, mutexes		io.c       disk I/O and poll on fibers
- *	timer.c   timer heap				socket.c   sockets and pipes on fibers
- *	request.c requests to the ring			engine_*.c the rings
- *	worker.c  what a worker is asked		loop.c     the loop
- *	create.c  creation
+ *	request.c requests to the ring			socket.c   sockets and pipes on fibers
+ *	loop.c    the loop				engine_*.c the rings
+ *	worker.c  what a worker is asked		create.c   creation
  *	thread.c  workers on threads of their own	pinned.c   memory that the ring keeps
  *
  * Rule for everything that the loop calls back (request done(), timer expire()): it makes fibers
@@ -28,33 +27,9 @@
 #include "util/clock.h"
 #include "util/poll_window.h"
 #include "util/random.h"
+#include "util/timer.h"
 
 #define NS_PER_SECOND 1000000000ULL
-
-/* ---- Timers ---- */
-
-struct timer {
-	uint64_t when;
-	uint64_t sequence; /* of arming: equal times expire in this order */
-	unsigned place;    /* in the heap, from 1; 0: not armed */
-	void (*expire)(struct timer *timer);
-};
-
-struct timer_heap {
-	struct timer **timers; /* from 1 */
-	unsigned count, room;
-	uint64_t sequence;
-};
-
-void timer_arm(struct timer_heap *heap, struct timer *timer, uint64_t when);
-void timer_disarm(struct timer_heap *heap, struct timer *timer); /* may be called when not armed */
-/* Expires all that are due; returns how many. */
-unsigned timer_expire(struct timer_heap *heap, uint64_t now);
-/* When the next is due, or FIBER_FOREVER. */
-static inline uint64_t timer_next(const struct timer_heap *heap)
-{
-	return heap->count ? heap->timers[1]->when : FIBER_FOREVER;
-}
 
 /* ---- Rings ---- */
 
@@ -79,6 +54,8 @@ struct engine {
 	/* Submits, and sleeps until something is complete or `timeout_ns` is over. */
 	void (*wait)(struct worker *worker, uint64_t timeout_ns);
 };
+
+_Static_assert(TIMER_NEVER == FIBER_FOREVER, "no timer: no end of waiting");
 
 extern const struct engine engine_uring, engine_aio;
 

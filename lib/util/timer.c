@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A binary heap of timers, ordered by time and then by the order of arming. */
-#include <stdlib.h>
+/* See timer.h. */
+#include "util/timer.h"
 
-#include "fiber/worker_private.h"
+#include <stdbool.h>
+#include <stdlib.h>
 
 static bool before(const struct timer *a, const struct timer *b)
 {
 	return a->when != b->when ? a->when < b->when : a->sequence < b->sequence;
 }
 
-static void put(struct timer_heap *heap, unsigned place, struct timer *timer)
+static void put_timer(struct timer_heap *heap, unsigned place, struct timer *timer)
 {
 	heap->timers[place] = timer;
 	timer->place = place;
@@ -19,7 +20,7 @@ static void put(struct timer_heap *heap, unsigned place, struct timer *timer)
 static void settle(struct timer_heap *heap, unsigned place, struct timer *timer)
 {
 	while (place > 1 && before(timer, heap->timers[place / 2])) {
-		put(heap, place, heap->timers[place / 2]);
+		put_timer(heap, place, heap->timers[place / 2]);
 		place /= 2;
 	}
 	for (;;) {
@@ -31,14 +32,15 @@ static void settle(struct timer_heap *heap, unsigned place, struct timer *timer)
 			child++;
 		if (!before(heap->timers[child], timer))
 			break;
-		put(heap, place, heap->timers[child]);
+		put_timer(heap, place, heap->timers[child]);
 		place = child;
 	}
-	put(heap, place, timer);
+	put_timer(heap, place, timer);
 }
 
 void timer_arm(struct timer_heap *heap, struct timer *timer, uint64_t when)
 {
+	timer_disarm(heap, timer);
 	if (heap->count + 1 >= heap->room) {
 		heap->room = heap->room ? heap->room * 2 : 64;
 		heap->timers = realloc(heap->timers, heap->room * sizeof(*heap->timers));
@@ -76,4 +78,10 @@ unsigned timer_expire(struct timer_heap *heap, uint64_t now)
 		expired++;
 	}
 	return expired;
+}
+
+void timer_heap_destroy(struct timer_heap *heap)
+{
+	free(heap->timers);
+	*heap = (struct timer_heap){ 0 };
 }

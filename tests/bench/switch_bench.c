@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What deciding costs: 64-byte frames through a switch in this process, from a port that always has a burst to
+ * ports that take all and keep nothing. Cycles of the time-stamp counter a frame, the best and the median of some runs, for so many
+ * addresses on either side.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <x86intrin.h>
+
+#include "util/bytes.h"
+#include "util/random.h"
+#include "vswitch/switch.h"
+
+#define RUNS   9
+#define ROUNDS 20000
+
+struct null_port {
+	struct port port;
+	unsigned addresses, next; /* 0: has nothing to send */
+	uint64_t first, peers;
+	struct frame frames[PORT_BURST];
+	struct iovec pieces[PORT_BURST];
+	uint8_t bytes[PORT_BURST][64];
+	struct random random;
+};
+
+static void put_mac(uint8_t *at, uint64_t mac)
+{
+	put_be16(at, (uint16_t)(mac >> 32));
+	put_be32(at + 2, (uint32_t)mac);
+}
+
+static unsigned receive(struct port *port, struct frame **frames, unsigned max)
+{
+	struct null_port *null = container_of(port, struct null_port, port);
+
+	if (!null->addresses)
+		return 0;
+	for (unsigned i = 0; i < max; i++) {
+		uint64_t to = random_below(&null->random, null->addresses);
+
+		put_mac(null->bytes[i], null->peers + to);
+		put_mac(null->bytes[i] + 6, null->first + null->next++ % null->addresses);
+		null->pieces[i] = (struct iovec){ null->bytes[i], 64 };
+		null->frames[i] =
+			(struct frame){ .pieces = &null->pieces[i], .count = 1, .length = 64 };
+		frames[i] = &null->frames[i];
+	}
+	return max;
+}
+
+static void release(struct port *port)
+{
+	(void)port;
+}
+
+static void transmit(struct port *port, struct frame *const *frames, unsigned count)
+{
+	(void)frames;
+	port->counters.tx_frames += count;
+}
+
+static void destroy(struct port *port)
+{
+	free(container_of(port, struct null_port, port));
+}
+
+static const struct port_ops ops = { .type = "null",
+				     .receive = receive,
+				     .release = release,
+				     .transmit = transmit,
+				     .destroy = destroy };
+
+static struct null_port *add(struct vswitch *vswitch, const char *name, uint64_t first,
+			     uint64_t peers)
+{
+	struct null_port *null = calloc(1, sizeof(*null));
+
+	null->port.ops = &ops;
+	null->port.up = true;
+	null->first = first;
+	null->peers = peers;
+	null->random.state = 1;
+	return vswitch_add_port(vswitch, &null->port, name, NULL) ? NULL : null;
+}
+
+static int compare(const void *a, const void *b)
+{
+	double difference = *(const double *)a - *(const double *)b;
+
+	return difference < 0 ? -1 : difference > 0;
+}
+
+static void measure(unsigned addresses)
+{
+	struct vswitch_options options = { .seed = 1,
+					   .table_size = 2 * addresses + 64,
+					   .table_per_port = addresses + 32 };
+	struct null_port *a, *b;
+	struct vswitch *vswitch;
+	double cycles[RUNS];
+
+	if (vswitch_create(&vswitch, &options, NULL))
+		exit(1);
+	a = add(vswitch, "a", 0x020000000000, 0x024000000000);
+	b = add(vswitch, "b", 0x024000000000, 0x020000000000);
+	add(vswitch, "c", 0, 0);
+	/* Both sides are learned. */
+	a->addresses = b->addresses = addresses;
+	for (unsigned i = 0; i < addresses / PORT_BURST + 2; i++)
+		vswitch_round(vswitch);
+	b->addresses = 0;
+	for (unsigned run = 0; run < RUNS; run++) {
+		uint64_t from = __rdtsc();
+
+		for (unsigned i = 0; i < ROUNDS; i++)
+			vswitch_round(vswitch);
+		cycles[run] = (double)(__rdtsc() - from) / ROUNDS / PORT_BURST;
+	}
+	qsort(cycles, RUNS, sizeof(cycles[0]), compare);
+	printf("%7u addresses: %6.1f cycles a frame at best, %6.1f median\n", addresses, cycles[0],
+	       cycles[RUNS / 2]);
+	vswitch_destroy(vswitch);
+}
+
+int main(void)
+{
+	measure(1);
+	measure(1000);
+	measure(100000);
+	return 0;
+}
