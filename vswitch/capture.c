@@ -263,14 +263,17 @@ static void announce(struct capture *capture)
 	pthread_mutex_unlock(&capture->lock);
 }
 
-void capture_add_port(struct capture *capture, const char *name)
+unsigned capture_add_port(struct capture *capture, const char *name)
 {
-	if (capture->format != CAPTURE_PCAPNG || capture->name_count == CAPTURE_PORTS_MAX)
-		return;
+	unsigned number = capture->name_count;
+
+	if (capture->format != CAPTURE_PCAPNG || number == CAPTURE_PORTS_MAX)
+		return CAPTURE_PORTS_MAX;
 	pthread_mutex_lock(&capture->lock);
 	snprintf(capture->names[capture->name_count++], PORT_NAME_MAX, "%s", name);
 	pthread_mutex_unlock(&capture->lock);
 	announce(capture);
+	return number;
 }
 
 void capture_frame(struct capture *capture, unsigned index, bool out, uint64_t time_ns,
@@ -282,7 +285,8 @@ void capture_frame(struct capture *capture, unsigned index, bool out, uint64_t t
 
 	if (capture->announced < capture->name_count)
 		announce(capture);
-	at = ended(capture) || capture->announced < capture->name_count
+	at = ended(capture) || capture->announced < capture->name_count ||
+			     (index == CAPTURE_PORTS_MAX && capture_has_directions(capture))
 		     ? NULL
 		     : reserve(capture, capture_packet_room(capture->format, length));
 	if (!at) {

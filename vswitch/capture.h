@@ -31,7 +31,7 @@ struct capture;
 struct error;
 struct log;
 
-#define CAPTURE_PORTS_MAX 256
+#define CAPTURE_PORTS_MAX 4096 /* in the life of a capture */
 
 struct capture_options {
 	const char *path;
@@ -54,16 +54,16 @@ int capture_open(struct capture **out, const struct capture_options *options, st
  */
 int capture_close(struct capture *capture, struct error *error);
 
-/* ---- The forwarding thread's ---- */
+/* ---- The forwarding threads', one at a time ---- */
 
 /* Whether it has room for directions; else only frames that come in are worth recording. */
 bool capture_has_directions(const struct capture *capture);
 
-/* Names the interface for port `index`, at most PORT_NAME_MAX bytes. Ports are added in the order of
- * their indices, from 0. */
-void capture_add_port(struct capture *capture, const char *name);
+/* Names an interface for a port, at most PORT_NAME_MAX bytes; returns its number. Beyond CAPTURE_PORTS_MAX the number is
+ * nobody's, and frames of the port are lost. */
+unsigned capture_add_port(struct capture *capture, const char *name);
 
-/* Records `frame` as it came in at port `index` (or went out of it), with its checksum finished.
+/* Records `frame` as it came in at the port numbered `index` (or went out of it), with its checksum finished.
  * `time_ns` since the epoch. */
 void capture_frame(struct capture *capture, unsigned index, bool out, uint64_t time_ns,
 		   const struct frame *frame);

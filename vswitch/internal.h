@@ -1,5 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the files of the switch share and nobody else sees. */
+/*
+ * What the files of the switch share and nobody else sees.
+ *
+ *	switch.c	making and ending a switch, its capture	thread.c	forwarding threads, sleeping, calls
+ *	ports.c		slots: ports come, change and go		decide.c	where a frame goes
+ *	status.c	looking					egress.c	how it leaves
+ *
+ * Who may touch what. A port belongs to one thread, which alone receives from it, handles its watches and runs its timers.
+ * Any thread may transmit to it, with its `out_lock`, under which its watches are handled too. The address
+ * table has its own locks. All else is changed by calls only (vswitch_call()), which run while all threads are parked
+ * between two rounds, so that reading it needs no lock.
+ */
 #ifndef TENON_VSWITCH_INTERNAL_H
 #define TENON_VSWITCH_INTERNAL_H
 
@@ -7,9 +18,10 @@
 
 #include "util/list.h"
 #include "util/poll_window.h"
+#include "util/timer.h"
 #include "vswitch/capture.h"
-#include "vswitch/forward.h"
 #include "vswitch/switch.h"
+#include "vswitch/thread.h"
 
 struct vswitch {
 	char name[64];
@@ -18,36 +30,53 @@ struct vswitch {
 	void *clock_arg;
 	uint64_t epoch;
 
+	/* A port's slot is its for as long as it lives. `ports` has holes, `list` has none and is in the order of
+	 * addition. */
 	struct port *ports[VSWITCH_PORTS_MAX];
+	struct port *list[VSWITCH_PORTS_MAX];
 	unsigned port_count;
-	unsigned polled_count; /* ports that are worth polling */
 	struct mac_table *table;
 	unsigned table_size;
-	uint64_t ageing;         /* 0: a hub, which learns nothing */
-	struct capture *capture; /* or NULL */
-	struct forward_scratch *scratch;
-	uint64_t now; /* of this round */
+	uint64_t ageing;              /* 0: a hub, which learns nothing */
+	struct capture *capture;      /* or NULL */
+	pthread_mutex_t capture_lock; /* of its producers */
 
-	/* The loop's. */
-	int epoll_fd;
-	int wake_fd;
-	struct poll_window polling;
-	uint64_t sleeps, rounds;
+	struct vswitch_thread *threads;
+	unsigned thread_count;
 
-	/* Calls from other threads; guarded by `lock`. */
+	/* Calls from other threads and parking; guarded by `lock`. */
 	pthread_mutex_t lock;
-	pthread_cond_t called;
+	pthread_cond_t changed;
 	struct list calls;
-	bool running, stopping;
-	pthread_t thread;
+	unsigned parked;
+	bool running;
+	bool pausing, stopping; /* also read without the lock */
 };
 
-/* Makes and takes down what the loop needs. */
-int vswitch_loop_init(struct vswitch *vswitch, struct error *error);
-void vswitch_loop_destroy(struct vswitch *vswitch);
+static inline void vswitch_lock_if_shared(const struct vswitch *vswitch, pthread_mutex_t *lock)
+{
+	if (vswitch->thread_count > 1)
+		pthread_mutex_lock(lock);
+}
 
-/* Looks at the watched fds and waits for them at most `timeout_ms` (-1: for ever). Returns how many
- * were ready. */
-unsigned vswitch_dispatch(struct vswitch *vswitch, int timeout_ms);
+static inline void vswitch_unlock_if_shared(const struct vswitch *vswitch, pthread_mutex_t *lock)
+{
+	if (vswitch->thread_count > 1)
+		pthread_mutex_unlock(lock);
+}
+
+/* Records a frame; something does. */
+static inline void vswitch_capture_frame(struct vswitch_thread *thread, const struct port *port,
+					 bool out, const struct frame *frame)
+{
+	struct vswitch *vswitch = thread->vswitch;
+
+	vswitch_lock_if_shared(vswitch, &vswitch->capture_lock);
+	capture_frame(vswitch->capture, port->capture_id, out, thread->now + vswitch->epoch, frame);
+	vswitch_unlock_if_shared(vswitch, &vswitch->capture_lock);
+}
+
+/* Ends all ports' lives; no thread runs. */
+void vswitch_destroy_ports(struct vswitch *vswitch);
 
 #endif

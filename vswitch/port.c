@@ -10,13 +10,25 @@
 #include "vswitch/internal.h"
 
 static const char *const drop_names[] = {
-	[PORT_DROP_BAD_LENGTH] = "bad_length",   [PORT_DROP_BAD_CHECKSUM] = "bad_checksum_request",
-	[PORT_DROP_BAD_GSO] = "bad_gso",         [PORT_DROP_BAD_PACKET] = "bad_packet",
-	[PORT_DROP_BAD_SOURCE] = "bad_source",   [PORT_DROP_RESERVED] = "reserved_address",
-	[PORT_DROP_SAME_PORT] = "same_port",     [PORT_DROP_NO_PORT] = "no_port",
-	[PORT_DROP_TX_DISABLED] = "tx_disabled", [PORT_DROP_DOWN] = "down",
-	[PORT_DROP_RX_DISABLED] = "rx_disabled", [PORT_DROP_NO_BUFFER] = "no_buffer",
-	[PORT_DROP_TOO_LONG] = "too_long",       [PORT_DROP_FAILED] = "failed",
+	[PORT_DROP_BAD_LENGTH] = "bad_length",
+	[PORT_DROP_BAD_CHECKSUM] = "bad_checksum_request",
+	[PORT_DROP_BAD_GSO] = "bad_gso",
+	[PORT_DROP_BAD_PACKET] = "bad_packet",
+	[PORT_DROP_BAD_SOURCE] = "bad_source",
+	[PORT_DROP_RESERVED] = "reserved_address",
+	[PORT_DROP_SAME_PORT] = "same_port",
+	[PORT_DROP_NO_PORT] = "no_port",
+	[PORT_DROP_VLAN] = "vlan",
+	[PORT_DROP_ISOLATED] = "isolated",
+	[PORT_DROP_STORM_BROADCAST] = "storm_broadcast",
+	[PORT_DROP_STORM_MULTICAST] = "storm_multicast",
+	[PORT_DROP_STORM_UNKNOWN] = "storm_unknown",
+	[PORT_DROP_TX_DISABLED] = "tx_disabled",
+	[PORT_DROP_DOWN] = "down",
+	[PORT_DROP_RX_DISABLED] = "rx_disabled",
+	[PORT_DROP_NO_BUFFER] = "no_buffer",
+	[PORT_DROP_TOO_LONG] = "too_long",
+	[PORT_DROP_FAILED] = "failed",
 };
 
 static_assert(ARRAY_SIZE(drop_names) == PORT_DROP_COUNT, "each reason has a name");
@@ -42,9 +54,9 @@ enum port_drop port_drop_of_fault(enum virtio_net_fault fault)
 
 void port_set_up(struct port *port, bool up)
 {
-	if (port->up && !up && port->vswitch)
+	if (port->up && !up && port->vswitch && !port->removed)
 		mac_table_flush_port(port->vswitch->table, port->index);
-	port->up = up;
+	__atomic_store_n(&port->up, up, __ATOMIC_RELAXED);
 }
 
 int port_watch(struct port *port, struct port_watch *watch, int fd,
@@ -52,17 +64,37 @@ int port_watch(struct port *port, struct port_watch *watch, int fd,
 {
 	struct epoll_event event = { .events = EPOLLIN, .data.ptr = watch };
 
-	*watch = (struct port_watch){ fd, port, ready };
-	if (epoll_ctl(port->vswitch->epoll_fd, EPOLL_CTL_ADD, fd, &event)) {
+	*watch = (struct port_watch){ .fd = fd, .port = port, .ready = ready };
+	if (epoll_ctl(port->thread->epoll_fd, EPOLL_CTL_ADD, fd, &event)) {
 		watch->fd = -1;
+		watch->port = NULL;
 		return -errno;
 	}
+	list_add_tail(&port->watches, &watch->node);
 	return 0;
 }
 
 void port_unwatch(struct port_watch *watch)
 {
-	if (watch->fd >= 0 && watch->port)
-		epoll_ctl(watch->port->vswitch->epoll_fd, EPOLL_CTL_DEL, watch->fd, NULL);
+	if (watch->fd >= 0 && watch->port) {
+		epoll_ctl(watch->port->thread->epoll_fd, EPOLL_CTL_DEL, watch->fd, NULL);
+		list_remove(&watch->node);
+	}
 	watch->fd = -1;
+}
+
+uint64_t port_now(const struct port *port)
+{
+	return port->thread->now;
+}
+
+void port_timer_arm(struct port *port, struct timer *timer, uint64_t when)
+{
+	timer_arm(&port->thread->timers, timer, when);
+}
+
+void port_timer_disarm(struct port *port, struct timer *timer)
+{
+	if (port->thread)
+		timer_disarm(&port->thread->timers, timer);
 }

@@ -2,9 +2,12 @@
 /*
  * A port of the switch: what kinds of ports implement, and what forwarding does with them.
  *
- * All calls are made on the forwarding thread (or, while none runs, on the caller's). Frames that
- * receive() returned stay the port's until release(): they are valid in between, and may be passed to
- * transmit() of any number of ports meanwhile. transmit() keeps nothing of what it is given.
+ * A port belongs to one thread (thread.h), which makes all calls but transmit(); that one is made by any thread, with the
+ * port's `out_lock` held, as are the calls of its watches: so transmit() shares what it needs of the port with
+ * them, and must share nothing with receive() and release() but what changes in watches and calls.
+ * (While no thread runs, all is on the caller's.) Frames that receive() returned stay the port's until release():
+ * they are valid in between, and may be passed to transmit() of any number of ports meanwhile. transmit() keeps nothing of
+ * what it is given.
  *
  * A frame that ends here is counted where it was decided: at the source port for what is wrong with the
  * frame, at the destination port for what it cannot take. Nothing is dropped without a counter.
@@ -13,15 +16,21 @@
 #define TENON_VSWITCH_PORT_H
 
 #include <net/if.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "util/list.h"
 #include "vswitch/frame.h"
+#include "vswitch/mac_table.h"
+#include "vswitch/port_config.h"
 
 struct error;
 struct log;
 struct port;
+struct timer;
 struct vswitch;
+struct vswitch_thread;
 
 #define PORT_BURST    32
 #define PORT_NAME_MAX 32 /* with the final zero */
@@ -37,8 +46,13 @@ enum port_drop {
 	PORT_DROP_BAD_SOURCE,  /* from a group address or 00:00:00:00:00:00, which no station has */
 	PORT_DROP_RESERVED,    /* to 01:80:c2:00:00:0X, which no bridge forwards */
 	PORT_DROP_SAME_PORT,   /* to an address at the port it came from */
-	PORT_DROP_NO_PORT,     /* to be flooded, and no other port is up */
+	PORT_DROP_NO_PORT,     /* to be flooded, and no other port is up and may have it */
 	PORT_DROP_TX_DISABLED, /* sent on a queue that is disabled */
+	PORT_DROP_VLAN,        /* of a VLAN, or without one, that the port does not carry */
+	PORT_DROP_ISOLATED,    /* to a port of the same isolation group */
+	PORT_DROP_STORM_BROADCAST, /* beyond the port's limits, in the order of enum port_storm */
+	PORT_DROP_STORM_MULTICAST,
+	PORT_DROP_STORM_UNKNOWN,
 	/* On the way out. */
 	PORT_DROP_DOWN,        /* nobody is connected */
 	PORT_DROP_RX_DISABLED, /* the guest's driver does not receive (yet) */
@@ -53,13 +67,16 @@ const char *port_drop_name(enum port_drop drop);
 
 /* As seen from the switch: rx is what came in at the port. Large frames count as one frame here. */
 struct port_counters {
+	/* The port's thread writes these. */
 	uint64_t rx_frames, rx_bytes;
-	uint64_t tx_frames, tx_bytes;
 	uint64_t flooded;     /* came in here and went to all ports */
+	uint64_t connections; /* front-ends that came */
+	/* Those on the way in the port's thread, those on the way out who holds `out_lock`. */
+	uint64_t drops[PORT_DROP_COUNT];
+	/* Who holds `out_lock`. */
+	uint64_t tx_frames, tx_bytes;
 	uint64_t checksummed; /* checksums finished in software for this port */
 	uint64_t segmented;   /* large frames cut in software for this port */
-	uint64_t connections; /* front-ends that came */
-	uint64_t drops[PORT_DROP_COUNT];
 };
 
 struct port_ops {
@@ -71,14 +88,18 @@ struct port_ops {
 	/* The port belongs to a switch now: start watching. A negative errno with `error` set to refuse;
 	 * destroy() follows. Optional. */
 	int (*attach)(struct port *port, struct error *error);
+	/* The port leaves the switch, which has ended its watches: end its timers. destroy() follows, maybe on another
+	 * thread, with others running. Optional. */
+	void (*detach)(struct port *port);
 
 	/* Takes up to `max` (at most PORT_BURST) frames; each is at least VIRTIO_NET_FRAME_MIN long and
 	 * has its offload decoded. What cannot be decoded is counted and not returned. */
 	unsigned (*receive)(struct port *port, struct frame **frames, unsigned max);
-	/* All frames received since the last release() are done with. */
+	/* All frames received since the last release() are done with. After a receive() that returned some. */
 	void (*release)(struct port *port);
-	/* Sends at most PORT_BURST frames, which ask for no more than port->features. */
-	void (*transmit)(struct port *port, struct frame *const *frames, unsigned count);
+	/* Sends at most PORT_BURST frames, which ask for no more than port->features. Returns how many of them, from the
+	 * first on, are done with: sent, or dropped and counted. The next one is not, for want of room now. */
+	unsigned (*transmit)(struct port *port, struct frame *const *frames, unsigned count);
 
 	/* Before sleeping: asks to be woken, and returns true if frames came meanwhile. */
 	bool (*arm)(struct port *port);
@@ -86,36 +107,48 @@ struct port_ops {
 	void (*disarm)(struct port *port);
 
 	/* What a user would like to know: an interface, a socket; its state ("up", "waiting"); what was
-	 * negotiated. */
+	 * negotiated. In a call. */
 	void (*describe)(struct port *port, char where[PORT_TEXT_MAX], char state[PORT_TEXT_MAX],
 			 char features[PORT_TEXT_MAX]);
 	void (*destroy)(struct port *port);
 };
 
-/* A file descriptor of a port that the forwarding thread watches for input. */
+/* A file descriptor of a port that its thread watches for input. */
 struct port_watch {
 	int fd; /* -1: not watched */
 	struct port *port;
 	void (*ready)(struct port_watch *watch);
+	struct list node; /* in port.watches */
 };
 
 struct port {
 	const struct port_ops *ops;
 	struct vswitch *vswitch;
+	struct vswitch_thread *thread;
 	struct log *log;
-	uint16_t index;
+	uint16_t index; /* its slot */
+	unsigned capture_id;
 	char name[PORT_NAME_MAX];
+	struct port_config config;
+	struct list watches;
+	bool removed; /* the switch has let go of it */
 
 	pid_t peer;        /* the process at the other end; 0: none, or not known */
 	bool up;           /* frames can be sent to it; change it by port_set_up() */
 	uint64_t features; /* the VIRTIO_NET_F_GUEST_* of what it can be handed */
 	size_t frame_max;  /* the longest frame on its wire, with Ethernet header; 0: no limit */
-	struct port_counters counters;
+	/* Deciding's. */
+	uint64_t storm_next[PORT_STORM_COUNT];
+	struct mac_recent recent_source, recent_destination;
 
-	/* Forwarding's: what goes out at the end of the burst. */
-	struct frame *out[PORT_BURST];
-	unsigned out_count;
+	pthread_mutex_t out_lock; /* only taken where there are several threads */
+	struct port_counters counters;
 };
+
+static inline bool port_is_up(const struct port *port)
+{
+	return __atomic_load_n(&port->up, __ATOMIC_RELAXED);
+}
 
 static inline void port_drop(struct port *port, enum port_drop why)
 {
@@ -138,5 +171,11 @@ void port_set_up(struct port *port, bool up);
 int port_watch(struct port *port, struct port_watch *watch, int fd,
 	       void (*ready)(struct port_watch *watch));
 void port_unwatch(struct port_watch *watch);
+
+/* The time of the port's thread: of its present round. On that thread only. */
+uint64_t port_now(const struct port *port);
+/* Has `timer` expire on the port's thread; to be called there, or from attach(). */
+void port_timer_arm(struct port *port, struct timer *timer, uint64_t when);
+void port_timer_disarm(struct port *port, struct timer *timer);
 
 #endif

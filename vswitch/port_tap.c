@@ -7,7 +7,7 @@
  * States: attached (frames pass if the interface is up, too), and gone, after the interface was deleted. Then a
  * thread of the port's own looks for an interface of that name, three times a second, attaches to it, and
  * hands it over; for what it does may wait in the kernel. While it runs, it alone touches `next`, and the
- * forwarding thread `tap`.
+ * forwarding threads `tap`.
  *
  * The kernel gives and takes one frame for each read and write; a burst of them is one system call where
  * io_uring can be had. A frame that goes from a guest to the host is written right from the guest's
@@ -56,18 +56,18 @@ struct port_tap {
 	struct port port;
 	char name[IFNAMSIZ];
 	struct tap tap;
-	struct tap_batch *batch; /* NULL: one system call for each frame */
+	struct tap_batch *reads, *writes; /* NULL: one system call for each frame */
 	struct port_watch watch;
 	bool readable;    /* since the last look at the epoll set */
 	unsigned expect;  /* how many frames to try to read at once */
 	uint8_t *buffers; /* PORT_BURST + 1 slots; the last is for transmit() */
 	struct tap_slot slots[PORT_BURST];
-	struct outgoing outgoing[PORT_BURST];
+	struct outgoing outgoing[PORT_BURST]; /* transmit()'s */
 
 	/* For taking it again. */
 	struct tap_options options;
 	struct tap next;
-	struct tap_batch *next_batch;
+	struct tap_batch *next_reads, *next_writes;
 	bool looking; /* there is a thread to join */
 	bool stopping;
 	pthread_mutex_t lock; /* of `stopping` */
@@ -104,20 +104,31 @@ static void ready(struct port_watch *watch)
 	tap_of(watch->port)->readable = true;
 }
 
-/* On the forwarding thread: goes on with the new one. */
+/* Reading and writing may be on two threads at once. Where io_uring is refused it goes without. */
+static void make_batches(struct tap_batch **reads, struct tap_batch **writes, int fd)
+{
+	if (tap_batch_create(reads, fd))
+		*reads = NULL;
+	if (!*reads || tap_batch_create(writes, fd))
+		*writes = NULL;
+}
+
+/* In a call: goes on with the new one. */
 static int take_over(void *arg)
 {
 	struct port_tap *tap = arg;
-	int rc = port_watch(&tap->port, &tap->watch, tap->next.fd, ready);
+	int rc = tap->port.removed ? -ESHUTDOWN
+				   : port_watch(&tap->port, &tap->watch, tap->next.fd, ready);
 
 	if (rc)
 		return rc;
-	tap_batch_destroy(tap->batch);
+	tap_batch_destroy(tap->reads);
+	tap_batch_destroy(tap->writes);
 	tap_close(&tap->tap);
 	tap->tap = tap->next;
-	tap->batch = tap->next_batch;
+	tap->reads = steal_pointer(&tap->next_reads);
+	tap->writes = steal_pointer(&tap->next_writes);
 	tap->next.fd = -1;
-	tap->next_batch = NULL;
 	tap->port.features = taken_features(&tap->tap);
 	tap->readable = true;
 	port_set_up(&tap->port, true);
@@ -153,8 +164,7 @@ static void *look_for_it(void *arg)
 		int rc = tap_open(&tap->next, name, &tap->options, &error);
 
 		if (!rc) {
-			if (tap_batch_create(&tap->next_batch, tap->next.fd))
-				tap->next_batch = NULL;
+			make_batches(&tap->next_reads, &tap->next_writes, tap->next.fd);
 			rc = vswitch_call(tap->port.vswitch, take_over, tap);
 			if (!rc) {
 				log_warning(tap->port.log,
@@ -162,7 +172,8 @@ static void *look_for_it(void *arg)
 					    tap->port.name, name);
 				break;
 			}
-			tap_batch_destroy(steal_pointer(&tap->next_batch));
+			tap_batch_destroy(steal_pointer(&tap->next_reads));
+			tap_batch_destroy(steal_pointer(&tap->next_writes));
 			tap_close(&tap->next);
 			error_set(&error, rc, "cannot watch it: %s", error_name(rc));
 		}
@@ -202,8 +213,8 @@ static void read_frames(struct port_tap *tap, unsigned first, unsigned count,
 			(struct iovec){ tap->buffers + (size_t)(first + i) * SLOT_SIZE, SLOT_SIZE };
 		reads[i] = (struct tap_batch_frame){ .pieces = &slot->buffer, .count = 1 };
 	}
-	if (tap->batch && count > 1) {
-		tap_batch_read(tap->batch, reads, count);
+	if (tap->reads && count > 1) {
+		tap_batch_read(tap->reads, reads, count);
 		return;
 	}
 	for (unsigned i = 0; i < count; i++) {
@@ -301,12 +312,13 @@ static enum port_drop drop_of_errno(int code)
 	}
 }
 
-/* Writes what was prepared for these frames, and counts how it went. */
-static void write_frames(struct port_tap *tap, struct frame *const *frames,
-			 struct tap_batch_frame *writes, unsigned count)
+/* Writes what was prepared for these frames, and counts how it went. Returns how many are done with: all up to the last one
+ * for which there was room. */
+static unsigned write_frames(struct port_tap *tap, struct frame *const *frames,
+			     struct tap_batch_frame *writes, unsigned count)
 {
-	if (tap->batch && count > 1) {
-		tap_batch_write(tap->batch, writes, count);
+	if (tap->writes && count > 1) {
+		tap_batch_write(tap->writes, writes, count);
 	} else {
 		for (unsigned i = 0; i < count; i++) {
 			ssize_t put = writev(tap->tap.fd, writes[i].pieces, (int)writes[i].count);
@@ -314,11 +326,15 @@ static void write_frames(struct port_tap *tap, struct frame *const *frames,
 			writes[i].result = put < 0 ? -errno : (int)put;
 		}
 	}
+	while (count && writes[count - 1].result < 0 &&
+	       drop_of_errno(-writes[count - 1].result) == PORT_DROP_NO_BUFFER)
+		count--;
 	for (unsigned i = 0; i < count; i++)
 		if (writes[i].result < 0)
 			port_drop(&tap->port, drop_of_errno(-writes[i].result));
 		else
 			port_count_tx(&tap->port, frames[i]);
+	return count;
 }
 
 static void prepare(struct port_tap *tap, const struct frame *frame, struct outgoing *outgoing,
@@ -344,7 +360,7 @@ static void prepare(struct port_tap *tap, const struct frame *frame, struct outg
 	*write = (struct tap_batch_frame){ .pieces = outgoing->pieces, .count = count };
 }
 
-static void transmit(struct port *port, struct frame *const *frames, unsigned count)
+static unsigned transmit(struct port *port, struct frame *const *frames, unsigned count)
 {
 	struct tap_batch_frame writes[PORT_BURST];
 	struct port_tap *tap = tap_of(port);
@@ -357,9 +373,11 @@ static void transmit(struct port *port, struct frame *const *frames, unsigned co
 		prepare(tap, frames[i], &tap->outgoing[i], &writes[i]);
 		if (!last)
 			continue;
-		write_frames(tap, frames + first, writes + first, i + 1 - first);
-		first = i + 1;
+		first += write_frames(tap, frames + first, writes + first, i + 1 - first);
+		if (first <= i)
+			break;
 	}
+	return first;
 }
 
 static int tap_attach(struct port *port, struct error *error)
@@ -402,7 +420,8 @@ static void tap_destroy(struct port *port)
 	port_unwatch(&tap->watch);
 	if (tap->options.netns > 0)
 		close(tap->options.netns);
-	tap_batch_destroy(tap->batch);
+	tap_batch_destroy(tap->reads);
+	tap_batch_destroy(tap->writes);
 	tap_close(&tap->tap);
 	if (tap->buffers)
 		munmap(tap->buffers, (PORT_BURST + 1) * SLOT_SIZE);
@@ -463,9 +482,7 @@ int vswitch_add_port_tap(struct vswitch *vswitch, const char *name, const char *
 		tap_destroy(&tap->port);
 		return error_set(error, -ENOMEM, "port %s: out of memory", name);
 	}
-	/* Where io_uring is refused it goes without. */
-	if (tap_batch_create(&tap->batch, tap->tap.fd))
-		tap->batch = NULL;
+	make_batches(&tap->reads, &tap->writes, tap->tap.fd);
 	tap->port.features = taken_features(&tap->tap);
 	tap->port.up = true;
 	return vswitch_add_port(vswitch, &tap->port, name, error);

@@ -71,7 +71,7 @@ static int queue_start(void *device, unsigned index, struct virtqueue *vq)
 	struct port_vhost_user *vhost = device;
 	int rc = 0;
 
-	vhost->told_broken = false;
+	vhost->told_broken[index] = false;
 	virtqueue_disable_kicks(vq);
 	if (index == QUEUE_RX) {
 		vhost->rx = vq;

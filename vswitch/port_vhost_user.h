@@ -35,7 +35,7 @@ struct port_vhost_user {
 	size_t header_size;   /* of the virtio-net header */
 	struct virtqueue *rx; /* the guest's receive queue, while it runs */
 	struct virtqueue *tx; /* its transmit queue, while it runs */
-	bool told_broken;
+	bool told_broken[2];  /* of each queue */
 
 	/* Frames taken from `tx` and not given back. */
 	unsigned received;
@@ -53,7 +53,7 @@ static inline struct port_vhost_user *vhost_user_of(struct port *port)
 /* The operations of struct port_ops that move frames. */
 unsigned port_vhost_user_receive(struct port *port, struct frame **frames, unsigned max);
 void port_vhost_user_release(struct port *port);
-void port_vhost_user_transmit(struct port *port, struct frame *const *frames, unsigned count);
+unsigned port_vhost_user_transmit(struct port *port, struct frame *const *frames, unsigned count);
 bool port_vhost_user_arm(struct port *port);
 void port_vhost_user_disarm(struct port *port);
 

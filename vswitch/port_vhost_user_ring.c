@@ -16,10 +16,10 @@
 
 static void tell_broken(struct port_vhost_user *vhost, const struct virtqueue *vq)
 {
-	if (!vhost->told_broken)
+	if (!vhost->told_broken[vq->index])
 		log_warning(vhost->port.log, "port %s: its guest broke queue %u: %s",
 			    vhost->port.name, vq->index, vq->broken);
-	vhost->told_broken = true;
+	vhost->told_broken[vq->index] = true;
 }
 
 /* ---- From the guest ---- */
@@ -100,6 +100,9 @@ unsigned port_vhost_user_receive(struct port *port, struct frame **frames, unsig
 		}
 	}
 	vhost->received = count;
+	/* Chains that gave no frame are back already. */
+	if (!count)
+		port_vhost_user_release(port);
 	return count;
 }
 
@@ -149,29 +152,28 @@ static int pop_buffer(struct port_vhost_user *vhost, struct buffers *buffers)
 	return 1;
 }
 
-/* Pops buffers for `need` bytes. On failure counts the frame and puts them back. */
-static bool gather(struct port_vhost_user *vhost, size_t need, struct buffers *buffers)
+/* Pops buffers for `need` bytes. Else puts them back: -EMSGSIZE (never), -ENOBUFS (not now). */
+static int gather(struct port_vhost_user *vhost, size_t need, struct buffers *buffers)
 {
 	bool mergeable = vhost->negotiated & VIRTIO_NET_BIT(MRG_RXBUF);
 	unsigned most = mergeable ? PORT_VHOST_USER_BUFFERS : 1;
-	enum port_drop why = PORT_DROP_NO_BUFFER;
+	bool too_long = false;
 
 	buffers->count = buffers->pieces = 0;
 	buffers->bytes = 0;
 	while (buffers->bytes < need) {
 		if (buffers->count == most ||
 		    buffers->pieces + PORT_VHOST_USER_CHAIN > PORT_VHOST_USER_PIECES) {
-			why = PORT_DROP_TOO_LONG;
+			too_long = true;
 			break;
 		}
 		if (pop_buffer(vhost, buffers) <= 0)
 			break;
 	}
 	if (buffers->bytes >= need)
-		return true;
-	port_drop(&vhost->port, why);
+		return 0;
 	virtqueue_rewind(vhost->rx, buffers->chains, buffers->count);
-	return false;
+	return too_long ? -EMSGSIZE : -ENOBUFS;
 }
 
 /* Where the next byte goes in the receive buffers. */
@@ -198,15 +200,20 @@ static void append(struct cursor *to, const void *from, size_t length)
 	}
 }
 
-static void transmit_one(struct port_vhost_user *vhost, const struct frame *frame)
+/* False: there is no room now. */
+static bool transmit_one(struct port_vhost_user *vhost, const struct frame *frame)
 {
 	size_t left = vhost->header_size + frame->length;
 	struct cursor to = { vhost->rx_pieces, 0 };
 	struct virtio_net_header header;
 	struct buffers buffers;
+	int rc;
 
-	if (!gather(vhost, left, &buffers))
-		return;
+	rc = gather(vhost, left, &buffers);
+	if (rc == -EMSGSIZE)
+		port_drop(&vhost->port, PORT_DROP_TOO_LONG);
+	if (rc)
+		return rc == -EMSGSIZE;
 	virtio_net_encode(&frame->offload, &header);
 	if (!(vhost->port.features & VIRTIO_NET_BIT(GUEST_CSUM)))
 		header.flags = 0;
@@ -223,21 +230,24 @@ static void transmit_one(struct port_vhost_user *vhost, const struct frame *fram
 		left -= written;
 	}
 	port_count_tx(&vhost->port, frame);
+	return true;
 }
 
-void port_vhost_user_transmit(struct port *port, struct frame *const *frames, unsigned count)
+unsigned port_vhost_user_transmit(struct port *port, struct frame *const *frames, unsigned count)
 {
 	struct port_vhost_user *vhost = vhost_user_of(port);
 	struct virtqueue *vq = vhost->rx;
+	unsigned done = 0;
 
 	if (!vq || vq->broken || !vq->enabled) {
 		port->counters.drops[PORT_DROP_RX_DISABLED] += count;
-		return;
+		return count;
 	}
-	for (unsigned i = 0; i < count; i++)
-		transmit_one(vhost, frames[i]);
+	while (done < count && transmit_one(vhost, frames[done]))
+		done++;
 	if (virtqueue_notify_pending(vq))
 		virtqueue_notify(vq);
+	return done;
 }
 
 /* ---- Sleeping ---- */

@@ -3,22 +3,25 @@
  * The virtual switch: an Ethernet bridge between guests (vhost-user), host interfaces (TAP), and whatever
  * else implements port.h.
  *
- * How a frame passes. The forwarding thread goes round the ports and takes a burst of frames from each.
+ * How a frame passes. A forwarding thread goes round its ports and takes a burst of frames from each.
  * A frame's bytes stay in the source guest's buffers; only its head is copied, so that what is decided
- * on cannot change (frame.h). forward.c learns the source address, looks the destination up
- * (mac_table.h), and lines the frame up at one port, or at all others. At the end of the burst each
- * destination port gets its frames and copies each once, into the destination guest's buffers. Requests
- * for checksums and segmentation pass through unchanged where the destination negotiated them, and are
- * done in software where it did not (virtio/virtio_net.h). Every frame that ends in the switch has a
- * counter with a name (port.h).
+ * on cannot change (frame.h). decide.c finds its VLAN, learns the source address, looks the destination up
+ * (mac_table.h), and lines the frame up at one port, or at several. At the end of the round each
+ * destination port gets its frames once, and copies each once, into the destination guest's buffers (egress.c).
+ * Tags are put on and taken off there. Requests for checksums and segmentation pass through unchanged where the
+ * destination negotiated them, and are done in software where it did not (virtio/virtio_net.h). Every frame that ends
+ * in the switch has a counter with a name (port.h).
  *
- * Waiting. The thread polls rings in memory for a short while that adapts to the traffic, then has the
- * ports ask for kicks and sleeps in epoll_wait(); an idle switch uses no CPU (loop.c). Control messages
- * of vhost-user front-ends are handled on the same thread between bursts, so nothing needs a lock. Other
- * threads reach the switch's state through vswitch_call() only.
+ * Waiting. A thread polls rings in memory for a short while that adapts to the traffic, then has its
+ * ports ask for kicks and sleeps until a kick or the next timer; an idle switch uses no CPU (thread.c). Control messages
+ * of vhost-user front-ends are handled on the port's thread between rounds. Other threads reach the switch's state
+ * through vswitch_call() only.
  *
  * A guest can break its own port and no other: rings, headers and messages are checked where they are
  * read, and a ring that breaks the rules stops that port's queue until its driver sets it up anew.
+ *
+ * Ports come, change and go while others run; each keeps its slot while it lives (ports.c). With several threads each
+ * port belongs to one of them, and any of them sends to any port (internal.h).
  *
  * Time comes from a clock that a test replaces; the hash seed may be given; learning happens frame by
  * frame in the order of arrival. So the same frames give the same result.
@@ -33,13 +36,16 @@
 #include "vswitch/capture.h"
 #include "vswitch/mac_table.h"
 #include "vswitch/port.h"
+#include "vswitch/port_config.h"
 
 struct error;
 struct log;
 struct unix_socket_access;
 struct vswitch;
 
-#define VSWITCH_PORTS_MAX 256
+#define VSWITCH_PORTS_MAX   256
+#define VSWITCH_THREADS_MAX 64
+#define VSWITCH_SEND_MAX    1518 /* bytes */
 
 struct vswitch_options {
 	const char *name;        /* copied; NULL: "switch" */
@@ -49,6 +55,8 @@ struct vswitch_options {
 	bool hub;                /* learn no addresses: each frame goes to all other ports */
 	unsigned table_size;     /* 0: 8192 */
 	unsigned table_per_port; /* 0: 4096 */
+	unsigned move_limit;     /* see mac_table.h; 0: none */
+	unsigned threads;        /* 0: 1 */
 	uint64_t poll_ns; /* the longest it polls before it sleeps; 0: the default of 50 us */
 
 	/* Nanoseconds; NULL: CLOCK_MONOTONIC. `epoch_ns` is what to add for the time of day in captures;
@@ -71,7 +79,7 @@ DEFINE_CLEANUP(cleanup_vswitch, struct vswitch, vswitch_destroy)
 int vswitch_start(struct vswitch *vswitch, struct error *error);
 void vswitch_stop(struct vswitch *vswitch);
 
-/* ---- Ports: may be added before and after the start; -EEXIST for a name that is taken ---- */
+/* ---- Ports: may come and go before and after the start; -EEXIST for a name that is taken ---- */
 
 /* A name is 1 to 31 letters, digits, '.', '_' and '-'. */
 int vswitch_check_port_name(const char *name, struct error *error);
@@ -102,6 +110,40 @@ int vswitch_add_port_vhost_user_fd(struct vswitch *vswitch, const char *name, in
 int vswitch_add_port(struct vswitch *vswitch, struct port *port, const char *name,
 		     struct error *error);
 
+/* The same, with what a user decided of it; NULL: nothing. */
+int vswitch_add_port_as(struct vswitch *vswitch, struct port *port, const char *name,
+			const struct port_config *config, struct error *error);
+
+/* Puts `config` in place of what was decided of the port. Addresses that were learned at it are forgotten if its
+ * VLANs change. -ENOENT. */
+int vswitch_set_port(struct vswitch *vswitch, const char *name, const struct port_config *config,
+		     struct error *error);
+
+/* Ends a port; its socket's file is removed, a TAP that is not persistent goes. Frames of other ports are not held up
+ * but for a moment. -ENOENT. */
+int vswitch_remove_port(struct vswitch *vswitch, const char *name, struct error *error);
+
+/* ---- Frames of the switch's own ---- */
+
+/*
+ * Sends a frame without tag (its length without check sequence, at most VSWITCH_SEND_MAX), which is tagged as the port wants
+ * it: to the port of that name, or (NULL) to all that carry the VLAN (0: what has no tag). -EINVAL, -ENOENT,
+ * -ENETDOWN.
+ */
+int vswitch_send(struct vswitch *vswitch, const char *name, uint16_t vlan, const void *bytes,
+		 size_t length, struct error *error);
+
+/* ---- Addresses ---- */
+
+/* A static entry: -ENOENT, -EINVAL (a group's address; the port does not carry the VLAN), -ENOSPC. */
+int vswitch_add_address(struct vswitch *vswitch, uint16_t vlan, uint64_t mac, const char *port,
+			struct error *error);
+/* Forgets an address, static or learned. -ENOENT. */
+int vswitch_remove_address(struct vswitch *vswitch, uint16_t vlan, uint64_t mac,
+			   struct error *error);
+/* Forgets what was learned, at a port or (NULL) everywhere. -ENOENT. */
+int vswitch_flush_addresses(struct vswitch *vswitch, const char *port, struct error *error);
+
 /* ---- Capture ---- */
 
 /*
@@ -128,18 +170,22 @@ struct vswitch_port_status {
 	char where[PORT_TEXT_MAX];
 	char state[PORT_TEXT_MAX];
 	char features[PORT_TEXT_MAX];
+	unsigned thread; /* that it belongs to */
+	struct port_config config;
 	struct port_counters counters;
 };
 
 struct vswitch_status {
 	unsigned port_count, address_count;
 	struct vswitch_port_status *ports;
-	struct mac_entry *addresses; /* the longest unseen first; ports are indices */
+	struct mac_entry *
+		addresses; /* static ones, then the longest unseen first; ports are indices into `ports` */
 	struct mac_table_counters table;
 	unsigned table_size;
 	uint64_t now; /* on the clock of mac_entry.seen */
 	uint64_t ageing_ns;
-	uint64_t sleeps, rounds; /* of the forwarding thread */
+	unsigned threads;
+	uint64_t sleeps, rounds; /* of the forwarding threads */
 	bool capturing;          /* and `capture` holds, whose path is `capture_path` */
 	char capture_path[256];
 	struct capture_status capture;
@@ -150,13 +196,16 @@ int vswitch_status(struct vswitch *vswitch, struct vswitch_status **out);
 void vswitch_status_free(struct vswitch_status *status);
 DEFINE_CLEANUP(cleanup_vswitch_status, struct vswitch_status, vswitch_status_free)
 
-/* Runs `fn(arg)` on the forwarding thread between bursts (or here, if it does not run) and returns what
- * it returned. Not from `fn` itself. */
+/* Runs `fn(arg)` on a forwarding thread between rounds, while the others pause (or here, if they do not run), and
+ * returns what it returned. Not from `fn` itself. */
 int vswitch_call(struct vswitch *vswitch, int (*fn)(void *arg), void *arg);
 
 /* ---- For tests, which run without the thread ---- */
 
-/* One round: a burst from each port. Returns how many frames came in. */
+/* One round of each thread: timers that are due, a burst from each port. Returns how many timers and frames there were. */
 unsigned vswitch_round(struct vswitch *vswitch);
+
+/* When the next timer is due, by the switch's clock; UINT64_MAX: there is none. */
+uint64_t vswitch_next_timer(const struct vswitch *vswitch);
 
 #endif

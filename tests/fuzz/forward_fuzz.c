@@ -64,7 +64,7 @@ static void release(struct port *port)
 }
 
 /* What comes out must be what this port takes, and must hold together. */
-static void transmit(struct port *port, struct frame *const *frames, unsigned count)
+static unsigned transmit(struct port *port, struct frame *const *frames, unsigned count)
 {
 	static uint8_t bytes[VIRTIO_NET_FRAME_MAX];
 
@@ -81,6 +81,7 @@ static void transmit(struct port *port, struct frame *const *frames, unsigned co
 		if (virtio_net_decode(&header, bytes, frames[i]->length, frames[i]->length, &again))
 			abort();
 	}
+	return count;
 }
 
 static void destroy(struct port *port)

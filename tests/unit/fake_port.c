@@ -52,17 +52,15 @@ static void release(struct port *port)
 	fake->held = 0;
 }
 
-static void transmit(struct port *port, struct frame *const *frames, unsigned count)
+static unsigned transmit(struct port *port, struct frame *const *frames, unsigned count)
 {
 	struct fake_port *fake = fake_of(port);
 
 	for (unsigned i = 0; i < count; i++) {
 		struct fake_frame *out;
 
-		if (fake->out_count == FAKE_PORT_FRAMES) {
-			port_drop(port, PORT_DROP_NO_BUFFER);
-			continue;
-		}
+		if (fake->out_count == FAKE_PORT_FRAMES)
+			return i;
 		out = &fake->out[fake->out_count++];
 		out->offload = frames[i]->offload;
 		out->length = frames[i]->length;
@@ -70,6 +68,7 @@ static void transmit(struct port *port, struct frame *const *frames, unsigned co
 		frame_copy_out(frames[i]->pieces, frames[i]->count, 0, out->bytes, out->length);
 		port_count_tx(port, frames[i]);
 	}
+	return count;
 }
 
 void fake_port_clear(struct fake_port *fake)

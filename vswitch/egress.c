@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * How frames leave: tagged as their port wants them, with the checksums and in the sizes that it takes, in order, in
+ * bursts; see thread.h.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "util/bytes.h"
+#include "vswitch/internal.h"
+#include "vswitch/vlan.h"
+
+/* A frame of any port has fewer; see VIRTQUEUE_MAX_CHAIN. */
+#define SCRATCH_PIECES 4096
+
+#define HEAD_ROOM (VIRTIO_NET_HEAD_MAX + VLAN_TAG_SIZE)
+
+/* A frame made here: a new head before pieces of another frame. */
+struct made_frame {
+	struct frame frame;
+	uint8_t head[HEAD_ROOM];
+};
+
+struct egress_scratch {
+	unsigned made_count, piece_count;
+	struct made_frame made[PORT_BURST];
+	struct iovec pieces[SCRATCH_PIECES];
+};
+
+/* The frames that wait to be transmitted on one port. */
+struct egress_batch {
+	struct vswitch_thread *thread;
+	struct port *port;
+	struct frame *frames[PORT_BURST];
+	unsigned count;
+};
+
+struct egress_scratch *egress_scratch_create(void)
+{
+	return calloc(1, sizeof(struct egress_scratch));
+}
+
+void egress_scratch_destroy(struct egress_scratch *scratch)
+{
+	free(scratch);
+}
+
+/* ---- Batches ---- */
+
+static void batch_flush(struct egress_batch *batch)
+{
+	struct vswitch_thread *thread = batch->thread;
+	struct capture *capture = thread->vswitch->capture;
+	struct port *port = batch->port;
+	unsigned done = 0;
+
+	if (capture && capture_has_directions(capture))
+		for (unsigned i = 0; i < batch->count; i++)
+			vswitch_capture_frame(thread, port, true, batch->frames[i]);
+	while (done < batch->count) {
+		done += port->ops->transmit(port, batch->frames + done, batch->count - done);
+		/* There may be room for the next one, if it is smaller. */
+		if (done < batch->count) {
+			port_drop(port, PORT_DROP_NO_BUFFER);
+			done++;
+		}
+	}
+	batch->count = 0;
+	thread->scratch->made_count = thread->scratch->piece_count = 0;
+}
+
+static void batch_add(struct egress_batch *batch, struct frame *frame)
+{
+	batch->frames[batch->count++] = frame;
+	if (batch->count == PORT_BURST)
+		batch_flush(batch);
+}
+
+/*
+ * Makes a frame of a head that the caller fills in, `head` bytes long, and bytes [offset, offset +
+ * length) of `source`. Flushes the batch when there is no room. NULL if `source` is in too many pieces.
+ */
+static struct made_frame *make_frame(struct egress_batch *batch, const struct frame *source,
+				     size_t head, size_t offset, size_t length)
+{
+	struct egress_scratch *scratch = batch->thread->scratch;
+	struct made_frame *made;
+	struct iovec *pieces;
+	unsigned count = 0;
+
+	/* There is a slot for each frame that fits into a batch. */
+	for (unsigned attempt = 0; length && !count; attempt++) {
+		unsigned space = SCRATCH_PIECES - scratch->piece_count;
+
+		if (space > 1)
+			count = frame_slice(source, offset, length,
+					    &scratch->pieces[scratch->piece_count + 1], space - 1);
+		if (!count && attempt)
+			return NULL;
+		if (!count)
+			batch_flush(batch);
+	}
+	if (scratch->piece_count == SCRATCH_PIECES)
+		batch_flush(batch);
+	made = &scratch->made[scratch->made_count++];
+	pieces = &scratch->pieces[scratch->piece_count];
+	scratch->piece_count += count + 1;
+	pieces[0] = (struct iovec){ made->head, head };
+	made->frame = (struct frame){
+		.pieces = pieces,
+		.count = count + 1,
+		.length = (uint32_t)(head + length),
+	};
+	return made;
+}
+
+/* ---- What has to be done ---- */
+
+/* A copy of the frame's head, its tag changed, before the rest of it. */
+static struct made_frame *copy_head(struct egress_batch *batch, const struct frame *frame,
+				    const struct vlan_change *change)
+{
+	size_t head = MIN(frame->pieces[0].iov_len, (size_t)VIRTIO_NET_HEAD_MAX);
+	struct made_frame *made = make_frame(batch, frame, head + (size_t)vlan_growth(change), head,
+					     frame->length - head);
+
+	if (!made) {
+		port_drop(batch->port, PORT_DROP_FAILED);
+		return NULL;
+	}
+	vlan_copy_head(change, made->head, frame->pieces[0].iov_base, head);
+	made->frame.offload = frame->offload;
+	vlan_move_offload(change, &made->frame.offload);
+	return made;
+}
+
+static void add_with_checksum(struct egress_batch *batch, const struct frame *frame,
+			      const struct vlan_change *change)
+{
+	struct made_frame *made = copy_head(batch, frame, change);
+
+	if (!made)
+		return;
+	virtio_net_complete_checksum(&made->frame.offload, made->frame.pieces, made->frame.count,
+				     made->frame.length);
+	batch->port->counters.checksummed++;
+	batch_add(batch, &made->frame);
+}
+
+static void add_segments(struct egress_batch *batch, const struct frame *frame,
+			 const struct vlan_change *change)
+{
+	struct virtio_net_segmenter segmenter;
+	struct virtio_net_segment segment;
+
+	virtio_net_segmenter_start(&segmenter, &frame->offload, frame->pieces, frame->count,
+				   frame->length);
+	while (virtio_net_segmenter_next(&segmenter, &segment)) {
+		struct made_frame *made =
+			make_frame(batch, frame, segment.headers + (size_t)vlan_growth(change),
+				   segment.payload_offset, segment.payload_length);
+
+		if (!made) {
+			port_drop(batch->port, PORT_DROP_FAILED);
+			return;
+		}
+		vlan_copy_head(change, made->head, segment.head, segment.headers);
+		batch_add(batch, &made->frame);
+	}
+	batch->port->counters.segmented++;
+}
+
+static void add_as_it_is(struct egress_batch *batch, struct frame *frame,
+			 const struct vlan_change *change)
+{
+	struct made_frame *made;
+
+	if (change->kind == VLAN_KEEP) {
+		batch_add(batch, frame);
+		return;
+	}
+	made = copy_head(batch, frame, change);
+	if (made)
+		batch_add(batch, &made->frame);
+}
+
+/* Whether the port takes a frame of that length; a tag is no part of what its limit counts. */
+static bool fits(const struct port *port, const struct egress_entry *entry,
+		 const struct vlan_change *change)
+{
+	const struct frame *frame = entry->frame;
+	size_t length = virtio_net_wire_length(&frame->offload, frame->length);
+
+	if (entry->tag != FRAME_UNTAGGED)
+		length -= VLAN_TAG_SIZE;
+	return (!port->frame_max || length <= port->frame_max) &&
+	       frame->length + (size_t)vlan_growth(change) <= VIRTIO_NET_FRAME_MAX &&
+	       vlan_offload_fits(change, &frame->offload);
+}
+
+static void add(struct egress_batch *batch, const struct egress_entry *entry)
+{
+	struct port *port = batch->port;
+	struct frame *frame = entry->frame;
+	struct vlan_change change = { VLAN_KEEP, 0 };
+
+	if (entry->vlan)
+		change = vlan_change_for(&port->config.vlan, entry->vlan, entry->tag);
+	if ((port->frame_max || change.kind != VLAN_KEEP) && !fits(port, entry, &change)) {
+		port_drop(port, PORT_DROP_TOO_LONG);
+		return;
+	}
+	switch (virtio_net_action(&frame->offload, port->features)) {
+	case VIRTIO_NET_PASS:
+		add_as_it_is(batch, frame, &change);
+		break;
+	case VIRTIO_NET_CHECKSUM:
+		add_with_checksum(batch, frame, &change);
+		break;
+	case VIRTIO_NET_SEGMENT:
+		add_segments(batch, frame, &change);
+		break;
+	}
+}
+
+/* ---- The stage ---- */
+
+static void egress_port(struct vswitch_thread *thread, struct port *port)
+{
+	struct egress_batch batch = { .thread = thread, .port = port };
+	struct egress *egress = thread->egress[port->index];
+
+	vswitch_lock_if_shared(thread->vswitch, &port->out_lock);
+	if (!port_is_up(port))
+		port->counters.drops[PORT_DROP_DOWN] += egress->count;
+	else
+		for (unsigned i = 0; i < egress->count; i++)
+			add(&batch, &egress->entries[i]);
+	if (batch.count)
+		batch_flush(&batch);
+	vswitch_unlock_if_shared(thread->vswitch, &port->out_lock);
+	egress->count = 0;
+}
+
+void egress_line_up(struct vswitch_thread *thread, struct port *port,
+		    const struct egress_entry *entry)
+{
+	struct egress *egress = thread->egress[port->index];
+
+	if (!egress->listed) {
+		egress->listed = true;
+		thread->active[thread->active_count++] = port;
+	}
+	egress->entries[egress->count++] = *entry;
+	if (egress->count == EGRESS_ROOM)
+		egress_port(thread, port);
+}
+
+void egress_all(struct vswitch_thread *thread)
+{
+	for (unsigned i = 0; i < thread->active_count; i++) {
+		struct port *port = thread->active[i];
+
+		if (thread->egress[port->index]->count)
+			egress_port(thread, port);
+		thread->egress[port->index]->listed = false;
+	}
+	thread->active_count = 0;
+}

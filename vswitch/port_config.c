@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The words that decide about a port; see port_config.h. */
+#include "vswitch/port_config.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "util/cleanup.h"
+#include "util/error.h"
+#include "util/number.h"
+
+#define STORM_MOST     100000000u
+#define ADDRESSES_MOST 1000000u
+
+static const char *const storm_names[] = {
+	[PORT_STORM_BROADCAST] = "broadcast",
+	[PORT_STORM_MULTICAST] = "multicast",
+	[PORT_STORM_UNKNOWN] = "unknown",
+};
+
+static_assert(ARRAY_SIZE(storm_names) == PORT_STORM_COUNT, "each kind has a name");
+
+const char *port_storm_name(enum port_storm kind)
+{
+	return storm_names[kind];
+}
+
+static bool is_none(const char *value)
+{
+	return !*value || !strcmp(value, "none");
+}
+
+/* A number in [least, most]; -EINVAL with `error` naming what it is of. */
+static int parse_number(const char *key, const char *value, uint64_t least, uint64_t most,
+			uint64_t *number, struct error *error)
+{
+	char *end;
+	unsigned long long parsed;
+
+	errno = 0;
+	parsed = strtoull(value, &end, 10);
+	if (*value < '0' || *value > '9' || *end || errno || parsed < least || parsed > most)
+		return error_set(error, -EINVAL,
+				 "%s=%.40s: expected a number from %llu to %llu, or \"none\"", key,
+				 value, (unsigned long long)least, (unsigned long long)most);
+	*number = parsed;
+	return 0;
+}
+
+static int set_access(struct port_config *config, const char *value, struct error *error)
+{
+	uint64_t vlan = 0;
+
+	if (!is_none(value) && parse_number("vlan", value, 1, VLAN_ID_MAX, &vlan, error))
+		return -EINVAL;
+	config->vlan = (struct vlan_port){ .kind = vlan ? VLAN_PORT_ACCESS : VLAN_PORT_ANY,
+					   .untagged = (uint16_t)vlan };
+	return 0;
+}
+
+/* "10" or "20-29" */
+static int add_range(uint64_t members[64], char *range, struct error *error)
+{
+	char *dash = strchr(range, '-');
+	uint64_t from, to;
+
+	if (dash)
+		*dash++ = '\0';
+	if (parse_number("trunk", range, 1, VLAN_ID_MAX, &from, error))
+		return -EINVAL;
+	to = from;
+	if (dash && parse_number("trunk", dash, 1, VLAN_ID_MAX, &to, error))
+		return -EINVAL;
+	if (to < from)
+		return error_set(error, -EINVAL, "trunk=%s-%s: it ends before it begins", range,
+				 dash);
+	for (; from <= to; from++)
+		members[from / 64] |= 1ULL << from % 64;
+	return 0;
+}
+
+static int set_trunk(struct port_config *config, const char *value, struct error *error)
+{
+	struct vlan_port vlan = { .kind = VLAN_PORT_TRUNK };
+	CLEANUP_FREE char *copy = strdup(!strcmp(value, "all") ? "1-4094" : value);
+	char *rest = copy, *range;
+
+	if (!copy)
+		return error_set(error, -ENOMEM, "trunk: out of memory");
+	if (is_none(value))
+		return set_access(config, value, error);
+	while ((range = strsep(&rest, "+")))
+		if (add_range(vlan.members, range, error))
+			return -EINVAL;
+	if (config->vlan.kind == VLAN_PORT_TRUNK)
+		vlan.untagged = config->vlan.untagged;
+	config->vlan = vlan;
+	return 0;
+}
+
+static int set_native(struct port_config *config, const char *value, struct error *error)
+{
+	uint64_t vlan = 0;
+
+	if (config->vlan.kind != VLAN_PORT_TRUNK)
+		return error_set(error, -EINVAL,
+				 "native=%.40s: the port is no trunk: trunk=... comes first",
+				 value);
+	if (!is_none(value) && parse_number("native", value, 1, VLAN_ID_MAX, &vlan, error))
+		return -EINVAL;
+	config->vlan.untagged = (uint16_t)vlan;
+	return 0;
+}
+
+static int set_number(const char *key, const char *value, uint64_t most, uint32_t *number,
+		      struct error *error)
+{
+	uint64_t parsed = 0;
+
+	if (!is_none(value) && parse_number(key, value, 1, most, &parsed, error))
+		return -EINVAL;
+	*number = (uint32_t)parsed;
+	return 0;
+}
+
+static int set_isolation(struct port_config *config, const char *value, struct error *error)
+{
+	uint32_t group;
+
+	if (set_number("isolate", value, UINT16_MAX, &group, error))
+		return -EINVAL;
+	config->isolation = (uint16_t)group;
+	return 0;
+}
+
+/* The value behind "key=", if the word is of that key. */
+static const char *value_of(const char *word, const char *key)
+{
+	size_t length = strlen(key);
+
+	return !strncmp(word, key, length) && word[length] == '=' ? word + length + 1 : NULL;
+}
+
+static int set_addresses(struct port_config *config, const char *value, struct error *error)
+{
+	return set_number("addresses", value, ADDRESSES_MOST, &config->addresses, error);
+}
+
+static const struct {
+	const char *key;
+	int (*set)(struct port_config *config, const char *value, struct error *error);
+} words[] = {
+	{ "vlan", set_access },       { "trunk", set_trunk },         { "native", set_native },
+	{ "isolate", set_isolation }, { "addresses", set_addresses },
+};
+
+bool port_config_knows(const char *word)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		if (value_of(word, words[i].key))
+			return true;
+	for (unsigned i = 0; i < PORT_STORM_COUNT; i++)
+		if (value_of(word, storm_names[i]))
+			return true;
+	return false;
+}
+
+int port_config_set(struct port_config *config, const char *word, struct error *error)
+{
+	struct port_config changed = *config;
+	const char *value;
+	int rc = -ENOENT;
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		if ((value = value_of(word, words[i].key)))
+			rc = words[i].set(&changed, value, error);
+	for (unsigned i = 0; i < PORT_STORM_COUNT; i++)
+		if ((value = value_of(word, storm_names[i])))
+			rc = set_number(storm_names[i], value, STORM_MOST, &changed.storm[i],
+					error);
+	if (rc == -ENOENT)
+		return error_set(error, -EINVAL,
+				 "\"%.60s\": expected vlan=, trunk=, native=, isolate=, "
+				 "addresses=, broadcast=, multicast= or unknown=",
+				 word);
+	if (!rc)
+		*config = changed;
+	return rc;
+}
+
+/* "trunk=10+20-29" */
+static void describe_members(const uint64_t members[64], char *text, size_t size)
+{
+	size_t used = (size_t)snprintf(text, size, "trunk=");
+	const char *before = "";
+
+	for (unsigned vlan = 1; vlan <= VLAN_ID_MAX && used < size; vlan++) {
+		unsigned last = vlan;
+
+		if (!vlan_in_list(members, (uint16_t)vlan))
+			continue;
+		while (last < VLAN_ID_MAX && vlan_in_list(members, (uint16_t)(last + 1)))
+			last++;
+		if (last > vlan)
+			used += (size_t)snprintf(text + used, size - used, "%s%u-%u", before, vlan,
+						 last);
+		else
+			used += (size_t)snprintf(text + used, size - used, "%s%u", before, vlan);
+		before = "+";
+		vlan = last;
+	}
+}
+
+static void add_word(char *text, size_t size, const char *key, uint64_t value)
+{
+	size_t used = strlen(text);
+
+	if (value)
+		snprintf(text + used, size - used, "%s%s=%llu", used ? "," : "", key,
+			 (unsigned long long)value);
+}
+
+void port_config_describe(const struct port_config *config, char *text, size_t size)
+{
+	text[0] = '\0';
+	if (config->vlan.kind == VLAN_PORT_ACCESS)
+		add_word(text, size, "vlan", config->vlan.untagged);
+	if (config->vlan.kind == VLAN_PORT_TRUNK) {
+		describe_members(config->vlan.members, text, size);
+		add_word(text, size, "native", config->vlan.untagged);
+	}
+	add_word(text, size, "isolate", config->isolation);
+	add_word(text, size, "addresses", config->addresses);
+	for (unsigned i = 0; i < PORT_STORM_COUNT; i++)
+		add_word(text, size, storm_names[i], config->storm[i]);
+}

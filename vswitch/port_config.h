@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What a user decides about a port, of whatever type: its VLANs, whom it may reach, how much it may flood and
+ * how many addresses it may have. Written as words KEY=VALUE:
+ *
+ *	vlan=10				an access port (vlan.h)
+ *	trunk=10+20-29 | trunk=all	a trunk of these VLANs
+ *	native=5			of a trunk: the VLAN of what has no tag
+ *	isolate=3			ports of one isolation group (1 to 65535) do not reach each other
+ *	addresses=100			at most so many learned addresses
+ *	broadcast=1000, multicast=1000, unknown=1000
+ *					storm control: so many frames of that kind a second come in to be flooded, or ten
+ *					milliseconds' worth at once, and at least 32
+ * An empty value, or "none", takes one back: vlan=none makes a port of the first kind again.
+ */
+#ifndef TENON_VSWITCH_PORT_CONFIG_H
+#define TENON_VSWITCH_PORT_CONFIG_H
+
+#include <stdint.h>
+
+#include "vswitch/vlan.h"
+
+struct error;
+
+enum port_storm {
+	PORT_STORM_BROADCAST,
+	PORT_STORM_MULTICAST,
+	PORT_STORM_UNKNOWN,
+	PORT_STORM_COUNT
+};
+
+/* All zero: of nothing was said anything. */
+struct port_config {
+	struct vlan_port vlan;
+	uint16_t isolation;               /* its group; 0: none */
+	uint32_t addresses;               /* 0: what the switch allows each port */
+	uint32_t storm[PORT_STORM_COUNT]; /* frames a second; 0: no limit */
+};
+
+/* Whether KEY=VALUE is one of these words, so that what belongs to the type can be told from it. */
+bool port_config_knows(const char *word);
+
+/* Changes `config` by one word. -EINVAL, and nothing changed, with `error` set. */
+int port_config_set(struct port_config *config, const char *word, struct error *error);
+
+/* The words that make it, with ',' between; "" for nothing. As long as fits. */
+void port_config_describe(const struct port_config *config, char *text, size_t size);
+
+/* "broadcast" ... */
+const char *port_storm_name(enum port_storm kind);
+
+#endif

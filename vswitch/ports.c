@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The ports of a switch: they come, change and go while others run; see switch.h.
+ *
+ * A port's slot is its index in the address table and with all threads. It is free for another one when, in one
+ * call, no thread has anything for it and no address is at it any more. What is then left of the port is nobody's but the
+ * caller's, who ends it outside of the call, for that may wait.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "util/bytes.h"
+#include "util/error.h"
+#include "util/log.h"
+#include "vswitch/internal.h"
+
+int vswitch_check_port_name(const char *name, struct error *error)
+{
+	bool good = name[0] != '\0';
+
+	for (const char *at = name; *at; at++)
+		good &= isalnum((unsigned char)*at) || strchr("._-", *at) != NULL;
+	if (!good)
+		return error_set(error, -EINVAL,
+				 "port name \"%.40s\": expected letters, digits, '.', '_' "
+				 "and '-'",
+				 name);
+	if (strlen(name) >= PORT_NAME_MAX)
+		return error_set(error, -EINVAL,
+				 "port name \"%.40s\": %zu bytes long, at most %d fit", name,
+				 strlen(name), PORT_NAME_MAX - 1);
+	return 0;
+}
+
+static struct port *find_port(const struct vswitch *vswitch, const char *name)
+{
+	for (unsigned i = 0; i < vswitch->port_count; i++)
+		if (!strcmp(vswitch->list[i]->name, name))
+			return vswitch->list[i];
+	return NULL;
+}
+
+static int no_such_port(const struct vswitch *vswitch, const char *name, struct error *error)
+{
+	return error_set(error, -ENOENT, "switch %s: port %.40s: there is none of that name",
+			 vswitch->name, name);
+}
+
+struct port_call {
+	struct vswitch *vswitch;
+	struct port *port;
+	const char *name;
+	const struct port_config *config;
+	struct error *error;
+};
+
+/* ---- Coming ---- */
+
+static unsigned free_slot(const struct vswitch *vswitch)
+{
+	unsigned slot = 0;
+
+	while (vswitch->ports[slot])
+		slot++;
+	return slot;
+}
+
+static void apply_config(struct port *port, const struct port_config *config)
+{
+	port->config = *config;
+	memset(port->storm_next, 0, sizeof(port->storm_next));
+	mac_table_limit_port(port->vswitch->table, port->index, config->addresses);
+}
+
+/* Beyond `attach`, nothing can fail. */
+static int put_into_slot(struct port *port, struct error *error)
+{
+	int rc = vswitch_thread_add(port->thread, port);
+
+	if (rc)
+		return error_set(error, rc, "port %s: out of memory", port->name);
+	if (port->ops->attach) {
+		rc = port->ops->attach(port, error);
+		if (rc) {
+			vswitch_thread_remove(port->thread, port);
+			return rc;
+		}
+	}
+	port->vswitch->ports[port->index] = port;
+	port->vswitch->list[port->vswitch->port_count++] = port;
+	return 0;
+}
+
+static int add_port(void *arg)
+{
+	const struct port_call *call = arg;
+	struct vswitch *vswitch = call->vswitch;
+	struct port *port = call->port;
+	int rc;
+
+	if (vswitch->port_count == VSWITCH_PORTS_MAX)
+		return error_set(call->error, -ENOSPC,
+				 "switch %s: port %s: it has %d ports, no more fit", vswitch->name,
+				 call->name, VSWITCH_PORTS_MAX);
+	if (find_port(vswitch, call->name))
+		return error_set(call->error, -EEXIST,
+				 "switch %s: port %s: there is one of that "
+				 "name already",
+				 vswitch->name, call->name);
+	port->vswitch = vswitch;
+	port->log = vswitch->log;
+	port->thread = vswitch_thread_for_port(vswitch);
+	port->index = (uint16_t)free_slot(vswitch);
+	strcpy(port->name, call->name);
+	rc = put_into_slot(port, call->error);
+	if (rc)
+		return rc;
+	if (call->config)
+		apply_config(port, call->config);
+	if (vswitch->capture)
+		port->capture_id = capture_add_port(vswitch->capture, port->name);
+	return 0;
+}
+
+int vswitch_add_port_as(struct vswitch *vswitch, struct port *port, const char *name,
+			const struct port_config *config, struct error *error)
+{
+	struct port_call call = { vswitch, port, name, config, error };
+	int rc = vswitch_check_port_name(name, error);
+
+	pthread_mutex_init(&port->out_lock, NULL);
+	list_init(&port->watches);
+	if (!rc)
+		rc = vswitch_call(vswitch, add_port, &call);
+	if (rc)
+		port->ops->destroy(port);
+	return rc;
+}
+
+int vswitch_add_port(struct vswitch *vswitch, struct port *port, const char *name,
+		     struct error *error)
+{
+	return vswitch_add_port_as(vswitch, port, name, NULL, error);
+}
+
+/* ---- Changing ---- */
+
+static int set_port(void *arg)
+{
+	const struct port_call *call = arg;
+	struct port *port = find_port(call->vswitch, call->name);
+
+	if (!port)
+		return no_such_port(call->vswitch, call->name, call->error);
+	/* What it has learned may be in VLANs that it is no member of any more. */
+	if (memcmp(&port->config.vlan, &call->config->vlan, sizeof(port->config.vlan)))
+		mac_table_flush_port(call->vswitch->table, port->index);
+	apply_config(port, call->config);
+	return 0;
+}
+
+int vswitch_set_port(struct vswitch *vswitch, const char *name, const struct port_config *config,
+		     struct error *error)
+{
+	struct port_call call = { vswitch, NULL, name, config, error };
+
+	return vswitch_call(vswitch, set_port, &call);
+}
+
+/* ---- Going ---- */
+
+static void take_out(struct port *port)
+{
+	struct vswitch *vswitch = port->vswitch;
+	unsigned at = 0;
+
+	while (!list_empty(&port->watches))
+		port_unwatch(list_entry(port->watches.next, struct port_watch, node));
+	if (port->ops->detach)
+		port->ops->detach(port);
+	port->removed = true;
+	mac_table_drop_port(vswitch->table, port->index);
+	vswitch_thread_remove(port->thread, port);
+	while (vswitch->list[at] != port)
+		at++;
+	vswitch->port_count--;
+	memmove(&vswitch->list[at], &vswitch->list[at + 1],
+		(vswitch->port_count - at) * sizeof(vswitch->list[0]));
+	vswitch->ports[port->index] = NULL;
+}
+
+static int remove_port(void *arg)
+{
+	struct port_call *call = arg;
+
+	call->port = find_port(call->vswitch, call->name);
+	if (!call->port)
+		return no_such_port(call->vswitch, call->name, call->error);
+	log_info(call->vswitch->log, "port %s: removed", call->name);
+	take_out(call->port);
+	return 0;
+}
+
+static void end_port(struct port *port)
+{
+	pthread_mutex_destroy(&port->out_lock);
+	port->ops->destroy(port);
+}
+
+int vswitch_remove_port(struct vswitch *vswitch, const char *name, struct error *error)
+{
+	struct port_call call = { vswitch, NULL, name, NULL, error };
+	int rc = vswitch_call(vswitch, remove_port, &call);
+
+	if (!rc)
+		end_port(call.port);
+	return rc;
+}
+
+void vswitch_destroy_ports(struct vswitch *vswitch)
+{
+	while (vswitch->port_count)
+		vswitch_remove_port(vswitch, vswitch->list[vswitch->port_count - 1]->name, NULL);
+}
+
+/* ---- Frames of the switch's own ---- */
+
+struct send_call {
+	struct vswitch *vswitch;
+	const char *name;
+	uint16_t vlan;
+	struct frame frame;
+	struct error *error;
+};
+
+static int send_frame(void *arg)
+{
+	struct send_call *call = arg;
+	struct vswitch *vswitch = call->vswitch;
+	struct egress_entry entry = { .frame = &call->frame, .vlan = call->vlan };
+	unsigned sent = 0;
+
+	if (call->name && !find_port(vswitch, call->name))
+		return no_such_port(vswitch, call->name, call->error);
+	for (unsigned i = 0; i < vswitch->port_count; i++) {
+		struct port *port = vswitch->list[i];
+
+		if ((call->name && strcmp(port->name, call->name)) || !port_is_up(port) ||
+		    !vlan_has(&port->config.vlan, call->vlan))
+			continue;
+		egress_line_up(&vswitch->threads[0], port, &entry);
+		sent++;
+	}
+	egress_all(&vswitch->threads[0]);
+	if (sent || !call->name)
+		return 0;
+	return error_set(call->error, -ENETDOWN,
+			 "switch %s: port %s: it is down, or does not carry VLAN %u", vswitch->name,
+			 call->name, call->vlan);
+}
+
+int vswitch_send(struct vswitch *vswitch, const char *name, uint16_t vlan, const void *bytes,
+		 size_t length, struct error *error)
+{
+	uint8_t copy[VSWITCH_SEND_MAX];
+	struct iovec piece = { copy, length };
+	struct send_call call = {
+		.vswitch = vswitch,
+		.name = name,
+		.vlan = vlan,
+		.frame = { .pieces = &piece, .count = 1, .length = (uint32_t)length },
+		.error = error
+	};
+
+	if (length < VIRTIO_NET_FRAME_MIN || length > sizeof(copy) || vlan > VLAN_ID_MAX)
+		return error_set(error, -EINVAL,
+				 "switch %s: a frame of %zu bytes in VLAN %u: expected %d to %d "
+				 "bytes, and a VLAN of at most %d",
+				 vswitch->name, length, vlan, VIRTIO_NET_FRAME_MIN,
+				 VSWITCH_SEND_MAX, VLAN_ID_MAX);
+	memcpy(copy, bytes, length);
+	return vswitch_call(vswitch, send_frame, &call);
+}
+
+/* ---- Addresses ---- */
+
+struct address_call {
+	struct vswitch *vswitch;
+	const char *name; /* of the port; NULL: forget the address */
+	uint16_t vlan;
+	uint64_t mac;
+	struct error *error;
+};
+
+static int set_address(void *arg)
+{
+	const struct address_call *call = arg;
+	struct mac_table *table = call->vswitch->table;
+	struct port *port = call->name ? find_port(call->vswitch, call->name) : NULL;
+	char text[MAC_TEXT];
+	int rc;
+
+	mac_format(call->mac, text);
+	if (!call->name) {
+		rc = mac_table_remove(table, call->vlan, call->mac);
+		return rc ? error_set(call->error, rc,
+				      "switch %s: address %s: it is not known in VLAN %u",
+				      call->vswitch->name, text, call->vlan)
+			  : 0;
+	}
+	if (!port)
+		return no_such_port(call->vswitch, call->name, call->error);
+	if (!vlan_has(&port->config.vlan, call->vlan))
+		return error_set(call->error, -EINVAL,
+				 "switch %s: address %s: port %s does not carry VLAN %u",
+				 call->vswitch->name, text, call->name, call->vlan);
+	rc = mac_table_add_static(table, call->vlan, call->mac, port->index);
+	if (rc)
+		error_set(call->error, rc, "switch %s: address %s: %s", call->vswitch->name, text,
+			  rc == -EINVAL ? "it is a group's, or zero: no station has it"
+					: "the table is full");
+	return rc;
+}
+
+int vswitch_add_address(struct vswitch *vswitch, uint16_t vlan, uint64_t mac, const char *name,
+			struct error *error)
+{
+	struct address_call call = { vswitch, name, vlan, mac, error };
+
+	return vswitch_call(vswitch, set_address, &call);
+}
+
+int vswitch_remove_address(struct vswitch *vswitch, uint16_t vlan, uint64_t mac,
+			   struct error *error)
+{
+	struct address_call call = { vswitch, NULL, vlan, mac, error };
+
+	return vswitch_call(vswitch, set_address, &call);
+}
+
+static int flush_addresses(void *arg)
+{
+	struct address_call *call = arg;
+	struct port *port = call->name ? find_port(call->vswitch, call->name) : NULL;
+
+	if (!call->name)
+		mac_table_flush(call->vswitch->table);
+	else if (!port)
+		return no_such_port(call->vswitch, call->name, call->error);
+	else
+		mac_table_flush_port(call->vswitch->table, port->index);
+	return 0;
+}
+
+int vswitch_flush_addresses(struct vswitch *vswitch, const char *name, struct error *error)
+{
+	struct address_call call = { vswitch, name, 0, 0, error };
+
+	return vswitch_call(vswitch, flush_addresses, &call);
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Looking at a switch while it runs; see switch.h. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vswitch/internal.h"
+
+struct status_call {
+	struct vswitch *vswitch;
+	struct vswitch_status *status;
+};
+
+static void fill_port(struct vswitch_port_status *out, struct port *port)
+{
+	memcpy(out->name, port->name, sizeof(out->name));
+	out->type = port->ops->type;
+	out->up = port->up;
+	out->peer = port->peer;
+	out->thread = port->thread->index;
+	out->config = port->config;
+	out->counters = port->counters;
+	if (!port->ops->describe)
+		return;
+	port->ops->describe(port, out->where, out->state, out->features);
+	/* "Connected" is not yet up: nothing but what takes frames is. */
+	out->up = port->up && !strcmp(out->state, "up");
+}
+
+static void fill_addresses(struct vswitch *vswitch, struct vswitch_status *status)
+{
+	uint16_t place[VSWITCH_PORTS_MAX] = { 0 };
+
+	for (unsigned i = 0; i < vswitch->port_count; i++)
+		place[vswitch->list[i]->index] = (uint16_t)i;
+	status->address_count = mac_table_list(vswitch->table, status->now, status->addresses,
+					       mac_table_count(vswitch->table));
+	for (unsigned i = 0; i < status->address_count; i++)
+		status->addresses[i].port = place[status->addresses[i].port];
+}
+
+static void fill_capture(const struct vswitch *vswitch, struct vswitch_status *status)
+{
+	status->capturing = vswitch->capture != NULL;
+	if (!vswitch->capture)
+		return;
+	capture_status(vswitch->capture, &status->capture);
+	snprintf(status->capture_path, sizeof(status->capture_path), "%s", status->capture.path);
+	status->capture.path = status->capture_path;
+}
+
+static int fill_status(void *arg)
+{
+	const struct status_call *call = arg;
+	struct vswitch *vswitch = call->vswitch;
+	struct vswitch_status *status = call->status;
+
+	status->ports = calloc(vswitch->port_count + 1, sizeof(*status->ports));
+	status->addresses = calloc(mac_table_count(vswitch->table) + 1, sizeof(*status->addresses));
+	if (!status->ports || !status->addresses)
+		return -ENOMEM;
+	status->port_count = vswitch->port_count;
+	for (unsigned i = 0; i < vswitch->port_count; i++)
+		fill_port(&status->ports[i], vswitch->list[i]);
+	status->now = vswitch->clock(vswitch->clock_arg);
+	fill_addresses(vswitch, status);
+	mac_table_counters(vswitch->table, &status->table);
+	status->table_size = vswitch->table_size;
+	status->ageing_ns = vswitch->ageing;
+	status->threads = vswitch->thread_count;
+	for (unsigned i = 0; i < vswitch->thread_count; i++) {
+		status->sleeps += vswitch->threads[i].sleeps;
+		status->rounds += vswitch->threads[i].rounds;
+	}
+	fill_capture(vswitch, status);
+	return 0;
+}
+
+int vswitch_status(struct vswitch *vswitch, struct vswitch_status **out)
+{
+	struct status_call call = { vswitch, calloc(1, sizeof(*call.status)) };
+	int rc;
+
+	if (!call.status)
+		return -ENOMEM;
+	rc = vswitch_call(vswitch, fill_status, &call);
+	if (rc)
+		vswitch_status_free(call.status);
+	else
+		*out = call.status;
+	return rc;
+}
+
+void vswitch_status_free(struct vswitch_status *status)
+{
+	if (!status)
+		return;
+	free(status->ports);
+	free(status->addresses);
+	free(status);
+}

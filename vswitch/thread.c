@@ -1,0 +1,467 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Forwarding threads: rounds, polling, sleeping, and calls from other threads; see thread.h.
+ *
+ * How long to poll before sleeping is learned (util/poll_window.h), as the workers of a server do. Ports whose
+ * frames cost a system call to look for (TAP) are not polled: their fd in the epoll set says when to read.
+ *
+ * A call runs on the first thread, between two rounds. Where there are others they are parked first: `pausing` is set, each
+ * is woken, and waits between two of its own rounds until it is no more. So a call sees all that any of them did,
+ * and may change what all of them read.
+ */
+#include "vswitch/thread.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "util/bytes.h"
+#include "util/clock.h"
+#include "util/error.h"
+#include "util/event_guard.h"
+#include "util/thread.h"
+#include "vswitch/internal.h"
+
+#define POLL_MAX_DEFAULT 50000 /* ns */
+#define EVENTS           64
+#define BUSY_ROUNDS      16 /* after so many rounds with work, look at the fds in between */
+
+struct vswitch_call {
+	struct list node;
+	int (*fn)(void *arg);
+	void *arg;
+	int rc;
+	bool done;
+};
+
+/* ---- Making them ---- */
+
+static int make_thread(struct vswitch_thread *thread, uint64_t poll_ns)
+{
+	struct epoll_event event = { .events = EPOLLIN, .data.ptr = NULL };
+
+	thread->polling.most = single_processor() ? 0 : poll_ns ? poll_ns : POLL_MAX_DEFAULT;
+	thread->scratch = egress_scratch_create();
+	if (!thread->scratch)
+		return -ENOMEM;
+	thread->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	thread->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (thread->wake_fd < 0 || thread->epoll_fd < 0 ||
+	    epoll_ctl(thread->epoll_fd, EPOLL_CTL_ADD, thread->wake_fd, &event))
+		return -errno;
+	return 0;
+}
+
+int vswitch_threads_create(struct vswitch *vswitch, unsigned count, uint64_t poll_ns,
+			   struct error *error)
+{
+	vswitch->threads = calloc(count, sizeof(*vswitch->threads));
+	if (!vswitch->threads)
+		return error_set(error, -ENOMEM, "switch %s: out of memory", vswitch->name);
+	vswitch->thread_count = count;
+	for (unsigned i = 0; i < count; i++)
+		vswitch->threads[i] = (struct vswitch_thread){
+			.vswitch = vswitch, .index = i, .wake_fd = -1, .epoll_fd = -1
+		};
+	for (unsigned i = 0; i < count; i++) {
+		int rc = make_thread(&vswitch->threads[i], poll_ns);
+
+		if (rc)
+			return error_set(error, rc,
+					 "switch %s: cannot make its event descriptors: %s",
+					 vswitch->name, error_name(rc));
+	}
+	return 0;
+}
+
+void vswitch_threads_destroy(struct vswitch *vswitch)
+{
+	for (unsigned i = 0; i < vswitch->thread_count; i++) {
+		struct vswitch_thread *thread = &vswitch->threads[i];
+
+		if (thread->wake_fd >= 0)
+			close(thread->wake_fd);
+		if (thread->epoll_fd >= 0)
+			close(thread->epoll_fd);
+		egress_scratch_destroy(thread->scratch);
+		timer_heap_destroy(&thread->timers);
+	}
+	free(vswitch->threads);
+}
+
+static void wake(struct vswitch_thread *thread)
+{
+	uint64_t one = 1;
+	ssize_t unused = write(thread->wake_fd, &one, sizeof(one));
+
+	(void)unused; /* it is non-blocking; when full, the thread is awake already */
+}
+
+static void wake_all(struct vswitch *vswitch)
+{
+	for (unsigned i = 0; i < vswitch->thread_count; i++)
+		wake(&vswitch->threads[i]);
+}
+
+/* ---- Their ports ---- */
+
+struct vswitch_thread *vswitch_thread_for_port(struct vswitch *vswitch)
+{
+	struct vswitch_thread *least = &vswitch->threads[0];
+
+	for (unsigned i = 1; i < vswitch->thread_count; i++)
+		if (vswitch->threads[i].port_count < least->port_count)
+			least = &vswitch->threads[i];
+	return least;
+}
+
+static void free_egress(struct vswitch *vswitch, unsigned slot)
+{
+	for (unsigned i = 0; i < vswitch->thread_count; i++) {
+		free(vswitch->threads[i].egress[slot]);
+		vswitch->threads[i].egress[slot] = NULL;
+	}
+}
+
+int vswitch_thread_add(struct vswitch_thread *thread, struct port *port)
+{
+	struct vswitch *vswitch = thread->vswitch;
+
+	for (unsigned i = 0; i < vswitch->thread_count; i++) {
+		struct egress *egress = calloc(1, sizeof(*egress));
+
+		vswitch->threads[i].egress[port->index] = egress;
+		if (!egress) {
+			free_egress(vswitch, port->index);
+			return -ENOMEM;
+		}
+	}
+	thread->ports[thread->port_count++] = port;
+	thread->polled_count += port->ops->polled;
+	return 0;
+}
+
+void vswitch_thread_remove(struct vswitch_thread *thread, struct port *port)
+{
+	unsigned at = 0;
+
+	while (thread->ports[at] != port)
+		at++;
+	thread->port_count--;
+	memmove(&thread->ports[at], &thread->ports[at + 1],
+		(thread->port_count - at) * sizeof(thread->ports[0]));
+	thread->polled_count -= port->ops->polled;
+	free_egress(thread->vswitch, port->index);
+}
+
+/* ---- Calls from other threads ---- */
+
+static bool is_set(const bool *flag)
+{
+	return __atomic_load_n(flag, __ATOMIC_ACQUIRE);
+}
+
+/* Has all threads but the first wait between two rounds; `lock` is held. */
+static void pause_others(struct vswitch *vswitch)
+{
+	if (vswitch->thread_count == 1 || !vswitch->running)
+		return;
+	__atomic_store_n(&vswitch->pausing, true, __ATOMIC_RELEASE);
+	for (unsigned i = 1; i < vswitch->thread_count; i++)
+		wake(&vswitch->threads[i]);
+	while (vswitch->parked < vswitch->thread_count - 1)
+		pthread_cond_wait(&vswitch->changed, &vswitch->lock);
+}
+
+static void resume_others(struct vswitch *vswitch)
+{
+	__atomic_store_n(&vswitch->pausing, false, __ATOMIC_RELEASE);
+	pthread_cond_broadcast(&vswitch->changed);
+}
+
+/* Of one of the others. */
+static void park(struct vswitch *vswitch)
+{
+	pthread_mutex_lock(&vswitch->lock);
+	vswitch->parked++;
+	pthread_cond_broadcast(&vswitch->changed);
+	while (vswitch->pausing)
+		pthread_cond_wait(&vswitch->changed, &vswitch->lock);
+	vswitch->parked--;
+	pthread_mutex_unlock(&vswitch->lock);
+}
+
+static void run_calls(struct vswitch *vswitch)
+{
+	pthread_mutex_lock(&vswitch->lock);
+	if (!list_empty(&vswitch->calls))
+		pause_others(vswitch);
+	while (!list_empty(&vswitch->calls)) {
+		struct vswitch_call *call =
+			list_entry(list_pop(&vswitch->calls), struct vswitch_call, node);
+
+		pthread_mutex_unlock(&vswitch->lock);
+		call->rc = call->fn(call->arg);
+		pthread_mutex_lock(&vswitch->lock);
+		call->done = true;
+		pthread_cond_broadcast(&vswitch->changed);
+	}
+	resume_others(vswitch);
+	pthread_mutex_unlock(&vswitch->lock);
+}
+
+int vswitch_call(struct vswitch *vswitch, int (*fn)(void *arg), void *arg)
+{
+	struct vswitch_call call = { .fn = fn, .arg = arg };
+
+	pthread_mutex_lock(&vswitch->lock);
+	if (!vswitch->running) {
+		for (unsigned i = 0; i < vswitch->thread_count; i++)
+			vswitch->threads[i].now = vswitch->clock(vswitch->clock_arg);
+		call.rc = fn(arg);
+		pthread_mutex_unlock(&vswitch->lock);
+		return call.rc;
+	}
+	list_add_tail(&vswitch->calls, &call.node);
+	wake(&vswitch->threads[0]);
+	while (!call.done)
+		pthread_cond_wait(&vswitch->changed, &vswitch->lock);
+	pthread_mutex_unlock(&vswitch->lock);
+	return call.rc;
+}
+
+/* ---- Rounds ---- */
+
+/* As epoll_pwait2(), which older kernels lack. */
+static int wait_for_events(int fd, struct epoll_event *events, uint64_t timeout_ns)
+{
+	struct timespec timeout = { (time_t)(timeout_ns / 1000000000),
+				    (long)(timeout_ns % 1000000000) };
+	int count =
+		epoll_pwait2(fd, events, EVENTS, timeout_ns == TIMER_NEVER ? NULL : &timeout, NULL);
+
+	if (count < 0 && (errno == ENOSYS || errno == EPERM)) {
+		uint64_t ms = MIN(timeout_ns / 1000000 + 1, (uint64_t)INT32_MAX);
+
+		if (!timeout_ns)
+			ms = 0;
+		count = epoll_wait(fd, events, EVENTS, timeout_ns == TIMER_NEVER ? -1 : (int)ms);
+	}
+	return count;
+}
+
+unsigned vswitch_thread_dispatch(struct vswitch_thread *thread, uint64_t timeout_ns)
+{
+	struct epoll_event events[EVENTS];
+	int count = wait_for_events(thread->epoll_fd, events, timeout_ns);
+	struct vswitch *vswitch = thread->vswitch;
+	bool called = false;
+
+	for (int i = 0; i < count; i++) {
+		struct port_watch *watch = events[i].data.ptr;
+		struct port *port;
+
+		if (!watch) {
+			called = true;
+			continue;
+		}
+		port = watch->port;
+		vswitch_lock_if_shared(vswitch, &port->out_lock);
+		if (watch->fd >= 0) /* an earlier one may have ended it */
+			watch->ready(watch);
+		vswitch_unlock_if_shared(vswitch, &port->out_lock);
+	}
+	/* Last, for a call may end ports and their watches. */
+	if (called) {
+		uint64_t unused;
+		ssize_t got = read(thread->wake_fd, &unused, sizeof(unused));
+
+		(void)got;
+		if (thread->index == 0)
+			run_calls(vswitch);
+	}
+	return count > 0 ? (unsigned)count : 0;
+}
+
+unsigned vswitch_thread_round(struct vswitch_thread *thread)
+{
+	struct vswitch *vswitch = thread->vswitch;
+	unsigned work = 0;
+
+	thread->now = vswitch->clock(vswitch->clock_arg);
+	thread->rounds++;
+	if (thread->timers.count)
+		work = timer_expire(&thread->timers, thread->now);
+	for (unsigned i = 0; i < thread->port_count; i++) {
+		struct port *port = thread->ports[i];
+		struct frame *frames[PORT_BURST];
+		unsigned count = port->ops->receive(port, frames, PORT_BURST);
+
+		if (!count)
+			continue;
+		thread->receivers[thread->receiver_count++] = port;
+		decide_burst(thread, port, frames, count);
+		work += count;
+	}
+	egress_all(thread);
+	for (unsigned i = 0; i < thread->receiver_count; i++)
+		thread->receivers[i]->ops->release(thread->receivers[i]);
+	thread->receiver_count = 0;
+	if (work && vswitch->capture) {
+		vswitch_lock_if_shared(vswitch, &vswitch->capture_lock);
+		capture_flush(vswitch->capture);
+		vswitch_unlock_if_shared(vswitch, &vswitch->capture_lock);
+	}
+	return work;
+}
+
+unsigned vswitch_round(struct vswitch *vswitch)
+{
+	unsigned work = 0;
+
+	for (unsigned i = 0; i < vswitch->thread_count; i++)
+		work += vswitch_thread_round(&vswitch->threads[i]);
+	return work;
+}
+
+uint64_t vswitch_next_timer(const struct vswitch *vswitch)
+{
+	uint64_t next = TIMER_NEVER;
+
+	for (unsigned i = 0; i < vswitch->thread_count; i++)
+		next = MIN(next, timer_next(&vswitch->threads[i].timers));
+	return next;
+}
+
+/* How long the thread may sleep. */
+static uint64_t time_to_sleep(const struct vswitch_thread *thread)
+{
+	uint64_t next = timer_next(&thread->timers), now;
+
+	if (next == TIMER_NEVER)
+		return TIMER_NEVER;
+	now = thread->vswitch->clock(thread->vswitch->clock_arg);
+	return next > now ? next - now : 0;
+}
+
+static void sleep_until_woken(struct vswitch_thread *thread)
+{
+	bool came = false;
+
+	for (unsigned i = 0; i < thread->port_count; i++)
+		if (thread->ports[i]->ops->arm)
+			came |= thread->ports[i]->ops->arm(thread->ports[i]);
+	thread->sleeps += !came;
+	vswitch_thread_dispatch(thread, came ? 0 : time_to_sleep(thread));
+	for (unsigned i = 0; i < thread->port_count; i++)
+		if (thread->ports[i]->ops->disarm)
+			thread->ports[i]->ops->disarm(thread->ports[i]);
+}
+
+/* Goes on looking until `window` ns after `began`; true if there is work. */
+static bool poll_a_while(struct vswitch_thread *thread, uint64_t began, uint64_t window)
+{
+	while (monotonic_ns() - began < window) {
+		for (unsigned i = 0; i < 16; i++) {
+			if (vswitch_thread_round(thread))
+				return true;
+			cpu_relax();
+		}
+		if (vswitch_thread_dispatch(thread, 0))
+			return true;
+	}
+	return false;
+}
+
+/* Nothing to do: polls on for a while, then sleeps. */
+static void idle(struct vswitch_thread *thread)
+{
+	uint64_t began = monotonic_ns();
+
+	if (!thread->polled_count && !thread->timers.count) {
+		sleep_until_woken(thread);
+		return;
+	}
+	if (!poll_a_while(thread, began, poll_window_now(&thread->polling)))
+		sleep_until_woken(thread);
+	poll_window_learn(&thread->polling, monotonic_ns() - began, UINT64_MAX);
+}
+
+static void *run(void *arg)
+{
+	struct vswitch_thread *thread = arg;
+	struct vswitch *vswitch = thread->vswitch;
+	struct event_guard guard;
+	unsigned busy = 0;
+
+	/* The kernel may let a timer wait by 50 us, which is more than a link's delay may be wrong by. */
+	prctl(PR_SET_TIMERSLACK, 1UL);
+	event_guard_begin(&guard);
+	while (!is_set(&vswitch->stopping)) {
+		if (thread->index && is_set(&vswitch->pausing))
+			park(vswitch);
+		if (vswitch_thread_round(thread)) {
+			if (++busy % BUSY_ROUNDS == 0)
+				vswitch_thread_dispatch(thread, 0);
+			continue;
+		}
+		idle(thread);
+	}
+	event_guard_end(&guard);
+	/* Who waits for it to park need not wait. */
+	if (thread->index) {
+		pthread_mutex_lock(&vswitch->lock);
+		vswitch->parked++;
+		pthread_cond_broadcast(&vswitch->changed);
+		pthread_mutex_unlock(&vswitch->lock);
+	}
+	return NULL;
+}
+
+/* Ends the first `count` threads. */
+static void end_threads(struct vswitch *vswitch, unsigned count)
+{
+	__atomic_store_n(&vswitch->stopping, true, __ATOMIC_RELEASE);
+	wake_all(vswitch);
+	for (unsigned i = 0; i < count; i++)
+		pthread_join(vswitch->threads[i].thread, NULL);
+	pthread_mutex_lock(&vswitch->lock);
+	vswitch->running = false;
+	pthread_mutex_unlock(&vswitch->lock);
+	run_calls(vswitch); /* those that came too late for the thread */
+}
+
+int vswitch_start(struct vswitch *vswitch, struct error *error)
+{
+	if (vswitch->running)
+		return 0;
+	pthread_mutex_lock(&vswitch->lock);
+	vswitch->stopping = false;
+	vswitch->running = true;
+	vswitch->parked = 0;
+	pthread_mutex_unlock(&vswitch->lock);
+	for (unsigned i = 0; i < vswitch->thread_count; i++) {
+		struct vswitch_thread *thread = &vswitch->threads[i];
+		int rc = thread_start(&thread->thread, "tenon-switch", run, thread);
+
+		if (!rc)
+			continue;
+		pthread_mutex_lock(&vswitch->lock);
+		vswitch->parked += vswitch->thread_count - MAX(i, 1u);
+		pthread_mutex_unlock(&vswitch->lock);
+		end_threads(vswitch, i);
+		return error_set(error, rc, "switch %s: cannot start its thread: %s", vswitch->name,
+				 error_name(rc));
+	}
+	return 0;
+}
+
+void vswitch_stop(struct vswitch *vswitch)
+{
+	if (vswitch->running)
+		end_threads(vswitch, vswitch->thread_count);
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A forwarding thread: its ports, and the stages of its rounds.
+ *
+ *	expire		timers that are due
+ *	receive		a burst from each of its ports			the frames are the ports' until release
+ *	decide		each frame: where it goes (decide.c)		an entry (frame, VLAN, tag) for each destination
+ *	egress		each port that has entries: once (egress.c)	tags, checksums, segments, transmit
+ *	release		the frames go back to the ports they came from
+ *
+ * The object works without a thread, too: a test calls vswitch_round().
+ */
+#ifndef TENON_VSWITCH_THREAD_H
+#define TENON_VSWITCH_THREAD_H
+
+#include <pthread.h>
+
+#include "util/poll_window.h"
+#include "util/timer.h"
+#include "vswitch/port.h"
+#include "vswitch/switch.h"
+
+struct egress_scratch;
+struct error;
+
+#define EGRESS_ROOM 256
+
+/* Whether the frame's bytes begin with an 802.1Q tag. */
+enum frame_tag {
+	FRAME_UNTAGGED,
+	FRAME_TAGGED,          /* with the VLAN that it is in */
+	FRAME_PRIORITY_TAGGED, /* with VLAN 0, and it is in the port's */
+};
+
+/* A frame that is to leave by a port. */
+struct egress_entry {
+	struct frame *frame;
+	uint16_t vlan; /* 0: none */
+	uint8_t tag;   /* enum frame_tag */
+};
+
+/* What one thread has for one port. */
+struct egress {
+	unsigned count;
+	bool listed; /* in vswitch_thread.active */
+	struct egress_entry entries[EGRESS_ROOM];
+};
+
+struct vswitch_thread {
+	struct vswitch *vswitch;
+	unsigned index;
+
+	struct port *ports[VSWITCH_PORTS_MAX]; /* its own */
+	unsigned port_count;
+	unsigned polled_count;                     /* ports that are worth polling */
+	struct egress *egress[VSWITCH_PORTS_MAX];  /* by slot; of all ports */
+	struct port *active[VSWITCH_PORTS_MAX];    /* that have entries */
+	struct port *receivers[VSWITCH_PORTS_MAX]; /* that gave frames in this round */
+	unsigned active_count, receiver_count;
+	struct egress_scratch *scratch;
+	struct timer_heap timers;
+	uint64_t now; /* of this round */
+
+	int epoll_fd, wake_fd;
+	struct poll_window polling;
+	uint64_t sleeps, rounds;
+	pthread_t thread;
+};
+
+/* Makes and takes down `count` threads that do not run yet. -ENOMEM, -EMFILE, with `error` set. */
+int vswitch_threads_create(struct vswitch *vswitch, unsigned count, uint64_t poll_ns,
+			   struct error *error);
+void vswitch_threads_destroy(struct vswitch *vswitch);
+
+/* Adds and removes a port, in a call. -ENOMEM. */
+int vswitch_thread_add(struct vswitch_thread *thread, struct port *port);
+void vswitch_thread_remove(struct vswitch_thread *thread, struct port *port);
+
+/* The one with the fewest ports. */
+struct vswitch_thread *vswitch_thread_for_port(struct vswitch *vswitch);
+
+/* Looks at the watched fds and waits for them at most `timeout_ns` (UINT64_MAX: for ever). Returns how many
+ * were ready. */
+unsigned vswitch_thread_dispatch(struct vswitch_thread *thread, uint64_t timeout_ns);
+
+unsigned vswitch_thread_round(struct vswitch_thread *thread);
+
+/* ---- decide.c ---- */
+
+/* Decides on a burst that came in at `port`. */
+void decide_burst(struct vswitch_thread *thread, struct port *port, struct frame **frames,
+		  unsigned count);
+
+/* ---- egress.c ---- */
+
+/* Room for frames that are made on the way (tags, segments). NULL without memory. */
+struct egress_scratch *egress_scratch_create(void);
+void egress_scratch_destroy(struct egress_scratch *scratch);
+
+/* Has `entry` leave by `port` at the end of the round, or sooner. */
+void egress_line_up(struct vswitch_thread *thread, struct port *port,
+		    const struct egress_entry *entry);
+
+/* Sends what was lined up. */
+void egress_all(struct vswitch_thread *thread);
+
+#endif

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * VLANs of ports, and the tags of frames: IEEE 802.1Q-2022, clauses 6.9 (what a received frame is in) and 9 (tags).
+ *
+ * A port is one of three kinds.
+ *	any	the kind of a port of which nothing was said: carries all VLANs by their tags, and what has no tag, in a
+ *		VLAN of its own ("0"). Between such ports nothing is changed, also not a priority tag.
+ *	access	in one VLAN, without tags. A priority tag (VLAN 0) is taken off; a frame with another tag
+ *		is dropped ("admit only untagged and priority-tagged frames").
+ *	trunk	carries the VLANs of a list by their tags, and what has no tag in its native VLAN, if it has one; else that
+ *		is dropped ("admit only VLAN-tagged frames").
+ * Only C-tags (0x8100) are VLANs here; a service tag (0x88a8) is the guests' own business.
+ */
+#ifndef TENON_VSWITCH_VLAN_H
+#define TENON_VSWITCH_VLAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "util/bytes.h"
+#include "virtio/virtio_net.h"
+
+#define VLAN_TAG_SIZE 4
+#define VLAN_TYPE     0x8100
+#define VLAN_ID       0x0fff
+#define VLAN_ID_MAX   4094 /* 4095 is reserved */
+#define VLAN_AT       12   /* where a tag is in a frame */
+
+enum vlan_kind { VLAN_PORT_ANY, VLAN_PORT_ACCESS, VLAN_PORT_TRUNK };
+
+struct vlan_port {
+	uint8_t kind;         /* enum vlan_kind */
+	uint16_t untagged;    /* the VLAN of what has no tag; 0: none */
+	uint64_t members[64]; /* of a trunk: a bit for each VLAN; its native one needs none */
+};
+
+static inline bool vlan_in_list(const uint64_t members[64], uint16_t vlan)
+{
+	return members[vlan / 64] >> vlan % 64 & 1;
+}
+
+/* Whether the port carries the VLAN. */
+static inline bool vlan_has(const struct vlan_port *port, uint16_t vlan)
+{
+	switch (port->kind) {
+	case VLAN_PORT_ACCESS:
+		return vlan == port->untagged;
+	case VLAN_PORT_TRUNK:
+		return vlan_in_list(port->members, vlan) || (vlan && vlan == port->untagged);
+	default:
+		return true;
+	}
+}
+
+/* What has to be done with a frame's tag. */
+enum vlan_change_kind { VLAN_KEEP, VLAN_INSERT, VLAN_REWRITE, VLAN_STRIP };
+
+struct vlan_change {
+	uint8_t kind; /* enum vlan_change_kind */
+	uint16_t vlan;
+};
+
+/* Of a frame in `vlan` that leaves by `port`; `tag` is an enum frame_tag (thread.h). */
+struct vlan_change vlan_change_for(const struct vlan_port *port, uint16_t vlan, uint8_t tag);
+
+/* By how many bytes the frame grows. */
+static inline int vlan_growth(const struct vlan_change *change)
+{
+	return change->kind == VLAN_INSERT  ? VLAN_TAG_SIZE
+	       : change->kind == VLAN_STRIP ? -VLAN_TAG_SIZE
+					    : 0;
+}
+
+/* Copies a frame's head of `length` bytes, with the change; `to` has room for VLAN_TAG_SIZE more. */
+void vlan_copy_head(const struct vlan_change *change, uint8_t *to, const uint8_t *head,
+		    size_t length);
+
+/* What the frame asks for is as much further on. */
+void vlan_move_offload(const struct vlan_change *change, struct virtio_net_offload *offload);
+
+/* Whether its headers are still where they must be, then. */
+bool vlan_offload_fits(const struct vlan_change *change, const struct virtio_net_offload *offload);
+
+#endif
