@@ -512,7 +512,10 @@ struct raid_status {
 	uint64_t member_size; /* bytes */
 	uint64_t events, ctime, utime;
 	bool read_only;
-	bool clean;    /* the superblocks say that no write is in flight */
+	bool clean; /* the superblocks say that no write is in flight */
+	bool agree; /* members in sync do, everywhere: no resync is due */
+	/* How much of the array, by a measure of its own, members agree in and have: less than all while a resync or recovery is due. */
+	uint64_t synced, sync_size;
 	bool degraded; /* a place has no member that is in sync */
 	bool failed;   /* what members are left do not have all data */
 	char state

@@ -74,6 +74,29 @@ static void describe_state(const struct raid_array *array, struct raid_status *s
 		 status->progress.held ? ", stopped" : "");
 }
 
+/* What runs knows better than what was written down last. */
+static uint64_t synced_sectors(const struct raid_array *array)
+{
+	const struct raid_rebuild *rebuild = &array->rebuild;
+	uint64_t all = array->sync_sectors, below = raid_array_in_sync_below(array);
+	uint64_t each = array->now.member_sectors, least = each;
+
+	if (raid_level_maps(array->level))
+		return all;
+	if (rebuild->operation == RAID_RESYNC)
+		below = MAX(below, rebuild->completed);
+	below = MIN(below, all);
+	list_for_each(at, &array->members) {
+		const struct raid_member *member = list_entry(at, struct raid_member, node);
+
+		if (member->state == RAID_MEMBER_REBUILDING && !member->replaces)
+			least = MIN(least, rebuild->operation == RAID_RECOVER
+						   ? MAX(member->recovered, rebuild->completed)
+						   : member->recovered);
+	}
+	return least < each ? MIN(below, (uint64_t)((unsigned __int128)all * least / each)) : below;
+}
+
 static unsigned places_taken(const struct raid_array *array)
 {
 	unsigned taken = 0;
@@ -105,6 +128,10 @@ void raid_status(struct raid_array *array, struct raid_status *status)
 	status->utime = array->utime;
 	status->read_only = array->block.read_only;
 	status->clean = array->clean;
+	status->agree =
+		raid_level_maps(array->level) || raid_array_in_sync_below(array) == MD_RESYNC_DONE;
+	status->synced = synced_sectors(array) << MD_SECTOR_SHIFT;
+	status->sync_size = array->sync_sectors << MD_SECTOR_SHIFT;
 	status->degraded = raid_array_degraded(array);
 	status->failed = !raid_array_survives(array);
 	status->counters = array->counters;

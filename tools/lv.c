@@ -7,17 +7,12 @@
 
 #include "tools/describe.h"
 #include "tools/look.h"
-#include "rpc/rpc.h"
-#include "tools/consent.h"
-#include "tools/lv_change.h"
+#include "tools/lv_command.h"
 #include "tools/lv_name.h"
-#include "tools/lv_plan.h"
 #include "tools/lv_raid.h"
 #include "tools/lv_size.h"
 #include "tools/lv_verbs.h"
 #include "tools/move.h"
-#include "tools/owner.h"
-#include "tools/rehearse.h"
 #include "tools/served.h"
 #include "tools/stack.h"
 #include "util/bytes.h"
@@ -112,259 +107,6 @@ static int lv_show_verb(int argc, char **argv)
 
 /* ---- create, remove, rename, resize ---- */
 
-struct lv_change {
-	struct cli_words given;
-	char *name; /* VG/LV */
-	const char *method;
-	json_t *params;  /* owned; NULL: none but the name */
-	bool not_served; /* it was made, and the server cannot serve it */
-
-	/* Of one that may lose something: */
-	bool planned;
-	json_t *request; /* of lv.plan, owned */
-	struct lv_plan_rules rules;
-	struct consent consent;
-};
-
-/* "tenon lv create VG/LV", for the description that lvm2 shows of who changed the group last. */
-static char *change_command(const struct lv_change *change)
-{
-	char *text;
-
-	return asprintf(&text, "tenon lv %s %s", change->method + strlen("lv."), change->name) < 0
-		       ? NULL
-		       : text;
-}
-
-static int change_here(struct lv_change *change, struct error *error)
-{
-	CLEANUP_FREE char *command = change_command(change);
-	CLEANUP_FREE char *vg = strndup(change->name, strcspn(change->name, "/"));
-	const struct stack_options options = { .write = true, .command = command };
-	struct cli_words targets = { &vg, 1 };
-	struct stack *stack = NULL;
-	struct volume_group *group;
-	json_t *notes = NULL, *news = json_array();
-	int rc = vg && command ? stack_claim(&stack, &change->given, &targets, &options, error)
-			       : -ENOMEM;
-
-	if (!rc)
-		rc = stack_find_group(stack, vg, &group, error);
-	if (!rc) {
-		rc = lv_change(group, change->method, change->params, news, error);
-		notes = rc ? NULL : lv_change_notes(group);
-	}
-	lv_change_tell(notes, news);
-	json_decref(notes);
-	json_decref(news);
-	return stack_finish(stack, rc, error);
-}
-
-/* What the server that made the change has to say about it. */
-static void change_tell(struct lv_change *change, json_t *answer)
-{
-	const char *problem = json_string_value(json_object_get(answer, "problem"));
-	json_int_t clients = json_integer_value(json_object_get(answer, "clients"));
-	bool created = !strcmp(change->method, "lv.create");
-
-	lv_change_tell(json_object_get(answer, "notes"), json_object_get(answer, "news"));
-	if (problem && (created || !strcmp(change->method, "lv.rename"))) {
-		cli_warn("%s: %s, not served, because: %s", change->name,
-			 created ? "created" : "renamed", problem);
-		change->not_served = true;
-	}
-	if (clients && !strcmp(change->method, "lv.resize"))
-		cli_note("%s: the machine that has it is told of its new size", change->name);
-}
-
-/* What the change would do; by a look, which writes nothing, where no server has the group. */
-static int change_plan(struct lv_change *change, const char *socket, json_t **plan,
-		       struct error *error)
-{
-	CLEANUP_STACK struct stack *stack = NULL;
-	CLEANUP_FREE char *vg = strndup(change->name, strcspn(change->name, "/"));
-	struct volume_group *group;
-	struct volume_lv *lv;
-	int rc = vg ? 0 : -ENOMEM;
-
-	json_object_set_new(change->request, "name", describe_text(change->name));
-	if (socket)
-		return rpc_call(socket, "lv.plan", json_incref(change->request), plan, error);
-	if (!rc)
-		rc = stack_look(&stack, &change->given, error);
-	if (!rc)
-		rc = !strcmp(change->method, "lv.create")
-			     ? stack_find_group(stack, vg, &group, error)
-			     : stack_find_volume(stack, change->name, &group, &lv, error);
-	return rc ? rc : lv_plan(group, change->request, plan, error);
-}
-
-/* 0: it may be made; 1: it is not to be. */
-static int change_agree(struct lv_change *change, const char *socket, struct error *error)
-{
-	json_t *plan = NULL, *size, *line;
-	int rc = change_plan(change, socket, &plan, error);
-	size_t index;
-
-	json_array_foreach(json_object_get(plan, "lines"), index, line) {
-		if (json_is_string(line))
-			cli_say("%s", json_string_value(line));
-	}
-	if (!rc && json_object_get(plan, "lines"))
-		rc = 1;
-	else if (!rc)
-		rc = lv_plan_agree(plan, change->name, &change->rules, &change->consent, error);
-	size = json_object_get(plan, "new_size_bytes");
-	json_object_set(change->params, "uuid", json_object_get(plan, "uuid"));
-	json_object_set(change->params, "old_size_bytes", json_object_get(plan, "size_bytes"));
-	if (json_is_integer(size)) {
-		json_object_set(change->params, "size", size);
-		json_object_set(change->params, "wanted_bytes",
-				json_object_get(plan, "wanted_bytes"));
-		json_object_set_new(
-			change->params, "smaller",
-			json_boolean(json_integer_value(size) <
-				     json_integer_value(json_object_get(plan, "size_bytes"))));
-	}
-	json_decref(plan);
-	return rc;
-}
-
-/* Whether a machine has it: what a server would refuse then. */
-static int check_clients(const struct lv_change *change, const char *socket, struct error *error)
-{
-	json_t *answer = NULL;
-	json_int_t clients;
-	int rc = rpc_call(socket, "export.find",
-			  json_pack("{s:o}", "name", describe_text(change->name)), &answer, NULL);
-
-	clients = rc ? 0 : json_integer_value(json_object_get(answer, "clients"));
-	json_decref(answer);
-	if (!clients)
-		return 0;
-	error_set(error, -EBUSY, "%s: a machine has it", change->name);
-	return error_advise(error, "shut the machine down that uses it: `tenon status` names it");
-}
-
-/* What has no plan of its own is made on overlays. */
-static int change_rehearse(struct lv_change *change, const char *socket, struct error *error)
-{
-	CLEANUP_STACK struct stack *stack = NULL;
-	CLEANUP_FREE char *vg = strndup(change->name, strcspn(change->name, "/"));
-	const char *new_name = json_string_value(json_object_get(change->params, "new_name"));
-	bool closed = new_name || json_object_get(change->params, "writable");
-	struct volume_group *group;
-	json_t *news = json_array();
-	int rc = vg ? 0 : -ENOMEM;
-
-	if (!rc && socket && closed)
-		rc = check_clients(change, socket, error);
-	if (!rc)
-		rc = rehearse_claim(&stack, &change->given, vg, error);
-	if (!rc)
-		rc = stack_find_group(stack, vg, &group, error);
-	if (!rc)
-		rc = lv_change(group, change->method, change->params, news, error);
-	if (!rc && new_name) {
-		cli_say("%s: would be renamed to %s/%s", change->name, vg, new_name);
-	} else if (!rc) {
-		const struct volume_lv *lv =
-			volume_group_get_lv(group, strchr(change->name, '/') + 1);
-
-		rehearse_say_settings(change->name, change->params, lv ? lv->tags : NULL,
-				      lv ? lv->tag_count : 0);
-	}
-	json_decref(news);
-	return rc;
-}
-
-/* By whoever has the group. `*ended`: nothing was done, as that one has ended meanwhile. */
-static int change_by_owner(struct lv_change *change, bool *ended, struct error *error)
-{
-	CLEANUP_FREE char *socket = NULL;
-	json_t *answer = NULL;
-	int rc = owner_find(&change->given, change->name, &socket, error);
-
-	*ended = false;
-	if (!rc && change->planned)
-		rc = change_agree(change, socket, error);
-	else if (!rc && change->consent.dry_run)
-		return change_rehearse(change, socket, error);
-	if (!rc && !socket)
-		return change_here(change, error);
-	if (!rc) {
-		/* Who was asked once is not asked again. */
-		change->planned = false;
-		rc = rpc_call(socket, change->method, json_incref(change->params), &answer, error);
-		if (!rc)
-			change_tell(change, answer);
-		json_decref(answer);
-	}
-	*ended = rc < 0 && socket && owner_has_ended(rc, socket);
-	return MIN(rc, 0);
-}
-
-static int change_run(void *arg, struct error *error)
-{
-	struct lv_change *change = arg;
-	bool ended;
-	int rc;
-
-	json_object_set_new(change->params, "name", describe_text(change->name));
-	do
-		rc = change_by_owner(change, &ended, error);
-	while (ended);
-	return rc;
-}
-
-/* What can be seen to be wrong by itself, before any device is looked at. */
-static bool check_new_words(const struct lv_change *change, struct error *error)
-{
-	const char *new_name = json_string_value(json_object_get(change->params, "new_name"));
-	const char *of =
-		!strcmp(change->method, "lv.create") ? strchr(change->name, '/') + 1 : new_name;
-	static const char *const lists[] = { "tags", "add_tags" };
-
-	if (of && volume_lv_name_check(of, error))
-		return false;
-	for (unsigned i = 0; i < ARRAY_SIZE(lists); i++) {
-		json_t *list = json_object_get(change->params, lists[i]), *tag;
-		size_t index;
-
-		json_array_foreach(list, index, tag) {
-			if (volume_tag_check(json_string_value(tag), error))
-				return false;
-		}
-	}
-	return true;
-}
-
-static int change_do(struct lv_change *change, char *name)
-{
-	struct error error = { 0 };
-	int status;
-
-	change->name = name;
-	if (!change->params)
-		change->params = json_object();
-	if (lv_check_name(name, &error) && check_new_words(change, &error))
-		status = cli_on_fiber(change_run, change);
-	else
-		status = cli_wrong_value(NULL, &error);
-	json_decref(change->params);
-	json_decref(change->request);
-	return status == EXIT_DONE && change->not_served ? EXIT_NOT_SERVED : status;
-}
-
-static json_t *words_list(const struct cli_words *words)
-{
-	json_t *list = json_array();
-
-	for (unsigned i = 0; i < words->count; i++)
-		json_array_append_new(list, describe_text(words->words[i]));
-	return list;
-}
-
 /* False: it is none, which was printed. */
 static bool set_policy(json_t *params, const char *policy)
 {
@@ -386,7 +128,7 @@ static bool set_policy(json_t *params, const char *policy)
 
 static int lv_create_verb(int argc, char **argv)
 {
-	struct lv_change change = { .method = "lv.create" };
+	struct lv_command change = { .method = "lv.create" };
 	uint64_t stripes = 0, stripe_size = 0;
 	struct lv_size size = { NULL, NULL };
 	struct cli_words tags = { 0 }, operands;
@@ -435,7 +177,7 @@ static int lv_create_verb(int argc, char **argv)
 			"2 or more too");
 	change.params = json_pack("{s:I, s:I, s:b, s:o}", "stripes", (json_int_t)stripes,
 				  "stripe_size", (json_int_t)stripe_size, "read_only", read_only,
-				  "tags", words_list(&tags));
+				  "tags", lv_command_words(&tags));
 	if (type)
 		json_object_update_new(change.params,
 				       json_pack("{s:o, s:I, s:I, s:b}", "type",
@@ -453,7 +195,7 @@ static int lv_create_verb(int argc, char **argv)
 		json_object_set_new(change.params, "create", json_true());
 		change.request = json_incref(change.params);
 	}
-	status = change_do(&change, operands.words[0]);
+	status = lv_command_do(&change, operands.words[0]);
 	if (!status && !change.planned && type && strncmp(type, "raid0", 5) && !no_sync)
 		cli_note("%s: its images become alike while it is served, or now by `tenon lv "
 			 "repair %s`; until then a lost one may take all with it",
@@ -463,7 +205,7 @@ static int lv_create_verb(int argc, char **argv)
 
 static int lv_remove_verb(int argc, char **argv)
 {
-	struct lv_change change = { .method = "lv.remove", .planned = true, .rules.remove = true };
+	struct lv_command change = { .method = "lv.remove", .planned = true, .rules.remove = true };
 	const struct cli_option options[] = { CLI_OPTIONS_CONSENT(&change.consent),
 					      CLI_OPTION_DEVICE(&change.given), CLI_OPTION_END };
 	struct cli_words operands;
@@ -472,12 +214,12 @@ static int lv_remove_verb(int argc, char **argv)
 	if (!cli_parse("lv remove VG/LV [--yes]", options, argc, argv, 1, 1, &operands, &status))
 		return status;
 	change.request = json_object();
-	return change_do(&change, operands.words[0]);
+	return lv_command_do(&change, operands.words[0]);
 }
 
 static int lv_rename_verb(int argc, char **argv)
 {
-	struct lv_change change = { .method = "lv.rename" };
+	struct lv_command change = { .method = "lv.rename" };
 	const struct cli_option options[] = { CLI_OPTION_DRY_RUN(&change.consent),
 					      CLI_OPTION_DEVICE(&change.given), CLI_OPTION_END };
 	struct cli_words operands;
@@ -486,13 +228,13 @@ static int lv_rename_verb(int argc, char **argv)
 	if (!cli_parse("lv rename VG/LV NEW", options, argc, argv, 2, 2, &operands, &status))
 		return status;
 	change.params = json_pack("{s:o}", "new_name", describe_text(operands.words[1]));
-	return change_do(&change, operands.words[0]);
+	return lv_command_do(&change, operands.words[0]);
 }
 
 /* ---- Another size ---- */
 
 /* Of resize, extend and reduce: `own` are the options that not all of them have. */
-static int change_size(struct lv_change *change, const char *usage, const char *signs,
+static int change_size(struct lv_command *change, const char *usage, const char *signs,
 		       const struct cli_option *own, int argc, char **argv)
 {
 	struct lv_size size = { NULL, NULL };
@@ -526,14 +268,14 @@ static int change_size(struct lv_change *change, const char *usage, const char *
 	json_object_set(change->params, "percent", json_object_get(change->request, "percent"));
 	change->method = "lv.resize";
 	change->planned = true;
-	return change_do(change, operands.words[0]);
+	return lv_command_do(change, operands.words[0]);
 }
 
 #define CUT_HELP "also where what is on it is cut"
 
 static int lv_resize_verb(int argc, char **argv)
 {
-	struct lv_change change = { .rules.grow = true };
+	struct lv_command change = { .rules.grow = true };
 	const struct cli_option own[] = {
 		{ "shrink", CLI_FLAG, &change.rules.shrink, NULL, "it may become smaller" },
 		{ "force", CLI_FLAG, &change.rules.force, NULL, CUT_HELP },
@@ -546,7 +288,7 @@ static int lv_resize_verb(int argc, char **argv)
 
 static int lv_extend_verb(int argc, char **argv)
 {
-	struct lv_change change = { .rules.grow = true };
+	struct lv_command change = { .rules.grow = true };
 	const struct cli_option own[] = { CLI_OPTION_END };
 
 	return change_size(&change, "lv extend VG/LV --size [+]SIZE [DEVICE...]", "+", own, argc,
@@ -555,7 +297,7 @@ static int lv_extend_verb(int argc, char **argv)
 
 static int lv_reduce_verb(int argc, char **argv)
 {
-	struct lv_change change = { .rules.shrink = true };
+	struct lv_command change = { .rules.shrink = true };
 	const struct cli_option own[] = {
 		{ "force", CLI_FLAG, &change.rules.force, NULL, CUT_HELP },
 		CLI_OPTION_END,
@@ -580,7 +322,7 @@ static bool set_yes_or_no(json_t *params, const char *key, const char *option, c
 
 static int lv_change_verb(int argc, char **argv)
 {
-	struct lv_change change = { .method = "lv.change" };
+	struct lv_command change = { .method = "lv.change" };
 	const char *skip = NULL, *autoactivate = NULL, *policy = NULL;
 	bool read_only = false, read_write = false;
 	const struct cli_option options[] = {
@@ -616,12 +358,12 @@ static int lv_change_verb(int argc, char **argv)
 		json_decref(change.params);
 		return cli_usage_error("nothing to change is given");
 	}
-	return change_do(&change, operands.words[0]);
+	return lv_command_do(&change, operands.words[0]);
 }
 
 static int lv_tag_verb(int argc, char **argv)
 {
-	struct lv_change change = { .method = "lv.tag" };
+	struct lv_command change = { .method = "lv.tag" };
 	struct cli_words add = { 0 }, delete = { 0 }, operands;
 	const struct cli_option options[] = {
 		{ "add", CLI_LIST, &add, "TAG", "a new tag (repeatable)" },
@@ -637,9 +379,9 @@ static int lv_tag_verb(int argc, char **argv)
 		return status;
 	if (!add.count && !delete.count)
 		return cli_usage_error("give --add or --delete");
-	change.params = json_pack("{s:o, s:o}", "add_tags", words_list(&add), "delete_tags",
-				  words_list(&delete));
-	return change_do(&change, operands.words[0]);
+	change.params = json_pack("{s:o, s:o}", "add_tags", lv_command_words(&add), "delete_tags",
+				  lv_command_words(&delete));
+	return lv_command_do(&change, operands.words[0]);
 }
 
 int command_lv(int argc, char **argv)

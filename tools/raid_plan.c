@@ -192,7 +192,7 @@ static int plan_repair(struct raid_plan *plan, const struct raid_status *status,
 
 	if (rc)
 		return rc;
-	if (!status->clean || status->progress.held)
+	if (!status->agree || status->progress.held)
 		say(plan, "%s: the resync that is due would come first", name_of(plan));
 	say(plan, "%s: %s of each member would be compared", name_of(plan),
 	    size_format(status->member_size, size));

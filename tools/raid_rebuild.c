@@ -7,35 +7,18 @@
 
 #include "block/block.h"
 #include "rpc/rpc.h"
-#include "tools/consent.h"
 #include "tools/lv_change.h"
-#include "tools/lv_raid.h"
-#include "tools/lv_size.h"
 #include "tools/describe.h"
 #include "tools/owner.h"
 #include "tools/raid.h"
 #include "tools/raid_plan.h"
+#include "tools/raid_rebuild.h"
 #include "tools/rehearse.h"
 #include "tools/stack.h"
 #include "util/bytes.h"
 #include "util/size.h"
-#include "volume/volume_raid.h"
 
 #define PROGRESS_INTERVAL_NS (200 * 1000 * 1000ull)
-
-struct rebuild {
-	struct cli_words given;
-	char *target;
-	bool check, repair, force;
-	bool volume;  /* the array of a volume: the target is VG/LV */
-	json_t *mend; /* and first its lost images are replaced: of lv.repair, owned; or NULL */
-	struct consent consent;
-	struct cli_progress progress;
-	json_t *result;       /* of a check, as describe_progress() has it */
-	uint64_t total, rate; /* as last reported; 0: nothing was to be done */
-	bool in_part;         /* a check that found nothing, and could not look everywhere */
-	bool ended;           /* the server, before it began */
-};
 
 /* Nothing is known of what was not compared: neither that it is well, nor that it is not. */
 #define EXIT_IN_PART 3
@@ -43,12 +26,12 @@ struct rebuild {
 /* What goes on with it, and what looks for differences. */
 static const char *rebuild_command(const struct rebuild *rebuild)
 {
-	return rebuild->volume ? "lv repair" : "raid rebuild";
+	return rebuild->open ? "lv repair" : "raid rebuild";
 }
 
 static const char *check_command(const struct rebuild *rebuild)
 {
-	return rebuild->volume ? "lv scrub" : "raid check";
+	return rebuild->open ? "lv scrub" : "raid check";
 }
 
 static void rebuild_show(struct rebuild *rebuild, const char *operation, uint64_t position,
@@ -173,7 +156,7 @@ static int rebuild_remote(struct rebuild *rebuild, const char *socket, struct er
 		error_advise(
 			error,
 			"the server that has %s goes on with it; `tenon %s %s` says how far it is",
-			rebuild->target, rebuild->volume ? "lv repair" : "raid show",
+			rebuild->target, rebuild->open ? "lv repair" : "raid show",
 			rebuild->target);
 	return rc;
 }
@@ -216,39 +199,13 @@ static int rebuild_wait(struct rebuild *rebuild, struct raid_array *array, struc
 	return rc;
 }
 
-/* The array of a volume, which runs while it is open. */
-static int open_volume(struct rebuild *rebuild, struct stack *stack, struct block **block,
-		       struct raid_array **array, struct error *error)
-{
-	json_t *news = json_array(), *notes = NULL;
-	struct volume_group *group;
-	struct volume_lv *lv;
-	int rc = stack_find_volume(stack, rebuild->target, &group, &lv, error);
-
-	if (!rc && !volume_lv_is_raid(lv))
-		rc = error_set(error, -EOPNOTSUPP, "%s: its type is %s, no array", rebuild->target,
-			       volume_lv_type(lv));
-	/* It stays open, so that its array goes on with what is begun here. */
-	if (!rc)
-		rc = volume_open_lv(group, lv->name, true, block, error);
-	if (!rc && rebuild->mend) {
-		rc = lv_change(group, "lv.repair", rebuild->mend, news, error);
-		notes = lv_change_notes(group);
-	}
-	lv_change_tell(notes, news);
-	json_decref(notes);
-	json_decref(news);
-	*array = rc ? NULL : volume_lv_array(lv);
-	return rc;
-}
-
 static int rebuild_here(struct rebuild *rebuild, struct stack *stack, struct error *error)
 {
 	CLEANUP_BLOCK struct block *block = NULL;
 	struct raid_status status;
 	struct raid_array *array;
-	int rc = rebuild->volume ? open_volume(rebuild, stack, &block, &array, error)
-				 : stack_find_running(stack, rebuild->target, &array, error);
+	int rc = rebuild->open ? rebuild->open(rebuild, stack, &block, &array, error)
+			       : stack_find_running(stack, rebuild->target, &array, error);
 
 	/* What is left of an earlier resync or recovery comes first. */
 	if (!rc)
@@ -267,7 +224,7 @@ static int rebuild_here(struct rebuild *rebuild, struct stack *stack, struct err
 	if (!rebuild->total && status.progress.last != RAID_IDLE)
 		rebuild_show(rebuild, raid_operation_name(status.progress.last),
 			     status.progress.position, status.progress.total, status.progress.rate);
-	if (status.degraded && rebuild->volume)
+	if (status.degraded && rebuild->open)
 		cli_warn("%s: still degraded, %u of %u images have all data; `tenon lv repair %s` "
 			 "replaces those that are lost",
 			 rebuild->target, status.working, status.raid_disks, rebuild->target);
@@ -297,78 +254,6 @@ static void rebuild_summary(const struct rebuild *rebuild)
 			rebuild->rate ? "/s" : "");
 }
 
-/* One range that differs; which member is wrong there, where that is known. */
-static void check_say_range(const json_t *range)
-{
-	unsigned long long offset = number_of(range, "offset_bytes");
-	const char *device = json_string_value(json_object_get(range, "wrong_device"));
-	json_t *stripe = json_object_get(range, "stripe");
-	char where[48] = "";
-
-	if (json_is_integer(stripe))
-		snprintf(where, sizeof(where), " of each member (stripe %lld)",
-			 (long long)json_integer_value(stripe));
-	cli_say("  bytes %llu to %llu%s: %s%s", offset,
-		offset + number_of(range, "length_bytes") - 1, where,
-		device ? device : "which member is wrong cannot be known",
-		device ? " is wrong" : "");
-}
-
-static void check_say(const struct rebuild *rebuild, uint64_t mismatches, bool repaired)
-{
-	json_t *ranges = json_object_get(rebuild->result, "mismatches"), *range;
-	char done[SIZE_TEXT];
-	size_t index;
-
-	cli_say("%s: %llu bytes differ between the members%s", rebuild->target,
-		(unsigned long long)mismatches, repaired && mismatches ? "; they agree now" : "");
-	json_array_foreach(ranges, index, range)
-		check_say_range(range);
-	if (number_of(rebuild->result, "mismatch_count") > json_array_size(ranges))
-		cli_say("  and more");
-	if (json_is_true(json_object_get(rebuild->result, "cut_short")))
-		cli_warn("%s: the %s was ended after %s: what comes after that was not compared",
-			 rebuild->target, rebuild->repair ? "repair" : "check",
-			 size_format(number_of(rebuild->result, "scrubbed_bytes"), done));
-}
-
-/* What a check found. A difference that is still there is a failure. */
-static int check_result(struct rebuild *rebuild, struct error *error)
-{
-	uint64_t mismatches = number_of(rebuild->result, "mismatch_bytes");
-	uint64_t unresolved = number_of(rebuild->result, "unresolved_bytes");
-	uint64_t skipped = number_of(rebuild->result, "not_compared_bytes");
-
-	check_say(rebuild, mismatches, rebuild->repair && !unresolved);
-	if (skipped)
-		cli_warn(
-			"%s: %llu bytes could not be compared on all members: they are missing, or "
-			"cannot be read, or their bad-block logs say so",
-			rebuild->target, (unsigned long long)skipped);
-	rebuild->in_part = skipped || json_is_true(json_object_get(rebuild->result, "cut_short"));
-	if (!mismatches || (rebuild->repair && !unresolved))
-		return 0;
-	if (rebuild->repair) {
-		error_set(error, -EIO,
-			  "%s: %llu bytes differ still: which of the members is wrong there cannot "
-			  "be known",
-			  rebuild->target, (unsigned long long)unresolved);
-		error_advise(error,
-			     "%s --force makes parity anew from the data, "
-			     "and takes the first copy in order; if it was those that were "
-			     "wrong, the right ones cannot be had back then",
-			     rebuild->volume ? "`tenon lv scrub --repair`" : "`tenon raid repair`");
-		return -EIO;
-	}
-	error_set(error, -EIO, "%s: the members differ in %llu bytes", rebuild->target,
-		  (unsigned long long)mismatches);
-	error_advise(error,
-		     "`tenon %s` makes them agree where most copies, or P and Q, say who is wrong; "
-		     "what two copies or one parity cannot tell it leaves",
-		     rebuild->volume ? "lv scrub --repair" : "raid repair");
-	return -EIO;
-}
-
 /* 1: it is done; 0: no server has it. */
 static int rebuild_by_owner(struct rebuild *rebuild, struct error *error)
 {
@@ -387,24 +272,19 @@ static int rebuild_by_owner(struct rebuild *rebuild, struct error *error)
 	return rc ? rc : 1;
 }
 
-/* A check of the array on overlays, which tells where a repair would write. */
-static int compare_rehearsed(struct rebuild *rebuild, struct error *error)
+int rebuild_compare(struct rebuild *rebuild, struct raid_array *array, struct error *error)
 {
-	CLEANUP_STACK struct stack *stack = NULL;
 	struct raid_status status;
-	struct raid_array *array;
-	bool clean;
-	int rc = rehearse_claim(&stack, &rebuild->given, rebuild->target, error);
+	bool differ;
+	int rc;
 
-	if (!rc)
-		rc = stack_find_running(stack, rebuild->target, &array, error);
-	if (rc)
-		return rc;
 	raid_status(array, &status);
-	clean = status.clean;
+	differ = !status.agree;
+	for (unsigned i = 0; i < status.member_count; i++)
+		differ |= status.members[i].state == RAID_MEMBER_REBUILDING;
 	raid_status_free(&status);
-	if (!clean) {
-		cli_say("  before that resync its members differ, and are not compared");
+	if (differ) {
+		cli_say("  before that its members differ, and are not compared");
 		return 0;
 	}
 	rc = raid_scrub_start(array, false, error);
@@ -416,8 +296,25 @@ static int compare_rehearsed(struct rebuild *rebuild, struct error *error)
 	raid_status(array, &status);
 	rebuild->result = describe_progress(&status);
 	raid_status_free(&status);
-	check_say(rebuild, number_of(rebuild->result, "mismatch_bytes"), false);
+	scrub_say(rebuild, number_of(rebuild->result, "mismatch_bytes"), false);
 	return 0;
+}
+
+/* A check of the array on overlays, which tells where a repair would write. */
+static int compare_rehearsed(struct rebuild *rebuild, struct error *error)
+{
+	CLEANUP_STACK struct stack *stack = NULL;
+	struct raid_array *array;
+	int rc = rehearse_claim(&stack, &rebuild->given, rebuild->target, error);
+
+	if (!rc)
+		rc = stack_find_running(stack, rebuild->target, &array, error);
+	return rc ? rc : rebuild_compare(rebuild, array, error);
+}
+
+static int recovery_rehearse(struct rebuild *rebuild, struct error *error)
+{
+	return raid_rehearse_rebuild(&rebuild->given, rebuild->target, error);
 }
 
 static int repair_rehearse(struct rebuild *rebuild, struct error *error)
@@ -449,9 +346,7 @@ static int rebuild_run(void *arg, struct error *error)
 	int rc;
 
 	if (rebuild->consent.dry_run)
-		return rebuild->check
-			       ? repair_rehearse(rebuild, error)
-			       : raid_rehearse_rebuild(&rebuild->given, rebuild->target, error);
+		return rebuild->rehearse(rebuild, error);
 	rc = rebuild_by_owner(rebuild, error);
 	if (rc < 0)
 		return rc;
@@ -469,7 +364,23 @@ static int rebuild_run(void *arg, struct error *error)
 	cli_progress_end(&rebuild->progress);
 	if (!rc && !rebuild->check)
 		rebuild_summary(rebuild);
-	return !rc && rebuild->check ? check_result(rebuild, error) : rc;
+	return !rc && rebuild->check ? scrub_result(rebuild, error) : rc;
+}
+
+int rebuild_do(struct rebuild *rebuild)
+{
+	int status;
+
+	if (!rebuild->repair && rebuild->force)
+		status = cli_usage_error("--force: it is about a repair; give --repair too");
+	else if (rebuild->check && !rebuild->repair && rebuild->consent.dry_run)
+		status =
+			cli_usage_error("--dry-run: a check changes nothing; it is about --repair");
+	else
+		status = cli_on_fiber(rebuild_run, rebuild);
+	json_decref(rebuild->result);
+	json_decref(rebuild->mend);
+	return status == EXIT_DONE && rebuild->in_part ? EXIT_IN_PART : status;
 }
 
 static int rebuild_verb(struct rebuild *rebuild, const char *usage,
@@ -480,15 +391,11 @@ static int rebuild_verb(struct rebuild *rebuild, const char *usage,
 
 	if (!cli_parse(usage, options, argc, argv, 1, 1, &operands, &status))
 		return status;
-	if (!rebuild->repair && rebuild->force)
-		return cli_usage_error("--force: it is about a repair; give --repair too");
-	if (rebuild->check && !rebuild->repair && rebuild->consent.dry_run)
-		return cli_usage_error("--dry-run: a check changes nothing; it is about --repair");
 	rebuild->target = raid_target(operands.words[0]);
-	status = cli_on_fiber(rebuild_run, rebuild);
+	rebuild->rehearse = rebuild->check ? repair_rehearse : recovery_rehearse;
+	status = rebuild_do(rebuild);
 	free(rebuild->target);
-	json_decref(rebuild->result);
-	return status == EXIT_DONE && rebuild->in_part ? EXIT_IN_PART : status;
+	return status;
 }
 
 int raid_rebuild_verb(int argc, char **argv)
@@ -500,16 +407,12 @@ int raid_rebuild_verb(int argc, char **argv)
 	return rebuild_verb(&rebuild, "raid rebuild NAME", options, argc, argv);
 }
 
-#define FORCE_HELP                                                                                 \
-	"repair: make parity anew, or take the first copy, also where who is wrong cannot be "     \
-	"known"
-
 int raid_repair_verb(int argc, char **argv)
 {
 	struct rebuild rebuild = { .progress.what = "repair", .check = true, .repair = true };
 	const struct cli_option options[] = {
 		CLI_OPTION_DEVICE(&rebuild.given),
-		{ "force", CLI_FLAG, &rebuild.force, NULL, FORCE_HELP },
+		{ "force", CLI_FLAG, &rebuild.force, NULL, REBUILD_FORCE_HELP },
 		CLI_OPTION_DRY_RUN(&rebuild.consent),
 		CLI_OPTION_END,
 	};
@@ -523,65 +426,10 @@ int raid_check_verb(int argc, char **argv)
 	const struct cli_option options[] = {
 		CLI_OPTION_DEVICE(&rebuild.given),
 		{ "repair", CLI_FLAG, &rebuild.repair, NULL, "make the members agree" },
-		{ "force", CLI_FLAG, &rebuild.force, NULL, FORCE_HELP },
+		{ "force", CLI_FLAG, &rebuild.force, NULL, REBUILD_FORCE_HELP },
 		CLI_OPTION_DRY_RUN(&rebuild.consent),
 		CLI_OPTION_END,
 	};
 
 	return rebuild_verb(&rebuild, "raid check NAME [--repair] [--force]", options, argc, argv);
-}
-
-/* ---- Arrays of volumes ---- */
-
-static int volume_rebuild(struct rebuild *rebuild, char *name)
-{
-	struct error error = { 0 };
-	int status;
-
-	rebuild->volume = true;
-	rebuild->target = name;
-	if (!strchr(name, '/') || !strcmp(strchr(name, '/'), "/")) {
-		error_set(&error, -EINVAL, "%s: expected VG/LV", name);
-		status = cli_wrong_value(NULL, &error);
-	} else {
-		status = cli_on_fiber(rebuild_run, rebuild);
-	}
-	json_decref(rebuild->result);
-	json_decref(rebuild->mend);
-	return status == EXIT_DONE && rebuild->in_part ? EXIT_IN_PART : status;
-}
-
-int lv_scrub_verb(int argc, char **argv)
-{
-	struct rebuild rebuild = { .progress.what = "check", .check = true };
-	const struct cli_option options[] = {
-		CLI_OPTION_DEVICE(&rebuild.given),
-		{ "repair", CLI_FLAG, &rebuild.repair, NULL, "make the images agree" },
-		{ "force", CLI_FLAG, &rebuild.force, NULL, FORCE_HELP },
-		CLI_OPTION_END,
-	};
-	struct cli_words operands;
-	int status;
-
-	if (!cli_parse("lv scrub VG/LV [--repair] [--force]", options, argc, argv, 1, 1, &operands,
-		       &status))
-		return status;
-	if (!rebuild.repair && rebuild.force)
-		return cli_usage_error("--force: it is about a repair; give --repair too");
-	return volume_rebuild(&rebuild, operands.words[0]);
-}
-
-int lv_repair_verb(int argc, char **argv)
-{
-	struct rebuild rebuild = { .progress.what = "rebuild" };
-	const struct cli_option options[] = { CLI_OPTION_DEVICE(&rebuild.given), CLI_OPTION_END };
-	struct cli_words operands;
-	int status;
-
-	if (!cli_parse("lv repair VG/LV [DEVICE...]", options, argc, argv, 1, CLI_ANY, &operands,
-		       &status))
-		return status;
-	rebuild.mend = json_pack("{s:o}", "name", describe_text(operands.words[0]));
-	lv_size_add_pvs(&operands, 1, rebuild.mend);
-	return volume_rebuild(&rebuild, operands.words[0]);
 }

@@ -5,6 +5,7 @@
 #include "block/block.h"
 #include "raid/geometry.h"
 #include "tools/raid.h"
+#include "tools/raid_rebuild.h"
 #include "tools/rehearse.h"
 #include "util/size.h"
 
@@ -40,7 +41,7 @@ static bool say_resync(const char *target, const struct raid_status *status)
 {
 	char size[SIZE_TEXT];
 
-	if (status->clean || !raid_geometry_redundant(status->level))
+	if (status->agree || !raid_geometry_redundant(status->level))
 		return false;
 	if (status->bitmap.present)
 		cli_say("%s: a resync would make its members equal where the bitmap says so: "
@@ -82,23 +83,27 @@ static bool say_recovery(const char *target, const struct raid_status *status)
 	return said;
 }
 
+bool rebuild_say_planned(const char *target, struct raid_array *array)
+{
+	struct raid_status status;
+	bool said;
+
+	raid_status(array, &status);
+	said = say_resync(target, &status);
+	said |= say_recovery(target, &status);
+	raid_status_free(&status);
+	return said;
+}
+
 int raid_rehearse_rebuild(const struct cli_words *given, char *target, struct error *error)
 {
 	CLEANUP_STACK struct stack *stack = NULL;
-	struct raid_status status;
 	struct raid_array *array;
-	bool said;
 	int rc = rehearse_claim(&stack, given, target, error);
 
 	if (!rc)
 		rc = stack_find_running(stack, target, &array, error);
-	if (rc)
-		return rc;
-	raid_status(array, &status);
-	said = say_resync(target, &status);
-	said |= say_recovery(target, &status);
-	if (!said)
+	if (!rc && !rebuild_say_planned(target, array))
 		cli_say("%s: nothing is left to rebuild", target);
-	raid_status_free(&status);
-	return 0;
+	return rc;
 }

@@ -135,6 +135,7 @@ static int stack_scan(struct stack *stack, const struct stack_options *options, 
 	struct volume_context context = { .command = options->command,
 					  .compute = options->compute,
 					  .log = &stack->log,
+					  .no_resync = !options->resync,
 					  .archive = state_archive(&state) };
 	CLEANUP_FREE struct block **blocks = calloc(stack->node_count + 1, sizeof(struct block *));
 	unsigned count = 0;

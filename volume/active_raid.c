@@ -164,6 +164,7 @@ static int assemble(struct array_opening *opening, struct raid_array **out)
 		.in_sync = lvm_strings_contain(&lv->private->status, "NOTSYNCED"),
 	};
 	struct raid_assemble_options options = { .read_only = !opening->activation->writable,
+						 .no_resync = group->private->no_resync,
 						 .log = group->private->log };
 	int rc;
 

@@ -189,6 +189,7 @@ int lvm_vg_set_context(struct volume_group *group, const struct volume_context *
 	private->random = context->random;
 	private->compute = context->compute;
 	private->log = context->log;
+	private->no_resync = context->no_resync;
 	if (context->archive) {
 		private->archive = *context->archive;
 		private->archive.directory = lvm_vg_keep_string(group, context->archive->directory);

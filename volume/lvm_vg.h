@@ -85,6 +85,7 @@ struct volume_group_private {
 	struct random *random;
 	struct worker *compute;        /* or NULL; see lvm_vg_compute() */
 	struct log *log;               /* or NULL: nowhere */
+	bool no_resync;                /* of arrays */
 	struct fiber_queue closing;    /* a volume in use came to its end */
 	struct volume_archive archive; /* directory NULL: none */
 };

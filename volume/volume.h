@@ -165,6 +165,7 @@ struct volume_context {
 	struct worker *compute;
 	const struct volume_archive *archive; /* where metadata is kept; NULL: nowhere */
 	struct log *log; /* for arrays of volumes; outlives the group; NULL: nowhere */
+	bool no_resync;  /* arrays of volumes do not resync or recover by themselves */
 };
 
 /* ---- Finding ---- */

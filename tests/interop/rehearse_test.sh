@@ -52,8 +52,35 @@ dry 0 'which member is wrong cannot be known' raid repair r
 "$TENON" raid fail r b && "$TENON" raid remove r b && "$TENON" raid add r e || problem 'a member of another'
 dry 0 '/e: would fill an empty place of md/r' raid rebuild r
 
+# What was made of devices that differ has to be resynced first.
+truncate -s 16M unequal other
+printf x | dd of=unequal bs=1 seek=12M conv=notrunc status=none
+"$TENON" raid create n --level 1 unequal other --bitmap none 2>out || problem "raid create: $(cat out)"
+dry 0 'md/n: a resync would make its members equal: 1[0-9] MiB of each' raid rebuild n --device "$work/unequal" --device "$work/other"
+dry 0 'the resync that is due would come first' raid repair n --device "$work/unequal" --device "$work/other"
+
+# Volumes that are arrays. A check without --repair changes nothing in any case.
+truncate -s 16M p q r s
+export TENON_DEVICES=$TENON_DEVICES:$work/p:$work/q:$work/r:$work/s
+"$TENON" vg create rg p q r s && "$TENON" lv create rg/r5 --type raid5 --stripes 2 --size 8M p q r || problem 'a volume of RAID5'
+sums() { cat a b c d e copies/? p q r s | sha256sum; }
+dry 0 'rg/r5: a resync would make its members equal' lv repair rg/r5
+dry 0 'before that its members differ, and are not compared' lv scrub rg/r5 --repair
+dry 2 'it is about --repair' lv scrub rg/r5
+"$TENON" lv repair rg/r5 >out 2>&1 || problem "lv repair: $(cat out)"
+dry 0 'rg/r5: nothing is left to rebuild' lv repair rg/r5
+dry 0 'rg/r5: 0 bytes differ' lv scrub rg/r5 --repair
+printf x | dd of=q bs=1 seek=6M conv=notrunc status=none
+dry 0 'which member is wrong cannot be known' lv scrub rg/r5 --repair
+dry 1 'no array' lv repair vg/v
+mv q away && truncate -s 16M q
+dry 0 'rg/r5: r5_rimage_1 would be made anew on /.*/s, from extent 1 on' lv repair rg/r5
+dry 0 'r5_rimage_1: would get its data as a member' lv repair rg/r5
+dry 1 'images are lost, and there are not so many PVs' lv repair rg/r5 p
+mv away q
+
 # A server that has them: nobody writes to them, so their bytes stay.
-launch server.out "$TENON" serve vg --socket-dir s || problem "the server: $(cat server.out)"
+launch server.out "$TENON" serve vg --socket-dir sockets || problem "the server: $(cat server.out)"
 groups
 dry 1 'a running server has it' vg rename vg other
 dry 1 'a running server has it' vg export vg
