@@ -156,6 +156,7 @@ void raid_place_exchange(struct raid_array *array, uint32_t role)
 	old->state = RAID_MEMBER_FAULTY;
 	snprintf(old->reason, sizeof(old->reason), "replaced by %s",
 		 array->places[role].member->block->name);
+	raid_event_note(array, "Fail", old->block->name);
 	array->lost = true;
 	array->super_wanted++;
 	fiber_queue_wake_all(&array->each_queue);

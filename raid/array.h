@@ -33,6 +33,7 @@ enum raid_change {
 	RAID_CHANGED_APART,    /* members may differ where they did not: a resync is due */
 	RAID_CHANGED_SYNCED,   /* they do not any more, and no place is without its data */
 	RAID_CHANGED_WRITABLE, /* superblocks can be written again */
+	RAID_CHANGED_WANTING,  /* a member did not take a write: a spare is to replace it */
 };
 
 /* A part of the array that is told of changes, in the order of raid_array_watch(). changed() does not suspend and
@@ -65,7 +66,8 @@ struct raid_member {
 	uint64_t flushed; /* the checkpoint as it was before the flush of the update that runs */
 	bool target;      /* of the recovery that runs; one that came later waits for the next */
 	bool replaces; /* another member in the same place, which has the data: see struct raid_place */
-	bool filled; /* it has all of them, durably; superblocks may say so */
+	bool filled;            /* it has all of them, durably; superblocks may say so */
+	bool wants_replacement; /* it did not take a write since the array was started: see spares.h */
 
 	/* STALE: what the freshest superblock said of it. Until a faulty one is removed it stays marked so. */
 	bool marked_faulty, removed;

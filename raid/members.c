@@ -13,6 +13,7 @@
 #include "raid/intent.h"
 #include "raid/md_layout.h"
 #include "raid/rebuild.h"
+#include "raid/spares.h"
 #include "util/bytes.h"
 #include "util/size.h"
 
@@ -204,6 +205,55 @@ int raid_remove(struct raid_array *array, const char *device, struct error *erro
 
 	fiber_mutex_lock(&array->membership);
 	rc = remove_locked(array, device, error);
+	fiber_mutex_unlock(&array->membership);
+	return rc;
+}
+
+static int check_spare(struct raid_array *array, const char *device, struct raid_member **out,
+		       struct error *error)
+{
+	int rc = find_member(array, device, out, error);
+
+	if (!rc && (*out)->state != RAID_MEMBER_SPARE)
+		rc = error_set(error, -EBUSY, "%s is no spare of %s (%s)", device,
+			       array->block.name, raid_member_state_name((*out)->state));
+	if (!rc && (raid_array_degraded(array) || raid_spares_wanted(array)))
+		rc = error_set(error, -EBUSY, "%s needs its spares itself", array->block.name);
+	return rc;
+}
+
+static int take_spare_locked(struct raid_array *array, const char *device, struct block **block,
+			     struct error *error)
+{
+	struct raid_member *member;
+	int rc = check_writable(array, error);
+
+	if (!rc)
+		rc = check_spare(array, device, &member, error);
+	if (!rc)
+		rc = wait_for_requests(member, error);
+	/* It may have been put to use meanwhile, or failed. */
+	if (!rc)
+		rc = check_spare(array, device, &member, error);
+	if (rc)
+		return rc;
+	*block = block_ref(member->block);
+	raid_member_drop(member);
+	rc = raid_super_update(array);
+	if (rc)
+		log_warning(array->log,
+			    "%s: %s is let go of, but superblocks cannot be written: %s",
+			    array->block.name, device, error_name(rc));
+	return 0;
+}
+
+int raid_take_spare(struct raid_array *array, const char *device, struct block **block,
+		    struct error *error)
+{
+	int rc;
+
+	fiber_mutex_lock(&array->membership);
+	rc = take_spare_locked(array, device, block, error);
 	fiber_mutex_unlock(&array->membership);
 	return rc;
 }

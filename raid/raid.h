@@ -23,7 +23,7 @@
  *	members.c	fail, remove and add; journal_add.c: a write journal is added
  *	reshape.c	other shapes are begun; raid5_reshape.c goes on with them
  *	grow.c	more of each member, more mirrors
- *	replace.c	one member for another, while both are there
+ *	spares.h	where spares go; replace.c: one member for another, while both are there
  *	intent.c	the write-intent bitmap at work: set before a write, cleared lazily; bitmap_change.c: added and removed
  *	legs.c		one request to several members; write_error.c: where one does not take it
  *	level.h		what a level implements
@@ -273,6 +273,11 @@ int raid_fail_anyway(struct raid_array *array, const char *device, struct error 
 /* Lets go of a faulty, spare or stale member. -EBUSY while it is in use; -ENOENT for one that was removed before, which
  * is let go of all the same. */
 int raid_remove(struct raid_array *array, const char *device, struct error *error);
+
+/* Lets go of a spare, of which *block is a reference then, locked as before; but of none that the array itself has a use for: -EBUSY
+ * when it is degraded or replaces a member, or the device is a spare no more. -ENOENT. */
+int raid_take_spare(struct raid_array *array, const char *device, struct block **block,
+		    struct error *error);
 
 /*
  * Adds a device. One that was a member before and whose bitmap reaches back far enough is brought up to

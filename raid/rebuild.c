@@ -25,6 +25,7 @@
 
 #include "raid/intent.h"
 #include "raid/rebuild_windows.h"
+#include "raid/spares.h"
 #include "util/bytes.h"
 
 /* ---- One operation ---- */
@@ -214,56 +215,6 @@ static void run(struct raid_array *array, enum raid_operation operation, uint64_
 
 /* ---- What to do ---- */
 
-/* Gives an empty place to a spare. */
-static bool use_spare(struct raid_array *array, uint32_t place)
-{
-	list_for_each(at, &array->members) {
-		struct raid_member *member = list_entry(at, struct raid_member, node);
-
-		if (member->state != RAID_MEMBER_SPARE ||
-		    member->sb.data_size < array->now.member_sectors)
-			continue;
-		member->recovered = member->checkpoint = member->full_from = 0;
-		raid_member_place(member, (int)place, RAID_MEMBER_REBUILDING);
-		return true;
-	}
-	return false;
-}
-
-/* What a spare's bitmap and log have is of another time; md leaves it to whoever uses the spare. */
-static void prepare_member(struct raid_array *array, struct raid_member *member)
-{
-	int rc = 0;
-
-	raid_member_hold(member);
-	if (array->intent)
-		rc = raid_intent_write_all(array->intent, member);
-	if (!rc && array->level->prepare)
-		rc = array->level->prepare(member);
-	if (rc)
-		raid_member_fail(member, "bitmap or log not written: %s",
-				 raid_member_trouble(member, rc));
-	raid_member_release(member);
-}
-
-/* The superblocks know a new member before it is written to, and it has the bitmap. */
-static int use_spares(struct raid_array *array)
-{
-	bool used = false;
-
-	for (uint32_t i = 0; i < array->now.disks; i++)
-		used = (!array->places[i].member && use_spare(array, i)) || used;
-	if (!used)
-		return 0;
-	for (uint32_t i = 0; i < array->now.disks; i++) {
-		struct raid_member *member = array->places[i].member;
-
-		if (member && member->state == RAID_MEMBER_REBUILDING)
-			prepare_member(array, member);
-	}
-	return raid_super_update(array);
-}
-
 /* Whoever has a place and lacks data; false when there is nobody. */
 static bool choose_targets(struct raid_array *array, uint64_t *start)
 {
@@ -298,10 +249,11 @@ static bool work(struct raid_array *array)
 		return true;
 	}
 	if (!rebuild->disabled && !rebuild->failed && !rebuild->held) {
-		if (raid_array_degraded(array) || array->replacements) {
+		if (raid_array_degraded(array) || array->replacements ||
+		    raid_spares_wanted(array)) {
 			/* Nobody is filled whom no superblock with data knows: should those fail, it would
 			 * look like a half that ran apart. */
-			rebuild->failed = use_spares(array) || raid_super_settle(array);
+			rebuild->failed = raid_spares_use(array) || raid_super_settle(array);
 			if (rebuild->failed)
 				return false;
 			if (choose_targets(array, &start)) {
@@ -353,7 +305,7 @@ static void array_changed(struct raid_watch *watch, enum raid_change change)
 	if (change == RAID_CHANGED_LOST)
 		array->rebuild.held = false;
 	if (change == RAID_CHANGED_LOST || change == RAID_CHANGED_APART ||
-	    change == RAID_CHANGED_WRITABLE)
+	    change == RAID_CHANGED_WRITABLE || change == RAID_CHANGED_WANTING)
 		raid_rebuild_kick(array);
 }
 

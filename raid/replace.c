@@ -11,9 +11,9 @@
  */
 #include <errno.h>
 
-#include "raid/intent.h"
 #include "raid/members.h"
 #include "raid/rebuild.h"
+#include "raid/spares.h"
 
 static int check(struct raid_array *array, const char *device, struct raid_member **member,
 		 struct error *error)
@@ -49,18 +49,6 @@ static int check(struct raid_array *array, const char *device, struct raid_membe
 	return 0;
 }
 
-static struct raid_member *find_spare(struct raid_array *array, const struct block *with)
-{
-	list_for_each(at, &array->members) {
-		struct raid_member *member = list_entry(at, struct raid_member, node);
-
-		if (member->state == RAID_MEMBER_SPARE && (!with || member->block == with) &&
-		    member->sb.data_size >= array->now.member_sectors)
-			return member;
-	}
-	return NULL;
-}
-
 static int no_spare(const struct raid_array *array, const struct block *with, struct error *error)
 {
 	if (with)
@@ -68,34 +56,6 @@ static int no_spare(const struct raid_array *array, const struct block *with, st
 				 array->block.name);
 	error_set(error, -ENODEV, "%s has no spare", array->block.name);
 	return error_advise(error, "name a device with --with, or add one");
-}
-
-static int put_beside(struct raid_array *array, const struct raid_member *member,
-		      struct raid_member *spare, struct error *error)
-{
-	int rc;
-
-	raid_member_replace(spare, member->role);
-	raid_member_hold(spare);
-	rc = array->intent ? raid_intent_write_all(array->intent, spare) : 0;
-	if (!rc && array->level->prepare && raid_member_active(spare))
-		rc = array->level->prepare(spare);
-	if (!rc && raid_member_active(spare))
-		rc = raid_member_announce(spare);
-	if (rc)
-		raid_member_fail(spare, "superblock not written: %s",
-				 raid_member_trouble(spare, rc));
-	raid_member_release(spare);
-	rc = raid_super_update(array);
-	if (!raid_member_active(spare))
-		return error_set(error, -EIO, "%s: %s", spare->block->name, spare->reason);
-	if (rc)
-		return error_set(error, rc, "%s: superblocks cannot be written: %s",
-				 array->block.name, error_name(rc));
-	log_info(array->log, "%s: %s is being replaced by %s", array->block.name,
-		 member->block->name, spare->block->name);
-	raid_rebuild_kick(array);
-	return 0;
 }
 
 int raid_replace(struct raid_array *array, const char *device, struct block *with,
@@ -108,9 +68,12 @@ int raid_replace(struct raid_array *array, const char *device, struct block *wit
 		return error_set(error, -EROFS, "%s is assembled read-only", array->block.name);
 	fiber_mutex_lock(&array->membership);
 	rc = check(array, device, &member, error);
-	spare = rc ? NULL : find_spare(array, with);
+	spare = rc ? NULL : raid_spare_find(array, with);
 	if (!rc)
-		rc = spare ? put_beside(array, member, spare, error) : no_spare(array, with, error);
+		rc = spare ? raid_spare_put_beside(array, member, spare, error)
+			   : no_spare(array, with, error);
+	if (!rc)
+		raid_rebuild_kick(array);
 	fiber_mutex_unlock(&array->membership);
 	return rc;
 }
@@ -121,7 +84,7 @@ int raid_replace_with(struct raid_array *array, const char *device, struct block
 	struct raid_member *member;
 	int rc = check(array, device, &member, error);
 
-	if (!rc && !find_spare(array, with))
+	if (!rc && !raid_spare_find(array, with))
 		rc = over ? raid_add_over(array, with, error) : raid_add(array, with, error);
 	return rc ? rc : raid_replace(array, device, with, error);
 }
@@ -132,5 +95,5 @@ int raid_replace_check(struct raid_array *array, const char *device, bool by_spa
 	struct raid_member *member;
 	int rc = check(array, device, &member, error);
 
-	return !rc && by_spare && !find_spare(array, NULL) ? no_spare(array, NULL, error) : rc;
+	return !rc && by_spare && !raid_spare_find(array, NULL) ? no_spare(array, NULL, error) : rc;
 }

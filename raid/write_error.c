@@ -23,6 +23,18 @@ static bool is_alone(const struct raid_member *member)
 	       array->level->holds_alone(array, member, &sector, &count);
 }
 
+/* As md's WantReplacement, which is kept in memory only. */
+static void want_replacement(struct raid_member *member)
+{
+	if (member->wants_replacement || !member->array->metadata->replacements)
+		return;
+	member->wants_replacement = true;
+	log_warning(member->array->log,
+		    "%s: %s did not take a write: a spare replaces it, if there is one",
+		    member->array->block.name, member->block->name);
+	raid_array_changed(member->array, RAID_CHANGED_WANTING);
+}
+
 bool raid_member_note_instead(struct raid_member *member, uint64_t offset, uint64_t length, int rc)
 {
 	struct raid_array *array = member->array;
@@ -35,6 +47,7 @@ bool raid_member_note_instead(struct raid_member *member, uint64_t offset, uint6
 	log_warning(array->log, "%s: %s: %llu bytes at byte %llu: %s: noted as bad",
 		    array->block.name, member->block->name, (unsigned long long)length,
 		    (unsigned long long)offset, error_name(rc));
+	want_replacement(member);
 	return true;
 }
 
@@ -96,6 +109,8 @@ bool raid_member_write_again(struct raid_member *member, const struct block_io *
 		return raid_member_note_instead(member, io->offset - start, io->length, io->result);
 	raid_member_hold(member);
 	kept = write_pieces(member, io);
+	if (kept && raid_member_active(member))
+		want_replacement(member);
 	raid_member_release(member);
 	return kept;
 }

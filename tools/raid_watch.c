@@ -31,7 +31,8 @@ extern char **environ;
 struct event_watch {
 	const char *name; /* md/NAME, NAME, or a UUID; NULL: all */
 	const char *command;
-	uint64_t delay; /* seconds */
+	struct cli_words spares; /* [ARRAY=]N: how many each is to have */
+	uint64_t delay;          /* seconds */
 	bool json, once, test;
 
 	bool first;    /* look */
@@ -109,14 +110,15 @@ static int tell(const struct event_watch *watch, const char *time_text, const ch
 
 /* ---- Looking ---- */
 
+static bool is_meant(const char *word, const char *name, const char *uuid)
+{
+	word += strncmp(word, "md/", 3) ? 0 : 3;
+	return !strcmp(word, name) || !strcmp(word, uuid);
+}
+
 static bool is_wanted(const struct event_watch *watch, const char *name, const char *uuid)
 {
-	const char *wanted = watch->name;
-
-	if (!wanted)
-		return true;
-	wanted += strncmp(wanted, "md/", 3) ? 0 : 3;
-	return !strcmp(wanted, name) || !strcmp(wanted, uuid);
+	return !watch->name || is_meant(watch->name, name, uuid);
 }
 
 static const char *text_of(const json_t *row, const char *key)
@@ -124,6 +126,41 @@ static const char *text_of(const json_t *row, const char *key)
 	const char *text = json_string_value(json_object_get(row, key));
 
 	return text ? text : "";
+}
+
+/* How many spares an array is to have; what names it counts more than what is for all. */
+static uint64_t expected_spares(const struct event_watch *watch, const char *name, const char *uuid)
+{
+	uint64_t all = 0, own = 0;
+	bool named = false;
+
+	for (unsigned i = 0; i < watch->spares.count; i++) {
+		const char *word = watch->spares.words[i], *equals = strrchr(word, '=');
+		CLEANUP_FREE char *array = equals ? strndup(word, (size_t)(equals - word)) : NULL;
+
+		if (!equals)
+			all = strtoull(word, NULL, 10);
+		else if (array && is_meant(array, name, uuid)) {
+			own = strtoull(equals + 1, NULL, 10);
+			named = true;
+		}
+	}
+	return named ? own : all;
+}
+
+static bool check_spares(const struct cli_words *spares)
+{
+	for (unsigned i = 0; i < spares->count; i++) {
+		const char *word = spares->words[i], *equals = strrchr(word, '=');
+		const char *number = equals ? equals + 1 : word;
+		size_t digits = strspn(number, "0123456789");
+
+		if (digits && digits <= 4 && !number[digits] && equals != word)
+			continue;
+		cli_usage_error("--spares %s: expected N or ARRAY=N", word);
+		return false;
+	}
+	return true;
 }
 
 /* One that was not known: what there is to say before its events. */
@@ -138,6 +175,9 @@ static int tell_new(const struct event_watch *watch, const json_t *row)
 		rc = tell(watch, NULL, "TestMessage", name, NULL);
 	if (!rc && json_is_true(json_object_get(row, "degraded")))
 		rc = tell(watch, NULL, "DegradedArray", name, NULL);
+	if (!rc && (uint64_t)json_integer_value(json_object_get(row, "spares")) <
+			   expected_spares(watch, name, text_of(row, "uuid")))
+		rc = tell(watch, NULL, "SparesMissing", name, NULL);
 	if (!rc && watch->first && strcmp(text_of(row, "operation"), "idle"))
 		rc = tell(watch, NULL, "RebuildStarted", name, NULL);
 	return rc;
@@ -291,6 +331,9 @@ int raid_watch_verb(int argc, char **argv)
 		  "one" },
 		{ "delay", CLI_NUMBER, &watch.delay, "SECONDS", "between looks (1)", 1, 86400 },
 		{ "oneshot", CLI_FLAG, &watch.once, NULL, "tell how things stand, and end" },
+		{ "spares", CLI_LIST, &watch.spares, "[ARRAY=]N",
+		  "a SparesMissing for each array that has fewer when it is first seen "
+		  "(repeatable)" },
 		{ "test", CLI_FLAG, &watch.test, NULL,
 		  "a TestMessage for each array, to begin with" },
 		CLI_OPTION_JSON(&watch.json),
@@ -302,6 +345,8 @@ int raid_watch_verb(int argc, char **argv)
 	if (!cli_parse("raid watch [NAME] [--exec COMMAND] [--json]", options, argc, argv, 0, 1,
 		       &operands, &status))
 		return status;
+	if (!check_spares(&watch.spares))
+		return EXIT_USAGE;
 	watch.name = operands.count ? operands.words[0] : NULL;
 	return cli_on_fiber(watch_run, &watch);
 }

@@ -29,6 +29,9 @@ int array_call_find(struct array_call *call, bool with_device);
 /* The path of the device that parameter `key` means, by the name that the server has for it; the caller frees it. */
 int array_call_device(struct array_call *call, const char *key, char **device);
 
+/* The stack's own reference on a device keeps its lock: gives it up, so that it can be added again. At home. */
+void array_call_forget(const struct array_call *call, const char *device);
+
 /* Calls fn(call) at the array's home, if it runs. Suspends. */
 int array_call_do(struct array_call *call, int (*fn)(struct array_call *call));
 

@@ -166,10 +166,23 @@ static int fail_member(struct array_call *call)
 			   : raid_fail(call->array, call->device, call->error);
 }
 
-static int remove_member(struct array_call *call)
+void array_call_forget(const struct array_call *call, const char *device)
 {
 	struct stack *stack = call->home->stack;
-	bool held = raid_open_device(stack, call->device) != NULL;
+
+	for (unsigned i = 0; i < stack->node_count; i++) {
+		struct stack_node *node = &stack->nodes[i];
+
+		if (node->block && !node->raid && !strcmp(node->name, device)) {
+			block_unref(steal_pointer(&node->block));
+			node->is_member = false;
+		}
+	}
+}
+
+static int remove_member(struct array_call *call)
+{
+	bool held = raid_open_device(call->home->stack, call->device) != NULL;
 	int rc = raid_remove(call->array, call->device, call->error);
 
 	/* One that was removed before is no member; but this server still had it open. */
@@ -179,15 +192,7 @@ static int remove_member(struct array_call *call)
 	}
 	if (rc)
 		return rc;
-	/* The stack's own reference on it keeps the lock: give it up, so that it can be added again. */
-	for (unsigned i = 0; i < stack->node_count; i++) {
-		struct stack_node *node = &stack->nodes[i];
-
-		if (node->block && !node->raid && !strcmp(node->name, call->device)) {
-			block_unref(steal_pointer(&node->block));
-			node->is_member = false;
-		}
-	}
+	array_call_forget(call, call->device);
 	return 0;
 }
 

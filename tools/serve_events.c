@@ -23,6 +23,17 @@ struct events_call {
 	json_t *rows;
 };
 
+/* As md counts spares: what has no data yet, in a place or not. */
+static unsigned count_spares(const struct raid_status *status)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < status->member_count; i++)
+		count += status->members[i].state == RAID_MEMBER_SPARE ||
+			 status->members[i].state == RAID_MEMBER_REBUILDING;
+	return count;
+}
+
 static json_t *describe_events(struct raid_array *array, const struct events_call *call)
 {
 	json_t *events = json_array(), *from;
@@ -36,8 +47,9 @@ static json_t *describe_events(struct raid_array *array, const struct events_cal
 	from = json_object_get(call->after, uuid);
 	after = from ? (uint64_t)json_integer_value(from) : call->all ? 0 : UINT64_MAX;
 	next = raid_events_since(array, after, add_event, events, &lost);
-	row = json_pack("{s:o, s:s, s:b, s:s, s:I, s:I, s:o}", "name", describe_name(status.name),
-			"uuid", uuid, "degraded", status.degraded, "operation",
+	row = json_pack("{s:o, s:s, s:b, s:i, s:s, s:I, s:I, s:o}", "name",
+			describe_name(status.name), "uuid", uuid, "degraded", status.degraded,
+			"spares", (int)count_spares(&status), "operation",
 			raid_operation_name(status.progress.operation), "next", (json_int_t)next,
 			"lost", (json_int_t)lost, "events", events);
 	raid_status_free(&status);

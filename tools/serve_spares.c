@@ -3,13 +3,20 @@
  * Spare groups, as mdadm's monitor has them: where an array of a group is degraded and has no spare, one of an array of
  * the same group that is whole goes there. Groups are what --spare-group says, and are kept nowhere else.
  *
- * A spare has no data. It leaves its array before it is added to the other; if it cannot be, it goes back. Should the
- * server end in between, it is still a spare of the first by its superblock.
+ *	spare of one --raid_take_spare()--> held by nobody but us --raid_add_over()--> spare of the other
+ *	                                              `--if that fails, or is not needed any more--> spare of the one
+ *
+ * Whether one has a spare to give and the other needs it is asked again when it leaves and before it is added: between the looks an array may
+ * have failed, or been rebuilt. The device stays open and locked all the time, so that nobody else can put anything on it, and what it
+ * says is not written over before the other array's word is on it. Should the server end in between, it is still a spare of the first by
+ * its superblock.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "block/block.h"
 #include "raid/events.h"
 #include "tools/describe.h"
 #include "tools/raid.h"
@@ -41,7 +48,7 @@ struct standing {
 	struct array_call call;
 	char *word; /* as it was named */
 	char target[RAID_UUID_TEXT + 3];
-	bool runs, whole, needs;
+	bool whole, needs;
 	uint64_t least; /* bytes that a device must have for it */
 	char *spare;    /* the smallest that it has */
 	uint64_t spare_size;
@@ -57,12 +64,31 @@ static uint64_t data_start(const struct raid_status *status)
 	return start;
 }
 
+static bool runs(const struct raid_status *status)
+{
+	return !status->failed && !status->read_only;
+}
+
+/* A place is empty, and it has no spare for it. */
+static bool needs_one(const struct raid_status *status)
+{
+	unsigned taken = 0, spares = 0;
+
+	for (unsigned i = 0; i < status->member_count; i++) {
+		const struct raid_member_status *member = &status->members[i];
+
+		taken += !member->replaces && (member->state == RAID_MEMBER_IN_SYNC ||
+					       member->state == RAID_MEMBER_REBUILDING);
+		spares += member->state == RAID_MEMBER_SPARE;
+	}
+	return runs(status) && taken < status->raid_disks && !spares;
+}
+
 /* At home. */
 static int look_at(struct array_call *call)
 {
 	struct standing *standing = container_of(call, struct standing, call);
 	struct raid_status status;
-	unsigned taken = 0;
 
 	raid_status(call->array, &status);
 	strcpy(standing->target, "md/");
@@ -71,8 +97,6 @@ static int look_at(struct array_call *call)
 	for (unsigned i = 0; i < status.member_count; i++) {
 		const struct raid_member_status *member = &status.members[i];
 
-		taken += member->state == RAID_MEMBER_IN_SYNC ||
-			 member->state == RAID_MEMBER_REBUILDING;
 		if (member->state != RAID_MEMBER_SPARE ||
 		    (standing->spare && standing->spare_size <= member->device_size))
 			continue;
@@ -80,9 +104,8 @@ static int look_at(struct array_call *call)
 		standing->spare = strdup(member->device);
 		standing->spare_size = member->device_size;
 	}
-	standing->runs = !status.failed && !status.read_only;
-	standing->whole = standing->runs && !status.degraded;
-	standing->needs = standing->runs && taken < status.raid_disks && !standing->spare;
+	standing->whole = runs(&status) && !status.degraded;
+	standing->needs = needs_one(&status);
 	raid_status_free(&status);
 	return 0;
 }
@@ -91,7 +114,7 @@ static void look(struct serve *serve, struct standing *standing)
 {
 	standing->call.serve = serve;
 	standing->call.params = json_pack("{s:s}", "name", standing->word);
-	standing->runs = standing->whole = standing->needs = false;
+	standing->whole = standing->needs = false;
 	/* One that this server does not have is none of its group. */
 	if (!array_call_find(&standing->call, false))
 		array_call_do(&standing->call, look_at);
@@ -107,19 +130,6 @@ static int note_move(struct array_call *call)
 	return 0;
 }
 
-static int ask_for(struct serve *serve, rpc_method_fn *method, const struct standing *array,
-		   const char *device, struct error *error)
-{
-	json_t *params = json_pack("{s:s, s:o, s:b}", "name", array->target, "device",
-				   describe_text(device), "force", 1);
-	json_t *result = NULL;
-	int rc = method(serve, params, &result, error);
-
-	json_decref(params);
-	json_decref(result);
-	return rc;
-}
-
 static void tell_move(struct serve *serve, struct standing *to, const struct standing *from)
 {
 	CLEANUP_FREE char *name = raid_target(from->word);
@@ -133,16 +143,103 @@ static void tell_move(struct serve *serve, struct standing *to, const struct sta
 	log_warning(&serve->log, "%s: the spare %s comes from %s", to->word, from->spare, name);
 }
 
-static int move(struct serve *serve, struct standing *to, struct standing *from)
-{
-	struct error why = { 0 }, back = { 0 };
-	int rc = ask_for(serve, serve_raid_remove, from, from->spare, &why);
+/* A move: at the home of the one, then of the other. */
+struct spare_call {
+	struct array_call call;
+	struct serve_home *home;         /* where it was */
+	char giver[RAID_UUID_TEXT + 3];  /* md/UUID */
+	char target[RAID_UUID_TEXT + 3]; /* of the array that the call is about */
+	const char *device;
+	struct block *block; /* while nobody but us holds it */
+};
 
-	if (!rc) {
-		rc = ask_for(serve, serve_raid_add, to, from->spare, &why);
-		if (rc && ask_for(serve, serve_raid_add, from, from->spare, &back))
-			log_error(&serve->log, "%s: %s is no spare of it any more: %s", from->word,
-				  from->spare, back.text);
+static int take(struct array_call *call)
+{
+	struct spare_call *spare = container_of(call, struct spare_call, call);
+	int rc = raid_take_spare(call->array, spare->device, &spare->block, call->error);
+
+	spare->home = call->home;
+	if (!rc)
+		array_call_forget(call, spare->device);
+	return rc;
+}
+
+/* What it is, is what left the other array. */
+static int check_taken(const struct spare_call *spare, struct block *block, struct error *error)
+{
+	struct raid_info info;
+	char uuid[RAID_UUID_TEXT];
+
+	if (raid_probe(block, &info, NULL) == 1 && info.role == RAID_SPARE &&
+	    !strcmp(raid_uuid_format(info.set_uuid, uuid), spare->giver + 3))
+		return 0;
+	return error_set(error, -EINVAL, "%s is not what it was: no spare of %s by its superblock",
+			 block->name, spare->giver);
+}
+
+static int give(struct array_call *call)
+{
+	struct spare_call *spare = container_of(call, struct spare_call, call);
+	struct raid_status status;
+	bool wanted;
+	int rc;
+
+	block_move(spare->block);
+	raid_status(call->array, &status);
+	wanted = needs_one(&status) || !strcmp(spare->target, spare->giver);
+	raid_status_free(&status);
+	if (!wanted)
+		return error_set(call->error, -EBUSY, "%s needs no spare any more",
+				 raid_array_block(call->array)->name);
+	rc = check_taken(spare, spare->block, call->error);
+	if (!rc)
+		rc = raid_add_over(call->array, spare->block, call->error);
+	if (!rc)
+		block_unref(steal_pointer(&spare->block));
+	return rc;
+}
+
+/* No array has it any more. */
+static int let_go(void *arg)
+{
+	struct spare_call *spare = arg;
+
+	block_move(spare->block);
+	block_unref(steal_pointer(&spare->block));
+	return 0;
+}
+
+static int call_spare(struct serve *serve, struct spare_call *spare,
+		      int (*fn)(struct array_call *call), const char *target, struct error *error)
+{
+	int rc;
+
+	snprintf(spare->target, sizeof(spare->target), "%s", target);
+	spare->call = (struct array_call){ .serve = serve,
+					   .params = json_pack("{s:s}", "name", target),
+					   .error = error };
+	rc = array_call_find(&spare->call, false);
+	if (!rc)
+		rc = array_call_do(&spare->call, fn);
+	json_decref(spare->call.params);
+	return rc;
+}
+
+static int move(struct serve *serve, struct standing *to, const struct standing *from)
+{
+	struct spare_call spare = { .device = from->spare };
+	struct error why = { 0 }, back = { 0 };
+	int rc;
+
+	snprintf(spare.giver, sizeof(spare.giver), "%s", from->target);
+	rc = call_spare(serve, &spare, take, from->target, &why);
+	if (!rc)
+		rc = call_spare(serve, &spare, give, to->target, &why);
+	if (rc && spare.block && call_spare(serve, &spare, give, from->target, &back)) {
+		log_error(&serve->log, "%s: %s is no spare of it any more: %s", from->word,
+			  from->spare, back.text);
+		serve_call(spare.home, let_go, &spare);
+		device_list_remove(&serve->owned, from->spare);
 	}
 	if (rc)
 		log_warning(&serve->log, "%s: the spare %s of %s cannot be moved there: %s",
@@ -158,8 +255,9 @@ static struct standing *find_giver(struct standing *all, unsigned count, const s
 	struct standing *best = NULL;
 
 	for (unsigned i = 0; i < count; i++) {
+		/* An array that is a spare stays where it is: it is open for what lies on it. */
 		if (&all[i] != to && all[i].whole && all[i].spare &&
-		    all[i].spare_size >= to->least &&
+		    !stack_names_array(all[i].spare) && all[i].spare_size >= to->least &&
 		    (!best || all[i].spare_size < best->spare_size))
 			best = &all[i];
 	}

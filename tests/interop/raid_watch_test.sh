@@ -86,6 +86,10 @@ serve --spare-group pool=one,two,small md/one md/two md/small
 await told 'NewArray md/small'
 await told 'SpareActive md/one .*/g.img'
 json "d['event'] == 'DegradedArray' and d['array'] == 'md/small' and d['component'] is None" "$TENON" raid watch small --oneshot --json
+expect 0 'SparesMissing md/two$' "$TENON" raid watch two --oneshot --spares 1
+expect 0 'SparesMissing md/two$' "$TENON" raid watch two --oneshot --spares md/two=2 --spares 0
+[ -z "$("$TENON" raid watch two --oneshot --spares two=0 --spares one=7 --spares 3 | grep SparesMissing)" ] || problem "spares are missing that nobody expects"
+expect 2 'expected N or ARRAY=N' "$TENON" raid watch --oneshot --spares two=x
 expect 0 'TestMessage md/two' "$TENON" raid watch two --oneshot --test
 expect 0 'no server of this user runs an array' env TENON_RUNTIME_DIR="$work/nobody" "$TENON" raid watch --oneshot
 expect 0 'no server runs it' "$TENON" raid watch other --oneshot

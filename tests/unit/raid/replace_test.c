@@ -423,6 +423,36 @@ static void test_power(void)
 	}
 }
 
+/* A spare goes to another array only while its own has no use for it; and comes back. */
+static void is_taken(struct raid_rig *rig)
+{
+	static const struct raid_create_options own = {
+		.name = "x", .level = 1, .assume_clean = true, .no_resync = true
+	};
+	struct block *block = NULL;
+
+	rig_create(rig, 2, &own);
+	CU_ASSERT_EQUAL(raid_take_spare(rig->array, "disk2", &block, &rig->error), -ENOENT);
+	CU_ASSERT_EQUAL(raid_take_spare(rig->array, "disk1", &block, &rig->error), -EBUSY);
+	CU_ASSERT_EQUAL(raid_add(rig->array, rig->disk[2], &rig->error), 0);
+	CU_ASSERT_EQUAL(raid_take_spare(rig->array, "disk2", &block, &rig->error), 0);
+	CU_ASSERT_PTR_EQUAL(block, rig->disk[2]);
+	CU_ASSERT_EQUAL(raid_add_over(rig->array, block, &rig->error), 0);
+	block_unref(block);
+	CU_ASSERT_EQUAL(rig_state(rig, 2), RAID_MEMBER_SPARE);
+	CU_ASSERT_EQUAL(raid_fail(rig->array, "disk1", &rig->error), 0);
+	CU_ASSERT_EQUAL(raid_take_spare(rig->array, "disk2", &block, &rig->error), -EBUSY);
+	CU_ASSERT_PTR_NOT_NULL(strstr(rig->error.text, "needs its spares itself"));
+	CU_ASSERT_EQUAL(rig_state(rig, 2), RAID_MEMBER_SPARE);
+	CU_ASSERT_EQUAL(raid_fail(rig->array, "disk2", &rig->error), 0);
+	CU_ASSERT_EQUAL(raid_take_spare(rig->array, "disk2", &block, &rig->error), -EBUSY);
+}
+
+static void test_taken(void)
+{
+	rig_run(is_taken);
+}
+
 UNIT_MAIN("raid replace", UNIT(test_replaces), UNIT(test_goes_on), UNIT(test_member_fails),
 	  UNIT(test_replacement_fails), UNIT(test_reads_others), UNIT(test_refuses),
-	  UNIT(test_power))
+	  UNIT(test_taken), UNIT(test_power))

@@ -182,4 +182,107 @@ static void test_second_in_a_stripe(void)
 	rig_run(second_in_a_stripe);
 }
 
-UNIT_MAIN("raid write error", UNIT(test_noted), UNIT(test_failed), UNIT(test_second_in_a_stripe))
+/* ---- A spare replaces it ---- */
+
+static void add(struct raid_rig *rig, unsigned disk)
+{
+	CU_ASSERT_EQUAL(raid_add(rig->array, rig->disk[disk], &rig->error), 0);
+}
+
+static bool is_degraded(struct raid_rig *rig)
+{
+	struct raid_status status;
+	bool degraded;
+
+	raid_status(rig->array, &status);
+	degraded = status.degraded;
+	raid_status_free(&status);
+	return degraded;
+}
+
+static void check_replaced(struct raid_rig *rig, unsigned by)
+{
+	while (rig_state(rig, by) != RAID_MEMBER_IN_SYNC && worker_now() < 3600000000000ull) {
+		CU_ASSERT_FALSE(is_degraded(rig));
+		fiber_sleep(1000000);
+	}
+	rig_wait(rig);
+	CU_ASSERT_EQUAL(rig_state(rig, by), RAID_MEMBER_IN_SYNC);
+	CU_ASSERT_EQUAL(rig_state(rig, 1), RAID_MEMBER_FAULTY);
+	CU_ASSERT_FALSE(is_degraded(rig));
+	CU_ASSERT(rig_holds(rig, 0, raid_array_block(rig->array)->size, 2));
+}
+
+static void is_replaced(struct raid_rig *rig)
+{
+	create(rig);
+	add(rig, disks);
+	rig_break(rig, 1, BLOCK_FAULT_CHANGES, DATA + 8192, 512);
+	rig_write(rig, 0, raid_array_block(rig->array)->size, 2);
+	check_replaced(rig, disks);
+	rig_stop(rig);
+	rig_assemble(rig, disks + 1, NULL);
+	CU_ASSERT_EQUAL(rig_state(rig, disks), RAID_MEMBER_IN_SYNC);
+	CU_ASSERT(rig_holds(rig, 0, raid_array_block(rig->array)->size, 2));
+}
+
+/* The spare comes later. */
+static void is_replaced_later(struct raid_rig *rig)
+{
+	create(rig);
+	rig_break(rig, 1, BLOCK_FAULT_CHANGES, DATA + 8192, 512);
+	rig_write(rig, 0, raid_array_block(rig->array)->size, 2);
+	rig_wait(rig);
+	CU_ASSERT_EQUAL(rig_state(rig, 1), RAID_MEMBER_IN_SYNC);
+	add(rig, disks);
+	check_replaced(rig, disks);
+}
+
+/* Of two spares one cannot be written: the other one goes there. */
+static void is_replaced_by_another(struct raid_rig *rig)
+{
+	create(rig);
+	add(rig, disks);
+	add(rig, disks + 1);
+	rig_break(rig, disks, BLOCK_FAULT_CHANGES, 0, 0);
+	rig_break(rig, 1, BLOCK_FAULT_CHANGES, DATA + 8192, 512);
+	rig_write(rig, 0, raid_array_block(rig->array)->size, 2);
+	check_replaced(rig, disks + 1);
+	CU_ASSERT_EQUAL(rig_state(rig, disks), RAID_MEMBER_FAULTY);
+}
+
+/* A place that is empty comes first, and the member keeps its own. */
+static void empty_place_first(struct raid_rig *rig)
+{
+	create(rig);
+	add(rig, disks);
+	rig_break(rig, 1, BLOCK_FAULT_CHANGES, DATA + 8192, 512);
+	CU_ASSERT_EQUAL(raid_fail(rig->array, "disk2", &rig->error), 0);
+	rig_write(rig, 0, raid_array_block(rig->array)->size, 2);
+	rig_wait(rig);
+	CU_ASSERT_FALSE(is_degraded(rig));
+	CU_ASSERT_EQUAL(rig_state(rig, 1), RAID_MEMBER_IN_SYNC);
+	CU_ASSERT_EQUAL(rig_state(rig, disks), RAID_MEMBER_IN_SYNC);
+	CU_ASSERT(rig_holds(rig, 0, raid_array_block(rig->array)->size, 2));
+}
+
+static void test_replaced(void)
+{
+	static const struct {
+		int level;
+		unsigned disks;
+	} shapes[] = { { 1, 3 }, { 10, 4 }, { 5, 3 }, { 6, 4 } };
+
+	for (unsigned i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
+		level = shapes[i].level;
+		disks = shapes[i].disks;
+		rig_run(is_replaced);
+		rig_run(is_replaced_later);
+		rig_run(is_replaced_by_another);
+		if (level != 5)
+			rig_run(empty_place_first);
+	}
+}
+
+UNIT_MAIN("raid write error", UNIT(test_noted), UNIT(test_failed), UNIT(test_second_in_a_stripe),
+	  UNIT(test_replaced))
