@@ -6,6 +6,7 @@
  *	image_kernel.c	which kernel, and the files of its modules
  *	image_guest.c	the root file system and the initial RAM disk
  *	image_cpio.c	the archive that an initial RAM disk is
+ *	image_programs.c	programs with their libraries
  *	image_files.c	files, folders and programs
  *
  * All is made in the temporary folder first. The modules are in the initial RAM disk alone, so that any kernel can have
@@ -46,6 +47,12 @@ void image_list_free(char **list);
 
 /* ---- image_guest.c ---- */
 
+/* A busybox that needs no libraries; the caller frees it. */
+int image_read_busybox(char **data, size_t *length, struct error *error);
+/* Puts modules with what they need into modules/, and their order into modules/order. */
+int image_put_modules(FILE *to, const char *temporary, const struct image_kernel *kernel,
+		      const char *const *wanted, struct error *error);
+
 /* Makes TEMPORARY/root.ext4, of `size` bytes, and TEMPORARY/initrd. */
 int image_guest_root(const char *temporary, uint64_t size, struct error *error);
 int image_guest_initrd(const char *temporary, const struct image_kernel *kernel,
@@ -57,6 +64,17 @@ int image_guest_initrd(const char *temporary, const struct image_kernel *kernel,
 int image_cpio_add(FILE *to, const char *name, mode_t mode, const void *data, size_t length);
 int image_cpio_end(FILE *to);
 
+/* ---- image_programs.c ---- */
+
+/* Puts programs of this host into bin/, with the libraries that they load, which are where they are here. */
+struct image_program {
+	const char *name;    /* what it is called there */
+	const char *path;    /* NULL: it is looked for by its name */
+	const char *package; /* where it comes from */
+};
+int image_put_programs(FILE *to, const char *temporary, const struct image_program *programs,
+		       unsigned count, struct error *error);
+
 /* ---- image_files.c ---- */
 
 /* DIRECTORY/NAME; the caller frees it. NULL without memory. */
@@ -65,6 +83,8 @@ char *image_path(const char *directory, const char *name);
 int image_file_read(const char *path, char **data, size_t *length, struct error *error);
 int image_file_write(const char *path, mode_t mode, const void *data, size_t length,
 		     struct error *error);
+/* The path of a program, also of /usr/sbin; the caller frees it. -ENOENT with advice where there is none. */
+int image_find_program(const char *name, const char *package, char **path, struct error *error);
 /* Removes a folder with all that is in it. */
 void image_remove_folder(const char *path);
 

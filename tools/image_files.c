@@ -81,6 +81,30 @@ void image_remove_folder(const char *path)
 	(void)nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
+int image_find_program(const char *name, const char *package, char **path, struct error *error)
+{
+	const char *given = getenv("PATH");
+	CLEANUP_FREE char *folders = NULL;
+	char *rest, *folder;
+
+	if (asprintf(&folders, "%s:" SBIN, given ? given : "/usr/bin:/bin") < 0)
+		return -ENOMEM;
+	for (rest = folders; (folder = strsep(&rest, ":"));) {
+		char *at = image_path(folder, name);
+
+		if (!at)
+			return -ENOMEM;
+		if (*folder && !access(at, X_OK)) {
+			*path = at;
+			return 0;
+		}
+		free(at);
+	}
+	error_set(error, -ENOENT, "%s: there is no such program on this host", name);
+	error_advise(error, "install the package %s", package);
+	return -ENOENT;
+}
+
 /* In the child. */
 static void become(const char *said, const char *const *argv)
 {

@@ -104,7 +104,7 @@ static const struct guest_file {
 
 #define ROOT_FILES (sizeof(root_files) / sizeof(root_files[0]))
 
-static int read_busybox(char **data, size_t *length, struct error *error)
+int image_read_busybox(char **data, size_t *length, struct error *error)
 {
 	int rc = image_file_read(BUSYBOX, data, length, error);
 
@@ -166,7 +166,7 @@ int image_guest_root(const char *temporary, uint64_t size, struct error *error)
 	CLEANUP_FREE char *image = image_path(temporary, "root.ext4");
 	CLEANUP_CLOSE int fd = -1;
 	size_t length;
-	int rc = read_busybox(&busybox, &length, error);
+	int rc = image_read_busybox(&busybox, &length, error);
 
 	if (rc)
 		return rc;
@@ -237,14 +237,14 @@ static int put_module(FILE *to, const char *temporary, const char *folder, const
 	return image_cpio_add(to, name, S_IFREG | 0644, data, length);
 }
 
-static int put_modules(FILE *to, const char *temporary, const struct image_kernel *kernel,
-		       struct error *error)
+int image_put_modules(FILE *to, const char *temporary, const struct image_kernel *kernel,
+		      const char *const *wanted, struct error *error)
 {
 	CLEANUP_FREE char *text = NULL;
 	size_t length = 0;
 	char **files = NULL;
 	FILE *order;
-	int rc = image_kernel_modules(kernel, modules_wanted, &files, error);
+	int rc = image_kernel_modules(kernel, wanted, &files, error);
 
 	if (rc)
 		return rc;
@@ -266,7 +266,7 @@ int image_guest_initrd(const char *temporary, const struct image_kernel *kernel,
 	CLEANUP_FREE char *path = image_path(temporary, "initrd"), *busybox = NULL;
 	size_t length;
 	FILE *to = path ? fopen(path, "we") : NULL;
-	int rc = to ? read_busybox(&busybox, &length, error) : -errno;
+	int rc = to ? image_read_busybox(&busybox, &length, error) : -errno;
 
 	for (size_t i = 0; !rc && i < sizeof(folders) / sizeof(folders[0]); i++)
 		rc = image_cpio_add(to, folders[i], S_IFDIR | 0755, NULL, 0);
@@ -275,7 +275,7 @@ int image_guest_initrd(const char *temporary, const struct image_kernel *kernel,
 	if (!rc)
 		rc = image_cpio_add(to, "init", S_IFREG | 0755, initrd_init, strlen(initrd_init));
 	if (!rc)
-		rc = put_modules(to, temporary, kernel, error);
+		rc = image_put_modules(to, temporary, kernel, modules_wanted, error);
 	if (!rc)
 		rc = image_cpio_end(to);
 	if (to && fclose(to) && !rc)

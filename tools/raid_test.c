@@ -9,14 +9,17 @@
 #include "tools/lab/run.h"
 #include "tools/output.h"
 #include "tools/raid.h"
+#include "tools/raid_test.h"
 #include "tools/raid_test_explore.h"
+#include "tools/uml.h"
 
 struct raid_test {
 	struct cli_words names;
 	uint64_t seed;
 	uint64_t runs;
-	bool seed_said, json, explore, compare;
-	const char *seed_text, *report;
+	bool seed_said, json, explore, compare, both;
+	const char *seed_text, *report, *target_name;
+	const struct lab_target *target;
 };
 
 /* ---- list, show ---- */
@@ -64,7 +67,8 @@ static int show_scenario(const char *name)
 
 static int run_once(const struct raid_test *test, const struct lab_scenario *scenario)
 {
-	struct lab_run_options options = { .seed = test->seed_said ? test->seed : scenario->seed };
+	struct lab_run_options options = { .seed = test->seed_said ? test->seed : scenario->seed,
+					   .target = test->target };
 	struct lab_result result;
 	struct error error = { 0 };
 	int rc = lab_run_scenario(scenario, &options, &result, &error), status;
@@ -153,12 +157,12 @@ static int run_named(const struct raid_test *test, const char *name)
 		cli_fail(error.code, &error);
 		status = EXIT_USAGE;
 	} else {
-		status = test->explore
-				 ? raid_test_explore(&scenario,
-						     test->seed_said ? test->seed : scenario.seed,
-						     test->report)
-			 : test->runs ? tell_many(test, &scenario)
-				      : run_once(test, &scenario);
+		uint64_t seed = test->seed_said ? test->seed : scenario.seed;
+
+		status = test->both      ? raid_test_both(&scenario, seed, test->json, test->report)
+			 : test->explore ? raid_test_explore(&scenario, seed, test->report)
+			 : test->runs    ? tell_many(test, &scenario)
+					 : run_once(test, &scenario);
 	}
 	lab_scenario_free(&scenario);
 	return status;
@@ -177,6 +181,9 @@ int raid_test_verb(int argc, char **argv)
 		  "two scenarios side by side, from the same seeds" },
 		{ "explore", CLI_FLAG, &test.explore, NULL,
 		  "cut the power at every write, with each subset of what was not flushed" },
+		{ "target", CLI_TEXT, &test.target_name, "tenon|md|both",
+		  "whose array: tenon's (tenon), the kernel's in User Mode Linux, or each, "
+		  "compared" },
 		{ "report", CLI_TEXT, &test.report, "DIR",
 		  "write NAME.html and NAME.json there, or the shortest scenario that fails" },
 		{ "json", CLI_FLAG, &test.json, NULL, "print JSON" },
@@ -196,15 +203,27 @@ int raid_test_verb(int argc, char **argv)
 		if (*end || end == test.seed_text || *test.seed_text == '-')
 			return cli_usage_error("--seed %s: expected a number", test.seed_text);
 	}
+	test.both = test.target_name && !strcmp(test.target_name, "both");
+	if (test.target_name && !strcmp(test.target_name, "md"))
+		test.target = &raid_test_md;
+	else if (test.target_name && strcmp(test.target_name, "tenon") != 0 && !test.both)
+		return cli_usage_error("--target %s: expected tenon, md or both", test.target_name);
+	if ((test.target || test.both) && (test.explore || test.runs || test.compare))
+		return cli_usage_error("--target %s takes real time: expected no --explore, --runs "
+				       "or --compare",
+				       test.target_name);
 	if (test.explore && (test.json || test.runs || test.compare))
 		return cli_usage_error("--explore takes no more than --seed and --report");
 	if (test.report && test.compare)
 		return cli_usage_error("--report is of one scenario: expected no --compare");
-	if (test.compare != (test.names.count == 2 && strcmp(test.names.words[0], "show") != 0) ||
+	if (test.compare != (test.names.count == 2 && strcmp(test.names.words[0], "show") != 0 &&
+			     strcmp(test.names.words[0], "agent") != 0) ||
 	    (test.compare && test.json))
 		return cli_usage_error("--compare takes two scenarios, and prints no JSON");
 	if (test.compare)
 		return compare(&test);
+	if (!strcmp(test.names.words[0], "agent") && test.names.count == 2)
+		return uml_agent(test.names.words[1]);
 	if (!strcmp(test.names.words[0], "list") && test.names.count == 1)
 		return list_scenarios(&test);
 	if (!strcmp(test.names.words[0], "show") && test.names.count == 2)

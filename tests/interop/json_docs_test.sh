@@ -161,6 +161,14 @@ else
 	unseen+=(Machine)
 fi
 
+# The guest has this program, and what that needs.
+if command -v linux.uml >/dev/null && ! ldd "$TENON" | grep -q libasan; then
+	takes 'raid test --target both' raid5-ppl
+else
+	echo "no guest of User Mode Linux: it is not installed, or cannot run this build"
+	unseen+=('raid test --target both' LabBoth)
+fi
+
 python3 "$judge" "$page" list Range Drops Address "${unseen[@]}" || problem 'the page and the output differ'
 
 # Every verb that says --json in its help is in the page.

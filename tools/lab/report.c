@@ -83,11 +83,6 @@ static json_t *work_json(const struct lab_result *result)
 			 "latency_most_ns", (json_int_t)work->latency_most);
 }
 
-static const char *end_of(const struct lab_result *result)
-{
-	return result->failed ? "failed" : result->degraded ? "degraded" : "whole";
-}
-
 json_t *lab_report_json(const struct lab_scenario *scenario, const struct lab_result *result,
 			bool timeline)
 {
@@ -95,11 +90,11 @@ json_t *lab_report_json(const struct lab_scenario *scenario, const struct lab_re
 
 	for (unsigned i = 0; i < result->failure_count; i++)
 		json_array_append_new(failures, json_string(result->failures[i]));
-	report = json_pack("{sssIsbsosssIsIsIsIsIsIsIsIsI}", "scenario", scenario->name, "seed",
-			   (json_int_t)result->seed, "met", result->met, "unmet", failures, "state",
-			   end_of(result), "end_ns", (json_int_t)result->end_ns, "rebuild_ns",
-			   (json_int_t)result->rebuild_ns, "rebuilt_at_ns",
-			   (json_int_t)result->rebuilt_at_ns, "degraded_ns",
+	report = json_pack("{sssssIsbsosssIsIsIsIsIsIsIsIsI}", "scenario", scenario->name, "target",
+			   result->target, "seed", (json_int_t)result->seed, "met", result->met,
+			   "unmet", failures, "state", lab_end_of(result), "end_ns",
+			   (json_int_t)result->end_ns, "rebuild_ns", (json_int_t)result->rebuild_ns,
+			   "rebuilt_at_ns", (json_int_t)result->rebuilt_at_ns, "degraded_ns",
 			   (json_int_t)result->degraded_ns, "exposed_ns",
 			   (json_int_t)result->exposed_ns, "off_ns", (json_int_t)result->off_ns,
 			   "silent_sectors", (json_int_t)result->silent, "lost_sectors",
@@ -147,11 +142,11 @@ void lab_report_text(const struct lab_scenario *scenario, const struct lab_resul
 	const struct lab_work_counts *work = &result->work;
 	char a[LAB_DURATION_TEXT], b[LAB_DURATION_TEXT], c[LAB_DURATION_TEXT];
 
-	say("%s, seed %llu: %s", scenario->name, (unsigned long long)result->seed,
-	    result->met ? "as expected" : "NOT as expected");
+	say("%s, %s, seed %llu: %s", scenario->name, result->target,
+	    (unsigned long long)result->seed, result->met ? "as expected" : "NOT as expected");
 	for (unsigned i = 0; i < result->failure_count; i++)
 		say("  unmet       %s", result->failures[i]);
-	say("  array       %s after %s", end_of(result), time_text(result->end_ns, a));
+	say("  array       %s after %s", lab_end_of(result), time_text(result->end_ns, a));
 	say("  degraded    %s, of that exposed %s; rebuilding %s",
 	    time_text(result->degraded_ns, a), time_text(result->exposed_ns, b),
 	    time_text(result->rebuild_ns, c));
@@ -176,12 +171,16 @@ void lab_report_text(const struct lab_scenario *scenario, const struct lab_resul
 
 /* ---- Files ---- */
 
-static FILE *create(const char *directory, const struct lab_scenario *scenario, const char *suffix,
-		    char path[LAB_REPORT_PATH], struct error *error)
+/* `result` NULL: it is of no run. */
+static FILE *create(const char *directory, const struct lab_scenario *scenario,
+		    const struct lab_result *result, const char *suffix, char path[LAB_REPORT_PATH],
+		    struct error *error)
 {
+	bool other = result && strcmp(result->target, lab_target_tenon.name) != 0;
 	FILE *file;
 
-	snprintf(path, LAB_REPORT_PATH, "%s/%.200s%s", directory, scenario->name, suffix);
+	snprintf(path, LAB_REPORT_PATH, "%s/%.200s%s%s%s", directory, scenario->name,
+		 other ? "-" : "", other ? result->target : "", suffix);
 	file = fopen(path, "we");
 	if (!file)
 		error_set(error, -errno, "%s: %s", path, error_name(errno));
@@ -212,7 +211,7 @@ int lab_report_write_scenario(const char *directory, const struct lab_scenario *
 
 	if (rc)
 		return rc;
-	file = create(directory, scenario, "-shrunk.yaml", path, error);
+	file = create(directory, scenario, NULL, "-shrunk.yaml", path, error);
 	if (!file)
 		return error->code;
 	fputs(text, file);
@@ -230,14 +229,14 @@ int lab_report_write(const char *directory, const struct lab_scenario *scenario,
 	rc = make_directory(directory, error);
 	if (rc)
 		return rc;
-	file = create(directory, scenario, ".html", path, error);
+	file = create(directory, scenario, result, ".html", path, error);
 	if (!file)
 		return error->code;
 	lab_report_html(file, scenario, result);
 	rc = done(file, path, error);
 	if (rc)
 		return rc;
-	file = create(directory, scenario, ".json", path, error);
+	file = create(directory, scenario, result, ".json", path, error);
 	if (!file)
 		return error->code;
 	report = lab_report_json(scenario, result, true);

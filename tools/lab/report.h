@@ -17,7 +17,7 @@ json_t *lab_report_json(const struct lab_scenario *scenario, const struct lab_re
 /* The same for people; lines go to `say`. */
 void lab_report_text(const struct lab_scenario *scenario, const struct lab_result *result,
 		     void (*say)(const char *format, ...));
-/* Writes DIR/NAME.html, which needs nothing else, and DIR/NAME.json. DIR is made where it is not there. */
+/* Writes DIR/NAME.html (NAME-TARGET.html of others than tenon), which needs nothing else, and DIR/NAME.json. DIR is made where it is not there. */
 int lab_report_write(const char *directory, const struct lab_scenario *scenario,
 		     const struct lab_result *result, struct error *error);
 

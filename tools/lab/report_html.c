@@ -141,8 +141,9 @@ static void summary(FILE *file, const struct lab_scenario *scenario,
 
 	fputs("<h1>", file);
 	escape(file, scenario->name);
-	fprintf(file, "</h1><p class=\"%s\">seed %llu: %s</p><p>", result->met ? "y" : "n",
-		(unsigned long long)result->seed, result->met ? "as expected" : "not as expected");
+	fprintf(file, "</h1><p class=\"%s\">%s, seed %llu: %s</p><p>", result->met ? "y" : "n",
+		result->target, (unsigned long long)result->seed,
+		result->met ? "as expected" : "not as expected");
 	escape(file, scenario->about ? scenario->about : "");
 	fputs("</p><ul>", file);
 	for (unsigned i = 0; i < result->failure_count; i++) {

@@ -86,6 +86,24 @@ void lab_run_new_disk(struct lab_run *run, unsigned index)
 	run->disks[index]->cached = true;
 }
 
+static bool keep_none(void *arg, uint64_t number)
+{
+	(void)arg, (void)number;
+	return false;
+}
+
+void lab_run_renew_disk(struct lab_run *run, unsigned index)
+{
+	struct lab_disk *disk = run->disks[index];
+
+	for (unsigned fault = LAB_FAULT_GONE; fault <= LAB_FAULT_FULL; fault++)
+		lab_disk_disarm(disk, fault);
+	lab_disk_settle(disk, keep_none, NULL);
+	lab_store_free(disk->store);
+	disk->store = lab_store_create(disk->block.size, NULL);
+	disk->gone = false;
+}
+
 /* ---- Region ---- */
 
 static int make_region(struct lab_run *run, struct error *error)
@@ -269,7 +287,7 @@ int lab_run_scenario(const struct lab_scenario *scenario, const struct lab_run_o
 	struct worker *worker;
 	int rc;
 
-	*result = (struct lab_result){ .seed = options->seed };
+	*result = (struct lab_result){ .target = target->name, .seed = options->seed };
 	result->samples = calloc(LAB_SAMPLES, sizeof(*result->samples));
 	if (!run || !result->samples)
 		return error_set(error, -ENOMEM, "out of memory");

@@ -70,6 +70,7 @@ struct lab_work_counts {
 };
 
 struct lab_result {
+	const char *target; /* its name */
 	uint64_t seed;
 	bool met;
 	char *failures[16]; /* what was expected and is not so */
@@ -150,7 +151,6 @@ struct lab_run {
 struct lab_run_options {
 	uint64_t seed;
 	const struct lab_target *target;
-	void *target_arg; /* the target's */
 	struct lab_trace *trace;
 	void (*begun)(struct lab_run *run, void *arg);
 	void *arg;
@@ -158,6 +158,7 @@ struct lab_run_options {
 int lab_run_scenario(const struct lab_scenario *scenario, const struct lab_run_options *options,
 		     struct lab_result *result, struct error *error);
 void lab_result_end(struct lab_result *result);
+const char *lab_end_of(const struct lab_result *result); /* "whole", "degraded", "failed" */
 
 uint64_t lab_run_now(const struct lab_run *run); /* since the beginning */
 void lab_run_note(struct lab_run *run, bool fault, const char *format, ...)
@@ -168,6 +169,8 @@ unsigned lab_run_blocks(struct lab_run *run, struct block *blocks[LAB_DISKS]);
 unsigned lab_run_members(struct lab_run *run, struct block *blocks[LAB_DISKS]);
 /* Puts a new disk of its kind in place of one that is gone. */
 void lab_run_new_disk(struct lab_run *run, unsigned index);
+/* The same for one whose place in the machine has to stay as it is: it is empty, and nothing is wrong with it. */
+void lab_run_renew_disk(struct lab_run *run, unsigned index);
 /* How many more members could be lost; -1: it has failed. */
 int lab_redundancy(const struct raid_status *status);
 bool lab_level_has_redundancy(int level);
@@ -180,6 +183,8 @@ void lab_events_look(struct lab_run *run,
 void lab_events_touch(void *run, struct lab_disk *disk, enum lab_touch touch, uint64_t offset,
 		      uint64_t length);
 bool lab_events_to_come(const struct lab_run *run);
+/* How far what runs, if anything does, may come before the next moment; see lab_target.pace. */
+uint64_t lab_events_pace(const struct lab_run *run, const struct raid_status *status);
 
 /* run_look.c */
 void lab_look(struct lab_run *run); /* takes a sample */

@@ -183,6 +183,22 @@ void lab_events_look(struct lab_run *run, const struct raid_status *status)
 	run->looking = false;
 }
 
+uint64_t lab_events_pace(const struct lab_run *run, const struct raid_status *status)
+{
+	uint64_t most = UINT64_MAX;
+
+	/* It is held at its beginning until it has been seen to run. */
+	if (status->progress.operation == RAID_IDLE)
+		return 0;
+	for (unsigned i = 0; i < run->scenario->events.count; i++) {
+		const struct lab_fired *fired = &run->fired[i];
+
+		if (!fired->fired && !fired->timed && fired->event->at.kind == LAB_AT_PERCENT)
+			most = MIN(most, fired->value);
+	}
+	return most;
+}
+
 static bool is_touched(const struct lab_run *run, const struct lab_fired *fired,
 		       const struct lab_disk *disk, enum lab_touch touch, uint64_t offset,
 		       uint64_t length)

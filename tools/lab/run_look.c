@@ -116,6 +116,8 @@ static void take_status(struct lab_run *run, const struct raid_status *status,
 	else if (sample->degraded || busy)
 		result->rebuilt_at_ns = 0;
 	lab_events_look(run, status);
+	if (run->target->pace)
+		run->target->pace(run, lab_events_pace(run, status));
 	run->was_degraded = sample->degraded || (run->was_degraded && !result->rebuilt_at_ns);
 	run->was_syncing = busy || (run->was_syncing && !result->rebuilt_at_ns);
 }
@@ -137,7 +139,9 @@ void lab_look(struct lab_run *run)
 		struct raid_status status;
 
 		run->target->status(run, &status);
-		take_status(run, &status, &sample, passed);
+		/* The power may have gone while one asked. */
+		if (run->block)
+			take_status(run, &status, &sample, passed);
 		raid_status_free(&status);
 	}
 	if (!run->block)

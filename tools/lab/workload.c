@@ -213,7 +213,7 @@ static void do_op(struct lab_run *run, const struct lab_op *op, char *bytes)
 	}
 	while (op->kind != LAB_OP_FLUSH && overlaps_busy(run, op))
 		fiber_queue_wait_always(&run->workload_queue);
-	while (!run->block && !run->ending)
+	while ((!run->block || run->rack.off) && !run->ending)
 		fiber_queue_wait_always(&run->workload_queue);
 	if (!run->block)
 		return;
