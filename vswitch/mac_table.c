@@ -169,6 +169,12 @@ static inline struct mac_table_bucket *bucket_of(const struct mac_table *table, 
 	return &table->buckets[(uint32_t)random_mix(key ^ table->hash_key) & table->mask];
 }
 
+/* Threads have times of their own: what one has just seen may be ahead of another's. */
+static inline uint64_t time_since(uint64_t then, uint64_t now)
+{
+	return now > then ? now - then : 0;
+}
+
 /* What a reader sees of an entry. */
 struct sight {
 	bool found;
@@ -218,7 +224,8 @@ uint16_t mac_table_lookup_until(struct mac_table *table, uint16_t fid, uint64_t 
 {
 	struct sight sight = look(table, key_of(fid, mac));
 
-	if (!sight.found || (sight.seen != UINT64_MAX && now - sight.seen >= table->ageing))
+	if (!sight.found ||
+	    (sight.seen != UINT64_MAX && time_since(sight.seen, now) >= table->ageing))
 		return MAC_TABLE_NO_PORT;
 	if (until)
 		*until = sight.seen == UINT64_MAX ? UINT64_MAX : sight.seen + table->ageing;
@@ -327,7 +334,7 @@ static void forget(struct mac_table *table, uint32_t at)
 static bool too_old(const struct mac_table *table, const struct mac_table_entry *entry,
 		    uint64_t now)
 {
-	return !entry->is_static && now - GET(entry->seen) >= table->ageing;
+	return !entry->is_static && time_since(GET(entry->seen), now) >= table->ageing;
 }
 
 static void expire(struct mac_table *table, uint64_t now)
@@ -384,7 +391,7 @@ static bool is_held(const struct mac_table *table, uint32_t at, uint64_t now)
 			return true;
 		moves->count = 0;
 	}
-	if (!moves->count || now - moves->since >= REFRESH)
+	if (!moves->count || time_since(moves->since, now) >= REFRESH)
 		*moves = (struct mac_table_moves){ .since = now };
 	if (moves->count < table->move_limit) {
 		moves->count++;
@@ -455,7 +462,7 @@ uint64_t mac_table_learn(struct mac_table *table, uint16_t fid, uint64_t mac, ui
 		return 0;
 	sight = look(table, key);
 	if (sight.found && sight.port == port &&
-	    (sight.seen == UINT64_MAX || now - sight.seen < REFRESH))
+	    (sight.seen == UINT64_MAX || time_since(sight.seen, now) < REFRESH))
 		return sight.seen == UINT64_MAX ? UINT64_MAX : sight.seen + REFRESH;
 	pthread_mutex_lock(&table->lock);
 	learn(table, key, port, now);

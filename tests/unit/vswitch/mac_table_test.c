@@ -69,6 +69,27 @@ static void test_ageing(void)
 	CU_ASSERT_EQUAL(counters.aged, 2);
 }
 
+/* Each thread has its own time, of the beginning of its round. */
+static void test_what_another_thread_has_just_seen_is_not_old(void)
+{
+	CLEANUP(cleanup_mac_table) struct mac_table *table = NULL;
+	struct mac_table_counters counters;
+
+	CU_ASSERT_EQUAL_FATAL(mac_table_create(&table, NULL), 0);
+	mac_table_learn(table, 0, 0x0200000000a1, 1, 500 * SECOND + 1);
+	CU_ASSERT_EQUAL(mac_table_lookup(table, 0, 0x0200000000a1, 500 * SECOND), 1);
+	mac_table_learn(table, 0, 0x0200000000a2, 2, 500 * SECOND);
+	mac_table_expire(table, 500 * SECOND);
+	CU_ASSERT_EQUAL(mac_table_count(table), 2);
+	mac_table_counters(table, &counters);
+	CU_ASSERT_EQUAL(counters.aged, 0);
+	/* Seen here a moment before it was seen there: it has moved, and back. */
+	mac_table_learn(table, 0, 0x0200000000a1, 3, 500 * SECOND);
+	CU_ASSERT_EQUAL(mac_table_lookup(table, 0, 0x0200000000a1, 500 * SECOND + 1), 3);
+	mac_table_counters(table, &counters);
+	CU_ASSERT_EQUAL(counters.moved, 1);
+}
+
 static void test_bounds(void)
 {
 	struct mac_table_options options = { .size = 10, .per_port = 6 };
@@ -343,8 +364,8 @@ static void test_addresses_as_text_and_bytes(void)
 }
 
 UNIT_MAIN("mac_table", UNIT(test_learn_look_up_move), UNIT(test_groups_and_zero_are_not_learned),
-	  UNIT(test_ageing), UNIT(test_bounds), UNIT(test_flush_of_a_port),
-	  UNIT(test_against_an_array), UNIT(test_databases_are_apart), UNIT(test_static_entries),
-	  UNIT(test_limits_of_one_port), UNIT(test_an_address_that_moves_too_often_is_held),
-	  UNIT(test_readers_beside_writers), UNIT(test_recent_answers),
-	  UNIT(test_addresses_as_text_and_bytes))
+	  UNIT(test_ageing), UNIT(test_what_another_thread_has_just_seen_is_not_old),
+	  UNIT(test_bounds), UNIT(test_flush_of_a_port), UNIT(test_against_an_array),
+	  UNIT(test_databases_are_apart), UNIT(test_static_entries), UNIT(test_limits_of_one_port),
+	  UNIT(test_an_address_that_moves_too_often_is_held), UNIT(test_readers_beside_writers),
+	  UNIT(test_recent_answers), UNIT(test_addresses_as_text_and_bytes))
