@@ -36,6 +36,7 @@ struct lab_explorer {
 	struct lab_store *state[LAB_DISKS]; /* the disks' */
 	struct lab_rack rack;
 	struct random random;
+	int base_roles[LAB_DISKS];
 	bool base_fits; /* what nobody wrote to fits together */
 	const struct lab_explore_options *options;
 
@@ -46,7 +47,7 @@ struct lab_explorer {
 
 	struct raid_array *array;
 	unsigned lost;
-	bool failed;
+	bool failed, forced; /* of the state */
 };
 
 /* ---- Recording ---- */
@@ -61,6 +62,14 @@ static void begun(struct lab_run *run, void *arg)
 		run->disks[i]->store =
 			lab_store_create(run->disks[i]->block.size, explorer->base[i]);
 	}
+	for (unsigned i = 0; i < LAB_DISKS; i++)
+		explorer->base_roles[i] = RAID_SPARE;
+	list_for_each(at, &run->array->members) {
+		const struct raid_member *member = list_entry(at, struct raid_member, node);
+
+		if (raid_member_active(member))
+			explorer->base_roles[lab_disk_of(member->block)->index] = member->role;
+	}
 	lab_oracle_copy(&explorer->oracle, &run->oracle);
 	raid_status(run->array, &status);
 	explorer->base_fits = !status.degraded && status.progress.operation == RAID_IDLE &&
@@ -70,6 +79,38 @@ static void begun(struct lab_run *run, void *arg)
 
 /* ---- One state ---- */
 
+/* Whether nobody has written to the page since the beginning. */
+static bool is_untouched(const struct lab_explorer *explorer, uint64_t page)
+{
+	for (unsigned i = 0; i < explorer->scenario->disk_count; i++)
+		if (lab_store_has_page(explorer->state[i], page) ||
+		    lab_store_has_page(explorer->durable[i], page))
+			return false;
+	return true;
+}
+
+/* Whether nobody has, at all. */
+static bool is_hole(const struct lab_explorer *explorer, uint64_t page)
+{
+	for (unsigned i = 0; i < explorer->scenario->disk_count; i++)
+		if (lab_store_hole_length(explorer->state[i], page, 1) != 1)
+			return false;
+	return true;
+}
+
+/* Each member has the place that it had at the beginning; a spare that took one has not the others' data. */
+static bool has_same_members(const struct lab_explorer *explorer)
+{
+	list_for_each(at, &explorer->array->members) {
+		const struct raid_member *member = list_entry(at, struct raid_member, node);
+
+		if (raid_member_active(member) &&
+		    explorer->base_roles[lab_disk_of(member->block)->index] != member->role)
+			return false;
+	}
+	return true;
+}
+
 static bool is_known(void *arg, uint64_t sector, uint64_t *count)
 {
 	struct lab_explorer *explorer = arg;
@@ -77,21 +118,18 @@ static bool is_known(void *arg, uint64_t sector, uint64_t *count)
 		list_entry(explorer->array->members.next, struct raid_member, node);
 	uint64_t page = (first->sb.data_offset + sector) * LAB_SECTOR >> LAB_PAGE_SHIFT;
 	uint64_t pages = (*count * LAB_SECTOR) >> LAB_PAGE_SHIFT, same = 0;
-	bool touched = false, now;
+	bool all = has_same_members(explorer), known = false, now;
 
 	for (; same < pages; same++) {
-		now = false;
-		for (unsigned i = 0; i < explorer->scenario->disk_count && !now; i++)
-			now = lab_store_has_page(explorer->state[i], page + same) ||
-			      lab_store_has_page(explorer->durable[i], page + same);
-		if (same && now != touched)
+		now = all ? is_untouched(explorer, page + same) : is_hole(explorer, page + same);
+		if (same && now != known)
 			break;
-		touched = now;
+		known = now;
 	}
 	if (!same)
 		return false;
 	*count = MIN(*count, same << LAB_PAGE_SHIFT >> 9);
-	return !touched;
+	return known;
 }
 
 /* With two to be lost, it is neighbours. */
@@ -157,9 +195,10 @@ static void look_at_data(struct lab_explorer *explorer)
 				   .oracle = &explorer->oracle,
 				   .offset = explorer->scenario->workload.offset,
 				   .crashed = true,
-				   .only_still =
-					   explorer->lost != UINT32_MAX &&
-					   explorer->scenario->array.consistency != LAB_BY_JOURNAL,
+				   .only_still = explorer->forced ||
+						 (explorer->lost != UINT32_MAX &&
+						  explorer->scenario->array.consistency !=
+							  LAB_BY_JOURNAL),
 				   .damage = found,
 				   .arg = explorer };
 
@@ -190,8 +229,10 @@ static void look_at_array(struct lab_explorer *explorer)
 	int rc = assemble(explorer, false, &error);
 
 	/* With a log it is known what was being written: nobody has to insist then. */
-	if (rc == -EBUSY && explorer->lost != UINT32_MAX &&
-	    explorer->scenario->array.consistency < LAB_BY_PPL) {
+	explorer->forced = rc == -EBUSY &&
+			   (explorer->lost != UINT32_MAX || explorer->scenario->events.count) &&
+			   explorer->scenario->array.consistency < LAB_BY_PPL;
+	if (explorer->forced) {
 		explorer->out->refused++;
 		rc = assemble(explorer, true, &error);
 	}
@@ -218,6 +259,15 @@ static void look_at_array(struct lab_explorer *explorer)
 	raid_stop(steal_pointer(&explorer->array), NULL);
 }
 
+/* Bytes of an event; NULL: zeroes. */
+static void write_event(struct lab_store *store, const struct lab_trace_event *event)
+{
+	if (event->data)
+		lab_store_write(store, event->offset, event->data, event->length);
+	else
+		lab_store_zero(store, event->offset, event->length);
+}
+
 static bool is_enough(const struct lab_explorer *explorer)
 {
 	return explorer->out->states >= explorer->scenario->explore.states ||
@@ -240,11 +290,7 @@ static void look_at_state(struct lab_explorer *explorer)
 
 		if (!explorer->kept[i])
 			continue;
-		if (event->data)
-			lab_store_write(explorer->state[event->disk], event->offset, event->data,
-					event->length);
-		else
-			lab_store_zero(explorer->state[event->disk], event->offset, event->length);
+		write_event(explorer->state[event->disk], event);
 	}
 	look_at_array(explorer);
 	explorer->out->states++;
@@ -287,24 +333,41 @@ static void look_at_subsets(struct lab_explorer *explorer, bool newest)
 
 /* ---- The trace ---- */
 
+/* What is in a cache is never written over something newer that went past it: it has that from now on. */
+static void supersede(struct lab_trace_event *old, const struct lab_trace_event *newer)
+{
+	uint64_t start = MAX(old->offset, newer->offset);
+	uint64_t end = MIN(old->offset + old->length, newer->offset + newer->length);
+
+	if (old->disk != newer->disk || start >= end)
+		return;
+	if (!old->data)
+		old->data = calloc(1, old->length);
+	if (!old->data)
+		abort();
+	if (newer->data)
+		memcpy((char *)old->data + (start - old->offset),
+		       (const char *)newer->data + (start - newer->offset), end - start);
+	else
+		memset((char *)old->data + (start - old->offset), 0, end - start);
+}
+
 static void becomes_durable(struct lab_explorer *explorer, uint64_t number)
 {
-	for (unsigned i = 0; i < explorer->pending_count; i++) {
-		const struct lab_trace_event *event = &explorer->trace.events[explorer->pending[i]];
+	struct lab_trace_event *events = explorer->trace.events;
+	unsigned at = 0;
 
-		if (event->number != number)
-			continue;
-		if (event->data)
-			lab_store_write(explorer->durable[event->disk], event->offset, event->data,
-					event->length);
-		else
-			lab_store_zero(explorer->durable[event->disk], event->offset,
-				       event->length);
-		explorer->pending_count--;
-		memmove(&explorer->pending[i], &explorer->pending[i + 1],
-			(explorer->pending_count - i) * sizeof(explorer->pending[0]));
+	while (at < explorer->pending_count && events[explorer->pending[at]].number != number)
+		at++;
+	if (at == explorer->pending_count)
 		return;
-	}
+	write_event(explorer->durable[events[explorer->pending[at]].disk],
+		    &events[explorer->pending[at]]);
+	for (unsigned i = 0; i < at; i++)
+		supersede(&events[explorer->pending[i]], &events[explorer->pending[at]]);
+	explorer->pending_count--;
+	memmove(&explorer->pending[at], &explorer->pending[at + 1],
+		(explorer->pending_count - at) * sizeof(explorer->pending[0]));
 }
 
 static void go_on(struct lab_explorer *explorer, uint64_t at)
@@ -313,8 +376,10 @@ static void go_on(struct lab_explorer *explorer, uint64_t at)
 
 	switch (event->kind) {
 	case LAB_TRACE_WRITE:
+		/* The caches make room. */
 		if (explorer->pending_count == PENDING_MOST)
-			return;
+			becomes_durable(explorer,
+					explorer->trace.events[explorer->pending[0]].number);
 		explorer->out->writes = event->number;
 		explorer->pending[explorer->pending_count++] = at;
 		look_at_subsets(explorer, true);
