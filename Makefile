@@ -73,6 +73,7 @@ help:
 	@echo 'make fuzz                 a minute for each fuzz target (FUZZ_SECONDS=60); 20 minutes'
 	@echo 'make bench                measure, side by side with other tools; results in build/bench; 10 minutes'
 	@echo 'make bench-compare        two runs of it beside each other: A=, B= (files, or beginnings of their names); at once'
+	@echo 'make mutations            defects put into a copy of raid/ are each found; 3 minutes'
 	@echo 'make lint                 clang-format, floors, names, cppcheck, clang-tidy; 3 minutes'
 	@echo 'make coverage             lines that the unit tests reach, as HTML in build-coverage; 2 minutes'
 	@echo 'make compile-commands     compile_commands.json for editors; at once'
@@ -126,6 +127,18 @@ $(BUILD)/tests/helpers/%: $(BUILD)/tests/helpers/%.o $(LIBRARY)
 
 $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(LIBRARY)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+# What tests/mutations/try.py builds with.
+.PHONY: print-flags print-libs mutations
+print-flags:
+	@echo '$(CC) $(CPPFLAGS) $(ALL_CFLAGS)'
+print-libs:
+	@echo '$(LDLIBS)'
+
+# Every defect that is put into a copy of raid/ on purpose is found; UPDATE=1 notes where.
+mutations:
+	@$(MAKE) --no-print-directory -j2 build
+	@TORTURE=1 BUILD=$(BUILD) tests/mutations_test.sh
 
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
