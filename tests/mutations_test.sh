@@ -6,7 +6,7 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 build=${BUILD:-build}
-few=(bitmap-set-late checkpoint-ahead dirty-late journal-replay-order loss-told-once ppl-entry-dropped q-logical-order stale-believed)
+few=(bitmap-set-late checkpoint-ahead dirty-late journal-replay-order loss-told-late ppl-entry-dropped q-logical-order stale-believed)
 [ -f "$build/tests/helpers/lab_find.o" ] || { echo "$build/tests/helpers/lab_find is not built"; exit 77; }
 [ "${TORTURE:-}" = 1 ] && few=()
 flags=$(make -s print-flags BUILD="$build") && libs=$(make -s print-libs BUILD="$build") || exit 1

@@ -120,6 +120,20 @@ def judge(options, mutation):
     return True, line
 
 
+def stale(names):
+    """How many do not apply any more."""
+    wrong = 0
+    for name in names:
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                list(Mutation(name).apply(folder))
+            except (OSError, ValueError) as error:
+                print(f"FAILED it does not apply any more: {error}")
+                wrong += 1
+    print(f"{len(names) - wrong} of {len(names)} defects apply")
+    return wrong
+
+
 def control(options, mutations):
     """Without a defect nothing is found."""
     program = os.path.join(options.build, "tests/helpers/lab_find")
@@ -144,9 +158,10 @@ def main():
     parser.add_argument("--update", action="store_true")
     parser.add_argument("names", nargs="*")
     options = parser.parse_args()
-    names = options.names or sorted(name[:-9] for name in os.listdir(HERE) if name.endswith(".mutation"))
-    mutations = [Mutation(name) for name in names]
-    wrong = control(options, mutations)
+    every = sorted(name[:-9] for name in os.listdir(HERE) if name.endswith(".mutation"))
+    wrong = stale(every)
+    mutations = [Mutation(name) for name in options.names or every]
+    wrong += control(options, mutations)
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         for fine, line in pool.map(lambda one: judge(options, one), mutations):
             print(("" if fine else "FAILED ") + line, flush=True)
