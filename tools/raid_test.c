@@ -17,7 +17,7 @@ struct raid_test {
 	struct cli_words names;
 	uint64_t seed;
 	uint64_t runs;
-	bool seed_said, json, explore, compare, both;
+	bool seed_said, json, explore, compare, both, live;
 	const char *seed_text, *report, *target_name;
 	const struct lab_target *target;
 };
@@ -184,6 +184,8 @@ int raid_test_verb(int argc, char **argv)
 		{ "target", CLI_TEXT, &test.target_name, "tenon|md|both",
 		  "whose array: tenon's (tenon), the kernel's in User Mode Linux, or each, "
 		  "compared" },
+		{ "live", CLI_FLAG, &test.live, NULL,
+		  "in real time, with the array served to a guest of User Mode Linux" },
 		{ "report", CLI_TEXT, &test.report, "DIR",
 		  "write NAME.html and NAME.json there, or the shortest scenario that fails" },
 		{ "json", CLI_FLAG, &test.json, NULL, "print JSON" },
@@ -208,10 +210,14 @@ int raid_test_verb(int argc, char **argv)
 		test.target = &raid_test_md;
 	else if (test.target_name && strcmp(test.target_name, "tenon") != 0 && !test.both)
 		return cli_usage_error("--target %s: expected tenon, md or both", test.target_name);
+	if (test.live && test.target_name)
+		return cli_usage_error("--live is of tenon's array: expected no --target");
+	if (test.live)
+		test.target = &raid_test_live;
 	if ((test.target || test.both) && (test.explore || test.runs || test.compare))
-		return cli_usage_error("--target %s takes real time: expected no --explore, --runs "
-				       "or --compare",
-				       test.target_name);
+		return cli_usage_error("--live and --target %s take real time: expected no "
+				       "--explore, --runs or --compare",
+				       test.both ? "both" : "md");
 	if (test.explore && (test.json || test.runs || test.compare))
 		return cli_usage_error("--explore takes no more than --seed and --report");
 	if (test.report && test.compare)

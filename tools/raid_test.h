@@ -12,6 +12,8 @@ struct lab_scenario;
 
 extern const struct lab_target raid_test_md; /* the kernel's md, in User Mode Linux */
 
+extern const struct lab_target raid_test_live; /* tenon's, in real time, served to a guest */
+
 /* Both, compared; prints, and returns an exit status. `report` may be NULL. */
 int raid_test_both(const struct lab_scenario *scenario, uint64_t seed, bool as_json,
 		   const char *report);

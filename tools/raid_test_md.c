@@ -474,6 +474,11 @@ static bool md_is_idle(struct lab_run *run)
 	return ((struct md *)run->machine)->idle;
 }
 
+static uint64_t md_latency(struct lab_run *run, uint64_t offset)
+{
+	return uml_latency(((struct md *)run->machine)->uml, offset);
+}
+
 static void md_pace(struct lab_run *run, uint64_t most)
 {
 	struct md *md = run->machine;
@@ -604,4 +609,5 @@ const struct lab_target raid_test_md = {
 	.administrate = md_administrate,
 	.scrub = md_scrub,
 	.pace = md_pace,
+	.latency = md_latency,
 };

@@ -29,6 +29,7 @@ struct waiter {
 	uint32_t number;
 	bool done;
 	int rc;
+	uint64_t ns;
 	char *answer;
 	size_t length;
 };
@@ -98,6 +99,12 @@ int uml_add_disk(struct uml *uml, struct block *block, struct error *error)
 	rc = serve(uml, block, uml->disk_count + 1, error);
 	uml->disk_count += !rc;
 	return rc;
+}
+
+void uml_drop_disks(struct uml *uml)
+{
+	for (; uml->disk_count; uml->disk_count--)
+		vhost_user_blk_server_stop(steal_pointer(&uml->servers[uml->disk_count]));
 }
 
 /* ---- Life ---- */
@@ -186,6 +193,7 @@ static void take_answer(struct uml *uml, const struct uml_answer *head, const ch
 			continue;
 		waiter->done = true;
 		waiter->rc = head->rc;
+		waiter->ns = head->ns;
 		waiter->length = head->text;
 		if (waiter->answer)
 			memcpy(waiter->answer, text, head->text);
@@ -287,10 +295,9 @@ void uml_kill(struct uml *uml)
 
 /* ---- Calls ---- */
 
-int uml_ask(struct uml *uml, const struct uml_call *call, const char *text, char *said,
-	    size_t *length)
+static int ask(struct uml *uml, const struct uml_call *call, const char *text, struct waiter *out)
 {
-	struct waiter waiter = { .number = ++uml->number, .answer = said };
+	struct waiter waiter = { .number = ++uml->number, .answer = out->answer };
 	struct uml_call head = *call;
 	int rc = 0;
 
@@ -308,9 +315,28 @@ int uml_ask(struct uml *uml, const struct uml_call *call, const char *text, char
 	while (!rc && uml->up && !waiter.done)
 		fiber_queue_wait_always(&uml->changed);
 	list_remove(&waiter.node);
+	*out = waiter;
+	return waiter.done ? waiter.rc : -EIO;
+}
+
+int uml_ask(struct uml *uml, const struct uml_call *call, const char *text, char *said,
+	    size_t *length)
+{
+	struct waiter waiter = { .answer = said };
+	int rc = ask(uml, call, text, &waiter);
+
 	if (length)
 		*length = waiter.length;
-	return waiter.done ? waiter.rc : -EIO;
+	return rc;
+}
+
+int uml_ask_device(struct uml *uml, const struct uml_call *call, uint64_t *took)
+{
+	struct waiter waiter = { 0 };
+	int rc = ask(uml, call, NULL, &waiter);
+
+	*took += waiter.ns;
+	return rc;
 }
 
 int uml_run(struct uml *uml, struct error *error, const char *format, ...)

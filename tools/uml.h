@@ -32,6 +32,7 @@ struct vhost_user_blk_server;
 #define UML_SLOT  (128u << 10)
 #define UML_SLOTS 32u
 #define UML_TEXT  16384u
+#define UML_TOOK  128u
 
 /* ---- What is said over the line: both ends are of one host ---- */
 
@@ -56,6 +57,7 @@ struct uml_answer {
 	uint32_t number;
 	int32_t rc;
 	uint32_t text, spare;
+	uint64_t ns; /* that the device took */
 };
 
 #define UML_HELLO "tenon\n"
@@ -92,7 +94,11 @@ struct uml {
 	struct block *mailbox;
 	struct fiber_queue slot_queue;
 	bool slots[UML_SLOTS];
-	struct block *disks[UML_DISKS];
+	/* How long the guest waited for its last requests. */
+	struct {
+		uint64_t offset, ns;
+	} took[UML_TOOK];
+	unsigned took_next;
 	struct vhost_user_blk_server *servers[UML_DISKS + 1];
 	unsigned disk_count;
 };
@@ -103,6 +109,8 @@ void uml_destroy(struct uml *uml); /* NULL is fine */
 
 /* A disk that it has from its next start on; uml_disk_name() says how it is called there. The server takes a reference. */
 int uml_add_disk(struct uml *uml, struct block *block, struct error *error);
+/* No more disks, and nobody is served. The guest does not run. */
+void uml_drop_disks(struct uml *uml);
 const char *uml_disk_name(unsigned index, char name[16]);
 
 int uml_start(struct uml *uml, struct error *error);
@@ -112,6 +120,8 @@ void uml_kill(struct uml *uml);
  * byte) may be NULL. */
 int uml_ask(struct uml *uml, const struct uml_call *call, const char *text, char *answer,
 	    size_t *length);
+/* The same for what a device does: adds to `took` how long it took in the guest. */
+int uml_ask_device(struct uml *uml, const struct uml_call *call, uint64_t *took);
 /* Runs a command in it; fails where that does, with the last line of what it says. */
 int uml_run(struct uml *uml, struct error *error, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
@@ -131,6 +141,8 @@ int uml_image(const char *folder, struct error *error);
 /* What UML_OPEN is about, of `size` bytes. One at a time; ends before the guest. */
 int uml_block_create(struct uml *uml, const char *name, uint64_t size, struct block **out,
 		     struct error *error);
+/* How long the guest waited for its last request that began there; UINT64_MAX: a flush. 0: it is not known. */
+uint64_t uml_latency(const struct uml *uml, uint64_t offset);
 
 /* ---- uml_agent.c ---- */
 

@@ -34,9 +34,9 @@ struct uml_job {
 };
 
 static void answer(struct agent *agent, const struct uml_call *call, int rc, const char *text,
-		   size_t length)
+		   size_t length, uint64_t ns)
 {
-	const struct uml_answer head = { call->number, rc, (uint32_t)length, 0 };
+	const struct uml_answer head = { call->number, rc, (uint32_t)length, 0, ns };
 
 	fiber_mutex_lock(&agent->saying);
 	if (!fiber_write(agent->line, &head, sizeof(head)) && length)
@@ -62,7 +62,7 @@ static int transfer_all(int fd, char *at, size_t length, uint64_t offset, bool w
 	return 0;
 }
 
-static int transfer(struct agent *agent, const struct uml_call *call)
+static int transfer(struct agent *agent, const struct uml_call *call, uint64_t *ns)
 {
 	bool write = call->kind == UML_WRITE;
 	uint64_t slot = (uint64_t)call->slot * UML_SLOT;
@@ -75,11 +75,22 @@ static int transfer(struct agent *agent, const struct uml_call *call)
 		return -ENOMEM;
 	if (write)
 		rc = transfer_all(agent->mailbox, bytes, call->length, slot, false, 0);
+	*ns = worker_now();
 	if (!rc)
 		rc = transfer_all(agent->device, bytes, call->length, call->offset, write,
 				  call->flag ? RWF_DSYNC : 0);
+	*ns = worker_now() - *ns;
 	if (!rc && !write)
 		rc = transfer_all(agent->mailbox, bytes, call->length, slot, true, 0);
+	return rc;
+}
+
+static int flush(struct agent *agent, uint64_t *ns)
+{
+	uint64_t began = worker_now();
+	int rc = agent->device < 0 ? -EINVAL : fiber_fdatasync(agent->device);
+
+	*ns = worker_now() - began;
 	return rc;
 }
 
@@ -175,6 +186,7 @@ static int job_fiber(void *arg)
 	CLEANUP_FREE char *all = malloc(UML_TEXT);
 	struct agent *agent = job->agent;
 	size_t length = 0;
+	uint64_t ns = 0;
 	int rc = -EINVAL;
 
 	if (!all)
@@ -188,10 +200,10 @@ static int job_fiber(void *arg)
 		break;
 	case UML_READ:
 	case UML_WRITE:
-		rc = transfer(agent, &job->call);
+		rc = transfer(agent, &job->call, &ns);
 		break;
 	case UML_FLUSH:
-		rc = agent->device < 0 ? -EINVAL : fiber_fdatasync(agent->device);
+		rc = flush(agent, &ns);
 		break;
 	case UML_RUN:
 		rc = run(job->text, all, &length);
@@ -204,7 +216,7 @@ static int job_fiber(void *arg)
 		rc = put(job->text);
 		break;
 	}
-	answer(agent, &job->call, rc, all, length);
+	answer(agent, &job->call, rc, all, length, ns);
 	return 0;
 }
 

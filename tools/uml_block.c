@@ -36,7 +36,7 @@ static void give_slot(struct uml *uml, unsigned slot)
 
 /* A part of a request that has room in a slot. */
 static int transfer(struct uml *uml, bool write, uint64_t offset, uint64_t length,
-		    struct iov_range *range, unsigned flags)
+		    struct iov_range *range, unsigned flags, uint64_t *took)
 {
 	unsigned slot = take_slot(uml);
 	const struct uml_call call = { .kind = write ? UML_WRITE : UML_READ,
@@ -52,7 +52,7 @@ static int transfer(struct uml *uml, bool write, uint64_t offset, uint64_t lengt
 		rc = block_write(uml->mailbox, (uint64_t)slot * UML_SLOT, bytes, length, 0);
 	}
 	if (!rc)
-		rc = uml_ask(uml, &call, NULL, NULL, NULL);
+		rc = uml_ask_device(uml, &call, took);
 	if (!rc && !write) {
 		rc = block_read(uml->mailbox, (uint64_t)slot * UML_SLOT, bytes, length);
 		iov_copy_in(range, bytes, length);
@@ -61,17 +61,38 @@ static int transfer(struct uml *uml, bool write, uint64_t offset, uint64_t lengt
 	return rc;
 }
 
+/* The oldest is forgotten. */
+static void note_time(struct uml *uml, uint64_t offset, uint64_t ns)
+{
+	uml->took[uml->took_next].offset = offset;
+	uml->took[uml->took_next].ns = ns;
+	uml->took_next = (uml->took_next + 1) % UML_TOOK;
+}
+
+uint64_t uml_latency(const struct uml *uml, uint64_t offset)
+{
+	for (unsigned i = 0; i < UML_TOOK; i++) {
+		unsigned at = (uml->took_next + UML_TOOK - 1 - i) % UML_TOOK;
+
+		if (uml->took[at].offset == offset && uml->took[at].ns)
+			return uml->took[at].ns;
+	}
+	return 0;
+}
+
 static int transfer_parts(struct block *block, bool write, uint64_t offset, uint64_t length,
 			  const struct iovec *iov, unsigned count, unsigned flags)
 {
 	struct uml_block *guest = container_of(block, struct uml_block, block);
 	struct iov_range range = iov_range_of(iov, count);
+	uint64_t took = 0, begin = offset;
 	int rc = 0;
 
 	for (uint64_t step; length && !rc; offset += step, length -= step) {
 		step = MIN(length, UML_SLOT);
-		rc = transfer(guest->uml, write, offset, step, &range, flags);
+		rc = transfer(guest->uml, write, offset, step, &range, flags, &took);
 	}
+	note_time(guest->uml, begin, took);
 	return rc;
 }
 
@@ -91,8 +112,11 @@ static int guest_flush(struct block *block)
 {
 	struct uml_block *guest = container_of(block, struct uml_block, block);
 	const struct uml_call call = { .kind = UML_FLUSH };
+	uint64_t took = 0;
+	int rc = uml_ask_device(guest->uml, &call, &took);
 
-	return uml_ask(guest->uml, &call, NULL, NULL, NULL);
+	note_time(guest->uml, UINT64_MAX, took);
+	return rc;
 }
 
 static void guest_close(struct block *block)

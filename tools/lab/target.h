@@ -51,6 +51,9 @@ struct lab_target {
 	/* Optional: what runs is not to come further than so many thousandths of a percent until it is looked at again;
 	 * UINT64_MAX: as far as it likes. After each look. */
 	void (*pace)(struct lab_run *run, uint64_t most);
+	/* Optional: how long a guest waited for its last request at this byte of the array (UINT64_MAX: a flush); 0: not
+	 * known. Without it, what the run saw counts. Does not suspend. */
+	uint64_t (*latency)(struct lab_run *run, uint64_t offset);
 };
 
 extern const struct lab_target lab_target_tenon;

@@ -201,6 +201,17 @@ static void count_latency(struct lab_run *run, uint64_t ns)
 	work->latencies[latency_step(ns)]++;
 }
 
+/* A guest's own measure, where there is a guest. */
+static uint64_t latency_of(struct lab_run *run, const struct lab_op *op, uint64_t seen)
+{
+	uint64_t at = op->kind == LAB_OP_FLUSH
+			      ? UINT64_MAX
+			      : run->scenario->workload.offset + op->sector * LAB_SECTOR;
+	uint64_t ns = run->target->latency ? run->target->latency(run, at) : 0;
+
+	return ns ? ns : seen;
+}
+
 static void do_op(struct lab_run *run, const struct lab_op *op, char *bytes)
 {
 	struct lab_busy busy = { .sector = op->sector, .count = op->count };
@@ -230,7 +241,7 @@ static void do_op(struct lab_run *run, const struct lab_op *op, char *bytes)
 	if (generation != run->rack.generation)
 		return;
 	run->result->work.bytes += rc ? 0 : op->count * LAB_SECTOR;
-	count_latency(run, worker_now() - began);
+	count_latency(run, latency_of(run, op, worker_now() - began));
 	if (!rc)
 		return;
 	run->result->work.errors++;
