@@ -2,22 +2,54 @@
 /*
  * `tenon switch`: virtual switches of this user.
  *
- *	switch.c	the verbs; what a running switch does, shown
- *	switch_run.c	one switch in the foreground, until a signal
- *	switch_port.c	what --port says
+ *	switch.c		the verbs
+ *	switch_print.c		tables
+ *	switch_ask.c		verbs that ask or change a running one
+ *	switch_run.c		one switch in the foreground, until a signal
+ *	switch_control.c	what it does when it is asked
+ *	switch_status.c		how it says what it does
+ *	switch_metrics.c	the same for Prometheus
+ *	switch_port.c		what --port says
  */
 #ifndef TENON_TOOLS_SWITCH_H
 #define TENON_TOOLS_SWITCH_H
 
 #include <jansson.h>
 
+#include "rpc/rpc.h"
 #include "tools/cli.h"
 #include "tools/sockets.h"
+
+struct cli_listing;
 
 struct vswitch;
 struct vswitch_status;
 
-int switch_run(int argc, char **argv);
+command_fn switch_run, switch_port_verb, switch_table, switch_counters, switch_stop;
+
+/* ---- Asking ---- */
+
+/* Asks the running switch `name`; `params` is stolen. Returns the exit status; the result is a new reference, if wanted. */
+int switch_ask(const char *name, const char *method, json_t *params, json_t **result);
+
+/* Tables of the lists that a switch gives; rows are added to. */
+void switch_print_ports(json_t *ports, const struct cli_listing *listing);
+void switch_print_counters(json_t *ports, const struct cli_listing *listing);
+void switch_print_addresses(json_t *addresses, const struct cli_listing *listing);
+
+/* ---- Answering ---- */
+
+/* The context of the methods. */
+struct switch_control {
+	const char *name;
+	struct vswitch *vswitch;
+	const struct socket_options *sockets;
+};
+
+extern const struct rpc_method switch_methods[];
+
+/* Text in Prometheus's format; the caller frees it. NULL when out of memory. */
+char *switch_metrics(const char *name, const struct vswitch_status *status);
 
 /* DIRECTORY/switch-NAME.sock, on which a switch answers; the caller frees it. */
 int switch_control_path(const char *name, char **path, struct error *error);

@@ -13,12 +13,13 @@
 #define VHOST_USER "vhost-user"
 #define TAP        "tap:"
 
-/* NAME=vhost-user, or NAME=tap:IFNAME[,plain]. */
+/* PORT=vhost-user, or PORT=tap:IFNAME[,plain], and settings (port_config.h) behind it. */
 struct port_spec {
 	char *copy; /* of the whole, cut into pieces */
 	const char *name;
 	const char *ifname; /* of a TAP; NULL: a vhost-user socket */
 	bool plain;
+	struct port_config config;
 };
 
 static void spec_free(struct port_spec *spec)
@@ -29,53 +30,58 @@ static void spec_free(struct port_spec *spec)
 static int bad_spec(struct error *error, const char *spec, const char *found)
 {
 	return error_set(error, -EINVAL,
-			 "--port %s: found \"%s\", expected NAME=vhost-user or NAME=tap:IFNAME",
+			 "--port %s: found \"%s\", expected PORT=vhost-user or PORT=tap:IFNAME",
 			 spec, found);
 }
 
-static int parse_tap(struct port_spec *out, const char *spec, char *ifname, struct error *error)
+static int parse_type(struct port_spec *out, const char *spec, const char *type,
+		      struct error *error)
 {
-	char *comma = strchr(ifname, ',');
+	if (!strcmp(type, VHOST_USER))
+		return 0;
+	if (strncmp(type, TAP, strlen(TAP)) || !type[strlen(TAP)])
+		return bad_spec(error, spec, type);
+	out->ifname = type + strlen(TAP);
+	return link_check_name(out->ifname, error);
+}
 
-	if (comma) {
-		*comma = '\0';
-		if (strcmp(comma + 1, "plain"))
-			return error_set(error, -EINVAL,
-					 "--port %s: TAP option \"%s\": expected \"plain\" or none",
-					 spec, comma + 1);
+static int parse_option(struct port_spec *out, const char *option, struct error *error)
+{
+	if (port_config_knows(option))
+		return port_config_set(&out->config, option, error);
+	if (out->ifname && !strcmp(option, "plain")) {
 		out->plain = true;
+		return 0;
 	}
-	if (!*ifname)
-		return bad_spec(error, spec, TAP);
-	if (link_check_name(ifname, error)) {
-		error_prefix(error, "--port %s", spec);
-		return -EINVAL;
-	}
-	out->ifname = ifname;
-	return 0;
+	return error_set(error, -EINVAL,
+			 "option \"%.60s\": expected %svlan=, trunk=, native=, "
+			 "isolate=, addresses=, broadcast=, multicast= or unknown=",
+			 option, out->ifname ? "\"plain\", " : "");
 }
 
 static int parse(struct port_spec *out, const char *spec, struct error *error)
 {
-	char *kind;
+	char *rest, *type, *option;
+	int rc;
 
 	*out = (struct port_spec){ .copy = strdup(spec) };
 	if (!out->copy)
 		return -ENOMEM;
-	kind = strchr(out->copy, '=');
-	if (!kind)
+	rest = strchr(out->copy, '=');
+	if (!rest)
 		return bad_spec(error, spec, spec);
-	*kind++ = '\0';
+	*rest++ = '\0';
 	out->name = out->copy;
-	if (vswitch_check_port_name(out->name, error)) {
-		error_prefix(error, "--port %s", spec);
-		return -EINVAL;
-	}
-	if (!strcmp(kind, VHOST_USER))
-		return 0;
-	if (!strncmp(kind, TAP, strlen(TAP)))
-		return parse_tap(out, spec, kind + strlen(TAP), error);
-	return bad_spec(error, spec, kind);
+	type = strsep(&rest, ",");
+	rc = vswitch_check_port_name(out->name, error);
+	if (!rc)
+		rc = parse_type(out, spec, type, error);
+	while (!rc && (option = strsep(&rest, ",")))
+		rc = parse_option(out, option, error);
+	if (!rc || !strncmp(error->text, "--port", 6))
+		return rc;
+	error_prefix(error, "--port %s", spec);
+	return -EINVAL;
 }
 
 bool switch_needs_sockets(const struct cli_words *specs)
@@ -85,7 +91,7 @@ bool switch_needs_sockets(const struct cli_words *specs)
 	for (unsigned i = 0; i < specs->count; i++) {
 		const char *kind = strchr(specs->words[i], '=');
 
-		needed |= kind && !strcmp(kind + 1, VHOST_USER);
+		needed |= kind && !strncmp(kind + 1, VHOST_USER, strlen(VHOST_USER));
 	}
 	return needed;
 }
@@ -126,18 +132,26 @@ int switch_check_ports(const struct cli_words *specs, struct error *error)
 int switch_add_port(struct vswitch *vswitch, const char *text, const struct socket_options *sockets,
 		    struct error *error)
 {
+	struct vswitch_vhost_user_options vhost_user = { .access = &sockets->access };
 	struct vswitch_tap_options options = { 0 };
 	CLEANUP_FREE char *path = NULL;
 	struct port_spec spec;
 	int rc = parse(&spec, text, error);
 
 	options.plain = spec.plain;
+	options.config = vhost_user.config = &spec.config;
 	if (!rc && spec.ifname)
 		rc = vswitch_add_port_tap(vswitch, spec.name, spec.ifname, &options, error);
+	else if (!rc && !sockets->directory)
+		rc = error_set(
+			error, -EINVAL,
+			"port %s: the switch was started without --socket-dir, and has no place "
+			"for its socket",
+			spec.name);
 	else if (!rc && asprintf(&path, "%s/%s.sock", sockets->directory, spec.name) < 0)
 		rc = -ENOMEM;
 	else if (!rc)
-		rc = vswitch_add_port_vhost_user(vswitch, spec.name, path, &sockets->access, error);
+		rc = vswitch_add_port_vhost_user(vswitch, spec.name, path, &vhost_user, error);
 	spec_free(&spec);
 	return rc;
 }

@@ -10,7 +10,6 @@
 
 #include "block/output.h"
 #include "fiber/signal.h"
-#include "rpc/rpc.h"
 #include "tools/devices.h"
 #include "tools/switch.h"
 #include "util/bytes.h"
@@ -19,35 +18,25 @@
 #include "vswitch/switch.h"
 
 #define RUN_USAGE                                                                                  \
-	"switch run NAME [--socket-dir DIR] [--port NAME=vhost-user|tap:IFNAME[,plain]]... "       \
+	"switch run NAME [--socket-dir DIR] [--port PORT=TYPE[,OPTION]...]... [--threads N] "      \
 	"[--capture FILE]"
 
 #define NOT_GIVEN   UINT64_MAX
+#define TABLE_MOST  1000000u
 #define AGEING_MOST 1000000u /* seconds; as IEEE 802.1Q-2022 has it, table 8-11 */
 
 struct switch_run {
 	const char *name, *capture;
 	bool force;
-	uint64_t seed, ageing;
+	uint64_t seed, ageing, threads, move_limit, table_size, per_port;
 	struct cli_words ports;
 	struct socket_options sockets;
 	struct vswitch *vswitch;
+	struct switch_control control;
 	struct log log; /* standard error; the switch writes by way of the queue */
 	struct log_queue *queue;
 	sigset_t signals;
 };
-
-static int method_show(void *context, json_t *params, json_t **result, struct error *error)
-{
-	CLEANUP(cleanup_vswitch_status) struct vswitch_status *status = NULL;
-	struct switch_run *run = context;
-
-	(void)params;
-	if (vswitch_status(run->vswitch, &status))
-		return error_set(error, -ENOMEM, "switch %s: out of memory", run->name);
-	*result = switch_status_json(run->name, status);
-	return *result ? 0 : error_set(error, -ENOMEM, "switch %s: out of memory", run->name);
-}
 
 /* Where standard output is the capture's, what is said goes to standard error. */
 static FILE *messages(const struct switch_run *run)
@@ -101,27 +90,34 @@ static int make_switch(struct switch_run *run, struct error *error)
 	struct vswitch_options options = { .name = run->name,
 					   .log = log_queue_log(run->queue),
 					   .seed = run->seed,
+					   .threads = (unsigned)run->threads,
+					   .move_limit = (unsigned)run->move_limit,
+					   .table_size = (unsigned)run->table_size,
+					   .table_per_port = (unsigned)run->per_port,
 					   .hub = run->ageing == 0 };
 	int rc = 0;
 
 	if (run->ageing != NOT_GIVEN)
 		options.ageing_ns = run->ageing * 1000000000;
-	if (switch_needs_sockets(&run->ports))
+	/* A port that comes later may want one, if it is said where. */
+	if (switch_needs_sockets(&run->ports) || run->sockets.directory)
 		rc = socket_options_make_directory(&run->sockets, error);
 	return rc ? rc : vswitch_create(&run->vswitch, &options, error);
 }
-
-static const struct rpc_method methods[] = { { "switch.show", method_show }, { NULL, NULL } };
 
 /* The control socket, which also keeps a second switch of the name from starting. */
 static int start_control(struct switch_run *run, struct rpc_server **server, struct error *error)
 {
 	CLEANUP_FREE char *control = NULL;
-	int rc = switch_control_path(run->name, &control, error);
+	int rc;
 
+	run->control = (struct switch_control){ run->name, run->vswitch, &run->sockets };
+
+	rc = switch_control_path(run->name, &control, error);
 	if (rc)
 		return rc;
-	rc = rpc_server_start(server, control, methods, run, log_queue_log(run->queue), error);
+	rc = rpc_server_start(server, control, switch_methods, &run->control,
+			      log_queue_log(run->queue), error);
 	if (rc == -EADDRINUSE) {
 		error_set(error, rc, "switch %s: one of that name is running already", run->name);
 		error_advise(error, "give this one another name, or end that one");
@@ -194,13 +190,22 @@ int switch_run(int argc, char **argv)
 	bool verbose = false;
 	const struct cli_option options[] = {
 		{ "port", CLI_LIST, &run.ports, "SPEC",
-		  "a port: NAME=vhost-user, or NAME=tap:IFNAME (made if missing)" },
+		  "a port: PORT=vhost-user, or PORT=tap:IFNAME (made if missing); settings "
+		  "behind a comma" },
+		{ "threads", CLI_NUMBER, &run.threads, "N", "forwarding threads (1)", 1,
+		  VSWITCH_THREADS_MAX },
 		CLI_OPTION_SOCKETS(&run.sockets),
 		{ "capture", CLI_TEXT, &run.capture, "FILE",
 		  "record frames: .pcapng with ports and directions, else pcap; - is a stream" },
 		{ "force", CLI_FLAG, &run.force, NULL, "capture over a file that holds something" },
 		{ "ageing", CLI_NUMBER, &run.ageing, "SECONDS",
 		  "forget addresses after this long (300); 0: learn none", 0, AGEING_MOST },
+		{ "move-limit", CLI_NUMBER, &run.move_limit, "N",
+		  "hold an address that moves more often in a second (none)", 1, 1000000 },
+		{ "table-size", CLI_NUMBER, &run.table_size, "N", "addresses in all (8192)", 1,
+		  TABLE_MOST },
+		{ "port-addresses", CLI_NUMBER, &run.per_port, "N",
+		  "addresses of a port that has no such setting (4096)", 1, TABLE_MOST },
 		{ "seed", CLI_NUMBER, &run.seed, "N",
 		  "of the address table's hash (from the system)", 1, UINT64_MAX },
 		{ "verbose", CLI_FLAG, &verbose, NULL, "say who comes and goes" },

@@ -39,6 +39,7 @@ static json_t *words_json(const char *words)
 static json_t *port_json(const struct vswitch_port_status *port)
 {
 	const struct port_counters *counters = &port->counters;
+	char settings[1024];
 	json_t *peers = json_array();
 	uint64_t dropped = 0;
 
@@ -46,10 +47,13 @@ static json_t *port_json(const struct vswitch_port_status *port)
 		json_array_append_new(peers, describe_process(port->peer));
 	for (unsigned i = 0; i < PORT_DROP_COUNT; i++)
 		dropped += counters->drops[i];
+	port_config_describe(&port->config, settings, sizeof(settings));
 	return json_pack(
-		"{s:s, s:s, s:o, s:o, s:s, s:b, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
+		"{s:s, s:s, s:s, s:i, s:o, s:o, s:s, s:b, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
+		"s:I, s:I, "
 		"s:o}",
-		"name", port->name, "type", port->type, "peers", peers, "where",
+		"name", port->name, "type", port->type, "settings", settings, "thread",
+		(int)port->thread, "peers", peers, "where",
 		strcmp(port->type, "tap") ? describe_path(port->where) : describe_text(port->where),
 		"state", port->state, "up", port->up, "features", words_json(port->features),
 		"rx_frames", (json_int_t)counters->rx_frames, "rx_bytes",
@@ -65,9 +69,12 @@ static json_t *address_json(const struct vswitch_status *status, const struct ma
 {
 	char text[MAC_TEXT];
 
-	return json_pack("{s:s, s:s, s:I}", "address", mac_format(entry->mac, text), "port",
-			 status->ports[entry->port].name, "age_seconds",
-			 (json_int_t)((status->now - entry->seen) / 1000000000));
+	return json_pack("{s:s, s:i, s:s, s:s, s:o}", "address", mac_format(entry->mac, text),
+			 "vlan", (int)entry->fid, "port", status->ports[entry->port].name, "kind",
+			 entry->is_static ? "static" : "learned", "age_seconds",
+			 entry->is_static ? json_null()
+					  : json_integer((json_int_t)((status->now - entry->seen) /
+								      1000000000)));
 }
 
 /* null where nothing is captured. */
@@ -93,15 +100,16 @@ json_t *switch_status_json(const char *name, const struct vswitch_status *status
 		json_array_append_new(ports, port_json(&status->ports[i]));
 	for (unsigned i = 0; i < status->address_count; i++)
 		json_array_append_new(addresses, address_json(status, &status->addresses[i]));
-	return json_pack("{s:s, s:i, s:o, s:o, s:{s:I, s:I, s:I, s:I, s:I, s:I}, s:I, s:o, s:I}",
-			 "name", name, "pid", (int)getpid(), "ports", ports, "addresses", addresses,
-			 "table", "entries", (json_int_t)status->table_size, "ageing_seconds",
-			 (json_int_t)(status->ageing_ns / 1000000000), "learned",
-			 (json_int_t)status->table.learned, "moved",
-			 (json_int_t)status->table.moved, "aged", (json_int_t)status->table.aged,
-			 "refused", (json_int_t)status->table.refused, "captured",
-			 (json_int_t)status->capture.recorded, "capture", capture_json(status),
-			 "sleeps", (json_int_t)status->sleeps);
+	return json_pack(
+		"{s:s, s:i, s:o, s:o, s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I}, s:I, s:o, s:i, s:I}",
+		"name", name, "pid", (int)getpid(), "ports", ports, "addresses", addresses, "table",
+		"entries", (json_int_t)status->table_size, "ageing_seconds",
+		(json_int_t)(status->ageing_ns / 1000000000), "learned",
+		(json_int_t)status->table.learned, "moved", (json_int_t)status->table.moved, "aged",
+		(json_int_t)status->table.aged, "refused", (json_int_t)status->table.refused,
+		"held_moves", (json_int_t)status->table.held, "captured",
+		(json_int_t)status->capture.recorded, "capture", capture_json(status), "threads",
+		(int)status->threads, "sleeps", (json_int_t)status->sleeps);
 }
 
 int switch_control_path(const char *name, char **path, struct error *error)

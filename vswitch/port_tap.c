@@ -485,5 +485,6 @@ int vswitch_add_port_tap(struct vswitch *vswitch, const char *name, const char *
 	make_batches(&tap->reads, &tap->writes, tap->tap.fd);
 	tap->port.features = taken_features(&tap->tap);
 	tap->port.up = true;
-	return vswitch_add_port(vswitch, &tap->port, name, error);
+	return vswitch_add_port_as(vswitch, &tap->port, name, options ? options->config : NULL,
+				   error);
 }

@@ -313,21 +313,23 @@ static struct port_vhost_user *vhost_user_create(void)
 }
 
 int vswitch_add_port_vhost_user(struct vswitch *vswitch, const char *name, const char *path,
-				const struct unix_socket_access *access, struct error *error)
+				const struct vswitch_vhost_user_options *options,
+				struct error *error)
 {
 	struct port_vhost_user *vhost = vhost_user_create();
 	int rc;
 
 	if (!vhost)
 		return error_set(error, -ENOMEM, "port %s: out of memory", name);
-	rc = unix_listen_for(&vhost->socket, path, access, error);
+	rc = unix_listen_for(&vhost->socket, path, options ? options->access : NULL, error);
 	if (rc < 0) {
 		vhost_user_destroy(&vhost->port);
 		error_prefix(error, "port %s", name);
 		return rc;
 	}
 	vhost->listener.fd = vhost->socket.fd;
-	return vswitch_add_port(vswitch, &vhost->port, name, error);
+	return vswitch_add_port_as(vswitch, &vhost->port, name, options ? options->config : NULL,
+				   error);
 }
 
 int vswitch_add_port_vhost_user_fd(struct vswitch *vswitch, const char *name, int fd,

@@ -85,8 +85,9 @@ void vswitch_stop(struct vswitch *vswitch);
 int vswitch_check_port_name(const char *name, struct error *error);
 
 struct vswitch_tap_options {
-	bool plain; /* no header and no offloads */
-	int netns;  /* an fd; 0: the caller's own */
+	bool plain;                       /* no header and no offloads */
+	int netns;                        /* an fd; 0: the caller's own */
+	const struct port_config *config; /* NULL: nothing was decided */
 };
 
 /* Attaches the host interface `ifname`, which is made if it is missing. See tap_open() for errors;
@@ -94,11 +95,16 @@ struct vswitch_tap_options {
 int vswitch_add_port_tap(struct vswitch *vswitch, const char *name, const char *ifname,
 			 const struct vswitch_tap_options *options, struct error *error);
 
+struct vswitch_vhost_user_options {
+	const struct unix_socket_access *access; /* who may connect; NULL: this user */
+	const struct port_config *config;        /* NULL: nothing was decided */
+};
+
 /* Listens on the unix socket `path` for a vhost-user front-end; when one leaves, for the next. A socket
- * file that nobody listens on any more is replaced. `access` says who may connect; NULL: this user.
- * -ENAMETOOLONG, -EADDRINUSE, ... */
+ * file that nobody listens on any more is replaced. `options` may be NULL. -ENAMETOOLONG, -EADDRINUSE, ... */
 int vswitch_add_port_vhost_user(struct vswitch *vswitch, const char *name, const char *path,
-				const struct unix_socket_access *access, struct error *error);
+				const struct vswitch_vhost_user_options *options,
+				struct error *error);
 
 /* Serves the front-end at the other end of the connected socket `fd`, which is taken over, also when it
  * fails. When the front-end hangs up, the port stays down. */

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a running switch does when it is asked to on its control socket; see switch.h. All methods run on one worker. */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tools/switch.h"
+#include "util/cleanup.h"
+#include "vswitch/switch.h"
+
+static int take_status(const struct switch_control *control, struct vswitch_status **status,
+		       struct error *error)
+{
+	if (vswitch_status(control->vswitch, status))
+		return error_set(error, -ENOMEM, "switch %s: out of memory", control->name);
+	return 0;
+}
+
+static int give(const struct switch_control *control, json_t *made, json_t **result,
+		struct error *error)
+{
+	*result = made;
+	return made ? 0 : error_set(error, -ENOMEM, "switch %s: out of memory", control->name);
+}
+
+static int method_show(void *context, json_t *params, json_t **result, struct error *error)
+{
+	CLEANUP(cleanup_vswitch_status) struct vswitch_status *status = NULL;
+	struct switch_control *control = context;
+	int rc = take_status(control, &status, error);
+
+	(void)params;
+	return rc ? rc : give(control, switch_status_json(control->name, status), result, error);
+}
+
+/* Who asks takes -ENOENT for "nobody listens there". */
+static int port_answer(int rc, struct error *error)
+{
+	if (rc != -ENOENT)
+		return rc;
+	error->code = -ENXIO;
+	return -ENXIO;
+}
+
+/* For Prometheus: text. */
+static int method_metrics(void *context, json_t *params, json_t **result, struct error *error)
+{
+	CLEANUP(cleanup_vswitch_status) struct vswitch_status *status = NULL;
+	CLEANUP_FREE char *text = NULL;
+	struct switch_control *control = context;
+	int rc = take_status(control, &status, error);
+
+	(void)params;
+	if (rc)
+		return rc;
+	text = switch_metrics(control->name, status);
+	return give(control, text ? json_string(text) : NULL, result, error);
+}
+
+/* The answer to a signal: the process ends as by one, when this has been answered. */
+static int method_stop(void *context, json_t *params, json_t **result, struct error *error)
+{
+	(void)context, (void)params, (void)error;
+	*result = json_integer(getpid());
+	kill(getpid(), SIGTERM);
+	return 0;
+}
+
+/* ---- Ports ---- */
+
+static const struct vswitch_port_status *find_port(const struct vswitch_status *status,
+						   const char *name)
+{
+	for (unsigned i = 0; i < status->port_count; i++)
+		if (!strcmp(status->ports[i].name, name))
+			return &status->ports[i];
+	return NULL;
+}
+
+/* Before a socket is made in the place of another's. */
+static int check_is_new(const struct switch_control *control, const char *spec, struct error *error)
+{
+	CLEANUP(cleanup_vswitch_status) struct vswitch_status *status = NULL;
+	CLEANUP_FREE char *name = strndup(spec, strcspn(spec, "="));
+	int rc = take_status(control, &status, error);
+
+	if (!rc && name && find_port(status, name))
+		rc = error_set(error, -EEXIST,
+			       "switch %s: port %s: there is one of that name already",
+			       control->name, name);
+	return rc;
+}
+
+static int method_port_add(void *context, json_t *params, json_t **result, struct error *error)
+{
+	struct switch_control *control = context;
+	const char *spec;
+	char *word;
+	int rc = rpc_param_string(params, "spec", &spec, error);
+
+	(void)result;
+	if (rc)
+		return rc;
+	word = (char *)spec;
+	rc = switch_check_ports(&(struct cli_words){ .words = &word, .count = 1 }, error);
+	if (!rc)
+		rc = check_is_new(control, spec, error);
+	return rc ? rc : switch_add_port(control->vswitch, spec, control->sockets, error);
+}
+
+static int method_port_remove(void *context, json_t *params, json_t **result, struct error *error)
+{
+	struct switch_control *control = context;
+	const char *port;
+	int rc = rpc_param_string(params, "port", &port, error);
+
+	(void)result;
+	return rc ? rc : port_answer(vswitch_remove_port(control->vswitch, port, error), error);
+}
+
+/* All words or none. */
+static int method_port_set(void *context, json_t *params, json_t **result, struct error *error)
+{
+	CLEANUP(cleanup_vswitch_status) struct vswitch_status *status = NULL;
+	json_t *words = json_object_get(params, "words"), *word;
+	struct switch_control *control = context;
+	const struct vswitch_port_status *found;
+	struct port_config config;
+	const char *port;
+	size_t index;
+	int rc = rpc_param_string(params, "port", &port, error);
+
+	(void)result;
+	if (!rc)
+		rc = take_status(control, &status, error);
+	if (rc)
+		return rc;
+	found = find_port(status, port);
+	if (!found)
+		return error_set(error, -ENXIO, "switch %s: port %.40s: there is none of that name",
+				 control->name, port);
+	config = found->config;
+	json_array_foreach(words, index, word) {
+		rc = port_config_set(&config, json_is_string(word) ? json_string_value(word) : "",
+				     error);
+		if (rc) {
+			error_prefix(error, "port %s", port);
+			return rc;
+		}
+	}
+	return port_answer(vswitch_set_port(control->vswitch, port, &config, error), error);
+}
+
+/* ---- Addresses ---- */
+
+static int address_params(json_t *params, uint64_t *mac, uint16_t *vlan, struct error *error)
+{
+	json_int_t number = json_integer_value(json_object_get(params, "vlan"));
+	const char *text;
+	int rc = rpc_param_string(params, "address", &text, error);
+
+	if (rc)
+		return rc;
+	if (!mac_parse(text, mac))
+		return error_set(error, -EINVAL,
+				 "address \"%.40s\": expected six bytes as in 02:00:00:00:00:01",
+				 text);
+	if (number < 0 || number > VLAN_ID_MAX)
+		return error_set(error, -EINVAL, "VLAN %lld: expected 0 to %d", (long long)number,
+				 VLAN_ID_MAX);
+	*vlan = (uint16_t)number;
+	return 0;
+}
+
+static int method_table_add(void *context, json_t *params, json_t **result, struct error *error)
+{
+	struct switch_control *control = context;
+	const char *port;
+	uint16_t vlan;
+	uint64_t mac;
+	int rc = address_params(params, &mac, &vlan, error);
+
+	(void)result;
+	if (!rc)
+		rc = rpc_param_string(params, "port", &port, error);
+	if (!rc)
+		rc = vswitch_add_address(control->vswitch, vlan, mac, port, error);
+	return port_answer(rc, error);
+}
+
+static int method_table_remove(void *context, json_t *params, json_t **result, struct error *error)
+{
+	struct switch_control *control = context;
+	uint16_t vlan;
+	uint64_t mac;
+	int rc = address_params(params, &mac, &vlan, error);
+
+	(void)result;
+	if (!rc)
+		rc = vswitch_remove_address(control->vswitch, vlan, mac, error);
+	return port_answer(rc, error);
+}
+
+static int method_table_flush(void *context, json_t *params, json_t **result, struct error *error)
+{
+	struct switch_control *control = context;
+
+	(void)result;
+	return port_answer(
+		vswitch_flush_addresses(control->vswitch,
+					json_string_value(json_object_get(params, "port")), error),
+		error);
+}
+
+const struct rpc_method switch_methods[] = {
+	{ "switch.show", method_show },
+	{ "switch.metrics", method_metrics },
+	{ "switch.stop", method_stop },
+	{ "switch.port.add", method_port_add },
+	{ "switch.port.remove", method_port_remove },
+	{ "switch.port.set", method_port_set },
+	{ "switch.table.add", method_table_add },
+	{ "switch.table.remove", method_table_remove },
+	{ "switch.table.flush", method_table_flush },
+	{ NULL, NULL },
+};

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The counters of a switch in Prometheus's text exposition format, version 0.0.4; see switch.h. */
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "tools/switch.h"
+#include "util/bytes.h"
+#include "vswitch/switch.h"
+
+/* Names of switches and ports are letters, digits, '.', '_' and '-': nothing in a label needs escaping. */
+
+static const struct {
+	const char *name, *help;
+	size_t offset; /* in struct port_counters */
+} port_metrics[] = {
+	{ "rx_frames", "frames that came in at the port",
+	  offsetof(struct port_counters, rx_frames) },
+	{ "rx_bytes", "bytes of them", offsetof(struct port_counters, rx_bytes) },
+	{ "tx_frames", "frames that left by the port", offsetof(struct port_counters, tx_frames) },
+	{ "tx_bytes", "bytes of them", offsetof(struct port_counters, tx_bytes) },
+	{ "flooded", "frames that came in and went to several ports",
+	  offsetof(struct port_counters, flooded) },
+	{ "checksummed", "checksums finished in software for the port",
+	  offsetof(struct port_counters, checksummed) },
+	{ "segmented", "large frames cut in software for the port",
+	  offsetof(struct port_counters, segmented) },
+	{ "connections", "front-ends that came", offsetof(struct port_counters, connections) },
+};
+
+static void head(FILE *out, const char *name, const char *suffix, const char *type,
+		 const char *help)
+{
+	fprintf(out, "# HELP tenon_switch_%s%s %s\n# TYPE tenon_switch_%s%s %s\n", name, suffix,
+		help, name, suffix, type);
+}
+
+static void put_ports(FILE *out, const char *name, const struct vswitch_status *status)
+{
+	head(out, "port_up", "", "gauge", "whether frames can be sent to the port");
+	for (unsigned i = 0; i < status->port_count; i++)
+		fprintf(out, "tenon_switch_port_up{switch=\"%s\",port=\"%s\"} %d\n", name,
+			status->ports[i].name, status->ports[i].up);
+	for (size_t k = 0; k < ARRAY_SIZE(port_metrics); k++) {
+		head(out, port_metrics[k].name, "_total", "counter", port_metrics[k].help);
+		for (unsigned i = 0; i < status->port_count; i++)
+			fprintf(out,
+				"tenon_switch_%s_total{switch=\"%s\",port=\"%s\"} %" PRIu64 "\n",
+				port_metrics[k].name, name, status->ports[i].name,
+				*(const uint64_t *)((const char *)&status->ports[i].counters +
+						    port_metrics[k].offset));
+	}
+	/* With those that are zero: a rate needs to know that they were. */
+	head(out, "dropped_frames", "_total", "counter", "frames that ended here, by reason");
+	for (unsigned i = 0; i < status->port_count; i++)
+		for (unsigned k = 0; k < PORT_DROP_COUNT; k++)
+			fprintf(out,
+				"tenon_switch_dropped_frames_total{switch=\"%s\",port=\"%s\","
+				"reason=\"%s\"} %" PRIu64 "\n",
+				name, status->ports[i].name, port_drop_name(k),
+				status->ports[i].counters.drops[k]);
+}
+
+static void put_table(FILE *out, const char *name, const struct vswitch_status *status)
+{
+	const struct {
+		const char *event;
+		uint64_t count;
+	} events[] = { { "learned", status->table.learned },
+		       { "moved", status->table.moved },
+		       { "aged", status->table.aged },
+		       { "refused", status->table.refused },
+		       { "held", status->table.held } };
+
+	head(out, "addresses", "", "gauge", "addresses that are known");
+	fprintf(out, "tenon_switch_addresses{switch=\"%s\"} %u\n", name, status->address_count);
+	head(out, "address_events", "_total", "counter", "what happened to addresses");
+	for (size_t i = 0; i < ARRAY_SIZE(events); i++)
+		fprintf(out,
+			"tenon_switch_address_events_total{switch=\"%s\",event=\"%s\"} %" PRIu64
+			"\n",
+			name, events[i].event, events[i].count);
+}
+
+char *switch_metrics(const char *name, const struct vswitch_status *status)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	if (!out)
+		return NULL;
+	put_ports(out, name, status);
+	put_table(out, name, status);
+	if (status->capturing) {
+		head(out, "capture_lost", "_total", "counter",
+		     "frames that are missing in the capture");
+		fprintf(out, "tenon_switch_capture_lost_total{switch=\"%s\"} %" PRIu64 "\n", name,
+			status->capture.lost);
+	}
+	if (fclose(out)) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}
