@@ -50,8 +50,8 @@ static void wilson(uint64_t hits, uint64_t count, double *low, double *high)
 	double middle = (p + z * z / (2 * n)) / (1 + z * z / n);
 	double half = z / (1 + z * z / n) * sqrt(p * (1 - p) / n + z * z / (4 * n * n));
 
-	*low = MAX(middle - half, 0.0);
-	*high = MIN(middle + half, 1.0);
+	*low = hits ? MAX(middle - half, 0.0) : 0;
+	*high = hits < count ? MIN(middle + half, 1.0) : 1;
 }
 
 static void count_run(struct lab_many *many, const struct lab_result *result)
