@@ -2,13 +2,8 @@
 /*
  * Exploring a run; see explore.h.
  *
- * A run is recorded once. Then its trace is gone through: `durable` is over the disks as they were at the beginning and has what became
- * durable so far; `state` is over that, and has one subset of what is not, and what the array does to it. So no image
- * is ever copied. What nobody wrote to since the beginning fits together, and is left out of resync and comparison; each
- * so manieth state is gone over as a whole all the same.
- *
- * A subset is looked at when its newest write is issued, and again, a few of them, when the user was told that a flush is done: then
- * the same disks must hold more.
+ * A run is recorded once, and states.c goes through its trace. What nobody wrote to since the beginning fits together, and is left
+ * out of resync and comparison; each so manieth state is gone over as a whole all the same.
  */
 #include "tools/lab/explore.h"
 
@@ -20,30 +15,21 @@
 #include "raid/array.h"
 #include "raid/rebuild.h"
 #include "tools/lab/run.h"
+#include "tools/lab/states.h"
 #include "tools/lab/store.h"
 #include "util/bytes.h"
 
-#define PENDING_MOST 4096u
-#define EPOCH        1700000000ull
+#define EPOCH 1700000000ull
 
 struct lab_explorer {
 	const struct lab_scenario *scenario;
 	struct lab_explored *out;
 	struct lab_trace trace;
 	struct lab_oracle oracle;
-	struct lab_store *base[LAB_DISKS], *durable[LAB_DISKS];
-	struct lab_disk *disks[LAB_DISKS];
-	struct lab_store *state[LAB_DISKS]; /* the disks' */
-	struct lab_rack rack;
-	struct random random;
+	struct lab_states states;
 	int base_roles[LAB_DISKS];
 	bool base_fits; /* what nobody wrote to fits together */
 	const struct lab_explore_options *options;
-
-	/* Writes that are not durable, as places in the trace, and which of them are kept. */
-	uint64_t pending[PENDING_MOST];
-	bool kept[PENDING_MOST];
-	unsigned pending_count;
 
 	struct raid_array *array;
 	unsigned lost;
@@ -58,9 +44,9 @@ static void begun(struct lab_run *run, void *arg)
 	struct raid_status status;
 
 	for (unsigned i = 0; i < run->scenario->disk_count; i++) {
-		explorer->base[i] = run->disks[i]->store;
+		explorer->states.base[i] = run->disks[i]->store;
 		run->disks[i]->store =
-			lab_store_create(run->disks[i]->block.size, explorer->base[i]);
+			lab_store_create(run->disks[i]->block.size, explorer->states.base[i]);
 	}
 	for (unsigned i = 0; i < LAB_DISKS; i++)
 		explorer->base_roles[i] = RAID_SPARE;
@@ -83,8 +69,8 @@ static void begun(struct lab_run *run, void *arg)
 static bool is_untouched(const struct lab_explorer *explorer, uint64_t page)
 {
 	for (unsigned i = 0; i < explorer->scenario->disk_count; i++)
-		if (lab_store_has_page(explorer->state[i], page) ||
-		    lab_store_has_page(explorer->durable[i], page))
+		if (lab_store_has_page(explorer->states.state[i], page) ||
+		    lab_store_has_page(explorer->states.durable[i], page))
 			return false;
 	return true;
 }
@@ -93,7 +79,7 @@ static bool is_untouched(const struct lab_explorer *explorer, uint64_t page)
 static bool is_hole(const struct lab_explorer *explorer, uint64_t page)
 {
 	for (unsigned i = 0; i < explorer->scenario->disk_count; i++)
-		if (lab_store_hole_length(explorer->state[i], page, 1) != 1)
+		if (lab_store_hole_length(explorer->states.state[i], page, 1) != 1)
 			return false;
 	return true;
 }
@@ -145,26 +131,16 @@ static bool is_lost(const struct lab_explorer *explorer, unsigned disk)
 static void state_fails(struct lab_explorer *explorer, enum lab_failing kind, const char *what)
 {
 	struct lab_explored *out = explorer->out;
-	unsigned left;
 
 	explorer->failed = true;
 	if (out->failures++)
 		return;
 	snprintf(out->what, sizeof(out->what), "%s", what);
 	out->kind = kind;
-	out->at_write = out->writes;
-	out->state = out->states;
+	out->at_write = explorer->states.writes;
+	out->state = explorer->states.states;
 	out->lost_disk = explorer->lost;
-	out->pending = calloc(explorer->pending_count + 1, sizeof(*out->pending));
-	if (!out->pending)
-		abort();
-	for (unsigned i = 0; i < explorer->pending_count; i++)
-		out->keep_count += explorer->kept[i];
-	left = out->keep_count;
-	for (unsigned i = 0, kept = 0; i < explorer->pending_count; i++)
-		out->pending[explorer->kept[i] ? kept++ : left++] =
-			explorer->trace.events[explorer->pending[i]].number;
-	out->pending_count = explorer->pending_count;
+	out->pending = lab_states_pending(&explorer->states, &out->keep_count, &out->pending_count);
 }
 
 static void found(void *arg, const struct lab_damage *damage)
@@ -216,8 +192,8 @@ static int assemble(struct lab_explorer *explorer, bool force, struct error *err
 
 	for (unsigned i = 0; i < explorer->scenario->disk_count; i++)
 		if (!is_lost(explorer, i) &&
-		    raid_probe(&explorer->disks[i]->block, &info, NULL) != 0)
-			blocks[count++] = &explorer->disks[i]->block;
+		    raid_probe(&explorer->states.disks[i]->block, &info, NULL) != 0)
+			blocks[count++] = &explorer->states.disks[i]->block;
 	return raid_assemble(&explorer->array, blocks, count, &options, error);
 }
 
@@ -241,7 +217,7 @@ static void look_at_array(struct lab_explorer *explorer)
 		return;
 	}
 	if (explorer->base_fits && (!explorer->scenario->explore.full ||
-				    explorer->out->states % explorer->scenario->explore.full))
+				    explorer->states.states % explorer->scenario->explore.full))
 		raid_rebuild_know(explorer->array, is_known, explorer);
 	look_at_data(explorer);
 	raid_sync_resume(explorer->array);
@@ -259,174 +235,62 @@ static void look_at_array(struct lab_explorer *explorer)
 	raid_stop(steal_pointer(&explorer->array), NULL);
 }
 
-/* Bytes of an event; NULL: zeroes. */
-static void write_event(struct lab_store *store, const struct lab_trace_event *event)
+static void look_at_state(void *arg)
 {
-	if (event->data)
-		lab_store_write(store, event->offset, event->data, event->length);
-	else
-		lab_store_zero(store, event->offset, event->length);
-}
+	struct lab_explorer *explorer = arg;
+	uint64_t members = explorer->scenario->array.members;
 
-static bool is_enough(const struct lab_explorer *explorer)
-{
-	return explorer->out->states >= explorer->scenario->explore.states ||
-	       (explorer->options->first && explorer->out->failures);
-}
-
-static void look_at_state(struct lab_explorer *explorer)
-{
-	const struct lab_explore *plan = &explorer->scenario->explore;
-	unsigned members = (unsigned)explorer->scenario->array.members;
-
-	if (is_enough(explorer))
-		return;
 	explorer->failed = false;
-	explorer->lost = plan->lose ? (unsigned)(explorer->out->states % members) : UINT32_MAX;
-	for (unsigned i = 0; i < explorer->scenario->disk_count; i++)
-		lab_store_reset(explorer->state[i]);
-	for (unsigned i = 0; i < explorer->pending_count; i++) {
-		const struct lab_trace_event *event = &explorer->trace.events[explorer->pending[i]];
-
-		if (!explorer->kept[i])
-			continue;
-		write_event(explorer->state[event->disk], event);
-	}
+	explorer->lost = explorer->scenario->explore.lose
+				 ? (unsigned)(explorer->states.states % members)
+				 : UINT32_MAX;
 	look_at_array(explorer);
-	explorer->out->states++;
 }
 
-/* ---- Subsets ---- */
-
-static void keep_all(struct lab_explorer *explorer, bool keep)
+static bool is_enough(void *arg)
 {
-	for (unsigned i = 0; i < explorer->pending_count; i++)
-		explorer->kept[i] = keep;
+	struct lab_explorer *explorer = arg;
+
+	return explorer->options->first && explorer->out->failures;
 }
 
-/* All subsets, or none, all, all but one or two by chance, and samples; each with the newest, if there is a new one. */
-static void look_at_subsets(struct lab_explorer *explorer, bool newest)
+static bool user_event(void *arg, const struct lab_trace_event *event)
 {
-	const struct lab_explore *plan = &explorer->scenario->explore;
-	unsigned count = explorer->pending_count - newest;
-
-	explorer->out->moments++;
-	if (count <= plan->subsets) {
-		for (uint64_t set = 0; set < 1ull << count; set++) {
-			for (unsigned i = 0; i < explorer->pending_count; i++)
-				explorer->kept[i] = i >= count || set >> i & 1;
-			look_at_state(explorer);
-		}
-		return;
-	}
-	for (uint64_t sample = 0; sample < plan->samples; sample++) {
-		uint64_t chance = random_below(&explorer->random, 101);
-
-		keep_all(explorer, sample == 1);
-		for (unsigned i = 0; sample > 1 && i < count; i++)
-			explorer->kept[i] = random_below(&explorer->random, 100) < chance;
-		if (newest)
-			explorer->kept[count] = true;
-		look_at_state(explorer);
-	}
-}
-
-/* ---- The trace ---- */
-
-/* What is in a cache is never written over something newer that went past it: it has that from now on. */
-static void supersede(struct lab_trace_event *old, const struct lab_trace_event *newer)
-{
-	uint64_t start = MAX(old->offset, newer->offset);
-	uint64_t end = MIN(old->offset + old->length, newer->offset + newer->length);
-
-	if (old->disk != newer->disk || start >= end)
-		return;
-	if (!old->data)
-		old->data = calloc(1, old->length);
-	if (!old->data)
-		abort();
-	if (newer->data)
-		memcpy((char *)old->data + (start - old->offset),
-		       (const char *)newer->data + (start - newer->offset), end - start);
-	else
-		memset((char *)old->data + (start - old->offset), 0, end - start);
-}
-
-static void becomes_durable(struct lab_explorer *explorer, uint64_t number)
-{
-	struct lab_trace_event *events = explorer->trace.events;
-	unsigned at = 0;
-
-	while (at < explorer->pending_count && events[explorer->pending[at]].number != number)
-		at++;
-	if (at == explorer->pending_count)
-		return;
-	write_event(explorer->durable[events[explorer->pending[at]].disk],
-		    &events[explorer->pending[at]]);
-	for (unsigned i = 0; i < at; i++)
-		supersede(&events[explorer->pending[i]], &events[explorer->pending[at]]);
-	explorer->pending_count--;
-	memmove(&explorer->pending[at], &explorer->pending[at + 1],
-		(explorer->pending_count - at) * sizeof(explorer->pending[0]));
-}
-
-static void go_on(struct lab_explorer *explorer, uint64_t at)
-{
-	const struct lab_trace_event *event = &explorer->trace.events[at];
+	struct lab_oracle *oracle = &((struct lab_explorer *)arg)->oracle;
 
 	switch (event->kind) {
-	case LAB_TRACE_WRITE:
-		/* The caches make room. */
-		if (explorer->pending_count == PENDING_MOST)
-			becomes_durable(explorer,
-					explorer->trace.events[explorer->pending[0]].number);
-		explorer->out->writes = event->number;
-		explorer->pending[explorer->pending_count++] = at;
-		look_at_subsets(explorer, true);
-		break;
-	case LAB_TRACE_DURABLE:
-		becomes_durable(explorer, event->number);
-		break;
 	case LAB_TRACE_ISSUE:
-		lab_oracle_issue(&explorer->oracle, event->offset, event->length);
-		break;
+		lab_oracle_issue(oracle, event->offset, event->length);
+		return false;
 	case LAB_TRACE_ACK:
-		lab_oracle_ack(&explorer->oracle, event->offset, event->length,
-			       (uint32_t)event->number, event->flag);
-		if (event->flag)
-			look_at_subsets(explorer, false);
-		break;
-	case LAB_TRACE_FLUSH:
-		break;
+		lab_oracle_ack(oracle, event->offset, event->length, (uint32_t)event->number,
+			       event->flag);
+		return event->flag;
 	case LAB_TRACE_FLUSHED:
-		lab_oracle_flushed(&explorer->oracle, event->number);
-		look_at_subsets(explorer, false);
-		break;
+		lab_oracle_flushed(oracle, event->number);
+		return true;
+	default:
+		return false;
 	}
 }
 
 static int explore_fiber(void *arg)
 {
 	struct lab_explorer *explorer = arg;
-	struct lab_disk_model model = { .kind = LAB_MODEL_INSTANT };
+	struct lab_states *states = &explorer->states;
 
-	lab_disk_model_complete(&model);
-	for (unsigned i = 0; i < explorer->scenario->disk_count; i++) {
-		char name[16];
-
-		snprintf(name, sizeof(name), "disk%u", i);
-		model.size = explorer->scenario->models[i].size;
-		explorer->durable[i] = lab_store_create(model.size, explorer->base[i]);
-		explorer->state[i] = lab_store_create(model.size, explorer->durable[i]);
-		explorer->disks[i] =
-			lab_disk_create(&explorer->rack, i, name, explorer->state[i], &model, i);
-	}
-	for (uint64_t at = 0; at < explorer->trace.count && !is_enough(explorer); at++)
-		go_on(explorer, at);
-	for (unsigned i = 0; i < explorer->scenario->disk_count; i++) {
-		block_unref(&explorer->disks[i]->block);
-		lab_store_free(explorer->durable[i]);
-	}
+	states->plan = &explorer->scenario->explore;
+	states->trace = &explorer->trace;
+	states->disk_count = explorer->scenario->disk_count;
+	states->seed = explorer->options->seed;
+	states->event = user_event;
+	states->look = look_at_state;
+	states->is_enough = is_enough;
+	states->arg = explorer;
+	lab_states_run(states);
+	explorer->out->states = states->states;
+	explorer->out->writes = states->writes;
+	explorer->out->moments = states->moments;
 	return 0;
 }
 
@@ -464,10 +328,9 @@ int lab_explore_run(const struct lab_scenario *scenario, const struct lab_explor
 	explorer->scenario = scenario;
 	explorer->out = explored;
 	explorer->options = options;
-	explorer->random.state = options->seed;
 	rc = run_explorer(explorer, error);
 	for (unsigned i = 0; i < scenario->disk_count; i++)
-		lab_store_free(explorer->base[i]);
+		lab_store_free(explorer->states.base[i]);
 	lab_trace_free(&explorer->trace);
 	lab_oracle_end(&explorer->oracle);
 	free(explorer);

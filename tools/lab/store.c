@@ -232,3 +232,8 @@ uint64_t lab_store_pages(const struct lab_store *store)
 {
 	return store->own_count;
 }
+
+uint64_t lab_store_size(const struct lab_store *store)
+{
+	return store->size;
+}

@@ -34,6 +34,7 @@ bool lab_store_is_hole(const struct lab_store *store, uint64_t offset, uint64_t 
 bool lab_store_has_page(const struct lab_store *store, uint64_t page);
 /* How far from `page` on, in pages and at most `most`, nothing was ever written, in it and its base. */
 uint64_t lab_store_hole_length(const struct lab_store *store, uint64_t page, uint64_t most);
+uint64_t lab_store_size(const struct lab_store *store);
 uint64_t lab_store_pages(const struct lab_store *store);
 
 #endif
