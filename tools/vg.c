@@ -11,6 +11,7 @@
 #include "tools/device_look.h"
 #include "tools/look.h"
 #include "tools/raid.h"
+#include "tools/pv_check.h"
 #include "tools/stack.h"
 #include "tools/state.h"
 #include "tools/vg_archive.h"
@@ -297,6 +298,10 @@ int command_vg(int argc, char **argv)
 		  "write the metadata of a group anew on all its physical volumes" },
 		{ "clone", vg_clone_verb, "VG DEVICE...",
 		  "have copies of a group's disks be a group of their own" },
+		{ "split", vg_split_verb, "VG NEW DEVICE... | --volume LV",
+		  "make a group of some of a group's devices" },
+		{ "merge", vg_merge_verb, "VG FROM", "have a group take another one in" },
+		{ "check", vg_check_verb, "VG [--json]", "verify a group on all its devices" },
 		{ "tag", vg_tag_verb, "VG [--add TAG] [--delete TAG]",
 		  "add tags to a group, or take some away" },
 		{ "change", vg_change_verb, "VG [--autoactivate yes|no] [--alloc POLICY]",

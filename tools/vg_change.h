@@ -47,7 +47,7 @@ bool vg_change_while_served(const char *method);
 
 /* `tenon vg ...` and `tenon pv ...` that change something. */
 command_fn vg_extend_verb, vg_reduce_verb, vg_rename_verb, vg_export_verb, vg_import_verb,
-	vg_tag_verb, vg_change_verb, vg_repair_verb, vg_clone_verb;
+	vg_tag_verb, vg_change_verb, vg_repair_verb, vg_clone_verb, vg_split_verb, vg_merge_verb;
 command_fn pv_create_verb, pv_remove_verb, pv_resize_verb, pv_tag_verb, pv_change_verb;
 
 #endif

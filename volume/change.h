@@ -50,6 +50,9 @@ int change_keep_pv(struct change *change, struct volume_pv *pv);
  * one freed. */
 int change_add_lv(struct change *change, struct volume_lv *lv);
 int change_drop_lv(struct change *change, struct volume_lv *lv);
+/* Several at once; of new ones that are not taken the caller keeps all. `gone` has one for each of the group. */
+int change_add_lvs(struct change *change, struct volume_lv *const *lvs, unsigned count);
+int change_drop_lvs(struct change *change, const bool *gone);
 /* The list of PVs as a copy with room for `more`; -ENOMEM. */
 int change_copy_pvs(struct change *change, unsigned more);
 /* One that was appended to the list: its block and structure go when the change is taken back (or here, for -ENOMEM). */
@@ -78,6 +81,9 @@ int change_set_flag(struct volume_group *group, struct lvm_strings *strings, con
 		    bool set);
 int change_set_key(struct volume_group *group, struct lvm_config_node **list, const char *key,
 		   const char *value);
+
+/* Marks the group and its PVs as exported, or not; kept by the change. -ENOMEM. */
+int change_set_exported(struct change *change, bool exported);
 
 /* Extents for `size` bytes in so many stripes, rounded up. */
 int change_wanted_extents(const struct volume_group *group, const char *name, uint64_t size,

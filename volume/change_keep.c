@@ -124,6 +124,47 @@ int change_drop_lv(struct change *change, struct volume_lv *lv)
 	return 0;
 }
 
+int change_add_lvs(struct change *change, struct volume_lv *const *add, unsigned count)
+{
+	struct volume_group *group = change->group;
+	struct volume_lv **lvs = copy_lvs(group, count);
+	struct change_kept *before = change->kept;
+
+	for (unsigned i = 0; lvs && i < count; i++)
+		if (keep_lv(change, NEW_LV, add[i]))
+			lvs = NULL;
+	if (!lvs) {
+		change->kept = before;
+		return -ENOMEM;
+	}
+	if (count)
+		memcpy(&lvs[group->lv_count], add, count * sizeof(struct volume_lv *));
+	group->lv_count += count;
+	group->lvs = lvs;
+	lvm_index_forget(group);
+	return 0;
+}
+
+int change_drop_lvs(struct change *change, const bool *gone)
+{
+	struct volume_group *group = change->group;
+	struct volume_lv **lvs = copy_lvs(group, 0);
+	unsigned left = 0;
+
+	for (unsigned i = 0; lvs && i < group->lv_count; i++) {
+		if (!gone[i])
+			lvs[left++] = group->lvs[i];
+		else if (keep_lv(change, GONE_LV, group->lvs[i]))
+			return -ENOMEM;
+	}
+	if (!lvs)
+		return -ENOMEM;
+	group->lvs = lvs;
+	group->lv_count = left;
+	lvm_index_forget(group);
+	return 0;
+}
+
 int change_copy_pvs(struct change *change, unsigned more)
 {
 	struct volume_group *group = change->group;

@@ -8,6 +8,7 @@
 #include "util/error.h"
 #include "util/size.h"
 #include "volume/change.h"
+#include "volume/yield.h"
 
 static int check_unused(const struct volume_group *group, struct error *error)
 {
@@ -46,7 +47,7 @@ int volume_group_rename(struct volume_group *group, const char *name, struct err
 
 /* ---- Export and import ---- */
 
-static int mark_exported(struct change *change, bool exported)
+int change_set_exported(struct change *change, bool exported)
 {
 	struct volume_group *group = change->group;
 	int rc = change_set_flag(group, &group->private->status, "EXPORTED", exported);
@@ -85,7 +86,8 @@ int volume_group_set_exported(struct volume_group *group, bool exported, struct 
 	rc = check_exportable(group, exported, error);
 	if (!rc)
 		rc = check_unused(group, error);
-	if (!rc && mark_exported(&change, exported))
+	if (!rc &&
+	    (change_set_exported(&change, exported) || (!exported && lvm_yield_set(group, NULL))))
 		rc = change_no_memory(group, error);
 	if (!rc)
 		rc = change_commit(&change, error);

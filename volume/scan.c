@@ -15,6 +15,7 @@
 #include "util/bytes.h"
 #include "util/error.h"
 #include "volume/scan.h"
+#include "volume/yield.h"
 
 static int scan_fail(struct error *error)
 {
@@ -87,19 +88,43 @@ static int choose_groups(struct scanner *scanner)
 
 /* ---- Finding the PVs of each group ---- */
 
-/* The group that the device's own metadata names, or NULL. */
+static struct volume_group *chosen(const struct scanner *scanner, const char *uuid)
+{
+	for (unsigned i = 0; uuid && i < scanner->scan->group_count; i++)
+		if (!strcmp(scanner->scan->groups[i]->uuid, uuid))
+			return scanner->scan->groups[i];
+	return NULL;
+}
+
+/* Whether the group, as it is chosen, has the PV. */
+static bool has_pv(const struct scanner *scanner, const char *group_uuid, const char *uuid)
+{
+	const struct volume_group *group = chosen(scanner, group_uuid);
+
+	return group && volume_group_get_pv(group, uuid);
+}
+
+/* The group that the device's own metadata names, or the one that that yields to (yield.h), or NULL. Of several that which
+ * has it. */
 static const struct volume_group *own_group(const struct scanner *scanner,
 					    const struct scan_device *device)
 {
 	const struct volume_group *own = NULL;
+	const char *uuid = device->label.uuid;
+	bool had = false;
 
 	for (unsigned i = 0; i < device->label.metadata_count; i++) {
 		const struct volume_group *group =
 			device->texts[i] < 0 ? NULL : scanner->texts[device->texts[i]].group;
+		bool has = group && has_pv(scanner, group->uuid, uuid);
 
-		if (group && (!own || group->seqno > own->seqno))
-			own = group;
+		if (!group || (own && (had > has || (had == has && group->seqno <= own->seqno))))
+			continue;
+		own = group;
+		had = has;
 	}
+	if (own && has_pv(scanner, lvm_yield_to(own), uuid))
+		own = chosen(scanner, lvm_yield_to(own));
 	return own;
 }
 
@@ -255,10 +280,34 @@ static void judge_group(struct volume_group *group)
 				       "PV %s (%s) was missing when the group was last changed",
 				       pv->uuid, pv->block->name);
 	}
+	if (lvm_yield_to(group))
+		lvm_vg_problem(group,
+			       "a split or a merge of it was cut short; `tenon vg import` makes it "
+			       "usable as it is");
 	if (group->partial)
 		lvm_vg_lock(group, LVM_PARTIAL_REASON);
 	lvm_vg_judge_partial(group);
 	lvm_vg_problems_last(group);
+}
+
+/* A group all of whose PVs another one has, since a split or merge was cut short, is none. */
+static void drop_yielding(struct volume_scan *scan)
+{
+	unsigned left = 0;
+
+	for (unsigned i = 0; i < scan->group_count; i++) {
+		struct volume_group *group = scan->groups[i];
+		unsigned here = 0;
+
+		for (unsigned k = 0; k < group->pv_count; k++)
+			here += group->pvs[k]->block != NULL;
+		if (here || !lvm_yield_to(group)) {
+			scan->groups[left++] = group;
+			continue;
+		}
+		volume_group_unref(group);
+	}
+	scan->group_count = left;
 }
 
 /* ---- All together ---- */
@@ -298,8 +347,10 @@ static int scan_all(struct scanner *scanner, const struct volume_context *contex
 	for (unsigned i = 0; !rc && i < scan->group_count; i++) {
 		rc = lvm_vg_set_context(scan->groups[i], context);
 		find_pvs(scanner, scan->groups[i]);
-		judge_group(scan->groups[i]);
 	}
+	drop_yielding(scan);
+	for (unsigned i = 0; !rc && i < scan->group_count; i++)
+		judge_group(scan->groups[i]);
 	judge_orphans(scan);
 	return rc;
 }

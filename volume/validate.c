@@ -348,3 +348,8 @@ int lvm_vg_validate(const struct volume_group *group, struct error *error)
 		error_advise(error, "lvm2 would refuse this group from now on");
 	return rc;
 }
+
+int volume_group_validate(const struct volume_group *group, struct error *error)
+{
+	return lvm_vg_validate(group, error);
+}

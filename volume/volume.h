@@ -322,6 +322,13 @@ int volume_group_repair(struct volume_group *group, bool restore_missing, struct
  * beside the original. -EINVAL, -ENXIO, -ENOTUNIQ where they are not one whole group. */
 int volume_group_clone(const char *name, struct block *const *blocks, unsigned count,
 		       const struct volume_context *context, struct error *error);
+/* PVs of the group, and the volumes that lie on them alone, become a new group. -EBUSY for a volume that lies on both sides or
+ * is open, -EINVAL where all would go, or one side would have no metadata area. */
+int volume_group_split(struct volume_group *group, const char *name, struct volume_pv *const *pvs,
+		       unsigned count, struct error *error);
+/* `from` becomes a part of `group`, and cannot be used any more. -EBUSY while a volume of `from` is open, -EEXIST for a name that
+ * both have, -EINVAL for other extents or logical blocks. */
+int volume_group_merge(struct volume_group *group, struct volume_group *from, struct error *error);
 /* Has a PV take `size` bytes of its device; 0: all that it has now. -EBUSY where extents that would go are used. */
 int volume_pv_resize(struct volume_group *group, struct volume_pv *pv, uint64_t size,
 		     struct error *error);
@@ -467,6 +474,9 @@ int volume_pv_check(struct block *const *blocks, unsigned count, struct volume_c
 void volume_check_free(struct volume_check *check);
 DEFINE_CLEANUP(cleanup_volume_check, struct volume_check, volume_check_free)
 #define CLEANUP_VOLUME_CHECK CLEANUP(cleanup_volume_check)
+
+/* Whether LVM2 would take the group for its own: 0, or -EINVAL with `error` set. */
+int volume_group_validate(const struct volume_group *group, struct error *error);
 
 /* The label, headers and slots of a PV as lines of text, damaged ones too. The caller frees *text. */
 int volume_pv_dump(struct block *block, char **text, struct error *error);

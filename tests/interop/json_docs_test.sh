@@ -91,6 +91,8 @@ look() {
 	takes 'pv show' md/whole
 	takes 'pv show' h.img
 	takes 'pv check' md/whole h.img
+	takes 'vg check' vg0
+	takes 'vg check' partial
 	takes 'device list' --device a.img --device table.img
 	takes 'host check'
 	takes status

@@ -9,8 +9,7 @@ root=$(pwd)
 tenon=${TENON:-$root/${BUILD:-build}/tenon}
 work=$(mktemp -d)
 server= mover=
-loops=()
-trap 'for pid in $server $mover; do kill -9 $pid 2>/dev/null; done; for loop in "${loops[@]}"; do losetup -d $loop; done; rm -rf "$work"' EXIT
+trap 'for pid in $server $mover; do kill -9 $pid 2>/dev/null; done; lvm2_end; rm -rf "$work"' EXIT
 cd "$work"
 mkdir run
 export LC_ALL=C TENON_RUNTIME_DIR=$work/run TENON_STATE_DIR=$work/state LVM_SUPPRESS_FD_WARNINGS=1
@@ -33,24 +32,7 @@ lies_on() { local of=$1; shift; [ "$(devices "$of")" = "$*" ] || fail "$of lies 
 same() { "$tenon" copy "$1" - 2>log | cmp - "$2" || fail "$1 is not what it was"; }
 half_done() { "$tenon" lv list --all --json | python3 -c 'import json, sys; l = [v for v in json.load(sys.stdin) if v["name"] == "pvmove0"]; sys.exit(not l or not 0 <= l[0]["moved_percent"] < 100)'; }
 
-judge=
-for tool in lvs losetup; do command -v $tool >/dev/null || judge="$tool is not installed"; done
-[ -n "$judge" ] || { [ "$(id -u)" = 0 ] && losetup -f >/dev/null 2>&1; } || judge="lvm2 wants root and loop devices"
-[ -z "$judge" ] || echo "not asked of lvm2: $judge"
-# theirs EXPECTED COMMAND...: what lvm2's command says, words separated by one space
-theirs() {
-	[ -z "$judge" ] || return 0
-	local expected=$1 said filter; shift
-	for image in *.img; do loops+=("$(losetup -f --show "$work/$image")"); done
-	filter=$(printf '"a|^%s$|",' "${loops[@]}")
-	local config="devices { use_devicesfile=0 hints=\"none\" filter=[$filter\"r|.*|\"] obtain_device_list_from_udev=0 external_device_info_source=\"none\" } backup { backup=0 archive=0 } global { event_activation=0 use_lvmpolld=0 } activation { udev_sync=0 monitoring=0 }"
-	said=$(lvm "$1" --driverloaded n --config "$config" "${@:2}" 2>theirs.err | tr -s ' \n' '  ' | sed 's/^ //; s/ $//; s/-XX-/----/g; s/-XXm/---m/g') || { cat theirs.err; fail "$*"; }
-	lvm vgck --driverloaded n --config "$config" >theirs.err 2>&1 || { cat theirs.err; fail "vgck"; }
-	for loop in "${loops[@]}"; do losetup -d "$loop"; done
-	loops=()
-	[ "$said" = "$expected" ] || fail "lvm2, $*: '$said', expected '$expected'"
-}
-
+. "$root/tests/interop/lvm2_judge.sh"
 truncate -s 49M a.img b.img c.img
 t vg create vg0 a.img b.img c.img --extent-size 1M
 t lv create vg0/l --size 16M a.img

@@ -7,8 +7,7 @@ root=$(pwd)
 tenon=${TENON:-$root/${BUILD:-build}/tenon}
 work=$(mktemp -d)
 server=
-loops=()
-trap '[ -z "$server" ] || kill $server; for loop in "${loops[@]}"; do losetup -d $loop; done; rm -rf "$work"' EXIT
+trap '[ -z "$server" ] || kill $server; lvm2_end; rm -rf "$work"' EXIT
 cd "$work"
 mkdir run
 export LC_ALL=C TENON_RUNTIME_DIR=$work/run TENON_STATE_DIR=$work/state LVM_SUPPRESS_FD_WARNINGS=1
@@ -27,23 +26,7 @@ field() { # NOUN NAME KEY: of `tenon NOUN show`
 }
 has() { [ "$(field "$1" "$2" "$3")" = "$4" ] || fail "$1 $2: $3 is $(field "$1" "$2" "$3"), not $4"; }
 
-judge=
-for tool in lvs losetup; do command -v $tool >/dev/null || judge="$tool is not installed"; done
-[ -n "$judge" ] || { [ "$(id -u)" = 0 ] && losetup -f >/dev/null 2>&1; } || judge="lvm2 wants root and loop devices"
-[ -z "$judge" ] || echo "not asked of lvm2: $judge"
-# theirs EXPECTED COMMAND...: what lvm2's command says, words separated by one space
-theirs() {
-	[ -z "$judge" ] || return 0
-	local expected=$1 said filter; shift
-	for image in *.img; do loops+=("$(losetup -f --show "$work/$image")"); done
-	filter=$(printf '"a|^%s$|",' "${loops[@]}")
-	local config="devices { use_devicesfile=0 hints=\"none\" filter=[$filter\"r|.*|\"] obtain_device_list_from_udev=0 external_device_info_source=\"none\" } backup { backup=0 archive=0 } global { event_activation=0 use_lvmpolld=0 } activation { udev_sync=0 monitoring=0 }"
-	said=$(lvm "$1" --driverloaded n --config "$config" "${@:2}" 2>theirs.err | tr -s ' \n' '  ' | sed 's/^ //; s/ $//; s/-XX-/----/g') || { cat theirs.err; fail "$*"; }
-	lvm vgck --driverloaded n --config "$config" >theirs.err 2>&1 || { cat theirs.err; fail "vgck"; }
-	for loop in "${loops[@]}"; do losetup -d "$loop"; done
-	loops=()
-	[ "$said" = "$expected" ] || fail "lvm2, $*: '$said', expected '$expected'"
-}
+. "$root/tests/interop/lvm2_judge.sh"
 sizes() { theirs "$1" lvs --noheadings --nosuffix --units m -o lv_name,lv_size "${@:2}"; }
 
 truncate -s 65M a.img b.img c.img

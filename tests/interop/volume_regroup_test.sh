@@ -1,0 +1,116 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# Groups are split and merged, by us and by lvm2, which each say the same of what the other made; `vg check`.
+# timeout: 120
+set -eu
+cd "$(dirname "$0")/../.."
+root=$(pwd)
+tenon=${TENON:-$root/${BUILD:-build}/tenon}
+work=$(mktemp -d)
+server=
+trap '[ -z "$server" ] || kill $server; lvm2_end; rm -rf "$work"' EXIT
+cd "$work"
+mkdir run
+export LC_ALL=C TENON_RUNTIME_DIR=$work/run TENON_STATE_DIR=$work/state LVM_SUPPRESS_FD_WARNINGS=1
+export TENON_DEVICES=$work/a.img:$work/b.img:$work/c.img
+fail() { echo "failed: $*"; [ ! -s said ] || cat said; exit 1; }
+t() { "$tenon" "$@" >said 2>&1 || fail "tenon $*"; }
+refused() { # PATTERN TENON-WORDS...: fails, says that, and changes nothing
+	local pattern=$1 before; shift
+	before=$(cat ./*.img | sha256sum)
+	! "$tenon" "$@" >said 2>&1 || fail "tenon $* was not refused"
+	grep -q -- "$pattern" said || fail "tenon $*: not '$pattern'"
+	[ "$before" = "$(cat ./*.img | sha256sum)" ] || fail "tenon $* changed something"
+}
+. "$root/tests/interop/lvm2_judge.sh"
+groups() { theirs "$1" vgs --noheadings --nosuffix --units m -o vg_name,pv_count,lv_count,vg_size,vg_free; }
+volumes() { theirs "$1" lvs --noheadings -o vg_name,lv_name,lv_size --units m --nosuffix; }
+same() { "$tenon" copy "$1" - 2>said | cmp - "$2" || fail "$1 is not what it was"; }
+
+truncate -s 33M a.img b.img c.img
+t vg create vg0 a.img b.img c.img --extent-size 1M --tag keep
+t lv create vg0/one --size 8M a.img
+t lv create vg0/two --size 4M --type raid1 b.img c.img --nosync
+t lv create vg0/wide --size 4M --stripes 2 a.img b.img
+head -c 8M /dev/urandom >one
+head -c 4M /dev/urandom >two
+t copy one vg0/one
+t copy two vg0/two
+
+refused 'vg0/.*: lies on devices that would go to vg1 and on others' vg split vg0 vg1 a.img
+refused 'give either devices or --volume' vg split vg0 vg1
+refused 'all its devices would go' vg split vg0 vg1 a.img b.img c.img
+refused 'there is a volume group of this name' vg split vg0 vg0 a.img
+refused 'is no physical volume of volume group' vg split vg0 vg1 d.img
+refused 'no such volume' vg split vg0 vg1 --volume none
+t lv remove vg0/wide --yes
+# A volume says which devices; only said at first
+before=$(cat ./*.img | sha256sum)
+t vg split vg0 vg1 --volume vg0/two --dry-run
+[ "$before" = "$(cat ./*.img | sha256sum)" ] || fail "a dry run"
+grep -q 'vg1: would be a group of its own, with 2 physical volumes' said || fail "what would be"
+t vg split vg0 vg1 --volume two
+groups "vg0 1 1 32.00 24.00 vg1 2 1 64.00 54.00"
+volumes "vg0 one 8.00 vg1 two 4.00"
+same vg0/one one
+same vg1/two two
+t vg check vg0
+t vg check vg1
+[ "$("$tenon" vg show vg1 --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["tags"])')" = "['keep']" ] || fail "tags"
+
+# A group that yields: what a cut of power in the middle leaves
+t vg tag vg1 --add "tenon:yields_to:$("$tenon" vg show vg0 --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["uuid"])')"
+t vg export vg1
+"$tenon" vg show vg1 >said; grep -q 'vg import' said || fail "what to do with half a split"
+! "$tenon" vg check vg1 >said 2>&1 || fail "half a split is in order"
+refused 'exported' vg merge vg0 vg1
+t vg import vg1
+t vg check vg1
+! "$tenon" vg show vg1 | grep -q yields || fail "its tag"
+
+# While one of them is served
+serve() {
+	"$tenon" serve "$1" --socket-dir sockets >log 2>&1 & server=$!
+	for _ in $(seq 600); do ! grep -q ready log || return 0; sleep 0.1; done
+	fail "no server"
+}
+mkdir sockets
+serve vg1
+refused 'use\|server\|held' vg merge vg0 vg1
+refused 'use\|server\|held' vg split vg1 vg2 c.img
+kill $server; wait $server; server=
+
+# Names that both have, other extents
+t lv rename vg1/two one
+refused 'has a volume of this name' vg merge vg0 vg1
+t lv rename vg1/one two
+refused 'no such volume group' vg merge vg0 vg2
+refused 'with itself' vg merge vg0 vg0
+t vg merge vg0 vg1
+groups "vg0 3 2 96.00 78.00"
+volumes "vg0 one 8.00 vg0 two 4.00"
+same vg0/one one
+same vg0/two two
+t vg check vg0
+
+# Theirs
+if [ -z "$judge" ]; then
+	lvm2 vgsplit vg0 vg9 IMAGE_a || { cat theirs.err; fail vgsplit; }
+	t vg check vg9
+	same vg9/one one
+	same vg0/two two
+	t vg merge vg9 vg0
+	lvm2 vgsplit -n one vg9 vg8 || { cat theirs.err; fail vgsplit; }
+	t vg rename vg9 vg7
+	lvm2 vgmerge vg8 vg7 || { cat theirs.err; fail vgmerge; }
+	t vg check vg8
+	groups "vg8 3 2 96.00 78.00"
+	same vg8/one one
+	same vg8/two two
+fi
+
+# Damage of one device, one that is missing
+printf 'XXXX' | dd of=c.img bs=1 seek=4200 conv=notrunc status=none
+! "$tenon" vg check "$("$tenon" vg list --json | python3 -c 'import json, sys; print(json.load(sys.stdin)[0]["name"])')" >said 2>&1 || fail "damage was not found"
+grep -q 'damaged.*metadata area' said || fail "which damage"
+echo "done"

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * volume/: a group is split, and merged with another one, with the power cut, or a disk failing, at every write of that. "a" lies on d0,
+ * "b" on d1. However it went, each volume is in one group, with its data; and what was cut short can be ended, or undone.
+ */
+#include "unit.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "util/bytes.h"
+#include "volume_fixture.h"
+#include "worn_disk.h"
+
+#define EXTENT (64u << 10)
+#define SIZE   (2u << 20)
+
+static const struct volume_group_options group_options = { .extent_size = EXTENT };
+
+static struct volume_pv *pv_on(const struct volume_group *group, const char *disk)
+{
+	for (unsigned i = 0; i < group->pv_count; i++)
+		if (!strcmp(group->pvs[i]->block->name, disk))
+			return group->pvs[i];
+	return NULL;
+}
+
+static void make_on(struct volume_group *group, const char *name, const char *disk, uint64_t seed,
+		    struct error *error)
+{
+	struct volume_pv *pv = pv_on(group, disk);
+	struct volume_lv_options options = { .pvs = &pv, .pv_count = 1, .extents = 3 };
+	CLEANUP_BLOCK struct block *block = NULL;
+
+	CU_ASSERT_EQUAL_FATAL(volume_lv_create(group, name, &options, NULL, error), 0);
+	CU_ASSERT_EQUAL_FATAL(volume_open_lv(group, name, true, &block, error), 0);
+	fixture_fill(block, seed);
+	CU_ASSERT_EQUAL(block_flush(block), 0);
+}
+
+static struct volume_group *find(const struct fixture *f, const char *name)
+{
+	struct volume_group *group = NULL;
+
+	return f->scan && !volume_scan_find(f->scan, name, &group, NULL) ? group : NULL;
+}
+
+static int split(struct fixture *f)
+{
+	struct volume_pv *pv = pv_on(f->group, "d1");
+
+	return volume_group_split(f->group, "vg1", &pv, 1, &f->error);
+}
+
+static int merge(struct fixture *f)
+{
+	return volume_group_merge(f->group, find(f, "vg1"), &f->error);
+}
+
+static bool has(const struct volume_group *group, const char *name, uint64_t seed)
+{
+	CLEANUP_BLOCK struct block *block = NULL;
+
+	if (!group || !volume_group_get_lv(group, name))
+		return false;
+	CU_ASSERT_EQUAL(volume_open_lv((struct volume_group *)group, name, false, &block, NULL), 0);
+	if (block)
+		CU_ASSERT(fixture_filled(block, seed));
+	return true;
+}
+
+/* ---- Cuts and failures ---- */
+
+struct attempt {
+	struct worn_power power;
+	bool merge;
+	bool fails;       /* a write fails, and not the power */
+	uint64_t at;      /* which; 0: none */
+	uint64_t changes; /* of the whole */
+	unsigned whole, halves, undone;
+};
+
+static struct attempt *the_attempt;
+
+/* Each volume is in one group. True: "b" is in vg0. */
+static bool look(struct fixture *f)
+{
+	struct volume_group *other;
+	bool one;
+
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	CU_ASSERT_PTR_NULL(f->group->locked_reason);
+	other = find(f, "vg1");
+	CU_ASSERT(has(f->group, "a", 1));
+	one = has(f->group, "b", 2);
+	CU_ASSERT_NOT_EQUAL(one, has(other, "b", 2));
+	CU_ASSERT_EQUAL(f->group->pv_count, one ? 3 : 2);
+	CU_ASSERT_EQUAL(one, !other);
+	if (other && other->exported) {
+		the_attempt->halves++;
+		CU_ASSERT_EQUAL(volume_group_set_exported(other, false, &f->error), 0);
+		CU_ASSERT_EQUAL(other->tag_count, 0);
+	} else if (other) {
+		CU_ASSERT_PTR_NULL(other->locked_reason);
+	}
+	return one;
+}
+
+static void attempt_one(struct fixture *f)
+{
+	struct attempt *attempt = the_attempt;
+	int (*regroup)(struct fixture *) = attempt->merge ? merge : split;
+	uint64_t before;
+	int rc;
+
+	for (unsigned i = 0; i < f->count; i++) {
+		char name[] = { 'd', (char)('0' + i), '\0' };
+
+		block_unref(f->disks[i]);
+		f->disks[i] = worn_disk_create(&attempt->power, name, SIZE);
+	}
+	fixture_create(f, &group_options);
+	make_on(f->group, "a", "d0", 1, &f->error);
+	make_on(f->group, "b", "d1", 2, &f->error);
+	if (attempt->merge)
+		CU_ASSERT_EQUAL_FATAL(split(f), 0);
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	before = attempt->power.changes;
+	if (attempt->at && attempt->fails)
+		worn_disk_fail(f->disks[attempt->at % 3], attempt->at / 3, 1 + attempt->at % 5);
+	else if (attempt->at)
+		worn_power_cut_after(&attempt->power, attempt->at);
+	rc = regroup(f);
+	attempt->changes = attempt->power.changes - before;
+	worn_power_mend(&attempt->power);
+	worn_power_cycle(&attempt->power);
+	if (!rc) {
+		attempt->whole++;
+		CU_ASSERT_EQUAL(look(f), attempt->merge);
+		return;
+	}
+	/* made, though it could not be told, or undone; and done again then */
+	if (look(f) == attempt->merge)
+		return;
+	attempt->undone++;
+	CU_ASSERT_EQUAL(regroup(f), 0);
+	CU_ASSERT_EQUAL(look(f), attempt->merge);
+}
+
+static void attempt_all(bool merges, bool fails)
+{
+	struct attempt sum = { .merge = merges };
+	uint64_t seeds = getenv("TORTURE") ? 30 : 2;
+
+	for (uint64_t seed = 1; seed <= seeds; seed++)
+		for (uint64_t at = 0; at <= sum.changes; at++) {
+			struct attempt attempt = { .power.random.state = seed * 7919 + at,
+						   .merge = merges,
+						   .fails = fails,
+						   .at = at };
+
+			the_attempt = &attempt;
+			fixture_run(attempt_one, 3, SIZE);
+			if (!at)
+				sum.changes = attempt.changes;
+			sum.whole += attempt.whole;
+			sum.halves += attempt.halves;
+			sum.undone += attempt.undone;
+		}
+	CU_ASSERT(sum.changes > 20);
+	CU_ASSERT(sum.whole > 0);
+	CU_ASSERT(sum.undone > 5);
+	CU_ASSERT(fails || sum.halves > 2);
+}
+
+static void test_split_is_cut_off(void)
+{
+	attempt_all(false, false);
+}
+
+static void test_merge_is_cut_off(void)
+{
+	attempt_all(true, false);
+}
+
+static void test_split_fails(void)
+{
+	attempt_all(false, true);
+}
+
+static void test_merge_fails(void)
+{
+	attempt_all(true, true);
+}
+
+/* ---- Refusals ---- */
+
+static void is_refused(struct fixture *f)
+{
+	struct volume_lv_options striped = { .extents = 4, .stripes = 2, .stripe_size = 8192 };
+	struct volume_group *other;
+	struct volume_pv *pvs[3];
+	struct block *block;
+	uint32_t seqno;
+
+	fixture_create(f, &group_options);
+	make_on(f->group, "a", "d0", 1, &f->error);
+	make_on(f->group, "b", "d1", 2, &f->error);
+	for (unsigned i = 0; i < 3; i++)
+		pvs[i] = f->group->pvs[i];
+	seqno = f->group->seqno;
+	CU_ASSERT_EQUAL(volume_group_split(f->group, "vg1", pvs, 3, &f->error), -EINVAL);
+	CU_ASSERT_EQUAL(volume_group_split(f->group, "-", pvs, 1, &f->error), -EINVAL);
+	CU_ASSERT_EQUAL_FATAL(volume_open_lv(f->group, "a", true, &block, &f->error), 0);
+	CU_ASSERT_EQUAL(volume_group_split(f->group, "vg1", pvs, 1, &f->error), -EBUSY);
+	CU_ASSERT_EQUAL(f->group->seqno, seqno);
+	/* another one may be in use */
+	CU_ASSERT_EQUAL(split(f), 0);
+	CU_ASSERT(fixture_filled(block, 1));
+	block_unref(block);
+	CU_ASSERT_EQUAL(volume_lv_create(f->group, "s", &striped, NULL, &f->error), 0);
+	CU_ASSERT_EQUAL(volume_group_split(f->group, "vg2", f->group->pvs, 1, &f->error), -EBUSY);
+	CU_ASSERT_PTR_NOT_NULL(strstr(f->error.text, "vg0/"));
+
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	other = find(f, "vg1");
+	CU_ASSERT_EQUAL(volume_group_merge(f->group, f->group, &f->error), -EINVAL);
+	CU_ASSERT_EQUAL_FATAL(volume_open_lv(other, "b", true, &block, &f->error), 0);
+	CU_ASSERT_EQUAL(volume_group_merge(f->group, other, &f->error), -EBUSY);
+	block_unref(block);
+	CU_ASSERT_EQUAL(volume_lv_rename(other, "b", "a", &f->error), 0);
+	CU_ASSERT_EQUAL(volume_group_merge(f->group, other, &f->error), -EEXIST);
+	CU_ASSERT_PTR_NULL(other->locked_reason);
+	CU_ASSERT_EQUAL(volume_lv_rename(other, "a", "b", &f->error), 0);
+	CU_ASSERT_EQUAL_FATAL(volume_open_lv(f->group, "a", true, &block, &f->error), 0);
+	CU_ASSERT_EQUAL(volume_group_merge(f->group, other, &f->error), 0);
+	CU_ASSERT(fixture_filled(block, 1));
+	block_unref(block);
+	CU_ASSERT_EQUAL(volume_lv_create(other, "x", &striped, NULL, &f->error), -EROFS);
+	CU_ASSERT(has(f->group, "b", 2));
+	CU_ASSERT_EQUAL(fixture_lv(f, "later", 2), 0);
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	CU_ASSERT_EQUAL(f->scan->group_count, 1);
+	CU_ASSERT_EQUAL(f->group->problem_count, 0);
+}
+
+static void test_is_refused(void)
+{
+	fixture_run(is_refused, 3, SIZE);
+}
+
+UNIT_MAIN("splitting and merging groups", UNIT(test_is_refused), UNIT(test_split_is_cut_off),
+	  UNIT(test_merge_is_cut_off), UNIT(test_split_fails), UNIT(test_merge_fails))
