@@ -2,7 +2,8 @@
 # tenon: build, deps, demo, check, bench, install. `make help` lists the targets.
 #
 # Every lib/*/*.c, raid/*.c, volume/*.c, netdev/*.c, vswitch/*.c, vmm/*.c and tools/lab/*.c goes into one library,
-# tools/*.c into the `tenon` command, each tests/unit/**/NAME_test.c into a test program of its own; the folders
+# tools/*.c into the `tenon` command, tools/nbdkit/*.c with some of them into the plugin of nbdkit (for which all is
+# compiled so that it can be in one; hidden, and with its thread's variables where a program has them, it costs nothing), each tests/unit/**/NAME_test.c into a test program of its own; the folders
 # there mirror the sources', what several tests share is in tests/unit itself.
 # SANITIZE=1 builds with ASan and UBSan into a folder of its own, SANITIZE=thread with TSan into another.
 
@@ -19,19 +20,20 @@ BUILD   := build$(if $(SANITIZE),-sanitize)$(if $(filter thread,$(SANITIZE)),-th
 # What builds it, what the demo uses besides, and what the tests use besides that.
 DEPS_BUILD := gcc make pkg-config libc6-dev liburing-dev libaio-dev libpcap-dev libnl-3-dev \
 	libnl-route-3-dev libcunit1-dev libjansson-dev uuid-dev libblkid-dev zlib1g-dev libisal-dev \
-	libseccomp-dev libyaml-dev libfuse3-dev
+	libseccomp-dev libyaml-dev libfuse3-dev nbdkit-plugin-dev
 DEPS_DEMO  := qemu-system-x86 user-mode-linux 'linux-image-cloud-amd64|linux-image-virtual' mdadm lvm2 e2fsprogs \
 	busybox-static cpio kmod python3 procps util-linux
-DEPS_TEST  := fuse3 qemu-utils zstd xz-utils bzip2 lz4 gddrescue fdisk iproute2 acpica-tools clang 'libclang-rt-dev|clang' cppcheck \
+DEPS_TEST  := fuse3 nbdkit libnbd-bin fio qemu-utils zstd xz-utils bzip2 lz4 gddrescue fdisk iproute2 acpica-tools clang 'libclang-rt-dev|clang' cppcheck \
 	clang-tidy clang-format grub-common zsh dpdk-dev '^librte-net-virtio[0-9]+$$'
 DEPS_BENCH := openvswitch-switch vde2 qemu-utils dpdk-dev '^librte-net-virtio[0-9]+$$' iperf3 valgrind
 
-PACKAGES := fuse3 liburing libpcap libnl-3.0 libnl-route-3.0 jansson uuid blkid zlib libseccomp yaml-0.1
+PACKAGES := fuse3 nbdkit liburing libpcap libnl-3.0 libnl-route-3.0 jansson uuid blkid zlib libseccomp yaml-0.1
 WARNINGS := -Wall -Wextra -Wno-missing-field-initializers -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes -Werror
 CPPFLAGS := $(CPPFLAGS) -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I. -Ilib \
 	$(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 CFLAGS   ?= -O2 -g
 ALL_CFLAGS := -std=gnu11 $(WARNINGS) $(CFLAGS) -fno-strict-aliasing -pthread \
+	-fPIC -fvisibility=hidden -ftls-model=initial-exec \
 	$(if $(filter thread,$(SANITIZE)),-fsanitize=thread -Wno-tsan -fno-omit-frame-pointer,$(if $(SANITIZE), \
 	-fsanitize=address$(comma)undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined)) \
 	$(if $(SANITIZE),-Wno-maybe-uninitialized)
@@ -52,6 +54,10 @@ HELPERS  := $(HELP_SRC:tests/helpers/%.c=$(BUILD)/tests/helpers/%)
 BENCHES  := $(BENCH_SRC:tests/bench/%.c=$(BUILD)/tests/bench/%)
 LIBRARY  := $(BUILD)/libtenon.a
 TENON    := $(BUILD)/tenon
+PLUGIN   := $(BUILD)/nbdkit-tenon-plugin.so
+PLUGIN_SRC := $(wildcard tools/nbdkit/*.c) tools/host_disk.c tools/host_disk_io.c tools/runtime.c
+# Where nbdkit finds it by its name, if that is where it is installed.
+NBDKIT_PLUGINS ?= $(if $(filter /usr,$(PREFIX)),$(shell pkg-config --variable=plugindir nbdkit),$(PREFIX)/lib/nbdkit/plugins)
 SCRIPTS_INTEROP := $(wildcard tests/interop/*_test.sh)
 SCRIPTS_GUEST   := $(wildcard tests/guest/*_test.sh)
 
@@ -60,7 +66,7 @@ SCRIPTS_GUEST   := $(wildcard tests/guest/*_test.sh)
 .DEFAULT_GOAL := all
 
 all: build
-build: $(if $(TOOL_SRC),$(TENON)) $(LIBRARY) $(HELPERS)
+build: $(if $(TOOL_SRC),$(TENON)) $(LIBRARY) $(HELPERS) $(PLUGIN)
 
 help:
 	@echo 'make demo                 install packages, build, and show the main job on real input; 2 minutes'
@@ -90,7 +96,14 @@ $(BUILD)/packages:
 		tests/deps --tell $(DEPS_BUILD)
 	@touch $@
 
-$(BUILD)/%.o: %.c | $(BUILD)/packages
+# What was compiled otherwise is compiled again.
+$(BUILD)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CC) $(subst ','"'"',$(ALL_CFLAGS))' | cmp -s - $@ || echo '$(CC) $(subst ','"'"',$(ALL_CFLAGS))' >$@
+.PHONY: FORCE
+FORCE:
+
+$(BUILD)/%.o: %.c $(BUILD)/flags | $(BUILD)/packages
 	@mkdir -p $(@D)
 	$(if $(V),,@echo '  CC   $<')
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
@@ -107,7 +120,7 @@ $(BUILD)/lab_scenarios.c: $(SCENARIOS)
 		for file in $(SCENARIOS); do name=$${file##*/}; echo "\"$${name%.yaml}\","; \
 			sed 's/\\/&&/g; s/"/\\"/g; s/.*/"&\\n"/' $$file; echo ','; done; echo '0 };'; } >$@
 
-$(BUILD)/lab_scenarios.o: $(BUILD)/lab_scenarios.c
+$(BUILD)/lab_scenarios.o: $(BUILD)/lab_scenarios.c $(BUILD)/flags
 	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
 $(LIBRARY): $(LIB_OBJ)
@@ -116,6 +129,9 @@ $(LIBRARY): $(LIB_OBJ)
 
 $(TENON): $(TOOL_SRC:%.c=$(BUILD)/%.o) $(LIBRARY)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(PLUGIN): $(PLUGIN_SRC:%.c=$(BUILD)/%.o) $(LIBRARY)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -shared -Wl,--as-needed -Wl,--exclude-libs,ALL -o $@ $^ $(LDLIBS)
 
 $(BUILD)/tests/unit/%.o: CPPFLAGS += -Itests/unit
 
@@ -225,6 +241,7 @@ DOCS := README.md CHANGELOG.md HACKING.md LICENSE tests/guest/README.md $(wildca
 
 install: build
 	install -D -m 755 $(TENON) $(DESTDIR)$(PREFIX)/bin/tenon
+	install -D -m 644 $(PLUGIN) $(DESTDIR)$(NBDKIT_PLUGINS)/$(notdir $(PLUGIN))
 	for page in docs/man/*.1; do \
 		install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man1/$${page##*/} || exit 1; done
 	for page in $(DOCS); do \
@@ -233,7 +250,7 @@ install: build
 	install -D -m 644 tools/completion/_tenon $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_tenon
 
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/tenon
+	rm -f $(DESTDIR)$(PREFIX)/bin/tenon $(DESTDIR)$(NBDKIT_PLUGINS)/$(notdir $(PLUGIN))
 	for page in docs/man/*.1; do rm -f $(DESTDIR)$(PREFIX)/share/man/man1/$${page##*/}; done
 	rm -rf $(DESTDIR)$(PREFIX)/share/doc/tenon
 	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/tenon $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_tenon
