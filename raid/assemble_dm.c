@@ -92,20 +92,24 @@ static bool all_are_new(const struct dm_look *look)
 	return true;
 }
 
-static void find_newest(struct dm_look *look)
-{
-	look->events = 1;
-	for (unsigned i = 0; i < look->places; i++) {
-		if (look->found[i].events <= look->events)
-			continue;
-		look->events = look->found[i].events;
-		look->newest = i;
-	}
-}
-
 static bool has_superblock(const struct dm_look *look, unsigned place)
 {
 	return look->components[place].data && look->components[place].meta && !look->is_new[place];
+}
+
+/* Without any superblock it is place 0, of which nothing is known either. */
+static void find_newest(struct dm_look *look)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < look->places; i++) {
+		if (!has_superblock(look, i) || (any && look->found[i].events <= look->events))
+			continue;
+		look->events = look->found[i].events;
+		look->newest = i;
+		any = true;
+	}
+	look->events = MAX(look->events, 1u);
 }
 
 /* One that the newest calls failed, and that did not go on without the newest: it is here again. */
