@@ -260,6 +260,17 @@ static json_t *describe_bitmap(const struct raid_status *status)
 				      : json_null();
 }
 
+/* Less than 100 as long as anything is left, as lvs has it. */
+json_t *describe_synced(const struct raid_status *status)
+{
+	uint64_t promille;
+
+	if (!raid_geometry_redundant(status->level) || !status->sync_size)
+		return json_null();
+	promille = (uint64_t)((unsigned __int128)1000 * status->synced / status->sync_size);
+	return json_real((double)promille / 10);
+}
+
 json_t *describe_array(struct raid_array *array, bool looked)
 {
 	struct raid_status status;
@@ -280,6 +291,7 @@ json_t *describe_array(struct raid_array *array, bool looked)
 		 : status.journal                       ? "journal"
 							: "resync");
 	set_number(object, "member_size_bytes", status.member_size);
+	json_object_set_new(object, "synced_percent", describe_synced(&status));
 	set_number(object, "speed_min_bytes", status.speed.least);
 	set_number_if(object, "speed_max_bytes", status.speed.most != 0, status.speed.most);
 	set_number(object, "events", status.events);

@@ -34,6 +34,8 @@ json_t *describe_name(const char *name);
 /* A row of `raid list`; all of `raid show`. `looked`: it was assembled for a look (stack_look()). */
 json_t *describe_array_row(struct raid_array *array, bool looked);
 json_t *describe_array(struct raid_array *array, bool looked);
+/* How much of it members agree in and have; null: it keeps its data once. */
+json_t *describe_synced(const struct raid_status *status);
 /* A row of one that could not be assembled. */
 json_t *describe_broken_array(const struct raid_info *md, const char *problem);
 json_t *describe_progress(const struct raid_status *status);

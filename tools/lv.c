@@ -11,6 +11,7 @@
 #include "tools/lv_name.h"
 #include "tools/lv_raid.h"
 #include "tools/lv_size.h"
+#include "tools/lv_synced.h"
 #include "tools/lv_verbs.h"
 #include "tools/move.h"
 #include "tools/served.h"
@@ -25,11 +26,17 @@ struct lv_list {
 	bool all;
 };
 
-static void list_group(json_t *rows, const struct volume_group *group, bool all)
+static void list_group(json_t *rows, struct volume_group *group, bool all)
 {
-	for (unsigned i = 0; i < group->lv_count; i++)
-		if (all || group->lvs[i]->visible)
-			json_array_append_new(rows, describe_lv_row(group, group->lvs[i]));
+	for (unsigned i = 0; i < group->lv_count; i++) {
+		json_t *row;
+
+		if (!all && !group->lvs[i]->visible)
+			continue;
+		row = describe_lv_row(group, group->lvs[i]);
+		lv_synced_look(row, group, group->lvs[i]);
+		json_array_append_new(rows, row);
+	}
 }
 
 static int list_run(struct look *look, struct error *error)
@@ -48,6 +55,7 @@ static int list_run(struct look *look, struct error *error)
 		if (!only || only == stack->scan->groups[i])
 			list_group(look->result, stack->scan->groups[i], list->all);
 	rc = served_add(look->result);
+	lv_synced_ask(look->result, &look->given);
 	return rc ? rc : stack_report(stack, only || stack->scan->group_count, error);
 }
 
@@ -61,6 +69,7 @@ static int lv_list_verb(int argc, char **argv)
 		{ "TYPE", "type", CLI_AS_TEXT, 4 },
 		{ "ATTR", "attributes", CLI_AS_TEXT, 3 },
 		{ "MOVED", "moved_percent", CLI_AS_PERCENT, 2 },
+		{ "SYNCED", "synced_percent", CLI_AS_PERCENT, 2 },
 		{ "SEGMENTS", "segment_count", CLI_AS_TEXT, 5 },
 		{ "TAGS", "tags", CLI_AS_TEXT, 6 },
 		{ "UUID", "uuid", CLI_AS_TEXT, CLI_LONG },
@@ -89,7 +98,9 @@ static int show_run(struct look *look, struct error *error)
 		rc = stack_find_volume(stack, look->name, &group, &lv, error);
 	if (!rc) {
 		look->result = describe_lv(group, lv);
+		lv_synced_look(look->result, group, lv);
 		rc = served_add(look->result);
+		lv_synced_ask(look->result, &look->given);
 	}
 	return rc;
 }

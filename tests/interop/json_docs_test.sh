@@ -44,9 +44,9 @@ await() {
 
 # Whole with a bitmap, degraded with a faulty and a spare member, not assembled, a group with a volume and a hole.
 # (o.img and p.img: a group with a move)
-truncate -s 64M o.img p.img
+truncate -s 64M o.img p.img q.img r.img
 truncate -s 64M a.img b.img c.img d.img e.img f.img g.img h.img i.img table.img
-export TENON_DEVICES="$work/[a-lop].img"
+export TENON_DEVICES="$work/[a-lo-r].img"
 do_it raid create whole --level 1 --bitmap internal a.img b.img
 do_it raid create hurt --level 1 c.img d.img
 do_it raid fail hurt d.img
@@ -59,6 +59,8 @@ do_it raid create line --level linear line.img
 do_it vg create vg0 md/whole
 do_it vg create partial f.img g.img
 do_it vg create moving o.img p.img
+do_it vg create copies q.img r.img
+do_it lv create copies/two --type raid1 --size 4M
 do_it lv create moving/there --size 40M o.img
 do_it pv move o.img --no-wait
 do_it vg create orphan h.img
@@ -86,6 +88,7 @@ look() {
 	takes 'lv show' vg0/root
 	[ -z "${processes[*]}" ] || takes 'lv limit' vg0/root --iops 100000
 	takes 'lv show' partial/wide
+	takes 'lv show' copies/two
 	takes 'lv show' moving/there
 	takes 'pv list'
 	takes 'pv show' md/whole

@@ -64,10 +64,13 @@ truncate -s 16M p q r s
 export TENON_DEVICES=$TENON_DEVICES:$work/p:$work/q:$work/r:$work/s
 "$TENON" vg create rg p q r s && "$TENON" lv create rg/r5 --type raid5 --stripes 2 --size 8M p q r || problem 'a volume of RAID5'
 sums() { cat a b c d e copies/? p q r s | sha256sum; }
+synced() { "$TENON" lv list rg --json | grep -q "\"synced_percent\": $1"'\b' || problem "expected $1 synced: $("$TENON" lv list rg --json)"; }
+synced 0.0
 dry 0 'rg/r5: a resync would make its members equal' lv repair rg/r5
 dry 0 'before that its members differ, and are not compared' lv scrub rg/r5 --repair
 dry 2 'it is about --repair' lv scrub rg/r5
 "$TENON" lv repair rg/r5 >out 2>&1 || problem "lv repair: $(cat out)"
+synced 100.0
 dry 0 'rg/r5: nothing is left to rebuild' lv repair rg/r5
 dry 0 'rg/r5: 0 bytes differ' lv scrub rg/r5 --repair
 printf x | dd of=q bs=1 seek=6M conv=notrunc status=none
