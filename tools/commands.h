@@ -13,7 +13,9 @@ typedef int command_fn(int argc, char **argv);
 
 /* noun, function, summary */
 #define COMMANDS(X)                                                                                \
+	X("attach", command_attach, "a volume as a block device, for root")                        \
 	X("copy", command_copy, "copy between files, arrays and volumes")                          \
+	X("detach", command_detach, "end that")                                                    \
 	X("device", command_device, "keep the list of devices to look at")                         \
 	X("host", command_host, "what this host offers and lacks")                                 \
 	X("image", command_image, "make a guest to boot")                                          \

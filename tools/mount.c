@@ -167,6 +167,16 @@ static int run_behind(struct mount_command *command)
 	return WIFEXITED(status) && WEXITSTATUS(status) ? WEXITSTATUS(status) : EXIT_FAILED;
 }
 
+static void prepare(struct mount *mount)
+{
+	log_to_stderr(&mount->log, LOG_LEVEL_WARNING);
+	list_init(&mount->volumes);
+	fiber_mutex_init(&mount->listing);
+	fiber_mutex_init(&mount->receiving);
+	mount->next_number = MOUNT_ROOT + 1;
+	mount->began = time(NULL);
+}
+
 /* ---- Before it begins ---- */
 
 static int check_host(struct error *error)
@@ -182,6 +192,30 @@ static int check_host(struct error *error)
 					   "fuse3");
 	}
 	return 0;
+}
+
+int mount_in_background(const char *group, const char *directory, bool shared, bool read_only)
+{
+	struct mount_command command = { .ready_fd = -1 };
+	struct mount *mount = &command.mount;
+	struct error error = { 0 };
+	int rc = check_host(&error), status;
+
+	if (rc)
+		return cli_fail(rc, &error);
+	mount->group = group;
+	mount->shared = shared;
+	mount->read_only = read_only;
+	mount->directory = strdup(directory);
+	if (!mount->directory)
+		return cli_fail(-ENOMEM, &error);
+	prepare(mount);
+	status = run_behind(&command);
+	free(mount->directory);
+	/* The child has done what it was made for. */
+	if (command.ready_fd >= 0)
+		exit(status);
+	return status;
 }
 
 static int check_directory(const char *word, char **directory, struct error *error)
@@ -223,12 +257,7 @@ int command_mount(int argc, char **argv)
 		return cli_usage_error("%s: expected the name of a volume group", mount->group);
 	if (mount->shared && mount->read_only)
 		return cli_usage_error("give either --shared or --read-only");
-	log_to_stderr(&mount->log, LOG_LEVEL_WARNING);
-	list_init(&mount->volumes);
-	fiber_mutex_init(&mount->listing);
-	fiber_mutex_init(&mount->receiving);
-	mount->next_number = MOUNT_ROOT + 1;
-	mount->began = time(NULL);
+	prepare(mount);
 	rc = check_directory(operands.words[1], &mount->directory, &error);
 	if (!rc)
 		rc = check_host(&error);
@@ -283,7 +312,7 @@ static void unescape(char *text)
 }
 
 /* Whether something of ours is mounted there, also where its process was killed. */
-static bool is_mounted(const char *directory)
+bool mount_is_there(const char *directory)
 {
 	FILE *mounts = fopen("/proc/self/mountinfo", "re");
 	bool found = false;
@@ -302,7 +331,7 @@ static bool is_mounted(const char *directory)
 	return found;
 }
 
-static int take_down(const char *directory, struct error *error)
+static int unmount(const char *directory, struct error *error)
 {
 	char *const argv[] = { (char *)"fusermount3", (char *)"-u", (char *)directory, NULL };
 	int rc;
@@ -317,18 +346,12 @@ static int take_down(const char *directory, struct error *error)
 	return error_advise(error, "`fuser -vm %s` tells who has files of it open", directory);
 }
 
-static int unmount_run(void *arg, struct error *error)
+int mount_take_down(const char *directory, const char *shown, struct error *error)
 {
-	struct unmount *unmount = arg;
+	pid_t process = find_mount(directory);
+	int rc = unmount(directory, error);
 	char who[PROCESS_TEXT];
-	pid_t process;
-	int rc;
 
-	if (!is_mounted(unmount->real))
-		return error_set(error, -EINVAL, "%s: no volume group is mounted there",
-				 unmount->directory);
-	process = find_mount(unmount->real);
-	rc = take_down(unmount->real, error);
 	/* Disks are free once it has ended. */
 	for (unsigned i = 0; !rc && process && i < UNMOUNT_TRIES; i++) {
 		if (process_is_gone(process))
@@ -338,7 +361,17 @@ static int unmount_run(void *arg, struct error *error)
 	}
 	return rc || !process ? rc
 			      : error_set(error, -ETIMEDOUT, "%s: unmounted, but %s does not end",
-					  unmount->directory, process_describe(process, who));
+					  shown, process_describe(process, who));
+}
+
+static int unmount_run(void *arg, struct error *error)
+{
+	const struct unmount *what = arg;
+
+	if (!mount_is_there(what->real))
+		return error_set(error, -EINVAL, "%s: no volume group is mounted there",
+				 what->directory);
+	return mount_take_down(what->real, what->directory, error);
 }
 
 /* realpath(), also of one whose process was killed, in which nothing can be looked at. */
@@ -367,20 +400,20 @@ static char *real_directory(const char *word)
 int command_unmount(int argc, char **argv)
 {
 	const struct cli_option options[] = { CLI_OPTION_END };
-	struct unmount unmount;
+	struct unmount what;
 	struct cli_words operands;
 	struct error error = { 0 };
 	int status;
 
 	if (!cli_parse("unmount DIR", options, argc, argv, 1, 1, &operands, &status))
 		return status;
-	unmount.directory = operands.words[0];
-	unmount.real = real_directory(unmount.directory);
-	if (!unmount.real)
-		return cli_fail(-errno, (error_set(&error, -errno, "%s: %s", unmount.directory,
+	what.directory = operands.words[0];
+	what.real = real_directory(what.directory);
+	if (!what.real)
+		return cli_fail(-errno, (error_set(&error, -errno, "%s: %s", what.directory,
 						   error_name(errno)),
 					 &error));
-	status = cli_on_fiber(unmount_run, &unmount);
-	free(unmount.real);
+	status = cli_on_fiber(unmount_run, &what);
+	free(what.real);
 	return status;
 }

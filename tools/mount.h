@@ -64,6 +64,16 @@ struct mount {
 	struct fiber_mutex listing, receiving;
 };
 
+/* ---- mount.c ---- */
+
+/* Mounts a group, by a process in the background: the exit status of the command that did so. What is wrong was said. Not on a
+ * fiber, as it forks. `directory` is a real path. */
+int mount_in_background(const char *group, const char *directory, bool shared, bool read_only);
+/* Whether one of ours is mounted on a real path, also one whose process was killed. */
+bool mount_is_there(const char *directory);
+/* Unmounts it and waits until its process has ended; `shown` is what the user calls it. On a fiber. */
+int mount_take_down(const char *directory, const char *shown, struct error *error);
+
 /* ---- mount_tree.c ---- */
 
 /* Asks the servers what there is, unless that was done a moment ago. -ENOENT where nobody serves the group; what was
