@@ -19,7 +19,7 @@
  *	run.c		an array's life: made, started, stopped, gone
  *	assemble.c	from a set of blocks to a running array
  *	freshest.c	which of their superblocks is believed; halves that ran apart
- *	create.c	new arrays
+ *	create.c	new arrays, as create_plan.c plans them
  *	members.c	fail, remove and add; journal_add.c: a write journal is added
  *	reshape.c	other shapes are begun; raid5_reshape.c goes on with them
  *	grow.c	more of each member, more mirrors

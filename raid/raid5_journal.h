@@ -4,7 +4,7 @@
  * carried out when an array is started.
  *
  *	raid5_journal.c		writes it
- *	raid5_replay.c		carries it out
+ *	raid5_replay.c		carries it out, and raid5_replay_scan.c reads it for that
  */
 #ifndef TENON_RAID_RAID5_JOURNAL_H
 #define TENON_RAID_RAID5_JOURNAL_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Carrying out the write journal; see raid5_journal.h.
+ * Carrying out the write journal; see raid5_journal.h. raid5_replay_scan.c reads it.
  *
  *	scan		from the tail on, as long as meta blocks follow each other and all of their blocks are good; what a
  *			stripe is to have, newest last, is noted by where it is in the ring
@@ -17,269 +17,31 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "raid/raid5_journal.h"
+#include "raid/raid5_replay.h"
 #include "util/bytes.h"
 #include "util/error.h"
 
 #define PAGE     MD_JOURNAL_BLOCK
-#define NOWHERE  UINT64_MAX
-#define BUCKETS  4096u
 #define SEQUENCE 10000u /* as md: nothing that is left in the ring continues it */
-
-/* One column of a stripe, of a block of each member. */
-struct column {
-	struct column *next, *chain;
-	uint64_t sector;      /* of the members' data */
-	uint64_t *pending;    /* sectors of the ring, by role, or NOWHERE */
-	uint64_t committed[]; /* the same */
-};
-
-struct journal_replay {
-	struct raid5 *r;
-	struct raid5_journal *journal;
-	bool look;
-	uint64_t at, sequence; /* what comes next */
-	struct column *first, **end, *buckets[BUCKETS];
-	uint8_t *pages;             /* of one meta block, as many as it may have */
-	unsigned columns, computed; /* that were written */
-	bool differs;               /* look: a member has something else */
-	uint8_t meta[PAGE] __attribute__((aligned(512)));
-};
-
-/* ---- What stripes are to have ---- */
-
-static struct column **find(struct journal_replay *replay, uint64_t sector)
-{
-	struct column **at = &replay->buckets[(sector / MD_JOURNAL_SECTORS) % BUCKETS];
-
-	while (*at && (*at)->sector != sector)
-		at = &(*at)->chain;
-	return at;
-}
-
-static void forget(struct column *column, uint32_t disks)
-{
-	for (uint32_t i = 0; i < 2 * disks; i++)
-		column->committed[i] = NOWHERE;
-}
-
-static struct column *column_of(struct journal_replay *replay, uint64_t sector)
-{
-	uint32_t disks = replay->r->g.disks;
-	struct column **at = find(replay, sector), *column = *at;
-
-	if (column)
-		return column;
-	column = malloc(sizeof(*column) + 2 * disks * sizeof(column->committed[0]));
-	if (!column)
-		return NULL;
-	column->next = column->chain = NULL;
-	column->sector = sector;
-	column->pending = column->committed + disks;
-	forget(column, disks);
-	*at = *replay->end = column;
-	replay->end = &column->next;
-	return column;
-}
-
-static struct raid5_row row_of(const struct journal_replay *replay, uint64_t sector)
-{
-	return raid5_row(&replay->r->g, sector / replay->r->g.chunk_sectors);
-}
-
-static int note_data(struct journal_replay *replay, const struct md_journal_payload *payload,
-		     uint64_t at)
-{
-	struct raid5_place place = raid5_map(&replay->r->g, payload->location);
-	struct column *column = column_of(replay, place.sector);
-
-	if (!column)
-		return -ENOMEM;
-	column->pending[place.role] = at;
-	return 0;
-}
-
-static int note_parity(struct journal_replay *replay, const struct md_journal_payload *payload,
-		       uint64_t at)
-{
-	struct raid5_row row = row_of(replay, payload->location);
-	struct column *column = column_of(replay, payload->location);
-
-	if (!column)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < row.disks; i++) {
-		if (column->pending[i] != NOWHERE)
-			column->committed[i] = column->pending[i];
-		column->pending[i] = NOWHERE;
-	}
-	column->committed[row.p] = at;
-	if (row.q != RAID5_NO_ROLE)
-		column->committed[row.q] = raid5_ring_add(replay->journal, at, MD_JOURNAL_SECTORS);
-	return 0;
-}
-
-/* They have reached the array. */
-static void note_flush(struct journal_replay *replay, const struct md_journal_payload *payload)
-{
-	for (uint32_t i = 0; i < payload->stripe_count; i++) {
-		struct column *column = *find(replay, get_le64(payload->stripes + 8 * (size_t)i));
-
-		if (column)
-			forget(column, replay->r->g.disks);
-	}
-}
-
-/* ---- Scanning ---- */
-
-static int read_ring(const struct journal_replay *replay, uint64_t at, uint8_t *to, unsigned blocks)
-{
-	const struct raid5_journal *journal = replay->journal;
-	struct block *block = replay->r->array->journal->block;
-	unsigned first = (unsigned)MIN(blocks, (journal->sectors - at) / MD_JOURNAL_SECTORS);
-	int rc = block_read(block, raid5_ring_byte(journal, at), to, first * (size_t)PAGE);
-
-	if (!rc && blocks > first)
-		rc = block_read(block, raid5_ring_byte(journal, 0), to + first * (size_t)PAGE,
-				(blocks - first) * (size_t)PAGE);
-	return rc;
-}
-
-/* Whether a payload is about a block that this array has. */
-static bool fits(const struct journal_replay *replay, const struct md_journal_payload *payload)
-{
-	const struct raid5 *r = replay->r;
-	uint64_t end =
-		payload->type == MD_JOURNAL_DATA ? r->array->sectors : r->array->sync_sectors;
-
-	if (payload->type == MD_JOURNAL_FLUSH)
-		return true;
-	if (payload->type == MD_JOURNAL_PARITY && payload->blocks != raid5_parities(&r->g))
-		return false;
-	return payload->location % MD_JOURNAL_SECTORS == 0 && payload->location < end;
-}
-
-/* All blocks of replay->meta, which are read into replay->pages; how many. 0: they are not all good. */
-static int check_blocks(const struct journal_replay *replay, const struct md_journal_meta *meta,
-			unsigned *blocks)
-{
-	struct md_journal_payload payload;
-	uint32_t at = MD_JOURNAL_HEADER;
-	unsigned count = 0;
-	int rc;
-
-	while ((rc = md_journal_next(replay->meta, meta, &at, &payload, NULL)) == 1) {
-		if (!fits(replay, &payload))
-			return 0;
-		count += payload.blocks;
-	}
-	if (rc || (count + 1ull) * MD_JOURNAL_SECTORS > replay->journal->sectors)
-		return 0;
-	rc = read_ring(replay, raid5_ring_add(replay->journal, replay->at, MD_JOURNAL_SECTORS),
-		       replay->pages, count);
-	if (rc)
-		return rc;
-	*blocks = count;
-	count = 0;
-	at = MD_JOURNAL_HEADER;
-	while (md_journal_next(replay->meta, meta, &at, &payload, NULL) == 1) {
-		for (uint32_t i = 0; i < payload.blocks; i++, count++) {
-			if (md_journal_checksum(replay->r->array->uuid,
-						replay->pages + count * (size_t)PAGE) !=
-			    payload.checksums[i])
-				return 0;
-		}
-	}
-	return 1;
-}
-
-static int take_in(struct journal_replay *replay, const struct md_journal_meta *meta)
-{
-	struct md_journal_payload payload;
-	uint32_t at = MD_JOURNAL_HEADER;
-	uint64_t ring = raid5_ring_add(replay->journal, replay->at, MD_JOURNAL_SECTORS);
-	int rc = 0;
-
-	while (!rc && md_journal_next(replay->meta, meta, &at, &payload, NULL) == 1) {
-		if (payload.type == MD_JOURNAL_DATA)
-			rc = note_data(replay, &payload, ring);
-		else if (payload.type == MD_JOURNAL_PARITY)
-			rc = note_parity(replay, &payload, ring);
-		else
-			note_flush(replay, &payload);
-		ring = raid5_ring_add(replay->journal, ring,
-				      (uint64_t)payload.blocks * MD_JOURNAL_SECTORS);
-	}
-	return rc;
-}
-
-/* The meta block at replay->at; whether it is good, and is the one that is looked for. `any`: whatever its sequence number. */
-static int read_meta(struct journal_replay *replay, struct md_journal_meta *meta, bool any)
-{
-	int rc = read_ring(replay, replay->at, replay->meta, 1);
-
-	if (rc)
-		return rc;
-	return !md_journal_decode(replay->meta, replay->r->array->uuid, meta, NULL) &&
-	       meta->position == replay->at && (any || meta->sequence == replay->sequence);
-}
-
-/* The tail that the superblock has. 0: no journal begins there. */
-static int find_tail(struct journal_replay *replay)
-{
-	const struct raid_member *member = replay->r->array->journal;
-	struct md_journal_meta meta = { 0 };
-	int rc;
-
-	replay->at = member->sb.recovery_offset;
-	if (replay->at % MD_JOURNAL_SECTORS || replay->at >= replay->journal->sectors)
-		replay->at = 0;
-	rc = read_meta(replay, &meta, true);
-	replay->sequence = meta.sequence;
-	return rc;
-}
-
-static int scan(struct journal_replay *replay)
-{
-	struct md_journal_meta meta;
-	uint64_t scanned = 0;
-	unsigned blocks = 0;
-	int rc;
-
-	while ((rc = read_meta(replay, &meta, false)) == 1) {
-		rc = check_blocks(replay, &meta, &blocks);
-		if (rc != 1)
-			break;
-		/* Of a ring that is longer than itself nobody wrote the first part. */
-		scanned += (blocks + 1ull) * MD_JOURNAL_SECTORS;
-		if (scanned > replay->journal->sectors)
-			return 0;
-		rc = take_in(replay, &meta);
-		if (rc)
-			return rc;
-		replay->sequence++;
-		replay->at = raid5_ring_add(replay->journal, replay->at,
-					    (blocks + 1ull) * MD_JOURNAL_SECTORS);
-	}
-	return MIN(rc, 0);
-}
 
 /* ---- Carrying out ---- */
 
-static bool has_any(const struct journal_replay *replay, const uint64_t *places, uint64_t sector,
+static bool has_any(const struct raid5_replay *replay, const uint64_t *places, uint64_t sector,
 		    bool parity)
 {
-	struct raid5_row row = row_of(replay, sector);
+	struct raid5_row row = raid5_replay_row(replay, sector);
 
 	for (uint32_t i = 0; i < row.disks; i++) {
-		if (places[i] != NOWHERE && (parity || raid5_index(&row, i) != RAID5_NO_ROLE))
+		if (places[i] != RAID5_REPLAY_NOWHERE &&
+		    (parity || raid5_index(&row, i) != RAID5_NO_ROLE))
 			return true;
 	}
 	return false;
 }
 
 /* Look: whether a member that can be read has something else. */
-static int compare(struct journal_replay *replay, const struct column *column, uint32_t role,
-		   const uint8_t *page)
+static int compare(struct raid5_replay *replay, const struct raid5_replay_column *column,
+		   uint32_t role, const uint8_t *page)
 {
 	const struct raid_array *array = replay->r->array;
 	uint8_t found[PAGE] __attribute__((aligned(512)));
@@ -295,8 +57,8 @@ static int compare(struct journal_replay *replay, const struct column *column, u
 	return rc;
 }
 
-static void add_write(struct journal_replay *replay, struct raid5_ios *ios,
-		      const struct column *column, uint32_t role, uint8_t *page)
+static void add_write(struct raid5_replay *replay, struct raid5_ios *ios,
+		      const struct raid5_replay_column *column, uint32_t role, uint8_t *page)
 {
 	const struct raid_place *place = &replay->r->array->places[role];
 
@@ -309,7 +71,7 @@ static void add_write(struct journal_replay *replay, struct raid5_ios *ios,
 }
 
 /* Blocks of one column from the ring to the members. */
-static int write_places(struct journal_replay *replay, const struct column *column,
+static int write_places(struct raid5_replay *replay, const struct raid5_replay_column *column,
 			const uint64_t *places)
 {
 	CLEANUP_RAID5_IOS struct raid5_ios ios;
@@ -319,9 +81,9 @@ static int write_places(struct journal_replay *replay, const struct column *colu
 	for (uint32_t i = 0; !rc && i < disks; i++) {
 		uint8_t *page = replay->pages + i * (size_t)PAGE;
 
-		if (places[i] == NOWHERE)
+		if (places[i] == RAID5_REPLAY_NOWHERE)
 			continue;
-		rc = read_ring(replay, places[i], page, 1);
+		rc = raid5_replay_read(replay, places[i], page, 1);
 		if (!rc && replay->look)
 			rc = compare(replay, column, i, page);
 		else if (!rc)
@@ -333,11 +95,12 @@ static int write_places(struct journal_replay *replay, const struct column *colu
 	return raid5_judge(replay->r->array, &ios);
 }
 
-static int write_committed(struct journal_replay *replay)
+static int write_committed(struct raid5_replay *replay)
 {
 	int rc = 0;
 
-	for (struct column *column = replay->first; !rc && column; column = column->next) {
+	for (struct raid5_replay_column *column = replay->first; !rc && column;
+	     column = column->next) {
 		/* Parity alone is of data that are older than the tail. */
 		if (!has_any(replay, column->committed, column->sector, false))
 			continue;
@@ -350,7 +113,7 @@ static int write_committed(struct journal_replay *replay)
 /* ---- Data without parity ---- */
 
 /* Reads what else the stripe has, lays the pending blocks over it, and makes parity: data in the first blocks, parity in the second. */
-static int compute(struct journal_replay *replay, const struct column *column,
+static int compute(struct raid5_replay *replay, const struct raid5_replay_column *column,
 		   struct raid5_work *work)
 {
 	struct raid_column sum;
@@ -360,13 +123,13 @@ static int compute(struct journal_replay *replay, const struct column *column,
 	for (uint32_t i = 0; i < work->row.data; i++) {
 		uint32_t role = raid5_role(&work->row, i);
 
-		if (column->pending[role] == NOWHERE)
+		if (column->pending[role] == RAID5_REPLAY_NOWHERE)
 			work->state[role] = RAID5_WANT;
 	}
 	rc = raid5_fetch(work, 0, PAGE);
 	for (uint32_t i = 0; !rc && i < work->row.disks; i++) {
-		if (column->pending[i] != NOWHERE)
-			rc = read_ring(replay, column->pending[i], raid5_block(work, i), 1);
+		if (column->pending[i] != RAID5_REPLAY_NOWHERE)
+			rc = raid5_replay_read(replay, column->pending[i], raid5_block(work, i), 1);
 	}
 	if (rc)
 		return rc;
@@ -375,7 +138,7 @@ static int compute(struct journal_replay *replay, const struct column *column,
 	return 0;
 }
 
-static int write_computed(struct journal_replay *replay, const struct column *column,
+static int write_computed(struct raid5_replay *replay, const struct raid5_replay_column *column,
 			  const struct raid5_work *work)
 {
 	CLEANUP_RAID5_IOS struct raid5_ios ios;
@@ -386,7 +149,7 @@ static int write_computed(struct journal_replay *replay, const struct column *co
 	for (uint32_t i = 0; i < work->row.disks; i++) {
 		if (i == work->row.p || i == work->row.q)
 			add_write(replay, &ios, column, i, raid5_second(work, i));
-		else if (column->pending[i] != NOWHERE)
+		else if (column->pending[i] != RAID5_REPLAY_NOWHERE)
 			add_write(replay, &ios, column, i, raid5_block(work, i));
 	}
 	raid5_ios_run(&ios);
@@ -394,7 +157,7 @@ static int write_computed(struct journal_replay *replay, const struct column *co
 }
 
 /* Puts data and parity of a stripe behind the journal, where they are committed then. */
-static int put_computed(struct journal_replay *replay, struct column *column,
+static int put_computed(struct raid5_replay *replay, struct raid5_replay_column *column,
 			const struct raid5_work *work)
 {
 	const uint8_t *uuid = replay->r->array->uuid;
@@ -410,7 +173,7 @@ static int put_computed(struct journal_replay *replay, struct column *column,
 		uint32_t role = raid5_role(&work->row, i);
 		uint8_t *page = raid5_block(work, role);
 
-		if (column->pending[role] == NOWHERE)
+		if (column->pending[role] == RAID5_REPLAY_NOWHERE)
 			continue;
 		payload = (struct md_journal_payload){
 			.type = MD_JOURNAL_DATA,
@@ -442,7 +205,7 @@ static int put_computed(struct journal_replay *replay, struct column *column,
 	return rc;
 }
 
-static int one_pending(struct journal_replay *replay, struct column *column, bool put)
+static int one_pending(struct raid5_replay *replay, struct raid5_replay_column *column, bool put)
 {
 	struct raid5_work work;
 	int rc = raid5_work_begin(replay->r, &work, column->sector, PAGE);
@@ -456,7 +219,7 @@ static int one_pending(struct journal_replay *replay, struct column *column, boo
 	return rc;
 }
 
-static int move_tail(struct journal_replay *replay, uint64_t to)
+static int move_tail(struct raid5_replay *replay, uint64_t to)
 {
 	struct raid_member *member = replay->r->array->journal;
 
@@ -465,27 +228,28 @@ static int move_tail(struct journal_replay *replay, uint64_t to)
 	return replay->r->array->metadata->write(member);
 }
 
-static bool has_pending(const struct journal_replay *replay, const struct column *column)
+static bool has_pending(const struct raid5_replay *replay, const struct raid5_replay_column *column)
 {
 	return has_any(replay, column->pending, column->sector, true);
 }
 
 /* How many blocks of the ring it takes to put all of them behind the journal. */
-static uint64_t blocks_to_put(const struct journal_replay *replay)
+static uint64_t blocks_to_put(const struct raid5_replay *replay)
 {
 	uint64_t blocks = 2;
 
-	for (const struct column *column = replay->first; column; column = column->next) {
+	for (const struct raid5_replay_column *column = replay->first; column;
+	     column = column->next) {
 		if (!has_pending(replay, column))
 			continue;
 		blocks += 1 + raid5_parities(&replay->r->g);
 		for (uint32_t i = 0; i < replay->r->g.disks; i++)
-			blocks += column->pending[i] != NOWHERE;
+			blocks += column->pending[i] != RAID5_REPLAY_NOWHERE;
 	}
 	return blocks;
 }
 
-static int write_pending(struct journal_replay *replay, uint64_t tail)
+static int write_pending(struct raid5_replay *replay, uint64_t tail)
 {
 	struct raid_array *array = replay->r->array;
 	bool put = raid_array_degraded(array);
@@ -498,7 +262,8 @@ static int write_pending(struct journal_replay *replay, uint64_t tail)
 		return -ENOSPC;
 	replay->sequence += put ? SEQUENCE : 0;
 	start = replay->at;
-	for (struct column *column = replay->first; !rc && column; column = column->next) {
+	for (struct raid5_replay_column *column = replay->first; !rc && column;
+	     column = column->next) {
 		if (!has_pending(replay, column))
 			continue;
 		rc = one_pending(replay, column, put);
@@ -507,18 +272,20 @@ static int write_pending(struct journal_replay *replay, uint64_t tail)
 	if (rc || !put || !replay->computed)
 		return rc;
 	rc = move_tail(replay, start);
-	for (struct column *column = replay->first; !rc && column; column = column->next) {
+	for (struct raid5_replay_column *column = replay->first; !rc && column;
+	     column = column->next) {
 		if (has_pending(replay, column))
 			rc = write_places(replay, column, column->committed);
 	}
 	return rc;
 }
 
-static int look_at_pending(struct journal_replay *replay)
+static int look_at_pending(struct raid5_replay *replay)
 {
 	int rc = 0;
 
-	for (struct column *column = replay->first; !rc && column; column = column->next)
+	for (struct raid5_replay_column *column = replay->first; !rc && column;
+	     column = column->next)
 		rc = write_places(replay, column, column->pending);
 	return rc;
 }
@@ -526,7 +293,7 @@ static int look_at_pending(struct journal_replay *replay)
 /* ---- The whole ---- */
 
 /* Nothing of what is in the ring counts any more. */
-static int start_anew(struct journal_replay *replay)
+static int start_anew(struct raid5_replay *replay)
 {
 	struct raid5_journal *journal = replay->journal;
 	struct iovec iov = { replay->meta, PAGE };
@@ -544,11 +311,11 @@ static int start_anew(struct journal_replay *replay)
 	return rc;
 }
 
-static int carry_out(struct journal_replay *replay)
+static int carry_out(struct raid5_replay *replay)
 {
 	struct raid_array *array = replay->r->array;
 	uint64_t tail = replay->at;
-	int rc = scan(replay);
+	int rc = raid5_replay_scan(replay);
 
 	if (!rc)
 		rc = write_committed(replay);
@@ -564,7 +331,7 @@ static int carry_out(struct journal_replay *replay)
 }
 
 /* The superblock's place has no journal: of a new device, as md takes it; but of one that was in use, what was in it is lost. */
-static int no_journal(struct journal_replay *replay, struct error *error)
+static int no_journal(struct raid5_replay *replay, struct error *error)
 {
 	struct raid_array *array = replay->r->array;
 
@@ -591,17 +358,7 @@ static int no_journal(struct journal_replay *replay, struct error *error)
 	return start_anew(replay);
 }
 
-static void free_columns(struct journal_replay *replay)
-{
-	while (replay->first) {
-		struct column *next = replay->first->next;
-
-		free(replay->first);
-		replay->first = next;
-	}
-}
-
-static int say(const struct journal_replay *replay, int rc, struct error *error)
+static int say(const struct raid5_replay *replay, int rc, struct error *error)
 {
 	const struct raid_array *array = replay->r->array;
 
@@ -634,7 +391,7 @@ static int say(const struct journal_replay *replay, int rc, struct error *error)
 
 int raid5_journal_replay(struct raid5 *r, bool look, struct error *error)
 {
-	CLEANUP_FREE struct journal_replay *replay = NULL;
+	CLEANUP_FREE struct raid5_replay *replay = NULL;
 	int rc;
 
 	if (!r->journal)
@@ -649,14 +406,14 @@ int raid5_journal_replay(struct raid5 *r, bool look, struct error *error)
 	/* As many blocks as a meta block can name, or a stripe has. */
 	if (posix_memalign((void **)&replay->pages, 4096, MAX(PAGE / 8, r->g.disks) * (size_t)PAGE))
 		return error_set(error, -ENOMEM, "%s: no memory", r->array->block.name);
-	rc = find_tail(replay);
+	rc = raid5_replay_find_tail(replay);
 	if (!rc)
 		rc = no_journal(replay, error);
 	else if (rc == 1)
 		rc = say(replay, carry_out(replay), error);
 	else
 		rc = say(replay, rc, error);
-	free_columns(replay);
+	raid5_replay_forget(replay);
 	free(replay->pages);
 	return rc;
 }
