@@ -77,12 +77,13 @@ static void put(struct fake_port *fake, uint64_t destination, uint64_t source, i
 /* The tag of the last frame that the port got, -1 for none, -2 for no frame. Its payload is whole. */
 static int last_tag(struct fake_port *fake)
 {
-	const struct fake_frame *frame = &fake->out[fake->out_count - 1];
+	const struct fake_frame *frame;
 	unsigned at = 12;
 	int tag = -1;
 
 	if (!fake->out_count)
 		return -2;
+	frame = &fake->out[fake->out_count - 1];
 	if (get_be16(frame->bytes + 12) == 0x8100) {
 		tag = get_be16(frame->bytes + 14);
 		at = 16;
