@@ -4,15 +4,18 @@
 
 #include <errno.h>
 #include <math.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "tools/lab/run.h"
 #include "util/bytes.h"
+#include "util/thread.h"
 
 enum { REBUILD, EXPOSED, DEGRADED, LATENCY, QUANTITIES };
-#define Z95 1.959964 /* of the normal distribution */
+#define Z95          1.959964 /* of the normal distribution */
+#define THREADS_MOST 64u
 
 static int by_value(const void *a, const void *b)
 {
@@ -54,47 +57,126 @@ static void wilson(uint64_t hits, uint64_t count, double *low, double *high)
 	*high = hits < count ? MIN(middle + half, 1.0) : 1;
 }
 
-static void count_run(struct lab_many *many, const struct lab_result *result)
+/* ---- Runs, by several threads ---- */
+
+struct one {
+	double values[QUANTITIES];
+	bool met, lost, silent;
+	char unmet[300];
+};
+
+/* Each run is of one thread, and knows of no other; who runs which makes no difference. */
+struct crew {
+	const struct lab_scenario *scenario;
+	uint64_t seed, runs;
+	_Atomic uint64_t next;
+	struct one *ones;
+	pthread_mutex_t lock;
+	struct error *error; /* of the first that cannot be run */
+	int rc;
+};
+
+static void note_run(struct one *one, const struct lab_result *result)
 {
-	many->met += result->met;
-	many->lost += result->lost != 0 || (result->failed && !result->assembled);
-	many->silent += result->silent != 0;
-	if (result->met || many->unmet[0])
-		return;
-	many->first_unmet = result->seed;
-	snprintf(many->unmet, sizeof(many->unmet), "%s", result->failures[0]);
+	one->met = result->met;
+	one->lost = result->lost != 0 || (result->failed && !result->assembled);
+	one->silent = result->silent != 0;
+	one->values[REBUILD] = (double)result->rebuild_ns / 1e9;
+	one->values[EXPOSED] = (double)result->exposed_ns / 1e9;
+	one->values[DEGRADED] = (double)result->degraded_ns / 1e9;
+	one->values[LATENCY] = (double)result->work.latency_most / 1e6;
+	if (!result->met)
+		snprintf(one->unmet, sizeof(one->unmet), "%s", result->failures[0]);
+}
+
+static void *run_some(void *arg)
+{
+	struct crew *crew = arg;
+	uint64_t number;
+
+	while ((number = crew->next++) < crew->runs) {
+		struct lab_run_options options = { .seed = crew->seed + number };
+		struct lab_result result;
+		struct error error = { 0 };
+		int rc = lab_run_scenario(crew->scenario, &options, &result, &error);
+
+		if (!rc)
+			note_run(&crew->ones[number], &result);
+		lab_result_end(&result);
+		if (!rc)
+			continue;
+		pthread_mutex_lock(&crew->lock);
+		if (!crew->rc)
+			*crew->error = error;
+		crew->rc = crew->rc ? crew->rc : rc;
+		crew->next = crew->runs;
+		pthread_mutex_unlock(&crew->lock);
+	}
+	return NULL;
+}
+
+static void run_all(struct crew *crew)
+{
+	cpu_set_t cpus;
+	pthread_t threads[THREADS_MOST];
+	unsigned count = 0, most = 1;
+
+	if (!sched_getaffinity(0, sizeof(cpus), &cpus))
+		most = MIN((unsigned)CPU_COUNT(&cpus), THREADS_MOST);
+	/* This one is one of them. */
+	while (count + 1 < most && count + 1 < crew->runs &&
+	       !thread_start(&threads[count], "lab", run_some, crew))
+		count++;
+	run_some(crew);
+	while (count)
+		pthread_join(threads[--count], NULL);
+}
+
+static void sum_up(struct crew *crew, struct lab_many *many)
+{
+	struct lab_spread *spreads[QUANTITIES] = { &many->rebuild_s, &many->exposed_s,
+						   &many->degraded_s, &many->latency_ms };
+	CLEANUP_FREE double *values = calloc(crew->runs, sizeof(*values));
+
+	if (!values)
+		abort();
+	for (uint64_t i = 0; i < crew->runs; i++) {
+		const struct one *one = &crew->ones[i];
+
+		many->met += one->met;
+		many->lost += one->lost;
+		many->silent += one->silent;
+		if (one->met || many->unmet[0])
+			continue;
+		many->first_unmet = crew->seed + i;
+		snprintf(many->unmet, sizeof(many->unmet), "%s", one->unmet);
+	}
+	for (unsigned quantity = 0; quantity < QUANTITIES; quantity++) {
+		for (uint64_t i = 0; i < crew->runs; i++)
+			values[i] = crew->ones[i].values[quantity];
+		*spreads[quantity] = spread_of(values, crew->runs);
+	}
+	wilson(many->lost, crew->runs, &many->lost_low, &many->lost_high);
 }
 
 int lab_many_run(const struct lab_scenario *scenario, uint64_t seed, uint64_t runs,
 		 struct lab_many *many, struct error *error)
 {
-	CLEANUP_FREE double *values = calloc(runs * QUANTITIES, sizeof(*values));
-	int rc = 0;
+	struct crew crew = { .scenario = scenario,
+			     .seed = seed,
+			     .runs = runs,
+			     .ones = calloc(runs, sizeof(struct one)),
+			     .lock = PTHREAD_MUTEX_INITIALIZER,
+			     .error = error };
 
 	*many = (struct lab_many){ .runs = runs };
-	if (!values)
+	if (!crew.ones)
 		return error_set(error, -ENOMEM, "out of memory");
-	for (uint64_t i = 0; i < runs && !rc; i++) {
-		struct lab_run_options options = { .seed = seed + i };
-		struct lab_result result;
-
-		rc = lab_run_scenario(scenario, &options, &result, error);
-		if (!rc)
-			count_run(many, &result);
-		values[REBUILD * runs + i] = (double)result.rebuild_ns / 1e9;
-		values[EXPOSED * runs + i] = (double)result.exposed_ns / 1e9;
-		values[DEGRADED * runs + i] = (double)result.degraded_ns / 1e9;
-		values[LATENCY * runs + i] = (double)result.work.latency_most / 1e6;
-		lab_result_end(&result);
-	}
-	if (rc)
-		return rc;
-	many->rebuild_s = spread_of(values + REBUILD * runs, runs);
-	many->exposed_s = spread_of(values + EXPOSED * runs, runs);
-	many->degraded_s = spread_of(values + DEGRADED * runs, runs);
-	many->latency_ms = spread_of(values + LATENCY * runs, runs);
-	wilson(many->lost, runs, &many->lost_low, &many->lost_high);
-	return 0;
+	run_all(&crew);
+	if (!crew.rc)
+		sum_up(&crew, many);
+	free(crew.ones);
+	return crew.rc;
 }
 
 /* ---- Reports ---- */

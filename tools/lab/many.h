@@ -24,7 +24,7 @@ struct lab_many {
 	char unmet[300];
 };
 
-/* Seeds from `seed` on. 0, or a negative errno with `error` set. */
+/* Seeds from `seed` on, by as many threads as there are processors; the same however many. 0, or a negative errno with `error` set. */
 int lab_many_run(const struct lab_scenario *scenario, uint64_t seed, uint64_t runs,
 		 struct lab_many *many, struct error *error);
 json_t *lab_many_json(const struct lab_scenario *scenario, const struct lab_many *many);

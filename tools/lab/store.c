@@ -144,15 +144,22 @@ void lab_store_read(const struct lab_store *store, uint64_t offset, void *at, si
 	}
 }
 
+static bool is_zero(const char *at, size_t length)
+{
+	return !at[0] && memcmp(at, at + 1, length - 1) == 0;
+}
+
 void lab_store_write(struct lab_store *store, uint64_t offset, const void *at, size_t length)
 {
 	const char *from = at;
 
 	while (length) {
 		size_t skip = offset % LAB_PAGE, step = MIN(length, LAB_PAGE - skip);
+		uint64_t page = offset >> LAB_PAGE_SHIFT;
 
-		memcpy(own_page(store, offset >> LAB_PAGE_SHIFT, step == LAB_PAGE) + skip, from,
-		       step);
+		/* A rebuild of what nobody wrote to writes zeroes. */
+		if (!is_zero(from, step) || find_page(store, page))
+			memcpy(own_page(store, page, step == LAB_PAGE) + skip, from, step);
 		from += step;
 		offset += step;
 		length -= step;

@@ -21,6 +21,7 @@ struct lab_store *lab_store_create(uint64_t size, const struct lab_store *base);
 void lab_store_free(struct lab_store *store); /* NULL is fine */
 
 void lab_store_read(const struct lab_store *store, uint64_t offset, void *at, size_t length);
+/* Zeroes where nothing is make no page. */
 void lab_store_write(struct lab_store *store, uint64_t offset, const void *at, size_t length);
 /* Whole pages are given back where nothing lies below. */
 void lab_store_zero(struct lab_store *store, uint64_t offset, uint64_t length);
