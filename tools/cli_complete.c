@@ -222,7 +222,7 @@ static void offer_place(struct completion *completion, const char *text)
 		puts(":files");
 		break;
 	case PLACE_NAME:
-		if (!strcmp(completion->noun, "switch")) {
+		if (!strcmp(completion->noun, "switch") || !strcmp(completion->noun, "link")) {
 			if (!is_new)
 				runtime_each_socket("switch-", offer_switch, completion);
 			return;

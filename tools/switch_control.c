@@ -8,6 +8,7 @@
 
 #include "tools/switch.h"
 #include "util/cleanup.h"
+#include "vswitch/port_link.h"
 #include "vswitch/switch.h"
 
 static int take_status(const struct switch_control *control, struct vswitch_status **status,
@@ -153,6 +154,85 @@ static int method_port_set(void *context, json_t *params, json_t **result, struc
 	return port_answer(vswitch_set_port(control->vswitch, port, &config, error), error);
 }
 
+/* ---- Links ---- */
+
+static int link_params(json_t *params, const char **port, unsigned *directions, struct error *error)
+{
+	const char *direction = NULL;
+	int rc = rpc_param_string(params, "port", port, error);
+
+	if (!rc)
+		rc = rpc_param_string(params, "direction", &direction, error);
+	if (rc)
+		return rc;
+	*directions = !strcmp(direction, "in")     ? LINK_IN
+		      : !strcmp(direction, "out")  ? LINK_OUT
+		      : !strcmp(direction, "both") ? LINK_IN | LINK_OUT
+						   : 0;
+	return *directions ? 0
+			   : error_set(error, -EINVAL,
+				       "direction \"%.20s\": expected in, out or both", direction);
+}
+
+/* A model by all words, beginning with what there is. */
+static int change_model(struct link_model *model, json_t *words, struct error *error)
+{
+	json_t *word;
+	size_t index;
+	int rc = 0;
+
+	json_array_foreach(words, index, word) {
+		rc = link_model_set(model, json_is_string(word) ? json_string_value(word) : "",
+				    error);
+		if (rc)
+			return rc;
+	}
+	return link_model_check(model, error);
+}
+
+static int set_ways(struct switch_control *control, json_t *params, bool clear, struct error *error)
+{
+	CLEANUP(cleanup_vswitch_status) struct vswitch_status *status = NULL;
+	const struct vswitch_port_status *found;
+	struct link_model in = { 0 }, out = { 0 };
+	json_t *words = json_object_get(params, "words");
+	unsigned directions;
+	const char *port;
+	int rc = link_params(params, &port, &directions, error);
+
+	if (!rc)
+		rc = take_status(control, &status, error);
+	if (rc)
+		return rc;
+	found = find_port(status, port);
+	if (found && !clear) {
+		in = found->link_in.model;
+		out = found->link_out.model;
+	}
+	/* Both can be, before the first is changed. */
+	if (directions & LINK_IN)
+		rc = change_model(&in, words, error);
+	if (!rc && directions & LINK_OUT)
+		rc = change_model(&out, words, error);
+	if (!rc && directions & LINK_IN)
+		rc = vswitch_set_link(control->vswitch, port, LINK_IN, &in, error);
+	if (!rc && directions & LINK_OUT)
+		rc = vswitch_set_link(control->vswitch, port, LINK_OUT, &out, error);
+	return port_answer(rc, error);
+}
+
+static int method_link_set(void *context, json_t *params, json_t **result, struct error *error)
+{
+	(void)result;
+	return set_ways(context, params, false, error);
+}
+
+static int method_link_clear(void *context, json_t *params, json_t **result, struct error *error)
+{
+	(void)result;
+	return set_ways(context, params, true, error);
+}
+
 /* ---- Addresses ---- */
 
 static int address_params(json_t *params, uint64_t *mac, uint16_t *vlan, struct error *error)
@@ -221,6 +301,8 @@ const struct rpc_method switch_methods[] = {
 	{ "switch.port.add", method_port_add },
 	{ "switch.port.remove", method_port_remove },
 	{ "switch.port.set", method_port_set },
+	{ "switch.link.set", method_link_set },
+	{ "switch.link.clear", method_link_clear },
 	{ "switch.table.add", method_table_add },
 	{ "switch.table.remove", method_table_remove },
 	{ "switch.table.flush", method_table_flush },

@@ -62,6 +62,41 @@ static void put_ports(FILE *out, const char *name, const struct vswitch_status *
 				status->ports[i].counters.drops[k]);
 }
 
+static const struct {
+	const char *event;
+	size_t offset; /* in struct link_counters */
+} link_metrics[] = {
+	{ "offered", offsetof(struct link_counters, offered) },
+	{ "lost", offsetof(struct link_counters, lost) },
+	{ "queue_full", offsetof(struct link_counters, queue_full) },
+	{ "duplicated", offsetof(struct link_counters, duplicated) },
+	{ "corrupted", offsetof(struct link_counters, corrupted) },
+	{ "reordered", offsetof(struct link_counters, reordered) },
+	{ "delivered", offsetof(struct link_counters, delivered) },
+};
+
+static void put_way(FILE *out, const char *name, const char *port, const char *direction,
+		    const struct link_way *way)
+{
+	for (size_t k = 0; k < ARRAY_SIZE(link_metrics); k++)
+		fprintf(out,
+			"tenon_switch_link_packets_total{switch=\"%s\",port=\"%s\","
+			"direction=\"%s\",event=\"%s\"} %" PRIu64 "\n",
+			name, port, direction, link_metrics[k].event,
+			*(const uint64_t *)((const char *)&way->counters + link_metrics[k].offset));
+}
+
+static void put_links(FILE *out, const char *name, const struct vswitch_status *status)
+{
+	head(out, "link_packets", "_total", "counter", "what happened to packets on bad links");
+	for (unsigned i = 0; i < status->port_count; i++)
+		if (status->ports[i].has_link) {
+			put_way(out, name, status->ports[i].name, "in", &status->ports[i].link_in);
+			put_way(out, name, status->ports[i].name, "out",
+				&status->ports[i].link_out);
+		}
+}
+
 static void put_table(FILE *out, const char *name, const struct vswitch_status *status)
 {
 	const struct {
@@ -92,6 +127,7 @@ char *switch_metrics(const char *name, const struct vswitch_status *status)
 	if (!out)
 		return NULL;
 	put_ports(out, name, status);
+	put_links(out, name, status);
 	put_table(out, name, status);
 	if (status->capturing) {
 		head(out, "capture_lost", "_total", "counter",

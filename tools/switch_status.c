@@ -36,6 +36,33 @@ static json_t *words_json(const char *words)
 	return list;
 }
 
+static json_t *way_json(const struct link_way *way)
+{
+	const struct link_counters *counters = &way->counters;
+	char model[512];
+
+	link_model_describe(&way->model, model, sizeof(model));
+	return json_pack(
+		"{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "model", model,
+		"offered", (json_int_t)counters->offered, "lost", (json_int_t)counters->lost,
+		"queue_full", (json_int_t)counters->queue_full, "duplicated",
+		(json_int_t)counters->duplicated, "corrupted", (json_int_t)counters->corrupted,
+		"reordered", (json_int_t)counters->reordered, "delivered",
+		(json_int_t)counters->delivered, "late_mean_ns",
+		(json_int_t)(counters->delivered ? counters->late_sum_ns / counters->delivered : 0),
+		"late_p99_ns", (json_int_t)link_late_quantile(counters, 0.99), "late_max_ns",
+		(json_int_t)counters->late_max_ns);
+}
+
+/* null where it never was bad. */
+static json_t *link_json(const struct vswitch_port_status *port)
+{
+	if (!port->has_link)
+		return json_null();
+	return json_pack("{s:o, s:o}", "in", way_json(&port->link_in), "out",
+			 way_json(&port->link_out));
+}
+
 static json_t *port_json(const struct vswitch_port_status *port)
 {
 	const struct port_counters *counters = &port->counters;
@@ -49,11 +76,12 @@ static json_t *port_json(const struct vswitch_port_status *port)
 		dropped += counters->drops[i];
 	port_config_describe(&port->config, settings, sizeof(settings));
 	return json_pack(
-		"{s:s, s:s, s:s, s:i, s:o, s:o, s:s, s:b, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
+		"{s:s, s:s, s:s, s:i, s:o, s:o, s:o, s:s, s:b, s:o, s:I, s:I, s:I, s:I, s:I, s:I, "
+		"s:I, "
 		"s:I, s:I, "
 		"s:o}",
 		"name", port->name, "type", port->type, "settings", settings, "thread",
-		(int)port->thread, "peers", peers, "where",
+		(int)port->thread, "link", link_json(port), "peers", peers, "where",
 		strcmp(port->type, "tap") ? describe_path(port->where) : describe_text(port->where),
 		"state", port->state, "up", port->up, "features", words_json(port->features),
 		"rx_frames", (json_int_t)counters->rx_frames, "rx_bytes",

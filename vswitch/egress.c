@@ -210,7 +210,8 @@ static void add(struct egress_batch *batch, const struct egress_entry *entry)
 		port_drop(port, PORT_DROP_TOO_LONG);
 		return;
 	}
-	switch (virtio_net_action(&frame->offload, port->features)) {
+	switch (virtio_net_action(&frame->offload,
+				  __atomic_load_n(&port->features, __ATOMIC_RELAXED))) {
 	case VIRTIO_NET_PASS:
 		add_as_it_is(batch, frame, &change);
 		break;

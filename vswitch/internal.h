@@ -5,6 +5,7 @@
  *	switch.c	making and ending a switch, its capture	thread.c	forwarding threads, sleeping, calls
  *	ports.c		slots: ports come, change and go		decide.c	where a frame goes
  *	status.c	looking					egress.c	how it leaves
+ *	links.c		links go bad				port_link.c	and what they do then
  *
  * Who may touch what. A port belongs to one thread, which alone receives from it, handles its watches and runs its timers.
  * Any thread may transmit to it, with its `out_lock`, under which its watches are handled too. The address
@@ -75,6 +76,10 @@ static inline void vswitch_capture_frame(struct vswitch_thread *thread, const st
 	capture_frame(vswitch->capture, port->capture_id, out, thread->now + vswitch->epoch, frame);
 	vswitch_unlock_if_shared(vswitch, &vswitch->capture_lock);
 }
+
+struct port *vswitch_find_port(const struct vswitch *vswitch, const char *name);
+/* -ENOENT with `error` set. */
+int vswitch_no_such_port(const struct vswitch *vswitch, const char *name, struct error *error);
 
 /* Ends all ports' lives; no thread runs. */
 void vswitch_destroy_ports(struct vswitch *vswitch);

@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <sys/epoll.h>
+#include <unistd.h>
 
 #include "util/bytes.h"
 #include "vswitch/internal.h"
@@ -57,6 +58,16 @@ void port_set_up(struct port *port, bool up)
 	if (port->up && !up && port->vswitch && !port->removed)
 		mac_table_flush_port(port->vswitch->table, port->index);
 	__atomic_store_n(&port->up, up, __ATOMIC_RELAXED);
+	if (port->over)
+		__atomic_store_n(&port->over->up, up, __ATOMIC_RELAXED);
+}
+
+void port_set_features(struct port *port, uint64_t features)
+{
+	port->features = features;
+	if (port->over)
+		__atomic_store_n(&port->over->features, port->over->hides_features ? 0 : features,
+				 __ATOMIC_RELAXED);
 }
 
 int port_watch(struct port *port, struct port_watch *watch, int fd,
@@ -81,6 +92,20 @@ void port_unwatch(struct port_watch *watch)
 		list_remove(&watch->node);
 	}
 	watch->fd = -1;
+}
+
+void port_end_watches(struct port *port)
+{
+	while (!list_empty(&port->watches))
+		port_unwatch(list_entry(port->watches.next, struct port_watch, node));
+}
+
+void port_wake_thread(struct port *port)
+{
+	uint64_t one = 1;
+	ssize_t unused = write(port->thread->wake_fd, &one, sizeof(one));
+
+	(void)unused; /* it is non-blocking; when full, the thread is awake already */
 }
 
 uint64_t port_now(const struct port *port)

@@ -101,6 +101,10 @@ struct port_ops {
 	 * first on, are done with: sent, or dropped and counted. The next one is not, for want of room now. */
 	unsigned (*transmit)(struct port *port, struct frame *const *frames, unsigned count);
 
+	/* At the end of each round: does what is due at `now`; returns how much, and in *next when there will be more
+	 * (UINT64_MAX: never). Optional. */
+	unsigned (*tick)(struct port *port, uint64_t now, uint64_t *next);
+
 	/* Before sleeping: asks to be woken, and returns true if frames came meanwhile. */
 	bool (*arm)(struct port *port);
 	/* After it: wakes are not needed. Both are optional. */
@@ -133,10 +137,13 @@ struct port {
 	struct list watches;
 	bool removed; /* the switch has let go of it */
 
-	pid_t peer;        /* the process at the other end; 0: none, or not known */
-	bool up;           /* frames can be sent to it; change it by port_set_up() */
-	uint64_t features; /* the VIRTIO_NET_F_GUEST_* of what it can be handed */
-	size_t frame_max;  /* the longest frame on its wire, with Ethernet header; 0: no limit */
+	pid_t peer; /* the process at the other end; 0: none, or not known */
+	bool up;    /* frames can be sent to it; change it by port_set_up() */
+	uint64_t
+		features; /* the VIRTIO_NET_F_GUEST_* of what it can be handed; change it by port_set_features() */
+	struct port *over; /* the link over it (port_link.h), which has these two of it; or NULL */
+	bool hides_features; /* of a link: it takes no offloads, whatever the port below does */
+	size_t frame_max;    /* the longest frame on its wire, with Ethernet header; 0: no limit */
 	/* Deciding's. */
 	uint64_t storm_next[PORT_STORM_COUNT];
 	struct mac_recent recent_source, recent_destination;
@@ -167,15 +174,21 @@ enum port_drop port_drop_of_fault(enum virtio_net_fault fault);
 /* Going down forgets the addresses learned at the port. */
 void port_set_up(struct port *port, bool up);
 
+void port_set_features(struct port *port, uint64_t features);
+
 /* Starts and ends watching an fd. 0 or a negative errno. The watch must not move. */
 int port_watch(struct port *port, struct port_watch *watch, int fd,
 	       void (*ready)(struct port_watch *watch));
 void port_unwatch(struct port_watch *watch);
+void port_end_watches(struct port *port);
 
 /* The time of the port's thread: of its present round. On that thread only. */
 uint64_t port_now(const struct port *port);
 /* Has `timer` expire on the port's thread; to be called there, or from attach(). */
 void port_timer_arm(struct port *port, struct timer *timer, uint64_t when);
 void port_timer_disarm(struct port *port, struct timer *timer);
+
+/* Has the port's thread go round once more; from any thread. */
+void port_wake_thread(struct port *port);
 
 #endif

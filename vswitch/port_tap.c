@@ -129,7 +129,7 @@ static int take_over(void *arg)
 	tap->reads = steal_pointer(&tap->next_reads);
 	tap->writes = steal_pointer(&tap->next_writes);
 	tap->next.fd = -1;
-	tap->port.features = taken_features(&tap->tap);
+	port_set_features(&tap->port, taken_features(&tap->tap));
 	tap->readable = true;
 	port_set_up(&tap->port, true);
 	return 0;

@@ -42,7 +42,7 @@ static void features_set(void *device, uint64_t negotiated)
 	bool full = negotiated & (1ULL << VIRTIO_F_VERSION_1 | VIRTIO_NET_BIT(MRG_RXBUF));
 
 	vhost->negotiated = negotiated;
-	vhost->port.features = negotiated & VIRTIO_NET_GUEST_OFFLOADS;
+	port_set_features(&vhost->port, negotiated & VIRTIO_NET_GUEST_OFFLOADS);
 	vhost->header_size = full ? sizeof(struct virtio_net_header) : HEADER_SHORT;
 }
 

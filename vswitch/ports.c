@@ -34,7 +34,7 @@ int vswitch_check_port_name(const char *name, struct error *error)
 	return 0;
 }
 
-static struct port *find_port(const struct vswitch *vswitch, const char *name)
+struct port *vswitch_find_port(const struct vswitch *vswitch, const char *name)
 {
 	for (unsigned i = 0; i < vswitch->port_count; i++)
 		if (!strcmp(vswitch->list[i]->name, name))
@@ -42,7 +42,7 @@ static struct port *find_port(const struct vswitch *vswitch, const char *name)
 	return NULL;
 }
 
-static int no_such_port(const struct vswitch *vswitch, const char *name, struct error *error)
+int vswitch_no_such_port(const struct vswitch *vswitch, const char *name, struct error *error)
 {
 	return error_set(error, -ENOENT, "switch %s: port %.40s: there is none of that name",
 			 vswitch->name, name);
@@ -104,7 +104,7 @@ static int add_port(void *arg)
 		return error_set(call->error, -ENOSPC,
 				 "switch %s: port %s: it has %d ports, no more fit", vswitch->name,
 				 call->name, VSWITCH_PORTS_MAX);
-	if (find_port(vswitch, call->name))
+	if (vswitch_find_port(vswitch, call->name))
 		return error_set(call->error, -EEXIST,
 				 "switch %s: port %s: there is one of that "
 				 "name already",
@@ -150,10 +150,10 @@ int vswitch_add_port(struct vswitch *vswitch, struct port *port, const char *nam
 static int set_port(void *arg)
 {
 	const struct port_call *call = arg;
-	struct port *port = find_port(call->vswitch, call->name);
+	struct port *port = vswitch_find_port(call->vswitch, call->name);
 
 	if (!port)
-		return no_such_port(call->vswitch, call->name, call->error);
+		return vswitch_no_such_port(call->vswitch, call->name, call->error);
 	/* What it has learned may be in VLANs that it is no member of any more. */
 	if (memcmp(&port->config.vlan, &call->config->vlan, sizeof(port->config.vlan)))
 		mac_table_flush_port(call->vswitch->table, port->index);
@@ -176,8 +176,7 @@ static void take_out(struct port *port)
 	struct vswitch *vswitch = port->vswitch;
 	unsigned at = 0;
 
-	while (!list_empty(&port->watches))
-		port_unwatch(list_entry(port->watches.next, struct port_watch, node));
+	port_end_watches(port);
 	if (port->ops->detach)
 		port->ops->detach(port);
 	port->removed = true;
@@ -195,9 +194,9 @@ static int remove_port(void *arg)
 {
 	struct port_call *call = arg;
 
-	call->port = find_port(call->vswitch, call->name);
+	call->port = vswitch_find_port(call->vswitch, call->name);
 	if (!call->port)
-		return no_such_port(call->vswitch, call->name, call->error);
+		return vswitch_no_such_port(call->vswitch, call->name, call->error);
 	log_info(call->vswitch->log, "port %s: removed", call->name);
 	take_out(call->port);
 	return 0;
@@ -242,8 +241,8 @@ static int send_frame(void *arg)
 	struct egress_entry entry = { .frame = &call->frame, .vlan = call->vlan };
 	unsigned sent = 0;
 
-	if (call->name && !find_port(vswitch, call->name))
-		return no_such_port(vswitch, call->name, call->error);
+	if (call->name && !vswitch_find_port(vswitch, call->name))
+		return vswitch_no_such_port(vswitch, call->name, call->error);
 	for (unsigned i = 0; i < vswitch->port_count; i++) {
 		struct port *port = vswitch->list[i];
 
@@ -298,7 +297,7 @@ static int set_address(void *arg)
 {
 	const struct address_call *call = arg;
 	struct mac_table *table = call->vswitch->table;
-	struct port *port = call->name ? find_port(call->vswitch, call->name) : NULL;
+	struct port *port = call->name ? vswitch_find_port(call->vswitch, call->name) : NULL;
 	char text[MAC_TEXT];
 	int rc;
 
@@ -311,7 +310,7 @@ static int set_address(void *arg)
 			  : 0;
 	}
 	if (!port)
-		return no_such_port(call->vswitch, call->name, call->error);
+		return vswitch_no_such_port(call->vswitch, call->name, call->error);
 	if (!vlan_has(&port->config.vlan, call->vlan))
 		return error_set(call->error, -EINVAL,
 				 "switch %s: address %s: port %s does not carry VLAN %u",
@@ -343,12 +342,12 @@ int vswitch_remove_address(struct vswitch *vswitch, uint16_t vlan, uint64_t mac,
 static int flush_addresses(void *arg)
 {
 	struct address_call *call = arg;
-	struct port *port = call->name ? find_port(call->vswitch, call->name) : NULL;
+	struct port *port = call->name ? vswitch_find_port(call->vswitch, call->name) : NULL;
 
 	if (!call->name)
 		mac_table_flush(call->vswitch->table);
 	else if (!port)
-		return no_such_port(call->vswitch, call->name, call->error);
+		return vswitch_no_such_port(call->vswitch, call->name, call->error);
 	else
 		mac_table_flush_port(call->vswitch->table, port->index);
 	return 0;

@@ -6,21 +6,39 @@
 #include <string.h>
 
 #include "vswitch/internal.h"
+#include "vswitch/port_link.h"
 
 struct status_call {
 	struct vswitch *vswitch;
 	struct vswitch_status *status;
 };
 
+/* What a port counted before it had a link, and what both count since. */
+static void add_counters(struct port_counters *to, const struct port_counters *from)
+{
+	uint64_t *sums = (uint64_t *)to;
+
+	for (size_t i = 0; i < sizeof(*to) / sizeof(*sums); i++)
+		sums[i] += ((const uint64_t *)from)[i];
+}
+
 static void fill_port(struct vswitch_port_status *out, struct port *port)
 {
+	const struct port *lower = port_link_lower(port);
+
 	memcpy(out->name, port->name, sizeof(out->name));
-	out->type = port->ops->type;
+	out->type = lower ? lower->ops->type : port->ops->type;
 	out->up = port->up;
-	out->peer = port->peer;
+	out->peer = lower ? lower->peer : port->peer;
 	out->thread = port->thread->index;
 	out->config = port->config;
 	out->counters = port->counters;
+	if (lower) {
+		add_counters(&out->counters, &lower->counters);
+		out->has_link = true;
+		out->link_in = *port_link_way(port, LINK_IN);
+		out->link_out = *port_link_way(port, LINK_OUT);
+	}
 	if (!port->ops->describe)
 		return;
 	port->ops->describe(port, out->where, out->state, out->features);

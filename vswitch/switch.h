@@ -20,6 +20,8 @@
  * A guest can break its own port and no other: rings, headers and messages are checked where they are
  * read, and a ring that breaks the rules stops that port's queue until its driver sets it up anew.
  *
+ * The link to a port can be bad on purpose: delays, losses, and so on (port_link.h).
+ *
  * Ports come, change and go while others run; each keeps its slot while it lives (ports.c). With several threads each
  * port belongs to one of them, and any of them sends to any port (internal.h).
  *
@@ -34,6 +36,7 @@
 
 #include "util/cleanup.h"
 #include "vswitch/capture.h"
+#include "vswitch/link_model.h"
 #include "vswitch/mac_table.h"
 #include "vswitch/port.h"
 #include "vswitch/port_config.h"
@@ -129,6 +132,13 @@ int vswitch_set_port(struct vswitch *vswitch, const char *name, const struct por
  * but for a moment. -ENOENT. */
 int vswitch_remove_port(struct vswitch *vswitch, const char *name, struct error *error);
 
+/*
+ * Makes the link to a port bad, or good again (a model of all zero), in the ways of `directions` (LINK_IN, LINK_OUT or both;
+ * port_link.h). Packets that are on their way arrive as was decided. -EINVAL (link_model_check()), -ENOENT.
+ */
+int vswitch_set_link(struct vswitch *vswitch, const char *name, unsigned directions,
+		     const struct link_model *model, struct error *error);
+
 /* ---- Frames of the switch's own ---- */
 
 /*
@@ -179,6 +189,8 @@ struct vswitch_port_status {
 	unsigned thread; /* that it belongs to */
 	struct port_config config;
 	struct port_counters counters;
+	bool has_link; /* that is or was bad, and these hold */
+	struct link_way link_in, link_out;
 };
 
 struct vswitch_status {

@@ -64,9 +64,11 @@ int vswitch_threads_create(struct vswitch *vswitch, unsigned count, uint64_t pol
 		return error_set(error, -ENOMEM, "switch %s: out of memory", vswitch->name);
 	vswitch->thread_count = count;
 	for (unsigned i = 0; i < count; i++)
-		vswitch->threads[i] = (struct vswitch_thread){
-			.vswitch = vswitch, .index = i, .wake_fd = -1, .epoll_fd = -1
-		};
+		vswitch->threads[i] = (struct vswitch_thread){ .vswitch = vswitch,
+							       .index = i,
+							       .next_tick = TIMER_NEVER,
+							       .wake_fd = -1,
+							       .epoll_fd = -1 };
 	for (unsigned i = 0; i < count; i++) {
 		int rc = make_thread(&vswitch->threads[i], poll_ns);
 
@@ -142,19 +144,35 @@ int vswitch_thread_add(struct vswitch_thread *thread, struct port *port)
 	}
 	thread->ports[thread->port_count++] = port;
 	thread->polled_count += port->ops->polled;
+	thread->ticking_count += port->ops->tick != NULL;
 	return 0;
 }
 
-void vswitch_thread_remove(struct vswitch_thread *thread, struct port *port)
+static unsigned place_of(const struct vswitch_thread *thread, const struct port *port)
 {
 	unsigned at = 0;
 
 	while (thread->ports[at] != port)
 		at++;
+	return at;
+}
+
+void vswitch_thread_replace(struct vswitch_thread *thread, struct port *old, struct port *port)
+{
+	thread->ports[place_of(thread, old)] = port;
+	thread->polled_count += port->ops->polled - old->ops->polled;
+	thread->ticking_count += (port->ops->tick != NULL) - (old->ops->tick != NULL);
+}
+
+void vswitch_thread_remove(struct vswitch_thread *thread, struct port *port)
+{
+	unsigned at = place_of(thread, port);
+
 	thread->port_count--;
 	memmove(&thread->ports[at], &thread->ports[at + 1],
 		(thread->port_count - at) * sizeof(thread->ports[0]));
 	thread->polled_count -= port->ops->polled;
+	thread->ticking_count -= port->ops->tick != NULL;
 	free_egress(thread->vswitch, port->index);
 }
 
@@ -287,6 +305,23 @@ unsigned vswitch_thread_dispatch(struct vswitch_thread *thread, uint64_t timeout
 	return count > 0 ? (unsigned)count : 0;
 }
 
+static unsigned tick_all(struct vswitch_thread *thread)
+{
+	unsigned work = 0;
+
+	thread->next_tick = TIMER_NEVER;
+	for (unsigned i = 0; i < thread->port_count; i++) {
+		struct port *port = thread->ports[i];
+		uint64_t next;
+
+		if (!port->ops->tick)
+			continue;
+		work += port->ops->tick(port, thread->now, &next);
+		thread->next_tick = MIN(thread->next_tick, next);
+	}
+	return work;
+}
+
 unsigned vswitch_thread_round(struct vswitch_thread *thread)
 {
 	struct vswitch *vswitch = thread->vswitch;
@@ -311,6 +346,8 @@ unsigned vswitch_thread_round(struct vswitch_thread *thread)
 	for (unsigned i = 0; i < thread->receiver_count; i++)
 		thread->receivers[i]->ops->release(thread->receivers[i]);
 	thread->receiver_count = 0;
+	if (thread->ticking_count || thread->next_tick != TIMER_NEVER)
+		work += tick_all(thread);
 	if (work && vswitch->capture) {
 		vswitch_lock_if_shared(vswitch, &vswitch->capture_lock);
 		capture_flush(vswitch->capture);
@@ -328,19 +365,25 @@ unsigned vswitch_round(struct vswitch *vswitch)
 	return work;
 }
 
+/* When there is something to do even if nothing comes. */
+static uint64_t next_event(const struct vswitch_thread *thread)
+{
+	return MIN(timer_next(&thread->timers), thread->next_tick);
+}
+
 uint64_t vswitch_next_timer(const struct vswitch *vswitch)
 {
 	uint64_t next = TIMER_NEVER;
 
 	for (unsigned i = 0; i < vswitch->thread_count; i++)
-		next = MIN(next, timer_next(&vswitch->threads[i].timers));
+		next = MIN(next, next_event(&vswitch->threads[i]));
 	return next;
 }
 
 /* How long the thread may sleep. */
 static uint64_t time_to_sleep(const struct vswitch_thread *thread)
 {
-	uint64_t next = timer_next(&thread->timers), now;
+	uint64_t next = next_event(thread), now;
 
 	if (next == TIMER_NEVER)
 		return TIMER_NEVER;
@@ -382,7 +425,7 @@ static void idle(struct vswitch_thread *thread)
 {
 	uint64_t began = monotonic_ns();
 
-	if (!thread->polled_count && !thread->timers.count) {
+	if (!thread->polled_count && next_event(thread) == TIMER_NEVER) {
 		sleep_until_woken(thread);
 		return;
 	}

@@ -7,6 +7,7 @@
  *	decide		each frame: where it goes (decide.c)		an entry (frame, VLAN, tag) for each destination
  *	egress		each port that has entries: once (egress.c)	tags, checksums, segments, transmit
  *	release		the frames go back to the ports they came from
+ *	tick		what ports do at times of their own
  *
  * The object works without a thread, too: a test calls vswitch_round().
  */
@@ -53,6 +54,8 @@ struct vswitch_thread {
 	struct port *ports[VSWITCH_PORTS_MAX]; /* its own */
 	unsigned port_count;
 	unsigned polled_count;                     /* ports that are worth polling */
+	unsigned ticking_count;                    /* that have something to do at times */
+	uint64_t next_tick;                        /* the first of these times */
 	struct egress *egress[VSWITCH_PORTS_MAX];  /* by slot; of all ports */
 	struct port *active[VSWITCH_PORTS_MAX];    /* that have entries */
 	struct port *receivers[VSWITCH_PORTS_MAX]; /* that gave frames in this round */
@@ -75,6 +78,8 @@ void vswitch_threads_destroy(struct vswitch *vswitch);
 /* Adds and removes a port, in a call. -ENOMEM. */
 int vswitch_thread_add(struct vswitch_thread *thread, struct port *port);
 void vswitch_thread_remove(struct vswitch_thread *thread, struct port *port);
+/* Puts `port`, which has the slot of `old`, in its place. */
+void vswitch_thread_replace(struct vswitch_thread *thread, struct port *old, struct port *port);
 
 /* The one with the fewest ports. */
 struct vswitch_thread *vswitch_thread_for_port(struct vswitch *vswitch);

@@ -134,6 +134,8 @@ look
 takes 'switch show' lab
 do_it switch table add lab 02:00:00:00:00:01 one
 takes 'switch table list' lab
+do_it link set lab one --delay 1ms
+takes 'link show' lab
 takes 'switch port list' lab
 takes 'switch port show' lab one
 takes 'switch counters' lab
@@ -182,7 +184,7 @@ fi
 python3 "$judge" "$page" list Range Drops "${unseen[@]}" || problem 'the page and the output differ'
 
 # Every verb that says --json in its help is in the page.
-for noun in device host lv pv raid switch vg; do
+for noun in device host link lv pv raid switch vg; do
 	"$TENON" $noun --help | sed -n "s/^  tenon \($noun [a-z]*\) .*--json.*/\1/p"
 done | while read -r verb; do
 	grep -q "^| \`$verb[\` ]" "$page" || echo "$verb"

@@ -293,6 +293,37 @@ static void test_threads_share_ports(void)
 	vswitch_destroy(vswitch);
 }
 
+/* Links that are bad, in real time, with frames of several threads on them. */
+static void test_threads_share_links(void)
+{
+	enum { PORTS = 4 };
+	static struct busy_port busy[PORTS];
+	struct vswitch_options options = { .seed = 1, .threads = 2 };
+	CLEANUP(cleanup_vswitch_status) struct vswitch_status *status = NULL;
+	struct link_model slow = { .delay_ns = 100000, .jitter_ns = 50000 }, good = { 0 };
+	const struct link_counters *counters;
+	struct vswitch *vswitch;
+
+	CU_ASSERT_EQUAL_FATAL(vswitch_create(&vswitch, &options, NULL), 0);
+	for (unsigned i = 0; i < PORTS; i++)
+		add_busy(vswitch, &busy[i], i, PORTS);
+	CU_ASSERT_EQUAL_FATAL(vswitch_start(vswitch, NULL), 0);
+	for (unsigned i = 0; i < 10; i++) {
+		CU_ASSERT_EQUAL(vswitch_set_link(vswitch, "p1", LINK_IN | LINK_OUT, &slow, NULL),
+				0);
+		CU_ASSERT_EQUAL(vswitch_set_link(vswitch, "p2", LINK_OUT, &slow, NULL), 0);
+		usleep(2000);
+		CU_ASSERT_EQUAL(vswitch_set_link(vswitch, "p1", LINK_OUT, &good, NULL), 0);
+	}
+	CU_ASSERT_EQUAL_FATAL(vswitch_status(vswitch, &status), 0);
+	counters = &status->ports[2].link_out.counters;
+	CU_ASSERT_TRUE(counters->delivered > 0);
+	CU_ASSERT_EQUAL(counters->lost + counters->duplicated, 0);
+	CU_ASSERT_TRUE(status->ports[1].link_in.counters.delivered > 0);
+	CU_ASSERT_EQUAL(vswitch_remove_port(vswitch, "p1", NULL), 0);
+	vswitch_destroy(vswitch);
+}
+
 UNIT_MAIN("ports", UNIT(test_a_port_goes_and_another_comes), UNIT(test_what_a_port_does_not_take),
 	  UNIT(test_frames_of_the_switch), UNIT(test_timers_of_ports),
-	  UNIT(test_threads_share_ports))
+	  UNIT(test_threads_share_ports), UNIT(test_threads_share_links))

@@ -1,0 +1,101 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# Bad links between real network stacks: delay, loss of a list, wrong bits that checksums find, rate; live, and good again.
+# timeout: 300
+set -u
+. "$(dirname "$0")/switch_lib.sh"
+command -v python3 >/dev/null || { echo "python3 is not installed"; exit 77; }
+command -v busybox >/dev/null || { echo "busybox is not installed"; exit 77; }
+lab_enter "$@"
+
+link() { "$TENON" link "$@" >said 2>&1 || lab_fail "link $*: $(cat said)"; }
+refused() { # TEXT ARGUMENT...
+	local text=$1
+	shift
+	"$TENON" link "$@" >said 2>&1 && lab_fail "link $* was done"
+	grep -qF -- "$text" said || lab_fail "link $*: expected '$text': $(cat said)"
+}
+counted() { # DIRECTION KEY: of port b
+	"$TENON" link show links b --json | python3 -c 'import json, sys
+print([w for w in json.load(sys.stdin) if w["direction"] == sys.argv[1]][0][sys.argv[2]])' "$1" "$2"
+}
+lab_switch links --port a=tap:tapa --port b=tap:tapb
+# Nothing but what the test sends: the packets of a list are counted.
+echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6
+lab_host pa tapa 10.0.0.1/24
+lab_host pb tapb 10.0.0.2/24
+for host in pa pb; do ip netns exec $host sysctl -qw net.ipv6.conf.all.disable_ipv6=1; done
+timeout 60 ip netns exec pa busybox ping -c 1 -W 30 10.0.0.2 >ping || lab_fail "no ping: $(cat ping)"
+
+# 30 ms each way: no answer can be faster than 60.
+link set links b --delay 30ms
+timeout 60 ip netns exec pa busybox ping -c 3 -W 30 10.0.0.2 >ping || lab_fail "$(cat ping)"
+awk -F'[=/ ]+' '/^round-trip/ { found = 1; if ($6 < 60) bad = 1 } END { exit bad || !found }' ping || lab_fail "faster than the link: $(cat ping)"
+[ "$(counted out lost)" = 0 ] && [ "$(counted out delivered)" -ge 3 ] || lab_fail "$("$TENON" link show links)"
+
+# One way only, and just these: the second and third of four datagrams. Neighbours are known for good.
+link clear links b
+mac() { ip -n "$1" link show "$2" | awk '/link\/ether/ { print $2 }'; }
+ip -n pa neighbour replace 10.0.0.2 lladdr "$(mac pb tapb)" dev tapa
+ip -n pb neighbour replace 10.0.0.1 lladdr "$(mac pa tapa)" dev tapb
+cat >talk.py <<'PYTHON'
+import socket, sys
+count = int(sys.argv[1])
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.connect(("10.0.0.2", 5002))
+for i in range(count):
+    s.send(b"%04d" % i + b"x" * 500)
+PYTHON
+cat >hear.py <<'PYTHON'
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("10.0.0.2", 5002))
+open("hears", "w").close()
+s.settimeout(60)
+got = []
+while not got or got[-1] != sys.argv[1]:
+    got.append(s.recv(2000)[:4].decode())
+print(*got)
+PYTHON
+says() { # LAST COUNT: what comes of so many datagrams
+	rm -f hears
+	timeout 120 ip netns exec pb python3 hear.py "$1" >heard &
+	local listener=$!
+	until [ -e hears ]; do sleep 0.05; kill -0 $listener 2>/dev/null || break; done
+	timeout 60 ip netns exec pa python3 talk.py "$2"
+	wait $listener
+	cat heard
+}
+link set links b --direction out --loss list,2-3 --seed 5
+[ "$(says 0003 4)" = "0000 0003" ] || lab_fail "of four datagrams came: $(cat heard)"
+[ "$(counted out lost)" = 2 ] || lab_fail "$("$TENON" link show links)"
+[ "$(counted in offered)" = 0 ] || [ "$(counted in lost)" = 0 ] || lab_fail "the other way lost"
+
+# A wrong bit is found by a checksum, or is in an address; never does a wrong byte arrive.
+link set links b --direction out --loss none --corrupt 20% --seed 6
+lab_transfer pa pb 3000000 10.0.0.2 tcp
+[ "$(counted out corrupted)" -gt 10 ] || lab_fail "$("$TENON" link show links)"
+
+# 8 Mbit/s: 3 MB cannot take less than 3 s, and a queue that is full is told apart.
+link set links b --direction out --corrupt none --rate 8M --queue 20ms
+begin=$(date +%s%N)
+lab_transfer pa pb 3000000 10.0.0.2 tcp
+[ $(($(date +%s%N) - begin)) -gt 2900000000 ] || lab_fail "faster than the link"
+[ "$(counted out queue_full)" -gt 0 ] && [ "$(counted out lost)" = 0 ] || lab_fail "$("$TENON" link show links)"
+
+"$TENON" switch counters links --prometheus >metrics
+grep -q '^tenon_switch_link_packets_total{switch="links",port="b",direction="out",event="queue_full"} [1-9]' metrics ||
+	lab_fail "not among the metrics"
+
+link clear links b
+lab_transfer pa pb 100000000 10.0.0.2 tcp
+
+refused '--delay=5: expected a time' set links b --delay 5
+refused '--loss=120%: expected a probability' set links b --loss 120%
+refused 'nothing to pass by' set links b --reorder 10%
+refused 'nothing to set' set links b
+refused 'expected in (from the port)' set links b --delay 1ms --direction up
+refused 'there is none of that name' set links z --delay 1ms
+refused 'none of that name is running' set nowhere b --delay 1ms
+lab_end || lab_fail "exit status $?"
+lab_done

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* `tenon link`: links to ports of running switches, bad on purpose. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tools/devices.h"
+#include "tools/output.h"
+#include "tools/switch.h"
+#include "util/bytes.h"
+#include "util/cleanup.h"
+#include "vswitch/link_model.h"
+
+#define SET_USAGE                                                                                  \
+	"link set NAME PORT [--direction in|out|both] [--delay TIME] [--jitter TIME[,SHAPE]] "     \
+	"[--loss LOSS] [--rate RATE] ..."
+#define CLEAR_USAGE "link clear NAME PORT [--direction in|out|both]"
+#define SHOW_USAGE  "link show NAME [PORT] [--json]"
+
+/* The options that are words of a model, by their keys. */
+enum {
+	WORD_DELAY,
+	WORD_JITTER,
+	WORD_LOSS,
+	WORD_DUPLICATE,
+	WORD_CORRUPT,
+	WORD_REORDER,
+	WORD_RATE,
+	WORD_QUEUE,
+	WORD_SEED,
+	WORD_COUNT
+};
+
+static const char *const word_keys[WORD_COUNT] = { "delay",     "jitter",  "loss",
+						   "duplicate", "corrupt", "reorder",
+						   "rate",      "queue",   "seed" };
+
+static bool check_direction(const char *direction)
+{
+	if (!strcmp(direction, "in") || !strcmp(direction, "out") || !strcmp(direction, "both"))
+		return true;
+	cli_usage_error("--direction %s: expected in (from the port), out (to it) or both",
+			direction);
+	return false;
+}
+
+/* ---- tenon link set ---- */
+
+/* NULL, with wrong usage told, where a word cannot be. */
+static json_t *make_words(const char *const values[WORD_COUNT], bool keep_order)
+{
+	json_t *words = json_array();
+	struct link_model model = { 0 };
+	struct error error = { 0 };
+
+	for (unsigned i = 0; i < WORD_COUNT; i++) {
+		CLEANUP_FREE char *word = NULL;
+
+		if (!values[i])
+			continue;
+		if (asprintf(&word, "%s=%s", word_keys[i], values[i]) < 0)
+			word = NULL;
+		if (!word || link_model_set(&model, word, &error)) {
+			cli_usage_error("--%s", word ? error.text : word_keys[i]);
+			json_decref(words);
+			return NULL;
+		}
+		json_array_append_new(words, json_string(word));
+	}
+	if (keep_order)
+		json_array_append_new(words, json_string("keep-order=yes"));
+	return words;
+}
+
+static int ask_link(const char *method, const struct cli_words *operands, const char *direction,
+		    json_t *words)
+{
+	json_t *params =
+		json_pack("{s:s, s:s}", "port", operands->words[1], "direction", direction);
+
+	if (words)
+		json_object_set_new(params, "words", words);
+	return switch_ask(operands->words[0], method, params, NULL);
+}
+
+static int link_set(int argc, char **argv)
+{
+	const char *values[WORD_COUNT] = { NULL }, *direction = "both";
+	bool keep_order = false;
+	const struct cli_option options[] = {
+		{ "direction", CLI_TEXT, &direction, "in|out|both",
+		  "in: what comes from the port; out: what goes to it (both)" },
+		{ "delay", CLI_TEXT, &values[WORD_DELAY], "TIME", "20ms, 1.5s, ..." },
+		{ "jitter", CLI_TEXT, &values[WORD_JITTER], "TIME[,SHAPE]",
+		  "more or less delay: uniform, normal or pareto" },
+		{ "keep-order", CLI_FLAG, &keep_order, NULL, "in spite of jitter" },
+		{ "loss", CLI_TEXT, &values[WORD_LOSS], "LOSS",
+		  "0.5%, gemodel,P,R[,H[,K]] or list,3,7-9" },
+		{ "duplicate", CLI_TEXT, &values[WORD_DUPLICATE], "P", "packets that come twice" },
+		{ "corrupt", CLI_TEXT, &values[WORD_CORRUPT], "P", "packets with one wrong bit" },
+		{ "reorder", CLI_TEXT, &values[WORD_REORDER], "P",
+		  "packets that pass by those which are delayed" },
+		{ "rate", CLI_TEXT, &values[WORD_RATE], "RATE", "bits a second: 50M, 1.5Gbit" },
+		{ "queue", CLI_TEXT, &values[WORD_QUEUE], "LENGTH",
+		  "how long packets wait for their turn: 100ms, 1000p" },
+		{ "seed", CLI_TEXT, &values[WORD_SEED], "N", "of all that is random (0)" },
+		CLI_OPTION_END,
+	};
+	struct cli_words operands;
+	json_t *words;
+	int status;
+
+	if (!cli_parse(SET_USAGE, options, argc, argv, 2, 2, &operands, &status))
+		return status;
+	if (!check_direction(direction))
+		return EXIT_USAGE;
+	words = make_words(values, keep_order);
+	if (!words)
+		return EXIT_USAGE;
+	if (!json_array_size(words)) {
+		json_decref(words);
+		return cli_usage_error("nothing to set: give --delay, --loss, --rate, ...");
+	}
+	return ask_link("switch.link.set", &operands, direction, words);
+}
+
+static int link_clear(int argc, char **argv)
+{
+	const char *direction = "both";
+	const struct cli_option options[] = {
+		{ "direction", CLI_TEXT, &direction, "in|out|both",
+		  "in: what comes from the port; out: what goes to it (both)" },
+		CLI_OPTION_END,
+	};
+	struct cli_words operands;
+	int status;
+
+	if (!cli_parse(CLEAR_USAGE, options, argc, argv, 2, 2, &operands, &status))
+		return status;
+	return check_direction(direction)
+		       ? ask_link("switch.link.clear", &operands, direction, NULL)
+		       : EXIT_USAGE;
+}
+
+/* ---- tenon link show ---- */
+
+static void add_ways(json_t *rows, json_t *port)
+{
+	static const char *const ways[] = { "in", "out" };
+	json_t *link = json_object_get(port, "link");
+
+	for (size_t i = 0; json_is_object(link) && i < ARRAY_SIZE(ways); i++) {
+		json_t *row = json_copy(json_object_get(link, ways[i]));
+
+		json_object_set(row, "port", json_object_get(port, "name"));
+		json_object_set_new(row, "direction", json_string(ways[i]));
+		json_array_append_new(rows, row);
+	}
+}
+
+static void print_ways(json_t *rows, const struct cli_listing *listing)
+{
+	static const struct cli_column columns[] = {
+		{ "PORT", "port", CLI_AS_TEXT },
+		{ "WAY", "direction", CLI_AS_TEXT },
+		{ "OFFERED", "offered", CLI_AS_TEXT },
+		{ "LOST", "lost", CLI_AS_TEXT },
+		{ "QUEUE FULL", "queue_full", CLI_AS_TEXT, 1 },
+		{ "TWICE", "duplicated", CLI_AS_TEXT, 2 },
+		{ "CORRUPT", "corrupted", CLI_AS_TEXT, 2 },
+		{ "REORDERED", "reordered", CLI_AS_TEXT, 2 },
+		{ "DELIVERED", "delivered", CLI_AS_TEXT },
+		{ "LATE, NS (99 %)", "late_p99_ns", CLI_AS_TEXT, 1 },
+		{ "MODEL", "model", CLI_AS_NOTE },
+		{ NULL },
+	};
+
+	cli_print_rows(rows, columns, listing);
+}
+
+static int link_show(int argc, char **argv)
+{
+	struct cli_listing listing = { 0 };
+	const struct cli_option options[] = { CLI_OPTIONS_SHOW(&listing), CLI_OPTION_END };
+	json_t *result = NULL, *rows, *port;
+	struct cli_words operands;
+	size_t index;
+	int status;
+
+	if (!cli_parse(SHOW_USAGE, options, argc, argv, 1, 2, &operands, &status) ||
+	    !cli_listing_check(&listing, NULL, &status))
+		return status;
+	status = switch_ask(operands.words[0], "switch.show", NULL, &result);
+	if (status != EXIT_DONE)
+		return status;
+	rows = json_array();
+	json_array_foreach(json_object_get(result, "ports"), index, port)
+		if (operands.count == 1 ||
+		    !strcmp(json_string_value(json_object_get(port, "name")), operands.words[1]))
+			add_ways(rows, port);
+	if (listing.json)
+		cli_print_json(rows);
+	else
+		print_ways(rows, &listing);
+	json_decref(rows);
+	json_decref(result);
+	return EXIT_DONE;
+}
+
+int command_link(int argc, char **argv)
+{
+	static const struct cli_verb verbs[] = {
+		{ "set", link_set,
+		  "NAME PORT [--direction in|out|both] [--delay TIME] [--jitter TIME[,SHAPE]] "
+		  "[--loss LOSS] [--rate RATE] ...",
+		  "make the link to a port of a running switch bad" },
+		{ "clear", link_clear, "NAME PORT [--direction in|out|both]",
+		  "make it good again; what is on its way still arrives as it would have" },
+		{ "show", link_show, "NAME [PORT] [--json]",
+		  "what was asked for, and what happened" },
+		{ NULL, NULL, NULL, NULL },
+	};
+
+	return cli_run_verb("link", verbs, argc, argv);
+}

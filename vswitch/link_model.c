@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The decisions of a bad link; see link_model.h. */
+#include "vswitch/link_model.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "util/bytes.h"
+#include "util/random.h"
+
+/* What a draw is for. New purposes go to the end: a seed means the same in each version. */
+enum purpose {
+	DRAW_LOSS,
+	DRAW_STATE,
+	DRAW_DUPLICATE,
+	DRAW_CORRUPT,
+	DRAW_BIT,
+	DRAW_REORDER,
+	DRAW_DELAY,
+	DRAW_DELAY_COPY,
+	DRAW_COUNT
+};
+
+bool link_model_is_bad(const struct link_model *model)
+{
+	return model->delay_ns || model->jitter_ns || model->loss || model->loss_kind ||
+	       model->duplicate || model->corrupt || model->rate || model->queue_packets;
+}
+
+/* FNV-1a, to make a number of a name. */
+static uint64_t hash_name(const char *name)
+{
+	uint64_t hash = 0xcbf29ce484222325ULL;
+
+	for (; *name; name++)
+		hash = (hash ^ (unsigned char)*name) * 0x100000001b3ULL;
+	return hash;
+}
+
+void link_way_start(struct link_way *way, const struct link_model *model, const char *link,
+		    bool out)
+{
+	*way = (struct link_way){ .model = *model };
+	way->key = random_mix(random_mix(model->seed) ^ random_mix(hash_name(link) + out));
+}
+
+/* 63 random bits. */
+static uint64_t draw(const struct link_way *way, enum purpose purpose)
+{
+	uint64_t counter = way->number * DRAW_COUNT + purpose;
+
+	return random_mix(random_mix(way->key + counter * 0x9e3779b97f4a7c15ULL)) >> 1;
+}
+
+static bool happens(const struct link_way *way, link_share share, enum purpose purpose)
+{
+	return share && draw(way, purpose) < share;
+}
+
+/* ---- Loss ---- */
+
+static bool is_listed(const struct link_model *model, uint64_t number)
+{
+	for (unsigned i = 0; i < model->list_count; i++)
+		if (number >= model->list[i].from && number <= model->list[i].to)
+			return true;
+	return false;
+}
+
+static bool is_lost(struct link_way *way)
+{
+	const struct link_model *model = &way->model;
+
+	switch (model->loss_kind) {
+	case LINK_LOSS_LIST:
+		return is_listed(model, way->number);
+	case LINK_LOSS_STATES:
+		if (happens(way, way->bad ? model->states.r : model->states.p, DRAW_STATE))
+			way->bad = !way->bad;
+		return draw(way, DRAW_LOSS) >= (way->bad ? model->states.h : model->states.k);
+	default:
+		return happens(way, model->loss, DRAW_LOSS);
+	}
+}
+
+/* ---- Delay ---- */
+
+/* In (0, 1). */
+static double unit(uint64_t bits)
+{
+	return ((double)(bits >> 10) + 0.5) * 0x1p-53;
+}
+
+/* The quantile of the standard normal distribution: P. J. Acklam's rational approximation, whose relative error is under
+ * 1.15e-9. */
+static double normal_quantile(double p)
+{
+	static const double a[] = { -3.969683028665376e+01, 2.209460984245205e+02,
+				    -2.759285104469687e+02, 1.383577518672690e+02,
+				    -3.066479806614716e+01, 2.506628277459239e+00 };
+	static const double b[] = { -5.447609879822406e+01, 1.615858368580409e+02,
+				    -1.556989798598866e+02, 6.680131188771972e+01,
+				    -1.328068155288572e+01 };
+	static const double c[] = { -7.784894002430293e-03, -3.223964580411365e-01,
+				    -2.400758277161838e+00, -2.549732539343734e+00,
+				    4.374664141464968e+00,  2.938163982698783e+00 };
+	static const double d[] = { 7.784695709041462e-03, 3.224671290700398e-01,
+				    2.445134137142996e+00, 3.754408661907416e+00 };
+	double q, r, tail = MIN(p, 1 - p);
+
+	if (tail < 0.02425) {
+		q = sqrt(-2 * log(tail));
+		q = (((((c[0] * q + c[1]) * q + c[2]) * q + c[3]) * q + c[4]) * q + c[5]) /
+		    ((((d[0] * q + d[1]) * q + d[2]) * q + d[3]) * q + 1);
+		return p < 0.5 ? q : -q;
+	}
+	q = p - 0.5;
+	r = q * q;
+	return (((((a[0] * r + a[1]) * r + a[2]) * r + a[3]) * r + a[4]) * r + a[5]) * q /
+	       (((((b[0] * r + b[1]) * r + b[2]) * r + b[3]) * r + b[4]) * r + 1);
+}
+
+/* Of Pareto's distribution with shape 3, brought to mean 0 and standard deviation 1: mostly a little early, sometimes very
+ * late. */
+static double pareto_quantile(double p)
+{
+	return (1 / cbrt(1 - p) - 1.5) / 0.86602540378443865;
+}
+
+static uint64_t delay_of(const struct link_way *way, enum purpose purpose)
+{
+	const struct link_model *model = &way->model;
+	double offset, delay;
+
+	if (!model->jitter_ns)
+		return model->delay_ns;
+	offset = unit(draw(way, purpose));
+	switch (model->jitter) {
+	case LINK_NORMAL:
+		offset = normal_quantile(offset);
+		break;
+	case LINK_PARETO:
+		offset = pareto_quantile(offset);
+		break;
+	default:
+		offset = 2 * offset - 1;
+		break;
+	}
+	delay = (double)model->delay_ns + offset * (double)model->jitter_ns;
+	return delay > 0 ? (uint64_t)(delay + 0.5) : 0;
+}
+
+/* ---- One packet ---- */
+
+/* Gives a copy its turn on the wire. False: it would wait too long. */
+static bool take_turn(struct link_way *way, uint64_t now, size_t length, uint64_t waiting,
+		      uint64_t *sent)
+{
+	const struct link_model *model = &way->model;
+	uint64_t begin = MAX(now, way->busy_until);
+	uint64_t queue = model->queue_ns ? model->queue_ns : LINK_QUEUE_NS;
+
+	*sent = now;
+	if (model->queue_packets ? waiting >= model->queue_packets
+				 : model->rate && begin - now > queue)
+		return false;
+	if (!model->rate)
+		return true;
+	*sent = begin + (uint64_t)((unsigned __int128)length * 8 * 1000000000 / model->rate);
+	way->busy_until = *sent;
+	return true;
+}
+
+static uint64_t due_of(struct link_way *way, uint64_t sent, enum purpose purpose)
+{
+	uint64_t due = sent;
+
+	if (purpose == DRAW_DELAY && happens(way, way->model.reorder, DRAW_REORDER))
+		way->counters.reordered++;
+	else
+		due += delay_of(way, purpose);
+	if (way->model.keep_order)
+		due = MAX(due, way->last_due);
+	way->last_due = MAX(way->last_due, due);
+	return due;
+}
+
+void link_way_decide(struct link_way *way, uint64_t now, size_t length, uint64_t waiting,
+		     struct link_fate *fate)
+{
+	const struct link_model *model = &way->model;
+	unsigned copies = 1;
+
+	*fate = (struct link_fate){ .corrupt_bit = -1 };
+	way->number++;
+	way->counters.offered++;
+	if (is_lost(way)) {
+		way->counters.lost++;
+		return;
+	}
+	if (happens(way, model->duplicate, DRAW_DUPLICATE)) {
+		way->counters.duplicated++;
+		copies = 2;
+	}
+	if (happens(way, model->corrupt, DRAW_CORRUPT)) {
+		way->counters.corrupted++;
+		fate->corrupt_bit =
+			(int64_t)(((unsigned __int128)draw(way, DRAW_BIT) * length * 8) >> 63);
+	}
+	for (unsigned i = 0; i < copies; i++) {
+		uint64_t sent;
+
+		if (!take_turn(way, now, length, waiting + fate->copies, &sent)) {
+			way->counters.queue_full++;
+			continue;
+		}
+		fate->due[fate->copies++] = due_of(way, sent, i ? DRAW_DELAY_COPY : DRAW_DELAY);
+	}
+}
+
+/* ---- What happened ---- */
+
+void link_way_delivered(struct link_way *way, uint64_t due, uint64_t now)
+{
+	struct link_counters *counters = &way->counters;
+	uint64_t late = now > due ? now - due : 0;
+	unsigned bucket = late ? 64 - (unsigned)__builtin_clzll(late) : 0;
+
+	counters->delivered++;
+	counters->late_sum_ns += late;
+	counters->late_max_ns = MAX(counters->late_max_ns, late);
+	counters->late[MIN(bucket, LINK_LATE_BUCKETS - 1u)]++;
+}
+
+uint64_t link_late_quantile(const struct link_counters *counters, double part)
+{
+	double wanted = part * (double)counters->delivered;
+	uint64_t seen = 0;
+
+	for (unsigned i = 0; i < LINK_LATE_BUCKETS; i++) {
+		seen += counters->late[i];
+		if (seen && (double)seen >= wanted)
+			return i ? MIN(1ULL << i, counters->late_max_ns) : 0;
+	}
+	return counters->late_max_ns;
+}

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What a bad link does to packets: the model, without ports and queues.
+ *
+ * One direction of a link is a model (what was asked for) and a state. For each packet, in the order of arrival, it
+ * decides: whether it is lost, whether it is there twice, which bit is wrong, and when each copy is at the other end. In this
+ * order, each drawing for itself:
+ *
+ *	loss		with probability P; or by Gilbert and Elliott's two states; or the packets of a list
+ *	duplicate	one more copy, with a delay of its own
+ *	corrupt		one bit of the first copy, any with the same probability
+ *	rate		each copy takes length * 8 / rate to be sent, after all before it; what would wait longer than the
+ *			queue is long is dropped, which is counted apart from loss
+ *	delay		delay, and jitter: uniform, normal or pareto
+ *	reorder		with probability P a packet passes by those that are delayed: it is not delayed at all
+ *	keep-order	it is not there before those that were sent before it
+ *
+ * Randomness is a function of (seed, name of the link, direction, number of the packet, purpose): the same seed and traffic give
+ * the same packets, and neither another link nor another parameter changes a draw. Time is an argument, in nanoseconds.
+ *
+ * Gilbert and Elliott: gemodel=P,R,H,K. In the good state a packet passes with probability K, in the bad one with H; before
+ * each packet the good state turns bad with P and the bad one good with R. So P/(P+R) of all packets are met by the bad state,
+ * and the loss is P/(P+R) (1-H) + R/(P+R) (1-K). (tc-netem's "gemodel" is given 1-H and 1-K, and
+ * its transition comes with the packet after.)
+ */
+#ifndef TENON_VSWITCH_LINK_MODEL_H
+#define TENON_VSWITCH_LINK_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct error;
+
+#define LINK_LIST_MAX 32 /* ranges of loss=list */
+
+/* A probability as a share of 2^63: 0 is never, LINK_ALWAYS always. */
+typedef uint64_t link_share;
+#define LINK_ALWAYS (1ULL << 63)
+
+/* In: what comes from the port; out: what goes to it. */
+enum link_direction { LINK_IN = 1, LINK_OUT = 2 };
+
+enum link_jitter { LINK_UNIFORM, LINK_NORMAL, LINK_PARETO };
+enum link_loss { LINK_LOSS_RANDOM, LINK_LOSS_STATES, LINK_LOSS_LIST };
+
+/* All zero: a perfect link. */
+struct link_model {
+	uint64_t seed;
+	uint64_t delay_ns, jitter_ns;
+	uint8_t jitter; /* enum link_jitter: within jitter_ns; or with that standard deviation */
+	bool keep_order;
+	uint8_t loss_kind; /* enum link_loss */
+	link_share loss;   /* LINK_LOSS_RANDOM */
+	struct {
+		link_share p, r, h, k;
+	} states;
+	unsigned list_count; /* LINK_LOSS_LIST: packets, from 1 */
+	struct {
+		uint64_t from, to;
+	} list[LINK_LIST_MAX];
+	link_share duplicate, corrupt, reorder;
+	uint64_t rate;          /* bits a second; 0: no limit */
+	uint64_t queue_ns;      /* how long a packet may wait for its turn; 0: LINK_QUEUE_NS ... */
+	uint64_t queue_packets; /* ... or how many may wait; 0: any number */
+};
+
+#define LINK_QUEUE_NS     100000000ULL
+#define LINK_LATE_BUCKETS 48
+
+/* Whether it does anything. */
+bool link_model_is_bad(const struct link_model *model);
+
+/*
+ * Changes a model by a word KEY=VALUE: delay=20ms, jitter=2ms[,normal|pareto|uniform], keep-order=yes, loss=0.5%,
+ * loss=gemodel,P,R[,H[,K]], loss=list,3,7-9, duplicate=P, corrupt=P, reorder=P, rate=50M (bits), queue=100ms, queue=1000p,
+ * seed=N; "none" takes one back. -EINVAL with `error` set, and nothing is changed.
+ */
+int link_model_set(struct link_model *model, const char *word, struct error *error);
+
+/* Whether the model as a whole can be: -EINVAL with `error` set. */
+int link_model_check(const struct link_model *model, struct error *error);
+
+/* The words that make it, with spaces between. */
+void link_model_describe(const struct link_model *model, char *text, size_t size);
+
+/* What happened, beside what was asked. */
+struct link_counters {
+	uint64_t offered; /* packets that came to the link */
+	uint64_t lost, duplicated, corrupted, reordered;
+	uint64_t queue_full; /* dropped: they would have waited too long for their turn */
+	uint64_t delivered;  /* copies at the other end */
+	uint64_t late_sum_ns, late_max_ns; /* by how much those were later than decided */
+	uint64_t late
+		[LINK_LATE_BUCKETS]; /* how many of them by less than 2^i ns, and by 2^(i-1) or more */
+};
+
+/* By how much the copies were late of which the share `part` was less late: an upper bound, a power of two. */
+uint64_t link_late_quantile(const struct link_counters *counters, double part);
+
+/* One direction. */
+struct link_way {
+	struct link_model model;
+	uint64_t key;    /* of the draws */
+	uint64_t number; /* of the last packet, from 1 */
+	bool bad;        /* the state of Gilbert and Elliott */
+	uint64_t busy_until, last_due;
+	struct link_counters counters;
+};
+
+/* Begins anew, with packet 1. `out`: the direction. */
+void link_way_start(struct link_way *way, const struct link_model *model, const char *link,
+		    bool out);
+
+/* What becomes of a packet. */
+struct link_fate {
+	unsigned copies;     /* 0 to 2 */
+	uint64_t due[2];     /* when each is at the other end */
+	int64_t corrupt_bit; /* of the first copy; -1: none */
+};
+
+/* A copy that was due at `due` is at the other end `now`. */
+void link_way_delivered(struct link_way *way, uint64_t due, uint64_t now);
+
+/* Decides on a packet of `length` bytes that comes at `now`, of which `waiting` others of this way have not been sent yet
+ * (for queue=1000p). */
+void link_way_decide(struct link_way *way, uint64_t now, size_t length, uint64_t waiting,
+		     struct link_fate *fate);
+
+#endif

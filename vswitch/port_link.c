@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A bad link over a port; see port_link.h.
+ *
+ * The way in belongs to the port's thread. The way out is used with `out_lock`: any thread lets frames in, the port's thread lets
+ * them out (tick()); who lets one in that is due before all others wakes that thread.
+ */
+#include "vswitch/port_link.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "util/bytes.h"
+#include "vswitch/internal.h"
+#include "vswitch/link_queue.h"
+
+struct port_link {
+	struct port port;
+	struct port *lower;
+	struct link_way in, out;
+	struct link_queue arriving, leaving;
+	uint64_t next_out; /* when the port's thread will look at `leaving` */
+	bool passed;       /* the frames that receive() gave are the lower port's */
+	unsigned given_count;
+	struct link_frame *given[PORT_BURST]; /* else these */
+};
+
+static struct port_link *link_of(const struct port *port)
+{
+	return (struct port_link *)container_of(port, struct port_link, port);
+}
+
+/* ---- Letting frames in ---- */
+
+/* A packet as a wire has it: `head` bytes at `at`, then [offset, offset + length) of `frame`. */
+struct link_packet {
+	const uint8_t *at;
+	size_t head;
+	const struct frame *frame;
+	size_t offset, length;
+};
+
+static void enter_packet(struct link_way *way, struct link_queue *queue, uint64_t now,
+			 const struct link_packet *packet)
+{
+	size_t length = packet->head + packet->length;
+	struct link_fate fate;
+
+	link_way_decide(way, now, length, queue->count, &fate);
+	for (unsigned i = 0; i < fate.copies; i++) {
+		struct link_frame *copy = link_frame_create(queue, length);
+
+		if (!copy) {
+			way->counters.queue_full++;
+			continue;
+		}
+		memcpy(copy->bytes, packet->at, packet->head);
+		frame_copy_out(packet->frame->pieces, packet->frame->count, packet->offset,
+			       copy->bytes + packet->head, packet->length);
+		if (!i && fate.corrupt_bit >= 0)
+			copy->bytes[fate.corrupt_bit / 8] ^= (uint8_t)(1u << fate.corrupt_bit % 8);
+		if (!link_queue_push(queue, copy, fate.due[i]))
+			way->counters.queue_full++;
+	}
+}
+
+static void enter_segments(struct link_way *way, struct link_queue *queue, uint64_t now,
+			   const struct frame *frame)
+{
+	struct virtio_net_segmenter segmenter;
+	struct virtio_net_segment segment;
+
+	virtio_net_segmenter_start(&segmenter, &frame->offload, frame->pieces, frame->count,
+				   frame->length);
+	while (virtio_net_segmenter_next(&segmenter, &segment))
+		enter_packet(way, queue, now,
+			     &(struct link_packet){ segment.head, segment.headers, frame,
+						    segment.payload_offset,
+						    segment.payload_length });
+}
+
+static void enter(struct link_way *way, struct link_queue *queue, uint64_t now,
+		  const struct frame *frame)
+{
+	size_t head = MIN(frame->pieces[0].iov_len, (size_t)VIRTIO_NET_HEAD_MAX);
+	struct virtio_net_offload offload = frame->offload;
+	uint8_t finished[VIRTIO_NET_HEAD_MAX];
+
+	if (offload.gso != VIRTIO_NET_HDR_GSO_NONE) {
+		enter_segments(way, queue, now, frame);
+		return;
+	}
+	memcpy(finished, frame->pieces[0].iov_base, head);
+	if (offload.needs_checksum) {
+		size_t start = offload.checksum_start;
+		uint16_t folded;
+		uint64_t sum = virtio_net_sum_pieces(0, frame->pieces, frame->count, start,
+						     frame->length - start);
+		folded = (uint16_t)~virtio_net_fold(sum);
+		folded = folded ? folded : 0xffff;
+		memcpy(finished + start + offload.checksum_offset, &folded, sizeof(folded));
+	}
+	enter_packet(way, queue, now,
+		     &(struct link_packet){ finished, head, frame, head, frame->length - head });
+}
+
+/* ---- From the machine ---- */
+
+static unsigned link_receive(struct port *port, struct frame **frames, unsigned max)
+{
+	struct port_link *link = link_of(port);
+	struct port *lower = link->lower;
+	uint64_t now = port_now(port);
+	struct frame *got[PORT_BURST];
+	struct link_frame *frame;
+	unsigned count;
+
+	link->passed = !link_model_is_bad(&link->in.model) && !link->arriving.count;
+	if (link->passed)
+		return lower->ops->receive(lower, frames, max);
+	count = lower->ops->receive(lower, got, PORT_BURST);
+	for (unsigned i = 0; i < count; i++)
+		enter(&link->in, &link->arriving, now, got[i]);
+	if (count)
+		lower->ops->release(lower);
+	link->given_count = 0;
+	while (link->given_count < max && (frame = link_queue_pop(&link->arriving, now))) {
+		link_way_delivered(&link->in, frame->due, now);
+		frames[link->given_count] = &frame->frame;
+		link->given[link->given_count++] = frame;
+	}
+	return link->given_count;
+}
+
+static void link_release(struct port *port)
+{
+	struct port_link *link = link_of(port);
+
+	if (link->passed) {
+		link->lower->ops->release(link->lower);
+		return;
+	}
+	for (unsigned i = 0; i < link->given_count; i++)
+		free(link->given[i]);
+	link->given_count = 0;
+}
+
+/* ---- To the machine ---- */
+
+static bool out_is_bad(const struct port_link *link)
+{
+	return link_model_is_bad(&link->out.model) || link->leaving.count;
+}
+
+static unsigned transmit_lower(struct port_link *link, struct frame *const *frames, unsigned count)
+{
+	struct port *lower = link->lower;
+	unsigned took;
+
+	vswitch_lock_if_shared(link->port.vswitch, &lower->out_lock);
+	took = lower->ops->transmit(lower, frames, count);
+	vswitch_unlock_if_shared(link->port.vswitch, &lower->out_lock);
+	return took;
+}
+
+static unsigned link_transmit(struct port *port, struct frame *const *frames, unsigned count)
+{
+	struct port_link *link = link_of(port);
+	struct vswitch *vswitch = port->vswitch;
+	uint64_t now;
+
+	if (!out_is_bad(link))
+		return transmit_lower(link, frames, count);
+	now = vswitch->clock(vswitch->clock_arg);
+	for (unsigned i = 0; i < count; i++)
+		enter(&link->out, &link->leaving, now, frames[i]);
+	if (vswitch->thread_count > 1 && link_queue_due(&link->leaving) < link->next_out) {
+		link->next_out = link_queue_due(&link->leaving);
+		port_wake_thread(port);
+	}
+	return count;
+}
+
+/* Sends what is due. Returns how many. */
+static unsigned leave(struct port_link *link, uint64_t now)
+{
+	struct link_frame *due[PORT_BURST];
+	struct frame *frames[PORT_BURST];
+	unsigned count = 0, done = 0;
+
+	while (count < PORT_BURST && (due[count] = link_queue_pop(&link->leaving, now))) {
+		link_way_delivered(&link->out, due[count]->due, now);
+		frames[count] = &due[count]->frame;
+		count++;
+	}
+	while (done < count) {
+		done += transmit_lower(link, frames + done, count - done);
+		if (done < count) {
+			port_drop(&link->port, PORT_DROP_NO_BUFFER);
+			done++;
+		}
+	}
+	for (unsigned i = 0; i < count; i++)
+		free(due[i]);
+	return count;
+}
+
+static unsigned link_tick(struct port *port, uint64_t now, uint64_t *next)
+{
+	struct port_link *link = link_of(port);
+	unsigned sent, all = 0;
+
+	vswitch_lock_if_shared(port->vswitch, &port->out_lock);
+	do {
+		sent = leave(link, now);
+		all += sent;
+	} while (sent);
+	/* What was on its way over a link that is perfect again has arrived. */
+	if (port->hides_features && !out_is_bad(link)) {
+		port->hides_features = false;
+		port_set_features(link->lower, link->lower->features);
+	}
+	link->next_out = link_queue_due(&link->leaving);
+	*next = MIN(link->next_out, link_queue_due(&link->arriving));
+	vswitch_unlock_if_shared(port->vswitch, &port->out_lock);
+	return all;
+}
+
+/* ---- The rest is the lower port's ---- */
+
+static bool link_arm(struct port *port)
+{
+	struct port *lower = link_of(port)->lower;
+
+	return lower->ops->arm && lower->ops->arm(lower);
+}
+
+static void link_disarm(struct port *port)
+{
+	struct port *lower = link_of(port)->lower;
+
+	if (lower->ops->disarm)
+		lower->ops->disarm(lower);
+}
+
+static void link_describe(struct port *port, char where[PORT_TEXT_MAX], char state[PORT_TEXT_MAX],
+			  char features[PORT_TEXT_MAX])
+{
+	struct port *lower = link_of(port)->lower;
+
+	strcpy(state, lower->up ? "up" : "down");
+	if (lower->ops->describe)
+		lower->ops->describe(lower, where, state, features);
+}
+
+static void link_detach(struct port *port)
+{
+	struct port *lower = link_of(port)->lower;
+
+	port_end_watches(lower);
+	if (lower->ops->detach)
+		lower->ops->detach(lower);
+	lower->removed = true;
+}
+
+static void link_destroy(struct port *port)
+{
+	struct port_link *link = link_of(port);
+
+	link_queue_clear(&link->arriving);
+	link_queue_clear(&link->leaving);
+	if (link->lower) {
+		pthread_mutex_destroy(&link->lower->out_lock);
+		link->lower->over = NULL;
+		link->lower->ops->destroy(link->lower);
+	}
+	free(link);
+}
+
+#define LINK_OPS(looking_is_cheap)                                                                 \
+	{                                                                                          \
+		.type = "link", .polled = looking_is_cheap, .detach = link_detach,                 \
+		.receive = link_receive, .release = link_release, .transmit = link_transmit,       \
+		.tick = link_tick, .arm = link_arm, .disarm = link_disarm,                         \
+		.describe = link_describe, .destroy = link_destroy                                 \
+	}
+
+static const struct port_ops ops_polled = LINK_OPS(true), ops_watched = LINK_OPS(false);
+
+struct port *port_link_create(void)
+{
+	struct port_link *link = calloc(1, sizeof(*link));
+
+	if (!link)
+		return NULL;
+	link->port.ops = &ops_watched;
+	pthread_mutex_init(&link->port.out_lock, NULL);
+	list_init(&link->port.watches);
+	return &link->port;
+}
+
+void port_link_put_over(struct port *port, struct port *lower)
+{
+	struct port_link *link = link_of(port);
+
+	link->lower = lower;
+	port->ops = lower->ops->polled ? &ops_polled : &ops_watched;
+	port->vswitch = lower->vswitch;
+	port->thread = lower->thread;
+	port->log = lower->log;
+	port->index = lower->index;
+	port->capture_id = lower->capture_id;
+	memcpy(port->name, lower->name, sizeof(port->name));
+	port->config = lower->config;
+	port->up = lower->up;
+	port->features = lower->features;
+	port->frame_max = lower->frame_max;
+	lower->over = port;
+}
+
+struct port *port_link_lower(const struct port *port)
+{
+	bool is_link = port->ops == &ops_polled || port->ops == &ops_watched;
+
+	return is_link ? link_of(port)->lower : NULL;
+}
+
+static void set_way(struct port_link *link, struct link_way *way, const struct link_model *model,
+		    bool out)
+{
+	if (!way->key || way->model.seed != model->seed)
+		link_way_start(way, model, link->port.name, out);
+	else
+		way->model = *model;
+}
+
+void port_link_set(struct port *port, unsigned directions, const struct link_model *model)
+{
+	struct port_link *link = link_of(port);
+
+	if (directions & LINK_IN)
+		set_way(link, &link->in, model, false);
+	if (directions & LINK_OUT)
+		set_way(link, &link->out, model, true);
+	port->hides_features = out_is_bad(link);
+	port_set_features(link->lower, link->lower->features);
+}
+
+const struct link_way *port_link_way(const struct port *port, enum link_direction direction)
+{
+	return direction == LINK_IN ? &link_of(port)->in : &link_of(port)->out;
+}
