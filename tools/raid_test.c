@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* `tenon raid test`: the rebuild laboratory (tools/lab). */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -7,6 +8,7 @@
 #include "tools/lab/many.h"
 #include "tools/lab/report.h"
 #include "tools/lab/run.h"
+#include "tools/lab/subject.h"
 #include "tools/output.h"
 #include "tools/raid.h"
 #include "tools/raid_test.h"
@@ -18,7 +20,7 @@ struct raid_test {
 	uint64_t seed;
 	uint64_t runs;
 	bool seed_said, json, explore, compare, both, live;
-	const char *seed_text, *report, *target_name;
+	const char *seed_text, *report, *target_name, *subject;
 	const struct lab_target *target;
 };
 
@@ -122,6 +124,24 @@ static int tell_many(const struct raid_test *test, const struct lab_scenario *sc
 	return status;
 }
 
+/* Whether the scenario can be had so. */
+static int check_subject(const struct raid_test *test, const struct lab_scenario *scenario,
+			 struct error *error)
+{
+	const struct lab_subject *subject = lab_subject_of(scenario);
+
+	if (test->subject && strcmp(test->subject, subject->name) != 0)
+		return error_set(error, -EINVAL, "%s: it is about a%s %s, expected %s",
+				 scenario->name, *subject->name == 'a' ? "n" : "", subject->name,
+				 test->subject);
+	if (!test->explore && !subject->runs)
+		return error_set(error, -EINVAL,
+				 "%s: it is about a %s, which is explored: "
+				 "expected --explore",
+				 scenario->name, subject->name);
+	return 0;
+}
+
 /* Two scenarios from the same seeds; that losses are expected or not does not matter. */
 static int compare(struct raid_test *test)
 {
@@ -133,6 +153,9 @@ static int compare(struct raid_test *test)
 	test->runs = test->runs ? test->runs : 20;
 	for (unsigned i = 0; i < 2; i++) {
 		int rc = lab_library_load(&scenarios[i], test->names.words[i], &error);
+
+		if (!rc)
+			rc = check_subject(test, &scenarios[i], &error);
 
 		if (rc && status != EXIT_USAGE)
 			cli_fail(rc, &error);
@@ -153,7 +176,7 @@ static int run_named(const struct raid_test *test, const char *name)
 	struct error error = { 0 };
 	int status;
 
-	if (lab_library_load(&scenario, name, &error)) {
+	if (lab_library_load(&scenario, name, &error) || check_subject(test, &scenario, &error)) {
 		cli_fail(error.code, &error);
 		status = EXIT_USAGE;
 	} else {
@@ -184,6 +207,9 @@ int raid_test_verb(int argc, char **argv)
 		{ "target", CLI_TEXT, &test.target_name, "tenon|md|both",
 		  "whose array: tenon's (tenon), the kernel's in User Mode Linux, or each, "
 		  "compared" },
+		{ "subject", CLI_TEXT, &test.subject, "array|volume",
+		  "what the scenario has to be about: an array, or a volume group, to be "
+		  "explored" },
 		{ "live", CLI_FLAG, &test.live, NULL,
 		  "in real time, with the array served to a guest of User Mode Linux" },
 		{ "report", CLI_TEXT, &test.report, "DIR",
@@ -210,6 +236,8 @@ int raid_test_verb(int argc, char **argv)
 		test.target = &raid_test_md;
 	else if (test.target_name && strcmp(test.target_name, "tenon") != 0 && !test.both)
 		return cli_usage_error("--target %s: expected tenon, md or both", test.target_name);
+	if (test.subject && !lab_subject_find(test.subject))
+		return cli_usage_error("--subject %s: expected array or volume", test.subject);
 	if (test.live && test.target_name)
 		return cli_usage_error("--live is of tenon's array: expected no --target");
 	if (test.live)

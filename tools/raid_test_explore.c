@@ -10,6 +10,7 @@
 #include "tools/lab/report.h"
 #include "tools/lab/scenario.h"
 #include "tools/lab/shrink.h"
+#include "tools/lab/subject.h"
 #include "util/cleanup.h"
 #include "util/error.h"
 
@@ -65,7 +66,8 @@ int raid_test_explore(const struct lab_scenario *scenario, uint64_t seed, const 
 	struct lab_explored explored;
 	struct lab_shrunk shrunk;
 	struct error error = { 0 };
-	int rc = lab_explore_run(scenario, &options, &explored, &error);
+	const struct lab_subject *subject = lab_subject_of(scenario);
+	int rc = subject->explore(scenario, &options, &explored, &error);
 
 	if (rc) {
 		cli_fail(rc, &error);
@@ -82,6 +84,9 @@ int raid_test_explore(const struct lab_scenario *scenario, uint64_t seed, const 
 		return EXIT_DONE;
 	cli_say("  the first, at write %llu: %s", (unsigned long long)explored.at_write,
 		explored.what);
+	/* What is shrunk is runs. */
+	if (!subject->runs)
+		return EXIT_FAILED;
 	rc = lab_shrink_explored(scenario, seed, &shrunk, &error);
 	tell(scenario, rc, &shrunk, &error, directory);
 	return EXIT_FAILED;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Looks for what is wrong with the arrays that it is linked with, which may be ours with a defect put in (tests/mutations).
+ * Looks for what is wrong with the arrays and groups that it is linked with, which may be ours with a defect put in (tests/mutations).
  *
  *	lab_find explore SCENARIO		the first state of an exploration that fails
  *	lab_find run SCENARIO SEEDS	the first seed of 1 to SEEDS with which a run does not end as expected
@@ -14,13 +14,14 @@
 #include "tools/lab/explore.h"
 #include "tools/lab/library.h"
 #include "tools/lab/run.h"
+#include "tools/lab/subject.h"
 #include "util/error.h"
 
 static int explore(const struct lab_scenario *scenario, struct error *error)
 {
 	const struct lab_explore_options options = { .seed = scenario->seed, .first = true };
 	struct lab_explored explored = { 0 };
-	int rc = lab_explore_run(scenario, &options, &explored, error);
+	int rc = lab_subject_of(scenario)->explore(scenario, &options, &explored, error);
 
 	if (!rc && explored.failures)
 		printf("found %llu: at write %llu: %s\n", (unsigned long long)explored.state + 1,

@@ -11,6 +11,7 @@
 #include "raid/raid.h"
 #include "tools/lab/encode.h"
 #include "tools/lab/oracle.h"
+#include "tools/lab/volume.h"
 #include "util/bytes.h"
 #include "util/error.h"
 
@@ -154,6 +155,14 @@ static const struct lab_key explore_keys[] = {
 	{ 0 },
 };
 
+#define VOLUME_AT(field) offsetof(struct lab_volume_plan, field)
+static const struct lab_key volume_keys[] = {
+	{ "pvs", LAB_NUMBER, VOLUME_AT(pvs), .least = 1, .most = 8 },
+	{ "extent", LAB_SIZE, VOLUME_AT(extent), .least = 4096, .most = 1 << 20 },
+	{ "ops", LAB_TEXTS, VOLUME_AT(ops) },
+	{ 0 },
+};
+
 #define SCENARIO_AT(field) offsetof(struct lab_scenario, field)
 static const struct lab_key scenario_keys[] = {
 	{ "name", LAB_TEXT, SCENARIO_AT(name), .needed = true },
@@ -161,7 +170,8 @@ static const struct lab_key scenario_keys[] = {
 	{ "source", LAB_TEXT, SCENARIO_AT(source) },
 	{ "seed", LAB_NUMBER, SCENARIO_AT(seed) },
 	{ "until", LAB_DURATION, SCENARIO_AT(until_ns), .least = 1, .most = 100000 * HOUR_NS },
-	{ "array", LAB_MAP, SCENARIO_AT(array), .needed = true, .keys = array_keys },
+	{ "array", LAB_MAP, SCENARIO_AT(array), .keys = array_keys },
+	{ "volume", LAB_MAP, SCENARIO_AT(volume), .keys = volume_keys },
 	{ "disks", LAB_MAP, SCENARIO_AT(disks), .needed = true, .keys = disks_keys },
 	{ "workload", LAB_MAP, SCENARIO_AT(workload), .keys = workload_keys },
 	{ "events", LAB_MAPS, SCENARIO_AT(events), .keys = event_keys,
@@ -195,6 +205,45 @@ static int check_array(struct lab_scenario *scenario, struct error *error)
 		return error_set(error, -EINVAL, "array: %u disks, expected at most %u",
 				 scenario->disk_count, LAB_DISKS);
 	return 0;
+}
+
+static int check_volume(struct lab_scenario *scenario, struct error *error)
+{
+	struct lab_volume_plan *plan = &scenario->volume;
+	struct error inner = { 0 };
+
+	if (scenario->array.level_text)
+		return error_set(error, -EINVAL, "expected an array or a volume, not both");
+	for (unsigned i = 0; i < scenario->events.count; i++)
+		if (lab_scenario_event(scenario, i)->action != LAB_DO_REORDER)
+			return error_set(error, -EINVAL,
+					 "events: the %u.: of a volume's only reorder can be had, "
+					 "which is there from the beginning",
+					 i + 1);
+	if (!plan->pvs || !plan->ops.count)
+		return error_set(error, -EINVAL, "volume: %s is missing",
+				 plan->pvs ? "ops" : "pvs");
+	plan->extent = plan->extent ? plan->extent : 64 << 10;
+	plan->parsed = lab_pool_alloc(&scenario->pool, plan->ops.count * sizeof(*plan->parsed));
+	for (unsigned i = 0; i < plan->ops.count; i++)
+		if (lab_volume_op_parse(plan->ops.texts[i], &plan->parsed[i], &inner))
+			return error_set(error, -EINVAL, "%u: ops: %s", plan->ops.lines[i],
+					 inner.text);
+	scenario->disk_count = (unsigned)plan->pvs;
+	/* A disk that an operation names is there. */
+	for (unsigned i = 0; i < plan->ops.count; i++)
+		for (unsigned k = 0; k < plan->parsed[i].count; k++) {
+			unsigned disk;
+
+			if (sscanf(plan->parsed[i].words[k], "disk%u", &disk) == 1 && disk < 16)
+				scenario->disk_count = MAX(scenario->disk_count, disk + 1);
+		}
+	return 0;
+}
+
+bool lab_scenario_is_volume(const struct lab_scenario *scenario)
+{
+	return scenario->volume.pvs || scenario->volume.ops.count;
 }
 
 /* It names files of reports, and stands in them. */
@@ -339,7 +388,11 @@ int lab_scenario_parse(struct lab_scenario *scenario, const char *file, const ch
 	if (rc)
 		return rc;
 	rc = check_name(scenario->name, error);
-	if (!rc)
+	if (!rc && lab_scenario_is_volume(scenario))
+		rc = check_volume(scenario, error);
+	else if (!rc && !scenario->array.level_text)
+		rc = error_set(error, -EINVAL, "array is missing, or volume");
+	else if (!rc)
 		rc = check_array(scenario, error);
 	if (!rc)
 		rc = complete_disks(scenario, error);

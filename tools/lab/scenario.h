@@ -145,6 +145,18 @@ struct lab_each_disk {
 	struct lab_disk_model model;
 };
 
+/* A volume group, and what is done with it. */
+struct lab_volume_op {
+	unsigned number, count; /* of the operation, of its words */
+	char text[128], *words[3];
+};
+
+struct lab_volume_plan {
+	uint64_t pvs, extent; /* the first disks are PVs; bytes */
+	struct lab_texts ops;
+	struct lab_volume_op *parsed; /* `ops` */
+};
+
 enum lab_data { LAB_DATA_INTACT, LAB_DATA_LOST, LAB_DATA_ANY };
 enum lab_end { LAB_END_WHOLE, LAB_END_DEGRADED, LAB_END_FAILED, LAB_END_ANY };
 extern const char *const lab_data_names[], *const lab_end_names[];
@@ -170,7 +182,8 @@ struct lab_explore {
 struct lab_scenario {
 	const char *name, *about, *source;
 	uint64_t seed, until_ns;
-	struct lab_array_plan array;
+	struct lab_array_plan array;   /* this, or */
+	struct lab_volume_plan volume; /* this */
 	struct lab_disks_plan disks;
 	struct lab_workload_plan workload;
 	struct lab_maps events; /* struct lab_event */
@@ -189,6 +202,8 @@ int lab_scenario_parse(struct lab_scenario *scenario, const char *file, const ch
 char *lab_scenario_text(const struct lab_scenario *scenario);
 /* As it is where nothing is said. */
 void lab_scenario_usual_explore(struct lab_explore *explore);
+/* Whether it is about a volume group. */
+bool lab_scenario_is_volume(const struct lab_scenario *scenario);
 void lab_scenario_free(struct lab_scenario *scenario);
 struct lab_event *lab_scenario_event(const struct lab_scenario *scenario, unsigned index);
 

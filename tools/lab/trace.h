@@ -16,6 +16,9 @@ enum lab_trace_kind {
 	LAB_TRACE_ACK,     /* the same; flag: durable, by FUA */
 	LAB_TRACE_FLUSH,   /* number: a token */
 	LAB_TRACE_FLUSHED, /* number: a token */
+	LAB_TRACE_BEGIN,   /* number: an operation on a group */
+	LAB_TRACE_END,     /* number: it was told to be done */
+	LAB_TRACE_FORGET, /* disk (a volume), sector (offset), count (length): nobody asks for it */
 };
 
 struct lab_trace_event {
