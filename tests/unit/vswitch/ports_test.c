@@ -245,6 +245,47 @@ static void add_busy(struct vswitch *vswitch, struct busy_port *busy, unsigned n
 	CU_ASSERT_EQUAL_FATAL(vswitch_add_port(vswitch, &busy->port, name, NULL), 0);
 }
 
+/* Looks at the switch until `enough`, for however long the machine takes. */
+static void wait_until(struct vswitch *vswitch, bool (*enough)(const struct vswitch_status *status))
+{
+	bool done = false;
+
+	for (unsigned i = 0; !done && i < 60000; i++) {
+		struct vswitch_status *status;
+
+		CU_ASSERT_EQUAL_FATAL(vswitch_status(vswitch, &status), 0);
+		done = enough(status);
+		vswitch_status_free(status);
+		usleep(1000);
+	}
+	CU_ASSERT_TRUE(done);
+}
+
+static bool frames_came(const struct vswitch_status *status)
+{
+	for (unsigned i = 0; i < status->port_count; i++)
+		if (status->ports[i].counters.rx_frames < 1000)
+			return false;
+	return true;
+}
+
+static bool links_delivered(const struct vswitch_status *status)
+{
+	return status->ports[1].link_in.counters.delivered &&
+	       status->ports[1].link_out.counters.delivered &&
+	       status->ports[2].link_out.counters.delivered;
+}
+
+static void wait_for_frames(struct vswitch *vswitch)
+{
+	wait_until(vswitch, frames_came);
+}
+
+static void wait_for_links(struct vswitch *vswitch)
+{
+	wait_until(vswitch, links_delivered);
+}
+
 /* Ports of several threads send to each other while some come and go and are looked at: what is lost is counted. */
 static void test_threads_share_ports(void)
 {
@@ -277,7 +318,7 @@ static void test_threads_share_ports(void)
 	for (unsigned i = 0; i < PORTS; i++)
 		memset(&busy[i].port.counters, 0, sizeof(busy[i].port.counters));
 	CU_ASSERT_EQUAL(vswitch_start(vswitch, NULL), 0);
-	usleep(20000);
+	wait_for_frames(vswitch);
 	vswitch_stop(vswitch);
 	for (unsigned i = 0; i < PORTS; i++) {
 		const struct port_counters *counters = &busy[i].port.counters;
@@ -312,7 +353,7 @@ static void test_threads_share_links(void)
 		CU_ASSERT_EQUAL(vswitch_set_link(vswitch, "p1", LINK_IN | LINK_OUT, &slow, NULL),
 				0);
 		CU_ASSERT_EQUAL(vswitch_set_link(vswitch, "p2", LINK_OUT, &slow, NULL), 0);
-		usleep(2000);
+		wait_for_links(vswitch);
 		CU_ASSERT_EQUAL(vswitch_set_link(vswitch, "p1", LINK_OUT, &good, NULL), 0);
 	}
 	CU_ASSERT_EQUAL_FATAL(vswitch_status(vswitch, &status), 0);
