@@ -237,7 +237,7 @@ bench:
 bench-compare:
 	@tests/bench/compare.py "$(A)" "$(B)"
 
-DOCS := README.md CHANGELOG.md HACKING.md LICENSE tests/guest/README.md $(wildcard docs/*.md docs/formats/*.md)
+DOCS := README.md CHANGELOG.md HACKING.md LICENSE tests/guest/README.md $(wildcard docs/*.md docs/formats/*.md docs/pictures/*.svg)
 
 install: build
 	install -D -m 755 $(TENON) $(DESTDIR)$(PREFIX)/bin/tenon
