@@ -155,7 +155,7 @@ static int set_port(void *arg)
 	if (!port)
 		return vswitch_no_such_port(call->vswitch, call->name, call->error);
 	/* What it has learned may be in VLANs that it is no member of any more. */
-	if (memcmp(&port->config.vlan, &call->config->vlan, sizeof(port->config.vlan)))
+	if (!vlan_port_same(&port->config.vlan, &call->config->vlan))
 		mac_table_flush_port(call->vswitch->table, port->index);
 	apply_config(port, call->config);
 	return 0;

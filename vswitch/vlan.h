@@ -36,6 +36,12 @@ struct vlan_port {
 	uint64_t members[64]; /* of a trunk: a bit for each VLAN; its native one needs none */
 };
 
+static inline bool vlan_port_same(const struct vlan_port *a, const struct vlan_port *b)
+{
+	return a->kind == b->kind && a->untagged == b->untagged &&
+	       !memcmp(a->members, b->members, sizeof(a->members));
+}
+
 static inline bool vlan_in_list(const uint64_t members[64], uint16_t vlan)
 {
 	return members[vlan / 64] >> vlan % 64 & 1;
