@@ -64,6 +64,14 @@ wrong 's/level: 5/level: 5\n  level: 6/' ":5:3: level is said twice"
 wrong 's/disk: 2/disk: [2, 99]/' ":24:15: disk"
 wrong 's/name: .*/name: ..\/elsewhere/' ": name '../elsewhere'"
 wrong 's/^array:/array: [/' ":[0-9]+:[0-9]+: "
+# A small file that stands for a large one, one that has itself in it, and one that is too deep.
+{ printf 'name: bomb\narray: {level: 1, members: 2}\ndisks: {size: 4M}\nevents:\n  - &e {at: 1s, do: power, keep: ['
+	seq -s, 3000; printf ']}\n'; for _ in {1..9000}; do echo '  - *e'; done; } >bomb.yaml
+expect 2 'bomb.yaml:5:[0-9]+: too many values' "$TENON" raid test bomb.yaml
+printf 'name: &a [*a]\narray: {level: 5}\n' >cycle.yaml
+expect 2 'cycle.yaml:[0-9]+:[0-9]+: ' "$TENON" raid test cycle.yaml
+{ printf 'name: deep\narray: '; printf '[%.0s' {1..1200}; echo; } >deep.yaml
+expect 2 'deep.yaml:[0-9]+:[0-9]+: ' "$TENON" raid test deep.yaml
 expect 2 'no ready scenario.*' "$TENON" raid test raid5-los
 expect 2 "did you mean 'raid5-loss'" "$TENON" raid test raid5-los
 

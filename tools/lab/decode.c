@@ -14,6 +14,9 @@
 #include "util/spelling.h"
 
 #define DEPTH_MOST 8u
+#define MAPS_MOST  10000u
+#define VALUES_MOST                                                                                \
+	1000000u /* of a whole file; an alias counts as often as it stands for something */
 
 struct lab_pool_item {
 	struct lab_pool_item *next;
@@ -25,7 +28,7 @@ struct lab_decoder {
 	yaml_document_t document;
 	struct lab_pool *pool;
 	struct error *error;
-	unsigned depth;
+	unsigned depth, values;
 };
 
 /* ---- Memory ---- */
@@ -128,6 +131,15 @@ static void add_word(char *all, size_t size, const char *word)
 	size_t length = strlen(all);
 
 	snprintf(all + length, size - length, "%s%s", length ? ", " : "", word);
+}
+
+/* Aliases let a small file stand for a large one: what it comes to is bounded before it is made. */
+static int count_values(struct lab_decoder *decoder, const yaml_node_t *node, unsigned count)
+{
+	if (count > VALUES_MOST - decoder->values)
+		return fail_at(decoder, node, "too many values, with those that aliases stand for");
+	decoder->values += count;
+	return 0;
 }
 
 /* ---- Values ---- */
@@ -239,8 +251,10 @@ static int decode_list(struct lab_decoder *decoder, const struct lab_key *key, y
 	unsigned count = list_of(node, &id, &items);
 	struct lab_numbers *numbers = at;
 	struct lab_texts *texts = at;
-	int rc = 0;
+	int rc = count_values(decoder, node, count);
 
+	if (rc)
+		return rc;
 	if (key->type == LAB_NUMBERS)
 		*numbers = (struct lab_numbers){
 			lab_pool_alloc(decoder->pool, count * sizeof(uint64_t)), count
@@ -271,9 +285,14 @@ static int decode_maps(struct lab_decoder *decoder, const struct lab_key *key, y
 {
 	yaml_node_item_t *items;
 	unsigned count = list_of(node, &id, &items);
-	char *at = lab_pool_alloc(decoder->pool, count * key->size);
-	int rc = 0;
+	int rc = count_values(decoder, node, count);
+	char *at;
 
+	if (rc)
+		return rc;
+	if (count > MAPS_MOST)
+		return fail_at(decoder, node, "too many of these");
+	at = lab_pool_alloc(decoder->pool, count * key->size);
 	for (unsigned i = 0; i < count && !rc; i++)
 		rc = decode_map(decoder, yaml_document_get_node(&decoder->document, items[i]),
 				key->keys, at + i * key->size);

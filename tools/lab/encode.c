@@ -11,6 +11,21 @@
 static void encode_map(FILE *to, const struct lab_key *keys, const char *at, const char *usual,
 		       unsigned indent, const char *first);
 
+/* A character beyond ASCII by its number: not all may stand in a file as they are. Returns how many bytes it has. */
+static unsigned put_wide(FILE *to, const unsigned char *at)
+{
+	unsigned length = at[0] >= 0xf0 ? 4 : at[0] >= 0xe0 ? 3 : 2;
+	uint32_t point = at[0] & (0xffu >> (length + 1));
+
+	for (unsigned i = 1; i < length; i++) {
+		if ((at[i] & 0xc0) != 0x80)
+			return 1; /* no UTF-8: it does not come from a file */
+		point = point << 6 | (at[i] & 0x3f);
+	}
+	fprintf(to, "\\U%08x", point);
+	return length;
+}
+
 static void put_text(FILE *to, const char *text)
 {
 	const char *plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._/%- ";
@@ -25,7 +40,9 @@ static void put_text(FILE *to, const char *text)
 	for (; *text; text++) {
 		unsigned char c = (unsigned char)*text;
 
-		if (c == '"' || c == '\\')
+		if (c >= 0x80)
+			text += put_wide(to, (const unsigned char *)text) - 1;
+		else if (c == '"' || c == '\\')
 			fprintf(to, "\\%c", c);
 		else if (c < ' ' || c == 0x7f)
 			fprintf(to, "\\x%02x", c);
