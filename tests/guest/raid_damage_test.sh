@@ -1,0 +1,72 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# Damaged fields of superblocks, bitmaps and logs: what mdadm and md say of the images that tenon was asked about (docs/raid-damage.md).
+# Only with TORTURE=1: it takes some minutes. The words are those of Debian 12's.
+# timeout: 1800
+. "$(dirname "$0")/rig.sh"
+set -eu
+rig_begin
+DAMAGE=$TOP/tests/interop/raid_damage.py
+[ -n "${TORTURE:-}" ] || rig_skip "only with TORTURE=1"
+[ -x "$TOP/build/tests/helpers/raid_tool" ] || rig_skip "raid_tool is not built"
+cd "$WORK"
+mkdir base
+python3 "$DAMAGE" make "$TENON" "$TOP/build/tests/helpers/raid_tool" "$WORK/base"
+python3 "$DAMAGE" patches "$WORK/base" 1 >rows
+rm -r base/dm base/data
+for i in 0 1 2 3; do truncate -s 3M d$i; done
+rig_boot uml --name judge --memory 400M --deadline 1600 --disk d0 --disk d1 --disk d2 --disk d3 --file "$WORK/base:/base" --file "$WORK/rows:/rows" \
+	--with mdadm --modules raid456 --script - <<'GUEST'
+	disk() { case $1 in a) name=$DISK0 ;; b) name=$DISK1 ;; c) name=$DISK2 ;; j) name=$DISK3 ;; esac }
+	last() { line=$(echo "$1" | tail -n 1); }
+	# How md0 stands in /proc/mdstat; false: it does not run.
+	look() {
+		local line on=
+		md=
+		while read -r line; do
+			case $line in "md0 : active"*) on=1; case $line in *"(read-only)"*) md=', read-only' ;; esac ;; *]) [ -z "$on" ] || { md="[${line##*[}$md"; break; } ;; esac
+		done </proc/mdstat
+		[ -n "$md" ]
+	}
+	tab=$(printf '\t')
+	# Nothing is resynced or rebuilt, so that what is seen is what it was started as.
+	echo 1 >/sys/module/md_mod/parameters/start_ro
+	while IFS=$tab read -r structure field where kind patches; do
+		devices=
+		for image in /base/$kind/*; do
+			disk ${image##*/}
+			cat $image >$name
+			devices="$devices $name"
+		done
+		set -- $patches
+		disk $1
+		first=$name
+		while [ $# -gt 0 ]; do
+			disk $1
+			printf "$3" | dd of=$name bs=64K oflag=seek_bytes seek=$2 conv=notrunc 2>/dev/null
+			shift 3
+		done
+		if said=$(mdadm --examine $first 2>&1); then
+			examined='reads it'
+			case $said in *' - expected '*) examined='reads it, and says that another checksum is expected' ;; esac
+		else
+			last "$said"
+			examined=$line
+		fi
+		said=$(mdadm --assemble --run /dev/md0 $devices 2>&1)
+		if look; then
+			read -r resync </sys/block/md0/md/resync_start
+			case $resync in none) md="$md, in sync" ;; *) md="$md, not in sync" ;; esac
+		else
+			last "$said"
+			md="no: $line"
+		fi
+		[ ! -e /sys/block/md0/md ] || mdadm --stop /dev/md0 >/dev/null 2>&1
+		printf '%s\t%s\t%s\t%s\t%s\n' "$structure" "$field" "$where" "$examined" "$md" >>/result/judged
+	done </rows
+GUEST
+sed 's|/dev/ubd\([a-z]\)|\1|g; s/|/\//g' "$(rig_results judge)/judged" >judged
+[ -z "${RAID_DAMAGE_SAVE:-}" ] || cp judged "$RAID_DAMAGE_SAVE"
+[ "$(wc -l <judged)" = "$(wc -l <rows)" ] || rig_fail "not all were judged"
+mdadm --version 2>&1 | grep -q 'v4\.2' || { echo "the words are those of mdadm 4.2: not compared"; exit 0; }
+python3 "$DAMAGE" compare "$TOP/docs/raid-damage.md" - judged || rig_fail "the table says otherwise"
