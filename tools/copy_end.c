@@ -13,6 +13,7 @@
 
 #include "block/block.h"
 #include "block/image_format.h"
+#include "block/nbd.h"
 #include "block/partition.h"
 #include "block/signature.h"
 #include "rpc/rpc.h"
@@ -243,7 +244,7 @@ static int open_source(struct copy_command *copy, struct error *error)
 		rc = open_socket(end, end->word + 11, error);
 	else if (end->is_object)
 		rc = open_object(copy, end, false, error);
-	else if (partition_split(end->word, NULL, &number))
+	else if (block_is_nbd(end->word) || partition_split(end->word, NULL, &number))
 		rc = open_source_file(copy, 0, error);
 	else if (stat(end->word, &status) || is_stream(&status) ||
 		 (S_ISREG(status.st_mode) && !status.st_size))
@@ -373,7 +374,8 @@ static int open_destination_path(struct copy_command *copy, struct error *error)
 		error_set(error, -EINVAL, "%s: is the source and the destination", end->word);
 		return error_advise(error, "name two different files");
 	}
-	if (partition_split(end->word, NULL, &number) || (exists && !S_ISREG(status.st_mode))) {
+	if (block_is_nbd(end->word) || partition_split(end->word, NULL, &number) ||
+	    (exists && !S_ISREG(status.st_mode))) {
 		rc = block_open_file(&end->block, end->word, flags, 0, error);
 		return rc ? rc : check_overwrite(copy, end->block, error);
 	}

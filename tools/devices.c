@@ -80,6 +80,15 @@ static char *next_of_list(char **at)
 {
 	char *part = strsep(at, ":");
 
+	/* nbd://HOST:PORT/EXPORT */
+	if (part && *at && !strncmp(*at, "//", 2) && !strncmp(part, "nbd", 3)) {
+		(*at)[-1] = ':';
+		strsep(at, ":");
+		if (*at && (*at)[strspn(*at, "0123456789")] == '/') {
+			(*at)[-1] = ':';
+			strsep(at, ":");
+		}
+	}
 	if (part && *part && *at && begins_with_number(*at)) {
 		(*at)[-1] = ':';
 		strsep(at, ":");

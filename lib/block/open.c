@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "block/file.h"
+#include "block/nbd.h"
 #include "block/partition.h"
 #include "util/cleanup.h"
 #include "util/error.h"
@@ -33,6 +34,8 @@ int block_open_file(struct block **out, const char *path, unsigned flags, uint64
 	CLEANUP_FREE char *whole = NULL;
 	unsigned number;
 
+	if (block_is_nbd(path))
+		return block_open_nbd(out, path, flags & BLOCK_OPEN_WRITE, error);
 	if (!(flags & BLOCK_OPEN_CREATE) && partition_split(path, &whole, &number))
 		return open_partition(out, path, whole, number, flags, error);
 	return file_open(out, path, flags, size, error);

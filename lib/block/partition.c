@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "block/block.h"
+#include "block/nbd.h"
 #include "util/bytes.h"
 #include "util/error.h"
 
@@ -319,7 +320,7 @@ bool device_exists(const char *name)
 {
 	unsigned number;
 
-	return !access(name, F_OK) || partition_split(name, NULL, &number);
+	return !access(name, F_OK) || block_is_nbd(name) || partition_split(name, NULL, &number);
 }
 
 /* ---- Opening ---- */

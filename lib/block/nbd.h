@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A disk behind NBD, through libnbd: where one machine is outgrown, arrays and groups stand on what nbdkit, qemu-nbd or
+ * another server exports.
+ *
+ * A URI is as libnbd has it: nbd://HOST[:PORT]/EXPORT, nbds:// with TLS, nbd+unix:///EXPORT?socket=PATH. Names of hosts are
+ * resolved by the calling thread.
+ *
+ * A server that hangs up, breaks the protocol or does not answer for BLOCK_NBD_LIMIT_NS is an error (-EIO) of all requests that it
+ * has: a member's failure, as of a disk that fails. Then
+ *
+ *	there	--hangs up, nothing unflushed-->	away: a later request connects again, at most once in a second
+ *	there	--hangs up, writes unflushed-->		lost: for good
+ *
+ * since a server that was started anew may have lost what it had acknowledged, and would acknowledge a flush of it.
+ * What comes back with another size is not taken.
+ *
+ * Nobody can be kept from an export by locks: who else uses it is the server's to know.
+ */
+#ifndef TENON_BLOCK_NBD_H
+#define TENON_BLOCK_NBD_H
+
+#include <stdbool.h>
+
+struct block;
+struct error;
+
+#define BLOCK_NBD_LIMIT_NS   30000000000ull
+#define BLOCK_NBD_CONNECT_NS 10000000000ull
+
+bool block_is_nbd(const char *name);
+
+/* On a fiber. `writable`: -EROFS where the server does not allow it. Errors besides: libnbd's, -ETIMEDOUT, and -EPROTO for a
+ * disk that cannot be one. */
+int block_open_nbd(struct block **out, const char *uri, bool writable, struct error *error);
+
+#endif
