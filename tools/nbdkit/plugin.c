@@ -472,4 +472,7 @@ static struct nbdkit_plugin tenon_plugin = {
 	.errno_is_preserved = 0,
 };
 
+/* What the macro defines is declared by no header of nbdkit's. */
+NBDKIT_DLL_PUBLIC struct nbdkit_plugin *plugin_init(void);
+
 NBDKIT_REGISTER_PLUGIN(tenon_plugin)
