@@ -29,6 +29,9 @@ static int clone_check_name(const struct vg_clone *clone, struct error *error)
 
 	if (rc || volume_scan_find(look->scan, clone->name, &group, NULL) == -ENOENT)
 		return rc;
+	/* that was cut off, and goes on */
+	if (volume_group_is_half_clone(group))
+		return 0;
 	error_set(error, -EEXIST, "%s: there is a volume group of this name", clone->name);
 	return error_advise(error, "choose another name");
 }

@@ -43,6 +43,8 @@ struct change {
 };
 
 void change_begin(struct change *change, struct volume_group *group);
+/* The same, and whether the group can be changed: 0, or -EROFS with the reason in `error`. */
+int change_open(struct change *change, struct volume_group *group, struct error *error);
 /* 0 or -ENOMEM. */
 int change_keep_lv(struct change *change, struct volume_lv *lv);
 int change_keep_pv(struct change *change, struct volume_pv *pv);

@@ -32,6 +32,12 @@ void change_begin(struct change *change, struct volume_group *group)
 	lvm_vg_problems_forget(group);
 }
 
+int change_open(struct change *change, struct volume_group *group, struct error *error)
+{
+	change_begin(change, group);
+	return lvm_vg_check_changeable(group, error);
+}
+
 static struct change_kept *keep(struct change *change, enum kept_kind kind)
 {
 	struct change_kept *kept = lvm_config_alloc(&change->group->private->memory, sizeof(*kept));

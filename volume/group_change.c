@@ -25,8 +25,7 @@ int volume_group_rename(struct volume_group *group, const char *name, struct err
 	CLEANUP_CHANGE struct change change;
 	int rc;
 
-	change_begin(&change, group);
-	rc = lvm_vg_check_changeable(group, error);
+	rc = change_open(&change, group, error);
 	if (!rc)
 		rc = volume_group_name_check(name, error);
 	if (!rc)
@@ -157,8 +156,7 @@ int volume_pv_resize(struct volume_group *group, struct volume_pv *pv, uint64_t 
 	uint32_t extents = 0;
 	int rc;
 
-	change_begin(&change, group);
-	rc = lvm_vg_check_changeable(group, error);
+	rc = change_open(&change, group, error);
 	size = round_down(size ? size : pv->block ? pv->block->size : 0, LVM_SECTOR_SIZE);
 	if (!rc)
 		rc = plan_size(group, pv, size, &extents, error);

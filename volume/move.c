@@ -243,8 +243,7 @@ static int commit_step(struct volume_group *group, struct volume_lv *move, struc
 	bool last = is_last_step(move);
 	int rc;
 
-	change_begin(&change, group);
-	rc = lvm_vg_check_changeable(group, error);
+	rc = change_open(&change, group, error);
 	if (!rc)
 		rc = lvm_move_block_settle(moving->block, error);
 	if (!rc && last)
@@ -271,8 +270,7 @@ static int end_moved(struct volume_group *group, struct volume_lv *move, struct 
 	CLEANUP_CHANGE struct change change;
 	int rc;
 
-	change_begin(&change, group);
-	rc = lvm_vg_check_changeable(group, error);
+	rc = change_open(&change, group, error);
 	if (!rc)
 		rc = lvm_move_plan_end(&change, move, false, error);
 	return rc ? rc : change_commit(&change, error);
@@ -435,8 +433,7 @@ int volume_move_abort(struct volume_group *group, struct error *error)
 		CLEANUP_CHANGE struct change change;
 		struct lvm_moving *moving = move->private->moving;
 
-		change_begin(&change, group);
-		rc = lvm_vg_check_changeable(group, error);
+		rc = change_open(&change, group, error);
 		if (!rc)
 			rc = lvm_move_plan_end(&change, move, false, error);
 		if (!rc)

@@ -179,8 +179,7 @@ int volume_group_reduce(struct volume_group *group, struct volume_pv *pv, struct
 	CLEANUP_CHANGE struct change change;
 	int rc;
 
-	change_begin(&change, group);
-	rc = lvm_vg_check_changeable(group, error);
+	rc = change_open(&change, group, error);
 	if (!rc)
 		rc = check_leaves(group, pv, error);
 	if (!rc && change_drop_pv(&change, pv))

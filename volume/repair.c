@@ -1,11 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * Making a group whole again without losing anything of it; and telling a copy of its disks from the original.
- *
- * A repair is a change that changes nothing: every change writes all metadata areas and, here, all labels. A clone gets
- * new UUIDs in two steps, the metadata and then the labels: between them its PVs are found by nobody. It is a copy;
- * where that is cut short, it is copied again.
- */
+/* Making a group whole again without losing anything of it: a change that changes nothing, since every change writes all metadata
+ * areas and, here, all labels. */
 #include <errno.h>
 #include <string.h>
 
@@ -13,9 +8,6 @@
 #include "util/bytes.h"
 #include "util/error.h"
 #include "volume/change.h"
-#include "volume/lvm_io.h"
-
-/* ---- Repair ---- */
 
 /* PVs that were missing when the group was last changed, and are here. */
 static int plan_return(struct change *change)
@@ -91,95 +83,5 @@ int volume_group_repair(struct volume_group *group, bool restore_missing, struct
 	}
 	group->partial = false;
 	lvm_vg_mark_used(group);
-	return 0;
-}
-
-/* ---- Clone ---- */
-
-static int find_copy(const struct volume_scan *scan, struct volume_group **group,
-		     struct error *error)
-{
-	for (unsigned i = 0; i < scan->device_count; i++)
-		if (!scan->devices[i].is_pv || !scan->devices[i].group)
-			return error_set(error, -EINVAL, "%s: is no physical volume of a group%s%s",
-					 scan->devices[i].block->name,
-					 scan->devices[i].problem ? ": " : "",
-					 scan->devices[i].problem ? scan->devices[i].problem : "");
-	if (scan->group_count != 1)
-		return error_set(error, -EINVAL, "the devices are of %u groups, expected one",
-				 scan->group_count);
-	*group = scan->groups[0];
-	for (unsigned i = 0; i < (*group)->pv_count; i++) {
-		const struct volume_pv *pv = (*group)->pvs[i];
-
-		if (pv->block && !pv->duplicate)
-			continue;
-		error_set(error, pv->block ? -ENOTUNIQ : -ENXIO, "volume group %s: PV %s is %s",
-			  (*group)->name, pv->uuid,
-			  pv->block ? "on more than one of the devices" : "on none of the devices");
-		return error_advise(error, "name the copies of all its devices, each once");
-	}
-	return lvm_vg_check_changeable(*group, error);
-}
-
-static int plan_clone(struct change *change, const char *name, struct error *error)
-{
-	struct volume_group *group = change->group;
-	int rc = 0;
-
-	group->name = lvm_vg_keep_string(group, name);
-	if (!group->name) {
-		group->name = change->before.name;
-		return change_no_memory(group, error);
-	}
-	lvm_uuid_generate(group->uuid, group->private->random);
-	for (unsigned i = 0; i < group->pv_count; i++) {
-		struct volume_pv *pv = group->pvs[i];
-
-		if (change_keep_pv(change, pv))
-			return change_no_memory(group, error);
-		lvm_uuid_generate(pv->uuid, group->private->random);
-		memcpy(pv->private->label.uuid, pv->uuid, sizeof(pv->uuid));
-	}
-	for (unsigned i = 0; !rc && i < group->lv_count; i++)
-		rc = lvm_lv_dm_name_check(group, group->lvs[i]->name, error);
-	return rc;
-}
-
-static int clone_group(struct volume_group *group, const char *name, struct error *error)
-{
-	CHANGING(group);
-	CLEANUP_CHANGE struct change change;
-	int rc;
-
-	change_begin(&change, group);
-	rc = plan_clone(&change, name, error);
-	if (!rc)
-		rc = change_commit(&change, error);
-	if (!rc)
-		lvm_vg_mark_used(group);
-	return rc;
-}
-
-int volume_group_clone(const char *name, struct block *const *blocks, unsigned count,
-		       const struct volume_context *context, struct error *error)
-{
-	CLEANUP_VOLUME_SCAN struct volume_scan *scan = NULL;
-	struct volume_group *group = NULL;
-	int rc = volume_group_name_check(name, error);
-
-	if (!rc)
-		rc = volume_groups_scan(blocks, count, context, &scan, error);
-	if (!rc)
-		rc = find_copy(scan, &group, error);
-	if (!rc)
-		rc = clone_group(group, name, error);
-	if (rc)
-		return rc;
-	if (group->problem_count > group->lasting_problems)
-		return error_set(error, -EIO,
-				 "volume group %s: is half a copy now: %s; copy its "
-				 "devices again",
-				 name, group->problems[group->lasting_problems]);
 	return 0;
 }

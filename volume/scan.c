@@ -284,6 +284,9 @@ static void judge_group(struct volume_group *group)
 		lvm_vg_problem(group,
 			       "a split or a merge of it was cut short; `tenon vg import` makes it "
 			       "usable as it is");
+	if (volume_group_is_half_clone(group))
+		lvm_vg_problem(group,
+			       "is half a clone; `tenon vg clone` of the same devices ends it");
 	if (group->partial)
 		lvm_vg_lock(group, LVM_PARTIAL_REASON);
 	lvm_vg_judge_partial(group);

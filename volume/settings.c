@@ -251,8 +251,7 @@ int volume_group_set(struct volume_group *group, const struct volume_settings *s
 	struct volume_group_private *private = group->private;
 	int rc;
 
-	change_begin(&change, group);
-	rc = lvm_vg_check_changeable(group, error);
+	rc = change_open(&change, group, error);
 	if (!rc)
 		rc = lvm_tags_check(settings->add_tags, settings->add_count, error);
 	if (rc)
@@ -273,8 +272,7 @@ int volume_pv_set(struct volume_group *group, struct volume_pv *pv,
 	CLEANUP_CHANGE struct change change;
 	int rc;
 
-	change_begin(&change, group);
-	rc = lvm_vg_check_changeable(group, error);
+	rc = change_open(&change, group, error);
 	if (!rc)
 		rc = lvm_tags_check(settings->add_tags, settings->add_count, error);
 	if (rc)

@@ -319,9 +319,12 @@ int volume_group_set_exported(struct volume_group *group, bool exported, struct 
  * and are here are taken back with `restore_missing`; else, and where one is not here, -EBUSY, -ENXIO. */
 int volume_group_repair(struct volume_group *group, bool restore_missing, struct error *error);
 /* Gives the group on `blocks`, which are copies of all its PVs, another name and it and its PVs new UUIDs, so that it can be
- * beside the original. -EINVAL, -ENXIO, -ENOTUNIQ where they are not one whole group. */
+ * beside the original. One that was cut off goes on when it is asked for again. -EINVAL, -ENXIO, -ENOTUNIQ where they are not one whole
+ * group. */
 int volume_group_clone(const char *name, struct block *const *blocks, unsigned count,
 		       const struct volume_context *context, struct error *error);
+/* Whether it is one that was cut off: some of its devices have the UUID of the original's still. */
+bool volume_group_is_half_clone(const struct volume_group *group);
 /* PVs of the group, and the volumes that lie on them alone, become a new group. -EBUSY for a volume that lies on both sides or
  * is open, -EINVAL where all would go, or one side would have no metadata area. */
 int volume_group_split(struct volume_group *group, const char *name, struct volume_pv *const *pvs,

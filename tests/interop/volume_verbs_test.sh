@@ -160,6 +160,22 @@ t vg extend vg0 "$work/e.img"
 t lv create vg0/live --size 8M "$work/e.img"
 t vg tag vg0 --add live
 t pv resize "$work/e.img" --size 33M
+# what a group and its PVs say of themselves
+t vg tag vg0 --add shown
+t vg change vg0 --alloc cling --autoactivate no
+t pv tag "$work/a.img" --add live
+t pv change "$work/a.img" --allocatable no
+has vg vg0 tags ours,live,shown
+has vg vg0 allocation cling
+has vg vg0 autoactivate False
+has pv "$work/a.img" tags live
+has pv "$work/a.img" allocatable False
+t vg repair vg0
+t vg tag vg0 --delete shown
+t vg change vg0 --alloc normal --autoactivate yes
+t pv tag "$work/a.img" --delete live
+t pv change "$work/a.img" --allocatable yes
+has vg vg0 tags ours,live
 ! "$tenon" vg rename vg0 other >said 2>&1 || fail "renamed under a server"
 grep -q 'running server' said || fail "does not say that a server has it"
 ! "$tenon" vg reduce vg0 "$work/e.img" >said 2>&1 || fail "a used PV left"
