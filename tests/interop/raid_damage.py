@@ -47,7 +47,7 @@ KINDS = {"1.2": "abc", "0.90": "abc", "ppl": "abc", "journal": "abcj", "dm": "pq
 STRUCTURES = [("1.2", SB1, "1.2", "sum1", True), ("0.90", SB90, "0.90", "sum90", True), ("bitmap", BITMAP, "1.2", None, True), ("PPL header", PPL, "ppl", "crcppl", True),
               ("journal block", JOURNAL, "journal", "crcjournal", False), ("dm-raid", DM, "dm", None, True)]
 # What md of Linux 6.1 does not survive: it is not given that.
-PANICS = {("PPL header", "parity_disk"), ("journal block", "meta_size")}
+PANICS = {("PPL header", "parity_disk"), ("PPL header", "entries_count")}
 CHECKSUMS = {"sb_csum", "checksum"}
 
 
