@@ -3,16 +3,18 @@
  * Arrays from a script, for the tests of raid/: finer than the command line, and it can crash.
  *
  *	raid_tool create NAME [-l LEVEL] [-L LAYOUT] [-k CHUNK] [-m 1.0|1.1|1.2] [-b CHUNK|-B] [-c]
- *		[-s DEVICE]... DEVICE|missing... [-- STEP...]
+ *		[-C ppl] [-j DEVICE] [-s DEVICE]... DEVICE|missing... [-- STEP...]
  *	raid_tool assemble [-r] [-n] DEVICE... [-- STEP...]
  *	raid_tool components [-r] LEVEL LAYOUT CHUNK SIZE META-SIZE [rebuild=]DATA:BYTE:META:BYTE|missing...
  *		[-- STEP...]
  *
- * -b: a bitmap (0: the usual chunk), -B: none. -c: assume clean. -r: read-only. -n: no resync or recovery by itself. Steps, in order:
+ * -b: a bitmap (0: the usual chunk), -B: none. -C ppl, -j: a log, a write journal. -c: assume clean. -r: read-only. -n: no resync or recovery by itself. Steps, in order:
  *
  *	cat			the whole array to standard output
  *	fill FILE		the whole array from a file, as long as that goes
  *	write OFFSET LENGTH SEED, verify OFFSET LENGTH SEED
+ *	put OFFSET LENGTH FILE	what the file has there
+ *	bitmap CHUNK|none
  *	flush, fail DEVICE, remove DEVICE, add DEVICE, replace DEVICE DEVICE, wait, check, status, freeze, thaw
  *	devices NUMBER, chunk BYTES	of the shape to go to
  *	rate BYTES		limit of a rebuild; sleep MILLISECONDS
@@ -144,6 +146,40 @@ static int step_stream(struct tool *tool, const char *from)
 	return rc;
 }
 
+static int step_put(struct tool *tool)
+{
+	uint64_t offset = take_number(tool), length = take_number(tool);
+	const char *from = take(tool);
+	FILE *file = from ? fopen(from, "rb") : NULL;
+	uint8_t *bytes = malloc(PIECE);
+	int rc = file && !fseeko(file, (off_t)offset, SEEK_SET) ? 0 : -2;
+
+	for (uint64_t at = 0; !rc && at < length; at += PIECE) {
+		uint64_t piece = MIN(PIECE, length - at);
+
+		rc = fread(bytes, 1, piece, file) == piece ? 0 : -5;
+		if (!rc)
+			rc = block_write(raid_array_block(tool->array), offset + at, bytes, piece,
+					 0);
+	}
+	free(bytes);
+	if (file)
+		fclose(file);
+	return rc;
+}
+
+static int step_bitmap(struct tool *tool)
+{
+	const char *word = take(tool);
+	uint64_t chunk;
+
+	if (word && !strcmp(word, "none"))
+		return raid_bitmap_remove(tool->array, &tool->error);
+	if (!word || size_parse(word, &chunk, NULL))
+		exit(wrong("a size of chunks is missing"));
+	return raid_bitmap_add(tool->array, chunk, &tool->error);
+}
+
 static void print_status(struct tool *tool)
 {
 	struct raid_status status;
@@ -191,6 +227,10 @@ static int step(struct tool *tool, const char *what)
 		return step_stream(tool, take(tool));
 	if (!strcmp(what, "write") || !strcmp(what, "verify"))
 		return step_pattern(tool, what[0] == 'v');
+	if (!strcmp(what, "put"))
+		return step_put(tool);
+	if (!strcmp(what, "bitmap"))
+		return step_bitmap(tool);
 	if (!strcmp(what, "flush"))
 		return block_flush(raid_array_block(tool->array));
 	if (!strcmp(what, "fail"))
@@ -281,6 +321,15 @@ static int create(struct tool *tool)
 			options.bitmap = RAID_BITMAP_INTERNAL;
 		} else if (!strcmp(word, "-B")) {
 			options.bitmap = RAID_BITMAP_NONE;
+		} else if (!strcmp(word, "-C")) {
+			word = take(tool);
+			if (!word || strcmp(word, "ppl") != 0)
+				exit(wrong("-C ppl"));
+			options.bitmap = RAID_BITMAP_PPL;
+		} else if (!strcmp(word, "-j")) {
+			options.bitmap = RAID_BITMAP_JOURNAL;
+			members[count].journal = true;
+			members[count++].block = open_device(tool, take(tool), false);
 		} else if (!strcmp(word, "-c")) {
 			options.assume_clean = true;
 		} else if (!strcmp(word, "-s")) {
