@@ -168,14 +168,27 @@ static bool is_said(const struct lab_key *key, const char *at, const char *usual
 	}
 }
 
+/* What it cannot be without is not there: nothing was said of it. */
+static bool is_absent(const struct lab_key *keys, const char *at)
+{
+	for (const struct lab_key *key = keys; key->name; key++)
+		if (key->needed && key->type == LAB_TEXT &&
+		    !*(const char *const *)(at + key->offset))
+			return true;
+	return false;
+}
+
 /* "key:" and what there is inside, if there is anything. */
 static void put_map(FILE *to, const struct lab_key *key, const char *at, const char *usual,
 		    unsigned indent)
 {
 	char *inside;
 	size_t length;
-	FILE *into = open_memstream(&inside, &length);
+	FILE *into;
 
+	if (is_absent(key->keys, at))
+		return;
+	into = open_memstream(&inside, &length);
 	if (!into)
 		abort();
 	encode_map(into, key->keys, at, usual, indent + 2, "");
