@@ -229,7 +229,7 @@ struct raid_set raid_array_absent(const struct raid_array *array)
 {
 	struct raid_set absent = { 0 };
 
-	for (uint32_t i = 0; i < array->now.disks; i++) {
+	for (uint32_t i = 0; i < raid_array_places(array); i++) {
 		const struct raid_member *member = array->places[i].member;
 
 		if (!member || member->state != RAID_MEMBER_IN_SYNC)
@@ -262,6 +262,31 @@ unsigned raid_array_working(const struct raid_array *array)
 		working += array->places[i].member &&
 			   array->places[i].member->state == RAID_MEMBER_IN_SYNC;
 	return working;
+}
+
+static uint64_t sectors_of(const struct raid_geometry *g)
+{
+	return raid_geometry_array_sectors(g->level, g->layout, g->chunk_sectors, g->disks,
+					   g->member_sectors);
+}
+
+uint64_t raid_reshape_whole(const struct raid_array *array)
+{
+	return array->backwards ? MIN(sectors_of(&array->now), sectors_of(&array->before))
+				: sectors_of(&array->now);
+}
+
+uint64_t raid_reshape_start(const struct raid_array *array)
+{
+	return array->backwards ? raid_reshape_whole(array) : 0;
+}
+
+uint64_t raid_reshape_moved(const struct raid_array *array)
+{
+	uint64_t start = raid_reshape_start(array);
+
+	return array->backwards ? start - MIN(array->reshape_position, start)
+				: array->reshape_position;
 }
 
 void raid_array_resync_from(struct raid_array *array, uint64_t sector)

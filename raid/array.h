@@ -112,6 +112,7 @@ struct raid_array {
 	/* While `reshaping`: the old shape. Data below the position, in array sectors, are in the new one. What superblocks are to
 	 * say is the checkpoint; `flushed` as it was before the flush of the update that runs. */
 	bool reshaping;
+	bool backwards; /* and above the position are those in the new one, and it goes down */
 	struct raid_geometry before;
 	uint64_t reshape_position, reshape_checkpoint, reshape_flushed;
 	uint32_t max_dev;
@@ -187,6 +188,18 @@ void raid_array_destroy(struct raid_array *array);
 /* ---- array.c ---- */
 
 void raid_array_watch(struct raid_array *array, struct raid_watch *watch);
+/* How many places there are: in a reshape those of the shape that has more. */
+static inline uint32_t raid_array_places(const struct raid_array *array)
+{
+	return array->reshaping && array->before.disks > array->now.disks ? array->before.disks
+									  : array->now.disks;
+}
+
+/* Where the position of a reshape is at its beginning, in array sectors; and how much it moves in all, and has moved. Pure. */
+uint64_t raid_reshape_start(const struct raid_array *array);
+uint64_t raid_reshape_whole(const struct raid_array *array);
+uint64_t raid_reshape_moved(const struct raid_array *array);
+
 /* Tells the others. Does not suspend. */
 void raid_array_changed(struct raid_array *array, enum raid_change change);
 

@@ -108,8 +108,8 @@ static const char *why_not_reshaped(const struct md_superblock *sb)
 		what = "it is being reshaped, at a level that is neither 4, 5 nor 6";
 	else if ((sb->level == RAID_LEVEL_6) != (sb->new_level == RAID_LEVEL_6))
 		what = "it is being reshaped to another level";
-	else if (sb->delta_disks < 0 || (sb->features & MD_FEATURE_RESHAPE_BACKWARDS))
-		what = "it is being reshaped downwards, from its end on";
+	else if (sb->delta_disks < -(int32_t)(MD_MAX_DEVICES - MIN(sb->raid_disks, MD_MAX_DEVICES)))
+		what = "the reshape that it is in has too many members to begin with";
 	else if (sb->delta_disks >= (int32_t)MIN(sb->raid_disks, (uint32_t)INT32_MAX))
 		what = "the reshape that it is in has no members to begin with";
 	else if (sb->features & (MD_FEATURE_PPL | MD_FEATURE_MULTIPLE_PPLS | MD_FEATURE_JOURNAL))
@@ -279,7 +279,7 @@ static int check_complete(struct raid_array *array, const struct md_superblock *
 	uint32_t first = 0;
 
 	for (uint32_t i = 0; i < MIN(freshest->max_dev, MD_MAX_DEVICES); i++) {
-		if (freshest->roles[i] >= freshest->raid_disks)
+		if (freshest->roles[i] >= raid_array_places(array))
 			continue;
 		filled++;
 		array->lost = array->lost || is_lost(array, i);
@@ -359,7 +359,7 @@ static void catch_up_one(struct raid_member *member, const struct md_superblock 
 
 static void catch_up(struct raid_array *array, const struct md_superblock *freshest)
 {
-	for (uint32_t i = 0; i < array->now.disks; i++) {
+	for (uint32_t i = 0; i < raid_array_places(array); i++) {
 		struct raid_member *member = array->places[i].member;
 
 		/* One that was taken by force is in the next update, and not before. */

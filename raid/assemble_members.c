@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "raid/raid5_geometry.h"
 #include "raid/takeover.h"
 #include "util/bytes.h"
 
@@ -61,10 +62,34 @@ static void put(struct raid_member *member, uint16_t role, enum raid_member_stat
 		raid_member_place(member, role, state);
 }
 
+/* Nothing has been moved yet by the reshape that it is in. */
+static bool is_untouched(const struct md_superblock *sb)
+{
+	uint32_t before = sb->raid_disks - (uint32_t)sb->delta_disks;
+
+	if (!md_superblock_reshapes_backwards(sb))
+		return !sb->reshape_position;
+	return sb->reshape_position >=
+	       MIN(raid_geometry_array_sectors(sb->level, sb->layout, sb->chunk_sectors, before,
+					       sb->size),
+		   raid_geometry_array_sectors(sb->new_level, sb->new_layout, sb->new_chunk_sectors,
+					       sb->raid_disks, sb->size));
+}
+
 /* A member that the new shape has and the old one has not has nothing yet that it could lack. */
 static bool is_new_in_shape(const struct raid_array *array, uint16_t role)
 {
 	return array->reshaping && !array->reshape_position && role >= array->before.disks;
+}
+
+/* It is filled as data are moved: with the new shape up to the position, whose data were flushed before any superblock had it. What was in
+ * flight there when all stopped is made to agree by the resync that follows. */
+static bool is_filled_in_reshape(const struct raid_array *array, const struct md_superblock *sb)
+{
+	return array->reshaping && !array->backwards && is_rebuilding(sb) &&
+	       (sb->features & MD_FEATURE_RESHAPE) && !(sb->features & MD_FEATURE_REPLACEMENT) &&
+	       sb->events + 1 >= array->events &&
+	       sb->recovery_offset >= sb->reshape_position / raid5_data_disks(&array->now);
 }
 
 static void take_place(struct raid_member *member, uint16_t role)
@@ -87,6 +112,12 @@ static void take_place(struct raid_member *member, uint16_t role)
 	}
 	if (!is_rebuilding(sb) && !(sb->features & MD_FEATURE_REPLACEMENT)) {
 		raid_member_place(member, role, RAID_MEMBER_IN_SYNC);
+		return;
+	}
+	if (is_filled_in_reshape(array, sb)) {
+		member->recovered = member->full_from = member->checkpoint =
+			array->reshape_position / raid5_data_disks(&array->now);
+		put(member, role, RAID_MEMBER_REBUILDING);
 		return;
 	}
 	filled = !is_rebuilding(sb);
@@ -217,11 +248,15 @@ static bool is_same_shape(struct raid_member *member, const struct md_superblock
 		sb->new_offset = 0;
 	if (here && !there) {
 		sb->data_offset += (uint64_t)(int64_t)sb->new_offset;
+		sb->data_size -= (uint64_t)(int64_t)sb->new_offset;
 		sb->new_offset = 0;
+		/* What was filled on the way has all by then. */
+		if (sb->recovery_offset >= round_down(sb->size, MAX(sb->new_chunk_sectors, 1u)))
+			sb->features &= ~MD_FEATURE_RECOVERY_OFFSET;
 		return sb->new_level == freshest->level && sb->new_layout == freshest->layout &&
 		       sb->new_chunk_sectors == freshest->chunk_sectors;
 	}
-	if (there && !here && freshest->reshape_position)
+	if (there && !here && !is_untouched(freshest))
 		return false;
 	if (there && !here && (freshest->features & MD_FEATURE_NEW_OFFSET))
 		sb->new_offset = freshest->new_offset;
@@ -236,14 +271,14 @@ static bool is_same_shape(struct raid_member *member, const struct md_superblock
 	       (!here || is_same_reshape(sb, freshest));
 }
 
-/* Whether what is before its data leaves room for them to begin lower down. */
-static bool has_room_below(const struct md_superblock *sb)
+/* Whether what is before its data, and behind them, leaves room for them to begin where they are to. */
+static bool has_room(const struct md_superblock *sb)
 {
 	int64_t data = (int64_t)sb->data_offset + sb->new_offset;
 	int64_t super = (int64_t)sb->super_offset, end = super + MD_SUPERBLOCK_SECTORS;
 
 	if (sb->new_offset >= 0)
-		return true;
+		return sb->data_size >= sb->size + (uint64_t)sb->new_offset;
 	if (!sb->minor_version)
 		return data >= 0;
 	if (sb->bblog_size && sb->bblog_offset > 0 &&
@@ -284,10 +319,10 @@ static void judge(struct raid_member *member, uint64_t least_bytes,
 			  (unsigned long long)array->now.member_sectors);
 	else if ((sb->features & MD_FEATURE_REPLACEMENT) && raid_level_maps(array->level))
 		leave_out(member, "it replaces a member at a level that keeps its data once");
-	else if (!has_room_below(sb))
-		leave_out(member, "its data are moved over its superblock, log or bitmap");
-	else if (array->reshaping && is_rebuilding(sb) && role < MD_ROLE_MAX &&
-		 !is_new_in_shape(array, role))
+	else if (!has_room(sb))
+		leave_out(member, "its data are moved over its superblock, log or bitmap, or its "
+				  "end");
+	else if (array->reshaping && array->backwards && is_rebuilding(sb) && role < MD_ROLE_MAX)
 		leave_out(member, "it was being rebuilt as the array is reshaped");
 	else if (raid_member_by_number(array, sb->dev_number) != member)
 		leave_out(member, "another member has its device number, %u", sb->dev_number);
@@ -308,9 +343,9 @@ static void judge(struct raid_member *member, uint64_t least_bytes,
 		return;
 	else if (role == MD_ROLE_SPARE)
 		member->state = RAID_MEMBER_SPARE;
-	else if (role >= array->now.disks)
+	else if (role >= raid_array_places(array))
 		leave_out(member, "its role is %u, the array has %u places", role,
-			  array->now.disks);
+			  raid_array_places(array));
 	else if (goes_beside(member, role) && array->places[role].replacement)
 		leave_out(member, "%s replaces the member of place %u, too",
 			  array->places[role].replacement->block->name, role);

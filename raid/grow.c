@@ -67,8 +67,8 @@ static int check_any(const struct raid_array *array, const struct raid_grow *gro
 
 /* ---- More of each member ---- */
 
-/* Sectors for data that the device has by now. A superblock at the end is where it was, so the device did not grow. */
-static uint64_t usable(const struct raid_member *member)
+/* A superblock at the end is where it was, so the device did not grow. */
+uint64_t raid_member_usable(const struct raid_member *member)
 {
 	const struct md_superblock *sb = &member->sb;
 	uint64_t sectors = member->block->size >> MD_SECTOR_SHIFT;
@@ -89,7 +89,8 @@ static const struct raid_member *smallest(const struct raid_array *array)
 	list_for_each(at, &array->members) {
 		const struct raid_member *member = list_entry(at, struct raid_member, node);
 
-		if (is_written(member) && (!least || usable(member) < usable(least)))
+		if (is_written(member) &&
+		    (!least || raid_member_usable(member) < raid_member_usable(least)))
 			least = member;
 	}
 	return least;
@@ -107,7 +108,7 @@ static int plan_size(const struct raid_array *array, uint64_t wanted, uint64_t *
 		     struct error *error)
 {
 	const struct raid_member *least = smallest(array);
-	uint64_t most = round_down(least ? usable(least) : 0, unit_of(array));
+	uint64_t most = round_down(least ? raid_member_usable(least) : 0, unit_of(array));
 	char has[SIZE_TEXT], now[SIZE_TEXT];
 
 	*sectors = wanted == RAID_GROW_MAX ? MAX(most, array->now.member_sectors)
@@ -180,7 +181,7 @@ static int take_size(struct raid_array *array, uint64_t sectors, struct error *e
 		struct raid_member *member = list_entry(at, struct raid_member, node);
 
 		if (is_written(member))
-			member->sb.data_size = usable(member);
+			member->sb.data_size = raid_member_usable(member);
 	}
 	raid_array_resync_from(array, from);
 	rc = raid_super_update(array);
@@ -242,10 +243,11 @@ static int take_devices(struct raid_array *array, unsigned devices, struct error
 
 /* What is to be done, of which the first may be several. */
 struct grow_plan {
-	uint64_t sectors;       /* of each member */
-	bool takes_over;        /* to another level, where data are in the same places: g, too */
-	bool moves;             /* to another shape: */
-	struct raid_geometry g; /* this */
+	uint64_t sectors;             /* of each member */
+	bool takes_over;              /* to another level, where data are in the same places: */
+	struct raid_geometry level_g; /* this */
+	bool moves;                   /* then, or only, to another shape: */
+	struct raid_geometry g;       /* this */
 };
 
 static int check(const struct raid_array *array, const struct raid_grow *grow,
@@ -257,9 +259,12 @@ static int check(const struct raid_array *array, const struct raid_grow *grow,
 	plan->sectors = array->now.member_sectors;
 	plan->moves = plan->takes_over = false;
 	if (!rc && grow->level) {
-		rc = raid_takeover_plan(array, grow, &plan->g, error);
-		plan->takes_over = plan->g.level != array->now.level;
-		return rc;
+		rc = raid_takeover_plan(array, grow, &plan->level_g, error);
+		plan->takes_over = plan->level_g.level != array->now.level;
+		return rc || !grow->layout
+			       ? rc
+			       : raid_reshape_plan_after(array, &plan->level_g, grow->layout,
+							 &plan->g, &plan->moves, error);
 	}
 	if (!rc && grow->devices && mirror)
 		rc = check_devices(array, grow->devices, error);
@@ -296,12 +301,12 @@ int raid_grow(struct raid_array *array, const struct raid_grow *grow, struct err
 	rc = check(array, grow, &plan, error);
 	array->rebuild.frozen = true;
 	if (!rc && plan.takes_over)
-		rc = raid_takeover(array, &plan.g, error);
-	else if (!rc && plan.moves)
+		rc = raid_takeover(array, &plan.level_g, error);
+	if (!rc && plan.moves)
 		rc = raid_reshape_begin(array, &plan.g, error);
 	else if (!rc && grow->devices && grow->devices != array->now.disks)
 		rc = take_devices(array, grow->devices, error);
-	if (!rc && !plan.takes_over && plan.sectors > array->now.member_sectors)
+	if (!rc && grow->size && plan.sectors > array->now.member_sectors)
 		rc = take_size(array, plan.sectors, error);
 	raid_go_on(array);
 	fiber_mutex_unlock(&array->membership);

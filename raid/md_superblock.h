@@ -124,4 +124,11 @@ static inline uint16_t md_superblock_role(const struct md_superblock *sb, uint32
 /* The part of the set name after "host:", as it is: any bytes, which who shows them cleans (util/text.h). */
 const char *md_superblock_short_name(const struct md_superblock *sb);
 
+/* Whether the reshape that it is in goes from the array's end to its start. */
+static inline bool md_superblock_reshapes_backwards(const struct md_superblock *sb)
+{
+	return sb->delta_disks < 0 ||
+	       (!sb->delta_disks && (sb->features & MD_FEATURE_RESHAPE_BACKWARDS));
+}
+
 #endif

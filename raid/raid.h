@@ -338,8 +338,10 @@ struct raid_grow {
 	uint64_t chunk;   /* bytes; levels 4, 5 and 6 */
 	const char *layout; /* of levels 5 and 6, as raid_geometry_layout_parse() takes it */
 	const char *level;  /* alone; as raid_level_parse() takes it */
-	bool only_check;    /* change nothing */
-	unsigned adding;    /* so many spares are to be added before it is done */
+	uint64_t
+		array_size; /* bytes that the array may be cut to, with fewer devices; 0: none. Nobody uses it */
+	bool only_check; /* change nothing */
+	unsigned adding; /* so many spares are to be added before it is done */
 };
 
 /*

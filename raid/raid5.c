@@ -19,11 +19,12 @@ static unsigned set_count(const struct raid_set *set, uint32_t places)
 	return count;
 }
 
-/* Places that have data: those that are new in a shape have none before anything is moved there. */
+/* Places that have data: those that are new in a shape have none before anything is moved there, and those that will not be in
+ * it have theirs to the end. */
 static uint32_t places(const struct raid_array *array)
 {
-	return array->reshaping && !array->reshape_position
-		       ? MIN(array->before.disks, array->now.disks)
+	return array->reshaping && (array->backwards || !array->reshape_position)
+		       ? array->before.disks
 		       : array->now.disks;
 }
 
@@ -65,14 +66,27 @@ static bool has_only_parity(const struct raid_geometry *g, uint32_t place)
 	}
 }
 
+/* In a reshape both shapes count: what is being filled has its part of the new one, and in the old one it may have had no data. */
+static bool lacks_data(const struct raid_array *array, uint32_t place)
+{
+	const struct raid_member *member = array->places[place].member;
+	uint64_t moved = array->reshape_position / raid5_data_disks(&array->now);
+	bool has_new;
+
+	if (!array->reshaping)
+		return !has_only_parity(&array->now, place);
+	has_new = has_only_parity(&array->now, place) ||
+		  (member && member->state == RAID_MEMBER_REBUILDING && member->recovered >= moved);
+	return array->backwards || !has_new || !has_only_parity(&array->before, place);
+}
+
 static unsigned count_absent_data(const struct raid_array *array)
 {
 	const struct raid_set absent = raid_array_absent(array);
 	unsigned count = 0;
 
 	for (uint32_t i = 0; i < places(array); i++)
-		count += raid_set_has(&absent, i) &&
-			 (array->reshaping || !has_only_parity(&array->now, i));
+		count += raid_set_has(&absent, i) && lacks_data(array, i);
 	return count;
 }
 

@@ -72,7 +72,9 @@ bool raid5_readable(const struct raid5 *r, uint32_t role, uint64_t sector, uint6
 
 	if (!member)
 		return false;
-	if (member->state != RAID_MEMBER_IN_SYNC && sector + count > member->recovered)
+	/* What has been filled in a reshape is in the new shape. */
+	if (member->state != RAID_MEMBER_IN_SYNC &&
+	    (r != raid5_of(r->array) || sector + count > member->recovered))
 		return false;
 	return !member->bad.count ||
 	       !md_badblocks_find(&member->bad, raid5_device_sector(r, member, sector), count);

@@ -24,6 +24,10 @@ int raid5_reshape_enter(struct raid_array *array, struct error *error);
 /* The next part. Suspends. 1: there is more; 0: it is over; or a negative errno. */
 int raid5_reshape_part(struct raid_array *array);
 
+/* From here on requests to bytes [from, to) wait; suspends until those that are there have ended. */
+void raid5_reshape_take(struct raid5_reshape *reshape, uint64_t from, uint64_t to);
+void raid5_reshape_let_go(struct raid5_reshape *reshape);
+
 /* Whether the first part can be moved at all: nothing is written over before superblocks say that it has been moved. Pure. */
 bool raid5_reshape_fits(const struct raid_array *array);
 

@@ -116,14 +116,6 @@ void raid_rebuild_scrub_begin(struct raid_rebuild *rebuild, enum raid_operation 
 	rebuild->found = (struct raid_found){ .count = 0 };
 }
 
-static uint64_t reshape_end(const struct raid_array *array)
-{
-	const struct raid_geometry *g = &array->now;
-
-	return raid_geometry_array_sectors(g->level, g->layout, g->chunk_sectors, g->disks,
-					   g->member_sectors);
-}
-
 /* Part by part, each of which is on the disks when the next one begins. */
 static void reshape(struct raid_array *array)
 {
@@ -132,7 +124,7 @@ static void reshape(struct raid_array *array)
 
 	while (rc > 0 && !raid_rebuild_must_end(array)) {
 		rc = array->level->reshape(array);
-		rebuild->next = rc ? array->reshape_position : rebuild->total;
+		rebuild->next = rc ? raid_reshape_moved(array) : rebuild->total;
 		raid_rebuild_throttle(array, (rebuild->next - rebuild->completed)
 						     << MD_SECTOR_SHIFT);
 		rebuild->completed = rebuild->next;
@@ -151,7 +143,7 @@ static void begin(struct raid_array *array, enum raid_operation operation, uint6
 	rebuild->status = 0;
 	rebuild->next = rebuild->completed = rebuild->saved = rebuild->began = start;
 	rebuild->total = operation == RAID_RECOVER   ? array->now.member_sectors
-			 : operation == RAID_RESHAPE ? reshape_end(array)
+			 : operation == RAID_RESHAPE ? raid_reshape_whole(array)
 						     : array->sync_sectors;
 	rebuild->saved_ns = rebuild->began_ns = worker_now();
 	raid_rebuild_speed_begin(array);
@@ -245,7 +237,7 @@ static bool work(struct raid_array *array)
 	if (array->reshaping) {
 		if (rebuild->disabled || rebuild->failed || rebuild->held)
 			return false;
-		run(array, RAID_RESHAPE, array->reshape_position);
+		run(array, RAID_RESHAPE, raid_reshape_moved(array));
 		return true;
 	}
 	if (!rebuild->disabled && !rebuild->failed && !rebuild->held) {

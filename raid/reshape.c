@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Beginning a reshape: more members, another chunk or layout at levels 4, 5 and 6. How it goes on is in raid5_reshape.c.
+ * Beginning a reshape: more members or fewer, another chunk or layout at levels 4, 5 and 6. How it goes on is in raid5_reshape.c.
  *
  * Data are moved towards the start of the members, to an offset that is lower by a chunk or more, as mdadm does where there is room: then
- * nothing has to be kept elsewhere. Where there is no room it is refused.
+ * nothing has to be kept elsewhere. With fewer members, and where there is room behind the data only, they are moved up, from the array's end on. Where there is no room it is refused.
  *
  * Why no crash loses data. Nothing is moved before two updates of superblocks: in the first one the new members have a place and no data, so that
  * nobody takes their word for the array's; in the second they have all that the new shape has of them, which is nothing yet. Whoever missed
@@ -20,7 +20,14 @@
 #include "util/bytes.h"
 #include "util/size.h"
 
-#define ROOM_MOST 32768u /* sectors that data are moved down at most */
+#define ROOM_MOST 32768u /* sectors that data are moved at most */
+
+/* How data move to another shape. */
+struct move {
+	uint64_t height;  /* sectors that they move at least */
+	int32_t offset;   /* by so many they do; above 0: upwards, beginning with the last */
+	uint64_t sectors; /* that are used of each member then */
+};
 
 /* Sectors between what stands before the data and them. */
 static uint64_t room_below(const struct raid_member *member)
@@ -46,28 +53,84 @@ static bool is_written(const struct raid_member *member)
 	return RAID_WRITABLE_STATES & (1u << member->state);
 }
 
-/* By how much data move down on all members; 0 with `error` set where there is no room. */
-static uint64_t choose_room(const struct raid_array *array, uint64_t height, struct error *error)
+/* Sectors behind what is used of its data. */
+static uint64_t room_above(const struct raid_member *member)
+{
+	uint64_t sectors = raid_member_usable(member), used = member->array->now.member_sectors;
+
+	return sectors > used ? sectors - used : 0;
+}
+
+/* The member that has least of it. */
+static const struct raid_member *least_of(const struct raid_array *array,
+					  uint64_t (*room)(const struct raid_member *member))
 {
 	const struct raid_member *least = NULL;
-	char needs[SIZE_TEXT], has[SIZE_TEXT];
 
 	list_for_each(at, &array->members) {
 		const struct raid_member *member = list_entry(at, struct raid_member, node);
 
-		if (is_written(member) && (!least || room_below(member) < room_below(least)))
+		if (is_written(member) && (!least || room(member) < room(least)))
 			least = member;
 	}
-	if (least && room_below(least) >= height)
-		return MAX(height,
-			   round_down(MIN(room_below(least) / 2, (uint64_t)ROOM_MOST), height));
+	return least;
+}
+
+static int32_t some_of(uint64_t room, uint64_t height)
+{
+	return (int32_t)MAX(height, round_down(MIN(room / 2, (uint64_t)ROOM_MOST), height));
+}
+
+/* With fewer members there is no need for all of each: the array ends before. Else the bitmap would have to be another. */
+static int choose_less(const struct raid_array *array, struct move *move, uint64_t above,
+		       struct error *error)
+{
+	move->offset = (int32_t)move->height;
+	if (above >= move->height)
+		return 0;
+	move->sectors -= MIN(move->sectors, move->height);
+	if (!move->sectors)
+		return error_set(error, -ENOSPC,
+				 "%s uses %llu sectors of each member, expected more",
+				 array->block.name, (unsigned long long)array->now.member_sectors);
+	if (!array->intent)
+		return 0;
+	error_set(error, -EINVAL, "%s has a bitmap, and its members no room behind their data",
+		  array->block.name);
+	return error_advise(error, "`tenon raid bitmap %s remove` first", array->name);
+}
+
+/* By how much data move, on all members. -ENOSPC with `error` set where there is no room. */
+static int choose_move(const struct raid_array *array, const struct raid_geometry *from,
+		       const struct raid_geometry *to, struct move *move, struct error *error)
+{
+	const struct raid_member *low = least_of(array, room_below),
+				 *high = least_of(array, room_above);
+	uint64_t below = low ? room_below(low) : 0, above = high ? room_above(high) : 0;
+	char needs[SIZE_TEXT], has[2][SIZE_TEXT];
+
+	move->height = MAX(from->chunk_sectors, to->chunk_sectors);
+	move->sectors = array->now.member_sectors;
+	if (to->disks < from->disks)
+		return choose_less(array, move, above, error);
+	if (below >= move->height) {
+		move->offset = -some_of(below, move->height);
+		return 0;
+	}
+	if (above >= move->height && to->disks == from->disks) {
+		move->offset = some_of(above, move->height);
+		return 0;
+	}
 	error_set(error, -ENOSPC,
-		  "%s has %s before its data, expected %s or more: where data move to",
-		  least ? least->block->name : array->block.name,
-		  size_format(least ? room_below(least) << MD_SECTOR_SHIFT : 0, has),
-		  size_format(height << MD_SECTOR_SHIFT, needs));
-	error_advise(error, "mdadm does it with a --backup-file");
-	return 0;
+		  "%s has %s before its data and %s has %s behind them, expected %s or more%s: "
+		  "where data move to",
+		  low ? low->block->name : array->block.name,
+		  size_format(below << MD_SECTOR_SHIFT, has[0]),
+		  high ? high->block->name : array->block.name,
+		  size_format(above << MD_SECTOR_SHIFT, has[1]),
+		  size_format(move->height << MD_SECTOR_SHIFT, needs),
+		  to->disks > from->disks ? " before them" : "");
+	return error_advise(error, "mdadm does it with a --backup-file");
 }
 
 static bool is_fit(const struct raid_array *array, const struct raid_member *member)
@@ -99,10 +162,6 @@ static int check_shape(const struct raid_array *array, const struct raid_geometr
 			error, -EOPNOTSUPP,
 			"%s: its level is %d, expected 4, 5 or 6: data are not moved at others",
 			array->block.name, now->level);
-	if (g->disks < now->disks)
-		return error_set(error, -EOPNOTSUPP,
-				 "%s has %u members, %u would be fewer, which is not supported",
-				 array->block.name, now->disks, g->disks);
 	if (array->features & (MD_FEATURE_PPL | MD_FEATURE_MULTIPLE_PPLS | MD_FEATURE_JOURNAL))
 		return error_set(error, -EOPNOTSUPP,
 				 "%s has a log, with which data are not moved, by md either",
@@ -126,9 +185,35 @@ static int check_shape(const struct raid_array *array, const struct raid_geometr
 	return raid_geometry_check(g->level, g->layout, g->chunk_sectors, g->disks, error);
 }
 
+/* md does it only once the array was made smaller by --array-size, which superblocks do not record: here it is said with it. */
+static int check_fewer(const struct raid_array *array, const struct raid_grow *grow,
+		       const struct raid_geometry *g, const struct move *move, struct error *error)
+{
+	uint64_t size = raid_geometry_array_sectors(g->level, g->layout, g->chunk_sectors, g->disks,
+						    move->sectors)
+			<< MD_SECTOR_SHIFT;
+	char text[SIZE_TEXT];
+
+	if (g->disks >= array->now.disks)
+		return 0;
+	if (grow->array_size && grow->array_size <= size)
+		return 0;
+	error_set(
+		error, -EINVAL,
+		"%s would have %llu bytes (%s) with %u members, it has %llu: what is beyond would "
+		"be lost",
+		array->block.name, (unsigned long long)size, size_format(size, text), g->disks,
+		(unsigned long long)array->block.size);
+	return error_advise(error,
+			    "make what is on it smaller (file system, volume group), and say so "
+			    "with --array-size %llu",
+			    (unsigned long long)size);
+}
+
 int raid_reshape_plan(const struct raid_array *array, const struct raid_grow *grow,
 		      struct raid_geometry *g, bool *wanted, struct error *error)
 {
+	struct move move;
 	int rc = 0;
 
 	*g = array->now;
@@ -144,14 +229,28 @@ int raid_reshape_plan(const struct raid_array *array, const struct raid_grow *gr
 	if (rc || !*wanted)
 		return rc;
 	rc = check_shape(array, g, grow->adding, error);
-	if (!rc && !choose_room(array, MAX(g->chunk_sectors, array->now.chunk_sectors), error))
-		rc = -ENOSPC;
-	return rc;
+	if (!rc)
+		rc = choose_move(array, &array->now, g, &move, error);
+	return rc ? rc : check_fewer(array, grow, g, &move, error);
 }
 
+int raid_reshape_plan_after(const struct raid_array *array, const struct raid_geometry *from,
+			    const char *layout, struct raid_geometry *g, bool *wanted,
+			    struct error *error)
+{
+	struct move move;
+	int rc;
+
+	*g = *from;
+	rc = raid_geometry_layout_parse(g->level, layout, &g->layout, error);
+	*wanted = !rc && g->layout != from->layout;
+	return rc || !*wanted ? rc : choose_move(array, from, g, &move, error);
+}
+
+/* As many as the shape that has more. */
 static int make_places(struct raid_array *array, uint32_t disks)
 {
-	struct raid_place *places = calloc(disks, sizeof(*places));
+	struct raid_place *places = calloc(MAX(disks, array->now.disks), sizeof(*places));
 
 	if (!places)
 		return -ENOMEM;
@@ -173,8 +272,7 @@ static struct raid_member *next_spare(struct raid_array *array)
 	return NULL;
 }
 
-/* Who is to be a member is written to before anything has changed: with one that cannot be, the new shape would begin degraded. */
-static int prepare_spares(struct raid_array *array, unsigned count, struct error *error)
+int raid_reshape_prepare(struct raid_array *array, unsigned count, struct error *error)
 {
 	int rc = 0;
 
@@ -235,14 +333,86 @@ int raid_reshape_settle(struct raid_array *array)
 	return raid_super_update(array);
 }
 
-int raid_reshape_begin(struct raid_array *array, const struct raid_geometry *g, struct error *error)
+/* A place that is empty is filled as data are moved. */
+static unsigned empty_places(const struct raid_array *array)
+{
+	unsigned count = 0;
+
+	for (uint32_t i = 0; i < array->now.disks; i++)
+		count += !array->places[i].member;
+	return count;
+}
+
+static void fill_empty_places(struct raid_array *array)
+{
+	for (uint32_t i = 0; i < array->before.disks && i < array->now.disks; i++) {
+		struct raid_member *member = array->places[i].member ? NULL : next_spare(array);
+
+		if (!member)
+			continue;
+		member->recovered = member->checkpoint = member->full_from = 0;
+		raid_member_place(member, (int)i, RAID_MEMBER_REBUILDING);
+	}
+}
+
+/* What is used of each member ends before; nobody has what is beyond any more. */
+static int use_less(struct raid_array *array, const struct raid_geometry *g, uint64_t sectors)
+{
+	uint64_t size = raid_geometry_array_sectors(g->level, g->layout, g->chunk_sectors, g->disks,
+						    sectors)
+			<< MD_SECTOR_SHIFT;
+
+	array->block.size =
+		round_down(MIN(size, array->block.size), (uint64_t)array->block.logical_block_size);
+	if (sectors == array->now.member_sectors)
+		return 0;
+	array->now.member_sectors = sectors;
+	array->level->resize(array, NULL);
+	return raid_super_update(array);
+}
+
+static void set_offsets(struct raid_array *array, const struct move *move)
+{
+	list_for_each(at, &array->members) {
+		struct raid_member *member = list_entry(at, struct raid_member, node);
+
+		member->sb.new_offset = move->offset;
+		if (move->offset > 0 && is_written(member))
+			member->sb.data_size = raid_member_usable(member);
+	}
+}
+
+static int enter(struct raid_array *array, const struct raid_geometry *g, const struct move *move,
+		 struct error *error)
 {
 	const struct raid_geometry old = array->now;
-	uint64_t room = choose_room(array, MAX(g->chunk_sectors, old.chunk_sectors), error);
-	int rc = room ? 0 : -ENOSPC;
+	int rc;
+
+	set_offsets(array, move);
+	array->before = old;
+	array->now = *g;
+	array->now.member_sectors = old.member_sectors;
+	array->backwards = move->offset > 0;
+	array->reshape_position = array->reshape_checkpoint = array->reshape_flushed =
+		raid_reshape_start(array);
+	array->reshaping = true;
+	rc = array->level->begin_reshape(array, error);
+	if (!rc)
+		return 0;
+	array->now = old;
+	array->reshaping = array->backwards = false;
+	return rc;
+}
+
+int raid_reshape_begin(struct raid_array *array, const struct raid_geometry *g, struct error *error)
+{
+	const uint32_t disks = array->now.disks;
+	struct move move;
+	int rc = choose_move(array, &array->now, g, &move, error);
 
 	if (!rc)
-		rc = prepare_spares(array, g->disks - old.disks, error);
+		rc = raid_reshape_prepare(array, empty_places(array) + MAX(g->disks, disks) - disks,
+					  error);
 	if (rc)
 		return rc;
 	rc = raid_array_mark_clean(array);
@@ -251,21 +421,20 @@ int raid_reshape_begin(struct raid_array *array, const struct raid_geometry *g, 
 	if (rc)
 		return error_set(error, rc, "%s: cannot begin: %s", array->block.name,
 				 error_name(rc));
-	list_for_each(at, &array->members)
-		list_entry(at, struct raid_member, node)->sb.new_offset = -(int32_t)room;
-	array->before = old;
-	array->now = *g;
-	array->reshape_position = array->reshape_checkpoint = array->reshape_flushed = 0;
-	array->reshaping = true;
-	rc = array->level->begin_reshape(array, error);
-	if (rc) {
-		array->now = old;
-		array->reshaping = false;
+	if (g->disks < disks)
+		rc = use_less(array, g, move.sectors);
+	if (rc)
+		return error_set(error, rc,
+				 "%s: superblocks cannot be written: %s; it is cut to its new "
+				 "size, and has all members still",
+				 array->block.name, error_name(rc));
+	rc = enter(array, g, &move, error);
+	if (rc)
 		return rc;
-	}
+	fill_empty_places(array);
 	rc = take_spares(array);
 	if (!rc)
-		rc = g->disks > old.disks ? raid_reshape_settle(array) : raid_super_update(array);
+		rc = g->disks > disks ? raid_reshape_settle(array) : raid_super_update(array);
 	if (!rc)
 		return 0;
 	/* Some may have it, so that there is no way back. */

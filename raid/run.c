@@ -33,7 +33,7 @@ struct raid_array *raid_array_new(const struct md_superblock *sb, struct log *lo
 
 	if (!array)
 		return NULL;
-	array->places = calloc(sb->raid_disks, sizeof(*array->places));
+	array->places = calloc(sb->raid_disks + MAX(-sb->delta_disks, 0), sizeof(*array->places));
 	if (!array->places) {
 		free(array);
 		return NULL;
@@ -52,6 +52,7 @@ struct raid_array *raid_array_new(const struct md_superblock *sb, struct log *lo
 		array->reshaping = true;
 		array->before = array->now;
 		array->before.disks = sb->raid_disks - (uint32_t)sb->delta_disks;
+		array->backwards = md_superblock_reshapes_backwards(sb);
 		array->now.level = sb->new_level;
 		array->now.layout = sb->new_layout;
 		array->now.chunk_sectors = sb->new_chunk_sectors;

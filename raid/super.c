@@ -98,6 +98,9 @@ static void fill_shape(const struct raid_array *array, struct md_superblock *sb)
 		return;
 	}
 	sb->features |= MD_FEATURE_RESHAPE;
+	/* With fewer members it is no other way. */
+	if (array->backwards && array->now.disks == array->before.disks)
+		sb->features |= MD_FEATURE_RESHAPE_BACKWARDS;
 	if (sb->new_offset)
 		sb->features |= MD_FEATURE_NEW_OFFSET;
 	sb->new_level = array->now.level;

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "raid/grow.h"
 #include "raid/raid5_geometry.h"
 #include "raid/rebuild.h"
 #include "util/bytes.h"
@@ -208,10 +209,12 @@ static bool has_spare(const struct raid_array *array)
 static int check_array(const struct raid_array *array, const struct raid_grow *grow, int level,
 		       struct error *error)
 {
-	if (grow->size || grow->devices || grow->chunk || grow->layout)
+	bool to_6 = array->now.level == RAID_LEVEL_5 && level == RAID_LEVEL_6;
+
+	if (grow->size || grow->devices || grow->chunk || (grow->layout && !to_6))
 		return error_set(error, -EINVAL,
 				 "%s: another level, and another size or shape at once, expected "
-				 "one of them",
+				 "one of them, or level 6 and a layout of it",
 				 array->block.name);
 	if (level == RAID_LEVEL_0 && grow->adding)
 		return error_set(error, -EINVAL,
@@ -415,7 +418,10 @@ int raid_takeover(struct raid_array *array, const struct raid_geometry *g, struc
 				 round_down(array->now.member_sectors, array->now.chunk_sectors));
 	if (rc)
 		return say_not_written(array, rc, error);
-	rc = take_level(array, g, error);
+	if (g->disks > array->now.disks)
+		rc = raid_reshape_prepare(array, g->disks - array->now.disks, error);
+	if (!rc)
+		rc = take_level(array, g, error);
 	if (rc)
 		return rc;
 	rc = raid_super_update(array);

@@ -23,11 +23,12 @@ struct grow_command {
 
 static json_t *grow_params(const struct grow_command *command, bool only_check)
 {
-	return json_pack("{s:o, s:I, s:b, s:I, s:I, s:s*, s:s*, s:I, s:b}", "name",
+	return json_pack("{s:o, s:I, s:b, s:I, s:I, s:I, s:s*, s:s*, s:I, s:b}", "name",
 			 describe_text(command->target), "size", (json_int_t)command->grow.size,
 			 "all", command->grow.size == RAID_GROW_MAX, "devices",
 			 (json_int_t)command->grow.devices, "chunk",
-			 (json_int_t)command->grow.chunk, "layout", command->layout, "level",
+			 (json_int_t)command->grow.chunk, "array_size",
+			 (json_int_t)command->grow.array_size, "layout", command->layout, "level",
 			 command->grow.level, "adding", (json_int_t)command->grow.adding,
 			 "only_check", only_check);
 }
@@ -144,11 +145,13 @@ int raid_grow_verb(int argc, char **argv)
 	const struct cli_option options[] = {
 		{ "size", CLI_TEXT, &command.size, "max|SIZE",
 		  "use so much of each device (max: what the smallest has)" },
-		{ "devices", CLI_NUMBER, &devices, "N",
-		  "so many members: at level 1, and more of them at 4, 5 and 6", 1, 1920 },
+		{ "devices", CLI_NUMBER, &devices, "N", "so many members, at levels 1, 4, 5 and 6",
+		  1, 1920 },
 		{ "chunk", CLI_SIZE, &command.grow.chunk, "SIZE", "of levels 4, 5 and 6", 4096,
 		  1u << 31 },
 		{ "layout", CLI_TEXT, &command.layout, "NAME", "of levels 5 and 6" },
+		{ "array-size", CLI_SIZE, &command.grow.array_size, "SIZE",
+		  "with fewer members: what is beyond may be lost", 1, INT64_MAX },
 		{ "level", CLI_TEXT, &command.grow.level, "L",
 		  "0 and 4 or 5, 4 and 5, 1 and 5 with two members, 5 and 6: data stay where they "
 		  "are" },
@@ -164,7 +167,7 @@ int raid_grow_verb(int argc, char **argv)
 	int status, level;
 
 	if (!cli_parse("raid grow NAME [--size max|SIZE] [--devices N] [--chunk SIZE] "
-		       "[--layout NAME] [--level L] [--add DEVICE] "
+		       "[--layout NAME] [--level L] [--array-size SIZE] [--add DEVICE] "
 		       "[--add-journal DEVICE]",
 		       options, argc, argv, 1, 1, &operands, &status))
 		return status;

@@ -2,6 +2,7 @@
 /* What commands ask the owner of an array about its resyncs, rebuilds and checks: ending them, how fast they go, what a crash costs. */
 #include <errno.h>
 
+#include "block/block.h"
 #include "tools/serve_array_call.h"
 
 static int stop_sync(struct array_call *call)
@@ -96,6 +97,17 @@ static uint64_t number_of(const struct array_call *call, const char *key)
 	return (uint64_t)json_integer_value(json_object_get(call->params, key));
 }
 
+static unsigned raid_disks(struct raid_array *array)
+{
+	struct raid_status status;
+	unsigned disks;
+
+	raid_status(array, &status);
+	disks = status.raid_disks;
+	raid_status_free(&status);
+	return disks;
+}
+
 static int grow_array(struct array_call *call)
 {
 	const struct raid_grow grow = {
@@ -104,12 +116,19 @@ static int grow_array(struct array_call *call)
 				: number_of(call, "size"),
 		.devices = (unsigned)number_of(call, "devices"),
 		.chunk = number_of(call, "chunk"),
+		.array_size = number_of(call, "array_size"),
 		.layout = json_string_value(json_object_get(call->params, "layout")),
 		.level = json_string_value(json_object_get(call->params, "level")),
 		.adding = (unsigned)number_of(call, "adding"),
 		.only_check = json_is_true(json_object_get(call->params, "only_check")),
 	};
 
+	if (grow.devices && grow.devices < raid_disks(call->array) && grow.array_size) {
+		error_set(call->error, -EBUSY,
+			  "%s is served, and would become smaller with %u members",
+			  raid_array_block(call->array)->name, grow.devices);
+		return error_advise(call->error, "stop its server first");
+	}
 	call->adds_later = raid_grow_adds_later(call->array);
 	return raid_grow(call->array, &grow, call->error);
 }

@@ -2,7 +2,7 @@
 /*
  * Arrays from a script, for the tests of raid/: finer than the command line, and it can crash.
  *
- *	raid_tool create NAME [-l LEVEL] [-L LAYOUT] [-k CHUNK] [-m 1.0|1.1|1.2] [-b CHUNK|-B] [-c]
+ *	raid_tool create NAME [-l LEVEL] [-L LAYOUT] [-k CHUNK] [-z SIZE] [-m 1.0|1.1|1.2] [-b CHUNK|-B] [-c]
  *		[-C ppl] [-j DEVICE] [-s DEVICE]... DEVICE|missing... [-- STEP...]
  *	raid_tool assemble [-r] [-n] DEVICE... [-- STEP...]
  *	raid_tool components [-r] LEVEL LAYOUT CHUNK SIZE META-SIZE [rebuild=]DATA:BYTE:META:BYTE|missing...
@@ -16,7 +16,7 @@
  *	put OFFSET LENGTH FILE	what the file has there
  *	bitmap CHUNK|none
  *	flush, fail DEVICE, remove DEVICE, add DEVICE, replace DEVICE DEVICE, wait, check, status, freeze, thaw
- *	devices NUMBER, chunk BYTES	of the shape to go to
+ *	devices NUMBER, fewer NUMBER, chunk BYTES, level6 LAYOUT	of the shape to go to
  *	rate BYTES		limit of a rebuild; sleep MILLISECONDS
  *	until PERCENT		of a rebuild
  *	crash			ends at once, without stopping the array
@@ -245,11 +245,14 @@ static int step(struct tool *tool, const char *what)
 		return raid_replace_with(tool->array, device, open_device(tool, take(tool), false),
 					 false, error);
 	}
-	if (!strcmp(what, "devices") || !strcmp(what, "chunk")) {
-		struct raid_grow grow = { .size = 0 };
+	if (!strcmp(what, "level6"))
+		return raid_grow(tool->array,
+				 &(struct raid_grow){ .level = "6", .layout = take(tool) }, error);
+	if (!strcmp(what, "devices") || !strcmp(what, "fewer") || !strcmp(what, "chunk")) {
+		struct raid_grow grow = { .array_size = *what == 'f' };
 
 		number = take_number(tool);
-		grow.devices = *what == 'd' ? (unsigned)number : 0;
+		grow.devices = *what != 'c' ? (unsigned)number : 0;
 		grow.chunk = *what == 'c' ? number : 0;
 		return raid_grow(tool->array, &grow, error);
 	}
@@ -316,6 +319,8 @@ static int create(struct tool *tool)
 			options.layout = take(tool);
 		} else if (!strcmp(word, "-k")) {
 			options.chunk = take_number(tool);
+		} else if (!strcmp(word, "-z")) {
+			options.size = take_number(tool);
 		} else if (!strcmp(word, "-b")) {
 			options.bitmap_chunk = take_number(tool);
 			options.bitmap = RAID_BITMAP_INTERNAL;

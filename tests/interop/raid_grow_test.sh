@@ -42,7 +42,7 @@ expect 0 '' "$TENON" raid remove r b.img
 # ---- It grows ----
 expect 2 'is needed' "$TENON" raid grow r
 truncate -s 64M e.img
-expect 1 'fewer' "$TENON" raid grow r --devices 2 --add e.img
+expect 1 'would be lost' "$TENON" raid grow r --devices 2
 expect 1 'expected a power of two' "$TENON" raid grow r --chunk 96K --add e.img
 expect 1 'no md superblock' "$TENON" raid zero e.img
 expect 1 'would be less' "$TENON" raid grow r --size 4M
@@ -92,10 +92,26 @@ serve md/r
 expect 0 '' "$TENON" raid check r
 expect 0 '' "$TENON" raid grow r --level 5
 is "d['level'] == 'raid5' and m['f'] == 'spare'" || problem 'a served array keeps level 6'
+expect 1 'is served' "$TENON" raid grow r --devices 3 --array-size 64M
 kill "${pids[0]}"
 wait "${pids[0]}" 2>/dev/null
 pids=()
 [ "$(digest 16777216)" = "$before" ] || problem 'the data changed with the level'
+
+# ---- Fewer members, and a kill on the way down ----
+expect 0 'moves data' "$TENON" raid grow r --devices 3 --array-size 64M
+is "d['size_bytes'] < 160 << 20" || problem 'it was not cut'
+serve md/r
+expect 0 '' "$TENON" raid speed r --min 64K --max 4M
+await is "d['progress']['operation'] == 'reshape' and d['progress']['position_bytes'] > 0"
+kill -9 "${pids[0]}"
+wait "${pids[0]}" 2>/dev/null
+pids=()
+[ "$(digest 16777216)" = "$before" ] || problem 'a kill on the way down changed the data'
+expect 0 'reshape' "$TENON" raid rebuild r
+is "len([x for x in m.values() if x == 'in sync']) == 3" || problem 'it has not three members'
+expect 0 '' "$TENON" raid check r
+[ "$(digest 16777216)" = "$before" ] || problem 'the data changed with fewer members'
 expect 0 '' "$TENON" raid zero a.img c.img d.img b.img e.img f.img
 
 # ---- A mirror under a server gets a copy, which a kill does not end ----

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Requests to an array that is reshaped: each goes to one shape, to the other, or to both, and not to what is being moved; see raid5_reshape.c. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "block/iov.h"
+#include "raid/raid5_reshape.h"
+#include "util/bytes.h"
+
+struct user {
+	struct list node;
+	uint64_t offset, end;
+};
+
+static bool is_moving(const struct raid5_reshape *reshape, const struct user *user)
+{
+	return user->offset < reshape->to && reshape->from < user->end;
+}
+
+/* Suspends while the range is being moved. */
+static void enter(struct raid5_reshape *reshape, struct user *user)
+{
+	while (is_moving(reshape, user))
+		fiber_queue_wait_always(&reshape->queue);
+	list_add_tail(&reshape->users, &user->node);
+}
+
+static void leave(struct raid5_reshape *reshape, struct user *user)
+{
+	list_remove(&user->node);
+	if (reshape->from < reshape->to)
+		fiber_queue_wake_all(&reshape->queue);
+}
+
+/* How many of its bytes are before the position. */
+static uint64_t below(const struct raid_array *array, uint64_t offset, uint64_t length)
+{
+	uint64_t position = array->reshape_position << MD_SECTOR_SHIFT;
+
+	return offset < position ? MIN(length, position - offset) : 0;
+}
+
+/* Cuts an iovec in two; the second half is in memory that the caller frees. */
+static int cut(const struct iovec *iov, unsigned count, uint64_t first, uint64_t second,
+	       struct iovec **room, unsigned counts[2])
+{
+	struct iov_range at = iov_range_of(iov, count);
+
+	*room = calloc(2 * ((size_t)count + 1), sizeof(**room));
+	if (!*room)
+		return -ENOMEM;
+	iov_take(&at, first, *room, count + 1, &counts[0]);
+	iov_take(&at, second, *room + count + 1, count + 1, &counts[1]);
+	return 0;
+}
+
+static int read_both(struct raid5 *r, uint64_t offset, uint64_t length, const struct iovec *iov,
+		     unsigned count)
+{
+	uint64_t first = below(r->array, offset, length);
+	struct raid5 *low = r->array->backwards ? &r->reshape->old : r;
+	struct raid5 *high = r->array->backwards ? r : &r->reshape->old;
+	CLEANUP_FREE struct iovec *room = NULL;
+	unsigned counts[2];
+	int rc;
+
+	if (first == length)
+		return raid5_read_shape(low, offset, length, iov, count);
+	if (!first)
+		return raid5_read_shape(high, offset, length, iov, count);
+	rc = cut(iov, count, first, length - first, &room, counts);
+	if (!rc)
+		rc = raid5_read_shape(low, offset, first, room, counts[0]);
+	if (!rc)
+		rc = raid5_read_shape(high, offset + first, length - first, room + count + 1,
+				      counts[1]);
+	return rc;
+}
+
+int raid5_readv(struct raid_array *array, uint64_t offset, uint64_t length, const struct iovec *iov,
+		unsigned count)
+{
+	struct raid5 *r = raid5_of(array);
+	struct user user = { .offset = offset, .end = offset + length };
+	int rc;
+
+	if (!r->reshape || r->reshape->over)
+		return raid5_read_shape(r, offset, length, iov, count);
+	enter(r->reshape, &user);
+	rc = r->reshape->over ? raid5_read_shape(r, offset, length, iov, count)
+			      : read_both(r, offset, length, iov, count);
+	leave(r->reshape, &user);
+	return rc;
+}
+
+static int write_both(struct raid5 *r, const struct raid_write *write)
+{
+	uint64_t first = below(r->array, write->offset, write->length);
+	struct raid5 *below_it = r->array->backwards ? &r->reshape->old : r;
+	struct raid5 *above_it = r->array->backwards ? r : &r->reshape->old;
+	CLEANUP_FREE struct iovec *room = NULL;
+	struct raid_write low = *write, high = *write;
+	int rc = 0;
+
+	if (first == write->length)
+		return raid5_write_shape(below_it, write);
+	if (!first)
+		return raid5_write_shape(above_it, write);
+	low.length = first;
+	high.offset += first;
+	high.length -= first;
+	if (write->kind == RAID_WRITE_DATA) {
+		unsigned counts[2];
+
+		rc = cut(write->iov, write->count, first, high.length, &room, counts);
+		low.iov = room;
+		low.count = counts[0];
+		high.iov = rc ? NULL : room + write->count + 1;
+		high.count = counts[1];
+	}
+	if (!rc)
+		rc = raid5_write_shape(below_it, &low);
+	if (!rc)
+		rc = raid5_write_shape(above_it, &high);
+	return rc;
+}
+
+int raid5_write(struct raid_array *array, const struct raid_write *write)
+{
+	struct raid5 *r = raid5_of(array);
+	struct user user = { .offset = write->offset, .end = write->offset + write->length };
+	int rc;
+
+	if (!r->reshape || r->reshape->over)
+		return raid5_write_shape(r, write);
+	enter(r->reshape, &user);
+	rc = r->reshape->over ? raid5_write_shape(r, write) : write_both(r, write);
+	leave(r->reshape, &user);
+	return rc;
+}
+
+/* ---- A part that is moved ---- */
+
+static bool any_inside(const struct raid5_reshape *reshape)
+{
+	list_for_each(at, &reshape->users) {
+		if (is_moving(reshape, list_entry(at, struct user, node)))
+			return true;
+	}
+	return false;
+}
+
+void raid5_reshape_take(struct raid5_reshape *reshape, uint64_t from, uint64_t to)
+{
+	reshape->from = from;
+	reshape->to = to;
+	while (any_inside(reshape))
+		fiber_queue_wait_always(&reshape->queue);
+}
+
+void raid5_reshape_let_go(struct raid5_reshape *reshape)
+{
+	reshape->from = reshape->to = 0;
+	fiber_queue_wake_all(&reshape->queue);
+}
