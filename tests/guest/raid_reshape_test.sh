@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Reshapes, both ways: what md left in the middle tenon reads, also without any one member, writes to, and carries on; what tenon left in the
 # middle, killed or stopped, md carries on.
-# timeout: 300
+# timeout: 600
 . "$(dirname "$0")/rig.sh"
 set -eu
 rig_begin
@@ -17,9 +17,13 @@ failed=0
 same() { [ "$2" = "$3" ] || { echo "$1: $2, expected $3"; failed=1; }; }
 
 # NAME LEVEL MEMBERS ALL WHAT VALUE: of the disks, all in the end.
-CASES='more5 5 3 4 devices 4
+FIRST='more5 5 3 4 devices 4
 more6 6 4 5 devices 5
 chunk5 5 3 3 chunk 128K'
+# The first two go downwards: with fewer members, and where there is room behind the data only. In the third the new member is filled on the way.
+SECOND='fewer5 5 4 4 fewer 3
+down5 5 3 3 chunk 128K
+up56 5 3 4 level6 left-symmetric'
 disks_of() { local i; for i in $(seq 0 $(($3 - 1))); do echo "$1/$2.$i"; done; }
 
 guest() {
@@ -48,71 +52,114 @@ GUEST
 	rig_boot uml --name "$dir.guest" "${disks[@]}" --disk known:ro --with mdadm --modules "raid456" --memory 384M --script script
 }
 
-mkdir theirs ours
-while read -r name _ _ all _; do truncate -s 16M $(disks_of theirs $name $all) $(disks_of ours $name $all); done <<<"$CASES"
-guest theirs <<'GUEST' || rig_fail "md cannot make them"
-	members= new= n=0
-	for disk; do
-		[ $n -lt $count ] && members="$members $disk" || new=$disk
-		n=$((n + 1))
-	done
-	yes | mdadm --create /dev/md0 --run --name=$name --level=$level --chunk=64K --bitmap=none --raid-devices=$count $members 2>&1
-	until [ "$(cat $md/sync_action)" = idle ]; do sleep 0.05; done
-	dd if=$known of=/dev/md0 bs=1M conv=fsync 2>/dev/null || :
-	[ -z "$new" ] || mdadm /dev/md0 --add $new 2>&1
-	[ $what = devices ] && how=--raid-devices=$value || how=--chunk=$value
-	# It is held there.
-	echo 2048 >$md/sync_max
-	mdadm --grow /dev/md0 $how 2>&1
-	until [ "$(cat $md/reshape_position)" != none ] && [ "$(cat $md/reshape_position)" -gt 2000 ]; do sleep 0.05; done
-	sleep 0.5
-	note; stop
-GUEST
-cp "$(rig_results theirs.guest)/digests" theirs.digests
-sum_of() { sed -n "s/^$1 //p" "$2.digests"; }
-while read -r name level count all what value; do
-	mapfile -t disks < <(disks_of theirs $name $all)
-	mdadm --examine "${disks[0]}" >examined
-	grep -q "Reshape pos'n : [1-9]" examined || { cat examined; rig_fail "$name is not in the middle of it"; }
-	same "$name, which md left" "$(read_of "${disks[@]}")" "$(sum_of $name theirs)"
-	for i in "${!disks[@]}"; do
-		same "$name without ${disks[i]}" "$(read_of "${disks[@]:0:i}" "${disks[@]:i+1}")" "$(sum_of $name theirs)"
-	done
-	# Writes on both sides of the position, a crash, and on to the end.
-	"$TOOL" assemble -n "${disks[@]}" -- write 64K 256K 9 write 20M 1M 9 flush crash 2>>log
-	"$TOOL" assemble "${disks[@]}" -- verify 64K 256K 9 verify 20M 1M 9 wait verify 64K 256K 9 verify 20M 1M 9 >/dev/null 2>>log ||
-		{ tail -3 log; rig_fail "$name does not go on"; }
-	echo "$name $(read_of "${disks[@]}")" >>ended.digests
-	mv ended.digests e; cat e >ended.digests
-
-	mapfile -t disks < <(disks_of ours $name $all)
-	add=()
-	[ "$count" = "$all" ] || add=(add "${disks[count]}")
-	end=status
-	[ $name = more6 ] || end=crash
-	"$TOOL" create $name -l $level -k 64K -B "${disks[@]:0:count}" -- wait fill known rate 1M "${add[@]}" $what $value \
-		until 30 write 64K 256K 7 write 20M 1M 7 flush $end >/dev/null 2>>log || { tail -3 log; rig_fail "$name cannot begin"; }
-	mdadm --examine "${disks[0]}" >examined
-	grep -q "Reshape pos'n : [1-9]" examined || { cat examined; rig_fail "$name of ours is not in the middle of it"; }
-	echo "$name $(read_of "${disks[@]}")" >>ours.digests
-done <<<"$CASES"
-cp ended.digests theirs.digests
-
-for dir in theirs ours; do
-	guest $dir <<'GUEST' || rig_fail "md does not take it"
-		mdadm --assemble --run /dev/md0 "$@" 2>&1
-		cat $md/reshape_position $md/sync_action
-		idle
-		echo check >$md/sync_action
+# SHAPES: what md calls them in the end.
+campaign() {
+	local CASES=$1 shapes=$2 theirs=theirs.$3 ours=ours.$3
+	mkdir $theirs $ours
+	while read -r name _ _ all _; do truncate -s 16M $(disks_of $theirs $name $all) $(disks_of $ours $name $all); done <<<"$CASES"
+	guest $theirs <<'GUEST' || rig_fail "md cannot make them"
+		members= new= n=0
+		for disk; do
+			[ $n -lt $count ] && members="$members $disk" || new=$disk
+			n=$((n + 1))
+		done
+		case $name in
+		down5) size="--size=12M --data-offset=512" ;;
+		*) size= ;;
+		esac
+		yes | mdadm --create /dev/md0 --run --name=$name --level=$level --chunk=64K --bitmap=none $size --raid-devices=$count $members 2>&1
 		until [ "$(cat $md/sync_action)" = idle ]; do sleep 0.05; done
-		echo "$name $(cat $md/mismatch_cnt) $(cat $md/degraded)" >>/result/mismatches
-		echo "$name $(cat $md/raid_disks) $(cat $md/chunk_size)" >>/result/shapes
-		note; stop
+		[ $name != fewer5 ] || mdadm --grow /dev/md0 --size=12M 2>&1
+		dd if=$known of=/dev/md0 bs=1M conv=fsync 2>/dev/null || :
+		[ -z "$new" ] || mdadm /dev/md0 --add $new 2>&1
+		case $what in
+		devices) how=--raid-devices=$value ;;
+		fewer) how= ;;
+		level6) how="--level=6 --layout=$value --raid-devices=4" ;;
+		*) how=--chunk=$value ;;
+		esac
+		# It is held there.
+		echo 2048 >$md/sync_max
+		if [ -n "$how" ]; then
+			mdadm --grow /dev/md0 $how 2>&1
+		else
+			# mdadm asks it before it goes downwards, and md says no.
+			echo 24576 >$md/array_size
+			echo $value >$md/raid_disks
+			for member in $md/dev-*; do echo $(($(cat $member/offset) + 128)) >$member/new_offset; done
+			echo reshape >$md/sync_action
+		fi
+		case $name in
+		fewer5 | down5) moved="-lt 49000" ;;
+		*) moved="-gt 2000" ;;
+		esac
+		n=0
+		until [ "$(cat $md/reshape_position)" != none ] && [ "$(cat $md/reshape_position)" $moved ]; do
+			sleep 0.05
+			n=$((n + 1))
+			[ $n -lt 200 ] || { grep . $md/reshape_position $md/sync_* $md/level $md/raid_disks; exit 1; }
+		done
+		sleep 0.5
+		# Reads of what is held there would wait.
+		stop
 GUEST
-	[ "$(grep -c ' 0 0$' "$(rig_results $dir.guest)/mismatches")" = 3 ] ||
-		{ cat "$(rig_results $dir.guest)/mismatches"; rig_fail "md finds that they differ, of what $dir left"; }
-	printf 'more5 4 65536\nmore6 5 65536\nchunk5 3 131072\n' | diff - "$(rig_results $dir.guest)/shapes" || failed=1
-	while read -r name sum; do same "$name, of $dir" "$sum" "$(sum_of $name $dir)"; done <"$(rig_results $dir.guest)/digests"
-done
+	while read -r name _; do echo "$name $(head -c 24M known | digest_of)"; done <<<"$CASES" >$theirs.digests
+	rm -f ended.digests
+	sum_of() { sed -n "s/^$1 //p" "$2.digests"; }
+	while read -r name level count all what value; do
+		mapfile -t disks < <(disks_of $theirs $name $all)
+		mdadm --examine "${disks[0]}" >examined
+		grep -q "Reshape pos'n : [1-9]" examined || { cat examined; rig_fail "$name is not in the middle of it"; }
+		same "$name, which md left" "$(read_of "${disks[@]}")" "$(sum_of $name $theirs)"
+		for i in "${!disks[@]}"; do
+			same "$name without ${disks[i]}" "$(read_of "${disks[@]:0:i}" "${disks[@]:i+1}")" "$(sum_of $name $theirs)"
+		done
+		# Writes on both sides of the position, a crash, and on to the end.
+		"$TOOL" assemble -n "${disks[@]}" -- write 64K 256K 9 write 20M 1M 9 flush crash 2>>log
+		"$TOOL" assemble "${disks[@]}" -- verify 64K 256K 9 verify 20M 1M 9 wait verify 64K 256K 9 verify 20M 1M 9 >/dev/null 2>>log ||
+			{ tail -3 log; rig_fail "$name does not go on"; }
+		echo "$name $(read_of "${disks[@]}")" >>ended.digests
+
+		mapfile -t disks < <(disks_of $ours $name $all)
+		add=()
+		[ "$count" = "$all" ] || add=(add "${disks[count]}")
+		end=status
+		[ $name = more6 ] || end=crash
+		size=()
+		case $name in
+		fewer5) size=(-z 12M) ;;
+		down5) size=(-m 1.0 -z 12M) ;;
+		esac
+		"$TOOL" create $name -l $level -k 64K -B "${size[@]}" "${disks[@]:0:count}" -- wait fill known rate 1M "${add[@]}" $what $value \
+			until 30 write 64K 256K 7 write 20M 1M 7 flush $end >/dev/null 2>>log || { tail -3 log; rig_fail "$name cannot begin"; }
+		mdadm --examine "${disks[0]}" >examined
+		grep -q "Reshape pos'n : [1-9]" examined || { cat examined; rig_fail "$name of ours is not in the middle of it"; }
+		echo "$name $(read_of "${disks[@]}")" >>$ours.digests
+	done <<<"$CASES"
+	cp ended.digests $theirs.digests
+
+	for dir in $theirs $ours; do
+		guest $dir <<'GUEST' || rig_fail "md does not take it"
+			mdadm --assemble --run /dev/md0 "$@" 2>&1
+			cat $md/reshape_position $md/sync_action
+			idle
+			echo check >$md/sync_action
+			until [ "$(cat $md/sync_action)" = idle ]; do sleep 0.05; done
+			echo "$name $(cat $md/mismatch_cnt) $(cat $md/degraded)" >>/result/mismatches
+			echo "$name $(cat $md/level) $(cat $md/layout) $(cat $md/raid_disks) $(cat $md/chunk_size)" >>/result/shapes
+			note; stop
+GUEST
+		[ "$(grep -c ' 0 0$' "$(rig_results $dir.guest)/mismatches")" = 3 ] ||
+			{ cat "$(rig_results $dir.guest)/mismatches"; rig_fail "md finds that they differ, of what $dir left"; }
+		diff <(printf '%s\n' "$shapes") "$(rig_results $dir.guest)/shapes" || failed=1
+		while read -r name sum; do same "$name, of $dir" "$sum" "$(sum_of $name $dir)"; done <"$(rig_results $dir.guest)/digests"
+	done
+}
+campaign "$FIRST" 'more5 raid5 2 4 65536
+more6 raid6 2 5 65536
+chunk5 raid5 2 3 131072' first
+campaign "$SECOND" 'fewer5 raid5 2 3 65536
+down5 raid5 2 3 131072
+up56 raid6 2 4 65536' second
 [ $failed = 0 ] || rig_fail "see above"
-echo "3 reshapes of md's carried on, 3 of tenon's by md"
+echo "6 reshapes of md's carried on, 6 of tenon's by md"
