@@ -10,6 +10,7 @@
 #include "tools/output.h"
 #include "tools/owner.h"
 #include "tools/raid.h"
+#include "tools/rehearse.h"
 #include "tools/stack.h"
 #include "util/size.h"
 
@@ -17,7 +18,7 @@ struct grow_command {
 	struct cli_words given, added;
 	char *target;
 	const char *size, *layout, *journal;
-	bool force;
+	bool force, dry_run;
 	struct raid_grow grow;
 };
 
@@ -121,11 +122,34 @@ static int grow_here(struct grow_command *command, struct error *error)
 	return stack_finish(stack, rc, error);
 }
 
+/* Whether it could be; what is added is not looked at. */
+static int grow_rehearse(struct grow_command *command, struct error *error)
+{
+	CLEANUP_STACK struct stack *stack = NULL;
+	struct raid_grow check = command->grow;
+	struct raid_array *array;
+	int rc = rehearse_claim(&stack, &command->given, command->target, error);
+
+	check.only_check = true;
+	check.adding = command->added.count;
+	if (!rc)
+		rc = stack_find_running(stack, command->target, &array, error);
+	if (!rc)
+		rc = raid_grow(array, &check, error);
+	if (!rc)
+		cli_say("%s: would be changed so, with %u devices more", command->target,
+			command->added.count);
+	return rc;
+}
+
 static int grow_run(void *arg, struct error *error)
 {
 	struct grow_command *command = arg;
-	int rc = grow_by_owner(command, error);
+	int rc;
 
+	if (command->dry_run)
+		return grow_rehearse(command, error);
+	rc = grow_by_owner(command, error);
 	if (rc)
 		return rc > 0 ? 0 : rc;
 	rc = grow_here(command, error);
@@ -160,6 +184,8 @@ int raid_grow_verb(int argc, char **argv)
 		  "a write journal, as `raid add --journal`" },
 		{ "force", CLI_FLAG, &command.force, NULL,
 		  "overwrite what is on a device that is added" },
+		{ "dry-run", CLI_FLAG, &command.dry_run, NULL,
+		  "only say whether that can be done; devices to add are not looked at" },
 		CLI_OPTION_DEVICE(&command.given),
 		CLI_OPTION_END,
 	};
@@ -168,12 +194,14 @@ int raid_grow_verb(int argc, char **argv)
 
 	if (!cli_parse("raid grow NAME [--size max|SIZE] [--devices N] [--chunk SIZE] "
 		       "[--layout NAME] [--level L] [--array-size SIZE] [--add DEVICE] "
-		       "[--add-journal DEVICE]",
+		       "[--add-journal DEVICE] [--dry-run]",
 		       options, argc, argv, 1, 1, &operands, &status))
 		return status;
 	if (command.journal && (command.size || devices || command.grow.chunk || command.layout ||
 				command.grow.level || command.added.count))
 		return cli_usage_error("--add-journal: it is done by itself");
+	if (command.journal && command.dry_run)
+		return cli_usage_error("--dry-run: `raid add --journal` has it");
 	if (command.journal)
 		return raid_journal_verb(&command.given, operands.words[0], command.journal,
 					 command.force);

@@ -46,6 +46,10 @@ expect 1 'would be lost' "$TENON" raid grow r --devices 2
 expect 1 'expected a power of two' "$TENON" raid grow r --chunk 96K --add e.img
 expect 1 'no md superblock' "$TENON" raid zero e.img
 expect 1 'would be less' "$TENON" raid grow r --size 4M
+expect 1 'would be less' "$TENON" raid grow r --size 4M --dry-run
+expect 1 'has 0 spares, expected 1' "$TENON" raid grow r --devices 4 --dry-run
+expect 0 'would be changed so, with 1 devices more' "$TENON" raid grow r --devices 4 --add e.img --dry-run
+is "'e' not in m and d['progress']['operation'] == 'idle'" || problem 'a rehearsal changed it'
 truncate -s 80M a.img c.img d.img
 expect 0 '' "$TENON" raid grow r --size max
 is "d['size_bytes'] > 120 << 20" || problem 'it did not grow'
