@@ -109,6 +109,12 @@ static int choose_move(const struct raid_array *array, const struct raid_geometr
 	uint64_t below = low ? room_below(low) : 0, above = high ? room_above(high) : 0;
 	char needs[SIZE_TEXT], has[2][SIZE_TEXT];
 
+	if (array->metadata == &raid_metadata_dm || array->minor_version == MD_VERSION_90)
+		return error_set(
+			error, -EOPNOTSUPP,
+			"%s has superblocks of version %s, expected 1.0 to 1.2: these do not "
+			"say where data move to",
+			array->block.name, array->metadata->name);
 	move->height = MAX(from->chunk_sectors, to->chunk_sectors);
 	move->sectors = array->now.member_sectors;
 	if (to->disks < from->disks)

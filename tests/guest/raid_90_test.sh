@@ -45,6 +45,9 @@ same "one without the other" "$(ours one1)" "$(sum one)"
 same "three without one" "$(ours five0 five2)" "$(sum five)"
 "$TOOL" assemble -r line1 -- cat >/dev/null 2>refused && rig_fail "linear starts without a member"
 
+"$TOOL" assemble five? -- chunk 32K >refused 2>&1 && rig_fail "it is reshaped, which 0.90 cannot say"
+grep -q 'where data move' refused || { cat refused; rig_fail "another reason"; }
+
 # Written, and a member failed that comes back by the bitmap; one that is another device; one that stays away.
 steps one? -- fail one0 remove one0 write 1M 100K 1
 steps one1 -- write 2M 4K 7 add one0 wait

@@ -95,6 +95,10 @@ static void play_new(struct scene *scene)
 	struct raid_component missing;
 
 	CU_ASSERT_EQUAL_FATAL(assemble(scene), 0);
+	raid_rebuild_wait(scene->array, NULL, NULL, 1000000000, NULL);
+	CU_ASSERT_EQUAL(raid_grow(scene->array, &(struct raid_grow){ .chunk = 8192 },
+				  &scene->error),
+			-EOPNOTSUPP);
 	write_byte(scene, 0, 1);
 	write_byte(scene, 100000 / 4096 * 4096, 2);
 	settle(scene);
