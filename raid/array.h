@@ -224,6 +224,9 @@ static inline uint64_t raid_member_sector(const struct raid_member *member, uint
 	return member->sb.data_offset + sector;
 }
 
+/* Sectors for data that its device has by now. */
+uint64_t raid_member_usable(const struct raid_member *member);
+
 /* Puts a member into a place, in the state given. */
 void raid_member_place(struct raid_member *member, int role, enum raid_member_state state);
 

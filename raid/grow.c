@@ -67,21 +67,6 @@ static int check_any(const struct raid_array *array, const struct raid_grow *gro
 
 /* ---- More of each member ---- */
 
-/* A superblock at the end is where it was, so the device did not grow. */
-uint64_t raid_member_usable(const struct raid_member *member)
-{
-	const struct md_superblock *sb = &member->sb;
-	uint64_t sectors = member->block->size >> MD_SECTOR_SHIFT;
-	int32_t behind = (int32_t)MIN(sb->data_offset - sb->super_offset, INT32_MAX);
-	bool tail = sb->bblog_offset > behind ||
-		    (sb->features & MD_FEATURE_BITMAP && sb->bitmap_offset > behind);
-
-	if (!sb->minor_version || sb->minor_version == MD_VERSION_90 || tail ||
-	    sectors <= sb->data_offset)
-		return sb->data_size;
-	return MAX(sb->data_size, sectors - sb->data_offset);
-}
-
 static const struct raid_member *smallest(const struct raid_array *array)
 {
 	const struct raid_member *least = NULL;
