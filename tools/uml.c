@@ -21,7 +21,7 @@
 #include "util/error.h"
 #include "virtio/vhost_user_blk.h"
 
-#define MEMORY_MIB 160u
+#define MEMORY_MIB 384u
 #define START_NS   (300 * 1000000000ull)
 
 struct waiter {
