@@ -72,8 +72,8 @@ static uint64_t resync_offset(const struct raid_array *array)
 	if (array->clean || !array->metadata->says_dirty)
 		return done;
 	/* A journal knows of all writes, but not of what they leave where members did not agree before. */
-	if (raid_array_has_journal(array) && done == MD_RESYNC_DONE &&
-	    array->resync_from == MD_RESYNC_DONE)
+	if ((array->features & MD_FEATURE_JOURNAL) && raid_array_has_journal(array) &&
+	    done == MD_RESYNC_DONE && array->resync_from == MD_RESYNC_DONE)
 		return done;
 	if (done == MD_RESYNC_DONE ||
 	    !(array->features & (MD_FEATURE_PPL | MD_FEATURE_MULTIPLE_PPLS)))
@@ -107,7 +107,10 @@ static void fill_shape(const struct raid_array *array, struct md_superblock *sb)
 	sb->new_layout = array->now.layout;
 	sb->new_chunk_sectors = array->now.chunk_sectors;
 	sb->delta_disks = (int32_t)array->now.disks - (int32_t)array->before.disks;
-	sb->reshape_position = MIN(array->reshape_checkpoint, array->reshape_flushed);
+	/* What was moved behind a flush that is under way is not durable yet. */
+	sb->reshape_position = array->backwards
+				       ? MAX(array->reshape_checkpoint, array->reshape_flushed)
+				       : MIN(array->reshape_checkpoint, array->reshape_flushed);
 }
 
 static void fill_superblock(struct raid_member *member)
