@@ -199,6 +199,8 @@ static void judge_journal(struct raid_member *member, const struct md_superblock
 		 md_superblock_role(sb, sb->dev_number) != MD_ROLE_JOURNAL)
 		leave_out(member, "it is the journal of the array by only one of its superblock "
 				  "and the others'");
+	else if (!(freshest->features & MD_FEATURE_JOURNAL))
+		leave_out(member, "the array's other superblocks know of no journal");
 	else if (sb->events + 1 < freshest->events)
 		leave_out(member, "its events are %llu, the array's %llu",
 			  (unsigned long long)sb->events, (unsigned long long)freshest->events);
@@ -234,6 +236,25 @@ static bool missed_takeover(const struct md_superblock *sb, const struct md_supe
 	return raid_takeover_same(&a, &b);
 }
 
+/* Whether what is before its data, and behind them, leaves room for them to begin where they are to. */
+static bool has_room(const struct md_superblock *sb)
+{
+	int64_t data = (int64_t)sb->data_offset + sb->new_offset;
+	int64_t super = (int64_t)sb->super_offset, end = super + MD_SUPERBLOCK_SECTORS;
+
+	if (sb->new_offset >= 0)
+		return sb->data_size >= sb->size + (uint64_t)sb->new_offset;
+	if (!sb->minor_version)
+		return data >= 0;
+	if (sb->bblog_size && sb->bblog_offset > 0 &&
+	    super + sb->bblog_offset < (int64_t)sb->data_offset)
+		end = MAX(end, super + sb->bblog_offset + (int64_t)sb->bblog_size);
+	if ((sb->features & MD_FEATURE_BITMAP) && sb->bitmap_offset > 0 &&
+	    super + sb->bitmap_offset < (int64_t)sb->data_offset)
+		end = MAX(end, super + sb->bitmap_offset + 1);
+	return data >= end;
+}
+
 /*
  * Whether its data are where the freshest superblock has them. A reshape begins and ends with one update, which a member may have missed:
  * then nothing has been moved yet, or all of it.
@@ -247,6 +268,8 @@ static bool is_same_shape(struct raid_member *member, const struct md_superblock
 	if (!here || !(sb->features & MD_FEATURE_NEW_OFFSET))
 		sb->new_offset = 0;
 	if (here && !there) {
+		if (!has_room(sb))
+			return false;
 		sb->data_offset += (uint64_t)(int64_t)sb->new_offset;
 		sb->data_size -= (uint64_t)(int64_t)sb->new_offset;
 		sb->new_offset = 0;
@@ -269,25 +292,6 @@ static bool is_same_shape(struct raid_member *member, const struct md_superblock
 	return sb->level == freshest->level && sb->layout == freshest->layout &&
 	       sb->chunk_sectors == freshest->chunk_sectors &&
 	       (!here || is_same_reshape(sb, freshest));
-}
-
-/* Whether what is before its data, and behind them, leaves room for them to begin where they are to. */
-static bool has_room(const struct md_superblock *sb)
-{
-	int64_t data = (int64_t)sb->data_offset + sb->new_offset;
-	int64_t super = (int64_t)sb->super_offset, end = super + MD_SUPERBLOCK_SECTORS;
-
-	if (sb->new_offset >= 0)
-		return sb->data_size >= sb->size + (uint64_t)sb->new_offset;
-	if (!sb->minor_version)
-		return data >= 0;
-	if (sb->bblog_size && sb->bblog_offset > 0 &&
-	    super + sb->bblog_offset < (int64_t)sb->data_offset)
-		end = MAX(end, super + sb->bblog_offset + (int64_t)sb->bblog_size);
-	if ((sb->features & MD_FEATURE_BITMAP) && sb->bitmap_offset > 0 &&
-	    super + sb->bitmap_offset < (int64_t)sb->data_offset)
-		end = MAX(end, super + sb->bitmap_offset + 1);
-	return data >= end;
 }
 
 /* What kind of member it is, by the freshest superblock. */

@@ -175,7 +175,9 @@ static uint64_t raid5_checkpoint(const struct raid_array *array)
 /* What is in the journal is durable. */
 static int raid5_flush(struct raid_array *array)
 {
-	return raid_array_has_journal(array) ? 0 : raid_members_flush(array);
+	return raid5_of(array)->journal && raid_array_has_journal(array)
+		       ? 0
+		       : raid_members_flush(array);
 }
 
 static int raid5_check_journal(const struct raid_array *array, const char *name, uint64_t sectors,

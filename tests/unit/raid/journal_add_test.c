@@ -321,6 +321,16 @@ static void play_broken(struct scene *scene)
 /* ---- The power goes ---- */
 
 /* With `lost`: it had one that failed. All that was flushed is there, and so is every member. */
+/* The power goes behind a flush, whatever the array thinks that it has its data in. */
+static void cut_flushed(struct scene *scene)
+{
+	CU_ASSERT_EQUAL(block_flush(raid_array_block(scene->array)), 0);
+	worn_power_cut_after(&scene->power, 0);
+	raid_stop(scene->array, NULL);
+	worn_power_cycle(&scene->power);
+	CU_ASSERT_EQUAL_FATAL(assemble(scene, ALL, NULL), 0);
+}
+
 static void cut(struct scene *scene, bool lost)
 {
 	make(scene, lost ? RAID_BITMAP_JOURNAL : RAID_BITMAP_NONE, 5);
@@ -356,9 +366,36 @@ static void cut(struct scene *scene, bool lost)
 	CU_ASSERT_TRUE(has_byte(scene, 512, 3) && has_byte(scene, 99840, 4));
 	CU_ASSERT_EQUAL(write_byte(scene, 512, 5), 0);
 	CU_ASSERT_EQUAL(mismatches(scene), 0);
+	cut_flushed(scene);
+	CU_ASSERT_TRUE(has_byte(scene, 512, 5) && has_byte(scene, 99840, 4));
+	CU_ASSERT_EQUAL(mismatches(scene), 0);
 	stop(scene);
 	CU_ASSERT_EQUAL_FATAL(assemble(scene, ALL, NULL), 0);
 	CU_ASSERT_TRUE(has_byte(scene, 512, 5) && has_byte(scene, 99840, 4));
+	stop(scene);
+}
+
+/* Power went when of all superblocks only the journal's had been written: the array has no journal. */
+static void play_first_alone(struct scene *scene)
+{
+	char superblocks[4][4096];
+
+	make(scene, RAID_BITMAP_NONE, 5);
+	CU_ASSERT_EQUAL(write_byte(scene, 512, 3), 0);
+	stop(scene);
+	CU_ASSERT_EQUAL_FATAL(assemble(scene, ALL, NULL), 0);
+	for (unsigned i = 0; i < 4; i++)
+		block_read(scene->disks[i], 4096, superblocks[i], 4096);
+	CU_ASSERT_EQUAL(add(scene, OTHER, false), 0);
+	stop(scene);
+	for (unsigned i = 0; i < 4; i++)
+		if (i != OTHER)
+			block_write(scene->disks[i], 4096, superblocks[i], 4096, BLOCK_FUA);
+	CU_ASSERT_EQUAL_FATAL(assemble(scene, ALL, NULL), 0);
+	CU_ASSERT_EQUAL(write_byte(scene, 512, 5), 0);
+	cut_flushed(scene);
+	CU_ASSERT_TRUE(has_byte(scene, 512, 5));
+	CU_ASSERT_EQUAL(mismatches(scene), 0);
 	stop(scene);
 }
 
@@ -419,6 +456,11 @@ static void run_cuts(void (*play)(struct scene *scene))
 	CU_ASSERT_TRUE(after > 8);
 }
 
+static void test_first_alone(void)
+{
+	run(play_first_alone);
+}
+
 static void test_under_load(void)
 {
 	run(play_under_load);
@@ -459,6 +501,6 @@ static void test_cut_lost(void)
 	run_cuts(play_cut_lost);
 }
 
-UNIT_MAIN("raid journals that are added", UNIT(test_under_load), UNIT(test_another),
-	  UNIT(test_lost), UNIT(test_lost_degraded), UNIT(test_refused), UNIT(test_broken),
-	  UNIT(test_cut), UNIT(test_cut_lost))
+UNIT_MAIN("raid journals that are added", UNIT(test_under_load), UNIT(test_first_alone),
+	  UNIT(test_another), UNIT(test_lost), UNIT(test_lost_degraded), UNIT(test_refused),
+	  UNIT(test_broken), UNIT(test_cut), UNIT(test_cut_lost))
