@@ -67,6 +67,7 @@ struct raid_member {
 	bool target;      /* of the recovery that runs; one that came later waits for the next */
 	bool replaces; /* another member in the same place, which has the data: see struct raid_place */
 	bool filled;            /* it has all of them, durably; superblocks may say so */
+	bool let_go;            /* by a change of level: its superblock is to go */
 	bool wants_replacement; /* it did not take a write since the array was started: see spares.h */
 
 	/* STALE: what the freshest superblock said of it. Until a faulty one is removed it stays marked so. */

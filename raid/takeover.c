@@ -291,6 +291,7 @@ static void stop_level(struct raid_array *array)
 static void becomes_spare(struct raid_member *member)
 {
 	member->recovered = member->checkpoint = member->full_from = 0;
+	member->wants_replacement = false;
 	raid_member_place(member, RAID_SPARE, RAID_MEMBER_SPARE);
 }
 
@@ -307,7 +308,10 @@ static void leave_out_others(struct raid_array *array)
 
 		if (is_kept(array, member))
 			continue;
-		member->marked_faulty |= member->state == RAID_MEMBER_FAULTY;
+		if (member->state == RAID_MEMBER_STALE)
+			continue; /* since the array was started: it may hold what nobody else does */
+		member->let_go = member->state != RAID_MEMBER_FAULTY;
+		member->marked_faulty |= !member->let_go;
 		raid_member_place(member, RAID_SPARE, RAID_MEMBER_STALE);
 		snprintf(member->reason, sizeof(member->reason), "level 0 has no use for it");
 	}
@@ -321,7 +325,7 @@ static void erase_others(struct raid_array *array)
 		struct error error = { 0 };
 		struct block *block;
 
-		if (is_kept(array, member) || member->marked_faulty)
+		if (!member->let_go)
 			continue;
 		block = block_ref(member->block);
 		raid_member_drop(member);
@@ -418,6 +422,11 @@ int raid_takeover(struct raid_array *array, const struct raid_geometry *g, struc
 				 round_down(array->now.member_sectors, array->now.chunk_sectors));
 	if (rc)
 		return say_not_written(array, rc, error);
+	/* One may have been lost since the plan, with what was just written. */
+	if (g->level == RAID_LEVEL_0)
+		rc = check_degraded(array, g->level, error);
+	if (rc)
+		return rc;
 	if (g->disks > array->now.disks)
 		rc = raid_reshape_prepare(array, g->disks - array->now.disks, error);
 	if (!rc)
@@ -431,6 +440,13 @@ int raid_takeover(struct raid_array *array, const struct raid_geometry *g, struc
 		return 0;
 	/* Some may have it. Nothing is written to the array before all have. */
 	say_not_written(array, rc, error);
+	if (raid_level_maps(array->level)) {
+		/* Nobody is asked about its writes from now on. */
+		block_set_read_only(&array->block, true);
+		return error_advise(error,
+				    "some may say its new level, so it takes no writes: stop "
+				    "it, and start it again");
+	}
 	return error_advise(error, "some may say its new level: it takes no writes until all can "
 				   "be written, and has its new level then");
 }
