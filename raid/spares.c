@@ -123,10 +123,15 @@ int raid_spares_use(struct raid_array *array)
 	int rc = fill_places(array);
 
 	while (!rc && (member = find_wanting(array)) && (spare = raid_spare_find(array, NULL))) {
+		/* Both may be failed and removed meanwhile. */
+		raid_member_hold(member);
+		raid_member_hold(spare);
 		rc = raid_spare_put_beside(array, member, spare, NULL);
 		/* There may be another one. */
 		if (rc && !raid_member_active(spare))
 			rc = 0;
+		raid_member_release(spare);
+		raid_member_release(member);
 	}
 	return rc;
 }
