@@ -236,9 +236,10 @@ static int nbd_enter(struct nbd *nbd)
 
 	fiber_mutex_lock(&nbd->connecting);
 	if (nbd->handle && (nbd->ended || is_over(nbd->handle))) {
-		nbd->lost |= nbd->written != nbd->flushed;
 		while (nbd->users)
 			fiber_queue_wait_always(&nbd->idle);
+		/* Now that all that it has answered is counted. */
+		nbd->lost |= nbd->written != nbd->flushed;
 		drop(nbd);
 	}
 	if (!nbd->handle && !nbd->lost && worker_now() - nbd->tried_ns >= RETRY_NS)
