@@ -33,7 +33,9 @@ struct raid_array *raid_array_new(const struct md_superblock *sb, struct log *lo
 
 	if (!array)
 		return NULL;
-	array->places = calloc(sb->raid_disks + MAX(-sb->delta_disks, 0), sizeof(*array->places));
+	array->places = calloc(
+		sb->raid_disks + (sb->features & MD_FEATURE_RESHAPE ? MAX(-sb->delta_disks, 0) : 0),
+		sizeof(*array->places));
 	if (!array->places) {
 		free(array);
 		return NULL;
