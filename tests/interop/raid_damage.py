@@ -333,7 +333,9 @@ def compare(document, ours_file, theirs_file):
     for place, path in ((0, ours_file), (2, theirs_file)):
         for key, said in cells(path).items():
             said = [word.strip() for word in said]
-            if written.get(key, [None] * 4)[place:place + 2] != said:
+            stands = written.get(key, [None] * 4)[place:place + 2]
+            # What md was not asked when the table was made.
+            if stands != said and (place == 0 or stands != ["", ""]):
                 failures += 1
                 print(f"FAILED {' '.join(key)}: {said}, but {document} says {written.get(key)}")
     return failures
