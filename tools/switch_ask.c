@@ -10,6 +10,7 @@
 #include "tools/output.h"
 #include "tools/switch.h"
 #include "util/cleanup.h"
+#include "util/process.h"
 #include "vswitch/mac_table.h"
 #include "vswitch/port_config.h"
 
@@ -29,19 +30,26 @@ struct switch_question {
 	const char *name, *method;
 	json_t *params; /* stolen */
 	json_t *result;
-	bool until_gone; /* wait until nobody listens any more */
+	bool until_gone; /* wait until its process has ended */
 };
 
-static int wait_until_gone(const char *control, const char *name, struct error *error)
+/* Whose switch it is now: another may have its name before this one is looked for again. */
+static int find_process(const char *control, pid_t *pid, struct error *error)
 {
-	struct error ignored = { 0 };
-	int rc = 0;
+	json_t *shown = NULL;
+	int rc = rpc_call(control, "switch.show", NULL, &shown, error);
 
-	for (uint64_t end = worker_now() + STOP_NS; worker_now() < end; fiber_sleep(LOOK_NS)) {
-		rc = rpc_call(control, "switch.stop", NULL, NULL, &ignored);
-		if (rc == -ENOENT || rc == -ECONNREFUSED)
+	*pid = rc ? 0 : (pid_t)json_integer_value(json_object_get(shown, "pid"));
+	json_decref(shown);
+	return rc;
+}
+
+/* Its ports and a capture are others' once the process has ended. */
+static int wait_until_gone(pid_t pid, const char *name, struct error *error)
+{
+	for (uint64_t end = worker_now() + STOP_NS; worker_now() < end; fiber_sleep(LOOK_NS))
+		if (pid <= 0 || process_is_gone(pid))
 			return 0;
-	}
 	return error_set(error, -ETIMEDOUT, "switch %s: it has been told to end, and has not yet",
 			 name);
 }
@@ -51,15 +59,20 @@ static int ask_on_fiber(void *arg, struct error *error)
 	struct switch_question *question = arg;
 	CLEANUP_FREE char *control = NULL;
 	int rc = switch_control_path(question->name, &control, error);
+	pid_t pid = 0;
 
 	if (rc) {
 		json_decref(question->params);
 		return rc;
 	}
-	rc = rpc_call(control, question->method, question->params, &question->result, error);
+	if (question->until_gone)
+		rc = find_process(control, &pid, error);
+	if (!rc)
+		rc = rpc_call(control, question->method, question->params, &question->result,
+			      error);
 	/* It may have ended before it could say so. */
 	if (question->until_gone && (!rc || rc == -EPIPE))
-		return wait_until_gone(control, question->name, error);
+		return wait_until_gone(pid, question->name, error);
 	if (rc == -ENOENT || rc == -ECONNREFUSED) {
 		error_set(error, rc,
 			  "switch %s: none of that name is running (nobody listens at %s)",
