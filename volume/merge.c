@@ -245,10 +245,14 @@ static int merge(struct merging *merging)
 		return rc;
 	learn_areas(merging);
 	rc = change_commit(&change, merging->error);
-	if (rc)
+	if (rc) {
+		/* Whether it is a part of the other one by now may be unknown. */
+		lvm_vg_lock(from, "it was being merged into %s, which failed",
+			    merging->group->name);
 		return error_advise(merging->error,
 				    "volume group %s is exported: `tenon vg import %s` undoes that",
 				    from->name, from->name);
+	}
 	lvm_vg_lock(from, "it is a part of %s now", merging->group->name);
 	return 0;
 }
