@@ -57,8 +57,8 @@ for word in tapa tapb tapc tso4 'ADDRESS'; do grep -q "$word" shown || { cat sho
 
 refuse 1 'running' run lab --socket-dir . --port a=tap:tapz
 refuse 1 'none of that name' show other
-refuse 2 'NAME=vhost-user' run x --socket-dir . --port a=foo
-refuse 2 'NAME=vhost-user' run x --socket-dir . --port a
+refuse 2 'PORT=vhost-user' run x --socket-dir . --port a=foo
+refuse 2 'PORT=vhost-user' run x --socket-dir . --port a
 refuse 2 'given twice' run x --socket-dir . --port a=vhost-user --port a=tap:tapy
 refuse 2 'tapy is the one of port a already' run x --socket-dir . --port a=tap:tapy --port b=tap:tapy,plain
 refuse 2 '0123456789abcdef' run x --socket-dir . --port a=tap:0123456789abcdef
