@@ -23,6 +23,7 @@
 
 #define MEMORY_MIB 384u
 #define START_NS   (300 * 1000000000ull)
+#define RESTARTS   3u /* its kernel panics now and then while it boots */
 
 struct waiter {
 	struct list node;
@@ -240,6 +241,29 @@ static void tell_console(struct uml *uml, struct error *error)
 		     strrchr(text, '\n') ? strrchr(text, '\n') + 1 : text);
 }
 
+/* Until it answers; else `ended` says whether its process has ended by itself, and nothing of it is left. */
+static int start_once(struct uml *uml, const char *const *argv, const char *console, bool *ended,
+		      struct error *error)
+{
+	int rc = uml_process_start(&uml->process, argv, console, uml->folder, error);
+
+	*ended = false;
+	if (rc)
+		return rc;
+	uml->reading = true;
+	fiber_start(reader_fiber, uml);
+	while (!uml->up && uml->reading)
+		if (fiber_queue_wait(&uml->changed, START_NS))
+			break;
+	if (uml->up)
+		return 0;
+	*ended = !uml->reading;
+	uml_kill(uml);
+	error_set(error, -EIO, "%s: the guest did not come up", uml->program);
+	tell_console(uml, error);
+	return -EIO;
+}
+
 int uml_start(struct uml *uml, struct error *error)
 {
 	char disks[UML_DISKS + 1][128], memory[32], initrd[96], folder[96], temporary[160];
@@ -249,9 +273,12 @@ int uml_start(struct uml *uml, struct error *error)
 					     "con=null",       "ssl0=fd:4",  "ssl=null",
 					     "umid=uml",       "panic=-1",   folder };
 	CLEANUP_FREE char *console = image_path(uml->folder, "console");
-	unsigned count = 15;
+	unsigned count = 15, restarts = 0;
+	bool ended;
 	int rc;
 
+	/* One that has ended by itself. */
+	uml_kill(uml);
 	snprintf(temporary, sizeof(temporary), "TMPDIR=%.140s", uml->memory_folder);
 	snprintf(memory, sizeof(memory), "mem=%uM", MEMORY_MIB);
 	snprintf(initrd, sizeof(initrd), "initrd=%s/initrd", uml->folder);
@@ -263,20 +290,10 @@ int uml_start(struct uml *uml, struct error *error)
 	}
 	if (!console)
 		return error_set(error, -ENOMEM, "out of memory");
-	rc = uml_process_start(&uml->process, argv, console, uml->folder, error);
-	if (rc)
-		return rc;
-	uml->reading = true;
-	fiber_start(reader_fiber, uml);
-	while (!uml->up && uml->reading)
-		if (fiber_queue_wait(&uml->changed, START_NS))
-			break;
-	if (uml->up)
-		return 0;
-	uml_kill(uml);
-	error_set(error, -EIO, "%s: the guest did not come up", uml->program);
-	tell_console(uml, error);
-	return -EIO;
+	do
+		rc = start_once(uml, argv, console, &ended, error);
+	while (rc && ended && restarts++ < RESTARTS);
+	return rc;
 }
 
 void uml_kill(struct uml *uml)
