@@ -51,7 +51,8 @@ static int find_pvs_of(const struct volume_group *group, const char *name, struc
 	const char *slash = strchr(name, '/');
 
 	lv = volume_group_get_lv(group, slash ? slash + 1 : name);
-	if (!lv || (slash && strncmp(name, group->name, strlen(group->name)) != 0))
+	if (!lv || (slash && ((size_t)(slash - name) != strlen(group->name) ||
+			      strncmp(name, group->name, strlen(group->name)) != 0)))
 		return error_set(error, -ENOENT, "%s/%s: no such volume", group->name, name);
 	*out = calloc(group->pv_count + 1, sizeof(struct volume_pv *));
 	if (!*out)

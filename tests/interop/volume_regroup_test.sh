@@ -43,6 +43,7 @@ refused 'all its devices would go' vg split vg0 vg1 a.img b.img c.img
 refused 'there is a volume group of this name' vg split vg0 vg0 a.img
 refused 'is no physical volume of volume group' vg split vg0 vg1 d.img
 refused 'no such volume' vg split vg0 vg1 --volume none
+refused 'no such volume' vg split vg0 vg1 --volume vg01/two
 t lv remove vg0/wide --yes
 # A volume says which devices; only said at first
 before=$(cat ./*.img | sha256sum)
