@@ -292,6 +292,23 @@ static bool needs_disk(unsigned action)
 	       action != LAB_DO_RESTART;
 }
 
+/* Rot changes sectors, which must be there; all other faults only compare theirs with what is asked of the disk. */
+static int check_rot(const struct lab_scenario *scenario, const struct lab_event *event,
+		     unsigned number, struct error *error)
+{
+	for (unsigned i = 0; event->action == LAB_DO_ROT && i < event->disks.count; i++) {
+		uint64_t disk = event->disks.values[i];
+		uint64_t sectors = scenario->models[disk].size / LAB_SECTOR;
+
+		if (!range_within(event->sector, event->sectors, sectors))
+			return error_set(error, -EINVAL,
+					 "events: the %u. (rot): disk %llu has %llu sectors",
+					 number, (unsigned long long)disk,
+					 (unsigned long long)sectors);
+	}
+	return 0;
+}
+
 static int check_event(struct lab_scenario *scenario, struct lab_event *event, unsigned number,
 		       struct error *error)
 {
@@ -303,6 +320,8 @@ static int check_event(struct lab_scenario *scenario, struct lab_event *event, u
 	for (unsigned i = 0; i < event->disks.count; i++)
 		scenario->disk_count =
 			MAX(scenario->disk_count, (unsigned)event->disks.values[i] + 1);
+	if (event->action == LAB_DO_REPLACE)
+		scenario->disk_count = MAX(scenario->disk_count, (unsigned)event->with + 1);
 	for (unsigned i = 0; i < event->lose.count; i++)
 		if (event->lose.values[i] >= scenario->disk_count)
 			return error_set(error, -EINVAL,
@@ -323,7 +342,7 @@ static int check_event(struct lab_scenario *scenario, struct lab_event *event, u
 	    !event->count)
 		event->count = 1;
 	event->keep_said = event->keep.values != NULL;
-	return 0;
+	return check_rot(scenario, event, number, error);
 }
 
 static int check_workload(struct lab_scenario *scenario, struct error *error)

@@ -102,6 +102,10 @@ static int write_lv(struct lab_volume *volume, const char *name, struct error *e
 	rc = volume_open_lv(volume->group, name, true, &block, error);
 	if (rc)
 		return rc;
+	/* The size that was asked for is rounded up, to extents of each stripe. */
+	if (block->size > LAB_SLOT_SECTORS * LAB_SECTOR)
+		return error_set(error, -EINVAL, "%s: became %llu KiB, expected at most %u KiB",
+				 name, (unsigned long long)block->size >> 10, LAB_SLOT_SECTORS / 2);
 	lv->sectors = block->size / LAB_SECTOR;
 	version = lab_oracle_issue(&volume->written[lv->slot], 0, lv->sectors);
 	note(volume, LAB_TRACE_ISSUE, lv->slot, 0, lv->sectors, version, false);
