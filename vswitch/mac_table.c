@@ -318,7 +318,6 @@ static void forget(struct mac_table *table, uint32_t at)
 
 	while (GET(*link) != at)
 		link = &table->entries[GET(*link)].chain;
-	SET(table->generation, GET(table->generation) + 1);
 	begin_change(table, key);
 	SET(*link, GET(entry->chain));
 	unlink_age(table, at);
@@ -328,6 +327,8 @@ static void forget(struct mac_table *table, uint32_t at)
 	SET(entry->chain, table->free);
 	SET(entry->key, 0);
 	table->free = at;
+	/* Not before the change: who sees it then waits for the end of that, and keeps no answer that was true before. */
+	SET(table->generation, GET(table->generation) + 1);
 	end_change(table, key);
 }
 

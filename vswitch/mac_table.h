@@ -111,7 +111,7 @@ static inline uint16_t mac_table_lookup(struct mac_table *table, uint16_t fid, u
 /* Counts what may have made an earlier answer wrong: an entry moved or went. */
 static inline uint32_t mac_table_generation(const struct mac_table *table)
 {
-	return __atomic_load_n((const uint32_t *)table, __ATOMIC_RELAXED);
+	return __atomic_load_n((const uint32_t *)table, __ATOMIC_ACQUIRE);
 }
 
 /* One answer, kept by who asks the same again and again: most frames of a port come from one station, to one. */
