@@ -18,7 +18,7 @@ static int go_round(void *arg)
 		uint64_t next, now;
 
 		runner->woken = false;
-		while (vswitch_round(runner->vswitch))
+		while (!runner->ending && vswitch_round(runner->vswitch))
 			fiber_yield();
 		next = vswitch_next_timer(runner->vswitch);
 		now = worker_now();
