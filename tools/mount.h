@@ -90,7 +90,7 @@ uint64_t mount_size(const struct mount_volume *volume);
 
 /* Opens it: which way that is, or a negative errno, which is logged. Suspends. */
 int mount_open(struct mount *mount, struct mount_volume *volume, bool writes);
-void mount_close(struct mount_volume *volume, enum mount_way way, bool wrote);
+void mount_close(struct mount *mount, struct mount_volume *volume, enum mount_way way, bool wrote);
 
 /* ---- mount_fuse.c ---- */
 

@@ -214,7 +214,7 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *file)
 	file->fh = (uint64_t)way;
 	file->direct_io = 1;
 	if (fuse_reply_open(req, file))
-		mount_close(volume, (enum mount_way)way, writes);
+		mount_close(mount, volume, (enum mount_way)way, writes);
 }
 
 static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *file)
@@ -223,7 +223,7 @@ static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 	struct mount_volume *volume = mount_find(mount, ino);
 
 	if (volume)
-		mount_close(volume, (enum mount_way)file->fh,
+		mount_close(mount, volume, (enum mount_way)file->fh,
 			    (file->flags & O_ACCMODE) != O_RDONLY);
 	fuse_reply_err(req, 0);
 }

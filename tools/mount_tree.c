@@ -191,18 +191,23 @@ int mount_open(struct mount *mount, struct mount_volume *volume, bool writes)
 	rc = connect_disk(mount, volume, way);
 	fiber_mutex_unlock(&volume->opening);
 	if (rc)
-		mount_close(volume, way, writes);
+		mount_close(mount, volume, way, writes);
 	return rc ? rc : (int)way;
 }
 
-void mount_close(struct mount_volume *volume, enum mount_way way, bool wrote)
+void mount_close(struct mount *mount, struct mount_volume *volume, enum mount_way way, bool wrote)
 {
 	struct host_disk *disk = volume->ways[way].disk;
+	int rc = 0;
 
 	fiber_mutex_lock(&volume->opening);
 	/* Nobody need ask for it: a file that is closed for good has its bytes. */
-	if (wrote && volume->ways[way].writers == 1 && disk && disk->block)
-		(void)host_disk_flush(disk);
+	if (wrote && volume->ways[way].writers == 1 && disk)
+		rc = host_disk_flush(disk);
+	if (rc)
+		log_warning(&mount->log,
+			    "%s/%s: closing it: flushing: %s; what was written last may be lost",
+			    mount->group, volume->name, error_name(rc));
 	volume->ways[way].writers -= wrote;
 	if (!--volume->ways[way].opens) {
 		host_disk_close(volume->ways[way].disk);
