@@ -51,8 +51,12 @@ static int attachment_of(struct attachment *attachment, const char *name, struct
 {
 	CLEANUP_FREE char *runtime = NULL, *real = NULL;
 	const char *volume = strchr(name, '/') + 1;
-	int rc = runtime_directory(&runtime, error);
+	int rc;
 
+	/* It becomes a path. */
+	if (!strcmp(volume, ".") || !strcmp(volume, ".."))
+		return error_set(error, -EINVAL, "%s: there is no volume of this name", name);
+	rc = runtime_directory(&runtime, error);
 	if (rc)
 		return rc;
 	real = realpath(runtime, NULL);
@@ -72,7 +76,7 @@ static int attachment_of(struct attachment *attachment, const char *name, struct
 static char *loop_file(const char *device)
 {
 	CLEANUP_FREE char *path = NULL;
-	char line[4096];
+	char line[4096], *end;
 	FILE *file;
 
 	if (strncmp(device, "/dev/loop", 9) != 0 ||
@@ -85,6 +89,10 @@ static char *loop_file(const char *device)
 		line[0] = '\0';
 	fclose(file);
 	line[strcspn(line, "\n")] = '\0';
+	/* So the kernel says where the file's name is no more, as of a mount whose process was killed. */
+	end = strrchr(line, ' ');
+	if (end && !strcmp(end, " (deleted)"))
+		*end = '\0';
 	return strdup(line);
 }
 
