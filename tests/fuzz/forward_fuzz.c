@@ -27,6 +27,15 @@ static struct fuzz_port *fuzz_of(struct port *port)
 	return container_of(port, struct fuzz_port, port);
 }
 
+static void release(struct port *port)
+{
+	struct fuzz_port *fuzz = fuzz_of(port);
+
+	free(fuzz->head);
+	free(fuzz->rest);
+	fuzz->head = fuzz->rest = NULL;
+}
+
 static unsigned receive(struct port *port, struct frame **frames, unsigned max)
 {
 	struct fuzz_port *fuzz = fuzz_of(port);
@@ -41,6 +50,7 @@ static unsigned receive(struct port *port, struct frame **frames, unsigned max)
 				  &fuzz->frame.offload);
 	if (fault) {
 		port_drop(port, port_drop_of_fault(fault));
+		release(port); /* nobody else does, of a port that gave nothing */
 		return 0;
 	}
 	fuzz->pieces[0] = (struct iovec){ fuzz->head, head };
@@ -52,15 +62,6 @@ static unsigned receive(struct port *port, struct frame **frames, unsigned max)
 	fuzz->frame.length = (uint32_t)fuzz->length;
 	frames[0] = &fuzz->frame;
 	return 1;
-}
-
-static void release(struct port *port)
-{
-	struct fuzz_port *fuzz = fuzz_of(port);
-
-	free(fuzz->head);
-	free(fuzz->rest);
-	fuzz->head = fuzz->rest = NULL;
 }
 
 /* What comes out must be what this port takes, and must hold together. */
