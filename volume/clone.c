@@ -124,9 +124,12 @@ static int take_device(struct volume_pv *pv, struct block *block, struct error *
 	pv->block = block_ref(block);
 	memcpy(private->label.uuid, pv->uuid, sizeof(pv->uuid));
 	private->area_count = private->label.metadata_count;
-	for (unsigned i = 0; i < private->area_count; i++)
-	private->areas[i].readable = !lvm_metadata_area_read(block, &private->label.metadata[i],
-							     &private->areas[i].area, NULL);
+	for (unsigned i = 0; i < private->area_count; i++) {
+		struct volume_metadata_area *area = &private->areas[i];
+
+		area->readable = !lvm_metadata_area_read(block, &private->label.metadata[i],
+							 &area->area, NULL);
+	}
 	return 0;
 }
 
