@@ -46,8 +46,6 @@ KINDS = {"1.2": "abc", "0.90": "abc", "ppl": "abc", "journal": "abcj", "dm": "pq
 # Structure, its fields, the kind of array that has it, what mends its checksum, and whether all members have it.
 STRUCTURES = [("1.2", SB1, "1.2", "sum1", True), ("0.90", SB90, "0.90", "sum90", True), ("bitmap", BITMAP, "1.2", None, True), ("PPL header", PPL, "ppl", "crcppl", True),
               ("journal block", JOURNAL, "journal", "crcjournal", False), ("dm-raid", DM, "dm", None, True)]
-# What md of Linux 6.1 does not survive: it is not given that.
-PANICS = {("PPL header", "parity_disk"), ("PPL header", "entries_count")}
 CHECKSUMS = {"sb_csum", "checksum"}
 
 
@@ -318,7 +316,7 @@ def table(ours_file, theirs_file):
         if key[0] != last:
             print(f"\n## {key[0]}\n\n| field | on | `raid examine` | `raid assemble` | `mdadm --examine` | md |\n| --- | --- | --- | --- | --- | --- |")
             last = key[0]
-        md = theirs.get(key, ["reads it", "the kernel panics"] if key[:2] in PANICS else ["", ""])
+        md = theirs.get(key, ["", ""])
         print("| " + " | ".join([key[1], key[2], *said, *md]) + " |")
 
 
@@ -343,7 +341,7 @@ def compare(document, ours_file, theirs_file):
 
 def patches(directory, step):
     for row in rows(directory, step):
-        if row.kind == "dm" or (row.structure, row.field) in PANICS:
+        if row.kind == "dm":
             continue
         print("\t".join((row.structure, row.field, row.where, row.kind)) + "\t" + " ".join(str(word) for patch in row.patches() for word in patch))
 
