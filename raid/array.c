@@ -308,6 +308,7 @@ void raid_array_resync_from(struct raid_array *array, uint64_t sector)
 {
 	array->resync_from = MIN(array->resync_from, sector);
 	array->resync_checkpoint = MIN(array->resync_checkpoint, sector);
+	array->resync_by_bitmap = false;
 	array->super_wanted++;
 	raid_array_changed(array, RAID_CHANGED_APART);
 }

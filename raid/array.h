@@ -148,6 +148,7 @@ struct raid_array {
 	uint64_t resync_checkpoint; /* the same, durably */
 	uint64_t resync_flushed;    /* that, before the flush of the update that runs */
 	uint64_t resync_from;       /* members may differ from here on: the next resync's start */
+	bool resync_by_bitmap;      /* where they may is in the bitmap alone, not in superblocks */
 
 	/* requests: request.c */
 	struct range_lock ranges;                /* the level's; see raid_bracket_begin() */

@@ -484,6 +484,19 @@ static int check_journal(struct raid_array *array, const struct raid_assemble_op
 	return -ENODEV;
 }
 
+/*
+ * Where only the bitmap knows what was being written, that may differ, and is known until it is made good. Superblocks go on saying that
+ * all agree, as dm-raid's do: one with parity that says otherwise does not start any more when it lacks a member.
+ */
+static void take_from_bitmap(struct raid_array *array)
+{
+	array->intent->rewrite = true;
+	if (!array->intent->set || (array->level->agrees && array->level->agrees(array)))
+		return;
+	array->resync_by_bitmap = array->resync_checkpoint == MD_RESYNC_DONE;
+	array->resync_position = array->resync_checkpoint = 0;
+}
+
 static int bring_up(struct raid_array *array, const struct raid_candidate *candidates,
 		    unsigned count, const struct raid_candidate *freshest,
 		    const struct raid_assemble_options *options, struct error *error)
@@ -511,12 +524,8 @@ static int bring_up(struct raid_array *array, const struct raid_candidate *candi
 					 : raid_intent_load(array, error);
 	if (rc && (rc == -ENOMEM || !options->read_only))
 		return rc;
-	/* Where only the bitmap knows, what it names may differ. */
-	if (!array->metadata->says_dirty && array->intent) {
-		array->intent->rewrite = true;
-		if (array->intent->set && !(array->level->agrees && array->level->agrees(array)))
-			array->resync_position = array->resync_checkpoint = 0;
-	}
+	if (!array->metadata->says_dirty && array->intent)
+		take_from_bitmap(array);
 	/* Only one member's was read. After an unclean stop the others' may lack bits that it has, and an
 	 * update writes only pages that change. */
 	if (array->intent && freshest->sb.resync_offset != MD_RESYNC_DONE)

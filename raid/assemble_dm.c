@@ -10,6 +10,7 @@
 #include "raid/assemble.h"
 #include "raid/dm_raid.h"
 #include "raid/geometry.h"
+#include "raid/intent.h"
 #include "raid/md_bitmap.h"
 #include "util/bytes.h"
 #include "util/error.h"
@@ -233,6 +234,25 @@ static int check_shape(struct dm_look *look, struct error *error)
 				   error);
 }
 
+/* A member is missing that was there when it was written last, and something was being written then. dm-raid starts it without a word. */
+static void warn_of_write_hole(const struct raid_array *array, const struct dm_look *look)
+{
+	unsigned lost = 0;
+
+	if (look->shape->level < RAID_LEVEL_4 || look->shape->level > RAID_LEVEL_6 ||
+	    !array->intent || !array->intent->set)
+		return;
+	for (unsigned i = 0; i < look->places; i++)
+		lost += !look->components[i].data && !dm_raid_failed(&look->found[look->newest], i);
+	if (lost)
+		log_warning(array->log,
+			    "%s: was not stopped cleanly, and %u of its members are missing since: "
+			    "in %llu regions of %u bytes, which were being written, what is read "
+			    "for them may be wrong",
+			    array->block.name, lost, (unsigned long long)array->intent->set,
+			    array->intent->super.chunk_bytes);
+}
+
 int raid_assemble_components(struct raid_array **out, const struct raid_shape *shape,
 			     const struct raid_component *components, unsigned places,
 			     const struct raid_assemble_options *options, struct error *error)
@@ -266,5 +286,9 @@ int raid_assemble_components(struct raid_array **out, const struct raid_shape *s
 	}
 	all.bitmap_chunk = shape->region;
 	all.new_bitmap = all_are_new(&look);
-	return rc ? rc : raid_assemble_candidates(out, candidates, count, &all, error);
+	if (!rc)
+		rc = raid_assemble_candidates(out, candidates, count, &all, error);
+	if (!rc)
+		warn_of_write_hole(*out, &look);
+	return rc;
 }

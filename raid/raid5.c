@@ -90,6 +90,17 @@ static unsigned count_absent_data(const struct raid_array *array)
 	return count;
 }
 
+/* Of dm-raid's: their superblocks say it of parity that was never made, and of nothing else. */
+static int refuse_unsynced(const struct raid_array *array, unsigned absent, struct error *error)
+{
+	error_set(error, -EBUSY,
+		  "%s: %u of %u members are in sync, and parity was not made everywhere yet: it "
+		  "cannot stand in for what is missing",
+		  array->block.name, array->now.disks - absent, array->now.disks);
+	return error_advise(error, "make the missing member available; device-mapper does not "
+				   "start it without, either");
+}
+
 /* Parity that may be wrong cannot say what a missing disk had: md calls it dirty degraded. */
 static int check_dirty_degraded(const struct raid_array *array, struct error *error)
 {
@@ -106,6 +117,8 @@ static int check_dirty_degraded(const struct raid_array *array, struct error *er
 			    array->block.name, array->now.disks - absent, array->now.disks);
 		return 0;
 	}
+	if (!array->metadata->says_dirty)
+		return refuse_unsynced(array, absent, error);
 	error_set(error, -EBUSY,
 		  "%s: %u of %u members are in sync, and it was not stopped cleanly: what was "
 		  "being written may "

@@ -90,6 +90,8 @@ static int finish(struct raid_array *array)
 		if (array->rebuild.operation == RAID_RESYNC)
 			array->resync_position = MD_RESYNC_DONE;
 		array->resync_checkpoint = raid_array_in_sync_below(array);
+		array->resync_by_bitmap =
+			array->resync_by_bitmap && array->resync_checkpoint != MD_RESYNC_DONE;
 		rc = raid_super_update(array);
 		break;
 	default:

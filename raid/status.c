@@ -85,6 +85,8 @@ static uint64_t synced_sectors(const struct raid_array *array)
 		return all;
 	if (rebuild->operation == RAID_RESYNC)
 		below = MAX(below, rebuild->completed);
+	else if (array->resync_by_bitmap)
+		below = all - MIN(all, array->intent->set << array->intent->chunk_shift);
 	below = MIN(below, all);
 	list_for_each(at, &array->members) {
 		const struct raid_member *member = list_entry(at, struct raid_member, node);

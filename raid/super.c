@@ -69,6 +69,8 @@ static uint64_t resync_offset(const struct raid_array *array)
 {
 	uint64_t done = MIN(array->resync_checkpoint, array->resync_flushed);
 
+	if (array->resync_by_bitmap)
+		return MD_RESYNC_DONE;
 	if (array->clean || !array->metadata->says_dirty)
 		return done;
 	/* A journal knows of all writes, but not of what they leave where members did not agree before. */
