@@ -76,6 +76,9 @@ int raid_test_explore(const struct lab_scenario *scenario, uint64_t seed, const 
 	cli_say("%s: %llu states at %llu moments of %llu writes: %llu failures", scenario->name,
 		(unsigned long long)explored.states, (unsigned long long)explored.moments,
 		(unsigned long long)explored.writes, (unsigned long long)explored.failures);
+	if (explored.trials)
+		cli_say("  %llu operations on disks that fail in the middle among them",
+			(unsigned long long)explored.trials);
 	if (explored.refused)
 		cli_say("  %llu of them assemble only if that is insisted on",
 			(unsigned long long)explored.refused);

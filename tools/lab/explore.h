@@ -23,6 +23,7 @@ enum lab_failing {
 struct lab_explored {
 	uint64_t states, writes, moments; /* looked at; recorded; at which the power went */
 	uint64_t refused; /* of them: only with insistence does it assemble (dirty and degraded) */
+	uint64_t trials;  /* of operations on disks that fail, where the subject has them */
 	uint64_t failures;
 	/* The first. */
 	char what[400];
@@ -34,9 +35,14 @@ struct lab_explored {
 	unsigned lost_disk; /* UINT32_MAX: none; with `lose: 2` the next one, too */
 };
 
+struct lab_states;
+
 struct lab_explore_options {
 	uint64_t seed;
 	bool first; /* only as far as the first failure */
+	/* Of groups: shown each state before it is looked at, and no disks fail then; `gone`: which are not in the machine, bits. Or NULL. */
+	void (*show)(void *arg, const struct lab_states *states, uint64_t gone);
+	void *show_arg;
 };
 
 /* On the calling thread. 0, or a negative errno with `error` set. The caller frees `pending`. */

@@ -148,7 +148,7 @@ struct lab_each_disk {
 /* A volume group, and what is done with it. */
 struct lab_volume_op {
 	unsigned number, count; /* of the operation, of its words */
-	char text[128], *words[3];
+	char text[128], *words[5];
 };
 
 struct lab_volume_plan {

@@ -26,10 +26,9 @@ static bool is_enough(const struct lab_states *states)
 	       (states->is_enough && states->is_enough(states->arg));
 }
 
-static void look_at_state(struct lab_states *states)
+/* The disks hold what is durable, and of the rest what is kept. */
+static void make_state(struct lab_states *states)
 {
-	if (is_enough(states))
-		return;
 	for (unsigned i = 0; i < states->disk_count; i++)
 		lab_store_reset(states->state[i]);
 	for (unsigned i = 0; i < states->pending_count; i++) {
@@ -38,6 +37,13 @@ static void look_at_state(struct lab_states *states)
 		if (states->kept[i])
 			write_event(states->state[event->disk], event);
 	}
+}
+
+static void look_at_state(struct lab_states *states)
+{
+	if (is_enough(states))
+		return;
+	make_state(states);
 	states->look(states->arg);
 	states->states++;
 }
@@ -48,6 +54,12 @@ static void keep_all(struct lab_states *states, bool keep)
 {
 	for (unsigned i = 0; i < states->pending_count; i++)
 		states->kept[i] = keep;
+}
+
+void lab_states_show(struct lab_states *states)
+{
+	keep_all(states, true);
+	make_state(states);
 }
 
 /* All subsets, or none, all, all but one or two by chance, and samples; each with the newest, if there is a new one. */

@@ -54,6 +54,9 @@ struct lab_states {
 /* Goes through all of it, on a fiber. */
 void lab_states_run(struct lab_states *states);
 
+/* For the caller, from within `event`: has the disks hold all that was written so far. */
+void lab_states_show(struct lab_states *states);
+
 /* The numbers of the writes that were not durable, those that were kept first; the caller frees them. */
 uint64_t *lab_states_pending(const struct lab_states *states, unsigned *kept, unsigned *count);
 
