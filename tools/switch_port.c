@@ -1,62 +1,83 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The ports of a switch as --port describes them; see switch.h. */
+/* The ports of a switch as --port describes them; see switch_port.h. */
+#include "tools/switch_port.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "netdev/link.h"
 #include "tools/switch.h"
 #include "util/cleanup.h"
+#include "util/error.h"
 #include "vswitch/switch.h"
-
-#define VHOST_USER "vhost-user"
-#define TAP        "tap:"
-
-/* PORT=vhost-user, or PORT=tap:IFNAME[,plain], and settings (port_config.h) behind it. */
-struct port_spec {
-	char *copy; /* of the whole, cut into pieces */
-	const char *name;
-	const char *ifname; /* of a TAP; NULL: a vhost-user socket */
-	bool plain;
-	struct port_config config;
-};
 
 static void spec_free(struct port_spec *spec)
 {
 	free(spec->copy);
 }
 
-static int bad_spec(struct error *error, const char *spec, const char *found)
+/* What is no port at all is told of all that could be. */
+static int bad_spec(struct error *error, const struct port_type *type, const char *spec,
+		    const char *found)
 {
-	return error_set(error, -EINVAL,
-			 "--port %s: found \"%s\", expected PORT=vhost-user or PORT=tap:IFNAME",
-			 spec, found);
+	char forms[512] = "";
+	size_t used = 0;
+
+	for (const struct port_type *each = type ? type : port_types; each->name; each++) {
+		used += (size_t)snprintf(forms + used, sizeof(forms) - used, "%sPORT=%s",
+					 !used          ? ""
+					 : each[1].name ? ", "
+							: " or ",
+					 each->form);
+		if (type || used >= sizeof(forms))
+			break;
+	}
+	return error_set(error, -EINVAL, "--port %s: found \"%s\", expected %s", spec, found,
+			 forms);
 }
 
-static int parse_type(struct port_spec *out, const char *spec, const char *type,
-		      struct error *error)
+static const struct port_type *find_type(const char *name)
 {
-	if (!strcmp(type, VHOST_USER))
-		return 0;
-	if (strncmp(type, TAP, strlen(TAP)) || !type[strlen(TAP)])
-		return bad_spec(error, spec, type);
-	out->ifname = type + strlen(TAP);
-	return link_check_name(out->ifname, error);
+	const struct port_type *type = port_types;
+
+	while (type->name && strcmp(type->name, name))
+		type++;
+	return type->name ? type : NULL;
 }
 
-static int parse_option(struct port_spec *out, const char *option, struct error *error)
+static int parse_type(struct port_spec *out, const char *spec, char *type, struct error *error)
 {
+	CLEANUP_FREE char *whole = strdup(type);
+	char *colon = strchr(type, ':');
+	int rc;
+
+	if (!whole)
+		return -ENOMEM;
+	if (colon)
+		*colon++ = '\0';
+	out->argument = colon;
+	out->type = find_type(type);
+	if (!out->type)
+		return bad_spec(error, NULL, spec, whole);
+	rc = out->type->parse(out, error);
+	return rc == -ENOTSUP ? bad_spec(error, out->type, spec, whole) : rc;
+}
+
+static int parse_option(struct port_spec *out, char *option, struct error *error)
+{
+	int rc = -ENOTSUP;
+
 	if (port_config_knows(option))
 		return port_config_set(&out->config, option, error);
-	if (out->ifname && !strcmp(option, "plain")) {
-		out->plain = true;
-		return 0;
-	}
+	if (out->type->option)
+		rc = out->type->option(out, option, error);
+	if (rc != -ENOTSUP)
+		return rc;
 	return error_set(error, -EINVAL,
 			 "option \"%.60s\": expected %svlan=, trunk=, native=, "
 			 "isolate=, addresses=, broadcast=, multicast= or unknown=",
-			 option, out->ifname ? "\"plain\", " : "");
+			 option, out->type->options);
 }
 
 static int parse(struct port_spec *out, const char *spec, struct error *error)
@@ -66,10 +87,10 @@ static int parse(struct port_spec *out, const char *spec, struct error *error)
 
 	*out = (struct port_spec){ .copy = strdup(spec) };
 	if (!out->copy)
-		return -ENOMEM;
+		return error_set(error, -ENOMEM, "--port: out of memory");
 	rest = strchr(out->copy, '=');
 	if (!rest)
-		return bad_spec(error, spec, spec);
+		return bad_spec(error, NULL, spec, spec);
 	*rest++ = '\0';
 	out->name = out->copy;
 	type = strsep(&rest, ",");
@@ -78,10 +99,17 @@ static int parse(struct port_spec *out, const char *spec, struct error *error)
 		rc = parse_type(out, spec, type, error);
 	while (!rc && (option = strsep(&rest, ",")))
 		rc = parse_option(out, option, error);
+	if (!rc && out->type->check)
+		rc = out->type->check(out, error);
 	if (!rc || !strncmp(error->text, "--port", 6))
 		return rc;
 	error_prefix(error, "--port %s", spec);
 	return -EINVAL;
+}
+
+static bool needs_socket(const struct port_spec *spec)
+{
+	return spec->type->own_socket && !spec->argument;
 }
 
 bool switch_needs_sockets(const struct cli_words *specs)
@@ -89,9 +117,12 @@ bool switch_needs_sockets(const struct cli_words *specs)
 	bool needed = false;
 
 	for (unsigned i = 0; i < specs->count; i++) {
-		const char *kind = strchr(specs->words[i], '=');
+		struct error unused = { 0 };
+		struct port_spec spec;
 
-		needed |= kind && !strncmp(kind + 1, VHOST_USER, strlen(VHOST_USER));
+		if (!parse(&spec, specs->words[i], &unused))
+			needed |= needs_socket(&spec);
+		spec_free(&spec);
 	}
 	return needed;
 }
@@ -106,10 +137,10 @@ static int check_pair(const struct port_spec *spec, const char *text, const char
 	if (!rc && !strcmp(spec->name, other.name))
 		rc = error_set(error, -EEXIST, "--port %s: the name \"%s\" is given twice", text,
 			       spec->name);
-	else if (!rc && spec->ifname && other.ifname && !strcmp(spec->ifname, other.ifname))
-		rc = error_set(error, -EEXIST,
-			       "--port %s: interface %s is the one of port %s already", text,
-			       spec->ifname, other.name);
+	else if (!rc && spec->owns && other.owns && spec->type == other.type &&
+		 !strcmp(spec->owns, other.owns))
+		rc = error_set(error, -EEXIST, "--port %s: %s is the one of port %s already", text,
+			       spec->owns, other.name);
 	spec_free(&other);
 	return rc;
 }
@@ -132,26 +163,22 @@ int switch_check_ports(const struct cli_words *specs, struct error *error)
 int switch_add_port(struct vswitch *vswitch, const char *text, const struct socket_options *sockets,
 		    struct error *error)
 {
-	struct vswitch_vhost_user_options vhost_user = { .access = &sockets->access };
-	struct vswitch_tap_options options = { 0 };
 	CLEANUP_FREE char *path = NULL;
 	struct port_spec spec;
 	int rc = parse(&spec, text, error);
 
-	options.plain = spec.plain;
-	options.config = vhost_user.config = &spec.config;
-	if (!rc && spec.ifname)
-		rc = vswitch_add_port_tap(vswitch, spec.name, spec.ifname, &options, error);
-	else if (!rc && !sockets->directory)
-		rc = error_set(
-			error, -EINVAL,
-			"port %s: the switch was started without --socket-dir, and has no place "
-			"for its socket",
-			spec.name);
-	else if (!rc && asprintf(&path, "%s/%s.sock", sockets->directory, spec.name) < 0)
-		rc = -ENOMEM;
-	else if (!rc)
-		rc = vswitch_add_port_vhost_user(vswitch, spec.name, path, &vhost_user, error);
+	if (!rc && needs_socket(&spec)) {
+		if (!sockets->directory)
+			rc = error_set(error, -EINVAL,
+				       "port %s: the switch was started without --socket-dir, and "
+				       "has no place "
+				       "for its socket",
+				       spec.name);
+		else if (asprintf(&path, "%s/%s.sock", sockets->directory, spec.name) < 0)
+			rc = error_set(error, -ENOMEM, "port %s: out of memory", spec.name);
+	}
+	if (!rc)
+		rc = spec.type->add(vswitch, &spec, path, sockets, error);
 	spec_free(&spec);
 	return rc;
 }

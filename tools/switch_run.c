@@ -190,8 +190,8 @@ int switch_run(int argc, char **argv)
 	bool verbose = false;
 	const struct cli_option options[] = {
 		{ "port", CLI_LIST, &run.ports, "SPEC",
-		  "a port: PORT=vhost-user, or PORT=tap:IFNAME (made if missing); settings "
-		  "behind a comma" },
+		  "a port: PORT=vhost-user, PORT=tap:IFNAME (made if missing), or of another "
+		  "type (tenon-switch(1)); settings behind a comma" },
 		{ "threads", CLI_NUMBER, &run.threads, "N", "forwarding threads (1)", 1,
 		  VSWITCH_THREADS_MAX },
 		CLI_OPTION_SOCKETS(&run.sockets),
@@ -220,7 +220,7 @@ int switch_run(int argc, char **argv)
 	if (!socket_options_parse(&run.sockets))
 		return EXIT_USAGE;
 	if (!run.sockets.directory && switch_needs_sockets(&run.ports))
-		return cli_usage_error("--socket-dir DIR is missing: vhost-user ports "
+		return cli_usage_error("--socket-dir DIR is missing: ports without an address "
 				       "have their sockets there");
 	if (run.force && !run.capture)
 		return cli_usage_error(

@@ -85,6 +85,15 @@ int port_watch(struct port *port, struct port_watch *watch, int fd,
 	return 0;
 }
 
+void port_watch_output(struct port_watch *watch, bool wanted)
+{
+	struct epoll_event event = { .events = EPOLLIN | (wanted ? EPOLLOUT : 0),
+				     .data.ptr = watch };
+
+	if (watch->fd >= 0 && watch->port)
+		epoll_ctl(watch->port->thread->epoll_fd, EPOLL_CTL_MOD, watch->fd, &event);
+}
+
 void port_unwatch(struct port_watch *watch)
 {
 	if (watch->fd >= 0 && watch->port) {

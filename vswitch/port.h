@@ -180,6 +180,8 @@ void port_set_features(struct port *port, uint64_t features);
 int port_watch(struct port *port, struct port_watch *watch, int fd,
 	       void (*ready)(struct port_watch *watch));
 void port_unwatch(struct port_watch *watch);
+/* Whether it is ready as well when there is room for output. */
+void port_watch_output(struct port_watch *watch, bool wanted);
 void port_end_watches(struct port *port);
 
 /* The time of the port's thread: of its present round. On that thread only. */

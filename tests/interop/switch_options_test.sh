@@ -56,7 +56,7 @@ stop; exit $failures) || failures=$((failures + 1))
 # Without vhost-user ports no folder is wanted, and none is made.
 start s2
 stop
-refused 2 'vhost-user ports have their sockets there' x --port a=vhost-user
+refused 2 'ports without an address have their sockets there' x --port a=vhost-user
 refused 1 'Not a directory' x --socket-dir s0.out --port a=vhost-user
 
 # A member of the group gets in, another user does not.

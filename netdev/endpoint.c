@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* See endpoint.h. */
+#include "netdev/endpoint.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "util/cleanup.h"
+#include "util/error.h"
+#include "util/number.h"
+#include "util/unix_socket.h"
+
+static int bad_endpoint(const char *text, const char *scheme, struct error *error)
+{
+	return error_set(error, -EINVAL,
+			 "address \"%.100s\": expected the path of a socket, or %s:HOST:PORT with "
+			 "a numeric "
+			 "host, as in %s:127.0.0.1:1234 or %s:[::1]:1234",
+			 text, scheme, scheme, scheme);
+}
+
+/* HOST:PORT, which is cut into pieces. */
+static bool parse_internet(struct endpoint *endpoint, char *text)
+{
+	char *colon = strrchr(text, ':'), *host = text;
+	uint64_t port;
+	size_t length;
+
+	if (!colon || number_parse(colon + 1, 1, 65535, &port, NULL))
+		return false;
+	*colon = '\0';
+	length = strlen(host);
+	if (length > 2 && host[0] == '[' && host[length - 1] == ']') {
+		host[length - 1] = '\0';
+		endpoint->address.in6.sin6_family = AF_INET6;
+		endpoint->address.in6.sin6_port = htons((uint16_t)port);
+		endpoint->length = sizeof(endpoint->address.in6);
+		return inet_pton(AF_INET6, host + 1, &endpoint->address.in6.sin6_addr) == 1;
+	}
+	endpoint->address.in.sin_family = AF_INET;
+	endpoint->address.in.sin_port = htons((uint16_t)port);
+	endpoint->length = sizeof(endpoint->address.in);
+	return inet_pton(AF_INET, *host ? host : "127.0.0.1", &endpoint->address.in.sin_addr) == 1;
+}
+
+int endpoint_parse(struct endpoint *endpoint, const char *text, const char *scheme,
+		   struct error *error)
+{
+	size_t length = strlen(scheme);
+	int rc;
+
+	memset(endpoint, 0, sizeof(*endpoint));
+	snprintf(endpoint->text, sizeof(endpoint->text), "%s", text);
+	if (!strncmp(text, scheme, length) && text[length] == ':') {
+		CLEANUP_FREE char *copy = strdup(text + length + 1);
+
+		if (!copy)
+			return error_set(error, -ENOMEM, "out of memory");
+		return parse_internet(endpoint, copy) ? 0 : bad_endpoint(text, scheme, error);
+	}
+	if (!strncmp(text, "unix:", 5))
+		text += 5;
+	if (!*text || (!strchr(text, '/') && strchr(text, ':')))
+		return bad_endpoint(text, scheme, error);
+	snprintf(endpoint->text, sizeof(endpoint->text), "%s", text);
+	rc = unix_socket_address(&endpoint->address.local, text, error);
+	endpoint->length = sizeof(endpoint->address.local);
+	return rc;
+}
+
+int endpoint_socket(const struct endpoint *endpoint, int type)
+{
+	int fd = socket(endpoint->address.any.sa_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	return fd < 0 ? -errno : fd;
+}
+
+int endpoint_listen(const struct endpoint *endpoint, int type, struct error *error)
+{
+	int rc = 0, on = 1, fd = endpoint_socket(endpoint, type);
+
+	if (fd < 0)
+		return error_set(error, fd, "address %s: cannot make a socket: %s", endpoint->text,
+				 error_name(fd));
+	if (type == SOCK_STREAM)
+		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (bind(fd, &endpoint->address.any, endpoint->length) ||
+	    (type == SOCK_STREAM && listen(fd, 8)))
+		rc = -errno;
+	if (!rc)
+		return fd;
+	close(fd);
+	return error_set(error, rc, "address %s: cannot listen there: %s", endpoint->text,
+			 error_name(rc));
+}

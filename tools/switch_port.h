@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What --port says, in pieces: PORT=TYPE[:ARGUMENT][,OPTION]..., and the settings of port_config.h among the options.
+ *
+ *	switch_port.c		taking it apart, and what is the same for all types
+ *	switch_port_types.c	the types
+ */
+#ifndef TENON_TOOLS_SWITCH_PORT_H
+#define TENON_TOOLS_SWITCH_PORT_H
+
+#include <stdbool.h>
+
+#include "netdev/endpoint.h"
+#include "vswitch/port_config.h"
+
+struct error;
+struct port_type;
+struct socket_options;
+struct vswitch;
+
+struct port_spec {
+	char *copy; /* of the whole, cut into pieces */
+	const char *name;
+	const struct port_type *type;
+	const char *argument; /* NULL: none */
+	/* What no other port may have, too: an interface, an address; or NULL. */
+	const char *owns;
+	struct port_config config;
+
+	bool plain;               /* tap */
+	bool client;              /* qemu-stream */
+	struct endpoint endpoint; /* qemu-stream, and the local one of qemu-dgram */
+	struct endpoint remote;   /* qemu-dgram */
+};
+
+struct port_type {
+	const char *name;
+	const char *form;    /* as errors say it: "tap:IFNAME" */
+	const char *options; /* "\"plain\", ": its own, with what is to follow; or "" */
+	bool own_socket;     /* without an argument, DIR/PORT.sock is its own */
+	/* Looks at the argument. -EINVAL or another, with `error` set; -ENOTSUP: it is not of this form. */
+	int (*parse)(struct port_spec *spec, struct error *error);
+	/* Takes an option; -ENOTSUP: there is none such. NULL: it has none. */
+	int (*option)(struct port_spec *spec, char *option, struct error *error);
+	/* After the last of them. Optional. */
+	int (*check)(struct port_spec *spec, struct error *error);
+	/* `path`: the socket's, of one that has its own; else NULL. */
+	int (*add)(struct vswitch *vswitch, const struct port_spec *spec, const char *path,
+		   const struct socket_options *sockets, struct error *error);
+};
+
+/* Ends with one whose name is NULL. */
+extern const struct port_type port_types[];
+
+#endif

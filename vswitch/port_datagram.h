@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A port between two datagram sockets, as QEMU's `-netdev dgram` speaks it. */
+#ifndef TENON_VSWITCH_PORT_DATAGRAM_H
+#define TENON_VSWITCH_PORT_DATAGRAM_H
+
+struct endpoint;
+struct error;
+struct port_config;
+struct vswitch;
+
+struct vswitch_datagram_options {
+	const struct endpoint *local, *remote; /* of SOCK_DGRAM, both of one kind */
+	const struct port_config *config;      /* NULL: nothing was decided */
+};
+
+/* The file of a local path has mode 0600. -EINVAL, -EADDRINUSE, -EEXIST (another kind of file), or bind()'s. */
+int vswitch_add_port_datagram(struct vswitch *vswitch, const char *name,
+			      const struct vswitch_datagram_options *options, struct error *error);
+
+#endif

@@ -1,0 +1,520 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A port on a stream socket: see port_stream.h.
+ *
+ * States: without a connection (a listener waits, or a timer for the next try), connecting (TCP only), and connected, the
+ * only one in which the port is up. The port's thread changes them, with `out_lock`; receive(), which has no lock, notes in
+ * `lost` that the connection is of no use any more, and its watch, which an end of file keeps ready, ends it.
+ *
+ * In: bytes are read into one buffer and frames handed out where they lie in it; it is moved together between two bursts.
+ * Out: a burst is one sendmsg(). What the socket takes only a part of is kept, one frame at most, until there is room; what
+ * comes meanwhile is dropped and counted, so a peer that stops reading costs others nothing.
+ *
+ * Source: QEMU 7.2, net/stream.c, net/net.c (net_fill_rstate): a length of 32 bits, big-endian, before each frame.
+ */
+#include "vswitch/port_stream.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "netdev/endpoint.h"
+#include "util/bytes.h"
+#include "util/cleanup.h"
+#include "util/error.h"
+#include "util/log.h"
+#include "util/unix_socket.h"
+#include "vswitch/internal.h"
+
+#define LENGTH_SIZE 4
+#define PEER_MAX                                                                                   \
+	69632 /* the longest that QEMU sends or takes (NET_BUFSIZE); beyond it, the stream makes no sense */
+#define IN_SIZE  (4 * 69632)
+#define RETRY_NS 1000000000ULL /* between two tries to connect */
+
+struct port_stream {
+	struct port port;
+	struct port_ops ops;
+	struct endpoint endpoint;
+	struct port_stream_maker maker; /* `make` is NULL: there is none */
+	bool client;
+	int fd, listen_fd;           /* the connection, or the socket that connects; -1: none */
+	struct unix_listener socket; /* a path's */
+	struct port_watch listener, stream;
+	bool connecting, lost, readable;
+	struct timer retry;
+	struct error last; /* why the last try failed */
+
+	uint8_t *in;
+	size_t in_first, in_end;
+	struct frame frames[PORT_BURST];
+	struct iovec pieces[PORT_BURST];
+
+	uint8_t rest[LENGTH_SIZE + VIRTIO_NET_FRAME_MAX]; /* of a frame that went out in part */
+	size_t rest_first, rest_end;
+	uint8_t lengths[PORT_BURST][LENGTH_SIZE]; /* transmit()'s */
+	struct iovec out[IOV_MAX];
+};
+
+static struct port_stream *stream_of(struct port *port)
+{
+	return container_of(port, struct port_stream, port);
+}
+
+/* ---- Connections ---- */
+
+static void retry_later(struct port_stream *stream)
+{
+	port_timer_arm(&stream->port, &stream->retry, port_now(&stream->port) + RETRY_NS);
+}
+
+static void stream_close(struct port_stream *stream)
+{
+	port_unwatch(&stream->stream);
+	cleanup_close(&stream->fd);
+	stream->connecting = stream->lost = stream->readable = false;
+	stream->in_first = stream->in_end = stream->rest_first = stream->rest_end = 0;
+	stream->port.peer = 0;
+	if (stream->maker.make)
+		stream->maker.gone(stream->maker.context);
+}
+
+static void stream_disconnect(struct port_stream *stream)
+{
+	bool was_up = stream->port.up;
+
+	stream_close(stream);
+	port_set_up(&stream->port, false);
+	if (was_up)
+		log_info(stream->port.log, "port %s: the peer left", stream->port.name);
+	if (stream->client)
+		retry_later(stream);
+}
+
+static void stream_connected(struct port_stream *stream)
+{
+	int fd = stream->fd, on = 1;
+
+	if (!endpoint_is_local(&stream->endpoint))
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	else
+		stream->port.peer = unix_socket_peer(fd);
+	stream->connecting = false;
+	stream->readable = true;
+	stream->last.code = 0;
+	stream->port.counters.connections++;
+	port_set_up(&stream->port, true);
+	log_info(stream->port.log, "port %s: a peer connected", stream->port.name);
+}
+
+/* Of output that waits; false: the connection is lost. */
+static bool send_rest(struct port_stream *stream)
+{
+	while (stream->rest_first < stream->rest_end) {
+		ssize_t put =
+			send(stream->fd, stream->rest + stream->rest_first,
+			     stream->rest_end - stream->rest_first, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (put < 0)
+			return errno == EAGAIN || errno == EINTR || errno == ENOBUFS;
+		stream->rest_first += (size_t)put;
+	}
+	if (stream->rest_end)
+		port_watch_output(&stream->stream, false);
+	stream->rest_first = stream->rest_end = 0;
+	return true;
+}
+
+/* A connection that was begun has been made, or not. */
+static void connect_ready(struct port_stream *stream)
+{
+	int reason = 0;
+	socklen_t length = sizeof(reason);
+
+	getsockopt(stream->fd, SOL_SOCKET, SO_ERROR, &reason, &length);
+	if (reason) {
+		error_set(&stream->last, -reason, "cannot connect to %s: %s", stream->endpoint.text,
+			  error_name(reason));
+		stream_disconnect(stream);
+		return;
+	}
+	port_watch_output(&stream->stream, false);
+	stream_connected(stream);
+}
+
+static void stream_ready(struct port_watch *watch)
+{
+	struct port_stream *stream = stream_of(watch->port);
+
+	if (stream->connecting) {
+		connect_ready(stream);
+		return;
+	}
+	stream->readable = true;
+	if (stream->lost || !send_rest(stream))
+		stream_disconnect(stream);
+}
+
+/* Takes `fd` over. */
+static int stream_take(struct port_stream *stream, int fd, bool connecting)
+{
+	int rc = port_watch(&stream->port, &stream->stream, fd, stream_ready);
+
+	if (rc) {
+		close(fd);
+		return error_set(&stream->last, rc, "cannot watch its connection: %s",
+				 error_name(rc));
+	}
+	stream->fd = fd;
+	stream->connecting = connecting;
+	if (connecting)
+		port_watch_output(&stream->stream, true);
+	else
+		stream_connected(stream);
+	return 0;
+}
+
+/* Begins to connect. */
+static int stream_connect(struct port_stream *stream)
+{
+	const struct endpoint *endpoint = &stream->endpoint;
+	int fd, rc = 0;
+
+	if (stream->maker.make) {
+		fd = stream->maker.make(stream->maker.context, &stream->last);
+		return fd < 0 ? fd : stream_take(stream, fd, false);
+	}
+	fd = endpoint_socket(endpoint, SOCK_STREAM);
+	if (fd >= 0 && connect(fd, &endpoint->address.any, endpoint->length))
+		rc = -errno;
+	if (fd >= 0 && (!rc || rc == -EINPROGRESS))
+		return stream_take(stream, fd, rc == -EINPROGRESS);
+	if (fd >= 0)
+		close(fd);
+	else
+		rc = fd;
+	return error_set(&stream->last, rc, "cannot connect to %s: %s", endpoint->text,
+			 error_name(rc));
+}
+
+static void try_to_connect(struct port_stream *stream)
+{
+	int before = stream->last.code, rc = stream_connect(stream);
+
+	if (!rc)
+		return;
+	if (before != rc)
+		log_info(stream->port.log, "port %s: %s", stream->port.name, stream->last.text);
+	retry_later(stream);
+}
+
+static void retry_expired(struct timer *timer)
+{
+	struct port_stream *stream = container_of(timer, struct port_stream, retry);
+	struct port *port = &stream->port;
+
+	vswitch_lock_if_shared(port->vswitch, &port->out_lock);
+	try_to_connect(stream);
+	vswitch_unlock_if_shared(port->vswitch, &port->out_lock);
+}
+
+static void stream_listener_ready(struct port_watch *watch)
+{
+	struct port_stream *stream = stream_of(watch->port);
+	int fd = accept4(watch->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	char byte;
+
+	if (fd < 0)
+		return;
+	/* One that comes back may be here before we have seen it go. */
+	if (stream->fd >= 0 &&
+	    (stream->lost || recv(stream->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0))
+		stream_disconnect(stream);
+	if (stream->fd >= 0) {
+		log_warning(stream->port.log, "port %s: a second peer was refused",
+			    stream->port.name);
+		close(fd);
+	} else if (stream_take(stream, fd, false)) {
+		log_warning(stream->port.log, "port %s: %s", stream->port.name, stream->last.text);
+	}
+}
+
+/* ---- Frames in ---- */
+
+/* The stream is of no use any more. Its watch sees that at once, and ends it. */
+static void stream_lose(struct port_stream *stream)
+{
+	stream->lost = true;
+	stream->readable = false;
+	shutdown(stream->fd, SHUT_RDWR);
+}
+
+static void stream_fill(struct port_stream *stream)
+{
+	size_t room;
+	ssize_t got;
+
+	if (IN_SIZE - stream->in_first < LENGTH_SIZE + PEER_MAX ||
+	    stream->in_first == stream->in_end) {
+		memmove(stream->in, stream->in + stream->in_first,
+			stream->in_end - stream->in_first);
+		stream->in_end -= stream->in_first;
+		stream->in_first = 0;
+	}
+	room = IN_SIZE - stream->in_end;
+	got = recv(stream->fd, stream->in + stream->in_end, room, MSG_DONTWAIT);
+	if (got > 0)
+		stream->in_end += (size_t)got;
+	else if (!got || (errno != EAGAIN && errno != EINTR))
+		stream_lose(stream);
+	stream->readable &= got == (ssize_t)room;
+}
+
+/* The next frame that is whole in the buffer; false: there is none. */
+static bool stream_next(struct port_stream *stream, struct iovec *frame)
+{
+	size_t there = stream->in_end - stream->in_first, length;
+	const uint8_t *at = stream->in + stream->in_first;
+
+	if (there < LENGTH_SIZE)
+		return false;
+	length = get_be32(at);
+	if (length > PEER_MAX) {
+		log_warning(stream->port.log,
+			    "port %s: connection closed: a frame of %zu bytes, at most %d are "
+			    "possible",
+			    stream->port.name, length, PEER_MAX);
+		stream->in_first = stream->in_end;
+		stream_lose(stream);
+		return false;
+	}
+	if (there - LENGTH_SIZE < length)
+		return false;
+	*frame = (struct iovec){ (void *)(at + LENGTH_SIZE), length };
+	stream->in_first += LENGTH_SIZE + length;
+	return true;
+}
+
+static unsigned stream_receive(struct port *port, struct frame **frames, unsigned max)
+{
+	struct port_stream *stream = stream_of(port);
+	unsigned count = 0;
+
+	while (count < max) {
+		struct frame *frame = &stream->frames[count];
+		size_t length;
+
+		if (!stream_next(stream, &stream->pieces[count])) {
+			/* Frames that were taken stay where they are. */
+			if (count || !stream->readable || stream->lost)
+				break;
+			stream_fill(stream);
+			continue;
+		}
+		length = stream->pieces[count].iov_len;
+		if (length < VIRTIO_NET_FRAME_MIN || length > VIRTIO_NET_FRAME_MAX) {
+			port_drop(port, PORT_DROP_BAD_LENGTH);
+			continue;
+		}
+		*frame = (struct frame){ .pieces = &stream->pieces[count],
+					 .count = 1,
+					 .length = (uint32_t)length };
+		frames[count++] = frame;
+	}
+	return count;
+}
+
+static void stream_release(struct port *port)
+{
+	(void)port;
+}
+
+/* ---- Frames out ---- */
+
+/* Bytes [first, ...) of what was to be sent wait for room. */
+static void keep_rest(struct port_stream *stream, const struct frame *frame, unsigned index,
+		      size_t first)
+{
+	size_t header = first < LENGTH_SIZE ? LENGTH_SIZE - first : 0;
+
+	memcpy(stream->rest, stream->lengths[index] + LENGTH_SIZE - header, header);
+	first = header ? 0 : first - LENGTH_SIZE;
+	frame_copy_out(frame->pieces, frame->count, first, stream->rest + header,
+		       frame->length - first);
+	stream->rest_first = 0;
+	stream->rest_end = header + frame->length - first;
+	port_watch_output(&stream->stream, true);
+}
+
+/* As many frames as one system call takes. */
+static unsigned stream_gather(struct port_stream *stream, struct frame *const *frames,
+			      unsigned count, unsigned *pieces)
+{
+	unsigned taken = 0, used = 0;
+
+	for (; taken < count && frames[taken]->count + 1 <= IOV_MAX - used; taken++) {
+		const struct frame *frame = frames[taken];
+
+		put_be32(stream->lengths[taken], frame->length);
+		stream->out[used++] = (struct iovec){ stream->lengths[taken], LENGTH_SIZE };
+		memcpy(&stream->out[used], frame->pieces, frame->count * sizeof(struct iovec));
+		used += frame->count;
+	}
+	*pieces = used;
+	return taken;
+}
+
+static unsigned stream_transmit(struct port *port, struct frame *const *frames, unsigned count)
+{
+	struct port_stream *stream = stream_of(port);
+	unsigned pieces, done = 0;
+	struct msghdr message = { .msg_iov = stream->out };
+	ssize_t put;
+
+	if (stream->rest_end)
+		(void)send_rest(stream); /* its failure comes again, below or at the watch */
+	if (stream->rest_end)
+		return 0;
+	count = stream_gather(stream, frames, count, &pieces);
+	if (!count) { /* in too many pieces to be sent at all */
+		port_drop(port, PORT_DROP_FAILED);
+		return 1;
+	}
+	message.msg_iovlen = pieces;
+	put = sendmsg(stream->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (put < 0 && errno != EAGAIN && errno != EINTR && errno != ENOBUFS) {
+		port->counters.drops[PORT_DROP_DOWN] += count;
+		return count; /* the watch sees why */
+	}
+	for (; put > 0 && done < count; done++) {
+		size_t whole = LENGTH_SIZE + frames[done]->length;
+
+		if ((size_t)put < whole)
+			keep_rest(stream, frames[done], done, (size_t)put);
+		put -= (ssize_t)MIN((size_t)put, whole);
+		port_count_tx(port, frames[done]);
+	}
+	return done;
+}
+
+/* ---- The port ---- */
+
+static int stream_attach(struct port *port, struct error *error)
+{
+	struct port_stream *stream = stream_of(port);
+	int rc;
+
+	if (stream->client) {
+		try_to_connect(stream);
+		return 0;
+	}
+	rc = port_watch(port, &stream->listener, stream->listen_fd, stream_listener_ready);
+	if (rc)
+		return error_set(error, rc, "port %s: cannot watch its socket: %s", port->name,
+				 error_name(rc));
+	return 0;
+}
+
+static void stream_detach(struct port *port)
+{
+	port_timer_disarm(port, &stream_of(port)->retry);
+}
+
+static void stream_describe(struct port *port, char where[PORT_TEXT_MAX], char state[PORT_TEXT_MAX],
+			    char text[PORT_TEXT_MAX])
+{
+	struct port_stream *stream = stream_of(port);
+
+	snprintf(where, PORT_TEXT_MAX, "%s",
+		 stream->maker.make ? stream->maker.where : stream->endpoint.text);
+	if (port->up)
+		snprintf(state, PORT_TEXT_MAX, "up");
+	else if (!stream->client)
+		snprintf(state, PORT_TEXT_MAX, "waiting for a peer");
+	else if (stream->last.code)
+		snprintf(state, PORT_TEXT_MAX, "%.*s", PORT_TEXT_MAX - 1, stream->last.text);
+	else
+		snprintf(state, PORT_TEXT_MAX, "connecting");
+	text[0] = '\0';
+}
+
+static void stream_destroy(struct port *port)
+{
+	struct port_stream *stream = stream_of(port);
+
+	stream_close(stream);
+	port_unwatch(&stream->listener);
+	if (stream->socket.fd < 0)
+		cleanup_close(&stream->listen_fd);
+	unix_listener_close(&stream->socket);
+	if (stream->maker.make)
+		stream->maker.destroy(stream->maker.context);
+	free(stream->in);
+	free(stream);
+}
+
+static const struct port_ops ops = {
+	.type = "qemu-stream",
+	.attach = stream_attach,
+	.detach = stream_detach,
+	.receive = stream_receive,
+	.release = stream_release,
+	.transmit = stream_transmit,
+	.describe = stream_describe,
+	.destroy = stream_destroy,
+};
+
+static int stream_listen(struct port_stream *stream, const struct unix_socket_access *access,
+			 struct error *error)
+{
+	if (endpoint_is_local(&stream->endpoint)) {
+		int rc = unix_listen_for(&stream->socket, stream->endpoint.address.local.sun_path,
+					 access, error);
+
+		stream->listen_fd = stream->socket.fd;
+		return rc;
+	}
+	stream->listen_fd = endpoint_listen(&stream->endpoint, SOCK_STREAM, error);
+	return MIN(stream->listen_fd, 0);
+}
+
+int vswitch_add_port_stream(struct vswitch *vswitch, const char *name,
+			    const struct vswitch_stream_options *options, struct error *error)
+{
+	struct port_stream *stream = calloc(1, sizeof(*stream));
+	int rc = 0;
+
+	if (stream)
+		stream->in = malloc(IN_SIZE);
+	if (!stream || !stream->in) {
+		if (options->maker)
+			options->maker->destroy(options->maker->context);
+		free(stream);
+		return error_set(error, -ENOMEM, "port %s: out of memory", name);
+	}
+	stream->ops = ops;
+	stream->port.ops = &stream->ops;
+	stream->fd = stream->listen_fd = stream->socket.fd = -1;
+	stream->listener.fd = stream->stream.fd = -1;
+	stream->retry.expire = retry_expired;
+	stream->client = options->client || options->maker;
+	if (options->maker) {
+		stream->maker = *options->maker;
+		stream->ops.type = options->maker->type;
+		stream->endpoint.address.any.sa_family = AF_UNIX;
+	} else {
+		stream->endpoint = *options->endpoint;
+		if (!stream->client)
+			rc = stream_listen(stream, options->access, error);
+	}
+	if (rc < 0) {
+		stream_destroy(&stream->port);
+		error_prefix(error, "port %s", name);
+		return rc;
+	}
+	return vswitch_add_port_as(vswitch, &stream->port, name, options->config, error);
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A port at the other end of a stream socket on which each frame has its length before it, as QEMU's `-netdev stream` and
+ * passt speak it. What is behind it may be a listener's next client, a server that is looked for again and again, or
+ * whatever `connect` makes.
+ */
+#ifndef TENON_VSWITCH_PORT_STREAM_H
+#define TENON_VSWITCH_PORT_STREAM_H
+
+#include <stdbool.h>
+
+struct endpoint;
+struct error;
+struct port_config;
+struct unix_socket_access;
+struct vswitch;
+
+/* Where the other end comes from, when neither a socket listens nor one is connected to. */
+struct port_stream_maker {
+	const char *type, *where; /* as describe() says them; as long as the port */
+	/* A connected, non-blocking socket, or a negative errno with `error` set. On the port's thread: it must not wait. */
+	int (*make)(void *context, struct error *error);
+	void (*gone)(void *context);    /* its connection was lost, or is given up */
+	void (*destroy)(void *context); /* last of all */
+	void *context;
+};
+
+struct vswitch_stream_options {
+	const struct endpoint *endpoint; /* of SOCK_STREAM */
+	bool client; /* connect there, again whenever it was lost; else listen, for one client at a time */
+	const struct unix_socket_access *access; /* who may connect to the path; NULL: this user */
+	const struct port_stream_maker
+		*maker; /* in place of all of these; taken over, also when it fails */
+	const struct port_config *config; /* NULL: nothing was decided */
+};
+
+/* Errors of listening. A server that is not there yet is no error. */
+int vswitch_add_port_stream(struct vswitch *vswitch, const char *name,
+			    const struct vswitch_stream_options *options, struct error *error);
+
+#endif
