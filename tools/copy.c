@@ -16,6 +16,7 @@
 #include "block/copy.h"
 #include "tools/copy.h"
 #include "tools/devices.h"
+#include "tools/qemu_disk.h"
 #include "util/process.h"
 #include "virtio/vhost_user_blk_client.h"
 
@@ -131,7 +132,7 @@ static int copy_blocks(struct copy_command *copy, struct error *error)
 {
 	struct block *destination = copy->destination.block;
 	const struct block_copy_options options = {
-		.destination_is_zero = copy->destination.is_fresh,
+		.destination_is_zero = copy->destination.is_zero,
 		.may_unmap = true,
 		.no_flush = true,
 		.unreadable = copy->skip_errors ? &copy->unreadable : NULL,
@@ -214,6 +215,26 @@ static int copy_run(void *arg, struct error *error)
 	return rc ? rc : closed;
 }
 
+static bool check_format_options(const struct copy_command *copy, int *status)
+{
+	const char *const given[] = { copy->source.given_format, copy->destination.given_format };
+
+	for (size_t i = 0; i < 2; i++) {
+		if (!given[i])
+			continue;
+		if (copy->raw)
+			*status = cli_usage_error("--raw and --%sformat: one or the other",
+						  i ? "output-" : "");
+		else if (strcmp(given[i], "raw") != 0 && !qemu_disk_is_format(given[i]))
+			*status = cli_usage_error("--%sformat %s: expected raw, %s",
+						  i ? "output-" : "", given[i], qemu_disk_formats);
+		else
+			continue;
+		return false;
+	}
+	return true;
+}
+
 int command_copy(int argc, char **argv)
 {
 	struct copy_command copy = {
@@ -223,7 +244,13 @@ int command_copy(int argc, char **argv)
 		{ "force", CLI_FLAG, &copy.consent.force, NULL,
 		  "overwrite what carries a signature" },
 		{ "raw", CLI_FLAG, &copy.raw, NULL,
-		  "take qcow2, gzip and the like as the bytes that they are" },
+		  "take qcow2, gzip and the like as the bytes that they are, at both ends" },
+		{ "format", CLI_TEXT, &copy.source.given_format, "FORMAT",
+		  "of the source: raw, qcow2, vmdk, vdi, vhdx, vhd; else by its name" },
+		{ "output-format", CLI_TEXT, &copy.destination.given_format, "FORMAT",
+		  "of the destination, likewise" },
+		{ "backing", CLI_FLAG, &copy.backing, NULL,
+		  "read the files that the source image names, its backing files" },
 		{ "skip-errors", CLI_FLAG, &copy.skip_errors, NULL,
 		  "go on past what cannot be read, and list it" },
 		{ "map", CLI_TEXT, &copy.map_path, "FILE",
@@ -239,6 +266,8 @@ int command_copy(int argc, char **argv)
 		return status;
 	copy.source.word = operands.words[0];
 	copy.destination.word = operands.words[1];
+	if (!check_format_options(&copy, &status))
+		return status;
 	copy.skip_errors |= copy.map_path != NULL;
 	return cli_on_fiber(copy_run, &copy);
 }

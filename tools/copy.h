@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Inside of `tenon copy`: copy.c (the command), copy_plan.c (--dry-run), copy_end.c (opening source and destination), copy_stream.c
- * (in order, where one of them is no block device).
+ * Inside of `tenon copy`: copy.c (the command), copy_plan.c (--dry-run), copy_end.c (opening source and destination), copy_image.c
+ * (those in a format of QEMU's), copy_stream.c (in order, where one of them is no block device).
  *
  * Nothing of the destination changes before both ends are open, the source is known to be the bytes of a disk,
  * and what is known of the sizes fits.
@@ -23,8 +23,12 @@ struct copy_end {
 	char *word;
 	bool is_object;      /* an array or a volume */
 	struct block *block; /* or, for a stream: */
-	struct output out;   /* .fd, also of a source; -1: none */
+	struct output
+		out; /* .fd, also of a source; -1: none. Of an image it is there to be removed by */
 	struct stack *stack;
+	const char *given_format; /* as the user says, or NULL */
+	const char *format;       /* of the image that it is; NULL: it is the bytes of the disk */
+	struct qemu_disk *image;  /* that `block` is of */
 
 	/* Of a source. */
 	uint64_t size;   /* in bytes, exactly, where it is known; else 0 */
@@ -33,13 +37,15 @@ struct copy_end {
 	size_t head_length; /* bytes of a stream that were read to look at */
 
 	/* Of a destination. */
-	bool is_fresh; /* a regular file that was made or emptied: all zeroes, and of any length */
+	bool is_zero;  /* it was made or emptied, and reads as zeroes */
+	bool is_fresh; /* and is a regular file, of any length */
 };
 
 struct copy_command {
 	struct cli_words given;
 	struct copy_end source, destination;
 	bool raw, skip_errors;
+	bool backing;           /* images may name other files */
 	struct consent consent; /* .force: overwrite what is recognised */
 	bool reader_left;       /* of standard output */
 	const char *map_path;
@@ -50,6 +56,12 @@ struct copy_command {
 
 /* Whether `word` names an array or a volume, rather than a file. */
 int copy_is_object(struct copy_command *copy, const char *word, bool *object, struct error *error);
+
+/* Which formats the ends have, once is_object is known of both: what the user says, or else the names of files. */
+int copy_choose_formats(struct copy_command *copy, struct error *error);
+int copy_open_source_image(struct copy_command *copy, struct error *error);
+/* Makes it. The caller has seen that it is not the source. */
+int copy_open_destination_image(struct copy_command *copy, struct error *error);
 
 /* For --dry-run: says what the copy would do, from a look at both ends. 0 or a negative errno with `error` set, as far
  * as it can be told that the copy would fail. */

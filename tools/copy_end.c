@@ -21,6 +21,7 @@
 #include "tools/describe.h"
 #include "tools/device_look.h"
 #include "tools/owner.h"
+#include "tools/qemu_disk.h"
 #include "tools/served.h"
 #include "tools/stack.h"
 #include "util/bytes.h"
@@ -170,9 +171,15 @@ static int check_format(const struct copy_command *copy, const struct image_form
 {
 	size_t length;
 
-	if (!format || copy->raw)
+	/* Whoever names the format knows what the bytes look like. */
+	if (!format || copy->raw || copy->source.given_format)
 		return 0;
 	image_format_refuse(format, copy->source.word, error);
+	if (copy->source.block && qemu_disk_is_format(format->name))
+		return error_advise(error,
+				    "--format %s has it read as one, where no guest can have "
+				    "written that to its disk; --raw takes its bytes as they are",
+				    format->name);
 	length = strlen(error->advice);
 	snprintf(error->advice + length, sizeof(error->advice) - length,
 		 "; --raw takes its bytes as they are");
@@ -240,7 +247,9 @@ static int open_source(struct copy_command *copy, struct error *error)
 
 	if (!strcmp(end->word, "-"))
 		return open_source_stream(copy, error);
-	if (!strncmp(end->word, "vhost-user:", 11))
+	if (end->format)
+		rc = copy_open_source_image(copy, error);
+	else if (!strncmp(end->word, "vhost-user:", 11))
 		rc = open_socket(end, end->word + 11, error);
 	else if (end->is_object)
 		rc = open_object(copy, end, false, error);
@@ -280,6 +289,8 @@ int copy_open_source(struct copy_command *copy, struct error *error)
 		rc = copy_is_object(copy, source->word, &source->is_object, error);
 	if (!rc)
 		rc = copy_is_object(copy, destination->word, &destination->is_object, error);
+	if (!rc)
+		rc = copy_choose_formats(copy, error);
 	if (!rc && source->is_object && destination->is_object) {
 		rc = owner_find(&copy->given, source->word, &socket, error);
 		if (!rc && !socket)
@@ -374,6 +385,8 @@ static int open_destination_path(struct copy_command *copy, struct error *error)
 		error_set(error, -EINVAL, "%s: is the source and the destination", end->word);
 		return error_advise(error, "name two different files");
 	}
+	if (end->format)
+		return copy_open_destination_image(copy, error);
 	if (block_is_nbd(end->word) || partition_split(end->word, NULL, &number) ||
 	    (exists && !S_ISREG(status.st_mode))) {
 		rc = block_open_file(&end->block, end->word, flags, 0, error);
@@ -383,7 +396,7 @@ static int open_destination_path(struct copy_command *copy, struct error *error)
 		return open_output(copy, false, error);
 	flags |= BLOCK_OPEN_CREATE | (copy->consent.force ? BLOCK_OPEN_FORCE : 0);
 	rc = block_open_file(&end->block, end->word, flags, copy->source.block->size, error);
-	end->is_fresh = !rc;
+	end->is_fresh = end->is_zero = !rc;
 	return rc;
 }
 
@@ -407,7 +420,7 @@ int copy_open_destination(struct copy_command *copy, struct error *error)
 
 void copy_discard_end(struct copy_end *end)
 {
-	if (end->block)
+	if (end->block && !end->image)
 		block_file_discard(end->block, end->word);
 	else
 		output_discard(&end->out, end->word);
@@ -415,7 +428,12 @@ void copy_discard_end(struct copy_end *end)
 
 int copy_close_end(struct copy_end *end, struct error *error)
 {
-	block_unref(end->block);
+	int rc = 0;
+
+	if (end->image)
+		rc = qemu_disk_close(end->image, error);
+	else
+		block_unref(end->block);
 	output_close(&end->out);
-	return stack_close(end->stack, error);
+	return rc ? rc : stack_close(end->stack, error);
 }

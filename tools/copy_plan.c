@@ -10,6 +10,7 @@
 #include "block/signature.h"
 #include "tools/copy.h"
 #include "tools/device_look.h"
+#include "tools/qemu_disk.h"
 #include "tools/stack.h"
 #include "util/bytes.h"
 #include "util/size.h"
@@ -20,6 +21,8 @@ struct end_plan {
 	bool is_object, exists;
 	struct block *block;
 	uint64_t size;
+	const char *image_format; /* of a source */
+	struct qemu_disk *image;
 };
 
 static bool is_image(const char *word, const struct stat *status)
@@ -35,12 +38,19 @@ static int look_at(struct copy_command *copy, struct stack *look, struct end_pla
 {
 	struct stat status = { 0 };
 	unsigned number;
-	int rc = copy_is_object(copy, end->word, &end->is_object, error);
+	int rc = 0;
 
-	if (rc || !strcmp(end->word, "-") || !strncmp(end->word, "vhost-user:", 11))
-		return rc;
+	if (!strcmp(end->word, "-") || !strncmp(end->word, "vhost-user:", 11))
+		return 0;
 	end->exists = end->is_object || !stat(end->word, &status) ||
 		      partition_split(end->word, NULL, &number);
+	if (end->image_format) {
+		rc = qemu_disk_open(&end->image, end->word, end->image_format,
+				    copy->backing ? QEMU_DISK_OTHERS : 0, error);
+		end->block = rc ? NULL : block_ref(qemu_disk_block(end->image));
+		end->size = rc ? 0 : end->block->size;
+		return rc;
+	}
 	if (end->is_object) {
 		rc = stack_open_block(look, end->word, false, &end->block, error);
 	} else if (end->exists && is_image(end->word, &status)) {
@@ -83,8 +93,17 @@ int copy_plan(struct copy_command *copy, struct error *error)
 	struct end_plan source = { .word = copy->source.word };
 	struct end_plan destination = { .word = copy->destination.word };
 	CLEANUP_STACK struct stack *look = NULL;
-	int rc = stack_look(&look, &copy->given, error);
+	int closed, rc = stack_look(&look, &copy->given, error);
 
+	if (!rc)
+		rc = copy_is_object(copy, source.word, &copy->source.is_object, error);
+	if (!rc)
+		rc = copy_is_object(copy, destination.word, &copy->destination.is_object, error);
+	if (!rc)
+		rc = copy_choose_formats(copy, error);
+	source.is_object = copy->source.is_object;
+	source.image_format = copy->source.format;
+	destination.is_object = copy->destination.is_object;
 	if (!rc)
 		rc = look_at(copy, look, &source, error);
 	if (!rc && !source.exists && strcmp(source.word, "-") &&
@@ -98,6 +117,7 @@ int copy_plan(struct copy_command *copy, struct error *error)
 	if (!rc)
 		rc = consent_ask(&copy->consent, error);
 	block_unref(source.block);
+	closed = qemu_disk_close(source.image, rc < 0 ? NULL : error);
 	block_unref(destination.block);
-	return MIN(rc, 0);
+	return rc < 0 ? rc : closed;
 }

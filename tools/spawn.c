@@ -15,8 +15,7 @@
 
 #define SYSTEM_PATH "/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin"
 
-/* Where it is; NULL: nowhere. */
-static char *find_program(const char *program)
+char *spawn_find(const char *program)
 {
 	const char *given = getenv("PATH");
 	CLEANUP_FREE char *all = NULL;
@@ -36,14 +35,14 @@ static char *find_program(const char *program)
 
 bool spawn_finds(const char *program)
 {
-	CLEANUP_FREE char *path = find_program(program);
+	CLEANUP_FREE char *path = spawn_find(program);
 
 	return path != NULL;
 }
 
 int spawn_wait(char *const argv[])
 {
-	CLEANUP_FREE char *path = find_program(argv[0]);
+	CLEANUP_FREE char *path = spawn_find(argv[0]);
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;
 	sigset_t none;

@@ -7,6 +7,8 @@
 
 /* Whether it is in $PATH, or where the system's programs are. */
 bool spawn_finds(const char *program);
+/* Where that is: malloc; NULL: nowhere. */
+char *spawn_find(const char *program);
 
 /* Runs argv[0], found so, and waits for its end: 0, -ENOENT where there is none, -EIO where its exit status was not 0. What
  * it says goes to standard error as it is; standard output too. */

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "block/block.h"
 #include "block/iov.h"
@@ -29,7 +30,9 @@ struct nbd {
 	struct block block;
 	struct nbd_handle *handle; /* NULL: away */
 	struct fiber *reader;
-	char *uri;
+	char *uri; /* or the name of what is at the other end of `given` */
+	int given; /* a socket that is to be used, once; else -1 */
+	bool no_uri;
 	bool writable, lost, ended; /* ended: the reader has seen the end of the connection */
 	uint64_t tried_ns;          /* when it was last connected, or that was tried */
 	uint64_t written, flushed;  /* writes that were acknowledged; of these, flushed */
@@ -135,12 +138,21 @@ static void drop(struct nbd *nbd)
 	nbd->handle = NULL;
 }
 
-static int handshake(const struct nbd *nbd, struct nbd_handle *handle, struct error *error)
+/* libnbd closes the socket, once it has taken it. */
+static int begin(struct nbd *nbd, struct nbd_handle *handle)
+{
+	if (nbd_add_meta_context(handle, LIBNBD_CONTEXT_BASE_ALLOCATION))
+		return -1;
+	if (!nbd->no_uri)
+		return nbd_aio_connect_uri(handle, nbd->uri);
+	return nbd_aio_connect_socket(handle, steal_fd(&nbd->given));
+}
+
+static int handshake(struct nbd *nbd, struct nbd_handle *handle, struct error *error)
 {
 	uint64_t end = worker_now() + BLOCK_NBD_CONNECT_NS;
 
-	if (nbd_add_meta_context(handle, LIBNBD_CONTEXT_BASE_ALLOCATION) ||
-	    nbd_aio_connect_uri(handle, nbd->uri))
+	if (begin(nbd, handle))
 		return say(nbd, "connecting", error);
 	while (nbd_aio_is_connecting(handle)) {
 		uint64_t now = worker_now();
@@ -242,7 +254,7 @@ static int nbd_enter(struct nbd *nbd)
 		nbd->lost |= nbd->written != nbd->flushed;
 		drop(nbd);
 	}
-	if (!nbd->handle && !nbd->lost && worker_now() - nbd->tried_ns >= RETRY_NS)
+	if (!nbd->handle && !nbd->lost && !nbd->no_uri && worker_now() - nbd->tried_ns >= RETRY_NS)
 		rc = connect_again(nbd, true, NULL);
 	rc = nbd->handle && !nbd->lost ? 0 : -EIO;
 	nbd->users += !rc;
@@ -520,6 +532,8 @@ static void nbd_free(struct nbd *nbd)
 			nbd_aio_disconnect(nbd->handle, 0);
 		drop(nbd);
 	}
+	if (nbd->given >= 0)
+		close(nbd->given);
 	free(nbd->uri);
 	free(nbd);
 }
@@ -540,20 +554,25 @@ static const struct block_ops nbd_ops = {
 	.close = nbd_close_block,
 };
 
-int block_open_nbd(struct block **out, const char *uri, bool writable, struct error *error)
+static int open_nbd(struct block **out, const char *name, int fd, bool writable,
+		    struct error *error)
 {
 	struct nbd *nbd = calloc(1, sizeof(*nbd));
 	int rc;
 
-	if (!nbd || !(nbd->uri = strdup(uri))) {
+	if (!nbd || !(nbd->uri = strdup(name))) {
+		if (fd >= 0)
+			close(fd);
 		free(nbd);
-		return error_set(error, -ENOMEM, "%s: out of memory", uri);
+		return error_set(error, -ENOMEM, "%s: out of memory", name);
 	}
+	nbd->given = fd;
+	nbd->no_uri = fd >= 0;
 	nbd->writable = writable;
 	fiber_mutex_init(&nbd->sending);
 	fiber_mutex_init(&nbd->connecting);
 	fiber_queue_init(&nbd->idle);
-	block_init(&nbd->block, &nbd_ops, uri);
+	block_init(&nbd->block, &nbd_ops, name);
 	rc = connect_again(nbd, false, error);
 	if (rc) {
 		free(nbd->block.name);
@@ -562,4 +581,15 @@ int block_open_nbd(struct block **out, const char *uri, bool writable, struct er
 	}
 	*out = &nbd->block;
 	return 0;
+}
+
+int block_open_nbd(struct block **out, const char *uri, bool writable, struct error *error)
+{
+	return open_nbd(out, uri, -1, writable, error);
+}
+
+int block_open_nbd_socket(struct block **out, const char *name, int fd, bool writable,
+			  struct error *error)
+{
+	return open_nbd(out, name, fd, writable, error);
 }

@@ -34,4 +34,9 @@ bool block_is_nbd(const char *name);
  * disk that cannot be one. */
 int block_open_nbd(struct block **out, const char *uri, bool writable, struct error *error);
 
+/* The same of a server at the other end of `fd`, a connected stream socket, which is taken over, also where it fails; `name` is
+ * for messages. It is not connected again. */
+int block_open_nbd_socket(struct block **out, const char *name, int fd, bool writable,
+			  struct error *error);
+
 #endif

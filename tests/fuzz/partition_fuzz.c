@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Partition tables and formats of any disk: what is found lies inside it, and no two of them meet. GPTs get good
+ * Partition tables and formats of any disk, and what names of other files its head has: what is found lies inside it, and no two of them meet. GPTs get good
  * checksums, or nothing behind them would be reached.
  */
 #include <stdlib.h>
@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "block/image_alone.h"
 #include "block/image_format.h"
 #include "block/partition.h"
 #include "util/bytes.h"
@@ -72,5 +73,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 	check(&table);
 	image_format_of_file(fd);
+	(void)image_check_head(data, size, "disk", "qcow2", &error);
+	(void)image_check_head(data, size, "disk", "vmdk", &error);
 	return 0;
 }

@@ -55,16 +55,16 @@ rm -f big big2
 # --- What is not the bytes of a disk.
 if command -v qemu-img >/dev/null; then
 	for format in qcow2 vmdk vdi vhdx vpc qed parallels; do
-		qemu-img create -q -f $format image.$format 8M >/dev/null 2>&1 || { problem "qemu-img makes no $format"; continue; }
+		qemu-img create -q -f $format image-$format 8M >/dev/null 2>&1 || { problem "qemu-img makes no $format"; continue; }
 		rm -f out
-		expect 1 "$format|vhd" $TENON copy image.$format out
-		expect 1 'qemu-img convert' $TENON copy image.$format vg/x
-		expect 1 'qemu-img convert' $TENON copy - out < image.$format
-		[ $format = vpc ] || expect 1 'standard input' bash -c "cat image.$format | $TENON copy - out"
+		expect 1 "$format|vhd" $TENON copy image-$format out
+		expect 1 'qemu-img convert|--format' $TENON copy image-$format vg/x
+		expect 1 'qemu-img convert' $TENON copy - out < image-$format
+		[ $format = vpc ] || expect 1 'standard input' bash -c "cat image-$format | $TENON copy - out"
 		[ ! -e out ] || problem "$format was copied"
-		expect 0 '' $TENON copy --raw image.$format out && same image.$format out
+		expect 0 '' $TENON copy --raw image-$format out && same image-$format out
 	done
-	rm -f image.raw && qemu-img create -q -f qcow2 image.odd 8M && printf odd >>image.odd
+	qemu-img create -q -f qcow2 image.odd 8M && printf odd >>image.odd
 	for command in 'raid create q --level 1 image.odd missing' 'vg create q image.odd' 'raid examine image.odd'; do
 		expect 1 'qcow2.*not the bytes of a disk' $TENON $command
 	done
@@ -74,8 +74,8 @@ if command -v qemu-img >/dev/null; then
 	truncate -s 16M image.odd
 	expect 0 '' $TENON vg create q image.odd --force
 	expect 0 '' $TENON copy image.odd out --force
-	qemu-img create -q -f vpc -o subformat=fixed fixed.vhd 8M
-	expect 1 'vhd image' $TENON copy fixed.vhd vg/x
+	qemu-img create -q -f vpc -o subformat=fixed fixed 8M
+	expect 1 'vhd image' $TENON copy fixed vg/x
 fi
 for packer in gzip xz zstd bzip2 lz4; do
 	command -v $packer >/dev/null || continue
