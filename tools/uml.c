@@ -227,18 +227,22 @@ static int reader_fiber(void *arg)
 	return 0;
 }
 
-/* The last line of its console. */
+/* Why it panicked, or else the last line of its console. */
 static void tell_console(struct uml *uml, struct error *error)
 {
 	CLEANUP_FREE char *path = image_path(uml->folder, "console"), *text = NULL;
+	const char *line;
 	size_t length = 0;
 
 	if (!path || image_file_read(path, &text, &length, NULL))
 		return;
 	while (length && (unsigned char)text[length - 1] <= ' ')
 		text[--length] = '\0';
-	error_advise(error, "the last that it said: %.200s",
-		     strrchr(text, '\n') ? strrchr(text, '\n') + 1 : text);
+	line = strstr(text, "Kernel panic");
+	if (!line)
+		line = strrchr(text, '\n') ? strrchr(text, '\n') + 1 : text;
+	error_advise(error, "the last that it said: %.*s", (int)MIN(strcspn(line, "\n"), 200u),
+		     line);
 }
 
 /* Until it answers; else `ended` says whether its process has ended by itself, and nothing of it is left. */
@@ -374,8 +378,11 @@ int uml_run(struct uml *uml, struct error *error, const char *format, ...)
 		return 0;
 	while (length && (unsigned char)said[length - 1] <= ' ')
 		said[--length] = '\0';
-	if (rc < 0)
-		return error_set(error, rc, "the guest is no more");
+	if (rc < 0) {
+		error_set(error, rc, "the guest is no more");
+		tell_console(uml, error);
+		return rc;
+	}
 	return error_set(error, -EIO, "%s",
 			 *said ? (strrchr(said, '\n') ? strrchr(said, '\n') + 1 : said) : command);
 }

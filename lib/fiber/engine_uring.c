@@ -80,6 +80,8 @@ static int uring_create(struct worker *worker, struct error *error)
 		return error_set(error, -ENOSYS,
 				 "io_uring: this kernel's lacks operations, expected Linux 5.11's");
 	}
+	/* A child has no use for it; and User Mode Linux 6.12 miscounts the pages of a ring that is inherited, and panics later. */
+	io_uring_ring_dontfork(&uring->ring);
 	worker->ring = uring;
 	return 0;
 }
