@@ -8,6 +8,9 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "block/block.h"
+#include "block/dos_table.h"
+#include "block/gpt.h"
 #include "block/image_alone.h"
 #include "block/image_format.h"
 #include "block/partition.h"
@@ -55,6 +58,35 @@ static void check(const struct partition_table *table)
 	}
 }
 
+/* The tables with their damage; and what is believed of a GPT can be enlarged, written, and is whole then. */
+static void check_tables(const uint8_t *disk)
+{
+	CLEANUP_BLOCK struct block *block = NULL;
+	CLEANUP_GPT_LOOK struct gpt_look look = { 0 }, again = { 0 };
+	struct dos_table dos;
+	struct gpt_partition partition;
+	uint64_t length;
+	unsigned number;
+
+	if (block_create_memory(&block, "disk", 2 * DISK_SIZE, NULL) ||
+	    block_write(block, 0, disk, DISK_SIZE, 0))
+		abort();
+	if (dos_table_read(block, &dos, NULL) < 0 || dos.count > DOS_MOST)
+		abort();
+	if (gpt_look(block, &look, NULL) != 1)
+		return;
+	for (uint32_t i = 0; i < look.gpt.count; i++)
+		if (gpt_partition(&look.gpt, i, &partition) &&
+		    !range_within(partition.start, partition.length, block->size))
+			abort();
+	if (gpt_fit(&look.gpt, block->size))
+		return;
+	gpt_grow_last(&look.gpt, &number, &length);
+	if (gpt_write(block, &look.gpt, NULL) || gpt_look(block, &again, NULL) != 1 ||
+	    *again.problem)
+		abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	CLEANUP_PARTITION_TABLE struct partition_table table = { 0 };
@@ -72,6 +104,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (partition_table_read(&table, fd, "disk", &error) < 0 && !error.code)
 		abort();
 	check(&table);
+	check_tables(disk);
 	image_format_of_file(fd);
 	(void)image_check_head(data, size, "disk", "qcow2", &error);
 	(void)image_check_head(data, size, "disk", "vmdk", &error);
