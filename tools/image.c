@@ -374,6 +374,12 @@ int command_image(int argc, char **argv)
 	static const struct cli_verb verbs[] = {
 		{ "build", build_verb, "busybox FILE|VG/LV",
 		  "make a guest to boot: its disk and initial RAM disk" },
+		{ "list", image_list_verb, "[VG/LV|VG|md/NAME|FILE]...",
+		  "what is on disks: systems, kernels, names" },
+		{ "show", image_show_verb, "VG/LV|md/NAME|FILE",
+		  "what is on a disk, without mounting it" },
+		{ "extract", image_extract_verb, "VG/LV|md/NAME|FILE",
+		  "take the kernel out of a disk, to boot it by that" },
 		{ NULL, NULL, NULL, NULL },
 	};
 

@@ -23,6 +23,12 @@
 
 struct error;
 
+/* ---- image_list.c: verbs ---- */
+
+int image_list_verb(int argc, char **argv);
+int image_show_verb(int argc, char **argv);
+int image_extract_verb(int argc, char **argv);
+
 /* ---- image_kernel.c ---- */
 
 struct image_kernel {

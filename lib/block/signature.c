@@ -72,9 +72,10 @@ static int probe_start(struct probe *probe, int fd, unsigned sector)
 		return -ENOMEM;
 	blkid_probe_set_sectorsize(probe->blkid, sector);
 	blkid_probe_enable_superblocks(probe->blkid, 1);
-	blkid_probe_set_superblocks_flags(
-		probe->blkid, BLKID_SUBLKS_TYPE | BLKID_SUBLKS_LABEL | BLKID_SUBLKS_USAGE |
-				      BLKID_SUBLKS_MAGIC | BLKID_SUBLKS_BADCSUM);
+	blkid_probe_set_superblocks_flags(probe->blkid,
+					  BLKID_SUBLKS_TYPE | BLKID_SUBLKS_LABEL |
+						  BLKID_SUBLKS_UUID | BLKID_SUBLKS_USAGE |
+						  BLKID_SUBLKS_MAGIC | BLKID_SUBLKS_BADCSUM);
 	blkid_probe_enable_partitions(probe->blkid, 1);
 	blkid_probe_set_partitions_flags(probe->blkid, BLKID_PARTS_MAGIC);
 	return 0;
@@ -114,8 +115,11 @@ static void describe(struct probe *probe, struct block_signature *found)
 	const char *type = value_of(probe, "TYPE"), *usage = value_of(probe, "USAGE");
 	const char *label = value_of(probe, "LABEL");
 	const char *offset = value_of(probe, type ? "SBMAGIC_OFFSET" : "PTMAGIC_OFFSET");
-	const char *kind = "signature";
+	const char *kind = "signature", *uuid = value_of(probe, "UUID");
 
+	*found = (struct block_signature){ 0 };
+	snprintf(found->label, sizeof(found->label), "%s", label ? label : "");
+	snprintf(found->uuid, sizeof(found->uuid), "%s", uuid ? uuid : "");
 	if (!type) {
 		type = value_of(probe, "PTTYPE");
 		kind = "partition table";

@@ -17,6 +17,7 @@ struct block_signature {
 	char type
 		[32]; /* libblkid's TYPE or PTTYPE: "ext4", "LVM2_member", "linux_raid_member", "gpt" */
 	uint64_t offset; /* of its magic on the device, in bytes */
+	char label[128], uuid[40]; /* libblkid's, as text of unknown origin; or empty */
 };
 
 /* Looks for a signature by libblkid's probes, and for a file format that holds a disk or is compressed

@@ -85,6 +85,8 @@ look() {
 	takes 'vg show' vg0
 	takes 'vg show' partial
 	takes 'lv list'
+	takes 'image list'
+	takes 'image show' table.img
 	takes 'lv show' vg0/root
 	[ -z "${processes[*]}" ] || takes 'lv limit' vg0/root --iops 100000
 	takes 'lv show' partial/wide
