@@ -54,7 +54,8 @@ static bool is_extended(uint8_t type)
 }
 
 /* `at` in sectors of 512, on the disk. */
-static int read_table(struct block *block, uint64_t at, uint8_t table[SECTOR], struct error *error)
+static int read_dos_sector(struct block *block, uint64_t at, uint8_t table[SECTOR],
+			   struct error *error)
 {
 	uint8_t whole[SECTOR_MOST];
 	uint32_t unit = block->logical_block_size;
@@ -73,7 +74,8 @@ static bool is_table(const uint8_t table[SECTOR])
 	return table[510] == 0x55 && table[511] == 0xaa;
 }
 
-static void take(struct dos_table *table, unsigned number, const uint8_t *entry, uint64_t base)
+static void take_entry(struct dos_table *table, unsigned number, const uint8_t *entry,
+		       uint64_t base)
 {
 	if (table->count == DOS_MOST)
 		return;
@@ -100,7 +102,7 @@ static int follow(struct block *block, struct dos_table *table, uint64_t first, 
 
 		if (!range_within(at * SECTOR, SECTOR, block->size))
 			return 0;
-		rc = read_table(block, at, link, error);
+		rc = read_dos_sector(block, at, link, error);
 		if (rc || !is_table(link))
 			return rc;
 		for (unsigned i = 0; i < 4; i++) {
@@ -109,7 +111,7 @@ static int follow(struct block *block, struct dos_table *table, uint64_t first, 
 			if (is_extended(entry[4]) && get_le32(entry + 12))
 				next = next ? next : first + get_le32(entry + 8);
 			else if (entry[4] && get_le32(entry + 12))
-				take(table, number++, entry, at);
+				take_entry(table, number++, entry, at);
 		}
 		/* A chain that bites its tail ends there. */
 		if (next <= at)
@@ -128,7 +130,7 @@ int dos_table_read(struct block *block, struct dos_table *table, struct error *e
 	*table = (struct dos_table){ 0 };
 	if (block->size < SECTOR)
 		return 0;
-	rc = read_table(block, 0, sector, error);
+	rc = read_dos_sector(block, 0, sector, error);
 	if (rc || !is_table(sector) || !memcmp(sector + 54, "FAT", 3) ||
 	    !memcmp(sector + 82, "FAT32", 5) || !memcmp(sector + 3, "NTFS", 4))
 		return rc;
@@ -140,7 +142,7 @@ int dos_table_read(struct block *block, struct dos_table *table, struct error *e
 			return 0;
 		if (!entry[4] || !get_le32(entry + 12))
 			continue;
-		take(table, i + 1, entry, 0);
+		take_entry(table, i + 1, entry, 0);
 		used++;
 		if (is_extended(entry[4]) && !extended)
 			extended = get_le32(entry + 8);

@@ -175,7 +175,7 @@ static bool say_the_same(const struct gpt *one, const struct gpt *other)
 	       !memcmp(one->entries, other->entries, (size_t)one->count * one->entry_size);
 }
 
-static void say(struct gpt_look *look, const char *primary_why, const char *backup_why)
+static void say_problem(struct gpt_look *look, const char *primary_why, const char *backup_why)
 {
 	const char *text = NULL;
 
@@ -228,7 +228,7 @@ static int look_with(struct block *block, uint32_t sector, struct gpt_look *look
 	look->backup_early = look->backup == GPT_GOOD && backup_at != end;
 	look->differ = look->primary == GPT_GOOD && look->backup == GPT_GOOD &&
 		       !say_the_same(&primary, &backup);
-	say(look, primary_why, backup_why);
+	say_problem(look, primary_why, backup_why);
 	if (look->primary == GPT_GOOD) {
 		look->gpt = primary;
 		primary.entries = NULL;

@@ -16,7 +16,7 @@ struct block_signature {
 	char name[96]; /* "ext4 file system (label root)", "dos partition table", "LVM2 PV", ... */
 	char type
 		[32]; /* libblkid's TYPE or PTTYPE: "ext4", "LVM2_member", "linux_raid_member", "gpt" */
-	uint64_t offset; /* of its magic on the device, in bytes */
+	uint64_t offset;           /* of its magic on the device, in bytes */
 	char label[128], uuid[40]; /* libblkid's, as text of unknown origin; or empty */
 };
 

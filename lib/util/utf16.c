@@ -4,7 +4,7 @@
 
 #include "util/bytes.h"
 
-static char *put(char *to, uint32_t character)
+static char *put_utf8(char *to, uint32_t character)
 {
 	if (character < 0x80) {
 		*to++ = (char)character;
@@ -39,7 +39,7 @@ void utf16_decode(const uint8_t *from, unsigned units, char *to)
 		} else if ((unit & 0xf800) == 0xd800) {
 			unit = 0xfffd;
 		}
-		to = put(to, unit);
+		to = put_utf8(to, unit);
 	}
 	*to = '\0';
 }
