@@ -260,13 +260,24 @@ bool raid_array_survives(const struct raid_array *array)
 	return array->level->survives(array, &absent);
 }
 
+/* One that stands still for good is worse than an error of a member, which may pass. */
+static bool reshape_goes_on(const struct raid_array *array, const struct raid_set *absent)
+{
+	const struct raid_set already = raid_array_absent(array);
+
+	if (!array->reshaping || !array->level->can_reshape)
+		return true;
+	return array->level->can_reshape(array, absent) ||
+	       !array->level->can_reshape(array, &already);
+}
+
 bool raid_array_can_lose(const struct raid_array *array, const struct raid_member *member)
 {
 	struct raid_set absent = raid_array_absent(array);
 
 	if (raid_member_active(member) && !member->replaces)
 		raid_set_add(&absent, (uint32_t)member->role);
-	return array->level->survives(array, &absent);
+	return array->level->survives(array, &absent) && reshape_goes_on(array, &absent);
 }
 
 unsigned raid_array_working(const struct raid_array *array)
@@ -287,8 +298,10 @@ static uint64_t sectors_of(const struct raid_geometry *g)
 
 uint64_t raid_reshape_whole(const struct raid_array *array)
 {
-	return array->backwards ? MIN(sectors_of(&array->now), sectors_of(&array->before))
-				: sectors_of(&array->now);
+	/* At levels with parity what is beyond the old shape gets zeroes, and is in sync. */
+	if (!array->backwards && array->now.level != RAID_LEVEL_10)
+		return sectors_of(&array->now);
+	return MIN(sectors_of(&array->now), sectors_of(&array->before));
 }
 
 uint64_t raid_reshape_start(const struct raid_array *array)

@@ -226,6 +226,12 @@ static inline uint64_t raid_member_sector(const struct raid_member *member, uint
 	return member->sb.data_offset + sector;
 }
 
+/* The member sector of a byte of its data, which in a reshape may be before their start: by 64 bits' arithmetic. */
+static inline uint64_t raid_member_sector_of(uint64_t offset)
+{
+	return (uint64_t)((int64_t)offset >> MD_SECTOR_SHIFT);
+}
+
 /* Sectors for data that its device has by now. */
 uint64_t raid_member_usable(const struct raid_member *member);
 

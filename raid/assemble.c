@@ -96,6 +96,11 @@ static int unsupported(const struct md_superblock *sb, const char *what, struct 
 	return -EOPNOTSUPP;
 }
 
+static bool is_moved_level(int level)
+{
+	return (level >= RAID_LEVEL_4 && level <= RAID_LEVEL_6) || level == RAID_LEVEL_10;
+}
+
 /* Why a reshape cannot be carried on; NULL: it can. */
 static const char *why_not_reshaped(const struct md_superblock *sb)
 {
@@ -103,10 +108,10 @@ static const char *why_not_reshaped(const struct md_superblock *sb)
 
 	if (sb->minor_version == MD_VERSION_90)
 		what = "it is being reshaped, with superblocks of version 0.90";
-	else if (sb->level < RAID_LEVEL_4 || sb->level > RAID_LEVEL_6 ||
-		 sb->new_level < RAID_LEVEL_4 || sb->new_level > RAID_LEVEL_6)
-		what = "it is being reshaped, at a level that is neither 4, 5 nor 6";
-	else if ((sb->level == RAID_LEVEL_6) != (sb->new_level == RAID_LEVEL_6))
+	else if (!is_moved_level(sb->level) || !is_moved_level(sb->new_level))
+		what = "it is being reshaped, at a level that is neither 4, 5, 6 nor 10";
+	else if (sb->level != sb->new_level &&
+		 (sb->level >= RAID_LEVEL_6 || sb->new_level >= RAID_LEVEL_6))
 		what = "it is being reshaped to another level";
 	else if (sb->delta_disks < -(int32_t)(MD_MAX_DEVICES - MIN(sb->raid_disks, MD_MAX_DEVICES)))
 		what = "the reshape that it is in has too many members to begin with";
@@ -115,6 +120,22 @@ static const char *why_not_reshaped(const struct md_superblock *sb)
 	else if (sb->features & (MD_FEATURE_PPL | MD_FEATURE_MULTIPLE_PPLS | MD_FEATURE_JOURNAL))
 		what = "it is being reshaped, and has a log";
 	return what;
+}
+
+/* As the superblock's own check of one that is not reshaped. */
+static int check_shapes(const struct md_superblock *sb, struct error *error)
+{
+	int rc = raid_geometry_check(sb->new_level, sb->new_layout, sb->new_chunk_sectors,
+				     sb->raid_disks, error);
+
+	if (rc)
+		return error_prefix(error, "md/%s: its new shape", md_superblock_short_name(sb)),
+		       rc;
+	rc = raid_geometry_check(sb->level, sb->layout, sb->chunk_sectors,
+				 sb->raid_disks - (uint32_t)sb->delta_disks, error);
+	if (rc)
+		error_prefix(error, "md/%s: its old shape", md_superblock_short_name(sb));
+	return rc;
 }
 
 static int check_supported(const struct md_superblock *sb, struct error *error)
@@ -128,6 +149,12 @@ static int check_supported(const struct md_superblock *sb, struct error *error)
 		what = "its data have an offset to come, but it is not being reshaped";
 	if (what)
 		return unsupported(sb, what, error);
+	if (sb->features & MD_FEATURE_RESHAPE) {
+		int rc = check_shapes(sb, error);
+
+		if (rc)
+			return rc;
+	}
 	if ((sb->features & MD_FEATURE_JOURNAL) &&
 	    (sb->level < RAID_LEVEL_4 || sb->level > RAID_LEVEL_6 ||
 	     (sb->features & (MD_FEATURE_BITMAP | MD_FEATURE_PPL | MD_FEATURE_MULTIPLE_PPLS))))

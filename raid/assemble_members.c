@@ -294,6 +294,16 @@ static bool is_same_shape(struct raid_member *member, const struct md_superblock
 	       (!here || is_same_reshape(sb, freshest));
 }
 
+/* Who is being filled, as the array is reshaped, goes on only upwards, and at levels with parity. */
+static bool is_filled_too_late(const struct raid_array *array, const struct md_superblock *sb)
+{
+	if (!array->reshaping)
+		return false;
+	return is_rebuilding(sb) ? array->backwards || array->now.level == RAID_LEVEL_10
+				 : array->now.level == RAID_LEVEL_10 &&
+					   (sb->features & MD_FEATURE_REPLACEMENT);
+}
+
 /* What kind of member it is, by the freshest superblock. */
 static void judge(struct raid_member *member, uint64_t least_bytes,
 		  const struct md_superblock *freshest)
@@ -326,7 +336,7 @@ static void judge(struct raid_member *member, uint64_t least_bytes,
 	else if (!has_room(sb))
 		leave_out(member, "its data are moved over its superblock, log or bitmap, or its "
 				  "end");
-	else if (array->reshaping && array->backwards && is_rebuilding(sb) && role < MD_ROLE_MAX)
+	else if (is_filled_too_late(array, sb) && role < MD_ROLE_MAX)
 		leave_out(member, "it was being rebuilt as the array is reshaped");
 	else if (raid_member_by_number(array, sb->dev_number) != member)
 		leave_out(member, "another member has its device number, %u", sb->dev_number);

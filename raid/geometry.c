@@ -136,6 +136,19 @@ uint64_t raid_geometry_array_sectors(int level, uint32_t layout, uint32_t chunk_
 	}
 }
 
+/* A row, with its copies at layout "offset". */
+static uint64_t row_height(const struct raid_geometry *g)
+{
+	return (uint64_t)g->chunk_sectors *
+	       (g->level == RAID_LEVEL_10 ? raid10_far_copies(g->layout) : 1);
+}
+
+uint64_t raid_geometry_reshape_height(const struct raid_geometry *from,
+				      const struct raid_geometry *to)
+{
+	return MAX(row_height(from), row_height(to));
+}
+
 bool raid_geometry_redundant(int level)
 {
 	return level > 0;

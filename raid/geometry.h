@@ -27,6 +27,10 @@ int raid_geometry_check(int level, uint32_t layout, uint32_t chunk_sectors, uint
 uint64_t raid_geometry_array_sectors(int level, uint32_t layout, uint32_t chunk_sectors,
 				     uint32_t raid_disks, uint64_t member_sectors);
 
+/* Sectors of each member that a reshape from one to the other moves data by at least, so that none go where others have not been moved. */
+uint64_t raid_geometry_reshape_height(const struct raid_geometry *from,
+				      const struct raid_geometry *to);
+
 /* Whether losing one member of a full array leaves its data. */
 bool raid_geometry_redundant(int level);
 

@@ -23,8 +23,4 @@ int raid_reshape_prepare(struct raid_array *array, unsigned count, struct error 
 int raid_reshape_begin(struct raid_array *array, const struct raid_geometry *g,
 		       struct error *error);
 
-/* Before anything is moved: those that are new in the shape have all that it has of them, which is nothing. Again, where
- * superblocks could not be written. 0 or a negative errno. Suspends. */
-int raid_reshape_settle(struct raid_array *array);
-
 #endif

@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 #include "block/block.h"
+#include "raid/geometry.h"
 #include "raid/md_format.h"
 #include "raid/raid.h"
 
@@ -147,9 +148,15 @@ struct raid_level_ops {
 	 * Suspends. 0, or the error that ends the operation; members that fail are failed and no error. */
 	int (*sync)(struct raid_array *array, struct raid_sync *sync);
 
+	/* Optional: what of a shape, which raid_geometry_check() accepts, the level cannot go to. 0, or a negative errno with `error`
+	 * set. Pure. */
+	int (*check_reshape)(const struct raid_array *array, const struct raid_geometry *to,
+			     struct error *error);
 	/* Optional, together: the array, in which nobody is, begins to go from array->before's shape to array->now's; does not
 	 * suspend. 0, or with `error` set a negative errno, and nothing done. */
 	int (*begin_reshape)(struct raid_array *array, struct error *error);
+	/* Optional, where that may need more than all data: whether a reshape can go on without the members of these places. Pure. */
+	bool (*can_reshape)(const struct raid_array *array, const struct raid_set *absent);
 	/* Moves the next part of the data from array->before's shape to array->now's, and notes it. Suspends. 1: there
 	 * is more; 0: array->reshaping is over; or the error that ends the operation. */
 	int (*reshape)(struct raid_array *array);

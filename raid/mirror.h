@@ -15,6 +15,8 @@
 
 struct mirror_span {
 	struct raid_array *array;
+	const struct raid10_shape *shape; /* NULL at RAID1 */
+	bool moved; /* by a reshape, to this shape: members' data begin at their new offset */
 	uint64_t offset, length; /* bytes of the array */
 	unsigned copies;
 };
@@ -23,7 +25,8 @@ struct mirror_copy {
 	unsigned index;
 	struct raid_member *member;      /* who has the place, or NULL */
 	struct raid_member *replacement; /* gets what is written to the member, too; or NULL */
-	uint64_t offset;                 /* bytes of the member's data */
+	uint64_t
+		offset; /* bytes of the member's data; where they move down perhaps before their start, by 64 bits' arithmetic */
 };
 
 /* The span that begins at `offset`, at most `length` long. */
@@ -33,6 +36,12 @@ struct mirror_copy mirror_copy(const struct mirror_span *span, unsigned index);
 static inline uint64_t mirror_data_start(const struct raid_member *member)
 {
 	return member->sb.data_offset << MD_SECTOR_SHIFT;
+}
+
+/* Where a copy is on the device, in sectors. */
+static inline uint64_t mirror_sector(const struct mirror_copy *copy)
+{
+	return (mirror_data_start(copy->member) + copy->offset) >> MD_SECTOR_SHIFT;
 }
 
 bool mirror_agrees(const struct raid_array *array);

@@ -23,7 +23,7 @@ static bool was_tried(const struct raid_set *tried, unsigned index)
 static uint64_t readable(const struct mirror_copy *copy, uint64_t length)
 {
 	const struct raid_member *member = copy->member;
-	uint64_t sector = copy->offset >> MD_SECTOR_SHIFT, count = length >> MD_SECTOR_SHIFT;
+	uint64_t sector = raid_member_sector_of(copy->offset), count = length >> MD_SECTOR_SHIFT;
 	const struct md_bad_range *bad;
 
 	if (member->state == RAID_MEMBER_IN_SYNC && !member->bad.count)
@@ -34,7 +34,7 @@ static uint64_t readable(const struct mirror_copy *copy, uint64_t length)
 			return 0;
 		count = MIN(count, member->recovered - sector);
 	}
-	sector = raid_member_sector(member, sector);
+	sector = mirror_sector(copy);
 	bad = md_badblocks_find(&member->bad, sector, count);
 	if (bad)
 		count = bad->sector > sector ? bad->sector - sector : 0;
@@ -222,7 +222,7 @@ static void tell_unreadable(const struct mirror_span *span)
 
 		if (!member || member->state != RAID_MEMBER_IN_SYNC)
 			continue;
-		sector = raid_member_sector(member, copy.offset >> MD_SECTOR_SHIFT);
+		sector = mirror_sector(&copy);
 		bad = md_badblocks_find(&member->bad, sector, span->length >> MD_SECTOR_SHIFT);
 		if (!bad)
 			continue;

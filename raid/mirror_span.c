@@ -1,40 +1,61 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Mirrors: spans and their copies, and who has what alone; see mirror.h. */
 #include "raid/mirror.h"
+#include "raid/raid10.h"
 #include "util/bytes.h"
 
 /* NULL at RAID1. */
 static const struct raid10_shape *shape_of(const struct raid_array *array)
 {
-	return array->level_state;
+	const struct raid10 *r = raid10_of(array);
+
+	return r ? &r->shape : NULL;
+}
+
+/* In a reshape it ends at the border of the two shapes. */
+static void choose_shape(struct mirror_span *span, const struct raid10 *r)
+{
+	bool below = span->offset < r->border;
+
+	if (below)
+		span->length = MIN(span->length, r->border - span->offset);
+	span->moved = below != r->backwards;
+	span->shape = span->moved ? &r->shape : &r->old;
 }
 
 struct mirror_span mirror_span(const struct raid_array *array, uint64_t offset, uint64_t length)
 {
-	const struct raid10_shape *shape = shape_of(array);
-	struct mirror_span span = { (struct raid_array *)array, offset, length, array->now.disks };
+	const struct raid10 *r = raid10_of(array);
+	struct mirror_span span = {
+		(struct raid_array *)array, NULL, false, offset, length, array->now.disks
+	};
 	uint64_t chunk;
 
-	if (!shape)
+	if (!r)
 		return span;
-	chunk = (uint64_t)shape->chunk << MD_SECTOR_SHIFT;
-	span.length = MIN(length, chunk - offset % chunk);
-	span.copies = shape->near * shape->far;
+	span.shape = &r->shape;
+	if (r->moves)
+		choose_shape(&span, r);
+	chunk = (uint64_t)span.shape->chunk << MD_SECTOR_SHIFT;
+	span.length = MIN(span.length, chunk - offset % chunk);
+	span.copies = span.shape->near * span.shape->far;
 	return span;
 }
 
 struct mirror_copy mirror_copy(const struct mirror_span *span, unsigned index)
 {
-	const struct raid10_shape *shape = shape_of(span->array);
 	struct mirror_copy copy = { .index = index, .offset = span->offset };
 	uint32_t role = index;
 
-	if (shape)
-		copy.offset = (raid10_place(shape, span->offset >> MD_SECTOR_SHIFT, index, &role)
-			       << MD_SECTOR_SHIFT) +
-			      span->offset % MD_SECTOR_SIZE;
+	if (span->shape)
+		copy.offset =
+			(raid10_place(span->shape, span->offset >> MD_SECTOR_SHIFT, index, &role)
+			 << MD_SECTOR_SHIFT) +
+			span->offset % MD_SECTOR_SIZE;
 	copy.member = span->array->places[role].member;
 	copy.replacement = span->array->places[role].replacement;
+	if (span->moved && copy.member)
+		copy.offset += (uint64_t)(int64_t)copy.member->sb.new_offset << MD_SECTOR_SHIFT;
 	return copy;
 }
 
@@ -80,7 +101,7 @@ unsigned mirror_sync_buffers(const struct raid_array *array)
 /* How far from its start a copy is bad (*bad), or good. */
 static uint64_t same_state(const struct mirror_copy *copy, uint64_t length, bool *bad)
 {
-	uint64_t sector = raid_member_sector(copy->member, copy->offset >> MD_SECTOR_SHIFT);
+	uint64_t sector = mirror_sector(copy);
 	const struct md_bad_range *range =
 		md_badblocks_find(&copy->member->bad, sector, length >> MD_SECTOR_SHIFT);
 
@@ -116,18 +137,25 @@ static bool alone_at(const struct mirror_span *span, const struct raid_member *m
 	return has && !others;
 }
 
-/* The same in the array sectors that a bad range of another member stands for. */
-static bool alone_in(const struct raid_array *array, const struct raid_member *member,
-		     const struct raid_member *other, const struct md_bad_range *range,
-		     uint64_t *sector, uint64_t *count)
-{
-	const struct raid10_shape *shape = shape_of(array);
-	uint64_t at = MAX(range->sector, other->sb.data_offset) - other->sb.data_offset;
-	uint64_t end = range->sector + range->count;
+/* Sectors of a member's data in one shape, which array sectors they hold. */
+struct view {
+	const struct raid10_shape *shape; /* NULL at RAID1 */
+	bool moved;
+};
 
-	if (end <= other->sb.data_offset)
+/* The same in the array sectors that a bad range of another member stands for. */
+static bool alone_in(const struct raid_array *array, const struct view *view,
+		     const struct raid_member *member, const struct raid_member *other,
+		     const struct md_bad_range *range, uint64_t *sector, uint64_t *count)
+{
+	const struct raid10_shape *shape = view->shape;
+	uint64_t start =
+		other->sb.data_offset + (uint64_t)(int64_t)(view->moved ? other->sb.new_offset : 0);
+	uint64_t at = MAX(range->sector, start) - start, end = range->sector + range->count;
+
+	if (end <= start || (shape && (uint32_t)other->role >= shape->disks))
 		return false;
-	end -= other->sb.data_offset;
+	end -= start;
 	while (at < end) {
 		uint64_t found = shape ? raid10_find(shape, (uint32_t)other->role, at) : at;
 		struct mirror_span span;
@@ -140,12 +168,29 @@ static bool alone_in(const struct raid_array *array, const struct raid_member *m
 			continue;
 		}
 		span = mirror_span(array, found << MD_SECTOR_SHIFT, (end - at) << MD_SECTOR_SHIFT);
-		if (alone_at(&span, member, &length)) {
+		if (span.shape == shape && alone_at(&span, member, &length)) {
 			*sector = found;
 			*count = length >> MD_SECTOR_SHIFT;
 			return true;
 		}
-		at += length >> MD_SECTOR_SHIFT;
+		at += (span.shape == shape ? length : span.length) >> MD_SECTOR_SHIFT;
+	}
+	return false;
+}
+
+static bool alone_in_view(const struct raid_array *array, const struct view *view,
+			  const struct raid_member *member, uint64_t *sector, uint64_t *count)
+{
+	for (uint32_t i = 0; i < raid_array_places(array); i++) {
+		const struct raid_member *other = array->places[i].member;
+
+		if (!other || other == member || other->state != RAID_MEMBER_IN_SYNC)
+			continue;
+		for (unsigned k = 0; k < other->bad.count; k++) {
+			if (alone_in(array, view, member, other, &other->bad.ranges[k], sector,
+				     count))
+				return true;
+		}
 	}
 	return false;
 }
@@ -153,17 +198,12 @@ static bool alone_in(const struct raid_array *array, const struct raid_member *m
 bool mirror_holds_alone(const struct raid_array *array, const struct raid_member *member,
 			uint64_t *sector, uint64_t *count)
 {
+	const struct raid10 *r = raid10_of(array);
+
 	if (member->state != RAID_MEMBER_IN_SYNC)
 		return false;
-	for (uint32_t i = 0; i < array->now.disks; i++) {
-		const struct raid_member *other = array->places[i].member;
-
-		if (!other || other == member || other->state != RAID_MEMBER_IN_SYNC)
-			continue;
-		for (unsigned k = 0; k < other->bad.count; k++) {
-			if (alone_in(array, member, other, &other->bad.ranges[k], sector, count))
-				return true;
-		}
-	}
-	return false;
+	return alone_in_view(array, &(struct view){ shape_of(array), r && r->moves }, member,
+			     sector, count) ||
+	       (r && r->moves &&
+		alone_in_view(array, &(struct view){ &r->old, false }, member, sector, count));
 }

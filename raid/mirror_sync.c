@@ -66,7 +66,7 @@ static int note_bad(const struct mirror_span *span, const struct pass *pass)
 
 		if (!is_target(member, pass) || member->state != RAID_MEMBER_REBUILDING)
 			continue;
-		if (raid_member_note_bad(member, copy.offset >> MD_SECTOR_SHIFT,
+		if (raid_member_note_bad(member, raid_member_sector_of(copy.offset),
 					 span->length >> MD_SECTOR_SHIFT))
 			return -EIO;
 		log_warning(array->log,
@@ -230,8 +230,7 @@ static int read_pieces(const struct mirror_copy *copy, uint8_t *to, uint64_t len
 
 static bool is_bad(const struct mirror_copy *copy, uint64_t length)
 {
-	return md_badblocks_find(&copy->member->bad,
-				 raid_member_sector(copy->member, copy->offset >> MD_SECTOR_SHIFT),
+	return md_badblocks_find(&copy->member->bad, mirror_sector(copy),
 				 length >> MD_SECTOR_SHIFT) != NULL;
 }
 
@@ -393,8 +392,7 @@ static void heal(const struct mirror_span *span, const struct pass *pass)
 		if (raid_member_write_anew(copy.member, copy.offset, pass->sync->buffers[0],
 					   span->length))
 			continue;
-		md_badblocks_clear(&copy.member->bad,
-				   raid_member_sector(copy.member, copy.offset >> MD_SECTOR_SHIFT),
+		md_badblocks_clear(&copy.member->bad, mirror_sector(&copy),
 				   span->length >> MD_SECTOR_SHIFT);
 		array->counters.made_good++;
 		log_info(array->log, "%s: %llu bytes at byte %llu that were bad on %s made good",

@@ -19,8 +19,7 @@ struct voter {
 static bool may_vote(const struct mirror_copy *copy, uint64_t length)
 {
 	return copy->member && copy->member->state == RAID_MEMBER_IN_SYNC &&
-	       !md_badblocks_find(&copy->member->bad,
-				  raid_member_sector(copy->member, copy->offset >> MD_SECTOR_SHIFT),
+	       !md_badblocks_find(&copy->member->bad, mirror_sector(copy),
 				  length >> MD_SECTOR_SHIFT);
 }
 

@@ -21,7 +21,8 @@
  *	freshest.c	which of their superblocks is believed; halves that ran apart
  *	create.c	new arrays, as create_plan.c plans them
  *	members.c	fail, remove and add; journal_add.c: a write journal is added
- *	reshape.c	other shapes are begun; raid5_reshape.c goes on with them
+ *	reshape.c	other shapes are begun; raid5_reshape.c and raid10_reshape.c go on with them, by what they share: reshape_step.h,
+ *			reshape_gate.h
  *	grow.c	more of each member, more mirrors
  *	spares.h	where spares go; replace.c: one member for another, while both are there
  *	intent.c	the write-intent bitmap at work: set before a write, cleared lazily; bitmap_change.c: added and removed
@@ -334,10 +335,10 @@ int raid_add_journal_check(struct raid_array *array, struct block *block, bool o
 /* What an array is to become; zeroes: what it is. */
 struct raid_grow {
 	uint64_t size;    /* bytes of each member to use, or RAID_GROW_MAX: what the smallest has */
-	unsigned devices; /* places, at RAID1; more of them at levels 4, 5 and 6 */
-	uint64_t chunk;   /* bytes; levels 4, 5 and 6 */
-	const char *layout; /* of levels 5 and 6, as raid_geometry_layout_parse() takes it */
-	const char *level;  /* alone; as raid_level_parse() takes it */
+	unsigned devices; /* places, at RAID1; other numbers of them at levels 4, 5, 6 and 10 */
+	uint64_t chunk;   /* bytes; levels 4, 5, 6 and 10 */
+	const char *layout; /* of levels 5, 6 and 10, as raid_geometry_layout_parse() takes it */
+	const char *level;  /* alone, or 6 with a layout; as raid_level_parse() takes it */
 	uint64_t
 		array_size; /* bytes that the array may be cut to, with fewer devices; 0: none. Nobody uses it */
 	bool only_check; /* change nothing */

@@ -10,11 +10,13 @@
 #include <stdlib.h>
 
 #include "raid/mirror.h"
+#include "raid/raid10.h"
 #include "util/bytes.h"
 
 static int raid10_start(struct raid_array *array, struct error *error)
 {
-	struct raid10_shape *shape;
+	struct raid10 *r;
+	int rc;
 
 	if (!raid_geometry_array_sectors(RAID_LEVEL_10, array->now.layout, array->now.chunk_sectors,
 					 array->now.disks, array->now.member_sectors))
@@ -22,25 +24,33 @@ static int raid10_start(struct raid_array *array, struct error *error)
 				 "%s: %llu sectors of %u members are no array of this layout",
 				 array->block.name, (unsigned long long)array->now.member_sectors,
 				 array->now.disks);
-	shape = malloc(sizeof(*shape));
-	if (!shape)
+	r = calloc(1, sizeof(*r));
+	if (!r)
 		return error_set(error, -ENOMEM, "out of memory");
-	*shape = raid10_shape(&array->now);
-	array->level_state = shape;
-	array->sectors = array->sync_sectors = shape->sectors;
+	array->level_state = r;
+	if (array->reshaping) {
+		rc = raid10_reshape_begin(array, error);
+		if (rc) {
+			free(r);
+			array->level_state = NULL;
+		}
+		return rc;
+	}
+	r->shape = raid10_shape(&array->now);
+	array->sectors = array->sync_sectors = r->shape.sectors;
 	/* As the kernel: what no chunk uses is not recovered. */
-	array->now.member_sectors = shape->member_sectors;
+	array->now.member_sectors = r->shape.member_sectors;
 	return 0;
 }
 
 static int raid10_resize(struct raid_array *array, struct error *error)
 {
-	struct raid10_shape *shape = array->level_state;
+	struct raid10 *r = raid10_of(array);
 
 	(void)error;
-	*shape = raid10_shape(&array->now);
-	array->sectors = array->sync_sectors = shape->sectors;
-	array->now.member_sectors = shape->member_sectors;
+	r->shape = raid10_shape(&array->now);
+	array->sectors = array->sync_sectors = r->shape.sectors;
+	array->now.member_sectors = r->shape.member_sectors;
 	return 0;
 }
 
@@ -51,9 +61,9 @@ static void raid10_stop(struct raid_array *array)
 }
 
 /* Chunks come round to the same members after at most so many as there are members. */
-static bool raid10_survives(const struct raid_array *array, const struct raid_set *absent)
+static bool shape_survives(const struct raid_geometry *g, const struct raid_set *absent)
 {
-	const struct raid10_shape shape = raid10_shape(&array->now);
+	const struct raid10_shape shape = raid10_shape(g);
 
 	for (uint32_t i = 0; i < shape.disks; i++) {
 		bool any = false;
@@ -70,10 +80,40 @@ static bool raid10_survives(const struct raid_array *array, const struct raid_se
 	return true;
 }
 
+/* In a reshape as far as there are data in either shape. */
+static bool raid10_survives(const struct raid_array *array, const struct raid_set *absent)
+{
+	uint64_t moved;
+
+	if (!array->reshaping)
+		return shape_survives(&array->now, absent);
+	moved = raid_reshape_moved(array);
+	return (!moved || shape_survives(&array->now, absent)) &&
+	       (moved >= raid_reshape_whole(array) || shape_survives(&array->before, absent));
+}
+
+/* Each part that is moved needs a member. Who is new has all of nothing. */
+static bool raid10_can_reshape(const struct raid_array *array, const struct raid_set *absent)
+{
+	struct raid_set lost = { 0 };
+
+	for (uint32_t i = 0; i < array->now.disks; i++) {
+		if (raid_set_has(absent, i) &&
+		    (raid_reshape_moved(array) || i < array->before.disks))
+			raid_set_add(&lost, i);
+	}
+	return shape_survives(&array->now, &lost);
+}
+
+static bool raid10_agrees(const struct raid_array *array)
+{
+	return !array->reshaping && mirror_agrees(array);
+}
+
 /* A stripe of chunks, so that all members have work. */
 static void raid10_limits(struct raid_array *array)
 {
-	const struct raid10_shape *shape = array->level_state;
+	const struct raid10_shape *shape = &raid10_of(array)->shape;
 	uint64_t chunk = (uint64_t)shape->chunk << MD_SECTOR_SHIFT;
 	uint64_t stripe =
 		chunk * (shape->disks % shape->near ? shape->disks : shape->disks / shape->near);
@@ -84,7 +124,7 @@ static void raid10_limits(struct raid_array *array)
 static uint64_t raid10_sync_sector(const struct raid_array *array, const struct raid_member *member,
 				   uint64_t sector, uint64_t *count)
 {
-	const struct raid10_shape *shape = array->level_state;
+	const struct raid10_shape *shape = &raid10_of(array)->shape;
 	uint64_t found = raid10_find(shape, (uint32_t)member->role, sector);
 
 	*count = MIN(*count, shape->chunk - sector % shape->chunk);
@@ -98,13 +138,17 @@ const struct raid_level_ops raid10_ops = {
 	.stop = raid10_stop,
 	.limits = raid10_limits,
 	.survives = raid10_survives,
-	.agrees = mirror_agrees,
+	.agrees = raid10_agrees,
 	.holds_alone = mirror_holds_alone,
-	.readv = mirror_readv,
-	.write = mirror_write,
-	.start_transfer = mirror_start,
-	.status = mirror_status,
+	.readv = raid10_readv,
+	.write = raid10_write,
+	.start_transfer = raid10_start_transfer,
+	.status = raid10_status,
 	.sync_buffers = mirror_sync_buffers,
 	.sync_sector = raid10_sync_sector,
 	.sync = mirror_sync,
+	.check_reshape = raid10_reshape_check,
+	.begin_reshape = raid10_reshape_begin,
+	.can_reshape = raid10_can_reshape,
+	.reshape = raid10_reshape_part,
 };

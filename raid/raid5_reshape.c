@@ -28,7 +28,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "raid/grow.h"
+#include "raid/reshape_step.h"
 #include "util/bytes.h"
 
 #define PART_BYTES (2u << 20) /* at most, or one row */
@@ -45,21 +45,6 @@ static uint64_t sectors_of(const struct raid_geometry *g)
 					   g->member_sectors);
 }
 
-/* The member whose data move least in the direction of the reshape decides. */
-static int64_t least_room(const struct raid_array *array)
-{
-	int64_t room = INT64_MAX;
-
-	for (uint32_t i = 0; i < raid_array_places(array); i++) {
-		const struct raid_member *member = array->places[i].member;
-		int64_t offset = member ? member->sb.new_offset : 0;
-
-		if (member)
-			room = MIN(room, array->backwards ? offset : -offset);
-	}
-	return room == INT64_MAX ? 0 : room;
-}
-
 /* How far down from the position data can be moved at once: rows of the new shape lie behind those of the old one that have what is
  * before the position. */
 static uint64_t farthest_down(const struct raid_array *array, uint64_t part)
@@ -71,7 +56,7 @@ static uint64_t farthest_down(const struct raid_array *array, uint64_t part)
 	if (position)
 		row = ((position - 1) / raid5_data_disks(old) / old->chunk_sectors + 1) *
 		      old->chunk_sectors;
-	free_from = MAX((int64_t)row - least_room(array), 0);
+	free_from = MAX((int64_t)row - raid_reshape_room(array), 0);
 	reach = round_up((uint64_t)free_from, height(array)) * raid5_data_disks(now);
 	return MIN(position, MAX(reach, position - MIN(part, position)));
 }
@@ -83,7 +68,7 @@ static uint64_t farthest(const struct raid_array *array)
 	uint64_t position = array->reshape_position, end = sectors_of(now), row, reach;
 	uint64_t unit = height(array) * raid5_data_disks(now);
 	uint64_t part = MAX((uint64_t)PART_BYTES >> MD_SECTOR_SHIFT, unit) / unit * unit;
-	int64_t room = least_room(array);
+	int64_t room = raid_reshape_room(array);
 
 	if (array->backwards)
 		return farthest_down(array, part);
@@ -137,86 +122,18 @@ static int move(struct raid5 *r, uint64_t from, uint64_t to)
 	return raid5_write_shape(r, &write);
 }
 
-/* Who is being filled, and has all of the new shape up to the position, has it up to the next one: durably with it. */
-static void note_filled(struct raid_array *array, uint64_t from, uint64_t to, bool durable)
-{
-	uint32_t disks = raid5_data_disks(&array->now);
-
-	for (uint32_t i = 0; !array->backwards && i < array->now.disks; i++) {
-		struct raid_member *member = array->places[i].member;
-
-		if (!member || member->state != RAID_MEMBER_REBUILDING ||
-		    (durable ? member->recovered : member->checkpoint) != from / disks)
-			continue;
-		if (durable)
-			member->recovered = member->full_from = to / disks;
-		else
-			member->checkpoint = to / disks;
-	}
-}
-
-/* Superblocks say that all before `position` has been moved. Should they not be written nobody relies on it, and the next ones that
- * are say what was so before: no write is acknowledged until then. */
-static int note(struct raid_array *array, uint64_t position)
-{
-	uint64_t old = array->reshape_position;
-	int rc;
-
-	array->reshape_checkpoint = position;
-	note_filled(array, old, position, false);
-	rc = raid_super_update(array);
-	if (!rc) {
-		array->reshape_position = position;
-		note_filled(array, old, position, true);
-		return 0;
-	}
-	note_filled(array, position, old, false);
-	array->reshape_checkpoint = array->reshape_position;
-	array->super_wanted++;
-	return rc;
-}
-
-/* The new shape has no place for it. */
-static void leave(struct raid_member *member)
-{
-	member->array->places[member->role].member = NULL;
-	member->recovered = member->checkpoint = member->full_from = 0;
-	raid_member_place(member, RAID_SPARE, RAID_MEMBER_SPARE);
-}
-
 /* The new shape is the only one. */
 static int end(struct raid5 *r)
 {
 	struct raid_array *array = r->array;
-	int rc;
 
-	raid5_reshape_take(r->reshape, 0, UINT64_MAX);
-	list_for_each(at, &array->members) {
-		struct raid_member *member = list_entry(at, struct raid_member, node);
-
-		member->sb.data_offset += (uint64_t)(int64_t)member->sb.new_offset;
-		member->sb.data_size -= (uint64_t)(int64_t)member->sb.new_offset;
-		member->sb.new_offset = 0;
-		if (!raid_member_active(member))
-			continue;
-		if ((uint32_t)member->role >= array->now.disks)
-			leave(member);
-		else if (member->state == RAID_MEMBER_REBUILDING &&
-			 member->recovered >= array->sync_sectors)
-			member->state = RAID_MEMBER_IN_SYNC;
-	}
+	raid_reshape_gate_take(&r->reshape->gate, 0, UINT64_MAX);
+	raid_reshape_over(array);
 	r->moved = false;
 	r->reshape->over = true;
-	array->reshaping = array->backwards = false;
-	array->before = (struct raid_geometry){ 0 };
 	array->sectors = sectors_of(&array->now);
-	array->block.size =
-		round_down(array->sectors << MD_SECTOR_SHIFT, array->block.logical_block_size);
-	raid5_reshape_let_go(r->reshape);
-	rc = raid_super_update(array);
-	log_info(array->log, "%s has its new shape: %u members, chunks of %u bytes",
-		 array->block.name, array->now.disks, array->now.chunk_sectors * MD_SECTOR_SIZE);
-	return rc;
+	raid_reshape_gate_let_go(&r->reshape->gate);
+	return raid_reshape_say_over(array);
 }
 
 int raid5_reshape_part(struct raid_array *array)
@@ -235,11 +152,11 @@ int raid5_reshape_part(struct raid_array *array)
 		return -ENOSPC;
 	first = MIN(position, to) << MD_SECTOR_SHIFT;
 	last = MAX(position, to) << MD_SECTOR_SHIFT;
-	raid5_reshape_take(r->reshape, first, last);
+	raid_reshape_gate_take(&r->reshape->gate, first, last);
 	rc = move(r, first, last);
 	if (!rc)
-		rc = note(array, to);
-	raid5_reshape_let_go(r->reshape);
+		rc = raid_reshape_note(array, to, raid5_data_disks(&array->now));
+	raid_reshape_gate_let_go(&r->reshape->gate);
 	return rc ? rc : 1;
 }
 
@@ -290,8 +207,7 @@ int raid5_reshape_begin(struct raid5 *r, struct error *error)
 	reshape = calloc(1, sizeof(*reshape));
 	if (!reshape)
 		return error_set(error, -ENOMEM, "%s: no memory", array->block.name);
-	list_init(&reshape->users);
-	fiber_queue_init(&reshape->queue);
+	raid_reshape_gate_init(&reshape->gate);
 	raid5_shape_init(&reshape->old, array, &array->before);
 	r->reshape = reshape;
 	r->moved = true;

@@ -4,14 +4,13 @@
 #define TENON_RAID_RAID5_RESHAPE_H
 
 #include "raid/raid5.h"
+#include "raid/reshape_gate.h"
 
 /* r->reshape of the new shape. It lives as long as that, also when the reshape is over. */
 struct raid5_reshape {
 	struct raid5 old; /* the same array in its old shape, from the position on */
 	bool over;
-	uint64_t from, to; /* bytes that are being moved: nobody else is there; from == to: none */
-	struct list users; /* requests */
-	struct fiber_queue queue;
+	struct raid_reshape_gate gate;
 };
 
 /* Makes r->reshape, where array->reshaping. 0, or with `error` set -EINVAL where it cannot go on from its position, or -ENOMEM. */
@@ -23,10 +22,6 @@ int raid5_reshape_enter(struct raid_array *array, struct error *error);
 
 /* The next part. Suspends. 1: there is more; 0: it is over; or a negative errno. */
 int raid5_reshape_part(struct raid_array *array);
-
-/* From here on requests to bytes [from, to) wait; suspends until those that are there have ended. */
-void raid5_reshape_take(struct raid5_reshape *reshape, uint64_t from, uint64_t to);
-void raid5_reshape_let_go(struct raid5_reshape *reshape);
 
 /* Whether the first part can be moved at all: nothing is written over before superblocks say that it has been moved. Pure. */
 bool raid5_reshape_fits(const struct raid_array *array);

@@ -7,31 +7,6 @@
 #include "raid/raid5_reshape.h"
 #include "util/bytes.h"
 
-struct user {
-	struct list node;
-	uint64_t offset, end;
-};
-
-static bool is_moving(const struct raid5_reshape *reshape, const struct user *user)
-{
-	return user->offset < reshape->to && reshape->from < user->end;
-}
-
-/* Suspends while the range is being moved. */
-static void enter(struct raid5_reshape *reshape, struct user *user)
-{
-	while (is_moving(reshape, user))
-		fiber_queue_wait_always(&reshape->queue);
-	list_add_tail(&reshape->users, &user->node);
-}
-
-static void leave(struct raid5_reshape *reshape, struct user *user)
-{
-	list_remove(&user->node);
-	if (reshape->from < reshape->to)
-		fiber_queue_wake_all(&reshape->queue);
-}
-
 /* How many of its bytes are before the position. */
 static uint64_t below(const struct raid_array *array, uint64_t offset, uint64_t length)
 {
@@ -81,15 +56,15 @@ int raid5_readv(struct raid_array *array, uint64_t offset, uint64_t length, cons
 		unsigned count)
 {
 	struct raid5 *r = raid5_of(array);
-	struct user user = { .offset = offset, .end = offset + length };
+	struct raid_reshape_user user;
 	int rc;
 
 	if (!r->reshape || r->reshape->over)
 		return raid5_read_shape(r, offset, length, iov, count);
-	enter(r->reshape, &user);
+	raid_reshape_gate_enter(&r->reshape->gate, &user, offset, length);
 	rc = r->reshape->over ? raid5_read_shape(r, offset, length, iov, count)
 			      : read_both(r, offset, length, iov, count);
-	leave(r->reshape, &user);
+	raid_reshape_gate_leave(&r->reshape->gate, &user);
 	return rc;
 }
 
@@ -128,38 +103,13 @@ static int write_both(struct raid5 *r, const struct raid_write *write)
 int raid5_write(struct raid_array *array, const struct raid_write *write)
 {
 	struct raid5 *r = raid5_of(array);
-	struct user user = { .offset = write->offset, .end = write->offset + write->length };
+	struct raid_reshape_user user;
 	int rc;
 
 	if (!r->reshape || r->reshape->over)
 		return raid5_write_shape(r, write);
-	enter(r->reshape, &user);
+	raid_reshape_gate_enter(&r->reshape->gate, &user, write->offset, write->length);
 	rc = r->reshape->over ? raid5_write_shape(r, write) : write_both(r, write);
-	leave(r->reshape, &user);
+	raid_reshape_gate_leave(&r->reshape->gate, &user);
 	return rc;
-}
-
-/* ---- A part that is moved ---- */
-
-static bool any_inside(const struct raid5_reshape *reshape)
-{
-	list_for_each(at, &reshape->users) {
-		if (is_moving(reshape, list_entry(at, struct user, node)))
-			return true;
-	}
-	return false;
-}
-
-void raid5_reshape_take(struct raid5_reshape *reshape, uint64_t from, uint64_t to)
-{
-	reshape->from = from;
-	reshape->to = to;
-	while (any_inside(reshape))
-		fiber_queue_wait_always(&reshape->queue);
-}
-
-void raid5_reshape_let_go(struct raid5_reshape *reshape)
-{
-	reshape->from = reshape->to = 0;
-	fiber_queue_wake_all(&reshape->queue);
 }

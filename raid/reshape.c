@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Beginning a reshape: more members or fewer, another chunk or layout at levels 4, 5 and 6. How it goes on is in raid5_reshape.c.
+ * Beginning a reshape: more members or fewer, another chunk or layout at levels 4, 5, 6 and 10. How it goes on is in raid5_reshape.c and
+ * raid10_reshape.c.
  *
  * Data are moved towards the start of the members, to an offset that is lower by a chunk or more, as mdadm does where there is room: then
  * nothing has to be kept elsewhere. With fewer members, and where there is room behind the data only, they are moved up, from the array's end on. Where there is no room it is refused.
@@ -17,6 +18,7 @@
 #include "raid/intent.h"
 #include "raid/md_bitmap.h"
 #include "raid/members.h"
+#include "raid/reshape_step.h"
 #include "util/bytes.h"
 #include "util/size.h"
 
@@ -115,7 +117,7 @@ static int choose_move(const struct raid_array *array, const struct raid_geometr
 			"%s has superblocks of version %s, expected 1.0 to 1.2: these do not "
 			"say where data move to",
 			array->block.name, array->metadata->name);
-	move->height = MAX(from->chunk_sectors, to->chunk_sectors);
+	move->height = raid_geometry_reshape_height(from, to);
 	move->sectors = array->now.member_sectors;
 	if (to->disks < from->disks)
 		return choose_less(array, move, above, error);
@@ -162,12 +164,18 @@ static int check_shape(const struct raid_array *array, const struct raid_geometr
 {
 	const struct raid_geometry *now = &array->now;
 	unsigned wanted = g->disks > now->disks ? g->disks - now->disks : 0;
+	int rc;
 
-	if (now->level < RAID_LEVEL_4 || now->level > RAID_LEVEL_6)
+	if (!array->level->begin_reshape)
 		return error_set(
 			error, -EOPNOTSUPP,
-			"%s: its level is %d, expected 4, 5 or 6: data are not moved at others",
+			"%s: its level is %d, expected 4, 5, 6 or 10: data are not moved at others",
 			array->block.name, now->level);
+	rc = raid_geometry_check(g->level, g->layout, g->chunk_sectors, g->disks, error);
+	if (!rc && array->level->check_reshape)
+		rc = array->level->check_reshape(array, g, error);
+	if (rc)
+		return rc;
 	if (array->features & (MD_FEATURE_PPL | MD_FEATURE_MULTIPLE_PPLS | MD_FEATURE_JOURNAL))
 		return error_set(error, -EOPNOTSUPP,
 				 "%s has a log, with which data are not moved, by md either",
@@ -188,7 +196,7 @@ static int check_shape(const struct raid_array *array, const struct raid_geometr
 			  spares(array) + adding, wanted);
 		return error_advise(error, "name devices with --add");
 	}
-	return raid_geometry_check(g->level, g->layout, g->chunk_sectors, g->disks, error);
+	return 0;
 }
 
 /* md does it only once the array was made smaller by --array-size, which superblocks do not record: here it is said with it. */
@@ -317,26 +325,6 @@ static int take_spares(struct raid_array *array)
 		raid_member_place(member, (int)i, RAID_MEMBER_REBUILDING);
 	}
 	return 0;
-}
-
-int raid_reshape_settle(struct raid_array *array)
-{
-	bool any = false;
-	int rc;
-
-	for (uint32_t i = array->before.disks; i < array->now.disks; i++)
-		any = any || (array->places[i].member &&
-			      array->places[i].member->state == RAID_MEMBER_REBUILDING);
-	if (!any)
-		return 0;
-	rc = raid_super_update(array);
-	if (rc)
-		return rc;
-	for (uint32_t i = array->before.disks; i < array->now.disks; i++) {
-		if (array->places[i].member)
-			array->places[i].member->state = RAID_MEMBER_IN_SYNC;
-	}
-	return raid_super_update(array);
 }
 
 /* A place that is empty is filled as data are moved. */

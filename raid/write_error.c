@@ -42,7 +42,7 @@ bool raid_member_note_instead(struct raid_member *member, uint64_t offset, uint6
 	/* One that is to fail fast is kept only for what it alone has. */
 	if (rc == -ENXIO || array->block.read_only || !raid_member_active(member) ||
 	    ((member->sb.devflags & MD_DEVICE_FAILFAST) && !is_alone(member)) ||
-	    raid_member_note_bad(member, offset >> MD_SECTOR_SHIFT, length >> MD_SECTOR_SHIFT))
+	    raid_member_note_bad(member, raid_member_sector_of(offset), length >> MD_SECTOR_SHIFT))
 		return false;
 	log_warning(array->log, "%s: %s: %llu bytes at byte %llu: %s: noted as bad",
 		    array->block.name, member->block->name, (unsigned long long)length,

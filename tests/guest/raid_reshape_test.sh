@@ -24,6 +24,11 @@ chunk5 5 3 3 chunk 128K'
 SECOND='fewer5 5 4 4 fewer 3
 down5 5 3 3 chunk 128K
 up56 5 3 4 level6 left-symmetric'
+# Both ways again. The last is ours in the other direction: md, where it begins with a reshape to offset copies (and not where it goes on with
+# one), writes them to where the old layout had them, and loses data.
+THIRD='more10 10 4 5 devices 5
+fewer10 10 5 5 fewer 4
+layout10 10 4 4 layout n2'
 disks_of() { local i; for i in $(seq 0 $(($3 - 1))); do echo "$1/$2.$i"; done; }
 
 guest() {
@@ -49,7 +54,7 @@ GUEST
 			printf '\n%s\n' "$commands"
 		done <<<"$CASES"
 	} >script
-	rig_boot uml --name "$dir.guest" "${disks[@]}" --disk known:ro --with mdadm --modules "raid456" --memory 384M --script script
+	rig_boot uml --name "$dir.guest" "${disks[@]}" --disk known:ro --with mdadm --modules "raid456 raid10" --memory 384M --script script
 }
 
 # SHAPES: what md calls them in the end.
@@ -65,21 +70,22 @@ campaign() {
 		done
 		case $name in
 		down5) size="--size=12M --data-offset=512" ;;
+		layout10) size=--layout=o2 ;;
 		*) size= ;;
 		esac
 		yes | mdadm --create /dev/md0 --run --name=$name --level=$level --chunk=64K --bitmap=none $size --raid-devices=$count $members 2>&1
 		until [ "$(cat $md/sync_action)" = idle ]; do sleep 0.05; done
-		[ $name != fewer5 ] || mdadm --grow /dev/md0 --size=12M 2>&1
+		[ $what != fewer ] || mdadm --grow /dev/md0 --size=12M 2>&1
 		dd if=$known of=/dev/md0 bs=1M conv=fsync 2>/dev/null || :
 		[ -z "$new" ] || mdadm /dev/md0 --add $new 2>&1
 		case $what in
 		devices) how=--raid-devices=$value ;;
 		fewer) how= ;;
 		level6) how="--level=6 --layout=$value --raid-devices=4" ;;
-		*) how=--chunk=$value ;;
+		*) how=--$what=$value ;;
 		esac
-		# It is held there.
-		echo 2048 >$md/sync_max
+		# It is held there, in sectors of a member, but of the array at level 10, which notes how far it came when it has to.
+		[ $level = 10 ] && echo 16384 >$md/sync_max || echo 2048 >$md/sync_max
 		if [ -n "$how" ]; then
 			mdadm --grow /dev/md0 $how 2>&1
 		else
@@ -90,7 +96,7 @@ campaign() {
 			echo reshape >$md/sync_action
 		fi
 		case $name in
-		fewer5 | down5) moved="-lt 49000" ;;
+		fewer* | down5) moved="-lt 49000" ;;
 		*) moved="-gt 2000" ;;
 		esac
 		n=0
@@ -127,8 +133,9 @@ GUEST
 		[ $name = more6 ] || end=crash
 		size=()
 		case $name in
-		fewer5) size=(-z 12M) ;;
+		fewer*) size=(-z 12M) ;;
 		down5) size=(-m 1.0 -z 12M) ;;
+		layout10) value=o2 ;;
 		esac
 		"$TOOL" create $name -l $level -k 64K -B "${size[@]}" "${disks[@]:0:count}" -- wait fill known rate 1M "${add[@]}" $what $value \
 			until 30 write 64K 256K 7 write 20M 1M 7 flush $end >/dev/null 2>>log || { tail -3 log; rig_fail "$name cannot begin"; }
@@ -151,6 +158,7 @@ GUEST
 GUEST
 		[ "$(grep -c ' 0 0$' "$(rig_results $dir.guest)/mismatches")" = 3 ] ||
 			{ cat "$(rig_results $dir.guest)/mismatches"; rig_fail "md finds that they differ, of what $dir left"; }
+		[ $dir = $theirs ] || shapes=${shapes/layout10 raid10 258/layout10 raid10 66049}
 		diff <(printf '%s\n' "$shapes") "$(rig_results $dir.guest)/shapes" || failed=1
 		while read -r name sum; do same "$name, of $dir" "$sum" "$(sum_of $name $dir)"; done <"$(rig_results $dir.guest)/digests"
 	done
@@ -161,5 +169,8 @@ chunk5 raid5 2 3 131072' first
 campaign "$SECOND" 'fewer5 raid5 2 3 65536
 down5 raid5 2 3 131072
 up56 raid6 2 4 65536' second
+campaign "$THIRD" 'more10 raid10 258 5 65536
+fewer10 raid10 258 4 65536
+layout10 raid10 258 4 65536' third
 [ $failed = 0 ] || rig_fail "see above"
-echo "6 reshapes of md's carried on, 6 of tenon's by md"
+echo "9 reshapes of md's carried on, 9 of tenon's by md"

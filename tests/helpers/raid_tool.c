@@ -16,7 +16,7 @@
  *	put OFFSET LENGTH FILE	what the file has there
  *	bitmap CHUNK|none
  *	flush, fail DEVICE, remove DEVICE, add DEVICE, replace DEVICE DEVICE, wait, check, status, freeze, thaw
- *	devices NUMBER, fewer NUMBER, chunk BYTES, level6 LAYOUT	of the shape to go to
+ *	devices NUMBER, fewer NUMBER, chunk BYTES, layout NAME, level6 LAYOUT	of the shape to go to
  *	rate BYTES		limit of a rebuild; sleep MILLISECONDS
  *	until PERCENT		of a rebuild
  *	crash			ends at once, without stopping the array
@@ -248,6 +248,8 @@ static int step(struct tool *tool, const char *what)
 	if (!strcmp(what, "level6"))
 		return raid_grow(tool->array,
 				 &(struct raid_grow){ .level = "6", .layout = take(tool) }, error);
+	if (!strcmp(what, "layout"))
+		return raid_grow(tool->array, &(struct raid_grow){ .layout = take(tool) }, error);
 	if (!strcmp(what, "devices") || !strcmp(what, "fewer") || !strcmp(what, "chunk")) {
 		struct raid_grow grow = { .array_size = *what == 'f' };
 

@@ -43,9 +43,32 @@ static const struct kind kinds[] = {
 	{ { .level = 5, .chunk = 65536, .layout = "parity-last", .size = 1 << 19 },
 	  4,
 	  { .level = "6", .layout = "ddf-zero-restart" } },
+	{ { .level = 10, .chunk = 65536 }, 4, { .devices = 6 } },
+	{ { .level = 10, .chunk = 65536 }, 3, { .devices = 4, .chunk = 16384 } },
+	{ { .level = 10, .chunk = 65536 }, 4, { .layout = "o2", .chunk = 32768 } },
+	{ { .level = 10, .chunk = 16384, .layout = "o2" }, 3, { .layout = "n2", .chunk = 65536 } },
+	{ { .level = 10, .chunk = 32768, .bitmap = RAID_BITMAP_INTERNAL, .bitmap_chunk = 65536 },
+	  4,
+	  { .chunk = 65536 } },
+	{ { .level = 10, .chunk = 32768, .layout = "o2", .size = 1 << 20 },
+	  6,
+	  { .devices = 3, .array_size = 1, .chunk = 65536 } },
+	{ { .level = 10, .chunk = 65536, .size = 1 << 20, .metadata = RAID_METADATA_1_0 },
+	  3,
+	  { .chunk = 131072 } },
+	/* These with TORTURE only. */
+	{ { .level = 10, .chunk = 32768, .layout = "n3" }, 4, { .devices = 5, .layout = "o3" } },
+	{ { .level = 10, .chunk = 65536 }, 5, { .devices = 4, .array_size = 1 } },
 };
 
+#define MORE_KINDS 2u
+
 static const struct kind *kind;
+
+static unsigned kind_count(void)
+{
+	return ARRAY_SIZE(kinds) - (getenv("TORTURE") ? 0 : MORE_KINDS);
+}
 
 static uint64_t size_of(struct raid_rig *rig)
 {
@@ -119,7 +142,7 @@ static uint64_t differs(struct raid_array *array)
 
 static void each_kind(void (*body)(struct raid_rig *rig))
 {
-	for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++) {
+	for (unsigned i = 0; i < kind_count(); i++) {
 		kind = &kinds[i];
 		rig_run(body);
 	}
@@ -227,9 +250,35 @@ static void refuses(struct raid_rig *rig)
 	CU_ASSERT_EQUAL(raid_bitmap_add(rig->array, 0, &rig->error), -EBUSY);
 }
 
+static void refuses_at_10(struct raid_rig *rig)
+{
+	uint64_t writes;
+
+	rig_create(rig, 4,
+		   &(struct raid_create_options){ .name = "x",
+						  .level = 10,
+						  .chunk = 65536,
+						  .bitmap = RAID_BITMAP_INTERNAL,
+						  .size = 960 << 10 });
+	rig_wait(rig);
+	CU_ASSERT_EQUAL(raid_add(rig->array, rig->disk[4], &rig->error), 0);
+	fiber_sleep(20000000000);
+	writes = rig_writes(rig, 0);
+	CU_ASSERT_EQUAL(grow(rig, &(struct raid_grow){ .layout = "f2" }), -EOPNOTSUPP);
+	CU_ASSERT_EQUAL(grow(rig, &(struct raid_grow){ .layout = "n3" }), -EOPNOTSUPP);
+	CU_ASSERT_EQUAL(grow(rig, &(struct raid_grow){ .layout = "o5" }), -EINVAL);
+	CU_ASSERT_EQUAL(grow(rig, &(struct raid_grow){ .devices = 5 }), -EINVAL); /* bitmap */
+	/* 15 chunks of each member, and rows of two. */
+	CU_ASSERT_EQUAL(grow(rig, &(struct raid_grow){ .layout = "o2" }), -EINVAL);
+	CU_ASSERT_EQUAL(rig_writes(rig, 0), writes);
+	CU_ASSERT_EQUAL(raid_bitmap_remove(rig->array, &rig->error), 0);
+	CU_ASSERT_EQUAL(grow(rig, &(struct raid_grow){ .devices = 5 }), 0);
+}
+
 static void test_refuses(void)
 {
 	rig_run(refuses);
+	rig_run(refuses_at_10);
 }
 
 /* A spare that cannot be written: the array keeps its shape, with all members. */
@@ -256,7 +305,7 @@ static void spare_is_bad(struct raid_rig *rig)
 
 static void test_spare_is_bad(void)
 {
-	for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++) {
+	for (unsigned i = 0; i < kind_count(); i++) {
 		kind = &kinds[i];
 		if (after() > kind->count)
 			rig_run(spare_is_bad);
@@ -434,7 +483,8 @@ static unsigned reshape_once(struct scene *scene, uint64_t cut)
 	struct raid_create_options options = kind->options;
 	struct raid_new_member members[MOST] = { 0 };
 	struct fiber *fiber;
-	unsigned cuts = 0, parities = options.level == 6 ? 2 : 1, kept;
+	unsigned cuts = 0, parities = options.level == 6 ? 2 : options.level == 10 ? 0 : 1;
+	unsigned kept;
 	int rc;
 
 	options.name = "x";
@@ -519,7 +569,7 @@ static void test_power(void)
 {
 	struct worker_options worker_options = { .virtual_clock = true, .seed = 3 };
 
-	for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++) {
+	for (unsigned i = 0; i < kind_count(); i++) {
 		struct scene *scene = calloc(1, sizeof(*scene));
 		struct worker *worker;
 

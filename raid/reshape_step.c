@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the levels' reshapes have in common; see reshape_step.h, and for why no crash loses data reshape.c and the levels'. */
+#include "raid/reshape_step.h"
+
+#include <errno.h>
+
+#include "util/bytes.h"
+
+int raid_reshape_settle(struct raid_array *array)
+{
+	bool any = false;
+	int rc;
+
+	for (uint32_t i = array->before.disks; i < array->now.disks; i++)
+		any = any || (array->places[i].member &&
+			      array->places[i].member->state == RAID_MEMBER_REBUILDING);
+	if (!any)
+		return 0;
+	rc = raid_super_update(array);
+	if (rc)
+		return rc;
+	for (uint32_t i = array->before.disks; i < array->now.disks; i++) {
+		if (array->places[i].member)
+			array->places[i].member->state = RAID_MEMBER_IN_SYNC;
+	}
+	return raid_super_update(array);
+}
+
+int64_t raid_reshape_room(const struct raid_array *array)
+{
+	int64_t room = INT64_MAX;
+
+	for (uint32_t i = 0; i < raid_array_places(array); i++) {
+		const struct raid_member *member = array->places[i].member;
+		int64_t offset = member ? member->sb.new_offset : 0;
+
+		if (member)
+			room = MIN(room, array->backwards ? offset : -offset);
+	}
+	return room == INT64_MAX ? 0 : room;
+}
+
+/* Who is being filled, and has all of the new shape up to the position, has it up to the next one: durably with it. */
+static void note_filled(struct raid_array *array, uint64_t from, uint64_t to, uint32_t disks,
+			bool durable)
+{
+	for (uint32_t i = 0; !array->backwards && i < array->now.disks; i++) {
+		struct raid_member *member = array->places[i].member;
+
+		if (!member || member->state != RAID_MEMBER_REBUILDING ||
+		    (durable ? member->recovered : member->checkpoint) != from / disks)
+			continue;
+		if (durable)
+			member->recovered = member->full_from = to / disks;
+		else
+			member->checkpoint = to / disks;
+	}
+}
+
+int raid_reshape_note(struct raid_array *array, uint64_t position, uint32_t data_disks)
+{
+	uint64_t old = array->reshape_position;
+	int rc;
+
+	array->reshape_checkpoint = position;
+	note_filled(array, old, position, data_disks, false);
+	rc = raid_super_update(array);
+	if (!rc) {
+		array->reshape_position = position;
+		note_filled(array, old, position, data_disks, true);
+		return 0;
+	}
+	note_filled(array, position, old, data_disks, false);
+	array->reshape_checkpoint = array->reshape_position;
+	array->super_wanted++;
+	return rc;
+}
+
+/* The new shape has no place for it. */
+static void leave(struct raid_member *member)
+{
+	member->array->places[member->role].member = NULL;
+	member->recovered = member->checkpoint = member->full_from = 0;
+	raid_member_place(member, RAID_SPARE, RAID_MEMBER_SPARE);
+}
+
+void raid_reshape_over(struct raid_array *array)
+{
+	list_for_each(at, &array->members) {
+		struct raid_member *member = list_entry(at, struct raid_member, node);
+
+		member->sb.data_offset += (uint64_t)(int64_t)member->sb.new_offset;
+		member->sb.data_size -= (uint64_t)(int64_t)member->sb.new_offset;
+		member->sb.new_offset = 0;
+		if (!raid_member_active(member))
+			continue;
+		if ((uint32_t)member->role >= array->now.disks)
+			leave(member);
+		else if (member->state == RAID_MEMBER_REBUILDING &&
+			 member->recovered >= array->sync_sectors)
+			member->state = RAID_MEMBER_IN_SYNC;
+	}
+	array->reshaping = array->backwards = false;
+	array->before = (struct raid_geometry){ 0 };
+}
+
+int raid_reshape_say_over(struct raid_array *array)
+{
+	int rc;
+
+	array->block.size =
+		round_down(array->sectors << MD_SECTOR_SHIFT, array->block.logical_block_size);
+	rc = raid_super_update(array);
+	log_info(array->log, "%s has its new shape: %u members, chunks of %u bytes",
+		 array->block.name, array->now.disks, array->now.chunk_sectors * MD_SECTOR_SIZE);
+	return rc;
+}
