@@ -12,6 +12,7 @@
 
 #include "netdev/endpoint.h"
 #include "vswitch/port_config.h"
+#include "vswitch/replay.h"
 
 struct error;
 struct port_type;
@@ -27,10 +28,13 @@ struct port_spec {
 	const char *owns;
 	struct port_config config;
 
-	bool plain;               /* tap */
-	bool client;              /* qemu-stream */
-	struct endpoint endpoint; /* qemu-stream, and the local one of qemu-dgram */
-	struct endpoint remote;   /* qemu-dgram */
+	bool plain;                  /* tap, packet */
+	bool client;                 /* qemu-stream */
+	struct endpoint endpoint;    /* qemu-stream, and the local one of qemu-dgram */
+	struct endpoint remote;      /* qemu-dgram */
+	struct replay_timing timing; /* pcap */
+	const char *record;          /* pcap */
+	bool force;                  /* pcap */
 };
 
 struct port_type {

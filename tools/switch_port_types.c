@@ -1,14 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The types of ports that --port knows; see switch_port.h. */
 #include <errno.h>
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "netdev/link.h"
 #include "tools/switch.h"
 #include "tools/switch_port.h"
 #include "util/error.h"
+#include "vswitch/link_model.h"
 #include "vswitch/port_datagram.h"
+#include "vswitch/port_packet.h"
+#include "vswitch/port_pcap.h"
 #include "vswitch/port_stream.h"
+#include "vswitch/port_vde.h"
 #include "vswitch/switch.h"
 
 /* ---- vhost-user ---- */
@@ -146,6 +152,121 @@ static int datagram_add(struct vswitch *vswitch, const struct port_spec *spec, c
 	return rc ? rc : vswitch_add_port_datagram(vswitch, spec->name, &options, error);
 }
 
+/* ---- vde ---- */
+
+static int path_parse(struct port_spec *spec, struct error *error)
+{
+	(void)error;
+	if (!spec->argument || !*spec->argument)
+		return -ENOTSUP;
+	spec->owns = spec->argument;
+	return 0;
+}
+
+static int vde_add(struct vswitch *vswitch, const struct port_spec *spec, const char *path,
+		   const struct socket_options *sockets, struct error *error)
+{
+	struct vswitch_vde_options options = { .directory = spec->argument,
+					       .access = &sockets->access,
+					       .config = &spec->config };
+
+	(void)path;
+	return vswitch_add_port_vde(vswitch, spec->name, &options, error);
+}
+
+/* ---- packet ---- */
+
+static int packet_add(struct vswitch *vswitch, const struct port_spec *spec, const char *path,
+		      const struct socket_options *sockets, struct error *error)
+{
+	struct vswitch_packet_options options = { .plain = spec->plain, .config = &spec->config };
+
+	(void)path, (void)sockets;
+	return vswitch_add_port_packet(vswitch, spec->name, spec->argument, &options, error);
+}
+
+/* ---- pcap ---- */
+
+static int pcap_parse(struct port_spec *spec, struct error *error)
+{
+	(void)error;
+	spec->timing.passes = 1;
+	return spec->argument && !*spec->argument ? -ENOTSUP : 0;
+}
+
+/* "key=VALUE": the value; NULL: it is another option. */
+static const char *value_of(const char *option, const char *key)
+{
+	size_t length = strlen(key);
+
+	return strncmp(option, key, length) || option[length] != '=' ? NULL : option + length + 1;
+}
+
+static int pcap_option(struct port_spec *spec, char *option, struct error *error)
+{
+	const char *value;
+	char *end;
+
+	if (!strcmp(option, "loop")) {
+		spec->timing.passes = 0;
+	} else if (!strcmp(option, "force")) {
+		spec->force = true;
+	} else if ((value = value_of(option, "record"))) {
+		spec->record = value;
+	} else if ((value = value_of(option, "speed"))) {
+		spec->timing.speed = *value >= '0' && *value <= '9' ? strtod(value, &end) : NAN;
+		if (!(spec->timing.speed >= REPLAY_SPEED_MIN &&
+		      spec->timing.speed <= REPLAY_SPEED_MAX) ||
+		    *end)
+			return error_set(
+				error, -EINVAL,
+				"speed=%.40s: expected a number from %g to %g, as in 2 for "
+				"twice as fast",
+				value, REPLAY_SPEED_MIN, REPLAY_SPEED_MAX);
+	} else if ((value = value_of(option, "interval"))) {
+		spec->timing.has_interval = true;
+		if (!link_read_time(value, &spec->timing.interval_ns))
+			return error_set(error, -EINVAL,
+					 "interval=%.40s: expected a time, as in 10us or 1ms, or 0",
+					 value);
+	} else {
+		return -ENOTSUP;
+	}
+	return 0;
+}
+
+static int pcap_check(struct port_spec *spec, struct error *error)
+{
+	const struct replay_timing *timing = &spec->timing;
+
+	if (!spec->argument && !spec->record)
+		return error_set(error, -EINVAL,
+				 "expected a file to replay, as in pcap:FILE, or record=FILE");
+	if (!spec->argument && (timing->has_interval || timing->speed > 0 || !timing->passes))
+		return error_set(error, -EINVAL,
+				 "loop, speed= and interval= are about a file that is replayed, "
+				 "which is not given");
+	if (timing->has_interval && timing->speed > 0)
+		return error_set(error, -EINVAL, "speed= and interval=: expected one of them");
+	if (spec->force && !spec->record)
+		return error_set(error, -EINVAL,
+				 "force: it is about the file of record=, which is not given");
+	return 0;
+}
+
+static int pcap_add(struct vswitch *vswitch, const struct port_spec *spec, const char *path,
+		    const struct socket_options *sockets, struct error *error)
+{
+	struct vswitch_pcap_options options = { .replay = spec->argument,
+						.timing = spec->timing,
+						.record = spec->record,
+						.force = spec->force,
+						.config = &spec->config };
+
+	(void)path, (void)sockets;
+	return vswitch_add_port_pcap(vswitch, spec->name, &options, error);
+}
+
 const struct port_type port_types[] = {
 	{ "vhost-user", "vhost-user", "", true, no_argument, NULL, NULL, vhost_user_add },
 	{ "tap", "tap:IFNAME", "\"plain\", ", false, interface_parse, tap_option, NULL, tap_add },
@@ -153,5 +274,10 @@ const struct port_type port_types[] = {
 	  stream_option, stream_check, stream_add },
 	{ "qemu-dgram", "qemu-dgram[:PATH|:udp:HOST:PORT],remote=ADDRESS", "remote=, ", true,
 	  datagram_parse, datagram_option, datagram_check, datagram_add },
+	{ "vde", "vde:DIR", "", false, path_parse, NULL, NULL, vde_add },
+	{ "packet", "packet:IFNAME", "\"plain\", ", false, interface_parse, tap_option, NULL,
+	  packet_add },
+	{ "pcap", "pcap[:FILE][,record=FILE]", "\"loop\", speed=, interval=, record=, \"force\", ",
+	  false, pcap_parse, pcap_option, pcap_check, pcap_add },
 	{ NULL },
 };

@@ -88,6 +88,9 @@ unsigned datagrams_receive(struct datagrams *datagrams, struct port *port, struc
 		prepare_to_receive(datagrams, i, &messages[i].msg_hdr);
 	got = recvmmsg(datagrams->in, messages, max, MSG_DONTWAIT, NULL);
 	datagrams->readable = got == (int)max;
+	/* The kernel cannot say in a header what the frame is (UDP segments, before 6.2). */
+	if (got < 0 && errno == EINVAL && datagrams->header)
+		port_drop(port, PORT_DROP_BAD_GSO);
 	for (int i = 0; i < got; i++)
 		if (take_datagram(datagrams, port, &datagrams->slots[i], &messages[i].msg_hdr,
 				  messages[i].msg_len))

@@ -71,6 +71,9 @@ struct link_model {
 /* Whether it does anything. */
 bool link_model_is_bad(const struct link_model *model);
 
+/* A time as people write it ("20ms", "1.5s", "0"), at most an hour. */
+bool link_read_time(const char *text, uint64_t *ns);
+
 /*
  * Changes a model by a word KEY=VALUE: delay=20ms, jitter=2ms[,normal|pareto|uniform], keep-order=yes, loss=0.5%,
  * loss=gemodel,P,R[,H[,K]], loss=list,3,7-9, duplicate=P, corrupt=P, reorder=P, rate=50M (bits), queue=100ms, queue=1000p,

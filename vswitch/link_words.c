@@ -46,7 +46,7 @@ static bool read_number(const char *text, const struct unit_of *units, size_t co
 	return false;
 }
 
-static bool read_time(const char *text, uint64_t *ns)
+bool link_read_time(const char *text, uint64_t *ns)
 {
 	static const struct unit_of units[] = {
 		{ "ns", 1 }, { "us", 1e3 }, { "ms", 1e6 }, { "s", 1e9 }
@@ -79,7 +79,7 @@ static bool read_share(const char *text, link_share *share)
 
 static int set_delay(struct link_model *model, char *value, struct error *error)
 {
-	return read_time(value, &model->delay_ns)
+	return link_read_time(value, &model->delay_ns)
 		       ? 0
 		       : wrong(error, "delay", value, "a time up to an hour, as 20ms or 1.5s");
 }
@@ -100,7 +100,7 @@ static int set_jitter(struct link_model *model, char *value, struct error *error
 			return wrong(error, "jitter", shape, "uniform, normal or pareto");
 	}
 	model->jitter = (uint8_t)kind;
-	return read_time(value, &model->jitter_ns)
+	return link_read_time(value, &model->jitter_ns)
 		       ? 0
 		       : wrong(error, "jitter", value, "a time up to an hour, as 2ms");
 }
@@ -217,7 +217,7 @@ static int set_queue(struct link_model *model, char *value, struct error *error)
 
 	if (read_number(value, packets, 1, 1e6, &count) && count >= 1)
 		model->queue_packets = (uint64_t)count;
-	else if (!read_time(value, &model->queue_ns) || !model->queue_ns)
+	else if (!link_read_time(value, &model->queue_ns) || !model->queue_ns)
 		return wrong(error, "queue", value, "a time as 100ms, or packets as 1000p");
 	return 0;
 }

@@ -24,6 +24,7 @@ static const char *const drop_names[] = {
 	[PORT_DROP_STORM_BROADCAST] = "storm_broadcast",
 	[PORT_DROP_STORM_MULTICAST] = "storm_multicast",
 	[PORT_DROP_STORM_UNKNOWN] = "storm_unknown",
+	[PORT_DROP_OVERRUN] = "overrun",
 	[PORT_DROP_TX_DISABLED] = "tx_disabled",
 	[PORT_DROP_DOWN] = "down",
 	[PORT_DROP_RX_DISABLED] = "rx_disabled",

@@ -53,6 +53,7 @@ enum port_drop {
 	PORT_DROP_STORM_BROADCAST, /* beyond the port's limits, in the order of enum port_storm */
 	PORT_DROP_STORM_MULTICAST,
 	PORT_DROP_STORM_UNKNOWN,
+	PORT_DROP_OVERRUN, /* the kernel had no room for it before we took it */
 	/* On the way out. */
 	PORT_DROP_DOWN,        /* nobody is connected */
 	PORT_DROP_RX_DISABLED, /* the guest's driver does not receive (yet) */

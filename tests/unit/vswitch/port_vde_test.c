@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* vswitch: ports for clients of VDE that say nothing, half of it, or stop reading. */
+#include "unit.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "fake_port.h"
+#include "util/bytes.h"
+#include "util/error.h"
+#include "util/unix_socket.h"
+#include "vswitch/internal.h"
+#include "vswitch/port_vde.h"
+
+#define SECOND    1000000000ULL
+#define BROADCAST 0xffffffffffffULL
+#define A         0x0200000000a1ULL
+
+static uint64_t test_clock(void *arg)
+{
+	return *(uint64_t *)arg;
+}
+
+static void run(struct vswitch *vswitch)
+{
+	for (unsigned i = 0; i < 1000; i++)
+		if (!(vswitch_thread_dispatch(&vswitch->threads[0], 0) + vswitch_round(vswitch)))
+			return;
+	CU_FAIL("it never ends");
+}
+
+static int open_ctl(const char *directory)
+{
+	char path[300];
+	struct sockaddr_un address;
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	snprintf(path, sizeof(path), "%s/ctl", directory);
+	CU_ASSERT_EQUAL_FATAL(unix_socket_address(&address, path, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	return fd;
+}
+
+/* A whole client, at last. */
+static int plug_in(struct vswitch *vswitch, const char *directory, int ctl)
+{
+	uint8_t request[122 + 4] = { 0 };
+	struct sockaddr_un own, theirs;
+	char path[300];
+	int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+
+	snprintf(path, sizeof(path), "%s/client", directory);
+	CU_ASSERT_EQUAL_FATAL(unix_socket_address(&own, path, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(bind(fd, (struct sockaddr *)&own, sizeof(own)), 0);
+	memcpy(request, &(uint32_t){ 0xfeedface }, 4);
+	memcpy(request + 4, &(uint32_t){ 3 }, 4);
+	memcpy(request + 12, &own, sizeof(own));
+	/* Byte by byte, but for the description. */
+	for (unsigned i = 0; i < 122; i++) {
+		CU_ASSERT_EQUAL(send(ctl, request + i, i == 121 ? 5 : 1, 0), i == 121 ? 5 : 1);
+		run(vswitch);
+	}
+	CU_ASSERT_EQUAL_FATAL(recv(ctl, &theirs, sizeof(theirs), MSG_DONTWAIT), sizeof(theirs));
+	CU_ASSERT_EQUAL(connect(fd, (struct sockaddr *)&theirs, sizeof(theirs)), 0);
+	unlink(path);
+	return fd;
+}
+
+static void test_clients(void)
+{
+	uint64_t clock = 1000 * SECOND;
+	struct vswitch_options options = { .seed = 1, .clock = test_clock, .clock_arg = &clock };
+	struct vswitch_vde_options vde = { 0 };
+	uint8_t bytes[2000] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 1 };
+	struct error error = { 0 };
+	struct vswitch *vswitch;
+	struct fake_port *a, *c;
+	char directory[256], byte;
+	const struct port *port;
+	unsigned count = 0;
+	int silent, ctl, fd;
+
+	snprintf(directory, sizeof(directory), "%s/vde", unit_directory());
+	vde.directory = directory;
+	CU_ASSERT_EQUAL_FATAL(vswitch_create(&vswitch, &options, NULL), 0);
+	a = fake_port_add(vswitch, "a", 0);
+	c = fake_port_add(vswitch, "c", 0);
+	CU_ASSERT_EQUAL_FATAL(vswitch_add_port_vde(vswitch, "v", &vde, &error), 0);
+	port = vswitch_find_port(vswitch, "v");
+	/* One that says nothing has the place for five seconds. */
+	silent = open_ctl(directory);
+	run(vswitch);
+	ctl = open_ctl(directory);
+	run(vswitch);
+	CU_ASSERT_EQUAL(recv(ctl, &byte, 1, MSG_DONTWAIT), 0);
+	close(ctl);
+	clock += 5 * SECOND;
+	run(vswitch);
+	CU_ASSERT_EQUAL(recv(silent, &byte, 1, MSG_DONTWAIT), 0);
+	close(silent);
+	ctl = open_ctl(directory);
+	run(vswitch);
+	fd = plug_in(vswitch, directory, ctl);
+	CU_ASSERT_TRUE(port->up);
+	clock += 10 * SECOND;
+	run(vswitch);
+	CU_ASSERT_TRUE(port->up);
+	CU_ASSERT_EQUAL(send(fd, bytes, 13, 0), 13);
+	CU_ASSERT_EQUAL(send(fd, bytes, 60, 0), 60);
+	run(vswitch);
+	CU_ASSERT_EQUAL(a->out_count, 1);
+	CU_ASSERT_EQUAL(port->counters.drops[PORT_DROP_BAD_LENGTH], 1);
+	/* It stops reading: others go on. */
+	fake_port_clear(c);
+	for (unsigned i = 0; i < 500; i++)
+		fake_port_put_frame(a, BROADCAST, A, 1514);
+	run(vswitch);
+	CU_ASSERT_EQUAL(c->out_count, 500);
+	CU_ASSERT_EQUAL(port->counters.tx_frames + port->counters.drops[PORT_DROP_NO_BUFFER], 500);
+	while (recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT) == 1514)
+		count++;
+	CU_ASSERT_EQUAL(count, port->counters.tx_frames);
+	CU_ASSERT_TRUE(count > 0 && count < 500);
+	/* Its datagram socket goes without the other one, then that, too. */
+	close(fd);
+	fake_port_put_frame(a, BROADCAST, A, 1514);
+	run(vswitch);
+	CU_ASSERT_EQUAL(port->counters.drops[PORT_DROP_DOWN], 1);
+	close(ctl);
+	run(vswitch);
+	CU_ASSERT_FALSE(port->up);
+	/* Removed while somebody is about to plug in. */
+	ctl = open_ctl(directory);
+	run(vswitch);
+	CU_ASSERT_EQUAL(vswitch_remove_port(vswitch, "v", &error), 0);
+	clock += 10 * SECOND;
+	run(vswitch);
+	CU_ASSERT_NOT_EQUAL(access(directory, F_OK), 0);
+	close(ctl);
+	vswitch_destroy(vswitch);
+}
+
+UNIT_MAIN("ports for clients of VDE", UNIT(test_clients))

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A port on an interface of the host: see port_packet.h, netdev/packet.h.
+ *
+ * The kernel takes tags off frames that come in, and tells them aside: they are put back where they were, so that the switch
+ * sees what the wire had. With the header, large frames and unfinished checksums pass between the host's veth and
+ * guests as they are.
+ *
+ * States: there, and gone, when the interface was deleted or is down: the kernel says so by an error of the socket (ENETDOWN),
+ * once. One that comes up again is heard again; one that is made anew is another one, and the port stays down.
+ */
+#include "vswitch/port_packet.h"
+
+#include <errno.h>
+#include <linux/if_packet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "netdev/packet.h"
+#include "util/bytes.h"
+#include "util/cleanup.h"
+#include "util/error.h"
+#include "vswitch/datagrams.h"
+#include "vswitch/switch.h"
+#include "vswitch/vlan.h"
+
+#define LOOK_NS 1000000000ULL /* between two looks at what the kernel dropped */
+
+struct port_packet {
+	struct port port;
+	struct packet_socket packet;
+	struct port_watch watch;
+	struct datagrams datagrams;
+	uint64_t look; /* when to look again */
+};
+
+static struct port_packet *packet_of(struct port *port)
+{
+	return container_of(port, struct port_packet, port);
+}
+
+static void packet_ready(struct port_watch *watch)
+{
+	packet_of(watch->port)->datagrams.readable = true;
+}
+
+/* Puts a tag back that the kernel took off. */
+static bool restore_tag(struct datagrams *datagrams, struct datagram_slot *slot,
+			const struct msghdr *message)
+{
+	uint32_t tag = packet_tag(message);
+	uint8_t *frame = slot->piece.iov_base;
+
+	(void)datagrams;
+	if (!tag || slot->piece.iov_len < VIRTIO_NET_FRAME_MIN)
+		return true;
+	memmove(frame - VLAN_TAG_SIZE, frame, VLAN_AT);
+	put_be32(frame - VLAN_TAG_SIZE + VLAN_AT, tag);
+	slot->piece.iov_base = frame - VLAN_TAG_SIZE;
+	slot->piece.iov_len += VLAN_TAG_SIZE;
+	if (slot->header.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM)
+		slot->header.csum_start =
+			htole16((uint16_t)(le16toh(slot->header.csum_start) + VLAN_TAG_SIZE));
+	return true;
+}
+
+static unsigned packet_receive(struct port *port, struct frame **frames, unsigned max)
+{
+	return datagrams_receive(&packet_of(port)->datagrams, port, frames, max);
+}
+
+static void packet_release(struct port *port)
+{
+	(void)port;
+}
+
+static unsigned packet_transmit(struct port *port, struct frame *const *frames, unsigned count)
+{
+	return datagrams_transmit(&packet_of(port)->datagrams, port, frames, count);
+}
+
+/* While there is traffic: what is dropped only then. */
+static unsigned packet_tick(struct port *port, uint64_t now, uint64_t *next)
+{
+	struct port_packet *packet = packet_of(port);
+
+	*next = UINT64_MAX;
+	if (now < packet->look)
+		return 0;
+	packet->look = now + LOOK_NS;
+	port->counters.drops[PORT_DROP_OVERRUN] += packet_drops(&packet->packet);
+	return 0;
+}
+
+static int packet_attach(struct port *port, struct error *error)
+{
+	struct port_packet *packet = packet_of(port);
+	int rc = port_watch(port, &packet->watch, packet->packet.fd, packet_ready);
+
+	return rc ? error_set(error, rc, "port %s: cannot watch interface %s: %s", port->name,
+			      packet->packet.name, error_name(rc))
+		  : 0;
+}
+
+static void packet_describe(struct port *port, char where[PORT_TEXT_MAX], char state[PORT_TEXT_MAX],
+			    char text[PORT_TEXT_MAX])
+{
+	struct port_packet *packet = packet_of(port);
+	unsigned flags = 0;
+	bool there = packet_flags(&packet->packet, &flags);
+
+	port->counters.drops[PORT_DROP_OVERRUN] += packet_drops(&packet->packet);
+	snprintf(where, PORT_TEXT_MAX, "%s", packet->packet.name);
+	snprintf(state, PORT_TEXT_MAX, "%s",
+		 !there                ? "gone"
+		 : !(flags & IFF_UP)   ? "down: the interface is not up on the host"
+		 : flags & IFF_RUNNING ? "up"
+				       : "no carrier");
+	snprintf(text, PORT_TEXT_MAX, "%s", packet->packet.header ? "csum tso4 tso6 ecn" : "");
+}
+
+static void packet_destroy(struct port *port)
+{
+	struct port_packet *packet = packet_of(port);
+
+	port_unwatch(&packet->watch);
+	packet_close(&packet->packet);
+	datagrams_destroy(&packet->datagrams);
+	free(packet);
+}
+
+static const struct port_ops ops = {
+	.type = "packet",
+	.attach = packet_attach,
+	.receive = packet_receive,
+	.release = packet_release,
+	.transmit = packet_transmit,
+	.tick = packet_tick,
+	.describe = packet_describe,
+	.destroy = packet_destroy,
+};
+
+int vswitch_add_port_packet(struct vswitch *vswitch, const char *name, const char *ifname,
+			    const struct vswitch_packet_options *options, struct error *error)
+{
+	struct packet_options opened = { .plain = options && options->plain,
+					 .netns = options ? options->netns : 0 };
+	struct port_packet *packet = calloc(1, sizeof(*packet));
+	int rc;
+
+	if (!packet)
+		return error_set(error, -ENOMEM, "port %s: out of memory", name);
+	packet->port.ops = &ops;
+	packet->watch.fd = packet->packet.fd = -1;
+	rc = datagrams_create(&packet->datagrams);
+	if (rc)
+		error_set(error, rc, "out of memory");
+	else
+		rc = packet_open(&packet->packet, ifname, &opened, error);
+	if (rc) {
+		packet_destroy(&packet->port);
+		error_prefix(error, "port %s", name);
+		return rc;
+	}
+	packet->datagrams.in = packet->datagrams.out = packet->packet.fd;
+	packet->datagrams.header = packet->packet.header;
+	packet->datagrams.control = packet->datagrams.readable = true;
+	packet->datagrams.look = restore_tag;
+	if (packet->packet.header)
+		packet->port.features = VIRTIO_NET_GUEST_OFFLOADS &
+					~(VIRTIO_NET_BIT(GUEST_USO4) | VIRTIO_NET_BIT(GUEST_USO6));
+	packet->port.up = true;
+	return vswitch_add_port_as(vswitch, &packet->port, name, options ? options->config : NULL,
+				   error);
+}

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A port that is files: see port_pcap.h.
+ *
+ * Frames that are due come in with the next round, for which tick() has the thread wake. They lie in memory (replay.h), and what
+ * leaves goes into the ring of a capture (capture.h): no file holds the thread.
+ */
+#include "vswitch/port_pcap.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "util/bytes.h"
+#include "util/cleanup.h"
+#include "util/error.h"
+#include "util/log.h"
+#include "vswitch/capture.h"
+#include "vswitch/internal.h"
+
+struct port_pcap {
+	struct port port;
+	char *replayed, *recorded;     /* paths; or NULL */
+	struct capture_replay *replay; /* or NULL */
+	struct capture *capture;       /* or NULL */
+	unsigned interface;            /* of the capture */
+	uint64_t done;                 /* frames that came in */
+	struct frame frames[PORT_BURST];
+	struct iovec pieces[PORT_BURST];
+};
+
+static struct port_pcap *pcap_of(struct port *port)
+{
+	return container_of(port, struct port_pcap, port);
+}
+
+static int pcap_attach(struct port *port, struct error *error)
+{
+	struct port_pcap *pcap = pcap_of(port);
+
+	(void)error;
+	if (pcap->replay)
+		replay_start(pcap->replay, port_now(port));
+	if (pcap->capture)
+		pcap->interface = capture_add_port(pcap->capture, port->name);
+	if (pcap->replay && pcap->replay->left_out)
+		log_warning(port->log,
+			    "port %s: %s: %u frames are left out: cut, too short or too long",
+			    port->name, pcap->replayed, pcap->replay->left_out);
+	if (pcap->replay && pcap->replay->damage[0])
+		log_warning(port->log, "port %s: %s: damaged after %u frames: %s", port->name,
+			    pcap->replayed, pcap->replay->count, pcap->replay->damage);
+	return 0;
+}
+
+static unsigned pcap_receive(struct port *port, struct frame **frames, unsigned max)
+{
+	struct port_pcap *pcap = pcap_of(port);
+	unsigned count = 0;
+
+	while (pcap->replay && count < max && replay_due(pcap->replay) <= port_now(port)) {
+		const struct replay_frame *frame = replay_take(pcap->replay);
+
+		pcap->pieces[count] =
+			(struct iovec){ pcap->replay->bytes + frame->offset, frame->length };
+		pcap->frames[count] = (struct frame){ .pieces = &pcap->pieces[count],
+						      .count = 1,
+						      .length = frame->length };
+		frames[count] = &pcap->frames[count];
+		count++;
+	}
+	pcap->done += count;
+	return count;
+}
+
+static void pcap_release(struct port *port)
+{
+	(void)port;
+}
+
+static unsigned pcap_tick(struct port *port, uint64_t now, uint64_t *next)
+{
+	struct port_pcap *pcap = pcap_of(port);
+
+	(void)now;
+	*next = pcap->replay ? replay_due(pcap->replay) : UINT64_MAX;
+	return 0;
+}
+
+static unsigned pcap_transmit(struct port *port, struct frame *const *frames, unsigned count)
+{
+	struct vswitch *vswitch = port->vswitch;
+	struct port_pcap *pcap = pcap_of(port);
+	uint64_t now;
+
+	if (!pcap->capture) {
+		port->counters.drops[PORT_DROP_RX_DISABLED] += count;
+		return count;
+	}
+	now = vswitch->clock(vswitch->clock_arg) + vswitch->epoch;
+	for (unsigned i = 0; i < count; i++) {
+		capture_frame(pcap->capture, pcap->interface, true, now, frames[i]);
+		port_count_tx(port, frames[i]);
+	}
+	capture_flush(pcap->capture);
+	return count;
+}
+
+static void pcap_describe(struct port *port, char where[PORT_TEXT_MAX], char state[PORT_TEXT_MAX],
+			  char text[PORT_TEXT_MAX])
+{
+	struct port_pcap *pcap = pcap_of(port);
+	struct capture_status status = { 0 };
+	bool ended = !pcap->replay || replay_due(pcap->replay) == UINT64_MAX;
+
+	if (pcap->capture)
+		capture_status(pcap->capture, &status);
+	snprintf(where, PORT_TEXT_MAX, "%s%s%s", pcap->replay ? pcap->replayed : "",
+		 pcap->capture ? " > " : "", pcap->capture ? pcap->recorded : "");
+	if (!pcap->replay)
+		snprintf(state, PORT_TEXT_MAX, "%s", status.state);
+	else
+		snprintf(state, PORT_TEXT_MAX, "%s, %" PRIu64 " frames%s%s",
+			 ended ? "replayed" : "replaying", pcap->done, pcap->capture ? "; " : "",
+			 status.state);
+	text[0] = '\0';
+	if (status.lost)
+		snprintf(text, PORT_TEXT_MAX, "%" PRIu64 " frames lost", status.lost);
+}
+
+static void pcap_destroy(struct port *port)
+{
+	struct port_pcap *pcap = pcap_of(port);
+	struct error error = { 0 };
+
+	if (pcap->capture && capture_close(pcap->capture, &error))
+		log_warning(port->log, "port %s: %s", port->name, error.text);
+	replay_destroy(pcap->replay);
+	free(pcap->replayed);
+	free(pcap->recorded);
+	free(pcap);
+}
+
+static const struct port_ops ops = {
+	.type = "pcap",
+	.attach = pcap_attach,
+	.receive = pcap_receive,
+	.release = pcap_release,
+	.tick = pcap_tick,
+	.transmit = pcap_transmit,
+	.describe = pcap_describe,
+	.destroy = pcap_destroy,
+};
+
+/* Both files. */
+static int pcap_open_files(struct port_pcap *pcap, struct log *log,
+			   const struct vswitch_pcap_options *options, struct error *error)
+{
+	struct capture_options capture = { .path = options->record,
+					   .log = log,
+					   .force = options->force };
+	int rc = 0;
+
+	pcap->replayed = options->replay ? strdup(options->replay) : NULL;
+	pcap->recorded = options->record ? strdup(options->record) : NULL;
+	if ((options->replay && !pcap->replayed) || (options->record && !pcap->recorded))
+		return error_set(error, -ENOMEM, "out of memory");
+	if (options->replay)
+		rc = replay_read(&pcap->replay, options->replay, &options->timing, error);
+	if (!rc && options->record)
+		rc = capture_open(&pcap->capture, &capture, error);
+	return rc;
+}
+
+int vswitch_add_port_pcap(struct vswitch *vswitch, const char *name,
+			  const struct vswitch_pcap_options *options, struct error *error)
+{
+	struct port_pcap *pcap = calloc(1, sizeof(*pcap));
+	int rc;
+
+	if (!pcap)
+		return error_set(error, -ENOMEM, "port %s: out of memory", name);
+	pcap->port.ops = &ops;
+	rc = pcap_open_files(pcap, vswitch->log, options, error);
+	if (rc) {
+		pcap_destroy(&pcap->port);
+		error_prefix(error, "port %s", name);
+		return rc;
+	}
+	pcap->port.up = true;
+	return vswitch_add_port_as(vswitch, &pcap->port, name, options->config, error);
+}

@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A port for a client of VDE; see port_vde.h.
+ *
+ * The client connects to the stream socket "ctl" and says where its datagram socket is; it is told where ours is, and then each
+ * datagram is a frame. The client is there for as long as the stream is.
+ *
+ * States: without a client, asked (connected, but has not said all yet, for which it has some seconds), and plugged, the only one
+ * in which the port is up. The port's thread changes them, with `out_lock`.
+ *
+ * The path that a client gives is one that this process then sends to: it must be a socket of the client's own user, or the
+ * client could have us write where it may not.
+ *
+ * Source: vdeplug4, libvdeplug4/libvdeplug_vde.c, of which the structure and the order of steps are.
+ */
+#include "vswitch/port_vde.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "util/bytes.h"
+#include "util/cleanup.h"
+#include "util/error.h"
+#include "util/log.h"
+#include "util/unix_socket.h"
+#include "vswitch/datagrams.h"
+#include "vswitch/internal.h"
+
+#define VDE_MAGIC       0xfeedfaceu
+#define VDE_VERSION     3
+#define VDE_DESCRIPTION 128
+#define PATIENCE_NS     5000000000ULL /* to say what it wants */
+
+/* In the byte order of the machine. */
+struct vde_request {
+	uint32_t magic;
+	uint32_t version;
+	uint32_t type; /* which port it wants, which is ours to say, and of no meaning with one */
+	struct sockaddr_un socket;
+	char description[VDE_DESCRIPTION]; /* as long as it is */
+} __attribute__((packed));
+
+#define REQUEST_LEAST offsetof(struct vde_request, description)
+
+_Static_assert(REQUEST_LEAST == 122, "as vdeplug has it");
+
+struct port_vde {
+	struct port port;
+	char *directory;
+	bool made; /* the directory */
+	struct unix_listener socket;
+	struct unix_socket_access access;
+	bool has_access;
+	struct sockaddr_un data; /* where our datagram socket is, while there is one */
+	int ctl_fd, data_fd;     /* of the client; -1: none */
+	struct port_watch listener, ctl, watch;
+	struct timer patience;
+	struct vde_request request;
+	size_t got;                /* of the request */
+	struct sockaddr_un client; /* that it named */
+	struct datagrams datagrams;
+};
+
+static struct port_vde *vde_of(struct port *port)
+{
+	return container_of(port, struct port_vde, port);
+}
+
+/* ---- Clients ---- */
+
+static void vde_close(struct port_vde *vde)
+{
+	port_timer_disarm(&vde->port, &vde->patience);
+	port_unwatch(&vde->ctl);
+	port_unwatch(&vde->watch);
+	cleanup_close(&vde->ctl_fd);
+	if (vde->data_fd >= 0)
+		unlink(vde->data.sun_path);
+	cleanup_close(&vde->data_fd);
+	vde->datagrams.in = vde->datagrams.out = -1;
+	vde->datagrams.readable = false;
+	vde->port.peer = 0;
+	vde->got = 0;
+}
+
+static void unplug(struct port_vde *vde)
+{
+	if (vde->port.up)
+		log_info(vde->port.log, "port %s: the client left", vde->port.name);
+	vde_close(vde);
+	port_set_up(&vde->port, false);
+}
+
+/* Whether the client may have us send there. */
+static int check_path(const struct port_vde *vde, struct error *error)
+{
+	const struct sockaddr_un *client = &vde->client;
+	struct ucred peer = { 0 };
+	socklen_t length = sizeof(peer);
+	struct stat status;
+
+	if (getsockopt(vde->ctl_fd, SOL_SOCKET, SO_PEERCRED, &peer, &length))
+		return error_set(error, -errno, "the client's user is not known: %s",
+				 error_name(errno));
+	if (client->sun_family != AF_UNIX || client->sun_path[0] != '/' ||
+	    strnlen(client->sun_path, sizeof(client->sun_path)) == sizeof(client->sun_path))
+		return error_set(error, -EINVAL, "its socket has no absolute path");
+	if (lstat(client->sun_path, &status))
+		return error_set(error, -errno, "its socket %s: %s", client->sun_path,
+				 error_name(errno));
+	if (!S_ISSOCK(status.st_mode) || status.st_uid != peer.uid)
+		return error_set(error, -EPERM,
+				 "its socket %s: expected a socket of its own user, %u",
+				 client->sun_path, peer.uid);
+	return 0;
+}
+
+static int make_data(struct port_vde *vde, struct error *error)
+{
+	mode_t mode = vde->has_access ? vde->access.mode : 0600;
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return error_set(error, -errno, "cannot make a socket: %s", error_name(errno));
+	/* Who listens at "ctl" is alone here: what is there is a killed one's. */
+	unlink(vde->data.sun_path);
+	vde->data_fd = fd;
+	if (fchmod(fd, mode) || bind(fd, (struct sockaddr *)&vde->data, sizeof(vde->data)) ||
+	    (vde->has_access && vde->access.has_group &&
+	     chown(vde->data.sun_path, (uid_t)-1, vde->access.group)) ||
+	    connect(fd, (struct sockaddr *)&vde->client, sizeof(vde->client)))
+		return error_set(error, -errno, "cannot connect %s and %s: %s", vde->data.sun_path,
+				 vde->client.sun_path, error_name(errno));
+	return 0;
+}
+
+static void data_ready(struct port_watch *watch)
+{
+	vde_of(watch->port)->datagrams.readable = true;
+}
+
+/* The request is there. */
+static int plug(struct port_vde *vde, struct error *error)
+{
+	const struct vde_request *request = &vde->request;
+	int rc;
+
+	if (request->magic != VDE_MAGIC || request->version != VDE_VERSION)
+		return error_set(error, -EPROTO,
+				 "its request has magic 0x%08x and version %u, expected 0x%08x and "
+				 "%u",
+				 request->magic, request->version, VDE_MAGIC, VDE_VERSION);
+	memcpy(&vde->client, &request->socket, sizeof(vde->client));
+	rc = check_path(vde, error);
+	if (!rc)
+		rc = make_data(vde, error);
+	if (rc)
+		return rc;
+	rc = port_watch(&vde->port, &vde->watch, vde->data_fd, data_ready);
+	if (!rc && send(vde->ctl_fd, &vde->data, sizeof(vde->data), MSG_NOSIGNAL | MSG_DONTWAIT) !=
+			   sizeof(vde->data))
+		rc = -EPIPE;
+	if (rc)
+		return error_set(error, rc, "it cannot be answered: %s", error_name(rc));
+	port_timer_disarm(&vde->port, &vde->patience);
+	vde->datagrams.in = vde->datagrams.out = vde->data_fd;
+	vde->datagrams.readable = true;
+	vde->port.peer = unix_socket_peer(vde->ctl_fd);
+	vde->port.counters.connections++;
+	port_set_up(&vde->port, true);
+	log_info(vde->port.log, "port %s: a client plugged in", vde->port.name);
+	return 0;
+}
+
+static void ctl_ready(struct port_watch *watch)
+{
+	struct port_vde *vde = vde_of(watch->port);
+	struct error error = { 0 };
+	char unused[256];
+	ssize_t got;
+
+	if (vde->port.up)
+		got = recv(vde->ctl_fd, unused, sizeof(unused), MSG_DONTWAIT);
+	else
+		got = recv(vde->ctl_fd, (char *)&vde->request + vde->got,
+			   sizeof(vde->request) - vde->got, MSG_DONTWAIT);
+	if (!got || (got < 0 && errno != EAGAIN && errno != EINTR)) {
+		unplug(vde);
+		return;
+	}
+	if (vde->port.up || got < 0)
+		return;
+	vde->got += (size_t)got;
+	if (vde->got >= REQUEST_LEAST && plug(vde, &error)) {
+		log_warning(vde->port.log, "port %s: a client was refused: %s", vde->port.name,
+			    error.text);
+		unplug(vde);
+	}
+}
+
+static void patience_ended(struct timer *timer)
+{
+	struct port_vde *vde = container_of(timer, struct port_vde, patience);
+	struct port *port = &vde->port;
+
+	vswitch_lock_if_shared(port->vswitch, &port->out_lock);
+	log_warning(port->log, "port %s: a client was refused: it said nothing for %llu s",
+		    port->name, PATIENCE_NS / 1000000000);
+	unplug(vde);
+	vswitch_unlock_if_shared(port->vswitch, &port->out_lock);
+}
+
+static void vde_listener_ready(struct port_watch *watch)
+{
+	struct port_vde *vde = vde_of(watch->port);
+	int fd = accept4(watch->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	char byte;
+
+	if (fd < 0)
+		return;
+	/* One that comes back may be here before we have seen it go. */
+	if (vde->ctl_fd >= 0 && recv(vde->ctl_fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
+		unplug(vde);
+	if (vde->ctl_fd >= 0) {
+		log_warning(vde->port.log, "port %s: a second client was refused", vde->port.name);
+		close(fd);
+		return;
+	}
+	if (port_watch(&vde->port, &vde->ctl, fd, ctl_ready)) {
+		close(fd);
+		return;
+	}
+	vde->ctl_fd = fd;
+	port_timer_arm(&vde->port, &vde->patience, port_now(&vde->port) + PATIENCE_NS);
+}
+
+/* ---- The port ---- */
+
+static unsigned vde_receive(struct port *port, struct frame **frames, unsigned max)
+{
+	return datagrams_receive(&vde_of(port)->datagrams, port, frames, max);
+}
+
+static void vde_release(struct port *port)
+{
+	(void)port;
+}
+
+static unsigned vde_transmit(struct port *port, struct frame *const *frames, unsigned count)
+{
+	return datagrams_transmit(&vde_of(port)->datagrams, port, frames, count);
+}
+
+static int vde_attach(struct port *port, struct error *error)
+{
+	struct port_vde *vde = vde_of(port);
+	int rc = port_watch(port, &vde->listener, vde->socket.fd, vde_listener_ready);
+
+	return rc ? error_set(error, rc, "port %s: cannot watch its socket: %s", port->name,
+			      error_name(rc))
+		  : 0;
+}
+
+static void vde_detach(struct port *port)
+{
+	port_timer_disarm(port, &vde_of(port)->patience);
+}
+
+static void vde_describe(struct port *port, char where[PORT_TEXT_MAX], char state[PORT_TEXT_MAX],
+			 char text[PORT_TEXT_MAX])
+{
+	const struct port_vde *vde = vde_of(port);
+
+	snprintf(where, PORT_TEXT_MAX, "%s", vde->directory);
+	snprintf(state, PORT_TEXT_MAX, "%s", port->up ? "up" : "waiting for a client");
+	text[0] = '\0';
+}
+
+static void vde_destroy(struct port *port)
+{
+	struct port_vde *vde = vde_of(port);
+
+	port->thread = NULL; /* its timers have ended; others' run */
+	vde_close(vde);
+	port_unwatch(&vde->listener);
+	unix_listener_close(&vde->socket);
+	if (vde->made)
+		rmdir(vde->directory);
+	datagrams_destroy(&vde->datagrams);
+	free(vde->directory);
+	free(vde);
+}
+
+static const struct port_ops ops = {
+	.type = "vde",
+	.attach = vde_attach,
+	.detach = vde_detach,
+	.receive = vde_receive,
+	.release = vde_release,
+	.transmit = vde_transmit,
+	.describe = vde_describe,
+	.destroy = vde_destroy,
+};
+
+static int vde_listen(struct port_vde *vde, struct error *error)
+{
+	const struct unix_socket_access *access = vde->has_access ? &vde->access : NULL;
+	mode_t mode = access && access->mode & 077 ? 0750 : 0700;
+	CLEANUP_FREE char *ctl = NULL, *data = NULL;
+	int rc;
+
+	/* The client is told the path, wherever it runs. */
+	if (asprintf(&ctl, "%s/ctl", vde->directory) < 0 ||
+	    asprintf(&data, "%s/ctl.data", vde->directory) < 0)
+		return error_set(error, -ENOMEM, "out of memory");
+	rc = unix_socket_address(&vde->data, data, error);
+	if (rc)
+		return rc;
+	if (!mkdir(vde->directory, mode))
+		vde->made = true;
+	else if (errno != EEXIST)
+		return error_set(error, -errno, "%s: cannot make the directory: %s", vde->directory,
+				 error_name(errno));
+	if (vde->made && access && access->has_group &&
+	    chown(vde->directory, (uid_t)-1, access->group))
+		return error_set(error, -errno, "%s: cannot give it to group %u: %s",
+				 vde->directory, access->group, error_name(errno));
+	return unix_listen_for(&vde->socket, ctl, access, error);
+}
+
+/* An absolute one. */
+static char *whole_path(const char *path)
+{
+	CLEANUP_FREE char *here = path[0] == '/' ? NULL : getcwd(NULL, 0);
+	char *whole = NULL;
+
+	if (path[0] == '/')
+		return strdup(path);
+	return here && asprintf(&whole, "%s/%s", here, path) >= 0 ? whole : NULL;
+}
+
+int vswitch_add_port_vde(struct vswitch *vswitch, const char *name,
+			 const struct vswitch_vde_options *options, struct error *error)
+{
+	struct port_vde *vde = calloc(1, sizeof(*vde));
+	int rc = -ENOMEM;
+
+	if (!vde)
+		return error_set(error, rc, "port %s: out of memory", name);
+	vde->port.ops = &ops;
+	vde->ctl_fd = vde->data_fd = vde->socket.fd = -1;
+	vde->listener.fd = vde->ctl.fd = vde->watch.fd = -1;
+	vde->patience.expire = patience_ended;
+	vde->has_access = options->access != NULL;
+	if (options->access)
+		vde->access = *options->access;
+	vde->directory = whole_path(options->directory);
+	if (!vde->directory || datagrams_create(&vde->datagrams))
+		error_set(error, rc, "out of memory");
+	else
+		rc = vde_listen(vde, error);
+	if (rc < 0) {
+		vde_destroy(&vde->port);
+		error_prefix(error, "port %s", name);
+		return rc;
+	}
+	return vswitch_add_port_as(vswitch, &vde->port, name, options->config, error);
+}
