@@ -195,7 +195,7 @@ static int lv_create_verb(int argc, char **argv)
 						 describe_text(type), "mirrors",
 						 (json_int_t)mirrors, "region_size",
 						 (json_int_t)region, "no_sync", no_sync));
-	lv_size_add_pvs(&operands, 1, change.params);
+	lv_place_add(&operands, 1, change.params);
 	if (!lv_size_parse(&size, "", change.params) ||
 	    !set_policy(change.params, contiguous && !policy ? "contiguous" : policy)) {
 		json_decref(change.params);
@@ -269,7 +269,7 @@ static int change_size(struct lv_command *change, const char *usage, const char 
 		       &status))
 		return status;
 	change->request = json_object();
-	lv_size_add_pvs(&operands, 1, change->request);
+	lv_place_add(&operands, 1, change->request);
 	change->params = json_copy(change->request);
 	if (!lv_size_parse(&size, signs, change->request) || !set_policy(change->params, policy)) {
 		json_decref(change->request);

@@ -149,7 +149,7 @@ static int create(struct volume_group *group, const char *name, json_t *params, 
 		  json_t *news, struct error *error)
 {
 	struct planned planned = { group, params, news };
-	CLEANUP_FREE struct volume_pv **pvs = NULL;
+	CLEANUP_LV_PLACES struct lv_places places = { 0 };
 	CLEANUP_FREE const char *const *tags = NULL;
 	struct volume_lv_options options = {
 		.stripes = (unsigned)number(params, "stripes"),
@@ -169,13 +169,13 @@ static int create(struct volume_group *group, const char *name, json_t *params, 
 	if (!rc)
 		rc = policy_of(params, &options.allocation, error);
 	if (!rc)
-		rc = lv_size_find_pvs(group, params, &pvs, &options.pv_count, error);
+		rc = lv_place_find(group, json_object_get(params, "pvs"), &places, error);
 	if (!rc)
 		rc = create_size(group, params, &options, error);
 	if (rc)
 		return rc;
 	options.tags = tags;
-	options.pvs = pvs;
+	lv_place_options(&places, &options);
 	if (plan) {
 		options.planned = say_planned;
 		options.planned_arg = &planned;
@@ -247,14 +247,14 @@ static int resize(struct volume_group *group, const char *name, json_t *params, 
 {
 	const struct volume_lv *lv = volume_group_get_lv(group, name);
 	struct volume_lv_options options = { .less = lv_size_is_relative(params) };
-	CLEANUP_FREE struct volume_pv **pvs = NULL;
+	CLEANUP_LV_PLACES struct lv_places places = { 0 };
 	uint64_t before = lv ? lv->size : 0;
 	char sizes[2][SIZE_TEXT], rounded[96];
 	int rc = policy_of(params, &options.allocation, error);
 
 	if (!rc)
-		rc = lv_size_find_pvs(group, params, &pvs, &options.pv_count, error);
-	options.pvs = pvs;
+		rc = lv_place_find(group, json_object_get(params, "pvs"), &places, error);
+	lv_place_options(&places, &options);
 	if (!rc)
 		rc = volume_lv_resize(group, name, number(params, "size"), &options, error);
 	lv = rc ? NULL : volume_group_get_lv(group, name);
@@ -273,12 +273,12 @@ static int resize(struct volume_group *group, const char *name, json_t *params, 
 static int repair(struct volume_group *group, const char *name, json_t *params, json_t *news,
 		  struct error *error)
 {
-	CLEANUP_FREE struct volume_pv **pvs = NULL;
+	CLEANUP_LV_PLACES struct lv_places places = { 0 };
 	struct volume_lv_options options = { 0 };
 	unsigned replaced = 0;
-	int rc = lv_size_find_pvs(group, params, &pvs, &options.pv_count, error);
+	int rc = lv_place_find(group, json_object_get(params, "pvs"), &places, error);
 
-	options.pvs = pvs;
+	lv_place_options(&places, &options);
 	if (!rc)
 		rc = volume_lv_repair(group, name, &options, &replaced, error);
 	if (!rc && replaced)

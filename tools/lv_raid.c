@@ -213,6 +213,6 @@ int lv_repair_verb(int argc, char **argv)
 		       &status))
 		return status;
 	rebuild.mend = json_pack("{s:o}", "name", describe_text(operands.words[0]));
-	lv_size_add_pvs(&operands, 1, rebuild.mend);
+	lv_place_add(&operands, 1, rebuild.mend);
 	return volume_rebuild(&rebuild, operands.words[0]);
 }

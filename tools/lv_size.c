@@ -76,97 +76,15 @@ bool lv_size_parse(const struct lv_size *size, const char *signs, json_t *params
 	return true;
 }
 
-/* A path, unless it is a tag, an array or a UUID. */
-static bool is_path(const char *word)
-{
-	return *word != '@' && !stack_names_array(word) &&
-	       (strchr(word, '/') || !access(word, F_OK));
-}
-
-void lv_size_add_pvs(const struct cli_words *words, unsigned from, json_t *params)
-{
-	json_t *list = json_array();
-
-	for (unsigned i = from; i < words->count; i++) {
-		CLEANUP_FREE char *path =
-			is_path(words->words[i]) ? device_resolve(words->words[i]) : NULL;
-
-		json_array_append_new(list,
-				      path ? describe_path(path) : describe_text(words->words[i]));
-	}
-	json_object_set_new(params, "pvs", list);
-}
-
 /* ---- What that means in a group ---- */
-
-static bool has_tag(const struct volume_pv *pv, const char *tag)
-{
-	for (unsigned i = 0; i < pv->tag_count; i++)
-		if (!strcmp(pv->tags[i], tag))
-			return true;
-	return false;
-}
-
-static bool names_pv(const struct volume_pv *pv, const char *name)
-{
-	if (*name == '@')
-		return has_tag(pv, name + 1);
-	return !strcmp(pv->uuid, name) || (pv->block && !strcmp(pv->block->name, name));
-}
-
-static bool contains(struct volume_pv *const *pvs, unsigned count, const struct volume_pv *pv)
-{
-	for (unsigned i = 0; i < count; i++)
-		if (pvs[i] == pv)
-			return true;
-	return false;
-}
-
-int lv_size_find_pvs(const struct volume_group *group, json_t *params, struct volume_pv ***out,
-		     unsigned *count, struct error *error)
-{
-	json_t *list = json_object_get(params, "pvs"), *item;
-	CLEANUP_FREE struct volume_pv **pvs = NULL;
-	size_t index;
-
-	*out = NULL;
-	*count = 0;
-	if (!json_array_size(list))
-		return 0;
-	pvs = calloc(group->pv_count + 1, sizeof(struct volume_pv *));
-	if (!pvs)
-		return -ENOMEM;
-	json_array_foreach(list, index, item) {
-		const char *name = json_is_string(item) ? json_string_value(item) : "?";
-		bool found = false;
-
-		for (unsigned i = 0; i < group->pv_count; i++) {
-			if (!names_pv(group->pvs[i], name))
-				continue;
-			found = true;
-			if (!contains(pvs, *count, group->pvs[i]))
-				pvs[(*count)++] = group->pvs[i];
-		}
-		if (!found) {
-			error_set(error, -ENOENT,
-				  "%s: is no physical volume of volume group %s, and no tag of "
-				  "one",
-				  name, group->name);
-			return error_advise(error, "`tenon vg show %s` lists them", group->name);
-		}
-	}
-	*out = steal_pointer(&pvs);
-	return 0;
-}
 
 /* The whole that a percentage is of, in extents. */
 static int whole_of(const struct volume_group *group, const struct volume_lv *lv, json_t *params,
 		    uint64_t *whole, struct error *error)
 {
 	const char *of = json_string_value(json_object_get(params, "of"));
-	CLEANUP_FREE struct volume_pv **pvs = NULL;
-	unsigned count;
-	int rc = lv_size_find_pvs(group, params, &pvs, &count, error);
+	CLEANUP_LV_PLACES struct lv_places places = { 0 };
+	int rc = lv_place_find(group, json_object_get(params, "pvs"), &places, error);
 
 	if (rc)
 		return rc;
@@ -179,12 +97,9 @@ static int whole_of(const struct volume_group *group, const struct volume_lv *lv
 					 "%%LV: a volume that is made has no size yet");
 		*whole = lv->extent_count;
 	}
-	if (!of || strcmp(of, "PVS") != 0 || !count)
+	if (!of || strcmp(of, "PVS") != 0 || !places.pv_count)
 		return 0;
-	*whole = 0;
-	for (unsigned i = 0; i < count; i++)
-		*whole += pvs[i]->extent_count - pvs[i]->allocated_extents;
-	return 0;
+	return lv_place_free(group, &places, whole, error);
 }
 
 static uint64_t natural(json_t *params, const char *key)

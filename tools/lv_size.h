@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Sizes of volumes as people give them: 1G, +1G, -1G, 300 extents, 50%FREE, +10%VG, 100%PVS, 20%LV; and the PVs that they
- * may lie on. Parsed by the command into parameters, which are carried out where the group is open, since only there
+ * Sizes of volumes as people give them: 1G, +1G, -1G, 300 extents, 50%FREE, +10%VG, 100%PVS, 20%LV; where they may lie is in
+ * lv_place.h. Parsed by the command into parameters, which are carried out where the group is open, since only there
  * is known what is free.
  */
 #ifndef TENON_TOOLS_LV_SIZE_H
@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "tools/cli.h"
+#include "tools/lv_place.h"
 
 struct error;
 struct volume_group;
@@ -33,13 +34,6 @@ struct lv_size {
 /* Sets "sign", and "bytes", "extents" or "percent" with "of". `signs`: those that the verb takes. False: what is wrong was
  * printed. */
 bool lv_size_parse(const struct lv_size *size, const char *signs, json_t *params);
-
-/* Sets "pvs": devices, UUIDs or @tags. */
-void lv_size_add_pvs(const struct cli_words *words, unsigned from, json_t *params);
-
-/* The PVs that the parameters name, in *out, which the caller frees; NULL where they name none. -ENOENT. */
-int lv_size_find_pvs(const struct volume_group *group, json_t *params, struct volume_pv ***out,
-		     unsigned *count, struct error *error);
 
 /* What the parameters ask for, without sign, in bytes. `lv` may be NULL. A percentage is rounded down to extents, or up
  * where that much goes. -ERANGE. */

@@ -14,25 +14,20 @@
 #include "util/error.h"
 #include "util/size.h"
 
-static int find_source(const struct volume_group *group, json_t *params, struct volume_pv **out,
+static int find_source(const struct volume_group *group, json_t *params, struct lv_places *places,
 		       struct error *error)
 {
 	json_t *from = json_object_get(params, "from"), *one;
-	CLEANUP_FREE struct volume_pv **pvs = NULL;
-	unsigned count = 0;
 	int rc;
 
-	*out = NULL;
 	if (!json_is_string(from))
 		return 0;
-	one = json_pack("{s:[O]}", "pvs", from);
-	rc = one ? lv_size_find_pvs(group, one, &pvs, &count, error) : -ENOMEM;
+	one = json_pack("[O]", from);
+	rc = one ? lv_place_find(group, one, places, error) : -ENOMEM;
 	json_decref(one);
-	if (!rc && count != 1)
+	if (!rc && places->pv_count != 1)
 		rc = error_set(error, -EINVAL, "%s: stands for %u physical volumes, expected one",
-			       json_string_value(from), count);
-	if (!rc)
-		*out = pvs[0];
+			       json_string_value(from), places->pv_count);
 	return rc;
 }
 
@@ -66,7 +61,7 @@ static int list_volumes(const struct volume_group *group, json_t *list, const ch
 int move_begin(struct volume_group *group, json_t *params, json_t *news, struct error *error)
 {
 	const char *policy = json_string_value(json_object_get(params, "allocation"));
-	CLEANUP_FREE struct volume_pv **to = NULL;
+	CLEANUP_LV_PLACES struct lv_places from = { 0 }, to = { 0 };
 	CLEANUP_FREE const char **volumes = NULL;
 	struct volume_move_options options = { 0 };
 	char text[VOLUME_NAME_LENGTH + 128], size[SIZE_TEXT];
@@ -76,13 +71,19 @@ int move_begin(struct volume_group *group, json_t *params, json_t *news, struct 
 	rc = list_volumes(group, json_object_get(params, "volumes"), &volumes,
 			  &options.volume_count, error);
 	if (!rc)
-		rc = find_source(group, params, &options.from, error);
+		rc = find_source(group, params, &from, error);
 	if (!rc)
-		rc = lv_size_find_pvs(group, params, &to, &options.to_count, error);
+		rc = lv_place_find(group, json_object_get(params, "pvs"), &to, error);
 	if (!rc && policy)
 		rc = volume_allocation_parse(policy, &options.allocation, error);
 	options.volumes = volumes;
-	options.to = to;
+	options.from = from.pv_count ? from.pvs[0] : NULL;
+	options.from_ranges = from.ranges;
+	options.from_range_count = from.range_count;
+	options.to = to.pvs;
+	options.to_count = to.pv_count;
+	options.to_ranges = to.ranges;
+	options.to_range_count = to.range_count;
 	if (!rc)
 		rc = volume_move_begin(group, &options, &extents, error);
 	if (rc)

@@ -37,11 +37,23 @@ struct move_command {
 
 static int find_group_of(struct move_command *command, struct error *error)
 {
+	CLEANUP_FREE char *device = lv_place_device(command->source), *from = NULL;
+	const char *ranges = command->source + (device ? strlen(device) : 0);
+	struct error first = { 0 };
 	char uuid[VOLUME_UUID_TEXT];
-	int rc = pv_find(&command->given, command->source, &command->vg, uuid, error);
+	int rc = device ? pv_find(&command->given, device, &command->vg, uuid, &first) : -ENOMEM;
 
+	/* Not extents of a disk, but the partition on it? */
+	if (rc == -ENOENT && *ranges) {
+		ranges = "";
+		rc = pv_find(&command->given, command->source, &command->vg, uuid, error);
+	} else if (rc) {
+		*error = first;
+	}
+	if (!rc && asprintf(&from, "%s%s", uuid, ranges) < 0)
+		rc = -ENOMEM;
 	if (!rc)
-		json_object_set_new(command->params, "from", json_string(uuid));
+		json_object_set_new(command->params, "from", describe_text(from));
 	return rc;
 }
 
@@ -346,7 +358,7 @@ static int move_verb(struct move_command *command, const struct cli_words *opera
 	command->source = operands->words[0];
 	command->progress.what = "move";
 	if (operands->count > 1)
-		lv_size_add_pvs(operands, 1, command->params);
+		lv_place_add(operands, 1, command->params);
 	status = cli_on_fiber(command_run, command);
 	return status;
 }
@@ -407,11 +419,9 @@ int lv_move_verb(int argc, char **argv)
 	command.params = json_object();
 	if (from) {
 		struct cli_words one = { (char **)&from, 1 };
-		json_t *resolved = json_object();
+		json_t *resolved = lv_place_words(&one, 0);
 
-		lv_size_add_pvs(&one, 0, resolved);
-		json_object_set(command.params, "from",
-				json_array_get(json_object_get(resolved, "pvs"), 0));
+		json_object_set(command.params, "from", json_array_get(resolved, 0));
 		json_decref(resolved);
 	}
 	status = move_verb(&command, &operands, policy);

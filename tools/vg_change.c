@@ -256,7 +256,7 @@ int vg_change(struct volume_group *group, struct vg_change *change, struct error
 
 	if (!method)
 		return error_set(error, -EINVAL, "%s: no such method", change->method);
-	rc = method->of_pvs ? lv_size_find_pvs(group, change->params, &pvs, &work.pv_count, error)
+	rc = method->of_pvs ? lv_place_find_pvs(group, change->params, &pvs, &work.pv_count, error)
 			    : 0;
 	if (!rc && method->of_pvs && !work.pv_count)
 		rc = error_set(error, -EINVAL, "%s: names no physical volume", change->method);

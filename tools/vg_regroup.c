@@ -74,7 +74,7 @@ static int split(struct regroup *regroup, struct stack *stack, struct error *err
 	if (!rc)
 		rc = regroup->volume
 			     ? find_pvs_of(group, regroup->volume, &pvs, &count, error)
-			     : lv_size_find_pvs(group, regroup->params, &pvs, &count, error);
+			     : lv_place_find_pvs(group, regroup->params, &pvs, &count, error);
 	if (!rc)
 		rc = volume_group_split(group, regroup->names[1], pvs, count, error);
 	if (!rc)
@@ -161,7 +161,7 @@ int vg_split_verb(int argc, char **argv)
 	regroup.names[1] = operands.words[1];
 	regroup.params = json_object();
 	if (!regroup.volume)
-		lv_size_add_pvs(&operands, 2, regroup.params);
+		lv_place_add(&operands, 2, regroup.params);
 	status = cli_on_fiber(regroup_run, &regroup);
 	json_decref(regroup.params);
 	return status;

@@ -227,7 +227,7 @@ static int ask_server(struct vg_command *command, const char *socket, struct err
 	if (rc)
 		return rc;
 	if (command->devices.count)
-		lv_size_add_pvs(&command->devices, 0, command->params);
+		lv_place_add(&command->devices, 0, command->params);
 	rc = rpc_call(socket, command->method, json_incref(command->params), &answer, error);
 	if (!rc)
 		lv_change_tell(json_object_get(answer, "notes"), json_object_get(answer, "news"));
@@ -369,7 +369,7 @@ int vg_reduce_verb(int argc, char **argv)
 	if (missing)
 		command.method = "vg.reduce_missing";
 	else
-		lv_size_add_pvs(&operands, 1, command.params);
+		lv_place_add(&operands, 1, command.params);
 	return command_do(&command);
 }
 

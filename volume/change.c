@@ -288,8 +288,10 @@ static int find_lv(void *arg)
 			  "%s/%s: is on its way to other PVs, and not changed until "
 			  "it is there",
 			  group->name, name);
-		return error_advise(error, "LVM2's `pvmove` takes it to its end, and `pvmove "
-					   "--abort` undoes it");
+		return error_advise(error,
+				    "`tenon lv move %s/%s --continue` takes it to its end, "
+				    "--abort undoes it",
+				    group->name, lv->name);
 	}
 	dependent = lvm_lv_dependent(group, lv);
 	if (dependent)

@@ -122,7 +122,10 @@ int change_grow(struct volume_group *group, struct volume_lv *lv, uint32_t exten
 		unsigned stripes, uint32_t stripe_size, const struct volume_lv_options *options,
 		struct error *error);
 
-struct allocate_free;
+/* Of gaps by PV and start, in *gaps, what lies in the ranges: on PVs of which there is one, or (`only`) on no others. -ENOMEM. */
+int change_cut_free(const struct volume_range *ranges, unsigned range_count, bool only,
+		    struct allocate_free **gaps, size_t *count);
+
 /* All free extents of PVs that may be allocated from, by PV and start; the caller frees *out. -ENOMEM. */
 int change_free_extents(const struct volume_group *group, struct allocate_free **out,
 			size_t *count);

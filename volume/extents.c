@@ -100,7 +100,7 @@ static bool allowed(const struct volume_pv *pv, const struct place_rules *rules)
 }
 
 /* The gaps between what is used, on PVs that may be allocated from. */
-static int find_free(const struct volume_group *group, const struct place_rules *rules,
+static int find_gaps(const struct volume_group *group, const struct place_rules *rules,
 		     struct allocate_free **out, size_t *count)
 {
 	CLEANUP_FREE struct lvm_used *used = NULL;
@@ -135,6 +135,17 @@ static int find_free(const struct volume_group *group, const struct place_rules 
 	}
 	*out = gaps;
 	return 0;
+}
+
+static int find_free(const struct volume_group *group, const struct place_rules *rules,
+		     struct allocate_free **out, size_t *count)
+{
+	const struct volume_lv_options *options = rules->options;
+	int rc = find_gaps(group, rules, out, count);
+
+	if (!rc && options && options->range_count)
+		rc = change_cut_free(options->ranges, options->range_count, false, out, count);
+	return rc;
 }
 
 int change_free_extents(const struct volume_group *group, struct allocate_free **out, size_t *count)

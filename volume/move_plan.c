@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The beginning of a move (move.h): which extents, where to, and the layer under the volumes that they are of. */
+/* The beginning of a move (move.h): the layer under the volumes whose extents move. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,261 +8,14 @@
 #include "block/block.h"
 #include "util/bytes.h"
 #include "util/error.h"
-#include "util/size.h"
-#include "volume/allocate.h"
 #include "volume/lvm_io.h"
 #include "volume/move.h"
-#include "volume/volume_move.h"
+#include "volume/move_plan.h"
 
 /* A step is done again as a whole after a crash, and costs a commit and some 400 bytes of metadata. */
 #define STEPS_MOST  64u
 #define REGION_MOST 4096u /* sectors: LVM2's mirror_region_size */
 #define STEP_LEAST  (256ull << 20)
-
-struct move_planning {
-	struct change *change;
-	struct volume_group *group;
-	const struct volume_move_options *options;
-	struct error *error;
-	struct volume_lv *move;
-	struct allocate_free *free; /* what is left */
-	size_t free_count;
-	bool *barred; /* PVs that the extents at hand may not go to, by index */
-	bool anywhere;
-	struct volume_segment *steps;
-	uint32_t step_room;
-	uint32_t step_extents;
-	uint64_t wanted; /* all extents that are to move */
-};
-
-/* ---- What ---- */
-
-static bool is_destination(const struct move_planning *planning, const struct volume_pv *pv)
-{
-	const struct volume_move_options *options = planning->options;
-
-	for (unsigned i = 0; i < options->to_count; i++)
-		if (options->to[i] == pv)
-			return true;
-	return !options->to_count;
-}
-
-static bool is_source(const struct move_planning *planning, const struct volume_pv *pv)
-{
-	const struct volume_move_options *options = planning->options;
-
-	if (options->from)
-		return pv == options->from;
-	return pv && options->to_count && !is_destination(planning, pv);
-}
-
-/* The part of [start, start + count) of a PV that is to move: *start and the count. */
-static uint32_t source_part(const struct move_planning *planning, const struct volume_area *area,
-			    uint32_t count, uint32_t *start)
-{
-	const struct volume_move_options *options = planning->options;
-	uint64_t from = area->extent, end = (uint64_t)area->extent + count;
-
-	*start = area->extent;
-	if (!is_source(planning, area->pv))
-		return 0;
-	if (!options->last && !options->first)
-		return count;
-	from = MAX(from, (uint64_t)options->first);
-	end = MIN(end, (uint64_t)options->last + 1);
-	*start = (uint32_t)from;
-	return end > from ? (uint32_t)(end - from) : 0;
-}
-
-/* The volume, or what it is made of. */
-static bool is_named(const struct move_planning *planning, const struct volume_lv *lv,
-		     unsigned depth)
-{
-	const struct volume_move_options *options = planning->options;
-	const struct volume_lv *user;
-
-	for (unsigned i = 0; i < options->volume_count; i++)
-		if (!strcmp(options->volumes[i], lv->name))
-			return true;
-	if (!options->volume_count)
-		return true;
-	user = lv->visible || depth > 8 ? NULL : lvm_lv_dependent(planning->group, lv);
-	return user && is_named(planning, user, depth + 1);
-}
-
-static int check_names(const struct move_planning *planning)
-{
-	const struct volume_move_options *options = planning->options;
-
-	for (unsigned i = 0; i < options->volume_count; i++)
-		if (!volume_group_get_lv(planning->group, options->volumes[i]))
-			return error_set(planning->error, -ENOENT, "%s/%.128s: no such volume",
-					 planning->group->name, options->volumes[i]);
-	return 0;
-}
-
-static uint64_t count_lv(const struct move_planning *planning, const struct volume_lv *lv)
-{
-	uint64_t sum = 0;
-	uint32_t start;
-
-	for (unsigned i = 0; i < lv->segment_count; i++)
-		for (unsigned k = 0; k < lv->segments[i].area_count; k++)
-			sum += source_part(planning, &lv->segments[i].areas[k],
-					   lvm_segment_area_extents(&lv->segments[i]), &start);
-	return sum;
-}
-
-/* What lies on the PV and is of a type that is kept as it is: it would stay there without a word. */
-static int check_kept(const struct move_planning *planning, const struct volume_lv *lv)
-{
-	struct lvm_pv_names names;
-	bool found = false;
-
-	if (lvm_pv_names_init(&names, planning->group))
-		return change_no_memory(planning->group, planning->error);
-	for (unsigned i = 0; !found && i < lv->segment_count; i++) {
-		const struct lvm_config_node *node = lv->segments[i].private->node;
-
-		for (unsigned k = 0; node && k < planning->group->pv_count; k++)
-			found |= is_source(planning, planning->group->pvs[k]) &&
-				 lvm_config_names(node->child, planning->group->pvs[k]->name);
-	}
-	lvm_pv_names_free(&names);
-	return found ? error_set(planning->error, -EOPNOTSUPP,
-				 "%s/%s: is of type %s, which is not moved; LVM2 can",
-				 planning->group->name, lv->name, volume_lv_type(lv))
-		     : 0;
-}
-
-/* ---- Where to ---- */
-
-static void bar(const struct move_planning *planning, const struct volume_pv *pv)
-{
-	if (pv && !planning->anywhere)
-		planning->barred[pv->private->index] = true;
-}
-
-static void bar_all_of(const struct move_planning *planning, const struct volume_lv *lv,
-		       unsigned depth)
-{
-	for (unsigned i = 0; i < lv->segment_count; i++)
-		for (unsigned k = 0; k < lv->segments[i].area_count; k++) {
-			bar(planning, lv->segments[i].areas[k].pv);
-			if (lv->segments[i].areas[k].lv && depth < 8)
-				bar_all_of(planning, lv->segments[i].areas[k].lv, depth + 1);
-		}
-}
-
-/* "x_rimage_1" and "x_rmeta_1" are of one leg. */
-static bool same_leg(const struct volume_lv *a, const struct volume_lv *b)
-{
-	const char *x = strrchr(a->name, '_'), *y = strrchr(b->name, '_');
-
-	return a == b || (x && y && !strcmp(x, y));
-}
-
-/* The PVs of the other copies, or parity, of what a volume is a part of. */
-static void bar_siblings(const struct move_planning *planning, const struct volume_lv *lv)
-{
-	const struct volume_group *group = planning->group;
-	const struct volume_lv *user = lv->visible ? NULL : lvm_lv_dependent(group, lv);
-
-	if (!user || (strncmp(user->segments->type, "raid", 4) &&
-		      strncmp(user->segments->type, "mirror", 6)))
-		return;
-	for (unsigned i = 0; i < group->lv_count; i++) {
-		const struct volume_lv *other = group->lvs[i];
-
-		if (!other->visible && !same_leg(lv, other) &&
-		    lvm_lv_dependent(group, other) == user)
-			bar_all_of(planning, other, 0);
-	}
-}
-
-static void find_barred(const struct move_planning *planning, const struct volume_lv *lv,
-			const struct volume_segment *segment, unsigned area)
-{
-	const struct volume_group *group = planning->group;
-	const struct volume_pv *from = segment->areas[area].pv;
-
-	for (unsigned i = 0; i < group->pv_count; i++) {
-		const struct volume_pv *pv = group->pvs[i];
-
-		planning->barred[i] =
-			!pv->allocatable || !pv->block || !is_destination(planning, pv) ||
-			(pv == from && !(planning->anywhere && planning->options->to_count)) ||
-			pv->block->logical_block_size != from->block->logical_block_size;
-	}
-	for (unsigned i = 0; i < segment->area_count; i++)
-		if (i != area)
-			bar(planning, segment->areas[i].pv);
-	bar_siblings(planning, lv);
-}
-
-/* Takes what was allocated out of what is left. */
-static void take(struct move_planning *planning, const struct allocate_result *pieces)
-{
-	for (size_t i = 0; i < pieces->count; i++)
-		for (size_t k = 0; k < planning->free_count; k++) {
-			struct allocate_free *gap = &planning->free[k];
-
-			if (gap->pv != pieces->places[i].pv ||
-			    gap->start != pieces->places[i].extent)
-				continue;
-			gap->start += pieces->lengths[i];
-			gap->count -= pieces->lengths[i];
-			break;
-		}
-}
-
-static int fail_room(const struct move_planning *planning, const struct volume_lv *lv,
-		     const struct volume_pv *from, uint32_t extents)
-{
-	uint64_t left = 0;
-
-	for (size_t i = 0; i < planning->free_count; i++)
-		if (!planning->barred[planning->free[i].pv])
-			left += planning->free[i].count;
-	error_set(planning->error, -ENOSPC,
-		  "%s/%s: %u extents on %s are to move, %llu are free where they may go",
-		  planning->group->name, lv->name, extents, from->block->name,
-		  (unsigned long long)left);
-	return error_advise(planning->error, "name other devices, or add one: tenon vg extend%s",
-			    planning->anywhere ? ""
-					       : "; --alloc anywhere lets stripes and copies "
-						 "share one");
-}
-
-static int allocate(struct move_planning *planning, const struct volume_lv *lv,
-		    const struct volume_segment *segment, unsigned area, uint32_t extents,
-		    struct allocate_result *pieces)
-{
-	struct allocate_free *gaps = calloc(planning->free_count + 1, sizeof(*gaps));
-	enum volume_allocation policy = planning->options->allocation;
-	struct allocate_wish wish = { .extents = extents, .stripes = 1 };
-	size_t count = 0;
-	int rc;
-
-	if (!gaps)
-		return change_no_memory(planning->group, planning->error);
-	if (policy == VOLUME_ALLOCATE_CONTIGUOUS)
-		wish.policy = ALLOCATE_CONTIGUOUS;
-	else if (policy == VOLUME_ALLOCATE_CLING)
-		wish.policy = ALLOCATE_CLING;
-	find_barred(planning, lv, segment, area);
-	for (size_t i = 0; i < planning->free_count; i++)
-		if (planning->free[i].count && !planning->barred[planning->free[i].pv])
-			gaps[count++] = planning->free[i];
-	rc = allocate_extents(gaps, count, &wish, pieces);
-	free(gaps);
-	if (rc == -ENOSPC)
-		return fail_room(planning, lv, segment->areas[area].pv, extents);
-	if (rc)
-		return change_no_memory(planning->group, planning->error);
-	take(planning, pieces);
-	return 0;
-}
 
 /* ---- The layer ---- */
 
@@ -406,11 +159,12 @@ static int allocate_areas(struct move_planning *planning, const struct volume_lv
 	for (unsigned i = 0; !rc && i < segment->area_count; i++) {
 		uint32_t start;
 
-		moved[i].count = source_part(planning, &segment->areas[i],
-					     lvm_segment_area_extents(segment), &start);
+		moved[i].count = lvm_move_source_part(planning, &segment->areas[i],
+						      lvm_segment_area_extents(segment), &start);
 		moved[i].start = start - segment->areas[i].extent;
 		if (moved[i].count)
-			rc = allocate(planning, lv, segment, i, moved[i].count, &moved[i].pieces);
+			rc = lvm_move_allocate(planning, lv, segment, i, moved[i].count,
+					       &moved[i].pieces);
 	}
 	return rc;
 }
@@ -444,6 +198,32 @@ static int move_segment(struct move_planning *planning, const struct volume_lv *
 	return rc;
 }
 
+/* Piece by piece, so that of each all of an area moves, or nothing. */
+static int move_pieces(struct move_planning *planning, const struct volume_lv *lv,
+		       const struct volume_segment *segment, struct volume_segment **segments,
+		       unsigned *count)
+{
+	CLEANUP_FREE struct volume_area *areas = calloc(segment->area_count, sizeof(*areas));
+	uint32_t all = lvm_segment_area_extents(segment), cut;
+	int rc = areas ? 0 : change_no_memory(planning->group, planning->error);
+
+	for (uint32_t at = 0; !rc && at < all; at = cut) {
+		struct volume_segment piece = *segment;
+
+		cut = lvm_move_same_until(planning, segment, at);
+		if (at || cut < all) {
+			piece.start_extent += at * segment->area_count;
+			piece.extent_count = (cut - at) * segment->area_count;
+			memcpy(areas, segment->areas, segment->area_count * sizeof(*areas));
+			for (unsigned i = 0; i < segment->area_count; i++)
+				areas[i].extent += at;
+			piece.areas = areas;
+		}
+		rc = move_segment(planning, lv, &piece, segments, count);
+	}
+	return rc;
+}
+
 static int set_segments(struct move_planning *planning, struct volume_lv *lv,
 			const struct volume_segment *segments, unsigned count)
 {
@@ -472,7 +252,7 @@ static int move_lv(struct move_planning *planning, struct volume_lv *lv)
 				 planning->group->name, lv->name);
 	for (unsigned i = 0; !rc && i < lv->segment_count; i++) {
 		if (lv->segments[i].area_count) {
-			rc = move_segment(planning, lv, &lv->segments[i], &segments, &count);
+			rc = move_pieces(planning, lv, &lv->segments[i], &segments, &count);
 			continue;
 		}
 		rc = error_set(planning->error, -EOPNOTSUPP,
@@ -524,13 +304,13 @@ static int make_layer(struct move_planning *planning)
 static int count_wanted(struct move_planning *planning)
 {
 	const struct volume_group *group = planning->group;
-	int rc = check_names(planning);
+	int rc = lvm_move_check_names(planning);
 
 	for (unsigned i = 0; !rc && i < group->lv_count; i++) {
-		if (!is_named(planning, group->lvs[i], 0))
+		if (!lvm_move_is_named(planning, group->lvs[i], 0))
 			continue;
-		planning->wanted += count_lv(planning, group->lvs[i]);
-		rc = check_kept(planning, group->lvs[i]);
+		planning->wanted += lvm_move_count(planning, group->lvs[i]);
+		rc = lvm_move_check_kept(planning, group->lvs[i]);
 	}
 	if (rc)
 		return rc;
@@ -552,6 +332,17 @@ static int count_wanted(struct move_planning *planning)
 	return 0;
 }
 
+static int find_room(struct move_planning *planning)
+{
+	const struct volume_move_options *options = planning->options;
+	int rc = change_free_extents(planning->group, &planning->free, &planning->free_count);
+
+	if (!rc && options->to_range_count)
+		rc = change_cut_free(options->to_ranges, options->to_range_count, false,
+				     &planning->free, &planning->free_count);
+	return rc;
+}
+
 /* Computes; see lvm_vg_compute(). */
 static int plan(void *arg)
 {
@@ -560,12 +351,13 @@ static int plan(void *arg)
 	unsigned count = group->lv_count;
 	int rc = count_wanted(planning);
 
-	if (!rc && change_free_extents(group, &planning->free, &planning->free_count))
+	if (!rc && find_room(planning))
 		rc = change_no_memory(group, planning->error);
 	if (!rc)
 		rc = make_layer(planning);
 	for (unsigned i = 0; !rc && i < count; i++)
-		if (is_named(planning, group->lvs[i], 0) && count_lv(planning, group->lvs[i]))
+		if (lvm_move_is_named(planning, group->lvs[i], 0) &&
+		    lvm_move_count(planning, group->lvs[i]))
 			rc = move_lv(planning, group->lvs[i]);
 	if (rc) {
 		free(planning->move);
@@ -600,8 +392,8 @@ static int check_idle(const struct volume_group *group, struct error *error)
 		return 0;
 	error_set(error, -EBUSY, "volume group %s: a move is half done (%s)", group->name,
 		  move->name);
-	return error_advise(error,
-			    "LVM2's `pvmove` takes it to its end, and `pvmove --abort` undoes it");
+	return error_advise(
+		error, "`tenon pv move DEVICE --continue` takes it to its end, --abort undoes it");
 }
 
 int volume_move_begin(struct volume_group *group, const struct volume_move_options *options,

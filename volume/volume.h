@@ -360,6 +360,12 @@ const char *volume_allocation_name(enum volume_allocation allocation);
 enum volume_allocation volume_allocation_of(const struct volume_group *group,
 					    const struct volume_lv *lv);
 
+/* Extents of a PV, `last` too. */
+struct volume_range {
+	struct volume_pv *pv;
+	uint32_t first, last;
+};
+
 struct volume_lv_options {
 	uint64_t size;                     /* in bytes, rounded up to extents; or else */
 	uint32_t extents;                  /* a number of extents */
@@ -369,6 +375,8 @@ struct volume_lv_options {
 	bool less; /* where so much is not free, as much as there is (as for 100%FREE in stripes) */
 	struct volume_pv *const *pvs; /* allocate only on these; NULL: all */
 	unsigned pv_count;
+	const struct volume_range *ranges; /* on PVs that are in here only these extents */
+	unsigned range_count;
 	const char *const *tags;
 	unsigned tag_count;
 	/* A RAID volume, by lvm2's names: raid1, raid6_zr, ... `stripes` are those with data; NULL: linear or striped. */
@@ -393,6 +401,10 @@ int volume_group_name_check(const char *name, struct error *error);
  * set. */
 int volume_tag_check(const char *tag, struct error *error);
 
+/* Free extents that may be allocated, of these ranges. -ENOMEM. */
+int volume_free_in(const struct volume_group *group, const struct volume_range *ranges,
+		   unsigned count, uint64_t *extents);
+
 /* -EEXIST (of a removed volume in the group's history, too), -EINVAL (the names of group and volume have at
  * most 124 characters together), -ENOSPC (with how much is free), -EROFS for a group that cannot be
  * changed. */
@@ -406,7 +418,7 @@ int volume_lv_rename(struct volume_group *group, const char *name, const char *n
 		     struct error *error);
 
 /* Grows or shrinks to `size`, rounded up to extents. An open volume may grow (its block's size follows
- * at once) and not shrink: -EBUSY. Only `allocation` and `pvs` of `options` are looked at; NULL is fine. */
+ * at once) and not shrink: -EBUSY. Only `allocation`, `pvs`, `ranges` and `less` of `options` are looked at; NULL is fine. */
 int volume_lv_resize(struct volume_group *group, const char *name, uint64_t size,
 		     const struct volume_lv_options *options, struct error *error);
 

@@ -15,13 +15,16 @@
 struct volume_move_options {
 	/* Extents on this PV; NULL: on all PVs but those of `to`. */
 	struct volume_pv *from;
-	uint32_t first, last; /* of `from`: only these extents; both 0: all */
+	const struct volume_range *from_ranges; /* of it: only these extents; none: all */
+	unsigned from_range_count;
 	/* Of these volumes, with all that they are made of; none: of all. */
 	const char *const *volumes;
 	unsigned volume_count;
 	/* To these; none: all others. */
 	struct volume_pv *const *to;
 	unsigned to_count;
+	const struct volume_range *to_ranges; /* on those that are in here only to these extents */
+	unsigned to_range_count;
 	enum volume_allocation allocation; /* INHERIT: the group's */
 	uint32_t step_extents; /* at most so many are done again after a crash; 0: chosen */
 };

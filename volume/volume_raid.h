@@ -20,7 +20,7 @@ bool volume_lv_degraded(const struct volume_lv *lv);
 struct raid_array *volume_lv_array(const struct volume_lv *lv);
 
 /*
- * Puts new images in the places of those that are lost, on other PVs (of `options`, which may be NULL, only `pvs` is looked at), and has the
+ * Puts new images in the places of those that are lost, on other PVs (of `options`, which may be NULL, only `pvs` and `ranges` are looked at), and has the
  * array fill them: that goes on while the volume is open. Also while PVs of the group are missing; they are marked so, and nothing of
  * this volume is on them any more. *replaced is how many; 0 is fine.
  * -EOPNOTSUPP: no RAID, or raid0; -ENXIO, -ENODEV: what is left has not all data; -ENOSPC: no PV for one; and as for any change.

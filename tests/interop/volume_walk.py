@@ -182,6 +182,18 @@ def some_lv():
 def some_pv():
     return rnd.choice(ours["pvs"])["device"]
 
+def a_range():
+    """Of a PV, as both write it; now and then one that it has not."""
+    pv = rnd.choice(ours["pvs"])
+    first = rnd.randrange(max(pv["extents"], 1))
+    return pv["device"] + rnd.choice([":%d-%d" % (first, first + rnd.randint(0, 9)), ":%d-" % first, ":-%d" % first, ":%d" % first,
+                                      ":%d+%d" % (first, rnd.randint(1, 5)), ":0-3:%d-" % first])
+
+def as_loop(word):
+    """lvm2's word for one of ours: a PV, with ranges or not."""
+    path, colon, rest = word.partition(":")
+    return images[path] + colon + rest if path in images else word
+
 def new_name():
     return rnd.choice("abcdefg") + str(rnd.randrange(1000)) + rnd.choice(["", "-x", "_y", "+z", ".w"])
 
@@ -199,6 +211,7 @@ def choose(mine):
     steps += ["extend_vg"] * 2 if outside else []
     steps += ["reduce_vg"] if len(ours["pvs"]) > 2 else []
     steps += ["extend", "extend", "reduce", "rename", "tag", "policy", "skip", "autoactivate", "permission"] if lvs else []
+    steps += ["ranges", "ranges"] + (["extend_ranges", "pv_move", "lv_move"] if lvs else []) + (["regroup"] if len(ours["pvs"]) > 1 else [])
     steps += ["remove"] * (1 if len(lvs) < 8 else 8) if lvs else []
     kind = rnd.choice(steps)
     alloc, yes = rnd.choice(list(ALLOC) + ["inherit"]), rnd.random() < 0.5
@@ -216,6 +229,21 @@ def choose(mine):
             return kind, words + (["--alloc", alloc] if rnd.random() < 0.3 else []) + ([some_pv()] if stripes == "1" and yes else [])
         return kind, ["lvcreate", "-y", "-an", "-Zn", "-Wn", "-n", name, "-i", stripes, *rnd.choice([["-L", size + "m"], ["-l", percent]]),
                       *(["--addtag", a_tag()] if yes else []), *(["--alloc", alloc] if rnd.random() < 0.3 else []), group]
+    if kind == "ranges":
+        places = [a_range() for _ in range(rnd.randint(1, 2))]
+        amount = rnd.choice([["--extents", size], ["--extents", "100%PVS"]])
+        return kind, ["lv", "create", group + "/" + name, *amount, *places] if mine else \
+            ["lvcreate", "-y", "-an", "-Zn", "-Wn", "-n", name, "-l", amount[1], group, *places]
+    if kind == "extend_ranges":
+        lv, place = some_lv(), a_range()
+        return kind, ["lv", "extend", lv, "--extents", "+" + size, place] if mine else ["lvextend", "-l", "+" + size, lv, place]
+    # lvm2 wants the kernel for its own.
+    if kind == "pv_move":
+        return kind, ["pv", "move", rnd.choice([some_pv, a_range])(), *([rnd.choice([some_pv, a_range])()] if yes else [])]
+    if kind == "lv_move":
+        return kind, ["lv", "move", some_lv(), rnd.choice([some_pv, a_range])()]
+    if kind == "regroup":
+        return kind, ["vg", "split", group, "part", some_pv()] if mine else ["vgsplit", group, "part", some_pv()]
     if kind == "extend":
         amount = rnd.choice(["+" + size, "+10%FREE", "+50%LV"])
         return kind, ["lv", "extend", some_lv(), "--extents", amount] if mine else ["lvextend", "-l", amount, some_lv()]
@@ -266,20 +294,23 @@ def choose(mine):
         return "move", ["vg", "import" if exported else "export", group]
     return "move", ["vgimport" if exported else "vgexport", group]
 
+def carry_out(mine, words):
+    if mine:
+        return tenon(*words)
+    attach()
+    try:
+        return lvm(*map(as_loop, words))
+    finally:
+        detach()
+
 def step(number):
     global group
     mine = number % 2 == 0
     kind, words = choose(mine)
     if ours["vg"]["exported"] and rnd.random() < 0.9:
         kind, words = "move", ["vg", "import", group] if mine else ["vgimport", group]
-    if mine:
-        rc, out, err = tenon(*words)
-    else:
-        attach()
-        try:
-            rc, out, err = lvm(*(images.get(word, word) for word in words))
-        finally:
-            detach()
+    mine = mine or words[0] in ("pv", "lv")
+    rc, out, err = carry_out(mine, words)
     if os.environ.get("VERBOSE"):
         print(number, "ours" if mine else "lvm2", " ".join(words), "refused: " + err.strip() if rc else "", flush=True)
     count = counts.setdefault(kind, [0, 0, 0, 0])
@@ -287,6 +318,11 @@ def step(number):
     if not rc and kind == "rename_vg":
         group = words[-1]
     before = len(problems)
+    if not rc and kind == "regroup":
+        # The other one puts together again.
+        done, out, err = carry_out(not mine, ["vgmerge", group, "part"] if mine else ["vg", "merge", group, "part"])
+        if done:
+            problems.append("what was split cannot be merged: " + err)
     compare()
     if len(problems) > before:
         print("step %d, %s: %s\n%s%s" % (number, " ".join(words), "failed" if rc else "done", out, err))
