@@ -3,8 +3,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <seccomp.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -105,22 +108,39 @@ int image_find_program(const char *name, const char *package, char **path, struc
 	return -ENOENT;
 }
 
+/* resize2fs cuts a file to the size of the file system in it, also where that begins further behind: what else is in the
+ * file would be lost. To it the file is as a disk, which cannot be cut. */
+static bool keep_length(void)
+{
+	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+	bool kept = filter &&
+		    !seccomp_rule_add(filter, SCMP_ACT_ERRNO(0), SCMP_SYS(ftruncate), 0) &&
+		    !seccomp_rule_add(filter, SCMP_ACT_ERRNO(0), SCMP_SYS(truncate), 0) &&
+		    !seccomp_load(filter);
+
+	seccomp_release(filter);
+	return kept;
+}
+
 /* In the child. */
-static void become(const char *said, const char *const *argv)
+static void become(const char *said, const char *const *argv, unsigned flags)
 {
 	const char *path = getenv("PATH");
 	char *longer;
 	int from = open("/dev/null", O_RDONLY), to = open(said, O_WRONLY | O_CREAT | O_TRUNC, 0600);
 
+	/* Who waits for it may be ended. */
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (from >= 0 && to >= 0 && dup2(from, 0) == 0 && dup2(to, 1) == 1 && dup2(to, 2) == 2 &&
 	    asprintf(&longer, "%s:" SBIN, path ? path : "/usr/bin:/bin") >= 0 &&
-	    !setenv("PATH", longer, 1) && !setenv("LC_ALL", "C", 1))
+	    !setenv("PATH", longer, 1) && !setenv("LC_ALL", "C", 1) &&
+	    (!(flags & IMAGE_RUN_UNCUT) || keep_length()))
 		execvp(argv[0], (char *const *)argv);
 	_exit(errno == ENOENT ? 127 : 126);
 }
 
-int image_run(const char *temporary, const char *package, const char *const *argv,
-	      struct error *error)
+int image_run_status(const char *temporary, const char *package, const char *const *argv, int most,
+		     unsigned flags, struct error *error)
 {
 	CLEANUP_FREE char *said = image_path(temporary, "said"), *text = NULL;
 	size_t length = 0;
@@ -131,10 +151,10 @@ int image_run(const char *temporary, const char *package, const char *const *arg
 		return -ENOMEM;
 	child = fork();
 	if (child == 0)
-		become(said, argv);
+		become(said, argv, flags);
 	if (child < 0 || (waitpid(child, &status, 0) < 0))
 		return error_set(error, -errno, "%s: %s", argv[0], error_name(errno));
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+	if (WIFEXITED(status) && WEXITSTATUS(status) <= most)
 		return 0;
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 127) {
 		error_set(error, -ENOENT, "%s: there is no such program on this host", argv[0]);
@@ -145,4 +165,10 @@ int image_run(const char *temporary, const char *package, const char *const *arg
 		text[strcspn(text, "\n")] = '\0';
 	return error_set(error, -EIO, "%s failed: %s", argv[0],
 			 text && *text ? text : "it did not say why");
+}
+
+int image_run(const char *temporary, const char *package, const char *const *argv,
+	      struct error *error)
+{
+	return image_run_status(temporary, package, argv, 0, 0, error);
 }
