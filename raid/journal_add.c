@@ -2,7 +2,8 @@
 /*
  * A write journal is given to an array that runs: one that had none, or has lost it.
  *
- * Meanwhile no request is in the array, no rebuild runs, and no member comes or goes (still.h).
+ * Meanwhile no request is in the array, no rebuild runs, and no member comes or goes (still.h). That begins only once the device has taken a
+ * write, so that one that does not answer is waited for by nobody but who adds it.
  *
  * Why no crash loses data. The ring is empty, durably, before the device's superblock says that it is the journal, and that is durable before
  * those of the members do. Until the first of them does the device is left out as one that only calls itself so; from then on it is taken, one
@@ -161,9 +162,6 @@ static int make(struct raid_member *member, struct error *error)
 	if (member->sb.dev_number >= MD_MAX_DEVICES)
 		return error_set(error, -ENOSPC, "%s has %u members, no more fit into a superblock",
 				 array->block.name, array->metadata->most_devices);
-	rc = raid_erase_but(member->block, (int)array->minor_version, error);
-	if (rc)
-		return rc;
 	raid_device_uuid(member->sb.device_uuid);
 	array->journal = member;
 	rc = array->level->set_journal(array, error);
@@ -198,6 +196,23 @@ static int tell(struct raid_member *member, bool had, struct error *error)
 	return -EIO;
 }
 
+/* What is known only once it is written to, as that it does not answer, is found out while the array is in use: nobody waits for it.
+ * Superblocks but the one that is to be written over are gone then, and so is what would be the ring's first block. */
+static int try_out(const struct raid_array *array, struct block *block,
+		   const struct md_superblock *sb, struct error *error)
+{
+	uint8_t zeroes[4096] __attribute__((aligned(4096))) = { 0 };
+	int rc = raid_erase_but(block, (int)array->minor_version, error);
+
+	if (rc)
+		return rc;
+	rc = block_write(block, sb->data_offset << MD_SECTOR_SHIFT, zeroes, sizeof(zeroes),
+			 BLOCK_FUA);
+	return rc ? error_set(error, rc, "%s: its log cannot be written: %s", block->name,
+			      error_name(rc))
+		  : 0;
+}
+
 static int add(struct raid_array *array, struct block *block, const struct md_superblock *sb,
 	       struct error *error)
 {
@@ -224,6 +239,18 @@ static int add(struct raid_array *array, struct block *block, const struct md_su
 	return rc;
 }
 
+/* As it is now. What its superblock said is no matter any more. */
+static int add_held(struct raid_array *array, struct block *block, const struct md_superblock *sb,
+		    struct error *error)
+{
+	int rc;
+
+	array->rebuild.frozen = false;
+	rc = check_array(array, error);
+	array->rebuild.frozen = true;
+	return rc ? rc : add(array, block, sb, error);
+}
+
 int raid_add_journal(struct raid_array *array, struct block *block, bool over, struct error *error)
 {
 	CLEANUP_FREE struct md_superblock *sb = calloc(1, sizeof(*sb));
@@ -239,9 +266,11 @@ int raid_add_journal(struct raid_array *array, struct block *block, bool over, s
 	block_ref(block);
 	fiber_mutex_lock(&array->membership);
 	rc = check(array, block, over, sb, error);
+	if (!rc)
+		rc = try_out(array, block, sb, error);
 	if (!rc) {
 		raid_hold_still(array);
-		rc = add(array, block, sb, error);
+		rc = add_held(array, block, sb, error);
 		raid_go_on(array);
 	}
 	fiber_mutex_unlock(&array->membership);

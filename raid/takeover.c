@@ -274,17 +274,40 @@ int raid_takeover_plan(const struct raid_array *array, const struct raid_grow *g
 
 /* ---- Doing it ---- */
 
-static int start_level(struct raid_array *array, struct error *error)
+/* What a level is to an array: all that its start() sets. */
+struct level {
+	const struct raid_level_ops *ops;
+	void *state;
+	struct raid_geometry g;
+	struct raid_place *places;
+	uint64_t sectors, sync_sectors;
+};
+
+static struct level level_now(const struct raid_array *array)
 {
-	array->level = raid_level_ops_find(array->now.level);
-	array->sync_sectors = 0;
-	return raid_array_start_level(array, error);
+	return (struct level){ array->level,  array->level_state, array->now,
+			       array->places, array->sectors,     array->sync_sectors };
 }
 
-static void stop_level(struct raid_array *array)
+static void set_level(struct raid_array *array, const struct level *level)
 {
+	array->level = level->ops;
+	array->level_state = level->state;
+	array->now = level->g;
+	array->places = level->places;
+	array->sectors = level->sectors;
+	array->sync_sectors = level->sync_sectors;
+}
+
+/* The state of one that the array does not have any more. */
+static void stop_level(struct raid_array *array, const struct level *old)
+{
+	const struct level now = level_now(array);
+
+	set_level(array, old);
 	if (array->level->stop)
 		array->level->stop(array);
+	set_level(array, &now);
 }
 
 /* The disk of Q has nothing that counts any more. */
@@ -364,30 +387,29 @@ static void take_ways(struct raid_array *array)
 
 static int take_level(struct raid_array *array, const struct raid_geometry *g, struct error *error)
 {
-	const struct raid_geometry old = array->now;
-	struct raid_place *places = calloc(g->disks, sizeof(*places)), *before = array->places;
+	const struct level old = level_now(array);
+	struct level new = { .ops = raid_level_ops_find(g->level), .g = *g };
 	int rc;
 
-	if (!places)
+	new.places = calloc(g->disks, sizeof(*new.places));
+	if (!new.places)
 		return error_set(error, -ENOMEM, "%s: no memory", array->block.name);
-	for (uint32_t i = 0; i < MIN(g->disks, old.disks); i++)
-		places[i] = before[i];
-	stop_level(array);
-	array->places = places;
-	array->now = *g;
-	rc = start_level(array, error);
+	for (uint32_t i = 0; i < MIN(g->disks, old.g.disks); i++)
+		new.places[i] = old.places[i];
+	set_level(array, &new);
+	rc = raid_array_start_level(array, error);
 	if (!rc) {
-		leave_places(array, before, old.disks);
-		free(before);
+		stop_level(array, &old);
+		leave_places(array, old.places, old.g.disks);
+		free(old.places);
 		take_ways(array);
 		return 0;
 	}
-	stop_level(array);
-	array->places = before;
-	array->now = old;
-	free(places);
-	/* As it was; only memory can be short. */
-	start_level(array, NULL);
+	/* The old one was never stopped, so that nothing can fail on the way back. */
+	if (array->level_state)
+		array->level->stop(array);
+	set_level(array, &old);
+	free(new.places);
 	return rc;
 }
 

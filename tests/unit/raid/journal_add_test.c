@@ -184,6 +184,58 @@ static void play_under_load(struct scene *scene)
 	stop(scene);
 }
 
+struct adder {
+	struct scene *scene;
+	struct block *device;
+	bool ended;
+	int rc;
+};
+
+static int add_fiber(void *arg)
+{
+	struct adder *adder = arg;
+
+	adder->rc =
+		raid_add_journal(adder->scene->array, adder->device, false, &adder->scene->error);
+	adder->ended = true;
+	return 0;
+}
+
+/* One that does not answer for an hour: the array is used meanwhile. */
+static void play_hung(struct scene *scene)
+{
+	struct load load = { .scene = scene };
+	struct adder adder = { .scene = scene };
+
+	make(scene, RAID_BITMAP_NONE, 5);
+	CU_ASSERT_EQUAL_FATAL(block_create_fault(&adder.device, "disk3", scene->disks[JOURNAL], 1,
+						 &scene->error),
+			      0);
+	block_fault_add(adder.device, &(struct block_fault_rule){ .requests = BLOCK_FAULT_WRITE,
+								  .count = 1,
+								  .action = BLOCK_FAULT_LATENCY,
+								  .latency_ns = 3600000000000 });
+	fiber_start(load_fiber, &load);
+	while (load.written < 10)
+		fiber_yield();
+	fiber_start(add_fiber, &adder);
+	for (unsigned i = 0; i < 1000; i++)
+		fiber_yield();
+	load.written = 0;
+	for (unsigned i = 0; i < 1000; i++)
+		fiber_yield();
+	CU_ASSERT_FALSE(adder.ended);
+	CU_ASSERT_TRUE(load.written > 20);
+	load.stop = true;
+	while (!adder.ended || !load.ended)
+		fiber_sleep(1000000000);
+	CU_ASSERT_EQUAL(adder.rc, 0);
+	CU_ASSERT_TRUE(has_journal(scene, "disk3"));
+	CU_ASSERT_EQUAL(mismatches(scene), 0);
+	stop(scene);
+	block_unref(adder.device);
+}
+
 /* Another one takes the place of what failed, and the old one does not come back. */
 static void play_another(struct scene *scene)
 {
@@ -466,6 +518,11 @@ static void test_under_load(void)
 	run(play_under_load);
 }
 
+static void test_hung(void)
+{
+	run(play_hung);
+}
+
 static void test_another(void)
 {
 	run(play_another);
@@ -502,5 +559,5 @@ static void test_cut_lost(void)
 }
 
 UNIT_MAIN("raid journals that are added", UNIT(test_under_load), UNIT(test_first_alone),
-	  UNIT(test_another), UNIT(test_lost), UNIT(test_lost_degraded), UNIT(test_refused),
-	  UNIT(test_broken), UNIT(test_cut), UNIT(test_cut_lost))
+	  UNIT(test_hung), UNIT(test_another), UNIT(test_lost), UNIT(test_lost_degraded),
+	  UNIT(test_refused), UNIT(test_broken), UNIT(test_cut), UNIT(test_cut_lost))

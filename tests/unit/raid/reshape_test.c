@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "raid/array.h"
 #include "raid_rig.h"
 #include "util/bytes.h"
 #include "util/random.h"
@@ -362,6 +363,57 @@ static void test_cannot_be_said(void)
 	each_kind(cannot_be_said);
 }
 
+/* ---- What is said ---- */
+
+static int update(void *arg)
+{
+	return raid_super_update(arg);
+}
+
+static uint64_t position_on(struct block *disk)
+{
+	struct md_superblock sb;
+	bool found;
+
+	CU_ASSERT_EQUAL(md_superblock_find(disk, &sb, &found, NULL), 0);
+	return sb.reshape_position;
+}
+
+/* Superblocks say no position that came while what was there was being flushed: it is not durable with that. */
+static void says_durable_position(struct raid_rig *rig)
+{
+	uint64_t position;
+	struct fiber *fiber;
+
+	begin(rig);
+	fiber_sleep(100000000);
+	raid_rebuild_freeze(rig->array, true);
+	while (running(rig) == RAID_RESHAPE)
+		fiber_sleep(1000000);
+	if (!rig->array->reshaping) /* it was but one part */
+		return;
+	CU_ASSERT_EQUAL(raid_super_update(rig->array), 0);
+	position = rig->array->reshape_checkpoint;
+	CU_ASSERT_EQUAL(position_on(rig->disk[0]), position);
+	block_fault_add(rig->disk[0], &(struct block_fault_rule){ .requests = BLOCK_FAULT_FLUSH,
+								  .count = 1,
+								  .action = BLOCK_FAULT_LATENCY,
+								  .latency_ns = 1000000000 });
+	fiber = fiber_spawn(update, rig->array);
+	fiber_sleep(500000000);
+	rig->array->reshape_checkpoint += rig->array->backwards ? -256 : 256;
+	CU_ASSERT_EQUAL(fiber_join(fiber), 0);
+	CU_ASSERT_EQUAL(position_on(rig->disk[0]), position);
+	CU_ASSERT_EQUAL(raid_super_update(rig->array), 0);
+	CU_ASSERT_EQUAL(position_on(rig->disk[0]), rig->array->reshape_checkpoint);
+	rig->array->reshape_checkpoint = rig->array->reshape_position;
+}
+
+static void test_says_durable_position(void)
+{
+	each_kind(says_durable_position);
+}
+
 /* ---- Power ---- */
 
 #define SIZE  (2u << 20)
@@ -584,4 +636,5 @@ static void test_power(void)
 }
 
 UNIT_MAIN("raid reshape", UNIT(test_goes_to_its_end), UNIT(test_goes_on_degraded),
-	  UNIT(test_refuses), UNIT(test_spare_is_bad), UNIT(test_cannot_be_said), UNIT(test_power))
+	  UNIT(test_refuses), UNIT(test_spare_is_bad), UNIT(test_cannot_be_said),
+	  UNIT(test_says_durable_position), UNIT(test_power))

@@ -297,4 +297,49 @@ static void test_cannot_be_said(void)
 	rig_run(cannot_be_said);
 }
 
-UNIT_MAIN("raid takeover", UNIT(test_power), UNIT(test_refuses), UNIT(test_cannot_be_said))
+/* At level 0 nobody asks superblocks before a write: so there are none where some may say another level. */
+static void zero_cannot_be_said(struct raid_rig *rig)
+{
+	uint8_t bytes[4096] = { 0 };
+	uint64_t size;
+	uint32_t layout;
+
+	rig_create(rig, 3, &options);
+	rig_wait(rig);
+	size = raid_array_block(rig->array)->size;
+	rig_write(rig, 0, size, 1);
+	fiber_sleep(20000000000);
+	/* Not the update that makes members alike, but the next one. */
+	for (unsigned i = 0; i < 3; i++)
+		block_fault_add(rig->disk[i],
+				&(struct block_fault_rule){ .requests = BLOCK_FAULT_CHANGES,
+							    .offset = 4096,
+							    .length = 4096,
+							    .after = 1,
+							    .error = -EIO });
+	CU_ASSERT_EQUAL(to_level(rig, "0"), -EIO);
+	CU_ASSERT_EQUAL(level_of(rig->array, &layout), 0);
+	for (unsigned i = 0; i < 3; i++)
+		block_fault_clear(rig->disk[i]);
+	CU_ASSERT_NOT_EQUAL(block_write(raid_array_block(rig->array), 0, bytes, sizeof(bytes), 0),
+			    0);
+	CU_ASSERT(rig_holds(rig, 0, size, 1));
+	raid_stop(rig->array, NULL);
+	rig_assemble(rig, 3, NULL);
+	rig_wait(rig);
+	CU_ASSERT(level_of(rig->array, &layout) == 5 || level_of(rig->array, &layout) == 0);
+	CU_ASSERT(rig_holds(rig, 0, size, 1));
+	rig_write(rig, 0, 65536, 2);
+	CU_ASSERT(rig_holds(rig, 0, 65536, 2));
+}
+
+static void test_zero_cannot_be_said(void)
+{
+	options = (struct raid_create_options){
+		.name = "x", .level = 5, .size = 1 << 20, .chunk = 65536, .layout = "parity-last"
+	};
+	rig_run(zero_cannot_be_said);
+}
+
+UNIT_MAIN("raid takeover", UNIT(test_power), UNIT(test_refuses), UNIT(test_cannot_be_said),
+	  UNIT(test_zero_cannot_be_said))
