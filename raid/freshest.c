@@ -79,12 +79,20 @@ const struct raid_candidate *raid_find_freshest(const struct raid_candidate *can
 
 /* ---- Halves that ran apart ---- */
 
+static bool same_shape(const struct md_superblock *a, const struct md_superblock *b)
+{
+	return a->level == b->level && a->layout == b->layout &&
+	       a->chunk_sectors == b->chunk_sectors &&
+	       (a->level <= RAID_LEVEL_0 || a->size == b->size) &&
+	       !((a->features ^ b->features) & MD_FEATURE_RESHAPE);
+}
+
 /* One update writes the same to all of them. */
 static bool same_update(const struct md_superblock *a, const struct md_superblock *b)
 {
 	uint32_t numbers = MIN(MAX(a->max_dev, b->max_dev), MD_MAX_DEVICES);
 
-	if (a->utime != b->utime || a->raid_disks != b->raid_disks)
+	if (a->utime != b->utime || a->raid_disks != b->raid_disks || !same_shape(a, b))
 		return false;
 	for (uint32_t i = 0; i < numbers; i++) {
 		if (md_superblock_role(a, i) != md_superblock_role(b, i))

@@ -1,0 +1,643 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Every word of what arrays keep on their members, made hostile on one member or on all, with its checksum right again: superblocks of 1.2, 1.0 and
+ * 0.90, those of reshapes that were cut off in the middle, bitmaps, logs of partial parity and journals.
+ *
+ * Whoever looks only writes nothing; what does not start for writing has its members left as they were; and what starts has the
+ * data, also after all that is to be done is done, and without any member that it can be without then. A lie that all members tell may be
+ * believed: then others' data are no fault (`believed`).
+ *
+ * A part of them, or all with TORTURE=1.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "block/block.h"
+#include "block/overlay.h"
+#include "fiber/fiber.h"
+#include "raid/md_format.h"
+#include "raid/md_ppl.h"
+#include "raid/md_superblock.h"
+#include "raid/md_superblock_90.h"
+#include "raid/raid.h"
+#include "unit.h"
+#include "util/bytes.h"
+#include "util/error.h"
+#include "util/standard.h"
+
+#define MOST    6u
+#define SIZE    (4608u << 10)
+#define USED    (256u << 10) /* of each member */
+#define MOVED   (3u << 20)   /* the same where it is reshaped, which moves 2 MiB at a time */
+#define STEP    97u          /* of so many mutations one, without TORTURE */
+#define SECONDS 1000000000ull
+
+struct kind {
+	const char *name;
+	struct raid_create_options options;
+	unsigned count; /* members before a reshape, and the journal's device */
+	bool version_90;
+	bool crashed; /* as it was in the middle */
+	struct raid_grow grow;
+};
+
+static const struct kind kinds[] = {
+	{ "1.2, level 5, bitmap",
+	  { .level = 5, .chunk = 16384, .bitmap = RAID_BITMAP_INTERNAL, .bitmap_chunk = 16384 },
+	  3 },
+	{ "1.0, level 6", { .level = 6, .chunk = 16384, .metadata = RAID_METADATA_1_0 }, 4 },
+	{ "1.2, level 10, bitmap, crashed",
+	  { .level = 10, .chunk = 16384, .bitmap = RAID_BITMAP_INTERNAL, .bitmap_chunk = 16384 },
+	  3,
+	  .crashed = true },
+	{ "0.90, level 5", { .level = 5 }, 3, .version_90 = true },
+	{ "partial parity log",
+	  { .level = 5, .chunk = 16384, .bitmap = RAID_BITMAP_PPL },
+	  3,
+	  .crashed = true },
+	{ "journal",
+	  { .level = 6, .chunk = 16384, .bitmap = RAID_BITMAP_JOURNAL },
+	  5,
+	  .crashed = true },
+	{ "more devices",
+	  { .level = 5, .chunk = 16384 },
+	  3,
+	  .crashed = true,
+	  .grow = { .devices = 4 } },
+	{ "another chunk",
+	  { .level = 6, .chunk = 16384, .bitmap = RAID_BITMAP_INTERNAL, .bitmap_chunk = 16384 },
+	  4,
+	  .crashed = true,
+	  .grow = { .chunk = 32768 } },
+	{ "fewer devices",
+	  { .level = 5, .chunk = 16384 },
+	  4,
+	  .crashed = true,
+	  .grow = { .devices = 3, .array_size = 1 } },
+};
+
+struct images {
+	const struct kind *kind;
+	unsigned count; /* of devices */
+	uint8_t *bytes[MOST];
+	struct block *base[MOST]; /* nobody writes to them once they are made */
+	struct md_superblock sb[MOST];
+	uint8_t *data;
+	uint64_t data_size;
+};
+
+/* One word, of 4 or 8 bytes, on one device or on all. */
+struct mutation {
+	uint64_t at;
+	unsigned device; /* count: all */
+	bool wide;
+	unsigned value;
+	enum { SUPER, SUPER_90, BITMAP, PPL, JOURNAL } structure;
+};
+
+struct run {
+	struct images *images;
+	struct mutation mutation;
+	struct block *blocks[MOST];
+	unsigned done, refused, believed;
+};
+
+/* ---- The arrays ---- */
+
+static void make_version_90(struct images *images)
+{
+	for (unsigned i = 0; i < images->count; i++) {
+		struct md90_superblock sb = { .minor_version = 90,
+					      .ctime = 1700000000,
+					      .utime = 1700000000,
+					      .level = 5,
+					      .size_kib = USED >> 10,
+					      .nr_disks = images->count,
+					      .raid_disks = images->count,
+					      .state = 1,
+					      .active_disks = images->count,
+					      .working_disks = images->count,
+					      .events = 7,
+					      .layout = 2,
+					      .chunk_bytes = 16384 };
+		uint8_t page[4096] = { 0 };
+		uint64_t sector;
+
+		memcpy(sb.uuid, "sixteen bytes of", 16);
+		for (unsigned k = 0; k < images->count; k++)
+			sb.devices[k] =
+				(struct md90_device){ .number = k, .raid_disk = k, .state = 6 };
+		sb.this_device = sb.devices[i];
+		md90_encode(&sb, page);
+		CU_ASSERT_EQUAL_FATAL(md90_place(SIZE / 512, &sector), 0);
+		CU_ASSERT_EQUAL_FATAL(
+			block_write(images->base[i], sector * 512, page, sizeof(page), 0), 0);
+	}
+}
+
+static int create(struct images *images, struct raid_array **array, struct error *error)
+{
+	const struct kind *kind = images->kind;
+	struct raid_create_options options = kind->options;
+	struct raid_new_member members[MOST] = { 0 };
+
+	if (kind->version_90) {
+		make_version_90(images);
+		return raid_assemble(array, images->base, kind->count,
+				     &(struct raid_assemble_options){ 0 }, error);
+	}
+	options.name = "x";
+	options.uuid = (const uint8_t *)"sixteen bytes of";
+	options.now = 1700000000;
+	options.size = kind->grow.devices || kind->grow.chunk ? MOVED : USED;
+	options.assume_clean = true;
+	for (unsigned i = 0; i < kind->count; i++) {
+		members[i].block = images->base[i];
+		members[i].journal = options.bitmap == RAID_BITMAP_JOURNAL && i + 1 == kind->count;
+	}
+	return raid_create(array, members, kind->count, &options, error);
+}
+
+static uint8_t byte_of(uint64_t at)
+{
+	return (uint8_t)(at * 7 + at / 512 * 13 + at / 65536);
+}
+
+static void begin_reshape(struct images *images, struct raid_array *array, struct error *error)
+{
+	struct raid_status status;
+	uint64_t at, enough;
+	bool runs;
+
+	for (unsigned i = images->kind->count; i < images->count; i++)
+		CU_ASSERT_EQUAL_FATAL(raid_add(array, images->base[i], error), 0);
+	raid_rebuild_set_rate(array, 1 << 20);
+	if (raid_grow(array, &images->kind->grow, error))
+		printf("%s: %s\n", images->kind->name, error->text);
+	do {
+		fiber_sleep(SECONDS / 100);
+		raid_status(array, &status);
+		at = status.progress.position;
+		enough = status.progress.total / 3;
+		runs = status.progress.operation == RAID_RESHAPE;
+		raid_status_free(&status);
+		CU_ASSERT_FATAL(runs);
+	} while (images->kind->grow.array_size ? at > 2 * enough : at < enough);
+}
+
+/* Its data, then a write to a part of a stripe, flushed: that is in the log. */
+static void fill(struct images *images, struct raid_array *array, struct error *error)
+{
+	struct block *block = raid_array_block(array);
+
+	images->data_size = images->kind->grow.array_size ? block->size / 3 * 2 : block->size;
+	images->data = malloc(block->size);
+	for (uint64_t i = 0; i < block->size; i++)
+		images->data[i] = byte_of(i);
+	CU_ASSERT_EQUAL_FATAL(block_write(block, 0, images->data, block->size, 0), 0);
+	memset(images->data + 20480, 0x5a, 8192);
+	CU_ASSERT_EQUAL_FATAL(block_flush(block), 0);
+	if (images->kind->grow.devices || images->kind->grow.chunk)
+		begin_reshape(images, array, error);
+	CU_ASSERT_EQUAL_FATAL(block_write(block, 20480, images->data + 20480, 8192, 0), 0);
+	CU_ASSERT_EQUAL_FATAL(block_flush(block), 0);
+}
+
+static void keep(struct images *images)
+{
+	for (unsigned i = 0; i < images->count; i++)
+		CU_ASSERT_EQUAL_FATAL(block_read(images->base[i], 0, images->bytes[i], SIZE), 0);
+}
+
+static void make(struct images *images)
+{
+	struct raid_array *array;
+	struct error error = { 0 };
+	bool found;
+
+	images->count = MAX(images->kind->count, images->kind->grow.devices);
+	for (unsigned i = 0; i < images->count; i++) {
+		char name[] = "disk0";
+
+		name[4] = (char)('0' + i);
+		images->bytes[i] = malloc(SIZE);
+		CU_ASSERT_EQUAL_FATAL(block_create_memory(&images->base[i], name, SIZE, NULL), 0);
+	}
+	if (create(images, &array, &error)) {
+		printf("%s: %s\n", images->kind->name, error.text);
+		CU_FAIL_FATAL("it is not created");
+	}
+	fill(images, array, &error);
+	if (images->kind->crashed)
+		keep(images);
+	CU_ASSERT_EQUAL(raid_stop(array, &error), 0);
+	if (!images->kind->crashed)
+		keep(images);
+	for (unsigned i = 0; i < images->count; i++) {
+		CU_ASSERT_EQUAL(block_write(images->base[i], 0, images->bytes[i], SIZE, 0), 0);
+		CU_ASSERT_EQUAL(md_superblock_find(images->base[i], &images->sb[i], &found, NULL),
+				0);
+	}
+}
+
+static void unmake(struct images *images)
+{
+	for (unsigned i = 0; i < images->count; i++) {
+		block_unref(images->base[i]);
+		free(images->bytes[i]);
+	}
+	free(images->data);
+}
+
+/* ---- Mutations ---- */
+
+static void mend_super(uint8_t *page)
+{
+	put_le32(page + 216, md_superblock_checksum(page, MIN(get_le32(page + 220), 1920u)));
+}
+
+static void mend_super_90(uint8_t *page)
+{
+	uint64_t sum = 0;
+
+	put_le32(page + 152, 0);
+	for (unsigned i = 0; i < 4096; i += 4)
+		sum += get_le32(page + i);
+	put_le32(page + 152, (uint32_t)sum + (uint32_t)(sum >> 32));
+}
+
+static void mend(const struct mutation *mutation, const uint8_t uuid[16], uint8_t *page)
+{
+	static const uint8_t zeroes[4];
+
+	switch (mutation->structure) {
+	case SUPER:
+		mend_super(page);
+		break;
+	case SUPER_90:
+		mend_super_90(page);
+		break;
+	case PPL:
+		memcpy(page + 532, zeroes, 4);
+		put_le32(page + 532, ~md_crc32c(~0u, page, 4096));
+		break;
+	case JOURNAL:
+		memcpy(page + 4, zeroes, 4);
+		put_le32(page + 4, md_crc32c(md_crc32c(~0u, uuid, 16), page, 4096));
+		break;
+	case BITMAP:
+		break;
+	}
+}
+
+/* Byte of the page on this device; 0 is none. */
+static uint64_t page_of(const struct images *images, const struct mutation *mutation, unsigned i)
+{
+	const struct md_superblock *sb = &images->sb[i];
+	bool journal = images->kind->options.bitmap == RAID_BITMAP_JOURNAL;
+
+	switch (mutation->structure) {
+	case BITMAP:
+		return md_superblock_byte(sb, sb->bitmap_offset);
+	case PPL:
+		return md_superblock_byte(sb, sb->ppl_offset);
+	case JOURNAL:
+		return journal && i + 1 == images->count
+			       ? (sb->data_offset + sb->recovery_offset) * 512
+			       : 0;
+	default:
+		return sb->super_offset * 512;
+	}
+}
+
+#define VALUES 18u
+
+static uint64_t hostile(uint64_t was, bool wide, unsigned value)
+{
+	static const uint64_t fixed[] = {
+		0, 1, 2, 3, 5, 0x7fffffff, 0x80000000, UINT64_MAX, 1ull << 33, 1ull << 62
+	};
+
+	if (value < ARRAY_SIZE(fixed))
+		return wide || fixed[value] != 1ull << 33 ? fixed[value] : 0x10000;
+	switch (value - ARRAY_SIZE(fixed)) {
+	case 0:
+		return was + 1;
+	case 1:
+		return was - 1;
+	case 2:
+		return was + 8;
+	case 3:
+		return was - 8;
+	case 4:
+		return was ^ 0x80;
+	case 5:
+		return was << 1;
+	case 6:
+		return was >> 1;
+	default:
+		return was ^ (wide ? 0xffffffff00000000ull : 0xffff0000u);
+	}
+}
+
+static bool change(const struct images *images, const struct mutation *mutation, unsigned i,
+		   struct block *block)
+{
+	uint64_t at = page_of(images, mutation, i), was;
+	uint8_t page[4096], *word = page + mutation->at;
+
+	if (!at)
+		return false;
+	memcpy(page, images->bytes[i] + at, sizeof(page));
+	was = mutation->wide ? get_le64(word) : get_le32(word);
+	if (mutation->wide)
+		put_le64(word, hostile(was, true, mutation->value));
+	else
+		put_le32(word, (uint32_t)hostile(was, false, mutation->value));
+	mend(mutation, images->sb[0].set_uuid, page);
+	if (memcmp(page, images->bytes[i] + at, sizeof(page)) == 0)
+		return false;
+	CU_ASSERT_EQUAL(block_write(block, at, page, sizeof(page), 0), 0);
+	return true;
+}
+
+/* Of all members one is mutated, or all; false: nothing is different then. */
+static bool begin(struct run *run)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < run->images->count; i++) {
+		CU_ASSERT_EQUAL_FATAL(
+			block_create_overlay(&run->blocks[i], run->images->base[i], NULL), 0);
+		if (run->mutation.device == i || run->mutation.device == run->images->count)
+			any |= change(run->images, &run->mutation, i, run->blocks[i]);
+	}
+	return any;
+}
+
+static void end(struct run *run)
+{
+	for (unsigned i = 0; i < run->images->count; i++)
+		block_unref(run->blocks[i]);
+}
+
+/* ---- What must hold ---- */
+
+static void say(const struct run *run, const char *what, const char *more)
+{
+	static const char *const structures[] = { "superblock", "superblock", "bitmap",
+						  "PPL header", "journal block" };
+	const struct mutation *mutation = &run->mutation;
+
+	printf("%s: %s, byte %llu, %u bytes, value %u, device %u: %s%s\n", run->images->kind->name,
+	       structures[mutation->structure], (unsigned long long)mutation->at,
+	       mutation->wide ? 8 : 4, mutation->value, mutation->device, what, more);
+}
+
+static void wrong(const struct run *run, const char *what, const char *more)
+{
+	say(run, what, more);
+	CU_FAIL("see above");
+}
+
+static uint64_t written(const struct run *run)
+{
+	uint64_t bytes = 0;
+
+	for (unsigned i = 0; i < run->images->count; i++)
+		bytes += block_overlay_written(run->blocks[i]);
+	return bytes;
+}
+
+struct span {
+	unsigned from, to;
+};
+
+static bool touches(const struct mutation *mutation, const struct span *spans, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (mutation->at < spans[i].to &&
+		    mutation->at + (mutation->wide ? 8 : 4) > spans[i].from)
+			return true;
+	return false;
+}
+
+static bool loses_new_offset(const struct run *run)
+{
+	const struct mutation *mutation = &run->mutation;
+	unsigned device = MIN(mutation->device, run->images->count - 1);
+	uint32_t was = run->images->sb[device].features;
+
+	return was & ~hostile(was, false, mutation->value) & MD_FEATURE_NEW_OFFSET;
+}
+
+/*
+ * Of a member only its own superblock says where its data are and which number it has; level, layout, size, chunk, number of devices, a
+ * reshape, and which number has which place, all of them say.
+ */
+static bool may_be_believed(const struct run *run)
+{
+	static const struct span own[] = { { 124, 136 }, { 160, 164 } },
+				 own_90[] = { { 3968, 3988 } };
+	static const struct span all[] = { { 8, 12 }, { 72, 96 }, { 100, 124 }, { 256, 4096 } };
+	static const struct span all_90[] = { { 28, 36 }, { 40, 44 }, { 256, 264 }, { 512, 3968 } };
+	const struct mutation *mutation = &run->mutation;
+	bool told_by_all = mutation->device == run->images->count;
+
+	/* Whether its data are to begin elsewhere. */
+	if (mutation->structure == SUPER && mutation->at == 8 && loses_new_offset(run))
+		return true;
+	if (mutation->structure == SUPER)
+		return touches(mutation, own, ARRAY_SIZE(own)) ||
+		       (told_by_all && touches(mutation, all, ARRAY_SIZE(all)));
+	if (mutation->structure == SUPER_90)
+		return touches(mutation, own_90, ARRAY_SIZE(own_90)) ||
+		       (told_by_all && touches(mutation, all_90, ARRAY_SIZE(all_90)));
+	return false;
+}
+
+static void check_data(struct run *run, struct raid_array *array, const char *when)
+{
+	struct block *block = raid_array_block(array);
+	static uint8_t buffer[3 * MOVED];
+	uint64_t size = run->images->data_size;
+	int rc = block->size < size ? -ENXIO : block_read(block, 0, buffer, size);
+
+	if (!rc && memcmp(buffer, run->images->data, size) == 0)
+		return;
+	if (may_be_believed(run))
+		run->believed++;
+	else
+		wrong(run, rc ? error_name(rc) : "other data, ", when);
+}
+
+static int assemble(struct run *run, unsigned without, bool read_only, struct raid_array **array,
+		    struct error *error)
+{
+	const struct raid_assemble_options options = { .read_only = read_only, .now = 1700001000 };
+	struct block *given[MOST];
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < run->images->count; i++)
+		if (i != without)
+			given[count++] = run->blocks[i];
+	return raid_assemble(array, given, count, &options, error);
+}
+
+static void look(struct run *run)
+{
+	struct raid_array *array;
+	struct error error = { 0 };
+	uint64_t before = written(run);
+
+	if (assemble(run, MOST, true, &array, &error)) {
+		if (!error.text[0])
+			wrong(run, "refused without a word", "");
+	} else {
+		check_data(run, array, "read-only");
+		raid_stop(array, NULL);
+	}
+	if (written(run) != before)
+		wrong(run, "who looked only wrote", "");
+}
+
+static void without_each(struct run *run)
+{
+	for (unsigned i = 0; i < run->images->count; i++) {
+		struct raid_array *array;
+		struct error error = { 0 };
+
+		if (assemble(run, i, true, &array, &error))
+			continue;
+		check_data(run, array, "without a member");
+		raid_stop(array, NULL);
+	}
+}
+
+static void use(struct run *run)
+{
+	struct raid_array *array;
+	struct error error = { 0 };
+	uint64_t before = written(run);
+
+	if (assemble(run, MOST, false, &array, &error)) {
+		run->refused++;
+		if (!error.text[0])
+			wrong(run, "refused without a word", "");
+		if (written(run) != before)
+			wrong(run, "refused, and written to: ", error.text);
+		return;
+	}
+	check_data(run, array, "started");
+	raid_rebuild_wait(array, NULL, NULL, SECONDS, NULL);
+	check_data(run, array, "carried on");
+	raid_stop(array, NULL);
+	without_each(run);
+}
+
+static void each_value(struct run *run)
+{
+	static unsigned long number;
+	unsigned count = run->images->count;
+
+	for (unsigned value = 0; value < VALUES; value++) {
+		/* One of the first, the last, all. */
+		static const unsigned kinds_of_devices = 3;
+
+		for (unsigned who = 0; who < kinds_of_devices; who++) {
+			if (number++ % (getenv("TORTURE") ? 1 : STEP))
+				continue;
+			run->mutation.value = value;
+			run->mutation.device = who == 0 ? 1 : who == 1 ? count - 1 : count;
+			if (begin(run)) {
+				look(run);
+				use(run);
+				run->done++;
+			}
+			end(run);
+		}
+	}
+}
+
+static void each_word(struct run *run, uint64_t from, uint64_t to)
+{
+	for (uint64_t at = from; at < to; at += 4) {
+		run->mutation.at = at;
+		run->mutation.wide = false;
+		each_value(run);
+		if (at % 8)
+			continue;
+		run->mutation.wide = true;
+		each_value(run);
+	}
+}
+
+static void each_structure(struct run *run)
+{
+	const struct raid_create_options *options = &run->images->kind->options;
+
+	run->mutation.structure = run->images->kind->version_90 ? SUPER_90 : SUPER;
+	if (run->images->kind->version_90) {
+		each_word(run, 0, 288);
+		each_word(run, 512, 512 + 3 * 128);
+		each_word(run, 3968, 3988);
+		return;
+	}
+	each_word(run, 0, 256 + 16);
+	if (options->bitmap == RAID_BITMAP_INTERNAL) {
+		run->mutation.structure = BITMAP;
+		each_word(run, 0, 72);
+		each_word(run, 256, 264);
+	}
+	if (options->bitmap == RAID_BITMAP_PPL) {
+		run->mutation.structure = PPL;
+		each_word(run, 512, 512 + 24 + 2 * 24);
+	}
+	if (options->bitmap == RAID_BITMAP_JOURNAL) {
+		run->mutation.structure = JOURNAL;
+		each_word(run, 0, 32 + 4 * 32);
+	}
+}
+
+static int one_kind(void *arg)
+{
+	const struct kind *kind = arg;
+	struct images images = { .kind = kind };
+	struct run run = { .images = &images };
+
+	make(&images);
+	/* What is not damaged. */
+	run.mutation.device = MOST;
+	begin(&run);
+	look(&run);
+	use(&run);
+	CU_ASSERT_EQUAL(run.refused, 0);
+	end(&run);
+	each_structure(&run);
+	if (getenv("VERBOSE"))
+		printf("%s: %u mutations, %u refused, %u believed\n", kind->name, run.done,
+		       run.refused, run.believed);
+	CU_ASSERT(run.done > 20);
+	unmake(&images);
+	return 0;
+}
+
+static void test_no_word_has_an_array_lie(void)
+{
+	const char *only = getenv("KIND");
+
+	for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++) {
+		const struct worker_options options = { .virtual_clock = true, .seed = 1 };
+		struct worker *worker;
+
+		if (only && !strstr(kinds[i].name, only))
+			continue;
+		CU_ASSERT_EQUAL_FATAL(worker_create(&worker, &options, NULL), 0);
+		worker_run(worker, one_kind, (void *)&kinds[i]);
+		worker_destroy(worker);
+	}
+}
+
+UNIT_MAIN("raid: mutations", UNIT(test_no_word_has_an_array_lie))
