@@ -50,10 +50,11 @@ cat >guest <<'GUEST'
 	exec >/dev/ttyS1
 	stty raw -echo </dev/ttyS1
 	disk() { case $1 in a) name=$DISK0 ;; b) name=$DISK1 ;; c) name=$DISK2 ;; j) name=$DISK3 ;; esac }
-	# What follows a line of mdadm's is advice.
+	# What follows a line of mdadm's is advice. Without a word it ends by a signal.
 	last() {
 		line=$(echo "$1" | grep '^mdadm:' | tail -n 1)
 		[ -n "$line" ] || line=$(echo "$1" | grep . | tail -n 1)
+		[ -n "$line" ] || line="mdadm ends with status $2"
 	}
 	# How md0 stands in /proc/mdstat; false: it does not run.
 	look() {
@@ -86,15 +87,16 @@ cat >guest <<'GUEST'
 			examined='reads it'
 			case $said in *' - expected '*) examined='reads it, and says that another checksum is expected' ;; esac
 		else
-			last "$said"
+			last "$said" $?
 			examined=$line
 		fi
 		said=$(mdadm --assemble --run /dev/md0 $devices 2>&1)
+		ended=$?
 		if look; then
 			read -r resync </sys/block/md0/md/resync_start
 			case $resync in none) md="$md, in sync" ;; *) md="$md, not in sync" ;; esac
 		else
-			last "$said"
+			last "$said" $ended
 			md="no: $line"
 		fi
 		[ ! -e /sys/block/md0/md ] || mdadm --stop /dev/md0 >/dev/null 2>&1
