@@ -20,7 +20,7 @@ BUILD   := build$(if $(SANITIZE),-sanitize)$(if $(filter thread,$(SANITIZE)),-th
 # What builds it, what the demo uses besides, and what the tests use besides that.
 DEPS_BUILD := gcc make pkg-config libc6-dev liburing-dev libaio-dev libpcap-dev libnl-3-dev \
 	libnl-route-3-dev libcunit1-dev libjansson-dev uuid-dev libblkid-dev zlib1g-dev libisal-dev \
-	libseccomp-dev libyaml-dev libfuse3-dev nbdkit-plugin-dev libnbd-dev \
+	libseccomp-dev libyaml-dev libfuse3-dev nbdkit-plugin-dev libnbd-dev libslirp-dev libslirp0 \
 	libext2fs-dev
 DEPS_DEMO  := qemu-system-x86 user-mode-linux 'linux-image-cloud-amd64|linux-image-virtual' mdadm lvm2 e2fsprogs \
 	busybox-static cpio kmod python3 procps util-linux

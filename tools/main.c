@@ -9,6 +9,7 @@
 #include "tools/commands.h"
 #include "tools/device_look.h"
 #include "tools/state.h"
+#include "tools/uplink.h"
 #include "util/error.h"
 #include "util/spelling.h"
 #include "util/standard.h"
@@ -151,6 +152,8 @@ static int run(int argc, char **argv)
 	}
 	if (!strcmp(word, "--complete"))
 		return complete(argc - 2, argv + 2);
+	if (!strcmp(word, UPLINK_PROCESS))
+		return uplink_process(argc - 2, argv + 2);
 	for (size_t i = 0; argc > 1 && i < COMMAND_COUNT; i++)
 		if (!strcmp(word, commands[i].noun))
 			return check_environment() ? EXIT_USAGE

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 
 #include "netdev/endpoint.h"
+#include "netdev/user_network.h"
 #include "vswitch/port_config.h"
 #include "vswitch/replay.h"
 
@@ -28,13 +29,15 @@ struct port_spec {
 	const char *owns;
 	struct port_config config;
 
-	bool plain;                  /* tap, packet */
-	bool client;                 /* qemu-stream */
-	struct endpoint endpoint;    /* qemu-stream, and the local one of qemu-dgram */
-	struct endpoint remote;      /* qemu-dgram */
-	struct replay_timing timing; /* pcap */
-	const char *record;          /* pcap */
-	bool force;                  /* pcap */
+	bool plain;                       /* tap, packet */
+	bool client;                      /* qemu-stream */
+	struct endpoint endpoint;         /* qemu-stream, and the local one of qemu-dgram */
+	struct endpoint remote;           /* qemu-dgram */
+	struct replay_timing timing;      /* pcap */
+	const char *record;               /* pcap */
+	struct user_network_options user; /* user: forwards, as they were said */
+	const char *forwards[USER_NETWORK_FORWARDS];
+	bool force; /* pcap */
 };
 
 struct port_type {

@@ -8,12 +8,14 @@
 #include "netdev/link.h"
 #include "tools/switch.h"
 #include "tools/switch_port.h"
+#include "tools/uplink.h"
 #include "util/error.h"
 #include "vswitch/link_model.h"
 #include "vswitch/port_datagram.h"
 #include "vswitch/port_packet.h"
 #include "vswitch/port_pcap.h"
 #include "vswitch/port_stream.h"
+#include "vswitch/port_user.h"
 #include "vswitch/port_vde.h"
 #include "vswitch/switch.h"
 
@@ -267,6 +269,50 @@ static int pcap_add(struct vswitch *vswitch, const struct port_spec *spec, const
 	return vswitch_add_port_pcap(vswitch, spec->name, &options, error);
 }
 
+/* ---- user ---- */
+
+static int user_option(struct port_spec *spec, char *option, struct error *error)
+{
+	unsigned count = spec->user.count;
+	const char *value = value_of(option, "hostfwd");
+	int rc;
+
+	if (!strcmp(option, "loopback")) {
+		spec->user.loopback = true;
+		return 0;
+	}
+	if (!value)
+		return -ENOTSUP;
+	rc = user_network_parse_forward(&spec->user, value, error);
+	if (!rc)
+		spec->forwards[count] = value;
+	return rc;
+}
+
+/* "user:hostfwd=..." is "user,hostfwd=...". */
+static int user_parse(struct port_spec *spec, struct error *error)
+{
+	return spec->argument ? user_option(spec, (char *)spec->argument, error) : 0;
+}
+
+static int user_add(struct vswitch *vswitch, const struct port_spec *spec, const char *path,
+		    const struct socket_options *sockets, struct error *error)
+{
+	static char name[] = "tenon", word[] = UPLINK_PROCESS, loopback[] = "loopback";
+	char *argv[USER_NETWORK_FORWARDS + 4] = { name, word };
+	struct vswitch_user_options options = { .argv = argv,
+						.program = "/proc/self/exe",
+						.config = &spec->config };
+	unsigned count = 2;
+
+	(void)path, (void)sockets;
+	for (unsigned i = 0; i < spec->user.count; i++)
+		argv[count++] = (char *)spec->forwards[i];
+	if (spec->user.loopback)
+		argv[count++] = loopback;
+	return vswitch_add_port_user(vswitch, spec->name, &options, error);
+}
+
 const struct port_type port_types[] = {
 	{ "vhost-user", "vhost-user", "", true, no_argument, NULL, NULL, vhost_user_add },
 	{ "tap", "tap:IFNAME", "\"plain\", ", false, interface_parse, tap_option, NULL, tap_add },
@@ -279,5 +325,7 @@ const struct port_type port_types[] = {
 	  packet_add },
 	{ "pcap", "pcap[:FILE][,record=FILE]", "\"loop\", speed=, interval=, record=, \"force\", ",
 	  false, pcap_parse, pcap_option, pcap_check, pcap_add },
+	{ "user", "user[:hostfwd=tcp|udp:[HOST]:PORT-[GUEST]:PORT]", "hostfwd=, \"loopback\", ",
+	  false, user_parse, user_option, NULL, user_add },
 	{ NULL },
 };

@@ -89,7 +89,10 @@ static void stream_disconnect(struct port_stream *stream)
 
 	stream_close(stream);
 	port_set_up(&stream->port, false);
-	if (was_up)
+	if (was_up && stream->maker.make)
+		log_warning(stream->port.log, "port %s: its process ended; another is started",
+			    stream->port.name);
+	else if (was_up)
 		log_info(stream->port.log, "port %s: the peer left", stream->port.name);
 	if (stream->client)
 		retry_later(stream);

@@ -1,0 +1,120 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# A port `user`: two hosts behind the switch get addresses by DHCP, reach a server and a resolver outside, and are reached by a
+# forward; not so the loopback of the switch's host, by no address. The router's process is killed, and another one comes.
+# timeout: 180
+. "$(dirname "$0")/switch_lib.sh"
+ldconfig -p 2>/dev/null | grep -q 'libslirp\.so\.0' || lab_skip "libslirp0 is not installed"
+lab_enter "$@"
+
+# Outside: a server and a resolver at 192.0.2.1, and others at 127.0.0.1 that nobody may reach.
+ip address add 192.0.2.1/32 dev lo
+echo nameserver 192.0.2.1 >resolv.conf
+mount --bind resolv.conf /etc/resolv.conf || lab_skip "cannot mount"
+python3 - <<'PYTHON' &
+import select, socket
+def listen(address, port):
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.bind((address, port))
+    s.listen(50)
+    return s
+servers = {listen("192.0.2.1", 8000): b"outside\n", listen("127.0.0.1", 8001): b"LOOPBACK\n", listen("0.0.0.0", 8002): b"any\n"}
+dns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+dns.bind(("192.0.2.1", 53))
+open("serving", "w").close()
+while True:
+    for s in select.select(list(servers) + [dns], [], [])[0]:
+        if s is dns:
+            query, peer = dns.recvfrom(2000)
+            end = query.index(b"\0", 12) + 5
+            answer = b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\xc0\0\2\x63" if query[end - 4:end - 2] == b"\0\1" else b""
+            dns.sendto(query[:2] + b"\x81\x80\0\1\0" + (b"\1" if answer else b"\0") + b"\0\0\0\0" + query[12:end] + answer, peer)
+        else:
+            c = s.accept()[0]
+            c.sendall(servers[s])
+            c.close()
+PYTHON
+LAB_PIDS+=($!)
+
+cat >lease <<'SCRIPT'
+#!/bin/sh
+[ "$1" = bound ] || exit 0
+ip address add "$ip/24" dev "$interface"
+ip route replace default via "$router"
+echo "$ip $router $dns" >"lease.$interface"
+SCRIPT
+chmod +x lease
+lease() { # NAMESPACE INTERFACE
+	rm -f "lease.$2"
+	timeout 60 ip netns exec "$1" busybox udhcpc -i "$2" -n -q -f -t 20 -T 2 -s "$LAB/lease" >dhcp.log 2>&1 || lab_fail "no lease for $1: $(cat dhcp.log)"
+}
+fetch() { timeout 30 ip netns exec "$1" python3 -c 'import socket, sys
+s = socket.create_connection((sys.argv[1], int(sys.argv[2])), 20)
+print(s.recv(100).decode(), end="")' "$2" "$3" 2>/dev/null; }
+# Where nothing is to answer, it is not waited for as long.
+fetch_nothing() { timeout 3 ip netns exec "$1" busybox nc "$2" "$3" </dev/null 2>/dev/null; }
+
+lab_switch lab --port a=tap:ta --port b=tap:tb --port out=user:hostfwd=tcp:127.0.0.1:2222-:22,hostfwd=udp::5353-:5353
+for _ in $(seq 600); do [ -e serving ] && break; sleep 0.1; done
+lab_host a ta
+lease a ta
+lab_host b tb
+lease b tb
+[ "$(cat lease.ta)" = "10.0.2.15 10.0.2.2 10.0.2.3" ] || lab_fail "lease of a: $(cat lease.ta)"
+[ "$(cat lease.tb)" = "10.0.2.16 10.0.2.2 10.0.2.3" ] || lab_fail "lease of b: $(cat lease.tb)"
+for host in a b; do
+	[ "$(fetch $host 192.0.2.1 8000)" = outside ] || lab_fail "$host does not reach the server"
+	ip netns exec $host timeout 60 busybox nslookup server.test 10.0.2.3 >names 2>&1
+	grep -q '192\.0\.2\.99' names || lab_fail "$host has no names: $(cat names)"
+	# 10.0.2.2 is the host's loopback in others' routers, and so is what the name server has behind it.
+done
+for address in 10.0.2.2 10.0.2.3; do
+	[ -z "$(fetch_nothing a $address 8001)" ] || lab_fail "the host's loopback is reached at $address"
+	[ -z "$(fetch_nothing a $address 8002)" ] || lab_fail "the host is reached at $address"
+done
+# From outside.
+ip netns exec a python3 -c 'import socket
+s = socket.create_server(("10.0.2.15", 22))
+open("listening", "w").close()
+while True:
+    c = s.accept()[0]
+    c.sendall(b"a guest\n")
+    c.close()' &
+LAB_PIDS+=($!)
+for _ in $(seq 600); do [ -e listening ] && break; sleep 0.1; done
+reach() { timeout 30 python3 -c 'import socket
+s = socket.create_connection(("127.0.0.1", 2222), 20)
+s.settimeout(20)
+print(s.recv(100).decode(), end="")' 2>/dev/null; }
+[ "$(reach)" = "a guest" ] || lab_fail "the forward does not reach the guest"
+
+# Each process is what it is for, and no more.
+for child in $(cat "/proc/$LAB_PID/task/$LAB_PID/children"); do
+	tr '\0' ' ' <"/proc/$child/cmdline" | grep -q uplink-process && process=$child
+done
+grep -q 'Seccomp:.*2' "/proc/$process/status" && grep -q 'NoNewPrivs:.*1' "/proc/$process/status" || lab_fail "it is not confined: $(cat "/proc/$process/status")"
+kill -9 "$process"
+for _ in $(seq 600); do [ "$(lab_stat out connections) $(lab_stat out up)" = "2 True" ] && break; sleep 0.1; done
+[ "$(fetch a 192.0.2.1 8000)" = outside ] || lab_fail "another process does not serve"
+for _ in $(seq 30); do [ "$(reach)" = "a guest" ] && break; sleep 1; done
+[ "$(reach)" = "a guest" ] || lab_fail "the forward of another process does not serve"
+
+# What cannot be is said, and nothing is left of it.
+"$TENON" switch port add lab more=user,hostfwd=tcp:127.0.0.1:2222-:23 2>err && lab_fail "one port was taken twice"
+grep -q 'port more: hostfwd: cannot listen at tcp:127.0.0.1:2222' err || lab_fail "$(cat err)"
+for bad in tcp:2222-:22 icmp::1-:1 tcp::0-:1 tcp::1-:65536 tcp::1 tcp:localhost:1-:1 tcp::1-192.0.2.1:1; do
+	"$TENON" switch port add lab "more=user:hostfwd=$bad" 2>err
+	[ $? = 2 ] && grep -q hostfwd= err || lab_fail "$bad: $(cat err)"
+done
+lab_end || lab_fail "the switch ended with $?"
+for _ in $(seq 600); do [ -d "/proc/$process" ] || break; sleep 0.1; done
+pgrep -s 0 -f uplink-process >/dev/null && lab_fail "a process was left behind"
+
+# With leave, guests reach the loopback.
+ip netns delete a; ip netns delete b
+lab_switch lab --port a=tap:ta --port out=user,loopback
+lab_host a ta
+lease a ta
+[ "$(fetch a 10.0.2.2 8001)" = LOOPBACK ] || lab_fail "loopback, which was allowed, is not reached"
+lab_done

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* See port_user.h. */
+#include "vswitch/port_user.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "util/cleanup.h"
+#include "util/error.h"
+#include "vswitch/port_stream.h"
+
+#define SOCKET_FD   3
+#define READY_FD    4
+#define PATIENCE_MS 10000
+
+struct user_port {
+	char *program, **argv;
+	int fd;      /* of the first process, until it is asked for */
+	pid_t child; /* 0: none */
+};
+
+static void user_port_gone(void *context)
+{
+	struct user_port *user = context;
+
+	if (user->child <= 0)
+		return;
+	/* It has no state, and nobody waits for it long: it was killed. */
+	kill(user->child, SIGKILL);
+	while (waitpid(user->child, NULL, 0) < 0 && errno == EINTR)
+		;
+	user->child = 0;
+}
+
+static void user_port_destroy(void *context)
+{
+	struct user_port *user = context;
+
+	user_port_gone(user);
+	cleanup_close(&user->fd);
+	for (char **word = user->argv; word && *word; word++)
+		free(*word);
+	free(user->argv);
+	free(user->program);
+	free(user);
+}
+
+static int spawn_with(struct user_port *user, int socket, int ready)
+{
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attributes;
+	sigset_t none, pipe;
+	int rc;
+
+	sigemptyset(&none);
+	sigemptyset(&pipe);
+	sigaddset(&pipe, SIGPIPE);
+	posix_spawnattr_init(&attributes);
+	posix_spawnattr_setsigmask(&attributes, &none);
+	posix_spawnattr_setsigdefault(&attributes, &pipe);
+	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+	posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+	posix_spawn_file_actions_adddup2(&actions, socket, SOCKET_FD);
+	posix_spawn_file_actions_adddup2(&actions, ready, READY_FD);
+	rc = posix_spawn(&user->child, user->program, &actions, &attributes, user->argv, environ);
+	posix_spawn_file_actions_destroy(&actions);
+	posix_spawnattr_destroy(&attributes);
+	if (rc)
+		user->child = 0;
+	return -rc;
+}
+
+/* Starts it; `ready` gets the end of a pipe on which it says so. The socket, or a negative errno. */
+static int user_port_spawn(struct user_port *user, int *ready, struct error *error)
+{
+	int sockets[2] = { -1, -1 }, pipes[2] = { -1, -1 }, high[2] = { -1, -1 }, rc = 0;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, sockets) ||
+	    pipe2(pipes, O_CLOEXEC))
+		rc = -errno;
+	/* Out of the way of the numbers that they get. */
+	if (!rc) {
+		high[0] = fcntl(sockets[1], F_DUPFD_CLOEXEC, READY_FD + 1);
+		high[1] = fcntl(pipes[1], F_DUPFD_CLOEXEC, READY_FD + 1);
+		rc = high[0] < 0 || high[1] < 0 ? -errno : spawn_with(user, high[0], high[1]);
+	}
+	for (unsigned i = 0; i < 2; i++)
+		cleanup_close(&high[i]);
+	cleanup_close(&sockets[1]);
+	cleanup_close(&pipes[1]);
+	if (!rc) {
+		*ready = pipes[0];
+		return sockets[0];
+	}
+	cleanup_close(&sockets[0]);
+	cleanup_close(&pipes[0]);
+	return error_set(error, rc, "cannot start %s: %s", user->argv[0], error_name(rc));
+}
+
+static int user_port_make(void *context, struct error *error)
+{
+	struct user_port *user = context;
+	int fd, ready;
+
+	if (user->fd >= 0)
+		return steal_fd(&user->fd);
+	fd = user_port_spawn(user, &ready, error);
+	if (fd >= 0)
+		close(ready); /* if it is not, it ends, and is started again */
+	return fd;
+}
+
+/* What it says until it closes its end: nothing, or why it cannot be. */
+static int await_ready(int ready, struct error *error)
+{
+	struct pollfd waited = { .fd = ready, .events = POLLIN };
+	char text[512];
+	size_t used = 0;
+	ssize_t got;
+
+	do {
+		if (poll(&waited, 1, PATIENCE_MS) <= 0)
+			return error_set(error, -ETIMEDOUT, "its process does not get ready");
+		got = read(ready, text + used, sizeof(text) - 1 - used);
+		used += got > 0 ? (size_t)got : 0;
+	} while (got > 0 && used < sizeof(text) - 1);
+	text[used] = '\0';
+	return used ? error_set(error, -EIO, "%s", text) : 0;
+}
+
+static struct user_port *user_port_create(const struct vswitch_user_options *options)
+{
+	struct user_port *user = calloc(1, sizeof(*user));
+	size_t count = 0;
+	bool good;
+
+	if (!user)
+		return NULL;
+	user->fd = -1;
+	while (options->argv[count])
+		count++;
+	user->program = strdup(options->program);
+	user->argv = calloc(count + 1, sizeof(user->argv[0]));
+	good = user->program && user->argv;
+	for (size_t i = 0; i < count && good; i++)
+		good = (user->argv[i] = strdup(options->argv[i])) != NULL;
+	if (good)
+		return user;
+	user_port_destroy(user);
+	return NULL;
+}
+
+int vswitch_add_port_user(struct vswitch *vswitch, const char *name,
+			  const struct vswitch_user_options *options, struct error *error)
+{
+	struct user_port *user = user_port_create(options);
+	struct port_stream_maker maker = { "user",         "10.0.2.0/24",     user_port_make,
+					   user_port_gone, user_port_destroy, user };
+	struct vswitch_stream_options stream = { .maker = &maker, .config = options->config };
+	CLEANUP_CLOSE int ready = -1;
+	int rc = 0;
+
+	if (!user)
+		return error_set(error, -ENOMEM, "port %s: out of memory", name);
+	user->fd = user_port_spawn(user, &ready, error);
+	rc = user->fd < 0 ? user->fd : await_ready(ready, error);
+	if (rc < 0) {
+		user_port_destroy(user);
+		error_prefix(error, "port %s", name);
+		return rc;
+	}
+	return vswitch_add_port_stream(vswitch, name, &stream, error);
+}

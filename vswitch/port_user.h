@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A port to the outside for ordinary users: a router with DHCP and DNS (netdev/user_network.h) in a process of its own, at the
+ * other end of a stream socket (port_stream.h). One that ends is started again, a second later.
+ */
+#ifndef TENON_VSWITCH_PORT_USER_H
+#define TENON_VSWITCH_PORT_USER_H
+
+struct error;
+struct port_config;
+struct vswitch;
+
+struct vswitch_user_options {
+	/* What is run: argv[0] and its words, NULL at the end. It has the socket as descriptor 3, and says on 4 that it is ready, by
+	 * closing it; or why not, in text. */
+	char *const *argv;
+	const char *program;              /* the file of it */
+	const struct port_config *config; /* NULL: nothing was decided */
+};
+
+/* Waits until it is ready. What it says, or the errno of starting it, with `error` set; -ETIMEDOUT after ten seconds. */
+int vswitch_add_port_user(struct vswitch *vswitch, const char *name,
+			  const struct vswitch_user_options *options, struct error *error);
+
+#endif
