@@ -10,19 +10,25 @@
 
 #define SHOW_USAGE "switch show NAME [--json]"
 
-static void print_capture(json_t *capture)
+static void print_captures(json_t *captures)
 {
-	json_int_t lost = json_integer_value(json_object_get(capture, "lost"));
+	json_t *capture;
+	size_t index;
 
-	if (!json_is_object(capture))
-		return;
-	printf("\n");
-	cli_say("capture %s: %s; %" JSON_INTEGER_FORMAT " frames written, %" JSON_INTEGER_FORMAT
-		" lost%s",
-		json_string_value(json_object_get(capture, "path")),
-		json_string_value(json_object_get(capture, "state")),
-		json_integer_value(json_object_get(capture, "written")), lost,
-		lost ? " (dropped here only, not on the network)" : "");
+	json_array_foreach(captures, index, capture) {
+		json_int_t lost = json_integer_value(json_object_get(capture, "lost"));
+		const char *port = json_string_value(json_object_get(capture, "port"));
+
+		if (!index)
+			printf("\n");
+		cli_say("capture %s%s%s: %s; %" JSON_INTEGER_FORMAT
+			" frames written, %" JSON_INTEGER_FORMAT " lost%s",
+			json_string_value(json_object_get(capture, "path")),
+			port ? " of port " : "", port ? port : "",
+			json_string_value(json_object_get(capture, "state")),
+			json_integer_value(json_object_get(capture, "written")), lost,
+			lost ? " (dropped here only, not on the network)" : "");
+	}
 }
 
 static void print_show(json_t *result, const struct cli_listing *listing)
@@ -36,7 +42,7 @@ static void print_show(json_t *result, const struct cli_listing *listing)
 	switch_print_counters(ports, listing);
 	printf("\n");
 	switch_print_addresses(json_object_get(result, "addresses"), listing);
-	print_capture(json_object_get(result, "capture"));
+	print_captures(json_object_get(result, "captures"));
 }
 
 static int switch_show(int argc, char **argv)
@@ -77,6 +83,11 @@ int command_switch(int argc, char **argv)
 		  "the addresses that it knows" },
 		{ "counters", switch_counters, "NAME [--prometheus] [--json]",
 		  "what came, went and was dropped, and why" },
+		{ "capture", switch_capture,
+		  "NAME [PORT] -w FILE|- [--filter EXPR] [--direction in|out|both] [--snaplen N] "
+		  "[--format pcap|pcapng] [--segments] [--count N] [--rotate-size SIZE] "
+		  "[--rotate-time SECONDS] [--files N] [--force]",
+		  "record what passes, live, until a signal" },
 		{ "stop", switch_stop, "NAME", "end it, and wait until it has ended" },
 		{ NULL, NULL, NULL, NULL },
 	};

@@ -10,6 +10,8 @@
  *	switch_status.c		how it says what it does
  *	switch_metrics.c	the same for Prometheus
  *	switch_port.c		what --port says
+ *	switch_capture.c	captures, live: the command
+ *	switch_watch.c		and what the switch does for it
  */
 #ifndef TENON_TOOLS_SWITCH_H
 #define TENON_TOOLS_SWITCH_H
@@ -22,15 +24,23 @@
 
 struct cli_listing;
 
+struct fiber;
+struct filter_program;
 struct vswitch;
 struct vswitch_status;
 
-command_fn switch_run, switch_port_verb, switch_table, switch_counters, switch_stop;
+command_fn switch_run, switch_port_verb, switch_table, switch_counters, switch_stop, switch_capture;
 
 /* ---- Asking ---- */
 
 /* Asks the running switch `name`; `params` is stolen. Returns the exit status; the result is a new reference, if wanted. */
 int switch_ask(const char *name, const char *method, json_t *params, json_t **result);
+
+/* Says in `error` that no switch of that name runs. */
+void switch_none_running(const char *name, const char *control, int rc, struct error *error);
+
+/* An expression and its program, as a switch takes them; NULL with `error` set. */
+json_t *switch_filter_json(const char *expression, struct error *error);
 
 /* Tables of the lists that a switch gives; rows are added to. */
 void switch_print_ports(json_t *ports, const struct cli_listing *listing);
@@ -44,9 +54,22 @@ struct switch_control {
 	const char *name;
 	struct vswitch *vswitch;
 	const struct socket_options *sockets;
+	unsigned live_captures; /* whose readers may leave */
+	struct fiber *watcher;  /* of these; or NULL */
 };
 
 extern const struct rpc_method switch_methods[];
+
+rpc_method_fn switch_capture_start, switch_capture_stop;
+
+void switch_end_watching(struct switch_control *control);
+
+/* Who asks takes -ENOENT for "nobody listens there". */
+int switch_answer(int rc, struct error *error);
+
+/* "direction", as PORT_WAY()s; "filter", which may be missing (NULL). */
+int switch_param_ways(json_t *params, unsigned *ways, struct error *error);
+int switch_param_filter(json_t *params, struct filter_program **out, struct error *error);
 
 /* Text in Prometheus's format; the caller frees it. NULL when out of memory. */
 char *switch_metrics(const char *name, const struct vswitch_status *status);

@@ -54,6 +54,13 @@ static int wait_until_gone(pid_t pid, const char *name, struct error *error)
 			 name);
 }
 
+void switch_none_running(const char *name, const char *control, int rc, struct error *error)
+{
+	error_set(error, rc, "switch %s: none of that name is running (nobody listens at %s)", name,
+		  control);
+	error_advise(error, "start it with `tenon switch run %s`, as the same user", name);
+}
+
 static int ask_on_fiber(void *arg, struct error *error)
 {
 	struct switch_question *question = arg;
@@ -73,13 +80,8 @@ static int ask_on_fiber(void *arg, struct error *error)
 	/* It may have ended before it could say so. */
 	if (question->until_gone && (!rc || rc == -EPIPE))
 		return wait_until_gone(pid, question->name, error);
-	if (rc == -ENOENT || rc == -ECONNREFUSED) {
-		error_set(error, rc,
-			  "switch %s: none of that name is running (nobody listens at %s)",
-			  question->name, control);
-		error_advise(error, "start it with `tenon switch run %s`, as the same user",
-			     question->name);
-	}
+	if (rc == -ENOENT || rc == -ECONNREFUSED)
+		switch_none_running(question->name, control, rc, error);
 	return rc;
 }
 

@@ -36,15 +36,6 @@ static int method_show(void *context, json_t *params, json_t **result, struct er
 	return rc ? rc : give(control, switch_status_json(control->name, status), result, error);
 }
 
-/* Who asks takes -ENOENT for "nobody listens there". */
-static int port_answer(int rc, struct error *error)
-{
-	if (rc != -ENOENT)
-		return rc;
-	error->code = -ENXIO;
-	return -ENXIO;
-}
-
 /* For Prometheus: text. */
 static int method_metrics(void *context, json_t *params, json_t **result, struct error *error)
 {
@@ -118,7 +109,7 @@ static int method_port_remove(void *context, json_t *params, json_t **result, st
 	int rc = rpc_param_string(params, "port", &port, error);
 
 	(void)result;
-	return rc ? rc : port_answer(vswitch_remove_port(control->vswitch, port, error), error);
+	return rc ? rc : switch_answer(vswitch_remove_port(control->vswitch, port, error), error);
 }
 
 /* All words or none. */
@@ -151,7 +142,7 @@ static int method_port_set(void *context, json_t *params, json_t **result, struc
 			return rc;
 		}
 	}
-	return port_answer(vswitch_set_port(control->vswitch, port, &config, error), error);
+	return switch_answer(vswitch_set_port(control->vswitch, port, &config, error), error);
 }
 
 /* ---- Links ---- */
@@ -218,7 +209,7 @@ static int set_ways(struct switch_control *control, json_t *params, bool clear, 
 		rc = vswitch_set_link(control->vswitch, port, LINK_IN, &in, error);
 	if (!rc && directions & LINK_OUT)
 		rc = vswitch_set_link(control->vswitch, port, LINK_OUT, &out, error);
-	return port_answer(rc, error);
+	return switch_answer(rc, error);
 }
 
 static int method_link_set(void *context, json_t *params, json_t **result, struct error *error)
@@ -267,7 +258,7 @@ static int method_table_add(void *context, json_t *params, json_t **result, stru
 		rc = rpc_param_string(params, "port", &port, error);
 	if (!rc)
 		rc = vswitch_add_address(control->vswitch, vlan, mac, port, error);
-	return port_answer(rc, error);
+	return switch_answer(rc, error);
 }
 
 static int method_table_remove(void *context, json_t *params, json_t **result, struct error *error)
@@ -280,7 +271,7 @@ static int method_table_remove(void *context, json_t *params, json_t **result, s
 	(void)result;
 	if (!rc)
 		rc = vswitch_remove_address(control->vswitch, vlan, mac, error);
-	return port_answer(rc, error);
+	return switch_answer(rc, error);
 }
 
 static int method_table_flush(void *context, json_t *params, json_t **result, struct error *error)
@@ -288,7 +279,7 @@ static int method_table_flush(void *context, json_t *params, json_t **result, st
 	struct switch_control *control = context;
 
 	(void)result;
-	return port_answer(
+	return switch_answer(
 		vswitch_flush_addresses(control->vswitch,
 					json_string_value(json_object_get(params, "port")), error),
 		error);
@@ -303,6 +294,8 @@ const struct rpc_method switch_methods[] = {
 	{ "switch.port.set", method_port_set },
 	{ "switch.link.set", method_link_set },
 	{ "switch.link.clear", method_link_clear },
+	{ "switch.capture.start", switch_capture_start },
+	{ "switch.capture.stop", switch_capture_stop },
 	{ "switch.table.add", method_table_add },
 	{ "switch.table.remove", method_table_remove },
 	{ "switch.table.flush", method_table_flush },

@@ -118,6 +118,22 @@ static void put_table(FILE *out, const char *name, const struct vswitch_status *
 			name, events[i].event, events[i].count);
 }
 
+static void put_captures(FILE *out, const char *name, const struct vswitch_status *status)
+{
+	head(out, "capture_packets", "_total", "counter", "what became of packets of captures");
+	for (unsigned i = 0; i < status->capture_count; i++) {
+		const struct vswitch_capture_status *capture = &status->captures[i];
+
+		fprintf(out,
+			"tenon_switch_capture_packets_total{switch=\"%s\",capture=\"%u\","
+			"event=\"written\"} %" PRIu64 "\n"
+			"tenon_switch_capture_packets_total{switch=\"%s\",capture=\"%u\","
+			"event=\"lost\"} %" PRIu64 "\n",
+			name, capture->id, capture->capture.written, name, capture->id,
+			capture->capture.lost);
+	}
+}
+
 char *switch_metrics(const char *name, const struct vswitch_status *status)
 {
 	char *text = NULL;
@@ -129,12 +145,7 @@ char *switch_metrics(const char *name, const struct vswitch_status *status)
 	put_ports(out, name, status);
 	put_links(out, name, status);
 	put_table(out, name, status);
-	if (status->capturing) {
-		head(out, "capture_lost", "_total", "counter",
-		     "frames that are missing in the capture");
-		fprintf(out, "tenon_switch_capture_lost_total{switch=\"%s\"} %" PRIu64 "\n", name,
-			status->capture.lost);
-	}
+	put_captures(out, name, status);
 	if (fclose(out)) {
 		free(text);
 		return NULL;

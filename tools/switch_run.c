@@ -111,7 +111,9 @@ static int start_control(struct switch_run *run, struct rpc_server **server, str
 	CLEANUP_FREE char *control = NULL;
 	int rc;
 
-	run->control = (struct switch_control){ run->name, run->vswitch, &run->sockets };
+	run->control = (struct switch_control){ .name = run->name,
+						.vswitch = run->vswitch,
+						.sockets = &run->sockets };
 
 	rc = switch_control_path(run->name, &control, error);
 	if (rc)
@@ -128,6 +130,7 @@ static int start_control(struct switch_run *run, struct rpc_server **server, str
 /* Adds ports and capture, and runs until SIGTERM or SIGINT, which are blocked. */
 static int serve(struct switch_run *run, struct error *error)
 {
+	struct vswitch_capture_options capture = { .path = run->capture, .force = run->force };
 	struct rpc_server *server;
 	int rc = start_control(run, &server, error);
 
@@ -136,7 +139,7 @@ static int serve(struct switch_run *run, struct error *error)
 	for (unsigned i = 0; !rc && i < run->ports.count; i++)
 		rc = switch_add_port(run->vswitch, run->ports.words[i], &run->sockets, error);
 	if (!rc && run->capture)
-		rc = vswitch_start_capture(run->vswitch, run->capture, run->force, error);
+		rc = vswitch_start_capture(run->vswitch, &capture, NULL, error);
 	if (!rc)
 		rc = vswitch_start(run->vswitch, error);
 	if (!rc) {
@@ -145,6 +148,7 @@ static int serve(struct switch_run *run, struct error *error)
 		rc = MIN(rc, 0);
 	}
 	rpc_server_stop(server);
+	switch_end_watching(&run->control);
 	return rc;
 }
 
@@ -164,7 +168,7 @@ static int run_on_fiber(void *arg, struct error *error)
 		return rc;
 	}
 	vswitch_stop(run->vswitch);
-	closed = vswitch_stop_capture(run->vswitch, &late);
+	closed = vswitch_stop_captures(run->vswitch, &late);
 	vswitch_destroy(run->vswitch);
 	log_queue_stop(run->queue);
 	if (!rc && closed) {

@@ -105,38 +105,42 @@ static json_t *address_json(const struct vswitch_status *status, const struct ma
 								      1000000000)));
 }
 
-/* null where nothing is captured. */
-static json_t *capture_json(const struct vswitch_status *status)
+static json_t *capture_json(const struct vswitch_capture_status *session)
 {
-	const struct capture_status *capture = &status->capture;
+	const struct capture_status *capture = &session->capture;
 
-	if (!status->capturing)
-		return json_null();
-	return json_pack("{s:o, s:s, s:I, s:I, s:I, s:I}", "path",
-			 strcmp(capture->path, "-") ? describe_path(capture->path)
-						    : json_string("-"),
-			 "state", capture->state, "recorded", (json_int_t)capture->recorded,
-			 "written", (json_int_t)capture->written, "lost", (json_int_t)capture->lost,
-			 "written_bytes", (json_int_t)capture->bytes);
+	return json_pack(
+		"{s:i, s:o, s:o, s:s, s:o, s:s, s:I, s:I, s:I, s:I}", "number", (int)session->id,
+		"path",
+		strcmp(session->path, "-") ? describe_path(session->path) : json_string("-"),
+		"port", session->port[0] ? json_string(session->port) : json_null(), "direction",
+		session->ways == PORT_BOTH_WAYS      ? "both"
+		: session->ways == PORT_WAY(PORT_IN) ? "in"
+						     : "out",
+		"filter", session->filter[0] ? describe_text(session->filter) : json_null(),
+		"state", capture->state, "recorded", (json_int_t)capture->recorded, "written",
+		(json_int_t)capture->written, "lost", (json_int_t)capture->lost, "written_bytes",
+		(json_int_t)capture->bytes);
 }
 
 json_t *switch_status_json(const char *name, const struct vswitch_status *status)
 {
-	json_t *ports = json_array(), *addresses = json_array();
+	json_t *ports = json_array(), *addresses = json_array(), *captures = json_array();
 
 	for (unsigned i = 0; i < status->port_count; i++)
 		json_array_append_new(ports, port_json(&status->ports[i]));
 	for (unsigned i = 0; i < status->address_count; i++)
 		json_array_append_new(addresses, address_json(status, &status->addresses[i]));
+	for (unsigned i = 0; i < status->capture_count; i++)
+		json_array_append_new(captures, capture_json(&status->captures[i]));
 	return json_pack(
-		"{s:s, s:i, s:o, s:o, s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I}, s:I, s:o, s:i, s:I}",
+		"{s:s, s:i, s:o, s:o, s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I}, s:o, s:i, s:I}",
 		"name", name, "pid", (int)getpid(), "ports", ports, "addresses", addresses, "table",
 		"entries", (json_int_t)status->table_size, "ageing_seconds",
 		(json_int_t)(status->ageing_ns / 1000000000), "learned",
 		(json_int_t)status->table.learned, "moved", (json_int_t)status->table.moved, "aged",
 		(json_int_t)status->table.aged, "refused", (json_int_t)status->table.refused,
-		"held_moves", (json_int_t)status->table.held, "captured",
-		(json_int_t)status->capture.recorded, "capture", capture_json(status), "threads",
+		"held_moves", (json_int_t)status->table.held, "captures", captures, "threads",
 		(int)status->threads, "sleeps", (json_int_t)status->sleeps);
 }
 

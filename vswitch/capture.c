@@ -58,6 +58,16 @@ static int make_ring(struct capture *capture, size_t wanted)
 
 /* ---- Beginning and end ---- */
 
+static enum capture_format format_of(const struct capture_options *options)
+{
+	size_t length = strlen(options->path);
+
+	if (options->format != CAPTURE_BY_NAME)
+		return options->format == CAPTURE_AS_PCAPNG ? CAPTURE_PCAPNG : CAPTURE_PCAP;
+	return length > 7 && !strcmp(options->path + length - 7, ".pcapng") ? CAPTURE_PCAPNG
+									    : CAPTURE_PCAP;
+}
+
 static struct capture *create_capture(const struct capture_options *options, struct error *error)
 {
 	struct capture *capture = calloc(1, sizeof(*capture));
@@ -71,14 +81,21 @@ static struct capture *create_capture(const struct capture_options *options, str
 		return NULL;
 	}
 	strcpy(capture->path, options->path);
+	snprintf(capture->label, sizeof(capture->label), "%s",
+		 options->label ? options->label : options->path);
 	capture->log = options->log;
 	capture->force = options->force;
-	capture->format = length > 7 && !strcmp(options->path + length - 7, ".pcapng")
-				  ? CAPTURE_PCAPNG
-				  : CAPTURE_PCAP;
+	capture->once = options->once;
+	capture->shared = options->shared;
+	capture->segments = options->segments;
+	capture->snaplen = options->snaplen ? options->snaplen : CAPTURE_SNAPLEN;
+	snprintf(capture->filter, sizeof(capture->filter), "%s",
+		 options->filter ? options->filter : "");
+	capture->format = format_of(options);
 	capture->output.fd = -1;
 	atomic_init(&capture->users, 1);
 	pthread_mutex_init(&capture->lock, NULL);
+	pthread_mutex_init(&capture->producers, NULL);
 	capture->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	capture->ended_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	rc = capture->wake_fd < 0 || capture->ended_fd < 0
@@ -88,7 +105,8 @@ static struct capture *create_capture(const struct capture_options *options, str
 		rc = capture_make_header(capture);
 	if (!rc)
 		return capture;
-	error_set(error, rc, "capture %s: cannot make its ring: %s", capture->path, error_name(rc));
+	error_set(error, rc, "capture %s: cannot make its ring: %s", capture->label,
+		  error_name(rc));
 	capture_unref(capture);
 	return NULL;
 }
@@ -120,7 +138,7 @@ int capture_open(struct capture **out, const struct capture_options *options, st
 		rc = start_writer(capture);
 		if (rc)
 			error_set(error, rc, "capture %s: cannot start its thread: %s",
-				  capture->path, error_name(rc));
+				  capture->label, error_name(rc));
 	}
 	if (rc) {
 		output_discard(&capture->output, capture->path);
@@ -153,31 +171,36 @@ static int end_of_writer(struct capture *capture, struct error *error)
 		return error_set(error, -ETIMEDOUT,
 				 "capture %s: its disk or reader does not answer; its end is "
 				 "missing",
-				 capture->path);
+				 capture->label);
 	}
 	pthread_join(capture->thread, NULL);
 	rc = atomic_load(&capture->failed);
 	if (rc && rc != -EPIPE)
 		return error_set(error, rc, "capture %s: writing failed, it is not whole: %s",
-				 capture->path, error_name(rc));
+				 capture->label, error_name(rc));
 	return 0;
 }
 
 int capture_close(struct capture *capture, struct error *error)
 {
 	struct capture_status status;
+
+	return capture ? capture_close_saying(capture, &status, error) : 0;
+}
+
+int capture_close_saying(struct capture *capture, struct capture_status *last, struct error *error)
+{
 	int rc;
 
-	if (!capture)
-		return 0;
 	atomic_store(&capture->stopping, true);
 	wake_writer(capture);
 	rc = end_of_writer(capture, error);
-	capture_status(capture, &status);
-	if (status.lost)
+	capture_status(capture, last);
+	last->path = NULL;
+	if (last->lost)
 		log_warning(capture->log, "capture %s: %llu of %llu frames are not in it",
-			    capture->path, (unsigned long long)status.lost,
-			    (unsigned long long)(status.lost + status.written));
+			    capture->label, (unsigned long long)last->lost,
+			    (unsigned long long)(last->lost + last->written));
 	capture_unref(capture);
 	return rc;
 }
@@ -188,7 +211,7 @@ void capture_status(const struct capture *capture, struct capture_status *out)
 	int state = atomic_load(&capture->state), failed = atomic_load(&capture->failed);
 
 	*out = (struct capture_status){
-		.path = capture->path,
+		.path = capture->label,
 		.recorded = atomic_load(&capture->recorded),
 		.written = atomic_load(&capture->written),
 		.lost = atomic_load(&capture->dropped),
@@ -201,7 +224,12 @@ void capture_status(const struct capture *capture, struct capture_status *out)
 		 failed ? error_name(failed) : "");
 }
 
-/* ---- The forwarding thread's half ---- */
+bool capture_has_ended(const struct capture *capture)
+{
+	return atomic_load_explicit(&capture->state, memory_order_relaxed) == CAPTURE_ENDED;
+}
+
+/* ---- The forwarding threads' half ---- */
 
 bool capture_has_directions(const struct capture *capture)
 {
@@ -226,25 +254,26 @@ static void publish(struct capture *capture, size_t size)
 	atomic_store_explicit(&capture->head, head + size, memory_order_release);
 }
 
-static bool ended(const struct capture *capture)
-{
-	return atomic_load_explicit(&capture->state, memory_order_relaxed) == CAPTURE_ENDED;
-}
-
-static void drop(struct capture *capture, uint64_t time_ns)
+static void drop(struct capture *capture, const struct capture_event *event)
 {
 	uint64_t dropped = atomic_fetch_add(&capture->dropped, 1) + 1;
 
+	if (event->interface < CAPTURE_PORTS_MAX) {
+		atomic_fetch_add_explicit(&capture->interfaces[event->interface].dropped, 1,
+					  memory_order_relaxed);
+		capture->interfaces[event->interface].untold++;
+	}
 	/* Why it ended was told when it did. */
-	if (ended(capture) || (capture->told_dropped && time_ns - capture->told_ns < TELL_INTERVAL))
+	if (capture_has_ended(capture) ||
+	    (capture->told_dropped && event->time_ns - capture->told_ns < TELL_INTERVAL))
 		return;
-	log_warning(capture->log, "capture %s: frames are lost (%llu so far): %s", capture->path,
+	log_warning(capture->log, "capture %s: frames are lost (%llu so far): %s", capture->label,
 		    (unsigned long long)dropped,
 		    atomic_load(&capture->state) == CAPTURE_WAITING
 			    ? "nobody reads it yet, and the ring is full"
 			    : "its reader or disk is too slow");
 	capture->told_dropped = dropped;
-	capture->told_ns = time_ns;
+	capture->told_ns = event->time_ns;
 }
 
 /* Tells of ports that the ring does not know yet, as far as there is room. The lock is held by the other
@@ -257,7 +286,9 @@ static void announce(struct capture *capture)
 
 		if (!at)
 			break;
-		publish(capture, capture_put_interface(at, capture->names[capture->announced]));
+		publish(capture, capture_put_interface(at, capture->names[capture->announced],
+						       capture->filter[0] ? capture->filter : NULL,
+						       capture->snaplen));
 		capture->announced++;
 	}
 	pthread_mutex_unlock(&capture->lock);
@@ -276,38 +307,184 @@ unsigned capture_add_port(struct capture *capture, const char *name)
 	return number;
 }
 
-void capture_frame(struct capture *capture, unsigned index, bool out, uint64_t time_ns,
-		   const struct frame *frame)
-{
-	uint32_t length = MIN(frame->length, (uint32_t)VIRTIO_NET_FRAME_MAX);
-	struct virtio_net_offload offload = frame->offload;
-	uint8_t *at, *data;
+/* ---- Frames ---- */
 
-	if (capture->announced < capture->name_count)
-		announce(capture);
-	at = ended(capture) || capture->announced < capture->name_count ||
-			     (index == CAPTURE_PORTS_MAX && capture_has_directions(capture))
-		     ? NULL
-		     : reserve(capture, capture_packet_room(capture->format, length));
+static void lock_producers(struct capture *capture)
+{
+	if (capture->shared)
+		pthread_mutex_lock(&capture->producers);
+}
+
+static void unlock_producers(struct capture *capture)
+{
+	if (capture->shared)
+		pthread_mutex_unlock(&capture->producers);
+}
+
+/* A packet as it is recorded: `head` bytes at `at`, then [offset, offset + length) of `frame`. */
+struct recorded {
+	const uint8_t *at;
+	size_t head;
+	const struct frame *frame;
+	size_t offset, length;
+};
+
+static enum capture_reception reception_of(const uint8_t *destination)
+{
+	static const uint8_t broadcast[6] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
+
+	if (!(destination[0] & 1))
+		return CAPTURE_UNICAST;
+	return memcmp(destination, broadcast, sizeof(broadcast)) ? CAPTURE_MULTICAST
+								 : CAPTURE_BROADCAST;
+}
+
+static void put_content(const struct recorded *what, uint8_t *to, size_t captured)
+{
+	size_t head = MIN(what->head, captured);
+
+	memcpy(to, what->at, head);
+	frame_copy_out(what->frame->pieces, what->frame->count, what->offset, to + head,
+		       MIN(what->length, captured - head));
+}
+
+static bool may_record(const struct capture *capture, const struct capture_event *event)
+{
+	return !capture_has_ended(capture) && capture->announced == capture->name_count &&
+	       (event->interface < CAPTURE_PORTS_MAX || capture->format == CAPTURE_PCAP);
+}
+
+static void put_packet(struct capture *capture, const struct capture_event *event,
+		       struct capture_packet *packet, const struct recorded *what)
+{
+	struct capture_interface *interface = event->interface < CAPTURE_PORTS_MAX
+						      ? &capture->interfaces[event->interface]
+						      : NULL;
+	uint8_t *at;
+
+	packet->length = (uint32_t)(what->head + what->length);
+	packet->captured = MIN(packet->length, capture->snaplen);
+	packet->lost = interface ? interface->untold : 0;
+	atomic_store_explicit(&capture->last_ns, event->time_ns, memory_order_relaxed);
+	if (interface)
+		atomic_fetch_add_explicit(&interface->received, 1, memory_order_relaxed);
+	at = may_record(capture, event)
+		     ? reserve(capture, capture_packet_room(capture->format, packet))
+		     : NULL;
 	if (!at) {
-		drop(capture, time_ns);
+		drop(capture, event);
 		return;
 	}
-	data = at + capture_packet_data(capture->format);
-	frame_copy_out(frame->pieces, frame->count, 0, data, length);
-	if (offload.needs_checksum)
-		virtio_net_complete_checksum(&offload, &(struct iovec){ data, length }, 1, length);
-	publish(capture, capture_put_packet(capture->format, at, index, out, time_ns, length));
+	put_content(what, at + capture_packet_data(capture->format), packet->captured);
+	publish(capture, capture_put_packet(capture->format, at, packet));
+	if (interface)
+		interface->untold = 0;
 	atomic_fetch_add_explicit(&capture->recorded, 1, memory_order_relaxed);
+}
+
+static void put_segments(struct capture *capture, const struct capture_event *event,
+			 struct capture_packet *packet, const struct frame *frame)
+{
+	struct virtio_net_segmenter segmenter;
+	struct virtio_net_segment segment;
+
+	virtio_net_segmenter_start(&segmenter, &frame->offload, frame->pieces, frame->count,
+				   frame->length);
+	while (virtio_net_segmenter_next(&segmenter, &segment))
+		put_packet(capture, event, packet,
+			   &(struct recorded){ segment.head, segment.headers, frame,
+					       segment.payload_offset, segment.payload_length });
+}
+
+/* The frame's head with its checksum finished, by what lies in all of the frame. */
+static void finish_checksum(const struct frame *frame, uint8_t *head)
+{
+	const struct virtio_net_offload *offload = &frame->offload;
+	size_t start = offload->checksum_start;
+	uint64_t sum =
+		virtio_net_sum_pieces(0, frame->pieces, frame->count, start, frame->length - start);
+	uint16_t folded = (uint16_t)~virtio_net_fold(sum);
+
+	folded = folded ? folded : 0xffff;
+	memcpy(head + start + offload->checksum_offset, &folded, sizeof(folded));
+}
+
+/* "dropped: vlan; the sender had left the checksum open, ..." */
+static void comment_on(struct capture_packet *packet, const struct capture_event *event,
+		       const struct frame *frame, bool in_segments)
+{
+	const struct virtio_net_offload *offload = &frame->offload;
+	char dropped[64] = "", large[96] = "";
+	const char *checksum = "";
+
+	if (event->dropped)
+		snprintf(dropped, sizeof(dropped), "dropped: %s; ", event->dropped);
+	if (offload->gso)
+		snprintf(large, sizeof(large),
+			 in_segments ? "one of %u segments of a large frame of %u bytes; "
+				     : "a large frame: on a wire, %u segments of %u bytes; ",
+			 virtio_net_wire_frames(offload, frame->length),
+			 in_segments ? frame->length : offload->gso_size);
+	if (offload->needs_checksum)
+		checksum = "checksum left open by the sender, finished in this copy; ";
+	snprintf(packet->comment, sizeof(packet->comment), "%s%s%s", dropped, large, checksum);
+	/* Without the last "; ". */
+	if (packet->comment[0])
+		packet->comment[strlen(packet->comment) - 2] = '\0';
+}
+
+static void record_frame(struct capture *capture, const struct capture_event *event,
+			 const struct frame *frame)
+{
+	size_t head = MIN(frame->pieces[0].iov_len, (size_t)VIRTIO_NET_HEAD_MAX);
+	struct capture_packet packet = { .interface = event->interface,
+					 .out = event->out,
+					 .dropped = event->dropped != NULL,
+					 .reception = reception_of(frame->pieces[0].iov_base),
+					 .time_ns = event->time_ns,
+					 .id = event->id };
+	bool in_segments = capture->segments && frame->offload.gso;
+	uint8_t bytes[VIRTIO_NET_HEAD_MAX];
+
+	if (capture->format == CAPTURE_PCAPNG)
+		comment_on(&packet, event, frame, in_segments);
+	if (in_segments) {
+		put_segments(capture, event, &packet, frame);
+		return;
+	}
+	memcpy(bytes, frame->pieces[0].iov_base, head);
+	if (frame->offload.needs_checksum)
+		finish_checksum(frame, bytes);
+	put_packet(capture, event, &packet,
+		   &(struct recorded){ bytes, head, frame, head, frame->length - head });
+}
+
+void capture_frame(struct capture *capture, const struct capture_event *event,
+		   const struct frame *frame)
+{
+	lock_producers(capture);
+	if (capture->announced < capture->name_count)
+		announce(capture);
+	record_frame(capture, event, frame);
+	unlock_producers(capture);
+}
+
+static bool take_news(struct capture *capture)
+{
+	uint64_t head = atomic_load(&capture->head);
+	bool news = head != capture->flushed;
+
+	capture->flushed = head;
+	return news;
 }
 
 void capture_flush(struct capture *capture)
 {
-	uint64_t head = atomic_load(&capture->head);
+	bool news;
 
-	if (head == capture->flushed)
-		return;
-	capture->flushed = head;
-	if (atomic_exchange(&capture->sleeping, false))
+	lock_producers(capture);
+	news = take_news(capture);
+	unlock_producers(capture);
+	if (news && atomic_exchange(&capture->sleeping, false))
 		wake_writer(capture);
 }

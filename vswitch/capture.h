@@ -33,16 +33,25 @@ struct log;
 
 #define CAPTURE_PORTS_MAX 4096 /* in the life of a capture */
 
+enum capture_format_choice { CAPTURE_BY_NAME, CAPTURE_AS_PCAP, CAPTURE_AS_PCAPNG };
+
 struct capture_options {
 	const char *path;
+	const char *label; /* what users know it by; NULL: `path` */
 	struct log *log;   /* may be NULL; must outlive it */
 	bool force;        /* over what is no older capture: see output.h */
+	bool once;     /* of a FIFO: ends when its reader leaves, rather than waiting for another */
+	bool shared;   /* several threads give it frames */
+	bool segments; /* large frames are recorded as the segments that a wire would have */
 	size_t ring_bytes; /* 0: 64 MiB; rounded up to a power of two that holds a few records */
+	uint32_t snaplen;  /* bytes of a packet that are recorded; 0: all */
+	enum capture_format_choice format;
+	const char *filter; /* what was asked for, to be said in the file; may be NULL */
 };
 
 /*
- * Opens the output (see output_open() for paths, and for what is refused) and starts the writer. ".pcapng" at
- * the end of the path decides the format. Does not wait. Errors of opening, -ENOSPC and such where not
+ * Opens the output (see output_open() for paths, and for what is refused) and starts the writer. CAPTURE_BY_NAME: ".pcapng"
+ * at the end of the path makes it that, all else classic pcap. Does not wait. Errors of opening, -ENOSPC and such where not
  * even the header can be written, -EINVAL for a terminal.
  */
 int capture_open(struct capture **out, const struct capture_options *options, struct error *error);
@@ -54,7 +63,7 @@ int capture_open(struct capture **out, const struct capture_options *options, st
  */
 int capture_close(struct capture *capture, struct error *error);
 
-/* ---- The forwarding threads', one at a time ---- */
+/* ---- The forwarding threads' ---- */
 
 /* Whether it has room for directions; else only frames that come in are worth recording. */
 bool capture_has_directions(const struct capture *capture);
@@ -63,9 +72,19 @@ bool capture_has_directions(const struct capture *capture);
  * nobody's, and frames of the port are lost. */
 unsigned capture_add_port(struct capture *capture, const char *name);
 
-/* Records `frame` as it came in at the port numbered `index` (or went out of it), with its checksum finished.
- * `time_ns` since the epoch. */
-void capture_frame(struct capture *capture, unsigned index, bool out, uint64_t time_ns,
+struct capture_event {
+	unsigned interface;  /* capture_add_port() */
+	bool out;            /* it went out of the port, or was to */
+	const char *dropped; /* why the switch dropped it, or NULL */
+	uint64_t time_ns;    /* since the epoch */
+	uint64_t id;         /* the same for all records of one packet; 0: none */
+};
+
+/*
+ * Records `frame`, with its checksum finished in the copy. A large frame is recorded whole, or as its segments, as the options say.
+ * In pcapng a comment says what the copy has that the frame had not.
+ */
+void capture_frame(struct capture *capture, const struct capture_event *event,
 		   const struct frame *frame);
 
 /* Has the writer look, if there is something new. Cheap. */
@@ -74,7 +93,7 @@ void capture_flush(struct capture *capture);
 /* ---- Anybody's ---- */
 
 struct capture_status {
-	const char *path; /* as long as the capture */
+	const char *path; /* or its label; as long as the capture */
 	char state[80];
 	uint64_t recorded; /* frames that the ring took */
 	uint64_t written;  /* of these, in the output */
@@ -83,5 +102,10 @@ struct capture_status {
 };
 
 void capture_status(const struct capture *capture, struct capture_status *out);
+
+bool capture_has_ended(const struct capture *capture);
+
+/* capture_close(), and what there is to say then, but for its path. */
+int capture_close_saying(struct capture *capture, struct capture_status *last, struct error *error);
 
 #endif

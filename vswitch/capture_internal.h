@@ -22,21 +22,30 @@ enum capture_state { CAPTURE_WAITING, CAPTURE_RECORDING, CAPTURE_ENDED };
  * anew can say what its new reader has missed. Frames do not need it.
  */
 struct capture {
-	char path[4096];
+	char path[4096], label[4096];
 	enum capture_format format;
 	struct log *log;
-	bool force;
+	bool force, once, segments;
+	uint32_t snaplen;
+	char filter[CAPTURE_FILTER_TEXT + 1];
 	atomic_int users; /* the owner and the writer; the last one frees it */
 
 	uint8_t *ring;
 	size_t size; /* a power of two */
 
-	/* The forwarding thread's. */
+	/* The forwarding threads', with `producers` where there are several. */
+	bool shared;
+	pthread_mutex_t producers;
 	_Atomic uint64_t head;
 	uint64_t flushed;   /* head, when the writer was last told */
 	unsigned announced; /* names that the ring has told of */
 	uint64_t told_ns, told_dropped;
 	_Atomic uint64_t recorded, dropped;
+	_Atomic uint64_t last_ns; /* when the last packet was seen */
+	struct capture_interface {
+		_Atomic uint64_t received, dropped;
+		uint64_t untold; /* of those dropped, what no record has said */
+	} interfaces[CAPTURE_PORTS_MAX];
 
 	pthread_mutex_t lock;
 	unsigned name_count;
@@ -49,7 +58,8 @@ struct capture {
 	struct output output;
 	bool is_fifo, is_pipe, is_socket;
 	struct capture_pipe pipe;
-	uint8_t *header; /* not yet written; NULL: it is */
+	uint8_t *header; /* not yet written, or the end; NULL: it is */
+	bool at_end;     /* the statistics are on their way */
 	size_t header_size, header_done;
 	uint64_t file_at;  /* of a file: behind the last byte written */
 	uint64_t deadline; /* when it is to stop: until when it waits for a reader; ns */
@@ -62,6 +72,9 @@ struct capture {
 
 /* Makes the header that a new reader needs. -ENOMEM. With `lock` held, or before there is a writer. */
 int capture_make_header(struct capture *capture);
+
+/* The same for what the file ends with: statistics of all interfaces, in pcapng. */
+int capture_make_end(struct capture *capture);
 
 /* Opens the output and writes the header if that does not wait. -EAGAIN: it is a FIFO without a reader. */
 int capture_open_output(struct capture *capture, struct error *error);

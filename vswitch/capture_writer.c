@@ -47,6 +47,7 @@ void capture_unref(struct capture *capture)
 	if (capture->ring)
 		munmap(capture->ring, 2 * capture->size);
 	free(capture->header);
+	pthread_mutex_destroy(&capture->producers);
 	pthread_mutex_destroy(&capture->lock);
 	free(capture);
 }
@@ -83,6 +84,15 @@ static void wait_for(struct capture *capture, short events, int milliseconds)
 
 /* ---- The output ---- */
 
+/* Has `size` bytes at `at` written before all else; they are the capture's now. */
+static void put_first(struct capture *capture, uint8_t *at, size_t size)
+{
+	free(capture->header);
+	capture->header = at;
+	capture->header_size = size;
+	capture->header_done = 0;
+}
+
 int capture_make_header(struct capture *capture)
 {
 	uint8_t *at = malloc(CAPTURE_HEADER + capture->announced * CAPTURE_INTERFACE);
@@ -90,13 +100,30 @@ int capture_make_header(struct capture *capture)
 
 	if (!at)
 		return -ENOMEM;
-	size = capture_put_header(capture->format, at);
+	size = capture_put_header(capture->format, capture->snaplen, at);
 	for (unsigned i = 0; i < capture->announced; i++)
-		size += capture_put_interface(at + size, capture->names[i]);
-	free(capture->header);
-	capture->header = at;
-	capture->header_size = size;
-	capture->header_done = 0;
+		size += capture_put_interface(at + size, capture->names[i],
+					      capture->filter[0] ? capture->filter : NULL,
+					      capture->snaplen);
+	put_first(capture, at, size);
+	return 0;
+}
+
+int capture_make_end(struct capture *capture)
+{
+	uint64_t time_ns = atomic_load(&capture->last_ns);
+	unsigned count = capture->format == CAPTURE_PCAPNG ? capture->announced : 0;
+	uint8_t *at = malloc(count * CAPTURE_STATISTICS + 1);
+	size_t size = 0;
+
+	if (!at)
+		return -ENOMEM;
+	for (unsigned i = 0; i < count; i++)
+		size += capture_put_statistics(at + size, i, time_ns,
+					       atomic_load(&capture->interfaces[i].received),
+					       atomic_load(&capture->interfaces[i].dropped));
+	put_first(capture, at, size);
+	capture->at_end = true;
 	return 0;
 }
 
@@ -155,9 +182,10 @@ static int look_at_output(struct capture *capture, struct error *error)
 	struct stat status;
 
 	if (fstat(capture->output.fd, &status))
-		return error_set(error, -errno, "capture %s: %s", capture->path, error_name(errno));
+		return error_set(error, -errno, "capture %s: %s", capture->label,
+				 error_name(errno));
 	if (isatty(capture->output.fd)) {
-		error_set(error, -EINVAL, "capture %s: is a terminal", capture->path);
+		error_set(error, -EINVAL, "capture %s: is a terminal", capture->label);
 		return error_advise(error, "pipe it into what reads it: ... | tcpdump -r -"),
 		       -EINVAL;
 	}
@@ -195,12 +223,21 @@ int capture_open_output(struct capture *capture, struct error *error)
 		return -EAGAIN;
 	}
 	if (rc && rc != -EAGAIN)
-		return error_set(error, rc, "capture %s: cannot write it: %s", capture->path,
+		return error_set(error, rc, "capture %s: cannot write it: %s", capture->label,
 				 error_name(rc));
 	return 0;
 }
 
 /* ---- Ends ---- */
+
+static void lose_packet(struct capture *capture, const uint8_t *record)
+{
+	unsigned interface = capture_record_interface(capture->format, record);
+
+	if (interface < CAPTURE_PORTS_MAX)
+		atomic_fetch_add_explicit(&capture->interfaces[interface].dropped, 1,
+					  memory_order_relaxed);
+}
 
 /* Counts the packets in [tail, head) as lost, and takes them out. */
 static void abandon(struct capture *capture)
@@ -211,7 +248,10 @@ static void abandon(struct capture *capture)
 	while (at < head) {
 		const uint8_t *record = capture->ring + (at & (capture->size - 1));
 
-		lost += capture_record_is_packet(capture->format, record);
+		if (capture_record_is_packet(capture->format, record)) {
+			lost++;
+			lose_packet(capture, record);
+		}
 		at += capture_record_size(capture->format, record);
 	}
 	atomic_fetch_add(&capture->abandoned, lost);
@@ -233,14 +273,14 @@ static void cut(struct capture *capture)
 		log_warning(capture->log,
 			    "capture %s: it ends in half a packet, and somebody else has changed "
 			    "the file",
-			    capture->path);
+			    capture->label);
 		return;
 	}
 	capture->file_at -= part;
 	if (ftruncate(capture->output.fd, (off_t)capture->file_at) ||
 	    lseek(capture->output.fd, (off_t)capture->file_at, SEEK_SET) < 0)
-		log_warning(capture->log, "capture %s: it ends in half a packet: %s", capture->path,
-			    error_name(errno));
+		log_warning(capture->log, "capture %s: it ends in half a packet: %s",
+			    capture->label, error_name(errno));
 	else
 		atomic_fetch_sub(&capture->bytes, part);
 }
@@ -253,11 +293,11 @@ static void end(struct capture *capture, int code)
 	abandon(capture);
 	if (code == -EPIPE)
 		log_warning(capture->log, "capture %s: its reader left, and it ends",
-			    capture->path);
+			    capture->label);
 	else if (code)
 		log_error(capture->log,
 			  "capture %s: writing failed after %llu frames, and it ends: %s",
-			  capture->path, (unsigned long long)atomic_load(&capture->written),
+			  capture->label, (unsigned long long)atomic_load(&capture->written),
 			  error_name(code));
 }
 
@@ -267,7 +307,7 @@ static int begin_anew(struct capture *capture)
 	int rc;
 
 	log_warning(capture->log, "capture %s: its reader left; it waits for another",
-		    capture->path);
+		    capture->label);
 	output_close(&capture->output);
 	atomic_store(&capture->state, CAPTURE_WAITING);
 	pthread_mutex_lock(&capture->lock);
@@ -371,13 +411,16 @@ static bool record(struct capture *capture)
 {
 	int rc = reader_left(capture) ? -EPIPE : write_some(capture);
 
-	if (rc == 1 && stopping(capture))
-		return false;
+	if (rc == 1 && stopping(capture)) {
+		if (capture->at_end)
+			return false;
+		rc = capture_make_end(capture);
+	}
 	if (rc == 1)
 		wait_for_packets(capture);
 	if (rc == -EAGAIN && too_late(capture)) {
 		log_warning(capture->log, "capture %s: its reader does not read; it ends",
-			    capture->path);
+			    capture->label);
 		abandon(capture);
 		return false;
 	}
@@ -387,7 +430,7 @@ static bool record(struct capture *capture)
 			 capture->is_pipe ? ROOM_MS : 1000);
 		rc = 0;
 	}
-	if (rc == -EPIPE && capture->is_fifo && !stopping(capture))
+	if (rc == -EPIPE && capture->is_fifo && !capture->once && !stopping(capture))
 		rc = begin_anew(capture);
 	if (rc < 0)
 		end(capture, rc);
@@ -414,7 +457,7 @@ static bool try_to_open(struct capture *capture)
 		end(capture, rc);
 		return false;
 	}
-	log_info(capture->log, "capture %s: a reader came", capture->path);
+	log_info(capture->log, "capture %s: a reader came", capture->label);
 	atomic_store(&capture->state, CAPTURE_RECORDING);
 	return true;
 }

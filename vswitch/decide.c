@@ -14,8 +14,18 @@
 
 /* ---- The VLAN ---- */
 
-/* Finds what VLAN the frame is in. False: it may not come in here, and is counted. */
-static inline bool classify(struct port *source, const uint8_t *head, struct egress_entry *entry)
+/* What becomes of a frame: a reason to drop it, which was counted, or that it goes on. */
+#define GOES_ON PORT_DROP_COUNT
+
+static inline enum port_drop ends(struct port *source, enum port_drop why)
+{
+	port_drop(source, why);
+	return why;
+}
+
+/* Finds what VLAN the frame is in. */
+static inline enum port_drop classify(struct port *source, const uint8_t *head,
+				      struct egress_entry *entry)
 {
 	const struct vlan_port *vlan = &source->config.vlan;
 	uint16_t id;
@@ -24,24 +34,19 @@ static inline bool classify(struct port *source, const uint8_t *head, struct egr
 	entry->vlan = vlan->untagged;
 	if (get_be16(head + VLAN_AT) != VLAN_TYPE) {
 		if (vlan->kind != VLAN_PORT_TRUNK || vlan->untagged)
-			return true;
-		port_drop(source, PORT_DROP_VLAN);
-		return false;
+			return GOES_ON;
+		return ends(source, PORT_DROP_VLAN);
 	}
-	if (entry->frame->length < VIRTIO_NET_FRAME_MIN + VLAN_TAG_SIZE) {
-		port_drop(source, PORT_DROP_BAD_LENGTH);
-		return false;
-	}
+	if (entry->frame->length < VIRTIO_NET_FRAME_MIN + VLAN_TAG_SIZE)
+		return ends(source, PORT_DROP_BAD_LENGTH);
 	id = get_be16(head + VLAN_AT + 2) & VLAN_ID;
 	entry->tag = id ? FRAME_TAGGED : FRAME_PRIORITY_TAGGED;
 	if (id)
 		entry->vlan = id;
 	if (id > VLAN_ID_MAX || (id ? vlan->kind == VLAN_PORT_ACCESS || !vlan_has(vlan, id)
-				    : vlan->kind == VLAN_PORT_TRUNK && !vlan->untagged)) {
-		port_drop(source, PORT_DROP_VLAN);
-		return false;
-	}
-	return true;
+				    : vlan->kind == VLAN_PORT_TRUNK && !vlan->untagged))
+		return ends(source, PORT_DROP_VLAN);
+	return GOES_ON;
 }
 
 /* ---- Flooding ---- */
@@ -71,8 +76,8 @@ static inline bool may_reach(const struct port *source, const struct port *port,
 	       (!port->config.isolation || port->config.isolation != source->config.isolation);
 }
 
-static void flood(struct vswitch_thread *thread, struct port *source, uint64_t destination,
-		  const struct egress_entry *entry)
+static enum port_drop flood(struct vswitch_thread *thread, struct port *source,
+			    uint64_t destination, const struct egress_entry *entry)
 {
 	struct vswitch *vswitch = thread->vswitch;
 	enum port_storm kind = !mac_is_group(destination)        ? PORT_STORM_UNKNOWN
@@ -80,10 +85,8 @@ static void flood(struct vswitch_thread *thread, struct port *source, uint64_t d
 								 : PORT_STORM_MULTICAST;
 	bool sent = false;
 
-	if (!storm_allows(thread, source, kind, entry->frame)) {
-		port_drop(source, PORT_DROP_STORM_BROADCAST + (unsigned)kind);
-		return;
-	}
+	if (!storm_allows(thread, source, kind, entry->frame))
+		return ends(source, PORT_DROP_STORM_BROADCAST + (unsigned)kind);
 	for (unsigned i = 0; i < vswitch->port_count; i++) {
 		struct port *port = vswitch->list[i];
 
@@ -92,56 +95,58 @@ static void flood(struct vswitch_thread *thread, struct port *source, uint64_t d
 		egress_line_up(thread, port, entry);
 		sent = true;
 	}
-	if (sent)
-		source->counters.flooded++;
-	else
-		port_drop(source, PORT_DROP_NO_PORT);
+	if (!sent)
+		return ends(source, PORT_DROP_NO_PORT);
+	source->counters.flooded++;
+	return GOES_ON;
 }
 
 /* ---- Deciding ---- */
 
-static inline void decide(struct vswitch_thread *thread, struct port *source, struct frame *frame)
+static inline enum port_drop decide(struct vswitch_thread *thread, struct port *source,
+				    struct frame *frame)
 {
 	const uint8_t *head = frame->pieces[0].iov_base;
 	uint64_t destination = mac_from_bytes(head), address = mac_from_bytes(head + 6);
 	struct vswitch *vswitch = thread->vswitch;
 	struct egress_entry entry = { .frame = frame };
 	uint16_t index = MAC_TABLE_NO_PORT;
+	enum port_drop why = classify(source, head, &entry);
 	struct port *port;
 
-	source->counters.rx_frames++;
-	source->counters.rx_bytes += frame->length;
-	if (vswitch->capture)
-		vswitch_capture_frame(thread, source, false, frame);
-	if (!classify(source, head, &entry))
-		return;
+	if (why != GOES_ON)
+		return why;
 	/* As Linux's bridge does, which counts them as errors of the receiving port. */
-	if (!mac_is_station(address)) {
-		port_drop(source, PORT_DROP_BAD_SOURCE);
-		return;
-	}
+	if (!mac_is_station(address))
+		return ends(source, PORT_DROP_BAD_SOURCE);
 	if (vswitch->ageing)
 		mac_recent_learn(&source->recent_source, vswitch->table, entry.vlan, address,
 				 source->index, thread->now);
-	if ((destination & ~0xfULL) == RESERVED_GROUP) {
-		port_drop(source, PORT_DROP_RESERVED);
-		return;
-	}
+	if ((destination & ~0xfULL) == RESERVED_GROUP)
+		return ends(source, PORT_DROP_RESERVED);
 	if (!mac_is_group(destination))
 		index = mac_recent_lookup(&source->recent_destination, vswitch->table, entry.vlan,
 					  destination, thread->now);
-	if (index == MAC_TABLE_NO_PORT) {
-		flood(thread, source, destination, &entry);
-		return;
-	}
+	if (index == MAC_TABLE_NO_PORT)
+		return flood(thread, source, destination, &entry);
 	port = vswitch->ports[index];
 	if (port == source)
-		port_drop(source, PORT_DROP_SAME_PORT);
-	else if (!may_reach(source, port, entry.vlan))
-		port_drop(source, vlan_has(&port->config.vlan, entry.vlan) ? PORT_DROP_ISOLATED
-									   : PORT_DROP_VLAN);
-	else
-		egress_line_up(thread, port, &entry);
+		return ends(source, PORT_DROP_SAME_PORT);
+	if (!may_reach(source, port, entry.vlan))
+		return ends(source, vlan_has(&port->config.vlan, entry.vlan) ? PORT_DROP_ISOLATED
+									     : PORT_DROP_VLAN);
+	egress_line_up(thread, port, &entry);
+	return GOES_ON;
+}
+
+/* A frame that something looks at. */
+static void __attribute__((noinline))
+decide_looked_at(struct vswitch_thread *thread, struct port *port, struct frame *frame)
+{
+	enum port_drop why = decide(thread, port, frame);
+
+	checkpoint_capture(thread, port, PORT_IN, frame,
+			   why == GOES_ON ? NULL : port_drop_name(why));
 }
 
 /* What the table will be asked, for a whole burst at once: its answers come from memory. */
@@ -171,6 +176,15 @@ void decide_burst(struct vswitch_thread *thread, struct port *port, struct frame
 
 	if (count > 1 && !mac_table_is_near(table))
 		prefetch(table, port, frames, count);
-	for (unsigned i = 0; i < count; i++)
-		decide(thread, port, frames[i]);
+	port->counters.rx_frames += count;
+	if (thread->vswitch->captures.count)
+		for (unsigned i = 0; i < count; i++)
+			frames[i]->id = ++thread->last_id;
+	for (unsigned i = 0; i < count; i++) {
+		port->counters.rx_bytes += frames[i]->length;
+		if (port->checkpoint[PORT_IN].active)
+			decide_looked_at(thread, port, frames[i]);
+		else
+			decide(thread, port, frames[i]);
+	}
 }

@@ -8,6 +8,7 @@
 
 #include "util/bytes.h"
 #include "vswitch/internal.h"
+#include "vswitch/port_link.h"
 #include "vswitch/vlan.h"
 
 /* A frame of any port has fewer; see VIRTQUEUE_MAX_CHAIN. */
@@ -47,16 +48,50 @@ void egress_scratch_destroy(struct egress_scratch *scratch)
 
 /* ---- Batches ---- */
 
-static void batch_flush(struct egress_batch *batch)
+/* A frame ends here. */
+static void drop_frame(struct vswitch_thread *thread, struct port *port, const struct frame *frame,
+		       enum port_drop why)
 {
-	struct vswitch_thread *thread = batch->thread;
-	struct capture *capture = thread->vswitch->capture;
+	port_drop(port, why);
+	if (port->checkpoint[PORT_OUT].active)
+		checkpoint_capture(thread, port, PORT_OUT, frame, port_drop_name(why));
+}
+
+/* Which of the drops is one more than in `before`; NULL: none. */
+static const char *counted_since(const struct port *port, const uint64_t before[PORT_DROP_COUNT])
+{
+	for (unsigned i = PORT_DROP_COUNT; i-- > 0;)
+		if (port->counters.drops[i] != before[i])
+			return port_drop_name(i);
+	return NULL;
+}
+
+/*
+ * What becomes of a frame the port may count itself. Where frames are recorded one at a time goes, so that it is known of which;
+ * and before it goes, for the receiver may change what it has.
+ */
+static void transmit_recorded(struct egress_batch *batch, struct frame *frame)
+{
+	struct port *port = batch->port, *lower = port_link_lower(port);
+	uint64_t before[2][PORT_DROP_COUNT];
+	const char *dropped;
+
+	memcpy(before[0], port->counters.drops, sizeof(before[0]));
+	if (lower)
+		memcpy(before[1], lower->counters.drops, sizeof(before[1]));
+	if (!port->ops->transmit(port, &frame, 1))
+		port_drop(port, PORT_DROP_NO_BUFFER);
+	dropped = counted_since(port, before[0]);
+	if (!dropped && lower)
+		dropped = counted_since(lower, before[1]);
+	checkpoint_capture(batch->thread, port, PORT_OUT, frame, dropped);
+}
+
+static void transmit_all(struct egress_batch *batch)
+{
 	struct port *port = batch->port;
 	unsigned done = 0;
 
-	if (capture && capture_has_directions(capture))
-		for (unsigned i = 0; i < batch->count; i++)
-			vswitch_capture_frame(thread, port, true, batch->frames[i]);
 	while (done < batch->count) {
 		done += port->ops->transmit(port, batch->frames + done, batch->count - done);
 		/* There may be room for the next one, if it is smaller. */
@@ -65,8 +100,17 @@ static void batch_flush(struct egress_batch *batch)
 			done++;
 		}
 	}
+}
+
+static void batch_flush(struct egress_batch *batch)
+{
+	if (batch->port->checkpoint[PORT_OUT].capture_count)
+		for (unsigned i = 0; i < batch->count; i++)
+			transmit_recorded(batch, batch->frames[i]);
+	else
+		transmit_all(batch);
 	batch->count = 0;
-	thread->scratch->made_count = thread->scratch->piece_count = 0;
+	batch->thread->scratch->made_count = batch->thread->scratch->piece_count = 0;
 }
 
 static void batch_add(struct egress_batch *batch, struct frame *frame)
@@ -110,6 +154,7 @@ static struct made_frame *make_frame(struct egress_batch *batch, const struct fr
 		.pieces = pieces,
 		.count = count + 1,
 		.length = (uint32_t)(head + length),
+		.id = source->id,
 	};
 	return made;
 }
@@ -125,7 +170,7 @@ static struct made_frame *copy_head(struct egress_batch *batch, const struct fra
 					     frame->length - head);
 
 	if (!made) {
-		port_drop(batch->port, PORT_DROP_FAILED);
+		drop_frame(batch->thread, batch->port, frame, PORT_DROP_FAILED);
 		return NULL;
 	}
 	vlan_copy_head(change, made->head, frame->pieces[0].iov_base, head);
@@ -161,7 +206,7 @@ static void add_segments(struct egress_batch *batch, const struct frame *frame,
 				   segment.payload_offset, segment.payload_length);
 
 		if (!made) {
-			port_drop(batch->port, PORT_DROP_FAILED);
+			drop_frame(batch->thread, batch->port, frame, PORT_DROP_FAILED);
 			return;
 		}
 		vlan_copy_head(change, made->head, segment.head, segment.headers);
@@ -207,7 +252,7 @@ static void add(struct egress_batch *batch, const struct egress_entry *entry)
 	if (entry->vlan)
 		change = vlan_change_for(&port->config.vlan, entry->vlan, entry->tag);
 	if ((port->frame_max || change.kind != VLAN_KEEP) && !fits(port, entry, &change)) {
-		port_drop(port, PORT_DROP_TOO_LONG);
+		drop_frame(batch->thread, port, frame, PORT_DROP_TOO_LONG);
 		return;
 	}
 	switch (virtio_net_action(&frame->offload,
@@ -232,11 +277,11 @@ static void egress_port(struct vswitch_thread *thread, struct port *port)
 	struct egress *egress = thread->egress[port->index];
 
 	vswitch_lock_if_shared(thread->vswitch, &port->out_lock);
-	if (!port_is_up(port))
-		port->counters.drops[PORT_DROP_DOWN] += egress->count;
-	else
-		for (unsigned i = 0; i < egress->count; i++)
+	for (unsigned i = 0; i < egress->count; i++)
+		if (port_is_up(port))
 			add(&batch, &egress->entries[i]);
+		else
+			drop_frame(thread, port, egress->entries[i].frame, PORT_DROP_DOWN);
 	if (batch.count)
 		batch_flush(&batch);
 	vswitch_unlock_if_shared(thread->vswitch, &port->out_lock);

@@ -24,6 +24,7 @@ struct frame {
 	unsigned count;
 	uint32_t length;
 	struct virtio_net_offload offload;
+	uint64_t id; /* where it is captured: the same at all ports that it passes; else anything */
 };
 
 /*

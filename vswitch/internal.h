@@ -2,10 +2,11 @@
 /*
  * What the files of the switch share and nobody else sees.
  *
- *	switch.c	making and ending a switch, its capture	thread.c	forwarding threads, sleeping, calls
+ *	switch.c	making and ending a switch		thread.c	forwarding threads, sleeping, calls
  *	ports.c		slots: ports come, change and go		decide.c	where a frame goes
  *	status.c	looking					egress.c	how it leaves
  *	links.c		links go bad				port_link.c	and what they do then
+ *	checkpoint.c	what looks at frames of a port		captures.c	captures (capture_session.h)
  *
  * Who may touch what. A port belongs to one thread, which alone receives from it, handles its watches and runs its timers.
  * Any thread may transmit to it, with its `out_lock`, under which its watches are handled too. The address
@@ -20,7 +21,7 @@
 #include "util/list.h"
 #include "util/poll_window.h"
 #include "util/timer.h"
-#include "vswitch/capture.h"
+#include "vswitch/capture_session.h"
 #include "vswitch/switch.h"
 #include "vswitch/thread.h"
 
@@ -38,9 +39,8 @@ struct vswitch {
 	unsigned port_count;
 	struct mac_table *table;
 	unsigned table_size;
-	uint64_t ageing;              /* 0: a hub, which learns nothing */
-	struct capture *capture;      /* or NULL */
-	pthread_mutex_t capture_lock; /* of its producers */
+	uint64_t ageing; /* 0: a hub, which learns nothing */
+	struct capture_sessions captures;
 
 	struct vswitch_thread *threads;
 	unsigned thread_count;
@@ -64,17 +64,6 @@ static inline void vswitch_unlock_if_shared(const struct vswitch *vswitch, pthre
 {
 	if (vswitch->thread_count > 1)
 		pthread_mutex_unlock(lock);
-}
-
-/* Records a frame; something does. */
-static inline void vswitch_capture_frame(struct vswitch_thread *thread, const struct port *port,
-					 bool out, const struct frame *frame)
-{
-	struct vswitch *vswitch = thread->vswitch;
-
-	vswitch_lock_if_shared(vswitch, &vswitch->capture_lock);
-	capture_frame(vswitch->capture, port->capture_id, out, thread->now + vswitch->epoch, frame);
-	vswitch_unlock_if_shared(vswitch, &vswitch->capture_lock);
 }
 
 struct port *vswitch_find_port(const struct vswitch *vswitch, const char *name);

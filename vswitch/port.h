@@ -21,6 +21,7 @@
 #include <stdint.h>
 
 #include "util/list.h"
+#include "vswitch/checkpoint.h"
 #include "vswitch/frame.h"
 #include "vswitch/mac_table.h"
 #include "vswitch/port_config.h"
@@ -132,7 +133,6 @@ struct port {
 	struct vswitch_thread *thread;
 	struct log *log;
 	uint16_t index; /* its slot */
-	unsigned capture_id;
 	char name[PORT_NAME_MAX];
 	struct port_config config;
 	struct list watches;
@@ -145,6 +145,7 @@ struct port {
 	struct port *over; /* the link over it (port_link.h), which has these two of it; or NULL */
 	bool hides_features; /* of a link: it takes no offloads, whatever the port below does */
 	size_t frame_max;    /* the longest frame on its wire, with Ethernet header; 0: no limit */
+	struct checkpoint checkpoint[PORT_WAYS]; /* what looks at its frames */
 	/* Deciding's. */
 	uint64_t storm_next[PORT_STORM_COUNT];
 	struct mac_recent recent_source, recent_destination;

@@ -309,7 +309,8 @@ void port_link_put_over(struct port *port, struct port *lower)
 	port->thread = lower->thread;
 	port->log = lower->log;
 	port->index = lower->index;
-	port->capture_id = lower->capture_id;
+	memcpy(port->checkpoint, lower->checkpoint, sizeof(port->checkpoint));
+	memset(lower->checkpoint, 0, sizeof(lower->checkpoint));
 	memcpy(port->name, lower->name, sizeof(port->name));
 	port->config = lower->config;
 	port->up = lower->up;

@@ -100,7 +100,10 @@ static unsigned pcap_transmit(struct port *port, struct frame *const *frames, un
 	}
 	now = vswitch->clock(vswitch->clock_arg) + vswitch->epoch;
 	for (unsigned i = 0; i < count; i++) {
-		capture_frame(pcap->capture, pcap->interface, true, now, frames[i]);
+		capture_frame(pcap->capture,
+			      &(struct capture_event){
+				      .interface = pcap->interface, .out = true, .time_ns = now },
+			      frames[i]);
 		port_count_tx(port, frames[i]);
 	}
 	capture_flush(pcap->capture);

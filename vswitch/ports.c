@@ -119,8 +119,8 @@ static int add_port(void *arg)
 		return rc;
 	if (call->config)
 		apply_config(port, call->config);
-	if (vswitch->capture)
-		port->capture_id = capture_add_port(vswitch->capture, port->name);
+	capture_sessions_add_port(vswitch, port);
+	checkpoint_refresh(vswitch);
 	return 0;
 }
 

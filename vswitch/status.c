@@ -58,16 +58,6 @@ static void fill_addresses(struct vswitch *vswitch, struct vswitch_status *statu
 		status->addresses[i].port = place[status->addresses[i].port];
 }
 
-static void fill_capture(const struct vswitch *vswitch, struct vswitch_status *status)
-{
-	status->capturing = vswitch->capture != NULL;
-	if (!vswitch->capture)
-		return;
-	capture_status(vswitch->capture, &status->capture);
-	snprintf(status->capture_path, sizeof(status->capture_path), "%s", status->capture.path);
-	status->capture.path = status->capture_path;
-}
-
 static int fill_status(void *arg)
 {
 	const struct status_call *call = arg;
@@ -91,7 +81,7 @@ static int fill_status(void *arg)
 		status->sleeps += vswitch->threads[i].sleeps;
 		status->rounds += vswitch->threads[i].rounds;
 	}
-	fill_capture(vswitch, status);
+	capture_sessions_status(vswitch, status);
 	return 0;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Making and ending switches, and their captures; see switch.h. */
+/* Making and ending switches; see switch.h. */
 #include "vswitch/switch.h"
 
 #include <errno.h>
@@ -65,7 +65,6 @@ int vswitch_create(struct vswitch **out, const struct vswitch_options *options, 
 					   : system_epoch(vswitch->clock(vswitch->clock_arg));
 	list_init(&vswitch->calls);
 	pthread_mutex_init(&vswitch->lock, NULL);
-	pthread_mutex_init(&vswitch->capture_lock, NULL);
 	pthread_cond_init(&vswitch->changed, NULL);
 	vswitch->ageing = options->ageing_ns ? options->ageing_ns : MAC_TABLE_AGEING;
 	if (options->hub)
@@ -86,53 +85,10 @@ void vswitch_destroy(struct vswitch *vswitch)
 		return;
 	vswitch_stop(vswitch);
 	vswitch_destroy_ports(vswitch);
-	vswitch_stop_capture(vswitch, NULL);
+	vswitch_stop_captures(vswitch, NULL);
 	mac_table_destroy(vswitch->table);
 	vswitch_threads_destroy(vswitch);
 	pthread_cond_destroy(&vswitch->changed);
-	pthread_mutex_destroy(&vswitch->capture_lock);
 	pthread_mutex_destroy(&vswitch->lock);
 	free(vswitch);
-}
-
-/* ---- Capture ---- */
-
-struct capture_call {
-	struct vswitch *vswitch;
-	struct capture *capture;
-};
-
-static int swap_capture(void *arg)
-{
-	struct capture_call *call = arg;
-	struct capture *old = call->vswitch->capture;
-
-	if (call->capture)
-		for (unsigned i = 0; i < call->vswitch->port_count; i++)
-			call->vswitch->list[i]->capture_id =
-				capture_add_port(call->capture, call->vswitch->list[i]->name);
-	call->vswitch->capture = call->capture;
-	call->capture = old;
-	return 0;
-}
-
-int vswitch_start_capture(struct vswitch *vswitch, const char *path, bool force,
-			  struct error *error)
-{
-	struct capture_call call = { vswitch, NULL };
-	struct capture_options options = { .path = path, .log = vswitch->log, .force = force };
-	int rc = capture_open(&call.capture, &options, error);
-
-	if (rc)
-		return rc;
-	vswitch_call(vswitch, swap_capture, &call);
-	return capture_close(call.capture, error);
-}
-
-int vswitch_stop_capture(struct vswitch *vswitch, struct error *error)
-{
-	struct capture_call call = { vswitch, NULL };
-
-	vswitch_call(vswitch, swap_capture, &call);
-	return capture_close(call.capture, error);
 }

@@ -36,6 +36,7 @@
 
 #include "util/cleanup.h"
 #include "vswitch/capture.h"
+#include "vswitch/filter_program.h"
 #include "vswitch/link_model.h"
 #include "vswitch/mac_table.h"
 #include "vswitch/port.h"
@@ -73,7 +74,7 @@ struct vswitch_options {
 int vswitch_create(struct vswitch **out, const struct vswitch_options *options,
 		   struct error *error);
 
-/* Stops the thread if it runs; closes ports, sockets (their files are removed) and capture. NULL is
+/* Stops the thread if it runs; closes ports, sockets (their files are removed) and captures. NULL is
  * fine. */
 void vswitch_destroy(struct vswitch *vswitch);
 DEFINE_CLEANUP(cleanup_vswitch, struct vswitch, vswitch_destroy)
@@ -160,21 +161,38 @@ int vswitch_remove_address(struct vswitch *vswitch, uint16_t vlan, uint64_t mac,
 /* Forgets what was learned, at a port or (NULL) everywhere. -ENOENT. */
 int vswitch_flush_addresses(struct vswitch *vswitch, const char *port, struct error *error);
 
-/* ---- Capture ---- */
+/* ---- Captures ---- */
+
+struct vswitch_capture_options {
+	const char *path;
+	const char *label; /* what users know it by; NULL: `path` */
+	const char *port;  /* NULL: all ports, also those that come later */
+	unsigned ways;     /* PORT_WAY()s; 0: both, or "in" of all ports to classic pcap */
+	struct filter_program *filter; /* taken, also when it fails; NULL: all frames */
+	bool force, once, segments;    /* these, and what follows: see capture.h */
+	uint32_t snaplen;
+	size_t ring_bytes;
+	enum capture_format_choice format;
+};
 
 /*
- * Records frames to `path`, with nanoseconds: a name that ends in ".pcapng" gives a pcapng file with an
- * interface for each port and every frame as it came in and as it went out; any other name a classic
- * pcap file with every frame as it came in. Checksums that were left to the receiver are finished in
- * the copy; large frames are recorded whole. The file is readable while it grows. It may be a FIFO, or
- * "-"; a slow reader or disk costs frames of the capture, never of the network: see capture.h. `force`: over
- * a file that is no older capture.
+ * Records frames to `path`, with nanoseconds: to a pcapng file with an interface for each port, and every frame as it came in and
+ * as it went out, those that were dropped with the reason; or to a classic pcap file. Checksums that were left to the receiver
+ * are finished in the copy. The file is readable while it grows. It may be a FIFO, or "-"; a slow reader or disk costs
+ * frames of the capture, never of the network: see capture.h. Several may run; *id (may be NULL) is this one's number. Also -ENOENT,
+ * -ENOSPC.
  */
-int vswitch_start_capture(struct vswitch *vswitch, const char *path, bool force,
-			  struct error *error);
+int vswitch_start_capture(struct vswitch *vswitch, const struct vswitch_capture_options *options,
+			  unsigned *id, struct error *error);
 
-/* Ends it; 0 or the negative errno of a write that failed, with `error` set. */
-int vswitch_stop_capture(struct vswitch *vswitch, struct error *error);
+/* Ends it; 0, or the negative errno of a write that failed, with `error` set; -ENOENT. `last` (may be NULL) is what it has to
+ * say in the end, but for its path. */
+int vswitch_stop_capture(struct vswitch *vswitch, unsigned id, struct capture_status *last,
+			 struct error *error);
+/* Lets go of those to one reader (`once`) that has left; returns how many. */
+unsigned vswitch_reap_captures(struct vswitch *vswitch);
+/* Ends all; the first failure. */
+int vswitch_stop_captures(struct vswitch *vswitch, struct error *error);
 
 /* ---- Looking ---- */
 
@@ -193,6 +211,14 @@ struct vswitch_port_status {
 	struct link_way link_in, link_out;
 };
 
+struct vswitch_capture_status {
+	unsigned id, ways;
+	char port[PORT_NAME_MAX];                /* "": all */
+	char filter[FILTER_EXPRESSION_MOST + 1]; /* "": all frames */
+	char path[256];
+	struct capture_status capture; /* whose path is `path` */
+};
+
 struct vswitch_status {
 	unsigned port_count, address_count;
 	struct vswitch_port_status *ports;
@@ -204,9 +230,8 @@ struct vswitch_status {
 	uint64_t ageing_ns;
 	unsigned threads;
 	uint64_t sleeps, rounds; /* of the forwarding threads */
-	bool capturing;          /* and `capture` holds, whose path is `capture_path` */
-	char capture_path[256];
-	struct capture_status capture;
+	unsigned capture_count;
+	struct vswitch_capture_status captures[CHECKPOINT_CAPTURES];
 };
 
 /* -ENOMEM. The caller frees it with vswitch_status_free(). */

@@ -46,7 +46,8 @@ static int make_thread(struct vswitch_thread *thread, uint64_t poll_ns)
 
 	thread->polling.most = single_processor() ? 0 : poll_ns ? poll_ns : POLL_MAX_DEFAULT;
 	thread->scratch = egress_scratch_create();
-	if (!thread->scratch)
+	thread->room = malloc(VIRTIO_NET_FRAME_MAX);
+	if (!thread->scratch || !thread->room)
 		return -ENOMEM;
 	thread->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	thread->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -90,6 +91,7 @@ void vswitch_threads_destroy(struct vswitch *vswitch)
 		if (thread->epoll_fd >= 0)
 			close(thread->epoll_fd);
 		egress_scratch_destroy(thread->scratch);
+		free(thread->room);
 		timer_heap_destroy(&thread->timers);
 	}
 	free(vswitch->threads);
@@ -348,11 +350,8 @@ unsigned vswitch_thread_round(struct vswitch_thread *thread)
 	thread->receiver_count = 0;
 	if (thread->ticking_count || thread->next_tick != TIMER_NEVER)
 		work += tick_all(thread);
-	if (work && vswitch->capture) {
-		vswitch_lock_if_shared(vswitch, &vswitch->capture_lock);
-		capture_flush(vswitch->capture);
-		vswitch_unlock_if_shared(vswitch, &vswitch->capture_lock);
-	}
+	if (work && vswitch->captures.count)
+		capture_sessions_flush(vswitch);
 	return work;
 }
 

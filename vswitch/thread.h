@@ -61,6 +61,8 @@ struct vswitch_thread {
 	struct port *receivers[VSWITCH_PORTS_MAX]; /* that gave frames in this round */
 	unsigned active_count, receiver_count;
 	struct egress_scratch *scratch;
+	uint8_t *room; /* for what must lie in one piece for a moment: VIRTIO_NET_FRAME_MAX bytes */
+	uint64_t last_id; /* of a frame */
 	struct timer_heap timers;
 	uint64_t now; /* of this round */
 

@@ -29,7 +29,7 @@ else:
 print(count)
 PYTHON
 }
-capture() { lab_show | python3 -c 'import json, sys; print(json.load(sys.stdin)["capture"][sys.argv[1]])' "$1"; }
+capture() { lab_show | python3 -c 'import json, sys; print(json.load(sys.stdin)["captures"][0][sys.argv[1]])' "$1"; }
 hosts() {
 	lab_host pa tapa 10.0.0.1/24
 	lab_host pb tapb 10.0.0.2/24
@@ -68,7 +68,7 @@ hosts
 for _ in $(seq 100); do [ -e reading ] && break; ping_through "begin"; done
 lab_transfer pa pb 60000000 10.0.0.2 tcp
 ping_through "the reader is paused"
-lost=$(timeout 5 "$TENON" switch show lab --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["capture"]["lost"])')
+lost=$(timeout 5 "$TENON" switch show lab --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["captures"][0]["lost"])')
 [ "${lost:-0}" -gt 0 ] || lab_fail "no frames lost, or switch show does not answer"
 grep -q 'frames are lost' switch.out || { cat switch.out; lab_fail "the loss was not said"; }
 "$TENON" switch show lab | grep -q "^capture .*paused.pcapng: recording.* [1-9][0-9]* lost" || lab_fail "switch show: $("$TENON" switch show lab | tail -1)"

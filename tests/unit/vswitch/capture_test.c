@@ -64,26 +64,29 @@ static void check_format(const char *file, unsigned times)
 	struct vswitch_status *status;
 	struct pcap_pkthdr *end;
 	const u_char *bytes;
+	struct vswitch_capture_options capture = { 0 };
 	char path[128];
 	pcap_t *pcap;
 
 	snprintf(path, sizeof(path), "%s/%s", unit_directory(), file);
+	capture.path = path;
 	CU_ASSERT_EQUAL_FATAL(vswitch_create(&vswitch, &options, NULL), 0);
 	a = fake_port_add(vswitch, "a", VIRTIO_NET_GUEST_OFFLOADS);
-	CU_ASSERT_EQUAL_FATAL(vswitch_start_capture(vswitch, path, false, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(vswitch_start_capture(vswitch, &capture, NULL, NULL), 0);
 	b = fake_port_add(vswitch, "port-b", VIRTIO_NET_GUEST_OFFLOADS);
 	fake_port_put(a, frame, sizeof(frame), &header);
 	vswitch_round(vswitch);
 	vswitch_round(vswitch);
 	/* Readable while the capture goes on. */
-	while (vswitch_status(vswitch, &status) == 0 && status->capture.written < times) {
+	while (vswitch_status(vswitch, &status) == 0 &&
+	       status->captures[0].capture.written < times) {
 		vswitch_status_free(status);
 		usleep(1000);
 	}
-	CU_ASSERT_EQUAL(status->capture.recorded, times);
-	CU_ASSERT_EQUAL(status->capture.lost, 0);
-	CU_ASSERT_STRING_EQUAL(status->capture.state, "recording");
-	CU_ASSERT_STRING_EQUAL(status->capture.path, path);
+	CU_ASSERT_EQUAL(status->captures[0].capture.recorded, times);
+	CU_ASSERT_EQUAL(status->captures[0].capture.lost, 0);
+	CU_ASSERT_STRING_EQUAL(status->captures[0].capture.state, "recording");
+	CU_ASSERT_STRING_EQUAL(status->captures[0].capture.path, path);
 	vswitch_status_free(status);
 	pcap = open_file(path);
 	for (unsigned i = 0; i < times; i++) {
@@ -101,7 +104,7 @@ static void check_format(const char *file, unsigned times)
 	CU_ASSERT_EQUAL(pcap_next_ex(pcap, &end, &bytes), PCAP_ERROR_BREAK);
 	pcap_close(pcap);
 	CU_ASSERT_TRUE(b->out[0].offload.needs_checksum);
-	CU_ASSERT_EQUAL(vswitch_stop_capture(vswitch, NULL), 0);
+	CU_ASSERT_EQUAL(vswitch_stop_captures(vswitch, NULL), 0);
 	fake_port_put(a, frame, sizeof(frame), &header);
 	vswitch_round(vswitch);
 	vswitch_destroy(vswitch);
@@ -186,8 +189,11 @@ static void record(struct capture *capture, unsigned count, uint32_t length, uin
 	struct iovec piece = { bytes, length };
 	struct frame frame = { .pieces = &piece, .count = 1, .length = length };
 
-	for (unsigned i = 0; i < count; i++)
-		capture_frame(capture, 0, false, (*number)++, &frame);
+	for (unsigned i = 0; i < count; i++) {
+		struct capture_event event = { .time_ns = (*number)++ };
+
+		capture_frame(capture, &event, &frame);
+	}
 	capture_flush(capture);
 }
 
@@ -234,6 +240,7 @@ static void test_pcapng_names_and_directions(void)
 	uint8_t head[64] = { 0 }, file[1024];
 	struct iovec piece = { head, sizeof(head) };
 	struct frame frame = { .pieces = &piece, .count = 1, .length = 61 };
+	const struct capture_event event = { .out = true, .time_ns = 1 };
 	struct capture *capture;
 	char path[128];
 	size_t length;
@@ -242,14 +249,15 @@ static void test_pcapng_names_and_directions(void)
 	snprintf(path, sizeof(path), "%s/y.pcapng", unit_directory());
 	capture = begin(path, 0);
 	capture_add_port(capture, "abcde");
-	capture_frame(capture, 0, true, 1, &frame);
+	capture_frame(capture, &event, &frame);
 	CU_ASSERT_EQUAL(capture_close(capture, NULL), 0);
 	in = fopen(path, "re");
 	CU_ASSERT_PTR_NOT_NULL_FATAL(in);
 	length = fread(file, 1, sizeof(file), in);
 	fclose(in);
-	/* Section 28; interface 8 + 8 + (4 + 8) + (4 + 4) + 4 + 4; packet 8 + 20 + 64 + 8 + 4 + 4. */
-	CU_ASSERT_EQUAL_FATAL(length, 28 + 44 + 108);
+	/* Section 28; interface 8 + 8 + (4 + 8) + (4 + 4) + 4 + 4; packet 8 + 20 + 64 + 8 + 4 + 4; statistics 8 + 12 + 12 + 12 + 4
+	 * + 4. */
+	CU_ASSERT_EQUAL_FATAL(length, 28 + 44 + 108 + 52);
 	CU_ASSERT_EQUAL(get_le32(file + 28), 1);
 	CU_ASSERT_EQUAL(get_le32(file + 32), 44);
 	CU_ASSERT_EQUAL(get_le16(file + 44), 2);
@@ -259,9 +267,10 @@ static void test_pcapng_names_and_directions(void)
 	CU_ASSERT_EQUAL(get_le32(file + 68), 44);
 	CU_ASSERT_EQUAL(get_le32(file + 72), 6);
 	CU_ASSERT_EQUAL(get_le32(file + 72 + 8 + 12), 61);
-	CU_ASSERT_EQUAL(get_le16(file + 72 + 28 + 64), 2); /* epb_flags */
-	CU_ASSERT_EQUAL(get_le32(file + 72 + 28 + 68), 2); /* outbound */
-	CU_ASSERT_EQUAL(get_le32(file + length - 4), 108);
+	CU_ASSERT_EQUAL(get_le16(file + 72 + 28 + 64), 2);          /* epb_flags */
+	CU_ASSERT_EQUAL(get_le32(file + 72 + 28 + 68), 2 | 1 << 2); /* outbound, unicast */
+	CU_ASSERT_EQUAL(get_le32(file + 180), 5);
+	CU_ASSERT_EQUAL(get_le32(file + length - 4), 52);
 }
 
 static void test_a_place_that_cannot_be_written(void)

@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * `tenon switch capture`: what passes at a running switch, live; see switch.h.
+ *
+ *	switch (another process)		here
+ *	ring -> writer thread -> FIFO  -->  capture_files.c -> files, or standard output
+ *
+ * The capture lives as long as this command reads the FIFO, whose name is gone as soon as both have it open. However slow or
+ * stopped what is behind it may be, the switch loses packets of the capture, and counts them, and nobody waits.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fiber/signal.h"
+#include "tools/capture_files.h"
+#include "tools/devices.h"
+#include "tools/runtime.h"
+#include "tools/switch.h"
+#include "util/cleanup.h"
+#include "vswitch/filter_program.h"
+
+#define CAPTURE_USAGE                                                                              \
+	"switch capture NAME [PORT] -w FILE|- [--filter EXPR] [--direction in|out|both] "          \
+	"[--snaplen N] [--format pcap|pcapng] [--segments] [--count N] [--rotate-size SIZE] "      \
+	"[--rotate-time SECONDS] [--files N] [--force]"
+
+#define END_NS 2000000000ULL /* for a reader of standard output, once it is to end */
+
+struct live_capture {
+	const char *name, *port;
+	struct capture_files_options files_options;
+	struct capture_files files;
+	json_t *params; /* what the switch is asked for */
+	uint64_t count; /* packets after which it ends; 0: none */
+	char *control;
+	int fifo;
+	unsigned id;
+	bool ended; /* the switch has nothing more */
+	sigset_t signals;
+	json_t *summary;
+};
+
+/* ---- The stream ---- */
+
+static bool has_enough(const struct live_capture *live)
+{
+	return live->count && live->files.packets >= live->count;
+}
+
+/* One look at the FIFO. */
+static int pump_once(struct live_capture *live, uint64_t timeout_ns, struct error *error)
+{
+	size_t room;
+	uint8_t *at = capture_files_room(&live->files, &room);
+	ssize_t got = fiber_read(live->fifo, at, room);
+
+	if (got < 0)
+		return (int)got;
+	live->ended = got == 0;
+	return capture_files_take(&live->files, (size_t)got, timeout_ns, error);
+}
+
+struct pump_call {
+	struct live_capture *live;
+	struct error *error;
+};
+
+static int pump(void *arg)
+{
+	struct pump_call *call = arg;
+	struct live_capture *live = call->live;
+	int rc = 0;
+
+	while (!rc && !live->ended && !has_enough(live))
+		rc = pump_once(live, FIBER_FOREVER, call->error);
+	return rc;
+}
+
+/* What is left, after the switch was told to end. */
+static int pump_rest(void *arg)
+{
+	struct pump_call *call = arg;
+	struct live_capture *live = call->live;
+	int rc = capture_files_take(&live->files, 0, END_NS, call->error);
+
+	while (!rc && !live->ended)
+		rc = pump_once(live, END_NS, call->error);
+	return rc;
+}
+
+struct capture_signals {
+	const sigset_t *signals;
+	struct fiber *pump;
+};
+
+static int wait_for_signal(void *arg)
+{
+	const struct capture_signals *wait = arg;
+
+	if (fiber_wait_signal(wait->signals) > 0)
+		fiber_cancel(wait->pump);
+	return 0;
+}
+
+/* Until the switch, a signal, the count or what is behind it ends it. */
+static int pump_until_signal(struct live_capture *live, struct error *error)
+{
+	struct pump_call call = { live, error };
+	struct capture_signals wait = { &live->signals, fiber_spawn(pump, &call) };
+	struct fiber *waiter = fiber_spawn(wait_for_signal, &wait);
+	int rc = fiber_join(wait.pump);
+
+	/* The waiter may look at the pump only while it is there. */
+	fiber_cancel(waiter);
+	fiber_join(waiter);
+	return rc == -ECANCELED ? 0 : rc;
+}
+
+/* ---- Its beginning and end ---- */
+
+static int make_fifo(char **path, int *fd, struct error *error)
+{
+	CLEANUP_FREE char *directory = NULL;
+	int rc = runtime_directory(&directory, error);
+
+	if (rc)
+		return rc;
+	if (asprintf(path, "%s/capture-%d", directory, (int)getpid()) < 0)
+		return error_set(error, -ENOMEM, "capture: out of memory");
+	/* Left behind by one of the same number that was killed. */
+	unlink(*path);
+	if (mkfifo(*path, 0600))
+		return error_set(error, -errno, "capture: cannot make the FIFO %s: %s", *path,
+				 error_name(errno));
+	*fd = open(*path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (*fd < 0)
+		return error_set(error, -errno, "capture: cannot open the FIFO %s: %s", *path,
+				 error_name(errno));
+	return 0;
+}
+
+static int begin(struct live_capture *live, struct error *error)
+{
+	CLEANUP_FREE char *path = NULL;
+	json_t *result = NULL;
+	int rc = make_fifo(&path, &live->fifo, error);
+
+	if (!rc) {
+		json_object_set_new(live->params, "path", json_string(path));
+		rc = rpc_call(live->control, "switch.capture.start", json_incref(live->params),
+			      &result, error);
+	}
+	if (path)
+		unlink(path);
+	live->id = (unsigned)json_integer_value(result);
+	json_decref(result);
+	return rc;
+}
+
+static int end(struct live_capture *live, struct error *error)
+{
+	struct error unused = { 0 };
+	struct pump_call call = { live, error };
+	struct fiber *rest = fiber_spawn(pump_rest, &call);
+	int stopped = rpc_call(live->control, "switch.capture.stop",
+			       json_pack("{s:i}", "id", (int)live->id), &live->summary, &unused);
+	int rc;
+
+	/* If the switch does not answer, nothing more comes. */
+	if (stopped && stopped != -EIO)
+		live->ended = true;
+	rc = fiber_join(rest);
+	return rc == -ETIMEDOUT || rc == -ECANCELED ? 0 : rc;
+}
+
+static void say_summary(const struct live_capture *live)
+{
+	json_int_t lost = json_integer_value(json_object_get(live->summary, "lost"));
+
+	cli_note("%" PRIu64 " packets captured, %" JSON_INTEGER_FORMAT " lost%s",
+		 live->files.packets, lost,
+		 lost ? " (of the capture only, not of the network)" : "");
+}
+
+static int live_on_fiber(void *arg, struct error *error)
+{
+	struct live_capture *live = arg;
+	struct error late = { 0 };
+	int rc = switch_control_path(live->name, &live->control, error), closed;
+
+	if (!rc)
+		rc = capture_files_open(&live->files, &live->files_options, error);
+	if (!rc) {
+		rc = begin(live, error);
+		if (rc == -ENOENT || rc == -ECONNREFUSED)
+			switch_none_running(live->name, live->control, rc, error);
+		if (rc)
+			output_discard(&live->files.output, live->files.name);
+	}
+	if (!rc) {
+		rc = pump_until_signal(live, error);
+		closed = rc == -EPIPE ? 0 : end(live, &late);
+		if (!rc && closed) {
+			*error = late;
+			rc = closed;
+		}
+		say_summary(live);
+	}
+	closed = capture_files_close(&live->files, &late);
+	if (!rc && closed) {
+		*error = late;
+		rc = closed;
+	}
+	cleanup_close(&live->fifo);
+	/* Who reads has seen enough. */
+	return rc == -EPIPE ? 0 : rc;
+}
+
+/* ---- The verb ---- */
+
+static json_t *program_json(const struct filter_program *program)
+{
+	const struct filter_instruction *at;
+	unsigned count = filter_program_instructions(program, &at);
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < count; i++)
+		json_array_append_new(list, json_pack("[i, i, i, I]", (int)at[i].code,
+						      (int)at[i].jump_true, (int)at[i].jump_false,
+						      (json_int_t)at[i].operand));
+	return list;
+}
+
+json_t *switch_filter_json(const char *expression, struct error *error)
+{
+	struct filter_program *program;
+	json_t *filter;
+
+	if (filter_program_compile(&program, expression, error))
+		return NULL;
+	filter =
+		json_pack("{s:s, s:o}", "expression", expression, "program", program_json(program));
+	filter_program_free(program);
+	return filter;
+}
+
+struct capture_words {
+	const char *filter, *direction, *format;
+	bool segments;
+	uint64_t snaplen;
+};
+
+static bool names_pcap(const char *path)
+{
+	size_t length = strlen(path);
+
+	return length > 5 && !strcmp(path + length - 5, ".pcap");
+}
+
+/* False: it is wrong, and that was said. */
+static bool make_params(struct live_capture *live, const struct capture_words *words)
+{
+	struct error error = { 0 };
+	const char *format = words->format                          ? words->format
+			     : names_pcap(live->files_options.path) ? "pcap"
+								    : "pcapng";
+
+	if (strcmp(words->direction, "in") && strcmp(words->direction, "out") &&
+	    strcmp(words->direction, "both")) {
+		cli_usage_error("--direction %s: expected in (from the port), out (to it) or both",
+				words->direction);
+		return false;
+	}
+	if (strcmp(format, "pcap") && strcmp(format, "pcapng")) {
+		cli_usage_error("--format %s: expected pcap or pcapng", format);
+		return false;
+	}
+	live->files_options.format = strcmp(format, "pcap") ? CAPTURE_PCAPNG : CAPTURE_PCAP;
+	live->params = json_pack("{s:s, s:s, s:b, s:I, s:i, s:s}", "direction", words->direction,
+				 "format", format, "segments", words->segments, "snaplen",
+				 (json_int_t)words->snaplen, "pid", (int)getpid(), "label",
+				 live->files_options.path);
+	if (live->port)
+		json_object_set_new(live->params, "port", json_string(live->port));
+	if (words->filter) {
+		json_t *filter = switch_filter_json(words->filter, &error);
+
+		if (!filter) {
+			cli_wrong_value("filter", &error);
+			return false;
+		}
+		json_object_set_new(live->params, "filter", filter);
+	}
+	return true;
+}
+
+static bool check_files(const struct capture_files_options *files)
+{
+	bool rotates = files->rotate_bytes || files->rotate_ns;
+
+	if (!files->path)
+		return cli_usage_error("-w FILE is missing: where the capture goes (-: standard "
+				       "output)"),
+		       false;
+	if (rotates && output_is_descriptor(files->path))
+		return cli_usage_error("--rotate-size, --rotate-time: they need files, and -w %s "
+				       "is a stream",
+				       files->path),
+		       false;
+	if (files->keep && !rotates)
+		return cli_usage_error("--files: it needs --rotate-size or --rotate-time"), false;
+	return true;
+}
+
+static void block_signals(sigset_t *signals)
+{
+	sigemptyset(signals);
+	sigaddset(signals, SIGTERM);
+	sigaddset(signals, SIGINT);
+	sigaddset(signals, SIGHUP);
+	pthread_sigmask(SIG_BLOCK, signals, NULL);
+}
+
+int switch_capture(int argc, char **argv)
+{
+	struct capture_words words = { .direction = "both" };
+	struct live_capture live = { .fifo = -1, .files.output.fd = -1 };
+	struct capture_files_options *files = &live.files_options;
+	uint64_t keep = 0, seconds = 0;
+	const struct cli_option options[] = {
+		{ "write", CLI_TEXT, &files->path, "FILE", "where to; - is standard output", 0, 0,
+		  'w' },
+		{ "filter", CLI_TEXT, &words.filter, "EXPR", "only such packets: pcap-filter(7)" },
+		{ "direction", CLI_TEXT, &words.direction, "in|out|both",
+		  "in: what comes from the port; out: what goes to it (both)" },
+		{ "snaplen", CLI_NUMBER, &words.snaplen, "BYTES", "of a packet, at most (all)", 14,
+		  CAPTURE_SNAPLEN },
+		{ "format", CLI_TEXT, &words.format, "pcap|pcapng",
+		  "pcapng, unless FILE ends in .pcap" },
+		{ "segments", CLI_FLAG, &words.segments, NULL,
+		  "large frames as the segments that a wire would have" },
+		{ "count", CLI_NUMBER, &live.count, "N", "end after so many packets", 1, UINT64_MAX,
+		  'c' },
+		{ "rotate-size", CLI_SIZE, &files->rotate_bytes, "SIZE",
+		  "go on in another file when one has so much", 65536, UINT64_MAX },
+		{ "rotate-time", CLI_NUMBER, &seconds, "SECONDS",
+		  "go on in another file after so long", 1, 1000000000 },
+		{ "files", CLI_NUMBER, &keep, "N", "keep only so many of these", 1, 99999 },
+		{ "force", CLI_FLAG, &files->force, NULL, "over a file that holds something" },
+		CLI_OPTION_END,
+	};
+	struct cli_words operands;
+	int status;
+
+	if (!cli_parse(CAPTURE_USAGE, options, argc, argv, 1, 2, &operands, &status))
+		return status;
+	live.name = operands.words[0];
+	live.port = operands.count > 1 ? operands.words[1] : NULL;
+	files->keep = (unsigned)keep;
+	files->rotate_ns = seconds * 1000000000;
+	if (!check_files(files) || !make_params(&live, &words)) {
+		json_decref(live.params);
+		return EXIT_USAGE;
+	}
+	cli_catch_pipe();
+	block_signals(&live.signals);
+	status = cli_on_fiber(live_on_fiber, &live);
+	json_decref(live.params);
+	json_decref(live.summary);
+	free(live.control);
+	return status;
+}
