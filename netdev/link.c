@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "netdev/link_route.h"
 #include "netdev/netns.h"
 #include "util/cleanup.h"
 #include "util/error.h"
@@ -47,7 +48,7 @@ static int code_of(int nl)
 	}
 }
 
-static int fail(struct error *error, const char *name, const char *what, int nl)
+int link_fail(struct error *error, const char *name, const char *what, int nl)
 {
 	int rc = code_of(nl);
 
@@ -55,7 +56,8 @@ static int fail(struct error *error, const char *name, const char *what, int nl)
 	if (rc == -EPERM)
 		error_advise(error,
 			     "changing interfaces needs CAP_NET_ADMIN: run as root, or in a user "
-			     "and network namespace of your own (unshare -rn)");
+			     "and network namespace of your own (unshare -rn), or have root give "
+			     "it to the program: setcap cap_net_admin+ep FILE");
 	return rc;
 }
 
@@ -72,8 +74,7 @@ static int connect_route(void *arg)
 	return 0;
 }
 
-/* A netlink socket of the namespace; the socket stays there whoever uses it. */
-static int open_route(int netns, struct nl_sock **out, struct error *error)
+int link_open_route(int netns, struct nl_sock **out, struct error *error)
 {
 	CLEANUP(cleanup_socket) struct nl_sock *sock = nl_socket_alloc();
 	struct link_open_call call = { sock, 0 };
@@ -110,7 +111,7 @@ int link_check_name(const char *name, struct error *error)
 	return 0;
 }
 
-static int find(struct nl_sock *sock, const char *name, struct rtnl_link **out, struct error *error)
+int link_find(struct nl_sock *sock, const char *name, struct rtnl_link **out, struct error *error)
 {
 	int nl, rc = link_check_name(name, error);
 
@@ -119,7 +120,7 @@ static int find(struct nl_sock *sock, const char *name, struct rtnl_link **out, 
 	nl = rtnl_link_get_kernel(sock, 0, name, out);
 	if (nl == -NLE_OBJ_NOTFOUND || nl == -NLE_NODEV)
 		return error_set(error, -ENODEV, "interface %s: there is none of that name", name);
-	return nl ? fail(error, name, "look it up", nl) : 0;
+	return nl ? link_fail(error, name, "look it up", nl) : 0;
 }
 
 int link_get(const char *name, int netns, struct link_info *out, struct error *error)
@@ -127,11 +128,11 @@ int link_get(const char *name, int netns, struct link_info *out, struct error *e
 	CLEANUP(cleanup_socket) struct nl_sock *sock = NULL;
 	CLEANUP(cleanup_link) struct rtnl_link *link = NULL;
 	struct nl_addr *mac;
-	int rc = open_route(netns, &sock, error);
+	int rc = link_open_route(netns, &sock, error);
 
 	if (rc)
 		return rc;
-	rc = find(sock, name, &link, error);
+	rc = link_find(sock, name, &link, error);
 	if (rc)
 		return rc;
 	memset(out, 0, sizeof(*out));
@@ -154,7 +155,7 @@ static int change(struct nl_sock *sock, struct rtnl_link *link, struct rtnl_link
 {
 	int nl = rtnl_link_change(sock, link, changes, 0);
 
-	return nl ? fail(error, rtnl_link_get_name(link), what, nl) : 0;
+	return nl ? link_fail(error, rtnl_link_get_name(link), what, nl) : 0;
 }
 
 static int change_flags(struct nl_sock *sock, struct rtnl_link *link, bool up, struct error *error)
@@ -210,7 +211,7 @@ static int add_address(struct nl_sock *sock, struct rtnl_link *link, const char 
 	nl = rtnl_addr_set_local(address, local);
 	if (!nl)
 		nl = rtnl_addr_add(sock, address, 0);
-	return nl && nl != -NLE_EXIST ? fail(error, name, "add an address", nl) : 0;
+	return nl && nl != -NLE_EXIST ? link_fail(error, name, "add an address", nl) : 0;
 }
 
 static int move(struct nl_sock *sock, struct rtnl_link *link, int netns, struct error *error)
@@ -228,10 +229,10 @@ int link_configure(const char *name, int netns, const struct link_settings *sett
 {
 	CLEANUP(cleanup_socket) struct nl_sock *sock = NULL;
 	CLEANUP(cleanup_link) struct rtnl_link *link = NULL;
-	int rc = open_route(netns, &sock, error);
+	int rc = link_open_route(netns, &sock, error);
 
 	if (!rc)
-		rc = find(sock, name, &link, error);
+		rc = link_find(sock, name, &link, error);
 	if (!rc && settings->down)
 		rc = change_flags(sock, link, false, error);
 	if (!rc && (settings->mac || settings->mtu))
@@ -255,7 +256,7 @@ int link_create_veth(const char *name, const char *peer, int netns, struct error
 	if (!rc)
 		rc = link_check_name(peer, error);
 	if (!rc)
-		rc = open_route(netns, &sock, error);
+		rc = link_open_route(netns, &sock, error);
 	if (rc)
 		return rc;
 	link = rtnl_link_veth_alloc();
@@ -265,19 +266,19 @@ int link_create_veth(const char *name, const char *peer, int netns, struct error
 	other = rtnl_link_veth_get_peer(link);
 	rtnl_link_set_name(other, peer);
 	nl = rtnl_link_add(sock, link, NLM_F_CREATE | NLM_F_EXCL);
-	return nl ? fail(error, name, "make a veth pair", nl) : 0;
+	return nl ? link_fail(error, name, "make a veth pair", nl) : 0;
 }
 
 int link_delete(const char *name, int netns, struct error *error)
 {
 	CLEANUP(cleanup_socket) struct nl_sock *sock = NULL;
 	CLEANUP(cleanup_link) struct rtnl_link *link = NULL;
-	int nl, rc = open_route(netns, &sock, error);
+	int nl, rc = link_open_route(netns, &sock, error);
 
 	if (!rc)
-		rc = find(sock, name, &link, error);
+		rc = link_find(sock, name, &link, error);
 	if (rc)
 		return rc;
 	nl = rtnl_link_delete(sock, link);
-	return nl ? fail(error, name, "delete it", nl) : 0;
+	return nl ? link_fail(error, name, "delete it", nl) : 0;
 }

@@ -29,8 +29,7 @@ struct tap_open_call {
 	struct error *error;
 };
 
-/* The kernel refuses a set with a bit it does not know, so fewer are asked for until it agrees. */
-static unsigned set_offloads(int fd)
+unsigned tap_set_offloads(int fd)
 {
 	static const unsigned ladder[] = {
 		TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN | TUN_F_USO4 | TUN_F_USO6,
@@ -194,7 +193,7 @@ static int set_header(const struct tap_open_call *call, int fd)
 				 "TAP interface %s: the kernel refuses a "
 				 "little-endian virtio-net header: %s",
 				 tap->name, error_name(errno));
-	tap->offloads = call->plain ? 0 : set_offloads(fd);
+	tap->offloads = call->plain ? 0 : tap_set_offloads(fd);
 	return 0;
 }
 

@@ -63,6 +63,10 @@ int tap_set_carrier(struct tap *tap, bool on);
  * and only then the driver calls it writable (tun_chr_poll()). */
 bool tap_is_up(const struct tap *tap);
 
+/* Asks for as many offloads as there are: the kernel refuses a set with a bit it does not know, so fewer are asked for until it
+ * agrees. Returns which (TUN_F_*). */
+unsigned tap_set_offloads(int fd);
+
 /* "csum tso4 tso6 ecn uso4 uso6", or as much of it as is set. Returns `text`. */
 char *tap_offload_names(unsigned offloads, char *text, size_t size);
 

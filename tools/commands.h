@@ -22,6 +22,7 @@ typedef int command_fn(int argc, char **argv);
 	X("link", command_link, "links of switches, bad on purpose")                               \
 	X("lv", command_lv, "logical volumes")                                                     \
 	X("mount", command_mount, "volumes as files, beside the machines that have them")          \
+	X("nic", command_nic, "network interfaces: TAP, veth, bridges")                            \
 	X("pv", command_pv, "physical volumes")                                                    \
 	X("raid", command_raid, "md arrays")                                                       \
 	X("serve", command_serve, "serve volumes and arrays over vhost-user-blk")                  \

@@ -141,6 +141,9 @@ takes 'link show' lab
 takes 'switch port list' lab
 takes 'switch port show' lab one
 takes 'switch counters' lab
+takes 'nic list'
+takes 'nic show' lo
+takes 'nic stats' lo
 takes 'raid test list'
 takes 'raid test' raid5-loss
 takes 'raid test' raid5-two-losses
@@ -183,10 +186,10 @@ else
 	unseen+=('raid test --target both' LabBoth)
 fi
 
-python3 "$judge" "$page" list Range Drops "${unseen[@]}" || problem 'the page and the output differ'
+python3 "$judge" "$page" list Range Drops NicTap "${unseen[@]}" || problem 'the page and the output differ'
 
 # Every verb that says --json in its help is in the page.
-for noun in device host link lv pv raid switch vg; do
+for noun in device host link lv nic pv raid switch vg; do
 	"$TENON" $noun --help | sed -n "s/^  tenon \($noun [a-z]*\) .*--json.*/\1/p"
 done | while read -r verb; do
 	grep -q "^| \`$verb[\` ]" "$page" || echo "$verb"
