@@ -21,14 +21,14 @@ BUILD   := build$(if $(SANITIZE),-sanitize)$(if $(filter thread,$(SANITIZE)),-th
 DEPS_BUILD := gcc make pkg-config libc6-dev liburing-dev libaio-dev libpcap-dev libnl-3-dev \
 	libnl-route-3-dev libcunit1-dev libjansson-dev uuid-dev libblkid-dev zlib1g-dev libisal-dev \
 	libseccomp-dev libyaml-dev libfuse3-dev nbdkit-plugin-dev libnbd-dev libslirp-dev libslirp0 \
-	libext2fs-dev
+	libext2fs-dev nettle-dev
 DEPS_DEMO  := qemu-system-x86 user-mode-linux 'linux-image-cloud-amd64|linux-image-virtual' mdadm lvm2 e2fsprogs \
 	busybox-static cpio kmod python3 procps util-linux
 DEPS_TEST  := tcpdump tshark fuse3 nbdkit libnbd-bin fio qemu-utils zstd xz-utils bzip2 lz4 gddrescue fdisk iproute2 acpica-tools clang 'libclang-rt-dev|clang' cppcheck \
 	clang-tidy clang-format grub-common zsh gdisk dosfstools mtools vde2 vdeplug dpdk-dev '^librte-net-virtio[0-9]+$$'
 DEPS_BENCH := openvswitch-switch vde2 qemu-utils dpdk-dev '^librte-net-virtio[0-9]+$$' iperf3 valgrind
 
-PACKAGES := fuse3 libnbd nbdkit liburing libpcap libnl-3.0 libnl-route-3.0 jansson uuid blkid zlib libseccomp yaml-0.1 ext2fs com_err
+PACKAGES := fuse3 libnbd nettle nbdkit liburing libpcap libnl-3.0 libnl-route-3.0 jansson uuid blkid zlib libseccomp yaml-0.1 ext2fs com_err
 WARNINGS := -Wall -Wextra -Wno-missing-field-initializers -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes -Werror
 CPPFLAGS := $(CPPFLAGS) -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I. -Ilib \
 	$(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)

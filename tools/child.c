@@ -53,7 +53,8 @@ static void become(const char *path, char *const argv[], const struct child_opti
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGPIPE, SIG_DFL);
 	setpgid(0, 0);
-	if (prctl(PR_SET_PDEATHSIG, SIGTERM) || getppid() != parent || nothing < 0 ||
+	/* Not SIGTERM: qemu-nbd forgets one that comes while it starts. */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != parent || nothing < 0 ||
 	    dup2(nothing, STDIN_FILENO) < 0 || dup2(said, STDOUT_FILENO) < 0 ||
 	    dup2(said, STDERR_FILENO) < 0 || setenv("LC_ALL", "C", 1) ||
 	    !take_listener(options->listener))

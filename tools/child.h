@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A program of somebody else's that runs beside the command, until it has done its work or the command ends, however that
- * comes about. It has no input, and what it says is kept.
+ * comes about: a kill -9 of ours is one of it, too. It has no input, and what it says is kept.
  */
 #ifndef TENON_TOOLS_CHILD_H
 #define TENON_TOOLS_CHILD_H

@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #include "block/block.h"
-#include "block/copy.h"
 #include "tools/copy.h"
 #include "tools/devices.h"
 #include "tools/qemu_disk.h"
@@ -21,13 +20,6 @@
 #include "virtio/vhost_user_blk_client.h"
 
 #define RANGES_TOLD 16u
-
-static void report(void *arg, uint64_t done, uint64_t total)
-{
-	struct copy_command *copy = arg;
-
-	cli_progress_report(&copy->progress, done, total, 0);
-}
 
 /* ---- What could not be read ---- */
 
@@ -91,21 +83,6 @@ static int tell_unreadable(struct copy_command *copy, struct error *error)
 
 /* ---- Copying ---- */
 
-/* Says so where a file that is being copied was cut. */
-static void explain_cut(const struct copy_command *copy, struct error *error)
-{
-	const struct copy_end *source = &copy->source;
-	struct stat now;
-
-	if (source->is_object || !source->block || stat(source->word, &now) ||
-	    !S_ISREG(now.st_mode) || (uint64_t)now.st_size >= source->size)
-		return;
-	error_set(error, -EIO,
-		  "%s: has %lld bytes, had %" PRIu64
-		  " at the start: it was cut while it was copied",
-		  source->word, (long long)now.st_size, source->size);
-}
-
 /* Says who it is, where the server of an end does not answer any more, or has gone. */
 static void explain_server(const struct copy_end *end, int rc, struct error *error)
 {
@@ -128,38 +105,6 @@ static void explain_server(const struct copy_end *end, int rc, struct error *err
 		(int)server);
 }
 
-static int copy_blocks(struct copy_command *copy, struct error *error)
-{
-	struct block *destination = copy->destination.block;
-	const struct block_copy_options options = {
-		.destination_is_zero = copy->destination.is_zero,
-		.may_unmap = true,
-		.no_flush = true,
-		.unreadable = copy->skip_errors ? &copy->unreadable : NULL,
-		.progress = report,
-		.arg = copy,
-	};
-	struct error cut = { 0 };
-	int rc = block_copy(copy->source.block, destination, &options, NULL, error);
-
-	/* What was copied of it may be all that there is now: with --skip-errors it is kept. */
-	if (rc == -EIO || (!rc && copy->unreadable.count))
-		explain_cut(copy, rc ? error : &cut);
-	if (!rc && cut.code)
-		cli_warn("%s", cut.text);
-	if (!rc && copy->destination.is_fresh && copy->source.size < destination->size) {
-		rc = block_file_cut(destination, copy->source.size);
-		if (rc)
-			return error_set(error, rc, "%s: making it %" PRIu64 " bytes long: %s",
-					 copy->destination.word, copy->source.size, error_name(rc));
-	}
-	if (rc)
-		return rc;
-	rc = block_flush(destination);
-	return rc ? error_set(error, rc, "%s: flushing: %s", copy->destination.word, error_name(rc))
-		  : 0;
-}
-
 struct job {
 	struct copy_command *copy;
 	struct error *error;
@@ -170,8 +115,12 @@ static int work(void *arg)
 {
 	struct job *job = arg;
 	struct copy_command *copy = job->copy;
-	int rc = copy_open_destination(copy, job->error);
+	int rc = copy->resumed ? copy_resume_find(copy, job->error) : 0;
 
+	if (!rc)
+		rc = copy_open_destination(copy, job->error);
+	if (!rc && copy->resumed)
+		rc = copy_resume_begin(copy, job->error);
 	if (!rc && copy->map_path)
 		rc = open_map(copy, job->error);
 	if (rc)
@@ -179,6 +128,55 @@ static int work(void *arg)
 	if (copy->source.block && copy->destination.block)
 		return copy_blocks(copy, job->error);
 	return copy_stream(copy, job->error);
+}
+
+/* ---- More than copying ---- */
+
+/* What can be read but once, or not again, is neither compared nor gone on with. */
+static int check_repeatable(const struct copy_command *copy, struct error *error)
+{
+	const struct copy_end *source = &copy->source, *destination = &copy->destination;
+	const char *option = copy->verify ? "verify" : copy->resumed ? "resume" : NULL;
+	const char *stream = NULL;
+	struct stat status;
+
+	if (!option)
+		return 0;
+	if (!source->block)
+		stream = source->word;
+	else if (!destination->is_object && !destination->block &&
+		 (output_is_descriptor(destination->word) ||
+		  (!stat(destination->word, &status) &&
+		   (S_ISFIFO(status.st_mode) || S_ISCHR(status.st_mode)))))
+		stream = destination->word;
+	if (!stream)
+		return 0;
+	error_set(error, -EINVAL, "%s: --%s needs what can be read again, on both sides",
+		  strcmp(stream, "-") != 0 ? stream
+		  : stream == source->word ? "standard input"
+					   : "standard output",
+		  option);
+	return error_advise(error, "name a file or a device that has bytes");
+}
+
+/* As sha256sum says it. Standard output may be the copy. */
+static void print_digest(struct copy_command *copy)
+{
+	bool taken = output_is_standard(copy->destination.word);
+	char text[COPY_DIGEST_TEXT];
+
+	fprintf(taken ? stderr : stdout, "%s  ", copy_digest_end(&copy->digest, text));
+	if (taken)
+		fprintf(stderr, "%s\n", copy->destination.word);
+	else
+		cli_say("%s", copy->destination.word);
+}
+
+static void tell_resume(const struct copy_command *copy)
+{
+	cli_note("%s: is kept, complete up to byte %" PRIu64 " of %" PRIu64
+		 ": the same command goes on from there",
+		 copy->destination.word, copy->resume.done, copy->source.size);
 }
 
 static int copy_run(void *arg, struct error *error)
@@ -192,6 +190,9 @@ static int copy_run(void *arg, struct error *error)
 		return copy_plan(copy, error);
 	rc = copy_open_source(copy, error);
 	if (!rc)
+		rc = check_repeatable(copy, error);
+	copy_digest_init(&copy->digest, copy->source.size_known ? copy->source.size : UINT64_MAX);
+	if (!rc)
 		rc = cli_interruptible(work, &job, error);
 	cli_progress_end(&copy->progress);
 	explain_server(&copy->source, rc, error);
@@ -201,11 +202,16 @@ static int copy_run(void *arg, struct error *error)
 		rc = write_map(copy, error);
 	if (!rc)
 		rc = tell_unreadable(copy, error);
+	if (!failed && copy->checksum)
+		print_digest(copy);
 	/* What was there before stays, whatever has become of it. */
-	if (failed)
+	if (failed && copy->resume.written)
+		tell_resume(copy);
+	else if (failed)
 		copy_discard_end(&copy->destination);
 	output_discard(&copy->map, copy->map_path);
 	rescue_map_free(&copy->unreadable);
+	copy_resume_free(&copy->resume);
 	/* The destination first: it may lie on the source's stack. */
 	closed = copy_close_end(&copy->destination, rc ? NULL : error);
 	rc = rc ? rc : closed;
@@ -251,6 +257,12 @@ int command_copy(int argc, char **argv)
 		  "of the destination, likewise" },
 		{ "backing", CLI_FLAG, &copy.backing, NULL,
 		  "read the files that the source image names, its backing files" },
+		{ "verify", CLI_FLAG, &copy.verify, NULL,
+		  "read both again at the end, and compare them" },
+		{ "checksum", CLI_FLAG, &copy.checksum, NULL,
+		  "print the SHA-256 of what was copied, as sha256sum does" },
+		{ "resume", CLI_FLAG, &copy.resumed, NULL,
+		  "keep a checkpoint; where there is one, go on from it" },
 		{ "skip-errors", CLI_FLAG, &copy.skip_errors, NULL,
 		  "go on past what cannot be read, and list it" },
 		{ "map", CLI_TEXT, &copy.map_path, "FILE",
@@ -268,6 +280,9 @@ int command_copy(int argc, char **argv)
 	copy.destination.word = operands.words[1];
 	if (!check_format_options(&copy, &status))
 		return status;
+	if (copy.resumed && (copy.skip_errors || copy.map_path))
+		return cli_usage_error("--resume and --%s: one or the other",
+				       copy.map_path ? "map" : "skip-errors");
 	copy.skip_errors |= copy.map_path != NULL;
 	return cli_on_fiber(copy_run, &copy);
 }

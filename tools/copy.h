@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Inside of `tenon copy`: copy.c (the command), copy_plan.c (--dry-run), copy_end.c (opening source and destination), copy_image.c
- * (those in a format of QEMU's), copy_stream.c (in order, where one of them is no block device).
+ * (those in a format of QEMU's), copy_blocks.c (of two block devices), copy_stream.c (in order, where one of them is none),
+ * copy_resume.c (--resume), copy_digest.c (--checksum).
  *
  * Nothing of the destination changes before both ends are open, the source is known to be the bytes of a disk,
  * and what is known of the sizes fits.
@@ -13,6 +14,8 @@
 #include "block/rescue.h"
 #include "tools/cli.h"
 #include "tools/consent.h"
+#include "tools/copy_digest.h"
+#include "tools/copy_resume.h"
 
 struct block;
 struct stack;
@@ -45,7 +48,10 @@ struct copy_command {
 	struct cli_words given;
 	struct copy_end source, destination;
 	bool raw, skip_errors;
-	bool backing;           /* images may name other files */
+	bool backing;                   /* images may name other files */
+	bool verify, checksum, resumed; /* the options */
+	struct copy_digest digest;
+	struct copy_resume resume;
 	struct consent consent; /* .force: overwrite what is recognised */
 	bool reader_left;       /* of standard output */
 	const char *map_path;
@@ -75,7 +81,8 @@ int copy_open_destination(struct copy_command *copy, struct error *error);
 void copy_discard_end(struct copy_end *end);
 int copy_close_end(struct copy_end *end, struct error *error);
 
-/* On a fiber; heeds its cancellation: -ECANCELED. */
+/* Both on a fiber; they heed its cancellation: -ECANCELED. */
+int copy_blocks(struct copy_command *copy, struct error *error);
 int copy_stream(struct copy_command *copy, struct error *error);
 
 /* Reads until `length` bytes are there or the stream ends; bytes, or a negative errno. On a fiber; of what is no

@@ -316,7 +316,9 @@ static int check_overwrite(struct copy_command *copy, struct block *block, struc
 	struct consent *consent = &copy->consent;
 	struct block_signature found;
 
-	if (consent->force || consent->yes || block_signature_find(block, &found, NULL) != 1)
+	/* Of one that was begun, that was asked before. */
+	if (consent->force || consent->yes || copy->resume.going_on ||
+	    block_signature_find(block, &found, NULL) != 1)
 		return 0;
 	if (consent_asks(consent)) {
 		consent_plan(consent, "%s: would be overwritten", copy->destination.word);
@@ -370,6 +372,21 @@ static bool is_the_source(const struct copy_command *copy, const struct stat *de
 	return status.st_dev == destination->st_dev && status.st_ino == destination->st_ino;
 }
 
+/* The file that an earlier command has begun. It was cut to the source's size if that had come to the end. */
+static int open_begun(struct copy_command *copy, const struct stat *status, struct error *error)
+{
+	struct copy_end *end = &copy->destination;
+	uint64_t whole = copy->source.block->size;
+	int rc;
+
+	if ((uint64_t)status->st_size == copy->source.size && copy->source.size != whole &&
+	    truncate(end->word, (off_t)whole))
+		return error_set(error, -errno, "%s: %s", end->word, error_name(errno));
+	rc = block_open_file(&end->block, end->word, BLOCK_OPEN_WRITE | BLOCK_OPEN_LOCK, 0, error);
+	end->is_fresh = !rc;
+	return rc;
+}
+
 static int open_destination_path(struct copy_command *copy, struct error *error)
 {
 	struct copy_end *end = &copy->destination;
@@ -394,7 +411,10 @@ static int open_destination_path(struct copy_command *copy, struct error *error)
 	}
 	if (!copy->source.block)
 		return open_output(copy, false, error);
-	flags |= BLOCK_OPEN_CREATE | (copy->consent.force ? BLOCK_OPEN_FORCE : 0);
+	if (copy->resume.begun)
+		return open_begun(copy, &status, error);
+	flags |= BLOCK_OPEN_CREATE;
+	flags |= copy->consent.force || copy->resume.going_on ? BLOCK_OPEN_FORCE : 0;
 	rc = block_open_file(&end->block, end->word, flags, copy->source.block->size, error);
 	end->is_fresh = end->is_zero = !rc;
 	return rc;

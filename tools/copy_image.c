@@ -74,8 +74,8 @@ static int make_file(struct copy_command *copy, struct error *error)
 	struct copy_end *end = &copy->destination;
 	struct output locked;
 	char again[32];
-	int rc = output_open(&locked, end->word, copy->consent.force ? OUTPUT_FORCE : 0, NULL,
-			     error);
+	bool force = copy->consent.force || copy->resume.going_on;
+	int rc = output_open(&locked, end->word, force ? OUTPUT_FORCE : 0, NULL, error);
 
 	if (rc)
 		return rc;
@@ -90,6 +90,15 @@ static int make_file(struct copy_command *copy, struct error *error)
 	end->out.created = locked.created;
 	output_close(&locked);
 	return 0;
+}
+
+/* The image that an earlier command has begun. */
+static int keep_file(struct copy_end *end, struct error *error)
+{
+	end->out.fd = open(end->word, O_RDONLY | O_CLOEXEC);
+	end->out.is_file = true;
+	return end->out.fd < 0 ? error_set(error, -errno, "%s: %s", end->word, error_name(errno))
+			       : 0;
 }
 
 int copy_open_destination_image(struct copy_command *copy, struct error *error)
@@ -111,14 +120,17 @@ int copy_open_destination_image(struct copy_command *copy, struct error *error)
 			  end->format);
 		return error_advise(error, "copy it to a raw file first");
 	}
-	rc = make_file(copy, error);
-	if (!rc)
+	rc = copy->resume.begun ? keep_file(end, error) : make_file(copy, error);
+	/* From here on it has a signature: ours. */
+	if (!rc && copy->resumed)
+		rc = copy_resume_begin(copy, error);
+	if (!rc && !copy->resume.begun)
 		rc = qemu_disk_format(end->word, end->format, source->size, error);
 	if (!rc)
 		rc = qemu_disk_open(&end->image, end->word, end->format, QEMU_DISK_WRITE, error);
 	if (rc)
 		return rc;
 	end->block = qemu_disk_block(end->image);
-	end->is_zero = true;
+	end->is_zero = !copy->resume.begun;
 	return 0;
 }

@@ -320,6 +320,8 @@ int copy_stream(struct copy_command *copy, struct error *error)
 						: next_of_stream(&stream, &length, &zero);
 		if (rc || !length)
 			break;
+		if (copy->checksum)
+			copy_digest_add(&copy->digest, zero ? NULL : stream.piece, length);
 		rc = put(&stream, length, zero);
 		stream.offset += length;
 		if (!rc)

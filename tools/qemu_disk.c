@@ -3,7 +3,8 @@
  * See qemu_disk.h.
  *
  * The socket is listened on, connected to and removed again before the child is there: it inherits the listener, with our
- * connection waiting. qemu-nbd ends by itself once its only client has gone, so it also outlives no kill -9 of ours.
+ * connection waiting. qemu-nbd ends by itself, in order, once its only client has gone. A kill -9 of ours kills it, and
+ * leaves the image as a power cut would.
  */
 #include "tools/qemu_disk.h"
 

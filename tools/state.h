@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What outlives the command: the archive of metadata (volume/archive.h).
+ * What outlives the command: the archive of metadata (volume/archive.h), and checkpoints of copies (copy_resume.h).
  *
  * It is kept in $TENON_STATE_DIR, or else in /var/lib/tenon for root, in $XDG_STATE_HOME/tenon or
  * ~/.local/state/tenon for others. Never in /etc/lvm: a guest's group often has the name of one of the host's.
@@ -22,6 +22,12 @@ int state_check(struct error *error);
  * NULL where the user wants none (TENON_ARCHIVE=off) or has no home. Good as long as `state`. */
 const struct volume_archive *state_archive(struct state_archive *state);
 void state_archive_free(struct state_archive *state);
+
+/* The folder: malloc; NULL: the user has none. */
+char *state_directory(void);
+/* Makes it, and what is above it. */
+int state_make_directory(const char *path);
+
 #define CLEANUP_STATE_ARCHIVE CLEANUP(state_archive_free)
 
 #endif

@@ -5,6 +5,10 @@
  * Every request has a fiber, which again and again takes the next piece of the source, one fiber at a
  * time, and carries it over. Taking a piece asks block_status(), so that an extent of zeroes is one
  * piece however long it is; within a piece of data, runs of zeroes are found by looking.
+ *
+ * Pieces are taken in order and done in any. What is to be told in order waits for its turn between being read and being
+ * written. Before a checkpoint, all is done that lies before the first piece which a fiber has in hand, or else before the
+ * next one to be taken; a fiber whose piece failed keeps it in hand.
  */
 #include "block/copy.h"
 
@@ -25,6 +29,13 @@
 #define PROGRESS_INTERVAL 100000000ULL
 #define REQUESTS_MAXIMUM  256u
 #define SECOND            1000000000ULL
+#define NOTHING           UINT64_MAX
+
+/* A fiber of the copy. */
+struct block_copy_hand {
+	struct block_copier *copy;
+	uint64_t at; /* of the piece that it has, from source_offset; or NOTHING */
+};
 
 struct block_copier {
 	struct block *source, *destination;
@@ -39,6 +50,12 @@ struct block_copier {
 	enum block_status kind; /* ... that it is this */
 	uint64_t paced_until;   /* by bytes_per_second */
 
+	uint64_t told_to;         /* all before it was told */
+	struct fiber_queue turns; /* who waits to tell */
+	struct block_copy_hand *hands;
+	uint64_t noted; /* worker_now() of the last checkpoint */
+	bool noting;
+
 	uint64_t done, reported; /* bytes; worker_now() of the last progress() */
 	bool reporting;
 };
@@ -48,11 +65,21 @@ struct block_copy_piece {
 	enum block_status kind;
 };
 
+/* Whether it is the first failure. */
+static bool stop(struct block_copier *copy, int rc)
+{
+	bool first = !copy->rc;
+
+	if (first)
+		copy->rc = rc;
+	fiber_queue_wake_all(&copy->turns);
+	return first;
+}
+
 static int failed(struct block_copier *copy, const char *what, struct block *block, uint64_t offset,
 		  uint64_t length, int rc)
 {
-	if (!copy->rc) {
-		copy->rc = rc;
+	if (stop(copy, rc)) {
 		error_set(copy->error, rc, "%s: %s %llu bytes at byte %llu: %s", block->name, what,
 			  (unsigned long long)length, (unsigned long long)offset, error_name(rc));
 	}
@@ -96,7 +123,7 @@ static int take(struct block_copier *copy, struct block_copy_piece *piece)
 	if (copy->rc)
 		return copy->rc;
 	if (fiber_cancelled()) {
-		copy->rc = -ECANCELED;
+		stop(copy, -ECANCELED);
 		error_set(copy->error, -ECANCELED, "%s: copying: cancelled", copy->source->name);
 		return -ECANCELED;
 	}
@@ -186,25 +213,89 @@ static int put(struct block_copier *copy, uint64_t at, char *buffer, uint64_t le
 	return rc;
 }
 
+static int tell(struct block_copier *copy, const struct block_copy_piece *piece, const char *at)
+{
+	struct error error = { 0 };
+	int rc;
+
+	if (!copy->options.told)
+		return 0;
+	while (copy->told_to != piece->at && !copy->rc)
+		fiber_queue_wait_always(&copy->turns);
+	if (copy->rc)
+		return copy->rc;
+	rc = copy->options.told(copy->options.arg, at, piece->length, &error);
+	if (rc < 0 && stop(copy, rc))
+		*(copy->error ? copy->error : &error) = error;
+	copy->told_to += piece->length;
+	fiber_queue_wake_all(&copy->turns);
+	return rc;
+}
+
 static int carry(struct block_copier *copy, const struct block_copy_piece *piece, char *buffer)
 {
 	uint64_t offset = copy->options.source_offset + piece->at;
 	int rc;
 
-	if (piece->kind == BLOCK_STATUS_ZERO)
-		return put_zeroes(copy, piece->at, piece->length);
+	if (piece->kind == BLOCK_STATUS_ZERO) {
+		rc = tell(copy, piece, NULL);
+		return rc ? rc : put_zeroes(copy, piece->at, piece->length);
+	}
 	rc = block_read(copy->source, offset, buffer, piece->length);
 	if (rc < 0 && copy->options.unreadable)
 		rc = rescue_read(copy->source, offset, buffer, piece->length,
 				 copy->options.unreadable);
 	if (rc < 0)
 		return failed(copy, "reading", copy->source, offset, piece->length, rc);
-	return put(copy, piece->at, buffer, piece->length);
+	rc = tell(copy, piece, buffer);
+	return rc ? rc : put(copy, piece->at, buffer, piece->length);
+}
+
+/* ---- Checkpoints ---- */
+
+static uint64_t done_before(const struct block_copier *copy)
+{
+	uint64_t before = copy->next;
+
+	for (unsigned i = 0; i < copy->options.requests; i++)
+		before = MIN(before, copy->hands[i].at);
+	return before;
+}
+
+/* What is in the destination is known before it is flushed; what comes after that may not be durable. */
+static void checkpoint(struct block_copier *copy)
+{
+	uint64_t done = done_before(copy);
+	struct error error = { 0 };
+	int rc;
+
+	copy->noting = true;
+	rc = block_flush(copy->destination);
+	if (rc < 0)
+		failed(copy, "flushing in the middle of", copy->destination,
+		       copy->options.destination_offset, done, rc);
+	if (!rc)
+		rc = copy->options.checkpoint(copy->options.arg, done, &error);
+	if (rc < 0 && stop(copy, rc))
+		*(copy->error ? copy->error : &error) = error;
+	copy->noted = worker_now();
+	copy->noting = false;
+}
+
+/* Where the copy did not come to its end: what is there is not to be done again. It has nothing to add to why. */
+static int last_checkpoint(void *arg)
+{
+	struct block_copier *copy = arg;
+
+	if (!block_flush(copy->destination))
+		(void)copy->options.checkpoint(copy->options.arg, done_before(copy), NULL);
+	return 0;
 }
 
 static int copy_fiber(void *arg)
 {
-	struct block_copier *copy = arg;
+	struct block_copy_hand *hand = arg;
+	struct block_copier *copy = hand->copy;
 	size_t size = copy->options.piece_size;
 	char *buffer = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct block_copy_piece piece = { 0 };
@@ -215,14 +306,20 @@ static int copy_fiber(void *arg)
 	do {
 		fiber_mutex_lock(&copy->taking);
 		rc = take(copy, &piece);
+		if (rc > 0)
+			hand->at = piece.at;
 		fiber_mutex_unlock(&copy->taking);
-		if (rc > 0) {
-			rc = carry(copy, &piece, buffer);
-			if (!rc)
-				progress(copy, piece.length);
-			rc = rc < 0 ? rc : 1;
-		}
-	} while (rc > 0);
+		if (rc <= 0)
+			break;
+		rc = carry(copy, &piece, buffer);
+		if (rc < 0)
+			break;
+		hand->at = NOTHING;
+		progress(copy, piece.length);
+		if (copy->options.checkpoint && !copy->noting &&
+		    worker_now() - copy->noted >= copy->options.checkpoint_ns)
+			checkpoint(copy);
+	} while (!copy->rc);
 	munmap(buffer, size);
 	return rc;
 }
@@ -278,12 +375,31 @@ static void report(struct block_copier *copy, uint64_t done)
 		copy->options.progress(copy->options.arg, done, copy->end);
 }
 
+/* This fiber is one of them, so that its cancellation is seen. */
+static void run_all(struct block_copier *copy)
+{
+	struct block_copy_hand hands[REQUESTS_MAXIMUM];
+	struct fiber *fibers[REQUESTS_MAXIMUM];
+
+	for (unsigned i = 0; i < copy->options.requests; i++)
+		hands[i] = (struct block_copy_hand){ copy, NOTHING };
+	copy->hands = hands;
+	for (unsigned i = 1; i < copy->options.requests; i++)
+		fibers[i] = fiber_spawn(copy_fiber, &hands[i]);
+	copy_fiber(&hands[0]);
+	for (unsigned i = 1; i < copy->options.requests; i++)
+		fiber_join(fibers[i]);
+	/* On a fiber that nobody has cancelled. */
+	if (copy->rc && copy->options.checkpoint)
+		fiber_join(fiber_spawn(last_checkpoint, copy));
+	copy->hands = NULL;
+}
+
 int block_copy(struct block *source, struct block *destination,
 	       const struct block_copy_options *options, struct block_copy_result *result,
 	       struct error *error)
 {
 	struct block_copier copy = { .source = source, .destination = destination, .error = error };
-	struct fiber *fibers[REQUESTS_MAXIMUM];
 	int rc;
 
 	if (options)
@@ -292,13 +408,10 @@ int block_copy(struct block *source, struct block *destination,
 	if (rc < 0)
 		return rc;
 	fiber_mutex_init(&copy.taking);
+	fiber_queue_init(&copy.turns);
+	copy.noted = worker_now();
 	report(&copy, 0);
-	/* This fiber is one of them, so that its cancellation is seen. */
-	for (unsigned i = 1; i < copy.options.requests; i++)
-		fibers[i] = fiber_spawn(copy_fiber, &copy);
-	copy_fiber(&copy);
-	for (unsigned i = 1; i < copy.options.requests; i++)
-		fiber_join(fibers[i]);
+	run_all(&copy);
 	if (!copy.rc && !copy.options.no_flush) {
 		rc = block_flush(destination);
 		if (rc < 0)

@@ -33,6 +33,15 @@ struct block_copy_options {
 	/* Where given: what cannot be read is noted here and becomes zeroes in the copy. */
 	struct rescue_map *unreadable;
 
+	/* Where given: all that is copied, in order and without gaps, before it is written; `at` NULL: zeroes. 0, or a negative
+	 * errno with which the copy ends. May suspend. */
+	int (*told)(void *arg, const void *at, uint64_t length, struct error *error);
+
+	/* Where given: called about every `checkpoint_ns` by the worker's clock, and once more where the copy fails or is cancelled: all
+	 * bytes before `done`, from source_offset, are in the destination and flushed. As above. */
+	int (*checkpoint)(void *arg, uint64_t done, struct error *error);
+	uint64_t checkpoint_ns;
+
 	uint64_t bytes_per_second; /* read from the source; 0: no limit */
 
 	/* Called at the start, at most ten times a second by the worker's clock, and at the end. Bytes

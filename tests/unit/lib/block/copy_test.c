@@ -273,7 +273,152 @@ ON_FIBERS(test_parts_and_larger_blocks, parts_and_larger_blocks)
 ON_FIBERS(test_trouble_is_told, trouble_is_told)
 ON_FIBERS(test_cancelling_ends_it, cancelling_ends_it)
 
+/* ---- In order, and checkpoints ---- */
+
+struct heard {
+	struct block *source;
+	uint64_t at, fail_at;
+	bool wrong;
+};
+
+static int hear(void *arg, const void *at, uint64_t length, struct error *error)
+{
+	struct heard *heard = arg;
+	char *expected = malloc(length);
+
+	if (heard->fail_at && heard->at >= heard->fail_at) {
+		free(expected);
+		return error_set(error, -ENOSPC, "heard enough");
+	}
+	CU_ASSERT_EQUAL(block_read(heard->source, heard->at, expected, length), 0);
+	heard->wrong |= at ? memcmp(expected, at, length) != 0 : !bytes_all_zero(expected, length);
+	heard->at += length;
+	free(expected);
+	return 0;
+}
+
+/* Reads take from 1 to 8 ms, so that later ones are done before earlier ones. */
+static struct block *uneven(struct block *lower)
+{
+	struct block *block = slow(lower);
+
+	for (unsigned i = 0; i < 8; i++)
+		block_fault_add(block,
+				&(struct block_fault_rule){ .requests = BLOCK_FAULT_READ,
+							    .action = BLOCK_FAULT_LATENCY,
+							    .offset = (i * 5 % 8) * 4 * MIB,
+							    .length = 4 * MIB,
+							    .latency_ns = (8 - i) * MILLISECOND });
+	return block;
+}
+
+static int all_is_told_in_order(void *arg)
+{
+	CLEANUP_BLOCK struct block *plain = memory("source", 32 * MIB);
+	CLEANUP_BLOCK struct block *source = uneven(block_ref(plain));
+	CLEANUP_BLOCK struct block *destination = memory("destination", 32 * MIB);
+	struct heard heard = { .source = plain };
+	const struct block_copy_options options = { .told = hear, .arg = &heard };
+
+	(void)arg;
+	fill(plain, 0, 9 * MIB, 1);
+	fill(plain, 20 * MIB + 4096, 7 * MIB, 2);
+	CU_ASSERT_EQUAL(block_copy(source, destination, &options, NULL, NULL), 0);
+	CU_ASSERT_EQUAL(heard.at, 32 * MIB);
+	CU_ASSERT_FALSE(heard.wrong);
+	check_equal(plain, destination, 32 * MIB);
+	return 0;
+}
+
+static void test_all_is_told_in_order(void)
+{
+	fiber_run_virtual(fiber_run_first_engine(), all_is_told_in_order, NULL);
+}
+
+static int who_is_told_can_end_it(void *arg)
+{
+	CLEANUP_BLOCK struct block *plain = memory("source", 32 * MIB);
+	CLEANUP_BLOCK struct block *source = uneven(block_ref(plain));
+	CLEANUP_BLOCK struct block *destination = memory("destination", 32 * MIB);
+	struct heard heard = { .source = plain, .fail_at = 5 * MIB };
+	const struct block_copy_options options = { .told = hear, .arg = &heard };
+	struct error error = { 0 };
+
+	(void)arg;
+	fill(plain, 0, 32 * MIB, 3);
+	CU_ASSERT_EQUAL(block_copy(source, destination, &options, NULL, &error), -ENOSPC);
+	CU_ASSERT_STRING_EQUAL(error.text, "heard enough");
+	return 0;
+}
+
+static void test_who_is_told_can_end_it(void)
+{
+	fiber_run_virtual(fiber_run_first_engine(), who_is_told_can_end_it, NULL);
+}
+
+struct noted {
+	struct block *source, *destination;
+	unsigned calls;
+	uint64_t last;
+	bool wrong;
+};
+
+static int take_note(void *arg, uint64_t done, struct error *error)
+{
+	struct noted *noted = arg;
+	char *x = malloc(done + 1), *y = malloc(done + 1);
+
+	(void)error;
+	if (done) {
+		CU_ASSERT_EQUAL(block_read(noted->source, 0, x, done), 0);
+		CU_ASSERT_EQUAL(block_read(noted->destination, 0, y, done), 0);
+		noted->wrong |= memcmp(x, y, done) != 0;
+	}
+	noted->wrong |= done < noted->last;
+	noted->last = done;
+	noted->calls++;
+	free(x);
+	free(y);
+	return 0;
+}
+
+/* What a checkpoint says is in the destination whatever comes after it, also where a read fails at the end. */
+static int checkpoints_say_what_is_there(void *arg)
+{
+	CLEANUP_BLOCK struct block *plain = memory("source", 32 * MIB);
+	CLEANUP_BLOCK struct block *source = uneven(block_ref(plain));
+	CLEANUP_BLOCK struct block *destination = memory("destination", 32 * MIB);
+	struct noted noted = { .source = plain, .destination = destination };
+	const struct block_copy_options options = { .checkpoint = take_note,
+						    .checkpoint_ns = 2 * MILLISECOND,
+						    .arg = &noted };
+
+	(void)arg;
+	fill(plain, 0, 32 * MIB, 4);
+	CU_ASSERT_EQUAL(block_copy(source, destination, &options, NULL, NULL), 0);
+	CU_ASSERT_TRUE(noted.calls > 2);
+	CU_ASSERT_FALSE(noted.wrong);
+
+	noted = (struct noted){ .source = plain, .destination = destination };
+	block_fault_add(source, &(struct block_fault_rule){ .requests = BLOCK_FAULT_READ,
+							    .action = BLOCK_FAULT_ERROR,
+							    .error = -EIO,
+							    .offset = 17 * MIB + 4096,
+							    .length = 512 });
+	CU_ASSERT_EQUAL(block_write_zeroes(destination, 0, 32 * MIB, 0), 0);
+	CU_ASSERT_EQUAL(block_copy(source, destination, &options, NULL, NULL), -EIO);
+	CU_ASSERT_FALSE(noted.wrong);
+	CU_ASSERT_EQUAL(noted.last, 17 * MIB);
+	return 0;
+}
+
+static void test_checkpoints_say_what_is_there(void)
+{
+	fiber_run_virtual(fiber_run_first_engine(), checkpoints_say_what_is_there, NULL);
+}
+
 UNIT_MAIN("block copy", UNIT(test_zeroes_are_left_out), UNIT(test_what_was_there_is_overwritten),
 	  UNIT(test_requests_are_in_flight_at_once), UNIT(test_progress_is_no_flood),
 	  UNIT(test_parts_and_larger_blocks), UNIT(test_trouble_is_told),
-	  UNIT(test_cancelling_ends_it))
+	  UNIT(test_cancelling_ends_it), UNIT(test_all_is_told_in_order),
+	  UNIT(test_who_is_told_can_end_it), UNIT(test_checkpoints_say_what_is_there))

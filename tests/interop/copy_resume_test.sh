@@ -1,0 +1,123 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# `tenon copy --resume`, --verify, --checksum. Judges: sha256sum, cmp, qemu-img compare, and nbdkit, which says what was read of it.
+# timeout: 300
+set -u
+. "$(dirname "$0")/lib.sh"
+for tool in qemu-img qemu-nbd nbdkit; do
+	command -v $tool >/dev/null || { echo "$tool is not installed"; exit 77; }
+done
+cd "$work" || exit 1
+export TENON_DEVICES=$work/p.img TENON_STATE_DIR=$work/state
+same() { cmp "$1" "$2" || problem "$1 and $2 differ"; }
+sum() { sha256sum "$1" | cut -d' ' -f1; }
+truncate -s 96M p.img && truncate -s 40M raw
+dd if=/dev/urandom of=raw bs=1M count=28 seek=8 conv=notrunc status=none
+cp raw odd && printf end >>odd
+$TENON vg create vg p.img && $TENON lv create vg/x --size 48M || exit 1
+
+# --- --checksum: on every way, of any size, and of what fills a larger destination up.
+for way in 'odd out' '- out' 'odd vg/x' 'raw disk.qcow2' 'disk.qcow2 out'; do
+	rm -f out
+	source=${way%% *}
+	case $source in odd | -) expected=odd ;; *) expected=raw ;; esac
+	[ "$($TENON copy --checksum --yes $way <odd)" = "$(sum $expected)  ${way#* }" ] || problem "the checksum of $way"
+done
+[ "$($TENON copy --checksum odd - 2>said | sha256sum)" = "$(sum odd)  -" ] || problem 'the checksum of a stream'
+grep -qx "$(sum odd)  -" said || problem "the checksum of a stream: $(cat said)"
+rm -f out && $TENON copy --checksum odd out >sums && expect 0 'out: OK' sha256sum -c sums
+
+# --- --verify.
+rm -f out
+expect 0 '' $TENON copy --verify odd out && same odd out
+expect 0 '' $TENON copy --verify odd vg/x --force
+expect 0 '' $TENON copy --verify raw disk.qcow2 --force
+expect 1 'standard output: --verify needs' $TENON copy --verify raw -
+expect 1 'standard input: --resume needs' $TENON copy --resume - out
+expect 2 'one or the other' $TENON copy --resume --skip-errors raw out
+# A disk that forgets what it acknowledged.
+nbdkit -f -U lies.sock eval get_size='echo 41943040' pread='dd if=/dev/zero bs=$3 count=1 status=none' pwrite='cat >/dev/null' \
+	flush='true' can_write='exit 0' can_flush='exit 0' & pids+=($!)
+wait_for test -S lies.sock
+expect 1 'differs from raw: the first byte that does is 8388608' $TENON copy --verify raw "nbd+unix:///?socket=$work/lies.sock"
+
+# --- --resume. begin TARGET: copies from a slow source until some of it is known to be copied, and then kill -9.
+serve() {
+	[ -z "${server:-}" ] || { kill "$server" && wait "$server"; }
+	rm -f source.sock stats
+	nbdkit -f -U source.sock -r --filter=stats --filter=rate file raw statsfile=stats "$@" 2>/dev/null & server=$!
+	pids+=("$server")
+	wait_for test -S source.sock
+}
+source="nbd+unix:///?socket=$work/source.sock"
+done_of() { grep -sqE '"done": [1-9]' "$1"; }
+begin() {
+	serve rate=32M
+	$TENON copy --resume --yes "$source" "$1" 2>/dev/null & pid=$!
+	wait_for done_of "$2"
+	kill -"${3:-KILL}" $pid
+	wait $pid
+}
+for target in out vg/x disk2.qcow2; do
+	checkpoint=$target.resume
+	[ $target != vg/x ] || checkpoint='state/copy-to-vg\x2fx.resume'
+	rm -f out
+	begin $target "$checkpoint"
+	[ -e "$checkpoint" ] || problem "$target: no checkpoint is left"
+	copied=$(sed -n 's/.*"done": //p' "$checkpoint")
+	serve
+	expect 0 "$(sum raw)  $target" $TENON copy --resume --verify --checksum "$source" $target
+	[ ! -e "$checkpoint" ] || problem "$target: the checkpoint is left at the end"
+	case $target in
+	*.qcow2) expect 0 identical qemu-img compare -f raw -F qcow2 raw $target ;;
+	out) same raw out ;;
+	*) cmp -n 41943040 raw <($TENON copy $target - 2>/dev/null) || problem "$target differs" ;;
+	esac
+	# Without a checksum, what was copied is not read again.
+	rm -f out disk2.qcow2 && begin $target "$checkpoint" TERM
+	copied=$(sed -n 's/.*"done": //p' "$checkpoint")
+	serve
+	expect 0 '' $TENON copy --resume "$source" $target
+	kill "$server" && wait "$server"
+	server=
+	awk -v most=$((41943040 - copied)) '/^read:/ && $7 == "MiB," && $6 * 1048576 <= most { fine = 1 } END { exit !fine }' stats ||
+		problem "$target: ${copied:-no} bytes were copied, and then read: $(head -n 3 stats)"
+done
+
+# --- What is stale is refused, and nothing changes: another source, a source that was written to, another target, a format.
+stop_begun() {
+	rm -f out out.resume
+	for _ in $(seq 50); do
+		$TENON copy --resume "$1" out & pid=$!
+		until [ -e out.resume ] || ! kill -0 $pid 2>/dev/null; do :; done
+		kill -KILL $pid
+		wait $pid
+		[ ! -e out.resume ] || return 0
+	done
+	problem 'it was always faster'
+}
+head -c 64M /dev/zero | tr '\0' y >large
+stop_begun large
+cp out before
+cp -p large large2
+expect 1 'out.resume: is of another copy: large2: is not the one' $TENON copy --resume large2 out
+touch large
+expect 1 'large: was changed since' $TENON copy --resume large out
+mv out away && cp away out
+stop_begun large
+mv out away && cp away out
+expect 1 'out: is not the one' $TENON copy --resume large out
+rm out
+expect 1 'out: is not there any more' $TENON copy --resume large out
+mv away out
+expect 1 'another format' $TENON copy --resume large out --output-format qcow2
+echo '{"tenon-copy": 1, "done": -5}' >out.resume
+expect 1 'is no checkpoint' $TENON copy --resume large out
+head -c 100000 /dev/urandom >out.resume
+expect 1 'is no checkpoint' $TENON copy --resume large out
+rm out.resume
+expect 0 '' $TENON copy --resume large out && same large out
+[ ! -e out.resume ] || problem 'a checkpoint is left'
+
+[ $failures = 0 ] || { echo "$failures failures"; exit 1; }
+echo 'all as expected'
