@@ -38,7 +38,8 @@ ALL_CFLAGS := -std=gnu11 $(WARNINGS) $(CFLAGS) -fno-strict-aliasing -pthread \
 	$(if $(filter thread,$(SANITIZE)),-fsanitize=thread -Wno-tsan -fno-omit-frame-pointer,$(if $(SANITIZE), \
 	-fsanitize=address$(comma)undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined)) \
 	$(if $(SANITIZE),-Wno-maybe-uninitialized)
-LDLIBS   := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -laio -lisal -lm -pthread
+# libnbd is loaded by who needs it (lib/block/nbd_library.h).
+LDLIBS   := $(shell pkg-config --libs $(filter-out libnbd,$(PACKAGES)) 2>/dev/null) -laio -lisal -lm -pthread
 
 LIB_SRC  := $(wildcard lib/*/*.c raid/*.c volume/*.c netdev/*.c vswitch/*.c vmm/*.c tools/lab/*.c)
 TOOL_SRC := $(wildcard tools/*.c)

@@ -10,38 +10,18 @@
 #include "block/nbd.h"
 
 #include <errno.h>
-#include <libnbd.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-#include "block/block.h"
 #include "block/iov.h"
 #include "block/layer.h"
+#include "block/nbd_link.h"
 #include "util/bytes.h"
 #include "util/error.h"
 
-#define RETRY_NS     1000000000ull
-#define TRANSFER_MAX (4u << 20)
-
-struct nbd {
-	struct block block;
-	struct nbd_handle *handle; /* NULL: away */
-	struct fiber *reader;
-	char *uri; /* or the name of what is at the other end of `given` */
-	int given; /* a socket that is to be used, once; else -1 */
-	bool no_uri;
-	bool writable, lost, ended; /* ended: the reader has seen the end of the connection */
-	uint64_t tried_ns;          /* when it was last connected, or that was tried */
-	uint64_t written, flushed;  /* writes that were acknowledged; of these, flushed */
-	uint32_t most;              /* bytes in a request */
-	bool can_flush, can_fua, can_trim, can_zero, can_status;
-	unsigned users; /* requests with this handle */
-	struct fiber_mutex sending, connecting;
-	struct fiber_queue idle;
-};
+#define RETRY_NS 1000000000ull
 
 /* A request, on its fiber's stack. */
 struct nbd_request {
@@ -59,186 +39,6 @@ static struct nbd *nbd_of(struct block *block)
 	return container_of(block, struct nbd, block);
 }
 
-bool block_is_nbd(const char *name)
-{
-	static const char *const schemes[] = { "nbd://", "nbds://", "nbd+unix://", "nbds+unix://" };
-
-	for (size_t i = 0; i < ARRAY_SIZE(schemes); i++)
-		if (!strncmp(name, schemes[i], strlen(schemes[i])))
-			return true;
-	return false;
-}
-
-static int say(const struct nbd *nbd, const char *what, struct error *error)
-{
-	int rc = nbd_get_errno() ? -nbd_get_errno() : -EIO;
-	const char *text = nbd_get_error();
-
-	return error_set(error, rc, "%s: %s: %s", nbd->uri, what, text ? text : error_name(rc));
-}
-
-/* ---- The connection ---- */
-
-static void notify(struct nbd_handle *handle, int events)
-{
-	unsigned direction = nbd_aio_get_direction(handle);
-
-	if (direction & LIBNBD_AIO_DIRECTION_READ && events & (POLLIN | POLLHUP | POLLERR))
-		nbd_aio_notify_read(handle);
-	else if (direction & LIBNBD_AIO_DIRECTION_WRITE && events & (POLLOUT | POLLHUP | POLLERR))
-		nbd_aio_notify_write(handle);
-}
-
-static short events_of(struct nbd_handle *handle)
-{
-	unsigned direction = nbd_aio_get_direction(handle);
-
-	return (short)((direction & LIBNBD_AIO_DIRECTION_READ ? POLLIN : 0) |
-		       (direction & LIBNBD_AIO_DIRECTION_WRITE ? POLLOUT : 0));
-}
-
-static bool is_over(struct nbd_handle *handle)
-{
-	return nbd_aio_is_dead(handle) || nbd_aio_is_closed(handle);
-}
-
-static int read_answers(void *arg)
-{
-	struct nbd *nbd = arg;
-
-	while (!is_over(nbd->handle)) {
-		int events = fiber_poll(nbd_aio_get_fd(nbd->handle), POLLIN, FIBER_FOREVER);
-
-		if (events < 0)
-			break;
-		notify(nbd->handle, events);
-	}
-	nbd->ended = true;
-	return 0;
-}
-
-/* What ends it for all: the reader hears of it. */
-static void hang_up(const struct nbd *nbd)
-{
-	int fd = nbd_aio_get_fd(nbd->handle);
-
-	if (fd >= 0)
-		shutdown(fd, SHUT_RDWR);
-}
-
-/* Nobody has a request with it. */
-static void drop(struct nbd *nbd)
-{
-	if (nbd->reader) {
-		fiber_cancel(nbd->reader);
-		fiber_join(nbd->reader);
-		nbd->reader = NULL;
-	}
-	nbd_close(nbd->handle);
-	nbd->handle = NULL;
-}
-
-/* libnbd closes the socket, once it has taken it. */
-static int begin(struct nbd *nbd, struct nbd_handle *handle)
-{
-	if (nbd_add_meta_context(handle, LIBNBD_CONTEXT_BASE_ALLOCATION))
-		return -1;
-	if (!nbd->no_uri)
-		return nbd_aio_connect_uri(handle, nbd->uri);
-	return nbd_aio_connect_socket(handle, steal_fd(&nbd->given));
-}
-
-static int handshake(struct nbd *nbd, struct nbd_handle *handle, struct error *error)
-{
-	uint64_t end = worker_now() + BLOCK_NBD_CONNECT_NS;
-
-	if (begin(nbd, handle))
-		return say(nbd, "connecting", error);
-	while (nbd_aio_is_connecting(handle)) {
-		uint64_t now = worker_now();
-		int events =
-			now < end ? fiber_poll(nbd_aio_get_fd(handle), events_of(handle), end - now)
-				  : -ETIMEDOUT;
-
-		if (events < 0)
-			return error_set(error, events, "%s: connecting: %s", nbd->uri,
-					 error_name(events));
-		notify(handle, events);
-	}
-	return nbd_aio_is_ready(handle) ? 0 : say(nbd, "connecting", error);
-}
-
-/* ---- What it is ---- */
-
-static int64_t size_or(struct nbd_handle *handle, int which, int64_t other)
-{
-	int64_t size = nbd_get_block_size(handle, which);
-
-	return size > 0 ? size : other;
-}
-
-/* Believes nothing that a disk cannot have. */
-static int take_shape(struct nbd *nbd, struct nbd_handle *handle, bool again, struct error *error)
-{
-	int64_t size = nbd_get_size(handle), least = size_or(handle, LIBNBD_SIZE_MINIMUM, 1);
-	int64_t most = size_or(handle, LIBNBD_SIZE_MAXIMUM, 32 << 20);
-	int64_t preferred = size_or(handle, LIBNBD_SIZE_PREFERRED, 4096);
-	uint32_t unit = least <= 512 ? 512 : 4096;
-
-	if (size < 0)
-		return say(nbd, "its size", error);
-	if (least > 4096 || !is_power_of_two((uint64_t)least) || most < 65536)
-		return error_set(error, -EPROTO,
-				 "%s: blocks of %lld to %lld bytes; expected at most 4096, and at "
-				 "least 65536",
-				 nbd->uri, (long long)least, (long long)most);
-	if ((uint64_t)size < unit)
-		return error_set(error, -EPROTO, "%s: it has %lld bytes, less than a block",
-				 nbd->uri, (long long)size);
-	if (again && round_down((uint64_t)size, unit) != nbd->block.size)
-		return error_set(error, -EPROTO, "%s: it had %llu bytes, and now has %lld",
-				 nbd->uri, (unsigned long long)nbd->block.size, (long long)size);
-	if (nbd->writable && nbd_is_read_only(handle) != 0)
-		return error_set(error, -EROFS, "%s: the server lets nobody write to it", nbd->uri);
-	nbd->can_flush = nbd_can_flush(handle) == 1;
-	nbd->can_fua = nbd_can_fua(handle) == 1;
-	nbd->can_trim = nbd_can_trim(handle) == 1;
-	nbd->can_zero = nbd_can_zero(handle) == 1;
-	nbd->can_status = nbd_can_meta_context(handle, LIBNBD_CONTEXT_BASE_ALLOCATION) == 1;
-	nbd->most = (uint32_t)round_down(MIN((uint64_t)most, (uint64_t)TRANSFER_MAX), 4096);
-	if (again)
-		return 0;
-	nbd->block.size = round_down((uint64_t)size, unit);
-	nbd->block.logical_block_size = unit;
-	nbd->block.physical_block_size = 4096;
-	if (preferred >= 4096 && preferred <= 1 << 30)
-		nbd->block.preferred_io_size = (uint32_t)preferred;
-	nbd->block.discard_granularity = nbd->can_trim ? unit : 0;
-	nbd->block.read_only = !nbd->writable;
-	return 0;
-}
-
-static int connect_again(struct nbd *nbd, bool again, struct error *error)
-{
-	struct nbd_handle *handle = nbd_create();
-	int rc;
-
-	nbd->tried_ns = worker_now();
-	if (!handle)
-		return say(nbd, "libnbd", error);
-	rc = handshake(nbd, handle, error);
-	if (!rc)
-		rc = take_shape(nbd, handle, again, error);
-	if (rc) {
-		nbd_close(handle);
-		return rc;
-	}
-	nbd->handle = handle;
-	nbd->ended = false;
-	nbd->reader = fiber_spawn(read_answers, nbd);
-	return 0;
-}
-
 /* ---- Requests ---- */
 
 /* A connection to make a request by, which it keeps; -EIO where there is none. */
@@ -247,15 +47,15 @@ static int nbd_enter(struct nbd *nbd)
 	int rc = 0;
 
 	fiber_mutex_lock(&nbd->connecting);
-	if (nbd->handle && (nbd->ended || is_over(nbd->handle))) {
+	if (nbd->handle && (nbd->ended || nbd_link_is_over(nbd))) {
 		while (nbd->users)
 			fiber_queue_wait_always(&nbd->idle);
 		/* Now that all that it has answered is counted. */
 		nbd->lost |= nbd->written != nbd->flushed;
-		drop(nbd);
+		nbd_link_drop(nbd);
 	}
 	if (!nbd->handle && !nbd->lost && !nbd->no_uri && worker_now() - nbd->tried_ns >= RETRY_NS)
-		rc = connect_again(nbd, true, NULL);
+		rc = nbd_link_connect(nbd, true, NULL);
 	rc = nbd->handle && !nbd->lost ? 0 : -EIO;
 	nbd->users += !rc;
 	fiber_mutex_unlock(&nbd->connecting);
@@ -278,44 +78,75 @@ static int finish(void *arg, int *error)
 	return 1; /* libnbd may forget it */
 }
 
+static int send_all(void *arg)
+{
+	struct nbd *nbd = arg;
+
+	while (!nbd_link_is_over(nbd) &&
+	       nbd->library.aio_get_direction(nbd->handle) & LIBNBD_AIO_DIRECTION_WRITE) {
+		int events = fiber_poll(nbd->library.aio_get_fd(nbd->handle), POLLOUT,
+					BLOCK_NBD_LIMIT_NS);
+
+		if (events == -ECANCELED)
+			return events;
+		if (events < 0) {
+			nbd_link_hang_up(nbd);
+			break;
+		}
+		if (nbd->library.aio_get_direction(nbd->handle) & LIBNBD_AIO_DIRECTION_WRITE)
+			nbd->library.aio_notify_write(nbd->handle);
+	}
+	return 0;
+}
+
 /* What does not go out at once. */
 static void send_rest(struct nbd *nbd)
 {
 	fiber_mutex_lock(&nbd->sending);
-	while (!is_over(nbd->handle) &&
-	       nbd_aio_get_direction(nbd->handle) & LIBNBD_AIO_DIRECTION_WRITE) {
-		int events = fiber_poll(nbd_aio_get_fd(nbd->handle), POLLOUT, BLOCK_NBD_LIMIT_NS);
-
-		if (events < 0) {
-			hang_up(nbd);
-			break;
-		}
-		if (nbd_aio_get_direction(nbd->handle) & LIBNBD_AIO_DIRECTION_WRITE)
-			nbd_aio_notify_write(nbd->handle);
-	}
+	if (send_all(nbd) == -ECANCELED)
+		fiber_join(fiber_spawn(send_all, nbd));
 	fiber_mutex_unlock(&nbd->sending);
 }
 
-/* Of a request that libnbd has taken (`cookie`), until it ends: 0 or -EIO. */
+struct nbd_wait {
+	struct nbd *nbd;
+	struct nbd_request *request;
+	uint64_t end;
+};
+
+/* Until the request ends, or its time does: then nobody waits for the server any more. */
+static int wait_until_done(void *arg)
+{
+	struct nbd_wait *wait = arg;
+	int rc = 0;
+
+	while (!wait->request->done && rc != -ECANCELED) {
+		uint64_t now = worker_now();
+
+		rc = now < wait->end ? fiber_queue_wait(&wait->request->waiter, wait->end - now)
+				     : -ETIMEDOUT;
+		if (rc == -ETIMEDOUT) {
+			nbd_link_hang_up(wait->nbd);
+			return rc;
+		}
+	}
+	return rc;
+}
+
+/* Of a request that libnbd has taken (`cookie`), until it ends: 0 or -EIO. As all I/O of disks it is not cancelled, or the
+ * requests of others would end with the connection: who is cancelled has another fiber wait. */
 static int wait_for(struct nbd *nbd, struct nbd_request *request, int64_t cookie)
 {
-	uint64_t end = worker_now() + BLOCK_NBD_LIMIT_NS;
+	struct nbd_wait wait = { nbd, request, worker_now() + BLOCK_NBD_LIMIT_NS };
 
 	if (cookie < 0)
 		return -EIO;
 	send_rest(nbd);
-	while (!request->done) {
-		uint64_t now = worker_now();
-		int rc = now < end ? fiber_queue_wait(&request->waiter, end - now) : -ETIMEDOUT;
-
-		if (rc < 0) {
-			hang_up(nbd);
-			break;
-		}
-	}
+	if (wait_until_done(&wait) == -ECANCELED)
+		fiber_join(fiber_spawn(wait_until_done, &wait));
 	/* libnbd has the request, and its memory, until it says so. */
 	while (!request->done) {
-		if (is_over(nbd->handle))
+		if (nbd_link_is_over(nbd))
 			break;
 		fiber_queue_wait_always(&request->waiter);
 	}
@@ -332,9 +163,10 @@ static int transfer_one(struct nbd *nbd, bool write, uint64_t offset, void *at, 
 			uint32_t flags)
 {
 	struct nbd_request request = { .done = false };
-	int64_t cookie =
-		write ? nbd_aio_pwrite(nbd->handle, at, length, offset, callback(&request), flags)
-		      : nbd_aio_pread(nbd->handle, at, length, offset, callback(&request), 0);
+	int64_t cookie = write ? nbd->library.aio_pwrite(nbd->handle, at, length, offset,
+							 callback(&request), flags)
+			       : nbd->library.aio_pread(nbd->handle, at, length, offset,
+							callback(&request), 0);
 
 	return wait_for(nbd, &request, cookie);
 }
@@ -346,7 +178,8 @@ static int flush_entered(struct nbd *nbd)
 	int rc = 0;
 
 	if (nbd->can_flush)
-		rc = wait_for(nbd, &request, nbd_aio_flush(nbd->handle, callback(&request), 0));
+		rc = wait_for(nbd, &request,
+			      nbd->library.aio_flush(nbd->handle, callback(&request), 0));
 	if (!rc)
 		nbd->flushed = MAX(nbd->flushed, written);
 	return rc;
@@ -439,9 +272,10 @@ static int erase(struct nbd *nbd, bool zero, uint64_t offset, uint64_t length, u
 	while (!rc && length) {
 		uint64_t step = MIN(length, 1ull << 30);
 		struct nbd_request request = { .done = false };
-		int64_t cookie =
-			zero ? nbd_aio_zero(nbd->handle, step, offset, callback(&request), hint)
-			     : nbd_aio_trim(nbd->handle, step, offset, callback(&request), 0);
+		int64_t cookie = zero ? nbd->library.aio_zero(nbd->handle, step, offset,
+							      callback(&request), hint)
+				      : nbd->library.aio_trim(nbd->handle, step, offset,
+							      callback(&request), 0);
 
 		rc = wait_for(nbd, &request, cookie);
 		offset += step;
@@ -511,8 +345,9 @@ static int nbd_status(struct block *block, uint64_t offset, uint64_t *length,
 		return rc;
 	if (nbd->can_status)
 		rc = wait_for(nbd, &request,
-			      nbd_aio_block_status(nbd->handle, MIN(*length, 1ull << 30), offset,
-						   extents, callback(&request), 0));
+			      nbd->library.aio_block_status(nbd->handle, MIN(*length, 1ull << 30),
+							    offset, extents, callback(&request),
+							    0));
 	leave(nbd);
 	/* Whoever cannot say it has data. */
 	if (rc || !request.answered || request.length < unit)
@@ -528,9 +363,9 @@ static int nbd_status(struct block *block, uint64_t offset, uint64_t *length,
 static void nbd_free(struct nbd *nbd)
 {
 	if (nbd->handle) {
-		if (!is_over(nbd->handle))
-			nbd_aio_disconnect(nbd->handle, 0);
-		drop(nbd);
+		if (!nbd_link_is_over(nbd))
+			nbd->library.aio_disconnect(nbd->handle, 0);
+		nbd_link_drop(nbd);
 	}
 	if (nbd->given >= 0)
 		close(nbd->given);
@@ -573,7 +408,9 @@ static int open_nbd(struct block **out, const char *name, int fd, bool writable,
 	fiber_mutex_init(&nbd->connecting);
 	fiber_queue_init(&nbd->idle);
 	block_init(&nbd->block, &nbd_ops, name);
-	rc = connect_again(nbd, false, error);
+	rc = nbd_library_load(&nbd->library, error);
+	if (!rc)
+		rc = nbd_link_connect(nbd, false, error);
 	if (rc) {
 		free(nbd->block.name);
 		nbd_free(nbd);

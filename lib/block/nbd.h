@@ -4,7 +4,7 @@
  * another server exports.
  *
  * A URI is as libnbd has it: nbd://HOST[:PORT]/EXPORT, nbds:// with TLS, nbd+unix:///EXPORT?socket=PATH. Names of hosts are
- * resolved by the calling thread.
+ * resolved aside (nbd_uri.h). libnbd is loaded when it is needed.
  *
  * A server that hangs up, breaks the protocol or does not answer for BLOCK_NBD_LIMIT_NS is an error (-EIO) of all requests that it
  * has: a member's failure, as of a disk that fails. Then
@@ -28,6 +28,7 @@ struct error;
 #define BLOCK_NBD_LIMIT_NS   30000000000ull
 #define BLOCK_NBD_CONNECT_NS 10000000000ull
 
+/* Whether it is such a URI. */
 bool block_is_nbd(const char *name);
 
 /* On a fiber. `writable`: -EROFS where the server does not allow it. Errors besides: libnbd's, -ETIMEDOUT, and -EPROTO for a
