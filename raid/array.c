@@ -172,7 +172,7 @@ bool raid_member_fail(struct raid_member *member, const char *format, ...)
 	if (member->state == RAID_MEMBER_FAULTY || member->state == RAID_MEMBER_STALE)
 		return true;
 	if (array->block.read_only ||
-	    (member->state == RAID_MEMBER_IN_SYNC && !raid_array_can_lose(array, member)))
+	    (raid_member_counts(member) && !raid_array_can_lose(array, member)))
 		return false;
 	va_start(arguments, format);
 	vsnprintf(member->reason, sizeof(member->reason), format, arguments);
@@ -240,6 +240,15 @@ uint64_t raid_member_usable(const struct raid_member *member)
 	return MAX(sb->data_size, sectors - sb->data_offset);
 }
 
+bool raid_member_counts(const struct raid_member *member)
+{
+	const struct raid_array *array = member->array;
+
+	return member->state == RAID_MEMBER_IN_SYNC ||
+	       (member->state == RAID_MEMBER_REBUILDING && array->reshaping && !member->replaces &&
+		array->level->has_its_part && array->level->has_its_part(member));
+}
+
 struct raid_set raid_array_absent(const struct raid_array *array)
 {
 	struct raid_set absent = { 0 };
@@ -247,7 +256,7 @@ struct raid_set raid_array_absent(const struct raid_array *array)
 	for (uint32_t i = 0; i < raid_array_places(array); i++) {
 		const struct raid_member *member = array->places[i].member;
 
-		if (!member || member->state != RAID_MEMBER_IN_SYNC)
+		if (!member || !raid_member_counts(member))
 			raid_set_add(&absent, i);
 	}
 	return absent;

@@ -34,6 +34,7 @@ enum raid_change {
 	RAID_CHANGED_SYNCED,   /* they do not any more, and no place is without its data */
 	RAID_CHANGED_WRITABLE, /* superblocks can be written again */
 	RAID_CHANGED_WANTING,  /* a member did not take a write: a spare is to replace it */
+	RAID_CHANGED_RESHAPED, /* it has its new shape */
 };
 
 /* A part of the array that is told of changes, in the order of raid_array_watch(). changed() does not suspend and
@@ -116,6 +117,10 @@ struct raid_array {
 	bool backwards; /* and above the position are those in the new one, and it goes down */
 	struct raid_geometry before;
 	uint64_t reshape_position, reshape_checkpoint, reshape_flushed;
+	const char *
+		next_level; /* that it takes over once data have been moved; NULL: none. See grow.c */
+	struct raid_watch grow_watch;
+	bool grow_watches;
 	uint32_t max_dev;
 	uint32_t features;            /* of the superblocks, which are there from the start */
 	uint32_t recorded_block_size; /* as its superblocks say, or 0 */
@@ -197,6 +202,12 @@ static inline uint32_t raid_array_places(const struct raid_array *array)
 									  : array->now.disks;
 }
 
+/* It has level 4 for as long as data are moved, and is level 0 before and after. */
+static inline bool raid_is_level_0_on_its_way(const struct raid_array *array)
+{
+	return array->next_level && array->next_level[0] == '0' && array->now.level == RAID_LEVEL_4;
+}
+
 /* Where the position of a reshape is at its beginning, in array sectors; and how much it moves in all, and has moved. Pure. */
 uint64_t raid_reshape_start(const struct raid_array *array);
 uint64_t raid_reshape_whole(const struct raid_array *array);
@@ -264,7 +275,9 @@ static inline void raid_member_hold(struct raid_member *member)
 }
 void raid_member_release(struct raid_member *member);
 
-/* What is lost, of the places: those whose member is not in sync. */
+/* Whether its data count: it is in sync, or in a reshape has what the new shape has of it so far. */
+bool raid_member_counts(const struct raid_member *member);
+/* What is lost, of the places: those whose member does not count. */
 struct raid_set raid_array_absent(const struct raid_array *array);
 /* Whether all data can be had from the members in sync, and whether they could without this one. */
 bool raid_array_survives(const struct raid_array *array);

@@ -7,11 +7,14 @@
  * written before; should the superblocks not follow it does not fit them, and counts as all set (intent_load.c).
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "raid/grow.h"
 #include "raid/intent.h"
 #include "raid/members.h"
+#include "raid/raid5_geometry.h"
+#include "raid/rebuild.h"
 #include "raid/still.h"
 #include "raid/takeover.h"
 #include "util/bytes.h"
@@ -42,6 +45,13 @@ static int refuse_busy(const struct raid_array *array, struct error *error)
 	return error_advise(error, "`tenon raid rebuild %s` brings it to its end", array->name);
 }
 
+/* Level 0 is reshaped as level 4 without parity, as mdadm does it. */
+static bool is_reshape_of_0(const struct raid_array *array, const struct raid_grow *grow)
+{
+	return array->now.level == RAID_LEVEL_0 && !grow->level && !grow->size && !grow->layout &&
+	       (grow->devices || grow->chunk);
+}
+
 static int check_any(const struct raid_array *array, const struct raid_grow *grow,
 		     struct error *error)
 {
@@ -50,7 +60,7 @@ static int check_any(const struct raid_array *array, const struct raid_grow *gro
 	if (array->features & MD_FEATURE_JOURNAL)
 		return error_set(error, -EOPNOTSUPP, "%s has a journal: as md, it does not grow",
 				 array->block.name);
-	if (grow->level)
+	if (grow->level || is_reshape_of_0(array, grow))
 		return refuse_busy(array, error);
 	if (raid_level_maps(array->level) || !array->level->resize)
 		return error_set(error, -EOPNOTSUPP,
@@ -58,7 +68,8 @@ static int check_any(const struct raid_array *array, const struct raid_grow *gro
 				 "grow in place",
 				 array->block.name);
 	/* A resync of what is new would be due, and without a member none can be told from what a crash leaves. */
-	if (array->now.chunk_sectors && raid_array_degraded(array)) {
+	if (array->now.chunk_sectors && raid_array_degraded(array) &&
+	    !raid_is_parity_only_missing(array)) {
 		error_set(error, -EBUSY, "%s is degraded", array->block.name);
 		return error_advise(error, "let it be rebuilt first");
 	}
@@ -233,7 +244,79 @@ struct grow_plan {
 	struct raid_geometry level_g; /* this */
 	bool moves;                   /* then, or only, to another shape: */
 	struct raid_geometry g;       /* this */
+	bool adds;                    /* in between devices are added */
+	const char *next_level;       /* and to this when data have been moved; NULL: none */
 };
+
+/* To level 4, to another shape there, and back. Devices have no place before the first. */
+static int plan_reshape_of_0(const struct raid_array *array, const struct raid_grow *grow,
+			     struct grow_plan *plan, struct error *error)
+{
+	struct raid_grow as_4 = *grow, only_level = { .level = "4" };
+	int rc = raid_takeover_plan(array, &only_level, &plan->level_g, error);
+
+	if (rc)
+		return rc;
+	if (!array->metadata->adding || array->metadata == &raid_metadata_dm)
+		return error_set(error, -EOPNOTSUPP, "%s is a volume of LVM's, which has its shape",
+				 array->block.name);
+	if (as_4.devices)
+		as_4.devices++;
+	plan->next_level = "0";
+	plan->takes_over = true;
+	plan->adds = grow->devices > array->now.disks;
+	return raid_reshape_plan_from(array, &plan->level_g, &as_4, &plan->g, &plan->moves, error);
+}
+
+/* Where Q has no disk of its own it gets one first. */
+static int plan_6_to_5(const struct raid_array *array, const struct raid_grow *grow,
+		       struct grow_plan *plan, struct error *error)
+{
+	struct raid_grow as_6 = *grow;
+	char buffer[32], layout[48];
+	uint32_t to = array->now.layout;
+	int rc = 0;
+
+	if (grow->layout)
+		rc = raid_geometry_layout_parse(RAID_LEVEL_5, grow->layout, &to, error);
+	if (rc)
+		return rc;
+	if (to > RAID5_PARITY_LAST) {
+		error_set(error, -EINVAL, "%s: its layout is %s, which level 5 has none like",
+			  array->block.name, raid_geometry_layout_name(RAID_LEVEL_6, to, buffer));
+		return error_advise(error, "say with --layout which one it is to have");
+	}
+	snprintf(layout, sizeof(layout), "%s%s",
+		 raid_geometry_layout_name(RAID_LEVEL_5, to, buffer),
+		 to == RAID5_PARITY_LAST ? "" : "-6");
+	as_6.level = NULL;
+	as_6.layout = layout;
+	plan->next_level = "5";
+	return raid_reshape_plan(array, &as_6, &plan->g, &plan->moves, error);
+}
+
+static bool is_6_to_5(const struct raid_array *array, const struct raid_grow *grow)
+{
+	int level;
+
+	if (array->now.level != RAID_LEVEL_6 || raid_level_parse(grow->level, &level, NULL) ||
+	    level != RAID_LEVEL_5)
+		return false;
+	return grow->layout || (array->now.layout != RAID5_PARITY_LAST &&
+				array->now.layout < RAID6_LEFT_ASYMMETRIC_6);
+}
+
+static int plan_reshape(const struct raid_array *array, const struct raid_grow *grow,
+			struct grow_plan *plan, struct error *error)
+{
+	struct raid_grow as_4 = *grow;
+
+	plan->next_level = array->next_level;
+	/* It was said of level 0. */
+	if (raid_is_level_0_on_its_way(array) && as_4.devices)
+		as_4.devices++;
+	return raid_reshape_plan(array, &as_4, &plan->g, &plan->moves, error);
+}
 
 static int check(const struct raid_array *array, const struct raid_grow *grow,
 		 struct grow_plan *plan, struct error *error)
@@ -242,7 +325,12 @@ static int check(const struct raid_array *array, const struct raid_grow *grow,
 	int rc = check_any(array, grow, error);
 
 	plan->sectors = array->now.member_sectors;
-	plan->moves = plan->takes_over = false;
+	plan->moves = plan->takes_over = plan->adds = false;
+	plan->next_level = NULL;
+	if (!rc && is_reshape_of_0(array, grow))
+		return plan_reshape_of_0(array, grow, plan, error);
+	if (!rc && grow->level && is_6_to_5(array, grow))
+		return plan_6_to_5(array, grow, plan, error);
 	if (!rc && grow->level) {
 		rc = raid_takeover_plan(array, grow, &plan->level_g, error);
 		plan->takes_over = plan->level_g.level != array->now.level;
@@ -254,7 +342,7 @@ static int check(const struct raid_array *array, const struct raid_grow *grow,
 	if (!rc && grow->devices && mirror)
 		rc = check_devices(array, grow->devices, error);
 	if (!rc && !mirror)
-		rc = raid_reshape_plan(array, grow, &plan->g, &plan->moves, error);
+		rc = plan_reshape(array, grow, plan, error);
 	if (!rc && grow->size)
 		rc = plan_size(array, grow->size, &plan->sectors, error);
 	if (!rc && plan->moves && plan->sectors > array->now.member_sectors)
@@ -267,6 +355,93 @@ static int check(const struct raid_array *array, const struct raid_grow *grow,
 bool raid_grow_adds_later(const struct raid_array *array)
 {
 	return raid_level_maps(array->level);
+}
+
+bool raid_grow_goes_on(const struct raid_array *array)
+{
+	return raid_is_level_0_on_its_way(array) && !array->reshaping;
+}
+
+/* ---- Another level, once data have been moved ---- */
+
+/* Should it not be possible then it keeps the level that it has on its way, which is as good; whoever asks again has it. */
+static int take_next_level(void *arg)
+{
+	struct raid_array *array = arg;
+	struct raid_grow grow = { .level = array->next_level };
+	struct error error = { 0 };
+	int rc = -ECANCELED;
+
+	while (!array->rebuild.idle)
+		fiber_queue_wait_always(&array->rebuild.change);
+	if (!array->stopping)
+		rc = raid_grow(array, &grow, &error);
+	if (rc && rc != -ECANCELED)
+		log_warning(array->log, "%s: has its new shape, and not yet level %s: %s",
+			    array->block.name, grow.level, error.text);
+	array->next_level = NULL;
+	raid_rebuild_kick(array);
+	fiber_queue_wake_all(&array->rebuild.change);
+	if (--array->requests == 0)
+		fiber_queue_wake_all(&array->requests_queue);
+	return 0;
+}
+
+static void array_changed(struct raid_watch *watch, enum raid_change change)
+{
+	struct raid_array *array = container_of(watch, struct raid_array, grow_watch);
+
+	if (change != RAID_CHANGED_RESHAPED || !array->next_level)
+		return;
+	/* So that it is not stopped meanwhile. */
+	array->requests++;
+	fiber_start(take_next_level, array);
+}
+
+static void want_next_level(struct raid_array *array, const char *level)
+{
+	array->next_level = level;
+	if (!level || array->grow_watches)
+		return;
+	array->grow_watches = true;
+	array->grow_watch.changed = array_changed;
+	raid_array_watch(array, &array->grow_watch);
+}
+
+int raid_grow_wait(struct raid_array *array, struct error *error)
+{
+	int rc = 0;
+
+	while (!rc && array->next_level) {
+		rc = raid_rebuild_wait(array, NULL, NULL, 1000000000, error);
+		if (!rc && array->next_level)
+			fiber_queue_wait(&array->rebuild.change, 100000000);
+	}
+	return rc;
+}
+
+/* With everything held still. */
+static int carry_out(struct raid_array *array, const struct raid_grow *grow,
+		     const struct grow_plan *plan, struct error *error)
+{
+	int rc = 0;
+
+	if (plan->takes_over)
+		rc = raid_takeover(array, &plan->level_g, error);
+	if (!rc)
+		want_next_level(array, plan->next_level);
+	if (!rc && plan->adds)
+		return 0;
+	if (!rc && plan->moves)
+		rc = raid_reshape_begin(array, &plan->g, error);
+	else if (!rc && grow->devices && !plan->next_level && grow->devices != array->now.disks)
+		rc = take_devices(array, grow->devices, error);
+	/* With nothing begun there is no end of it. */
+	if (rc && !array->reshaping && !raid_is_level_0_on_its_way(array))
+		array->next_level = NULL;
+	if (!rc && grow->size && plan->sectors > array->now.member_sectors)
+		rc = take_size(array, plan->sectors, error);
+	return rc;
 }
 
 int raid_grow(struct raid_array *array, const struct raid_grow *grow, struct error *error)
@@ -285,14 +460,8 @@ int raid_grow(struct raid_array *array, const struct raid_grow *grow, struct err
 	array->rebuild.frozen = false;
 	rc = check(array, grow, &plan, error);
 	array->rebuild.frozen = true;
-	if (!rc && plan.takes_over)
-		rc = raid_takeover(array, &plan.level_g, error);
-	if (!rc && plan.moves)
-		rc = raid_reshape_begin(array, &plan.g, error);
-	else if (!rc && grow->devices && grow->devices != array->now.disks)
-		rc = take_devices(array, grow->devices, error);
-	if (!rc && grow->size && plan.sectors > array->now.member_sectors)
-		rc = take_size(array, plan.sectors, error);
+	if (!rc)
+		rc = carry_out(array, grow, &plan, error);
 	raid_go_on(array);
 	fiber_mutex_unlock(&array->membership);
 	return rc;

@@ -157,6 +157,8 @@ struct raid_level_ops {
 	int (*begin_reshape)(struct raid_array *array, struct error *error);
 	/* Optional, where that may need more than all data: whether a reshape can go on without the members of these places. Pure. */
 	bool (*can_reshape)(const struct raid_array *array, const struct raid_set *absent);
+	/* Optional: whether a member that is being filled in a reshape has all that the new shape has of it so far. Pure. */
+	bool (*has_its_part)(const struct raid_member *member);
 	/* Moves the next part of the data from array->before's shape to array->now's, and notes it. Suspends. 1: there
 	 * is more; 0: array->reshaping is over; or the error that ends the operation. */
 	int (*reshape)(struct raid_array *array);

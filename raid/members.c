@@ -69,7 +69,7 @@ static int check_fail(struct raid_array *array, const char *device, bool force,
 	if (!force && array->level->holds_alone && raid_array_can_lose(array, member) &&
 	    array->level->holds_alone(array, member, &sector, &count))
 		return refuse_alone(array, member, sector, count, error);
-	if (member->state == RAID_MEMBER_IN_SYNC && !raid_array_can_lose(array, member))
+	if (raid_member_counts(member) && !raid_array_can_lose(array, member))
 		return error_set(error, -EBUSY,
 				 "without %s data of %s are gone: no other member that is in sync "
 				 "has them",

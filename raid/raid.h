@@ -335,10 +335,10 @@ int raid_add_journal_check(struct raid_array *array, struct block *block, bool o
 /* What an array is to become; zeroes: what it is. */
 struct raid_grow {
 	uint64_t size;    /* bytes of each member to use, or RAID_GROW_MAX: what the smallest has */
-	unsigned devices; /* places, at RAID1; other numbers of them at levels 4, 5, 6 and 10 */
-	uint64_t chunk;   /* bytes; levels 4, 5, 6 and 10 */
+	unsigned devices; /* places, at RAID1; other numbers of them at levels 0, 4, 5, 6 and 10 */
+	uint64_t chunk;   /* bytes; levels 0, 4, 5, 6 and 10 */
 	const char *layout; /* of levels 5, 6 and 10, as raid_geometry_layout_parse() takes it */
-	const char *level;  /* alone, or 6 with a layout; as raid_level_parse() takes it */
+	const char *level;  /* alone, or 5 or 6 with a layout; as raid_level_parse() takes it */
 	uint64_t
 		array_size; /* bytes that the array may be cut to, with fewer devices; 0: none. Nobody uses it */
 	bool only_check; /* change nothing */
@@ -355,6 +355,13 @@ int raid_grow(struct raid_array *array, const struct raid_grow *grow, struct err
 
 /* Devices for another level can be added only once the array has it: level 0 has no spares. */
 bool raid_grow_adds_later(const struct raid_array *array);
+
+/* Then, with more devices for level 0, raid_grow() is to be called again once they have been added; or with level "0", to have it back. */
+bool raid_grow_goes_on(const struct raid_array *array);
+
+/* A change that takes another level once data have been moved (level 0 to another shape; 6 to 5) does so only while the array runs: waits for
+ * that; nothing to wait for: 0. Suspends. */
+int raid_grow_wait(struct raid_array *array, struct error *error);
 
 /* Overwrites the md superblock on a device that is no member of a running array, so that it is found
  * no more. 0 also when there was none. */

@@ -28,9 +28,33 @@ static uint32_t places(const struct raid_array *array)
 		       : array->now.disks;
 }
 
+static bool is_filling(const struct raid_array *array, uint32_t place)
+{
+	const struct raid_member *member = array->places[place].member;
+
+	return member && member->state == RAID_MEMBER_REBUILDING;
+}
+
+/* In a reshape both shapes need as many: who is being filled has its part of the new one, and nothing of the old one. */
 static bool raid5_survives(const struct raid_array *array, const struct raid_set *absent)
 {
-	return set_count(absent, places(array)) <= raid5_parities(&array->now);
+	unsigned old = 0;
+
+	if (!array->reshaping)
+		return set_count(absent, array->now.disks) <= raid5_parities(&array->now);
+	for (uint32_t i = 0; i < array->before.disks; i++)
+		old += raid_set_has(absent, i) || is_filling(array, i);
+	return old <= raid5_parities(&array->before) &&
+	       (!raid_reshape_moved(array) ||
+		set_count(absent, array->now.disks) <= raid5_parities(&array->now));
+}
+
+static bool raid5_has_its_part(const struct raid_member *member)
+{
+	const struct raid_array *array = member->array;
+
+	return !array->backwards &&
+	       member->recovered >= array->reshape_position / raid5_data_disks(&array->now);
 }
 
 static unsigned count_absent(const struct raid_array *array)
@@ -70,14 +94,13 @@ static bool has_only_parity(const struct raid_geometry *g, uint32_t place)
 static bool lacks_data(const struct raid_array *array, uint32_t place)
 {
 	const struct raid_member *member = array->places[place].member;
-	uint64_t moved = array->reshape_position / raid5_data_disks(&array->now);
-	bool has_new;
 
 	if (!array->reshaping)
 		return !has_only_parity(&array->now, place);
-	has_new = has_only_parity(&array->now, place) ||
-		  (member && member->state == RAID_MEMBER_REBUILDING && member->recovered >= moved);
-	return array->backwards || !has_new || !has_only_parity(&array->before, place);
+	if (place < array->before.disks && !has_only_parity(&array->before, place))
+		return true;
+	return place < array->now.disks && !has_only_parity(&array->now, place) &&
+	       !(member && raid_member_counts(member));
 }
 
 static unsigned count_absent_data(const struct raid_array *array)
@@ -326,6 +349,7 @@ static unsigned raid5_sync_buffers(const struct raid_array *array)
 		.holds_alone = raid5_holds_alone, .readv = raid5_readv, .write = raid5_write,      \
 		.status = raid5_status, .sync_buffers = raid5_sync_buffers, .sync = raid5_sync,    \
 		.begin_reshape = raid5_reshape_enter, .reshape = raid5_reshape_part,               \
+		.has_its_part = raid5_has_its_part,                                                \
 	}
 
 const struct raid_level_ops raid4_ops = RAID5_OPS(RAID_LEVEL_4);

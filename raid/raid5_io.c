@@ -119,7 +119,7 @@ int raid5_judge(struct raid_array *array, const struct raid5_ios *ios)
 			raid_member_written(member, ios->ios[i].offset, ios->ios[i].length);
 	}
 	for (unsigned i = 0; i < ios->count; i++) {
-		if (ios->ios[i].result && ios->members[i]->state == RAID_MEMBER_IN_SYNC)
+		if (ios->ios[i].result && raid_member_counts(ios->members[i]))
 			known_bad |= add_bad(ios->r, &ios->ios[i], ios->members[i], &absent);
 	}
 	survives = array->level->survives(array, &absent);
@@ -135,7 +135,7 @@ int raid5_judge(struct raid_array *array, const struct raid5_ios *ios)
 			rc = survives ? rc : -EIO;
 			continue;
 		}
-		if ((!survives && member->state == RAID_MEMBER_IN_SYNC) ||
+		if ((!survives && raid_member_counts(member)) ||
 		    !raid_member_fail(member, "write of %llu bytes at byte %llu: %s",
 				      (unsigned long long)io->length,
 				      (unsigned long long)io->offset,

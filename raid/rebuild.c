@@ -235,6 +235,9 @@ static bool work(struct raid_array *array)
 
 	if (rebuild->frozen || !raid_array_survives(array))
 		return false;
+	/* It is level 4 only on its way, without parity that anybody wants. */
+	if (raid_is_level_0_on_its_way(array) && !array->reshaping)
+		return false;
 	/* Where members' data are has to be one thing for all that goes over them. */
 	if (array->reshaping) {
 		if (rebuild->disabled || rebuild->failed || rebuild->held)

@@ -58,7 +58,9 @@ static bool is_written(const struct raid_member *member)
 /* Sectors behind what is used of its data. */
 static uint64_t room_above(const struct raid_member *member)
 {
-	uint64_t sectors = raid_member_usable(member), used = member->array->now.member_sectors;
+	uint64_t sectors = raid_member_usable(member);
+	uint64_t used =
+		raid_level_maps(member->array->level) ? sectors : member->array->now.member_sectors;
 
 	return sectors > used ? sectors - used : 0;
 }
@@ -118,7 +120,7 @@ static int choose_move(const struct raid_array *array, const struct raid_geometr
 			"say where data move to",
 			array->block.name, array->metadata->name);
 	move->height = raid_geometry_reshape_height(from, to);
-	move->sectors = array->now.member_sectors;
+	move->sectors = from->member_sectors;
 	if (to->disks < from->disks)
 		return choose_less(array, move, above, error);
 	if (below >= move->height) {
@@ -159,18 +161,17 @@ static unsigned spares(const struct raid_array *array)
 	return count;
 }
 
-static int check_shape(const struct raid_array *array, const struct raid_geometry *g,
-		       unsigned adding, struct error *error)
+static int check_shape(const struct raid_array *array, const struct raid_geometry *now,
+		       const struct raid_geometry *g, unsigned adding, struct error *error)
 {
-	const struct raid_geometry *now = &array->now;
 	unsigned wanted = g->disks > now->disks ? g->disks - now->disks : 0;
 	int rc;
 
-	if (!array->level->begin_reshape)
-		return error_set(
-			error, -EOPNOTSUPP,
-			"%s: its level is %d, expected 4, 5, 6 or 10: data are not moved at others",
-			array->block.name, now->level);
+	if (!raid_level_ops_find(now->level)->begin_reshape)
+		return error_set(error, -EOPNOTSUPP,
+				 "%s: its level is %d, expected 0, 4, 5, 6 or 10: data are not "
+				 "moved at others",
+				 array->block.name, now->level);
 	rc = raid_geometry_check(g->level, g->layout, g->chunk_sectors, g->disks, error);
 	if (!rc && array->level->check_reshape)
 		rc = array->level->check_reshape(array, g, error);
@@ -180,7 +181,7 @@ static int check_shape(const struct raid_array *array, const struct raid_geometr
 		return error_set(error, -EOPNOTSUPP,
 				 "%s has a log, with which data are not moved, by md either",
 				 array->block.name);
-	if (raid_array_degraded(array)) {
+	if (raid_array_degraded(array) && !raid_is_parity_only_missing(array)) {
 		error_set(error, -EBUSY, "%s is degraded", array->block.name);
 		return error_advise(error, "let it be rebuilt first");
 	}
@@ -200,15 +201,16 @@ static int check_shape(const struct raid_array *array, const struct raid_geometr
 }
 
 /* md does it only once the array was made smaller by --array-size, which superblocks do not record: here it is said with it. */
-static int check_fewer(const struct raid_array *array, const struct raid_grow *grow,
-		       const struct raid_geometry *g, const struct move *move, struct error *error)
+static int check_fewer(const struct raid_array *array, const struct raid_geometry *from,
+		       const struct raid_grow *grow, const struct raid_geometry *g,
+		       const struct move *move, struct error *error)
 {
 	uint64_t size = raid_geometry_array_sectors(g->level, g->layout, g->chunk_sectors, g->disks,
 						    move->sectors)
 			<< MD_SECTOR_SHIFT;
 	char text[SIZE_TEXT];
 
-	if (g->disks >= array->now.disks)
+	if (g->disks >= from->disks)
 		return 0;
 	if (grow->array_size && grow->array_size <= size)
 		return 0;
@@ -224,13 +226,14 @@ static int check_fewer(const struct raid_array *array, const struct raid_grow *g
 			    (unsigned long long)size);
 }
 
-int raid_reshape_plan(const struct raid_array *array, const struct raid_grow *grow,
-		      struct raid_geometry *g, bool *wanted, struct error *error)
+int raid_reshape_plan_from(const struct raid_array *array, const struct raid_geometry *from,
+			   const struct raid_grow *grow, struct raid_geometry *g, bool *wanted,
+			   struct error *error)
 {
 	struct move move;
 	int rc = 0;
 
-	*g = array->now;
+	*g = *from;
 	if (grow->devices)
 		g->disks = grow->devices;
 	if (grow->chunk)
@@ -238,14 +241,20 @@ int raid_reshape_plan(const struct raid_array *array, const struct raid_grow *gr
 			(uint32_t)MIN(grow->chunk >> MD_SECTOR_SHIFT, (uint64_t)UINT32_MAX);
 	if (grow->layout)
 		rc = raid_geometry_layout_parse(g->level, grow->layout, &g->layout, error);
-	*wanted = g->disks != array->now.disks || g->chunk_sectors != array->now.chunk_sectors ||
-		  g->layout != array->now.layout;
+	*wanted = g->disks != from->disks || g->chunk_sectors != from->chunk_sectors ||
+		  g->layout != from->layout;
 	if (rc || !*wanted)
 		return rc;
-	rc = check_shape(array, g, grow->adding, error);
+	rc = check_shape(array, from, g, grow->adding, error);
 	if (!rc)
-		rc = choose_move(array, &array->now, g, &move, error);
-	return rc ? rc : check_fewer(array, grow, g, &move, error);
+		rc = choose_move(array, from, g, &move, error);
+	return rc ? rc : check_fewer(array, from, grow, g, &move, error);
+}
+
+int raid_reshape_plan(const struct raid_array *array, const struct raid_grow *grow,
+		      struct raid_geometry *g, bool *wanted, struct error *error)
+{
+	return raid_reshape_plan_from(array, &array->now, grow, g, wanted, error);
 }
 
 int raid_reshape_plan_after(const struct raid_array *array, const struct raid_geometry *from,
@@ -313,10 +322,20 @@ int raid_reshape_prepare(struct raid_array *array, unsigned count, struct error 
 	return 0;
 }
 
+/* Level 0 on its way, as level 4: nobody has the place of its parity, before and after. */
+bool raid_is_parity_only_missing(const struct raid_array *array)
+{
+	return raid_is_level_0_on_its_way(array) && !array->places[array->now.disks - 1].member &&
+	       raid_array_working(array) + 1 == array->now.disks;
+}
+
 /* The new members have a place. */
 static int take_spares(struct raid_array *array)
 {
-	for (uint32_t i = array->before.disks; i < array->now.disks; i++) {
+	/* At level 0 that of parity stays empty. */
+	uint32_t end = array->now.disks - raid_is_level_0_on_its_way(array);
+
+	for (uint32_t i = array->before.disks; i < end; i++) {
 		struct raid_member *member = next_spare(array);
 
 		if (!member)
@@ -339,7 +358,12 @@ static unsigned empty_places(const struct raid_array *array)
 
 static void fill_empty_places(struct raid_array *array)
 {
-	for (uint32_t i = 0; i < array->before.disks && i < array->now.disks; i++) {
+	uint32_t end = MIN(array->before.disks, array->now.disks);
+
+	/* That of level 0's parity has data only where there are more members. */
+	if (raid_is_level_0_on_its_way(array) && array->now.disks <= array->before.disks)
+		end = 0;
+	for (uint32_t i = 0; i < end; i++) {
 		struct raid_member *member = array->places[i].member ? NULL : next_spare(array);
 
 		if (!member)
@@ -347,6 +371,15 @@ static void fill_empty_places(struct raid_array *array)
 		member->recovered = member->checkpoint = member->full_from = 0;
 		raid_member_place(member, (int)i, RAID_MEMBER_REBUILDING);
 	}
+}
+
+static bool has_new(const struct raid_array *array)
+{
+	for (uint32_t i = array->before.disks; i < array->now.disks; i++) {
+		if (array->places[i].member)
+			return true;
+	}
+	return false;
 }
 
 /* What is used of each member ends before; nobody has what is beyond any more. */
@@ -428,7 +461,7 @@ int raid_reshape_begin(struct raid_array *array, const struct raid_geometry *g, 
 	fill_empty_places(array);
 	rc = take_spares(array);
 	if (!rc)
-		rc = g->disks > disks ? raid_reshape_settle(array) : raid_super_update(array);
+		rc = has_new(array) ? raid_reshape_settle(array) : raid_super_update(array);
 	if (!rc)
 		return 0;
 	/* Some may have it, so that there is no way back. */

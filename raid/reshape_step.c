@@ -111,6 +111,8 @@ int raid_reshape_say_over(struct raid_array *array)
 	array->block.size =
 		round_down(array->sectors << MD_SECTOR_SHIFT, array->block.logical_block_size);
 	rc = raid_super_update(array);
+	if (!rc)
+		raid_array_changed(array, RAID_CHANGED_RESHAPED);
 	log_info(array->log, "%s has its new shape: %u members, chunks of %u bytes",
 		 array->block.name, array->now.disks, array->now.chunk_sectors * MD_SECTOR_SIZE);
 	return rc;

@@ -51,10 +51,21 @@ static int add_by_owner(struct grow_command *command, struct error *error)
 	return rc;
 }
 
+/* Its level is 0 again, since the rest could not be done. */
+static void level_0_by_owner(const struct grow_command *command)
+{
+	const struct grow_command back = { .given = command->given,
+					   .target = command->target,
+					   .grow = { .level = "0" } };
+
+	owner_call(&command->given, command->target, "raid.grow", grow_params(&back, false), NULL,
+		   NULL);
+}
+
 static int grow_by_owner(struct grow_command *command, struct error *error)
 {
-	json_t *found = NULL;
-	bool later;
+	json_t *found = NULL, *begun = NULL;
+	bool later, goes_on;
 	int rc;
 
 	command->grow.adding = command->added.count;
@@ -66,8 +77,21 @@ static int grow_by_owner(struct grow_command *command, struct error *error)
 		rc = add_by_owner(command, error);
 	if (rc > 0)
 		rc = owner_call(&command->given, command->target, "raid.grow",
+				grow_params(command, false), &begun, error);
+	goes_on = json_is_true(json_object_get(begun, "goes_on"));
+	json_decref(begun);
+	if (rc > 0 && later)
+		rc = add_by_owner(command, error);
+	if (!goes_on)
+		return rc;
+	if (rc > 0) {
+		command->grow.adding = 0;
+		rc = owner_call(&command->given, command->target, "raid.grow",
 				grow_params(command, false), NULL, error);
-	return rc > 0 && later ? add_by_owner(command, error) : rc;
+	}
+	if (rc < 0)
+		level_0_by_owner(command);
+	return rc;
 }
 
 static int add_one(struct grow_command *command, struct stack *stack, struct raid_array *array,
@@ -101,7 +125,7 @@ static int grow_here(struct grow_command *command, struct error *error)
 	struct cli_words targets = { &command->target, 1 };
 	struct raid_grow check = command->grow;
 	struct stack *stack = NULL;
-	struct raid_array *array;
+	struct raid_array *array = NULL;
 	bool later = false;
 	int rc = stack_claim(&stack, &command->given, &targets, &options, error);
 
@@ -115,10 +139,19 @@ static int grow_here(struct grow_command *command, struct error *error)
 		later = raid_grow_adds_later(array);
 	if (!rc && !later)
 		rc = add_here(command, stack, array, error);
+	command->grow.adding = later ? command->added.count : 0;
 	if (!rc)
 		rc = raid_grow(array, &command->grow, error);
 	if (!rc && later)
 		rc = add_here(command, stack, array, error);
+	command->grow.adding = 0;
+	if (!rc && raid_grow_goes_on(array))
+		rc = raid_grow(array, &command->grow, error);
+	if (rc && array && raid_grow_goes_on(array))
+		raid_grow(array, &(struct raid_grow){ .level = "0" }, NULL);
+	/* Only who moves the data can have the level that is wanted behind it. */
+	if (!rc)
+		rc = raid_grow_wait(array, error);
 	return stack_finish(stack, rc, error);
 }
 
@@ -169,9 +202,8 @@ int raid_grow_verb(int argc, char **argv)
 	const struct cli_option options[] = {
 		{ "size", CLI_TEXT, &command.size, "max|SIZE",
 		  "use so much of each device (max: what the smallest has)" },
-		{ "devices", CLI_NUMBER, &devices, "N",
-		  "so many members, at levels 1, 4, 5, 6 and 10", 1, 1920 },
-		{ "chunk", CLI_SIZE, &command.grow.chunk, "SIZE", "of levels 4, 5, 6 and 10", 4096,
+		{ "devices", CLI_NUMBER, &devices, "N", "so many members", 1, 1920 },
+		{ "chunk", CLI_SIZE, &command.grow.chunk, "SIZE", "of all levels but 1", 4096,
 		  1u << 31 },
 		{ "layout", CLI_TEXT, &command.layout, "NAME", "of levels 5, 6 and 10" },
 		{ "array-size", CLI_SIZE, &command.grow.array_size, "SIZE",

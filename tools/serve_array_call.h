@@ -17,6 +17,7 @@ struct array_call {
 	char *device, *with;
 	bool force, back, repair, journal;
 	bool adds_later;     /* out: see raid_grow_adds_later() */
+	bool goes_on;        /* out: see raid_grow_goes_on() */
 	struct block *block; /* a device that is added */
 	json_t **result;
 	struct error *error;

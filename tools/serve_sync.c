@@ -122,6 +122,7 @@ static int grow_array(struct array_call *call)
 		.adding = (unsigned)number_of(call, "adding"),
 		.only_check = json_is_true(json_object_get(call->params, "only_check")),
 	};
+	int rc;
 
 	if (grow.devices && grow.devices < raid_disks(call->array) && grow.array_size) {
 		error_set(call->error, -EBUSY,
@@ -130,7 +131,9 @@ static int grow_array(struct array_call *call)
 		return error_advise(call->error, "stop its server first");
 	}
 	call->adds_later = raid_grow_adds_later(call->array);
-	return raid_grow(call->array, &grow, call->error);
+	rc = raid_grow(call->array, &grow, call->error);
+	call->goes_on = raid_grow_goes_on(call->array);
+	return rc;
 }
 
 int serve_raid_grow(void *context, json_t *params, json_t **result, struct error *error)
@@ -141,7 +144,8 @@ int serve_raid_grow(void *context, json_t *params, json_t **result, struct error
 	if (!rc)
 		rc = array_call_do(&call, grow_array);
 	if (!rc)
-		*result = json_pack("{s:b}", "adds_later", call.adds_later);
+		*result = json_pack("{s:b, s:b}", "adds_later", call.adds_later, "goes_on",
+				    call.goes_on);
 	return rc;
 }
 
