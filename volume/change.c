@@ -122,7 +122,7 @@ static int clear_start(struct volume_group *group, struct volume_lv *lv, struct 
 }
 
 /* Only what users see counts against max_lv. */
-static unsigned visible_count(const struct volume_group *group)
+unsigned change_visible_lvs(const struct volume_group *group)
 {
 	unsigned count = 0;
 
@@ -133,7 +133,7 @@ static unsigned visible_count(const struct volume_group *group)
 
 static int check_count(const struct volume_group *group, struct error *error)
 {
-	if (group->max_lv && visible_count(group) >= group->max_lv)
+	if (group->max_lv && change_visible_lvs(group) >= group->max_lv)
 		return error_set(error, -ENOSPC, "volume group %s: allows %u volumes and has them",
 				 group->name, group->max_lv);
 	return 0;

@@ -68,6 +68,9 @@ int change_commit(struct change *change, struct error *error);
 void change_end(struct change *change);
 #define CLEANUP_CHANGE CLEANUP(change_end)
 
+/* Volumes that users see: these count against max_lv. */
+unsigned change_visible_lvs(const struct volume_group *group);
+
 int change_no_memory(const struct volume_group *group, struct error *error);
 
 /* The volume of that name, if the group may be changed and the volume by itself. */

@@ -261,8 +261,13 @@ static int import_numbers(const struct lvm_reader *reader, struct lvm_config_nod
 			  struct volume_group *group)
 {
 	uint64_t seqno = 0, extent = 0, max_lv = 0, max_pv = 0, copies = 0;
+	const char *format = plain_string(section, "format");
 	int rc;
 
+	if (format && strcmp(format, "lvm2") != 0)
+		return lvm_read_fail(reader, lvm_config_find(section->child, "format"),
+				     "format of %.128s is \"%.60s\", expected \"lvm2\"",
+				     section->key, format);
 	rc = lvm_read_integer(reader, section, "seqno", false, UINT32_MAX, &seqno);
 	if (!rc)
 		rc = lvm_read_integer(reader, section, "extent_size", false, UINT32_MAX, &extent);

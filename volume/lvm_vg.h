@@ -122,6 +122,9 @@ bool lvm_config_names(const struct lvm_config_node *node, const char *name);
 
 /* Whether lvm2 would take this group as its own: 0, or -EINVAL with `error` set. */
 int lvm_vg_validate(const struct volume_group *group, struct error *error);
+/* The same of a volume and its parts (validate_lv.c). */
+int lvm_lv_validate(const struct volume_group *group, const struct volume_lv *lv,
+		    struct error *error);
 /* Whether a volume may be given this name now: -EINVAL, or -EEXIST where another has or had it. */
 int lvm_lv_new_name_check(const struct volume_group *group, const char *name, struct error *error);
 /* Whether the names of group and volume are not too long together. */

@@ -24,6 +24,7 @@ struct merging {
 static int check_shapes(const struct merging *merging)
 {
 	const struct volume_group *group = merging->group, *from = merging->from;
+	unsigned lvs = change_visible_lvs(group) + change_visible_lvs(from);
 	struct error *error = merging->error;
 
 	if (group->extent_size != from->extent_size)
@@ -43,10 +44,10 @@ static int check_shapes(const struct merging *merging)
 		return error_set(error, -ENOSPC,
 				 "volume group %s: allows %u PVs, %u would be there", group->name,
 				 group->max_pv, group->pv_count + from->pv_count);
-	if (group->max_lv && group->lv_count + from->lv_count > group->max_lv)
+	if (group->max_lv && lvs > group->max_lv)
 		return error_set(error, -ENOSPC,
 				 "volume group %s: allows %u volumes, %u would be there",
-				 group->name, group->max_lv, group->lv_count + from->lv_count);
+				 group->name, group->max_lv, lvs);
 	if (!group->resizeable)
 		return error_set(error, -EROFS,
 				 "volume group %s: its size is fixed (vgchange --resizeable n)",

@@ -313,6 +313,14 @@ static void learn_areas(const struct splitting *splitting)
 	}
 }
 
+/* The new group may be on them or not: the next change of the old one begins by making its own headers certain. */
+static void forget_areas(const struct splitting *splitting)
+{
+	for (unsigned i = 0; i < splitting->pv_count; i++)
+		for (unsigned k = 0; k < splitting->pvs[i]->private->area_count; k++)
+			splitting->pvs[i]->private->areas[k].settled = false;
+}
+
 /* Of the devices of PVs that left the new group has references. */
 static void let_go(const struct splitting *splitting)
 {
@@ -325,10 +333,13 @@ static int split(struct splitting *splitting, struct change *change)
 	struct volume_group *new = splitting->new;
 	int rc = plan_rest(splitting, change);
 
-	if (!rc)
-		rc = lvm_vg_commit(new, splitting->error);
 	if (rc)
 		return rc;
+	rc = lvm_vg_commit(new, splitting->error);
+	if (rc) {
+		forget_areas(splitting);
+		return rc;
+	}
 	learn_areas(splitting);
 	rc = change_write(change, splitting->error);
 	if (rc)

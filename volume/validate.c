@@ -339,6 +339,8 @@ int lvm_vg_validate(const struct volume_group *group, struct error *error)
 		if (!rc)
 			rc = check_kept_tags(group, "volume", lv->name, lv->tags, lv->tag_count,
 					     error);
+		if (!rc)
+			rc = lvm_lv_validate(group, lv, error);
 	}
 	if (!rc)
 		rc = check_history(group, error);

@@ -76,6 +76,7 @@ struct attempt {
 	struct worn_power power;
 	bool merge;
 	bool fails;       /* a write fails, and not the power */
+	bool goes_on;     /* another change of the same group then, and then the power goes */
 	uint64_t at;      /* which; 0: none */
 	uint64_t changes; /* of the whole */
 	unsigned whole, halves, undone;
@@ -134,6 +135,9 @@ static void attempt_one(struct fixture *f)
 	rc = regroup(f);
 	attempt->changes = attempt->power.changes - before;
 	worn_power_mend(&attempt->power);
+	/* The same process goes on, on disks of which it does not know what they hold. */
+	if (rc && attempt->goes_on && !f->group->locked_reason)
+		CU_ASSERT_EQUAL(fixture_lv(f, "later", 1), 0);
 	worn_power_cycle(&attempt->power);
 	if (!rc) {
 		attempt->whole++;
@@ -158,6 +162,7 @@ static void attempt_all(bool merges, bool fails)
 			struct attempt attempt = { .power.random.state = seed * 7919 + at,
 						   .merge = merges,
 						   .fails = fails,
+						   .goes_on = fails && !merges && seed % 2,
 						   .at = at };
 
 			the_attempt = &attempt;
