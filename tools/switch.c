@@ -88,6 +88,9 @@ int command_switch(int argc, char **argv)
 		  "[--format pcap|pcapng] [--segments] [--count N] [--rotate-size SIZE] "
 		  "[--rotate-time SECONDS] [--files N] [--force]",
 		  "record what passes, live, until a signal" },
+		{ "filter", switch_filter,
+		  "NAME add|remove|list [PORT] [in|out] [EXPR] [ACTION] [--position N] [--json]",
+		  "rules of ports: what passes, what is dropped, at what rate" },
 		{ "stop", switch_stop, "NAME", "end it, and wait until it has ended" },
 		{ NULL, NULL, NULL, NULL },
 	};

@@ -11,7 +11,8 @@
  *	switch_metrics.c	the same for Prometheus
  *	switch_port.c		what --port says
  *	switch_capture.c	captures, live: the command
- *	switch_watch.c		and what the switch does for it
+ *	switch_filter.c		rules of ports: the command
+ *	switch_watch.c		and what the switch does for these two
  */
 #ifndef TENON_TOOLS_SWITCH_H
 #define TENON_TOOLS_SWITCH_H
@@ -29,7 +30,8 @@ struct filter_program;
 struct vswitch;
 struct vswitch_status;
 
-command_fn switch_run, switch_port_verb, switch_table, switch_counters, switch_stop, switch_capture;
+command_fn switch_run, switch_port_verb, switch_table, switch_counters, switch_stop, switch_capture,
+	switch_filter;
 
 /* ---- Asking ---- */
 
@@ -60,7 +62,8 @@ struct switch_control {
 
 extern const struct rpc_method switch_methods[];
 
-rpc_method_fn switch_capture_start, switch_capture_stop;
+rpc_method_fn switch_capture_start, switch_capture_stop, switch_filter_add, switch_filter_remove,
+	switch_filter_list;
 
 void switch_end_watching(struct switch_control *control);
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a running switch does when it is asked for captures; see switch.h. */
+/* What a running switch does when it is asked for captures and rules; see switch.h. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "tools/describe.h"
 #include "tools/switch.h"
 #include "util/bytes.h"
 #include "vswitch/switch.h"
@@ -151,5 +153,89 @@ int switch_capture_stop(void *context, json_t *params, json_t **result, struct e
 	control->live_captures -= control->live_captures > 0;
 	*result = json_pack("{s:I, s:I}", "written", (json_int_t)last.written, "lost",
 			    (json_int_t)last.lost);
+	return 0;
+}
+
+/* ---- Rules ---- */
+
+static int rule_place(json_t *params, const char **port, enum port_way *way, unsigned *position,
+		      struct error *error)
+{
+	json_int_t number = json_integer_value(json_object_get(params, "position"));
+	unsigned ways;
+	int rc = rpc_param_string(params, "port", port, error);
+
+	if (!rc)
+		rc = switch_param_ways(params, &ways, error);
+	if (rc)
+		return rc;
+	if (ways == PORT_BOTH_WAYS)
+		return error_set(error, -EINVAL, "direction \"both\": expected in or out");
+	if (number < 0 || number > FILTER_RULES_MAX)
+		return error_set(error, -EINVAL, "position %lld: expected 1 to %d",
+				 (long long)number, FILTER_RULES_MAX);
+	*way = ways == PORT_WAY(PORT_IN) ? PORT_IN : PORT_OUT;
+	*position = (unsigned)number;
+	return 0;
+}
+
+int switch_filter_add(void *context, json_t *params, json_t **result, struct error *error)
+{
+	struct switch_control *control = context;
+	struct filter_program *program;
+	const char *port, *action;
+	enum port_way way;
+	unsigned position;
+	int rc = rule_place(params, &port, &way, &position, error);
+
+	(void)result;
+	if (!rc)
+		rc = rpc_param_string(params, "action", &action, error);
+	if (!rc)
+		rc = switch_param_filter(params, &program, error);
+	if (!rc && !program)
+		rc = error_set(error, -EINVAL, "a rule without an expression");
+	return rc ? rc
+		  : switch_answer(vswitch_add_rule(control->vswitch, port, way, position, program,
+						   action, error),
+				  error);
+}
+
+int switch_filter_remove(void *context, json_t *params, json_t **result, struct error *error)
+{
+	struct switch_control *control = context;
+	enum port_way way;
+	unsigned position;
+	const char *port;
+	int rc = rule_place(params, &port, &way, &position, error);
+
+	(void)result;
+	return rc ? rc
+		  : switch_answer(vswitch_remove_rule(control->vswitch, port, way, position, error),
+				  error);
+}
+
+static json_t *rule_json(const struct vswitch_rule_status *rule)
+{
+	return json_pack("{s:s, s:s, s:i, s:o, s:s, s:I, s:I, s:I}", "port", rule->port,
+			 "direction", rule->way == PORT_IN ? "in" : "out", "position",
+			 (int)rule->position, "expression", describe_text(rule->expression),
+			 "action", rule->action, "frames", (json_int_t)rule->frames, "bytes",
+			 (json_int_t)rule->bytes, "dropped", (json_int_t)rule->dropped);
+}
+
+int switch_filter_list(void *context, json_t *params, json_t **result, struct error *error)
+{
+	struct switch_control *control = context;
+	struct vswitch_rule_status *rules;
+	unsigned count;
+
+	(void)params;
+	if (vswitch_list_rules(control->vswitch, &rules, &count))
+		return error_set(error, -ENOMEM, "switch %s: out of memory", control->name);
+	*result = json_array();
+	for (unsigned i = 0; i < count; i++)
+		json_array_append_new(*result, rule_json(&rules[i]));
+	free(rules);
 	return 0;
 }

@@ -16,7 +16,9 @@ static void refresh_port(struct vswitch *vswitch, struct port *port)
 
 		*checkpoint = (struct checkpoint){ 0 };
 		capture_sessions_put(vswitch, port, way, checkpoint);
-		checkpoint->active = checkpoint->capture_count != 0;
+		if (port->filter[way] && port->filter[way]->count)
+			checkpoint->filter = port->filter[way];
+		checkpoint->active = checkpoint->capture_count || checkpoint->filter;
 	}
 }
 

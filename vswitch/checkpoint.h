@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What looks at the frames of a port, one way: captures, rules (filter.h), mirrors (mirror.h). A port has one for what comes in
+ * What looks at the frames of a port, one way: captures and rules (filter.h). A port has one for what comes in
  * and one for what goes out; where nothing looks, a burst of frames asks `active` and goes on.
  *
  *	in	as the frame came: before its VLAN is found		out	as it leaves: tagged, cut and summed
  *
- * What a checkpoint says follows from the captures, rules and mirrors that the switch has, and is put together anew when one of
+ * What a checkpoint says follows from the captures and rules that the switch has, and is put together anew when one of
  * them or a port comes or goes: checkpoint_refresh(), in a call.
  */
 #ifndef TENON_VSWITCH_CHECKPOINT_H
@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 struct capture;
+struct filter;
 struct filter_program;
 struct frame;
 struct port;
@@ -37,6 +38,7 @@ struct checkpoint {
 		const struct filter_program *filter; /* NULL: all frames */
 		unsigned interface;
 	} captures[CHECKPOINT_CAPTURES];
+	struct filter *filter; /* NULL: there are no rules */
 };
 
 void checkpoint_refresh(struct vswitch *vswitch);

@@ -139,12 +139,31 @@ static inline enum port_drop decide(struct vswitch_thread *thread, struct port *
 	return GOES_ON;
 }
 
-/* A frame that something looks at. */
-static void __attribute__((noinline))
-decide_looked_at(struct vswitch_thread *thread, struct port *port, struct frame *frame)
+/* By the rules of the port it came from, if it has any. */
+static enum port_drop obey_rules(struct vswitch_thread *thread, struct port *port,
+				 struct frame *frame, unsigned slot)
 {
-	enum port_drop why = decide(thread, port, frame);
+	struct filter *filter = port->checkpoint[PORT_IN].filter;
+	enum filter_verdict verdict;
 
+	if (!filter)
+		return GOES_ON;
+	filter_pin(filter, frame, slot);
+	verdict = filter_decide(filter, frame, thread->now, thread->room);
+	return verdict == FILTER_ALLOW ? GOES_ON
+				       : ends(port, verdict == FILTER_DROP ? PORT_DROP_FILTERED
+									   : PORT_DROP_POLICED);
+}
+
+/* A frame that something looks at, the `slot`th of its burst. */
+static void __attribute__((noinline))
+decide_looked_at(struct vswitch_thread *thread, struct port *port, struct frame *frame,
+		 unsigned slot)
+{
+	enum port_drop why = obey_rules(thread, port, frame, slot);
+
+	if (why == GOES_ON)
+		why = decide(thread, port, frame);
 	checkpoint_capture(thread, port, PORT_IN, frame,
 			   why == GOES_ON ? NULL : port_drop_name(why));
 }
@@ -183,7 +202,7 @@ void decide_burst(struct vswitch_thread *thread, struct port *port, struct frame
 	for (unsigned i = 0; i < count; i++) {
 		port->counters.rx_bytes += frames[i]->length;
 		if (port->checkpoint[PORT_IN].active)
-			decide_looked_at(thread, port, frames[i]);
+			decide_looked_at(thread, port, frames[i], i);
 		else
 			decide(thread, port, frames[i]);
 	}

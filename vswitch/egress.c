@@ -113,8 +113,26 @@ static void batch_flush(struct egress_batch *batch)
 	batch->thread->scratch->made_count = batch->thread->scratch->piece_count = 0;
 }
 
+/* Whether the rules of the port let it go; else it has ended. */
+static bool rules_allow(struct egress_batch *batch, const struct frame *frame)
+{
+	struct vswitch_thread *thread = batch->thread;
+	struct filter *filter = batch->port->checkpoint[PORT_OUT].filter;
+	enum filter_verdict verdict;
+
+	if (!filter)
+		return true;
+	verdict = filter_decide(filter, frame, thread->now, thread->room);
+	if (verdict != FILTER_ALLOW)
+		drop_frame(thread, batch->port, frame,
+			   verdict == FILTER_DROP ? PORT_DROP_FILTERED_OUT : PORT_DROP_POLICED_OUT);
+	return verdict == FILTER_ALLOW;
+}
+
 static void batch_add(struct egress_batch *batch, struct frame *frame)
 {
+	if (batch->port->checkpoint[PORT_OUT].active && !rules_allow(batch, frame))
+		return;
 	batch->frames[batch->count++] = frame;
 	if (batch->count == PORT_BURST)
 		batch_flush(batch);
@@ -132,7 +150,9 @@ static struct made_frame *make_frame(struct egress_batch *batch, const struct fr
 	struct iovec *pieces;
 	unsigned count = 0;
 
-	/* There is a slot for each frame that fits into a batch. */
+	/* A frame that was made and then dropped by a rule has a slot, and no place in the batch. */
+	if (scratch->made_count == PORT_BURST)
+		batch_flush(batch);
 	for (unsigned attempt = 0; length && !count; attempt++) {
 		unsigned space = SCRATCH_PIECES - scratch->piece_count;
 

@@ -68,6 +68,15 @@ static int out_of_memory(struct error *error)
 	return error_set(error, -ENOMEM, "filter: out of memory");
 }
 
+/* libpcap's own check lets programs jump back (it compiles `protochain` to that), and those may never end. */
+static bool only_goes_on(const struct bpf_insn *code, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (code[i].code == (BPF_JMP | BPF_JA) && code[i].k >= count - i - 1)
+			return false;
+	return true;
+}
+
 /* Of `count` instructions at `code`, which are checked here. */
 static int make(struct filter_program **out, const char *expression, const struct bpf_insn *code,
 		unsigned count, struct error *error)
@@ -78,12 +87,12 @@ static int make(struct filter_program **out, const char *expression, const struc
 		return error_set(error, -EINVAL,
 				 "filter \"%.60s\": %u instructions, expected 1 to %u", expression,
 				 count, FILTER_PROGRAM_MOST);
-	if (!bpf_validate(code, (int)count))
-		return error_set(
-			error, -EINVAL,
-			"filter \"%.60s\": its program cannot be run: a jump out of it, an "
-			"unknown instruction, or no end",
-			expression);
+	if (!only_goes_on(code, count) || !bpf_validate(code, (int)count))
+		return error_set(error, -EINVAL,
+				 "filter \"%.60s\": its program cannot be run: a jump back, or out "
+				 "of it; an "
+				 "unknown instruction, or no end",
+				 expression);
 	program = calloc(1, sizeof(*program));
 	if (!program)
 		return out_of_memory(error);

@@ -7,6 +7,7 @@
  *	status.c	looking					egress.c	how it leaves
  *	links.c		links go bad				port_link.c	and what they do then
  *	checkpoint.c	what looks at frames of a port		captures.c	captures (capture_session.h)
+ *	rules.c		rules of ports (filter.h)
  *
  * Who may touch what. A port belongs to one thread, which alone receives from it, handles its watches and runs its timers.
  * Any thread may transmit to it, with its `out_lock`, under which its watches are handled too. The address
@@ -22,6 +23,7 @@
 #include "util/poll_window.h"
 #include "util/timer.h"
 #include "vswitch/capture_session.h"
+#include "vswitch/filter.h"
 #include "vswitch/switch.h"
 #include "vswitch/thread.h"
 

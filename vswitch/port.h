@@ -54,8 +54,12 @@ enum port_drop {
 	PORT_DROP_STORM_BROADCAST, /* beyond the port's limits, in the order of enum port_storm */
 	PORT_DROP_STORM_MULTICAST,
 	PORT_DROP_STORM_UNKNOWN,
-	PORT_DROP_OVERRUN, /* the kernel had no room for it before we took it */
+	PORT_DROP_OVERRUN,  /* the kernel had no room for it before we took it */
+	PORT_DROP_FILTERED, /* by a rule of the port it came from */
+	PORT_DROP_POLICED,  /* beyond the rate of one */
 	/* On the way out. */
+	PORT_DROP_FILTERED_OUT, /* the same of the port it was for */
+	PORT_DROP_POLICED_OUT,
 	PORT_DROP_DOWN,        /* nobody is connected */
 	PORT_DROP_RX_DISABLED, /* the guest's driver does not receive (yet) */
 	PORT_DROP_NO_BUFFER, /* the guest has given too few receive buffers; the TAP's queue is full */
@@ -146,6 +150,7 @@ struct port {
 	bool hides_features; /* of a link: it takes no offloads, whatever the port below does */
 	size_t frame_max;    /* the longest frame on its wire, with Ethernet header; 0: no limit */
 	struct checkpoint checkpoint[PORT_WAYS]; /* what looks at its frames */
+	struct filter *filter[PORT_WAYS];        /* its rules, or NULL */
 	/* Deciding's. */
 	uint64_t storm_next[PORT_STORM_COUNT];
 	struct mac_recent recent_source, recent_destination;

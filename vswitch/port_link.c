@@ -311,6 +311,8 @@ void port_link_put_over(struct port *port, struct port *lower)
 	port->index = lower->index;
 	memcpy(port->checkpoint, lower->checkpoint, sizeof(port->checkpoint));
 	memset(lower->checkpoint, 0, sizeof(lower->checkpoint));
+	memcpy(port->filter, lower->filter, sizeof(port->filter));
+	memset(lower->filter, 0, sizeof(lower->filter));
 	memcpy(port->name, lower->name, sizeof(port->name));
 	port->config = lower->config;
 	port->up = lower->up;

@@ -205,6 +205,8 @@ static int remove_port(void *arg)
 static void end_port(struct port *port)
 {
 	pthread_mutex_destroy(&port->out_lock);
+	for (unsigned way = 0; way < PORT_WAYS; way++)
+		filter_free(port->filter[way]);
 	port->ops->destroy(port);
 }
 

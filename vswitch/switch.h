@@ -36,6 +36,7 @@
 
 #include "util/cleanup.h"
 #include "vswitch/capture.h"
+#include "vswitch/filter.h"
 #include "vswitch/filter_program.h"
 #include "vswitch/link_model.h"
 #include "vswitch/mac_table.h"
@@ -193,6 +194,31 @@ int vswitch_stop_capture(struct vswitch *vswitch, unsigned id, struct capture_st
 unsigned vswitch_reap_captures(struct vswitch *vswitch);
 /* Ends all; the first failure. */
 int vswitch_stop_captures(struct vswitch *vswitch, struct error *error);
+
+/* ---- Rules: see filter.h ---- */
+
+/*
+ * Gives a port a rule, one way, at `position` (from 1; 0: the last). `program` is taken, also when it fails. -ENOENT, -EINVAL
+ * (action, position), -ENOSPC, -ENOMEM; nothing has changed then.
+ */
+int vswitch_add_rule(struct vswitch *vswitch, const char *name, enum port_way way,
+		     unsigned position, struct filter_program *program, const char *action,
+		     struct error *error);
+/* -ENOENT. */
+int vswitch_remove_rule(struct vswitch *vswitch, const char *name, enum port_way way,
+			unsigned position, struct error *error);
+
+struct vswitch_rule_status {
+	char port[PORT_NAME_MAX];
+	enum port_way way;
+	unsigned position;
+	char expression[FILTER_EXPRESSION_MOST + 1];
+	char action[FILTER_ACTION_TEXT];
+	uint64_t frames, bytes, dropped;
+};
+
+/* All of them; the caller frees the list. -ENOMEM. */
+int vswitch_list_rules(struct vswitch *vswitch, struct vswitch_rule_status **out, unsigned *count);
 
 /* ---- Looking ---- */
 

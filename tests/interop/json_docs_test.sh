@@ -136,6 +136,11 @@ look
 takes 'switch show' lab
 do_it switch table add lab 02:00:00:00:00:01 one
 takes 'switch table list' lab
+do_it switch filter lab add one in tcp drop
+# The switch's name comes before what is done with its rules.
+"$TENON" switch filter lab list --json >json.rules 2>said.rules
+printf 'switch filter list\tjson.rules\n' >>list
+[ -s json.rules ] || problem "the list of rules: $(cat said.rules)"
 do_it link set lab one --delay 1ms
 takes 'link show' lab
 takes 'switch port list' lab

@@ -125,6 +125,21 @@ kill -KILL $CAPTURE; wait $CAPTURE 2>/dev/null
 for _ in $(seq 1200); do [ "$(captures)" = 0 ] && break; ping_through; sleep 0.1; done
 [ "$(captures)" = 0 ] || lab_fail "the capture of a killed command goes on"
 
+# Rules: what is dropped goes no further, is counted, and is in captures with the reason.
+rule() { "$TENON" switch filter lab "$@" || lab_fail "filter $*"; }
+rule add b out icmp drop
+rule add b out 'icmp[icmptype] = icmp-echoreply' allow --position 1
+capture_begin b -w filtered.pcapng --filter icmp
+timeout 60 ip netns exec pa busybox ping -c 1 -W 1 10.0.0.2 >ping && lab_fail "a ping passed a rule that drops it"
+capture_end
+[ "$(fields filtered.pcapng frame frame.comment)" = 'dropped: filtered_out' ] || lab_fail "not recorded as filtered: $(fields filtered.pcapng frame frame.comment)"
+[ "$(lab_show | grep -c '"filtered_out": 1')" = 1 ] || lab_fail "not counted as filtered"
+"$TENON" switch filter lab list b | grep -q 'b *out *2 *1 *1 *drop *icmp' || { "$TENON" switch filter lab list; lab_fail "the list of rules"; }
+rule remove b out --position 2
+ping_through
+"$TENON" switch filter lab add a in 'protochain 6' drop 2>out && lab_fail "a program with a loop was taken"
+grep -q 'a jump back' out || { cat out; lab_fail "protochain"; }
+
 # Wrong usage changes nothing.
 refuse() {
 	local code=$1 text=$2 rc

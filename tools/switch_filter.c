@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* `tenon switch filter`: rules of the ports of a running switch; see switch.h and vswitch/filter.h. */
+#include <string.h>
+
+#include "tools/devices.h"
+#include "tools/output.h"
+#include "tools/switch.h"
+#include "vswitch/filter.h"
+
+#define FILTER_USAGE                                                                               \
+	"switch filter NAME add|remove|list [PORT] [in|out] [EXPR] [ACTION] [--position N] "       \
+	"[--json]"
+
+static int list_rules(const char *name, const char *port, const struct cli_listing *listing)
+{
+	static const struct cli_column columns[] = {
+		{ "PORT", "port", CLI_AS_TEXT },
+		{ "WAY", "direction", CLI_AS_TEXT },
+		{ "RULE", "position", CLI_AS_TEXT },
+		{ "FRAMES", "frames", CLI_AS_TEXT },
+		{ "DROPPED", "dropped", CLI_AS_TEXT },
+		{ "ACTION", "action", CLI_AS_TEXT },
+		{ "EXPRESSION", "expression", CLI_AS_NOTE },
+		{ NULL },
+	};
+	json_t *result = NULL, *rows = json_array(), *rule;
+	size_t index;
+	int status = switch_ask(name, "switch.filter.list", NULL, &result);
+
+	if (status == EXIT_DONE) {
+		json_array_foreach(result, index, rule)
+			if (!port ||
+			    !strcmp(json_string_value(json_object_get(rule, "port")), port))
+				json_array_append(rows, rule);
+		if (listing->json)
+			cli_print_json(rows);
+		else
+			cli_print_rows(rows, columns, listing);
+	}
+	json_decref(result);
+	json_decref(rows);
+	return status;
+}
+
+static json_t *place(char **words, uint64_t position)
+{
+	return json_pack("{s:s, s:s, s:I}", "port", words[0], "direction", words[1], "position",
+			 (json_int_t)position);
+}
+
+static int add_rule(const char *name, char **words, uint64_t position)
+{
+	struct filter_action action;
+	struct error error = { 0 };
+	json_t *params, *filter;
+
+	if (filter_action_parse(&action, words[3], &error))
+		return cli_usage_error("%s", error.text);
+	filter = switch_filter_json(words[2], &error);
+	if (!filter)
+		return cli_usage_error("%s", error.text);
+	params = place(words, position);
+	json_object_set_new(params, "filter", filter);
+	json_object_set_new(params, "action", json_string(words[3]));
+	return switch_ask(name, "switch.filter.add", params, NULL);
+}
+
+int switch_filter(int argc, char **argv)
+{
+	struct cli_listing listing = { 0 };
+	uint64_t position = 0;
+	const struct cli_option options[] = {
+		{ "position", CLI_NUMBER, &position, "N",
+		  "of the rule, from 1: added there (at the end), or removed", 1,
+		  FILTER_RULES_MAX },
+		CLI_OPTIONS_SHOW(&listing),
+		CLI_OPTION_END,
+	};
+	struct cli_words operands;
+	const char *action, *name;
+	bool placed;
+	int status;
+
+	if (!cli_parse(FILTER_USAGE, options, argc, argv, 2, 6, &operands, &status) ||
+	    !cli_listing_check(&listing, NULL, &status))
+		return status;
+	name = operands.words[0];
+	action = operands.words[1];
+	placed = operands.count > 3 &&
+		 (!strcmp(operands.words[3], "in") || !strcmp(operands.words[3], "out"));
+	if (!strcmp(action, "list") && operands.count <= 3)
+		return list_rules(name, operands.count == 3 ? operands.words[2] : NULL, &listing);
+	if (!strcmp(action, "remove") && operands.count == 4 && placed && position)
+		return switch_ask(name, "switch.filter.remove", place(&operands.words[2], position),
+				  NULL);
+	if (!strcmp(action, "add") && operands.count == 6 && placed)
+		return add_rule(name, &operands.words[2], position);
+	return cli_usage_error("\"%s\" with %u words behind it: expected add PORT in|out EXPR "
+			       "ACTION, remove PORT in|out --position N or list [PORT]",
+			       action, operands.count - 2);
+}
