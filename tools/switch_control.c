@@ -99,7 +99,9 @@ static int method_port_add(void *context, json_t *params, json_t **result, struc
 	rc = switch_check_ports(&(struct cli_words){ .words = &word, .count = 1 }, error);
 	if (!rc)
 		rc = check_is_new(control, spec, error);
-	return rc ? rc : switch_add_port(control->vswitch, spec, control->sockets, error);
+	return rc ? rc
+		  : switch_answer(switch_add_port(control->vswitch, spec, control->sockets, error),
+				  error);
 }
 
 static int method_port_remove(void *context, json_t *params, json_t **result, struct error *error)

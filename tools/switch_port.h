@@ -29,6 +29,7 @@ struct port_spec {
 	const char *owns;
 	struct port_config config;
 
+	const char *netns;                /* tap, packet */
 	bool plain;                       /* tap, packet */
 	bool client;                      /* qemu-stream */
 	struct endpoint endpoint;         /* qemu-stream, and the local one of qemu-dgram */

@@ -4,8 +4,10 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "netdev/link.h"
+#include "netdev/netns.h"
 #include "tools/switch.h"
 #include "tools/switch_port.h"
 #include "tools/uplink.h"
@@ -46,22 +48,57 @@ static int interface_parse(struct port_spec *spec, struct error *error)
 	return link_check_name(spec->argument, error);
 }
 
-static int tap_option(struct port_spec *spec, char *option, struct error *error)
+/* "key=VALUE": the value; NULL: it is another option. */
+static const char *value_of(const char *option, const char *key)
 {
-	(void)error;
-	if (strcmp(option, "plain"))
+	size_t length = strlen(key);
+
+	return strncmp(option, key, length) || option[length] != '=' ? NULL : option + length + 1;
+}
+
+/* Of two interfaces of one name in two namespaces, each may have a port. */
+static int interface_option(struct port_spec *spec, char *option, struct error *error)
+{
+	const char *netns = value_of(option, "netns");
+
+	if (netns && !*netns)
+		return error_set(error, -EINVAL,
+				 "option \"netns=\": expected the name or path of a network "
+				 "namespace");
+	if (!netns && strcmp(option, "plain"))
 		return -ENOTSUP;
-	spec->plain = true;
+	spec->plain |= !netns;
+	if (netns) {
+		spec->netns = netns;
+		spec->owns = NULL;
+	}
 	return 0;
+}
+
+/* The namespace's descriptor; 0: the own one. */
+static int open_netns_of(const struct port_spec *spec, struct error *error)
+{
+	int fd = spec->netns ? netns_open(spec->netns, error) : 0;
+
+	if (fd < 0)
+		error_prefix(error, "port %s", spec->name);
+	return fd;
 }
 
 static int tap_add(struct vswitch *vswitch, const struct port_spec *spec, const char *path,
 		   const struct socket_options *sockets, struct error *error)
 {
 	struct vswitch_tap_options options = { .plain = spec->plain, .config = &spec->config };
+	int rc = open_netns_of(spec, error);
 
 	(void)path, (void)sockets;
-	return vswitch_add_port_tap(vswitch, spec->name, spec->argument, &options, error);
+	if (rc < 0)
+		return rc;
+	options.netns = rc;
+	rc = vswitch_add_port_tap(vswitch, spec->name, spec->argument, &options, error);
+	if (options.netns)
+		close(options.netns);
+	return rc;
 }
 
 /* ---- qemu-stream ---- */
@@ -182,9 +219,16 @@ static int packet_add(struct vswitch *vswitch, const struct port_spec *spec, con
 		      const struct socket_options *sockets, struct error *error)
 {
 	struct vswitch_packet_options options = { .plain = spec->plain, .config = &spec->config };
+	int rc = open_netns_of(spec, error);
 
 	(void)path, (void)sockets;
-	return vswitch_add_port_packet(vswitch, spec->name, spec->argument, &options, error);
+	if (rc < 0)
+		return rc;
+	options.netns = rc;
+	rc = vswitch_add_port_packet(vswitch, spec->name, spec->argument, &options, error);
+	if (options.netns)
+		close(options.netns);
+	return rc;
 }
 
 /* ---- pcap ---- */
@@ -194,14 +238,6 @@ static int pcap_parse(struct port_spec *spec, struct error *error)
 	(void)error;
 	spec->timing.passes = 1;
 	return spec->argument && !*spec->argument ? -ENOTSUP : 0;
-}
-
-/* "key=VALUE": the value; NULL: it is another option. */
-static const char *value_of(const char *option, const char *key)
-{
-	size_t length = strlen(key);
-
-	return strncmp(option, key, length) || option[length] != '=' ? NULL : option + length + 1;
 }
 
 static int pcap_option(struct port_spec *spec, char *option, struct error *error)
@@ -315,14 +351,15 @@ static int user_add(struct vswitch *vswitch, const struct port_spec *spec, const
 
 const struct port_type port_types[] = {
 	{ "vhost-user", "vhost-user", "", true, no_argument, NULL, NULL, vhost_user_add },
-	{ "tap", "tap:IFNAME", "\"plain\", ", false, interface_parse, tap_option, NULL, tap_add },
+	{ "tap", "tap:IFNAME", "\"plain\", netns=, ", false, interface_parse, interface_option,
+	  NULL, tap_add },
 	{ "qemu-stream", "qemu-stream[:PATH|:tcp:HOST:PORT]", "\"client\", ", true, stream_parse,
 	  stream_option, stream_check, stream_add },
 	{ "qemu-dgram", "qemu-dgram[:PATH|:udp:HOST:PORT],remote=ADDRESS", "remote=, ", true,
 	  datagram_parse, datagram_option, datagram_check, datagram_add },
 	{ "vde", "vde:DIR", "", false, path_parse, NULL, NULL, vde_add },
-	{ "packet", "packet:IFNAME", "\"plain\", ", false, interface_parse, tap_option, NULL,
-	  packet_add },
+	{ "packet", "packet:IFNAME", "\"plain\", netns=, ", false, interface_parse,
+	  interface_option, NULL, packet_add },
 	{ "pcap", "pcap[:FILE][,record=FILE]", "\"loop\", speed=, interval=, record=, \"force\", ",
 	  false, pcap_parse, pcap_option, pcap_check, pcap_add },
 	{ "user", "user[:hostfwd=tcp|udp:[HOST]:PORT-[GUEST]:PORT]", "hostfwd=, \"loopback\", ",

@@ -54,6 +54,13 @@ static json_t *way_json(const struct link_way *way)
 		(json_int_t)counters->late_max_ns);
 }
 
+/* Else it is an interface, an address, or more than one thing. */
+static bool where_is_path(const struct vswitch_port_status *port)
+{
+	return !strcmp(port->type, "vhost-user") || !strcmp(port->type, "vde") ||
+	       (!strcmp(port->type, "qemu-stream") && strncmp(port->where, "tcp:", 4));
+}
+
 /* null where it never was bad. */
 static json_t *link_json(const struct vswitch_port_status *port)
 {
@@ -82,7 +89,7 @@ static json_t *port_json(const struct vswitch_port_status *port)
 		"s:o}",
 		"name", port->name, "type", port->type, "settings", settings, "thread",
 		(int)port->thread, "link", link_json(port), "peers", peers, "where",
-		strcmp(port->type, "tap") ? describe_path(port->where) : describe_text(port->where),
+		where_is_path(port) ? describe_path(port->where) : describe_text(port->where),
 		"state", port->state, "up", port->up, "features", words_json(port->features),
 		"rx_frames", (json_int_t)counters->rx_frames, "rx_bytes",
 		(json_int_t)counters->rx_bytes, "tx_frames", (json_int_t)counters->tx_frames,

@@ -15,7 +15,7 @@
 
 int switch_answer(int rc, struct error *error)
 {
-	if (rc != -ENOENT)
+	if (rc != -ENOENT && rc != -ECONNREFUSED)
 		return rc;
 	error->code = -ENXIO;
 	return -ENXIO;

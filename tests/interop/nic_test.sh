@@ -100,6 +100,14 @@ import json
 [stats] = json.load(open("out"))
 assert stats["name"] == "v0" and stats["rx_packets"] >= 1 and stats["tx_bytes"] >= 84 and stats["rx_errors"] == 0
 PYTHON
+nic set t3 --netns there --up
+lab_switch lab --port a=tap:t3,netns=there --port p=packet:v1,netns=/run/netns/there
+"$TENON" switch port show lab p | grep -q up && nic show t3 --netns there | grep -q '^State: *up' || lab_fail "$("$TENON" switch port list lab)"
+busybox ping -c 3 -W 1 10.3.0.9 >/dev/null # asked for on v0, heard at v1
+[ "$(lab_stat p rx_frames)" -ge 1 ] || lab_fail "nothing came in at v1: $(lab_show)"
+"$TENON" switch port add lab z=tap:t9,netns=nosuch 2>err && lab_fail "a namespace that is not there was taken"
+grep -q 'port z: network namespace nosuch' err || lab_fail "$(cat err)"
+lab_end || lab_fail "the switch ended with $?"
 nic delete v0 && nic delete br0 && nic delete t2 && nic delete t3 --netns there || lab_fail "delete"
 [ "$(nic list -H -o name | sort | tr '\n' ' ')" = 'lo t0 t1 ' ] || lab_fail "left: $(nic list)"
 
