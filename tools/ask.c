@@ -3,7 +3,6 @@
 #include "tools/ask.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,18 +17,6 @@ static int note_path(const char *path, void *arg)
 {
 	cli_words_add(arg, cli_keep_text(path));
 	return 0;
-}
-
-/* "serve-77.sock" */
-static pid_t pid_of(const char *path)
-{
-	const char *name = strrchr(path, '/'), *hyphen = name ? strchr(name, '-') : NULL;
-	int pid, length = 0;
-
-	return hyphen && sscanf(hyphen, "-%d.sock%n", &pid, &length) == 1 && length &&
-			       !hyphen[length]
-		       ? pid
-		       : 0;
 }
 
 bool ask_is_left_over(const char *path, pid_t pid)
@@ -77,7 +64,7 @@ int ask_all(struct ask *ask, const char *prefix, const char *method, uint64_t li
 		struct ask_answer *answer = &ask->answers[i];
 
 		*answer = (struct ask_answer){ .path = paths.words[i],
-					       .pid = pid_of(paths.words[i]),
+					       .pid = runtime_pid_of(paths.words[i]),
 					       .method = method,
 					       .limit_ns = limit_ns };
 		answer->fiber = fiber_spawn(ask_one, answer);

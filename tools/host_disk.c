@@ -11,6 +11,7 @@
 #include "rpc/rpc.h"
 #include "tools/runtime.h"
 #include "util/cleanup.h"
+#include "util/process.h"
 #include "virtio/vhost_user_blk_client.h"
 
 #define ASK_NS (5 * 1000000000ull)
@@ -40,6 +41,27 @@ static void servers_free(struct servers *servers)
 		free(servers->paths[--servers->count]);
 }
 
+/* One that is stopped answers nobody until somebody has it continue: it is not waited for. */
+static int check_runs(const char *path, struct error *error)
+{
+	pid_t pid = runtime_pid_of(path);
+
+	if (!pid || !process_is_stopped(pid))
+		return 0;
+	error_set(error, -ETIMEDOUT, "process %d, a server, is stopped", (int)pid);
+	return error_advise(error, "`kill -CONT %d` lets it go on", (int)pid);
+}
+
+static int ask(const char *path, const char *method, json_t *params, json_t **answer,
+	       struct error *error)
+{
+	int rc = check_runs(path, error);
+
+	if (rc)
+		json_decref(params);
+	return rc ? -ETIMEDOUT : rpc_call_within(path, method, params, ASK_NS, answer, error);
+}
+
 /* ---- Finding one ---- */
 
 /* What a server says of a disk that it serves. */
@@ -61,10 +83,9 @@ static int ask_server(const struct host_disk *disk, const char *path, const char
 {
 	json_t *answer = NULL;
 	const char *socket, *its;
-	int rc =
-		rpc_call_within(path, "export.attach",
-				json_pack("{s:s, s:b}", "name", disk->name, "shared", disk->shared),
-				ASK_NS, &answer, error);
+	int rc = ask(path, "export.attach",
+		     json_pack("{s:s, s:b}", "name", disk->name, "shared", disk->shared), &answer,
+		     error);
 
 	if (rc)
 		return rc;
@@ -226,9 +247,8 @@ static int list_server(const char *path, const char *group, json_t *list)
 		struct error error;
 		size_t index;
 
-		rc = rpc_call_within(path, "server.exports",
-				     json_pack("{s:I}", "from", (json_int_t)from), ASK_NS, &answer,
-				     &error);
+		rc = ask(path, "server.exports", json_pack("{s:I}", "from", (json_int_t)from),
+			 &answer, &error);
 		json_array_foreach(json_object_get(answer, "exports"), index, export) {
 			const char *name = json_string_value(json_object_get(export, "name"));
 
@@ -249,7 +269,7 @@ static bool server_has(const char *path, const char *group)
 	bool has = false;
 	size_t index;
 
-	if (!rpc_call_within(path, "server.describe", NULL, ASK_NS, &answer, &error)) {
+	if (!ask(path, "server.describe", NULL, &answer, &error)) {
 		has = !strcmp(group, "md") && json_array_size(json_object_get(answer, "arrays"));
 		json_array_foreach(json_object_get(answer, "groups"), index, name)
 			has |= json_is_string(name) && !strcmp(json_string_value(name), group);
@@ -258,16 +278,34 @@ static bool server_has(const char *path, const char *group)
 	return has;
 }
 
-int host_disk_list(const char *group, json_t **out, bool *served)
+static bool list_if_there(const char *path, const char *group, json_t *list)
+{
+	return server_has(path, group) && !list_server(path, group, list);
+}
+
+int host_disk_list(const char *group, char **server, json_t **out, bool *served)
 {
 	CLEANUP(servers_free) struct servers servers = { .count = 0 };
+	/* Arrays can be with several. */
+	bool one = strcmp(group, "md") != 0;
 
 	*served = false;
 	*out = json_array();
+	if (!*out)
+		return -ENOMEM;
+	/* The one that had the group has it still, mostly, whatever has become of others. */
+	if (one && *server && list_if_there(*server, group, *out)) {
+		*served = true;
+		return 0;
+	}
+	json_array_clear(*out);
 	runtime_each_socket("serve-", note_server, &servers);
-	for (unsigned i = 0; *out && i < servers.count; i++)
-		if (server_has(servers.paths[i], group) &&
-		    !list_server(servers.paths[i], group, *out))
-			*served = true;
-	return *out ? 0 : -ENOMEM;
+	for (unsigned i = 0; i < servers.count && !(one && *served); i++) {
+		if (!list_if_there(servers.paths[i], group, *out))
+			continue;
+		*served = true;
+		free(*server);
+		*server = strdup(servers.paths[i]);
+	}
+	return 0;
 }

@@ -54,6 +54,7 @@ struct mount_volume {
 struct mount {
 	const char *group;
 	char *directory;
+	char *server; /* the control socket of the one that had the group last, or NULL */
 	bool shared, read_only;
 	struct log log;
 	struct fuse_session *session;

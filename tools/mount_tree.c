@@ -80,7 +80,7 @@ static int refresh(struct mount *mount)
 
 	if (mount->listed_ns && worker_now() - mount->listed_ns < FRESH_NS)
 		return 0;
-	rc = host_disk_list(mount->group, &list, &served);
+	rc = host_disk_list(mount->group, &mount->server, &list, &served);
 	if (!rc && !served)
 		rc = -ENOENT;
 	if (!rc) {
@@ -148,6 +148,8 @@ void mount_free_all(struct mount *mount)
 {
 	list_for_each_safe(at, &mount->volumes)
 		volume_free(list_entry(at, struct mount_volume, node));
+	free(mount->server);
+	mount->server = NULL;
 }
 
 uint64_t mount_size(const struct mount_volume *volume)

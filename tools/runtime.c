@@ -137,6 +137,17 @@ int runtime_socket(const char *name, char **path, struct error *error)
 	return asprintf(path, "%s/%s.sock", directory, name) < 0 ? -ENOMEM : 0;
 }
 
+pid_t runtime_pid_of(const char *path)
+{
+	const char *name = strrchr(path, '/'), *hyphen = name ? strchr(name, '-') : NULL;
+	int pid, length = 0;
+
+	return hyphen && sscanf(hyphen, "-%d.sock%n", &pid, &length) == 1 && length &&
+			       !hyphen[length]
+		       ? pid
+		       : 0;
+}
+
 int runtime_each_socket(const char *prefix, int (*fn)(const char *path, void *arg), void *arg)
 {
 	CLEANUP_FREE char *directory = NULL;

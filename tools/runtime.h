@@ -8,6 +8,8 @@
 #ifndef TENON_TOOLS_RUNTIME_H
 #define TENON_TOOLS_RUNTIME_H
 
+#include <sys/types.h>
+
 struct error;
 
 /* The directory's path, made (mode 0700) if it is not there; refused with -EPERM when it belongs to
@@ -16,6 +18,9 @@ int runtime_directory(char **path, struct error *error);
 
 /* DIRECTORY/NAME.sock. The caller frees *path. */
 int runtime_socket(const char *name, char **path, struct error *error);
+
+/* The process that a socket's name says ("serve-77.sock"); 0: it says none. */
+pid_t runtime_pid_of(const char *path);
 
 /* Calls fn(path, arg) for each PREFIX*.sock, until it returns non-zero, which is returned. */
 int runtime_each_socket(const char *prefix, int (*fn)(const char *path, void *arg), void *arg);

@@ -180,6 +180,21 @@ wait_for appears 'l newer '
 expect 0 '' "$TENON" lv remove vg/newer --yes
 wait_for appears 'l '
 
+# ---- A server of another group that is stopped holds nobody up: each look waited five seconds for it ----
+truncate -s 64M b.img
+expect 0 '' "$TENON" vg create other b.img --device b.img
+launch other.out "$TENON" serve other --socket-dir o --device "$work/b.img" || problem "no server: $(cat other.out)"
+kill -STOP "$launched"
+cat >looks.sh <<'END'
+for _ in $(seq 13); do
+	sleep 0.35 # what was listed is not asked for again before that
+	[ "$(ls m)" = l ] || exit 1
+done
+END
+expect 0 '' bash looks.sh
+kill -CONT "$launched"
+kill "$launched" && wait "$launched"
+
 # ---- A server that is killed: errors, and then the next one ----
 cat >through.py <<'END'
 import os, sys, time
