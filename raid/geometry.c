@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "raid/parity.h"
 #include "raid/raid.h"
 #include "raid/raid10_geometry.h"
 #include "util/bytes.h"
@@ -48,6 +49,9 @@ static int check_parity(int level, uint32_t layout, uint32_t chunk_sectors, uint
 	rc = check_chunk(chunk_sectors, error);
 	if (rc)
 		return rc;
+	if (level == RAID_LEVEL_6 && raid_disks > RAID_PARITY_SLOTS_Q)
+		return error_set(error, -EINVAL, "raid_disks is %u, expected at most %u for raid6",
+				 raid_disks, RAID_PARITY_SLOTS_Q);
 	return level == RAID_LEVEL_6 ? check_disks(raid_disks, 4, "raid6", error)
 				     : check_disks(raid_disks, 2, "raid4 and raid5", error);
 }

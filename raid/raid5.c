@@ -172,9 +172,6 @@ static int raid5_start(struct raid_array *array, struct error *error)
 	struct raid5 *r;
 	int rc = raid_geometry_check(g->level, g->layout, g->chunk_sectors, g->disks, error);
 
-	if (!rc && g->level == 6 && g->disks > RAID_PARITY_SLOTS_Q)
-		rc = error_set(error, -EINVAL, "raid_disks is %u, expected at most %u for raid6",
-			       g->disks, RAID_PARITY_SLOTS_Q);
 	if (!rc)
 		rc = check_dirty_degraded(array, error);
 	if (rc)

@@ -168,9 +168,6 @@ static int check(const struct raid_array *array, struct error *error)
 	int rc = raid_geometry_check(array->before.level, array->before.layout,
 				     array->before.chunk_sectors, array->before.disks, error);
 
-	if (!rc && array->before.level == RAID_LEVEL_6 && array->before.disks > RAID_PARITY_SLOTS_Q)
-		rc = error_set(error, -EINVAL, "it had %u members, expected at most %u",
-			       array->before.disks, RAID_PARITY_SLOTS_Q);
 	if (rc) {
 		error_prefix(error, "%s: its old shape", array->block.name);
 		return rc;

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Rows, roles and slots of levels 4, 5 and 6: that they fit together. That they are md's is shown by
  * tests/guest/raid_parity_layout_test.sh. */
+#include <errno.h>
 #include <string.h>
 
+#include "raid/geometry.h"
 #include "raid/raid5_geometry.h"
 #include "unit.h"
 #include "util/bytes.h"
@@ -78,4 +80,13 @@ static void test_level_4_ignores_its_layout(void)
 		CU_ASSERT_EQUAL(raid5_row(&g, number).p, 3);
 }
 
-UNIT_MAIN("raid5 geometry", UNIT(test_rows_fit_together), UNIT(test_level_4_ignores_its_layout))
+/* Seen before any device is, and by who wants to grow. */
+static void test_level_6_has_as_many_members_as_q_tells_apart(void)
+{
+	CU_ASSERT_EQUAL(raid_geometry_check(6, 2, 8, 255, NULL), 0);
+	CU_ASSERT_EQUAL(raid_geometry_check(6, 2, 8, 256, NULL), -EINVAL);
+	CU_ASSERT_EQUAL(raid_geometry_check(5, 2, 8, 256, NULL), 0);
+}
+
+UNIT_MAIN("raid5 geometry", UNIT(test_rows_fit_together), UNIT(test_level_4_ignores_its_layout),
+	  UNIT(test_level_6_has_as_many_members_as_q_tells_apart))
