@@ -12,6 +12,7 @@
 #include <assert.h>
 #include <isa-l/erasure_code.h>
 #include <isa-l/raid.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "util/bytes.h"
@@ -56,6 +57,7 @@ struct combination {
 	uint8_t *sources[2 * RAID_PARITY_CHANGES_MAX + 2];
 	uint8_t factors[2][2 * RAID_PARITY_CHANGES_MAX + 2];
 	uint8_t *outputs[2];
+	const uint8_t *tables; /* that are there already; NULL: they are to be made */
 };
 
 static_assert(SOURCES_MAX <= 2 * RAID_PARITY_CHANGES_MAX + 2, "a whole column fits");
@@ -65,6 +67,7 @@ static void begin(struct combination *c, unsigned rows)
 {
 	c->count = 0;
 	c->rows = rows;
+	c->tables = NULL;
 }
 
 static void add_source(struct combination *c, const void *block, uint8_t first, uint8_t second)
@@ -75,16 +78,92 @@ static void add_source(struct combination *c, const void *block, uint8_t first, 
 	c->count++;
 }
 
-static void carry_out(struct combination *c, size_t length)
+static void make_tables(const struct combination *c, uint8_t *tables)
 {
-	uint8_t tables[2 * TABLE * (2 * RAID_PARITY_CHANGES_MAX + 2)];
 	uint8_t matrix[sizeof(c->factors)];
 
 	/* In one call: how long a factor's table is depends on ISA-L's version and the processor. */
 	for (unsigned i = 0; i < c->rows; i++)
 		memcpy(matrix + i * c->count, c->factors[i], c->count);
 	ec_init_tables((int)c->count, (int)c->rows, matrix, tables);
-	ec_encode_data((int)length, (int)c->count, (int)c->rows, tables, c->sources, c->outputs);
+}
+
+static void carry_out(struct combination *c, size_t length)
+{
+	uint8_t made[2 * TABLE * (2 * RAID_PARITY_CHANGES_MAX + 2)];
+	const uint8_t *tables = c->tables;
+
+	if (!tables) {
+		make_tables(c, made);
+		tables = made;
+	}
+	ec_encode_data((int)length, (int)c->count, (int)c->rows, (uint8_t *)tables, c->sources,
+		       c->outputs);
+}
+
+/* ---- Recipes ---- */
+
+struct raid_parity_recipe {
+	unsigned slots;
+	int x, y; /* what is recovered */
+	uint8_t tables[];
+};
+
+static struct raid_parity_recipe **recipe_of(const struct raid_column *column, int x, int y)
+{
+	return &column->recipes->recipes[(unsigned)(x + 2 + 11 * (y + 2)) % RAID_PARITY_RECIPES];
+}
+
+/* Gaps are others in each row: nothing is kept of those. */
+static bool has_recipes(const struct raid_column *column)
+{
+	for (unsigned i = 0; column->recipes && i < column->slots; i++)
+		if (column->blocks[i] == RAID_PARITY_GAP)
+			return false;
+	return column->recipes;
+}
+
+/* The same as the last time: the tables, with all sources; false: there are none yet. */
+static bool begin_again(struct combination *c, const struct raid_column *column, int x, int y)
+{
+	const struct raid_parity_recipe *recipe;
+
+	begin(c, 2);
+	if (!has_recipes(column))
+		return false;
+	recipe = *recipe_of(column, x, y);
+	if (!recipe || recipe->slots != column->slots || recipe->x != x || recipe->y != y)
+		return false;
+	c->tables = recipe->tables;
+	return true;
+}
+
+/* Without memory they are made again the next time. */
+static void keep_recipe(struct combination *c, const struct raid_column *column, int x, int y)
+{
+	struct raid_parity_recipe **at, *recipe;
+
+	if (c->tables || !has_recipes(column))
+		return;
+	recipe = malloc(sizeof(*recipe) + (size_t)c->rows * c->count * TABLE);
+	if (!recipe)
+		return;
+	recipe->slots = column->slots;
+	recipe->x = x;
+	recipe->y = y;
+	make_tables(c, recipe->tables);
+	c->tables = recipe->tables;
+	at = recipe_of(column, x, y);
+	free(*at);
+	*at = recipe;
+}
+
+void raid_parity_recipes_free(struct raid_parity_recipes *recipes)
+{
+	for (unsigned i = 0; i < RAID_PARITY_RECIPES; i++) {
+		free(recipes->recipes[i]);
+		recipes->recipes[i] = NULL;
+	}
 }
 
 /* ---- Generating ---- */
@@ -169,13 +248,23 @@ static void recover_data_and_q(const struct raid_column *column, int x)
 	carry_out(&c, column->length);
 }
 
+/* Factors of P and Q for slot `x`. */
+static void factors_of_two(int x, int y, uint8_t *a, uint8_t *b)
+{
+	uint8_t apart = power(y - x), inverse = gf_inv(apart ^ 1);
+
+	*a = gf_mul(apart, inverse);
+	*b = gf_mul(power(-x), inverse);
+}
+
 static void recover_two(const struct raid_column *column, int x, int y)
 {
 	struct combination c;
-	uint8_t apart = power(y - x), inverse = gf_inv(apart ^ 1);
-	uint8_t a = gf_mul(apart, inverse), b = gf_mul(power(-x), inverse), b_at = b;
+	uint8_t a = 0, b = 0, b_at;
 
-	begin(&c, 2);
+	if (!begin_again(&c, column, x, y))
+		factors_of_two(x, y, &a, &b);
+	b_at = b;
 	add_source(&c, column->blocks[column->slots], a, a ^ 1);
 	add_source(&c, column->blocks[column->slots + 1], b, b);
 	for (int i = 0; i < (int)column->slots; i++, b_at = twice(b_at)) {
@@ -186,6 +275,7 @@ static void recover_two(const struct raid_column *column, int x, int y)
 	}
 	c.outputs[0] = column->blocks[x];
 	c.outputs[1] = column->blocks[y];
+	keep_recipe(&c, column, x, y);
 	carry_out(&c, column->length);
 }
 

@@ -24,6 +24,18 @@
 #define RAID_SLOT_P (-1)
 #define RAID_SLOT_Q (-2)
 
+/*
+ * Tables of factors for what was recovered before: made anew for each block of 4 KiB they take up to a quarter of the time. At most 64 of
+ * them, each of 64 bytes a slot. Zeroed to begin with; of one worker; to be freed at the end.
+ */
+#define RAID_PARITY_RECIPES 64u
+
+struct raid_parity_recipes {
+	struct raid_parity_recipe *recipes[RAID_PARITY_RECIPES];
+};
+
+void raid_parity_recipes_free(struct raid_parity_recipes *recipes);
+
 /* One column of a stripe. blocks[0 ... slots - 1] are data, with RAID_PARITY_GAP for gaps; then comes P, and then Q
  * where `has_q`. Without Q there are no gaps. */
 struct raid_column {
@@ -31,6 +43,7 @@ struct raid_column {
 	unsigned slots;
 	bool has_q;
 	size_t length;
+	struct raid_parity_recipes *recipes; /* NULL: none are kept */
 };
 
 /* What stands in for a gap: zeroes, never written to. */

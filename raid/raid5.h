@@ -38,6 +38,7 @@ struct raid5 {
 	uint64_t memory_used; /* lent and kept */
 	struct list memory[RAID5_SLABS];
 	struct fiber_queue memory_queue;
+	struct raid_parity_recipes recipes;
 
 	struct raid5_ppl *ppl;         /* NULL: no partial parity log */
 	struct raid5_journal *journal; /* NULL: no journal, or its device is missing */

@@ -69,7 +69,7 @@ struct raid_column raid5_column(const struct raid5_work *work, uint32_t at, uint
 {
 	const struct raid5_row *row = &work->row;
 	struct raid_column column = { work->blocks, raid5_slots(row), row->q != RAID5_NO_ROLE,
-				      length };
+				      length, &work->r->recipes };
 
 	for (uint32_t i = 0; row->ddf && i < column.slots; i++)
 		column.blocks[i] = RAID_PARITY_GAP;

@@ -209,4 +209,5 @@ void raid5_memory_free(struct raid5 *r)
 		while ((kept = take_kept(r, i)))
 			free(kept);
 	}
+	raid_parity_recipes_free(&r->recipes);
 }

@@ -38,6 +38,7 @@ struct parity {
 	void *blocks[MOST + 2];
 	struct raid_column column;
 	uint8_t tables[2 * 32 * MOST];
+	struct raid_parity_recipes recipes; /* as an array keeps them */
 };
 
 typedef void parity_fn(struct parity *parity);
@@ -111,7 +112,9 @@ static void bench_parity(unsigned slots, size_t length, unsigned rounds)
 	compare("P", &parity, ours_generate, raw_generate, rounds);
 	parity.column.has_q = true;
 	compare("P and Q", &parity, ours_generate, raw_generate, rounds);
+	parity.column.recipes = &parity.recipes;
 	compare("two data disks", &parity, ours_recover_two, raw_recover_two, rounds);
+	raid_parity_recipes_free(&parity.recipes);
 }
 
 /* ---- Arrays ---- */
