@@ -18,7 +18,7 @@ typedef int command_fn(int argc, char **argv);
 	X("detach", command_detach, "end that")                                                    \
 	X("device", command_device, "keep the list of devices to look at")                         \
 	X("host", command_host, "what this host offers and lacks")                                 \
-	X("image", command_image, "make a guest to boot")                                          \
+	X("image", command_image, "make disks for guests, and tell what is on them")               \
 	X("link", command_link, "links of switches, bad on purpose")                               \
 	X("lv", command_lv, "logical volumes")                                                     \
 	X("mount", command_mount, "volumes as files, beside the machines that have them")          \

@@ -13,6 +13,7 @@
 #include "tools/consent.h"
 #include "tools/devices.h"
 #include "tools/image.h"
+#include "tools/image_debian.h"
 #include "tools/stack.h"
 #include "util/bytes.h"
 #include "util/size.h"
@@ -21,12 +22,18 @@
 #define SIZE_LEAST   (16ULL << 20)
 #define SIZE_DEFAULT (128ULL << 20)
 
+#define DEBIAN_LEAST   (1ULL << 30)
+#define DEBIAN_DEFAULT (2ULL << 30)
+
 struct build {
 	const char *kernel_given, *modules, *initrd;
 	uint64_t size;
 	struct consent consent;
 	struct image_job job;
 	struct image_kernel kernel;
+	const char *output;
+	struct image_debian debian;
+	struct image_identity identity;
 };
 
 /* ---- Where it goes ---- */
@@ -189,16 +196,114 @@ static int work(struct image_job *job)
 	return status;
 }
 
+/* ---- Debian ---- */
+
+static int plan_debian(const struct build *build, const struct image_place *place)
+{
+	char size[SIZE_TEXT], text[160];
+
+	snprintf(text, sizeof(text), "Debian %.60s on a disk of %s (GPT, ESP, ext4)",
+		 build->debian.suite, size_format(build->size, size));
+	if (!place->is_volume)
+		plan_file(build, build->job.out, text);
+	else
+		cli_say("%s: would be %s: %s", build->job.out,
+			place->exists ? "written to" : "made", text);
+	if (place->is_volume && *place->holds)
+		cli_say("  the %s on it would be lost", place->holds);
+	return EXIT_DONE;
+}
+
+static int tell_debian(const struct build *build)
+{
+	const struct image_identity *identity = &build->identity;
+	CLEANUP_FREE char *out = image_quoted(build->job.out),
+			  *base = image_quoted(build->job.base);
+	char size[SIZE_TEXT];
+
+	if (!out || !base)
+		return cli_fail(-ENOMEM, &(struct error){ 0 });
+	cli_say("%s: Debian %s on a disk of %s, which boots by UEFI", build->job.out,
+		build->debian.suite, size_format(build->size, size));
+	cli_say("To boot it by its kernel:");
+	cli_say("    tenon image extract %s --kernel %s.kernel --initrd %s.initrd", out, base,
+		base);
+	cli_say("    tenon vm run --kernel %s.kernel --initrd %s.initrd --cmdline 'root=/dev/vda2 "
+		"console=ttyS0' --memory 512M --disk %s%s%s",
+		base, base, build->job.is_volume ? "vhost-user:sockets/" : "",
+		build->job.is_volume ? base : out, build->job.is_volume ? ".sock" : "");
+	if (!identity->keys && !identity->hash)
+		cli_note("nobody can log in: --ssh-key or --password-hash would let somebody");
+	return EXIT_DONE;
+}
+
+static int work_debian(struct image_job *job)
+{
+	struct build *build = container_of(job, struct build, job);
+	struct error error = { 0 };
+	struct image_place place;
+	int status = image_job_look(job, job->out, &place), rc;
+
+	if (!build->size && !(place.exists && place.size))
+		build->size = DEBIAN_DEFAULT;
+	if (!status)
+		status = image_job_fit(job, &place, DEBIAN_LEAST, &build->size);
+	if (status || build->consent.dry_run)
+		return status ? status : plan_debian(build, &place);
+	rc = image_debian_make(job->temporary, &build->debian, build->size, &error);
+	if (rc)
+		return cli_fail(rc, &error);
+	if (place.is_volume && !place.exists)
+		status = image_job_make_volume(job, job->out, build->size);
+	if (build->identity.hash)
+		umask(0077);
+	if (!status)
+		status = image_job_put(job, "disk", job->out);
+	return status ? status : tell_debian(build);
+}
+
+static int build_debian(struct build *build, char *out)
+{
+	struct error error = { 0 };
+	int status, rc;
+
+	if (!build->debian.suite)
+		return cli_usage_error("--suite: which Debian? bookworm or trixie");
+	if (build->modules || build->initrd)
+		return cli_usage_error("--modules and --initrd are for busybox");
+	build->debian.kernel = build->kernel_given;
+	build->debian.identity = &build->identity;
+	rc = image_debian_check(&build->debian, &error);
+	if (rc)
+		return cli_wrong_value(NULL, &error);
+	rc = image_identity_read(&build->identity, &error);
+	status = rc ? cli_fail(rc, &error) : image_job_run(&build->job, out, work_debian);
+	image_identity_free(&build->identity);
+	return status;
+}
+
+/* ---- Both ---- */
+
 static int build_verb(int argc, char **argv)
 {
 	struct build build = { 0 };
 	const struct cli_option options[] = {
+		{ "suite", CLI_TEXT, &build.debian.suite, "SUITE", "of Debian: bookworm, trixie" },
+		{ "packages", CLI_TEXT, &build.debian.packages, "A,B",
+		  "of Debian: more packages to install" },
+		{ "mirror", CLI_TEXT, &build.debian.mirror, "URI",
+		  "of Debian, in place of the one that apt is configured with" },
+		IMAGE_IDENTITY_OPTIONS(&build.identity),
+		{ "output", CLI_TEXT, &build.output, "FILE|VG/LV",
+		  "where it goes, as a word of its own would say" },
 		{ "kernel", CLI_TEXT, &build.kernel_given, "FILE",
-		  "a bzImage, or a linux-image package (.deb); else the newest in /boot" },
+		  "a bzImage, or a linux-image package (.deb); else the newest in /boot; of Debian "
+		  "the name of a package (linux-image-cloud-amd64)" },
 		{ "modules", CLI_TEXT, &build.modules, "DIR",
 		  "the folder of its modules, if not where its version has them" },
 		{ "size", CLI_SIZE, &build.size, "SIZE",
-		  "of the file system (the volume's, or 128M)", SIZE_LEAST, 0 },
+		  "of the file system (the volume's, or 128M); of Debian's disk (2G)", SIZE_LEAST,
+		  0 },
 		{ "initrd", CLI_TEXT, &build.initrd, "FILE",
 		  "where the initial RAM disk goes (FILE or VG-LV, with .initrd)" },
 		{ "force", CLI_FLAG, &build.job.force, NULL,
@@ -208,21 +313,32 @@ static int build_verb(int argc, char **argv)
 		CLI_OPTION_END,
 	};
 	struct cli_words operands;
+	char *out;
 	int status;
 
-	if (!cli_parse("image build busybox FILE|VG/LV", options, argc, argv, 2, 2, &operands,
-		       &status))
+	if (!cli_parse("image build busybox|debian FILE|VG/LV", options, argc, argv, 1, 2,
+		       &operands, &status))
 		return status;
-	if (strcmp(operands.words[0], "busybox"))
-		return cli_usage_error("there is no guest '%s', only busybox", operands.words[0]);
-	return image_job_run(&build.job, operands.words[1], work);
+	if ((operands.count == 2) == (build.output != NULL))
+		return cli_usage_error("where does it go? FILE or VG/LV, once");
+	out = build.output ? (char *)build.output : operands.words[1];
+	if (!strcmp(operands.words[0], "debian"))
+		return build_debian(&build, out);
+	if (strcmp(operands.words[0], "busybox") != 0)
+		return cli_usage_error("there is no guest '%s', only busybox and debian",
+				       operands.words[0]);
+	if (build.debian.suite || build.debian.packages || build.debian.mirror ||
+	    image_identity_any(&build.identity))
+		return cli_usage_error("busybox has no suite, packages, mirror, names, users or "
+				       "keys; debian has");
+	return image_job_run(&build.job, out, work);
 }
 
 int command_image(int argc, char **argv)
 {
 	static const struct cli_verb verbs[] = {
-		{ "build", build_verb, "busybox FILE|VG/LV",
-		  "make a guest to boot: its disk and initial RAM disk" },
+		{ "build", build_verb, "busybox|debian FILE|VG/LV",
+		  "make a guest to boot: its disk, and busybox's initial RAM disk" },
 		{ "import", image_import_verb, "SOURCE FILE|VG/LV",
 		  "make a disk from an image: copied, grown, with a seed" },
 		{ "list", image_list_verb, "[VG/LV|VG|md/NAME|FILE]...",

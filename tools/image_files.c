@@ -139,10 +139,21 @@ static void become(const char *said, const char *const *argv, unsigned flags)
 	_exit(errno == ENOENT ? 127 : 126);
 }
 
+/* The first line, or of apt and mmdebstrap, which tell what they do before, the first that is an error. */
+static const char *said_why(char *text)
+{
+	char *why = strncmp(text, "E: ", 3) ? strstr(text, "\nE: ") : text;
+
+	why = why ? why + (*why == '\n') : text;
+	why[strcspn(why, "\n")] = '\0';
+	return why;
+}
+
 int image_run_status(const char *temporary, const char *package, const char *const *argv, int most,
 		     unsigned flags, struct error *error)
 {
 	CLEANUP_FREE char *said = image_path(temporary, "said"), *text = NULL;
+	const char *why;
 	size_t length = 0;
 	int status = 0;
 	pid_t child;
@@ -161,10 +172,8 @@ int image_run_status(const char *temporary, const char *package, const char *con
 		error_advise(error, "install the package %s", package);
 		return -ENOENT;
 	}
-	if (image_file_read(said, &text, &length, NULL) == 0)
-		text[strcspn(text, "\n")] = '\0';
-	return error_set(error, -EIO, "%s failed: %s", argv[0],
-			 text && *text ? text : "it did not say why");
+	why = image_file_read(said, &text, &length, NULL) == 0 ? said_why(text) : "";
+	return error_set(error, -EIO, "%s failed: %s", argv[0], *why ? why : "it did not say why");
 }
 
 int image_run(const char *temporary, const char *package, const char *const *argv,
