@@ -14,6 +14,7 @@
 #include "tools/devices.h"
 #include "tools/image.h"
 #include "tools/image_debian.h"
+#include "tools/qemu_disk.h"
 #include "tools/stack.h"
 #include "util/bytes.h"
 #include "util/size.h"
@@ -225,6 +226,11 @@ static int tell_debian(const struct build *build)
 		return cli_fail(-ENOMEM, &(struct error){ 0 });
 	cli_say("%s: Debian %s on a disk of %s, which boots by UEFI", build->job.out,
 		build->debian.suite, size_format(build->size, size));
+	if (!identity->keys && !identity->hash)
+		cli_note("nobody can log in: --ssh-key or --password-hash would let somebody");
+	/* A machine of ours takes the bytes of a disk only. */
+	if (!build->job.is_volume && qemu_disk_format_of_name(build->job.out))
+		return EXIT_DONE;
 	cli_say("To boot it by its kernel:");
 	cli_say("    tenon image extract %s --kernel %s.kernel --initrd %s.initrd", out, base,
 		base);
@@ -232,8 +238,6 @@ static int tell_debian(const struct build *build)
 		"console=ttyS0' --memory 512M --disk %s%s%s",
 		base, base, build->job.is_volume ? "vhost-user:sockets/" : "",
 		build->job.is_volume ? base : out, build->job.is_volume ? ".sock" : "");
-	if (!identity->keys && !identity->hash)
-		cli_note("nobody can log in: --ssh-key or --password-hash would let somebody");
 	return EXIT_DONE;
 }
 

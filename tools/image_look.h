@@ -21,6 +21,7 @@ struct cli_words;
 struct error;
 struct host_disk;
 struct image_ext;
+struct qemu_disk;
 struct stack;
 
 /* ---- image_open.c ---- */
@@ -33,6 +34,7 @@ struct image_disk {
 	struct block *block;
 	struct stack *stack;
 	struct host_disk *served;
+	struct qemu_disk *image; /* of qcow2 and the like, by its name */
 };
 
 /* On a fiber, as image_disk_close(). */

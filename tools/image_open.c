@@ -11,6 +11,7 @@
 #include "tools/host_disk.h"
 #include "tools/image_look.h"
 #include "tools/owner.h"
+#include "tools/qemu_disk.h"
 #include "tools/stack.h"
 
 int image_is_object(const struct cli_words *given, const char *word, bool *object,
@@ -41,6 +42,16 @@ static int open_object(struct image_disk *disk, const struct cli_words *given, c
 	return rc ? rc : stack_open_block(disk->stack, word, false, &disk->block, error);
 }
 
+/* By qemu-nbd; see qemu_disk.h. */
+static int open_image(struct image_disk *disk, const char *word, struct error *error)
+{
+	int rc = qemu_disk_open(&disk->image, word, qemu_disk_format_of_name(word), 0, error);
+
+	if (!rc)
+		disk->block = qemu_disk_block(disk->image);
+	return rc;
+}
+
 int image_disk_open(struct image_disk *disk, const struct cli_words *given, char *word,
 		    struct error *error)
 {
@@ -52,9 +63,11 @@ int image_disk_open(struct image_disk *disk, const struct cli_words *given, char
 	if (!rc)
 		rc = object ? open_object(disk, given, word, error)
 			    : device_check_answers(word, error);
-	if (!rc && !object)
+	if (!rc && !object && qemu_disk_format_of_name(word))
+		rc = open_image(disk, word, error);
+	else if (!rc && !object)
 		rc = block_open_file(&disk->block, word, BLOCK_OPEN_ODD, 0, error);
-	if (!rc && !object && (format = image_format_of_block(disk->block)))
+	if (!rc && !object && !disk->image && (format = image_format_of_block(disk->block)))
 		rc = image_format_refuse(format, word, error);
 	if (rc)
 		image_disk_close(disk);
@@ -63,7 +76,10 @@ int image_disk_open(struct image_disk *disk, const struct cli_words *given, char
 
 void image_disk_close(struct image_disk *disk)
 {
-	block_unref(disk->block);
+	/* An image's block is its own. */
+	if (!disk->image)
+		block_unref(disk->block);
+	qemu_disk_close(disk->image, NULL);
 	host_disk_close(disk->served);
 	stack_close(disk->stack, NULL);
 	*disk = (struct image_disk){ 0 };

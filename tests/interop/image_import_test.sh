@@ -61,6 +61,8 @@ cmp -n $((40 << 20)) swap.raw out.img || problem 'a disk that ends with swap was
 expect 0 'out2.qcow2' $TENON image import gpt.raw out2.qcow2 --size 200M
 qemu-img convert -f qcow2 -O raw out2.qcow2 out2.raw && sgdisk -v out2.raw | grep -q 'No problems' || problem 'into a qcow2 image'
 
+json "d['hostname'] == 'base' and d['size_bytes'] == 200 << 20 and d['problem'] is None" $TENON image show out2.qcow2 --json
+
 # ---- Refused ----
 rm -f out.img
 expect 1 'the disk in gpt.qcow2 has 100 MiB' $TENON image import gpt.qcow2 out.img --size 50M
