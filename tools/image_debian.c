@@ -18,10 +18,12 @@
 #include "util/bytes.h"
 #include "util/error.h"
 
-#define ESP_SIZE   (256u << 20)
-#define ESP_SMALL  (128u << 20) /* of a disk of less than 2 GiB */
-#define KERNEL     "linux-image-cloud-amd64"
-#define BASE       "initramfs-tools,systemd-sysv,systemd-boot,systemd-resolved,udev,dbus,iproute2,netbase"
+#define ESP_SIZE  (256u << 20)
+#define ESP_SMALL (128u << 20) /* of a disk of less than 2 GiB */
+#define KERNEL    "linux-image-cloud-amd64"
+#define BASE                                                                                       \
+	"initramfs-tools,systemd-sysv,systemd-boot,systemd-boot-efi,systemd-resolved,udev,dbus,"   \
+	"iproute2,netbase"
 #define BOOT_PARTS "systemd-bootx64.efi"
 
 /* ---- What the user says ---- */
