@@ -17,6 +17,7 @@
  *	bitmap CHUNK|none
  *	flush, fail DEVICE, remove DEVICE, add DEVICE, replace DEVICE DEVICE, wait, check, status, freeze, thaw
  *	devices NUMBER, fewer NUMBER, chunk BYTES, layout NAME, level6 LAYOUT	of the shape to go to
+ *	more NUMBER ADDING	of level 0; so many are added next, and then it is devices NUMBER
  *	rate BYTES		limit of a rebuild; sleep MILLISECONDS
  *	until PERCENT		of a rebuild
  *	crash			ends at once, without stopping the array
@@ -248,6 +249,12 @@ static int step(struct tool *tool, const char *what)
 	if (!strcmp(what, "level6"))
 		return raid_grow(tool->array,
 				 &(struct raid_grow){ .level = "6", .layout = take(tool) }, error);
+	if (!strcmp(what, "more")) {
+		struct raid_grow grow = { .devices = (unsigned)take_number(tool) };
+
+		grow.adding = (unsigned)take_number(tool);
+		return raid_grow(tool->array, &grow, error);
+	}
 	if (!strcmp(what, "layout"))
 		return raid_grow(tool->array, &(struct raid_grow){ .layout = take(tool) }, error);
 	if (!strcmp(what, "devices") || !strcmp(what, "fewer") || !strcmp(what, "chunk")) {
