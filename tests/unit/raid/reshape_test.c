@@ -62,6 +62,13 @@ static const struct kind kinds[] = {
 	{ { .level = 10, .chunk = 65536 }, 5, { .devices = 4, .array_size = 1 } },
 };
 
+/* Level 0 on its way: as level 4, without anybody who can be missing. Only power cuts; see reshape_level_test.c. */
+static const struct kind zero_kinds[] = {
+	{ { .level = 0, .chunk = 65536 }, 2, { .devices = 3 } },
+	{ { .level = 0, .chunk = 32768 }, 2, { .devices = 4, .chunk = 65536 } },
+	{ { .level = 0, .chunk = 65536 }, 3, { .devices = 2, .array_size = 1 } },
+};
+
 #define MORE_KINDS 2u
 
 static const struct kind *kind;
@@ -513,17 +520,56 @@ static void write_all(struct scene *scene)
 	free(bytes);
 }
 
+static bool has_superblock(struct block *disk)
+{
+	struct md_superblock sb;
+	bool found;
+
+	return md_superblock_find(disk, &sb, &found, NULL) != -ENOENT;
+}
+
+/* Those that were added to a level 0 only later may have none yet. */
+static unsigned members_of(const struct scene *scene, unsigned without, struct block **disks)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < after(); i++)
+		if (i != without && (kind->options.level || has_superblock(scene->disks[i])))
+			disks[count++] = scene->disks[i];
+	return count;
+}
+
+static int try_to_assemble(struct scene *scene)
+{
+	struct block *disks[MOST];
+	unsigned count = members_of(scene, UINT32_MAX, disks);
+
+	scene->array = NULL;
+	return raid_assemble(&scene->array, disks, count, NULL, &scene->error);
+}
+
+/* As the command does it. */
+static int begin_reshape(struct scene *scene)
+{
+	struct raid_grow grow = kind->grow;
+	int rc;
+
+	if (kind->options.level)
+		return raid_grow(scene->array, &grow, &scene->error);
+	grow.adding = after() - kind->count;
+	rc = raid_grow(scene->array, &grow, &scene->error);
+	for (unsigned i = kind->count; !rc && i < after(); i++)
+		rc = raid_add(scene->array, scene->disks[i], &scene->error);
+	return !rc && grow.adding ? raid_grow(scene->array, &kind->grow, &scene->error) : rc;
+}
+
 static void assemble(struct scene *scene, unsigned without, bool look)
 {
 	const struct raid_assemble_options options = { .read_only = look };
 	struct block *disks[MOST];
-	unsigned count = 0;
-	int rc;
+	unsigned count = members_of(scene, without, disks);
+	int rc = raid_assemble(&scene->array, disks, count, &options, &scene->error);
 
-	for (unsigned i = 0; i < after(); i++)
-		if (i != without)
-			disks[count++] = scene->disks[i];
-	rc = raid_assemble(&scene->array, disks, count, &options, &scene->error);
 	if (rc)
 		printf("assemble: %s\n", scene->error.text);
 	CU_ASSERT_EQUAL_FATAL(rc, 0);
@@ -535,7 +581,7 @@ static unsigned reshape_once(struct scene *scene, uint64_t cut)
 	struct raid_create_options options = kind->options;
 	struct raid_new_member members[MOST] = { 0 };
 	struct fiber *fiber;
-	unsigned cuts = 0, parities = options.level == 6 ? 2 : options.level == 10 ? 0 : 1;
+	unsigned cuts = 0, parities = options.level == 6 ? 2 : options.level % 10 ? 1 : 0;
 	unsigned kept;
 	int rc;
 
@@ -545,7 +591,9 @@ static unsigned reshape_once(struct scene *scene, uint64_t cut)
 		members[i].block = scene->disks[i];
 		members[i].spare = i >= kind->count;
 	}
-	CU_ASSERT_EQUAL_FATAL(raid_create(&scene->array, members, after(), &options, &scene->error),
+	CU_ASSERT_EQUAL_FATAL(raid_create(&scene->array, members,
+					  options.level ? after() : kind->count, &options,
+					  &scene->error),
 			      0);
 	CU_ASSERT_EQUAL(raid_rebuild_wait(scene->array, NULL, NULL, 1000000000, NULL), 0);
 	scene->blocks = (unsigned)(raid_array_block(scene->array)->size / BLOCK);
@@ -555,7 +603,7 @@ static unsigned reshape_once(struct scene *scene, uint64_t cut)
 			  (kind->grow.devices - parities)) -
 	       131072 * kind->count;
 	worn_power_cut_after(&scene->power, cut);
-	rc = raid_grow(scene->array, &kind->grow, &scene->error);
+	rc = begin_reshape(scene);
 	/* What is beyond may be lost. */
 	if (is_fewer())
 		scene->blocks = MIN(scene->blocks, kept / BLOCK);
@@ -576,20 +624,18 @@ static unsigned reshape_once(struct scene *scene, uint64_t cut)
 		raid_stop(scene->array, NULL);
 		worn_power_cut_after(&scene->power,
 				     cut + random_below(&scene->random, 60) + 20 * cuts);
-		if (raid_assemble(&scene->array, scene->disks, after(), NULL, &scene->error))
-			scene->array = NULL;
-		while (!scene->array) {
+		while (try_to_assemble(scene))
 			worn_power_cycle(&scene->power);
-			if (raid_assemble(&scene->array, scene->disks, after(), NULL,
-					  &scene->error))
-				scene->array = NULL;
-		}
 	}
 	worn_power_cycle(&scene->power);
 	assemble(scene, UINT32_MAX, false);
 	check_blocks(scene);
 	CU_ASSERT_EQUAL(raid_rebuild_wait(scene->array, NULL, NULL, 1000000000, NULL), 0);
 	check_blocks(scene);
+	if (!options.level) {
+		raid_stop(scene->array, NULL);
+		return cuts;
+	}
 	CU_ASSERT_EQUAL(differs(scene->array), 0);
 	raid_stop(scene->array, NULL);
 	assemble(scene, (unsigned)random_below(&scene->random, after()), true);
@@ -621,11 +667,11 @@ static void test_power(void)
 {
 	struct worker_options worker_options = { .virtual_clock = true, .seed = 3 };
 
-	for (unsigned i = 0; i < kind_count(); i++) {
+	for (unsigned i = 0; i < kind_count() + ARRAY_SIZE(zero_kinds); i++) {
 		struct scene *scene = calloc(1, sizeof(*scene));
 		struct worker *worker;
 
-		kind = &kinds[i];
+		kind = i < kind_count() ? &kinds[i] : &zero_kinds[i - kind_count()];
 		scene->random = (struct random){ i + 1 };
 		scene->power.random = (struct random){ i + 100 };
 		CU_ASSERT_EQUAL_FATAL(worker_create(&worker, &worker_options, &scene->error), 0);
