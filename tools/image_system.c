@@ -190,6 +190,25 @@ static void look_at_seed(json_t *row, struct fat *fat)
 		set_text(row, "hostname", hostname);
 }
 
+/* Where libblkid looks for a label, in the root folder, may be farther in than what it is given of a disk: the first
+ * sector has it, too. A table whose size is in 32 bits is FAT32's. */
+static void look_at_label(json_t *row, struct block *part)
+{
+	uint8_t boot[4096];
+	char label[12] = "";
+	size_t length = 11;
+
+	if (json_is_string(json_object_get(row, "label")) ||
+	    part->logical_block_size > sizeof(boot) ||
+	    block_read(part, 0, boot, part->logical_block_size))
+		return;
+	memcpy(label, boot + (get_le16(boot + 22) ? 43 : 71), length);
+	while (length && (label[length - 1] == ' ' || !label[length - 1]))
+		label[--length] = '\0';
+	if (*label && strcmp(label, "NO NAME") != 0)
+		set_text(row, "label", label);
+}
+
 void image_system_fat(json_t *row, struct block *part, bool is_seed)
 {
 	CLEANUP_FAT struct fat *fat = NULL;
@@ -202,6 +221,7 @@ void image_system_fat(json_t *row, struct block *part, bool is_seed)
 		set_text(row, "problem", error.text);
 		return;
 	}
+	look_at_label(row, part);
 	if (!fat_used(fat, &used))
 		set_number(row, "used_bytes", used);
 	if (is_seed) {

@@ -35,7 +35,7 @@ grep -q '^deb .* bookworm main$' arguments && grep -q '^deb .* bookworm-updates 
 [ "$(du -k disk.img | cut -f1)" -lt 100000 ] || problem "it takes $(du -k disk.img)"
 sgdisk -v disk.img | grep -q 'No problems found' || problem "$(sgdisk -v disk.img)"
 json "d['os'] == 'Small 1' and d['hostname'] == 'web1' and d['kernel'] == '6.1.0-10-amd64' and [p['type'] for p in d['parts']] == ['EFI system', 'Linux root (x86-64)']
-	and d['parts'][1]['label'] == 'root' and d['parts'][0]['boot_files'] == ['EFI/BOOT/BOOTX64.EFI',
+	and d['parts'][0]['label'] == 'ESP' and d['parts'][1]['label'] == 'root' and d['parts'][0]['boot_files'] == ['EFI/BOOT/BOOTX64.EFI',
 	'EFI/systemd/systemd-bootx64.efi', 'loader/entries/debian-6.1.0-10-amd64.conf']" $TENON image show disk.img --json
 esp=disk.img@@1M root="disk.img?offset=$((257 << 20))"
 e2fsck -fn "$root" >fsck 2>&1 || problem "$(cat fsck)"
