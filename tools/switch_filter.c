@@ -42,26 +42,26 @@ static int list_rules(const char *name, const char *port, const struct cli_listi
 	return status;
 }
 
-static json_t *place(char **words, uint64_t position)
+static json_t *place(const struct cli_words *operands, uint64_t position)
 {
-	return json_pack("{s:s, s:s, s:I}", "port", words[0], "direction", words[1], "position",
-			 (json_int_t)position);
+	return json_pack("{s:s, s:s, s:I}", "port", operands->words[2], "direction",
+			 operands->words[3], "position", (json_int_t)position);
 }
 
-static int add_rule(const char *name, char **words, uint64_t position)
+static int add_rule(const char *name, const struct cli_words *operands, uint64_t position)
 {
 	struct filter_action action;
 	struct error error = { 0 };
 	json_t *params, *filter;
 
-	if (filter_action_parse(&action, words[3], &error))
+	if (filter_action_parse(&action, operands->words[5], &error))
 		return cli_usage_error("%s", error.text);
-	filter = switch_filter_json(words[2], &error);
+	filter = switch_filter_json(operands->words[4], &error);
 	if (!filter)
 		return cli_usage_error("%s", error.text);
-	params = place(words, position);
+	params = place(operands, position);
 	json_object_set_new(params, "filter", filter);
-	json_object_set_new(params, "action", json_string(words[3]));
+	json_object_set_new(params, "action", json_string(operands->words[5]));
 	return switch_ask(name, "switch.filter.add", params, NULL);
 }
 
@@ -91,10 +91,9 @@ int switch_filter(int argc, char **argv)
 	if (!strcmp(action, "list") && operands.count <= 3)
 		return list_rules(name, operands.count == 3 ? operands.words[2] : NULL, &listing);
 	if (!strcmp(action, "remove") && operands.count == 4 && placed && position)
-		return switch_ask(name, "switch.filter.remove", place(&operands.words[2], position),
-				  NULL);
+		return switch_ask(name, "switch.filter.remove", place(&operands, position), NULL);
 	if (!strcmp(action, "add") && operands.count == 6 && placed)
-		return add_rule(name, &operands.words[2], position);
+		return add_rule(name, &operands, position);
 	return cli_usage_error("\"%s\" with %u words behind it: expected add PORT in|out EXPR "
 			       "ACTION, remove PORT in|out --position N or list [PORT]",
 			       action, operands.count - 2);
