@@ -5,6 +5,7 @@
  */
 #include "block/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
@@ -17,6 +18,8 @@
 #include "block/identity.h"
 #include "util/error.h"
 #include "util/process.h"
+
+#define LOOPS "/sys/devices/virtual/block" /* what /sys/block links to */
 
 static bool is_part_of(const struct block_identity *identity, dev_t device)
 {
@@ -130,26 +133,39 @@ static int check_loop(const char *folder, const char *path, const struct block_i
 	return check_claim(path, node, error);
 }
 
+/* Whether it is a loop device that shows something. `folder` is that of all of them, through which the way is short. */
+static bool is_attached(int folder, const char *name)
+{
+	char path[300];
+
+	if (strncmp(name, "loop", 4) != 0 || strlen(name) > 250)
+		return false;
+	snprintf(path, sizeof(path), "%s/loop/backing_file", name);
+	return !faccessat(folder, path, F_OK, 0);
+}
+
+/* A host has hundreds of loop devices at times, and a group a hundred devices for which they are looked through. */
 int file_check_loops(const struct block_identity *identity, const char *path, struct error *error)
 {
-	const char *const suffix = "/loop/backing_file";
+	DIR *all = opendir(LOOPS);
+	const struct dirent *entry;
 	int rc = 0;
-	glob_t loops;
 
-	rc = glob("/sys/block/loop*/loop/backing_file", GLOB_ERR, NULL, &loops);
-	if (rc == GLOB_ABORTED && !access("/sys/block", F_OK))
-		return error_set(error, -EIO,
-				 "%s: it cannot be seen which loop devices show it: /sys/block "
-				 "cannot be read",
-				 path);
-	if (rc)
+	if (!all && errno == ENOENT)
 		return 0;
-	for (size_t i = 0; !rc && i < loops.gl_pathc; i++) {
-		char *folder = loops.gl_pathv[i];
+	if (!all)
+		return error_set(error, -EIO,
+				 "%s: it cannot be seen which loop devices show it: %s cannot be "
+				 "read",
+				 path, LOOPS);
+	while (!rc && (entry = readdir(all))) {
+		char folder[320];
 
-		folder[strlen(folder) - strlen(suffix)] = '\0';
+		if (!is_attached(dirfd(all), entry->d_name))
+			continue;
+		snprintf(folder, sizeof(folder), "%s/%.250s", LOOPS, entry->d_name);
 		rc = check_loop(folder, path, identity, error);
 	}
-	globfree(&loops);
+	closedir(all);
 	return rc;
 }
