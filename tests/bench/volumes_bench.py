@@ -4,7 +4,7 @@
 What changes and listings of a large group cost: volumes_bench.py TENON FOLDER [--volumes N] [--pvs N] [--rounds N].
 
 One group, made once: N volumes on one PV that has the metadata (many_volumes.py), and other PVs without. tenon works on the images, lvm2 on
-loop devices of them, in turn; figures are processor time (user and system) of a command, medians of the rounds. With a server
+loop devices of them, which are attached for its turn alone; figures are processor time (user and system) of a command, medians of the rounds. With a server
 it is that of the command and the server together.
 """
 import argparse
@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 
+NAMES = ("list", "show", "create", "extend", "remove")
 FOLDER = os.path.dirname(os.path.realpath(__file__))
 
 
@@ -34,33 +35,69 @@ def run(words, **options):
         sys.exit(f"{' '.join(words)}: {done.returncode}: {done.stderr.decode()}")
 
 
-class Tool:
-    def __init__(self, verbs, server=None):
-        self.verbs, self.server, self.figures = verbs, server, {name: [] for name in verbs}
+class Loops:
+    """All images on loop devices, for as long as it is entered; `config` has lvm2 see these alone."""
 
-    def measure(self, name):
+    def __init__(self, count):
+        self.count, self.devices, self.config = count, [], ""
+
+    def __enter__(self):
+        with open("loops", "w") as kept:
+            for i in range(self.count):
+                loop = subprocess.run(["losetup", "-f", "--show", f"p{i}.img"], stdout=subprocess.PIPE, check=True)
+                self.devices.append(loop.stdout.decode().strip())
+                kept.write(self.devices[-1] + "\n")
+                kept.flush()
+        self.config = config_of(self.devices)
+        return self
+
+    def __exit__(self, *_):
+        run(["losetup", "-d", *self.devices])
+        self.devices = []
+        os.unlink("loops")
+
+
+class Tool:
+    """`verbs` says the commands, of a configuration. With `loops` these are there for each of its turns."""
+
+    def __init__(self, verbs, loops=None, server=None):
+        self.verbs, self.loops, self.server = verbs, loops, server
+        self.figures = {name: [] for name in NAMES}
+
+    def measure_once(self, name, config):
         before = spent(), of_process(self.server) if self.server else 0
-        run(self.verbs[name])
+        run(self.verbs(config)[name])
         after = spent(), of_process(self.server) if self.server else 0
         self.figures[name].append((after[0] - before[0] + after[1] - before[1]) * 1000)
 
+    def measure(self, name):
+        if not self.loops:
+            self.measure_once(name, None)
+            return
+        with self.loops as loops:
+            self.measure_once(name, loops.config)
 
-def of_tenon(tenon):
+
+def one_of(given):
+    return f"vg0/lv{given.volumes // 2:05d}"
+
+
+def of_tenon(tenon, one):
     return {
         "list": [tenon, "lv", "list"],
-        "show": [tenon, "lv", "show", "vg0/lv00500"],
+        "show": [tenon, "lv", "show", one],
         "create": [tenon, "lv", "create", "vg0/ours", "--size", "1M"],
         "extend": [tenon, "lv", "extend", "vg0/ours", "--size", "+1M"],
         "remove": [tenon, "lv", "remove", "vg0/ours", "--yes"],
     }
 
 
-def of_lvm(config):
+def of_lvm(config, one):
     def lvm(verb, *words):
         return ["lvm", verb, "--driverloaded", "n", "--config", config, *words]
     return {
         "list": lvm("lvs", "vg0"),
-        "show": lvm("lvs", "vg0/lv00500"),
+        "show": lvm("lvs", one),
         "create": lvm("lvcreate", "-an", "-Zn", "-Wn", "-L", "1M", "-n", "theirs", "vg0"),
         "extend": lvm("lvextend", "-L", "+1M", "vg0/theirs"),
         "remove": lvm("lvremove", "-y", "vg0/theirs"),
@@ -80,25 +117,32 @@ def make_group(tenon, volumes, pvs):
             image.truncate((2 << 30) if i == 0 else (64 << 20))
     run([tenon, "vg", "create", "vg0", "p0.img", "--metadata-size", "64M", "--extent-size", "128K"])
     run([sys.executable, os.path.join(FOLDER, "many_volumes.py"), "p0.img", str(volumes)])
-    loops = []
-    with open("loops", "w") as kept:
-        for i in range(pvs):
-            loop = subprocess.run(["losetup", "-f", "--show", f"p{i}.img"], stdout=subprocess.PIPE, check=True)
-            loops.append(loop.stdout.decode().strip())
-            kept.write(loops[-1] + "\n")
-            kept.flush()
-    config = config_of(loops)
-    for verb, words in (("pvcreate", ["--metadatacopies", "0"]), ("vgextend", ["vg0"])):
-        if pvs > 1:
-            run(["lvm", verb, "--driverloaded", "n", "--config", config, *words, *loops[1:]])
-    return config
+    loops = Loops(pvs)
+    with loops:
+        for verb, words in (("pvcreate", ["--metadatacopies", "0"]), ("vgextend", ["vg0"])):
+            if pvs > 1:
+                run(["lvm", verb, "--driverloaded", "n", "--config", loops.config, *words, *loops.devices[1:]])
+    return loops
 
 
 def rounds_of(tools, rounds):
     for _ in range(rounds):
-        for name in ("list", "show", "create", "extend", "remove"):
+        for name in NAMES:
             for tool in tools:
                 tool.measure(name)
+
+
+def measure_served(given, what, server):
+    while b"\nready" not in b"\n" + open("out", "rb").read():
+        if server.poll() is not None:
+            sys.exit(open("out").read())
+        time.sleep(0.1)
+    served = Tool(lambda _: of_tenon(given.tenon, one_of(given)), server=server.pid)
+    rounds_of([served], max(given.rounds, 21))
+    for name, all_of in served.figures.items():
+        print(f"{what}, served, {name}: {statistics.mean(all_of):.1f} ms, median {statistics.median(all_of):.1f} ms", flush=True)
+    memory = next(int(line.split()[1]) for line in open(f"/proc/{server.pid}/status") if line.startswith("VmRSS"))
+    print(f"{what}, served: memory {memory / 1024:.0f} MiB", flush=True)
 
 
 def main():
@@ -112,8 +156,9 @@ def main():
     os.chdir(given.folder)
     os.environ.update(TENON_RUNTIME_DIR=given.folder + "/run", TENON_DEVICES_FILE=given.folder + "/none",
                       TENON_DEVICES=given.folder + "/p*.img", TENON_ARCHIVE="off")
-    config = make_group(given.tenon, given.volumes, given.pvs)
-    ours, theirs = Tool(of_tenon(given.tenon)), Tool(of_lvm(config))
+    loops = make_group(given.tenon, given.volumes, given.pvs)
+    one = one_of(given)
+    ours, theirs = Tool(lambda _: of_tenon(given.tenon, one)), Tool(lambda config: of_lvm(config, one), loops)
     rounds_of([ours, theirs], given.rounds)
     what = f"{given.volumes} volumes on {given.pvs} PVs"
     for name in ours.figures:
@@ -121,18 +166,11 @@ def main():
         print(f"{what}, {name}: {one:.1f} ms, lvm2 {other:.1f} ms; times {other / one:.1f}", flush=True)
     with open("out", "wb") as out:
         server = subprocess.Popen([given.tenon, "serve", "--socket-dir", "s", "vg0"], stdout=out, stderr=out)
-    while b"\nready" not in b"\n" + open("out", "rb").read():
-        if server.poll() is not None:
-            sys.exit(open("out").read())
-        time.sleep(0.1)
-    served = Tool(of_tenon(given.tenon), server.pid)
-    rounds_of([served], max(given.rounds, 21))
-    for name, all_of in served.figures.items():
-        print(f"{what}, served, {name}: {statistics.mean(all_of):.1f} ms, median {statistics.median(all_of):.1f} ms", flush=True)
-    memory = next(int(line.split()[1]) for line in open(f"/proc/{server.pid}/status") if line.startswith("VmRSS"))
-    print(f"{what}, served: memory {memory / 1024:.0f} MiB", flush=True)
-    server.terminate()
-    server.wait()
+    try:
+        measure_served(given, what, server)
+    finally:
+        server.terminate()
+        server.wait()
 
 
 main()
