@@ -13,7 +13,7 @@ cd "$WORK"
 truncate -s 15T probe 2>/dev/null || rig_skip "no file of 15 TiB can be made here"
 rm probe
 server=
-trap 'kill -9 $server 2>/dev/null; rig_end' EXIT
+trap 'status=$?; set +e; kill -9 $server 2>/dev/null; (exit $status); rig_end' EXIT
 
 # name, members, their size, what is created
 names=(five far)

@@ -18,7 +18,7 @@ RANDOM=${SEED:-$$}
 CELL=65536 CELLS=192 # of 12 MiB, which the smallest of them has; a piece in each
 
 server= writers= meddler=
-trap 'kill -9 $server $writers $meddler 2>/dev/null; rig_end' EXIT
+trap 'status=$?; set +e; kill -9 $server $writers $meddler 2>/dev/null; (exit $status); rig_end' EXIT
 serve() {
 	rm -f out # the last one's may say "ready" until the shell has truncated it
 	"$TENON" serve md/x --socket-dir s --degraded "${devices[@]}" >out 2>err &
