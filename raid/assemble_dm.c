@@ -41,9 +41,10 @@ static int check(const struct dm_look *look, unsigned place, struct error *error
 
 	if (sb->flags & (DM_RAID_RESHAPE_ACTIVE | DM_RAID_RESHAPE_BACKWARDS))
 		return error_set(error, -EOPNOTSUPP, "%s: a reshape is in progress", shape->name);
-	if (sb->devices != look->places)
+	/* Images of mirrors come and go, and their places change, before superblocks say so. */
+	if (sb->devices != look->places && shape->level != 1)
 		return differs(look, place, "devices", sb->devices, look->places, error);
-	if (sb->position != place)
+	if (sb->position != place && shape->level != 1)
 		return differs(look, place, "the place", sb->position, place, error);
 	if (sb->level != shape->level)
 		return differs(look, place, "level", (uint64_t)(int64_t)sb->level,
@@ -113,12 +114,18 @@ static void find_newest(struct dm_look *look)
 	look->events = MAX(look->events, 1u);
 }
 
+/* Where superblocks have a component's place. */
+static uint32_t recorded_place(const struct dm_look *look, unsigned place)
+{
+	return has_superblock(look, place) ? look->found[place].position : place;
+}
+
 /* One that the newest calls failed, and that did not go on without the newest: it is here again. */
 static bool is_back(const struct dm_look *look, unsigned place)
 {
 	return look->shape->level && has_superblock(look, place) &&
-	       dm_raid_failed(&look->found[look->newest], place) &&
-	       !dm_raid_failed(&look->found[place], look->newest);
+	       dm_raid_failed(&look->found[look->newest], recorded_place(look, place)) &&
+	       !dm_raid_failed(&look->found[place], recorded_place(look, look->newest));
 }
 
 static bool is_filled(const struct dm_look *look, unsigned place)
@@ -130,7 +137,7 @@ static bool is_filled(const struct dm_look *look, unsigned place)
 static bool is_failed(const struct dm_look *look, const struct dm_raid_superblock *found,
 		      unsigned place)
 {
-	return dm_raid_failed(found, place) && !is_filled(look, place);
+	return dm_raid_failed(found, recorded_place(look, place)) && !is_filled(look, place);
 }
 
 /* Whether the bitmap of the newest has all that a former member missed. */

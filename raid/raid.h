@@ -19,7 +19,7 @@
  *	run.c		an array's life: made, started, stopped, gone
  *	assemble.c	from a set of blocks to a running array
  *	freshest.c	which of their superblocks is believed; halves that ran apart
- *	create.c	new arrays, as create_plan.c plans them
+ *	create.c	new arrays, as create_plan.c plans them; create_dm.c: dm-raid's, of data that are there
  *	members.c	fail, remove and add; journal_add.c: a write journal is added
  *	reshape.c	other shapes are begun; raid5_reshape.c and raid10_reshape.c go on with them, by what they share: reshape_step.h,
  *			reshape_gate.h
@@ -238,6 +238,11 @@ struct raid_shape {
 int raid_assemble_components(struct raid_array **out, const struct raid_shape *shape,
 			     const struct raid_component *components, unsigned places,
 			     const struct raid_assemble_options *options, struct error *error);
+
+/* Writes superblocks and bitmaps for an array of components that is not there yet: each of `size` bytes; those that are `filled` have their
+ * data, and agree; the others will be filled from them. Durable. -EINVAL for a shape that cannot be, -ENOSPC where a bitmap does not fit. */
+int raid_create_components(const struct raid_shape *shape, struct block *const *metas,
+			   const bool *filled, unsigned places, uint64_t size, struct error *error);
 
 /* Writes down that members which are missing are out of the array, as the first write would. 0, or the
  * error of the superblocks. */

@@ -287,6 +287,41 @@ static int repair(struct volume_group *group, const char *name, json_t *params, 
 	return rc;
 }
 
+static void tell_converted(const struct volume_group *group, const struct volume_lv *lv,
+			   json_t *news)
+{
+	unsigned images = lv->segments->area_count;
+	bool redundant = volume_lv_is_raid(lv) && strncmp(volume_lv_type(lv), "raid0", 5) != 0;
+
+	tell(news, "%s/%s: is %s now, in %u part%s%s", group->name, lv->name, volume_lv_type(lv),
+	     images, images > 1 ? "s" : "", redundant ? "" : "; its data are kept once");
+}
+
+static int convert(struct volume_group *group, const char *name, json_t *params, json_t *news,
+		   struct error *error)
+{
+	CLEANUP_FREE struct volume_pv **pvs = NULL;
+	struct volume_convert wish = {
+		.type = json_string_value(json_object_get(params, "type")),
+		.split_name = json_string_value(json_object_get(params, "split")),
+		.region_size = number(params, "region_size"),
+		.stripe_size = (uint32_t)number(params, "stripe_size"),
+		.mirrors = (unsigned)number(params, "mirrors"),
+	};
+	int rc = check_numbers(params, name, error);
+
+	if (!rc)
+		rc = lv_place_find_pvs(group, params, &pvs, &wish.pv_count, error);
+	wish.pvs = pvs;
+	if (!rc)
+		rc = volume_lv_convert(group, name, &wish, error);
+	if (!rc)
+		tell_converted(group, volume_group_get_lv(group, name), news);
+	if (!rc && wish.split_name)
+		tell(news, "%s/%s: is a volume of its own now", group->name, wish.split_name);
+	return rc;
+}
+
 int lv_change(struct volume_group *group, const char *method, json_t *params, json_t *news,
 	      struct error *error)
 {
@@ -305,6 +340,8 @@ int lv_change(struct volume_group *group, const char *method, json_t *params, js
 		return volume_lv_remove(group, name, error);
 	if (!strcmp(method, "lv.resize"))
 		return resize(group, name, params, news, error);
+	if (!strcmp(method, "lv.convert"))
+		return convert(group, name, params, news, error);
 	if (!strcmp(method, "lv.repair"))
 		return repair(group, name, params, news, error);
 	if (!strcmp(method, "lv.change") || !strcmp(method, "lv.tag"))

@@ -137,6 +137,17 @@ static int check_clients(const struct lv_command *change, const char *socket, st
 	return error_advise(error, "shut the machine down that uses it: `tenon status` names it");
 }
 
+static void say_converted(const struct lv_command *change, const struct volume_group *group)
+{
+	const char *split = json_string_value(json_object_get(change->params, "split"));
+	const struct volume_lv *lv = volume_group_get_lv(group, strchr(change->name, '/') + 1);
+
+	cli_say("%s: would be %s, in %u part%s", change->name, volume_lv_type(lv),
+		lv->segments->area_count, lv->segments->area_count > 1 ? "s" : "");
+	if (split)
+		cli_say("%s/%s: would be a volume of its own", group->name, split);
+}
+
 /* What has no plan of its own is made on overlays. */
 static int change_rehearse(struct lv_command *change, const char *socket, struct error *error)
 {
@@ -158,6 +169,8 @@ static int change_rehearse(struct lv_command *change, const char *socket, struct
 		rc = lv_change(group, change->method, change->params, news, error);
 	if (!rc && new_name) {
 		cli_say("%s: would be renamed to %s/%s", change->name, vg, new_name);
+	} else if (!rc && !strcmp(change->method, "lv.convert")) {
+		say_converted(change, group);
 	} else if (!rc) {
 		const struct volume_lv *lv =
 			volume_group_get_lv(group, strchr(change->name, '/') + 1);
@@ -216,6 +229,8 @@ static bool check_new_words(const struct lv_command *change, struct error *error
 		!strcmp(change->method, "lv.create") ? strchr(change->name, '/') + 1 : new_name;
 	static const char *const lists[] = { "tags", "add_tags" };
 
+	if (!of)
+		of = json_string_value(json_object_get(change->params, "split"));
 	if (of && volume_lv_name_check(of, error))
 		return false;
 	for (unsigned i = 0; i < ARRAY_SIZE(lists); i++) {

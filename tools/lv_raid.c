@@ -201,6 +201,14 @@ int lv_scrub_verb(int argc, char **argv)
 	return volume_rebuild(&rebuild, operands.words[0]);
 }
 
+int lv_repair_wait(const struct cli_words *given, char *name)
+{
+	struct rebuild rebuild = { .progress.what = "rebuild", .given = *given };
+
+	rebuild.mend = json_pack("{s:o}", "name", describe_text(name));
+	return volume_rebuild(&rebuild, name);
+}
+
 int lv_repair_verb(int argc, char **argv)
 {
 	struct rebuild rebuild = { .progress.what = "rebuild", .rehearse = repair_rehearse };

@@ -18,7 +18,7 @@
  *	raid.bitmap	{name, remove, chunk}: adds a bitmap of that chunk in bytes (0: chosen), or removes it
  *	raid.speed	{name, least, most} -> {least, most}: bytes a second; most 0: no limit; what is not given stays
  *	raid.wait	{name} -> {done, progress}, after at most a quarter of a second
- *	lv.create, lv.remove, lv.rename, lv.resize, lv.change, lv.tag, lv.repair	{name, ...}: see lv_change.h -> {problem, clients, notes, news}:
+ *	lv.create, lv.remove, lv.rename, lv.resize, lv.change, lv.tag, lv.repair, lv.convert	{name, ...}: see lv_change.h -> {problem, clients, notes, news}:
  *		why the volume is not served, or null; how many machines have it
  *	lv.plan		{name, ...}: see lv_plan.h
  *	lv.limit	{name, ...}: see limits.h
@@ -197,6 +197,7 @@ static int change_volume(struct serve *serve, struct volume_change *change, json
 	/* A volume that is open may only grow. */
 	bool stays = !strcmp(change->method, "lv.create") || !strcmp(change->method, "lv.tag") ||
 		     !strcmp(change->method, "lv.repair") ||
+		     !strcmp(change->method, "lv.convert") ||
 		     (!strcmp(change->method, "lv.change") &&
 		      !json_object_get(change->params, "writable")) ||
 		     (!strcmp(change->method, "lv.resize") &&
@@ -263,6 +264,7 @@ DEFINE_LV_METHOD(serve_lv_resize, "lv.resize")
 DEFINE_LV_METHOD(serve_lv_change, "lv.change")
 DEFINE_LV_METHOD(serve_lv_tag, "lv.tag")
 DEFINE_LV_METHOD(serve_lv_repair, "lv.repair")
+DEFINE_LV_METHOD(serve_lv_convert, "lv.convert")
 
 struct planning {
 	struct volume_change change;
@@ -359,6 +361,7 @@ const struct rpc_method serve_methods[] = {
 	{ "raid.wait", serve_raid_wait },
 	{ "lv.create", serve_lv_create },
 	{ "lv.repair", serve_lv_repair },
+	{ "lv.convert", serve_lv_convert },
 	{ "lv.remove", serve_lv_remove },
 	{ "lv.rename", serve_lv_rename },
 	{ "lv.resize", serve_lv_resize },

@@ -316,6 +316,39 @@ int lvm_active_open(struct volume_group *group, struct volume_lv *lv, bool writa
 	return rc;
 }
 
+/* ---- Holding ---- */
+
+int lvm_active_hold(struct volume_lv *lv, struct lvm_hold *hold, struct error *error)
+{
+	struct lvm_active *active = lv->private->active;
+	int rc = 0;
+
+	*hold = (struct lvm_hold){ 0 };
+	if (!active)
+		return 0;
+	if (active->reader)
+		hold->blocks[0] = block_ref(&active->reader->block);
+	if (active->writer)
+		hold->blocks[1] = block_ref(&active->writer->block);
+	for (unsigned i = 0; i < 2; i++)
+		if (hold->blocks[i])
+			block_quiesce(hold->blocks[i]);
+	if (active->writer)
+		rc = block_flush_all(active->table.devices, active->table.device_count);
+	return rc ? error_set(error, rc, "%s/%s: flushing it: %s", active->group->name, lv->name,
+			      error_name(rc))
+		  : 0;
+}
+
+void lvm_active_release(struct lvm_hold *hold)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		if (hold->blocks[i])
+			block_resume(hold->blocks[i]);
+		block_unref(steal_pointer(&hold->blocks[i]));
+	}
+}
+
 /* ---- Changing ---- */
 
 /* A guest that was told a block size goes on using it. */
@@ -347,8 +380,9 @@ int lvm_active_prepare(struct volume_group *group, struct volume_lv *lv, struct 
 		active->assemble_anew = true;
 		return 0;
 	}
-	rc = active ? lv_table_build(group, lv, active->table.writable, active->table.array,
-				     &active->next, error)
+	/* An array is written to by all its users, other tables only by those who write. */
+	rc = active ? lv_table_build(group, lv, active->table.writable || active->writer,
+				     active->table.array, &active->next, error)
 		    : 0;
 	if (active && !rc)
 		rc = check_block_size(active->reader, &active->next, error);

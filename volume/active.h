@@ -77,6 +77,15 @@ void lvm_active_settle(const struct volume_group *group, const struct volume_lv 
 int lvm_active_check_writable(const struct volume_group *group, const struct volume_lv *lv,
 			      struct error *error);
 
+/* Its blocks, while requests wait. */
+struct lvm_hold {
+	struct block *blocks[2];
+};
+
+/* Has requests of all users of a volume wait, and what they have written durable. lvm_active_release() is called in both cases. Suspends. */
+int lvm_active_hold(struct volume_lv *lv, struct lvm_hold *hold, struct error *error);
+void lvm_active_release(struct lvm_hold *hold);
+
 /*
  * Has a volume in use follow its segments: prepare builds the new table from the segments in memory, beside the one
  * in use, and refuses what an open volume must not become; swap puts it in place (`made`) or drops it, and cannot

@@ -19,9 +19,10 @@ struct lvm_array {
 	struct raid_array *raid;
 	struct log *log;
 	/* What it was assembled from. */
+	const struct lvm_raid_kind *kind;
 	uint32_t extents;
 	unsigned places;
-	char (*uuids)[VOLUME_UUID_TEXT]; /* of the images by place */
+	char (*uuids)[VOLUME_UUID_TEXT]; /* of the images by place, then of the metadata volumes */
 };
 
 struct raid_array *lvm_array_raid(const struct lvm_array *array)
@@ -52,16 +53,23 @@ void lvm_array_unref(struct lvm_array *array)
 	array_free(array);
 }
 
+/* NULL: there is none, and its uuid is empty. */
+static bool is_another(const struct volume_area *area, const char *uuid)
+{
+	return area ? !area->lv || strcmp(area->lv->uuid, uuid) != 0 : uuid[0] != '\0';
+}
+
 bool lvm_array_differs(const struct lvm_array *array, const struct volume_lv *lv)
 {
 	const struct volume_segment *segment = lvm_lv_raid(lv);
 
 	if (!segment || segment->extent_count != array->extents ||
-	    segment->area_count != array->places)
+	    segment->area_count != array->places || segment->private->raid->kind != array->kind)
 		return true;
 	for (unsigned i = 0; i < array->places; i++)
-		if (!segment->areas[i].lv ||
-		    strcmp(segment->areas[i].lv->uuid, array->uuids[i]) != 0)
+		if (is_another(&segment->areas[i], array->uuids[i]) ||
+		    is_another(segment->metas ? &segment->metas[i] : NULL,
+			       array->uuids[array->places + i]))
 			return true;
 	return false;
 }
@@ -76,13 +84,18 @@ static struct lvm_array *array_new(const struct volume_segment *segment, struct 
 	array->log = log;
 	array->extents = segment->extent_count;
 	array->places = segment->area_count;
-	array->uuids = calloc(array->places, sizeof(*array->uuids));
+	array->kind = segment->private->raid->kind;
+	array->uuids = calloc(2ul * array->places, sizeof(*array->uuids));
 	if (!array->uuids) {
 		free(array);
 		return NULL;
 	}
-	for (unsigned i = 0; i < array->places; i++)
+	for (unsigned i = 0; i < array->places; i++) {
 		memcpy(array->uuids[i], segment->areas[i].lv->uuid, VOLUME_UUID_TEXT);
+		if (segment->metas)
+			memcpy(array->uuids[array->places + i], segment->metas[i].lv->uuid,
+			       VOLUME_UUID_TEXT);
+	}
 	return array;
 }
 

@@ -10,6 +10,36 @@
 #include "util/bytes.h"
 #include "util/error.h"
 
+static bool is_part_of(const struct volume_lv *lv, const struct volume_lv *part)
+{
+	const struct volume_segment *segment = lv ? lvm_lv_raid(lv) : NULL;
+
+	for (unsigned i = 0; segment && i < segment->area_count; i++)
+		if (segment->areas[i].lv == part ||
+		    (segment->metas && segment->metas[i].lv == part))
+			return true;
+	return false;
+}
+
+int lvm_raid_check_part_names(const struct volume_group *group, const char *name,
+			      const struct volume_lv *lv, unsigned images, struct error *error)
+{
+	static const char *const kinds[] = { "rimage", "rmeta" };
+	char part[LVM_RAID_NAME];
+
+	for (unsigned i = 0; i < images; i++)
+		for (unsigned k = 0; k < ARRAY_SIZE(kinds); k++) {
+			const struct volume_lv *other;
+
+			snprintf(part, sizeof(part), "%s_%s_%u", name, kinds[k], i);
+			other = volume_group_get_lv(group, part);
+			if (other && !is_part_of(lv, other))
+				return error_set(error, -EEXIST, "%s/%s: exists already",
+						 group->name, part);
+		}
+	return lvm_lv_dm_name_check(group, part, error);
+}
+
 int lvm_raid_drop(struct change *change, struct volume_lv *lv)
 {
 	const struct volume_segment *segment = lvm_lv_raid(lv);

@@ -27,6 +27,16 @@ struct volume_lv *lvm_raid_new_part(struct change *change, const char *lv, const
 uint32_t lvm_raid_meta_extents(const struct volume_group *group, uint64_t region,
 			       uint32_t image_extents);
 
+/* A bitmap's region for a volume with so many extents: `region` (0: the usual), or more where there would be too many. */
+uint64_t lvm_raid_region(const struct volume_group *group, uint64_t region, uint32_t extents);
+
+/* Whether so many images of a volume of that name may be called as they are: 0, or -EEXIST where one that is no part of `lv` (or NULL) is. */
+int lvm_raid_check_part_names(const struct volume_group *group, const char *name,
+			      const struct volume_lv *lv, unsigned images, struct error *error);
+
+/* No image has the status REBUILD any more: a commit where one had. */
+int lvm_raid_clear_rebuild(struct volume_group *group, struct volume_lv *lv, struct error *error);
+
 /* Room for `images` parts, each on PVs of its own and none of `avoid`, in *result. -ENOSPC, -ENOMEM. */
 int lvm_raid_place(const struct volume_group *group, const struct volume_lv_options *options,
 		   const struct volume_lv *avoid, unsigned images, uint32_t extents,

@@ -18,6 +18,7 @@
 #include "util/size.h"
 #include "volume/active.h"
 #include "volume/raid_change.h"
+#include "volume/raid_convert.h"
 
 #define REGION_DEFAULT (2ull << 20)
 #define REGION_MIN     4096u
@@ -121,10 +122,17 @@ uint32_t lvm_raid_meta_extents(const struct volume_group *group, uint64_t region
 	return (uint32_t)((bytes + group->extent_size - 1) / group->extent_size);
 }
 
+uint64_t lvm_raid_region(const struct volume_group *group, uint64_t region, uint32_t extents)
+{
+	region = region ? region : REGION_DEFAULT;
+	while (extents * group->extent_size / region > REGIONS_MAX)
+		region *= 2;
+	return region;
+}
+
 static void set_extents(const struct volume_group *group, struct raid_wish *wish, uint32_t extents)
 {
-	while (extents * group->extent_size / wish->raid.region > REGIONS_MAX)
-		wish->raid.region *= 2;
+	wish->raid.region = lvm_raid_region(group, wish->raid.region, extents);
 	wish->extents = extents;
 	wish->image_extents = lvm_raid_image_extents(&wish->raid, wish->images, extents);
 	wish->meta_extents =
@@ -135,23 +143,16 @@ static void set_extents(const struct volume_group *group, struct raid_wish *wish
 
 /* ---- Where ---- */
 
-static bool lies_on(const struct volume_lv *lv, const struct volume_pv *pv)
-{
-	for (unsigned i = 0; i < lv->segment_count; i++)
-		for (unsigned k = 0; k < lv->segments[i].area_count; k++)
-			if (lv->segments[i].areas[k].pv == pv)
-				return true;
-	return false;
-}
-
-/* Whether a part of the array, of those that are not lost, is on the PV. */
+/* Whether the volume or a part of the array, of those that are not lost, is on the PV. */
 static bool array_lies_on(const struct volume_lv *lv, const struct volume_pv *pv)
 {
 	const struct volume_segment *segment = lvm_lv_raid(lv);
 
+	if (!segment)
+		return lvm_lv_lies_on(lv, pv);
 	for (unsigned i = 0; i < segment->area_count; i++)
-		if (lies_on(segment->areas[i].lv, pv) ||
-		    (segment->metas && lies_on(segment->metas[i].lv, pv)))
+		if (lvm_lv_lies_on(segment->areas[i].lv, pv) ||
+		    (segment->metas && lvm_lv_lies_on(segment->metas[i].lv, pv)))
 			return true;
 	return false;
 }
@@ -385,22 +386,6 @@ static int add_segment(struct change *change, struct volume_lv *lv, const struct
 
 /* ---- The whole ---- */
 
-static int check_part_names(const struct volume_group *group, const char *name, unsigned images,
-			    struct error *error)
-{
-	static const char *const kinds[] = { "rimage", "rmeta" };
-	char part[LVM_RAID_NAME];
-
-	for (unsigned i = 0; i < images; i++)
-		for (unsigned k = 0; k < 2; k++) {
-			snprintf(part, sizeof(part), "%s_%s_%u", name, kinds[k], i);
-			if (volume_group_get_lv(group, part))
-				return error_set(error, -EEXIST, "%s/%s: exists already",
-						 group->name, part);
-		}
-	return lvm_lv_dm_name_check(group, part, error);
-}
-
 static int wanted_extents(const struct volume_group *group, const char *name,
 			  const struct volume_lv_options *options, const struct raid_wish *wish,
 			  uint32_t *extents, struct error *error)
@@ -434,7 +419,7 @@ int lvm_raid_plan(struct change *change, const char *name, const struct volume_l
 	if (!rc)
 		rc = check_sizes(group, options, &wish, error);
 	if (!rc)
-		rc = check_part_names(group, name, wish.images, error);
+		rc = lvm_raid_check_part_names(group, name, NULL, wish.images, error);
 	if (!rc)
 		rc = wanted_extents(group, name, options, &wish, &extents, error);
 	if (rc)

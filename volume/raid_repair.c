@@ -268,6 +268,13 @@ static int clear_rebuild(struct mending *mending)
 	return rc;
 }
 
+int lvm_raid_clear_rebuild(struct volume_group *group, struct volume_lv *lv, struct error *error)
+{
+	struct mending mending = { .group = group, .lv = lv, .error = error };
+
+	return has_rebuild(lv) ? clear_rebuild(&mending) : 0;
+}
+
 /* The array says in its superblocks which images have no data yet: then the group need not. */
 static int settle(struct mending *mending)
 {

@@ -29,4 +29,27 @@ int volume_lv_repair(struct volume_group *group, const char *name,
 		     const struct volume_lv_options *options, unsigned *replaced,
 		     struct error *error);
 
+/* What a volume is to become. */
+struct volume_convert {
+	const char *
+		type; /* by lvm2's names; "linear", "striped" too; NULL: as many mirrors as are said */
+	unsigned
+		mirrors; /* beside the first image, of linear volumes and raid1; 0: none, with a type: as many as there are */
+	const char
+		*split_name;  /* an image of raid1 becomes a volume of that name; NULL: none does */
+	uint64_t region_size; /* 0: as it is, or the usual */
+	uint32_t stripe_size; /* of what has no stripes yet; 0: the usual */
+	struct volume_pv *const *pvs; /* that new images may be on; of fewer: those that go */
+	unsigned pv_count;
+};
+
+/*
+ * Gives a volume another type or number of images, as lvconvert does what it does without a reshape: all data stay where they are, and what is
+ * new is made from them while the volume is open. It may be in use; its users do not notice. Old or new after a cut of power.
+ * -EALREADY: it is so; -EOPNOTSUPP: that would be a reshape; -EBUSY: images that are to stay have not all data yet; -ENOSPC; and as for any
+ * change.
+ */
+int volume_lv_convert(struct volume_group *group, const char *name,
+		      const struct volume_convert *wish, struct error *error);
+
 #endif

@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* volume/: volumes get other types and numbers of images, while they are used. Virtual time. */
+#include "unit.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "block/volatile.h"
+#include "raid/raid.h"
+#include "util/bytes.h"
+#include "volume/volume_raid.h"
+#include "volume_fixture.h"
+
+static struct block *open_lv(struct fixture *f, const char *name, bool writable)
+{
+	struct block *block = NULL;
+
+	CU_ASSERT_EQUAL_FATAL(volume_open_lv(f->group, name, writable, &block, &f->error), 0);
+	return block;
+}
+
+static void wait_in_sync(struct fixture *f, const char *name)
+{
+	struct raid_array *array = volume_lv_array(volume_group_get_lv(f->group, name));
+
+	if (array)
+		CU_ASSERT_EQUAL(raid_rebuild_wait(array, NULL, NULL, 1000000000, &f->error), 0);
+}
+
+static bool is_filled(struct fixture *f, const char *name)
+{
+	struct block *block = open_lv(f, name, false);
+	bool filled = fixture_filled(block, 7);
+
+	block_unref(block);
+	return filled;
+}
+
+static void make(struct fixture *f, const char *type, unsigned stripes, unsigned mirrors)
+{
+	struct volume_lv_options options = { .extents = 6, .stripes = stripes, .mirrors = mirrors };
+	struct block *block;
+
+	options.type = strcmp(type, "linear") != 0 && strcmp(type, "striped") != 0 ? type : NULL;
+	CU_ASSERT_EQUAL_FATAL(volume_lv_create(f->group, "a", &options, NULL, &f->error), 0);
+	block = open_lv(f, "a", true);
+	wait_in_sync(f, "a");
+	fixture_fill(block, 7);
+	CU_ASSERT_EQUAL(block_flush(block), 0);
+	block_unref(block);
+}
+
+static int convert(struct fixture *f, const char *type, unsigned mirrors)
+{
+	struct volume_convert wish = { .type = type, .mirrors = mirrors };
+
+	memset(&f->error, 0, sizeof(f->error));
+	return volume_lv_convert(f->group, "a", &wish, &f->error);
+}
+
+/* Whether every PV by itself can be missing. */
+static void check_redundant(struct fixture *f)
+{
+	unsigned count = f->count;
+
+	for (unsigned gone = 0; gone < count; gone++) {
+		struct block *disk = f->disks[gone];
+
+		f->disks[gone] = f->disks[count - 1];
+		f->disks[count - 1] = disk;
+		f->count = count - 1;
+		CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+		CU_ASSERT_TRUE(is_filled(f, "a"));
+		volume_scan_free(steal_pointer(&f->scan));
+		f->disks[count - 1] = f->disks[gone];
+		f->disks[gone] = disk;
+		f->count = count;
+	}
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+}
+
+static const struct way {
+	const char *from;
+	unsigned stripes, mirrors; /* of it */
+	const char *to;
+	unsigned to_mirrors;
+	const char *type; /* that comes of it */
+	unsigned images;
+} ways[] = {
+	{ "linear", 0, 0, "raid1", 0, "raid1", 2 },
+	{ "linear", 0, 0, "raid1", 2, "raid1", 3 },
+	{ "linear", 0, 0, NULL, 3, "raid1", 4 },
+	{ "raid1", 0, 1, NULL, 2, "raid1", 3 },
+	{ "raid1", 0, 3, NULL, 1, "raid1", 2 },
+	{ "raid1", 0, 2, NULL, 0, "linear", 1 },
+	{ "raid1", 0, 1, "linear", 0, "linear", 1 },
+	{ "striped", 2, 0, "raid0", 0, "raid0", 2 },
+	{ "striped", 3, 0, "raid0_meta", 0, "raid0_meta", 3 },
+	{ "striped", 3, 0, "raid4", 0, "raid4", 4 },
+	{ "striped", 3, 0, "raid5", 0, "raid5_n", 4 },
+	{ "striped", 2, 0, "raid10", 0, "raid10", 4 },
+	{ "raid0", 3, 0, "striped", 0, "striped", 3 },
+	{ "raid0", 2, 0, "raid0_meta", 0, "raid0_meta", 2 },
+	{ "raid0_meta", 2, 0, "raid0", 0, "raid0", 2 },
+	{ "raid0_meta", 2, 0, "raid5_n", 0, "raid5_n", 3 },
+	{ "raid4", 2, 0, "raid5_n", 0, "raid5_n", 3 },
+	{ "raid4", 2, 0, "raid0", 0, "raid0", 2 },
+	{ "raid5_n", 2, 0, "raid4", 0, "raid4", 3 },
+	{ "raid5_n", 3, 0, "striped", 0, "striped", 3 },
+	{ "raid10", 2, 0, "raid0", 0, "raid0", 2 },
+	{ "raid10", 2, 0, "striped", 0, "striped", 2 },
+	{ "raid1", 0, 1, "raid5", 0, "raid5", 2 },
+	{ "raid1", 0, 1, "raid4", 0, "raid4", 2 },
+};
+
+static bool is_redundant(const char *type)
+{
+	return strncmp(type, "raid0", 5) != 0 && strcmp(type, "linear") != 0 &&
+	       strcmp(type, "striped") != 0;
+}
+
+/* Somebody who writes all the time, here and there, and knows what. */
+struct writer {
+	struct block *block;
+	uint8_t last[6 * MIB / 65536];
+	bool stop;
+	unsigned writes;
+};
+
+static int write_on(void *arg)
+{
+	struct writer *writer = arg;
+	uint8_t bytes[4096];
+
+	for (unsigned i = 0; !writer->stop; i++) {
+		unsigned at = i * 7 % ARRAY_SIZE(writer->last);
+
+		memset(bytes, (int)(i + 1), sizeof(bytes));
+		CU_ASSERT_EQUAL(block_write(writer->block, at * 65536ull, bytes, sizeof(bytes), 0),
+				0);
+		writer->last[at] = (uint8_t)(i + 1);
+		writer->writes++;
+		fiber_sleep(1000);
+	}
+	return 0;
+}
+
+static bool has_all(const struct writer *writer)
+{
+	uint8_t bytes[4096];
+
+	for (unsigned at = 0; at < ARRAY_SIZE(writer->last); at++)
+		if (block_read(writer->block, at * 65536ull, bytes, sizeof(bytes)) ||
+		    (writer->writes > at && bytes[0] != writer->last[at]) ||
+		    bytes[0] != bytes[4095])
+			return false;
+	return true;
+}
+
+static const struct way *the_way;
+static bool while_open;
+
+static void go(struct fixture *f)
+{
+	const struct way *way = the_way;
+	const struct volume_lv *lv;
+	struct block *block = NULL;
+	struct writer writer = { 0 };
+	struct fiber *fiber = NULL;
+	uint32_t free_extents;
+
+	fixture_create(f, NULL);
+	free_extents = f->group->free_extents;
+	make(f, way->from, way->stripes, way->mirrors);
+	if (while_open) {
+		block = writer.block = open_lv(f, "a", true);
+		fiber = fiber_spawn(write_on, &writer);
+		fiber_sleep(1000000);
+	}
+	CU_ASSERT_EQUAL(convert(f, way->to, way->to_mirrors), 0);
+	if (fiber) {
+		fiber_sleep(1000000);
+		writer.stop = true;
+		fiber_join(fiber);
+		CU_ASSERT(writer.writes > ARRAY_SIZE(writer.last));
+		CU_ASSERT_TRUE(has_all(&writer));
+		wait_in_sync(f, "a");
+		CU_ASSERT_TRUE(has_all(&writer));
+		fixture_fill(block, 7);
+	}
+	if (f->error.text[0])
+		fprintf(stderr, "%s to %s: %s\n", way->from, way->to, f->error.text);
+	lv = volume_group_get_lv(f->group, "a");
+	CU_ASSERT_STRING_EQUAL(volume_lv_type(lv), way->type);
+	CU_ASSERT_EQUAL(lv->segments->area_count, way->images);
+	CU_ASSERT_EQUAL(lv->size, 6 * MIB);
+	if (!block)
+		block = open_lv(f, "a", true);
+	CU_ASSERT_TRUE(fixture_filled(block, 7));
+	fixture_fill(block, 9);
+	wait_in_sync(f, "a");
+	fixture_fill(block, 7);
+	block_unref(block);
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	CU_ASSERT_TRUE(is_filled(f, "a"));
+	if (is_redundant(way->type))
+		check_redundant(f);
+	CU_ASSERT_EQUAL(convert(f, way->to, way->to_mirrors), -EALREADY);
+	CU_ASSERT_EQUAL(volume_lv_remove(f->group, "a", &f->error), 0);
+	CU_ASSERT_EQUAL(f->group->lv_count, 0);
+	CU_ASSERT_EQUAL(f->group->free_extents, free_extents);
+}
+
+static void test_ways(void)
+{
+	for (unsigned i = 0; i < 2 * ARRAY_SIZE(ways); i++) {
+		the_way = &ways[i / 2];
+		while_open = i % 2;
+		fixture_run(go, 4, 16 * MIB);
+	}
+}
+
+/* ---- What is refused ---- */
+
+static void refused(struct fixture *f)
+{
+	fixture_create(f, NULL);
+	make(f, "raid5", 2, 0);
+	CU_ASSERT_EQUAL(convert(f, "raid5_la", 0), -EOPNOTSUPP);
+	CU_ASSERT_PTR_NOT_NULL(strstr(f->error.text, "reshape"));
+	CU_ASSERT_EQUAL(convert(f, "striped", 0), -EOPNOTSUPP);
+	CU_ASSERT_EQUAL(convert(f, "raid6", 0), -EINVAL);
+	CU_ASSERT_EQUAL(convert(f, NULL, 2), -EOPNOTSUPP);
+	CU_ASSERT_EQUAL(convert(f, "raid7", 0), -EINVAL);
+	CU_ASSERT_EQUAL(convert(f, "raid5", 0), -EALREADY);
+	CU_ASSERT_STRING_EQUAL(volume_lv_type(volume_group_get_lv(f->group, "a")), "raid5");
+	CU_ASSERT_EQUAL(volume_lv_remove(f->group, "a", &f->error), 0);
+	make(f, "linear", 0, 0);
+	CU_ASSERT_EQUAL(convert(f, "raid5", 0), -EOPNOTSUPP);
+	CU_ASSERT_EQUAL(convert(f, NULL, 5), -ENOSPC); /* six images, four PVs */
+	CU_ASSERT_EQUAL(convert(f, NULL, 0), -EALREADY);
+	CU_ASSERT_EQUAL(f->group->lv_count, 1);
+	CU_ASSERT_TRUE(is_filled(f, "a"));
+}
+
+/* An image that has not all data cannot be the one that stays; one that is to be filled can go. */
+static void not_before_it_is_whole(struct fixture *f)
+{
+	fixture_create(f, NULL);
+	make(f, "linear", 0, 0);
+	f->context.no_resync = true;
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	CU_ASSERT_EQUAL(convert(f, NULL, 1), 0);
+	CU_ASSERT_EQUAL(convert(f, "raid5", 0), -EBUSY);
+	CU_ASSERT_PTR_NOT_NULL(strstr(f->error.text, "a_rimage_1, which is to stay"));
+	CU_ASSERT_EQUAL(convert(f, NULL, 0), 0);
+	CU_ASSERT_STRING_EQUAL(volume_lv_type(volume_group_get_lv(f->group, "a")), "linear");
+	CU_ASSERT_TRUE(is_filled(f, "a"));
+}
+
+static void split(struct fixture *f)
+{
+	struct volume_convert wish = { .split_name = "b" };
+	struct block *block, *other;
+
+	fixture_create(f, NULL);
+	make(f, "raid1", 0, 2);
+	block = open_lv(f, "a", true);
+	CU_ASSERT_EQUAL(volume_lv_convert(f->group, "a", &wish, &f->error), 0);
+	other = open_lv(f, "b", true);
+	CU_ASSERT_TRUE(fixture_filled(other, 7));
+	fixture_fill(block, 9);
+	CU_ASSERT_TRUE(fixture_filled(other, 7));
+	fixture_fill(other, 3);
+	CU_ASSERT_TRUE(fixture_filled(block, 9));
+	block_unref(block);
+	block_unref(other);
+	CU_ASSERT_EQUAL(volume_lv_convert(f->group, "a", &wish, &f->error), -EEXIST);
+	wish.split_name = "c";
+	CU_ASSERT_EQUAL(volume_lv_convert(f->group, "a", &wish, &f->error), 0);
+	CU_ASSERT_STRING_EQUAL(volume_lv_type(volume_group_get_lv(f->group, "a")), "linear");
+	CU_ASSERT_EQUAL(f->group->lv_count, 3);
+}
+
+static void test_refused(void)
+{
+	fixture_run(refused, 4, 16 * MIB);
+	fixture_run(not_before_it_is_whole, 3, 16 * MIB);
+}
+
+static void test_split(void)
+{
+	fixture_run(split, 4, 16 * MIB);
+}
+
+/* ---- Cuts of power ---- */
+
+static void cut_all(struct fixture *f, uint64_t seed)
+{
+	for (unsigned i = 0; i < f->count; i++) {
+		block_volatile_cut_after(f->disks[i], UINT64_MAX, 0);
+		if (!block_volatile_is_off(f->disks[i]))
+			CU_ASSERT_EQUAL(block_volatile_power_cut(f->disks[i], seed + i), 0);
+		block_volatile_power_on(f->disks[i]);
+	}
+}
+
+static unsigned was_old, was_new;
+
+/* Whether it was cut. The group has the old or the new volume, which goes on from where it was. */
+static bool convert_with_cut(struct fixture *f, uint64_t after)
+{
+	const struct way *way = the_way;
+	const struct volume_lv *lv;
+	struct block *block;
+	bool cut;
+
+	fixture_create(f, &(struct volume_group_options){ .extent_size = MIB, .force = true });
+	make(f, way->from, way->stripes, way->mirrors);
+	block = while_open ? open_lv(f, "a", true) : NULL;
+	block_volatile_cut_after(f->disks[after % f->count], after / f->count, after + 1);
+	convert(f, way->to, way->to_mirrors);
+	block_unref(block);
+	cut = block_volatile_is_off(f->disks[after % f->count]);
+	volume_scan_free(steal_pointer(&f->scan));
+	cut_all(f, after + 1);
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	lv = volume_group_get_lv(f->group, "a");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(lv);
+	*(strcmp(volume_lv_type(lv), way->type) != 0 || lv->segments->area_count != way->images
+		  ? &was_old
+		  : &was_new) += 1;
+	CU_ASSERT_EQUAL(volume_group_validate(f->group, &f->error), 0);
+	block = open_lv(f, "a", true);
+	CU_ASSERT_TRUE(fixture_filled(block, 7));
+	wait_in_sync(f, "a");
+	CU_ASSERT_TRUE(fixture_filled(block, 7));
+	block_unref(block);
+	if (is_redundant(volume_lv_type(volume_group_get_lv(f->group, "a"))))
+		check_redundant(f);
+	volume_scan_free(steal_pointer(&f->scan));
+	return cut;
+}
+
+static void cut_everywhere(struct fixture *f)
+{
+	struct block *below;
+	uint64_t after = 0;
+	unsigned whole = 0;
+
+	for (unsigned i = 0; i < f->count; i++) {
+		below = f->disks[i];
+		CU_ASSERT_EQUAL_FATAL(block_create_volatile(&f->disks[i], "v", below, NULL), 0);
+		block_unref(below);
+	}
+	was_old = was_new = 0;
+	/* Until no disk has so many requests. */
+	for (; whole < f->count; after++)
+		whole = convert_with_cut(f, after) ? 0 : whole + 1;
+	CU_ASSERT(was_old > 10 && was_new > 5);
+	if (getenv("TORTURE"))
+		printf("%s to %s: %u old, %u new\n", the_way->from, the_way->type, was_old,
+		       was_new);
+}
+
+/* Of each way a few in the short form. */
+static void test_cuts(void)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(ways); i++) {
+		if (!getenv("TORTURE") && i % 11)
+			continue;
+		the_way = &ways[i];
+		while_open = i % 2;
+		fixture_run(cut_everywhere, 4, 16 * MIB);
+	}
+}
+
+UNIT_MAIN("volume convert", UNIT(test_ways), UNIT(test_refused), UNIT(test_split), UNIT(test_cuts))

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* `tenon lv convert`: a volume gets another type or number of images; then what is new is waited for, as `lv repair` does. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "tools/cli.h"
+#include "tools/consent.h"
+#include "tools/describe.h"
+#include "tools/lv_command.h"
+#include "tools/lv_raid.h"
+#include "tools/lv_place.h"
+#include "tools/lv_verbs.h"
+#include "tools/devices.h"
+
+struct convert {
+	struct lv_command change;
+	const char *type, *split;
+	uint64_t mirrors, stripe_size, region;
+	struct cli_words operands;
+};
+
+#define NOT_GIVEN UINT64_MAX
+
+/* Whether something may have to be filled then. */
+static bool fills(const struct convert *convert)
+{
+	static const char *const never[] = { "linear", "striped", "raid0", "raid0_meta" };
+
+	if (convert->split)
+		return false;
+	for (unsigned i = 0; convert->type && i < sizeof(never) / sizeof(*never); i++)
+		if (!strcmp(convert->type, never[i]))
+			return false;
+	return convert->type || convert->mirrors;
+}
+
+static const char *check(const struct convert *convert)
+{
+	bool mirrors = convert->mirrors != NOT_GIVEN;
+
+	if (convert->split && (convert->type || mirrors || convert->region || convert->stripe_size))
+		return "--split-mirror: goes with no other option";
+	if (!convert->split && !convert->type && !mirrors)
+		return "give --type, --mirrors or --split-mirror";
+	if (convert->type && convert->mirrors == 0)
+		return "--mirrors 0 is --type linear; give one of them";
+	return NULL;
+}
+
+static void set_params(struct convert *convert)
+{
+	json_t *params = json_pack("{s:I, s:I, s:I}", "mirrors",
+				   convert->mirrors == NOT_GIVEN ? (json_int_t)0
+								 : (json_int_t)convert->mirrors,
+				   "stripe_size", (json_int_t)convert->stripe_size, "region_size",
+				   (json_int_t)convert->region);
+
+	if (convert->type)
+		json_object_set_new(params, "type", describe_text(convert->type));
+	if (convert->split)
+		json_object_set_new(params, "split", describe_text(convert->split));
+	lv_place_add(&convert->operands, 1, params);
+	convert->change.params = params;
+}
+
+int lv_convert_verb(int argc, char **argv)
+{
+	struct convert convert = { .change.method = "lv.convert", .mirrors = NOT_GIVEN };
+	const struct cli_option options[] = {
+		{ "type", CLI_TEXT, &convert.type, "TYPE",
+		  "linear, striped, raid0, raid0_meta, raid1, raid4, raid5, raid6, raid10" },
+		{ "mirrors", CLI_NUMBER, &convert.mirrors, "N",
+		  "copies beside the first: more or fewer, 0 for none", 0, 252, 'm' },
+		{ "split-mirror", CLI_TEXT, &convert.split, "NAME",
+		  "an image of raid1 becomes a volume of that name" },
+		{ "stripe-size", CLI_SIZE, &convert.stripe_size, "SIZE",
+		  "of what had no stripes, default 64K", 4096, 1u << 31 },
+		{ "region-size", CLI_SIZE, &convert.region, "SIZE",
+		  "of the bitmap of writes, default 2M", 4096, 1ull << 30 },
+		CLI_OPTION_DRY_RUN(&convert.change.consent),
+		CLI_OPTION_DEVICE(&convert.change.given),
+		CLI_OPTION_END,
+	};
+	const char *problem;
+	int status;
+
+	if (!cli_parse("lv convert VG/LV [--type TYPE] [--mirrors N] [DEVICE...]", options, argc,
+		       argv, 1, CLI_ANY, &convert.operands, &status))
+		return status;
+	problem = check(&convert);
+	if (problem)
+		return cli_usage_error("%s", problem);
+	set_params(&convert);
+	status = lv_command_do(&convert.change, convert.operands.words[0]);
+	if (status || convert.change.consent.dry_run || !fills(&convert))
+		return status;
+	return lv_repair_wait(&convert.change.given, convert.operands.words[0]);
+}
