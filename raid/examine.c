@@ -8,11 +8,13 @@
 #include <time.h>
 
 #include "block/block.h"
+#include "raid/dm_raid.h"
 #include "raid/geometry.h"
 #include "raid/md_badblocks.h"
 #include "raid/md_bitmap.h"
 #include "raid/md_superblock.h"
 #include "raid/raid.h"
+#include "raid/raid5_geometry.h"
 #include "util/bytes.h"
 #include "util/error.h"
 #include "util/size.h"
@@ -316,6 +318,74 @@ static int put_bad_blocks(const struct report *report, struct block *block,
 	return rc;
 }
 
+/* ---- dm-raid's ---- */
+
+static void put_failed(const struct report *report, const struct dm_raid_superblock *sb)
+{
+	char text[DM_RAID_DEVICES + 1];
+
+	for (uint32_t i = 0; i < sb->devices; i++)
+		text[i] = dm_raid_failed(sb, i) ? '.' : 'A';
+	text[sb->devices] = '\0';
+	put_text(report, "places", "Array State", "%s", text);
+}
+
+/* The metadata volume of an image of LVM's: which array it is of, only the volume group says. */
+static void put_dm(const struct report *report, const struct dm_raid_superblock *sb)
+{
+	char level[16], layout[32];
+	/* Level 4 is level 5 there, with its parity first. */
+	bool four = sb->level == RAID_LEVEL_5 && sb->layout == RAID5_PARITY_FIRST;
+	const char *name = four ? NULL : raid_geometry_layout_name(sb->level, sb->layout, layout);
+
+	put_text(report, "metadata", "Version", "dm-raid");
+	put_text(report, "level", "Raid Level", "%s",
+		 raid_level_name(four ? RAID_LEVEL_4 : sb->level, level));
+	put_number(report, "devices", "Raid Devices", sb->devices, "");
+	if (name)
+		put_text(report, "layout", "Layout", "%s", name);
+	if (sb->stripe_sectors)
+		put_size(report, "chunk_bytes", "Chunk Size", sb->stripe_sectors);
+	if (sb->compatible & DM_RAID_V190) {
+		put_size(report, "member_size_bytes", "Used Dev Size", sb->sectors);
+		put_size(report, "array_size_bytes", "Array Size", sb->array_sectors);
+	}
+	if (sb->flags & DM_RAID_RESHAPE_ACTIVE)
+		put_size(report, "reshape_position_bytes", "Reshape Position",
+			 sb->reshape_position);
+	if (sb->recovered != DM_RAID_DONE)
+		put_size(report, "recovery_offset_bytes", "Recovery Offset", sb->recovered);
+	put_text(report, "state", "State", "%s", sb->resynced == DM_RAID_DONE ? "clean" : "active");
+	if (sb->resynced != DM_RAID_DONE)
+		put_size(report, "resync_offset_bytes", "Resync Offset", sb->resynced);
+	put_number(report, "events", "Events", sb->events, "");
+	put_text(report, "role", "Device Role", "%u", sb->position);
+	put_failed(report, sb);
+}
+
+/* `place` is for where its bitmap is. */
+static int examine_dm(const struct report *report, struct block *block, struct md_superblock *place,
+		      struct error *error)
+{
+	uint8_t page[MD_SUPERBLOCK_BYTES] __attribute__((aligned(512)));
+	struct dm_raid_superblock sb;
+	int rc = block->size < sizeof(page) ? -ENOENT : block_read(block, 0, page, sizeof(page));
+
+	if (!rc)
+		rc = dm_raid_decode(page, &sb, error);
+	if (rc == -ENOENT)
+		return error_set(error, rc, "%s: no md superblock", block->name);
+	if (rc) {
+		error_prefix(error, "%s", block->name);
+		return rc;
+	}
+	put_dm(report, &sb);
+	memset(place, 0, sizeof(*place));
+	place->minor_version = MD_VERSION_DM;
+	place->bitmap_offset = DM_RAID_BITMAP_BYTE >> MD_SECTOR_SHIFT;
+	return sb.level ? put_bitmap(report, block, place, error) : 0;
+}
+
 int raid_examine(struct block *block, raid_field_fn *field, void *arg, struct error *error)
 {
 	CLEANUP_FREE struct md_superblock *sb = malloc(sizeof(*sb));
@@ -327,7 +397,7 @@ int raid_examine(struct block *block, raid_field_fn *field, void *arg, struct er
 		return error_set(error, -ENOMEM, "out of memory");
 	rc = md_superblock_find(block, sb, &found, error);
 	if (rc == -ENOENT)
-		return error_set(error, rc, "%s: no md superblock", block->name);
+		return examine_dm(&report, block, sb, error);
 	if (!found)
 		return rc;
 	put_array(&report, sb);

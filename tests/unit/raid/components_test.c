@@ -145,6 +145,60 @@ static void play_new(struct scene *scene)
 	scene->components[2] = missing;
 }
 
+static void set_failed(struct dm_raid_superblock *superblock)
+{
+	superblock->failed[0] = 2;
+	superblock->layout = 4;
+}
+
+static void set_features(struct dm_raid_superblock *superblock)
+{
+	superblock->incompatible = 1;
+}
+
+struct seen {
+	char level[16], role[16], places[16], dirty[16];
+};
+
+static void see(const struct raid_field *field, void *arg)
+{
+	struct seen *seen = arg;
+	char *to = !strcmp(field->key, "level")          ? seen->level
+		   : !strcmp(field->key, "role")         ? seen->role
+		   : !strcmp(field->key, "places")       ? seen->places
+		   : !strcmp(field->key, "bitmap_dirty") ? seen->dirty
+							 : NULL;
+
+	if (to)
+		snprintf(to, sizeof(seen->level), "%s", field->text);
+}
+
+/* What is on a metadata volume is told as of a member of md's. */
+static void play_examined(struct scene *scene)
+{
+	static const uint8_t other[512] = "something else";
+	struct seen seen = { 0 };
+
+	CU_ASSERT_EQUAL_FATAL(assemble(scene), 0);
+	settle(scene);
+	CU_ASSERT_EQUAL(raid_examine(scene->components[1].meta, see, &seen, &scene->error), 0);
+	CU_ASSERT_STRING_EQUAL(seen.level, "raid5");
+	CU_ASSERT_STRING_EQUAL(seen.role, "1");
+	CU_ASSERT_STRING_EQUAL(seen.places, "AAA");
+	CU_ASSERT_STRING_EQUAL(seen.dirty, "0");
+	change(scene, 1, set_failed);
+	CU_ASSERT_EQUAL(raid_examine(scene->components[1].meta, see, &seen, &scene->error), 0);
+	CU_ASSERT_STRING_EQUAL(seen.level, "raid4");
+	CU_ASSERT_STRING_EQUAL(seen.places, "A.A");
+	change(scene, 1, set_features);
+	CU_ASSERT_EQUAL(raid_examine(scene->components[1].meta, see, &seen, &scene->error),
+			-EINVAL);
+	CU_ASSERT_PTR_NOT_NULL(strstr(scene->error.text, "meta1: the dm-raid superblock has"));
+	CU_ASSERT_EQUAL(block_write(scene->components[1].meta, 0, other, sizeof(other), 0), 0);
+	CU_ASSERT_EQUAL(raid_examine(scene->components[1].meta, see, &seen, &scene->error),
+			-ENOENT);
+}
+
 static void set_place(struct dm_raid_superblock *superblock)
 {
 	superblock->position = 0;
@@ -335,10 +389,15 @@ static void test_low_counts(void)
 	run(play_low_counts);
 }
 
+static void test_examined(void)
+{
+	run(play_examined);
+}
+
 static void test_cut(void)
 {
 	run(play_cut);
 }
 
 UNIT_MAIN("raid components", UNIT(test_new), UNIT(test_damaged), UNIT(test_low_counts),
-	  UNIT(test_cut))
+	  UNIT(test_cut), UNIT(test_examined))
