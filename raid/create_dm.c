@@ -97,6 +97,13 @@ int raid_create_components(const struct raid_shape *shape, struct block *const *
 
 	if (rc)
 		return rc;
+	if (shape->level && (!is_power_of_two(shape->region) || shape->region < MD_SECTOR_SIZE ||
+			     shape->region > UINT32_MAX))
+		return error_set(
+			error, -EINVAL,
+			"%s: the regions of its bitmap have %llu bytes, expected a power of "
+			"two below 4 GiB",
+			shape->name, (unsigned long long)shape->region);
 	for (unsigned i = 0; !rc && i < places; i++) {
 		if (shape->level)
 			rc = write_bitmap(metas[i], shape, places, sectors);

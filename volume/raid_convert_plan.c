@@ -271,10 +271,9 @@ static int put_mirrors(struct convert_planning *planning, unsigned images)
 			  source->group->name, source->lv->name);
 		return error_advise(planning->error, "raid10 has both: --type raid10");
 	}
-	if (images > DM_RAID_DEVICES)
-		return error_set(planning->error, -EINVAL,
-				 "%s/%s: %u images, at most %u are possible", source->group->name,
-				 source->lv->name, images, DM_RAID_DEVICES);
+	if (!images || images > DM_RAID_DEVICES)
+		return error_set(planning->error, -EINVAL, "%s/%s: %u images, expected 1 to %u",
+				 source->group->name, source->lv->name, images, DM_RAID_DEVICES);
 	planning->plan->kind = images > 1 ? lvm_raid_kind_find("raid1") : NULL;
 	planning->plan->keep_metas = source->kind && images > 1;
 	if (images < source->count)
@@ -343,6 +342,28 @@ static int set_sizes(struct convert_planning *planning)
 	return 0;
 }
 
+static int check_region(const struct convert_planning *planning)
+{
+	const struct source *source = &planning->source;
+	const struct lvm_raid_kind *to = planning->plan->kind;
+	uint64_t region = planning->plan->region;
+
+	if (!region)
+		return 0;
+	if (!to || !to->level)
+		return error_set(planning->error, -EINVAL,
+				 "%s/%s: will have no copies and no parity, and so no regions",
+				 source->group->name, source->lv->name);
+	return is_power_of_two(region) && region >= MAX(planning->plan->stripe_size, 4096u) &&
+			       region <= 1u << 30
+		       ? 0
+		       : error_set(
+				 planning->error, -EINVAL,
+				 "%s/%s: region size is %llu, expected a power of two from that of "
+				 "a stripe, or 4096, to 1 GiB",
+				 source->group->name, source->lv->name, (unsigned long long)region);
+}
+
 static int plan_type(struct convert_planning *planning, const char *name)
 {
 	const struct source *source = &planning->source;
@@ -409,7 +430,10 @@ int lvm_convert_plan(const struct volume_group *group, const struct volume_lv *l
 		return error_set(error, -ENOMEM, "%s/%s: no memory to plan it", group->name,
 				 lv->name);
 	rc = find_source(&planning.source, error);
-	if (!rc && wish->split_name)
+	if (!rc && wish->mirrors >= DM_RAID_DEVICES)
+		rc = error_set(error, -EINVAL, "%s/%s: %u mirrors, at most %u are possible",
+			       group->name, lv->name, wish->mirrors, DM_RAID_DEVICES - 1);
+	else if (!rc && wish->split_name)
 		rc = plan_split(&planning);
 	else if (!rc && wish->type)
 		rc = plan_type(&planning, wish->type);
@@ -423,5 +447,7 @@ int lvm_convert_plan(const struct volume_group *group, const struct volume_lv *l
 	if (!rc && plan->count > DM_RAID_DEVICES)
 		rc = error_set(error, -EINVAL, "%s/%s: %u images, at most %u are possible",
 			       group->name, lv->name, plan->count, DM_RAID_DEVICES);
-	return rc ? rc : set_sizes(&planning);
+	if (!rc)
+		rc = set_sizes(&planning);
+	return rc ? rc : check_region(&planning);
 }

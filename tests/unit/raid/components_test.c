@@ -199,6 +199,50 @@ static void play_examined(struct scene *scene)
 			-ENOENT);
 }
 
+static struct dm_raid_superblock superblock_of(struct scene *scene, unsigned place)
+{
+	struct dm_raid_superblock superblock = { 0 };
+	uint8_t page[4096];
+
+	CU_ASSERT_EQUAL(block_read(scene->components[place].meta, 0, page, sizeof(page)), 0);
+	CU_ASSERT_EQUAL(dm_raid_decode(page, &superblock, NULL), 0);
+	return superblock;
+}
+
+/* Metadata for data that are there: the first two agree, the third is filled from them. */
+static void play_created(struct scene *scene)
+{
+	struct block *metas[PLACES];
+	const bool filled[PLACES] = { true, true, false };
+	struct raid_status status;
+
+	for (unsigned i = 0; i < PLACES; i++)
+		metas[i] = scene->components[i].meta;
+	scene->shape.region = 5000;
+	CU_ASSERT_EQUAL(raid_create_components(&scene->shape, metas, filled, PLACES, SIZE,
+					       &scene->error),
+			-EINVAL);
+	scene->shape.region = 1ull << 32;
+	CU_ASSERT_EQUAL(raid_create_components(&scene->shape, metas, filled, PLACES, SIZE,
+					       &scene->error),
+			-EINVAL);
+	scene->shape.region = 65536;
+	CU_ASSERT_EQUAL_FATAL(raid_create_components(&scene->shape, metas, filled, PLACES, SIZE,
+						     &scene->error),
+			      0);
+	scene->options.no_resync = true;
+	CU_ASSERT_EQUAL_FATAL(assemble(scene), 0);
+	raid_status(scene->array, &status);
+	CU_ASSERT_TRUE(status.agree && status.degraded);
+	CU_ASSERT_EQUAL(status.members[2].state, RAID_MEMBER_REBUILDING);
+	raid_status_free(&status);
+	CU_ASSERT_EQUAL(raid_stop(scene->array, &scene->error), 0);
+	scene->options.no_resync = false;
+	CU_ASSERT_EQUAL_FATAL(assemble(scene), 0);
+	settle(scene);
+	CU_ASSERT_EQUAL(superblock_of(scene, 2).recovered, DM_RAID_DONE);
+}
+
 static void set_place(struct dm_raid_superblock *superblock)
 {
 	superblock->position = 0;
@@ -286,16 +330,6 @@ static void cut_while_writing(struct scene *scene)
 	}
 	memset(page, 9, sizeof(page));
 	CU_ASSERT_EQUAL(block_write(scene->components[0].data, 0, page, sizeof(page), 0), 0);
-}
-
-static struct dm_raid_superblock superblock_of(struct scene *scene, unsigned place)
-{
-	struct dm_raid_superblock superblock = { 0 };
-	uint8_t page[4096];
-
-	CU_ASSERT_EQUAL(block_read(scene->components[place].meta, 0, page, sizeof(page)), 0);
-	CU_ASSERT_EQUAL(dm_raid_decode(page, &superblock, NULL), 0);
-	return superblock;
 }
 
 /* Whether parity says of place 0 what is on its member. */
@@ -389,6 +423,11 @@ static void test_low_counts(void)
 	run(play_low_counts);
 }
 
+static void test_created(void)
+{
+	run(play_created);
+}
+
 static void test_examined(void)
 {
 	run(play_examined);
@@ -400,4 +439,4 @@ static void test_cut(void)
 }
 
 UNIT_MAIN("raid components", UNIT(test_new), UNIT(test_damaged), UNIT(test_low_counts),
-	  UNIT(test_cut), UNIT(test_examined))
+	  UNIT(test_cut), UNIT(test_examined), UNIT(test_created))

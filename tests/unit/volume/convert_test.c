@@ -225,6 +225,8 @@ static void test_ways(void)
 
 static void refused(struct fixture *f)
 {
+	struct volume_convert wish = { .type = "raid1" };
+
 	fixture_create(f, NULL);
 	make(f, "raid5", 2, 0);
 	CU_ASSERT_EQUAL(convert(f, "raid5_la", 0), -EOPNOTSUPP);
@@ -240,6 +242,12 @@ static void refused(struct fixture *f)
 	CU_ASSERT_EQUAL(convert(f, "raid5", 0), -EOPNOTSUPP);
 	CU_ASSERT_EQUAL(convert(f, NULL, 5), -ENOSPC); /* six images, four PVs */
 	CU_ASSERT_EQUAL(convert(f, NULL, 0), -EALREADY);
+	CU_ASSERT_EQUAL(convert(f, NULL, UINT32_MAX), -EINVAL);
+	CU_ASSERT_EQUAL(convert(f, "raid1", UINT32_MAX), -EINVAL);
+	wish.region_size = 5000;
+	CU_ASSERT_EQUAL(volume_lv_convert(f->group, "a", &wish, &f->error), -EINVAL);
+	wish.region_size = 1ull << 32;
+	CU_ASSERT_EQUAL(volume_lv_convert(f->group, "a", &wish, &f->error), -EINVAL);
 	CU_ASSERT_EQUAL(f->group->lv_count, 1);
 	CU_ASSERT_TRUE(is_filled(f, "a"));
 }
