@@ -14,7 +14,7 @@ episodes=2 steps=3 deadline=880
 export WHO=${WHO-us}
 [ "${TORTURE:-0}" = 0 ] || { episodes=200 steps=10 deadline=14000; WHO=; }
 FILES=$(mktemp -d "$(place 400)/tenon-XXXXXX")
-trap 'rm -rf "$FILES"; rig_end' EXIT
+trap 'status=$?; rm -rf "$FILES"; set +e; (exit $status); rig_end' EXIT
 mkfifo "$FILES/to" "$FILES/from"
 disks=()
 for i in 0 1 2 3 4 5 6 7 8; do truncate -s $((6144 + i % 3 * 196))K "$FILES/g$i"; disks+=(--disk "$FILES/g$i"); done
