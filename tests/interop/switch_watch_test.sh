@@ -76,7 +76,7 @@ capture_end
 fields dropped.pcapng frame frame.verdict.ebpf_tc frame.comment >seen
 [ "$(cat seen)" = "$(printf '2,dropped: same_port\n2,dropped: reserved_address')" ] || { cat seen; lab_fail "verdicts"; }
 
-# Offloads: a checksum left open is finished, and said to be; a large frame is cut where that is asked for.
+# Offloads: a checksum left open is finished (a zero as 0xffff, as Linux does, which tshark calls bad for TCP), and said to be; a large frame is cut where that is asked for.
 capture_begin a -w whole.pcapng --direction in --filter 'tcp port 5001'
 whole=$CAPTURE
 capture_begin a -w cut.pcapng --direction in --segments --filter 'tcp port 5001'
@@ -84,9 +84,9 @@ lab_transfer pa pb 3000000 10.0.0.2 tcp
 capture_end
 CAPTURE=$whole
 capture_end
-[ "$(tshark -n -r whole.pcapng -o tcp.check_checksum:TRUE -o ip.check_checksum:TRUE -Y 'tcp.checksum.status == "Bad" || ip.checksum.status == "Bad"' 2>/dev/null | wc -l)" = 0 ] ||
+[ "$(tshark -n -r whole.pcapng -o tcp.check_checksum:TRUE -o ip.check_checksum:TRUE -Y '(tcp.checksum.status == "Bad" && tcp.checksum != 0xffff) || ip.checksum.status == "Bad"' 2>/dev/null | wc -l)" = 0 ] ||
 	lab_fail "wrong checksums in the capture"
-[ "$(tshark -n -r cut.pcapng -o tcp.check_checksum:TRUE -o ip.check_checksum:TRUE -Y 'tcp.checksum.status == "Bad" || ip.checksum.status == "Bad" || frame.len > 1514' 2>/dev/null | wc -l)" = 0 ] ||
+[ "$(tshark -n -r cut.pcapng -o tcp.check_checksum:TRUE -o ip.check_checksum:TRUE -Y '(tcp.checksum.status == "Bad" && tcp.checksum != 0xffff) || ip.checksum.status == "Bad" || frame.len > 1514' 2>/dev/null | wc -l)" = 0 ] ||
 	lab_fail "wrong checksums or large frames among segments"
 fields whole.pcapng 'frame.len > 1514' frame.comment | grep -q 'a large frame: on a wire, [0-9]* segments of 1448 bytes; checksum left open' || lab_fail "large frames are not said to be"
 fields cut.pcapng frame frame.comment | grep -q 'one of [0-9]* segments of a large frame' || lab_fail "segments are not said to be"
