@@ -179,6 +179,7 @@ LAB_VOLUME_OP(lab_op_write);
 LAB_VOLUME_OP(lab_op_tag);
 LAB_VOLUME_OP(lab_op_lv_change);
 LAB_VOLUME_OP(lab_op_lv_repair);
+LAB_VOLUME_OP(lab_op_lv_convert);
 LAB_VOLUME_OP(lab_op_lv_move);
 LAB_VOLUME_OP(lab_op_move);
 int lab_finish_lv_repair(struct lab_volume_stage *stage, struct error *error);

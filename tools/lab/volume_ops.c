@@ -67,6 +67,8 @@ const struct lab_volume_operation lab_volume_operations[] = {
 	{ "lv-change", "NAME read-only|read-write", 2, 2, "lv change", lab_op_lv_change, NULL,
 	  false },
 	{ "lv-repair", "NAME", 1, 1, "lv repair", lab_op_lv_repair, lab_finish_lv_repair, true },
+	{ "lv-convert", "NAME TYPE MIRRORS", 3, 3, "lv convert", lab_op_lv_convert,
+	  lab_finish_lv_repair, true },
 	{ "lv-move", "NAME DISK", 2, 2, "lv move", lab_op_lv_move, lab_finish_move, true },
 	{ "move", "DISK DISK", 2, 2, "pv move", lab_op_move, lab_finish_move, true },
 	{ "pv-create", "DISK [COPIES]", 1, 2, "pv create", lab_op_pv_create, NULL, false },

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "block/block.h"
+#include "raid/raid.h"
 #include "tools/lab/volume.h"
 #include "util/bytes.h"
 #include "util/size.h"
@@ -213,6 +214,44 @@ LAB_VOLUME_OP(lab_op_lv_repair)
 
 	(void)count;
 	return group ? volume_lv_repair(group, words[0], NULL, &replaced, error) : error->code;
+}
+
+/* What an array lost is told by whoever looks at it: places with a member less. */
+static unsigned count_lost(struct volume_group *group, const char *name)
+{
+	CLEANUP_BLOCK struct block *block = NULL;
+	struct raid_array *array = NULL;
+	struct raid_status status;
+	struct error error = { 0 };
+	unsigned lost;
+
+	if (volume_open_lv(group, name, false, &block, &error))
+		return 1;
+	for (unsigned i = 0; i < group->lv_count && !array; i++)
+		if (!strcmp(group->lvs[i]->name, name))
+			array = volume_lv_array(group->lvs[i]);
+	if (!array)
+		return 0;
+	raid_status(array, &status);
+	lost = status.missing;
+	for (unsigned i = 0; i < status.member_count; i++)
+		lost += status.members[i].state == RAID_MEMBER_FAULTY ||
+			status.members[i].state == RAID_MEMBER_STALE;
+	raid_status_free(&status);
+	return lost;
+}
+
+LAB_VOLUME_OP(lab_op_lv_convert)
+{
+	const struct volume_convert wish = { .type = words[1],
+					     .mirrors = (unsigned)atoi(words[2]) };
+	struct volume_group *group = lab_volume_group(stage, NULL, error);
+	int rc = group ? volume_lv_convert(group, words[0], &wish, error) : error->code;
+
+	(void)count;
+	if (!rc)
+		stage->problems += count_lost(group, words[0]);
+	return rc;
 }
 
 /* Its second commit takes a status away that says no more than the first. */
