@@ -28,7 +28,8 @@ static const char *parse_tokens(const char *text, uint64_t *tokens, bool *packet
 	if (errno || value > POLICE_RATE_MOST)
 		return NULL;
 	unit = *end ? strchr(units, toupper((unsigned char)*end)) : NULL;
-	for (const char *at = units; unit && at <= unit; at++)
+	/* Never past what a number holds: it is at most POLICE_RATE_MOST before each step. */
+	for (const char *at = units; unit && at <= unit && value <= POLICE_RATE_MOST; at++)
 		value *= 1000;
 	end += unit != NULL;
 	*packets = *end == 'p';

@@ -221,6 +221,8 @@ static void test_what_cannot_be(void)
 					     "rate=5p/1M",
 					     "rate=-1",
 					     "rate=2000G",
+					     "rate=18446744074G", /* over 2^64 by little */
+					     "rate=1M/18446744074G",
 					     "rate=1Mb",
 					     "mirror=b",
 					     "",
