@@ -208,8 +208,12 @@ static unsigned leave(struct port_link *link, uint64_t now)
 static unsigned link_tick(struct port *port, uint64_t now, uint64_t *next)
 {
 	struct port_link *link = link_of(port);
+	struct port *lower = link->lower;
+	uint64_t lower_next = UINT64_MAX;
 	unsigned sent, all = 0;
 
+	if (lower->ops->tick)
+		all = lower->ops->tick(lower, now, &lower_next);
 	vswitch_lock_if_shared(port->vswitch, &port->out_lock);
 	do {
 		sent = leave(link, now);
@@ -218,10 +222,10 @@ static unsigned link_tick(struct port *port, uint64_t now, uint64_t *next)
 	/* What was on its way over a link that is perfect again has arrived. */
 	if (port->hides_features && !out_is_bad(link)) {
 		port->hides_features = false;
-		port_set_features(link->lower, link->lower->features);
+		port_set_features(lower, lower->features);
 	}
 	link->next_out = link_queue_due(&link->leaving);
-	*next = MIN(link->next_out, link_queue_due(&link->arriving));
+	*next = MIN(MIN(link->next_out, link_queue_due(&link->arriving)), lower_next);
 	vswitch_unlock_if_shared(port->vswitch, &port->out_lock);
 	return all;
 }

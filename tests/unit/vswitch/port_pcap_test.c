@@ -88,6 +88,31 @@ static unsigned play(const char *path, const struct replay_timing *timing, uint6
 	return count;
 }
 
+/* A bad link over the port does not let it sleep over what is due. */
+static void test_over_a_link(void)
+{
+	static const uint64_t times[] = { 0, 3 * MS, SECOND };
+	uint64_t clock = 5000 * SECOND;
+	struct vswitch_options options = { .seed = 1, .clock = test_clock, .clock_arg = &clock };
+	struct vswitch_pcap_options pcap = { .replay = write_capture("link.pcap", times, 3),
+					     .timing.passes = 1 };
+	const struct link_model late = { .delay_ns = 5 * MS };
+	struct error error = { 0 };
+	struct vswitch *vswitch;
+	struct fake_port *a;
+
+	CU_ASSERT_EQUAL_FATAL(vswitch_create(&vswitch, &options, NULL), 0);
+	a = fake_port_add(vswitch, "a", 0);
+	CU_ASSERT_EQUAL_FATAL(vswitch_add_port_pcap(vswitch, "r", &pcap, &error), 0);
+	CU_ASSERT_EQUAL_FATAL(vswitch_set_link(vswitch, "r", LINK_IN, &late, &error), 0);
+	for (unsigned i = 0; i < 20 && clock != UINT64_MAX; i++) {
+		vswitch_round(vswitch);
+		clock = MAX(clock, vswitch_next_timer(vswitch));
+	}
+	CU_ASSERT_EQUAL(a->out_count, 3);
+	vswitch_destroy(vswitch);
+}
+
 static void test_timing(void)
 {
 	static const uint64_t times[] = { 1700000000 * SECOND, 1700000000 * SECOND + 3 * MS,
@@ -206,5 +231,5 @@ static void test_record(void)
 	replay_destroy(replay);
 }
 
-UNIT_MAIN("ports that are capture files", UNIT(test_timing), UNIT(test_wrong_times),
-	  UNIT(test_damaged_files), UNIT(test_record))
+UNIT_MAIN("ports that are capture files", UNIT(test_timing), UNIT(test_over_a_link),
+	  UNIT(test_wrong_times), UNIT(test_damaged_files), UNIT(test_record))
