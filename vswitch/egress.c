@@ -57,10 +57,11 @@ static void drop_frame(struct vswitch_thread *thread, struct port *port, const s
 		checkpoint_capture(thread, port, PORT_OUT, frame, port_drop_name(why));
 }
 
-/* Which of the drops is one more than in `before`; NULL: none. */
+/* Which of the drops of the way out is one more than in `before`; NULL: none. Those of the way in the port's own thread counts
+ * meanwhile. */
 static const char *counted_since(const struct port *port, const uint64_t before[PORT_DROP_COUNT])
 {
-	for (unsigned i = PORT_DROP_COUNT; i-- > 0;)
+	for (unsigned i = PORT_DROP_COUNT; i-- > PORT_DROP_FILTERED_OUT;)
 		if (port->counters.drops[i] != before[i])
 			return port_drop_name(i);
 	return NULL;

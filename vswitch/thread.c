@@ -67,6 +67,7 @@ int vswitch_threads_create(struct vswitch *vswitch, unsigned count, uint64_t pol
 	for (unsigned i = 0; i < count; i++)
 		vswitch->threads[i] = (struct vswitch_thread){ .vswitch = vswitch,
 							       .index = i,
+							       .last_id = (uint64_t)i << 48,
 							       .next_tick = TIMER_NEVER,
 							       .wake_fd = -1,
 							       .epoll_fd = -1 };

@@ -62,7 +62,7 @@ struct vswitch_thread {
 	unsigned active_count, receiver_count;
 	struct egress_scratch *scratch;
 	uint8_t *room; /* for what must lie in one piece for a moment: VIRTIO_NET_FRAME_MAX bytes */
-	uint64_t last_id; /* of a frame */
+	uint64_t last_id; /* of a frame; no other thread has it */
 	struct timer_heap timers;
 	uint64_t now; /* of this round */
 

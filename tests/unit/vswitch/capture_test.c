@@ -273,6 +273,74 @@ static void test_pcapng_names_and_directions(void)
 	CU_ASSERT_EQUAL(get_le32(file + length - 4), 52);
 }
 
+/* Counts a drop of the way in while it sends, as the port's own thread may meanwhile. */
+static unsigned count_one_in(struct port *port, struct frame *const *frames, unsigned count)
+{
+	port_drop(port, PORT_DROP_VLAN);
+	port_count_tx(port, frames[0]);
+	return count;
+}
+
+/* The value of an option of each packet of a pcapng file, in order; `verdicts`: how many were dropped. */
+static unsigned read_ids(const char *path, uint64_t *ids, unsigned most, unsigned *verdicts)
+{
+	static uint8_t file[65536];
+	FILE *in = fopen(path, "re");
+	size_t length, at = 0;
+	unsigned count = 0;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(in);
+	length = fread(file, 1, sizeof(file), in);
+	fclose(in);
+	for (*verdicts = 0; at + 12 <= length; at += get_le32(file + at + 4)) {
+		size_t option = at + 28 + round_up((size_t)get_le32(file + at + 20), 4);
+
+		if (get_le32(file + at) != 6)
+			continue;
+		for (; get_le16(file + option);
+		     option += 4 + round_up((size_t)get_le16(file + option + 2), 4)) {
+			*verdicts += get_le16(file + option) == 7;
+			if (get_le16(file + option) == 5 && count < most)
+				ids[count++] = get_le64(file + option + 4);
+		}
+	}
+	return count;
+}
+
+/* Of several threads, each numbers its frames, and counts what it drops at its own ports. */
+static void test_frames_of_several_threads(void)
+{
+	struct vswitch_options options = { .clock = test_clock, .threads = 2 };
+	struct vswitch_capture_options capture = { .force = true };
+	struct port_ops sending;
+	struct fake_port *a, *b;
+	struct vswitch *vswitch;
+	unsigned verdicts;
+	char path[128];
+	uint64_t ids[8];
+
+	snprintf(path, sizeof(path), "%s/threads.pcapng", unit_directory());
+	capture.path = path;
+	CU_ASSERT_EQUAL_FATAL(vswitch_create(&vswitch, &options, NULL), 0);
+	a = fake_port_add(vswitch, "a", 0);
+	b = fake_port_add(vswitch, "b", 0);
+	sending = *b->port.ops;
+	sending.transmit = count_one_in;
+	b->port.ops = &sending;
+	CU_ASSERT_EQUAL_FATAL(vswitch_start_capture(vswitch, &capture, NULL, NULL), 0);
+	fake_port_put_frame(a, 0xffffffffffff, 0x020000000001, 60);
+	vswitch_round(vswitch);
+	fake_port_put_frame(b, 0xffffffffffff, 0x020000000002, 60);
+	vswitch_round(vswitch);
+	CU_ASSERT_EQUAL(vswitch_stop_captures(vswitch, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(read_ids(path, ids, 8, &verdicts), 4);
+	CU_ASSERT_EQUAL(ids[0], ids[1]);
+	CU_ASSERT_EQUAL(ids[2], ids[3]);
+	CU_ASSERT_NOT_EQUAL(ids[0], ids[2]);
+	CU_ASSERT_EQUAL(verdicts, 0);
+	vswitch_destroy(vswitch);
+}
+
 static void test_a_place_that_cannot_be_written(void)
 {
 	struct capture_options options = { .path = NULL };
@@ -547,8 +615,9 @@ static void test_a_reader_that_leaves(void)
 }
 
 UNIT_MAIN("capture", UNIT(test_classic), UNIT(test_pcapng_has_both_directions),
-	  UNIT(test_pcapng_names_and_directions), UNIT(test_a_place_that_cannot_be_written),
-	  UNIT(test_a_full_disk), UNIT(test_a_file_that_cannot_grow),
-	  UNIT(test_a_file_that_is_added_to), UNIT(test_a_reader_that_comes_for_a_moment),
-	  UNIT(test_a_fifo_that_nobody_reads_yet), UNIT(test_a_paused_reader),
-	  UNIT(test_a_reader_that_goes_on), UNIT(test_a_reader_that_leaves))
+	  UNIT(test_pcapng_names_and_directions), UNIT(test_frames_of_several_threads),
+	  UNIT(test_a_place_that_cannot_be_written), UNIT(test_a_full_disk),
+	  UNIT(test_a_file_that_cannot_grow), UNIT(test_a_file_that_is_added_to),
+	  UNIT(test_a_reader_that_comes_for_a_moment), UNIT(test_a_fifo_that_nobody_reads_yet),
+	  UNIT(test_a_paused_reader), UNIT(test_a_reader_that_goes_on),
+	  UNIT(test_a_reader_that_leaves))
