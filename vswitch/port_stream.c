@@ -305,6 +305,7 @@ static bool stream_next(struct port_stream *stream, struct iovec *frame)
 static unsigned stream_receive(struct port *port, struct frame **frames, unsigned max)
 {
 	struct port_stream *stream = stream_of(port);
+	bool filled = false;
 	unsigned count = 0;
 
 	while (count < max) {
@@ -312,10 +313,12 @@ static unsigned stream_receive(struct port *port, struct frame **frames, unsigne
 		size_t length;
 
 		if (!stream_next(stream, &stream->pieces[count])) {
-			/* Frames that were taken stay where they are. */
-			if (count || !stream->readable || stream->lost)
+			/* Frames that were taken stay where they are. And who sends no frame at all has no more of the
+			 * thread's time than others: what is left in the socket keeps its watch ready. */
+			if (count || filled || !stream->readable || stream->lost)
 				break;
 			stream_fill(stream);
+			filled = true;
 			continue;
 		}
 		length = stream->pieces[count].iov_len;

@@ -215,6 +215,34 @@ static void test_a_length_that_cannot_be(void)
 	vswitch_destroy(bed.vswitch);
 }
 
+/* What makes no frame is read a buffer at a time, as long as a peer may go on with it. */
+static void test_a_peer_that_sends_nothing_but_wrong_frames(void)
+{
+	static const uint8_t zeros[65536];
+	const uint64_t buffer = 4 * 69632 / 4; /* lengths of 0 */
+	int size = 4 << 20, fd;
+	uint64_t sent = 0, before;
+	struct bed bed;
+	ssize_t put;
+
+	bed_make(&bed, path_of("wrong"), false);
+	fd = connect_to(&bed.endpoint);
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	bed_run(&bed);
+	while ((put = send(fd, zeros, sizeof(zeros), MSG_DONTWAIT)) > 0)
+		sent += (uint64_t)put / 4;
+	CU_ASSERT_TRUE_FATAL(sent > buffer);
+	vswitch_thread_dispatch(&bed.vswitch->threads[0], 0);
+	vswitch_round(bed.vswitch);
+	before = stream_port(&bed)->counters.drops[PORT_DROP_BAD_LENGTH];
+	CU_ASSERT_TRUE(before > 0 && before <= buffer);
+	bed_run(&bed);
+	CU_ASSERT_EQUAL(stream_port(&bed)->counters.drops[PORT_DROP_BAD_LENGTH], sent);
+	CU_ASSERT_TRUE(stream_port(&bed)->up);
+	close(fd);
+	vswitch_destroy(bed.vswitch);
+}
+
 /* Others go on, what has no room is counted, and the stream is whole when it reads again. */
 static void test_a_peer_that_stops_reading(void)
 {
@@ -398,6 +426,6 @@ static void test_addresses(void)
 }
 
 UNIT_MAIN("ports on stream sockets", UNIT(test_frames_in_pieces), UNIT(test_many_at_once),
-	  UNIT(test_a_length_that_cannot_be), UNIT(test_a_peer_that_stops_reading),
-	  UNIT(test_one_peer_at_a_time), UNIT(test_a_client_of_a_path), UNIT(test_a_client_of_tcp),
-	  UNIT(test_addresses))
+	  UNIT(test_a_length_that_cannot_be), UNIT(test_a_peer_that_sends_nothing_but_wrong_frames),
+	  UNIT(test_a_peer_that_stops_reading), UNIT(test_one_peer_at_a_time),
+	  UNIT(test_a_client_of_a_path), UNIT(test_a_client_of_tcp), UNIT(test_addresses))
