@@ -121,6 +121,14 @@ static int check_path(const struct port_vde *vde, struct error *error)
 	return 0;
 }
 
+/* bind() leaves out what the umask says. */
+static int give_access(const struct port_vde *vde, const char *path, mode_t mode)
+{
+	if (vde->has_access && vde->access.has_group && lchown(path, (uid_t)-1, vde->access.group))
+		return -errno;
+	return chmod(path, mode) ? -errno : 0;
+}
+
 static int make_data(struct port_vde *vde, struct error *error)
 {
 	mode_t mode = vde->has_access ? vde->access.mode : 0600;
@@ -131,9 +139,8 @@ static int make_data(struct port_vde *vde, struct error *error)
 	/* Who listens at "ctl" is alone here: what is there is a killed one's. */
 	unlink(vde->data.sun_path);
 	vde->data_fd = fd;
-	if (fchmod(fd, mode) || bind(fd, (struct sockaddr *)&vde->data, sizeof(vde->data)) ||
-	    (vde->has_access && vde->access.has_group &&
-	     chown(vde->data.sun_path, (uid_t)-1, vde->access.group)) ||
+	if (fchmod(fd, 0600) || bind(fd, (struct sockaddr *)&vde->data, sizeof(vde->data)) ||
+	    give_access(vde, vde->data.sun_path, mode) ||
 	    connect(fd, (struct sockaddr *)&vde->client, sizeof(vde->client)))
 		return error_set(error, -errno, "cannot connect %s and %s: %s", vde->data.sun_path,
 				 vde->client.sun_path, error_name(errno));
@@ -322,15 +329,16 @@ static int vde_listen(struct port_vde *vde, struct error *error)
 	rc = unix_socket_address(&vde->data, data, error);
 	if (rc)
 		return rc;
-	if (!mkdir(vde->directory, mode))
+	if (!mkdir(vde->directory, 0700))
 		vde->made = true;
 	else if (errno != EEXIST)
 		return error_set(error, -errno, "%s: cannot make the directory: %s", vde->directory,
 				 error_name(errno));
-	if (vde->made && access && access->has_group &&
-	    chown(vde->directory, (uid_t)-1, access->group))
-		return error_set(error, -errno, "%s: cannot give it to group %u: %s",
-				 vde->directory, access->group, error_name(errno));
+	rc = vde->made ? give_access(vde, vde->directory, mode) : 0;
+	if (rc)
+		return error_set(error, rc, "%s: cannot give it mode 0%o%s: %s", vde->directory,
+				 mode, access && access->has_group ? " and its group" : "",
+				 error_name(rc));
 	return unix_listen_for(&vde->socket, ctl, access, error);
 }
 

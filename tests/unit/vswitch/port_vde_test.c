@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -143,4 +144,43 @@ static void test_clients(void)
 	vswitch_destroy(vswitch);
 }
 
-UNIT_MAIN("ports for clients of VDE", UNIT(test_clients))
+static mode_t mode_of(const char *directory, const char *name)
+{
+	struct stat status = { 0 };
+	char path[300];
+
+	snprintf(path, sizeof(path), "%s/%s", directory, name);
+	CU_ASSERT_EQUAL(stat(path, &status), 0);
+	return status.st_mode & 07777;
+}
+
+/* Who may plug in may send, too, whatever the umask. */
+static void test_access(void)
+{
+	const struct unix_socket_access access = { .mode = 0660,
+						   .has_group = true,
+						   .group = getegid() };
+	struct vswitch_vde_options vde = { .access = &access };
+	struct error error = { 0 };
+	struct vswitch *vswitch;
+	mode_t before = umask(077);
+	char directory[256];
+	int ctl, fd;
+
+	snprintf(directory, sizeof(directory), "%s/access", unit_directory());
+	vde.directory = directory;
+	CU_ASSERT_EQUAL_FATAL(vswitch_create(&vswitch, NULL, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(vswitch_add_port_vde(vswitch, "v", &vde, &error), 0);
+	CU_ASSERT_EQUAL(mode_of(directory, "."), 0750);
+	CU_ASSERT_EQUAL(mode_of(directory, "ctl"), 0660);
+	ctl = open_ctl(directory);
+	run(vswitch);
+	fd = plug_in(vswitch, directory, ctl);
+	CU_ASSERT_EQUAL(mode_of(directory, "ctl.data"), 0660);
+	close(fd);
+	close(ctl);
+	vswitch_destroy(vswitch);
+	umask(before);
+}
+
+UNIT_MAIN("ports for clients of VDE", UNIT(test_clients), UNIT(test_access))
