@@ -9,13 +9,15 @@
  * in which the port is up. The port's thread changes them, with `out_lock`.
  *
  * The path that a client gives is one that this process then sends to: it must be a socket of the client's own user, or the
- * client could have us write where it may not.
+ * client could have us write where it may not. It is held by a descriptor while that is looked at and connected to, for the
+ * client may put another file there at any time.
  *
  * Source: vdeplug4, libvdeplug4/libvdeplug_vde.c, of which the structure and the order of steps are.
  */
 #include "vswitch/port_vde.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -97,13 +99,32 @@ static void unplug(struct port_vde *vde)
 	port_set_up(&vde->port, false);
 }
 
-/* Whether the client may have us send there. */
-static int check_path(const struct port_vde *vde, struct error *error)
+/* The socket at `path`, of that user, whatever is there later: a descriptor for held_path(). */
+static int hold_socket(const char *path, uid_t owner, struct error *error)
+{
+	CLEANUP_CLOSE int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	struct stat status;
+
+	if (fd < 0 || fstat(fd, &status))
+		return error_set(error, -errno, "socket %s: %s", path, error_name(errno));
+	if (!S_ISSOCK(status.st_mode) || status.st_uid != owner)
+		return error_set(error, -EPERM, "%s: expected a socket of its own user, %u", path,
+				 owner);
+	return steal_fd(&fd);
+}
+
+static const char *held_path(int fd, char path[32])
+{
+	snprintf(path, 32, "/proc/self/fd/%d", fd);
+	return path;
+}
+
+/* Holds the client's socket, if the client may have us send there. */
+static int hold_client(const struct port_vde *vde, struct error *error)
 {
 	const struct sockaddr_un *client = &vde->client;
 	struct ucred peer = { 0 };
 	socklen_t length = sizeof(peer);
-	struct stat status;
 
 	if (getsockopt(vde->ctl_fd, SOL_SOCKET, SO_PEERCRED, &peer, &length))
 		return error_set(error, -errno, "the client's user is not known: %s",
@@ -111,37 +132,55 @@ static int check_path(const struct port_vde *vde, struct error *error)
 	if (client->sun_family != AF_UNIX || client->sun_path[0] != '/' ||
 	    strnlen(client->sun_path, sizeof(client->sun_path)) == sizeof(client->sun_path))
 		return error_set(error, -EINVAL, "its socket has no absolute path");
-	if (lstat(client->sun_path, &status))
-		return error_set(error, -errno, "its socket %s: %s", client->sun_path,
-				 error_name(errno));
-	if (!S_ISSOCK(status.st_mode) || status.st_uid != peer.uid)
-		return error_set(error, -EPERM,
-				 "its socket %s: expected a socket of its own user, %u",
-				 client->sun_path, peer.uid);
-	return 0;
+	return hold_socket(client->sun_path, peer.uid, error);
 }
 
-/* bind() leaves out what the umask says. */
+/* bind() and mkdir() leave out what the umask says. */
 static int give_access(const struct port_vde *vde, const char *path, mode_t mode)
 {
-	if (vde->has_access && vde->access.has_group && lchown(path, (uid_t)-1, vde->access.group))
+	if (vde->has_access && vde->access.has_group && chown(path, (uid_t)-1, vde->access.group))
 		return -errno;
 	return chmod(path, mode) ? -errno : 0;
 }
 
+/* Who listens at "ctl" is alone here: what is at the path is a killed one's. */
+static int bind_data(struct port_vde *vde, struct error *error)
+{
+	const char *path = vde->data.sun_path;
+	CLEANUP_CLOSE int held = -1;
+	char text[32];
+	int rc;
+
+	unlink(path);
+	if (fchmod(vde->data_fd, 0600) ||
+	    bind(vde->data_fd, (struct sockaddr *)&vde->data, sizeof(vde->data)))
+		return error_set(error, -errno, "cannot make the socket %s: %s", path,
+				 error_name(errno));
+	held = hold_socket(path, geteuid(), error);
+	if (held < 0)
+		return held;
+	rc = give_access(vde, held_path(held, text), vde->has_access ? vde->access.mode : 0600);
+	return rc ? error_set(error, rc, "cannot give the socket %s its mode: %s", path,
+			      error_name(rc))
+		  : 0;
+}
+
 static int make_data(struct port_vde *vde, struct error *error)
 {
-	mode_t mode = vde->has_access ? vde->access.mode : 0600;
-	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	struct sockaddr_un client = { .sun_family = AF_UNIX };
+	CLEANUP_CLOSE int held = hold_client(vde, error);
+	int rc;
 
-	if (fd < 0)
+	if (held < 0)
+		return held;
+	vde->data_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (vde->data_fd < 0)
 		return error_set(error, -errno, "cannot make a socket: %s", error_name(errno));
-	/* Who listens at "ctl" is alone here: what is there is a killed one's. */
-	unlink(vde->data.sun_path);
-	vde->data_fd = fd;
-	if (fchmod(fd, 0600) || bind(fd, (struct sockaddr *)&vde->data, sizeof(vde->data)) ||
-	    give_access(vde, vde->data.sun_path, mode) ||
-	    connect(fd, (struct sockaddr *)&vde->client, sizeof(vde->client)))
+	rc = bind_data(vde, error);
+	if (rc)
+		return rc;
+	held_path(held, client.sun_path);
+	if (connect(vde->data_fd, (struct sockaddr *)&client, sizeof(client)))
 		return error_set(error, -errno, "cannot connect %s and %s: %s", vde->data.sun_path,
 				 vde->client.sun_path, error_name(errno));
 	return 0;
@@ -164,9 +203,7 @@ static int plug(struct port_vde *vde, struct error *error)
 				 "%u",
 				 request->magic, request->version, VDE_MAGIC, VDE_VERSION);
 	memcpy(&vde->client, &request->socket, sizeof(vde->client));
-	rc = check_path(vde, error);
-	if (!rc)
-		rc = make_data(vde, error);
+	rc = make_data(vde, error);
 	if (rc)
 		return rc;
 	rc = port_watch(&vde->port, &vde->watch, vde->data_fd, data_ready);

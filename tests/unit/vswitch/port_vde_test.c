@@ -2,6 +2,8 @@
 /* vswitch: ports for clients of VDE that say nothing, half of it, or stop reading. */
 #include "unit.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -183,4 +185,88 @@ static void test_access(void)
 	umask(before);
 }
 
-UNIT_MAIN("ports for clients of VDE", UNIT(test_clients), UNIT(test_access))
+static int make_socket(const char *path, uid_t owner)
+{
+	struct sockaddr_un address;
+	int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+
+	CU_ASSERT_EQUAL_FATAL(unix_socket_address(&address, path, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	CU_ASSERT_EQUAL_FATAL(chown(path, owner, (gid_t)-1), 0);
+	return fd;
+}
+
+struct exchange {
+	char own[300], others[300], path[300], next[300];
+	atomic_bool stop;
+};
+
+/* Has the path be the client's own socket, and a link to another's, in turn. */
+static void *go_on_exchanging(void *arg)
+{
+	struct exchange *exchange = arg;
+
+	while (!atomic_load(&exchange->stop)) {
+		if (link(exchange->own, exchange->next) || rename(exchange->next, exchange->path) ||
+		    symlink(exchange->others, exchange->next) ||
+		    rename(exchange->next, exchange->path))
+			break;
+	}
+	return NULL;
+}
+
+/* What was looked at is what is sent to. */
+static void test_a_path_that_is_exchanged(void)
+{
+	uint8_t request[122] = { 0 }, bytes[64];
+	struct vswitch_vde_options vde = { 0 };
+	struct exchange exchange = { .stop = false };
+	struct sockaddr_un named;
+	struct error error = { 0 };
+	struct vswitch *vswitch;
+	char directory[256];
+	struct fake_port *a;
+	pthread_t thread;
+	int own, others;
+
+	if (geteuid() != 0)
+		return; /* there is nobody else */
+	snprintf(directory, sizeof(directory), "%s/exchange", unit_directory());
+	snprintf(exchange.own, sizeof(exchange.own), "%s.own", directory);
+	snprintf(exchange.others, sizeof(exchange.others), "%s.others", directory);
+	snprintf(exchange.path, sizeof(exchange.path), "%s.path", directory);
+	snprintf(exchange.next, sizeof(exchange.next), "%s.next", directory);
+	own = make_socket(exchange.own, 0);
+	others = make_socket(exchange.others, 1);
+	vde.directory = directory;
+	CU_ASSERT_EQUAL_FATAL(vswitch_create(&vswitch, NULL, NULL), 0);
+	a = fake_port_add(vswitch, "a", 0);
+	CU_ASSERT_EQUAL_FATAL(vswitch_add_port_vde(vswitch, "v", &vde, &error), 0);
+	CU_ASSERT_EQUAL_FATAL(unix_socket_address(&named, exchange.path, NULL), 0);
+	memcpy(request, &(uint32_t){ 0xfeedface }, 4);
+	memcpy(request + 4, &(uint32_t){ 3 }, 4);
+	memcpy(request + 12, &named, sizeof(named));
+	CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, go_on_exchanging, &exchange), 0);
+	for (unsigned i = 0; i < 2000; i++) {
+		int ctl = open_ctl(directory);
+
+		run(vswitch);
+		CU_ASSERT_EQUAL(send(ctl, request, sizeof(request), MSG_NOSIGNAL), 122);
+		run(vswitch);
+		fake_port_put_frame(a, BROADCAST, A, 60);
+		run(vswitch);
+		while (recv(own, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
+			;
+		CU_ASSERT_TRUE_FATAL(recv(others, bytes, sizeof(bytes), MSG_DONTWAIT) < 0);
+		close(ctl);
+		run(vswitch);
+	}
+	atomic_store(&exchange.stop, true);
+	pthread_join(thread, NULL);
+	close(own);
+	close(others);
+	vswitch_destroy(vswitch);
+}
+
+UNIT_MAIN("ports for clients of VDE", UNIT(test_clients), UNIT(test_access),
+	  UNIT(test_a_path_that_is_exchanged))
