@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tools/describe.h"
 #include "tools/nic.h"
 #include "util/bytes.h"
 
@@ -35,7 +36,7 @@ const struct cli_column nic_stats_columns[] = {
 
 static json_t *text_or_null(const char *text)
 {
-	return *text ? json_string(text) : json_null();
+	return *text ? describe_text(text) : json_null();
 }
 
 static json_t *mac_json(const struct link_info *link)
@@ -56,8 +57,9 @@ static json_t *nic_json(const struct nic *nic)
 
 	for (unsigned i = 0; i < nic->address_count; i++)
 		json_array_append_new(addresses, json_string(nic->addresses[i]));
-	return json_pack("{s:s, s:s, s:i, s:s, s:i, s:o, s:o, s:o, s:o}", "name", link->name,
-			 "type", nic->kind, "index", link->index, "state",
+	return json_pack("{s:o, s:s, s:i, s:s, s:i, s:o, s:o, s:o, s:o}", "name",
+			 describe_text(link->name), "type", nic->kind, "index", link->index,
+			 "state",
 			 !link->up       ? "down"
 			 : link->carrier ? "up"
 					 : "no carrier",
@@ -163,16 +165,16 @@ void nic_print_stats(const struct nic_list *list, const struct nic *nic,
 		if (nic && nic != each)
 			continue;
 		json_array_append_new(rows,
-				      json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
-						"name", each->link.name, "rx_packets",
-						(json_int_t)counters->rx_packets, "rx_bytes",
-						(json_int_t)counters->rx_bytes, "rx_errors",
-						(json_int_t)counters->rx_errors, "rx_dropped",
-						(json_int_t)counters->rx_dropped, "tx_packets",
-						(json_int_t)counters->tx_packets, "tx_bytes",
-						(json_int_t)counters->tx_bytes, "tx_errors",
-						(json_int_t)counters->tx_errors, "tx_dropped",
-						(json_int_t)counters->tx_dropped));
+				      json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+						"name", describe_text(each->link.name),
+						"rx_packets", (json_int_t)counters->rx_packets,
+						"rx_bytes", (json_int_t)counters->rx_bytes,
+						"rx_errors", (json_int_t)counters->rx_errors,
+						"rx_dropped", (json_int_t)counters->rx_dropped,
+						"tx_packets", (json_int_t)counters->tx_packets,
+						"tx_bytes", (json_int_t)counters->tx_bytes,
+						"tx_errors", (json_int_t)counters->tx_errors,
+						"tx_dropped", (json_int_t)counters->tx_dropped));
 	}
 	cli_print_result(rows, nic_stats_columns, NULL, listing);
 	json_decref(rows);

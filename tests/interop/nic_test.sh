@@ -86,6 +86,12 @@ for name, link in links.items():
     assert sorted(nic["ip_addresses"]) == sorted("%s/%d" % (a["local"], a["prefixlen"]) for a in link["addr_info"]), name
 assert nics["v0"]["peer"] == "v1" and nics["v1"]["peer"] == "v0" and nics["br0"]["type"] == "bridge"
 PYTHON
+# Whoever may make an interface chooses its name: the others are shown all the same.
+ip link add name $'h\xff' type veth peer name beside || lab_fail "a hostile name"
+nic list --json >out && nic stats >>out && nic show $'h\xff' >>out && nic show beside --json >>out || lab_fail "a hostile name: $(cat out)"
+[ "$(grep -c '"name": "h\\\\xff"' out) $(grep -c '"name": "beside"' out) $(grep -c '^h\\xff ' out) $(grep -c '^Name: *h\\xff$' out)" = "1 2 1 1" ] ||
+	lab_fail "a hostile name: $(cat out)"
+ip link delete beside
 nic set v0 --bridge none || lab_fail "out of the bridge"
 is v0 master None
 ip netns add there
