@@ -22,6 +22,7 @@
 
 #include "fiber/signal.h"
 #include "tools/capture_files.h"
+#include "tools/describe.h"
 #include "tools/devices.h"
 #include "tools/runtime.h"
 #include "tools/switch.h"
@@ -285,10 +286,10 @@ static bool make_params(struct live_capture *live, const struct capture_words *w
 		return false;
 	}
 	live->files_options.format = strcmp(format, "pcap") ? CAPTURE_PCAPNG : CAPTURE_PCAP;
-	live->params = json_pack("{s:s, s:s, s:b, s:I, s:i, s:s}", "direction", words->direction,
+	live->params = json_pack("{s:s, s:s, s:b, s:I, s:i, s:o}", "direction", words->direction,
 				 "format", format, "segments", words->segments, "snaplen",
 				 (json_int_t)words->snaplen, "pid", (int)getpid(), "label",
-				 live->files_options.path);
+				 describe_text(live->files_options.path));
 	if (live->port)
 		json_object_set_new(live->params, "port", json_string(live->port));
 	if (words->filter) {

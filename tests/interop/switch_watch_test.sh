@@ -101,10 +101,12 @@ capture_end
 for file in row.*.pcapng; do capinfos "$file" >infos 2>&1 || { cat infos; lab_fail "$file"; }; done
 
 # Classic pcap, and an end after so many packets.
-capture_begin a -w classic.pcap --count 2
+# Whatever bytes its name has.
+classic=$'classic-\xff.pcap'
+capture_begin a -w "$classic" --count 2
 ping_through; ping_through
 wait $CAPTURE || lab_fail "--count: $?"
-capinfos -t -E classic.pcap | grep -q 'nanosecond' || lab_fail "classic pcap"
+capinfos -t -E "$classic" | grep -q 'nanosecond' || lab_fail "classic pcap"
 
 # A reader that leaves ends it; one that stops delays nobody, nor the end; a killed command leaves nothing behind.
 "$TENON" switch capture lab a -w - 2>capture.err | head -c 100 >head &
