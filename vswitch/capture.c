@@ -130,7 +130,9 @@ int capture_open(struct capture **out, const struct capture_options *options, st
 	if (!capture)
 		return error ? error->code : -ENOMEM;
 	rc = capture_open_output(capture, error);
-	if (rc == -EAGAIN)
+	if (rc == -EAGAIN && capture->once)
+		rc = error_set(error, -ENXIO, "capture %s: nobody reads it", capture->label);
+	else if (rc == -EAGAIN)
 		rc = 0; /* the writer goes on trying */
 	else if (!rc)
 		atomic_store(&capture->state, CAPTURE_RECORDING);

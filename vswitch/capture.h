@@ -40,9 +40,9 @@ struct capture_options {
 	const char *label; /* what users know it by; NULL: `path` */
 	struct log *log;   /* may be NULL; must outlive it */
 	bool force;        /* over what is no older capture: see output.h */
-	bool once;     /* of a FIFO: ends when its reader leaves, rather than waiting for another */
-	bool shared;   /* several threads give it frames */
-	bool segments; /* large frames are recorded as the segments that a wire would have */
+	bool once;         /* of a FIFO: its reader is there, and it ends when that leaves */
+	bool shared;       /* several threads give it frames */
+	bool segments;     /* large frames are recorded as the segments that a wire would have */
 	size_t ring_bytes; /* 0: 64 MiB; rounded up to a power of two that holds a few records */
 	uint32_t snaplen;  /* bytes of a packet that are recorded; 0: all */
 	enum capture_format_choice format;

@@ -510,6 +510,23 @@ static void test_a_fifo_that_nobody_reads_yet(void)
 	alarm(0);
 }
 
+/* One that is for a single reader ends with it, also with one that was gone before the switch looked. */
+static void test_a_single_reader_that_is_gone(void)
+{
+	struct vswitch_capture_options options = { .once = true };
+	struct error error = { 0 };
+	struct vswitch *vswitch;
+	char path[128];
+
+	options.path = make_fifo(path, "gone.pcapng");
+	CU_ASSERT_EQUAL_FATAL(vswitch_create(&vswitch, NULL, NULL), 0);
+	CU_ASSERT_EQUAL(vswitch_start_capture(vswitch, &options, NULL, &error), -ENXIO);
+	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "nobody reads it"));
+	CU_ASSERT_EQUAL(vswitch_reap_captures(vswitch), 0);
+	CU_ASSERT_EQUAL(access(path, F_OK), 0);
+	vswitch_destroy(vswitch);
+}
+
 /* A paused reader costs frames of the capture, each counted; its stream is whole to the end. */
 static void check_a_paused_reader(const char *name, uint32_t length, unsigned frames)
 {
@@ -619,5 +636,5 @@ UNIT_MAIN("capture", UNIT(test_classic), UNIT(test_pcapng_has_both_directions),
 	  UNIT(test_a_place_that_cannot_be_written), UNIT(test_a_full_disk),
 	  UNIT(test_a_file_that_cannot_grow), UNIT(test_a_file_that_is_added_to),
 	  UNIT(test_a_reader_that_comes_for_a_moment), UNIT(test_a_fifo_that_nobody_reads_yet),
-	  UNIT(test_a_paused_reader), UNIT(test_a_reader_that_goes_on),
-	  UNIT(test_a_reader_that_leaves))
+	  UNIT(test_a_single_reader_that_is_gone), UNIT(test_a_paused_reader),
+	  UNIT(test_a_reader_that_goes_on), UNIT(test_a_reader_that_leaves))
