@@ -374,17 +374,14 @@ static unsigned stream_gather(struct port_stream *stream, struct frame *const *f
 	return taken;
 }
 
-static unsigned stream_transmit(struct port *port, struct frame *const *frames, unsigned count)
+/* Returns how many frames are done with: none for want of room, or as far as one system call goes. */
+static unsigned stream_send(struct port *port, struct frame *const *frames, unsigned count)
 {
 	struct port_stream *stream = stream_of(port);
 	unsigned pieces, done = 0;
 	struct msghdr message = { .msg_iov = stream->out };
 	ssize_t put;
 
-	if (stream->rest_end)
-		(void)send_rest(stream); /* its failure comes again, below or at the watch */
-	if (stream->rest_end)
-		return 0;
 	count = stream_gather(stream, frames, count, &pieces);
 	if (!count) { /* in too many pieces to be sent at all */
 		port_drop(port, PORT_DROP_FAILED);
@@ -404,6 +401,18 @@ static unsigned stream_transmit(struct port *port, struct frame *const *frames, 
 		put -= (ssize_t)MIN((size_t)put, whole);
 		port_count_tx(port, frames[done]);
 	}
+	return done;
+}
+
+static unsigned stream_transmit(struct port *port, struct frame *const *frames, unsigned count)
+{
+	struct port_stream *stream = stream_of(port);
+	unsigned done = 0, sent = 1;
+
+	if (stream->rest_end)
+		(void)send_rest(stream); /* its failure comes again, below or at the watch */
+	for (; sent && done < count && !stream->rest_end; done += sent)
+		sent = stream_send(port, frames + done, count - done);
 	return done;
 }
 

@@ -243,6 +243,27 @@ static void test_a_peer_that_sends_nothing_but_wrong_frames(void)
 	vswitch_destroy(bed.vswitch);
 }
 
+/* More pieces than one system call takes are no want of room. */
+static void test_frames_in_many_pieces(void)
+{
+	struct bed bed;
+	size_t left;
+	int fd;
+
+	bed_make(&bed, path_of("pieces"), false);
+	fd = connect_to(&bed.endpoint);
+	bed_run(&bed);
+	bed.a->small_pieces = true;
+	for (unsigned i = 0; i < 40; i++)
+		fake_port_put_frame(bed.a, BROADCAST, A, 3300);
+	bed_run(&bed);
+	CU_ASSERT_EQUAL(stream_port(&bed)->counters.tx_frames, 40);
+	CU_ASSERT_EQUAL(stream_port(&bed)->counters.drops[PORT_DROP_NO_BUFFER], 0);
+	CU_ASSERT_EQUAL(count_frames(fd, &left), 40);
+	close(fd);
+	vswitch_destroy(bed.vswitch);
+}
+
 /* Others go on, what has no room is counted, and the stream is whole when it reads again. */
 static void test_a_peer_that_stops_reading(void)
 {
@@ -427,5 +448,6 @@ static void test_addresses(void)
 
 UNIT_MAIN("ports on stream sockets", UNIT(test_frames_in_pieces), UNIT(test_many_at_once),
 	  UNIT(test_a_length_that_cannot_be), UNIT(test_a_peer_that_sends_nothing_but_wrong_frames),
-	  UNIT(test_a_peer_that_stops_reading), UNIT(test_one_peer_at_a_time),
-	  UNIT(test_a_client_of_a_path), UNIT(test_a_client_of_tcp), UNIT(test_addresses))
+	  UNIT(test_frames_in_many_pieces), UNIT(test_a_peer_that_stops_reading),
+	  UNIT(test_one_peer_at_a_time), UNIT(test_a_client_of_a_path), UNIT(test_a_client_of_tcp),
+	  UNIT(test_addresses))
