@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * See uplink.h. What guests send is read here by a library that had its faults: so when it is set up the process gives up what it
- * needs no more: files (Landlock, where the kernel has it), and the calls by which others start programs or reach
+ * needs no more: files (Landlock, where the kernel has it), capabilities, and the calls by which others start programs or reach
  * into processes (seccomp).
  */
 #include "tools/uplink.h"
 
 #include <errno.h>
+#include <linux/capability.h>
 #include <seccomp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "netdev/user_network.h"
@@ -22,6 +24,23 @@
 
 #define SOCKET_FD 3
 #define READY_FD  4
+
+/* Root has them all, and a program may have them by its file (setcap). A raw socket is what libslirp makes for a guest's ping where
+ * this user has no other. What it is to listen at, it does already. */
+static int give_up_capabilities(void)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3] = { 0 };
+
+	if (syscall(SYS_capget, &head, sets))
+		return -errno;
+	for (unsigned i = 0; i < _LINUX_CAPABILITY_U32S_3; i++) {
+		sets[i].permitted &= i == CAP_TO_INDEX(CAP_NET_RAW) ? CAP_TO_MASK(CAP_NET_RAW) : 0;
+		sets[i].effective &= sets[i].permitted;
+		sets[i].inheritable = 0;
+	}
+	return syscall(SYS_capset, &head, sets) ? -errno : 0;
+}
 
 static int forbid_calls(void)
 {
@@ -56,6 +75,7 @@ static void confine(void)
 		*slash = '\0';
 	/* Without Landlock the user's files are as open to it as to the user: docs/threat-model.md. */
 	(void)confine_files(paths, real ? 2 : 1);
+	(void)give_up_capabilities();
 	(void)forbid_calls();
 }
 

@@ -94,6 +94,7 @@ for child in $(cat "/proc/$LAB_PID/task/$LAB_PID/children"); do
 	tr '\0' ' ' <"/proc/$child/cmdline" | grep -q uplink-process && process=$child
 done
 grep -q 'Seccomp:.*2' "/proc/$process/status" && grep -q 'NoNewPrivs:.*1' "/proc/$process/status" || lab_fail "it is not confined: $(cat "/proc/$process/status")"
+grep -q 'CapPrm:.*[[:space:]]0*\(0000\|2000\)$' "/proc/$process/status" || lab_fail "it has capabilities: $(grep Cap "/proc/$process/status")"
 kill -9 "$process"
 for _ in $(seq 600); do [ "$(lab_stat out connections) $(lab_stat out up)" = "2 True" ] && break; sleep 0.1; done
 [ "$(fetch a 192.0.2.1 8000)" = outside ] || lab_fail "another process does not serve"
