@@ -21,6 +21,7 @@ struct port_link {
 	struct link_queue arriving, leaving;
 	uint64_t next_out; /* when the port's thread will look at `leaving` */
 	bool passed;       /* the frames that receive() gave are the lower port's */
+	unsigned taken;    /* else so many, which are on their way */
 	unsigned given_count;
 	struct link_frame *given[PORT_BURST]; /* else these */
 };
@@ -116,9 +117,11 @@ static unsigned link_receive(struct port *port, struct frame **frames, unsigned 
 	unsigned count;
 
 	link->passed = !link_model_is_bad(&link->in.model) && !link->arriving.count;
+	link->taken = 0;
 	if (link->passed)
 		return lower->ops->receive(lower, frames, max);
 	count = lower->ops->receive(lower, got, PORT_BURST);
+	link->taken = count;
 	for (unsigned i = 0; i < count; i++)
 		enter(&link->in, &link->arriving, now, got[i]);
 	if (count)
@@ -210,10 +213,11 @@ static unsigned link_tick(struct port *port, uint64_t now, uint64_t *next)
 	struct port_link *link = link_of(port);
 	struct port *lower = link->lower;
 	uint64_t lower_next = UINT64_MAX;
-	unsigned sent, all = 0;
+	/* After a burst there may be another one, which nothing else would have the thread look for. */
+	unsigned sent, all = link->taken;
 
 	if (lower->ops->tick)
-		all = lower->ops->tick(lower, now, &lower_next);
+		all += lower->ops->tick(lower, now, &lower_next);
 	vswitch_lock_if_shared(port->vswitch, &port->out_lock);
 	do {
 		sent = leave(link, now);

@@ -14,6 +14,7 @@
 #include "util/error.h"
 #include "util/unix_socket.h"
 #include "vswitch/internal.h"
+#include "vswitch/port_link.h"
 #include "vswitch/port_stream.h"
 
 #define A         0x0200000000a1ULL
@@ -243,6 +244,32 @@ static void test_a_peer_that_sends_nothing_but_wrong_frames(void)
 	vswitch_destroy(bed.vswitch);
 }
 
+/* All that a peer has sent is on its way over a bad link at once, however many bursts it is. */
+static void test_over_a_link(void)
+{
+	const struct link_model late = { .delay_ns = SECOND };
+	uint8_t bytes[400 * 64];
+	struct error error = { 0 };
+	size_t size = 0;
+	struct bed bed;
+	int fd;
+
+	bed_make(&bed, path_of("link"), false);
+	CU_ASSERT_EQUAL_FATAL(vswitch_set_link(bed.vswitch, "s", LINK_IN, &late, &error), 0);
+	fd = connect_to(&bed.endpoint);
+	bed_run(&bed);
+	for (unsigned i = 0; i < 400; i++)
+		size += make_frame(bytes + size, 60, A, B);
+	CU_ASSERT_EQUAL(send(fd, bytes, size, 0), (ssize_t)size);
+	bed_run(&bed);
+	CU_ASSERT_EQUAL(bed.a->out_count, 0);
+	bed.clock += SECOND;
+	bed_run(&bed);
+	CU_ASSERT_EQUAL(bed.a->out_count, 400);
+	close(fd);
+	vswitch_destroy(bed.vswitch);
+}
+
 /* More pieces than one system call takes are no want of room. */
 static void test_frames_in_many_pieces(void)
 {
@@ -448,6 +475,6 @@ static void test_addresses(void)
 
 UNIT_MAIN("ports on stream sockets", UNIT(test_frames_in_pieces), UNIT(test_many_at_once),
 	  UNIT(test_a_length_that_cannot_be), UNIT(test_a_peer_that_sends_nothing_but_wrong_frames),
-	  UNIT(test_frames_in_many_pieces), UNIT(test_a_peer_that_stops_reading),
-	  UNIT(test_one_peer_at_a_time), UNIT(test_a_client_of_a_path), UNIT(test_a_client_of_tcp),
-	  UNIT(test_addresses))
+	  UNIT(test_over_a_link), UNIT(test_frames_in_many_pieces),
+	  UNIT(test_a_peer_that_stops_reading), UNIT(test_one_peer_at_a_time),
+	  UNIT(test_a_client_of_a_path), UNIT(test_a_client_of_tcp), UNIT(test_addresses))
