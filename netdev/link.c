@@ -111,6 +111,14 @@ int link_check_name(const char *name, struct error *error)
 	return 0;
 }
 
+int link_missing(const char *name, struct error *error)
+{
+	error_set(error, -ENODEV, "interface %.40s: there is none of that name", name);
+	error_advise(error, "`tenon nic list` shows those there are; with --netns NS those of "
+			    "another network namespace");
+	return -ENODEV;
+}
+
 int link_find(struct nl_sock *sock, const char *name, struct rtnl_link **out, struct error *error)
 {
 	int nl, rc = link_check_name(name, error);
@@ -119,7 +127,7 @@ int link_find(struct nl_sock *sock, const char *name, struct rtnl_link **out, st
 		return rc;
 	nl = rtnl_link_get_kernel(sock, 0, name, out);
 	if (nl == -NLE_OBJ_NOTFOUND || nl == -NLE_NODEV)
-		return error_set(error, -ENODEV, "interface %s: there is none of that name", name);
+		return link_missing(name, error);
 	return nl ? link_fail(error, name, "look it up", nl) : 0;
 }
 

@@ -32,6 +32,9 @@ struct link_settings {
 	int move_to_netns;   /* an fd: move it there, last of all; 0: leave it */
 };
 
+/* Says into `error` that no interface has this name, and what shows those there are; -ENODEV. */
+int link_missing(const char *name, struct error *error);
+
 /* -ENODEV with `error` set if there is none of that name. */
 int link_get(const char *name, int netns, struct link_info *out, struct error *error);
 

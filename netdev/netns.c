@@ -4,10 +4,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/nsfs.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -30,7 +32,7 @@ int netns_open(const char *name, struct error *error)
 	if (length < 0 || (size_t)length >= sizeof(path))
 		return error_set(error, -ENAMETOOLONG,
 				 "network namespace \"%.32s...\": name too long", name);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0) {
 		int rc = -errno;
 
@@ -38,6 +40,13 @@ int netns_open(const char *name, struct error *error)
 			  error_name(rc));
 		error_advise(error, "`ip netns list` shows those that have a name");
 		return rc;
+	}
+	if (ioctl(fd, NS_GET_NSTYPE) != CLONE_NEWNET) {
+		close(fd);
+		error_set(error, -EINVAL, "network namespace %s: %s is none", name, path);
+		error_advise(error, "expected a name that `ip netns list` shows, or a path as "
+				    "/proc/PID/ns/net");
+		return -EINVAL;
 	}
 	return fd;
 }

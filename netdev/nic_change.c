@@ -53,6 +53,10 @@ static int tap_fail(const struct tap_call *call, const char *what)
 	else if (rc == -EBUSY)
 		error_advise(call->error, "%s has it attached: end that first",
 			     tap_user(call->name, false, who));
+	else if (rc == -EINVAL && !strncmp(what, "set its ", 8))
+		error_advise(call->error,
+			     "a user namespace (unshare -rn) has only the users and groups that "
+			     "are mapped into it: name one of those, or make it outside as root");
 	return rc;
 }
 
@@ -165,9 +169,15 @@ int nic_create(const struct nic_creation *creation, int netns, struct nic_tap_fo
 	if (rc)
 		return rc;
 	/* Of TAPs, the kernel would attach to one that exists. */
-	if (!link_get(creation->name, netns, &there, &unused))
-		return error_set(error, -EEXIST, "interface %s: there is one of that name already",
-				 creation->name);
+	if (!link_get(creation->name, netns, &there, &unused)) {
+		error_set(error, -EEXIST, "interface %s: there is one of that name already",
+			  creation->name);
+		error_advise(error,
+			     "choose another name; `tenon nic show %s` says what that one "
+			     "is, `tenon nic set` changes it, `tenon nic delete` deletes it",
+			     creation->name);
+		return -EEXIST;
+	}
 	if (!strcmp(creation->kind, "tap"))
 		return create_tap(creation, netns, found, error);
 	if (!strcmp(creation->kind, "veth"))
@@ -252,9 +262,7 @@ int nic_change(const char *name, int netns, const struct nic_change *change, str
 		if (rc)
 			return rc;
 		nic = nic_find(&list, name);
-		rc = nic ? own_tap(nic, netns, change, error)
-			 : error_set(error, -ENODEV, "interface %s: there is none of that name",
-				     name);
+		rc = nic ? own_tap(nic, netns, change, error) : link_missing(name, error);
 		nic_list_free(&list);
 	}
 	if (!rc && change->set_bridge)

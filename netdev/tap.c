@@ -77,8 +77,8 @@ static int refuse(const struct tap_open_call *call, int rc)
 	if (rc == -EPERM)
 		error_advise(call->error,
 			     "needs CAP_NET_ADMIN: run in a user and network namespace of your "
-			     "own (unshare -rn), or have root make it yours once: ip tuntap "
-			     "add dev %s mode tap user NAME",
+			     "own (unshare -rn), or have root make it yours once: tenon nic "
+			     "create %s --owner USER, or nic set where it is there",
 			     name);
 	else if (rc == -EBUSY)
 		error_advise(call->error,

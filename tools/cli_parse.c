@@ -25,7 +25,8 @@ static const struct {
 	{ "detail", "show" },    { "status", "show" },    { "mv", "rename" },
 	{ "grow", "extend" },    { "shrink", "reduce" },  { "scrub", "check" },
 	{ "start", "run" },      { "start", "assemble" }, { "recover", "rebuild" },
-	{ "resync", "rebuild" },
+	{ "resync", "rebuild" }, { "rm", "delete" },      { "del", "delete" },
+	{ "remove", "delete" },  { "change", "set" },
 };
 
 static const struct cli_verb *cli_find_verb(const struct cli_verb *verbs, const char *word)

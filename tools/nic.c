@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "netdev/link.h"
 #include "netdev/netns.h"
 #include "netdev/tap.h"
 #include "tools/devices.h"
@@ -51,8 +52,7 @@ static int print_nics(const struct nic_list *list, const char *name, enum nic_vi
 	const struct nic *nic = name ? nic_find(list, name) : NULL;
 
 	if (name && !nic)
-		return error_set(error, -ENODEV, "interface %.40s: there is none of that name",
-				 name);
+		return link_missing(name, error);
 	if (view == NIC_VIEW_SHOW)
 		nic_print(nic, listing);
 	else if (view == NIC_VIEW_STATS)

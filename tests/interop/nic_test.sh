@@ -119,14 +119,24 @@ nic delete v0 && nic delete br0 && nic delete t2 && nic delete t3 --netns there 
 
 # ---- What cannot be ----
 refused 1 't0: there is one of that name already' create t0
-refused 1 'there is none of that name' show nosuch
+grep -q 'tenon nic show t0' err || lab_fail "it is not said what to do: $(cat err)"
+for verb in show stats delete; do
+	refused 1 'there is none of that name' $verb nosuch
+	grep -q 'tenon nic list' err || lab_fail "$verb: it is not said what to do: $(cat err)"
+done
 refused 1 'there is none of that name' set nosuch --up
-refused 1 'there is none of that name' delete nosuch
 refused 1 'there is none of that name' create t9 --bridge nosuch
 refused 1 'expected a bridge' create t9 --bridge t0
 refused 1 'only TAP interfaces have an owner' set lo --owner 0
 refused 1 'it has no address' set t0 --remove-address 10.9.9.9/24
 refused 1 'cannot open /run/netns/nosuch' list --netns nosuch
+refused 1 'network namespace ./err: ./err is none' list --netns ./err
+mkfifo fifo && refused 1 './fifo is none' list --netns ./fifo # and nobody waits for its writer
+nic create rm0 >/dev/null && nic rm rm0 || lab_fail "rm is not understood"
+if unshare -rn true 2>/dev/null; then
+	unshare -rn "$TENON" nic create t7 --owner 4000000 2>err && lab_fail "an owner who is not there was set"
+	grep -q 'mapped into it' err || lab_fail "owner: $(cat err)"
+fi
 refused 2 'expected tap, veth or bridge' create t9 --type bond
 refused 2 '--peer PEER is missing' create t9 --type veth
 refused 2 'only a veth has another end' create t9 --peer t8
