@@ -184,7 +184,7 @@ static int link_show(int argc, char **argv)
 {
 	struct cli_listing listing = { 0 };
 	const struct cli_option options[] = { CLI_OPTIONS_SHOW(&listing), CLI_OPTION_END };
-	json_t *result = NULL, *rows, *port;
+	json_t *result = NULL, *rows, *port, *found;
 	struct cli_words operands;
 	size_t index;
 	int status;
@@ -192,13 +192,13 @@ static int link_show(int argc, char **argv)
 	if (!cli_parse(SHOW_USAGE, options, argc, argv, 1, 2, &operands, &status) ||
 	    !cli_listing_check(&listing, NULL, &status))
 		return status;
-	status = switch_ask(operands.words[0], "switch.show", NULL, &result);
+	status = switch_ask_ports(operands.words[0], operands.count > 1 ? operands.words[1] : NULL,
+				  &result, &found);
 	if (status != EXIT_DONE)
 		return status;
 	rows = json_array();
 	json_array_foreach(json_object_get(result, "ports"), index, port)
-		if (operands.count == 1 ||
-		    !strcmp(json_string_value(json_object_get(port, "name")), operands.words[1]))
+		if (!found || port == found)
 			add_ways(rows, port);
 	if (listing.json)
 		cli_print_json(rows);

@@ -38,6 +38,10 @@ command_fn switch_run, switch_port_verb, switch_table, switch_counters, switch_s
 /* Asks the running switch `name`; `params` is stolen. Returns the exit status; the result is a new reference, if wanted. */
 int switch_ask(const char *name, const char *method, json_t *params, json_t **result);
 
+/* All that `switch show` knows, and in it the port `port`, borrowed, unless that is NULL; a port that is not there is an
+ * error, which has been said. Returns the exit status; the result is a new reference. */
+int switch_ask_ports(const char *name, const char *port, json_t **result, json_t **found);
+
 /* Says in `error` that no switch of that name runs. */
 void switch_none_running(const char *name, const char *control, int rc, struct error *error);
 
@@ -86,6 +90,10 @@ json_t *switch_status_json(const char *name, const struct vswitch_status *status
 /* Refuses specifications that cannot be, or that are of one name, before anything is opened. -EINVAL or
  * -EEXIST with `error` set. */
 int switch_check_ports(const struct cli_words *specs, struct error *error);
+
+/* `spec` with its paths from the root: whoever types it has another working directory than the switch, which opens them.
+ * The caller frees it. NULL with `error` set. */
+char *switch_port_from_root(const char *spec, struct error *error);
 /* Whether any of them listens on a socket. */
 bool switch_needs_sockets(const struct cli_words *specs);
 /* Adds the port that `spec` describes. */

@@ -114,25 +114,37 @@ int switch_stop(int argc, char **argv)
 
 /* ---- Listings ---- */
 
+int switch_ask_ports(const char *name, const char *port, json_t **result, json_t **found)
+{
+	struct error error = { 0 };
+	json_t *each;
+	size_t index;
+	int status = switch_ask(name, "switch.show", NULL, result);
+
+	*found = NULL;
+	if (status != EXIT_DONE || !port)
+		return status;
+	json_array_foreach(json_object_get(*result, "ports"), index, each)
+		if (!strcmp(json_string_value(json_object_get(each, "name")), port))
+			*found = each;
+	if (*found)
+		return status;
+	json_decref(*result);
+	*result = NULL;
+	error_set(&error, -ENOENT, "switch %s: port %.40s: there is none of that name", name, port);
+	error_advise(&error, "`tenon switch port list %s` shows those there are", name);
+	return cli_fail(-ENOENT, &error);
+}
+
 static int list_ports(const char *name, const char *port, const struct cli_listing *listing)
 {
-	json_t *result = NULL, *ports, *each, *found = NULL;
-	size_t index;
-	int status = switch_ask(name, "switch.show", NULL, &result);
+	json_t *result = NULL, *ports, *found;
+	int status = switch_ask_ports(name, port, &result, &found);
 
 	if (status != EXIT_DONE)
 		return status;
 	ports = json_object_get(result, "ports");
-	json_array_foreach(ports, index, each)
-		if (port && !strcmp(json_string_value(json_object_get(each, "name")), port))
-			found = each;
-	if (port && !found) {
-		struct error error = { 0 };
-
-		error_set(&error, -ENOENT, "switch %s: port %s: there is none of that name", name,
-			  port);
-		status = cli_fail(-ENOENT, &error);
-	} else if (listing->json) {
+	if (listing->json) {
 		cli_print_json(port ? found : ports);
 	} else if (port) {
 		json_t *one = json_pack("[O]", found);
@@ -186,12 +198,16 @@ static int set_words(const struct cli_words *operands)
 static int add_port(const struct cli_words *operands)
 {
 	struct cli_words specs = { .words = &operands->words[2], .count = 1 };
+	CLEANUP_FREE char *spec = NULL;
 	struct error error = { 0 };
 
 	if (switch_check_ports(&specs, &error))
 		return cli_usage_error("%s", error.text);
-	return switch_ask(operands->words[1], "switch.port.add",
-			  json_pack("{s:s}", "spec", operands->words[2]), NULL);
+	spec = switch_port_from_root(operands->words[2], &error);
+	if (!spec)
+		return cli_fail(error.code, &error);
+	return switch_ask(operands->words[1], "switch.port.add", json_pack("{s:s}", "spec", spec),
+			  NULL);
 }
 
 int switch_port_verb(int argc, char **argv)

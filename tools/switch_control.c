@@ -78,10 +78,15 @@ static int check_is_new(const struct switch_control *control, const char *spec, 
 	CLEANUP_FREE char *name = strndup(spec, strcspn(spec, "="));
 	int rc = take_status(control, &status, error);
 
-	if (!rc && name && find_port(status, name))
+	if (!rc && name && find_port(status, name)) {
 		rc = error_set(error, -EEXIST,
 			       "switch %s: port %s: there is one of that name already",
 			       control->name, name);
+		error_advise(error,
+			     "choose another name, or end that one: `tenon switch port "
+			     "remove %s %s`",
+			     control->name, name);
+	}
 	return rc;
 }
 
@@ -132,9 +137,13 @@ static int method_port_set(void *context, json_t *params, json_t **result, struc
 	if (rc)
 		return rc;
 	found = find_port(status, port);
-	if (!found)
-		return error_set(error, -ENXIO, "switch %s: port %.40s: there is none of that name",
-				 control->name, port);
+	if (!found) {
+		error_set(error, -ENXIO, "switch %s: port %.40s: there is none of that name",
+			  control->name, port);
+		error_advise(error, "`tenon switch port list %s` shows those there are",
+			     control->name);
+		return -ENXIO;
+	}
 	config = found->config;
 	json_array_foreach(words, index, word) {
 		rc = port_config_set(&config, json_is_string(word) ? json_string_value(word) : "",

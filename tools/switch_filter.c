@@ -23,10 +23,16 @@ static int list_rules(const char *name, const char *port, const struct cli_listi
 		{ "EXPRESSION", "expression", CLI_AS_NOTE },
 		{ NULL },
 	};
-	json_t *result = NULL, *rows = json_array(), *rule;
+	json_t *result = NULL, *rows, *rule, *found;
 	size_t index;
-	int status = switch_ask(name, "switch.filter.list", NULL, &result);
+	int status = port ? switch_ask_ports(name, port, &result, &found) : EXIT_DONE;
 
+	json_decref(result);
+	result = NULL;
+	if (status != EXIT_DONE)
+		return status;
+	rows = json_array();
+	status = switch_ask(name, "switch.filter.list", NULL, &result);
 	if (status == EXIT_DONE) {
 		json_array_foreach(result, index, rule)
 			if (!port ||

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tools/switch.h"
 #include "util/cleanup.h"
@@ -110,6 +111,68 @@ static int parse(struct port_spec *out, const char *spec, struct error *error)
 static bool needs_socket(const struct port_spec *spec)
 {
 	return spec->type->own_socket && !spec->argument;
+}
+
+/* ---- Paths ---- */
+
+/* The path in a piece between two commas that begins at no root; NULL: there is none. */
+static const char *relative_path(const char *piece, bool is_type)
+{
+	static const struct {
+		const char *before;
+		bool of_type, has_slash;
+	} forms[] = {
+		{ "vde:", true, false },         { "pcap:", true, false },
+		{ "qemu-stream:", true, false }, { "qemu-dgram:", true, false },
+		{ "record=", false, false },     { "remote=", false, false },
+		{ "netns=", false, true },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(forms); i++) {
+		const char *path = piece + strlen(forms[i].before);
+
+		if (forms[i].of_type != is_type ||
+		    strncmp(piece, forms[i].before, strlen(forms[i].before)) != 0)
+			continue;
+		if (!*path || *path == '/' || !strncmp(path, "tcp:", 4) ||
+		    !strncmp(path, "udp:", 4) || (forms[i].has_slash && !strchr(path, '/')))
+			return NULL;
+		return path;
+	}
+	return NULL;
+}
+
+char *switch_port_from_root(const char *spec, struct error *error)
+{
+	CLEANUP_FREE char *copy = strdup(spec), *here = getcwd(NULL, 0);
+	char *rest = copy, *piece, *out = NULL;
+	const char *path;
+	size_t length;
+	FILE *stream = open_memstream(&out, &length);
+	bool moved = false;
+
+	if (stream && copy) {
+		if (strchr(copy, '='))
+			fprintf(stream, "%s=", strsep(&rest, "="));
+		for (bool is_type = true; (piece = strsep(&rest, ",")); is_type = false) {
+			path = relative_path(piece, is_type);
+			moved |= path != NULL;
+			fprintf(stream, "%s%.*s%s%s%s", is_type ? "" : ",",
+				path ? (int)(path - piece) : 0, piece, path && here ? here : "",
+				path ? "/" : "", path ? path : piece);
+		}
+	}
+	if (!stream || fclose(stream) || !copy) {
+		error_set(error, -ENOMEM, "port: out of memory");
+	} else if (moved && (!here || strchr(here, ','))) {
+		error_set(error, -EINVAL, "%s: a path in it is relative to a working directory %s",
+			  spec, here ? "with a comma in its name" : "that cannot be told");
+		error_advise(error, "give it from the root (/...), or from another directory");
+	} else {
+		return out;
+	}
+	free(out);
+	return NULL;
 }
 
 bool switch_needs_sockets(const struct cli_words *specs)

@@ -87,12 +87,14 @@ static int make(struct filter_program **out, const char *expression, const struc
 		return error_set(error, -EINVAL,
 				 "filter \"%.60s\": %u instructions, expected 1 to %u", expression,
 				 count, FILTER_PROGRAM_MOST);
-	if (!only_goes_on(code, count) || !bpf_validate(code, (int)count))
-		return error_set(error, -EINVAL,
-				 "filter \"%.60s\": its program cannot be run: a jump back, or out "
-				 "of it; an "
-				 "unknown instruction, or no end",
-				 expression);
+	if (!only_goes_on(code, count) || !bpf_validate(code, (int)count)) {
+		error_set(error, -EINVAL,
+			  "filter \"%.60s\": its program cannot be run: a jump back, or out "
+			  "of it; an unknown instruction, or no end",
+			  expression);
+		error_advise(error, "of pcap-filter(7) all but protochain can be used");
+		return -EINVAL;
+	}
 	program = calloc(1, sizeof(*program));
 	if (!program)
 		return out_of_memory(error);

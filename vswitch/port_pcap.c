@@ -120,7 +120,10 @@ static void pcap_describe(struct port *port, char where[PORT_TEXT_MAX], char sta
 	if (pcap->capture)
 		capture_status(pcap->capture, &status);
 	snprintf(where, PORT_TEXT_MAX, "%s%s%s", pcap->replay ? pcap->replayed : "",
-		 pcap->capture ? " > " : "", pcap->capture ? pcap->recorded : "");
+		 !pcap->capture ? ""
+		 : pcap->replay ? " > "
+				: "> ",
+		 pcap->capture ? pcap->recorded : "");
 	if (!pcap->replay)
 		snprintf(state, PORT_TEXT_MAX, "%s", status.state);
 	else

@@ -44,8 +44,10 @@ struct port *vswitch_find_port(const struct vswitch *vswitch, const char *name)
 
 int vswitch_no_such_port(const struct vswitch *vswitch, const char *name, struct error *error)
 {
-	return error_set(error, -ENOENT, "switch %s: port %.40s: there is none of that name",
-			 vswitch->name, name);
+	error_set(error, -ENOENT, "switch %s: port %.40s: there is none of that name",
+		  vswitch->name, name);
+	error_advise(error, "`tenon switch port list %s` shows those there are", vswitch->name);
+	return -ENOENT;
 }
 
 struct port_call {

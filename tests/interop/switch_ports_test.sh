@@ -112,6 +112,24 @@ refused 'no station has it' table add ports 01:00:5e:00:00:01 a
 refused 'is not known' table remove ports 02:00:00:00:99:99
 refused 'expected six bytes' table add ports 02:00 a
 
+refused 'there is none of that name' filter ports list z
+for words in "filter ports list z" "port show ports z"; do
+	"$TENON" switch $words 2>err && lab_fail "switch $words: a port that is not there was listed"
+	grep -q 'tenon switch port list ports' err || lab_fail "$words: it is not said what to do: $(cat err)"
+done
+"$TENON" link show ports z 2>err && lab_fail "the link of a port that is not there was shown"
+
+# Paths are those of who types them, not of the switch.
+mkdir elsewhere
+(cd elsewhere && ask port add ports rec=pcap,record=out.pcap && refused '/elsewhere/out.pcap: no frame in it' port add ports again=pcap:out.pcap &&
+	ask port add ports q=qemu-stream:q.sock && ask port add ports v=vde:plug &&
+	ask port add ports d=qemu-dgram:d.sock,remote=r.sock,vlan=3)
+for path in out.pcap q.sock plug d.sock; do
+	[ -e elsewhere/$path ] && [ ! -e $path ] || lab_fail "$path is not where it was asked for: $(ls . elsewhere)"
+done
+"$TENON" switch port list ports | grep -q "^d.*vlan=3.*$PWD/elsewhere/d.sock to $PWD/elsewhere/r.sock" || lab_fail "$("$TENON" switch port list ports)"
+for port in rec q v d; do ask port remove ports $port; done
+
 # Counters as programs want them.
 "$TENON" switch counters ports --prometheus >metrics || lab_fail "no metrics"
 grep -q '^tenon_switch_rx_frames_total{switch="ports",port="a"} [1-9]' metrics || lab_fail "$(cat metrics)"
