@@ -412,6 +412,9 @@ int raid_grow_wait(struct raid_array *array, struct error *error)
 {
 	int rc = 0;
 
+	/* Of an array that was opened for the change alone nobody else moves the data. */
+	if (array->next_level)
+		raid_sync_resume(array);
 	while (!rc && array->next_level) {
 		rc = raid_rebuild_wait(array, NULL, NULL, 1000000000, error);
 		if (!rc && array->next_level)

@@ -364,8 +364,8 @@ bool raid_grow_adds_later(const struct raid_array *array);
 /* Then, with more devices for level 0, raid_grow() is to be called again once they have been added; or with level "0", to have it back. */
 bool raid_grow_goes_on(const struct raid_array *array);
 
-/* A change that takes another level once data have been moved (level 0 to another shape; 6 to 5) does so only while the array runs: waits for
- * that; nothing to wait for: 0. Suspends. */
+/* A change that takes another level once data have been moved (level 0 to another shape; 6 to 5) does so only while the array runs: has data
+ * moved, also where nothing starts by itself (no_resync), and waits for that; nothing to wait for: 0. Suspends. */
 int raid_grow_wait(struct raid_array *array, struct error *error);
 
 /* Overwrites the md superblock on a device that is no member of a running array, so that it is found

@@ -187,9 +187,8 @@ static int grow_run(void *arg, struct error *error)
 		return rc > 0 ? 0 : rc;
 	rc = grow_here(command, error);
 	if (!rc)
-		cli_note("%s: `tenon raid rebuild` or `tenon serve` moves data and brings what is "
-			 "new in "
-			 "sync",
+		cli_note("%s: where that is not over, `tenon raid rebuild` or `tenon serve` moves "
+			 "data and brings what is new in sync",
 			 command->target);
 	return rc;
 }

@@ -137,5 +137,23 @@ expect 0 '' "$TENON" raid rebuild r
 is "m['a'] == 'faulty' and m['d'] == 'in sync' and not d['degraded']" || problem 'it did not go on'
 [ "$(digest 16777216)" = "$before" ] || problem 'the data changed under a server'
 
+# ---- Level 0 to another shape, and level 6 to 5: the command moves the data itself, and has the level when it ends ----
+rm -f [a-f].img
+truncate -s 32M a.img b.img c.img d.img
+expect 0 '' "$TENON" raid create r --level 0 --chunk 64K a.img b.img c.img
+expect 0 '' "$TENON" copy data md/r
+expect 0 '' timeout 100 "$TENON" raid grow r --devices 4 --add d.img
+is "d['level'] == 'raid0' and len(m) == 4 and d['size_bytes'] > 100 << 20" || problem 'level 0 has not four members'
+expect 0 '' timeout 100 "$TENON" raid grow r --chunk 128K
+is "d['level'] == 'raid0' and d['chunk_bytes'] == 128 << 10" || problem 'level 0 has not the chunk'
+[ "$(digest 16777216)" = "$before" ] || problem 'the data of level 0 changed'
+rm -f [a-d].img
+truncate -s 32M a.img b.img c.img d.img
+expect 0 '' "$TENON" raid create r --level 6 --chunk 64K [a-d].img
+expect 0 '' "$TENON" copy data md/r
+expect 0 '' timeout 100 "$TENON" raid grow r --level 5
+is "d['level'] == 'raid5' and m['d'] == 'spare'" || problem 'level 6 did not become 5'
+[ "$(digest 16777216)" = "$before" ] || problem 'the data changed from level 6 to 5'
+
 [ $failures = 0 ] && echo "all as expected"
 exit $((failures > 0))
