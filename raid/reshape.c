@@ -222,7 +222,7 @@ static int check_fewer(const struct raid_array *array, const struct raid_geometr
 		(unsigned long long)array->block.size);
 	return error_advise(error,
 			    "make what is on it smaller (file system, volume group), and say so "
-			    "with --array-size %llu",
+			    "with --array-size %lluB",
 			    (unsigned long long)size);
 }
 

@@ -145,6 +145,9 @@ expect 0 '' "$TENON" copy data md/r
 expect 0 '' timeout 100 "$TENON" raid grow r --devices 4 --add d.img
 is "d['level'] == 'raid0' and len(m) == 4 and d['size_bytes'] > 100 << 20" || problem 'level 0 has not four members'
 expect 0 '' timeout 100 "$TENON" raid grow r --chunk 128K
+"$TENON" raid grow r --devices 3 2>err && problem 'fewer members, without a word of the size'
+size=$(grep -o -- '--array-size [0-9A-Z]*' err)
+expect 0 'would be changed so' "$TENON" raid grow r --devices 3 $size --dry-run # as it was said
 is "d['level'] == 'raid0' and d['chunk_bytes'] == 128 << 10" || problem 'level 0 has not the chunk'
 [ "$(digest 16777216)" = "$before" ] || problem 'the data of level 0 changed'
 rm -f [a-d].img
