@@ -213,6 +213,8 @@ int lv_plan_agree(json_t *plan, const char *name, const struct lv_plan_rules *ru
 		return wrong_way(&judged, rules, error);
 	} else if (judged.new_size < judged.size) {
 		rc = judge_shrinking(&judged, rules, consent, error);
+	} else if (judged.new_size == judged.size) {
+		consent_plan(consent, "%s: has %s, and would keep them", name, judged.sizes[0]);
 	} else {
 		consent_plan(consent, "%s: would be extended from %s to %s", name, judged.sizes[0],
 			     judged.sizes[1]);

@@ -193,7 +193,13 @@ static int fail_space(const struct volume_group *group, const struct allocate_wi
 			  group->name, size_format(wish->extents * group->extent_size, sizes[0]),
 			  wish->extents, size_format(left * group->extent_size, sizes[1]),
 			  (unsigned long long)left);
-	error_advise(error, "ask for less, or remove or shrink another volume of the group");
+	if (rules->options && rules->options->pvs)
+		error_advise(error,
+			     "only what is free on the devices, and in the extents, that were "
+			     "named is counted: name others, or ask for less");
+	else
+		error_advise(error,
+			     "ask for less, or remove or shrink another volume of the group");
 	if (mixed_block_sizes(group))
 		error_advise(error, "only PVs with logical blocks of %u bytes were looked at",
 			     rules->block_size);

@@ -87,7 +87,8 @@ static int check(const struct merging *merging)
 	int rc = 0;
 
 	if (merging->group == merging->from)
-		return error_set(merging->error, -EINVAL, "volume group %s: with itself",
+		return error_set(merging->error, -EINVAL,
+				 "volume group %s: it cannot be merged with itself",
 				 merging->group->name);
 	for (unsigned i = 0; !rc && i < 2; i++) {
 		const struct volume_lv *move = lvm_move_find(both[i]);

@@ -370,10 +370,14 @@ static int plan_type(struct convert_planning *planning, const char *name)
 	bool plain = !strcmp(name, "linear") || !strcmp(name, "striped");
 	const struct lvm_raid_kind *to = plain ? NULL : fitting(source, name);
 
-	if (!plain && !to)
-		return error_set(planning->error, -EINVAL,
-				 "%s/%s: type \"%.60s\" is none that is made", source->group->name,
-				 source->lv->name, name);
+	if (!plain && !to) {
+		error_set(planning->error, -EINVAL, "%s/%s: type \"%.60s\" is none that is made",
+			  source->group->name, source->lv->name, name);
+		return error_advise(
+			planning->error,
+			"linear, striped, raid0, raid0_meta, raid1, raid4, raid5, raid6 "
+			"and raid10 are, raid5_ls and the like too");
+	}
 	if (!strcmp(name, "linear") || (to && to->level == 1)) {
 		unsigned images = plain                     ? 1
 				  : planning->wish->mirrors ? planning->wish->mirrors + 1

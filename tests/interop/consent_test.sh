@@ -107,6 +107,7 @@ shrink() {
 	unchanged 0 '^vg/e: would be reduced from 64 MiB to 40 MiB' lv reduce vg/e --size 40M --dry-run
 	unchanged 0 'has 40 MiB, and stays whole' lv reduce vg/e --size -24M --dry-run
 	unchanged 0 'on it, of 40 MiB would be cut' lv reduce vg/e --size 36M --dry-run --force
+	unchanged 0 '^vg/e: has 64 MiB, and would keep them' lv resize vg/e --size 64M --dry-run
 	unchanged 0 'would be extended from 64 MiB to 68 MiB' lv extend vg/e --size +1M --dry-run
 	# The wrong way, and words that are no size.
 	unchanged 1 'would be cut to 8 MiB' lv extend vg/e --size 8M
@@ -126,6 +127,7 @@ shrink() {
 	unchanged 0 '^vg/blank: would be made, 12 MiB: 9 MiB, rounded up to whole extents of 4 MiB' lv create vg/blank --size 9M --dry-run
 	unchanged 0 'q.img: 3 extents from extent 0 on' lv create vg/blank --size 20M --stripes 2 --dry-run
 	unchanged 1 'are needed' lv create vg/blank --size 2G --dry-run
+	unchanged 1 'that were named is counted' lv create vg/blank --size 20M --dry-run p.img:0-1
 	unchanged 1 'has a volume of that name|exists|there is' lv create vg/e --size 4M --dry-run
 	expect 0 'has 12 MiB: 9 MiB, rounded up to whole extents of 4 MiB' lv create vg/blank --size 9M
 	expect 0 'has 36 MiB now' lv reduce vg/e --size 36M --force

@@ -19,6 +19,7 @@ before=$(cat ./*.img | md5sum)
 expect 0 'would be raid1, in 2 parts' "$TENON" lv convert vg0/root --mirrors 1 --dry-run
 expect 2 'give --type, --mirrors or --split-mirror' "$TENON" lv convert vg0/root
 expect 2 'goes with no other option' "$TENON" lv convert vg0/root --split-mirror b --type raid1
+expect 1 'linear, striped, raid0, .* and raid10 are' "$TENON" lv convert vg0/root --type raid99
 expect 1 'a reshape, which is not done here' "$TENON" lv convert vg0/root --type raid6
 expect 1 'is linear with 1 images already' "$TENON" lv convert vg0/root --mirrors 0
 expect 1 '5 new images are needed' "$TENON" lv convert vg0/root --mirrors 5

@@ -86,7 +86,7 @@ t lv rename vg1/two one
 refused 'has a volume of this name' vg merge vg0 vg1
 t lv rename vg1/one two
 refused 'no such volume group' vg merge vg0 vg2
-refused 'with itself' vg merge vg0 vg0
+refused 'cannot be merged with itself' vg merge vg0 vg0
 t vg merge vg0 vg1
 groups "vg0 3 2 96.00 78.00"
 volumes "vg0 one 8.00 vg0 two 4.00"
