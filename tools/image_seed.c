@@ -126,9 +126,10 @@ int image_identity_read(struct image_identity *identity, struct error *error)
 	int rc = 0;
 
 	if (identity->hostname && !is_hostname(identity->hostname))
-		return error_set(error, -EINVAL,
-				 "--hostname: '%s' is none (letters, digits, -, at most 64)",
-				 identity->hostname);
+		return error_set(
+			error, -EINVAL,
+			"--hostname: '%s' is no name of a host (letters, digits, -, at most 64)",
+			identity->hostname);
 	if (identity->user && !is_user(identity->user))
 		return error_set(error, -EINVAL,
 				 "--user: '%s' is none (a-z, 0-9, _ and -, at most 32)",

@@ -299,7 +299,8 @@ static int raid_create_verb(int argc, char **argv)
 	const struct cli_option options[] = {
 		{ "level", CLI_TEXT, &create.level, "LEVEL", "linear, 0, 1, 4, 5, 6 or 10" },
 		{ "layout", CLI_TEXT, &create.layout, "NAME",
-		  "of level 10: n2 (default), f2, o2 or other numbers; of 0: original, alternate" },
+		  "of level 10: n2 (default), f2, o2 or other numbers; of 5 and 6: left-symmetric "
+		  "(default), ...; of 0: original, alternate" },
 		{ "chunk", CLI_SIZE, &create.chunk, "SIZE", "of levels that have chunks (512K)",
 		  4096, 1u << 31 },
 		{ "consistency", CLI_TEXT, &create.consistency, "resync|bitmap|ppl|journal",
@@ -494,8 +495,9 @@ int command_raid(int argc, char **argv)
 		{ "replace", raid_replace_verb, "NAME DEVICE [--with DEVICE]",
 		  "give a member's place to a spare, with redundancy all the time" },
 		{ "grow", raid_grow_verb,
-		  "NAME [--size max|SIZE] [--devices N] [--chunk SIZE] [--layout NAME] [--add "
-		  "DEVICE] [--add-journal DEVICE]",
+		  "NAME [--size max|SIZE] [--devices N] [--chunk SIZE] [--layout NAME] "
+		  "[--level L] [--array-size SIZE] [--add DEVICE] [--add-journal DEVICE] "
+		  "[--dry-run]",
 		  "use more of each member, have more members, or another shape" },
 		{ "fail", raid_fail_verb, "NAME DEVICE", "mark a member faulty" },
 		{ "remove", raid_remove_verb, "NAME DEVICE",

@@ -219,8 +219,8 @@ int raid_test_verb(int argc, char **argv)
 	};
 	int status;
 
-	if (!cli_parse("raid test SCENARIO|list|show NAME [--seed N] [--explore] [--report DIR] "
-		       "[--json]",
+	if (!cli_parse("raid test SCENARIO...|list|show NAME [--seed N] [--runs N] [--compare] "
+		       "[--explore] [--report DIR] [--json]",
 		       options, argc, argv, 1, 2, &test.names, &status))
 		return status;
 	if (test.seed_text) {
