@@ -26,6 +26,8 @@ while read -r page; do
 		[ -e "$doc/$name" ] || [ -e "$doc/$name.md" ] || [ "$name" = docs/man ] || problem "${page#"$doc"/} names $name, which is not installed"
 	done
 done < <(find "$doc" -name '*.md')
+# What a merge left is in no page.
+grep -rnE '^(<<<<<<<|>>>>>>>) |^=======$' "$doc" "$man" && problem "conflicts of a merge stand in what is installed"
 for page in "$man"/*.1; do
 	for name in $(sed -n 's/^\.\(It \)\{0,1\}Xr \(tenon[a-z-]*\) 1.*/\2/p' "$page" | sort -u); do
 		[ -e "$man/$name.1" ] || problem "${page##*/} refers to $name(1), which is not installed"
