@@ -235,12 +235,32 @@ static void offer_place(struct completion *completion, const char *text)
 		cli_on_fiber(offer_found, &offering);
 }
 
+/* What the help of an option lists, too many for its placeholder. */
+static const char *values_of(const char *text)
+{
+	static const struct {
+		const char *text, *values;
+	} known[] = {
+		{ "POLICY", "contiguous|cling|normal|anywhere" },
+		{ "FORMAT", "raw|qcow2|vmdk|vdi|vhdx|vhd" },
+		{ "SUITE", "bookworm|trixie" },
+		{ "LEVEL", "linear|0|1|4|5|6|10" },
+		{ "L", "0|1|4|5|6" },
+		{ "TYPE", "linear|striped|raid0|raid0_meta|raid1|raid4|raid5|raid6|raid10" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+		if (!strcmp(text, known[i].text))
+			return known[i].values;
+	return text;
+}
+
 /* "restart|exit", "FILE|vhost-user:SOCKET", "VG | VG/LV | md/NAME": each of them. */
 static void offer_places(struct completion *completion, const char *texts)
 {
 	char copy[256], *rest = copy, *one;
 
-	snprintf(copy, sizeof(copy), "%s", texts);
+	snprintf(copy, sizeof(copy), "%s", values_of(texts));
 	while ((one = strsep(&rest, "| ")))
 		if (*one)
 			offer_place(completion, one);
