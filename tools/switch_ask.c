@@ -183,12 +183,22 @@ static int set_words(const struct cli_words *operands)
 
 	/* What is no word at all is wrong usage; what does not fit to the port, the switch says. */
 	for (unsigned i = 3; i < operands->count; i++) {
-		if (port_config_set(&config, operands->words[i], &error) &&
-		    !port_config_knows(operands->words[i])) {
+		CLEANUP_FREE char *copy = strdup(operands->words[i]);
+		char *rest = copy, *one;
+
+		if (!copy) {
 			json_decref(words);
-			return cli_usage_error("%s", error.text);
+			error_set(&error, -ENOMEM, "port set: out of memory");
+			return cli_fail(-ENOMEM, &error);
 		}
-		json_array_append_new(words, json_string(operands->words[i]));
+		/* As behind a type: with commas between, too. */
+		while ((one = strsep(&rest, ","))) {
+			if (port_config_set(&config, one, &error) && !port_config_knows(one)) {
+				json_decref(words);
+				return cli_usage_error("%s", error.text);
+			}
+			json_array_append_new(words, json_string(one));
+		}
 	}
 	return switch_ask(operands->words[1], "switch.port.set",
 			  json_pack("{s:s, s:o}", "port", operands->words[2], "words", words),

@@ -105,9 +105,11 @@ static int set_native(struct port_config *config, const char *value, struct erro
 	uint64_t vlan = 0;
 
 	if (config->vlan.kind != VLAN_PORT_TRUNK)
-		return error_set(error, -EINVAL,
-				 "native=%.40s: the port is no trunk: trunk=... comes first",
-				 value);
+		return is_none(value) ? 0
+				      : error_set(error, -EINVAL,
+						  "native=%.40s: the port is no trunk: trunk=... "
+						  "comes first",
+						  value);
 	if (!is_none(value) && parse_number("native", value, 1, VLAN_ID_MAX, &vlan, error))
 		return -EINVAL;
 	config->vlan.untagged = (uint16_t)vlan;

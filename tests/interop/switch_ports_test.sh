@@ -119,6 +119,13 @@ for words in "filter ports list z" "port show ports z"; do
 done
 "$TENON" link show ports z 2>err && lab_fail "the link of a port that is not there was shown"
 
+# Settings have commas between them as behind a type, or are words of their own; and go in any order.
+ask port set ports a trunk=10+20,native=1
+"$TENON" switch port show ports a | grep -q 'trunk=10+20,native=1' || lab_fail "$("$TENON" switch port show ports a)"
+refused 'expected vlan=' port set ports a native=2,mtu=9000
+"$TENON" switch port show ports a | grep -q 'native=1' || lab_fail "half of it was set"
+ask port set ports a trunk=none native=none
+
 # Paths are those of who types them, not of the switch.
 mkdir elsewhere
 (cd elsewhere && ask port add ports rec=pcap,record=out.pcap && refused '/elsewhere/out.pcap: no frame in it' port add ports again=pcap:out.pcap &&
