@@ -228,6 +228,11 @@ static int rebuild_here(struct rebuild *rebuild, struct stack *stack, struct err
 		cli_warn("%s: still degraded, %u of %u images have all data; `tenon lv repair %s` "
 			 "replaces those that are lost",
 			 rebuild->target, status.working, status.raid_disks, rebuild->target);
+	else if (status.degraded && status.level == 4)
+		cli_warn("%s: still degraded, %u of %u places are filled; add a device with "
+			 "`tenon raid add`, or, where it was level 0 and got another shape, have "
+			 "that again by `tenon raid grow %s --level 0`",
+			 rebuild->target, status.working, status.raid_disks, rebuild->target);
 	else if (status.degraded)
 		cli_warn("%s: still degraded, %u of %u places are filled; add a device with "
 			 "`tenon raid add`, or name the one that was added (--device, "

@@ -149,6 +149,10 @@ expect 0 '' timeout 100 "$TENON" raid grow r --chunk 128K
 size=$(grep -o -- '--array-size [0-9A-Z]*' err)
 expect 0 'would be changed so' "$TENON" raid grow r --devices 3 $size --dry-run # as it was said
 is "d['level'] == 'raid0' and d['chunk_bytes'] == 128 << 10" || problem 'level 0 has not the chunk'
+expect 0 '' "$TENON" raid grow r --level 4
+expect 0 'where it was level 0 .* grow md/r --level 0' "$TENON" raid rebuild r
+expect 0 '' timeout 100 "$TENON" raid grow md/r --level 0
+is "d['level'] == 'raid0'" || problem 'it is not level 0 again'
 [ "$(digest 16777216)" = "$before" ] || problem 'the data of level 0 changed'
 rm -f [a-d].img
 truncate -s 32M a.img b.img c.img d.img
