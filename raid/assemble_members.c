@@ -79,7 +79,8 @@ static bool is_untouched(const struct md_superblock *sb)
 /* A member that the new shape has and the old one has not has nothing yet that it could lack. */
 static bool is_new_in_shape(const struct raid_array *array, uint16_t role)
 {
-	return array->reshaping && !array->reshape_position && role >= array->before.disks;
+	return array->reshaping && !array->backwards && !array->reshape_position &&
+	       role >= array->before.disks;
 }
 
 /* It is filled as data are moved: with the new shape up to the position, whose data were flushed before any superblock had it. What was in
@@ -294,10 +295,12 @@ static bool is_same_shape(struct raid_member *member, const struct md_superblock
 	       (!here || is_same_reshape(sb, freshest));
 }
 
-/* Who is being filled, as the array is reshaped, goes on only upwards, and at levels with parity. */
-static bool is_filled_too_late(const struct raid_array *array, const struct md_superblock *sb)
+/* Who is being filled, as the array is reshaped, goes on only upwards, and at levels with parity. Who is new lacks nothing yet, whatever the
+ * first of the two updates that begin it says. */
+static bool is_filled_too_late(const struct raid_array *array, const struct md_superblock *sb,
+			       uint16_t role)
 {
-	if (!array->reshaping)
+	if (!array->reshaping || is_new_in_shape(array, role))
 		return false;
 	return is_rebuilding(sb) ? array->backwards || array->now.level == RAID_LEVEL_10
 				 : array->now.level == RAID_LEVEL_10 &&
@@ -336,7 +339,7 @@ static void judge(struct raid_member *member, uint64_t least_bytes,
 	else if (!has_room(sb))
 		leave_out(member, "its data are moved over its superblock, log or bitmap, or its "
 				  "end");
-	else if (is_filled_too_late(array, sb) && role < MD_ROLE_MAX)
+	else if (is_filled_too_late(array, sb, role) && role < MD_ROLE_MAX)
 		leave_out(member, "it was being rebuilt as the array is reshaped");
 	else if (raid_member_by_number(array, sb->dev_number) != member)
 		leave_out(member, "another member has its device number, %u", sb->dev_number);

@@ -636,6 +636,8 @@ static unsigned reshape_once(struct scene *scene, uint64_t cut)
 		raid_stop(scene->array, NULL);
 		return cuts;
 	}
+	/* Whoever was new, too: the power took no member. */
+	CU_ASSERT_EQUAL(raid_array_working(scene->array), scene->array->now.disks);
 	CU_ASSERT_EQUAL(differs(scene->array), 0);
 	raid_stop(scene->array, NULL);
 	assemble(scene, (unsigned)random_below(&scene->random, after()), true);
@@ -657,6 +659,9 @@ static int play(void *arg)
 	}
 	for (uint64_t cut = 1; cut < 150; cut += step)
 		cuts += reshape_once(scene, cut);
+	/* Between the two updates that begin it. */
+	if (kind->options.level == 10 && is_more())
+		cuts += reshape_once(scene, 28);
 	CU_ASSERT(cuts > 3);
 	for (unsigned i = 0; i < MOST; i++)
 		block_unref(scene->disks[i]);
