@@ -360,6 +360,9 @@ static void fill_empty_places(struct raid_array *array)
 {
 	uint32_t end = MIN(array->before.disks, array->now.disks);
 
+	/* Not while data are moved. */
+	if (!array->level->has_its_part)
+		return;
 	/* That of level 0's parity has data only where there are more members. */
 	if (raid_is_level_0_on_its_way(array) && array->now.disks <= array->before.disks)
 		end = 0;
@@ -448,6 +451,11 @@ int raid_reshape_begin(struct raid_array *array, const struct raid_geometry *g, 
 	if (rc)
 		return error_set(error, rc, "%s: cannot begin: %s", array->block.name,
 				 error_name(rc));
+	/* One may have been lost with that. */
+	if (!array->level->has_its_part && raid_array_degraded(array)) {
+		error_set(error, -EBUSY, "%s is degraded by now", array->block.name);
+		return error_advise(error, "let it be rebuilt first");
+	}
 	if (g->disks < disks)
 		rc = use_less(array, g, move.sectors);
 	if (rc)

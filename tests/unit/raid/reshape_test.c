@@ -320,6 +320,32 @@ static void test_spare_is_bad(void)
 	}
 }
 
+/* A member is lost with the last update before the beginning, and there is a spare: nothing is moved then, and the spare has its place. */
+static void lost_at_first(struct raid_rig *rig)
+{
+	uint64_t size;
+
+	rig_create(rig, 4,
+		   &(struct raid_create_options){ .name = "x", .level = 10, .chunk = 65536 });
+	rig_wait(rig);
+	size = size_of(rig);
+	CU_ASSERT_EQUAL(raid_add(rig->array, rig->disk[4], &rig->error), 0);
+	rig_write(rig, 0, size, 1);
+	rig_break(rig, 0, BLOCK_FAULT_CHANGES, 4096, 4096);
+	CU_ASSERT_EQUAL(grow(rig, &(struct raid_grow){ .chunk = 32768 }), -EBUSY);
+	CU_ASSERT_EQUAL(rig_state(rig, 0), RAID_MEMBER_FAULTY);
+	CU_ASSERT_FALSE(rig->array->reshaping);
+	rig_wait(rig);
+	CU_ASSERT_EQUAL(rig_state(rig, 4), RAID_MEMBER_IN_SYNC);
+	CU_ASSERT(rig_holds(rig, 0, size, 1));
+	CU_ASSERT_EQUAL(differs(rig->array), 0);
+}
+
+static void test_lost_at_first(void)
+{
+	rig_run(lost_at_first);
+}
+
 /* No superblock can be written as it begins: it goes on once they can, with all members. */
 static void cannot_be_said(struct raid_rig *rig)
 {
@@ -687,5 +713,5 @@ static void test_power(void)
 }
 
 UNIT_MAIN("raid reshape", UNIT(test_goes_to_its_end), UNIT(test_goes_on_degraded),
-	  UNIT(test_refuses), UNIT(test_spare_is_bad), UNIT(test_cannot_be_said),
-	  UNIT(test_says_durable_position), UNIT(test_power))
+	  UNIT(test_refuses), UNIT(test_spare_is_bad), UNIT(test_lost_at_first),
+	  UNIT(test_cannot_be_said), UNIT(test_says_durable_position), UNIT(test_power))
