@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "block/view.h"
+#include "raid/raid.h"
 #include "util/bytes.h"
 #include "util/error.h"
 #include "volume/active_raid.h"
@@ -18,6 +19,7 @@ struct lvm_active {
 	struct lv_table table;
 	struct lv_table next; /* while the volume changes: what it will be */
 	bool assemble_anew;   /* the same, of one whose array will be another */
+	bool filled_later;    /* the array of `next` fills nobody until it is in use */
 	bool closing;
 	struct active_block *reader, *writer;
 };
@@ -369,6 +371,16 @@ static int check_block_size(const struct active_block *open, const struct lv_tab
 	return 0;
 }
 
+/* An array that a volume becomes fills nobody before it is committed: should that fail, and the array be found all the same, its superblocks say
+ * that those lack what was written meanwhile. Nothing has suspended since it was assembled. */
+static void fill_later(struct lvm_active *active)
+{
+	active->filled_later = active->next.array && !active->table.array &&
+			       active->next.writable && !active->group->private->no_resync;
+	if (active->filled_later)
+		raid_rebuild_freeze(lvm_array_raid(active->next.array), true);
+}
+
 int lvm_active_prepare(struct volume_group *group, struct volume_lv *lv, struct error *error)
 {
 	struct lvm_active *active;
@@ -388,6 +400,8 @@ int lvm_active_prepare(struct volume_group *group, struct volume_lv *lv, struct 
 		rc = check_block_size(active->reader, &active->next, error);
 	if (active && !rc)
 		rc = check_block_size(active->writer, &active->next, error);
+	if (active && !rc)
+		fill_later(active);
 	return rc;
 }
 
@@ -423,6 +437,9 @@ static void replace_table(struct lvm_active *active, struct lv_table *next, bool
 	old = active->table;
 	active->table = *next;
 	*next = (struct lv_table){ 0 };
+	if (active->filled_later)
+		raid_rebuild_freeze(lvm_array_raid(active->table.array), false);
+	active->filled_later = false;
 	for (unsigned i = 0; i < 2; i++) {
 		if (!blocks[i])
 			continue;
@@ -442,8 +459,10 @@ void lvm_active_swap(struct volume_lv *lv, bool made)
 	if (!active || (!active->next.segments && !anew))
 		return;
 	active->assemble_anew = false;
-	if (made)
+	if (made) {
 		replace_table(active, &active->next, anew);
-	else
+	} else {
+		active->filled_later = false;
 		lv_table_free(&active->next);
+	}
 }

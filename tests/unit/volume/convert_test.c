@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "block/fault.h"
 #include "block/volatile.h"
 #include "raid/raid.h"
 #include "util/bytes.h"
@@ -302,6 +303,74 @@ static void test_split(void)
 	fixture_run(split, 4, 16 * MIB);
 }
 
+/* ---- Commits that fail ---- */
+
+/* The new headers are there, nobody knows, and they cannot be taken back. */
+static void break_commit(struct block *disk)
+{
+	struct block_fault_rule rule = { .requests = BLOCK_FAULT_WRITE,
+					 .offset = 4096,
+					 .length = 512,
+					 .count = 1,
+					 .action = BLOCK_FAULT_LATENCY,
+					 .latency_ns = 5000000000 };
+
+	block_fault_add(disk, &rule);
+	rule.after = 1;
+	rule.count = 2;
+	rule.action = BLOCK_FAULT_TORN;
+	rule.error = -EIO;
+	rule.torn_sectors = 1;
+	block_fault_add(disk, &rule);
+	rule.count = 0;
+	rule.action = BLOCK_FAULT_ERROR;
+	block_fault_add(disk, &rule);
+}
+
+/* What is written afterwards goes to what was there: nobody else has it, and nobody else says so. */
+static void unknown(struct fixture *f)
+{
+	const struct way *way = the_way;
+	struct block *block;
+
+	for (unsigned i = 0; i < f->count; i++) {
+		struct block *disk = f->disks[i];
+
+		CU_ASSERT_EQUAL_FATAL(block_create_fault(&f->disks[i], disk->name, disk, 1, NULL),
+				      0);
+		block_unref(disk);
+	}
+	fixture_create(f, NULL);
+	make(f, way->from, way->stripes, way->mirrors);
+	block = open_lv(f, "a", true);
+	fixture_fill(block, 9);
+	for (unsigned i = 0; i < f->count; i++)
+		break_commit(f->disks[i]);
+	CU_ASSERT_EQUAL(convert(f, way->to, way->to_mirrors), -EIO);
+	CU_ASSERT_PTR_NOT_NULL(strstr(f->error.text, "it is unknown whether"));
+	for (unsigned i = 0; i < f->count; i++)
+		block_fault_clear(f->disks[i]);
+	fixture_fill(block, 7);
+	CU_ASSERT_EQUAL(block_flush(block), 0);
+	block_unref(block);
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	CU_ASSERT_STRING_EQUAL(volume_lv_type(volume_group_get_lv(f->group, "a")), way->type);
+	block = open_lv(f, "a", true);
+	wait_in_sync(f, "a");
+	CU_ASSERT_TRUE(fixture_filled(block, 7));
+	block_unref(block);
+	check_redundant(f);
+}
+
+static void test_unknown(void)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(ways); i++) {
+		the_way = &ways[i];
+		if (is_redundant(the_way->type) && !is_redundant(the_way->from))
+			fixture_run(unknown, 4, 16 * MIB);
+	}
+}
+
 /* ---- Cuts of power ---- */
 
 static void cut_all(struct fixture *f, uint64_t seed)
@@ -384,4 +453,5 @@ static void test_cuts(void)
 	}
 }
 
-UNIT_MAIN("volume convert", UNIT(test_ways), UNIT(test_refused), UNIT(test_split), UNIT(test_cuts))
+UNIT_MAIN("volume convert", UNIT(test_ways), UNIT(test_refused), UNIT(test_split),
+	  UNIT(test_unknown), UNIT(test_cuts))
