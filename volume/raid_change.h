@@ -37,7 +37,7 @@ int lvm_raid_check_part_names(const struct volume_group *group, const char *name
 /* No image has the status REBUILD any more: a commit where one had. */
 int lvm_raid_clear_rebuild(struct volume_group *group, struct volume_lv *lv, struct error *error);
 
-/* Room for `images` parts, each on PVs of its own and none of `avoid`, in *result. -ENOSPC, -ENOMEM. */
+/* Room for `images` parts, each on PVs of its own and none of `avoid`, with blocks as large as its, in *result. -ENOSPC, -ENOMEM. */
 int lvm_raid_place(const struct volume_group *group, const struct volume_lv_options *options,
 		   const struct volume_lv *avoid, unsigned images, uint32_t extents,
 		   struct allocate_result *result);

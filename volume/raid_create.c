@@ -197,17 +197,35 @@ static int place_among(const struct volume_group *group, const struct allocate_f
 	return rc == -ENOSPC ? allocate_extents(all, kept, &wish, result) : rc;
 }
 
+/* What those who use it were told, which never changes; 0: nothing of it is there. */
+static uint32_t raid_block_size(const struct volume_lv *lv)
+{
+	uint32_t size = 0;
+
+	for (unsigned i = 0; i < lv->segment_count; i++)
+		for (unsigned k = 0; k < lv->segments[i].area_count; k++) {
+			const struct volume_area *area = &lv->segments[i].areas[k];
+
+			if (area->lv)
+				size = MAX(size, raid_block_size(area->lv));
+			else if (area->pv && area->pv->block)
+				size = MAX(size, area->pv->block->logical_block_size);
+		}
+	return size;
+}
+
 int lvm_raid_place(const struct volume_group *group, const struct volume_lv_options *options,
 		   const struct volume_lv *avoid, unsigned images, uint32_t extents,
 		   struct allocate_result *result)
 {
-	uint32_t block_size = change_next_block_size(group, 0);
+	uint32_t own = avoid ? raid_block_size(avoid) : 0;
+	uint32_t block_size = own ? own : change_next_block_size(group, 0);
 	int rc = -ENOSPC;
 
 	if ((uint64_t)extents * images > UINT32_MAX)
 		return -ENOSPC;
 	for (; rc == -ENOSPC && block_size;
-	     block_size = change_next_block_size(group, block_size)) {
+	     block_size = own ? 0 : change_next_block_size(group, block_size)) {
 		CLEANUP_FREE struct allocate_free *gaps = NULL;
 		size_t count;
 

@@ -268,6 +268,25 @@ static void not_before_it_is_whole(struct fixture *f)
 	CU_ASSERT_TRUE(is_filled(f, "a"));
 }
 
+/* Block sizes do not mix: who uses a volume was told one. */
+static void not_with_larger_blocks(struct fixture *f)
+{
+	static const uint8_t bytes[512];
+	struct block *block;
+
+	fixture_create(f, NULL);
+	f->disks[2]->logical_block_size = 4096;
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	make(f, "raid1", 0, 1);
+	block = open_lv(f, "a", true);
+	CU_ASSERT_EQUAL(block->logical_block_size, 512);
+	CU_ASSERT_EQUAL(convert(f, NULL, 2), -ENOSPC);
+	CU_ASSERT_EQUAL(block_write(block, 512, bytes, sizeof(bytes), 0), 0);
+	block_unref(block);
+	CU_ASSERT_EQUAL(volume_lv_remove(f->group, "a", &f->error), 0);
+	f->disks[2]->logical_block_size = 512;
+}
+
 static void split(struct fixture *f)
 {
 	struct volume_convert wish = { .split_name = "b" };
@@ -296,6 +315,7 @@ static void test_refused(void)
 {
 	fixture_run(refused, 4, 16 * MIB);
 	fixture_run(not_before_it_is_whole, 3, 16 * MIB);
+	fixture_run(not_with_larger_blocks, 3, 16 * MIB);
 }
 
 static void test_split(void)
