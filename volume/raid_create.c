@@ -465,8 +465,11 @@ int lvm_raid_plan(struct change *change, const char *name, const struct volume_l
 int lvm_raid_clear_meta(struct volume_group *group, struct volume_lv *meta, struct error *error)
 {
 	CLEANUP_BLOCK struct block *block = NULL;
-	int rc = lvm_active_open(group, meta, true, &block, error);
+	/* Its extents are free by headers that must not be those of a cache (commit.h). */
+	int rc = lvm_vg_settle(group, error);
 
+	if (!rc)
+		rc = lvm_active_open(group, meta, true, &block, error);
 	if (rc)
 		return rc;
 	rc = block_write_zeroes(block, 0, MIN(block->size, (uint64_t)CLEARED_MAX), 0);
