@@ -166,9 +166,9 @@ static int finish(struct copy_command *copy, struct error *error)
 
 int copy_blocks(struct copy_command *copy, struct error *error)
 {
-	int rc = 0;
+	int rc = copy->resume.begun ? copy_resume_check(copy, error) : 0;
 
-	if (copy->checksum && copy->resume.begun)
+	if (!rc && copy->checksum && copy->resume.begun)
 		rc = digest_begun(copy, error);
 	if (!rc)
 		rc = copy_rest(copy, error);

@@ -25,6 +25,10 @@
 #define VERSION  1
 #define MOST     65536u /* bytes of a checkpoint */
 #define NEW_NAME ".new"
+#define NAMED    "named "
+#define SAMPLES  16u
+#define SAMPLE   (64u << 10)
+#define UNIT     4096u /* no block is larger */
 
 /* ---- What an end is known by ---- */
 
@@ -90,7 +94,7 @@ static int know(struct copy_command *copy, const struct copy_end *end, char **ou
 	else
 		rc = 1;
 	if (rc > 0)
-		rc = asprintf(out, "named %s", end->word) < 0 ? -ENOMEM : 0;
+		rc = asprintf(out, NAMED "%s", end->word) < 0 ? -ENOMEM : 0;
 	return rc ? error_set(error, rc, "%s: %s", end->word, error_name(rc)) : 0;
 }
 
@@ -172,6 +176,9 @@ static int take(struct copy_command *copy, json_t *said, struct error *error)
 			       copy->source.size, error);
 	if (rc)
 		return rc;
+	/* Of what has but a name, nothing says that it is the same: it is asked of as at the first time. */
+	if (!json_integer_value(done) && !strncmp(resume->destination, NAMED, strlen(NAMED)))
+		return 0;
 	resume->begun = resume->done = (uint64_t)json_integer_value(done);
 	resume->going_on = resume->written = true;
 	return 0;
@@ -208,6 +215,47 @@ static json_t *describe_end(const struct copy_end *end, const char *known, uint6
 {
 	return json_pack("{s:o, s:s, s:s, s:I}", "name", describe_text(end->word), "id", known,
 			 "format", end->format ? end->format : "raw", "size", (json_int_t)size);
+}
+
+/* 1: they are the same there. */
+static int same_at(struct block *one, struct block *other, uint64_t at, uint64_t length,
+		   struct error *error)
+{
+	CLEANUP_FREE char *buffer = malloc(2 * (size_t)length);
+	struct block *failed = one;
+	int rc;
+
+	if (!buffer)
+		return -ENOMEM;
+	if (!range_within(at, length, one->size) || !range_within(at, length, other->size))
+		return 0;
+	rc = block_read(one, at, buffer, length);
+	if (!rc) {
+		failed = other;
+		rc = block_read(other, at, buffer + length, length);
+	}
+	if (rc)
+		return error_set(error, rc, "%s: reading it: %s", failed->name, error_name(rc));
+	return !memcmp(buffer, buffer + length, length);
+}
+
+int copy_resume_check(struct copy_command *copy, struct error *error)
+{
+	struct copy_resume *resume = &copy->resume;
+	uint64_t most = round_down(resume->begun, UNIT), length = MIN(most, (uint64_t)SAMPLE);
+	uint64_t step = (most - length) / (SAMPLES - 1);
+	int rc = 1;
+
+	/* The first and the last bytes are among them. */
+	for (unsigned i = 0; length && rc == 1 && i < SAMPLES; i++)
+		rc = same_at(copy->source.block, copy->destination.block,
+			     i == SAMPLES - 1 ? most - length : round_down(i * step, UNIT), length,
+			     error);
+	if (rc)
+		return MIN(rc, 0);
+	/* It is not to be gone on with. */
+	resume->written = false;
+	return stale(resume, copy->destination.word, "does not hold what was copied", error);
 }
 
 /* As a whole, and durable before the next one can be. */

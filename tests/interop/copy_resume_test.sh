@@ -3,6 +3,7 @@
 # `tenon copy --resume`, --verify, --checksum. Judges: sha256sum, cmp, qemu-img compare, and nbdkit, which says what was read of it.
 # timeout: 300
 set -u
+PATH=$PATH:/usr/sbin
 . "$(dirname "$0")/lib.sh"
 for tool in qemu-img qemu-nbd nbdkit; do
 	command -v $tool >/dev/null || { echo "$tool is not installed"; exit 77; }
@@ -121,6 +122,26 @@ expect 1 'is no checkpoint' $TENON copy --resume large out
 rm out.resume
 expect 0 '' $TENON copy --resume large out && same large out
 [ ! -e out.resume ] || problem 'a checkpoint is left'
+
+# --- The name of the target is that of another disk by now: nothing on it changes.
+target="nbd+unix:///?socket=$work/target.sock"
+server_of() {
+	rm -f target.sock
+	qemu-nbd -f raw -t -k "$work/target.sock" "$1" & other=$!
+	pids+=("$other")
+	wait_for test -S target.sock
+}
+truncate -s 40M first && truncate -s 40M second && mke2fs -q -F second && cp second before
+server_of first
+checkpoint=state/copy-to-${target//\//\\x2f}.resume
+begin "$target" "$checkpoint"
+kill $other && wait $other
+serve && server_of second
+expect 1 'target.sock: does not hold what was copied' $TENON copy --resume "$source" "$target"
+sed -i 's/"done": .*/"done": 0/' "$checkpoint"
+expect 1 'target.sock: holds ext' $TENON copy --resume "$source" "$target"
+kill $other && wait $other
+same second before
 
 [ $failures = 0 ] || { echo "$failures failures"; exit 1; }
 echo 'all as expected'
