@@ -55,6 +55,7 @@ struct block_copier {
 	struct block_copy_hand *hands;
 	uint64_t noted; /* worker_now() of the last checkpoint */
 	bool noting;
+	bool lost; /* a flush failed: what it was to write may be gone, though the next one succeeds */
 
 	uint64_t done, reported; /* bytes; worker_now() of the last progress() */
 	bool reporting;
@@ -115,7 +116,8 @@ static int look(struct block_copier *copy)
 }
 
 /* 1 and a piece, 0 at the end, or a negative errno. Pieces of data end at multiples of their size. */
-static int take(struct block_copier *copy, struct block_copy_piece *piece)
+static int take(struct block_copier *copy, struct block_copy_hand *hand,
+		struct block_copy_piece *piece)
 {
 	uint32_t size = copy->options.piece_size;
 	uint32_t unit = copy->destination->logical_block_size;
@@ -143,6 +145,7 @@ static int take(struct block_copier *copy, struct block_copy_piece *piece)
 			MIN(round_up(MAX(piece->length, 1u), unit), size - copy->next % size);
 		piece->length = MIN(piece->length, copy->end - copy->next);
 	}
+	hand->at = piece->at;
 	copy->next += piece->length;
 	copy->known = MAX(copy->known, copy->next);
 	if (piece->kind == BLOCK_STATUS_DATA)
@@ -271,6 +274,7 @@ static void checkpoint(struct block_copier *copy)
 
 	copy->noting = true;
 	rc = block_flush(copy->destination);
+	copy->lost |= rc < 0;
 	if (rc < 0)
 		failed(copy, "flushing in the middle of", copy->destination,
 		       copy->options.destination_offset, done, rc);
@@ -305,9 +309,7 @@ static int copy_fiber(void *arg)
 		return failed(copy, "memory for", copy->source, 0, size, -ENOMEM);
 	do {
 		fiber_mutex_lock(&copy->taking);
-		rc = take(copy, &piece);
-		if (rc > 0)
-			hand->at = piece.at;
+		rc = take(copy, hand, &piece);
 		fiber_mutex_unlock(&copy->taking);
 		if (rc <= 0)
 			break;
@@ -390,7 +392,7 @@ static void run_all(struct block_copier *copy)
 	for (unsigned i = 1; i < copy->options.requests; i++)
 		fiber_join(fibers[i]);
 	/* On a fiber that nobody has cancelled. */
-	if (copy->rc && copy->options.checkpoint)
+	if (copy->rc && copy->options.checkpoint && !copy->lost)
 		fiber_join(fiber_spawn(last_checkpoint, copy));
 	copy->hands = NULL;
 }

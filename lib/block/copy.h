@@ -37,7 +37,7 @@ struct block_copy_options {
 	 * errno with which the copy ends. May suspend. */
 	int (*told)(void *arg, const void *at, uint64_t length, struct error *error);
 
-	/* Where given: called about every `checkpoint_ns` by the worker's clock, and once more where the copy fails or is cancelled: all
+	/* Where given: called about every `checkpoint_ns` by the worker's clock, and once more where the copy fails (of other than a flush) or is cancelled: all
 	 * bytes before `done`, from source_offset, are in the destination and flushed. As above. */
 	int (*checkpoint)(void *arg, uint64_t done, struct error *error);
 	uint64_t checkpoint_ns;

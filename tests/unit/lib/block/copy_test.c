@@ -417,8 +417,61 @@ static void test_checkpoints_say_what_is_there(void)
 	fiber_run_virtual(fiber_run_first_engine(), checkpoints_say_what_is_there, NULL);
 }
 
+/* What a flush failed to write may be gone although the next one succeeds. */
+static int nothing_is_noted_after_a_failed_flush(void *arg)
+{
+	CLEANUP_BLOCK struct block *source = slow(memory("source", 32 * MIB));
+	CLEANUP_BLOCK struct block *destination = slow(memory("destination", 32 * MIB));
+	struct noted noted = { .source = source, .destination = destination };
+	const struct block_copy_options options = { .checkpoint = take_note,
+						    .checkpoint_ns = 2 * MILLISECOND,
+						    .arg = &noted };
+
+	(void)arg;
+	fill(source, 0, 32 * MIB, 5);
+	block_fault_add(destination, &(struct block_fault_rule){ .requests = BLOCK_FAULT_FLUSH,
+								 .action = BLOCK_FAULT_ERROR,
+								 .error = -EIO,
+								 .after = 1,
+								 .count = 1 });
+	CU_ASSERT_EQUAL(block_copy(source, destination, &options, NULL, NULL), -EIO);
+	CU_ASSERT_EQUAL(noted.calls, 1);
+	return 0;
+}
+
+static void test_nothing_is_noted_after_a_failed_flush(void)
+{
+	fiber_run_virtual(fiber_run_first_engine(), nothing_is_noted_after_a_failed_flush, NULL);
+}
+
+/* Who waits for its turn has a piece that is not there yet. */
+static int what_waits_for_its_turn_is_not_there(void *arg)
+{
+	CLEANUP_BLOCK struct block *source = slow(memory("source", 16 * MIB));
+	CLEANUP_BLOCK struct block *destination = slow(memory("destination", 16 * MIB));
+	struct noted noted = { .source = source, .destination = destination };
+	const struct block_copy_options options = { .checkpoint = take_note,
+						    .checkpoint_ns = 2 * MILLISECOND,
+						    .bytes_per_second = 50 * MIB,
+						    .arg = &noted };
+
+	(void)arg;
+	fill(source, 0, 16 * MIB, 6);
+	CU_ASSERT_EQUAL(block_copy(source, destination, &options, NULL, NULL), 0);
+	CU_ASSERT_TRUE(noted.calls > 2);
+	CU_ASSERT_FALSE(noted.wrong);
+	return 0;
+}
+
+static void test_what_waits_for_its_turn_is_not_there(void)
+{
+	fiber_run_virtual(fiber_run_first_engine(), what_waits_for_its_turn_is_not_there, NULL);
+}
+
 UNIT_MAIN("block copy", UNIT(test_zeroes_are_left_out), UNIT(test_what_was_there_is_overwritten),
 	  UNIT(test_requests_are_in_flight_at_once), UNIT(test_progress_is_no_flood),
 	  UNIT(test_parts_and_larger_blocks), UNIT(test_trouble_is_told),
 	  UNIT(test_cancelling_ends_it), UNIT(test_all_is_told_in_order),
-	  UNIT(test_who_is_told_can_end_it), UNIT(test_checkpoints_say_what_is_there))
+	  UNIT(test_who_is_told_can_end_it), UNIT(test_checkpoints_say_what_is_there),
+	  UNIT(test_nothing_is_noted_after_a_failed_flush),
+	  UNIT(test_what_waits_for_its_turn_is_not_there))
