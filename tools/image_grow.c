@@ -85,6 +85,16 @@ static int grow_gpt(struct block *block, struct gpt *gpt, struct image_grown *gr
 	return rc ? rc : gpt_write(block, gpt, error);
 }
 
+/* Something, if only an extended partition with nothing in it, ends behind where it begins. */
+static bool is_in_the_way(const struct dos_table *table, const struct image_grown *grown)
+{
+	for (unsigned i = 0; i < table->count; i++)
+		if (table->partitions[i].number != grown->number &&
+		    table->partitions[i].start + table->partitions[i].length > grown->start)
+			return true;
+	return false;
+}
+
 static int grow_dos(struct block *block, const struct dos_table *table, struct image_grown *grown,
 		    struct error *error)
 {
@@ -99,7 +109,7 @@ static int grow_dos(struct block *block, const struct dos_table *table, struct i
 		}
 	rc = grown->number ? look_at_content(block, grown, error) : 0;
 	/* Logical ones lie in another that would have to grow, too. */
-	if (rc || grown->number > 4 || !can_use_more(grown->content))
+	if (rc || grown->number > 4 || is_in_the_way(table, grown) || !can_use_more(grown->content))
 		return rc;
 	length = round_down(MIN(block->size, (uint64_t)UINT32_MAX * 512), GPT_ALIGNMENT);
 	if (length <= grown->start + grown->length)

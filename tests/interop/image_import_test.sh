@@ -58,6 +58,12 @@ expect 0 'the disk and its ext3 file system have 80 MiB' $TENON image import pla
 [ "$(fsck out.img 0)" = $((80 << 20)) ] || problem 'a file system on all of the disk'
 expect 0 'partition 2 .*has its size still: swap' $TENON image import swap.raw out.img --size 80M --force
 cmp -n $((40 << 20)) swap.raw out.img || problem 'a disk that ends with swap was changed'
+# An extended partition without any in it is behind the last one: that does not grow over it.
+truncate -s 60M extended.raw
+printf '1M,39M,83\n40M,10M,5\n' | sfdisk -q extended.raw
+mke2fs -q -F -t ext4 -E offset=$((1 << 20)) extended.raw 39m || exit 1
+expect 0 'partition 1 .*has its size still: ext4' $TENON image import extended.raw out.img --size 80M --force
+cmp -n $((60 << 20)) extended.raw out.img || problem 'a disk with an extended partition at its end was changed'
 expect 0 'out2.qcow2' $TENON image import gpt.raw out2.qcow2 --size 200M
 qemu-img convert -f qcow2 -O raw out2.qcow2 out2.raw && sgdisk -v out2.raw | grep -q 'No problems' || problem 'into a qcow2 image'
 
