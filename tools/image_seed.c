@@ -99,15 +99,20 @@ static int check_hash(const char *path, const char *hash, struct error *error)
 static int check_keys(const char *path, const char *keys, struct error *error)
 {
 	unsigned count = 0;
+	uint32_t character;
+	size_t decoded;
 
 	for (const char *line = keys; *line; line += strcspn(line, "\n"), line += *line == '\n') {
 		size_t length = strcspn(line, "\r\n");
 
 		if (!length || *line == '#')
 			continue;
-		for (size_t i = 0; i < length; i++)
-			if ((unsigned char)line[i] < ' ' && line[i] != '\t')
-				return error_set(error, -EINVAL, "%s: is no text", path);
+		for (size_t i = 0; i < length; i += decoded) {
+			decoded = text_decode(line + i, &character);
+			/* What is no UTF-8 cannot be said in a seed. */
+			if (!decoded || (character < ' ' && character != '\t'))
+				return error_set(error, -EINVAL, "%s: is no text in UTF-8", path);
+		}
 		if (!memmem(line, length, "ssh-", 4) && !memmem(line, length, "ecdsa-", 6) &&
 		    !memmem(line, length, "sk-", 3))
 			return error_set(error, -EINVAL,

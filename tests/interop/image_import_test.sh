@@ -86,6 +86,9 @@ for wrong in '--hostname -x' '--hostname a_b' '--user Root' '--user a:b' '--ssh-
 	# shellcheck disable=SC2086 # two words
 	expect 1 'tenon: ' $TENON image import gpt.raw out.img $wrong
 done
+# A key that JSON cannot say is refused, not left out.
+printf 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAIboKGDnBHcF/bVVIjbkqusXS/5i5JQ4GmDwa2V5PMt caf\xe9\n' >latin1.pub
+expect 1 'latin1.pub: is no text in UTF-8' $TENON image import gpt.raw out.img --ssh-key latin1.pub
 expect 2 'nothing to tell' $TENON image import gpt.raw out.img --seed s.img
 [ ! -e out.img ] || problem 'what was refused left a file'
 nothing_left
