@@ -14,40 +14,81 @@
 #include "util/bytes.h"
 #include "util/error.h"
 
-#define READ_MOST  (512ull << 20) /* bytes, of one file system */
+#define READ_MOST                                                                                  \
+	(512ull << 20) /* bytes, of one file system, besides the files that are asked for */
 #define READS_MOST 50000u
+#define PER_BLOCK  6u /* reads for one of a file: the tree of its extents has up to five levels */
 #define NAMES_MOST 8192u
+#define WINDOWS    8u
+#define WINDOW     (64u << 10)
+
+/* A piece of the device that was read. */
+struct ext_window {
+	uint64_t at;
+	size_t length; /* 0: none */
+	uint64_t used; /* the number of the read that used it last */
+	char *bytes;
+};
 
 struct image_ext {
 	struct block *block;
 	ext2_filsys fs;
-	uint64_t read; /* bytes, so far */
-	unsigned reads;
+	uint64_t read, read_most; /* bytes, so far and at most */
+	uint64_t reads, reads_most;
+	struct ext_window windows[WINDOWS];
 };
 
 /* ---- libext2fs's I/O ---- */
 
+/* The library reads block by block, and the tree of a file's extents again for each. */
+static struct ext_window *window_at(struct image_ext *ext, uint64_t at, int *rc)
+{
+	struct ext_window *window = &ext->windows[0];
+	uint64_t from = round_down(at, (uint64_t)WINDOW);
+
+	for (unsigned i = 0; i < WINDOWS; i++) {
+		struct ext_window *one = &ext->windows[i];
+
+		if (one->length && one->at == from)
+			return one;
+		if (one->used < window->used)
+			window = one;
+	}
+	window->length = 0;
+	if (!window->bytes)
+		window->bytes = malloc(WINDOW);
+	*rc = window->bytes ? 0 : -ENOMEM;
+	window->at = from;
+	if (!*rc)
+		*rc = block_read(ext->block, from, window->bytes,
+				 MIN((uint64_t)WINDOW, ext->block->size - from));
+	if (!*rc)
+		window->length = (size_t)MIN((uint64_t)WINDOW, ext->block->size - from);
+	return *rc ? NULL : window;
+}
+
 static int read_range(struct image_ext *ext, uint64_t at, char *to, size_t length)
 {
-	struct block *block = ext->block;
-	uint32_t unit = block->logical_block_size;
-	uint64_t from = round_down(at, unit), end = round_up(at + length, unit);
-	CLEANUP_FREE char *whole = NULL;
-	int rc;
+	int rc = 0;
 
 	ext->read += length;
-	if (ext->read > READ_MOST || ext->reads++ > READS_MOST ||
-	    !range_within(at, length, block->size) || end > block->size)
+	if (ext->read > ext->read_most || ext->reads++ > ext->reads_most ||
+	    !range_within(at, length, ext->block->size))
 		return -EIO;
-	if (from == at && end == at + length)
-		return block_read(block, at, to, length);
-	whole = malloc(end - from);
-	if (!whole)
-		return -ENOMEM;
-	rc = block_read(block, from, whole, end - from);
-	if (!rc)
-		memcpy(to, whole + (at - from), length);
-	return rc;
+	while (length) {
+		struct ext_window *window = window_at(ext, at, &rc);
+		size_t piece;
+
+		if (!window)
+			return rc;
+		window->used = ext->reads;
+		piece = MIN(length, window->length - (size_t)(at - window->at));
+		memcpy(to, window->bytes + (at - window->at), piece);
+		to += piece;
+		at += piece;
+		length -= piece;
+	}
+	return 0;
 }
 
 static errcode_t read_blk64(io_channel channel, unsigned long long number, int count, void *data)
@@ -155,6 +196,8 @@ int image_ext_open(struct image_ext **out, struct block *block, struct error *er
 				 block->name, (unsigned long long)size,
 				 (unsigned long long)block->size);
 	ext->block = block;
+	ext->read_most = READ_MOST;
+	ext->reads_most = READS_MOST;
 	snprintf(name, sizeof(name), "%p", (void *)ext);
 	code = ext2fs_open(name, EXT2_FLAG_64BITS | EXT2_FLAG_IGNORE_CSUM_ERRORS, 0, 0,
 			   (io_manager)&manager, &ext->fs);
@@ -172,6 +215,8 @@ void image_ext_close(struct image_ext *ext)
 {
 	if (ext->fs)
 		ext2fs_free(ext->fs);
+	for (unsigned i = 0; i < WINDOWS; i++)
+		free(ext->windows[i].bytes);
 	free(ext);
 }
 
@@ -228,6 +273,8 @@ int image_ext_read(struct image_ext *ext, const char *path, size_t most, char **
 	if (size > most)
 		return error_set(error, -EFBIG, "%s: %s: has %llu bytes, expected %zu at most",
 				 ext->block->name, path, (unsigned long long)size, most);
+	ext->read_most += PER_BLOCK * size;
+	ext->reads_most += PER_BLOCK * (size / ext->fs->blocksize + 1);
 	all = malloc(size + 1);
 	if (!all)
 		return -ENOMEM;

@@ -61,6 +61,12 @@ expect 1 'initrd.img-6.1.0-9' $TENON image extract disk.img --initrd none --vers
 expect 1 'disk.img: ' $TENON image extract disk.img --kernel disk.img
 [ ! -e none ] || problem 'what failed left a file'
 expect 2 'give --kernel' $TENON image extract disk.img
+# A small /boot has blocks of 1 KiB, of which an initial RAM disk has many.
+mkdir smallboot && echo kernel >smallboot/vmlinuz-6 && head -c 52M /dev/urandom >smallboot/initrd.img-6
+truncate -s 100M boot.img && mke2fs -q -F -t ext4 -b 1024 -d smallboot boot.img || exit 1
+expect 0 'Linux 6 of boot.img' $TENON image extract boot.img --kernel bootkernel --initrd bootinitrd
+cmp bootinitrd smallboot/initrd.img-6 || problem 'an initial RAM disk in blocks of 1 KiB'
+rm -r smallboot boot.img bootinitrd
 
 # ---- Damage ----
 damage() { cp --sparse=always disk.img bad.img; printf '\xff\xff' | dd of=bad.img bs=1 seek="$1" conv=notrunc status=none; }
