@@ -3,7 +3,8 @@
  * What all makers of disks share; see image.h.
  *
  * The work is done by a child, in a temporary folder that the parent removes however the child ends, as it does with volumes that were made
- * for nothing; the signals that end a command are handed to the child, and the parent ends as that did. What is made goes
+ * for nothing; the signals that end a command are handed to the child, and the parent ends as that did. Where the parent was
+ * killed, the child ends as if it were asked to; the folder stays then. What is made goes
  * to its place by `tenon copy`'s own function, which knows volumes, servers, and what may be overwritten.
  */
 #include <errno.h>
@@ -11,6 +12,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -302,7 +304,7 @@ static int supervise(struct image_job *job, image_work *work, int *ended_by)
 	const struct sigaction handler = { .sa_handler = hand_on, .sa_flags = SA_RESTART };
 	sigset_t set, before;
 	int status = 0;
-	pid_t child;
+	pid_t child, parent = getpid();
 
 	sigemptyset(&set);
 	for (unsigned i = 0; i < 3; i++)
@@ -311,7 +313,8 @@ static int supervise(struct image_job *job, image_work *work, int *ended_by)
 	child = fork();
 	if (child == 0) {
 		sigprocmask(SIG_SETMASK, &before, NULL);
-		status = work(job);
+		prctl(PR_SET_PDEATHSIG, SIGTERM);
+		status = getppid() == parent ? work(job) : EXIT_FAILED;
 		fflush(NULL);
 		_exit(status);
 	}

@@ -92,6 +92,23 @@ expect 1 'latin1.pub: is no text in UTF-8' $TENON image import gpt.raw out.img -
 expect 2 'nothing to tell' $TENON image import gpt.raw out.img --seed s.img
 [ ! -e out.img ] || problem 'what was refused left a file'
 nothing_left
+# A command that is killed ends its worker, which does not go on with the disk.
+mkfifo never
+exec 3<>never
+$TENON image import - killed.img <&3 2>/dev/null & pid=$!
+head -c 256K gpt.raw >&3
+waits() { [ -e "$(echo tmp/*/disk)" ]; }
+wait_for waits
+worker=$(cat /proc/$pid/task/$pid/children)
+worker=${worker% }
+[ -n "$worker" ] || problem 'there is no worker'
+kill -KILL $pid
+wait $pid
+ended() { ! grep -q '^State:.[^ZX]' /proc/"$worker"/status 2>/dev/null; }
+wait_for ended
+exec 3>&-
+rm -r tmp/*
+[ ! -e killed.img ] || problem 'a command that was killed left a file'
 # A password in place of its hash is not repeated.
 echo 'correct horse' >password
 expect 1 'is not one line with the hash' $TENON image import gpt.raw out.img --password-hash password
