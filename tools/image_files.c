@@ -122,14 +122,15 @@ static bool keep_length(void)
 	return kept;
 }
 
-/* In the child. */
+/* In the child, which leads a group: what mmdebstrap and fakeroot start ends with them only if all of them are told. */
 static void become(const char *said, const char *const *argv, unsigned flags)
 {
 	const char *path = getenv("PATH");
 	char *longer;
 	int from = open("/dev/null", O_RDONLY), to = open(said, O_WRONLY | O_CREAT | O_TRUNC, 0600);
 
-	/* Who waits for it may be ended. */
+	setpgid(0, 0);
+	/* Who waits for it may be killed. */
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (from >= 0 && to >= 0 && dup2(from, 0) == 0 && dup2(to, 1) == 1 && dup2(to, 2) == 2 &&
 	    asprintf(&longer, "%s:" SBIN, path ? path : "/usr/bin:/bin") >= 0 &&
@@ -149,22 +150,71 @@ static const char *said_why(char *text)
 	return why;
 }
 
+static const int ending[] = { SIGINT, SIGTERM, SIGHUP };
+static volatile sig_atomic_t running, ended_by;
+
+static void end_group(int number)
+{
+	ended_by = number;
+	if (running > 0)
+		kill(-(pid_t)running, number == SIGHUP ? SIGHUP : SIGTERM);
+}
+
+/* Runs it and waits for its end, and is itself ended only then: by the signal that came meanwhile. */
+static int run_group(const char *said, const char *const *argv, unsigned flags, int *status)
+{
+	const struct sigaction handler = { .sa_handler = end_group };
+	struct sigaction were[ARRAY_SIZE(ending)];
+	sigset_t set, before;
+	int rc = 0;
+	pid_t child;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < ARRAY_SIZE(ending); i++)
+		sigaddset(&set, ending[i]);
+	sigprocmask(SIG_BLOCK, &set, &before);
+	child = fork();
+	if (child == 0) {
+		sigprocmask(SIG_SETMASK, &before, NULL);
+		become(said, argv, flags);
+	}
+	if (child < 0) {
+		rc = -errno;
+		sigprocmask(SIG_SETMASK, &before, NULL);
+		return rc;
+	}
+	setpgid(child, child);
+	running = child;
+	ended_by = 0;
+	for (size_t i = 0; i < ARRAY_SIZE(ending); i++) {
+		sigaction(ending[i], NULL, &were[i]);
+		if (were[i].sa_handler != SIG_IGN)
+			sigaction(ending[i], &handler, NULL);
+	}
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	while (!rc && waitpid(child, status, 0) < 0)
+		rc = errno == EINTR ? 0 : -errno;
+	running = 0;
+	for (size_t i = 0; i < ARRAY_SIZE(ending); i++)
+		sigaction(ending[i], &were[i], NULL);
+	if (ended_by)
+		raise(ended_by);
+	return rc;
+}
+
 int image_run_status(const char *temporary, const char *package, const char *const *argv, int most,
 		     unsigned flags, struct error *error)
 {
 	CLEANUP_FREE char *said = image_path(temporary, "said"), *text = NULL;
 	const char *why;
 	size_t length = 0;
-	int status = 0;
-	pid_t child;
+	int status = 0, rc;
 
 	if (!said)
 		return -ENOMEM;
-	child = fork();
-	if (child == 0)
-		become(said, argv, flags);
-	if (child < 0 || (waitpid(child, &status, 0) < 0))
-		return error_set(error, -errno, "%s: %s", argv[0], error_name(errno));
+	rc = run_group(said, argv, flags, &status);
+	if (rc)
+		return error_set(error, rc, "%s: %s", argv[0], error_name(rc));
 	if (WIFEXITED(status) && WEXITSTATUS(status) <= most)
 		return 0;
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 127) {

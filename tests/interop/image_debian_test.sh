@@ -114,10 +114,12 @@ expect 1 'vg0/web1: holds gpt' $TENON image build debian vg0/web1 --suite bookwo
 expect 1 'its group has free' $TENON image build debian vg0/web2 --suite bookworm --size 4G
 SLOW=$work/slow $TENON image build debian vg0/web2 --suite bookworm --size 1200M >ended 2>&1 &
 pid=$!
-wait_for test -e slow
+wait_for test -s slow
 kill -TERM $pid
 wait $pid
 [ $? = 143 ] || problem 'it was not ended by SIGTERM'
+# What mmdebstrap has started does not go on.
+! grep -qs '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$(cat slow)/status" || problem 'a process is left that installs'
 ! $TENON lv show vg0/web2 >/dev/null 2>&1 || problem 'it left a volume'
 nothing_left
 
