@@ -235,6 +235,14 @@ static int open_source_file(struct copy_command *copy, uint64_t size, struct err
 		block_open_file(&end->block, end->word, BLOCK_OPEN_LOCK | BLOCK_OPEN_ODD, 0, error);
 
 	end->size = size;
+	/* A copy without them would look like a whole one. */
+	if (!rc && block_nbd_rest(end->block)) {
+		error_set(
+			error, -EINVAL,
+			"%s: the last %u of its bytes make no whole block, and would not be copied",
+			end->word, block_nbd_rest(end->block));
+		return error_advise(error, "`nbdcopy` copies them");
+	}
 	return rc ? rc : check_format(copy, image_format_of_block(end->block), error);
 }
 

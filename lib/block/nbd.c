@@ -389,6 +389,11 @@ static const struct block_ops nbd_ops = {
 	.close = nbd_close_block,
 };
 
+uint32_t block_nbd_rest(const struct block *block)
+{
+	return block->ops == &nbd_ops ? container_of(block, const struct nbd, block)->rest : 0;
+}
+
 static int open_nbd(struct block **out, const char *name, int fd, bool writable,
 		    struct error *error)
 {

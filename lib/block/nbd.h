@@ -21,6 +21,7 @@
 #define TENON_BLOCK_NBD_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct block;
 struct error;
@@ -35,7 +36,10 @@ bool block_is_nbd(const char *name);
  * disk that cannot be one. */
 int block_open_nbd(struct block **out, const char *uri, bool writable, struct error *error);
 
-/* The same of a server at the other end of `fd`, a connected stream socket, which is taken over, also where it fails; `name` is
+/* How many bytes the export has at its end that make no whole block, and are no part of the disk. 0 of what is no such disk. */
+uint32_t block_nbd_rest(const struct block *block);
+
+/* block_open_nbd() of a server at the other end of `fd`, a connected stream socket, which is taken over, also where it fails; `name` is
  * for messages. It is not connected again. */
 int block_open_nbd_socket(struct block **out, const char *name, int fd, bool writable,
 			  struct error *error);

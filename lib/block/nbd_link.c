@@ -156,6 +156,7 @@ static int take_shape(struct nbd *nbd, struct nbd_handle *handle, bool again, st
 	if (again)
 		return 0;
 	nbd->block.size = round_down((uint64_t)size, unit);
+	nbd->rest = (uint32_t)((uint64_t)size - nbd->block.size);
 	nbd->block.logical_block_size = unit;
 	nbd->block.physical_block_size = 4096;
 	if (preferred >= 4096 && preferred <= 1 << 30)

@@ -20,6 +20,7 @@ struct nbd {
 	uint64_t tried_ns;          /* when it was last connected, or that was tried */
 	uint64_t written, flushed;  /* writes that were acknowledged; of these, flushed */
 	uint32_t most;              /* bytes in a request */
+	uint32_t rest;              /* bytes at its end that make no whole block */
 	bool can_flush, can_fua, can_trim, can_zero, can_status;
 	unsigned users; /* requests with this handle */
 	struct fiber_mutex sending, connecting;

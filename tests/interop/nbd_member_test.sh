@@ -38,6 +38,10 @@ expect 0 '' "$TENON" copy data "$B"
 expect 0 '' "$TENON" copy "$B" back
 cmp -n 67108864 data back || problem 'qemu-nbd gives something else back'
 [ "$(du -k back | cut -f 1)" -lt 8192 ] || problem "holes were filled: $(du -k back)"
+# The end of an export that makes no whole block is not left out without a word.
+export_by_nbdkit rest.sock memory 1000000
+expect 1 'the last 64 of its bytes make no whole block' "$TENON" copy "$(uri rest.sock)" odd
+[ ! -e odd ] || problem 'a part of an export was copied'
 expect 0 '' "$TENON" copy data "$A"
 cmp -n 67108864 data a.img || problem 'nbdkit has something else'
 expect 0 '' "$IO" "$A" storm 7 20
@@ -185,6 +189,8 @@ pids+=($reader)
 exec 3>hold
 wait_for grep -q holding stopped.out
 kill -STOP $a
+# One of its threads is to take the signal first.
+wait_for grep -q '^State:.T' /proc/$a/status
 began=$SECONDS
 exec 3>&-
 wait $reader && problem 'a stopped server has answered'
