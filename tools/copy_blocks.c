@@ -10,6 +10,7 @@
 #include "block/block.h"
 #include "block/compare.h"
 #include "tools/copy.h"
+#include "util/bytes.h"
 
 #define CHECKPOINT_NS 1000000000ull
 
@@ -43,8 +44,12 @@ static int add_to_digest(void *arg, const void *at, uint64_t length, struct erro
 static int note(void *arg, uint64_t done, struct error *error)
 {
 	struct copy_command *copy = arg;
+	uint64_t at = copy->resume.begun + done;
 
-	return copy_resume_note(copy, copy->resume.begun + done, error);
+	/* Where both ends have blocks of 512 bytes, pieces begin at any. It is gone on from what both have, whatever they are then. */
+	if (at != copy->source.block->size)
+		at = round_down(at, COPY_RESUME_UNIT);
+	return copy_resume_note(copy, at, error);
 }
 
 /* Says so where a file that is being copied was cut. */

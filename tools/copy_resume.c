@@ -28,7 +28,6 @@
 #define NAMED    "named "
 #define SAMPLES  16u
 #define SAMPLE   (64u << 10)
-#define UNIT     4096u /* no block is larger */
 
 /* ---- What an end is known by ---- */
 
@@ -164,7 +163,7 @@ static int take(struct copy_command *copy, json_t *said, struct error *error)
 	if (json_integer_value(json_object_get(said, "tenon-copy")) != VERSION ||
 	    !json_is_object(source) || !json_is_object(destination) || !json_is_integer(done) ||
 	    json_integer_value(done) < 0 ||
-	    (json_integer_value(done) % 4096 &&
+	    (json_integer_value(done) % COPY_RESUME_UNIT &&
 	     (uint64_t)json_integer_value(done) != copy->source.block->size) ||
 	    (uint64_t)json_integer_value(done) > copy->source.block->size) {
 		error_set(error, -EINVAL, "%s: is no checkpoint of a copy that fits", resume->path);
@@ -242,15 +241,17 @@ static int same_at(struct block *one, struct block *other, uint64_t at, uint64_t
 int copy_resume_check(struct copy_command *copy, struct error *error)
 {
 	struct copy_resume *resume = &copy->resume;
-	uint64_t most = round_down(resume->begun, UNIT), length = MIN(most, (uint64_t)SAMPLE);
+	uint64_t most = round_down(resume->begun, COPY_RESUME_UNIT),
+		 length = MIN(most, (uint64_t)SAMPLE);
 	uint64_t step = (most - length) / (SAMPLES - 1);
 	int rc = 1;
 
 	/* The first and the last bytes are among them. */
 	for (unsigned i = 0; length && rc == 1 && i < SAMPLES; i++)
 		rc = same_at(copy->source.block, copy->destination.block,
-			     i == SAMPLES - 1 ? most - length : round_down(i * step, UNIT), length,
-			     error);
+			     i == SAMPLES - 1 ? most - length
+					      : round_down(i * step, COPY_RESUME_UNIT),
+			     length, error);
 	if (rc)
 		return MIN(rc, 0);
 	/* It is not to be gone on with. */

@@ -20,6 +20,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define COPY_RESUME_UNIT 4096u /* no block is larger */
+
 struct copy_command;
 struct error;
 
@@ -39,7 +41,7 @@ int copy_resume_find(struct copy_command *copy, struct error *error);
 int copy_resume_begin(struct copy_command *copy, struct error *error);
 /* Both ends are open: whether the destination holds, as far as samples tell, what is said to be copied. -ESTALE. */
 int copy_resume_check(struct copy_command *copy, struct error *error);
-/* All before `done` is durable. */
+/* All before `done`, a multiple of the unit or all, is durable. */
 int copy_resume_note(struct copy_command *copy, uint64_t done, struct error *error);
 /* The copy has come to its end. */
 void copy_resume_end(struct copy_command *copy);

@@ -5,7 +5,7 @@
 set -u
 PATH=$PATH:/usr/sbin
 . "$(dirname "$0")/lib.sh"
-for tool in qemu-img qemu-nbd nbdkit; do
+for tool in qemu-img qemu-nbd nbdkit mke2fs; do
 	command -v $tool >/dev/null || { echo "$tool is not installed"; exit 77; }
 done
 cd "$work" || exit 1
