@@ -124,7 +124,7 @@ void gpt_grow_last(struct gpt *gpt, unsigned *number, uint64_t *length)
 	}
 	if (!entry)
 		return;
-	put_le64(entry + GPT_LAST, MAX(end - 1, most));
+	put_le64(entry + GPT_LAST, end > most ? end - 1 : most);
 	*length = (get_le64(entry + GPT_LAST) - get_le64(entry + GPT_FIRST) + 1) * gpt->sector_size;
 }
 

@@ -154,6 +154,29 @@ static void test_a_longer_disk_is_used_to_its_end(void)
 	CU_ASSERT_EQUAL(partition.length, 90 * MIB);
 }
 
+/* Its end is rounded down to whole MiB, of which it has none. */
+static void test_a_disk_below_1_mib_does_not_grow_to_nowhere(void)
+{
+	uint8_t entry[GPT_ENTRIES * 128] = { 1 };
+	struct gpt gpt = {
+		.sector_size = 512,
+		.first_usable = 34,
+		.last_usable = 478,
+		.count = GPT_ENTRIES,
+		.entry_size = 128,
+		.entries = entry,
+		.entries_at = 2,
+	};
+	uint64_t length;
+	unsigned number;
+
+	put_le64(entry + 32, 40);
+	put_le64(entry + 40, 47);
+	gpt_grow_last(&gpt, &number, &length);
+	CU_ASSERT_EQUAL(number, 1);
+	CU_ASSERT_EQUAL(length, 8 * 512);
+}
+
 static void test_a_disk_that_was_cut_is_no_table(void)
 {
 	CLEANUP_BLOCK struct block *whole = disk(64 * MIB), *block = memory(32 * MIB);
@@ -233,6 +256,7 @@ static void test_boot_code_is_no_table(void)
 
 UNIT_MAIN("partition tables", UNIT(test_what_was_written_is_read),
 	  UNIT(test_either_copy_may_be_damaged), UNIT(test_both_damaged_is_no_table),
+	  UNIT(test_a_disk_below_1_mib_does_not_grow_to_nowhere),
 	  UNIT(test_a_longer_disk_is_used_to_its_end), UNIT(test_a_disk_that_was_cut_is_no_table),
 	  UNIT(test_what_does_not_fit_is_refused), UNIT(test_logical_partitions_are_followed),
 	  UNIT(test_boot_code_is_no_table))
