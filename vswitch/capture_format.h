@@ -49,7 +49,7 @@ enum capture_reception {
 	CAPTURE_BROADCAST
 };
 
-#define CAPTURE_COMMENT 200u
+#define CAPTURE_COMMENT 256u
 
 struct capture_packet {
 	unsigned interface;
