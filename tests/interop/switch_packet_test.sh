@@ -96,10 +96,10 @@ done
 grep -q 'o: odd.pcap: 2 frames are left out' switch.out && grep -q 'c: cut.pcap: damaged after 9' switch.out || lab_fail "$(cat switch.out)"
 for bad in wlan none text; do
 	"$TENON" switch port add files "z=pcap:$bad.pcap" 2>err && lab_fail "$bad.pcap was taken"
-	grep -q "port z: $bad.pcap: " err || lab_fail "$(cat err)"
+	grep -q "port z: $PWD/$bad.pcap: " err || lab_fail "$(cat err)"
 done
 "$TENON" switch port add files z=pcap:nosuch.pcap 2>err && lab_fail "a file that is not there was taken"
-grep -q 'port z: nosuch.pcap: cannot open' err || lab_fail "$(cat err)"
+grep -q "port z: $PWD/nosuch.pcap: cannot open" err || lab_fail "$(cat err)"
 "$TENON" switch port list files --json | grep -q '"where": "good.pcap"' || lab_fail "$("$TENON" switch port list files)"
 "$TENON" switch port add files z=pcap,record=good.pcap 2>/dev/null # an older capture may be written over
 "$TENON" switch port remove files l

@@ -40,7 +40,8 @@ both_ways() {
 	reach "$1"
 	lab_transfer a b 3000000 10.0.0.2 tcp
 	lab_transfer b a 3000000 10.0.0.1 tcp
-	lab_transfer a b 60000 10.0.0.2 udp
+	# In QEMU a datagram overtakes the one before it that a full socket did not take (net/queue.c).
+	lab_transfer a b 60000 10.0.0.2 unordered
 }
 
 hosts() { lab_host a ta 10.0.0.1/24; lab_host b tb 10.0.0.2/24; }
