@@ -20,6 +20,7 @@
 #include "tools/state.h"
 #include "util/bytes.h"
 #include "util/cleanup.h"
+#include "util/directory.h"
 #include "util/text.h"
 
 #define VERSION  1
@@ -115,7 +116,7 @@ static int find_path(const struct copy_end *end, char **out, struct error *error
 				 "%s: there is no place for a checkpoint: neither TENON_STATE_DIR, "
 				 "XDG_STATE_HOME nor HOME is set",
 				 end->word);
-	rc = state_make_directory(folder);
+	rc = directory_make(folder);
 	if (rc)
 		return error_set(error, rc, "%s: %s", folder, error_name(rc));
 	return asprintf(out, "%s/copy-to-%s.resume", folder, name) < 0 ? (*out = NULL, -ENOMEM) : 0;

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "util/bytes.h"
@@ -75,23 +74,6 @@ char *state_directory(void)
 	else if (home)
 		rc = asprintf(&path, "%s/.local/state/tenon", home);
 	return rc < 0 ? NULL : path;
-}
-
-int state_make_directory(const char *path)
-{
-	CLEANUP_FREE char *copy = strdup(path);
-
-	if (!copy)
-		return -ENOMEM;
-	for (char *slash = strchr(copy + 1, '/');; slash = strchr(slash + 1, '/')) {
-		if (slash)
-			*slash = '\0';
-		if (mkdir(copy, 0700) < 0 && errno != EEXIST)
-			return -errno;
-		if (!slash)
-			return 0;
-		*slash = '/';
-	}
 }
 
 const struct volume_archive *state_archive(struct state_archive *state)

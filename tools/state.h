@@ -25,8 +25,6 @@ void state_archive_free(struct state_archive *state);
 
 /* The folder: malloc; NULL: the user has none. */
 char *state_directory(void);
-/* Makes it, and what is above it. */
-int state_make_directory(const char *path);
 
 #define CLEANUP_STATE_ARCHIVE CLEANUP(state_archive_free)
 

@@ -13,6 +13,7 @@
 
 #include "util/bytes.h"
 #include "util/cleanup.h"
+#include "util/directory.h"
 #include "volume/archive.h"
 
 #define DAY_S      86400
@@ -37,23 +38,6 @@ static void kept_files_free(struct kept_files *kept)
 	for (size_t i = 0; i < kept->count; i++)
 		free(kept->at[i].name);
 	free(kept->at);
-}
-
-static int make_directory(const char *path)
-{
-	CLEANUP_FREE char *copy = strdup(path);
-
-	if (!copy)
-		return -ENOMEM;
-	for (char *slash = strchr(copy + 1, '/');; slash = strchr(slash + 1, '/')) {
-		if (slash)
-			*slash = '\0';
-		if (mkdir(copy, 0700) < 0 && errno != EEXIST)
-			return -errno;
-		if (!slash)
-			return 0;
-		*slash = '/';
-	}
 }
 
 /* Of "NAME_NNNNN-UUID.vg" the number, or -1 where it is no such file of this group. */
@@ -245,7 +229,7 @@ int archive_file_write_to(const struct archive_file *file, const char *path)
 int archive_file_write(const struct archive_file *file, char **path)
 {
 	char place[NAME_MAX + 1] = "";
-	int directory, rc = make_directory(file->directory);
+	int directory, rc = directory_make(file->directory);
 
 	*path = NULL;
 	if (rc)
