@@ -378,7 +378,8 @@ static void take_ways(struct raid_array *array)
 	array->block.ops = raid_array_block_ops(array);
 	if (!raid_level_maps(array->level)) {
 		array->features &= ~MD_FEATURE_RAID0_LAYOUT;
-		if (!array->rebuild.fiber)
+		/* Nobody would wait for one that begins while the array is stopped. */
+		if (!array->rebuild.fiber && !array->stopping)
 			raid_rebuild_start(array);
 	}
 	if (array->level->limits)
