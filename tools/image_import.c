@@ -92,6 +92,22 @@ static int make_seed(struct import *import)
 	return rc ? cli_fail(rc, &error) : EXIT_DONE;
 }
 
+/* A file that is written over keeps its mode. */
+static int check_secret(const struct import *import)
+{
+	struct error error = { 0 };
+	struct stat at;
+
+	if (!import->identity.hash_path || import->seed_place.is_volume ||
+	    stat(import->seed, &at) || !S_ISREG(at.st_mode) || !(at.st_mode & 077))
+		return EXIT_DONE;
+	error_set(&error, -EACCES,
+		  "%s: is open to others (mode %03o), and would hold the hash of a password",
+		  import->seed, at.st_mode & 0777);
+	error_advise(&error, "`chmod 600` it, or name another file with --seed");
+	return cli_fail(error.code, &error);
+}
+
 static int work(struct image_job *job)
 {
 	struct import *import = container_of(job, struct import, job);
@@ -109,6 +125,8 @@ static int work(struct image_job *job)
 	status = image_job_look(job, job->out, &import->place);
 	if (!status && import->seed)
 		status = image_job_look(job, import->seed, &import->seed_place);
+	if (!status && import->seed)
+		status = check_secret(import);
 	if (!status)
 		status = image_job_fetch(job, import->source, import->format, "disk");
 	if (!status)

@@ -131,6 +131,10 @@ assert u["hashed_passwd"] == open("hash").read().strip() and u["lock_passwd"] is
 ' || problem "the seed: $(mtype -i out-seed.img ::user-data)"
 $TENON image import gpt.raw out.img --force --user me --password-hash - --seed s.img <hash >/dev/null || problem 'a hash from standard input'
 mtype -i s.img ::user-data | grep -q FixedHash || problem 'a hash from standard input is not in the seed'
+chmod 644 s.img && cp s.img s.before && cp out.img out.before
+expect 1 's.img: is open to others .mode 644.' $TENON image import gpt.raw out.img --force --user me --password-hash hash --seed s.img
+cmp s.img s.before && cmp out.img out.before || problem 'refused, and something changed'
+rm s.before out.before
 
 # ---- Volumes, which are made; with a server, too ----
 truncate -s 900M pv.img
