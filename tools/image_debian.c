@@ -71,6 +71,16 @@ static char *list_packages(const struct image_debian *debian)
 	return list;
 }
 
+/* Without what a URI has before an "@", which may be a password. */
+static void say_source(const char *suite, const char *source)
+{
+	const char *colon = strstr(source, "://"), *host = colon ? colon + 3 : source;
+	const char *at = memrchr(host, '@', strcspn(host, "/ "));
+
+	cli_note("mmdebstrap installs %s from %.*s%s: this takes minutes", suite,
+		 at ? (int)(host - source) : 0, source, at ? at + 1 : source);
+}
+
 static int install(const char *temporary, const struct image_debian *debian, struct error *error)
 {
 	CLEANUP_FREE char *packages = list_packages(debian), *include = NULL, *proxy = NULL;
@@ -99,8 +109,7 @@ static int install(const char *temporary, const struct image_debian *debian, str
 	for (char **line = sources; *line; line++)
 		argv[argc++] = *line;
 	argv[argc] = NULL;
-	cli_note("mmdebstrap installs %s from %s: this takes minutes", debian->suite,
-		 sources[0] + strlen("deb "));
+	say_source(debian->suite, sources[0] + strlen("deb "));
 	rc = image_run(temporary, "mmdebstrap", argv, error);
 	image_list_free(sources);
 	if (rc && rc != -ENOENT)

@@ -100,6 +100,8 @@ expect 1 "there is a user 'daemon'" $TENON image build debian x.img --suite book
 FAIL='unable to fetch it' expect 1 'mmdebstrap failed: E: unable to fetch it' $TENON image build debian x.img --suite bookworm
 grep -q '^deb http://mirror.example/debian bookworm main$' <($TENON image build debian x.img --suite bookworm --mirror http://mirror.example/debian >/dev/null 2>&1; cat arguments) ||
 	problem "the mirror: $(cat arguments)"
+$TENON image build debian x.img --suite bookworm --mirror http://me:secret@mirror.example/debian --force >said 2>&1
+grep -q ' from http://mirror.example/debian bookworm' said && ! grep -q secret said || problem "a mirror's password: $(cat said)"
 rm -f x.img
 expect 0 'x.img: would be made: Debian sid on a disk of 3 GiB' $TENON image build debian --output x.img --suite sid --size 3G --dry-run
 [ ! -e x.img ] || problem 'what failed, or was only said, left a file'
