@@ -26,10 +26,11 @@
 #define AGEING_MOST 1000000u /* seconds; as IEEE 802.1Q-2022 has it, table 8-11 */
 
 struct switch_run {
-	const char *name, *capture;
+	const char *name, *capture, *reserved;
 	bool force;
 	uint64_t seed, ageing, threads, move_limit, table_size, per_port;
 	struct cli_words ports;
+	struct reserved_choices choices;
 	struct socket_options sockets;
 	struct vswitch *vswitch;
 	struct switch_control control;
@@ -94,6 +95,7 @@ static int make_switch(struct switch_run *run, struct error *error)
 					   .move_limit = (unsigned)run->move_limit,
 					   .table_size = (unsigned)run->table_size,
 					   .table_per_port = (unsigned)run->per_port,
+					   .reserved = run->choices,
 					   .hub = run->ageing == 0 };
 	int rc = 0;
 
@@ -210,6 +212,8 @@ int switch_run(int argc, char **argv)
 		  TABLE_MOST },
 		{ "port-addresses", CLI_NUMBER, &run.per_port, "N",
 		  "addresses of a port that has no such setting (4096)", 1, TABLE_MOST },
+		{ "reserved", CLI_TEXT, &run.reserved, "PROTOCOL=drop|flood|handle[,...]",
+		  "frames to 01:80:c2:00:00:0X: stp=flood,lldp=flood, 02=flood, all=flood (drop)" },
 		{ "seed", CLI_NUMBER, &run.seed, "N",
 		  "of the address table's hash (from the system)", 1, UINT64_MAX },
 		{ "verbose", CLI_FLAG, &verbose, NULL, "say who comes and goes" },
@@ -231,6 +235,8 @@ int switch_run(int argc, char **argv)
 			"--force: it is about the file of --capture, which is not given");
 	if (vswitch_check_port_name(run.name, &error))
 		return cli_usage_error("switch name: %s", error.text);
+	if (run.reserved && reserved_parse(&run.choices, run.reserved, &error))
+		return cli_usage_error("--reserved: %s", error.text);
 	if (switch_check_ports(&run.ports, &error))
 		return cli_usage_error("%s", error.text);
 	log_to_stderr(&run.log, verbose ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING);

@@ -6,8 +6,6 @@
  */
 #include "vswitch/internal.h"
 
-#define RESERVED_GROUP 0x0180c2000000ULL /* to ...0f: IEEE 802.1Q-2022, table 8-1 */
-
 /* Storm control lets come at once what may come in so long. */
 #define STORM_BURST_NS 10000000ULL
 #define STORM_LEAST    32u /* frames at once, anyway */
@@ -23,8 +21,8 @@ static inline enum port_drop ends(struct port *source, enum port_drop why)
 	return why;
 }
 
-/* Finds what VLAN the frame is in. */
-static inline enum port_drop classify(struct port *source, const uint8_t *head,
+/* Finds what VLAN the frame is in, or why it is in none; counts nothing. */
+static inline enum port_drop classify(const struct port *source, const uint8_t *head,
 				      struct egress_entry *entry)
 {
 	const struct vlan_port *vlan = &source->config.vlan;
@@ -35,17 +33,17 @@ static inline enum port_drop classify(struct port *source, const uint8_t *head,
 	if (get_be16(head + VLAN_AT) != VLAN_TYPE) {
 		if (vlan->kind != VLAN_PORT_TRUNK || vlan->untagged)
 			return GOES_ON;
-		return ends(source, PORT_DROP_VLAN);
+		return PORT_DROP_VLAN;
 	}
 	if (entry->frame->length < VIRTIO_NET_FRAME_MIN + VLAN_TAG_SIZE)
-		return ends(source, PORT_DROP_BAD_LENGTH);
+		return PORT_DROP_BAD_LENGTH;
 	id = get_be16(head + VLAN_AT + 2) & VLAN_ID;
 	entry->tag = id ? FRAME_TAGGED : FRAME_PRIORITY_TAGGED;
 	if (id)
 		entry->vlan = id;
 	if (id > VLAN_ID_MAX || (id ? vlan->kind == VLAN_PORT_ACCESS || !vlan_has(vlan, id)
 				    : vlan->kind == VLAN_PORT_TRUNK && !vlan->untagged))
-		return ends(source, PORT_DROP_VLAN);
+		return PORT_DROP_VLAN;
 	return GOES_ON;
 }
 
@@ -90,7 +88,8 @@ static enum port_drop flood(struct vswitch_thread *thread, struct port *source,
 	for (unsigned i = 0; i < vswitch->port_count; i++) {
 		struct port *port = vswitch->list[i];
 
-		if (port == source || !port_is_up(port) || !may_reach(source, port, entry->vlan))
+		if (port == source || !port_is_up(port) || (port->holds & PORT_HOLD_FORWARDING) ||
+		    !may_reach(source, port, entry->vlan))
 			continue;
 		egress_line_up(thread, port, entry);
 		sent = true;
@@ -103,6 +102,66 @@ static enum port_drop flood(struct vswitch_thread *thread, struct port *source,
 
 /* ---- Deciding ---- */
 
+static inline void learn_source(struct vswitch_thread *thread, struct port *source, uint16_t vlan,
+				uint64_t address)
+{
+	struct vswitch *vswitch = thread->vswitch;
+
+	if (vswitch->ageing && !(source->holds & PORT_HOLD_LEARNING))
+		mac_recent_learn(&source->recent_source, vswitch->table, vlan, address,
+				 source->index, thread->now);
+}
+
+/*
+ * A frame to an address that no bridge forwards, which was classified as *why says. True if it ends here, as *why says then: at a
+ * protocol (GOES_ON), or dropped.
+ */
+static bool __attribute__((noinline))
+reserved_ends(struct vswitch_thread *thread, struct port *source, const struct egress_entry *entry,
+	      uint64_t address, enum port_drop *why)
+{
+	struct vswitch *vswitch = thread->vswitch;
+	enum reserved_choice choice =
+		reserved_choose(&source->config.reserved, &vswitch->reserved, entry->frame);
+
+	if (choice == RESERVED_FLOOD)
+		return false;
+	if (*why == PORT_DROP_BAD_LENGTH || !mac_is_station(address)) {
+		*why = ends(source, *why == PORT_DROP_BAD_LENGTH ? *why : PORT_DROP_BAD_SOURCE);
+		return true;
+	}
+	if (*why == GOES_ON)
+		learn_source(thread, source, entry->vlan, address);
+	if (choice == RESERVED_HANDLE && vswitch->protocols && entry->tag != FRAME_TAGGED &&
+	    protocol_offer(thread, source, entry->frame, 0) == PROTOCOL_TAKE)
+		*why = GOES_ON;
+	else
+		*why = ends(source, PORT_DROP_RESERVED);
+	return true;
+}
+
+/* To a group: whether a protocol takes it. A reserved one is left to others by now. */
+static inline bool is_taken(struct vswitch_thread *thread, struct port *source,
+			    uint64_t destination, const struct egress_entry *entry)
+{
+	return thread->vswitch->protocols && source->protocols && !reserved_is(destination) &&
+	       protocol_offer(thread, source, entry->frame, entry->vlan) == PROTOCOL_TAKE;
+}
+
+static enum port_drop to_port(struct vswitch_thread *thread, struct port *source, struct port *port,
+			      const struct egress_entry *entry)
+{
+	if (port == source)
+		return ends(source, PORT_DROP_SAME_PORT);
+	if (!may_reach(source, port, entry->vlan))
+		return ends(source, vlan_has(&port->config.vlan, entry->vlan) ? PORT_DROP_ISOLATED
+									      : PORT_DROP_VLAN);
+	if (port->holds & PORT_HOLD_FORWARDING)
+		return ends(source, PORT_DROP_TO_BLOCKED);
+	egress_line_up(thread, port, entry);
+	return GOES_ON;
+}
+
 static inline enum port_drop decide(struct vswitch_thread *thread, struct port *source,
 				    struct frame *frame)
 {
@@ -112,31 +171,25 @@ static inline enum port_drop decide(struct vswitch_thread *thread, struct port *
 	struct egress_entry entry = { .frame = frame };
 	uint16_t index = MAC_TABLE_NO_PORT;
 	enum port_drop why = classify(source, head, &entry);
-	struct port *port;
 
-	if (why != GOES_ON)
+	if (reserved_is(destination) && reserved_ends(thread, source, &entry, address, &why))
 		return why;
+	if (why != GOES_ON)
+		return ends(source, why);
 	/* As Linux's bridge does, which counts them as errors of the receiving port. */
 	if (!mac_is_station(address))
 		return ends(source, PORT_DROP_BAD_SOURCE);
-	if (vswitch->ageing)
-		mac_recent_learn(&source->recent_source, vswitch->table, entry.vlan, address,
-				 source->index, thread->now);
-	if ((destination & ~0xfULL) == RESERVED_GROUP)
-		return ends(source, PORT_DROP_RESERVED);
+	learn_source(thread, source, entry.vlan, address);
+	if (source->holds & PORT_HOLD_FORWARDING)
+		return ends(source, PORT_DROP_BLOCKED);
 	if (!mac_is_group(destination))
 		index = mac_recent_lookup(&source->recent_destination, vswitch->table, entry.vlan,
 					  destination, thread->now);
+	else if (is_taken(thread, source, destination, &entry))
+		return GOES_ON;
 	if (index == MAC_TABLE_NO_PORT)
 		return flood(thread, source, destination, &entry);
-	port = vswitch->ports[index];
-	if (port == source)
-		return ends(source, PORT_DROP_SAME_PORT);
-	if (!may_reach(source, port, entry.vlan))
-		return ends(source, vlan_has(&port->config.vlan, entry.vlan) ? PORT_DROP_ISOLATED
-									     : PORT_DROP_VLAN);
-	egress_line_up(thread, port, &entry);
-	return GOES_ON;
+	return to_port(thread, source, vswitch->ports[index], &entry);
 }
 
 /* By the rules of the port it came from, if it has any. */

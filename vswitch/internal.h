@@ -2,12 +2,14 @@
 /*
  * What the files of the switch share and nobody else sees.
  *
- *	switch.c	making and ending a switch		thread.c	forwarding threads, sleeping, calls
+ *	switch.c	making and ending a switch		thread.c	forwarding threads, sleeping
+ *	calls.c		what is done while they pause
  *	ports.c		slots: ports come, change and go		decide.c	where a frame goes
  *	status.c	looking					egress.c	how it leaves
  *	links.c		links go bad				port_link.c	and what they do then
  *	checkpoint.c	what looks at frames of a port		captures.c	captures (capture_session.h)
- *	rules.c		rules of ports (filter.h)
+ *	rules.c		rules of ports (filter.h)		protocol.c	the control plane
+ *	reserved.c	frames to reserved addresses
  *
  * Who may touch what. A port belongs to one thread, which alone receives from it, handles its watches and runs its timers.
  * Any thread may transmit to it, with its `out_lock`, under which its watches are handled too. The address
@@ -24,6 +26,8 @@
 #include "util/timer.h"
 #include "vswitch/capture_session.h"
 #include "vswitch/filter.h"
+#include "vswitch/protocol.h"
+#include "vswitch/reserved.h"
 #include "vswitch/switch.h"
 #include "vswitch/thread.h"
 
@@ -43,6 +47,9 @@ struct vswitch {
 	unsigned table_size;
 	uint64_t ageing; /* 0: a hub, which learns nothing */
 	struct capture_sessions captures;
+	struct protocols *protocols; /* NULL: none ever ran */
+	bool control_pending;        /* there is something for them; atomic */
+	struct reserved_choices reserved;
 
 	struct vswitch_thread *threads;
 	unsigned thread_count;
@@ -71,6 +78,9 @@ static inline void vswitch_unlock_if_shared(const struct vswitch *vswitch, pthre
 struct port *vswitch_find_port(const struct vswitch *vswitch, const char *name);
 /* -ENOENT with `error` set. */
 int vswitch_no_such_port(const struct vswitch *vswitch, const char *name, struct error *error);
+
+/* There is something for protocols: has the first thread look; from any thread. (port.c) */
+void vswitch_control_soon(struct vswitch *vswitch);
 
 /* Ends all ports' lives; no thread runs. */
 void vswitch_destroy_ports(struct vswitch *vswitch);

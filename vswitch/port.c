@@ -21,6 +21,8 @@ static const char *const drop_names[] = {
 	[PORT_DROP_NO_PORT] = "no_port",
 	[PORT_DROP_VLAN] = "vlan",
 	[PORT_DROP_ISOLATED] = "isolated",
+	[PORT_DROP_BLOCKED] = "blocked",
+	[PORT_DROP_TO_BLOCKED] = "to_blocked",
 	[PORT_DROP_STORM_BROADCAST] = "storm_broadcast",
 	[PORT_DROP_STORM_MULTICAST] = "storm_multicast",
 	[PORT_DROP_STORM_UNKNOWN] = "storm_unknown",
@@ -28,6 +30,7 @@ static const char *const drop_names[] = {
 	[PORT_DROP_TX_DISABLED] = "tx_disabled",
 	[PORT_DROP_FILTERED] = "filtered",
 	[PORT_DROP_POLICED] = "policed",
+	[PORT_DROP_CONTROL_OVERRUN] = "control_overrun",
 	[PORT_DROP_FILTERED_OUT] = "filtered_out",
 	[PORT_DROP_POLICED_OUT] = "policed_out",
 	[PORT_DROP_DOWN] = "down",
@@ -60,11 +63,20 @@ enum port_drop port_drop_of_fault(enum virtio_net_fault fault)
 
 void port_set_up(struct port *port, bool up)
 {
-	if (port->up && !up && port->vswitch && !port->removed)
+	bool changes = port->up != up;
+	struct port *over = port->over;
+
+	if (changes && !up && port->vswitch && !port->removed)
 		mac_table_flush_port(port->vswitch->table, port->index);
 	__atomic_store_n(&port->up, up, __ATOMIC_RELAXED);
-	if (port->over)
-		__atomic_store_n(&port->over->up, up, __ATOMIC_RELAXED);
+	if (over)
+		__atomic_store_n(&over->up, up, __ATOMIC_RELAXED);
+	if (!changes || !port->vswitch)
+		return;
+	__atomic_fetch_add(&port->downs, !up, __ATOMIC_RELEASE);
+	if (over)
+		__atomic_fetch_add(&over->downs, !up, __ATOMIC_RELEASE);
+	vswitch_control_soon(port->vswitch);
 }
 
 void port_set_features(struct port *port, uint64_t features)
@@ -114,12 +126,25 @@ void port_end_watches(struct port *port)
 		port_unwatch(list_entry(port->watches.next, struct port_watch, node));
 }
 
-void port_wake_thread(struct port *port)
+void vswitch_thread_wake(struct vswitch_thread *thread)
 {
 	uint64_t one = 1;
-	ssize_t unused = write(port->thread->wake_fd, &one, sizeof(one));
+	ssize_t unused = write(thread->wake_fd, &one, sizeof(one));
 
 	(void)unused; /* it is non-blocking; when full, the thread is awake already */
+}
+
+void port_wake_thread(struct port *port)
+{
+	vswitch_thread_wake(port->thread);
+}
+
+void vswitch_control_soon(struct vswitch *vswitch)
+{
+	if (!vswitch->protocols ||
+	    __atomic_exchange_n(&vswitch->control_pending, true, __ATOMIC_ACQ_REL))
+		return;
+	vswitch_thread_wake(&vswitch->threads[0]);
 }
 
 uint64_t port_now(const struct port *port)

@@ -51,12 +51,15 @@ enum port_drop {
 	PORT_DROP_TX_DISABLED, /* sent on a queue that is disabled */
 	PORT_DROP_VLAN,        /* of a VLAN, or without one, that the port does not carry */
 	PORT_DROP_ISOLATED,    /* to a port of the same isolation group */
+	PORT_DROP_BLOCKED,     /* the port does not forward: a protocol holds it (protocol.h) */
+	PORT_DROP_TO_BLOCKED,  /* to a port that does not */
 	PORT_DROP_STORM_BROADCAST, /* beyond the port's limits, in the order of enum port_storm */
 	PORT_DROP_STORM_MULTICAST,
 	PORT_DROP_STORM_UNKNOWN,
-	PORT_DROP_OVERRUN,  /* the kernel had no room for it before we took it */
-	PORT_DROP_FILTERED, /* by a rule of the port it came from */
-	PORT_DROP_POLICED,  /* beyond the rate of one */
+	PORT_DROP_OVERRUN,         /* the kernel had no room for it before we took it */
+	PORT_DROP_FILTERED,        /* by a rule of the port it came from */
+	PORT_DROP_POLICED,         /* beyond the rate of one */
+	PORT_DROP_CONTROL_OVERRUN, /* for a protocol of the switch, of which the port has sent too many */
 	/* On the way out. */
 	PORT_DROP_FILTERED_OUT, /* the same of the port it was for */
 	PORT_DROP_POLICED_OUT,
@@ -123,6 +126,13 @@ struct port_ops {
 	void (*destroy)(struct port *port);
 };
 
+/* What a port does not do now. */
+enum port_hold {
+	PORT_HOLD_LEARNING = 1, /* it learns no addresses */
+	PORT_HOLD_FORWARDING =
+		2, /* nothing comes in or goes out but what protocols take and send */
+};
+
 /* A file descriptor of a port that its thread watches for input. */
 struct port_watch {
 	int fd; /* -1: not watched */
@@ -139,6 +149,10 @@ struct port {
 	uint16_t index; /* its slot */
 	char name[PORT_NAME_MAX];
 	struct port_config config;
+	/* Of protocols (protocol.h), changed in calls. */
+	uint8_t holds;      /* enum port_hold */
+	uint16_t protocols; /* which run here: a bit for each */
+	uint32_t downs;     /* how often it went down */
 	struct list watches;
 	bool removed; /* the switch has let go of it */
 

@@ -150,12 +150,21 @@ static int set_addresses(struct port_config *config, const char *value, struct e
 	return set_number("addresses", value, ADDRESSES_MOST, &config->addresses, error);
 }
 
+static int set_reserved(struct port_config *config, const char *value, struct error *error)
+{
+	int rc = reserved_parse(&config->reserved, value, error);
+
+	if (rc)
+		error_prefix(error, "reserved");
+	return rc;
+}
+
 static const struct {
 	const char *key;
 	int (*set)(struct port_config *config, const char *value, struct error *error);
 } words[] = {
 	{ "vlan", set_access },       { "trunk", set_trunk },         { "native", set_native },
-	{ "isolate", set_isolation }, { "addresses", set_addresses },
+	{ "isolate", set_isolation }, { "addresses", set_addresses }, { "reserved", set_reserved },
 };
 
 bool port_config_knows(const char *word)
@@ -185,7 +194,7 @@ int port_config_set(struct port_config *config, const char *word, struct error *
 	if (rc == -ENOENT)
 		return error_set(error, -EINVAL,
 				 "\"%.60s\": expected vlan=, trunk=, native=, isolate=, "
-				 "addresses=, broadcast=, multicast= or unknown=",
+				 "addresses=, broadcast=, multicast=, unknown= or reserved=",
 				 word);
 	if (!rc)
 		*config = changed;
@@ -224,6 +233,16 @@ static void add_word(char *text, size_t size, const char *key, uint64_t value)
 			 (unsigned long long)value);
 }
 
+static void add_reserved(char *text, size_t size, const struct reserved_choices *choices)
+{
+	size_t used = strlen(text);
+	char list[RESERVED_TEXT];
+
+	reserved_describe(choices, ':', '+', list, sizeof(list));
+	if (list[0])
+		snprintf(text + used, size - used, "%sreserved=%s", used ? "," : "", list);
+}
+
 void port_config_describe(const struct port_config *config, char *text, size_t size)
 {
 	text[0] = '\0';
@@ -237,4 +256,5 @@ void port_config_describe(const struct port_config *config, char *text, size_t s
 	add_word(text, size, "addresses", config->addresses);
 	for (unsigned i = 0; i < PORT_STORM_COUNT; i++)
 		add_word(text, size, storm_names[i], config->storm[i]);
+	add_reserved(text, size, &config->reserved);
 }

@@ -11,6 +11,7 @@
  *	broadcast=1000, multicast=1000, unknown=1000
  *					storm control: so many frames of that kind a second come in to be flooded, or ten
  *					milliseconds' worth at once, and at least 32
+ *	reserved=stp:flood+02:drop	frames to reserved addresses (reserved.h), where it is not as the switch has it
  * An empty value, or "none", takes one back: vlan=none makes a port of the first kind again.
  */
 #ifndef TENON_VSWITCH_PORT_CONFIG_H
@@ -18,6 +19,7 @@
 
 #include <stdint.h>
 
+#include "vswitch/reserved.h"
 #include "vswitch/vlan.h"
 
 struct error;
@@ -35,6 +37,7 @@ struct port_config {
 	uint16_t isolation;               /* its group; 0: none */
 	uint32_t addresses;               /* 0: what the switch allows each port */
 	uint32_t storm[PORT_STORM_COUNT]; /* frames a second; 0: no limit */
+	struct reserved_choices reserved;
 };
 
 /* Whether KEY=VALUE is one of these words, so that what belongs to the type can be told from it. */

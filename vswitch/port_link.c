@@ -323,6 +323,9 @@ void port_link_put_over(struct port *port, struct port *lower)
 	memset(lower->filter, 0, sizeof(lower->filter));
 	memcpy(port->name, lower->name, sizeof(port->name));
 	port->config = lower->config;
+	port->holds = lower->holds;
+	port->protocols = lower->protocols;
+	port->downs = lower->downs;
 	port->up = lower->up;
 	port->features = lower->features;
 	port->frame_max = lower->frame_max;

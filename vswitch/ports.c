@@ -123,6 +123,7 @@ static int add_port(void *arg)
 		apply_config(port, call->config);
 	capture_sessions_add_port(vswitch, port);
 	checkpoint_refresh(vswitch);
+	protocols_port_added(vswitch, port);
 	return 0;
 }
 
@@ -160,6 +161,7 @@ static int set_port(void *arg)
 	if (!vlan_port_same(&port->config.vlan, &call->config->vlan))
 		mac_table_flush_port(call->vswitch->table, port->index);
 	apply_config(port, call->config);
+	protocols_port_event(call->vswitch, port->index, PROTOCOL_PORT_CHANGED);
 	return 0;
 }
 
@@ -169,6 +171,26 @@ int vswitch_set_port(struct vswitch *vswitch, const char *name, const struct por
 	struct port_call call = { vswitch, NULL, name, config, error };
 
 	return vswitch_call(vswitch, set_port, &call);
+}
+
+struct reserved_call {
+	struct vswitch *vswitch;
+	const struct reserved_choices *choices;
+};
+
+static int change_reserved(void *arg)
+{
+	const struct reserved_call *call = arg;
+
+	call->vswitch->reserved = *call->choices;
+	return 0;
+}
+
+void vswitch_set_reserved(struct vswitch *vswitch, const struct reserved_choices *choices)
+{
+	struct reserved_call call = { vswitch, choices };
+
+	vswitch_call(vswitch, change_reserved, &call);
 }
 
 /* ---- Going ---- */
@@ -183,6 +205,7 @@ static void take_out(struct port *port)
 		port->ops->detach(port);
 	port->removed = true;
 	mac_table_drop_port(vswitch->table, port->index);
+	protocols_port_removed(vswitch, port);
 	vswitch_thread_remove(port->thread, port);
 	while (vswitch->list[at] != port)
 		at++;
@@ -251,7 +274,8 @@ static int send_frame(void *arg)
 		struct port *port = vswitch->list[i];
 
 		if ((call->name && strcmp(port->name, call->name)) || !port_is_up(port) ||
-		    !vlan_has(&port->config.vlan, call->vlan))
+		    !vlan_has(&port->config.vlan, call->vlan) ||
+		    (!call->name && (port->holds & PORT_HOLD_FORWARDING)))
 			continue;
 		egress_line_up(&vswitch->threads[0], port, &entry);
 		sent++;

@@ -75,6 +75,7 @@ static int fill_status(void *arg)
 	fill_addresses(vswitch, status);
 	mac_table_counters(vswitch->table, &status->table);
 	status->table_size = vswitch->table_size;
+	status->reserved = vswitch->reserved;
 	status->ageing_ns = vswitch->ageing;
 	status->threads = vswitch->thread_count;
 	for (unsigned i = 0; i < vswitch->thread_count; i++) {

@@ -59,6 +59,7 @@ int vswitch_create(struct vswitch **out, const struct vswitch_options *options, 
 	snprintf(vswitch->name, sizeof(vswitch->name), "%s",
 		 options->name ? options->name : "switch");
 	vswitch->log = options->log;
+	vswitch->reserved = options->reserved;
 	vswitch->clock = options->clock ? options->clock : system_clock;
 	vswitch->clock_arg = options->clock_arg;
 	vswitch->epoch = options->epoch_ns ? options->epoch_ns
@@ -85,6 +86,7 @@ void vswitch_destroy(struct vswitch *vswitch)
 		return;
 	vswitch_stop(vswitch);
 	vswitch_destroy_ports(vswitch);
+	protocols_destroy(vswitch);
 	vswitch_stop_captures(vswitch, NULL);
 	mac_table_destroy(vswitch->table);
 	vswitch_threads_destroy(vswitch);

@@ -42,6 +42,7 @@
 #include "vswitch/mac_table.h"
 #include "vswitch/port.h"
 #include "vswitch/port_config.h"
+#include "vswitch/reserved.h"
 
 struct error;
 struct log;
@@ -63,6 +64,8 @@ struct vswitch_options {
 	unsigned move_limit;     /* see mac_table.h; 0: none */
 	unsigned threads;        /* 0: 1 */
 	uint64_t poll_ns; /* the longest it polls before it sleeps; 0: the default of 50 us */
+
+	struct reserved_choices reserved;
 
 	/* Nanoseconds; NULL: CLOCK_MONOTONIC. `epoch_ns` is what to add for the time of day in captures;
 	 * 0: found from the system. */
@@ -162,6 +165,11 @@ int vswitch_remove_address(struct vswitch *vswitch, uint16_t vlan, uint64_t mac,
 /* Forgets what was learned, at a port or (NULL) everywhere. -ENOENT. */
 int vswitch_flush_addresses(struct vswitch *vswitch, const char *port, struct error *error);
 
+/* ---- Reserved addresses ---- */
+
+/* What becomes of frames to 01:80:c2:00:00:0X at ports that say nothing of it. */
+void vswitch_set_reserved(struct vswitch *vswitch, const struct reserved_choices *choices);
+
 /* ---- Captures ---- */
 
 struct vswitch_capture_options {
@@ -251,6 +259,7 @@ struct vswitch_status {
 	struct mac_entry *
 		addresses; /* static ones, then the longest unseen first; ports are indices into `ports` */
 	struct mac_table_counters table;
+	struct reserved_choices reserved;
 	unsigned table_size;
 	uint64_t now; /* on the clock of mac_entry.seen */
 	uint64_t ageing_ns;

@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Forwarding threads: rounds, polling, sleeping, and calls from other threads; see thread.h.
+ * Forwarding threads: rounds, polling and sleeping; see thread.h.
  *
  * How long to poll before sleeping is learned (util/poll_window.h), as the workers of a server do. Ports whose
  * frames cost a system call to look for (TAP) are not polled: their fd in the epoll set says when to read.
- *
- * A call runs on the first thread, between two rounds. Where there are others they are parked first: `pausing` is set, each
- * is woken, and waits between two of its own rounds until it is no more. So a call sees all that any of them did,
- * and may change what all of them read.
  */
 #include "vswitch/thread.h"
 
@@ -29,14 +25,6 @@
 #define POLL_MAX_DEFAULT 50000 /* ns */
 #define EVENTS           64
 #define BUSY_ROUNDS      16 /* after so many rounds with work, look at the fds in between */
-
-struct vswitch_call {
-	struct list node;
-	int (*fn)(void *arg);
-	void *arg;
-	int rc;
-	bool done;
-};
 
 /* ---- Making them ---- */
 
@@ -98,18 +86,10 @@ void vswitch_threads_destroy(struct vswitch *vswitch)
 	free(vswitch->threads);
 }
 
-static void wake(struct vswitch_thread *thread)
-{
-	uint64_t one = 1;
-	ssize_t unused = write(thread->wake_fd, &one, sizeof(one));
-
-	(void)unused; /* it is non-blocking; when full, the thread is awake already */
-}
-
 static void wake_all(struct vswitch *vswitch)
 {
 	for (unsigned i = 0; i < vswitch->thread_count; i++)
-		wake(&vswitch->threads[i]);
+		vswitch_thread_wake(&vswitch->threads[i]);
 }
 
 /* ---- Their ports ---- */
@@ -179,83 +159,24 @@ void vswitch_thread_remove(struct vswitch_thread *thread, struct port *port)
 	free_egress(thread->vswitch, port->index);
 }
 
-/* ---- Calls from other threads ---- */
-
-static bool is_set(const bool *flag)
-{
-	return __atomic_load_n(flag, __ATOMIC_ACQUIRE);
-}
-
-/* Has all threads but the first wait between two rounds; `lock` is held. */
-static void pause_others(struct vswitch *vswitch)
-{
-	if (vswitch->thread_count == 1 || !vswitch->running)
-		return;
-	__atomic_store_n(&vswitch->pausing, true, __ATOMIC_RELEASE);
-	for (unsigned i = 1; i < vswitch->thread_count; i++)
-		wake(&vswitch->threads[i]);
-	while (vswitch->parked < vswitch->thread_count - 1)
-		pthread_cond_wait(&vswitch->changed, &vswitch->lock);
-}
-
-static void resume_others(struct vswitch *vswitch)
-{
-	__atomic_store_n(&vswitch->pausing, false, __ATOMIC_RELEASE);
-	pthread_cond_broadcast(&vswitch->changed);
-}
-
-/* Of one of the others. */
-static void park(struct vswitch *vswitch)
-{
-	pthread_mutex_lock(&vswitch->lock);
-	vswitch->parked++;
-	pthread_cond_broadcast(&vswitch->changed);
-	while (vswitch->pausing)
-		pthread_cond_wait(&vswitch->changed, &vswitch->lock);
-	vswitch->parked--;
-	pthread_mutex_unlock(&vswitch->lock);
-}
-
-static void run_calls(struct vswitch *vswitch)
-{
-	pthread_mutex_lock(&vswitch->lock);
-	if (!list_empty(&vswitch->calls))
-		pause_others(vswitch);
-	while (!list_empty(&vswitch->calls)) {
-		struct vswitch_call *call =
-			list_entry(list_pop(&vswitch->calls), struct vswitch_call, node);
-
-		pthread_mutex_unlock(&vswitch->lock);
-		call->rc = call->fn(call->arg);
-		pthread_mutex_lock(&vswitch->lock);
-		call->done = true;
-		pthread_cond_broadcast(&vswitch->changed);
-	}
-	resume_others(vswitch);
-	pthread_mutex_unlock(&vswitch->lock);
-}
-
-int vswitch_call(struct vswitch *vswitch, int (*fn)(void *arg), void *arg)
-{
-	struct vswitch_call call = { .fn = fn, .arg = arg };
-
-	pthread_mutex_lock(&vswitch->lock);
-	if (!vswitch->running) {
-		for (unsigned i = 0; i < vswitch->thread_count; i++)
-			vswitch->threads[i].now = vswitch->clock(vswitch->clock_arg);
-		call.rc = fn(arg);
-		pthread_mutex_unlock(&vswitch->lock);
-		return call.rc;
-	}
-	list_add_tail(&vswitch->calls, &call.node);
-	wake(&vswitch->threads[0]);
-	while (!call.done)
-		pthread_cond_wait(&vswitch->changed, &vswitch->lock);
-	pthread_mutex_unlock(&vswitch->lock);
-	return call.rc;
-}
-
 /* ---- Rounds ---- */
+
+/* Hands over what waits for protocols, if anything does. */
+static unsigned run_protocols(struct vswitch *vswitch)
+{
+	unsigned work;
+
+	if (!vswitch->protocols || protocols_next(vswitch) > vswitch->threads[0].now)
+		return 0;
+	pthread_mutex_lock(&vswitch->lock);
+	vswitch_pause_others(vswitch);
+	pthread_mutex_unlock(&vswitch->lock);
+	work = protocols_run(vswitch);
+	pthread_mutex_lock(&vswitch->lock);
+	vswitch_resume_others(vswitch);
+	pthread_mutex_unlock(&vswitch->lock);
+	return work;
+}
 
 /* As epoll_pwait2(), which older kernels lack. */
 static int wait_for_events(int fd, struct epoll_event *events, uint64_t timeout_ns)
@@ -303,7 +224,7 @@ unsigned vswitch_thread_dispatch(struct vswitch_thread *thread, uint64_t timeout
 
 		(void)got;
 		if (thread->index == 0)
-			run_calls(vswitch);
+			vswitch_run_calls(vswitch);
 	}
 	return count > 0 ? (unsigned)count : 0;
 }
@@ -351,6 +272,8 @@ unsigned vswitch_thread_round(struct vswitch_thread *thread)
 	thread->receiver_count = 0;
 	if (thread->ticking_count || thread->next_tick != TIMER_NEVER)
 		work += tick_all(thread);
+	if (!thread->index)
+		work += run_protocols(vswitch);
 	if (work && vswitch->captures.count)
 		capture_sessions_flush(vswitch);
 	return work;
@@ -362,13 +285,17 @@ unsigned vswitch_round(struct vswitch *vswitch)
 
 	for (unsigned i = 0; i < vswitch->thread_count; i++)
 		work += vswitch_thread_round(&vswitch->threads[i]);
-	return work;
+	return vswitch->thread_count > 1 ? work + run_protocols(vswitch) : work;
 }
 
 /* When there is something to do even if nothing comes. */
 static uint64_t next_event(const struct vswitch_thread *thread)
 {
-	return MIN(timer_next(&thread->timers), thread->next_tick);
+	uint64_t next = MIN(timer_next(&thread->timers), thread->next_tick);
+
+	return !thread->index && thread->vswitch->protocols
+		       ? MIN(next, protocols_next(thread->vswitch))
+		       : next;
 }
 
 uint64_t vswitch_next_timer(const struct vswitch *vswitch)
@@ -434,6 +361,11 @@ static void idle(struct vswitch_thread *thread)
 	poll_window_learn(&thread->polling, monotonic_ns() - began, UINT64_MAX);
 }
 
+static bool is_set(const bool *flag)
+{
+	return __atomic_load_n(flag, __ATOMIC_ACQUIRE);
+}
+
 static void *run(void *arg)
 {
 	struct vswitch_thread *thread = arg;
@@ -446,7 +378,7 @@ static void *run(void *arg)
 	event_guard_begin(&guard);
 	while (!is_set(&vswitch->stopping)) {
 		if (thread->index && is_set(&vswitch->pausing))
-			park(vswitch);
+			vswitch_park(vswitch);
 		if (vswitch_thread_round(thread)) {
 			if (++busy % BUSY_ROUNDS == 0)
 				vswitch_thread_dispatch(thread, 0);
@@ -475,7 +407,7 @@ static void end_threads(struct vswitch *vswitch, unsigned count)
 	pthread_mutex_lock(&vswitch->lock);
 	vswitch->running = false;
 	pthread_mutex_unlock(&vswitch->lock);
-	run_calls(vswitch); /* those that came too late for the thread */
+	vswitch_run_calls(vswitch); /* those that came too late for the thread */
 }
 
 int vswitch_start(struct vswitch *vswitch, struct error *error)

@@ -92,6 +92,19 @@ unsigned vswitch_thread_dispatch(struct vswitch_thread *thread, uint64_t timeout
 
 unsigned vswitch_thread_round(struct vswitch_thread *thread);
 
+/* From any thread: has it look at its fds, and go round. (port.c) */
+void vswitch_thread_wake(struct vswitch_thread *thread);
+
+/* ---- calls.c ---- */
+
+/* On the first thread, between two rounds: runs the calls there are. */
+void vswitch_run_calls(struct vswitch *vswitch);
+/* There, with `lock` held: has all others wait between two of their rounds, and go on. */
+void vswitch_pause_others(struct vswitch *vswitch);
+void vswitch_resume_others(struct vswitch *vswitch);
+/* On one of the others, between two rounds: waits until the first is done with that. */
+void vswitch_park(struct vswitch *vswitch);
+
 /* ---- decide.c ---- */
 
 /* Decides on a burst that came in at `port`. */
