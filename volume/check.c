@@ -127,7 +127,6 @@ static int check_text(struct volume_check *check, struct block *block,
 	uint64_t at = area->start + area->committed.offset;
 	CLEANUP_VOLUME_GROUP struct volume_group *group = NULL;
 	CLEANUP_FREE char *text = NULL;
-	struct lvm_config config;
 	struct error why = { 0 };
 	uint32_t crc;
 	size_t size;
@@ -142,9 +141,7 @@ static int check_text(struct volume_check *check, struct block *block,
 	if (rc)
 		return add(check, VOLUME_DAMAGED, block->name, at,
 			   text_of("metadata area %u: text", number + 1), strdup(why.text), NULL);
-	rc = lvm_config_parse(&config, text, size, block->name, &why);
-	if (!rc)
-		rc = lvm_vg_import(&config, block->name, &group, &why);
+	rc = lvm_vg_read(text, size, block->name, &group, &why);
 	if (rc == -ENOMEM)
 		return rc;
 	if (rc)

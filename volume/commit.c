@@ -49,12 +49,8 @@ static int set_number(struct volume_group *group, struct error *error)
 static int check_text(struct lvm_commit *commit, struct error *error)
 {
 	const char *name = commit->group->name;
-	struct lvm_config config;
-	int rc;
+	int rc = lvm_vg_read(commit->text.at, commit->text.size, name, &commit->checked, error);
 
-	rc = lvm_config_parse(&config, commit->text.at, commit->text.size, name, error);
-	if (!rc)
-		rc = lvm_vg_import(&config, name, &commit->checked, error);
 	return rc ? rc : lvm_vg_validate(commit->checked, error);
 }
 

@@ -78,7 +78,7 @@ struct volume_lv *volume_group_get_lv(const struct volume_group *group, const ch
 {
 	const struct lvm_index *index = &group->private->index;
 
-	if (lvm_index_build((struct volume_group *)group))
+	if (lvm_index_build_names((struct volume_group *)group))
 		return lvm_index_find(&index->names, name);
 	for (unsigned i = 0; i < group->lv_count; i++)
 		if (!strcmp(group->lvs[i]->name, name))

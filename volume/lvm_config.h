@@ -29,7 +29,7 @@ enum lvm_config_type { LVM_CONFIG_INTEGER, LVM_CONFIG_FLOAT, LVM_CONFIG_STRING }
 struct lvm_config_value {
 	enum lvm_config_type type;
 	int64_t integer;
-	const char *string; /* of a float: as it was written */
+	const char *string; /* of a float: as it was written; of an integer: NULL */
 };
 
 struct lvm_config_node {
@@ -56,8 +56,28 @@ int lvm_config_parse(struct lvm_config *config, const char *text, size_t size, c
 void lvm_config_free(struct lvm_config *config);
 #define CLEANUP_LVM_CONFIG CLEANUP(lvm_config_free)
 
+/*
+ * A section with more in it than is to be kept: its children are given away one by one as they are read, and a tree of
+ * them is never made. All strings live as long as the config; the nodes and values of a child only until take() returns.
+ */
+struct lvm_config_stream {
+	const char *section; /* its name: the first one of it in the first section of the text */
+	/* It begins; `parent` has what is before it. Whether its children are wanted so. */
+	bool (*begin)(struct lvm_config_stream *stream, const struct lvm_config_node *parent);
+	/* One child. Not 0: the parse ends with that. */
+	int (*take)(struct lvm_config_stream *stream, const struct lvm_config_node *child);
+};
+
+/* As lvm_config_parse(), with a stream; after a failure, too, what was read is there until lvm_config_free(). */
+int lvm_config_parse_stream(struct lvm_config *config, const char *text, size_t size,
+			    const char *name, struct lvm_config_stream *stream,
+			    struct error *error);
+
 /* Memory that is freed with `config`; NULL when there is none. */
 void *lvm_config_alloc(struct lvm_config *config, size_t size);
+/* The node and what is under it, in memory of `config`; the strings are not copied. NULL without memory. */
+struct lvm_config_node *lvm_config_copy(struct lvm_config *config,
+					const struct lvm_config_node *node);
 
 /* Takes back what was allocated since: a change that failed leaves nothing behind. */
 struct lvm_config_mark {

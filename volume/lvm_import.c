@@ -143,7 +143,7 @@ static int import_pv(const struct lvm_reader *reader, const struct lvm_config_no
 	if (!rc)
 		rc = import_pv_layout(reader, section, group, pv);
 	if (!rc)
-		rc = lvm_read_extra(reader, section, pv_keys, &private->extra);
+		rc = lvm_read_extra(reader, section, pv_keys, true, &private->extra);
 	if (rc)
 		return rc;
 	pv->tags = (char **)tags.at;
@@ -257,7 +257,7 @@ static void import_locks(struct volume_group *group, struct lvm_config_node *sec
 		lvm_vg_lock(group, "it is read-only");
 }
 
-static int import_numbers(const struct lvm_reader *reader, struct lvm_config_node *section,
+static int import_numbers(const struct lvm_reader *reader, const struct lvm_config_node *section,
 			  struct volume_group *group)
 {
 	uint64_t seqno = 0, extent = 0, max_lv = 0, max_pv = 0, copies = 0;
@@ -289,11 +289,42 @@ static int import_numbers(const struct lvm_reader *reader, struct lvm_config_nod
 	return rc;
 }
 
-static int import_group(const struct lvm_reader *reader, struct lvm_config_node *section,
+/* What volumes need to know of their group. */
+static int import_below(const struct lvm_reader *reader, const struct lvm_config_node *section,
 			struct volume_group *group)
 {
+	const struct lvm_config_node *pvs = lvm_config_find(section->child, "physical_volumes");
+	int rc;
+
+	if (!pvs || !pvs->section)
+		return lvm_read_fail(reader, section, "%s has no physical_volumes", section->key);
+	rc = import_numbers(reader, section, group);
+	return rc ? rc : import_pvs(reader, pvs, group);
+}
+
+/* `lvs` has them already; or NULL. */
+static int import_lvs(const struct lvm_reader *reader, const struct lvm_config_node *section,
+		      struct volume_group *group, struct lvm_lvs *lvs)
+{
+	CLEANUP_LVM_LVS struct lvm_lvs own = { 0 };
+	int rc;
+
+	if (!section)
+		return 0;
+	if (!section->section)
+		return lvm_read_fail(reader, section, "logical_volumes is no section");
+	if (lvs)
+		return lvm_lvs_end(lvs, section);
+	rc = lvm_lvs_begin(&own, group, reader->name, reader->error);
+	for (const struct lvm_config_node *node = section->child; !rc && node; node = node->next)
+		rc = lvm_lvs_add(&own, node);
+	return rc ? rc : lvm_lvs_end(&own, section);
+}
+
+static int import_group(const struct lvm_reader *reader, struct lvm_config_node *section,
+			struct volume_group *group, struct lvm_lvs *lvs)
+{
 	struct volume_group_private *private = group->private;
-	struct lvm_config_node *pvs, *lvs;
 	struct lvm_strings tags;
 	struct error bad_name;
 	int rc;
@@ -309,7 +340,7 @@ static int import_group(const struct lvm_reader *reader, struct lvm_config_node 
 	if (!rc)
 		rc = lvm_read_flags(reader, section, &private->status, &private->flags, &tags);
 	if (!rc)
-		rc = lvm_read_extra(reader, section, vg_keys, &private->extra);
+		rc = lvm_read_extra(reader, section, vg_keys, true, &private->extra);
 	if (rc)
 		return rc;
 	group->tags = (char **)tags.at;
@@ -318,27 +349,41 @@ static int import_group(const struct lvm_reader *reader, struct lvm_config_node 
 	group->resizeable = lvm_strings_contain(&private->status, "RESIZEABLE");
 	group->no_autoactivate = lvm_strings_contain(&private->flags, "NOAUTOACTIVATE");
 	import_locks(group, section);
-
-	pvs = lvm_config_find(section->child, "physical_volumes");
-	if (!pvs || !pvs->section)
-		return lvm_read_fail(reader, section, "%s has no physical_volumes", group->name);
-	rc = import_pvs(reader, pvs, group);
-	lvs = lvm_config_find(section->child, "logical_volumes");
-	if (!rc && lvs && !lvs->section)
-		rc = lvm_read_fail(reader, lvs, "logical_volumes is no section");
-	if (!rc && lvs)
-		rc = lvm_vg_import_lvs(group, lvs, reader->name, reader->error);
+	if (!lvs)
+		rc = import_below(reader, section, group);
+	if (!rc)
+		rc = import_lvs(reader, lvm_config_find(section->child, "logical_volumes"), group,
+				lvs);
 	if (!rc)
 		lvm_vg_lock_unknown(group);
 	return rc;
+}
+
+/* The tree is in the group's memory. */
+static int import_tree(struct volume_group *group, const char *name, struct lvm_lvs *lvs,
+		       struct error *error)
+{
+	struct lvm_reader reader = { .memory = &group->private->memory,
+				     .name = name,
+				     .error = error };
+	struct lvm_config_node *section = reader.memory->root;
+	int rc = check_contents(&reader, section);
+
+	if (!rc)
+		rc = import_header(&reader, group, section);
+	while (section && !section->section)
+		section = section->next;
+	if (!rc && !section)
+		rc = error_set(error, -EBADMSG, "%s: metadata holds no volume group", name);
+	if (!rc)
+		rc = import_group(&reader, section, group, lvs);
+	return rc ? rc : lvm_vg_count(group, error);
 }
 
 int lvm_vg_import(struct lvm_config *config, const char *name, struct volume_group **out,
 		  struct error *error)
 {
 	CLEANUP_VOLUME_GROUP struct volume_group *group = lvm_vg_new();
-	struct lvm_reader reader = { .name = name, .error = error };
-	struct lvm_config_node *section;
 	int rc;
 
 	if (!group) {
@@ -347,23 +392,75 @@ int lvm_vg_import(struct lvm_config *config, const char *name, struct volume_gro
 	}
 	group->private->memory = *config;
 	*config = (struct lvm_config){ 0 };
-	reader.memory = &group->private->memory;
-	section = reader.memory->root;
-	rc = check_contents(&reader, section);
-	if (!rc)
-		rc = import_header(&reader, group, section);
-	while (section && !section->section)
-		section = section->next;
-	if (!rc && !section)
-		rc = error_set(error, -EBADMSG, "%s: metadata holds no volume group", name);
-	if (!rc)
-		rc = import_group(&reader, section, group);
-	if (!rc)
-		rc = lvm_vg_count(group, error);
+	rc = import_tree(group, name, NULL, error);
 	if (rc == -ENOMEM)
 		error_set(error, rc, "%s: no memory for metadata", name);
 	if (rc)
 		return rc;
 	*out = steal_pointer(&group);
 	return 0;
+}
+
+/* ---- In one pass ---- */
+
+/* Volumes become what they are as they are read, and no tree of them is made. */
+struct passing {
+	struct lvm_config_stream stream;
+	struct volume_group *group;
+	struct lvm_lvs lvs;
+	const char *name;
+	bool begun, failed;
+};
+
+/* What volumes need stands before them in all that LVM2 writes. */
+static bool passing_begin(struct lvm_config_stream *stream, const struct lvm_config_node *parent)
+{
+	struct passing *passing = container_of(stream, struct passing, stream);
+	struct lvm_reader reader = { .memory = &passing->group->private->memory,
+				     .name = passing->name };
+
+	passing->begun = true;
+	passing->failed = import_below(&reader, parent, passing->group) ||
+			  lvm_lvs_begin(&passing->lvs, passing->group, passing->name, NULL);
+	return !passing->failed;
+}
+
+static int passing_take(struct lvm_config_stream *stream, const struct lvm_config_node *child)
+{
+	return lvm_lvs_add(&container_of(stream, struct passing, stream)->lvs, child);
+}
+
+static int read_passing(const char *text, size_t size, const char *name, struct volume_group **out)
+{
+	CLEANUP_VOLUME_GROUP struct volume_group *group = lvm_vg_new();
+	struct passing passing = { .stream = { .section = "logical_volumes",
+					       .begin = passing_begin,
+					       .take = passing_take },
+				   .group = group,
+				   .name = name };
+	int rc = group ? lvm_config_parse_stream(&group->private->memory, text, size, name,
+						 &passing.stream, NULL)
+		       : -ENOMEM;
+
+	if (!rc && passing.failed)
+		rc = -EBADMSG;
+	if (!rc)
+		rc = import_tree(group, name, passing.begun ? &passing.lvs : NULL, NULL);
+	lvm_lvs_free(&passing.lvs);
+	if (!rc)
+		*out = steal_pointer(&group);
+	return rc;
+}
+
+/* What is wrong is found out from the tree, all of it: of several faults it is the same one then wherever they are. */
+int lvm_vg_read(const char *text, size_t size, const char *name, struct volume_group **out,
+		struct error *error)
+{
+	struct lvm_config config;
+	int rc = read_passing(text, size, name, out);
+
+	if (!rc)
+		return 0;
+	rc = lvm_config_parse(&config, text, size, name, error);
+	return rc ? rc : lvm_vg_import(&config, name, out, error);
 }

@@ -17,7 +17,7 @@
 /* ---- Segments ---- */
 
 static int import_segment(const struct lvm_reader *reader, const struct lvm_config_node *section,
-			  const struct lvm_pv_names *names, struct volume_segment *segment)
+			  struct lvm_pv_names *names, struct volume_segment *segment)
 {
 	uint64_t start = 0, count = 0;
 	const char *type = "striped";
@@ -53,7 +53,7 @@ static int compare_segments(const void *a, const void *b)
 }
 
 static int import_segments(const struct lvm_reader *reader, const struct lvm_config_node *section,
-			   const struct lvm_pv_names *names, struct volume_lv *lv)
+			   struct lvm_pv_names *names, struct volume_lv *lv)
 {
 	uint64_t expected = 0;
 	unsigned count = 0;
@@ -77,7 +77,8 @@ static int import_segments(const struct lvm_reader *reader, const struct lvm_con
 		if (rc)
 			return rc;
 	}
-	qsort(lv->segments, count, sizeof(*lv->segments), compare_segments);
+	if (count > 1)
+		qsort(lv->segments, count, sizeof(*lv->segments), compare_segments);
 	for (unsigned i = 0; i < count; i++) {
 		if (lv->segments[i].start_extent != lv->extent_count)
 			return lvm_read_fail(reader, section,
@@ -240,24 +241,8 @@ static int import_creation(const struct lvm_reader *reader, const struct lvm_con
 	return rc;
 }
 
-/* What is left of a section without its segments. */
-static int import_lv_extra(const struct lvm_reader *reader, const struct lvm_config_node *section,
-			   struct volume_lv *lv)
-{
-	struct lvm_config_node **link = &lv->private->extra;
-	int rc = lvm_read_extra(reader, section, lv_keys, link);
-
-	while (!rc && *link) {
-		if ((*link)->section)
-			*link = (*link)->next;
-		else
-			link = &(*link)->next;
-	}
-	return rc;
-}
-
 static int import_lv(const struct lvm_reader *reader, const struct lvm_config_node *section,
-		     const struct volume_group *group, const struct lvm_pv_names *names,
+		     const struct volume_group *group, struct lvm_pv_names *names,
 		     struct volume_lv *lv)
 {
 	struct volume_lv_private *private = lv->private;
@@ -277,7 +262,7 @@ static int import_lv(const struct lvm_reader *reader, const struct lvm_config_no
 	if (!rc)
 		rc = import_segments(reader, section, names, lv);
 	if (!rc)
-		rc = import_lv_extra(reader, section, lv);
+		rc = lvm_read_extra(reader, section, lv_keys, false, &private->extra);
 	if (rc)
 		return rc;
 	if (__builtin_mul_overflow((uint64_t)lv->extent_count, group->extent_size, &lv->size) ||
@@ -293,8 +278,8 @@ static int import_lv(const struct lvm_reader *reader, const struct lvm_config_no
 	return 0;
 }
 
-static int check_lvs_unique(const struct lvm_reader *reader, const struct lvm_config_node *section,
-			    const struct volume_group *group)
+static int say_same(const struct lvm_reader *reader, const struct lvm_config_node *section,
+		    const struct volume_group *group)
 {
 	CLEANUP_FREE const char **texts = calloc(group->lv_count + 1, sizeof(const char *));
 	int rc;
@@ -310,45 +295,71 @@ static int check_lvs_unique(const struct lvm_reader *reader, const struct lvm_co
 		  : lvm_read_unique(reader, section, "LVs have the id", texts, group->lv_count);
 }
 
-int lvm_vg_import_lvs(struct volume_group *group, struct lvm_config_node *section, const char *name,
-		      struct error *error)
+int lvm_lvs_begin(struct lvm_lvs *lvs, struct volume_group *group, const char *name,
+		  struct error *error)
 {
-	struct lvm_reader reader = { .memory = &group->private->memory,
-				     .name = name,
-				     .error = error };
-	struct lvm_pv_names names;
-	unsigned count = 0;
+	*lvs = (struct lvm_lvs){
+		.group = group,
+		.reader = { .memory = &group->private->memory, .name = name, .error = error }
+	};
+	return lvm_pv_names_init(&lvs->names, group);
+}
+
+int lvm_lvs_add(struct lvm_lvs *lvs, const struct lvm_config_node *section)
+{
+	struct volume_lv *lv;
 	int rc;
 
-	for (const struct lvm_config_node *node = section->child; node; node = node->next)
-		count++;
-	group->lvs = lvm_config_alloc(reader.memory, (count + 1) * sizeof(*group->lvs));
-	if (!group->lvs || lvm_pv_names_init(&names, group))
-		return -ENOMEM;
-	rc = 0;
-	for (const struct lvm_config_node *node = section->child; !rc && node; node = node->next) {
-		struct volume_lv *lv = lvm_lv_new();
+	if (lvs->count == lvs->capacity) {
+		unsigned capacity = lvs->capacity ? 2 * lvs->capacity : 64;
+		struct volume_lv **grown = realloc(lvs->at, capacity * sizeof(*grown));
 
-		if (!lv)
-			rc = -ENOMEM;
-		else if (!node->section)
-			rc = lvm_read_fail(&reader, node, "%.128s of logical_volumes is no section",
-					   node->key);
-		else
-			rc = import_lv(&reader, node, group, &names, lv);
-		if (!rc)
-			group->lvs[group->lv_count++] = lv;
-		else
-			free(lv);
+		if (!grown)
+			return -ENOMEM;
+		lvs->at = grown;
+		lvs->capacity = capacity;
 	}
-	lvm_pv_names_free(&names);
-	if (!rc)
-		rc = check_lvs_unique(&reader, section, group);
+	if (!section->section)
+		return lvm_read_fail(&lvs->reader, section,
+				     "%.128s of logical_volumes is no section", section->key);
+	lv = lvm_lv_new();
+	if (!lv)
+		return -ENOMEM;
+	rc = import_lv(&lvs->reader, section, lvs->group, &lvs->names, lv);
 	if (rc)
-		return rc;
+		free(lv);
+	else
+		lvs->at[lvs->count++] = lv;
+	return rc;
+}
+
+int lvm_lvs_end(struct lvm_lvs *lvs, const struct lvm_config_node *section)
+{
+	struct volume_group *group = lvs->group;
+	size_t size = lvs->count * sizeof(*group->lvs);
+	int rc;
+
+	group->lvs = lvm_config_alloc(lvs->reader.memory, size + 1);
+	if (!group->lvs)
+		return -ENOMEM;
+	if (size)
+		memcpy(group->lvs, lvs->at, size);
+	group->lv_count = lvs->count;
+	lvs->count = 0;
+	rc = lvm_index_build_distinct(group);
+	if (rc)
+		return rc == -EEXIST ? say_same(&lvs->reader, section, group) : rc;
 	lvm_vg_mark_snapshots(group);
 	lvm_vg_link_areas(group);
 	for (unsigned i = 0; i < group->lv_count; i++)
 		judge(group->lvs[i], 0);
 	return 0;
+}
+
+void lvm_lvs_free(struct lvm_lvs *lvs)
+{
+	for (unsigned i = 0; i < lvs->count; i++)
+		free(lvs->at[i]);
+	free(lvs->at);
+	lvm_pv_names_free(&lvs->names);
 }

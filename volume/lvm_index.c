@@ -2,16 +2,24 @@
 /* Volumes by name; see lvm_index.h. */
 #include "volume/lvm_index.h"
 
+#include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "volume/lvm_vg.h"
 
+/* FNV-1a, of eight bytes at a time as long as there are. */
 static size_t hash(const char *name)
 {
-	uint64_t sum = 0xcbf29ce484222325u; /* FNV-1a */
+	uint64_t sum = 0xcbf29ce484222325u, piece;
+	size_t left = strlen(name);
 
+	for (; left >= sizeof(piece); name += sizeof(piece), left -= sizeof(piece)) {
+		memcpy(&piece, name, sizeof(piece));
+		sum = (sum ^ piece) * 0x100000001b3u;
+		sum ^= sum >> 29;
+	}
 	for (; *name; name++)
 		sum = (sum ^ (uint8_t)*name) * 0x100000001b3u;
 	return (size_t)(sum ^ sum >> 32);
@@ -31,10 +39,9 @@ struct volume_lv *lvm_index_find(const struct lvm_index_table *table, const char
 	return table->size ? slot_of(table, name)->lv : NULL;
 }
 
-static bool grow(struct lvm_index_table *table)
+static bool resize(struct lvm_index_table *table, size_t size)
 {
-	struct lvm_index_table grown = { .size = table->size ? 2 * table->size : 64,
-					 .count = table->count };
+	struct lvm_index_table grown = { .size = size, .count = table->count };
 
 	grown.slots = calloc(grown.size, sizeof(*grown.slots));
 	if (!grown.slots)
@@ -47,12 +54,23 @@ static bool grow(struct lvm_index_table *table)
 	return true;
 }
 
+/* Room for so many at once. */
+static bool reserve(struct lvm_index_table *table, size_t count)
+{
+	size_t size = 64;
+
+	while (size < 2 * (count + 1))
+		size *= 2;
+	return resize(table, size);
+}
+
 /* The first that comes stays. */
 static bool add(struct lvm_index_table *table, const char *name, struct volume_lv *lv)
 {
 	struct lvm_index_slot *slot;
 
-	if (2 * (table->count + 1) > table->size && !grow(table))
+	if (2 * (table->count + 1) > table->size &&
+	    !resize(table, table->size ? 2 * table->size : 64))
 		return false;
 	slot = slot_of(table, name);
 	if (slot->name)
@@ -96,20 +114,47 @@ static bool add_named(struct lvm_index_table *table, struct volume_lv *lv)
 	return true;
 }
 
+bool lvm_index_build_names(struct volume_group *group)
+{
+	struct lvm_index *index = &group->private->index;
+
+	if (index->named)
+		return true;
+	index->named = reserve(&index->names, group->lv_count);
+	for (unsigned i = 0; index->named && i < group->lv_count; i++)
+		index->named = add(&index->names, group->lvs[i]->name, group->lvs[i]);
+	if (!index->named)
+		lvm_index_forget(group);
+	return index->named;
+}
+
 bool lvm_index_build(struct volume_group *group)
 {
 	struct lvm_index *index = &group->private->index;
 
-	for (unsigned i = 0; !index->built && i < group->lv_count; i++) {
-		struct volume_lv *lv = group->lvs[i];
-
-		if (!add(&index->names, lv->name, lv) || !add_named(&index->namers, lv)) {
+	if (!lvm_index_build_names(group))
+		return false;
+	for (unsigned i = 0; !index->mentioned && i < group->lv_count; i++)
+		if (!add_named(&index->namers, group->lvs[i])) {
 			lvm_index_forget(group);
 			return false;
 		}
-	}
-	index->built = true;
+	index->mentioned = true;
 	return true;
+}
+
+int lvm_index_build_distinct(struct volume_group *group)
+{
+	struct lvm_index_table uuids = { 0 };
+	bool built = lvm_index_build_names(group) && reserve(&uuids, group->lv_count);
+	size_t names = group->private->index.names.count;
+
+	for (unsigned i = 0; built && i < group->lv_count; i++)
+		built = add(&uuids, group->lvs[i]->uuid, group->lvs[i]);
+	free(uuids.slots);
+	if (!built)
+		return -ENOMEM;
+	return names < group->lv_count || uuids.count < group->lv_count ? -EEXIST : 0;
 }
 
 void lvm_index_forget(struct volume_group *group)

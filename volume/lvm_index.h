@@ -27,13 +27,16 @@ struct lvm_index_table {
 };
 
 struct lvm_index {
-	bool built;
+	bool named, mentioned;         /* which of them are built */
 	struct lvm_index_table names;  /* volumes by their names */
 	struct lvm_index_table namers; /* by a name: the first volume whose segments mention it */
 };
 
-/* Of a group; false when there was no memory. */
+/* The names, or both, of a group; false when there was no memory. */
+bool lvm_index_build_names(struct volume_group *group);
 bool lvm_index_build(struct volume_group *group);
+/* The names, of which there must not be two, nor of UUIDs: -EEXIST, -ENOMEM. */
+int lvm_index_build_distinct(struct volume_group *group);
 void lvm_index_forget(struct volume_group *group);
 struct volume_lv *lvm_index_find(const struct lvm_index_table *table, const char *name);
 

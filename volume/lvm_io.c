@@ -110,10 +110,16 @@ static bool hyphen_before(unsigned at)
 	return at >= 6 && at <= 26 && (at - 6) % 4 == 0;
 }
 
+static bool uuid_character(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+	       c == '!' || c == '#';
+}
+
 bool lvm_uuid_from_disk(char text[39], const uint8_t disk[32])
 {
 	for (unsigned i = 0; i < LVM_UUID_LENGTH; i++) {
-		if (!disk[i] || !strchr(uuid_characters, disk[i]))
+		if (!uuid_character((char)disk[i]))
 			return false;
 		if (hyphen_before(i))
 			*text++ = '-';
@@ -135,7 +141,7 @@ bool lvm_uuid_valid(const char *text)
 	for (unsigned i = 0; i < LVM_UUID_LENGTH; i++, text++) {
 		if (hyphen_before(i) && *text++ != '-')
 			return false;
-		if (!*text || !strchr(uuid_characters, *text))
+		if (!uuid_character(*text))
 			return false;
 	}
 	return !*text;

@@ -144,7 +144,7 @@ int lvm_read_uuid(const struct lvm_reader *reader, const struct lvm_config_node 
 }
 
 int lvm_read_extra(const struct lvm_reader *reader, const struct lvm_config_node *section,
-		   const char *const *known, struct lvm_config_node **out)
+		   const char *const *known, bool sections, struct lvm_config_node **out)
 {
 	struct lvm_config_node **link = out;
 
@@ -153,15 +153,15 @@ int lvm_read_extra(const struct lvm_reader *reader, const struct lvm_config_node
 		const char *const *key = known;
 		struct lvm_config_node *kept;
 
-		while (*key && strcmp(*key, node->key))
+		if (node->section && !sections)
+			continue;
+		while (*key && (**key != *node->key || strcmp(*key, node->key)))
 			key++;
 		if (*key)
 			continue;
-		kept = lvm_config_alloc(reader->memory, sizeof(*kept));
+		kept = lvm_config_copy(reader->memory, node);
 		if (!kept)
 			return -ENOMEM;
-		*kept = *node;
-		kept->next = NULL;
 		*link = kept;
 		link = &kept->next;
 	}

@@ -24,6 +24,7 @@ int lvm_pv_names_init(struct lvm_pv_names *names, const struct volume_group *gro
 	if (!names->sorted)
 		return -ENOMEM;
 	names->count = group->pv_count;
+	names->last = NULL;
 	for (unsigned i = 0; i < names->count; i++)
 		names->sorted[i] = group->pvs[i];
 	if (names->count)
@@ -36,13 +37,17 @@ void lvm_pv_names_free(struct lvm_pv_names *names)
 	free(names->sorted);
 }
 
-struct volume_pv *lvm_pv_names_find(const struct lvm_pv_names *names, const char *name)
+struct volume_pv *lvm_pv_names_find(struct lvm_pv_names *names, const char *name)
 {
 	struct volume_pv **found;
 
 	if (!names->count)
 		return NULL;
+	if (names->last && !strcmp(names->last->name, name))
+		return names->last;
 	found = bsearch(name, names->sorted, names->count, sizeof(*names->sorted), compare_key);
+	if (found)
+		names->last = *found;
 	return found ? *found : NULL;
 }
 
@@ -50,8 +55,17 @@ struct collector {
 	struct lvm_pv_names names;
 	struct lvm_used *at;
 	size_t count, capacity;
-	bool failed;
+	bool failed, unsorted;
 };
+
+static int compare(const void *a, const void *b)
+{
+	const struct lvm_used *x = a, *y = b;
+
+	if (x->pv != y->pv)
+		return (x->pv > y->pv) - (x->pv < y->pv);
+	return (x->start > y->start) - (x->start < y->start);
+}
 
 static void add_used(void *arg, const struct volume_pv *pv, uint32_t start, uint32_t count,
 		     bool guessed)
@@ -72,15 +86,8 @@ static void add_used(void *arg, const struct volume_pv *pv, uint32_t start, uint
 	all->at[all->count++] = (struct lvm_used){
 		.pv = pv->private->index, .start = start, .count = count, .guessed = guessed
 	};
-}
-
-static int compare(const void *a, const void *b)
-{
-	const struct lvm_used *x = a, *y = b;
-
-	if (x->pv != y->pv)
-		return (x->pv > y->pv) - (x->pv < y->pv);
-	return (x->start > y->start) - (x->start < y->start);
+	if (all->count > 1)
+		all->unsorted |= compare(&all->at[all->count - 2], &all->at[all->count - 1]) > 0;
 }
 
 int lvm_vg_used(const struct volume_group *group, struct lvm_used **out, size_t *count)
@@ -100,7 +107,7 @@ int lvm_vg_used(const struct volume_group *group, struct lvm_used **out, size_t 
 		free(all.at);
 		return -ENOMEM;
 	}
-	if (all.count)
+	if (all.unsorted)
 		qsort(all.at, all.count, sizeof(*all.at), compare);
 	*out = all.at;
 	*count = all.count;

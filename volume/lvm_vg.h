@@ -3,7 +3,7 @@
  * Inside a volume group: what volume.h keeps private, and the two ways between `struct volume_group`
  * and the metadata text.
  *
- *	lvm_vg_import()  tree of a text -> group, everything validated
+ *	lvm_vg_read()	 text -> group, everything validated
  *	lvm_vg_export()  group -> text as lvm2 writes it on disk
  *
  * What the metadata say lives in one pool, the tree that it was read from included: keys that this code does not know
@@ -96,14 +96,14 @@ struct lvm_moving;
 struct lvm_raid;
 struct lvm_segment_type;
 
-/* Builds a group from a parsed text, and takes `config` over, also when it fails. `name` is that of
- * the device, for errors. -EBADMSG with `error` set, or -ENOMEM. PVs have no blocks yet. */
+/* Builds a group from a text. `name` is that of the device, for errors. -EBADMSG with `error` set, or -ENOMEM. PVs have
+ * no blocks yet. */
+int lvm_vg_read(const char *text, size_t size, const char *name, struct volume_group **out,
+		struct error *error);
+
+/* The same from a parsed text; takes `config` over, also when it fails. */
 int lvm_vg_import(struct lvm_config *config, const char *name, struct volume_group **out,
 		  struct error *error);
-
-/* The logical volumes' part of it. */
-int lvm_vg_import_lvs(struct volume_group *group, struct lvm_config_node *section, const char *name,
-		      struct error *error);
 
 /* Finds the volumes that areas name. */
 void lvm_vg_link_areas(struct volume_group *group);
@@ -165,11 +165,12 @@ int lvm_vg_count(struct volume_group *group, struct error *error);
 struct lvm_pv_names {
 	struct volume_pv **sorted;
 	unsigned count;
+	struct volume_pv *last; /* found: who comes next is often on it, too */
 };
 
 int lvm_pv_names_init(struct lvm_pv_names *names, const struct volume_group *group);
 void lvm_pv_names_free(struct lvm_pv_names *names);
-struct volume_pv *lvm_pv_names_find(const struct lvm_pv_names *names, const char *name);
+struct volume_pv *lvm_pv_names_find(struct lvm_pv_names *names, const char *name);
 
 /* Extents of a PV that segments lie on, those of types that are not read included. */
 struct lvm_used {
@@ -259,9 +260,29 @@ int lvm_read_unique(const struct lvm_reader *reader, const struct lvm_config_nod
 		    const char *what, const char **texts, unsigned count);
 int lvm_read_uuid(const struct lvm_reader *reader, const struct lvm_config_node *section,
 		  char out[VOLUME_UUID_TEXT]);
-/* What a section has beside the keys in `known` (ended by NULL), as a list of its own. */
+/* What a section has beside the keys in `known` (ended by NULL), as a list of its own; with what is a section, too, or
+ * without. */
 int lvm_read_extra(const struct lvm_reader *reader, const struct lvm_config_node *section,
-		   const char *const *known, struct lvm_config_node **out);
+		   const char *const *known, bool sections, struct lvm_config_node **out);
+/*
+ * Logical volumes, one after the other: begin (PVs and the size of extents are known by then), add each, end, free. They
+ * become the group's at the end. `section` is that of all of them.
+ */
+struct lvm_lvs {
+	struct volume_group *group;
+	struct lvm_reader reader;
+	struct lvm_pv_names names;
+	struct volume_lv **at;
+	unsigned count, capacity;
+};
+
+int lvm_lvs_begin(struct lvm_lvs *lvs, struct volume_group *group, const char *name,
+		  struct error *error);
+int lvm_lvs_add(struct lvm_lvs *lvs, const struct lvm_config_node *section);
+int lvm_lvs_end(struct lvm_lvs *lvs, const struct lvm_config_node *section);
+void lvm_lvs_free(struct lvm_lvs *lvs); /* fine for a zeroed one */
+#define CLEANUP_LVM_LVS CLEANUP(lvm_lvs_free)
+
 /* -EBADMSG about `node`. */
 int lvm_read_fail(const struct lvm_reader *reader, const struct lvm_config_node *node,
 		  const char *format, ...) __attribute__((format(printf, 3, 4)));

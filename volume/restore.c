@@ -28,12 +28,7 @@ struct restoration {
 int volume_text_read(const char *text, size_t size, const char *name, struct volume_group **out,
 		     struct error *error)
 {
-	struct lvm_config config;
-	int rc = lvm_config_parse(&config, text, size, name, error);
-
-	if (!rc)
-		rc = lvm_vg_import(&config, name, out, error);
-	return rc;
+	return lvm_vg_read(text, size, name, out, error);
 }
 
 /* What the file must not bring back. */

@@ -28,11 +28,7 @@ void lvm_scan_problem(struct volume_scanned *scanned, const char *format, ...)
 
 static void parse_text(struct scan_text *found, const char *name)
 {
-	struct lvm_config config;
-	int rc = lvm_config_parse(&config, found->text, found->size, name, &found->error);
-
-	if (!rc)
-		lvm_vg_import(&config, name, &found->group, &found->error);
+	lvm_vg_read(found->text, found->size, name, &found->group, &found->error);
 }
 
 /* Takes `text` over. The index among the texts, or -ENOMEM. */

@@ -18,7 +18,7 @@ struct lvm_array;
 /* What import needs beside the section. */
 struct lvm_segment_reader {
 	const struct lvm_reader *reader;
-	const struct lvm_pv_names *pvs;
+	struct lvm_pv_names *pvs;
 };
 
 /* Takes one range of extents of a PV. `guessed`: it may be too long. */
@@ -51,7 +51,7 @@ struct lvm_segment_type {
 	void (*export)(const struct volume_segment *segment, struct lvm_text *text);
 
 	/* Calls `use` for each range of a PV that the segment lies on. */
-	void (*used)(const struct volume_segment *segment, const struct lvm_pv_names *pvs,
+	void (*used)(const struct volume_segment *segment, struct lvm_pv_names *pvs,
 		     lvm_used_fn *use, void *arg);
 
 	/* Extents that each of its areas takes; NULL: the segment's extents are dealt out to them. */
@@ -72,8 +72,8 @@ const struct lvm_segment_type *lvm_segment_type_find(const char *name);
 int lvm_kept_import(const struct lvm_segment_reader *from, const struct lvm_config_node *section,
 		    struct volume_segment *segment);
 void lvm_kept_export(const struct volume_segment *segment, struct lvm_text *text);
-void lvm_kept_used(const struct volume_segment *segment, const struct lvm_pv_names *pvs,
-		   lvm_used_fn *use, void *arg);
+void lvm_kept_used(const struct volume_segment *segment, struct lvm_pv_names *pvs, lvm_used_fn *use,
+		   void *arg);
 
 /* What a segment has beside the keys of its type. */
 void lvm_segment_export_extra(const struct volume_segment *segment, struct lvm_text *text);

@@ -7,6 +7,7 @@
  * area of the segment's length, cut at the PV's end: too much rather than too little, so that nothing is allocated over
  * it.
  */
+#include <errno.h>
 #include <string.h>
 
 #include "util/bytes.h"
@@ -15,9 +16,8 @@
 int lvm_kept_import(const struct lvm_segment_reader *from, const struct lvm_config_node *section,
 		    struct volume_segment *segment)
 {
-	(void)from;
-	segment->private->node = section;
-	return 0;
+	segment->private->node = lvm_config_copy(from->reader->memory, section);
+	return segment->private->node ? 0 : -ENOMEM;
 }
 
 void lvm_kept_export(const struct volume_segment *segment, struct lvm_text *text)
@@ -30,7 +30,7 @@ void lvm_kept_export(const struct volume_segment *segment, struct lvm_text *text
 }
 
 static void use_pair(const struct volume_segment *segment, const struct lvm_config_value *pair,
-		     const struct lvm_pv_names *pvs, lvm_used_fn *use, void *arg)
+		     struct lvm_pv_names *pvs, lvm_used_fn *use, void *arg)
 {
 	const struct volume_pv *pv;
 
@@ -42,8 +42,8 @@ static void use_pair(const struct volume_segment *segment, const struct lvm_conf
 		    MIN(segment->extent_count, pv->extent_count - (uint32_t)pair[1].integer), true);
 }
 
-void lvm_kept_used(const struct volume_segment *segment, const struct lvm_pv_names *pvs,
-		   lvm_used_fn *use, void *arg)
+void lvm_kept_used(const struct volume_segment *segment, struct lvm_pv_names *pvs, lvm_used_fn *use,
+		   void *arg)
 {
 	const struct lvm_config_node *node = segment->private->node->child;
 

@@ -81,7 +81,7 @@ static int mirror_import(const struct lvm_segment_reader *from,
 		return -ENOMEM;
 	for (unsigned i = 0; !rc && i < 2; i++)
 		rc = import_area(from, mirrors, i, segment->extent_count, &segment->areas[i]);
-	return rc ? rc : lvm_read_extra(reader, section, keys, &segment->private->extra);
+	return rc ? rc : lvm_read_extra(reader, section, keys, true, &segment->private->extra);
 }
 
 static void mirror_export(const struct volume_segment *segment, struct lvm_text *text)
@@ -101,7 +101,7 @@ static void mirror_export(const struct volume_segment *segment, struct lvm_text 
 	lvm_text_print(text, "]\n");
 }
 
-static void mirror_used(const struct volume_segment *segment, const struct lvm_pv_names *pvs,
+static void mirror_used(const struct volume_segment *segment, struct lvm_pv_names *pvs,
 			lvm_used_fn *use, void *arg)
 {
 	(void)pvs;

@@ -240,7 +240,7 @@ static int raid_import(const struct lvm_segment_reader *from, const struct lvm_c
 	rc = import_counts(reader, section, segment, raid);
 	if (!rc)
 		rc = import_parts(reader, section, segment);
-	return rc ? rc : lvm_read_extra(reader, section, raid_keys, &segment->private->extra);
+	return rc ? rc : lvm_read_extra(reader, section, raid_keys, true, &segment->private->extra);
 }
 
 static void put_parts(const struct volume_segment *segment, struct lvm_text *text)
@@ -275,7 +275,7 @@ static void raid_export(const struct volume_segment *segment, struct lvm_text *t
 }
 
 /* They lie on PVs themselves. */
-static void raid_used(const struct volume_segment *segment, const struct lvm_pv_names *pvs,
+static void raid_used(const struct volume_segment *segment, struct lvm_pv_names *pvs,
 		      lvm_used_fn *use, void *arg)
 {
 	(void)segment;

@@ -51,16 +51,13 @@ const char *lvm_yield_to(const struct volume_group *group)
 int lvm_vg_copy(const struct volume_group *group, struct volume_group **out, struct error *error)
 {
 	struct lvm_text text = { 0 };
-	struct lvm_config config;
 	int rc = -ENOMEM;
 
 	lvm_vg_export(group, lvm_vg_now(group), &text);
 	if (text.failed)
 		error_set(error, rc, "volume group %s: no memory for metadata", group->name);
 	else
-		rc = lvm_config_parse(&config, text.at, text.size + 1, group->name, error);
-	if (!rc)
-		rc = lvm_vg_import(&config, group->name, out, error);
+		rc = lvm_vg_read(text.at, text.size + 1, group->name, out, error);
 	free(text.at);
 	return rc;
 }

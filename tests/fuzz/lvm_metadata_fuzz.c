@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Hostile metadata text: grammar and import. What is accepted must be written as a text that is
- * accepted too, and says the same. */
+ * accepted too, and says the same; and so does the tree of it. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,13 +10,21 @@
 static struct volume_group *import(const char *text, size_t size)
 {
 	struct volume_group *group = NULL;
-	struct lvm_config config;
 	struct error error = { 0 };
 
-	if (!lvm_config_parse(&config, text, size, "fuzz", &error))
-		lvm_vg_import(&config, "fuzz", &group, &error);
+	lvm_vg_read(text, size, "fuzz", &group, &error);
 	if (!group && (!error.code || !*error.text))
 		abort();
+	return group;
+}
+
+static struct volume_group *import_tree(const char *text, size_t size)
+{
+	struct volume_group *group = NULL;
+	struct lvm_config config;
+
+	if (!lvm_config_parse(&config, text, size, "fuzz", NULL))
+		lvm_vg_import(&config, "fuzz", &group, NULL);
 	return group;
 }
 
@@ -33,11 +41,19 @@ static struct lvm_text export(struct volume_group *group)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct volume_group *first = import((const char *)data, size), *second;
+	struct volume_group *tree = import_tree((const char *)data, size);
 	struct lvm_text one, two;
 
+	if (!first != !tree)
+		abort();
 	if (!first)
 		return 0;
 	one = export(first);
+	two = export(tree);
+	if (strcmp(one.at, two.at))
+		abort();
+	free(two.at);
+	volume_group_unref(tree);
 	second = import(one.at, one.size);
 	if (!second)
 		abort();

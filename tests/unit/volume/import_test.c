@@ -16,8 +16,16 @@ static int import(struct fixture *f, const char *text, struct volume_group **out
 {
 	struct lvm_config config;
 	int r = lvm_config_parse(&config, text, strlen(text), "disk", &f->error);
+	struct volume_group *passed = NULL;
+	struct error why = { 0 };
 
-	return r ? r : lvm_vg_import(&config, "disk", out, &f->error);
+	r = r ? r : lvm_vg_import(&config, "disk", out, &f->error);
+	/* In one pass it is the same. */
+	CU_ASSERT_EQUAL(lvm_vg_read(text, strlen(text), "disk", &passed, &why), r);
+	if (r)
+		CU_ASSERT_STRING_EQUAL(why.text, f->error.text);
+	volume_group_unref(passed);
+	return r;
 }
 
 /* vg0 on two disks with the linear volumes a (20 extents over both) and b (1). */
