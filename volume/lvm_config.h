@@ -99,6 +99,8 @@ struct lvm_text {
 
 void lvm_text_print(struct lvm_text *text, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+void lvm_text_add(struct lvm_text *text, const char *string);
+void lvm_text_number(struct lvm_text *text, uint64_t number);
 /* "string" with its quotes and backslashes escaped. */
 void lvm_text_quote(struct lvm_text *text, const char *string);
 /* One node and what is under it, without its siblings, in the layout that lvm2 uses on disk. */

@@ -8,17 +8,19 @@
 #include <time.h>
 
 #include "block/block.h"
+#include "util/bytes.h"
 #include "volume/segment.h"
 
 static void put_list(struct lvm_text *text, const char *key, const char *const *at, unsigned count)
 {
-	lvm_text_print(text, "%s = [", key);
+	lvm_text_add(text, key);
+	lvm_text_add(text, " = [");
 	for (unsigned i = 0; i < count; i++) {
 		if (i)
-			lvm_text_print(text, ", ");
+			lvm_text_add(text, ", ");
 		lvm_text_quote(text, at[i]);
 	}
-	lvm_text_print(text, "]\n");
+	lvm_text_add(text, "]\n");
 }
 
 static void put_flags(struct lvm_text *text, const struct lvm_strings *status,
@@ -38,9 +40,17 @@ static void put_extra(struct lvm_text *text, const struct lvm_config_node *node)
 
 static void put_string(struct lvm_text *text, const char *key, const char *value)
 {
-	lvm_text_print(text, "%s = ", key);
+	lvm_text_add(text, key);
+	lvm_text_add(text, " = ");
 	lvm_text_quote(text, value);
-	lvm_text_print(text, "\n");
+	lvm_text_add(text, "\n");
+}
+
+/* What comes between is `before`. */
+static void put_number(struct lvm_text *text, const char *before, uint64_t number)
+{
+	lvm_text_add(text, before);
+	lvm_text_number(text, number);
 }
 
 static void put_pv(struct lvm_text *text, const struct volume_pv *pv)
@@ -67,26 +77,33 @@ static void put_pv(struct lvm_text *text, const struct volume_pv *pv)
 static void put_segment(struct lvm_text *text, const struct volume_segment *segment,
 			unsigned number)
 {
-	lvm_text_print(text, "segment%u {\nstart_extent = %u\nextent_count = %u\n\n", number,
-		       segment->start_extent, segment->extent_count);
+	put_number(text, "segment", number);
+	put_number(text, " {\nstart_extent = ", segment->start_extent);
+	put_number(text, "\nextent_count = ", segment->extent_count);
+	lvm_text_add(text, "\n\n");
 	segment->private->type->export(segment, text);
-	lvm_text_print(text, "}\n");
+	lvm_text_add(text, "}\n");
 }
 
 static void put_lv(struct lvm_text *text, const struct volume_lv *lv)
 {
-	lvm_text_print(text, "\n%s {\n", lv->name);
+	lvm_text_add(text, "\n");
+	lvm_text_add(text, lv->name);
+	lvm_text_add(text, " {\n");
 	put_string(text, "id", lv->uuid);
 	put_flags(text, &lv->private->status, &lv->private->flags, lv->tags, lv->tag_count);
 	if (lv->creation_host) {
-		lvm_text_print(text, "creation_time = %lld\n", (long long)lv->creation_time);
+		/* It is never negative: neither is what is read, nor the time of a change. */
+		put_number(text, "creation_time = ", (uint64_t)MAX(lv->creation_time, 0));
+		lvm_text_add(text, "\n");
 		put_string(text, "creation_host", lv->creation_host);
 	}
 	put_extra(text, lv->private->extra);
-	lvm_text_print(text, "segment_count = %u\n\n", lv->segment_count);
+	put_number(text, "segment_count = ", lv->segment_count);
+	lvm_text_add(text, "\n\n");
 	for (unsigned i = 0; i < lv->segment_count; i++)
 		put_segment(text, &lv->segments[i], i + 1);
-	lvm_text_print(text, "}\n");
+	lvm_text_add(text, "}\n");
 }
 
 static void put_lvs(struct lvm_text *text, const struct volume_group *group)

@@ -15,10 +15,10 @@ static bool reserve(struct lvm_text *text, size_t more)
 	size_t capacity = MAX(text->capacity, (size_t)4096);
 	char *grown;
 
+	if (need <= text->capacity)
+		return !text->failed;
 	if (text->failed)
 		return false;
-	if (need <= text->capacity)
-		return true;
 	while (capacity < need)
 		capacity *= 2;
 	grown = realloc(text->at, capacity);
@@ -56,14 +56,34 @@ void lvm_text_print(struct lvm_text *text, const char *format, ...)
 	text->size += (size_t)length;
 }
 
+void lvm_text_add(struct lvm_text *text, const char *string)
+{
+	put(text, string, strlen(string));
+}
+
+void lvm_text_number(struct lvm_text *text, uint64_t number)
+{
+	char digits[20];
+	unsigned at = sizeof(digits);
+
+	do
+		digits[--at] = (char)('0' + number % 10);
+	while ((number /= 10));
+	put(text, digits + at, sizeof(digits) - at);
+}
+
 void lvm_text_quote(struct lvm_text *text, const char *string)
 {
+	size_t plain;
+
 	put(text, "\"", 1);
-	for (; *string; string++) {
-		if (*string == '"' || *string == '\\')
-			put(text, "\\", 1);
-		put(text, string, 1);
+	while (string[plain = strcspn(string, "\"\\")]) {
+		put(text, string, plain);
+		put(text, "\\", 1);
+		put(text, string + plain, 1);
+		string += plain + 1;
 	}
+	put(text, string, plain);
 	put(text, "\"", 1);
 }
 

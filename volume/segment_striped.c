@@ -91,29 +91,33 @@ static int striped_import(const struct lvm_segment_reader *from,
 		rc = import_area(from, stripes, i, lvm_segment_area_extents(segment),
 				 &segment->areas[i]);
 	if (!rc)
-		rc = lvm_read_extra(reader, section, keys, &segment->private->extra);
+		rc = lvm_read_extra(reader, section, keys, true, &segment->private->extra);
 	return rc;
 }
 
 static void striped_export(const struct volume_segment *segment, struct lvm_text *text)
 {
-	lvm_text_print(text, "type = \"%s\"\n", lvm_segment_striped.name);
+	lvm_text_add(text, "type = \"striped\"\n");
 	lvm_segment_export_extra(segment, text);
-	lvm_text_print(text, "stripe_count = %u\n", segment->area_count);
-	if (segment->area_count > 1)
-		lvm_text_print(text, "stripe_size = %u\n", segment->stripe_size / SECTOR);
-	lvm_text_print(text, "\nstripes = [\n");
+	lvm_text_add(text, "stripe_count = ");
+	lvm_text_number(text, segment->area_count);
+	if (segment->area_count > 1) {
+		lvm_text_add(text, "\nstripe_size = ");
+		lvm_text_number(text, segment->stripe_size / SECTOR);
+	}
+	lvm_text_add(text, "\n\nstripes = [\n");
 	for (unsigned i = 0; i < segment->area_count; i++) {
 		const struct volume_area *area = &segment->areas[i];
 
 		lvm_text_quote(text, area->pv ? area->pv->name : area->lv_name);
-		lvm_text_print(text, ", %u%s\n", area->extent,
-			       i + 1 < segment->area_count ? "," : "");
+		lvm_text_add(text, ", ");
+		lvm_text_number(text, area->extent);
+		lvm_text_add(text, i + 1 < segment->area_count ? ",\n" : "\n");
 	}
-	lvm_text_print(text, "]\n");
+	lvm_text_add(text, "]\n");
 }
 
-static void striped_used(const struct volume_segment *segment, const struct lvm_pv_names *pvs,
+static void striped_used(const struct volume_segment *segment, struct lvm_pv_names *pvs,
 			 lvm_used_fn *use, void *arg)
 {
 	(void)pvs;
