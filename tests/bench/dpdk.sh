@@ -1,0 +1,136 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# vhost-user to vhost-user through `tenon switch` and through Open vSwitch with DPDK: by its action NORMAL, which learns
+# addresses as we do, and by one fixed output a port. One testpmd holds both ports by virtio-user and sends what it gets
+# back by the other port (forward mode mac, with the peers' addresses fixed): a closed loop, in which 512 frames a way go
+# round and none is lost unless a switch drops it. testpmd has core 0, the switch core 1, nobody huge pages. Runs are
+# interleaved: medians of ROUNDS (3) runs of SECONDS_EACH (2).
+#
+# Frames that testpmd received per second, and per second of the switch's processor time. A forwarding thread of Open
+# vSwitch spins when it has nothing to do; so its own figure of the cycles that its busy rounds took is given beside.
+#
+# CASES (default "60 60,packed 508 1514 mix"): the frame's length without check sequence, or mix (7 of 60, 4 of 590,
+# 1 of 1514 bytes), and whether rings are packed.
+set -u
+. "$(dirname "$0")/../interop/switch_lib.sh"
+BENCH=$(cd "$(dirname "$0")" && pwd)
+OVS=/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk
+command -v dpdk-testpmd >/dev/null || { echo "dpdk bench: dpdk-testpmd is not installed"; exit 0; }
+[ "$(nproc)" -ge 2 ] || { echo "dpdk bench: two processors are needed"; exit 0; }
+lab_enter "$@"
+ROUNDS=${ROUNDS:-3} SECONDS_EACH=${SECONDS_EACH:-2}
+CASES=${CASES:-60 60,packed 508 1514 mix}
+MACS=(02:00:00:00:00:0a 02:00:00:00:00:0b)
+
+cpu() { cat /proc/"$1"/task/*/schedstat | awk '{ s += $1 } END { printf "%.0f\n", s }'; }
+until_there() { for _ in $(seq 200); do [ -S "$1" ] && return; sleep 0.1; done; return 1; }
+
+start_tenon() {
+	lab_switch bench --port a=vhost-user --port b=vhost-user
+	SWITCH=$LAB_PID SOCKETS=$LAB
+	taskset -apc 1 $SWITCH >/dev/null
+}
+stop_tenon() { lab_end; }
+
+ovs_vsctl() { timeout 20 ovs-vsctl --db=unix:"$LAB/ovs/db.sock" "$@"; }
+start_ovs() { # FLOWS
+	[ -x $OVS ] || return 1
+	export OVS_RUNDIR=$LAB/ovs OVS_LOGDIR=$LAB/ovs OVS_DBDIR=$LAB/ovs OVS_SYSCONFDIR=$LAB/ovs
+	rm -rf "$LAB/ovs"
+	mkdir -p "$LAB/ovs"
+	ovsdb-tool create "$LAB/ovs/conf.db" /usr/share/openvswitch/vswitch.ovsschema || return 1
+	ovsdb-server "$LAB/ovs/conf.db" --remote=punix:"$LAB/ovs/db.sock" --log-file="$LAB/ovs/db.log" >/dev/null 2>&1 &
+	OVSDB=$!
+	LAB_PIDS+=($OVSDB)
+	until_there "$LAB/ovs/db.sock" || return 1
+	ovs_vsctl --no-wait -- init -- set Open_vSwitch . other_config:dpdk-init=true other_config:dpdk-lcore-mask=0x1 \
+		other_config:pmd-cpu-mask=0x2 "other_config:dpdk-extra=\"--no-huge --legacy-mem --no-pci --file-prefix=tenon$$ -m 3072\""
+	$OVS unix:"$LAB/ovs/db.sock" --pidfile --log-file="$LAB/ovs/vs.log" >/dev/null 2>&1 &
+	SWITCH=$! SOCKETS=$LAB/ovs
+	LAB_PIDS+=($SWITCH)
+	ovs_vsctl -- add-br br0 -- set bridge br0 datapath_type=netdev \
+		-- add-port br0 a.sock -- set interface a.sock type=dpdkvhostuser ofport_request=1 \
+		-- add-port br0 b.sock -- set interface b.sock type=dpdkvhostuser ofport_request=2 || return 1
+	until_there "$SOCKETS/b.sock" || return 1
+	ovs-ofctl del-flows br0
+	for flow in "$@"; do ovs-ofctl add-flow br0 "$flow"; done
+}
+stop_ovs() { kill $SWITCH $OVSDB; wait $SWITCH $OVSDB; ip link del br0; }
+start_normal() { start_ovs actions=NORMAL; }
+start_output() { start_ovs in_port=1,actions=output:2 in_port=2,actions=output:1; }
+stop_normal() { stop_ovs; }
+stop_output() { stop_ovs; }
+
+# What Open vSwitch's forwarding thread spent on a packet since the last time it was asked, in cycles.
+ovs_ctl() { ovs-appctl -t "$LAB"/ovs/ovs-vswitchd*.ctl "$@"; }
+cycles() { ovs_ctl dpif-netdev/pmd-stats-show -pmd 1 | awk '/avg processing cycles per packet/ { print $6; exit }'; }
+
+# One measurement: packets, seconds, processor nanoseconds, cycles.
+measure() { # CASE
+	local size=${1%,*} ring= from to before after spent=0
+	[ "$1" = "$size" ] || ring=,packed_vq=1
+	mkfifo pmd.in
+	taskset -c 0,1 dpdk-testpmd --no-huge -m 256 --no-pci -l 0,1 --main-lcore=1 --file-prefix=tenon-pmd$$ \
+		--vdev=virtio_user0,path="$SOCKETS/a.sock",queue_size=1024,mac=${MACS[0]}$ring \
+		--vdev=virtio_user1,path="$SOCKETS/b.sock",queue_size=1024,mac=${MACS[1]}$ring \
+		-- -i --no-mlockall --total-num-mbufs=16384 --txd=1024 --rxd=1024 --nb-cores=1 --forward-mode=mac \
+		--eth-peer=0,${MACS[1]} --eth-peer=1,${MACS[0]} <pmd.in >pmd.out 2>&1 &
+	PMD=$!
+	LAB_PIDS+=($PMD)
+	exec 5>pmd.in
+	rm pmd.in
+	case $size in
+	mix) echo "set txpkts 60
+start tx_first 9
+stop
+set txpkts 590
+start tx_first 5
+stop
+set txpkts 1514
+start tx_first 2" >&5 ;;
+	*) echo "set txpkts $size
+start tx_first 16" >&5 ;;
+	esac
+	sleep 2.5
+	[ "$SOCKETS" = "$LAB" ] || ovs_ctl dpif-netdev/pmd-stats-clear
+	echo "clear port stats all" >&5
+	before=$(cpu $SWITCH) from=$(date +%s.%N)
+	sleep "$SECONDS_EACH"
+	echo "show port stats all" >&5
+	after=$(cpu $SWITCH) to=$(date +%s.%N)
+	[ "$SOCKETS" = "$LAB" ] || spent=$(cycles)
+	echo quit >&5
+	exec 5>&-
+	wait $PMD
+	awk -v "time=$to $from" -v "cpu=$after $before" -v spent="$spent" '/RX-packets:/ { sum += $2 }
+		END { split(time, t); split(cpu, c); printf "%.0f %.3f %.0f %s\n", sum, t[1] - t[2], c[1] - c[2], spent }' \
+		<(sed '0,/clear port stats all/d' pmd.out)
+}
+
+echo "vhost-user to vhost-user, $ROUNDS rounds of $SECONDS_EACH s each, interleaved; raw figures (packets s ns-of-CPU cycles):" >&2
+for _ in $(seq "$ROUNDS"); do for switch in tenon normal output; do
+	start_$switch || { echo "$switch cannot be started here" >&2; continue; }
+	for case in $CASES; do echo "$switch $case $(measure "$case")" | tee -a "$LAB/results" >&2; done
+	stop_$switch >/dev/null 2>&1
+done; done
+python3 - "$LAB/results" "$BENCH" "$SECONDS_EACH" <<'PYTHON'
+import collections, statistics, sys
+sys.path.insert(0, sys.argv[2])
+import results
+out = results.Results()
+runs = collections.defaultdict(list)
+for line in open(sys.argv[1]):
+    name, case, packets, seconds, ns, cycles = line.split()
+    packets, cpu = float(packets) / 1e6, float(ns) / 1e9
+    runs[case, name].append((packets / float(seconds), packets / cpu if cpu else 0, float(cycles)))
+print("%-12s %-8s %14s %18s %26s %18s" % ("", "switch", "Mpps", "M a CPU-second", "cycles a packet, by OVS", "tenon's ratio"))
+for case, name in runs:
+    rate, per_cpu, cycles = (statistics.median(x) for x in zip(*runs[case, name]))
+    ours = statistics.median(x[1] for x in runs[case, "tenon"]) if (case, "tenon") in runs else 0
+    print("%-12s %-8s %14.2f %18.2f %26s %17.2fx" % (case, name, rate, per_cpu, "%.0f" % cycles if cycles else "",
+                                                      ours / per_cpu if per_cpu else 0))
+    if name != "tenon" and ours:
+        out.add("dpdk", "%s beside %s" % (case, name), "Mframes", float(sys.argv[3]), "ovs-" + name,
+                [run[:2] for run in runs[case, "tenon"]], [run[:2] for run in runs[case, name]])
+        out.figures("dpdk", "%s %s" % (case, name), {"cycles a packet, by its own count": cycles})
+PYTHON
