@@ -29,7 +29,7 @@
 #define NIC_OPTION_NETNS(netns)                                                                    \
 	{                                                                                          \
 		"netns", CLI_TEXT, (netns), "NS",                                                  \
-			"in this network namespace: a name of `ip netns`, or a path"               \
+			"in this network namespace: a name of `ip netns`, a process, or a path"    \
 	}
 
 #define MTU_LEAST 68
