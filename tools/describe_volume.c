@@ -102,8 +102,12 @@ json_t *describe_group(const struct volume_group *group)
 static const char *lv_problem(const struct volume_lv *lv, char *text, size_t size)
 {
 	if (volume_lv_degraded(lv))
-		return "a physical volume is missing, the others have all data; `tenon lv repair` "
-		       "replaces what was on it";
+		return volume_lv_reads_only(lv)
+			       ? "a physical volume is missing; it can be read where the others "
+				 "have "
+				 "all data"
+			       : "a physical volume is missing, the others have all data; "
+				 "`tenon lv repair` replaces what was on it";
 	if (lv->partial)
 		return "a physical volume is missing";
 	if (lv->supported)
@@ -127,11 +131,11 @@ json_t *describe_lv_row(const struct volume_group *group, const struct volume_lv
 	set_number(object, "segment_count", lv->segment_count);
 	json_object_set_new(object, "tags", describe_tags(lv->tags, lv->tag_count));
 	set_text(object, "state",
-		 volume_lv_degraded(lv) ? "degraded"
-		 : lv->partial          ? "partial"
-		 : !lv->supported       ? "unsupported"
-		 : lv->writable         ? "writable"
-					: "read-only");
+		 volume_lv_degraded(lv)                      ? "degraded"
+		 : lv->partial                               ? "partial"
+		 : !lv->supported                            ? "unsupported"
+		 : lv->writable && !volume_lv_reads_only(lv) ? "writable"
+							     : "read-only");
 	json_object_set_new(object, "moved_percent",
 			    volume_lv_moving(lv, &moved, &moving)
 				    ? json_real(100.0 * moved / moving)

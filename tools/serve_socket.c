@@ -19,6 +19,7 @@
 #include "util/error.h"
 #include "util/unix_socket.h"
 #include "virtio/vhost_user_blk.h"
+#include "volume/volume_raid.h"
 
 #define STOPPERS 16
 #define BATCH    64 /* exports that a home opens, or tells of, in one call */
@@ -62,17 +63,18 @@ static int open_block(struct opening *opening)
 {
 	CLEANUP_BLOCK struct block *volume = NULL;
 	const struct export *export = opening->export;
+	const struct volume_lv *lv = export->lv;
 	bool writable = !opening->serve->read_only;
 	int rc;
 
 	if (!export->group)
 		return stack_open_block(export->home->stack, export->name, writable,
 					&opening->block, &opening->error);
-	if (writable && export->lv->writable)
+	/* A volume that is marked read-only is served so, and one of a type that is not written to. */
+	writable = writable && lv->writable && !volume_lv_reads_only(lv);
+	if (writable)
 		settle_group(opening->serve, export->home, export->group);
-	/* A volume that is marked read-only is served so. */
-	rc = volume_open_lv(export->group, export->lv->name, writable && export->lv->writable,
-			    &volume, &opening->error);
+	rc = volume_open_lv(export->group, lv->name, writable, &volume, &opening->error);
 	return rc ? rc
 		  : block_create_limit(&opening->block, volume->name, volume, &opening->limits,
 				       &opening->error);

@@ -11,6 +11,7 @@
 #include "util/bytes.h"
 #include "util/error.h"
 #include "volume/active_raid.h"
+#include "volume/mirror.h"
 #include "volume/segment_raid.h"
 
 struct lvm_active {
@@ -172,10 +173,22 @@ static int check_area_writable(const struct volume_group *group, const struct vo
 				     : check_part_writable(group, segment->metas[number].lv, error);
 }
 
+static int fail_mirror(const struct volume_group *group, const struct volume_lv *lv,
+		       struct error *error)
+{
+	error_set(
+		error, -EROFS,
+		"%s/%s: opens for reading only: its type is mirror, lvm2's older one, which is not "
+		"written to here",
+		group->name, lv->name);
+	return error_advise(error, "`tenon lv convert %s/%s --type raid1` makes of it what is",
+			    group->name, lv->name);
+}
+
 int lvm_active_check_writable(const struct volume_group *group, const struct volume_lv *lv,
 			      struct error *error)
 {
-	int rc = 0;
+	int rc = lvm_lv_mirror(lv) ? fail_mirror(group, lv, error) : 0;
 
 	for (unsigned i = 0; i < lv->segment_count; i++)
 		for (unsigned k = 0; !rc && k < lv->segments[i].area_count; k++)
@@ -295,7 +308,7 @@ int lvm_active_open(struct volume_group *group, struct volume_lv *lv, bool writa
 	int rc = 0;
 
 	/* An array writes as soon as it is there. */
-	if (writable && lv->supported && lvm_lv_raid(lv))
+	if (writable && lv->supported && (lvm_lv_raid(lv) || lvm_lv_mirror(lv)))
 		rc = lvm_active_check_writable(group, lv, error);
 	if (!rc)
 		rc = activate(group, lv, writable, &active, error);

@@ -16,8 +16,9 @@
 #include "volume/change.h"
 #include "volume/commit.h"
 #include "volume/lvm_io.h"
-#include "volume/raid_change.h"
+#include "volume/mirror.h"
 #include "volume/move.h"
+#include "volume/raid_change.h"
 
 #define STRIPE_SIZE_DEFAULT (64u << 10)
 #define STRIPE_SIZE_MIN     4096u
@@ -262,6 +263,20 @@ static bool is_moving(const struct volume_lv *lv)
 	return moving;
 }
 
+static int check_lies_on_pvs(const struct finding *finding, const struct volume_lv *lv)
+{
+	if (finding->raid_too && (lvm_lv_raid(lv) || lvm_lv_mirror(lv)))
+		return 0;
+	for (unsigned i = 0; i < lv->segment_count; i++)
+		for (unsigned k = 0; k < lv->segments[i].area_count; k++)
+			if (!lv->segments[i].areas[k].pv)
+				return error_set(finding->error, -EOPNOTSUPP,
+						 "%s/%s: lies on the volume %s, and is not changed",
+						 finding->group->name, lv->name,
+						 lv->segments[i].areas[k].lv_name);
+	return 0;
+}
+
 /* Computes: an index may have to be built. */
 static int find_lv(void *arg)
 {
@@ -297,13 +312,9 @@ static int find_lv(void *arg)
 	if (dependent)
 		return error_set(error, -EOPNOTSUPP, "%s/%s: %s is made of it, or of its data",
 				 group->name, name, dependent->name);
-	for (unsigned i = 0; i < lv->segment_count && !(finding->raid_too && lvm_lv_raid(lv)); i++)
-		for (unsigned k = 0; k < lv->segments[i].area_count; k++)
-			if (!lv->segments[i].areas[k].pv)
-				return error_set(error, -EOPNOTSUPP,
-						 "%s/%s: lies on the volume %s, and is not changed",
-						 group->name, name,
-						 lv->segments[i].areas[k].lv_name);
+	rc = check_lies_on_pvs(finding, lv);
+	if (rc)
+		return rc;
 	remembered = lvm_history_of(group, name);
 	if (remembered)
 		return error_set(error, -EOPNOTSUPP,
@@ -347,7 +358,8 @@ int volume_lv_remove(struct volume_group *group, const char *name, struct error 
 	rc = change_find_lv_or_raid(group, name, &lv, error);
 	if (!rc)
 		rc = change_check_closed(group, lv, error);
-	if (!rc && (lvm_lv_raid(lv) ? lvm_raid_drop(&change, lv) : change_drop_lv(&change, lv)))
+	/* Of a volume without parts that is itself. */
+	if (!rc && (lvm_lv_raid(lv) ? lvm_raid_drop(&change, lv) : lvm_mirror_drop(&change, lv)))
 		rc = change_no_memory(group, error);
 	return rc ? rc : change_commit(&change, error);
 }
@@ -373,6 +385,8 @@ int volume_lv_rename(struct volume_group *group, const char *name, const char *n
 		return change_no_memory(group, error);
 	if (lvm_lv_raid(lv))
 		rc = lvm_raid_rename(&change, lv, new, error);
+	else if (lvm_lv_mirror(lv))
+		rc = lvm_mirror_rename(&change, lv, new, error);
 	if (rc)
 		return rc;
 	lv->name = new;

@@ -9,6 +9,7 @@
 
 #include "block/block.h"
 #include "util/error.h"
+#include "volume/mirror.h"
 #include "volume/move.h"
 #include "volume/segment.h"
 
@@ -233,6 +234,17 @@ static bool is_image(const struct volume_lv *lv)
 	return !lv->visible && strstr(lv->name, "_rimage");
 }
 
+/* Of a mirror of the older type; a log of two legs is one itself. */
+static bool is_leg(const struct volume_lv *lv)
+{
+	return !lv->visible && strstr(lv->name, "_mimage_");
+}
+
+static bool is_mirror_log(const struct volume_lv *lv)
+{
+	return !lv->visible && strstr(lv->name, "_mlog") && !lvm_lv_mirror(lv);
+}
+
 /* It, or the array that it is a part of. */
 static bool is_of_raid(const struct volume_lv *lv)
 {
@@ -247,8 +259,13 @@ static char type_attribute(const struct volume_lv *lv)
 
 	if (is_image(lv))
 		return lvm_strings_contain(&lv->private->status, "REBUILD") ? 'I' : 'i';
-	if (attribute == 'r' && lvm_strings_contain(&lv->private->status, "NOTSYNCED"))
-		return 'R';
+	if (is_leg(lv))
+		return 'i';
+	if (is_mirror_log(lv))
+		return 'l';
+	if ((attribute == 'r' || attribute == 'm') &&
+	    lvm_strings_contain(&lv->private->status, "NOTSYNCED"))
+		return attribute == 'r' ? 'R' : 'M';
 	if (!lv->visible && (strstr(lv->name, "_rmeta") || strstr(lv->name, "_tmeta") ||
 			     strstr(lv->name, "_cmeta") || strstr(lv->name, "_pmspare")))
 		return 'e';
@@ -276,7 +293,7 @@ void volume_lv_attributes(const struct volume_lv *lv, char out[VOLUME_ATTRIBUTES
 	}
 	if (is_of_raid(lv))
 		out[6] = 'r';
-	else if (attribute_of_type(lv) == 'm')
+	else if (attribute_of_type(lv) == 'm' || is_leg(lv) || is_mirror_log(lv))
 		out[6] = 'm';
 	if (lvm_strings_contain(&lv->private->status, "WRITEMOSTLY"))
 		out[8] = 'w';

@@ -9,10 +9,9 @@
 
 #include "util/bytes.h"
 #include "util/error.h"
+#include "volume/mirror.h"
 #include "volume/move.h"
 #include "volume/segment_raid.h"
-
-#define STACKED_MAX 8u /* volumes on volumes; fits a fiber's stack, and what block requests note */
 
 /* ---- Segments ---- */
 
@@ -151,8 +150,28 @@ static bool area_supported(const struct volume_segment *segment, const struct vo
 /* A part of an array may be lost, which is known when it is opened. */
 static bool part_supported(const struct volume_area *area, uint32_t extents, unsigned depth)
 {
-	return area->lv && area->lv->extent_count >= extents &&
-	       (judge(area->lv, depth + 1) || lvm_raid_part_lost(area->lv));
+	if (!area->lv || area->lv->extent_count < extents || depth >= LVM_STACKED_MAX)
+		return false;
+	return judge(area->lv, depth + 1) ||
+	       (!area->lv->private->looped && lvm_raid_part_lost(area->lv));
+}
+
+/* Whether no part is there twice. */
+static bool parts_differ(const struct volume_segment *segment)
+{
+	unsigned count = segment->area_count;
+
+	for (unsigned i = 0; i < count; i++)
+		for (unsigned k = 0; k < count; k++) {
+			const struct volume_lv *part = segment->areas[i].lv;
+
+			if ((i != k && part == segment->areas[k].lv) ||
+			    (segment->metas && part == segment->metas[k].lv) ||
+			    (segment->metas && i != k &&
+			     segment->metas[i].lv == segment->metas[k].lv))
+				return false;
+		}
+	return true;
 }
 
 static bool raid_supported(const struct volume_lv *lv, unsigned depth)
@@ -163,7 +182,21 @@ static bool raid_supported(const struct volume_lv *lv, unsigned depth)
 		if (!part_supported(&segment->areas[k], lvm_segment_area_extents(segment), depth) ||
 		    (segment->metas && !part_supported(&segment->metas[k], 1, depth)))
 			return false;
-	return segment;
+	return segment && parts_differ(segment);
+}
+
+/* A leg or a log that is lost: the same. */
+static bool mirror_supported(const struct volume_lv *lv, unsigned depth)
+{
+	const struct volume_segment *segment = lvm_lv_mirror(lv);
+
+	for (unsigned k = 0; segment && k < segment->area_count; k++) {
+		bool log = k == segment->private->mirror->legs;
+
+		if (!part_supported(&segment->areas[k], log ? 1 : segment->extent_count, depth))
+			return false;
+	}
+	return segment && parts_differ(segment);
 }
 
 static bool segments_supported(const struct volume_lv *lv, unsigned depth)
@@ -175,12 +208,27 @@ static bool segments_supported(const struct volume_lv *lv, unsigned depth)
 		    (lvm_segment_is_move(segment) && !lvm_lv_is_move(lv)))
 			return false;
 		if (segment->private->type->redundant)
-			return raid_supported(lv, depth);
+			return segment->private->raid ? raid_supported(lv, depth)
+						      : mirror_supported(lv, depth);
 		for (unsigned k = 0; k < segment->area_count; k++)
 			if (!area_supported(segment, &segment->areas[k], depth))
 				return false;
 	}
 	return true;
+}
+
+static bool lies_on_looped(const struct volume_lv *lv)
+{
+	for (unsigned i = 0; i < lv->segment_count; i++)
+		for (unsigned k = 0; k < lv->segments[i].area_count; k++) {
+			const struct volume_lv *area = lv->segments[i].areas[k].lv;
+			const struct volume_area *metas = lv->segments[i].metas;
+
+			if ((area && area->private->looped) ||
+			    (metas && metas[k].lv && metas[k].lv->private->looped))
+				return true;
+		}
+	return false;
 }
 
 /* Whether a volume can be opened, with all that it lies on. One that lies on itself cannot, nor one that is too deep in
@@ -191,10 +239,12 @@ static bool judge(struct volume_lv *lv, unsigned depth)
 
 	if (private->judged)
 		return lv->supported;
-	if (private->judging || depth > STACKED_MAX)
+	private->looped |= private->judging;
+	if (private->judging || depth > LVM_STACKED_MAX)
 		return false;
 	private->judging = true;
 	lv->supported = !private->shown_type && status_known(lv) && segments_supported(lv, depth);
+	private->looped |= lies_on_looped(lv);
 	private->judging = false;
 	private->judged = true;
 	return lv->supported;

@@ -49,6 +49,7 @@ struct volume_segment_private {
 	const struct lvm_segment_type *type;
 	const struct lvm_config_node *node; /* of types that are not read: all of it, else NULL */
 	const struct lvm_raid *raid;        /* of RAID segments, else NULL */
+	const struct lvm_mirror *mirror;    /* of mirror segments, else NULL */
 	struct lvm_config_node *extra;
 	uint32_t moved;          /* of a pvmove: extents_moved (move.h) */
 	uint32_t region_sectors; /* of a pvmove: for LVM2's mirror of it */
@@ -58,6 +59,7 @@ struct volume_lv_private {
 	const char *shown_type;    /* where it is not that of the segments, else NULL */
 	bool origin;               /* of snapshots */
 	bool judged, judging;      /* while `supported` is found out */
+	bool looped;               /* it lies on itself, or on one that does */
 	struct lvm_active *active; /* or NULL */
 	struct lvm_moving *moving; /* of a pvmove: the step that runs (move.h), or NULL */
 	struct lvm_strings status, flags;
@@ -91,6 +93,7 @@ struct volume_group_private {
 };
 
 struct lvm_active;
+struct lvm_mirror;
 struct lvm_mover;
 struct lvm_moving;
 struct lvm_raid;

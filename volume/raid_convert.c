@@ -27,6 +27,7 @@
 #include "util/bytes.h"
 #include "util/error.h"
 #include "volume/active.h"
+#include "volume/mirror.h"
 #include "volume/raid_change.h"
 
 /* ---- Whether it may be ---- */
@@ -34,10 +35,10 @@
 static int check_synced(const struct conversion *c)
 {
 	const struct lvm_strings *status = &c->lv->private->status;
-	bool fewer = c->plan.count <= c->old->area_count && c->plan.keep_metas;
+	const struct lvm_raid *raid = c->old->private->raid;
+	bool fewer = c->plan.count <= c->old_images && (c->plan.keep_metas || !raid);
 
-	if (!lvm_strings_contain(status, "NOTSYNCED") || fewer ||
-	    !c->old->private->raid->kind->level)
+	if (!lvm_strings_contain(status, "NOTSYNCED") || fewer || (raid && !raid->kind->level))
 		return 0;
 	return error_set(c->error, -EBUSY,
 			 "%s/%s: was made with --nosync, so that its images need not agree",
@@ -57,6 +58,33 @@ static bool has_image(const struct raid_status *status, const struct volume_grou
 			return member->state == RAID_MEMBER_IN_SYNC;
 	}
 	return false;
+}
+
+/* Of a mirror: what its log says of its legs. Where they do not agree the first has all data, and the others get them anew. */
+static int judge_legs(struct conversion *c)
+{
+	struct lvm_mirror_map map;
+	bool first = false, agree;
+	int rc = lvm_mirror_map_read(c->group, c->lv, &map, c->error);
+
+	agree = map.in_sync == map.regions;
+	lvm_mirror_map_free(&map);
+	if (rc || agree)
+		return rc;
+	for (unsigned i = 0; i < c->plan.count; i++) {
+		struct convert_place *place = &c->plan.places[i];
+
+		first |= !place->from;
+		if (place->from > 0)
+			place->filled = false;
+	}
+	if (first)
+		return 0;
+	error_set(
+		c->error, -EBUSY,
+		"%s/%s: its first leg, %s, is to go, and no log says that the others have the same",
+		c->group->name, c->lv->name, c->old->areas[0].lv->name);
+	return error_advise(c->error, "make it raid1 with all of them first");
 }
 
 /* What stays must have all data, by what the array says of itself. */
@@ -92,9 +120,13 @@ static int check_whole(const struct conversion *c)
 
 static int check_images(const struct conversion *c)
 {
-	for (unsigned i = 0; c->old && i < c->old->area_count; i++) {
+	for (unsigned i = 0; c->old && i < c->old_images; i++) {
 		const struct volume_lv *image = c->old->areas[i].lv;
 
+		if (c->old->private->mirror && image->extent_count != c->lv->extent_count)
+			return error_set(c->error, -EOPNOTSUPP,
+					 "%s/%s: has %u extents, the mirror has %u", c->group->name,
+					 image->name, image->extent_count, c->lv->extent_count);
 		for (unsigned k = 0; k < image->segment_count; k++)
 			if (image->segments[k].area_count != 1 || !image->segments[k].areas->pv)
 				return error_set(c->error, -EOPNOTSUPP,
@@ -214,12 +246,16 @@ static int check_wish(const struct conversion *c)
 /* An array is in use meanwhile, and says whether it is whole. */
 static int carry_out(struct conversion *c)
 {
+	const struct volume_segment *mirror = lvm_lv_mirror(c->lv);
 	int rc;
 
-	c->old = lvm_lv_raid(c->lv);
+	c->old = mirror ? mirror : lvm_lv_raid(c->lv);
+	c->old_images = mirror ? mirror->private->mirror->legs : c->old ? c->old->area_count : 0;
 	lvm_convert_set_sizes(c);
 	rc = check_wish(c);
-	if (!rc)
+	if (!rc && mirror)
+		rc = judge_legs(c);
+	if (!rc && !mirror)
 		rc = lvm_active_open(c->group, c->lv, true, &c->block, c->error);
 	if (!rc)
 		rc = check_whole(c);
@@ -231,7 +267,8 @@ static int carry_out(struct conversion *c)
 /* Superblocks of what is there now, and no image is told to be filled that they say it of. */
 static int settle(struct conversion *c)
 {
-	struct raid_array *array = lvm_active_raid(c->lv);
+	/* Nobody writes to what was a mirror. */
+	struct raid_array *array = c->block ? lvm_active_raid(c->lv) : NULL;
 	int rc = array ? raid_write_superblocks(array, c->error) : 0;
 
 	return rc || !lvm_lv_raid(c->lv) ? rc : lvm_raid_clear_rebuild(c->group, c->lv, c->error);

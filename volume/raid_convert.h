@@ -50,7 +50,8 @@ struct conversion {
 	struct volume_lv *lv;
 	struct convert_plan plan;
 	struct lvm_raid raid;               /* what it will be */
-	const struct volume_segment *old;   /* of an array, or NULL */
+	const struct volume_segment *old;   /* of an array or a mirror, or NULL */
+	unsigned old_images;                /* what follows these areas is a mirror's log */
 	struct volume_lv **images, **metas; /* by place, of what will be */
 	struct allocate_place *meta_places; /* of new metadata volumes beside images that stay */
 	struct allocate_result fresh;       /* of new images */

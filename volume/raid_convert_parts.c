@@ -8,6 +8,7 @@
 #include "block/block.h"
 #include "util/bytes.h"
 #include "util/error.h"
+#include "volume/mirror.h"
 #include "volume/raid_convert.h"
 
 /* ---- Room ---- */
@@ -99,7 +100,8 @@ void lvm_convert_set_sizes(struct conversion *c)
 	if (!kind)
 		return;
 	if (!region && c->old)
-		region = c->old->private->raid->region;
+		region = c->old->private->mirror ? c->old->private->mirror->region
+						 : c->old->private->raid->region;
 	region = lvm_raid_region(c->group, region, c->lv->extent_count);
 	c->raid = (struct lvm_raid){ .kind = kind, .region = region, .copies = 2 };
 	c->meta_extents = !strcmp(kind->name, "raid0")
@@ -239,7 +241,9 @@ static int drop_old(struct conversion *c)
 {
 	int rc = 0;
 
-	for (unsigned i = 0; !rc && c->old && i < c->old->area_count; i++) {
+	if (c->old && c->old_images < c->old->area_count)
+		rc = lvm_mirror_drop(&c->change, c->old->areas[c->old_images].lv);
+	for (unsigned i = 0; !rc && c->old && i < c->old_images; i++) {
 		if ((int)i == c->plan.split)
 			rc = split(c, c->old->areas[i].lv);
 		else if (image_goes(c, i))

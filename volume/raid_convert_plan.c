@@ -15,6 +15,7 @@
 #include "raid/dm_raid.h"
 #include "util/bytes.h"
 #include "util/error.h"
+#include "volume/mirror.h"
 #include "volume/raid_convert.h"
 
 #define STRIPE_USUAL (64u << 10)
@@ -24,7 +25,8 @@ struct source {
 	const struct volume_group *group;
 	const struct volume_lv *lv;
 	const struct volume_segment *segment; /* of an array, or the first of a plain one */
-	const struct lvm_raid_kind *kind;     /* NULL: plain */
+	const struct lvm_raid_kind *kind;     /* NULL: plain, or a mirror */
+	bool mirror;
 	unsigned count;
 	int data[DM_RAID_DEVICES]; /* places with data, in order, where parity has disks of its own */
 	unsigned data_count;       /* 0: it has not */
@@ -60,10 +62,10 @@ static void find_data(struct source *source)
 	unsigned n = source->count;
 
 	source->parity = source->second = CONVERT_NEW;
-	if (!kind || !kind->level) {
-		take_data(source, 0, n, 1);
-	} else if (kind->level == 1) {
+	if (source->mirror || (kind && kind->level == 1)) {
 		take_data(source, 0, 1, 1);
+	} else if (!kind || !kind->level) {
+		take_data(source, 0, n, 1);
 	} else if (RAID4(kind)) {
 		take_data(source, 1, n - 1, 1);
 		source->parity = 0;
@@ -84,10 +86,13 @@ static int find_source(struct source *source, struct error *error)
 	const struct volume_lv *lv = source->lv;
 	const struct volume_segment *segment = lvm_lv_raid(lv);
 
+	const struct volume_segment *mirror = lvm_lv_mirror(lv);
+
 	source->segment = segment ? segment : lv->segments;
 	source->kind = segment ? segment->private->raid->kind : NULL;
-	source->count = source->segment->area_count;
-	for (unsigned i = 0; !segment && i < lv->segment_count; i++)
+	source->mirror = mirror;
+	source->count = mirror ? mirror->private->mirror->legs : source->segment->area_count;
+	for (unsigned i = 0; !segment && !mirror && i < lv->segment_count; i++)
 		if (lv->segments[i].area_count != source->count ||
 		    lv->segments[i].stripe_size != source->segment->stripe_size)
 			return error_set(
@@ -266,7 +271,7 @@ static int put_mirrors(struct convert_planning *planning, unsigned images)
 				 "%s/%s: its type is %s; only linear volumes and raid1 get another "
 				 "number of mirrors",
 				 source->group->name, source->lv->name, volume_lv_type(source->lv));
-	if (!source->kind && source->count > 1) {
+	if (!source->kind && !source->mirror && source->count > 1) {
 		error_set(planning->error, -EOPNOTSUPP, "%s/%s: is striped, and raid1 is not",
 			  source->group->name, source->lv->name);
 		return error_advise(planning->error, "raid10 has both: --type raid10");
@@ -381,11 +386,12 @@ static int plan_type(struct convert_planning *planning, const char *name)
 	if (!strcmp(name, "linear") || (to && to->level == 1)) {
 		unsigned images = plain                     ? 1
 				  : planning->wish->mirrors ? planning->wish->mirrors + 1
-				  : source->kind && source->kind->level == 1 ? source->count
-									     : 2;
+				  : source->mirror || (source->kind && source->kind->level == 1)
+					  ? source->count
+					  : 2;
 
 		if (!is_mirror_like(source->kind, source->count) || source->kind->level == 1)
-			return images == source->count && !source->kind == plain
+			return images == source->count && !source->mirror && !source->kind == plain
 				       ? already(planning)
 				       : put_mirrors(planning, images);
 	}
@@ -393,7 +399,7 @@ static int plan_type(struct convert_planning *planning, const char *name)
 		return error_set(planning->error, -EINVAL, "%s/%s: %s has not %u mirrors",
 				 source->group->name, source->lv->name, name,
 				 planning->wish->mirrors);
-	if (to == source->kind)
+	if (to == source->kind && !source->mirror)
 		return already(planning);
 	planning->plan->kind = to;
 	if (!put_places(planning, to))
@@ -406,6 +412,25 @@ static int plan_type(struct convert_planning *planning, const char *name)
 	if (!to && (planning->plan->count > 1) != !strcmp(name, "striped"))
 		return refuse(planning, name);
 	return 0;
+}
+
+/* A number without a type. */
+static int plan_mirrors(struct convert_planning *planning, unsigned images)
+{
+	const struct source *source = &planning->source;
+
+	if (source->mirror && images > 1) {
+		error_set(planning->error, -EOPNOTSUPP,
+			  "%s/%s: its type is mirror, lvm2's older one, which gets no other number "
+			  "of "
+			  "mirrors",
+			  source->group->name, source->lv->name);
+		return error_advise(planning->error, "as raid1 it does: --type raid1 --mirrors %u",
+				    images - 1);
+	}
+	return images == source->count && (!source->kind || source->kind->level == 1)
+		       ? already(planning)
+		       : put_mirrors(planning, images);
 }
 
 static int plan_split(struct convert_planning *planning)
@@ -442,10 +467,7 @@ int lvm_convert_plan(const struct volume_group *group, const struct volume_lv *l
 	else if (!rc && wish->type)
 		rc = plan_type(&planning, wish->type);
 	else if (!rc)
-		rc = wish->mirrors + 1 == planning.source.count &&
-				     (!planning.source.kind || planning.source.kind->level == 1)
-			     ? already(&planning)
-			     : put_mirrors(&planning, wish->mirrors + 1);
+		rc = plan_mirrors(&planning, wish->mirrors + 1);
 	if (!wish->split_name)
 		plan->split = CONVERT_NEW;
 	if (!rc && plan->count > DM_RAID_DEVICES)

@@ -19,6 +19,7 @@
 #include "raid/raid.h"
 #include "util/error.h"
 #include "volume/active.h"
+#include "volume/mirror.h"
 #include "volume/raid_change.h"
 #include "volume/volume_raid.h"
 
@@ -39,7 +40,16 @@ bool volume_lv_is_raid(const struct volume_lv *lv)
 
 bool volume_lv_degraded(const struct volume_lv *lv)
 {
+	const struct volume_segment *mirror = lv->supported ? lvm_lv_mirror(lv) : NULL;
+
+	if (lv->partial && mirror)
+		return lvm_mirror_may_survive(mirror, 0);
 	return lv->partial && volume_lv_is_raid(lv) && lvm_raid_survives(lvm_lv_raid(lv));
+}
+
+bool volume_lv_reads_only(const struct volume_lv *lv)
+{
+	return lvm_lv_mirror(lv);
 }
 
 struct raid_array *volume_lv_array(const struct volume_lv *lv)

@@ -13,6 +13,7 @@
 #include "volume/change.h"
 #include "volume/commit.h"
 #include "volume/lvm_io.h"
+#include "volume/mirror.h"
 #include "volume/raid_change.h"
 #include "volume/volume_raid.h"
 
@@ -212,6 +213,11 @@ static int check_only_missing(const struct volume_group *group, struct error *er
 	return 0;
 }
 
+static bool has_parts(const struct volume_lv *lv)
+{
+	return lvm_lv_raid(lv) || lvm_lv_mirror(lv);
+}
+
 /* Volumes that lie on what is missing are gone; parts of others are not taken out of these. */
 static int drop_partial(struct change *change, bool volumes_too, struct error *error)
 {
@@ -222,7 +228,7 @@ static int drop_partial(struct change *change, bool volumes_too, struct error *e
 		const struct volume_lv *dependent = lvm_lv_dependent(group, lv);
 
 		/* A part goes with its array. */
-		if (!lv->partial || (!lv->visible && dependent && lvm_lv_raid(dependent))) {
+		if (!lv->partial || (!lv->visible && dependent && has_parts(dependent))) {
 			i++;
 			continue;
 		}
@@ -247,7 +253,7 @@ static int drop_partial(struct change *change, bool volumes_too, struct error *e
 					 dependent ? dependent->name : volume_lv_type(lv));
 		if (change_check_closed(group, lv, error))
 			return -EBUSY;
-		if (lvm_lv_raid(lv) ? lvm_raid_drop(change, lv) : change_drop_lv(change, lv))
+		if (lvm_lv_raid(lv) ? lvm_raid_drop(change, lv) : lvm_mirror_drop(change, lv))
 			return change_no_memory(group, error);
 		i = 0;
 	}

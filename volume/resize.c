@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "util/error.h"
+#include "volume/mirror.h"
 #include "volume/raid_change.h"
 
 /* Cuts segments to `extents`, in a new array. */
@@ -98,6 +99,15 @@ int volume_lv_resize(struct volume_group *group, const char *name, uint64_t size
 	rc = change_find_lv_or_raid(group, name, &lv, error);
 	if (rc)
 		return rc;
+	if (lvm_lv_mirror(lv)) {
+		error_set(error, -EOPNOTSUPP,
+			  "%s/%s: its type is mirror, lvm2's older one, which gets no other size "
+			  "here",
+			  group->name, lv->name);
+		return error_advise(error,
+				    "`tenon lv convert %s/%s --type raid1` makes of it what does",
+				    group->name, lv->name);
+	}
 	old = lv->extent_count;
 	if (change_keep_lv(&change, lv))
 		return change_no_memory(group, error);

@@ -8,7 +8,7 @@
  * LVM2 has at most one such segment mirrored at a time (lib/mirror/mirrored.c), and so have we: while a mover works on it
  * (move.h), its table has the mover's block, which writes to both. Without one, area 0 is all there is to it.
  *
- * Mirrors without extents_moved are an older type of volumes, which is kept and not operated.
+ * Mirrors without extents_moved are an older type of volumes: mirror.h.
  */
 #include <errno.h>
 #include <string.h>
@@ -17,17 +17,12 @@
 #include "util/bytes.h"
 #include "util/error.h"
 #include "volume/active.h"
+#include "volume/mirror.h"
 #include "volume/move.h"
 #include "volume/segment.h"
 
 static const char *const keys[] = { "start_extent",  "extent_count", "type",    "mirror_count",
 				    "extents_moved", "region_size",  "mirrors", NULL };
-
-static const struct lvm_segment_type kept_mirror = { .name = "mirror",
-						     .attribute = 'm',
-						     .import = lvm_kept_import,
-						     .export = lvm_kept_export,
-						     .used = lvm_kept_used };
 
 static int import_area(const struct lvm_segment_reader *from, const struct lvm_config_node *mirrors,
 		       unsigned number, uint32_t extents, struct volume_area *area)
@@ -59,8 +54,8 @@ static int mirror_import(const struct lvm_segment_reader *from,
 	int rc;
 
 	if (!lvm_config_find(section->child, "extents_moved")) {
-		segment->private->type = &kept_mirror;
-		return lvm_kept_import(from, section, segment);
+		segment->private->type = &lvm_segment_mirror;
+		return lvm_segment_mirror.import(from, section, segment);
 	}
 	rc = lvm_read_integer(reader, section, "mirror_count", false, UINT32_MAX, &count);
 	if (!rc)

@@ -8,6 +8,7 @@
 #include "raid/dm_raid.h"
 #include "util/bytes.h"
 #include "volume/active_raid.h"
+#include "volume/mirror.h"
 
 #define SECTOR 512
 
@@ -80,8 +81,15 @@ const struct volume_segment *lvm_lv_raid(const struct volume_lv *lv)
 		       : NULL;
 }
 
-bool lvm_raid_part_lost(const struct volume_lv *part)
+/* Metadata may say that a volume lies on itself. */
+static bool part_lost(const struct volume_lv *part, unsigned depth)
 {
+	const struct volume_segment *mirror = lvm_lv_mirror(part);
+
+	if (depth > LVM_STACKED_MAX || !part->private->judged || part->private->looped)
+		return false;
+	if (mirror)
+		return !lvm_mirror_may_survive(mirror, depth + 1);
 	for (unsigned i = 0; i < part->segment_count; i++) {
 		const struct volume_segment *segment = &part->segments[i];
 
@@ -91,10 +99,30 @@ bool lvm_raid_part_lost(const struct volume_lv *part)
 			const struct volume_area *area = &segment->areas[k];
 
 			if (area->pv ? !lvm_pv_usable(area->pv)
-				     : area->lv && lvm_raid_part_lost(area->lv))
+				     : area->lv && part_lost(area->lv, depth + 1))
 				return true;
 		}
 	}
+	return false;
+}
+
+bool lvm_raid_part_lost(const struct volume_lv *part)
+{
+	return part_lost(part, 0);
+}
+
+bool lvm_mirror_may_survive(const struct volume_segment *segment, unsigned depth)
+{
+	const struct lvm_mirror *mirror = segment->private->mirror;
+
+	if (segment->areas[0].lv && !part_lost(segment->areas[0].lv, depth))
+		return true;
+	if (!mirror->log || !segment->areas[mirror->legs].lv ||
+	    part_lost(segment->areas[mirror->legs].lv, depth))
+		return false;
+	for (unsigned i = 1; i < mirror->legs; i++)
+		if (segment->areas[i].lv && !part_lost(segment->areas[i].lv, depth))
+			return true;
 	return false;
 }
 

@@ -16,6 +16,9 @@
 
 #include "volume/segment.h"
 
+/* Volumes on volumes: fits a fiber's stack, and what block requests note. */
+#define LVM_STACKED_MAX 8u
+
 /* One of lvm2's types. */
 struct lvm_raid_kind {
 	const char *name;

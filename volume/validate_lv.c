@@ -65,6 +65,16 @@ static int check_raid(const struct volume_group *group, const struct volume_lv *
 	return rc;
 }
 
+static int check_mirror(const struct volume_group *group, const struct volume_lv *lv,
+			const struct volume_segment *segment, struct error *error)
+{
+	int rc = 0;
+
+	for (unsigned i = 0; !rc && i < segment->area_count; i++)
+		rc = check_part(group, lv, segment->areas[i].lv, error);
+	return rc;
+}
+
 int lvm_lv_validate(const struct volume_group *group, const struct volume_lv *lv,
 		    struct error *error)
 {
@@ -74,6 +84,8 @@ int lvm_lv_validate(const struct volume_group *group, const struct volume_lv *lv
 		const struct volume_segment *segment = &lv->segments[i];
 
 		rc = check_areas(group, lv, segment, error);
+		if (!rc && segment->private->mirror)
+			rc = check_mirror(group, lv, segment, error);
 		if (!rc && segment->private->raid && segment->area_count)
 			rc = check_raid(group, lv, segment, error);
 	}

@@ -81,8 +81,9 @@ json 'len(d) == 5' vg list
 json 'len(d) == 10' pv list
 json 'len([l for l in d if l["vg"] == "types"]) == 3' lv list
 for i in 0 1 2 3 4 5 6; do does pv check k/d$i.img; done
-reads k ring/first.volume ring/second-volume tiny/o_d+d tiny/stripes types/plain upper-group/on-md part/here part/there part/across
-refused 'types/mir.*mirror' copy types/mir out
+reads k ring/first.volume ring/second-volume tiny/o_d+d tiny/stripes types/plain types/mir upper-group/on-md part/here part/there part/across
+head -c 4096 /dev/zero >out
+refused 'types/mir: opens for reading only' copy out types/mir
 for i in 7 8; do
 	(TENON_DEVICES=$WORK/k/d$i.img reads k upper-group/on-md; exit $failed) || problem "on the array without the other of 7 and 8"
 done

@@ -2,26 +2,29 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # LVM's RAID volumes as lvm2 and dm-raid leave them when something happens: power cut in the first resync, while they are written, in the
 # middle of a repair; never synchronized; a PV that slept through writes; two PVs gone. tenon starts those that dm-raid starts, reads the
-# same, brings all images into line, and dm-raid finds no difference then.
+# same, brings all images into line, and dm-raid finds no difference then. Beside them mirrors of the older type, which dm-mirror left in sync, half
+# copied and half written, with logs of all kinds: tenon reads what their first leg has, without it what the log vouches for, and makes of
+# them what lvm2 takes.
 # timeout: 900
 . "$(dirname "$0")/rig.sh"
 set -eu
 rig_begin
 cd "$WORK"
-modules="raid456 raid1 raid10 raid0 dm-raid"
+modules="raid456 raid1 raid10 raid0 dm-raid dm-mirror"
 digest() { md5sum | cut -d ' ' -f 1; }
 try() { "$TENON" "$@" >log 2>&1 || { cat log; rig_fail "'$*'"; }; }
 boot() {
 	local name=$1 disk disks=()
 	shift
 	for disk; do disks+=(--disk $disk); done
-	rig_boot uml --deadline 300 --name $name "${disks[@]}" --with lvm2 --modules "$modules" --script $name.sh
+	rig_boot uml --deadline 300 --name $name "${disks[@]}" --with lvm2 --with dmsetup --modules "$modules" --script $name.sh
 	result=$(rig_results $name)
 }
 # same FILE NAME TEXT: the volume reads as FILE says.
 same() { [ "$("$TENON" copy $2 - 2>log | digest)" = "$(sed -n "s,^$2 ,,p" $1)" ] || { cat log; rig_fail "$2 reads otherwise $3"; }; }
 truncate -s 64M p0 p1 p2 p3 p4
 truncate -s 32M h0 h1 h2 h3 h4 h5 h6
+truncate -s 128M m0 m1 m2
 cat >made.sh <<'GUEST'
 	set -e
 	set -- $DISKS
@@ -56,15 +59,72 @@ cat >made.sh <<'GUEST'
 		dd if=/dev/vg/$name of=/run/$name bs=64K count=32 2>/dev/null
 		(while :; do dd if=/run/$name of=/dev/vg/$name bs=4K conv=notrunc oflag=direct 2>/dev/null; done) &
 	done
+	shift 12
+	echo 1 >/sys/module/dm_mirror/parameters/raid1_resync_throttle
+	lvm <<-COMMANDS >/dev/null
+		vgcreate -s 1M old $1 $2 $3
+		lvcreate -y --type mirror -m 1 --mirrorlog disk -L 4M -n mdisk old
+		lvcreate -y --type mirror -m 1 --mirrorlog disk -R 64k -L 4M -n mdirty old
+		lvcreate -y --type mirror -m 1 --mirrorlog core -L 4M -n mcore old
+		lvcreate -y --type mirror -m 2 --alloc anywhere --mirrorlog disk -L 4M -n mthree old
+		lvcreate -y --type mirror -m 1 --alloc anywhere --mirrorlog mirrored --config global/support_mirrored_mirror_log=1 -L 4M -n mlogs old
+		lvcreate -y --type mirror -m 1 --mirrorlog disk --nosync -L 4M -n msame old
+	COMMANDS
+	for name in mdisk mdirty mcore mthree mlogs msame; do dd if=/dev/urandom of=/dev/old/$name bs=64K conv=fsync 2>/dev/null || :; done
+	until ! lvs --noheadings -o sync_percent old | grep -qv 100.00; do sleep 0.1; done
+	# One that is copied no further: what is written to its end is on one leg.
+	lvcreate -y --type mirror -m 1 --mirrorlog disk -L 96M -n mhalf old
+	dmsetup suspend --noflush --nolockfs old-mhalf_mimage_1
+	dd if=/dev/urandom of=/dev/old/mhalf bs=64K count=16 seek=1520 oflag=direct conv=notrunc 2>/dev/null
+	for name in $(lvs --noheadings -o lv_name old); do echo "old/$name $(md5sum </dev/old/$name | cut -d ' ' -f 1)" >>/result/mirrors; done
+	lvs -a --noheadings -o lv_name,attr old | tr -d '[]' >/result/attributes
+	# Writes that do not end, with what is there anyway: their regions stay marked.
+	dd if=/dev/old/mdirty of=/run/mdirty bs=64K 2>/dev/null
+	dmsetup suspend old-mdirty_mimage_1
+	dd if=/run/mdirty of=/dev/old/mdirty bs=64K count=4 conv=notrunc oflag=direct 2>/dev/null &
 	sleep 1
 GUEST
-boot made p0 p1 p2 p3 p4 h0 h1 h2 h3 h4 h5 h6
+boot made p0 p1 p2 p3 p4 h0 h1 h2 h3 h4 h5 h6 m0 m1 m2
 cp "$result/digests" made.txt
 export TENON_DEVICES=$WORK/p?:$WORK/h?
 before=$(cat p? h? | digest)
 while read -r name _; do same made.txt $name whole; done <made.txt
 [ "$(cat p? h? | digest)" = "$before" ] || rig_fail "who only reads has written"
 mkdir away
+# The older mirrors: whole, without their first leg, without the second.
+sort "$result/mirrors" >mirrors.txt
+before=$(cat m? | digest)
+mirrored() { TENON_DEVICES=$WORK/m? "$@"; }
+while read -r name _; do mirrored same mirrors.txt $name whole; done <mirrors.txt
+[ "$(cat m? | digest)" = "$before" ] || rig_fail "who only reads mirrors has written"
+# In these lvs has what is in use, too.
+TENON_DEVICES=$WORK/m? "$TENON" lv list old --all --json >listed 2>log || { cat log; rig_fail "mirrors are not listed"; }
+python3 - listed "$result/attributes" <<'CHECK' || rig_fail "attributes of mirrors"
+import json, sys
+ours = {row["name"]: row["attributes"] for row in json.load(open(sys.argv[1]))}
+for line in open(sys.argv[2]):
+    name, theirs = line.split()
+    theirs = theirs[:4] + "--" + theirs[6:]
+    if ours[name].lower() != theirs.lower() or (ours[name][0] != theirs[0] and "half" not in name): exit(f"{name}: {ours[name]}, lvs says {theirs}")
+CHECK
+mv m1 away
+for name in mdisk mdirty mcore mhalf; do mirrored same mirrors.txt old/$name "without the second leg"; done
+mv away/m1 .
+mv m0 away
+for name in mdisk msame; do mirrored same mirrors.txt old/$name "without the first leg"; done
+for name in mdirty mcore mhalf; do
+	! mirrored "$TENON" copy old/$name - >out 2>log && grep -q 'its first leg is lost' log || { cat log; rig_fail "$name is read, and nobody knows what it holds"; }
+done
+grep -Eq 'says of [1-4]?[0-9] of 48 regions' log || { cat log; rig_fail "the log of a mirror that was being copied"; }
+mv away/m0 .
+for become in "mdisk --type raid1" "mdirty --type raid1" "mhalf --type raid1" "mthree --type raid1 --mirrors 1" "mlogs --type linear"; do
+	# shellcheck disable=SC2086
+	mirrored try lv convert old/$become
+	mirrored same mirrors.txt old/${become%% *} "as ${become#* }"
+done
+mirrored try lv rename old/mcore mkept
+sed -i s/mcore/mkept/ mirrors.txt
+mirrored same mirrors.txt old/mkept renamed
 mv p1 h1 away
 : >refused
 while read -r name _; do
@@ -129,15 +189,33 @@ for name in $(cut -d ' ' -f 1 made.txt | grep vg/); do try lv repair $name; done
 cat >judge.sh <<'GUEST'
 	set -e
 	lvchange --minrecoveryrate 1m --maxrecoveryrate 1g vg half
-	vgchange -ay
-	names=$(lvs --noheadings -o vg_name,lv_name --separator /)
+	vgchange -ay vg half
+	names=$(lvs --noheadings -o vg_name,lv_name --separator / vg half)
 	for name in $names; do echo "$name $(md5sum </dev/$name | cut -d ' ' -f 1)" >>/result/digests; done
-	lvs --noheadings -o sync_percent,lv_health_status | grep -v '100.00 *$' && exit 1
+	lvs --noheadings -o sync_percent,lv_health_status vg half | grep -v '100.00 *$' && exit 1
 	lvchange --syncaction check $names
-	until ! lvs --noheadings -o raid_sync_action | grep -qv idle; do sleep 0.1; done
-	lvs --noheadings --separator ' ' -o lv_name,raid_mismatch_count >/result/mismatches
+	until ! lvs --noheadings -o raid_sync_action vg half | grep -qv idle; do sleep 0.1; done
+	lvs --noheadings --separator ' ' -o lv_name,raid_mismatch_count vg half >/result/mismatches
+	vgchange -ay old
+	raids=$(lvs --noheadings -o vg_name,lv_name --separator / -S segtype=raid1 old)
+	until ! lvs --noheadings -o sync_percent,lv_health_status $raids | grep -qv '100.00 *$'; do sleep 0.1; done
+	lvchange --syncaction check $raids
+	until ! lvs --noheadings -o raid_sync_action $raids | grep -qv idle; do sleep 0.1; done
+	lvs --noheadings --separator ' ' -o lv_name,raid_mismatch_count $raids >>/result/mismatches
+	lvs --noheadings --separator ' ' -o lv_name,segtype old | sort >/result/types
+	for name in $(lvs --noheadings -o lv_name old); do echo "old/$name $(md5sum </dev/old/$name | cut -d ' ' -f 1)" >>/result/mirrors; done
 GUEST
-boot judge p0 p1 p2 p3 p4 h0 h3 h4 h5 h6
+boot judge p0 p1 p2 p3 p4 h0 h3 h4 h5 h6 m0 m1 m2
 grep -v ' 0$' "$result/mismatches" && rig_fail "dm-raid finds differences"
 diff <({ cat after.txt; grep -Ff refused made.txt; } | sort) <(sort "$result/digests") || rig_fail "dm-raid reads otherwise what was brought into line"
+diff <(sort "$result/mirrors") <(sort mirrors.txt) || rig_fail "lvm2 reads otherwise what mirrors became"
+diff <(tr -s ' ' <"$result/types") - <<'TYPES' || rig_fail "mirrors have become something else for lvm2"
+ mdirty raid1
+ mdisk raid1
+ mhalf raid1
+ mkept mirror
+ mlogs linear
+ msame mirror
+ mthree raid1
+TYPES
 exit 0
