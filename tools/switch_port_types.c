@@ -183,6 +183,7 @@ static int datagram_add(struct vswitch *vswitch, const struct port_spec *spec, c
 {
 	struct endpoint local = spec->endpoint;
 	struct vswitch_datagram_options options = { .local = &local,
+						    .access = &sockets->access,
 						    .remote = &spec->remote,
 						    .config = &spec->config };
 	int rc = path ? endpoint_parse(&local, path, "udp", error) : 0;

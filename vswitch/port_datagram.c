@@ -12,13 +12,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "netdev/endpoint.h"
 #include "util/bytes.h"
 #include "util/cleanup.h"
 #include "util/error.h"
+#include "util/unix_socket.h"
 #include "vswitch/datagrams.h"
 #include "vswitch/port_datagram.h"
 #include "vswitch/switch.h"
@@ -29,10 +29,8 @@ struct port_datagram {
 	struct datagrams datagrams;
 	struct port_watch watch;
 	int in, out;
-	bool connected; /* `out`, to who was last at `remote` */
-	bool made;      /* the file of `local` */
-	dev_t device;
-	ino_t inode;
+	bool connected;              /* `out`, to who was last at `remote` */
+	struct unix_listener socket; /* a path's */
 };
 
 static struct port_datagram *datagram_of(struct port *port)
@@ -106,16 +104,13 @@ static void datagram_describe(struct port *port, char where[PORT_TEXT_MAX],
 static void datagram_destroy(struct port *port)
 {
 	struct port_datagram *datagram = datagram_of(port);
-	const char *path = datagram->local.address.local.sun_path;
-	struct stat status;
 
 	port_unwatch(&datagram->watch);
-	if (datagram->made && !lstat(path, &status) && status.st_dev == datagram->device &&
-	    status.st_ino == datagram->inode)
-		unlink(path);
 	if (datagram->out != datagram->in)
 		cleanup_close(&datagram->out);
-	cleanup_close(&datagram->in);
+	if (datagram->socket.fd < 0)
+		cleanup_close(&datagram->in);
+	unix_listener_close(&datagram->socket);
 	datagrams_destroy(&datagram->datagrams);
 	free(datagram);
 }
@@ -132,54 +127,23 @@ static const struct port_ops ops = {
 
 /* ---- Making it ---- */
 
-/* Whether somebody has the socket of that path. */
-static bool is_used(const struct endpoint *endpoint)
+static int bind_local(struct port_datagram *datagram, const struct unix_socket_access *access,
+		      struct error *error)
 {
-	CLEANUP_CLOSE int fd = endpoint_socket(endpoint, SOCK_DGRAM);
+	const char *path = datagram->local.address.local.sun_path;
+	int rc = unix_bind_datagram(&datagram->socket, path, access, error);
 
-	return fd >= 0 && (!connect(fd, &endpoint->address.any, endpoint->length) ||
-			   (errno != ECONNREFUSED && errno != ENOENT));
-}
-
-/* A file that nobody receives at any more is replaced. Mode 0600 from the start: bind() makes it as the socket is. */
-static int bind_local(struct port_datagram *datagram, struct error *error)
-{
-	const struct endpoint *local = &datagram->local;
-	const char *path = local->address.local.sun_path;
-	struct stat status;
-	int rc = 0;
-
-	datagram->in = endpoint_socket(local, SOCK_DGRAM);
-	if (datagram->in < 0)
-		rc = datagram->in;
-	if (!rc && !lstat(path, &status)) {
-		if (!S_ISSOCK(status.st_mode))
-			return error_set(error, -EEXIST,
-					 "%s: another kind of file is there, expected a socket or "
-					 "none",
-					 path);
-		if (is_used(local))
-			return error_set(error, -EADDRINUSE,
-					 "%s: somebody receives at that socket already", path);
-		unlink(path);
-	}
-	if (!rc &&
-	    (fchmod(datagram->in, 0600) || bind(datagram->in, &local->address.any, local->length)))
-		rc = -errno;
 	if (rc)
-		return error_set(error, rc, "%s: cannot make the socket: %s", path, error_name(rc));
-	if (!lstat(path, &status)) {
-		datagram->made = true;
-		datagram->device = status.st_dev;
-		datagram->inode = status.st_ino;
-	}
-	datagram->out = endpoint_socket(local, SOCK_DGRAM);
+		return rc;
+	datagram->in = datagram->socket.fd;
+	datagram->out = endpoint_socket(&datagram->local, SOCK_DGRAM);
 	return datagram->out < 0 ? error_set(error, datagram->out, "%s: cannot make a socket: %s",
 					     path, error_name(datagram->out))
 				 : 0;
 }
 
-static int make_sockets(struct port_datagram *datagram, struct error *error)
+static int make_sockets(struct port_datagram *datagram, const struct unix_socket_access *access,
+			struct error *error)
 {
 	if (endpoint_is_local(&datagram->local) != endpoint_is_local(&datagram->remote) ||
 	    datagram->local.address.any.sa_family != datagram->remote.address.any.sa_family)
@@ -187,7 +151,7 @@ static int make_sockets(struct port_datagram *datagram, struct error *error)
 				 "addresses %s and %s: expected both of one kind, paths or UDP",
 				 datagram->local.text, datagram->remote.text);
 	if (endpoint_is_local(&datagram->local))
-		return bind_local(datagram, error);
+		return bind_local(datagram, access, error);
 	datagram->in = datagram->out = endpoint_listen(&datagram->local, SOCK_DGRAM, error);
 	if (datagram->in < 0)
 		return datagram->in;
@@ -207,14 +171,14 @@ int vswitch_add_port_datagram(struct vswitch *vswitch, const char *name,
 	if (!datagram)
 		return error_set(error, -ENOMEM, "port %s: out of memory", name);
 	datagram->port.ops = &ops;
-	datagram->watch.fd = datagram->in = datagram->out = -1;
+	datagram->watch.fd = datagram->in = datagram->out = datagram->socket.fd = -1;
 	datagram->local = *options->local;
 	datagram->remote = *options->remote;
 	rc = datagrams_create(&datagram->datagrams);
 	if (rc)
 		error_set(error, rc, "out of memory");
 	else
-		rc = make_sockets(datagram, error);
+		rc = make_sockets(datagram, options->access, error);
 	if (rc < 0) {
 		datagram_destroy(&datagram->port);
 		error_prefix(error, "port %s", name);

@@ -6,14 +6,16 @@
 struct endpoint;
 struct error;
 struct port_config;
+struct unix_socket_access;
 struct vswitch;
 
 struct vswitch_datagram_options {
-	const struct endpoint *local, *remote; /* of SOCK_DGRAM, both of one kind */
-	const struct port_config *config;      /* NULL: nothing was decided */
+	const struct endpoint *local, *remote;   /* of SOCK_DGRAM, both of one kind */
+	const struct unix_socket_access *access; /* who may send to a local path; NULL: this user */
+	const struct port_config *config;        /* NULL: nothing was decided */
 };
 
-/* The file of a local path has mode 0600. -EINVAL, -EADDRINUSE, -EEXIST (another kind of file), or bind()'s. */
+/* -EINVAL, or as unix_bind_datagram(). */
 int vswitch_add_port_datagram(struct vswitch *vswitch, const char *name,
 			      const struct vswitch_datagram_options *options, struct error *error);
 

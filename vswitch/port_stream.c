@@ -36,6 +36,11 @@
 #define IN_SIZE  (4 * 69632)
 #define RETRY_NS 1000000000ULL /* between two tries to connect */
 
+/* A TCP peer that answers nothing for 25 s is gone. */
+#define KEEP_IDLE_S     10
+#define KEEP_INTERVAL_S 5
+#define KEEP_PROBES     3
+
 struct port_stream {
 	struct port port;
 	struct port_ops ops;
@@ -98,12 +103,26 @@ static void stream_disconnect(struct port_stream *stream)
 		retry_later(stream);
 }
 
+/* A peer whose machine is gone says nothing: it is asked, and does not keep the place of the one that comes after it. */
+static void tune_tcp(int fd)
+{
+	int on = 1, idle = KEEP_IDLE_S, interval = KEEP_INTERVAL_S, probes = KEEP_PROBES;
+	unsigned patience = (KEEP_IDLE_S + KEEP_INTERVAL_S * KEEP_PROBES) * 1000;
+
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
+	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &patience, sizeof(patience));
+}
+
 static void stream_connected(struct port_stream *stream)
 {
-	int fd = stream->fd, on = 1;
+	int fd = stream->fd;
 
 	if (!endpoint_is_local(&stream->endpoint))
-		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+		tune_tcp(fd);
 	else
 		stream->port.peer = unix_socket_peer(fd);
 	stream->connecting = false;

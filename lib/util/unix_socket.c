@@ -130,14 +130,15 @@ static bool listener_ended(int fd)
 	       kill(peer.pid, 0) < 0 && errno == ESRCH;
 }
 
-/* Whether anybody listens there. A full backlog says that somebody does. */
-static bool answers(const struct sockaddr_un *address, bool *ended)
+/* Whether anybody has that socket. A full backlog says that somebody does, and so does one of another kind; who cannot look
+ * may not say that nobody does. */
+static bool answers(const struct sockaddr_un *address, int type, bool *ended)
 {
-	CLEANUP_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	CLEANUP_CLOSE int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	*ended = false;
 	if (fd < 0 || connect(fd, (const struct sockaddr *)address, sizeof(*address)) < 0)
-		return fd < 0 || errno == EAGAIN;
+		return fd < 0 || (errno != ECONNREFUSED && errno != ENOENT);
 	*ended = listener_ended(fd);
 	return true;
 }
@@ -147,11 +148,11 @@ static bool answers(const struct sockaddr_un *address, bool *ended)
  * io_uring keeps its sockets open until the kernel has cleaned up behind it, some milliseconds later. (Its
  * process being gone is not enough to replace the socket at once: a server may listen before it forks.)
  */
-static bool answers_for_good(const struct sockaddr_un *address)
+static bool answers_for_good(const struct sockaddr_un *address, int type)
 {
 	bool ended;
 
-	for (unsigned i = 0; answers(address, &ended); i++) {
+	for (unsigned i = 0; answers(address, type, &ended); i++) {
 		if (!ended || i == CLEAN_UP_MS / 10)
 			return true;
 		usleep(10000);
@@ -159,7 +160,7 @@ static bool answers_for_good(const struct sockaddr_un *address)
 	return false;
 }
 
-static int replace_stale(const struct sockaddr_un *address, struct error *error)
+static int replace_stale(const struct sockaddr_un *address, int type, struct error *error)
 {
 	const char *path = address->sun_path;
 	struct stat status;
@@ -174,7 +175,7 @@ static int replace_stale(const struct sockaddr_un *address, struct error *error)
 		error_advise(error, "give another path, or remove the file");
 		return rc;
 	}
-	if (answers_for_good(address)) {
+	if (answers_for_good(address, type)) {
 		rc = error_set(error, -EADDRINUSE, "%s: another server answers there", path);
 		error_advise(error, "stop that server, or give another path");
 		return rc;
@@ -212,13 +213,13 @@ static int bind_new(struct unix_listener *made, const struct sockaddr_un *addres
 }
 
 /* The caller closes `made`, also after a failure. */
-static int make_socket(struct unix_listener *made, const struct sockaddr_un *address,
+static int make_socket(struct unix_listener *made, const struct sockaddr_un *address, int type,
 		       struct error *error)
 {
 	const char *path = address->sun_path;
 	int rc;
 
-	made->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	made->fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	made->path = strdup(path);
 	/* Linux gives the socket file the mode of the socket itself: no moment with a wider one, and
 	 * no umask that other threads would see. */
@@ -226,7 +227,7 @@ static int make_socket(struct unix_listener *made, const struct sockaddr_un *add
 		return error_set(error, -errno, "%s: socket: %s", path, error_name(errno));
 	rc = bind_new(made, address);
 	if (rc == -EADDRINUSE) {
-		rc = replace_stale(address, error);
+		rc = replace_stale(address, type, error);
 		if (rc < 0)
 			return rc;
 		rc = bind_new(made, address);
@@ -291,12 +292,7 @@ static int lock_folder(const char *path, struct error *error)
 	return steal_fd(&fd);
 }
 
-int unix_listen(struct unix_listener *listener, const char *path, struct error *error)
-{
-	return unix_listen_for(listener, path, NULL, error);
-}
-
-int unix_listen_for(struct unix_listener *listener, const char *path,
+static int bind_for(struct unix_listener *listener, const char *path, int type,
 		    const struct unix_socket_access *access, struct error *error)
 {
 	struct unix_listener made = { .fd = -1 };
@@ -309,10 +305,10 @@ int unix_listen_for(struct unix_listener *listener, const char *path,
 	folder = lock_folder(path, error);
 	if (folder == -EBUSY)
 		return -EBUSY;
-	rc = make_socket(&made, &address, error);
+	rc = make_socket(&made, &address, type, error);
 	if (!rc && access)
 		rc = set_access(&made, access, error);
-	if (!rc && listen(made.fd, BACKLOG) < 0)
+	if (!rc && type == SOCK_STREAM && listen(made.fd, BACKLOG) < 0)
 		rc = error_set(error, -errno, "%s: cannot listen: %s", path, error_name(errno));
 	if (rc < 0) {
 		unix_listener_close(&made);
@@ -320,6 +316,23 @@ int unix_listen_for(struct unix_listener *listener, const char *path,
 	}
 	*listener = made;
 	return 0;
+}
+
+int unix_listen(struct unix_listener *listener, const char *path, struct error *error)
+{
+	return unix_listen_for(listener, path, NULL, error);
+}
+
+int unix_listen_for(struct unix_listener *listener, const char *path,
+		    const struct unix_socket_access *access, struct error *error)
+{
+	return bind_for(listener, path, SOCK_STREAM, access, error);
+}
+
+int unix_bind_datagram(struct unix_listener *listener, const char *path,
+		       const struct unix_socket_access *access, struct error *error)
+{
+	return bind_for(listener, path, SOCK_DGRAM, access, error);
 }
 
 void unix_listener_close(struct unix_listener *listener)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Unix stream sockets at a path: how every server of ours listens, and every client connects. */
+/* Unix sockets at a path: how every server of ours listens, and every client connects. */
 #ifndef TENON_UTIL_UNIX_SOCKET_H
 #define TENON_UTIL_UNIX_SOCKET_H
 
@@ -37,6 +37,10 @@ int unix_listen(struct unix_listener *listener, const char *path, struct error *
  * the user's. */
 int unix_listen_for(struct unix_listener *listener, const char *path,
 		    const struct unix_socket_access *access, struct error *error);
+
+/* The same of a datagram socket, which receives at once (but none before it has its group and mode). */
+int unix_bind_datagram(struct unix_listener *listener, const char *path,
+		       const struct unix_socket_access *access, struct error *error);
 
 /* What a person says: a mode in octal, "0660", that leaves its owner reading and writing; the name or
  * number of a group. -EINVAL, or -ENOENT for a group that is not known, with `error` set. */

@@ -14,6 +14,7 @@
 #include "netdev/endpoint.h"
 #include "util/bytes.h"
 #include "util/error.h"
+#include "util/unix_socket.h"
 #include "vswitch/internal.h"
 #include "vswitch/port_datagram.h"
 
@@ -221,5 +222,32 @@ static void test_what_is_refused(void)
 	vswitch_destroy(bed.vswitch);
 }
 
+/* Who else may send is as of the other sockets; and what listens there is not taken for nobody's, whatever its kind. */
+static void test_access(void)
+{
+	struct unix_socket_access access = { .mode = 0660 };
+	struct vswitch_datagram_options datagram = { .access = &access };
+	struct unix_listener listener, second;
+	struct error error = { 0 };
+	struct stat status;
+	char local[200];
+	struct bed bed;
+
+	snprintf(local, sizeof(local), "%s/shared", unit_directory());
+	CU_ASSERT_EQUAL_FATAL(unix_listen(&listener, local, &error), 0);
+	CU_ASSERT_EQUAL(bed_make(&bed, local, "/nowhere", &error), -EADDRINUSE);
+	CU_ASSERT_EQUAL(stat(local, &status), 0);
+	unix_listener_close(&listener);
+	datagram.local = &bed.local;
+	datagram.remote = &bed.remote;
+	CU_ASSERT_EQUAL(vswitch_add_port_datagram(bed.vswitch, "d", &datagram, &error), 0);
+	CU_ASSERT_EQUAL(stat(local, &status), 0);
+	CU_ASSERT_EQUAL(status.st_mode & 0777, 0660);
+	CU_ASSERT_EQUAL(unix_listen(&second, local, &error), -EADDRINUSE);
+	CU_ASSERT_EQUAL(stat(local, &status), 0);
+	vswitch_destroy(bed.vswitch);
+	CU_ASSERT_NOT_EQUAL(stat(local, &status), 0);
+}
+
 UNIT_MAIN("ports on datagram sockets", UNIT(test_paths), UNIT(test_a_peer_that_stops_reading),
-	  UNIT(test_udp), UNIT(test_what_is_refused))
+	  UNIT(test_udp), UNIT(test_what_is_refused), UNIT(test_access))
