@@ -71,6 +71,54 @@ int endpoint_parse(struct endpoint *endpoint, const char *text, const char *sche
 	return rc;
 }
 
+int endpoint_parse_udp(struct endpoint *endpoint, const char *text, uint16_t port,
+		       struct error *error)
+{
+	CLEANUP_FREE char *copy = NULL;
+	size_t length = strlen(text);
+	bool bare = strchr(text, ':') == strrchr(text, ':') ? !strchr(text, ':') : *text != '[';
+	const char *first = text, *last = text + length;
+
+	memset(endpoint, 0, sizeof(*endpoint));
+	snprintf(endpoint->text, sizeof(endpoint->text), "%s", text);
+	if (length > 2 && *text == '[' && last[-1] == ']') {
+		bare = true;
+		first++;
+		last--;
+	}
+	if (asprintf(&copy, bare && memchr(first, ':', length) ? "[%.*s]:%u" : "%.*s:%u",
+		     (int)(last - first), first, port) < 0)
+		return error_set(error, -ENOMEM, "out of memory");
+	if (!bare)
+		strcpy(copy, text);
+	if (*text && *text != ':' && parse_internet(endpoint, copy))
+		return 0;
+	return error_set(error, -EINVAL,
+			 "address \"%.60s\": expected a numeric address, also with a port, as in "
+			 "192.0.2.1, 192.0.2.1:%u, 2001:db8::1 or [2001:db8::1]:%u",
+			 text, port, port);
+}
+
+char *endpoint_host(const struct endpoint *endpoint, char text[INET6_ADDRSTRLEN])
+{
+	bool ipv6 = endpoint->address.any.sa_family == AF_INET6;
+	const void *address = ipv6 ? (const void *)&endpoint->address.in6.sin6_addr
+				   : (const void *)&endpoint->address.in.sin_addr;
+
+	if (!inet_ntop(ipv6 ? AF_INET6 : AF_INET, address, text, INET6_ADDRSTRLEN))
+		*text = '\0';
+	return text;
+}
+
+bool endpoint_same_host(const struct endpoint *a, const struct endpoint *b)
+{
+	if (a->address.any.sa_family != b->address.any.sa_family)
+		return false;
+	if (a->address.any.sa_family == AF_INET6)
+		return IN6_ARE_ADDR_EQUAL(&a->address.in6.sin6_addr, &b->address.in6.sin6_addr);
+	return a->address.in.sin_addr.s_addr == b->address.in.sin_addr.s_addr;
+}
+
 int endpoint_socket(const struct endpoint *endpoint, int type)
 {
 	int fd = socket(endpoint->address.any.sa_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);

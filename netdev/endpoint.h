@@ -31,6 +31,16 @@ struct endpoint {
 int endpoint_parse(struct endpoint *endpoint, const char *text, const char *scheme,
 		   struct error *error);
 
+/* Of UDP: "ADDRESS" or "ADDRESS:PORT", an IPv6 address with a port in brackets. -EINVAL with `error` set. */
+int endpoint_parse_udp(struct endpoint *endpoint, const char *text, uint16_t port,
+		       struct error *error);
+
+/* The address of one of AF_INET or AF_INET6, as text without its port. Returns `text`. */
+char *endpoint_host(const struct endpoint *endpoint, char text[INET6_ADDRSTRLEN]);
+
+/* Whether two are of one host, whatever their ports. */
+bool endpoint_same_host(const struct endpoint *a, const struct endpoint *b);
+
 static inline bool endpoint_is_local(const struct endpoint *endpoint)
 {
 	return endpoint->address.any.sa_family == AF_UNIX;

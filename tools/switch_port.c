@@ -16,13 +16,14 @@
 static void spec_free(struct port_spec *spec)
 {
 	free(spec->copy);
+	free(spec->tunnel);
 }
 
 /* What is no port at all is told of all that could be. */
 static int bad_spec(struct error *error, const struct port_type *type, const char *spec,
 		    const char *found)
 {
-	char forms[512] = "";
+	char forms[768] = "";
 	size_t used = 0;
 
 	for (const struct port_type *each = type ? type : port_types; each->name; each++) {
@@ -149,13 +150,17 @@ char *switch_port_from_root(const char *spec, struct error *error)
 	const char *path;
 	size_t length;
 	FILE *stream = open_memstream(&out, &length);
-	bool moved = false;
+	bool moved = false, has_paths = true;
 
 	if (stream && copy) {
 		if (strchr(copy, '='))
 			fprintf(stream, "%s=", strsep(&rest, "="));
 		for (bool is_type = true; (piece = strsep(&rest, ",")); is_type = false) {
-			path = relative_path(piece, is_type);
+			/* The remotes of these are hosts. */
+			if (is_type)
+				has_paths =
+					strncmp(piece, "vxlan", 5) && strncmp(piece, "geneve", 6);
+			path = has_paths ? relative_path(piece, is_type) : NULL;
 			moved |= path != NULL;
 			fprintf(stream, "%s%.*s%s%s%s", is_type ? "" : ",",
 				path ? (int)(path - piece) : 0, piece, path && here ? here : "",

@@ -4,6 +4,7 @@
  *
  *	switch_port.c		taking it apart, and what is the same for all types
  *	switch_port_types.c	the types
+ *	switch_port_tunnel.c	those that are tunnels
  */
 #ifndef TENON_TOOLS_SWITCH_PORT_H
 #define TENON_TOOLS_SWITCH_PORT_H
@@ -19,6 +20,7 @@ struct error;
 struct port_type;
 struct socket_options;
 struct vswitch;
+struct vswitch_tunnel_options;
 
 struct port_spec {
 	char *copy; /* of the whole, cut into pieces */
@@ -38,7 +40,8 @@ struct port_spec {
 	const char *record;               /* pcap */
 	struct user_network_options user; /* user: forwards, as they were said */
 	const char *forwards[USER_NETWORK_FORWARDS];
-	bool force; /* pcap */
+	bool force;                            /* pcap */
+	struct vswitch_tunnel_options *tunnel; /* vxlan, geneve */
 };
 
 struct port_type {
@@ -56,6 +59,15 @@ struct port_type {
 	int (*add)(struct vswitch *vswitch, const struct port_spec *spec, const char *path,
 		   const struct socket_options *sockets, struct error *error);
 };
+
+#define PORT_TUNNEL_OPTIONS "vni=, remote=, local=, station=, mtu=, \"fragment\", "
+
+/* vxlan, geneve: see struct port_type. */
+int port_tunnel_parse(struct port_spec *spec, struct error *error);
+int port_tunnel_option(struct port_spec *spec, char *option, struct error *error);
+int port_tunnel_check(struct port_spec *spec, struct error *error);
+int port_tunnel_add(struct vswitch *vswitch, const struct port_spec *spec, const char *path,
+		    const struct socket_options *sockets, struct error *error);
 
 /* Ends with one whose name is NULL. */
 extern const struct port_type port_types[];

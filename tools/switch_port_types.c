@@ -365,5 +365,9 @@ const struct port_type port_types[] = {
 	  false, pcap_parse, pcap_option, pcap_check, pcap_add },
 	{ "user", "user[:hostfwd=tcp|udp:[HOST]:PORT-[GUEST]:PORT]", "hostfwd=, \"loopback\", ",
 	  false, user_parse, user_option, NULL, user_add },
+	{ "vxlan", "vxlan:remote=ADDRESS,vni=N", PORT_TUNNEL_OPTIONS, false, port_tunnel_parse,
+	  port_tunnel_option, port_tunnel_check, port_tunnel_add },
+	{ "geneve", "geneve:remote=ADDRESS,vni=N", PORT_TUNNEL_OPTIONS, false, port_tunnel_parse,
+	  port_tunnel_option, port_tunnel_check, port_tunnel_add },
 	{ NULL },
 };

@@ -9,6 +9,7 @@
 #include "util/bytes.h"
 #include "vswitch/internal.h"
 #include "vswitch/port_link.h"
+#include "vswitch/tunnel_format.h"
 #include "vswitch/vlan.h"
 
 /* A frame of any port has fewer; see VIRTQUEUE_MAX_CHAIN. */
@@ -250,14 +251,15 @@ static void add_as_it_is(struct egress_batch *batch, struct frame *frame,
 		batch_add(batch, &made->frame);
 }
 
-/* Whether the port takes a frame of that length; a tag is no part of what its limit counts. */
+/* Whether the port takes a frame of that length; a tag is no part of what its limit counts, but of a tunnel's. */
 static bool fits(const struct port *port, const struct egress_entry *entry,
-		 const struct vlan_change *change)
+		 const struct frame *frame, const struct vlan_change *change)
 {
-	const struct frame *frame = entry->frame;
 	size_t length = virtio_net_wire_length(&frame->offload, frame->length);
 
-	if (entry->tag != FRAME_UNTAGGED)
+	if (port->encloses)
+		length += (size_t)vlan_growth(change);
+	else if (entry->tag != FRAME_UNTAGGED)
 		length -= VLAN_TAG_SIZE;
 	return (!port->frame_max || length <= port->frame_max) &&
 	       frame->length + (size_t)vlan_growth(change) <= VIRTIO_NET_FRAME_MAX &&
@@ -267,12 +269,18 @@ static bool fits(const struct port *port, const struct egress_entry *entry,
 static void add(struct egress_batch *batch, const struct egress_entry *entry)
 {
 	struct port *port = batch->port;
-	struct frame *frame = entry->frame;
+	struct frame *frame = entry->frame, smaller;
 	struct vlan_change change = { VLAN_KEEP, 0 };
 
 	if (entry->vlan)
 		change = vlan_change_for(&port->config.vlan, entry->vlan, entry->tag);
-	if ((port->frame_max || change.kind != VLAN_KEEP) && !fits(port, entry, &change)) {
+	/* It takes no offloads, so all that is made of the copy is its segments. */
+	if (port->encloses && port->frame_max) {
+		smaller = *frame;
+		if (tunnel_fit(&smaller, port->frame_max - (size_t)vlan_growth(&change)))
+			frame = &smaller;
+	}
+	if ((port->frame_max || change.kind != VLAN_KEEP) && !fits(port, entry, frame, &change)) {
 		drop_frame(batch->thread, port, frame, PORT_DROP_TOO_LONG);
 		return;
 	}

@@ -56,9 +56,13 @@ enum port_drop {
 	PORT_DROP_STORM_BROADCAST, /* beyond the port's limits, in the order of enum port_storm */
 	PORT_DROP_STORM_MULTICAST,
 	PORT_DROP_STORM_UNKNOWN,
-	PORT_DROP_OVERRUN,         /* the kernel had no room for it before we took it */
-	PORT_DROP_FILTERED,        /* by a rule of the port it came from */
-	PORT_DROP_POLICED,         /* beyond the rate of one */
+	PORT_DROP_OVERRUN,       /* the kernel had no room for it before we took it */
+	PORT_DROP_FILTERED,      /* by a rule of the port it came from */
+	PORT_DROP_POLICED,       /* beyond the rate of one */
+	PORT_DROP_TUNNEL_HEADER, /* of a tunnel: in front of the frame is what cannot be */
+	PORT_DROP_TUNNEL_VNI,    /* of another segment */
+	PORT_DROP_TUNNEL_OPTION, /* with a critical option that is not known */
+	PORT_DROP_TUNNEL_REMOTE, /* from who is none of its remotes */
 	PORT_DROP_CONTROL_OVERRUN, /* for a protocol of the switch, of which the port has sent too many */
 	/* On the way out. */
 	PORT_DROP_FILTERED_OUT, /* the same of the port it was for */
@@ -163,6 +167,8 @@ struct port {
 	struct port *over; /* the link over it (port_link.h), which has these two of it; or NULL */
 	bool hides_features; /* of a link: it takes no offloads, whatever the port below does */
 	size_t frame_max;    /* the longest frame on its wire, with Ethernet header; 0: no limit */
+	/* A tunnel: frame_max is of all of a frame, its tag as well, and large TCP frames are cut to what fits. */
+	bool encloses;
 	struct checkpoint checkpoint[PORT_WAYS]; /* what looks at its frames */
 	struct filter *filter[PORT_WAYS];        /* its rules, or NULL */
 	/* Deciding's. */

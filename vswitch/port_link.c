@@ -329,6 +329,7 @@ void port_link_put_over(struct port *port, struct port *lower)
 	port->up = lower->up;
 	port->features = lower->features;
 	port->frame_max = lower->frame_max;
+	port->encloses = lower->encloses;
 	lower->over = port;
 }
 

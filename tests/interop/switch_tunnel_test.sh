@@ -1,0 +1,154 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# Tunnels of a switch, with the kernel's VXLAN and Open vSwitch's Geneve at the other end.
+# timeout: 300
+. "$(dirname "$0")/switch_lib.sh"
+lab_enter "$@"
+reach() { # FROM ADDRESS
+	for _ in $(seq 60); do ip netns exec "$1" busybox ping -c 1 -W 1 "$2" >ping && return; done
+	lab_fail "no answer from $2: $(cat ping)"
+	lab_done
+}
+# An underlay to a namespace: OWN NAMESPACE OWN-ADDRESS OTHER-ADDRESS
+underlay() {
+	ip link add "u$2" type veth peer name "v$2"
+	ip address add "$3" dev "u$2" $([[ $3 = *:* ]] && echo nodad)
+	ip link set "u$2" up
+	lab_host "$2" "v$2" "$4"
+}
+underlay u b 192.0.2.1/24 192.0.2.2/24
+underlay u c 192.0.3.1/24 192.0.3.2/24
+ip -n b link add vx type vxlan id 42 local 192.0.2.2 remote 192.0.2.1 dstport 4789
+ip -n c link add vx type vxlan id 42 local 192.0.3.2 remote 192.0.3.1 dstport 4789
+for name in b c; do ip -n $name link set vx up; done
+ip -n b address add 10.0.0.2/24 dev vx
+ip -n c address add 10.0.0.3/24 dev vx
+lab_switch lab --port a=tap:ta --port t=vxlan:remote=192.0.2.2,remote=192.0.3.2,vni=42
+lab_host a ta 10.0.0.1/24
+lab_background tcpdump -q -i ub -w ub.pcap -U udp port 4789 2>tcpdump.err
+
+# ---- VXLAN: two remotes, each behind which the other is not ----
+reach a 10.0.0.2
+reach a 10.0.0.3
+ip netns exec b busybox ping -c 1 -W 1 10.0.0.3 >/dev/null && lab_fail "what came from one remote went to the other"
+lab_transfer a b 20000000 10.0.0.2 tcp
+lab_transfer b a 20000000 10.0.0.1 tcp
+lab_transfer a c 3000000 10.0.0.3 tcp
+lab_transfer a b 60000 10.0.0.2 udp
+lab_transfer b a 60000 10.0.0.1 udp
+lab_show | grep -q '"mtu=1450"' || lab_fail "$(lab_show)"
+# Large frames came in whole and unfinished, as the kernel has them, and were made right.
+[ "$(lab_stat t rx_bytes)" -gt $((3000 * $(lab_stat t rx_frames))) ] || lab_fail "small frames came in: $(lab_show)"
+# What no segment can carry is dropped, and said; a remote's foreign segment, and a stranger, too.
+ip netns exec a busybox ping -c 1 -W 1 -s 1440 10.0.0.2 >ping && lab_fail "1482 bytes fit into 1464"
+ip netns exec c python3 - <<'PYTHON'
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+frame = b"\xff" * 6 + bytes([2, 0, 0, 0, 0, 9]) + b"\x88\xb5" + b"z" * 46
+for head in (bytes.fromhex("0800000000002b00"), bytes.fromhex("0000000000002a00"), bytes.fromhex("080000000000")):
+    s.sendto(head + (frame if len(head) == 8 else b""), ("192.0.3.1", 4789))
+s.sendto(bytes.fromhex("0800000000002a00") + frame[:13], ("192.0.3.1", 4789))
+PYTHON
+ip -n c address add 192.0.3.9/24 dev vc
+ip netns exec c python3 - <<'PYTHON'
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("192.0.3.9", 0))
+s.sendto(bytes.fromhex("0800000000002a00") + b"\xff" * 60, ("192.0.3.1", 4789))
+PYTHON
+wanted="'bad_length': 1 'bad_tunnel_header': 2 'too_long': 1 'unknown_remote': 1 'wrong_vni': 1"
+for _ in $(seq 600); do
+	found=$(lab_stat t drops | tr -d '{},' | sed "s/ '/\n'/g" | sort | tr '\n' ' ')
+	[ "$found" = "$wanted " ] && break
+	sleep 0.1
+done
+[ "$found" = "$wanted " ] || lab_fail "drops: $found"
+"$TENON" switch counters lab | grep -q 'wrong_vni 1' || lab_fail "$("$TENON" switch counters lab)"
+"$TENON" switch port add lab u=vxlan:remote=192.0.2.2,vni=43 2>err && lab_fail "two tunnels of one port"
+grep -q 'another local address or port' err || lab_fail "$(cat err)"
+for bad in 'vxlan:remote=192.0.2.2' 'vxlan:remote=224.0.0.1,vni=1' 'vxlan:vni=1' 'geneve:remote=192.0.2.2,remote=192.0.2.2,vni=1' \
+	'vxlan:remote=192.0.2.2,vni=16777216' 'geneve:remote=192.0.2.2,remote=fd00::1,vni=1' 'vxlan:remote=host,vni=1'; do
+	"$TENON" switch port add lab "x=$bad" 2>err
+	[ $? = 2 ] && grep -q "port x=" err || lab_fail "$bad: $(cat err)"
+done
+"$TENON" switch port add lab w=geneve:remote=192.0.2.2,remote=192.0.3.2,vni=9,vlan=9 || lab_fail "port add"
+"$TENON" switch port show lab w --json | grep -q '"VNI 9 to 192.0.2.2 and 1 more"' || lab_fail "$("$TENON" switch port show lab w)"
+lab_end || lab_fail "the switch ended with $?"
+
+# ---- The same over IPv6, with an address that is behind a remote for good ----
+mac=$(ip -n b -j link show vx | python3 -c 'import json, sys; print(json.load(sys.stdin)[0]["address"])')
+ip -n b link delete vx
+ip address add fd01::1/64 dev ub nodad
+ip -n b address add fd01::2/64 dev vb nodad
+ip -n b link add vx type vxlan id 42 local fd01::2 remote fd01::1 dstport 4789
+ip -n b link set vx address "$mac" up
+ip -n b address add 10.0.0.2/24 dev vx
+ip netns delete a
+lab_switch lab --threads 2 --port a=tap:ta --port "t=vxlan:station=$mac@fd01::2,vni=42,local=fd01::1"
+lab_host a ta 10.0.0.1/24
+ip -n a neighbour replace 10.0.0.2 lladdr "$mac" dev ta
+reach a 10.0.0.2
+lab_transfer a b 3000000 10.0.0.2 tcp
+lab_transfer b a 3000000 10.0.0.1 tcp
+lab_show | grep -q '"mtu=1430"' || lab_fail "$(lab_show)"
+lab_end || lab_fail "the switch ended with $?"
+
+# ---- What it sends is VXLAN to others, too, with right checksums inside and outside ----
+kill "${LAB_PIDS[1]}"
+tshark -r ub.pcap -T fields -e vxlan.vni -e udp.checksum 2>/dev/null | sort -u >fields
+grep -q '^42' fields || lab_fail "tshark sees no VNI: $(head -3 fields)"
+
+# ---- Geneve, with Open vSwitch's userspace datapath ----
+command -v ovs-vswitchd >/dev/null || { echo "# no Geneve: openvswitch-switch is not installed"; lab_done; }
+ip netns delete a
+underlay u d 192.0.4.1/24 192.0.4.9/24
+# It takes what the kernel leaves to be summed for damaged, and on a veth nobody sums (its own tests switch that off, too).
+sum_at_once() { # INTERFACE
+	python3 - "$1" <<'PYTHON'
+import array, fcntl, socket, struct, sys
+ETHTOOL_STXCSUM, SIOCETHTOOL = 0x17, 0x8946
+value = array.array("B", struct.pack("II", ETHTOOL_STXCSUM, 0))
+request = struct.pack("16sP", sys.argv[1].encode(), value.buffer_info()[0])
+fcntl.ioctl(socket.socket(socket.AF_INET, socket.SOCK_DGRAM), SIOCETHTOOL, request)
+PYTHON
+}
+sum_at_once ud
+export OVS_RUNDIR=$LAB/ovs OVS_LOGDIR=$LAB/ovs OVS_DBDIR=$LAB/ovs
+mkdir ovs
+ovsdb-tool create ovs/conf.db /usr/share/openvswitch/vswitch.ovsschema
+lab_background ovsdb-server --remote=punix:"$LAB/ovs/db.sock" ovs/conf.db 2>ovsdb.err
+for _ in $(seq 600); do [ -S ovs/db.sock ] && break; sleep 0.1; done
+db=--db=unix:$LAB/ovs/db.sock
+ovs-vsctl "$db" --no-wait init
+lab_background ip netns exec d ovs-vswitchd --disable-system "unix:$LAB/ovs/db.sock" 2>ovs.err
+ip -n d address flush dev vd
+timeout 60 ovs-vsctl "$db" add-br phy -- set bridge phy datapath_type=netdev -- add-port phy vd -- \
+	add-br int -- set bridge int datapath_type=netdev -- \
+	add-port int gv -- set interface gv type=geneve options:remote_ip=192.0.4.1 options:key=7 options:csum=true ||
+	{ cat ovs.err; lab_fail "Open vSwitch does not start"; lab_done; }
+ip -n d address add 192.0.4.2/24 dev phy
+ip -n d link set phy up
+ip -n d address add 10.0.0.4/24 dev int
+ip -n d link set int mtu 1400 up
+lab_switch lab --port a=tap:ta --port t=geneve:remote=192.0.4.2,vni=7
+lab_host a ta 10.0.0.1/24
+reach a 10.0.0.4
+lab_transfer a d 3000000 10.0.0.4 tcp
+lab_transfer d a 3000000 10.0.0.1 tcp
+lab_transfer a d 60000 10.0.0.4 udp 1300
+# An option that may be passed over, and one that may not.
+ip netns exec d python3 - <<'PYTHON'
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+frame = b"\xff" * 6 + bytes([2, 0, 0, 0, 0, 9]) + b"\x88\xb5" + b"z" * 46
+s.sendto(bytes.fromhex("0100655800000700" "01040100") + frame, ("192.0.4.1", 6081))
+s.sendto(bytes.fromhex("0140655800000700" "01048100") + frame, ("192.0.4.1", 6081))
+PYTHON
+for _ in $(seq 600); do
+	[ "$(lab_stat t drops)" = "{'critical_option': 1}" ] && break
+	sleep 0.1
+done
+[ "$(lab_stat t drops)" = "{'critical_option': 1}" ] || lab_fail "$(lab_show)"
+"$TENON" switch table list lab | grep -q '^02:00:00:00:00:09.*t ' || lab_fail "a frame with an option was lost"
+lab_end || lab_fail "the switch ended with $?"
+lab_done

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* vswitch: what comes before a frame in a tunnel, and what is left to be done with it. */
+#include "unit.h"
+
+#include <netinet/in.h>
+#include <string.h>
+
+#include "util/bytes.h"
+#include "vswitch/tunnel_format.h"
+
+static void test_vxlan(void)
+{
+	uint8_t bytes[20];
+	size_t inner = 0;
+
+	/* RFC 7348, figure 1 */
+	tunnel_encode(TUNNEL_VXLAN, 0x123456, bytes);
+	CU_ASSERT_EQUAL(memcmp(bytes, "\x08\0\0\0\x12\x34\x56\0", 8), 0);
+	CU_ASSERT_EQUAL(tunnel_decode(TUNNEL_VXLAN, 0x123456, bytes, 8, &inner), TUNNEL_FAULT_NONE);
+	CU_ASSERT_EQUAL(inner, 8);
+	CU_ASSERT_EQUAL(tunnel_decode(TUNNEL_VXLAN, 0x123457, bytes, 8, &inner), TUNNEL_FAULT_VNI);
+	CU_ASSERT_EQUAL(tunnel_decode(TUNNEL_VXLAN, 0x123456, bytes, 7, &inner),
+			TUNNEL_FAULT_HEADER);
+	/* Reserved bits are not looked at. */
+	bytes[0] = 0xff;
+	bytes[1] = bytes[2] = bytes[3] = bytes[7] = 0xff;
+	CU_ASSERT_EQUAL(tunnel_decode(TUNNEL_VXLAN, 0x123456, bytes, 8, &inner), TUNNEL_FAULT_NONE);
+	bytes[0] = 0xf7;
+	CU_ASSERT_EQUAL(tunnel_decode(TUNNEL_VXLAN, 0x123456, bytes, 8, &inner),
+			TUNNEL_FAULT_HEADER);
+}
+
+static enum tunnel_fault geneve(const char *bytes, size_t length, size_t *inner)
+{
+	return tunnel_decode(TUNNEL_GENEVE, 7, (const uint8_t *)bytes, length, inner);
+}
+
+static void test_geneve(void)
+{
+	uint8_t bytes[8];
+	size_t inner = 0;
+
+	/* RFC 8926, figure 3 */
+	tunnel_encode(TUNNEL_GENEVE, 7, bytes);
+	CU_ASSERT_EQUAL(memcmp(bytes, "\0\0\x65\x58\0\0\x07\0", 8), 0);
+	CU_ASSERT_EQUAL(geneve((char *)bytes, 8, &inner), TUNNEL_FAULT_NONE);
+	CU_ASSERT_EQUAL(inner, 8);
+	CU_ASSERT_EQUAL(geneve("\x02\0\x65\x58\0\0\x07\0oooooooo", 16, &inner), TUNNEL_FAULT_NONE);
+	CU_ASSERT_EQUAL(inner, 16);
+	CU_ASSERT_EQUAL(geneve("\x02\0\x65\x58\0\0\x07\0ooooooo", 15, &inner), TUNNEL_FAULT_HEADER);
+	CU_ASSERT_EQUAL(geneve("\x01\x40\x65\x58\0\0\x07\0oooo", 12, &inner), TUNNEL_FAULT_OPTION);
+	CU_ASSERT_EQUAL(geneve("\x40\0\x65\x58\0\0\x07\0", 8, &inner), TUNNEL_FAULT_HEADER);
+	CU_ASSERT_EQUAL(geneve("\0\x80\x65\x58\0\0\x07\0", 8, &inner), TUNNEL_FAULT_HEADER);
+	CU_ASSERT_EQUAL(geneve("\0\0\x08\0\0\0\x07\0", 8, &inner), TUNNEL_FAULT_HEADER);
+	CU_ASSERT_EQUAL(geneve("\0\0\x65\x58\0\x01\x07\0", 8, &inner), TUNNEL_FAULT_VNI);
+}
+
+/* A TCP packet of `payload` bytes; its checksum is right, or its pseudo header's. */
+static size_t make_tcp(uint8_t *frame, size_t payload, bool unfinished)
+{
+	uint8_t *ip = frame + 14, *tcp = ip + 20;
+	uint8_t pseudo[12] = { 10, 0, 0, 1, 10, 0, 0, 2, 0, IPPROTO_TCP };
+	size_t length = 54 + payload;
+	uint64_t sum;
+	uint16_t folded;
+
+	memset(frame, 0, 54);
+	memcpy(frame, "\2\0\0\0\0\2\2\0\0\0\0\1\x08", 13);
+	memset(tcp + 20, 'x', payload);
+	ip[0] = 0x45;
+	ip[9] = IPPROTO_TCP;
+	put_be16(ip + 2, (uint16_t)(40 + payload));
+	memcpy(ip + 12, pseudo, 8);
+	tcp[12] = 0x50;
+	put_be16(pseudo + 10, (uint16_t)(20 + payload));
+	sum = virtio_net_sum(0, pseudo, sizeof(pseudo));
+	folded = virtio_net_fold(sum);
+	if (!unfinished)
+		folded = (uint16_t)~virtio_net_fold(virtio_net_sum(sum, tcp, 20 + payload));
+	memcpy(tcp + 16, &folded, 2);
+	return length;
+}
+
+static void test_what_is_left_to_be_done(void)
+{
+	static uint8_t frame[70000];
+	struct virtio_net_offload offload;
+	size_t length = make_tcp(frame, 100, false);
+
+	tunnel_find_offload(frame, length, 1464, &offload);
+	CU_ASSERT_FALSE(offload.needs_checksum);
+	/* Damaged, which is not for us to mend. */
+	frame[100]++;
+	tunnel_find_offload(frame, length, 1464, &offload);
+	CU_ASSERT_FALSE(offload.needs_checksum);
+	length = make_tcp(frame, 100, true);
+	tunnel_find_offload(frame, length, 1464, &offload);
+	CU_ASSERT_TRUE(offload.needs_checksum);
+	CU_ASSERT_EQUAL(offload.checksum_start, 34);
+	CU_ASSERT_EQUAL(offload.gso, VIRTIO_NET_HDR_GSO_NONE);
+	/* Filled up to the least length of a frame: with zeroes, or else who knows. */
+	length = make_tcp(frame, 1, true);
+	memset(frame + length, 0, 60 - length);
+	tunnel_find_offload(frame, 60, 1464, &offload);
+	CU_ASSERT_TRUE(offload.needs_checksum);
+	frame[59] = 1;
+	tunnel_find_offload(frame, 60, 1464, &offload);
+	CU_ASSERT_FALSE(offload.needs_checksum);
+	length = make_tcp(frame, 30000, true);
+	tunnel_find_offload(frame, length, 1464, &offload);
+	CU_ASSERT_EQUAL(offload.gso, VIRTIO_NET_HDR_GSO_TCPV4);
+	CU_ASSERT_EQUAL(offload.gso_size, 1410);
+	/* It says that it is longer than it is. */
+	put_be16(frame + 16, 40000);
+	tunnel_find_offload(frame, length, 1464, &offload);
+	CU_ASSERT_FALSE(offload.needs_checksum);
+}
+
+static void test_what_fits(void)
+{
+	static uint8_t bytes[70000];
+	struct iovec piece = { bytes, make_tcp(bytes, 1460, false) };
+	struct frame frame = { .pieces = &piece, .count = 1, .length = 1514 };
+
+	CU_ASSERT_FALSE(tunnel_fit(&frame, 1514));
+	CU_ASSERT_EQUAL(frame.offload.gso, VIRTIO_NET_HDR_GSO_NONE);
+	/* One packet becomes two; not if it is damaged. */
+	bytes[200]++;
+	CU_ASSERT_FALSE(tunnel_fit(&frame, 1464));
+	bytes[200]--;
+	CU_ASSERT_TRUE(tunnel_fit(&frame, 1464));
+	CU_ASSERT_EQUAL(frame.offload.gso, VIRTIO_NET_HDR_GSO_TCPV4);
+	CU_ASSERT_EQUAL(virtio_net_wire_length(&frame.offload, frame.length), 1464);
+	CU_ASSERT_EQUAL(virtio_net_wire_frames(&frame.offload, frame.length), 2);
+	/* A large one's segments become smaller, if anything but headers fits. */
+	piece.iov_len = frame.length = (uint32_t)make_tcp(bytes, 60000, true);
+	frame.offload.gso_size = 1460;
+	CU_ASSERT_TRUE(tunnel_fit(&frame, 1464));
+	CU_ASSERT_EQUAL(frame.offload.gso_size, 1410);
+	CU_ASSERT_FALSE(tunnel_fit(&frame, 54));
+	CU_ASSERT_FALSE(tunnel_fit(&frame, 55)); /* into 60000 */
+	/* What is no TCP cannot be cut. */
+	frame.offload = (struct virtio_net_offload){ 0 };
+	bytes[23] = IPPROTO_UDP;
+	CU_ASSERT_FALSE(tunnel_fit(&frame, 1464));
+}
+
+static void test_flows(void)
+{
+	uint8_t a[128], b[128];
+	uint32_t hash;
+
+	make_tcp(a, 60, false);
+	make_tcp(b, 10, true);
+	hash = tunnel_flow_hash(a, 64);
+	CU_ASSERT_EQUAL(hash, tunnel_flow_hash(b, 64));
+	b[35]++;
+	CU_ASSERT_NOT_EQUAL(hash, tunnel_flow_hash(b, 64));
+	CU_ASSERT_NOT_EQUAL(hash, tunnel_flow_hash(a, 14));
+}
+
+UNIT_MAIN("frames in tunnels", UNIT(test_vxlan), UNIT(test_geneve),
+	  UNIT(test_what_is_left_to_be_done), UNIT(test_what_fits), UNIT(test_flows))

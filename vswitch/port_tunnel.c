@@ -1,0 +1,481 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A tunnel to other hosts: frames in UDP datagrams, behind a header that says which segment they are of (tunnel_format.h).
+ *
+ * Which remote. What is to be flooded goes to each remote of the list (head-end replication); what comes from a remote teaches behind
+ * which one its sender is, and what is for that sender goes to that one alone. What came from one remote never goes to another: it came
+ * in at this port, and no frame leaves by the port that it came from. Datagrams from others than the remotes are dropped.
+ *
+ * Ports. Datagrams come to one socket, at the tunnel's known port. They leave by several, each with a port of its own, which one
+ * by the flow of the frame: so that networks that spread load by ports spread flows and keep their order (RFC 7348, section 5).
+ *
+ * Size. A frame and its headers must fit into what the route to each remote carries: the least of these is the port's frame_max, and
+ * is asked for again when the kernel says that something did not fit. Large TCP frames are cut to it (egress.c), whatever size
+ * their sender wanted its segments in.
+ *
+ * Who may touch what: receive() is the port's thread's; transmit() anybody's with `out_lock`. Both use `table`, which has locks of its
+ * own. The remotes do not change while the port lives.
+ */
+#include "vswitch/port_tunnel.h"
+
+#include <errno.h>
+#include <linux/filter.h>
+#include <netinet/in.h>
+#include <netinet/udp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "util/bytes.h"
+#include "util/cleanup.h"
+#include "util/error.h"
+#include "util/log.h"
+#include "vswitch/internal.h"
+#include "vswitch/tunnel_send.h"
+
+#define BUFFERS       32
+#define BUFFER_SIZE   65536
+#define DATAGRAM_MOST 65535 /* of UDP, also with many segments */
+#define RECEIVE_ROOM  (4 << 20)
+#define MTU_UNKNOWN   1500
+
+/* Datagrams that came together: one, or the segments of one flow that the kernel had put together. */
+struct tunnel_arrival {
+	struct sockaddr_in6 from; /* or sockaddr_in */
+	size_t length, segment, done;
+	union {
+		char room[CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(uint32_t)) + 64];
+		struct cmsghdr align;
+	} control;
+};
+
+struct port_tunnel {
+	struct port port;
+	struct vswitch_tunnel_options options;
+	struct port_config config;
+	struct tunnel_send send; /* the remotes, and the way to them */
+	unsigned flooded;        /* the first so many of the remotes are flooded to */
+	struct mac_table *table; /* which remote an address is behind; its ports are these */
+	int fd;                  /* datagrams come here */
+	struct port_watch watch;
+	bool readable;
+	uint32_t overrun; /* the socket's count of what it had no room for */
+
+	uint8_t *buffers;
+	struct tunnel_arrival arrivals[BUFFERS];
+	unsigned arrived, next; /* of these */
+	struct frame frames[PORT_BURST];
+	struct iovec pieces[PORT_BURST];
+};
+
+static struct port_tunnel *tunnel_of(struct port *port)
+{
+	return container_of(port, struct port_tunnel, port);
+}
+
+/* ---- In ---- */
+
+static void tunnel_ready(struct port_watch *watch)
+{
+	tunnel_of(watch->port)->readable = true;
+}
+
+/* What the kernel says beside the datagram: the size of its segments, and how many it had no room for. */
+static void read_control(struct port_tunnel *tunnel, struct tunnel_arrival *arrival,
+			 struct msghdr *message)
+{
+	arrival->segment = arrival->length;
+	for (struct cmsghdr *at = CMSG_FIRSTHDR(message); at; at = CMSG_NXTHDR(message, at)) {
+		int segment;
+		uint32_t overrun;
+
+		if (at->cmsg_level == SOL_UDP && at->cmsg_type == UDP_GRO) {
+			memcpy(&segment, CMSG_DATA(at), sizeof(segment));
+			if (segment > 0)
+				arrival->segment = (size_t)segment;
+		} else if (at->cmsg_level == SOL_SOCKET && at->cmsg_type == SO_RXQ_OVFL) {
+			memcpy(&overrun, CMSG_DATA(at), sizeof(overrun));
+			tunnel->port.counters.drops[PORT_DROP_OVERRUN] +=
+				(uint32_t)(overrun - tunnel->overrun);
+			tunnel->overrun = overrun;
+		}
+	}
+}
+
+static void fill(struct port_tunnel *tunnel)
+{
+	struct mmsghdr messages[BUFFERS];
+	struct iovec pieces[BUFFERS];
+	int got;
+
+	for (unsigned i = 0; i < BUFFERS; i++) {
+		struct tunnel_arrival *arrival = &tunnel->arrivals[i];
+
+		pieces[i] =
+			(struct iovec){ tunnel->buffers + (size_t)i * BUFFER_SIZE, BUFFER_SIZE };
+		messages[i].msg_hdr = (struct msghdr){ .msg_name = &arrival->from,
+						       .msg_namelen = sizeof(arrival->from),
+						       .msg_iov = &pieces[i],
+						       .msg_iovlen = 1,
+						       .msg_control = &arrival->control,
+						       .msg_controllen = sizeof(arrival->control) };
+	}
+	got = recvmmsg(tunnel->fd, messages, BUFFERS, MSG_DONTWAIT, NULL);
+	tunnel->readable = got == BUFFERS || (got < 0 && errno == EINTR);
+	tunnel->next = 0;
+	tunnel->arrived = got > 0 ? (unsigned)got : 0;
+	for (unsigned i = 0; i < tunnel->arrived; i++) {
+		tunnel->arrivals[i].length = messages[i].msg_len;
+		tunnel->arrivals[i].done = 0;
+		read_control(tunnel, &tunnel->arrivals[i], &messages[i].msg_hdr);
+	}
+}
+
+static enum port_drop drop_of(enum tunnel_fault fault)
+{
+	switch (fault) {
+	case TUNNEL_FAULT_OPTION:
+		return PORT_DROP_TUNNEL_OPTION;
+	case TUNNEL_FAULT_VNI:
+		return PORT_DROP_TUNNEL_VNI;
+	default:
+		return PORT_DROP_TUNNEL_HEADER;
+	}
+}
+
+/* Teaches where the sender is; of each VLAN for itself. */
+static void learn_remote(struct port_tunnel *tunnel, const uint8_t *frame, size_t length,
+			 int remote)
+{
+	uint64_t source = mac_from_bytes(frame + 6);
+
+	if (mac_is_station(source))
+		mac_table_learn(tunnel->table, tunnel_vlan(frame, length), source, (uint16_t)remote,
+				port_now(&tunnel->port));
+}
+
+/* Makes a frame of the `length` bytes of a datagram; false: there is none in it, and that is counted. */
+static bool tunnel_take(struct port_tunnel *tunnel, const struct tunnel_arrival *arrival,
+			uint8_t *bytes, size_t length, unsigned slot)
+{
+	struct frame *frame = &tunnel->frames[slot];
+	int remote = tunnel_remote_of(&tunnel->send, &arrival->from);
+	enum tunnel_fault fault;
+	size_t inner = 0, most;
+
+	if (remote < 0) {
+		port_drop(&tunnel->port, PORT_DROP_TUNNEL_REMOTE);
+		return false;
+	}
+	fault = tunnel_decode(tunnel->options.kind, tunnel->options.vni, bytes, length, &inner);
+	if (fault) {
+		port_drop(&tunnel->port, drop_of(fault));
+		return false;
+	}
+	bytes += inner;
+	length -= inner;
+	if (length < VIRTIO_NET_FRAME_MIN || length > VIRTIO_NET_FRAME_MAX) {
+		port_drop(&tunnel->port, PORT_DROP_BAD_LENGTH);
+		return false;
+	}
+	learn_remote(tunnel, bytes, length, remote);
+	tunnel->pieces[slot] = (struct iovec){ bytes, length };
+	*frame = (struct frame){ .pieces = &tunnel->pieces[slot],
+				 .count = 1,
+				 .length = (uint32_t)length };
+	most = __atomic_load_n(&tunnel->send.mtu_frame, __ATOMIC_RELAXED);
+	tunnel_find_offload(bytes, length, most, &frame->offload);
+	return true;
+}
+
+static unsigned tunnel_receive(struct port *port, struct frame **frames, unsigned max)
+{
+	struct port_tunnel *tunnel = tunnel_of(port);
+	unsigned count = 0;
+
+	/* Frames of the last fill() have been released when it is empty. */
+	if (tunnel->next == tunnel->arrived) {
+		if (!tunnel->readable)
+			return 0;
+		fill(tunnel);
+	}
+	while (tunnel->next < tunnel->arrived && count < max) {
+		struct tunnel_arrival *arrival = &tunnel->arrivals[tunnel->next];
+		size_t length = MIN(arrival->segment, arrival->length - arrival->done);
+		uint8_t *bytes =
+			tunnel->buffers + (size_t)tunnel->next * BUFFER_SIZE + arrival->done;
+
+		arrival->done += length;
+		tunnel->next += arrival->done == arrival->length;
+		if (tunnel_take(tunnel, arrival, bytes, length, count)) {
+			frames[count] = &tunnel->frames[count];
+			count++;
+		}
+	}
+	return count;
+}
+
+/* There may be more of what came together. */
+static bool tunnel_arm(struct port *port)
+{
+	const struct port_tunnel *tunnel = tunnel_of(port);
+
+	return tunnel->next < tunnel->arrived || tunnel->readable;
+}
+
+static void tunnel_release(struct port *port)
+{
+	(void)port;
+}
+
+/* ---- Out ---- */
+
+static unsigned tunnel_transmit(struct port *port, struct frame *const *frames, unsigned count)
+{
+	struct port_tunnel *tunnel = tunnel_of(port);
+	struct vswitch *vswitch = port->vswitch;
+	uint64_t now = vswitch->clock(vswitch->clock_arg);
+
+	for (unsigned i = 0; i < count; i++) {
+		const uint8_t *head = frames[i]->pieces[0].iov_base;
+		uint64_t destination = mac_from_bytes(head);
+		uint16_t remote = MAC_TABLE_NO_PORT;
+
+		if (!mac_is_group(destination))
+			remote = mac_table_lookup(tunnel->table,
+						  tunnel_vlan(head, frames[i]->pieces[0].iov_len),
+						  destination, now);
+		if (remote != MAC_TABLE_NO_PORT)
+			tunnel_send_frame(&tunnel->send, port, frames[i], remote);
+		for (unsigned k = 0; remote == MAC_TABLE_NO_PORT && k < tunnel->flooded; k++)
+			tunnel_send_frame(&tunnel->send, port, frames[i], k);
+		if (remote == MAC_TABLE_NO_PORT && !tunnel->flooded)
+			port_drop(port, PORT_DROP_DOWN);
+	}
+	tunnel_send_flush(&tunnel->send, port);
+	return count;
+}
+
+/* ---- The port ---- */
+
+static int tunnel_attach(struct port *port, struct error *error)
+{
+	struct port_tunnel *tunnel = tunnel_of(port);
+	int rc = port_watch(port, &tunnel->watch, tunnel->fd, tunnel_ready);
+
+	return rc ? error_set(error, rc, "port %s: cannot watch its socket: %s", port->name,
+			      error_name(rc))
+		  : 0;
+}
+
+static void tunnel_describe(struct port *port, char where[PORT_TEXT_MAX], char state[PORT_TEXT_MAX],
+			    char text[PORT_TEXT_MAX])
+{
+	const struct port_tunnel *tunnel = tunnel_of(port);
+	char host[INET6_ADDRSTRLEN] = "nobody";
+
+	if (tunnel->send.count)
+		endpoint_host(&tunnel->send.remotes[0].endpoint, host);
+	snprintf(where, PORT_TEXT_MAX,
+		 tunnel->send.count > 1 ? "VNI %u to %s and %u more" : "VNI %u to %s",
+		 tunnel->options.vni, host, tunnel->send.count - 1);
+	snprintf(state, PORT_TEXT_MAX, "up");
+	snprintf(text, PORT_TEXT_MAX, "mtu=%zu stations=%u",
+		 (port->frame_max ? port->frame_max : (size_t)VIRTIO_NET_FRAME_MAX) -
+			 VIRTIO_NET_FRAME_MIN,
+		 mac_table_count(tunnel->table));
+}
+
+static void tunnel_destroy(struct port *port)
+{
+	struct port_tunnel *tunnel = tunnel_of(port);
+
+	port_unwatch(&tunnel->watch);
+	cleanup_close(&tunnel->fd);
+	tunnel_send_close(&tunnel->send);
+	mac_table_destroy(tunnel->table);
+	if (tunnel->buffers)
+		munmap(tunnel->buffers, BUFFERS * BUFFER_SIZE);
+	free(tunnel);
+}
+
+static const struct port_ops vxlan_ops = {
+	.type = "vxlan",
+	.attach = tunnel_attach,
+	.receive = tunnel_receive,
+	.release = tunnel_release,
+	.transmit = tunnel_transmit,
+	.arm = tunnel_arm,
+	.describe = tunnel_describe,
+	.destroy = tunnel_destroy,
+};
+
+static const struct port_ops geneve_ops = {
+	.type = "geneve",
+	.attach = tunnel_attach,
+	.receive = tunnel_receive,
+	.release = tunnel_release,
+	.transmit = tunnel_transmit,
+	.arm = tunnel_arm,
+	.describe = tunnel_describe,
+	.destroy = tunnel_destroy,
+};
+
+/* ---- Making it ---- */
+
+static int check_remote(const struct vswitch_tunnel_options *options, const struct endpoint *remote,
+			struct error *error)
+{
+	const struct endpoint *first =
+		options->remote_count ? &options->remotes[0] : &options->stations[0].remote;
+	sa_family_t family = remote->address.any.sa_family;
+	bool group = family == AF_INET6
+			     ? IN6_IS_ADDR_MULTICAST(&remote->address.in6.sin6_addr) ||
+				       IN6_IS_ADDR_UNSPECIFIED(&remote->address.in6.sin6_addr)
+			     : IN_MULTICAST(ntohl(remote->address.in.sin_addr.s_addr)) ||
+				       ntohl(remote->address.in.sin_addr.s_addr) - 1 >= 0xfffffffe;
+
+	if (group)
+		return error_set(error, -EINVAL,
+				 "remote %s: expected the address of one host; name each of "
+				 "several",
+				 remote->text);
+	if (family != first->address.any.sa_family)
+		return error_set(error, -EINVAL,
+				 "remotes %s and %s: expected all of IPv4 or all of IPv6",
+				 first->text, remote->text);
+	return 0;
+}
+
+int vswitch_tunnel_check(const struct vswitch_tunnel_options *options, struct error *error)
+{
+	int rc = 0;
+
+	if (!options->remote_count && !options->station_count)
+		return error_set(error, -EINVAL, "option \"remote=\" is missing: the other host");
+	for (unsigned i = 0; i < options->remote_count && !rc; i++) {
+		rc = check_remote(options, &options->remotes[i], error);
+		for (unsigned j = 0; j < i && !rc; j++)
+			if (endpoint_same_host(&options->remotes[i], &options->remotes[j]))
+				rc = error_set(error, -EINVAL, "remote %s: it is given twice",
+					       options->remotes[i].text);
+	}
+	for (unsigned i = 0; i < options->station_count && !rc; i++) {
+		rc = check_remote(options, &options->stations[i].remote, error);
+		if (!rc && !mac_is_station(options->stations[i].mac))
+			rc = error_set(error, -EINVAL,
+				       "station@%s: a group's address, or zero: no station has it",
+				       options->stations[i].remote.text);
+	}
+	if (rc || !options->local.length)
+		return rc;
+	if (options->local.address.any.sa_family !=
+	    (options->remote_count ? options->remotes[0] : options->stations[0].remote)
+		    .address.any.sa_family)
+		return error_set(error, -EINVAL,
+				 "local %s: expected an address of the remotes' kind",
+				 options->local.text);
+	return 0;
+}
+
+static int open_receiver(struct port_tunnel *tunnel, const struct endpoint *local,
+			 struct error *error)
+{
+	int on = 1, room = RECEIVE_ROOM;
+
+	tunnel->fd = endpoint_listen(local, SOCK_DGRAM, error);
+	if (tunnel->fd == -EADDRINUSE)
+		error_advise(error, "another tunnel receives there: a tunnel of another VNI needs "
+				    "another local address or port (local=)");
+	if (tunnel->fd < 0)
+		return tunnel->fd;
+	setsockopt(tunnel->fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
+	setsockopt(tunnel->fd, SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof(on));
+	setsockopt(tunnel->fd, SOL_UDP, UDP_GRO, &on, sizeof(on));
+	tunnel->readable = true;
+	return 0;
+}
+
+/* All addresses, and the usual port. */
+static struct endpoint default_local(const struct vswitch_tunnel_options *options,
+				     sa_family_t family)
+{
+	uint16_t port = options->kind == TUNNEL_VXLAN ? VXLAN_UDP_PORT : GENEVE_UDP_PORT;
+	struct endpoint local = { .length = sizeof(local.address.in) };
+
+	local.address.any.sa_family = family;
+	if (family == AF_INET6) {
+		local.address.in6.sin6_port = htons(port);
+		local.length = sizeof(local.address.in6);
+	} else {
+		local.address.in.sin_port = htons(port);
+	}
+	snprintf(local.text, sizeof(local.text), "UDP port %u", port);
+	return local;
+}
+
+static int make_tunnel(struct port_tunnel *tunnel, struct error *error)
+{
+	const struct vswitch_tunnel_options *options = &tunnel->options;
+	struct mac_table_options table = { .seed = 1, .per_port = MAC_TABLE_SIZE };
+	struct endpoint local = options->local;
+	int rc = vswitch_tunnel_check(options, error);
+
+	if (rc)
+		return rc;
+	rc = mac_table_create(&tunnel->table, &table);
+	if (!rc) {
+		tunnel->buffers = mmap(NULL, BUFFERS * BUFFER_SIZE, PROT_READ | PROT_WRITE,
+				       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (tunnel->buffers == MAP_FAILED) {
+			tunnel->buffers = NULL;
+			rc = -ENOMEM;
+		}
+	}
+	if (rc)
+		return error_set(error, rc, "out of memory");
+	for (unsigned i = 0; i < options->remote_count; i++)
+		tunnel_send_add(&tunnel->send, &options->remotes[i]);
+	tunnel->flooded = tunnel->send.count;
+	for (unsigned i = 0; i < options->station_count && !rc; i++) {
+		int remote = tunnel_send_add(&tunnel->send, &options->stations[i].remote);
+
+		rc = remote < 0 ? remote
+				: mac_table_add_static(tunnel->table, 0, options->stations[i].mac,
+						       (uint16_t)remote);
+	}
+	if (rc)
+		return error_set(error, rc, "more than %d remotes", TUNNEL_REMOTES_MAX);
+	if (!local.length)
+		local = default_local(options,
+				      tunnel->send.remotes[0].endpoint.address.any.sa_family);
+	rc = open_receiver(tunnel, &local, error);
+	return rc ? rc : tunnel_send_open(&tunnel->send, options, &local, error);
+}
+
+int vswitch_add_port_tunnel(struct vswitch *vswitch, const char *name,
+			    const struct vswitch_tunnel_options *options, struct error *error)
+{
+	struct port_tunnel *tunnel = calloc(1, sizeof(*tunnel));
+	int rc;
+
+	if (!tunnel)
+		return error_set(error, -ENOMEM, "port %s: out of memory", name);
+	tunnel->port.ops = options->kind == TUNNEL_VXLAN ? &vxlan_ops : &geneve_ops;
+	tunnel->options = *options;
+	tunnel->options.config = NULL;
+	tunnel->fd = tunnel->watch.fd = -1;
+	tunnel_send_init(&tunnel->send);
+	rc = make_tunnel(tunnel, error);
+	if (rc) {
+		tunnel_destroy(&tunnel->port);
+		error_prefix(error, "port %s", name);
+		return rc;
+	}
+	tunnel->port.up = true;
+	tunnel->port.encloses = true;
+	tunnel->port.frame_max = options->fragment ? 0 : tunnel->send.mtu_frame;
+	return vswitch_add_port_as(vswitch, &tunnel->port, name, options->config, error);
+}
