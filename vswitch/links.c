@@ -40,6 +40,7 @@ static int set_link(void *arg)
 		call->link = NULL;
 	}
 	port_link_set(port, call->directions, call->model);
+	protocols_port_event(call->vswitch, port->index, PROTOCOL_PORT_CHANGED);
 	link_model_describe(call->model, words, sizeof(words));
 	log_info(call->vswitch->log, "port %s: its link is now, %s: %s", port->name,
 		 call->directions == LINK_IN    ? "in"

@@ -175,7 +175,7 @@ bool port_config_knows(const char *word)
 	for (unsigned i = 0; i < PORT_STORM_COUNT; i++)
 		if (value_of(word, storm_names[i]))
 			return true;
-	return false;
+	return rstp_port_config_knows(word);
 }
 
 int port_config_set(struct port_config *config, const char *word, struct error *error)
@@ -191,11 +191,14 @@ int port_config_set(struct port_config *config, const char *word, struct error *
 		if ((value = value_of(word, storm_names[i])))
 			rc = set_number(storm_names[i], value, STORM_MOST, &changed.storm[i],
 					error);
+	if (rstp_port_config_knows(word))
+		rc = rstp_port_config_set(&changed.stp, word, error);
 	if (rc == -ENOENT)
-		return error_set(error, -EINVAL,
-				 "\"%.60s\": expected vlan=, trunk=, native=, isolate=, "
-				 "addresses=, broadcast=, multicast=, unknown= or reserved=",
-				 word);
+		return error_set(
+			error, -EINVAL,
+			"\"%.60s\": expected vlan=, trunk=, native=, isolate=, "
+			"addresses=, broadcast=, multicast=, unknown=, reserved= or stp...=",
+			word);
 	if (!rc)
 		*config = changed;
 	return rc;
@@ -243,6 +246,14 @@ static void add_reserved(char *text, size_t size, const struct reserved_choices 
 		snprintf(text + used, size - used, "%sreserved=%s", used ? "," : "", list);
 }
 
+static void add_tree(char *text, size_t size, const struct rstp_port_config *config)
+{
+	char list[200];
+
+	rstp_port_config_describe(config, list, sizeof(list));
+	snprintf(text + strlen(text), size - strlen(text), "%s", text[0] ? list : list + !!list[0]);
+}
+
 void port_config_describe(const struct port_config *config, char *text, size_t size)
 {
 	text[0] = '\0';
@@ -257,4 +268,5 @@ void port_config_describe(const struct port_config *config, char *text, size_t s
 	for (unsigned i = 0; i < PORT_STORM_COUNT; i++)
 		add_word(text, size, storm_names[i], config->storm[i]);
 	add_reserved(text, size, &config->reserved);
+	add_tree(text, size, &config->stp);
 }

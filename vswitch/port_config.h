@@ -12,6 +12,7 @@
  *					storm control: so many frames of that kind a second come in to be flooded, or ten
  *					milliseconds' worth at once, and at least 32
  *	reserved=stp:flood+02:drop	frames to reserved addresses (reserved.h), where it is not as the switch has it
+ *	stp=off, stp-cost=100, stp-edge=yes ...		its part in the spanning tree (rstp.h)
  * An empty value, or "none", takes one back: vlan=none makes a port of the first kind again.
  */
 #ifndef TENON_VSWITCH_PORT_CONFIG_H
@@ -20,6 +21,7 @@
 #include <stdint.h>
 
 #include "vswitch/reserved.h"
+#include "vswitch/rstp.h"
 #include "vswitch/vlan.h"
 
 struct error;
@@ -38,6 +40,7 @@ struct port_config {
 	uint32_t addresses;               /* 0: what the switch allows each port */
 	uint32_t storm[PORT_STORM_COUNT]; /* frames a second; 0: no limit */
 	struct reserved_choices reserved;
+	struct rstp_port_config stp;
 };
 
 /* Whether KEY=VALUE is one of these words, so that what belongs to the type can be told from it. */
