@@ -91,6 +91,8 @@ int command_switch(int argc, char **argv)
 		{ "filter", switch_filter,
 		  "NAME add|remove|list [PORT] [in|out] [EXPR] [ACTION] [--position N] [--json]",
 		  "rules of ports: what passes, what is dropped, at what rate" },
+		{ "stp", switch_stp, "NAME show|set|port|off [PORT] [KEY=VALUE...] [--json]",
+		  "its spanning tree: roles and states of ports, priorities, costs, guards" },
 		{ "stop", switch_stop, "NAME", "end it, and wait until it has ended" },
 		{ NULL, NULL, NULL, NULL },
 	};

@@ -13,11 +13,14 @@
  *	switch_capture.c	captures, live: the command
  *	switch_filter.c		rules of ports: the command
  *	switch_watch.c		and what the switch does for these two
+ *	switch_stp.c		its spanning tree: the command
+ *	switch_tree.c		and what the switch does for it
  */
 #ifndef TENON_TOOLS_SWITCH_H
 #define TENON_TOOLS_SWITCH_H
 
 #include <jansson.h>
+#include <stdio.h>
 
 #include "rpc/rpc.h"
 #include "tools/cli.h"
@@ -27,11 +30,12 @@ struct cli_listing;
 
 struct fiber;
 struct filter_program;
+struct rstp_config;
 struct vswitch;
 struct vswitch_status;
 
 command_fn switch_run, switch_port_verb, switch_table, switch_counters, switch_stop, switch_capture,
-	switch_filter;
+	switch_filter, switch_stp;
 
 /* ---- Asking ---- */
 
@@ -67,7 +71,7 @@ struct switch_control {
 extern const struct rpc_method switch_methods[];
 
 rpc_method_fn switch_capture_start, switch_capture_stop, switch_filter_add, switch_filter_remove,
-	switch_filter_list;
+	switch_filter_list, switch_tree_show, switch_tree_set, switch_tree_off;
 
 void switch_end_watching(struct switch_control *control);
 
@@ -79,7 +83,13 @@ int switch_param_ways(json_t *params, unsigned *ways, struct error *error);
 int switch_param_filter(json_t *params, struct filter_program **out, struct error *error);
 
 /* Text in Prometheus's format; the caller frees it. NULL when out of memory. */
-char *switch_metrics(const char *name, const struct vswitch_status *status);
+char *switch_metrics(const char *name, struct vswitch *vswitch,
+		     const struct vswitch_status *status);
+void switch_tree_metrics(FILE *out, const char *name, struct vswitch *vswitch);
+
+/* The settings of --stp: "rstp", "stp" and what rstp.h has, with ',' between. -EINVAL. */
+int switch_tree_words(const char *name, struct rstp_config *config, const char *words,
+		      struct error *error);
 
 /* DIRECTORY/switch-NAME.sock, on which a switch answers; the caller frees it. */
 int switch_control_path(const char *name, char **path, struct error *error);

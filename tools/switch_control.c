@@ -47,7 +47,7 @@ static int method_metrics(void *context, json_t *params, json_t **result, struct
 	(void)params;
 	if (rc)
 		return rc;
-	text = switch_metrics(control->name, status);
+	text = switch_metrics(control->name, control->vswitch, status);
 	return give(control, text ? json_string(text) : NULL, result, error);
 }
 
@@ -310,6 +310,9 @@ const struct rpc_method switch_methods[] = {
 	{ "switch.filter.add", switch_filter_add },
 	{ "switch.filter.remove", switch_filter_remove },
 	{ "switch.filter.list", switch_filter_list },
+	{ "switch.stp.show", switch_tree_show },
+	{ "switch.stp.set", switch_tree_set },
+	{ "switch.stp.off", switch_tree_off },
 	{ "switch.table.add", method_table_add },
 	{ "switch.table.remove", method_table_remove },
 	{ "switch.table.flush", method_table_flush },

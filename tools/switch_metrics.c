@@ -134,7 +134,7 @@ static void put_captures(FILE *out, const char *name, const struct vswitch_statu
 	}
 }
 
-char *switch_metrics(const char *name, const struct vswitch_status *status)
+char *switch_metrics(const char *name, struct vswitch *vswitch, const struct vswitch_status *status)
 {
 	char *text = NULL;
 	size_t size;
@@ -146,6 +146,7 @@ char *switch_metrics(const char *name, const struct vswitch_status *status)
 	put_links(out, name, status);
 	put_table(out, name, status);
 	put_captures(out, name, status);
+	switch_tree_metrics(out, name, vswitch);
 	if (fclose(out)) {
 		free(text);
 		return NULL;

@@ -76,10 +76,11 @@ static int parse_option(struct port_spec *out, char *option, struct error *error
 		rc = out->type->option(out, option, error);
 	if (rc != -ENOTSUP)
 		return rc;
-	return error_set(error, -EINVAL,
-			 "option \"%.60s\": expected %svlan=, trunk=, native=, "
-			 "isolate=, addresses=, broadcast=, multicast=, unknown=, reserved= or stp...=",
-			 option, out->type->options);
+	return error_set(
+		error, -EINVAL,
+		"option \"%.60s\": expected %svlan=, trunk=, native=, "
+		"isolate=, addresses=, broadcast=, multicast=, unknown=, reserved= or stp...=",
+		option, out->type->options);
 }
 
 static int parse(struct port_spec *out, const char *spec, struct error *error)

@@ -15,6 +15,7 @@
 #include "util/bytes.h"
 #include "util/cleanup.h"
 #include "util/log_queue.h"
+#include "vswitch/stp.h"
 #include "vswitch/switch.h"
 
 #define RUN_USAGE                                                                                  \
@@ -26,11 +27,12 @@
 #define AGEING_MOST 1000000u /* seconds; as IEEE 802.1Q-2022 has it, table 8-11 */
 
 struct switch_run {
-	const char *name, *capture, *reserved;
+	const char *name, *capture, *reserved, *stp;
 	bool force;
 	uint64_t seed, ageing, threads, move_limit, table_size, per_port;
 	struct cli_words ports;
 	struct reserved_choices choices;
+	struct rstp_config tree;
 	struct socket_options sockets;
 	struct vswitch *vswitch;
 	struct switch_control control;
@@ -138,6 +140,8 @@ static int serve(struct switch_run *run, struct error *error)
 
 	if (rc)
 		return rc;
+	if (run->stp)
+		rc = vswitch_set_stp(run->vswitch, &run->tree, error);
 	for (unsigned i = 0; !rc && i < run->ports.count; i++)
 		rc = switch_add_port(run->vswitch, run->ports.words[i], &run->sockets, error);
 	if (!rc && run->capture)
@@ -214,6 +218,9 @@ int switch_run(int argc, char **argv)
 		  "addresses of a port that has no such setting (4096)", 1, TABLE_MOST },
 		{ "reserved", CLI_TEXT, &run.reserved, "PROTOCOL=drop|flood|handle[,...]",
 		  "frames to 01:80:c2:00:00:0X: stp=flood,lldp=flood, 02=flood, all=flood (drop)" },
+		{ "stp", CLI_TEXT, &run.stp, "rstp|stp[,KEY=VALUE...]",
+		  "be part of a spanning tree: priority=4096, hello=, max-age=, forward-delay=, "
+		  "..." },
 		{ "seed", CLI_NUMBER, &run.seed, "N",
 		  "of the address table's hash (from the system)", 1, UINT64_MAX },
 		{ "verbose", CLI_FLAG, &verbose, NULL, "say who comes and goes" },
@@ -237,6 +244,8 @@ int switch_run(int argc, char **argv)
 		return cli_usage_error("switch name: %s", error.text);
 	if (run.reserved && reserved_parse(&run.choices, run.reserved, &error))
 		return cli_usage_error("--reserved: %s", error.text);
+	if (run.stp && switch_tree_words(run.name, &run.tree, run.stp, &error))
+		return cli_usage_error("--stp: %s", error.text);
 	if (switch_check_ports(&run.ports, &error))
 		return cli_usage_error("%s", error.text);
 	log_to_stderr(&run.log, verbose ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING);

@@ -249,8 +249,8 @@ int vswitch_stop_stp(struct vswitch *vswitch, struct error *error)
 
 /* ---- Looking ---- */
 
-static void fill_port(struct stp_port_status *out, const struct port *port,
-		      const struct rstp_port *of)
+static void describe_port(struct stp_port_status *out, const struct port *port,
+			  const struct rstp_port *of)
 {
 	*out = (struct stp_port_status){ .role = rstp_role_name(of->role),
 					 .state = of->config.off ? "forwarding"
@@ -271,7 +271,7 @@ static void fill_port(struct stp_port_status *out, const struct port *port,
 	memcpy(out->name, port->name, sizeof(out->name));
 }
 
-static int fill_status(void *arg)
+static int fill_tree_status(void *arg)
 {
 	const struct stp_call *call = arg;
 	struct vswitch *vswitch = call->vswitch;
@@ -296,7 +296,7 @@ static int fill_status(void *arg)
 		const struct port *port = vswitch->list[i];
 		const struct rstp_port *of = &bridge->ports[port->index];
 
-		fill_port(&status->ports[i], port, of);
+		describe_port(&status->ports[i], port, of);
 		if (bridge->root_port == of->id)
 			memcpy(status->root_port, port->name, sizeof(status->root_port));
 	}
@@ -306,7 +306,7 @@ static int fill_status(void *arg)
 int vswitch_stp_status(struct vswitch *vswitch, struct stp_status **out)
 {
 	struct stp_call call = { .vswitch = vswitch, .status = calloc(1, sizeof(*call.status)) };
-	int rc = call.status ? vswitch_call(vswitch, fill_status, &call) : -ENOMEM;
+	int rc = call.status ? vswitch_call(vswitch, fill_tree_status, &call) : -ENOMEM;
 
 	if (rc)
 		vswitch_stp_status_free(call.status);

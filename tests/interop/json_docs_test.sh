@@ -141,6 +141,10 @@ do_it switch filter lab add one in tcp drop
 "$TENON" switch filter lab list --json >json.rules 2>said.rules
 printf 'switch filter list\tjson.rules\n' >>list
 [ -s json.rules ] || problem "the list of rules: $(cat said.rules)"
+"$TENON" switch stp lab set || problem "a spanning tree"
+"$TENON" switch stp lab show --json >json.tree 2>said.tree
+printf 'switch stp show\tjson.tree\n' >>list
+[ -s json.tree ] || problem "the tree: $(cat said.tree)"
 do_it link set lab one --delay 1ms
 takes 'link show' lab
 takes 'switch port list' lab
