@@ -175,6 +175,18 @@ static int cover(struct stack *stack, struct error *error)
 	return rc;
 }
 
+/* Nobody may use the devices through loop devices. */
+static int check_together(const struct stack *stack, struct error *error)
+{
+	CLEANUP_FREE struct block **blocks = calloc(stack->node_count + 1, sizeof(*blocks));
+
+	if (!blocks)
+		return -ENOMEM;
+	for (unsigned i = 0; i < stack->node_count; i++)
+		blocks[i] = stack->nodes[i].block;
+	return block_check_together(blocks, stack->node_count, error);
+}
+
 int stack_open_devices(struct stack *stack, const struct device_list *devices,
 		       const struct stack_options *options, struct error *error)
 {
@@ -187,10 +199,12 @@ int stack_open_devices(struct stack *stack, const struct device_list *devices,
 
 		return rc || !options->rehearse ? rc : cover(stack, error);
 	}
+	if (options->write)
+		flags |= BLOCK_OPEN_TOGETHER;
 	for (unsigned i = 0; i < devices->count; i++)
 		if (!add_device(stack, devices->paths[i], flags, error))
 			return error->code ? error->code : -ENOMEM;
-	return 0;
+	return options->write ? check_together(stack, error) : 0;
 }
 
 /* ---- Members ---- */

@@ -242,6 +242,8 @@ void block_set_gone(struct block *block);
 #define BLOCK_OPEN_FORCE    (1u << 4) /* with CREATE: whatever signature the file carries */
 #define BLOCK_OPEN_ODD                                                                             \
 	(1u << 5) /* read-only: a file of any size, filled up with zeroes to a sector */
+#define BLOCK_OPEN_TOGETHER                                                                        \
+	(1u << 6) /* with others: block_check_together() is called before anything is written */
 
 /*
  * Opens an image file, a host block device, or a partition in one of them ("disk.img:2", partition.h): O_DIRECT where the file system has it, with the
@@ -261,6 +263,10 @@ void block_set_gone(struct block *block);
  */
 int block_open_file(struct block **out, const char *path, unsigned flags, uint64_t size,
 		    struct error *error);
+
+/* That no loop device over one of these is in use, which were opened with BLOCK_OPEN_TOGETHER: the host's loop devices are
+ * gone through once for all of them. Other blocks are passed over. 0, or as block_open_file(). */
+int block_check_together(struct block *const *blocks, unsigned count, struct error *error);
 
 /* Opens and locks just [offset, offset + length) of it, as a device called `name`: others may have other parts. Not
  * for BLOCK_OPEN_CREATE. */

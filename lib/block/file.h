@@ -109,6 +109,19 @@ int file_flush(struct block *block);
  * set, or what kept us from looking. */
 int file_check_loops(const struct block_identity *identity, const char *path, struct error *error);
 
+/* The host's loop devices that show something: it has hundreds at times, of which most do not. */
+struct file_loops {
+	char **folders; /* in sysfs */
+	unsigned count;
+};
+
+/* `path` is what is opened, for the error. file_loops_free() is fine after a failure. */
+int file_loops_find(struct file_loops *list, const char *path, struct error *error);
+void file_loops_free(struct file_loops *list);
+/* As file_check_loops(), of these alone. */
+int file_loops_check(const struct file_loops *list, const struct block_identity *identity,
+		     const char *path, struct error *error);
+
 extern const struct block_ops file_ops;
 
 /* A file or device as block_open_file() opens it, for a path that is no partition's name (file_open.c). */

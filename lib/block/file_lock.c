@@ -335,7 +335,7 @@ static int lock_identity(int fd, const char *path, bool exclusive,
 	rc = lock_node(fd, path, &identity->parts[0], exclusive, locks, error);
 	for (unsigned i = 1; !rc && i < identity->count; i++)
 		rc = lock_below(&identity->parts[i], path, exclusive, locks, error);
-	if (!rc && exclusive)
+	if (!rc && exclusive && !locks->loops_later)
 		rc = file_check_loops(identity, path, error);
 	return rc;
 }

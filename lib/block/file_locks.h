@@ -12,6 +12,7 @@ struct error;
 struct file_locks {
 	int *fds;
 	unsigned count;
+	bool loops_later; /* set by the caller: it looks itself for loop devices that are in use */
 };
 
 /* Takes the lock that block_open_file() tells of, for [offset, offset + length) (BLOCK_TO_THE_END: all): on `fd`

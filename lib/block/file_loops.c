@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <glob.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -144,28 +145,94 @@ static bool is_attached(int folder, const char *name)
 	return !faccessat(folder, path, F_OK, 0);
 }
 
-/* A host has hundreds of loop devices at times, and a group a hundred devices for which they are looked through. */
-int file_check_loops(const struct block_identity *identity, const char *path, struct error *error)
+/* Calls `fn` for the folder of each loop device that shows something, until it does not return 0. */
+static int each_loop(int (*fn)(void *arg, const char *folder), void *arg)
 {
 	DIR *all = opendir(LOOPS);
 	const struct dirent *entry;
 	int rc = 0;
 
-	if (!all && errno == ENOENT)
-		return 0;
 	if (!all)
-		return error_set(error, -EIO,
-				 "%s: it cannot be seen which loop devices show it: %s cannot be "
-				 "read",
-				 path, LOOPS);
+		return errno == ENOENT ? 0 : -EIO;
 	while (!rc && (entry = readdir(all))) {
 		char folder[320];
 
 		if (!is_attached(dirfd(all), entry->d_name))
 			continue;
 		snprintf(folder, sizeof(folder), "%s/%.250s", LOOPS, entry->d_name);
-		rc = check_loop(folder, path, identity, error);
+		rc = fn(arg, folder);
 	}
 	closedir(all);
+	return rc;
+}
+
+static int not_seen(const char *path, struct error *error)
+{
+	return error_set(error, -EIO,
+			 "%s: it cannot be seen which loop devices show it: %s cannot be read",
+			 path, LOOPS);
+}
+
+struct loop_check {
+	const struct block_identity *identity;
+	const char *path;
+	struct error *error;
+	bool begun;
+};
+
+static int check_one(void *arg, const char *folder)
+{
+	struct loop_check *check = arg;
+
+	check->begun = true;
+	return check_loop(folder, check->path, check->identity, check->error);
+}
+
+int file_check_loops(const struct block_identity *identity, const char *path, struct error *error)
+{
+	struct loop_check check = { .identity = identity, .path = path, .error = error };
+	int rc = each_loop(check_one, &check);
+
+	return rc && !check.begun ? not_seen(path, error) : rc;
+}
+
+static int keep_folder(void *arg, const char *folder)
+{
+	struct file_loops *list = arg;
+	char **grown = realloc(list->folders, (list->count + 1) * sizeof(*grown));
+
+	if (!grown)
+		return -ENOMEM;
+	list->folders = grown;
+	grown[list->count] = strdup(folder);
+	if (!grown[list->count])
+		return -ENOMEM;
+	list->count++;
+	return 0;
+}
+
+int file_loops_find(struct file_loops *list, const char *path, struct error *error)
+{
+	int rc = each_loop(keep_folder, list);
+
+	if (rc == -ENOMEM)
+		return error_set(error, rc, "no memory to look at loop devices");
+	return rc ? not_seen(path, error) : 0;
+}
+
+void file_loops_free(struct file_loops *list)
+{
+	for (unsigned i = 0; i < list->count; i++)
+		free(list->folders[i]);
+	free(list->folders);
+}
+
+int file_loops_check(const struct file_loops *list, const struct block_identity *identity,
+		     const char *path, struct error *error)
+{
+	int rc = 0;
+
+	for (unsigned i = 0; !rc && i < list->count; i++)
+		rc = check_loop(list->folders[i], path, identity, error);
 	return rc;
 }

@@ -341,6 +341,7 @@ static int prepare(struct file *file, const char *path, unsigned flags, uint64_t
 		return error_set(error, -EINVAL,
 				 "%s: it is a block device, expected a path for a new image file",
 				 path);
+	file->below.loops_later = flags & BLOCK_OPEN_TOGETHER;
 	if (flags & BLOCK_OPEN_LOCK)
 		rc = file_lock_range(file->fd, path, flags & BLOCK_OPEN_WRITE, range.offset,
 				     range.length, &file->below, error);
@@ -414,7 +415,7 @@ int block_open_part(struct block **out, const char *name, const char *path, unsi
 	int rc;
 
 	/* A unit of direct I/O that two parts share would be read and written back by both. */
-	flags &= ~BLOCK_OPEN_CREATE;
+	flags &= ~(BLOCK_OPEN_CREATE | BLOCK_OPEN_TOGETHER);
 	if ((offset | length) % PART_ALIGNMENT)
 		flags |= BLOCK_OPEN_BUFFERED;
 	rc = open_range(&file, path, flags, 0, range, error);
