@@ -218,7 +218,7 @@ int owner_find(const struct cli_words *given, const char *target, char **socket,
 	struct owner_search search = { .paths = &paths, .target = target };
 	struct stack *look = NULL;
 	bool known;
-	int rc = stack_look(&look, given, error);
+	int rc = stack_look_below(&look, given, error);
 
 	if (rc)
 		return rc;

@@ -136,6 +136,7 @@ static int stack_scan(struct stack *stack, const struct stack_options *options, 
 					  .compute = options->compute,
 					  .log = &stack->log,
 					  .no_resync = !options->resync,
+					  .pvs_only = options->pvs_only,
 					  .archive = state_archive(&state) };
 	CLEANUP_FREE struct block **blocks = calloc(stack->node_count + 1, sizeof(struct block *));
 	unsigned count = 0;
@@ -201,13 +202,24 @@ int stack_open(struct stack **out, const struct device_list *devices,
 	return 0;
 }
 
-int stack_look(struct stack **out, const struct cli_words *given, struct error *error)
+static int look(struct stack **out, const struct cli_words *given, bool pvs_only,
+		struct error *error)
 {
 	CLEANUP_DEVICES struct device_list devices = { 0 };
-	const struct stack_options options = { .write = false };
+	const struct stack_options options = { .pvs_only = pvs_only };
 	int rc = device_list_collect(&devices, given, error);
 
 	return rc ? rc : stack_open(out, &devices, &options, error);
+}
+
+int stack_look(struct stack **out, const struct cli_words *given, struct error *error)
+{
+	return look(out, given, false, error);
+}
+
+int stack_look_below(struct stack **out, const struct cli_words *given, struct error *error)
+{
+	return look(out, given, true, error);
 }
 
 static void keep_text(const char *text, void *arg)
@@ -230,21 +242,21 @@ static int stack_needed(struct device_list *needed, const struct cli_words *give
 			const struct cli_words *targets, bool tell, struct error *trouble,
 			struct error *error)
 {
-	struct stack *look = NULL;
-	int rc = stack_look(&look, given, error);
+	struct stack *below = NULL;
+	int rc = stack_look_below(&below, given, error);
 
 	if (!rc && tell)
-		stack_unseen(look, stack_tell, NULL);
+		stack_unseen(below, stack_tell, NULL);
 	for (unsigned i = 0; !rc && i < targets->count; i++)
-		rc = stack_devices_of(look, targets->words[i], needed, error);
+		rc = stack_devices_of(below, targets->words[i], needed, error);
 	/* What was read from less than all says nothing about why. */
-	for (unsigned i = 0; !rc && i < look->array_count; i++) {
-		free(look->arrays[i].note);
-		look->arrays[i].note = NULL;
+	for (unsigned i = 0; !rc && i < below->array_count; i++) {
+		free(below->arrays[i].note);
+		below->arrays[i].note = NULL;
 	}
 	if (!rc)
-		stack_problems(look, keep_text, trouble);
-	stack_close(look, NULL);
+		stack_problems(below, keep_text, trouble);
+	stack_close(below, NULL);
 	return rc;
 }
 

@@ -69,6 +69,7 @@ struct stack_options {
 	const char *command; /* for the description in volume metadata */
 	struct log *log;
 	struct worker *compute; /* as volume_context.compute */
+	bool pvs_only;          /* the same: groups are there without their volumes */
 };
 
 /* Of stack.c and stack_devices.c alone: adds a node, which takes `block` over. NULL without memory, and then not. */
@@ -85,6 +86,8 @@ int stack_open(struct stack **out, const struct device_list *devices,
 	       const struct stack_options *options, struct error *error);
 /* A look at the devices that --device and its substitutes name. */
 int stack_look(struct stack **out, const struct cli_words *given, struct error *error);
+/* A look that says which devices arrays and groups lie on, and nothing of volumes. */
+int stack_look_below(struct stack **out, const struct cli_words *given, struct error *error);
 /* Looks, then opens what `targets` lie on with `options`. -EBUSY where another process has it. An array
  * that has lost a member since it was last written does not start for writing without --degraded. */
 int stack_claim(struct stack **out, const struct cli_words *given, const struct cli_words *targets,

@@ -162,7 +162,7 @@ static int no_memory(struct parser *parser)
 	return error_set(parser->error, -ENOMEM, "%s: no memory for metadata", parser->name);
 }
 
-enum { SPACE = 1, ENDS_KEY = 2, ENDS_VALUE = 4 };
+enum { SPACE = 1, ENDS_KEY = 2, ENDS_VALUE = 4, NESTS = 8 };
 
 static const uint8_t characters[256] = {
 	['\t'] = SPACE | ENDS_KEY | ENDS_VALUE,
@@ -171,12 +171,12 @@ static const uint8_t characters[256] = {
 	['\f'] = SPACE | ENDS_KEY | ENDS_VALUE,
 	['\r'] = SPACE | ENDS_KEY | ENDS_VALUE,
 	[' '] = SPACE | ENDS_KEY | ENDS_VALUE,
-	['#'] = ENDS_KEY | ENDS_VALUE,
+	['#'] = ENDS_KEY | ENDS_VALUE | NESTS,
 	['='] = ENDS_KEY | ENDS_VALUE,
-	['{'] = ENDS_KEY | ENDS_VALUE,
-	['}'] = ENDS_KEY | ENDS_VALUE,
-	['"'] = ENDS_KEY | ENDS_VALUE,
-	['\''] = ENDS_KEY | ENDS_VALUE,
+	['{'] = ENDS_KEY | ENDS_VALUE | NESTS,
+	['}'] = ENDS_KEY | ENDS_VALUE | NESTS,
+	['"'] = ENDS_KEY | ENDS_VALUE | NESTS,
+	['\''] = ENDS_KEY | ENDS_VALUE | NESTS,
 	['['] = ENDS_VALUE,
 	[']'] = ENDS_VALUE,
 	[','] = ENDS_VALUE,
@@ -493,6 +493,37 @@ static int stream_nodes(struct parser *parser, const struct lvm_config_node *par
 	return rc;
 }
 
+/* Up to the '}' that ends the section. */
+static void pass_over(struct parser *parser)
+{
+	unsigned depth = 0;
+
+	while (parser->at < parser->end && (depth || *parser->at != '}')) {
+		const char *at = parser->at;
+		char c;
+
+		while (at < parser->end && !is_a(*at, NESTS))
+			at++;
+		parser->at = at;
+		if (at == parser->end)
+			return;
+		c = *at;
+		if (c == '#') {
+			skip_space(parser);
+			continue;
+		}
+		if (c == '}' && !depth)
+			return;
+		depth += (c == '{') - (c == '}');
+		parser->at++;
+		while ((c == '"' || c == '\'') && parser->at < parser->end && *parser->at != c)
+			parser->at +=
+				c == '"' && *parser->at == '\\' && parser->end - parser->at > 1 ? 2
+												: 1;
+		parser->at += (c == '"' || c == '\'') && parser->at < parser->end;
+	}
+}
+
 /* Whether the section that begins at `node` is the one that is asked for; once. */
 static bool is_streamed(struct parser *parser, const struct lvm_config_node *parent,
 			const struct lvm_config_node *node)
@@ -511,14 +542,17 @@ static bool is_streamed(struct parser *parser, const struct lvm_config_node *par
 static int parse_section(struct parser *parser, const struct lvm_config_node *parent,
 			 struct lvm_config_node *node)
 {
-	int rc;
+	int rc = 0;
 
 	node->section = true;
 	if (++parser->depth > DEPTH_MAX)
 		return fail(parser, "sections nested less deeply");
 	parser->sections += parser->depth == 1;
 	if (is_streamed(parser, parent, node)) {
-		rc = stream_nodes(parser, node);
+		if (parser->stream->take)
+			rc = stream_nodes(parser, node);
+		else
+			pass_over(parser);
 		parser->stream = NULL;
 	} else {
 		rc = parse_nodes(parser, node, &node->child);

@@ -64,7 +64,7 @@ struct lvm_config_stream {
 	const char *section; /* its name: the first one of it in the first section of the text */
 	/* It begins; `parent` has what is before it. Whether its children are wanted so. */
 	bool (*begin)(struct lvm_config_stream *stream, const struct lvm_config_node *parent);
-	/* One child. Not 0: the parse ends with that. */
+	/* One child. Not 0: the parse ends with that. NULL: all of them are passed over, and are not even checked. */
 	int (*take)(struct lvm_config_stream *stream, const struct lvm_config_node *child);
 };
 

@@ -430,12 +430,13 @@ static int passing_take(struct lvm_config_stream *stream, const struct lvm_confi
 	return lvm_lvs_add(&container_of(stream, struct passing, stream)->lvs, child);
 }
 
-static int read_passing(const char *text, size_t size, const char *name, struct volume_group **out)
+static int read_passing(const char *text, size_t size, const char *name, bool pvs_only,
+			struct volume_group **out)
 {
 	CLEANUP_VOLUME_GROUP struct volume_group *group = lvm_vg_new();
 	struct passing passing = { .stream = { .section = "logical_volumes",
 					       .begin = passing_begin,
-					       .take = passing_take },
+					       .take = pvs_only ? NULL : passing_take },
 				   .group = group,
 				   .name = name };
 	int rc = group ? lvm_config_parse_stream(&group->private->memory, text, size, name,
@@ -453,14 +454,25 @@ static int read_passing(const char *text, size_t size, const char *name, struct 
 }
 
 /* What is wrong is found out from the tree, all of it: of several faults it is the same one then wherever they are. */
+static int read_tree(const char *text, size_t size, const char *name, struct volume_group **out,
+		     struct error *error)
+{
+	struct lvm_config config;
+	int rc = lvm_config_parse(&config, text, size, name, error);
+
+	return rc ? rc : lvm_vg_import(&config, name, out, error);
+}
+
 int lvm_vg_read(const char *text, size_t size, const char *name, struct volume_group **out,
 		struct error *error)
 {
-	struct lvm_config config;
-	int rc = read_passing(text, size, name, out);
+	return read_passing(text, size, name, false, out) ? read_tree(text, size, name, out, error)
+							  : 0;
+}
 
-	if (!rc)
-		return 0;
-	rc = lvm_config_parse(&config, text, size, name, error);
-	return rc ? rc : lvm_vg_import(&config, name, out, error);
+int lvm_vg_read_pvs(const char *text, size_t size, const char *name, struct volume_group **out,
+		    struct error *error)
+{
+	return read_passing(text, size, name, true, out) ? read_tree(text, size, name, out, error)
+							 : 0;
 }

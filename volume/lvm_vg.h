@@ -104,6 +104,10 @@ struct lvm_segment_type;
 int lvm_vg_read(const char *text, size_t size, const char *name, struct volume_group **out,
 		struct error *error);
 
+/* The same without its volumes, the text of which is not even checked where it can be passed over. */
+int lvm_vg_read_pvs(const char *text, size_t size, const char *name, struct volume_group **out,
+		    struct error *error);
+
 /* The same from a parsed text; takes `config` over, also when it fails. */
 int lvm_vg_import(struct lvm_config *config, const char *name, struct volume_group **out,
 		  struct error *error);

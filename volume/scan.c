@@ -343,6 +343,7 @@ static int scan_all(struct scanner *scanner, const struct volume_context *contex
 	struct volume_scan *scan = scanner->scan;
 	int rc = 0;
 
+	scanner->pvs_only = context && context->pvs_only;
 	for (unsigned i = 0; !rc && i < scan->device_count; i++)
 		rc = lvm_scan_read(scanner, i);
 	if (!rc)

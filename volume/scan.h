@@ -27,6 +27,7 @@ struct scanner {
 	struct scan_device *devices;
 	struct scan_text *texts;
 	unsigned text_count;
+	bool pvs_only;
 };
 
 /* Reads label, metadata areas and texts of device `number`. -ENOMEM only; what is wrong becomes its problem. */

@@ -26,9 +26,14 @@ void lvm_scan_problem(struct volume_scanned *scanned, const char *format, ...)
 	va_end(arguments);
 }
 
-static void parse_text(struct scan_text *found, const char *name)
+static void parse_text(const struct scanner *scanner, struct scan_text *found, const char *name)
 {
-	lvm_vg_read(found->text, found->size, name, &found->group, &found->error);
+	int (*read)(const char *text, size_t size, const char *name, struct volume_group **out,
+		    struct error *error) = scanner->pvs_only ? lvm_vg_read_pvs : lvm_vg_read;
+
+	if (!read(found->text, found->size, name, &found->group, &found->error) &&
+	    scanner->pvs_only)
+		lvm_vg_lock(found->group, "its volumes were not read");
 }
 
 /* Takes `text` over. The index among the texts, or -ENOMEM. */
@@ -49,7 +54,7 @@ static int add_text(struct scanner *scanner, char *text, size_t size, const char
 	scanner->texts = grown;
 	new = &grown[scanner->text_count];
 	*new = (struct scan_text){ .text = text, .size = size };
-	parse_text(new, name);
+	parse_text(scanner, new, name);
 	return (int)scanner->text_count++;
 }
 

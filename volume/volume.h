@@ -166,6 +166,7 @@ struct volume_context {
 	const struct volume_archive *archive; /* where metadata is kept; NULL: nowhere */
 	struct log *log; /* for arrays of volumes; outlives the group; NULL: nowhere */
 	bool no_resync;  /* arrays of volumes do not resync or recover by themselves */
+	bool pvs_only; /* groups come without their volumes: for who asks what they lie on; not to be changed */
 };
 
 /* ---- Finding ---- */

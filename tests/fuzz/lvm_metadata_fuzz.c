@@ -28,6 +28,21 @@ static struct volume_group *import_tree(const char *text, size_t size)
 	return group;
 }
 
+/* Without its volumes a group is on the same PVs. */
+static void check_pvs(const struct volume_group *group, const char *text, size_t size)
+{
+	struct volume_group *below = NULL;
+
+	if (lvm_vg_read_pvs(text, size, "fuzz", &below, NULL) ||
+	    strcmp(below->uuid, group->uuid) || below->seqno != group->seqno ||
+	    below->pv_count != group->pv_count)
+		abort();
+	for (unsigned i = 0; i < group->pv_count; i++)
+		if (strcmp(below->pvs[i]->uuid, group->pvs[i]->uuid))
+			abort();
+	volume_group_unref(below);
+}
+
 static struct lvm_text export(struct volume_group *group)
 {
 	const struct volume_context context = { .host = "h", .system = "s", .command = "c" };
@@ -48,6 +63,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 	if (!first)
 		return 0;
+	check_pvs(first, (const char *)data, size);
 	one = export(first);
 	two = export(tree);
 	if (strcmp(one.at, two.at))
