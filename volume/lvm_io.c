@@ -3,9 +3,9 @@
 #include "volume/lvm_io.h"
 
 #include <errno.h>
+#include <isa-l/crc.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 
 #include "block/block.h"
 #include "util/bytes.h"
@@ -18,15 +18,7 @@ uint32_t lvm_crc(uint32_t crc, const void *at, size_t length)
 {
 	const uint8_t *from = at;
 
-	crc = ~crc;
-	while (length) {
-		uInt piece = (uInt)MIN(length, (size_t)1 << 30);
-
-		crc = (uint32_t)crc32(crc, from, piece);
-		from += piece;
-		length -= piece;
-	}
-	return ~crc;
+	return ~crc32_gzip_refl(~crc, from, length);
 }
 
 static int fail_range(const struct block *block, uint64_t offset, uint64_t length,
