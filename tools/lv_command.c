@@ -27,11 +27,12 @@ static char *change_command(const struct lv_command *change)
 		       : text;
 }
 
-static int change_here(struct lv_command *change, struct error *error)
+/* `below`: a look at what it lies on. */
+static int change_here(struct lv_command *change, struct stack **below, struct error *error)
 {
 	CLEANUP_FREE char *command = change_command(change);
 	CLEANUP_FREE char *vg = strndup(change->name, strcspn(change->name, "/"));
-	const struct stack_options options = { .write = true, .command = command };
+	const struct stack_options options = { .write = true, .command = command, .below = below };
 	struct cli_words targets = { &vg, 1 };
 	struct stack *stack = NULL;
 	struct volume_group *group;
@@ -186,8 +187,9 @@ static int change_rehearse(struct lv_command *change, const char *socket, struct
 static int change_by_owner(struct lv_command *change, bool *ended, struct error *error)
 {
 	CLEANUP_FREE char *socket = NULL;
+	CLEANUP_STACK struct stack *below = NULL;
 	json_t *answer = NULL;
-	int rc = owner_find(&change->given, change->name, &socket, error);
+	int rc = owner_find_look(&change->given, change->name, &socket, &below, error);
 
 	*ended = false;
 	if (!rc && change->planned)
@@ -195,7 +197,7 @@ static int change_by_owner(struct lv_command *change, bool *ended, struct error 
 	else if (!rc && change->consent.dry_run)
 		return change_rehearse(change, socket, error);
 	if (!rc && !socket)
-		return change_here(change, error);
+		return change_here(change, &below, error);
 	if (!rc) {
 		/* Who was asked once is not asked again. */
 		change->planned = false;

@@ -209,27 +209,37 @@ static int owner_choose(struct owner_search *search, const struct ask *asked, ch
 	return silent->rc;
 }
 
-int owner_find(const struct cli_words *given, const char *target, char **socket,
-	       struct error *error)
+int owner_find_look(const struct cli_words *given, const char *target, char **socket,
+		    struct stack **look, struct error *error)
 {
 	CLEANUP_DEVICES struct device_list paths = { 0 };
 	CLEANUP(ask_free) struct ask asked = { 0 };
 	CLEANUP(owner_search_end)
 	struct owner_search search = { .paths = &paths, .target = target };
-	struct stack *look = NULL;
 	bool known;
-	int rc = stack_look_below(&look, given, error);
+	int rc;
 
+	*socket = NULL;
+	*look = NULL;
+	rc = stack_look_below(look, given, error);
 	if (rc)
 		return rc;
-	known = look->node_count > 0;
-	rc = stack_devices_of(look, target, &paths, error);
-	stack_close(look, NULL);
-	*socket = NULL;
+	known = (*look)->node_count > 0;
+	rc = stack_devices_of(*look, target, &paths, error);
 	if (rc && (rc != -ENOENT || known))
 		return rc == -ENOENT ? 0 : rc;
 	rc = ask_all(&asked, "serve-", "server.describe", DESCRIBE_NS);
 	return rc ? rc : owner_choose(&search, &asked, socket, error);
+}
+
+int owner_find(const struct cli_words *given, const char *target, char **socket,
+	       struct error *error)
+{
+	struct stack *look;
+	int rc = owner_find_look(given, target, socket, &look, error);
+
+	stack_close(look, NULL);
+	return rc;
 }
 
 bool owner_has_ended(int rc, const char *socket)

@@ -11,6 +11,8 @@
 
 #include "tools/devices.h"
 
+struct stack;
+
 /* The socket of the server that owns one of the devices below `target` (found as the stack finds them; or,
  * where no devices are known at all, the server that says it has the target). *socket is NULL when there
  * is none, also when the target is not found: claiming it then says why. A server that does not answer in
@@ -18,6 +20,10 @@
  * frees it. */
 int owner_find(const struct cli_words *given, const char *target, char **socket,
 	       struct error *error);
+
+/* The same; *look is what was looked at for that (stack_look_below()), or NULL. The caller closes it. */
+int owner_find_look(const struct cli_words *given, const char *target, char **socket,
+		    struct stack **look, struct error *error);
 
 /* Of what a call of its socket returned: the owner has ended and has done nothing of that. Another search tells who has
  * the target now, which is likely nobody. */

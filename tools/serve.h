@@ -119,7 +119,7 @@ struct export
 	int64_t created;
 	struct serve_home *home;    /* NULL of what was not even found */
 	struct volume_group *group; /* of a volume */
-	struct volume_lv *lv;       /* while it is planned */
+	struct volume_lv *lv;       /* while it is planned or served */
 	char *problem;
 	struct block *block; /* at home, as are the next two */
 	struct vhost_user_blk_server *server;

@@ -325,14 +325,54 @@ int export_plan_missing(struct serve *serve, const char *name, const struct erro
 	return 0;
 }
 
+/* Volumes by where they are in memory; the size is a power of two, and more than twice what is in it. */
+struct volume_set {
+	const struct volume_lv **slots;
+	size_t size;
+};
+
+static const struct volume_lv **slot_of(const struct volume_set *set, const struct volume_lv *lv)
+{
+	size_t at = (uint64_t)(uintptr_t)lv * 0x9e3779b97f4a7c15u >> 32;
+
+	while (set->slots[at & (set->size - 1)] && set->slots[at & (set->size - 1)] != lv)
+		at++;
+	return &set->slots[at & (set->size - 1)];
+}
+
+/* The volumes of a group that are served, or about to be: after a change these are all but one of thousands. */
+static int find_served(const struct serve *serve, const struct volume_group *group,
+		       struct volume_set *set)
+{
+	size_t left = group->lv_count;
+
+	for (set->size = 16; set->size <= 2 * left; set->size *= 2)
+		;
+	set->slots = calloc(set->size, sizeof(*set->slots));
+	if (!set->slots)
+		return -ENOMEM;
+	list_for_each(at, &serve->exports) {
+		const struct export *export = list_entry(at, struct export, node);
+
+		if (!left || export->group != group || !export->lv ||
+		    (!export->server && export->problem))
+			continue;
+		*slot_of(set, export->lv) = export->lv;
+		left--;
+	}
+	return 0;
+}
+
 int export_plan_group(struct serve *serve, struct serve_home *home, struct volume_group *group)
 {
+	struct volume_set served;
 	struct export *export;
-	int rc = 0;
+	int rc = find_served(serve, group, &served);
 
 	for (unsigned i = 0; !rc && i < group->lv_count; i++)
-		if (group->lvs[i]->visible)
+		if (group->lvs[i]->visible && !*slot_of(&served, group->lvs[i]))
 			rc = export_plan_volume(serve, home, group, group->lvs[i], &export);
+	free(served.slots);
 	list_for_each_safe(at, &serve->exports) {
 		export = list_entry(at, struct export, node);
 		if (export->problem && export->group == group &&

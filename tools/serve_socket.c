@@ -128,9 +128,9 @@ static void take_opened(struct opening *opening)
 	struct serve *serve = opening->serve;
 	struct export *export = opening->export;
 
-	export->lv = NULL;
 	unix_listener_close(&opening->listener); /* that no server has taken */
 	if (opening->rc) {
+		export->lv = NULL;
 		export_refuse_for(serve, export, &opening->error, opening->rc);
 		return;
 	}

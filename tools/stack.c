@@ -237,13 +237,13 @@ static void stack_tell(const char *text, void *arg)
 }
 
 /* The devices that the targets lie on, as things are now. `trouble`: the first thing that kept us from
- * seeing one of them, for the messages of those who miss it. `tell`: what could not be looked at is told of. */
+ * seeing one of them, for the messages of those who miss it. `tell`: what could not be looked at is told of. `below`: a
+ * look at it, which is stolen, or NULL. */
 static int stack_needed(struct device_list *needed, const struct cli_words *given,
-			const struct cli_words *targets, bool tell, struct error *trouble,
-			struct error *error)
+			const struct cli_words *targets, struct stack *below, bool tell,
+			struct error *trouble, struct error *error)
 {
-	struct stack *below = NULL;
-	int rc = stack_look_below(&below, given, error);
+	int rc = below ? 0 : stack_look_below(&below, given, error);
 
 	if (!rc && tell)
 		stack_unseen(below, stack_tell, NULL);
@@ -260,15 +260,30 @@ static int stack_needed(struct device_list *needed, const struct cli_words *give
 	return rc;
 }
 
+/* Whether the targets are groups all PVs of which are claimed, by metadata that nobody else can change any more. */
+static bool stack_is_whole(struct stack *stack, const struct cli_words *targets)
+{
+	for (unsigned i = 0; i < targets->count; i++) {
+		CLEANUP_FREE char *vg = strndup(targets->words[i], strcspn(targets->words[i], "/"));
+		struct volume_group *group;
+
+		if (!vg || stack->array_count || stack_names_array(targets->words[i]) ||
+		    stack_find_group(stack, vg, &group, NULL) || group->partial)
+			return false;
+	}
+	return true;
+}
+
 /* Whether another process has put one more device below the targets between the look and the locks. */
-static bool stack_outgrown(const struct device_list *claimed, const struct cli_words *given,
-			   const struct cli_words *targets)
+static bool stack_outgrown(struct stack *stack, const struct device_list *claimed,
+			   const struct cli_words *given, const struct cli_words *targets)
 {
 	CLEANUP_DEVICES struct device_list now = { 0 };
 	struct error trouble = { 0 };
 	unsigned known = 0;
 
-	if (stack_needed(&now, given, targets, false, &trouble, NULL))
+	if (stack_is_whole(stack, targets) ||
+	    stack_needed(&now, given, targets, NULL, false, &trouble, NULL))
 		return false;
 	for (unsigned i = 0; i < now.count; i++)
 		for (unsigned k = 0; k < claimed->count; k++)
@@ -305,11 +320,13 @@ int stack_claim(struct stack **out, const struct cli_words *given, const struct 
 	for (unsigned attempt = 0; attempt < CLAIM_ATTEMPTS; attempt++) {
 		CLEANUP_DEVICES struct device_list needed = { 0 };
 		struct error trouble = { 0 };
-		int rc = stack_needed(&needed, given, targets, !attempt, &trouble, error);
+		struct stack *below =
+			chosen.below && *chosen.below ? steal_pointer(chosen.below) : NULL;
+		int rc = stack_needed(&needed, given, targets, below, !attempt, &trouble, error);
 
 		if (!rc)
 			rc = stack_open(out, &needed, &chosen, error);
-		if (!rc && stack_outgrown(&needed, given, targets)) {
+		if (!rc && stack_outgrown(*out, &needed, given, targets)) {
 			stack_close(steal_pointer(out), NULL);
 			continue;
 		}

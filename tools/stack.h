@@ -70,6 +70,8 @@ struct stack_options {
 	struct log *log;
 	struct worker *compute; /* as volume_context.compute */
 	bool pvs_only;          /* the same: groups are there without their volumes */
+	struct stack *
+		*below; /* of a claim: a look that was made already, which it closes; or NULL */
 };
 
 /* Of stack.c and stack_devices.c alone: adds a node, which takes `block` over. NULL without memory, and then not. */

@@ -33,9 +33,8 @@ static void check_pvs(const struct volume_group *group, const char *text, size_t
 {
 	struct volume_group *below = NULL;
 
-	if (lvm_vg_read_pvs(text, size, "fuzz", &below, NULL) ||
-	    strcmp(below->uuid, group->uuid) || below->seqno != group->seqno ||
-	    below->pv_count != group->pv_count)
+	if (lvm_vg_read_pvs(text, size, "fuzz", &below, NULL) || strcmp(below->uuid, group->uuid) ||
+	    below->seqno != group->seqno || below->pv_count != group->pv_count)
 		abort();
 	for (unsigned i = 0; i < group->pv_count; i++)
 		if (strcmp(below->pvs[i]->uuid, group->pvs[i]->uuid))
