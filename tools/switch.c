@@ -93,6 +93,8 @@ int command_switch(int argc, char **argv)
 		  "rules of ports: what passes, what is dropped, at what rate" },
 		{ "stp", switch_stp, "NAME show|set|port|off [PORT] [KEY=VALUE...] [--json]",
 		  "its spanning tree: roles and states of ports, priorities, costs, guards" },
+		{ "igmp", switch_igmp, "NAME show|set [PORT] [KEY=VALUE...] [--json]",
+		  "IGMP and MLD snooping: who wants what group" },
 		{ "stop", switch_stop, "NAME", "end it, and wait until it has ended" },
 		{ NULL, NULL, NULL, NULL },
 	};

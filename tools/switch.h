@@ -12,6 +12,7 @@
  *	switch_port.c		what --port says
  *	switch_capture.c	captures, live: the command
  *	switch_filter.c		rules of ports: the command
+ *	switch_igmp.c		groups: the command, and the switch's answers
  *	switch_watch.c		and what the switch does for these two
  *	switch_stp.c		its spanning tree: the command
  *	switch_tree.c		and what the switch does for it
@@ -35,7 +36,7 @@ struct vswitch;
 struct vswitch_status;
 
 command_fn switch_run, switch_port_verb, switch_table, switch_counters, switch_stop, switch_capture,
-	switch_filter, switch_stp;
+	switch_filter, switch_stp, switch_igmp;
 
 /* ---- Asking ---- */
 
@@ -71,7 +72,12 @@ struct switch_control {
 extern const struct rpc_method switch_methods[];
 
 rpc_method_fn switch_capture_start, switch_capture_stop, switch_filter_add, switch_filter_remove,
-	switch_filter_list, switch_tree_show, switch_tree_set, switch_tree_off;
+	switch_filter_list, switch_tree_show, switch_tree_set, switch_tree_off, switch_igmp_show,
+	switch_igmp_set;
+
+/* Looks at settings as `switch igmp` takes them, with ',' between; each goes to `list` unless that is NULL. -EINVAL. */
+int switch_igmp_check(const char *words, bool of_port, json_t *list, struct error *error);
+void switch_igmp_metrics(FILE *out, const char *name, struct vswitch *vswitch);
 
 void switch_end_watching(struct switch_control *control);
 

@@ -313,6 +313,8 @@ const struct rpc_method switch_methods[] = {
 	{ "switch.stp.show", switch_tree_show },
 	{ "switch.stp.set", switch_tree_set },
 	{ "switch.stp.off", switch_tree_off },
+	{ "switch.igmp.show", switch_igmp_show },
+	{ "switch.igmp.set", switch_igmp_set },
 	{ "switch.table.add", method_table_add },
 	{ "switch.table.remove", method_table_remove },
 	{ "switch.table.flush", method_table_flush },

@@ -27,7 +27,7 @@
 #define AGEING_MOST 1000000u /* seconds; as IEEE 802.1Q-2022 has it, table 8-11 */
 
 struct switch_run {
-	const char *name, *capture, *reserved, *stp;
+	const char *name, *capture, *reserved, *stp, *igmp;
 	bool force;
 	uint64_t seed, ageing, threads, move_limit, table_size, per_port;
 	struct cli_words ports;
@@ -131,6 +131,17 @@ static int start_control(struct switch_run *run, struct rpc_server **server, str
 	return rc;
 }
 
+static int set_igmp(struct switch_run *run, struct error *error)
+{
+	json_t *params = json_pack("{s:[]}", "words"), *unused;
+	int rc = switch_igmp_check(run->igmp, false, json_object_get(params, "words"), error);
+
+	if (!rc)
+		rc = switch_igmp_set(&run->control, params, &unused, error);
+	json_decref(params);
+	return rc;
+}
+
 /* Adds ports and capture, and runs until SIGTERM or SIGINT, which are blocked. */
 static int serve(struct switch_run *run, struct error *error)
 {
@@ -144,6 +155,8 @@ static int serve(struct switch_run *run, struct error *error)
 		rc = vswitch_set_stp(run->vswitch, &run->tree, error);
 	for (unsigned i = 0; !rc && i < run->ports.count; i++)
 		rc = switch_add_port(run->vswitch, run->ports.words[i], &run->sockets, error);
+	if (!rc && run->igmp)
+		rc = set_igmp(run, error);
 	if (!rc && run->capture)
 		rc = vswitch_start_capture(run->vswitch, &capture, NULL, error);
 	if (!rc)
@@ -221,6 +234,8 @@ int switch_run(int argc, char **argv)
 		{ "stp", CLI_TEXT, &run.stp, "rstp|stp[,KEY=VALUE...]",
 		  "be part of a spanning tree: priority=4096, hello=, max-age=, forward-delay=, "
 		  "..." },
+		{ "igmp", CLI_TEXT, &run.igmp, "KEY=VALUE[,...]",
+		  "IGMP and MLD snooping, as `tenon switch igmp NAME set` has it" },
 		{ "seed", CLI_NUMBER, &run.seed, "N",
 		  "of the address table's hash (from the system)", 1, UINT64_MAX },
 		{ "verbose", CLI_FLAG, &verbose, NULL, "say who comes and goes" },
@@ -246,6 +261,8 @@ int switch_run(int argc, char **argv)
 		return cli_usage_error("--reserved: %s", error.text);
 	if (run.stp && switch_tree_words(run.name, &run.tree, run.stp, &error))
 		return cli_usage_error("--stp: %s", error.text);
+	if (run.igmp && switch_igmp_check(run.igmp, false, NULL, &error))
+		return cli_usage_error("--igmp: %s", error.text);
 	if (switch_check_ports(&run.ports, &error))
 		return cli_usage_error("%s", error.text);
 	log_to_stderr(&run.log, verbose ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING);

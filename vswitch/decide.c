@@ -100,6 +100,40 @@ static enum port_drop flood(struct vswitch_thread *thread, struct port *source,
 	return GOES_ON;
 }
 
+/*
+ * A frame to a group that is known (group_set.h): to the ports that want it. False: it is for all. What goes to members only is no
+ * flood, and no storm.
+ */
+static bool __attribute__((noinline))
+to_members(struct vswitch_thread *thread, struct port *source, const struct egress_entry *entry,
+	   enum port_drop *why)
+{
+	const struct vswitch *vswitch = thread->vswitch;
+	const struct iovec *head = &entry->frame->pieces[0];
+	size_t at = VLAN_AT + (entry->tag == FRAME_UNTAGGED ? 0 : VLAN_TAG_SIZE);
+	struct port_set members;
+
+	if (!group_set_look(vswitch->groups, entry->vlan, head->iov_base, at, head->iov_len,
+			    &members))
+		return false;
+	*why = PORT_DROP_NO_MEMBER;
+	for (unsigned i = 0; i < ARRAY_SIZE(members.bits); i++)
+		for (uint64_t left = members.bits[i]; left; left &= left - 1) {
+			struct port *port =
+				vswitch->ports[i * 64 + (unsigned)__builtin_ctzll(left)];
+
+			if (!port || port == source || !port_is_up(port) ||
+			    (port->holds & PORT_HOLD_FORWARDING) ||
+			    !may_reach(source, port, entry->vlan))
+				continue;
+			egress_line_up(thread, port, entry);
+			*why = GOES_ON;
+		}
+	if (*why != GOES_ON)
+		ends(source, *why);
+	return true;
+}
+
 /* ---- Deciding ---- */
 
 static inline void learn_source(struct vswitch_thread *thread, struct port *source, uint16_t vlan,
@@ -187,6 +221,8 @@ static inline enum port_drop decide(struct vswitch_thread *thread, struct port *
 					  destination, thread->now);
 	else if (is_taken(thread, source, destination, &entry))
 		return GOES_ON;
+	else if (vswitch->groups && to_members(thread, source, &entry, &why))
+		return why;
 	if (index == MAC_TABLE_NO_PORT)
 		return flood(thread, source, destination, &entry);
 	return to_port(thread, source, vswitch->ports[index], &entry);

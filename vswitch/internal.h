@@ -9,7 +9,7 @@
  *	links.c		links go bad				port_link.c	and what they do then
  *	checkpoint.c	what looks at frames of a port		captures.c	captures (capture_session.h)
  *	rules.c		rules of ports (filter.h)		protocol.c	the control plane
- *	reserved.c	frames to reserved addresses
+ *	reserved.c	frames to reserved addresses			snooping_protocol.c	groups (snooping.h)
  *
  * Who may touch what. A port belongs to one thread, which alone receives from it, handles its watches and runs its timers.
  * Any thread may transmit to it, with its `out_lock`, under which its watches are handled too. The address
@@ -26,6 +26,7 @@
 #include "util/timer.h"
 #include "vswitch/capture_session.h"
 #include "vswitch/filter.h"
+#include "vswitch/group_set.h"
 #include "vswitch/protocol.h"
 #include "vswitch/reserved.h"
 #include "vswitch/switch.h"
@@ -50,6 +51,9 @@ struct vswitch {
 	struct protocols *protocols; /* NULL: none ever ran */
 	bool control_pending;        /* there is something for them; atomic */
 	struct reserved_choices reserved;
+	const struct group_set *groups; /* where frames to groups go; NULL: everywhere */
+	uint64_t mac;                   /* of frames of its own */
+	uint64_t seed;
 
 	struct vswitch_thread *threads;
 	unsigned thread_count;

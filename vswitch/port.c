@@ -19,6 +19,7 @@ static const char *const drop_names[] = {
 	[PORT_DROP_RESERVED] = "reserved_address",
 	[PORT_DROP_SAME_PORT] = "same_port",
 	[PORT_DROP_NO_PORT] = "no_port",
+	[PORT_DROP_NO_MEMBER] = "no_member",
 	[PORT_DROP_VLAN] = "vlan",
 	[PORT_DROP_ISOLATED] = "isolated",
 	[PORT_DROP_BLOCKED] = "blocked",

@@ -48,6 +48,7 @@ enum port_drop {
 	PORT_DROP_RESERVED,    /* to 01:80:c2:00:00:0X, which no bridge forwards */
 	PORT_DROP_SAME_PORT,   /* to an address at the port it came from */
 	PORT_DROP_NO_PORT,     /* to be flooded, and no other port is up and may have it */
+	PORT_DROP_NO_MEMBER,   /* to a group that no other port wants */
 	PORT_DROP_TX_DISABLED, /* sent on a queue that is disabled */
 	PORT_DROP_VLAN,        /* of a VLAN, or without one, that the port does not carry */
 	PORT_DROP_ISOLATED,    /* to a port of the same isolation group */

@@ -13,6 +13,7 @@
 #include "util/random.h"
 #include "vswitch/internal.h"
 #include "vswitch/port_link.h"
+#include "vswitch/snooping_protocol.h"
 
 #define GROUP  0x0180c2000000ULL
 #define SECOND 1000000000ULL
@@ -26,6 +27,7 @@ struct stp {
 	struct protocol protocol;
 	struct timer timer;
 	struct rstp_bridge bridge;
+	uint64_t regrouped; /* when it told that the topology has changed */
 };
 
 static struct stp *stp_of(struct protocol *protocol)
@@ -76,7 +78,15 @@ static void set_state(struct rstp_bridge *bridge, unsigned number, bool learning
 
 static void forget_addresses(struct rstp_bridge *bridge, unsigned number)
 {
-	protocol_flush(&stp_of_bridge(bridge)->protocol, number);
+	struct stp *stp = stp_of_bridge(bridge);
+	uint64_t now = protocol_now(&stp->protocol);
+
+	protocol_flush(&stp->protocol, number);
+	/* Members of groups may be behind other ports now. Once, of all ports that flush at a time. */
+	if (!bridge->ports[number].forwarding || stp->regrouped == now)
+		return;
+	stp->regrouped = now;
+	snooping_topology_change(stp->protocol.vswitch);
 }
 
 static void say_guarded(struct rstp_bridge *bridge, unsigned number)

@@ -34,7 +34,7 @@ static int init(struct vswitch *vswitch, const struct vswitch_options *options, 
 		.per_port = options->table_per_port,
 		.ageing_ns = options->ageing_ns,
 		.move_limit = options->move_limit,
-		.seed = options->seed ? options->seed : random_seed_from_system(),
+		.seed = vswitch->seed,
 	};
 	unsigned threads = options->threads ? options->threads : 1;
 
@@ -62,6 +62,10 @@ int vswitch_create(struct vswitch **out, const struct vswitch_options *options, 
 	vswitch->reserved = options->reserved;
 	vswitch->clock = options->clock ? options->clock : system_clock;
 	vswitch->clock_arg = options->clock_arg;
+	vswitch->seed = options->seed ? options->seed : random_seed_from_system();
+	/* Administered locally, a station's. What others see tells nothing of the seed. */
+	vswitch->mac = options->seed ? random_mix(options->seed) : random_seed_from_system();
+	vswitch->mac = (vswitch->mac & 0xfcffffffffff) | 0x020000000000;
 	vswitch->epoch = options->epoch_ns ? options->epoch_ns
 					   : system_epoch(vswitch->clock(vswitch->clock_arg));
 	list_init(&vswitch->calls);

@@ -145,6 +145,31 @@ printf 'switch filter list\tjson.rules\n' >>list
 "$TENON" switch stp lab show --json >json.tree 2>said.tree
 printf 'switch stp show\tjson.tree\n' >>list
 [ -s json.tree ] || problem "the tree: $(cat said.tree)"
+do_it switch igmp lab set igmp=on,mld=on,querier=on
+do_it switch igmp lab set one fast-leave=on
+python3 -c '
+# A router, and a host that wants a group.
+import struct
+def total(data):
+    words = sum(struct.unpack("!%dH" % (len(data) // 2), data))
+    return 0xffff & ~((words & 0xffff) + (words >> 16))
+def frame(to, message):
+    message = message[:2] + struct.pack("!H", total(message)) + message[4:]
+    ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(message), 0, 0, 1, 2, 0, bytes([10, 0, 0, 1]), bytes(to))
+    ip = ip[:10] + struct.pack("!H", total(ip)) + ip[12:]
+    whole = bytes([1, 0, 0x5e] + to[1:]) + bytes.fromhex("0200000000010800") + ip + message
+    return struct.pack("<IIII", 0, 0, len(whole), len(whole)) + whole
+with open("groups.pcap", "wb") as out:
+    out.write(struct.pack("<IHHiIII", 0xa1b2c3d4, 2, 4, 0, 0, 65535, 1))
+    out.write(frame([224, 0, 0, 1], bytes([0x11, 100, 0, 0, 0, 0, 0, 0])))
+    out.write(frame([239, 1, 2, 3], bytes([0x16, 0, 0, 0, 239, 1, 2, 3])))
+'
+do_it switch port add lab three=pcap:groups.pcap
+is_member() { "$TENON" switch igmp lab show --json >now && grep -q '"multicast_group": "239.1.2.3"' now; }
+await is_member
+"$TENON" switch igmp lab show --json >json.groups 2>said.groups
+printf 'switch igmp show\tjson.groups\n' >>list
+[ -s json.groups ] || problem "the groups: $(cat said.groups)"
 do_it link set lab one --delay 1ms
 takes 'link show' lab
 takes 'switch port list' lab

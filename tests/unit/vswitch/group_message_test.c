@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* vswitch: messages of IGMP and MLD, whole and broken. */
+#include "unit.h"
+
+#include <string.h>
+
+#include "group_frames.h"
+#include "vswitch/group_message.h"
+
+#define MS     1000000ULL
+#define G      0xef010203u /* 239.1.2.3 */
+#define ALL    0xe0000001u
+#define ROUTER 0x0a000001u
+#define HOST   0x0a000009u
+
+static enum group_message_found parse(struct group_message *out, const struct group_frame *frame)
+{
+	return group_message_parse(out, frame->bytes, frame->length);
+}
+
+static void test_igmp_of_three_versions(void)
+{
+	static const uint8_t query_3[16] = { 0x11, 0x8f, 0,    0, 239, 1, 2, 3,
+					     0x0b, 0xa0, 0x00, 1, 10,  0, 0, 5 };
+	struct group_frame frame;
+	struct group_message message;
+
+	group_frame_igmp_plain(&frame, ROUTER, ALL, 0x11, 0, 0);
+	CU_ASSERT_EQUAL(parse(&message, &frame), GROUP_MESSAGE_GOOD);
+	CU_ASSERT_EQUAL(message.kind, GROUP_QUERY);
+	CU_ASSERT_EQUAL(message.version, 1);
+	CU_ASSERT_EQUAL(message.response_ns, 10000 * MS);
+	group_frame_igmp_plain(&frame, ROUTER, ALL, 0x11, 100, 0);
+	CU_ASSERT_EQUAL(parse(&message, &frame), GROUP_MESSAGE_GOOD);
+	CU_ASSERT_EQUAL(message.version, 2);
+	CU_ASSERT_EQUAL(message.response_ns, 10000 * MS);
+	CU_ASSERT_TRUE(group_address_same(message.source, group_address_v4(ROUTER)));
+	/* 0x8f: (15 | 16) << 3 tenths; S, QRV 3, QQIC 0xa0: 16 << 5 seconds. */
+	group_frame_igmp(&frame, ROUTER, G, query_3, sizeof(query_3));
+	CU_ASSERT_EQUAL(parse(&message, &frame), GROUP_MESSAGE_GOOD);
+	CU_ASSERT_EQUAL(message.version, 3);
+	CU_ASSERT_EQUAL(message.response_ns, 248 * 100 * MS);
+	CU_ASSERT_TRUE(message.suppress);
+	CU_ASSERT_EQUAL(message.robustness, 3);
+	CU_ASSERT_EQUAL(message.interval_ns, 512 * 1000 * MS);
+	CU_ASSERT_EQUAL(message.source_count, 1);
+	CU_ASSERT_TRUE(group_address_same(message.group, group_address_v4(G)));
+	for (unsigned version = 1; version <= 2; version++) {
+		group_frame_igmp_plain(&frame, HOST, G, version == 1 ? 0x12 : 0x16, 0, G);
+		CU_ASSERT_EQUAL(parse(&message, &frame), GROUP_MESSAGE_GOOD);
+		CU_ASSERT_EQUAL(message.kind, GROUP_REPORT);
+		CU_ASSERT_EQUAL(message.version, version);
+		CU_ASSERT_PTR_NULL(message.records);
+	}
+	group_frame_igmp_plain(&frame, HOST, 0xe0000002, 0x17, 0, G);
+	CU_ASSERT_EQUAL(parse(&message, &frame), GROUP_MESSAGE_GOOD);
+	CU_ASSERT_EQUAL(message.kind, GROUP_LEAVE);
+}
+
+/* Two records, one with sources and auxiliary data, then another. */
+static void test_records(void)
+{
+	uint8_t report[8 + 8 + 8 + 4 + 8] = { 0x22, [7] = 2 };
+	const uint8_t *at;
+	struct group_frame frame;
+	struct group_message message;
+	struct group_record record;
+
+	report[8] = GROUP_ALLOW;
+	report[9] = 1; /* 4 bytes of auxiliary data */
+	put_be16(report + 10, 2);
+	put_be32(report + 12, G);
+	report[28] = GROUP_TO_EXCLUDE;
+	put_be32(report + 32, G + 1);
+	group_frame_igmp(&frame, HOST, 0xe0000016, report, sizeof(report));
+	CU_ASSERT_EQUAL(parse(&message, &frame), GROUP_MESSAGE_GOOD);
+	CU_ASSERT_EQUAL(message.record_count, 2);
+	at = message.records;
+	group_record_next(&message, &at, &record);
+	CU_ASSERT_EQUAL(record.type, GROUP_ALLOW);
+	CU_ASSERT_EQUAL(record.source_count, 2);
+	group_record_next(&message, &at, &record);
+	CU_ASSERT_EQUAL(record.type, GROUP_TO_EXCLUDE);
+	CU_ASSERT_TRUE(group_address_same(record.group, group_address_v4(G + 1)));
+	CU_ASSERT_PTR_EQUAL(at, frame.bytes + frame.length);
+	/* Each record must be there whole. */
+	for (size_t cut = 1; cut <= 8; cut++) {
+		group_frame_igmp(&frame, HOST, 0xe0000016, report, sizeof(report) - cut);
+		CU_ASSERT_EQUAL(parse(&message, &frame), GROUP_MESSAGE_BAD);
+	}
+	report[7] = 3;
+	group_frame_igmp(&frame, HOST, 0xe0000016, report, sizeof(report));
+	CU_ASSERT_EQUAL(parse(&message, &frame), GROUP_MESSAGE_BAD);
+	group_frame_igmp_record(&frame, HOST, GROUP_IS_EXCLUDE, 0x0a000001, 0);
+	CU_ASSERT_EQUAL(parse(&message, &frame), GROUP_MESSAGE_BAD);
+}
+
+static void test_mld_of_two_versions(void)
+{
+	uint8_t query_2[28] = { 130, 0, 0, 0, 0x90, 0x01, [24] = 0x02, [25] = 125 };
+	struct group_frame frame;
+	struct group_message message;
+
+	group_frame_mld_plain(&frame, 1, 130, 10000, 0);
+	CU_ASSERT_EQUAL(parse(&message, &frame), GROUP_MESSAGE_GOOD);
+	CU_ASSERT_TRUE(message.is_mld);
+	CU_ASSERT_EQUAL(message.version, 1);
+	CU_ASSERT_EQUAL(message.response_ns, 10000 * MS);
+	CU_ASSERT_TRUE(group_address_is_zero(message.group));
+	/* 0x9001: (1 | 0x1000) << 4 milliseconds. */
+	group_frame_mld(&frame, 1, 2, 1, query_2, sizeof(query_2));
+	CU_ASSERT_EQUAL(parse(&message, &frame), GROUP_MESSAGE_GOOD);
+	CU_ASSERT_EQUAL(message.version, 2);
+	CU_ASSERT_EQUAL(message.response_ns, 0x10010 * MS);
+	CU_ASSERT_EQUAL(message.interval_ns, 125000 * MS);
+	group_frame_mld_plain(&frame, 9, 131, 0, 5);
+	CU_ASSERT_EQUAL(parse(&message, &frame), GROUP_MESSAGE_GOOD);
+	CU_ASSERT_EQUAL(message.kind, GROUP_REPORT);
+	CU_ASSERT_EQUAL(message.group.low, 5);
+	group_frame_mld_plain(&frame, 9, 132, 0, 5);
+	CU_ASSERT_EQUAL(parse(&message, &frame), GROUP_MESSAGE_GOOD);
+	CU_ASSERT_EQUAL(message.kind, GROUP_LEAVE);
+	/* From a host that has no address yet; but a query must have one. */
+	group_frame_mld_record(&frame, 0, GROUP_IS_EXCLUDE, 5, 0);
+	CU_ASSERT_EQUAL(parse(&message, &frame), GROUP_MESSAGE_GOOD);
+	CU_ASSERT_EQUAL(message.record_count, 1);
+	group_frame_mld_plain(&frame, 0, 130, 10000, 0);
+	CU_ASSERT_EQUAL(parse(&message, &frame), GROUP_MESSAGE_BAD);
+	/* Neighbour discovery with the same header before it is no message. */
+	group_frame_mld_plain(&frame, 9, 135, 0, 5);
+	CU_ASSERT_EQUAL(parse(&message, &frame), GROUP_MESSAGE_NONE);
+}
+
+static void test_what_is_broken(void)
+{
+	struct group_frame good, frame;
+	struct group_message message;
+
+	group_frame_igmp_plain(&good, HOST, G, 0x16, 0, G);
+	/* Any one bit of the message; of the header all that matters. */
+	for (size_t bit = 0; bit < 8 * 8; bit++) {
+		frame = good;
+		frame.bytes[frame.message + bit / 8] ^= (uint8_t)(1 << bit % 8);
+		CU_ASSERT_EQUAL(parse(&message, &frame), GROUP_MESSAGE_BAD);
+	}
+	frame = good;
+	frame.bytes[frame.ip + 14]++;
+	CU_ASSERT_EQUAL(parse(&message, &frame), GROUP_MESSAGE_BAD);
+	static const struct {
+		size_t at;
+		uint8_t value;
+	} changes[] = { { 0, 0x44 }, { 0, 0x4f }, { 3, 20 }, { 3, 255 },
+			{ 6, 0x20 }, { 7, 1 },    { 8, 2 },  { 12, 0xe1 } };
+	for (size_t i = 0; i < ARRAY_SIZE(changes); i++) {
+		frame = good;
+		frame.bytes[frame.ip + changes[i].at] = changes[i].value;
+		if (changes[i].value != 0x4f) /* a header that is longer than the packet */
+			group_frame_finish(&frame);
+		CU_ASSERT_EQUAL(parse(&message, &frame), GROUP_MESSAGE_BAD);
+	}
+	/* Of 9 to 11 bytes, RFC 3376, 7.1. */
+	for (size_t length = 9; length < 12; length++) {
+		uint8_t query[12] = { 0x11, 100 };
+
+		group_frame_igmp(&frame, ROUTER, ALL, query, length);
+		CU_ASSERT_EQUAL(parse(&message, &frame), GROUP_MESSAGE_BAD);
+	}
+	/* A general query to another group's address. */
+	group_frame_igmp_plain(&frame, ROUTER, G, 0x11, 100, 0);
+	CU_ASSERT_EQUAL(parse(&message, &frame), GROUP_MESSAGE_BAD);
+	group_frame_mld_plain(&good, 9, 131, 0, 5);
+	static const struct {
+		size_t at;
+		uint8_t value;
+	} changes_6[] = { { 0, 0x50 }, { 4, 1 }, { 5, 8 }, { 7, 255 }, { 8, 0x20 } };
+	for (size_t i = 0; i < ARRAY_SIZE(changes_6); i++) {
+		frame = good;
+		frame.bytes[frame.ip + changes_6[i].at] = changes_6[i].value;
+		if (changes_6[i].at == 8)
+			group_frame_finish(&frame);
+		CU_ASSERT_EQUAL(parse(&message, &frame), GROUP_MESSAGE_BAD);
+	}
+	/* Cut anywhere, they are never good. */
+	for (size_t length = 0; length < good.length; length++)
+		CU_ASSERT_NOT_EQUAL(group_message_parse(&message, good.bytes, length),
+				    GROUP_MESSAGE_GOOD);
+}
+
+static void test_routers(void)
+{
+	uint8_t hello[8] = { 0x20 };
+	uint8_t advertisement[8] = { 0x30, 20 };
+	struct group_frame frame;
+	struct group_message message;
+
+	group_frame_igmp(&frame, ROUTER, 0xe000000d, hello, sizeof(hello));
+	frame.bytes[frame.ip + 9] = 103;
+	group_frame_finish(&frame);
+	CU_ASSERT_EQUAL(parse(&message, &frame), GROUP_MESSAGE_GOOD);
+	CU_ASSERT_EQUAL(message.kind, GROUP_ROUTER);
+	CU_ASSERT_TRUE(group_message_may_be(false, frame.bytes + 14, frame.length - 14));
+	frame.bytes[frame.message] = 0x23; /* join/prune */
+	CU_ASSERT_EQUAL(parse(&message, &frame), GROUP_MESSAGE_NONE);
+	group_frame_igmp(&frame, ROUTER, 0xe000006a, advertisement, sizeof(advertisement));
+	CU_ASSERT_EQUAL(parse(&message, &frame), GROUP_MESSAGE_GOOD);
+	CU_ASSERT_EQUAL(message.kind, GROUP_ROUTER);
+	advertisement[0] = 0x32;
+	group_frame_igmp(&frame, ROUTER, 0xe000006a, advertisement, sizeof(advertisement));
+	CU_ASSERT_EQUAL(parse(&message, &frame), GROUP_MESSAGE_GOOD);
+	CU_ASSERT_EQUAL(message.kind, GROUP_ROUTER_GONE);
+}
+
+/* What is made is read as what it was: times that fit their units exactly. */
+static void test_queries_of_ours(void)
+{
+	static const struct {
+		bool mld;
+		uint8_t version;
+		uint64_t ms, read_ms;
+	} cases[] = {
+		{ false, 2, 100, 100 },     { false, 2, 10000, 10000 },
+		{ false, 2, 60000, 25500 }, { false, 3, 10000, 10000 },
+		{ false, 3, 12700, 12700 }, { false, 3, 12800, 12800 },
+		{ false, 3, 60000, 57600 }, { false, 3, 9999999, 3174400 },
+		{ true, 1, 10000, 10000 },  { true, 2, 10000, 10000 },
+		{ true, 2, 32768, 32768 },  { true, 2, 99999999, 8387584 },
+	};
+	uint8_t frame[GROUP_QUERY_ROOM];
+	struct group_message message;
+
+	for (size_t i = 0; i < 2 * ARRAY_SIZE(cases); i++) {
+		bool mld = cases[i / 2].mld;
+		struct group_query query = { .is_mld = mld,
+					     .version = cases[i / 2].version,
+					     .mac = 0x020000000001,
+					     .response_ns = cases[i / 2].ms * MS,
+					     .robustness = 2,
+					     .interval_ns = 125000 * MS };
+		size_t length;
+
+		if (mld)
+			query.source = (struct group_address){ 0xfe80000000000000, 1 };
+		if (i % 2)
+			query.group = mld ? (struct group_address){ 0xff0e000000000000, 7 }
+					  : group_address_v4(G);
+		length = group_query_make(&query, frame);
+		CU_ASSERT_TRUE(length >= 60 && length <= GROUP_QUERY_ROOM);
+		CU_ASSERT_EQUAL_FATAL(group_message_parse(&message, frame, length),
+				      GROUP_MESSAGE_GOOD);
+		CU_ASSERT_EQUAL(message.kind, GROUP_QUERY);
+		CU_ASSERT_EQUAL(message.is_mld, mld);
+		CU_ASSERT_EQUAL(message.version, query.version);
+		CU_ASSERT_TRUE(group_address_same(message.group, query.group));
+		CU_ASSERT_TRUE(group_address_same(message.source, query.source));
+		CU_ASSERT_EQUAL(message.response_ns, cases[i / 2].read_ms * MS);
+	}
+}
+
+UNIT_MAIN("group_message", UNIT(test_igmp_of_three_versions), UNIT(test_records),
+	  UNIT(test_mld_of_two_versions), UNIT(test_what_is_broken), UNIT(test_routers),
+	  UNIT(test_queries_of_ours))

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the files of snooping share.
+ *
+ *	snooping.c		the object, settings, frames		snooping_vlan.c	queriers, router ports
+ *	snooping_member.c	groups and their members		snooping_look.c	looking
+ */
+#ifndef TENON_VSWITCH_SNOOPING_INTERNAL_H
+#define TENON_VSWITCH_SNOOPING_INTERNAL_H
+
+#include "util/list.h"
+#include "vswitch/snooping.h"
+
+/* A port that gets all groups of a VLAN for some time. */
+struct snooping_open_port {
+	struct list node; /* in snooping_vlan.open_ports */
+	struct timer expire;
+	struct snooping_vlan *vlan;
+	unsigned port;
+	bool is_router; /* else it has too many groups, or is new */
+};
+
+/* Of a VLAN and family. */
+struct snooping_vlan {
+	struct group_policy policy;
+	struct snooping *snooping;
+	uint16_t vlan;
+	bool is_mld;
+	bool wanted; /* there are hosts: it stays, even if nothing is heard */
+
+	/*
+	 * The querier. `other` is armed while another one is heard, and then these are its address, port and variables. Else it is
+	 * ours, if the settings say so, and `query` is armed for its next general query.
+	 */
+	struct timer other, query;
+	struct group_address querier;
+	unsigned querier_port;
+	unsigned startup_left; /* queries of ours at the shorter interval */
+	uint8_t robustness;    /* 0: as we have it */
+	uint64_t query_interval, response_interval;
+
+	struct timer trust; /* armed while memberships do not count yet */
+	struct timer idle;  /* when it may go, if it is not wanted */
+	struct list open_ports;
+	unsigned group_count;
+};
+
+struct snooping_group {
+	struct group_entry entry; /* first */
+	struct snooping_vlan *vlan;
+	struct list members;
+};
+
+struct snooping_member {
+	struct list node; /* in snooping_group.members */
+	struct timer expire;
+	struct timer query; /* armed while it is asked whether it is one still */
+	struct snooping_group *group;
+	unsigned port, queries_left;
+	uint64_t v1_until, v2_until; /* a host of that version is there (MLD 1 is as IGMP 2) */
+};
+
+struct snooping {
+	struct group_set set; /* its `policies` are those of `vlans` */
+	struct snooping_settings settings;
+	struct snooping_port_settings ports[SNOOPING_PORTS];
+	struct snooping_options options;
+	struct snooping_counters counters;
+	struct timer_heap timers;
+	uint64_t now; /* while something is done */
+	struct snooping_vlan *vlans[2][GROUP_SET_VLANS];
+	unsigned vlan_count;
+	unsigned port_groups[SNOOPING_PORTS];
+};
+
+/* VLAN and family, one after another: `vlan` is each that there is. It may be freed in the body. */
+#define SNOOPING_EACH_VLAN(snooping, vlan)                                                         \
+	for (unsigned at_ = 0; at_ < 2 * GROUP_SET_VLANS; at_++)                                   \
+		if (!((vlan) = (snooping)->vlans[at_ / GROUP_SET_VLANS][at_ % GROUP_SET_VLANS])) { \
+		} else
+
+/* ---- snooping_vlan.c ---- */
+
+/* NULL: it is not looked after, and there is no room for it, or no memory; counted. */
+struct snooping_vlan *snooping_vlan_get(struct snooping *snooping, uint16_t vlan, bool is_mld);
+/* It has no groups any more. */
+void snooping_vlan_free(struct snooping_vlan *vlan);
+/* Something was heard in it. */
+void snooping_vlan_touch(struct snooping_vlan *vlan);
+
+bool snooping_vlan_is_ours(const struct snooping_vlan *vlan);
+/* Which our queries have. */
+struct group_address snooping_our_address(const struct snooping_vlan *vlan);
+/* Begins or ends to be the querier as the settings have it. */
+void snooping_vlan_settle(struct snooping_vlan *vlan);
+/* Another one's query. */
+void snooping_vlan_heard_query(struct snooping_vlan *vlan, unsigned port,
+			       const struct group_message *message);
+/* Whether `message` is by who is the querier. */
+bool snooping_vlan_is_by_querier(const struct snooping_vlan *vlan,
+				 const struct group_message *message);
+/* Floods until `until`. */
+void snooping_vlan_distrust(struct snooping_vlan *vlan, uint64_t until);
+void snooping_vlan_topology_changed(struct snooping_vlan *vlan);
+void snooping_vlan_port_up(struct snooping_vlan *vlan, unsigned port);
+void snooping_vlan_port_down(struct snooping_vlan *vlan, unsigned port);
+
+/* The port gets all groups until then: it is a router's, or one that is not served by memberships. */
+void snooping_vlan_open(struct snooping_vlan *vlan, unsigned port, bool is_router, uint64_t until);
+void snooping_vlan_close_router(struct snooping_vlan *vlan, unsigned port);
+/* Puts `policy` together anew. */
+void snooping_vlan_refresh(struct snooping_vlan *vlan);
+/* The ports that reports go to. */
+void snooping_vlan_routers(const struct snooping_vlan *vlan, struct port_set *out);
+
+/* A query of ours, to one port or (SNOOPING_PORTS) all; `group` is zero in a general one. */
+void snooping_vlan_query(struct snooping_vlan *vlan, unsigned port, struct group_address group,
+			 uint64_t response);
+
+uint64_t snooping_vlan_membership(const struct snooping_vlan *vlan);
+uint64_t snooping_vlan_response(const struct snooping_vlan *vlan);
+
+/* ---- snooping_member.c ---- */
+
+/* A report or leave. */
+void snooping_heard_members(struct snooping_vlan *vlan, unsigned port,
+			    const struct group_message *message);
+/* The querier asks for one group: who does not answer has left. */
+void snooping_lower_members(struct snooping_vlan *vlan, const struct group_message *message);
+/* Ends those at a port, or (SNOOPING_PORTS) all, of the VLAN. */
+void snooping_forget_members(struct snooping_vlan *vlan, unsigned port);
+
+#endif

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Looking at what snooping knows; see snooping.h. */
+#include "util/bytes.h"
+#include "vswitch/snooping_internal.h"
+
+const struct snooping_counters *snooping_counters(const struct snooping *snooping)
+{
+	return &snooping->counters;
+}
+
+void snooping_each_vlan(const struct snooping *snooping,
+			void (*each)(void *arg, const struct snooping_vlan_status *status),
+			void *arg)
+{
+	const struct snooping_vlan *vlan;
+
+	SNOOPING_EACH_VLAN(snooping, vlan)
+	{
+		bool other = vlan->other.place != 0;
+
+		each(arg, &(struct snooping_vlan_status){
+				  .vlan = vlan->vlan,
+				  .is_mld = vlan->is_mld,
+				  .trusted = vlan->policy.trusted,
+				  .ours = snooping_vlan_is_ours(vlan),
+				  .other = other,
+				  .querier = other ? vlan->querier : snooping_our_address(vlan),
+				  .querier_port = vlan->querier_port,
+				  .querier_until = other ? vlan->other.when : TIMER_NEVER,
+			  });
+	}
+}
+
+void snooping_each_router(const struct snooping *snooping,
+			  void (*each)(void *arg, const struct snooping_router_status *status),
+			  void *arg)
+{
+	const struct snooping_vlan *vlan;
+
+	SNOOPING_EACH_VLAN(snooping, vlan)
+	list_for_each(node, &vlan->open_ports) {
+		const struct snooping_open_port *open =
+			list_entry(node, struct snooping_open_port, node);
+
+		each(arg, &(struct snooping_router_status){ .vlan = vlan->vlan,
+							    .is_mld = vlan->is_mld,
+							    .port = open->port,
+							    .until = open->expire.when,
+							    .overflow = !open->is_router });
+	}
+}
+
+static void show_members(const struct snooping *snooping, const struct snooping_group *group,
+			 void (*each)(void *arg, const struct snooping_member_status *status),
+			 void *arg)
+{
+	list_for_each(node, &group->members) {
+		const struct snooping_member *member =
+			list_entry(node, struct snooping_member, node);
+		bool is_mld = group->vlan->is_mld;
+		unsigned version = is_mld ? 2 : 3;
+
+		if (member->v2_until > snooping->now)
+			version = is_mld ? 1 : 2;
+		if (member->v1_until > snooping->now)
+			version = 1;
+		each(arg, &(struct snooping_member_status){
+				  .vlan = group->vlan->vlan,
+				  .group = group->entry.key.group,
+				  .port = member->port,
+				  .until = member->expire.when,
+				  .leaving = member->query.place != 0,
+				  .version = (uint8_t)version,
+			  });
+	}
+}
+
+void snooping_each_member(const struct snooping *snooping,
+			  void (*each)(void *arg, const struct snooping_member_status *status),
+			  void *arg)
+{
+	for (unsigned i = 0; i <= snooping->set.mask; i++)
+		for (const struct group_entry *entry = snooping->set.buckets[i]; entry;
+		     entry = entry->chain)
+			show_members(snooping, (const struct snooping_group *)entry, each, arg);
+}
