@@ -64,23 +64,29 @@ static void size_text(uint64_t bytes, char unit, char text[SIZE_TEXT])
 		 isupper((unsigned char)unit) ? "B" : "iB");
 }
 
-static char *number_text(json_t *value, enum cli_format format, const struct cli_style *style)
+char *cli_number_cell(int64_t number, enum cli_format format, const struct cli_style *style)
 {
-	json_int_t number = json_integer_value(value);
 	char size[SIZE_TEXT], *text = NULL;
 	int rc;
 
-	if (json_is_real(value)) {
-		rc = asprintf(&text, format == CLI_AS_PERCENT ? "%.1f%%" : "%g",
-			      json_real_value(value));
-	} else if (format == CLI_AS_SIZE || format == CLI_AS_RATE) {
+	if (format == CLI_AS_SIZE || format == CLI_AS_RATE) {
 		size_text((uint64_t)number, style->unit, size);
 		rc = asprintf(&text, "%s%s", size,
 			      format == CLI_AS_RATE && style->unit != 'b' ? "/s" : "");
 	} else {
 		rc = asprintf(&text, "%lld", (long long)number);
 	}
-	return rc < 0 ? NULL : text;
+	if (rc < 0)
+		abort();
+	return text;
+}
+
+static char *real_text(double number, enum cli_format format)
+{
+	char *text = NULL;
+
+	return asprintf(&text, format == CLI_AS_PERCENT ? "%.1f%%" : "%g", number) < 0 ? NULL
+										       : text;
 }
 
 static char *string_text(const char *string, enum cli_format format, const struct cli_style *style)
@@ -121,8 +127,10 @@ char *cli_cell(json_t *value, enum cli_format format, const struct cli_style *st
 		text = string_text(json_string_value(value), format, style);
 	else if (json_is_array(value))
 		text = list_text(value, format, style);
-	else if (json_is_number(value))
-		text = number_text(value, format, style);
+	else if (json_is_real(value))
+		text = real_text(json_real_value(value), format);
+	else if (json_is_integer(value))
+		text = cli_number_cell(json_integer_value(value), format, style);
 	else
 		text = strdup(json_is_true(value) ? "yes" : json_is_false(value) ? "no" : "-");
 	if (!text)

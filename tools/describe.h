@@ -46,6 +46,9 @@ json_t *describe_group(const struct volume_group *group);
 
 /* A row of `lv list`; all of `lv show`. */
 json_t *describe_lv_row(const struct volume_group *group, const struct volume_lv *lv);
+/* A word for what can be done with it. */
+const char *describe_lv_state(const struct volume_lv *lv);
+json_t *describe_tags(char *const *tags, unsigned count);
 json_t *describe_lv(const struct volume_group *group, const struct volume_lv *lv);
 
 /* A row of `pv list`; all of `pv show`. */

@@ -15,7 +15,7 @@
 #include "volume/volume_move.h"
 #include "volume/volume_raid.h"
 
-static json_t *describe_tags(char *const *tags, unsigned count)
+json_t *describe_tags(char *const *tags, unsigned count)
 {
 	json_t *list = json_array();
 
@@ -116,6 +116,15 @@ static const char *lv_problem(const struct volume_lv *lv, char *text, size_t siz
 	return text;
 }
 
+const char *describe_lv_state(const struct volume_lv *lv)
+{
+	return volume_lv_degraded(lv)                      ? "degraded"
+	       : lv->partial                               ? "partial"
+	       : !lv->supported                            ? "unsupported"
+	       : lv->writable && !volume_lv_reads_only(lv) ? "writable"
+							   : "read-only";
+}
+
 json_t *describe_lv_row(const struct volume_group *group, const struct volume_lv *lv)
 {
 	char attributes[VOLUME_ATTRIBUTES], serial[SERIAL_TEXT], problem[160];
@@ -130,12 +139,7 @@ json_t *describe_lv_row(const struct volume_group *group, const struct volume_lv
 	set_number(object, "size_bytes", lv->size);
 	set_number(object, "segment_count", lv->segment_count);
 	json_object_set_new(object, "tags", describe_tags(lv->tags, lv->tag_count));
-	set_text(object, "state",
-		 volume_lv_degraded(lv)                      ? "degraded"
-		 : lv->partial                               ? "partial"
-		 : !lv->supported                            ? "unsupported"
-		 : lv->writable && !volume_lv_reads_only(lv) ? "writable"
-							     : "read-only");
+	set_text(object, "state", describe_lv_state(lv));
 	json_object_set_new(object, "moved_percent",
 			    volume_lv_moving(lv, &moved, &moving)
 				    ? json_real(100.0 * moved / moving)

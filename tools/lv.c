@@ -10,6 +10,7 @@
 #include "tools/lv_command.h"
 #include "tools/lv_name.h"
 #include "tools/lv_raid.h"
+#include "tools/lv_rows.h"
 #include "tools/lv_size.h"
 #include "tools/lv_synced.h"
 #include "tools/lv_verbs.h"
@@ -50,36 +51,23 @@ static int list_run(struct look *look, struct error *error)
 		rc = stack_find_group(stack, look->name, &only, error);
 	if (rc)
 		return rc;
-	look->result = json_array();
-	for (unsigned i = 0; i < stack->scan->group_count; i++)
-		if (!only || only == stack->scan->groups[i])
-			list_group(look->result, stack->scan->groups[i], list->all);
-	rc = served_add(look->result);
-	lv_synced_ask(look->result, &look->given);
-	return rc ? rc : stack_report(stack, only || stack->scan->group_count, error);
+	rc = lv_rows_print(stack, only, list->all, &look->listing);
+	if (!rc) {
+		look->result = json_array();
+		for (unsigned i = 0; i < stack->scan->group_count; i++)
+			if (!only || only == stack->scan->groups[i])
+				list_group(look->result, stack->scan->groups[i], list->all);
+		rc = served_add(look->result);
+		lv_synced_ask(look->result, &look->given);
+	}
+	return rc < 0 ? rc : stack_report(stack, only || stack->scan->group_count, error);
 }
 
 static int lv_list_verb(int argc, char **argv)
 {
-	static const struct cli_column columns[] = {
-		{ "LV", "name", CLI_AS_TEXT },
-		{ "VG", "vg", CLI_AS_TEXT },
-		{ "STATE", "state", CLI_AS_STATE, 1 },
-		{ "SIZE", "size_bytes", CLI_AS_SIZE },
-		{ "TYPE", "type", CLI_AS_TEXT, 4 },
-		{ "ATTR", "attributes", CLI_AS_TEXT, 3 },
-		{ "MOVED", "moved_percent", CLI_AS_PERCENT, 2 },
-		{ "SYNCED", "synced_percent", CLI_AS_PERCENT, 2 },
-		{ "SEGMENTS", "segment_count", CLI_AS_TEXT, 5 },
-		{ "TAGS", "tags", CLI_AS_TEXT, 6 },
-		{ "UUID", "uuid", CLI_AS_TEXT, CLI_LONG },
-		{ "SERVED", "served", CLI_AS_PATH, 2 },
-		{ "NOT SERVED", "not_served", CLI_AS_NOTE, 3 },
-		{ NULL },
-	};
 	struct lv_list list = { .look = { .usage = "lv list [VG] [--json]",
 					  .most = 1,
-					  .columns = columns,
+					  .columns = lv_columns,
 					  .run = list_run } };
 	const struct cli_option all = { "all", CLI_FLAG, &list.all, NULL, "internal volumes too" };
 

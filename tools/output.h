@@ -3,7 +3,8 @@
  * Listings: everything that is listed is JSON first, and printed from it.
  *
  *	output.h	this interface
- *	table.c		rows as a table: columns by the terminal's width, or as the user wants them
+ *	table.c		rows as a table: which columns, in which order
+ *	grid.c		its cells, by the terminal's width
  *	show.c		one object as lines, with tables of what it consists of
  *	cell.c		one value as text
  *	cli_output.c	JSON
@@ -86,6 +87,29 @@ struct cli_part {
 	const struct cli_column *columns;
 };
 
+/* A value of a row that is not JSON. */
+enum cli_value_kind { CLI_VALUE_NONE, CLI_VALUE_TEXT, CLI_VALUE_NUMBER, CLI_VALUE_JSON };
+
+struct cli_value {
+	enum cli_value_kind kind;
+	const char *text; /* as it is: it is cleaned when it is printed */
+	int64_t number;
+	json_t *json;    /* which is given away */
+	char buffer[64]; /* room for a text */
+};
+
+/* Rows by the thousand, of which JSON is not made first. */
+struct cli_source {
+	size_t count;
+	/* What row `row` has in column `column` of the listing; *out is CLI_VALUE_NONE before. */
+	void (*value)(const struct cli_source *source, size_t row, unsigned column,
+		      struct cli_value *out);
+};
+
+/* As cli_print_rows(); not with --json or --sort. */
+void cli_print_source(const struct cli_source *source, const struct cli_column *columns,
+		      const struct cli_listing *listing);
+
 /* Prints rows (an array of objects) as the user wants them. */
 void cli_print_rows(json_t *rows, const struct cli_column *columns,
 		    const struct cli_listing *listing);
@@ -121,6 +145,8 @@ void cli_style_end(struct cli_style *style);
 
 /* A member's value as clean text, "-" where there is none; the caller frees it. */
 char *cli_cell(json_t *value, enum cli_format format, const struct cli_style *style);
+/* The same of a number. */
+char *cli_number_cell(int64_t number, enum cli_format format, const struct cli_style *style);
 /* From the key alone. */
 enum cli_format cli_format_of(const char *key);
 /* "device_size_bytes" as "Device size", "uuid" as "UUID". */

@@ -188,8 +188,16 @@ unsigned export_machines(const struct export *export);
 void export_stop(struct serve *serve, struct export *export);
 /* All of a home (NULL: that have none), some at a time; those that are not done yet are in `stopping`. */
 void export_stop_all(struct serve *serve, const struct serve_home *home);
-/* Appends the exports from number `from` on to `list`, `most` at most. 0 or -ENOMEM. */
-int export_describe(const struct serve *serve, size_t from, size_t most, json_t *list);
+
+/* Which exports, and what of them. */
+struct export_choice {
+	size_t from, most; /* their numbers */
+	const char *id;    /* the one with that alone, or NULL */
+	bool brief; /* where it is served, or why not: what is known without asking its home */
+};
+
+/* Appends those to `list`. 0 or -ENOMEM. */
+int export_describe(const struct serve *serve, const struct export_choice *choice, json_t *list);
 
 /* ---- What is served (serve_targets.c) ---- */
 

@@ -3,7 +3,8 @@
  * The control socket of a storage server: what commands ask the owner of an array or a group.
  *
  *	server.describe	{} -> devices, arrays, groups
- *	server.exports	{from} -> {exports, more}: those from that number on, a thousand at most
+ *	server.exports	{from, id, brief} -> {exports, more}: those from that number on, a thousand at most; `id`: only the one with that;
+ *		`brief`: where they are served, or why not, and nothing else
  *	raid.list	{} -> rows as `tenon raid list --json` has them, and in each "member_devices"
  *	raid.show	{name} -> as `tenon raid show --json`
  *	raid.fail, raid.remove	{name, device, force}
@@ -70,8 +71,14 @@ static int serve_describe(void *context, json_t *params, json_t **result, struct
 static int serve_exports(void *context, json_t *params, json_t **result, struct error *error)
 {
 	json_int_t from = json_integer_value(json_object_get(params, "from"));
+	const struct export_choice choice = {
+		.from = (size_t)MAX(from, 0),
+		.most = EXPORTS_AT_ONCE,
+		.id = json_string_value(json_object_get(params, "id")),
+		.brief = json_is_true(json_object_get(params, "brief")),
+	};
 	json_t *exports = json_array();
-	int rc = export_describe(context, (size_t)MAX(from, 0), EXPORTS_AT_ONCE, exports);
+	int rc = export_describe(context, &choice, exports);
 
 	(void)error;
 	if (rc) {

@@ -409,15 +409,52 @@ static size_t describe_batch(const struct serve *serve, size_t from, size_t most
 	return count;
 }
 
-int export_describe(const struct serve *serve, size_t from, size_t most, json_t *list)
+/* Of what no home is to be asked. */
+static void describe_briefly(const struct serve *serve, const struct export_choice *choice,
+			     json_t *list)
+{
+	size_t index = 0;
+
+	list_for_each(at, &serve->exports) {
+		const struct export *export = list_entry(at, struct export, node);
+
+		if (index++ < choice->from)
+			continue;
+		if (json_array_size(list) == choice->most)
+			return;
+		json_array_append_new(list,
+				      json_pack("{s:s, s:o, s:o, s:o}", "id", export->id, "serial",
+						describe_text(export->serial), "socket",
+						describe_path(export->server ? export->path : NULL),
+						"problem", describe_text(export->problem)));
+	}
+}
+
+static size_t number_of(const struct serve *serve, const char *id)
+{
+	size_t index = 0;
+
+	list_for_each(at, &serve->exports) {
+		if (!strcmp(list_entry(at, struct export, node)->id, id))
+			break;
+		index++;
+	}
+	return index;
+}
+
+int export_describe(const struct serve *serve, const struct export_choice *choice, json_t *list)
 {
 	CLEANUP_FREE struct question *all = calloc(BATCH, sizeof(*all));
 	struct questions questions = { .all = all };
-	size_t done = 0, count = 1;
+	size_t from = choice->id ? number_of(serve, choice->id) : choice->from;
+	size_t most = choice->id ? 1 : choice->most, done = 0, count = 1;
 
 	if (!all)
 		return -ENOMEM;
-	for (; count && done < most; done += count)
-		count = describe_batch(serve, from + done, most - done, list, &questions);
+	if (choice->brief && !choice->id)
+		describe_briefly(serve, choice, list);
+	else
+		for (; count && done < most; done += count)
+			count = describe_batch(serve, from + done, most - done, list, &questions);
 	return 0;
 }

@@ -99,6 +99,8 @@ int served_arrays(json_t *rows, const struct stack *stack, const struct cli_word
 /* One server that is asked for all its exports. */
 struct asking {
 	const char *path;
+	const char *id; /* of the one that is asked for, or NULL */
+	bool brief;
 	struct fiber *fiber;
 	json_t *exports;
 };
@@ -118,21 +120,25 @@ static int ask(void *arg)
 		size_t from = json_array_size(asking->exports), count;
 		struct error error = { 0 };
 		json_t *answer = NULL;
-		int rc = rpc_call_within(asking->path, "server.exports",
-					 json_pack("{s:I}", "from", (json_int_t)from), EXPORTS_NS,
-					 &answer, &error);
+		json_t *params =
+			json_pack("{s:I, s:b}", "from", (json_int_t)from, "brief", asking->brief);
+		int rc;
 
+		if (asking->id)
+			json_object_set_new(params, "id", json_string(asking->id));
+		rc = rpc_call_within(asking->path, "server.exports", params, EXPORTS_NS, &answer,
+				     &error);
 		if (rc == -ETIMEDOUT)
 			cli_warn("%s", error.text);
 		json_array_extend(asking->exports, json_object_get(answer, "exports"));
 		count = json_array_size(asking->exports) - from;
-		more = !rc && count && json_is_true(json_object_get(answer, "more"));
+		more = !rc && count && !asking->id && json_is_true(json_object_get(answer, "more"));
 		json_decref(answer);
 	}
 	return 0;
 }
 
-int served_exports(json_t **out)
+static int ask_exports(const char *id, bool brief, json_t **out)
 {
 	CLEANUP_FREE struct asking *all = NULL;
 	struct cli_words paths = { 0 };
@@ -146,12 +152,45 @@ int served_exports(json_t **out)
 		json_t *exports = json_array();
 
 		json_object_set_new(*out, paths.words[i], exports);
-		all[i] = (struct asking){ .path = paths.words[i], .exports = exports };
+		all[i] = (struct asking){
+			.path = paths.words[i], .id = id, .brief = brief, .exports = exports
+		};
 		all[i].fiber = fiber_spawn(ask, &all[i]);
 	}
 	for (unsigned i = 0; i < paths.count; i++)
 		fiber_join(all[i].fiber);
 	return 0;
+}
+
+int served_exports(json_t **out)
+{
+	return ask_exports(NULL, false, out);
+}
+
+static int find_by_id(const char *only, bool brief, json_t **out)
+{
+	json_t *servers, *exports, *export;
+	const char *path;
+	size_t index;
+	int rc = ask_exports(only, brief, &servers);
+
+	if (rc)
+		return rc;
+	*out = json_object();
+	json_object_foreach(servers, path, exports)
+		json_array_foreach(exports, index, export) {
+			const char *id = json_string_value(json_object_get(export, "id"));
+
+			if (id)
+				json_object_set(*out, id, export);
+		}
+	json_decref(servers);
+	return 0;
+}
+
+int served_by_id(json_t **out)
+{
+	return find_by_id(NULL, true, out);
 }
 
 /* What nobody serves has no socket, and no problem with that either. */
@@ -177,30 +216,20 @@ static void add_to(json_t *row, json_t *by_id)
 
 int served_add(json_t *rows)
 {
-	json_t *servers, *exports, *export, *by_id, *row;
-	const char *path;
+	json_t *by_id, *row;
 	size_t index;
 	int rc;
 
 	if (json_is_array(rows) && !json_array_size(rows))
 		return 0;
-	rc = served_exports(&servers);
+	rc = find_by_id(json_string_value(json_object_get(rows, "serial")), false, &by_id);
 	if (rc)
 		return rc;
-	by_id = json_object();
-	json_object_foreach(servers, path, exports)
-		json_array_foreach(exports, index, export) {
-			const char *id = json_string_value(json_object_get(export, "id"));
-
-			if (id)
-				json_object_set(by_id, id, export);
-		}
 	if (json_is_object(rows))
 		add_to(rows, by_id);
 	json_array_foreach(rows, index, row)
 		add_to(row, by_id);
 	json_decref(by_id);
-	json_decref(servers);
 	return 0;
 }
 

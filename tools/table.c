@@ -7,17 +7,10 @@
 #include <string.h>
 
 #include "tools/cli.h"
-#include "tools/output.h"
+#include "tools/grid.h"
 #include "util/bytes.h"
 #include "util/cleanup.h"
 #include "util/text.h"
-
-#define MOST_COLUMNS 32
-#define RANK_MINOR   3u /* from here on a column is rather left out than a text shortened */
-#define GAP          2u
-#define LEAST_TEXT   12u /* columns that a shortened text keeps */
-#define FAIR_TEXT    24u /* and has before columns that matter are left out for it */
-#define LEAST_NOTE   32u /* and one that goes on in further lines has */
 
 /* ---- Names ---- */
 
@@ -231,212 +224,7 @@ void cli_sort_rows(json_t *rows, const struct cli_column *columns,
 		json_array_append_new(rows, all[i].row);
 }
 
-/* ---- Columns that fit ---- */
-
-struct grid {
-	struct cli_column columns[MOST_COLUMNS];
-	size_t widths[MOST_COLUMNS];
-	bool empty[MOST_COLUMNS]; /* no row has anything there */
-	unsigned count;
-	char **cells; /* of row 0, row 1 ... */
-	size_t row_count;
-};
-
-static void grid_fill(struct grid *grid, json_t *rows, const struct cli_style *style)
-{
-	grid->row_count = json_array_size(rows);
-	grid->cells = calloc(grid->row_count * grid->count + 1, sizeof(char *));
-	if (!grid->cells)
-		abort();
-	for (unsigned i = 0; i < grid->count; i++) {
-		const struct cli_column *column = &grid->columns[i];
-
-		grid->widths[i] = style->header ? strlen(column->title) : 0;
-		grid->empty[i] = true;
-		for (size_t row = 0; row < grid->row_count; row++) {
-			char *cell = cli_cell(value_of(json_array_get(rows, row), column),
-					      column->format, style);
-
-			grid->cells[row * grid->count + i] = cell;
-			grid->widths[i] = MAX(grid->widths[i], terminal_columns(cell));
-			grid->empty[i] &= !strcmp(cell, "-") || !strcmp(cell, "0");
-		}
-	}
-}
-
-static void grid_free(struct grid *grid)
-{
-	for (size_t i = 0; i < grid->row_count * grid->count; i++)
-		free(grid->cells[i]);
-	free(grid->cells);
-}
-
-static size_t grid_width(const struct grid *grid)
-{
-	size_t width = 0;
-
-	for (unsigned i = 0; i < grid->count; i++)
-		width += grid->widths[i] + (i ? GAP : 0);
-	return width;
-}
-
-static bool is_note(const struct grid *grid, unsigned index)
-{
-	return index + 1 == grid->count && grid->columns[index].format == CLI_AS_NOTE;
-}
-
-/* With texts in as few columns as they can do with; `short_texts`: all, else the note alone. */
-static size_t grid_least(const struct grid *grid, bool short_texts)
-{
-	size_t width = grid_width(grid);
-
-	for (unsigned i = 0; i < grid->count; i++) {
-		size_t least = is_note(grid, i) ? LEAST_NOTE : short_texts ? FAIR_TEXT : SIZE_MAX;
-
-		width -= grid->widths[i] > least ? grid->widths[i] - least : 0;
-	}
-	return width;
-}
-
-static void grid_drop(struct grid *grid, unsigned index)
-{
-	unsigned after = grid->count - index - 1;
-
-	for (size_t row = 0, to = 0; row < grid->row_count; row++)
-		for (unsigned i = 0; i < grid->count; i++) {
-			char *cell = grid->cells[row * grid->count + i];
-
-			if (i == index)
-				free(cell);
-			else
-				grid->cells[to++] = cell;
-		}
-	memmove(&grid->columns[index], &grid->columns[index + 1], after * sizeof(grid->columns[0]));
-	memmove(&grid->widths[index], &grid->widths[index + 1], after * sizeof(grid->widths[0]));
-	memmove(&grid->empty[index], &grid->empty[index + 1], after * sizeof(grid->empty[0]));
-	grid->count--;
-}
-
-/* Leaves out the column of `rank` or more that matters least: those where there is nothing first. False: all matter. */
-static bool grid_drop_one(struct grid *grid, unsigned least)
-{
-	int best = -1;
-
-	for (unsigned i = 0; i < grid->count; i++) {
-		unsigned rank = grid->columns[i].rank;
-
-		if (!rank || (rank < least && !grid->empty[i]))
-			continue;
-		if (best < 0 || rank + (grid->empty[i] ? 256u : 0) >=
-					grid->columns[best].rank + (grid->empty[best] ? 256u : 0))
-			best = (int)i;
-	}
-	if (best >= 0)
-		grid_drop(grid, (unsigned)best);
-	return best >= 0;
-}
-
-/* Shortens the longest texts. */
-static void grid_shorten(struct grid *grid, size_t width)
-{
-	while (grid_width(grid) > width) {
-		unsigned longest = 0, over = 0;
-
-		for (unsigned i = 0; i < grid->count; i++) {
-			over += grid->widths[i] > LEAST_TEXT;
-			if (grid->widths[i] > grid->widths[longest])
-				longest = i;
-		}
-		if (!over)
-			return;
-		grid->widths[longest]--;
-	}
-	for (unsigned i = 0; i < grid->count; i++)
-		for (size_t row = 0; row < grid->row_count && !is_note(grid, i); row++)
-			terminal_shorten(grid->cells[row * grid->count + i], grid->widths[i],
-					 grid->columns[i].format == CLI_AS_PATH);
-}
-
-static void grid_fit(struct grid *grid, size_t width)
-{
-	size_t *last, note;
-
-	for (unsigned i = grid->count; i-- > 0;)
-		if (grid->columns[i].rank == CLI_LONG)
-			grid_drop(grid, i);
-	while (grid_least(grid, false) > width && grid_drop_one(grid, RANK_MINOR))
-		;
-	while (grid_least(grid, true) > width && grid_drop_one(grid, 1))
-		;
-	if (!grid->count)
-		return;
-	/* A note has the room that the others leave. */
-	last = &grid->widths[grid->count - 1];
-	note = *last;
-	if (is_note(grid, grid->count - 1))
-		*last = MIN(*last, (size_t)LEAST_NOTE);
-	if (grid_width(grid) > width)
-		grid_shorten(grid, width);
-	if (is_note(grid, grid->count - 1))
-		*last = note;
-}
-
-/* ---- Printing ---- */
-
-static void print_cell(const struct grid *grid, unsigned index, const char *text,
-		       const struct cli_style *style, bool title)
-{
-	size_t width = terminal_columns(text);
-	bool last = index + 1 == grid->count;
-	const char *color = style->color && !title && grid->columns[index].format == CLI_AS_STATE
-				    ? terminal_color_of(text)
-				    : "";
-
-	printf("%s%s%s", color, text, *color ? TERMINAL_PLAIN : "");
-	if (style->tabs)
-		fputs(last ? "" : "\t", stdout);
-	else if (!last)
-		printf("%*s", (int)(grid->widths[index] - MIN(width, grid->widths[index]) + GAP),
-		       "");
-}
-
-static void print_row(const struct grid *grid, char *const *cells, int indent,
-		      const struct cli_style *style)
-{
-	size_t column = (size_t)indent;
-
-	printf("%*s", indent, "");
-	for (unsigned i = 0; i < grid->count; i++) {
-		if (is_note(grid, i) && style->width && !style->tabs) {
-			terminal_print_wrapped(stdout, cells[i], column, style->width);
-			return;
-		}
-		print_cell(grid, i, cells[i], style, false);
-		column += grid->widths[i] + GAP;
-	}
-	printf("\n");
-}
-
-void cli_print_table(json_t *rows, const struct cli_column *columns, unsigned count, int indent,
-		     bool fit, const struct cli_style *style)
-{
-	struct grid grid = { .count = MIN(count, (unsigned)MOST_COLUMNS) };
-
-	memcpy(grid.columns, columns, grid.count * sizeof(columns[0]));
-	grid_fill(&grid, rows, style);
-	if (fit && style->width && !style->tabs)
-		grid_fit(&grid,
-			 style->width > (unsigned)indent ? style->width - (unsigned)indent : 1);
-	if (style->header) {
-		printf("%*s", indent, "");
-		for (unsigned i = 0; i < grid.count; i++)
-			print_cell(&grid, i, grid.columns[i].title, style, true);
-		printf("\n");
-	}
-	for (size_t row = 0; row < grid.row_count; row++)
-		print_row(&grid, &grid.cells[row * grid.count], indent, style);
-	grid_free(&grid);
-}
+/* ---- The columns that are asked for ---- */
 
 static unsigned choose(const char *list, const struct cli_column *columns,
 		       struct cli_column *chosen, unsigned count)
@@ -444,7 +232,7 @@ static unsigned choose(const char *list, const struct cli_column *columns,
 	const char *word;
 	size_t length;
 
-	while (count < MOST_COLUMNS && (length = next_word(&list, &word))) {
+	while (count < GRID_COLUMNS && (length = next_word(&list, &word))) {
 		const struct cli_column *column = find_column(columns, word, length);
 
 		if (!column)
@@ -461,24 +249,76 @@ static unsigned choose(const char *list, const struct cli_column *columns,
 	return count;
 }
 
+/* ---- Printing ---- */
+
+static void fill(struct grid *grid, json_t *rows, const struct cli_style *style)
+{
+	grid_begin(grid, json_array_size(rows), style);
+	for (unsigned i = 0; i < grid->count; i++) {
+		const struct cli_column *column = &grid->columns[i];
+
+		for (size_t row = 0; row < grid->row_count; row++) {
+			char *cell = cli_cell(value_of(json_array_get(rows, row), column),
+					      column->format, style);
+
+			grid_set(grid, row, i, cell);
+			free(cell);
+		}
+	}
+}
+
+void cli_print_table(json_t *rows, const struct cli_column *columns, unsigned count, int indent,
+		     bool fit, const struct cli_style *style)
+{
+	struct grid grid = { .count = MIN(count, (unsigned)GRID_COLUMNS) };
+
+	memcpy(grid.columns, columns, grid.count * sizeof(columns[0]));
+	fill(&grid, rows, style);
+	grid_print(&grid, indent, fit, style);
+}
+
+/* The columns that the user wants; whether they are to fit: who names the columns gets them, whatever the width. */
+static bool choose_columns(const struct cli_column *columns, const struct cli_listing *listing,
+			   struct cli_column chosen[GRID_COLUMNS], unsigned *count)
+{
+	const char *list = listing->columns;
+
+	*count = 0;
+	while ((!list || *list == '+') && columns[*count].title && *count < GRID_COLUMNS) {
+		chosen[*count] = columns[*count];
+		(*count)++;
+	}
+	if (list)
+		*count = choose(list + (*list == '+'), columns, chosen, *count);
+	return !list || *list == '+';
+}
+
 void cli_print_rows(json_t *rows, const struct cli_column *columns,
 		    const struct cli_listing *listing)
 {
-	struct cli_column chosen[MOST_COLUMNS];
-	const char *list = listing->columns;
+	struct cli_column chosen[GRID_COLUMNS];
 	struct cli_style style;
-	unsigned count = 0;
+	unsigned count;
+	bool fit;
 
 	cli_style_begin(&style, listing);
 	if (listing->sort)
 		cli_sort_rows(rows, columns, listing);
-	while ((!list || *list == '+') && columns[count].title && count < MOST_COLUMNS) {
-		chosen[count] = columns[count];
-		count++;
-	}
-	if (list)
-		count = choose(list + (*list == '+'), columns, chosen, count);
-	/* Who names the columns gets them, whatever the width. */
-	cli_print_table(rows, chosen, count, 0, !list || *list == '+', &style);
+	fit = choose_columns(columns, listing, chosen, &count);
+	cli_print_table(rows, chosen, count, 0, fit, &style);
+	cli_style_end(&style);
+}
+
+void cli_print_source(const struct cli_source *source, const struct cli_column *columns,
+		      const struct cli_listing *listing)
+{
+	struct grid grid = { 0 };
+	struct cli_style style;
+	bool fit;
+
+	cli_style_begin(&style, listing);
+	fit = choose_columns(columns, listing, grid.columns, &grid.count);
+	grid_fill_from(&grid, source, columns, &style);
+	grid_print(&grid, 0, fit, &style);
 	cli_style_end(&style);
 }

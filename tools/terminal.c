@@ -94,8 +94,14 @@ size_t terminal_columns(const char *text)
 {
 	size_t columns = 0;
 
-	while (*text)
-		columns += step(&text);
+	while (*text) {
+		if ((unsigned char)*text >= 0x80) {
+			columns += step(&text);
+		} else {
+			columns++;
+			text++;
+		}
+	}
 	return columns;
 }
 

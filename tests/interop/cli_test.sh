@@ -163,6 +163,11 @@ refused 'free|room|extents' $TENON lv create vg/big --size 1T
 status=2 refused "name" $TENON lv create 'vg/b@d' --size 4M
 json 'd["lv_count"] == 2' $TENON vg show vg --json
 json '[l["name"] for l in d] == ["a", "b"] and d[0]["size_bytes"] == 12 << 20' $TENON lv list --json
+# Without --sort a table is printed without JSON of its rows: it says the same.
+expect 0 '' $TENON lv tag vg/b --add one --add two
+[ "$($TENON lv list)" = "$($TENON lv list --sort name)" ] && [ "$($TENON lv list -H -o+uuid)" = "$($TENON lv list -H -o+uuid --sort name)" ] ||
+	problem "tables differ: $($TENON lv list) $($TENON lv list --sort name)"
+expect 0 'b .*one, two' $TENON lv list
 json 'd["segments"][0]["type"] == "linear"' $TENON lv show vg/a --json
 json 'd[0]["device"] == "md/r" and d[0]["vg"] == "vg"' $TENON pv list --json
 json 'd["vg"] == "vg"' $TENON pv show md/r --json

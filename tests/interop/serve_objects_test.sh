@@ -41,6 +41,7 @@ expect 3 "vg0/$long: created, not served, because: .*the path has 111 bytes, a s
 expect 3 'renamed, not served, because' "$TENON" lv rename vg0/root "${long}x"
 json "[v for v in d if v['name'] == '$long'][0]['not_served'].startswith('s/vg0-nnn')" "$TENON" lv list --json
 expect 0 '111 bytes' "$TENON" lv list
+[ "$("$TENON" lv list | sort)" = "$("$TENON" lv list --sort name | sort)" ] || problem "tables differ: $("$TENON" lv list)"
 expect 1 'not served: .*111 bytes' "$TENON" copy "vg0/$long" -
 expect 0 '' "$TENON" lv rename "vg0/${long}x" root
 json "d['served'] == '$PWD/s/vg0-root.sock' and d['clients'] == 0" "$TENON" lv show vg0/root --json
