@@ -68,7 +68,8 @@ as() {
 			mount --rbind /sys sys && mount --rbind /dev dev && mount -t proc proc proc &&
 			mount -t tmpfs -o mode=1777 tmpfs dev/shm &&
 			pivot_root . .host && umount -l /.host && rmdir /.host && cd / || exit 125
-		exec $run "$command"' _ "$root" "$run" "cd; $2"
+		$run "$command" # not exec: process 1 reaps what others leave
+		exit' _ "$root" "$run" "cd; $2"
 }
 
 for release in "${releases[@]}"; do

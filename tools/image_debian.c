@@ -15,6 +15,7 @@
 #include "block/gpt.h"
 #include "tools/cli.h"
 #include "tools/image.h"
+#include "tools/spawn.h"
 #include "util/bytes.h"
 #include "util/error.h"
 
@@ -112,7 +113,10 @@ static int install(const char *temporary, const struct image_debian *debian, str
 	say_source(debian->suite, sources[0] + strlen("deb "));
 	rc = image_run(temporary, "mmdebstrap", argv, error);
 	image_list_free(sources);
-	if (rc && rc != -ENOENT)
+	if (rc && rc != -ENOENT && geteuid() && !spawn_finds("newuidmap"))
+		error_advise(error, "for a user other than root it needs newuidmap: install the "
+				    "package uidmap, and see that /etc/subuid has a range for you");
+	else if (rc && rc != -ENOENT)
 		error_advise(error, "is the mirror reachable, and has it the suite and the "
 				    "packages? --mirror names another");
 	return rc;

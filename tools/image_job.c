@@ -297,6 +297,18 @@ static void hand_on(int number)
 		kill((pid_t)worker_pid, number);
 }
 
+/* Also reaps what the work's programs leave behind: where process 1 does not, as in many containers, fakeroot waits for its
+ * daemon to be gone and would do so for ever. */
+static bool await_child(pid_t child, int *status)
+{
+	pid_t ended;
+
+	do
+		ended = wait(status);
+	while (ended > 0 ? ended != child : errno == EINTR);
+	return ended == child;
+}
+
 /* Runs the work in a child. `*ended_by`: the signal that it died of, or 0. */
 static int supervise(struct image_job *job, image_work *work, int *ended_by)
 {
@@ -310,6 +322,7 @@ static int supervise(struct image_job *job, image_work *work, int *ended_by)
 	for (unsigned i = 0; i < 3; i++)
 		sigaddset(&set, signals[i]);
 	sigprocmask(SIG_BLOCK, &set, &before);
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	child = fork();
 	if (child == 0) {
 		sigprocmask(SIG_SETMASK, &before, NULL);
@@ -326,7 +339,7 @@ static int supervise(struct image_job *job, image_work *work, int *ended_by)
 			sigaction(signals[i], &handler, NULL);
 	}
 	sigprocmask(SIG_SETMASK, &before, NULL);
-	if (child < 0 || waitpid(child, &status, 0) < 0)
+	if (child < 0 || !await_child(child, &status))
 		return cli_fail(-errno, &(struct error){ 0 });
 	*ended_by = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
 	return WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILED;

@@ -16,7 +16,7 @@ nothing_left() { [ -z "$(ls -A tmp)" ] || problem "tmp has $(ls -A tmp)"; }
 # fsck IMAGE OFFSET: and its file system's size in bytes.
 fsck() {
 	e2fsck -fn "$1?offset=$2" >fsck 2>&1 || problem "$1: $(cat fsck)"
-	dumpe2fs -h "$1?offset=$2" 2>/dev/null | awk '/^Block count/ { b = $3 } /^Block size/ { s = $3 } END { print b * s }'
+	debugfs -R 'stats -h' "$1?offset=$2" 2>/dev/null | awk '/^Block count/ { b = $3 } /^Block size/ { s = $3 } END { print b * s }'
 }
 
 # ---- Images ----

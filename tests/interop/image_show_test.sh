@@ -47,7 +47,7 @@ for one, other in zip(ours["parts"], theirs["partitions"], strict=True):
     said = dict(l.split("=", 1) for l in line.splitlines() if "=" in l)
     assert one["uuid"] == said["UUID"] and one["content"] == said["TYPE"], (one, said)
 ' || problem 'sfdisk and blkid say otherwise'
-free=$(dumpe2fs -h disk.img?offset=$((34 << 20)) 2>/dev/null | awk '/^Block count/ { b = $3 } /^Free blocks/ { f = $3 } /^Block size/ { s = $3 } END { print (b - f) * s }')
+free=$(debugfs -R 'stats -h' "disk.img?offset=$((34 << 20))" 2>/dev/null | awk '/^Block count/ { b = $3 } /^Free blocks/ { f = $3 } /^Block size/ { s = $3 } END { print (b - f) * s }')
 json "d['parts'][1]['used_bytes'] == ${free:-0}" $TENON image show disk.img --json
 expect 0 'disk.img .*200 MiB .*gpt .*Some Linux 7 .*6.1.0-10 .*web1' $TENON image list disk.img
 json "d['partition_table'] is None and d['content'] == 'ext4' and d['os'] == 'Some Linux 7'" $TENON image show disk.img:2 --json

@@ -3,7 +3,8 @@
 # A system of a few files in place of Debian, and a mmdebstrap that gives it: to be sourced, in a folder of the test's own.
 
 # small_debian: makes system.tar and bin/mmdebstrap here. That writes its arguments to $SAID, fails if $FAIL says why, and is
-# slow once it has made the file $SLOW (in a process of its own, for which it waits whatever it is told), each if it is not empty.
+# slow once it has made the file $SLOW (in a process of its own, for which it waits whatever it is told), and waits for an orphan to be
+# reaped whose number is in $ORPHAN, each if it is not empty.
 small_debian() {
 	mkdir -p bin
 	export SYSTEM=$PWD/system.tar
@@ -53,6 +54,7 @@ cat >bin/mmdebstrap <<'SH'
 #!/bin/sh
 [ -z "$SAID" ] || for word; do echo "$word"; done >"$SAID"
 [ -z "$FAIL" ] || { echo "I: working"; echo "E: $FAIL"; exit 1; }
+[ -z "$ORPHAN" ] || { (sleep 0.1 & echo $! >"$ORPHAN"); while kill -0 "$(cat "$ORPHAN")" 2>/dev/null; do sleep 0.1; done; }
 for word; do case $word in *.tar) cp "$SYSTEM" "$word"; [ -z "$SLOW" ] || { trap : TERM; sleep 60 & echo $! >"$SLOW"; wait $!; wait $!; } ;; esac; done
 SH
 	chmod 755 bin/mmdebstrap
