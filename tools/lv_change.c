@@ -287,6 +287,33 @@ static int repair(struct volume_group *group, const char *name, json_t *params, 
 	return rc;
 }
 
+/* Images go from devices that are here still. */
+static int replace(struct volume_group *group, const char *name, json_t *params, json_t *news,
+		   struct error *error)
+{
+	CLEANUP_LV_PLACES struct lv_places from = { 0 }, places = { 0 };
+	struct volume_lv_options options = { 0 };
+	unsigned replaced = 0;
+	int rc = lv_place_find(group, json_object_get(params, "replace"), &from, error);
+
+	if (!rc && from.range_count)
+		rc = error_set(error, -EINVAL, "%s/%s: a whole device is replaced, not extents",
+			       group->name, name);
+	if (!rc)
+		rc = lv_place_find(group, json_object_get(params, "pvs"), &places, error);
+	lv_place_options(&places, &options);
+	if (!rc)
+		rc = volume_lv_replace(group, name, from.pvs, from.pv_count, &options, &replaced,
+				       error);
+	if (!rc)
+		tell(news,
+		     "%s/%s: %u image%s replaced; until the new one%s filled it is without %s "
+		     "redundancy",
+		     group->name, name, replaced, replaced > 1 ? "s are" : " is",
+		     replaced > 1 ? "s are" : " is", replaced > 1 ? "their" : "its");
+	return rc;
+}
+
 static void tell_converted(const struct volume_group *group, const struct volume_lv *lv,
 			   json_t *news)
 {
@@ -340,6 +367,8 @@ int lv_change(struct volume_group *group, const char *method, json_t *params, js
 		return volume_lv_remove(group, name, error);
 	if (!strcmp(method, "lv.resize"))
 		return resize(group, name, params, news, error);
+	if (!strcmp(method, "lv.convert") && json_object_get(params, "replace"))
+		return replace(group, name, params, news, error);
 	if (!strcmp(method, "lv.convert"))
 		return convert(group, name, params, news, error);
 	if (!strcmp(method, "lv.repair"))

@@ -143,6 +143,11 @@ static void say_converted(const struct lv_command *change, const struct volume_g
 	const char *split = json_string_value(json_object_get(change->params, "split"));
 	const struct volume_lv *lv = volume_group_get_lv(group, strchr(change->name, '/') + 1);
 
+	if (json_object_get(change->params, "replace")) {
+		cli_say("%s: what is there of it would be made anew on other devices",
+			change->name);
+		return;
+	}
 	cli_say("%s: would be %s, in %u part%s", change->name, volume_lv_type(lv),
 		lv->segments->area_count, lv->segments->area_count > 1 ? "s" : "");
 	if (split)

@@ -16,7 +16,7 @@ struct convert {
 	struct lv_command change;
 	const char *type, *split;
 	uint64_t mirrors, stripe_size, region;
-	struct cli_words operands;
+	struct cli_words operands, replace;
 };
 
 #define NOT_GIVEN UINT64_MAX
@@ -28,6 +28,8 @@ static bool fills(const struct convert *convert)
 
 	if (convert->split)
 		return false;
+	if (convert->replace.count)
+		return true;
 	for (unsigned i = 0; convert->type && i < sizeof(never) / sizeof(*never); i++)
 		if (!strcmp(convert->type, never[i]))
 			return false;
@@ -38,10 +40,15 @@ static const char *check(const struct convert *convert)
 {
 	bool mirrors = convert->mirrors != NOT_GIVEN;
 
+	if (convert->replace.count &&
+	    (convert->split || convert->type || mirrors || convert->region || convert->stripe_size))
+		return "--replace: goes with no other option";
+	if (convert->replace.count)
+		return NULL;
 	if (convert->split && (convert->type || mirrors || convert->region || convert->stripe_size))
 		return "--split-mirror: goes with no other option";
 	if (!convert->split && !convert->type && !mirrors)
-		return "give --type, --mirrors or --split-mirror";
+		return "give --type, --mirrors, --split-mirror or --replace";
 	if (convert->type && convert->mirrors == 0)
 		return "--mirrors 0 is --type linear; give one of them";
 	return NULL;
@@ -59,6 +66,8 @@ static void set_params(struct convert *convert)
 		json_object_set_new(params, "type", describe_text(convert->type));
 	if (convert->split)
 		json_object_set_new(params, "split", describe_text(convert->split));
+	if (convert->replace.count)
+		json_object_set_new(params, "replace", lv_place_words(&convert->replace, 0));
 	lv_place_add(&convert->operands, 1, params);
 	convert->change.params = params;
 }
@@ -73,6 +82,8 @@ int lv_convert_verb(int argc, char **argv)
 		  "copies beside the first: more or fewer, 0 for none", 0, 252, 'm' },
 		{ "split-mirror", CLI_TEXT, &convert.split, "NAME",
 		  "an image of raid1 becomes a volume of that name" },
+		{ "replace", CLI_LIST, &convert.replace, "DEVICE",
+		  "the image on it is made anew on another (repeatable)" },
 		{ "stripe-size", CLI_SIZE, &convert.stripe_size, "SIZE",
 		  "of what had no stripes, default 64K", 4096, 1u << 31 },
 		{ "region-size", CLI_SIZE, &convert.region, "SIZE",

@@ -20,7 +20,7 @@
 #include "util/error.h"
 #include "volume/active.h"
 #include "volume/mirror.h"
-#include "volume/raid_change.h"
+#include "volume/raid_convert.h"
 #include "volume/volume_raid.h"
 
 struct mending {
@@ -29,7 +29,9 @@ struct mending {
 	const struct volume_lv_options *options;
 	struct change change;
 	struct volume_lv *lv;
-	unsigned lost, *places; /* which */
+	unsigned lost, *places;        /* which */
+	struct volume_pv *const *from; /* images on these are to go, too */
+	unsigned from_count;
 	struct error *error;
 };
 
@@ -75,6 +77,16 @@ static bool is_failed(const struct raid_status *status, const struct volume_lv *
 	return false;
 }
 
+static bool is_to_go(const struct mending *mending, const struct volume_segment *segment,
+		     unsigned place)
+{
+	for (unsigned i = 0; i < mending->from_count; i++)
+		if (lvm_lv_lies_on(segment->areas[place].lv, mending->from[i]) ||
+		    lvm_lv_lies_on(segment->metas[place].lv, mending->from[i]))
+			return true;
+	return false;
+}
+
 static int find_lost(struct mending *mending)
 {
 	const struct volume_segment *segment = lvm_lv_raid(mending->lv);
@@ -89,7 +101,8 @@ static int find_lost(struct mending *mending)
 	for (unsigned i = 0; i < segment->area_count; i++)
 		if (lvm_raid_part_lost(segment->areas[i].lv) ||
 		    lvm_raid_part_lost(segment->metas[i].lv) ||
-		    is_failed(&status, segment->areas[i].lv, mending->group))
+		    is_failed(&status, segment->areas[i].lv, mending->group) ||
+		    is_to_go(mending, segment, i))
 			mending->places[mending->lost++] = i;
 	raid_status_free(&status);
 	return 0;
@@ -102,6 +115,73 @@ static int check_survives(struct mending *mending)
 	int rc = lvm_active_open(mending->group, mending->lv, false, &block, mending->error);
 
 	return rc ? rc : lvm_active_check_writable(mending->group, mending->lv, mending->error);
+}
+
+static bool is_in_sync(const struct raid_status *status, const struct volume_lv *image,
+		       const struct volume_group *group)
+{
+	size_t length = strlen(group->name);
+
+	for (unsigned i = 0; i < status->member_count; i++) {
+		const struct raid_member_status *member = &status->members[i];
+
+		if (!strncmp(member->device, group->name, length) &&
+		    !strcmp(member->device + length + 1, image->name))
+			return member->state == RAID_MEMBER_IN_SYNC;
+	}
+	return false;
+}
+
+/* What stays must have all data, by what the array, which is open, says of itself. */
+static int check_stays(const struct mending *mending, const bool *gone)
+{
+	const struct volume_segment *segment = lvm_lv_raid(mending->lv);
+	struct raid_array *array = lvm_active_raid(mending->lv);
+	struct raid_status status;
+	int rc = 0;
+
+	if (!array)
+		return error_set(mending->error, -EIO, "%s/%s: its array does not run",
+				 mending->group->name, mending->name);
+	raid_status(array, &status);
+	for (unsigned i = 0; !rc && i < segment->area_count; i++)
+		if (!gone[i] && !is_in_sync(&status, segment->areas[i].lv, mending->group))
+			rc = error_set(
+				mending->error, -EBUSY,
+				"%s/%s: its image %s, which is to stay, has not all data yet",
+				mending->group->name, mending->name, segment->areas[i].lv->name);
+	if (!rc && !status.agree)
+		rc = error_set(mending->error, -EBUSY, "%s/%s: its images do not agree yet",
+			       mending->group->name, mending->name);
+	raid_status_free(&status);
+	if (rc)
+		error_advise(mending->error, "`tenon lv repair %s/%s` waits until they do",
+			     mending->group->name, mending->name);
+	return rc;
+}
+
+static int check_replaced(const struct mending *mending)
+{
+	const struct volume_segment *segment = lvm_lv_raid(mending->lv);
+	CLEANUP_FREE bool *gone = calloc(segment->area_count, sizeof(*gone));
+
+	if (!gone)
+		return change_no_memory(mending->group, mending->error);
+	if (!mending->lost)
+		return error_set(mending->error, -EINVAL,
+				 "%s/%s: none of its images is on the devices that are to be "
+				 "replaced",
+				 mending->group->name, mending->name);
+	for (unsigned i = 0; i < mending->lost; i++)
+		gone[mending->places[i]] = true;
+	if (lvm_raid_survives_without(segment, gone))
+		return check_stays(mending, gone);
+	error_set(
+		mending->error, -EBUSY,
+		"%s/%s: without %u of its %u images, those to be replaced and those that are lost, "
+		"it has not all data",
+		mending->group->name, mending->name, mending->lost, segment->area_count);
+	return error_advise(mending->error, "replace one after the other");
 }
 
 /* ---- The group ---- */
@@ -309,6 +389,15 @@ static int make(struct mending *mending)
 	return rc;
 }
 
+static int mend(struct mending *mending, unsigned *replaced)
+{
+	int rc = mending->lost ? make(mending) : 0;
+
+	if (!rc)
+		*replaced = mending->lost;
+	return rc ? rc : settle(mending);
+}
+
 int volume_lv_repair(struct volume_group *group, const char *name,
 		     const struct volume_lv_options *options, unsigned *replaced,
 		     struct error *error)
@@ -324,12 +413,37 @@ int volume_lv_repair(struct volume_group *group, const char *name,
 		rc = find_lost(&mending);
 	if (!rc)
 		rc = check_survives(&mending);
-	if (!rc && mending.lost)
-		rc = make(&mending);
 	if (!rc)
-		*replaced = mending.lost;
+		rc = mend(&mending, replaced);
+	free(mending.places);
+	return rc;
+}
+
+int volume_lv_replace(struct volume_group *group, const char *name, struct volume_pv *const *from,
+		      unsigned from_count, const struct volume_lv_options *options,
+		      unsigned *replaced, struct error *error)
+{
+	CHANGING(group);
+	CLEANUP_BLOCK struct block *block = NULL; /* keeps its array running, which is asked */
+	struct mending mending = { .group = group,
+				   .name = name,
+				   .options = options,
+				   .from = from,
+				   .from_count = from_count,
+				   .error = error };
+	int rc = find_volume(&mending);
+
+	*replaced = 0;
 	if (!rc)
-		rc = settle(&mending);
+		rc = lvm_active_open(group, mending.lv, false, &block, error);
+	if (!rc)
+		rc = lvm_active_check_writable(group, mending.lv, error);
+	if (!rc)
+		rc = find_lost(&mending);
+	if (!rc)
+		rc = check_replaced(&mending);
+	if (!rc)
+		rc = mend(&mending, replaced);
 	free(mending.places);
 	return rc;
 }

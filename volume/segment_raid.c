@@ -133,12 +133,12 @@ static bool place_lost(const struct volume_segment *segment, unsigned place)
 }
 
 /* Of raid10 as many neighbours as there are copies have the same, where all have their copies so. */
-static bool copies_survive(const struct volume_segment *segment, unsigned copies)
+static bool copies_survive(const struct volume_segment *segment, unsigned copies, const bool *gone)
 {
 	unsigned lost = 0;
 
 	for (unsigned i = 0; i < segment->area_count; i++) {
-		lost += place_lost(segment, i);
+		lost += (gone && gone[i]) || place_lost(segment, i);
 		if (lost >= copies)
 			return false;
 		if (segment->area_count % copies == 0 && i % copies == copies - 1)
@@ -149,13 +149,18 @@ static bool copies_survive(const struct volume_segment *segment, unsigned copies
 
 bool lvm_raid_survives(const struct volume_segment *segment)
 {
+	return lvm_raid_survives_without(segment, NULL);
+}
+
+bool lvm_raid_survives_without(const struct volume_segment *segment, const bool *gone)
+{
 	const struct lvm_raid *raid = segment->private->raid;
 	unsigned lost = 0;
 
 	if (raid->kind->level == 10)
-		return copies_survive(segment, raid->copies);
+		return copies_survive(segment, raid->copies, gone);
 	for (unsigned i = 0; i < segment->area_count; i++)
-		lost += place_lost(segment, i);
+		lost += (gone && gone[i]) || place_lost(segment, i);
 	return raid->kind->level == 1 ? lost < segment->area_count : lost <= raid->kind->parity;
 }
 

@@ -48,8 +48,9 @@ uint32_t lvm_raid_image_extents(const struct lvm_raid *raid, unsigned images, ui
 /* The RAID segment that a volume is, or NULL. */
 const struct volume_segment *lvm_lv_raid(const struct volume_lv *lv);
 
-/* Whether the volume, of which parts are lost, has all data without them. */
+/* Whether the volume, of which parts are lost, has all data without them; and without the places that are in `gone`, too. */
 bool lvm_raid_survives(const struct volume_segment *segment);
+bool lvm_raid_survives_without(const struct volume_segment *segment, const bool *gone);
 
 /* Whether what a part of an array lies on is gone: a PV, or an error segment that lvm2 left in its place. */
 bool lvm_raid_part_lost(const struct volume_lv *part);

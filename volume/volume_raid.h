@@ -32,6 +32,14 @@ int volume_lv_repair(struct volume_group *group, const char *name,
 		     const struct volume_lv_options *options, unsigned *replaced,
 		     struct error *error);
 
+/*
+ * The same for images that are on these PVs, which need not be lost: as `lvconvert --replace`. Until the new ones are filled the volume is without
+ * their redundancy. -EINVAL: nothing of it is on them; -EBUSY: the others have not all data, or would not without these.
+ */
+int volume_lv_replace(struct volume_group *group, const char *name, struct volume_pv *const *from,
+		      unsigned from_count, const struct volume_lv_options *options,
+		      unsigned *replaced, struct error *error);
+
 /* What a volume is to become. */
 struct volume_convert {
 	const char *

@@ -17,7 +17,7 @@ head -c 8M /dev/urandom >more
 
 before=$(cat ./*.img | md5sum)
 expect 0 'would be raid1, in 2 parts' "$TENON" lv convert vg0/root --mirrors 1 --dry-run
-expect 2 'give --type, --mirrors or --split-mirror' "$TENON" lv convert vg0/root
+expect 2 'give --type, --mirrors, --split-mirror or --replace' "$TENON" lv convert vg0/root
 expect 2 'goes with no other option' "$TENON" lv convert vg0/root --split-mirror b --type raid1
 expect 1 'linear, striped, raid0, .* and raid10 are' "$TENON" lv convert vg0/root --type raid99
 expect 1 'a reshape, which is not done here' "$TENON" lv convert vg0/root --type raid6
@@ -46,6 +46,15 @@ kill "${pids[0]}" && wait "${pids[0]}"
 pids=()
 same vg0/root more
 json "'a.img' in str(d) and 'b.img' not in str(d)" "$TENON" lv show vg0/root --json
+# An image leaves a device that is here.
+expect 0 'is raid1 now' "$TENON" lv convert vg0/root --mirrors 1 b.img
+expect 2 'replace: goes with no other option' "$TENON" lv convert vg0/root --replace b.img --mirrors 2
+expect 1 'none of its images is on the devices' "$TENON" lv convert vg0/root --replace d.img
+expect 0 'would be made anew on other devices' "$TENON" lv convert vg0/root --replace b.img --dry-run
+expect 0 '1 image is replaced; until the new one is filled it is without its redundancy' "$TENON" lv convert vg0/root --replace b.img c.img
+same vg0/root more
+json "'c.img' in str(d) and 'b.img' not in str(d)" "$TENON" lv show vg0/root_rimage_1 --json
+json "d['synced_percent'] == 100" "$TENON" lv show vg0/root --json
 expect 0 '' "$TENON" vg check vg0
 expect 0 'root {' env LVM_SUPPRESS_FD_WARNINGS=1 pvck --dump metadata a.img
 [ $failures = 0 ]

@@ -8,6 +8,7 @@
 #include "block/volatile.h"
 #include "raid/raid.h"
 #include "util/bytes.h"
+#include "volume/lvm_vg.h"
 #include "volume/volume_raid.h"
 #include "volume_fixture.h"
 
@@ -231,6 +232,73 @@ static void test_a_lost_image_is_replaced(void)
 	fixture_run(repair_open, 3, 8 * MIB);
 }
 
+/* ---- Replacing ---- */
+
+static int replace(struct fixture *f, unsigned first, unsigned count, unsigned *replaced)
+{
+	struct volume_pv *from[2] = { f->group->pvs[first], f->group->pvs[(first + 1) % 4] };
+
+	memset(&f->error, 0, sizeof(f->error));
+	return volume_lv_replace(f->group, "a", from, count, NULL, replaced, &f->error);
+}
+
+static void an_image_leaves_a_disk_that_is_here(struct fixture *f)
+{
+	const struct volume_lv *image;
+	struct block *block, *away;
+	unsigned replaced = 9, gone, unused = 0;
+
+	fixture_create(f, NULL);
+	make_filled(f, "a", "raid5", 4);
+	image = volume_group_get_lv(f->group, "a_rimage_1");
+	gone = image->segments->areas->pv->private->index;
+	while (f->group->pvs[unused]->allocated_extents)
+		unused++;
+	CU_ASSERT_EQUAL(replace(f, unused, 1, &replaced), -EINVAL);
+	CU_ASSERT_EQUAL(replaced, 0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(f->error.text, "none of its images is on"));
+	CU_ASSERT_EQUAL(replace(f, (unused + 1) % 4, 2, &replaced), -EBUSY);
+	CU_ASSERT_PTR_NOT_NULL(strstr(f->error.text, "without 2 of its 3 images"));
+	CU_ASSERT_STRING_EQUAL(f->error.advice, "replace one after the other");
+	block = open_lv(f, "a", true);
+	CU_ASSERT_EQUAL_FATAL(replace(f, gone, 1, &replaced), 0);
+	CU_ASSERT_EQUAL(replaced, 1);
+	image = volume_group_get_lv(f->group, "a_rimage_1");
+	CU_ASSERT_PTR_EQUAL(image->segments->areas->pv, f->group->pvs[unused]);
+	CU_ASSERT_EQUAL(f->group->pvs[gone]->allocated_extents, 0);
+	CU_ASSERT_TRUE(fixture_filled(block, 7));
+	/* The new one is not filled yet, so none of the others may go. */
+	CU_ASSERT_EQUAL(replace(f, (unused + 1) % 4 == gone ? (unused + 2) % 4 : (unused + 1) % 4,
+				1, &replaced),
+			-EBUSY);
+	CU_ASSERT_PTR_NOT_NULL(strstr(f->error.text, "a_rimage_1, which is to stay"));
+	wait_in_sync(f, "a");
+	fixture_fill(block, 7);
+	block_unref(block);
+	/* It was filled: the old one and another are away. */
+	away = f->disks[gone];
+	f->disks[gone] = f->disks[f->count - 1];
+	f->disks[f->count - 1] = away;
+	f->count--;
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	CU_ASSERT_TRUE(is_filled(f, "a"));
+	away = f->disks[0] == f->disks[unused] ? f->disks[1] : f->disks[0];
+	if (away == f->disks[1])
+		f->disks[1] = f->disks[2];
+	else
+		f->disks[0] = f->disks[2];
+	f->disks[2] = away;
+	f->count--;
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	CU_ASSERT_TRUE(is_filled(f, "a"));
+	f->count = 4;
+}
+
+static void test_an_image_leaves_a_disk_that_is_here(void)
+{
+	fixture_run(an_image_leaves_a_disk_that_is_here, 4, 8 * MIB);
+}
+
 /* ---- Cuts of power ---- */
 
 static void cut_all(struct fixture *f, uint64_t seed)
@@ -296,4 +364,5 @@ static void test_what_was_flushed_survives(void)
 
 UNIT_MAIN("volume raid", UNIT(test_what_cannot_be_is_refused), UNIT(test_who_reads_writes_nothing),
 	  UNIT(test_it_grows_while_it_is_open), UNIT(test_one_that_is_back_gets_what_it_missed),
-	  UNIT(test_a_lost_image_is_replaced), UNIT(test_what_was_flushed_survives))
+	  UNIT(test_a_lost_image_is_replaced), UNIT(test_an_image_leaves_a_disk_that_is_here),
+	  UNIT(test_what_was_flushed_survives))
