@@ -60,7 +60,7 @@ static json_t *describe_group_pv(const struct volume_group *group, const struct 
 	set_number(object, "size_bytes", pv->extent_count * group->extent_size);
 	set_number(object, "free_bytes", free_extents * group->extent_size);
 	set_number(object, "extents", pv->extent_count);
-	set_flag(object, "missing_pv", !pv->block);
+	set_flag(object, "missing_pv", !pv->block || pv->marked_missing);
 	set_text(object, "uuid", pv->uuid);
 	return object;
 }

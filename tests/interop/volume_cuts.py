@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What lvm2 says of disks after a cut of power, and what we say: volume_cuts.py TENON DIRECTORY..., of the disk images in each.
 
-Of each group: UUID, name, sequence number, exported or not, the volumes, and the PVs that are there. Prints how many were asked about.
+Of each group: UUID, name, sequence number, exported or not, the volumes with types and sizes, and the PVs that are there. Prints how many were asked about.
 """
 import glob, json, os, subprocess, sys
 
@@ -22,7 +22,7 @@ def ours(images):
         volumes = json.loads(run(TENON, "lv", "list", "--all", "--json", *devices)[1])
         groups[one["uuid"]] = {
             "name": one["name"], "seqno": one["seqno"], "exported": one["exported"],
-            "lvs": sorted(lv["name"] for lv in volumes if lv["vg"] == one["name"]),
+            "lvs": sorted((lv["name"], lv["type"], lv["size_bytes"]) for lv in volumes if lv["vg"] == one["name"]),
             "pvs": sorted((pv["uuid"], pv["device"] is not None and not pv["missing_pv"]) for pv in one["pvs"])}
     return groups
 
@@ -35,20 +35,20 @@ def theirs(images):
                   'global { event_activation=0 use_lvmpolld=0 } activation { udev_sync=0 monitoring=0 }' % accept)
         lvm = lambda *words: run("lvm", words[0], "--driverloaded", "n", "--config", config, *words[1:])
         report = lambda what, fields: [
-            row for part in json.loads(lvm(what, "--reportformat", "json", "-o", fields, *(["-a"] if what != "vgs" else []))[1])["report"]
+            row for part in json.loads(lvm(what, "--reportformat", "json", "--units", "b", "--nosuffix", "-o", fields, *(["-a"] if what != "vgs" else []))[1])["report"]
             for row in list(part.values())[0]]
         groups = {}
         for row in report("vgs", "vg_uuid,vg_name,vg_seqno,vg_exported"):
             groups[row["vg_uuid"]] = {"name": row["vg_name"], "seqno": int(row["vg_seqno"]),
                                       "exported": bool(row["vg_exported"]), "lvs": [], "pvs": []}
-        for row in report("lvs", "vg_uuid,lv_name"):
+        for row in report("lvs", "vg_uuid,lv_name,segtype,lv_size"):
             if row["vg_uuid"] in groups and row["lv_name"]:
-                groups[row["vg_uuid"]]["lvs"].append(row["lv_name"].strip("[]"))
+                groups[row["vg_uuid"]]["lvs"].append((row["lv_name"].strip("[]"), row["segtype"], int(row["lv_size"])))
         for row in report("pvs", "vg_uuid,pv_uuid,pv_missing"):
             if row["vg_uuid"] in groups:
                 groups[row["vg_uuid"]]["pvs"].append((row["pv_uuid"], not row["pv_missing"]))
         for group in groups.values():
-            group["lvs"].sort()
+            group["lvs"] = sorted(set(group["lvs"]))
             group["pvs"].sort()
         return groups
     finally:

@@ -43,7 +43,7 @@ for tool in lvm losetup python3; do command -v $tool >/dev/null || { echo "$tool
 [ "$(id -u)" = 0 ] && losetup -f >/dev/null 2>&1 || { echo "lvm2 wants root and loop devices: not asked"; exit 0; }
 export TENON_RUNTIME_DIR=$work TENON_STATE_DIR=$work TENON_ARCHIVE=off LVM_SUPPRESS_FD_WARNINGS=1
 every=$([ "${TORTURE:-}" = 1 ] && echo 5 || echo 199)
-for scenario in volume-commits volume-groups volume-missing; do
+for scenario in volume-commits volume-groups volume-missing volume-arrays; do
 	mkdir "$work/$scenario"
 	"$images" "$scenario" "$work/$scenario" "$every" >"$work/said" || fail "$scenario: $(cat "$work/said")"
 done

@@ -11,7 +11,8 @@
 #include "unit.h"
 #include "util/bytes.h"
 
-static const char *const scenarios[] = { "volume-commits", "volume-groups", "volume-missing" };
+static const char *const scenarios[] = { "volume-commits", "volume-groups", "volume-missing",
+					 "volume-arrays" };
 
 static void load(struct lab_scenario *scenario, const char *name)
 {
