@@ -261,7 +261,9 @@ static bool fits(const struct port *port, const struct egress_entry *entry,
 		length += (size_t)vlan_growth(change);
 	else if (entry->tag != FRAME_UNTAGGED)
 		length -= VLAN_TAG_SIZE;
-	return (!port->frame_max || length <= port->frame_max) &&
+	size_t most = __atomic_load_n(&port->frame_max, __ATOMIC_RELAXED);
+
+	return (!most || length <= most) &&
 	       frame->length + (size_t)vlan_growth(change) <= VIRTIO_NET_FRAME_MAX &&
 	       vlan_offload_fits(change, &frame->offload);
 }

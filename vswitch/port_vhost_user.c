@@ -97,9 +97,60 @@ static void queue_stop(void *device, unsigned index)
 	vhost->tx = NULL;
 }
 
+/* The longest frame that its wire takes, from the guest's MTU, which the front-end's user chose; 0: no limit. */
+static void limit_frames(struct port_vhost_user *vhost, size_t most)
+{
+	vhost->port.frame_max = most;
+	if (vhost->port.over)
+		__atomic_store_n(&vhost->port.over->frame_max, most, __ATOMIC_RELAXED);
+}
+
+/* IPv4 needs 68 (RFC 791); virtio's field has 16 bits. */
+static int set_mtu(void *device, uint64_t mtu)
+{
+	if (mtu < 68 || mtu > UINT16_MAX)
+		return -EINVAL;
+	limit_frames(device, mtu + VIRTIO_NET_FRAME_MIN);
+	return 0;
+}
+
+/*
+ * After a migration the network must learn where the guest is now. Where it cannot say so itself (VIRTIO_NET_F_GUEST_ANNOUNCE) a
+ * frame comes from its address, as if it had sent it: a reverse ARP request (RFC 903), which all learn from and nobody answers.
+ */
+static void send_rarp(void *device, const uint8_t mac[6])
+{
+	struct port_vhost_user *vhost = device;
+	uint8_t *bytes = vhost->announcement_bytes;
+
+	if (!mac_is_station(mac_from_bytes(mac))) {
+		log_warning(vhost->port.log,
+			    "port %s: its front-end has an address announced that "
+			    "no station has",
+			    vhost->port.name);
+		return;
+	}
+	memset(bytes, 0, sizeof(vhost->announcement_bytes));
+	memset(bytes, 0xff, 6);
+	memcpy(bytes + 6, mac, 6);
+	put_be16(bytes + 12, 0x8035);
+	put_be16(bytes + 14, 1); /* Ethernet */
+	put_be16(bytes + 16, 0x0800);
+	bytes[18] = 6;
+	bytes[19] = 4;
+	put_be16(bytes + 20, 3); /* who am I? */
+	memcpy(bytes + 22, mac, 6);
+	memcpy(bytes + 32, mac, 6);
+	vhost->announcing = true;
+}
+
 static void reset(void *device)
 {
+	struct port_vhost_user *vhost = device;
+
 	features_set(device, 0);
+	limit_frames(vhost, 0);
+	vhost->announcing = false;
 }
 
 static const struct vhost_user_backend_ops device_ops = {
@@ -111,6 +162,8 @@ static const struct vhost_user_backend_ops device_ops = {
 	.queue_start = queue_start,
 	.queue_stop = queue_stop,
 	.reset = reset,
+	.set_mtu = set_mtu,
+	.send_rarp = send_rarp,
 };
 
 /* ---- Connections ---- */

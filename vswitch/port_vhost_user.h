@@ -37,6 +37,12 @@ struct port_vhost_user {
 	struct virtqueue *tx; /* its transmit queue, while it runs */
 	bool told_broken[2];  /* of each queue */
 
+	/* A frame that the front-end has us send in its guest's place: see send_rarp(). */
+	bool announcing;
+	struct frame announcement;
+	struct iovec announcement_piece;
+	uint8_t announcement_bytes[60];
+
 	/* Frames taken from `tx` and not given back. */
 	unsigned received;
 	struct port_vhost_user_slot slots[PORT_BURST];

@@ -68,12 +68,27 @@ static bool take_frame(struct port_vhost_user *vhost, struct port_vhost_user_slo
 	return true;
 }
 
+/* The frame in the guest's place, alone: it takes none of the ring. */
+static unsigned take_announcement(struct port_vhost_user *vhost, struct frame **frames)
+{
+	vhost->announcing = false;
+	vhost->announcement_piece =
+		(struct iovec){ vhost->announcement_bytes, sizeof(vhost->announcement_bytes) };
+	vhost->announcement = (struct frame){ .pieces = &vhost->announcement_piece,
+					      .count = 1,
+					      .length = sizeof(vhost->announcement_bytes) };
+	frames[0] = &vhost->announcement;
+	return 1;
+}
+
 unsigned port_vhost_user_receive(struct port *port, struct frame **frames, unsigned max)
 {
 	struct port_vhost_user *vhost = vhost_user_of(port);
 	struct virtqueue *vq = vhost->tx;
 	unsigned pieces = 0, count = 0;
 
+	if (vhost->announcing)
+		return take_announcement(vhost, frames);
 	if (!vq || !virtqueue_prefetch(vq, max))
 		return 0;
 	for (unsigned tries = 0; count < max && tries < 2 * PORT_BURST &&

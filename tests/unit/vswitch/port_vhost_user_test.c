@@ -19,6 +19,7 @@
 #include "util/bytes.h"
 #include "util/error.h"
 #include "util/unix_socket.h"
+#include "virtio/vhost_user_frontend_private.h"
 #include "util/random.h"
 #include "vswitch/switch.h"
 
@@ -405,6 +406,47 @@ static void test_one_queue_pair(void)
 	end_lab(&lab);
 }
 
+/* In a migrated guest's place: the others learn where it is. And what is longer than its MTU does not come to it. */
+static void test_what_a_front_end_says_for_its_guest(void)
+{
+	struct lab lab = make_lab(MRG, MRG);
+	struct vswitch_status *status;
+	struct error error = { 0 };
+	uint8_t frame[1600], got[1600];
+	uint8_t mac[8] = { 2, 0, 0, 0, 0, 7 };
+	uint64_t value;
+
+	net_guest_give_buffers(lab.b, 8, 2048);
+	memcpy(&value, mac, 8);
+	CU_ASSERT_EQUAL(frontend_command_u64(lab.a->frontend, VHOST_USER_SEND_RARP, value, &error),
+			0);
+	CU_ASSERT_EQUAL_FATAL(net_guest_receive(lab.b, got, sizeof(got), 60000), 60);
+	CU_ASSERT_EQUAL(get_be16(got + 12), 0x8035);
+	CU_ASSERT_EQUAL(memcmp(got + 6, mac, 6), 0);
+	CU_ASSERT_EQUAL(memcmp(got + 32, mac, 6), 0);
+	status_of(&lab, 0, &status);
+	CU_ASSERT_EQUAL_FATAL(status->address_count, 1);
+	CU_ASSERT_EQUAL(status->addresses[0].mac, 0x020000000007);
+	CU_ASSERT_EQUAL(status->addresses[0].port, 0);
+	vswitch_status_free(status);
+	/* No station's. */
+	value = 1;
+	CU_ASSERT_EQUAL(frontend_command_u64(lab.a->frontend, VHOST_USER_SEND_RARP, value, &error),
+			0);
+	CU_ASSERT_EQUAL(frontend_command_u64(lab.b->frontend, VHOST_USER_NET_SET_MTU, 67, &error) &&
+				frontend_command_u64(lab.b->frontend, VHOST_USER_NET_SET_MTU, 65536,
+						     &error),
+			1);
+	CU_ASSERT_EQUAL(frontend_command_u64(lab.b->frontend, VHOST_USER_NET_SET_MTU, 1400, &error),
+			0);
+	fill_frame(frame, sizeof(frame), 1);
+	CU_ASSERT_TRUE(net_guest_send(lab.a, frame, 1415, NULL, 1));
+	CU_ASSERT_TRUE(net_guest_send(lab.a, frame, 1414, NULL, 1));
+	CU_ASSERT_EQUAL(net_guest_receive(lab.b, got, sizeof(got), 60000), 1414);
+	CU_ASSERT_EQUAL(dropped(&lab, 1, PORT_DROP_TOO_LONG), 1);
+	end_lab(&lab);
+}
+
 /* Without descriptors the thread does not spin, and who waits is not left waiting. */
 static void test_out_of_descriptors(void)
 {
@@ -543,6 +585,7 @@ UNIT_MAIN("switch_vhost_user", UNIT(test_frames_of_all_lengths),
 	  UNIT(test_nonsense_from_a_guest), UNIT(test_a_broken_ring_stops_its_own_port),
 	  UNIT(test_offloads_pass_through), UNIT(test_offloads_done_in_software),
 	  UNIT(test_stop_and_go_on), UNIT(test_front_ends_come_and_go), UNIT(test_one_queue_pair),
-	  UNIT(test_out_of_descriptors), UNIT(test_a_socket_path_too_long),
-	  UNIT(test_idle_uses_no_time), UNIT(test_an_eventfd_of_two_ports_blocks_nobody),
+	  UNIT(test_what_a_front_end_says_for_its_guest), UNIT(test_out_of_descriptors),
+	  UNIT(test_a_socket_path_too_long), UNIT(test_idle_uses_no_time),
+	  UNIT(test_an_eventfd_of_two_ports_blocks_nobody),
 	  UNIT(test_a_full_call_eventfd_holds_nobody))
