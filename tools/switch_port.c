@@ -78,7 +78,7 @@ static int parse_option(struct port_spec *out, char *option, struct error *error
 		return rc;
 	return error_set(
 		error, -EINVAL,
-		"option \"%.60s\": expected %svlan=, trunk=, native=, "
+		"option \"%.60s\": expected %svlan=, trunk=, native=, dot1q-tunnel=, tag-type=, "
 		"isolate=, addresses=, broadcast=, multicast=, unknown=, reserved= or stp...=",
 		option, out->type->options);
 }

@@ -30,7 +30,8 @@ static inline enum port_drop classify(const struct port *source, const uint8_t *
 
 	entry->tag = FRAME_UNTAGGED;
 	entry->vlan = vlan->untagged;
-	if (get_be16(head + VLAN_AT) != VLAN_TYPE) {
+	entry->type = vlan_tag_type(vlan);
+	if (get_be16(head + VLAN_AT) != entry->type || vlan->kind == VLAN_PORT_TUNNEL) {
 		if (vlan->kind != VLAN_PORT_TRUNK || vlan->untagged)
 			return GOES_ON;
 		return PORT_DROP_VLAN;
@@ -167,7 +168,8 @@ reserved_ends(struct vswitch_thread *thread, struct port *source, const struct e
 	if (*why == GOES_ON)
 		learn_source(thread, source, entry->vlan, address);
 	if (choice == RESERVED_HANDLE && vswitch->protocols && entry->tag != FRAME_TAGGED &&
-	    protocol_offer(thread, source, entry->frame, 0) == PROTOCOL_TAKE)
+	    protocol_offer(thread, source, entry->frame, 0, entry->tag != FRAME_UNTAGGED) ==
+		    PROTOCOL_TAKE)
 		*why = GOES_ON;
 	else
 		*why = ends(source, PORT_DROP_RESERVED);
@@ -179,7 +181,8 @@ static inline bool is_taken(struct vswitch_thread *thread, struct port *source,
 			    uint64_t destination, const struct egress_entry *entry)
 {
 	return thread->vswitch->protocols && source->protocols && !reserved_is(destination) &&
-	       protocol_offer(thread, source, entry->frame, entry->vlan) == PROTOCOL_TAKE;
+	       protocol_offer(thread, source, entry->frame, entry->vlan,
+			      entry->tag != FRAME_UNTAGGED) == PROTOCOL_TAKE;
 }
 
 static enum port_drop to_port(struct vswitch_thread *thread, struct port *source, struct port *port,

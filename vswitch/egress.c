@@ -275,7 +275,7 @@ static void add(struct egress_batch *batch, const struct egress_entry *entry)
 	struct vlan_change change = { VLAN_KEEP, 0 };
 
 	if (entry->vlan)
-		change = vlan_change_for(&port->config.vlan, entry->vlan, entry->tag);
+		change = vlan_change_for(&port->config.vlan, entry->vlan, entry->tag, entry->type);
 	/* It takes no offloads, so all that is made of the copy is its segments. */
 	if (port->encloses && port->frame_max) {
 		smaller = *frame;

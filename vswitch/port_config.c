@@ -56,8 +56,48 @@ static int set_access(struct port_config *config, const char *value, struct erro
 	if (!is_none(value) && parse_number("vlan", value, 1, VLAN_ID_MAX, &vlan, error))
 		return -EINVAL;
 	config->vlan = (struct vlan_port){ .kind = vlan ? VLAN_PORT_ACCESS : VLAN_PORT_ANY,
-					   .untagged = (uint16_t)vlan };
+					   .untagged = (uint16_t)vlan,
+					   .tag_type = config->vlan.tag_type };
 	return 0;
+}
+
+static int set_customer(struct port_config *config, const char *value, struct error *error)
+{
+	uint64_t vlan;
+
+	if (is_none(value))
+		return set_access(config, value, error);
+	if (parse_number("dot1q-tunnel", value, 1, VLAN_ID_MAX, &vlan, error))
+		return -EINVAL;
+	config->vlan = (struct vlan_port){ .kind = VLAN_PORT_TUNNEL,
+					   .untagged = (uint16_t)vlan,
+					   .tag_type = config->vlan.tag_type };
+	return 0;
+}
+
+static const struct {
+	const char *name;
+	uint16_t type;
+} tag_types[] = {
+	{ "802.1q", VLAN_TYPE },
+	{ "802.1ad", VLAN_TYPE_S },
+	{ "0x9100", 0x9100 },
+};
+
+static int set_tag_type(struct port_config *config, const char *value, struct error *error)
+{
+	if (is_none(value)) {
+		config->vlan.tag_type = 0;
+		return 0;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(tag_types); i++)
+		if (!strcmp(value, tag_types[i].name)) {
+			config->vlan.tag_type = i ? tag_types[i].type : 0;
+			return 0;
+		}
+	return error_set(error, -EINVAL,
+			 "tag-type=%.40s: expected 802.1q (0x8100), 802.1ad (0x88a8) or 0x9100",
+			 value);
 }
 
 /* "10" or "20-29" */
@@ -83,7 +123,7 @@ static int add_range(uint64_t members[64], char *range, struct error *error)
 
 static int set_trunk(struct port_config *config, const char *value, struct error *error)
 {
-	struct vlan_port vlan = { .kind = VLAN_PORT_TRUNK };
+	struct vlan_port vlan = { .kind = VLAN_PORT_TRUNK, .tag_type = config->vlan.tag_type };
 	CLEANUP_FREE char *copy = strdup(!strcmp(value, "all") ? "1-4094" : value);
 	char *rest = copy, *range;
 
@@ -163,8 +203,10 @@ static const struct {
 	const char *key;
 	int (*set)(struct port_config *config, const char *value, struct error *error);
 } words[] = {
-	{ "vlan", set_access },       { "trunk", set_trunk },         { "native", set_native },
-	{ "isolate", set_isolation }, { "addresses", set_addresses }, { "reserved", set_reserved },
+	{ "vlan", set_access },           { "trunk", set_trunk },
+	{ "native", set_native },         { "isolate", set_isolation },
+	{ "addresses", set_addresses },   { "reserved", set_reserved },
+	{ "dot1q-tunnel", set_customer }, { "tag-type", set_tag_type },
 };
 
 bool port_config_knows(const char *word)
@@ -196,7 +238,8 @@ int port_config_set(struct port_config *config, const char *word, struct error *
 	if (rc == -ENOENT)
 		return error_set(
 			error, -EINVAL,
-			"\"%.60s\": expected vlan=, trunk=, native=, isolate=, "
+			"\"%.60s\": expected vlan=, trunk=, native=, dot1q-tunnel=, tag-type=, "
+			"isolate=, "
 			"addresses=, broadcast=, multicast=, unknown=, reserved= or stp...=",
 			word);
 	if (!rc)
@@ -236,6 +279,16 @@ static void add_word(char *text, size_t size, const char *key, uint64_t value)
 			 (unsigned long long)value);
 }
 
+static void add_tag_type(char *text, size_t size, uint16_t type)
+{
+	size_t used = strlen(text);
+
+	for (size_t i = 1; i < ARRAY_SIZE(tag_types); i++)
+		if (tag_types[i].type == type)
+			snprintf(text + used, size - used, "%stag-type=%s", used ? "," : "",
+				 tag_types[i].name);
+}
+
 static void add_reserved(char *text, size_t size, const struct reserved_choices *choices)
 {
 	size_t used = strlen(text);
@@ -263,6 +316,9 @@ void port_config_describe(const struct port_config *config, char *text, size_t s
 		describe_members(config->vlan.members, text, size);
 		add_word(text, size, "native", config->vlan.untagged);
 	}
+	if (config->vlan.kind == VLAN_PORT_TUNNEL)
+		add_word(text, size, "dot1q-tunnel", config->vlan.untagged);
+	add_tag_type(text, size, config->vlan.tag_type);
 	add_word(text, size, "isolate", config->isolation);
 	add_word(text, size, "addresses", config->addresses);
 	for (unsigned i = 0; i < PORT_STORM_COUNT; i++)

@@ -6,6 +6,8 @@
  *	vlan=10				an access port (vlan.h)
  *	trunk=10+20-29 | trunk=all	a trunk of these VLANs
  *	native=5			of a trunk: the VLAN of what has no tag
+ *	dot1q-tunnel=10			a customer's port of this VLAN, whatever tags its frames have
+ *	tag-type=802.1q|802.1ad|0x9100	of the tags that are VLANs here
  *	isolate=3			ports of one isolation group (1 to 65535) do not reach each other
  *	addresses=100			at most so many learned addresses
  *	broadcast=1000, multicast=1000, unknown=1000

@@ -148,11 +148,10 @@ static void hand_over(struct vswitch_thread *thread, struct port *source, struct
 }
 
 enum protocol_verdict protocol_offer(struct vswitch_thread *thread, struct port *source,
-				     struct frame *frame, uint16_t vlan)
+				     struct frame *frame, uint16_t vlan, bool tagged)
 {
 	struct protocols *protocols = thread->vswitch->protocols;
-	const uint8_t *first = frame->pieces[0].iov_base;
-	size_t skip = get_be16(first + VLAN_AT) == VLAN_TYPE ? VLAN_TAG_SIZE : 0, length;
+	size_t skip = tagged ? VLAN_TAG_SIZE : 0, length;
 	enum protocol_verdict verdict;
 	uint8_t head[LOOK_MOST];
 

@@ -147,9 +147,9 @@ void protocol_timer_disarm(struct protocol *protocol, struct timer *timer);
 
 /* ---- The switch's own: see protocol.c ---- */
 
-/* What becomes of a frame that decide.c offers; IGNORE: nobody here wants it. */
+/* What becomes of a frame that decide.c offers, whose VLAN is said by a tag or not; IGNORE: nobody here wants it. */
 enum protocol_verdict protocol_offer(struct vswitch_thread *thread, struct port *source,
-				     struct frame *frame, uint16_t vlan);
+				     struct frame *frame, uint16_t vlan, bool tagged);
 
 /* A port has come; it goes, and is still in its slot. In calls. */
 void protocols_port_added(struct vswitch *vswitch, const struct port *port);

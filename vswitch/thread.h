@@ -38,6 +38,7 @@ struct egress_entry {
 	struct frame *frame;
 	uint16_t vlan; /* 0: none */
 	uint8_t tag;   /* enum frame_tag */
+	uint16_t type; /* of the tag, if there is one */
 };
 
 /* What one thread has for one port. */

@@ -6,9 +6,10 @@
 
 #define NETWORK_MOST (VIRTIO_NET_FRAME_MIN + 2 * VLAN_TAG_SIZE)
 
-struct vlan_change vlan_change_for(const struct vlan_port *port, uint16_t vlan, uint8_t tag)
+struct vlan_change vlan_change_for(const struct vlan_port *port, uint16_t vlan, uint8_t tag,
+				   uint16_t type)
 {
-	struct vlan_change change = { VLAN_KEEP, vlan };
+	struct vlan_change change = { VLAN_KEEP, vlan, vlan_tag_type(port) };
 	bool tagged = vlan && (port->kind == VLAN_PORT_ANY || vlan != port->untagged);
 
 	/* Between ports of the first kind all stays as it is. */
@@ -16,7 +17,7 @@ struct vlan_change vlan_change_for(const struct vlan_port *port, uint16_t vlan, 
 		return change;
 	if (tagged && tag == FRAME_UNTAGGED)
 		change.kind = VLAN_INSERT;
-	else if (tagged && tag == FRAME_PRIORITY_TAGGED)
+	else if (tagged && (tag == FRAME_PRIORITY_TAGGED || type != change.type))
 		change.kind = VLAN_REWRITE;
 	else if (!tagged && tag != FRAME_UNTAGGED)
 		change.kind = VLAN_STRIP;
@@ -35,7 +36,7 @@ void vlan_copy_head(const struct vlan_change *change, uint8_t *to, const uint8_t
 	if (change->kind == VLAN_REWRITE)
 		priority = get_be16(head + VLAN_AT + 2) & (uint16_t)~VLAN_ID;
 	if (change->kind == VLAN_INSERT || change->kind == VLAN_REWRITE) {
-		put_be16(to + VLAN_AT, VLAN_TYPE);
+		put_be16(to + VLAN_AT, change->type);
 		put_be16(to + VLAN_AT + 2, priority | change->vlan);
 	}
 }

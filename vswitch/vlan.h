@@ -2,14 +2,18 @@
 /*
  * VLANs of ports, and the tags of frames: IEEE 802.1Q-2022, clauses 6.9 (what a received frame is in) and 9 (tags).
  *
- * A port is one of three kinds.
+ * A port is one of four kinds.
  *	any	the kind of a port of which nothing was said: carries all VLANs by their tags, and what has no tag, in a
  *		VLAN of its own ("0"). Between such ports nothing is changed, also not a priority tag.
  *	access	in one VLAN, without tags. A priority tag (VLAN 0) is taken off; a frame with another tag
  *		is dropped ("admit only untagged and priority-tagged frames").
  *	trunk	carries the VLANs of a list by their tags, and what has no tag in its native VLAN, if it has one; else that
  *		is dropped ("admit only VLAN-tagged frames").
- * Only C-tags (0x8100) are VLANs here; a service tag (0x88a8) is the guests' own business.
+ *	tunnel	a customer's port (802.1ad; "dot1q-tunnel"): all that comes is in one VLAN, whatever tags it has, which are
+ *		carried as they are; it leaves without that VLAN's tag
+ *
+ * The tags that are VLANs at a port are those of its type: C-tags (0x8100), or S-tags (0x88a8, or 0x9100 of old devices)
+ * where it was said. Tags of another type are the guests' own business: what begins with one has none.
  */
 #ifndef TENON_VSWITCH_VLAN_H
 #define TENON_VSWITCH_VLAN_H
@@ -23,22 +27,24 @@
 #include "virtio/virtio_net.h"
 
 #define VLAN_TAG_SIZE 4
-#define VLAN_TYPE     0x8100
+#define VLAN_TYPE     0x8100 /* of C-tags */
+#define VLAN_TYPE_S   0x88a8
 #define VLAN_ID       0x0fff
 #define VLAN_ID_MAX   4094 /* 4095 is reserved */
 #define VLAN_AT       12   /* where a tag is in a frame */
 
-enum vlan_kind { VLAN_PORT_ANY, VLAN_PORT_ACCESS, VLAN_PORT_TRUNK };
+enum vlan_kind { VLAN_PORT_ANY, VLAN_PORT_ACCESS, VLAN_PORT_TRUNK, VLAN_PORT_TUNNEL };
 
 struct vlan_port {
 	uint8_t kind;         /* enum vlan_kind */
 	uint16_t untagged;    /* the VLAN of what has no tag; 0: none */
+	uint16_t tag_type;    /* of its tags; 0: VLAN_TYPE */
 	uint64_t members[64]; /* of a trunk: a bit for each VLAN; its native one needs none */
 };
 
 static inline bool vlan_port_same(const struct vlan_port *a, const struct vlan_port *b)
 {
-	return a->kind == b->kind && a->untagged == b->untagged &&
+	return a->kind == b->kind && a->untagged == b->untagged && a->tag_type == b->tag_type &&
 	       !memcmp(a->members, b->members, sizeof(a->members));
 }
 
@@ -52,6 +58,7 @@ static inline bool vlan_has(const struct vlan_port *port, uint16_t vlan)
 {
 	switch (port->kind) {
 	case VLAN_PORT_ACCESS:
+	case VLAN_PORT_TUNNEL:
 		return vlan == port->untagged;
 	case VLAN_PORT_TRUNK:
 		return vlan_in_list(port->members, vlan) || (vlan && vlan == port->untagged);
@@ -60,16 +67,22 @@ static inline bool vlan_has(const struct vlan_port *port, uint16_t vlan)
 	}
 }
 
+static inline uint16_t vlan_tag_type(const struct vlan_port *port)
+{
+	return port->tag_type ? port->tag_type : VLAN_TYPE;
+}
+
 /* What has to be done with a frame's tag. */
 enum vlan_change_kind { VLAN_KEEP, VLAN_INSERT, VLAN_REWRITE, VLAN_STRIP };
 
 struct vlan_change {
 	uint8_t kind; /* enum vlan_change_kind */
-	uint16_t vlan;
+	uint16_t vlan, type;
 };
 
-/* Of a frame in `vlan` that leaves by `port`; `tag` is an enum frame_tag (thread.h). */
-struct vlan_change vlan_change_for(const struct vlan_port *port, uint16_t vlan, uint8_t tag);
+/* Of a frame in `vlan` that leaves by `port`; `tag` is an enum frame_tag (thread.h), and `type` that of the tag, if it has one. */
+struct vlan_change vlan_change_for(const struct vlan_port *port, uint16_t vlan, uint8_t tag,
+				   uint16_t type);
 
 /* By how many bytes the frame grows. */
 static inline int vlan_growth(const struct vlan_change *change)

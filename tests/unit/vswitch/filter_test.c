@@ -125,7 +125,7 @@ static void test_out_and_in(void)
 /* Frames that are made on the way, and then dropped, do not use up the room for those. */
 static void test_many_made_frames_are_dropped(void)
 {
-	struct port_config access = { .vlan = { VLAN_PORT_ACCESS, 7, { 0 } } };
+	struct port_config access = { .vlan = { .kind = VLAN_PORT_ACCESS, .untagged = 7 } };
 	struct lab lab = make_lab();
 
 	CU_ASSERT_EQUAL(vswitch_set_port(lab.vswitch, "a", &access, NULL), 0);

@@ -93,7 +93,7 @@ static void test_what_a_port_does_not_take(void)
 static void test_frames_of_the_switch(void)
 {
 	uint8_t frame[60] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 9, 0x88, 0xb5 };
-	struct port_config access = { .vlan = { VLAN_PORT_ACCESS, 10, { 0 } } };
+	struct port_config access = { .vlan = { .kind = VLAN_PORT_ACCESS, .untagged = 10 } };
 	struct error error = { 0 };
 	uint64_t clock;
 	struct vswitch *vswitch = make_switch(&clock, 2);

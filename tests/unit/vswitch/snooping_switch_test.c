@@ -146,7 +146,7 @@ static void test_where_frames_go(void)
 
 static void test_vlans_isolation_and_ports(void)
 {
-	struct port_config access = { .vlan = { VLAN_PORT_ACCESS, 7, { 0 } } };
+	struct port_config access = { .vlan = { .kind = VLAN_PORT_ACCESS, .untagged = 7 } };
 	struct port_config apart = { .isolation = 3 };
 	struct lab lab;
 	struct group_frame report, frame;

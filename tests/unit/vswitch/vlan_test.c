@@ -277,15 +277,174 @@ static void test_storm_control(void)
 	vswitch_destroy(vswitch);
 }
 
+/* A frame with these tags (type and VLAN, outermost first), of large TCP or plain. */
+static void put_tags(struct fake_port *fake, const uint32_t *tags, unsigned count)
+{
+	uint8_t bytes[128] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02 };
+	size_t at = 12;
+
+	for (unsigned i = 0; i < count; i++, at += 4)
+		put_be32(bytes + at, tags[i]);
+	put_be16(bytes + at, 0x88b5);
+	bytes[at + 2] = 0x5a;
+	fake_port_put(fake, bytes, at + 48, NULL);
+}
+
+/* The last frame has just these; or (count 99) there is none. */
+static void expect_tags(struct fake_port *fake, const uint32_t *tags, unsigned count)
+{
+	const struct fake_frame *frame;
+	size_t at = 12;
+
+	CU_ASSERT_EQUAL_FATAL(fake->out_count, count != 99);
+	if (count == 99)
+		return;
+	frame = &fake->out[0];
+	for (unsigned i = 0; i < count; i++, at += 4)
+		CU_ASSERT_EQUAL(get_be32(frame->bytes + at), tags[i]);
+	CU_ASSERT_EQUAL(get_be16(frame->bytes + at), 0x88b5);
+	CU_ASSERT_EQUAL(frame->bytes[at + 2], 0x5a);
+	CU_ASSERT_EQUAL(frame->length, at + 48);
+	fake_port_clear(fake);
+}
+
+#define C(vlan) (0x81000000u | (vlan))
+#define S(vlan) (0x88a80000u | (vlan))
+
+/* IEEE 802.1ad: a customer's tags are carried in the provider's. */
+static void test_service_tags(void)
+{
+	static const struct {
+		const char *from;
+		uint32_t tags[3];
+		unsigned count;
+		/* By a trunk of S-VLANs 10 and 20, a customer's port of 10, a trunk of C-VLANs 10 and 20. */
+		struct {
+			uint32_t tags[3];
+			unsigned count;
+		} to[3];
+	} cases[] = {
+		{ "dot1q-tunnel=10",
+		  { 0 },
+		  0,
+		  { { { S(10) }, 1 }, { { 0 }, 0 }, { { C(10) }, 1 } } },
+		{ "dot1q-tunnel=10",
+		  { C(7) },
+		  1,
+		  { { { S(10), C(7) }, 2 }, { { C(7) }, 1 }, { { C(10), C(7) }, 2 } } },
+		{ "dot1q-tunnel=10",
+		  { S(10), C(7) },
+		  2,
+		  { { { S(10), S(10), C(7) }, 3 },
+		    { { S(10), C(7) }, 2 },
+		    { { C(10), S(10), C(7) }, 3 } } },
+		{ "dot1q-tunnel=20",
+		  { C(7) },
+		  1,
+		  { { { S(20), C(7) }, 2 }, { { 0 }, 99 }, { { C(20), C(7) }, 2 } } },
+		{ "trunk=10+30,tag-type=802.1ad",
+		  { S(0x600a), C(7) },
+		  2,
+		  { { { S(0x600a), C(7) }, 2 }, { { C(7) }, 1 }, { { C(0x600a), C(7) }, 2 } } },
+		{ "trunk=10+30,tag-type=802.1ad",
+		  { S(30) },
+		  1,
+		  { { { 0 }, 99 }, { { 0 }, 99 }, { { 0 }, 99 } } },
+		{ "trunk=10+30,tag-type=802.1ad",
+		  { C(10) },
+		  1,
+		  { { { 0 }, 99 }, { { 0 }, 99 }, { { 0 }, 99 } } },
+		{ "trunk=10,native=20,tag-type=802.1ad",
+		  { C(10) },
+		  1,
+		  { { { S(20), C(10) }, 2 }, { { 0 }, 99 }, { { C(20), C(10) }, 2 } } },
+		{ "vlan=10", { 0 }, 0, { { { S(10) }, 1 }, { { 0 }, 0 }, { { C(10) }, 1 } } },
+		{ "trunk=10", { C(10) }, 1, { { { S(10) }, 1 }, { { 0 }, 0 }, { { C(10) }, 1 } } },
+		/* A port of which nothing was said has C-tags. */
+		{ "",
+		  { C(10), C(7) },
+		  2,
+		  { { { S(10), C(7) }, 2 }, { { C(7) }, 1 }, { { C(10), C(7) }, 2 } } },
+		{ "tag-type=0x9100",
+		  { 0x9100000a, C(7) },
+		  2,
+		  { { { S(10), C(7) }, 2 }, { { C(7) }, 1 }, { { C(10), C(7) }, 2 } } },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct vswitch *vswitch = make_switch();
+		struct fake_port *from = add(vswitch, "from", cases[i].from);
+		struct fake_port *to[] = { add(vswitch, "s", "trunk=10+20,tag-type=802.1ad"),
+					   add(vswitch, "customer", "dot1q-tunnel=10"),
+					   add(vswitch, "c", "trunk=10+20") };
+
+		put_tags(from, cases[i].tags, cases[i].count);
+		vswitch_round(vswitch);
+		for (unsigned k = 0; k < ARRAY_SIZE(to); k++)
+			expect_tags(to[k], cases[i].to[k].tags, cases[i].to[k].count);
+		vswitch_destroy(vswitch);
+	}
+}
+
+/* A customer's large frame with a tag: the provider's is put before it, and what it asks for is as much further on. */
+static void test_large_frames_get_a_service_tag(void)
+{
+	static uint8_t bytes[4018];
+	struct virtio_net_header header = { .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+					    .gso_type = VIRTIO_NET_HDR_GSO_TCPV4,
+					    .gso_size = htole16(1000),
+					    .csum_start = htole16(38),
+					    .csum_offset = htole16(16) };
+	struct vswitch *vswitch = make_switch();
+	struct fake_port *customer = add(vswitch, "customer", "dot1q-tunnel=10");
+	struct fake_port *cuts = add(vswitch, "cuts", "trunk=10,tag-type=802.1ad");
+	struct fake_port *takes = add(vswitch, "takes", "trunk=10,tag-type=802.1ad");
+
+	takes->port.features = VIRTIO_NET_GUEST_OFFLOADS;
+	memset(bytes, 0xff, 6);
+	bytes[6] = 2;
+	put_be32(bytes + 12, C(7));
+	put_be16(bytes + 16, 0x0800);
+	bytes[18] = 0x45;
+	put_be16(bytes + 20, 4000);
+	bytes[27] = IPPROTO_TCP;
+	bytes[50] = 0x50;
+	for (unsigned i = 58; i < sizeof(bytes); i++)
+		bytes[i] = (uint8_t)(i * 7);
+	fake_port_put(customer, bytes, sizeof(bytes), &header);
+	vswitch_round(vswitch);
+	CU_ASSERT_EQUAL_FATAL(cuts->out_count, 4);
+	for (unsigned i = 0; i < 4; i++) {
+		size_t payload = i < 3 ? 1000 : 960;
+
+		CU_ASSERT_EQUAL(cuts->out[i].length, 62 + payload);
+		CU_ASSERT_EQUAL(get_be32(cuts->out[i].bytes + 12), S(10));
+		CU_ASSERT_EQUAL(get_be32(cuts->out[i].bytes + 16), C(7));
+		CU_ASSERT_EQUAL(memcmp(cuts->out[i].bytes + 62, bytes + 58 + 1000 * i, payload), 0);
+	}
+	CU_ASSERT_EQUAL_FATAL(takes->out_count, 1);
+	CU_ASSERT_EQUAL(takes->out[0].length, sizeof(bytes) + 4);
+	CU_ASSERT_EQUAL(takes->out[0].offload.checksum_start, 42);
+	CU_ASSERT_EQUAL(takes->out[0].offload.headers, 62);
+	CU_ASSERT_EQUAL(memcmp(takes->out[0].bytes + 16, bytes + 12, sizeof(bytes) - 12), 0);
+	vswitch_destroy(vswitch);
+}
+
 static void test_words(void)
 {
-	static const char *const good[] = { "vlan=10", "trunk=1-5+9", "trunk=1-4094,native=7",
+	static const char *const good[] = { "vlan=10",
+					    "trunk=1-5+9",
+					    "trunk=1-4094,native=7",
 					    "isolate=3,addresses=5",
+					    "dot1q-tunnel=10",
+					    "trunk=10,tag-type=802.1ad",
+					    "tag-type=0x9100",
 					    "vlan=4094,broadcast=1,multicast=2,unknown=3" };
-	static const char *const bad[] = { "vlan=0",       "vlan=4095",     "vlan=1x",
-					   "trunk=5-3",    "trunk=1++2",    "native=5",
-					   "isolate=0",    "isolate=65536", "broadcast=-1",
-					   "addresses= 1", "mtu=5",         "vlan" };
+	static const char *const bad[] = { "vlan=0",         "vlan=4095",       "vlan=1x",
+					   "trunk=5-3",      "trunk=1++2",      "native=5",
+					   "isolate=0",      "isolate=65536",   "broadcast=-1",
+					   "addresses= 1",   "mtu=5",           "vlan",
+					   "dot1q-tunnel=0", "tag-type=0x88a8", "tag-type=802.1" };
 	struct port_config config = config_of("vlan=10,isolate=3"), before = config;
 	struct error error = { 0 };
 	char text[256];
@@ -308,4 +467,4 @@ static void test_words(void)
 
 UNIT_MAIN("vlan", UNIT(test_tags_in_and_out), UNIT(test_each_vlan_learns_for_itself),
 	  UNIT(test_large_frames_change_their_tag), UNIT(test_isolation), UNIT(test_storm_control),
-	  UNIT(test_words))
+	  UNIT(test_service_tags), UNIT(test_large_frames_get_a_service_tag), UNIT(test_words))
