@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "tools/devices.h"
+#include "tools/link.h"
 #include "tools/output.h"
 #include "tools/switch.h"
 #include "util/bytes.h"
@@ -167,6 +168,7 @@ static void print_ways(json_t *rows, const struct cli_listing *listing)
 		{ "WAY", "direction", CLI_AS_TEXT },
 		{ "OFFERED", "offered", CLI_AS_TEXT },
 		{ "LOST", "lost", CLI_AS_TEXT },
+		{ "DOWN", "down", CLI_AS_TEXT, 1 },
 		{ "QUEUE FULL", "queue_full", CLI_AS_TEXT, 1 },
 		{ "TWICE", "duplicated", CLI_AS_TEXT, 2 },
 		{ "CORRUPT", "corrupted", CLI_AS_TEXT, 2 },
@@ -218,6 +220,8 @@ int command_link(int argc, char **argv)
 		  "make the link to a port of a running switch bad" },
 		{ "clear", link_clear, "NAME PORT [--direction in|out|both]",
 		  "make it good again; what is on its way still arrives as it would have" },
+		{ "schedule", link_schedule, "NAME PORT FILE|show|clear [--json]",
+		  "change links by a script with times: flaps, partitions, other models" },
 		{ "show", link_show, "NAME [PORT] [--json]",
 		  "what was asked for, and what happened" },
 		{ NULL, NULL, NULL, NULL },

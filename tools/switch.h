@@ -16,6 +16,7 @@
  *	switch_watch.c		and what the switch does for these two
  *	switch_stp.c		its spanning tree: the command
  *	switch_tree.c		and what the switch does for it
+ *	switch_schedule.c	and for schedules of links
  */
 #ifndef TENON_TOOLS_SWITCH_H
 #define TENON_TOOLS_SWITCH_H
@@ -78,6 +79,7 @@ rpc_method_fn switch_capture_start, switch_capture_stop, switch_filter_add, swit
 /* Looks at settings as `switch igmp` takes them, with ',' between; each goes to `list` unless that is NULL. -EINVAL. */
 int switch_igmp_check(const char *words, bool of_port, json_t *list, struct error *error);
 void switch_igmp_metrics(FILE *out, const char *name, struct vswitch *vswitch);
+rpc_method_fn switch_schedule_start, switch_schedule_show, switch_schedule_clear;
 
 void switch_end_watching(struct switch_control *control);
 

@@ -68,6 +68,7 @@ static const struct {
 } link_metrics[] = {
 	{ "offered", offsetof(struct link_counters, offered) },
 	{ "lost", offsetof(struct link_counters, lost) },
+	{ "down", offsetof(struct link_counters, down) },
 	{ "queue_full", offsetof(struct link_counters, queue_full) },
 	{ "duplicated", offsetof(struct link_counters, duplicated) },
 	{ "corrupted", offsetof(struct link_counters, corrupted) },

@@ -71,7 +71,7 @@ static bool storm_allows(struct vswitch_thread *thread, struct port *source, enu
 
 static inline bool may_reach(const struct port *source, const struct port *port, uint16_t vlan)
 {
-	return vlan_has(&port->config.vlan, vlan) &&
+	return vlan_has(&port->config.vlan, vlan) && !port_is_parted(source, port) &&
 	       (!port->config.isolation || port->config.isolation != source->config.isolation);
 }
 
@@ -191,8 +191,9 @@ static enum port_drop to_port(struct vswitch_thread *thread, struct port *source
 	if (port == source)
 		return ends(source, PORT_DROP_SAME_PORT);
 	if (!may_reach(source, port, entry->vlan))
-		return ends(source, vlan_has(&port->config.vlan, entry->vlan) ? PORT_DROP_ISOLATED
-									      : PORT_DROP_VLAN);
+		return ends(source, !vlan_has(&port->config.vlan, entry->vlan) ? PORT_DROP_VLAN
+				    : port_is_parted(source, port) ? PORT_DROP_PARTITIONED
+								   : PORT_DROP_ISOLATED);
 	if (port->holds & PORT_HOLD_FORWARDING)
 		return ends(source, PORT_DROP_TO_BLOCKED);
 	egress_line_up(thread, port, entry);

@@ -7,6 +7,7 @@
  *	ports.c		slots: ports come, change and go		decide.c	where a frame goes
  *	status.c	looking					egress.c	how it leaves
  *	links.c		links go bad				port_link.c	and what they do then
+ *	schedules.c	by themselves, by a script		link_schedule.h
  *	checkpoint.c	what looks at frames of a port		captures.c	captures (capture_session.h)
  *	rules.c		rules of ports (filter.h)		protocol.c	the control plane
  *	reserved.c	frames to reserved addresses			snooping_protocol.c	groups (snooping.h)
@@ -54,6 +55,7 @@ struct vswitch {
 	const struct group_set *groups; /* where frames to groups go; NULL: everywhere */
 	uint64_t mac;                   /* of frames of its own */
 	uint64_t seed;
+	unsigned last_schedule; /* of links: its number */
 
 	struct vswitch_thread *threads;
 	unsigned thread_count;

@@ -27,6 +27,11 @@ bool link_model_is_bad(const struct link_model *model)
 	       model->duplicate || model->corrupt || model->rate || model->queue_packets;
 }
 
+bool link_way_is_bad(const struct link_way *way)
+{
+	return way->down || link_model_is_bad(&way->model);
+}
+
 /* FNV-1a, to make a number of a name. */
 static uint64_t hash_name(const char *name)
 {
@@ -194,6 +199,10 @@ void link_way_decide(struct link_way *way, uint64_t now, size_t length, uint64_t
 	*fate = (struct link_fate){ .corrupt_bit = -1 };
 	way->number++;
 	way->counters.offered++;
+	if (way->down) {
+		way->counters.down++;
+		return;
+	}
 	if (is_lost(way)) {
 		way->counters.lost++;
 		return;

@@ -44,6 +44,9 @@ enum link_direction { LINK_IN = 1, LINK_OUT = 2 };
 enum link_jitter { LINK_UNIFORM, LINK_NORMAL, LINK_PARETO };
 enum link_loss { LINK_LOSS_RANDOM, LINK_LOSS_STATES, LINK_LOSS_LIST };
 
+/* "in", "out", "in and out": a set of them. */
+const char *link_ways_text(unsigned ways);
+
 /* All zero: a perfect link. */
 struct link_model {
 	uint64_t seed;
@@ -70,9 +73,13 @@ struct link_model {
 
 /* Whether it does anything. */
 bool link_model_is_bad(const struct link_model *model);
+struct link_way;
+bool link_way_is_bad(const struct link_way *way);
 
 /* A time as people write it ("20ms", "1.5s", "0"), at most an hour. */
 bool link_read_time(const char *text, uint64_t *ns);
+/* The same, at most `most` nanoseconds, which fit into 63 bits. */
+bool link_read_span(const char *text, double most, uint64_t *ns);
 
 /*
  * Changes a model by a word KEY=VALUE: delay=20ms, jitter=2ms[,normal|pareto|uniform], keep-order=yes, loss=0.5%,
@@ -91,6 +98,7 @@ void link_model_describe(const struct link_model *model, char *text, size_t size
 struct link_counters {
 	uint64_t offered; /* packets that came to the link */
 	uint64_t lost, duplicated, corrupted, reordered;
+	uint64_t down;       /* dropped while nothing passed at all */
 	uint64_t queue_full; /* dropped: they would have waited too long for their turn */
 	uint64_t delivered;  /* copies at the other end */
 	uint64_t late_sum_ns, late_max_ns; /* by how much those were later than decided */
@@ -104,6 +112,7 @@ uint64_t link_late_quantile(const struct link_counters *counters, double part);
 /* One direction. */
 struct link_way {
 	struct link_model model;
+	bool down;       /* nothing passes */
 	uint64_t key;    /* of the draws */
 	uint64_t number; /* of the last packet, from 1 */
 	bool bad;        /* the state of Gilbert and Elliott */
@@ -111,7 +120,7 @@ struct link_way {
 	struct link_counters counters;
 };
 
-/* Begins anew, with packet 1. `out`: the direction. */
+/* Begins anew, with packet 1, and not down. `out`: the direction. */
 void link_way_start(struct link_way *way, const struct link_model *model, const char *link,
 		    bool out);
 

@@ -46,21 +46,25 @@ static bool read_number(const char *text, const struct unit_of *units, size_t co
 	return false;
 }
 
-bool link_read_time(const char *text, uint64_t *ns)
+bool link_read_span(const char *text, double most, uint64_t *ns)
 {
-	static const struct unit_of units[] = {
-		{ "ns", 1 }, { "us", 1e3 }, { "ms", 1e6 }, { "s", 1e9 }
-	};
+	static const struct unit_of units[] = { { "ns", 1 },  { "us", 1e3 }, { "ms", 1e6 },
+						{ "s", 1e9 }, { "m", 60e9 }, { "h", 3600e9 } };
 	double value;
 
 	if (!strcmp(text, "0")) {
 		*ns = 0;
 		return true;
 	}
-	if (!read_number(text, units, ARRAY_SIZE(units), DELAY_MOST, &value))
+	if (!read_number(text, units, ARRAY_SIZE(units), most, &value))
 		return false;
 	*ns = (uint64_t)(value + 0.5);
 	return true;
+}
+
+bool link_read_time(const char *text, uint64_t *ns)
+{
+	return link_read_span(text, DELAY_MOST, ns);
 }
 
 /* "0.5%" or "0.005" */
@@ -319,6 +323,11 @@ int link_model_check(const struct link_model *model, struct error *error)
 }
 
 /* ---- Describing ---- */
+
+const char *link_ways_text(unsigned ways)
+{
+	return ways == LINK_IN ? "in" : ways == LINK_OUT ? "out" : "in and out";
+}
 
 struct words {
 	char *text;

@@ -5,6 +5,7 @@
 #include "util/error.h"
 #include "util/log.h"
 #include "vswitch/internal.h"
+#include "vswitch/links.h"
 #include "vswitch/port_link.h"
 
 struct link_call {
@@ -26,6 +27,17 @@ static void put_over(struct vswitch *vswitch, struct port *link, struct port *lo
 			vswitch->list[i] = link;
 }
 
+struct port *vswitch_link_over(struct vswitch *vswitch, struct port *port, struct port **link)
+{
+	struct port *over = *link;
+
+	if (port_link_lower(port))
+		return port;
+	put_over(vswitch, over, port);
+	*link = NULL;
+	return over;
+}
+
 static int set_link(void *arg)
 {
 	struct link_call *call = arg;
@@ -34,19 +46,12 @@ static int set_link(void *arg)
 
 	if (!port)
 		return vswitch_no_such_port(call->vswitch, call->name, call->error);
-	if (!port_link_lower(port)) {
-		put_over(call->vswitch, call->link, port);
-		port = call->link;
-		call->link = NULL;
-	}
+	port = vswitch_link_over(call->vswitch, port, &call->link);
 	port_link_set(port, call->directions, call->model);
 	protocols_port_event(call->vswitch, port->index, PROTOCOL_PORT_CHANGED);
 	link_model_describe(call->model, words, sizeof(words));
 	log_info(call->vswitch->log, "port %s: its link is now, %s: %s", port->name,
-		 call->directions == LINK_IN    ? "in"
-		 : call->directions == LINK_OUT ? "out"
-						: "in and out",
-		 words[0] ? words : "perfect");
+		 link_ways_text(call->directions), words[0] ? words : "perfect");
 	return 0;
 }
 

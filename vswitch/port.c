@@ -24,6 +24,7 @@ static const char *const drop_names[] = {
 	[PORT_DROP_ISOLATED] = "isolated",
 	[PORT_DROP_BLOCKED] = "blocked",
 	[PORT_DROP_TO_BLOCKED] = "to_blocked",
+	[PORT_DROP_PARTITIONED] = "partitioned",
 	[PORT_DROP_STORM_BROADCAST] = "storm_broadcast",
 	[PORT_DROP_STORM_MULTICAST] = "storm_multicast",
 	[PORT_DROP_STORM_UNKNOWN] = "storm_unknown",
@@ -75,7 +76,7 @@ void port_set_up(struct port *port, bool up)
 		mac_table_flush_port(port->vswitch->table, port->index);
 	__atomic_store_n(&port->up, up, __ATOMIC_RELAXED);
 	if (over)
-		__atomic_store_n(&over->up, up, __ATOMIC_RELAXED);
+		__atomic_store_n(&over->up, up && !over->held_down, __ATOMIC_RELAXED);
 	if (!changes || !port->vswitch)
 		return;
 	__atomic_fetch_add(&port->downs, !up, __ATOMIC_RELEASE);

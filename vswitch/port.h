@@ -54,6 +54,7 @@ enum port_drop {
 	PORT_DROP_ISOLATED,    /* to a port of the same isolation group */
 	PORT_DROP_BLOCKED,     /* the port does not forward: a protocol holds it (protocol.h) */
 	PORT_DROP_TO_BLOCKED,  /* to a port that does not */
+	PORT_DROP_PARTITIONED, /* to a port from which a schedule of links parts it */
 	PORT_DROP_STORM_BROADCAST, /* beyond the port's limits, in the order of enum port_storm */
 	PORT_DROP_STORM_MULTICAST,
 	PORT_DROP_STORM_UNKNOWN,
@@ -167,7 +168,10 @@ struct port {
 		features; /* the VIRTIO_NET_F_GUEST_* of what it can be handed; change it by port_set_features() */
 	struct port *over; /* the link over it (port_link.h), which has these two of it; or NULL */
 	bool hides_features; /* of a link: it takes no offloads, whatever the port below does */
-	size_t frame_max;    /* the longest frame on its wire, with Ethernet header; 0: no limit */
+	bool held_down;      /* of a link: it is not up, whatever the port below is */
+	uint32_t
+		side; /* ports whose sides differ in the low byte only do not reach each other; 0: none */
+	size_t frame_max; /* the longest frame on its wire, with Ethernet header; 0: no limit */
 	/* A tunnel: frame_max is of all of a frame, its tag as well, and large TCP frames are cut to what fits. */
 	bool encloses;
 	struct checkpoint checkpoint[PORT_WAYS]; /* what looks at its frames */
@@ -203,6 +207,14 @@ enum port_drop port_drop_of_fault(enum virtio_net_fault fault);
 void port_set_up(struct port *port, bool up);
 
 void port_set_features(struct port *port, uint64_t features);
+
+static inline bool port_is_parted(const struct port *a, const struct port *b)
+{
+	uint32_t sides[2] = { __atomic_load_n(&a->side, __ATOMIC_RELAXED),
+			      __atomic_load_n(&b->side, __ATOMIC_RELAXED) };
+
+	return sides[0] != sides[1] && sides[0] && sides[1] && sides[0] >> 8 == sides[1] >> 8;
+}
 
 /* Starts and ends watching an fd. 0 or a negative errno. The watch must not move. */
 int port_watch(struct port *port, struct port_watch *watch, int fd,

@@ -7,10 +7,12 @@
  */
 #include "vswitch/port_link.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "util/bytes.h"
+#include "util/log.h"
 #include "vswitch/internal.h"
 #include "vswitch/link_queue.h"
 
@@ -19,6 +21,8 @@ struct port_link {
 	struct port *lower;
 	struct link_way in, out;
 	struct link_queue arriving, leaving;
+	struct link_run
+		run;       /* used by the port's thread, and in calls; .schedule is NULL without */
 	uint64_t next_out; /* when the port's thread will look at `leaving` */
 	bool passed;       /* the frames that receive() gave are the lower port's */
 	unsigned taken;    /* else so many, which are on their way */
@@ -116,7 +120,7 @@ static unsigned link_receive(struct port *port, struct frame **frames, unsigned 
 	struct link_frame *frame;
 	unsigned count;
 
-	link->passed = !link_model_is_bad(&link->in.model) && !link->arriving.count;
+	link->passed = !link_way_is_bad(&link->in) && !link->arriving.count;
 	link->taken = 0;
 	if (link->passed)
 		return lower->ops->receive(lower, frames, max);
@@ -152,7 +156,7 @@ static void link_release(struct port *port)
 
 static bool out_is_bad(const struct port_link *link)
 {
-	return link_model_is_bad(&link->out.model) || link->leaving.count;
+	return link_way_is_bad(&link->out) || link->leaving.count;
 }
 
 static unsigned transmit_lower(struct port_link *link, struct frame *const *frames, unsigned count)
@@ -208,6 +212,92 @@ static unsigned leave(struct port_link *link, uint64_t now)
 	return count;
 }
 
+/* ---- What a schedule does ---- */
+
+/* A link that is down in both ways is like one without a cable. */
+static void hold(struct port_link *link, bool down)
+{
+	struct port *port = &link->port;
+
+	if (port->held_down == down)
+		return;
+	port->held_down = down;
+	port_set_up(port, !down && port_is_up(link->lower));
+}
+
+static void note_features(struct port_link *link)
+{
+	link->port.hides_features = out_is_bad(link);
+	port_set_features(link->lower, link->lower->features);
+}
+
+static void cut_link(struct port_link *link, unsigned ways, bool down)
+{
+	if (ways & LINK_IN)
+		link->in.down = down;
+	if (ways & LINK_OUT)
+		link->out.down = down;
+	hold(link, link->in.down && link->out.down);
+	note_features(link);
+}
+
+static void log_step(const struct port_link *link, const struct link_step *step, const char *what)
+{
+	const struct link_run *run = &link->run;
+
+	log_info(link->port.log, "port %s: %s line %u, at %.6f s: %s", link->port.name,
+		 run->schedule->name, step->line,
+		 (double)(run->last_due - run->schedule->began) / 1e9, what);
+}
+
+static void take_side(struct port_link *link, const struct link_step *step)
+{
+	uint32_t side = step->side ? link->run.schedule->id << 8 | step->side : 0;
+	char what[64] = "reaches all ports again";
+
+	if (side == link->port.side)
+		return;
+	__atomic_store_n(&link->port.side, side, __ATOMIC_RELAXED);
+	if (side)
+		snprintf(what, sizeof(what), "in group %u of a partition", step->side);
+	log_step(link, step, what);
+}
+
+static void take_step(struct port_link *link, const struct link_step *step)
+{
+	char words[512], what[600];
+
+	switch (step->kind) {
+	case LINK_STEP_SIDE:
+		take_side(link, step);
+		return;
+	case LINK_STEP_MODEL:
+		port_link_set(&link->port, step->ways, step->model);
+		link_model_describe(step->model, words, sizeof(words));
+		break;
+	default:
+		cut_link(link, step->ways, step->kind == LINK_STEP_DOWN);
+		strcpy(words, step->kind == LINK_STEP_DOWN ? "down" : "up");
+		break;
+	}
+	snprintf(what, sizeof(what), "its link is now, %s: %s", link_ways_text(step->ways),
+		 words[0] ? words : "perfect");
+	log_step(link, step, what);
+}
+
+/* Returns how much was done. */
+static unsigned follow_schedule(struct port_link *link, uint64_t now)
+{
+	const struct link_step *step;
+	unsigned count = 0;
+
+	while (count < PORT_BURST && (step = link_run_next(&link->run, now))) {
+		take_step(link, step);
+		count++;
+	}
+	return count;
+}
+
 static unsigned link_tick(struct port *port, uint64_t now, uint64_t *next)
 {
 	struct port_link *link = link_of(port);
@@ -219,6 +309,10 @@ static unsigned link_tick(struct port *port, uint64_t now, uint64_t *next)
 	if (lower->ops->tick)
 		all += lower->ops->tick(lower, now, &lower_next);
 	vswitch_lock_if_shared(port->vswitch, &port->out_lock);
+	if (link->run.schedule) {
+		all += follow_schedule(link, now);
+		lower_next = MIN(lower_next, link_run_due(&link->run));
+	}
 	do {
 		sent = leave(link, now);
 		all += sent;
@@ -259,6 +353,8 @@ static void link_describe(struct port *port, char where[PORT_TEXT_MAX], char sta
 	strcpy(state, lower->up ? "up" : "down");
 	if (lower->ops->describe)
 		lower->ops->describe(lower, where, state, features);
+	if (port->held_down)
+		strcpy(state, "cut");
 }
 
 static void link_detach(struct port *port)
@@ -277,6 +373,7 @@ static void link_destroy(struct port *port)
 
 	link_queue_clear(&link->arriving);
 	link_queue_clear(&link->leaving);
+	link_schedule_drop(link->run.schedule);
 	if (link->lower) {
 		pthread_mutex_destroy(&link->lower->out_lock);
 		link->lower->over = NULL;
@@ -343,9 +440,12 @@ struct port *port_link_lower(const struct port *port)
 static void set_way(struct port_link *link, struct link_way *way, const struct link_model *model,
 		    bool out)
 {
-	if (!way->key || way->model.seed != model->seed)
+	bool down = way->down;
+
+	if (!way->key || way->model.seed != model->seed) {
 		link_way_start(way, model, link->port.name, out);
-	else
+		way->down = down;
+	} else
 		way->model = *model;
 }
 
@@ -357,8 +457,30 @@ void port_link_set(struct port *port, unsigned directions, const struct link_mod
 		set_way(link, &link->in, model, false);
 	if (directions & LINK_OUT)
 		set_way(link, &link->out, model, true);
-	port->hides_features = out_is_bad(link);
-	port_set_features(link->lower, link->lower->features);
+	note_features(link);
+}
+
+void port_link_follow(struct port *port, struct link_schedule *schedule, unsigned number)
+{
+	port_link_end_schedule(port);
+	link_run_start(&link_of(port)->run, schedule, number);
+}
+
+void port_link_end_schedule(struct port *port)
+{
+	struct port_link *link = link_of(port);
+
+	link_schedule_drop(link->run.schedule);
+	link->run = (struct link_run){ 0 };
+	port->side = 0;
+	cut_link(link, LINK_IN | LINK_OUT, false);
+}
+
+const struct link_run *port_link_run(const struct port *port)
+{
+	const struct port_link *link = link_of(port);
+
+	return link->run.schedule ? &link->run : NULL;
 }
 
 const struct link_way *port_link_way(const struct port *port, enum link_direction direction)

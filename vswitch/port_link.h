@@ -16,6 +16,7 @@
 #define TENON_VSWITCH_PORT_LINK_H
 
 #include "vswitch/link_model.h"
+#include "vswitch/link_schedule.h"
 #include "vswitch/port.h"
 
 /* A link over no port yet. NULL without memory. */
@@ -29,6 +30,13 @@ struct port *port_link_lower(const struct port *port);
 /* In a call: changes the ways of `directions` (enum link_direction). With another seed than before a way begins anew, with packet
  * 1. What is on its way stays. */
 void port_link_set(struct port *link, unsigned directions, const struct link_model *model);
+
+/* In a call: the schedule, which is taken, changes the link from now on, for its port `number`. */
+void port_link_follow(struct port *link, struct link_schedule *schedule, unsigned number);
+/* In a call: it does no more; the link is up, and on no side of a partition. */
+void port_link_end_schedule(struct port *link);
+/* In a call: where the schedule is; NULL: there is none. */
+const struct link_run *port_link_run(const struct port *link);
 
 /* In a call. */
 const struct link_way *port_link_way(const struct port *link, enum link_direction direction);

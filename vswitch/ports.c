@@ -6,7 +6,6 @@
  * call, no thread has anything for it and no address is at it any more. What is then left of the port is nobody's but the
  * caller's, who ends it outside of the call, for that may wait.
  */
-#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,24 +14,6 @@
 #include "util/error.h"
 #include "util/log.h"
 #include "vswitch/internal.h"
-
-int vswitch_check_port_name(const char *name, struct error *error)
-{
-	bool good = name[0] != '\0';
-
-	for (const char *at = name; *at; at++)
-		good &= isalnum((unsigned char)*at) || strchr("._-", *at) != NULL;
-	if (!good)
-		return error_set(error, -EINVAL,
-				 "port name \"%.40s\": expected letters, digits, '.', '_' "
-				 "and '-'",
-				 name);
-	if (strlen(name) >= PORT_NAME_MAX)
-		return error_set(error, -EINVAL,
-				 "port name \"%.40s\": %zu bytes long, at most %d fit", name,
-				 strlen(name), PORT_NAME_MAX - 1);
-	return 0;
-}
 
 struct port *vswitch_find_port(const struct vswitch *vswitch, const char *name)
 {

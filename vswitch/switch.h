@@ -39,6 +39,7 @@
 #include "vswitch/filter.h"
 #include "vswitch/filter_program.h"
 #include "vswitch/link_model.h"
+#include "vswitch/link_schedule.h"
 #include "vswitch/mac_table.h"
 #include "vswitch/port.h"
 #include "vswitch/port_config.h"
@@ -143,6 +144,37 @@ int vswitch_remove_port(struct vswitch *vswitch, const char *name, struct error 
  */
 int vswitch_set_link(struct vswitch *vswitch, const char *name, unsigned directions,
 		     const struct link_model *model, struct error *error);
+
+/*
+ * Has links change by the script `text` (link_schedule.h), beginning now on the switch's clock; `name` is what users know it by, `port`
+ * its first port. Another one of that port ends. -EINVAL (line and column in `error`), -ENOENT, -EBUSY: one of its ports is in
+ * the schedule of another port; nothing has changed then.
+ */
+int vswitch_start_schedule(struct vswitch *vswitch, const char *port, const char *name,
+			   const char *text, struct error *error);
+/* Ends the one that the port is in: its links are up again and in no partition; what they are set to they stay. -ENOENT. */
+int vswitch_end_schedule(struct vswitch *vswitch, const char *port, struct error *error);
+
+struct vswitch_schedule_status {
+	char name[256], owner[PORT_NAME_MAX];
+	bool ended; /* it came to the end of its script */
+	uint64_t elapsed_ns;
+	unsigned next_line;
+	uint64_t next_ns; /* since its beginning */
+	unsigned port_count;
+	struct vswitch_schedule_port {
+		char name[PORT_NAME_MAX];
+		unsigned down;  /* enum link_direction */
+		unsigned group; /* of a partition, from 1; 0: none */
+		uint64_t changes;
+		unsigned last_line; /* of the last change, `last_ns` after the beginning */
+		uint64_t last_ns;
+	} ports[LINK_SCHEDULE_PORTS];
+};
+
+/* -ENOENT: the port is in none. */
+int vswitch_schedule_status(struct vswitch *vswitch, const char *port,
+			    struct vswitch_schedule_status *status, struct error *error);
 
 /* ---- Frames of the switch's own ---- */
 

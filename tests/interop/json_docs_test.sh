@@ -172,6 +172,11 @@ printf 'switch igmp show\tjson.groups\n' >>list
 [ -s json.groups ] || problem "the groups: $(cat said.groups)"
 do_it link set lab one --delay 1ms
 takes 'link show' lab
+printf 'at 1h\nport one down\n' >script
+do_it link schedule lab one script
+"$TENON" link schedule lab one show --json >json.schedule 2>said.schedule
+printf 'link schedule\tjson.schedule\n' >>list
+[ -s json.schedule ] || problem "the schedule: $(cat said.schedule)"
 takes 'switch port list' lab
 takes 'switch port show' lab one
 takes 'switch counters' lab

@@ -90,6 +90,23 @@ grep -q '^tenon_switch_link_packets_total{switch="links",port="b",direction="out
 link clear links b
 lab_transfer pa pb 100000000 10.0.0.2 tcp
 
+# By a script: down, up, and one that is wrong changes nothing.
+printf 'at 100ms\nport b down\nat 1h\nport b up\n' >flap
+link schedule links a flap
+for _ in $(seq 600); do
+	"$TENON" link schedule links b show >said 2>&1
+	grep -q '^b *both *0 *1 *2$' said && break
+	sleep 0.1
+done
+grep -q '^flap, .* line 4 is next, at 3600.000 s' said || lab_fail "$(cat said)"
+"$TENON" switch port list links | grep -q '^b .*cut' || lab_fail "$("$TENON" switch port list links)"
+printf 'down\n wait 5\n' >wrong
+refused 'wrong: line 2, column 7: "5": expected a time' schedule links a wrong
+refused 'it is in the schedule flap of port a already' schedule links b flap
+link schedule links a clear
+lab_transfer pa pb 1000000 10.0.0.2 tcp
+refused 'its link has no schedule' schedule links b show
+
 refused '--delay=5: expected a time' set links b --delay 5
 refused '--loss=120%: expected a probability' set links b --loss 120%
 refused 'nothing to pass by' set links b --reorder 10%

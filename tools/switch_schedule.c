@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a running switch does when it is asked about schedules of links; see switch.h. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "tools/describe.h"
+#include "tools/switch.h"
+#include "vswitch/switch.h"
+
+int switch_schedule_start(void *context, json_t *params, json_t **result, struct error *error)
+{
+	struct switch_control *control = context;
+	const char *port, *name, *text;
+	int rc = rpc_param_string(params, "port", &port, error);
+
+	(void)result;
+	if (!rc)
+		rc = rpc_param_string(params, "file", &name, error);
+	if (!rc)
+		rc = rpc_param_string(params, "text", &text, error);
+	if (!rc)
+		rc = vswitch_start_schedule(control->vswitch, port, name, text, error);
+	return switch_answer(rc, error);
+}
+
+int switch_schedule_clear(void *context, json_t *params, json_t **result, struct error *error)
+{
+	struct switch_control *control = context;
+	const char *port;
+	int rc = rpc_param_string(params, "port", &port, error);
+
+	(void)result;
+	if (!rc)
+		rc = vswitch_end_schedule(control->vswitch, port, error);
+	return switch_answer(rc, error);
+}
+
+static json_t *port_json(const struct vswitch_schedule_port *port)
+{
+	static const char *const down[] = { "", "in", "out", "both" };
+
+	return json_pack("{s:s, s:s, s:i, s:I, s:i, s:I}", "port", port->name, "cut",
+			 down[port->down & (LINK_IN | LINK_OUT)], "side", (int)port->group,
+			 "changes", (json_int_t)port->changes, "last_line", (int)port->last_line,
+			 "last_ns", (json_int_t)port->last_ns);
+}
+
+static json_t *schedule_json(const struct vswitch_schedule_status *status)
+{
+	json_t *ports = json_array();
+
+	for (unsigned i = 0; i < status->port_count; i++)
+		json_array_append_new(ports, port_json(&status->ports[i]));
+	return json_pack("{s:o, s:s, s:b, s:I, s:o, s:o, s:o}", "file", describe_text(status->name),
+			 "port", status->owner, "ended", status->ended, "elapsed_ns",
+			 (json_int_t)status->elapsed_ns, "next_line",
+			 status->ended ? json_null() : json_integer(status->next_line), "next_ns",
+			 status->ended ? json_null() : json_integer((json_int_t)status->next_ns),
+			 "links", ports);
+}
+
+int switch_schedule_show(void *context, json_t *params, json_t **result, struct error *error)
+{
+	struct vswitch_schedule_status *status = malloc(sizeof(*status));
+	struct switch_control *control = context;
+	const char *port;
+	int rc = rpc_param_string(params, "port", &port, error);
+
+	if (!status)
+		return error_set(error, -ENOMEM, "switch %s: out of memory", control->name);
+	if (!rc)
+		rc = vswitch_schedule_status(control->vswitch, port, status, error);
+	if (!rc) {
+		*result = schedule_json(status);
+		if (!*result)
+			rc = error_set(error, -ENOMEM, "switch %s: out of memory", control->name);
+	}
+	free(status);
+	return switch_answer(rc, error);
+}
