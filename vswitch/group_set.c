@@ -100,7 +100,7 @@ bool group_set_look(const struct group_set *set, uint16_t vlan, const uint8_t *h
 	struct group_key key = { .vlan = vlan };
 	unsigned family;
 
-	if (!group_of(head, at, length, &family, &key.group))
+	if (vlan >= GROUP_SET_VLANS || !group_of(head, at, length, &family, &key.group))
 		return false;
 	policy = set->policies[family][vlan];
 	if (!policy || !policy->trusted)

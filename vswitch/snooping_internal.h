@@ -71,6 +71,8 @@ struct snooping {
 	struct snooping_vlan *vlans[2][GROUP_SET_VLANS];
 	unsigned vlan_count;
 	unsigned port_groups[SNOOPING_PORTS];
+	uint64_t record_next
+		[SNOOPING_PORTS]; /* when the next record would come if all came evenly */
 };
 
 /* VLAN and family, one after another: `vlan` is each that there is. It may be freed in the body. */

@@ -259,6 +259,23 @@ static void heard_record(struct snooping_vlan *vlan, unsigned port, unsigned ver
 	}
 }
 
+/*
+ * A frame may have a thousand records, and each costs all ports a moment: so many of a port in a second, at once those of one. A
+ * network of hosts says less.
+ */
+#define RECORD_RATE     10000u
+#define RECORD_INTERVAL (SNOOPING_SECOND / RECORD_RATE)
+
+static bool record_allowed(struct snooping *snooping, unsigned port)
+{
+	uint64_t *next = &snooping->record_next[port];
+
+	if (*next > snooping->now + SNOOPING_SECOND)
+		return false;
+	*next = MAX(*next, snooping->now) + RECORD_INTERVAL;
+	return true;
+}
+
 void snooping_heard_members(struct snooping_vlan *vlan, unsigned port,
 			    const struct group_message *message)
 {
@@ -271,6 +288,12 @@ void snooping_heard_members(struct snooping_vlan *vlan, unsigned port,
 	for (unsigned i = 0; i < message->record_count; i++) {
 		struct group_record record;
 
+		if (!record_allowed(vlan->snooping, port)) {
+			vlan->snooping->counters.refused += message->record_count - i;
+			snooping_vlan_open(vlan, port, false,
+					   vlan->snooping->now + snooping_vlan_membership(vlan));
+			return;
+		}
 		group_record_next(message, &at, &record);
 		heard_record(vlan, port, message->version, &record);
 	}

@@ -371,11 +371,13 @@ void snooping_vlan_touch(struct snooping_vlan *vlan)
 
 struct snooping_vlan *snooping_vlan_get(struct snooping *snooping, uint16_t id, bool is_mld)
 {
-	struct snooping_vlan *vlan = snooping->vlans[is_mld][id];
+	struct snooping_vlan *vlan = id < GROUP_SET_VLANS ? snooping->vlans[is_mld][id] : NULL;
 
 	if (vlan)
 		return vlan;
-	vlan = snooping->vlan_count < 2 * SNOOPING_VLANS ? calloc(1, sizeof(*vlan)) : NULL;
+	vlan = id < GROUP_SET_VLANS && snooping->vlan_count < 2 * SNOOPING_VLANS
+		       ? calloc(1, sizeof(*vlan))
+		       : NULL;
 	if (!vlan) {
 		snooping->counters.vlans_refused++;
 		return NULL;

@@ -514,6 +514,39 @@ static void test_limits(void)
 	end(world);
 }
 
+/* Records cost time: beyond ten thousand in a second a port has all groups instead. */
+static void test_a_flood_of_records(void)
+{
+	uint8_t message[8 + 8 * 200] = { 0x22, [6] = 0, [7] = 200 };
+	struct world *world = start(true);
+	struct group_frame frame;
+
+	snooping_add_vlan(world->snooping, 0, world->now);
+	set(world, drop);
+	pass(world, 10 * SECOND);
+	for (unsigned i = 0; i < 200; i++) {
+		message[8 + 8 * i] = GROUP_IS_EXCLUDE;
+		put_be32(message + 12 + 8 * i, G);
+	}
+	group_frame_igmp(&frame, HOST, 0xe0000016, message, sizeof(message));
+	for (unsigned i = 0; i < 50; i++)
+		put(world, 1, &frame);
+	CU_ASSERT_EQUAL(snooping_counters(world->snooping)->refused, 0);
+	CU_ASSERT_STRING_EQUAL(where_v4(world, H), "none");
+	for (unsigned i = 0; i < 10; i++)
+		put(world, 1, &frame);
+	CU_ASSERT_TRUE(snooping_counters(world->snooping)->refused >= 1998);
+	CU_ASSERT_STRING_EQUAL(where_v4(world, H), "1");
+	/* Others' are heard; and its own again, later. */
+	report(world, 2, G);
+	CU_ASSERT_STRING_EQUAL(where_v4(world, G), "1 2");
+	pass(world, 260 * SECOND);
+	report(world, 1, G);
+	CU_ASSERT_STRING_EQUAL(where_v4(world, G), "1");
+	CU_ASSERT_STRING_EQUAL(where_v4(world, H), "none");
+	end(world);
+}
+
 static void test_what_is_for_everybody(void)
 {
 	struct world *world = start(true);
@@ -645,4 +678,5 @@ UNIT_MAIN("snooping", UNIT(test_our_queries_and_trust), UNIT(test_membership_end
 	  UNIT(test_without_a_querier_all_is_flooded), UNIT(test_who_hears_what),
 	  UNIT(test_leaving), UNIT(test_fast_leave_and_old_hosts), UNIT(test_records),
 	  UNIT(test_election), UNIT(test_another_querier_asks), UNIT(test_limits),
-	  UNIT(test_what_is_for_everybody), UNIT(test_ports_and_topology), UNIT(test_mld))
+	  UNIT(test_a_flood_of_records), UNIT(test_what_is_for_everybody),
+	  UNIT(test_ports_and_topology), UNIT(test_mld))
