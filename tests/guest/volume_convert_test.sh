@@ -34,6 +34,7 @@ rc|--type raid5_n --stripes 2 --size 4M|--type striped|striped|--type raid0|raid
 rd|--type raid6_n_6 --stripes 3 --size 6M|--type raid5|raid5_n||raid5_n
 re|--type raid10 --stripes 2 --size 4M|--type striped|striped||striped
 ma|--type raid1 --mirrors 1 --size 4M|--type raid5|raid5|--type raid1|raid1
+pa|--type raid6 --stripes 3 --size 6M|replaced|raid6||raid6
 LIST
 try vg create vg --extent-size 1M p?
 while IFS='|' read -r name made become type _; do
@@ -44,6 +45,7 @@ while IFS='|' read -r name made become type _; do
 	"$TENON" lv repair vg/$name >log 2>&1 || :
 	echo "$name $(digest <data)" >>made.txt
 	case $become in
+	replaced) try lv convert vg/$name --replace "$("$TENON" lv show vg/${name}_rimage_0 --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["segments"][0]["areas"][0].rpartition("(")[0])')" ;;
 	*killed)
 		# shellcheck disable=SC2086
 		"$TENON" lv convert vg/$name ${become% killed} >out 2>log &
