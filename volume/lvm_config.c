@@ -482,8 +482,18 @@ static int stream_nodes(struct parser *parser, const struct lvm_config_node *par
 	empty = lvm_config_mark(&passing);
 	parser->nodes = &passing;
 	while (!rc && parser->at < parser->end && *parser->at != '}') {
-		struct lvm_config_node *node = lvm_config_alloc(&passing, sizeof(*node));
+		size_t taken =
+			parser->stream->take_text
+				? parser->stream->take_text(parser->stream, parser->at, parser->end)
+				: 0;
+		struct lvm_config_node *node;
 
+		if (taken) {
+			parser->at += taken;
+			skip_space(parser);
+			continue;
+		}
+		node = lvm_config_alloc(&passing, sizeof(*node));
 		rc = node ? parse_node(parser, parent, node) : no_memory(parser);
 		if (!rc)
 			rc = parser->stream->take(parser->stream, node);

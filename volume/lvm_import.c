@@ -430,12 +430,18 @@ static int passing_take(struct lvm_config_stream *stream, const struct lvm_confi
 	return lvm_lvs_add(&container_of(stream, struct passing, stream)->lvs, child);
 }
 
+static size_t passing_take_text(struct lvm_config_stream *stream, const char *at, const char *end)
+{
+	return lvm_lvs_add_plain(&container_of(stream, struct passing, stream)->lvs, at, end);
+}
+
 static int read_passing(const char *text, size_t size, const char *name, bool pvs_only,
 			struct volume_group **out)
 {
 	CLEANUP_VOLUME_GROUP struct volume_group *group = lvm_vg_new();
 	struct passing passing = { .stream = { .section = "logical_volumes",
 					       .begin = passing_begin,
+					       .take_text = passing_take_text,
 					       .take = pvs_only ? NULL : passing_take },
 				   .group = group,
 				   .name = name };

@@ -355,24 +355,29 @@ int lvm_lvs_begin(struct lvm_lvs *lvs, struct volume_group *group, const char *n
 	return lvm_pv_names_init(&lvs->names, group);
 }
 
-int lvm_lvs_add(struct lvm_lvs *lvs, const struct lvm_config_node *section)
+struct volume_lv *lvm_lvs_room(struct lvm_lvs *lvs)
 {
-	struct volume_lv *lv;
-	int rc;
-
 	if (lvs->count == lvs->capacity) {
 		unsigned capacity = lvs->capacity ? 2 * lvs->capacity : 64;
 		struct volume_lv **grown = realloc(lvs->at, capacity * sizeof(*grown));
 
 		if (!grown)
-			return -ENOMEM;
+			return NULL;
 		lvs->at = grown;
 		lvs->capacity = capacity;
 	}
+	return lvm_lv_new();
+}
+
+int lvm_lvs_add(struct lvm_lvs *lvs, const struct lvm_config_node *section)
+{
+	struct volume_lv *lv;
+	int rc;
+
 	if (!section->section)
 		return lvm_read_fail(&lvs->reader, section,
 				     "%.128s of logical_volumes is no section", section->key);
-	lv = lvm_lv_new();
+	lv = lvm_lvs_room(lvs);
 	if (!lv)
 		return -ENOMEM;
 	rc = import_lv(&lvs->reader, section, lvs->group, &lvs->names, lv);

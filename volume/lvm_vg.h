@@ -281,11 +281,17 @@ struct lvm_lvs {
 	struct lvm_pv_names names;
 	struct volume_lv **at;
 	unsigned count, capacity;
+	char *host; /* of the last plain one, or NULL */
 };
 
 int lvm_lvs_begin(struct lvm_lvs *lvs, struct volume_group *group, const char *name,
 		  struct error *error);
 int lvm_lvs_add(struct lvm_lvs *lvs, const struct lvm_config_node *section);
+/* From the text that begins with it: how many bytes of that are taken, 0 where it is no plain linear volume
+ * (lvm_import_plain.c). */
+size_t lvm_lvs_add_plain(struct lvm_lvs *lvs, const char *at, const char *end);
+/* A new volume with room for it in `at`, where the caller puts it; NULL without memory. */
+struct volume_lv *lvm_lvs_room(struct lvm_lvs *lvs);
 int lvm_lvs_end(struct lvm_lvs *lvs, const struct lvm_config_node *section);
 void lvm_lvs_free(struct lvm_lvs *lvs); /* fine for a zeroed one */
 #define CLEANUP_LVM_LVS CLEANUP(lvm_lvs_free)

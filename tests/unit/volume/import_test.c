@@ -11,6 +11,15 @@
 #include "volume/lvm_vg.h"
 #include "volume_fixture.h"
 
+static char *exported(struct fixture *f, struct volume_group *group)
+{
+	struct lvm_text text = { 0 };
+
+	CU_ASSERT_EQUAL(lvm_vg_set_context(group, &f->context), 0);
+	lvm_vg_export(group, 1000000000, &text);
+	return text.at;
+}
+
 /* Imports a text as it is: 0, or the error in f->error. */
 static int import(struct fixture *f, const char *text, struct volume_group **out)
 {
@@ -22,8 +31,14 @@ static int import(struct fixture *f, const char *text, struct volume_group **out
 	r = r ? r : lvm_vg_import(&config, "disk", out, &f->error);
 	/* In one pass it is the same. */
 	CU_ASSERT_EQUAL(lvm_vg_read(text, strlen(text), "disk", &passed, &why), r);
-	if (r)
+	if (r) {
 		CU_ASSERT_STRING_EQUAL(why.text, f->error.text);
+	} else {
+		CLEANUP_FREE char *one = exported(f, passed);
+		CLEANUP_FREE char *other = exported(f, *out);
+
+		CU_ASSERT_STRING_EQUAL(one, other);
+	}
 	volume_group_unref(passed);
 	return r;
 }
@@ -58,6 +73,43 @@ static void text_goes_in_and_comes_out(struct fixture *f)
 static void test_text_goes_in_and_comes_out(void)
 {
 	fixture_run(text_goes_in_and_comes_out, 2, 16 * MIB);
+}
+
+/* Nearly what plain volumes look like, of which no tree is made. */
+static const char *const nearly[][2] = {
+	{ "\nb {\n", "\n\"b\" {\n" },
+	{ "\nb {\n", "\nb{\n" },
+	{ "\nb {\n", "\nb\t{\n" },
+	{ "\nb {\n", "\nb! {\n" },
+	{ "\nb {\n", "\na {\n" },
+	{ "\nb {\n", "\nb { # of people\n" },
+	{ "extent_count = 1\n", "extent_count = 0x1\n" },
+	{ "extent_count = 1\n", "extent_count = 0\n" },
+	{ "extent_count = 1\n", "extent_count = 01\n" },
+	{ "extent_count = 1\n", "extent_count = 1000\n" },
+	{ "extent_count = 1\n", "extent_count = 4294967296\n" },
+	{ "extent_count = 1\n", "extent_count = 12345678901234567890\n" },
+	{ "extent_count = 1\n", "extent_count = 1 more = 2\n" },
+	{ "extent_count = 1\n", "extent_count = 1\n\n\n  " },
+};
+
+static void nearly_plain_volumes(struct fixture *f)
+{
+	CLEANUP_FREE char *text = sample_text(f);
+
+	for (size_t i = 0; i < ARRAY_SIZE(nearly); i++) {
+		CLEANUP_FREE char *other = fixture_replace(text, nearly[i][0], nearly[i][1]);
+		struct volume_group *group = NULL;
+
+		if (!import(f, other, &group))
+			CU_ASSERT_PTR_NOT_NULL(volume_group_get_lv(group, "b"));
+		volume_group_unref(group);
+	}
+}
+
+static void test_nearly_plain_volumes(void)
+{
+	fixture_run(nearly_plain_volumes, 2, 16 * MIB);
 }
 
 /* ---- Required fields and consistency ---- */
@@ -363,7 +415,7 @@ static void test_write_locked_is_writable(void)
 }
 
 UNIT_MAIN("LVM2 metadata of others", UNIT(test_text_goes_in_and_comes_out),
-	  UNIT(test_invalid_metadata), UNIT(test_unknown_keys_are_kept),
-	  UNIT(test_other_types_are_listed_kept_and_left_alone),
+	  UNIT(test_nearly_plain_volumes), UNIT(test_invalid_metadata),
+	  UNIT(test_unknown_keys_are_kept), UNIT(test_other_types_are_listed_kept_and_left_alone),
 	  UNIT(test_origins_of_snapshots_are_not_written), UNIT(test_locked_groups),
 	  UNIT(test_flags_of_volumes), UNIT(test_write_locked_is_writable))
