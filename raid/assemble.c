@@ -14,6 +14,7 @@
 #include "raid/intent.h"
 #include "raid/members.h"
 #include "raid/rebuild.h"
+#include "raid/reshape_backup.h"
 #include "util/bytes.h"
 
 /* A member is one device. Two that carry its superblock may differ in all the rest, and neither is known to be
@@ -106,9 +107,7 @@ static const char *why_not_reshaped(const struct md_superblock *sb)
 {
 	const char *what = NULL;
 
-	if (sb->minor_version == MD_VERSION_90)
-		what = "it is being reshaped, with superblocks of version 0.90";
-	else if (!is_moved_level(sb->level) || !is_moved_level(sb->new_level))
+	if (!is_moved_level(sb->level) || !is_moved_level(sb->new_level))
 		what = "it is being reshaped, at a level that is neither 4, 5, 6 nor 10";
 	else if (sb->level != sb->new_level &&
 		 (sb->level >= RAID_LEVEL_6 || sb->new_level >= RAID_LEVEL_6))
@@ -524,6 +523,19 @@ static void take_from_bitmap(struct raid_array *array)
 	array->resync_position = array->resync_checkpoint = 0;
 }
 
+/* So that nobody needs force again, nor takes another member for as good; nor a log that was carried out. */
+static int say_what_was_done(struct raid_array *array, const struct raid_assemble_options *options,
+			     struct error *error)
+{
+	int rc;
+
+	array->lost = options->force;
+	rc = raid_super_update(array);
+	return rc ? error_set(error, rc, "%s: its superblocks cannot be written: %s",
+			      array->block.name, error_name(rc))
+		  : 0;
+}
+
 static int bring_up(struct raid_array *array, const struct raid_candidate *candidates,
 		    unsigned count, const struct raid_candidate *freshest,
 		    const struct raid_assemble_options *options, struct error *error)
@@ -540,6 +552,9 @@ static int bring_up(struct raid_array *array, const struct raid_candidate *candi
 	if (rc)
 		return rc;
 	rc = carry_out_log(array, options, &replayed, error);
+	if (!rc)
+		rc = raid_backup_load(array, options->backups, options->backup_count,
+				      options->read_only, error);
 	if (rc)
 		return rc;
 	if (!array->level->agrees || array->level->agrees(array))
@@ -564,15 +579,19 @@ static int bring_up(struct raid_array *array, const struct raid_candidate *candi
 	take_events(array, candidates, count);
 	array->rebuild.disabled = options->no_resync;
 	raid_rebuild_set_rate(array, options->rebuild_rate);
+	array->rebuild.frozen = array->backup != NULL;
 	raid_array_start(array, options->read_only);
-	if (!(options->force || replayed) || options->read_only)
+	if (options->read_only)
 		return 0;
-	/* So that nobody needs force again, nor takes another member for as good; nor a log that was carried out. */
-	array->lost = options->force;
-	rc = raid_super_update(array);
+	if (options->force || replayed)
+		rc = say_what_was_done(array, options, error);
+	if (!rc && array->backup)
+		rc = array->level->restore(array, error);
+	if (!rc && array->backup) {
+		array->rebuild.frozen = false;
+		raid_rebuild_kick(array);
+	}
 	if (rc) {
-		error_set(error, rc, "%s: its superblocks cannot be written: %s", array->block.name,
-			  error_name(rc));
 		raid_rebuild_stop(array);
 		raid_daemon_stop(array);
 	}

@@ -336,8 +336,8 @@ static int check(const struct raid_array *array, const struct raid_grow *grow,
 		plan->takes_over = plan->level_g.level != array->now.level;
 		return rc || !grow->layout
 			       ? rc
-			       : raid_reshape_plan_after(array, &plan->level_g, grow->layout,
-							 &plan->g, &plan->moves, error);
+			       : raid_reshape_plan_after(array, &plan->level_g, grow, &plan->g,
+							 &plan->moves, error);
 	}
 	if (!rc && grow->devices && mirror)
 		rc = check_devices(array, grow->devices, error);
@@ -436,7 +436,7 @@ static int carry_out(struct raid_array *array, const struct raid_grow *grow,
 	if (!rc && plan->adds)
 		return 0;
 	if (!rc && plan->moves)
-		rc = raid_reshape_begin(array, &plan->g, error);
+		rc = raid_reshape_begin(array, &plan->g, grow->backup, error);
 	else if (!rc && grow->devices && !plan->next_level && grow->devices != array->now.disks)
 		rc = take_devices(array, grow->devices, error);
 	/* With nothing begun there is no end of it. */

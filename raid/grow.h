@@ -17,8 +17,11 @@ int raid_reshape_plan_from(const struct raid_array *array, const struct raid_geo
 
 /* The same, of another layout that the array goes to when it has taken over another level: from's shape. */
 int raid_reshape_plan_after(const struct raid_array *array, const struct raid_geometry *from,
-			    const char *layout, struct raid_geometry *g, bool *wanted,
+			    const struct raid_grow *grow, struct raid_geometry *g, bool *wanted,
 			    struct error *error);
+
+/* Whether it is a spare that would get a place in a larger shape; they are taken in order. Pure. */
+bool raid_reshape_takes(const struct raid_array *array, const struct raid_member *member);
 
 /* Writes to so many spares, as far as there are, that are to be members, before anything has changed: with one that cannot be written the
  * new shape would begin degraded. 0, or a negative errno with `error` set. Suspends. */
@@ -27,8 +30,9 @@ int raid_reshape_prepare(struct raid_array *array, unsigned count, struct error 
 /* Then: only what would be parity is missing. */
 bool raid_is_parity_only_missing(const struct raid_array *array);
 
-/* Begins it, with the array held still: superblocks say so when it returns, and nothing has been moved. Suspends. */
+/* Begins it, with the array held still: superblocks say so when it returns, and nothing has been moved. `backup`: a file for one in place, or
+ * NULL. Suspends. */
 int raid_reshape_begin(struct raid_array *array, const struct raid_geometry *g,
-		       struct error *error);
+		       struct block *backup, struct error *error);
 
 #endif

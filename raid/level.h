@@ -157,6 +157,13 @@ struct raid_level_ops {
 	int (*begin_reshape)(struct raid_array *array, struct error *error);
 	/* Optional, where that may need more than all data: whether a reshape can go on without the members of these places. Pure. */
 	bool (*can_reshape)(const struct raid_array *array, const struct raid_set *absent);
+	/* Optional, together, where data can be moved to where they are (reshape_backup.h). Whether the next part is written over what has not been
+	 * moved; pure. And: what array->backup holds is restored, so that the position is behind it. And: of the next part, if it needs
+	 * that, a backup is made, though it is not moved yet, and whoever finds the array so can go on. Both suspend; 0 or a negative errno, the
+	 * first with `error` set. */
+	bool (*needs_backup)(const struct raid_array *array);
+	int (*restore)(struct raid_array *array, struct error *error);
+	int (*keep_ahead)(struct raid_array *array);
 	/* Optional: whether a member that is being filled in a reshape has all that the new shape has of it so far. Pure. */
 	bool (*has_its_part)(const struct raid_member *member);
 	/* Moves the next part of the data from array->before's shape to array->now's, and notes it. Suspends. 1: there

@@ -236,12 +236,19 @@ void md90_swap_uuid(const uint8_t from[16], uint8_t to[16])
 
 static uint16_t role_of(const struct md90_superblock *from, const struct md90_device *device)
 {
+	/* In a reshape to fewer members those that will have no place have one still. */
+	uint32_t places = from->raid_disks;
+
+	if (from->minor_version == 91 && from->delta_disks < 0 &&
+	    from->delta_disks >= -(int32_t)MD90_DEVICES)
+		places += (uint32_t)-from->delta_disks;
 	/* A place that is empty is said to be faulty, too. */
 	if (device->state & MD90_REMOVED)
 		return MD_ROLE_SPARE;
 	if (device->state & MD90_FAULTY)
 		return MD_ROLE_FAULTY;
-	if ((device->state & MD90_SYNC) && device->raid_disk < from->raid_disks)
+	if ((device->state & (MD90_SYNC | (from->minor_version == 91 ? MD90_ACTIVE : 0))) &&
+	    device->raid_disk < places)
 		return (uint16_t)device->raid_disk;
 	return MD_ROLE_SPARE;
 }
@@ -288,6 +295,10 @@ static void take_devices(const struct md90_superblock *from, struct md_superbloc
 	for (unsigned i = 0; i < MD_MAX_DEVICES; i++)
 		sb->roles[i] = i < MD90_DEVICES ? role_of(from, &from->devices[i]) : MD_ROLE_SPARE;
 	sb->dev_number = from->this_device.number;
+	/* It is being filled as data are moved; how far is not told. */
+	if (from->minor_version == 91 &&
+	    (from->this_device.state & (MD90_ACTIVE | MD90_SYNC | MD90_FAULTY)) == MD90_ACTIVE)
+		sb->features |= MD_FEATURE_RECOVERY_OFFSET;
 	if (from->this_device.state & MD90_WRITE_MOSTLY)
 		sb->devflags |= MD_DEVICE_WRITE_MOSTLY;
 	if (from->this_device.state & MD90_FAILFAST)

@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Writing superblocks of version 0.90, as super_90_sync() of Linux 6.1 does: a member in sync has the number of its place, all
- * others those behind the places, in the order in which they are known. What is being filled is a spare until it is full.
+ * others those behind the places, in the order in which they are known. What is being filled is a spare until it is full. While the array
+ * is reshaped the minor version is 91; data are where they were, since nothing could say of another place.
  */
 #include "raid/array.h"
 #include "raid/md_superblock_90.h"
 #include "raid/metadata.h"
 #include "util/bytes.h"
+
+/* In a reshape to fewer members those that will have no place have one still. */
+static uint32_t places_of(const struct md_superblock *sb)
+{
+	return sb->raid_disks + (sb->features & MD_FEATURE_RESHAPE ? (uint32_t)MAX(-sb->delta_disks, 0) : 0);
+}
 
 /* What the superblock of the member that is written says of it: one that came to its place since is not there yet. */
 static struct md90_device describe(const struct raid_member *member,
@@ -14,14 +21,16 @@ static struct md90_device describe(const struct raid_member *member,
 {
 	struct md90_device device = { .number = member->sb.dev_number };
 	uint16_t role = md_superblock_role(view, member->sb.dev_number);
-	bool full = role < view->raid_disks && member->state != RAID_MEMBER_REBUILDING &&
-		    !member->replaces;
+	bool has_place = role < places_of(view) && !member->replaces;
+	bool full = has_place && member->state != RAID_MEMBER_REBUILDING;
 
-	device.number = device.raid_disk = full ? role : (*next)++;
+	/* What is filled as data are moved goes by the position. */
+	has_place = full || (has_place && (view->features & MD_FEATURE_RESHAPE));
+	device.number = device.raid_disk = has_place ? role : (*next)++;
 	if (role == MD_ROLE_FAULTY)
 		device.state = MD90_FAULTY;
-	else if (full)
-		device.state = MD90_ACTIVE | MD90_SYNC;
+	else if (has_place)
+		device.state = full ? MD90_ACTIVE | MD90_SYNC : MD90_ACTIVE;
 	if (member->sb.devflags & MD_DEVICE_WRITE_MOSTLY)
 		device.state |= MD90_WRITE_MOSTLY;
 	if (member->sb.devflags & MD_DEVICE_FAILFAST)
@@ -45,7 +54,7 @@ static void count(struct md90_superblock *to, const struct md90_device *device)
 
 static void put_devices(const struct raid_member *of, struct md90_superblock *to)
 {
-	uint32_t next = of->sb.raid_disks;
+	uint32_t next = places_of(&of->sb);
 
 	list_for_each(at, &of->array->members) {
 		const struct raid_member *member = list_entry(at, struct raid_member, node);
@@ -88,6 +97,14 @@ static void put_array(const struct md_superblock *sb, struct md90_superblock *to
 	if (sb->features & MD_FEATURE_BITMAP)
 		to->state |= MD90_BITMAP;
 	to->reshape_position = UINT64_MAX;
+	if (sb->features & MD_FEATURE_RESHAPE) {
+		to->minor_version = 91;
+		to->reshape_position = sb->reshape_position;
+		to->new_level = sb->new_level;
+		to->delta_disks = sb->delta_disks;
+		to->new_layout = sb->new_layout;
+		to->new_chunk_bytes = sb->new_chunk_sectors << MD_SECTOR_SHIFT;
+	}
 	if (sb->resync_offset == MD_RESYNC_DONE) {
 		to->state |= MD90_CLEAN;
 		to->recovery_checkpoint = UINT32_MAX;

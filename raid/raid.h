@@ -187,6 +187,11 @@ struct raid_assemble_options {
 	uint64_t now;          /* seconds since 1970; 0: the system's clock */
 	struct log *log;       /* NULL: nowhere */
 
+	/* Files that may have the backup of a reshape in place (raid_grow.backup), mdadm's too; the array finds the one with its UUID, has a
+	 * reference on it, and writes to it unless read_only. */
+	struct block *const *backups;
+	unsigned backup_count;
+
 	/* Where a bitmap has to be made: bytes of its chunk, 0: as mdadm chooses. `new_bitmap`: there is none yet. */
 	uint64_t bitmap_chunk;
 	bool new_bitmap;
@@ -346,8 +351,13 @@ struct raid_grow {
 	const char *level;  /* alone, or 5 or 6 with a layout; as raid_level_parse() takes it */
 	uint64_t
 		array_size; /* bytes that the array may be cut to, with fewer devices; 0: none. Nobody uses it */
-	bool only_check; /* change nothing */
-	unsigned adding; /* so many spares are to be added before it is done */
+	/* Where data are moved over what has not been moved, a file or device that keeps that meanwhile, as mdadm's --backup-file: on a disk of
+	 * its own, of *backup_bytes or more, overwritten. The array has a reference on it until the reshape is over. */
+	struct block *backup;
+	bool backup_comes;      /* it does not exist yet; with only_check */
+	uint64_t *backup_bytes; /* out, unless NULL: as many are needed; 0: no file is */
+	bool only_check;        /* change nothing */
+	unsigned adding;        /* so many spares are to be added before it is done */
 };
 
 /*

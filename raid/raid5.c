@@ -346,7 +346,8 @@ static unsigned raid5_sync_buffers(const struct raid_array *array)
 		.holds_alone = raid5_holds_alone, .readv = raid5_readv, .write = raid5_write,      \
 		.status = raid5_status, .sync_buffers = raid5_sync_buffers, .sync = raid5_sync,    \
 		.begin_reshape = raid5_reshape_enter, .reshape = raid5_reshape_part,               \
-		.has_its_part = raid5_has_its_part,                                                \
+		.has_its_part = raid5_has_its_part, .needs_backup = raid5_needs_backup,            \
+		.restore = raid5_restore, .keep_ahead = raid5_keep_ahead,                          \
 	}
 
 const struct raid_level_ops raid4_ops = RAID5_OPS(RAID_LEVEL_4);

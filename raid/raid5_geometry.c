@@ -2,6 +2,8 @@
 /* Rows, roles and slots; see raid5_geometry.h. */
 #include "raid/raid5_geometry.h"
 
+#include "util/bytes.h"
+
 /* Asymmetric: data in the order of the roles that are left. */
 static struct raid5_row in_order(uint32_t p, uint32_t q)
 {
@@ -140,4 +142,38 @@ uint64_t raid5_unmap(const struct raid_geometry *g, uint32_t index, uint64_t sec
 	uint64_t row = sector / g->chunk_sectors;
 
 	return (row * raid5_data_disks(g) + index) * g->chunk_sectors + sector % g->chunk_sectors;
+}
+
+#define BACKUP_SECTORS 4096u
+
+static uint64_t greatest_divisor(uint64_t a, uint64_t b)
+{
+	while (b) {
+		uint64_t rest = a % b;
+
+		a = b;
+		b = rest;
+	}
+	return a;
+}
+
+uint64_t raid5_backup_step(const struct raid_geometry *from, const struct raid_geometry *to)
+{
+	uint64_t old = (uint64_t)from->chunk_sectors * raid5_data_disks(from);
+	uint64_t new = raid_geometry_reshape_height(from, to) * raid5_data_disks(to), step;
+
+	/* Of what no device could have. */
+	if (__builtin_mul_overflow(old / greatest_divisor(old, new), new, &step))
+		step = INT64_MAX;
+	return step;
+}
+
+uint64_t raid5_backup_area(const struct raid_geometry *from, const struct raid_geometry *to)
+{
+	uint64_t step = raid5_backup_step(from, to);
+
+	/* With more members, or fewer, there is but one part that needs it. */
+	if (raid5_data_disks(from) != raid5_data_disks(to))
+		return step;
+	return MAX(BACKUP_SECTORS / step, 1u) * step;
 }

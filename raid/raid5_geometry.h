@@ -66,6 +66,10 @@ static inline uint32_t raid5_slots(const struct raid5_row *row)
 	return row->ddf ? row->disks : row->data;
 }
 
+/* Sectors of the array that are whole rows of both shapes, and so a step of a reshape in place; and of how many at once a backup is made. */
+uint64_t raid5_backup_step(const struct raid_geometry *from, const struct raid_geometry *to);
+uint64_t raid5_backup_area(const struct raid_geometry *from, const struct raid_geometry *to);
+
 struct raid5_row raid5_row(const struct raid_geometry *g, uint64_t number);
 
 /* The role of data chunk `index`, and back; RAID5_NO_ROLE for P's and Q's roles. */

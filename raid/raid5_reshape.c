@@ -16,7 +16,7 @@
  * Why no crash loses data. What a part is written over lies before the row of the old shape that the durable position is in
  * (farthest()), or behind it, so that the old data of all that has not been said to be moved are there, with their parity. That takes room: members' data
  * begin at a lower sector in the new shape (downwards: at a higher one), or the number of data disks changes and the position is far enough. Where
- * there is none, nothing is begun. After a crash a part is moved once more. Parity in the old shape may be wrong then, and is not looked at while all members
+ * there is none, a backup of the part is kept elsewhere until superblocks say that it has been moved (reshape_backup.c). After a crash a part is moved once more. Parity in the old shape may be wrong then, and is not looked at while all members
  * are there; that in the new shape is made good by the resync that follows.
  *
  * When all has been moved one update says that the new shape is the only one. Whoever missed it is one event behind, and is told by its
@@ -28,6 +28,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "raid/reshape_backup.h"
 #include "raid/reshape_step.h"
 #include "util/bytes.h"
 
@@ -81,21 +82,41 @@ static uint64_t farthest(const struct raid_array *array)
 	return MAX(position, MIN(MIN(end, position + part), reach));
 }
 
-bool raid5_reshape_fits(const struct raid_array *array)
-{
-	return farthest(array) != array->reshape_position;
-}
-
 static bool is_moved(const struct raid_array *array)
 {
 	return array->backwards ? !array->reshape_position
 				: array->reshape_position >= sectors_of(&array->now);
 }
 
+bool raid5_needs_backup(const struct raid_array *array)
+{
+	return !is_moved(array) && farthest(array) == array->reshape_position;
+}
+
+/* With a backup of it: whole rows of both shapes, of which none of the new one is written over an old one behind them. */
+static uint64_t farthest_by_backup(const struct raid_array *array)
+{
+	uint64_t position = array->reshape_position, area = array->backup->area;
+	uint64_t step = raid5_backup_step(&array->before, &array->now);
+
+	if (array->backwards)
+		return position - MIN(position, area);
+	return MIN(position / step * step + area, sectors_of(&array->now));
+}
+
 /* ---- Moving ---- */
 
-/* Bytes [from, to) of the array, to the new shape. */
-static int move(struct raid5 *r, uint64_t from, uint64_t to)
+static int make_backup(struct raid5 *r, uint64_t from, uint64_t to, const void *bytes)
+{
+	struct raid_backup *backup = r->array->backup;
+
+	from >>= MD_SECTOR_SHIFT;
+	to >>= MD_SECTOR_SHIFT;
+	return raid_backup_has(backup, from, to) ? 0 : raid_backup_save(backup, from, to, bytes);
+}
+
+/* Bytes [from, to) of the array, to the new shape; `over` old ones, so that there is a backup first. */
+static int move(struct raid5 *r, uint64_t from, uint64_t to, bool over)
 {
 	uint64_t old_end = sectors_of(&r->array->before) << MD_SECTOR_SHIFT;
 	uint64_t held = from < old_end ? MIN(to, old_end) - from : 0;
@@ -118,14 +139,135 @@ static int move(struct raid5 *r, uint64_t from, uint64_t to)
 		return rc;
 	if (held)
 		memset(bytes + held, 0, to - from - held);
+	if (held && over)
+		rc = make_backup(r, from, from + held, bytes);
+	if (rc)
+		return rc;
 	iov.iov_len = to - from;
 	return raid5_write_shape(r, &write);
+}
+
+/* ---- The backup ---- */
+
+/* Data of the next part are old ones, and requests that change them have to have the backup forgotten: nobody is there meanwhile. The gate
+ * is the caller's, from `first` on or up to `last`, or nobody is in the array. */
+static int keep_next(struct raid5 *r, bool gate, uint64_t first, uint64_t last)
+{
+	struct raid_array *array = r->array;
+	uint64_t position = array->reshape_position << MD_SECTOR_SHIFT;
+	uint64_t old_end = sectors_of(&array->before) << MD_SECTOR_SHIFT;
+	CLEANUP_FREE uint8_t *bytes = NULL;
+	uint64_t to, from, held;
+	struct iovec iov;
+	int rc;
+
+	if (!raid5_needs_backup(array))
+		return raid_backup_forget(array->backup);
+	to = farthest_by_backup(array) << MD_SECTOR_SHIFT;
+	from = MIN(position, to);
+	held = MIN(MAX(position, to), old_end) - from;
+	if (gate)
+		raid_reshape_gate_take(&r->reshape->gate, MIN(first, from), MAX(last, from + held));
+	if (posix_memalign((void **)&bytes, 4096, held))
+		return -ENOMEM;
+	iov = (struct iovec){ .iov_base = bytes, .iov_len = held };
+	rc = raid5_read_shape(&r->reshape->old, from, held, &iov, 1);
+	return rc ? rc
+		  : raid_backup_save(array->backup, from >> MD_SECTOR_SHIFT,
+				     (from + held) >> MD_SECTOR_SHIFT, bytes);
+}
+
+int raid5_keep_ahead(struct raid_array *array)
+{
+	return keep_next(raid5_of(array), false, 0, 0);
+}
+
+/* The next part may wait for long: who finds the array so meanwhile has a backup of that to begin with. Without one it has to be known that
+ * there is none. */
+static int turn_backup(struct raid5 *r, uint64_t first, uint64_t last)
+{
+	int rc = keep_next(r, true, first, last);
+
+	return rc ? raid_backup_forget(r->array->backup) : 0;
+}
+
+/* What is held of [from, to), in pieces of whole rows. */
+static int restore_held(struct raid5 *r, const struct raid_backup_held *held)
+{
+	uint64_t from = held->from << MD_SECTOR_SHIFT, to = held->to << MD_SECTOR_SHIFT;
+	uint64_t piece = MAX((uint64_t)PART_BYTES / raid5_row_bytes(r), 1u) * raid5_row_bytes(r);
+	CLEANUP_FREE uint8_t *bytes = NULL;
+	int rc = 0;
+
+	if (posix_memalign((void **)&bytes, 4096, piece))
+		return -ENOMEM;
+	while (!rc && from < to) {
+		struct iovec iov = { .iov_base = bytes, .iov_len = MIN(piece, to - from) };
+		struct raid_write write = { .kind = RAID_WRITE_DATA,
+					    .offset = from,
+					    .length = iov.iov_len,
+					    .iov = &iov,
+					    .count = 1 };
+
+		rc = raid_backup_read(r->array->backup, held, from, bytes, write.length);
+		if (!rc)
+			rc = raid5_write_shape(r, &write);
+		from += write.length;
+	}
+	return rc;
+}
+
+static int check_held(const struct raid_array *array, const struct raid_backup_held *held,
+		      struct error *error)
+{
+	uint64_t row = height(array) * raid5_data_disks(&array->now);
+
+	if (held->from % row == 0 && (held->to % row == 0 || held->to == sectors_of(&array->now)))
+		return 0;
+	return error_set(error, -EINVAL,
+			 "%s: its backup has sectors %llu to %llu, expected multiples of %llu",
+			 array->block.name, (unsigned long long)held->from,
+			 (unsigned long long)held->to, (unsigned long long)row);
+}
+
+int raid5_restore(struct raid_array *array, struct error *error)
+{
+	struct raid_backup *backup = array->backup;
+	int rc = 0;
+
+	for (unsigned i = 0; !rc && i < backup->held_count; i++)
+		rc = check_held(array, &backup->held[i], error);
+	for (unsigned i = 0; !rc && i < backup->held_count; i++) {
+		const struct raid_backup_held *held = &backup->held[i];
+
+		log_info(array->log, "%s: sectors %llu to %llu are restored from %s",
+			 array->block.name, (unsigned long long)held->from,
+			 (unsigned long long)held->to, backup->places[0].block->name);
+		rc = restore_held(raid5_of(array), held);
+		if (!rc)
+			rc = raid_reshape_note(array, array->backwards ? held->from : held->to,
+					       raid5_data_disks(&array->now));
+		if (rc)
+			error_set(error, rc,
+				  "%s: sectors %llu to %llu cannot be restored from %s: %s",
+				  array->block.name, (unsigned long long)held->from,
+				  (unsigned long long)held->to, backup->places[0].block->name,
+				  error_name(rc));
+	}
+	if (rc)
+		return rc;
+	backup->held_count = 0;
+	rc = raid_backup_forget(backup);
+	return rc ? error_set(error, rc, "%s: its backup in %s cannot be written: %s",
+			      array->block.name, backup->places[0].block->name, error_name(rc))
+		  : 0;
 }
 
 /* The new shape is the only one. */
 static int end(struct raid5 *r)
 {
 	struct raid_array *array = r->array;
+	int rc;
 
 	raid_reshape_gate_take(&r->reshape->gate, 0, UINT64_MAX);
 	raid_reshape_over(array);
@@ -133,13 +275,27 @@ static int end(struct raid5 *r)
 	r->reshape->over = true;
 	array->sectors = sectors_of(&array->now);
 	raid_reshape_gate_let_go(&r->reshape->gate);
-	return raid_reshape_say_over(array);
+	rc = raid_reshape_say_over(array);
+	if (!rc)
+		raid_backup_end(array);
+	return rc;
+}
+
+/* What md began without one, and has come to where it is needed. */
+static int say_stuck(const struct raid_array *array)
+{
+	log_warning(array->log,
+		    "%s: its reshape is at sector %llu, from where on data are moved over what has "
+		    "not been moved: `tenon raid rebuild %s --backup-file FILE` goes on with it",
+		    array->block.name, (unsigned long long)array->reshape_position, array->name);
+	return -ENOSPC;
 }
 
 int raid5_reshape_part(struct raid_array *array)
 {
 	struct raid5 *r = raid5_of(array);
 	uint64_t position = array->reshape_position, to, first, last;
+	bool over = raid5_needs_backup(array);
 	int rc;
 
 	if (is_moved(array))
@@ -147,15 +303,17 @@ int raid5_reshape_part(struct raid_array *array)
 	rc = position ? 0 : raid_reshape_settle(array);
 	if (rc)
 		return rc;
-	to = farthest(array);
-	if (to == position)
-		return -ENOSPC;
+	if (over && !array->backup)
+		return say_stuck(array);
+	to = over ? farthest_by_backup(array) : farthest(array);
 	first = MIN(position, to) << MD_SECTOR_SHIFT;
 	last = MAX(position, to) << MD_SECTOR_SHIFT;
 	raid_reshape_gate_take(&r->reshape->gate, first, last);
-	rc = move(r, first, last);
+	rc = move(r, first, last, over);
 	if (!rc)
 		rc = raid_reshape_note(array, to, raid5_data_disks(&array->now));
+	if (!rc && array->backup)
+		rc = turn_backup(r, first, last);
 	raid_reshape_gate_let_go(&r->reshape->gate);
 	return rc ? rc : 1;
 }
@@ -182,14 +340,6 @@ static int check(const struct raid_array *array, struct error *error)
 				 "%s: its reshape is at sector %llu, expected a multiple of %llu",
 				 array->block.name, (unsigned long long)array->reshape_position,
 				 (unsigned long long)row);
-	if (!is_moved(array) && !raid5_reshape_fits(array)) {
-		error_set(
-			error, -EOPNOTSUPP,
-			"%s: its reshape is at sector %llu, where data are moved over what has not "
-			"been moved: that takes the backup file of who began it",
-			array->block.name, (unsigned long long)array->reshape_position);
-		return error_advise(error, "let mdadm carry it on with its --backup-file");
-	}
 	return 0;
 }
 
@@ -220,7 +370,10 @@ int raid5_reshape_enter(struct raid_array *array, struct error *error)
 	raid5_reshape_free(r); /* of one that is over */
 	raid5_memory_free(r);
 	raid5_shape_init(r, array, &array->now);
-	rc = raid5_reshape_begin(r, error);
+	rc = raid5_needs_backup(array) && !array->backup
+		     ? error_set(error, -ENOSPC, "%s: its data have no room to move",
+				 array->block.name)
+		     : raid5_reshape_begin(r, error);
 	if (rc)
 		raid5_shape_init(r, array, &array->before);
 	return rc;

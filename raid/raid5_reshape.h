@@ -23,10 +23,10 @@ int raid5_reshape_enter(struct raid_array *array, struct error *error);
 /* The next part. Suspends. 1: there is more; 0: it is over; or a negative errno. */
 int raid5_reshape_part(struct raid_array *array);
 
-/* Whether the first part can be moved at all: nothing is written over before superblocks say that it has been moved. Pure. */
-bool raid5_reshape_fits(const struct raid_array *array);
-
 /* As of the level's table. */
+bool raid5_needs_backup(const struct raid_array *array);
+int raid5_restore(struct raid_array *array, struct error *error);
+int raid5_keep_ahead(struct raid_array *array);
 int raid5_readv(struct raid_array *array, uint64_t offset, uint64_t length, const struct iovec *iov,
 		unsigned count);
 int raid5_write(struct raid_array *array, const struct raid_write *write);

@@ -5,6 +5,7 @@
 
 #include "block/iov.h"
 #include "raid/raid5_reshape.h"
+#include "raid/reshape_backup.h"
 #include "util/bytes.h"
 
 /* How many of its bytes are before the position. */
@@ -64,6 +65,8 @@ int raid5_readv(struct raid_array *array, uint64_t offset, uint64_t length, cons
 	raid_reshape_gate_enter(&r->reshape->gate, &user, offset, length);
 	rc = r->reshape->over ? raid5_read_shape(r, offset, length, iov, count)
 			      : read_both(r, offset, length, iov, count);
+	if (!rc && array->backup && array->backup->held_count)
+		rc = raid_backup_lay_over(array->backup, offset, length, iov, count);
 	raid_reshape_gate_leave(&r->reshape->gate, &user);
 	return rc;
 }
@@ -100,6 +103,17 @@ static int write_both(struct raid5 *r, const struct raid_write *write)
 	return rc;
 }
 
+/* What is held of the next part would be taken for what it is. */
+static int leave_backup(struct raid_array *array, const struct raid_write *write)
+{
+	uint64_t end = (write->offset + write->length + MD_SECTOR_SIZE - 1) >> MD_SECTOR_SHIFT;
+
+	if (!array->backup ||
+	    !raid_backup_overlaps(array->backup, write->offset >> MD_SECTOR_SHIFT, end))
+		return 0;
+	return raid_backup_forget(array->backup);
+}
+
 int raid5_write(struct raid_array *array, const struct raid_write *write)
 {
 	struct raid5 *r = raid5_of(array);
@@ -109,7 +123,9 @@ int raid5_write(struct raid_array *array, const struct raid_write *write)
 	if (!r->reshape || r->reshape->over)
 		return raid5_write_shape(r, write);
 	raid_reshape_gate_enter(&r->reshape->gate, &user, write->offset, write->length);
-	rc = r->reshape->over ? raid5_write_shape(r, write) : write_both(r, write);
+	rc = r->reshape->over ? 0 : leave_backup(array, write);
+	if (!rc)
+		rc = r->reshape->over ? raid5_write_shape(r, write) : write_both(r, write);
 	raid_reshape_gate_leave(&r->reshape->gate, &user);
 	return rc;
 }

@@ -4,7 +4,9 @@
  * raid10_reshape.c.
  *
  * Data are moved towards the start of the members, to an offset that is lower by a chunk or more, as mdadm does where there is room: then
- * nothing has to be kept elsewhere. With fewer members, and where there is room behind the data only, they are moved up, from the array's end on. Where there is no room it is refused.
+ * nothing has to be kept elsewhere. With fewer members, and where there is room behind the data only, they are moved up, from the array's end on. Where
+ * there is no room, levels with parity are reshaped in place, with a backup of what is written over: in a file or, with more members, on
+ * those that are new (reshape_backup.c).
  *
  * Why no crash loses data. Nothing is moved before two updates of superblocks: in the first one the new members have a place and no data, so that
  * nobody takes their word for the array's; in the second they have all that the new shape has of them, which is nothing yet. Whoever missed
@@ -18,6 +20,8 @@
 #include "raid/intent.h"
 #include "raid/md_bitmap.h"
 #include "raid/members.h"
+#include "raid/raid5_geometry.h"
+#include "raid/reshape_backup.h"
 #include "raid/reshape_step.h"
 #include "util/bytes.h"
 #include "util/size.h"
@@ -29,6 +33,7 @@ struct move {
 	uint64_t height;  /* sectors that they move at least */
 	int32_t offset;   /* by so many they do; above 0: upwards, beginning with the last */
 	uint64_t sectors; /* that are used of each member then */
+	uint64_t area;    /* in place, with backups of so many sectors; 0: no */
 };
 
 /* Sectors between what stands before the data and them. */
@@ -85,6 +90,32 @@ static int32_t some_of(uint64_t room, uint64_t height)
 	return (int32_t)MAX(height, round_down(MIN(room / 2, (uint64_t)ROOM_MOST), height));
 }
 
+/* mdadm refuses more than half of a member. */
+static bool is_small_enough(const struct raid_geometry *from, uint64_t area)
+{
+	return area < from->member_sectors / 2;
+}
+
+/* Without room for another offset. -EINVAL: it takes a backup file. */
+static int choose_place(const struct raid_geometry *from, const struct raid_geometry *to,
+			bool has_backup, struct move *move)
+{
+	uint64_t area;
+
+	if (to->level < RAID_LEVEL_4 || to->level > RAID_LEVEL_6)
+		return -EOPNOTSUPP;
+	area = raid5_backup_area(from, to);
+	if (!is_small_enough(from, area))
+		area = raid5_backup_step(from, to);
+	if (!is_small_enough(from, area))
+		return -ENOSPC;
+	if (!has_backup && to->disks <= from->disks)
+		return -EINVAL;
+	move->offset = 0;
+	move->area = area;
+	return 0;
+}
+
 /* With fewer members there is no need for all of each: the array ends before. Else the bitmap would have to be another. */
 static int choose_less(const struct raid_array *array, struct move *move, uint64_t above,
 		       struct error *error)
@@ -106,23 +137,28 @@ static int choose_less(const struct raid_array *array, struct move *move, uint64
 
 /* By how much data move, on all members. -ENOSPC with `error` set where there is no room. */
 static int choose_move(const struct raid_array *array, const struct raid_geometry *from,
-		       const struct raid_geometry *to, struct move *move, struct error *error)
+		       const struct raid_geometry *to, bool has_backup, struct move *move,
+		       struct error *error)
 {
+	bool fixed = array->minor_version == MD_VERSION_90;
+	int rc;
+
 	const struct raid_member *low = least_of(array, room_below),
 				 *high = least_of(array, room_above);
 	uint64_t below = low ? room_below(low) : 0, above = high ? room_above(high) : 0;
 	char needs[SIZE_TEXT], has[2][SIZE_TEXT];
 
-	if (array->metadata == &raid_metadata_dm || array->minor_version == MD_VERSION_90)
-		return error_set(
-			error, -EOPNOTSUPP,
-			"%s has superblocks of version %s, expected 1.0 to 1.2: these do not "
-			"say where data move to",
-			array->block.name, array->metadata->name);
+	if (array->metadata == &raid_metadata_dm)
+		return error_set(error, -EOPNOTSUPP,
+				 "%s is a volume of LVM's, which has its shape", array->block.name);
 	move->height = raid_geometry_reshape_height(from, to);
 	move->sectors = from->member_sectors;
-	if (to->disks < from->disks)
+	move->area = 0;
+	if (!fixed && to->disks < from->disks)
 		return choose_less(array, move, above, error);
+	/* These do not say where data move to. */
+	if (fixed)
+		below = above = 0;
 	if (below >= move->height) {
 		move->offset = -some_of(below, move->height);
 		return 0;
@@ -131,6 +167,16 @@ static int choose_move(const struct raid_array *array, const struct raid_geometr
 		move->offset = some_of(above, move->height);
 		return 0;
 	}
+	rc = choose_place(from, to, has_backup, move);
+	if (!rc)
+		return 0;
+	if (fixed && rc != -EINVAL)
+		return error_set(error, rc,
+				 "%s has superblocks of version 0.90, which do not say where data "
+				 "move to, and %s",
+				 array->block.name,
+				 rc == -ENOSPC ? "its members are too small for a backup of rows"
+					       : "level 10 is not reshaped in place, by md either");
 	error_set(error, -ENOSPC,
 		  "%s has %s before its data and %s has %s behind them, expected %s or more%s: "
 		  "where data move to",
@@ -140,10 +186,12 @@ static int choose_move(const struct raid_array *array, const struct raid_geometr
 		  size_format(above << MD_SECTOR_SHIFT, has[1]),
 		  size_format(move->height << MD_SECTOR_SHIFT, needs),
 		  to->disks > from->disks ? " before them" : "");
-	return error_advise(error, "mdadm does it with a --backup-file");
+	if (rc != -EINVAL)
+		return -ENOSPC;
+	return error_advise(error, "--backup-file FILE, on another disk, does it in place");
 }
 
-static bool is_fit(const struct raid_array *array, const struct raid_member *member)
+bool raid_reshape_takes(const struct raid_array *array, const struct raid_member *member)
 {
 	return member->state == RAID_MEMBER_SPARE &&
 	       member->sb.data_size >= array->now.member_sectors;
@@ -156,7 +204,7 @@ static unsigned spares(const struct raid_array *array)
 	list_for_each(at, &array->members) {
 		const struct raid_member *member = list_entry(at, struct raid_member, node);
 
-		count += is_fit(array, member);
+		count += raid_reshape_takes(array, member);
 	}
 	return count;
 }
@@ -226,6 +274,14 @@ static int check_fewer(const struct raid_array *array, const struct raid_geometr
 			    (unsigned long long)size);
 }
 
+/* Of a file, as far as one is wanted. */
+static void grow_needs(const struct raid_grow *grow, const struct move *move, bool backwards)
+{
+	if (grow->backup_bytes)
+		*grow->backup_bytes =
+			move->area ? raid_backup_bytes(backwards ? 1 : 2, move->area) : 0;
+}
+
 int raid_reshape_plan_from(const struct raid_array *array, const struct raid_geometry *from,
 			   const struct raid_grow *grow, struct raid_geometry *g, bool *wanted,
 			   struct error *error)
@@ -247,7 +303,10 @@ int raid_reshape_plan_from(const struct raid_array *array, const struct raid_geo
 		return rc;
 	rc = check_shape(array, from, g, grow->adding, error);
 	if (!rc)
-		rc = choose_move(array, from, g, &move, error);
+		rc = choose_move(array, from, g, grow->backup != NULL || grow->backup_comes, &move,
+				 error);
+	if (!rc)
+		grow_needs(grow, &move, g->disks < from->disks);
 	return rc ? rc : check_fewer(array, from, grow, g, &move, error);
 }
 
@@ -258,16 +317,21 @@ int raid_reshape_plan(const struct raid_array *array, const struct raid_grow *gr
 }
 
 int raid_reshape_plan_after(const struct raid_array *array, const struct raid_geometry *from,
-			    const char *layout, struct raid_geometry *g, bool *wanted,
+			    const struct raid_grow *grow, struct raid_geometry *g, bool *wanted,
 			    struct error *error)
 {
 	struct move move;
 	int rc;
 
 	*g = *from;
-	rc = raid_geometry_layout_parse(g->level, layout, &g->layout, error);
+	rc = raid_geometry_layout_parse(g->level, grow->layout, &g->layout, error);
 	*wanted = !rc && g->layout != from->layout;
-	return rc || !*wanted ? rc : choose_move(array, from, g, &move, error);
+	if (!rc && *wanted)
+		rc = choose_move(array, from, g, grow->backup != NULL || grow->backup_comes, &move,
+				 error);
+	if (!rc && *wanted)
+		grow_needs(grow, &move, false);
+	return rc;
 }
 
 /* As many as the shape that has more. */
@@ -289,7 +353,7 @@ static struct raid_member *next_spare(struct raid_array *array)
 	list_for_each(at, &array->members) {
 		struct raid_member *member = list_entry(at, struct raid_member, node);
 
-		if (is_fit(array, member))
+		if (raid_reshape_takes(array, member))
 			return member;
 	}
 	return NULL;
@@ -304,7 +368,7 @@ int raid_reshape_prepare(struct raid_array *array, unsigned count, struct error 
 
 		if (!count)
 			return 0;
-		if (!is_fit(array, member))
+		if (!raid_reshape_takes(array, member))
 			continue;
 		count--;
 		raid_member_hold(member);
@@ -422,7 +486,7 @@ static int enter(struct raid_array *array, const struct raid_geometry *g, const 
 	array->before = old;
 	array->now = *g;
 	array->now.member_sectors = old.member_sectors;
-	array->backwards = move->offset > 0;
+	array->backwards = move->offset > 0 || (!move->offset && g->disks < old.disks);
 	array->reshape_position = array->reshape_checkpoint = array->reshape_flushed =
 		raid_reshape_start(array);
 	array->reshaping = true;
@@ -434,11 +498,34 @@ static int enter(struct raid_array *array, const struct raid_geometry *g, const 
 	return rc;
 }
 
-int raid_reshape_begin(struct raid_array *array, const struct raid_geometry *g, struct error *error)
+/* A backup of the first part before any superblock speaks of the reshape: whoever goes on with it finds one. Downwards it is the last part that
+ * needs one. */
+static int keep_first(struct raid_array *array, bool backwards, struct error *error)
+{
+	uint64_t sectors = MIN(array->backup->area, array->sectors);
+	CLEANUP_FREE uint8_t *bytes = NULL;
+	struct iovec iov = { .iov_len = sectors << MD_SECTOR_SHIFT };
+	int rc;
+
+	if (backwards)
+		return 0;
+	if (posix_memalign((void **)&bytes, 4096, iov.iov_len))
+		return error_set(error, -ENOMEM, "%s: no memory", array->block.name);
+	iov.iov_base = bytes;
+	rc = array->level->readv(array, 0, iov.iov_len, &iov, 1);
+	if (!rc)
+		rc = raid_backup_save(array->backup, 0, sectors, bytes);
+	return rc ? error_set(error, rc, "%s: no backup of its first %llu sectors can be made: %s",
+			      array->block.name, (unsigned long long)sectors, error_name(rc))
+		  : 0;
+}
+
+int raid_reshape_begin(struct raid_array *array, const struct raid_geometry *g,
+		       struct block *backup, struct error *error)
 {
 	const uint32_t disks = array->now.disks;
 	struct move move;
-	int rc = choose_move(array, &array->now, g, &move, error);
+	int rc = choose_move(array, &array->now, g, backup != NULL, &move, error);
 
 	if (!rc)
 		rc = raid_reshape_prepare(array, empty_places(array) + MAX(g->disks, disks) - disks,
@@ -463,9 +550,17 @@ int raid_reshape_begin(struct raid_array *array, const struct raid_geometry *g, 
 				 "%s: superblocks cannot be written: %s; it is cut to its new "
 				 "size, and has all members still",
 				 array->block.name, error_name(rc));
-	rc = enter(array, g, &move, error);
-	if (rc)
+	if (move.area)
+		rc = raid_backup_create(array, backup, g->disks - disks, move.area,
+					g->disks < disks, error);
+	if (!rc && move.area)
+		rc = keep_first(array, g->disks < disks, error);
+	if (!rc)
+		rc = enter(array, g, &move, error);
+	if (rc) {
+		raid_backup_free(array);
 		return rc;
+	}
 	fill_empty_places(array);
 	rc = take_spares(array);
 	if (!rc)

@@ -10,6 +10,7 @@
 #include "raid/intent.h"
 #include "raid/mirror.h"
 #include "raid/rebuild.h"
+#include "raid/reshape_backup.h"
 #include "util/bytes.h"
 
 const struct raid_level_ops *raid_level_ops_find(int level)
@@ -145,6 +146,7 @@ void raid_array_destroy(struct raid_array *array)
 {
 	if (array->level->stop)
 		array->level->stop(array);
+	raid_backup_free(array);
 	list_for_each_safe(at, &array->members)
 		raid_member_free(list_entry(at, struct raid_member, node));
 	mirror_free_transfers(array);
@@ -193,6 +195,9 @@ int raid_stop(struct raid_array *array, struct error *error)
 	raid_daemon_stop(array);
 	if (!array->block.read_only) {
 		rc = raid_super_settle(array);
+		/* mdadm goes on with nothing else; if that cannot be had it takes --invalid-backup. */
+		if (!rc && array->backup)
+			array->level->keep_ahead(array);
 		if (!rc && array->intent)
 			rc = raid_intent_clear(array->intent, true);
 		if (!rc)

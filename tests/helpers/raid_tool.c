@@ -4,11 +4,11 @@
  *
  *	raid_tool create NAME [-l LEVEL] [-L LAYOUT] [-k CHUNK] [-z SIZE] [-m 1.0|1.1|1.2] [-b CHUNK|-B] [-c]
  *		[-C ppl] [-j DEVICE] [-s DEVICE]... DEVICE|missing... [-- STEP...]
- *	raid_tool assemble [-r] [-n] DEVICE... [-- STEP...]
+ *	raid_tool assemble [-r] [-n] [-b FILE] DEVICE... [-- STEP...]
  *	raid_tool components [-r] LEVEL LAYOUT CHUNK SIZE META-SIZE [rebuild=]DATA:BYTE:META:BYTE|missing...
  *		[-- STEP...]
  *
- * -b: a bitmap (0: the usual chunk), -B: none. -C ppl, -j: a log, a write journal. -c: assume clean. -r: read-only. -n: no resync or recovery by itself. Steps, in order:
+ * -b: a bitmap (0: the usual chunk), -B: none. -C ppl, -j: a log, a write journal. -c: assume clean. -r: read-only. -n: no resync or recovery by itself; -b: a backup file. Steps, in order:
  *
  *	cat			the whole array to standard output
  *	fill FILE		the whole array from a file, as long as that goes
@@ -17,6 +17,7 @@
  *	bitmap CHUNK|none
  *	flush, fail DEVICE, remove DEVICE, add DEVICE, replace DEVICE DEVICE, wait, check, status, freeze, thaw
  *	devices NUMBER, fewer NUMBER, chunk BYTES, layout NAME, level6 LAYOUT	of the shape to go to
+ *	backup FILE		of the next reshape, in place
  *	more NUMBER ADDING	of level 0; so many are added next, and then it is devices NUMBER
  *	rate BYTES		limit of a rebuild; sleep MILLISECONDS
  *	until PERCENT		of a rebuild
@@ -45,6 +46,7 @@ struct tool {
 	struct block *blocks[DEVICES_MAX];
 	unsigned count;
 	struct raid_array *array;
+	struct block *backup; /* one of the blocks, or NULL */
 	struct error error;
 };
 
@@ -256,9 +258,14 @@ static int step(struct tool *tool, const char *what)
 		return raid_grow(tool->array, &grow, error);
 	}
 	if (!strcmp(what, "layout"))
-		return raid_grow(tool->array, &(struct raid_grow){ .layout = take(tool) }, error);
+		return raid_grow(tool->array,
+				 &(struct raid_grow){ .layout = take(tool),
+						      .backup = tool->backup },
+				 error);
+	if (!strcmp(what, "backup"))
+		return tool->backup = open_device(tool, take(tool), false), 0;
 	if (!strcmp(what, "devices") || !strcmp(what, "fewer") || !strcmp(what, "chunk")) {
-		struct raid_grow grow = { .array_size = *what == 'f' };
+		struct raid_grow grow = { .array_size = *what == 'f', .backup = tool->backup };
 
 		number = take_number(tool);
 		grow.devices = *what != 'c' ? (unsigned)number : 0;
@@ -361,17 +368,26 @@ static int create(struct tool *tool)
 static int assemble(struct tool *tool)
 {
 	struct raid_assemble_options options = { .log = &tool->log };
-	const char *word;
+	const char *word, *backup = NULL;
+	unsigned count;
 
 	while ((word = take(tool)) && strcmp(word, "--") != 0) {
 		if (!strcmp(word, "-r"))
 			options.read_only = true;
 		else if (!strcmp(word, "-n"))
 			options.no_resync = true;
+		else if (!strcmp(word, "-b"))
+			backup = take(tool);
 		else
 			open_device(tool, word, options.read_only);
 	}
-	return raid_assemble(&tool->array, tool->blocks, tool->count, &options, &tool->error);
+	count = tool->count;
+	if (backup) {
+		options.backup_count = 1;
+		options.backups = &tool->blocks[count];
+		open_device(tool, backup, options.read_only);
+	}
+	return raid_assemble(&tool->array, tool->blocks, count, &options, &tool->error);
 }
 
 /* What of a file a word names; cuts it at its last colon. */

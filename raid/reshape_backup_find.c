@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The backup of a reshape in place at assembly: where it is, what of it is needed, and reading it; see reshape_backup.h. */
+#include "raid/reshape_backup.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "block/iov.h"
+#include "raid/raid5_geometry.h"
+#include "raid/reshape_step.h"
+#include "util/bytes.h"
+
+/* How long before the array was last written, and after it, a backup may have been made, as with mdadm. */
+#define OLDER_MOST 7200u
+#define NEWER_MOST 600u
+
+#define PIECE_BYTES (256u << 10)
+
+static int read_header(struct block *block, uint64_t at, struct md_backup *found, bool *empty,
+		       struct error *error)
+{
+	uint8_t *page = NULL;
+	int rc;
+
+	*empty = false;
+	if (!range_within(at, MD_BACKUP_HEADER_BYTES, block->size))
+		return error_set(error, -ENOENT, "%s: it is too short for a backup", block->name);
+	if (posix_memalign((void **)&page, MD_BACKUP_HEADER_BYTES, MD_BACKUP_HEADER_BYTES))
+		return error_set(error, -ENOMEM, "%s: no memory", block->name);
+	rc = block_read(block, at, page, MD_BACKUP_HEADER_BYTES);
+	if (rc)
+		error_set(error, rc, "%s: its backup cannot be read: %s", block->name,
+			  error_name(rc));
+	else {
+		*empty = bytes_all_zero(page, MD_BACKUP_BYTES);
+		rc = md_backup_decode(page, found, error);
+		if (rc == -ENOENT)
+			error_set(error, rc,
+				  "%s: no header of a backup at byte %llu, expected that of mdadm "
+				  "or tenon",
+				  block->name, (unsigned long long)at);
+		else if (rc)
+			error_prefix(error, "%s: header of a backup", block->name);
+	}
+	free(page);
+	return rc;
+}
+
+static bool is_same(const struct md_backup *a, const struct md_backup *b)
+{
+	return a->data == b->data && a->time == b->time && a->two == b->two &&
+	       !memcmp(a->uuid, b->uuid, sizeof(a->uuid)) &&
+	       !memcmp(a->piece, b->piece, sizeof(a->piece));
+}
+
+/* What of it the array lacks, from the position on: one piece after the other. */
+static void choose_held(struct raid_backup *backup)
+{
+	const struct raid_array *array = backup->array;
+	const struct md_backup_piece *pieces = backup->said.piece;
+	uint64_t position = array->reshape_position;
+	unsigned first = array->backwards ? pieces[1].start > pieces[0].start
+					  : pieces[1].start < pieces[0].start;
+
+	backup->held_count = 0;
+	for (unsigned k = 0; k < 2; k++) {
+		unsigned i = first ^ k;
+		uint64_t start = pieces[i].start, end = start + pieces[i].count;
+		uint64_t at = backup->said.data + (i ? backup->said.second : 0);
+		struct raid_backup_held *held = &backup->held[backup->held_count];
+
+		if (!pieces[i].count || start > position || end < position ||
+		    position == (array->backwards ? start : end))
+			continue;
+		*held = array->backwards
+				? (struct raid_backup_held){ start, position, at }
+				: (struct raid_backup_held){ position, end,
+							     at + position - start };
+		held->byte <<= MD_SECTOR_SHIFT;
+		position = array->backwards ? start : end;
+		backup->held_count++;
+	}
+}
+
+static int check_time(const struct raid_array *array, const struct raid_backup *backup,
+		      struct error *error)
+{
+	uint64_t time = backup->said.time;
+	char made[RAID_TIME_TEXT], written[RAID_TIME_TEXT];
+
+	if (array->utime <= time + OLDER_MOST && array->utime + NEWER_MOST >= time)
+		return 0;
+	return error_set(error, -ESTALE,
+			 "%s: it is of %s, and %s was last written %s: expected about the same "
+			 "time. It is another reshape's, or an old copy",
+			 backup->places[0].block->name, raid_time_format(time, made),
+			 array->block.name, raid_time_format(array->utime, written));
+}
+
+/* One that does not begin where the array is: nobody makes it so. */
+static int check_pieces(const struct raid_array *array, const struct raid_backup *backup,
+			struct error *error)
+{
+	for (unsigned i = 0; array->level->needs_backup(array) && i < 2; i++) {
+		const struct md_backup_piece *piece = &backup->said.piece[i];
+		uint64_t position = array->reshape_position;
+
+		if (backup->held_count || !piece->count ||
+		    (array->backwards ? piece->start >= position
+				      : piece->start + piece->count <= position))
+			continue;
+		return error_set(error, -EINVAL,
+				 "%s: its backup is of sectors %llu to %llu, and the reshape of %s "
+				 "is at %llu: it is not of this reshape",
+				 backup->places[0].block->name, (unsigned long long)piece->start,
+				 (unsigned long long)(piece->start + piece->count),
+				 array->block.name, (unsigned long long)position);
+	}
+	return 0;
+}
+
+static int check_held(const struct raid_array *array, const struct raid_backup *backup,
+		      struct error *error)
+{
+	const struct raid_geometry *old = &array->before;
+	uint64_t end = raid_geometry_array_sectors(old->level, old->layout, old->chunk_sectors,
+						   old->disks, old->member_sectors);
+
+	for (unsigned i = 0; i < backup->held_count; i++) {
+		const struct raid_backup_held *held = &backup->held[i];
+		const struct block *block = backup->places[0].block;
+
+		if (held->to > end)
+			return error_set(error, -EINVAL,
+					 "%s: its backup ends at sector %llu of %s, expected at "
+					 "most %llu",
+					 block->name, (unsigned long long)held->to,
+					 array->block.name, (unsigned long long)end);
+		if (!range_within(held->byte, (held->to - held->from) << MD_SECTOR_SHIFT,
+				  block->size))
+			return error_set(error, -EINVAL,
+					 "%s has %llu bytes, and its backup is at byte %llu and "
+					 "has %llu: it was made shorter",
+					 block->name, (unsigned long long)block->size,
+					 (unsigned long long)held->byte,
+					 (unsigned long long)(held->to - held->from)
+						 << MD_SECTOR_SHIFT);
+	}
+	return backup->held_count ? check_time(array, backup, error)
+				  : check_pieces(array, backup, error);
+}
+
+/* Takes it over where it is the array's and good. -ENOENT: it is not. */
+static int take(struct raid_array *array, struct raid_backup *backup, const struct md_backup *found,
+		struct error *error)
+{
+	int rc;
+
+	if (memcmp(found->uuid, backup->said.uuid, sizeof(found->uuid)) != 0)
+		rc = error_set(error, -ENOENT, "%s: it is the backup of another array",
+			       backup->places[0].block->name);
+	else {
+		backup->said = *found;
+		choose_held(backup);
+		rc = check_held(array, backup, error);
+	}
+	if (!rc)
+		array->backup = backup;
+	else
+		raid_backup_drop(backup);
+	return rc;
+}
+
+/* How large areas can be in a file that is there: whole steps. */
+static int measure_file(struct raid_backup *backup, const struct block *file, struct error *error)
+{
+	const struct raid_array *array = backup->array;
+	uint64_t step = raid5_backup_step(&array->before, &array->now);
+	uint64_t room = (file->size - MIN(file->size, (uint64_t)MD_BACKUP_HEADER_BYTES)) >>
+			MD_SECTOR_SHIFT;
+
+	if (room < step)
+		return error_set(error, -ENOSPC,
+				 "%s has %llu bytes, expected %llu for the backup of %s",
+				 file->name, (unsigned long long)file->size,
+				 (unsigned long long)raid_backup_bytes(1, step), array->block.name);
+	backup->areas = !array->backwards && room >= 2 * step ? 2 : 1;
+	backup->area = MIN(room / backup->areas / step * step,
+			   raid5_backup_area(&array->before, &array->now));
+	return 0;
+}
+
+static int try_file(struct raid_array *array, struct block *file, bool look, struct error *error)
+{
+	struct raid_backup *backup = raid_backup_make(array, 1, 0);
+	struct md_backup found;
+	uint64_t area;
+	bool empty = false;
+	int rc;
+
+	if (!backup)
+		return error_set(error, -ENOMEM, "%s: no memory", array->block.name);
+	raid_backup_add_place(backup, file, MD_BACKUP_HEADER_BYTES, 0);
+	rc = measure_file(backup, file, error);
+	if (!rc)
+		rc = read_header(file, 0, &found, &empty, error);
+	if (!rc)
+		return take(array, backup, &found, error);
+	area = backup->area;
+	raid_backup_drop(backup);
+	/* A new one will do for what comes. */
+	if (rc == -ENOENT && empty && !look && !array->level->needs_backup(array))
+		return raid_backup_create(array, file, 0, area, array->backwards, error);
+	return rc;
+}
+
+/* The header behind it tells where the other one is, which must be the same. */
+static int try_member(struct raid_array *array, const struct raid_member *member,
+		      struct error *error)
+{
+	uint64_t again = raid_backup_place_on(member, 0);
+	struct raid_backup *backup;
+	struct md_backup found, first;
+	bool empty;
+	int rc = read_header(member->block, again, &found, &empty, error);
+
+	if (rc)
+		return rc;
+	if (found.data << MD_SECTOR_SHIFT < MD_BACKUP_HEADER_BYTES ||
+	    found.data << MD_SECTOR_SHIFT >= again)
+		return error_set(error, -EINVAL, "%s: its backup is at sector %llu",
+				 member->block->name, (unsigned long long)found.data);
+	rc = read_header(member->block, (found.data << MD_SECTOR_SHIFT) - MD_BACKUP_HEADER_BYTES,
+			 &first, &empty, error);
+	if (!rc && !is_same(&found, &first))
+		rc = error_set(error, -EINVAL, "%s: the two headers of its backup differ",
+			       member->block->name);
+	if (rc)
+		return rc;
+	backup = raid_backup_make(array, array->now.disks, (again >> MD_SECTOR_SHIFT) - found.data);
+	if (!backup)
+		return error_set(error, -ENOMEM, "%s: no memory", array->block.name);
+	raid_backup_add_place(backup, member->block, found.data << MD_SECTOR_SHIFT, again);
+	return take(array, backup, &found, error);
+}
+
+/* The others are written to as well from now on. */
+static void add_other_members(struct raid_array *array)
+{
+	struct raid_backup *backup = array->backup;
+
+	for (uint32_t i = array->before.disks; i < array->now.disks; i++) {
+		const struct raid_member *member = array->places[i].member;
+		uint64_t data;
+
+		if (!member || member->block == backup->places[0].block)
+			continue;
+		data = raid_backup_place_on(member, backup->area);
+		raid_backup_add_place(backup, member->block, data, data + (backup->area << MD_SECTOR_SHIFT));
+	}
+}
+
+static int try_members(struct raid_array *array, struct error *error)
+{
+	int rc = -ENOENT;
+
+	for (uint32_t i = array->before.disks; rc && i < array->now.disks; i++) {
+		if (array->places[i].member)
+			rc = try_member(array, array->places[i].member, error);
+	}
+	if (!rc)
+		add_other_members(array);
+	return rc;
+}
+
+static int say_needed(const struct raid_array *array, const struct error *why, struct error *error)
+{
+	error_set(error, why->code ? why->code : -ENODEV,
+		  "%s: its reshape is at sector %llu, where data are moved over what has not been "
+		  "moved: that takes the backup file of who began it%s%s",
+		  array->block.name, (unsigned long long)array->reshape_position,
+		  why->code ? "; " : "", why->text);
+	return error_advise(error, "name it with --backup-file (`tenon raid rebuild`, `tenon "
+				   "serve`)");
+}
+
+int raid_backup_load(struct raid_array *array, struct block *const *files, unsigned count,
+		     bool look, struct error *error)
+{
+	struct error why = { 0 };
+	int rc = -ENOENT;
+
+	if (!array->reshaping || !array->level->needs_backup || raid_reshape_room(array) > 0)
+		return 0;
+	for (unsigned i = 0; rc && i < count; i++)
+		rc = try_file(array, files[i], look, &why);
+	if (rc == -ENOENT && array->level->needs_backup(array)) {
+		struct error of_members = { 0 };
+
+		rc = try_members(array, &of_members);
+		if (!why.code && rc != -ENOENT)
+			why = of_members;
+	}
+	if (!rc || !array->level->needs_backup(array))
+		return 0;
+	if (why.code == -ENOENT)
+		why.code = -ENODEV;
+	return say_needed(array, &why, error), why.code ? why.code : -ENODEV;
+}
+
+/* ---- Using what was found ---- */
+
+int raid_backup_read(struct raid_backup *backup, const struct raid_backup_held *held,
+		     uint64_t offset, void *bytes, uint64_t length)
+{
+	return block_read(backup->places[0].block,
+			  held->byte + offset - (held->from << MD_SECTOR_SHIFT), bytes, length);
+}
+
+static int lay_over(struct raid_backup *backup, const struct raid_backup_held *held,
+		    uint64_t offset, uint64_t length, struct iov_range at)
+{
+	uint64_t from = MAX(offset, held->from << MD_SECTOR_SHIFT);
+	uint64_t to = MIN(offset + length, held->to << MD_SECTOR_SHIFT);
+	CLEANUP_FREE uint8_t *bytes = NULL;
+	int rc = 0;
+
+	if (from >= to)
+		return 0;
+	if (posix_memalign((void **)&bytes, 4096, PIECE_BYTES))
+		return -ENOMEM;
+	iov_advance(&at, from - offset);
+	while (!rc && from < to) {
+		uint64_t part = MIN(to - from, (uint64_t)PIECE_BYTES);
+
+		rc = raid_backup_read(backup, held, from, bytes, part);
+		if (!rc)
+			iov_copy_in(&at, bytes, part);
+		from += part;
+	}
+	return rc;
+}
+
+int raid_backup_lay_over(struct raid_backup *backup, uint64_t offset, uint64_t length,
+			 const struct iovec *iov, unsigned count)
+{
+	int rc = 0;
+
+	for (unsigned i = 0; !rc && i < backup->held_count; i++)
+		rc = lay_over(backup, &backup->held[i], offset, length, iov_range_of(iov, count));
+	return rc;
+}

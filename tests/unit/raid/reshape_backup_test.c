@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Reshapes in place, with a backup of what is written over: in a file, or on members that are new. Whenever the power goes, on members and file, nothing
+ * is lost; what is not the backup of this reshape is refused. Virtual time.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "raid/array.h"
+#include "raid/md_backup.h"
+#include "raid/reshape_backup.h"
+#include "raid_rig.h"
+#include "reshape_scene.h"
+#include "util/bytes.h"
+
+/* No room before the data, nor behind them. */
+#define FULL(l, c) { .level = l, .chunk = c, .metadata = RAID_METADATA_1_0 }
+
+static const struct reshape_kind kinds[] = {
+	{ FULL(5, 65536), 4, { .chunk = 16384, .layout = "right-asymmetric" }, .in_place = true },
+	{ FULL(5, 65536), 3, { .devices = 5, .chunk = 32768 } },
+	{ FULL(5, 65536), 3, { .level = "6", .layout = "left-symmetric" }, .in_place = true },
+	{ { .level = 5, .chunk = 65536 }, 4, { .chunk = 131072 }, .in_place = true, .md90 = true },
+	{ { .level = 5, .chunk = 65536 },
+	  4,
+	  { .devices = 3, .array_size = 1 },
+	  .in_place = true,
+	  .md90 = true },
+	/* These with TORTURE only. */
+	{ FULL(5, 65536), 4, { .chunk = 131072 }, .in_place = true },
+	{ FULL(6, 32768), 5, { .layout = "ddf-N-continue" }, .in_place = true },
+	{ FULL(4, 65536), 3, { .chunk = 32768 }, .in_place = true },
+	{ FULL(5, 65536), 3, { .devices = 4 }, .in_place = true },
+	{ FULL(6, 65536), 4, { .devices = 5 } },
+	{ { .level = 5, .chunk = 65536 }, 3, { .devices = 4 }, .md90 = true },
+	{ { .level = 6, .chunk = 32768 },
+	  5,
+	  { .devices = 6, .chunk = 65536 },
+	  .in_place = true,
+	  .md90 = true },
+};
+
+#define FEW 5u
+
+static void test_power(void)
+{
+	unsigned count = getenv("TORTURE") ? ARRAY_SIZE(kinds) : FEW;
+
+	for (unsigned i = 0; i < count; i++)
+		reshape_play(&kinds[i], i);
+}
+
+/* ---- One that is held in the middle ---- */
+
+#define BACKUP (4u << 20)
+
+struct held {
+	struct block *backup, *faulty; /* the latter above the former */
+};
+
+static void make_backup_file(struct held *held)
+{
+	CU_ASSERT_EQUAL_FATAL(block_create_memory(&held->backup, "backup", BACKUP, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(block_create_fault(&held->faulty, "backup", held->backup, 9, NULL), 0);
+}
+
+static void drop_backup_file(struct held *held)
+{
+	block_unref(held->faulty);
+	block_unref(held->backup);
+}
+
+/* Three members without room; `grow`, which does not end by itself. */
+static int begin(struct raid_rig *rig, struct held *held, const struct raid_grow *grow)
+{
+	struct raid_grow with = *grow;
+
+	rig_create(rig, 3,
+		   &(struct raid_create_options){ .name = "x",
+						  .level = 5,
+						  .chunk = 65536,
+						  .metadata = RAID_METADATA_1_0 });
+	rig_wait(rig);
+	rig_write(rig, 0, rig_array_size(rig), 1);
+	raid_rebuild_set_rate(rig->array, 1 << 20);
+	with.backup = held->faulty;
+	return raid_grow(rig->array, &with, &rig->error);
+}
+
+/* Until something has been moved; then it stands. */
+static void hold(struct raid_rig *rig)
+{
+	while (!raid_reshape_moved(rig->array))
+		fiber_sleep(1000000);
+	raid_rebuild_freeze(rig->array, true);
+	while (!rig->array->rebuild.idle)
+		fiber_sleep(1000000);
+}
+
+/* What is on the disks now, as if the power went. */
+static int crash(struct raid_rig *rig, struct held *held)
+{
+	static uint8_t bytes[RIG_SIZE];
+	struct block *copies[4] = { 0 };
+	const struct raid_assemble_options options = { .backups = &copies[3], .backup_count = 1 };
+	int rc;
+
+	for (unsigned i = 0; i < 4; i++) {
+		struct block *from = i < 3 ? rig->memory[i] : held->backup;
+
+		CU_ASSERT_EQUAL(block_create_memory(&copies[i], from->name, from->size, NULL), 0);
+		CU_ASSERT_EQUAL(block_read(from, 0, bytes, from->size), 0);
+		CU_ASSERT_EQUAL(block_write(copies[i], 0, bytes, from->size, 0), 0);
+	}
+	rig_stop(rig);
+	rig->error = (struct error){ 0 };
+	rc = raid_assemble(&rig->array, copies, 3, &options, &rig->error);
+	if (rc)
+		rig->array = NULL;
+	for (unsigned i = 0; i < 4; i++)
+		block_unref(copies[i]);
+	return rc;
+}
+
+static struct md_backup header_of(struct held *held)
+{
+	struct md_backup found = { 0 };
+	uint8_t page[MD_BACKUP_BYTES];
+
+	CU_ASSERT_EQUAL(block_read(held->backup, 0, page, sizeof(page)), 0);
+	CU_ASSERT_EQUAL(md_backup_decode(page, &found, NULL), 0);
+	return found;
+}
+
+/* Who finds it where it stands has a backup of the next part, as mdadm needs it; unless that was written to. */
+static void is_held_ahead(struct raid_rig *rig)
+{
+	struct held held;
+	struct md_backup found;
+	uint64_t position, size;
+
+	make_backup_file(&held);
+	CU_ASSERT_EQUAL_FATAL(begin(rig, &held, &(struct raid_grow){ .chunk = 32768 }), 0);
+	found = header_of(&held);
+	CU_ASSERT(found.piece[0].start == 0 && found.piece[0].count);
+	hold(rig);
+	size = rig_array_size(rig);
+	position = rig->array->reshape_position << MD_SECTOR_SHIFT;
+	found = header_of(&held);
+	CU_ASSERT(found.piece[0].count ? found.piece[0].start == position >> MD_SECTOR_SHIFT
+				       : found.piece[1].start == position >> MD_SECTOR_SHIFT);
+	CU_ASSERT(found.piece[0].count || found.piece[1].count);
+	rig_write(rig, position - 8192, 65536, 2);
+	found = header_of(&held);
+	CU_ASSERT(!found.piece[0].count && !found.piece[1].count);
+	CU_ASSERT_EQUAL_FATAL(crash(rig, &held), 0);
+	CU_ASSERT(rig_holds(rig, 0, position - 8192, 1));
+	CU_ASSERT(rig_holds(rig, position - 8192, 65536, 2));
+	rig_wait(rig);
+	CU_ASSERT(rig_holds(rig, position - 8192, 65536, 2));
+	CU_ASSERT(rig_holds(rig, position + 57344, size - position - 57344, 1));
+	CU_ASSERT_FALSE(rig->array->reshaping);
+	rig_stop(rig);
+	drop_backup_file(&held);
+}
+
+/* Stopped and started again, read only too; the file is given back at the end, and is no backup any more. */
+static void goes_on(struct raid_rig *rig)
+{
+	struct held held;
+	struct raid_assemble_options options = { .backup_count = 1, .read_only = true };
+	uint8_t page[MD_BACKUP_BYTES];
+	uint64_t size;
+
+	make_backup_file(&held);
+	CU_ASSERT_EQUAL_FATAL(begin(rig, &held, &(struct raid_grow){ .layout = "parity-first" }),
+			      0);
+	hold(rig);
+	size = rig_array_size(rig);
+	rig_write(rig, size / 2, size / 2, 2);
+	rig_stop(rig);
+	CU_ASSERT(header_of(&held).piece[0].count || header_of(&held).piece[1].count);
+	options.backups = &held.faulty;
+	rig_assemble(rig, 3, &options);
+	CU_ASSERT(rig_holds(rig, 0, size / 2, 1));
+	CU_ASSERT(rig_holds(rig, size / 2, size / 2, 2));
+	rig_stop(rig);
+	options.read_only = false;
+	rig_assemble(rig, 3, &options);
+	rig_wait(rig);
+	CU_ASSERT_FALSE(rig->array->reshaping);
+	CU_ASSERT(rig_holds(rig, 0, size / 2, 1));
+	CU_ASSERT(rig_holds(rig, size / 2, size / 2, 2));
+	CU_ASSERT_EQUAL(held.backup->references, 2);
+	CU_ASSERT_EQUAL(block_read(held.backup, 0, page, sizeof(page)), 0);
+	CU_ASSERT(bytes_all_zero(page, sizeof(page)));
+	rig_stop(rig);
+	drop_backup_file(&held);
+}
+
+/* ---- What is refused ---- */
+
+static void put_header(struct held *held, const struct md_backup *header, unsigned damaged)
+{
+	uint8_t page[MD_BACKUP_BYTES];
+
+	md_backup_encode(header, page);
+	if (damaged)
+		page[damaged] ^= 1;
+	CU_ASSERT_EQUAL(block_write(held->backup, 0, page, sizeof(page), 0), 0);
+}
+
+static void cannot(struct raid_rig *rig, struct held *held, int expected, const char *word)
+{
+	const struct raid_assemble_options options = { .backups = &held->faulty,
+						       .backup_count = held->faulty ? 1 : 0 };
+	struct raid_array *array = NULL;
+	struct error error = { 0 };
+	uint64_t writes = rig_writes(rig, 0);
+
+	CU_ASSERT_EQUAL(raid_assemble(&array, rig->disk, 3, &options, &error), expected);
+	if (array)
+		raid_stop(array, NULL);
+	CU_ASSERT(strstr(error.text, word) != NULL);
+	CU_ASSERT(strstr(error.text, word) || !printf("%s: %s\n", word, error.text));
+	CU_ASSERT_EQUAL(rig_writes(rig, 0), writes);
+}
+
+static void refuses_others(struct raid_rig *rig)
+{
+	struct held held, none = { 0 };
+	struct md_backup good, other;
+
+	make_backup_file(&held);
+	CU_ASSERT_EQUAL_FATAL(begin(rig, &held, &(struct raid_grow){ .chunk = 32768 }), 0);
+	hold(rig);
+	rig_stop(rig);
+	good = header_of(&held);
+	cannot(rig, &none, -ENODEV, "takes the backup file");
+	other = good;
+	other.uuid[3] ^= 1;
+	put_header(&held, &other, 0);
+	cannot(rig, &held, -ENODEV, "another array");
+	put_header(&held, &good, 65);
+	cannot(rig, &held, -EINVAL, "checksum");
+	put_header(&held, &good, 1);
+	cannot(rig, &held, -ENODEV, "no header of a backup");
+	other = good;
+	other.time -= 9000;
+	put_header(&held, &other, 0);
+	cannot(rig, &held, -ESTALE, "last written");
+	for (unsigned i = 0; i < 2; i++) {
+		unsigned in = good.piece[1].count ? 1 : 0;
+
+		other = good;
+		other.piece[in].start += i ? 1 : 4096;
+		put_header(&held, &other, 0);
+		cannot(rig, &held, -EINVAL, "not of this reshape");
+		other = good;
+		other.piece[in].count += i ? 1 : 1 << 20;
+		put_header(&held, &other, 0);
+		cannot(rig, &held, -EINVAL, i ? "expected multiples" : "its backup ends");
+	}
+	other = good;
+	other.data = other.second = 8000;
+	put_header(&held, &other, 0);
+	cannot(rig, &held, -EINVAL, "made shorter");
+	put_header(&held, &good, 0);
+	rig_assemble(rig, 3,
+		     &(struct raid_assemble_options){ .backups = &held.faulty, .backup_count = 1 });
+	rig_wait(rig);
+	CU_ASSERT(rig_holds(rig, 0, rig_array_size(rig), 1));
+	rig_stop(rig);
+	drop_backup_file(&held);
+}
+
+static void does_not_begin(struct raid_rig *rig)
+{
+	struct block *small;
+	struct held held;
+	uint64_t bytes = 0;
+	struct raid_grow grow = { .chunk = 32768 };
+
+	make_backup_file(&held);
+	block_fault_add(held.faulty, &(struct block_fault_rule){ .requests = BLOCK_FAULT_CHANGES,
+								 .error = -EIO });
+	CU_ASSERT_EQUAL(begin(rig, &held, &grow), -EIO);
+	CU_ASSERT_FALSE(rig->array->reshaping);
+	CU_ASSERT_EQUAL(raid_grow(rig->array, &grow, &rig->error), -ENOSPC);
+	CU_ASSERT(strstr(rig->error.advice, "--backup-file") != NULL);
+	grow.backup = rig->disk[1];
+	CU_ASSERT_EQUAL(raid_grow(rig->array, &grow, &rig->error), -EINVAL);
+	CU_ASSERT_EQUAL(block_create_memory(&small, "small", 65536, NULL), 0);
+	grow.backup = small;
+	CU_ASSERT_EQUAL(raid_grow(rig->array, &grow, &rig->error), -ENOSPC);
+	block_unref(small);
+	grow = (struct raid_grow){ .chunk = 32768,
+				   .backup_comes = true,
+				   .only_check = true,
+				   .backup_bytes = &bytes };
+	CU_ASSERT_EQUAL(raid_grow(rig->array, &grow, &rig->error), 0);
+	CU_ASSERT(bytes > 65536 && bytes <= BACKUP);
+	CU_ASSERT_FALSE(rig->array->reshaping);
+	CU_ASSERT(rig_holds(rig, 0, rig_array_size(rig), 1));
+	/* Nobody moves anything without it; once it can be written it goes on. */
+	block_fault_clear(held.faulty);
+	grow = (struct raid_grow){ .chunk = 32768, .backup = held.faulty };
+	raid_rebuild_set_rate(rig->array, 1 << 20);
+	CU_ASSERT_EQUAL(raid_grow(rig->array, &grow, &rig->error), 0);
+	hold(rig);
+	block_fault_add(held.faulty, &(struct block_fault_rule){ .requests = BLOCK_FAULT_CHANGES,
+								 .error = -EIO });
+	raid_rebuild_freeze(rig->array, false);
+	raid_rebuild_set_rate(rig->array, 0);
+	CU_ASSERT_EQUAL(raid_rebuild_wait(rig->array, NULL, NULL, 1000000, &rig->error), -EIO);
+	CU_ASSERT(rig->array->reshaping);
+	CU_ASSERT(rig_holds(rig, 0, rig_array_size(rig), 1));
+	block_fault_clear(held.faulty);
+	raid_sync_resume(rig->array);
+	rig_wait(rig);
+	CU_ASSERT_FALSE(rig->array->reshaping);
+	CU_ASSERT(rig_holds(rig, 0, rig_array_size(rig), 1));
+	rig_stop(rig);
+	drop_backup_file(&held);
+}
+
+static void test_is_held_ahead(void)
+{
+	rig_run(is_held_ahead);
+}
+
+static void test_goes_on(void)
+{
+	rig_run(goes_on);
+}
+
+static void test_refuses_others(void)
+{
+	rig_run(refuses_others);
+}
+
+static void test_does_not_begin(void)
+{
+	rig_run(does_not_begin);
+}
+
+UNIT_MAIN("reshape with a backup", UNIT(test_is_held_ahead), UNIT(test_goes_on),
+	  UNIT(test_refuses_others), UNIT(test_does_not_begin), UNIT(test_power))
