@@ -25,6 +25,7 @@ struct cli_words {
 	char **words;
 	unsigned count;
 	bool degraded; /* of devices: arrays may start without members that they had (--degraded) */
+	const struct cli_words *backups; /* the same: files of --backup-file, or NULL */
 };
 
 /* Adds `word`, which must live as long. The list lives until cli_release(). */

@@ -9,6 +9,7 @@
 #include "block/partition.h"
 #include "block/signature.h"
 #include "rpc/rpc.h"
+#include "tools/backup_file.h"
 #include "tools/consent.h"
 #include "tools/describe.h"
 #include "tools/device_look.h"
@@ -419,7 +420,7 @@ int raid_zero_verb(int argc, char **argv)
 /* ---- Starting ---- */
 
 struct assemble {
-	struct cli_words given;
+	struct cli_words given, backups; /* the latter of --backup-file */
 	char *target;
 	bool force;
 	struct consent consent;
@@ -482,6 +483,7 @@ int raid_assemble_verb(int argc, char **argv)
 	struct assemble assemble = { .force = false };
 	const struct cli_option options[] = {
 		CLI_OPTION_DEVICE(&assemble.given),
+		CLI_OPTION_BACKUP_FILE(&assemble.backups),
 		{ "force", CLI_FLAG, &assemble.force, NULL,
 		  "with the newest data there are; what was written later is lost" },
 		CLI_OPTION_DRY_RUN(&assemble.consent),
@@ -490,8 +492,9 @@ int raid_assemble_verb(int argc, char **argv)
 	struct cli_words operands;
 	int status;
 
-	if (!cli_parse("raid assemble NAME [--degraded | --force]", options, argc, argv, 1, 1,
-		       &operands, &status))
+	assemble.given.backups = &assemble.backups;
+	if (!cli_parse("raid assemble NAME [--degraded | --force] [--backup-file FILE]", options,
+		       argc, argv, 1, 1, &operands, &status))
 		return status;
 	assemble.target = raid_target(operands.words[0]);
 	status = cli_on_fiber(assemble_run, &assemble);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "block/block.h"
+#include "tools/backup_file.h"
 #include "tools/describe.h"
 #include "tools/device_look.h"
 #include "tools/output.h"
@@ -17,21 +18,22 @@
 struct grow_command {
 	struct cli_words given, added;
 	char *target;
-	const char *size, *layout, *journal;
+	const char *size, *layout, *journal, *backup;
 	bool force, dry_run;
 	struct raid_grow grow;
 };
 
 static json_t *grow_params(const struct grow_command *command, bool only_check)
 {
-	return json_pack("{s:o, s:I, s:b, s:I, s:I, s:I, s:s*, s:s*, s:I, s:b}", "name",
+	return json_pack("{s:o, s:I, s:b, s:I, s:I, s:I, s:s*, s:s*, s:I, s:b, s:o*}", "name",
 			 describe_text(command->target), "size", (json_int_t)command->grow.size,
 			 "all", command->grow.size == RAID_GROW_MAX, "devices",
 			 (json_int_t)command->grow.devices, "chunk",
 			 (json_int_t)command->grow.chunk, "array_size",
 			 (json_int_t)command->grow.array_size, "layout", command->layout, "level",
 			 command->grow.level, "adding", (json_int_t)command->grow.adding,
-			 "only_check", only_check);
+			 "only_check", only_check, "backup_file",
+			 command->backup ? describe_text(command->backup) : NULL);
 }
 
 /* Nothing is added to an array that does not grow then. 1: a server did it. */
@@ -124,12 +126,14 @@ static int grow_here(struct grow_command *command, struct error *error)
 	const struct stack_options options = { .write = true };
 	struct cli_words targets = { &command->target, 1 };
 	struct raid_grow check = command->grow;
+	CLEANUP_BLOCK struct block *backup = NULL;
 	struct stack *stack = NULL;
 	struct raid_array *array = NULL;
 	bool later = false;
 	int rc = stack_claim(&stack, &command->given, &targets, &options, error);
 
 	check.only_check = true;
+	check.backup_comes = command->backup != NULL;
 	check.adding = command->added.count;
 	if (!rc)
 		rc = stack_find_running(stack, command->target, &array, error);
@@ -140,6 +144,8 @@ static int grow_here(struct grow_command *command, struct error *error)
 	if (!rc && !later)
 		rc = add_here(command, stack, array, error);
 	command->grow.adding = later ? command->added.count : 0;
+	if (!rc)
+		rc = backup_file_for(array, &command->grow, command->backup, &backup, error);
 	if (!rc)
 		rc = raid_grow(array, &command->grow, error);
 	if (!rc && later)
@@ -164,6 +170,7 @@ static int grow_rehearse(struct grow_command *command, struct error *error)
 	int rc = rehearse_claim(&stack, &command->given, command->target, error);
 
 	check.only_check = true;
+	check.backup_comes = command->backup != NULL;
 	check.adding = command->added.count;
 	if (!rc)
 		rc = stack_find_running(stack, command->target, &array, error);
@@ -188,8 +195,9 @@ static int grow_run(void *arg, struct error *error)
 	rc = grow_here(command, error);
 	if (!rc)
 		cli_note("%s: where that is not over, `tenon raid rebuild` or `tenon serve` moves "
-			 "data and brings what is new in sync",
-			 command->target);
+			 "data and brings what is new in sync%s%s",
+			 command->target, command->backup ? ", with --backup-file " : "",
+			 command->backup ? command->backup : "");
 	return rc;
 }
 
@@ -211,6 +219,9 @@ int raid_grow_verb(int argc, char **argv)
 		  "0 and 4 or 5, 4 and 5, 1 and 5 with two members, 5 and 6: data stay where they "
 		  "are" },
 		{ "add", CLI_LIST, &command.added, "DEVICE", "add a device first (repeatable)" },
+		{ "backup-file", CLI_TEXT, &command.backup, "FILE",
+		  "a new file on another disk, where data have no room to move: keeps what is "
+		  "written over" },
 		{ "add-journal", CLI_TEXT, &command.journal, "DEVICE",
 		  "a write journal, as `raid add --journal`" },
 		{ "force", CLI_FLAG, &command.force, NULL,
@@ -225,11 +236,11 @@ int raid_grow_verb(int argc, char **argv)
 
 	if (!cli_parse("raid grow NAME [--size max|SIZE] [--devices N] [--chunk SIZE] "
 		       "[--layout NAME] [--level L] [--array-size SIZE] [--add DEVICE] "
-		       "[--add-journal DEVICE] [--dry-run]",
+		       "[--backup-file FILE] [--add-journal DEVICE] [--dry-run]",
 		       options, argc, argv, 1, 1, &operands, &status))
 		return status;
 	if (command.journal && (command.size || devices || command.grow.chunk || command.layout ||
-				command.grow.level || command.added.count))
+				command.grow.level || command.added.count || command.backup))
 		return cli_usage_error("--add-journal: it is done by itself");
 	if (command.journal && command.dry_run)
 		return cli_usage_error("--dry-run: `raid add --journal` has it");
@@ -250,6 +261,8 @@ int raid_grow_verb(int argc, char **argv)
 	command.grow.layout = command.layout;
 	command.grow.devices = (unsigned)devices;
 	command.target = raid_target(operands.words[0]);
+	if (command.backup)
+		command.backup = device_resolve(command.backup);
 	status = cli_on_fiber(grow_run, &command);
 	free(command.target);
 	return status;

@@ -7,6 +7,7 @@
 
 #include "block/block.h"
 #include "rpc/rpc.h"
+#include "tools/backup_file.h"
 #include "tools/lv_change.h"
 #include "tools/describe.h"
 #include "tools/owner.h"
@@ -407,9 +408,11 @@ int raid_rebuild_verb(int argc, char **argv)
 {
 	struct rebuild rebuild = { .progress.what = "rebuild" };
 	const struct cli_option options[] = { CLI_OPTION_DRY_RUN(&rebuild.consent),
+					      CLI_OPTION_BACKUP_FILE(&rebuild.backups),
 					      CLI_OPTION_DEVICE(&rebuild.given), CLI_OPTION_END };
 
-	return rebuild_verb(&rebuild, "raid rebuild NAME", options, argc, argv);
+	rebuild.given.backups = &rebuild.backups;
+	return rebuild_verb(&rebuild, "raid rebuild NAME [--backup-file FILE]", options, argc, argv);
 }
 
 int raid_repair_verb(int argc, char **argv)

@@ -13,7 +13,7 @@ struct stack;
 
 /* A rebuild or check that a command runs and waits for. */
 struct rebuild {
-	struct cli_words given;
+	struct cli_words given, backups; /* the latter of --backup-file */
 	char *target;
 	bool check, repair, force;
 

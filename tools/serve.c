@@ -13,11 +13,12 @@
 
 #include "block/block.h"
 #include "fiber/signal.h"
+#include "tools/backup_file.h"
 #include "tools/limits.h"
 #include "tools/runtime.h"
 
 struct serve_arguments {
-	struct cli_words given, targets;
+	struct cli_words given, targets, backups; /* the last of --backup-file */
 	struct serve serve;
 };
 
@@ -300,6 +301,7 @@ int command_serve(int argc, char **argv)
 		  "the serial number that guests see (repeatable)" },
 		{ "limit", CLI_LIST, &serve->limits_given, "VG/LV=iops=N,...",
 		  "also bandwidth=SIZE, burst=TIME: see `tenon lv limit` (repeatable)" },
+		CLI_OPTION_BACKUP_FILE(&arguments.backups),
 		{ "spare-group", CLI_LIST, &serve->spare_groups, "NAME=ARRAY,ARRAY...",
 		  "spares of these arrays go to the one that needs one (repeatable)" },
 		{ "verbose", CLI_FLAG, &verbose, NULL, "say what happens" },
@@ -321,5 +323,6 @@ int command_serve(int argc, char **argv)
 	if (!serve->workers)
 		return cli_usage_error("TENON_WORKERS: expected from 1 to %u", SERVE_WORKERS_MAX);
 	log_to_stderr(&serve->log, verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING);
+	arguments.given.backups = &arguments.backups;
 	return cli_on_fiber(serve_run, &arguments);
 }

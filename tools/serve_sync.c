@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "block/block.h"
+#include "tools/backup_file.h"
 #include "tools/serve_array_call.h"
 
 static int stop_sync(struct array_call *call)
@@ -110,7 +111,9 @@ static unsigned raid_disks(struct raid_array *array)
 
 static int grow_array(struct array_call *call)
 {
-	const struct raid_grow grow = {
+	const char *path = json_string_value(json_object_get(call->params, "backup_file"));
+	CLEANUP_BLOCK struct block *backup = NULL;
+	struct raid_grow grow = {
 		.size = json_is_true(json_object_get(call->params, "all"))
 				? RAID_GROW_MAX
 				: number_of(call, "size"),
@@ -131,7 +134,9 @@ static int grow_array(struct array_call *call)
 		return error_advise(call->error, "stop its server first");
 	}
 	call->adds_later = raid_grow_adds_later(call->array);
-	rc = raid_grow(call->array, &grow, call->error);
+	rc = backup_file_for(call->array, &grow, path, &backup, call->error);
+	if (!rc)
+		rc = raid_grow(call->array, &grow, call->error);
 	call->goes_on = raid_grow_goes_on(call->array);
 	return rc;
 }

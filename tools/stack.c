@@ -9,6 +9,7 @@
 
 #include "block/block.h"
 #include "block/partition.h"
+#include "tools/backup_file.h"
 #include "tools/state.h"
 #include "util/bytes.h"
 #include "util/error.h"
@@ -72,6 +73,8 @@ static int stack_assemble(struct stack *stack, unsigned index, const struct stac
 								     !options->degraded,
 						  .force = options->force,
 						  .journal_comes = options->journal_comes,
+						  .backups = stack->backups,
+						  .backup_count = stack->backup_count,
 						  .log = options->log };
 	struct stack_array *array = &stack->arrays[index];
 	CLEANUP_FREE struct block **blocks = calloc(stack->node_count, sizeof(struct block *));
@@ -187,7 +190,10 @@ int stack_open(struct stack **out, const struct device_list *devices,
 	if (!rc)
 		rc = stack_open_devices(stack, devices, options, error);
 	if (!rc)
+		rc = backup_files_open(stack, options, error);
+	if (!rc)
 		rc = stack_build(stack, options);
+	backup_files_release(stack, false);
 	if (!rc)
 		rc = stack_hide_members(stack);
 	if (!rc)
@@ -206,7 +212,7 @@ static int look(struct stack **out, const struct cli_words *given, bool pvs_only
 		struct error *error)
 {
 	CLEANUP_DEVICES struct device_list devices = { 0 };
-	const struct stack_options options = { .pvs_only = pvs_only };
+	const struct stack_options options = { .pvs_only = pvs_only, .backups = given->backups };
 	int rc = device_list_collect(&devices, given, error);
 
 	return rc ? rc : stack_open(out, &devices, &options, error);
@@ -317,6 +323,7 @@ int stack_claim(struct stack **out, const struct cli_words *given, const struct 
 	struct stack_options chosen = *options;
 
 	chosen.degraded |= given->degraded;
+	chosen.backups = given->backups;
 	for (unsigned attempt = 0; attempt < CLAIM_ATTEMPTS; attempt++) {
 		CLEANUP_DEVICES struct device_list needed = { 0 };
 		struct error trouble = { 0 };
@@ -363,6 +370,7 @@ int stack_close(struct stack *stack, struct error *error)
 		free(node->name);
 		free(node->problem);
 	}
+	backup_files_release(stack, true);
 	for (unsigned i = 0; i < stack->array_count; i++) {
 		free(stack->arrays[i].problem);
 		free(stack->arrays[i].advice);

@@ -55,6 +55,8 @@ struct stack {
 	struct stack_array *arrays;
 	unsigned array_count;
 	struct volume_scan *scan;
+	struct block **backups; /* files of reshapes in place, for those arrays that have one there */
+	unsigned backup_count;
 };
 
 struct stack_options {
@@ -66,6 +68,7 @@ struct stack_options {
 	bool strict;         /* in a look too, arrays start as they would with `write` */
 	bool force;          /* as raid_assemble_options.force */
 	bool journal_comes;  /* the same */
+	const struct cli_words *backups; /* files, or NULL; see backup_file.h */
 	const char *command; /* for the description in volume metadata */
 	struct log *log;
 	struct worker *compute; /* as volume_context.compute */

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Files with the backup of a reshape in place; see backup_file.h. */
+#include "tools/backup_file.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "block/block.h"
+#include "block/overlay.h"
+
+static int open_one(struct block **out, const char *path, const struct stack_options *options,
+		    struct error *error)
+{
+	unsigned flags = options->write  ? BLOCK_OPEN_WRITE | BLOCK_OPEN_LOCK
+			 : options->lock ? BLOCK_OPEN_LOCK
+					 : 0;
+	CLEANUP_BLOCK struct block *file = NULL;
+	int rc = block_open_file(&file, path, flags, 0, error);
+
+	if (rc)
+		return error_prefix(error, "backup file"), rc;
+	if (!options->rehearse) {
+		*out = steal_pointer(&file);
+		return 0;
+	}
+	return block_create_overlay(out, file, error);
+}
+
+int backup_files_open(struct stack *stack, const struct stack_options *options, struct error *error)
+{
+	const struct cli_words *backups = options->backups;
+	bool must = options->write || options->lock;
+	int rc = 0;
+
+	if (!backups || !backups->count)
+		return 0;
+	stack->backups = calloc(backups->count, sizeof(struct block *));
+	if (!stack->backups)
+		return -ENOMEM;
+	for (unsigned i = 0; !rc && i < backups->count; i++) {
+		struct error why = { 0 };
+
+		rc = open_one(&stack->backups[stack->backup_count], backups->words[i], options,
+			      &why);
+		stack->backup_count += !rc;
+		if (rc && must && error)
+			*error = why;
+		rc = must ? rc : 0;
+	}
+	return rc;
+}
+
+void backup_files_release(struct stack *stack, bool all)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < stack->backup_count; i++) {
+		if (all || stack->backups[i]->references == 1)
+			block_unref(stack->backups[i]);
+		else
+			stack->backups[kept++] = stack->backups[i];
+	}
+	stack->backup_count = kept;
+	if (kept)
+		return;
+	free(stack->backups);
+	stack->backups = NULL;
+}
+
+int backup_file_make(struct block **out, const char *path, uint64_t bytes, struct error *error)
+{
+	struct stat found;
+	int rc;
+
+	if (stat(path, &found))
+		return block_open_file(out, path,
+				       BLOCK_OPEN_WRITE | BLOCK_OPEN_LOCK | BLOCK_OPEN_CREATE,
+				       bytes, error);
+	if (!S_ISBLK(found.st_mode)) {
+		error_set(error, -EEXIST, "%s exists, expected a new file for the backup", path);
+		return error_advise(error, "choose another name, or remove it if it is of no use");
+	}
+	rc = block_open_file(out, path, BLOCK_OPEN_WRITE | BLOCK_OPEN_LOCK, 0, error);
+	return rc;
+}
+
+int backup_file_for(struct raid_array *array, struct raid_grow *grow, const char *path,
+		    struct block **block, struct error *error)
+{
+	struct raid_grow check = *grow;
+	uint64_t bytes = 0;
+	int rc;
+
+	*block = NULL;
+	if (!path)
+		return 0;
+	grow->backup_comes = true;
+	if (grow->only_check)
+		return 0;
+	check.backup_comes = check.only_check = true;
+	check.backup_bytes = &bytes;
+	rc = raid_grow(array, &check, error);
+	if (rc || !bytes)
+		return rc;
+	rc = backup_file_make(block, path, bytes, error);
+	grow->backup = *block;
+	return rc;
+}
