@@ -117,7 +117,8 @@ struct raid_array {
 	bool reshaping;
 	bool backwards; /* and above the position are those in the new one, and it goes down */
 	struct raid_geometry before;
-	struct raid_backup *backup; /* of a reshape in place; NULL: none is needed. See reshape_backup.h */
+	struct raid_backup
+		*backup; /* of a reshape in place; NULL: none is needed. See reshape_backup.h */
 	uint64_t reshape_position, reshape_checkpoint, reshape_flushed;
 	const char *
 		next_level; /* that it takes over once data have been moved; NULL: none. See grow.c */

@@ -334,10 +334,9 @@ static int check(const struct raid_array *array, const struct raid_grow *grow,
 	if (!rc && grow->level) {
 		rc = raid_takeover_plan(array, grow, &plan->level_g, error);
 		plan->takes_over = plan->level_g.level != array->now.level;
-		return rc || !grow->layout
-			       ? rc
-			       : raid_reshape_plan_after(array, &plan->level_g, grow, &plan->g,
-							 &plan->moves, error);
+		return rc || !grow->layout ? rc
+					   : raid_reshape_plan_after(array, &plan->level_g, grow,
+								     &plan->g, &plan->moves, error);
 	}
 	if (!rc && grow->devices && mirror)
 		rc = check_devices(array, grow->devices, error);

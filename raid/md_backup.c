@@ -39,10 +39,10 @@ static int check_sum(const uint8_t *sector, unsigned place, struct error *error)
 {
 	uint32_t found = get_le32(sector + place), sum = checksum(sector, place);
 
-	return found == sum ? 0
-			    : error_set(error, -EINVAL,
-					"its checksum at byte %u is %08x, expected %08x", place,
-					found, sum);
+	return found == sum
+		       ? 0
+		       : error_set(error, -EINVAL, "its checksum at byte %u is %08x, expected %08x",
+				   place, found, sum);
 }
 
 static int check_piece(const struct md_backup *backup, unsigned i, struct error *error)
@@ -75,8 +75,8 @@ int md_backup_decode(const void *sector, struct md_backup *backup, struct error 
 	};
 	memcpy(backup->uuid, at + UUID, sizeof(backup->uuid));
 	if (backup->two)
-		backup->piece[1] = (struct md_backup_piece){ get_le64(at + START_2),
-							     get_le64(at + COUNT_2) };
+		backup->piece[1] =
+			(struct md_backup_piece){ get_le64(at + START_2), get_le64(at + COUNT_2) };
 	rc = check_sum(at, SUM, error);
 	if (!rc && backup->two)
 		rc = check_sum(at, SUM_2, error);

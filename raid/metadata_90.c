@@ -12,7 +12,8 @@
 /* In a reshape to fewer members those that will have no place have one still. */
 static uint32_t places_of(const struct md_superblock *sb)
 {
-	return sb->raid_disks + (sb->features & MD_FEATURE_RESHAPE ? (uint32_t)MAX(-sb->delta_disks, 0) : 0);
+	return sb->raid_disks +
+	       (sb->features & MD_FEATURE_RESHAPE ? (uint32_t)MAX(-sb->delta_disks, 0) : 0);
 }
 
 /* What the superblock of the member that is written says of it: one that came to its place since is not there yet. */

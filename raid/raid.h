@@ -22,7 +22,7 @@
  *	create.c	new arrays, as create_plan.c plans them; create_dm.c: dm-raid's, of data that are there
  *	members.c	fail, remove and add; journal_add.c: a write journal is added
  *	reshape.c	other shapes are begun; raid5_reshape.c and raid10_reshape.c go on with them, by what they share: reshape_step.h,
- *			reshape_gate.h
+ *			reshape_gate.h; in place with a backup: reshape_backup.h, whose format is md_backup.h
  *	grow.c	more of each member, more mirrors
  *	spares.h	where spares go; replace.c: one member for another, while both are there
  *	intent.c	the write-intent bitmap at work: set before a write, cleared lazily; bitmap_change.c: added and removed

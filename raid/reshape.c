@@ -149,8 +149,8 @@ static int choose_move(const struct raid_array *array, const struct raid_geometr
 	char needs[SIZE_TEXT], has[2][SIZE_TEXT];
 
 	if (array->metadata == &raid_metadata_dm)
-		return error_set(error, -EOPNOTSUPP,
-				 "%s is a volume of LVM's, which has its shape", array->block.name);
+		return error_set(error, -EOPNOTSUPP, "%s is a volume of LVM's, which has its shape",
+				 array->block.name);
 	move->height = raid_geometry_reshape_height(from, to);
 	move->sectors = from->member_sectors;
 	move->area = 0;

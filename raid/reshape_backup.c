@@ -176,7 +176,8 @@ bool raid_backup_has(const struct raid_backup *backup, uint64_t from, uint64_t t
 	for (unsigned i = 0; i < 2; i++) {
 		const struct md_backup_piece *piece = &backup->said.piece[i];
 
-		found = found || (piece->count && piece->start == from && piece->count == to - from);
+		found = found ||
+			(piece->count && piece->start == from && piece->count == to - from);
 	}
 	return found && !backup->unsure;
 }
@@ -214,7 +215,7 @@ struct raid_backup *raid_backup_make(struct raid_array *array, unsigned places, 
 }
 
 void raid_backup_add_place(struct raid_backup *backup, struct block *block, uint64_t data,
-		      uint64_t again)
+			   uint64_t again)
 {
 	backup->places[backup->count++] = (struct raid_backup_place){
 		.block = block_ref(block), .is_member = again != 0, .data = data, .again = again
@@ -246,10 +247,11 @@ void raid_backup_end(struct raid_array *array)
 	for (unsigned i = 0; i < backup->count; i++) {
 		struct raid_backup_place *place = &backup->places[i];
 
-		if (!place->is_member && block_write_zeroes(place->block, 0, MD_BACKUP_HEADER_BYTES,
-							    BLOCK_FUA))
-			log_warning(array->log, "%s: the backup in %s is of no use any more, and "
-						"cannot be erased",
+		if (!place->is_member &&
+		    block_write_zeroes(place->block, 0, MD_BACKUP_HEADER_BYTES, BLOCK_FUA))
+			log_warning(array->log,
+				    "%s: the backup in %s is of no use any more, and "
+				    "cannot be erased",
 				    array->block.name, place->block->name);
 	}
 	raid_backup_free(array);
@@ -276,7 +278,8 @@ static int add_spares(struct raid_backup *backup, unsigned spares)
 		if (!raid_reshape_takes(array, member))
 			continue;
 		data = raid_backup_place_on(member, backup->area);
-		raid_backup_add_place(backup, member->block, data, data + (backup->area << MD_SECTOR_SHIFT));
+		raid_backup_add_place(backup, member->block, data,
+				      data + (backup->area << MD_SECTOR_SHIFT));
 	}
 	return backup->count == spares ? 0 : -ENODEV;
 }
@@ -325,8 +328,7 @@ int raid_backup_create(struct raid_array *array, struct block *file, unsigned sp
 		rc = say(backup, none);
 		if (rc)
 			error_set(error, rc, "%s: its backup in %s cannot be written: %s",
-				  array->block.name, backup->places[0].block->name,
-				  error_name(rc));
+				  array->block.name, backup->places[0].block->name, error_name(rc));
 	}
 	if (rc) {
 		raid_backup_drop(backup);

@@ -28,10 +28,12 @@ struct raid_backup {
 	unsigned count;
 	uint64_t area; /* sectors of an area */
 	unsigned areas;
-	struct md_backup said; /* what it says, durably; unless `unsure`, after a write that failed */
+	struct md_backup
+		said; /* what it says, durably; unless `unsure`, after a write that failed */
 	bool unsure;
 	struct fiber_mutex lock;
-	struct raid_backup_held held[2]; /* as found at assembly, in the order in which they are to be restored */
+	struct raid_backup_held
+		held[2]; /* as found at assembly, in the order in which they are to be restored */
 	unsigned held_count;
 };
 

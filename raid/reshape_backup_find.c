@@ -75,8 +75,7 @@ static void choose_held(struct raid_backup *backup)
 			continue;
 		*held = array->backwards
 				? (struct raid_backup_held){ start, position, at }
-				: (struct raid_backup_held){ position, end,
-							     at + position - start };
+				: (struct raid_backup_held){ position, end, at + position - start };
 		held->byte <<= MD_SECTOR_SHIFT;
 		position = array->backwards ? start : end;
 		backup->held_count++;
@@ -177,8 +176,8 @@ static int measure_file(struct raid_backup *backup, const struct block *file, st
 {
 	const struct raid_array *array = backup->array;
 	uint64_t step = raid5_backup_step(&array->before, &array->now);
-	uint64_t room = (file->size - MIN(file->size, (uint64_t)MD_BACKUP_HEADER_BYTES)) >>
-			MD_SECTOR_SHIFT;
+	uint64_t room =
+		(file->size - MIN(file->size, (uint64_t)MD_BACKUP_HEADER_BYTES)) >> MD_SECTOR_SHIFT;
 
 	if (room < step)
 		return error_set(error, -ENOSPC,
@@ -257,7 +256,8 @@ static void add_other_members(struct raid_array *array)
 		if (!member || member->block == backup->places[0].block)
 			continue;
 		data = raid_backup_place_on(member, backup->area);
-		raid_backup_add_place(backup, member->block, data, data + (backup->area << MD_SECTOR_SHIFT));
+		raid_backup_add_place(backup, member->block, data,
+				      data + (backup->area << MD_SECTOR_SHIFT));
 	}
 }
 

@@ -412,7 +412,8 @@ int raid_rebuild_verb(int argc, char **argv)
 					      CLI_OPTION_DEVICE(&rebuild.given), CLI_OPTION_END };
 
 	rebuild.given.backups = &rebuild.backups;
-	return rebuild_verb(&rebuild, "raid rebuild NAME [--backup-file FILE]", options, argc, argv);
+	return rebuild_verb(&rebuild, "raid rebuild NAME [--backup-file FILE]", options, argc,
+			    argv);
 }
 
 int raid_repair_verb(int argc, char **argv)

@@ -55,7 +55,8 @@ struct stack {
 	struct stack_array *arrays;
 	unsigned array_count;
 	struct volume_scan *scan;
-	struct block **backups; /* files of reshapes in place, for those arrays that have one there */
+	struct block *
+		*backups; /* files of reshapes in place, for those arrays that have one there */
 	unsigned backup_count;
 };
 
@@ -63,13 +64,13 @@ struct stack_options {
 	bool write; /* open for writing, locked */
 	bool lock;  /* locked for reading */
 	bool rehearse; /* as with `write`, but on overlays (overlay.h): a look that may be changed, and is gone then */
-	bool resync;         /* arrays resync and recover by themselves */
-	bool degraded;       /* with `write`: arrays start without members that were in sync */
-	bool strict;         /* in a look too, arrays start as they would with `write` */
-	bool force;          /* as raid_assemble_options.force */
-	bool journal_comes;  /* the same */
+	bool resync;        /* arrays resync and recover by themselves */
+	bool degraded;      /* with `write`: arrays start without members that were in sync */
+	bool strict;        /* in a look too, arrays start as they would with `write` */
+	bool force;         /* as raid_assemble_options.force */
+	bool journal_comes; /* the same */
 	const struct cli_words *backups; /* files, or NULL; see backup_file.h */
-	const char *command; /* for the description in volume metadata */
+	const char *command;             /* for the description in volume metadata */
 	struct log *log;
 	struct worker *compute; /* as volume_context.compute */
 	bool pvs_only;          /* the same: groups are there without their volumes */

@@ -258,10 +258,9 @@ static int step(struct tool *tool, const char *what)
 		return raid_grow(tool->array, &grow, error);
 	}
 	if (!strcmp(what, "layout"))
-		return raid_grow(tool->array,
-				 &(struct raid_grow){ .layout = take(tool),
-						      .backup = tool->backup },
-				 error);
+		return raid_grow(
+			tool->array,
+			&(struct raid_grow){ .layout = take(tool), .backup = tool->backup }, error);
 	if (!strcmp(what, "backup"))
 		return tool->backup = open_device(tool, take(tool), false), 0;
 	if (!strcmp(what, "devices") || !strcmp(what, "fewer") || !strcmp(what, "chunk")) {

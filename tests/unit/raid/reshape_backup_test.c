@@ -16,7 +16,10 @@
 #include "util/bytes.h"
 
 /* No room before the data, nor behind them. */
-#define FULL(l, c) { .level = l, .chunk = c, .metadata = RAID_METADATA_1_0 }
+#define FULL(l, c)                                                                                 \
+	{                                                                                          \
+		.level = l, .chunk = c, .metadata = RAID_METADATA_1_0                              \
+	}
 
 static const struct reshape_kind kinds[] = {
 	{ FULL(5, 65536), 4, { .chunk = 16384, .layout = "right-asymmetric" }, .in_place = true },
@@ -63,7 +66,8 @@ struct held {
 static void make_backup_file(struct held *held)
 {
 	CU_ASSERT_EQUAL_FATAL(block_create_memory(&held->backup, "backup", BACKUP, NULL), 0);
-	CU_ASSERT_EQUAL_FATAL(block_create_fault(&held->faulty, "backup", held->backup, 9, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(block_create_fault(&held->faulty, "backup", held->backup, 9, NULL),
+			      0);
 }
 
 static void drop_backup_file(struct held *held)
@@ -77,11 +81,10 @@ static int begin(struct raid_rig *rig, struct held *held, const struct raid_grow
 {
 	struct raid_grow with = *grow;
 
-	rig_create(rig, 3,
-		   &(struct raid_create_options){ .name = "x",
-						  .level = 5,
-						  .chunk = 65536,
-						  .metadata = RAID_METADATA_1_0 });
+	rig_create(
+		rig, 3,
+		&(struct raid_create_options){
+			.name = "x", .level = 5, .chunk = 65536, .metadata = RAID_METADATA_1_0 });
 	rig_wait(rig);
 	rig_write(rig, 0, rig_array_size(rig), 1);
 	raid_rebuild_set_rate(rig->array, 1 << 20);
@@ -296,10 +299,9 @@ static void does_not_begin(struct raid_rig *rig)
 	grow.backup = small;
 	CU_ASSERT_EQUAL(raid_grow(rig->array, &grow, &rig->error), -ENOSPC);
 	block_unref(small);
-	grow = (struct raid_grow){ .chunk = 32768,
-				   .backup_comes = true,
-				   .only_check = true,
-				   .backup_bytes = &bytes };
+	grow = (struct raid_grow){
+		.chunk = 32768, .backup_comes = true, .only_check = true, .backup_bytes = &bytes
+	};
 	CU_ASSERT_EQUAL(raid_grow(rig->array, &grow, &rig->error), 0);
 	CU_ASSERT(bytes > 65536 && bytes <= BACKUP);
 	CU_ASSERT_FALSE(rig->array->reshaping);
