@@ -20,9 +20,6 @@ int raid_reshape_plan_after(const struct raid_array *array, const struct raid_ge
 			    const struct raid_grow *grow, struct raid_geometry *g, bool *wanted,
 			    struct error *error);
 
-/* Whether it is a spare that would get a place in a larger shape; they are taken in order. Pure. */
-bool raid_reshape_takes(const struct raid_array *array, const struct raid_member *member);
-
 /* Writes to so many spares, as far as there are, that are to be members, before anything has changed: with one that cannot be written the
  * new shape would begin degraded. 0, or a negative errno with `error` set. Suspends. */
 int raid_reshape_prepare(struct raid_array *array, unsigned count, struct error *error);

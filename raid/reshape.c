@@ -191,12 +191,6 @@ static int choose_move(const struct raid_array *array, const struct raid_geometr
 	return error_advise(error, "--backup-file FILE, on another disk, does it in place");
 }
 
-bool raid_reshape_takes(const struct raid_array *array, const struct raid_member *member)
-{
-	return member->state == RAID_MEMBER_SPARE &&
-	       member->sb.data_size >= array->now.member_sectors;
-}
-
 static unsigned spares(const struct raid_array *array)
 {
 	unsigned count = 0;

@@ -20,7 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "raid/grow.h"
+#include "raid/reshape_step.h"
 #include "util/bytes.h"
 
 uint64_t raid_backup_bytes(unsigned areas, uint64_t area)

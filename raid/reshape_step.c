@@ -26,6 +26,12 @@ int raid_reshape_settle(struct raid_array *array)
 	return raid_super_update(array);
 }
 
+bool raid_reshape_takes(const struct raid_array *array, const struct raid_member *member)
+{
+	return member->state == RAID_MEMBER_SPARE &&
+	       member->sb.data_size >= array->now.member_sectors;
+}
+
 int64_t raid_reshape_room(const struct raid_array *array)
 {
 	int64_t room = INT64_MAX;

@@ -9,6 +9,9 @@
  * superblocks could not be written. 0 or a negative errno. Suspends. */
 int raid_reshape_settle(struct raid_array *array);
 
+/* Whether it is a spare that would get a place in a larger shape; they are taken in order. Pure. */
+bool raid_reshape_takes(const struct raid_array *array, const struct raid_member *member);
+
 /* By how many sectors data move in the direction of the reshape, on the member where that is least. */
 int64_t raid_reshape_room(const struct raid_array *array);
 
