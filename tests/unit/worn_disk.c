@@ -19,8 +19,6 @@ struct worn_disk {
 	uint8_t *dirty;      /* by sector: written since the last flush */
 	uint8_t *differs;    /* by sector: `seen` may not be on the medium */
 	uint64_t fail_after, fail_count;
-	uint64_t tossed; /* of the last unit */
-	bool toss;
 };
 
 static struct worn_disk *disk_of(struct block *block)
@@ -28,15 +26,9 @@ static struct worn_disk *disk_of(struct block *block)
 	return container_of(block, struct worn_disk, block);
 }
 
-/* Whether a sector comes to be on the medium: with those that are one with it. */
-static bool toss(struct worn_disk *disk, uint64_t sector)
+static bool toss(struct worn_disk *disk)
 {
-	uint64_t unit = MAX(disk->power->whole / SECTOR, 1u);
-
-	if (sector / unit != disk->tossed || unit == 1)
-		disk->toss = random_below(&disk->power->random, 2);
-	disk->tossed = sector / unit;
-	return disk->toss;
+	return random_below(&disk->power->random, 2);
 }
 
 static void write_down(struct worn_disk *disk, uint64_t sector)
@@ -87,12 +79,11 @@ static int disk_writev(struct block *block, uint64_t offset, uint64_t length,
 
 	if (was_off)
 		return rc;
-	disk->tossed = UINT64_MAX;
 	for (uint64_t at = offset / SECTOR; at < (offset + length) / SECTOR; at++) {
 		char sector[SECTOR];
 
 		iov_copy_out(&from, sector, SECTOR);
-		if (rc && toss(disk, at))
+		if (rc && toss(disk))
 			continue;
 		memcpy(disk->seen + at * SECTOR, sector, SECTOR);
 		disk->dirty[at] = disk->differs[at] = 1;
@@ -108,12 +99,11 @@ static int disk_flush(struct block *block)
 	bool was_off = disk->power->off;
 	int rc = count_change(disk);
 
-	disk->tossed = UINT64_MAX;
 	for (uint64_t at = 0; !was_off && at < block->size / SECTOR; at++) {
 		if (!disk->dirty[at])
 			continue;
 		disk->dirty[at] = 0;
-		if (!rc || toss(disk, at))
+		if (!rc || toss(disk))
 			write_down(disk, at);
 	}
 	return rc;
@@ -177,18 +167,16 @@ void worn_power_cut_after(struct worn_power *power, uint64_t count)
 
 void worn_power_cycle(struct worn_power *power)
 {
-	for (struct worn_disk *disk = power->disks; disk; disk = disk->next) {
-		disk->tossed = UINT64_MAX;
+	for (struct worn_disk *disk = power->disks; disk; disk = disk->next)
 		for (uint64_t at = 0; at < disk->block.size / SECTOR; at++) {
 			if (!disk->differs[at])
 				continue;
 			/* What a failed flush forgot is lost for good; the rest may have arrived. */
-			if (disk->dirty[at] && toss(disk, at))
+			if (disk->dirty[at] && toss(disk))
 				write_down(disk, at);
 			memcpy(disk->seen + at * SECTOR, disk->medium + at * SECTOR, SECTOR);
 			disk->dirty[at] = disk->differs[at] = 0;
 		}
-	}
 	power->cut_at = 0;
 	power->off = false;
 }

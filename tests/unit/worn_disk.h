@@ -25,7 +25,6 @@ struct worn_power {
 	uint64_t changes;        /* writes and flushes so far, of all disks */
 	uint64_t cut_at;         /* the one that is cut off; 0: none */
 	bool off;
-	uint32_t whole; /* bytes that are written whole or not at all; 0: a sector */
 };
 
 struct block *worn_disk_create(struct worn_power *power, const char *name, uint64_t size);
