@@ -41,9 +41,9 @@ static const char *const choice_names[] = {
 
 static int parse_choice(const char *text, uint8_t *choice)
 {
-	for (uint8_t i = 0; i < ARRAY_SIZE(choice_names); i++)
+	for (unsigned i = 0; i < ARRAY_SIZE(choice_names); i++)
 		if (text && !strcmp(text, choice_names[i])) {
-			*choice = i;
+			*choice = (uint8_t)i;
 			return 0;
 		}
 	return -EINVAL;

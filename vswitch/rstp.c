@@ -103,6 +103,7 @@ void rstp_port_add(struct rstp_bridge *bridge, unsigned number,
 {
 	struct rstp_port *port = &bridge->ports[number];
 
+	bridge->end = MAX(bridge->end, number + 1);
 	*port = (struct rstp_port){ .present = true };
 	apply(bridge, port, config, speed);
 	begin_port(bridge, port);

@@ -139,6 +139,7 @@ struct rstp_bridge {
 	uint64_t topology_changes;
 	uint64_t since_change; /* seconds */
 	bool selecting;        /* the role selection machine has begun */
+	unsigned end;          /* one more than the highest number that a port ever had */
 	struct rstp_port ports[RSTP_PORTS_MAX];
 };
 
@@ -175,7 +176,7 @@ const char *rstp_state_name(const struct rstp_port *port);
 
 static inline struct rstp_port *rstp_next_port(struct rstp_bridge *bridge, struct rstp_port *port)
 {
-	for (port = port ? port + 1 : bridge->ports; port < bridge->ports + RSTP_PORTS_MAX; port++)
+	for (port = port ? port + 1 : bridge->ports; port < bridge->ports + bridge->end; port++)
 		if (port->present)
 			return port;
 	return NULL;
