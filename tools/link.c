@@ -50,7 +50,7 @@ static bool check_direction(const char *direction)
 /* ---- tenon link set ---- */
 
 /* NULL, with wrong usage told, where a word cannot be. */
-static json_t *make_words(const char *const values[WORD_COUNT], bool keep_order)
+static json_t *make_words(const char *const values[WORD_COUNT], bool keep_order, bool ecn)
 {
 	json_t *words = json_array();
 	struct link_model model = { 0 };
@@ -72,6 +72,8 @@ static json_t *make_words(const char *const values[WORD_COUNT], bool keep_order)
 	}
 	if (keep_order)
 		json_array_append_new(words, json_string("keep-order=yes"));
+	if (ecn)
+		json_array_append_new(words, json_string("ecn=yes"));
 	return words;
 }
 
@@ -89,7 +91,7 @@ static int ask_link(const char *method, const struct cli_words *operands, const 
 static int link_set(int argc, char **argv)
 {
 	const char *values[WORD_COUNT] = { NULL }, *direction = "both";
-	bool keep_order = false;
+	bool keep_order = false, ecn = false;
 	const struct cli_option options[] = {
 		{ "direction", CLI_TEXT, &direction, "in|out|both",
 		  "in: what comes from the port; out: what goes to it (both)" },
@@ -106,6 +108,8 @@ static int link_set(int argc, char **argv)
 		{ "rate", CLI_TEXT, &values[WORD_RATE], "RATE", "bits a second: 50M, 1.5Gbit" },
 		{ "queue", CLI_TEXT, &values[WORD_QUEUE], "LENGTH",
 		  "how long packets wait for their turn: 100ms, 1000p" },
+		{ "ecn", CLI_FLAG, &ecn, NULL,
+		  "mark packets that would be dropped, if their ends understand that" },
 		{ "seed", CLI_TEXT, &values[WORD_SEED], "N", "of all that is random (0)" },
 		CLI_OPTION_END,
 	};
@@ -117,7 +121,7 @@ static int link_set(int argc, char **argv)
 		return status;
 	if (!check_direction(direction))
 		return EXIT_USAGE;
-	words = make_words(values, keep_order);
+	words = make_words(values, keep_order, ecn);
 	if (!words)
 		return EXIT_USAGE;
 	if (!json_array_size(words)) {
@@ -170,6 +174,7 @@ static void print_ways(json_t *rows, const struct cli_listing *listing)
 		{ "LOST", "lost", CLI_AS_TEXT },
 		{ "DOWN", "down", CLI_AS_TEXT, 1 },
 		{ "QUEUE FULL", "queue_full", CLI_AS_TEXT, 1 },
+		{ "MARKED", "marked", CLI_AS_TEXT, 2 },
 		{ "TWICE", "duplicated", CLI_AS_TEXT, 2 },
 		{ "CORRUPT", "corrupted", CLI_AS_TEXT, 2 },
 		{ "REORDERED", "reordered", CLI_AS_TEXT, 2 },

@@ -69,6 +69,7 @@ static const struct {
 	{ "offered", offsetof(struct link_counters, offered) },
 	{ "lost", offsetof(struct link_counters, lost) },
 	{ "down", offsetof(struct link_counters, down) },
+	{ "marked", offsetof(struct link_counters, marked) },
 	{ "queue_full", offsetof(struct link_counters, queue_full) },
 	{ "duplicated", offsetof(struct link_counters, duplicated) },
 	{ "corrupted", offsetof(struct link_counters, corrupted) },

@@ -43,12 +43,13 @@ static json_t *way_json(const struct link_way *way)
 
 	link_model_describe(&way->model, model, sizeof(model));
 	return json_pack(
-		"{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "model", model,
+		"{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "model", model,
 		"offered", (json_int_t)counters->offered, "lost", (json_int_t)counters->lost,
-		"down", (json_int_t)counters->down, "queue_full", (json_int_t)counters->queue_full,
-		"duplicated", (json_int_t)counters->duplicated, "corrupted",
-		(json_int_t)counters->corrupted, "reordered", (json_int_t)counters->reordered,
-		"delivered", (json_int_t)counters->delivered, "late_mean_ns",
+		"down", (json_int_t)counters->down, "marked", (json_int_t)counters->marked,
+		"queue_full", (json_int_t)counters->queue_full, "duplicated",
+		(json_int_t)counters->duplicated, "corrupted", (json_int_t)counters->corrupted,
+		"reordered", (json_int_t)counters->reordered, "delivered",
+		(json_int_t)counters->delivered, "late_mean_ns",
 		(json_int_t)(counters->delivered ? counters->late_sum_ns / counters->delivered : 0),
 		"late_p99_ns", (json_int_t)link_late_quantile(counters, 0.99), "late_max_ns",
 		(json_int_t)counters->late_max_ns);

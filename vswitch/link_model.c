@@ -157,17 +157,17 @@ static uint64_t delay_of(const struct link_way *way, enum purpose purpose)
 
 /* ---- One packet ---- */
 
-/* Gives a copy its turn on the wire. False: it would wait too long. */
+/* Gives a copy its turn on the wire, in a queue `times` as long as the model's. False: it would wait too long. */
 static bool take_turn(struct link_way *way, uint64_t now, size_t length, uint64_t waiting,
-		      uint64_t *sent)
+		      unsigned times, uint64_t *sent)
 {
 	const struct link_model *model = &way->model;
 	uint64_t begin = MAX(now, way->busy_until);
 	uint64_t queue = model->queue_ns ? model->queue_ns : LINK_QUEUE_NS;
 
 	*sent = now;
-	if (model->queue_packets ? waiting >= model->queue_packets
-				 : model->rate && begin - now > queue)
+	if (model->queue_packets ? waiting >= times * model->queue_packets
+				 : model->rate && begin - now > times * queue)
 		return false;
 	if (!model->rate)
 		return true;
@@ -191,11 +191,12 @@ static uint64_t due_of(struct link_way *way, uint64_t sent, enum purpose purpose
 }
 
 void link_way_decide(struct link_way *way, uint64_t now, size_t length, uint64_t waiting,
-		     struct link_fate *fate)
+		     bool capable, struct link_fate *fate)
 {
 	const struct link_model *model = &way->model;
 	unsigned copies = 1;
 
+	capable &= model->ecn;
 	*fate = (struct link_fate){ .corrupt_bit = -1 };
 	way->number++;
 	way->counters.offered++;
@@ -204,8 +205,11 @@ void link_way_decide(struct link_way *way, uint64_t now, size_t length, uint64_t
 		return;
 	}
 	if (is_lost(way)) {
-		way->counters.lost++;
-		return;
+		if (!capable) {
+			way->counters.lost++;
+			return;
+		}
+		fate->mark = true;
 	}
 	if (happens(way, model->duplicate, DRAW_DUPLICATE)) {
 		way->counters.duplicated++;
@@ -219,12 +223,17 @@ void link_way_decide(struct link_way *way, uint64_t now, size_t length, uint64_t
 	for (unsigned i = 0; i < copies; i++) {
 		uint64_t sent;
 
-		if (!take_turn(way, now, length, waiting + fate->copies, &sent)) {
-			way->counters.queue_full++;
-			continue;
+		if (!take_turn(way, now, length, waiting + fate->copies, 1, &sent)) {
+			if (!capable ||
+			    !take_turn(way, now, length, waiting + fate->copies, 2, &sent)) {
+				way->counters.queue_full++;
+				continue;
+			}
+			fate->mark = true;
 		}
 		fate->due[fate->copies++] = due_of(way, sent, i ? DRAW_DELAY_COPY : DRAW_DELAY);
 	}
+	way->counters.marked += fate->mark && fate->copies;
 }
 
 /* ---- What happened ---- */

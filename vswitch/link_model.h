@@ -12,6 +12,8 @@
  *	rate		each copy takes length * 8 / rate to be sent, after all before it; what would wait longer than the
  *			queue is long is dropped, which is counted apart from loss
  *	delay		delay, and jitter: uniform, normal or pareto
+ *	ecn		instead of what loss would take, and what finds the queue full, packets whose ends understand it
+ *			(link_ecn.h) are marked and go on; those that would wait for more than twice the queue are dropped anyway
  *	reorder		with probability P a packet passes by those that are delayed: it is not delayed at all
  *	keep-order	it is not there before those that were sent before it
  *
@@ -53,6 +55,7 @@ struct link_model {
 	uint64_t delay_ns, jitter_ns;
 	uint8_t jitter; /* enum link_jitter: within jitter_ns; or with that standard deviation */
 	bool keep_order;
+	bool ecn;
 	uint8_t loss_kind; /* enum link_loss */
 	link_share loss;   /* LINK_LOSS_RANDOM */
 	struct {
@@ -83,7 +86,7 @@ bool link_read_span(const char *text, double most, uint64_t *ns);
 
 /*
  * Changes a model by a word KEY=VALUE: delay=20ms, jitter=2ms[,normal|pareto|uniform], keep-order=yes, loss=0.5%,
- * loss=gemodel,P,R[,H[,K]], loss=list,3,7-9, duplicate=P, corrupt=P, reorder=P, rate=50M (bits), queue=100ms, queue=1000p,
+ * loss=gemodel,P,R[,H[,K]], loss=list,3,7-9 (gemodel=, list= as well), ecn=yes, duplicate=P, corrupt=P, reorder=P, rate=50M (bits), queue=100ms, queue=1000p,
  * seed=N; "none" takes one back. -EINVAL with `error` set, and nothing is changed.
  */
 int link_model_set(struct link_model *model, const char *word, struct error *error);
@@ -99,6 +102,7 @@ struct link_counters {
 	uint64_t offered; /* packets that came to the link */
 	uint64_t lost, duplicated, corrupted, reordered;
 	uint64_t down;       /* dropped while nothing passed at all */
+	uint64_t marked;     /* ... instead of being dropped */
 	uint64_t queue_full; /* dropped: they would have waited too long for their turn */
 	uint64_t delivered;  /* copies at the other end */
 	uint64_t late_sum_ns, late_max_ns; /* by how much those were later than decided */
@@ -129,14 +133,15 @@ struct link_fate {
 	unsigned copies;     /* 0 to 2 */
 	uint64_t due[2];     /* when each is at the other end */
 	int64_t corrupt_bit; /* of the first copy; -1: none */
+	bool mark;           /* all of them: congestion experienced */
 };
 
 /* A copy that was due at `due` is at the other end `now`. */
 void link_way_delivered(struct link_way *way, uint64_t due, uint64_t now);
 
 /* Decides on a packet of `length` bytes that comes at `now`, of which `waiting` others of this way have not been sent yet
- * (for queue=1000p). */
+ * (for queue=1000p). `capable`: it can be marked. */
 void link_way_decide(struct link_way *way, uint64_t now, size_t length, uint64_t waiting,
-		     struct link_fate *fate);
+		     bool capable, struct link_fate *fate);
 
 #endif

@@ -109,12 +109,22 @@ static int set_jitter(struct link_model *model, char *value, struct error *error
 		       : wrong(error, "jitter", value, "a time up to an hour, as 2ms");
 }
 
-static int set_keep_order(struct link_model *model, char *value, struct error *error)
+static int set_flag(bool *flag, const char *key, const char *value, struct error *error)
 {
 	if (strcmp(value, "yes") && strcmp(value, "no"))
-		return wrong(error, "keep-order", value, "yes or no");
-	model->keep_order = !strcmp(value, "yes");
+		return wrong(error, key, value, "yes or no");
+	*flag = !strcmp(value, "yes");
 	return 0;
+}
+
+static int set_keep_order(struct link_model *model, char *value, struct error *error)
+{
+	return set_flag(&model->keep_order, "keep-order", value, error);
+}
+
+static int set_ecn(struct link_model *model, char *value, struct error *error)
+{
+	return set_flag(&model->ecn, "ecn", value, error);
 }
 
 static int set_states(struct link_model *model, char *values, struct error *error)
@@ -169,9 +179,9 @@ static int set_list(struct link_model *model, char *values, struct error *error)
 /* Forgets the last one's kind, too. */
 static int set_loss(struct link_model *model, char *value, struct error *error)
 {
-	if (!strncmp(value, "gemodel,", 8))
+	if (!strncmp(value, "gemodel,", 8) || !strncmp(value, "gemodel=", 8))
 		return set_states(model, value + 8, error);
-	if (!strncmp(value, "list,", 5))
+	if (!strncmp(value, "list,", 5) || !strncmp(value, "list=", 5))
 		return set_list(model, value + 5, error);
 	return read_share(value, &model->loss)
 		       ? 0
@@ -241,11 +251,17 @@ static const struct {
 	const char *key;
 	int (*set)(struct link_model *model, char *value, struct error *error);
 } link_words[] = {
-	{ "delay", set_delay },           { "jitter", set_jitter },
-	{ "keep-order", set_keep_order }, { "loss", set_loss },
-	{ "duplicate", set_duplicate },   { "corrupt", set_corrupt },
-	{ "reorder", set_reorder },       { "rate", set_rate },
-	{ "queue", set_queue },           { "seed", set_seed },
+	{ "delay", set_delay },
+	{ "jitter", set_jitter },
+	{ "keep-order", set_keep_order },
+	{ "loss", set_loss },
+	{ "duplicate", set_duplicate },
+	{ "corrupt", set_corrupt },
+	{ "reorder", set_reorder },
+	{ "rate", set_rate },
+	{ "queue", set_queue },
+	{ "seed", set_seed },
+	{ "ecn", set_ecn },
 };
 
 /* What a word is about is as in a perfect link. */
@@ -274,6 +290,8 @@ static void take_back(struct link_model *model, const char *key)
 		model->rate = 0;
 	if (!strcmp(key, "queue"))
 		model->queue_ns = model->queue_packets = 0;
+	if (!strcmp(key, "ecn"))
+		model->ecn = false;
 	if (!strcmp(key, "keep-order"))
 		model->keep_order = false;
 	if (!strcmp(key, "seed"))
@@ -304,7 +322,7 @@ int link_model_set(struct link_model *model, const char *word, struct error *err
 	}
 	return error_set(error, -EINVAL,
 			 "\"%.60s\": expected delay=, jitter=, keep-order=, loss=, duplicate=, "
-			 "corrupt=, reorder=, rate=, queue= or seed=",
+			 "corrupt=, reorder=, rate=, queue=, ecn= or seed=",
 			 word);
 }
 
@@ -315,6 +333,11 @@ int link_model_check(const struct link_model *model, struct error *error)
 				 "reorder: without delay= there is nothing to pass by");
 	if (model->reorder && model->keep_order)
 		return error_set(error, -EINVAL, "reorder and keep-order exclude each other");
+	if (model->ecn && !model->loss && !model->loss_kind && !model->rate &&
+	    !model->queue_packets)
+		return error_set(error, -EINVAL,
+				 "ecn: without loss=, rate= or queue=1000p nothing is dropped that "
+				 "could be marked instead");
 	if (model->queue_ns && !model->rate)
 		return error_set(error, -EINVAL,
 				 "queue: without rate= no packet waits its turn; "
@@ -413,6 +436,8 @@ void link_model_describe(const struct link_model *model, char *text, size_t size
 	put_time(&words, "queue", model->queue_ns, "");
 	if (model->queue_packets)
 		put_word(&words, "queue=%" PRIu64 "p", model->queue_packets);
+	if (model->ecn)
+		put_word(&words, "ecn=yes");
 	if (model->seed)
 		put_word(&words, "seed=%" PRIu64, model->seed);
 }

@@ -14,6 +14,7 @@
 #include "util/bytes.h"
 #include "util/log.h"
 #include "vswitch/internal.h"
+#include "vswitch/link_ecn.h"
 #include "vswitch/link_queue.h"
 
 struct port_link {
@@ -51,7 +52,8 @@ static void enter_packet(struct link_way *way, struct link_queue *queue, uint64_
 	size_t length = packet->head + packet->length;
 	struct link_fate fate;
 
-	link_way_decide(way, now, length, queue->count, &fate);
+	link_way_decide(way, now, length, queue->count,
+			way->model.ecn && link_ecn_capable(packet->at, packet->head), &fate);
 	for (unsigned i = 0; i < fate.copies; i++) {
 		struct link_frame *copy = link_frame_create(queue, length);
 
@@ -62,6 +64,8 @@ static void enter_packet(struct link_way *way, struct link_queue *queue, uint64_
 		memcpy(copy->bytes, packet->at, packet->head);
 		frame_copy_out(packet->frame->pieces, packet->frame->count, packet->offset,
 			       copy->bytes + packet->head, packet->length);
+		if (fate.mark)
+			link_ecn_mark(copy->bytes, length);
 		if (!i && fate.corrupt_bit >= 0)
 			copy->bytes[fate.corrupt_bit / 8] ^= (uint8_t)(1u << fate.corrupt_bit % 8);
 		if (!link_queue_push(queue, copy, fate.due[i]))

@@ -255,7 +255,7 @@ static struct sample draw_ours(const struct pair *pair, const struct link_model 
 	for (unsigned i = 0; i < pair->count; i++) {
 		struct link_fate fate;
 
-		link_way_decide(&way, i * gap, pair->length, 0, &fate);
+		link_way_decide(&way, i * gap, pair->length, 0, false, &fate);
 		for (unsigned k = 0; k < fate.copies; k++)
 			sample.list[sample.count++] =
 				(struct arrival){ fate.due[k], i, (double)(fate.due[k] - i * gap) };
@@ -328,7 +328,7 @@ static void count_runs(const struct sample *sample, double bins[RUN_BINS])
 	came[sample->sent] = 1;
 	for (unsigned i = 0; i <= sample->sent; i++) {
 		if (run && came[i])
-			bins[MIN(run, (unsigned)RUN_BINS) - 1]++;
+			bins[run < RUN_BINS ? run - 1 : RUN_BINS - 1]++;
 		run = came[i] ? 0 : run + 1;
 	}
 	free(came);

@@ -48,7 +48,7 @@ static void run(struct link_way *way)
 	struct link_fate fate;
 
 	for (unsigned i = 0; i < PACKETS; i++)
-		link_way_decide(way, i * MS, 1000, 0, &fate);
+		link_way_decide(way, i * MS, 1000, 0, false, &fate);
 }
 
 static void test_shares(void)
@@ -81,7 +81,7 @@ static void test_two_states(void)
 	bool before = false;
 
 	for (unsigned i = 0; i < PACKETS; i++) {
-		link_way_decide(&way, 0, 100, 0, &fate);
+		link_way_decide(&way, 0, 100, 0, false, &fate);
 		in_bad += way.bad;
 		runs += way.bad && !before;
 		before = way.bad;
@@ -100,7 +100,7 @@ static void test_loss_of_a_list(void)
 	char got[32] = "";
 
 	for (unsigned i = 1; i <= 25; i++) {
-		link_way_decide(&way, 0, 100, 0, &fate);
+		link_way_decide(&way, 0, 100, 0, false, &fate);
 		strcat(got, fate.copies ? "." : "x");
 	}
 	CU_ASSERT_STRING_EQUAL(got, "..x...xxx..........x.....");
@@ -147,7 +147,7 @@ static void test_shapes_of_jitter(void)
 		for (unsigned i = 0; i < PACKETS; i++) {
 			struct link_fate fate;
 
-			link_way_decide(&way, i * MS, 100, 0, &fate);
+			link_way_decide(&way, i * MS, 100, 0, false, &fate);
 			delays[i] = fate.due[0] - i * MS;
 		}
 		qsort(delays, PACKETS, sizeof(*delays), by_size);
@@ -170,7 +170,7 @@ static void test_delay_is_exact_and_order_can_be_kept(void)
 	for (unsigned i = 0; i < 1000; i++) {
 		struct link_fate fate;
 
-		link_way_decide(&way, i * 7777, 100, 0, &fate);
+		link_way_decide(&way, i * 7777, 100, 0, false, &fate);
 		CU_ASSERT_EQUAL(fate.copies, 1);
 		CU_ASSERT_EQUAL(fate.due[0], i * 7777 + 20 * MS);
 	}
@@ -179,8 +179,8 @@ static void test_delay_is_exact_and_order_can_be_kept(void)
 	for (unsigned i = 0; i < 1000; i++) {
 		struct link_fate a, b;
 
-		link_way_decide(&kept, i * MS, 100, 0, &a);
-		link_way_decide(&not_kept, i * MS, 100, 0, &b);
+		link_way_decide(&kept, i * MS, 100, 0, false, &a);
+		link_way_decide(&not_kept, i * MS, 100, 0, false, &b);
 		CU_ASSERT_TRUE(a.due[0] >= last && a.due[0] >= b.due[0]);
 		behind += b.due[0] < last;
 		last = a.due[0];
@@ -195,7 +195,7 @@ static void test_rate_and_queue(void)
 	struct link_fate fate;
 
 	for (unsigned i = 0; i < 300; i++) {
-		link_way_decide(&way, 0, 1000, 0, &fate);
+		link_way_decide(&way, 0, 1000, 0, false, &fate);
 		CU_ASSERT_EQUAL(fate.copies, i <= 100);
 		if (fate.copies)
 			CU_ASSERT_EQUAL(fate.due[0], (i + 1) * MS + 5 * MS);
@@ -203,11 +203,11 @@ static void test_rate_and_queue(void)
 	CU_ASSERT_EQUAL(way.counters.queue_full, 199);
 	CU_ASSERT_EQUAL(way.counters.lost, 0);
 	/* When the wire is free again nothing is owed. */
-	link_way_decide(&way, 1000 * MS, 500, 0, &fate);
+	link_way_decide(&way, 1000 * MS, 500, 0, false, &fate);
 	CU_ASSERT_EQUAL(fate.due[0], 1000 * MS + MS / 2 + 5 * MS);
 	way = way_of("rate=8M queue=10p");
 	for (unsigned i = 0; i < 30; i++)
-		link_way_decide(&way, 0, 1000, i, &fate);
+		link_way_decide(&way, 0, 1000, i, false, &fate);
 	CU_ASSERT_EQUAL(way.counters.queue_full, 20);
 }
 
@@ -228,9 +228,9 @@ static void test_draws_are_apart(void)
 		struct link_way *ways[4] = { &more, &link, &way, &seed };
 		struct link_fate fate, against;
 
-		link_way_decide(&plain, i, 100, 0, &fate);
+		link_way_decide(&plain, i, 100, 0, false, &fate);
 		for (unsigned k = 0; k < 4; k++) {
-			link_way_decide(ways[k], i, 100, 0, &against);
+			link_way_decide(ways[k], i, 100, 0, false, &against);
 			same[k] += !fate.copies && !against.copies;
 		}
 	}
@@ -248,7 +248,7 @@ static void test_bits_are_all_hit(void)
 	struct link_fate fate;
 
 	for (unsigned i = 0; i < PACKETS; i++) {
-		link_way_decide(&way, 0, 64, 0, &fate);
+		link_way_decide(&way, 0, 64, 0, false, &fate);
 		CU_ASSERT_TRUE_FATAL(fate.corrupt_bit >= 0 && fate.corrupt_bit < 64 * 8);
 		hits[fate.corrupt_bit]++;
 	}
@@ -298,7 +298,42 @@ static void test_words(void)
 	CU_ASSERT_EQUAL(link_model_check(&model, &error), -EINVAL);
 }
 
+/* What would be lost is marked, where its ends understand that; beyond twice the queue nothing helps. */
+static void test_marks(void)
+{
+	struct link_model model = { 0 };
+	struct error error = { 0 };
+	unsigned marks = 0, dropped = 0;
+	struct link_fate fate;
+	struct link_way way;
+
+	CU_ASSERT_EQUAL(link_model_set(&model, "ecn=yes", &error), 0);
+	CU_ASSERT_EQUAL(link_model_check(&model, &error), -EINVAL);
+	CU_ASSERT_EQUAL(link_model_set(&model, "loss=list=2,5", &error), 0);
+	CU_ASSERT_EQUAL(link_model_check(&model, &error), 0);
+	link_way_start(&way, &model, "p", true);
+	for (unsigned i = 1; i <= 6; i++) {
+		link_way_decide(&way, 0, 1000, 0, i < 4, &fate);
+		CU_ASSERT_EQUAL(fate.mark, i == 2);
+		CU_ASSERT_EQUAL(fate.copies, i != 5);
+	}
+	CU_ASSERT_EQUAL(way.counters.marked, 1);
+	CU_ASSERT_EQUAL(way.counters.lost, 1);
+	/* 1 ms a packet, of which ten and one may wait. */
+	model = (struct link_model){ .ecn = true, .rate = 8000000, .queue_ns = 10 * MS };
+	link_way_start(&way, &model, "p", true);
+	for (unsigned i = 0; i < 30; i++) {
+		link_way_decide(&way, 0, 1000, 0, true, &fate);
+		CU_ASSERT_EQUAL(fate.mark && fate.copies, i > 10 && i <= 20);
+		marks += fate.mark && fate.copies;
+		dropped += !fate.copies;
+	}
+	CU_ASSERT_EQUAL(way.counters.marked, marks);
+	CU_ASSERT_EQUAL(way.counters.queue_full, dropped);
+	CU_ASSERT_EQUAL(dropped, 9);
+}
+
 UNIT_MAIN("link_model", UNIT(test_shares), UNIT(test_two_states), UNIT(test_loss_of_a_list),
 	  UNIT(test_shapes_of_jitter), UNIT(test_delay_is_exact_and_order_can_be_kept),
 	  UNIT(test_rate_and_queue), UNIT(test_draws_are_apart), UNIT(test_bits_are_all_hit),
-	  UNIT(test_words))
+	  UNIT(test_words), UNIT(test_marks))

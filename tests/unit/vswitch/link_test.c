@@ -265,6 +265,30 @@ static void test_a_seed_repeats_itself(void)
 	CU_ASSERT_NOT_EQUAL(history(4), history(5));
 }
 
+/* A packet that would be lost goes on with a mark; one whose ends do not understand marks is lost. */
+static void test_marks_instead_of_losses(void)
+{
+	uint8_t bytes[60] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2 };
+	struct lab lab;
+
+	start(&lab, 1);
+	bad(&lab, "b", LINK_OUT, "loss=100% ecn=yes");
+	put_be16(bytes + 12, 0x0800);
+	bytes[14] = 0x45;
+	bytes[15] = 2;
+	put_be16(bytes + 24, (uint16_t)~0x4502);
+	lab.a->small_pieces = true;
+	fake_port_put(lab.a, bytes, sizeof(bytes), NULL);
+	bytes[15] = 0;
+	fake_port_put(lab.a, bytes, sizeof(bytes), NULL);
+	run_until(&lab, lab.clock);
+	CU_ASSERT_EQUAL_FATAL(lab.b->out_count, 1);
+	CU_ASSERT_EQUAL(lab.b->out[0].bytes[15], 3);
+	CU_ASSERT_EQUAL(get_be16(lab.b->out[0].bytes + 24), (uint16_t)~0x4503);
+	vswitch_destroy(lab.vswitch);
+}
+
 UNIT_MAIN("link", UNIT(test_delay_is_exact), UNIT(test_delay_costs_no_throughput),
 	  UNIT(test_copies_and_bits), UNIT(test_large_frames_are_packets), UNIT(test_good_again),
-	  UNIT(test_ports_below_come_and_go), UNIT(test_a_seed_repeats_itself))
+	  UNIT(test_ports_below_come_and_go), UNIT(test_a_seed_repeats_itself),
+	  UNIT(test_marks_instead_of_losses))
