@@ -95,6 +95,10 @@ int command_switch(int argc, char **argv)
 		  "its spanning tree: roles and states of ports, priorities, costs, guards" },
 		{ "igmp", switch_igmp, "NAME show|set [PORT] [KEY=VALUE...] [--json]",
 		  "IGMP and MLD snooping: who wants what group" },
+		{ "mirror", switch_mirror,
+		  "NAME add|remove|list [MIRROR] [PORT[:in|out|both]...] [--to PORT] "
+		  "[--to-vlan VLAN] [--vlan VLANS] [--shared] [--json]",
+		  "copies of what passes at ports, to a port or into a VLAN" },
 		{ "stop", switch_stop, "NAME", "end it, and wait until it has ended" },
 		{ NULL, NULL, NULL, NULL },
 	};

@@ -13,6 +13,7 @@
  *	switch_capture.c	captures, live: the command
  *	switch_filter.c		rules of ports: the command
  *	switch_igmp.c		groups: the command, and the switch's answers
+ *	switch_mirror.c		mirrors, both sides
  *	switch_watch.c		and what the switch does for these two
  *	switch_stp.c		its spanning tree: the command
  *	switch_tree.c		and what the switch does for it
@@ -37,7 +38,7 @@ struct vswitch;
 struct vswitch_status;
 
 command_fn switch_run, switch_port_verb, switch_table, switch_counters, switch_stop, switch_capture,
-	switch_filter, switch_stp, switch_igmp;
+	switch_filter, switch_stp, switch_igmp, switch_mirror;
 
 /* ---- Asking ---- */
 
@@ -80,6 +81,7 @@ rpc_method_fn switch_capture_start, switch_capture_stop, switch_filter_add, swit
 int switch_igmp_check(const char *words, bool of_port, json_t *list, struct error *error);
 void switch_igmp_metrics(FILE *out, const char *name, struct vswitch *vswitch);
 rpc_method_fn switch_schedule_start, switch_schedule_show, switch_schedule_clear;
+rpc_method_fn switch_mirror_add, switch_mirror_remove, switch_mirror_list;
 
 void switch_end_watching(struct switch_control *control);
 

@@ -18,12 +18,19 @@ static void refresh_port(struct vswitch *vswitch, struct port *port)
 		capture_sessions_put(vswitch, port, way, checkpoint);
 		if (port->filter[way] && port->filter[way]->count)
 			checkpoint->filter = port->filter[way];
-		checkpoint->active = checkpoint->capture_count || checkpoint->filter;
+		port_mirrors_put(vswitch, port, way, checkpoint);
+		checkpoint->active =
+			checkpoint->capture_count || checkpoint->filter ||
+			(way == PORT_IN && (checkpoint->mirror_count || port->mirror_only));
 	}
 }
 
 void checkpoint_refresh(struct vswitch *vswitch)
 {
+	port_mirrors_refresh(vswitch);
+	for (unsigned i = 0; i < vswitch->port_count; i++)
+		for (unsigned way = 0; way < PORT_WAYS; way++)
+			filter_find_mirrors(vswitch->list[i]->filter[way], vswitch);
 	for (unsigned i = 0; i < vswitch->port_count; i++)
 		refresh_port(vswitch, vswitch->list[i]);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What looks at the frames of a port, one way: captures and rules (filter.h). A port has one for what comes in
+ * What looks at the frames of a port, one way: captures, mirrors and rules (filter.h). A port has one for what comes in
  * and one for what goes out; where nothing looks, a burst of frames asks `active` and goes on.
  *
  *	in	as the frame came: before its VLAN is found		out	as it leaves: tagged, cut and summed
@@ -18,6 +18,7 @@ struct capture;
 struct filter;
 struct filter_program;
 struct frame;
+struct port_mirror;
 struct port;
 struct vswitch;
 struct vswitch_thread;
@@ -29,6 +30,7 @@ enum port_way { PORT_IN, PORT_OUT, PORT_WAYS };
 #define PORT_BOTH_WAYS (PORT_WAY(PORT_IN) | PORT_WAY(PORT_OUT))
 
 #define CHECKPOINT_CAPTURES 8 /* at one port, and of one switch */
+#define CHECKPOINT_MIRRORS  8 /* the same */
 
 struct checkpoint {
 	bool active; /* there is any of what follows */
@@ -39,6 +41,8 @@ struct checkpoint {
 		unsigned interface;
 	} captures[CHECKPOINT_CAPTURES];
 	struct filter *filter; /* NULL: there are no rules */
+	uint8_t mirror_count;
+	struct port_mirror *mirrors[CHECKPOINT_MIRRORS]; /* that copy what passes (port_mirror.h) */
 };
 
 void checkpoint_refresh(struct vswitch *vswitch);

@@ -71,7 +71,8 @@ static bool storm_allows(struct vswitch_thread *thread, struct port *source, enu
 
 static inline bool may_reach(const struct port *source, const struct port *port, uint16_t vlan)
 {
-	return vlan_has(&port->config.vlan, vlan) && !port_is_parted(source, port) &&
+	return vlan_has(&port->config.vlan, vlan) && !port->mirror_only &&
+	       !port_is_parted(source, port) &&
 	       (!port->config.isolation || port->config.isolation != source->config.isolation);
 }
 
@@ -191,7 +192,8 @@ static enum port_drop to_port(struct vswitch_thread *thread, struct port *source
 	if (port == source)
 		return ends(source, PORT_DROP_SAME_PORT);
 	if (!may_reach(source, port, entry->vlan))
-		return ends(source, !vlan_has(&port->config.vlan, entry->vlan) ? PORT_DROP_VLAN
+		return ends(source, port->mirror_only                            ? PORT_DROP_MIRROR
+				    : !vlan_has(&port->config.vlan, entry->vlan) ? PORT_DROP_VLAN
 				    : port_is_parted(source, port) ? PORT_DROP_PARTITIONED
 								   : PORT_DROP_ISOLATED);
 	if (port->holds & PORT_HOLD_FORWARDING)
@@ -201,12 +203,12 @@ static enum port_drop to_port(struct vswitch_thread *thread, struct port *source
 }
 
 static inline enum port_drop decide(struct vswitch_thread *thread, struct port *source,
-				    struct frame *frame)
+				    struct frame *frame, const struct filter_mark *mark)
 {
 	const uint8_t *head = frame->pieces[0].iov_base;
 	uint64_t destination = mac_from_bytes(head), address = mac_from_bytes(head + 6);
 	struct vswitch *vswitch = thread->vswitch;
-	struct egress_entry entry = { .frame = frame };
+	struct egress_entry entry = { .frame = frame, .mark = *mark };
 	uint16_t index = MAC_TABLE_NO_PORT;
 	enum port_drop why = classify(source, head, &entry);
 
@@ -232,17 +234,24 @@ static inline enum port_drop decide(struct vswitch_thread *thread, struct port *
 	return to_port(thread, source, vswitch->ports[index], &entry);
 }
 
-/* By the rules of the port it came from, if it has any. */
+/* By the rules of the port it came from, if it has any. `entry` is the frame as it came; its mark is what a rule says. */
 static enum port_drop obey_rules(struct vswitch_thread *thread, struct port *port,
-				 struct frame *frame, unsigned slot)
+				 struct egress_entry *entry, unsigned slot)
 {
 	struct filter *filter = port->checkpoint[PORT_IN].filter;
+	const struct filter_action *action;
 	enum filter_verdict verdict;
 
 	if (!filter)
 		return GOES_ON;
-	filter_pin(filter, frame, slot);
-	verdict = filter_decide(filter, frame, thread->now, thread->room);
+	filter_pin(filter, entry->frame, slot);
+	verdict = filter_decide(filter, entry->frame, thread->now, thread->room, &action);
+	if (action && action->mirror_port) {
+		entry->vlan = 0;
+		port_mirror_copy_to(thread, action->mirror_port, entry);
+	}
+	if (action)
+		entry->mark = action->mark;
 	return verdict == FILTER_ALLOW ? GOES_ON
 				       : ends(port, verdict == FILTER_DROP ? PORT_DROP_FILTERED
 									   : PORT_DROP_POLICED);
@@ -253,10 +262,18 @@ static void __attribute__((noinline))
 decide_looked_at(struct vswitch_thread *thread, struct port *port, struct frame *frame,
 		 unsigned slot)
 {
-	enum port_drop why = obey_rules(thread, port, frame, slot);
+	struct egress_entry entry = { .frame = frame };
+	enum port_drop why;
 
+	if (port->checkpoint[PORT_IN].mirror_count) {
+		classify(port, frame->pieces[0].iov_base, &entry);
+		port_mirror_copy(thread, port, PORT_IN, &entry);
+	}
+	why = obey_rules(thread, port, &entry, slot);
+	if (why == GOES_ON && port->mirror_only)
+		why = ends(port, PORT_DROP_MIRROR);
 	if (why == GOES_ON)
-		why = decide(thread, port, frame);
+		why = decide(thread, port, frame, &entry.mark);
 	checkpoint_capture(thread, port, PORT_IN, frame,
 			   why == GOES_ON ? NULL : port_drop_name(why));
 }
@@ -284,6 +301,7 @@ static void prefetch(const struct mac_table *table, const struct port *source,
 void decide_burst(struct vswitch_thread *thread, struct port *port, struct frame **frames,
 		  unsigned count)
 {
+	static const struct filter_mark unmarked;
 	const struct mac_table *table = thread->vswitch->table;
 
 	if (count > 1 && !mac_table_is_near(table))
@@ -297,6 +315,6 @@ void decide_burst(struct vswitch_thread *thread, struct port *port, struct frame
 		if (port->checkpoint[PORT_IN].active)
 			decide_looked_at(thread, port, frames[i], i);
 		else
-			decide(thread, port, frames[i]);
+			decide(thread, port, frames[i], &unmarked);
 	}
 }

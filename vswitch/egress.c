@@ -9,6 +9,7 @@
 #include "util/bytes.h"
 #include "vswitch/internal.h"
 #include "vswitch/port_link.h"
+#include "vswitch/port_mirror.h"
 #include "vswitch/tunnel_format.h"
 #include "vswitch/vlan.h"
 
@@ -35,6 +36,7 @@ struct egress_batch {
 	struct port *port;
 	struct frame *frames[PORT_BURST];
 	unsigned count;
+	struct filter_mark mark; /* of the entry that is being added */
 };
 
 struct egress_scratch *egress_scratch_create(void)
@@ -124,7 +126,7 @@ static bool rules_allow(struct egress_batch *batch, const struct frame *frame)
 
 	if (!filter)
 		return true;
-	verdict = filter_decide(filter, frame, thread->now, thread->room);
+	verdict = filter_decide(filter, frame, thread->now, thread->room, NULL);
 	if (verdict != FILTER_ALLOW)
 		drop_frame(thread, batch->port, frame,
 			   verdict == FILTER_DROP ? PORT_DROP_FILTERED_OUT : PORT_DROP_POLICED_OUT);
@@ -196,6 +198,7 @@ static struct made_frame *copy_head(struct egress_batch *batch, const struct fra
 		return NULL;
 	}
 	vlan_copy_head(change, made->head, frame->pieces[0].iov_base, head);
+	filter_mark_apply(&batch->mark, made->head, made->frame.pieces[0].iov_len);
 	made->frame.offload = frame->offload;
 	vlan_move_offload(change, &made->frame.offload);
 	return made;
@@ -232,6 +235,7 @@ static void add_segments(struct egress_batch *batch, const struct frame *frame,
 			return;
 		}
 		vlan_copy_head(change, made->head, segment.head, segment.headers);
+		filter_mark_apply(&batch->mark, made->head, made->frame.pieces[0].iov_len);
 		batch_add(batch, &made->frame);
 	}
 	batch->port->counters.segmented++;
@@ -242,7 +246,7 @@ static void add_as_it_is(struct egress_batch *batch, struct frame *frame,
 {
 	struct made_frame *made;
 
-	if (change->kind == VLAN_KEEP) {
+	if (change->kind == VLAN_KEEP && !filter_marks(&batch->mark)) {
 		batch_add(batch, frame);
 		return;
 	}
@@ -274,6 +278,7 @@ static void add(struct egress_batch *batch, const struct egress_entry *entry)
 	struct frame *frame = entry->frame, smaller;
 	struct vlan_change change = { VLAN_KEEP, 0 };
 
+	batch->mark = entry->mark;
 	if (entry->vlan)
 		change = vlan_change_for(&port->config.vlan, entry->vlan, entry->tag, entry->type);
 	/* It takes no offloads, so all that is made of the copy is its segments. */
@@ -300,6 +305,64 @@ static void add(struct egress_batch *batch, const struct egress_entry *entry)
 	}
 }
 
+/* ---- Copies of mirrors: see port_mirror.h ---- */
+
+void port_mirror_copy_to(struct vswitch_thread *thread, struct port *to,
+			 const struct egress_entry *entry)
+{
+	struct egress_entry copy = *entry;
+
+	copy.is_copy = true;
+	if (port_is_up(to))
+		egress_line_up(thread, to, &copy);
+	else
+		port_drop(to, PORT_DROP_DOWN);
+}
+
+/* To the ports that were given the VLAN: with its tag in place of one that there is. */
+static void copy_to_vlan(struct vswitch_thread *thread, const struct port *source,
+			 const struct port_mirror *mirror, const struct egress_entry *entry)
+{
+	struct vswitch *vswitch = thread->vswitch;
+	struct egress_entry copy = *entry;
+
+	copy.vlan = mirror->options.to_vlan;
+	if (copy.tag != FRAME_UNTAGGED)
+		copy.tag = FRAME_PRIORITY_TAGGED;
+	for (unsigned i = 0; i < vswitch->port_count; i++) {
+		struct port *port = vswitch->list[i];
+
+		if (port != source && port->config.vlan.kind != VLAN_PORT_ANY &&
+		    vlan_has(&port->config.vlan, copy.vlan) && port_is_up(port) &&
+		    !(port->holds & PORT_HOLD_FORWARDING))
+			port_mirror_copy_to(thread, port, &copy);
+	}
+}
+
+void port_mirror_copy(struct vswitch_thread *thread, const struct port *port, enum port_way way,
+		      const struct egress_entry *entry)
+{
+	const struct checkpoint *checkpoint = &port->checkpoint[way];
+
+	for (unsigned i = 0; i < checkpoint->mirror_count && !entry->is_copy; i++) {
+		struct port_mirror *mirror = checkpoint->mirrors[i];
+
+		if (mirror->options.some_vlans && !vlan_in_list(mirror->options.vlans, entry->vlan))
+			continue;
+		__atomic_fetch_add(&mirror->copies, 1, __ATOMIC_RELAXED);
+		if (!mirror->options.to[0]) {
+			copy_to_vlan(thread, port, mirror, entry);
+		} else if (mirror->port) {
+			struct egress_entry copy = *entry;
+
+			/* As it came. */
+			if (way == PORT_IN)
+				copy.vlan = 0;
+			port_mirror_copy_to(thread, mirror->port, &copy);
+		}
+	}
+}
+
 /* ---- The stage ---- */
 
 static void egress_port(struct vswitch_thread *thread, struct port *port)
@@ -307,6 +370,9 @@ static void egress_port(struct vswitch_thread *thread, struct port *port)
 	struct egress_batch batch = { .thread = thread, .port = port };
 	struct egress *egress = thread->egress[port->index];
 
+	/* Before the port's lock is taken and anything is made, for another port may send meanwhile. */
+	for (unsigned i = 0; port->checkpoint[PORT_OUT].mirror_count && i < egress->count; i++)
+		port_mirror_copy(thread, port, PORT_OUT, &egress->entries[i]);
 	vswitch_lock_if_shared(thread->vswitch, &port->out_lock);
 	for (unsigned i = 0; i < egress->count; i++)
 		if (port_is_up(port))

@@ -3,28 +3,86 @@
 #include "vswitch/filter.h"
 
 #include <errno.h>
+#include <net/ethernet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "util/bytes.h"
 #include "util/error.h"
-#include "vswitch/port.h"
+#include "util/number.h"
+#include "vswitch/internal.h"
 
 /* ---- Rules ---- */
 
+static int bad_action(const char *word, struct error *error)
+{
+	return error_set(error, -EINVAL,
+			 "action \"%.60s\": expected allow, drop, rate=RATE[/BURST], mark=dscp:N, "
+			 "mark=pcp:N or mirror=PORT, also several with commas between",
+			 word);
+}
+
+static int parse_mark(struct filter_mark *mark, const char *value, struct error *error)
+{
+	bool dscp = !strncmp(value, "dscp:", 5);
+	uint64_t number;
+
+	if (!dscp && strncmp(value, "pcp:", 4) != 0)
+		return error_set(error, -EINVAL, "mark=%.40s: expected dscp:N or pcp:N", value);
+	if (number_parse(value + (dscp ? 5 : 4), 0, dscp ? 63 : 7, &number, NULL))
+		return error_set(error, -EINVAL, "mark=%.40s: expected a number from 0 to %d",
+				 value, dscp ? 63 : 7);
+	*(dscp ? &mark->dscp : &mark->pcp) = (uint8_t)(number + 1);
+	return 0;
+}
+
+static int parse_mirror(struct filter_action *action, const char *port, struct error *error)
+{
+	/* Whether there is such a port is seen when the rule is added. */
+	if (!*port || strlen(port) >= sizeof(action->mirror) || strchr(port, '/'))
+		return error_set(error, -EINVAL, "mirror=%.40s: expected the name of a port", port);
+	strcpy(action->mirror, port);
+	return 0;
+}
+
+static int parse_word(struct filter_action *action, const char *word, bool *allow,
+		      struct error *error)
+{
+	if (!strcmp(word, "drop"))
+		action->drop = true;
+	else if (!strcmp(word, "allow"))
+		*allow = true;
+	else if (!strncmp(word, "rate=", 5))
+		return police_parse(&action->police, word + 5, error);
+	else if (!strncmp(word, "mark=", 5))
+		return parse_mark(&action->mark, word + 5, error);
+	else if (!strncmp(word, "mirror=", 7))
+		return parse_mirror(action, word + 7, error);
+	else
+		return bad_action(word, error);
+	return 0;
+}
+
 int filter_action_parse(struct filter_action *action, const char *text, struct error *error)
 {
-	struct filter_action made = { .drop = !strcmp(text, "drop") };
+	struct filter_action made = { 0 };
+	char *rest, *word, copy[FILTER_ACTION_TEXT];
+	bool allow = false;
 	int rc = 0;
 
-	if (!strncmp(text, "rate=", 5))
-		rc = police_parse(&made.police, text + 5, error);
-	else if (!made.drop && strcmp(text, "allow"))
-		rc = error_set(error, -EINVAL,
-			       "action \"%.40s\": expected allow, drop or rate=RATE[/BURST]", text);
-	if (!rc && strlen(text) >= sizeof(made.text))
-		rc = error_set(error, -EINVAL, "action \"%.40s...\": too long", text);
+	if (strlen(text) >= sizeof(made.text))
+		return error_set(error, -EINVAL, "action \"%.40s...\": too long", text);
+	strcpy(copy, text);
+	rest = copy;
+	while (!rc && (word = strsep(&rest, ",")))
+		rc = parse_word(&made, word, &allow, error);
+	if (!rc && made.drop && (allow || made.police.rate || filter_marks(&made.mark)))
+		rc = error_set(
+			error, -EINVAL,
+			"action \"%.60s\": what is dropped has no rate and no mark, and does "
+			"not pass",
+			text);
 	if (rc)
 		return rc;
 	strcpy(made.text, text);
@@ -122,9 +180,62 @@ static uint64_t wire_bits(const struct frame *frame, uint64_t packets)
 	return 8 * (frame->length + (packets - 1) * frame->offload.headers);
 }
 
-enum filter_verdict filter_decide(struct filter *filter, const struct frame *frame, uint64_t now,
-				  uint8_t *room)
+void filter_find_mirrors(struct filter *filter, const struct vswitch *vswitch)
 {
+	for (unsigned i = 0; filter && i < filter->count; i++) {
+		struct filter_action *action = &filter->rules[i].action;
+
+		action->mirror_port =
+			action->mirror[0] ? vswitch_find_port(vswitch, action->mirror) : NULL;
+	}
+}
+
+/* Where the network header is, behind the tag if there is one; its type in *type. */
+static size_t network_of(const uint8_t *head, size_t length, uint16_t *type)
+{
+	size_t at = VLAN_AT;
+
+	*type = get_be16(head + at);
+	if (*type == VLAN_TYPE && length >= VIRTIO_NET_FRAME_MIN + VLAN_TAG_SIZE)
+		*type = get_be16(head + (at += VLAN_TAG_SIZE));
+	return at + 2;
+}
+
+static void mark_dscp(uint8_t dscp, uint8_t *head, size_t length)
+{
+	uint16_t type, before, after;
+	size_t at = network_of(head, length, &type);
+	uint8_t *ip = head + at;
+	uint32_t sum;
+
+	if (type == ETHERTYPE_IPV6 && range_within(at, 2, length) && ip[0] >> 4 == 6) {
+		put_be16(ip, (uint16_t)((get_be16(ip) & 0xf03f) | dscp << 6));
+	} else if (type == ETHERTYPE_IP && range_within(at, 20, length) && ip[0] >> 4 == 4) {
+		before = get_be16(ip);
+		after = (uint16_t)((before & 0xff03) | dscp << 2);
+		put_be16(ip, after);
+		/* RFC 1624, equation 3 */
+		sum = (uint32_t)(uint16_t)~get_be16(ip + 10) + (uint16_t)~before + after;
+		sum = (sum & 0xffff) + (sum >> 16);
+		sum = (sum & 0xffff) + (sum >> 16);
+		put_be16(ip + 10, (uint16_t)~sum);
+	}
+}
+
+void filter_mark_apply(const struct filter_mark *mark, uint8_t *head, size_t length)
+{
+	if (mark->dscp)
+		mark_dscp((uint8_t)(mark->dscp - 1), head, length);
+	if (mark->pcp && length >= VIRTIO_NET_FRAME_MIN + VLAN_TAG_SIZE &&
+	    get_be16(head + VLAN_AT) == VLAN_TYPE)
+		head[VLAN_AT + 2] = (uint8_t)((head[VLAN_AT + 2] & 0x1f) | (mark->pcp - 1) << 5);
+}
+
+enum filter_verdict filter_decide(struct filter *filter, const struct frame *frame, uint64_t now,
+				  uint8_t *room, const struct filter_action **action)
+{
+	if (action)
+		*action = NULL;
 	for (unsigned i = 0; i < filter->count; i++) {
 		struct filter_rule *rule = &filter->rules[i];
 		uint64_t packets;
@@ -134,6 +245,8 @@ enum filter_verdict filter_decide(struct filter *filter, const struct frame *fra
 		packets = virtio_net_wire_frames(&frame->offload, frame->length);
 		rule->frames++;
 		rule->bytes += frame->length;
+		if (action)
+			*action = &rule->action;
 		if (!rule->action.drop &&
 		    police_allows(&rule->action.police, now, packets, wire_bits(frame, packets)))
 			return FILTER_ALLOW;

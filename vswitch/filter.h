@@ -5,6 +5,10 @@
  *
  *	allow		it passes			drop		it is dropped
  *	rate=RATE/BURST	it passes while there is as much of the rule's frames as police.h lets pass, and is else dropped
+ *	mark=dscp:N	it passes with that DSCP (IPv4, IPv6)	mark=pcp:N	with that priority in its tag
+ *	mirror=PORT	a copy goes there, and it passes, or is dropped, as the other words say
+ *
+ * Several, with commas between, are one action: "mark=dscp:46,rate=10M". mark= and mirror= are of rules of the way in.
  *
  * Rules of the way in see a frame as it came, before anything is learned of it; those of the way out as it leaves. What a rule reads
  * of a frame that comes in is copied first (filter_pin()), for its sender may still change what is not in the head: what was
@@ -15,17 +19,35 @@
 
 #include "vswitch/filter_program.h"
 #include "vswitch/police.h"
+#include "vswitch/port.h"
 
 #define FILTER_RULES_MAX   64 /* of a port, one way */
-#define FILTER_ACTION_TEXT 64
+#define FILTER_ACTION_TEXT 128
+
+/* What is changed in a frame that passes; 0: nothing, else the value plus 1. */
+struct filter_mark {
+	uint8_t dscp; /* of IPv4 and IPv6, with the header's checksum */
+	uint8_t pcp;  /* of the 802.1Q tag, if the frame leaves with one */
+};
+
+static inline bool filter_marks(const struct filter_mark *mark)
+{
+	return mark->dscp || mark->pcp;
+}
+
+/* Changes a frame's head. */
+void filter_mark_apply(const struct filter_mark *mark, uint8_t *head, size_t length);
 
 struct filter_action {
 	bool drop;
+	struct filter_mark mark;
+	char mirror[PORT_NAME_MAX]; /* "": none */
+	struct port *mirror_port;   /* while it is there */
 	struct police police;
 	char text[FILTER_ACTION_TEXT]; /* as it was given */
 };
 
-/* "allow", "drop", "rate=10M/1M". -EINVAL with `error` set. */
+/* Words as above, with commas between. -EINVAL with `error` set. */
 int filter_action_parse(struct filter_action *action, const char *text, struct error *error);
 
 struct filter_rule {
@@ -45,9 +67,12 @@ struct filter {
 
 enum filter_verdict { FILTER_ALLOW, FILTER_DROP, FILTER_POLICE };
 
-/* `room` as for filter_program_matches(). */
+/* `room` as for filter_program_matches(). *action (may be NULL): of the rule that decided; NULL: none did. */
 enum filter_verdict filter_decide(struct filter *filter, const struct frame *frame, uint64_t now,
-				  uint8_t *room);
+				  uint8_t *room, const struct filter_action **action);
+
+/* In a call: the ports of mirror= by their names. NULL is fine. */
+void filter_find_mirrors(struct filter *filter, const struct vswitch *vswitch);
 
 /* Makes the beginning of the frame, the `slot`th of its burst, memory of the switch's as far as rules read it. */
 void filter_pin(struct filter *filter, struct frame *frame, unsigned slot);

@@ -10,6 +10,7 @@
  *	schedules.c	by themselves, by a script		link_schedule.h
  *	checkpoint.c	what looks at frames of a port		captures.c	captures (capture_session.h)
  *	rules.c		rules of ports (filter.h)		protocol.c	the control plane
+ *	mirrors.c	mirrors						port_mirror.c	and their copies
  *	reserved.c	frames to reserved addresses			snooping_protocol.c	groups (snooping.h)
  *
  * Who may touch what. A port belongs to one thread, which alone receives from it, handles its watches and runs its timers.
@@ -21,6 +22,7 @@
 #define TENON_VSWITCH_INTERNAL_H
 
 #include <pthread.h>
+#include <string.h>
 
 #include "util/list.h"
 #include "util/poll_window.h"
@@ -28,6 +30,7 @@
 #include "vswitch/capture_session.h"
 #include "vswitch/filter.h"
 #include "vswitch/group_set.h"
+#include "vswitch/port_mirror.h"
 #include "vswitch/protocol.h"
 #include "vswitch/reserved.h"
 #include "vswitch/switch.h"
@@ -49,6 +52,7 @@ struct vswitch {
 	unsigned table_size;
 	uint64_t ageing; /* 0: a hub, which learns nothing */
 	struct capture_sessions captures;
+	struct port_mirrors mirrors;
 	struct protocols *protocols; /* NULL: none ever ran */
 	bool control_pending;        /* there is something for them; atomic */
 	struct reserved_choices reserved;
@@ -81,7 +85,15 @@ static inline void vswitch_unlock_if_shared(const struct vswitch *vswitch, pthre
 		pthread_mutex_unlock(lock);
 }
 
-struct port *vswitch_find_port(const struct vswitch *vswitch, const char *name);
+/* NULL: there is none of that name. */
+static inline struct port *vswitch_find_port(const struct vswitch *vswitch, const char *name)
+{
+	for (unsigned i = 0; i < vswitch->port_count; i++)
+		if (!strcmp(vswitch->list[i]->name, name))
+			return vswitch->list[i];
+	return NULL;
+}
+
 /* -ENOENT with `error` set. */
 int vswitch_no_such_port(const struct vswitch *vswitch, const char *name, struct error *error);
 

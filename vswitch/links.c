@@ -34,6 +34,7 @@ struct port *vswitch_link_over(struct vswitch *vswitch, struct port *port, struc
 	if (port_link_lower(port))
 		return port;
 	put_over(vswitch, over, port);
+	checkpoint_refresh(vswitch); /* who knew the port below */
 	*link = NULL;
 	return over;
 }

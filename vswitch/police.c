@@ -13,7 +13,7 @@
 #define SECOND      1000000000
 #define LEAST_BURST (1514 * 8u) /* bits: a packet */
 
-/* A number with K, M or G, then perhaps `p`: where it ends, or NULL. */
+/* A number with K, M or G, then perhaps "bit", or `p`; a bare number is neither. Where it ends, or NULL. */
 static const char *parse_tokens(const char *text, uint64_t *tokens, bool *packets)
 {
 	static const char units[] = "KMG";
@@ -34,7 +34,13 @@ static const char *parse_tokens(const char *text, uint64_t *tokens, bool *packet
 	end += unit != NULL;
 	*packets = *end == 'p';
 	*tokens = value;
-	return value && value <= POLICE_RATE_MOST ? end + *packets : NULL;
+	if (!strncmp(end, "bit", 3))
+		end += 3;
+	else if (*packets)
+		end++;
+	else if (!unit)
+		return NULL;
+	return value && value <= POLICE_RATE_MOST ? end : NULL;
 }
 
 int police_parse(struct police *police, const char *text, struct error *error)
@@ -48,7 +54,8 @@ int police_parse(struct police *police, const char *text, struct error *error)
 	if (!end || *end || same != made.packets)
 		return error_set(
 			error, -EINVAL,
-			"rate \"%.40s\": expected RATE or RATE/BURST, both in bits (10M/1M) or "
+			"rate \"%.40s\": expected RATE or RATE/BURST, both in bits (10M/1M, "
+			"500bit) or "
 			"both in packets (1000p/50p)",
 			text);
 	if (!made.burst)

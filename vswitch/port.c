@@ -33,6 +33,7 @@ static const char *const drop_names[] = {
 	[PORT_DROP_FILTERED] = "filtered",
 	[PORT_DROP_POLICED] = "policed",
 	[PORT_DROP_CONTROL_OVERRUN] = "control_overrun",
+	[PORT_DROP_MIRROR] = "mirror_port",
 	[PORT_DROP_TUNNEL_HEADER] = "bad_tunnel_header",
 	[PORT_DROP_TUNNEL_VNI] = "wrong_vni",
 	[PORT_DROP_TUNNEL_OPTION] = "critical_option",

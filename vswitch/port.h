@@ -61,6 +61,7 @@ enum port_drop {
 	PORT_DROP_OVERRUN,       /* the kernel had no room for it before we took it */
 	PORT_DROP_FILTERED,      /* by a rule of the port it came from */
 	PORT_DROP_POLICED,       /* beyond the rate of one */
+	PORT_DROP_MIRROR,        /* from or to a port that is a mirror's alone */
 	PORT_DROP_TUNNEL_HEADER, /* of a tunnel: in front of the frame is what cannot be */
 	PORT_DROP_TUNNEL_VNI,    /* of another segment */
 	PORT_DROP_TUNNEL_OPTION, /* with a critical option that is not known */
@@ -174,6 +175,7 @@ struct port {
 	size_t frame_max; /* the longest frame on its wire, with Ethernet header; 0: no limit */
 	/* A tunnel: frame_max is of all of a frame, its tag as well, and large TCP frames are cut to what fits. */
 	bool encloses;
+	bool mirror_only; /* it gets copies (port_mirror.h), and nothing else */
 	struct checkpoint checkpoint[PORT_WAYS]; /* what looks at its frames */
 	struct filter *filter[PORT_WAYS];        /* its rules, or NULL */
 	/* Deciding's. */

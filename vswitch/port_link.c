@@ -431,6 +431,7 @@ void port_link_put_over(struct port *port, struct port *lower)
 	port->features = lower->features;
 	port->frame_max = lower->frame_max;
 	port->encloses = lower->encloses;
+	port->mirror_only = lower->mirror_only;
 	lower->over = port;
 }
 

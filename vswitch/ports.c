@@ -15,14 +15,6 @@
 #include "util/log.h"
 #include "vswitch/internal.h"
 
-struct port *vswitch_find_port(const struct vswitch *vswitch, const char *name)
-{
-	for (unsigned i = 0; i < vswitch->port_count; i++)
-		if (!strcmp(vswitch->list[i]->name, name))
-			return vswitch->list[i];
-	return NULL;
-}
-
 int vswitch_no_such_port(const struct vswitch *vswitch, const char *name, struct error *error)
 {
 	error_set(error, -ENOENT, "switch %s: port %.40s: there is none of that name",
@@ -205,6 +197,7 @@ static int remove_port(void *arg)
 		return vswitch_no_such_port(call->vswitch, call->name, call->error);
 	log_info(call->vswitch->log, "port %s: removed", call->name);
 	take_out(call->port);
+	checkpoint_refresh(call->vswitch);
 	return 0;
 }
 
@@ -254,8 +247,8 @@ static int send_frame(void *arg)
 	for (unsigned i = 0; i < vswitch->port_count; i++) {
 		struct port *port = vswitch->list[i];
 
-		if ((call->name && strcmp(port->name, call->name)) || !port_is_up(port) ||
-		    !vlan_has(&port->config.vlan, call->vlan) ||
+		if ((call->name ? strcmp(port->name, call->name) != 0 : port->mirror_only) ||
+		    !port_is_up(port) || !vlan_has(&port->config.vlan, call->vlan) ||
 		    (!call->name && (port->holds & PORT_HOLD_FORWARDING)))
 			continue;
 		egress_line_up(&vswitch->threads[0], port, &entry);

@@ -34,6 +34,17 @@ static int add_rule(void *arg)
 
 	if (!port)
 		return vswitch_no_such_port(call->vswitch, call->name, call->error);
+	if (call->rule.action.mirror[0]) {
+		struct port *to = vswitch_find_port(call->vswitch, call->rule.action.mirror);
+
+		if (!to)
+			return vswitch_no_such_port(call->vswitch, call->rule.action.mirror,
+						    call->error);
+		if (to == port)
+			return error_set(call->error, -EINVAL,
+					 "switch %s: port %s: its copies cannot go to itself",
+					 call->vswitch->name, call->name);
+	}
 	filter = port->filter[call->way] ? port->filter[call->way] : call->fresh;
 	rc = filter_add(filter, call->position, &call->rule, call->way == PORT_IN, call->error);
 	if (rc) {
@@ -59,6 +70,10 @@ int vswitch_add_rule(struct vswitch *vswitch, const char *name, enum port_way wa
 				  .error = error };
 	int rc = filter_action_parse(&call.rule.action, action, error);
 
+	if (!rc && way == PORT_OUT &&
+	    (filter_marks(&call.rule.action.mark) || call.rule.action.mirror[0]))
+		rc = error_set(error, -EINVAL,
+			       "action \"%s\": mark= and mirror= are for what comes in", action);
 	if (!rc) {
 		call.fresh = calloc(1, sizeof(*call.fresh));
 		rc = call.fresh ? vswitch_call(vswitch, add_rule, &call)

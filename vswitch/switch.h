@@ -41,6 +41,7 @@
 #include "vswitch/link_model.h"
 #include "vswitch/link_schedule.h"
 #include "vswitch/mac_table.h"
+#include "vswitch/port_mirror.h"
 #include "vswitch/port.h"
 #include "vswitch/port_config.h"
 #include "vswitch/reserved.h"
@@ -259,6 +260,24 @@ struct vswitch_rule_status {
 
 /* All of them; the caller frees the list. -ENOMEM. */
 int vswitch_list_rules(struct vswitch *vswitch, struct vswitch_rule_status **out, unsigned *count);
+
+/* ---- Mirrors: see port_mirror.h ---- */
+
+/* -ENOENT (a port), -EEXIST, -EINVAL (a loop), -ENOSPC; nothing has changed then. */
+int vswitch_add_mirror(struct vswitch *vswitch, const struct port_mirror_options *options,
+		       struct error *error);
+/* -ENOENT. */
+int vswitch_remove_mirror(struct vswitch *vswitch, const char *name, struct error *error);
+
+struct vswitch_mirror_status {
+	struct port_mirror_options options;
+	bool there; /* the port that copies go to */
+	uint64_t copies;
+};
+
+/* All of them; the caller frees the list. -ENOMEM. */
+int vswitch_list_mirrors(struct vswitch *vswitch, struct vswitch_mirror_status **out,
+			 unsigned *count);
 
 /* ---- Looking ---- */
 

@@ -140,6 +140,9 @@ do_it switch filter lab add one in tcp drop
 # The switch's name comes before what is done with its rules.
 "$TENON" switch filter lab list --json >json.rules 2>said.rules
 printf 'switch filter list\tjson.rules\n' >>list
+do_it switch mirror lab add copies one:in --to two --vlan 1-9
+"$TENON" switch mirror lab list --json >json.mirrors 2>said.mirrors
+printf 'switch mirror list\tjson.mirrors\n' >>list
 [ -s json.rules ] || problem "the list of rules: $(cat said.rules)"
 "$TENON" switch stp lab set || problem "a spanning tree"
 "$TENON" switch stp lab show --json >json.tree 2>said.tree

@@ -224,7 +224,7 @@ static void test_what_cannot_be(void)
 					     "rate=18446744074G", /* over 2^64 by little */
 					     "rate=1M/18446744074G",
 					     "rate=1Mb",
-					     "mirror=b",
+					     "mirror=no/port",
 					     "",
 					     "dropped",
 					     "rate=99999999999999999999" };

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* See port_mirror.h. */
+#include "vswitch/port_mirror.h"
+
+#include <string.h>
+
+#include "vswitch/internal.h"
+
+/* ---- Who looks at what ---- */
+
+void port_mirrors_refresh(struct vswitch *vswitch)
+{
+	for (unsigned i = 0; i < vswitch->port_count; i++)
+		vswitch->list[i]->mirror_only = false;
+	for (unsigned i = 0; i < vswitch->mirrors.count; i++) {
+		struct port_mirror *mirror = &vswitch->mirrors.list[i];
+
+		mirror->port = mirror->options.to[0]
+				       ? vswitch_find_port(vswitch, mirror->options.to)
+				       : NULL;
+		if (!mirror->port || mirror->options.shared)
+			continue;
+		mirror->port->mirror_only = true;
+		mac_table_flush_port(vswitch->table, mirror->port->index);
+	}
+}
+
+static unsigned ways_of(const struct port_mirror_options *options, const struct port *port)
+{
+	if (!options->source_count)
+		return strcmp(options->to, port->name) ? PORT_WAY(PORT_IN) : 0;
+	for (unsigned i = 0; i < options->source_count; i++)
+		if (!strcmp(options->sources[i].port, port->name))
+			return options->sources[i].ways;
+	return 0;
+}
+
+void port_mirrors_put(struct vswitch *vswitch, const struct port *port, enum port_way way,
+		      struct checkpoint *checkpoint)
+{
+	for (unsigned i = 0; i < vswitch->mirrors.count; i++) {
+		struct port_mirror *mirror = &vswitch->mirrors.list[i];
+
+		if (ways_of(&mirror->options, port) & PORT_WAY(way) && !port->mirror_only)
+			checkpoint->mirrors[checkpoint->mirror_count++] = mirror;
+	}
+}
