@@ -8,7 +8,7 @@
 #include "tools/devices.h"
 #include "tools/output.h"
 
-#define SHOW_USAGE "switch show NAME [--json]"
+#define SHOW_USAGE "switch show NAME [--config] [--json]"
 
 static void print_captures(json_t *captures)
 {
@@ -49,17 +49,23 @@ static int switch_show(int argc, char **argv)
 {
 	json_t *result = NULL;
 	struct cli_listing listing = { 0 };
-	const struct cli_option options[] = { CLI_OPTIONS_SHOW(&listing), CLI_OPTION_END };
+	bool config = false;
+	const struct cli_option options[] = {
+		{ "config", CLI_FLAG, &config, NULL, "as `switch run --config` takes it" },
+		CLI_OPTIONS_SHOW(&listing),
+		CLI_OPTION_END,
+	};
 	struct cli_words operands;
 	int status;
 
 	if (!cli_parse(SHOW_USAGE, options, argc, argv, 1, 1, &operands, &status) ||
 	    !cli_listing_check(&listing, NULL, &status))
 		return status;
-	status = switch_ask(operands.words[0], "switch.show", NULL, &result);
+	status = switch_ask(operands.words[0], config ? "switch.config" : "switch.show", NULL,
+			    &result);
 	if (status != EXIT_DONE)
 		return status;
-	if (listing.json)
+	if (listing.json || config)
 		cli_print_json(result);
 	else
 		print_show(result, &listing);
@@ -72,9 +78,10 @@ int command_switch(int argc, char **argv)
 	static const struct cli_verb verbs[] = {
 		{ "run", switch_run,
 		  "NAME [--socket-dir DIR] [--port PORT=TYPE[,OPTION]...]... [--threads N] "
-		  "[--capture FILE]",
+		  "[--config FILE] [--capture FILE]",
 		  "run a switch until SIGTERM or SIGINT" },
-		{ "show", switch_show, "NAME [--json]", "ports, learned addresses, counters" },
+		{ "show", switch_show, "NAME [--config] [--json]",
+		  "ports, learned addresses, counters; or all of it as a file" },
 		{ "port", switch_port_verb,
 		  "add|remove|set|list|show NAME [PORT|PORT=TYPE] [KEY=VALUE...] [--json]",
 		  "add, remove, change and list its ports while it runs" },

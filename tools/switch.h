@@ -14,6 +14,7 @@
  *	switch_filter.c		rules of ports: the command
  *	switch_igmp.c		groups: the command, and the switch's answers
  *	switch_mirror.c		mirrors, both sides
+ *	switch_config.c		the whole of a switch as a file
  *	switch_watch.c		and what the switch does for these two
  *	switch_stp.c		its spanning tree: the command
  *	switch_tree.c		and what the switch does for it
@@ -67,6 +68,8 @@ struct switch_control {
 	const char *name;
 	struct vswitch *vswitch;
 	const struct socket_options *sockets;
+	json_t *specs;          /* of its ports, by name, as they were said; NULL: none yet */
+	json_t *options;        /* that it was started with */
 	unsigned live_captures; /* whose readers may leave */
 	struct fiber *watcher;  /* of these; or NULL */
 };
@@ -82,6 +85,21 @@ int switch_igmp_check(const char *words, bool of_port, json_t *list, struct erro
 void switch_igmp_metrics(FILE *out, const char *name, struct vswitch *vswitch);
 rpc_method_fn switch_schedule_start, switch_schedule_show, switch_schedule_clear;
 rpc_method_fn switch_mirror_add, switch_mirror_remove, switch_mirror_list;
+
+/* ---- Configurations ---- */
+
+rpc_method_fn switch_config_show;
+
+/* Reads a file ("-": standard input) and checks what can be without a switch; the caller lets go of *out. -EINVAL, ... */
+int switch_config_load(const char *path, json_t **out, struct error *error);
+/* Takes a number, if it is there. -EINVAL. */
+int switch_config_number(json_t *config, const char *key, uint64_t least, uint64_t most,
+			 uint64_t *number, struct error *error);
+/* Carries out all but options and ports, by `switch_methods`. */
+int switch_config_apply(struct switch_control *control, const struct rpc_method *methods,
+			json_t *config, struct error *error);
+/* switch_add_port(), and keeps how it was said. */
+int switch_control_add_port(struct switch_control *control, const char *spec, struct error *error);
 
 void switch_end_watching(struct switch_control *control);
 

@@ -104,9 +104,7 @@ static int method_port_add(void *context, json_t *params, json_t **result, struc
 	rc = switch_check_ports(&(struct cli_words){ .words = &word, .count = 1 }, error);
 	if (!rc)
 		rc = check_is_new(control, spec, error);
-	return rc ? rc
-		  : switch_answer(switch_add_port(control->vswitch, spec, control->sockets, error),
-				  error);
+	return rc ? rc : switch_answer(switch_control_add_port(control, spec, error), error);
 }
 
 static int method_port_remove(void *context, json_t *params, json_t **result, struct error *error)
@@ -116,7 +114,12 @@ static int method_port_remove(void *context, json_t *params, json_t **result, st
 	int rc = rpc_param_string(params, "port", &port, error);
 
 	(void)result;
-	return rc ? rc : switch_answer(vswitch_remove_port(control->vswitch, port, error), error);
+	if (rc)
+		return rc;
+	rc = vswitch_remove_port(control->vswitch, port, error);
+	if (!rc)
+		json_object_del(control->specs, port);
+	return switch_answer(rc, error);
 }
 
 /* All words or none. */
@@ -298,6 +301,7 @@ static int method_table_flush(void *context, json_t *params, json_t **result, st
 
 const struct rpc_method switch_methods[] = {
 	{ "switch.show", method_show },
+	{ "switch.config", switch_config_show },
 	{ "switch.metrics", method_metrics },
 	{ "switch.stop", method_stop },
 	{ "switch.port.add", method_port_add },

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +21,7 @@
 
 #define RUN_USAGE                                                                                  \
 	"switch run NAME [--socket-dir DIR] [--port PORT=TYPE[,OPTION]...]... [--threads N] "      \
-	"[--capture FILE]"
+	"[--config FILE] [--capture FILE]"
 
 #define NOT_GIVEN   UINT64_MAX
 #define TABLE_MOST  1000000u
@@ -31,6 +32,9 @@ struct switch_run {
 	bool force;
 	uint64_t seed, ageing, threads, move_limit, table_size, per_port;
 	struct cli_words ports;
+	const char *config_path;
+	json_t *config;      /* of --config, or NULL */
+	char **config_ports; /* `ports`, with those of the configuration */
 	struct reserved_choices choices;
 	struct rstp_config tree;
 	struct socket_options sockets;
@@ -109,6 +113,94 @@ static int make_switch(struct switch_run *run, struct error *error)
 	return rc ? rc : vswitch_create(&run->vswitch, &options, error);
 }
 
+/* ---- --config ---- */
+
+/* Of the command line and the file; what neither says is not there. */
+static const struct config_number {
+	const char *key;
+	size_t offset; /* in struct switch_run */
+	uint64_t unset, least, most;
+} config_numbers[] = {
+	{ "threads", offsetof(struct switch_run, threads), 0, 1, VSWITCH_THREADS_MAX },
+	{ "ageing", offsetof(struct switch_run, ageing), NOT_GIVEN, 0, AGEING_MOST },
+	{ "move_limit", offsetof(struct switch_run, move_limit), 0, 1, 1000000 },
+	{ "table_size", offsetof(struct switch_run, table_size), 0, 1, TABLE_MOST },
+	{ "port_addresses", offsetof(struct switch_run, per_port), 0, 1, TABLE_MOST },
+	{ "seed", offsetof(struct switch_run, seed), 0, 1, INT64_MAX },
+};
+
+static const struct config_text {
+	const char *key;
+	size_t offset;
+} config_texts[] = {
+	{ "socket_dir", offsetof(struct switch_run, sockets.directory) },
+	{ "socket_mode", offsetof(struct switch_run, sockets.mode) },
+	{ "socket_group", offsetof(struct switch_run, sockets.group) },
+	{ "reserved", offsetof(struct switch_run, reserved) },
+};
+
+static json_t *config_options(struct switch_run *run)
+{
+	json_t *options = json_object();
+
+	for (size_t i = 0; i < ARRAY_SIZE(config_numbers); i++) {
+		const struct config_number *each = &config_numbers[i];
+		uint64_t value = *(uint64_t *)((char *)run + each->offset);
+
+		if (value != each->unset)
+			json_object_set_new(options, each->key, json_integer((json_int_t)value));
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(config_texts); i++) {
+		const char *value = *(const char **)((char *)run + config_texts[i].offset);
+
+		if (value)
+			json_object_set_new(options, config_texts[i].key, json_string(value));
+	}
+	return options;
+}
+
+/* The ports of the file come before those of the command line. */
+static int take_config_ports(struct switch_run *run, struct error *error)
+{
+	json_t *ports = json_object_get(run->config, "ports"), *port;
+	size_t index, count = json_array_size(ports);
+
+	run->config_ports = calloc(count + run->ports.count + 1, sizeof(*run->config_ports));
+	if (!run->config_ports)
+		return error_set(error, -ENOMEM, "out of memory");
+	json_array_foreach(ports, index, port)
+		run->config_ports[index] = (char *)json_string_value(port);
+	for (unsigned i = 0; i < run->ports.count; i++)
+		run->config_ports[count + i] = run->ports.words[i];
+	run->ports.words = run->config_ports;
+	run->ports.count += (unsigned)count;
+	return 0;
+}
+
+/* What the command line says goes before what the file does. */
+static int take_config(struct switch_run *run, struct error *error)
+{
+	int rc = switch_config_load(run->config_path, &run->config, error);
+
+	for (size_t i = 0; !rc && i < ARRAY_SIZE(config_numbers); i++) {
+		const struct config_number *each = &config_numbers[i];
+		uint64_t *value = (uint64_t *)((char *)run + each->offset), found = each->unset;
+
+		rc = switch_config_number(run->config, each->key, each->least, each->most, &found,
+					  error);
+		if (!rc && *value == each->unset)
+			*value = found;
+	}
+	for (size_t i = 0; !rc && i < ARRAY_SIZE(config_texts); i++) {
+		const char **value = (const char **)((char *)run + config_texts[i].offset);
+
+		if (!*value)
+			*value = json_string_value(
+				json_object_get(run->config, config_texts[i].key));
+	}
+	return rc ? rc : take_config_ports(run, error);
+}
+
 /* The control socket, which also keeps a second switch of the name from starting. */
 static int start_control(struct switch_run *run, struct rpc_server **server, struct error *error)
 {
@@ -117,6 +209,7 @@ static int start_control(struct switch_run *run, struct rpc_server **server, str
 
 	run->control = (struct switch_control){ .name = run->name,
 						.vswitch = run->vswitch,
+						.options = config_options(run),
 						.sockets = &run->sockets };
 
 	rc = switch_control_path(run->name, &control, error);
@@ -154,7 +247,12 @@ static int serve(struct switch_run *run, struct error *error)
 	if (run->stp)
 		rc = vswitch_set_stp(run->vswitch, &run->tree, error);
 	for (unsigned i = 0; !rc && i < run->ports.count; i++)
-		rc = switch_add_port(run->vswitch, run->ports.words[i], &run->sockets, error);
+		rc = switch_control_add_port(&run->control, run->ports.words[i], error);
+	if (!rc && run->config) {
+		rc = switch_config_apply(&run->control, switch_methods, run->config, error);
+		if (rc)
+			error_prefix(error, "%s", run->config_path);
+	}
 	if (!rc && run->igmp)
 		rc = set_igmp(run, error);
 	if (!rc && run->capture)
@@ -168,6 +266,8 @@ static int serve(struct switch_run *run, struct error *error)
 	}
 	rpc_server_stop(server);
 	switch_end_watching(&run->control);
+	json_decref(run->control.specs);
+	json_decref(run->control.options);
 	return rc;
 }
 
@@ -218,6 +318,8 @@ int switch_run(int argc, char **argv)
 		{ "threads", CLI_NUMBER, &run.threads, "N", "forwarding threads (1)", 1,
 		  VSWITCH_THREADS_MAX },
 		CLI_OPTION_SOCKETS(&run.sockets),
+		{ "config", CLI_TEXT, &run.config_path, "FILE",
+		  "what `switch show --config` writes: options, ports, rules, links, ..." },
 		{ "capture", CLI_TEXT, &run.capture, "FILE",
 		  "record frames: .pcapng with ports and directions, else pcap; - is a stream" },
 		{ "force", CLI_FLAG, &run.force, NULL, "capture over a file that holds something" },
@@ -247,6 +349,10 @@ int switch_run(int argc, char **argv)
 	if (!cli_parse(RUN_USAGE, options, argc, argv, 1, 1, &operands, &status))
 		return status;
 	run.name = operands.words[0];
+	if (run.config_path && take_config(&run, &error)) {
+		json_decref(run.config);
+		return cli_usage_error("--config: %s", error.text);
+	}
 	if (!socket_options_parse(&run.sockets))
 		return EXIT_USAGE;
 	if (!run.sockets.directory && switch_needs_sockets(&run.ports))
@@ -268,5 +374,8 @@ int switch_run(int argc, char **argv)
 	log_to_stderr(&run.log, verbose ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING);
 	raise_open_files(&run);
 	block_signals(&run);
-	return cli_on_fiber(run_on_fiber, &run);
+	status = cli_on_fiber(run_on_fiber, &run);
+	json_decref(run.config);
+	free(run.config_ports);
+	return status;
 }

@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# A switch as a file: what it writes of itself makes the same one again; wrong files make none.
+# timeout: 120
+. "$(dirname "$0")/switch_lib.sh"
+lab_enter "$@"
+cat >wanted.json <<'JSON'
+{"threads": 2, "ageing": 20, "reserved": "lldp=flood",
+ "ports": ["a=vhost-user,vlan=10", "b=vhost-user,trunk=10+20-29", "m=qemu-stream:m.sock", "t=vxlan:remote=127.0.0.2,local=127.0.0.1,vni=7,isolate=3"],
+ "addresses": [{"address": "02:00:00:00:00:01", "vlan": 10, "port": "b"}],
+ "rules": [{"port": "a", "direction": "in", "expression": "udp port 67", "action": "drop"},
+           {"port": "a", "direction": "in", "expression": "", "action": "mark=dscp:46,rate=10M"}],
+ "mirrors": [{"mirror": "x", "to": "m", "sources": ["a:in", "b"], "vlans": "10"}],
+ "links": [{"port": "b", "direction": "out", "words": ["delay=20ms", "loss=1%"]}]}
+JSON
+lab_switch lab --config wanted.json
+"$TENON" switch port set lab a vlan=11 broadcast=100 || lab_fail "port set"
+"$TENON" switch port add lab late=vhost-user || lab_fail "port add"
+"$TENON" switch port remove lab late || lab_fail "port remove"
+"$TENON" switch show lab --config >first.json
+lab_end || lab_fail "the switch ended with $?"
+mkdir elsewhere
+cd elsewhere
+lab_switch lab --config ../first.json
+"$TENON" switch show lab --config >../second.json
+"$TENON" switch filter lab list | grep -q 'mark=dscp:46,rate=10M' || lab_fail "$("$TENON" switch filter lab list)"
+"$TENON" switch mirror lab list | grep -q '^x  *up  *m ' || lab_fail "$("$TENON" switch mirror lab list)"
+"$TENON" link show lab b | grep -q 'delay=20ms' || lab_fail "$("$TENON" link show lab b)"
+"$TENON" switch port show lab a | grep -q 'vlan=11,broadcast=100' || lab_fail "$("$TENON" switch port show lab a)"
+lab_end || lab_fail "the switch ended with $?"
+mv switch.out ..
+cd ..
+cmp first.json second.json || { lab_fail "it is not the same"; diff first.json second.json; }
+python3 - <<'PYTHON' || lab_fail "the file is not what was wanted"
+import json
+got, wanted = json.load(open("first.json")), json.load(open("wanted.json"))
+for key in "threads", "ageing", "reserved", "rules", "addresses":
+    assert got[key] == wanted[key], key
+assert len(got["ports"]) == 4 and got["ports"][0] == "a=vhost-user,vlan=11,broadcast=100", got["ports"]
+assert got["ports"][2].endswith("/m.sock") and "=qemu-stream:/" in got["ports"][2], got["ports"]
+assert got["links"] == wanted["links"], got["links"]
+PYTHON
+
+# ---- Files that are wrong ----
+refused() { # WHAT JSON
+	echo "$2" >bad.json
+	timeout 60 "$TENON" switch run bad --socket-dir "$LAB" --config bad.json >bad.out 2>&1
+	local status=$?
+	[ $status != 0 ] && [ $status != 124 ] || lab_fail "$2: $status"
+	grep -q -- "$1" bad.out && ! grep -q ready bad.out || lab_fail "$2: $(cat bad.out)"
+	[ ! -e "$LAB/z.sock" ] && ! ip link show tz >/dev/null 2>&1 || lab_fail "$2: something of it is left"
+}
+refused 'line [12], column' '{"ports": ["z=vhost-user"'
+refused 'key "prots"' '{"prots": ["z=vhost-user"]}'
+refused 'ports\[0\]' '{"ports": [7]}'
+refused 'ports: expected a list' '{"ports": "z=vhost-user"}'
+refused 'port z=nosuch' '{"ports": ["z=nosuch"]}'
+refused 'threads: 100' '{"threads": 100}'
+refused 'rules\[0\].*expected allow' '{"ports": ["z=tap:tz"], "rules": [{"port": "z", "direction": "in", "expression": "", "action": "eat"}]}'
+refused 'rules\[0\].*syntax' '{"ports": ["z=tap:tz"], "rules": [{"port": "z", "direction": "in", "expression": "tcp udp (", "action": "drop"}]}'
+refused 'links\[0\]' '{"ports": ["z=tap:tz"], "links": [{"port": "z", "direction": "in", "words": ["delay=long"]}]}'
+refused 'addresses\[0\].*key "mac"' '{"addresses": [{"mac": "02:00:00:00:00:01"}]}'
+refused 'rules\[0\].*port y' '{"ports": ["z=tap:tz"], "rules": [{"port": "y", "direction": "in", "expression": "", "action": "drop"}]}'
+refused 'mirrors\[0\]' '{"ports": ["z=tap:tz"], "mirrors": [{"mirror": "x", "to": "z", "sources": ["z"]}]}'
+timeout 60 "$TENON" switch run bad --config nosuch.json >bad.out 2>&1 && lab_fail "a file that is not there"
+grep -q 'nosuch.json' bad.out || lab_fail "$(cat bad.out)"
+lab_done

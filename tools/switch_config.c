@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A whole switch as one JSON object: read by `switch run --config`, written by `switch show --config`.
+ *
+ * All that can be seen of it alone is checked before anything is made: keys, types, ports, expressions, actions, models of links. What
+ * can only fail when it is done (an interface is missing) ends the switch before it is ready, and nothing of it stays.
+ *
+ * What runs is described by what it was given and what was changed since: each port's type and options as they were said, its
+ * settings as they are, static addresses, rules, mirrors, links. Not in it: captures, what was learned, counters.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tools/devices.h"
+#include "tools/output.h"
+#include "tools/switch.h"
+#include "util/cleanup.h"
+#include "vswitch/filter.h"
+#include "vswitch/port_link.h"
+#include "vswitch/switch.h"
+
+#define CONFIG_NUMBER_MOST INT64_MAX
+
+/* ---- The file ---- */
+
+/* What each list's objects are handed to, which takes the same keys. */
+static const struct config_list {
+	const char *key, *method;
+	const char *keys[8];
+} lists[] = {
+	{ "addresses", "switch.table.add", { "address", "vlan", "port" } },
+	{ "rules", "switch.filter.add", { "port", "direction", "expression", "action" } },
+	{ "mirrors",
+	  "switch.mirror.add",
+	  { "mirror", "to", "to_vlan", "sources", "vlans", "shared" } },
+	{ "links", "switch.link.set", { "port", "direction", "words" } },
+};
+
+static const char *const numbers[] = { "threads",    "ageing",         "move_limit",
+				       "table_size", "port_addresses", "seed" };
+static const char *const texts[] = { "socket_dir", "socket_mode", "socket_group", "reserved" };
+
+static bool is_one_of(const char *key, const char *const *keys, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (keys[i] && !strcmp(keys[i], key))
+			return true;
+	return false;
+}
+
+static const struct config_list *find_list(const char *key)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
+		if (!strcmp(lists[i].key, key))
+			return &lists[i];
+	return NULL;
+}
+
+/* "rules", the second: what it is about in errors. */
+static void at_item(struct error *error, const struct config_list *list, size_t index)
+{
+	error_prefix(error, "%s[%zu]", list->key, index);
+}
+
+static int check_rule(json_t *item, struct error *error)
+{
+	const char *expression, *action;
+	struct filter_program *program;
+	struct filter_action unused;
+	int rc = rpc_param_string(item, "expression", &expression, error);
+
+	if (!rc)
+		rc = rpc_param_string(item, "action", &action, error);
+	if (!rc)
+		rc = filter_action_parse(&unused, action, error);
+	if (!rc)
+		rc = filter_program_compile(&program, expression, error);
+	if (!rc)
+		filter_program_free(program);
+	return rc;
+}
+
+static int check_link(json_t *item, struct error *error)
+{
+	struct link_model model = { 0 };
+	json_t *word;
+	size_t index;
+	int rc = 0;
+
+	json_array_foreach(json_object_get(item, "words"), index, word)
+		if (!rc)
+			rc = link_model_set(
+				&model, json_is_string(word) ? json_string_value(word) : "", error);
+	return rc ? rc : link_model_check(&model, error);
+}
+
+static int check_address(json_t *item, struct error *error)
+{
+	const char *text;
+	uint64_t mac;
+	int rc = rpc_param_string(item, "address", &text, error);
+
+	if (!rc && !mac_parse(text, &mac))
+		rc = error_set(error, -EINVAL,
+			       "address \"%.40s\": expected six bytes as in 02:00:00:00:00:01",
+			       text);
+	return rc;
+}
+
+static int check_item(const struct config_list *list, json_t *item, struct error *error)
+{
+	const char *key;
+	json_t *value;
+
+	if (!json_is_object(item))
+		return error_set(error, -EINVAL, "expected an object");
+	json_object_foreach(item, key, value)
+		if (!is_one_of(key, list->keys, ARRAY_SIZE(list->keys)))
+			return error_set(error, -EINVAL, "key \"%.40s\": there is none such", key);
+	switch (list - lists) {
+	case 0:
+		return check_address(item, error);
+	case 1:
+		return check_rule(item, error);
+	case 3:
+		return check_link(item, error);
+	default:
+		return 0;
+	}
+}
+
+static int check_list(const char *key, json_t *value, struct error *error)
+{
+	const struct config_list *list = find_list(key);
+	json_t *item;
+	size_t index;
+	int rc = 0;
+
+	if (!json_is_array(value))
+		return error_set(error, -EINVAL, "%s: expected a list", key);
+	json_array_foreach(value, index, item) {
+		if (!list && !json_is_string(item))
+			return error_set(error, -EINVAL, "%s[%zu]: expected text, as --port has it",
+					 key, index);
+		if (list)
+			rc = check_item(list, item, error);
+		if (rc) {
+			at_item(error, list, index);
+			return rc;
+		}
+	}
+	return 0;
+}
+
+static int check_config(json_t *config, struct error *error)
+{
+	const char *key;
+	json_t *value;
+	int rc = 0;
+
+	if (!json_is_object(config))
+		return error_set(error, -EINVAL, "expected an object");
+	json_object_foreach(config, key, value) {
+		if (is_one_of(key, numbers, ARRAY_SIZE(numbers))) {
+			if (!json_is_integer(value) || json_integer_value(value) < 0)
+				return error_set(error, -EINVAL, "%s: expected a number", key);
+		} else if (is_one_of(key, texts, ARRAY_SIZE(texts))) {
+			if (!json_is_string(value))
+				return error_set(error, -EINVAL, "%s: expected text", key);
+		} else if (!strcmp(key, "ports") || find_list(key)) {
+			rc = check_list(key, value, error);
+		} else {
+			return error_set(error, -EINVAL, "key \"%.40s\": there is none such", key);
+		}
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+int switch_config_load(const char *path, json_t **out, struct error *error)
+{
+	bool standard = !strcmp(path, "-");
+	json_error_t where;
+	json_t *config = standard ? json_loadf(stdin, JSON_REJECT_DUPLICATES, &where)
+				  : json_load_file(path, JSON_REJECT_DUPLICATES, &where);
+	int rc;
+
+	if (!config && where.line > 0)
+		return error_set(error, -EINVAL, "%s: line %d, column %d: %s", path, where.line,
+				 where.column, where.text);
+	if (!config)
+		return error_set(error, -EINVAL, "%s", where.text);
+	rc = check_config(config, error);
+	if (rc) {
+		error_prefix(error, "%s", path);
+		json_decref(config);
+		return rc;
+	}
+	*out = config;
+	return 0;
+}
+
+int switch_config_number(json_t *config, const char *key, uint64_t least, uint64_t most,
+			 uint64_t *number, struct error *error)
+{
+	json_t *value = json_object_get(config, key);
+	uint64_t found = (uint64_t)json_integer_value(value);
+
+	if (!value)
+		return 0;
+	if (found < least || found > most)
+		return error_set(error, -EINVAL, "%s: %llu: expected a number from %llu to %llu",
+				 key, (unsigned long long)found, (unsigned long long)least,
+				 (unsigned long long)most);
+	*number = found;
+	return 0;
+}
+
+/* ---- Carrying it out ---- */
+
+static rpc_method_fn *find_method(const struct rpc_method *method, const char *name)
+{
+	while (strcmp(method->name, name) != 0)
+		method++;
+	return method->call;
+}
+
+/* As the command would ask for it. */
+static json_t *params_of(const struct config_list *list, json_t *item, struct error *error)
+{
+	json_t *params = json_copy(item), *filter;
+
+	if (list == &lists[1]) {
+		filter = switch_filter_json(json_string_value(json_object_get(item, "expression")),
+					    error);
+		if (!filter) {
+			json_decref(params);
+			return NULL;
+		}
+		json_object_set_new(params, "filter", filter);
+	}
+	if (list == &lists[2]) {
+		if (!json_object_get(params, "to"))
+			json_object_set_new(params, "to", json_string(""));
+		if (!json_object_get(params, "vlans"))
+			json_object_set_new(params, "vlans", json_string(""));
+	}
+	return params;
+}
+
+int switch_config_apply(struct switch_control *control, const struct rpc_method *methods,
+			json_t *config, struct error *error)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
+		rpc_method_fn *method = find_method(methods, lists[i].method);
+		json_t *item;
+		size_t index;
+
+		json_array_foreach(json_object_get(config, lists[i].key), index, item) {
+			json_t *params = params_of(&lists[i], item, error), *unused = NULL;
+			int rc = params ? method(control, params, &unused, error) : -EINVAL;
+
+			json_decref(params);
+			json_decref(unused);
+			if (rc) {
+				at_item(error, &lists[i], index);
+				return rc;
+			}
+		}
+	}
+	return 0;
+}
+
+/* ---- Writing it back ---- */
+
+int switch_control_add_port(struct switch_control *control, const char *spec, struct error *error)
+{
+	CLEANUP_FREE char *kept = NULL, *name = strndup(spec, strcspn(spec, "="));
+	int rc = switch_add_port(control->vswitch, spec, control->sockets, error);
+
+	if (rc)
+		return rc;
+	if (!control->specs)
+		control->specs = json_object();
+	kept = switch_port_from_root(spec, NULL);
+	if (name)
+		json_object_set_new(control->specs, name, json_string(kept ? kept : spec));
+	return 0;
+}
+
+/* As it was said, with the settings that it has now. */
+static json_t *spec_json(const char *spec, const struct vswitch_port_status *port)
+{
+	CLEANUP_FREE char *copy = strdup(spec), *out = NULL;
+	char settings[1024], *rest = copy, *piece;
+	size_t length;
+	FILE *stream = open_memstream(&out, &length);
+	bool first = true;
+
+	if (!stream || !copy) {
+		if (stream)
+			fclose(stream);
+		return NULL;
+	}
+	for (; (piece = strsep(&rest, ",")); first = false)
+		if (first || !port_config_knows(piece))
+			fprintf(stream, "%s%s", first ? "" : ",", piece);
+	port_config_describe(&port->config, settings, sizeof(settings));
+	if (settings[0])
+		fprintf(stream, ",%s", settings);
+	if (fclose(stream))
+		return NULL;
+	return json_string(out);
+}
+
+static void add_way(json_t *links, const char *port, const char *direction,
+		    const struct link_model *model)
+{
+	char words[1024], *rest = words, *word;
+	json_t *list;
+
+	if (!link_model_is_bad(model))
+		return;
+	link_model_describe(model, words, sizeof(words));
+	list = json_array();
+	while ((word = strsep(&rest, " ")))
+		json_array_append_new(list, json_string(word));
+	json_array_append_new(links, json_pack("{s:s, s:s, s:o}", "port", port, "direction",
+					       direction, "words", list));
+}
+
+static json_t *rules_json(struct vswitch *vswitch)
+{
+	CLEANUP_FREE struct vswitch_rule_status *rules = NULL;
+	json_t *list = json_array();
+	unsigned count = 0;
+
+	if (vswitch_list_rules(vswitch, &rules, &count))
+		return list;
+	for (unsigned i = 0; i < count; i++)
+		json_array_append_new(
+			list, json_pack("{s:s, s:s, s:s, s:s}", "port", rules[i].port, "direction",
+					rules[i].way == PORT_IN ? "in" : "out", "expression",
+					rules[i].expression, "action", rules[i].action));
+	return list;
+}
+
+static json_t *mirrors_json(struct switch_control *control)
+{
+	json_t *shown = NULL, *list = json_array(), *mirror;
+	size_t index;
+
+	if (switch_mirror_list(control, NULL, &shown, NULL))
+		return list;
+	json_array_foreach(shown, index, mirror) {
+		json_t *item = json_object(), *vlan = json_object_get(mirror, "to_vlan");
+
+		json_object_set(item, "mirror", json_object_get(mirror, "name"));
+		if (json_integer_value(vlan))
+			json_object_set(item, "to_vlan", vlan);
+		else
+			json_object_set(item, "to", json_object_get(mirror, "to"));
+		json_object_set(item, "sources", json_object_get(mirror, "sources"));
+		json_object_set(item, "vlans", json_object_get(mirror, "vlans"));
+		json_object_set(item, "shared", json_object_get(mirror, "shared"));
+		json_array_append_new(list, item);
+	}
+	json_decref(shown);
+	return list;
+}
+
+static void add_addresses(json_t *list, const struct vswitch_status *status)
+{
+	for (unsigned i = 0; i < status->address_count; i++) {
+		const struct mac_entry *entry = &status->addresses[i];
+		char text[MAC_TEXT];
+
+		if (entry->is_static)
+			json_array_append_new(list, json_pack("{s:s, s:i, s:s}", "address",
+							      mac_format(entry->mac, text), "vlan",
+							      (int)entry->fid, "port",
+							      status->ports[entry->port].name));
+	}
+}
+
+int switch_config_show(void *context, json_t *params, json_t **result, struct error *error)
+{
+	CLEANUP(cleanup_vswitch_status) struct vswitch_status *status = NULL;
+	struct switch_control *control = context;
+	json_t *ports = json_array(), *links = json_array(), *addresses = json_array();
+
+	(void)params;
+	if (vswitch_status(control->vswitch, &status)) {
+		json_decref(ports);
+		json_decref(links);
+		json_decref(addresses);
+		return error_set(error, -ENOMEM, "switch %s: out of memory", control->name);
+	}
+	for (unsigned i = 0; i < status->port_count; i++) {
+		const struct vswitch_port_status *port = &status->ports[i];
+		json_t *spec = json_object_get(control->specs, port->name);
+
+		if (spec)
+			json_array_append_new(ports, spec_json(json_string_value(spec), port));
+		if (port->has_link) {
+			add_way(links, port->name, "in", &port->link_in.model);
+			add_way(links, port->name, "out", &port->link_out.model);
+		}
+	}
+	add_addresses(addresses, status);
+	*result = control->options ? json_deep_copy(control->options) : json_object();
+	json_object_set_new(*result, "ports", ports);
+	json_object_set_new(*result, "addresses", addresses);
+	json_object_set_new(*result, "rules", rules_json(control->vswitch));
+	json_object_set_new(*result, "mirrors", mirrors_json(control));
+	json_object_set_new(*result, "links", links);
+	return 0;
+}
