@@ -120,7 +120,9 @@ int copy_open_destination_image(struct copy_command *copy, struct error *error)
 			  end->format);
 		return error_advise(error, "copy it to a raw file first");
 	}
-	rc = copy->resume.begun ? keep_file(end, error) : make_file(copy, error);
+	rc = qemu_disk_check_host(end->word, error);
+	if (!rc)
+		rc = copy->resume.begun ? keep_file(end, error) : make_file(copy, error);
 	/* From here on it has a signature: ours. */
 	if (!rc && copy->resumed)
 		rc = copy_resume_begin(copy, error);

@@ -13,6 +13,8 @@
 #include <unistd.h>
 
 #include "block/block.h"
+#include "block/compare.h"
+#include "block/nbd.h"
 #include "tools/copy.h"
 #include "tools/describe.h"
 #include "tools/serial.h"
@@ -27,6 +29,7 @@
 #define MOST     65536u /* bytes of a checkpoint */
 #define NEW_NAME ".new"
 #define NAMED    "named "
+#define FILE_KNOWN "file "
 #define SAMPLES  16u
 #define SAMPLE   (64u << 10)
 
@@ -44,7 +47,7 @@ static int know_file(const char *path, const struct stat *status, bool is_source
 	if (is_source)
 		snprintf(changed, sizeof(changed), ", changed %lld.%09ld",
 			 (long long)status->st_mtim.tv_sec, status->st_mtim.tv_nsec);
-	return asprintf(out, "file %x%08x:%llu, born %lld.%09u%s", (unsigned)fs.f_fsid.__val[0],
+	return asprintf(out, FILE_KNOWN "%x%08x:%llu, born %lld.%09u%s", (unsigned)fs.f_fsid.__val[0],
 			(unsigned)fs.f_fsid.__val[1], (unsigned long long)status->st_ino,
 			(long long)more.stx_btime.tv_sec, more.stx_btime.tv_nsec, changed) < 0
 		       ? -ENOMEM
@@ -239,7 +242,40 @@ static int same_at(struct block *one, struct block *other, uint64_t at, uint64_t
 	return !memcmp(buffer, buffer + length, length);
 }
 
-int copy_resume_check(struct copy_command *copy, struct error *error)
+/* Nobody knows when anything but a file was written to last. */
+static bool may_have_changed(const struct copy_resume *resume)
+{
+	return strncmp(resume->source, FILE_KNOWN, strlen(FILE_KNOWN)) != 0;
+}
+
+static void report_compared(void *arg, uint64_t done, uint64_t total)
+{
+	cli_progress_report(arg, done, total, 0);
+}
+
+static int check_all(struct copy_command *copy, struct error *error)
+{
+	struct copy_resume *resume = &copy->resume;
+	struct cli_progress progress = { .what = "compare" };
+	const struct block_compare_options options = { .progress = report_compared,
+						       .arg = &progress };
+	uint64_t differs;
+	int rc = block_compare(copy->source.block, copy->destination.block, resume->begun,
+			       &options, &differs, error);
+
+	cli_progress_end(&progress);
+	if (rc <= 0)
+		return rc;
+	resume->written = false;
+	error_set(error, -ESTALE,
+		  "%s: %s and %s differ at byte %llu, which was copied: one of them was changed "
+		  "since",
+		  resume->path, copy->source.word, copy->destination.word,
+		  (unsigned long long)differs);
+	return error_advise(error, "remove %s to copy from the beginning", resume->path);
+}
+
+static int check_samples(struct copy_command *copy, struct error *error)
 {
 	struct copy_resume *resume = &copy->resume;
 	uint64_t most = round_down(resume->begun, COPY_RESUME_UNIT),
@@ -260,20 +296,47 @@ int copy_resume_check(struct copy_command *copy, struct error *error)
 	return stale(resume, copy->destination.word, "does not hold what was copied", error);
 }
 
+int copy_resume_check(struct copy_command *copy, struct error *error)
+{
+	const char *source = copy->source.word;
+
+	if (!may_have_changed(&copy->resume))
+		return check_samples(copy, error);
+	/* What is far away would come over the net a second time. */
+	if (!block_is_nbd(source))
+		return check_all(copy, error);
+	if (!copy->verify)
+		cli_note("%s: nobody knows whether it was written to since; samples of what was "
+			 "copied are compared, --verify would compare all",
+			 source);
+	return check_samples(copy, error);
+}
+
+/* What was renamed or removed in a file's folder is durable. */
+static int flush_folder(const char *path)
+{
+	CLEANUP_FREE char *folder = strdup(path);
+	char *slash = folder ? strrchr(folder, '/') : NULL;
+	CLEANUP_CLOSE int at = -1;
+
+	if (!folder)
+		return -ENOMEM;
+	if (slash)
+		slash[1] = '\0';
+	at = open(slash ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return at < 0 || fsync(at) ? -errno : 0;
+}
+
 /* As a whole, and durable before the next one can be. */
 static int replace(const char *path, const char *text)
 {
-	CLEANUP_FREE char *new_path = NULL, *folder = strdup(path);
+	CLEANUP_FREE char *new_path = NULL;
 	CLEANUP_CLOSE int fd = -1;
-	CLEANUP_CLOSE int at = -1;
 	size_t length = strlen(text);
-	char *slash = folder ? strrchr(folder, '/') : NULL;
 	int rc = 0;
 
-	if (!folder || asprintf(&new_path, "%s" NEW_NAME, path) < 0)
+	if (asprintf(&new_path, "%s" NEW_NAME, path) < 0)
 		return new_path = NULL, -ENOMEM;
-	if (slash)
-		slash[1] = '\0';
 	fd = open(new_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
 		  0600);
 	if (fd < 0)
@@ -286,8 +349,7 @@ static int replace(const char *path, const char *text)
 		unlink(new_path);
 		return rc;
 	}
-	at = open(slash ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return at < 0 || fsync(at) ? -errno : 0;
+	return flush_folder(path);
 }
 
 int copy_resume_note(struct copy_command *copy, uint64_t done, struct error *error)
@@ -324,10 +386,16 @@ int copy_resume_begin(struct copy_command *copy, struct error *error)
 	return rc ? rc : copy_resume_note(copy, 0, error);
 }
 
+/* One that came back with the power would say later that what is there then is this copy, half done. */
 void copy_resume_end(struct copy_command *copy)
 {
+	const char *path = copy->resume.path;
+	int rc = 0;
+
 	if (copy->resume.written)
-		unlink(copy->resume.path);
+		rc = unlink(path) ? -errno : flush_folder(path);
+	if (rc && rc != -ENOENT)
+		cli_warn("%s: removing it: %s; it is of no use any more", path, error_name(rc));
 	copy->resume.written = false;
 }
 

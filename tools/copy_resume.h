@@ -11,8 +11,8 @@
  *
  * Both ends are known by what stays: files by file system, inode and time of birth, and a source also by the time of its last
  * change; volumes and arrays by their UUIDs; others by their names, which may be another
- * disk's by now. So what was copied is sampled on both before anything is written. What is in a source that is no file may have changed
- * unseen elsewhere.
+ * disk's by now. So what was copied is sampled on both before anything is written. Of a source that is no file nobody knows whether it
+ * was written to since: there all that was copied is compared, unless it is far away (NBD): then who asks knows, or says --verify.
  */
 #ifndef TENON_TOOLS_COPY_RESUME_H
 #define TENON_TOOLS_COPY_RESUME_H
@@ -39,7 +39,7 @@ struct copy_resume {
 int copy_resume_find(struct copy_command *copy, struct error *error);
 /* Once the destination is there, and nothing of the source was written to it: makes one where there is none. */
 int copy_resume_begin(struct copy_command *copy, struct error *error);
-/* Both ends are open: whether the destination holds, as far as samples tell, what is said to be copied. -ESTALE. */
+/* Both ends are open: whether the destination holds what is said to be copied; of a file as far as samples tell. -ESTALE. */
 int copy_resume_check(struct copy_command *copy, struct error *error);
 /* All before `done`, a multiple of the unit or all, is durable. */
 int copy_resume_note(struct copy_command *copy, uint64_t done, struct error *error);

@@ -30,7 +30,8 @@ static bool read_range(const char **at, uint64_t *first, uint64_t *last)
 		text = end + 1;
 		*last = UINT64_MAX;
 		if (isdigit((unsigned char)*text)) {
-			*last = strtoull(text, &end, 10);
+			/* One that no number holds is no "to the end". */
+			*last = MIN(strtoull(text, &end, 10), UINT64_MAX - 1);
 			if (sign == '+')
 				*last = *last && *last < UINT64_MAX - *first ? *first + *last - 1
 									     : UINT64_MAX - 1;

@@ -27,6 +27,7 @@
 #include "block/nbd.h"
 #include "fiber/fiber.h"
 #include "tools/child.h"
+#include "tools/spawn.h"
 #include "util/bytes.h"
 #include "util/cleanup.h"
 #include "util/confine.h"
@@ -164,6 +165,12 @@ static char *describe(const char *path, const char *format, unsigned flags, bool
 	return all;
 }
 
+static int refuse_name(const char *name, struct error *error)
+{
+	return error_set(error, -EINVAL,
+			 "%s: its name is no UTF-8, which qemu-nbd wants; rename it", name);
+}
+
 static int start(struct qemu_disk *disk, const char *node, unsigned flags, int listener,
 		 struct error *error)
 {
@@ -230,9 +237,7 @@ static int open_image(struct qemu_disk *disk, const char *format, unsigned flags
 		return rc;
 	node = describe(disk->path, format, flags, is_device);
 	if (!node)
-		return error_set(error, -EINVAL,
-				 "%s: its name is no UTF-8, which qemu-nbd wants; rename it",
-				 disk->name);
+		return refuse_name(disk->name, error);
 	rc = lock(disk, flags, error);
 	return rc ? rc : connect_once(disk, node, flags, error);
 }
@@ -298,6 +303,24 @@ int qemu_disk_close(struct qemu_disk *disk, struct error *error)
 }
 
 /* ---- Making ---- */
+
+int qemu_disk_check_host(const char *path, struct error *error)
+{
+	static const char *const programs[] = { "qemu-img", "qemu-nbd" };
+	CLEANUP_FREE char *full = realpath(path, NULL);
+	json_t *name = json_string(full ? full : path);
+
+	if (!name)
+		return refuse_name(path, error);
+	json_decref(name);
+	for (size_t i = 0; i < ARRAY_SIZE(programs); i++) {
+		if (spawn_finds(programs[i]))
+			continue;
+		error_set(error, -ENOENT, "%s: there is no such program on this host", programs[i]);
+		return error_advise(error, "install the package " PACKAGE);
+	}
+	return 0;
+}
 
 int qemu_disk_format(const char *path, const char *format, uint64_t size, struct error *error)
 {

@@ -40,6 +40,9 @@ struct block *qemu_disk_block(struct qemu_disk *disk);
 /* Who had a reference on the block has dropped it. NULL is fine. 0, or a negative errno where the image was not closed in order. */
 int qemu_disk_close(struct qemu_disk *disk, struct error *error);
 
+/* Whether this host has what making and opening one takes, and can call it by that name: -ENOENT, -EINVAL. */
+int qemu_disk_check_host(const char *path, struct error *error);
+
 /* Makes the existing file an empty image of `size` bytes, or somewhat more: a whole sector. What it held is lost. On a
  * fiber. */
 int qemu_disk_format(const char *path, const char *format, uint64_t size, struct error *error);

@@ -124,6 +124,49 @@ rm out.resume
 expect 0 '' $TENON copy --resume large out && same large out
 [ ! -e out.resume ] || problem 'a checkpoint is left'
 
+# --- A volume has no time of change: all that was copied is compared, and what was written between the samples is found.
+truncate -s 128M q.img
+export TENON_DEVICES=$work/p.img:$work/q.img
+$TENON vg create vq q.img && $TENON lv create vq/y --size 64M && $TENON copy large vq/y || problem 'no volume to copy'
+stop_begun_past() {
+	for _ in $(seq 50); do
+		rm -f out out.resume
+		$TENON copy --resume vq/y out & pid=$!
+		until done_of out.resume || ! kill -0 $pid 2>/dev/null; do :; done
+		kill -KILL $pid
+		wait $pid
+		! done_of out.resume || return 0
+	done
+	problem 'it was always faster'
+}
+mkdir s && launch serve.out $TENON serve vq --socket-dir s --limit vq/y=bandwidth=16M || problem "no server: $(cat serve.out)"
+stop_begun_past
+cp out before
+# The second byte of the second MiB: no sample.
+$TENON lv limit vq/y --none >/dev/null
+head -c 64M large >changed && printf n | dd of=changed bs=1 seek=1048577 conv=notrunc status=none
+expect 0 '' $TENON copy changed vq/y --force
+expect 1 'vq/y and out differ at byte 1048577, which was copied' $TENON copy --resume vq/y out
+same before out
+rm out.resume out
+expect 0 '' $TENON copy --resume vq/y out && same changed out
+kill "$launched" && wait "$launched"
+expect 0 '' $TENON copy --resume --force large out && same large out
+export TENON_DEVICES=$work/p.img
+
+# --- An image is not emptied where nobody can make one.
+cp disk.qcow2 before
+# shellcheck disable=SC2016
+if unshare -rm true 2>/dev/null; then
+	touch nothing
+	expect 1 'qemu-img: there is no such program' unshare -rm sh -c '
+		for file in /usr/bin/qemu-img /usr/local/bin/qemu-img /bin/qemu-img; do
+			[ ! -e $file ] || mount --bind nothing $file
+		done
+		exec "$1" copy --force raw disk.qcow2' sh "$TENON"
+	same before disk.qcow2
+fi
+
 # --- The name of the target is that of another disk by now: nothing on it changes.
 target="nbd+unix:///?socket=$work/target.sock"
 server_of() {
