@@ -8,11 +8,12 @@
  *
  *	a folder		nothing: it is used again
  *	a mount on it		the process of the mount, with no file open: detach takes it down
- *	a loop device over it	attached
+ *	a loop device over it	attached; the process of the mount tells it when the volume has another size
+ *
+ * All of that is changed by one command at a time (lock_volume()).
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <glob.h>
 #include <linux/loop.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,12 +24,15 @@
 
 #include "tools/cli.h"
 #include "tools/devices.h"
+#include "tools/host_disk.h"
+#include "tools/loop.h"
 #include "tools/lv_name.h"
 #include "tools/mount.h"
 #include "tools/runtime.h"
 #include "util/cleanup.h"
+#include "util/process.h"
 
-#define FREE_TRIES 50u /* of finding a free loop device that nobody else takes first */
+#define LOCK_TRIES 600u /* of as long: 30 s for one that attaches or detaches it at this moment */
 #define GONE_TRIES 1200u
 #define GONE_STEP  50000u /* microseconds: 60 s until the kernel has let go of it */
 
@@ -70,86 +74,53 @@ static int attachment_of(struct attachment *attachment, const char *name, struct
 	return attachment->name && attachment->group && attachment->file ? 0 : -ENOMEM;
 }
 
-/* ---- Loop devices ---- */
+/* ---- One at a time ---- */
 
-/* The file of a loop device as the kernel tells it, or NULL. */
-static char *loop_file(const char *device)
+/* Which byte of the lock file is a volume's. Two that have the same one wait for each other: no harm. */
+static off_t byte_of(const char *name)
 {
-	CLEANUP_FREE char *path = NULL;
-	char line[4096], *end;
-	FILE *file;
+	uint32_t hash = 2166136261u;
 
-	if (strncmp(device, "/dev/loop", 9) != 0 ||
-	    asprintf(&path, "/sys/block/%s/loop/backing_file", device + 5) < 0)
-		return NULL;
-	file = fopen(path, "re");
-	if (!file)
-		return NULL;
-	if (!fgets(line, sizeof(line), file))
-		line[0] = '\0';
-	fclose(file);
-	line[strcspn(line, "\n")] = '\0';
-	/* So the kernel says where the file's name is no more, as of a mount whose process was killed. */
-	end = strrchr(line, ' ');
-	if (end && !strcmp(end, " (deleted)"))
-		*end = '\0';
-	return strdup(line);
+	for (; *name; name++)
+		hash = (hash ^ (uint8_t)*name) * 16777619u;
+	return (off_t)hash;
 }
 
-/* The loop device over `path`, or NULL. */
-static char *find_loop(const char *path)
+/*
+ * Whoever attaches or detaches a volume is the only one who does until he ends: what another has made half would be taken for
+ * what is left of one that was cut off. A lock of POSIX's kind, which the process of the mount does not inherit.
+ */
+static int lock_volume(const struct attachment *attachment, int *out, struct error *error)
 {
-	glob_t found = { 0 };
-	char *device = NULL;
+	struct flock lock = { .l_type = F_WRLCK,
+			      .l_whence = SEEK_SET,
+			      .l_start = byte_of(attachment->name),
+			      .l_len = 1 };
+	CLEANUP_FREE char *path = strndup(
+		attachment->directory,
+		(size_t)(strstr(attachment->directory, "/attached/") - attachment->directory));
+	CLEANUP_FREE char *file = NULL;
+	CLEANUP_CLOSE int fd = -1;
+	char who[PROCESS_TEXT] = "another process";
 
-	if (glob("/sys/block/loop*/loop/backing_file", 0, NULL, &found))
-		return NULL;
-	for (size_t i = 0; i < found.gl_pathc && !device; i++) {
-		CLEANUP_FREE char *name = strdup(found.gl_pathv[i] + strlen("/sys/block/"));
-		CLEANUP_FREE char *candidate = NULL, *file = NULL;
-
-		if (!name)
-			break;
-		name[strcspn(name, "/")] = '\0';
-		if (asprintf(&candidate, "/dev/%s", name) < 0)
-			break;
-		file = loop_file(candidate);
-		if (file && !strcmp(file, path))
-			device = steal_pointer(&candidate);
+	if (!path || asprintf(&file, "%s/attached.lock", path) < 0)
+		return file = NULL, -ENOMEM;
+	fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return error_set(error, -errno, "%s: %s", file, error_name(errno));
+	for (unsigned i = 0; i < LOCK_TRIES; i++) {
+		if (!fcntl(fd, F_SETLK, &lock)) {
+			*out = steal_fd(&fd);
+			return 0;
+		}
+		if (errno != EAGAIN && errno != EACCES)
+			return error_set(error, -errno, "%s: %s", file, error_name(errno));
+		usleep(GONE_STEP);
 	}
-	globfree(&found);
-	return device;
-}
-
-/* Sets one up; its number, or a negative errno. */
-static int loop_configure(int backing, const char *path, bool read_only)
-{
-	CLEANUP_CLOSE int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
-	struct loop_config config = {
-		.fd = (uint32_t)backing,
-		.info.lo_flags = LO_FLAGS_PARTSCAN | (read_only ? LO_FLAGS_READ_ONLY : 0),
-	};
-
-	if (control < 0)
-		return -errno;
-	snprintf((char *)config.info.lo_file_name, LO_NAME_SIZE, "%s", path);
-	for (unsigned i = 0; i < FREE_TRIES; i++) {
-		int number = ioctl(control, LOOP_CTL_GET_FREE);
-		CLEANUP_CLOSE int device = -1;
-		char name[32];
-
-		if (number < 0)
-			return -errno;
-		snprintf(name, sizeof(name), "/dev/loop%d", number);
-		device = open(name, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
-		if (device < 0)
-			return -errno;
-		if (!ioctl(device, LOOP_CONFIGURE, &config))
-			return number;
-		if (errno != EBUSY)
-			return -errno;
-	}
-	return -EBUSY;
+	if (!fcntl(fd, F_GETLK, &lock) && lock.l_type != F_UNLCK && lock.l_pid > 0)
+		process_describe(lock.l_pid, who);
+	error_set(error, -EBUSY, "%s: %s attaches or detaches it", attachment->name, who);
+	return error_advise(error, "wait for its end, or end it");
 }
 
 /* ---- attach ---- */
@@ -223,12 +194,12 @@ static int open_file(const struct attachment *attachment, bool *read_only, bool 
 	fd = open(attachment->file, (*read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
 	if (fd >= 0)
 		return fd;
-	error_set(error, -errno, "%s: %s", attachment->name,
-		  errno == EBUSY ? "a machine has it" : error_name(errno));
-	if (error->code == -EBUSY && !shared)
+	if (errno != EBUSY || shared)
+		return error_set(error, -errno, "%s: %s", attachment->name, error_name(errno));
+	if (host_disk_explain_taken(attachment->name, error) == -EBUSY)
 		error_advise(error,
-			     "shut it down, or take --read-only, which may see half of what it "
-			     "changes");
+			     "end that, or shut the machine down that it is; or take --read-only, "
+			     "which may see half of what is changed");
 	return error->code;
 }
 
@@ -261,7 +232,7 @@ static int check_root(struct error *error)
 
 static int check_free(const struct attachment *attachment, struct error *error)
 {
-	CLEANUP_FREE char *device = find_loop(attachment->file);
+	CLEANUP_FREE char *device = loop_find(attachment->file);
 
 	if (!device)
 		return 0;
@@ -272,10 +243,11 @@ static int check_free(const struct attachment *attachment, struct error *error)
 int command_attach(int argc, char **argv)
 {
 	CLEANUP(attachment_free) struct attachment attachment = { 0 };
+	CLEANUP_CLOSE int lock = -1;
 	bool shared = false, read_only = false;
 	const struct cli_option options[] = {
 		{ "shared", CLI_FLAG, &shared, NULL,
-		  "write beside a machine that has the disk: it must know" },
+		  "write beside who has the disk, who must know" },
 		{ "read-only", CLI_FLAG, &read_only, NULL, "nothing can be written" },
 		CLI_OPTION_END,
 	};
@@ -294,6 +266,8 @@ int command_attach(int argc, char **argv)
 	if (!rc)
 		rc = attachment_of(&attachment, operands.words[0], &error);
 	if (!rc)
+		rc = lock_volume(&attachment, &lock, &error);
+	if (!rc)
 		rc = check_free(&attachment, &error);
 	/* What one that was cut off has left is in the way. */
 	if (!rc && mount_is_there(attachment.directory) && take_down(&attachment) != EXIT_DONE)
@@ -302,7 +276,8 @@ int command_attach(int argc, char **argv)
 		rc = make_folder(&attachment, &error);
 	if (rc)
 		return cli_fail(rc, &error);
-	status = mount_in_background(attachment.group, attachment.directory, shared, read_only);
+	status = mount_in_background(attachment.group, attachment.directory, attachment.file,
+				     shared, read_only);
 	if (status != EXIT_DONE) {
 		remove_folder(&attachment);
 		return status;
@@ -346,10 +321,9 @@ static int find_attachment(const char *word, struct attachment *attachment, stru
 }
 
 /* One that is mounted, or a part of something, would stay until it is not any more. */
-static int let_go(const char *device, bool force, struct error *error)
+static int let_go(const char *device, const char *over, bool force, struct error *error)
 {
 	CLEANUP_CLOSE int fd = open(device, O_RDONLY | O_EXCL | O_CLOEXEC);
-	char *file;
 
 	if (fd < 0) {
 		error_set(error, -errno, "%s: %s", device,
@@ -367,10 +341,11 @@ static int let_go(const char *device, bool force, struct error *error)
 	cleanup_close(&fd);
 	fd = -1;
 	for (unsigned i = 0; i < GONE_TRIES; i++) {
-		file = loop_file(device);
-		if (!file)
+		CLEANUP_FREE char *file = loop_file(device);
+
+		/* Somebody else may have it by now. */
+		if (!file || strcmp(file, over) != 0)
 			return 0;
-		free(file);
 		usleep(GONE_STEP);
 	}
 	error_set(error, -EBUSY, "%s: somebody has it open", device);
@@ -380,6 +355,7 @@ static int let_go(const char *device, bool force, struct error *error)
 int command_detach(int argc, char **argv)
 {
 	CLEANUP(attachment_free) struct attachment attachment = { 0 };
+	CLEANUP_CLOSE int lock = -1;
 	bool force = false;
 	const struct cli_option options[] = {
 		{ "force", CLI_FLAG, &force, NULL, "also where it cannot be flushed" },
@@ -397,10 +373,12 @@ int command_detach(int argc, char **argv)
 	if (!rc)
 		rc = find_attachment(operands.words[0], &attachment, &error);
 	if (!rc)
-		device = find_loop(attachment.file);
+		rc = lock_volume(&attachment, &lock, &error);
+	if (!rc)
+		device = loop_find(attachment.file);
 	if (!rc && !device && !mount_is_there(attachment.directory))
 		rc = error_set(&error, -ENOENT, "%s: is not attached", operands.words[0]);
 	if (!rc && device)
-		rc = let_go(device, force, &error);
+		rc = let_go(device, attachment.file, force, &error);
 	return rc ? cli_fail(rc, &error) : take_down(&attachment);
 }

@@ -25,13 +25,13 @@
 #include "util/directory.h"
 #include "util/text.h"
 
-#define VERSION  1
-#define MOST     65536u /* bytes of a checkpoint */
-#define NEW_NAME ".new"
-#define NAMED    "named "
+#define VERSION    1
+#define MOST       65536u /* bytes of a checkpoint */
+#define NEW_NAME   ".new"
+#define NAMED      "named "
 #define FILE_KNOWN "file "
-#define SAMPLES  16u
-#define SAMPLE   (64u << 10)
+#define SAMPLES    16u
+#define SAMPLE     (64u << 10)
 
 /* ---- What an end is known by ---- */
 
@@ -47,9 +47,10 @@ static int know_file(const char *path, const struct stat *status, bool is_source
 	if (is_source)
 		snprintf(changed, sizeof(changed), ", changed %lld.%09ld",
 			 (long long)status->st_mtim.tv_sec, status->st_mtim.tv_nsec);
-	return asprintf(out, FILE_KNOWN "%x%08x:%llu, born %lld.%09u%s", (unsigned)fs.f_fsid.__val[0],
-			(unsigned)fs.f_fsid.__val[1], (unsigned long long)status->st_ino,
-			(long long)more.stx_btime.tv_sec, more.stx_btime.tv_nsec, changed) < 0
+	return asprintf(out, FILE_KNOWN "%x%08x:%llu, born %lld.%09u%s",
+			(unsigned)fs.f_fsid.__val[0], (unsigned)fs.f_fsid.__val[1],
+			(unsigned long long)status->st_ino, (long long)more.stx_btime.tv_sec,
+			more.stx_btime.tv_nsec, changed) < 0
 		       ? -ENOMEM
 		       : 0;
 }
@@ -260,8 +261,8 @@ static int check_all(struct copy_command *copy, struct error *error)
 	const struct block_compare_options options = { .progress = report_compared,
 						       .arg = &progress };
 	uint64_t differs;
-	int rc = block_compare(copy->source.block, copy->destination.block, resume->begun,
-			       &options, &differs, error);
+	int rc = block_compare(copy->source.block, copy->destination.block, resume->begun, &options,
+			       &differs, error);
 
 	cli_progress_end(&progress);
 	if (rc <= 0)

@@ -6,10 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "block/block.h"
 #include "rpc/rpc.h"
+#include "tools/alone.h"
 #include "tools/runtime.h"
+#include "util/bytes.h"
 #include "util/cleanup.h"
 #include "util/process.h"
 #include "virtio/vhost_user_blk_client.h"
@@ -69,6 +72,7 @@ struct found {
 	char *control, *socket;
 	char id[32];
 	int machines;
+	pid_t machine;  /* the process of the first; 0: not known */
 	unsigned count; /* servers that have it */
 };
 
@@ -100,6 +104,8 @@ static int ask_server(const struct host_disk *disk, const char *path, const char
 		found->socket = strdup(socket);
 		snprintf(found->id, sizeof(found->id), "%s", its);
 		found->machines = (int)json_integer_value(json_object_get(answer, "machines"));
+		found->machine = (pid_t)json_integer_value(
+			json_array_get(json_object_get(answer, "peers"), 0));
 		rc = found->control && found->socket ? 0 : -ENOMEM;
 	}
 	json_decref(answer);
@@ -144,24 +150,66 @@ static int find(const struct host_disk *disk, struct found *found, struct error 
 	return error_advise(error, "`tenon serve` does, as the same user");
 }
 
+static int say_taken(const char *name, pid_t process, struct error *error)
+{
+	char who[PROCESS_TEXT] = "another process";
+
+	if (process > 0)
+		process_describe(process, who);
+	error_set(error, -EBUSY, "%s: %s has it", name, who);
+	return error_advise(error, "end that first, or shut the machine down that it is; or share "
+				   "the disk with it");
+}
+
+/* Once, for as long as it is open here; the id stays the same. */
+static int take_alone(struct host_disk *disk, const char *id, struct error *error)
+{
+	pid_t holder;
+	int rc = disk->shared || disk->alone_fd >= 0 ? 0 : alone_take(id, &disk->alone_fd, &holder);
+
+	if (rc == -EBUSY)
+		return say_taken(disk->name, holder, error);
+	return rc ? error_set(error, rc, "%s: taking it alone: %s", disk->name, error_name(rc)) : 0;
+}
+
 static int connect_found(struct host_disk *disk, struct found *found, struct error *error)
 {
 	const struct vhost_user_blk_client_options options = { .queues = QUEUES };
-	bool taken = !disk->shared && found->machines;
-	int rc = taken ? -EPROTO
-		       : vhost_user_blk_client_open(&disk->block, found->socket, &options, error);
+	int rc;
 
-	/* A back-end that is busy hangs up, and cannot say why. */
-	if (rc == -EPROTO && !disk->shared) {
-		error_set(error, -EBUSY, "%s: a machine has it", disk->name);
-		return error_advise(error, "shut it down, or share the disk with it");
-	}
+	if (!disk->shared && found->machines)
+		return say_taken(disk->name, found->machine, error);
+	rc = take_alone(disk, found->id, error);
 	if (rc)
 		return rc;
+	rc = vhost_user_blk_client_open(&disk->block, found->socket, &options, error);
+	/* Somebody came between. */
+	if (rc == -EPROTO && !disk->shared)
+		rc = say_taken(disk->name, 0, error);
+	if (rc)
+		return rc;
+	block_watch(disk->block, &disk->watch);
+	if (disk->resized)
+		disk->resized(disk->resized_arg);
 	memcpy(disk->id, found->id, sizeof(disk->id));
 	free(disk->control);
 	disk->control = steal_pointer(&found->control);
 	return 0;
+}
+
+static void disk_changed(struct block_watch *watch, struct block *block, unsigned what)
+{
+	struct host_disk *disk = container_of(watch, struct host_disk, watch);
+
+	(void)block;
+	if (what & BLOCK_CHANGED_SIZE && disk->resized)
+		disk->resized(disk->resized_arg);
+}
+
+void host_disk_tell(struct host_disk *disk, void (*resized)(void *arg), void *arg)
+{
+	disk->resized = resized;
+	disk->resized_arg = arg;
 }
 
 static int find_and_connect(struct host_disk *disk, struct error *error)
@@ -172,6 +220,46 @@ static int find_and_connect(struct host_disk *disk, struct error *error)
 	return rc ? rc : connect_found(disk, &found, error);
 }
 
+/* ---- Who has it ---- */
+
+static int explain_taken(const char *name, struct error *error)
+{
+	CLEANUP(found_free) struct found found = { .count = 0 };
+	struct host_disk disk = { .name = (char *)name, .alone_fd = -1 };
+	int rc = find(&disk, &found, error);
+
+	if (rc)
+		return rc;
+	if (!found.machines)
+		(void)alone_is_taken(found.id, &found.machine);
+	return say_taken(name, found.machine, error);
+}
+
+struct explaining {
+	const char *name;
+	struct error *error;
+};
+
+static int explain_fiber(void *arg)
+{
+	struct explaining *explaining = arg;
+
+	return explain_taken(explaining->name, explaining->error);
+}
+
+int host_disk_explain_taken(const char *name, struct error *error)
+{
+	struct explaining explaining = { name, error };
+	struct worker *worker;
+	int rc = worker_create(&worker, NULL, error);
+
+	if (rc)
+		return rc;
+	rc = worker_run(worker, explain_fiber, &explaining);
+	worker_destroy(worker);
+	return rc;
+}
+
 /* ---- Coming and going ---- */
 
 int host_disk_open(struct host_disk **out, const char *name, const char *id, bool shared,
@@ -180,8 +268,12 @@ int host_disk_open(struct host_disk **out, const char *name, const char *id, boo
 	struct host_disk *disk = calloc(1, sizeof(*disk));
 	int rc = -ENOMEM;
 
-	if (disk)
+	if (disk) {
+		disk->alone_fd = -1;
+		disk->watch.changed = disk_changed;
+		list_init(&disk->watch.node);
 		disk->name = strdup(name);
+	}
 	if (disk && disk->name) {
 		disk->shared = shared;
 		snprintf(disk->id, sizeof(disk->id), "%s", id ? id : "");
@@ -200,6 +292,10 @@ void host_disk_close(struct host_disk *disk)
 {
 	if (!disk)
 		return;
+	/* First: who comes to the server once we have left it is not to find it kept. */
+	if (disk->alone_fd >= 0)
+		close(disk->alone_fd);
+	block_unwatch(&disk->watch);
 	block_unref(disk->block);
 	free(disk->control);
 	free(disk->name);

@@ -19,10 +19,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "block/block.h"
 #include "block/range_lock.h"
 #include "util/error.h"
-
-struct block;
 
 #define HOST_DISK_RETRY_NS 500000000ull
 
@@ -32,20 +31,31 @@ struct host_disk {
 	bool shared;
 	char id[32];         /* of the export, once it was found */
 	struct block *block; /* NULL: away */
-	char *control;       /* of the server that it was last found at */
-	uint64_t looked_ns;  /* when the server was last looked for in vain */
-	struct error why;    /* why it is away */
+	int alone_fd;  /* that nobody else gets it (alone.h), also while it is away; -1: shared */
+	char *control; /* of the server that it was last found at */
+	uint64_t looked_ns; /* when the server was last looked for in vain */
+	struct error why;   /* why it is away */
 	struct fiber_mutex finding;
+	struct block_watch watch;
+	void (*resized)(void *arg); /* or NULL */
+	void *resized_arg;
 	struct range_lock lock; /* of writes that are not whole blocks, against others */
 };
 
 /*
- * Finds and connects it. Not `shared`, a machine must not have it, nor gets it until this ends. -ENOENT where nobody serves
- * it, -EBUSY where a machine has it, -EEXIST where two servers serve disks of that name. `id` NULL: whichever is found.
+ * Finds and connects it. Not `shared`, nobody else must have it, nor gets it until this ends, also where its server does and
+ * another takes its place (alone.h). -ENOENT where nobody serves it, -EBUSY where somebody has it, -EEXIST where two servers serve disks of that name. `id` NULL: whichever is found.
  */
 int host_disk_open(struct host_disk **out, const char *name, const char *id, bool shared,
 		   struct error *error);
 void host_disk_close(struct host_disk *disk); /* NULL is fine */
+
+/* Calls resized(arg), which must not suspend, whenever the disk may have another size: also as it is found again. */
+void host_disk_tell(struct host_disk *disk, void (*resized)(void *arg), void *arg);
+
+/* Says who has it, so that it cannot be had alone: -EBUSY with `error` set, or another errno where even that is not known. Not on a
+ * fiber. */
+int host_disk_explain_taken(const char *name, struct error *error);
 
 /* A reference on the connected device, looking for the server if need be; NULL: `why` says so. Suspends. */
 struct block *host_disk_get(struct host_disk *disk);

@@ -39,6 +39,7 @@ static int way_end(struct request_way *way, int rc)
 
 	if ((rc == -ENOTCONN || rc == -ETIMEDOUT || rc == -ECANCELED) && way->block &&
 	    disk->block == way->block) {
+		block_unwatch(&disk->watch);
 		disk->block = NULL;
 		block_unref(way->block);
 		error_set(&disk->why, -ENOTCONN, "%s: its server %s", disk->name,

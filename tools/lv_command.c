@@ -66,7 +66,7 @@ static void change_tell(struct lv_command *change, json_t *answer)
 		change->not_served = true;
 	}
 	if (clients && !strcmp(change->method, "lv.resize"))
-		cli_note("%s: the machine that has it is told of its new size", change->name);
+		cli_note("%s: the client that has it is told of its new size", change->name);
 }
 
 /* What the change would do; by a look, which writes nothing, where no server has the group. */
@@ -134,8 +134,8 @@ static int check_clients(const struct lv_command *change, const char *socket, st
 	json_decref(answer);
 	if (!clients)
 		return 0;
-	error_set(error, -EBUSY, "%s: a machine has it", change->name);
-	return error_advise(error, "shut the machine down that uses it: `tenon status` names it");
+	error_set(error, -EBUSY, "%s: a client is connected to it", change->name);
+	return error_advise(error, "end what uses it: `tenon status` names it");
 }
 
 static void say_converted(const struct lv_command *change, const struct volume_group *group)

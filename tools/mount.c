@@ -26,6 +26,7 @@
 #include "tools/runtime.h"
 #include "tools/spawn.h"
 #include "util/cleanup.h"
+#include "util/mounts.h"
 #include "util/process.h"
 #include "util/text.h"
 
@@ -173,6 +174,7 @@ static void prepare(struct mount *mount)
 	list_init(&mount->volumes);
 	fiber_mutex_init(&mount->listing);
 	fiber_mutex_init(&mount->receiving);
+	fiber_queue_init(&mount->resized);
 	mount->next_number = MOUNT_ROOT + 1;
 	mount->began = time(NULL);
 }
@@ -194,7 +196,8 @@ static int check_host(struct error *error)
 	return 0;
 }
 
-int mount_in_background(const char *group, const char *directory, bool shared, bool read_only)
+int mount_in_background(const char *group, const char *directory, const char *looped, bool shared,
+			bool read_only)
 {
 	struct mount_command command = { .ready_fd = -1 };
 	struct mount *mount = &command.mount;
@@ -204,6 +207,7 @@ int mount_in_background(const char *group, const char *directory, bool shared, b
 	if (rc)
 		return cli_fail(rc, &error);
 	mount->group = group;
+	mount->looped = looped;
 	mount->shared = shared;
 	mount->read_only = read_only;
 	mount->directory = strdup(directory);
@@ -239,7 +243,7 @@ int command_mount(int argc, char **argv)
 	struct mount *mount = &command.mount;
 	const struct cli_option options[] = {
 		{ "shared", CLI_FLAG, &mount->shared, NULL,
-		  "write beside a machine that has the disk: it must know" },
+		  "write beside who has the disk, who must know" },
 		{ "read-only", CLI_FLAG, &mount->read_only, NULL, "nothing can be written" },
 		{ "foreground", CLI_FLAG, &command.foreground, NULL,
 		  "stay, and say on standard error what fails" },
@@ -293,41 +297,18 @@ static pid_t find_mount(const char *directory)
 	return found;
 }
 
-/* As mountinfo writes a path: blanks and the like in octal. */
-static void unescape(char *text)
-{
-	char *to = text;
-
-	for (; *text; text++) {
-		unsigned code;
-
-		if (*text == '\\' && sscanf(text + 1, "%3o", &code) == 1 && strlen(text) >= 4) {
-			*to++ = (char)code;
-			text += 3;
-		} else {
-			*to++ = *text;
-		}
-	}
-	*to = '\0';
-}
-
 /* Whether something of ours is mounted there, also where its process was killed. */
 bool mount_is_there(const char *directory)
 {
-	FILE *mounts = fopen("/proc/self/mountinfo", "re");
+	struct mounts mounts;
 	bool found = false;
-	char line[8192];
 
-	while (mounts && fgets(line, sizeof(line), mounts)) {
-		char where[4096], *type = strstr(line, " - fuse.tenon ");
-
-		if (!type || sscanf(line, "%*s %*s %*s %*s %4095s", where) != 1)
-			continue;
-		unescape(where);
-		found |= !strcmp(where, directory);
-	}
-	if (mounts)
-		fclose(mounts);
+	if (mounts_read(&mounts))
+		return false;
+	for (size_t i = 0; i < mounts.count; i++)
+		found |= !strcmp(mounts.all[i].type, "fuse.tenon") &&
+			 !strcmp(mounts.all[i].path, directory);
+	mounts_free(&mounts);
 	return found;
 }
 

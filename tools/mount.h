@@ -5,6 +5,7 @@
  *	mount.c		the commands: into the background, and out again
  *	mount_tree.c	which files there are
  *	mount_fuse.c	what the kernel asks for
+ *	mount_resize.c	telling a loop device of a new size
  *	host_disk.h		the disks behind them
  *
  * Everything is on one worker. A fiber takes a request from the kernel and carries it out; others take the next ones.
@@ -54,7 +55,9 @@ struct mount_volume {
 struct mount {
 	const char *group;
 	char *directory;
-	char *server; /* the control socket of the one that had the group last, or NULL */
+	const char
+		*looped; /* the path of a file whose loop device is told of a new size, or NULL */
+	char *server;    /* the control socket of the one that had the group last, or NULL */
 	bool shared, read_only;
 	struct log log;
 	struct fuse_session *session;
@@ -63,13 +66,16 @@ struct mount {
 	uint64_t next_number;
 	uint64_t listed_ns; /* when the server was last asked; 0: never */
 	struct fiber_mutex listing, receiving;
+	unsigned resizes;           /* that the loop device was not told of yet */
+	struct fiber_queue resized; /* waits until there are none */
 };
 
 /* ---- mount.c ---- */
 
 /* Mounts a group, by a process in the background: the exit status of the command that did so. What is wrong was said. Not on a
- * fiber, as it forks. `directory` is a real path. */
-int mount_in_background(const char *group, const char *directory, bool shared, bool read_only);
+ * fiber, as it forks. `directory` is a real path; `looped` a file in it, whose loop device follows the size, or NULL. */
+int mount_in_background(const char *group, const char *directory, const char *looped, bool shared,
+			bool read_only);
 /* Whether one of ours is mounted on a real path, also one whose process was killed. */
 bool mount_is_there(const char *directory);
 /* Unmounts it and waits until its process has ended; `shown` is what the user calls it. On a fiber. */
@@ -92,6 +98,11 @@ uint64_t mount_size(const struct mount_volume *volume);
 /* Opens it: which way that is, or a negative errno, which is logged. Suspends. */
 int mount_open(struct mount *mount, struct mount_volume *volume, bool writes);
 void mount_close(struct mount *mount, struct mount_volume *volume, enum mount_way way, bool wrote);
+
+/* ---- mount_resize.c ---- */
+
+/* A disk that is open has another size. Does not suspend. */
+void mount_resized(void *mount);
 
 /* ---- mount_fuse.c ---- */
 

@@ -507,6 +507,8 @@ int mount_serve(struct mount *mount)
 		fiber_join(takers.all[i].fiber);
 	fiber_cancel(watcher);
 	fiber_join(watcher);
+	while (mount->resizes)
+		fiber_queue_wait_always(&mount->resized);
 	return 0;
 }
 

@@ -173,6 +173,8 @@ static int connect_disk(struct mount *mount, struct mount_volume *volume, enum m
 	if (asprintf(&name, "%s/%s", mount->group, volume->name) < 0)
 		return name = NULL, -ENOMEM;
 	rc = host_disk_open(&volume->ways[way].disk, name, volume->id, way == MOUNT_BESIDE, &error);
+	if (!rc && mount->looped)
+		host_disk_tell(volume->ways[way].disk, mount_resized, mount);
 	if (rc)
 		log_warning(&mount->log, "opening it: %s%s%s", error.text,
 			    *error.advice ? "; " : "", error.advice);

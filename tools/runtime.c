@@ -77,6 +77,24 @@ static void describe_user(char text[80], uid_t uid)
 		 user ? user->pw_name : "", user ? ")" : "");
 }
 
+/* What is made in another user's folder would be in his way, and he could put another in its place. */
+static int check_xdg(struct error *error)
+{
+	const char *given = getenv("TENON_RUNTIME_DIR"), *xdg = getenv("XDG_RUNTIME_DIR");
+	char owner[80], self[80];
+	struct stat status;
+
+	if ((given && *given) || !xdg || !*xdg || stat(xdg, &status) || status.st_uid == geteuid())
+		return 0;
+	describe_user(owner, status.st_uid);
+	describe_user(self, geteuid());
+	error_set(error, -EPERM, "%s: XDG_RUNTIME_DIR belongs to %s, expected %s", xdg, owner,
+		  self);
+	return error_advise(error,
+			    "it came with the environment of another user (su or sudo keep it): "
+			    "unset it, or set TENON_RUNTIME_DIR to a directory of yours");
+}
+
 static int refuse_foreign(const char *path, const struct stat *status, struct error *error)
 {
 	const char *variable = chosen_by();
@@ -108,8 +126,10 @@ int runtime_directory(char **path, struct error *error)
 {
 	CLEANUP_FREE char *made = NULL;
 	struct stat status;
-	int rc = choose(&made);
+	int rc = check_xdg(error);
 
+	if (!rc)
+		rc = choose(&made);
 	if (rc)
 		return rc;
 	rc = mkdir(made, 0700) < 0 && errno != EEXIST ? -errno : 0;

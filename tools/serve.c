@@ -173,7 +173,7 @@ static void tell_what_waits(const struct serve *serve)
 		const struct export *export = list_entry(at, struct export, node);
 
 		if (!count++)
-			cli_note("ending: waits for requests in flight of the machine at %s (%s)",
+			cli_note("ending: waits for requests in flight of the client at %s (%s)",
 				 export->name, export->path ? export->path : "no socket");
 	}
 	if (count > 1)

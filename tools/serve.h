@@ -182,8 +182,8 @@ struct export *export_find_rival(struct serve *serve, const char *name);
 /* Serves all that is planned. What cannot be is left out, and said so. 0 or -ENOMEM. */
 int export_open_all(struct serve *serve);
 unsigned export_clients(const struct export *export);
-/* Those of them that a machine may be, not counting who is beside. */
-unsigned export_machines(const struct export *export);
+/* Those of them that a machine may be, not counting who is beside; adds the processes that are known of. */
+unsigned export_machines(const struct export *export, json_t *peers);
 /* Closes the socket and the volume, and forgets it. */
 void export_stop(struct serve *serve, struct export *export);
 /* All of a home (NULL: that have none), some at a time; those that are not done yet are in `stopping`. */

@@ -3,7 +3,8 @@
  * Disks that this host uses beside machines: what `tenon mount`, `tenon attach` and the nbdkit plugin (host_disk.h) ask of a
  * storage server.
  *
- *	export.attach	{name, shared} -> {socket, id, machines}: the socket for it, and how many machines have the disk.
+ *	export.attach	{name, shared} -> {socket, id, machines, peers}: the socket for it, and how many clients have the disk as machines
+ *		have it, with their processes.
  *		Not shared, that is the socket that machines know, which has one client at a time where the disk can be
  *		written to. Shared, it is another one in the runtime directory, made when it is first asked for, which has any number
  *		of clients, whatever machine has the disk.
@@ -95,15 +96,20 @@ static int attach(struct serve *serve, json_t *params, json_t **result, struct e
 {
 	bool shared = json_is_true(json_object_get(params, "shared"));
 	struct export *export;
+	json_t *peers;
+	unsigned machines;
 	int rc = find_served(serve, params, &export, error);
 
 	if (!rc && shared && !export->beside)
 		rc = beside_start(serve, export, error);
-	if (!rc)
-		*result = json_pack("{s:o, s:s, s:i}", "socket",
-				    describe_path(shared ? export->beside_path : export->path),
-				    "id", export->id, "machines", (int)export_machines(export));
-	return rc;
+	if (rc)
+		return rc;
+	peers = json_array();
+	machines = export_machines(export, peers);
+	*result = json_pack("{s:o, s:s, s:i, s:o}", "socket",
+			    describe_path(shared ? export->beside_path : export->path), "id",
+			    export->id, "machines", (int)machines, "peers", peers);
+	return 0;
 }
 
 int serve_export_attach(void *context, json_t *params, json_t **result, struct error *error)

@@ -103,7 +103,7 @@ static bool serves_whole(const struct serve *serve, const struct volume_group *g
 static int say_client(const struct export *export, struct error *error)
 {
 	error_set(error, -EBUSY, "%s: a client is connected to %s", export->name, export->path);
-	return error_advise(error, "shut the machine down that uses it");
+	return error_advise(error, "end what uses it: `tenon status` names it");
 }
 
 /* A volume that is exported is open: it is taken off its socket for the change, unless a client has it. */

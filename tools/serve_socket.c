@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "block/block.h"
+#include "tools/alone.h"
 #include "tools/describe.h"
 #include "tools/limits.h"
 #include "tools/serve.h"
@@ -80,6 +81,14 @@ static int open_block(struct opening *opening)
 				       &opening->error);
 }
 
+/* An export is there longer than its socket, and its id does not change. */
+static bool is_kept(void *arg, pid_t *process)
+{
+	const struct export *export = arg;
+
+	return alone_is_taken(export->id, process);
+}
+
 static void open_one(struct opening *opening)
 {
 	struct serve *serve = opening->serve;
@@ -91,6 +100,8 @@ static void open_one(struct opening *opening)
 						  .workers = serve->queue_workers,
 						  .worker_count = serve->home_count,
 						  .listener = &opening->listener,
+						  .kept = is_kept,
+						  .kept_arg = opening->export,
 						  .acceptor = export->home->acceptor };
 
 	if (!opening->rc)
@@ -338,13 +349,17 @@ unsigned export_clients(const struct export *export)
 	return question.status.clients;
 }
 
-unsigned export_machines(const struct export *export)
+unsigned export_machines(const struct export *export, json_t *peers)
 {
 	struct question question = { 0 };
 	struct questions questions = { .all = &question };
 
 	add_question(&questions, export, NULL);
 	ask(&questions);
+	for (unsigned i = 0; i < MIN(question.machines, VHOST_USER_BLK_PEERS); i++)
+		if (question.status.peers[i])
+			json_array_append_new(peers,
+					      json_integer((json_int_t)question.status.peers[i]));
 	return question.machines;
 }
 

@@ -9,6 +9,7 @@
 
 #include "fiber/fiber.h"
 #include "rpc/rpc.h"
+#include "tools/alone.h"
 #include "tools/ask.h"
 #include "tools/cli.h"
 #include "tools/describe.h"
@@ -256,13 +257,25 @@ static char *say_peers(json_t *export)
 static void say_busy(json_t *export, const char *what, struct error *error)
 {
 	CLEANUP_FREE char *who = say_peers(export);
+	const char *id = json_string_value(json_object_get(export, "id"));
+	char kept[PROCESS_TEXT] = "another process";
+	pid_t process;
 
-	if (!json_array_size(json_object_get(export, "peers")) ||
-	    json_is_true(json_object_get(export, "read_only")))
+	if (json_is_true(json_object_get(export, "read_only")))
 		return;
-	error_set(error, -EBUSY, "%s: it has one machine at a time, and %s has it", what,
-		  who && *who ? who : "another process");
-	error_advise(error, "end that, or shut it down, first");
+	if (json_array_size(json_object_get(export, "peers"))) {
+		error_set(error, -EBUSY, "%s: one at a time can have it, and %s has it", what,
+			  who && *who ? who : "another process");
+		error_advise(error, "end that, or shut it down, first");
+	} else if (id && alone_is_taken(id, &process)) {
+		if (process)
+			process_describe(process, kept);
+		error_set(error, -EBUSY,
+			  "%s: it is kept for %s, which had it before its server "
+			  "was started anew",
+			  what, kept);
+		error_advise(error, "end that first, or wait until it has done what it does");
+	}
 }
 
 /* Of the ports of our switches. `real` is the socket's path. */

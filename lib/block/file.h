@@ -19,6 +19,7 @@
 #include "block/iov.h"
 #include "block/range_lock.h"
 #include "util/bytes.h"
+#include "util/mounts.h"
 
 struct block_identity;
 
@@ -113,6 +114,7 @@ int file_check_loops(const struct block_identity *identity, const char *path, st
 struct file_loops {
 	char **folders; /* in sysfs */
 	unsigned count;
+	struct mounts mounts;
 };
 
 /* `path` is what is opened, for the error. file_loops_free() is fine after a failure. */

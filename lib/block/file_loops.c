@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -101,14 +102,44 @@ static int overlaps(const char *folder, const struct block_identity *identity)
 	return found;
 }
 
+/*
+ * Whether its file is on a file system in user space of which `identity` has nothing. Nothing of such a one is looked at: one
+ * that is stopped, as of a mount of `tenon attach`, would hold up whoever looks, for ever.
+ */
+static bool is_elsewhere(const char *folder, const struct mounts *mounts,
+			 const struct block_identity *identity)
+{
+	const struct mount_point *mount;
+	char path[PATH_MAX + 1];
+	ssize_t length;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/loop/backing_file", folder);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	length = fd < 0 ? -1 : read(fd, path, sizeof(path) - 1);
+	if (fd >= 0)
+		close(fd);
+	if (length <= 0)
+		return false;
+	path[length] = '\0';
+	path[strcspn(path, "\n")] = '\0';
+	mount = mounts_of(mounts, path);
+	if (!mount || strncmp(mount->type, "fuse", 4) != 0)
+		return false;
+	for (unsigned i = 0; i < identity->count; i++)
+		if (identity->parts[i].is_file && identity->parts[i].device == mount->device)
+			return false;
+	return true;
+}
+
 /* A claim on a partition is one on the whole as well: where there are partitions, they tell which. */
 static int check_loop(const char *folder, const char *path, const struct block_identity *identity,
-		      struct error *error)
+		      const struct mounts *mounts, struct error *error)
 {
 	bool partitions = false;
 	char pattern[512], node[300];
 	glob_t found;
-	int rc = overlaps(folder, identity);
+	int rc = is_elsewhere(folder, mounts, identity) ? 0 : overlaps(folder, identity);
 
 	snprintf(node, sizeof(node), "/dev/%.250s", strrchr(folder, '/') + 1);
 	if (rc < 0)
@@ -177,6 +208,7 @@ struct loop_check {
 	const struct block_identity *identity;
 	const char *path;
 	struct error *error;
+	struct mounts mounts;
 	bool begun;
 };
 
@@ -184,8 +216,10 @@ static int check_one(void *arg, const char *folder)
 {
 	struct loop_check *check = arg;
 
+	if (!check->begun)
+		(void)mounts_read(&check->mounts);
 	check->begun = true;
-	return check_loop(folder, check->path, check->identity, check->error);
+	return check_loop(folder, check->path, check->identity, &check->mounts, check->error);
 }
 
 int file_check_loops(const struct block_identity *identity, const char *path, struct error *error)
@@ -193,6 +227,7 @@ int file_check_loops(const struct block_identity *identity, const char *path, st
 	struct loop_check check = { .identity = identity, .path = path, .error = error };
 	int rc = each_loop(check_one, &check);
 
+	mounts_free(&check.mounts);
 	return rc && !check.begun ? not_seen(path, error) : rc;
 }
 
@@ -215,6 +250,8 @@ int file_loops_find(struct file_loops *list, const char *path, struct error *err
 {
 	int rc = each_loop(keep_folder, list);
 
+	if (!rc && list->count)
+		(void)mounts_read(&list->mounts);
 	if (rc == -ENOMEM)
 		return error_set(error, rc, "no memory to look at loop devices");
 	return rc ? not_seen(path, error) : 0;
@@ -225,6 +262,7 @@ void file_loops_free(struct file_loops *list)
 	for (unsigned i = 0; i < list->count; i++)
 		free(list->folders[i]);
 	free(list->folders);
+	mounts_free(&list->mounts);
 }
 
 int file_loops_check(const struct file_loops *list, const struct block_identity *identity,
@@ -233,6 +271,6 @@ int file_loops_check(const struct file_loops *list, const struct block_identity 
 	int rc = 0;
 
 	for (unsigned i = 0; !rc && i < list->count; i++)
-		rc = check_loop(list->folders[i], path, identity, error);
+		rc = check_loop(list->folders[i], path, identity, &list->mounts, error);
 	return rc;
 }

@@ -65,6 +65,8 @@ static struct vhost_user_blk_server *create(struct block *block, const char *nam
 	server->log = options->log;
 	server->pin_memory = options->pin_memory;
 	server->shared = options->shared;
+	server->kept = options->kept;
+	server->kept_arg = options->kept_arg;
 	server->workers = options->workers;
 	server->worker_count = options->workers ? options->worker_count : 0;
 	server->listener.fd = -1;

@@ -21,6 +21,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "virtio/virtio_blk.h"
 
@@ -44,6 +45,10 @@ struct vhost_user_blk_options {
 	/* Lock the clients' memory into RAM for the rings of the workers (fiber/pinned.h): large requests cost less. Only where
 	 * no client gives memory back to its host while it runs. What cannot be pinned is used as without. */
 	bool pin_memory;
+	/* Whether the device is kept for one process, which is to come back: others are turned away meanwhile, unless any number
+	 * may come. Called when somebody comes, at home, with `kept_arg`; must not suspend. NULL: it is kept for nobody. */
+	bool (*kept)(void *arg, pid_t *process);
+	void *kept_arg;
 	const struct unix_socket_access *access; /* who may connect; NULL: this user */
 	/* The socket, if somebody listens already, who may connect or not; taken over unless there is no memory. */
 	struct unix_listener *listener;

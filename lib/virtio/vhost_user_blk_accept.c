@@ -25,6 +25,7 @@
 
 #define SECOND        1000000000ULL
 #define LEAVE_TIMEOUT SECOND /* for a client to make room for the next */
+#define KEPT_STEP     (SECOND / 20)
 #define ACCEPT_RETRY  (SECOND / 10)
 #define EVENTS        64
 #define READERS_MOST                                                                               \
@@ -55,6 +56,34 @@ static bool make_room(struct vhost_user_blk_server *server)
 	return rc != -ECANCELED && has_room(server);
 }
 
+/* Whether it is kept for another process than the one that has come; waits a little for that to let go of it. */
+static bool is_kept(const struct vhost_user_blk_server *server, int fd, pid_t *process)
+{
+	for (uint64_t waited = 0;; waited += KEPT_STEP) {
+		if (!server->kept || server->block->read_only || server->shared ||
+		    !server->kept(server->kept_arg, process) || *process == unix_socket_peer(fd))
+			return false;
+		if (waited == LEAVE_TIMEOUT || fiber_sleep(KEPT_STEP))
+			return true;
+	}
+}
+
+static void turn_away_kept(const struct vhost_user_blk_server *server, int fd, pid_t process)
+{
+	char who[PROCESS_TEXT] = "a client", whose[PROCESS_TEXT] = "another process";
+	pid_t peer = unix_socket_peer(fd);
+
+	if (peer)
+		process_describe(peer, who);
+	if (process)
+		process_describe(process, whose);
+	close(fd);
+	log_warning(server->log,
+		    "%s: %s was turned away: the device is kept for %s, which had it before and is "
+		    "to come back",
+		    server->name, who, whose);
+}
+
 /* The protocol has no way to say why: the log does, and whoever asks the server. */
 static void turn_away(const struct vhost_user_blk_server *server, int fd)
 {
@@ -80,15 +109,17 @@ static void turn_away(const struct vhost_user_blk_server *server, int fd)
 static void take_in(struct vhost_user_blk_server *server, int fd)
 {
 	struct error error;
+	bool room = make_room(server);
+	pid_t process;
 
-	if (!make_room(server)) {
-		if (server->stopping)
-			close(fd);
-		else
-			turn_away(server, fd);
-	} else if (blk_server_add_client(server, fd, &error) < 0) {
+	if (server->stopping)
+		close(fd);
+	else if (!room)
+		turn_away(server, fd);
+	else if (is_kept(server, fd, &process))
+		turn_away_kept(server, fd, process);
+	else if (blk_server_add_client(server, fd, &error) < 0)
 		log_warning(server->log, "%s", error.text);
-	}
 }
 
 static int arm(struct vhost_user_blk_server *server, int operation)

@@ -23,6 +23,8 @@ struct vhost_user_blk_server {
 	struct worker *const *workers; /* for queues, the block's home among them */
 	unsigned worker_count;
 	bool pin_memory, shared;
+	bool (*kept)(void *arg, pid_t *process);
+	void *kept_arg;
 	struct vhost_user_blk_acceptor *acceptor; /* NULL: of one that was adopted */
 	bool arriving;                            /* somebody is, or has come; */
 	struct fiber *arrival;                    /* this takes them in, once it runs */

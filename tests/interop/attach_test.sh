@@ -79,7 +79,7 @@ machine=$!
 pids+=($machine)
 exec 3>hold
 wait_for grep -q holding held
-expect 1 'a machine has it' "$TENON" attach vg/l
+expect 1 "vg/l: process $machine .*has it" "$TENON" attach vg/l
 device=$("$TENON" attach vg/l --shared) || problem 'attach --shared'
 expect 0 '' dd if=/dev/urandom of="$device" bs=64K count=1 oflag=direct
 dd if="$device" of=piece bs=64K count=1 iflag=direct status=none
@@ -90,9 +90,27 @@ wait $machine
 "$TENON" copy --force $disk guest.img
 cmp -n 65536 piece guest.img || problem 'shared, and not the same disk'
 
+# ---- Several at once: one of them has it, and the others say so ----
+for i in 1 2 3 4 5; do "$TENON" attach vg/l >at-once.$i 2>&1 & attaching[i]=$!; done
+won=0
+for i in 1 2 3 4 5; do
+	if wait "${attaching[i]}"; then
+		won=$((won + 1)) device=$(cat at-once.$i)
+	else
+		grep -q 'vg/l: is attached as /dev/loop[0-9]* already' at-once.$i || problem "at once: $(cat at-once.$i)"
+	fi
+done
+[ $won = 1 ] || problem "$won of five have attached it at once"
+expect 0 '' dd if=/dev/urandom of="$device" bs=64K count=1 oflag=direct
+
+# ---- A volume that grows ----
+expect 0 '' "$TENON" lv resize vg/l --size 96M
+grown() { [ "$(blockdev --getsize64 "$device")" = 100663296 ]; }
+wait_for grown
+expect 0 '' dd if=/dev/urandom of="$device" bs=1M seek=95 count=1 oflag=direct
+
 # ---- Space that is given back ----
-device=$("$TENON" attach vg/l)
-expect 0 '' dd if=/dev/urandom of="$device" bs=1M count=64 conv=fsync
+expect 0 '' dd if=/dev/urandom of="$device" bs=1M count=96 conv=fsync
 before=$(stat -c %b a.img)
 expect 0 '' blkdiscard "$device"
 [ "$(stat -c %b a.img)" -lt "$before" ] || problem 'a discard gives nothing back'
@@ -101,7 +119,14 @@ expect 0 '' blkdiscard "$device"
 kill -9 $server
 wait $server 2>/dev/null
 expect 1 'Input/output' dd if="$device" of=piece bs=4K count=1 iflag=direct
+# Its mount is to come back; a machine that is faster does not get between.
+holder=$(basename run/mount-*.sock .sock) holder=${holder#mount-}
+kill -STOP "$holder"
 serve
+expect 1 'hung up' "$IO" $disk verify 0 512 1
+expect 1 "vg/l: it is kept for process $holder .*attach" "$TENON" copy vg/l -
+grep -q "was turned away: the device is kept for process $holder" serve.out || problem "not told: $(cat serve.out)"
+kill -CONT "$holder"
 back() { dd if="$device" of=piece bs=4K count=1 iflag=direct 2>/dev/null; }
 wait_for back
 process=$(basename run/mount-*.sock .sock)
@@ -114,5 +139,7 @@ device=
 device=$("$TENON" attach vg/l) || problem 'it cannot be attached again'
 expect 0 '' "$TENON" detach vg/l
 device=
+# Nobody has it any more.
+expect 0 '' "$IO" $disk write 0 512 1
 [ $failures = 0 ] || { echo "$failures failed"; exit 1; }
 echo 'a volume as a block device'

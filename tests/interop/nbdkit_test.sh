@@ -80,7 +80,7 @@ machine=$!
 pids+=($machine)
 exec 3>hold
 wait_for grep -q holding held
-expect 1 'a machine has it' with vg/l -- 'qemu-io -f raw -c "write 0 512" "$uri"'
+expect 1 'process [0-9]+ .*has it' with vg/l -- 'qemu-io -f raw -c "write 0 512" "$uri"'
 expect 0 '' with vg/l -r -- 'qemu-io -r -f raw -c "read 0 512" "$uri"'
 expect 0 '' with vg/l shared=true -- 'qemu-io -f raw -c "write -P 5 33M 64K" "$uri"'
 exec 3>&-

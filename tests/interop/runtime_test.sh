@@ -19,6 +19,10 @@ if [ "$uid" = 0 ]; then
 	expect 1 'TENON_RUNTIME_DIR came with the environment of another user' env TENON_RUNTIME_DIR="$work/theirs" "$TENON" switch run s
 	mkdir xdg && mkdir xdg/tenon && chown 65534 xdg/tenon
 	expect 1 'XDG_RUNTIME_DIR came with the environment of another user' env XDG_RUNTIME_DIR="$work/xdg" "$TENON" switch run s
+	# One that is not there is not made there.
+	mkdir xdg2 && chown 65534 xdg2
+	expect 1 'xdg2: XDG_RUNTIME_DIR belongs to user 65534.*, expected user 0' env XDG_RUNTIME_DIR="$work/xdg2" "$TENON" switch run s
+	[ ! -e xdg2/tenon ] || problem 'a folder was made in the runtime directory of another user'
 else
 	mkdir own
 fi

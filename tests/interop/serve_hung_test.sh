@@ -167,7 +167,7 @@ frozen() {
 	sleep 1
 	kill "$server"
 	for _ in $(seq 100); do grep -q 'ending: waits for' "said.--socket-dir" && break; sleep 0.05; done
-	grep -q 'ending: waits for requests in flight of the machine at vgf/k (s5/vgf-k.sock)' "said.--socket-dir" ||
+	grep -q 'ending: waits for requests in flight of the client at vgf/k (s5/vgf-k.sock)' "said.--socket-dir" ||
 		problem "not said for whom it waits: $(cat "said.--socket-dir")"
 	for _ in $(seq 100); do "$TENON" copy md/rr /dev/null --device x.img --device y.img >/dev/null 2>&1 && break; sleep 0.1; done
 	ends 0 '' "$TENON" copy md/rr /dev/null --device x.img --device y.img

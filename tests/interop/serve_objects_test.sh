@@ -155,7 +155,7 @@ PYTHON
 client=$!
 for _ in $(seq 200); do [ -e connected ] && break; sleep 0.05; done
 json "d['clients'] == 1" "$TENON" lv show vg0/root --json
-expect 0 'vg0/root: the machine that has it is told of its new size' "$TENON" lv resize vg0/root --size 12M
+expect 0 'vg0/root: the client that has it is told of its new size' "$TENON" lv resize vg0/root --size 12M
 expect 1 'vg0/root: a client is connected' "$TENON" lv remove vg0/root
 expect 1 'vg0/root: a client is connected' "$TENON" lv rename vg0/root other
 json "d['served'] == '$PWD/s/vg0-root.sock'" "$TENON" lv show vg0/root --json

@@ -95,7 +95,7 @@ wait_for grep -q connected client.out
 has_client() { "$TENON" status --json | grep -q "\"pid\": $client"; }
 wait_for has_client
 cd / || exit 1
-expect 1 "vg0/root: it has one machine at a time, and process $client \(.*python3" "$TENON" copy vg0/root -
+expect 1 "vg0/root: one at a time can have it, and process $client \(.*python3" "$TENON" copy vg0/root -
 cd "$work" || exit 1
 expect 1 "process $client \(.*has it" "$TENON" copy vhost-user:s/vg0-root.sock -
 wait_for grep -q "was turned away: .*process $client " serve.out

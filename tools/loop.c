@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* See loop.h. */
+#include "tools/loop.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <linux/loop.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "util/cleanup.h"
+
+#define FREE_TRIES 50u /* of finding a free loop device that nobody else takes first */
+
+char *loop_file(const char *device)
+{
+	CLEANUP_FREE char *path = NULL;
+	char line[4096], *end;
+	FILE *file;
+
+	if (strncmp(device, "/dev/loop", 9) != 0 ||
+	    asprintf(&path, "/sys/block/%s/loop/backing_file", device + 5) < 0)
+		return NULL;
+	file = fopen(path, "re");
+	if (!file)
+		return NULL;
+	if (!fgets(line, sizeof(line), file))
+		line[0] = '\0';
+	fclose(file);
+	line[strcspn(line, "\n")] = '\0';
+	/* So the kernel says where the file's name is no more, as of a mount whose process was killed. */
+	end = strrchr(line, ' ');
+	if (end && !strcmp(end, " (deleted)"))
+		*end = '\0';
+	return strdup(line);
+}
+
+char *loop_find(const char *path)
+{
+	glob_t found = { 0 };
+	char *device = NULL;
+
+	if (glob("/sys/block/loop*/loop/backing_file", 0, NULL, &found))
+		return NULL;
+	for (size_t i = 0; i < found.gl_pathc && !device; i++) {
+		CLEANUP_FREE char *name = strdup(found.gl_pathv[i] + strlen("/sys/block/"));
+		CLEANUP_FREE char *candidate = NULL, *file = NULL;
+
+		if (!name)
+			break;
+		name[strcspn(name, "/")] = '\0';
+		if (asprintf(&candidate, "/dev/%s", name) < 0)
+			break;
+		file = loop_file(candidate);
+		if (file && !strcmp(file, path))
+			device = steal_pointer(&candidate);
+	}
+	globfree(&found);
+	return device;
+}
+
+int loop_configure(int backing, const char *path, bool read_only)
+{
+	CLEANUP_CLOSE int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
+	struct loop_config config = {
+		.fd = (uint32_t)backing,
+		.info.lo_flags = LO_FLAGS_PARTSCAN | (read_only ? LO_FLAGS_READ_ONLY : 0),
+	};
+
+	if (control < 0)
+		return -errno;
+	snprintf((char *)config.info.lo_file_name, LO_NAME_SIZE, "%s", path);
+	for (unsigned i = 0; i < FREE_TRIES; i++) {
+		int number = ioctl(control, LOOP_CTL_GET_FREE);
+		CLEANUP_CLOSE int device = -1;
+		char name[32];
+
+		if (number < 0)
+			return -errno;
+		snprintf(name, sizeof(name), "/dev/loop%d", number);
+		device = open(name, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+		if (device < 0)
+			return -errno;
+		if (!ioctl(device, LOOP_CONFIGURE, &config))
+			return number;
+		if (errno != EBUSY)
+			return -errno;
+	}
+	return -EBUSY;
+}
+
+int loop_follow_size(const char *path)
+{
+	CLEANUP_FREE char *device = NULL;
+	CLEANUP_CLOSE int fd = -1;
+	struct stat status;
+
+	/* The kernel goes by the length that the file had when somebody last looked. */
+	if (stat(path, &status))
+		return -errno;
+	device = loop_find(path);
+	if (!device)
+		return 0;
+	fd = open(device, O_RDONLY | O_CLOEXEC);
+	return fd < 0 || ioctl(fd, LOOP_SET_CAPACITY, 0) ? -errno : 0;
+}
