@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Where this host's apt has Debian from; see image_debian.h. Of another distribution's host that is Debian's own mirror. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -69,15 +70,82 @@ static char *source_line(const char *uri, const char *suite, const char *suffix)
 	return asprintf(&line, "deb %s %s%s main", uri, suite, suffix) < 0 ? NULL : line;
 }
 
+/* ---- Passwords ---- */
+
+/* "%40" as "@", in place; false: not fit for a file of words. */
+static bool decode(char *text)
+{
+	char *start = text, *to = text;
+
+	while (*text) {
+		unsigned code;
+
+		if (*text == '%' && sscanf(text + 1, "%2x", &code) == 1 && text[1] && text[2]) {
+			*to++ = (char)code;
+			text += 3;
+		} else {
+			*to++ = *text++;
+		}
+	}
+	*to = '\0';
+	for (; start < to; start++)
+		if ((unsigned char)*start <= ' ' || *start == 127)
+			return false;
+	return true;
+}
+
+/* Takes "USER:PASSWORD@" out of a URI, and adds it to what apt_auth.conf(5) is: a line that names the place with its scheme, for apt
+ * gives no password to one without TLS that is not named so. */
+static int take_password(char *uri, FILE *auth, struct error *error)
+{
+	char *colon = strstr(uri, "://"), *host = colon ? colon + 3 : NULL;
+	char *at = host ? memrchr(host, '@', strcspn(host, "/")) : NULL;
+	CLEANUP_FREE char *user = at ? strndup(host, (size_t)(at - host)) : NULL;
+	char *password = user ? strchr(user, ':') : NULL;
+
+	if (!at)
+		return 0;
+	if (!user)
+		return -ENOMEM;
+	if (password)
+		*password++ = '\0';
+	if (!decode(user) || (password && !decode(password)))
+		return error_set(error, -EINVAL,
+				 "the mirror's user and password: expected no blanks and control "
+				 "characters in them");
+	memmove(host, at + 1, strlen(at + 1) + 1);
+	fprintf(auth, "machine %s login %s", uri, user);
+	if (password)
+		fprintf(auth, " password %s", password);
+	fputc('\n', auth);
+	explicit_bzero(user, (size_t)(at - host));
+	return 0;
+}
+
+static int take_passwords(char *main_uri, char *security_uri, char **text, struct error *error)
+{
+	size_t length;
+	FILE *auth = open_memstream(text, &length);
+	int rc = auth ? take_password(main_uri, auth, error) : -ENOMEM;
+
+	if (!rc && security_uri)
+		rc = take_password(security_uri, auth, error);
+	if (auth && fclose(auth) && !rc)
+		rc = -ENOMEM;
+	return rc;
+}
+
+/* ---- Sources ---- */
+
 int image_apt_sources(const char *temporary, const char *suite, const char *mirror, char ***lines,
-		      struct error *error)
+		      char **auth, struct error *error)
 {
 	CLEANUP_FREE char *main_uri = NULL, *security_uri = NULL;
 	char **all = calloc(4, sizeof(*all));
 	int rc = all ? 0 : -ENOMEM;
 	bool failed;
 
-	(void)error;
+	*auth = NULL;
 	if (!rc && !mirror)
 		rc = find_mirrors(temporary, &main_uri, &security_uri);
 	if (!rc && !main_uri) {
@@ -86,6 +154,8 @@ int image_apt_sources(const char *temporary, const char *suite, const char *mirr
 			security_uri = strdup(SECURITY);
 		rc = main_uri ? 0 : -ENOMEM;
 	}
+	if (!rc)
+		rc = take_passwords(main_uri, security_uri, auth, error);
 	if (rc) {
 		free(all);
 		return rc;

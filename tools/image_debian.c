@@ -15,8 +15,10 @@
 #include "block/gpt.h"
 #include "tools/cli.h"
 #include "tools/image.h"
+#include "tools/image_attributes.h"
 #include "tools/spawn.h"
 #include "util/bytes.h"
+#include "util/cleanup.h"
 #include "util/error.h"
 
 #define ESP_SIZE  (256u << 20)
@@ -25,6 +27,7 @@
 #define BASE                                                                                       \
 	"initramfs-tools,systemd-sysv,systemd-boot,systemd-boot-efi,systemd-resolved,udev,dbus,"   \
 	"iproute2,netbase"
+#define AUTH_CONF  "etc/apt/auth.conf.d/90-tenon.conf"
 #define BOOT_PARTS "systemd-bootx64.efi"
 
 /* ---- What the user says ---- */
@@ -38,6 +41,22 @@ static bool is_word(const char *text, const char *more)
 		if (!strchr(letters, *text) && !strchr(more, *text))
 			return false;
 	return true;
+}
+
+/* Debian has had systemd-boot in packages of its own since bookworm. */
+static int check_age(const char *suite, struct error *error)
+{
+	static const char *const old[] = { "wheezy", "jessie", "stretch", "buster", "bullseye" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(old); i++) {
+		if (strncmp(suite, old[i], strlen(old[i])) != 0)
+			continue;
+		error_set(error, -EINVAL,
+			  "--suite: %s is older than bookworm, the first that can be built here",
+			  suite);
+		return error_advise(error, "`tenon image import` takes its cloud image");
+	}
+	return 0;
 }
 
 int image_debian_check(const struct image_debian *debian, struct error *error)
@@ -54,7 +73,7 @@ int image_debian_check(const struct image_debian *debian, struct error *error)
 	if (debian->mirror &&
 	    (strpbrk(debian->mirror, " \t\n[]\"'") || !strchr(debian->mirror, ':')))
 		return error_set(error, -EINVAL, "--mirror: '%s' is no URI", debian->mirror);
-	return 0;
+	return check_age(debian->suite, error);
 }
 
 /* ---- Installing ---- */
@@ -72,21 +91,47 @@ static char *list_packages(const struct image_debian *debian)
 	return list;
 }
 
-/* Without what a URI has before an "@", which may be a password. */
 static void say_source(const char *suite, const char *source)
 {
-	const char *colon = strstr(source, "://"), *host = colon ? colon + 3 : source;
-	const char *at = memrchr(host, '@', strcspn(host, "/ "));
+	cli_note("mmdebstrap installs %s from %s: this takes minutes", suite, source);
+}
 
-	cli_note("mmdebstrap installs %s from %.*s%s: this takes minutes", suite,
-		 at ? (int)(host - source) : 0, source, at ? at + 1 : source);
+/* What mmdebstrap is told so that apt has the passwords while it installs, and nobody else: words of a command line can be seen by
+ * all, and a file of the new system would be in the image. */
+struct auth_hooks {
+	char *file, *upload;
+};
+
+static const char auth_begin[] =
+	"--setup-hook=mkdir -p \"$1/etc/apt/auth.conf.d\" && umask 077 && : >\"$1/" AUTH_CONF "\"";
+static const char auth_end[] = "--customize-hook=rm -f \"$1/" AUTH_CONF "\"";
+
+static void auth_hooks_free(struct auth_hooks *hooks)
+{
+	if (hooks->file)
+		unlink(hooks->file);
+	free(hooks->file);
+	free(hooks->upload);
+}
+
+static int auth_hooks_make(struct auth_hooks *hooks, const char *temporary, const char *auth,
+			   struct error *error)
+{
+	CLEANUP_FREE char *quoted = NULL;
+
+	hooks->file = image_path(temporary, "auth.conf");
+	quoted = hooks->file ? image_quoted(hooks->file) : NULL;
+	if (!quoted || asprintf(&hooks->upload, "--setup-hook=upload %s /" AUTH_CONF, quoted) < 0)
+		return hooks->upload = NULL, -ENOMEM;
+	return image_file_write(hooks->file, 0600, auth, strlen(auth), error);
 }
 
 static int install(const char *temporary, const struct image_debian *debian, struct error *error)
 {
 	CLEANUP_FREE char *packages = list_packages(debian), *include = NULL, *proxy = NULL;
-	CLEANUP_FREE char *archive = image_path(temporary, "root.tar");
-	const char *argv[16];
+	CLEANUP_FREE char *archive = image_path(temporary, "root.tar"), *auth = NULL;
+	CLEANUP(auth_hooks_free) struct auth_hooks hooks = { 0 };
+	const char *argv[20];
 	char **sources = NULL;
 	int argc = 0, rc;
 
@@ -94,9 +139,15 @@ static int install(const char *temporary, const struct image_debian *debian, str
 		return -ENOMEM;
 	if (asprintf(&include, "--include=%s", packages) < 0)
 		return include = NULL, -ENOMEM;
-	rc = image_apt_sources(temporary, debian->suite, debian->mirror, &sources, error);
+	rc = image_apt_sources(temporary, debian->suite, debian->mirror, &sources, &auth, error);
 	if (rc)
 		return rc;
+	if (auth && *auth)
+		rc = auth_hooks_make(&hooks, temporary, auth, error);
+	if (rc) {
+		image_list_free(sources);
+		return rc;
+	}
 	proxy = image_apt_proxy(temporary);
 	if (proxy)
 		setenv("http_proxy", proxy, 0);
@@ -104,6 +155,11 @@ static int install(const char *temporary, const struct image_debian *debian, str
 	argv[argc++] = "--architectures=amd64";
 	argv[argc++] = "--variant=minbase";
 	argv[argc++] = "--format=tar";
+	if (hooks.upload) {
+		argv[argc++] = auth_begin;
+		argv[argc++] = hooks.upload;
+		argv[argc++] = auth_end;
+	}
 	argv[argc++] = include;
 	argv[argc++] = debian->suite;
 	argv[argc++] = archive;
@@ -123,8 +179,9 @@ static int install(const char *temporary, const struct image_debian *debian, str
 }
 
 /* What root owns is root's to fakeroot, whoever runs it: what it was told is kept in a file of its own. Extended attributes are not
- * among that (of a file that gets one, fakeroot 1.31 forgets that it is a file). */
-static int unpack_tree(const char *temporary, const char *tree, struct error *error)
+ * among that (of a file that gets one, fakeroot 1.31 forgets that it is a file): they go another way. */
+static int unpack_tree(const char *temporary, const char *tree, struct image_attributes *attributes,
+		       struct error *error)
 {
 	CLEANUP_FREE char *owners = image_path(temporary, "owners");
 	CLEANUP_FREE char *archive = image_path(temporary, "root.tar");
@@ -134,6 +191,9 @@ static int unpack_tree(const char *temporary, const char *tree, struct error *er
 		return -ENOMEM;
 	if (mkdir(tree, 0755))
 		return error_set(error, -errno, "%s: %s", tree, error_name(errno));
+	rc = image_attributes_read(attributes, archive, error);
+	if (rc)
+		return rc;
 	rc = image_run(temporary, "fakeroot",
 		       (const char *const[]){ "fakeroot", "-s", owners, "--", "tar", "-C", tree,
 					      "--numeric-owner", "-xpf", archive, NULL },
@@ -341,6 +401,7 @@ int image_debian_make(const char *temporary, const struct image_debian *debian, 
 {
 	CLEANUP_FREE char *tree = image_path(temporary, "tree");
 	CLEANUP_FREE char *disk = image_path(temporary, "disk");
+	CLEANUP(image_attributes_free) struct image_attributes attributes = { 0 };
 	struct image_layout layout = { 0 };
 	struct layout_call call = { .path = disk, .size = size, .layout = &layout };
 	int rc;
@@ -351,12 +412,12 @@ int image_debian_make(const char *temporary, const struct image_debian *debian, 
 		return -ECANCELED; /* which was said */
 	rc = install(temporary, debian, error);
 	if (!rc)
-		rc = unpack_tree(temporary, tree, error);
+		rc = unpack_tree(temporary, tree, &attributes, error);
 	if (!rc)
 		rc = image_tree_set(tree, debian->identity, &layout, error);
 	if (!rc)
 		rc = make_esp(temporary, tree, disk, &layout, error);
 	if (!rc)
 		rc = make_root(temporary, tree, disk, &layout, debian->identity->user, error);
-	return rc;
+	return rc ? rc : image_attributes_set(&attributes, disk, layout.root_start, error);
 }

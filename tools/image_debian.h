@@ -33,9 +33,10 @@ int image_debian_check(const struct image_debian *debian, struct error *error);
 
 /* ---- image_apt.c ---- */
 
-/* "deb URI SUITE main" lines, NULL-terminated (image_list_free()): of `mirror`, or of what this host's apt is configured with. */
+/* "deb URI SUITE main" lines, NULL-terminated (image_list_free()): of `mirror`, or of what this host's apt is configured with. Users and
+ * passwords are not in them but in *auth, in the words of apt_auth.conf(5), which the caller frees; also where it fails. */
 int image_apt_sources(const char *temporary, const char *suite, const char *mirror, char ***lines,
-		      struct error *error);
+		      char **auth, struct error *error);
 /* The proxy that it goes through, or NULL; the caller frees it. */
 char *image_apt_proxy(const char *temporary);
 

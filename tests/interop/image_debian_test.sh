@@ -62,7 +62,11 @@ is /home/me/.ssh/authorized_keys '0600 1000 1000'
 is /etc/sudoers.d/90-tenon '0440 0 0'
 is /etc/hostname '0644 0 0'
 is / '0755 0 0'
-is /bin/ping '0755 0 0' # which has an extended attribute
+is /bin/ping '0755 0 0' # which has extended attributes
+debugfs -R 'ea_get -f capability /bin/ping security.capability' "$root" 2>/dev/null
+[ "$(xxd -p capability)" = 0100000200200000000000000000000000000000 ] || problem "the capability of ping: $(xxd capability)"
+debugfs -R 'ea_get /bin/ping user.note' "$root" 2>/dev/null | grep -q kept || problem 'an attribute is lost'
+! debugfs -R 'ea_list /bin/ping' "$root" 2>/dev/null | grep selinux || problem "a label of the host's"
 debugfs -R 'stat /dev/null' "$root" 2>/dev/null | grep -q 'character special' || problem 'a device is lost'
 [ "$(text /etc/hostname)" = web1 ] && [ ! -e /outside ] || problem 'the hostname'
 text /etc/passwd | grep -qx 'me:x:1000:1000::/home/me:/bin/bash' || problem "$(text /etc/passwd)"
@@ -100,8 +104,14 @@ expect 1 "there is a user 'daemon'" $TENON image build debian x.img --suite book
 FAIL='unable to fetch it' expect 1 'mmdebstrap failed: E: unable to fetch it' $TENON image build debian x.img --suite bookworm
 grep -q '^deb http://mirror.example/debian bookworm main$' <($TENON image build debian x.img --suite bookworm --mirror http://mirror.example/debian >/dev/null 2>&1; cat arguments) ||
 	problem "the mirror: $(cat arguments)"
-$TENON image build debian x.img --suite bookworm --mirror http://me:secret@mirror.example/debian --force >said 2>&1
+$TENON image build debian x.img --suite bookworm --mirror http://me:se%40cret@mirror.example/debian --force >said 2>&1
 grep -q ' from http://mirror.example/debian bookworm' said && ! grep -q secret said || problem "a mirror's password: $(cat said)"
+! grep -q 'secret\|me:\|%40' arguments && grep -q '^deb http://mirror.example/debian bookworm main$' arguments ||
+	problem "a mirror's password is among the arguments: $(cat arguments)"
+[ "$(cat auth.conf)" = '600 machine http://mirror.example/debian login me password se@cret' ] || problem "apt is told: $(cat auth.conf)"
+grep -q '^--customize-hook=rm -f "$1/etc/apt/auth.conf.d/90-tenon.conf"$' arguments || problem 'the password stays in the image'
+expect 2 'older than bookworm' $TENON image build debian x.img --suite jessie
+expect 1 'no blanks' $TENON image build debian x.img --suite sid --force --mirror http://me:se%20cret@mirror.example/debian
 rm -f x.img
 # Process 1 reaps nobody here, and fakeroot (from Debian 13 on) waits until its daemon is gone.
 if [ "$(id -u)" = 0 ] && unshare --fork --pid --mount-proc true 2>/dev/null; then

@@ -46,13 +46,15 @@ with tarfile.open("system.tar", "w", format=tarfile.PAX_FORMAT) as tar:
     add("boot/vmlinuz-6.1.0-10-amd64", "kernel 10\n")
     add("boot/initrd.img-6.1.0-10-amd64", "ram 10\n", mode=0o600)
     add("bin/su", "su\n", mode=0o4755)
-    add("bin/ping", "ping\n", mode=0o755, pax={"SCHILY.xattr.user.note": "kept"})
+    add("bin/ping", "ping\n", mode=0o755, pax={"SCHILY.xattr.user.note": "kept", "SCHILY.xattr.security.selinux": "of the host",
+        "SCHILY.xattr.security.capability": "\1\0\0\2\0\x20" + 14 * "\0"})
     add("var/mail/box", "mail\n", mode=0o660, uid=33, gid=8)
     add("dev/null", mode=0o666, kind=tarfile.CHRTYPE)
 PYTHON
 cat >bin/mmdebstrap <<'SH'
 #!/bin/sh
 [ -z "$SAID" ] || for word; do echo "$word"; done >"$SAID"
+for word; do case $word in --setup-hook=upload*) file=$(eval "set -- $word" && echo "$2"); echo "$(stat -c %a "$file") $(cat "$file")" >auth.conf ;; esac; done
 [ -z "$FAIL" ] || { echo "I: working"; echo "E: $FAIL"; exit 1; }
 [ -z "$ORPHAN" ] || { (sleep 0.1 & echo $! >"$ORPHAN"); while kill -0 "$(cat "$ORPHAN")" 2>/dev/null; do sleep 0.1; done; }
 for word; do case $word in *.tar) cp "$SYSTEM" "$word"; [ -z "$SLOW" ] || { trap : TERM; sleep 60 & echo $! >"$SLOW"; wait $!; wait $!; } ;; esac; done
