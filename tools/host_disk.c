@@ -235,21 +235,21 @@ static int explain_taken(const char *name, struct error *error)
 	return say_taken(name, found.machine, error);
 }
 
-struct explaining {
+struct taken_question {
 	const char *name;
 	struct error *error;
 };
 
 static int explain_fiber(void *arg)
 {
-	struct explaining *explaining = arg;
+	struct taken_question *explaining = arg;
 
 	return explain_taken(explaining->name, explaining->error);
 }
 
 int host_disk_explain_taken(const char *name, struct error *error)
 {
-	struct explaining explaining = { name, error };
+	struct taken_question explaining = { name, error };
 	struct worker *worker;
 	int rc = worker_create(&worker, NULL, error);
 
