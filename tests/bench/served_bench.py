@@ -10,12 +10,14 @@ Nothing is asserted; results.py says what is written where.
     server      a guest's virtqueue (vhost_user_blk_bench), beside fio with io_uring on the file (what of the disk arrives), and beside
                 qemu-storage-daemon with the file and the same client. Both servers are bound to processor 0, as fio is beside the file.
     nbd         fio's nbd engine at nbdkit with our plugin, and with nbdkit's file plugin
-    fuse        fio with io_uring at a file of `tenon mount`, and at the plain file through libfuse's example passthrough_ll
+    fuse        fio with io_uring at a file of `tenon mount`, and at the plain file through libfuse's example passthrough_ll, which does not
+                know direct I/O; both without the kernel's cache
     move        `lv move` of a volume in use, beside `dd` of as much; and how long a guest's reads take meanwhile (p50, p99)
 
-Processor time is the server's: of nbd that of nbdkit and `tenon serve` together, of fuse of the mount and `tenon serve`.
+The last two but one are in memory (/dev/shm), for what they are beside goes through the page cache. Processor time is the server's: of nbd that of nbdkit and `tenon serve` together, of fuse of the mount and `tenon serve`.
 """
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -133,8 +135,8 @@ class Bench:
             spent = (job["usr_cpu"] + job["sys_cpu"]) / 100 * job["job_runtime"] / 1000
         return side["iops"], side["total_ios"] / spent if spent else 0
 
-    def file(self, path, mode, size, depth, pids=(), processor=0):
-        return self.fio(mode, size, depth, pids, processor, "--ioengine=io_uring", "--direct=1", "--filename=" + path)
+    def file(self, path, mode, size, depth, pids=(), processor=0, direct=1):
+        return self.fio(mode, size, depth, pids, processor, "--ioengine=io_uring", "--direct=%d" % direct, "--filename=" + path)
 
     def nbd(self, socket, mode, size, depth, pids):
         return self.fio(mode, size, depth, pids, 1, "--ioengine=nbd", "--uri=nbd+unix:///?socket=" + socket)
@@ -163,7 +165,7 @@ def server_cases(bench):
 def nbd_cases(bench):
     ours = bench.start(["nbdkit", "-f", "-U", bench.at("ours.nbd"), PLUGIN, "volume=vg/linear"],
                        lambda: os.path.exists(bench.at("ours.nbd")))
-    theirs = bench.start(["nbdkit", "-f", "-U", bench.at("theirs.nbd"), "file", bench.at("raw.img"), "cache=none"],
+    theirs = bench.start(["nbdkit", "-f", "-U", bench.at("theirs.nbd"), "file", bench.at("raw.img")],
                          lambda: os.path.exists(bench.at("theirs.nbd")))
     for name, *shape in shapes():
         yield ("nbd " + name, "nbdkit's file plugin",
@@ -191,8 +193,8 @@ def fuse_cases(bench):
     bench.mounts.append(bench.at("theirs"))
     for name, *shape in shapes():
         yield ("fuse " + name, "passthrough_ll",
-               lambda shape=shape: bench.file(bench.at("ours/linear"), *shape, [mount.pid, bench.server.pid], 1),
-               lambda shape=shape: bench.file(bench.at("theirs/raw.img"), *shape, [passed.pid], 1))
+               lambda shape=shape: bench.file(bench.at("ours/linear"), *shape, [mount.pid, bench.server.pid], 1, 0),
+               lambda shape=shape: bench.file(bench.at("theirs/raw.img"), *shape, [passed.pid], 1, 0))
 
 
 def move_round(bench, state):
@@ -250,6 +252,19 @@ def measure(bench, cases, out):
         report(out, case, "requests", peer, *figures, bench.arguments.seconds)
 
 
+@contextlib.contextmanager
+def in_folder(place, arguments, parts, wanted):
+    """A bench in a new folder there, if any of the parts is wanted."""
+    with tempfile.TemporaryDirectory(dir=place) as folder:
+        bench = Bench(folder, arguments)
+        try:
+            if any(part in parts for part in wanted):
+                bench.prepare()
+            yield bench
+        finally:
+            bench.end()
+
+
 def main():
     parser = argparse.ArgumentParser(description="served volumes beside the plain file")
     parser.add_argument("--rounds", type=int, default=int(os.environ.get("ROUNDS", 5)))
@@ -264,20 +279,20 @@ def main():
     out = results.Results()
     print("served volumes, %d rounds of %g s, load %.1f" % (arguments.rounds, arguments.seconds, os.getloadavg()[0]))
     print("%-46s %10s %10s %6s %12s %10s %6s" % ("", "a second", "theirs", "ratio", "per cpu s", "theirs", "ratio"))
-    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
-        bench = Bench(folder, arguments)
-        try:
-            bench.prepare()
-            parts = arguments.part or ["server", "nbd", "fuse", "move"]
-            for part, cases in ("server", server_cases), ("nbd", nbd_cases), ("fuse", fuse_cases):
-                if part == "fuse" and (os.geteuid() or not os.path.isdir(EXAMPLES)):
-                    print("fuse: needs root and libfuse's examples: not measured")
-                elif part in parts:
-                    measure(bench, cases(bench), out)
-            if "move" in parts:
-                move(bench, out)
-        finally:
-            bench.end()
+    parts = arguments.part or ["server", "nbd", "fuse", "move"]
+    if "fuse" in parts and (os.geteuid() or not os.path.isdir(EXAMPLES)):
+        print("fuse: needs root and libfuse's examples: not measured")
+        parts.remove("fuse")
+    with in_folder(arguments.folder, arguments, parts, ("server", "move")) as bench:
+        if "server" in parts:
+            measure(bench, server_cases(bench), out)
+        if "move" in parts:
+            move(bench, out)
+    with in_folder("/dev/shm", arguments, parts, ("nbd", "fuse")) as bench:
+        if "nbd" in parts:
+            measure(bench, nbd_cases(bench), out)
+        if "fuse" in parts:
+            measure(bench, fuse_cases(bench), out)
     print(out.path)
 
 
