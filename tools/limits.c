@@ -62,10 +62,11 @@ int limits_parse_word(const char *word, struct block_limits *limits, struct erro
 	int rc = 0;
 
 	*limits = (struct block_limits){ .burst_ns = BLOCK_LIMIT_BURST_NS };
-	if (!equals || !slash || slash == word || !strncmp(word, "md/", 3) || slash + 1 >= equals ||
-	    !equals[1])
-		return error_set(error, -EINVAL,
-				 "%.200s: expected VG/LV=iops=N,bandwidth=SIZE,burst=TIME", word);
+	if (!equals || !slash || slash == word || slash + 1 >= equals || !equals[1])
+		return error_set(
+			error, -EINVAL,
+			"%.200s: expected VG/LV=iops=N,bandwidth=SIZE,burst=TIME, or md/NAME=...",
+			word);
 	parts = at = strdup(equals + 1);
 	if (!parts)
 		return -ENOMEM;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Limits of volumes (block/limit.h): what a person writes, what a server keeps, and what the two say to each other.
+ * Limits of volumes and arrays (block/limit.h): what a person writes, what a server keeps, and what the two say to each other.
  *
- * A limit is a running server's: it holds for a volume, whatever its name becomes, until the server ends.
+ * A limit is a running server's: it holds for a volume or an array, whatever its name becomes, until the server ends.
  */
 #ifndef TENON_TOOLS_LIMITS_H
 #define TENON_TOOLS_LIMITS_H

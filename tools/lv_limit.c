@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* `tenon lv limit`: how much may be done with a volume in a time, in the server that serves it. */
+/* `tenon lv limit`, `tenon raid limit`: how much may be done with a volume or an array in a time, in the server that serves it. */
 #include <errno.h>
 #include <string.h>
 
@@ -10,6 +10,8 @@
 #include "tools/lv_verbs.h"
 #include "tools/output.h"
 #include "tools/owner.h"
+#include "tools/raid.h"
+#include "util/cleanup.h"
 #include "util/size.h"
 
 struct lv_limit {
@@ -93,8 +95,12 @@ static int limit_params(json_t *params, const char *iops, const char *bandwidth,
 	return EXIT_DONE;
 }
 
-int lv_limit_verb(int argc, char **argv)
+typedef char *name_fn(const char *word, struct error *error);
+
+/* `name_of` makes the object's name of the word, and refuses what cannot be one: NULL with `error` set. */
+static int limit_verb(const char *usage, name_fn *name_of, int argc, char **argv)
 {
+	CLEANUP_FREE char *name = NULL;
 	struct lv_limit limit = { .json = false };
 	const char *iops = NULL, *bandwidth = NULL, *burst = NULL;
 	bool none = false;
@@ -111,11 +117,10 @@ int lv_limit_verb(int argc, char **argv)
 	struct error error = { 0 };
 	int status;
 
-	if (!cli_parse("lv limit VG/LV [--iops N] [--bandwidth SIZE] [--burst TIME] [--none]",
-		       options, argc, argv, 1, 1, &operands, &status))
+	if (!cli_parse(usage, options, argc, argv, 1, 1, &operands, &status))
 		return status;
-	limit.name = operands.words[0];
-	if (!lv_check_name(limit.name, &error))
+	limit.name = name = name_of(operands.words[0], &error);
+	if (!name)
 		return cli_wrong_value(NULL, &error);
 	if (none && (iops || bandwidth || burst))
 		return cli_usage_error("give either --none or a limit");
@@ -126,4 +131,27 @@ int lv_limit_verb(int argc, char **argv)
 		status = cli_on_fiber(limit_run, &limit);
 	json_decref(limit.params);
 	return status;
+}
+
+static char *name_of_volume(const char *word, struct error *error)
+{
+	return lv_check_name(word, error) ? strdup(word) : NULL;
+}
+
+int lv_limit_verb(int argc, char **argv)
+{
+	return limit_verb("lv limit VG/LV [--iops N] [--bandwidth SIZE] [--burst TIME] [--none]",
+			  name_of_volume, argc, argv);
+}
+
+static char *name_of_array(const char *word, struct error *error)
+{
+	(void)error;
+	return raid_target(word);
+}
+
+int raid_limit_verb(int argc, char **argv)
+{
+	return limit_verb("raid limit NAME [--iops N] [--bandwidth SIZE] [--burst TIME] [--none]",
+			  name_of_array, argc, argv);
 }

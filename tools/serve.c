@@ -300,7 +300,8 @@ int command_serve(int argc, char **argv)
 		{ "serial", CLI_LIST, &serve->serials, "VG/LV=SERIAL",
 		  "the serial number that guests see (repeatable)" },
 		{ "limit", CLI_LIST, &serve->limits_given, "VG/LV=iops=N,...",
-		  "also bandwidth=SIZE, burst=TIME: see `tenon lv limit` (repeatable)" },
+		  "of md/NAME too; also bandwidth=SIZE, burst=TIME: see `tenon lv limit` "
+		  "(repeatable)" },
 		CLI_OPTION_BACKUP_FILE(&arguments.backups),
 		{ "spare-group", CLI_LIST, &serve->spare_groups, "NAME=ARRAY,ARRAY...",
 		  "spares of these arrays go to the one that needs one (repeatable)" },

@@ -164,11 +164,11 @@ int serve_lv_limit(void *context, json_t *params, json_t **result, struct error 
 	if (rc)
 		return rc;
 	export = export_find(serve, name);
-	if (!export || !export->group || !export->block) {
+	if (!export || !export->block) {
 		error_set(error, -ENOENT, "%s: the server does not serve it%s%s", name,
 			  export && export->problem ? ": " : "",
 			  export && export->problem ? export->problem : "");
-		return error_advise(error, "limits are of volumes that are served");
+		return error_advise(error, "limits are of what is served");
 	}
 	call.limits = serve_limits_of(serve, export);
 	rc = take_limits(params, &call, error);

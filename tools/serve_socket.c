@@ -60,24 +60,29 @@ static void settle_group(struct serve *serve, struct serve_home *home, struct vo
 		group->name, why.text);
 }
 
-static int open_block(struct opening *opening)
+static int open_volume(struct opening *opening, bool writable, struct block **out)
 {
-	CLEANUP_BLOCK struct block *volume = NULL;
 	const struct export *export = opening->export;
 	const struct volume_lv *lv = export->lv;
-	bool writable = !opening->serve->read_only;
-	int rc;
 
-	if (!export->group)
-		return stack_open_block(export->home->stack, export->name, writable,
-					&opening->block, &opening->error);
 	/* A volume that is marked read-only is served so, and one of a type that is not written to. */
 	writable = writable && lv->writable && !volume_lv_reads_only(lv);
 	if (writable)
 		settle_group(opening->serve, export->home, export->group);
-	rc = volume_open_lv(export->group, lv->name, writable, &volume, &opening->error);
+	return volume_open_lv(export->group, lv->name, writable, out, &opening->error);
+}
+
+static int open_block(struct opening *opening)
+{
+	CLEANUP_BLOCK struct block *served = NULL;
+	const struct export *export = opening->export;
+	bool writable = !opening->serve->read_only;
+	int rc = export->group ? open_volume(opening, writable, &served)
+			       : stack_open_block(export->home->stack, export->name, writable,
+						  &served, &opening->error);
+
 	return rc ? rc
-		  : block_create_limit(&opening->block, volume->name, volume, &opening->limits,
+		  : block_create_limit(&opening->block, served->name, served, &opening->limits,
 				       &opening->error);
 }
 

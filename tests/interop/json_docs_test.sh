@@ -76,6 +76,7 @@ look() {
 	takes 'raid list'
 	takes 'raid show' whole
 	[ -z "${processes[*]}" ] || takes 'raid speed' hurt
+	[ -z "${processes[*]}" ] || takes 'raid limit' hurt --iops 100000
 	[ -z "${processes[*]}" ] || takes 'raid watch' hurt --oneshot
 	takes 'raid show' hurt
 	takes 'raid examine' a.img c.img d.img e.img

@@ -21,7 +21,7 @@ expect 2 'MiB, or' "$TENON" lv limit vg/l --bandwidth 100
 expect 2 'burst: ' "$TENON" lv limit vg/l --burst 2h
 expect 2 'either --none' "$TENON" lv limit vg/l --none --iops 1
 expect 1 'no server serves it' "$TENON" lv limit vg/l --iops 1
-for word in vg/l vg/l= vg/l=iops vg/l=iops=x vg/l=burst=1s md/l=iops=1 l=iops=1; do
+for word in vg/l vg/l= vg/l=iops vg/l=iops=x vg/l=burst=1s md/=iops=1 l=iops=1; do
 	expect 2 'limit' "$TENON" serve vg --socket-dir s --limit "$word"
 done
 expect 2 'given twice' "$TENON" serve vg --socket-dir s --limit vg/l=iops=1 --limit vg/l=iops=2
@@ -95,6 +95,21 @@ wait $server || problem "the server ended with $?: $(cat serve.out)"
 wait $writer 2>/dev/null
 launch serve.out "$TENON" serve vg --socket-dir s || problem "no server: $(cat serve.out)"
 expect 0 'vg/l: no limit' "$TENON" lv limit vg/l
+
+# ---- An array ----
+truncate -s 64M m.img n.img
+export TENON_DEVICES=$work/m.img:$work/n.img
+"$TENON" raid create r0 --level 1 --assume-clean m.img n.img || problem 'cannot make an array'
+expect 1 'no server serves it' "$TENON" raid limit r0 --iops 1
+launch array.out "$TENON" serve md/r0 --socket-dir t --limit md/r0=bandwidth=4M || problem "no server: $(cat array.out)"
+expect 0 'md/r0: at most 4 MiB a second' "$TENON" raid limit r0
+began=$(date +%s%N)
+"$IO" vhost-user:t/md-r0.sock write 0 8M 1 || problem 'a limited write'
+took=$((($(date +%s%N) - began) / 1000000))
+[ $took -ge 1400 ] || problem "8 MiB at 4 MiB a second took $took ms"
+expect 0 'no limit' "$TENON" raid limit md/r0 --none
+expect 0 '' "$IO" vhost-user:t/md-r0.sock verify 0 8M 1
+json "d['name'] == 'md/r0' and d['iops'] == 9" "$TENON" raid limit r0 --iops 9 --json
 
 [ $failures = 0 ] || { echo "$failures failed"; exit 1; }
 echo 'limits hold, change at once, and hold up nobody who leaves'
