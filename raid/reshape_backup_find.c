@@ -82,13 +82,28 @@ static void choose_held(struct raid_backup *backup)
 	}
 }
 
+static bool is_next(const struct raid_array *array, const struct raid_backup *backup)
+{
+	bool found = false;
+
+	for (unsigned i = 0; i < 2; i++) {
+		const struct md_backup_piece *piece = &backup->said.piece[i];
+		uint64_t begins = piece->start + (array->backwards ? piece->count : 0);
+
+		found = found || (piece->count && begins == array->reshape_position);
+	}
+	return found;
+}
+
 static int check_time(const struct raid_array *array, const struct raid_backup *backup,
 		      struct error *error)
 {
 	uint64_t time = backup->said.time;
 	char made[RAID_TIME_TEXT], written[RAID_TIME_TEXT];
 
-	if (array->utime <= time + OLDER_MOST && array->utime + NEWER_MOST >= time)
+	/* One that begins where the array is may have waited for long, while others wrote elsewhere. */
+	if ((array->utime <= time + OLDER_MOST || is_next(array, backup)) &&
+	    array->utime + NEWER_MOST >= time)
 		return 0;
 	return error_set(error, -ESTALE,
 			 "%s: it is of %s, and %s was last written %s: expected about the same "

@@ -108,3 +108,9 @@ int backup_file_for(struct raid_array *array, struct raid_grow *grow, const char
 	grow->backup = *block;
 	return rc;
 }
+
+void backup_file_discard(struct block *block, const char *path)
+{
+	if (block && block->references == 1)
+		block_file_discard(block, path);
+}

@@ -26,5 +26,7 @@ int backup_file_make(struct block **out, const char *path, uint64_t bytes, struc
  * grow->only_check nothing is made. Suspends. */
 int backup_file_for(struct raid_array *array, struct raid_grow *grow, const char *path,
 		    struct block **block, struct error *error);
+/* Removes it again where it was made and the array has no use for it; NULL is fine. */
+void backup_file_discard(struct block *block, const char *path);
 
 #endif

@@ -148,6 +148,8 @@ static int grow_here(struct grow_command *command, struct error *error)
 		rc = backup_file_for(array, &command->grow, command->backup, &backup, error);
 	if (!rc)
 		rc = raid_grow(array, &command->grow, error);
+	if (rc)
+		backup_file_discard(backup, command->backup);
 	if (!rc && later)
 		rc = add_here(command, stack, array, error);
 	command->grow.adding = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Reshapes in place, with a backup of what is written over: it is there ahead, unless that was written to; what is not the backup of this
- * reshape is refused. Virtual time.
+ * Reshapes in place, with a backup of what is written over: in a file, or on members that are new. Whenever the power goes, on members and file, nothing
+ * is lost; what is not the backup of this reshape is refused. Virtual time.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -12,7 +12,36 @@
 #include "raid/md_backup.h"
 #include "raid/reshape_backup.h"
 #include "raid_rig.h"
+#include "reshape_scene.h"
 #include "util/bytes.h"
+
+/* No room before the data, nor behind them. */
+#define FULL(l, c)                                                                                 \
+	{                                                                                          \
+		.level = l, .chunk = c, .metadata = RAID_METADATA_1_0                              \
+	}
+
+static const struct reshape_kind kinds[] = {
+	{ FULL(5, 65536), 4, { .chunk = 16384, .layout = "right-asymmetric" }, .in_place = true },
+	{ FULL(5, 65536), 3, { .devices = 5, .chunk = 32768 } },
+	{ FULL(5, 65536), 3, { .level = "6", .layout = "left-symmetric" }, .in_place = true },
+	/* These with TORTURE only. */
+	{ FULL(5, 65536), 4, { .chunk = 131072 }, .in_place = true },
+	{ FULL(6, 32768), 5, { .layout = "ddf-N-continue" }, .in_place = true },
+	{ FULL(4, 65536), 3, { .chunk = 32768 }, .in_place = true },
+	{ FULL(5, 65536), 3, { .devices = 4 }, .in_place = true },
+	{ FULL(6, 65536), 4, { .devices = 5 } },
+};
+
+#define FEW 3u
+
+static void test_power(void)
+{
+	unsigned count = getenv("TORTURE") ? ARRAY_SIZE(kinds) : FEW;
+
+	for (unsigned i = 0; i < count; i++)
+		reshape_play(&kinds[i], i);
+}
 
 /* ---- One that is held in the middle ---- */
 
@@ -210,7 +239,7 @@ static void refuses_others(struct raid_rig *rig)
 	put_header(&held, &good, 1);
 	cannot(rig, &held, -ENODEV, "no header of a backup");
 	other = good;
-	other.time -= 9000;
+	other.time += 9000;
 	put_header(&held, &other, 0);
 	cannot(rig, &held, -ESTALE, "last written");
 	for (unsigned i = 0; i < 2; i++) {
@@ -308,4 +337,4 @@ static void test_does_not_begin(void)
 }
 
 UNIT_MAIN("reshape with a backup", UNIT(test_is_held_ahead), UNIT(test_goes_on),
-	  UNIT(test_refuses_others), UNIT(test_does_not_begin))
+	  UNIT(test_refuses_others), UNIT(test_does_not_begin), UNIT(test_power))

@@ -10,19 +10,10 @@
 
 #include "raid/array.h"
 #include "raid_rig.h"
+#include "reshape_scene.h"
 #include "util/bytes.h"
-#include "util/random.h"
-#include "worn_disk.h"
 
-#define MOST 6u
-
-struct kind {
-	struct raid_create_options options;
-	unsigned count; /* members before */
-	struct raid_grow grow;
-};
-
-static const struct kind kinds[] = {
+static const struct reshape_kind kinds[] = {
 	{ { .level = 5, .chunk = 65536 }, 3, { .devices = 4 } },
 	{ { .level = 5, .chunk = 65536, .bitmap = RAID_BITMAP_INTERNAL, .bitmap_chunk = 65536 },
 	  3,
@@ -63,7 +54,7 @@ static const struct kind kinds[] = {
 };
 
 /* Level 0 on its way: as level 4, without anybody who can be missing. Only power cuts; see reshape_level_test.c. */
-static const struct kind zero_kinds[] = {
+static const struct reshape_kind zero_kinds[] = {
 	{ { .level = 0, .chunk = 65536 }, 2, { .devices = 3 } },
 	{ { .level = 0, .chunk = 32768 }, 2, { .devices = 4, .chunk = 65536 } },
 	{ { .level = 0, .chunk = 65536 }, 3, { .devices = 2, .array_size = 1 } },
@@ -71,7 +62,7 @@ static const struct kind zero_kinds[] = {
 
 #define MORE_KINDS 2u
 
-static const struct kind *kind;
+static const struct reshape_kind *kind;
 
 static unsigned kind_count(void)
 {
@@ -83,15 +74,14 @@ static uint64_t size_of(struct raid_rig *rig)
 	return raid_array_block(rig->array)->size;
 }
 
-/* Members that there are in all. */
 static unsigned after(void)
 {
-	return MAX(kind->count + (kind->grow.level ? 1 : 0), kind->grow.devices);
+	return reshape_after(kind);
 }
 
 static bool is_fewer(void)
 {
-	return kind->grow.devices && kind->grow.devices < kind->count;
+	return reshape_is_fewer(kind);
 }
 
 static bool is_more(void)
@@ -447,269 +437,10 @@ static void test_says_durable_position(void)
 	each_kind(says_durable_position);
 }
 
-/* ---- Power ---- */
-
-#define SIZE  (2u << 20)
-#define BLOCK 4096u
-#define TOTAL 1024u
-
-struct scene {
-	struct worn_power power;
-	struct block *disks[MOST];
-	struct raid_array *array;
-	struct random random;
-	struct error error;
-	unsigned blocks;
-	/* Versions of blocks: what is durable, and what was written last. */
-	uint32_t durable[TOTAL], latest[TOTAL], version;
-	bool over;
-};
-
-/* Each sector says by itself what it is. */
-static void fill(uint8_t *bytes, uint32_t number, uint32_t version)
-{
-	for (uint32_t at = 0; at < BLOCK; at += 512) {
-		struct random random = { ((uint64_t)(number * 8 + at / 512) << 32 | version) + 1 };
-
-		random_fill(&random, bytes + at, 512);
-		put_le32(bytes + at, version);
-	}
-}
-
-static int write_some(struct scene *scene)
-{
-	uint32_t at = (uint32_t)random_below(&scene->random, scene->blocks);
-	uint32_t count = 1 + (uint32_t)random_below(&scene->random, MIN(scene->blocks - at, 40u));
-	uint8_t *bytes = malloc((size_t)count * BLOCK);
-	uint32_t version = ++scene->version;
-	int rc;
-
-	for (uint32_t i = 0; i < count; i++) {
-		fill(bytes + (size_t)i * BLOCK, at + i, version);
-		scene->latest[at + i] = version;
-	}
-	rc = block_write(raid_array_block(scene->array), (uint64_t)at * BLOCK, bytes,
-			 (uint64_t)count * BLOCK, 0);
-	if (!rc)
-		rc = block_flush(raid_array_block(scene->array));
-	for (uint32_t i = 0; !rc && i < count; i++)
-		scene->durable[at + i] = version;
-	free(bytes);
-	return rc;
-}
-
-static int writer(void *arg)
-{
-	struct scene *scene = arg;
-
-	while (!scene->over && !write_some(scene))
-		fiber_sleep(25000000); /* a reshape yields to who is busy */
-	return 0;
-}
-
-/* Sectors of a block may each have what is durable or anything that was written since. */
-static void check_blocks(struct scene *scene)
-{
-	uint8_t found[BLOCK], expected[BLOCK];
-
-	for (uint32_t i = 0; i < scene->blocks; i++) {
-		CU_ASSERT_EQUAL_FATAL(block_read(raid_array_block(scene->array),
-						 (uint64_t)i * BLOCK, found, BLOCK),
-				      0);
-		for (uint32_t at = 0; at < BLOCK; at += 512) {
-			uint32_t version = get_le32(found + at);
-
-			fill(expected, i, version);
-			if (version < scene->durable[i] || version > scene->latest[i] ||
-			    memcmp(found + at, expected + at, 512) != 0) {
-				printf("block %u at %u: version %u, expected %u to %u\n", i, at,
-				       version, scene->durable[i], scene->latest[i]);
-				CU_FAIL_FATAL("a block is damaged");
-			}
-		}
-	}
-}
-
-/* What is there now is what counts. */
-static void write_all(struct scene *scene)
-{
-	uint8_t *bytes = malloc(BLOCK);
-
-	for (uint32_t i = 0; i < scene->blocks; i++) {
-		scene->durable[i] = scene->latest[i] = ++scene->version;
-		fill(bytes, i, scene->version);
-		CU_ASSERT_EQUAL(block_write(raid_array_block(scene->array), (uint64_t)i * BLOCK,
-					    bytes, BLOCK, 0),
-				0);
-	}
-	CU_ASSERT_EQUAL(block_flush(raid_array_block(scene->array)), 0);
-	free(bytes);
-}
-
-static bool has_superblock(struct block *disk)
-{
-	struct md_superblock sb;
-	bool found;
-
-	return md_superblock_find(disk, &sb, &found, NULL) != -ENOENT;
-}
-
-/* Those that were added to a level 0 only later may have none yet. */
-static unsigned members_of(const struct scene *scene, unsigned without, struct block **disks)
-{
-	unsigned count = 0;
-
-	for (unsigned i = 0; i < after(); i++)
-		if (i != without && (kind->options.level || has_superblock(scene->disks[i])))
-			disks[count++] = scene->disks[i];
-	return count;
-}
-
-static int try_to_assemble(struct scene *scene)
-{
-	struct block *disks[MOST];
-	unsigned count = members_of(scene, UINT32_MAX, disks);
-
-	scene->array = NULL;
-	return raid_assemble(&scene->array, disks, count, NULL, &scene->error);
-}
-
-/* As the command does it. */
-static int begin_reshape(struct scene *scene)
-{
-	struct raid_grow grow = kind->grow;
-	int rc;
-
-	if (kind->options.level)
-		return raid_grow(scene->array, &grow, &scene->error);
-	grow.adding = after() - kind->count;
-	rc = raid_grow(scene->array, &grow, &scene->error);
-	for (unsigned i = kind->count; !rc && i < after(); i++)
-		rc = raid_add(scene->array, scene->disks[i], &scene->error);
-	return !rc && grow.adding ? raid_grow(scene->array, &kind->grow, &scene->error) : rc;
-}
-
-static void assemble(struct scene *scene, unsigned without, bool look)
-{
-	const struct raid_assemble_options options = { .read_only = look };
-	struct block *disks[MOST];
-	unsigned count = members_of(scene, without, disks);
-	int rc = raid_assemble(&scene->array, disks, count, &options, &scene->error);
-
-	if (rc)
-		printf("assemble: %s\n", scene->error.text);
-	CU_ASSERT_EQUAL_FATAL(rc, 0);
-}
-
-/* The power goes, again and again, until the reshape is over. Returns how often. */
-static unsigned reshape_once(struct scene *scene, uint64_t cut)
-{
-	struct raid_create_options options = kind->options;
-	struct raid_new_member members[MOST] = { 0 };
-	struct fiber *fiber;
-	unsigned cuts = 0, parities = options.level == 6 ? 2 : options.level % 10 ? 1 : 0;
-	unsigned kept;
-	int rc;
-
-	options.name = "x";
-	for (unsigned i = 0; i < after(); i++) {
-		CU_ASSERT_EQUAL(block_write_zeroes(scene->disks[i], 0, SIZE, 0), 0);
-		members[i].block = scene->disks[i];
-		members[i].spare = i >= kind->count;
-	}
-	CU_ASSERT_EQUAL_FATAL(raid_create(&scene->array, members,
-					  options.level ? after() : kind->count, &options,
-					  &scene->error),
-			      0);
-	CU_ASSERT_EQUAL(raid_rebuild_wait(scene->array, NULL, NULL, 1000000000, NULL), 0);
-	scene->blocks = (unsigned)(raid_array_block(scene->array)->size / BLOCK);
-	CU_ASSERT_FATAL(scene->blocks <= TOTAL);
-	write_all(scene);
-	kept = (unsigned)(raid_array_block(scene->array)->size / (kind->count - parities) *
-			  (kind->grow.devices - parities)) -
-	       131072 * kind->count;
-	worn_power_cut_after(&scene->power, cut);
-	rc = begin_reshape(scene);
-	/* What is beyond may be lost. */
-	if (is_fewer())
-		scene->blocks = MIN(scene->blocks, kept / BLOCK);
-	for (;;) {
-		scene->over = false;
-		fiber = fiber_spawn(writer, scene);
-		if (!rc || cuts)
-			raid_rebuild_wait(scene->array, NULL, NULL, 1000000000, NULL);
-		scene->over = true;
-		fiber_join(fiber);
-		raid_stop(scene->array, NULL);
-		if (!scene->power.off)
-			break;
-		cuts++;
-		worn_power_cycle(&scene->power);
-		assemble(scene, UINT32_MAX, true);
-		check_blocks(scene);
-		raid_stop(scene->array, NULL);
-		worn_power_cut_after(&scene->power,
-				     cut + random_below(&scene->random, 60) + 20 * cuts);
-		while (try_to_assemble(scene))
-			worn_power_cycle(&scene->power);
-	}
-	worn_power_cycle(&scene->power);
-	assemble(scene, UINT32_MAX, false);
-	check_blocks(scene);
-	CU_ASSERT_EQUAL(raid_rebuild_wait(scene->array, NULL, NULL, 1000000000, NULL), 0);
-	check_blocks(scene);
-	if (!options.level) {
-		raid_stop(scene->array, NULL);
-		return cuts;
-	}
-	/* Whoever was new, too: the power took no member. */
-	CU_ASSERT_EQUAL(raid_array_working(scene->array), scene->array->now.disks);
-	CU_ASSERT_EQUAL(differs(scene->array), 0);
-	raid_stop(scene->array, NULL);
-	assemble(scene, (unsigned)random_below(&scene->random, after()), true);
-	check_blocks(scene);
-	raid_stop(scene->array, NULL);
-	return cuts;
-}
-
-static int play(void *arg)
-{
-	struct scene *scene = arg;
-	unsigned step = getenv("TORTURE") ? 1 : 37, cuts = 0;
-
-	for (unsigned i = 0; i < MOST; i++) {
-		char name[] = "disk0";
-
-		name[4] = (char)('0' + i);
-		scene->disks[i] = worn_disk_create(&scene->power, name, SIZE);
-	}
-	for (uint64_t cut = 1; cut < 150; cut += step)
-		cuts += reshape_once(scene, cut);
-	/* Between the two updates that begin it. */
-	if (kind->options.level == 10 && is_more())
-		cuts += reshape_once(scene, 28);
-	CU_ASSERT(cuts > 3);
-	for (unsigned i = 0; i < MOST; i++)
-		block_unref(scene->disks[i]);
-	return 0;
-}
-
 static void test_power(void)
 {
-	struct worker_options worker_options = { .virtual_clock = true, .seed = 3 };
-
-	for (unsigned i = 0; i < kind_count() + ARRAY_SIZE(zero_kinds); i++) {
-		struct scene *scene = calloc(1, sizeof(*scene));
-		struct worker *worker;
-
-		kind = i < kind_count() ? &kinds[i] : &zero_kinds[i - kind_count()];
-		scene->random = (struct random){ i + 1 };
-		scene->power.random = (struct random){ i + 100 };
-		CU_ASSERT_EQUAL_FATAL(worker_create(&worker, &worker_options, &scene->error), 0);
-		worker_run(worker, play, scene);
-		worker_destroy(worker);
-		free(scene);
-	}
+	for (unsigned i = 0; i < kind_count() + ARRAY_SIZE(zero_kinds); i++)
+		reshape_play(i < kind_count() ? &kinds[i] : &zero_kinds[i - kind_count()], i);
 }
 
 UNIT_MAIN("raid reshape", UNIT(test_goes_to_its_end), UNIT(test_goes_on_degraded),
