@@ -3,6 +3,7 @@
 #include "tools/host_disk.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,10 @@
 
 #define ASK_NS (5 * 1000000000ull)
 #define QUEUES 1u
+
+/* A server sees that a client has gone when it comes to it. */
+#define LEAVING_NS      5000000000ull
+#define LEAVING_STEP_NS 20000000ull
 
 /* ---- Servers ---- */
 
@@ -212,11 +217,27 @@ void host_disk_tell(struct host_disk *disk, void (*resized)(void *arg), void *ar
 	disk->resized_arg = arg;
 }
 
+/* Whether who has it has let go, and the server will see that in a moment: this process, or one that is gone. */
+static bool is_leaving(const struct found *found)
+{
+	return found->machine == getpid() ||
+	       (found->machine > 0 && kill(found->machine, 0) && errno == ESRCH);
+}
+
 static int find_and_connect(struct host_disk *disk, struct error *error)
 {
 	CLEANUP(found_free) struct found found = { .count = 0 };
 	int rc = find(disk, &found, error);
 
+	for (unsigned i = 0; !rc && !disk->shared && found.machines && is_leaving(&found) &&
+			     i < LEAVING_NS / LEAVING_STEP_NS;
+	     i++) {
+		found_free(&found);
+		found = (struct found){ .count = 0 };
+		rc = fiber_sleep(LEAVING_STEP_NS);
+		if (!rc)
+			rc = find(disk, &found, error);
+	}
 	return rc ? rc : connect_found(disk, &found, error);
 }
 

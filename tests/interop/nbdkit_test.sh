@@ -41,6 +41,8 @@ json "d['exports'][0]['export-size'] == 64 << 20 and all(d['exports'][0][k] for 
 	'can_multi_conn', 'can_trim', 'can_zero')) and not d['exports'][0]['is_read_only'] and
 	'base:allocation' in d['exports'][0]['contexts']" cat info.json
 expect 0 '' with vg/l -r -- 'nbdinfo --is read-only "$uri"'
+# One connection after the other, each as soon as the last has gone.
+expect 0 '' with vg/l -- 'for _ in $(seq 30); do nbdinfo --size "$uri" >/dev/null || exit 1; done'
 
 # ---- Copies and extents ----
 dd if=/dev/urandom of=random bs=1M count=5 status=none
