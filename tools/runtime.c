@@ -77,6 +77,14 @@ static void describe_user(char text[80], uid_t uid)
 		 user ? user->pw_name : "", user ? ")" : "");
 }
 
+static int advise_foreign(const char *variable, struct error *error)
+{
+	return error_advise(error,
+			    "%s came with the environment of another user (su or sudo keep it): "
+			    "unset it, or set TENON_RUNTIME_DIR to a directory of yours",
+			    variable);
+}
+
 /* What is made in another user's folder would be in his way, and he could put another in its place. */
 static int check_xdg(struct error *error)
 {
@@ -90,9 +98,7 @@ static int check_xdg(struct error *error)
 	describe_user(self, geteuid());
 	error_set(error, -EPERM, "%s: XDG_RUNTIME_DIR belongs to %s, expected %s", xdg, owner,
 		  self);
-	return error_advise(error,
-			    "it came with the environment of another user (su or sudo keep it): "
-			    "unset it, or set TENON_RUNTIME_DIR to a directory of yours");
+	return advise_foreign("XDG_RUNTIME_DIR", error);
 }
 
 static int refuse_foreign(const char *path, const struct stat *status, struct error *error)
@@ -112,10 +118,7 @@ static int refuse_foreign(const char *path, const struct stat *status, struct er
 	error_set(error, -EPERM, "%s: the runtime directory belongs to %s, expected %s", path,
 		  owner, self);
 	if (variable)
-		error_advise(error,
-			     "%s came with the environment of another user (su or sudo keep it): "
-			     "unset it, or set TENON_RUNTIME_DIR to a directory of yours",
-			     variable);
+		advise_foreign(variable, error);
 	else
 		error_advise(error, "whoever made it could read your control sockets: set "
 				    "TENON_RUNTIME_DIR to a directory of yours");
