@@ -13,27 +13,43 @@ bool lvm_pv_usable(const struct volume_pv *pv)
 	return pv->block && !pv->duplicate && !pv->marked_missing;
 }
 
-static bool lies_on_missing(const struct volume_lv *lv)
-{
-	for (unsigned i = 0; i < lv->segment_count; i++)
-		for (unsigned k = 0; k < lv->segments[i].area_count; k++) {
-			const struct volume_area *area = &lv->segments[i].areas[k];
+static bool lies_on_missing(struct volume_lv *lv);
 
-			if (area->pv && !lvm_pv_usable(area->pv))
-				return true;
-			if (lv->supported && area->lv && lies_on_missing(area->lv))
-				return true;
-			if (lv->supported && lv->segments[i].metas &&
-			    lies_on_missing(lv->segments[i].metas[k].lv))
-				return true;
-		}
+static bool areas_missing(const struct volume_lv *lv, const struct volume_segment *segment)
+{
+	for (unsigned k = 0; k < segment->area_count; k++) {
+		const struct volume_area *area = &segment->areas[k];
+
+		if (area->pv && !lvm_pv_usable(area->pv))
+			return true;
+		if (lv->supported && area->lv && lies_on_missing(area->lv))
+			return true;
+		if (lv->supported && segment->metas && lies_on_missing(segment->metas[k].lv))
+			return true;
+	}
 	return false;
+}
+
+/* Found out once of each: of metadata that have volumes on volumes many times over there is no end of ways down. */
+static bool lies_on_missing(struct volume_lv *lv)
+{
+	bool missing = false;
+
+	if (lv->private->looked)
+		return lv->partial;
+	for (unsigned i = 0; !missing && i < lv->segment_count; i++)
+		missing = areas_missing(lv, &lv->segments[i]);
+	lv->partial = missing;
+	lv->private->looked = true;
+	return missing;
 }
 
 void lvm_vg_judge_partial(struct volume_group *group)
 {
 	for (unsigned i = 0; i < group->lv_count; i++)
-		group->lvs[i]->partial = lies_on_missing(group->lvs[i]);
+		group->lvs[i]->private->looked = false;
+	for (unsigned i = 0; i < group->lv_count; i++)
+		lies_on_missing(group->lvs[i]);
 }
 
 /* Everything but what is known of the device. */

@@ -60,6 +60,7 @@ struct volume_lv_private {
 	bool origin;               /* of snapshots */
 	bool judged, judging;      /* while `supported` is found out */
 	bool looped;               /* it lies on itself, or on one that does */
+	bool looked;               /* while it is found out which are `partial` */
 	struct lvm_active *active; /* or NULL */
 	struct lvm_moving *moving; /* of a pvmove: the step that runs (move.h), or NULL */
 	struct lvm_strings status, flags;

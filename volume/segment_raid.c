@@ -81,15 +81,21 @@ const struct volume_segment *lvm_lv_raid(const struct volume_lv *lv)
 		       : NULL;
 }
 
-/* Metadata may say that a volume lies on itself. */
-static bool part_lost(const struct volume_lv *part, unsigned depth)
+/* Parts that are looked at for one: metadata may have volumes on volumes many times over, and then there is no end of ways down. */
+#define LOOKS_MAX (1u << 16)
+
+static bool may_survive(const struct volume_segment *segment, unsigned depth, unsigned *looks);
+
+/* Metadata may say that a volume lies on itself. `looks`: that are left; who has none says that nothing is lost. */
+static bool part_lost(const struct volume_lv *part, unsigned depth, unsigned *looks)
 {
 	const struct volume_segment *mirror = lvm_lv_mirror(part);
 
-	if (depth > LVM_STACKED_MAX || !part->private->judged || part->private->looped)
+	if (depth > LVM_STACKED_MAX || !*looks || !part->private->judged || part->private->looped)
 		return false;
+	--*looks;
 	if (mirror)
-		return !lvm_mirror_may_survive(mirror, depth + 1);
+		return !may_survive(mirror, depth + 1, looks);
 	for (unsigned i = 0; i < part->segment_count; i++) {
 		const struct volume_segment *segment = &part->segments[i];
 
@@ -99,7 +105,7 @@ static bool part_lost(const struct volume_lv *part, unsigned depth)
 			const struct volume_area *area = &segment->areas[k];
 
 			if (area->pv ? !lvm_pv_usable(area->pv)
-				     : area->lv && part_lost(area->lv, depth + 1))
+				     : area->lv && part_lost(area->lv, depth + 1, looks))
 				return true;
 		}
 	}
@@ -108,22 +114,31 @@ static bool part_lost(const struct volume_lv *part, unsigned depth)
 
 bool lvm_raid_part_lost(const struct volume_lv *part)
 {
-	return part_lost(part, 0);
+	unsigned looks = LOOKS_MAX;
+
+	return part_lost(part, 0, &looks);
+}
+
+static bool may_survive(const struct volume_segment *segment, unsigned depth, unsigned *looks)
+{
+	const struct lvm_mirror *mirror = segment->private->mirror;
+
+	if (segment->areas[0].lv && !part_lost(segment->areas[0].lv, depth, looks))
+		return true;
+	if (!mirror->log || !segment->areas[mirror->legs].lv ||
+	    part_lost(segment->areas[mirror->legs].lv, depth, looks))
+		return false;
+	for (unsigned i = 1; i < mirror->legs; i++)
+		if (segment->areas[i].lv && !part_lost(segment->areas[i].lv, depth, looks))
+			return true;
+	return false;
 }
 
 bool lvm_mirror_may_survive(const struct volume_segment *segment, unsigned depth)
 {
-	const struct lvm_mirror *mirror = segment->private->mirror;
+	unsigned looks = LOOKS_MAX;
 
-	if (segment->areas[0].lv && !part_lost(segment->areas[0].lv, depth))
-		return true;
-	if (!mirror->log || !segment->areas[mirror->legs].lv ||
-	    part_lost(segment->areas[mirror->legs].lv, depth))
-		return false;
-	for (unsigned i = 1; i < mirror->legs; i++)
-		if (segment->areas[i].lv && !part_lost(segment->areas[i].lv, depth))
-			return true;
-	return false;
+	return may_survive(segment, depth, &looks);
 }
 
 static bool place_lost(const struct volume_segment *segment, unsigned place)

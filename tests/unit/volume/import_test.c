@@ -414,8 +414,87 @@ static void test_write_locked_is_writable(void)
 	fixture_run(write_locked_is_writable, 2, 16 * MIB);
 }
 
+/* ---- Volumes on volumes ---- */
+
+#define STACKED 8
+#define TIMES   40 /* 40^8 ways from the first to the last */
+
+/* Each of the volumes has the next one many times; the last one's segment is `last`, and something may lie on the first. */
+static char *stack_volumes(const char *sample, const char *last, const char *more)
+{
+	struct lvm_text text = { 0 };
+	const char *end = strstr(sample, "logical_volumes {\n");
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(end);
+	end += strlen("logical_volumes {\n");
+	lvm_text_print(&text, "%.*s", (int)(end - sample), sample);
+	for (unsigned i = 0; i <= STACKED; i++) {
+		unsigned count = i < STACKED ? TIMES : 1;
+
+		lvm_text_print(&text,
+			       "s%u {\nid = \"bbbbbb-aaaa-aaaa-aaaa-aaaa-aaaa-aaaaa%u\"\n"
+			       "status = [\"READ\", \"WRITE\"]\nflags = []\nsegment_count = %u\n",
+			       i, i, count);
+		for (unsigned k = 0; k < count; k++)
+			lvm_text_print(
+				&text,
+				"segment%u {\nstart_extent = %u\nextent_count = 1\n%s%u%s}\n",
+				k + 1, k,
+				i < STACKED ? "type = \"striped\"\nstripe_count = 1\nstripes "
+					      "= [\"s"
+					    : last,
+				i + 1, i < STACKED ? "\", 0]\n" : "\n");
+		lvm_text_print(&text, "}\n");
+	}
+	lvm_text_print(&text, "%s}\n}\n", more);
+	lvm_text_print(&text, "contents = \"Text Format Volume Group\"\nversion = 1\n");
+	return text.at;
+}
+
+static void volumes_many_times_over(struct fixture *f)
+{
+	static const char mirror[] =
+		"m {\nid = \"cccccc-aaaa-aaaa-aaaa-aaaa-aaaa-aaaaaa\"\n"
+		"status = [\"READ\", \"VISIBLE\"]\nflags = []\nsegment_count = 1\n"
+		"segment1 {\nstart_extent = 0\nextent_count = 1\ntype = \"mirror\"\n"
+		"mirror_count = 1\nregion_size = 1024\nmirrors = [\"s0\", 0]\n}\n}\n";
+	CLEANUP_FREE char *sample = sample_text(f);
+	CLEANUP_FREE char *good = stack_volumes(
+		sample, "type = \"striped\"\nstripe_count = 1\nstripes = [\"pv0\", 0]\nx = ", "");
+	CLEANUP_FREE char *other = stack_volumes(sample, "type = \"none\"\nx = ", mirror);
+	const struct volume_lv *lv;
+
+	/* What they lie on is here, and then it is not. */
+	fixture_put_text(f, 0, good);
+	fixture_put_text(f, 1, good);
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	lv = volume_group_get_lv(f->group, "s0");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(lv);
+	CU_ASSERT_TRUE(lv->supported);
+	CU_ASSERT_FALSE(lv->partial);
+	f->disks[2] = f->disks[0];
+	f->disks[0] = f->disks[1];
+	f->count = 1;
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	CU_ASSERT_TRUE(volume_group_get_lv(f->group, "s0")->partial);
+	f->disks[0] = f->disks[2];
+	f->count = 2;
+	/* A part that cannot be opened, and is not lost. */
+	fixture_put_text(f, 0, other);
+	fixture_put_text(f, 1, other);
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	CU_ASSERT_FALSE(volume_group_get_lv(f->group, "m")->supported);
+}
+
+/* In no time. */
+static void test_volumes_many_times_over(void)
+{
+	fixture_run(volumes_many_times_over, 2, 16 * MIB);
+}
+
 UNIT_MAIN("LVM2 metadata of others", UNIT(test_text_goes_in_and_comes_out),
-	  UNIT(test_nearly_plain_volumes), UNIT(test_invalid_metadata),
-	  UNIT(test_unknown_keys_are_kept), UNIT(test_other_types_are_listed_kept_and_left_alone),
+	  UNIT(test_nearly_plain_volumes), UNIT(test_volumes_many_times_over),
+	  UNIT(test_invalid_metadata), UNIT(test_unknown_keys_are_kept),
+	  UNIT(test_other_types_are_listed_kept_and_left_alone),
 	  UNIT(test_origins_of_snapshots_are_not_written), UNIT(test_locked_groups),
 	  UNIT(test_flags_of_volumes), UNIT(test_write_locked_is_writable))
