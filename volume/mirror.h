@@ -16,7 +16,7 @@
  *	mirror_segment.c	the metadata
  *	mirror_log.c		the log
  *	mirror_block.c		reading
- *	mirror_change.c		removed, renamed; legs that are lost are let go
+ *	mirror_change.c		removed, renamed
  *
  * Sources: lvm2 lib/mirror/mirrored.c and lib/metadata/mirror.c; drivers/md/dm-log.c and dm-raid1.c of Linux 6.1.
  */
@@ -54,8 +54,8 @@ struct lvm_mirror_map {
 	uint8_t *bits;
 };
 
-/* What a volume's log says. One that is lost, and none, say nothing. 0; -EBADMSG for a log that dm-mirror does not take, -ENOMEM, or
- * the error of a device; lvm_mirror_map_free() in all cases. Suspends. */
+/* What a volume's log says. One that is lost or cannot be read, and none, say nothing. 0; -EBADMSG for a log that dm-mirror does not take,
+ * -ENOMEM, or why it does not open; lvm_mirror_map_free() in all cases. Suspends. */
 int lvm_mirror_map_read(struct volume_group *group, const struct volume_lv *lv,
 			struct lvm_mirror_map *map, struct error *error);
 void lvm_mirror_map_free(struct lvm_mirror_map *map);

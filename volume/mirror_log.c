@@ -60,6 +60,7 @@ static int read_log(struct block *block, struct lvm_mirror_map *map, struct erro
 {
 	uint64_t needed = LVM_MIRROR_LOG_BITS + (map->regions + 7) / 8, valid;
 	uint8_t header[LVM_MIRROR_LOG_BITS];
+	struct error why = { 0 };
 	int rc;
 
 	if (block->size < needed)
@@ -67,10 +68,17 @@ static int read_log(struct block *block, struct lvm_mirror_map *map, struct erro
 				 "%s: has %llu bytes, the log of %llu regions takes %llu",
 				 block->name, (unsigned long long)block->size,
 				 (unsigned long long)map->regions, (unsigned long long)needed);
-	rc = lvm_read(block, 0, header, sizeof(header), error);
+	rc = lvm_read(block, 0, header, sizeof(header), &why);
+	if (!rc && lvm_mirror_log_decode(header, block->name, map->regions, &valid, error))
+		return -EBADMSG;
 	if (!rc)
-		rc = lvm_mirror_log_decode(header, block->name, map->regions, &valid, error);
-	return rc ? rc : read_bits(block, map, valid, error);
+		rc = read_bits(block, map, valid, &why);
+	if (!rc)
+		return 0;
+	/* Of one that cannot be read dm-log assumes that no region agrees. */
+	memset(map->bits, 0, map->regions / 8 + 1);
+	map->in_sync = 0;
+	return 0;
 }
 
 int lvm_mirror_map_read(struct volume_group *group, const struct volume_lv *lv,

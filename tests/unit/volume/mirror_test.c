@@ -220,29 +220,46 @@ static void test_what_agrees_not_is_not_guessed(void)
 	fixture_run(nor_is_what_the_log_does_not_know, 3, 16 * MIB);
 }
 
+/* 512 bytes of a disk cannot be read from now on; heal() ends that. */
+static struct block *hurt(struct fixture *f, unsigned disk, uint64_t at)
+{
+	struct block *below = f->disks[disk];
+
+	CU_ASSERT_EQUAL_FATAL(block_create_fault(&f->disks[disk], below->name, below, 1, NULL), 0);
+	block_fault_add(f->disks[disk], &(struct block_fault_rule){ .requests = BLOCK_FAULT_READ,
+								    .offset = at,
+								    .length = 512,
+								    .action = BLOCK_FAULT_ERROR,
+								    .error = -EIO });
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	return below;
+}
+
+static void heal(struct fixture *f, unsigned disk, struct block *below)
+{
+	volume_scan_free(steal_pointer(&f->scan));
+	block_unref(f->disks[disk]);
+	f->disks[disk] = below;
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+}
+
+static uint64_t place_of(struct fixture *f, const char *name)
+{
+	const struct volume_area *area = volume_group_get_lv(f->group, name)->segments->areas;
+
+	return area->pv->pe_start + area->extent * MIB;
+}
+
 static void read_with_bad_sector(struct fixture *f, unsigned region, int expected)
 {
-	const struct volume_area *area =
-		volume_group_get_lv(f->group, "m_mimage_0")->segments->areas;
-	uint64_t at = area->pv->pe_start + area->extent * MIB + (uint64_t)region * REGION;
-	struct block *below = f->disks[0], *block;
+	struct block *below = hurt(f, 0, place_of(f, "m_mimage_0") + (uint64_t)region * REGION);
 	CLEANUP_FREE char *data = malloc(EXTENTS * MIB);
+	struct block *block = open_lv(f, "m", false);
 
-	CU_ASSERT_EQUAL_FATAL(block_create_fault(&f->disks[0], below->name, below, 1, NULL), 0);
-	block_fault_add(f->disks[0], &(struct block_fault_rule){ .requests = BLOCK_FAULT_READ,
-								 .offset = at,
-								 .length = 512,
-								 .action = BLOCK_FAULT_ERROR,
-								 .error = -EIO });
-	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
-	block = open_lv(f, "m", false);
 	CU_ASSERT_EQUAL(block_read(block, 0, data, EXTENTS * MIB), expected);
 	CU_ASSERT_EQUAL(fixture_filled(block, 7), !expected);
 	block_unref(block);
-	volume_scan_free(steal_pointer(&f->scan));
-	block_unref(f->disks[0]);
-	f->disks[0] = below;
-	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	heal(f, 0, below);
 }
 
 static void what_cannot_be_read_another_leg_has(struct fixture *f)
@@ -256,6 +273,27 @@ static void what_cannot_be_read_another_leg_has(struct fixture *f)
 static void test_what_cannot_be_read_another_leg_has(void)
 {
 	fixture_run(what_cannot_be_read_another_leg_has, 3, 16 * MIB);
+}
+
+/* As dm-log takes it: no region agrees. */
+static void a_log_that_cannot_be_read_says_nothing(struct fixture *f)
+{
+	struct block *block = NULL, *below;
+
+	make_mirror(f, REGIONS, 0xff);
+	below = hurt(f, 2, place_of(f, "m_mlog") + LVM_MIRROR_LOG_BITS);
+	CU_ASSERT_TRUE(is_filled(f, "m"));
+	/* The last disk takes the place of the one that is lost. */
+	CU_ASSERT_EQUAL_FATAL(lose(f, 0), 0);
+	CU_ASSERT_EQUAL(volume_open_lv(f->group, "m", false, &block, &f->error), -ENXIO);
+	CU_ASSERT_PTR_NOT_NULL(strstr(f->error.text, "says of 0 of 8 regions"));
+	find_again(f);
+	heal(f, 0, below);
+}
+
+static void test_a_log_that_cannot_be_read_says_nothing(void)
+{
+	fixture_run(a_log_that_cannot_be_read_says_nothing, 3, 16 * MIB);
 }
 
 /* ---- Changes ---- */
@@ -423,5 +461,6 @@ static void test_what_cannot_be_is_not_opened(void)
 UNIT_MAIN("volume mirror", UNIT(test_logs_are_read_as_dm_log_does),
 	  UNIT(test_the_first_leg_has_all), UNIT(test_another_leg_has_what_agrees),
 	  UNIT(test_what_agrees_not_is_not_guessed), UNIT(test_what_cannot_be_read_another_leg_has),
-	  UNIT(test_its_parts_go_with_it), UNIT(test_it_becomes_raid1),
-	  UNIT(test_it_becomes_linear), UNIT(test_what_cannot_be_is_not_opened))
+	  UNIT(test_a_log_that_cannot_be_read_says_nothing), UNIT(test_its_parts_go_with_it),
+	  UNIT(test_it_becomes_raid1), UNIT(test_it_becomes_linear),
+	  UNIT(test_what_cannot_be_is_not_opened))
