@@ -48,8 +48,8 @@ int change_open(struct change *change, struct volume_group *group, struct error 
 /* 0 or -ENOMEM. */
 int change_keep_lv(struct change *change, struct volume_lv *lv);
 int change_keep_pv(struct change *change, struct volume_pv *pv);
-/* A new one at the end of the list; one that goes, which must not be in use. 0 or -ENOMEM, with nothing done and a new
- * one freed. */
+/* A new one at the end of the list; one that goes, which must not be in use, and may have gone already: metadata may have it twice as a part.
+ * 0 or -ENOMEM, with nothing done and a new one freed. */
 int change_add_lv(struct change *change, struct volume_lv *lv);
 int change_drop_lv(struct change *change, struct volume_lv *lv);
 /* Several at once; of new ones that are not taken the caller keeps all. `gone` has one for each of the group. */

@@ -119,10 +119,14 @@ int change_drop_lv(struct change *change, struct volume_lv *lv)
 	struct volume_lv **lvs = copy_lvs(group, 0);
 	unsigned at = 0;
 
-	if (!lvs || keep_lv(change, GONE_LV, lv))
+	if (!lvs)
 		return -ENOMEM;
-	while (lvs[at] != lv)
+	while (at < group->lv_count && lvs[at] != lv)
 		at++;
+	if (at == group->lv_count)
+		return 0;
+	if (keep_lv(change, GONE_LV, lv))
+		return -ENOMEM;
 	group->lv_count--;
 	memmove(&lvs[at], &lvs[at + 1], (group->lv_count - at) * sizeof(struct volume_lv *));
 	group->lvs = lvs;

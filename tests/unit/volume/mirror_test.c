@@ -458,9 +458,34 @@ static void test_what_cannot_be_is_not_opened(void)
 	fixture_run(what_cannot_be_is_not_opened, 3, 16 * MIB);
 }
 
+/* A leg that is one of the log's, too. */
+static void a_part_goes_once(struct fixture *f)
+{
+	CLEANUP_FREE char *text = NULL, *other = NULL;
+
+	make_mirror(f, REGIONS, 0xff);
+	CU_ASSERT_EQUAL_FATAL(volume_group_text(f->group, &text, NULL), 0);
+	other = fixture_replace(
+		text, "type = \"striped\"\nstripe_count = 1\n\nstripes = [\n\"pv2\", 0\n]",
+		"type = \"mirror\"\nmirror_count = 1\nregion_size = 1024\n"
+		"mirrors = [\"m_mimage_1\", 0]");
+	CU_ASSERT_STRING_NOT_EQUAL(other, text);
+	for (unsigned i = 0; i < 3; i++)
+		fixture_put_text(f, i, other);
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	CU_ASSERT_EQUAL(volume_lv_remove(f->group, "m", &f->error), 0);
+	CU_ASSERT_EQUAL(f->group->lv_count, 0);
+	CU_ASSERT_EQUAL(fixture_scan(f), 0);
+}
+
+static void test_a_part_goes_once(void)
+{
+	fixture_run(a_part_goes_once, 3, 16 * MIB);
+}
+
 UNIT_MAIN("volume mirror", UNIT(test_logs_are_read_as_dm_log_does),
 	  UNIT(test_the_first_leg_has_all), UNIT(test_another_leg_has_what_agrees),
 	  UNIT(test_what_agrees_not_is_not_guessed), UNIT(test_what_cannot_be_read_another_leg_has),
 	  UNIT(test_a_log_that_cannot_be_read_says_nothing), UNIT(test_its_parts_go_with_it),
 	  UNIT(test_it_becomes_raid1), UNIT(test_it_becomes_linear),
-	  UNIT(test_what_cannot_be_is_not_opened))
+	  UNIT(test_what_cannot_be_is_not_opened), UNIT(test_a_part_goes_once))
