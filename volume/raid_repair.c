@@ -198,6 +198,21 @@ static int check_group(const struct volume_group *group, struct error *error)
 	return 0;
 }
 
+/* Of LVM2's older type, which is not written to here. */
+static int fail_mirror(const struct volume_group *group, const struct volume_lv *lv,
+		       struct error *error)
+{
+	error_set(error, -EOPNOTSUPP,
+		  "%s/%s: its type is mirror, lvm2's older one, nothing of which is made anew here",
+		  group->name, lv->name);
+	return lv->partial
+		       ? error_advise(error, "LVM2 can: lvconvert --repair %s/%s", group->name,
+				      lv->name)
+		       : error_advise(error,
+				      "`tenon lv convert %s/%s --type raid1` makes of it what is",
+				      group->name, lv->name);
+}
+
 static int find_volume(struct mending *mending)
 {
 	struct volume_group *group = mending->group;
@@ -210,6 +225,8 @@ static int find_volume(struct mending *mending)
 	if (!lv)
 		return error_set(mending->error, -ENOENT, "%s/%.128s: no such volume", group->name,
 				 mending->name);
+	if (lv->supported && lvm_lv_mirror(lv))
+		return fail_mirror(group, lv, mending->error);
 	segment = lv->supported ? lvm_lv_raid(lv) : NULL;
 	if (!segment || !segment->private->raid->kind->level)
 		return error_set(mending->error, -EOPNOTSUPP,

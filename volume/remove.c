@@ -235,8 +235,11 @@ static int drop_partial(struct change *change, bool volumes_too, struct error *e
 		if (volume_lv_degraded(lv)) {
 			error_set(error, -EBUSY, "%s/%s: has lost a part that can be replaced",
 				  group->name, lv->name);
-			return error_advise(error, "`tenon lv repair %s/%s` does that", group->name,
-					    lv->name);
+			return error_advise(error,
+					    lvm_lv_mirror(lv)
+						    ? "LVM2 does that: lvconvert --repair %s/%s"
+						    : "`tenon lv repair %s/%s` does that",
+					    group->name, lv->name);
 		}
 		if (!volumes_too) {
 			error_set(error, -EBUSY, "volume group %s: %s lies on a PV that is missing",

@@ -152,6 +152,20 @@ static void test_logs_are_read_as_dm_log_does(void)
 
 /* ---- Reading ---- */
 
+/* Nobody is sent to a command that sends him back. */
+static void what_is_lost_is_for_lvm2(struct fixture *f)
+{
+	struct volume_lv_options options = { 0 };
+	unsigned replaced;
+
+	CU_ASSERT_EQUAL(volume_group_remove_missing(f->group, false, &f->error), -EBUSY);
+	CU_ASSERT_PTR_NOT_NULL(strstr(f->error.advice, "lvconvert --repair vg0/m"));
+	CU_ASSERT_EQUAL(volume_lv_repair(f->group, "m", &options, &replaced, &f->error),
+			-EOPNOTSUPP);
+	CU_ASSERT_PTR_NOT_NULL(strstr(f->error.text, "vg0/m: its type is mirror"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(f->error.advice, "lvconvert --repair vg0/m"));
+}
+
 static void the_first_leg_has_all(struct fixture *f)
 {
 	struct block *block;
@@ -166,6 +180,7 @@ static void the_first_leg_has_all(struct fixture *f)
 	CU_ASSERT_EQUAL_FATAL(lose(f, 1), 0);
 	CU_ASSERT_TRUE(volume_lv_degraded(volume_group_get_lv(f->group, "m")));
 	CU_ASSERT_TRUE(is_filled(f, "m"));
+	what_is_lost_is_for_lvm2(f);
 	CU_ASSERT_EQUAL_FATAL(lose(f, 1), 0);
 	CU_ASSERT_TRUE(is_filled(f, "m"));
 	find_again(f);
