@@ -30,11 +30,26 @@ static const struct lvm_segment_type kept_mirror = { .name = "mirror",
 						     .export = lvm_kept_export,
 						     .used = lvm_kept_used };
 
-/* Legs on PVs themselves, which lvm2 has not made for long, and types with a flag. */
-static bool is_kept(const struct lvm_segment_reader *from, const struct lvm_config_node *mirrors,
-		    const struct volume_segment *segment)
+static uint64_t number_at(const struct lvm_config_node *section, const char *key)
 {
-	if (strcmp(segment->type, "mirror") != 0)
+	const struct lvm_config_node *node = lvm_config_find(section->child, key);
+
+	return node && node->value_count == 1 && node->values->type == LVM_CONFIG_INTEGER &&
+			       node->values->integer > 0
+		       ? (uint64_t)node->values->integer
+		       : 0;
+}
+
+/* What LVM2 reads and dm-mirror does not run, or this does not: such a volume is listed, and its group is usable. Legs on PVs
+ * themselves, which lvm2 has not made for long, and types with a flag; regions of no size, or of none that there is. */
+static bool is_kept(const struct lvm_segment_reader *from, const struct lvm_config_node *section,
+		    const struct lvm_config_node *mirrors, const struct volume_segment *segment)
+{
+	uint64_t region = number_at(section, "region_size");
+
+	if (strcmp(segment->type, "mirror") != 0 ||
+	    number_at(section, "mirror_count") > LVM_MIRROR_LEGS || !is_power_of_two(region) ||
+	    region < 8 || region > UINT32_MAX)
 		return true;
 	for (size_t i = 0; mirrors && i < mirrors->value_count; i++)
 		if (mirrors->values[i].type == LVM_CONFIG_STRING &&
@@ -68,7 +83,7 @@ static int mirror_import(const struct lvm_segment_reader *from,
 	struct lvm_mirror *mirror;
 	int rc;
 
-	if (is_kept(from, mirrors, segment)) {
+	if (is_kept(from, section, mirrors, segment)) {
 		segment->private->type = &kept_mirror;
 		return lvm_kept_import(from, section, segment);
 	}
@@ -85,10 +100,6 @@ static int mirror_import(const struct lvm_segment_reader *from,
 	if (!count || !mirrors || !mirrors->array || mirrors->value_count != 2 * count)
 		return lvm_read_fail(reader, section, "mirrors of %.60s is not of %llu pairs",
 				     section->key, (unsigned long long)count);
-	if (!is_power_of_two(region) || region * SECTOR < 4096)
-		return lvm_read_fail(reader, section,
-				     "region_size of %.60s is %llu, expected a power of two from 8",
-				     section->key, (unsigned long long)region);
 	*mirror = (struct lvm_mirror){ .legs = (unsigned)count,
 				       .region = region * SECTOR,
 				       .log = log };

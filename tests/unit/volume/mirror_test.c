@@ -458,6 +458,10 @@ static void what_cannot_be_is_not_opened(struct fixture *f)
 	damage(f, "mirror_log = \"m_mlog\"", "mirror_log = \"m\"");
 	damage(f, "mirror_log = \"m_mlog\"", "mirror_log = \"m_mimage_1\"");
 	damage(f, "\"m_mimage_0\", 0", "\"none\", 0");
+	/* LVM2 reads these, and the group with them. */
+	damage(f, "region_size = 1024\n", "");
+	damage(f, "region_size = 1024\n", "region_size = 1000\n");
+	damage(f, "region_size = 1024\n", "region_size = 1\n");
 	/* An array that is its own image. */
 	damage(f,
 	       "type = \"mirror\"\nmirror_count = 2\nmirror_log = \"m_mlog\"\nregion_size = "
