@@ -307,9 +307,10 @@ static int drop_old(struct mending *mending)
 static int no_place(const struct mending *mending, uint32_t extents)
 {
 	error_set(mending->error, -ENOSPC,
-		  "%s/%s: %u images are lost, and there are not so many PVs with %u free extents "
-		  "beside those that it is on",
-		  mending->group->name, mending->name, mending->lost, extents);
+		  "%s/%s: %u images %s, and there are not so many PVs with %u free extents beside "
+		  "those that it is on",
+		  mending->group->name, mending->name, mending->lost,
+		  mending->from_count ? "are to be replaced" : "are lost", extents);
 	return error_advise(mending->error, "add one: `tenon vg extend %s DEVICE`",
 			    mending->group->name);
 }

@@ -50,6 +50,7 @@ json "'a.img' in str(d) and 'b.img' not in str(d)" "$TENON" lv show vg0/root --j
 expect 0 'is raid1 now' "$TENON" lv convert vg0/root --mirrors 1 b.img
 expect 2 'replace: goes with no other option' "$TENON" lv convert vg0/root --replace b.img --mirrors 2
 expect 1 'none of its images is on the devices' "$TENON" lv convert vg0/root --replace d.img
+expect 1 '1 images are to be replaced, and there are not so many PVs' "$TENON" lv convert vg0/root --replace b.img a.img
 expect 0 'would be made anew on other devices' "$TENON" lv convert vg0/root --replace b.img --dry-run
 expect 0 '1 image is replaced; until the new one is filled it is without its redundancy' "$TENON" lv convert vg0/root --replace b.img c.img
 same vg0/root more
