@@ -11,6 +11,10 @@ def run(*words):
     done = subprocess.run(words, capture_output=True, timeout=600)
     return done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
 
+def is_there(pv):
+    """lvm2 forgets that a PV was missing when it is here again and nothing is on it; we keep it until it is said to be good."""
+    return pv["device"] is not None and (not pv["missing_pv"] or pv["free_bytes"] == pv["size_bytes"])
+
 def ours(images):
     devices = [word for image in images for word in ("--device", image)]
     groups = {}
@@ -23,7 +27,7 @@ def ours(images):
         groups[one["uuid"]] = {
             "name": one["name"], "seqno": one["seqno"], "exported": one["exported"],
             "lvs": sorted((lv["name"], lv["type"], lv["size_bytes"]) for lv in volumes if lv["vg"] == one["name"]),
-            "pvs": sorted((pv["uuid"], pv["device"] is not None and not pv["missing_pv"]) for pv in one["pvs"])}
+            "pvs": sorted((pv["uuid"], is_there(pv)) for pv in one["pvs"])}
     return groups
 
 def theirs(images):
