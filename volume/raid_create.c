@@ -17,6 +17,7 @@
 #include "util/error.h"
 #include "util/size.h"
 #include "volume/active.h"
+#include "volume/mirror.h"
 #include "volume/raid_change.h"
 #include "volume/raid_convert.h"
 
@@ -143,14 +144,16 @@ static void set_extents(const struct volume_group *group, struct raid_wish *wish
 
 /* ---- Where ---- */
 
-/* Whether the volume or a part of the array, of those that are not lost, is on the PV. */
+/* Whether the volume is on the PV, or a part of the array, of those that are not lost, or a leg of the mirror. */
 static bool array_lies_on(const struct volume_lv *lv, const struct volume_pv *pv)
 {
-	const struct volume_segment *segment = lvm_lv_raid(lv);
+	const struct volume_segment *mirror = lvm_lv_mirror(lv);
+	const struct volume_segment *segment = mirror ? mirror : lvm_lv_raid(lv);
+	unsigned count = mirror ? mirror->private->mirror->legs : segment ? segment->area_count : 0;
 
 	if (!segment)
 		return lvm_lv_lies_on(lv, pv);
-	for (unsigned i = 0; i < segment->area_count; i++)
+	for (unsigned i = 0; i < count; i++)
 		if (lvm_lv_lies_on(segment->areas[i].lv, pv) ||
 		    (segment->metas && lvm_lv_lies_on(segment->metas[i].lv, pv)))
 			return true;

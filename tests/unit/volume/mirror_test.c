@@ -400,6 +400,27 @@ static void test_it_becomes_raid1(void)
 	fixture_run(one_that_does_not_is_filled, 3, 16 * MIB);
 }
 
+/* Beside the legs that stay: two on one disk are lost together. */
+static void a_new_image_is_on_a_disk_of_its_own(struct fixture *f)
+{
+	const struct volume_segment *segment;
+
+	make_mirror(f, REGIONS, 0xff);
+	CU_ASSERT_EQUAL_FATAL(convert(f, "raid1", 2), 0);
+	segment = volume_group_get_lv(f->group, "m")->segments;
+	CU_ASSERT_EQUAL_FATAL(segment->area_count, 3);
+	for (unsigned i = 0; i < 3; i++)
+		for (unsigned k = 0; k < i; k++)
+			CU_ASSERT_PTR_NOT_EQUAL(segment->areas[i].lv->segments->areas->pv,
+						segment->areas[k].lv->segments->areas->pv);
+	CU_ASSERT_TRUE(is_filled(f, "m"));
+}
+
+static void test_a_new_image_is_on_a_disk_of_its_own(void)
+{
+	fixture_run(a_new_image_is_on_a_disk_of_its_own, 3, 16 * MIB);
+}
+
 static void it_becomes_linear(struct fixture *f)
 {
 	struct volume_pv *first;
@@ -506,5 +527,6 @@ UNIT_MAIN("volume mirror", UNIT(test_logs_are_read_as_dm_log_does),
 	  UNIT(test_the_first_leg_has_all), UNIT(test_another_leg_has_what_agrees),
 	  UNIT(test_what_agrees_not_is_not_guessed), UNIT(test_what_cannot_be_read_another_leg_has),
 	  UNIT(test_a_log_that_cannot_be_read_says_nothing), UNIT(test_its_parts_go_with_it),
-	  UNIT(test_it_becomes_raid1), UNIT(test_it_becomes_linear),
-	  UNIT(test_what_cannot_be_is_not_opened), UNIT(test_a_part_goes_once))
+	  UNIT(test_it_becomes_raid1), UNIT(test_a_new_image_is_on_a_disk_of_its_own),
+	  UNIT(test_it_becomes_linear), UNIT(test_what_cannot_be_is_not_opened),
+	  UNIT(test_a_part_goes_once))
