@@ -246,6 +246,12 @@ static inline uint64_t raid_member_sector_of(uint64_t offset)
 	return (uint64_t)((int64_t)offset >> MD_SECTOR_SHIFT);
 }
 
+/* The byte of the device, as people are told of it and can look there. */
+static inline unsigned long long raid_member_byte(const struct raid_member *member, uint64_t offset)
+{
+	return (member->sb.data_offset << MD_SECTOR_SHIFT) + offset;
+}
+
 /* Sectors for data that its device has by now. */
 uint64_t raid_member_usable(const struct raid_member *member);
 

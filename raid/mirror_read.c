@@ -163,7 +163,7 @@ static int read_piece(const struct mirror_span *span, int suspect, uint8_t *to)
 		else
 			raid_member_fail(copy.member, "read of %llu bytes at byte %llu: %s",
 					 (unsigned long long)span->length,
-					 (unsigned long long)copy.offset,
+					 raid_member_byte(copy.member, copy.offset),
 					 raid_member_trouble(copy.member, rc));
 	}
 	for (unsigned i = 0; i < span->copies; i++) {

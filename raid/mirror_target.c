@@ -12,8 +12,7 @@ void mirror_target_written(struct raid_member *member, const struct raid_sync *s
 	else if (!raid_member_write_again(member, io))
 		raid_member_fail(member, "%s of %llu bytes at byte %llu: %s",
 				 raid_operation_name(sync->operation),
-				 (unsigned long long)io->length,
-				 (unsigned long long)(io->offset - mirror_data_start(member)),
+				 (unsigned long long)io->length, (unsigned long long)io->offset,
 				 raid_member_trouble(member, io->result));
 }
 

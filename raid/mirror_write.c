@@ -37,7 +37,6 @@ int mirror_judge(const struct mirror_span *span, const struct raid_legs *legs, u
 	}
 	for (unsigned i = first; i < end; i++) {
 		struct raid_member *member = legs->members[i];
-		uint64_t offset = legs->ios[i].offset - mirror_data_start(member);
 		int result = legs->ios[i].result;
 
 		if (!result && legs->ios[i].kind != BLOCK_DISCARD)
@@ -47,7 +46,7 @@ int mirror_judge(const struct mirror_span *span, const struct raid_legs *legs, u
 		if (!rc || member->state != RAID_MEMBER_IN_SYNC)
 			raid_member_fail(member, "write of %llu bytes at byte %llu: %s",
 					 (unsigned long long)span->length,
-					 (unsigned long long)offset,
+					 (unsigned long long)legs->ios[i].offset,
 					 raid_member_trouble(member, result));
 	}
 	if (rc && end - first > 1)

@@ -31,18 +31,19 @@ void raid_member_make_good(struct raid_member *member, uint64_t offset, const ui
 		return;
 	if ((member->sb.devflags & MD_DEVICE_FAILFAST) &&
 	    !raid_member_note_instead(member, offset, length, -EIO) &&
-	    raid_member_fail(member, "read error at byte %llu", (unsigned long long)offset))
+	    raid_member_fail(member, "read error at byte %llu", raid_member_byte(member, offset)))
 		return;
 	rc = raid_member_write_anew(member, offset, data, length);
 	if (rc && raid_member_note_instead(member, offset, length, rc))
 		return;
 	if (rc) {
 		raid_member_fail(member, "read error at byte %llu, and writing it anew: %s",
-				 (unsigned long long)offset, raid_member_trouble(member, rc));
+				 raid_member_byte(member, offset), raid_member_trouble(member, rc));
 		return;
 	}
 	member->array->counters.made_good++;
 	member->sb.corrected_reads += (uint32_t)(length >> MD_SECTOR_SHIFT);
 	log_warning(member->array->log, "%s: read error at byte %llu of %s made good",
-		    member->array->block.name, (unsigned long long)offset, member->block->name);
+		    member->array->block.name, raid_member_byte(member, offset),
+		    member->block->name);
 }

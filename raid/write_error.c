@@ -46,7 +46,7 @@ bool raid_member_note_instead(struct raid_member *member, uint64_t offset, uint6
 		return false;
 	log_warning(array->log, "%s: %s: %llu bytes at byte %llu: %s: noted as bad",
 		    array->block.name, member->block->name, (unsigned long long)length,
-		    (unsigned long long)offset, error_name(rc));
+		    raid_member_byte(member, offset), error_name(rc));
 	want_replacement(member);
 	return true;
 }

@@ -9,6 +9,7 @@
 #include "raid/md_superblock.h"
 #include "raid_rig.h"
 #include "util/bytes.h"
+#include "util/log.h"
 
 #define DATA (1u << 20)
 
@@ -284,5 +285,70 @@ static void test_replaced(void)
 	}
 }
 
+/* ---- Where data move to lies before their start ---- */
+
+struct told {
+	struct log log;
+	char text[8192];
+};
+
+static void listen(struct log *log, enum log_level level_of, const char *text)
+{
+	struct told *told = (struct told *)log;
+	size_t length = strlen(told->text);
+
+	(void)level_of;
+	snprintf(told->text + length, sizeof(told->text) - length, "%s\n", text);
+}
+
+/* The byte is the device's, where people can look; `error` of what they take is noted, or costs the member. */
+static void tells_the_devices_byte(struct raid_rig *rig, int error)
+{
+	struct told told = { .log = { .level = LOG_LEVEL_INFO, .write = listen } };
+	const struct raid_grow grow = { .chunk = 131072 };
+	unsigned long long byte = 0;
+	const char *at;
+
+	create(rig);
+	rig_stop(rig);
+	rig_assemble(rig, disks, &(struct raid_assemble_options){ .log = &told.log });
+	block_fault_add(rig->disk[1], &(struct block_fault_rule){ .requests = BLOCK_FAULT_CHANGES,
+								  .offset = DATA - 131072,
+								  .length = 131072,
+								  .error = error });
+	CU_ASSERT_EQUAL(raid_grow(rig->array, &grow, &rig->error), 0);
+	raid_rebuild_wait(rig->array, NULL, NULL, 1000000000, NULL);
+	CU_ASSERT_EQUAL(rig_state(rig, 1),
+			error == -ENXIO ? RAID_MEMBER_FAULTY : RAID_MEMBER_IN_SYNC);
+	at = strstr(told.text, "bytes at byte ");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(at);
+	CU_ASSERT_EQUAL(sscanf(at, "bytes at byte %llu", &byte), 1);
+	CU_ASSERT(byte < DATA);
+	CU_ASSERT(byte < DATA || !printf("%s", told.text));
+	CU_ASSERT(rig_holds(rig, 0, raid_array_block(rig->array)->size, 1));
+}
+
+static void notes_the_devices_byte(struct raid_rig *rig)
+{
+	tells_the_devices_byte(rig, -EIO);
+}
+
+static void fails_at_the_devices_byte(struct raid_rig *rig)
+{
+	tells_the_devices_byte(rig, -ENXIO);
+}
+
+static void test_tells_the_devices_byte(void)
+{
+	static const int levels[] = { 5, 10 };
+
+	disks = 4;
+	for (unsigned i = 0; i < ARRAY_SIZE(levels); i++) {
+		level = levels[i];
+		rig_run(notes_the_devices_byte);
+		rig_run(fails_at_the_devices_byte);
+	}
+}
+
 UNIT_MAIN("raid write error", UNIT(test_noted), UNIT(test_failed), UNIT(test_second_in_a_stripe),
-	  UNIT(test_replaced))
+	  UNIT(test_replaced), UNIT(test_tells_the_devices_byte))
