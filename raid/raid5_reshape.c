@@ -16,7 +16,8 @@
  * Why no crash loses data. What a part is written over lies before the row of the old shape that the durable position is in
  * (farthest()), or behind it, so that the old data of all that has not been said to be moved are there, with their parity. That takes room: members' data
  * begin at a lower sector in the new shape (downwards: at a higher one), or the number of data disks changes and the position is far enough. Where
- * there is none, a backup of the part is kept elsewhere until superblocks say that it has been moved (reshape_backup.c). After a crash a part is moved once more. Parity in the old shape may be wrong then, and is not looked at while all members
+ * there is none, a backup of the part is kept elsewhere until superblocks say that it has been moved (reshape_backup.c): a part that could not be
+ * written is read from there, and moved from there once it can be. After a crash a part is moved once more. Parity in the old shape may be wrong then, and is not looked at while all members
  * are there; that in the new shape is made good by the resync that follows.
  *
  * When all has been moved one update says that the new shape is the only one. Whoever missed it is one event behind, and is told by its
@@ -115,8 +116,9 @@ static int make_backup(struct raid5 *r, uint64_t from, uint64_t to, const void *
 	return raid_backup_has(backup, from, to) ? 0 : raid_backup_save(backup, from, to, bytes);
 }
 
-/* Bytes [from, to) of the array, to the new shape; `over` old ones, so that there is a backup first. */
-static int move(struct raid5 *r, uint64_t from, uint64_t to, bool over)
+/* Bytes [from, to) of the array, to the new shape; `over` old ones, so that there is a backup first, and *torn is set where that is all there is
+ * of them. */
+static int move(struct raid5 *r, uint64_t from, uint64_t to, bool over, bool *torn)
 {
 	uint64_t old_end = sectors_of(&r->array->before) << MD_SECTOR_SHIFT;
 	uint64_t held = from < old_end ? MIN(to, old_end) - from : 0;
@@ -143,6 +145,7 @@ static int move(struct raid5 *r, uint64_t from, uint64_t to, bool over)
 		rc = make_backup(r, from, from + held, bytes);
 	if (rc)
 		return rc;
+	*torn = over;
 	iov.iov_len = to - from;
 	return raid5_write_shape(r, &write);
 }
@@ -179,6 +182,8 @@ static int keep_next(struct raid5 *r, bool gate, uint64_t first, uint64_t last)
 
 int raid5_keep_ahead(struct raid_array *array)
 {
+	if (array->backup->held_count)
+		return 0;
 	return keep_next(raid5_of(array), false, 0, 0);
 }
 
@@ -191,7 +196,7 @@ static int turn_backup(struct raid5 *r, uint64_t first, uint64_t last)
 	return rc ? raid_backup_forget(r->array->backup) : 0;
 }
 
-/* What is held of [from, to), in pieces of whole rows. */
+/* What is held, in pieces of whole rows. */
 static int restore_held(struct raid5 *r, const struct raid_backup_held *held)
 {
 	uint64_t from = held->from << MD_SECTOR_SHIFT, to = held->to << MD_SECTOR_SHIFT;
@@ -291,15 +296,46 @@ static int say_stuck(const struct raid_array *array)
 	return -ENOSPC;
 }
 
+static void rely_on_backup(struct raid_array *array, uint64_t first, uint64_t last)
+{
+	uint64_t end = MIN(last >> MD_SECTOR_SHIFT, sectors_of(&array->before));
+
+	raid_backup_rely_on(array->backup, first >> MD_SECTOR_SHIFT, end);
+}
+
+/* One that came to no end, with what the backup has of it. */
+static int move_again(struct raid5 *r)
+{
+	struct raid_array *array = r->array;
+	struct raid_backup *backup = array->backup;
+	struct raid_backup_held held = backup->held[0];
+	uint64_t first = held.from << MD_SECTOR_SHIFT, last = held.to << MD_SECTOR_SHIFT;
+	int rc;
+
+	raid_reshape_gate_take(&r->reshape->gate, first, last);
+	rc = restore_held(r, &held);
+	if (!rc)
+		rc = raid_reshape_note(array, array->backwards ? held.from : held.to,
+				       raid5_data_disks(&array->now));
+	if (!rc) {
+		backup->held_count = 0;
+		rc = turn_backup(r, first, last);
+	}
+	raid_reshape_gate_let_go(&r->reshape->gate);
+	return rc ? rc : 1;
+}
+
 int raid5_reshape_part(struct raid_array *array)
 {
 	struct raid5 *r = raid5_of(array);
 	uint64_t position = array->reshape_position, to, first, last;
-	bool over = raid5_needs_backup(array);
+	bool over = raid5_needs_backup(array), torn = false;
 	int rc;
 
 	if (is_moved(array))
 		return end(r);
+	if (array->backup && array->backup->held_count)
+		return move_again(r);
 	rc = position ? 0 : raid_reshape_settle(array);
 	if (rc)
 		return rc;
@@ -309,9 +345,11 @@ int raid5_reshape_part(struct raid_array *array)
 	first = MIN(position, to) << MD_SECTOR_SHIFT;
 	last = MAX(position, to) << MD_SECTOR_SHIFT;
 	raid_reshape_gate_take(&r->reshape->gate, first, last);
-	rc = move(r, first, last, over);
+	rc = move(r, first, last, over, &torn);
 	if (!rc)
 		rc = raid_reshape_note(array, to, raid5_data_disks(&array->now));
+	if (rc && torn)
+		rely_on_backup(array, first, last);
 	if (!rc && array->backup)
 		rc = turn_backup(r, first, last);
 	raid_reshape_gate_let_go(&r->reshape->gate);

@@ -103,15 +103,21 @@ static int write_both(struct raid5 *r, const struct raid_write *write)
 	return rc;
 }
 
-/* What is held of the next part would be taken for what it is. */
+/* What is held of the next part would be taken for what it is. What has been moved nobody restores any more; and while a part is moved its backup,
+ * which is written as requests come to other places, is none of theirs. */
 static int leave_backup(struct raid_array *array, const struct raid_write *write)
 {
-	uint64_t end = (write->offset + write->length + MD_SECTOR_SIZE - 1) >> MD_SECTOR_SHIFT;
+	uint64_t from = write->offset >> MD_SECTOR_SHIFT;
+	uint64_t to = (write->offset + write->length + MD_SECTOR_SIZE - 1) >> MD_SECTOR_SHIFT;
 
-	if (!array->backup ||
-	    !raid_backup_overlaps(array->backup, write->offset >> MD_SECTOR_SHIFT, end))
+	if (array->backwards)
+		to = MIN(to, array->reshape_position);
+	else
+		from = MAX(from, array->reshape_position);
+	if (!array->backup || from >= to || !raid_backup_overlaps(array->backup, from, to))
 		return 0;
-	return raid_backup_forget(array->backup);
+	/* There is nothing else of it until that was restored. */
+	return array->backup->held_count ? -EIO : raid_backup_forget(array->backup);
 }
 
 int raid5_write(struct raid_array *array, const struct raid_write *write)

@@ -9,7 +9,8 @@
  * they were: whoever finds them at assembly writes them to the new shape and takes the position behind them, as mdadm does. So what is held must
  * not change: who writes there has it forgotten before (raid5_reshape_io.c), as who moves it has before others may be there again.
  *
- * A header that could not be written may be there all the same: then nothing is known to be held, and anything may be.
+ * A header that could not be written may be there all the same: then nothing is known to be held, and what it or the one before tells of may be. Requests
+ * elsewhere have nothing to do with it.
  *
  * Of several places (members that are new) all say the same. One that cannot be written is a faulty member before anything
  * goes on, so that nobody takes its word.
@@ -113,12 +114,28 @@ static int write_all(struct raid_backup *backup, unsigned area, const void *byte
 	return written ? 0 : -EIO;
 }
 
+static void add_maybe(struct raid_backup *backup)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		const struct md_backup_piece *piece = &backup->said.piece[i];
+
+		if (!piece->count)
+			continue;
+		backup->maybe.from = MIN(backup->maybe.from, piece->start);
+		backup->maybe.to = MAX(backup->maybe.to, piece->start + piece->count);
+	}
+}
+
 static int say(struct raid_backup *backup, const struct md_backup_piece pieces[2])
 {
 	int rc;
 
+	if (!backup->unsure)
+		backup->maybe = (struct raid_backup_range){ UINT64_MAX, 0 };
+	add_maybe(backup);
 	backup->said.piece[0] = pieces[0];
 	backup->said.piece[1] = pieces[1];
+	add_maybe(backup);
 	backup->said.two = backup->said.two || pieces[1].count;
 	backup->said.second = backup->area;
 	backup->said.time = raid_array_seconds(backup->array);
@@ -182,15 +199,30 @@ bool raid_backup_has(const struct raid_backup *backup, uint64_t from, uint64_t t
 	return found && !backup->unsure;
 }
 
+void raid_backup_rely_on(struct raid_backup *backup, uint64_t from, uint64_t to)
+{
+	unsigned area = backup->said.piece[0].count ? 0 : 1, i = 0;
+
+	while (i + 1 < backup->count && backup->places[i].is_member &&
+	       !member_of(backup, &backup->places[i]))
+		i++;
+	backup->held[0] = (struct raid_backup_held){
+		from, to, backup->places[i].data + (area ? backup->area << MD_SECTOR_SHIFT : 0), i
+	};
+	backup->held_count = 1;
+}
+
 bool raid_backup_overlaps(const struct raid_backup *backup, uint64_t from, uint64_t to)
 {
+	if (backup->unsure)
+		return backup->maybe.from < to && from < backup->maybe.to;
 	for (unsigned i = 0; i < 2; i++) {
 		const struct md_backup_piece *piece = &backup->said.piece[i];
 
 		if (piece->count && piece->start < to && from < piece->start + piece->count)
 			return true;
 	}
-	return backup->unsure;
+	return false;
 }
 
 /* ---- Its beginning and end ---- */

@@ -16,9 +16,10 @@ struct raid_backup_place {
 	uint64_t again; /* byte of the header behind it; 0: there is none */
 };
 
-/* What has to be written to the new shape before anything else: sectors of the array, and where they are in the first place. */
+/* What has to be written to the new shape before anything else: sectors of the array, and where they are in which place. */
 struct raid_backup_held {
 	uint64_t from, to, byte;
+	unsigned place;
 };
 
 /* array->backup. */
@@ -29,11 +30,14 @@ struct raid_backup {
 	uint64_t area; /* sectors of an area */
 	unsigned areas;
 	struct md_backup
-		said; /* what it says, durably; unless `unsure`, after a write that failed */
+		said; /* what it says, durably; unless `unsure`: being written, or after a write that failed */
 	bool unsure;
+	struct raid_backup_range {
+		uint64_t from, to;
+	} maybe; /* then it holds nothing beyond these sectors */
 	struct fiber_mutex lock;
-	struct raid_backup_held
-		held[2]; /* as found at assembly, in the order in which they are to be restored */
+	struct raid_backup_held held
+		[2]; /* as found at assembly, in the order in which they are to be restored; or the part that was not moved to its end */
 	unsigned held_count;
 };
 
@@ -75,6 +79,10 @@ int raid_backup_forget(struct raid_backup *backup);
 /* Whether exactly these sectors are held; whether any of these may be. Pure. */
 bool raid_backup_has(const struct raid_backup *backup, uint64_t from, uint64_t to);
 bool raid_backup_overlaps(const struct raid_backup *backup, uint64_t from, uint64_t to);
+
+/* What is saved of these sectors is all there is of them: they were being written over, and that did not come to its end. Until they are
+ * restored (held_count) they are read from there, and nobody writes to them. */
+void raid_backup_rely_on(struct raid_backup *backup, uint64_t from, uint64_t to);
 
 /* Bytes of what is held, to be restored: reads them. Suspends. */
 int raid_backup_read(struct raid_backup *backup, const struct raid_backup_held *held,

@@ -73,9 +73,9 @@ static void choose_held(struct raid_backup *backup)
 		if (!pieces[i].count || start > position || end < position ||
 		    position == (array->backwards ? start : end))
 			continue;
-		*held = array->backwards
-				? (struct raid_backup_held){ start, position, at }
-				: (struct raid_backup_held){ position, end, at + position - start };
+		*held = array->backwards ? (struct raid_backup_held){ start, position, at, 0 }
+					 : (struct raid_backup_held){ position, end,
+								      at + position - start, 0 };
 		held->byte <<= MD_SECTOR_SHIFT;
 		position = array->backwards ? start : end;
 		backup->held_count++;
@@ -329,7 +329,7 @@ int raid_backup_load(struct raid_array *array, struct block *const *files, unsig
 int raid_backup_read(struct raid_backup *backup, const struct raid_backup_held *held,
 		     uint64_t offset, void *bytes, uint64_t length)
 {
-	return block_read(backup->places[0].block,
+	return block_read(backup->places[held->place].block,
 			  held->byte + offset - (held->from << MD_SECTOR_SHIFT), bytes, length);
 }
 

@@ -196,8 +196,11 @@ int raid_stop(struct raid_array *array, struct error *error)
 	if (!array->block.read_only) {
 		rc = raid_super_settle(array);
 		/* mdadm goes on with nothing else; if that cannot be had it takes --invalid-backup. */
-		if (!rc && array->backup)
+		if (!rc && array->backup && array->reshaping)
 			array->level->keep_ahead(array);
+		/* One that could not say that it was over, and has now. */
+		else if (!rc && array->backup)
+			raid_backup_end(array);
 		if (!rc && array->intent)
 			rc = raid_intent_clear(array->intent, true);
 		if (!rc)

@@ -258,6 +258,15 @@ static void refuses_others(struct raid_rig *rig)
 	other.data = other.second = 8000;
 	put_header(&held, &other, 0);
 	cannot(rig, &held, -EINVAL, "made shorter");
+	/* Their sum in bytes would be a place within the file. */
+	other.data = other.second = (1ull << 54) - 1;
+	for (unsigned i = 0; i < 2; i++)
+		if (good.piece[i].count) {
+			other.piece[i].start -= 512;
+			other.piece[i].count += 512;
+		}
+	put_header(&held, &other, 0);
+	cannot(rig, &held, -EINVAL, "a device can have");
 	put_header(&held, &good, 0);
 	rig_assemble(rig, 3,
 		     &(struct raid_assemble_options){ .backups = &held.faulty, .backup_count = 1 });
@@ -316,6 +325,125 @@ static void does_not_begin(struct raid_rig *rig)
 	drop_backup_file(&held);
 }
 
+/* ---- What is not written ---- */
+
+static int write_at(struct raid_rig *rig, uint64_t at)
+{
+	uint8_t bytes[4096] = { 0 };
+
+	return block_write(raid_array_block(rig->array), at, bytes, sizeof(bytes), 0);
+}
+
+/* A backup that is written, or cannot be written, concerns those who write to what it has, and nobody else. */
+static void leaves_others_alone(struct raid_rig *rig)
+{
+	struct held held;
+	struct md_backup found;
+	uint64_t size, next;
+	unsigned looks = 0;
+
+	make_backup_file(&held);
+	block_fault_add(held.faulty, &(struct block_fault_rule){ .requests = BLOCK_FAULT_CHANGES,
+								 .action = BLOCK_FAULT_LATENCY,
+								 .latency_ns = 20000000 });
+	CU_ASSERT_EQUAL_FATAL(begin(rig, &held, &(struct raid_grow){ .chunk = 32768 }), 0);
+	size = rig_array_size(rig);
+	/* Every part that is moved has its backup. */
+	while (rig->array->reshape_position < size / 1024 && looks++ < 100000) {
+		CU_ASSERT_EQUAL(write_at(rig, size - 4096), 0);
+		found = header_of(&held);
+		CU_ASSERT_FATAL(found.piece[0].count || found.piece[1].count);
+		fiber_sleep(3000000);
+	}
+	CU_ASSERT(looks > 20);
+	hold(rig);
+	block_fault_clear(held.faulty);
+	block_fault_add(held.faulty, &(struct block_fault_rule){ .requests = BLOCK_FAULT_CHANGES,
+								 .error = -EIO });
+	next = rig->array->reshape_position << MD_SECTOR_SHIFT;
+	CU_ASSERT_EQUAL(write_at(rig, next), -EIO);
+	CU_ASSERT_EQUAL(write_at(rig, next), -EIO);
+	CU_ASSERT_EQUAL(write_at(rig, next - 4096), 0);
+	CU_ASSERT_EQUAL(write_at(rig, size - 4096), 0);
+	block_fault_clear(held.faulty);
+	CU_ASSERT_EQUAL(write_at(rig, next), 0);
+	CU_ASSERT(rig_holds(rig, 0, next - 4096, 1));
+	rig_stop(rig);
+	drop_backup_file(&held);
+}
+
+/* Members that take no more from some write on, until they do again: what was written over half is in the backup. Whether any was hit. */
+static bool hit(struct raid_rig *rig, const struct raid_create_options *options, unsigned count,
+		struct raid_grow grow, uint64_t after)
+{
+	struct held held;
+	struct raid_assemble_options with = { .backup_count = 1, .force = true };
+	uint64_t size = grow.array_size;
+	int rc;
+
+	make_backup_file(&held);
+	grow.backup = held.faulty;
+	with.backups = &held.faulty;
+	rig_create(rig, count, options);
+	rig_wait(rig);
+	rig_write(rig, 0, rig_array_size(rig), 1);
+	size = size ? size : rig_array_size(rig);
+	for (unsigned i = 0; i < count; i++)
+		block_fault_add(rig->disk[i],
+				&(struct block_fault_rule){ .requests = BLOCK_FAULT_CHANGES,
+							    .after = after,
+							    .error = -ENOSPC });
+	rc = raid_grow(rig->array, &grow, &rig->error);
+	if (!rc)
+		rc = raid_rebuild_wait(rig->array, NULL, NULL, 1000000000, &rig->error);
+	for (unsigned i = 0; i < count; i++)
+		block_fault_clear(rig->disk[i]);
+	CU_ASSERT(rig_holds(rig, 0, size, 1));
+	if (after % 2) {
+		rig_stop(rig);
+		rig_assemble(rig, count, &with);
+	} else {
+		raid_sync_resume(rig->array);
+	}
+	CU_ASSERT(rig_holds(rig, 0, size, 1));
+	rig_wait(rig);
+	CU_ASSERT(rig_holds(rig, 0, size, 1));
+	CU_ASSERT_FALSE(rig->array->reshaping && !rc);
+	rig_stop(rig);
+	drop_backup_file(&held);
+	return rc != 0;
+}
+
+static void hit_each(struct raid_rig *rig, const struct raid_create_options *options,
+		     unsigned count, const struct raid_grow *grow)
+{
+	uint64_t after = 0, step = getenv("TORTURE") ? 1 : 37;
+
+	while (hit(rig, options, count, *grow, after))
+		after += step;
+	CU_ASSERT(after > 10);
+}
+
+static void goes_on_when_written_again(struct raid_rig *rig)
+{
+	const struct raid_create_options full = {
+		.name = "x", .level = 5, .chunk = 65536, .metadata = RAID_METADATA_1_0
+	};
+
+	hit_each(rig, &full, 3, &(struct raid_grow){ .chunk = 16384 });
+	hit_each(rig, &full, 3, &(struct raid_grow){ .layout = "parity-first" });
+}
+
+static void test_leaves_others_alone(void)
+{
+	rig_run(leaves_others_alone);
+}
+
+static void test_goes_on_when_written_again(void)
+{
+	rig_run(goes_on_when_written_again);
+}
+
 static void test_is_held_ahead(void)
 {
 	rig_run(is_held_ahead);
@@ -337,4 +465,5 @@ static void test_does_not_begin(void)
 }
 
 UNIT_MAIN("reshape with a backup", UNIT(test_is_held_ahead), UNIT(test_goes_on),
-	  UNIT(test_refuses_others), UNIT(test_does_not_begin), UNIT(test_power))
+	  UNIT(test_refuses_others), UNIT(test_does_not_begin), UNIT(test_leaves_others_alone),
+	  UNIT(test_goes_on_when_written_again), UNIT(test_power))
