@@ -142,6 +142,7 @@ struct raid_array {
 	struct fiber_queue each_queue;  /* one of several calls ended, or a member was failed */
 	struct fiber_queue users_queue; /* a member's last user went away */
 	struct fiber_mutex membership;  /* raid_add() and raid_remove(), one at a time */
+	const struct block *joining; /* is to be its journal, and is tried out without that lock */
 
 	/* superblocks: super.c */
 	uint64_t events;

@@ -3,7 +3,8 @@
  * A write journal is given to an array that runs: one that had none, or has lost it.
  *
  * Meanwhile no request is in the array, no rebuild runs, and no member comes or goes (still.h). That begins only once the device has taken a
- * write, so that one that does not answer is waited for by nobody but who adds it.
+ * write, so that one that does not answer is waited for by nobody but who adds it: it writes what is there, without the lock, and nobody else may
+ * add the device meanwhile (array->joining). What is on it goes only when all has been looked at again.
  *
  * Why no crash loses data. The ring is empty, durably, before the device's superblock says that it is the journal, and that is durable before
  * those of the members do. Until the first of them does the device is left out as one that only calls itself so; from then on it is taken, one
@@ -58,6 +59,9 @@ static int check_array(const struct raid_array *array, struct error *error)
 			  array->block.name);
 		return error_advise(error, "`tenon raid bitmap %s remove` first", array->name);
 	}
+	if (array->joining)
+		return error_set(error, -EBUSY, "%s: %s is being added to it", array->block.name,
+				 array->joining->name);
 	return array->rebuild.frozen
 		       ? error_set(error, -EBUSY, "%s is held still", array->block.name)
 		       : 0;
@@ -197,17 +201,14 @@ static int tell(struct raid_member *member, bool had, struct error *error)
 }
 
 /* What is known only once it is written to, as that it does not answer, is found out while the array is in use: nobody waits for it.
- * Superblocks but the one that is to be written over are gone then, and so is what would be the ring's first block. */
-static int try_out(const struct raid_array *array, struct block *block,
-		   const struct md_superblock *sb, struct error *error)
+ * Where the ring's first block would be it gets what it has. */
+static int try_out(struct block *block, uint64_t sector, struct error *error)
 {
-	uint8_t zeroes[4096] __attribute__((aligned(4096))) = { 0 };
-	int rc = raid_erase_but(block, (int)array->minor_version, error);
+	uint8_t page[4096] __attribute__((aligned(4096)));
+	int rc = block_read(block, sector << MD_SECTOR_SHIFT, page, sizeof(page));
 
-	if (rc)
-		return rc;
-	rc = block_write(block, sb->data_offset << MD_SECTOR_SHIFT, zeroes, sizeof(zeroes),
-			 BLOCK_FUA);
+	if (!rc)
+		rc = block_write(block, sector << MD_SECTOR_SHIFT, page, sizeof(page), BLOCK_FUA);
 	return rc ? error_set(error, rc, "%s: its log cannot be written: %s", block->name,
 			      error_name(rc))
 		  : 0;
@@ -248,6 +249,9 @@ static int add_held(struct raid_array *array, struct block *block, const struct 
 	array->rebuild.frozen = false;
 	rc = check_array(array, error);
 	array->rebuild.frozen = true;
+	/* But for the one that is to be written over. */
+	if (!rc)
+		rc = raid_erase_but(block, (int)array->minor_version, error);
 	return rc ? rc : add(array, block, sb, error);
 }
 
@@ -266,8 +270,16 @@ int raid_add_journal(struct raid_array *array, struct block *block, bool over, s
 	block_ref(block);
 	fiber_mutex_lock(&array->membership);
 	rc = check(array, block, over, sb, error);
+	if (!rc) {
+		array->joining = block;
+		fiber_mutex_unlock(&array->membership);
+		rc = try_out(block, sb->data_offset, error);
+		fiber_mutex_lock(&array->membership);
+		array->joining = NULL;
+		memset(sb, 0, sizeof(*sb));
+	}
 	if (!rc)
-		rc = try_out(array, block, sb, error);
+		rc = check(array, block, over, sb, error);
 	if (!rc) {
 		raid_hold_still(array);
 		rc = add_held(array, block, sb, error);

@@ -312,6 +312,9 @@ static int check_device(struct raid_array *array, struct block *block, struct er
 		return error_set(error, -EINVAL, "%s has sectors of %u bytes, expected at most %u",
 				 block->name, block->logical_block_size,
 				 array->block.logical_block_size);
+	if (array->joining && !strcmp(array->joining->name, block->name))
+		return error_set(error, -EBUSY, "%s is being added to %s already", block->name,
+				 array->block.name);
 	member = raid_member_find(array, block->name);
 	if (!member)
 		return 0;

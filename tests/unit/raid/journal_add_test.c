@@ -10,6 +10,7 @@
 #include "block/block.h"
 #include "block/fault.h"
 #include "fiber/fiber.h"
+#include "raid/md_superblock.h"
 #include "raid/raid.h"
 #include "unit.h"
 #include "util/bytes.h"
@@ -226,6 +227,11 @@ static void play_hung(struct scene *scene)
 		fiber_yield();
 	CU_ASSERT_FALSE(adder.ended);
 	CU_ASSERT_TRUE(load.written > 20);
+	/* So are those who change its members. */
+	CU_ASSERT_EQUAL(raid_remove(scene->array, "none", &scene->error), -ENOENT);
+	CU_ASSERT_EQUAL(raid_add(scene->array, adder.device, &scene->error), -EBUSY);
+	CU_ASSERT_EQUAL(add(scene, OTHER, false), -EBUSY);
+	CU_ASSERT_FALSE(adder.ended);
 	load.stop = true;
 	while (!adder.ended || !load.ended)
 		fiber_sleep(1000000000);
@@ -234,6 +240,42 @@ static void play_hung(struct scene *scene)
 	CU_ASSERT_EQUAL(mismatches(scene), 0);
 	stop(scene);
 	block_unref(adder.device);
+}
+
+/* Meanwhile the array gets a bitmap, which does not go together with a journal: the device has what it had. */
+static void play_refused_later(struct scene *scene)
+{
+	struct adder adder = { .scene = scene };
+	uint8_t *before = malloc(SIZE), *after = malloc(SIZE);
+	uint64_t sector;
+
+	make(scene, RAID_BITMAP_NONE, 5);
+	memset(before, 0x5a, SIZE);
+	for (unsigned minor = 0; minor < 3; minor++) {
+		CU_ASSERT_EQUAL(md_superblock_place(minor, SIZE / 512, &sector), 0);
+		put_le32(before + sector * 512, MD_MAGIC);
+	}
+	CU_ASSERT_EQUAL(block_write(scene->disks[JOURNAL], 0, before, SIZE, 0), 0);
+	CU_ASSERT_EQUAL_FATAL(block_create_fault(&adder.device, "disk3", scene->disks[JOURNAL], 1,
+						 &scene->error),
+			      0);
+	block_fault_add(adder.device, &(struct block_fault_rule){ .requests = BLOCK_FAULT_WRITE,
+								  .action = BLOCK_FAULT_LATENCY,
+								  .latency_ns = 3600000000000 });
+	fiber_start(add_fiber, &adder);
+	fiber_sleep(1000000000);
+	CU_ASSERT_EQUAL(raid_bitmap_add(scene->array, 0, &scene->error), 0);
+	CU_ASSERT_FALSE(adder.ended);
+	while (!adder.ended)
+		fiber_sleep(1000000000);
+	CU_ASSERT_EQUAL(adder.rc, -EINVAL);
+	CU_ASSERT_TRUE(said(scene, "bitmap"));
+	CU_ASSERT_EQUAL(block_read(scene->disks[JOURNAL], 0, after, SIZE), 0);
+	CU_ASSERT_EQUAL(memcmp(before, after, SIZE), 0);
+	stop(scene);
+	block_unref(adder.device);
+	free(before);
+	free(after);
 }
 
 /* Another one takes the place of what failed, and the old one does not come back. */
@@ -521,6 +563,7 @@ static void test_under_load(void)
 static void test_hung(void)
 {
 	run(play_hung);
+	run(play_refused_later);
 }
 
 static void test_another(void)
