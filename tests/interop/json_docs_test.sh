@@ -168,7 +168,8 @@ with open("groups.pcap", "wb") as out:
     out.write(frame([224, 0, 0, 1], bytes([0x11, 100, 0, 0, 0, 0, 0, 0])))
     out.write(frame([239, 1, 2, 3], bytes([0x16, 0, 0, 0, 239, 1, 2, 3])))
 '
-do_it switch port add lab three=pcap:groups.pcap
+# Its frames come at once, and a port of the tree would not pass them yet.
+do_it switch port add lab three=pcap:groups.pcap,stp=off
 is_member() { "$TENON" switch igmp lab show --json >now && grep -q '"multicast_group": "239.1.2.3"' now; }
 await is_member
 "$TENON" switch igmp lab show --json >json.groups 2>said.groups
