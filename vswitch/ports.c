@@ -177,6 +177,7 @@ static void take_out(struct port *port)
 	if (port->ops->detach)
 		port->ops->detach(port);
 	port->removed = true;
+	__atomic_store_n(&port->up, false, __ATOMIC_RELAXED); /* protocols send to others now */
 	mac_table_drop_port(vswitch->table, port->index);
 	protocols_port_removed(vswitch, port);
 	vswitch_thread_remove(port->thread, port);

@@ -31,6 +31,7 @@ struct listener {
 	struct timer timer;
 	char told[256];
 	unsigned frames, expired;
+	int sent_last; /* what protocol_send() said when the port was removed */
 	size_t length;
 	uint16_t vlan;
 	unsigned slot;
@@ -67,6 +68,8 @@ static void on_port(struct protocol *protocol, unsigned slot, enum protocol_port
 	listener->told[used + 2] = '\0';
 	if (event == PROTOCOL_PORT_ADDED)
 		protocol_enable(protocol, slot, true);
+	if (event == PROTOCOL_PORT_REMOVED)
+		listener->sent_last = protocol_send(protocol, slot, 0, listener->bytes, 60);
 }
 
 static void on_leave(struct protocol *protocol)
@@ -343,6 +346,8 @@ static void test_ports_are_told_of(void)
 	rounds(&lab);
 	CU_ASSERT_STRING_EQUAL(lab.listener->told, "c1-0");
 	CU_ASSERT_EQUAL(lab.listener->frames, 0);
+	/* It has let go of what it sends by. */
+	CU_ASSERT_EQUAL(lab.listener->sent_last, -ENETDOWN);
 	vswitch_destroy(lab.vswitch);
 }
 
