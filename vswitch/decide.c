@@ -52,21 +52,27 @@ static inline enum port_drop classify(const struct port *source, const uint8_t *
 
 /* Whether there may be one more of its kind now: the generic cell rate algorithm (ITU-T I.371), which needs one number: when
  * the next one would come if all came evenly. */
-static bool storm_allows(struct vswitch_thread *thread, struct port *source, enum port_storm kind,
-			 const struct frame *frame)
+static bool storm_has_room(const struct vswitch_thread *thread, const struct port *source,
+			   enum port_storm kind)
 {
 	uint64_t rate = source->config.storm[kind], interval, tolerance;
-	uint64_t *next = &source->storm_next[kind];
 
 	if (!rate)
 		return true;
 	interval = 1000000000u / rate;
 	tolerance = MAX(STORM_BURST_NS, STORM_LEAST * interval);
-	if (*next > thread->now + tolerance - interval)
-		return false;
-	*next = MAX(*next, thread->now) +
-		interval * virtio_net_wire_frames(&frame->offload, frame->length);
-	return true;
+	return source->storm_next[kind] <= thread->now + tolerance - interval;
+}
+
+static void storm_count(const struct vswitch_thread *thread, struct port *source,
+			enum port_storm kind, const struct frame *frame)
+{
+	uint64_t rate = source->config.storm[kind];
+	uint64_t *next = &source->storm_next[kind];
+
+	if (rate)
+		*next = MAX(*next, thread->now) +
+			1000000000u / rate * virtio_net_wire_frames(&frame->offload, frame->length);
 }
 
 static inline bool may_reach(const struct port *source, const struct port *port, uint16_t vlan)
@@ -85,8 +91,9 @@ static enum port_drop flood(struct vswitch_thread *thread, struct port *source,
 								 : PORT_STORM_MULTICAST;
 	bool sent = false;
 
-	if (!storm_allows(thread, source, kind, entry->frame))
+	if (!storm_has_room(thread, source, kind))
 		return ends(source, PORT_DROP_STORM_BROADCAST + (unsigned)kind);
+	storm_count(thread, source, kind, entry->frame);
 	for (unsigned i = 0; i < vswitch->port_count; i++) {
 		struct port *port = vswitch->list[i];
 
@@ -169,7 +176,7 @@ reserved_ends(struct vswitch_thread *thread, struct port *source, const struct e
 	if (*why == GOES_ON)
 		learn_source(thread, source, entry->vlan, address);
 	if (choice == RESERVED_HANDLE && vswitch->protocols && entry->tag != FRAME_TAGGED &&
-	    protocol_offer(thread, source, entry->frame, 0, entry->tag != FRAME_UNTAGGED) ==
+	    protocol_offer(thread, source, entry->frame, 0, entry->tag != FRAME_UNTAGGED, true) ==
 		    PROTOCOL_TAKE)
 		*why = GOES_ON;
 	else
@@ -177,13 +184,30 @@ reserved_ends(struct vswitch_thread *thread, struct port *source, const struct e
 	return true;
 }
 
-/* To a group: whether a protocol takes it. A reserved one is left to others by now. */
-static inline bool is_taken(struct vswitch_thread *thread, struct port *source,
-			    uint64_t destination, const struct egress_entry *entry)
+/*
+ * To a group: whether a protocol takes it, and if so, *why. A reserved one is left to others by now. The protocol may pass it on to
+ * all ports, so it counts as a flood.
+ */
+static bool __attribute__((noinline))
+is_taken(struct vswitch_thread *thread, struct port *source, const struct egress_entry *entry,
+	 enum port_drop *why)
 {
-	return thread->vswitch->protocols && source->protocols && !reserved_is(destination) &&
-	       protocol_offer(thread, source, entry->frame, entry->vlan,
-			      entry->tag != FRAME_UNTAGGED) == PROTOCOL_TAKE;
+	bool room = storm_has_room(thread, source, PORT_STORM_MULTICAST);
+
+	if (protocol_offer(thread, source, entry->frame, entry->vlan, entry->tag != FRAME_UNTAGGED,
+			   room) != PROTOCOL_TAKE)
+		return false;
+	if (room)
+		storm_count(thread, source, PORT_STORM_MULTICAST, entry->frame);
+	else
+		*why = ends(source, PORT_DROP_STORM_MULTICAST);
+	return true;
+}
+
+static inline bool may_be_taken(const struct vswitch_thread *thread, const struct port *source,
+				uint64_t destination)
+{
+	return thread->vswitch->protocols && source->protocols && !reserved_is(destination);
 }
 
 static enum port_drop to_port(struct vswitch_thread *thread, struct port *source, struct port *port,
@@ -225,8 +249,9 @@ static inline enum port_drop decide(struct vswitch_thread *thread, struct port *
 	if (!mac_is_group(destination))
 		index = mac_recent_lookup(&source->recent_destination, vswitch->table, entry.vlan,
 					  destination, thread->now);
-	else if (is_taken(thread, source, destination, &entry))
-		return GOES_ON;
+	else if (may_be_taken(thread, source, destination) &&
+		 is_taken(thread, source, &entry, &why))
+		return why;
 	else if (vswitch->groups && to_members(thread, source, &entry, &why))
 		return why;
 	if (index == MAC_TABLE_NO_PORT)

@@ -148,7 +148,7 @@ static void hand_over(struct vswitch_thread *thread, struct port *source, struct
 }
 
 enum protocol_verdict protocol_offer(struct vswitch_thread *thread, struct port *source,
-				     struct frame *frame, uint16_t vlan, bool tagged)
+				     struct frame *frame, uint16_t vlan, bool tagged, bool may_take)
 {
 	struct protocols *protocols = thread->vswitch->protocols;
 	size_t skip = tagged ? VLAN_TAG_SIZE : 0, length;
@@ -165,6 +165,8 @@ enum protocol_verdict protocol_offer(struct vswitch_thread *thread, struct port 
 		verdict = claims(protocol, source, head, length);
 		if (verdict == PROTOCOL_IGNORE)
 			continue;
+		if (verdict == PROTOCOL_TAKE && !may_take)
+			return verdict;
 		hand_over(thread, source, protocol,
 			  may_wait(thread, source) ? copy_frame(frame, skip, head, length) : NULL,
 			  vlan);

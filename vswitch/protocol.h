@@ -26,7 +26,8 @@
  *			takes a copy and it goes on, or neither.
  *
  * A guest may send any number of them: each port has room for PROTOCOL_SHARE frames that wait, and for PROTOCOL_RATE in a
- * second; what is beyond is dropped, and counted (control_overrun; of what goes on, the copy only).
+ * second; what is beyond is dropped, and counted (control_overrun; of what goes on, the copy only). Of other groups' also the
+ * port's storm control counts, and holds, what is taken.
  */
 #ifndef TENON_VSWITCH_PROTOCOL_H
 #define TENON_VSWITCH_PROTOCOL_H
@@ -147,9 +148,13 @@ void protocol_timer_disarm(struct protocol *protocol, struct timer *timer);
 
 /* ---- The switch's own: see protocol.c ---- */
 
-/* What becomes of a frame that decide.c offers, whose VLAN is said by a tag or not; IGNORE: nobody here wants it. */
+/*
+ * What becomes of a frame that decide.c offers, whose VLAN is said by a tag or not; IGNORE: nobody here wants it. Where it may not
+ * be taken (storm control) it ends all the same.
+ */
 enum protocol_verdict protocol_offer(struct vswitch_thread *thread, struct port *source,
-				     struct frame *frame, uint16_t vlan, bool tagged);
+				     struct frame *frame, uint16_t vlan, bool tagged,
+				     bool may_take);
 
 /* A port has come; it goes, and is still in its slot. In calls. */
 void protocols_port_added(struct vswitch *vswitch, const struct port *port);

@@ -298,6 +298,39 @@ static void test_other_groups_are_taken_copied_or_left(void)
 	vswitch_destroy(lab.vswitch);
 }
 
+/* Storm control holds what a protocol takes of a group, which may go to all ports by it; but no reserved address. */
+static void test_storm_control_holds_what_is_taken(void)
+{
+	struct lab lab = make_lab(1);
+	struct port_config config = { 0 };
+
+	CU_ASSERT_EQUAL_FATAL(port_config_set(&config, "multicast=100", NULL), 0);
+	CU_ASSERT_EQUAL(vswitch_set_port(lab.vswitch, "a", &config, NULL), 0);
+	for (unsigned i = 0; i < 20; i++)
+		put_group(lab.a, GROUP, 0x0800, -1, PROTOCOL_TAKE);
+	rounds(&lab);
+	for (unsigned i = 0; i < 40; i++)
+		put_group(lab.a, GROUP, 0x0800, -1, PROTOCOL_TAKE);
+	rounds(&lab);
+	CU_ASSERT_EQUAL(lab.listener->frames, 32);
+	CU_ASSERT_EQUAL(drops(lab.a, PORT_DROP_STORM_MULTICAST), 28);
+	CU_ASSERT_EQUAL(drops(lab.a, PORT_DROP_CONTROL_OVERRUN), 0);
+	/* What is copied, too, is no more than others; what is not claimed is counted once. */
+	put_group(lab.a, GROUP, 0x0800, -1, PROTOCOL_COPY);
+	put_group(lab.a, STP, 0x26, -1, 0x42);
+	rounds(&lab);
+	CU_ASSERT_EQUAL(lab.listener->frames, 34);
+	CU_ASSERT_EQUAL(drops(lab.a, PORT_DROP_STORM_MULTICAST), 29);
+	CU_ASSERT_EQUAL(lab.b->out_count, 0);
+	clock_value += SECOND / 100;
+	put_group(lab.a, GROUP, 0x0800, -1, PROTOCOL_COPY);
+	put_group(lab.a, GROUP, 0x0800, -1, PROTOCOL_TAKE);
+	rounds(&lab);
+	CU_ASSERT_EQUAL(lab.b->out_count, 1);
+	CU_ASSERT_EQUAL(drops(lab.a, PORT_DROP_STORM_MULTICAST), 30);
+	vswitch_destroy(lab.vswitch);
+}
+
 /* One port's flood takes nothing of another's share. */
 static void test_a_flood_is_bounded_by_port(void)
 {
@@ -491,6 +524,6 @@ static void test_threads(void)
 UNIT_MAIN("switch protocols", UNIT(test_a_reserved_address_comes_to_its_protocol),
 	  UNIT(test_it_comes_whatever_the_port_does), UNIT(test_what_a_held_port_does_not),
 	  UNIT(test_other_groups_are_taken_copied_or_left), UNIT(test_a_flood_is_bounded_by_port),
-	  UNIT(test_ports_are_told_of), UNIT(test_timers_are_the_switchs),
-	  UNIT(test_the_users_choice_comes_first), UNIT(test_words_of_reserved_addresses),
-	  UNIT(test_threads))
+	  UNIT(test_storm_control_holds_what_is_taken), UNIT(test_ports_are_told_of),
+	  UNIT(test_timers_are_the_switchs), UNIT(test_the_users_choice_comes_first),
+	  UNIT(test_words_of_reserved_addresses), UNIT(test_threads))
