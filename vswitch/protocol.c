@@ -344,7 +344,7 @@ int protocol_send(struct protocol *protocol, unsigned slot, uint16_t vlan, const
 	if (!port || length < VIRTIO_NET_FRAME_MIN || length > PROTOCOL_FRAME_MAX ||
 	    (vlan && !vlan_has(&port->config.vlan, vlan)))
 		return -EINVAL;
-	if (!port_is_up(port))
+	if (!port_is_up(port) || port->mirror_only)
 		return -ENETDOWN;
 	if (protocol->vswitch->captures.count)
 		frame.id = ++thread->last_id;

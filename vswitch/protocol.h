@@ -135,8 +135,8 @@ void protocol_flush(struct protocol *protocol, unsigned slot);
 
 /*
  * Sends a frame by one port, whether it forwards or not: without a tag (`vlan` 0), or tagged as the port wants it of that VLAN. At
- * least VIRTIO_NET_FRAME_MIN and at most PROTOCOL_FRAME_MAX bytes; what is shorter than 60 is padded. -ENETDOWN (counted),
- * -EINVAL.
+ * least VIRTIO_NET_FRAME_MIN and at most PROTOCOL_FRAME_MAX bytes; what is shorter than 60 is padded. -ENETDOWN
+ * (also of a port that gets only a mirror's copies), -EINVAL.
  */
 int protocol_send(struct protocol *protocol, unsigned slot, uint16_t vlan, const void *bytes,
 		  size_t length);

@@ -62,8 +62,9 @@ static void send_by(struct snooping_protocol *self, const struct port *port,
 {
 	if (port == source || (port->holds & PORT_HOLD_FORWARDING) || !port_is_up(port) ||
 	    !vlan_has(&port->config.vlan, vlan) ||
-	    (source && port->config.isolation &&
-	     port->config.isolation == source->config.isolation))
+	    (source &&
+	     (port_is_parted(source, port) ||
+	      (port->config.isolation && port->config.isolation == source->config.isolation))))
 		return;
 	protocol_send(&self->protocol, port->index, vlan, frame, length);
 }

@@ -212,6 +212,38 @@ static void test_vlans_isolation_and_ports(void)
 	vswitch_destroy(lab.vswitch);
 }
 
+/* What snooping passes on and sends keeps out where forwarding does: of the other side of a partition, of a mirror's port. */
+static void test_partitions_and_mirrors(void)
+{
+	struct port_mirror_options mirror = { .name = "m", .to = "d", .source_count = 1 };
+	struct group_frame report;
+	struct lab lab;
+
+	start(&lab, 1);
+	set(&lab, "b", "router=always");
+	set(&lab, "c", "router=always");
+	group_frame_igmp_record(&report, HOST, GROUP_TO_EXCLUDE, G, 0);
+	put(&lab, 0, &report);
+	CU_ASSERT_EQUAL(got(&lab), 110);
+	CU_ASSERT_EQUAL_FATAL(
+		vswitch_start_schedule(lab.vswitch, "a", "s", "at 0s\npartition a,b c\n", NULL), 0);
+	pass(&lab, SECOND);
+	put(&lab, 0, &report);
+	CU_ASSERT_EQUAL(got(&lab), 100);
+	CU_ASSERT_EQUAL(vswitch_end_schedule(lab.vswitch, "a", NULL), 0);
+	/* Our own queries go to all but it, and router or not, it hears no reports. */
+	strcpy(mirror.sources[0].port, "b");
+	mirror.sources[0].ways = PORT_WAY(PORT_IN);
+	CU_ASSERT_EQUAL_FATAL(vswitch_add_mirror(lab.vswitch, &mirror, NULL), 0);
+	set(&lab, "d", "router=always");
+	clear(&lab);
+	snooping_topology_change(lab.vswitch);
+	CU_ASSERT_EQUAL(got(&lab), 2220);
+	put(&lab, 0, &report);
+	CU_ASSERT_EQUAL(got(&lab), 110);
+	vswitch_destroy(lab.vswitch);
+}
+
 /* A checksum that the sender left open is finished before it is looked at. */
 static void test_an_open_checksum(void)
 {
@@ -307,4 +339,4 @@ static void test_words(void)
 }
 
 UNIT_MAIN("snooping in a switch", UNIT(test_where_frames_go), UNIT(test_vlans_isolation_and_ports),
-	  UNIT(test_an_open_checksum), UNIT(test_words))
+	  UNIT(test_partitions_and_mirrors), UNIT(test_an_open_checksum), UNIT(test_words))
