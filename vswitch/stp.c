@@ -27,7 +27,10 @@ struct stp {
 	struct protocol protocol;
 	struct timer timer;
 	struct rstp_bridge bridge;
-	uint64_t regrouped; /* when it told that the topology has changed */
+	/* When snooping was told that the topology has changed, about once in a second at most: it has hosts of all VLANs asked, and a
+	 * neighbour may have it change as often as it likes. And whether it is to be told again. */
+	uint64_t regrouped;
+	bool regroups;
 };
 
 static struct stp *stp_of(struct protocol *protocol)
@@ -76,17 +79,25 @@ static void set_state(struct rstp_bridge *bridge, unsigned number, bool learning
 			 rstp_state_name(&bridge->ports[number]));
 }
 
+static void regroup(struct stp *stp)
+{
+	stp->regrouped = protocol_now(&stp->protocol);
+	stp->regroups = false;
+	snooping_topology_change(stp->protocol.vswitch);
+}
+
 static void forget_addresses(struct rstp_bridge *bridge, unsigned number)
 {
 	struct stp *stp = stp_of_bridge(bridge);
-	uint64_t now = protocol_now(&stp->protocol);
 
 	protocol_flush(&stp->protocol, number);
-	/* Members of groups may be behind other ports now. Once, of all ports that flush at a time. */
-	if (!bridge->ports[number].forwarding || stp->regrouped == now)
+	/* Members of groups may be behind other ports now. */
+	if (!bridge->ports[number].forwarding)
 		return;
-	stp->regrouped = now;
-	snooping_topology_change(stp->protocol.vswitch);
+	if (stp->regrouped && protocol_now(&stp->protocol) - stp->regrouped < SECOND)
+		stp->regroups = true;
+	else
+		regroup(stp);
 }
 
 static void say_guarded(struct rstp_bridge *bridge, unsigned number)
@@ -160,6 +171,8 @@ static void on_second(struct timer *timer)
 	struct stp *stp = container_of(timer, struct stp, timer);
 
 	rstp_tick(&stp->bridge);
+	if (stp->regroups)
+		regroup(stp);
 	/* Seconds in which the process was stopped did not pass. */
 	protocol_timer_arm(&stp->protocol, timer,
 			   MAX(timer->when, protocol_now(&stp->protocol) - SECOND) + SECOND);

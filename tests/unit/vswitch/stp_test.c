@@ -12,6 +12,7 @@
 
 #include "util/bytes.h"
 #include "util/error.h"
+#include "vswitch/snooping_protocol.h"
 #include "vswitch/stp.h"
 #include "vswitch/switch.h"
 
@@ -336,5 +337,53 @@ static void test_ports_out_of_the_tree(void)
 	vswitch_destroy(vswitch);
 }
 
+static void second_by_second(struct vswitch *vswitch, unsigned seconds)
+{
+	for (unsigned i = 0; i < seconds; i++) {
+		now += SECOND;
+		while (vswitch_round(vswitch))
+			;
+	}
+}
+
+/* A neighbour that says without end that the topology changed does not have all hosts asked as often. */
+static void test_changes_without_end(void)
+{
+	static const uint8_t tcn[60] = { 1, 0x80, 0xc2, 0,    0,    0, 2, 0, 0, 0,   0,
+					 9, 0,    7,    0x42, 0x42, 3, 0, 0, 0, 0x80 };
+	static const char *const words[] = { "igmp=on", "mld=on", "querier=on" };
+	struct vswitch_options options = { .seed = 1, .clock = test_clock };
+	struct rstp_config tree = rstp_config_default();
+	struct port_config config = { 0 };
+	struct vswitch *vswitch;
+	struct cable *a, *b;
+	uint64_t before;
+
+	now = 1000 * SECOND;
+	CU_ASSERT_EQUAL_FATAL(vswitch_create(&vswitch, &options, NULL), 0);
+	a = add_cable(vswitch, "a");
+	b = add_cable(vswitch, "b");
+	CU_ASSERT_EQUAL(port_config_set(&config, "stp-edge=no", NULL), 0);
+	CU_ASSERT_EQUAL(vswitch_set_port(vswitch, "a", &config, NULL), 0);
+	CU_ASSERT_EQUAL(vswitch_set_port(vswitch, "b", &config, NULL), 0);
+	CU_ASSERT_EQUAL(vswitch_set_stp(vswitch, &tree, NULL), 0);
+	CU_ASSERT_EQUAL(vswitch_set_snooping(vswitch, NULL, words, 3, NULL), 0);
+	second_by_second(vswitch, 60);
+	CU_ASSERT_EQUAL(b->port.holds, 0);
+	before = b->port.counters.tx_frames - b->bpdus;
+	for (unsigned i = 0; i < 500; i++) {
+		now += MS;
+		put_in(a, tcn, sizeof(tcn));
+		while (vswitch_round(vswitch))
+			;
+	}
+	/* At once, and (for the others) a second later: by IPv4 and IPv6. */
+	CU_ASSERT_EQUAL(b->port.counters.tx_frames - b->bpdus - before, 2);
+	second_by_second(vswitch, 2);
+	CU_ASSERT_EQUAL(b->port.counters.tx_frames - b->bpdus - before, 4);
+	vswitch_destroy(vswitch);
+}
+
 UNIT_MAIN("spanning tree of switches", UNIT(test_a_ring_is_opened_and_a_lost_cable_replaced),
-	  UNIT(test_a_cable_goes_bad_unseen), UNIT(test_ports_out_of_the_tree))
+	  UNIT(test_a_cable_goes_bad_unseen), UNIT(test_ports_out_of_the_tree),
+	  UNIT(test_changes_without_end))
