@@ -11,6 +11,7 @@
 #include "vswitch/internal.h"
 #include "vswitch/snooping_protocol.h"
 #include "vswitch/snooping_words.h"
+#include "vswitch/stp.h"
 
 #define SECOND 1000000000ULL
 #define G      0xef010203u
@@ -338,5 +339,64 @@ static void test_words(void)
 	vswitch_destroy(lab.vswitch);
 }
 
+/* Frames for snooping and a spanning tree come at ports of several threads while all of that is looked at and changed. */
+static void put_many(struct fake_port *port)
+{
+	static const uint8_t tcn[60] = { 1, 0x80, 0xc2, 0,    0,    0, 2, 0, 0, 0,   0,
+					 9, 0,    7,    0x42, 0x42, 3, 0, 0, 0, 0x80 };
+	struct group_frame report, frame, leave;
+
+	data(&frame);
+	group_frame_igmp_record(&report, HOST, GROUP_TO_EXCLUDE, G, 0);
+	group_frame_igmp_record(&leave, HOST, GROUP_TO_INCLUDE, G, 0);
+	for (unsigned i = 0; i < 400; i++) {
+		const struct group_frame *one = i % 3 == 0 ? &report : i % 3 == 1 ? &frame : &leave;
+
+		if (i == 300)
+			fake_port_put(port, tcn, sizeof(tcn), NULL);
+		fake_port_put(port, one->bytes, one->length, NULL);
+	}
+}
+
+static void test_threads(void)
+{
+	static const char *const words[] = { "igmp=on", "mld=on", "querier=on", "unknown=drop" };
+	struct vswitch_options options = { .seed = 1, .threads = 3 };
+	struct port_config config = { 0 };
+	struct rstp_config tree = rstp_config_default();
+	struct fake_port *ports[4];
+	struct vswitch *vswitch;
+	uint64_t reports = 0;
+
+	CU_ASSERT_EQUAL_FATAL(vswitch_create(&vswitch, &options, NULL), 0);
+	CU_ASSERT_EQUAL(port_config_set(&config, "stp-edge=yes", NULL), 0);
+	for (unsigned i = 0; i < 4; i++) {
+		ports[i] = fake_port_add(vswitch, (char[]){ (char)('a' + i), '\0' }, 0);
+		CU_ASSERT_EQUAL(vswitch_set_port(vswitch, ports[i]->port.name, &config, NULL), 0);
+	}
+	CU_ASSERT_EQUAL(vswitch_set_stp(vswitch, &tree, NULL), 0);
+	CU_ASSERT_EQUAL(vswitch_set_snooping(vswitch, NULL, words, 4, NULL), 0);
+	while (vswitch_next_timer(vswitch) == 0) /* ports are told of, and forward */
+		vswitch_round(vswitch);
+	for (unsigned i = 0; i < 4; i++)
+		put_many(ports[i]);
+	CU_ASSERT_EQUAL_FATAL(vswitch_start(vswitch, NULL), 0);
+	for (unsigned i = 0; i < 30 || !reports; i++) {
+		CLEANUP(cleanup_snooping_status) struct vswitch_snooping_status *status = NULL;
+		const char *const word = i % 2 ? "fast-leave=on" : "fast-leave=off";
+
+		CU_ASSERT_EQUAL(vswitch_set_snooping(vswitch, "b", &word, 1, NULL), 0);
+		CU_ASSERT_EQUAL_FATAL(vswitch_snooping_status(vswitch, &status), 0);
+		reports = status->counters.reports[0];
+		if (i == 10)
+			CU_ASSERT_EQUAL(vswitch_remove_port(vswitch, "d", NULL), 0);
+		if (i == 20)
+			CU_ASSERT_EQUAL(vswitch_stop_stp(vswitch, NULL), 0);
+	}
+	vswitch_stop(vswitch);
+	vswitch_destroy(vswitch);
+}
+
 UNIT_MAIN("snooping in a switch", UNIT(test_where_frames_go), UNIT(test_vlans_isolation_and_ports),
-	  UNIT(test_partitions_and_mirrors), UNIT(test_an_open_checksum), UNIT(test_words))
+	  UNIT(test_partitions_and_mirrors), UNIT(test_an_open_checksum), UNIT(test_words),
+	  UNIT(test_threads))
