@@ -162,7 +162,10 @@ void snooping_port_gone(struct snooping *snooping, unsigned port, uint64_t now)
 	snooping_port_down(snooping, port, now);
 	snooping->ports[port] = (struct snooping_port_settings){ 0 };
 	SNOOPING_EACH_VLAN(snooping, vlan)
-	snooping_vlan_refresh(vlan);
+	{
+		snooping_vlan_port_gone(vlan, port);
+		snooping_vlan_refresh(vlan);
+	}
 }
 
 void snooping_topology_changed(struct snooping *snooping, uint64_t now)

@@ -106,6 +106,8 @@ void snooping_vlan_distrust(struct snooping_vlan *vlan, uint64_t until);
 void snooping_vlan_topology_changed(struct snooping_vlan *vlan);
 void snooping_vlan_port_up(struct snooping_vlan *vlan, unsigned port);
 void snooping_vlan_port_down(struct snooping_vlan *vlan, unsigned port);
+/* There is none any more: nor is the querier behind it. */
+void snooping_vlan_port_gone(struct snooping_vlan *vlan, unsigned port);
 
 /* The port gets all groups until then: it is a router's, or one that is not served by memberships. */
 void snooping_vlan_open(struct snooping_vlan *vlan, unsigned port, bool is_router, uint64_t until);

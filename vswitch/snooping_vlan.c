@@ -350,6 +350,14 @@ void snooping_vlan_port_down(struct snooping_vlan *vlan, unsigned port)
 	snooping_vlan_close_router(vlan, port);
 }
 
+void snooping_vlan_port_gone(struct snooping_vlan *vlan, unsigned port)
+{
+	if (!is_armed(&vlan->other) || vlan->querier_port != port)
+		return;
+	timer_disarm(&vlan->snooping->timers, &vlan->other);
+	other_gone(&vlan->other);
+}
+
 /* ---- The object ---- */
 
 static void idle_due(struct timer *timer)

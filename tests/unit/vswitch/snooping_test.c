@@ -431,6 +431,39 @@ static void test_election(void)
 }
 
 /* RFC 2236, 3: who hears the querier ask for a group lowers its timers to twice the time for an answer. */
+static void note_querier(void *arg, const struct snooping_vlan_status *status)
+{
+	if (!status->is_mld)
+		*(struct snooping_vlan_status *)arg = *status;
+}
+
+/* A port that is removed takes the querier along that was behind it; its slot may be another's soon. */
+static void test_the_queriers_port_goes(void)
+{
+	for (unsigned ours = 0; ours < 2; ours++) {
+		struct world *world = start(ours);
+		struct snooping_vlan_status status = { 0 };
+		unsigned before;
+
+		query(world, 3, ROUTER);
+		pass(world, 20 * SECOND);
+		report(world, 1, G);
+		CU_ASSERT_STRING_EQUAL(where_v4(world, G), "1 3");
+		snooping_port_gone(world->snooping, 2, world->now);
+		snooping_each_vlan(world->snooping, note_querier, &status);
+		CU_ASSERT_TRUE(status.other && status.querier_port == 3);
+		before = world->count;
+		snooping_port_gone(world->snooping, 3, world->now);
+		snooping_each_vlan(world->snooping, note_querier, &status);
+		CU_ASSERT_FALSE(status.other);
+		CU_ASSERT_EQUAL(status.ours, ours != 0);
+		/* We ask at once; or nobody does, and memberships mean nothing. */
+		CU_ASSERT_EQUAL(world->count - before, ours);
+		CU_ASSERT_STRING_EQUAL(where_v4(world, G), ours ? "1" : "all");
+		end(world);
+	}
+}
+
 static void test_another_querier_asks(void)
 {
 	struct world *world = start(false);
@@ -677,6 +710,6 @@ static void test_mld(void)
 UNIT_MAIN("snooping", UNIT(test_our_queries_and_trust), UNIT(test_membership_ends),
 	  UNIT(test_without_a_querier_all_is_flooded), UNIT(test_who_hears_what),
 	  UNIT(test_leaving), UNIT(test_fast_leave_and_old_hosts), UNIT(test_records),
-	  UNIT(test_election), UNIT(test_another_querier_asks), UNIT(test_limits),
-	  UNIT(test_a_flood_of_records), UNIT(test_what_is_for_everybody),
+	  UNIT(test_election), UNIT(test_the_queriers_port_goes), UNIT(test_another_querier_asks),
+	  UNIT(test_limits), UNIT(test_a_flood_of_records), UNIT(test_what_is_for_everybody),
 	  UNIT(test_ports_and_topology), UNIT(test_mld))
