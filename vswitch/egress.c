@@ -370,9 +370,6 @@ static void egress_port(struct vswitch_thread *thread, struct port *port)
 	struct egress_batch batch = { .thread = thread, .port = port };
 	struct egress *egress = thread->egress[port->index];
 
-	/* Before the port's lock is taken and anything is made, for another port may send meanwhile. */
-	for (unsigned i = 0; port->checkpoint[PORT_OUT].mirror_count && i < egress->count; i++)
-		port_mirror_copy(thread, port, PORT_OUT, &egress->entries[i]);
 	vswitch_lock_if_shared(thread->vswitch, &port->out_lock);
 	for (unsigned i = 0; i < egress->count; i++)
 		if (port_is_up(port))
@@ -390,6 +387,9 @@ void egress_line_up(struct vswitch_thread *thread, struct port *port,
 {
 	struct egress *egress = thread->egress[port->index];
 
+	/* Now, not when they leave: then two ports could fill each other's entries beyond their room. */
+	if (port->checkpoint[PORT_OUT].mirror_count)
+		port_mirror_copy(thread, port, PORT_OUT, entry);
 	if (!egress->listed) {
 		egress->listed = true;
 		thread->active[thread->active_count++] = port;

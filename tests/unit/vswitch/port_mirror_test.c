@@ -3,6 +3,7 @@
 #include "unit.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "fake_port.h"
@@ -13,6 +14,9 @@
 #define A         0x0200000000a1ULL
 #define B         0x0200000000b1ULL
 #define BROADCAST 0xffffffffffffULL
+
+/* So many ports send, each a burst: more than an egress_entry queue holds. */
+#define CROSSED (EGRESS_ROOM / PORT_BURST + 2)
 
 struct bed {
 	struct vswitch *vswitch;
@@ -174,6 +178,42 @@ static void test_vlans(void)
 	vswitch_destroy(bed.vswitch);
 }
 
+static uint64_t handed_to(const struct fake_port *fake)
+{
+	return fake->port.counters.tx_frames + fake->port.counters.drops[PORT_DROP_NO_BUFFER];
+}
+
+/* Two ports that look at each other's copies, by a VLAN that both carry, and more frames in a round than fit. */
+static void test_crossed_vlans(void)
+{
+	struct port_mirror_options options = { .name = "x", .to_vlan = 99, .source_count = 2 };
+	char name[PORT_NAME_MAX];
+	struct bed bed;
+
+	bed_make(&bed);
+	set_words(&bed, "a", "trunk=10+99");
+	set_words(&bed, "b", "trunk=10+99");
+	for (unsigned i = 0; i < 2; i++) {
+		strcpy(options.sources[i].port, i ? "b" : "a");
+		options.sources[i].ways = PORT_WAY(PORT_OUT);
+	}
+	CU_ASSERT_EQUAL(vswitch_add_mirror(bed.vswitch, &options, NULL), 0);
+	for (unsigned i = 0; i < CROSSED; i++) {
+		struct fake_port *port;
+
+		snprintf(name, sizeof(name), "s%u", i);
+		port = fake_port_add(bed.vswitch, name, 0);
+		set_words(&bed, name, "vlan=10");
+		for (unsigned k = 0; k < PORT_BURST; k++)
+			fake_port_put_frame(port, BROADCAST, A + i, 100);
+	}
+	bed_run(&bed);
+	/* Not all of them fit into what the port keeps. */
+	CU_ASSERT_EQUAL(handed_to(bed.a), 2 * CROSSED * PORT_BURST);
+	CU_ASSERT_EQUAL(handed_to(bed.b), 2 * CROSSED * PORT_BURST);
+	vswitch_destroy(bed.vswitch);
+}
+
 static int add_rule(struct bed *bed, const char *port, enum port_way way, const char *expression,
 		    const char *action, struct error *error)
 {
@@ -249,4 +289,4 @@ static void test_words(void)
 }
 
 UNIT_MAIN("mirrors", UNIT(test_in_and_out), UNIT(test_no_loops), UNIT(test_many), UNIT(test_vlans),
-	  UNIT(test_rules), UNIT(test_words))
+	  UNIT(test_crossed_vlans), UNIT(test_rules), UNIT(test_words))
