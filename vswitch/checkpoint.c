@@ -33,6 +33,7 @@ void checkpoint_refresh(struct vswitch *vswitch)
 			filter_find_mirrors(vswitch->list[i]->filter[way], vswitch);
 	for (unsigned i = 0; i < vswitch->port_count; i++)
 		refresh_port(vswitch, vswitch->list[i]);
+	vswitch_control_soon(vswitch); /* which ports get only copies */
 }
 
 /* ---- Looking ---- */

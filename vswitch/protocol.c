@@ -193,6 +193,12 @@ void protocols_port_event(struct vswitch *vswitch, unsigned slot, enum protocol_
 			protocols->list[i]->ops->port(protocols->list[i], slot, event);
 }
 
+/* A port that gets only copies is one without a neighbour. */
+static bool is_up(const struct port *port)
+{
+	return port_is_up(port) && !port->mirror_only;
+}
+
 /* Tells how the ports are, where it is not what was told. */
 static unsigned tell_states(struct vswitch *vswitch)
 {
@@ -203,7 +209,7 @@ static unsigned tell_states(struct vswitch *vswitch)
 		const struct port *port = vswitch->list[i];
 		struct slot *slot = &protocols->slots[port->index];
 		uint32_t downs = __atomic_load_n(&port->downs, __ATOMIC_ACQUIRE);
-		bool up = port_is_up(port);
+		bool up = is_up(port);
 
 		if (slot->up && (!up || slot->downs != downs)) {
 			protocols_port_event(vswitch, port->index, PROTOCOL_PORT_DOWN);
@@ -344,7 +350,7 @@ int protocol_send(struct protocol *protocol, unsigned slot, uint16_t vlan, const
 	if (!port || length < VIRTIO_NET_FRAME_MIN || length > PROTOCOL_FRAME_MAX ||
 	    (vlan && !vlan_has(&port->config.vlan, vlan)))
 		return -EINVAL;
-	if (!port_is_up(port) || port->mirror_only)
+	if (!is_up(port))
 		return -ENETDOWN;
 	if (protocol->vswitch->captures.count)
 		frame.id = ++thread->last_id;

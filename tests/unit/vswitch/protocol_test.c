@@ -384,6 +384,31 @@ static void test_ports_are_told_of(void)
 	vswitch_destroy(lab.vswitch);
 }
 
+/* What gets only copies gets no frames of protocols, and is down to them. */
+static void test_a_port_of_copies_is_down(void)
+{
+	struct port_mirror_options mirror = { .name = "x", .to = "b", .source_count = 1 };
+	struct lab lab = make_lab(1);
+	struct protocol *protocol = &lab.listener->protocol;
+
+	strcpy(mirror.sources[0].port, "a");
+	mirror.sources[0].ways = PORT_BOTH_WAYS;
+	rounds(&lab);
+	lab.listener->told[0] = '\0';
+	CU_ASSERT_EQUAL(vswitch_add_mirror(lab.vswitch, &mirror, NULL), 0);
+	CU_ASSERT_EQUAL(protocol_send(protocol, 1, 0, lab.listener->bytes, 60), -ENETDOWN);
+	rounds(&lab);
+	CU_ASSERT_STRING_EQUAL(lab.listener->told, "d1");
+	CU_ASSERT_EQUAL(lab.b->out_count, 0);
+	lab.listener->told[0] = '\0';
+	CU_ASSERT_EQUAL(vswitch_remove_mirror(lab.vswitch, "x", NULL), 0);
+	rounds(&lab);
+	CU_ASSERT_STRING_EQUAL(lab.listener->told, "u1");
+	CU_ASSERT_EQUAL(protocol_send(protocol, 1, 0, lab.listener->bytes, 60), 0);
+	CU_ASSERT_EQUAL(lab.b->out_count, 1);
+	vswitch_destroy(lab.vswitch);
+}
+
 static void test_timers_are_the_switchs(void)
 {
 	struct lab lab = make_lab(1);
@@ -525,5 +550,6 @@ UNIT_MAIN("switch protocols", UNIT(test_a_reserved_address_comes_to_its_protocol
 	  UNIT(test_it_comes_whatever_the_port_does), UNIT(test_what_a_held_port_does_not),
 	  UNIT(test_other_groups_are_taken_copied_or_left), UNIT(test_a_flood_is_bounded_by_port),
 	  UNIT(test_storm_control_holds_what_is_taken), UNIT(test_ports_are_told_of),
+	  UNIT(test_a_port_of_copies_is_down),
 	  UNIT(test_timers_are_the_switchs), UNIT(test_the_users_choice_comes_first),
 	  UNIT(test_words_of_reserved_addresses), UNIT(test_threads))
