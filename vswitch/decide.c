@@ -272,6 +272,8 @@ static enum port_drop obey_rules(struct vswitch_thread *thread, struct port *por
 	filter_pin(filter, entry->frame, slot);
 	verdict = filter_decide(filter, entry->frame, thread->now, thread->room, &action);
 	if (action && action->mirror_port) {
+		/* For its tag: what fits depends on it. */
+		classify(port, entry->frame->pieces[0].iov_base, entry);
 		entry->vlan = 0;
 		port_mirror_copy_to(thread, action->mirror_port, entry);
 	}

@@ -271,6 +271,25 @@ static void test_rules(void)
 	vswitch_destroy(bed.vswitch);
 }
 
+/* A tag is no part of what a port takes, in a copy either. */
+static void test_full_size(void)
+{
+	uint8_t tagged[1518] = "\xff\xff\xff\xff\xff\xff\x02\0\0\0\0\xa1\x81\0\x00\x0a\x88\xb5";
+	struct bed bed;
+
+	bed_make(&bed);
+	set_words(&bed, "b", "vlan=20");
+	bed.m->port.frame_max = 1514;
+	CU_ASSERT_EQUAL(add_rule(&bed, "a", PORT_IN, "", "drop,mirror=m", NULL), 0);
+	fake_port_put(bed.a, tagged, sizeof(tagged), NULL);
+	fake_port_put_frame(bed.a, BROADCAST, A, 1515);
+	bed_run(&bed);
+	CU_ASSERT_EQUAL_FATAL(bed.m->out_count, 1);
+	CU_ASSERT_EQUAL(bed.m->out[0].length, 1518);
+	CU_ASSERT_EQUAL(bed.m->port.counters.drops[PORT_DROP_TOO_LONG], 1);
+	vswitch_destroy(bed.vswitch);
+}
+
 static void test_words(void)
 {
 	static const char *const bad[] = { "mark=",         "mark=dscp:64", "mark=pcp:8",
@@ -289,4 +308,4 @@ static void test_words(void)
 }
 
 UNIT_MAIN("mirrors", UNIT(test_in_and_out), UNIT(test_no_loops), UNIT(test_many), UNIT(test_vlans),
-	  UNIT(test_crossed_vlans), UNIT(test_rules), UNIT(test_words))
+	  UNIT(test_crossed_vlans), UNIT(test_rules), UNIT(test_full_size), UNIT(test_words))
