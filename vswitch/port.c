@@ -68,13 +68,20 @@ enum port_drop port_drop_of_fault(enum virtio_net_fault fault)
 	}
 }
 
+void port_forget(struct port *port)
+{
+	mac_table_flush_port(port->vswitch->table, port->index);
+	if (port->ops->forget)
+		port->ops->forget(port);
+}
+
 void port_set_up(struct port *port, bool up)
 {
 	bool changes = port->up != up;
 	struct port *over = port->over;
 
 	if (changes && !up && port->vswitch && !port->removed)
-		mac_table_flush_port(port->vswitch->table, port->index);
+		port_forget(port);
 	__atomic_store_n(&port->up, up, __ATOMIC_RELAXED);
 	if (over)
 		__atomic_store_n(&over->up, up && !over->held_down, __ATOMIC_RELAXED);

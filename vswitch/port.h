@@ -126,6 +126,9 @@ struct port_ops {
 	/* After it: wakes are not needed. Both are optional. */
 	void (*disarm)(struct port *port);
 
+	/* Forgets the addresses that it learned for itself, as the switch forgets those of the port. On any thread. Optional. */
+	void (*forget)(struct port *port);
+
 	/* What a user would like to know: an interface, a socket; its state ("up", "waiting"); what was
 	 * negotiated. In a call. */
 	void (*describe)(struct port *port, char where[PORT_TEXT_MAX], char state[PORT_TEXT_MAX],
@@ -207,6 +210,8 @@ enum port_drop port_drop_of_fault(enum virtio_net_fault fault);
 
 /* Going down forgets the addresses learned at the port. */
 void port_set_up(struct port *port, bool up);
+/* Forgets what was learned at the port, also what it learned itself. */
+void port_forget(struct port *port);
 
 void port_set_features(struct port *port, uint64_t features);
 

@@ -349,6 +349,14 @@ static void link_disarm(struct port *port)
 		lower->ops->disarm(lower);
 }
 
+static void link_forget(struct port *port)
+{
+	struct port *lower = link_of(port)->lower;
+
+	if (lower->ops->forget)
+		lower->ops->forget(lower);
+}
+
 static void link_describe(struct port *port, char where[PORT_TEXT_MAX], char state[PORT_TEXT_MAX],
 			  char features[PORT_TEXT_MAX])
 {
@@ -390,7 +398,7 @@ static void link_destroy(struct port *port)
 	{                                                                                          \
 		.type = "link", .polled = looking_is_cheap, .detach = link_detach,                 \
 		.receive = link_receive, .release = link_release, .transmit = link_transmit,       \
-		.tick = link_tick, .arm = link_arm, .disarm = link_disarm,                         \
+		.tick = link_tick, .arm = link_arm, .disarm = link_disarm, .forget = link_forget,  \
 		.describe = link_describe, .destroy = link_destroy                                 \
 	}
 

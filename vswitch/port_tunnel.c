@@ -270,6 +270,11 @@ static int tunnel_attach(struct port *port, struct error *error)
 		  : 0;
 }
 
+static void tunnel_forget(struct port *port)
+{
+	mac_table_flush(tunnel_of(port)->table);
+}
+
 static void tunnel_describe(struct port *port, char where[PORT_TEXT_MAX], char state[PORT_TEXT_MAX],
 			    char text[PORT_TEXT_MAX])
 {
@@ -308,6 +313,7 @@ static const struct port_ops vxlan_ops = {
 	.release = tunnel_release,
 	.transmit = tunnel_transmit,
 	.arm = tunnel_arm,
+	.forget = tunnel_forget,
 	.describe = tunnel_describe,
 	.destroy = tunnel_destroy,
 };
@@ -319,6 +325,7 @@ static const struct port_ops geneve_ops = {
 	.release = tunnel_release,
 	.transmit = tunnel_transmit,
 	.arm = tunnel_arm,
+	.forget = tunnel_forget,
 	.describe = tunnel_describe,
 	.destroy = tunnel_destroy,
 };

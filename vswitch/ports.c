@@ -132,7 +132,7 @@ static int set_port(void *arg)
 		return vswitch_no_such_port(call->vswitch, call->name, call->error);
 	/* What it has learned may be in VLANs that it is no member of any more. */
 	if (!vlan_port_same(&port->config.vlan, &call->config->vlan))
-		mac_table_flush_port(call->vswitch->table, port->index);
+		port_forget(port);
 	apply_config(port, call->config);
 	protocols_port_event(call->vswitch, port->index, PROTOCOL_PORT_CHANGED);
 	return 0;
@@ -347,12 +347,11 @@ static int flush_addresses(void *arg)
 	struct address_call *call = arg;
 	struct port *port = call->name ? vswitch_find_port(call->vswitch, call->name) : NULL;
 
-	if (!call->name)
-		mac_table_flush(call->vswitch->table);
-	else if (!port)
+	if (call->name && !port)
 		return vswitch_no_such_port(call->vswitch, call->name, call->error);
-	else
-		mac_table_flush_port(call->vswitch->table, port->index);
+	for (unsigned i = 0; i < call->vswitch->port_count; i++)
+		if (!port || call->vswitch->list[i] == port)
+			port_forget(call->vswitch->list[i]);
 	return 0;
 }
 

@@ -328,7 +328,10 @@ void protocol_hold(struct protocol *protocol, unsigned slot, uint8_t holds)
 
 void protocol_flush(struct protocol *protocol, unsigned slot)
 {
-	mac_table_flush_port(protocol->vswitch->table, (uint16_t)slot);
+	struct port *port = protocol_port(protocol, slot);
+
+	if (port)
+		port_forget(port);
 }
 
 /* ---- Sending ---- */

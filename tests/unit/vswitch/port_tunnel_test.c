@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* vswitch/port_tunnel: behind which remote an address is, on loopback addresses that are this process's own. */
+#include "unit.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fake_port.h"
+#include "util/bytes.h"
+#include "util/error.h"
+#include "vswitch/internal.h"
+#include "vswitch/port_tunnel.h"
+
+#define VNI   7
+#define FRAME 60
+#define A     0x0200000000a1ULL
+#define S     0x0200000000b1ULL
+
+struct bed {
+	struct vswitch *vswitch;
+	struct fake_port *a;
+	struct sockaddr_in local;
+	int remotes[2];
+};
+
+static struct endpoint endpoint_of(unsigned host)
+{
+	unsigned pid = (unsigned)getpid();
+	struct endpoint endpoint = { 0 };
+	char text[ENDPOINT_TEXT];
+
+	snprintf(text, sizeof(text), "127.%u.%u.%u", 1 + (pid >> 8) % 250, pid & 0xff, host);
+	CU_ASSERT_EQUAL_FATAL(endpoint_parse_udp(&endpoint, text, VXLAN_UDP_PORT, NULL), 0);
+	return endpoint;
+}
+
+static void bed_make(struct bed *bed)
+{
+	struct vswitch_options options = { .seed = 1 };
+	struct vswitch_tunnel_options tunnel = { .kind = TUNNEL_VXLAN,
+						 .vni = VNI,
+						 .local = endpoint_of(1),
+						 .remote_count = 2,
+						 .remotes = { endpoint_of(2), endpoint_of(3) } };
+
+	for (unsigned i = 0; i < 2; i++) {
+		bed->remotes[i] = endpoint_listen(&tunnel.remotes[i], SOCK_DGRAM, NULL);
+		CU_ASSERT_TRUE_FATAL(bed->remotes[i] >= 0);
+	}
+	bed->local = tunnel.local.address.in;
+	CU_ASSERT_EQUAL_FATAL(vswitch_create(&bed->vswitch, &options, NULL), 0);
+	bed->a = fake_port_add(bed->vswitch, "a", 0);
+	CU_ASSERT_EQUAL_FATAL(vswitch_add_port_tunnel(bed->vswitch, "t", &tunnel, NULL), 0);
+}
+
+static void bed_end(struct bed *bed)
+{
+	vswitch_destroy(bed->vswitch);
+	close(bed->remotes[0]);
+	close(bed->remotes[1]);
+}
+
+static void bed_run(struct bed *bed)
+{
+	vswitch_thread_dispatch(&bed->vswitch->threads[0], 0);
+	while (vswitch_round(bed->vswitch))
+		;
+}
+
+/* A frame from S comes from a remote. */
+static void send_from(struct bed *bed, unsigned remote)
+{
+	uint8_t bytes[TUNNEL_HEADER + FRAME] = { 0 };
+
+	tunnel_encode(TUNNEL_VXLAN, VNI, bytes);
+	memset(bytes + TUNNEL_HEADER, 0xff, 6);
+	put_be16(bytes + TUNNEL_HEADER + 6, (uint16_t)(S >> 32));
+	put_be32(bytes + TUNNEL_HEADER + 8, (uint32_t)S);
+	CU_ASSERT_EQUAL(sendto(bed->remotes[remote], bytes, sizeof(bytes), 0,
+			       (struct sockaddr *)&bed->local, sizeof(bed->local)),
+			sizeof(bytes));
+	bed_run(bed);
+}
+
+/* How many datagrams each remote got: a digit for each. */
+static unsigned got(struct bed *bed)
+{
+	unsigned counts[2] = { 0 };
+	uint8_t bytes[2048];
+
+	for (unsigned i = 0; i < 2; i++)
+		while (recv(bed->remotes[i], bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
+			counts[i]++;
+	return counts[0] * 10 + counts[1];
+}
+
+static unsigned send_to_s(struct bed *bed)
+{
+	fake_port_put_frame(bed->a, S, A, FRAME);
+	bed_run(bed);
+	return got(bed);
+}
+
+static void test_which_remote(void)
+{
+	struct bed bed;
+
+	bed_make(&bed);
+	CU_ASSERT_EQUAL(send_to_s(&bed), 11);
+	send_from(&bed, 1);
+	CU_ASSERT_EQUAL(bed.a->out_count, 1);
+	CU_ASSERT_EQUAL(send_to_s(&bed), 1);
+	send_from(&bed, 0);
+	CU_ASSERT_EQUAL(send_to_s(&bed), 10);
+	bed_end(&bed);
+}
+
+/* Who has a table forgotten, or a tree that changed, means what the tunnel knows, too; also below a link. */
+static void test_what_it_knew_is_forgotten(void)
+{
+	struct link_model model = { .duplicate = LINK_ALWAYS };
+	struct port_config config = { 0 };
+	struct bed bed;
+
+	bed_make(&bed);
+	send_from(&bed, 0);
+	CU_ASSERT_EQUAL(send_to_s(&bed), 10);
+	CU_ASSERT_EQUAL(vswitch_flush_addresses(bed.vswitch, "t", NULL), 0);
+	CU_ASSERT_EQUAL(send_to_s(&bed), 11);
+	send_from(&bed, 0);
+	CU_ASSERT_EQUAL(vswitch_flush_addresses(bed.vswitch, "a", NULL), 0);
+	CU_ASSERT_EQUAL(send_to_s(&bed), 10);
+	CU_ASSERT_EQUAL(vswitch_flush_addresses(bed.vswitch, NULL, NULL), 0);
+	CU_ASSERT_EQUAL(send_to_s(&bed), 11);
+	send_from(&bed, 0);
+	CU_ASSERT_EQUAL(port_config_set(&config, "vlan=5", NULL), 0);
+	CU_ASSERT_EQUAL(vswitch_set_port(bed.vswitch, "t", &config, NULL), 0);
+	CU_ASSERT_EQUAL(vswitch_set_port(bed.vswitch, "a", &config, NULL), 0);
+	CU_ASSERT_EQUAL(send_to_s(&bed), 11);
+	send_from(&bed, 0);
+	CU_ASSERT_EQUAL(vswitch_set_link(bed.vswitch, "t", LINK_OUT, &model, NULL), 0);
+	CU_ASSERT_EQUAL(send_to_s(&bed), 20);
+	CU_ASSERT_EQUAL(vswitch_flush_addresses(bed.vswitch, "t", NULL), 0);
+	CU_ASSERT_EQUAL(send_to_s(&bed), 22);
+	bed_end(&bed);
+}
+
+UNIT_MAIN("tunnels", UNIT(test_which_remote), UNIT(test_what_it_knew_is_forgotten))
