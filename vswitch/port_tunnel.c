@@ -423,10 +423,10 @@ static struct endpoint default_local(const struct vswitch_tunnel_options *option
 	return local;
 }
 
-static int make_tunnel(struct port_tunnel *tunnel, struct error *error)
+static int make_tunnel(struct port_tunnel *tunnel, uint64_t seed, struct error *error)
 {
 	const struct vswitch_tunnel_options *options = &tunnel->options;
-	struct mac_table_options table = { .seed = 1, .per_port = MAC_TABLE_SIZE };
+	struct mac_table_options table = { .seed = seed }; /* and a share for each remote */
 	struct endpoint local = options->local;
 	int rc = vswitch_tunnel_check(options, error);
 
@@ -475,7 +475,7 @@ int vswitch_add_port_tunnel(struct vswitch *vswitch, const char *name,
 	tunnel->options.config = NULL;
 	tunnel->fd = tunnel->watch.fd = -1;
 	tunnel_send_init(&tunnel->send);
-	rc = make_tunnel(tunnel, error);
+	rc = make_tunnel(tunnel, vswitch->seed, error);
 	if (rc) {
 		tunnel_destroy(&tunnel->port);
 		error_prefix(error, "port %s", name);

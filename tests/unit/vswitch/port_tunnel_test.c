@@ -69,19 +69,24 @@ static void bed_run(struct bed *bed)
 		;
 }
 
-/* A frame from S comes from a remote. */
-static void send_from(struct bed *bed, unsigned remote)
+/* A frame from `source` comes from a remote. */
+static void send_as(struct bed *bed, unsigned remote, uint64_t source)
 {
 	uint8_t bytes[TUNNEL_HEADER + FRAME] = { 0 };
 
 	tunnel_encode(TUNNEL_VXLAN, VNI, bytes);
 	memset(bytes + TUNNEL_HEADER, 0xff, 6);
-	put_be16(bytes + TUNNEL_HEADER + 6, (uint16_t)(S >> 32));
-	put_be32(bytes + TUNNEL_HEADER + 8, (uint32_t)S);
+	put_be16(bytes + TUNNEL_HEADER + 6, (uint16_t)(source >> 32));
+	put_be32(bytes + TUNNEL_HEADER + 8, (uint32_t)source);
 	CU_ASSERT_EQUAL(sendto(bed->remotes[remote], bytes, sizeof(bytes), 0,
 			       (struct sockaddr *)&bed->local, sizeof(bed->local)),
 			sizeof(bytes));
 	bed_run(bed);
+}
+
+static void send_from(struct bed *bed, unsigned remote)
+{
+	send_as(bed, remote, S);
 }
 
 /* How many datagrams each remote got: a digit for each. */
@@ -117,6 +122,19 @@ static void test_which_remote(void)
 	bed_end(&bed);
 }
 
+/* A remote that invents addresses fills its own share. */
+static void test_one_that_invents(void)
+{
+	struct bed bed;
+
+	bed_make(&bed);
+	for (uint64_t i = 1; i <= MAC_TABLE_SIZE + 100; i++)
+		send_as(&bed, 0, S + i);
+	send_from(&bed, 1);
+	CU_ASSERT_EQUAL(send_to_s(&bed), 1);
+	bed_end(&bed);
+}
+
 /* Who has a table forgotten, or a tree that changed, means what the tunnel knows, too; also below a link. */
 static void test_what_it_knew_is_forgotten(void)
 {
@@ -147,4 +165,5 @@ static void test_what_it_knew_is_forgotten(void)
 	bed_end(&bed);
 }
 
-UNIT_MAIN("tunnels", UNIT(test_which_remote), UNIT(test_what_it_knew_is_forgotten))
+UNIT_MAIN("tunnels", UNIT(test_which_remote), UNIT(test_one_that_invents),
+	  UNIT(test_what_it_knew_is_forgotten))
