@@ -86,7 +86,7 @@ static void print_schedule(json_t *schedule, const struct cli_listing *listing)
 {
 	static const struct cli_column columns[] = {
 		{ "PORT", "port", CLI_AS_TEXT },
-		{ "DOWN", "down", CLI_AS_TEXT },
+		{ "DOWN", "cut", CLI_AS_TEXT },
 		{ "GROUP", "side", CLI_AS_TEXT },
 		{ "CHANGES", "changes", CLI_AS_TEXT },
 		{ "LAST, LINE", "last_line", CLI_AS_TEXT },
