@@ -550,6 +550,6 @@ UNIT_MAIN("switch protocols", UNIT(test_a_reserved_address_comes_to_its_protocol
 	  UNIT(test_it_comes_whatever_the_port_does), UNIT(test_what_a_held_port_does_not),
 	  UNIT(test_other_groups_are_taken_copied_or_left), UNIT(test_a_flood_is_bounded_by_port),
 	  UNIT(test_storm_control_holds_what_is_taken), UNIT(test_ports_are_told_of),
-	  UNIT(test_a_port_of_copies_is_down),
-	  UNIT(test_timers_are_the_switchs), UNIT(test_the_users_choice_comes_first),
-	  UNIT(test_words_of_reserved_addresses), UNIT(test_threads))
+	  UNIT(test_a_port_of_copies_is_down), UNIT(test_timers_are_the_switchs),
+	  UNIT(test_the_users_choice_comes_first), UNIT(test_words_of_reserved_addresses),
+	  UNIT(test_threads))
