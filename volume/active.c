@@ -150,27 +150,35 @@ static int check_pv_writable(const struct volume_group *group, const struct volu
 	return 0;
 }
 
+/* Volumes below one that are looked at: metadata may have each many times over, and then there is no end of ways down. */
+#define BELOW_MAX (1u << 16)
+
+struct write_check {
+	const struct volume_group *group;
+	unsigned left;
+	struct error *error;
+};
+
+static int check_lv_writable(struct write_check *check, const struct volume_lv *lv);
+
 /* What is lost of an array is not written to. */
-static int check_part_writable(const struct volume_group *group, const struct volume_lv *part,
-			       struct error *error)
+static int check_part_writable(struct write_check *check, const struct volume_lv *part)
 {
-	return lvm_raid_part_lost(part) ? 0 : lvm_active_check_writable(group, part, error);
+	return lvm_raid_part_lost(part) ? 0 : check_lv_writable(check, part);
 }
 
-static int check_area_writable(const struct volume_group *group, const struct volume_lv *lv,
-			       const struct volume_segment *segment, unsigned number,
-			       struct error *error)
+static int check_area_writable(struct write_check *check, const struct volume_lv *lv,
+			       const struct volume_segment *segment, unsigned number)
 {
 	const struct volume_area *area = &segment->areas[number];
 	int rc;
 
 	if (area->pv)
-		return check_pv_writable(group, lv, area->pv, error);
+		return check_pv_writable(check->group, lv, area->pv, check->error);
 	if (!segment->private->type->redundant)
-		return lvm_active_check_writable(group, area->lv, error);
-	rc = check_part_writable(group, area->lv, error);
-	return rc || !segment->metas ? rc
-				     : check_part_writable(group, segment->metas[number].lv, error);
+		return check_lv_writable(check, area->lv);
+	rc = check_part_writable(check, area->lv);
+	return rc || !segment->metas ? rc : check_part_writable(check, segment->metas[number].lv);
 }
 
 static int fail_mirror(const struct volume_group *group, const struct volume_lv *lv,
@@ -185,15 +193,26 @@ static int fail_mirror(const struct volume_group *group, const struct volume_lv 
 			    group->name, lv->name);
 }
 
+static int check_lv_writable(struct write_check *check, const struct volume_lv *lv)
+{
+	int rc = lvm_lv_mirror(lv) ? fail_mirror(check->group, lv, check->error) : 0;
+
+	if (!rc && !check->left--)
+		rc = error_set(check->error, -EOPNOTSUPP,
+			       "%s/%s: opens for reading only: is below another too many times",
+			       check->group->name, lv->name);
+	for (unsigned i = 0; i < lv->segment_count; i++)
+		for (unsigned k = 0; !rc && k < lv->segments[i].area_count; k++)
+			rc = check_area_writable(check, lv, &lv->segments[i], k);
+	return rc;
+}
+
 int lvm_active_check_writable(const struct volume_group *group, const struct volume_lv *lv,
 			      struct error *error)
 {
-	int rc = lvm_lv_mirror(lv) ? fail_mirror(group, lv, error) : 0;
+	struct write_check check = { .group = group, .left = BELOW_MAX, .error = error };
 
-	for (unsigned i = 0; i < lv->segment_count; i++)
-		for (unsigned k = 0; !rc && k < lv->segments[i].area_count; k++)
-			rc = check_area_writable(group, lv, &lv->segments[i], k, error);
-	return rc;
+	return check_lv_writable(&check, lv);
 }
 
 void lvm_active_settle(const struct volume_group *group, const struct volume_lv *lv)

@@ -433,8 +433,8 @@ static char *stack_volumes(const char *sample, const char *last, const char *mor
 
 		lvm_text_print(&text,
 			       "s%u {\nid = \"bbbbbb-aaaa-aaaa-aaaa-aaaa-aaaa-aaaaa%u\"\n"
-			       "status = [\"READ\", \"WRITE\"]\nflags = []\nsegment_count = %u\n",
-			       i, i, count);
+			       "status = [\"READ\", \"WRITE\"%s]\nflags = []\nsegment_count = %u\n",
+			       i, i, i ? "" : ", \"VISIBLE\"", count);
 		for (unsigned k = 0; k < count; k++)
 			lvm_text_print(
 				&text,
@@ -463,6 +463,7 @@ static void volumes_many_times_over(struct fixture *f)
 		sample, "type = \"striped\"\nstripe_count = 1\nstripes = [\"pv0\", 0]\nx = ", "");
 	CLEANUP_FREE char *other = stack_volumes(sample, "type = \"none\"\nx = ", mirror);
 	const struct volume_lv *lv;
+	struct block *block = NULL;
 
 	/* What they lie on is here, and then it is not. */
 	fixture_put_text(f, 0, good);
@@ -472,6 +473,9 @@ static void volumes_many_times_over(struct fixture *f)
 	CU_ASSERT_PTR_NOT_NULL_FATAL(lv);
 	CU_ASSERT_TRUE(lv->supported);
 	CU_ASSERT_FALSE(lv->partial);
+	CU_ASSERT_EQUAL(volume_open_lv(f->group, "s0", true, &block, &f->error), -EOPNOTSUPP);
+	CU_ASSERT_EQUAL_FATAL(volume_open_lv(f->group, "s0", false, &block, &f->error), 0);
+	block_unref(block);
 	f->disks[2] = f->disks[0];
 	f->disks[0] = f->disks[1];
 	f->count = 1;
