@@ -128,6 +128,7 @@ struct config_word {
 struct parser {
 	struct lvm_config *config; /* strings */
 	struct lvm_config *nodes;  /* nodes and values: the same, but for those of a stream */
+	struct lvm_config passing; /* those, of one child at a time */
 	struct lvm_config_stream *stream;
 	unsigned sections; /* at the top, so far */
 	const char *at, *end;
@@ -472,15 +473,14 @@ static int parse_node(struct parser *parser, const struct lvm_config_node *paren
 /* Each child in memory that the next one has again. */
 static int stream_nodes(struct parser *parser, const struct lvm_config_node *parent)
 {
-	struct lvm_config *kept = parser->nodes;
-	CLEANUP_LVM_CONFIG struct lvm_config passing = { 0 };
+	struct lvm_config *kept = parser->nodes, *passing = &parser->passing;
 	struct lvm_config_mark empty;
 	int rc = 0;
 
-	if (!lvm_config_alloc(&passing, 1))
+	if (!lvm_config_alloc(passing, 1))
 		return no_memory(parser);
-	empty = lvm_config_mark(&passing);
-	parser->nodes = &passing;
+	empty = lvm_config_mark(passing);
+	parser->nodes = passing;
 	while (!rc && parser->at < parser->end && *parser->at != '}') {
 		size_t taken =
 			parser->stream->take_text
@@ -493,13 +493,14 @@ static int stream_nodes(struct parser *parser, const struct lvm_config_node *par
 			skip_space(parser);
 			continue;
 		}
-		node = lvm_config_alloc(&passing, sizeof(*node));
+		node = lvm_config_alloc(passing, sizeof(*node));
 		rc = node ? parse_node(parser, parent, node) : no_memory(parser);
 		if (!rc)
 			rc = parser->stream->take(parser->stream, node);
-		lvm_config_rewind(&passing, &empty);
+		lvm_config_rewind(passing, &empty);
 	}
 	parser->nodes = kept;
+	lvm_config_free(passing);
 	return rc;
 }
 
