@@ -233,6 +233,7 @@ static int try_file(struct raid_array *array, struct block *file, bool look, str
 static int try_member(struct raid_array *array, const struct raid_member *member,
 		      struct error *error)
 {
+	uint64_t step = raid5_backup_step(&array->before, &array->now), area;
 	uint64_t again = raid_backup_place_on(member, 0);
 	struct raid_backup *backup;
 	struct md_backup found, first;
@@ -252,7 +253,14 @@ static int try_member(struct raid_array *array, const struct raid_member *member
 			       member->block->name);
 	if (rc)
 		return rc;
-	backup = raid_backup_make(array, array->now.disks, (again >> MD_SECTOR_SHIFT) - found.data);
+	area = (again >> MD_SECTOR_SHIFT) - found.data;
+	if (area % step)
+		return error_set(error, -EINVAL,
+				 "%s: its backup has room for %llu sectors, expected a multiple of "
+				 "%llu",
+				 member->block->name, (unsigned long long)area,
+				 (unsigned long long)step);
+	backup = raid_backup_make(array, array->now.disks, area);
 	if (!backup)
 		return error_set(error, -ENOMEM, "%s: no memory", array->block.name);
 	raid_backup_add_place(backup, member->block, found.data << MD_SECTOR_SHIFT, again);

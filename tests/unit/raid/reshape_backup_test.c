@@ -276,6 +276,47 @@ static void refuses_others(struct raid_rig *rig)
 	drop_backup_file(&held);
 }
 
+/* On a member that is new, with room for less than a step: parts would end within rows. */
+static void refuses_small_room(struct raid_rig *rig)
+{
+	static uint8_t bytes[RIG_SIZE];
+	struct block *copies[4];
+	struct md_backup found;
+	uint64_t again, data;
+
+	rig_create(
+		rig, 3,
+		&(struct raid_create_options){
+			.name = "x", .level = 5, .chunk = 65536, .metadata = RAID_METADATA_1_0 });
+	rig_wait(rig);
+	CU_ASSERT_EQUAL_FATAL(raid_add(rig->array, rig->disk[3], &rig->error), 0);
+	CU_ASSERT_EQUAL_FATAL(
+		raid_grow(rig->array, &(struct raid_grow){ .devices = 4 }, &rig->error), 0);
+	CU_ASSERT_EQUAL_FATAL(rig->array->reshape_position, 0);
+	again = raid_backup_place_on(rig->array->places[3].member, 0);
+	for (unsigned i = 0; i < 4; i++) {
+		CU_ASSERT_EQUAL(block_create_memory(&copies[i], rig->disk[i]->name, RIG_SIZE, NULL),
+				0);
+		CU_ASSERT_EQUAL(block_read(rig->memory[i], 0, bytes, RIG_SIZE), 0);
+		CU_ASSERT_EQUAL(block_write(copies[i], 0, bytes, RIG_SIZE, 0), 0);
+	}
+	rig_stop(rig);
+	CU_ASSERT_EQUAL(md_backup_decode(bytes + again, &found, NULL), 0);
+	data = again - 131072;
+	found.data = data / 512;
+	found.piece[0].count = 0;
+	md_backup_encode(&found, bytes);
+	CU_ASSERT_EQUAL(block_write(copies[3], again, bytes, MD_BACKUP_BYTES, 0), 0);
+	CU_ASSERT_EQUAL(block_write(copies[3], data - MD_BACKUP_HEADER_BYTES, bytes,
+				    MD_BACKUP_BYTES, 0),
+			0);
+	CU_ASSERT_EQUAL(raid_assemble(&rig->array, copies, 4, NULL, &rig->error), -EINVAL);
+	CU_ASSERT_PTR_NOT_NULL(strstr(rig->error.text, "expected a multiple of 768"));
+	CU_ASSERT(strstr(rig->error.text, "768") || !printf("%s\n", rig->error.text));
+	for (unsigned i = 0; i < 4; i++)
+		block_unref(copies[i]);
+}
+
 static void does_not_begin(struct raid_rig *rig)
 {
 	struct block *small;
@@ -457,6 +498,7 @@ static void test_goes_on(void)
 static void test_refuses_others(void)
 {
 	rig_run(refuses_others);
+	rig_run(refuses_small_room);
 }
 
 static void test_does_not_begin(void)
