@@ -9,6 +9,7 @@
 
 #include "block/block.h"
 #include "block/overlay.h"
+#include "util/bytes.h"
 
 static int open_one(struct block **out, const char *path, const struct stack_options *options,
 		    struct error *error)
@@ -69,21 +70,28 @@ void backup_files_release(struct stack *stack, bool all)
 	stack->backups = NULL;
 }
 
-int backup_file_make(struct block **out, const char *path, uint64_t bytes, struct error *error)
+/* 1: it is a block device; 0: it can be made. */
+static int check_new(const char *path, struct error *error)
 {
 	struct stat found;
-	int rc;
 
 	if (stat(path, &found))
-		return block_open_file(out, path,
-				       BLOCK_OPEN_WRITE | BLOCK_OPEN_LOCK | BLOCK_OPEN_CREATE,
-				       bytes, error);
-	if (!S_ISBLK(found.st_mode)) {
-		error_set(error, -EEXIST, "%s exists, expected a new file for the backup", path);
-		return error_advise(error, "choose another name, or remove it if it is of no use");
-	}
-	rc = block_open_file(out, path, BLOCK_OPEN_WRITE | BLOCK_OPEN_LOCK, 0, error);
-	return rc;
+		return 0;
+	if (S_ISBLK(found.st_mode))
+		return 1;
+	error_set(error, -EEXIST, "%s exists, expected a new file for the backup", path);
+	return error_advise(error, "choose another name, or remove it if it is of no use");
+}
+
+int backup_file_make(struct block **out, const char *path, uint64_t bytes, struct error *error)
+{
+	int rc = check_new(path, error);
+
+	if (rc < 0)
+		return rc;
+	return block_open_file(out, path,
+			       BLOCK_OPEN_WRITE | BLOCK_OPEN_LOCK | (rc ? 0 : BLOCK_OPEN_CREATE),
+			       rc ? 0 : bytes, error);
 }
 
 int backup_file_for(struct raid_array *array, struct raid_grow *grow, const char *path,
@@ -97,11 +105,11 @@ int backup_file_for(struct raid_array *array, struct raid_grow *grow, const char
 	if (!path)
 		return 0;
 	grow->backup_comes = true;
-	if (grow->only_check)
-		return 0;
 	check.backup_comes = check.only_check = true;
 	check.backup_bytes = &bytes;
 	rc = raid_grow(array, &check, error);
+	if (!rc && bytes && grow->only_check)
+		return MIN(check_new(path, error), 0);
 	if (rc || !bytes)
 		return rc;
 	rc = backup_file_make(block, path, bytes, error);

@@ -23,7 +23,7 @@ void backup_files_release(struct stack *stack, bool all);
 int backup_file_make(struct block **out, const char *path, uint64_t bytes, struct error *error);
 
 /* What `grow` asks for in place, which names no file yet, gets the file at `path`, made if one is needed; *block is a reference, or NULL. With
- * grow->only_check nothing is made. Suspends. */
+ * grow->only_check nothing is made, and it is said whether one can be. Suspends. */
 int backup_file_for(struct raid_array *array, struct raid_grow *grow, const char *path,
 		    struct block **block, struct error *error);
 /* Removes it again where it was made and the array has no use for it; NULL is fine. */

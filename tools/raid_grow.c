@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "block/block.h"
 #include "tools/backup_file.h"
@@ -133,10 +134,11 @@ static int grow_here(struct grow_command *command, struct error *error)
 	int rc = stack_claim(&stack, &command->given, &targets, &options, error);
 
 	check.only_check = true;
-	check.backup_comes = command->backup != NULL;
 	check.adding = command->added.count;
 	if (!rc)
 		rc = stack_find_running(stack, command->target, &array, error);
+	if (!rc)
+		rc = backup_file_for(array, &check, command->backup, &backup, error);
 	if (!rc)
 		rc = raid_grow(array, &check, error);
 	if (!rc)
@@ -168,14 +170,16 @@ static int grow_rehearse(struct grow_command *command, struct error *error)
 {
 	CLEANUP_STACK struct stack *stack = NULL;
 	struct raid_grow check = command->grow;
+	struct block *backup;
 	struct raid_array *array;
 	int rc = rehearse_claim(&stack, &command->given, command->target, error);
 
 	check.only_check = true;
-	check.backup_comes = command->backup != NULL;
 	check.adding = command->added.count;
 	if (!rc)
 		rc = stack_find_running(stack, command->target, &array, error);
+	if (!rc)
+		rc = backup_file_for(array, &check, command->backup, &backup, error);
 	if (!rc)
 		rc = raid_grow(array, &check, error);
 	if (!rc)
@@ -187,6 +191,7 @@ static int grow_rehearse(struct grow_command *command, struct error *error)
 static int grow_run(void *arg, struct error *error)
 {
 	struct grow_command *command = arg;
+	bool made;
 	int rc;
 
 	if (command->dry_run)
@@ -195,11 +200,13 @@ static int grow_run(void *arg, struct error *error)
 	if (rc)
 		return rc > 0 ? 0 : rc;
 	rc = grow_here(command, error);
+	/* Where there is room to move nothing needs one. */
+	made = command->backup && !access(command->backup, F_OK);
 	if (!rc)
 		cli_note("%s: where that is not over, `tenon raid rebuild` or `tenon serve` moves "
 			 "data and brings what is new in sync%s%s",
-			 command->target, command->backup ? ", with --backup-file " : "",
-			 command->backup ? command->backup : "");
+			 command->target, made ? ", with --backup-file " : "",
+			 made ? command->backup : "");
 	return rc;
 }
 

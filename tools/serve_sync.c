@@ -137,8 +137,8 @@ static int grow_array(struct array_call *call)
 	rc = backup_file_for(call->array, &grow, path, &backup, call->error);
 	if (!rc)
 		rc = raid_grow(call->array, &grow, call->error);
-	if (rc)
-		backup_file_discard(backup, path);
+	/* Nor where it is only begun, and comes again. */
+	backup_file_discard(backup, path);
 	call->goes_on = raid_grow_goes_on(call->array);
 	return rc;
 }

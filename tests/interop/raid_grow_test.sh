@@ -118,6 +118,34 @@ expect 0 '' "$TENON" raid check r
 [ "$(digest 16777216)" = "$before" ] || problem 'the data changed with fewer members'
 expect 0 '' "$TENON" raid zero a.img c.img d.img b.img e.img f.img
 
+# ---- In place, with a backup file, under a server that is killed ----
+truncate -s 0 a.img b.img c.img d.img
+truncate -s 12M a.img b.img c.img d.img
+expect 0 '' "$TENON" raid create r --level 5 --chunk 64K --metadata 1.0 --bitmap none --assume-clean a.img b.img c.img
+expect 0 '' "$TENON" copy data md/r
+: >there
+expect 1 'backup-file FILE' "$TENON" raid grow r --chunk 32K
+for rehearsed in '' --dry-run; do
+	expect 1 'there exists' "$TENON" raid grow r --chunk 32K --add d.img --backup-file there $rehearsed
+done
+is "'d' not in m" || problem 'what was refused added a member'
+serve md/r
+expect 0 '' "$TENON" raid speed r --min 64K --max 256K
+expect 1 'there exists' "$TENON" raid grow r --chunk 32K --add d.img --backup-file there
+is "'d' not in m" || problem 'what a server refused added a member'
+expect 0 '' "$TENON" raid grow r --chunk 32K --backup-file kept
+await is "d['progress']['operation'] == 'reshape' and d['progress']['position_bytes'] > 0"
+kill -9 "${pids[0]}"
+wait "${pids[0]}" 2>/dev/null
+pids=()
+expect 1 'takes the backup file' "$TENON" raid rebuild r
+expect 1 'has 0 bytes' "$TENON" raid rebuild r --backup-file there
+expect 0 'reshape' "$TENON" raid rebuild r --backup-file kept
+is "d['chunk_bytes'] == 32768" || problem 'it has no new chunk in place'
+[ "$(digest 16777216)" = "$before" ] || problem 'the data changed in place'
+expect 0 '' "$TENON" raid check r
+expect 0 '' "$TENON" raid zero a.img b.img c.img
+
 # ---- A mirror under a server gets a copy, which a kill does not end ----
 truncate -s 0 a.img b.img c.img d.img e.img f.img
 truncate -s 256M a.img b.img c.img d.img
