@@ -3,13 +3,17 @@
 #include "tools/backup_file.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "block/block.h"
 #include "block/overlay.h"
 #include "util/bytes.h"
+#include "util/cleanup.h"
 
 static int open_one(struct block **out, const char *path, const struct stack_options *options,
 		    struct error *error)
@@ -83,15 +87,30 @@ static int check_new(const char *path, struct error *error)
 	return error_advise(error, "choose another name, or remove it if it is of no use");
 }
 
+/* Its name is to outlive a power cut as what is written to it does: without it nobody goes on with the array. */
+static int keep_name(const char *path, struct error *error)
+{
+	CLEANUP_FREE char *copy = strdup(path);
+	CLEANUP_CLOSE int fd = copy ? open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+
+	/* A folder that cannot be read is flushed by nobody, nor where that is not to be had. */
+	if (fd < 0 || !fsync(fd) || errno == EINVAL)
+		return copy ? 0 : -ENOMEM;
+	return error_set(error, -errno, "%s: its folder cannot be flushed: %s", path,
+			 error_name(errno));
+}
+
 int backup_file_make(struct block **out, const char *path, uint64_t bytes, struct error *error)
 {
 	int rc = check_new(path, error);
 
 	if (rc < 0)
 		return rc;
-	return block_open_file(out, path,
-			       BLOCK_OPEN_WRITE | BLOCK_OPEN_LOCK | (rc ? 0 : BLOCK_OPEN_CREATE),
-			       rc ? 0 : bytes, error);
+	if (rc)
+		return block_open_file(out, path, BLOCK_OPEN_WRITE | BLOCK_OPEN_LOCK, 0, error);
+	rc = block_open_file(out, path, BLOCK_OPEN_WRITE | BLOCK_OPEN_LOCK | BLOCK_OPEN_CREATE,
+			     bytes, error);
+	return rc ? rc : keep_name(path, error);
 }
 
 int backup_file_for(struct raid_array *array, struct raid_grow *grow, const char *path,
