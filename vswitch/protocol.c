@@ -119,12 +119,15 @@ static bool enqueue(struct vswitch_thread *thread, const struct port *source,
 	return room;
 }
 
-static bool may_wait(struct vswitch_thread *thread, const struct port *source)
+static bool may_wait(struct vswitch_thread *thread, const struct port *source,
+		     const struct frame *frame)
 {
 	struct protocols *protocols = thread->vswitch->protocols;
 	const struct slot *slot = &protocols->slots[source->index];
 	bool room;
 
+	if (frame->length > PROTOCOL_FRAME_MAX)
+		return false;
 	pthread_mutex_lock(&protocols->lock);
 	room = slot->waiting < PROTOCOL_SHARE &&
 	       slot->next <= thread->now + PROTOCOL_SHARE * RATE_INTERVAL;
@@ -155,8 +158,7 @@ enum protocol_verdict protocol_offer(struct vswitch_thread *thread, struct port 
 	enum protocol_verdict verdict;
 	uint8_t head[LOOK_MOST];
 
-	if (!source->protocols || frame->offload.gso || frame->length > PROTOCOL_FRAME_MAX ||
-	    frame->length < VIRTIO_NET_FRAME_MIN + skip)
+	if (!source->protocols || frame->offload.gso || frame->length < VIRTIO_NET_FRAME_MIN + skip)
 		return PROTOCOL_IGNORE;
 	length = copy_beginning(frame, skip, head);
 	for (unsigned left = source->protocols; left; left &= left - 1) {
@@ -168,7 +170,8 @@ enum protocol_verdict protocol_offer(struct vswitch_thread *thread, struct port 
 		if (verdict == PROTOCOL_TAKE && !may_take)
 			return verdict;
 		hand_over(thread, source, protocol,
-			  may_wait(thread, source) ? copy_frame(frame, skip, head, length) : NULL,
+			  may_wait(thread, source, frame) ? copy_frame(frame, skip, head, length)
+							  : NULL,
 			  vlan);
 		return verdict;
 	}

@@ -49,7 +49,7 @@ struct vswitch_thread;
 #define PROTOCOLS_MAX      16
 #define PROTOCOL_SHARE     64
 #define PROTOCOL_RATE      1000
-#define PROTOCOL_FRAME_MAX 9216 /* bytes; what is longer is not claimed */
+#define PROTOCOL_FRAME_MAX 9216 /* bytes; what is longer is as one too many */
 
 enum protocol_verdict {
 	PROTOCOL_IGNORE,

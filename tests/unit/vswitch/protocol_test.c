@@ -298,6 +298,33 @@ static void test_other_groups_are_taken_copied_or_left(void)
 	vswitch_destroy(lab.vswitch);
 }
 
+/* What a protocol takes does not go on because it is padded to more than any protocol reads: a guard would be passed so. */
+static void test_too_long_to_be_taken(void)
+{
+	static uint8_t bytes[PROTOCOL_FRAME_MAX + 1];
+	struct lab lab = make_lab(1);
+
+	put_be16(bytes, GROUP >> 32);
+	put_be32(bytes + 2, (uint32_t)GROUP);
+	bytes[6] = 2;
+	put_be16(bytes + 12, 0x0800);
+	bytes[14] = PROTOCOL_TAKE;
+	fake_port_put(lab.a, bytes, sizeof(bytes), NULL);
+	rounds(&lab);
+	CU_ASSERT_EQUAL(lab.b->out_count, 0);
+	CU_ASSERT_EQUAL(drops(lab.a, PORT_DROP_CONTROL_OVERRUN), 1);
+	bytes[14] = PROTOCOL_COPY;
+	fake_port_put(lab.a, bytes, sizeof(bytes), NULL);
+	bytes[14] = PROTOCOL_TAKE;
+	fake_port_put(lab.a, bytes, PROTOCOL_FRAME_MAX, NULL);
+	rounds(&lab);
+	CU_ASSERT_EQUAL(lab.b->out_count, 1);
+	CU_ASSERT_EQUAL(drops(lab.a, PORT_DROP_CONTROL_OVERRUN), 2);
+	CU_ASSERT_EQUAL(lab.listener->frames, 1);
+	CU_ASSERT_EQUAL(lab.listener->length, PROTOCOL_FRAME_MAX);
+	vswitch_destroy(lab.vswitch);
+}
+
 /* Storm control holds what a protocol takes of a group, which may go to all ports by it; but no reserved address. */
 static void test_storm_control_holds_what_is_taken(void)
 {
@@ -551,5 +578,5 @@ UNIT_MAIN("switch protocols", UNIT(test_a_reserved_address_comes_to_its_protocol
 	  UNIT(test_other_groups_are_taken_copied_or_left), UNIT(test_a_flood_is_bounded_by_port),
 	  UNIT(test_storm_control_holds_what_is_taken), UNIT(test_ports_are_told_of),
 	  UNIT(test_a_port_of_copies_is_down), UNIT(test_timers_are_the_switchs),
-	  UNIT(test_the_users_choice_comes_first), UNIT(test_words_of_reserved_addresses),
-	  UNIT(test_threads))
+	  UNIT(test_too_long_to_be_taken), UNIT(test_the_users_choice_comes_first),
+	  UNIT(test_words_of_reserved_addresses), UNIT(test_threads))
