@@ -527,7 +527,9 @@ static void flush(struct mac_table *table, const struct mac_table_order *order, 
 void mac_table_flush_port(struct mac_table *table, uint16_t port)
 {
 	pthread_mutex_lock(&table->lock);
-	flush(table, &table->learned, port);
+	/* A spanning tree flushes all ports but one, as often as a neighbour likes: what that one has is not gone through. */
+	if (port == MAC_TABLE_NO_PORT || table->at_port[port])
+		flush(table, &table->learned, port);
 	pthread_mutex_unlock(&table->lock);
 }
 
