@@ -81,7 +81,7 @@ static const struct {
 } tag_types[] = {
 	{ "802.1q", VLAN_TYPE },
 	{ "802.1ad", VLAN_TYPE_S },
-	{ "0x9100", 0x9100 },
+	{ "0x9100", VLAN_TYPE_OLD_S },
 };
 
 static int set_tag_type(struct port_config *config, const char *value, struct error *error)

@@ -153,7 +153,8 @@ static unsigned protocol_of(const struct frame *frame)
 	unsigned i;
 	uint8_t first;
 
-	if (type == VLAN_TYPE && frame->length >= VIRTIO_NET_FRAME_MIN + VLAN_TAG_SIZE) {
+	if ((type == VLAN_TYPE || type == VLAN_TYPE_S || type == VLAN_TYPE_OLD_S) &&
+	    frame->length >= VIRTIO_NET_FRAME_MIN + VLAN_TAG_SIZE) {
 		at += VLAN_TAG_SIZE;
 		type = get_be16(head + at);
 	}

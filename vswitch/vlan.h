@@ -26,12 +26,13 @@
 #include "util/bytes.h"
 #include "virtio/virtio_net.h"
 
-#define VLAN_TAG_SIZE 4
-#define VLAN_TYPE     0x8100 /* of C-tags */
-#define VLAN_TYPE_S   0x88a8
-#define VLAN_ID       0x0fff
-#define VLAN_ID_MAX   4094 /* 4095 is reserved */
-#define VLAN_AT       12   /* where a tag is in a frame */
+#define VLAN_TAG_SIZE   4
+#define VLAN_TYPE       0x8100 /* of C-tags */
+#define VLAN_TYPE_S     0x88a8
+#define VLAN_TYPE_OLD_S 0x9100 /* of S-tags before there was a standard */
+#define VLAN_ID         0x0fff
+#define VLAN_ID_MAX     4094 /* 4095 is reserved */
+#define VLAN_AT         12   /* where a tag is in a frame */
 
 enum vlan_kind { VLAN_PORT_ANY, VLAN_PORT_ACCESS, VLAN_PORT_TRUNK, VLAN_PORT_TUNNEL };
 

@@ -497,11 +497,24 @@ static void test_the_users_choice_comes_first(void)
 	put_group(lab.a, STP + 2, 0x8809, -1, 3);
 	rounds(&lab);
 	CU_ASSERT_EQUAL(lab.b->out_count, 5);
+	/* Behind an S-tag of no VLAN, too, where these are the port's. */
+	CU_ASSERT_EQUAL(port_config_set(&config, "tag-type=802.1ad", NULL), 0);
+	CU_ASSERT_EQUAL(vswitch_set_port(lab.vswitch, "a", &config, NULL), 0);
+	for (unsigned type = 0x88a8; type; type = type == 0x88a8 ? 0x9100 : 0) {
+		uint8_t bytes[60] = { 1, 0x80, 0xc2, 0, 0, 2, 2, 0, 0, 0, 0, 0xa1 };
+
+		put_be16(bytes + 12, (uint16_t)type);
+		put_be16(bytes + 16, 0x8809);
+		bytes[18] = 1;
+		fake_port_put(lab.a, bytes, sizeof(bytes), NULL);
+	}
+	rounds(&lab);
+	CU_ASSERT_EQUAL(lab.b->out_count, 7);
 	/* As any frame of a group: not out of a port that is held. */
 	protocol_hold(&lab.listener->protocol, 0, PORT_HOLD_FORWARDING);
 	put_group(lab.a, STP + 2, 0x8809, -1, 1);
 	rounds(&lab);
-	CU_ASSERT_EQUAL(lab.b->out_count, 5);
+	CU_ASSERT_EQUAL(lab.b->out_count, 7);
 	vswitch_destroy(lab.vswitch);
 }
 
