@@ -108,6 +108,24 @@ static int check_address(json_t *item, struct error *error)
 	return rc;
 }
 
+/* What a key's value has to be, where it is not: the methods take what is of another type for nothing. */
+static const char *is_not(const char *key, json_t *value)
+{
+	json_t *each;
+	size_t index;
+
+	if (!strcmp(key, "vlan") || !strcmp(key, "to_vlan"))
+		return json_is_integer(value) ? NULL : "a number";
+	if (!strcmp(key, "shared"))
+		return json_is_boolean(value) ? NULL : "true or false";
+	if (strcmp(key, "sources") && strcmp(key, "words"))
+		return json_is_string(value) ? NULL : "text";
+	json_array_foreach(value, index, each)
+		if (!json_is_string(each))
+			return "a list of texts";
+	return json_is_array(value) ? NULL : "a list of texts";
+}
+
 static int check_item(const struct config_list *list, json_t *item, struct error *error)
 {
 	const char *key;
@@ -115,9 +133,13 @@ static int check_item(const struct config_list *list, json_t *item, struct error
 
 	if (!json_is_object(item))
 		return error_set(error, -EINVAL, "expected an object");
-	json_object_foreach(item, key, value)
+	json_object_foreach(item, key, value) {
 		if (!is_one_of(key, list->keys, ARRAY_SIZE(list->keys)))
 			return error_set(error, -EINVAL, "key \"%.40s\": there is none such", key);
+		if (is_not(key, value))
+			return error_set(error, -EINVAL, "%s: expected %s", key,
+					 is_not(key, value));
+	}
 	switch (list - lists) {
 	case 0:
 		return check_address(item, error);
