@@ -316,7 +316,7 @@ int switch_control_add_port(struct switch_control *control, const char *spec, st
 static json_t *spec_json(const char *spec, const struct vswitch_port_status *port)
 {
 	CLEANUP_FREE char *copy = strdup(spec), *out = NULL;
-	char settings[1024], *rest = copy, *piece;
+	char settings[PORT_CONFIG_TEXT], *rest = copy, *piece;
 	size_t length;
 	FILE *stream = open_memstream(&out, &length);
 	bool first = true;
@@ -340,7 +340,7 @@ static json_t *spec_json(const char *spec, const struct vswitch_port_status *por
 static void add_way(json_t *links, const char *port, const char *direction,
 		    const struct link_model *model)
 {
-	char words[1024], *rest = words, *word;
+	char words[2048], *rest = words, *word;
 	json_t *list;
 
 	if (!link_model_is_bad(model))

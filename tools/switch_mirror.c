@@ -213,7 +213,7 @@ static json_t *mirror_json(const struct vswitch_mirror_status *mirror)
 {
 	const struct port_mirror_options *options = &mirror->options;
 	struct port_config config = { .vlan.kind = VLAN_PORT_TRUNK };
-	char vlans[1024] = "";
+	char vlans[PORT_CONFIG_TEXT] = "";
 
 	if (options->some_vlans) {
 		memcpy(config.vlan.members, options->vlans, sizeof(options->vlans));

@@ -339,7 +339,7 @@ int switch_run(int argc, char **argv)
 		{ "igmp", CLI_TEXT, &run.igmp, "KEY=VALUE[,...]",
 		  "IGMP and MLD snooping, as `tenon switch igmp NAME set` has it" },
 		{ "seed", CLI_NUMBER, &run.seed, "N",
-		  "of the address table's hash (from the system)", 1, UINT64_MAX },
+		  "of the address table's hash (from the system)", 1, INT64_MAX },
 		{ "verbose", CLI_FLAG, &verbose, NULL, "say who comes and goes" },
 		CLI_OPTION_END,
 	};

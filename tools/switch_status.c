@@ -74,7 +74,7 @@ static json_t *link_json(const struct vswitch_port_status *port)
 static json_t *port_json(const struct vswitch_port_status *port)
 {
 	const struct port_counters *counters = &port->counters;
-	char settings[1024];
+	char settings[PORT_CONFIG_TEXT];
 	json_t *peers = json_array();
 	uint64_t dropped = 0;
 

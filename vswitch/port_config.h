@@ -51,6 +51,8 @@ bool port_config_knows(const char *word);
 /* Changes `config` by one word. -EINVAL, and nothing changed, with `error` set. */
 int port_config_set(struct port_config *config, const char *word, struct error *error);
 
+#define PORT_CONFIG_TEXT 12288 /* fits all: a trunk of each second VLAN has 10 KiB */
+
 /* The words that make it, with ',' between; "" for nothing. As long as fits. */
 void port_config_describe(const struct port_config *config, char *text, size_t size);
 

@@ -5,7 +5,7 @@
 . "$(dirname "$0")/switch_lib.sh"
 lab_enter "$@"
 cat >wanted.json <<'JSON'
-{"threads": 2, "ageing": 20, "reserved": "lldp=flood",
+{"threads": 2, "ageing": 20, "seed": 9223372036854775807, "reserved": "lldp=flood",
  "ports": ["a=vhost-user,vlan=10", "b=vhost-user,trunk=10+20-29", "m=qemu-stream:m.sock", "t=vxlan:remote=127.0.0.2,local=127.0.0.1,vni=7,isolate=3"],
  "addresses": [{"address": "02:00:00:00:00:01", "vlan": 10, "port": "b"}],
  "rules": [{"port": "a", "direction": "in", "expression": "udp port 67", "action": "drop"},
@@ -30,11 +30,17 @@ lab_switch lab --config ../first.json
 lab_end || lab_fail "the switch ended with $?"
 mv switch.out ..
 cd ..
+vlans=$(seq -s + 1 2 4093)
+lab_switch lab --port "a=vhost-user,trunk=$vlans" --port b=vhost-user
+"$TENON" switch mirror lab add x a --to b --vlan "$vlans" || lab_fail "mirror add"
+"$TENON" switch show lab --config >long.json
+[ "$(grep -c "[=\"]$vlans\"" long.json)" = 2 ] || lab_fail "a long list of VLANs was cut"
+lab_end || lab_fail "the switch ended with $?"
 cmp first.json second.json || { lab_fail "it is not the same"; diff first.json second.json; }
 python3 - <<'PYTHON' || lab_fail "the file is not what was wanted"
 import json
 got, wanted = json.load(open("first.json")), json.load(open("wanted.json"))
-for key in "threads", "ageing", "reserved", "rules", "addresses":
+for key in "threads", "ageing", "seed", "reserved", "rules", "addresses":
     assert got[key] == wanted[key], key
 assert len(got["ports"]) == 4 and got["ports"][0] == "a=vhost-user,vlan=11,broadcast=100", got["ports"]
 assert got["ports"][2].endswith("/m.sock") and "=qemu-stream:/" in got["ports"][2], got["ports"]
