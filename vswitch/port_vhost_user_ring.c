@@ -14,6 +14,8 @@
 #include "vswitch/internal.h"
 #include "vswitch/port_vhost_user.h"
 
+#define LONG_PLAIN 1024
+
 static void tell_broken(struct port_vhost_user *vhost, const struct virtqueue *vq)
 {
 	if (!vhost->told_broken[vq->index])
@@ -42,8 +44,10 @@ static bool take_frame(struct port_vhost_user *vhost, struct port_vhost_user_slo
 	}
 	length = chain->readable_bytes - vhost->header_size;
 	frame_copy_out(chain->iov, chain->readable, 0, &header, vhost->header_size);
-	head = MIN(length, header.flags || header.gso_type ? (size_t)VIRTIO_NET_HEAD_MAX
-							   : (size_t)FRAME_HEAD_PLAIN);
+	/* One that is long may yet be cut (tunnel_fit()), for which all its headers have to be there. */
+	head = MIN(length, header.flags || header.gso_type || length > LONG_PLAIN
+				   ? (size_t)VIRTIO_NET_HEAD_MAX
+				   : (size_t)FRAME_HEAD_PLAIN);
 	frame_copy_out(chain->iov, chain->readable, vhost->header_size, slot->head, head);
 	fault = virtio_net_decode(&header, slot->head, head, length, &slot->frame.offload);
 	if (fault != VIRTIO_NET_FAULT_NONE) {

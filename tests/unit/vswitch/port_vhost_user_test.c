@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "fake_port.h"
 #include "net_guest.h"
 #include "util/bytes.h"
 #include "util/error.h"
@@ -307,6 +308,37 @@ static void test_offloads_done_in_software(void)
 }
 
 /* Stopping a queue gives the place to go on from; frames for a stopped queue are counted. */
+/* Of a guest that sums itself, and whose MTU is larger than a tunnel's: timestamps make the headers longer than 64 bytes. */
+static void test_a_finished_segment_is_cut(void)
+{
+	uint8_t frame[1514], pseudo[4] = { 0, IPPROTO_TCP, 1480 >> 8, 1480 & 0xff };
+	struct lab lab = make_lab(MRG, ALL);
+	struct fake_port *tunnel = fake_port_add(lab.vswitch, "t", 0);
+	uint64_t sent = 0;
+	uint16_t sum;
+
+	tunnel->port.encloses = true;
+	tunnel->port.frame_max = 1464;
+	fill_frame(frame, sizeof(frame), 1);
+	put_be16(frame + 12, 0x0800);
+	memcpy(frame + 14, "\x45\0\x05\xdc\0\0\0\0\x40\x06\0\0\x0a\0\0\1\x0a\0\0\2", 20);
+	frame[46] = 8 << 4;
+	memset(frame + 50, 0, 2);
+	sum = (uint16_t)~virtio_net_fold(virtio_net_sum(
+		virtio_net_sum(virtio_net_sum(0, frame + 26, 8), pseudo, 4), frame + 34, 1480));
+	memcpy(frame + 50, &sum, 2);
+	CU_ASSERT_TRUE(net_guest_send(lab.a, frame, sizeof(frame), NULL, 1));
+	for (unsigned i = 0; i < 60000 && !sent && !dropped(&lab, 2, PORT_DROP_TOO_LONG); i++) {
+		struct vswitch_status *status;
+
+		sent = status_of(&lab, 2, &status)->counters.tx_frames;
+		vswitch_status_free(status);
+		usleep(1000);
+	}
+	CU_ASSERT_EQUAL(sent, 2);
+	end_lab(&lab);
+}
+
 static void test_stop_and_go_on(void)
 {
 	struct lab lab = make_lab(MRG, MRG);
@@ -584,7 +616,8 @@ UNIT_MAIN("switch_vhost_user", UNIT(test_frames_of_all_lengths),
 	  UNIT(test_without_mergeable_buffers), UNIT(test_too_few_buffers_are_put_back),
 	  UNIT(test_nonsense_from_a_guest), UNIT(test_a_broken_ring_stops_its_own_port),
 	  UNIT(test_offloads_pass_through), UNIT(test_offloads_done_in_software),
-	  UNIT(test_stop_and_go_on), UNIT(test_front_ends_come_and_go), UNIT(test_one_queue_pair),
+	  UNIT(test_a_finished_segment_is_cut), UNIT(test_stop_and_go_on),
+	  UNIT(test_front_ends_come_and_go), UNIT(test_one_queue_pair),
 	  UNIT(test_what_a_front_end_says_for_its_guest), UNIT(test_out_of_descriptors),
 	  UNIT(test_a_socket_path_too_long), UNIT(test_idle_uses_no_time),
 	  UNIT(test_an_eventfd_of_two_ports_blocks_nobody),
