@@ -349,6 +349,9 @@ void port_mirror_copy(struct vswitch_thread *thread, const struct port *port, en
 
 		if (mirror->options.some_vlans && !vlan_in_list(mirror->options.vlans, entry->vlan))
 			continue;
+		/* Another switch's copy. */
+		if (!mirror->options.to[0] && entry->vlan == mirror->options.to_vlan)
+			continue;
 		__atomic_fetch_add(&mirror->copies, 1, __ATOMIC_RELAXED);
 		if (!mirror->options.to[0]) {
 			copy_to_vlan(thread, port, mirror, entry);

@@ -7,7 +7,8 @@
  *
  * A copy is an entry of its own at its port, of the same frame: it costs its receiver's queue, and nobody waits for it. It is dropped
  * and counted there like any frame. A copy is never copied again, and a port that copies go to is not one that is looked at, so there
- * are no loops. Such a port gets nothing else, and nothing that comes from it is forwarded, unless the mirror is `shared`.
+ * are no loops; and what comes in the VLAN of a mirror's copies, from another switch with such a mirror, is not copied into it. A
+ * port that copies go to gets nothing else, and nothing that comes from it is forwarded, unless the mirror is `shared`.
  *
  * A port that is gone, or not there yet, is found by its name when it comes. Changes are made in calls.
  */

@@ -178,6 +178,30 @@ static void test_vlans(void)
 	vswitch_destroy(bed.vswitch);
 }
 
+/* What is in the VLAN of the copies already is another switch's copy: it would go in circles between two such. */
+static void test_copies_of_others(void)
+{
+	struct port_mirror_options options = { .name = "x", .to_vlan = 99 };
+	uint8_t tagged[64] = "\xff\xff\xff\xff\xff\xff\x02\0\0\0\0\xa1\x81\0\0\x63\x88\xb5";
+	struct bed bed;
+
+	bed_make(&bed);
+	set_words(&bed, "a", "trunk=10+99");
+	set_words(&bed, "b", "trunk=10+99");
+	set_words(&bed, "m", "trunk=99");
+	CU_ASSERT_EQUAL(vswitch_add_mirror(bed.vswitch, &options, NULL), 0);
+	fake_port_put(bed.a, tagged, sizeof(tagged), NULL);
+	bed_run(&bed);
+	CU_ASSERT_EQUAL(bed.b->out_count, 1);
+	CU_ASSERT_EQUAL(bed.m->out_count, 1);
+	tagged[15] = 10;
+	fake_port_put(bed.a, tagged, sizeof(tagged), NULL);
+	bed_run(&bed);
+	CU_ASSERT_EQUAL(bed.b->out_count, 3);
+	CU_ASSERT_EQUAL(bed.m->out_count, 2);
+	vswitch_destroy(bed.vswitch);
+}
+
 static uint64_t handed_to(const struct fake_port *fake)
 {
 	return fake->port.counters.tx_frames + fake->port.counters.drops[PORT_DROP_NO_BUFFER];
@@ -308,4 +332,5 @@ static void test_words(void)
 }
 
 UNIT_MAIN("mirrors", UNIT(test_in_and_out), UNIT(test_no_loops), UNIT(test_many), UNIT(test_vlans),
-	  UNIT(test_crossed_vlans), UNIT(test_rules), UNIT(test_full_size), UNIT(test_words))
+	  UNIT(test_copies_of_others), UNIT(test_crossed_vlans), UNIT(test_rules),
+	  UNIT(test_full_size), UNIT(test_words))
