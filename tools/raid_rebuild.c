@@ -35,6 +35,16 @@ static const char *check_command(const struct rebuild *rebuild)
 	return rebuild->open ? "lv scrub" : "raid check";
 }
 
+/* Only `raid rebuild` takes a backup file, and without it the reshape does not go on. */
+static void advise_going_on(const struct rebuild *rebuild, struct error *error)
+{
+	const struct cli_words *backups = &rebuild->backups;
+
+	error_advise(error, "`tenon %s %s%s%s` goes on from there", rebuild_command(rebuild),
+		     rebuild->target, backups->count ? " --backup-file " : "",
+		     backups->count ? backups->words[0] : "");
+}
+
 static void rebuild_show(struct rebuild *rebuild, const char *operation, uint64_t position,
 			 uint64_t total, uint64_t rate)
 {
@@ -71,8 +81,7 @@ static int say_server_ended(const struct rebuild *rebuild, struct error *error)
 		error_advise(error, "nothing is lost; `tenon %s %s` begins anew",
 			     check_command(rebuild), rebuild->target);
 	else
-		error_advise(error, "`tenon %s %s` goes on from there", rebuild_command(rebuild),
-			     rebuild->target);
+		advise_going_on(rebuild, error);
 	return -EPIPE;
 }
 
@@ -192,8 +201,7 @@ static int rebuild_wait(struct rebuild *rebuild, struct raid_array *array, struc
 		     status.progress.operation == RAID_RECOVER || !rebuild->check;
 	raid_status_free(&status);
 	if (unfinished)
-		error_advise(error, "`tenon %s %s` goes on from there", rebuild_command(rebuild),
-			     rebuild->target);
+		advise_going_on(rebuild, error);
 	else
 		error_advise(error, "nothing is lost; `tenon %s %s` begins anew",
 			     check_command(rebuild), rebuild->target);
