@@ -182,9 +182,11 @@ static int grow_rehearse(struct grow_command *command, struct error *error)
 		rc = backup_file_for(array, &check, command->backup, &backup, error);
 	if (!rc)
 		rc = raid_grow(array, &check, error);
-	if (!rc)
-		cli_say("%s: would be changed so, with %u devices more", command->target,
-			command->added.count);
+	if (!rc && command->added.count)
+		cli_say("%s: would be changed so, with %u device%s more", command->target,
+			command->added.count, command->added.count == 1 ? "" : "s");
+	else if (!rc)
+		cli_say("%s: would be changed so", command->target);
 	return rc;
 }
 

@@ -48,7 +48,7 @@ expect 1 'no md superblock' "$TENON" raid zero e.img
 expect 1 'would be less' "$TENON" raid grow r --size 4M
 expect 1 'would be less' "$TENON" raid grow r --size 4M --dry-run
 expect 1 'has 0 spares, expected 1' "$TENON" raid grow r --devices 4 --dry-run
-expect 0 'would be changed so, with 1 devices more' "$TENON" raid grow r --devices 4 --add e.img --dry-run
+expect 0 'would be changed so, with 1 device more' "$TENON" raid grow r --devices 4 --add e.img --dry-run
 is "'e' not in m and d['progress']['operation'] == 'idle'" || problem 'a rehearsal changed it'
 truncate -s 80M a.img c.img d.img
 expect 0 '' "$TENON" raid grow r --size max
