@@ -10,7 +10,7 @@
 #include "tools/switch.h"
 #include "util/bytes.h"
 #include "util/cleanup.h"
-#include "vswitch/port_config.h"
+#include "vswitch/rstp.h"
 
 #define STP_USAGE "switch stp NAME show|set|port|off [PORT] [KEY=VALUE...] [--json]"
 
@@ -41,7 +41,7 @@ static int show_tree(const char *name, const struct cli_listing *listing)
 	return status;
 }
 
-/* The words from the `first` on, also with commas between; each with `prefix` before it. */
+/* The words from the `first` on, also with commas between; each with `prefix` before it where it is not there. */
 static json_t *split_words(const struct cli_words *operands, unsigned first, const char *prefix)
 {
 	json_t *words = json_array();
@@ -51,7 +51,9 @@ static json_t *split_words(const struct cli_words *operands, unsigned first, con
 		char *rest = copy, *one;
 
 		while ((one = strsep(&rest, ",")))
-			json_array_append_new(words, json_sprintf("%s%s", prefix, one));
+			json_array_append_new(
+				words,
+				json_sprintf("%s%s", strncmp(one, "stp", 3) ? prefix : "", one));
 	}
 	return words;
 }
@@ -73,7 +75,7 @@ static int set_tree(const char *name, const struct cli_words *operands)
 
 static int set_tree_port(const char *name, const struct cli_words *operands)
 {
-	struct port_config config = { 0 };
+	struct rstp_port_config config = { 0 };
 	struct error error = { 0 };
 	json_t *words = split_words(operands, 3, "stp-"), *word;
 	size_t index;
@@ -84,7 +86,7 @@ static int set_tree_port(const char *name, const struct cli_words *operands)
 			json_string_set(word, "stp=on");
 		else if (!strcmp(json_string_value(word), "stp-off"))
 			json_string_set(word, "stp=off");
-		if (port_config_set(&config, json_string_value(word), &error)) {
+		if (rstp_port_config_set(&config, json_string_value(word), &error)) {
 			json_decref(words);
 			return cli_usage_error("%s", error.text);
 		}
