@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* `tenon switch igmp`: groups of a running switch, and what it does when it is asked; see switch.h and vswitch/snooping.h. */
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -246,7 +247,13 @@ static void print_settings(json_t *settings)
 	json_t *value;
 
 	json_object_foreach(settings, key, value) {
-		printf("  %-30s ", key);
+		char title[64];
+
+		snprintf(title, sizeof(title), "%s:", key);
+		for (char *c = title; *c; c++)
+			*c = *c == '_' ? ' ' : *c;
+		title[0] = (char)toupper((unsigned char)title[0]);
+		printf("%-29s ", title);
 		if (json_is_boolean(value))
 			printf("%s\n", json_is_true(value) ? "on" : "off");
 		else if (json_is_integer(value))

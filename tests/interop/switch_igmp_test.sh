@@ -186,5 +186,6 @@ refused 'expected less than the query interval' igmp lab set response-interval=3
 refused 'of a station' igmp lab set address=224.0.0.1
 refused 'link-local' igmp lab set mld-address=2001:db8::1
 "$TENON" switch igmp lab show >said || lab_fail "$(cat said)"
+grep -q '^Query interval seconds: *[0-9]' said || lab_fail "$(cat said)"
 lab_end || lab_fail "the switch ended with $?"
 lab_done
