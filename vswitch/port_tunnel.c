@@ -288,7 +288,7 @@ static void tunnel_describe(struct port *port, char where[PORT_TEXT_MAX], char s
 		 tunnel->options.vni, host, tunnel->send.count - 1);
 	snprintf(state, PORT_TEXT_MAX, "up");
 	snprintf(text, PORT_TEXT_MAX, "mtu=%zu stations=%u",
-		 (port->frame_max ? port->frame_max : (size_t)VIRTIO_NET_FRAME_MAX) -
+		 (port->frame_max ? port->frame_max : tunnel_frame_most(&tunnel->send)) -
 			 VIRTIO_NET_FRAME_MIN,
 		 mac_table_count(tunnel->table));
 }

@@ -25,6 +25,7 @@
 #define DATAGRAM_MOST 65000 /* of several segments; below what UDP and IP leave of 65535 */
 #define SEGMENTS_MOST 60    /* the kernel takes 64, or more */
 #define MTU_UNKNOWN   1500
+#define PACKET_MOST   65535 /* bytes; IPv4 has no larger ones */
 #define MTU_LEAST     128
 
 #define IPV4_HEADER 20
@@ -86,13 +87,24 @@ static unsigned route_mtu(const struct endpoint *remote)
 	return (unsigned)mtu;
 }
 
+static size_t headers_of(const struct tunnel_send *send)
+{
+	bool ipv6 = send->remotes[0].endpoint.address.any.sa_family == AF_INET6;
+
+	return (ipv6 ? IPV6_HEADER : IPV4_HEADER) + TUNNEL_UDP_HEADER + TUNNEL_HEADER;
+}
+
+size_t tunnel_frame_most(const struct tunnel_send *send)
+{
+	return PACKET_MOST - headers_of(send);
+}
+
 /* True: it is less than it was. */
 static bool find_size(struct tunnel_send *send)
 {
-	bool ipv6 = send->remotes[0].endpoint.address.any.sa_family == AF_INET6;
-	size_t headers = (ipv6 ? IPV6_HEADER : IPV4_HEADER) + TUNNEL_UDP_HEADER + TUNNEL_HEADER;
+	size_t headers = headers_of(send);
 	size_t before = send->mtu_frame;
-	unsigned mtu = send->mtu ? send->mtu : 65535;
+	unsigned mtu = send->mtu ? send->mtu : PACKET_MOST;
 
 	for (unsigned i = 0; i < send->count && !send->mtu; i++)
 		mtu = MIN(mtu, route_mtu(&send->remotes[i].endpoint));

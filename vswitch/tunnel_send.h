@@ -59,6 +59,9 @@ int tunnel_send_open(struct tunnel_send *send, const struct vswitch_tunnel_optio
 		     const struct endpoint *local, struct error *error);
 void tunnel_send_close(struct tunnel_send *send);
 
+/* The longest frame that a datagram carries, also in fragments. */
+size_t tunnel_frame_most(const struct tunnel_send *send);
+
 /* Which of the remotes has that address; -1: none. */
 int tunnel_remote_of(const struct tunnel_send *send, const struct sockaddr_in6 *from);
 
