@@ -255,12 +255,26 @@ static const char *values_of(const char *text)
 	return text;
 }
 
+/* "PORT[:in|out|both]" without what may follow; the last bracket may be open. */
+static void cut_brackets(char *text)
+{
+	char *open;
+
+	while ((open = strchr(text, '['))) {
+		size_t inside = strcspn(open, "]");
+
+		inside += open[inside] == ']';
+		memmove(open, open + inside, strlen(open + inside) + 1);
+	}
+}
+
 /* "restart|exit", "FILE|vhost-user:SOCKET", "VG | VG/LV | md/NAME": each of them. */
 static void offer_places(struct completion *completion, const char *texts)
 {
 	char copy[256], *rest = copy, *one;
 
 	snprintf(copy, sizeof(copy), "%s", values_of(texts));
+	cut_brackets(copy);
 	while ((one = strsep(&rest, "| ")))
 		if (*one)
 			offer_place(completion, one);
