@@ -401,7 +401,9 @@ int command_lv(int argc, char **argv)
 		  "replace lost images of RAID, and bring it in sync" },
 		{ "scrub", lv_scrub_verb, "VG/LV [--repair] [--force]",
 		  "compare the images of RAID" },
-		{ "convert", lv_convert_verb, "VG/LV [--type TYPE] [--mirrors N] [DEVICE...]",
+		{ "convert", lv_convert_verb,
+		  "VG/LV [--type TYPE] [--mirrors N] [--split-mirror NAME] [--replace DEVICE] "
+		  "[DEVICE...]",
 		  "give it another type or number of images, while it is used" },
 		{ "move", lv_move_verb, "VG/LV [DEVICE]... [--from DEVICE]",
 		  "move it to other devices, while it is used" },

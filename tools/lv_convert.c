@@ -95,8 +95,9 @@ int lv_convert_verb(int argc, char **argv)
 	const char *problem;
 	int status;
 
-	if (!cli_parse("lv convert VG/LV [--type TYPE] [--mirrors N] [DEVICE...]", options, argc,
-		       argv, 1, CLI_ANY, &convert.operands, &status))
+	if (!cli_parse("lv convert VG/LV [--type TYPE] [--mirrors N] [--split-mirror NAME] "
+		       "[--replace DEVICE] [DEVICE...]",
+		       options, argc, argv, 1, CLI_ANY, &convert.operands, &status))
 		return status;
 	problem = check(&convert);
 	if (problem)

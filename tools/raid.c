@@ -486,7 +486,8 @@ int command_raid(int argc, char **argv)
 		  "show an array and its members" },
 		{ "examine", raid_examine_verb, "DEVICE... [--kernels] [--json]",
 		  "show what is on members" },
-		{ "assemble", raid_assemble_verb, "NAME [--degraded | --force]",
+		{ "assemble", raid_assemble_verb,
+		  "NAME [--degraded | --force] [--backup-file FILE]",
 		  "start without what is missing, and write that down" },
 		{ "add", raid_add_verb, "NAME DEVICE [--journal]",
 		  "add a device: it fills an empty place, is a spare or the write journal" },
@@ -496,13 +497,14 @@ int command_raid(int argc, char **argv)
 		  "give a member's place to a spare, with redundancy all the time" },
 		{ "grow", raid_grow_verb,
 		  "NAME [--size max|SIZE] [--devices N] [--chunk SIZE] [--layout NAME] "
-		  "[--level L] [--array-size SIZE] [--add DEVICE] [--add-journal DEVICE] "
-		  "[--dry-run]",
+		  "[--level L] [--array-size SIZE] [--add DEVICE] [--backup-file FILE] "
+		  "[--add-journal DEVICE] [--dry-run]",
 		  "use more of each member, have more members, or another shape" },
 		{ "fail", raid_fail_verb, "NAME DEVICE", "mark a member faulty" },
 		{ "remove", raid_remove_verb, "NAME DEVICE",
 		  "let go of a faulty member or a spare" },
-		{ "rebuild", raid_rebuild_verb, "NAME", "resync or rebuild, and wait for the end" },
+		{ "rebuild", raid_rebuild_verb, "NAME [--backup-file FILE]",
+		  "resync or rebuild, and wait for the end" },
 		{ "check", raid_check_verb, "NAME [--repair] [--force]", "compare all members" },
 		{ "repair", raid_repair_verb, "NAME [--force]",
 		  "compare all members, and make them agree where it is known who is wrong" },
