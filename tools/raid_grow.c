@@ -209,6 +209,9 @@ static int grow_run(void *arg, struct error *error)
 			 "data and brings what is new in sync%s%s",
 			 command->target, made ? ", with --backup-file " : "",
 			 made ? command->backup : "");
+	if (!rc && command->backup && !made)
+		cli_note("%s: needs no backup, and %s was not made", command->target,
+			 command->backup);
 	return rc;
 }
 
