@@ -227,6 +227,10 @@ static int check_directory(const char *word, char **directory, struct error *err
 	struct stat status;
 
 	*directory = realpath(word, NULL);
+	if (*directory && mount_is_there(*directory) && !stat(*directory, &status)) {
+		error_set(error, -EBUSY, "%s: a volume group is mounted there already", word);
+		return error_advise(error, "`tenon unmount %s`", word);
+	}
 	if (*directory && !stat(*directory, &status))
 		return S_ISDIR(status.st_mode)
 			       ? 0

@@ -46,6 +46,7 @@ expect 1 'no running server' "$TENON" mount other m
 
 # ---- Bytes, against a model ----
 expect 0 '' "$TENON" mount vg m
+expect 1 'mounted there already' "$TENON" mount vg m
 [ "$(stat -c '%s %a' m/l)" = '67108864 600' ] || problem "the file is $(stat -c '%s %a' m/l)"
 [ "$(ls m)" = l ] || problem "there is $(ls m)"
 cat >model.py <<'END'
