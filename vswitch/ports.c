@@ -173,6 +173,7 @@ static void take_out(struct port *port)
 	struct vswitch *vswitch = port->vswitch;
 	unsigned at = 0;
 
+	protocols_port_event(vswitch, port->index, PROTOCOL_PORT_LEAVES);
 	port_end_watches(port);
 	if (port->ops->detach)
 		port->ops->detach(port);

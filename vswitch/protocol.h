@@ -9,7 +9,7 @@
  *	forwarding threads					the first thread, while the others pause
  *	decide: a claimed frame is copied, whole	->	ops->frame()
  *	port_set_up()					->	ops->port() PROTOCOL_PORT_UP, _DOWN
- *	calls: ports come, change, go			->	ops->port() PROTOCOL_PORT_ADDED, _CHANGED, _REMOVED
+ *	calls: ports come, change, go			->	ops->port() PROTOCOL_PORT_ADDED, _CHANGED, _LEAVES, _REMOVED
  *	the switch's clock				->	timers of protocol_timer_arm()
  *
  * All of a protocol's functions but `wants` are called there, between two rounds, as vswitch_call()'s are: so a
@@ -87,6 +87,7 @@ enum protocol_port_event {
 	PROTOCOL_PORT_UP,
 	PROTOCOL_PORT_DOWN,    /* told also if it is up again meanwhile: _UP follows */
 	PROTOCOL_PORT_CHANGED, /* its settings */
+	PROTOCOL_PORT_LEAVES,  /* it will be removed, and can still send */
 };
 
 struct protocol_ops {

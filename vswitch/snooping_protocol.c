@@ -132,6 +132,8 @@ static void port_changed(struct protocol *protocol, unsigned slot, enum protocol
 
 	protocol_enable(protocol, slot, is_on(self));
 	switch (event) {
+	case PROTOCOL_PORT_LEAVES:
+		break;
 	case PROTOCOL_PORT_REMOVED:
 		snooping_port_gone(self->snooping, slot, now);
 		break;

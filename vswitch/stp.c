@@ -135,6 +135,8 @@ static void on_port(struct protocol *protocol, unsigned slot, enum protocol_port
 		rstp_port_add(bridge, slot, &port->config.stp, speed_of(port));
 		protocol_enable(protocol, slot, !port->config.stp.off);
 		break;
+	case PROTOCOL_PORT_LEAVES:
+		break;
 	case PROTOCOL_PORT_REMOVED:
 		rstp_port_remove(bridge, slot);
 		break;

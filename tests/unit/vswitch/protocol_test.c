@@ -58,7 +58,7 @@ static void on_frame(struct protocol *protocol, const struct protocol_frame *fra
 
 static void on_port(struct protocol *protocol, unsigned slot, enum protocol_port_event event)
 {
-	static const char letters[] = "+-udc";
+	static const char letters[] = "+-udcl";
 	struct listener *listener = listener_of(protocol);
 	size_t used = strlen(listener->told);
 
@@ -404,7 +404,7 @@ static void test_ports_are_told_of(void)
 	put_group(lab.a, STP, 0x26, -1, 0x42);
 	vswitch_remove_port(lab.vswitch, "a", NULL);
 	rounds(&lab);
-	CU_ASSERT_STRING_EQUAL(lab.listener->told, "c1-0");
+	CU_ASSERT_STRING_EQUAL(lab.listener->told, "c1l0-0");
 	CU_ASSERT_EQUAL(lab.listener->frames, 0);
 	/* It has let go of what it sends by. */
 	CU_ASSERT_EQUAL(lab.listener->sent_last, -ENETDOWN);
