@@ -102,6 +102,8 @@ int command_switch(int argc, char **argv)
 		  "its spanning tree: roles and states of ports, priorities, costs, guards" },
 		{ "igmp", switch_igmp, "NAME show|set [PORT] [KEY=VALUE...] [--json]",
 		  "IGMP and MLD snooping: who wants what group" },
+		{ "lldp", switch_lldp, "NAME show|set [PORT] [KEY=VALUE...] [--json]",
+		  "LLDP: who is at the other end of a port, and what it is told" },
 		{ "mirror", switch_mirror,
 		  "NAME add|remove|list [MIRROR] [PORT[:in|out|both]...] [--to PORT] "
 		  "[--to-vlan VLAN] [--vlan VLANS] [--shared] [--json]",

@@ -13,6 +13,8 @@
  *	switch_capture.c	captures, live: the command
  *	switch_filter.c		rules of ports: the command
  *	switch_igmp.c		groups: the command, and the switch's answers
+ *	switch_lldp.c		its neighbours: the command
+ *	switch_lldp_status.c	and the switch's answers
  *	switch_mirror.c		mirrors, both sides
  *	switch_config.c		the whole of a switch as a file
  *	switch_watch.c		and what the switch does for these two
@@ -39,7 +41,7 @@ struct vswitch;
 struct vswitch_status;
 
 command_fn switch_run, switch_port_verb, switch_table, switch_counters, switch_stop, switch_capture,
-	switch_filter, switch_stp, switch_igmp, switch_mirror;
+	switch_filter, switch_stp, switch_igmp, switch_lldp, switch_mirror;
 
 /* ---- Asking ---- */
 
@@ -78,11 +80,16 @@ extern const struct rpc_method switch_methods[];
 
 rpc_method_fn switch_capture_start, switch_capture_stop, switch_filter_add, switch_filter_remove,
 	switch_filter_list, switch_tree_show, switch_tree_set, switch_tree_off, switch_igmp_show,
-	switch_igmp_set;
+	switch_igmp_set, switch_lldp_show, switch_lldp_set;
 
 /* Looks at settings as `switch igmp` takes them, with ',' between; each goes to `list` unless that is NULL. -EINVAL. */
 int switch_igmp_check(const char *words, bool of_port, json_t *list, struct error *error);
 void switch_igmp_metrics(FILE *out, const char *name, struct vswitch *vswitch);
+/* The same of `switch lldp`, of the switch. */
+int switch_lldp_check(const char *words, json_t *list, struct error *error);
+void switch_lldp_metrics(FILE *out, const char *name, struct vswitch *vswitch);
+/* The MAC address that stands for a switch of this user and name: the same each time it starts. */
+uint64_t switch_usual_address(const char *name);
 rpc_method_fn switch_schedule_start, switch_schedule_show, switch_schedule_clear;
 rpc_method_fn switch_mirror_add, switch_mirror_remove, switch_mirror_list;
 

@@ -322,6 +322,8 @@ const struct rpc_method switch_methods[] = {
 	{ "switch.stp.off", switch_tree_off },
 	{ "switch.igmp.show", switch_igmp_show },
 	{ "switch.igmp.set", switch_igmp_set },
+	{ "switch.lldp.show", switch_lldp_show },
+	{ "switch.lldp.set", switch_lldp_set },
 	{ "switch.mirror.add", switch_mirror_add },
 	{ "switch.mirror.remove", switch_mirror_remove },
 	{ "switch.mirror.list", switch_mirror_list },

@@ -150,6 +150,7 @@ char *switch_metrics(const char *name, struct vswitch *vswitch, const struct vsw
 	put_captures(out, name, status);
 	switch_tree_metrics(out, name, vswitch);
 	switch_igmp_metrics(out, name, vswitch);
+	switch_lldp_metrics(out, name, vswitch);
 	if (fclose(out)) {
 		free(text);
 		return NULL;

@@ -28,7 +28,7 @@
 #define AGEING_MOST 1000000u /* seconds; as IEEE 802.1Q-2022 has it, table 8-11 */
 
 struct switch_run {
-	const char *name, *capture, *reserved, *stp, *igmp;
+	const char *name, *capture, *reserved, *stp, *igmp, *lldp;
 	bool force;
 	uint64_t seed, ageing, threads, move_limit, table_size, per_port;
 	struct cli_words ports;
@@ -235,6 +235,17 @@ static int set_igmp(struct switch_run *run, struct error *error)
 	return rc;
 }
 
+static int set_lldp(struct switch_run *run, struct error *error)
+{
+	json_t *params = json_pack("{s:[]}", "words"), *unused;
+	int rc = switch_lldp_check(run->lldp, json_object_get(params, "words"), error);
+
+	if (!rc)
+		rc = switch_lldp_set(&run->control, params, &unused, error);
+	json_decref(params);
+	return rc;
+}
+
 /* Adds ports and capture, and runs until SIGTERM or SIGINT, which are blocked. */
 static int serve(struct switch_run *run, struct error *error)
 {
@@ -255,6 +266,8 @@ static int serve(struct switch_run *run, struct error *error)
 	}
 	if (!rc && run->igmp)
 		rc = set_igmp(run, error);
+	if (!rc && run->lldp)
+		rc = set_lldp(run, error);
 	if (!rc && run->capture)
 		rc = vswitch_start_capture(run->vswitch, &capture, NULL, error);
 	if (!rc)
@@ -338,6 +351,10 @@ int switch_run(int argc, char **argv)
 		  "..." },
 		{ "igmp", CLI_TEXT, &run.igmp, "KEY=VALUE[,...]",
 		  "IGMP and MLD snooping, as `tenon switch igmp NAME set` has it" },
+		{ "lldp", CLI_TEXT, &run.lldp, "KEY=VALUE[,...]",
+		  "tell neighbours of itself, and hear of them: mode=both|send|receive|off (off), "
+		  "as "
+		  "`tenon switch lldp NAME set` has it" },
 		{ "seed", CLI_NUMBER, &run.seed, "N",
 		  "of the address table's hash (from the system)", 1, INT64_MAX },
 		{ "verbose", CLI_FLAG, &verbose, NULL, "say who comes and goes" },
@@ -369,6 +386,8 @@ int switch_run(int argc, char **argv)
 		return cli_usage_error("--stp: %s", error.text);
 	if (run.igmp && switch_igmp_check(run.igmp, false, NULL, &error))
 		return cli_usage_error("--igmp: %s", error.text);
+	if (run.lldp && switch_lldp_check(run.lldp, NULL, &error))
+		return cli_usage_error("--lldp: %s", error.text);
 	if (switch_check_ports(&run.ports, &error))
 		return cli_usage_error("%s", error.text);
 	log_to_stderr(&run.log, verbose ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING);

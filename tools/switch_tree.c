@@ -13,7 +13,7 @@
 #include "vswitch/switch.h"
 
 /* The same at each start of the switch, and another for each on this host, also for those of one name in network namespaces. */
-static uint64_t usual_address(const char *name)
+uint64_t switch_usual_address(const char *name)
 {
 	struct error unused = { 0 };
 	CLEANUP_FREE char *path = NULL;
@@ -34,7 +34,7 @@ int switch_tree_words(const char *name, struct rstp_config *config, const char *
 	int rc = 0;
 
 	*config = rstp_config_default();
-	config->address = usual_address(name);
+	config->address = switch_usual_address(name);
 	while (!rc && (word = strsep(&rest, ","))) {
 		if (!strcmp(word, "rstp") || !strcmp(word, "stp"))
 			config->legacy = !strcmp(word, "stp");
@@ -59,7 +59,7 @@ int switch_tree_set(void *context, json_t *params, json_t **result, struct error
 	if (status)
 		config = status->config;
 	else
-		config.address = usual_address(control->name);
+		config.address = switch_usual_address(control->name);
 	json_array_foreach(words, index, word) {
 		rc = rstp_config_set(&config, json_is_string(word) ? json_string_value(word) : "",
 				     error);
