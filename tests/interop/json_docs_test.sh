@@ -175,6 +175,20 @@ await is_member
 "$TENON" switch igmp lab show --json >json.groups 2>said.groups
 printf 'switch igmp show\tjson.groups\n' >>list
 [ -s json.groups ] || problem "the groups: $(cat said.groups)"
+do_it switch lldp lab set mode=both
+python3 -c '
+import struct
+def tlv(kind, value): return struct.pack("!H", kind << 9 | len(value)) + value
+whole = bytes.fromhex("0180c200000e02000000000188cc") + tlv(1, b"\7c") + tlv(2, b"\7p") + tlv(3, b"\377\377") + tlv(7, b"\0\4\0\4") + tlv(0, b"")
+with open("neighbour.pcap", "wb") as out:
+    out.write(struct.pack("<IHHiIII", 0xa1b2c3d4, 2, 4, 0, 0, 65535, 1))
+    out.write(struct.pack("<IIII", 0, 0, len(whole), len(whole)) + whole)
+'
+do_it switch port add lab four=pcap:neighbour.pcap
+is_neighbour() { "$TENON" switch lldp lab show --json >now && grep -q '"chassis_kind": "local"' now; }
+await is_neighbour
+"$TENON" switch lldp lab show --json >json.neighbours 2>said.neighbours
+printf 'switch lldp show\tjson.neighbours\n' >>list
 do_it link set lab one --delay 1ms
 takes 'link show' lab
 printf 'at 1h\nport one down\n' >script
