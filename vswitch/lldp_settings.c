@@ -64,9 +64,9 @@ static int parse_text(const char *word, const char *value, struct lldp_text *out
 static int parse_mode(const char *word, const char *value, bool of_port, uint8_t *out,
 		      struct error *error)
 {
-	for (uint8_t i = of_port ? LLDP_UNSAID : LLDP_OFF; i < ARRAY_SIZE(mode_names); i++)
+	for (unsigned i = of_port ? LLDP_UNSAID : LLDP_OFF; i < ARRAY_SIZE(mode_names); i++)
 		if (!strcmp(value, mode_names[i])) {
-			*out = i;
+			*out = (uint8_t)i;
 			return 0;
 		}
 	return error_set(error, -EINVAL, "%.60s: expected both, send, receive%s", word,

@@ -74,16 +74,28 @@ static void test_encode(void)
 	CU_ASSERT_EQUAL(lldp_encode(&message, bytes, sizeof(bytes)), -EINVAL);
 }
 
+/* What was understood is what it was made of: said again, it is the same. */
+static void check_whole(const struct lldp_message *message)
+{
+	uint8_t bytes[LLDP_MESSAGE_MAX];
+
+	CU_ASSERT_EQUAL(message->ttl, 121);
+	CU_ASSERT_EQUAL(message->capabilities, 0x14);
+	CU_ASSERT_EQUAL(message->vlan, 10);
+	CU_ASSERT_EQUAL(message->tlvs_bad + message->tlvs_unknown, 0);
+	CU_ASSERT_EQUAL(lldp_encode(message, bytes, sizeof(bytes)), (int)sizeof(whole));
+	CU_ASSERT_EQUAL(memcmp(bytes, whole, sizeof(whole)), 0);
+}
+
 static void test_decode(void)
 {
-	struct lldp_message message, expected;
+	struct lldp_message message;
 
-	make(&expected);
 	CU_ASSERT_EQUAL(lldp_decode(&message, whole, sizeof(whole)), 0);
-	CU_ASSERT_EQUAL(memcmp(&message, &expected, sizeof(message)), 0);
+	check_whole(&message);
 	/* The end may be the frame's; what is behind an end is padding. */
 	CU_ASSERT_EQUAL(lldp_decode(&message, whole, sizeof(whole) - 2), 0);
-	CU_ASSERT_EQUAL(memcmp(&message, &expected, sizeof(message)), 0);
+	check_whole(&message);
 	{
 		uint8_t padded[] = { HEAD, END, 0x02, 0x07, 0xff };
 

@@ -403,19 +403,20 @@ static void test_words(void)
 	};
 	const char *const half[] = { "interval=7", "hold=0" };
 	const char *const bad_port = "interval=5", *const good_port = "mode=both";
-	struct lldp_settings settings, before;
+	struct lldp_settings settings;
 	struct error error = { 0 };
 	char longest[6 + 256] = "name=";
 	struct lab lab;
 
 	lldp_settings_init(&settings, "lab", CHASSIS);
-	before = settings;
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
 		if (lldp_settings_set(&settings, bad[i], &error) != -EINVAL)
 			CU_FAIL(bad[i]);
 	memset(longest + 5, 'x', 256);
 	CU_ASSERT_EQUAL(lldp_settings_set(&settings, longest, &error), -EINVAL);
-	CU_ASSERT_EQUAL(memcmp(&settings, &before, sizeof(before)), 0);
+	CU_ASSERT_TRUE(settings.mode == LLDP_OFF && settings.interval == 30 && settings.hold == 4 &&
+		       settings.fast == 4 && settings.chassis == CHASSIS &&
+		       settings.name.length == 3 && !settings.management.length);
 	longest[5 + 255] = '\0';
 	CU_ASSERT_EQUAL(lldp_settings_set(&settings, longest, &error), 0);
 	CU_ASSERT_EQUAL(settings.name.length, 255);
