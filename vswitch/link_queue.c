@@ -4,11 +4,19 @@
 
 #include <stdlib.h>
 
+#include "util/bytes.h"
+
+/* Of the heap: with four, it is half as deep as with two, and the four lie beside each other. */
+#define WIDTH 4u
+
 void link_queue_clear(struct link_queue *queue)
 {
-	for (unsigned i = 1; i <= queue->count; i++)
-		free(queue->frames[i]);
-	free(queue->frames);
+	for (unsigned i = 0; i < queue->line_count; i++)
+		free(queue->line[(queue->line_first + i) & (queue->line_room - 1)].frame);
+	for (unsigned i = 0; i < queue->heap_count; i++)
+		free(queue->heap[i].frame);
+	free(queue->line);
+	free(queue->heap);
 	*queue = (struct link_queue){ 0 };
 }
 
@@ -27,63 +35,151 @@ struct link_frame *link_frame_create(const struct link_queue *queue, size_t leng
 	return frame;
 }
 
-static bool is_before(const struct link_frame *a, const struct link_frame *b)
+static inline bool is_before(const struct link_entry *a, const struct link_entry *b)
 {
-	return a->due != b->due ? a->due < b->due : a->sequence < b->sequence;
+	/* As one number, so that the compiler needs no branch that would be guessed wrong half of the time. */
+	return ((unsigned __int128)a->due << 64 | a->sequence) <
+	       ((unsigned __int128)b->due << 64 | b->sequence);
 }
 
-/* Puts `frame` where it belongs, from a hole at `place` on. */
-static void sift(struct link_queue *queue, unsigned place, struct link_frame *frame)
+/* ---- The line: what came in order ---- */
+
+static bool grow_line(struct link_queue *queue)
 {
-	struct link_frame **frames = queue->frames;
+	unsigned room = queue->line_room ? 2 * queue->line_room : 64;
+	struct link_entry *line = malloc(room * sizeof(*line));
 
-	for (; place > 1 && is_before(frame, frames[place / 2]); place /= 2)
-		frames[place] = frames[place / 2];
-	for (unsigned child; (child = 2 * place) <= queue->count; place = child) {
-		if (child < queue->count && is_before(frames[child + 1], frames[child]))
-			child++;
-		if (!is_before(frames[child], frame))
-			break;
-		frames[place] = frames[child];
-	}
-	frames[place] = frame;
-}
-
-static bool grow(struct link_queue *queue)
-{
-	unsigned room = queue->room ? 2 * queue->room : 64;
-	struct link_frame **frames = realloc(queue->frames, room * sizeof(*frames));
-
-	if (!frames)
+	if (!line)
 		return false;
-	queue->frames = frames;
-	queue->room = room;
+	for (unsigned i = 0; i < queue->line_count; i++)
+		line[i] = queue->line[(queue->line_first + i) & (queue->line_room - 1)];
+	free(queue->line);
+	queue->line = line;
+	queue->line_first = 0;
+	queue->line_room = room;
 	return true;
 }
+
+static bool line_push(struct link_queue *queue, const struct link_entry *entry)
+{
+	if (queue->line_count == queue->line_room && !grow_line(queue))
+		return false;
+	queue->line[(queue->line_first + queue->line_count++) & (queue->line_room - 1)] = *entry;
+	return true;
+}
+
+static struct link_frame *line_pop(struct link_queue *queue)
+{
+	struct link_frame *frame = queue->line[queue->line_first].frame;
+
+	queue->line_first = (queue->line_first + 1) & (queue->line_room - 1);
+	queue->line_count--;
+	return frame;
+}
+
+/* ---- The heap: the rest ---- */
+
+static bool grow_heap(struct link_queue *queue)
+{
+	unsigned room = queue->heap_room ? 2 * queue->heap_room : 64;
+	struct link_entry *heap = realloc(queue->heap, room * sizeof(*heap));
+
+	if (!heap)
+		return false;
+	queue->heap = heap;
+	queue->heap_room = room;
+	return true;
+}
+
+/* Puts `entry` where it belongs, from a hole at `place` upwards. */
+static void rise(struct link_queue *queue, unsigned place, const struct link_entry *entry)
+{
+	struct link_entry *heap = queue->heap;
+
+	for (unsigned above; place && is_before(entry, &heap[above = (place - 1) / WIDTH]);
+	     place = above)
+		heap[place] = heap[above];
+	heap[place] = *entry;
+}
+
+static bool heap_push(struct link_queue *queue, const struct link_entry *entry)
+{
+	if (queue->heap_count == queue->heap_room && !grow_heap(queue))
+		return false;
+	rise(queue, queue->heap_count++, entry);
+	return true;
+}
+
+/* The hole that the first one leaves goes down to the end, for what fills it came from there; then that rises, seldom far. */
+static struct link_frame *heap_pop(struct link_queue *queue)
+{
+	struct link_entry *heap = queue->heap, last = heap[--queue->heap_count];
+	struct link_frame *frame = heap[0].frame;
+	unsigned count = queue->heap_count, place = 0, child;
+
+	while ((child = WIDTH * place + 1) < count) {
+		unsigned end = MIN(child + WIDTH, count), least = child;
+
+		for (unsigned i = child + 1; i < end; i++)
+			least = is_before(&heap[i], &heap[least]) ? i : least;
+		heap[place] = heap[least];
+		place = least;
+	}
+	if (count)
+		rise(queue, place, &last);
+	return frame;
+}
+
+/* ---- Both ---- */
 
 bool link_queue_push(struct link_queue *queue, struct link_frame *frame, uint64_t due)
 {
-	if (queue->count + 1 >= queue->room && !grow(queue)) {
+	const struct link_entry entry = { due, queue->sequence, frame };
+	bool in_order = !queue->line_count || due >= queue->line_last;
+
+	if (!(in_order ? line_push(queue, &entry) : heap_push(queue, &entry))) {
 		free(frame);
 		return false;
 	}
-	frame->due = due;
-	frame->sequence = queue->sequence++;
+	if (in_order)
+		queue->line_last = due;
+	queue->sequence++;
+	queue->count++;
 	queue->bytes += frame->frame.length;
-	sift(queue, ++queue->count, frame);
+	frame->due = due;
 	return true;
+}
+
+/* The first of both; NULL: there is none. */
+static const struct link_entry *first_of(const struct link_queue *queue)
+{
+	const struct link_entry *line = queue->line_count ? &queue->line[queue->line_first] : NULL;
+
+	if (!queue->heap_count)
+		return line;
+	return line && is_before(line, queue->heap) ? line : queue->heap;
+}
+
+uint64_t link_queue_due(const struct link_queue *queue)
+{
+	const struct link_entry *first = first_of(queue);
+
+	return first ? first->due : UINT64_MAX;
 }
 
 struct link_frame *link_queue_pop(struct link_queue *queue, uint64_t now)
 {
-	struct link_frame *first, *last;
+	const struct link_entry *first = first_of(queue);
+	struct link_frame *frame;
 
-	if (!queue->count || queue->frames[1]->due > now)
+	if (!first || first->due > now)
 		return NULL;
-	first = queue->frames[1];
-	last = queue->frames[queue->count--];
-	queue->bytes -= first->frame.length;
-	if (queue->count)
-		sift(queue, 1, last);
-	return first;
+	frame = first == queue->heap ? heap_pop(queue) : line_pop(queue);
+	queue->count--;
+	queue->bytes -= frame->frame.length;
+	/* It has waited for long: it is in no cache. */
+	first = first_of(queue);
+	if (first)
+		__builtin_prefetch(first->frame);
+	return frame;
 }

@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Frames on their way over a link, each with the time at which it is at the other end: a queue in the order of that. */
+/*
+ * Frames on their way over a link, each with the time at which it is at the other end: a queue in the order of that; of equal
+ * times, in that of coming.
+ *
+ * What comes is mostly due after all that is there (a delay, a rate): that waits in a line. What is not (jitter, reorder) waits in a
+ * heap. The first one is the first of either. Both are of times and numbers, without the frames, which lie all over the memory.
+ */
 #ifndef TENON_VSWITCH_LINK_QUEUE_H
 #define TENON_VSWITCH_LINK_QUEUE_H
 
@@ -15,16 +21,25 @@
 /* A frame in memory of its own; it asks for nothing. */
 struct link_frame {
 	uint64_t due;
-	uint64_t sequence; /* equal times keep their order */
 	struct frame frame;
 	struct iovec piece;
 	uint8_t bytes[];
 };
 
+struct link_entry {
+	uint64_t due;
+	uint64_t sequence; /* equal times keep their order */
+	struct link_frame *frame;
+};
+
 /* Zeroed to begin. */
 struct link_queue {
-	struct link_frame **frames; /* a heap, from 1 */
-	unsigned count, room;
+	struct link_entry *line; /* a ring; its room is a power of two */
+	unsigned line_first, line_count, line_room;
+	uint64_t line_last; /* when the last of it is due */
+	struct link_entry *heap;
+	unsigned heap_count, heap_room;
+	unsigned count; /* of both */
 	uint64_t bytes, sequence;
 };
 
@@ -41,9 +56,6 @@ bool link_queue_push(struct link_queue *queue, struct link_frame *frame, uint64_
 struct link_frame *link_queue_pop(struct link_queue *queue, uint64_t now);
 
 /* When the first one is due; UINT64_MAX: there is none. */
-static inline uint64_t link_queue_due(const struct link_queue *queue)
-{
-	return queue->count ? queue->frames[1]->due : UINT64_MAX;
-}
+uint64_t link_queue_due(const struct link_queue *queue);
 
 #endif
