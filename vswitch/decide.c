@@ -301,8 +301,10 @@ decide_looked_at(struct vswitch_thread *thread, struct port *port, struct frame 
 		why = ends(port, PORT_DROP_MIRROR);
 	if (why == GOES_ON)
 		why = decide(thread, port, frame, &entry.mark);
-	checkpoint_capture(thread, port, PORT_IN, frame,
-			   why == GOES_ON ? NULL : port_drop_name(why));
+	/* What comes over a bad link was recorded before that (port_link.h). */
+	if (!port->numbered || why != GOES_ON)
+		checkpoint_capture(thread, port, PORT_IN, frame,
+				   why == GOES_ON ? NULL : port_drop_name(why));
 }
 
 /* What the table will be asked, for a whole burst at once: its answers come from memory. */
@@ -336,7 +338,8 @@ void decide_burst(struct vswitch_thread *thread, struct port *port, struct frame
 	port->counters.rx_frames += count;
 	if (thread->vswitch->captures.count)
 		for (unsigned i = 0; i < count; i++)
-			frames[i]->id = ++thread->last_id;
+			if (!port->numbered || !frames[i]->id)
+				frames[i]->id = ++thread->last_id;
 	for (unsigned i = 0; i < count; i++) {
 		port->counters.rx_bytes += frames[i]->length;
 		if (port->checkpoint[PORT_IN].active)

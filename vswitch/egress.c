@@ -60,16 +60,6 @@ static void drop_frame(struct vswitch_thread *thread, struct port *port, const s
 		checkpoint_capture(thread, port, PORT_OUT, frame, port_drop_name(why));
 }
 
-/* Which of the drops of the way out is one more than in `before`; NULL: none. Those of the way in the port's own thread counts
- * meanwhile. */
-static const char *counted_since(const struct port *port, const uint64_t before[PORT_DROP_COUNT])
-{
-	for (unsigned i = PORT_DROP_COUNT; i-- > PORT_DROP_FILTERED_OUT;)
-		if (port->counters.drops[i] != before[i])
-			return port_drop_name(i);
-	return NULL;
-}
-
 /*
  * What becomes of a frame the port may count itself. Where frames are recorded one at a time goes, so that it is known of which;
  * and before it goes, for the receiver may change what it has.
@@ -77,17 +67,22 @@ static const char *counted_since(const struct port *port, const uint64_t before[
 static void transmit_recorded(struct egress_batch *batch, struct frame *frame)
 {
 	struct port *port = batch->port, *lower = port_link_lower(port);
-	uint64_t before[2][PORT_DROP_COUNT];
+	struct port_drops_out before[2];
 	const char *dropped;
 
-	memcpy(before[0], port->counters.drops, sizeof(before[0]));
+	port_drops_note(port, &before[0]);
 	if (lower)
-		memcpy(before[1], lower->counters.drops, sizeof(before[1]));
+		port_drops_note(lower, &before[1]);
 	if (!port->ops->transmit(port, &frame, 1))
 		port_drop(port, PORT_DROP_NO_BUFFER);
-	dropped = counted_since(port, before[0]);
+	if (port_link_out_waits(port, &dropped)) {
+		if (dropped)
+			checkpoint_capture(batch->thread, port, PORT_OUT, frame, dropped);
+		return;
+	}
+	dropped = port_drops_since(port, &before[0]);
 	if (!dropped && lower)
-		dropped = counted_since(lower, before[1]);
+		dropped = port_drops_since(lower, &before[1]);
 	checkpoint_capture(batch->thread, port, PORT_OUT, frame, dropped);
 }
 

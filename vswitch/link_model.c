@@ -202,11 +202,13 @@ void link_way_decide(struct link_way *way, uint64_t now, size_t length, uint64_t
 	way->counters.offered++;
 	if (way->down) {
 		way->counters.down++;
+		fate->dropped = LINK_DROP_DOWN;
 		return;
 	}
 	if (is_lost(way)) {
 		if (!capable) {
 			way->counters.lost++;
+			fate->dropped = LINK_DROP_LOST;
 			return;
 		}
 		fate->mark = true;
@@ -234,6 +236,8 @@ void link_way_decide(struct link_way *way, uint64_t now, size_t length, uint64_t
 		fate->due[fate->copies++] = due_of(way, sent, i ? DRAW_DELAY_COPY : DRAW_DELAY);
 	}
 	way->counters.marked += fate->mark && fate->copies;
+	if (!fate->copies)
+		fate->dropped = LINK_DROP_QUEUE_FULL;
 }
 
 /* ---- What happened ---- */

@@ -128,12 +128,18 @@ struct link_way {
 void link_way_start(struct link_way *way, const struct link_model *model, const char *link,
 		    bool out);
 
+/* Why nothing of a packet arrives, as captures say it. */
+#define LINK_DROP_LOST       "link_lost"
+#define LINK_DROP_DOWN       "link_down"
+#define LINK_DROP_QUEUE_FULL "link_queue_full"
+
 /* What becomes of a packet. */
 struct link_fate {
 	unsigned copies;     /* 0 to 2 */
 	uint64_t due[2];     /* when each is at the other end */
 	int64_t corrupt_bit; /* of the first copy; -1: none */
 	bool mark;           /* all of them: congestion experienced */
+	const char *dropped; /* of no copies: LINK_DROP_... */
 };
 
 /* A copy that was due at `due` is at the other end `now`. */

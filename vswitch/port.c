@@ -54,6 +54,19 @@ const char *port_drop_name(enum port_drop drop)
 	return drop_names[drop];
 }
 
+void port_drops_note(const struct port *port, struct port_drops_out *before)
+{
+	memcpy(before->drops, port->counters.drops + PORT_DROP_FILTERED_OUT, sizeof(before->drops));
+}
+
+const char *port_drops_since(const struct port *port, const struct port_drops_out *before)
+{
+	for (unsigned i = PORT_DROP_COUNT; i-- > PORT_DROP_FILTERED_OUT;)
+		if (port->counters.drops[i] != before->drops[i - PORT_DROP_FILTERED_OUT])
+			return port_drop_name(i);
+	return NULL;
+}
+
 enum port_drop port_drop_of_fault(enum virtio_net_fault fault)
 {
 	switch (fault) {

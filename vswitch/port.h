@@ -81,6 +81,11 @@ enum port_drop {
 /* "bad_length" ... */
 const char *port_drop_name(enum port_drop drop);
 
+/* The counters of the way out, at a time. */
+struct port_drops_out {
+	uint64_t drops[PORT_DROP_COUNT - PORT_DROP_FILTERED_OUT];
+};
+
 /* As seen from the switch: rx is what came in at the port. Large frames count as one frame here. */
 struct port_counters {
 	/* The port's thread writes these. */
@@ -172,7 +177,8 @@ struct port {
 		features; /* the VIRTIO_NET_F_GUEST_* of what it can be handed; change it by port_set_features() */
 	struct port *over; /* the link over it (port_link.h), which has these two of it; or NULL */
 	bool hides_features; /* of a link: it takes no offloads, whatever the port below does */
-	bool held_down;      /* of a link: it is not up, whatever the port below is */
+	bool numbered; /* of a link: what receive() gave last had come before, and has its numbers */
+	bool held_down; /* of a link: it is not up, whatever the port below is */
 	uint32_t
 		side; /* ports whose sides differ in the low byte only do not reach each other; 0: none */
 	size_t frame_max; /* the longest frame on its wire, with Ethernet header; 0: no limit */
@@ -204,6 +210,11 @@ static inline void port_count_tx(struct port *port, const struct frame *frame)
 	port->counters.tx_frames++;
 	port->counters.tx_bytes += frame->length;
 }
+
+/* Which of the drops of the way out is one more since they were noted; NULL: none. Those of the way in the port's own thread counts
+ * meanwhile. */
+void port_drops_note(const struct port *port, struct port_drops_out *before);
+const char *port_drops_since(const struct port *port, const struct port_drops_out *before);
 
 /* The counter for what virtio_net_decode() found. */
 enum port_drop port_drop_of_fault(enum virtio_net_fault fault);

@@ -14,8 +14,7 @@
 #include "util/bytes.h"
 #include "util/log.h"
 #include "vswitch/internal.h"
-#include "vswitch/link_ecn.h"
-#include "vswitch/link_queue.h"
+#include "vswitch/link_enter.h"
 
 struct port_link {
 	struct port port;
@@ -25,8 +24,10 @@ struct port_link {
 	struct link_run
 		run;       /* used by the port's thread, and in calls; .schedule is NULL without */
 	uint64_t next_out; /* when the port's thread will look at `leaving` */
-	bool passed;       /* the frames that receive() gave are the lower port's */
-	unsigned taken;    /* else so many, which are on their way */
+	const char *out_dropped; /* of what transmit() was given last: why nothing of it goes on */
+	bool out_waits;          /* ... or it goes out later */
+	bool passed;             /* the frames that receive() gave are the lower port's */
+	unsigned taken;          /* else so many, which are on their way */
 	unsigned given_count;
 	struct link_frame *given[PORT_BURST]; /* else these */
 };
@@ -36,83 +37,6 @@ static struct port_link *link_of(const struct port *port)
 	return (struct port_link *)container_of(port, struct port_link, port);
 }
 
-/* ---- Letting frames in ---- */
-
-/* A packet as a wire has it: `head` bytes at `at`, then [offset, offset + length) of `frame`. */
-struct link_packet {
-	const uint8_t *at;
-	size_t head;
-	const struct frame *frame;
-	size_t offset, length;
-};
-
-static void enter_packet(struct link_way *way, struct link_queue *queue, uint64_t now,
-			 const struct link_packet *packet)
-{
-	size_t length = packet->head + packet->length;
-	struct link_fate fate;
-
-	link_way_decide(way, now, length, queue->count,
-			way->model.ecn && link_ecn_capable(packet->at, packet->head), &fate);
-	for (unsigned i = 0; i < fate.copies; i++) {
-		struct link_frame *copy = link_frame_create(queue, length);
-
-		if (!copy) {
-			way->counters.queue_full++;
-			continue;
-		}
-		memcpy(copy->bytes, packet->at, packet->head);
-		frame_copy_out(packet->frame->pieces, packet->frame->count, packet->offset,
-			       copy->bytes + packet->head, packet->length);
-		if (fate.mark)
-			link_ecn_mark(copy->bytes, length);
-		if (!i && fate.corrupt_bit >= 0)
-			copy->bytes[fate.corrupt_bit / 8] ^= (uint8_t)(1u << fate.corrupt_bit % 8);
-		if (!link_queue_push(queue, copy, fate.due[i]))
-			way->counters.queue_full++;
-	}
-}
-
-static void enter_segments(struct link_way *way, struct link_queue *queue, uint64_t now,
-			   const struct frame *frame)
-{
-	struct virtio_net_segmenter segmenter;
-	struct virtio_net_segment segment;
-
-	virtio_net_segmenter_start(&segmenter, &frame->offload, frame->pieces, frame->count,
-				   frame->length);
-	while (virtio_net_segmenter_next(&segmenter, &segment))
-		enter_packet(way, queue, now,
-			     &(struct link_packet){ segment.head, segment.headers, frame,
-						    segment.payload_offset,
-						    segment.payload_length });
-}
-
-static void enter(struct link_way *way, struct link_queue *queue, uint64_t now,
-		  const struct frame *frame)
-{
-	size_t head = MIN(frame->pieces[0].iov_len, (size_t)VIRTIO_NET_HEAD_MAX);
-	struct virtio_net_offload offload = frame->offload;
-	uint8_t finished[VIRTIO_NET_HEAD_MAX];
-
-	if (offload.gso != VIRTIO_NET_HDR_GSO_NONE) {
-		enter_segments(way, queue, now, frame);
-		return;
-	}
-	memcpy(finished, frame->pieces[0].iov_base, head);
-	if (offload.needs_checksum) {
-		size_t start = offload.checksum_start;
-		uint16_t folded;
-		uint64_t sum = virtio_net_sum_pieces(0, frame->pieces, frame->count, start,
-						     frame->length - start);
-		folded = (uint16_t)~virtio_net_fold(sum);
-		folded = folded ? folded : 0xffff;
-		memcpy(finished + start + offload.checksum_offset, &folded, sizeof(folded));
-	}
-	enter_packet(way, queue, now,
-		     &(struct link_packet){ finished, head, frame, head, frame->length - head });
-}
-
 /* ---- From the machine ---- */
 
 static unsigned link_receive(struct port *port, struct frame **frames, unsigned max)
@@ -120,18 +44,21 @@ static unsigned link_receive(struct port *port, struct frame **frames, unsigned 
 	struct port_link *link = link_of(port);
 	struct port *lower = link->lower;
 	uint64_t now = port_now(port);
+	const struct link_entrance entrance = { &link->in, &link->arriving, now, port };
 	struct frame *got[PORT_BURST];
 	struct link_frame *frame;
 	unsigned count;
 
 	link->passed = !link_way_is_bad(&link->in) && !link->arriving.count;
+	port->numbered = !link->passed;
 	link->taken = 0;
 	if (link->passed)
 		return lower->ops->receive(lower, frames, max);
 	count = lower->ops->receive(lower, got, PORT_BURST);
 	link->taken = count;
 	for (unsigned i = 0; i < count; i++)
-		enter(&link->in, &link->arriving, now, got[i]);
+		link_enter(&entrance, got[i],
+			   port->vswitch->captures.count ? ++port->thread->last_id : 0);
 	if (count)
 		lower->ops->release(lower);
 	link->given_count = 0;
@@ -178,13 +105,16 @@ static unsigned link_transmit(struct port *port, struct frame *const *frames, un
 {
 	struct port_link *link = link_of(port);
 	struct vswitch *vswitch = port->vswitch;
-	uint64_t now;
+	struct link_entrance entrance = { &link->out, &link->leaving, 0, NULL };
 
-	if (!out_is_bad(link))
+	link->out_waits = out_is_bad(link);
+	link->out_dropped = NULL;
+	if (!link->out_waits)
 		return transmit_lower(link, frames, count);
-	now = vswitch->clock(vswitch->clock_arg);
+	entrance.now = vswitch->clock(vswitch->clock_arg);
 	for (unsigned i = 0; i < count; i++)
-		enter(&link->out, &link->leaving, now, frames[i]);
+		link->out_dropped = link_enter(&entrance, frames[i],
+					       vswitch->captures.count ? frames[i]->id : 0);
 	if (vswitch->thread_count > 1 && link_queue_due(&link->leaving) < link->next_out) {
 		link->next_out = link_queue_due(&link->leaving);
 		port_wake_thread(port);
@@ -192,18 +122,20 @@ static unsigned link_transmit(struct port *port, struct frame *const *frames, un
 	return count;
 }
 
-/* Sends what is due. Returns how many. */
-static unsigned leave(struct port_link *link, uint64_t now)
+bool port_link_out_waits(const struct port *port, const char **dropped)
 {
-	struct link_frame *due[PORT_BURST];
-	struct frame *frames[PORT_BURST];
-	unsigned count = 0, done = 0;
+	const struct port_link *link = port_link_lower(port) ? link_of(port) : NULL;
 
-	while (count < PORT_BURST && (due[count] = link_queue_pop(&link->leaving, now))) {
-		link_way_delivered(&link->out, due[count]->due, now);
-		frames[count] = &due[count]->frame;
-		count++;
-	}
+	if (!link || !link->out_waits)
+		return false;
+	*dropped = link->out_dropped;
+	return true;
+}
+
+static void send_all(struct port_link *link, struct frame *const *frames, unsigned count)
+{
+	unsigned done = 0;
+
 	while (done < count) {
 		done += transmit_lower(link, frames + done, count - done);
 		if (done < count) {
@@ -211,6 +143,43 @@ static unsigned leave(struct port_link *link, uint64_t now)
 			done++;
 		}
 	}
+}
+
+/* One at a time, so that it is known what becomes of which. */
+static void send_recorded(struct port_link *link, struct frame *const *frames, unsigned count)
+{
+	struct port *port = &link->port;
+
+	for (unsigned i = 0; i < count; i++) {
+		struct port_drops_out before[2];
+		const char *dropped;
+
+		port_drops_note(port, &before[0]);
+		port_drops_note(link->lower, &before[1]);
+		send_all(link, frames + i, 1);
+		dropped = port_drops_since(port, &before[0]);
+		if (!dropped)
+			dropped = port_drops_since(link->lower, &before[1]);
+		checkpoint_capture(port->thread, port, PORT_OUT, frames[i], dropped);
+	}
+}
+
+/* Sends what is due. Returns how many. */
+static unsigned leave(struct port_link *link, uint64_t now)
+{
+	struct link_frame *due[PORT_BURST];
+	struct frame *frames[PORT_BURST];
+	unsigned count = 0;
+
+	while (count < PORT_BURST && (due[count] = link_queue_pop(&link->leaving, now))) {
+		link_way_delivered(&link->out, due[count]->due, now);
+		frames[count] = &due[count]->frame;
+		count++;
+	}
+	if (link->port.checkpoint[PORT_OUT].capture_count)
+		send_recorded(link, frames, count);
+	else
+		send_all(link, frames, count);
 	for (unsigned i = 0; i < count; i++)
 		free(due[i]);
 	return count;

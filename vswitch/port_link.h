@@ -10,6 +10,9 @@
  *	   ^   v						finished
  *	 port below
  *
+ * Captures of the port are at the machine's side: what comes in is recorded before anything is done to it, what goes out when it goes; and
+ * what the link drops when it does, with the reason. A packet has the same number on both sides, and so have its copies.
+ *
  * In a way that is bad, packets are those that a wire would have. What goes in the way "in" comes from the machine, "out" goes to it.
  */
 #ifndef TENON_VSWITCH_PORT_LINK_H
@@ -26,6 +29,10 @@ void port_link_put_over(struct port *link, struct port *lower);
 
 /* The port below, or NULL: `port` is no link. */
 struct port *port_link_lower(const struct port *port);
+
+/* With `out_lock`, after transmit() of one frame: whether the link has taken it, and records itself what it sends. If nothing of it
+ * will be sent *dropped says why; else it is NULL. */
+bool port_link_out_waits(const struct port *port, const char **dropped);
 
 /* In a call: changes the ways of `directions` (enum link_direction). With another seed than before a way begins anew, with packet
  * 1. What is on its way stays. */

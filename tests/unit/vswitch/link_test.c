@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -11,9 +12,10 @@
 #include "util/bytes.h"
 #include "util/error.h"
 
-#define A  0x0200000000a1ULL
-#define B  0x0200000000b1ULL
-#define MS 1000000ULL
+#define A     0x0200000000a1ULL
+#define B     0x0200000000b1ULL
+#define MS    1000000ULL
+#define EPOCH 1700000000000000000ULL /* of captures */
 
 static uint64_t test_clock(void *arg)
 {
@@ -28,9 +30,11 @@ struct lab {
 
 static void start(struct lab *lab, unsigned threads)
 {
-	struct vswitch_options options = {
-		.seed = 1, .clock = test_clock, .clock_arg = &lab->clock, .threads = threads
-	};
+	struct vswitch_options options = { .seed = 1,
+					   .clock = test_clock,
+					   .clock_arg = &lab->clock,
+					   .threads = threads,
+					   .epoch_ns = EPOCH };
 
 	lab->clock = 1000 * MS;
 	CU_ASSERT_EQUAL_FATAL(vswitch_create(&lab->vswitch, &options, NULL), 0);
@@ -288,7 +292,194 @@ static void test_marks_instead_of_losses(void)
 	vswitch_destroy(lab.vswitch);
 }
 
+/* ---- Captures ---- */
+
+/* A record of a pcapng file. */
+struct recorded {
+	unsigned interface;
+	bool out;
+	uint64_t time_ns, id;
+	unsigned length;
+	char dropped[40]; /* its comment */
+	bool verdict;
+};
+
+static void read_options(const uint8_t *at, struct recorded *to)
+{
+	for (; get_le16(at); at += 4 + round_up((size_t)get_le16(at + 2), 4)) {
+		size_t length = get_le16(at + 2);
+
+		switch (get_le16(at)) {
+		case 1:
+			snprintf(to->dropped, sizeof(to->dropped), "%.*s", (int)length, at + 4);
+			break;
+		case 2:
+			to->out = (get_le32(at + 4) & 3) == 2;
+			break;
+		case 5:
+			to->id = get_le64(at + 4);
+			break;
+		case 7:
+			to->verdict = true;
+			break;
+		default:
+			break;
+		}
+	}
+}
+
+static unsigned read_records(const char *path, struct recorded *to, unsigned most)
+{
+	static uint8_t file[65536];
+	FILE *in = fopen(path, "re");
+	size_t length, at = 0;
+	unsigned count = 0;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(in);
+	length = fread(file, 1, sizeof(file), in);
+	fclose(in);
+	for (; at + 12 <= length; at += get_le32(file + at + 4)) {
+		unsigned captured = get_le32(file + at + 20);
+
+		if (get_le32(file + at) != 6 || count == most)
+			continue;
+		to[count] = (struct recorded){
+			.interface = get_le32(file + at + 8),
+			.time_ns =
+				(uint64_t)get_le32(file + at + 12) << 32 | get_le32(file + at + 16),
+			.length = captured,
+		};
+		read_options(file + at + 28 + round_up((size_t)captured, 4), &to[count++]);
+	}
+	return count;
+}
+
+static void capture(struct lab *lab, char path[128], const char *name)
+{
+	struct vswitch_capture_options options = { .path = path, .force = true };
+
+	snprintf(path, 128, "%s/%s.pcapng", unit_directory(), name);
+	CU_ASSERT_EQUAL_FATAL(vswitch_start_capture(lab->vswitch, &options, NULL, NULL), 0);
+}
+
+static void check_record(const struct recorded *record, unsigned interface, bool out,
+			 uint64_t time_ns, const char *dropped)
+{
+	CU_ASSERT_EQUAL(record->interface, interface);
+	CU_ASSERT_EQUAL(record->out, out);
+	CU_ASSERT_EQUAL(record->time_ns, EPOCH + time_ns);
+	CU_ASSERT_STRING_EQUAL(record->dropped, dropped);
+	CU_ASSERT_EQUAL(record->verdict, dropped[0] != 0);
+}
+
+/* What goes out is recorded when it goes, with the number that it came with; what is lost when it is, with the reason. */
+static void check_captured_out(unsigned threads)
+{
+	struct recorded records[9];
+	struct lab lab;
+	char path[128];
+
+	start(&lab, threads);
+	bad(&lab, "b", LINK_OUT, "delay=20ms loss=list,2 duplicate=100%");
+	capture(&lab, path, "out");
+	fake_port_put_frame(lab.a, B, A, 100);
+	fake_port_put_frame(lab.a, B, A, 200);
+	run_until(&lab, 1100 * MS);
+	CU_ASSERT_EQUAL(lab.b->out_count, 2);
+	CU_ASSERT_EQUAL(vswitch_stop_captures(lab.vswitch, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(read_records(path, records, 9), 5);
+	check_record(&records[0], 0, false, 1000 * MS, "");
+	check_record(&records[1], 0, false, 1000 * MS, "");
+	check_record(&records[2], 1, true, 1000 * MS, "dropped: link_lost");
+	check_record(&records[3], 1, true, 1020 * MS, "");
+	check_record(&records[4], 1, true, 1020 * MS, "");
+	CU_ASSERT_NOT_EQUAL(records[0].id, records[1].id);
+	CU_ASSERT_NOT_EQUAL(records[0].id, 0);
+	CU_ASSERT_EQUAL(records[2].id, records[1].id);
+	CU_ASSERT_EQUAL(records[3].id, records[0].id);
+	CU_ASSERT_EQUAL(records[4].id, records[0].id);
+	CU_ASSERT_EQUAL(records[2].length, 200);
+	CU_ASSERT_EQUAL(records[3].length, 100);
+	vswitch_destroy(lab.vswitch);
+}
+
+static void test_captured_on_the_way_out(void)
+{
+	check_captured_out(1);
+	check_captured_out(2);
+}
+
+/* What comes in is recorded when it comes, as it came; and once more if the switch drops it. */
+static void test_captured_on_the_way_in(void)
+{
+	struct recorded records[9];
+	struct lab lab;
+	char path[128];
+
+	start(&lab, 1);
+	bad(&lab, "b", LINK_IN, "delay=20ms corrupt=100% loss=list,2");
+	capture(&lab, path, "in");
+	fake_port_put_frame(lab.b, A, B, 1000);
+	fake_port_put_frame(lab.b, A, B, 200);
+	run_until(&lab, 1100 * MS);
+	port_set_up(&lab.a->port, false);
+	bad(&lab, "b", LINK_IN, "delay=20ms");
+	fake_port_put_frame(lab.b, A, B, 300);
+	run_until(&lab, 1200 * MS);
+	CU_ASSERT_EQUAL(vswitch_stop_captures(lab.vswitch, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(read_records(path, records, 9), 5);
+	check_record(&records[0], 1, false, 1000 * MS, "");
+	check_record(&records[1], 1, false, 1000 * MS, "dropped: link_lost");
+	check_record(&records[2], 0, true, 1020 * MS, "");
+	check_record(&records[3], 1, false, 1100 * MS, "");
+	check_record(&records[4], 1, false, 1120 * MS, "dropped: no_port");
+	CU_ASSERT_EQUAL(records[0].length, 1000);
+	CU_ASSERT_EQUAL(records[2].id, records[0].id);
+	CU_ASSERT_EQUAL(records[4].id, records[3].id);
+	CU_ASSERT_NOT_EQUAL(records[1].id, records[0].id);
+	vswitch_destroy(lab.vswitch);
+}
+
+static unsigned take_nothing(struct port *port, struct frame *const *frames, unsigned count)
+{
+	(void)port, (void)frames, (void)count;
+	return 0;
+}
+
+/* A queue without room, and a port below that takes nothing: each by its name. What was on its way as a capture began leaves
+ * with no number. */
+static void test_captured_drops_have_names(void)
+{
+	struct recorded records[9];
+	struct port_ops full;
+	struct lab lab;
+	char path[128];
+
+	start(&lab, 1);
+	bad(&lab, "b", LINK_OUT, "delay=20ms queue=2p");
+	fake_port_put_frame(lab.a, B, A, 100);
+	run_until(&lab, lab.clock + MS);
+	capture(&lab, path, "names");
+	fake_port_put_frame(lab.a, B, A, 200);
+	fake_port_put_frame(lab.a, B, A, 300);
+	run_until(&lab, 1020 * MS);
+	full = *lab.b->port.ops;
+	full.transmit = take_nothing;
+	lab.b->port.ops = &full;
+	run_until(&lab, 1100 * MS);
+	CU_ASSERT_EQUAL(vswitch_stop_captures(lab.vswitch, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(read_records(path, records, 9), 5);
+	check_record(&records[2], 1, true, 1001 * MS, "dropped: link_queue_full");
+	CU_ASSERT_EQUAL(records[2].id, records[1].id);
+	check_record(&records[3], 1, true, 1020 * MS, "");
+	CU_ASSERT_EQUAL(records[3].id, 0);
+	check_record(&records[4], 1, true, 1021 * MS, "dropped: no_buffer");
+	CU_ASSERT_EQUAL(records[4].id, records[0].id);
+	vswitch_destroy(lab.vswitch);
+}
+
 UNIT_MAIN("link", UNIT(test_delay_is_exact), UNIT(test_delay_costs_no_throughput),
 	  UNIT(test_copies_and_bits), UNIT(test_large_frames_are_packets), UNIT(test_good_again),
 	  UNIT(test_ports_below_come_and_go), UNIT(test_a_seed_repeats_itself),
-	  UNIT(test_marks_instead_of_losses))
+	  UNIT(test_marks_instead_of_losses), UNIT(test_captured_on_the_way_out),
+	  UNIT(test_captured_on_the_way_in), UNIT(test_captured_drops_have_names))
