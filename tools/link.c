@@ -77,20 +77,44 @@ static json_t *make_words(const char *const values[WORD_COUNT], bool keep_order,
 	return words;
 }
 
+/* The numbers of a trace, beside the words. False, with what is wrong told. */
+static bool add_trace(json_t *params, const char *path, int *status)
+{
+	struct link_trace *trace = NULL;
+	struct error error = { 0 };
+	CLEANUP_FREE char *text = link_read_text("trace", path, LINK_TRACE_BYTES, &error);
+
+	if (!text || link_trace_read(&trace, path, text, &error)) {
+		*status = cli_fail(error.code, &error);
+		return false;
+	}
+	json_object_set_new(params, "trace", json_string(text));
+	json_object_set_new(params, "trace_file", json_string(trace->name));
+	link_trace_drop(trace);
+	return true;
+}
+
 static int ask_link(const char *method, const struct cli_words *operands, const char *direction,
-		    json_t *words)
+		    json_t *words, const char *trace)
 {
 	json_t *params =
 		json_pack("{s:s, s:s}", "port", operands->words[1], "direction", direction);
 
+	int status;
+
 	if (words)
 		json_object_set_new(params, "words", words);
+	if (trace && !add_trace(params, trace, &status)) {
+		json_decref(params);
+		return status;
+	}
 	return switch_ask(operands->words[0], method, params, NULL);
 }
 
 static int link_set(int argc, char **argv)
 {
 	const char *values[WORD_COUNT] = { NULL }, *direction = "both";
+	const char *trace = NULL;
 	bool keep_order = false, ecn = false;
 	const struct cli_option options[] = {
 		{ "direction", CLI_TEXT, &direction, "in|out|both",
@@ -106,6 +130,8 @@ static int link_set(int argc, char **argv)
 		{ "reorder", CLI_TEXT, &values[WORD_REORDER], "P",
 		  "packets that pass by those which are delayed" },
 		{ "rate", CLI_TEXT, &values[WORD_RATE], "RATE", "bits a second: 50M, 1.5Gbit" },
+		{ "trace", CLI_TEXT, &trace, "FILE",
+		  "a recorded rate: each line the milliseconds at which 1500 bytes can go; none" },
 		{ "queue", CLI_TEXT, &values[WORD_QUEUE], "LENGTH",
 		  "how long packets wait for their turn: 100ms, 1000p" },
 		{ "ecn", CLI_FLAG, &ecn, NULL,
@@ -124,11 +150,15 @@ static int link_set(int argc, char **argv)
 	words = make_words(values, keep_order, ecn);
 	if (!words)
 		return EXIT_USAGE;
-	if (!json_array_size(words)) {
+	if (trace && !strcmp(trace, "none")) {
+		json_array_append_new(words, json_string("trace=none"));
+		trace = NULL;
+	}
+	if (!json_array_size(words) && !trace) {
 		json_decref(words);
 		return cli_usage_error("nothing to set: give --delay, --loss, --rate, ...");
 	}
-	return ask_link("switch.link.set", &operands, direction, words);
+	return ask_link("switch.link.set", &operands, direction, words, trace);
 }
 
 static int link_clear(int argc, char **argv)
@@ -145,7 +175,7 @@ static int link_clear(int argc, char **argv)
 	if (!cli_parse(CLEAR_USAGE, options, argc, argv, 2, 2, &operands, &status))
 		return status;
 	return check_direction(direction)
-		       ? ask_link("switch.link.clear", &operands, direction, NULL)
+		       ? ask_link("switch.link.clear", &operands, direction, NULL, NULL)
 		       : EXIT_USAGE;
 }
 

@@ -16,24 +16,22 @@
 
 #define SCHEDULE_USAGE "link schedule NAME PORT FILE|show|clear [--json]"
 
-/* All of a file of text, or NULL with `error` set; "-" is standard input. */
-static char *read_script(const char *path, struct error *error)
+char *link_read_text(const char *what, const char *path, size_t most, struct error *error)
 {
 	bool is_input = !strcmp(path, "-");
 	CLEANUP_CLOSE int fd = is_input ? -1 : open(path, O_RDONLY | O_CLOEXEC);
-	char *text = malloc(LINK_SCHEDULE_BYTES + 2);
+	char *text = malloc(most + 2);
 	size_t length = 0;
 	ssize_t got = 1;
 
 	if (!text || (!is_input && fd < 0)) {
-		error_set(error, text ? -errno : -ENOMEM, "schedule %s: %s", path,
+		error_set(error, text ? -errno : -ENOMEM, "%s %s: %s", what, path,
 			  strerror(text ? errno : ENOMEM));
 		free(text);
 		return NULL;
 	}
-	while (got && length <= LINK_SCHEDULE_BYTES) {
-		got = read(is_input ? STDIN_FILENO : fd, text + length,
-			   LINK_SCHEDULE_BYTES + 1 - length);
+	while (got && length <= most) {
+		got = read(is_input ? STDIN_FILENO : fd, text + length, most + 1 - length);
 		if (got < 0 && errno == EINTR)
 			got = 1;
 		else if (got < 0)
@@ -43,13 +41,12 @@ static char *read_script(const char *path, struct error *error)
 	}
 	text[length] = '\0';
 	if (got < 0)
-		error_set(error, -errno, "schedule %s: %s", path, strerror(errno));
-	else if (length > LINK_SCHEDULE_BYTES)
-		error_set(error, -EFBIG, "schedule %s: it is longer than the %u bytes that fit",
-			  path, LINK_SCHEDULE_BYTES);
+		error_set(error, -errno, "%s %s: %s", what, path, strerror(errno));
+	else if (length > most)
+		error_set(error, -EFBIG, "%s %s: it is longer than the %zu bytes that fit", what,
+			  path, most);
 	else if (strlen(text) != length)
-		error_set(error, -EINVAL,
-			  "schedule %s: byte %zu is zero: expected a script, which is text", path,
+		error_set(error, -EINVAL, "%s %s: byte %zu is zero: expected text", what, path,
 			  strlen(text));
 	else
 		return text;
@@ -61,7 +58,7 @@ static int start(const struct cli_words *operands)
 {
 	struct error error = { 0 };
 	const char *path = operands->words[2];
-	CLEANUP_FREE char *text = read_script(path, &error);
+	CLEANUP_FREE char *text = link_read_text("schedule", path, LINK_SCHEDULE_BYTES, &error);
 	json_t *params;
 
 	if (!text)

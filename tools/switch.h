@@ -113,6 +113,10 @@ void switch_end_watching(struct switch_control *control);
 /* Who asks takes -ENOENT for "nobody listens there". */
 int switch_answer(int rc, struct error *error);
 
+/* The trace of a link by the keys "trace" and "trace_file"; NULL: there is none. The caller drops it. -EINVAL, -ENOMEM. */
+struct link_trace;
+int switch_link_trace(struct link_trace **trace, json_t *params, struct error *error);
+
 /* "direction", as PORT_WAY()s; "filter", which may be missing (NULL). */
 int switch_param_ways(json_t *params, unsigned *ways, struct error *error);
 int switch_param_filter(json_t *params, struct filter_program **out, struct error *error);

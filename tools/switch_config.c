@@ -34,7 +34,7 @@ static const struct config_list {
 	{ "mirrors",
 	  "switch.mirror.add",
 	  { "mirror", "to", "to_vlan", "sources", "vlans", "shared" } },
-	{ "links", "switch.link.set", { "port", "direction", "words" } },
+	{ "links", "switch.link.set", { "port", "direction", "words", "trace", "trace_file" } },
 };
 
 static const char *const numbers[] = { "threads",    "ageing",         "move_limit",
@@ -84,15 +84,21 @@ static int check_rule(json_t *item, struct error *error)
 static int check_link(json_t *item, struct error *error)
 {
 	struct link_model model = { 0 };
+	struct link_trace *trace = NULL;
 	json_t *word;
 	size_t index;
-	int rc = 0;
+	int rc = switch_link_trace(&trace, item, error);
 
 	json_array_foreach(json_object_get(item, "words"), index, word)
 		if (!rc)
 			rc = link_model_set(
 				&model, json_is_string(word) ? json_string_value(word) : "", error);
-	return rc ? rc : link_model_check(&model, error);
+	if (trace)
+		model.trace = trace;
+	if (!rc)
+		rc = link_model_check(&model, error);
+	link_trace_drop(trace);
+	return rc;
 }
 
 static int check_address(json_t *item, struct error *error)
@@ -337,20 +343,39 @@ static json_t *spec_json(const char *spec, const struct vswitch_port_status *por
 	return json_string(out);
 }
 
+/* As it was in the file. NULL without memory. */
+static json_t *trace_json(const struct link_trace *trace)
+{
+	CLEANUP_FREE char *text = NULL;
+	size_t size = 0;
+	FILE *stream = open_memstream(&text, &size);
+
+	if (!stream)
+		return NULL;
+	for (unsigned i = 0; i < trace->count; i++)
+		fprintf(stream, "%u\n", trace->ms[i]);
+	return fclose(stream) ? NULL : json_string(text);
+}
+
 static void add_way(json_t *links, const char *port, const char *direction,
 		    const struct link_model *model)
 {
 	char words[2048], *rest = words, *word;
-	json_t *list;
+	json_t *list, *link;
 
 	if (!link_model_is_bad(model))
 		return;
 	link_model_describe(model, words, sizeof(words));
 	list = json_array();
 	while ((word = strsep(&rest, " ")))
-		json_array_append_new(list, json_string(word));
-	json_array_append_new(links, json_pack("{s:s, s:s, s:o}", "port", port, "direction",
-					       direction, "words", list));
+		if (strncmp(word, "trace=", 6))
+			json_array_append_new(list, json_string(word));
+	link = json_pack("{s:s, s:s, s:o}", "port", port, "direction", direction, "words", list);
+	if (model->trace) {
+		json_object_set_new(link, "trace", trace_json(model->trace));
+		json_object_set_new(link, "trace_file", json_string(model->trace->name));
+	}
+	json_array_append_new(links, link);
 }
 
 static json_t *rules_json(struct vswitch *vswitch)

@@ -179,8 +179,23 @@ static int link_params(json_t *params, const char **port, unsigned *directions, 
 				       "direction \"%.20s\": expected in, out or both", direction);
 }
 
-/* A model by all words, beginning with what there is. */
-static int change_model(struct link_model *model, json_t *words, struct error *error)
+int switch_link_trace(struct link_trace **trace, json_t *params, struct error *error)
+{
+	const char *text = NULL, *name = NULL;
+	int rc;
+
+	*trace = NULL;
+	if (!json_object_get(params, "trace"))
+		return 0;
+	rc = rpc_param_string(params, "trace", &text, error);
+	if (!rc)
+		rc = rpc_param_string(params, "trace_file", &name, error);
+	return rc ? rc : link_trace_read(trace, name, text, error);
+}
+
+/* A model by all words and the trace, if there is one, beginning with what there is. */
+static int change_model(struct link_model *model, json_t *words, struct link_trace *trace,
+			struct error *error)
 {
 	json_t *word;
 	size_t index;
@@ -192,6 +207,8 @@ static int change_model(struct link_model *model, json_t *words, struct error *e
 		if (rc)
 			return rc;
 	}
+	if (trace)
+		model->trace = trace;
 	return link_model_check(model, error);
 }
 
@@ -200,6 +217,7 @@ static int set_ways(struct switch_control *control, json_t *params, bool clear, 
 	CLEANUP(cleanup_vswitch_status) struct vswitch_status *status = NULL;
 	const struct vswitch_port_status *found;
 	struct link_model in = { 0 }, out = { 0 };
+	struct link_trace *trace = NULL;
 	json_t *words = json_object_get(params, "words");
 	unsigned directions;
 	const char *port;
@@ -207,6 +225,8 @@ static int set_ways(struct switch_control *control, json_t *params, bool clear, 
 
 	if (!rc)
 		rc = take_status(control, &status, error);
+	if (!rc && !clear)
+		rc = switch_link_trace(&trace, params, error);
 	if (rc)
 		return rc;
 	found = find_port(status, port);
@@ -216,13 +236,14 @@ static int set_ways(struct switch_control *control, json_t *params, bool clear, 
 	}
 	/* Both can be, before the first is changed. */
 	if (directions & LINK_IN)
-		rc = change_model(&in, words, error);
+		rc = change_model(&in, words, trace, error);
 	if (!rc && directions & LINK_OUT)
-		rc = change_model(&out, words, error);
+		rc = change_model(&out, words, trace, error);
 	if (!rc && directions & LINK_IN)
 		rc = vswitch_set_link(control->vswitch, port, LINK_IN, &in, error);
 	if (!rc && directions & LINK_OUT)
 		rc = vswitch_set_link(control->vswitch, port, LINK_OUT, &out, error);
+	link_trace_drop(trace);
 	return switch_answer(rc, error);
 }
 

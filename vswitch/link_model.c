@@ -24,7 +24,8 @@ enum purpose {
 bool link_model_is_bad(const struct link_model *model)
 {
 	return model->delay_ns || model->jitter_ns || model->loss || model->loss_kind ||
-	       model->duplicate || model->corrupt || model->rate || model->queue_packets;
+	       model->duplicate || model->corrupt || model->rate || model->queue_packets ||
+	       model->trace;
 }
 
 bool link_way_is_bad(const struct link_way *way)
@@ -166,6 +167,10 @@ static bool take_turn(struct link_way *way, uint64_t now, size_t length, uint64_
 	uint64_t queue = model->queue_ns ? model->queue_ns : LINK_QUEUE_NS;
 
 	*sent = now;
+	if (model->trace)
+		return (!model->queue_packets || waiting < times * model->queue_packets) &&
+		       link_trace_send(model->trace, &way->place, now, length,
+				       model->queue_packets ? UINT64_MAX : times * queue, sent);
 	if (model->queue_packets ? waiting >= times * model->queue_packets
 				 : model->rate && begin - now > times * queue)
 		return false;

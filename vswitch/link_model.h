@@ -9,6 +9,7 @@
  *	loss		with probability P; or by Gilbert and Elliott's two states; or the packets of a list
  *	duplicate	one more copy, with a delay of its own
  *	corrupt		one bit of the first copy, any with the same probability
+ *	trace		in place of a rate, recorded opportunities to send (link_trace.h); the first packet begins with it
  *	rate		each copy takes length * 8 / rate to be sent, after all before it; what would wait longer than the
  *			queue is long is dropped, which is counted apart from loss
  *	delay		delay, and jitter: uniform, normal or pareto
@@ -31,6 +32,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "vswitch/link_trace.h"
 
 struct error;
 
@@ -69,6 +72,7 @@ struct link_model {
 	uint64_t rate;          /* bits a second; 0: no limit */
 	uint64_t queue_ns;      /* how long a packet may wait for its turn; 0: LINK_QUEUE_NS ... */
 	uint64_t queue_packets; /* ... or how many may wait; 0: any number */
+	struct link_trace *trace; /* NULL: none; counted by who keeps the model, not by each copy */
 };
 
 #define LINK_QUEUE_NS     100000000ULL
@@ -87,7 +91,7 @@ bool link_read_span(const char *text, double most, uint64_t *ns);
 /*
  * Changes a model by a word KEY=VALUE: delay=20ms, jitter=2ms[,normal|pareto|uniform], keep-order=yes, loss=0.5%,
  * loss=gemodel,P,R[,H[,K]], loss=list,3,7-9 (gemodel=, list= as well), ecn=yes, duplicate=P, corrupt=P, reorder=P, rate=50M (bits), queue=100ms, queue=1000p,
- * seed=N; "none" takes one back. -EINVAL with `error` set, and nothing is changed.
+ * seed=N, trace=none (another one is read from a file); "none" takes one back. -EINVAL with `error` set, and nothing is changed.
  */
 int link_model_set(struct link_model *model, const char *word, struct error *error);
 
@@ -121,6 +125,7 @@ struct link_way {
 	uint64_t number; /* of the last packet, from 1 */
 	bool bad;        /* the state of Gilbert and Elliott */
 	uint64_t busy_until, last_due;
+	struct link_trace_place place; /* in the model's trace */
 	struct link_counters counters;
 };
 

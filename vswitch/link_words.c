@@ -247,6 +247,16 @@ static int set_seed(struct link_model *model, char *value, struct error *error)
 	return 0;
 }
 
+static int set_trace(struct link_model *model, char *value, struct error *error)
+{
+	(void)model;
+	return error_set(
+		error, -EINVAL,
+		"trace=%.40s: expected none; a trace is read from a file by tenon link set "
+		"--trace FILE",
+		value);
+}
+
 static const struct {
 	const char *key;
 	int (*set)(struct link_model *model, char *value, struct error *error);
@@ -262,6 +272,7 @@ static const struct {
 	{ "queue", set_queue },
 	{ "seed", set_seed },
 	{ "ecn", set_ecn },
+	{ "trace", set_trace },
 };
 
 /* What a word is about is as in a perfect link. */
@@ -290,6 +301,8 @@ static void take_back(struct link_model *model, const char *key)
 		model->rate = 0;
 	if (!strcmp(key, "queue"))
 		model->queue_ns = model->queue_packets = 0;
+	if (!strcmp(key, "trace"))
+		model->trace = NULL;
 	if (!strcmp(key, "ecn"))
 		model->ecn = false;
 	if (!strcmp(key, "keep-order"))
@@ -322,7 +335,7 @@ int link_model_set(struct link_model *model, const char *word, struct error *err
 	}
 	return error_set(error, -EINVAL,
 			 "\"%.60s\": expected delay=, jitter=, keep-order=, loss=, duplicate=, "
-			 "corrupt=, reorder=, rate=, queue=, ecn= or seed=",
+			 "corrupt=, reorder=, rate=, queue=, ecn=, trace= or seed=",
 			 word);
 }
 
@@ -333,14 +346,19 @@ int link_model_check(const struct link_model *model, struct error *error)
 				 "reorder: without delay= there is nothing to pass by");
 	if (model->reorder && model->keep_order)
 		return error_set(error, -EINVAL, "reorder and keep-order exclude each other");
-	if (model->ecn && !model->loss && !model->loss_kind && !model->rate &&
+	if (model->rate && model->trace)
+		return error_set(error, -EINVAL,
+				 "rate and trace exclude each other: rate=none or trace=none takes "
+				 "one back");
+	if (model->ecn && !model->loss && !model->loss_kind && !model->rate && !model->trace &&
 	    !model->queue_packets)
+		return error_set(
+			error, -EINVAL,
+			"ecn: without loss=, rate=, a trace or queue=1000p nothing is dropped that "
+			"could be marked instead");
+	if (model->queue_ns && !model->rate && !model->trace)
 		return error_set(error, -EINVAL,
-				 "ecn: without loss=, rate= or queue=1000p nothing is dropped that "
-				 "could be marked instead");
-	if (model->queue_ns && !model->rate)
-		return error_set(error, -EINVAL,
-				 "queue: without rate= no packet waits its turn; "
+				 "queue: without rate= or a trace no packet waits its turn; "
 				 "a number of packets (queue=1000p) can be limited");
 	return 0;
 }
@@ -433,6 +451,8 @@ void link_model_describe(const struct link_model *model, char *text, size_t size
 	put_share(&words, "reorder", model->reorder);
 	if (model->rate)
 		put_word(&words, "rate=%" PRIu64, model->rate);
+	if (model->trace)
+		put_word(&words, "trace=%s", model->trace->name);
 	put_time(&words, "queue", model->queue_ns, "");
 	if (model->queue_packets)
 		put_word(&words, "queue=%" PRIu64 "p", model->queue_packets);

@@ -355,6 +355,8 @@ static void link_destroy(struct port *port)
 	link_queue_clear(&link->arriving);
 	link_queue_clear(&link->leaving);
 	link_schedule_drop(link->run.schedule);
+	link_trace_drop(link->in.model.trace);
+	link_trace_drop(link->out.model.trace);
 	if (link->lower) {
 		pthread_mutex_destroy(&link->lower->out_lock);
 		link->lower->over = NULL;
@@ -422,13 +424,18 @@ struct port *port_link_lower(const struct port *port)
 static void set_way(struct port_link *link, struct link_way *way, const struct link_model *model,
 		    bool out)
 {
+	struct link_trace *old = way->model.trace;
 	bool down = way->down;
 
+	link_trace_take(model->trace);
+	if (old != model->trace)
+		way->place = (struct link_trace_place){ 0 };
 	if (!way->key || way->model.seed != model->seed) {
 		link_way_start(way, model, link->port.name, out);
 		way->down = down;
 	} else
 		way->model = *model;
+	link_trace_drop(old);
 }
 
 void port_link_set(struct port *port, unsigned directions, const struct link_model *model)

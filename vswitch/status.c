@@ -38,6 +38,8 @@ static void fill_port(struct vswitch_port_status *out, struct port *port)
 		out->has_link = true;
 		out->link_in = *port_link_way(port, LINK_IN);
 		out->link_out = *port_link_way(port, LINK_OUT);
+		link_trace_take(out->link_in.model.trace);
+		link_trace_take(out->link_out.model.trace);
 	}
 	if (!port->ops->describe)
 		return;
@@ -105,6 +107,10 @@ void vswitch_status_free(struct vswitch_status *status)
 {
 	if (!status)
 		return;
+	for (unsigned i = 0; status->ports && i < status->port_count; i++) {
+		link_trace_drop(status->ports[i].link_in.model.trace);
+		link_trace_drop(status->ports[i].link_out.model.trace);
+	}
 	free(status->ports);
 	free(status->addresses);
 	free(status);

@@ -87,6 +87,27 @@ lab_transfer pa pb 3000000 10.0.0.2 tcp
 grep -q '^tenon_switch_link_packets_total{switch="links",port="b",direction="out",event="queue_full"} [1-9]' metrics ||
 	lab_fail "not among the metrics"
 
+# 12 Mbit/s as it was recorded: 1.5 MB cannot take less than a second. It is in the configuration, and a wrong one changes nothing.
+seq 1 100 >recorded
+link clear links b
+link set links b --direction out --trace recorded --seed 7
+begin=$(date +%s%N)
+lab_transfer pa pb 1500000 10.0.0.2 tcp
+[ $(($(date +%s%N) - begin)) -gt 990000000 ] || lab_fail "faster than the recorded rate"
+"$TENON" link show links b | grep -q 'trace=recorded seed=7' || lab_fail "$("$TENON" link show links)"
+"$TENON" switch show links --config >config
+python3 -c 'import json; link = json.load(open("config"))["links"][0]
+assert link["trace"] == open("recorded").read() and link["trace_file"] == "recorded", link
+assert link["words"] == ["seed=7"], link' || lab_fail "$(cat config)"
+printf '1\n5\n4\n' >wrong
+refused 'trace wrong: line 3: expected no time before' set links b --trace wrong
+refused 'trace nowhere: No such file' set links b --trace nowhere
+refused 'rate and trace exclude each other' set links b --direction out --rate 5M
+refused 'rate and trace exclude each other' set links b --trace recorded --rate 5M
+"$TENON" link show links b | grep -q 'trace=recorded seed=7' || lab_fail "$("$TENON" link show links)"
+printf '3\n' | "$TENON" link set links b --trace - --delay 1ms || lab_fail "a trace on standard input"
+link set links b --trace none --rate 50M
+
 link clear links b
 lab_transfer pa pb 100000000 10.0.0.2 tcp
 

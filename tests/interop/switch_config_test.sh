@@ -11,7 +11,8 @@ cat >wanted.json <<'JSON'
  "rules": [{"port": "a", "direction": "in", "expression": "udp port 67", "action": "drop"},
            {"port": "a", "direction": "in", "expression": "", "action": "mark=dscp:46,rate=10M"}],
  "mirrors": [{"mirror": "x", "to": "m", "sources": ["a:in", "b"], "vlans": "10"}],
- "links": [{"port": "b", "direction": "out", "words": ["delay=20ms", "loss=1%"]}]}
+ "links": [{"port": "b", "direction": "in", "words": ["queue=1s"], "trace": "1\n1\n20\n", "trace_file": "t.up"},
+	{"port": "b", "direction": "out", "words": ["delay=20ms", "loss=1%"]}]}
 JSON
 lab_switch lab --config wanted.json
 "$TENON" switch port set lab a vlan=11 broadcast=100 || lab_fail "port set"
@@ -64,6 +65,7 @@ refused 'port z=nosuch' '{"ports": ["z=nosuch"]}'
 refused 'threads: 100' '{"threads": 100}'
 refused 'rules\[0\].*expected allow' '{"ports": ["z=tap:tz"], "rules": [{"port": "z", "direction": "in", "expression": "", "action": "eat"}]}'
 refused 'rules\[0\].*syntax' '{"ports": ["z=tap:tz"], "rules": [{"port": "z", "direction": "in", "expression": "tcp udp (", "action": "drop"}]}'
+refused 'links\[0\]: trace t: line 2' '{"ports": ["z=tap:tz"], "links": [{"port": "z", "direction": "in", "words": [], "trace": "7\n6\n", "trace_file": "t"}]}'
 refused 'links\[0\]' '{"ports": ["z=tap:tz"], "links": [{"port": "z", "direction": "in", "words": ["delay=long"]}]}'
 refused 'links\[0\].*words: expected a list' '{"ports": ["z=tap:tz"], "links": [{"port": "z", "direction": "in", "words": "delay=1s"}]}'
 refused 'mirrors\[0\].*sources: expected a list' '{"ports": ["z=tap:tz"], "mirrors": [{"mirror": "x", "to": "z", "sources": "y:in"}]}'

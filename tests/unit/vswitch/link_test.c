@@ -292,6 +292,47 @@ static void test_marks_instead_of_losses(void)
 	vswitch_destroy(lab.vswitch);
 }
 
+/* A recorded rate through a switch; who keeps it counts it, and the last one frees it. */
+static void test_a_recorded_rate(void)
+{
+	struct vswitch_status *status = NULL;
+	struct link_trace *trace = NULL;
+	struct link_model model = { 0 };
+	struct lab lab;
+
+	start(&lab, 1);
+	CU_ASSERT_EQUAL_FATAL(link_trace_read(&trace, "t", "10\n30\n", NULL), 0);
+	model.trace = trace;
+	CU_ASSERT_EQUAL(vswitch_set_link(lab.vswitch, "b", LINK_OUT, &model, NULL), 0);
+	CU_ASSERT_EQUAL(vswitch_set_link(lab.vswitch, "b", LINK_IN, &model, NULL), 0);
+	CU_ASSERT_EQUAL(trace->references, 3);
+	for (unsigned i = 0; i < 4; i++)
+		fake_port_put_frame(lab.a, B, A, 1000);
+	run_until(&lab, 1030 * MS - 1);
+	CU_ASSERT_EQUAL(lab.b->out_count, 1);
+	/* What is decided, and where it is in the trace, does not change with another word. */
+	model.delay_ns = 5 * MS;
+	CU_ASSERT_EQUAL(vswitch_set_link(lab.vswitch, "b", LINK_OUT, &model, NULL), 0);
+	CU_ASSERT_EQUAL(trace->references, 3);
+	run_until(&lab, 1040 * MS);
+	CU_ASSERT_EQUAL(lab.b->out_count, 4);
+	fake_port_put_frame(lab.a, B, A, 1000);
+	run_until(&lab, 1065 * MS - 1);
+	CU_ASSERT_EQUAL(lab.b->out_count, 4);
+	run_until(&lab, 1065 * MS);
+	CU_ASSERT_EQUAL(lab.b->out_count, 5);
+	CU_ASSERT_EQUAL_FATAL(vswitch_status(lab.vswitch, &status), 0);
+	CU_ASSERT_EQUAL(trace->references, 5);
+	bad(&lab, "b", LINK_OUT, "");
+	CU_ASSERT_EQUAL(trace->references, 4);
+	CU_ASSERT_PTR_EQUAL(status->ports[1].link_out.model.trace, trace);
+	vswitch_status_free(status);
+	CU_ASSERT_EQUAL(trace->references, 2);
+	vswitch_destroy(lab.vswitch);
+	CU_ASSERT_EQUAL(trace->references, 1);
+	link_trace_drop(trace);
+}
+
 /* ---- Captures ---- */
 
 /* A record of a pcapng file. */
@@ -481,5 +522,6 @@ static void test_captured_drops_have_names(void)
 UNIT_MAIN("link", UNIT(test_delay_is_exact), UNIT(test_delay_costs_no_throughput),
 	  UNIT(test_copies_and_bits), UNIT(test_large_frames_are_packets), UNIT(test_good_again),
 	  UNIT(test_ports_below_come_and_go), UNIT(test_a_seed_repeats_itself),
-	  UNIT(test_marks_instead_of_losses), UNIT(test_captured_on_the_way_out),
-	  UNIT(test_captured_on_the_way_in), UNIT(test_captured_drops_have_names))
+	  UNIT(test_marks_instead_of_losses), UNIT(test_a_recorded_rate),
+	  UNIT(test_captured_on_the_way_out), UNIT(test_captured_on_the_way_in),
+	  UNIT(test_captured_drops_have_names))
