@@ -81,6 +81,20 @@ static int check_rule(json_t *item, struct error *error)
 	return rc;
 }
 
+int switch_link_trace(struct link_trace **trace, json_t *params, struct error *error)
+{
+	const char *text = NULL, *name = NULL;
+	int rc;
+
+	*trace = NULL;
+	if (!json_object_get(params, "trace"))
+		return 0;
+	rc = rpc_param_string(params, "trace", &text, error);
+	if (!rc)
+		rc = rpc_param_string(params, "trace_file", &name, error);
+	return rc ? rc : link_trace_read(trace, name, text, error);
+}
+
 static int check_link(json_t *item, struct error *error)
 {
 	struct link_model model = { 0 };

@@ -179,20 +179,6 @@ static int link_params(json_t *params, const char **port, unsigned *directions, 
 				       "direction \"%.20s\": expected in, out or both", direction);
 }
 
-int switch_link_trace(struct link_trace **trace, json_t *params, struct error *error)
-{
-	const char *text = NULL, *name = NULL;
-	int rc;
-
-	*trace = NULL;
-	if (!json_object_get(params, "trace"))
-		return 0;
-	rc = rpc_param_string(params, "trace", &text, error);
-	if (!rc)
-		rc = rpc_param_string(params, "trace_file", &name, error);
-	return rc ? rc : link_trace_read(trace, name, text, error);
-}
-
 /* A model by all words and the trace, if there is one, beginning with what there is. */
 static int change_model(struct link_model *model, json_t *words, struct link_trace *trace,
 			struct error *error)

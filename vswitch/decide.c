@@ -189,8 +189,8 @@ reserved_ends(struct vswitch_thread *thread, struct port *source, const struct e
  * all ports, so it counts as a flood.
  */
 static bool __attribute__((noinline))
-is_taken(struct vswitch_thread *thread, struct port *source, const struct egress_entry *entry,
-	 enum port_drop *why)
+taken_by_protocol(struct vswitch_thread *thread, struct port *source,
+		  const struct egress_entry *entry, enum port_drop *why)
 {
 	bool room = storm_has_room(thread, source, PORT_STORM_MULTICAST);
 
@@ -250,7 +250,7 @@ static inline enum port_drop decide(struct vswitch_thread *thread, struct port *
 		index = mac_recent_lookup(&source->recent_destination, vswitch->table, entry.vlan,
 					  destination, thread->now);
 	else if (may_be_taken(thread, source, destination) &&
-		 is_taken(thread, source, &entry, &why))
+		 taken_by_protocol(thread, source, &entry, &why))
 		return why;
 	else if (vswitch->groups && to_members(thread, source, &entry, &why))
 		return why;
