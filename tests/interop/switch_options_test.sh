@@ -87,7 +87,7 @@ refused 2 "from 0600 to 0777" x --socket-dir d --socket-mode 0060 --port a=vhost
 refused 2 "from 0 to 1000000" x --ageing 18446744074
 refused 2 "from 0 to 1000000" x --ageing -1
 refused 2 "from 0 to 1000000" x --ageing 5m
-refused 2 "from 1 to 18446744073709551615" x --seed 18446744073709551616
+refused 2 "from 1 to 9223372036854775807" x --seed 9223372036854775808
 [ ! -e d ] || problem "a refused switch made its folder"
 
 # Open files: the soft limit is raised, and too low a hard one is said beforehand.
