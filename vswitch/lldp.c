@@ -210,10 +210,13 @@ static void hear_frame(struct protocol *protocol, const struct protocol_frame *f
 {
 	struct lldp *lldp = lldp_of(protocol);
 	struct lldp_port *port = &lldp->ports[frame->slot];
-	enum lldp_news news =
-		lldp_neighbours_hear(&port->neighbours, frame->bytes + PAYLOAD_AT,
-				     frame->length - PAYLOAD_AT, protocol_now(protocol));
+	enum lldp_news news;
 
+	/* It waited while the port went down, or the mode changed: who sent it was forgotten then. */
+	if (!port->up || !may_receive(lldp, frame->slot))
+		return;
+	news = lldp_neighbours_hear(&port->neighbours, frame->bytes + PAYLOAD_AT,
+				    frame->length - PAYLOAD_AT, protocol_now(protocol));
 	if (news == LLDP_CAME && port->next != TIMER_NEVER)
 		send_soon(lldp, frame->slot);
 	wake_at(lldp, lldp_neighbours_next(&port->neighbours));

@@ -275,6 +275,7 @@ static void test_it_says_goodbye(void)
 /* What a port that is taken out sent last: its frames are gone with it, so they are seen where they are sent. */
 struct witness {
 	unsigned (*transmit)(struct port *port, struct frame *const *frames, unsigned count);
+	void (*release)(struct port *port);
 	struct port_ops ops;
 	unsigned shutdowns;
 };
@@ -297,7 +298,9 @@ static unsigned watch_transmit(struct port *port, struct frame *const *frames, u
 
 static void watch(struct port *port)
 {
-	witness = (struct witness){ .transmit = port->ops->transmit, .ops = *port->ops };
+	witness = (struct witness){ .transmit = port->ops->transmit,
+				    .release = port->ops->release,
+				    .ops = *port->ops };
 	witness.ops.transmit = watch_transmit;
 	port->ops = &witness.ops;
 }
@@ -375,6 +378,32 @@ static void test_neighbours_of_ports(void)
 	vswitch_destroy(lab.vswitch);
 }
 
+static void release_and_go_down(struct port *port)
+{
+	witness.release(port);
+	port_set_up(port, false);
+}
+
+/* What it sent last waits for the protocol when the port goes down. */
+static void test_a_last_word_before_the_link_goes(void)
+{
+	struct lab lab;
+
+	start(&lab);
+	set(&lab, NULL, "mode=both");
+	watch(&lab.b->port);
+	witness.ops.release = release_and_go_down;
+	put_message(&lab, lab.b, 1, 1000);
+	CU_ASSERT_FALSE(port_is_up(&lab.b->port));
+	CU_ASSERT_EQUAL(neighbours(&lab), 0);
+	witness.ops.release = witness.release;
+	port_set_up(&lab.b->port, true);
+	rounds(&lab);
+	put_message(&lab, lab.b, 1, 1000);
+	CU_ASSERT_EQUAL(neighbours(&lab), 1);
+	vswitch_destroy(lab.vswitch);
+}
+
 /* The choice of the user for the reserved address goes first. */
 static void test_a_reserved_choice(void)
 {
@@ -442,4 +471,5 @@ static void test_words(void)
 
 UNIT_MAIN("lldp in a switch", UNIT(test_off_until_it_is_said), UNIT(test_when_it_sends),
 	  UNIT(test_what_is_told), UNIT(test_it_says_goodbye), UNIT(test_a_port_that_goes),
-	  UNIT(test_neighbours_of_ports), UNIT(test_a_reserved_choice), UNIT(test_words))
+	  UNIT(test_neighbours_of_ports), UNIT(test_a_last_word_before_the_link_goes),
+	  UNIT(test_a_reserved_choice), UNIT(test_words))
