@@ -5,10 +5,10 @@
  * A server answers requests of any number of clients on fibers of its worker; a method runs on the
  * fiber of its connection and may suspend. A failed method answers with error code -32000, the error's
  * text as message, and {"errno": NUMBER, "advice": TEXT} as data, from which the client makes the same
- * `struct error` again. Peers are hostile: a message is at most RPC_MESSAGE_MAX bytes and nested at
- * most as deep as jansson allows (2048); a connection that sends more is closed, as is one that does not
- * finish a line or does not take its answer within RPC_PEER_NS, or asks nothing for RPC_IDLE_NS. A server has
- * RPC_CONNECTIONS at most.
+ * `struct error` again. Peers are hostile: a request is at most RPC_MESSAGE_MAX bytes, an answer
+ * RPC_ANSWER_MAX, and both are nested at most as deep as jansson allows (2048); a connection that sends
+ * more is closed, as is one that does not finish a line or does not take its answer within RPC_PEER_NS, or
+ * asks nothing for RPC_IDLE_NS. A server has RPC_CONNECTIONS at most.
  *
  * Source: the JSON-RPC 2.0 specification (jsonrpc.org), sections 4 to 6. Batches are not offered.
  */
@@ -23,7 +23,8 @@ struct error;
 struct log;
 struct rpc_server;
 
-#define RPC_MESSAGE_MAX (4u << 20)
+#define RPC_MESSAGE_MAX (4u << 20)  /* a request */
+#define RPC_ANSWER_MAX  (64u << 20) /* what a client reads of an answer */
 #define RPC_PEER_NS     (30 * 1000000000ull)
 #define RPC_IDLE_NS     (300 * 1000000000ull)
 #define RPC_CONNECTIONS 256u

@@ -82,6 +82,10 @@ static int rpc_say_ended(const char *path, const char *method, int rc, struct er
 	if (rc == -EPIPE || rc == -ECONNRESET)
 		return error_set(error, -ECONNREFUSED, "%s: the server that was there has ended",
 				 path);
+	if (rc == -EMSGSIZE)
+		return error_set(error, rc,
+				 "%s: the answer to %s is longer than the %u bytes that are read",
+				 path, method, RPC_ANSWER_MAX);
 	if (rc)
 		return error_set(error, rc, "%s: the server went away: %s", path, error_name(rc));
 	error_set(error, -EPIPE, "%s: the server ended before it answered to %s", path, method);
@@ -119,7 +123,7 @@ int rpc_call_within(const char *path, const char *method, json_t *params, uint64
 	if (fd < 0)
 		return fd;
 	patience.peer = unix_socket_peer(fd);
-	reader = (struct rpc_reader){ .fd = fd, .patience = &patience };
+	reader = (struct rpc_reader){ .fd = fd, .patience = &patience, .most = RPC_ANSWER_MAX };
 	rc = rpc_write_line(fd, text, &patience);
 	if (!rc)
 		rc = rpc_read_line(&reader, &line, &length);

@@ -9,7 +9,6 @@
 #include <sys/socket.h>
 
 #include "fiber/fiber.h"
-#include "rpc/rpc.h"
 #include "util/bytes.h"
 #include "util/process.h"
 
@@ -48,7 +47,7 @@ static int rpc_reader_grow(struct rpc_reader *reader)
 
 	if (reader->used < reader->size)
 		return 0;
-	if (size > RPC_MESSAGE_MAX)
+	if (size > reader->most)
 		return -EMSGSIZE;
 	buffer = realloc(reader->buffer, size);
 	if (!buffer)

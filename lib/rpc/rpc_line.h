@@ -17,6 +17,7 @@ struct rpc_patience {
 struct rpc_reader {
 	int fd;
 	const struct rpc_patience *patience;
+	size_t most;  /* bytes of a line, a power of two */
 	char *buffer; /* freed by rpc_reader_free() */
 	size_t used;  /* bytes in the buffer */
 	size_t taken; /* of which the last line, with its newline */
@@ -24,7 +25,7 @@ struct rpc_reader {
 };
 
 /* The next line without its newline: 1 with *line and *length (valid until the next call), 0 at the
- * end of the stream, -ETIMEDOUT, -EMSGSIZE over RPC_MESSAGE_MAX, or another negative errno. Suspends. */
+ * end of the stream, -ETIMEDOUT, -EMSGSIZE over `most`, or another negative errno. Suspends. */
 int rpc_read_line(struct rpc_reader *reader, char **line, size_t *length);
 void rpc_reader_free(struct rpc_reader *reader);
 

@@ -85,7 +85,9 @@ static int rpc_connection_run(void *arg)
 {
 	struct rpc_connection *connection = arg;
 	struct rpc_server *server = connection->server;
-	struct rpc_reader reader = { .fd = connection->fd, .patience = &rpc_server_patience };
+	struct rpc_reader reader = { .fd = connection->fd,
+				     .patience = &rpc_server_patience,
+				     .most = RPC_MESSAGE_MAX };
 	size_t length;
 	char *line;
 	int rc;

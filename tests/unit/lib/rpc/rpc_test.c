@@ -41,9 +41,23 @@ static int method_slow(void *context, json_t *params, json_t **result, struct er
 	return 0;
 }
 
-static const struct rpc_method methods[] = {
-	{ "echo", method_echo }, { "fail", method_fail }, { "slow", method_slow }, { NULL, NULL }
-};
+/* As many bytes as are asked for. */
+static int method_much(void *context, json_t *params, json_t **result, struct error *error)
+{
+	size_t length = (size_t)json_integer_value(json_object_get(params, "bytes"));
+	CLEANUP_FREE char *text = malloc(length);
+
+	(void)context, (void)error;
+	memset(text, 'x', length);
+	*result = json_stringn(text, length);
+	return 0;
+}
+
+static const struct rpc_method methods[] = { { "echo", method_echo },
+					     { "fail", method_fail },
+					     { "slow", method_slow },
+					     { "much", method_much },
+					     { NULL, NULL } };
 
 static void check_line(const char *line, const char *expected)
 {
@@ -161,6 +175,35 @@ static void test_an_endless_line_closes_only_its_connection(void)
 	snprintf(test.path, sizeof(test.path), "%s/garbage.sock", unit_directory());
 	CU_ASSERT_EQUAL_FATAL(worker_create(&worker, NULL, NULL), 0);
 	worker_run(worker, garbage_run, &test);
+	worker_destroy(worker);
+}
+
+/* What is asked is short, what there is to say may be long: a whole switch, with the traces of its links. */
+static int long_answer_run(void *arg)
+{
+	static const size_t sizes[] = { RPC_MESSAGE_MAX - 4096, 3 * RPC_MESSAGE_MAX };
+	struct socket_test *test = arg;
+
+	CU_ASSERT_EQUAL(rpc_server_start(&test->server, test->path, methods, NULL, NULL, NULL), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+		json_t *result = NULL, *params = json_pack("{s:I}", "bytes", (json_int_t)sizes[i]);
+
+		CU_ASSERT_EQUAL(rpc_call(test->path, "much", params, &result, NULL), 0);
+		CU_ASSERT_EQUAL(json_string_length(result), sizes[i]);
+		json_decref(result);
+	}
+	rpc_server_stop(test->server);
+	return 0;
+}
+
+static void test_an_answer_may_be_longer_than_a_request(void)
+{
+	struct socket_test test = { 0 };
+	struct worker *worker;
+
+	snprintf(test.path, sizeof(test.path), "%s/long.sock", unit_directory());
+	CU_ASSERT_EQUAL_FATAL(worker_create(&worker, NULL, NULL), 0);
+	worker_run(worker, long_answer_run, &test);
 	worker_destroy(worker);
 }
 
@@ -547,6 +590,7 @@ static void test_sockets_for_others(void)
 
 UNIT_MAIN("rpc", UNIT(test_requests_follow_the_specification), UNIT(test_calls_over_a_socket),
 	  UNIT(test_an_endless_line_closes_only_its_connection),
+	  UNIT(test_an_answer_may_be_longer_than_a_request),
 	  UNIT(test_a_client_that_hangs_is_closed_in_time),
 	  UNIT(test_a_server_ends_at_once_whatever_its_clients_do),
 	  UNIT(test_a_server_that_ends_says_so_to_whoever_comes_then),
