@@ -45,11 +45,20 @@ void vswitch_park(struct vswitch *vswitch)
 	pthread_mutex_unlock(&vswitch->lock);
 }
 
+/* That of the last round is old where a thread has slept since. No other runs. */
+static void take_time(struct vswitch *vswitch)
+{
+	for (unsigned i = 0; i < vswitch->thread_count; i++)
+		vswitch->threads[i].now = vswitch->clock(vswitch->clock_arg);
+}
+
 void vswitch_run_calls(struct vswitch *vswitch)
 {
 	pthread_mutex_lock(&vswitch->lock);
-	if (!list_empty(&vswitch->calls))
+	if (!list_empty(&vswitch->calls)) {
 		vswitch_pause_others(vswitch);
+		take_time(vswitch);
+	}
 	while (!list_empty(&vswitch->calls)) {
 		struct vswitch_call *call =
 			list_entry(list_pop(&vswitch->calls), struct vswitch_call, node);
@@ -70,8 +79,7 @@ int vswitch_call(struct vswitch *vswitch, int (*fn)(void *arg), void *arg)
 
 	pthread_mutex_lock(&vswitch->lock);
 	if (!vswitch->running) {
-		for (unsigned i = 0; i < vswitch->thread_count; i++)
-			vswitch->threads[i].now = vswitch->clock(vswitch->clock_arg);
+		take_time(vswitch);
 		call.rc = fn(arg);
 		pthread_mutex_unlock(&vswitch->lock);
 		return call.rc;

@@ -365,6 +365,59 @@ static void test_threads_share_links(void)
 	vswitch_destroy(vswitch);
 }
 
-UNIT_MAIN("ports", UNIT(test_a_port_goes_and_another_comes), UNIT(test_what_a_port_does_not_take),
-	  UNIT(test_frames_of_the_switch), UNIT(test_timers_of_ports),
-	  UNIT(test_threads_share_ports), UNIT(test_threads_share_links))
+struct now_call {
+	struct vswitch *vswitch;
+	uint64_t now;
+};
+
+static int see_now(void *arg)
+{
+	struct now_call *call = arg;
+
+	call->now = call->vswitch->threads[0].now;
+	return 0;
+}
+
+static void *ask_now(void *arg)
+{
+	struct now_call *call = arg;
+
+	vswitch_call(call->vswitch, see_now, call);
+	return NULL;
+}
+
+static bool is_asked(struct vswitch *vswitch)
+{
+	bool asked;
+
+	pthread_mutex_lock(&vswitch->lock);
+	asked = !list_empty(&vswitch->calls);
+	pthread_mutex_unlock(&vswitch->lock);
+	return asked;
+}
+
+/* A call wakes a thread that slept: its time is now, not that of the round before the sleep. */
+static void test_a_call_is_now(void)
+{
+	uint64_t clock;
+	struct now_call call = { .vswitch = make_switch(&clock, 1) };
+	struct vswitch *vswitch = call.vswitch;
+	pthread_t asker;
+
+	vswitch_round(vswitch);
+	clock += 30 * SECOND;
+	vswitch->running = true;
+	CU_ASSERT_EQUAL_FATAL(pthread_create(&asker, NULL, ask_now, &call), 0);
+	while (!is_asked(vswitch))
+		usleep(100);
+	vswitch_thread_dispatch(&vswitch->threads[0], 0);
+	pthread_join(asker, NULL);
+	vswitch->running = false;
+	CU_ASSERT_EQUAL(call.now, clock);
+	vswitch_destroy(vswitch);
+}
+
+UNIT_MAIN("ports", UNIT(test_a_call_is_now), UNIT(test_a_port_goes_and_another_comes),
+	  UNIT(test_what_a_port_does_not_take), UNIT(test_frames_of_the_switch),
+	  UNIT(test_timers_of_ports), UNIT(test_threads_share_ports),
+	  UNIT(test_threads_share_links))
