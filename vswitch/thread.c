@@ -203,6 +203,9 @@ unsigned vswitch_thread_dispatch(struct vswitch_thread *thread, uint64_t timeout
 	struct vswitch *vswitch = thread->vswitch;
 	bool called = false;
 
+	/* It may have slept since the last round. */
+	if (count > 0)
+		thread->now = vswitch->clock(vswitch->clock_arg);
 	for (int i = 0; i < count; i++) {
 		struct port_watch *watch = events[i].data.ptr;
 		struct port *port;
