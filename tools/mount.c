@@ -32,6 +32,8 @@
 
 #define UNMOUNT_TRIES 600u /* of 50 ms: until the process has ended */
 #define UNMOUNT_STEP  50000000ull
+#define UNMOUNT_GRACE 20u /* tries in which it ends by itself, unless a copy of its mount is left */
+#define UNMOUNT_AGAIN 100u /* tries from one look at that to the next */
 
 struct mount_command {
 	struct mount mount;
@@ -283,8 +285,8 @@ struct unmount {
 	char *real;
 };
 
-/* The process that has it mounted; 0: none is found. */
-static pid_t find_mount(const char *directory)
+/* The process that has it mounted; 0: none is found. *opens: how many files of it are open. */
+static pid_t find_mount(const char *directory, json_int_t *opens)
 {
 	CLEANUP(ask_free) struct ask ask = { 0 };
 	pid_t found = 0;
@@ -295,25 +297,32 @@ static pid_t find_mount(const char *directory)
 		const char *its =
 			json_string_value(json_object_get(ask.answers[i].result, "directory"));
 
-		if (its && !strcmp(its, directory))
+		if (its && !strcmp(its, directory)) {
 			found = ask.answers[i].pid;
+			*opens = json_integer_value(json_object_get(ask.answers[i].result, "open"));
+		}
 	}
 	return found;
 }
 
-/* Whether something of ours is mounted there, also where its process was killed. */
-bool mount_is_there(const char *directory)
+dev_t mount_device(const char *directory)
 {
 	struct mounts mounts;
-	bool found = false;
+	dev_t found = 0;
 
 	if (mounts_read(&mounts))
-		return false;
+		return 0;
 	for (size_t i = 0; i < mounts.count; i++)
-		found |= !strcmp(mounts.all[i].type, "fuse.tenon") &&
-			 !strcmp(mounts.all[i].path, directory);
+		if (!strcmp(mounts.all[i].type, "fuse.tenon") &&
+		    !strcmp(mounts.all[i].path, directory))
+			found = mounts.all[i].device;
 	mounts_free(&mounts);
 	return found;
+}
+
+bool mount_is_there(const char *directory)
+{
+	return mount_device(directory) != 0;
 }
 
 static int unmount(const char *directory, struct error *error)
@@ -331,9 +340,22 @@ static int unmount(const char *directory, struct error *error)
 	return error_advise(error, "`fuser -vm %s` tells who has files of it open", directory);
 }
 
+/*
+ * Every mount namespace that was made meanwhile (`unshare -m`, `ip netns exec`, a container) may have a copy of the mount,
+ * with which the kernel goes on asking its process. Unless files are open there, it is told to end.
+ */
+static void end_copies(const char *directory, pid_t process)
+{
+	json_int_t opens = 0;
+
+	if (find_mount(directory, &opens) == process && !opens)
+		kill(process, SIGTERM);
+}
+
 int mount_take_down(const char *directory, const char *shown, struct error *error)
 {
-	pid_t process = find_mount(directory);
+	json_int_t opens = 0;
+	pid_t process = find_mount(directory, &opens);
 	int rc = unmount(directory, error);
 	char who[PROCESS_TEXT];
 
@@ -341,12 +363,18 @@ int mount_take_down(const char *directory, const char *shown, struct error *erro
 	for (unsigned i = 0; !rc && process && i < UNMOUNT_TRIES; i++) {
 		if (process_is_gone(process))
 			return 0;
+		if (i % UNMOUNT_AGAIN == UNMOUNT_GRACE)
+			end_copies(directory, process);
 		if (fiber_sleep(UNMOUNT_STEP))
 			return -ECANCELED;
 	}
-	return rc || !process ? rc
-			      : error_set(error, -ETIMEDOUT, "%s: unmounted, but %s does not end",
-					  shown, process_describe(process, who));
+	if (rc || !process)
+		return rc;
+	error_set(error, -ETIMEDOUT, "%s: unmounted, but %s does not end", shown,
+		  process_describe(process, who));
+	return error_advise(error,
+			    "where a container or another mount namespace has a copy of the mount, "
+			    "close the files of it that are open there");
 }
 
 static int unmount_run(void *arg, struct error *error)

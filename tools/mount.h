@@ -22,6 +22,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include <time.h>
 
 #include "fiber/fiber.h"
@@ -61,6 +62,7 @@ struct mount {
 	bool shared, read_only;
 	struct log log;
 	struct fuse_session *session;
+	dev_t device;        /* of what it has mounted; 0: not known */
 	time_t began;        /* what files say of when they were changed, which nobody knows */
 	struct list volumes; /* by their numbers */
 	uint64_t next_number;
@@ -78,6 +80,8 @@ int mount_in_background(const char *group, const char *directory, const char *lo
 			bool read_only);
 /* Whether one of ours is mounted on a real path, also one whose process was killed. */
 bool mount_is_there(const char *directory);
+/* The device of that; 0: there is none. */
+dev_t mount_device(const char *directory);
 /* Unmounts it and waits until its process has ended; `shown` is what the user calls it. On a fiber. */
 int mount_take_down(const char *directory, const char *shown, struct error *error);
 

@@ -421,6 +421,7 @@ int mount_begin(struct mount *mount, struct error *error)
 		error_set(error, -EIO, "%s: cannot be mounted on", mount->directory);
 		return error_advise(error, "`tenon host check` tells what FUSE lacks here");
 	}
+	mount->device = mount_device(mount->directory);
 	flags = fcntl(fuse_session_fd(mount->session), F_GETFL);
 	if (flags < 0 || fcntl(fuse_session_fd(mount->session), F_SETFL, flags | O_NONBLOCK))
 		return error_set(error, -errno, "/dev/fuse: %s", error_name(errno));
@@ -512,11 +513,21 @@ int mount_serve(struct mount *mount)
 	return 0;
 }
 
+/* Whether it was unmounted, and only copies in other mount namespaces are left: what is there by now is another's. */
+static bool is_elsewhere_only(const struct mount *mount)
+{
+	struct pollfd fd = { .fd = fuse_session_fd(mount->session) };
+	bool lives = poll(&fd, 1, 0) != 1 || !(fd.revents & POLLERR);
+
+	return lives && mount->device && mount->device != mount_device(mount->directory);
+}
+
 void mount_end(struct mount *mount)
 {
 	if (!mount->session)
 		return;
-	fuse_session_unmount(mount->session);
+	if (!is_elsewhere_only(mount))
+		fuse_session_unmount(mount->session);
 	fuse_session_destroy(mount->session);
 	mount->session = NULL;
 }

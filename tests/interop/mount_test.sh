@@ -250,6 +250,30 @@ kill "${process#mount-}"
 ended() { ! mountpoint -q m && ! grep -qs '^State:[[:space:]]*[^ZX[:space:]]' "/proc/${process#mount-}/status"; }
 wait_for ended
 
+# ---- A copy of the mount in another mount namespace keeps nobody: the process behind it never ended ----
+who=-m
+[ "$(id -u)" = 0 ] || who=-rm
+if unshare $who true 2>/dev/null; then
+	expect 0 '' "$TENON" mount vg m
+	unshare $who bash -c 'exec 5<m/l; echo there; read -r; exec 5<&-; echo closed; read -r' <hold >copy.out &
+	copy=$!
+	pids+=($copy)
+	exec 3>hold
+	wait_for grep -q there copy.out
+	"$TENON" unmount m >unmount.out 2>&1 &
+	unmounting=$!
+	pids+=($unmounting)
+	gone() { ! mountpoint -q m; }
+	wait_for gone
+	kill -0 $unmounting 2>/dev/null || problem "a file of it is open, and: $(cat unmount.out)"
+	echo >&3
+	wait $unmounting || problem "a copy of the mount: $(cat unmount.out)"
+	[ -z "$(find run -name 'mount-*')" ] || problem 'a process of a mount is left'
+	kill -0 $copy || problem 'nobody had a copy of the mount'
+	exec 3>&-
+	wait $copy
+fi
+
 # ---- In the foreground, with its log ----
 launch mount.out "$TENON" mount vg m --foreground || problem "in the foreground: $(cat mount.out)"
 kill -9 $server
