@@ -4,6 +4,11 @@
 # who may have it; what is left when the server or the mount behind it is killed.
 # timeout: 300
 set -u
+# In a mount namespace of its own: those that other tests make meanwhile would have copies of the mounts here, and the loop device
+# be in use there.
+if [ "$(id -u)" = 0 ] && [ -z "${ATTACH_APART-}" ] && unshare -m true 2>/dev/null; then
+	ATTACH_APART=1 exec unshare -m "$0" "$@"
+fi
 . "$(dirname "$0")/lib.sh"
 PATH=$PATH:/usr/sbin:/sbin
 IO=$(realpath build/tests/helpers/block_io 2>/dev/null) || { echo 'block_io is not built'; exit 77; }
