@@ -26,7 +26,6 @@
 #include "tools/runtime.h"
 #include "tools/spawn.h"
 #include "util/cleanup.h"
-#include "util/mounts.h"
 #include "util/process.h"
 #include "util/text.h"
 
@@ -303,26 +302,6 @@ static pid_t find_mount(const char *directory, json_int_t *opens)
 		}
 	}
 	return found;
-}
-
-dev_t mount_device(const char *directory)
-{
-	struct mounts mounts;
-	dev_t found = 0;
-
-	if (mounts_read(&mounts))
-		return 0;
-	for (size_t i = 0; i < mounts.count; i++)
-		if (!strcmp(mounts.all[i].type, "fuse.tenon") &&
-		    !strcmp(mounts.all[i].path, directory))
-			found = mounts.all[i].device;
-	mounts_free(&mounts);
-	return found;
-}
-
-bool mount_is_there(const char *directory)
-{
-	return mount_device(directory) != 0;
 }
 
 static int unmount(const char *directory, struct error *error)
