@@ -116,10 +116,15 @@ static unsigned transmit(struct port *port, struct frame *const *frames, unsigne
 	return count;
 }
 
+/* What the other end sends then goes nowhere. */
 static void destroy(struct port *port)
 {
-	free(cable_of(port)->seen);
-	free(cable_of(port));
+	struct cable *cable = cable_of(port);
+
+	if (cable->peer && cable->peer->peer == cable)
+		cable->peer->peer = NULL;
+	free(cable->seen);
+	free(cable);
 }
 
 static const struct port_ops ops = { .type = "cable",
