@@ -99,12 +99,12 @@ start tx_first 16" >&5 ;;
 	echo "show port stats all" >&5
 	after=$(cpu $SWITCH) to=$(date +%s.%N)
 	[ "$SOCKETS" = "$LAB" ] || spent=$(cycles)
-	echo quit >&5
+	echo stop >&5; echo quit >&5
 	exec 5>&-
 	wait $PMD
 	awk -v "time=$to $from" -v "cpu=$after $before" -v spent="$spent" '/RX-packets:/ { sum += $2 }
 		END { split(time, t); split(cpu, c); printf "%.0f %.3f %.0f %s\n", sum, t[1] - t[2], c[1] - c[2], spent }' \
-		<(sed '0,/clear port stats all/d' pmd.out)
+		<(sed '0,/clear port stats all/d; /Telling cores to stop/,$d' pmd.out) # what it says at its end counts from its start
 }
 
 echo "vhost-user to vhost-user, $ROUNDS rounds of $SECONDS_EACH s each, interleaved; raw figures (packets s ns-of-CPU cycles):" >&2
