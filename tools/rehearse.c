@@ -45,7 +45,12 @@ void rehearse_say_settings(const char *what, json_t *params, char *const *tags, 
 		  "LVM2 would not start it by itself" },
 		{ "allocatable", "volumes could get extents on it",
 		  "no volume would get extents on it" },
+		{ "resizeable", "physical volumes could come and go",
+		  "its physical volumes would have to stay the same" },
 	};
+	static const struct {
+		const char *key, *what;
+	} limits[] = { { "max_lvs", "volumes" }, { "max_pvs", "physical volumes" } };
 	json_t *policy = json_object_get(params, "allocation");
 
 	for (size_t i = 0; i < ARRAY_SIZE(settings); i++) {
@@ -54,6 +59,15 @@ void rehearse_say_settings(const char *what, json_t *params, char *const *tags, 
 		if (json_is_boolean(value))
 			cli_say("%s: %s", what,
 				json_is_true(value) ? settings[i].yes : settings[i].no);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
+		json_int_t most = json_integer_value(json_object_get(params, limits[i].key));
+
+		if (most)
+			cli_say("%s: could have %lld %s at most", what, (long long)most,
+				limits[i].what);
+		else if (json_object_get(params, limits[i].key))
+			cli_say("%s: could have any number of %s", what, limits[i].what);
 	}
 	if (json_is_string(policy))
 		cli_say("%s: its allocation policy would be %s", what, json_string_value(policy));

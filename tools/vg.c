@@ -304,7 +304,9 @@ int command_vg(int argc, char **argv)
 		{ "check", vg_check_verb, "VG [--json]", "verify a group on all its devices" },
 		{ "tag", vg_tag_verb, "VG [--add TAG] [--delete TAG]",
 		  "add tags to a group, or take some away" },
-		{ "change", vg_change_verb, "VG [--autoactivate yes|no] [--alloc POLICY]",
+		{ "change", vg_change_verb,
+		  "VG [--autoactivate yes|no] [--alloc POLICY] [--resizeable yes|no] [--max-lvs N] "
+		  "[--max-pvs N]",
 		  "change what a group says of its volumes" },
 		{ "archive", vg_archive_verb, "[VG] [--json]", "list the copies of metadata" },
 		{ "backup", vg_backup_verb, "VG [--file FILE]",

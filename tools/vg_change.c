@@ -71,6 +71,23 @@ static const bool *optional_flag(json_t *params, const char *key, bool *value)
 	return json_is_boolean(flag) ? value : NULL;
 }
 
+/* *out is NULL where it is not given. */
+static int optional_count(json_t *params, const char *key, unsigned *value, const unsigned **out,
+			  struct error *error)
+{
+	json_t *given = json_object_get(params, key);
+	json_int_t count = json_integer_value(given);
+
+	if (!json_is_integer(given))
+		return 0;
+	if (count < 0 || count > UINT32_MAX)
+		return error_set(error, -EINVAL, "%s: %lld, expected 0 to %u", key,
+				 (long long)count, UINT32_MAX);
+	*value = (unsigned)count;
+	*out = value;
+	return 0;
+}
+
 static int change_settings(struct vg_work *work)
 {
 	json_t *params = work->change->params;
@@ -78,11 +95,13 @@ static int change_settings(struct vg_work *work)
 	CLEANUP_FREE const char *const *add = NULL;
 	CLEANUP_FREE const char *const *delete = NULL;
 	enum volume_allocation allocation;
-	bool autoactivate, allocatable;
+	bool autoactivate, allocatable, resizeable;
+	unsigned max_lv, max_pv;
 	struct volume_settings settings = {
 		.autoactivate = optional_flag(params, "autoactivate", &autoactivate),
 		.allocatable = optional_flag(params, "allocatable", &allocatable),
 		.allocation = policy ? &allocation : NULL,
+		.resizeable = optional_flag(params, "resizeable", &resizeable),
 	};
 	int rc = list_words(json_object_get(params, "add_tags"), &add, &settings.add_count);
 
@@ -91,6 +110,10 @@ static int change_settings(struct vg_work *work)
 				&settings.delete_count);
 	if (!rc && policy)
 		rc = volume_allocation_parse(policy, &allocation, work->error);
+	if (!rc)
+		rc = optional_count(params, "max_lvs", &max_lv, &settings.max_lv, work->error);
+	if (!rc)
+		rc = optional_count(params, "max_pvs", &max_pv, &settings.max_pv, work->error);
 	settings.add_tags = add;
 	settings.delete_tags = delete;
 	if (!rc && !strncmp(work->change->method, "vg.", 3))

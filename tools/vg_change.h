@@ -4,7 +4,8 @@
  * socket of the same names, or the command.
  *
  *	vg.tag, pv.tag		{add_tags, delete_tags}
- *	vg.change, pv.change	{autoactivate, allocation}, {allocatable}
+ *	vg.change		{autoactivate, allocation, resizeable, max_lvs, max_pvs}
+ *	pv.change		{allocatable}
  *	vg.extend		{pvs}: devices that become PVs of it, opened by the caller
  *	vg.reduce		{pvs}
  *	vg.reduce_missing	{force}

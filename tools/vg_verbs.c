@@ -1,324 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * `tenon vg extend`, `reduce`, `rename`, ..., `tenon pv resize`, `tag`, ...: in a running server where one owns the group,
- * or else here. See vg_change.h.
- */
+/* `tenon vg extend`, `reduce`, `rename`, ..., `tenon pv resize`, `tag`, ...: what they take. */
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "block/block.h"
 #include "rpc/rpc.h"
-#include "tools/consent.h"
 #include "tools/describe.h"
-#include "tools/device_look.h"
-#include "tools/lv_change.h"
+#include "tools/devices.h"
 #include "tools/lv_size.h"
-#include "tools/owner.h"
-#include "tools/pv_find.h"
-#include "tools/raid.h"
-#include "tools/rehearse.h"
-#include "tools/stack.h"
-#include "tools/vg_change.h"
+#include "tools/vg_command.h"
 #include "util/bytes.h"
 #include "volume/volume.h"
-
-struct vg_command {
-	struct cli_words given;
-	const char *method;
-	char *name;               /* the group's, or NULL where `device` says it */
-	char *device;             /* of PVs */
-	struct cli_words devices; /* that join */
-	json_t *params;           /* owned */
-	struct consent consent;
-	bool overwrite;
-	bool told; /* the consent was asked for */
-};
-
-/* ---- Before it ---- */
-
-static int find_group_of(struct vg_command *command, struct error *error)
-{
-	char uuid[VOLUME_UUID_TEXT];
-	int rc = pv_find(&command->given, command->device, &command->name, uuid, error);
-
-	if (!rc)
-		json_object_set_new(command->params, "pvs", json_pack("[s]", uuid));
-	return rc;
-}
-
-static int check_outside(const struct stack *look, const char *word, struct error *error)
-{
-	CLEANUP_FREE char *path = device_resolve(word);
-
-	for (unsigned i = 0; i < look->scan->device_count; i++) {
-		const struct volume_scanned *scanned = &look->scan->devices[i];
-
-		if (!scanned->group || (strcmp(scanned->block->name, word) &&
-					strcmp(scanned->block->name, path ? path : word)))
-			continue;
-		error_set(error, -EBUSY, "%s: is a physical volume of volume group %s", word,
-			  scanned->group->name);
-		return error_advise(error, "take it out there first: tenon vg reduce");
-	}
-	return 0;
-}
-
-/* That none of them is in a group, by a look: of what a server has, too. */
-static int check_all_outside(const struct vg_command *command, struct error *error)
-{
-	CLEANUP_STACK struct stack *look = NULL;
-	int rc = stack_look(&look, &command->given, error);
-
-	for (unsigned i = 0; !rc && i < command->devices.count; i++)
-		rc = check_outside(look, command->devices.words[i], error);
-	return rc;
-}
-
-static int plan_join(struct vg_command *command, struct error *error)
-{
-	CLEANUP_STACK struct stack *look = NULL;
-	char becomes[VOLUME_NAME_LENGTH + 64];
-	int rc;
-
-	if (!consent_asks(&command->consent))
-		return 0;
-	snprintf(becomes, sizeof(becomes), "would become a physical volume of %s", command->name);
-	rc = stack_look(&look, &command->given, error);
-	for (unsigned i = 0; !rc && i < command->devices.count; i++)
-		rc = consent_plan_device(&command->consent, look, command->devices.words[i],
-					 becomes, error);
-	if (!rc)
-		rc = consent_ask(&command->consent, error);
-	command->overwrite |= !rc && command->consent.loss;
-	return rc;
-}
-
-static int plan_missing(struct vg_command *command, struct error *error)
-{
-	CLEANUP_STACK struct stack *look = NULL;
-	struct volume_group *group;
-	int rc;
-
-	if (!consent_asks(&command->consent))
-		return 0;
-	rc = stack_look(&look, &command->given, error);
-	if (!rc)
-		rc = stack_find_group(look, command->name, &group, error);
-	if (rc)
-		return rc;
-	for (unsigned i = 0; i < group->pv_count; i++)
-		if (!group->pvs[i]->block)
-			consent_plan(&command->consent,
-				     "%s: PV %s, which is missing, would leave it", group->name,
-				     group->pvs[i]->uuid);
-	for (unsigned i = 0; i < group->lv_count; i++)
-		if (group->lvs[i]->partial)
-			consent_loss(&command->consent,
-				     "%s/%s, which lies on what is missing, would be removed",
-				     group->name, group->lvs[i]->name);
-	command->consent.always = true;
-	return consent_ask(&command->consent, error);
-}
-
-static int check_new_name(const struct vg_command *command, struct error *error)
-{
-	const char *name = json_string_value(json_object_get(command->params, "new_name"));
-	CLEANUP_STACK struct stack *look = NULL;
-	struct volume_group *group;
-	int rc = stack_look(&look, &command->given, error);
-
-	if (rc || volume_scan_find(look->scan, name, &group, NULL) == -ENOENT)
-		return rc;
-	error_set(error, -EEXIST, "%s: there is a volume group of this name", name);
-	return error_advise(error, "choose another name");
-}
-
-/* 0: go on; 1: no. */
-static int prepare(struct vg_command *command, struct error *error)
-{
-	int rc = command->device ? find_group_of(command, error) : 0;
-
-	command->overwrite = command->consent.force || command->consent.yes;
-	if (!rc && command->devices.count)
-		rc = devices_check_distinct(command->devices.words, command->devices.count, error);
-	if (!rc && command->devices.count)
-		rc = check_all_outside(command, error);
-	if (!rc && command->devices.count)
-		rc = plan_join(command, error);
-	if (!rc && !strcmp(command->method, "vg.reduce_missing") &&
-	    json_is_true(json_object_get(command->params, "force")))
-		rc = plan_missing(command, error);
-	if (!rc && !strcmp(command->method, "vg.rename"))
-		rc = check_new_name(command, error);
-	if (!rc)
-		json_object_set_new(command->params, "name", describe_text(command->name));
-	if (!rc && command->overwrite)
-		json_object_set_new(command->params, "force", json_true());
-	return rc;
-}
-
-/* ---- Doing it ---- */
-
-static int carry_out(struct vg_command *command, struct volume_group *group, struct stack **below,
-		     struct error *error)
-{
-	CLEANUP_FREE struct block **blocks =
-		calloc(command->devices.count + 1, sizeof(struct block *));
-	struct vg_change change = { .method = command->method,
-				    .params = command->params,
-				    .blocks = blocks,
-				    .block_count = command->devices.count,
-				    .news = json_array() };
-	json_t *notes = NULL;
-	int rc = blocks ? device_claim_below(below, &command->given, &command->devices, error)
-			: -ENOMEM;
-
-	for (unsigned i = 0; !rc && i < command->devices.count; i++)
-		rc = device_open_new(*below, command->devices.words[i], true, &blocks[i], error);
-	if (!rc)
-		rc = vg_change(group, &change, error);
-	if (!rc)
-		notes = lv_change_notes(group);
-	lv_change_tell(notes, change.news);
-	json_decref(notes);
-	json_decref(change.news);
-	for (unsigned i = 0; blocks && i < command->devices.count; i++)
-		block_unref(blocks[i]);
-	return rc;
-}
-
-static int change_here(struct vg_command *command, struct error *error)
-{
-	CLEANUP_FREE char *text = NULL;
-	struct stack_options options = { .write = true };
-	struct cli_words targets = { &command->name, 1 };
-	struct stack *stack = NULL, *below = NULL;
-	struct volume_group *group;
-	int rc;
-
-	if (asprintf(&text, "tenon %.2s %s", command->method, command->method + 3) < 0)
-		return -ENOMEM;
-	text[strcspn(text, "_")] = '\0';
-	options.command = text;
-	rc = stack_claim(&stack, &command->given, &targets, &options, error);
-	if (!rc)
-		rc = stack_find_group(stack, command->name, &group, error);
-	if (!rc)
-		rc = carry_out(command, group, &below, error);
-	rc = stack_finish(stack, rc, error);
-	return stack_finish(below, rc, error);
-}
-
-static int check_while_served(const struct vg_command *command, struct error *error)
-{
-	if (vg_change_while_served(command->method))
-		return 0;
-	error_set(error, -EBUSY, "%s: a running server has it", command->name);
-	return error_advise(error, "stop the server for this: tenon status names it");
-}
-
-static int ask_server(struct vg_command *command, const char *socket, struct error *error)
-{
-	json_t *answer = NULL;
-	int rc = check_while_served(command, error);
-
-	if (rc)
-		return rc;
-	if (command->devices.count)
-		lv_place_add(&command->devices, 0, command->params);
-	rc = rpc_call(socket, command->method, json_incref(command->params), &answer, error);
-	if (!rc)
-		lv_change_tell(json_object_get(answer, "notes"), json_object_get(answer, "news"));
-	json_decref(answer);
-	return rc;
-}
-
-/* Lines for what has no news. */
-static void say_rehearsed(const struct vg_command *command, const struct volume_group *group,
-			  const char *before)
-{
-	const char *uuid =
-		json_string_value(json_array_get(json_object_get(command->params, "pvs"), 0));
-
-	if (!strcmp(command->method, "vg.rename"))
-		cli_say("%s: would be renamed to %s", before, group->name);
-	else if (!strcmp(command->method, "vg.export"))
-		cli_say("%s: would be exported: no host would use it before it is imported",
-			before);
-	else if (!strcmp(command->method, "vg.import"))
-		cli_say("%s: would be imported: this host could use it", before);
-	else if (!command->device)
-		rehearse_say_settings(before, command->params, group->tags, group->tag_count);
-	for (unsigned i = 0; command->device && uuid && i < group->pv_count; i++)
-		if (!strcmp(group->pvs[i]->uuid, uuid))
-			rehearse_say_settings(command->device, command->params, group->pvs[i]->tags,
-					      group->pvs[i]->tag_count);
-}
-
-static int rehearse(struct vg_command *command, bool served, struct error *error)
-{
-	CLEANUP_STACK struct stack *stack = NULL;
-	struct vg_change change = { .method = command->method,
-				    .params = command->params,
-				    .rehearsal = true };
-	struct volume_group *group;
-	json_t *line;
-	size_t index;
-	int rc = served ? check_while_served(command, error) : 0;
-
-	if (!rc)
-		rc = rehearse_claim(&stack, &command->given, command->name, error);
-	if (!rc)
-		rc = stack_find_group(stack, command->name, &group, error);
-	if (rc)
-		return rc;
-	change.news = json_array();
-	rc = vg_change(group, &change, error);
-	json_array_foreach(change.news, index, line) {
-		if (!rc && json_is_string(line))
-			cli_say("%s", json_string_value(line));
-	}
-	if (!rc)
-		say_rehearsed(command, group, command->name);
-	json_decref(change.news);
-	return rc;
-}
-
-static int command_run(void *arg, struct error *error)
-{
-	struct vg_command *command = arg;
-	int rc = prepare(command, error);
-
-	if (rc)
-		return MIN(rc, 0);
-	for (;;) {
-		CLEANUP_FREE char *socket = NULL;
-
-		rc = owner_find(&command->given, command->name, &socket, error);
-		if (rc)
-			return rc;
-		if (command->consent.dry_run)
-			return rehearse(command, socket, error);
-		if (!socket)
-			return change_here(command, error);
-		rc = ask_server(command, socket, error);
-		if (!rc || !owner_has_ended(rc, socket))
-			return rc;
-	}
-}
-
-static int command_do(struct vg_command *command)
-{
-	int status;
-
-	if (!command->params)
-		command->params = json_object();
-	status = cli_on_fiber(command_run, command);
-	json_decref(command->params);
-	return status;
-}
 
 /* ---- Groups ---- */
 
@@ -340,7 +31,7 @@ int vg_extend_verb(int argc, char **argv)
 		return status;
 	command.name = operands.words[0];
 	command.devices = (struct cli_words){ operands.words + 1, operands.count - 1 };
-	return command_do(&command);
+	return vg_command_do(&command);
 }
 
 int vg_reduce_verb(int argc, char **argv)
@@ -370,7 +61,7 @@ int vg_reduce_verb(int argc, char **argv)
 		command.method = "vg.reduce_missing";
 	else
 		lv_place_add(&operands, 1, command.params);
-	return command_do(&command);
+	return vg_command_do(&command);
 }
 
 int vg_rename_verb(int argc, char **argv)
@@ -388,7 +79,7 @@ int vg_rename_verb(int argc, char **argv)
 		return cli_wrong_value(NULL, &error);
 	command.name = operands.words[0];
 	command.params = json_pack("{s:o}", "new_name", describe_text(operands.words[1]));
-	return command_do(&command);
+	return vg_command_do(&command);
 }
 
 static int move_verb(const char *method, const char *usage, int argc, char **argv)
@@ -402,7 +93,7 @@ static int move_verb(const char *method, const char *usage, int argc, char **arg
 	if (!cli_parse(usage, options, argc, argv, 1, 1, &operands, &status))
 		return status;
 	command.name = operands.words[0];
-	return command_do(&command);
+	return vg_command_do(&command);
 }
 
 int vg_export_verb(int argc, char **argv)
@@ -434,7 +125,7 @@ int vg_repair_verb(int argc, char **argv)
 		return status;
 	command.name = operands.words[0];
 	command.params = json_pack("{s:b}", "restore_missing", restore);
-	return command_do(&command);
+	return vg_command_do(&command);
 }
 
 /* ---- Tags and settings ---- */
@@ -463,7 +154,7 @@ static int tag_verb(const char *method, const char *usage, int argc, char **argv
 	command.params = json_pack("{s:o, s:o}", "add_tags", vg_words(&add), "delete_tags",
 				   vg_words(&delete));
 	*(*method == 'v' ? &command.name : &command.device) = operands.words[0];
-	return command_do(&command);
+	return vg_command_do(&command);
 }
 
 int vg_tag_verb(int argc, char **argv)
@@ -487,17 +178,39 @@ static bool yes_or_no(json_t *params, const char *key, const char *text)
 	return true;
 }
 
+/* What was given of it, as parameters of the method; 0, or the exit status. */
+static int vg_change_params(json_t *params, const char *policy, const uint64_t most[2])
+{
+	static const char *const keys[] = { "max_lvs", "max_pvs" };
+	enum volume_allocation allocation;
+	struct error error = { 0 };
+
+	if (policy && volume_allocation_parse(policy, &allocation, &error))
+		return cli_usage_error("--alloc: %s", error.text);
+	if (policy)
+		json_object_set_new(params, "allocation", json_string(policy));
+	for (unsigned i = 0; i < ARRAY_SIZE(keys); i++)
+		if (most[i] != UINT64_MAX)
+			json_object_set_new(params, keys[i], json_integer((json_int_t)most[i]));
+	return json_object_size(params) ? 0 : cli_usage_error("nothing to change is given");
+}
+
 int vg_change_verb(int argc, char **argv)
 {
 	struct vg_command command = { .method = "vg.change" };
-	const char *autoactivate = NULL, *policy = NULL;
-	enum volume_allocation allocation;
-	struct error error = { 0 };
+	const char *autoactivate = NULL, *policy = NULL, *resizeable = NULL;
+	uint64_t most[] = { UINT64_MAX, UINT64_MAX }; /* volumes, PVs */
 	const struct cli_option options[] = {
 		{ "autoactivate", CLI_TEXT, &autoactivate, "yes|no",
 		  "LVM2 may start its volumes by itself" },
 		{ "alloc", CLI_TEXT, &policy, "POLICY",
 		  "contiguous, cling, normal, anywhere; inherit: normal" },
+		{ "resizeable", CLI_TEXT, &resizeable, "yes|no",
+		  "physical volumes may come and go" },
+		{ "max-lvs", CLI_NUMBER, &most[0], "N", "so many volumes; 0: as many as one likes",
+		  0, UINT32_MAX },
+		{ "max-pvs", CLI_NUMBER, &most[1], "N", "so many physical volumes; 0: likewise", 0,
+		  UINT32_MAX },
 		CLI_OPTION_DRY_RUN(&command.consent),
 		CLI_OPTION_DEVICE(&command.given),
 		CLI_OPTION_END,
@@ -505,22 +218,21 @@ int vg_change_verb(int argc, char **argv)
 	struct cli_words operands;
 	int status;
 
-	if (!cli_parse("vg change VG [--autoactivate yes|no] [--alloc POLICY]", options, argc, argv,
-		       1, 1, &operands, &status))
+	if (!cli_parse("vg change VG [--autoactivate yes|no] [--alloc POLICY] [--resizeable "
+		       "yes|no] [--max-lvs N] [--max-pvs N]",
+		       options, argc, argv, 1, 1, &operands, &status))
 		return status;
-	if (!autoactivate && !policy)
-		return cli_usage_error("nothing to change is given");
-	if (policy && volume_allocation_parse(policy, &allocation, &error))
-		return cli_usage_error("--alloc: %s", error.text);
 	command.params = json_object();
-	if (policy)
-		json_object_set_new(command.params, "allocation", json_string(policy));
-	if (!yes_or_no(command.params, "autoactivate", autoactivate)) {
+	status = yes_or_no(command.params, "autoactivate", autoactivate) &&
+				 yes_or_no(command.params, "resizeable", resizeable)
+			 ? vg_change_params(command.params, policy, most)
+			 : EXIT_USAGE;
+	if (status) {
 		json_decref(command.params);
-		return EXIT_USAGE;
+		return status;
 	}
 	command.name = operands.words[0];
-	return command_do(&command);
+	return vg_command_do(&command);
 }
 
 int pv_change_verb(int argc, char **argv)
@@ -548,7 +260,7 @@ int pv_change_verb(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	command.device = operands.words[0];
-	return command_do(&command);
+	return vg_command_do(&command);
 }
 
 /* ---- PVs ---- */
@@ -572,5 +284,5 @@ int pv_resize_verb(int argc, char **argv)
 		return status;
 	command.device = operands.words[0];
 	command.params = json_pack("{s:I}", "size", (json_int_t)size);
-	return command_do(&command);
+	return vg_command_do(&command);
 }

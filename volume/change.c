@@ -132,6 +132,14 @@ unsigned change_visible_lvs(const struct volume_group *group)
 	return count;
 }
 
+int change_check_resizeable(const struct volume_group *group, struct error *error)
+{
+	if (group->resizeable)
+		return 0;
+	error_set(error, -EROFS, "volume group %s: is not resizeable", group->name);
+	return error_advise(error, "tenon vg change %s --resizeable yes", group->name);
+}
+
 static int check_count(const struct volume_group *group, struct error *error)
 {
 	if (group->max_lv && change_visible_lvs(group) >= group->max_lv)

@@ -71,6 +71,9 @@ void change_end(struct change *change);
 /* Volumes that users see: these count against max_lv. */
 unsigned change_visible_lvs(const struct volume_group *group);
 
+/* 0, or -EROFS for a group whose PVs must stay the same ("vgchange --resizeable n"). */
+int change_check_resizeable(const struct volume_group *group, struct error *error);
+
 int change_no_memory(const struct volume_group *group, struct error *error);
 
 /* The volume of that name, if the group may be changed and the volume by itself. */

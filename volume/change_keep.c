@@ -345,6 +345,7 @@ static void take_back(struct change *change)
 	group->tag_count = before->tag_count;
 	group->max_lv = before->max_lv;
 	group->max_pv = before->max_pv;
+	group->resizeable = before->resizeable;
 	group->private->status = change->status;
 	group->private->flags = change->flags;
 	group->private->extra = change->extra;

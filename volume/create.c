@@ -437,10 +437,9 @@ static int check_extensible(const struct volume_group *group, unsigned more, str
 
 	if (rc)
 		return rc;
-	if (!group->resizeable)
-		return error_set(error, -EROFS,
-				 "volume group %s: its size is fixed (vgchange --resizeable n)",
-				 group->name);
+	rc = change_check_resizeable(group, error);
+	if (rc)
+		return rc;
 	if (group->max_pv && group->pv_count + more > group->max_pv)
 		return error_set(error, -ENOSPC,
 				 "volume group %s: allows %u PVs and has %u, %u more are asked for",

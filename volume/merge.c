@@ -48,10 +48,6 @@ static int check_shapes(const struct merging *merging)
 		return error_set(error, -ENOSPC,
 				 "volume group %s: allows %u volumes, %u would be there",
 				 group->name, group->max_lv, lvs);
-	if (!group->resizeable)
-		return error_set(error, -EROFS,
-				 "volume group %s: its size is fixed (vgchange --resizeable n)",
-				 group->name);
 	return 0;
 }
 
@@ -98,6 +94,8 @@ static int check(const struct merging *merging)
 			rc = error_set(merging->error, -EBUSY,
 				       "volume group %s: a move is half done (%s)", both[i]->name,
 				       move->name);
+		if (!rc)
+			rc = change_check_resizeable(both[i], merging->error);
 	}
 	if (!rc)
 		rc = check_shapes(merging);

@@ -140,7 +140,10 @@ static int check_leaves(const struct volume_group *group, const struct volume_pv
 			struct error *error)
 {
 	unsigned areas = 0;
+	int rc = change_check_resizeable(group, error);
 
+	if (rc)
+		return rc;
 	if (pv->allocated_extents) {
 		error_set(error, -EBUSY, "volume group %s: %u extents of PV %s (%s) are used",
 			  group->name, pv->allocated_extents, pv->uuid,

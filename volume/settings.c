@@ -243,6 +243,43 @@ int volume_lv_set_writable(struct volume_group *group, const char *name, bool wr
 
 /* ---- Groups and PVs ---- */
 
+/* Limits as vgchange has them: none below what is there, and none of a group of fixed size. */
+static int check_limits(const struct volume_group *group, const struct volume_settings *settings,
+			struct error *error)
+{
+	unsigned lvs = change_visible_lvs(group);
+	int rc = 0;
+
+	if ((settings->max_lv || settings->max_pv) &&
+	    !(settings->resizeable && *settings->resizeable))
+		rc = change_check_resizeable(group, error);
+	if (rc)
+		return rc;
+	if (settings->max_lv && *settings->max_lv && *settings->max_lv < lvs)
+		return error_set(error, -EINVAL,
+				 "volume group %s: has %u volumes, more than the limit %u",
+				 group->name, lvs, *settings->max_lv);
+	if (settings->max_pv && *settings->max_pv && *settings->max_pv < group->pv_count)
+		return error_set(error, -EINVAL,
+				 "volume group %s: has %u PVs, more than the limit %u", group->name,
+				 group->pv_count, *settings->max_pv);
+	return 0;
+}
+
+static int set_limits(struct volume_group *group, const struct volume_settings *settings)
+{
+	struct volume_group_private *private = group->private;
+
+	if (settings->max_lv)
+		group->max_lv = *settings->max_lv;
+	if (settings->max_pv)
+		group->max_pv = *settings->max_pv;
+	if (!settings->resizeable)
+		return 0;
+	group->resizeable = *settings->resizeable;
+	return change_set_flag(group, &private->status, "RESIZEABLE", group->resizeable);
+}
+
 int volume_group_set(struct volume_group *group, const struct volume_settings *settings,
 		     struct error *error)
 {
@@ -254,11 +291,15 @@ int volume_group_set(struct volume_group *group, const struct volume_settings *s
 	rc = change_open(&change, group, error);
 	if (!rc)
 		rc = lvm_tags_check(settings->add_tags, settings->add_count, error);
+	if (!rc)
+		rc = check_limits(group, settings, error);
 	if (rc)
 		return rc;
 	rc = set_tags(group, &group->tags, &group->tag_count, settings);
 	if (!rc)
 		rc = set_policy(group, &private->extra, settings);
+	if (!rc)
+		rc = set_limits(group, settings);
 	if (!rc && settings->autoactivate)
 		rc = change_set_flag(group, &private->flags, "NOAUTOACTIVATE",
 				     !*settings->autoactivate);

@@ -189,6 +189,8 @@ static int choose(struct splitting *splitting)
 			       "volume group %s: a move is half done (%s)", group->name,
 			       move->name);
 	if (!rc)
+		rc = change_check_resizeable(group, splitting->error);
+	if (!rc)
 		rc = choose_pvs(splitting);
 	return rc ? rc : choose_volumes(splitting);
 }

@@ -431,13 +431,16 @@ struct volume_settings {
 	const bool *activation_skip; /* of a volume */
 	const bool *autoactivate;
 	const enum volume_allocation *allocation;
-	const bool *allocatable; /* of a PV */
+	const bool *allocatable;         /* of a PV */
+	const bool *resizeable;          /* of a group: PVs may come and go */
+	const unsigned *max_lv, *max_pv; /* of a group; 0: no limit */
 };
 
 /* Volumes of all types, but not parts of others. Tags that are there or are not are no error, as with lvm2. -EBUSY for
  * `writable` while it is open. */
 int volume_lv_set(struct volume_group *group, const char *name,
 		  const struct volume_settings *settings, struct error *error);
+/* -EINVAL for a limit below what is there, -EROFS for one of a group that stays not resizeable. */
 int volume_group_set(struct volume_group *group, const struct volume_settings *settings,
 		     struct error *error);
 int volume_pv_set(struct volume_group *group, struct volume_pv *pv,

@@ -21,6 +21,9 @@ dry() {
 groups() {
 	dry 0 'its tags would be: one, two' vg tag vg --add one --add two
 	dry 0 'would not start it by itself' vg change vg --autoactivate no
+	dry 0 'could have 7 volumes at most' vg change vg --max-lvs 7
+	dry 1 'more than the limit 1' vg change vg --max-pvs 1
+	dry 0 'would have to stay the same' vg change vg --resizeable no
 	dry 0 'metadata would be written anew' vg repair vg
 	dry 0 '/d: would be a physical volume of no group' vg reduce vg d
 	dry 1 'are used' vg reduce vg c

@@ -149,6 +149,21 @@ t vg reduce vg0 --remove-missing --force --dry-run
 grep -q 'vg0/lost' said || fail "a dry run does not say what is lost"
 t vg reduce vg0 --remove-missing --force --yes
 t lv create vg0/again --size 1M
+
+# --- Limits, and a group of fixed size
+t vg change vg0 --max-lvs 40 --max-pvs 5 --resizeable no
+theirs "40" vgs --noheadings -o max_lv vg0
+theirs "5" vgs --noheadings -o max_pv vg0
+theirs "w---n-" vgs --noheadings -o attr vg0
+for what in "change vg0 --max-lvs 0" "extend vg0 $work/e.img" "reduce vg0 $work/a.img" "split vg0 other $work/a.img"; do
+	# shellcheck disable=SC2086
+	refused 'is not resizeable' vg $what
+done
+refused 'more than the limit 1' vg change vg0 --resizeable yes --max-lvs 1
+refused 'more than the limit 2' vg change vg0 --resizeable yes --max-pvs 2
+theirs "40" vgs --noheadings -o max_lv vg0
+t vg change vg0 --resizeable yes --max-lvs 0 --max-pvs 0
+theirs "0" vgs --noheadings -o max_lv vg0
 theirs "3" vgs --noheadings -o pv_count vg0
 refused 'no PV is missing' vg reduce vg0 --remove-missing
 rm away
