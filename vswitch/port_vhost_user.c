@@ -354,10 +354,12 @@ static const struct port_ops ops = {
 
 static struct port_vhost_user *vhost_user_create(void)
 {
-	struct port_vhost_user *vhost = calloc(1, sizeof(*vhost));
+	struct port_vhost_user *vhost =
+		aligned_alloc(_Alignof(struct port_vhost_user), sizeof(struct port_vhost_user));
 
 	if (!vhost)
 		return NULL;
+	memset(vhost, 0, sizeof(*vhost));
 	vhost->port.ops = &ops;
 	vhost->listener.fd = vhost->control.fd = vhost->kick.fd = vhost->socket.fd = -1;
 	vhost->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);

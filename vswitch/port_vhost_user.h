@@ -19,10 +19,9 @@ struct vhost_user_backend;
 #define PORT_VHOST_USER_BUFFERS 96
 
 struct port_vhost_user_slot {
-	struct frame frame;
-	struct virtqueue_chain chain; /* that it lies in */
 	uint8_t head[VIRTIO_NET_HEAD_MAX];
-};
+	struct frame frame;
+} __attribute__((aligned(64)));
 
 struct port_vhost_user {
 	struct port port;
@@ -43,11 +42,13 @@ struct port_vhost_user {
 	struct iovec announcement_piece;
 	uint8_t announcement_bytes[60];
 
-	/* Frames taken from `tx` and not given back. */
-	unsigned received;
+	/* Chains taken from `tx` and not given back, and the frames in them. */
+	unsigned taken;
+	struct virtqueue_chain tx_chains[PORT_BURST];
 	struct port_vhost_user_slot slots[PORT_BURST];
 	struct iovec tx_pieces[PORT_VHOST_USER_PIECES];
-	/* Receive buffers for one frame. */
+	/* Receive buffers for some frames. */
+	struct virtqueue_chain rx_chains[PORT_VHOST_USER_BUFFERS + PORT_BURST];
 	struct iovec rx_pieces[PORT_VHOST_USER_PIECES];
 };
 

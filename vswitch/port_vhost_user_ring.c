@@ -2,10 +2,13 @@
 /*
  * Frames between the switch and the rings of a vhost-user guest.
  *
- * From the guest: chains are popped in bursts; the virtio-net header and the frame's head are copied, the
+ * What costs most is that the lines of rings and buffers are with another processor. So both ways have two passes over a burst: the
+ * first takes chains, which has their buffers fetched, and the second, when they are there, copies.
+ *
+ * From the guest: the virtio-net header and the frame's head are copied, the
  * rest stays in the guest's buffers until release() gives the chains back. To the guest: as many receive
- * buffers as the frame needs are popped (more than one only with mergeable buffers), filled in order,
- * and shown together at the end of the burst; if there are too few, those popped are put back.
+ * buffers as the frames need are popped (more than one for a frame only with mergeable buffers), filled in order,
+ * and shown together at the end of the burst; what was popped and is not needed is put back.
  */
 #include <errno.h>
 
@@ -16,6 +19,10 @@
 
 #define LONG_PLAIN 1024
 
+/* What of a short frame is copied without a call; a whole head of one that asks for nothing. */
+#define SHORT 64
+_Static_assert(FRAME_HEAD_PLAIN == SHORT, "copy_short()");
+
 static void tell_broken(struct port_vhost_user *vhost, const struct virtqueue *vq)
 {
 	if (!vhost->told_broken[vq->index])
@@ -24,7 +31,44 @@ static void tell_broken(struct port_vhost_user *vhost, const struct virtqueue *v
 	vhost->told_broken[vq->index] = true;
 }
 
+/* Copies at most SHORT bytes: by pieces from both ends that may meet or overlap. */
+static inline void copy_short(uint8_t *to, const uint8_t *from, size_t length)
+{
+	uint8_t part[32];
+
+	if (length >= 32) {
+		memcpy(part, from + length - 32, 32);
+		memcpy(to, from, 32);
+		memcpy(to + length - 32, part, 32);
+	} else if (length >= 16) {
+		memcpy(part, from + length - 16, 16);
+		memcpy(to, from, 16);
+		memcpy(to + length - 16, part, 16);
+	} else {
+		memcpy(to, from, length);
+	}
+}
+
 /* ---- From the guest ---- */
+
+/* Makes the first part of a frame's pieces of a chain's, which have a free one before them: the head, then what lies behind `skip`
+ * bytes. */
+static void lay_out(struct port_vhost_user_slot *slot, const struct virtqueue_chain *chain,
+		    size_t skip, size_t head, size_t length)
+{
+	unsigned first = 0;
+
+	while (first < chain->readable && skip >= chain->iov[first].iov_len)
+		skip -= chain->iov[first++].iov_len;
+	if (first < chain->readable) {
+		chain->iov[first].iov_base = (uint8_t *)chain->iov[first].iov_base + skip;
+		chain->iov[first].iov_len -= skip;
+	}
+	slot->frame.pieces = chain->iov + first - 1;
+	slot->frame.pieces[0] = (struct iovec){ slot->head, head };
+	slot->frame.count = chain->readable - first + 1;
+	slot->frame.length = (uint32_t)length;
+}
 
 /*
  * Makes a frame of a popped chain, whose pieces have a free one before them. False, and counted, if it
@@ -34,9 +78,8 @@ static bool take_frame(struct port_vhost_user *vhost, struct port_vhost_user_slo
 		       const struct virtqueue_chain *chain)
 {
 	struct virtio_net_header header = { 0 };
-	size_t skip, length, head;
 	enum virtio_net_fault fault;
-	unsigned first = 0;
+	size_t length, head;
 
 	if (chain->readable_bytes < vhost->header_size + VIRTIO_NET_FRAME_MIN) {
 		port_drop(&vhost->port, PORT_DROP_BAD_LENGTH);
@@ -56,19 +99,42 @@ static bool take_frame(struct port_vhost_user *vhost, struct port_vhost_user_slo
 	}
 	/* A driver has no business vouching for checksums (5.1.6.2.1). */
 	slot->frame.offload.checksum_valid = false;
-	for (skip = vhost->header_size + head; first < chain->readable; first++) {
-		if (skip < chain->iov[first].iov_len)
-			break;
-		skip -= chain->iov[first].iov_len;
-	}
-	if (first < chain->readable) {
-		chain->iov[first].iov_base = (uint8_t *)chain->iov[first].iov_base + skip;
-		chain->iov[first].iov_len -= skip;
-	}
-	slot->frame.pieces = chain->iov + first - 1;
-	slot->frame.pieces[0] = (struct iovec){ slot->head, head };
-	slot->frame.count = chain->readable - first + 1;
+	lay_out(slot, chain, vhost->header_size + head, head, length);
+	return true;
+}
+
+/* The same of most frames: in one buffer with a whole header before it, not long, asking for nothing. False, and nothing done: it is
+ * none of these. */
+static inline bool take_plain(const struct port_vhost_user *vhost,
+			      struct port_vhost_user_slot *slot,
+			      const struct virtqueue_chain *chain)
+{
+	const struct iovec *iov = chain->iov;
+	const uint8_t *from = iov->iov_base;
+	size_t length = iov->iov_len - sizeof(struct virtio_net_header), head;
+	uint16_t asks;
+
+	if (chain->readable != 1 || vhost->header_size != sizeof(struct virtio_net_header) ||
+	    iov->iov_len < sizeof(struct virtio_net_header) + VIRTIO_NET_FRAME_MIN ||
+	    length > LONG_PLAIN)
+		return false;
+	/* Flags and kind of segmentation at once; what else there is says nothing without them. */
+	_Static_assert(offsetof(struct virtio_net_header, gso_type) == 1, "virtio 1.2, 5.1.6");
+	memcpy(&asks, from, sizeof(asks));
+	if (asks)
+		return false;
+	from += sizeof(struct virtio_net_header);
+	head = MIN(length, (size_t)SHORT);
+	copy_short(slot->head, from, head);
+	slot->frame.offload = (struct virtio_net_offload){ 0 };
 	slot->frame.length = (uint32_t)length;
+	slot->frame.pieces = chain->iov - 1;
+	slot->frame.pieces[0] = (struct iovec){ slot->head, head };
+	slot->frame.count = 1;
+	if (length > head) {
+		chain->iov[0] = (struct iovec){ (uint8_t *)(uintptr_t)from + head, length - head };
+		slot->frame.count = 2;
+	}
 	return true;
 }
 
@@ -88,38 +154,31 @@ static unsigned take_announcement(struct port_vhost_user *vhost, struct frame **
 unsigned port_vhost_user_receive(struct port *port, struct frame **frames, unsigned max)
 {
 	struct port_vhost_user *vhost = vhost_user_of(port);
+	struct virtqueue_space space = { vhost->tx_pieces, PORT_VHOST_USER_PIECES, 1,
+					 PORT_VHOST_USER_CHAIN };
 	struct virtqueue *vq = vhost->tx;
-	unsigned pieces = 0, count = 0;
+	unsigned count = 0;
 
 	if (vhost->announcing)
 		return take_announcement(vhost, frames);
-	if (!vq || !virtqueue_prefetch(vq, max))
+	if (!vq || vq->broken)
 		return 0;
-	for (unsigned tries = 0; count < max && tries < 2 * PORT_BURST &&
-				 pieces + PORT_VHOST_USER_CHAIN < PORT_VHOST_USER_PIECES;
-	     tries++) {
-		struct virtqueue_chain chain = { .iov = &vhost->tx_pieces[pieces + 1],
-						 .capacity = PORT_VHOST_USER_PIECES - pieces - 1 };
-		int got = virtqueue_pop(vq, &chain);
+	vhost->taken = virtqueue_pop_burst(vq, &space, vhost->tx_chains, MIN(max, PORT_BURST));
+	if (vq->broken)
+		tell_broken(vhost, vq);
+	if (!vhost->taken)
+		return 0;
+	if (!vq->enabled)
+		port->counters.drops[PORT_DROP_TX_DISABLED] += vhost->taken;
+	for (unsigned i = 0; vq->enabled && i < vhost->taken; i++) {
+		struct port_vhost_user_slot *slot = &vhost->slots[count];
 
-		if (got < 0)
-			tell_broken(vhost, vq);
-		if (got <= 0)
-			break;
-		if (!vq->enabled) {
-			port_drop(port, PORT_DROP_TX_DISABLED);
-			virtqueue_push(vq, &chain, 0);
-		} else if (!take_frame(vhost, &vhost->slots[count], &chain)) {
-			virtqueue_push(vq, &chain, 0);
-		} else {
-			vhost->slots[count].chain = chain;
-			frames[count] = &vhost->slots[count].frame;
-			count++;
-			pieces += chain.readable + 1;
-		}
+		if (!take_plain(vhost, slot, &vhost->tx_chains[i]) &&
+		    !take_frame(vhost, slot, &vhost->tx_chains[i]))
+			continue;
+		frames[count++] = &slot->frame;
 	}
-	vhost->received = count;
-	/* Chains that gave no frame are back already. */
+	/* Nobody says that they are done with. */
 	if (!count)
 		port_vhost_user_release(port);
 	return count;
@@ -131,68 +190,98 @@ void port_vhost_user_release(struct port *port)
 
 	if (!vhost->tx)
 		return;
-	for (unsigned i = 0; i < vhost->received; i++)
-		virtqueue_push(vhost->tx, &vhost->slots[i].chain, 0);
-	vhost->received = 0;
+	virtqueue_push_burst(vhost->tx, vhost->tx_chains, vhost->taken);
+	vhost->taken = 0;
 	if (virtqueue_notify_pending(vhost->tx))
 		virtqueue_notify(vhost->tx);
 }
 
 /* ---- To the guest ---- */
 
-/* Receive buffers popped for one frame. */
-struct buffers {
-	unsigned count, pieces;
-	size_t bytes;
-	struct virtqueue_chain chains[PORT_VHOST_USER_BUFFERS];
+/* Receive buffers for a group of frames, as many as there is room for. */
+struct buffer_group {
+	struct virtqueue_space space;
+	unsigned popped; /* of rx_chains */
+	unsigned used;   /* of these, by the frames of the group */
+	unsigned frames;
+	struct {
+		unsigned first,
+			buffers; /* of rx_chains; 0: the frame is dropped, and was counted */
+	} shares[PORT_BURST];
 };
 
-/* Pops one buffer. 1, 0 if there is none, or -EPROTO. */
-static int pop_buffer(struct port_vhost_user *vhost, struct buffers *buffers)
+/* Pops up to `count` buffers more. False if there is none, or one breaks the queue. */
+static bool pop_buffers(struct port_vhost_user *vhost, struct buffer_group *group, unsigned count)
 {
-	struct virtqueue_chain *chain = &buffers->chains[buffers->count];
-	int got;
+	struct virtqueue_chain *chains = &vhost->rx_chains[group->popped];
+	unsigned most = ARRAY_SIZE(vhost->rx_chains) - group->popped;
+	unsigned got = virtqueue_pop_burst(vhost->rx, &group->space, chains, MIN(count, most));
 
-	chain->iov = &vhost->rx_pieces[buffers->pieces];
-	chain->capacity = PORT_VHOST_USER_PIECES - buffers->pieces;
-	got = virtqueue_pop(vhost->rx, chain);
-	if (got > 0 && (chain->readable || chain->writable_bytes < vhost->header_size)) {
-		virtqueue_break(vhost->rx,
-				"a receive buffer is readable, or too short for a header");
-		got = -EPROTO;
-	}
-	if (got < 0)
+	for (unsigned i = 0; i < got; i++)
+		if (chains[i].readable || chains[i].writable_bytes < vhost->header_size)
+			virtqueue_break(vhost->rx,
+					"a receive buffer is readable, or too short for a header");
+	if (vhost->rx->broken)
 		tell_broken(vhost, vhost->rx);
-	if (got <= 0)
-		return got;
-	buffers->count++;
-	buffers->pieces += chain->writable;
-	buffers->bytes += chain->writable_bytes;
-	return 1;
+	group->popped += got;
+	return got && !vhost->rx->broken;
 }
 
-/* Pops buffers for `need` bytes. Else puts them back: -EMSGSIZE (never), -ENOBUFS (not now). */
-static int gather(struct port_vhost_user *vhost, size_t need, struct buffers *buffers)
+/* Whether there is room for one more buffer. */
+static bool group_has_room(const struct port_vhost_user *vhost, const struct buffer_group *group)
 {
-	bool mergeable = vhost->negotiated & VIRTIO_NET_BIT(MRG_RXBUF);
-	unsigned most = mergeable ? PORT_VHOST_USER_BUFFERS : 1;
-	bool too_long = false;
+	return group->space.capacity >= group->space.longest &&
+	       group->popped < ARRAY_SIZE(vhost->rx_chains);
+}
 
-	buffers->count = buffers->pieces = 0;
-	buffers->bytes = 0;
-	while (buffers->bytes < need) {
-		if (buffers->count == most ||
-		    buffers->pieces + PORT_VHOST_USER_CHAIN > PORT_VHOST_USER_PIECES) {
-			too_long = true;
-			break;
+/* Finds buffers for `need` bytes: 0, -EMSGSIZE (never), -ENOBUFS (not now). `likely`: how many the group still wants. */
+static int share_out(struct port_vhost_user *vhost, struct buffer_group *group, size_t need,
+		     unsigned likely)
+{
+	unsigned most = vhost->negotiated & VIRTIO_NET_BIT(MRG_RXBUF) ? PORT_VHOST_USER_BUFFERS : 1;
+	unsigned count = 0;
+	size_t bytes = 0;
+
+	while (bytes < need) {
+		if (count == most)
+			return -EMSGSIZE;
+		if (group->used + count == group->popped) {
+			if (!group_has_room(vhost, group))
+				return group->used ? -ENOBUFS : -EMSGSIZE;
+			if (!pop_buffers(vhost, group, count ? PORT_BURST : likely))
+				return -ENOBUFS;
 		}
-		if (pop_buffer(vhost, buffers) <= 0)
-			break;
+		bytes += vhost->rx_chains[group->used + count++].writable_bytes;
 	}
-	if (buffers->bytes >= need)
-		return 0;
-	virtqueue_rewind(vhost->rx, buffers->chains, buffers->count);
-	return too_long ? -EMSGSIZE : -ENOBUFS;
+	group->shares[group->frames].first = group->used;
+	group->shares[group->frames].buffers = count;
+	group->used += count;
+	return 0;
+}
+
+/* Gathers buffers for as many of the frames as there is room for. */
+static void gather(struct port_vhost_user *vhost, struct frame *const *frames, unsigned count,
+		   struct buffer_group *group)
+{
+	group->space = (struct virtqueue_space){ vhost->rx_pieces, PORT_VHOST_USER_PIECES, 0,
+						 PORT_VHOST_USER_CHAIN };
+	group->popped = group->used = group->frames = 0;
+	for (; group->frames < count; group->frames++) {
+		int rc = share_out(vhost, group, vhost->header_size + frames[group->frames]->length,
+				   count - group->frames);
+
+		if (rc == -ENOBUFS)
+			break;
+		if (rc) {
+			port_drop(&vhost->port, PORT_DROP_TOO_LONG);
+			group->shares[group->frames].buffers = 0;
+		}
+	}
+	if (vhost->rx->broken)
+		group->frames = 0;
+	else if (group->popped > group->used)
+		virtqueue_rewind(vhost->rx, &vhost->rx_chains[group->used],
+				 group->popped - group->used);
 }
 
 /* Where the next byte goes in the receive buffers. */
@@ -219,51 +308,96 @@ static void append(struct cursor *to, const void *from, size_t length)
 	}
 }
 
-/* False: there is no room now. */
-static bool transmit_one(struct port_vhost_user *vhost, const struct frame *frame)
+static void make_header(const struct port_vhost_user *vhost, const struct frame *frame,
+			unsigned buffers, struct virtio_net_header *header)
+{
+	virtio_net_encode(&frame->offload, header);
+	if (!(vhost->port.features & VIRTIO_NET_BIT(GUEST_CSUM)))
+		header->flags = 0;
+	header->num_buffers = htole16((uint16_t)buffers);
+}
+
+static void fill_buffers(struct port_vhost_user *vhost, const struct frame *frame,
+			 const struct virtqueue_chain *chains, unsigned buffers)
 {
 	size_t left = vhost->header_size + frame->length;
-	struct cursor to = { vhost->rx_pieces, 0 };
+	struct cursor to = { chains[0].iov, 0 };
 	struct virtio_net_header header;
-	struct buffers buffers;
-	int rc;
 
-	rc = gather(vhost, left, &buffers);
-	if (rc == -EMSGSIZE)
-		port_drop(&vhost->port, PORT_DROP_TOO_LONG);
-	if (rc)
-		return rc == -EMSGSIZE;
-	virtio_net_encode(&frame->offload, &header);
-	if (!(vhost->port.features & VIRTIO_NET_BIT(GUEST_CSUM)))
-		header.flags = 0;
-	header.num_buffers = htole16((uint16_t)buffers.count);
+	make_header(vhost, frame, buffers, &header);
 	append(&to, &header, vhost->header_size);
 	for (unsigned i = 0; i < frame->count; i++)
 		append(&to, frame->pieces[i].iov_base, frame->pieces[i].iov_len);
 	/* All but the last are filled whole. */
-	for (unsigned i = 0; i < buffers.count; i++) {
-		const struct virtqueue_chain *chain = &buffers.chains[i];
-		uint32_t written = (uint32_t)MIN(left, (size_t)chain->writable_bytes);
+	for (unsigned i = 0; i < buffers; i++) {
+		uint32_t written = (uint32_t)MIN(left, (size_t)chains[i].writable_bytes);
 
-		virtqueue_push(vhost->rx, chain, written);
+		virtqueue_push(vhost->rx, &chains[i], written);
 		left -= written;
 	}
-	port_count_tx(&vhost->port, frame);
+}
+
+/* The same of most frames: into one buffer in one piece, with a short head, asking for nothing. False, and nothing done: it is none
+ * of these. */
+static inline bool fill_plain(struct port_vhost_user *vhost, const struct frame *frame,
+			      const struct virtqueue_chain *chain, unsigned buffers)
+{
+	const struct virtio_net_header plain = { .num_buffers = htole16(1) };
+	size_t head = frame->pieces[0].iov_len;
+	uint8_t *to = chain->iov->iov_base;
+
+	if (buffers != 1 || chain->writable != 1 || head > SHORT ||
+	    vhost->header_size != sizeof(plain) || !virtio_net_asks_nothing(&frame->offload))
+		return false;
+	memcpy(to, &plain, sizeof(plain));
+	to += sizeof(plain);
+	copy_short(to, frame->pieces[0].iov_base, head);
+	to += head;
+	for (unsigned i = 1; i < frame->count; i++) {
+		memcpy(to, frame->pieces[i].iov_base, frame->pieces[i].iov_len);
+		to += frame->pieces[i].iov_len;
+	}
+	virtqueue_push(vhost->rx, chain, (uint32_t)sizeof(plain) + frame->length);
 	return true;
+}
+
+/* Fills the group's buffers; returns how many frames are done with. */
+static unsigned send_group(struct port_vhost_user *vhost, struct frame *const *frames,
+			   const struct buffer_group *group)
+{
+	struct port_counters *counters = &vhost->port.counters;
+
+	for (unsigned i = 0; i < group->frames; i++) {
+		const struct virtqueue_chain *chains = &vhost->rx_chains[group->shares[i].first];
+		unsigned buffers = group->shares[i].buffers;
+
+		if (!buffers)
+			continue;
+		if (!fill_plain(vhost, frames[i], chains, buffers))
+			fill_buffers(vhost, frames[i], chains, buffers);
+		counters->tx_frames++;
+		counters->tx_bytes += frames[i]->length;
+	}
+	return group->frames;
 }
 
 unsigned port_vhost_user_transmit(struct port *port, struct frame *const *frames, unsigned count)
 {
 	struct port_vhost_user *vhost = vhost_user_of(port);
 	struct virtqueue *vq = vhost->rx;
-	unsigned done = 0;
+	unsigned done = 0, sent;
 
 	if (!vq || vq->broken || !vq->enabled) {
 		port->counters.drops[PORT_DROP_RX_DISABLED] += count;
 		return count;
 	}
-	while (done < count && transmit_one(vhost, frames[done]))
-		done++;
+	do {
+		struct buffer_group group;
+
+		gather(vhost, frames + done, count - done, &group);
+		sent = send_group(vhost, frames + done, &group);
+		done += sent;
+	} while (sent && done < count);
 	if (virtqueue_notify_pending(vq))
 		virtqueue_notify(vq);
 	return done;

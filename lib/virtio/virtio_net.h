@@ -91,6 +91,11 @@ struct virtio_net_offload {
 	uint16_t headers;
 };
 
+static inline bool virtio_net_asks_nothing(const struct virtio_net_offload *offload)
+{
+	return !(offload->needs_checksum | offload->checksum_valid | offload->gso);
+}
+
 /* Why a header was refused; also the order of the counters' names. */
 enum virtio_net_fault {
 	VIRTIO_NET_FAULT_NONE,

@@ -56,7 +56,9 @@ int virtqueue_start(struct virtqueue *vq, uint16_t size, uint64_t desc, uint64_t
 	vq->desc_address = desc;
 	vq->used_log = used;
 	vq->used_checked_valid = false;
-	vq->unshown = vq->popped = vq->returned = 0;
+	vq->unshown = vq->popped = vq->returned = vq->early = 0;
+	vq->unwritten_count = 0;
+	vq->burst = 0;
 	vq->in_flight = vq->slots_taken = 0;
 	rc = vq->packed ? packed_start(vq, desc, avail, used, base)
 			: split_start(vq, desc, avail, used, base);
@@ -64,7 +66,7 @@ int virtqueue_start(struct virtqueue *vq, uint16_t size, uint64_t desc, uint64_t
 		rc = virtqueue_inflight_start(vq);
 	if (rc == 0 && vq->in_order)
 		rc = make_window(vq);
-	vq->plain = !vq->packed && !vq->in_order && !vq->inflight;
+	vq->plain = !vq->in_order && !vq->inflight;
 	if (rc == 0)
 		vq->broken = NULL;
 	return rc;
@@ -131,6 +133,41 @@ int virtqueue_pop(struct virtqueue *vq, struct virtqueue_chain *chain)
 	return vq->packed ? packed_pop(vq, chain) : split_pop(vq, chain);
 }
 
+/* One by one, where each has to be noted. */
+static unsigned pop_burst_tracked(struct virtqueue *vq, struct virtqueue_space *space,
+				  struct virtqueue_chain *chains, unsigned count)
+{
+	unsigned taken = 0;
+
+	while (taken < count && virtqueue_chain_fits(space, &chains[taken]) &&
+	       pop_tracked(vq, &chains[taken]) > 0) {
+		unsigned used = chains[taken].readable + chains[taken].writable + space->gap;
+
+		space->iov += used;
+		space->capacity -= used;
+		taken++;
+	}
+	return taken;
+}
+
+unsigned virtqueue_pop_burst(struct virtqueue *vq, struct virtqueue_space *space,
+			     struct virtqueue_chain *chains, unsigned count)
+{
+	unsigned taken;
+
+	DRIVER_GIVES(vq);
+	if (vq->broken)
+		return 0;
+	if (vq->inflight)
+		return pop_burst_tracked(vq, space, chains, count);
+	taken = vq->packed ? packed_pop_burst(vq, space, chains, count)
+			   : split_pop_burst(vq, space, chains, count);
+	vq->burst = (uint16_t)taken;
+	if (taken)
+		virtqueue_count(&vq->counters.chains, taken);
+	return taken;
+}
+
 unsigned virtqueue_prefetch(struct virtqueue *vq, unsigned count)
 {
 	if (!virtqueue_available(vq))
@@ -188,10 +225,17 @@ static void use_in_order(struct virtqueue *vq, const struct virtqueue_chain *cha
 {
 	struct virtqueue_done *next = &vq->window[chain->order & vq->window_mask];
 
+	if (!vq->early && chain->order == vq->returned) {
+		vq->returned++;
+		use(vq, chain->head, chain->slots, chain->tracked, written);
+		return;
+	}
 	*next = (struct virtqueue_done){ true, chain->head, chain->slots, chain->tracked, written };
+	vq->early++;
 	while ((next = &vq->window[vq->returned & vq->window_mask])->done) {
 		next->done = false;
 		vq->returned++;
+		vq->early--;
 		use(vq, next->head, next->slots, next->tracked, next->written);
 	}
 }
@@ -214,12 +258,51 @@ void virtqueue_push(struct virtqueue *vq, const struct virtqueue_chain *chain, u
 {
 	DRIVER_TAKES(vq);
 	vq->in_flight--;
-	if (vq->plain && !vq->broken && !vq->memory->log) {
-		vq->slots_taken--;
-		split_use(vq, chain->head, written);
-	} else {
+	if (!vq->plain || vq->broken || vq->memory->log) {
 		push_slowly(vq, chain, written);
+		return;
 	}
+	vq->slots_taken -= chain->slots;
+	if (vq->packed)
+		packed_use(vq, chain->head, chain->slots, written);
+	else
+		split_use(vq, chain->head, written);
+}
+
+/*
+ * The oldest chains of a queue that is used in order: one used entry, which names the last, tells of all (virtio 1.2, 2.7.9 and
+ * 2.8.9), and the place of each of them in the ring is passed over.
+ */
+static void use_together(struct virtqueue *vq, const struct virtqueue_chain *chains, unsigned count)
+{
+	unsigned slots = 0;
+
+	for (unsigned i = 0; i < count; i++)
+		slots += chains[i].slots;
+	vq->returned += (uint16_t)count;
+	use(vq, chains[count - 1].head, (uint16_t)slots, chains[count - 1].tracked, 0);
+	for (unsigned i = 0; vq->inflight && i < count - 1; i++)
+		virtqueue_inflight_used(vq->inflight, chains[i].tracked);
+	if (vq->packed)
+		return;
+	vq->used_next += (uint16_t)(count - 1);
+	vq->unshown += (uint16_t)(count - 1);
+}
+
+void virtqueue_push_burst(struct virtqueue *vq, const struct virtqueue_chain *chains,
+			  unsigned count)
+{
+	bool together = count > 1 && vq->in_order && !vq->early && !vq->broken &&
+			!vq->memory->log && chains[0].order == vq->returned;
+
+	if (!together) {
+		for (unsigned i = 0; i < count; i++)
+			virtqueue_push(vq, &chains[i], 0);
+		return;
+	}
+	DRIVER_TAKES(vq);
+	vq->in_flight -= (uint16_t)count;
+	use_together(vq, chains, count);
 }
 
 void virtqueue_notify(struct virtqueue *vq)

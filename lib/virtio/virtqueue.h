@@ -13,6 +13,8 @@
  *	}
  *	virtqueue_notify(vq);
  *
+ * or, with less for each chain, virtqueue_pop_burst() and virtqueue_push_burst().
+ *
  * Chains may be pushed in any order and much later; what is pushed is the chain that was popped, with
  * its pieces. virtqueue_push() only writes used entries; virtqueue_notify() shows all of them to the
  * driver at once and signals it at most once. If the driver was promised that buffers are used in order,
@@ -98,6 +100,15 @@ struct virtqueue_chain {
 	uint16_t tracked; /* its entry in the in-flight region */
 };
 
+/* Where the pieces of a burst of chains go, one chain's behind the other's. */
+struct virtqueue_space {
+	struct iovec *iov;
+	unsigned capacity; /* pieces there */
+	unsigned gap;      /* pieces that stay free before those of each chain */
+	unsigned
+		longest; /* pieces that a chain may have: where there is less room, no more are taken */
+};
+
 struct virtqueue_counters {
 	uint64_t kicks;      /* kicks taken, as told by virtqueue_count_kick() */
 	uint64_t chains;     /* popped */
@@ -106,6 +117,13 @@ struct virtqueue_counters {
 	uint64_t
 		resubmitted; /* popped a second time, because a process before us ended with them */
 };
+
+/* A used entry of a packed ring that is still to be written: see virtqueue_packed.c. */
+struct virtqueue_unwritten {
+	uint32_t written;
+	uint16_t id, flags, position;
+};
+#define VIRTQUEUE_UNWRITTEN 32
 
 /* A chain that was pushed before one that was popped earlier; only with in-order use. */
 struct virtqueue_done {
@@ -122,7 +140,7 @@ struct virtqueue {
 	bool indirect;
 	bool event_index;
 	bool in_order;
-	bool plain;         /* split, in any order, not tracked: what is pushed needs no more */
+	bool plain;         /* in any order, not tracked: what is pushed needs no more */
 	bool enabled;       /* vhost-user's SET_VRING_ENABLE; for the device to look at */
 	const char *broken; /* why; NULL while all is well */
 
@@ -160,8 +178,8 @@ struct virtqueue {
 	bool avail_wrap;     /* packed: the wrap counters of last_avail, used_next, used_shown */
 	bool used_wrap;
 	bool shown_wrap;
-	uint16_t shown_flags;    /* packed: what the entry at used_shown will have, to show it */
 	uint16_t unshown;        /* entries between used_shown and used_next */
+	uint16_t burst;          /* packed: how many chains the last burst had */
 	uint16_t used_checked;   /* split: used_shown when it was last compared with used_event */
 	bool used_checked_valid; /* false until the first comparison: then signal in any case */
 	uint16_t popped;         /* chains, modulo 2^16 */
@@ -171,6 +189,12 @@ struct virtqueue {
 	struct virtqueue_done *window; /* in-order: by `order`, as many as fit the size */
 	uint16_t window_mask;
 	uint16_t returned; /* in-order: chains given back */
+	uint16_t early;    /* in-order: chains that wait in the window for those before them */
+
+	/* Packed: used entries between used_shown and used_next, those of them that are not in the ring. The first one of a burst is
+	 * `first`, and is written when the burst is shown. */
+	struct virtqueue_unwritten first, unwritten[VIRTQUEUE_UNWRITTEN];
+	unsigned unwritten_count;
 
 	struct virtqueue_inflight *inflight; /* or NULL; set before virtqueue_start() */
 	struct virtqueue_counters counters;
@@ -225,6 +249,14 @@ static inline uint64_t virtqueue_used_bytes(uint16_t size, bool packed)
  * is broken from now on. */
 int virtqueue_pop(struct virtqueue *vq, struct virtqueue_chain *chain);
 
+/*
+ * Takes the next chains, at most `count`, as virtqueue_pop() does one after the other, and has the processor fetch the beginnings
+ * of their buffers. Their pieces go into `space`, which is what is left of it then. Returns how many it took; when that breaks the
+ * queue, it says so in `broken`.
+ */
+unsigned virtqueue_pop_burst(struct virtqueue *vq, struct virtqueue_space *space,
+			     struct virtqueue_chain *chains, unsigned count);
+
 /* Has the processor fetch the descriptors of the next `count` chains, while it is busy with others. Returns how
  * many chains there can be, at most `count`: 0 if there is none. */
 unsigned virtqueue_prefetch(struct virtqueue *vq, unsigned count);
@@ -236,6 +268,10 @@ void virtqueue_rewind(struct virtqueue *vq, const struct virtqueue_chain *chains
 /* Gives a chain back, with the number of bytes written to its writable part (from its start on). The
  * driver sees it at the next virtqueue_notify(). */
 void virtqueue_push(struct virtqueue *vq, const struct virtqueue_chain *chain, uint32_t written);
+
+/* Gives back chains to which nothing was written: the last `count` popped ones, in that order. */
+void virtqueue_push_burst(struct virtqueue *vq, const struct virtqueue_chain *chains,
+			  unsigned count);
 
 /* Shows the driver all that was pushed, and signals it if it wants to know. */
 void virtqueue_notify(struct virtqueue *vq);

@@ -10,8 +10,12 @@
  * were taken, never of chains that were not: used_next stays behind last_avail by the entries that are
  * with us (slots_taken and unshown ones).
  *
- * Used entries become visible one by one, by their flags. To show a burst at once, the flags of the first are
- * written last (shown_flags), and the driver, which looks at them in order, sees the others behind it.
+ * Used entries become visible one by one, by their flags. To show a burst at once, the first is
+ * written last, and the driver, which looks at them in order, sees the others behind it.
+ *
+ * The driver looks at the line where the first will be all the time, and writes descriptors into lines beside it. So used entries are
+ * kept in memory of ours (`unwritten`) until the burst is shown, or they are too many: then each line goes over to this
+ * processor once, not once for each entry. Positions move on at once.
  */
 #include <errno.h>
 #include <stddef.h>
@@ -23,6 +27,8 @@
 #define USED_BIT   (1u << VRING_PACKED_DESC_F_USED)
 #define WRAP_BIT   (1u << VRING_PACKED_EVENT_F_WRAP_CTR)
 #define INDEX_MASK (WRAP_BIT - 1)
+
+#define ENTRIES_IN_LINE (64 / sizeof(struct vring_packed_desc))
 
 /* Where it goes on, and where it gives back: a half of the base each. */
 static bool take_position(const struct virtqueue *vq, uint32_t half, uint16_t *position, bool *wrap)
@@ -137,24 +143,71 @@ static inline const char *walk_packed(struct chain_walk *walk, uint16_t flags, u
 	}
 }
 
-int packed_pop(struct virtqueue *vq, struct virtqueue_chain *chain)
+static __attribute__((noinline)) int take_any(struct virtqueue *vq, struct virtqueue_chain *chain,
+					      uint16_t flags)
 {
-	uint16_t flags = load_flags(vq, vq->last_avail, __ATOMIC_ACQUIRE);
 	/* Those that are with us and those that are used and not shown cannot be available too. */
 	unsigned most = vq->size - vq->slots_taken - vq->unshown;
-	struct chain_walk walk;
-	const char *wrong;
+	struct chain_walk walk = chain_walk_begin(vq, chain);
+	const char *wrong = walk_packed(&walk, flags, most);
 
-	if (!is_available(flags, vq->avail_wrap))
-		return 0;
-	walk = chain_walk_begin(vq, chain);
-	wrong = walk_packed(&walk, flags, most);
 	if (wrong)
 		return virtqueue_broken(vq, wrong);
 	chain_walk_end(&walk);
+	return 1;
+}
+
+static inline int take(struct virtqueue *vq, struct virtqueue_chain *chain)
+{
+	const struct vring_packed_desc *at = &vq->ring[vq->last_avail];
+	uint16_t flags = load_flags(vq, vq->last_avail, __ATOMIC_ACQUIRE);
+
+	if (!is_available(flags, vq->avail_wrap))
+		return 0;
+	if (!vq->inflight && (unsigned)vq->slots_taken + vq->unshown < vq->size &&
+	    chain_of_one(vq, chain, le64toh(__atomic_load_n(&at->addr, __ATOMIC_RELAXED)),
+			 le32toh(__atomic_load_n(&at->len, __ATOMIC_RELAXED)), flags)) {
+		chain->head = le16toh(__atomic_load_n(&at->id, __ATOMIC_RELAXED));
+		chain->slots = 1;
+	} else if (take_any(vq, chain, flags) < 0) {
+		return -EPROTO;
+	}
 	packed_advance(vq, &vq->last_avail, &vq->avail_wrap, chain->slots);
 	vq->slots_taken += chain->slots;
-	return virtqueue_took(vq, chain);
+	return 1;
+}
+
+int packed_pop(struct virtqueue *vq, struct virtqueue_chain *chain)
+{
+	int got = take(vq, chain);
+
+	return got > 0 ? virtqueue_took(vq, chain) : got;
+}
+
+unsigned packed_pop_burst(struct virtqueue *vq, struct virtqueue_space *space,
+			  struct virtqueue_chain *chains, unsigned count)
+{
+	unsigned taken, ahead = MIN(count, vq->burst);
+
+	if (!packed_available(vq))
+		return 0;
+	/* As many as came last time: lines beyond those are the driver's, who is about to write them. */
+	for (unsigned i = 0; i < ahead; i += ENTRIES_IN_LINE) {
+		unsigned position = vq->last_avail + i;
+
+		if (position >= vq->size)
+			position -= vq->size;
+		if (position < vq->size)
+			fetch_line_to_write(&vq->ring[position]);
+	}
+	for (taken = 0; taken < count; taken++) {
+		struct virtqueue_chain *chain = &chains[taken];
+
+		if (!virtqueue_chain_fits(space, chain) || take(vq, chain) <= 0)
+			break;
+		virtqueue_took_one(vq, space, chain);
+	}
+	return taken;
 }
 
 unsigned packed_prefetch(struct virtqueue *vq, unsigned count)
@@ -177,19 +230,38 @@ void packed_rewind(struct virtqueue *vq, unsigned slots)
 	vq->last_avail = (uint16_t)(position - slots);
 }
 
+/* Length, id and flags, of a used entry. */
+static void write_out(struct virtqueue *vq)
+{
+	for (unsigned i = 0; i < vq->unwritten_count; i++) {
+		const struct virtqueue_unwritten *used = &vq->unwritten[i];
+		struct vring_packed_desc *entry = &vq->ring[used->position];
+		uint64_t word =
+			used->written | (uint64_t)used->id << 32 | (uint64_t)used->flags << 48;
+
+		_Static_assert(offsetof(struct vring_packed_desc, len) == 8 &&
+				       offsetof(struct vring_packed_desc, id) == 12 &&
+				       offsetof(struct vring_packed_desc, flags) == 14,
+			       "virtio 1.2, 2.8.13");
+		__atomic_store_n((__le64 *)(void *)&entry->len, htole64(word), __ATOMIC_RELAXED);
+		virtqueue_note(vq, vq->desc_address + 16ULL * used->position, sizeof(*entry));
+	}
+	vq->unwritten_count = 0;
+}
+
 void packed_use(struct virtqueue *vq, uint16_t id, uint16_t slots, uint32_t written)
 {
-	struct vring_packed_desc *entry = &vq->ring[vq->used_next];
 	uint16_t flags = (uint16_t)((vq->used_wrap ? AVAIL_BIT | USED_BIT : 0) |
 				    (written ? VRING_DESC_F_WRITE : 0));
+	struct virtqueue_unwritten used = { written, id, flags, vq->used_next };
 
-	__atomic_store_n(&entry->id, htole16(id), __ATOMIC_RELAXED);
-	__atomic_store_n(&entry->len, htole32(written), __ATOMIC_RELAXED);
-	if (vq->unshown)
-		store16(&entry->flags, flags);
-	else
-		vq->shown_flags = flags;
-	virtqueue_note(vq, vq->desc_address + 16ULL * vq->used_next, sizeof(*entry));
+	if (!vq->unshown) {
+		vq->first = used;
+	} else {
+		if (vq->unwritten_count == VIRTQUEUE_UNWRITTEN)
+			write_out(vq);
+		vq->unwritten[vq->unwritten_count++] = used;
+	}
 	packed_advance(vq, &vq->used_next, &vq->used_wrap, slots);
 	vq->unshown += slots;
 }
@@ -218,11 +290,14 @@ static bool wants_signal(const struct virtqueue *vq, unsigned moved)
 
 bool packed_show(struct virtqueue *vq)
 {
+	struct vring_packed_desc *first = &vq->ring[vq->first.position];
 	unsigned moved = vq->unshown;
 
+	write_out(vq);
+	__atomic_store_n(&first->id, htole16(vq->first.id), __ATOMIC_RELAXED);
+	__atomic_store_n(&first->len, htole32(vq->first.written), __ATOMIC_RELAXED);
 	/* Ordering 2: whoever sees these flags sees the entries behind, and the data. */
-	__atomic_store_n(&vq->ring[vq->used_shown].flags, htole16(vq->shown_flags),
-			 __ATOMIC_RELEASE);
+	__atomic_store_n(&first->flags, htole16(vq->first.flags), __ATOMIC_RELEASE);
 	virtqueue_note(vq, vq->desc_address + 16ULL * vq->used_shown, 16);
 	vq->used_shown = vq->used_next;
 	vq->shown_wrap = vq->used_wrap;

@@ -29,6 +29,31 @@ static inline void store16(__virtio16 *at, uint16_t value)
 	__atomic_store_n(at, htole16(value), __ATOMIC_RELAXED);
 }
 
+/* Has the processor fetch two lines, all of a small frame; a hint, whatever is there. */
+static inline void fetch_to_read(const void *at, size_t length)
+{
+	__builtin_prefetch(at);
+	if (length > 64)
+		__builtin_prefetch((const uint8_t *)at + 64);
+}
+
+static inline void fetch_line_to_write(const void *at)
+{
+#ifdef __x86_64__
+	/* Which the compiler leaves out where it is not told of the processor; the others take it for nothing. */
+	__asm__ volatile("prefetchw %0" : : "m"(*(const char *)at));
+#else
+	__builtin_prefetch(at, 1);
+#endif
+}
+
+static inline void fetch_to_write(const void *at, size_t length)
+{
+	fetch_line_to_write(at);
+	if (length > 64)
+		fetch_line_to_write((const uint8_t *)at + 64);
+}
+
 /* Notes a write of ours into guest memory. */
 static inline void virtqueue_note(const struct virtqueue *vq, uint64_t guest_address,
 				  uint64_t length)
@@ -97,6 +122,33 @@ static inline __attribute__((always_inline)) const char *chain_add_buffer(struct
 	return (walk->read_bytes | walk->write_bytes) >> 32 ? "a chain is longer than 4 GiB" : NULL;
 }
 
+/*
+ * A whole chain of one buffer in the region of the last, which most are; the descriptor's fields are the caller's copies. False, and
+ * nothing done: it is more, or wrong.
+ */
+static inline __attribute__((always_inline)) bool chain_of_one(const struct virtqueue *vq,
+							       struct virtqueue_chain *chain,
+							       uint64_t address, uint32_t length,
+							       uint16_t flags)
+{
+	uint64_t offset = address - vq->region.guest_address;
+	bool writable = flags & VRING_DESC_F_WRITE;
+
+	if (__builtin_expect((flags & (VRING_DESC_F_NEXT | VRING_DESC_F_INDIRECT)) ||
+				     offset >= vq->region.size ||
+				     length > vq->region.size - offset || !length ||
+				     !chain->capacity,
+			     0))
+		return false;
+	chain->iov[0].iov_base = vq->region.host + offset;
+	chain->iov[0].iov_len = length;
+	chain->readable = !writable;
+	chain->writable = writable;
+	chain->readable_bytes = writable ? 0 : length;
+	chain->writable_bytes = writable ? length : 0;
+	return true;
+}
+
 /* Adds an indirect table. A packed ring's is a list; a split ring's is a chain of its own. */
 const char *chain_add_table(struct chain_walk *walk, uint64_t address, uint32_t length,
 			    uint16_t flags, bool packed);
@@ -110,10 +162,40 @@ static inline int virtqueue_took(struct virtqueue *vq, struct virtqueue_chain *c
 	return 1;
 }
 
+/* The same of a burst, chain by chain; the caller counts them. */
+static inline void virtqueue_took_one(struct virtqueue *vq, struct virtqueue_space *space,
+				      struct virtqueue_chain *chain)
+{
+	unsigned used = chain->readable + chain->writable;
+
+	chain->order = vq->popped++;
+	vq->in_flight++;
+	/* Of what is read the beginning decides what becomes of it; what is written is wanted for that. */
+	if (chain->readable)
+		fetch_to_read(chain->iov[0].iov_base, chain->iov[0].iov_len);
+	else if (used)
+		fetch_to_write(chain->iov[0].iov_base, chain->iov[0].iov_len);
+	space->iov += used + space->gap;
+	space->capacity -= used + space->gap;
+}
+
+/* Has `chain` begin where there is room for it; false if there is not enough. */
+static inline bool virtqueue_chain_fits(const struct virtqueue_space *space,
+					struct virtqueue_chain *chain)
+{
+	if (space->capacity < space->gap + space->longest)
+		return false;
+	chain->iov = space->iov + space->gap;
+	chain->capacity = space->capacity - space->gap;
+	return true;
+}
+
 /* ---- Formats ---- */
 
 int split_start(struct virtqueue *vq, uint64_t desc, uint64_t avail, uint64_t used, uint32_t base);
 int split_pop(struct virtqueue *vq, struct virtqueue_chain *chain);
+unsigned split_pop_burst(struct virtqueue *vq, struct virtqueue_space *space,
+			 struct virtqueue_chain *chains, unsigned count);
 int split_pop_head(struct virtqueue *vq, struct virtqueue_chain *chain);
 unsigned split_prefetch(struct virtqueue *vq, unsigned count);
 bool split_show(struct virtqueue *vq);
@@ -124,6 +206,8 @@ void split_disable_kicks(struct virtqueue *vq);
 int packed_start(struct virtqueue *vq, uint64_t ring, uint64_t driver, uint64_t device,
 		 uint32_t base);
 int packed_pop(struct virtqueue *vq, struct virtqueue_chain *chain);
+unsigned packed_pop_burst(struct virtqueue *vq, struct virtqueue_space *space,
+			  struct virtqueue_chain *chains, unsigned count);
 unsigned packed_prefetch(struct virtqueue *vq, unsigned count);
 void packed_rewind(struct virtqueue *vq, unsigned slots);
 void packed_use(struct virtqueue *vq, uint16_t id, uint16_t slots, uint32_t written);

@@ -9,6 +9,8 @@
 #include "util/bytes.h"
 #include "virtio/virtqueue_private.h"
 
+#define USED_IN_LINE (64 / sizeof(vring_used_elem_t))
+
 /* Ordering 1: what the driver wrote before it moved the index is seen after this. */
 static uint16_t load_avail_index(const struct virtqueue *vq)
 {
@@ -77,7 +79,7 @@ static inline const char *walk_split(struct chain_walk *walk, unsigned index)
 	}
 }
 
-static inline int pop_head(struct virtqueue *vq, struct virtqueue_chain *chain)
+static __attribute__((noinline)) int pop_any(struct virtqueue *vq, struct virtqueue_chain *chain)
 {
 	struct chain_walk walk = chain_walk_begin(vq, chain);
 	const char *wrong = walk_split(&walk, chain->head);
@@ -86,6 +88,18 @@ static inline int pop_head(struct virtqueue *vq, struct virtqueue_chain *chain)
 		return virtqueue_broken(vq, wrong);
 	chain->slots = 1;
 	chain_walk_end(&walk);
+	return 1;
+}
+
+static inline int pop_head(struct virtqueue *vq, struct virtqueue_chain *chain)
+{
+	const struct vring_desc *at = &vq->desc[chain->head];
+
+	if (chain->head >= vq->size ||
+	    !chain_of_one(vq, chain, le64toh(__atomic_load_n(&at->addr, __ATOMIC_RELAXED)),
+			  le32toh(__atomic_load_n(&at->len, __ATOMIC_RELAXED)), load16(&at->flags)))
+		return pop_any(vq, chain);
+	chain->slots = 1;
 	return 1;
 }
 
@@ -122,6 +136,37 @@ int split_pop(struct virtqueue *vq, struct virtqueue_chain *chain)
 	vq->last_avail++;
 	vq->slots_taken++;
 	return virtqueue_took(vq, chain);
+}
+
+unsigned split_pop_burst(struct virtqueue *vq, struct virtqueue_space *space,
+			 struct virtqueue_chain *chains, unsigned count)
+{
+	unsigned taken = 0;
+
+	if (look(vq) < 0)
+		return 0;
+	count = MIN(count, (uint16_t)(vq->avail_seen - vq->last_avail));
+	for (unsigned i = 0; i < count; i++) {
+		unsigned entry = (vq->last_avail + i) & (vq->size - 1u);
+
+		/* Only a hint: where it points is checked when it is taken. */
+		__builtin_prefetch(&vq->desc[load16(&vq->avail->ring[entry]) & (vq->size - 1)]);
+		if (i % USED_IN_LINE == 0)
+			fetch_line_to_write(&vq->used->ring[(vq->used_next + i) & (vq->size - 1u)]);
+	}
+	for (; taken < count; taken++) {
+		struct virtqueue_chain *chain = &chains[taken];
+
+		if (!virtqueue_chain_fits(space, chain))
+			break;
+		chain->head = load16(&vq->avail->ring[vq->last_avail & (vq->size - 1)]);
+		if (pop_head(vq, chain) < 0)
+			break;
+		vq->last_avail++;
+		vq->slots_taken++;
+		virtqueue_took_one(vq, space, chain);
+	}
+	return taken;
 }
 
 unsigned split_prefetch(struct virtqueue *vq, unsigned count)

@@ -2,7 +2,7 @@
 /*
  * Rings of both formats with any content, drained by the device side of a virtqueue.
  *
- * The first byte chooses features and size, the second format, order and an in-flight region. The rest is guest
+ * The first byte chooses features and size, the second format, order and an in-flight region, and whether by bursts. The rest is guest
  * memory from its beginning on: the descriptors, what the driver writes at 512, what the device writes at 1024,
  * anything else behind; the region is at its end. After each chain a byte of it is changed, as a driver on
  * another processor might.
@@ -39,6 +39,40 @@ static void touch(struct virtqueue_chain *chain, unsigned round)
 		abort();
 	if (chain->writable_bytes)
 		*(uint8_t *)chain->iov[chain->readable].iov_base ^= (uint8_t)round;
+}
+
+/* The same by bursts. */
+static void drain_by_bursts(struct virtqueue *vq, const uint8_t *data, size_t size)
+{
+	struct iovec iov[100];
+	struct virtqueue_chain chains[8];
+	unsigned count, rounds = 0;
+
+	do {
+		struct virtqueue_space space = { iov, ARRAY_SIZE(iov), data[0] & 1, 40 };
+		unsigned keep;
+
+		count = virtqueue_pop_burst(vq, &space, chains, 1 + rounds % ARRAY_SIZE(chains));
+		for (unsigned i = 0; i < count; i++)
+			touch(&chains[i], i);
+		keep = rounds % 3 ? 0 : count / 2;
+		if (keep && !vq->broken)
+			virtqueue_rewind(vq, &chains[count - keep], keep);
+		else
+			keep = 0;
+		if (rounds % 4 == 1 && count > 1) {
+			virtqueue_push(vq, &chains[count - keep - 1], 0);
+			virtqueue_push_burst(vq, chains, count - keep - 1);
+		} else {
+			virtqueue_push_burst(vq, chains, count - keep);
+		}
+		if (rounds % 3 != 1)
+			virtqueue_notify(vq);
+		bytes[(rounds * 131 + data[size - 1]) % sizeof(bytes)] ^= data[rounds % size];
+	} while (count && rounds++ < 300);
+	virtqueue_notify(vq);
+	if (vq->in_flight)
+		abort();
 }
 
 /* Takes and gives back until nothing comes. */
@@ -117,8 +151,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			    BASE + USED,
 			    data[0] & 0x80 ? 0xfffe
 			    : data[1] & 1  ? 0x8000
-					   : 0) == 0)
-		drain(&vq, data, size);
+					   : 0) == 0) {
+		if (data[1] & 16)
+			drain_by_bursts(&vq, data, size);
+		else
+			drain(&vq, data, size);
+	}
 	virtqueue_stop(&vq);
 	guest_memory_clear(&memory);
 	return 0;
