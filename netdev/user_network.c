@@ -347,7 +347,7 @@ static int set_up(struct user_network *net, const struct user_network_options *o
 		  struct error *error)
 {
 	const SlirpConfig config = {
-		.version = 3,
+		.version = 4,
 		.in_enabled = true,
 		.vnetwork.s_addr = htonl(NETWORK),
 		.vnetmask.s_addr = htonl(NETMASK),
@@ -355,6 +355,7 @@ static int set_up(struct user_network *net, const struct user_network_options *o
 		.vnameserver.s_addr = htonl(NAME_SERVER),
 		.vdhcp_start.s_addr = htonl(FIRST_GUEST),
 		.disable_host_loopback = !options->loopback,
+		.disable_dhcp = options->no_dhcp,
 	};
 	int rc = open_library(net, error);
 

@@ -32,6 +32,7 @@ struct user_network_options {
 	struct user_network_forward forwards[USER_NETWORK_FORWARDS];
 	unsigned count;
 	bool loopback; /* guests reach the host's 127.0.0.1 at 10.0.2.2 */
+	bool no_dhcp;  /* somebody else gives addresses */
 };
 
 /*

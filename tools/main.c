@@ -9,6 +9,7 @@
 #include "tools/commands.h"
 #include "tools/device_look.h"
 #include "tools/state.h"
+#include "tools/dhcp_process.h"
 #include "tools/uplink.h"
 #include "util/error.h"
 #include "util/spelling.h"
@@ -154,6 +155,8 @@ static int run(int argc, char **argv)
 		return complete(argc - 2, argv + 2);
 	if (!strcmp(word, UPLINK_PROCESS))
 		return uplink_process(argc - 2, argv + 2);
+	if (!strcmp(word, DHCP_PROCESS))
+		return dhcp_process(argc - 2, argv + 2);
 	for (size_t i = 0; argc > 1 && i < COMMAND_COUNT; i++)
 		if (!strcmp(word, commands[i].noun))
 			return check_environment() ? EXIT_USAGE

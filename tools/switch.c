@@ -104,6 +104,8 @@ int command_switch(int argc, char **argv)
 		  "IGMP and MLD snooping: who wants what group" },
 		{ "lldp", switch_lldp, "NAME show|set [PORT] [KEY=VALUE...] [--json]",
 		  "LLDP: who is at the other end of a port, and what it is told" },
+		{ "dhcp", switch_dhcp, "NAME show [--json]",
+		  "DHCP and DNS of its segments: who has what address" },
 		{ "mirror", switch_mirror,
 		  "NAME add|remove|list [MIRROR] [PORT[:in|out|both]...] [--to PORT] "
 		  "[--to-vlan VLAN] [--vlan VLANS] [--shared] [--json]",

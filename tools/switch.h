@@ -16,6 +16,7 @@
  *	switch_lldp.c		its neighbours: the command
  *	switch_lldp_status.c	and the switch's answers
  *	switch_mirror.c		mirrors, both sides
+ *	switch_dhcp.c		DHCP and DNS of segments, both sides
  *	switch_config.c		the whole of a switch as a file
  *	switch_watch.c		and what the switch does for these two
  *	switch_stp.c		its spanning tree: the command
@@ -41,7 +42,7 @@ struct vswitch;
 struct vswitch_status;
 
 command_fn switch_run, switch_port_verb, switch_table, switch_counters, switch_stop, switch_capture,
-	switch_filter, switch_stp, switch_igmp, switch_lldp, switch_mirror;
+	switch_filter, switch_stp, switch_igmp, switch_lldp, switch_mirror, switch_dhcp;
 
 /* ---- Asking ---- */
 
@@ -90,6 +91,7 @@ int switch_lldp_check(const char *words, json_t *list, struct error *error);
 void switch_lldp_metrics(FILE *out, const char *name, struct vswitch *vswitch);
 /* The MAC address that stands for a switch of this user and name: the same each time it starts. */
 uint64_t switch_usual_address(const char *name);
+rpc_method_fn switch_dhcp_show;
 rpc_method_fn switch_schedule_start, switch_schedule_show, switch_schedule_clear;
 rpc_method_fn switch_mirror_add, switch_mirror_remove, switch_mirror_list;
 

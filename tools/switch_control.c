@@ -331,6 +331,7 @@ const struct rpc_method switch_methods[] = {
 	{ "switch.igmp.set", switch_igmp_set },
 	{ "switch.lldp.show", switch_lldp_show },
 	{ "switch.lldp.set", switch_lldp_set },
+	{ "switch.dhcp.show", switch_dhcp_show },
 	{ "switch.mirror.add", switch_mirror_add },
 	{ "switch.mirror.remove", switch_mirror_remove },
 	{ "switch.mirror.list", switch_mirror_list },

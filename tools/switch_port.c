@@ -13,17 +13,18 @@
 #include "util/error.h"
 #include "vswitch/switch.h"
 
-static void spec_free(struct port_spec *spec)
+void port_spec_free(struct port_spec *spec)
 {
 	free(spec->copy);
 	free(spec->tunnel);
+	port_dhcp_free(spec);
 }
 
 /* What is no port at all is told of all that could be. */
 static int bad_spec(struct error *error, const struct port_type *type, const char *spec,
 		    const char *found)
 {
-	char forms[768] = "";
+	char forms[1024] = "";
 	size_t used = 0;
 
 	for (const struct port_type *each = type ? type : port_types; each->name; each++) {
@@ -83,7 +84,7 @@ static int parse_option(struct port_spec *out, char *option, struct error *error
 		option, out->type->options);
 }
 
-static int parse(struct port_spec *out, const char *spec, struct error *error)
+int port_spec_parse(struct port_spec *out, const char *spec, struct error *error)
 {
 	char *rest, *type, *option;
 	int rc;
@@ -127,7 +128,7 @@ static const char *relative_path(const char *piece, bool is_type)
 		{ "vde:", true, false },         { "pcap:", true, false },
 		{ "qemu-stream:", true, false }, { "qemu-dgram:", true, false },
 		{ "record=", false, false },     { "remote=", false, false },
-		{ "netns=", false, true },
+		{ "leases=", false, false },     { "netns=", false, true },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(forms); i++) {
@@ -189,9 +190,9 @@ bool switch_needs_sockets(const struct cli_words *specs)
 		struct error unused = { 0 };
 		struct port_spec spec;
 
-		if (!parse(&spec, specs->words[i], &unused))
+		if (!port_spec_parse(&spec, specs->words[i], &unused))
 			needed |= needs_socket(&spec);
-		spec_free(&spec);
+		port_spec_free(&spec);
 	}
 	return needed;
 }
@@ -201,7 +202,7 @@ static int check_pair(const struct port_spec *spec, const char *text, const char
 		      struct error *error)
 {
 	struct port_spec other;
-	int rc = parse(&other, earlier, error);
+	int rc = port_spec_parse(&other, earlier, error);
 
 	if (!rc && !strcmp(spec->name, other.name))
 		rc = error_set(error, -EEXIST, "--port %s: the name \"%s\" is given twice", text,
@@ -210,7 +211,7 @@ static int check_pair(const struct port_spec *spec, const char *text, const char
 		 !strcmp(spec->owns, other.owns))
 		rc = error_set(error, -EEXIST, "--port %s: %s is the one of port %s already", text,
 			       spec->owns, other.name);
-	spec_free(&other);
+	port_spec_free(&other);
 	return rc;
 }
 
@@ -221,10 +222,10 @@ int switch_check_ports(const struct cli_words *specs, struct error *error)
 	for (unsigned i = 0; i < specs->count && !rc; i++) {
 		struct port_spec spec;
 
-		rc = parse(&spec, specs->words[i], error);
+		rc = port_spec_parse(&spec, specs->words[i], error);
 		for (unsigned j = 0; j < i && !rc; j++)
 			rc = check_pair(&spec, specs->words[i], specs->words[j], error);
-		spec_free(&spec);
+		port_spec_free(&spec);
 	}
 	return rc;
 }
@@ -234,7 +235,7 @@ int switch_add_port(struct vswitch *vswitch, const char *text, const struct sock
 {
 	CLEANUP_FREE char *path = NULL;
 	struct port_spec spec;
-	int rc = parse(&spec, text, error);
+	int rc = port_spec_parse(&spec, text, error);
 
 	if (!rc && needs_socket(&spec)) {
 		if (!sockets->directory)
@@ -248,6 +249,6 @@ int switch_add_port(struct vswitch *vswitch, const char *text, const struct sock
 	}
 	if (!rc)
 		rc = spec.type->add(vswitch, &spec, path, sockets, error);
-	spec_free(&spec);
+	port_spec_free(&spec);
 	return rc;
 }

@@ -5,6 +5,7 @@
  *	switch_port.c		taking it apart, and what is the same for all types
  *	switch_port_types.c	the types
  *	switch_port_tunnel.c	those that are tunnels
+ *	switch_port_dhcp.c	a segment's DHCP and DNS
  */
 #ifndef TENON_TOOLS_SWITCH_PORT_H
 #define TENON_TOOLS_SWITCH_PORT_H
@@ -16,6 +17,7 @@
 #include "vswitch/port_config.h"
 #include "vswitch/replay.h"
 
+struct dnsmasq;
 struct error;
 struct port_type;
 struct socket_options;
@@ -42,6 +44,9 @@ struct port_spec {
 	const char *forwards[USER_NETWORK_FORWARDS];
 	bool force;                            /* pcap */
 	struct vswitch_tunnel_options *tunnel; /* vxlan, geneve */
+	struct dnsmasq *dhcp;                  /* dhcp */
+	char **dhcp_words;                     /* what it was made of, NULL at the end */
+	const char *leases;                    /* dhcp: a file; NULL: the usual one */
 };
 
 struct port_type {
@@ -68,6 +73,25 @@ int port_tunnel_option(struct port_spec *spec, char *option, struct error *error
 int port_tunnel_check(struct port_spec *spec, struct error *error);
 int port_tunnel_add(struct vswitch *vswitch, const struct port_spec *spec, const char *path,
 		    const struct socket_options *sockets, struct error *error);
+
+#define PORT_DHCP_OPTIONS                                                                          \
+	"range=, lease=, host=, router=, dns=, domain=, name=, upstream=, option=, ipv6=, "        \
+	"range6=, "                                                                                \
+	"leases=, "
+
+/* dhcp: see struct port_type. */
+int port_dhcp_parse(struct port_spec *spec, struct error *error);
+int port_dhcp_option(struct port_spec *spec, char *option, struct error *error);
+int port_dhcp_check(struct port_spec *spec, struct error *error);
+int port_dhcp_add(struct vswitch *vswitch, const struct port_spec *spec, const char *path,
+		  const struct socket_options *sockets, struct error *error);
+void port_dhcp_free(struct port_spec *spec);
+/* Where the leases of a port are written down; the caller frees it. NULL: out of memory, or there is no place (`error`). */
+char *port_dhcp_leases(const struct port_spec *spec, const char *switch_name, struct error *error);
+
+/* Takes it apart; port_spec_free() in any case. -EINVAL or another, with `error` set. */
+int port_spec_parse(struct port_spec *out, const char *spec, struct error *error);
+void port_spec_free(struct port_spec *spec);
 
 /* Ends with one whose name is NULL. */
 extern const struct port_type port_types[];

@@ -318,6 +318,10 @@ static int user_option(struct port_spec *spec, char *option, struct error *error
 		spec->user.loopback = true;
 		return 0;
 	}
+	if (!strcmp(option, "nodhcp")) {
+		spec->user.no_dhcp = true;
+		return 0;
+	}
 	if (!value)
 		return -ENOTSUP;
 	rc = user_network_parse_forward(&spec->user, value, error);
@@ -335,10 +339,13 @@ static int user_parse(struct port_spec *spec, struct error *error)
 static int user_add(struct vswitch *vswitch, const struct port_spec *spec, const char *path,
 		    const struct socket_options *sockets, struct error *error)
 {
-	static char name[] = "tenon", word[] = UPLINK_PROCESS, loopback[] = "loopback";
-	char *argv[USER_NETWORK_FORWARDS + 4] = { name, word };
+	static char name[] = "tenon", word[] = UPLINK_PROCESS, loopback[] = "loopback",
+		    nodhcp[] = "nodhcp";
+	char *argv[USER_NETWORK_FORWARDS + 5] = { name, word };
 	struct vswitch_user_options options = { .argv = argv,
 						.program = "/proc/self/exe",
+						.type = "user",
+						.where = "10.0.2.0/24",
 						.config = &spec->config };
 	unsigned count = 2;
 
@@ -347,6 +354,8 @@ static int user_add(struct vswitch *vswitch, const struct port_spec *spec, const
 		argv[count++] = (char *)spec->forwards[i];
 	if (spec->user.loopback)
 		argv[count++] = loopback;
+	if (spec->user.no_dhcp)
+		argv[count++] = nodhcp;
 	return vswitch_add_port_user(vswitch, spec->name, &options, error);
 }
 
@@ -363,8 +372,10 @@ const struct port_type port_types[] = {
 	  interface_option, NULL, packet_add },
 	{ "pcap", "pcap[:FILE][,record=FILE]", "\"loop\", speed=, interval=, record=, \"force\", ",
 	  false, pcap_parse, pcap_option, pcap_check, pcap_add },
-	{ "user", "user[:hostfwd=tcp|udp:[HOST]:PORT-[GUEST]:PORT]", "hostfwd=, \"loopback\", ",
-	  false, user_parse, user_option, NULL, user_add },
+	{ "user", "user[:hostfwd=tcp|udp:[HOST]:PORT-[GUEST]:PORT]",
+	  "hostfwd=, \"loopback\", \"nodhcp\", ", false, user_parse, user_option, NULL, user_add },
+	{ "dhcp", "dhcp:ADDRESS/LENGTH", PORT_DHCP_OPTIONS, false, port_dhcp_parse,
+	  port_dhcp_option, port_dhcp_check, port_dhcp_add },
 	{ "vxlan", "vxlan:remote=ADDRESS,vni=N", PORT_TUNNEL_OPTIONS, false, port_tunnel_parse,
 	  port_tunnel_option, port_tunnel_check, port_tunnel_add },
 	{ "geneve", "geneve:remote=ADDRESS,vni=N", PORT_TUNNEL_OPTIONS, false, port_tunnel_parse,

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <linux/capability.h>
 #include <seccomp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -91,18 +92,20 @@ int uplink_process(int argc, char **argv)
 	struct user_network_options options = { 0 };
 	struct error error = { 0 };
 	int rc = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ? -errno : 0;
-	ssize_t unused;
+	int unused;
 
 	for (int i = 0; i < argc && !rc; i++)
 		if (!strcmp(argv[i], "loopback"))
 			options.loopback = true;
+		else if (!strcmp(argv[i], "nodhcp"))
+			options.no_dhcp = true;
 		else
 			rc = user_network_parse_forward(&options, argv[i], &error);
 	if (!rc)
 		rc = user_network_run(SOCKET_FD, &options, tell_ready, NULL, &error);
 	if (!rc)
 		return EXIT_DONE;
-	unused = write(READY_FD, error.text, strlen(error.text));
+	unused = dprintf(READY_FD, "%s\n%s", error.text, error.advice);
 	(void)unused;
 	return EXIT_FAILED;
 }

@@ -5,7 +5,7 @@
 
 #define UPLINK_PROCESS "--uplink-process"
 
-/* Its words: "loopback", and what hostfwd= says. Descriptor 3 is the switch's socket, 4 the pipe on which it says how it went. */
+/* Its words: "loopback", "nodhcp", and what hostfwd= says. Descriptor 3 is the switch's socket, 4 the pipe on which it says how it went. */
 int uplink_process(int argc, char **argv);
 
 #endif

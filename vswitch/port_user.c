@@ -23,7 +23,7 @@
 #define PATIENCE_MS 10000
 
 struct user_port {
-	char *program, **argv;
+	char *program, **argv, *where;
 	int fd;      /* of the first process, until it is asked for */
 	pid_t child; /* 0: none */
 };
@@ -51,6 +51,7 @@ static void user_port_destroy(void *context)
 		free(*word);
 	free(user->argv);
 	free(user->program);
+	free(user->where);
 	free(user);
 }
 
@@ -125,7 +126,7 @@ static int user_port_make(void *context, struct error *error)
 static int await_ready(int ready, struct error *error)
 {
 	struct pollfd waited = { .fd = ready, .events = POLLIN };
-	char text[512];
+	char text[sizeof(error->text) + sizeof(error->advice)], *advice;
 	size_t used = 0;
 	ssize_t got;
 
@@ -136,7 +137,15 @@ static int await_ready(int ready, struct error *error)
 		used += got > 0 ? (size_t)got : 0;
 	} while (got > 0 && used < sizeof(text) - 1);
 	text[used] = '\0';
-	return used ? error_set(error, -EIO, "%s", text) : 0;
+	if (!used)
+		return 0;
+	advice = strchr(text, '\n');
+	if (advice)
+		*advice++ = '\0';
+	error_set(error, -EIO, "%s", text);
+	if (advice && *advice)
+		error_advise(error, "%s", advice);
+	return -EIO;
 }
 
 static struct user_port *user_port_create(const struct vswitch_user_options *options)
@@ -151,8 +160,9 @@ static struct user_port *user_port_create(const struct vswitch_user_options *opt
 	while (options->argv[count])
 		count++;
 	user->program = strdup(options->program);
+	user->where = strdup(options->where);
 	user->argv = calloc(count + 1, sizeof(user->argv[0]));
-	good = user->program && user->argv;
+	good = user->program && user->argv && user->where;
 	for (size_t i = 0; i < count && good; i++)
 		good = (user->argv[i] = strdup(options->argv[i])) != NULL;
 	if (good)
@@ -165,8 +175,12 @@ int vswitch_add_port_user(struct vswitch *vswitch, const char *name,
 			  const struct vswitch_user_options *options, struct error *error)
 {
 	struct user_port *user = user_port_create(options);
-	struct port_stream_maker maker = { "user",         "10.0.2.0/24",     user_port_make,
-					   user_port_gone, user_port_destroy, user };
+	struct port_stream_maker maker = { .type = options->type,
+					   .where = user ? user->where : NULL,
+					   .make = user_port_make,
+					   .gone = user_port_gone,
+					   .destroy = user_port_destroy,
+					   .context = user };
 	struct vswitch_stream_options stream = { .maker = &maker, .config = options->config };
 	CLEANUP_CLOSE int ready = -1;
 	int rc = 0;

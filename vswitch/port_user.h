@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A port to the outside for ordinary users: a router with DHCP and DNS (netdev/user_network.h) in a process of its own, at the
- * other end of a stream socket (port_stream.h). One that ends is started again, a second later.
+ * A port whose other end is a process of its own, at a stream socket (port_stream.h): the way to the outside for ordinary users, a router
+ * with DHCP and DNS (netdev/user_network.h); or a segment's own DHCP and DNS (netdev/dnsmasq.h). A process that ends is started again, a
+ * second later.
  */
 #ifndef TENON_VSWITCH_PORT_USER_H
 #define TENON_VSWITCH_PORT_USER_H
@@ -12,9 +13,10 @@ struct vswitch;
 
 struct vswitch_user_options {
 	/* What is run: argv[0] and its words, NULL at the end. It has the socket as descriptor 3, and says on 4 that it is ready, by
-	 * closing it; or why not, in text. */
+	 * closing it; or why not, in a line, and what to do about it in another, which may be empty. */
 	char *const *argv;
 	const char *program;              /* the file of it */
+	const char *type, *where;         /* as it is shown; copied */
 	const struct port_config *config; /* NULL: nothing was decided */
 };
 

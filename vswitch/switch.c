@@ -84,6 +84,11 @@ int vswitch_create(struct vswitch **out, const struct vswitch_options *options, 
 	return 0;
 }
 
+const char *vswitch_name(const struct vswitch *vswitch)
+{
+	return vswitch->name;
+}
+
 void vswitch_destroy(struct vswitch *vswitch)
 {
 	if (!vswitch)

@@ -85,6 +85,9 @@ int vswitch_create(struct vswitch **out, const struct vswitch_options *options,
 void vswitch_destroy(struct vswitch *vswitch);
 DEFINE_CLEANUP(cleanup_vswitch, struct vswitch, vswitch_destroy)
 
+/* For as long as it lives. */
+const char *vswitch_name(const struct vswitch *vswitch);
+
 /* Starts the forwarding thread; stopping waits for its end. */
 int vswitch_start(struct vswitch *vswitch, struct error *error);
 void vswitch_stop(struct vswitch *vswitch);

@@ -189,6 +189,16 @@ is_neighbour() { "$TENON" switch lldp lab show --json >now && grep -q '"chassis_
 await is_neighbour
 "$TENON" switch lldp lab show --json >json.neighbours 2>said.neighbours
 printf 'switch lldp show\tjson.neighbours\n' >>list
+no_dhcp=()
+if "$TENON" switch port add lab five=dhcp:10.1.0.1/24,host=02:00:00:00:00:01/10.1.0.9/web,domain=test,router=10.1.0.2 2>said.dhcp; then
+	"$TENON" switch dhcp lab show --json >json.dhcp 2>>said.dhcp
+	printf 'switch dhcp show\tjson.dhcp\n' >>list
+	[ -s json.dhcp ] || problem "DHCP: $(cat said.dhcp)"
+else
+	grep -qE 'dnsmasq|/dev/net/tun' said.dhcp || problem "DHCP: $(cat said.dhcp)"
+	echo "no DHCP: $(cat said.dhcp)"
+	no_dhcp=('switch dhcp show' Dhcp DhcpServer Lease)
+fi
 do_it link set lab one --delay 1ms
 takes 'link show' lab
 printf 'at 1h\nport one down\n' >script
@@ -244,7 +254,7 @@ else
 	unseen+=('raid test --target both' LabBoth)
 fi
 
-python3 "$judge" "$page" list Range Drops NicTap "${unseen[@]}" || problem 'the page and the output differ'
+python3 "$judge" "$page" list Range Drops NicTap "${no_dhcp[@]}" "${unseen[@]}" || problem 'the page and the output differ'
 
 # Every verb that says --json in its help is in the page.
 for noun in device host link lv nic pv raid switch vg; do

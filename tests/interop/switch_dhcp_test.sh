@@ -1,0 +1,123 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# A port `dhcp`: hosts get addresses by DHCP and router advertisements and resolve names, in the segment and beyond it through an
+# uplink; leases outlive the server, which ends with the switch, also by kill -9.
+# timeout: 240
+. "$(dirname "$0")/switch_lib.sh"
+PATH=$PATH:/usr/sbin:/sbin
+command -v dnsmasq >/dev/null || lab_skip "dnsmasq is not installed"
+lab_enter "$@"
+
+await() { for _ in $(seq 1200); do "$@" && return; sleep 0.05; done; return 1; }
+cat >lease <<'SCRIPT'
+#!/bin/sh
+[ "$1" = bound ] || exit 0
+ip address add "$ip/24" dev "$interface"
+[ -z "$router" ] || ip route replace default via "$router"
+echo "$ip|$router|$dns|$domain|$lease|$ntpsrv" >"lease.$interface"
+SCRIPT
+chmod +x lease
+lease() { # NAMESPACE INTERFACE NAME
+	rm -f "lease.$2"
+	timeout 100 ip netns exec "$1" busybox udhcpc -i "$2" -n -q -f -t 20 -T 2 -O ntpsrv -x "hostname:$3" -s "$LAB/lease" >dhcp.log 2>&1 ||
+		lab_fail "no lease for $1: $(cat dhcp.log)"
+}
+resolves() { # NAMESPACE NAME ADDRESS [SERVER]
+	timeout 60 ip netns exec "$1" busybox nslookup "$2" "${4:-10.1.0.1}" >names 2>&1
+	grep -qE "Address.*[ :]$3\$" names || lab_fail "$1: $2 is not $3: $(cat names)"
+}
+children() { cat "/proc/$1/task/"*/children; }
+
+spec=d=dhcp:10.1.0.1/24,range=10.1.0.100-10.1.0.119,lease=2h,domain=lab.test,host=02:00:00:00:00:01/10.1.0.10/web
+spec+=,name=printer.lab.test/10.1.0.9,option=42:10.1.0.7+10.1.0.8,ipv6=fd00:1::1/64,leases=kept
+lab_switch lab --port a=tap:ta --port b=tap:tb --port "$spec"
+ip link set ta address 02:00:00:00:00:01
+lab_host a ta
+lab_host b tb
+lease a ta a
+lease b tb "guest-b"
+[ "$(cat lease.ta)" = "10.1.0.10||10.1.0.1|lab.test|7200|10.1.0.7 10.1.0.8" ] || lab_fail "lease of a: $(cat lease.ta)"
+grep -qE '^10\.1\.0\.1[01][0-9]\|\|10\.1\.0\.1\|lab\.test\|7200\|' lease.tb || lab_fail "lease of b: $(cat lease.tb)"
+b=$(cut -d'|' -f1 lease.tb)
+for host in a b; do
+	resolves $host web.lab.test 10.1.0.10
+	resolves $host guest-b.lab.test "$b"
+	resolves $host printer.lab.test 10.1.0.9
+done
+# What the segment leads nowhere for is no route of anybody's; addresses of IPv6 come by themselves.
+has_address() { ip -n a -6 address show dev ta scope global | grep -q ' fd00:1::ff:fe00:1/64 '; }
+await has_address || lab_fail "no address of IPv6: $(ip -n a -6 address)"
+ip -n a -6 route | grep -q default && lab_fail "a default route of IPv6: $(ip -n a -6 route)"
+timeout 60 ip netns exec a busybox nslookup printer.lab.test fd00:1::1 2>&1 | grep -q 10.1.0.9 || lab_fail "no names over IPv6"
+
+"$TENON" switch dhcp lab show --json >shown.json || lab_fail "dhcp show"
+python3 - "$b" <<'PYTHON' || lab_fail "$(cat shown.json)"
+import json, sys
+shown = json.load(open("shown.json"))
+server, = shown["dhcp_servers"]
+assert server["port"] == "d" and server["state"] == "up" and server["lease_count"] == 2, server
+assert server["leases_path"].endswith("/kept"), server
+leases = {lease["address"]: lease for lease in shown["leases"]}
+assert leases["10.1.0.10"]["kind"] == "static" and leases["10.1.0.10"]["mac"] == "02:00:00:00:00:01", leases
+assert leases[sys.argv[1]]["kind"] == "dynamic" and leases[sys.argv[1]]["name"] == "guest-b", leases
+assert 7000 < leases[sys.argv[1]]["seconds_left"] <= 7200, leases
+PYTHON
+"$TENON" switch dhcp lab show | grep -q "^d  *$b .* guest-b  *dynamic" || lab_fail "$("$TENON" switch dhcp lab show)"
+
+# It is held to what it is for; a server that is killed is another one soon, which knows the leases.
+helper=$(children "$LAB_PID" | tr -d ' ')
+server=$(children "$helper" | tr -d ' ')
+grep -q 'CapEff:.*0000000000003400' "/proc/$server/status" && grep -q 'NoNewPrivs:.*1' "/proc/$server/status" ||
+	lab_fail "it is not confined: $(grep Cap "/proc/$server/status")"
+[ "$(readlink "/proc/$server/ns/net")" != "$(readlink /proc/self/ns/net)" ] || lab_fail "it is in our namespace"
+kill -9 "$server"
+served_again() { [ "$(lab_stat d connections) $(lab_stat d up)" = "2 True" ]; }
+await served_again || lab_fail "no other server came"
+ip -n b address flush dev tb
+rm lease.tb
+lease b tb guest-b
+[ "$(cut -d'|' -f1 lease.tb)" = "$b" ] || lab_fail "b was $b and is $(cat lease.tb)"
+resolves a guest-b.lab.test "$b"
+
+# ---- It ends with the switch, however that ends ----
+helper=$(children "$LAB_PID" | tr -d ' ')
+server=$(children "$helper" | tr -d ' ')
+ended() { ! grep -qs dnsmasq "/proc/$1/cmdline"; }
+kill -9 "$LAB_PID"
+wait "$LAB_PID" 2>/dev/null
+[ -n "$server" ] && await ended "$server" || lab_fail "dnsmasq is left behind"
+lab_switch lab --port "$spec" --port b=tap:tc
+lab_host c tc
+"$TENON" switch dhcp lab show | grep -q "^d  *$b .* guest-b" || lab_fail "leases are lost: $("$TENON" switch dhcp lab show)"
+
+# ---- What cannot be ----
+refused() { # TEXT SPEC
+	"$TENON" switch port add lab "$2" 2>err && lab_fail "$2 was taken"
+	grep -q -- "$1" err || lab_fail "$2: $(cat err)"
+}
+refused 'port e: leases .*/kept: another server uses this file' "e=dhcp:10.2.0.1/24,leases=kept"
+refused 'expected its own address' e=dhcp:10.2.0.1
+refused 'range=10.3.0.5: expected a machine' e=dhcp:10.2.0.1/24,range=10.3.0.5-10.3.0.9
+refused 'port e: dnsmasq refuses: ' e=dhcp:10.2.0.1/24,option=1:nonsense
+refused 'option "frob=1": expected range=' e=dhcp:10.2.0.1/24,frob=1
+"$TENON" switch port list lab --json | grep -q '"e"' && lab_fail "something of it is left"
+lab_end || lab_fail "the switch ended with $?"
+
+# ---- Beside an uplink: it names the router, and asks the resolver behind it ----
+if ldconfig -p 2>/dev/null | grep -q 'libslirp\.so\.0'; then
+	ip address add 192.0.2.1/32 dev lo
+	echo nameserver 192.0.2.1 >resolv.conf
+	mount --bind resolv.conf /etc/resolv.conf || lab_skip "cannot mount"
+	lab_background dnsmasq --keep-in-foreground --user=root --group= --conf-file=/dev/null --pid-file= --no-resolv --no-hosts \
+		--bind-interfaces --listen-address=192.0.2.1 --host-record=far.test,192.0.2.77
+	ip netns delete c
+	lab_switch lab --port c=tap:tc --port out=user,nodhcp --port dhcp=dhcp:10.0.2.1/24,router=10.0.2.2,upstream=10.0.2.3,domain=lab.test,host=02:00:00:00:00:0c/10.0.2.9
+	ip link set tc address 02:00:00:00:00:0c
+	lab_host c tc
+	lease c tc c
+	grep -qE '^10\.0\.2\.9\|10\.0\.2\.2\|10\.0\.2\.1\|lab\.test\|3600\|$' lease.tc || lab_fail "lease of c: $(cat lease.tc)"
+	resolves c far.test 192.0.2.77 10.0.2.1
+	[ "$(stat -c %a "$TENON_RUNTIME_DIR/dhcp-lab-dhcp.leases")" = 600 ] || lab_fail "its file: $(ls -l "$TENON_RUNTIME_DIR")"
+	lab_end || lab_fail "the switch ended with $?"
+fi
+lab_done

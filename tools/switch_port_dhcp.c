@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Ports `dhcp` as --port describes them: a segment's DHCP and DNS; see switch_port.h and netdev/dnsmasq.h. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "netdev/dnsmasq.h"
+#include "tools/dhcp_process.h"
+#include "tools/runtime.h"
+#include "tools/switch.h"
+#include "tools/switch_port.h"
+#include "util/cleanup.h"
+#include "util/error.h"
+#include "vswitch/port_user.h"
+#include "vswitch/switch.h"
+
+static unsigned count_words(const struct port_spec *spec)
+{
+	unsigned count = 0;
+
+	while (spec->dhcp_words && spec->dhcp_words[count])
+		count++;
+	return count;
+}
+
+static int add_word(struct port_spec *spec, const char *word, struct error *error)
+{
+	unsigned count = count_words(spec);
+	char **grown = reallocarray(spec->dhcp_words, count + 2, sizeof(*grown));
+
+	if (grown)
+		spec->dhcp_words = grown;
+	if (!grown || !(grown[count] = strdup(word)))
+		return error_set(error, -ENOMEM, "out of memory");
+	grown[count + 1] = NULL;
+	return 0;
+}
+
+int port_dhcp_option(struct port_spec *spec, char *option, struct error *error)
+{
+	int rc;
+
+	if (!strncmp(option, "leases=", 7)) {
+		spec->leases = option + 7;
+		return *spec->leases ? 0
+				     : error_set(error, -EINVAL, "leases=: expected a file's path");
+	}
+	rc = dnsmasq_set(spec->dhcp, option, error);
+	return rc ? rc : add_word(spec, option, error);
+}
+
+int port_dhcp_parse(struct port_spec *spec, struct error *error)
+{
+	CLEANUP_FREE char *word = NULL;
+
+	spec->dhcp = calloc(1, sizeof(*spec->dhcp));
+	if (!spec->argument)
+		return -ENOTSUP;
+	if (!spec->dhcp || asprintf(&word, "address=%s", spec->argument) < 0)
+		return error_set(error, -ENOMEM, "out of memory");
+	return port_dhcp_option(spec, word, error);
+}
+
+int port_dhcp_check(struct port_spec *spec, struct error *error)
+{
+	return dnsmasq_check(spec->dhcp, error);
+}
+
+void port_dhcp_free(struct port_spec *spec)
+{
+	for (char **word = spec->dhcp_words; word && *word; word++)
+		free(*word);
+	free(spec->dhcp_words);
+	if (spec->dhcp)
+		dnsmasq_clear(spec->dhcp);
+	free(spec->dhcp);
+}
+
+char *port_dhcp_leases(const struct port_spec *spec, const char *switch_name, struct error *error)
+{
+	CLEANUP_FREE char *directory = NULL;
+	char *path = NULL;
+
+	if (spec->leases)
+		return strdup(spec->leases);
+	if (runtime_directory(&directory, error))
+		return NULL;
+	if (asprintf(&path, "%s/dhcp-%s-%s.leases", directory, switch_name, spec->name) < 0)
+		return NULL;
+	return path;
+}
+
+/* The server's own: the same each time, so that what machines remember of it stays true. */
+static void own_address(const char *switch_name, const char *port, char text[MAC_TEXT])
+{
+	CLEANUP_FREE char *whole = NULL;
+
+	if (asprintf(&whole, "%s/%s", switch_name, port) < 0)
+		whole = NULL;
+	mac_format(switch_usual_address(whole ? whole : port), text);
+}
+
+int port_dhcp_add(struct vswitch *vswitch, const struct port_spec *spec, const char *path,
+		  const struct socket_options *sockets, struct error *error)
+{
+	static char name[] = "tenon", word[] = DHCP_PROCESS;
+	unsigned count = count_words(spec);
+	CLEANUP_FREE char **argv = calloc(count + 5, sizeof(*argv));
+	CLEANUP_FREE char *leases = NULL;
+	struct vswitch_user_options options = { .argv = argv,
+						.program = "/proc/self/exe",
+						.type = "dhcp",
+						.where = spec->argument,
+						.config = &spec->config };
+	char mac[MAC_TEXT];
+
+	(void)path, (void)sockets;
+	if (error)
+		error->code = 0;
+	leases = port_dhcp_leases(spec, vswitch_name(vswitch), error);
+	if (!argv || !leases)
+		return error && error->code
+			       ? error->code
+			       : error_set(error, -ENOMEM, "port %s: out of memory", spec->name);
+	own_address(vswitch_name(vswitch), spec->name, mac);
+	argv[0] = name;
+	argv[1] = word;
+	argv[2] = mac;
+	argv[3] = leases;
+	memcpy(argv + 4, spec->dhcp_words, count * sizeof(*argv));
+	return vswitch_add_port_user(vswitch, spec->name, &options, error);
+}
