@@ -216,17 +216,36 @@ static int lv_remove_verb(int argc, char **argv)
 	return lv_command_do(&change, operands.words[0]);
 }
 
+/* NEW may be written as VG/NEW, as for lvrename. NULL with `error` set for another group. */
+static const char *new_name_in(const char *name, const char *new_name, struct error *error)
+{
+	size_t vg = strcspn(name, "/") + 1;
+
+	if (!strchr(new_name, '/'))
+		return new_name;
+	if (!strncmp(name, new_name, vg))
+		return new_name + vg;
+	error_set(error, -EINVAL, "%s: is in another group than %s; expected a name in the same",
+		  new_name, name);
+	return NULL;
+}
+
 static int lv_rename_verb(int argc, char **argv)
 {
 	struct lv_command change = { .method = "lv.rename" };
 	const struct cli_option options[] = { CLI_OPTION_DRY_RUN(&change.consent),
 					      CLI_OPTION_DEVICE(&change.given), CLI_OPTION_END };
 	struct cli_words operands;
+	struct error error = { 0 };
+	const char *new_name;
 	int status;
 
 	if (!cli_parse("lv rename VG/LV NEW", options, argc, argv, 2, 2, &operands, &status))
 		return status;
-	change.params = json_pack("{s:o}", "new_name", describe_text(operands.words[1]));
+	new_name = new_name_in(operands.words[0], operands.words[1], &error);
+	if (!new_name)
+		return cli_wrong_value(NULL, &error);
+	change.params = json_pack("{s:o}", "new_name", describe_text(new_name));
 	return lv_command_do(&change, operands.words[0]);
 }
 

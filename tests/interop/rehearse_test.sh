@@ -31,6 +31,8 @@ groups() {
 	dry 0 'no volume would get extents' pv change c --allocatable no
 	dry 0 'would have 8 MiB for volumes, has 12 MiB' pv resize c --size 12M
 	dry 0 'vg/v: would be renamed to vg/w' lv rename vg/v w
+	dry 0 'vg/v: would be renamed to vg/w' lv rename vg/v vg/w
+	dry 2 'is in another group than vg/v' lv rename vg/v vh/w
 	dry 1 'exists already' lv rename vg/v v
 	dry 0 'its tags would be: one' lv tag vg/v --add one
 	dry 0 'could only be read' lv change vg/v --read-only
