@@ -38,7 +38,7 @@ static int open_volume(struct rebuild *rebuild, struct stack *stack, struct bloc
 		rc = check_is_array(rebuild, lv, error);
 	/* It stays open, so that its array goes on with what is begun here. */
 	if (!rc)
-		rc = volume_open_lv(group, lv->name, true, block, error);
+		rc = volume_open_for_upkeep(group, lv->name, block, error);
 	if (!rc && rebuild->mend) {
 		rc = lv_change(group, "lv.repair", rebuild->mend, news, error);
 		notes = lv_change_notes(group);

@@ -69,6 +69,10 @@ static int open_volume(struct opening *opening, bool writable, struct block **ou
 	writable = writable && lv->writable && !volume_lv_reads_only(lv);
 	if (writable)
 		settle_group(opening->serve, export->home, export->group);
+	/* Its images become alike meanwhile, and those that are lost are repaired; machines write nothing. */
+	if (!writable && !opening->serve->read_only && volume_lv_is_raid(lv) &&
+	    !volume_open_for_upkeep(export->group, lv->name, out, NULL))
+		return 0;
 	return volume_open_lv(export->group, lv->name, writable, out, &opening->error);
 }
 
@@ -81,9 +85,12 @@ static int open_block(struct opening *opening)
 			       : stack_open_block(export->home->stack, export->name, writable,
 						  &served, &opening->error);
 
-	return rc ? rc
-		  : block_create_limit(&opening->block, served->name, served, &opening->limits,
-				       &opening->error);
+	if (!rc)
+		rc = block_create_limit(&opening->block, served->name, served, &opening->limits,
+					&opening->error);
+	if (!rc && export->group && !export->lv->writable)
+		opening->block->read_only = true;
+	return rc;
 }
 
 /* An export is there longer than its socket, and its id does not change. */

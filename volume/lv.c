@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "util/error.h"
+#include "volume/volume_raid.h"
 #include "volume/active.h"
 #include "volume/change.h"
 #include "volume/commit.h"
@@ -31,13 +32,31 @@ int volume_group_settle(struct volume_group *group, struct error *error)
 	return lvm_vg_check_changeable(group, NULL) ? 0 : lvm_vg_settle(group, error);
 }
 
-/* Not while a change is on its way, which may be taken back. */
-int volume_open_lv(struct volume_group *group, const char *name, bool writable, struct block **out,
-		   struct error *error)
+/* What forbids writing to its data, but for its own permission. */
+static int check_open_for_writing(struct volume_group *group, const struct volume_lv *lv,
+				  struct error *error)
 {
-	CHANGING(group);
-	struct volume_lv *lv = volume_group_get_lv(group, name);
 	const struct volume_lv *dependent;
+
+	if (group->private->foreign)
+		return error_set(error, -EROFS,
+				 "%s/%s: opens for reading only: the volume group's reason is that "
+				 "%s",
+				 group->name, lv->name, group->locked_reason);
+	dependent = lvm_lv_dependent(group, lv);
+	if (dependent)
+		return error_set(
+			error, -EOPNOTSUPP,
+			"%s/%s: opens for reading only: %s depends on its data, and writing "
+			"here would damage that",
+			group->name, lv->name, dependent->name);
+	return check_certain(group, lv->name, error);
+}
+
+static int find_to_open(const struct volume_group *group, const char *name, struct volume_lv **out,
+			struct error *error)
+{
+	struct volume_lv *lv = volume_group_get_lv(group, name);
 
 	if (!lv)
 		return error_set(error, -ENOENT,
@@ -47,26 +66,33 @@ int volume_open_lv(struct volume_group *group, const char *name, bool writable, 
 		return error_set(error, -EOPNOTSUPP,
 				 "%s/%s: is a part of another volume and cannot be used by itself",
 				 group->name, name);
-	if (writable && !lv->writable)
-		return error_set(error, -EROFS, "%s/%s: the volume is read-only", group->name,
-				 name);
-	if (writable && group->private->foreign)
-		return error_set(error, -EROFS,
-				 "%s/%s: opens for reading only: the volume group's reason is that "
-				 "%s",
-				 group->name, name, group->locked_reason);
-	dependent = writable ? lvm_lv_dependent(group, lv) : NULL;
-	if (dependent)
-		return error_set(
-			error, -EOPNOTSUPP,
-			"%s/%s: opens for reading only: %s depends on its data, and writing "
-			"here would damage that",
-			group->name, name, dependent->name);
-	if (writable) {
-		int rc = check_certain(group, name, error);
+	*out = lv;
+	return 0;
+}
 
-		if (rc)
-			return rc;
-	}
-	return lvm_active_open(group, lv, writable, out, error);
+/* Not while a change is on its way, which may be taken back. */
+int volume_open_lv(struct volume_group *group, const char *name, bool writable, struct block **out,
+		   struct error *error)
+{
+	CHANGING(group);
+	struct volume_lv *lv;
+	int rc = find_to_open(group, name, &lv, error);
+
+	if (!rc && writable && !lv->writable)
+		rc = error_set(error, -EROFS, "%s/%s: the volume is read-only", group->name, name);
+	if (!rc && writable)
+		rc = check_open_for_writing(group, lv, error);
+	return rc ? rc : lvm_active_open(group, lv, writable, out, error);
+}
+
+int volume_open_for_upkeep(struct volume_group *group, const char *name, struct block **out,
+			   struct error *error)
+{
+	CHANGING(group);
+	struct volume_lv *lv;
+	int rc = find_to_open(group, name, &lv, error);
+
+	if (!rc)
+		rc = check_open_for_writing(group, lv, error);
+	return rc ? rc : lvm_active_open(group, lv, true, out, error);
 }

@@ -8,6 +8,8 @@
 
 #include "volume/volume.h"
 
+struct block;
+struct error;
 struct raid_array;
 
 /* Whether it is one that can be opened. */
@@ -18,6 +20,11 @@ bool volume_lv_reads_only(const struct volume_lv *lv);
 
 /* Whether parts of it are lost, and it has all data without them: it opens, and can be repaired. */
 bool volume_lv_degraded(const struct volume_lv *lv);
+
+/* Opens one for its array's sake, as volume_open_lv() does for writing, whether or not its data may be written to: what is
+ * not in sync becomes so, or is repaired. The caller writes nothing through `out` to a volume that is read-only. */
+int volume_open_for_upkeep(struct volume_group *group, const char *name, struct block **out,
+			   struct error *error);
 
 /* The array of one that is open, which is good until that or a change suspends; NULL: it is not open. */
 struct raid_array *volume_lv_array(const struct volume_lv *lv);

@@ -117,5 +117,19 @@ wait_for free
 kill "$client_PID" 2>/dev/null
 ! grep -qi 'sanitizer\|assert' nbdkit.err || problem "nbdkit said: $(cat nbdkit.err)"
 
+# ---- A mirror that is read-only: its images become alike while it is served, and nobody writes to it ----
+truncate -s 64M b.img c.img
+export TENON_DEVICES=$work/b.img:$work/c.img
+"$TENON" vg create vm b.img c.img && "$TENON" lv create vm/now --size 8M && "$TENON" lv create vm/then --type raid1 --size 8M &&
+	"$TENON" lv change vm/now --read-only && "$TENON" lv change vm/then --read-only || problem 'cannot make volumes'
+expect 0 'recovery of 8 MiB is done' "$TENON" lv convert vm/now --type raid1
+launch serve.out "$TENON" serve vm --socket-dir m || problem "no server: $(cat serve.out)"
+in_sync() { "$TENON" lv list vm -o name,synced | grep -q 'then *100'; }
+wait_for in_sync
+expect 0 '' with vm/then -r -- 'nbdinfo --is read-only "$uri"'
+expect 0 'Permission denied|Operation not permitted|[Rr]ead-only' with vm/then -- 'qemu-io -f raw -c "write 0 512" "$uri" 2>&1; true'
+expect 0 '' "$TENON" copy vm/then then.img
+cmp -n 8388608 then.img /dev/zero || problem 'a read-only volume was written to'
+
 [ $failures = 0 ] || { echo "$failures failed"; exit 1; }
 echo 'a volume as an NBD export of nbdkit'
