@@ -126,6 +126,35 @@ static int auth_hooks_make(struct auth_hooks *hooks, const char *temporary, cons
 	return image_file_write(hooks->file, 0600, auth, strlen(auth), error);
 }
 
+/* Whether others may enter it: the root of a user's own namespace is not the user. */
+static bool is_enterable(const char *folder)
+{
+	CLEANUP_FREE char *path = realpath(folder, NULL);
+	struct stat status;
+
+	if (!path || access(path, W_OK | X_OK))
+		return false;
+	for (char *end = path + strlen(path); end > path; end = strrchr(path, '/')) {
+		*end = '\0';
+		if (stat(path, &status) || !(status.st_mode & S_IXOTH))
+			return false;
+	}
+	return true;
+}
+
+/* mmdebstrap without root installs as another user in TMPDIR, which may be a folder of this one's alone, as his home is. */
+static void choose_folder(void)
+{
+	const char *given = getenv("TMPDIR");
+	const char *const places[] = { given && *given ? given : "/tmp", "/var/tmp", "/tmp" };
+
+	for (size_t i = 0; geteuid() && i < ARRAY_SIZE(places); i++)
+		if (is_enterable(places[i])) {
+			setenv("TMPDIR", places[i], 1);
+			return;
+		}
+}
+
 static int install(const char *temporary, const struct image_debian *debian, struct error *error)
 {
 	CLEANUP_FREE char *packages = list_packages(debian), *include = NULL, *proxy = NULL;
@@ -167,6 +196,7 @@ static int install(const char *temporary, const struct image_debian *debian, str
 		argv[argc++] = *line;
 	argv[argc] = NULL;
 	say_source(debian->suite, sources[0] + strlen("deb "));
+	choose_folder();
 	rc = image_run(temporary, "mmdebstrap", argv, error);
 	image_list_free(sources);
 	if (rc && rc != -ENOENT && geteuid() && !spawn_finds("newuidmap"))
