@@ -25,7 +25,7 @@ ip -n b address add 10.0.0.2/24 dev vx
 ip -n c address add 10.0.0.3/24 dev vx
 lab_switch lab --port a=tap:ta --port t=vxlan:remote=192.0.2.2,remote=192.0.3.2,vni=42
 lab_host a ta 10.0.0.1/24
-lab_background tcpdump -q -i ub -w ub.pcap -U udp port 4789 2>tcpdump.err
+lab_background dumpcap -q -i ub -P -w ub.pcap -f "udp port 4789" 2>dumpcap.err # tcpdump becomes another user, which not all may
 
 # ---- VXLAN: two remotes, each behind which the other is not ----
 reach a 10.0.0.2
@@ -95,6 +95,7 @@ lab_end || lab_fail "the switch ended with $?"
 
 # ---- What it sends is VXLAN to others, too, with right checksums inside and outside ----
 kill "${LAB_PIDS[1]}"
+wait "${LAB_PIDS[1]}"
 tshark -r ub.pcap -T fields -e vxlan.vni -e udp.checksum 2>/dev/null | sort -u >fields
 grep -q '^42' fields || lab_fail "tshark sees no VNI: $(head -3 fields)"
 
