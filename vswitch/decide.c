@@ -22,8 +22,9 @@ static inline enum port_drop ends(struct port *source, enum port_drop why)
 }
 
 /* Finds what VLAN the frame is in, or why it is in none; counts nothing. */
-static inline enum port_drop classify(const struct port *source, const uint8_t *head,
-				      struct egress_entry *entry)
+static inline __attribute__((always_inline)) enum port_drop classify(const struct port *source,
+								     const uint8_t *head,
+								     struct egress_entry *entry)
 {
 	const struct vlan_port *vlan = &source->config.vlan;
 	uint16_t id;
@@ -210,8 +211,9 @@ static inline bool may_be_taken(const struct vswitch_thread *thread, const struc
 	return thread->vswitch->protocols && source->protocols && !reserved_is(destination);
 }
 
-static enum port_drop to_port(struct vswitch_thread *thread, struct port *source, struct port *port,
-			      const struct egress_entry *entry)
+static inline __attribute__((always_inline)) enum port_drop to_port(
+	struct vswitch_thread *thread, struct port *source, struct port *port,
+	const struct egress_entry *entry)
 {
 	if (port == source)
 		return ends(source, PORT_DROP_SAME_PORT);
@@ -226,6 +228,31 @@ static enum port_drop to_port(struct vswitch_thread *thread, struct port *source
 	return GOES_ON;
 }
 
+/* What the few do that go a way of their own. `entry` is a copy for each, so that the one of all others need not be in memory. */
+static bool __attribute__((noinline))
+goes_elsewhere(struct vswitch_thread *thread, struct port *source, const struct egress_entry entry,
+	       uint64_t destination, enum port_drop *why)
+{
+	if (may_be_taken(thread, source, destination) &&
+	    taken_by_protocol(thread, source, &entry, why))
+		return true;
+	return thread->vswitch->groups && to_members(thread, source, &entry, why);
+}
+
+static enum port_drop __attribute__((noinline))
+flood_copy(struct vswitch_thread *thread, struct port *source, uint64_t destination,
+	   const struct egress_entry entry)
+{
+	return flood(thread, source, destination, &entry);
+}
+
+static bool __attribute__((noinline))
+reserved_copy_ends(struct vswitch_thread *thread, struct port *source,
+		   const struct egress_entry entry, uint64_t address, enum port_drop *why)
+{
+	return reserved_ends(thread, source, &entry, address, why);
+}
+
 static inline enum port_drop decide(struct vswitch_thread *thread, struct port *source,
 				    struct frame *frame, const struct filter_mark *mark)
 {
@@ -234,10 +261,12 @@ static inline enum port_drop decide(struct vswitch_thread *thread, struct port *
 	struct vswitch *vswitch = thread->vswitch;
 	struct egress_entry entry = { .frame = frame, .mark = *mark };
 	uint16_t index = MAC_TABLE_NO_PORT;
-	enum port_drop why = classify(source, head, &entry);
+	enum port_drop why = classify(source, head, &entry), other = why;
 
-	if (reserved_is(destination) && reserved_ends(thread, source, &entry, address, &why))
-		return why;
+	if (reserved_is(destination)) {
+		if (reserved_copy_ends(thread, source, entry, address, &other))
+			return other;
+	}
 	if (why != GOES_ON)
 		return ends(source, why);
 	/* As Linux's bridge does, which counts them as errors of the receiving port. */
@@ -249,13 +278,10 @@ static inline enum port_drop decide(struct vswitch_thread *thread, struct port *
 	if (!mac_is_group(destination))
 		index = mac_recent_lookup(&source->recent_destination, vswitch->table, entry.vlan,
 					  destination, thread->now);
-	else if (may_be_taken(thread, source, destination) &&
-		 taken_by_protocol(thread, source, &entry, &why))
-		return why;
-	else if (vswitch->groups && to_members(thread, source, &entry, &why))
-		return why;
+	else if (goes_elsewhere(thread, source, entry, destination, &other))
+		return other;
 	if (index == MAC_TABLE_NO_PORT)
-		return flood(thread, source, destination, &entry);
+		return flood_copy(thread, source, destination, entry);
 	return to_port(thread, source, vswitch->ports[index], &entry);
 }
 
@@ -311,20 +337,18 @@ decide_looked_at(struct vswitch_thread *thread, struct port *port, struct frame 
 static void prefetch(const struct mac_table *table, const struct port *source,
 		     struct frame *const *frames, unsigned count)
 {
-	uint16_t vlan = source->config.vlan.untagged; /* a tag would cost more than it is worth */
+	/* A tag would cost more than it is worth. */
+	uint64_t vlan = (uint64_t)source->config.vlan.untagged << 48;
+	uint64_t keys[2 * PORT_BURST];
 
+	_Static_assert(2 * PORT_BURST <= MAC_TABLE_FETCH_MAX, "mac_table_prefetch()");
 	for (unsigned i = 0; i < count; i++) {
 		const uint8_t *head = frames[i]->pieces[0].iov_base;
 
-		mac_table_prefetch(table, vlan, mac_from_bytes(head));
-		mac_table_prefetch(table, vlan, mac_from_bytes(head + 6));
+		keys[2 * i] = vlan | mac_from_bytes(head);
+		keys[2 * i + 1] = vlan | mac_from_bytes(head + 6);
 	}
-	for (unsigned i = 0; i < count; i++) {
-		const uint8_t *head = frames[i]->pieces[0].iov_base;
-
-		mac_table_prefetch_entry(table, vlan, mac_from_bytes(head));
-		mac_table_prefetch_entry(table, vlan, mac_from_bytes(head + 6));
-	}
+	mac_table_prefetch(table, keys, 2 * count);
 }
 
 void decide_burst(struct vswitch_thread *thread, struct port *port, struct frame **frames,

@@ -363,25 +363,42 @@ void port_mirror_copy(struct vswitch_thread *thread, const struct port *port, en
 
 /* ---- The stage ---- */
 
+/* Whether the frame goes as it is, by a port that looks at nothing: most do, by most ports. */
+static inline bool goes_as_it_is(const struct egress_entry *entry)
+{
+	return !entry->vlan && !filter_marks(&entry->mark) &&
+	       virtio_net_asks_nothing(&entry->frame->offload);
+}
+
 static void egress_port(struct vswitch_thread *thread, struct port *port)
 {
-	struct egress_batch batch = { .thread = thread, .port = port };
+	struct egress_batch batch;
 	struct egress *egress = thread->egress[port->index];
+	bool plain = !port->checkpoint[PORT_OUT].active && !port->encloses &&
+		     !__atomic_load_n(&port->frame_max, __ATOMIC_RELAXED);
 
+	batch.thread = thread;
+	batch.port = port;
+	batch.count = 0;
 	vswitch_lock_if_shared(thread->vswitch, &port->out_lock);
 	for (unsigned i = 0; i < egress->count; i++)
-		if (port_is_up(port))
-			add(&batch, &egress->entries[i]);
-		else
+		if (!port_is_up(port)) {
 			drop_frame(thread, port, egress->entries[i].frame, PORT_DROP_DOWN);
+		} else if (plain && goes_as_it_is(&egress->entries[i])) {
+			batch.frames[batch.count++] = egress->entries[i].frame;
+			if (batch.count == PORT_BURST)
+				batch_flush(&batch);
+		} else {
+			add(&batch, &egress->entries[i]);
+		}
 	if (batch.count)
 		batch_flush(&batch);
 	vswitch_unlock_if_shared(thread->vswitch, &port->out_lock);
 	egress->count = 0;
 }
 
-void egress_line_up(struct vswitch_thread *thread, struct port *port,
-		    const struct egress_entry *entry)
+void egress_line_up_slowly(struct vswitch_thread *thread, struct port *port,
+			   const struct egress_entry *entry)
 {
 	struct egress *egress = thread->egress[port->index];
 

@@ -15,6 +15,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/mman.h>
 
 #include "util/bytes.h"
 #include "util/poll_window.h"
@@ -24,6 +25,11 @@
 #define REFRESH   1000000000ULL
 #define WALK_MOST 64u /* entries, after which a reader looks whether he is still where he thinks */
 #define NEAR      4096u /* entries that a processor has at hand anyway */
+#define BUCKETS                                                                                    \
+	4u /* for each entry: then a chain is rarely longer than one, and the next one is not fetched ahead */
+#define BUCKETS_MOST (1u << 30)
+
+#define LARGE_PAGE (2u << 20)
 
 #define KEY_MAC ((1ULL << 48) - 1)
 
@@ -107,6 +113,17 @@ bool mac_parse(const char *text, uint64_t *mac)
 	return true;
 }
 
+/* Of large tables nearly every look is at another page: large pages, where the system has them, have it found at once. */
+static void *allocate(size_t bytes)
+{
+	size_t align = bytes < LARGE_PAGE ? 64 : LARGE_PAGE;
+	void *at = aligned_alloc(align, (bytes + align - 1) / align * align);
+
+	if (at && align == LARGE_PAGE)
+		(void)madvise(at, bytes, MADV_HUGEPAGE);
+	return at;
+}
+
 int mac_table_create(struct mac_table **out, const struct mac_table_options *options)
 {
 	static const struct mac_table_options defaults;
@@ -122,12 +139,12 @@ int mac_table_create(struct mac_table **out, const struct mac_table_options *opt
 	table->size = options->size ? options->size : MAC_TABLE_SIZE;
 	table->per_port = options->per_port ? options->per_port : MAC_TABLE_PER_PORT;
 	table->move_limit = options->move_limit;
-	while (buckets < table->size)
+	while (buckets < (uint64_t)table->size * BUCKETS && buckets < BUCKETS_MOST)
 		buckets *= 2;
 	table->mask = buckets - 1;
 	pthread_mutex_init(&table->lock, NULL);
-	table->buckets = aligned_alloc(64, buckets * sizeof(*table->buckets));
-	table->entries = aligned_alloc(64, (table->size + 1) / 2 * 64);
+	table->buckets = allocate(buckets * sizeof(*table->buckets));
+	table->entries = allocate((table->size + 1) / 2 * 64);
 	table->moves = calloc(table->size, sizeof(*table->moves));
 	if (!table->buckets || !table->entries || !table->moves) {
 		mac_table_destroy(table);
@@ -232,17 +249,20 @@ uint16_t mac_table_lookup_until(struct mac_table *table, uint16_t fid, uint64_t 
 	return sight.port;
 }
 
-void mac_table_prefetch(const struct mac_table *table, uint16_t fid, uint64_t mac)
+void mac_table_prefetch(const struct mac_table *table, const uint64_t *keys, unsigned count)
 {
-	__builtin_prefetch(bucket_of(table, key_of(fid, mac)));
-}
+	const struct mac_table_bucket *buckets[MAC_TABLE_FETCH_MAX];
 
-void mac_table_prefetch_entry(const struct mac_table *table, uint16_t fid, uint64_t mac)
-{
-	uint32_t at = GET(bucket_of(table, key_of(fid, mac))->first);
+	for (unsigned i = 0; i < count; i++) {
+		buckets[i] = bucket_of(table, keys[i]);
+		__builtin_prefetch(buckets[i]);
+	}
+	for (unsigned i = 0; i < count; i++) {
+		uint32_t at = GET(buckets[i]->first);
 
-	if (at != NONE)
-		__builtin_prefetch(&table->entries[at]);
+		/* A hint: where nothing is, the first is as good as any. */
+		__builtin_prefetch(&table->entries[at == NONE ? 0 : at]);
+	}
 }
 
 bool mac_table_is_near(const struct mac_table *table)

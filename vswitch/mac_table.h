@@ -129,8 +129,10 @@ static inline void mac_recent_learn(struct mac_recent *recent, struct mac_table 
 
 	if (recent->key == key && recent->generation == generation && now < recent->until)
 		return;
-	*recent = (struct mac_recent){ key, mac_table_learn(table, fid, mac, port, now), generation,
-				       port };
+	recent->until = mac_table_learn(table, fid, mac, port, now);
+	recent->key = key;
+	recent->generation = generation;
+	recent->port = port;
 }
 
 static inline uint16_t mac_recent_lookup(struct mac_recent *recent, struct mac_table *table,
@@ -143,15 +145,18 @@ static inline uint16_t mac_recent_lookup(struct mac_recent *recent, struct mac_t
 	if (recent->key == key && recent->generation == generation && now < recent->until)
 		return recent->port;
 	port = mac_table_lookup_until(table, fid, mac, now, &until);
-	if (port != MAC_TABLE_NO_PORT)
-		*recent = (struct mac_recent){ key, until, generation, port };
+	if (port == MAC_TABLE_NO_PORT)
+		return port;
+	recent->key = key;
+	recent->until = until;
+	recent->generation = generation;
+	recent->port = port;
 	return port;
 }
 
-/* Has the processor fetch what one of the two above will want, in two steps: call the first for a burst, then the
- * second, then look. */
-void mac_table_prefetch(const struct mac_table *table, uint16_t fid, uint64_t mac);
-void mac_table_prefetch_entry(const struct mac_table *table, uint16_t fid, uint64_t mac);
+#define MAC_TABLE_FETCH_MAX 64
+/* Has the processor fetch what one of the two above will want for these pairs, fid << 48 | address; at most MAC_TABLE_FETCH_MAX. */
+void mac_table_prefetch(const struct mac_table *table, const uint64_t *keys, unsigned count);
 /* Whether the table is so small that it does not pay. */
 bool mac_table_is_near(const struct mac_table *table);
 

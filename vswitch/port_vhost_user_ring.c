@@ -190,7 +190,7 @@ void port_vhost_user_release(struct port *port)
 
 	if (!vhost->tx)
 		return;
-	virtqueue_push_burst(vhost->tx, vhost->tx_chains, vhost->taken);
+	virtqueue_push_burst(vhost->tx, vhost->tx_chains, NULL, vhost->taken);
 	vhost->taken = 0;
 	if (virtqueue_notify_pending(vhost->tx))
 		virtqueue_notify(vhost->tx);
@@ -234,9 +234,8 @@ static bool group_has_room(const struct port_vhost_user *vhost, const struct buf
 	       group->popped < ARRAY_SIZE(vhost->rx_chains);
 }
 
-/* Finds buffers for `need` bytes: 0, -EMSGSIZE (never), -ENOBUFS (not now). `likely`: how many the group still wants. */
-static int share_out(struct port_vhost_user *vhost, struct buffer_group *group, size_t need,
-		     unsigned likely)
+/* Finds buffers for `need` bytes: 0, -EMSGSIZE (never), -ENOBUFS (not now). */
+static int share_out(struct port_vhost_user *vhost, struct buffer_group *group, size_t need)
 {
 	unsigned most = vhost->negotiated & VIRTIO_NET_BIT(MRG_RXBUF) ? PORT_VHOST_USER_BUFFERS : 1;
 	unsigned count = 0;
@@ -248,7 +247,7 @@ static int share_out(struct port_vhost_user *vhost, struct buffer_group *group, 
 		if (group->used + count == group->popped) {
 			if (!group_has_room(vhost, group))
 				return group->used ? -ENOBUFS : -EMSGSIZE;
-			if (!pop_buffers(vhost, group, count ? PORT_BURST : likely))
+			if (!pop_buffers(vhost, group, PORT_BURST))
 				return -ENOBUFS;
 		}
 		bytes += vhost->rx_chains[group->used + count++].writable_bytes;
@@ -259,17 +258,20 @@ static int share_out(struct port_vhost_user *vhost, struct buffer_group *group, 
 	return 0;
 }
 
-/* Gathers buffers for as many of the frames as there is room for. */
-static void gather(struct port_vhost_user *vhost, struct frame *const *frames, unsigned count,
-		   struct buffer_group *group)
+static void share_among(struct port_vhost_user *vhost, struct frame *const *frames, unsigned count,
+			struct buffer_group *group)
 {
-	group->space = (struct virtqueue_space){ vhost->rx_pieces, PORT_VHOST_USER_PIECES, 0,
-						 PORT_VHOST_USER_CHAIN };
-	group->popped = group->used = group->frames = 0;
 	for (; group->frames < count; group->frames++) {
-		int rc = share_out(vhost, group, vhost->header_size + frames[group->frames]->length,
-				   count - group->frames);
+		size_t need = vhost->header_size + frames[group->frames]->length;
+		int rc;
 
+		if (group->used < group->popped &&
+		    vhost->rx_chains[group->used].writable_bytes >= need) {
+			group->shares[group->frames].first = group->used++;
+			group->shares[group->frames].buffers = 1;
+			continue;
+		}
+		rc = share_out(vhost, group, need);
 		if (rc == -ENOBUFS)
 			break;
 		if (rc) {
@@ -277,11 +279,24 @@ static void gather(struct port_vhost_user *vhost, struct frame *const *frames, u
 			group->shares[group->frames].buffers = 0;
 		}
 	}
-	if (vhost->rx->broken)
-		group->frames = 0;
-	else if (group->popped > group->used)
+}
+
+/* Gathers buffers for as many of the frames as there is room for. */
+static void gather(struct port_vhost_user *vhost, struct frame *const *frames, unsigned count,
+		   struct buffer_group *group)
+{
+	group->space = (struct virtqueue_space){ vhost->rx_pieces, PORT_VHOST_USER_PIECES, 0,
+						 PORT_VHOST_USER_CHAIN };
+	group->popped = group->used = group->frames = 0;
+	if (pop_buffers(vhost, group, count))
+		share_among(vhost, frames, count, group);
+	if (vhost->rx->broken) {
+		virtqueue_push_burst(vhost->rx, vhost->rx_chains, NULL, group->popped);
+		group->used = group->frames = 0;
+	} else if (group->popped > group->used) {
 		virtqueue_rewind(vhost->rx, &vhost->rx_chains[group->used],
 				 group->popped - group->used);
+	}
 }
 
 /* Where the next byte goes in the receive buffers. */
@@ -318,7 +333,7 @@ static void make_header(const struct port_vhost_user *vhost, const struct frame 
 }
 
 static void fill_buffers(struct port_vhost_user *vhost, const struct frame *frame,
-			 const struct virtqueue_chain *chains, unsigned buffers)
+			 const struct virtqueue_chain *chains, unsigned buffers, uint32_t *written)
 {
 	size_t left = vhost->header_size + frame->length;
 	struct cursor to = { chains[0].iov, 0 };
@@ -330,17 +345,16 @@ static void fill_buffers(struct port_vhost_user *vhost, const struct frame *fram
 		append(&to, frame->pieces[i].iov_base, frame->pieces[i].iov_len);
 	/* All but the last are filled whole. */
 	for (unsigned i = 0; i < buffers; i++) {
-		uint32_t written = (uint32_t)MIN(left, (size_t)chains[i].writable_bytes);
-
-		virtqueue_push(vhost->rx, &chains[i], written);
-		left -= written;
+		written[i] = (uint32_t)MIN(left, (size_t)chains[i].writable_bytes);
+		left -= written[i];
 	}
 }
 
 /* The same of most frames: into one buffer in one piece, with a short head, asking for nothing. False, and nothing done: it is none
  * of these. */
 static inline bool fill_plain(struct port_vhost_user *vhost, const struct frame *frame,
-			      const struct virtqueue_chain *chain, unsigned buffers)
+			      const struct virtqueue_chain *chain, unsigned buffers,
+			      uint32_t *written)
 {
 	const struct virtio_net_header plain = { .num_buffers = htole16(1) };
 	size_t head = frame->pieces[0].iov_len;
@@ -357,7 +371,7 @@ static inline bool fill_plain(struct port_vhost_user *vhost, const struct frame 
 		memcpy(to, frame->pieces[i].iov_base, frame->pieces[i].iov_len);
 		to += frame->pieces[i].iov_len;
 	}
-	virtqueue_push(vhost->rx, chain, (uint32_t)sizeof(plain) + frame->length);
+	*written = (uint32_t)sizeof(plain) + frame->length;
 	return true;
 }
 
@@ -365,19 +379,23 @@ static inline bool fill_plain(struct port_vhost_user *vhost, const struct frame 
 static unsigned send_group(struct port_vhost_user *vhost, struct frame *const *frames,
 			   const struct buffer_group *group)
 {
-	struct port_counters *counters = &vhost->port.counters;
+	uint32_t written[PORT_VHOST_USER_BUFFERS + PORT_BURST];
+	uint64_t sent = 0, bytes = 0;
 
 	for (unsigned i = 0; i < group->frames; i++) {
-		const struct virtqueue_chain *chains = &vhost->rx_chains[group->shares[i].first];
-		unsigned buffers = group->shares[i].buffers;
+		unsigned first = group->shares[i].first, buffers = group->shares[i].buffers;
+		const struct virtqueue_chain *chains = &vhost->rx_chains[first];
 
 		if (!buffers)
 			continue;
-		if (!fill_plain(vhost, frames[i], chains, buffers))
-			fill_buffers(vhost, frames[i], chains, buffers);
-		counters->tx_frames++;
-		counters->tx_bytes += frames[i]->length;
+		if (!fill_plain(vhost, frames[i], chains, buffers, &written[first]))
+			fill_buffers(vhost, frames[i], chains, buffers, &written[first]);
+		sent++;
+		bytes += frames[i]->length;
 	}
+	virtqueue_push_burst(vhost->rx, vhost->rx_chains, written, group->used);
+	vhost->port.counters.tx_frames += sent;
+	vhost->port.counters.tx_bytes += bytes;
 	return group->frames;
 }
 

@@ -120,9 +120,23 @@ void decide_burst(struct vswitch_thread *thread, struct port *port, struct frame
 struct egress_scratch *egress_scratch_create(void);
 void egress_scratch_destroy(struct egress_scratch *scratch);
 
-/* Has `entry` leave by `port` at the end of the round, or sooner. */
-void egress_line_up(struct vswitch_thread *thread, struct port *port,
-		    const struct egress_entry *entry);
+/* With mirrors of the port, or its first or last entry. */
+void egress_line_up_slowly(struct vswitch_thread *thread, struct port *port,
+			   const struct egress_entry *entry);
+
+/* Has `entry` leave by `port` at the end of the round, or sooner. Inline, so that an entry need not be in memory twice. */
+static inline __attribute__((always_inline)) void egress_line_up(struct vswitch_thread *thread,
+								 struct port *port,
+								 const struct egress_entry *entry)
+{
+	struct egress *egress = thread->egress[port->index];
+
+	if (port->checkpoint[PORT_OUT].mirror_count || !egress->listed ||
+	    egress->count == EGRESS_ROOM - 1)
+		egress_line_up_slowly(thread, port, entry);
+	else
+		egress->entries[egress->count++] = *entry;
+}
 
 /* Sends what was lined up. */
 void egress_all(struct vswitch_thread *thread);

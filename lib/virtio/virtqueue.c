@@ -290,19 +290,25 @@ static void use_together(struct virtqueue *vq, const struct virtqueue_chain *cha
 }
 
 void virtqueue_push_burst(struct virtqueue *vq, const struct virtqueue_chain *chains,
-			  unsigned count)
+			  const uint32_t *written, unsigned count)
 {
-	bool together = count > 1 && vq->in_order && !vq->early && !vq->broken &&
-			!vq->memory->log && chains[0].order == vq->returned;
+	bool simple = !vq->broken && !vq->memory->log;
 
-	if (!together) {
-		for (unsigned i = 0; i < count; i++)
-			virtqueue_push(vq, &chains[i], 0);
-		return;
-	}
 	DRIVER_TAKES(vq);
-	vq->in_flight -= (uint16_t)count;
-	use_together(vq, chains, count);
+	if (simple && vq->plain) {
+		vq->in_flight -= (uint16_t)count;
+		if (vq->packed)
+			packed_use_burst(vq, chains, written, count);
+		else
+			split_use_burst(vq, chains, written, count);
+	} else if (simple && vq->in_order && count > 1 && !written && !vq->early &&
+		   chains[0].order == vq->returned) {
+		vq->in_flight -= (uint16_t)count;
+		use_together(vq, chains, count);
+	} else {
+		for (unsigned i = 0; i < count; i++)
+			virtqueue_push(vq, &chains[i], written ? written[i] : 0);
+	}
 }
 
 void virtqueue_notify(struct virtqueue *vq)

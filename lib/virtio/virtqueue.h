@@ -269,9 +269,9 @@ void virtqueue_rewind(struct virtqueue *vq, const struct virtqueue_chain *chains
  * driver sees it at the next virtqueue_notify(). */
 void virtqueue_push(struct virtqueue *vq, const struct virtqueue_chain *chain, uint32_t written);
 
-/* Gives back chains to which nothing was written: the last `count` popped ones, in that order. */
+/* Gives back the last `count` popped chains, in that order, with the numbers of bytes written to them; NULL: nothing to any. */
 void virtqueue_push_burst(struct virtqueue *vq, const struct virtqueue_chain *chains,
-			  unsigned count);
+			  const uint32_t *written, unsigned count);
 
 /* Shows the driver all that was pushed, and signals it if it wants to know. */
 void virtqueue_notify(struct virtqueue *vq);

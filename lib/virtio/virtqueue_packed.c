@@ -165,7 +165,9 @@ static inline int take(struct virtqueue *vq, struct virtqueue_chain *chain)
 	if (!is_available(flags, vq->avail_wrap))
 		return 0;
 	if (!vq->inflight && (unsigned)vq->slots_taken + vq->unshown < vq->size &&
-	    chain_of_one(vq, chain, le64toh(__atomic_load_n(&at->addr, __ATOMIC_RELAXED)),
+	    chain->capacity &&
+	    chain_of_one(vq, chain, chain->iov,
+			 le64toh(__atomic_load_n(&at->addr, __ATOMIC_RELAXED)),
 			 le32toh(__atomic_load_n(&at->len, __ATOMIC_RELAXED)), flags)) {
 		chain->head = le16toh(__atomic_load_n(&at->id, __ATOMIC_RELAXED));
 		chain->slots = 1;
@@ -184,15 +186,46 @@ int packed_pop(struct virtqueue *vq, struct virtqueue_chain *chain)
 	return got > 0 ? virtqueue_took(vq, chain) : got;
 }
 
-unsigned packed_pop_burst(struct virtqueue *vq, struct virtqueue_space *space,
-			  struct virtqueue_chain *chains, unsigned count)
+/* Takes up to `count` chains as long as they are of one buffer. */
+static unsigned packed_pop_simple(struct virtqueue *vq, struct virtqueue_space *space,
+				  struct virtqueue_chain *chains, unsigned count)
 {
-	unsigned taken, ahead = MIN(count, vq->burst);
+	unsigned most = (unsigned)vq->size - vq->slots_taken - vq->unshown;
+	const struct vring_packed_desc *at = &vq->ring[vq->last_avail];
+	const struct vring_packed_desc *end = vq->ring + vq->size;
+	struct iovec *iov = space->iov + space->gap;
+	unsigned taken, step = space->gap + 1;
+	bool wrap = vq->avail_wrap;
 
-	if (!packed_available(vq))
-		return 0;
-	/* As many as came last time: lines beyond those are the driver's, who is about to write them. */
-	for (unsigned i = 0; i < ahead; i += ENTRIES_IN_LINE) {
+	count = MIN(count, MIN(most, virtqueue_room(space)));
+	for (taken = 0; taken < count; taken++, iov += step) {
+		struct virtqueue_chain *chain = &chains[taken];
+		/* Ordering 1 */
+		uint16_t flags = le16toh(__atomic_load_n(&at->flags, __ATOMIC_ACQUIRE));
+
+		if (!is_available(flags, wrap) ||
+		    !chain_of_one(vq, chain, iov,
+				  le64toh(__atomic_load_n(&at->addr, __ATOMIC_RELAXED)),
+				  le32toh(__atomic_load_n(&at->len, __ATOMIC_RELAXED)), flags))
+			break;
+		virtqueue_fetch(iov, flags & VRING_DESC_F_WRITE);
+		chain->head = le16toh(__atomic_load_n(&at->id, __ATOMIC_RELAXED));
+		chain->slots = 1;
+		chain->order = (uint16_t)(vq->popped + taken);
+		if (++at == end) {
+			at = vq->ring;
+			wrap = !wrap;
+		}
+	}
+	vq->last_avail = (uint16_t)(at - vq->ring);
+	vq->avail_wrap = wrap;
+	virtqueue_took_simple(vq, space, taken);
+	return taken;
+}
+
+static void packed_fetch(const struct virtqueue *vq, unsigned count)
+{
+	for (unsigned i = 0; i < count; i += ENTRIES_IN_LINE) {
 		unsigned position = vq->last_avail + i;
 
 		if (position >= vq->size)
@@ -200,10 +233,23 @@ unsigned packed_pop_burst(struct virtqueue *vq, struct virtqueue_space *space,
 		if (position < vq->size)
 			fetch_line_to_write(&vq->ring[position]);
 	}
-	for (taken = 0; taken < count; taken++) {
-		struct virtqueue_chain *chain = &chains[taken];
+}
 
-		if (!virtqueue_chain_fits(space, chain) || take(vq, chain) <= 0)
+unsigned packed_pop_burst(struct virtqueue *vq, struct virtqueue_space *space,
+			  struct virtqueue_chain *chains, unsigned count)
+{
+	unsigned taken = 0;
+
+	if (!packed_available(vq))
+		return 0;
+	/* As many as came last time: lines beyond those are the driver's, who is about to write them. */
+	packed_fetch(vq, MIN(count, vq->burst));
+	for (;; taken++) {
+		struct virtqueue_chain *chain;
+
+		taken += packed_pop_simple(vq, space, chains + taken, count - taken);
+		chain = &chains[taken];
+		if (taken == count || !virtqueue_chain_fits(space, chain) || take(vq, chain) <= 0)
 			break;
 		virtqueue_took_one(vq, space, chain);
 	}
@@ -249,7 +295,7 @@ static void write_out(struct virtqueue *vq)
 	vq->unwritten_count = 0;
 }
 
-void packed_use(struct virtqueue *vq, uint16_t id, uint16_t slots, uint32_t written)
+static inline void use_entry(struct virtqueue *vq, uint16_t id, uint16_t slots, uint32_t written)
 {
 	uint16_t flags = (uint16_t)((vq->used_wrap ? AVAIL_BIT | USED_BIT : 0) |
 				    (written ? VRING_DESC_F_WRITE : 0));
@@ -264,6 +310,20 @@ void packed_use(struct virtqueue *vq, uint16_t id, uint16_t slots, uint32_t writ
 	}
 	packed_advance(vq, &vq->used_next, &vq->used_wrap, slots);
 	vq->unshown += slots;
+}
+
+void packed_use(struct virtqueue *vq, uint16_t id, uint16_t slots, uint32_t written)
+{
+	use_entry(vq, id, slots, written);
+}
+
+void packed_use_burst(struct virtqueue *vq, const struct virtqueue_chain *chains,
+		      const uint32_t *written, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		vq->slots_taken -= chains[i].slots;
+		use_entry(vq, chains[i].head, chains[i].slots, written ? written[i] : 0);
+	}
 }
 
 /* Whether the driver's event area asks for a signal, `moved` entries up to used_next. */

@@ -123,25 +123,25 @@ static inline __attribute__((always_inline)) const char *chain_add_buffer(struct
 }
 
 /*
- * A whole chain of one buffer in the region of the last, which most are; the descriptor's fields are the caller's copies. False, and
- * nothing done: it is more, or wrong.
+ * A whole chain of one buffer in the region of the last, which most are; the descriptor's fields are the caller's copies, and there is
+ * room for a piece at `iov`. False, and nothing done: it is more, or wrong.
  */
 static inline __attribute__((always_inline)) bool chain_of_one(const struct virtqueue *vq,
 							       struct virtqueue_chain *chain,
-							       uint64_t address, uint32_t length,
-							       uint16_t flags)
+							       struct iovec *iov, uint64_t address,
+							       uint32_t length, uint16_t flags)
 {
 	uint64_t offset = address - vq->region.guest_address;
 	bool writable = flags & VRING_DESC_F_WRITE;
 
 	if (__builtin_expect((flags & (VRING_DESC_F_NEXT | VRING_DESC_F_INDIRECT)) ||
 				     offset >= vq->region.size ||
-				     length > vq->region.size - offset || !length ||
-				     !chain->capacity,
+				     length > vq->region.size - offset || !length,
 			     0))
 		return false;
-	chain->iov[0].iov_base = vq->region.host + offset;
-	chain->iov[0].iov_len = length;
+	iov->iov_base = vq->region.host + offset;
+	iov->iov_len = length;
+	chain->iov = iov;
 	chain->readable = !writable;
 	chain->writable = writable;
 	chain->readable_bytes = writable ? 0 : length;
@@ -162,7 +162,16 @@ static inline int virtqueue_took(struct virtqueue *vq, struct virtqueue_chain *c
 	return 1;
 }
 
-/* The same of a burst, chain by chain; the caller counts them. */
+/* Of what is read the beginning decides what becomes of it; what is written is wanted for that. */
+static inline void virtqueue_fetch(const struct iovec *iov, bool writable)
+{
+	if (writable)
+		fetch_to_write(iov->iov_base, iov->iov_len);
+	else
+		fetch_to_read(iov->iov_base, iov->iov_len);
+}
+
+/* The same of one of a burst; the caller counts them. */
 static inline void virtqueue_took_one(struct virtqueue *vq, struct virtqueue_space *space,
 				      struct virtqueue_chain *chain)
 {
@@ -170,13 +179,29 @@ static inline void virtqueue_took_one(struct virtqueue *vq, struct virtqueue_spa
 
 	chain->order = vq->popped++;
 	vq->in_flight++;
-	/* Of what is read the beginning decides what becomes of it; what is written is wanted for that. */
-	if (chain->readable)
-		fetch_to_read(chain->iov[0].iov_base, chain->iov[0].iov_len);
-	else if (used)
-		fetch_to_write(chain->iov[0].iov_base, chain->iov[0].iov_len);
+	if (used)
+		virtqueue_fetch(&chain->iov[0], !chain->readable);
 	space->iov += used + space->gap;
 	space->capacity -= used + space->gap;
+}
+
+/* For how many chains of one buffer there is room. */
+static inline unsigned virtqueue_room(const struct virtqueue_space *space)
+{
+	unsigned least = space->gap + space->longest;
+
+	return space->capacity < least ? 0 : (space->capacity - least) / (space->gap + 1) + 1;
+}
+
+/* `count` chains of one buffer were taken, whose descriptors lie one behind the other. */
+static inline void virtqueue_took_simple(struct virtqueue *vq, struct virtqueue_space *space,
+					 unsigned count)
+{
+	space->iov += count * (space->gap + 1);
+	space->capacity -= count * (space->gap + 1);
+	vq->popped += (uint16_t)count;
+	vq->in_flight += (uint16_t)count;
+	vq->slots_taken += (uint16_t)count;
 }
 
 /* Has `chain` begin where there is room for it; false if there is not enough. */
@@ -197,6 +222,8 @@ int split_pop(struct virtqueue *vq, struct virtqueue_chain *chain);
 unsigned split_pop_burst(struct virtqueue *vq, struct virtqueue_space *space,
 			 struct virtqueue_chain *chains, unsigned count);
 int split_pop_head(struct virtqueue *vq, struct virtqueue_chain *chain);
+void split_use_burst(struct virtqueue *vq, const struct virtqueue_chain *chains,
+		     const uint32_t *written, unsigned count);
 unsigned split_prefetch(struct virtqueue *vq, unsigned count);
 bool split_show(struct virtqueue *vq);
 bool split_available(const struct virtqueue *vq);
@@ -211,6 +238,9 @@ unsigned packed_pop_burst(struct virtqueue *vq, struct virtqueue_space *space,
 unsigned packed_prefetch(struct virtqueue *vq, unsigned count);
 void packed_rewind(struct virtqueue *vq, unsigned slots);
 void packed_use(struct virtqueue *vq, uint16_t id, uint16_t slots, uint32_t written);
+/* Chains of a queue that needs no more for them; `written` of each, or NULL: nothing. */
+void packed_use_burst(struct virtqueue *vq, const struct virtqueue_chain *chains,
+		      const uint32_t *written, unsigned count);
 bool packed_show(struct virtqueue *vq);
 bool packed_available(const struct virtqueue *vq);
 void packed_enable_kicks(struct virtqueue *vq);

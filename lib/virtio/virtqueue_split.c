@@ -95,8 +95,9 @@ static inline int pop_head(struct virtqueue *vq, struct virtqueue_chain *chain)
 {
 	const struct vring_desc *at = &vq->desc[chain->head];
 
-	if (chain->head >= vq->size ||
-	    !chain_of_one(vq, chain, le64toh(__atomic_load_n(&at->addr, __ATOMIC_RELAXED)),
+	if (chain->head >= vq->size || !chain->capacity ||
+	    !chain_of_one(vq, chain, chain->iov,
+			  le64toh(__atomic_load_n(&at->addr, __ATOMIC_RELAXED)),
 			  le32toh(__atomic_load_n(&at->len, __ATOMIC_RELAXED)), load16(&at->flags)))
 		return pop_any(vq, chain);
 	chain->slots = 1;
@@ -138,6 +139,51 @@ int split_pop(struct virtqueue *vq, struct virtqueue_chain *chain)
 	return virtqueue_took(vq, chain);
 }
 
+/* Takes up to `count` chains, which are available, as long as they are of one buffer. */
+static unsigned split_pop_simple(struct virtqueue *vq, struct virtqueue_space *space,
+				 struct virtqueue_chain *chains, unsigned count)
+{
+	const struct vring_desc *table = vq->desc;
+	const __virtio16 *ring = vq->avail->ring;
+	struct iovec *iov = space->iov + space->gap;
+	unsigned taken, step = space->gap + 1, mask = vq->size - 1u, next = vq->last_avail;
+
+	count = MIN(count, virtqueue_room(space));
+	for (taken = 0; taken < count; taken++, next++, iov += step) {
+		struct virtqueue_chain *chain = &chains[taken];
+		uint16_t head = load16(&ring[next & mask]);
+		const struct vring_desc *at = &table[head];
+		uint16_t flags;
+
+		if (head > mask)
+			break;
+		flags = load16(&at->flags);
+		if (!chain_of_one(vq, chain, iov,
+				  le64toh(__atomic_load_n(&at->addr, __ATOMIC_RELAXED)),
+				  le32toh(__atomic_load_n(&at->len, __ATOMIC_RELAXED)), flags))
+			break;
+		virtqueue_fetch(iov, flags & VRING_DESC_F_WRITE);
+		chain->head = head;
+		chain->slots = 1;
+		chain->order = (uint16_t)(vq->popped + taken);
+	}
+	vq->last_avail = (uint16_t)next;
+	virtqueue_took_simple(vq, space, taken);
+	return taken;
+}
+
+static void split_fetch(const struct virtqueue *vq, unsigned count)
+{
+	unsigned mask = vq->size - 1u;
+
+	/* Only a hint: where it points is checked when it is taken. */
+	for (unsigned i = 0; i < count; i++)
+		__builtin_prefetch(
+			&vq->desc[load16(&vq->avail->ring[(vq->last_avail + i) & mask]) & mask]);
+	for (unsigned i = 0; i < count; i += USED_IN_LINE)
+		fetch_line_to_write(&vq->used->ring[(vq->used_next + i) & mask]);
+}
+
 unsigned split_pop_burst(struct virtqueue *vq, struct virtqueue_space *space,
 			 struct virtqueue_chain *chains, unsigned count)
 {
@@ -146,27 +192,39 @@ unsigned split_pop_burst(struct virtqueue *vq, struct virtqueue_space *space,
 	if (look(vq) < 0)
 		return 0;
 	count = MIN(count, (uint16_t)(vq->avail_seen - vq->last_avail));
-	for (unsigned i = 0; i < count; i++) {
-		unsigned entry = (vq->last_avail + i) & (vq->size - 1u);
+	split_fetch(vq, count);
+	for (;; taken++) {
+		struct virtqueue_chain *chain;
 
-		/* Only a hint: where it points is checked when it is taken. */
-		__builtin_prefetch(&vq->desc[load16(&vq->avail->ring[entry]) & (vq->size - 1)]);
-		if (i % USED_IN_LINE == 0)
-			fetch_line_to_write(&vq->used->ring[(vq->used_next + i) & (vq->size - 1u)]);
-	}
-	for (; taken < count; taken++) {
-		struct virtqueue_chain *chain = &chains[taken];
-
-		if (!virtqueue_chain_fits(space, chain))
+		taken += split_pop_simple(vq, space, chains + taken, count - taken);
+		chain = &chains[taken];
+		if (taken == count || !virtqueue_chain_fits(space, chain))
 			break;
 		chain->head = load16(&vq->avail->ring[vq->last_avail & (vq->size - 1)]);
-		if (pop_head(vq, chain) < 0)
+		if (pop_any(vq, chain) < 0)
 			break;
 		vq->last_avail++;
 		vq->slots_taken++;
 		virtqueue_took_one(vq, space, chain);
 	}
 	return taken;
+}
+
+void split_use_burst(struct virtqueue *vq, const struct virtqueue_chain *chains,
+		     const uint32_t *written, unsigned count)
+{
+	vring_used_elem_t *ring = vq->used->ring;
+	unsigned mask = vq->size - 1u, next = vq->used_next;
+
+	for (unsigned i = 0; i < count; i++) {
+		vring_used_elem_t *entry = &ring[(next + i) & mask];
+
+		entry->id = htole32(chains[i].head);
+		entry->len = htole32(written ? written[i] : 0);
+	}
+	vq->used_next += (uint16_t)count;
+	vq->unshown += (uint16_t)count;
+	vq->slots_taken -= (uint16_t)count;
 }
 
 unsigned split_prefetch(struct virtqueue *vq, unsigned count)

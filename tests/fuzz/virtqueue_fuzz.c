@@ -62,9 +62,9 @@ static void drain_by_bursts(struct virtqueue *vq, const uint8_t *data, size_t si
 			keep = 0;
 		if (rounds % 4 == 1 && count > 1) {
 			virtqueue_push(vq, &chains[count - keep - 1], 0);
-			virtqueue_push_burst(vq, chains, count - keep - 1);
+			virtqueue_push_burst(vq, chains, NULL, count - keep - 1);
 		} else {
-			virtqueue_push_burst(vq, chains, count - keep);
+			virtqueue_push_burst(vq, chains, NULL, count - keep);
 		}
 		if (rounds % 3 != 1)
 			virtqueue_notify(vq);

@@ -67,7 +67,7 @@ static void go_round(uint64_t features)
 						  both.bytes + DATA + 64 * parts);
 			expected += parts + 2;
 		}
-		virtqueue_push_burst(&both.device, burst.chains, count);
+		virtqueue_push_burst(&both.device, burst.chains, NULL, count);
 		must_take_nothing();
 		virtqueue_notify(&both.device);
 		for (unsigned k = 0; k < count; k++)
@@ -126,7 +126,7 @@ static void test_a_chain_that_is_wrong_ends_the_burst_and_the_queue(void)
 		CU_ASSERT_EQUAL(pop(&burst, 4), 2);
 		CU_ASSERT_STRING_EQUAL(both.device.broken, "a buffer is outside guest memory");
 		CU_ASSERT_EQUAL(count_of(both.device.error_fd), 1);
-		virtqueue_push_burst(&both.device, burst.chains, 2);
+		virtqueue_push_burst(&both.device, burst.chains, NULL, 2);
 		virtqueue_notify(&both.device);
 		must_take_nothing();
 		CU_ASSERT_EQUAL(pop(&burst, 4), 0);
@@ -173,7 +173,7 @@ static void test_one_entry_tells_of_a_burst_in_order(void)
 		heads[i] = add(1, 0);
 	virtqueue_driver_kick(&both.driver);
 	CU_ASSERT_EQUAL(pop(&burst, 4), 4);
-	virtqueue_push_burst(&both.device, burst.chains, 4);
+	virtqueue_push_burst(&both.device, burst.chains, NULL, 4);
 	virtqueue_notify(&both.device);
 	CU_ASSERT_EQUAL(le16toh(both.driver.used->idx), 4);
 	CU_ASSERT_EQUAL(le32toh(both.driver.used->ring[0].id), heads[3]);
@@ -186,7 +186,7 @@ static void test_one_entry_tells_of_a_burst_in_order(void)
 		heads[i] = add(1, 1);
 	virtqueue_driver_kick(&both.driver);
 	CU_ASSERT_EQUAL(pop(&burst, 4), 4);
-	virtqueue_push_burst(&both.device, burst.chains, 4);
+	virtqueue_push_burst(&both.device, burst.chains, NULL, 4);
 	virtqueue_notify(&both.device);
 	CU_ASSERT_EQUAL(le16toh(both.driver.ring[0].id), heads[3]);
 	CU_ASSERT_TRUE(le16toh(both.driver.ring[0].flags) & 1u << VRING_PACKED_DESC_F_USED);
@@ -212,7 +212,7 @@ static void test_a_burst_waits_for_what_was_taken_before_it(void)
 			heads[i] = add(1, 0);
 		virtqueue_driver_kick(&both.driver);
 		CU_ASSERT_EQUAL(pop(&burst, 5), 5);
-		virtqueue_push_burst(&both.device, burst.chains + 3, 2);
+		virtqueue_push_burst(&both.device, burst.chains + 3, NULL, 2);
 		virtqueue_push(&both.device, &burst.chains[1], 0);
 		virtqueue_notify(&both.device);
 		must_take_nothing();

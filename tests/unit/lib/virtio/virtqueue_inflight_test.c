@@ -183,7 +183,7 @@ static void work_by_burst(struct virtqueue *vq)
 		if (!*(uint8_t *)chains[i].iov[0].iov_base)
 			_exit(2);
 	shared->done += count;
-	virtqueue_push_burst(vq, chains, count);
+	virtqueue_push_burst(vq, chains, NULL, count);
 }
 
 /* Works until it is killed: takes some, gives some back, in no order. */
