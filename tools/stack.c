@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "block/block.h"
+#include "block/ends.h"
 #include "block/partition.h"
 #include "tools/backup_file.h"
 #include "tools/state.h"
@@ -49,7 +50,7 @@ static int stack_probe(struct stack *stack, struct stack_node *node)
 
 	if (!node->block)
 		return 0;
-	found = raid_probe(node->block, &node->md, &why);
+	found = raid_probe(node->ends ? node->ends : node->block, &node->md, &why);
 	if (found < 0) {
 		free(node->problem);
 		node->problem = strdup(why.text);
@@ -117,6 +118,30 @@ static int stack_assemble(struct stack *stack, unsigned index, const struct stac
 	return 0;
 }
 
+/* Of all devices at once. */
+static int stack_read_ends(struct stack *stack)
+{
+	unsigned count = stack->node_count;
+	CLEANUP_FREE struct block **blocks = calloc(count + 1, sizeof(struct block *));
+	CLEANUP_FREE struct block **ends = calloc(count + 1, sizeof(struct block *));
+	int rc = blocks && ends ? 0 : -ENOMEM;
+
+	for (unsigned i = 0; !rc && i < count; i++)
+		blocks[i] = stack->nodes[i].block;
+	if (!rc)
+		rc = block_create_ends(ends, blocks, count);
+	for (unsigned i = 0; !rc && i < count; i++)
+		stack->nodes[i].ends = ends[i];
+	return rc;
+}
+
+/* Later somebody may have written there. */
+static void stack_forget_ends(struct stack *stack)
+{
+	for (unsigned i = 0; i < stack->node_count; i++)
+		block_unref(steal_pointer(&stack->nodes[i].ends));
+}
+
 /* Probes nodes and assembles arrays until nothing new appears: an array may be a member of another. */
 static int stack_build(struct stack *stack, const struct stack_options *options)
 {
@@ -142,15 +167,19 @@ static int stack_scan(struct stack *stack, const struct stack_options *options, 
 					  .pvs_only = options->pvs_only,
 					  .archive = state_archive(&state) };
 	CLEANUP_FREE struct block **blocks = calloc(stack->node_count + 1, sizeof(struct block *));
+	CLEANUP_FREE struct block **ends = calloc(stack->node_count + 1, sizeof(struct block *));
 	unsigned count = 0;
 
-	if (!blocks)
+	if (!blocks || !ends)
 		return -ENOMEM;
 	if (options->rehearse)
 		context.archive = NULL;
 	for (unsigned i = 0; i < stack->node_count; i++)
-		if (stack->nodes[i].block && !stack->nodes[i].is_member)
+		if (stack->nodes[i].block && !stack->nodes[i].is_member) {
+			ends[count] = stack->nodes[i].ends;
 			blocks[count++] = stack->nodes[i].block;
+		}
+	context.ends = ends;
 	return volume_groups_scan(blocks, count, &context, &stack->scan, error);
 }
 
@@ -190,6 +219,8 @@ int stack_open(struct stack **out, const struct device_list *devices,
 	if (!rc)
 		rc = stack_open_devices(stack, devices, options, error);
 	if (!rc)
+		rc = stack_read_ends(stack);
+	if (!rc)
 		rc = backup_files_open(stack, options, error);
 	if (!rc)
 		rc = stack_build(stack, options);
@@ -198,6 +229,8 @@ int stack_open(struct stack **out, const struct device_list *devices,
 		rc = stack_hide_members(stack);
 	if (!rc)
 		rc = stack_scan(stack, options, error);
+	if (stack)
+		stack_forget_ends(stack);
 	if (!rc)
 		stack_look_for_partitions(stack);
 	if (rc) {

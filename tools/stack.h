@@ -29,8 +29,9 @@ struct block;
 
 /* A device of the list, or an array that was assembled and is looked at in turn. */
 struct stack_node {
-	char *name;                     /* path, or "md/NAME" */
-	struct block *block;            /* NULL: not used */
+	char *name;          /* path, or "md/NAME" */
+	struct block *block; /* NULL: not used */
+	struct block *ends;  /* while it is looked at: its ends as they were read, or NULL */
 	struct block_identity identity; /* of a device, in a look */
 	bool unseen;                    /* it could not be looked at: what is on it is not known */
 	bool is_member;                 /* carries an md superblock */

@@ -13,6 +13,7 @@
 #include "volume/lvm_io.h"
 
 #define WRITE_STEP (128u << 10)
+#define ROOM       4096u /* behind a text that is read: the largest logical block */
 
 #define HEADER_FIELD(sector, field) ((sector) + offsetof(struct lvm_metadata_header, field))
 
@@ -149,6 +150,17 @@ bool lvm_slot_equal(const struct lvm_slot *a, const struct lvm_slot *b)
 	return a->size == b->size && (!a->size || (a->offset == b->offset && a->crc == b->crc));
 }
 
+/* In whole blocks where it can be, so that nobody below has to copy; there is ROOM behind what is asked for. */
+static int read_part(struct block *block, uint64_t offset, char *at, uint64_t length,
+		     struct error *error)
+{
+	uint64_t whole = round_up(length, block->logical_block_size);
+
+	if (offset % block->logical_block_size || !range_within(offset, whole, block->size))
+		whole = length;
+	return lvm_read(block, offset, at, whole, error);
+}
+
 /* The bytes of a slot, and their CRC, whether it is right or not. */
 static int read_slot(struct block *block, const struct lvm_metadata_area *area,
 		     const struct lvm_slot *slot, char **text, uint32_t *crc, struct error *error)
@@ -159,15 +171,14 @@ static int read_slot(struct block *block, const struct lvm_metadata_area *area,
 
 	if (rc)
 		return rc;
-	at = malloc(slot->size + 1);
-	if (!at)
+	if (posix_memalign((void **)&at, ROOM, round_up(slot->size + 1, ROOM) + ROOM))
 		return error_set(error, -ENOMEM, "%s: no memory for %llu bytes of metadata",
 				 block->name, (unsigned long long)slot->size);
 	first = MIN(slot->size, area->size - slot->offset);
-	rc = lvm_read(block, where, at, first, error);
+	rc = read_part(block, where, at, first, error);
 	if (!rc && slot->size > first)
-		rc = lvm_read(block, area->start + LVM_METADATA_HEADER, at + first,
-			      slot->size - first, error);
+		rc = read_part(block, area->start + LVM_METADATA_HEADER, at + first,
+			       slot->size - first, error);
 	if (rc)
 		return rc;
 	at[slot->size] = '\0';

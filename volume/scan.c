@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "block/block.h"
+#include "block/ends.h"
 #include "util/bytes.h"
 #include "util/error.h"
 #include "volume/scan.h"
@@ -321,6 +322,9 @@ static void scanner_free(struct scanner *scanner)
 		volume_group_unref(scanner->texts[i].group);
 		free(scanner->texts[i].text);
 	}
+	for (unsigned i = 0; scanner->ends && i < scanner->count; i++)
+		block_unref(scanner->ends[i]);
+	free(scanner->ends);
 	free(scanner->texts);
 	free(scanner->devices);
 }
@@ -338,12 +342,35 @@ void volume_scan_free(struct volume_scan *scan)
 	free(scan);
 }
 
+/* Those that nobody has read yet. */
+static int read_ends(struct scanner *scanner, const struct volume_context *context)
+{
+	unsigned count = scanner->scan->device_count;
+	CLEANUP_FREE struct block **left = calloc(count + 1, sizeof(*left));
+	struct block *given;
+	int rc;
+
+	if (!left)
+		return -ENOMEM;
+	for (unsigned i = 0; i < count; i++)
+		if (!context || !context->ends || !context->ends[i])
+			left[i] = scanner->scan->devices[i].block;
+	rc = block_create_ends(scanner->ends, left, count);
+	for (unsigned i = 0; !rc && i < count; i++) {
+		given = left[i] ? NULL : context->ends[i];
+		if (given)
+			scanner->ends[i] = block_ref(given);
+	}
+	return rc;
+}
+
 static int scan_all(struct scanner *scanner, const struct volume_context *context)
 {
 	struct volume_scan *scan = scanner->scan;
 	int rc = 0;
 
 	scanner->pvs_only = context && context->pvs_only;
+	rc = read_ends(scanner, context);
 	for (unsigned i = 0; !rc && i < scan->device_count; i++)
 		rc = lvm_scan_read(scanner, i);
 	if (!rc)
@@ -364,10 +391,11 @@ int volume_groups_scan(struct block *const *blocks, unsigned count,
 		       struct error *error)
 {
 	CLEANUP_VOLUME_SCAN struct volume_scan *scan = calloc(1, sizeof(*scan));
-	CLEANUP(scanner_free) struct scanner scanner = { .scan = scan };
+	CLEANUP(scanner_free) struct scanner scanner = { .count = count, .scan = scan };
 
 	scanner.devices = calloc(count + 1, sizeof(*scanner.devices));
-	if (!scan || !scanner.devices)
+	scanner.ends = calloc(count + 1, sizeof(*scanner.ends));
+	if (!scan || !scanner.devices || !scanner.ends)
 		return scan_fail(error);
 	scan->devices = calloc(count + 1, sizeof(*scan->devices));
 	if (!scan->devices)

@@ -25,6 +25,8 @@ struct scan_device {
 struct scanner {
 	struct volume_scan *scan;
 	struct scan_device *devices;
+	struct block **ends; /* of each device, as they were read at first */
+	unsigned count;      /* of devices */
 	struct scan_text *texts;
 	unsigned text_count;
 	bool pvs_only;

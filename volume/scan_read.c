@@ -60,7 +60,7 @@ static int add_text(struct scanner *scanner, char *text, size_t size, const char
 
 /* The header and its text. A server may be at work on the device: a text that is not what the header says
  * is read again with the header, which names another one then. */
-static int read_text(struct block *block, const struct lvm_location *where,
+static int read_text(struct block *block, struct block *ends, const struct lvm_location *where,
 		     struct volume_metadata_area *area, char **text, size_t *size,
 		     struct error *why)
 {
@@ -70,7 +70,7 @@ static int read_text(struct block *block, const struct lvm_location *where,
 	for (unsigned i = 0; i < READ_ATTEMPTS; i++) {
 		before = area->area.committed;
 		*text = NULL;
-		rc = lvm_metadata_area_read(block, where, &area->area, why);
+		rc = lvm_metadata_area_read(i ? block : ends, where, &area->area, why);
 		area->readable = !rc;
 		if (rc || area->area.ignored || !area->area.committed.size)
 			return rc;
@@ -94,7 +94,8 @@ static int read_area(struct scanner *scanner, struct volume_scanned *scanned,
 	int rc;
 
 	device->texts[number] = -1;
-	rc = read_text(scanned->block, &device->label.metadata[number], area, &text, &size, &why);
+	rc = read_text(scanned->block, scanner->ends[device - scanner->devices],
+		       &device->label.metadata[number], area, &text, &size, &why);
 	scanned->info.metadata_areas_used += area->readable && !area->area.ignored;
 	if (rc) {
 		lvm_scan_problem(scanned, "%s", why.text);
@@ -119,11 +120,11 @@ static int read_area(struct scanner *scanner, struct volume_scanned *scanned,
 }
 
 /* Whether what is on the device belongs to an array that has its superblock behind it; or that cannot be told. */
-static bool is_of_an_array(struct volume_scanned *scanned)
+static bool is_of_an_array(struct volume_scanned *scanned, struct block *ends)
 {
 	struct block_raid_magic magic;
 	struct error why = { 0 };
-	int rc = block_raid_magic_find(scanned->block, &magic, &why);
+	int rc = block_raid_magic_find(ends, &magic, &why);
 
 	if (rc > 0)
 		lvm_scan_problem(scanned,
@@ -141,11 +142,12 @@ int lvm_scan_read(struct scanner *scanner, unsigned number)
 	struct volume_scanned *scanned = &scanner->scan->devices[number];
 	struct scan_device *device = &scanner->devices[number];
 	struct error why = { 0 };
-	int rc = lvm_label_read(scanned->block, &device->label, &why);
+	struct block *ends = scanner->ends[number];
+	int rc = lvm_label_read(ends, &device->label, &why);
 
 	if (rc < 0)
 		lvm_scan_problem(scanned, "%s", why.text);
-	if (rc <= 0 || is_of_an_array(scanned))
+	if (rc <= 0 || is_of_an_array(scanned, ends))
 		return 0;
 	scanned->is_pv = true;
 	lvm_pv_info(&device->label, &scanned->info);

@@ -25,6 +25,8 @@
 #define ANSWER_MAX    (16u << 20)
 #define CHILD_ANSWERS 3 /* the one descriptor of the child but standard ones */
 #define NS_PER_MS     1000000ull
+#define TICK_NS       (2 * NS_PER_MS)
+#define GATHERED      (16u << 10)
 
 /* Before each answer in the pipe. */
 struct header {
@@ -35,11 +37,21 @@ struct header {
 
 /* ---- In the other process ---- */
 
+/*
+ * One thread does them one after another, and others join it as soon as that takes long: of what answers at once a
+ * thread for each would cost more than all else. Answers are gathered, and written when there are many, at the next TICK, or when
+ * nothing is left to begin.
+ */
 struct jobs {
 	aside_fn *fn;
 	void *arg;
-	unsigned count, next;
-	pthread_mutex_t taking, writing;
+	unsigned count, next, ended;
+	pthread_mutex_t lock;
+	pthread_cond_t all;
+	struct gathered {
+		char at[GATHERED];
+		size_t used;
+	} gathered;
 };
 
 static void write_all(int fd, const void *at, size_t size)
@@ -56,30 +68,57 @@ static void write_all(int fd, const void *at, size_t size)
 	}
 }
 
+static void write_gathered(struct gathered *gathered)
+{
+	write_all(CHILD_ANSWERS, gathered->at, gathered->used);
+	gathered->used = 0;
+}
+
+static void gather(struct gathered *gathered, const void *at, size_t size)
+{
+	if (size > GATHERED - gathered->used)
+		write_gathered(gathered);
+	if (size > GATHERED) {
+		write_all(CHILD_ANSWERS, at, size);
+		return;
+	}
+	memcpy(gathered->at + gathered->used, at, size);
+	gathered->used += size;
+}
+
+/* With the lock held. */
+static void answer(struct jobs *jobs, const struct header *header, const void *data)
+{
+	gather(&jobs->gathered, header, sizeof(*header));
+	if (header->size)
+		gather(&jobs->gathered, data, header->size);
+	if (jobs->next == jobs->count)
+		write_gathered(&jobs->gathered);
+	if (++jobs->ended == jobs->count)
+		pthread_cond_signal(&jobs->all);
+}
+
 static void *work(void *arg)
 {
 	struct jobs *jobs = arg;
 
-	for (;;) {
-		struct header header = { 0 };
+	pthread_mutex_lock(&jobs->lock);
+	while (jobs->next < jobs->count) {
+		struct header header = { .index = jobs->next++ };
 		void *data = NULL;
 		size_t size = 0;
 
-		pthread_mutex_lock(&jobs->taking);
-		header.index = jobs->next < jobs->count ? jobs->next++ : jobs->count;
-		pthread_mutex_unlock(&jobs->taking);
-		if (header.index == jobs->count)
-			return NULL;
+		pthread_mutex_unlock(&jobs->lock);
 		header.rc = jobs->fn(jobs->arg, header.index, &data, &size);
 		if (size > ANSWER_MAX)
 			header.rc = -E2BIG;
 		header.size = size > ANSWER_MAX ? 0 : (uint32_t)size;
-		pthread_mutex_lock(&jobs->writing);
-		write_all(CHILD_ANSWERS, &header, sizeof(header));
-		write_all(CHILD_ANSWERS, data, header.size);
-		pthread_mutex_unlock(&jobs->writing);
+		pthread_mutex_lock(&jobs->lock);
+		answer(jobs, &header, data);
 		free(data);
 	}
+	pthread_mutex_unlock(&jobs->lock);
+	return NULL;
 }
 
 /* Nothing of the parent's may stay here with what hangs. */
@@ -100,21 +139,61 @@ static void let_go(int answers)
 	close_range(CHILD_ANSWERS + 1, ~0u, 0);
 }
 
-static void run_child(struct jobs *jobs, int answers)
+/* As many again, while there is something for them to do. */
+static unsigned start_threads(struct jobs *jobs, unsigned running)
 {
-	unsigned threads = MIN(jobs->count, THREADS_MAX), started = 0;
-	pthread_t last[THREADS_MAX];
+	unsigned most = MIN(MIN(2 * running, running + jobs->count - jobs->next), THREADS_MAX);
 	pthread_attr_t attributes;
+	pthread_t thread;
 
-	let_go(answers);
 	pthread_attr_init(&attributes);
 	pthread_attr_setstacksize(&attributes, THREAD_STACK);
-	while (started < threads && !pthread_create(&last[started], &attributes, work, jobs))
-		started++;
-	if (!started)
+	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+	while (running < MAX(most, 1u) && !pthread_create(&thread, &attributes, work, jobs))
+		running++;
+	return running;
+}
+
+/* Until all are answered, or the parent has had enough. */
+static void attend(struct jobs *jobs, unsigned running)
+{
+	unsigned before = 0;
+
+	pthread_mutex_lock(&jobs->lock);
+	while (jobs->ended < jobs->count) {
+		uint64_t at = monotonic_ns() + TICK_NS;
+		const struct timespec tick = { (time_t)(at / 1000000000ull),
+					       (long)(at % 1000000000ull) };
+
+		if (jobs->next == jobs->count) {
+			pthread_cond_wait(&jobs->all, &jobs->lock);
+			continue;
+		}
+		if (!pthread_cond_timedwait(&jobs->all, &jobs->lock, &tick))
+			continue;
+		write_gathered(&jobs->gathered);
+		/* Each took longer than a tick, or hangs. */
+		if (jobs->ended - before < running)
+			running = start_threads(jobs, running);
+		before = jobs->ended;
+	}
+	write_gathered(&jobs->gathered);
+}
+
+static void run_child(struct jobs *jobs, int answers)
+{
+	pthread_condattr_t monotonic;
+	unsigned running;
+
+	let_go(answers);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&jobs->all, &monotonic);
+	pthread_mutex_init(&jobs->lock, NULL);
+	running = start_threads(jobs, 0);
+	if (!running)
 		work(jobs);
-	for (unsigned i = 0; i < started; i++)
-		pthread_join(last[i], NULL);
+	attend(jobs, running);
 	_exit(0);
 }
 
@@ -131,31 +210,60 @@ static bool wait_readable(int fd, uint64_t deadline)
 	return poll(&poll_fd, 1, (int)MIN(left / NS_PER_MS + 1, (uint64_t)INT32_MAX)) > 0;
 }
 
-static int read_all(int fd, void *at, size_t size, uint64_t deadline)
+/* What was read of the pipe and is not looked at yet. */
+struct incoming {
+	int fd;
+	uint64_t deadline;
+	size_t from, to;
+	char at[GATHERED];
+};
+
+static size_t take(struct incoming *incoming, void *at, size_t size)
 {
-	while (size) {
-		ssize_t got = read(fd, at, size);
+	size_t some = MIN(size, incoming->to - incoming->from);
+
+	memcpy(at, incoming->at + incoming->from, some);
+	incoming->from += some;
+	return some;
+}
+
+static int fill(struct incoming *incoming)
+{
+	for (;;) {
+		ssize_t got = read(incoming->fd, incoming->at, sizeof(incoming->at));
 
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0 && errno == EAGAIN) {
-			if (!wait_readable(fd, deadline))
+			if (!wait_readable(incoming->fd, incoming->deadline))
 				return -ETIMEDOUT;
 			continue;
 		}
 		if (got <= 0)
 			return -EPIPE;
-		at = (char *)at + got;
-		size -= (size_t)got;
+		incoming->from = 0;
+		incoming->to = (size_t)got;
+		return 0;
 	}
-	return 0;
 }
 
-static int read_answer(int fd, struct aside_answer *answers, unsigned count, uint64_t deadline)
+static int read_all(struct incoming *incoming, void *at, size_t size)
+{
+	size_t done = take(incoming, at, size);
+	int rc = 0;
+
+	while (!rc && done < size) {
+		rc = fill(incoming);
+		done += rc ? 0 : take(incoming, (char *)at + done, size - done);
+	}
+	return rc;
+}
+
+static int read_answer(struct incoming *incoming, struct aside_answer *answers, unsigned count)
 {
 	struct aside_answer *answer;
 	struct header header;
-	int rc = read_all(fd, &header, sizeof(header), deadline);
+	int rc = read_all(incoming, &header, sizeof(header));
 
 	if (rc)
 		return rc;
@@ -166,7 +274,7 @@ static int read_answer(int fd, struct aside_answer *answers, unsigned count, uin
 		answer->data = malloc(header.size);
 		if (!answer->data)
 			return -ENOMEM;
-		rc = read_all(fd, answer->data, header.size, deadline);
+		rc = read_all(incoming, answer->data, header.size);
 		if (rc) {
 			free(answer->data);
 			answer->data = NULL;
@@ -202,7 +310,7 @@ int aside_run(aside_fn *fn, void *arg, unsigned count, uint64_t limit_ns,
 	      struct aside_answer *answers)
 {
 	struct jobs jobs = { .fn = fn, .arg = arg, .count = count };
-	uint64_t deadline = monotonic_ns() + limit_ns;
+	struct incoming *incoming;
 	int ends[2], rc = 0;
 	pid_t child;
 
@@ -210,20 +318,26 @@ int aside_run(aside_fn *fn, void *arg, unsigned count, uint64_t limit_ns,
 		answers[i] = (struct aside_answer){ .silent = true, .rc = -ETIMEDOUT };
 	if (!count)
 		return 0;
+	incoming = malloc(sizeof(*incoming));
+	if (!incoming)
+		return -ENOMEM;
 	if (pipe2(ends, O_CLOEXEC)) {
+		free(incoming);
 		run_here(fn, arg, count, answers);
 		return 0;
 	}
-	pthread_mutex_init(&jobs.taking, NULL);
-	pthread_mutex_init(&jobs.writing, NULL);
+	incoming->fd = ends[0];
+	incoming->deadline = monotonic_ns() + limit_ns;
+	incoming->from = incoming->to = 0;
 	child = fork();
 	if (!child)
 		run_child(&jobs, ends[1]);
 	close(ends[1]);
 	fcntl(ends[0], F_SETFL, O_NONBLOCK);
 	for (unsigned i = 0; child > 0 && !rc && i < count; i++)
-		rc = read_answer(ends[0], answers, count, deadline);
+		rc = read_answer(incoming, answers, count);
 	close(ends[0]);
+	free(incoming);
 	if (child > 0)
 		end_child(child);
 	/* It could not be made, or it ended by itself. */

@@ -15,6 +15,7 @@
 
 #define SECOND 1000000000ull
 #define MANY   600
+#define HANGS  100
 
 static int number(void *arg, unsigned index, void **data, size_t *size)
 {
@@ -98,6 +99,55 @@ static void test_one_that_hangs_is_left_behind(void)
 	fiber_run_real(fiber_run_first_engine(), one_hangs, NULL);
 }
 
+/* Some; of the others each must answer all the same, those that come after, too. */
+static int hang_many(void *arg, unsigned index, void **data, size_t *size)
+{
+	if (index % HANGS == 0)
+		for (;;)
+			pause();
+	return number(arg, index, data, size);
+}
+
+static void test_all_others_answer(void)
+{
+	struct aside_answer answers[MANY];
+	unsigned silent = 0;
+
+	CU_ASSERT_EQUAL(aside_run(hang_many, NULL, MANY, 2 * SECOND, answers), 0);
+	for (unsigned i = 0; i < MANY; i++) {
+		silent += answers[i].silent;
+		CU_ASSERT_EQUAL(answers[i].silent, i % HANGS == 0);
+	}
+	CU_ASSERT_EQUAL(silent, MANY / HANGS);
+	aside_free(answers, MANY);
+}
+
+/* Larger than what is gathered. */
+static int large(void *arg, unsigned index, void **data, size_t *size)
+{
+	(void)arg;
+	*size = index * 10000u;
+	*data = malloc(*size + 1);
+	if (*data)
+		memset(*data, (int)index, *size);
+	return 0;
+}
+
+static void test_large_answers(void)
+{
+	struct aside_answer answers[10];
+
+	CU_ASSERT_EQUAL(aside_run(large, NULL, 10, 60 * SECOND, answers), 0);
+	for (unsigned i = 0; i < 10; i++) {
+		const char *at = answers[i].data;
+
+		CU_ASSERT_EQUAL_FATAL(answers[i].size, i * 10000u);
+		for (size_t k = 0; k < answers[i].size; k += 999)
+			CU_ASSERT_EQUAL(at[k], (char)i);
+	}
+	aside_free(answers, 10);
+}
+
 /* The locks of a file go with its last descriptor: a copy of one must not stay with what hangs. */
 static int has_open(void *arg, unsigned index, void **data, size_t *size)
 {
@@ -117,4 +167,5 @@ static void test_descriptors_are_not_kept(void)
 }
 
 UNIT_MAIN("aside", UNIT(test_each_answers), UNIT(test_without_another_process),
-	  UNIT(test_one_that_hangs_is_left_behind), UNIT(test_descriptors_are_not_kept))
+	  UNIT(test_one_that_hangs_is_left_behind), UNIT(test_all_others_answer),
+	  UNIT(test_large_answers), UNIT(test_descriptors_are_not_kept))
