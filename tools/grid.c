@@ -267,31 +267,40 @@ static void grid_fit(struct grid *grid, size_t width)
 
 /* ---- Printing ---- */
 
+/* Nobody else prints meanwhile, and of thousands of rows the locks would cost as much as the texts. */
+static void print_bytes(const char *at, size_t length)
+{
+	if (length)
+		fwrite_unlocked(at, 1, length, stdout);
+}
+
 static void print_spaces(size_t count)
 {
 	static const char spaces[] = "                                ";
 
 	for (; count > sizeof(spaces) - 1; count -= sizeof(spaces) - 1)
-		fwrite(spaces, 1, sizeof(spaces) - 1, stdout);
-	fwrite(spaces, 1, count, stdout);
+		print_bytes(spaces, sizeof(spaces) - 1);
+	print_bytes(spaces, count);
 }
 
 static void print_cell(const struct grid *grid, unsigned index, const char *text,
 		       const struct cli_style *style, bool title)
 {
-	size_t width = terminal_columns(text);
 	bool last = index + 1 == grid->count;
 	const char *color = style->color && !title && grid->columns[index].format == CLI_AS_STATE
 				    ? terminal_color_of(text)
 				    : "";
 
-	fputs(color, stdout);
-	fputs(text, stdout);
-	fputs(*color ? TERMINAL_PLAIN : "", stdout);
-	if (style->tabs)
-		fputs(last ? "" : "\t", stdout);
-	else if (!last)
+	print_bytes(color, strlen(color));
+	print_bytes(text, strlen(text));
+	print_bytes(TERMINAL_PLAIN, *color ? strlen(TERMINAL_PLAIN) : 0);
+	if (style->tabs) {
+		print_bytes("\t", !last);
+	} else if (!last) {
+		size_t width = terminal_columns(text);
+
 		print_spaces(grid->widths[index] - MIN(width, grid->widths[index]) + GAP);
+	}
 }
 
 static void print_row(const struct grid *grid, char *const *cells, int indent,
@@ -308,7 +317,7 @@ static void print_row(const struct grid *grid, char *const *cells, int indent,
 		print_cell(grid, i, cells[i], style, false);
 		column += grid->widths[i] + GAP;
 	}
-	putchar('\n');
+	putchar_unlocked('\n');
 }
 
 void grid_print(struct grid *grid, int indent, bool fit, const struct cli_style *style)

@@ -3,6 +3,7 @@
 #include "tools/terminal.h"
 
 #include <locale.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -93,7 +94,16 @@ static size_t step(const char **at)
 size_t terminal_columns(const char *text)
 {
 	size_t columns = 0;
+	uint64_t piece;
 
+	/* Most are ASCII to their end. */
+	for (size_t left = strlen(text); left >= sizeof(piece); left -= sizeof(piece)) {
+		memcpy(&piece, text, sizeof(piece));
+		if (piece & 0x8080808080808080u)
+			break;
+		columns += sizeof(piece);
+		text += sizeof(piece);
+	}
 	while (*text) {
 		if ((unsigned char)*text >= 0x80) {
 			columns += step(&text);

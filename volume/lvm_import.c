@@ -408,7 +408,7 @@ struct passing {
 	struct lvm_config_stream stream;
 	struct volume_group *group;
 	struct lvm_lvs lvs;
-	const char *name;
+	const char *name, *text;
 	bool begun, failed;
 };
 
@@ -422,6 +422,7 @@ static bool passing_begin(struct lvm_config_stream *stream, const struct lvm_con
 	passing->begun = true;
 	passing->failed = import_below(&reader, parent, passing->group) ||
 			  lvm_lvs_begin(&passing->lvs, passing->group, passing->name, NULL);
+	passing->lvs.text = passing->text;
 	return !passing->failed;
 }
 
@@ -444,7 +445,8 @@ static int read_passing(const char *text, size_t size, const char *name, bool pv
 					       .take_text = passing_take_text,
 					       .take = pvs_only ? NULL : passing_take },
 				   .group = group,
-				   .name = name };
+				   .name = name,
+				   .text = text };
 	int rc = group ? lvm_config_parse_stream(&group->private->memory, text, size, name,
 						 &passing.stream, NULL)
 		       : -ENOMEM;

@@ -242,6 +242,11 @@ static bool judge(struct volume_lv *lv, unsigned depth)
 	private->looped |= private->judging;
 	if (private->judging || depth > LVM_STACKED_MAX)
 		return false;
+	if (private->plain) {
+		lv->supported = !private->shown_type;
+		private->judged = true;
+		return lv->supported;
+	}
 	private->judging = true;
 	lv->supported = !private->shown_type && status_known(lv) && segments_supported(lv, depth);
 	private->looped |= lies_on_looped(lv);

@@ -24,7 +24,8 @@
  *	}
  *
  * Space may differ, and nothing else: what is not exactly so, or is wrong in any way, is left to lvm_lvs_add(), which says what
- * is wrong. What is taken here must be what that would make of it (the fuzz target compares the two).
+ * is wrong. What is taken here must be what that would make of it (the fuzz target compares the two). Where space does not differ
+ * either, the text is what lvm_vg_export() would write of the volume, and is remembered as that (`span`).
  */
 #include <stdlib.h>
 #include <string.h>
@@ -131,6 +132,65 @@ static bool scan_plain(struct scan_at *scan, struct plain *plain)
 	       LITERAL(scan, "}");
 }
 
+/* ---- To the byte ---- */
+
+static bool same(struct scan_at *scan, const char *word, size_t length)
+{
+	if ((size_t)(scan->end - scan->at) < length || memcmp(scan->at, word, length))
+		return false;
+	scan->at += length;
+	return true;
+}
+
+#define SAME(scan, word) same(scan, word, sizeof(word) - 1)
+
+/* As it is written: without zeroes before it. */
+static bool same_number(struct scan_at *scan, uint64_t *out)
+{
+	const char *start = scan->at, *at = start;
+	uint64_t value = 0;
+
+	for (; at < scan->end && *at >= '0' && *at <= '9'; at++)
+		value = value * 10 + (uint64_t)(*at - '0');
+	scan->at = at;
+	*out = value;
+	return at > start && at - start <= DIGITS_MAX && (*start != '0' || at == start + 1);
+}
+
+/* Up to the quote, which is not taken. */
+static bool same_word(struct scan_at *scan, char *out, size_t size)
+{
+	const char *at = scan->at;
+	size_t length = 0;
+
+	for (; at < scan->end && *at != '"'; at++) {
+		if (*at == '\\' || *at == '\n' || length == size - 1)
+			return false;
+		out[length++] = *at;
+	}
+	out[length] = '\0';
+	scan->at = at;
+	return true;
+}
+
+static bool scan_exact(struct scan_at *scan, struct plain *plain)
+{
+	return name(scan, plain->name) && SAME(scan, " {\nid = \"") &&
+	       same_word(scan, plain->uuid, sizeof(plain->uuid)) &&
+	       SAME(scan, "\"\nstatus = [\"READ\", \"WRITE\", \"VISIBLE\"]\nflags = []\n"
+			  "creation_time = ") &&
+	       same_number(scan, &plain->time) && SAME(scan, "\ncreation_host = \"") &&
+	       same_word(scan, plain->host, sizeof(plain->host)) &&
+	       SAME(scan, "\"\nsegment_count = 1\n\nsegment1 {\nstart_extent = 0\n"
+			  "extent_count = ") &&
+	       same_number(scan, &plain->extents) &&
+	       SAME(scan, "\n\ntype = \"striped\"\nstripe_count = 1\n\nstripes = [\n\"") &&
+	       same_word(scan, plain->pv, sizeof(plain->pv)) && SAME(scan, "\", ") &&
+	       same_number(scan, &plain->extent) && SAME(scan, "\n]\n}\n}\n");
+}
+
+/* ---- What it makes ---- */
+
 static char *keep(struct lvm_config *memory, const char *text)
 {
 	size_t size = strlen(text) + 1;
@@ -147,27 +207,26 @@ static char *keep_host(struct lvm_lvs *lvs, const char *host)
 	return lvs->host;
 }
 
-static bool make_segment(struct lvm_lvs *lvs, const struct plain *plain, struct volume_pv *pv,
-			 struct volume_lv *lv)
-{
-	struct lvm_config *memory = lvs->reader.memory;
-	struct volume_segment *segment = lvm_config_alloc(memory, sizeof(*segment));
-	struct volume_segment_private *private = lvm_config_alloc(memory, sizeof(*private));
-	struct volume_area *area = lvm_config_alloc(memory, sizeof(*area));
+/* All that it has of its own. */
+struct plain_parts {
+	struct volume_segment segment;
+	struct volume_segment_private private;
+	struct volume_area area;
+	char name[];
+};
 
-	if (!segment || !private || !area)
-		return false;
-	private->type = &lvm_segment_striped;
-	area->pv = pv;
-	area->extent = (uint32_t)plain->extent;
-	segment->private = private;
+static void make_segment(struct plain_parts *parts, const struct plain *plain, struct volume_pv *pv)
+{
+	struct volume_segment *segment = &parts->segment;
+
+	parts->private.type = &lvm_segment_striped;
+	parts->area.pv = pv;
+	parts->area.extent = (uint32_t)plain->extent;
+	segment->private = &parts->private;
 	segment->type = (char *)lvm_segment_striped.name;
 	segment->extent_count = (uint32_t)plain->extents;
 	segment->area_count = 1;
-	segment->areas = area;
-	lv->segments = segment;
-	lv->segment_count = 1;
-	return true;
+	segment->areas = &parts->area;
 }
 
 /* Lists are replaced, and never written to. */
@@ -176,14 +235,21 @@ static const char *plain_status[] = { "READ", "WRITE", "VISIBLE" };
 static bool make(struct lvm_lvs *lvs, const struct plain *plain, struct volume_pv *pv,
 		 struct volume_lv *lv)
 {
-	lv->name = keep(lvs->reader.memory, plain->name);
+	size_t length = strlen(plain->name) + 1;
+	struct plain_parts *parts = lvm_config_alloc(lvs->reader.memory, sizeof(*parts) + length);
+
 	lv->creation_host = keep_host(lvs, plain->host);
-	if (!lv->name || !lv->creation_host || !make_segment(lvs, plain, pv, lv))
+	if (!parts || !lv->creation_host)
 		return false;
+	make_segment(parts, plain, pv);
+	lv->segments = &parts->segment;
+	lv->segment_count = 1;
+	lv->name = memcpy(parts->name, plain->name, length);
 	memcpy(lv->uuid, plain->uuid, sizeof(lv->uuid));
 	lv->creation_time = (int64_t)plain->time;
 	lv->extent_count = (uint32_t)plain->extents;
 	lv->private->status = (struct lvm_strings){ plain_status, ARRAY_SIZE(plain_status) };
+	lv->private->plain = true;
 	lv->visible = true;
 	lv->writable = true;
 	return true;
@@ -193,11 +259,14 @@ size_t lvm_lvs_add_plain(struct lvm_lvs *lvs, const char *at, const char *end)
 {
 	struct scan_at scan = { at, end };
 	struct plain plain;
+	bool exact = scan_exact(&scan, &plain);
 	struct volume_pv *pv;
 	struct volume_lv *lv;
 	uint64_t size;
 
-	if (!scan_plain(&scan, &plain) || !lvm_uuid_valid(plain.uuid) || !plain.extents ||
+	if (!exact)
+		scan = (struct scan_at){ at, end };
+	if ((!exact && !scan_plain(&scan, &plain)) || !lvm_uuid_valid(plain.uuid) || !plain.extents ||
 	    plain.extents > UINT32_MAX || plain.extent > UINT32_MAX ||
 	    __builtin_mul_overflow(plain.extents, lvs->group->extent_size, &size) ||
 	    size > (uint64_t)INT64_MAX)
@@ -210,6 +279,9 @@ size_t lvm_lvs_add_plain(struct lvm_lvs *lvs, const char *at, const char *end)
 		return 0;
 	lv->size = size;
 	if (make(lvs, &plain, pv, lv)) {
+		if (exact)
+			lv->private->span = (struct lvm_span){ (size_t)(at - lvs->text),
+							       (size_t)(scan.at - at) };
 		lvs->at[lvs->count++] = lv;
 		return (size_t)(scan.at - at);
 	}

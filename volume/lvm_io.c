@@ -104,8 +104,13 @@ static bool hyphen_before(unsigned at)
 
 static bool uuid_character(char c)
 {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-	       c == '!' || c == '#';
+	static const bool characters[256] = { ['0' ... '9'] = true,
+					      ['A' ... 'Z'] = true,
+					      ['a' ... 'z'] = true,
+					      ['!'] = true,
+					      ['#'] = true };
+
+	return characters[(uint8_t)c];
 }
 
 bool lvm_uuid_from_disk(char text[39], const uint8_t disk[32])

@@ -55,8 +55,15 @@ struct volume_segment_private {
 	uint32_t region_sectors; /* of a pvmove: for LVM2's mirror of it */
 };
 
+/* Bytes of a text. */
+struct lvm_span {
+	size_t at, length; /* 0: none */
+};
+
 struct volume_lv_private {
 	const char *shown_type;    /* where it is not that of the segments, else NULL */
+	struct lvm_span span;      /* of the group's `text`: what would be written of it now */
+	bool plain;                /* as it was read: linear, with nothing special (lvm_import_plain.c) */
 	bool origin;               /* of snapshots */
 	bool judged, judging;      /* while `supported` is found out */
 	bool looped;               /* it lies on itself, or on one that does */
@@ -282,7 +289,8 @@ struct lvm_lvs {
 	struct lvm_pv_names names;
 	struct volume_lv **at;
 	unsigned count, capacity;
-	char *host; /* of the last plain one, or NULL */
+	char *host;       /* of the last plain one, or NULL */
+	const char *text; /* that the spans of plain ones are of */
 };
 
 int lvm_lvs_begin(struct lvm_lvs *lvs, struct volume_group *group, const char *name,

@@ -263,7 +263,8 @@ void lvm_vg_lock_unknown(struct volume_group *group)
 				    group->pvs[i]->uuid, status);
 	}
 	for (unsigned i = 0; i < group->lv_count; i++)
-		lock_for_lv(group, group->lvs[i]);
+		if (!group->lvs[i]->private->plain)
+			lock_for_lv(group, group->lvs[i]);
 }
 
 /* ---- All of it ---- */
