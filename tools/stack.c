@@ -165,6 +165,7 @@ static int stack_scan(struct stack *stack, const struct stack_options *options, 
 					  .log = &stack->log,
 					  .no_resync = !options->resync,
 					  .pvs_only = options->pvs_only,
+					  .quick = true,
 					  .archive = state_archive(&state) };
 	CLEANUP_FREE struct block **blocks = calloc(stack->node_count + 1, sizeof(struct block *));
 	CLEANUP_FREE struct block **ends = calloc(stack->node_count + 1, sizeof(struct block *));

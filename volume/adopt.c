@@ -78,6 +78,7 @@ static void adopt_lv(struct volume_lv *lv, const struct volume_lv *read)
 	struct volume_lv_private *private = lv->private;
 	struct lvm_active *active = private->active;
 	struct lvm_moving *moving = private->moving;
+	struct lvm_span span = private->span;
 	unsigned open_count = lv->open_count;
 
 	*lv = *read;
@@ -86,6 +87,7 @@ static void adopt_lv(struct volume_lv *lv, const struct volume_lv *read)
 	*private = *read->private;
 	private->active = active;
 	private->moving = moving;
+	private->span = span;
 }
 
 /* Areas name PVs of what was read, and volumes of it. */

@@ -148,12 +148,16 @@ int volume_group_backup(struct volume_group *group, const char *file, char **pat
 
 void lvm_archive_before(struct volume_group *group)
 {
-	CLEANUP_FREE char *text = NULL;
-	int rc;
+	CLEANUP_FREE char *read = NULL;
+	const char *text = group->private->text;
+	int rc = 0;
 
 	if (!group->private->archive.directory)
 		return;
-	rc = read_committed(group, &text);
+	if (!text) {
+		rc = read_committed(group, &read);
+		text = read;
+	}
 	if (!rc)
 		rc = keep(group, text, true, NULL);
 	/* A group that is made has no past. */
@@ -161,13 +165,13 @@ void lvm_archive_before(struct volume_group *group)
 		tell(group, "before", group->private->archive.directory, rc);
 }
 
-void lvm_archive_after(struct volume_group *group, const char *metadata)
+void lvm_archive_after(struct volume_group *group)
 {
 	int rc;
 
 	if (!group->private->archive.directory)
 		return;
-	rc = keep(group, metadata, false, NULL);
+	rc = keep(group, group->private->text, false, NULL);
 	if (rc)
 		tell(group, "after", group->private->archive.directory, rc);
 }

@@ -40,7 +40,7 @@ int lvm_archive_text(const char *metadata, const struct archive_head *head, stru
 /* Keeps the metadata that the disks hold, before a change. What fails becomes one of the group's problems. */
 void lvm_archive_before(struct volume_group *group);
 /* Keeps `metadata`, which was committed. */
-void lvm_archive_after(struct volume_group *group, const char *metadata);
+void lvm_archive_after(struct volume_group *group);
 
 /* One file to write, in the process that does it. */
 struct archive_file {

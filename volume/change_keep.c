@@ -8,6 +8,7 @@
 #include "util/error.h"
 #include "volume/active.h"
 #include "volume/change.h"
+#include "volume/segment.h"
 
 enum kept_kind { KEPT_LV, NEW_LV, GONE_LV, KEPT_PV, NEW_PV, GONE_PV };
 
@@ -67,7 +68,10 @@ int change_keep_lv(struct change *change, struct volume_lv *lv)
 	for (const struct change_kept *kept = change->kept; kept; kept = kept->next)
 		if (kept->kind == KEPT_LV && kept->lv == lv)
 			return 0;
-	return keep_lv(change, KEPT_LV, lv);
+	if (keep_lv(change, KEPT_LV, lv))
+		return -ENOMEM;
+	lv->private->span.length = 0;
+	return 0;
 }
 
 static int keep_pv(struct change *change, enum kept_kind kind, struct volume_pv *pv)
@@ -102,14 +106,20 @@ int change_add_lv(struct change *change, struct volume_lv *lv)
 {
 	struct volume_group *group = change->group;
 	struct volume_lv **lvs = copy_lvs(group, 1);
+	unsigned at = group->lv_count;
 
 	if (!lvs || keep_lv(change, NEW_LV, lv)) {
 		free(lv);
 		return -ENOMEM;
 	}
-	lvs[group->lv_count++] = lv;
+	lv->private->span.length = 0;
+	/* As they are written: what users see first. */
+	while (lv->visible && at && !lvs[at - 1]->visible)
+		at--;
+	memmove(&lvs[at + 1], &lvs[at], (group->lv_count++ - at) * sizeof(struct volume_lv *));
+	lvs[at] = lv;
 	group->lvs = lvs;
-	lvm_index_forget(group);
+	lvm_index_added(group, lv);
 	return 0;
 }
 
@@ -130,7 +140,7 @@ int change_drop_lv(struct change *change, struct volume_lv *lv)
 	group->lv_count--;
 	memmove(&lvs[at], &lvs[at + 1], (group->lv_count - at) * sizeof(struct volume_lv *));
 	group->lvs = lvs;
-	lvm_index_forget(group);
+	lvm_index_dropped(group, lv);
 	return 0;
 }
 
@@ -149,6 +159,8 @@ int change_add_lvs(struct change *change, struct volume_lv *const *add, unsigned
 	}
 	if (count)
 		memcpy(&lvs[group->lv_count], add, count * sizeof(struct volume_lv *));
+	for (unsigned i = 0; i < count; i++)
+		add[i]->private->span.length = 0;
 	group->lv_count += count;
 	group->lvs = lvs;
 	lvm_index_forget(group);
@@ -227,6 +239,65 @@ int change_drop_pv(struct change *change, struct volume_pv *pv)
 
 /* ---- Making it ---- */
 
+/* On PVs alone, so that nothing of it concerns another volume. */
+static bool is_simple(const struct volume_lv *lv, const struct volume_lv_private *private)
+{
+	bool simple = lv->visible && !private->shown_type && !private->origin && !private->moving;
+
+	for (unsigned i = 0; simple && i < lv->segment_count; i++) {
+		const struct volume_segment *segment = &lv->segments[i];
+
+		simple = segment->private->type == &lvm_segment_striped && !segment->metas;
+		for (unsigned k = 0; simple && k < segment->area_count; k++)
+			simple = segment->areas[k].pv;
+	}
+	return simple;
+}
+
+/* Everything but volumes is as it was. */
+static bool is_of_volumes(const struct change *change)
+{
+	const struct volume_group *group = change->group, *before = &change->before;
+	const struct volume_group_private *private = group->private;
+
+	return group->name == before->name && !strcmp(group->uuid, before->uuid) &&
+	       group->pvs == before->pvs && group->pv_count == before->pv_count &&
+	       group->tags == before->tags && group->tag_count == before->tag_count &&
+	       group->max_lv == before->max_lv && group->max_pv == before->max_pv &&
+	       private->status.at == change->status.at && private->flags.at == change->flags.at &&
+	       private->extra == change->extra;
+}
+
+/* What it touches, where that is all, and few simple volumes: others need a look at all of the group. */
+static void say_touched(struct change *change)
+{
+	struct lvm_commit *commit = &change->commit;
+	unsigned count = 0;
+
+	commit->touched_count = 0;
+	for (const struct change_kept *kept = change->kept; kept; kept = kept->next)
+		count++;
+	if (!is_of_volumes(change) || !count || count > LVM_TOUCHED_MAX)
+		return;
+	count = 0;
+	for (const struct change_kept *kept = change->kept; kept; kept = kept->next) {
+		bool new = kept->kind == NEW_LV, gone = kept->kind == GONE_LV;
+
+		if ((!new && !gone && kept->kind != KEPT_LV) ||
+		    (!gone && !is_simple(kept->lv, kept->lv->private)) ||
+		    (!new && !is_simple(&kept->lv_was, &kept->lv_private_was)))
+			return;
+		commit->touched[count++] =
+			(struct lvm_touched){ kept->lv, new ? NULL : &kept->lv_was, gone };
+	}
+	/* One that was changed and then removed would be there twice. */
+	for (unsigned i = 0; i < count; i++)
+		for (unsigned k = 0; k < i; k++)
+			if (commit->touched[i].lv == commit->touched[k].lv)
+				return;
+	commit->touched_count = count;
+}
+
 int change_build(struct change *change, struct error *error)
 {
 	int rc = 0;
@@ -237,6 +308,7 @@ int change_build(struct change *change, struct error *error)
 	if (rc)
 		return rc;
 	change->prepared = true;
+	say_touched(change);
 	return lvm_commit_prepare(&change->commit, change->group, error);
 }
 

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "block/block.h"
 #include "util/bytes.h"
@@ -15,65 +14,6 @@
 
 /* Of each header of the last step, before it is told as failed. */
 #define ATTEMPTS 2
-
-/* ---- What ---- */
-
-int64_t lvm_vg_now(const struct volume_group *group)
-{
-	return group->private->time ? group->private->time : (int64_t)time(NULL);
-}
-
-static int set_description(struct volume_group *group)
-{
-	struct lvm_text text = { 0 };
-
-	lvm_text_print(&text, "Write from %s.", group->private->command);
-	group->description = text.failed ? NULL : lvm_vg_string(group, text.at);
-	free(text.at);
-	return group->description ? 0 : -ENOMEM;
-}
-
-static int set_number(struct volume_group *group, struct error *error)
-{
-	uint32_t last = MAX(group->seqno, group->private->seqno_tried);
-
-	if (last == UINT32_MAX)
-		return error_set(error, -EOVERFLOW,
-				 "volume group %s: its sequence number cannot grow further",
-				 group->name);
-	group->seqno = last + 1;
-	return 0;
-}
-
-/* The text must read back as a valid group before it goes anywhere near a disk. */
-static int check_text(struct lvm_commit *commit, struct error *error)
-{
-	const char *name = commit->group->name;
-	int rc = lvm_vg_read(commit->text.at, commit->text.size, name, &commit->checked, error);
-
-	return rc ? rc : lvm_vg_validate(commit->checked, error);
-}
-
-struct preparation {
-	struct lvm_commit *commit;
-	struct error *error;
-};
-
-/* Computes; see lvm_vg_compute(). */
-static int prepare_text(void *arg)
-{
-	struct preparation *preparation = arg;
-	struct lvm_commit *commit = preparation->commit;
-	struct error *error = preparation->error;
-
-	lvm_vg_export(commit->group, lvm_vg_now(commit->group), &commit->text);
-	if (commit->text.failed)
-		return error_set(error, -ENOMEM, "volume group %s: no memory for metadata",
-				 commit->group->name);
-	commit->size = commit->text.size + 1;
-	commit->crc = lvm_crc(LVM_CRC_INITIAL, commit->text.at, commit->size);
-	return check_text(commit, error);
-}
 
 /* ---- Where ---- */
 
@@ -355,33 +295,12 @@ static void finish(struct lvm_commit *commit)
 		target->to->settled = target->committed;
 		target->to->area = target->area;
 	}
-	lvm_vg_adopt(group, commit->checked);
-}
-
-static int build(struct lvm_commit *commit, struct volume_group *group, struct error *error)
-{
-	int rc;
-
-	*commit = (struct lvm_commit){ .group = group,
-				       .old_seqno = group->seqno,
-				       .old_description = group->description };
-	rc = set_number(group, error);
-	if (!rc && (rc = set_description(group)))
-		error_set(error, rc, "volume group %s: %s", group->name, error_name(rc));
-	return rc ? rc
-		  : lvm_vg_compute(group, prepare_text, &(struct preparation){ commit, error });
-}
-
-int lvm_vg_check_text(struct volume_group *group, struct error *error)
-{
-	CLEANUP_COMMIT struct lvm_commit commit;
-
-	return build(&commit, group, error);
+	lvm_commit_take(commit);
 }
 
 int lvm_commit_prepare(struct lvm_commit *commit, struct volume_group *group, struct error *error)
 {
-	int rc = build(commit, group, error);
+	int rc = lvm_commit_build(commit, group, error);
 
 	if (!rc)
 		rc = find_targets(commit, error);
@@ -412,34 +331,14 @@ int lvm_commit_write(struct lvm_commit *commit, struct error *error)
 	rc = commit_slots(commit, error);
 	if (!rc) {
 		finish(commit);
-		lvm_archive_after(commit->group, commit->text.at);
+		lvm_archive_after(commit->group);
 	}
 	return rc;
 }
 
-/* Of thousands of volumes, that takes its time as well. */
-static int free_text(void *arg)
-{
-	struct lvm_commit *commit = arg;
-
-	volume_group_unref(commit->checked);
-	free(commit->text.at);
-	return 0;
-}
-
-void lvm_commit_end(struct lvm_commit *commit)
-{
-	if (!commit->made) {
-		commit->group->seqno = commit->old_seqno;
-		commit->group->description = commit->old_description;
-	}
-	lvm_vg_compute(commit->group, free_text, commit);
-	free(commit->targets);
-}
-
 int lvm_vg_commit(struct volume_group *group, struct error *error)
 {
-	CLEANUP_COMMIT struct lvm_commit commit;
+	CLEANUP_COMMIT struct lvm_commit commit = { 0 };
 	int rc = lvm_commit_prepare(&commit, group, error);
 
 	return rc ? rc : lvm_commit_write(&commit, error);

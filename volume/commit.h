@@ -53,14 +53,24 @@ struct lvm_commit_target {
 	bool committed;
 };
 
+#define LVM_TOUCHED_MAX 16u
+
+/* Zeroed before it is prepared, but for what was touched. */
 struct lvm_commit {
+	/* What the change touches, where that is all: volumes on PVs alone, each once. None: it may be anything. */
+	struct lvm_touched touched[LVM_TOUCHED_MAX];
+	unsigned touched_count;
+
 	struct volume_group *group;
-	struct volume_group *checked; /* what the text reads back as */
+	struct volume_group *part; /* what was touched, as it reads back; or NULL */
+	struct volume_group *
+		checked; /* what the text reads back as; NULL: a part was checked (commit_text.c) */
 	struct lvm_text text;
 	uint64_t size; /* with the NUL */
 	uint32_t crc;
 	struct lvm_commit_target *targets;
 	unsigned count;
+	int64_t time;
 	uint32_t old_seqno;
 	char *old_description;
 	bool made;
@@ -77,13 +87,18 @@ int lvm_commit_prepare(struct lvm_commit *commit, struct volume_group *group, st
  * Writes it to all metadata areas in use. 0: made and durable on at least one of them; the others are told
  * of in group->problems. A negative errno: `error` says that the change was not made, or that it is
  * unknown; the caller takes it back in memory. After 0 no memory is needed to go on, and the group is what
- * its text was read back as: what was in its pool before is gone with lvm_commit_end() (lvm_vg_adopt()).
+ * its text was read back as, or would be: what was in its pool before may be gone with lvm_commit_end() (lvm_vg_adopt()).
  */
 int lvm_commit_write(struct lvm_commit *commit, struct error *error);
 
 /* Frees; takes number and description back if the change was not made. */
 void lvm_commit_end(struct lvm_commit *commit);
 #define CLEANUP_COMMIT CLEANUP(lvm_commit_end)
+
+/* Inside of that: number, description and text, checked (commit_text.c). */
+int lvm_commit_build(struct lvm_commit *commit, struct volume_group *group, struct error *error);
+/* The group is what was committed. */
+void lvm_commit_take(struct lvm_commit *commit);
 
 /* Both, for a change that writes nothing else. */
 int lvm_vg_commit(struct volume_group *group, struct error *error);

@@ -69,6 +69,7 @@ void volume_group_unref(struct volume_group *group)
 	free(group->problems);
 	lvm_index_forget(group);
 	free(group->private->mover);
+	free(group->private->text);
 	lvm_config_free(&group->private->memory);
 	lvm_config_free(&group->private->kept);
 	free(group->private);
@@ -191,6 +192,7 @@ int lvm_vg_set_context(struct volume_group *group, const struct volume_context *
 	private->compute = context->compute;
 	private->log = context->log;
 	private->no_resync = context->no_resync;
+	private->quick = context->quick;
 	if (context->archive) {
 		private->archive = *context->archive;
 		private->archive.directory = lvm_vg_keep_string(group, context->archive->directory);

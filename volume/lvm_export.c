@@ -106,18 +106,52 @@ static void put_lv(struct lvm_text *text, const struct volume_lv *lv)
 	lvm_text_add(text, "}\n");
 }
 
-static void put_lvs(struct lvm_text *text, const struct volume_group *group)
+void lvm_lv_export(const struct volume_lv *lv, struct lvm_text *text)
+{
+	put_lv(text, lv);
+}
+
+/* How volumes are written. */
+struct lv_writer {
+	const struct lvm_touched *only; /* these, or NULL: all */
+	unsigned count;
+	bool keep;       /* their spans become those of the text */
+	const char *old; /* which spans are of, until then; NULL: nothing of it is taken */
+};
+
+/* As it stands in the old text, where it does. */
+static void write_lv(struct lvm_text *text, const struct volume_lv *lv,
+		     const struct lv_writer *writer)
+{
+	struct lvm_span *span = &lv->private->span;
+	size_t at = text->size + 1; /* behind the empty line */
+
+	if (writer->old && span->length) {
+		lvm_text_add(text, "\n");
+		lvm_text_add_bytes(text, writer->old + span->at, span->length);
+	} else {
+		put_lv(text, lv);
+	}
+	if (writer->keep)
+		*span = (struct lvm_span){ at, text->size - at };
+}
+
+static void put_lvs(struct lvm_text *text, const struct volume_group *group,
+		    const struct lv_writer *writer)
 {
 	if (!group->lv_count)
 		return;
 	lvm_text_print(text, "logical_volumes {\n");
 	/* lvm2 writes what users see first, and so do we. */
-	for (unsigned i = 0; i < group->lv_count; i++)
+	for (unsigned i = 0; !writer->only && i < group->lv_count; i++)
 		if (group->lvs[i]->visible)
-			put_lv(text, group->lvs[i]);
-	for (unsigned i = 0; i < group->lv_count; i++)
+			write_lv(text, group->lvs[i], writer);
+	for (unsigned i = 0; !writer->only && i < group->lv_count; i++)
 		if (!group->lvs[i]->visible)
-			put_lv(text, group->lvs[i]);
+			write_lv(text, group->lvs[i], writer);
+	for (unsigned i = 0; i < writer->count; i++)
+		if (!writer->only[i].gone)
+			write_lv(text, writer->only[i].lv, writer);
 	lvm_text_print(text, "}\n");
 }
 
@@ -157,7 +191,8 @@ void lvm_text_origin(struct lvm_text *text, const char *description, const char 
 	lvm_text_print(text, "\n");
 }
 
-void lvm_vg_export(const struct volume_group *group, int64_t time, struct lvm_text *text)
+static void export(const struct volume_group *group, int64_t time, const struct lv_writer *writer,
+		   struct lvm_text *text)
 {
 	const struct volume_group_private *private = group->private;
 
@@ -176,7 +211,7 @@ void lvm_vg_export(const struct volume_group *group, int64_t time, struct lvm_te
 	for (unsigned i = 0; i < group->pv_count; i++)
 		put_pv(text, group->pvs[i]);
 	lvm_text_print(text, "}\n\n");
-	put_lvs(text, group);
+	put_lvs(text, group, writer);
 	lvm_text_print(text, "\n");
 	for (const struct lvm_config_node *node = private->extra; node; node = node->next)
 		if (node->section)
@@ -184,4 +219,22 @@ void lvm_vg_export(const struct volume_group *group, int64_t time, struct lvm_te
 	lvm_text_print(text, "}\n");
 	lvm_text_origin(text, group->description ? group->description : "", private->host,
 			private->system, time);
+}
+
+void lvm_vg_export(const struct volume_group *group, int64_t time, struct lvm_text *text)
+{
+	export(group, time, &(struct lv_writer){ .old = NULL }, text);
+}
+
+void lvm_vg_export_keep(struct volume_group *group, int64_t time, bool whole, struct lvm_text *text)
+{
+	const char *old = whole ? NULL : group->private->text;
+
+	export(group, time, &(struct lv_writer){ .keep = true, .old = old }, text);
+}
+
+void lvm_vg_export_touched(const struct volume_group *group, int64_t time,
+			   const struct lvm_touched *touched, unsigned count, struct lvm_text *text)
+{
+	export(group, time, &(struct lv_writer){ .only = touched, .count = count }, text);
 }

@@ -266,8 +266,10 @@ size_t lvm_lvs_add_plain(struct lvm_lvs *lvs, const char *at, const char *end)
 
 	if (!exact)
 		scan = (struct scan_at){ at, end };
-	if ((!exact && !scan_plain(&scan, &plain)) || !lvm_uuid_valid(plain.uuid) || !plain.extents ||
-	    plain.extents > UINT32_MAX || plain.extent > UINT32_MAX ||
+	if (!exact && !scan_plain(&scan, &plain))
+		return 0;
+	if (!lvm_uuid_valid(plain.uuid) || !plain.extents || plain.extents > UINT32_MAX ||
+	    plain.extent > UINT32_MAX ||
 	    __builtin_mul_overflow(plain.extents, lvs->group->extent_size, &size) ||
 	    size > (uint64_t)INT64_MAX)
 		return 0;

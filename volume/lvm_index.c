@@ -165,3 +165,59 @@ void lvm_index_forget(struct volume_group *group)
 	free(index->namers.slots);
 	*index = (struct lvm_index){ 0 };
 }
+
+/* Whether it mentions no other volume. */
+static bool is_alone(const struct volume_lv *lv)
+{
+	bool alone = true;
+
+	for (unsigned i = 0; i < lv->segment_count; i++) {
+		const struct volume_segment *segment = &lv->segments[i];
+
+		alone &= !segment->private->node && !segment->metas;
+		for (unsigned k = 0; k < segment->area_count; k++)
+			alone &= !segment->areas[k].lv_name;
+	}
+	return alone;
+}
+
+void lvm_index_added(struct volume_group *group, struct volume_lv *lv)
+{
+	struct lvm_index *index = &group->private->index;
+
+	if (!index->named)
+		return;
+	if (!is_alone(lv) || !add(&index->names, lv->name, lv))
+		lvm_index_forget(group);
+}
+
+/* What stood behind it because its place was taken moves up. */
+static void close_gap(struct lvm_index_table *table, size_t gap)
+{
+	size_t mask = table->size - 1;
+
+	for (size_t at = (gap + 1) & mask; table->slots[at].name; at = (at + 1) & mask) {
+		size_t wanted = hash(table->slots[at].name) & mask;
+
+		if (((at - wanted) & mask) < ((at - gap) & mask))
+			continue;
+		table->slots[gap] = table->slots[at];
+		gap = at;
+	}
+	table->slots[gap] = (struct lvm_index_slot){ 0 };
+	table->count--;
+}
+
+void lvm_index_dropped(struct volume_group *group, const struct volume_lv *lv)
+{
+	struct lvm_index *index = &group->private->index;
+	struct lvm_index_slot *slot;
+
+	if (!index->named)
+		return;
+	slot = slot_of(&index->names, lv->name);
+	if (!is_alone(lv) || slot->lv != lv)
+		lvm_index_forget(group);
+	else
+		close_gap(&index->names, (size_t)(slot - index->names.slots));
+}

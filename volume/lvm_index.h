@@ -38,6 +38,9 @@ bool lvm_index_build(struct volume_group *group);
 /* The names, of which there must not be two, nor of UUIDs: -EEXIST, -ENOMEM. */
 int lvm_index_build_distinct(struct volume_group *group);
 void lvm_index_forget(struct volume_group *group);
+/* One more is in the list; one is not any more: what is built is mended, or forgotten where that is more than its name. */
+void lvm_index_added(struct volume_group *group, struct volume_lv *lv);
+void lvm_index_dropped(struct volume_group *group, const struct volume_lv *lv);
 struct volume_lv *lvm_index_find(const struct lvm_index_table *table, const char *name);
 
 #endif

@@ -56,6 +56,16 @@ void lvm_text_print(struct lvm_text *text, const char *format, ...)
 	text->size += (size_t)length;
 }
 
+void lvm_text_add_bytes(struct lvm_text *text, const char *bytes, size_t length)
+{
+	put(text, bytes, length);
+}
+
+void lvm_text_reserve(struct lvm_text *text, size_t size)
+{
+	reserve(text, size);
+}
+
 void lvm_text_add(struct lvm_text *text, const char *string)
 {
 	put(text, string, strlen(string));

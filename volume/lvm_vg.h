@@ -61,10 +61,10 @@ struct lvm_span {
 };
 
 struct volume_lv_private {
-	const char *shown_type;    /* where it is not that of the segments, else NULL */
-	struct lvm_span span;      /* of the group's `text`: what would be written of it now */
-	bool plain;                /* as it was read: linear, with nothing special (lvm_import_plain.c) */
-	bool origin;               /* of snapshots */
+	const char *shown_type; /* where it is not that of the segments, else NULL */
+	struct lvm_span span;   /* of the group's `text`: what would be written of it now */
+	bool plain;  /* as it was read: linear, with nothing special (lvm_import_plain.c) */
+	bool origin; /* of snapshots */
 	bool judged, judging;      /* while `supported` is found out */
 	bool looped;               /* it lies on itself, or on one that does */
 	bool looked;               /* while it is found out which are `partial` */
@@ -77,7 +77,12 @@ struct volume_lv_private {
 struct volume_group_private {
 	unsigned references;
 	struct lvm_config memory; /* what the metadata say */
-	struct lvm_config kept;   /* what stays until the group goes: who writes, its name */
+	char *text; /* that the group was read from, or that was committed last; NULL: not known */
+	size_t text_size;
+	bool quick; /* a commit checks what it changes, and all else only now and then (commit.h) */
+	bool validated;         /* lvm2 would take all of it, as it is */
+	unsigned parts;         /* commits since all of it was checked */
+	struct lvm_config kept; /* what stays until the group goes: who writes, its name */
 	struct lvm_strings status, flags;
 	struct lvm_config_node *extra;
 	uint64_t extent_sectors;
@@ -168,6 +173,24 @@ void lvm_vg_judge_partial(struct volume_group *group);
 
 /* The text that says what `group` is now, written at `time`. */
 void lvm_vg_export(const struct volume_group *group, int64_t time, struct lvm_text *text);
+/* The same, of which the volumes' spans are from then on: `text` is to become the group's own, or that is to be forgotten. Unless it
+ * is to be `whole`, volumes are taken from the group's own text where they have a span in it. */
+void lvm_vg_export_keep(struct volume_group *group, int64_t time, bool whole,
+			struct lvm_text *text);
+
+/* A volume that a change has made, changed or removed. */
+struct lvm_touched {
+	struct volume_lv *lv;
+	const struct volume_lv *was; /* before; NULL: it is new */
+	bool gone;
+};
+
+/* The same of a group that has no others, but those that are gone. */
+void lvm_vg_export_touched(const struct volume_group *group, int64_t time,
+			   const struct lvm_touched *touched, unsigned count,
+			   struct lvm_text *text);
+/* One volume alone, with the empty line before it. */
+void lvm_lv_export(const struct volume_lv *lv, struct lvm_text *text);
 
 /* Who wrote a text, why and when: what stands beside the group. */
 void lvm_text_origin(struct lvm_text *text, const char *description, const char *host,

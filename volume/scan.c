@@ -316,6 +316,19 @@ static void drop_yielding(struct volume_scan *scan)
 
 /* ---- All together ---- */
 
+/* A group keeps the text that it was read from. */
+static void hand_over(struct scanner *scanner)
+{
+	for (unsigned i = 0; i < scanner->text_count; i++) {
+		struct scan_text *text = &scanner->texts[i];
+
+		if (!text->group || scanner->pvs_only)
+			continue;
+		text->group->private->text_size = text->size;
+		text->group->private->text = steal_pointer(&text->text);
+	}
+}
+
 static void scanner_free(struct scanner *scanner)
 {
 	for (unsigned i = 0; i < scanner->text_count; i++) {
@@ -383,6 +396,7 @@ static int scan_all(struct scanner *scanner, const struct volume_context *contex
 	for (unsigned i = 0; !rc && i < scan->group_count; i++)
 		judge_group(scan->groups[i]);
 	judge_orphans(scan);
+	hand_over(scanner);
 	return rc;
 }
 

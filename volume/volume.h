@@ -167,6 +167,7 @@ struct volume_context {
 	struct log *log; /* for arrays of volumes; outlives the group; NULL: nowhere */
 	bool no_resync;  /* arrays of volumes do not resync or recover by themselves */
 	bool pvs_only; /* groups come without their volumes: for who asks what they lie on; not to be changed */
+	bool quick; /* a change checks what it touches, and only now and then all else of the group, which was read */
 	/* Of each device its ends as they were read already (block/ends.h), some of them NULL; or NULL. */
 	struct block *const *ends;
 };

@@ -119,7 +119,7 @@ static struct block *create(struct block *lower)
 }
 
 /* What could not be read is asked for again by who wants it, and told to him. */
-static void keep(struct ends_piece *piece, const char *at, int rc)
+static void keep_piece(struct ends_piece *piece, const char *at, int rc)
 {
 	if (!rc && !bytes_all_zero(at, piece->length)) {
 		piece->at = malloc(piece->length);
@@ -158,7 +158,7 @@ static void read_some(struct block **blocks, unsigned count, char *room)
 	}
 	block_run_all(ios, asked);
 	for (unsigned i = 0; i < asked; i++)
-		keep(pieces[i], iovs[i].iov_base, ios[i].result);
+		keep_piece(pieces[i], iovs[i].iov_base, ios[i].result);
 }
 
 int block_create_ends(struct block **out, struct block *const *blocks, unsigned count)

@@ -42,6 +42,24 @@ static void check_pvs(const struct volume_group *group, const char *text, size_t
 	volume_group_unref(below);
 }
 
+/* What is remembered of the text is what would be written. */
+static void check_spans(const struct volume_group *group, const char *text, size_t size)
+{
+	for (unsigned i = 0; i < group->lv_count; i++) {
+		const struct lvm_span *span = &group->lvs[i]->private->span;
+		struct lvm_text one = { 0 };
+
+		if (!span->length)
+			continue;
+		lvm_lv_export(group->lvs[i], &one);
+		if (span->at > size || span->length > size - span->at ||
+		    one.size != span->length + 1 ||
+		    memcmp(one.at + 1, text + span->at, span->length))
+			abort();
+		free(one.at);
+	}
+}
+
 static struct lvm_text export(struct volume_group *group)
 {
 	const struct volume_context context = { .host = "h", .system = "s", .command = "c" };
@@ -63,6 +81,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!first)
 		return 0;
 	check_pvs(first, (const char *)data, size);
+	check_spans(first, (const char *)data, size);
 	one = export(first);
 	two = export(tree);
 	if (strcmp(one.at, two.at))

@@ -217,7 +217,8 @@ static int explore_fiber(void *arg)
 static void prepare(struct lab_volume *volume)
 {
 	volume->random.state = volume->options->seed;
-	volume->context = (struct volume_context){ .host = "lab",
+	volume->context = (struct volume_context){ .quick = true,
+						   .host = "lab",
 						   .system = "lab",
 						   .command = "tenon raid test",
 						   .time = EPOCH,

@@ -482,6 +482,7 @@ static void torture(struct fixture *f, uint64_t seed, bool mirrored, struct tort
 
 	f->count = 1 + (unsigned)(seed % (mirrored ? 2 : 3));
 	make_disks(&t);
+	f->context.quick = seed % 2;
 	fixture_create(f, &options);
 	only(&t, &t.now);
 	for (t.change = 0; t.change < CHANGES && !t.failed; t.change++)
