@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tools/devices.h"
 #include "tools/link.h"
@@ -29,14 +30,15 @@ enum {
 	WORD_CORRUPT,
 	WORD_REORDER,
 	WORD_RATE,
+	WORD_BURST,
 	WORD_QUEUE,
 	WORD_SEED,
 	WORD_COUNT
 };
 
-static const char *const word_keys[WORD_COUNT] = { "delay",     "jitter",  "loss",
-						   "duplicate", "corrupt", "reorder",
-						   "rate",      "queue",   "seed" };
+static const char *const word_keys[WORD_COUNT] = { "delay",   "jitter",  "loss", "duplicate",
+						   "corrupt", "reorder", "rate", "burst",
+						   "queue",   "seed" };
 
 static bool check_direction(const char *direction)
 {
@@ -94,8 +96,45 @@ static bool add_trace(json_t *params, const char *path, int *status)
 	return true;
 }
 
+/* A file, or the name of one of iproute2's. */
+static char *read_table(const char *name, struct error *error)
+{
+	static const char *const folders[] = { "/usr/lib/tc",
+					       "/usr/lib64/tc",
+					       "/usr/lib/x86_64-linux-gnu/tc",
+					       "/usr/lib/aarch64-linux-gnu/tc",
+					       "/usr/share/tc",
+					       "/lib/tc" };
+
+	for (size_t i = 0; !strchr(name, '/') && i < ARRAY_SIZE(folders); i++) {
+		CLEANUP_FREE char *path = NULL;
+
+		if (access(name, F_OK) && asprintf(&path, "%s/%s.dist", folders[i], name) >= 0 &&
+		    !access(path, F_OK))
+			return link_read_text("table", path, LINK_TABLE_BYTES, error);
+	}
+	return link_read_text("table", name, LINK_TABLE_BYTES, error);
+}
+
+/* The same of a table of jitter. */
+static bool add_table(json_t *params, const char *name, int *status)
+{
+	struct link_table *table = NULL;
+	struct error error = { 0 };
+	CLEANUP_FREE char *text = read_table(name, &error);
+
+	if (!text || link_table_read(&table, name, text, &error)) {
+		*status = cli_fail(error.code, &error);
+		return false;
+	}
+	json_object_set_new(params, "table", json_string(text));
+	json_object_set_new(params, "table_file", json_string(table->name));
+	link_table_drop(table);
+	return true;
+}
+
 static int ask_link(const char *method, const struct cli_words *operands, const char *direction,
-		    json_t *words, const char *trace)
+		    json_t *words, const char *trace, const char *table)
 {
 	json_t *params =
 		json_pack("{s:s, s:s}", "port", operands->words[1], "direction", direction);
@@ -104,7 +143,8 @@ static int ask_link(const char *method, const struct cli_words *operands, const 
 
 	if (words)
 		json_object_set_new(params, "words", words);
-	if (trace && !add_trace(params, trace, &status)) {
+	if ((trace && !add_trace(params, trace, &status)) ||
+	    (table && !add_table(params, table, &status))) {
 		json_decref(params);
 		return status;
 	}
@@ -114,14 +154,14 @@ static int ask_link(const char *method, const struct cli_words *operands, const 
 static int link_set(int argc, char **argv)
 {
 	const char *values[WORD_COUNT] = { NULL }, *direction = "both";
-	const char *trace = NULL;
+	const char *trace = NULL, *table;
 	bool keep_order = false, ecn = false;
 	const struct cli_option options[] = {
 		{ "direction", CLI_TEXT, &direction, "in|out|both",
 		  "in: what comes from the port; out: what goes to it (both)" },
 		{ "delay", CLI_TEXT, &values[WORD_DELAY], "TIME", "20ms, 1.5s, ..." },
 		{ "jitter", CLI_TEXT, &values[WORD_JITTER], "TIME[,SHAPE]",
-		  "more or less delay: uniform, normal or pareto" },
+		  "more or less delay: uniform, normal, pareto or table=FILE" },
 		{ "keep-order", CLI_FLAG, &keep_order, NULL, "in spite of jitter" },
 		{ "loss", CLI_TEXT, &values[WORD_LOSS], "LOSS",
 		  "0.5%, gemodel,P,R[,H[,K]] or list,3,7-9" },
@@ -130,6 +170,8 @@ static int link_set(int argc, char **argv)
 		{ "reorder", CLI_TEXT, &values[WORD_REORDER], "P",
 		  "packets that pass by those which are delayed" },
 		{ "rate", CLI_TEXT, &values[WORD_RATE], "RATE", "bits a second: 50M, 1.5Gbit" },
+		{ "burst", CLI_TEXT, &values[WORD_BURST], "BITS",
+		  "of the rate: so many go at once after a pause (64k)" },
 		{ "trace", CLI_TEXT, &trace, "FILE",
 		  "a recorded rate: each line the milliseconds at which 1500 bytes can go; none" },
 		{ "queue", CLI_TEXT, &values[WORD_QUEUE], "LENGTH",
@@ -158,7 +200,9 @@ static int link_set(int argc, char **argv)
 		json_decref(words);
 		return cli_usage_error("nothing to set: give --delay, --loss, --rate, ...");
 	}
-	return ask_link("switch.link.set", &operands, direction, words, trace);
+	table = values[WORD_JITTER] ? strstr(values[WORD_JITTER], ",table=") : NULL;
+	return ask_link("switch.link.set", &operands, direction, words, trace,
+			table ? table + strlen(",table=") : NULL);
 }
 
 static int link_clear(int argc, char **argv)
@@ -175,7 +219,7 @@ static int link_clear(int argc, char **argv)
 	if (!cli_parse(CLEAR_USAGE, options, argc, argv, 2, 2, &operands, &status))
 		return status;
 	return check_direction(direction)
-		       ? ask_link("switch.link.clear", &operands, direction, NULL, NULL)
+		       ? ask_link("switch.link.clear", &operands, direction, NULL, NULL, NULL)
 		       : EXIT_USAGE;
 }
 

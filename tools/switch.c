@@ -8,7 +8,7 @@
 #include "tools/devices.h"
 #include "tools/output.h"
 
-#define SHOW_USAGE "switch show NAME [--config] [--json]"
+#define SHOW_USAGE "switch show NAME [--config] [--watch] [--json]"
 
 static void print_captures(json_t *captures)
 {
@@ -49,9 +49,11 @@ static int switch_show(int argc, char **argv)
 {
 	json_t *result = NULL;
 	struct cli_listing listing = { 0 };
+	struct switch_watch watch = { 0 };
 	bool config = false;
 	const struct cli_option options[] = {
 		{ "config", CLI_FLAG, &config, NULL, "as `switch run --config` takes it" },
+		CLI_OPTIONS_WATCH(&watch),
 		CLI_OPTIONS_SHOW(&listing),
 		CLI_OPTION_END,
 	};
@@ -59,8 +61,13 @@ static int switch_show(int argc, char **argv)
 	int status;
 
 	if (!cli_parse(SHOW_USAGE, options, argc, argv, 1, 1, &operands, &status) ||
-	    !cli_listing_check(&listing, NULL, &status))
+	    !cli_listing_check(&listing, NULL, &status) || !switch_watch_check(&watch, &status))
 		return status;
+	if (config && watch.on)
+		return cli_usage_error("--config and --watch: expected one of them");
+	if (watch.on)
+		return switch_watch_run(operands.words[0], SWITCH_WATCHED_RATES,
+					watch.interval_s ? watch.interval_s : 1, &listing);
 	status = switch_ask(operands.words[0], config ? "switch.config" : "switch.show", NULL,
 			    &result);
 	if (status != EXIT_DONE)
@@ -80,15 +87,16 @@ int command_switch(int argc, char **argv)
 		  "NAME [--socket-dir DIR] [--port PORT=TYPE[,OPTION]...]... [--threads N] "
 		  "[--config FILE] [--capture FILE]",
 		  "run a switch until SIGTERM or SIGINT" },
-		{ "show", switch_show, "NAME [--config] [--json]",
+		{ "show", switch_show, "NAME [--config] [--watch] [--json]",
 		  "ports, learned addresses, counters; or all of it as a file" },
 		{ "port", switch_port_verb,
 		  "add|remove|set|list|show NAME [PORT|PORT=TYPE] [KEY=VALUE...] [--json]",
 		  "add, remove, change and list its ports while it runs" },
 		{ "table", switch_table,
-		  "list|add|remove|flush NAME [ADDRESS|PORT] [PORT] [--vlan VLAN] [--json]",
+		  "list|add|remove|flush NAME [ADDRESS|PORT] [PORT] [--vlan VLAN] [--watch] "
+		  "[--json]",
 		  "the addresses that it knows" },
-		{ "counters", switch_counters, "NAME [--prometheus] [--json]",
+		{ "counters", switch_counters, "NAME [--prometheus] [--watch] [--json]",
 		  "what came, went and was dropped, and why" },
 		{ "capture", switch_capture,
 		  "NAME [PORT] -w FILE|- [--filter EXPR] [--direction in|out|both] [--snaplen N] "

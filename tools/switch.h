@@ -4,7 +4,7 @@
  *
  *	switch.c		the verbs
  *	switch_print.c		tables
- *	switch_ask.c		verbs that ask or change a running one
+ *	switch_ask.c		asking a running one
  *	switch_run.c		one switch in the foreground, until a signal
  *	switch_control.c	what it does when it is asked
  *	switch_status.c		how it says what it does
@@ -16,6 +16,9 @@
  *	switch_lldp.c		its neighbours: the command
  *	switch_lldp_status.c	and the switch's answers
  *	switch_mirror.c		mirrors, both sides
+ *	switch_tables.c		its ports, addresses and counters: the commands
+ *	switch_rates.c		--watch
+ *	switch_shape.c		shapers of ports: settings that are links
  *	switch_dhcp.c		DHCP and DNS of segments, both sides
  *	switch_config.c		the whole of a switch as a file
  *	switch_watch.c		and what the switch does for these two
@@ -95,6 +98,32 @@ rpc_method_fn switch_dhcp_show;
 rpc_method_fn switch_schedule_start, switch_schedule_show, switch_schedule_clear;
 rpc_method_fn switch_mirror_add, switch_mirror_remove, switch_mirror_list;
 
+/* ---- --watch ---- */
+
+struct link_model;
+struct vswitch_port_status;
+struct cli_listing;
+
+struct switch_watch {
+	bool on;
+	uint64_t interval_s; /* 0: not said */
+};
+
+#define CLI_OPTIONS_WATCH(watch)                                                                   \
+	{ "watch", CLI_FLAG, &(watch)->on, NULL, "what changes, until a signal" },                 \
+	{                                                                                          \
+		"interval", CLI_NUMBER, &(watch)->interval_s, "SECONDS",                           \
+			"between two looks of --watch (1)", 1, 86400                               \
+	}
+
+enum switch_watched { SWITCH_WATCHED_RATES, SWITCH_WATCHED_TABLE };
+
+/* False, with wrong usage told. */
+bool switch_watch_check(const struct switch_watch *watch, int *status);
+/* Until it cannot be asked any more; an exit status. */
+int switch_watch_run(const char *name, enum switch_watched what, uint64_t interval_s,
+		     const struct cli_listing *listing);
+
 /* ---- Configurations ---- */
 
 rpc_method_fn switch_config_show;
@@ -118,6 +147,16 @@ int switch_answer(int rc, struct error *error);
 /* The trace of a link by the keys "trace" and "trace_file"; NULL: there is none. The caller drops it. -EINVAL, -ENOMEM. */
 struct link_trace;
 int switch_link_trace(struct link_trace **trace, json_t *params, struct error *error);
+/* The table of its jitter by "table" and "table_file", in the same way. */
+struct link_table;
+int switch_link_table(struct link_table **table, json_t *params, struct error *error);
+
+/* A setting "shape-in=RATE[/BURST]" or "shape-out=": of which enum link_direction; 0: it is none. */
+unsigned switch_shape_direction(const char *word);
+/* Changes a model by it; "none" takes its rate back. -EINVAL, also where the model cannot be as a whole. */
+int switch_shape_change(struct link_model *model, const char *word, struct error *error);
+/* Puts them behind the port's other settings, with ',' between. */
+void switch_shape_describe(const struct vswitch_port_status *port, char *text, size_t size);
 
 /* "direction", as PORT_WAY()s; "filter", which may be missing (NULL). */
 int switch_param_ways(json_t *params, unsigned *ways, struct error *error);

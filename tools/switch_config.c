@@ -34,7 +34,9 @@ static const struct config_list {
 	{ "mirrors",
 	  "switch.mirror.add",
 	  { "mirror", "to", "to_vlan", "sources", "vlans", "shared" } },
-	{ "links", "switch.link.set", { "port", "direction", "words", "trace", "trace_file" } },
+	{ "links",
+	  "switch.link.set",
+	  { "port", "direction", "words", "trace", "trace_file", "table", "table_file" } },
 };
 
 static const char *const numbers[] = { "threads",    "ageing",         "move_limit",
@@ -95,23 +97,43 @@ int switch_link_trace(struct link_trace **trace, json_t *params, struct error *e
 	return rc ? rc : link_trace_read(trace, name, text, error);
 }
 
+int switch_link_table(struct link_table **table, json_t *params, struct error *error)
+{
+	const char *text = NULL, *name = NULL;
+	int rc;
+
+	*table = NULL;
+	if (!json_object_get(params, "table"))
+		return 0;
+	rc = rpc_param_string(params, "table", &text, error);
+	if (!rc)
+		rc = rpc_param_string(params, "table_file", &name, error);
+	return rc ? rc : link_table_read(table, name, text, error);
+}
+
 static int check_link(json_t *item, struct error *error)
 {
 	struct link_model model = { 0 };
 	struct link_trace *trace = NULL;
+	struct link_table *table = NULL;
 	json_t *word;
 	size_t index;
 	int rc = switch_link_trace(&trace, item, error);
 
+	if (!rc)
+		rc = switch_link_table(&table, item, error);
 	json_array_foreach(json_object_get(item, "words"), index, word)
 		if (!rc)
 			rc = link_model_set(
 				&model, json_is_string(word) ? json_string_value(word) : "", error);
 	if (trace)
 		model.trace = trace;
+	if (table && model.jitter == LINK_TABLE)
+		model.table = table;
 	if (!rc)
 		rc = link_model_check(&model, error);
 	link_trace_drop(trace);
+	link_table_drop(table);
 	return rc;
 }
 
@@ -347,7 +369,7 @@ static json_t *spec_json(const char *spec, const struct vswitch_port_status *por
 		return NULL;
 	}
 	for (; (piece = strsep(&rest, ",")); first = false)
-		if (first || !port_config_knows(piece))
+		if (first || (!port_config_knows(piece) && !switch_shape_direction(piece)))
 			fprintf(stream, "%s%s", first ? "" : ",", piece);
 	port_config_describe(&port->config, settings, sizeof(settings));
 	if (settings[0])
@@ -371,6 +393,20 @@ static json_t *trace_json(const struct link_trace *trace)
 	return fclose(stream) ? NULL : json_string(text);
 }
 
+/* As in its file, one a line. NULL without memory. */
+static json_t *table_json(const struct link_table *table)
+{
+	CLEANUP_FREE char *text = NULL;
+	size_t size = 0;
+	FILE *stream = open_memstream(&text, &size);
+
+	if (!stream)
+		return NULL;
+	for (unsigned i = 0; i < table->count; i++)
+		fprintf(stream, "%d\n", table->values[i]);
+	return fclose(stream) ? NULL : json_string(text);
+}
+
 static void add_way(json_t *links, const char *port, const char *direction,
 		    const struct link_model *model)
 {
@@ -388,6 +424,10 @@ static void add_way(json_t *links, const char *port, const char *direction,
 	if (model->trace) {
 		json_object_set_new(link, "trace", trace_json(model->trace));
 		json_object_set_new(link, "trace_file", json_string(model->trace->name));
+	}
+	if (model->table) {
+		json_object_set_new(link, "table", table_json(model->table));
+		json_object_set_new(link, "table_file", json_string(model->table->name));
 	}
 	json_array_append_new(links, link);
 }

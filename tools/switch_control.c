@@ -129,7 +129,9 @@ static int method_port_set(void *context, json_t *params, json_t **result, struc
 	json_t *words = json_object_get(params, "words"), *word;
 	struct switch_control *control = context;
 	const struct vswitch_port_status *found;
+	struct link_model models[2];
 	struct port_config config;
+	unsigned shaped = 0;
 	const char *port;
 	size_t index;
 	int rc = rpc_param_string(params, "port", &port, error);
@@ -148,15 +150,27 @@ static int method_port_set(void *context, json_t *params, json_t **result, struc
 		return -ENXIO;
 	}
 	config = found->config;
+	models[0] = found->link_in.model;
+	models[1] = found->link_out.model;
 	json_array_foreach(words, index, word) {
-		rc = port_config_set(&config, json_is_string(word) ? json_string_value(word) : "",
-				     error);
+		const char *text = json_is_string(word) ? json_string_value(word) : "";
+		unsigned direction = switch_shape_direction(text);
+
+		shaped |= direction;
+		rc = direction ? switch_shape_change(&models[direction == LINK_OUT], text, error)
+			       : port_config_set(&config, text, error);
 		if (rc) {
 			error_prefix(error, "port %s", port);
 			return rc;
 		}
 	}
-	return switch_answer(vswitch_set_port(control->vswitch, port, &config, error), error);
+	if (shaped & LINK_IN)
+		rc = vswitch_set_link(control->vswitch, port, LINK_IN, &models[0], error);
+	if (!rc && shaped & LINK_OUT)
+		rc = vswitch_set_link(control->vswitch, port, LINK_OUT, &models[1], error);
+	if (!rc)
+		rc = vswitch_set_port(control->vswitch, port, &config, error);
+	return switch_answer(rc, error);
 }
 
 /* ---- Links ---- */
@@ -179,8 +193,14 @@ static int link_params(json_t *params, const char **port, unsigned *directions, 
 				       "direction \"%.20s\": expected in, out or both", direction);
 }
 
-/* A model by all words and the trace, if there is one, beginning with what there is. */
-static int change_model(struct link_model *model, json_t *words, struct link_trace *trace,
+/* What a model has of files, by the parameters; NULL where they say nothing. */
+struct link_files {
+	struct link_trace *trace;
+	struct link_table *table;
+};
+
+/* A model by all words and files, beginning with what there is. */
+static int change_model(struct link_model *model, json_t *words, const struct link_files *files,
 			struct error *error)
 {
 	json_t *word;
@@ -193,8 +213,10 @@ static int change_model(struct link_model *model, json_t *words, struct link_tra
 		if (rc)
 			return rc;
 	}
-	if (trace)
-		model->trace = trace;
+	if (files->trace)
+		model->trace = files->trace;
+	if (files->table && model->jitter == LINK_TABLE)
+		model->table = files->table;
 	return link_model_check(model, error);
 }
 
@@ -203,7 +225,7 @@ static int set_ways(struct switch_control *control, json_t *params, bool clear, 
 	CLEANUP(cleanup_vswitch_status) struct vswitch_status *status = NULL;
 	const struct vswitch_port_status *found;
 	struct link_model in = { 0 }, out = { 0 };
-	struct link_trace *trace = NULL;
+	struct link_files files = { 0 };
 	json_t *words = json_object_get(params, "words");
 	unsigned directions;
 	const char *port;
@@ -212,9 +234,13 @@ static int set_ways(struct switch_control *control, json_t *params, bool clear, 
 	if (!rc)
 		rc = take_status(control, &status, error);
 	if (!rc && !clear)
-		rc = switch_link_trace(&trace, params, error);
-	if (rc)
+		rc = switch_link_trace(&files.trace, params, error);
+	if (!rc && !clear)
+		rc = switch_link_table(&files.table, params, error);
+	if (rc) {
+		link_trace_drop(files.trace);
 		return rc;
+	}
 	found = find_port(status, port);
 	if (found && !clear) {
 		in = found->link_in.model;
@@ -222,14 +248,15 @@ static int set_ways(struct switch_control *control, json_t *params, bool clear, 
 	}
 	/* Both can be, before the first is changed. */
 	if (directions & LINK_IN)
-		rc = change_model(&in, words, trace, error);
+		rc = change_model(&in, words, &files, error);
 	if (!rc && directions & LINK_OUT)
-		rc = change_model(&out, words, trace, error);
+		rc = change_model(&out, words, &files, error);
 	if (!rc && directions & LINK_IN)
 		rc = vswitch_set_link(control->vswitch, port, LINK_IN, &in, error);
 	if (!rc && directions & LINK_OUT)
 		rc = vswitch_set_link(control->vswitch, port, LINK_OUT, &out, error);
-	link_trace_drop(trace);
+	link_trace_drop(files.trace);
+	link_table_drop(files.table);
 	return switch_answer(rc, error);
 }
 

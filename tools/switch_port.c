@@ -67,12 +67,22 @@ static int parse_type(struct port_spec *out, const char *spec, char *type, struc
 	return rc == -ENOTSUP ? bad_spec(error, out->type, spec, whole) : rc;
 }
 
+static int take_shape(struct port_spec *out, const char *option, struct error *error)
+{
+	struct link_model unused = { 0 };
+
+	out->shapes[switch_shape_direction(option) == LINK_OUT] = option;
+	return switch_shape_change(&unused, option, error);
+}
+
 static int parse_option(struct port_spec *out, char *option, struct error *error)
 {
 	int rc = -ENOTSUP;
 
 	if (port_config_knows(option))
 		return port_config_set(&out->config, option, error);
+	if (switch_shape_direction(option))
+		return take_shape(out, option, error);
 	if (out->type->option)
 		rc = out->type->option(out, option, error);
 	if (rc != -ENOTSUP)
@@ -80,7 +90,8 @@ static int parse_option(struct port_spec *out, char *option, struct error *error
 	return error_set(
 		error, -EINVAL,
 		"option \"%.60s\": expected %svlan=, trunk=, native=, dot1q-tunnel=, tag-type=, "
-		"isolate=, addresses=, broadcast=, multicast=, unknown=, reserved= or stp...=",
+		"isolate=, addresses=, broadcast=, multicast=, unknown=, "
+		"police-in=, police-out=, shape-in=, shape-out=, reserved= or stp...=",
 		option, out->type->options);
 }
 
@@ -230,6 +241,26 @@ int switch_check_ports(const struct cli_words *specs, struct error *error)
 	return rc;
 }
 
+/* None without the other: a port that is not as it was asked for is none. */
+static int add_shapes(struct vswitch *vswitch, const struct port_spec *spec, struct error *error)
+{
+	int rc = 0;
+
+	for (unsigned i = 0; i < 2 && !rc; i++) {
+		struct link_model model = { 0 };
+
+		if (!spec->shapes[i])
+			continue;
+		rc = switch_shape_change(&model, spec->shapes[i], error);
+		if (!rc)
+			rc = vswitch_set_link(vswitch, spec->name, i ? LINK_OUT : LINK_IN, &model,
+					      error);
+	}
+	if (rc)
+		vswitch_remove_port(vswitch, spec->name, NULL);
+	return rc;
+}
+
 int switch_add_port(struct vswitch *vswitch, const char *text, const struct socket_options *sockets,
 		    struct error *error)
 {
@@ -249,6 +280,8 @@ int switch_add_port(struct vswitch *vswitch, const char *text, const struct sock
 	}
 	if (!rc)
 		rc = spec.type->add(vswitch, &spec, path, sockets, error);
+	if (!rc)
+		rc = add_shapes(vswitch, &spec, error);
 	port_spec_free(&spec);
 	return rc;
 }

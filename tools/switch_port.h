@@ -32,6 +32,7 @@ struct port_spec {
 	/* What no other port may have, too: an interface, an address; or NULL. */
 	const char *owns;
 	struct port_config config;
+	const char *shapes[2]; /* in, out: as they were said; NULL: not */
 
 	const char *netns;                /* tap, packet */
 	bool plain;                       /* tap, packet */

@@ -83,6 +83,7 @@ static json_t *port_json(const struct vswitch_port_status *port)
 	for (unsigned i = 0; i < PORT_DROP_COUNT; i++)
 		dropped += counters->drops[i];
 	port_config_describe(&port->config, settings, sizeof(settings));
+	switch_shape_describe(port, settings, sizeof(settings));
 	return json_pack(
 		"{s:s, s:s, s:s, s:i, s:o, s:o, s:o, s:s, s:b, s:o, s:I, s:I, s:I, s:I, s:I, s:I, "
 		"s:I, "

@@ -16,7 +16,8 @@ static void refresh_port(struct vswitch *vswitch, struct port *port)
 
 		*checkpoint = (struct checkpoint){ 0 };
 		capture_sessions_put(vswitch, port, way, checkpoint);
-		if (port->filter[way] && port->filter[way]->count)
+		if (port->filter[way] &&
+		    (port->filter[way]->count || port->filter[way]->police.rate))
 			checkpoint->filter = port->filter[way];
 		port_mirrors_put(vswitch, port, way, checkpoint);
 		checkpoint->active =

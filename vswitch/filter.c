@@ -231,8 +231,9 @@ void filter_mark_apply(const struct filter_mark *mark, uint8_t *head, size_t len
 		head[VLAN_AT + 2] = (uint8_t)((head[VLAN_AT + 2] & 0x1f) | (mark->pcp - 1) << 5);
 }
 
-enum filter_verdict filter_decide(struct filter *filter, const struct frame *frame, uint64_t now,
-				  uint8_t *room, const struct filter_action **action)
+static enum filter_verdict rules_decide(struct filter *filter, const struct frame *frame,
+					uint64_t now, uint8_t *room,
+					const struct filter_action **action)
 {
 	if (action)
 		*action = NULL;
@@ -254,4 +255,18 @@ enum filter_verdict filter_decide(struct filter *filter, const struct frame *fra
 		return rule->action.drop ? FILTER_DROP : FILTER_POLICE;
 	}
 	return FILTER_ALLOW;
+}
+
+enum filter_verdict filter_decide(struct filter *filter, const struct frame *frame, uint64_t now,
+				  uint8_t *room, const struct filter_action **action)
+{
+	enum filter_verdict verdict = rules_decide(filter, frame, now, room, action);
+	uint64_t packets;
+
+	if (verdict != FILTER_ALLOW || !filter->police.rate)
+		return verdict;
+	packets = virtio_net_wire_frames(&frame->offload, frame->length);
+	return police_allows(&filter->police, now, packets, wire_bits(frame, packets))
+		       ? FILTER_ALLOW
+		       : FILTER_POLICE;
 }

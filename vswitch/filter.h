@@ -60,7 +60,8 @@ struct filter_rule {
 struct filter {
 	unsigned count;
 	struct filter_rule rules[FILTER_RULES_MAX];
-	size_t reach; /* of all programs */
+	struct police police; /* of all that rules let pass */
+	size_t reach;         /* of all programs */
 	uint8_t *
 		pinned; /* of the way in, where they reach beyond a head: so many bytes for each frame of a burst */
 };

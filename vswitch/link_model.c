@@ -148,6 +148,9 @@ static uint64_t delay_of(const struct link_way *way, enum purpose purpose)
 	case LINK_PARETO:
 		offset = pareto_quantile(offset);
 		break;
+	case LINK_TABLE:
+		offset = link_table_value(model->table, draw(way, purpose));
+		break;
 	default:
 		offset = 2 * offset - 1;
 		break;
@@ -158,12 +161,18 @@ static uint64_t delay_of(const struct link_way *way, enum purpose purpose)
 
 /* ---- One packet ---- */
 
+/* At the rate. */
+static uint64_t wire_time(const struct link_model *model, uint64_t bits)
+{
+	return (uint64_t)((unsigned __int128)bits * 1000000000 / model->rate);
+}
+
 /* Gives a copy its turn on the wire, in a queue `times` as long as the model's. False: it would wait too long. */
 static bool take_turn(struct link_way *way, uint64_t now, size_t length, uint64_t waiting,
 		      unsigned times, uint64_t *sent)
 {
 	const struct link_model *model = &way->model;
-	uint64_t begin = MAX(now, way->busy_until);
+	uint64_t begin = MAX(now, way->busy_until), burst_ns = 0;
 	uint64_t queue = model->queue_ns ? model->queue_ns : LINK_QUEUE_NS;
 
 	*sent = now;
@@ -171,13 +180,16 @@ static bool take_turn(struct link_way *way, uint64_t now, size_t length, uint64_
 		return (!model->queue_packets || waiting < times * model->queue_packets) &&
 		       link_trace_send(model->trace, &way->place, now, length,
 				       model->queue_packets ? UINT64_MAX : times * queue, sent);
+	if (model->burst)
+		burst_ns = wire_time(model, model->burst);
 	if (model->queue_packets ? waiting >= times * model->queue_packets
-				 : model->rate && begin - now > times * queue)
+				 : model->rate && begin - now > times * queue + burst_ns)
 		return false;
 	if (!model->rate)
 		return true;
-	*sent = begin + (uint64_t)((unsigned __int128)length * 8 * 1000000000 / model->rate);
-	way->busy_until = *sent;
+	/* The bucket is full when all that was sent would have been at the rate. */
+	way->busy_until = begin + wire_time(model, (uint64_t)length * 8);
+	*sent = way->busy_until > now + burst_ns ? way->busy_until - burst_ns : now;
 	return true;
 }
 

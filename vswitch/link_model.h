@@ -11,8 +11,9 @@
  *	corrupt		one bit of the first copy, any with the same probability
  *	trace		in place of a rate, recorded opportunities to send (link_trace.h); the first packet begins with it
  *	rate		each copy takes length * 8 / rate to be sent, after all before it; what would wait longer than the
- *			queue is long is dropped, which is counted apart from loss
- *	delay		delay, and jitter: uniform, normal or pareto
+ *			queue is long is dropped, which is counted apart from loss. With a burst it is a shaper: a bucket of so many bits, which
+ *			fills at the rate, lets copies go at once
+ *	delay		delay, and jitter: uniform, normal, pareto, or of a table (link_table.h)
  *	ecn		instead of what loss would take, and what finds the queue full, packets whose ends understand it
  *			(link_ecn.h) are marked and go on; those that would wait for more than twice the queue are dropped anyway
  *	reorder		with probability P a packet passes by those that are delayed: it is not delayed at all
@@ -33,6 +34,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "vswitch/link_table.h"
 #include "vswitch/link_trace.h"
 
 struct error;
@@ -46,7 +48,7 @@ typedef uint64_t link_share;
 /* In: what comes from the port; out: what goes to it. */
 enum link_direction { LINK_IN = 1, LINK_OUT = 2 };
 
-enum link_jitter { LINK_UNIFORM, LINK_NORMAL, LINK_PARETO };
+enum link_jitter { LINK_UNIFORM, LINK_NORMAL, LINK_PARETO, LINK_TABLE };
 enum link_loss { LINK_LOSS_RANDOM, LINK_LOSS_STATES, LINK_LOSS_LIST };
 
 /* "in", "out", "in and out": a set of them. */
@@ -70,9 +72,12 @@ struct link_model {
 	} list[LINK_LIST_MAX];
 	link_share duplicate, corrupt, reorder;
 	uint64_t rate;          /* bits a second; 0: no limit */
+	uint64_t burst;         /* bits that go at once after a pause */
 	uint64_t queue_ns;      /* how long a packet may wait for its turn; 0: LINK_QUEUE_NS ... */
 	uint64_t queue_packets; /* ... or how many may wait; 0: any number */
-	struct link_trace *trace; /* NULL: none; counted by who keeps the model, not by each copy */
+	/* NULL: none; counted by who keeps the model, not by each copy */
+	struct link_trace *trace;
+	struct link_table *table; /* of LINK_TABLE */
 };
 
 #define LINK_QUEUE_NS     100000000ULL
@@ -89,9 +94,9 @@ bool link_read_time(const char *text, uint64_t *ns);
 bool link_read_span(const char *text, double most, uint64_t *ns);
 
 /*
- * Changes a model by a word KEY=VALUE: delay=20ms, jitter=2ms[,normal|pareto|uniform], keep-order=yes, loss=0.5%,
- * loss=gemodel,P,R[,H[,K]], loss=list,3,7-9 (gemodel=, list= as well), ecn=yes, duplicate=P, corrupt=P, reorder=P, rate=50M (bits), queue=100ms, queue=1000p,
- * seed=N, trace=none (another one is read from a file); "none" takes one back. -EINVAL with `error` set, and nothing is changed.
+ * Changes a model by a word KEY=VALUE: delay=20ms, jitter=2ms[,normal|pareto|uniform|table=NAME], keep-order=yes, loss=0.5%,
+ * loss=gemodel,P,R[,H[,K]], loss=list,3,7-9 (gemodel=, list= as well), ecn=yes, duplicate=P, corrupt=P, reorder=P, rate=50M (bits), burst=1M (bits), queue=100ms, queue=1000p,
+ * seed=N, trace=none (another one is read from a file, and so is a table: the caller puts it there); "none" takes one back. -EINVAL with `error` set, and nothing is changed.
  */
 int link_model_set(struct link_model *model, const char *word, struct error *error);
 

@@ -13,18 +13,18 @@
 
 /* ---- Reading ---- */
 
-static void take_name(struct link_trace *trace, const char *name)
+void link_file_name(const char *path, char *name, size_t size)
 {
 	static const char known[] =
 		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-+";
-	const char *slash = strrchr(name, '/');
+	const char *slash = strrchr(path, '/');
 
-	snprintf(trace->name, sizeof(trace->name), "%s", slash ? slash + 1 : name);
-	for (char *at = trace->name; *at; at++)
+	snprintf(name, size, "%s", slash ? slash + 1 : path);
+	for (char *at = name; *at; at++)
 		if (!strchr(known, *at))
 			*at = '_';
-	if (!trace->name[0])
-		strcpy(trace->name, "_");
+	if (!name[0])
+		strcpy(name, "_");
 }
 
 static int wrong_line(const struct link_trace *trace, unsigned line, const char *expected,
@@ -89,7 +89,7 @@ int link_trace_read(struct link_trace **out, const char *name, const char *text,
 	if (!trace)
 		return error_set(error, -ENOMEM, "trace: out of memory");
 	trace->references = 1;
-	take_name(trace, name);
+	link_file_name(name, trace->name, sizeof(trace->name));
 	if (length > LINK_TRACE_BYTES)
 		rc = error_set(error, -EFBIG,
 			       "trace %s: it is longer than the %u bytes that are read",

@@ -28,6 +28,9 @@ struct link_trace {
 	uint32_t ms[]; /* the last is the period */
 };
 
+/* The last part of a file's name, with '_' for what a word of a model cannot have. */
+void link_file_name(const char *path, char *name, size_t size);
+
 /* Reads `text`, of the file `name`. -EINVAL with the line in `error`; -ENOMEM. */
 int link_trace_read(struct link_trace **out, const char *name, const char *text,
 		    struct error *error);

@@ -15,6 +15,7 @@
 
 #define DELAY_MOST 3600e9 /* ns */
 #define RATE_MOST  1e13   /* bits a second */
+#define BURST_MOST 1e12   /* bits */
 
 struct unit_of {
 	const char *name;
@@ -96,12 +97,16 @@ static int set_jitter(struct link_model *model, char *value, struct error *error
 	char *shape = strchr(value, ',');
 	unsigned kind = LINK_UNIFORM;
 
-	if (shape) {
+	if (shape && !strncmp(shape, ",table=", 7) && shape[7]) {
+		*shape = '\0';
+		kind = LINK_TABLE;
+	} else if (shape) {
 		*shape++ = '\0';
 		while (kind < ARRAY_SIZE(names) && strcmp(names[kind], shape))
 			kind++;
 		if (kind == ARRAY_SIZE(names))
-			return wrong(error, "jitter", shape, "uniform, normal or pareto");
+			return wrong(error, "jitter", shape,
+				     "uniform, normal, pareto or table=FILE");
 	}
 	model->jitter = (uint8_t)kind;
 	return link_read_time(value, &model->jitter_ns)
@@ -211,16 +216,27 @@ static int set_reorder(struct link_model *model, char *value, struct error *erro
 	return set_share("reorder", value, &model->reorder, error);
 }
 
+static const struct unit_of bit_units[] = { { "", 1 },       { "bit", 1 },    { "k", 1e3 },
+					    { "K", 1e3 },    { "kbit", 1e3 }, { "M", 1e6 },
+					    { "Mbit", 1e6 }, { "G", 1e9 },    { "Gbit", 1e9 } };
+
 static int set_rate(struct link_model *model, char *value, struct error *error)
 {
-	static const struct unit_of units[] = { { "", 1 },       { "bit", 1 },    { "k", 1e3 },
-						{ "K", 1e3 },    { "kbit", 1e3 }, { "M", 1e6 },
-						{ "Mbit", 1e6 }, { "G", 1e9 },    { "Gbit", 1e9 } };
 	double rate;
 
-	if (!read_number(value, units, ARRAY_SIZE(units), RATE_MOST, &rate) || rate < 1)
+	if (!read_number(value, bit_units, ARRAY_SIZE(bit_units), RATE_MOST, &rate) || rate < 1)
 		return wrong(error, "rate", value, "bits a second, as 50M or 1.5Gbit");
 	model->rate = (uint64_t)rate;
+	return 0;
+}
+
+static int set_burst(struct link_model *model, char *value, struct error *error)
+{
+	double burst;
+
+	if (!read_number(value, bit_units, ARRAY_SIZE(bit_units), BURST_MOST, &burst) || burst < 1)
+		return wrong(error, "burst", value, "bits, as 1M or 64k");
+	model->burst = (uint64_t)burst;
 	return 0;
 }
 
@@ -269,6 +285,7 @@ static const struct {
 	{ "corrupt", set_corrupt },
 	{ "reorder", set_reorder },
 	{ "rate", set_rate },
+	{ "burst", set_burst },
 	{ "queue", set_queue },
 	{ "seed", set_seed },
 	{ "ecn", set_ecn },
@@ -282,8 +299,11 @@ static void take_back(struct link_model *model, const char *key)
 
 	if (!strcmp(key, "delay"))
 		model->delay_ns = 0;
-	if (!strcmp(key, "jitter"))
+	if (!strcmp(key, "jitter")) {
 		model->jitter_ns = 0;
+		model->jitter = LINK_UNIFORM;
+		model->table = NULL;
+	}
 	if (!strcmp(key, "loss")) {
 		model->loss_kind = LINK_LOSS_RANDOM;
 		model->loss = 0;
@@ -299,6 +319,8 @@ static void take_back(struct link_model *model, const char *key)
 		model->reorder = 0;
 	if (!strcmp(key, "rate"))
 		model->rate = 0;
+	if (!strcmp(key, "burst"))
+		model->burst = 0;
 	if (!strcmp(key, "queue"))
 		model->queue_ns = model->queue_packets = 0;
 	if (!strcmp(key, "trace"))
@@ -335,7 +357,7 @@ int link_model_set(struct link_model *model, const char *word, struct error *err
 	}
 	return error_set(error, -EINVAL,
 			 "\"%.60s\": expected delay=, jitter=, keep-order=, loss=, duplicate=, "
-			 "corrupt=, reorder=, rate=, queue=, ecn=, trace= or seed=",
+			 "corrupt=, reorder=, rate=, burst=, queue=, ecn=, trace= or seed=",
 			 word);
 }
 
@@ -350,6 +372,12 @@ int link_model_check(const struct link_model *model, struct error *error)
 		return error_set(error, -EINVAL,
 				 "rate and trace exclude each other: rate=none or trace=none takes "
 				 "one back");
+	if (model->burst && !model->rate)
+		return error_set(error, -EINVAL, "burst: it is of rate=, which is not given");
+	if (model->jitter == LINK_TABLE && !model->table)
+		return error_set(error, -EINVAL,
+				 "jitter: its table is read from a file by tenon link set --jitter "
+				 "TIME,table=FILE");
 	if (model->ecn && !model->loss && !model->loss_kind && !model->rate && !model->trace &&
 	    !model->queue_packets)
 		return error_set(
@@ -439,10 +467,13 @@ void link_model_describe(const struct link_model *model, char *text, size_t size
 {
 	static const char *const shapes[] = { "", ",normal", ",pareto" };
 	struct words words = { text, size, 0 };
+	char table[LINK_TABLE_NAME_MAX + 8];
 
 	text[0] = '\0';
 	put_time(&words, "delay", model->delay_ns, "");
-	put_time(&words, "jitter", model->jitter_ns, shapes[model->jitter]);
+	snprintf(table, sizeof(table), ",table=%s", model->table ? model->table->name : "");
+	put_time(&words, "jitter", model->jitter_ns,
+		 model->jitter == LINK_TABLE ? table : shapes[model->jitter]);
 	if (model->keep_order)
 		put_word(&words, "keep-order=yes");
 	put_loss(&words, model);
@@ -451,6 +482,8 @@ void link_model_describe(const struct link_model *model, char *text, size_t size
 	put_share(&words, "reorder", model->reorder);
 	if (model->rate)
 		put_word(&words, "rate=%" PRIu64, model->rate);
+	if (model->burst)
+		put_word(&words, "burst=%" PRIu64, model->burst);
 	if (model->trace)
 		put_word(&words, "trace=%s", model->trace->name);
 	put_time(&words, "queue", model->queue_ns, "");

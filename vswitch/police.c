@@ -4,6 +4,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,6 +64,30 @@ int police_parse(struct police *police, const char *text, struct error *error)
 	made.credit = (__int128)made.burst * SECOND;
 	*police = made;
 	return 0;
+}
+
+static void describe_tokens(uint64_t tokens, bool packets, char text[POLICE_TEXT / 2])
+{
+	static const char *const units[] = { "", "K", "M", "G" };
+	unsigned unit = 0;
+
+	while (unit < 3 && tokens % 1000 == 0) {
+		tokens /= 1000;
+		unit++;
+	}
+	snprintf(text, POLICE_TEXT / 2, "%llu%s%s", (unsigned long long)tokens, units[unit],
+		 packets ? "p"
+		 : unit  ? ""
+			 : "bit");
+}
+
+void police_describe(const struct police *police, char text[POLICE_TEXT])
+{
+	char rate[POLICE_TEXT / 2], burst[POLICE_TEXT / 2];
+
+	describe_tokens(police->rate, police->packets, rate);
+	describe_tokens(police->burst, police->packets, burst);
+	snprintf(text, POLICE_TEXT, "%s/%s", rate, burst);
 }
 
 bool police_allows(struct police *police, uint64_t now, uint64_t packets, uint64_t bits)

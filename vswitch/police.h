@@ -27,6 +27,11 @@ struct police {
  * packet). The bucket is full to begin. -EINVAL with `error` set. */
 int police_parse(struct police *police, const char *text, struct error *error);
 
+#define POLICE_TEXT 48
+
+/* As police_parse() takes it. */
+void police_describe(const struct police *police, char text[POLICE_TEXT]);
+
 /* Whether so many packets, of so many bits in all, may pass at `now` (which never goes back); takes their tokens if so. */
 bool police_allows(struct police *police, uint64_t now, uint64_t packets, uint64_t bits);
 

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "util/cleanup.h"
 #include "util/error.h"
@@ -199,10 +200,36 @@ static int set_reserved(struct port_config *config, const char *value, struct er
 	return rc;
 }
 
+static int set_police(const char *key, struct police *police, const char *value,
+		      struct error *error)
+{
+	if (is_none(value)) {
+		memset(police, 0, sizeof(*police));
+		return 0;
+	}
+	return police_parse(police, value, error) ? error_set(error, -EINVAL,
+							      "%s=%.40s: expected RATE or "
+							      "RATE/BURST, both in bits (10M/1M) "
+							      "or both in packets (1000p/50p)",
+							      key, value)
+						  : 0;
+}
+
+static int set_police_in(struct port_config *config, const char *value, struct error *error)
+{
+	return set_police("police-in", &config->police[0], value, error);
+}
+
+static int set_police_out(struct port_config *config, const char *value, struct error *error)
+{
+	return set_police("police-out", &config->police[1], value, error);
+}
+
 static const struct {
 	const char *key;
 	int (*set)(struct port_config *config, const char *value, struct error *error);
 } words[] = {
+	{ "police-in", set_police_in },   { "police-out", set_police_out },
 	{ "vlan", set_access },           { "trunk", set_trunk },
 	{ "native", set_native },         { "isolate", set_isolation },
 	{ "addresses", set_addresses },   { "reserved", set_reserved },
@@ -240,7 +267,8 @@ int port_config_set(struct port_config *config, const char *word, struct error *
 			error, -EINVAL,
 			"\"%.60s\": expected vlan=, trunk=, native=, dot1q-tunnel=, tag-type=, "
 			"isolate=, "
-			"addresses=, broadcast=, multicast=, unknown=, reserved= or stp...=",
+			"addresses=, broadcast=, multicast=, unknown=, police-in=, "
+			"police-out=, reserved= or stp...=",
 			word);
 	if (!rc)
 		*config = changed;
@@ -299,6 +327,17 @@ static void add_reserved(char *text, size_t size, const struct reserved_choices 
 		snprintf(text + used, size - used, "%sreserved=%s", used ? "," : "", list);
 }
 
+static void add_police(char *text, size_t size, const char *key, const struct police *police)
+{
+	size_t used = strlen(text);
+	char value[POLICE_TEXT];
+
+	if (!police->rate)
+		return;
+	police_describe(police, value);
+	snprintf(text + used, size - used, "%s%s=%s", used ? "," : "", key, value);
+}
+
 static void add_tree(char *text, size_t size, const struct rstp_port_config *config)
 {
 	char list[200];
@@ -323,6 +362,8 @@ void port_config_describe(const struct port_config *config, char *text, size_t s
 	add_word(text, size, "addresses", config->addresses);
 	for (unsigned i = 0; i < PORT_STORM_COUNT; i++)
 		add_word(text, size, storm_names[i], config->storm[i]);
+	add_police(text, size, "police-in", &config->police[0]);
+	add_police(text, size, "police-out", &config->police[1]);
 	add_reserved(text, size, &config->reserved);
 	add_tree(text, size, &config->stp);
 }

@@ -13,6 +13,8 @@
  *	broadcast=1000, multicast=1000, unknown=1000
  *					storm control: so many frames of that kind a second come in to be flooded, or ten
  *					milliseconds' worth at once, and at least 32
+ *	police-in=10M/1M, police-out=1000p/50p
+ *					what comes from it, or goes to it: so much passes (police.h), after its rules; the rest is dropped
  *	reserved=stp:flood+02:drop	frames to reserved addresses (reserved.h), where it is not as the switch has it
  *	stp=off, stp-cost=100, stp-edge=yes ...		its part in the spanning tree (rstp.h)
  * An empty value, or "none", takes one back: vlan=none makes a port of the first kind again.
@@ -22,6 +24,7 @@
 
 #include <stdint.h>
 
+#include "vswitch/police.h"
 #include "vswitch/reserved.h"
 #include "vswitch/rstp.h"
 #include "vswitch/vlan.h"
@@ -41,6 +44,7 @@ struct port_config {
 	uint16_t isolation;               /* its group; 0: none */
 	uint32_t addresses;               /* 0: what the switch allows each port */
 	uint32_t storm[PORT_STORM_COUNT]; /* frames a second; 0: no limit */
+	struct police police[2];          /* by enum port_way: what was said, with full buckets */
 	struct reserved_choices reserved;
 	struct rstp_port_config stp;
 };

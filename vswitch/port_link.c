@@ -357,6 +357,8 @@ static void link_destroy(struct port *port)
 	link_schedule_drop(link->run.schedule);
 	link_trace_drop(link->in.model.trace);
 	link_trace_drop(link->out.model.trace);
+	link_table_drop(link->in.model.table);
+	link_table_drop(link->out.model.table);
 	if (link->lower) {
 		pthread_mutex_destroy(&link->lower->out_lock);
 		link->lower->over = NULL;
@@ -425,9 +427,11 @@ static void set_way(struct port_link *link, struct link_way *way, const struct l
 		    bool out)
 {
 	struct link_trace *old = way->model.trace;
+	struct link_table *table = way->model.table;
 	bool down = way->down;
 
 	link_trace_take(model->trace);
+	link_table_take(model->table);
 	if (old != model->trace)
 		way->place = (struct link_trace_place){ 0 };
 	if (!way->key || way->model.seed != model->seed) {
@@ -436,6 +440,7 @@ static void set_way(struct port_link *link, struct link_way *way, const struct l
 	} else
 		way->model = *model;
 	link_trace_drop(old);
+	link_table_drop(table);
 }
 
 void port_link_set(struct port *port, unsigned directions, const struct link_model *model)

@@ -42,8 +42,43 @@ static unsigned free_slot(const struct vswitch *vswitch)
 	return slot;
 }
 
+static void free_filters(struct port *port)
+{
+	for (unsigned way = 0; way < PORT_WAYS; way++) {
+		filter_free(port->filter[way]);
+		port->filter[way] = NULL;
+	}
+}
+
+/* Room for what `config` polices; nothing has changed where there is none. */
+static int prepare_police(struct port *port, const struct port_config *config, struct error *error)
+{
+	for (unsigned way = 0; way < PORT_WAYS; way++) {
+		if (!config->police[way].rate || port->filter[way])
+			continue;
+		port->filter[way] = calloc(1, sizeof(*port->filter[way]));
+		if (!port->filter[way])
+			return error_set(error, -ENOMEM, "port %s: out of memory", port->name);
+	}
+	return 0;
+}
+
+/* A bucket whose rate stays is not filled anew. */
+static void apply_police(struct port *port, const struct port_config *config)
+{
+	for (unsigned way = 0; way < PORT_WAYS; way++) {
+		const struct police *wanted = &config->police[way];
+		struct police *police = port->filter[way] ? &port->filter[way]->police : NULL;
+
+		if (police && (police->rate != wanted->rate || police->burst != wanted->burst ||
+			       police->packets != wanted->packets))
+			*police = *wanted;
+	}
+}
+
 static void apply_config(struct port *port, const struct port_config *config)
 {
+	apply_police(port, config);
 	port->config = *config;
 	memset(port->storm_next, 0, sizeof(port->storm_next));
 	mac_table_limit_port(port->vswitch->table, port->index, config->addresses);
@@ -89,9 +124,13 @@ static int add_port(void *arg)
 	port->thread = vswitch_thread_for_port(vswitch);
 	port->index = (uint16_t)free_slot(vswitch);
 	strcpy(port->name, call->name);
-	rc = put_into_slot(port, call->error);
-	if (rc)
+	rc = call->config ? prepare_police(port, call->config, call->error) : 0;
+	if (!rc)
+		rc = put_into_slot(port, call->error);
+	if (rc) {
+		free_filters(port);
 		return rc;
+	}
 	if (call->config)
 		apply_config(port, call->config);
 	capture_sessions_add_port(vswitch, port);
@@ -130,10 +169,13 @@ static int set_port(void *arg)
 
 	if (!port)
 		return vswitch_no_such_port(call->vswitch, call->name, call->error);
+	if (prepare_police(port, call->config, call->error))
+		return -ENOMEM;
 	/* What it has learned may be in VLANs that it is no member of any more. */
 	if (!vlan_port_same(&port->config.vlan, &call->config->vlan))
 		port_forget(port);
 	apply_config(port, call->config);
+	checkpoint_refresh(call->vswitch);
 	protocols_port_event(call->vswitch, port->index, PROTOCOL_PORT_CHANGED);
 	return 0;
 }
@@ -206,8 +248,7 @@ static int remove_port(void *arg)
 static void end_port(struct port *port)
 {
 	pthread_mutex_destroy(&port->out_lock);
-	for (unsigned way = 0; way < PORT_WAYS; way++)
-		filter_free(port->filter[way]);
+	free_filters(port);
 	port->ops->destroy(port);
 }
 

@@ -40,6 +40,8 @@ static void fill_port(struct vswitch_port_status *out, struct port *port)
 		out->link_out = *port_link_way(port, LINK_OUT);
 		link_trace_take(out->link_in.model.trace);
 		link_trace_take(out->link_out.model.trace);
+		link_table_take(out->link_in.model.table);
+		link_table_take(out->link_out.model.table);
 	}
 	if (!port->ops->describe)
 		return;
@@ -110,6 +112,8 @@ void vswitch_status_free(struct vswitch_status *status)
 	for (unsigned i = 0; status->ports && i < status->port_count; i++) {
 		link_trace_drop(status->ports[i].link_in.model.trace);
 		link_trace_drop(status->ports[i].link_out.model.trace);
+		link_table_drop(status->ports[i].link_in.model.table);
+		link_table_drop(status->ports[i].link_out.model.table);
 	}
 	free(status->ports);
 	free(status->addresses);

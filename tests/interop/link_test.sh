@@ -87,6 +87,32 @@ lab_transfer pa pb 3000000 10.0.0.2 tcp
 grep -q '^tenon_switch_link_packets_total{switch="links",port="b",direction="out",event="queue_full"} [1-9]' metrics ||
 	lab_fail "not among the metrics"
 
+# As a port's setting it is a shaper; the same is shown, and in the configuration. A policer beside it drops.
+link clear links b
+"$TENON" switch port set links b shape-out=8M/800k police-in=1000p/10p || lab_fail "port set"
+"$TENON" switch port list links | grep -q 'police-in=1Kp/10p,shape-out=8000000/800000' || lab_fail "$("$TENON" switch port list links)"
+"$TENON" link show links b | grep -q 'rate=8000000 burst=800000' || lab_fail "$("$TENON" link show links)"
+"$TENON" switch port set links b shape-out=8M/x 2>err && lab_fail "a burst that is none"
+grep -q 'shape-out=8M/x: expected RATE' err || lab_fail "$(cat err)"
+"$TENON" switch port set links b shape-out=none police-in=none || lab_fail "port set"
+"$TENON" switch port list links | grep -q 'shape-out\|police' && lab_fail "$("$TENON" switch port list links)"
+
+# A table of jitter: 8192 is one jitter. It is in the configuration.
+printf '# all the same\n8192 8192\n' >my.dist
+link set links b --direction out --delay 10ms --jitter 5ms,table=my.dist
+"$TENON" link show links b | grep -q 'delay=10ms jitter=5ms,table=my.dist' || lab_fail "$("$TENON" link show links)"
+"$TENON" switch show links --config >config
+python3 -c 'import json; link = json.load(open("config"))["links"][0]
+assert link["table"] == "8192\n8192\n" and link["words"] == ["delay=10ms", "jitter=5ms,table=my.dist"], link' || lab_fail "$(cat config)"
+"$TENON" link set links b --jitter 5ms,table=nowhere 2>err && lab_fail "a table that is not there"
+grep -q 'table nowhere: No such file' err || lab_fail "$(cat err)"
+
+# What passes, in a pipe, until the reader has enough.
+"$TENON" switch counters links --watch --json | head -n 1 >rates
+python3 -c 'import json; port, = [p for p in json.load(open("rates")) if p["name"] == "a"]
+assert port["rx_frames_per_second"] >= 0 and port["drops_per_second"] == {}, port' || lab_fail "$(cat rates)"
+timeout 60 "$TENON" switch table list links --watch | head -n 1 | grep -q '^learned  *[0-9a-f:]\{17\}  vlan 0  [ab]$' || lab_fail "table --watch"
+
 # 12 Mbit/s as it was recorded: 1.5 MB cannot take less than a second. It is in the configuration, and a wrong one changes nothing.
 seq 1 100 >recorded
 link clear links b

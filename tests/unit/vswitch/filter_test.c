@@ -337,8 +337,91 @@ static void test_no_frame_is_lost_without_a_name(void)
 	vswitch_destroy(lab.vswitch);
 }
 
+static void set_port(struct lab *lab, const char *port, const char *word)
+{
+	CLEANUP(cleanup_vswitch_status) struct vswitch_status *status = NULL;
+	struct port_config config;
+
+	CU_ASSERT_EQUAL_FATAL(vswitch_status(lab->vswitch, &status), 0);
+	for (unsigned i = 0; i < status->port_count; i++)
+		if (!strcmp(status->ports[i].name, port))
+			config = status->ports[i].config;
+	CU_ASSERT_EQUAL_FATAL(port_config_set(&config, word, NULL), 0);
+	CU_ASSERT_EQUAL(vswitch_set_port(lab->vswitch, port, &config, NULL), 0);
+}
+
+static void put_many(struct lab *lab, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		fake_port_put_frame(lab->a, BROADCAST, A, 60);
+	while (vswitch_round(lab->vswitch))
+		;
+}
+
+/* A port's policers are after its rules, each way its own, live. */
+static void test_ports_are_policed(void)
+{
+	struct lab lab = make_lab();
+
+	set_port(&lab, "a", "police-in=100p/10p");
+	put_many(&lab, 15);
+	CU_ASSERT_EQUAL(lab.b->out_count, 10);
+	CU_ASSERT_EQUAL(drops(lab.a, PORT_DROP_POLICED), 5);
+	clock_value += SECOND / 20;
+	/* Another setting leaves the bucket as it is. */
+	set_port(&lab, "a", "isolate=7");
+	put_many(&lab, 15);
+	CU_ASSERT_EQUAL(lab.b->out_count, 15);
+	/* What a rule drops takes no tokens; what one passes does. */
+	clock_value += SECOND;
+	CU_ASSERT_EQUAL(add_rule(&lab, "a", PORT_IN, 0, "udp", "drop"), 0);
+	CU_ASSERT_EQUAL(add_rule(&lab, "a", PORT_IN, 0, "", "allow"), 0);
+	for (unsigned i = 0; i < 20; i++)
+		put_udp(lab.a, 0, 5, 60);
+	put_many(&lab, 15);
+	CU_ASSERT_EQUAL(lab.b->out_count, 25);
+	CU_ASSERT_EQUAL(drops(lab.a, PORT_DROP_FILTERED), 20);
+	set_port(&lab, "a", "police-in=none");
+	set_port(&lab, "b", "police-out=8Kbit/12Kbit");
+	lab.b->out_count = lab.c->out_count = 0;
+	put_many(&lab, 60);
+	/* 12,000 bits are 25 frames of 60 bytes. */
+	CU_ASSERT_EQUAL(lab.b->out_count, 25);
+	CU_ASSERT_EQUAL(lab.c->out_count, 60);
+	CU_ASSERT_EQUAL(drops(lab.b, PORT_DROP_POLICED_OUT), 35);
+	vswitch_destroy(lab.vswitch);
+}
+
+static void test_words_of_policers(void)
+{
+	static const struct {
+		const char *word, *as;
+	} cases[] = {
+		{ "police-in=10M", "police-in=10M/1M" },
+		{ "police-in=10Mbit/1500K", "police-in=10M/1500K" },
+		{ "police-out=1000p/50p", "police-out=1Kp/50p" },
+		{ "police-out=500bit/1234bit", "police-out=500bit/1234bit" },
+	};
+	struct port_config config = { 0 }, again = { 0 };
+	char text[PORT_CONFIG_TEXT];
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		config = again = (struct port_config){ 0 };
+		CU_ASSERT_EQUAL_FATAL(port_config_set(&config, cases[i].word, NULL), 0);
+		port_config_describe(&config, text, sizeof(text));
+		CU_ASSERT_STRING_EQUAL(text, cases[i].as);
+		CU_ASSERT_EQUAL(port_config_set(&again, text, NULL), 0);
+		CU_ASSERT(!memcmp(again.police, config.police, sizeof(config.police)));
+	}
+	CU_ASSERT_EQUAL(port_config_set(&config, "police-in=10", NULL), -EINVAL);
+	CU_ASSERT_EQUAL(port_config_set(&config, "police-in=10M/5p", NULL), -EINVAL);
+	CU_ASSERT_EQUAL(port_config_set(&config, "police-out=none", NULL), 0);
+	CU_ASSERT_EQUAL(config.police[1].rate, 0);
+}
+
 UNIT_MAIN("filter", UNIT(test_the_first_match_decides), UNIT(test_out_and_in),
 	  UNIT(test_many_made_frames_are_dropped), UNIT(test_reading_far_into_a_frame),
 	  UNIT(test_a_policer_in_packets), UNIT(test_a_policer_by_itself),
 	  UNIT(test_what_cannot_be), UNIT(test_rules_and_links),
-	  UNIT(test_a_flood_takes_no_share_of_others), UNIT(test_no_frame_is_lost_without_a_name))
+	  UNIT(test_a_flood_takes_no_share_of_others), UNIT(test_no_frame_is_lost_without_a_name),
+	  UNIT(test_ports_are_policed), UNIT(test_words_of_policers))
