@@ -6,10 +6,14 @@
  * layer can start by itself goes to the worker's ring at once and costs no fiber; the others get one each,
  * but for one that the caller's own fiber does.
  *
+ * Parts of one request that follow each other on a device are one piece there, as those of a striped volume are; its memory
+ * is then gathered in an array of the slot's own.
+ *
  * Nothing waits at a closed gate while gathered pieces stand in others that somebody may be closing: the
  * batch is run first.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "block/piece.h"
@@ -18,6 +22,7 @@
 
 #define BATCH_SIZE 16u
 #define SLOT_IOVS  4u
+#define MERGE_IOVS 256u /* of a piece that was put together */
 
 struct block_batch;
 
@@ -27,7 +32,9 @@ struct block_slot {
 	struct block_batch *batch;
 	struct block_work work;
 	struct iovec iov[SLOT_IOVS]; /* of `work`, where the piece's own is longer than the piece */
-	bool started, again;
+	struct iovec *merged; /* the piece's, where it was put together of several; else NULL */
+	unsigned merged_room;
+	bool again;
 };
 
 struct block_batch {
@@ -134,31 +141,77 @@ static void batch_run(struct block_batch *batch)
 		run_here(own);
 	while (batch->pending)
 		fiber_queue_wait_always(&batch->done);
-	for (unsigned i = 0; i < batch->count; i++)
+	for (unsigned i = 0; i < batch->count; i++) {
 		if (batch->slots[i].again)
 			run_here(&batch->slots[i]);
+		free(batch->slots[i].merged);
+	}
 	batch->count = 0;
 }
 
 /* ---- Gathering ---- */
 
-/* A discard of many stripes comes together again on each disk. */
+/* Makes room for `count` iovecs, to which those of the piece are moved when it gets them. */
+static bool merged_reserve(struct block_slot *slot, unsigned count)
+{
+	unsigned room = MAX(slot->merged_room, 16u);
+	struct iovec *grown;
+
+	while (room < count)
+		room *= 2;
+	if (room == slot->merged_room)
+		return true;
+	grown = realloc(slot->merged, room * sizeof(*grown));
+	if (!grown)
+		return false;
+	slot->merged = grown;
+	slot->merged_room = room;
+	return true;
+}
+
+/* Puts the memory of `piece` behind that of the slot's. False: it stays a piece of its own. */
+static bool merge_data(struct block_slot *slot, struct piece *piece)
+{
+	struct piece *into = &slot->piece;
+	bool first = !slot->merged;
+	unsigned had = first ? iov_count(into->data, into->length) : into->data.count;
+	unsigned more = iov_count(piece->data, piece->length);
+
+	if (had + more > MERGE_IOVS || !merged_reserve(slot, had + more))
+		return false;
+	if (first)
+		iov_take(&into->data, into->length, slot->merged, had, &had);
+	iov_take(&piece->data, piece->length, slot->merged + had, more, &more);
+	into->data = iov_range_of(slot->merged, had + more);
+	into->exact = true;
+	return true;
+}
+
+static bool merges(const struct block_slot *slot, const struct piece *piece,
+		   const struct block_io *io)
+{
+	const struct piece *other = &slot->piece;
+
+	return slot->io == io && other->block == piece->block && other->depth == piece->depth &&
+	       !memcmp(other->layers, piece->layers, piece->depth * sizeof(piece->layers[0])) &&
+	       other->offset + other->length == piece->offset;
+}
+
+/* What comes in many stripes comes together again on each disk. */
 static bool batch_merge(struct block_batch *batch, struct piece *piece, const struct block_io *io)
 {
-	if (piece->kind != BLOCK_DISCARD && piece->kind != BLOCK_WRITE_ZEROES)
-		return false;
-	for (unsigned i = 0; i < batch->count; i++) {
-		struct piece *other = &batch->slots[i].piece;
+	for (unsigned i = batch->count; i-- > 0;) {
+		struct block_slot *slot = &batch->slots[i];
 
-		if (batch->slots[i].io == io && other->block == piece->block &&
-		    other->depth == piece->depth &&
-		    !memcmp(other->layers, piece->layers,
-			    piece->depth * sizeof(piece->layers[0])) &&
-		    other->offset + other->length == piece->offset) {
-			other->length += piece->length;
-			piece_leave(piece);
-			return true;
-		}
+		if (!merges(slot, piece, io))
+			continue;
+		/* A layer that says where things lie has its reasons for where it cuts. */
+		if (piece->kind <= BLOCK_WRITE &&
+		    (piece->block->ops->map || !merge_data(slot, piece)))
+			return false;
+		slot->piece.length += piece->length;
+		piece_leave(piece);
+		return true;
 	}
 	return false;
 }
@@ -175,6 +228,8 @@ static void batch_add(struct block_batch *batch, struct piece *piece, struct blo
 	slot->piece = *piece;
 	slot->io = io;
 	slot->batch = batch;
+	slot->merged = NULL;
+	slot->merged_room = 0;
 }
 
 static void gather(struct block_batch *batch, struct piece *piece, struct block_io *io);
@@ -267,6 +322,8 @@ static void batch_take(struct block_batch *batch, struct block_io *io)
 	if (rc == PIECE_STANDS && (piece->kind <= BLOCK_WRITE || piece->kind == BLOCK_FLUSH)) {
 		slot->io = io;
 		slot->batch = batch;
+		slot->merged = NULL;
+		slot->merged_room = 0;
 		batch->count++;
 	} else {
 		struct piece moved = *piece;

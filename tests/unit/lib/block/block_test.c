@@ -348,7 +348,33 @@ static void test_status_counts_in_the_callers_blocks(void)
 
 #define MILLISECOND 1000000ULL
 
-/* Eight stripes over two slow disks take as long as one, and a discard is one for each disk. */
+/* More stripes on a disk than are put together: they arrive all the same. */
+static void test_many_stripes_come_together(void)
+{
+	static char bytes[MIB], back[MIB];
+	struct plain plain[2];
+	struct stripes stripes;
+	struct random random = { .state = 5 };
+
+	stripes_init(&stripes, 512, 2 * MIB);
+	for (unsigned i = 0; i < 2; i++) {
+		plain_init(&plain[i], stripes.lower[i]);
+		stripes.lower[i] = &plain[i].block;
+	}
+	random_fill(&random, bytes, sizeof(bytes));
+	CU_ASSERT_EQUAL(block_write(&stripes.block, 512, bytes, sizeof(bytes), 0), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		CU_ASSERT_EQUAL(plain[i].writes, 4);
+		CU_ASSERT_EQUAL(plain[i].longest, 256 * 512);
+		CU_ASSERT_EQUAL(plain[i].block.gate.inside, 0);
+	}
+	CU_ASSERT_EQUAL(block_read(&stripes.block, 512, back, sizeof(back)), 0);
+	CU_ASSERT_EQUAL(memcmp(back, bytes, sizeof(back)), 0);
+	CU_ASSERT_EQUAL(stripes.block.gate.inside, 0);
+	block_unref(&stripes.block);
+}
+
+/* Eight stripes over two slow disks take as long as one, and are one request for each disk. */
 static int parts_go_at_once(void *arg)
 {
 	struct stripes stripes;
@@ -372,10 +398,14 @@ static int parts_go_at_once(void *arg)
 	before = worker_now();
 	CU_ASSERT_EQUAL(block_write(&stripes.block, 512, bytes, sizeof(bytes), 0), 0);
 	CU_ASSERT_EQUAL(worker_now() - before, MILLISECOND);
+	CU_ASSERT_EQUAL(block_read(&stripes.block, 512, bytes, sizeof(bytes)), 0);
+	CU_ASSERT_EQUAL(worker_now() - before, 2 * MILLISECOND);
 	CU_ASSERT_EQUAL(block_discard(&stripes.block, 0, 64 << 10), 0);
 	for (unsigned i = 0; i < 2; i++) {
 		block_fault_counts(stripes.lower[i], &counts);
 		CU_ASSERT_EQUAL(counts.discards, 1);
+		CU_ASSERT_EQUAL(counts.reads, 1);
+		CU_ASSERT_EQUAL(counts.writes, 1);
 	}
 	block_fault_add(stripes.lower[1], &(struct block_fault_rule){ .requests = BLOCK_FAULT_WRITE,
 								      .offset = 1024,
@@ -397,4 +427,5 @@ UNIT_MAIN("block", UNIT(test_requests_outside_or_misaligned_are_refused),
 	  UNIT(test_a_memory_device_of_no_blocks_is_refused), UNIT(test_a_slice_is_a_part),
 	  UNIT(test_split_requests_carry_the_right_bytes),
 	  UNIT(test_a_wrong_translation_does_no_harm), UNIT(test_what_a_layer_lacks_is_done_for_it),
-	  UNIT(test_status_counts_in_the_callers_blocks), UNIT(test_parts_of_a_request_go_at_once))
+	  UNIT(test_status_counts_in_the_callers_blocks), UNIT(test_many_stripes_come_together),
+	  UNIT(test_parts_of_a_request_go_at_once))
