@@ -110,6 +110,25 @@ static void put_slot(struct blk_client *client, struct client_slot *slot)
 	fiber_queue_wake_one(&client->free_waiters);
 }
 
+/*
+ * Shows the device what was added, once for all that come one after another: a server that sleeps is woken for the first,
+ * and would find only that one.
+ */
+static void kick(struct blk_client_queue *queue)
+{
+	uint16_t seen;
+
+	if (queue->kicking)
+		return;
+	queue->kicking = true;
+	do {
+		seen = queue->driver.unshown;
+		fiber_yield();
+	} while (queue->driver.unshown != seen && queue->driver.unshown < KICK_AT);
+	queue->kicking = false;
+	virtqueue_driver_kick(&queue->driver);
+}
+
 /* Carries out one request with `count` pieces of data. 0, -EIO, -EOPNOTSUPP (the device does not know the
  * request) or why the server is not asked any more. */
 static int ask_server(struct blk_client *client, struct client_slot *slot, uint32_t type,
@@ -135,7 +154,7 @@ static int ask_server(struct blk_client *client, struct client_slot *slot, uint3
 	if (rc < 0)
 		return -EIO; /* the queue has room for all slots, so this does not happen */
 	queue->by_head[head] = slot;
-	virtqueue_driver_kick(&queue->driver);
+	kick(queue);
 	while (!slot->done && !client->dead)
 		wait_for_server(client, &slot->waiter, since);
 	if (!slot->done)
@@ -186,6 +205,26 @@ static uint32_t name_pieces(const struct blk_client *client, struct iov_range *a
 	return (uint32_t)bytes;
 }
 
+/* How much goes by way of the slot, where the next block cannot be named: at least that, and all that follows and is not shared. */
+static uint32_t unshared_bytes(const struct blk_client *client, struct iov_range at,
+			       uint64_t length)
+{
+	uint32_t block = client->block.logical_block_size;
+	struct iovec pieces[DIRECT_PIECES];
+	uint64_t bytes = 0, address;
+	unsigned count;
+
+	if (!client->direct_pieces)
+		return (uint32_t)MIN(length, SLOT_DATA);
+	iov_take(&at, MIN(length, SLOT_DATA), pieces, DIRECT_PIECES, &count);
+	for (unsigned i = 0;
+	     i < count && !guest_memory_host_to_guest(&client->shared, pieces[i].iov_base,
+						      pieces[i].iov_len, &address);
+	     i++)
+		bytes += pieces[i].iov_len;
+	return (uint32_t)MAX(round_down(bytes, block), (uint64_t)block);
+}
+
 /* Reads or writes a slot's worth by way of the slot. */
 static int transfer_copied(struct blk_client *client, struct client_slot *slot, uint32_t type,
 			   uint64_t sector, struct iov_range *at, uint32_t step)
@@ -218,10 +257,7 @@ static int transfer(struct blk_client *client, bool write, uint64_t offset, uint
 		if (step) {
 			rc = ask_server(client, slot, type, offset / SECTOR_BYTES, data, pieces);
 		} else {
-			/* A block at a time, if others behind it may be shared. */
-			step = (uint32_t)MIN(length, client->direct_pieces
-							     ? client->block.logical_block_size
-							     : SLOT_DATA);
+			step = unshared_bytes(client, at, length);
 			rc = transfer_copied(client, slot, type, offset / SECTOR_BYTES, &at, step);
 		}
 		offset += step;

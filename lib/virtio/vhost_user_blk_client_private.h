@@ -23,6 +23,9 @@
 #define SLOT_STATUS  64u   /* offset of the status byte */
 #define SLOT_BYTES   (SLOT_HEADER + (uint64_t)SLOT_DATA)
 
+/* Requests that are shown at the latest once so many wait for that. */
+#define KICK_AT 16u
+
 /* Pieces of the caller's memory in one request, which fill a table together with header and status. */
 #define DIRECT_PIECES (VIRTQUEUE_DRIVER_TABLE - 2u)
 
@@ -42,6 +45,7 @@ struct blk_client_queue {
 	struct worker_poller poller;
 	int kick_fd, call_fd;
 	bool polled;
+	bool kicking; /* a fiber is about to */
 	struct client_slot *by_head[QUEUE_SIZE];
 };
 
