@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
+#include <linux/fs.h>
 #include <linux/loop.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -100,6 +101,7 @@ int loop_follow_size(const char *path)
 	CLEANUP_FREE char *device = NULL;
 	CLEANUP_CLOSE int fd = -1;
 	struct stat status;
+	uint64_t size;
 
 	/* The kernel goes by the length that the file had when somebody last looked. */
 	if (stat(path, &status))
@@ -108,5 +110,10 @@ int loop_follow_size(const char *path)
 	if (!device)
 		return 0;
 	fd = open(device, O_RDONLY | O_CLOEXEC);
-	return fd < 0 || ioctl(fd, LOOP_SET_CAPACITY, 0) ? -errno : 0;
+	if (fd < 0 || ioctl(fd, BLKGETSIZE64, &size))
+		return -errno;
+	/* Told again while the mount is killed, the kernel would take no answer for no bytes. */
+	if (size == (uint64_t)status.st_size / 512 * 512)
+		return 0;
+	return ioctl(fd, LOOP_SET_CAPACITY, 0) ? -errno : 0;
 }
