@@ -179,7 +179,8 @@ static int take_alone(struct host_disk *disk, const char *id, struct error *erro
 
 static int connect_found(struct host_disk *disk, struct found *found, struct error *error)
 {
-	const struct vhost_user_blk_client_options options = { .queues = QUEUES };
+	const struct vhost_user_blk_client_options options = { .memory = disk->memory,
+							       .queues = QUEUES };
 	int rc;
 
 	if (!disk->shared && found->machines)
@@ -283,8 +284,8 @@ int host_disk_explain_taken(const char *name, struct error *error)
 
 /* ---- Coming and going ---- */
 
-int host_disk_open(struct host_disk **out, const char *name, const char *id, bool shared,
-		   struct error *error)
+int host_disk_open(struct host_disk **out, const char *name,
+		   const struct host_disk_options *options, struct error *error)
 {
 	struct host_disk *disk = calloc(1, sizeof(*disk));
 	int rc = -ENOMEM;
@@ -296,8 +297,9 @@ int host_disk_open(struct host_disk **out, const char *name, const char *id, boo
 		disk->name = strdup(name);
 	}
 	if (disk && disk->name) {
-		disk->shared = shared;
-		snprintf(disk->id, sizeof(disk->id), "%s", id ? id : "");
+		disk->shared = options->shared;
+		disk->memory = options->memory;
+		snprintf(disk->id, sizeof(disk->id), "%s", options->id ? options->id : "");
 		fiber_mutex_init(&disk->finding);
 		range_lock_init(&disk->lock, 16);
 		rc = find_and_connect(disk, error);

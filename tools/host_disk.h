@@ -25,10 +25,20 @@
 
 #define HOST_DISK_RETRY_NS 500000000ull
 
+struct guest_memory;
+
+struct host_disk_options {
+	const char *id; /* of the export that it must be; NULL: whichever is found */
+	bool shared;    /* also with machines that have it, who know */
+	/* That the server is to have as well, so that data in it is not copied; it stays the caller's and outlives the disk. NULL: none. */
+	const struct guest_memory *memory;
+};
+
 /* Home: the worker on which it was opened. */
 struct host_disk {
 	char *name; /* VG/LV or md/NAME */
 	bool shared;
+	const struct guest_memory *memory;
 	char id[32];         /* of the export, once it was found */
 	struct block *block; /* NULL: away */
 	int alone_fd;  /* that nobody else gets it (alone.h), also while it is away; -1: shared */
@@ -44,10 +54,10 @@ struct host_disk {
 
 /*
  * Finds and connects it. Not `shared`, nobody else must have it, nor gets it until this ends, also where its server does and
- * another takes its place (alone.h). -ENOENT where nobody serves it, -EBUSY where somebody has it, -EEXIST where two servers serve disks of that name. `id` NULL: whichever is found.
+ * another takes its place (alone.h). -ENOENT where nobody serves it, -EBUSY where somebody has it, -EEXIST where two servers serve disks of that name.
  */
-int host_disk_open(struct host_disk **out, const char *name, const char *id, bool shared,
-		   struct error *error);
+int host_disk_open(struct host_disk **out, const char *name,
+		   const struct host_disk_options *options, struct error *error);
 void host_disk_close(struct host_disk *disk); /* NULL is fine */
 
 /* Calls resized(arg), which must not suspend, whenever the disk may have another size: also as it is found again. */

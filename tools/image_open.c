@@ -31,7 +31,8 @@ static int open_object(struct image_disk *disk, const struct cli_words *given, c
 	if (rc)
 		return rc;
 	if (socket) {
-		rc = host_disk_open(&disk->served, word, NULL, true, error);
+		rc = host_disk_open(&disk->served, word,
+				    &(struct host_disk_options){ .shared = true }, error);
 		if (!rc)
 			disk->block = host_disk_get(disk->served);
 		if (!rc && !disk->block)

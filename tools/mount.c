@@ -31,6 +31,7 @@
 
 #define UNMOUNT_TRIES 600u /* of 50 ms: until the process has ended */
 #define UNMOUNT_STEP  50000000ull
+#define BUSY_TRIES    10u
 #define UNMOUNT_GRACE 20u /* tries in which it ends by itself, unless a copy of its mount is left */
 #define UNMOUNT_AGAIN 100u /* tries from one look at that to the next */
 
@@ -134,6 +135,7 @@ static int mount_run(void *arg, struct error *error)
 	}
 	mount_end(mount);
 	mount_free_all(mount);
+	guest_memory_clear(&mount->memory);
 	rpc_server_stop(command->control);
 	return rc;
 }
@@ -335,9 +337,13 @@ int mount_take_down(const char *directory, const char *shown, struct error *erro
 {
 	json_int_t opens = 0;
 	pid_t process = find_mount(directory, &opens);
-	int rc = unmount(directory, error);
 	char who[PROCESS_TEXT];
+	int rc;
 
+	/* Who only looks at it has it for a moment. */
+	for (unsigned i = 0; (rc = unmount(directory, error)) == -EBUSY && i < BUSY_TRIES; i++)
+		if (fiber_sleep(UNMOUNT_STEP))
+			return -ECANCELED;
 	/* Disks are free once it has ended. */
 	for (unsigned i = 0; !rc && process && i < UNMOUNT_TRIES; i++) {
 		if (process_is_gone(process))

@@ -4,6 +4,7 @@
  *
  *	mount.c		the commands: into the background, and out again
  *	mount_tree.c	which files there are
+ *	mount_session.c	taking requests from the kernel, and their memory
  *	mount_fuse.c	what the kernel asks for
  *	mount_resize.c	telling a loop device of a new size
  *	host_disk.h		the disks behind them
@@ -28,12 +29,16 @@
 #include "fiber/fiber.h"
 #include "util/list.h"
 #include "util/log.h"
+#include "virtio/guest_memory.h"
 
 struct host_disk;
 struct error;
+struct fuse_lowlevel_ops;
 struct fuse_session;
 
-#define MOUNT_ROOT 1u /* the number of the folder */
+#define MOUNT_ROOT   1u         /* the number of the folder */
+#define MOUNT_TAKERS 32u        /* requests at a time */
+#define MOUNT_DATA   (1u << 20) /* of one request, at most */
 
 /* How a volume is open: its disk is there while somebody has it so. */
 enum mount_way { MOUNT_BESIDE, MOUNT_ALONE, MOUNT_WAYS };
@@ -53,6 +58,12 @@ struct mount_volume {
 	} ways[MOUNT_WAYS];
 };
 
+/* Of a taker of requests. */
+struct mount_buffer {
+	char *data; /* MOUNT_DATA bytes */
+	bool lost;  /* a server that is gone or stopped may have it yet: it is not used again */
+};
+
 struct mount {
 	const char *group;
 	char *directory;
@@ -62,7 +73,9 @@ struct mount {
 	bool shared, read_only;
 	struct log log;
 	struct fuse_session *session;
-	dev_t device;        /* of what it has mounted; 0: not known */
+	struct guest_memory memory;  /* of all requests; the servers of the disks have it as well */
+	struct mount_buffer *buffer; /* of the request that begins, until its operation suspends */
+	dev_t device;                /* of what it has mounted; 0: not known */
 	time_t began;        /* what files say of when they were changed, which nobody knows */
 	struct list volumes; /* by their numbers */
 	uint64_t next_number;
@@ -109,6 +122,10 @@ void mount_close(struct mount *mount, struct mount_volume *volume, enum mount_wa
 void mount_resized(void *mount);
 
 /* ---- mount_fuse.c ---- */
+
+extern const struct fuse_lowlevel_ops mount_operations;
+
+/* ---- mount_session.c ---- */
 
 /* Mounts it. 0 or a negative errno with `error` set. */
 int mount_begin(struct mount *mount, struct error *error);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What the kernel asks of a mount; see mount.h. By the low-level interface of libfuse, whose calls are made on the fiber
- * that has taken the request, and may suspend: each has a buffer of its own.
+ * that has taken the request, and may suspend: each has a buffer of its own, which the disks' servers have as well.
  *
  * The kernel takes a file for a regular one, but it is a disk: O_TRUNC leaves it as it is, a write ends where it ends
  * (ENOSPC), and its length cannot be set.
@@ -12,24 +12,19 @@
 #include <fcntl.h>
 #include <fuse3/fuse_lowlevel.h>
 #include <linux/falloc.h>
-#include <poll.h>
-#include <signal.h>
-#include <stdio.h>
+#include <linux/fuse.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "block/block.h"
-#include "fiber/signal.h"
 #include "tools/host_disk.h"
 #include "tools/mount.h"
 #include "util/bytes.h"
 #include "util/cleanup.h"
 #include "util/error.h"
 
-#define TAKERS 32u /* requests at a time */
-#define BLOCK  4096u
-#define PAGE   4096u
+#define BLOCK 4096u
 
 static struct mount *mount_of(fuse_req_t req)
 {
@@ -75,7 +70,8 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 	(void)userdata;
 	/* They keep pipes for each thread, in which one fiber would find another's data. */
 	conn->want &= ~(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE);
-	conn->max_background = 2 * TAKERS;
+	conn->max_write = MIN(conn->max_write, MOUNT_DATA);
+	conn->max_background = 2 * MOUNT_TAKERS;
 }
 
 static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -200,6 +196,17 @@ static void op_statfs(fuse_req_t req, fuse_ino_t ino)
 
 /* ---- Open files ---- */
 
+/* As fuse_reply_open(), which knows of writes side by side only in newer versions of libfuse. */
+static int reply_open(fuse_req_t req, uint64_t handle)
+{
+	const struct fuse_open_out out = {
+		.fh = handle,
+		.open_flags = FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES,
+	};
+
+	return fuse_reply_buf(req, (const char *)&out, sizeof(out));
+}
+
 static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *file)
 {
 	struct mount *mount = mount_of(req);
@@ -212,8 +219,7 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *file)
 		return;
 	}
 	file->fh = (uint64_t)way;
-	file->direct_io = 1;
-	if (fuse_reply_open(req, file))
+	if (reply_open(req, (uint64_t)way))
 		mount_close(mount, volume, (enum mount_way)way, writes);
 }
 
@@ -236,13 +242,19 @@ static struct host_disk *disk_of(fuse_req_t req, fuse_ino_t ino, const struct fu
 	return *volume && file->fh < MOUNT_WAYS ? (*volume)->ways[file->fh].disk : NULL;
 }
 
+/* Whether the server was given up with the request: its disk, or itself once it goes on, may do that yet. */
+static bool is_lost(int rc)
+{
+	return rc == -ENOTCONN || rc == -ETIMEDOUT || rc == -ECANCELED;
+}
+
 static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 		    struct fuse_file_info *file)
 {
+	struct mount_buffer *buffer = mount_of(req)->buffer;
 	struct mount_volume *volume;
 	struct host_disk *disk = disk_of(req, ino, file, &volume);
 	uint64_t end = disk ? mount_size(volume) : 0;
-	CLEANUP_FREE char *bytes = NULL;
 	int rc;
 
 	if (!disk) {
@@ -253,19 +265,19 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 		fuse_reply_buf(req, NULL, 0);
 		return;
 	}
-	size = MIN(size, end - (uint64_t)offset);
-	rc = posix_memalign((void **)&bytes, PAGE, MAX(size, (size_t)PAGE))
-		     ? -ENOMEM
-		     : host_disk_read(disk, (uint64_t)offset, bytes, size);
+	size = MIN(MIN(size, end - (uint64_t)offset), MOUNT_DATA);
+	rc = host_disk_read(disk, (uint64_t)offset, buffer->data, size);
+	buffer->lost = is_lost(rc);
 	if (rc)
 		reply_failed(req, volume, "reading", size, (uint64_t)offset, rc);
 	else
-		fuse_reply_buf(req, bytes, size);
+		fuse_reply_buf(req, buffer->data, size);
 }
 
 static void op_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t size, off_t offset,
 		     struct fuse_file_info *file)
 {
+	struct mount_buffer *buffer = mount_of(req)->buffer;
 	struct mount_volume *volume;
 	struct host_disk *disk = disk_of(req, ino, file, &volume);
 	uint64_t end = disk ? mount_size(volume) : 0;
@@ -278,6 +290,7 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t s
 	size = MIN(size, end - (uint64_t)offset);
 	rc = host_disk_write(disk, (uint64_t)offset, bytes, size,
 			     file->flags & (O_SYNC | O_DSYNC) ? BLOCK_FUA : 0);
+	buffer->lost = is_lost(rc);
 	if (rc)
 		reply_failed(req, volume, "writing", size, (uint64_t)offset, rc);
 	else
@@ -374,7 +387,7 @@ static void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence,
 		fuse_reply_lseek(req, (off_t)MIN(seek.at, end));
 }
 
-static const struct fuse_lowlevel_ops operations = {
+const struct fuse_lowlevel_ops mount_operations = {
 	.init = op_init,
 	.lookup = op_lookup,
 	.forget = op_forget,
@@ -391,143 +404,3 @@ static const struct fuse_lowlevel_ops operations = {
 	.fallocate = op_fallocate,
 	.lseek = op_lseek,
 };
-
-/* ---- Running ---- */
-
-static void say_nothing(enum fuse_log_level level, const char *format, va_list args)
-{
-	(void)level, (void)format, (void)args;
-}
-
-int mount_begin(struct mount *mount, struct error *error)
-{
-	CLEANUP_FREE char *options = NULL;
-	char *argv[] = { (char *)"tenon", (char *)"-o", NULL };
-	struct fuse_args args = FUSE_ARGS_INIT(3, argv);
-	int flags;
-
-	if (asprintf(&options, "fsname=tenon:%s,subtype=tenon,default_permissions%s", mount->group,
-		     mount->read_only ? ",ro" : "") < 0)
-		return options = NULL, -ENOMEM;
-	argv[2] = options;
-	fuse_set_log_func(say_nothing);
-	mount->session = fuse_session_new(&args, &operations, sizeof(operations), mount);
-	fuse_opt_free_args(&args);
-	if (!mount->session)
-		return error_set(error, -EINVAL, "%s: libfuse takes no such mount", mount->group);
-	if (fuse_session_mount(mount->session, mount->directory)) {
-		fuse_session_destroy(mount->session);
-		mount->session = NULL;
-		error_set(error, -EIO, "%s: cannot be mounted on", mount->directory);
-		return error_advise(error, "`tenon host check` tells what FUSE lacks here");
-	}
-	mount->device = mount_device(mount->directory);
-	flags = fcntl(fuse_session_fd(mount->session), F_GETFL);
-	if (flags < 0 || fcntl(fuse_session_fd(mount->session), F_SETFL, flags | O_NONBLOCK))
-		return error_set(error, -errno, "/dev/fuse: %s", error_name(errno));
-	return 0;
-}
-
-/* The next request, whose size is returned; 0: there is none any more. */
-static int receive(struct mount *mount, struct fuse_buf *buffer)
-{
-	int rc = -EAGAIN;
-
-	while (!fuse_session_exited(mount->session)) {
-		rc = fuse_session_receive_buf(mount->session, buffer);
-		if (rc == -EAGAIN)
-			rc = fiber_poll(fuse_session_fd(mount->session), POLLIN, FIBER_FOREVER) < 0
-				     ? -ECANCELED
-				     : -EINTR;
-		if (rc != -EINTR)
-			return rc;
-	}
-	return 0;
-}
-
-struct taker {
-	struct mount *mount;
-	struct fiber *fiber;
-	bool ended;
-};
-
-static int take_requests(void *arg)
-{
-	struct taker *taker = arg;
-	struct mount *mount = taker->mount;
-	struct fuse_buf buffer = { 0 };
-	int rc;
-
-	do {
-		fiber_mutex_lock(&mount->receiving);
-		rc = receive(mount, &buffer);
-		fiber_mutex_unlock(&mount->receiving);
-		if (rc > 0)
-			fuse_session_process_buf(mount->session, &buffer);
-	} while (rc > 0);
-	free(buffer.mem);
-	taker->ended = true;
-	return 0;
-}
-
-struct takers {
-	struct mount *mount;
-	struct taker all[TAKERS];
-	sigset_t signals;
-};
-
-static int watch_signals(void *arg)
-{
-	struct takers *takers = arg;
-
-	if (fiber_wait_signal(&takers->signals) <= 0)
-		return 0;
-	fuse_session_exit(takers->mount->session);
-	for (unsigned i = 0; i < TAKERS; i++)
-		if (!takers->all[i].ended)
-			fiber_cancel(takers->all[i].fiber);
-	return 0;
-}
-
-int mount_serve(struct mount *mount)
-{
-	struct takers takers = { .mount = mount };
-	struct fiber *watcher;
-
-	sigemptyset(&takers.signals);
-	sigaddset(&takers.signals, SIGINT);
-	sigaddset(&takers.signals, SIGTERM);
-	sigaddset(&takers.signals, SIGHUP);
-	sigprocmask(SIG_BLOCK, &takers.signals, NULL);
-	for (unsigned i = 0; i < TAKERS; i++) {
-		takers.all[i].mount = mount;
-		takers.all[i].fiber = fiber_spawn(take_requests, &takers.all[i]);
-	}
-	watcher = fiber_spawn(watch_signals, &takers);
-	for (unsigned i = 0; i < TAKERS; i++)
-		fiber_join(takers.all[i].fiber);
-	fiber_cancel(watcher);
-	fiber_join(watcher);
-	while (mount->resizes)
-		fiber_queue_wait_always(&mount->resized);
-	return 0;
-}
-
-/* Whether it was unmounted, and only copies in other mount namespaces are left: what is there by now is another's. */
-static bool is_elsewhere_only(const struct mount *mount)
-{
-	struct pollfd fd = { .fd = fuse_session_fd(mount->session) };
-	bool lives = poll(&fd, 1, 0) != 1 || !(fd.revents & POLLERR);
-
-	return lives && mount->device && mount->device != mount_device(mount->directory);
-}
-
-void mount_end(struct mount *mount)
-{
-	if (!mount->session)
-		return;
-	if (!is_elsewhere_only(mount))
-		fuse_session_unmount(mount->session);
-	fuse_session_destroy(mount->session);
-	mount->session = NULL;
-}

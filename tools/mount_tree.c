@@ -172,7 +172,11 @@ static int connect_disk(struct mount *mount, struct mount_volume *volume, enum m
 		return 0;
 	if (asprintf(&name, "%s/%s", mount->group, volume->name) < 0)
 		return name = NULL, -ENOMEM;
-	rc = host_disk_open(&volume->ways[way].disk, name, volume->id, way == MOUNT_BESIDE, &error);
+	rc = host_disk_open(&volume->ways[way].disk, name,
+			    &(struct host_disk_options){ .id = volume->id,
+							 .shared = way == MOUNT_BESIDE,
+							 .memory = &mount->memory },
+			    &error);
 	if (!rc && mount->looped)
 		host_disk_tell(volume->ways[way].disk, mount_resized, mount);
 	if (rc)

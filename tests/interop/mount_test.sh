@@ -235,6 +235,42 @@ wait $through_PID || problem 'no recovery'
 [ "$(dd if=m/l bs=1 skip=12345 count=11 status=none)" = afterebefor ] || problem 'not what was written'
 [ -z "$(find run -name 'disk-*' ! -name "disk-$server-*")" ] || problem 'sockets of the killed server are left'
 
+# ---- A server that is stopped is given up with what it has; going on, it finds nothing else there ----
+if [ -z "${MOUNT_AS_USER-}" ]; then
+	cat >given_up.py <<'END'
+import os, sys, threading
+fd = os.open("m/l", os.O_RDWR)
+os.pwrite(fd, b"o" * (64 << 12), 1 << 20)
+print("open", flush=True)
+sys.stdin.readline()
+def write(byte, at):
+    try:
+        os.pwrite(fd, byte * 4096, at)
+        sys.exit("written to a stopped server")
+    except OSError as error:
+        assert error.errno == 5, error
+def all_write(byte, base):
+    threads = [threading.Thread(target=write, args=(byte, base + (i << 12))) for i in range(64)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+all_write(b"a", 1 << 20)
+all_write(b"b", 2 << 20)
+print("failed", flush=True)
+sys.stdin.readline()
+END
+	coproc given_up { exec python3 given_up.py 2>&1; }
+	read -r -t 60 line <&"${given_up[0]}" && [ "$line" = open ] || problem "$line"
+	kill -STOP "$server"
+	echo >&"${given_up[1]}"
+	read -r -t 60 line <&"${given_up[0]}" && [ "$line" = failed ] || problem "$line"
+	kill -CONT "$server"
+	echo >&"${given_up[1]}"
+	wait $given_up_PID
+	readable() { dd if=m/l of=found bs=4K skip=256 count=64 2>/dev/null; }
+	wait_for readable
+	[ -z "$(tr -d 'oa' <found)" ] || problem 'a request that was given up wrote what came after it'
+fi
+
 # ---- A mount that is killed, and one that is told to end ----
 process=$(basename run/mount-*.sock .sock)
 kill -9 "${process#mount-}"

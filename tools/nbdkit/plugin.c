@@ -98,7 +98,8 @@ static int look(void *arg)
 {
 	struct error *error = arg;
 	struct host_disk *disk;
-	int rc = host_disk_open(&disk, plugin.volume, NULL, true, error);
+	int rc = host_disk_open(&disk, plugin.volume, &(struct host_disk_options){ .shared = true },
+				error);
 
 	if (!rc)
 		host_disk_close(disk);
@@ -197,7 +198,8 @@ static int open_disk(void *arg)
 
 	fiber_mutex_lock(&plugin.opening);
 	if (!plugin.ways[way].disk)
-		rc = host_disk_open(&plugin.ways[way].disk, plugin.volume, NULL, way == WAY_BESIDE,
+		rc = host_disk_open(&plugin.ways[way].disk, plugin.volume,
+				    &(struct host_disk_options){ .shared = way == WAY_BESIDE },
 				    &connection->error);
 	if (!rc)
 		plugin.ways[way].connections++;
