@@ -122,6 +122,7 @@ struct raid_array {
 	uint64_t reshape_position, reshape_checkpoint, reshape_flushed;
 	const char *
 		next_level; /* that it takes over once data have been moved; NULL: none. See grow.c */
+	bool takes_level;   /* now */
 	struct raid_watch grow_watch;
 	bool grow_watches;
 	uint32_t max_dev;

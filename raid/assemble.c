@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "raid/assemble.h"
+#include "raid/grow.h"
 #include "raid/intent.h"
 #include "raid/members.h"
 #include "raid/rebuild.h"
@@ -545,6 +546,7 @@ static int bring_up(struct raid_array *array, const struct raid_candidate *candi
 
 	if (rc)
 		return rc;
+	raid_grow_load(array, freshest->sb.next);
 	array->forced = options->force;
 	rc = check_journal(array, options, error);
 	if (!rc)
@@ -594,6 +596,8 @@ static int bring_up(struct raid_array *array, const struct raid_candidate *candi
 	if (rc) {
 		raid_rebuild_stop(array);
 		raid_daemon_stop(array);
+	} else {
+		raid_grow_resume(array);
 	}
 	return rc;
 }

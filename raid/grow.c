@@ -38,7 +38,8 @@ static int refuse_busy(const struct raid_array *array, struct error *error)
 			  raid_operation_name(rebuild->operation));
 	else if (array->replacements)
 		error_set(error, -EBUSY, "%s: a member is being replaced", array->block.name);
-	else if (raid_array_in_sync_below(array) != MD_RESYNC_DONE)
+	else if (raid_array_in_sync_below(array) != MD_RESYNC_DONE &&
+		 !raid_is_level_0_on_its_way(array)) /* which is to have no parity */
 		error_set(error, -EBUSY, "%s is not in sync", array->block.name);
 	else
 		return 0;
@@ -334,6 +335,9 @@ static int check(const struct raid_array *array, const struct raid_grow *grow,
 	if (!rc && grow->level) {
 		rc = raid_takeover_plan(array, grow, &plan->level_g, error);
 		plan->takes_over = plan->level_g.level != array->now.level;
+		/* Parity may be wrong, and nobody has made it. */
+		if (!plan->takes_over && raid_is_level_0_on_its_way(array))
+			plan->next_level = array->next_level;
 		return rc || !grow->layout ? rc
 					   : raid_reshape_plan_after(array, &plan->level_g, grow,
 								     &plan->g, &plan->moves, error);
@@ -363,7 +367,8 @@ bool raid_grow_goes_on(const struct raid_array *array)
 
 /* ---- Another level, once data have been moved ---- */
 
-/* Should it not be possible then it keeps the level that it has on its way, which is as good; whoever asks again has it. */
+/* Should it not be possible then, or the array be stopped before, it keeps the level that it has on its way, which is as good: it is tried again when all
+ * members are in sync or the array is started again. */
 static int take_next_level(void *arg)
 {
 	struct raid_array *array = arg;
@@ -378,7 +383,7 @@ static int take_next_level(void *arg)
 	if (rc && rc != -ECANCELED)
 		log_warning(array->log, "%s: has its new shape, and not yet level %s: %s",
 			    array->block.name, grow.level, error.text);
-	array->next_level = NULL;
+	array->takes_level = false;
 	raid_rebuild_kick(array);
 	fiber_queue_wake_all(&array->rebuild.change);
 	if (--array->requests == 0)
@@ -386,15 +391,21 @@ static int take_next_level(void *arg)
 	return 0;
 }
 
+static void begin_next_level(struct raid_array *array)
+{
+	/* So that it is not stopped meanwhile. */
+	array->requests++;
+	array->takes_level = true;
+	fiber_start(take_next_level, array);
+}
+
 static void array_changed(struct raid_watch *watch, enum raid_change change)
 {
 	struct raid_array *array = container_of(watch, struct raid_array, grow_watch);
 
-	if (change != RAID_CHANGED_RESHAPED || !array->next_level)
-		return;
-	/* So that it is not stopped meanwhile. */
-	array->requests++;
-	fiber_start(take_next_level, array);
+	if ((change == RAID_CHANGED_RESHAPED || change == RAID_CHANGED_SYNCED) &&
+	    array->next_level && !array->reshaping && !array->takes_level)
+		begin_next_level(array);
 }
 
 static void want_next_level(struct raid_array *array, const char *level)
@@ -407,19 +418,37 @@ static void want_next_level(struct raid_array *array, const char *level)
 	raid_array_watch(array, &array->grow_watch);
 }
 
+void raid_grow_load(struct raid_array *array, uint8_t next)
+{
+	if (next == MD_NEXT_LEVEL_0 && array->now.level == RAID_LEVEL_4)
+		array->next_level = "0";
+	else if (next == MD_NEXT_LEVEL_5 && array->now.level == RAID_LEVEL_6)
+		array->next_level = "5";
+}
+
+void raid_grow_resume(struct raid_array *array)
+{
+	if (!array->next_level)
+		return;
+	want_next_level(array, array->next_level);
+	if (!array->reshaping && !array->rebuild.disabled)
+		begin_next_level(array);
+}
+
 int raid_grow_wait(struct raid_array *array, struct error *error)
 {
 	int rc = 0;
 
+	if (!array->next_level)
+		return 0;
 	/* Of an array that was opened for the change alone nobody else moves the data. */
-	if (array->next_level)
-		raid_sync_resume(array);
-	while (!rc && array->next_level) {
-		rc = raid_rebuild_wait(array, NULL, NULL, 1000000000, error);
-		if (!rc && array->next_level)
-			fiber_queue_wait(&array->rebuild.change, 100000000);
-	}
-	return rc;
+	raid_sync_resume(array);
+	rc = raid_rebuild_wait(array, NULL, NULL, 1000000000, error);
+	if (rc || !array->next_level)
+		return rc;
+	error_set(error, -EBUSY, "%s: has its new shape, and not yet level %s", array->block.name,
+		  array->next_level);
+	return error_advise(error, "it has that once all of its members are in sync");
 }
 
 /* With everything held still. */
@@ -428,6 +457,9 @@ static int carry_out(struct raid_array *array, const struct raid_grow *grow,
 {
 	int rc = 0;
 
+	/* Superblocks say it from the update on that has the level on its way, up to the one that has the last. */
+	if (plan->next_level)
+		want_next_level(array, plan->next_level);
 	if (plan->takes_over)
 		rc = raid_takeover(array, &plan->level_g, error);
 	if (!rc)

@@ -20,6 +20,11 @@ int raid_reshape_plan_after(const struct raid_array *array, const struct raid_ge
 			    const struct raid_grow *grow, struct raid_geometry *g, bool *wanted,
 			    struct error *error);
 
+/* At assembly, where members are known: what superblocks say of a level that is to come. Once the array runs it is taken when data have been moved, or at
+ * once. */
+void raid_grow_load(struct raid_array *array, uint8_t next);
+void raid_grow_resume(struct raid_array *array);
+
 /* Writes to so many spares, as far as there are, that are to be members, before anything has changed: with one that cannot be written the
  * new shape would begin degraded. 0, or a negative errno with `error` set. Suspends. */
 int raid_reshape_prepare(struct raid_array *array, unsigned count, struct error *error);

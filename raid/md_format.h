@@ -104,6 +104,19 @@ struct md_superblock_1 {
 	uint16_t dev_roles[];
 } __attribute__((packed));
 
+/*
+ * A level that the array is to have once data have been moved, which md keeps no note of: in place of the microseconds of utime, as a number that they
+ * cannot be. md and mdadm look at the seconds only, and md's next update clears it; so it is the word of whoever wrote last. At 0.90 it is in
+ * bits of `state` that mean nothing to md.
+ */
+#define MD_NEXT_NONE    0u
+#define MD_NEXT_LEVEL_0 1u
+#define MD_NEXT_LEVEL_5 2u
+#define MD_NEXT_SHIFT   40u
+#define MD_NEXT_BASE    0xf7e000u
+#define MD90_NEXT_SHIFT 28u
+#define MD90_NEXT_MASK  3u
+
 static_assert(offsetof(struct md_superblock_1, set_uuid) == 16, "md superblock");
 static_assert(offsetof(struct md_superblock_1, ctime) == 64, "md superblock");
 static_assert(offsetof(struct md_superblock_1, bitmap_offset) == 96, "md superblock");

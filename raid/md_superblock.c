@@ -85,6 +85,20 @@ static void decode_member(const void *page, struct md_superblock *sb)
 	sb->bblog_offset = (int32_t)FIELD(page, 32, bblog_offset);
 }
 
+static uint8_t decode_next(uint64_t utime)
+{
+	uint64_t next = (utime >> MD_NEXT_SHIFT) - MD_NEXT_BASE;
+
+	return next <= MD_NEXT_LEVEL_5 ? (uint8_t)next : MD_NEXT_NONE;
+}
+
+static uint64_t encode_time(const struct md_superblock *sb)
+{
+	uint64_t utime = sb->utime & MD_TIME_SECONDS_MASK;
+
+	return sb->next ? utime | (uint64_t)(MD_NEXT_BASE + sb->next) << MD_NEXT_SHIFT : utime;
+}
+
 static void decode_fields(const void *page, struct md_superblock *sb)
 {
 	sb->features = FIELD(page, 32, feature_map);
@@ -109,6 +123,7 @@ static void decode_fields(const void *page, struct md_superblock *sb)
 	sb->new_offset = (int32_t)FIELD(page, 32, new_offset);
 	decode_member(page, sb);
 	sb->utime = FIELD(page, 64, utime) & MD_TIME_SECONDS_MASK;
+	sb->next = decode_next(FIELD(page, 64, utime));
 	sb->events = FIELD(page, 64, events);
 	sb->resync_offset = FIELD(page, 64, resync_offset);
 	sb->checksum = FIELD(page, 32, sb_csum);
@@ -190,7 +205,7 @@ void md_superblock_encode(const struct md_superblock *sb, void *at)
 	PUT_FIELD(page, 32, new_offset, (uint32_t)sb->new_offset);
 	PUT_FIELD(page, 32, logical_block_size, sb->logical_block_size);
 	encode_member(sb, page);
-	PUT_FIELD(page, 64, utime, sb->utime & MD_TIME_SECONDS_MASK);
+	PUT_FIELD(page, 64, utime, encode_time(sb));
 	PUT_FIELD(page, 64, events, sb->events);
 	PUT_FIELD(page, 64, resync_offset, sb->resync_offset);
 	PUT_FIELD(page, 32, max_dev, max_dev);

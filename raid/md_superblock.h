@@ -58,6 +58,7 @@ struct md_superblock {
 	 * where it was found, and 0 in what is created here. */
 	uint32_t logical_block_size;
 	uint32_t preferred_minor; /* 0.90 only: N of /dev/mdN */
+	uint8_t next;             /* MD_NEXT_*; see md_format.h */
 	bool big_endian;    /* 0.90 only, of a machine on which words begin with the high byte */
 	bool padding_dirty; /* pad0 or pad3 is not zero: see md_superblock_validate() */
 	uint16_t roles[MD_MAX_DEVICES];

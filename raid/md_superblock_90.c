@@ -279,6 +279,9 @@ static void take_array(const struct md90_superblock *from, struct md_superblock 
 	sb->resync_offset = resynced(from);
 	if (from->state & MD90_BITMAP)
 		sb->features |= MD_FEATURE_BITMAP;
+	sb->next = (from->state >> MD90_NEXT_SHIFT) & MD90_NEXT_MASK;
+	if (sb->next > MD_NEXT_LEVEL_5)
+		sb->next = MD_NEXT_NONE;
 	if (from->minor_version != 91)
 		return;
 	sb->features |= MD_FEATURE_RESHAPE;

@@ -95,6 +95,7 @@ static void put_array(const struct md_superblock *sb, struct md90_superblock *to
 	to->events = sb->events;
 	to->layout = sb->layout;
 	to->chunk_bytes = sb->chunk_sectors << MD_SECTOR_SHIFT;
+	to->state |= (uint32_t)sb->next << MD90_NEXT_SHIFT;
 	if (sb->features & MD_FEATURE_BITMAP)
 		to->state |= MD90_BITMAP;
 	to->reshape_position = UINT64_MAX;

@@ -64,10 +64,13 @@ static unsigned count_absent(const struct raid_array *array)
 	return set_count(&absent, places(array));
 }
 
-/* Without all members that could be done without, parity is what stands in for data, and is not to be made anew from them. */
+/* Without all members that could be done without, parity is what stands in for data, and is not to be made anew from them. Level 0 on its way has
+ * none, unless there will be fewer members. */
 static bool raid5_agrees(const struct raid_array *array)
 {
-	return count_absent(array) >= raid5_parities(&array->now);
+	return (raid_is_level_0_on_its_way(array) &&
+		!array->places[raid_array_places(array) - 1].member) ||
+	       count_absent(array) >= raid5_parities(&array->now);
 }
 
 /* Whether there is no data on it, in any row. */

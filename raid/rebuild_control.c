@@ -101,7 +101,7 @@ static int wait_until_idle(struct raid_array *array, raid_progress_fn *report, v
 {
 	struct raid_rebuild *rebuild = &array->rebuild;
 
-	while (!rebuild->idle) {
+	while (!rebuild->idle || array->takes_level) {
 		struct raid_progress progress;
 
 		if (fiber_queue_wait(&rebuild->change, interval_ns) == -ECANCELED)

@@ -115,6 +115,15 @@ static void fill_shape(const struct raid_array *array, struct md_superblock *sb)
 				       : MIN(array->reshape_checkpoint, array->reshape_flushed);
 }
 
+/* Only of the level that it has on its way there. */
+static uint8_t next_level(const struct raid_array *array)
+{
+	if (raid_is_level_0_on_its_way(array))
+		return MD_NEXT_LEVEL_0;
+	return array->next_level && array->now.level == RAID_LEVEL_6 ? MD_NEXT_LEVEL_5
+								     : MD_NEXT_NONE;
+}
+
 static void fill_superblock(struct raid_member *member)
 {
 	const struct raid_array *array = member->array;
@@ -129,6 +138,7 @@ static void fill_superblock(struct raid_member *member)
 	sb->utime = array->utime;
 	sb->size = array->now.member_sectors;
 	fill_shape(array, sb);
+	sb->next = next_level(array);
 	sb->logical_block_size = array->recorded_block_size;
 	sb->raid_disks = array->now.disks;
 	sb->events = array->events;

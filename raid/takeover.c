@@ -381,6 +381,9 @@ static void take_ways(struct raid_array *array)
 		/* Nobody would wait for one that begins while the array is stopped. */
 		if (!array->rebuild.fiber && !array->stopping)
 			raid_rebuild_start(array);
+	} else {
+		array->resync_position = array->resync_checkpoint = MD_RESYNC_DONE;
+		array->resync_from = MD_RESYNC_DONE;
 	}
 	if (array->level->limits)
 		array->level->limits(array);

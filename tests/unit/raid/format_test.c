@@ -138,6 +138,35 @@ static void test_a_recorded_block_size_is_kept(void)
 	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "224"));
 }
 
+/* In what md takes for no part of the time. */
+static void test_a_level_to_come_is_kept(void)
+{
+	struct md_superblock sb = sample(), back;
+	uint8_t page[MD_SUPERBLOCK_BYTES];
+	struct error error;
+
+	sb.utime = 1700000000;
+	for (uint8_t next = MD_NEXT_NONE; next <= MD_NEXT_LEVEL_5; next++) {
+		sb.next = next;
+		md_superblock_encode(&sb, page);
+		CU_ASSERT_EQUAL(get_le32(page + 192), 1700000000);
+		CU_ASSERT_EQUAL(get_le32(page + 196), next ? 0xf7e00000u + (next << 8) : 0);
+		CU_ASSERT_EQUAL(md_superblock_decode(page, 2, &back, &error), 0);
+		CU_ASSERT_EQUAL(back.next, next);
+		CU_ASSERT_EQUAL(back.utime, 1700000000);
+	}
+	/* Microseconds, and a level of nobody's. */
+	for (uint32_t high = 999999u << 8;; high = 0xf7e00300u) {
+		put_le32(page + 196, high);
+		put_le32(page + 216, md_superblock_checksum(page, sb.max_dev));
+		CU_ASSERT_EQUAL(md_superblock_decode(page, 2, &back, &error), 0);
+		CU_ASSERT_EQUAL(back.next, MD_NEXT_NONE);
+		CU_ASSERT_EQUAL(back.utime, 1700000000);
+		if (high == 0xf7e00300u)
+			break;
+	}
+}
+
 static void test_places(void)
 {
 	uint64_t sector;
@@ -298,6 +327,6 @@ static void test_names(void)
 UNIT_MAIN("raid format", UNIT(test_superblock_round_trip),
 	  UNIT(test_superblock_checksum_covers_the_roles_only), UNIT(test_superblock_refusals),
 	  UNIT(test_a_device_too_short_is_told_apart), UNIT(test_padding_is_found),
-	  UNIT(test_a_recorded_block_size_is_kept), UNIT(test_places),
-	  UNIT(test_layout_of_small_and_large_devices), UNIT(test_layout_at_end),
+	  UNIT(test_a_recorded_block_size_is_kept), UNIT(test_a_level_to_come_is_kept),
+	  UNIT(test_places), UNIT(test_layout_of_small_and_large_devices), UNIT(test_layout_at_end),
 	  UNIT(test_bitmap_super), UNIT(test_bad_blocks), UNIT(test_geometry), UNIT(test_names))

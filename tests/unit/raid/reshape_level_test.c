@@ -120,7 +120,7 @@ static void goes_to_its_end(struct raid_rig *rig)
 	CU_ASSERT(rig_holds(rig, size_of(rig) - 65536, 65536, 3));
 }
 
-/* Stopped in the middle it has its level on the way, and what is asked again does the rest. */
+/* Stopped in the middle it has its level on the way, and goes on to the one that was asked for once it runs again. */
 static void goes_on_later(struct raid_rig *rig)
 {
 	struct raid_grow rest = { .level = kind->level ? "5" : "0" };
@@ -137,6 +137,7 @@ static void goes_on_later(struct raid_rig *rig)
 	rig_assemble(rig, kind->count + kind->add, NULL);
 	rig_wait(rig);
 	CU_ASSERT(rig_holds(rig, 0, size, 1));
+	CU_ASSERT_EQUAL(status_of(rig).level, kind->level);
 	must(rig, raid_grow(rig->array, &rest, &rig->error));
 	check_end(rig, size);
 	CU_ASSERT(rig_holds(rig, 0, size, 1));

@@ -27,7 +27,15 @@ struct reshape_kind {
 /* Members that there are in all; whether there are fewer in the end. */
 static unsigned reshape_after(const struct reshape_kind *kind)
 {
-	return MAX(kind->count + (kind->grow.level ? 1 : 0), kind->grow.devices);
+	bool to_6 = kind->grow.level && kind->grow.level[0] == '6';
+
+	return MAX(kind->count + to_6, kind->grow.devices);
+}
+
+/* The level that it has in the end. */
+static int reshape_level(const struct reshape_kind *kind)
+{
+	return kind->grow.level ? kind->grow.level[0] - '0' : kind->options.level;
 }
 
 static bool reshape_is_fewer(const struct reshape_kind *kind)
@@ -61,6 +69,7 @@ struct scene {
 	struct random random;
 	struct error error;
 	unsigned blocks;
+	uint32_t layout; /* that it began with */
 	/* Versions of blocks: what is durable, and what was written last. */
 	uint32_t durable[TOTAL], latest[TOTAL], version;
 	bool over;
@@ -241,6 +250,7 @@ static unsigned reshape_once(struct scene *scene, uint64_t cut)
 	CU_ASSERT_EQUAL(raid_rebuild_wait(scene->array, NULL, NULL, 1000000000, NULL), 0);
 	scene->blocks = (unsigned)(raid_array_block(scene->array)->size / BLOCK);
 	CU_ASSERT_FATAL(scene->blocks <= TOTAL);
+	scene->layout = scene->array->now.layout;
 	write_all(scene);
 	kept = (unsigned)(raid_array_block(scene->array)->size / (scene->kind->count - parities) *
 			  (scene->kind->grow.devices - parities)) -
@@ -275,6 +285,10 @@ static unsigned reshape_once(struct scene *scene, uint64_t cut)
 	check_blocks(scene);
 	CU_ASSERT_EQUAL(raid_rebuild_wait(scene->array, NULL, NULL, 1000000000, NULL), 0);
 	check_blocks(scene);
+	/* Also where it had another on its way, and nobody asked again; unless all stopped before it began. */
+	CU_ASSERT(scene->array->now.level == reshape_level(scene->kind) ||
+		  (scene->array->now.level == options.level &&
+		   scene->array->now.layout == scene->layout));
 	if (!options.level) {
 		raid_stop(scene->array, NULL);
 		return cuts;

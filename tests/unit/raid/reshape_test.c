@@ -53,11 +53,15 @@ static const struct reshape_kind kinds[] = {
 	{ { .level = 10, .chunk = 65536 }, 5, { .devices = 4, .array_size = 1 } },
 };
 
-/* Level 0 on its way: as level 4, without anybody who can be missing. Only power cuts; see reshape_level_test.c. */
-static const struct reshape_kind zero_kinds[] = {
+/* Another level on its way: 0 as 4, without anybody who can be missing, and 6 to 5. Only power cuts; see reshape_level_test.c. */
+static const struct reshape_kind level_kinds[] = {
 	{ { .level = 0, .chunk = 65536 }, 2, { .devices = 3 } },
 	{ { .level = 0, .chunk = 32768 }, 2, { .devices = 4, .chunk = 65536 } },
 	{ { .level = 0, .chunk = 65536 }, 3, { .devices = 2, .array_size = 1 } },
+	{ { .level = 6, .chunk = 65536 }, 5, { .level = "5" } },
+	{ { .level = 6, .chunk = 65536, .layout = "ddf-N-continue" },
+	  4,
+	  { .level = "5", .layout = "right-asymmetric" } },
 };
 
 #define MORE_KINDS 2u
@@ -439,8 +443,8 @@ static void test_says_durable_position(void)
 
 static void test_power(void)
 {
-	for (unsigned i = 0; i < kind_count() + ARRAY_SIZE(zero_kinds); i++)
-		reshape_play(i < kind_count() ? &kinds[i] : &zero_kinds[i - kind_count()], i);
+	for (unsigned i = 0; i < kind_count() + ARRAY_SIZE(level_kinds); i++)
+		reshape_play(i < kind_count() ? &kinds[i] : &level_kinds[i - kind_count()], i);
 }
 
 UNIT_MAIN("raid reshape", UNIT(test_goes_to_its_end), UNIT(test_goes_on_degraded),
