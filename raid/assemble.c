@@ -518,7 +518,8 @@ static int check_journal(struct raid_array *array, const struct raid_assemble_op
 static void take_from_bitmap(struct raid_array *array)
 {
 	array->intent->rewrite = true;
-	if (!array->intent->set || (array->level->agrees && array->level->agrees(array)))
+	if (!array->intent->set || array->intent->clean ||
+	    (array->level->agrees && array->level->agrees(array)))
 		return;
 	array->resync_by_bitmap = array->resync_checkpoint == MD_RESYNC_DONE;
 	array->resync_position = array->resync_checkpoint = 0;

@@ -247,7 +247,7 @@ static void warn_of_write_hole(const struct raid_array *array, const struct dm_l
 	unsigned lost = 0;
 
 	if (look->shape->level < RAID_LEVEL_4 || look->shape->level > RAID_LEVEL_6 ||
-	    !array->intent || !array->intent->set)
+	    !array->intent || !array->intent->set || array->intent->clean)
 		return;
 	for (unsigned i = 0; i < look->places; i++)
 		lost += !look->components[i].data && !dm_raid_failed(&look->found[look->newest], i);

@@ -20,6 +20,9 @@ struct error;
 #define DM_RAID_DEVICES      253u
 #define DM_RAID_FAILED_WORDS 4u
 #define DM_RAID_DONE         UINT64_MAX
+/* Ours: the bitmap's events are so many more than the superblock's where nothing was being written, and its bits are for those only who are away. The
+ * kernel writes the superblock's as it loads a bitmap. */
+#define DM_RAID_CLEAN_EVENTS (1ull << 48)
 
 /* compatible: the fields from `flags` on are there */
 #define DM_RAID_V190 0x1u

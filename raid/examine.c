@@ -283,6 +283,8 @@ static int put_bitmap(const struct report *report, struct block *block,
 	put_number(report, "bitmap_chunk_bytes", "Bitmap Chunk", bitmap.chunk_bytes, "bytes");
 	put_number(report, "bitmap_chunks", "Bitmap Chunks", chunks, "");
 	put_number(report, "bitmap_dirty", "Dirty Chunks", set, "");
+	if (sb->minor_version == MD_VERSION_DM && bitmap.events >= DM_RAID_CLEAN_EVENTS)
+		bitmap.events -= DM_RAID_CLEAN_EVENTS;
 	put_number(report, "bitmap_events", "Bitmap Events", bitmap.events, "");
 	put_number(report, "bitmap_events_cleared", "Events Cleared", bitmap.events_cleared, "");
 	return rc;

@@ -195,12 +195,18 @@ static int write_changed(struct raid_intent *intent)
 
 static void encode_super(struct raid_intent *intent)
 {
-	intent->super.events = intent->array->events;
+	const struct raid_array *array = intent->array;
+	struct md_bitmap super;
+
+	intent->super.events = array->events;
 	if (intent->forget)
 		intent->super.events_cleared = intent->super.events;
 	if (intent->super.events_cleared > intent->super.events)
 		intent->super.events_cleared = intent->super.events;
-	md_bitmap_encode(&intent->super, intent->image);
+	super = intent->super;
+	if (intent->clean)
+		super.events += array->metadata->clean_events;
+	md_bitmap_encode(&super, intent->image);
 }
 
 int raid_intent_write_super(struct raid_intent *intent, struct raid_member *member)

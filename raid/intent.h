@@ -44,6 +44,7 @@ struct raid_intent {
 	uint8_t *page_state; /* enum raid_page_state, of each page */
 	unsigned pages;
 	bool forget;  /* nobody who left before now may come back for the sake of it */
+	bool clean;   /* as superblocks say, or as was found; of metadata with clean_events */
 	bool rewrite; /* members may have it otherwise: all goes to them before a super is current */
 	/* Raised by each newly set bit; what it was then, of each chunk (0: since the start); how far the disks
 	 * are. */

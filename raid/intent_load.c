@@ -174,6 +174,11 @@ static int load_from(struct raid_member *member, struct raid_intent **out, struc
 		raid_intent_free(intent);
 		return error_set(error, rc, "cannot be read: %s", error_name(rc));
 	}
+	/* Of this very update: what was cut off between the two says nothing. */
+	intent->clean = array->metadata->clean_events &&
+			super.events == array->events + array->metadata->clean_events;
+	if (super.events >= array->metadata->clean_events)
+		intent->super.events -= array->metadata->clean_events;
 	if (super.events < array->events || (super.state & MD_BITMAP_STALE)) {
 		log_warning(array->log,
 			    "%s: the bitmap is out of date (events %llu, expected %llu): all of "

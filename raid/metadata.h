@@ -23,6 +23,8 @@ struct raid_metadata_ops {
 	bool adding;           /* a device can be added by itself */
 	bool grows;            /* members may have become larger since, and the bitmap not */
 	bool says_dirty; /* that writes are in flight; else only the bitmap tells, which is always there */
+	uint64_t
+		clean_events; /* then: a bitmap is so many events ahead where none were, and its bits are of members that are away */
 
 	/* Writes what member->sb says to its place, durably. Suspends. 0 or a negative errno. */
 	int (*write)(struct raid_member *member);

@@ -59,6 +59,7 @@ const struct raid_metadata_ops raid_metadata_dm = {
 	.name = "dm-raid",
 	.most_devices = DM_RAID_DEVICES,
 	.grows = true,
+	.clean_events = DM_RAID_CLEAN_EVENTS,
 	.write = write_dm,
 	.bitmap_uuid = bitmap_uuid_dm,
 };

@@ -297,6 +297,10 @@ static void prepare_update(struct raid_array *array)
 {
 	array->events++;
 	array->utime = raid_array_seconds(array);
+	/* What was written is flushed: no write ends while an update is under way, nor begins before one says so. */
+	if (array->intent)
+		array->intent->clean = array->clean && !array->resync_by_bitmap &&
+				       resync_offset(array) == MD_RESYNC_DONE;
 	list_for_each(at, &array->members) {
 		struct raid_member *member = list_entry(at, struct raid_member, node);
 

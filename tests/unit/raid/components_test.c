@@ -14,11 +14,12 @@
 #include "util/error.h"
 #include "util/log.h"
 
-#define PLACES 3u
+#define PLACES 4u /* at most */
 #define SIZE   (1u << 20)
 
 struct scene {
 	struct raid_component components[PLACES];
+	unsigned places; /* 3 */
 	struct raid_shape shape;
 	struct raid_assemble_options options;
 	struct raid_array *array;
@@ -51,14 +52,15 @@ static void make(struct scene *scene)
 							  &scene->error),
 				      0);
 	}
+	scene->places = 3;
 	scene->shape = (struct raid_shape){ .name = "x", .level = 5, .layout = 2, .chunk = 16384 };
 }
 
 static int assemble(struct scene *scene)
 {
 	memset(&scene->error, 0, sizeof(scene->error));
-	return raid_assemble_components(&scene->array, &scene->shape, scene->components, PLACES,
-					&scene->options, &scene->error);
+	return raid_assemble_components(&scene->array, &scene->shape, scene->components,
+					scene->places, &scene->options, &scene->error);
 }
 
 static void write_byte(struct scene *scene, uint64_t at, uint8_t byte)
@@ -216,19 +218,19 @@ static void play_created(struct scene *scene)
 	const bool filled[PLACES] = { true, true, false };
 	struct raid_status status;
 
-	for (unsigned i = 0; i < PLACES; i++)
+	for (unsigned i = 0; i < scene->places; i++)
 		metas[i] = scene->components[i].meta;
 	scene->shape.region = 5000;
-	CU_ASSERT_EQUAL(raid_create_components(&scene->shape, metas, filled, PLACES, SIZE,
+	CU_ASSERT_EQUAL(raid_create_components(&scene->shape, metas, filled, scene->places, SIZE,
 					       &scene->error),
 			-EINVAL);
 	scene->shape.region = 1ull << 32;
-	CU_ASSERT_EQUAL(raid_create_components(&scene->shape, metas, filled, PLACES, SIZE,
+	CU_ASSERT_EQUAL(raid_create_components(&scene->shape, metas, filled, scene->places, SIZE,
 					       &scene->error),
 			-EINVAL);
 	scene->shape.region = 65536;
-	CU_ASSERT_EQUAL_FATAL(raid_create_components(&scene->shape, metas, filled, PLACES, SIZE,
-						     &scene->error),
+	CU_ASSERT_EQUAL_FATAL(raid_create_components(&scene->shape, metas, filled, scene->places,
+						     SIZE, &scene->error),
 			      0);
 	scene->options.no_resync = true;
 	CU_ASSERT_EQUAL_FATAL(assemble(scene), 0);
@@ -316,15 +318,27 @@ static void play_low_counts(struct scene *scene)
 	settle(scene);
 }
 
+/* As it is while something is written. */
+static void make_dirty(struct block *meta, uint8_t page[4096])
+{
+	struct md_bitmap bitmap;
+
+	CU_ASSERT_EQUAL(block_read(meta, DM_RAID_BITMAP_BYTE, page, 4096), 0);
+	CU_ASSERT_EQUAL(md_bitmap_decode(page, 4096, &bitmap, NULL), 0);
+	CU_ASSERT(bitmap.events > DM_RAID_CLEAN_EVENTS);
+	bitmap.events -= DM_RAID_CLEAN_EVENTS;
+	md_bitmap_encode(&bitmap, page);
+}
+
 /* As power failed when the first bytes of place 0 had been written, and parity had not: the bit of that region is on all. */
 static void cut_while_writing(struct scene *scene)
 {
 	uint8_t page[4096];
 
-	for (unsigned i = 0; i < PLACES; i++) {
+	for (unsigned i = 0; i < scene->places; i++) {
 		struct block *meta = scene->components[i].meta;
 
-		CU_ASSERT_EQUAL(block_read(meta, DM_RAID_BITMAP_BYTE, page, sizeof(page)), 0);
+		make_dirty(meta, page);
 		md_bitmap_put(page, 0, true);
 		CU_ASSERT_EQUAL(block_write(meta, DM_RAID_BITMAP_BYTE, page, sizeof(page), 0), 0);
 	}
@@ -384,6 +398,64 @@ static void play_cut(struct scene *scene)
 	CU_ASSERT_TRUE(parity_holds(scene));
 }
 
+/* Whether anything is gone over when it is opened. Then it is stopped, or cut off: what is on its metadata now is there again. */
+static bool resyncs(struct scene *scene, bool cut)
+{
+	static uint8_t metas[PLACES][65536];
+	enum raid_operation last;
+	struct raid_status status;
+
+	CU_ASSERT_EQUAL_FATAL(assemble(scene), 0);
+	raid_rebuild_wait(scene->array, NULL, NULL, 1000000000, NULL);
+	raid_status(scene->array, &status);
+	last = status.progress.last;
+	raid_status_free(&status);
+	write_byte(scene, 0, 3);
+	for (unsigned i = 1; i < scene->places; i++)
+		block_read(scene->components[i].meta, 0, metas[i], sizeof(metas[i]));
+	CU_ASSERT_EQUAL(raid_stop(scene->array, &scene->error), 0);
+	for (unsigned i = 1; cut && i < scene->places; i++)
+		block_write(scene->components[i].meta, 0, metas[i], sizeof(metas[i]), 0);
+	return last == RAID_RESYNC;
+}
+
+/* Without one of its members the bitmap keeps what that missed, in which the others agree: parity that is left, or copies, are made anew only after a
+ * crash, and once. */
+static void play_degraded(struct scene *scene)
+{
+	struct raid_component first;
+
+	CU_ASSERT_EQUAL_FATAL(assemble(scene), 0);
+	settle(scene);
+	first = scene->components[0];
+	scene->components[0] = (struct raid_component){ 0 };
+	for (unsigned i = 0; i < 3; i++)
+		CU_ASSERT_FALSE(resyncs(scene, false));
+	CU_ASSERT_FALSE(resyncs(scene, true));
+	CU_ASSERT_TRUE(resyncs(scene, false));
+	CU_ASSERT_FALSE(resyncs(scene, false));
+	scene->components[0] = first;
+	CU_ASSERT_EQUAL_FATAL(assemble(scene), 0);
+	settle(scene);
+	CU_ASSERT_FALSE(resyncs(scene, false));
+}
+
+static void play_degraded_6(struct scene *scene)
+{
+	scene->places = 4;
+	scene->shape.level = 6;
+	scene->shape.layout = 8;
+	play_degraded(scene);
+}
+
+static void play_degraded_1(struct scene *scene)
+{
+	scene->shape.level = 1;
+	scene->shape.layout = 0;
+	scene->shape.chunk = 0;
+	play_degraded(scene);
+}
+
 static int on_fiber(void *arg)
 {
 	struct scene *scene = arg;
@@ -438,5 +510,11 @@ static void test_cut(void)
 	run(play_cut);
 }
 
-UNIT_MAIN("raid components", UNIT(test_new), UNIT(test_damaged), UNIT(test_low_counts),
-	  UNIT(test_cut), UNIT(test_examined), UNIT(test_created))
+static void test_degraded(void)
+{
+	run(play_degraded_6);
+	run(play_degraded_1);
+}
+
+UNIT_MAIN("raid components", UNIT(test_degraded), UNIT(test_new), UNIT(test_damaged),
+	  UNIT(test_low_counts), UNIT(test_cut), UNIT(test_examined), UNIT(test_created))
