@@ -122,7 +122,8 @@ static bool keep_length(void)
 	return kept;
 }
 
-/* In the child, which leads a group: what mmdebstrap and fakeroot start ends with them only if all of them are told. */
+/* In the child, which leads a group: what mmdebstrap and fakeroot start ends with them only if all of them are told. What our
+ * caller left open is not theirs: mmdebstrap's shell has no names for descriptors above 9. */
 static void become(const char *said, const char *const *argv, unsigned flags)
 {
 	const char *path = getenv("PATH");
@@ -133,6 +134,7 @@ static void become(const char *said, const char *const *argv, unsigned flags)
 	/* Who waits for it may be killed. */
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (from >= 0 && to >= 0 && dup2(from, 0) == 0 && dup2(to, 1) == 1 && dup2(to, 2) == 2 &&
+	    !close_range(STDERR_FILENO + 1, ~0u, 0) &&
 	    asprintf(&longer, "%s:" SBIN, path ? path : "/usr/bin:/bin") >= 0 &&
 	    !setenv("PATH", longer, 1) && !setenv("LC_ALL", "C", 1) &&
 	    (!(flags & IMAGE_RUN_UNCUT) || keep_length()))

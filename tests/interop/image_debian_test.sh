@@ -26,7 +26,7 @@ build() { expect 0 'boots by UEFI' "$TENON" image build debian "$@"; }
 echo 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAIboKGDnBHcF/bVVIjbkqusXS/5i5JQ4GmDwa2V5PMt me@here' >key.pub
 # shellcheck disable=SC2016 # a hash
 printf '%s\n' '$6$saltsalt$FixedHashForTheTestOnlyFixedHashForTheTest' >hash
-build disk.img --suite bookworm --packages vim,curl --hostname web1 --user me --ssh-key key.pub --password-hash hash
+build disk.img --suite bookworm --packages vim,curl --hostname web1 --user me --ssh-key key.pub --password-hash hash 15</dev/null
 grep -q '^--include=linux-image-cloud-amd64,.*systemd-boot.*,openssh-server,sudo,vim,curl$' arguments || problem "packages: $(cat arguments)"
 grep -q '^deb .* bookworm main$' arguments && grep -q '^deb .* bookworm-updates main$' arguments || problem "sources: $(cat arguments)"
 # Of the host's mirrors: one that has no security archive gives none.

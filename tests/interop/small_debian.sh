@@ -55,6 +55,7 @@ cat >bin/mmdebstrap <<'SH'
 #!/bin/sh
 [ -z "$SAID" ] || for word; do echo "$word"; done >"$SAID"
 for word; do case $word in --setup-hook=upload*) file=$(eval "set -- $word" && echo "$2"); echo "$(stat -c %a "$file") $(cat "$file")" >auth.conf ;; esac; done
+[ ! -e /proc/$$/fd/15 ] || { echo 'E: the descriptors of the caller are here'; exit 1; }
 [ -z "$FAIL" ] || { echo "I: working"; echo "E: $FAIL"; exit 1; }
 [ -z "$ORPHAN" ] || { (sleep 0.1 & echo $! >"$ORPHAN"); while kill -0 "$(cat "$ORPHAN")" 2>/dev/null; do sleep 0.1; done; }
 for word; do case $word in *.tar) cp "$SYSTEM" "$word"; [ -z "$SLOW" ] || { trap : TERM; sleep 60 & echo $! >"$SLOW"; wait $!; wait $!; } ;; esac; done
