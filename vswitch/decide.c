@@ -259,7 +259,7 @@ static inline enum port_drop decide(struct vswitch_thread *thread, struct port *
 	const uint8_t *head = frame->pieces[0].iov_base;
 	uint64_t destination = mac_from_bytes(head), address = mac_from_bytes(head + 6);
 	struct vswitch *vswitch = thread->vswitch;
-	struct egress_entry entry = { .frame = frame, .mark = *mark };
+	struct egress_entry entry = { .frame = frame, .mark = *mark, .source = source->index };
 	uint16_t index = MAC_TABLE_NO_PORT;
 	enum port_drop why = classify(source, head, &entry), other = why;
 
@@ -315,7 +315,7 @@ static void __attribute__((noinline))
 decide_looked_at(struct vswitch_thread *thread, struct port *port, struct frame *frame,
 		 unsigned slot)
 {
-	struct egress_entry entry = { .frame = frame };
+	struct egress_entry entry = { .frame = frame, .source = port->index };
 	enum port_drop why;
 
 	if (port->checkpoint[PORT_IN].mirror_count) {

@@ -16,6 +16,9 @@
 /* A frame of any port has fewer; see VIRTQUEUE_MAX_CHAIN. */
 #define SCRATCH_PIECES 4096
 
+/* A port that once had no room shares it out for so many rounds. */
+#define CROWDED_ROUNDS 255
+
 #define HEAD_ROOM (VIRTIO_NET_HEAD_MAX + VLAN_TAG_SIZE)
 
 /* A frame made here: a new head before pieces of another frame. */
@@ -73,8 +76,10 @@ static void transmit_recorded(struct egress_batch *batch, struct frame *frame)
 	port_drops_note(port, &before[0]);
 	if (lower)
 		port_drops_note(lower, &before[1]);
-	if (!port->ops->transmit(port, &frame, 1))
+	if (!port->ops->transmit(port, &frame, 1)) {
 		port_drop(port, PORT_DROP_NO_BUFFER);
+		port->crowded = CROWDED_ROUNDS;
+	}
 	if (port_link_out_waits(port, &dropped)) {
 		if (dropped)
 			checkpoint_capture(batch->thread, port, PORT_OUT, frame, dropped);
@@ -96,6 +101,7 @@ static void transmit_all(struct egress_batch *batch)
 		/* There may be room for the next one, if it is smaller. */
 		if (done < batch->count) {
 			port_drop(port, PORT_DROP_NO_BUFFER);
+			port->crowded = CROWDED_ROUNDS;
 			done++;
 		}
 	}
@@ -363,6 +369,27 @@ void port_mirror_copy(struct vswitch_thread *thread, const struct port *port, en
 
 /* ---- The stage ---- */
 
+/*
+ * A port that has no room for all takes the first. So where that has happened lately its sources take turns, frame by frame: what is
+ * too much is of who sends most, and one that floods costs another nothing who asks for less than its share.
+ */
+static void __attribute__((noinline)) take_turns(struct egress *egress)
+{
+	struct egress_entry in_turn[EGRESS_ROOM];
+	uint16_t turn[EGRESS_ROOM], place[EGRESS_ROOM + 1] = { 0 };
+	uint16_t had[VSWITCH_PORTS_MAX] = { 0 };
+
+	for (unsigned i = 0; i < egress->count; i++) {
+		turn[i] = had[egress->entries[i].source]++;
+		place[turn[i] + 1]++;
+	}
+	for (unsigned i = 1; i < egress->count; i++)
+		place[i] += place[i - 1];
+	for (unsigned i = 0; i < egress->count; i++)
+		in_turn[place[turn[i]]++] = egress->entries[i];
+	memcpy(egress->entries, in_turn, egress->count * sizeof(in_turn[0]));
+}
+
 /* Whether the frame goes as it is, by a port that looks at nothing: most do, by most ports. */
 static inline bool goes_as_it_is(const struct egress_entry *entry)
 {
@@ -381,6 +408,10 @@ static void egress_port(struct vswitch_thread *thread, struct port *port)
 	batch.port = port;
 	batch.count = 0;
 	vswitch_lock_if_shared(thread->vswitch, &port->out_lock);
+	if (port->crowded) {
+		port->crowded--;
+		take_turns(egress);
+	}
 	for (unsigned i = 0; i < egress->count; i++)
 		if (!port_is_up(port)) {
 			drop_frame(thread, port, egress->entries[i].frame, PORT_DROP_DOWN);

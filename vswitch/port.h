@@ -191,6 +191,7 @@ struct port {
 	uint64_t storm_next[PORT_STORM_COUNT];
 	struct mac_recent recent_source, recent_destination;
 
+	uint8_t crowded; /* with `out_lock`: rounds in which it has frames, until it has had room for long enough */
 	pthread_mutex_t out_lock; /* only taken where there are several threads */
 	struct port_counters counters;
 };

@@ -41,6 +41,7 @@ struct egress_entry {
 	uint16_t type; /* of the tag, if there is one */
 	bool is_copy;  /* a mirror's */
 	struct filter_mark mark;
+	uint16_t source; /* slot of the port that it came in at; one that the switch made: any */
 };
 
 /* What one thread has for one port. */

@@ -7,6 +7,8 @@
  *	guest_bench		guests and switch in turn on one processor: the switch's own work; its caches are warm
  *	guest_bench cores	the guests have processor 0, the switch processor 1: what it takes to get lines from there, too
  *
+ *	guest_bench distance	cycles that a cache line takes from one processor to the other and back: a host may move them
+ *
  * The best of some runs, and their median. guest_bench count CASE ROUNDS: for callgrind.
  */
 #include <pthread.h>
@@ -254,11 +256,56 @@ static void measure(const struct bench_case *what, bool cores)
 	end(&lab);
 }
 
+/* ---- The distance ---- */
+
+#define TRIPS 2000
+
+static _Alignas(64) unsigned ball;
+
+static void *return_ball(void *arg)
+{
+	(void)arg;
+	for (unsigned i = 1; i < 2 * TRIPS * RUNS; i += 2) {
+		while (__atomic_load_n(&ball, __ATOMIC_ACQUIRE) != i)
+			;
+		__atomic_store_n(&ball, i + 1, __ATOMIC_RELEASE);
+	}
+	return NULL;
+}
+
+static int measure_distance(void)
+{
+	double cycles[RUNS];
+	pthread_t thread;
+	unsigned next = 0;
+
+	pin(0);
+	if (pthread_create(&thread, NULL, return_ball, NULL))
+		return 1;
+	pin(1);
+	for (unsigned run = 0; run < RUNS; run++) {
+		uint64_t from = __rdtsc();
+
+		for (unsigned i = 0; i < TRIPS; i++, next += 2) {
+			__atomic_store_n(&ball, next + 1, __ATOMIC_RELEASE);
+			while (__atomic_load_n(&ball, __ATOMIC_ACQUIRE) != next + 2)
+				;
+		}
+		cycles[run] = (double)(__rdtsc() - from) / TRIPS;
+	}
+	pthread_join(thread, NULL);
+	qsort(cycles, RUNS, sizeof(cycles[0]), compare);
+	printf("%.0f\n", cycles[0]);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	bool cores = argc > 1 && !strcmp(argv[1], "cores");
 	double burst;
 
+	if (argc == 2 && !strcmp(argv[1], "distance"))
+		return measure_distance();
 	if (argc == 4 && !strcmp(argv[1], "count")) {
 		unsigned number = (unsigned)atoi(argv[2]);
 		struct lab lab;
