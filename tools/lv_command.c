@@ -70,10 +70,9 @@ static void change_tell(struct lv_command *change, json_t *answer)
 }
 
 /* What the change would do; by a look, which writes nothing, where no server has the group. */
-static int change_plan(struct lv_command *change, const char *socket, json_t **plan,
-		       struct error *error)
+static int change_plan(struct lv_command *change, const char *socket, struct stack *look,
+		       json_t **plan, struct error *error)
 {
-	CLEANUP_STACK struct stack *stack = NULL;
 	CLEANUP_FREE char *vg = strndup(change->name, strcspn(change->name, "/"));
 	struct volume_group *group;
 	struct volume_lv *lv;
@@ -83,19 +82,18 @@ static int change_plan(struct lv_command *change, const char *socket, json_t **p
 	if (socket)
 		return rpc_call(socket, "lv.plan", json_incref(change->request), plan, error);
 	if (!rc)
-		rc = stack_look(&stack, &change->given, error);
-	if (!rc)
 		rc = !strcmp(change->method, "lv.create")
-			     ? stack_find_group(stack, vg, &group, error)
-			     : stack_find_volume(stack, change->name, &group, &lv, error);
+			     ? stack_find_group(look, vg, &group, error)
+			     : stack_find_volume(look, change->name, &group, &lv, error);
 	return rc ? rc : lv_plan(group, change->request, plan, error);
 }
 
 /* 0: it may be made; 1: it is not to be. */
-static int change_agree(struct lv_command *change, const char *socket, struct error *error)
+static int change_agree(struct lv_command *change, const char *socket, struct stack *look,
+			struct error *error)
 {
 	json_t *plan = NULL, *size, *line;
-	int rc = change_plan(change, socket, &plan, error);
+	int rc = change_plan(change, socket, look, &plan, error);
 	size_t index;
 
 	json_array_foreach(json_object_get(plan, "lines"), index, line) {
@@ -194,11 +192,12 @@ static int change_by_owner(struct lv_command *change, bool *ended, struct error 
 	CLEANUP_FREE char *socket = NULL;
 	CLEANUP_STACK struct stack *below = NULL;
 	json_t *answer = NULL;
-	int rc = owner_find_look(&change->given, change->name, &socket, &below, error);
+	int rc = owner_find_look(&change->given, change->name, change->planned, &socket, &below,
+				 error);
 
 	*ended = false;
 	if (!rc && change->planned)
-		rc = change_agree(change, socket, error);
+		rc = change_agree(change, socket, below, error);
 	else if (!rc && change->consent.dry_run)
 		return change_rehearse(change, socket, error);
 	if (!rc && !socket)

@@ -209,7 +209,77 @@ static int owner_choose(struct owner_search *search, const struct ask *asked, ch
 	return silent->rc;
 }
 
-int owner_find_look(const struct cli_words *given, const char *target, char **socket,
+/* ---- Without a look ---- */
+
+static bool says_group(const struct ask_answer *answer, const char *target)
+{
+	CLEANUP_FREE char *group = strndup(target, strcspn(target, "/"));
+
+	return !answer->rc && group && list_holds(json_object_get(answer->result, "groups"), group);
+}
+
+/* Takes the devices of a server out of the list. False: not all of them are in it. */
+static bool take_out(struct device_list *devices, json_t *owned)
+{
+	unsigned before = devices->count;
+
+	for (unsigned i = devices->count; i-- > 0;) {
+		CLEANUP_FREE char *path = text_cleaned(devices->paths[i], NULL);
+
+		if (path && list_holds(owned, path))
+			device_list_remove(devices, devices->paths[i]);
+	}
+	return before - devices->count == json_array_size(owned) && before > devices->count;
+}
+
+/* That none of these, which the server has not, has a group of that name; as far as it can be told. */
+static bool is_not_on(const struct device_list *devices, const char *target)
+{
+	const struct stack_options options = { .pvs_only = true };
+	CLEANUP_FREE char *group = strndup(target, strcspn(target, "/"));
+	CLEANUP_STACK struct stack *stack = NULL;
+	struct volume_group *found;
+
+	if (!devices->count)
+		return true;
+	return group && !stack_open(&stack, devices, &options, NULL) &&
+	       !stack_problems(stack, NULL, NULL) &&
+	       volume_scan_find(stack->scan, group, &found, NULL) == -ENOENT;
+}
+
+/*
+ * A server says what it has from memory; so where it says that it has the group, and all its devices are among those that the user
+ * means, these need not be looked at. Whatever is not as plain as that is left to the look: *socket stays NULL.
+ */
+static int owner_find_at_once(const struct cli_words *given, const char *target, char **socket)
+{
+	CLEANUP_DEVICES struct device_list devices = { 0 };
+	CLEANUP(ask_free) struct ask asked = { 0 };
+	const struct ask_answer *has = NULL;
+	int rc;
+
+	if (stack_names_array(target))
+		return 0;
+	rc = ask_all(&asked, "serve-", "server.describe", DESCRIBE_NS);
+	for (unsigned i = 0; !rc && i < asked.count; i++) {
+		const struct ask_answer *answer = &asked.answers[i];
+		bool says = says_group(answer, target);
+
+		/* There are two, or that cannot be known. */
+		if ((says && has) || answer->rc == -ETIMEDOUT || answer->rc == -EBUSY)
+			return 0;
+		if (says)
+			has = answer;
+	}
+	if (rc || !has || device_list_collect(&devices, given, NULL) ||
+	    !take_out(&devices, json_object_get(has->result, "devices")) ||
+	    !is_not_on(&devices, target))
+		return rc;
+	*socket = strdup(has->path);
+	return *socket ? 0 : -ENOMEM;
+}
+
+int owner_find_look(const struct cli_words *given, const char *target, bool volumes, char **socket,
 		    struct stack **look, struct error *error)
 {
 	CLEANUP_DEVICES struct device_list paths = { 0 };
@@ -221,7 +291,10 @@ int owner_find_look(const struct cli_words *given, const char *target, char **so
 
 	*socket = NULL;
 	*look = NULL;
-	rc = stack_look_below(look, given, error);
+	rc = owner_find_at_once(given, target, socket);
+	if (rc || *socket)
+		return rc;
+	rc = volumes ? stack_look(look, given, error) : stack_look_below(look, given, error);
 	if (rc)
 		return rc;
 	known = (*look)->node_count > 0;
@@ -236,7 +309,7 @@ int owner_find(const struct cli_words *given, const char *target, char **socket,
 	       struct error *error)
 {
 	struct stack *look;
-	int rc = owner_find_look(given, target, socket, &look, error);
+	int rc = owner_find_look(given, target, false, socket, &look, error);
 
 	stack_close(look, NULL);
 	return rc;

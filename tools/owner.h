@@ -21,8 +21,9 @@ struct stack;
 int owner_find(const struct cli_words *given, const char *target, char **socket,
 	       struct error *error);
 
-/* The same; *look is what was looked at for that (stack_look_below()), or NULL. The caller closes it. */
-int owner_find_look(const struct cli_words *given, const char *target, char **socket,
+/* The same; *look is what was looked at for that, if anything was, or NULL: stack_look_below(), or with `volumes` stack_look(). The
+ * caller closes it. */
+int owner_find_look(const struct cli_words *given, const char *target, bool volumes, char **socket,
 		    struct stack **look, struct error *error);
 
 /* Of what a call of its socket returned: the owner has ended and has done nothing of that. Another search tells who has

@@ -96,6 +96,7 @@ struct serve {
 		void *by_name, *by_path, *by_serial; /* of tsearch(3) */
 	} index;
 	unsigned served;             /* exports that clients can connect to */
+	bool refused;                /* one could not be served, ever */
 	struct list stopping;        /* exports that are being closed */
 	const char *waits_for;       /* at the end, else NULL */
 	struct fiber_mutex changing; /* one change by a control method at a time */
@@ -181,6 +182,8 @@ struct export *export_find_rival(struct serve *serve, const char *name);
 
 /* Serves all that is planned. What cannot be is left out, and said so. 0 or -ENOMEM. */
 int export_open_all(struct serve *serve);
+/* This one alone, if it is planned. */
+int export_open(struct serve *serve, struct export *export);
 unsigned export_clients(const struct export *export);
 /* Those of them that a machine may be, not counting who is beside; adds the processes that are known of. */
 unsigned export_machines(const struct export *export, json_t *peers);

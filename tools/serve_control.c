@@ -131,15 +131,20 @@ static int check_rival(struct serve *serve, const char *name, struct error *erro
 	return error_advise(error, "choose another name");
 }
 
-/* After a change that may have failed: all that can be served is. */
+/* After a change that may have failed: all that can be served is. `others`: volumes may have come or gone beside this one. */
 static int export_again(struct serve *serve, struct serve_home *home, struct volume_group *group,
-			const char *name)
+			const char *name, bool others)
 {
 	/* Here, with the index that this builds. */
 	struct volume_lv *lv = volume_group_get_lv(group, strchr(name, '/') + 1);
-	struct export *export;
+	struct export *export = NULL;
 	int opened, rc = 0;
 
+	/* What was refused may be served now. */
+	if (!others && !serve->refused) {
+		rc = lv ? export_plan_volume(serve, home, group, lv, &export) : 0;
+		return rc || !export ? rc : export_open(serve, export);
+	}
 	if (serves_whole(serve, group))
 		rc = export_plan_group(serve, home, group);
 	else if (lv)
@@ -201,6 +206,8 @@ static int change_volume(struct serve *serve, struct volume_change *change, json
 			 struct error *error)
 {
 	bool was_exported, whole, gone = !strcmp(change->method, "lv.remove");
+	bool alone = gone || !strcmp(change->method, "lv.create") ||
+		     !strcmp(change->method, "lv.resize") || !strcmp(change->method, "lv.tag");
 	/* A volume that is open may only grow. */
 	bool stays = !strcmp(change->method, "lv.create") || !strcmp(change->method, "lv.tag") ||
 		     !strcmp(change->method, "lv.repair") ||
@@ -230,7 +237,7 @@ static int change_volume(struct serve *serve, struct volume_change *change, json
 		serve_limits_forget(serve, id);
 	if (whole || (was_exported && !(gone && !rc)))
 		export_again(serve, change->home, change->group,
-			     rc ? change->name : change->new_name);
+			     rc ? change->name : change->new_name, !alone);
 	export = export_find(serve, rc ? change->name : change->new_name);
 	/* A failure that took it off its socket is worse than one that did not. */
 	if (rc && was_exported && (!export || export->problem))

@@ -139,6 +139,7 @@ static void export_refuse(struct serve *serve, struct export *export, const char
 	if (export->path)
 		take_out(&serve->index.by_path, export, compare_paths);
 	take_out(&serve->index.by_serial, export, compare_serials);
+	serve->refused = true;
 	free(export->problem);
 	export->problem = strdup(text);
 	log_warning(&serve->log, "%s: not served: %s", export->name, text);

@@ -163,6 +163,27 @@ static void take_opened(struct opening *opening)
 	log_info(&serve->log, "%s: %s", export->path, export->name);
 }
 
+static void open_these(struct serve_home *home, struct openings *openings)
+{
+	for (unsigned i = 0; i < openings->count; i++)
+		bind_one(&openings->all[i]);
+	serve_call(home, open_some, openings);
+	for (unsigned i = 0; i < openings->count; i++)
+		take_opened(&openings->all[i]);
+}
+
+static bool is_to_be_opened(const struct export *export)
+{
+	return !export->server && !export->problem;
+}
+
+static struct opening opening_of(struct serve *serve, struct export *export)
+{
+	return (struct opening){ .serve = serve,
+				 .export = export,
+				 .limits = serve_limits_of(serve, export) };
+}
+
 /* The next ones of one home; false: there are no more. */
 static bool open_batch(struct serve *serve, struct serve_home *home, struct openings *openings)
 {
@@ -170,22 +191,29 @@ static bool open_batch(struct serve *serve, struct serve_home *home, struct open
 	list_for_each(at, &serve->exports) {
 		struct export *export = list_entry(at, struct export, node);
 
-		if (export->home != home || export->server || export->problem)
+		if (export->home != home || !is_to_be_opened(export))
 			continue;
-		openings->all[openings->count++] = (struct opening){
-			.serve = serve, .export = export, .limits = serve_limits_of(serve, export)
-		};
+		openings->all[openings->count++] = opening_of(serve, export);
 		if (openings->count == BATCH)
 			break;
 	}
 	if (!openings->count)
 		return false;
-	for (unsigned i = 0; i < openings->count; i++)
-		bind_one(&openings->all[i]);
-	serve_call(home, open_some, openings);
-	for (unsigned i = 0; i < openings->count; i++)
-		take_opened(&openings->all[i]);
+	open_these(home, openings);
 	return true;
+}
+
+int export_open(struct serve *serve, struct export *export)
+{
+	CLEANUP_FREE struct openings *openings = malloc(sizeof(*openings));
+
+	if (!openings)
+		return -ENOMEM;
+	openings->count = is_to_be_opened(export);
+	openings->all[0] = opening_of(serve, export);
+	if (openings->count)
+		open_these(export->home, openings);
+	return 0;
 }
 
 int export_open_all(struct serve *serve)

@@ -281,7 +281,10 @@ static int prepare_text(void *arg)
 	bool part = is_part(commit);
 	int rc = 0;
 
-	if (group->private->text)
+	if (group->private->spare)
+		lvm_text_reuse(&commit->text, &group->private->spare,
+			       group->private->spare_capacity);
+	else if (group->private->text)
 		lvm_text_reserve(&commit->text, group->private->text_size + MORE);
 	lvm_vg_export_keep(group, commit->time, !part, &commit->text);
 	if (commit->text.failed)
@@ -384,17 +387,21 @@ static void take_part(struct lvm_commit *commit)
 void lvm_commit_take(struct lvm_commit *commit)
 {
 	struct volume_group *group = commit->group;
+	struct volume_group_private *private = group->private;
 
 	if (commit->checked) {
 		lvm_vg_adopt(group, commit->checked);
-		group->private->parts = 0;
+		private->parts = 0;
 	} else {
 		take_part(commit);
 	}
-	group->private->validated = true;
-	forget_text(group);
-	group->private->text_size = commit->text.size;
-	group->private->text = steal_pointer(&commit->text.at);
+	private->validated = true;
+	free(private->spare);
+	private->spare = private->text;
+	private->spare_capacity = private->text_capacity;
+	private->text_size = commit->text.size;
+	private->text_capacity = commit->text.capacity;
+	private->text = steal_pointer(&commit->text.at);
 }
 
 /* Of thousands of volumes, that takes its time as well. */

@@ -70,6 +70,7 @@ void volume_group_unref(struct volume_group *group)
 	lvm_index_forget(group);
 	free(group->private->mover);
 	free(group->private->text);
+	free(group->private->spare);
 	lvm_config_free(&group->private->memory);
 	lvm_config_free(&group->private->kept);
 	free(group->private);

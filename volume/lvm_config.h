@@ -103,8 +103,10 @@ void lvm_text_print(struct lvm_text *text, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 void lvm_text_add(struct lvm_text *text, const char *string);
 void lvm_text_add_bytes(struct lvm_text *text, const char *bytes, size_t length);
-/* Makes room for so many at once. */
+/* Makes room for so many at once; in an empty text where devices take it as it is. */
 void lvm_text_reserve(struct lvm_text *text, size_t size);
+/* An empty text in memory of one that was, which it takes over and leaves NULL. */
+void lvm_text_reuse(struct lvm_text *text, char **memory, size_t capacity);
 void lvm_text_number(struct lvm_text *text, uint64_t number);
 /* "string" with its quotes and backslashes escaped. */
 void lvm_text_quote(struct lvm_text *text, const char *string);

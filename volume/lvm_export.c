@@ -115,29 +115,40 @@ void lvm_lv_export(const struct volume_lv *lv, struct lvm_text *text)
 struct lv_writer {
 	const struct lvm_touched *only; /* these, or NULL: all */
 	unsigned count;
-	bool keep;       /* their spans become those of the text */
-	const char *old; /* which spans are of, until then; NULL: nothing of it is taken */
+	bool keep;               /* their spans become those of the text */
+	const char *old;         /* which spans are of, until then; NULL: nothing of it is taken */
+	struct lvm_span waiting; /* of the old text, to be taken in one piece */
 };
 
-/* As it stands in the old text, where it does. */
-static void write_lv(struct lvm_text *text, const struct volume_lv *lv,
-		     const struct lv_writer *writer)
+static void write_waiting(struct lvm_text *text, struct lv_writer *writer)
 {
-	struct lvm_span *span = &lv->private->span;
-	size_t at = text->size + 1; /* behind the empty line */
+	if (writer->waiting.length)
+		lvm_text_add_bytes(text, writer->old + writer->waiting.at, writer->waiting.length);
+	writer->waiting.length = 0;
+}
 
-	if (writer->old && span->length) {
-		lvm_text_add(text, "\n");
-		lvm_text_add_bytes(text, writer->old + span->at, span->length);
-	} else {
+/* As it stands in the old text, where it does: with the empty line before it, and in one piece with those beside it. */
+static void write_lv(struct lvm_text *text, const struct volume_lv *lv, struct lv_writer *writer)
+{
+	struct lvm_span *span = &lv->private->span, *waiting = &writer->waiting;
+	bool taken = writer->old && span->length;
+	size_t at;
+
+	if (!taken || waiting->at + waiting->length != span->at - 1)
+		write_waiting(text, writer);
+	at = text->size + waiting->length + 1;
+	if (taken && !waiting->length)
+		waiting->at = span->at - 1;
+	if (taken)
+		waiting->length += span->length + 1;
+	else
 		put_lv(text, lv);
-	}
 	if (writer->keep)
-		*span = (struct lvm_span){ at, text->size - at };
+		*span = (struct lvm_span){ at, taken ? span->length : text->size - at };
 }
 
 static void put_lvs(struct lvm_text *text, const struct volume_group *group,
-		    const struct lv_writer *writer)
+		    struct lv_writer *writer)
 {
 	if (!group->lv_count)
 		return;
@@ -152,6 +163,7 @@ static void put_lvs(struct lvm_text *text, const struct volume_group *group,
 	for (unsigned i = 0; i < writer->count; i++)
 		if (!writer->only[i].gone)
 			write_lv(text, writer->only[i].lv, writer);
+	write_waiting(text, writer);
 	lvm_text_print(text, "}\n");
 }
 
@@ -191,7 +203,7 @@ void lvm_text_origin(struct lvm_text *text, const char *description, const char 
 	lvm_text_print(text, "\n");
 }
 
-static void export(const struct volume_group *group, int64_t time, const struct lv_writer *writer,
+static void export(const struct volume_group *group, int64_t time, struct lv_writer *writer,
 		   struct lvm_text *text)
 {
 	const struct volume_group_private *private = group->private;

@@ -281,7 +281,7 @@ size_t lvm_lvs_add_plain(struct lvm_lvs *lvs, const char *at, const char *end)
 		return 0;
 	lv->size = size;
 	if (make(lvs, &plain, pv, lv)) {
-		if (exact)
+		if (exact && at > lvs->text && at[-1] == '\n')
 			lv->private->span = (struct lvm_span){ (size_t)(at - lvs->text),
 							       (size_t)(scan.at - at) };
 		lvs->at[lvs->count++] = lv;

@@ -12,7 +12,7 @@
 #include "util/error.h"
 #include "volume/lvm_io.h"
 
-#define WRITE_STEP (128u << 10)
+#define WRITE_STEP (512u << 10)
 #define ROOM       4096u /* behind a text that is read: the largest logical block */
 
 #define HEADER_FIELD(sector, field) ((sector) + offsetof(struct lvm_metadata_header, field))

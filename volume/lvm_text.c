@@ -8,6 +8,8 @@
 #include "util/bytes.h"
 #include "volume/lvm_config.h"
 
+#define PAGE 4096u
+
 /* Makes room for `more` bytes and a NUL. */
 static bool reserve(struct lvm_text *text, size_t more)
 {
@@ -63,7 +65,23 @@ void lvm_text_add_bytes(struct lvm_text *text, const char *bytes, size_t length)
 
 void lvm_text_reserve(struct lvm_text *text, size_t size)
 {
-	reserve(text, size);
+	void *at;
+
+	if (text->at || posix_memalign(&at, PAGE, size + 1)) {
+		reserve(text, size);
+		return;
+	}
+	text->at = at;
+	text->at[0] = '\0';
+	text->capacity = size + 1;
+}
+
+void lvm_text_reuse(struct lvm_text *text, char **memory, size_t capacity)
+{
+	text->at = *memory;
+	text->at[0] = '\0';
+	text->capacity = capacity;
+	*memory = NULL;
 }
 
 void lvm_text_add(struct lvm_text *text, const char *string)

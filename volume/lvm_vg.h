@@ -62,7 +62,8 @@ struct lvm_span {
 
 struct volume_lv_private {
 	const char *shown_type; /* where it is not that of the segments, else NULL */
-	struct lvm_span span;   /* of the group's `text`: what would be written of it now */
+	struct lvm_span
+		span; /* of the group's `text`: what would be written of it, behind the end of a line */
 	bool plain;  /* as it was read: linear, with nothing special (lvm_import_plain.c) */
 	bool origin; /* of snapshots */
 	bool judged, judging;      /* while `supported` is found out */
@@ -78,7 +79,9 @@ struct volume_group_private {
 	unsigned references;
 	struct lvm_config memory; /* what the metadata say */
 	char *text; /* that the group was read from, or that was committed last; NULL: not known */
-	size_t text_size;
+	size_t text_size, text_capacity;
+	char *spare; /* memory of the text before, for the next one; or NULL */
+	size_t spare_capacity;
 	bool quick; /* a commit checks what it changes, and all else only now and then (commit.h) */
 	bool validated;         /* lvm2 would take all of it, as it is */
 	unsigned parts;         /* commits since all of it was checked */

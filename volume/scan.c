@@ -325,6 +325,7 @@ static void hand_over(struct scanner *scanner)
 		if (!text->group || scanner->pvs_only)
 			continue;
 		text->group->private->text_size = text->size;
+		text->group->private->text_capacity = text->size + 1;
 		text->group->private->text = steal_pointer(&text->text);
 	}
 }
