@@ -6,8 +6,7 @@
 #include <stdlib.h>
 
 #include "tools/describe.h"
-#include "tools/serial.h"
-#include "tools/served.h"
+#include "tools/served_table.h"
 #include "tools/stack.h"
 #include "util/bytes.h"
 #include "volume/volume.h"
@@ -51,7 +50,7 @@ const struct cli_column lv_columns[] = {
 struct lv_row {
 	const struct volume_group *group;
 	const struct volume_lv *lv;
-	json_t *export; /* borrowed; NULL: no server has it */
+	struct served_place place;
 };
 
 struct lv_rows {
@@ -120,9 +119,9 @@ static void value_of_row(const struct cli_source *source, size_t row, unsigned c
 	const struct lv_row *of = &container_of(source, struct lv_rows, source)->all[row];
 
 	if (column == LV_SERVED)
-		give_text(out, json_string_value(json_object_get(of->export, "socket")));
+		give_text(out, of->place.socket);
 	else if (column == LV_NOT_SERVED)
-		give_text(out, json_string_value(json_object_get(of->export, "problem")));
+		give_text(out, of->place.problem);
 	else
 		value_of_lv(of->group, of->lv, column, out);
 }
@@ -142,16 +141,14 @@ static bool collect(struct lv_rows *rows, const struct volume_group *group, bool
 	return true;
 }
 
-static int add_exports(struct lv_rows *rows, json_t **by_id)
+static int add_places(struct lv_rows *rows, struct served_table **table)
 {
-	int rc = rows->source.count ? served_by_id(by_id) : 0;
+	int rc = rows->source.count ? served_table_ask(table) : 0;
 
-	for (size_t i = 0; !rc && json_object_size(*by_id) && i < rows->source.count; i++) {
+	for (size_t i = 0; !rc && i < rows->source.count; i++) {
 		struct lv_row *row = &rows->all[i];
-		char serial[SERIAL_TEXT];
 
-		row->export =
-			json_object_get(*by_id, serial_of_volume(row->group, row->lv, serial));
+		served_table_find(*table, row->group, row->lv, &row->place);
 	}
 	return rc;
 }
@@ -161,7 +158,7 @@ int lv_rows_print(const struct stack *stack, const struct volume_group *only, bo
 {
 	struct lv_rows rows = { .source.value = value_of_row };
 	const struct volume_scan *scan = stack->scan;
-	json_t *by_id = NULL;
+	struct served_table *table = NULL;
 	bool plain = !listing->json && !listing->sort;
 	size_t most = 0;
 	int rc = 0;
@@ -175,10 +172,10 @@ int lv_rows_print(const struct stack *stack, const struct volume_group *only, bo
 		if (!only || only == scan->groups[i])
 			plain = collect(&rows, scan->groups[i], all);
 	if (plain)
-		rc = add_exports(&rows, &by_id);
+		rc = add_places(&rows, &table);
 	if (plain && !rc)
 		cli_print_source(&rows.source, lv_columns, listing);
-	json_decref(by_id);
+	served_table_free(table);
 	free(rows.all);
 	return rc ? rc : plain;
 }

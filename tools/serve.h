@@ -117,6 +117,7 @@ struct export
 	char *path;               /* of its socket; NULL where not even its name could be found */
 	char id[SERIAL_TEXT];     /* which object it is, whatever its name: its own serial number */
 	char serial[SERIAL_TEXT]; /* what guests are told */
+	char uuid[VOLUME_UUID_TEXT]; /* of a volume, else "" */
 	int64_t created;
 	struct serve_home *home;    /* NULL of what was not even found */
 	struct volume_group *group; /* of a volume */
@@ -196,11 +197,13 @@ void export_stop_all(struct serve *serve, const struct serve_home *home);
 struct export_choice {
 	size_t from, most; /* their numbers */
 	const char *id;    /* the one with that alone, or NULL */
-	bool brief; /* where it is served, or why not: what is known without asking its home */
 };
 
 /* Appends those to `list`. 0 or -ENOMEM. */
 int export_describe(const struct serve *serve, const struct export_choice *choice, json_t *list);
+/* A line for each from that number on, up to some size, of which there are *count: "UUID ID + SOCKET" of a volume (UUID "-" of others), or "- WHY"
+ * of one that is not served; for lists of thousands. NULL without memory. */
+json_t *export_lines(const struct serve *serve, size_t from, size_t *count);
 
 /* ---- What is served (serve_targets.c) ---- */
 

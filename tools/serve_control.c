@@ -3,8 +3,9 @@
  * The control socket of a storage server: what commands ask the owner of an array or a group.
  *
  *	server.describe	{} -> devices, arrays, groups
- *	server.exports	{from, id, brief} -> {exports, more}: those from that number on, a thousand at most; `id`: only the one with that;
- *		`brief`: where they are served, or why not, and nothing else
+ *	server.exports	{from, id} -> {exports, more}: those from that number on, a thousand at most; `id`: only the one with that
+ *	server.lines	{from} -> {lines, folder, count}: where they are served, or why not, a line each (export_lines()); of paths that
+ *		are not whole the folder before them
  *	raid.list	{} -> rows as `tenon raid list --json` has them, and in each "member_devices"
  *	raid.show	{name} -> as `tenon raid show --json`
  *	raid.fail, raid.remove	{name, device, force}
@@ -34,6 +35,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "block/block.h"
 #include "tools/describe.h"
@@ -75,7 +77,6 @@ static int serve_exports(void *context, json_t *params, json_t **result, struct 
 		.from = (size_t)MAX(from, 0),
 		.most = EXPORTS_AT_ONCE,
 		.id = json_string_value(json_object_get(params, "id")),
-		.brief = json_is_true(json_object_get(params, "brief")),
 	};
 	json_t *exports = json_array();
 	int rc = export_describe(context, &choice, exports);
@@ -88,6 +89,21 @@ static int serve_exports(void *context, json_t *params, json_t **result, struct 
 	*result = json_pack("{s:o, s:b}", "exports", exports, "more",
 			    json_array_size(exports) == EXPORTS_AT_ONCE);
 	return 0;
+}
+
+static int serve_lines(void *context, json_t *params, json_t **result, struct error *error)
+{
+	json_int_t from = json_integer_value(json_object_get(params, "from"));
+	CLEANUP_FREE char *folder = getcwd(NULL, 0);
+	size_t count;
+	json_t *lines = export_lines(context, (size_t)MAX(from, 0), &count);
+
+	(void)error;
+	if (!lines)
+		return -ENOMEM;
+	*result = json_pack("{s:o, s:o, s:I}", "lines", lines, "folder", describe_text(folder),
+			    "count", (json_int_t)count);
+	return *result ? 0 : -ENOMEM;
 }
 
 /* ---- Volumes ---- */
@@ -357,6 +373,7 @@ static int serve_export_find(void *context, json_t *params, json_t **result, str
 /* clang-format off */
 const struct rpc_method serve_methods[] = {
 	{ "server.describe", serve_describe },
+	{ "server.lines", serve_lines },
 	{ "server.exports", serve_exports },
 	{ "raid.list", serve_raid_list },
 	{ "raid.show", serve_raid_show },

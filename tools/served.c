@@ -101,7 +101,6 @@ int served_arrays(json_t *rows, const struct stack *stack, const struct cli_word
 struct asking {
 	const char *path;
 	const char *id; /* of the one that is asked for, or NULL */
-	bool brief;
 	struct fiber *fiber;
 	json_t *exports;
 };
@@ -121,8 +120,7 @@ static int ask(void *arg)
 		size_t from = json_array_size(asking->exports), count;
 		struct error error = { 0 };
 		json_t *answer = NULL;
-		json_t *params =
-			json_pack("{s:I, s:b}", "from", (json_int_t)from, "brief", asking->brief);
+		json_t *params = json_pack("{s:I}", "from", (json_int_t)from);
 		int rc;
 
 		if (asking->id)
@@ -139,7 +137,7 @@ static int ask(void *arg)
 	return 0;
 }
 
-static int ask_exports(const char *id, bool brief, json_t **out)
+static int ask_exports(const char *id, json_t **out)
 {
 	CLEANUP_FREE struct asking *all = NULL;
 	struct cli_words paths = { 0 };
@@ -153,9 +151,7 @@ static int ask_exports(const char *id, bool brief, json_t **out)
 		json_t *exports = json_array();
 
 		json_object_set_new(*out, paths.words[i], exports);
-		all[i] = (struct asking){
-			.path = paths.words[i], .id = id, .brief = brief, .exports = exports
-		};
+		all[i] = (struct asking){ .path = paths.words[i], .id = id, .exports = exports };
 		all[i].fiber = fiber_spawn(ask, &all[i]);
 	}
 	for (unsigned i = 0; i < paths.count; i++)
@@ -165,15 +161,15 @@ static int ask_exports(const char *id, bool brief, json_t **out)
 
 int served_exports(json_t **out)
 {
-	return ask_exports(NULL, false, out);
+	return ask_exports(NULL, out);
 }
 
-static int find_by_id(const char *only, bool brief, json_t **out)
+static int find_by_id(const char *only, json_t **out)
 {
 	json_t *servers, *exports, *export;
 	const char *path;
 	size_t index;
-	int rc = ask_exports(only, brief, &servers);
+	int rc = ask_exports(only, &servers);
 
 	if (rc)
 		return rc;
@@ -187,11 +183,6 @@ static int find_by_id(const char *only, bool brief, json_t **out)
 		}
 	json_decref(servers);
 	return 0;
-}
-
-int served_by_id(json_t **out)
-{
-	return find_by_id(NULL, true, out);
 }
 
 /* What nobody serves has no socket, and no problem with that either. */
@@ -223,7 +214,7 @@ int served_add(json_t *rows)
 
 	if (json_is_array(rows) && !json_array_size(rows))
 		return 0;
-	rc = find_by_id(json_string_value(json_object_get(rows, "serial")), false, &by_id);
+	rc = find_by_id(json_string_value(json_object_get(rows, "serial")), &by_id);
 	if (rc)
 		return rc;
 	if (json_is_object(rows))

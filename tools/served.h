@@ -26,10 +26,6 @@ int served_add(json_t *rows);
  * -ENOMEM. */
 int served_exports(json_t **out);
 
-/* By the serial numbers of their own: "socket" and "problem" of all that servers export, and the "serial" that guests are told. On a fiber. 0 or
- * -ENOMEM. */
-int served_by_id(json_t **out);
-
 /* A back-end that hung up at once cannot say why. Where one of our servers has that socket, and another client on it,
  * `error` says so of `what`. Also without a fiber. */
 void served_explain(const char *socket, const char *what, struct error *error);

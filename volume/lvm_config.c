@@ -535,6 +535,18 @@ static void pass_over(struct parser *parser)
 	}
 }
 
+/* What is known by its text, as far as that goes. */
+static void pass_known(struct parser *parser)
+{
+	size_t taken = 1;
+
+	while (parser->stream->take_text && taken && parser->at < parser->end) {
+		taken = parser->stream->take_text(parser->stream, parser->at, parser->end);
+		parser->at += taken;
+		skip_space(parser);
+	}
+}
+
 /* Whether the section that begins at `node` is the one that is asked for; once. */
 static bool is_streamed(struct parser *parser, const struct lvm_config_node *parent,
 			const struct lvm_config_node *node)
@@ -560,10 +572,12 @@ static int parse_section(struct parser *parser, const struct lvm_config_node *pa
 		return fail(parser, "sections nested less deeply");
 	parser->sections += parser->depth == 1;
 	if (is_streamed(parser, parent, node)) {
-		if (parser->stream->take)
+		if (parser->stream->take) {
 			rc = stream_nodes(parser, node);
-		else
+		} else {
+			pass_known(parser);
 			pass_over(parser);
+		}
 		parser->stream = NULL;
 	} else {
 		rc = parse_nodes(parser, node, &node->child);

@@ -64,7 +64,7 @@ struct lvm_config_stream {
 	const char *section; /* its name: the first one of it in the first section of the text */
 	/* It begins; `parent` has what is before it. Whether its children are wanted so. */
 	bool (*begin)(struct lvm_config_stream *stream, const struct lvm_config_node *parent);
-	/* Or the text that begins with one, in a form that needs no parser: how many bytes of it are taken; 0: parse it. Or NULL. */
+	/* Or the text that begins with one, in a form that needs no parser: how many bytes of it are taken (or passed over); 0: parse it. Or NULL. */
 	size_t (*take_text)(struct lvm_config_stream *stream, const char *at, const char *end);
 	/* One child. Not 0: the parse ends with that. NULL: all of them are passed over, and are not even checked. */
 	int (*take)(struct lvm_config_stream *stream, const struct lvm_config_node *child);

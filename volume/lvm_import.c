@@ -436,13 +436,20 @@ static size_t passing_take_text(struct lvm_config_stream *stream, const char *at
 	return lvm_lvs_add_plain(&container_of(stream, struct passing, stream)->lvs, at, end);
 }
 
+static size_t passing_over_text(struct lvm_config_stream *stream, const char *at, const char *end)
+{
+	(void)stream;
+	return lvm_plain_length(at, end);
+}
+
 static int read_passing(const char *text, size_t size, const char *name, bool pvs_only,
 			struct volume_group **out)
 {
 	CLEANUP_VOLUME_GROUP struct volume_group *group = lvm_vg_new();
 	struct passing passing = { .stream = { .section = "logical_volumes",
 					       .begin = passing_begin,
-					       .take_text = passing_take_text,
+					       .take_text = pvs_only ? passing_over_text
+								     : passing_take_text,
 					       .take = pvs_only ? NULL : passing_take },
 				   .group = group,
 				   .name = name,

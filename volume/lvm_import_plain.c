@@ -255,6 +255,14 @@ static bool make(struct lvm_lvs *lvs, const struct plain *plain, struct volume_p
 	return true;
 }
 
+size_t lvm_plain_length(const char *at, const char *end)
+{
+	struct scan_at scan = { at, end };
+	struct plain plain;
+
+	return scan_exact(&scan, &plain) ? (size_t)(scan.at - at) : 0;
+}
+
 size_t lvm_lvs_add_plain(struct lvm_lvs *lvs, const char *at, const char *end)
 {
 	struct scan_at scan = { at, end };

@@ -325,6 +325,8 @@ int lvm_lvs_add(struct lvm_lvs *lvs, const struct lvm_config_node *section);
 /* From the text that begins with it: how many bytes of that are taken, 0 where it is no plain linear volume
  * (lvm_import_plain.c). */
 size_t lvm_lvs_add_plain(struct lvm_lvs *lvs, const char *at, const char *end);
+/* Only how many bytes it would be; 0 where it is not so to the byte. */
+size_t lvm_plain_length(const char *at, const char *end);
 /* A new volume with room for it in `at`, where the caller puts it; NULL without memory. */
 struct volume_lv *lvm_lvs_room(struct lvm_lvs *lvs);
 int lvm_lvs_end(struct lvm_lvs *lvs, const struct lvm_config_node *section);

@@ -7,7 +7,9 @@ set -u
 cd "$(dirname "$0")/../.." || exit 1
 TENON=$(realpath "${TENON:-build/tenon}")
 command -v python3 >/dev/null || { echo "python3 is not installed"; exit 77; }
-work=$(mktemp -d) || exit 1
+# In memory: a disk would have to flush 150,000 times for the long form.
+. tests/place.sh
+work=$(mktemp -d -p "$(place 64)") || exit 1
 server=
 trap '[ -z "$server" ] || kill -9 $server; rm -rf "$work"' EXIT
 cd "$work" || exit 1
