@@ -211,6 +211,15 @@ static int owner_choose(struct owner_search *search, const struct ask *asked, ch
 
 /* ---- Without a look ---- */
 
+static bool has_silent(const struct ask *asked)
+{
+	bool silent = false;
+
+	for (unsigned i = 0; i < asked->count; i++)
+		silent |= asked->answers[i].rc == -ETIMEDOUT || asked->answers[i].rc == -EBUSY;
+	return silent;
+}
+
 static bool says_group(const struct ask_answer *answer, const char *target)
 {
 	CLEANUP_FREE char *group = strndup(target, strcspn(target, "/"));
@@ -251,30 +260,26 @@ static bool is_not_on(const struct device_list *devices, const char *target)
  * A server says what it has from memory; so where it says that it has the group, and all its devices are among those that the user
  * means, these need not be looked at. Whatever is not as plain as that is left to the look: *socket stays NULL.
  */
-static int owner_find_at_once(const struct cli_words *given, const char *target, char **socket)
+static int owner_find_at_once(const struct cli_words *given, const char *target,
+			      const struct ask *asked, char **socket)
 {
 	CLEANUP_DEVICES struct device_list devices = { 0 };
-	CLEANUP(ask_free) struct ask asked = { 0 };
 	const struct ask_answer *has = NULL;
-	int rc;
 
-	if (stack_names_array(target))
+	if (stack_names_array(target) || has_silent(asked))
 		return 0;
-	rc = ask_all(&asked, "serve-", "server.describe", DESCRIBE_NS);
-	for (unsigned i = 0; !rc && i < asked.count; i++) {
-		const struct ask_answer *answer = &asked.answers[i];
-		bool says = says_group(answer, target);
+	for (unsigned i = 0; i < asked->count; i++) {
+		bool says = says_group(&asked->answers[i], target);
 
-		/* There are two, or that cannot be known. */
-		if ((says && has) || answer->rc == -ETIMEDOUT || answer->rc == -EBUSY)
+		if (says && has)
 			return 0;
 		if (says)
-			has = answer;
+			has = &asked->answers[i];
 	}
-	if (rc || !has || device_list_collect(&devices, given, NULL) ||
+	if (!has || device_list_collect(&devices, given, NULL) ||
 	    !take_out(&devices, json_object_get(has->result, "devices")) ||
 	    !is_not_on(&devices, target))
-		return rc;
+		return 0;
 	*socket = strdup(has->path);
 	return *socket ? 0 : -ENOMEM;
 }
@@ -291,7 +296,9 @@ int owner_find_look(const struct cli_words *given, const char *target, bool volu
 
 	*socket = NULL;
 	*look = NULL;
-	rc = owner_find_at_once(given, target, socket);
+	rc = ask_all(&asked, "serve-", "server.describe", DESCRIBE_NS);
+	if (!rc)
+		rc = owner_find_at_once(given, target, &asked, socket);
 	if (rc || *socket)
 		return rc;
 	rc = volumes ? stack_look(look, given, error) : stack_look_below(look, given, error);
@@ -301,7 +308,12 @@ int owner_find_look(const struct cli_words *given, const char *target, bool volu
 	rc = stack_devices_of(*look, target, &paths, error);
 	if (rc && (rc != -ENOENT || known))
 		return rc == -ENOENT ? 0 : rc;
-	rc = ask_all(&asked, "serve-", "server.describe", DESCRIBE_NS);
+	rc = 0;
+	/* Since then one may have come, or gone; who was silent would be waited for once more. */
+	if (!has_silent(&asked)) {
+		ask_free(&asked);
+		rc = ask_all(&asked, "serve-", "server.describe", DESCRIBE_NS);
+	}
 	return rc ? rc : owner_choose(&search, &asked, socket, error);
 }
 

@@ -73,6 +73,7 @@ struct lvm_commit {
 	int64_t time;
 	uint32_t old_seqno;
 	char *old_description;
+	bool exported; /* spans of volumes are of `text` */
 	bool made;
 };
 

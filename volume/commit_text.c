@@ -286,6 +286,7 @@ static int prepare_text(void *arg)
 			       group->private->spare_capacity);
 	else if (group->private->text)
 		lvm_text_reserve(&commit->text, group->private->text_size + MORE);
+	commit->exported = true;
 	lvm_vg_export_keep(group, commit->time, !part, &commit->text);
 	if (commit->text.failed)
 		return no_memory(group, error);
@@ -411,7 +412,7 @@ static int free_text(void *arg)
 
 	volume_group_unref(commit->checked);
 	volume_group_unref(commit->part);
-	if (!commit->made && commit->text.at)
+	if (!commit->made && commit->exported)
 		forget_text(commit->group);
 	free(commit->text.at);
 	return 0;

@@ -196,6 +196,24 @@ grep -Eq '150 disks with a machine on each need [0-9]+ open files, this process 
 	problem "not said that machines will not have enough: $(cat err)"
 stop
 
+# Two groups of one name: what a server has is asked of it only where nothing else can be meant.
+rm out
+truncate -s 16M same1.img same2.img
+for i in 1 2; do TENON_DEVICES=$work/same$i.img "$TENON" vg create same same$i.img; done
+export TENON_DEVICES=$work/same1.img
+serve --socket-dir s same
+expect 0 '' "$TENON" lv create same/a --size 4M
+[ -S s/same-a.sock ] || problem "same/a was not made by its server: $(cat err)"
+expect 1 'same: there are two' "$TENON" lv create same/b --size 4M --device same1.img --device same2.img
+expect 0 '' "$TENON" lv create same/c --size 4M --device same2.img
+[ ! -e s/same-c.sock ] || problem "same/c was made in another group than that on the device named"
+json '[v["name"] for v in d] == ["c"]' "$TENON" lv list --device same2.img --json
+expect 0 '' "$TENON" lv extend same/a --size +4M
+expect 0 '' "$TENON" lv remove same/a --yes
+[ ! -e s/same-a.sock ] || problem "same/a is gone, and its socket is there"
+expect 1 'a: no such volume' "$TENON" lv remove same/a --yes
+stop
+
 # A change before may have failed: the server writes the metadata anew, and says once if it cannot.
 rm out
 truncate -s 16M u.img
