@@ -25,10 +25,18 @@ static const char *line_end(const char *at)
 	return end ? end + 1 : at + strlen(at);
 }
 
+/* What says something of depth or quotes. */
+static const bool signs[256] = { ['"'] = true, ['\\'] = true, ['#'] = true, ['{'] = true,
+				 ['}'] = true, ['['] = true,  [']'] = true };
+
 /* What one line does to depth and quotes, as far as its comment. */
 static void follow(struct form *form, const char *at, const char *end)
 {
-	for (; at < end; at++) {
+	for (;; at++) {
+		while (at < end && !signs[(uint8_t)*at])
+			at++;
+		if (at >= end)
+			return;
 		if (form->quoted && *at == '\\' && at + 1 < end)
 			at++;
 		else if (*at == '"')
@@ -44,6 +52,15 @@ static void follow(struct form *form, const char *at, const char *end)
 	}
 }
 
+static void put_tabs(struct lvm_text *out, unsigned count)
+{
+	static const char tabs[] = "\t\t\t\t\t\t\t\t";
+
+	for (; count > sizeof(tabs) - 1; count -= sizeof(tabs) - 1)
+		lvm_text_add_bytes(out, tabs, sizeof(tabs) - 1);
+	lvm_text_add_bytes(out, tabs, count);
+}
+
 static void put_line(struct form *form, const char *at, const char *end)
 {
 	unsigned depth = form->depth;
@@ -55,9 +72,9 @@ static void put_line(struct form *form, const char *at, const char *end)
 	if ((*at == '}' || *at == ']') && depth)
 		depth--;
 	follow(form, at, end);
-	for (unsigned i = 0; !quoted && *at != '\n' && i < depth; i++)
-		lvm_text_print(form->out, "\t");
-	lvm_text_print(form->out, "%.*s", (int)(end - at), at);
+	if (!quoted && *at != '\n')
+		put_tabs(form->out, depth);
+	lvm_text_add_bytes(form->out, at, (size_t)(end - at));
 }
 
 /* Whether a line outside of all sections begins one: "name {". */
@@ -79,6 +96,7 @@ int lvm_archive_text(const char *metadata, const struct archive_head *head, stru
 	struct form form = { .out = out };
 	struct form skipped = { 0 };
 
+	lvm_text_reserve(out, strlen(metadata) / 4 * 5);
 	put_head(head, out);
 	while (*metadata) {
 		const char *end = line_end(metadata);
