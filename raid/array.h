@@ -129,6 +129,7 @@ struct raid_array {
 	uint32_t features;            /* of the superblocks, which are there from the start */
 	uint32_t recorded_block_size; /* as its superblocks say, or 0 */
 	uint64_t ctime, utime;
+	uint64_t utime_most;   /* superblocks say no later time; 0: any. See reshape_backup.h */
 	uint64_t sectors;      /* of the array */
 	uint64_t sync_sectors; /* what a resync goes over; see level.h */
 	unsigned

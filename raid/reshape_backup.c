@@ -12,6 +12,9 @@
  * A header that could not be written may be there all the same: then nothing is known to be held, and what it or the one before tells of may be. Requests
  * elsewhere have nothing to do with it.
  *
+ * A backup is of the time of the superblocks that it goes with, within the two hours that mdadm allows: an older one is a copy of the file, and what it
+ * has was perhaps written anew since. So while one is held superblocks say no later time (raid_backup_bound_time()), however long that takes.
+ *
  * Of several places (members that are new) all say the same. One that cannot be written is a faulty member before anything
  * goes on, so that nobody takes its word.
  */
@@ -23,6 +26,9 @@
 
 #include "raid/reshape_step.h"
 #include "util/bytes.h"
+
+#define EARLIER_MOST 60u /* seconds that superblocks may be older than now when a backup is made */
+#define LATER_MOST   3600u /* and younger than a backup that is held */
 
 uint64_t raid_backup_bytes(unsigned areas, uint64_t area)
 {
@@ -138,16 +144,23 @@ static int say(struct raid_backup *backup, const struct md_backup_piece pieces[2
 	add_maybe(backup);
 	backup->said.two = backup->said.two || pieces[1].count;
 	backup->said.second = backup->area;
-	backup->said.time = raid_array_seconds(backup->array);
+	backup->said.time = backup->array->utime;
 	backup->unsure = true;
 	rc = write_all(backup, 0, NULL, 0);
 	backup->unsure = rc != 0;
+	raid_backup_bound_time(backup);
 	return rc;
 }
 
 static bool holds_any(const struct raid_backup *backup)
 {
 	return backup->unsure || backup->said.piece[0].count || backup->said.piece[1].count;
+}
+
+void raid_backup_bound_time(const struct raid_backup *backup)
+{
+	backup->array->utime_most =
+		holds_any(backup) || backup->held_count ? backup->said.time + LATER_MOST : 0;
 }
 
 static int forget(struct raid_backup *backup)
@@ -173,6 +186,11 @@ int raid_backup_save(struct raid_backup *backup, uint64_t from, uint64_t to, con
 	unsigned area;
 	int rc = 0;
 
+	/* The header has the time of the superblocks that are on the disks. */
+	if (raid_array_seconds(backup->array) > backup->array->utime + EARLIER_MOST)
+		rc = raid_super_update(backup->array);
+	if (rc)
+		return rc;
 	fiber_mutex_lock(&backup->lock);
 	if (backup->areas == 1 || backup->unsure)
 		rc = forget(backup);
@@ -267,6 +285,7 @@ void raid_backup_free(struct raid_array *array)
 	if (array->backup)
 		raid_backup_drop(array->backup);
 	array->backup = NULL;
+	array->utime_most = 0;
 }
 
 void raid_backup_end(struct raid_array *array)

@@ -65,6 +65,9 @@ uint64_t raid_backup_place_on(const struct raid_member *member, uint64_t area);
 int raid_backup_create(struct raid_array *array, struct block *file, unsigned spares, uint64_t area,
 		       bool backwards, struct error *error);
 
+/* Superblocks say no time that is much later than that of what is held, which would be refused then: array->utime_most. */
+void raid_backup_bound_time(const struct raid_backup *backup);
+
 /* Frees array->backup; NULL is fine. raid_backup_end() has it forgotten before, and no file found again. */
 void raid_backup_free(struct raid_array *array);
 void raid_backup_end(struct raid_array *array);

@@ -82,29 +82,23 @@ static void choose_held(struct raid_backup *backup)
 	}
 }
 
-static bool is_next(const struct raid_array *array, const struct raid_backup *backup)
-{
-	bool found = false;
-
-	for (unsigned i = 0; i < 2; i++) {
-		const struct md_backup_piece *piece = &backup->said.piece[i];
-		uint64_t begins = piece->start + (array->backwards ? piece->count : 0);
-
-		found = found || (piece->count && begins == array->reshape_position);
-	}
-	return found;
-}
-
 static int check_time(const struct raid_array *array, const struct raid_backup *backup,
 		      struct error *error)
 {
 	uint64_t time = backup->said.time;
 	char made[RAID_TIME_TEXT], written[RAID_TIME_TEXT];
 
-	/* One that begins where the array is may have waited for long, while others wrote elsewhere. */
-	if ((array->utime <= time + OLDER_MOST || is_next(array, backup)) &&
-	    array->utime + NEWER_MOST >= time)
+	if (array->utime <= time + OLDER_MOST && array->utime + NEWER_MOST >= time)
 		return 0;
+	if (array->forced) {
+		log_warning(array->log,
+			    "%s: the backup in %s is taken by force: it is of %s, and the array "
+			    "was last written %s: what was written since to the sectors that it "
+			    "has is lost",
+			    array->block.name, backup->places[0].block->name,
+			    raid_time_format(time, made), raid_time_format(array->utime, written));
+		return 0;
+	}
 	return error_set(error, -ESTALE,
 			 "%s: it is of %s, and %s was last written %s: expected about the same "
 			 "time. It is another reshape's, or an old copy",
@@ -179,10 +173,12 @@ static int take(struct raid_array *array, struct raid_backup *backup, const stru
 		choose_held(backup);
 		rc = check_held(array, backup, error);
 	}
-	if (!rc)
+	if (!rc) {
 		array->backup = backup;
-	else
+		raid_backup_bound_time(backup);
+	} else {
 		raid_backup_drop(backup);
+	}
 	return rc;
 }
 
@@ -304,6 +300,12 @@ static int say_needed(const struct raid_array *array, const struct error *why, s
 		  "moved: that takes the backup file of who began it%s%s",
 		  array->block.name, (unsigned long long)array->reshape_position,
 		  why->code ? "; " : "", why->text);
+	if (why->code == -ESTALE)
+		return error_advise(error,
+				    "name the right one; `tenon raid assemble %s --force "
+				    "--backup-file FILE` takes it as it is, and what was written "
+				    "since to the sectors that it has is lost then",
+				    array->name);
 	return error_advise(error, "name it with --backup-file (`tenon raid rebuild`, `tenon "
 				   "serve`)");
 }

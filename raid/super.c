@@ -295,8 +295,13 @@ static int note_before_flush(struct raid_array *array)
 /* What all of them are to say. Who comes, or changes, while it is written is for the next update. */
 static void prepare_update(struct raid_array *array)
 {
+	uint64_t now;
+
 	array->events++;
-	array->utime = raid_array_seconds(array);
+	now = raid_array_seconds(array);
+	if (array->utime_most)
+		now = MAX(MIN(now, array->utime_most), array->utime);
+	array->utime = now;
 	/* What was written is flushed: no write ends while an update is under way, nor begins before one says so. */
 	if (array->intent)
 		array->intent->clean = array->clean && !array->resync_by_bitmap &&

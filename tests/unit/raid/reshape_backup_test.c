@@ -191,6 +191,41 @@ static void goes_on(struct raid_rig *rig)
 	drop_backup_file(&held);
 }
 
+/* However long it stands, and whoever writes elsewhere, backup and superblocks are of one time. */
+static void stands_for_long(struct raid_rig *rig)
+{
+	const uint64_t minute = 60000000000;
+	struct raid_assemble_options options = { .backup_count = 1 };
+	struct held held;
+	uint64_t size;
+
+	make_backup_file(&held);
+	CU_ASSERT_EQUAL_FATAL(begin(rig, &held, &(struct raid_grow){ .chunk = 32768 }), 0);
+	hold(rig);
+	size = rig_array_size(rig);
+	options.backups = &held.faulty;
+	/* Nothing is written, and a backup is made at the end. */
+	fiber_sleep(30 * minute);
+	options.now = raid_array_seconds(rig->array);
+	rig_stop(rig);
+	options.no_resync = true;
+	rig_assemble(rig, 3, &options);
+	CU_ASSERT(rig_holds(rig, 0, size, 1));
+	for (unsigned i = 0; i < 10; i++) {
+		rig_write(rig, size - 65536, 65536, 1);
+		fiber_sleep(60 * minute);
+	}
+	rig_write(rig, size - 65536, 65536, 2);
+	CU_ASSERT_EQUAL_FATAL(crash(rig, &held), 0);
+	CU_ASSERT(rig_holds(rig, 0, size - 65536, 1));
+	CU_ASSERT(rig_holds(rig, size - 65536, 65536, 2));
+	rig_wait(rig);
+	CU_ASSERT_FALSE(rig->array->reshaping);
+	CU_ASSERT(rig_holds(rig, 0, size - 65536, 1));
+	rig_stop(rig);
+	drop_backup_file(&held);
+}
+
 /* ---- What is refused ---- */
 
 static void put_header(struct held *held, const struct md_backup *header, unsigned damaged)
@@ -242,6 +277,10 @@ static void refuses_others(struct raid_rig *rig)
 	other.time += 9000;
 	put_header(&held, &other, 0);
 	cannot(rig, &held, -ESTALE, "last written");
+	/* A copy of the file from before, though it begins where the array is. */
+	other.time = good.time - 9000;
+	put_header(&held, &other, 0);
+	cannot(rig, &held, -ESTALE, "old copy");
 	for (unsigned i = 0; i < 2; i++) {
 		unsigned in = good.piece[1].count ? 1 : 0;
 
@@ -267,9 +306,12 @@ static void refuses_others(struct raid_rig *rig)
 		}
 	put_header(&held, &other, 0);
 	cannot(rig, &held, -EINVAL, "a device can have");
-	put_header(&held, &good, 0);
+	other = good;
+	other.time -= 9000;
+	put_header(&held, &other, 0);
 	rig_assemble(rig, 3,
-		     &(struct raid_assemble_options){ .backups = &held.faulty, .backup_count = 1 });
+		     &(struct raid_assemble_options){
+			     .backups = &held.faulty, .backup_count = 1, .force = true });
 	rig_wait(rig);
 	CU_ASSERT(rig_holds(rig, 0, rig_array_size(rig), 1));
 	rig_stop(rig);
@@ -493,6 +535,7 @@ static void test_is_held_ahead(void)
 static void test_goes_on(void)
 {
 	rig_run(goes_on);
+	rig_run(stands_for_long);
 }
 
 static void test_refuses_others(void)
