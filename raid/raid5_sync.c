@@ -69,16 +69,19 @@ static void write_ended(const struct raid_sync *sync, struct raid_member *member
 		raid_member_written(member, io->offset, io->length);
 }
 
-/* Writes [at, at + length) of a role's block. */
+/* Writes [at, at + length) of a role's block, and what it has around that as far as members' logical blocks go. */
 static int write_block(struct raid5_work *work, const struct raid_sync *sync, uint32_t role,
 		       uint8_t *block, uint32_t at, uint32_t length)
 {
 	const struct raid_place place = work->r->array->places[role];
+	uint32_t unit = work->r->array->block.logical_block_size;
 	CLEANUP_RAID5_IOS struct raid5_ios ios;
 	int rc = raid5_ios_begin(&ios, work->r, 2);
 
 	if (rc || !place.member)
 		return rc;
+	length = round_up(at + length, unit) - round_down(at, unit);
+	at = round_down(at, unit);
 	raid5_ios_add(&ios, place.member, BLOCK_WRITE, 0, offset_of(work, at), block + at, length);
 	if (place.replacement)
 		raid5_ios_add(&ios, place.replacement, BLOCK_WRITE, 0, offset_of(work, at),
