@@ -178,6 +178,12 @@ struct image_program {
 int image_put_programs(FILE *to, const char *temporary, const struct image_program *programs,
 		       unsigned count, struct error *error);
 
+/* ---- image_folder.c ---- */
+
+/* Makes a folder for a job in TMPDIR, and removes what killed ones left there. *path is the caller's to free, also after an error; it is the job's as
+ * long as a process has *lock open. 0 or a negative errno. */
+int image_folder_make(char **path, int *lock, struct error *error);
+
 /* ---- image_files.c ---- */
 
 /* DIRECTORY/NAME; the caller frees it. NULL without memory. */

@@ -349,23 +349,18 @@ static int supervise(struct image_job *job, image_work *work, int *ended_by)
 
 int image_job_run(struct image_job *job, char *out, image_work *work)
 {
-	const char *temporary = getenv("TMPDIR");
-	int status, ended_by = 0;
+	struct error error = { 0 };
+	int status, ended_by = 0, rc;
+	CLEANUP_CLOSE int lock = -1;
 
 	job->out = out;
 	job->is_volume = image_names_volume(out);
 	job->base = base_name(job);
-	if (!job->base || asprintf(&job->temporary, "%s/tenon-image-XXXXXX",
-				   temporary && *temporary ? temporary : "/tmp") < 0) {
-		free(job->base);
-		return cli_fail(-ENOMEM, &(struct error){ 0 });
-	}
-	if (!mkdtemp(job->temporary)) {
-		struct error error = { 0 };
-
-		error_set(&error, -errno, "%s: %s", job->temporary, error_name(errno));
-		error_advise(&error, "set TMPDIR to a directory with room for the guest");
-		status = cli_fail(-errno, &error);
+	if (!job->base)
+		return cli_fail(-ENOMEM, &error);
+	rc = image_folder_make(&job->temporary, &lock, &error);
+	if (rc) {
+		status = cli_fail(rc, &error);
 	} else {
 		status = supervise(job, work, &ended_by);
 		worker_pid = 0;

@@ -136,6 +136,22 @@ expect 1 's.img: is open to others .mode 644.' $TENON image import gpt.raw out.i
 cmp s.img s.before && cmp out.img out.before || problem 'refused, and something changed'
 rm s.before out.before
 
+# ---- What killed ones left goes; what others use, or made, stays ----
+mkdir -p tmp/tenon-image-killed/root tmp/tenon-image-in-use tmp/tenon-image-others tmp/tenon-image-another
+touch tmp/tenon-image-killed/.lock tmp/tenon-image-in-use/.lock tmp/tenon-image-killed/root/disk tmp/tenon-image-another/.lock
+exec 9<tmp/tenon-image-in-use/.lock && flock 9
+expect 1 'none.qcow2' $TENON image import none.qcow2 out.img --force
+[ "$(ls tmp | tr '\n' ' ')" = 'tenon-image-another tenon-image-in-use tenon-image-others ' ] || problem "tmp has $(ls tmp)"
+exec 9<&-
+rm -r tmp/*
+# A real one: it waits for a pipe that nobody writes to.
+mkfifo waits.qcow2
+$TENON image import waits.qcow2 new.img & pid=$!
+wait_for eval '[ -e tmp/tenon-image-*/.lock ]'
+kill -9 $pid && wait $pid 2>/dev/null
+gone() { $TENON image import none.qcow2 out.img --force 2>/dev/null; [ -z "$(ls -A tmp)" ]; }
+wait_for gone
+
 # ---- Volumes, which are made; with a server, too ----
 truncate -s 900M pv.img
 $TENON vg create vg0 pv.img || exit 1
