@@ -35,6 +35,14 @@ static struct active_block *active_block_of(const struct block *block)
 	return container_of(block, struct active_block, block);
 }
 
+bool lvm_active_has_requests(const struct volume_lv *lv)
+{
+	const struct lvm_active *active = lv->private->active;
+
+	return active && ((active->reader && active->reader->block.gate.inside) ||
+			  (active->writer && active->writer->block.gate.inside));
+}
+
 /* ---- The block ---- */
 
 static int lv_map(struct block *block, enum block_kind kind, uint64_t offset, uint64_t length,

@@ -98,4 +98,7 @@ void lvm_active_release(struct lvm_hold *hold);
 int lvm_active_prepare(struct volume_group *group, struct volume_lv *lv, struct error *error);
 void lvm_active_swap(struct volume_lv *lv, bool made);
 
+/* Whether somebody waits for it now; requests that other workers carry out by themselves (view.h) are not seen. */
+bool lvm_active_has_requests(const struct volume_lv *lv);
+
 #endif

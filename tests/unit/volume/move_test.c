@@ -20,6 +20,7 @@
 #include "volume_fixture.h"
 #include "worn_disk.h"
 
+#define MS        1000000ull
 #define EXTENT    (64u << 10)
 #define SIZE      (3u << 20) /* of a disk */
 #define UNIT_SIZE 4096u      /* what a user writes */
@@ -199,6 +200,83 @@ static void moves_under_its_users(struct fixture *f)
 static void test_moves_under_its_users(void)
 {
 	fixture_run(moves_under_its_users, 4, SIZE);
+}
+
+/* ---- Guests go first ---- */
+
+struct reader {
+	struct block *block;
+	uint64_t after_ns;
+	bool stop;
+	int rc;
+};
+
+/* Always has a request on its way. */
+static int read_on(void *arg)
+{
+	struct reader *reader = arg;
+	char bytes[UNIT_SIZE];
+
+	fiber_sleep(reader->after_ns);
+	while (!reader->stop && !reader->rc) {
+		reader->rc = block_read(reader->block, 0, bytes, sizeof(bytes));
+		fiber_sleep(MS / 10); /* where it was moved to, it takes no time */
+	}
+	return 0;
+}
+
+/* How long "a" takes, in nanoseconds. */
+static uint64_t move_a(struct fixture *f, const char *from)
+{
+	struct volume_move_options options = {
+		.from = pv_on(f->group, from),
+		.volumes = (const char *[]){ "a" },
+		.volume_count = 1,
+	};
+	uint64_t began = worker_now();
+	uint32_t extents;
+
+	CU_ASSERT_EQUAL_FATAL(volume_move_begin(f->group, &options, &extents, &f->error), 0);
+	CU_ASSERT_EQUAL_FATAL(volume_move_start(f->group, NULL, &f->error), 0);
+	CU_ASSERT_EQUAL(volume_move_wait(f->group, NULL, NULL, MS, &f->error), 0);
+	volume_move_stop(f->group);
+	return worker_now() - began;
+}
+
+static void guests_go_first(struct fixture *f)
+{
+	struct reader readers[2] = { { .after_ns = 1 }, { .after_ns = 3 * MS + 500000 } };
+	struct block *disk = f->disks[0], *a;
+	struct fiber *fibers[2];
+
+	CU_ASSERT_EQUAL_FATAL(block_create_fault(&f->disks[0], "d0", disk, 1, NULL), 0);
+	block_unref(disk);
+	fixture_create(f, &group_options);
+	make_volumes(f);
+	CU_ASSERT_EQUAL_FATAL(volume_open_lv(f->group, "a", true, &a, &f->error), 0);
+	fixture_fill(a, 1);
+	block_fault_add(f->disks[0], &(struct block_fault_rule){ .requests = BLOCK_FAULT_READ,
+								 .action = BLOCK_FAULT_LATENCY,
+								 .latency_ns = 7 * MS });
+	for (unsigned i = 0; i < 2; i++) {
+		readers[i].block = a;
+		fibers[i] = fiber_spawn(read_on, &readers[i]);
+	}
+	fiber_sleep(20 * MS);
+	/* Three segments are three steps of a piece each, the first of which moves what the readers read. */
+	CU_ASSERT_TRUE(move_a(f, "d0") >= 100 * MS);
+	for (unsigned i = 0; i < 2; i++) {
+		readers[i].stop = true;
+		fiber_join(fibers[i]);
+		CU_ASSERT_EQUAL(readers[i].rc, 0);
+	}
+	CU_ASSERT(fixture_filled(a, 1));
+	block_unref(a);
+}
+
+static void test_guests_go_first(void)
+{
+	fixture_run(guests_go_first, 3, SIZE);
 }
 
 /* Undone in the middle: what is moved stays, and all the data is there. */
@@ -494,6 +572,6 @@ static void test_power_is_cut_at_every_write(void)
 	}
 }
 
-UNIT_MAIN("moving volumes", UNIT(test_moves_under_its_users), UNIT(test_is_undone),
-	  UNIT(test_is_refused), UNIT(test_a_destination_fails),
+UNIT_MAIN("moving volumes", UNIT(test_moves_under_its_users), UNIT(test_guests_go_first),
+	  UNIT(test_is_undone), UNIT(test_is_refused), UNIT(test_a_destination_fails),
 	  UNIT(test_power_is_cut_at_every_write))
