@@ -5,13 +5,15 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "vswitch/bond.h"
 #include "vswitch/internal.h"
 
 /* ---- What it looks at ---- */
 
 static bool wants(const struct capture_session *session, const struct port *port)
 {
-	return !session->port[0] || !strcmp(session->port, port->name);
+	return !session->port[0] || !strcmp(session->port, port->name) ||
+	       !strcmp(session->port, bond_of(port)->name);
 }
 
 void capture_session_add_interface(struct capture_session *session, const struct port *port)
@@ -24,6 +26,13 @@ void capture_sessions_add_port(struct vswitch *vswitch, struct port *port)
 {
 	for (unsigned i = 0; i < vswitch->captures.count; i++)
 		capture_session_add_interface(vswitch->captures.list[i], port);
+}
+
+void capture_sessions_port_joins(struct vswitch *vswitch, const struct port *port)
+{
+	for (unsigned i = 0; i < vswitch->captures.count; i++)
+		if (!strcmp(vswitch->captures.list[i]->port, bond_of(port)->name))
+			capture_session_add_interface(vswitch->captures.list[i], port);
 }
 
 void capture_sessions_put(const struct vswitch *vswitch, const struct port *port, enum port_way way,

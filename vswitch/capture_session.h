@@ -32,6 +32,8 @@ void capture_session_add_interface(struct capture_session *session, const struct
 
 /* A port came: it is an interface of those that want it. checkpoint_refresh() follows. */
 void capture_sessions_add_port(struct vswitch *vswitch, struct port *port);
+/* It has become a link of a bond: of captures of that. */
+void capture_sessions_port_joins(struct vswitch *vswitch, const struct port *port);
 
 /* Puts those that look at the port that way into `checkpoint`. */
 void capture_sessions_put(const struct vswitch *vswitch, const struct port *port, enum port_way way,

@@ -98,8 +98,8 @@ static enum port_drop flood(struct vswitch_thread *thread, struct port *source,
 	for (unsigned i = 0; i < vswitch->port_count; i++) {
 		struct port *port = vswitch->list[i];
 
-		if (port == source || !port_is_up(port) || (port->holds & PORT_HOLD_FORWARDING) ||
-		    !may_reach(source, port, entry->vlan))
+		if (port->home == source->home || !port_is_up(port) ||
+		    (port->holds & PORT_HOLDS_OUT) || !may_reach(source, port, entry->vlan))
 			continue;
 		egress_line_up(thread, port, entry);
 		sent = true;
@@ -132,9 +132,8 @@ to_members(struct vswitch_thread *thread, struct port *source, const struct egre
 			struct port *port =
 				vswitch->ports[i * 64 + (unsigned)__builtin_ctzll(left)];
 
-			if (!port || port == source || !port_is_up(port) ||
-			    (port->holds & PORT_HOLD_FORWARDING) ||
-			    !may_reach(source, port, entry->vlan))
+			if (!port || port->home == source->home || !port_is_up(port) ||
+			    (port->holds & PORT_HOLDS_OUT) || !may_reach(source, port, entry->vlan))
 				continue;
 			egress_line_up(thread, port, entry);
 			*why = GOES_ON;
@@ -153,7 +152,7 @@ static inline void learn_source(struct vswitch_thread *thread, struct port *sour
 
 	if (vswitch->ageing && !(source->holds & PORT_HOLD_LEARNING))
 		mac_recent_learn(&source->recent_source, vswitch->table, vlan, address,
-				 source->index, thread->now);
+				 source->home, thread->now);
 }
 
 /*
@@ -215,14 +214,14 @@ static inline __attribute__((always_inline)) enum port_drop to_port(
 	struct vswitch_thread *thread, struct port *source, struct port *port,
 	const struct egress_entry *entry)
 {
-	if (port == source)
+	if (port->home == source->home)
 		return ends(source, PORT_DROP_SAME_PORT);
 	if (!may_reach(source, port, entry->vlan))
 		return ends(source, port->mirror_only                            ? PORT_DROP_MIRROR
 				    : !vlan_has(&port->config.vlan, entry->vlan) ? PORT_DROP_VLAN
 				    : port_is_parted(source, port) ? PORT_DROP_PARTITIONED
 								   : PORT_DROP_ISOLATED);
-	if (port->holds & PORT_HOLD_FORWARDING)
+	if (port->holds & PORT_HOLDS_OUT)
 		return ends(source, PORT_DROP_TO_BLOCKED);
 	egress_line_up(thread, port, entry);
 	return GOES_ON;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "util/bytes.h"
+#include "vswitch/bond.h"
 #include "vswitch/internal.h"
 #include "vswitch/port_link.h"
 #include "vswitch/port_mirror.h"
@@ -333,9 +334,9 @@ static void copy_to_vlan(struct vswitch_thread *thread, const struct port *sourc
 	for (unsigned i = 0; i < vswitch->port_count; i++) {
 		struct port *port = vswitch->list[i];
 
-		if (port != source && port->config.vlan.kind != VLAN_PORT_ANY &&
+		if (port->home != source->home && port->config.vlan.kind != VLAN_PORT_ANY &&
 		    vlan_has(&port->config.vlan, copy.vlan) && port_is_up(port) &&
-		    !(port->holds & PORT_HOLD_FORWARDING))
+		    !(port->holds & PORT_HOLDS_OUT))
 			port_mirror_copy_to(thread, port, &copy);
 	}
 }
@@ -390,6 +391,29 @@ static void __attribute__((noinline)) take_turns(struct egress *egress)
 	memcpy(egress->entries, in_turn, egress->count * sizeof(in_turn[0]));
 }
 
+/* What was lined up at a bond leaves by its links. */
+static void to_links(struct vswitch_thread *thread, struct port *port)
+{
+	struct egress *egress = thread->egress[port->index];
+	unsigned lost = 0;
+
+	for (unsigned i = 0; i < egress->count; i++) {
+		const struct egress_entry *entry = &egress->entries[i];
+		struct port *link = port_is_up(port) ? bond_choose_link(port->bond, entry) : NULL;
+
+		if (link)
+			egress_line_up(thread, link, entry);
+		else
+			lost++;
+	}
+	egress->count = 0;
+	if (!lost)
+		return;
+	vswitch_lock_if_shared(thread->vswitch, &port->out_lock);
+	port->counters.drops[PORT_DROP_DOWN] += lost;
+	vswitch_unlock_if_shared(thread->vswitch, &port->out_lock);
+}
+
 /* Whether the frame goes as it is, by a port that looks at nothing: most do, by most ports. */
 static inline bool goes_as_it_is(const struct egress_entry *entry)
 {
@@ -404,6 +428,10 @@ static void egress_port(struct vswitch_thread *thread, struct port *port)
 	bool plain = !port->checkpoint[PORT_OUT].active && !port->encloses &&
 		     !__atomic_load_n(&port->frame_max, __ATOMIC_RELAXED);
 
+	if (port->bond) {
+		to_links(thread, port);
+		return;
+	}
 	batch.thread = thread;
 	batch.port = port;
 	batch.count = 0;

@@ -11,6 +11,7 @@
  *	checkpoint.c	what looks at frames of a port		captures.c	captures (capture_session.h)
  *	rules.c		rules of ports (filter.h)		protocol.c	the control plane
  *	mirrors.c	mirrors						port_mirror.c	and their copies
+ *	bond_ports.c	links of bonds (bond.h)
  *	reserved.c	frames to reserved addresses			snooping_protocol.c	groups (snooping.h)
  *
  * Who may touch what. A port belongs to one thread, which alone receives from it, handles its watches and runs its timers.
@@ -94,8 +95,19 @@ static inline struct port *vswitch_find_port(const struct vswitch *vswitch, cons
 	return NULL;
 }
 
+/* The bond that a port is a link of, or itself. */
+static inline const struct port *bond_of(const struct port *port)
+{
+	return port->vswitch->ports[port->home];
+}
+
 /* -ENOENT with `error` set. */
 int vswitch_no_such_port(const struct vswitch *vswitch, const char *name, struct error *error);
+
+/* Room for what `config` polices; nothing has changed where there is none: -ENOMEM. Then its settings are put in force. (port_settings.c) */
+int port_prepare_police(struct port *port, const struct port_config *config, struct error *error);
+void port_apply_config(struct port *port, const struct port_config *config);
+void port_free_filters(struct port *port);
 
 /* There is something for protocols: has the first thread look; from any thread. (port.c) */
 void vswitch_control_soon(struct vswitch *vswitch);

@@ -4,6 +4,7 @@
 
 #include "util/error.h"
 #include "util/log.h"
+#include "vswitch/bond.h"
 #include "vswitch/internal.h"
 #include "vswitch/links.h"
 #include "vswitch/port_link.h"
@@ -47,6 +48,8 @@ static int set_link(void *arg)
 
 	if (!port)
 		return vswitch_no_such_port(call->vswitch, call->name, call->error);
+	if (bond_refuse_bond(port, "bad links", call->error))
+		return -EINVAL;
 	port = vswitch_link_over(call->vswitch, port, &call->link);
 	port_link_set(port, call->directions, call->model);
 	protocols_port_event(call->vswitch, port->index, PROTOCOL_PORT_CHANGED);

@@ -85,12 +85,6 @@ static void text_of_name(struct lldp_text *text, const char *name)
 	memcpy(text->bytes, name, text->length);
 }
 
-static void put_station(uint8_t *at, uint64_t address)
-{
-	put_be16(at, (uint16_t)(address >> 32));
-	put_be32(at + 2, (uint32_t)address);
-}
-
 static void compose(const struct lldp *lldp, const struct port *port, uint16_t ttl,
 		    struct lldp_message *message)
 {
@@ -112,7 +106,7 @@ static void compose(const struct lldp *lldp, const struct port *port, uint16_t t
 		.has_vlan = vlan->kind == VLAN_PORT_ACCESS || vlan->kind == VLAN_PORT_TRUNK,
 		.vlan = vlan->untagged,
 	};
-	put_station(message->chassis.bytes, lldp->settings.chassis);
+	mac_to_bytes(lldp->settings.chassis, message->chassis.bytes);
 	memcpy(message->port.bytes, port->name, message->port.length);
 	if (!settings->description.there)
 		text_of_name(&message->port_description, port->name);
@@ -132,9 +126,9 @@ static void send_message(struct lldp *lldp, unsigned slot, uint16_t ttl)
 	length = lldp_encode(&message, frame + PAYLOAD_AT, LLDP_MESSAGE_MAX);
 	if (length < 0)
 		return;
-	put_station(frame, LLDP_GROUP);
+	mac_to_bytes(LLDP_GROUP, frame);
 	/* Each port is a station of its own, as in the spanning tree. */
-	put_station(frame + 6, (chassis & ~0xffffULL) | ((chassis + slot + 1) & 0xffff));
+	mac_to_bytes((chassis & ~0xffffULL) | ((chassis + slot + 1) & 0xffff), frame + 6);
 	put_be16(frame + VLAN_AT, LLDP_TYPE);
 	if (!protocol_send(&lldp->protocol, slot, 0, frame, PAYLOAD_AT + (size_t)length)) {
 		lldp->ports[slot].neighbours.counters.sent++;
@@ -281,6 +275,7 @@ static const struct protocol_claim lldp_claims[] = {
 
 static const struct protocol_ops lldp_ops = {
 	.name = LLDP_PROTOCOL,
+	.physical = true,
 	.claims = lldp_claims,
 	.claim_count = ARRAY_SIZE(lldp_claims),
 	.frame = hear_frame,

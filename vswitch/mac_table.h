@@ -45,6 +45,15 @@ static inline uint64_t mac_from_bytes(const uint8_t at[6])
 	return (uint64_t)be32toh(high) << 16 | be16toh(low);
 }
 
+static inline void mac_to_bytes(uint64_t mac, uint8_t at[6])
+{
+	uint32_t high = htobe32((uint32_t)(mac >> 16));
+	uint16_t low = htobe16((uint16_t)mac);
+
+	memcpy(at, &high, 4);
+	memcpy(at + 4, &low, 2);
+}
+
 static inline bool mac_is_group(uint64_t mac)
 {
 	return mac >> 40 & 1;

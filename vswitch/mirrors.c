@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "util/error.h"
+#include "vswitch/bond.h"
 #include "vswitch/internal.h"
 
 struct mirror_call {
@@ -44,10 +45,19 @@ static int check_loops(const struct mirror_call *call)
 	return 0;
 }
 
+static int check_mirrored(const struct mirror_call *call, const char *name)
+{
+	const struct port *port = vswitch_find_port(call->vswitch, name);
+
+	return port ? bond_refuse_link(port, "mirrors", call->error)
+		    : vswitch_no_such_port(call->vswitch, name, call->error);
+}
+
 static int check_mirror(const struct mirror_call *call)
 {
 	const struct port_mirror_options *made = call->options;
 	struct vswitch *vswitch = call->vswitch;
+	int rc = 0;
 
 	for (unsigned i = 0; i < vswitch->mirrors.count; i++)
 		if (!strcmp(vswitch->mirrors.list[i].options.name, made->name))
@@ -57,12 +67,11 @@ static int check_mirror(const struct mirror_call *call)
 	if (vswitch->mirrors.count == CHECKPOINT_MIRRORS)
 		return error_set(call->error, -ENOSPC, "switch %s: it has %d mirrors, no more fit",
 				 vswitch->name, CHECKPOINT_MIRRORS);
-	if (made->to[0] && !vswitch_find_port(vswitch, made->to))
-		return vswitch_no_such_port(vswitch, made->to, call->error);
-	for (unsigned i = 0; i < made->source_count; i++)
-		if (!vswitch_find_port(vswitch, made->sources[i].port))
-			return vswitch_no_such_port(vswitch, made->sources[i].port, call->error);
-	return check_loops(call);
+	if (made->to[0])
+		rc = check_mirrored(call, made->to);
+	for (unsigned i = 0; !rc && i < made->source_count; i++)
+		rc = check_mirrored(call, made->sources[i].port);
+	return rc ? rc : check_loops(call);
 }
 
 static int add_mirror(void *arg)

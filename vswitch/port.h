@@ -26,6 +26,7 @@
 #include "vswitch/mac_table.h"
 #include "vswitch/port_config.h"
 
+struct bond;
 struct error;
 struct log;
 struct port;
@@ -145,8 +146,12 @@ struct port_ops {
 enum port_hold {
 	PORT_HOLD_LEARNING = 1, /* it learns no addresses */
 	PORT_HOLD_FORWARDING =
-		2, /* nothing comes in or goes out but what protocols take and send */
+		2,          /* nothing comes in or goes out but what protocols take and send */
+	PORT_HOLD_LINK = 4, /* it is a link of a bond: who sends to it sends to that (bond.h) */
 };
+
+/* With any of these it is none of the ports that others send to. */
+#define PORT_HOLDS_OUT (PORT_HOLD_FORWARDING | PORT_HOLD_LINK)
 
 /* A file descriptor of a port that its thread watches for input. */
 struct port_watch {
@@ -162,6 +167,9 @@ struct port {
 	struct vswitch_thread *thread;
 	struct log *log;
 	uint16_t index; /* its slot */
+	uint16_t
+		home; /* where its addresses are learned: its slot, or of a link that of its bond */
+	struct bond *bond; /* that it is; or NULL */
 	char name[PORT_NAME_MAX];
 	struct port_config config;
 	/* Of protocols (protocol.h), changed in calls. */

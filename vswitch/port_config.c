@@ -244,7 +244,7 @@ bool port_config_knows(const char *word)
 	for (unsigned i = 0; i < PORT_STORM_COUNT; i++)
 		if (value_of(word, storm_names[i]))
 			return true;
-	return rstp_port_config_knows(word);
+	return rstp_port_config_knows(word) || bond_config_knows(word);
 }
 
 int port_config_set(struct port_config *config, const char *word, struct error *error)
@@ -262,13 +262,15 @@ int port_config_set(struct port_config *config, const char *word, struct error *
 					error);
 	if (rstp_port_config_knows(word))
 		rc = rstp_port_config_set(&changed.stp, word, error);
+	if (bond_config_knows(word))
+		rc = bond_config_set(&changed.bond, word, error);
 	if (rc == -ENOENT)
 		return error_set(
 			error, -EINVAL,
 			"\"%.60s\": expected vlan=, trunk=, native=, dot1q-tunnel=, tag-type=, "
 			"isolate=, "
 			"addresses=, broadcast=, multicast=, unknown=, police-in=, "
-			"police-out=, reserved= or stp...=",
+			"police-out=, reserved=, stp...= or bond...=",
 			word);
 	if (!rc)
 		*config = changed;
@@ -338,16 +340,16 @@ static void add_police(char *text, size_t size, const char *key, const struct po
 	snprintf(text + used, size - used, "%s%s=%s", used ? "," : "", key, value);
 }
 
-static void add_tree(char *text, size_t size, const struct rstp_port_config *config)
+/* Of a list with a ',' before each. */
+static void add_list(char *text, size_t size, const char *list)
 {
-	char list[200];
-
-	rstp_port_config_describe(config, list, sizeof(list));
 	snprintf(text + strlen(text), size - strlen(text), "%s", text[0] ? list : list + !!list[0]);
 }
 
 void port_config_describe(const struct port_config *config, char *text, size_t size)
 {
+	char list[BOND_CONFIG_TEXT];
+
 	text[0] = '\0';
 	if (config->vlan.kind == VLAN_PORT_ACCESS)
 		add_word(text, size, "vlan", config->vlan.untagged);
@@ -365,5 +367,8 @@ void port_config_describe(const struct port_config *config, char *text, size_t s
 	add_police(text, size, "police-in", &config->police[0]);
 	add_police(text, size, "police-out", &config->police[1]);
 	add_reserved(text, size, &config->reserved);
-	add_tree(text, size, &config->stp);
+	rstp_port_config_describe(&config->stp, list, sizeof(list));
+	add_list(text, size, list);
+	bond_config_describe(&config->bond, list, sizeof(list));
+	add_list(text, size, list);
 }

@@ -17,6 +17,7 @@
  *					what comes from it, or goes to it: so much passes (police.h), after its rules; the rest is dropped
  *	reserved=stp:flood+02:drop	frames to reserved addresses (reserved.h), where it is not as the switch has it
  *	stp=off, stp-cost=100, stp-edge=yes ...		its part in the spanning tree (rstp.h)
+ *	bond=NAME, bond-mode=lacp ...			it is a link of a bond, or what a bond is (bond_config.h)
  * An empty value, or "none", takes one back: vlan=none makes a port of the first kind again.
  */
 #ifndef TENON_VSWITCH_PORT_CONFIG_H
@@ -24,6 +25,7 @@
 
 #include <stdint.h>
 
+#include "vswitch/bond_config.h"
 #include "vswitch/police.h"
 #include "vswitch/reserved.h"
 #include "vswitch/rstp.h"
@@ -47,6 +49,7 @@ struct port_config {
 	struct police police[2];          /* by enum port_way: what was said, with full buckets */
 	struct reserved_choices reserved;
 	struct rstp_port_config stp;
+	struct bond_config bond;
 };
 
 /* Whether KEY=VALUE is one of these words, so that what belongs to the type can be told from it. */

@@ -399,6 +399,7 @@ void port_link_put_over(struct port *port, struct port *lower)
 	port->thread = lower->thread;
 	port->log = lower->log;
 	port->index = lower->index;
+	port->home = lower->home;
 	memcpy(port->checkpoint, lower->checkpoint, sizeof(port->checkpoint));
 	memset(lower->checkpoint, 0, sizeof(lower->checkpoint));
 	memcpy(port->filter, lower->filter, sizeof(port->filter));

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "vswitch/bond.h"
 #include "vswitch/internal.h"
 
 /* ---- Who looks at what ---- */
@@ -27,10 +28,12 @@ void port_mirrors_refresh(struct vswitch *vswitch)
 
 static unsigned ways_of(const struct port_mirror_options *options, const struct port *port)
 {
+	const char *name = bond_of(port)->name; /* what comes to a bond comes by its links */
+
 	if (!options->source_count)
-		return strcmp(options->to, port->name) ? PORT_WAY(PORT_IN) : 0;
+		return strcmp(options->to, name) ? PORT_WAY(PORT_IN) : 0;
 	for (unsigned i = 0; i < options->source_count; i++)
-		if (!strcmp(options->sources[i].port, port->name))
+		if (!strcmp(options->sources[i].port, name))
 			return options->sources[i].ways;
 	return 0;
 }
@@ -41,6 +44,9 @@ void port_mirrors_put(struct vswitch *vswitch, const struct port *port, enum por
 	for (unsigned i = 0; i < vswitch->mirrors.count; i++) {
 		struct port_mirror *mirror = &vswitch->mirrors.list[i];
 
+		/* And what leaves was looked at before a link was chosen. */
+		if (way == PORT_OUT && bond_is_link(port))
+			continue;
 		if (ways_of(&mirror->options, port) & PORT_WAY(way) && !port->mirror_only)
 			checkpoint->mirrors[checkpoint->mirror_count++] = mirror;
 	}

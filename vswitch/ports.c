@@ -13,6 +13,7 @@
 #include "util/bytes.h"
 #include "util/error.h"
 #include "util/log.h"
+#include "vswitch/bond.h"
 #include "vswitch/internal.h"
 
 int vswitch_no_such_port(const struct vswitch *vswitch, const char *name, struct error *error)
@@ -29,6 +30,7 @@ struct port_call {
 	const char *name;
 	const struct port_config *config;
 	struct error *error;
+	bool anyway; /* of a bond that goes: also if it has links */
 };
 
 /* ---- Coming ---- */
@@ -40,48 +42,6 @@ static unsigned free_slot(const struct vswitch *vswitch)
 	while (vswitch->ports[slot])
 		slot++;
 	return slot;
-}
-
-static void free_filters(struct port *port)
-{
-	for (unsigned way = 0; way < PORT_WAYS; way++) {
-		filter_free(port->filter[way]);
-		port->filter[way] = NULL;
-	}
-}
-
-/* Room for what `config` polices; nothing has changed where there is none. */
-static int prepare_police(struct port *port, const struct port_config *config, struct error *error)
-{
-	for (unsigned way = 0; way < PORT_WAYS; way++) {
-		if (!config->police[way].rate || port->filter[way])
-			continue;
-		port->filter[way] = calloc(1, sizeof(*port->filter[way]));
-		if (!port->filter[way])
-			return error_set(error, -ENOMEM, "port %s: out of memory", port->name);
-	}
-	return 0;
-}
-
-/* A bucket whose rate stays is not filled anew. */
-static void apply_police(struct port *port, const struct port_config *config)
-{
-	for (unsigned way = 0; way < PORT_WAYS; way++) {
-		const struct police *wanted = &config->police[way];
-		struct police *police = port->filter[way] ? &port->filter[way]->police : NULL;
-
-		if (police && (police->rate != wanted->rate || police->burst != wanted->burst ||
-			       police->packets != wanted->packets))
-			*police = *wanted;
-	}
-}
-
-static void apply_config(struct port *port, const struct port_config *config)
-{
-	apply_police(port, config);
-	port->config = *config;
-	memset(port->storm_next, 0, sizeof(port->storm_next));
-	mac_table_limit_port(port->vswitch->table, port->index, config->addresses);
 }
 
 /* Beyond `attach`, nothing can fail. */
@@ -124,15 +84,21 @@ static int add_port(void *arg)
 	port->thread = vswitch_thread_for_port(vswitch);
 	port->index = (uint16_t)free_slot(vswitch);
 	strcpy(port->name, call->name);
-	rc = call->config ? prepare_police(port, call->config, call->error) : 0;
-	if (!rc)
-		rc = put_into_slot(port, call->error);
+	rc = bond_check_port(vswitch, port, call->config, call->error);
+	if (!rc && call->config)
+		rc = port_prepare_police(port, call->config, call->error);
 	if (rc) {
-		free_filters(port);
+		port_free_filters(port);
+		return rc;
+	}
+	port->home = bond_home(port, call->config);
+	rc = put_into_slot(port, call->error);
+	if (rc) {
+		port_free_filters(port);
 		return rc;
 	}
 	if (call->config)
-		apply_config(port, call->config);
+		bond_configure_port(port, call->config);
 	capture_sessions_add_port(vswitch, port);
 	checkpoint_refresh(vswitch);
 	protocols_port_added(vswitch, port);
@@ -142,7 +108,9 @@ static int add_port(void *arg)
 int vswitch_add_port_as(struct vswitch *vswitch, struct port *port, const char *name,
 			const struct port_config *config, struct error *error)
 {
-	struct port_call call = { vswitch, port, name, config, error };
+	struct port_call call = {
+		.vswitch = vswitch, .port = port, .name = name, .config = config, .error = error
+	};
 	int rc = vswitch_check_port_name(name, error);
 
 	pthread_mutex_init(&port->out_lock, NULL);
@@ -166,15 +134,19 @@ static int set_port(void *arg)
 {
 	const struct port_call *call = arg;
 	struct port *port = vswitch_find_port(call->vswitch, call->name);
+	int rc;
 
 	if (!port)
 		return vswitch_no_such_port(call->vswitch, call->name, call->error);
-	if (prepare_police(port, call->config, call->error))
-		return -ENOMEM;
+	rc = bond_check_port(call->vswitch, port, call->config, call->error);
+	if (!rc)
+		rc = port_prepare_police(port, call->config, call->error);
+	if (rc)
+		return rc;
 	/* What it has learned may be in VLANs that it is no member of any more. */
 	if (!vlan_port_same(&port->config.vlan, &call->config->vlan))
 		port_forget(port);
-	apply_config(port, call->config);
+	bond_configure_port(port, call->config);
 	checkpoint_refresh(call->vswitch);
 	protocols_port_event(call->vswitch, port->index, PROTOCOL_PORT_CHANGED);
 	return 0;
@@ -183,7 +155,9 @@ static int set_port(void *arg)
 int vswitch_set_port(struct vswitch *vswitch, const char *name, const struct port_config *config,
 		     struct error *error)
 {
-	struct port_call call = { vswitch, NULL, name, config, error };
+	struct port_call call = {
+		.vswitch = vswitch, .name = name, .config = config, .error = error
+	};
 
 	return vswitch_call(vswitch, set_port, &call);
 }
@@ -215,6 +189,7 @@ static void take_out(struct port *port)
 	struct vswitch *vswitch = port->vswitch;
 	unsigned at = 0;
 
+	bond_port_goes(port);
 	protocols_port_event(vswitch, port->index, PROTOCOL_PORT_LEAVES);
 	port_end_watches(port);
 	if (port->ops->detach)
@@ -239,6 +214,8 @@ static int remove_port(void *arg)
 	call->port = vswitch_find_port(call->vswitch, call->name);
 	if (!call->port)
 		return vswitch_no_such_port(call->vswitch, call->name, call->error);
+	if (!call->anyway && bond_check_idle(call->port, call->error))
+		return -EBUSY;
 	log_info(call->vswitch->log, "port %s: removed", call->name);
 	take_out(call->port);
 	checkpoint_refresh(call->vswitch);
@@ -248,13 +225,15 @@ static int remove_port(void *arg)
 static void end_port(struct port *port)
 {
 	pthread_mutex_destroy(&port->out_lock);
-	free_filters(port);
+	port_free_filters(port);
 	port->ops->destroy(port);
 }
 
-int vswitch_remove_port(struct vswitch *vswitch, const char *name, struct error *error)
+static int remove_named(struct vswitch *vswitch, const char *name, bool anyway, struct error *error)
 {
-	struct port_call call = { vswitch, NULL, name, NULL, error };
+	struct port_call call = {
+		.vswitch = vswitch, .name = name, .error = error, .anyway = anyway
+	};
 	int rc = vswitch_call(vswitch, remove_port, &call);
 
 	if (!rc)
@@ -262,10 +241,15 @@ int vswitch_remove_port(struct vswitch *vswitch, const char *name, struct error 
 	return rc;
 }
 
+int vswitch_remove_port(struct vswitch *vswitch, const char *name, struct error *error)
+{
+	return remove_named(vswitch, name, false, error);
+}
+
 void vswitch_destroy_ports(struct vswitch *vswitch)
 {
 	while (vswitch->port_count)
-		vswitch_remove_port(vswitch, vswitch->list[vswitch->port_count - 1]->name, NULL);
+		remove_named(vswitch, vswitch->list[vswitch->port_count - 1]->name, true, NULL);
 }
 
 /* ---- Frames of the switch's own ---- */
@@ -292,7 +276,7 @@ static int send_frame(void *arg)
 
 		if ((call->name ? strcmp(port->name, call->name) != 0 : port->mirror_only) ||
 		    !port_is_up(port) || !vlan_has(&port->config.vlan, call->vlan) ||
-		    (!call->name && (port->holds & PORT_HOLD_FORWARDING)))
+		    (!call->name && (port->holds & PORT_HOLDS_OUT)))
 			continue;
 		egress_line_up(&vswitch->threads[0], port, &entry);
 		sent++;
@@ -356,6 +340,8 @@ static int set_address(void *arg)
 	}
 	if (!port)
 		return vswitch_no_such_port(call->vswitch, call->name, call->error);
+	if (bond_refuse_link(port, "addresses", call->error))
+		return -EINVAL;
 	if (!vlan_has(&port->config.vlan, call->vlan))
 		return error_set(call->error, -EINVAL,
 				 "switch %s: address %s: port %s does not carry VLAN %u",

@@ -74,7 +74,8 @@ struct protocol_claim {
 struct protocol_frame {
 	struct list node;
 	struct protocol *protocol;
-	unsigned slot; /* of the port that it came in at */
+	unsigned slot; /* of the port that it came in at, or of the bond that this is a link of */
+	unsigned from; /* of the port itself, whose share it is of */
 	uint16_t vlan; /* 0: none */
 	uint64_t time; /* when it came */
 	size_t length; /* with its Ethernet header: at least VIRTIO_NET_FRAME_MIN */
@@ -92,6 +93,11 @@ enum protocol_port_event {
 
 struct protocol_ops {
 	const char *name; /* "stp"; one of a kind in a switch */
+	/*
+	 * Whether it is of wires, and runs at links of bonds (bond.h) in place of these. Of another one links are no ports:
+	 * one that becomes a link is removed, as if it went.
+	 */
+	bool physical;
 	const struct protocol_claim *claims;
 	unsigned claim_count;
 	void (*frame)(struct protocol *protocol, const struct protocol_frame *frame);
@@ -147,7 +153,7 @@ uint64_t protocol_now(const struct protocol *protocol);
 void protocol_timer_arm(struct protocol *protocol, struct timer *timer, uint64_t when);
 void protocol_timer_disarm(struct protocol *protocol, struct timer *timer);
 
-/* ---- The switch's own: see protocol.c ---- */
+/* ---- The switch's own: see protocol_internal.h ---- */
 
 /*
  * What becomes of a frame that decide.c offers, whose VLAN is said by a tag or not; IGNORE: nobody here wants it. Where it may not
@@ -160,6 +166,9 @@ enum protocol_verdict protocol_offer(struct vswitch_thread *thread, struct port 
 /* A port has come; it goes, and is still in its slot. In calls. */
 void protocols_port_added(struct vswitch *vswitch, const struct port *port);
 void protocols_port_removed(struct vswitch *vswitch, const struct port *port);
+/* It is to become a link of a bond; its `home` has changed, to a bond's or back. */
+void protocols_port_hidden(struct vswitch *vswitch, const struct port *port);
+void protocols_port_shown(struct vswitch *vswitch, const struct port *port);
 
 /* When there is something to do, 0: now; and does it, on the first thread. Returns how much it was. */
 uint64_t protocols_next(const struct vswitch *vswitch);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "util/error.h"
+#include "vswitch/bond.h"
 #include "vswitch/internal.h"
 
 struct rule_call {
@@ -34,6 +35,8 @@ static int add_rule(void *arg)
 
 	if (!port)
 		return vswitch_no_such_port(call->vswitch, call->name, call->error);
+	if (bond_refuse_bond(port, "rules", call->error))
+		return -EINVAL;
 	if (call->rule.action.mirror[0]) {
 		struct port *to = vswitch_find_port(call->vswitch, call->rule.action.mirror);
 

@@ -7,6 +7,7 @@
 
 #include "util/error.h"
 #include "util/log.h"
+#include "vswitch/bond.h"
 #include "vswitch/internal.h"
 #include "vswitch/links.h"
 #include "vswitch/port_link.h"
@@ -38,6 +39,8 @@ static int check_ports(const struct schedule_call *call)
 
 		if (!port)
 			return vswitch_no_such_port(call->vswitch, schedule->ports[i], call->error);
+		if (bond_refuse_bond(port, "schedules of links", call->error))
+			return -EINVAL;
 		run = run_of(port);
 		if (!run || !strcmp(run->schedule->owner, schedule->owner))
 			continue;

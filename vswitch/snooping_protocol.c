@@ -60,7 +60,7 @@ static void due(struct timer *timer)
 static void send_by(struct snooping_protocol *self, const struct port *port,
 		    const struct port *source, uint16_t vlan, const uint8_t *frame, size_t length)
 {
-	if (port == source || (port->holds & PORT_HOLD_FORWARDING) || !port_is_up(port) ||
+	if (port == source || (port->holds & PORT_HOLDS_OUT) || !port_is_up(port) ||
 	    !vlan_has(&port->config.vlan, vlan) ||
 	    (source &&
 	     (port_is_parted(source, port) ||

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vswitch/bond.h"
 #include "vswitch/internal.h"
 #include "vswitch/port_link.h"
 
@@ -22,6 +23,22 @@ static void add_counters(struct port_counters *to, const struct port_counters *f
 		sums[i] += ((const uint64_t *)from)[i];
 }
 
+/* What passed by a bond's links. */
+static void add_links(struct vswitch_port_status *out, const struct port *bond)
+{
+	const struct vswitch *vswitch = bond->vswitch;
+
+	for (unsigned i = 0; i < vswitch->port_count; i++) {
+		const struct port *port = vswitch->list[i], *lower = port_link_lower(port);
+
+		if (port == bond || port->home != bond->index)
+			continue;
+		add_counters(&out->counters, &port->counters);
+		if (lower)
+			add_counters(&out->counters, &lower->counters);
+	}
+}
+
 static void fill_port(struct vswitch_port_status *out, struct port *port)
 {
 	const struct port *lower = port_link_lower(port);
@@ -31,7 +48,7 @@ static void fill_port(struct vswitch_port_status *out, struct port *port)
 	out->up = port->up;
 	out->peer = lower ? lower->peer : port->peer;
 	out->thread = port->thread->index;
-	out->config = port->config;
+	bond_own_config(port, &out->config);
 	out->counters = port->counters;
 	if (lower) {
 		add_counters(&out->counters, &lower->counters);
@@ -43,6 +60,8 @@ static void fill_port(struct vswitch_port_status *out, struct port *port)
 		link_table_take(out->link_in.model.table);
 		link_table_take(out->link_out.model.table);
 	}
+	if (port->bond)
+		add_links(out, port);
 	if (!port->ops->describe)
 		return;
 	port->ops->describe(port, out->where, out->state, out->features);

@@ -11,6 +11,7 @@
 #include "util/error.h"
 #include "util/log.h"
 #include "util/random.h"
+#include "vswitch/bond.h"
 #include "vswitch/internal.h"
 #include "vswitch/port_link.h"
 #include "vswitch/snooping_protocol.h"
@@ -45,21 +46,15 @@ static struct stp *stp_of_bridge(struct rstp_bridge *bridge)
 	return container_of(bridge, struct stp, bridge);
 }
 
-static void put_address(uint8_t *at, uint64_t address)
-{
-	put_be16(at, (uint16_t)(address >> 32));
-	put_be32(at + 2, (uint32_t)address);
-}
-
 static void send_bpdu(struct rstp_bridge *bridge, unsigned number, const uint8_t *bytes,
 		      size_t length)
 {
 	uint64_t address = bridge->config.address;
 	uint8_t frame[LLC_AT + RSTP_BPDU_MAX];
 
-	put_address(frame, GROUP);
+	mac_to_bytes(GROUP, frame);
 	/* Each port is a station of its own. */
-	put_address(frame + 6, (address & ~0xffffULL) | ((address + number + 1) & 0xffff));
+	mac_to_bytes((address & ~0xffffULL) | ((address + number + 1) & 0xffff), frame + 6);
 	put_be16(frame + VLAN_AT, (uint16_t)length);
 	memcpy(frame + LLC_AT, bytes, length);
 	protocol_send(&stp_of_bridge(bridge)->protocol, number, 0, frame, LLC_AT + length);
@@ -118,11 +113,18 @@ static const struct rstp_ops tree_ops = {
 
 /* ---- What it is told ---- */
 
-static uint64_t speed_of(const struct port *port)
+static uint64_t wire_speed(const struct port *port)
 {
 	uint64_t rate = port_link_lower(port) ? port_link_way(port, LINK_OUT)->model.rate : 0;
 
 	return rate ? rate : SPEED;
+}
+
+static uint64_t speed_of(const struct port *port)
+{
+	uint64_t speed = port->bond ? bond_speed(port, wire_speed) : 0;
+
+	return speed ? speed : wire_speed(port);
 }
 
 static void on_port(struct protocol *protocol, unsigned slot, enum protocol_port_event event)
@@ -316,12 +318,13 @@ static int fill_tree_status(void *arg)
 	status->times = bridge->root_times;
 	status->topology_changes = bridge->topology_changes;
 	status->since_change = bridge->since_change;
-	status->port_count = vswitch->port_count;
 	for (unsigned i = 0; i < vswitch->port_count; i++) {
 		const struct port *port = vswitch->list[i];
 		const struct rstp_port *of = &bridge->ports[port->index];
 
-		describe_port(&status->ports[i], port, of);
+		if (bond_is_link(port))
+			continue;
+		describe_port(&status->ports[status->port_count++], port, of);
 		if (bridge->root_port == of->id)
 			memcpy(status->root_port, port->name, sizeof(status->root_port));
 	}

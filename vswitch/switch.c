@@ -66,6 +66,8 @@ int vswitch_create(struct vswitch **out, const struct vswitch_options *options, 
 	/* Administered locally, a station's. What others see tells nothing of the seed. */
 	vswitch->mac = options->seed ? random_mix(options->seed) : random_seed_from_system();
 	vswitch->mac = (vswitch->mac & 0xfcffffffffff) | 0x020000000000;
+	if (options->mac)
+		vswitch->mac = options->mac;
 	vswitch->epoch = options->epoch_ns ? options->epoch_ns
 					   : system_epoch(vswitch->clock(vswitch->clock_arg));
 	list_init(&vswitch->calls);

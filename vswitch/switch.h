@@ -59,6 +59,7 @@ struct vswitch_options {
 	const char *name;        /* copied; NULL: "switch" */
 	struct log *log;         /* may be NULL; must outlive the switch */
 	uint64_t seed;           /* of the address table's hash; 0: one from the system */
+	uint64_t mac;            /* that it has in frames of its own, a station's; 0: at random */
 	uint64_t ageing_ns;      /* 0: 300 s */
 	bool hub;                /* learn no addresses: each frame goes to all other ports */
 	unsigned table_size;     /* 0: 8192 */

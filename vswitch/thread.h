@@ -57,11 +57,12 @@ struct vswitch_thread {
 
 	struct port *ports[VSWITCH_PORTS_MAX]; /* its own */
 	unsigned port_count;
-	unsigned polled_count;                     /* ports that are worth polling */
-	unsigned ticking_count;                    /* that have something to do at times */
-	uint64_t next_tick;                        /* the first of these times */
-	struct egress *egress[VSWITCH_PORTS_MAX];  /* by slot; of all ports */
-	struct port *active[VSWITCH_PORTS_MAX];    /* that have entries */
+	unsigned polled_count;                    /* ports that are worth polling */
+	unsigned ticking_count;                   /* that have something to do at times */
+	uint64_t next_tick;                       /* the first of these times */
+	struct egress *egress[VSWITCH_PORTS_MAX]; /* by slot; of all ports */
+	/* That have entries; a link of a bond may have been done before its bond is. */
+	struct port *active[2 * VSWITCH_PORTS_MAX];
 	struct port *receivers[VSWITCH_PORTS_MAX]; /* that gave frames in this round */
 	unsigned active_count, receiver_count;
 	struct egress_scratch *scratch;
