@@ -114,6 +114,9 @@ int command_switch(int argc, char **argv)
 		  "LLDP: who is at the other end of a port, and what it is told" },
 		{ "dhcp", switch_dhcp, "NAME show [--json]",
 		  "DHCP and DNS of its segments: who has what address" },
+		{ "lacp", switch_lacp,
+		  "NAME show|add|set|remove [BOND|PORT] [KEY=VALUE...] [--json]",
+		  "bonds: several ports as one, by LACP, static, or one for the other" },
 		{ "mirror", switch_mirror,
 		  "NAME add|remove|list [MIRROR] [PORT[:in|out|both]...] [--to PORT] "
 		  "[--to-vlan VLAN] [--vlan VLANS] [--shared] [--json]",

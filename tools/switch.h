@@ -15,6 +15,8 @@
  *	switch_igmp.c		groups: the command, and the switch's answers
  *	switch_lldp.c		its neighbours: the command
  *	switch_lldp_status.c	and the switch's answers
+ *	switch_lacp.c		bonds: the command
+ *	switch_lacp_status.c	and the switch's answers
  *	switch_mirror.c		mirrors, both sides
  *	switch_tables.c		its ports, addresses and counters: the commands
  *	switch_rates.c		--watch
@@ -45,7 +47,8 @@ struct vswitch;
 struct vswitch_status;
 
 command_fn switch_run, switch_port_verb, switch_table, switch_counters, switch_stop, switch_capture,
-	switch_filter, switch_stp, switch_igmp, switch_lldp, switch_mirror, switch_dhcp;
+	switch_filter, switch_stp, switch_igmp, switch_lldp, switch_lacp, switch_mirror,
+	switch_dhcp;
 
 /* ---- Asking ---- */
 
@@ -84,7 +87,7 @@ extern const struct rpc_method switch_methods[];
 
 rpc_method_fn switch_capture_start, switch_capture_stop, switch_filter_add, switch_filter_remove,
 	switch_filter_list, switch_tree_show, switch_tree_set, switch_tree_off, switch_igmp_show,
-	switch_igmp_set, switch_lldp_show, switch_lldp_set;
+	switch_igmp_set, switch_lldp_show, switch_lldp_set, switch_lacp_show;
 
 /* Looks at settings as `switch igmp` takes them, with ',' between; each goes to `list` unless that is NULL. -EINVAL. */
 int switch_igmp_check(const char *words, bool of_port, json_t *list, struct error *error);
@@ -92,6 +95,7 @@ void switch_igmp_metrics(FILE *out, const char *name, struct vswitch *vswitch);
 /* The same of `switch lldp`, of the switch. */
 int switch_lldp_check(const char *words, json_t *list, struct error *error);
 void switch_lldp_metrics(FILE *out, const char *name, struct vswitch *vswitch);
+void switch_lacp_metrics(FILE *out, const char *name, struct vswitch *vswitch);
 /* The MAC address that stands for a switch of this user and name: the same each time it starts. */
 uint64_t switch_usual_address(const char *name);
 rpc_method_fn switch_dhcp_show;

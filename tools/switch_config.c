@@ -486,6 +486,19 @@ static void add_addresses(json_t *list, const struct vswitch_status *status)
 	}
 }
 
+/* Bonds come before their links, which may be older. */
+static void add_specs(json_t *list, const struct switch_control *control,
+		      const struct vswitch_status *status, bool bonds)
+{
+	for (unsigned i = 0; i < status->port_count; i++) {
+		const struct vswitch_port_status *port = &status->ports[i];
+		json_t *spec = json_object_get(control->specs, port->name);
+
+		if (spec && bonds == !strcmp(port->type, "bond"))
+			json_array_append_new(list, spec_json(json_string_value(spec), port));
+	}
+}
+
 int switch_config_show(void *context, json_t *params, json_t **result, struct error *error)
 {
 	CLEANUP(cleanup_vswitch_status) struct vswitch_status *status = NULL;
@@ -499,12 +512,11 @@ int switch_config_show(void *context, json_t *params, json_t **result, struct er
 		json_decref(addresses);
 		return error_set(error, -ENOMEM, "switch %s: out of memory", control->name);
 	}
+	add_specs(ports, control, status, true);
+	add_specs(ports, control, status, false);
 	for (unsigned i = 0; i < status->port_count; i++) {
 		const struct vswitch_port_status *port = &status->ports[i];
-		json_t *spec = json_object_get(control->specs, port->name);
 
-		if (spec)
-			json_array_append_new(ports, spec_json(json_string_value(spec), port));
 		if (port->has_link) {
 			add_way(links, port->name, "in", &port->link_in.model);
 			add_way(links, port->name, "out", &port->link_out.model);

@@ -359,6 +359,7 @@ const struct rpc_method switch_methods[] = {
 	{ "switch.lldp.show", switch_lldp_show },
 	{ "switch.lldp.set", switch_lldp_set },
 	{ "switch.dhcp.show", switch_dhcp_show },
+	{ "switch.lacp.show", switch_lacp_show },
 	{ "switch.mirror.add", switch_mirror_add },
 	{ "switch.mirror.remove", switch_mirror_remove },
 	{ "switch.mirror.list", switch_mirror_list },

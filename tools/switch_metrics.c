@@ -151,6 +151,7 @@ char *switch_metrics(const char *name, struct vswitch *vswitch, const struct vsw
 	switch_tree_metrics(out, name, vswitch);
 	switch_igmp_metrics(out, name, vswitch);
 	switch_lldp_metrics(out, name, vswitch);
+	switch_lacp_metrics(out, name, vswitch);
 	if (fclose(out)) {
 		free(text);
 		return NULL;

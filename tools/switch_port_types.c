@@ -12,6 +12,7 @@
 #include "tools/switch_port.h"
 #include "tools/uplink.h"
 #include "util/error.h"
+#include "vswitch/bond.h"
 #include "vswitch/link_model.h"
 #include "vswitch/port_datagram.h"
 #include "vswitch/port_packet.h"
@@ -359,6 +360,15 @@ static int user_add(struct vswitch *vswitch, const struct port_spec *spec, const
 	return vswitch_add_port_user(vswitch, spec->name, &options, error);
 }
 
+/* ---- bond ---- */
+
+static int bond_add(struct vswitch *vswitch, const struct port_spec *spec, const char *path,
+		    const struct socket_options *sockets, struct error *error)
+{
+	(void)path, (void)sockets;
+	return vswitch_add_port_bond(vswitch, spec->name, &spec->config, error);
+}
+
 const struct port_type port_types[] = {
 	{ "vhost-user", "vhost-user", "", true, no_argument, NULL, NULL, vhost_user_add },
 	{ "tap", "tap:IFNAME", "\"plain\", netns=, ", false, interface_parse, interface_option,
@@ -380,5 +390,6 @@ const struct port_type port_types[] = {
 	  port_tunnel_option, port_tunnel_check, port_tunnel_add },
 	{ "geneve", "geneve:remote=ADDRESS,vni=N", PORT_TUNNEL_OPTIONS, false, port_tunnel_parse,
 	  port_tunnel_option, port_tunnel_check, port_tunnel_add },
+	{ "bond", "bond", "", false, no_argument, NULL, NULL, bond_add },
 	{ NULL },
 };

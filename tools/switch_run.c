@@ -97,6 +97,7 @@ static int make_switch(struct switch_run *run, struct error *error)
 	struct vswitch_options options = { .name = run->name,
 					   .log = log_queue_log(run->queue),
 					   .seed = run->seed,
+					   .mac = switch_usual_address(run->name),
 					   .threads = (unsigned)run->threads,
 					   .move_limit = (unsigned)run->move_limit,
 					   .table_size = (unsigned)run->table_size,

@@ -206,6 +206,11 @@ do_it link schedule lab one script
 "$TENON" link schedule lab one show --json >json.schedule 2>said.schedule
 printf 'link schedule\tjson.schedule\n' >>list
 [ -s json.schedule ] || problem "the schedule: $(cat said.schedule)"
+do_it switch lacp lab add six
+do_it switch port add lab seven=pcap,record=seven.pcap,bond=six
+"$TENON" switch lacp lab show --json >json.bonds 2>said.bonds
+printf 'switch lacp show\tjson.bonds\n' >>list
+[ -s json.bonds ] || problem "the bonds: $(cat said.bonds)"
 takes 'switch port list' lab
 takes 'switch port show' lab one
 takes 'switch counters' lab
