@@ -1,0 +1,149 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# Bonds of the switch with Linux's bonding driver at the other end: 802.3ad fast and slow, balance-xor, and a bridge of Linux's before
+# a bond of one active link. All links come together, traffic goes over all of them, a link that fails, or is taken away, is done
+# without; after a failover who is where is told.
+# timeout: 300
+. "$(dirname "$0")/rig.sh"
+set -eu
+rig_begin
+[ -x "$TENON" ] || rig_skip "$TENON is not built"
+duplex=$TOP/build/tests/helpers/full_duplex
+[ -x "$duplex" ] || rig_skip "full_duplex is not built"
+command -v ip >/dev/null || rig_skip "iproute2 is not installed"
+command -v python3 >/dev/null || rig_skip "python3 is not installed"
+ip=$(command -v ip)
+cd "$WORK"
+nics=()
+for n in a0 a1 b0 b1 c0 c1 d0 d1 far; do nics+=(--nic "vhost-user:$n.sock"); done
+rig_daemon switch "$TENON" switch run lab --socket-dir "$WORK" --threads 2 --capture "$WORK/x.pcapng" \
+	--port a=bond,bond-rate=fast,bond-hash=layer3+4 --port a0=vhost-user,bond=a --port a1=vhost-user,bond=a \
+	--port b=bond --port b0=vhost-user,bond=b --port b1=vhost-user,bond=b \
+	--port c=bond,bond-mode=static,bond-hash=layer3+4 --port c0=vhost-user,bond=c --port c1=vhost-user,bond=c \
+	--port d=bond,bond-mode=active-backup,bond-primary=d0 --port d0=vhost-user,bond=d --port d1=vhost-user,bond=d \
+	--port far=vhost-user
+rig_await 20 grep -q ready "$WORK/switch.log"
+
+cat >guest.sh <<GUEST
+set -ex
+ip=$ip bridge=$(command -v bridge) duplex=$duplex
+GUEST
+cat >>guest.sh <<'GUEST'
+for i in $(seq 100); do [ -e /sys/class/net/eth8 ] && break; sleep 0.1; done
+$duplex eth0 eth1 eth2 eth3 eth4 eth5
+# The namespace far away has all subnets.
+$ip netns add far
+$ip link set eth8 netns far
+far() { $ip netns exec far "$@"; }
+far $ip link set eth8 up
+for i in 0 1 2 3; do far $ip address add 10.0.$i.1/24 dev eth8; done
+bond() { # NAME SUBNET FIRST SECOND OPTION...
+	name=$1 subnet=$2 first=$3 second=$4
+	shift 4
+	$ip link add $name type bond miimon 100 "$@"
+	$ip link set $first master $name
+	$ip link set $second master $name
+	$ip link set $name up
+	$ip address add 10.0.$subnet.2/24 dev $name
+}
+bond fast 0 eth0 eth1 mode 802.3ad lacp_rate fast xmit_hash_policy layer3+4
+bond slow 1 eth2 eth3 mode 802.3ad lacp_rate slow
+bond xor 2 eth4 eth5 mode balance-xor xmit_hash_policy layer3+4
+$ip link add bridge type bridge
+for i in eth6 eth7; do $ip link set $i up; $ip link set $i master bridge; done
+$ip link set bridge up
+$ip address add 10.0.3.2/24 dev bridge
+# Both links in one aggregator, and a partner that is somebody.
+ports() { # BOND COUNT
+	for i in $(seq 600); do
+		if grep -q "Number of ports: $2" /proc/net/bonding/$1 && ! grep -q "Partner Mac Address: 00:00:00:00:00:00" /proc/net/bonding/$1; then
+			[ $(grep -c "port state: 61" /proc/net/bonding/$1) = $(($2 * 2)) ] && return 0
+			[ $(grep -c "port state: 63" /proc/net/bonding/$1) -ge $2 ] && return 0
+		fi
+		sleep 0.2
+	done
+	cat /proc/net/bonding/$1
+	return 1
+}
+ports fast 2
+ports slow 2
+cat /proc/net/bonding/fast >/result/fast
+cat /proc/net/bonding/slow >/result/slow
+reach() { # SUBNET
+	for i in $(seq 60); do far ping -c 1 -W 1 10.0.$1.2 && return 0; done
+	return 1
+}
+for i in 0 1 2 3; do reach $i; done
+received() { cat /sys/class/net/$1/statistics/rx_packets; }
+# Flows to ports that nobody listens on, of which each has its link.
+spread() { # SUBNET FIRST SECOND
+	before="$(received $2) $(received $3)"
+	far sh -c "for port in $(seq -s ' ' 200 219); do nc -w 5 10.0.$1.2 \$port </dev/null; done; true"
+	after="$(received $2) $(received $3)"
+	echo $before $after >/result/spread$1
+	set -- $before $after
+	[ $(($3 - $1)) -ge 2 ] && [ $(($4 - $2)) -ge 2 ]
+}
+spread 0 eth0 eth1
+spread 2 eth4 eth5
+# Who was active by the bridge's table. Then the host has the other link be.
+mac=$(far cat /sys/class/net/eth8/address)
+bridge_table() { $bridge fdb show br bridge; }
+bridge_table >/result/before
+bridge_table | grep "$mac" | grep -q eth6
+echo "READY: FAILOVER"
+# Nobody sends meanwhile: it is told.
+for i in $(seq 300); do bridge_table | grep "$mac" | grep -q eth7 && break; sleep 0.1; done
+bridge_table | grep "$mac" | grep eth7
+reach 3
+# A link of the fast bond fails, and nobody but LACP can know.
+$ip link set eth0 down
+sleep 4
+far ping -c 10 -i 0.1 -W 2 10.0.0.2 >/tmp/ping || true
+grep -q " 0% packet loss" /tmp/ping || { cat /tmp/ping; false; }
+grep -q "Number of ports: 1" /proc/net/bonding/fast
+$ip link set eth0 up
+ports fast 2
+# The switch takes one of its links out, live.
+echo "READY: LEAVE"
+for i in $(seq 600); do grep -q "Number of ports: 1" /proc/net/bonding/fast && break; sleep 0.1; done
+far ping -c 10 -i 0.1 -W 5 10.0.0.2 >/tmp/ping || true
+grep -q " 0% packet loss" /tmp/ping || { cat /tmp/ping; false; }
+GUEST
+rig_start uml --name guest "${nics[@]}" --with "$ip" --with "$(command -v bridge)" --modules "virtio_net bonding bridge" \
+	--with "$duplex" --script guest.sh --memory 256M --deadline 240
+console=$(rig_console guest)
+shows() { # EXPRESSION
+	"$TENON" switch lacp lab show --json | python3 -c '
+import json, sys
+s = json.load(sys.stdin)
+bonds = {b["bond"]: b for b in s["bonds"]}
+links = {l["port"]: l for l in s["bond_links"]}
+sys.exit(not eval(sys.argv[1]))' "$1"
+}
+rig_await 120 grep -q "^READY: FAILOVER" "$console" || { tail -n 40 "$console"; "$TENON" switch lacp lab show; rig_fail "the bonds did not come together"; }
+shows 'all(b["state"] == "up" and b["carrying"] == (1 if b["bond"] == "d" else 2) for b in bonds.values())' || rig_fail "$("$TENON" switch lacp lab show)"
+shows 'bonds["a"]["rate"] == "fast" and "short_timeout" in links["a0"]["partner_states"] and "short_timeout" not in links["b0"]["partner_states"]' || rig_fail "rates"
+shows 'links["a0"]["partner_key"] == links["a1"]["partner_key"] and bonds["d"]["active_link"] == "d0"' || rig_fail "partners"
+# What came by both links, and what is learned at the bond.
+"$TENON" switch show lab --json >shown
+python3 - <<'PYTHON' || rig_fail "frames did not come over both links: $("$TENON" switch counters lab)"
+import json, sys
+shown = json.load(open("shown"))
+ports = {p["name"]: p for p in shown["ports"]}
+sys.exit(not all(ports[p]["rx_frames"] > 5 and ports[p]["tx_frames"] > 5 for p in ("a0", "a1", "c0", "c1")) or
+         any(a["port"] in ("a0", "a1", "b0", "b1", "c0", "c1", "d0", "d1") for a in shown["addresses"]))
+PYTHON
+"$TENON" switch lacp lab set d primary=d1
+rig_await 120 grep -q "^READY: LEAVE" "$console" || { tail -n 40 "$console"; rig_fail "after a failover"; }
+shows 'bonds["d"]["active_link"] == "d1" and bonds["d"]["failovers"] == 1 and bonds["d"]["announced"] >= 1 and links["a0"]["expired"] >= 1' ||
+	rig_fail "$("$TENON" switch lacp lab show --json)"
+"$TENON" switch port remove lab a1
+rig_wait guest || { "$TENON" switch lacp lab show; rig_fail "in the guest"; }
+shows 'bonds["a"]["link_count"] == 1' || rig_fail "$("$TENON" switch lacp lab show)"
+# As another reads what was said.
+if command -v tshark >/dev/null; then
+	tshark -r x.pcapng -Y 'lacp' -T fields -e lacp.version -e lacp.tlv_type -e _ws.malformed 2>/dev/null | sort | uniq -c
+	[ "$(tshark -r x.pcapng -Y 'lacp && frame.packet_flags_direction == 2' 2>/dev/null | wc -l)" -gt 10 ] || rig_fail "no LACPDUs"
+	[ -z "$(tshark -r x.pcapng -Y 'lacp && _ws.malformed' 2>/dev/null)" ] || rig_fail "a LACPDU is malformed"
+fi
