@@ -165,7 +165,9 @@ static void attend(struct jobs *jobs, unsigned running)
 		const struct timespec tick = { (time_t)(at / 1000000000ull),
 					       (long)(at % 1000000000ull) };
 
+		/* What is gathered came before the last one was begun. */
 		if (jobs->next == jobs->count) {
+			write_gathered(&jobs->gathered);
 			pthread_cond_wait(&jobs->all, &jobs->lock);
 			continue;
 		}

@@ -122,6 +122,25 @@ static void test_all_others_answer(void)
 	aside_free(answers, MANY);
 }
 
+/* The others have answered before it is begun, and that is not kept back until it answers. */
+static int hang_last(void *arg, unsigned index, void **data, size_t *size)
+{
+	if (index == 2)
+		for (;;)
+			pause();
+	return number(arg, index, data, size);
+}
+
+static void test_the_last_hangs(void)
+{
+	struct aside_answer answers[3];
+
+	CU_ASSERT_EQUAL(aside_run(hang_last, NULL, 3, 2 * SECOND, answers), 0);
+	CU_ASSERT_FALSE(answers[0].silent || answers[1].silent);
+	CU_ASSERT_TRUE(answers[2].silent);
+	aside_free(answers, 3);
+}
+
 /* Larger than what is gathered. */
 static int large(void *arg, unsigned index, void **data, size_t *size)
 {
@@ -168,4 +187,4 @@ static void test_descriptors_are_not_kept(void)
 
 UNIT_MAIN("aside", UNIT(test_each_answers), UNIT(test_without_another_process),
 	  UNIT(test_one_that_hangs_is_left_behind), UNIT(test_all_others_answer),
-	  UNIT(test_large_answers), UNIT(test_descriptors_are_not_kept))
+	  UNIT(test_the_last_hangs), UNIT(test_large_answers), UNIT(test_descriptors_are_not_kept))
