@@ -143,6 +143,16 @@ done
 
 # The same thing twice.
 refused 'in use|twice' $TENON raid create q --level 1 free.img free.img
+ln -s free.img link.img
+ln free.img hard.img
+for other in ./free.img link.img hard.img; do
+	refused 'are one device, given twice' $TENON raid create q --level 1 free.img $other
+done
+if loop=$(losetup --find --show free.img 2>/dev/null); then
+	refused 'are one device, given twice \(both lie on' $TENON raid create q --level 1 free.img "$loop"
+	losetup --detach "$loop"
+fi
+rm link.img hard.img
 refused 'in use|twice' $TENON vg create q free.img ./free.img
 cp a.img copy.img
 # Nobody knows which of two copies is the member: nothing is read from either, and the listing says why.
