@@ -50,7 +50,7 @@ struct raid_write {
 	uint64_t offset, length; /* bytes */
 	const struct iovec *iov; /* RAID_WRITE_DATA only */
 	unsigned count;
-	unsigned flags; /* BLOCK_FUA, BLOCK_MAY_UNMAP */
+	unsigned flags; /* BLOCK_FUA, BLOCK_MAY_UNMAP, BLOCK_STABLE */
 };
 
 /* A part of a resync, recovery or scrub, for one of its fibers. */

@@ -11,7 +11,7 @@
  *	raid5_stripe.c	visits, and memory for them, which is bounded
  *	raid5_io.c	requests to several members
  *	raid5_fetch.c	gets blocks of a stripe, from parity where they cannot be read, and corrects what failed
- *	raid5_read.c, raid5_write.c, raid5_sync.c
+ *	raid5_read.c, raid5_write.c, raid5_whole.c, raid5_sync.c
  */
 #ifndef TENON_RAID_RAID5_H
 #define TENON_RAID_RAID5_H
@@ -85,7 +85,8 @@ struct raid5_work {
 	uint32_t width;  /* bytes */
 	uint8_t *memory;
 	uint8_t *state;
-	void **blocks; /* slots + 2 */
+	void **blocks;     /* slots + 2 */
+	const void **lent; /* disks: in others' memory, by role */
 	unsigned slab;
 };
 
@@ -158,6 +159,7 @@ static inline uint64_t raid5_device_sector(const struct raid5 *r, const struct r
 #define RAID5_WANT    1u /* its block is wanted */
 #define RAID5_HAVE    2u /* its block is there */
 #define RAID5_SUSPECT 4u /* it could not be read */
+#define RAID5_SOURCE  8u /* within raid5_fetch(): wanted only to compute others from */
 
 /*
  * Gets the blocks of the roles that are wanted and not there yet, [at, at + length) of the blocks' width, and writes anew

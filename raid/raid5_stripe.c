@@ -164,7 +164,7 @@ int raid5_work_begin(struct raid5 *r, struct raid5_work *work, uint64_t sector, 
 {
 	uint32_t disks = r->g.disks;
 	uint64_t blocks = 2 * (uint64_t)disks * width;
-	uint64_t bytes = blocks + (disks + 2) * sizeof(void *) + disks;
+	uint64_t bytes = blocks + (2 * disks + 2) * sizeof(void *) + disks;
 
 	*work = (struct raid5_work){ .r = r, .sector = sector, .width = width };
 	while (slab_bytes(work->slab) < bytes)
@@ -174,7 +174,8 @@ int raid5_work_begin(struct raid5 *r, struct raid5_work *work, uint64_t sector, 
 		return -ENOMEM;
 	work->row = raid5_row(&r->g, sector / r->g.chunk_sectors);
 	work->blocks = (void **)(work->memory + blocks);
-	work->state = (uint8_t *)(work->blocks + disks + 2);
+	work->lent = (const void **)(work->blocks + disks + 2);
+	work->state = (uint8_t *)(work->lent + disks);
 	memset(work->state, 0, disks);
 	return 0;
 }

@@ -383,48 +383,6 @@ static int lead(struct raid5 *r, struct raid5_visit *visit, uint64_t strip)
 	return rc;
 }
 
-/* ---- Zeroes ---- */
-
-/* All of a stripe: zeroes have zeroes for parity. */
-static int zero_stripe(struct raid5 *r, const struct raid5_visit *visit)
-{
-	struct raid_array *array = r->array;
-	uint32_t sectors = r->strip >> MD_SECTOR_SHIFT;
-	struct raid_span span = { visit->stripe * sectors, sectors };
-	unsigned flags = visit->write->flags;
-	CLEANUP_RAID5_IOS struct raid5_ios ios;
-	struct raid_bracket bracket;
-	int rc = raid5_ios_begin(&ios, r, 2 * r->g.disks);
-
-	if (visit->write->kind == RAID_WRITE_DISCARD)
-		flags |= BLOCK_MAY_UNMAP;
-	if (!rc)
-		rc = raid_bracket_begin(array, &bracket, span, span);
-	if (rc)
-		return rc;
-	for (uint32_t i = 0; i < 2 * r->g.disks; i++) {
-		struct raid_member *member = i < r->g.disks
-						     ? array->places[i].member
-						     : array->places[i - r->g.disks].replacement;
-
-		if (member)
-			raid5_ios_add(&ios, member, BLOCK_WRITE_ZEROES, flags,
-				      span.sector << MD_SECTOR_SHIFT, NULL, r->strip);
-	}
-	raid5_ios_run(&ios);
-	rc = raid5_judge(array, &ios);
-	if (rc)
-		raid_array_resync_from(array, span.sector);
-	return raid_bracket_end(&bracket, rc);
-}
-
-static bool covers_stripe(const struct raid5 *r, const struct raid5_visit *visit, uint64_t strip)
-{
-	uint64_t last = raid5_row_bytes(r) - raid5_chunk_bytes(r);
-
-	return visit->start <= strip && visit->end >= last + strip + r->strip;
-}
-
 /* ---- A request ---- */
 
 struct raid5_job {
@@ -470,18 +428,18 @@ static bool next_stripe(struct raid5_job *job, struct raid5_visit *visit, uint64
 
 static int write_stripe(struct raid5 *r, struct raid5_visit *visit, uint64_t strip)
 {
-	/* With a log all goes through it. */
-	bool whole_zero = visit->write->kind != RAID_WRITE_DATA && !r->ppl &&
-			  !raid5_has_journal(r->array) && covers_stripe(r, visit, strip);
+	bool whole = raid5_writes_whole(r, visit, strip);
 	int rc;
 
 	/* A discard is a hint. */
-	if (visit->write->kind == RAID_WRITE_DISCARD && !whole_zero)
+	if (visit->write->kind == RAID_WRITE_DISCARD && !whole)
 		return 0;
-	visit->joins = !whole_zero;
+	visit->joins = !whole;
 	if (!raid5_enter(r, visit))
 		return visit->rc;
-	rc = whole_zero ? zero_stripe(r, visit) : lead(r, visit, strip);
+	rc = whole ? raid5_write_whole(r, visit, strip) : 1;
+	if (rc > 0)
+		rc = lead(r, visit, strip);
 	raid5_leave(r, visit);
 	return rc;
 }

@@ -224,7 +224,7 @@ static int put_data(struct stream *stream, uint64_t offset, char *at, uint64_t l
 		return write_all(stream, at, length);
 	whole = round_down(length, block->logical_block_size);
 	if (whole)
-		rc = block_write(block, offset, at, whole, 0);
+		rc = block_write(block, offset, at, whole, BLOCK_STABLE);
 	if (rc || whole == length)
 		return rc;
 	memcpy(last, at + whole, length - whole);

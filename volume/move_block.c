@@ -161,7 +161,8 @@ static int copy_range(struct move_block *move, uint64_t offset, void *buffer, ui
 		rc = block_read(move->from, move->from_offset + offset, buffer, length);
 		if (rc)
 			return rc;
-		rc = block_write(move->to, move->to_offset + offset, buffer, length, 0);
+		rc = block_write(move->to, move->to_offset + offset, buffer, length,
+				 BLOCK_STABLE);
 	}
 	if (rc && !move->failed)
 		move->failed = rc;

@@ -50,6 +50,7 @@ enum block_kind { BLOCK_READ, BLOCK_WRITE, BLOCK_WRITE_ZEROES, BLOCK_DISCARD, BL
 /* Request flags. */
 #define BLOCK_FUA       (1u << 0) /* write, write_zeroes: durable when it completes */
 #define BLOCK_MAY_UNMAP (1u << 1) /* write_zeroes: the space may be given back */
+#define BLOCK_STABLE    (1u << 2) /* write: nobody changes the data before it ends, as a guest may */
 
 enum block_place {
 	BLOCK_BELOW,  /* in `lower` */

@@ -191,7 +191,7 @@ static int put_data(struct block_copier *copy, uint64_t at, char *buffer, uint64
 
 	memset(buffer + length, 0, whole - length);
 	copy->result.copied += length;
-	rc = block_write(copy->destination, offset, buffer, whole, 0);
+	rc = block_write(copy->destination, offset, buffer, whole, BLOCK_STABLE);
 	return rc < 0 ? failed(copy, "writing", copy->destination, offset, whole, rc) : 0;
 }
 

@@ -164,7 +164,7 @@ int piece_check(const struct piece *piece)
 {
 	static const unsigned allowed[] = {
 		[BLOCK_READ] = 0,
-		[BLOCK_WRITE] = BLOCK_FUA,
+		[BLOCK_WRITE] = BLOCK_FUA | BLOCK_STABLE,
 		[BLOCK_WRITE_ZEROES] = BLOCK_FUA | BLOCK_MAY_UNMAP,
 		[BLOCK_DISCARD] = 0,
 		[BLOCK_FLUSH] = 0,
