@@ -100,12 +100,23 @@ static int copy_piecewise(const struct mirror_span *span, int suspect, const str
 	return 0;
 }
 
+/* Reads them, or has them lent by a member that is held: nobody writes to what is locked. */
+static int get_data(struct block *block, uint64_t start, uint64_t length, const struct pass *pass,
+		    const uint8_t **data)
+{
+	*data = block_lend(block, start, length);
+	if (*data)
+		return 0;
+	*data = pass->sync->buffers[0];
+	return block_read(block, start, pass->sync->buffers[0], length);
+}
+
 /* Resync and recovery of a span, which is locked. */
 static int copy_span(const struct mirror_span *span, const struct pass *pass)
 {
 	uint64_t length = span->length, start;
 	struct mirror_copy source = mirror_choose(span, &length, NULL);
-	uint8_t *buffer = pass->sync->buffers[0];
+	const uint8_t *data = NULL;
 	enum block_status status;
 	int rc;
 
@@ -115,16 +126,14 @@ static int copy_span(const struct mirror_span *span, const struct pass *pass)
 	source.member->next_read = source.offset + length;
 	start = mirror_data_start(source.member) + source.offset;
 	rc = block_status(source.member->block, start, &length, &status);
-	if (!rc && status == BLOCK_STATUS_ZERO && length == span->length) {
-		rc = write_targets(span, pass, (int)source.index, NULL);
-		raid_member_release(source.member);
-		return rc;
-	}
-	rc = block_read(source.member->block, start, buffer, span->length);
+	if (rc || status != BLOCK_STATUS_ZERO || length != span->length)
+		rc = get_data(source.member->block, start, span->length, pass, &data);
+	if (!rc)
+		rc = write_targets(span, pass, (int)source.index, data);
+	else
+		rc = copy_piecewise(span, (int)source.index, pass);
 	raid_member_release(source.member);
-	if (rc)
-		return copy_piecewise(span, (int)source.index, pass);
-	return write_targets(span, pass, (int)source.index, buffer);
+	return rc;
 }
 
 /* Calls fn() for the spans of array sectors, locked as a whole. */

@@ -16,6 +16,12 @@ static uint64_t offset_of(const struct raid5_work *work, uint32_t at)
 	return (work->sector << MD_SECTOR_SHIFT) + at;
 }
 
+static uint64_t device_offset(const struct raid5_work *work, const struct raid_member *member,
+			      uint32_t at)
+{
+	return (raid5_device_sector(work->r, member, work->sector) << MD_SECTOR_SHIFT) + at;
+}
+
 static bool is_readable(const struct raid5_work *work, uint32_t role, uint32_t at, uint32_t length)
 {
 	return !(work->state[role] & RAID5_SUSPECT) &&
@@ -121,35 +127,103 @@ static bool has_all_wanted(const struct raid5_work *work)
 	return true;
 }
 
+/* ---- Lending ---- */
+
+/*
+ * What others are computed from need not be copied where members lend it, all of them or none: so nothing suspends while
+ * something is lent, and who lends it is there. It is in no block of the work, and not had afterwards.
+ */
+static void give_back(struct raid5_work *work)
+{
+	for (uint32_t i = 0; i < work->row.disks; i++) {
+		if (work->lent[i])
+			work->state[i] &= (uint8_t)~RAID5_HAVE;
+		work->lent[i] = NULL;
+	}
+}
+
+/* What read_roles() would read; false: it has to. */
+static bool borrow(struct raid5_work *work, uint32_t at, uint32_t length)
+{
+	for (uint32_t i = 0; i < work->row.disks; i++) {
+		struct raid_member *member = work->r->array->places[i].member;
+
+		if ((work->state[i] & (RAID5_WANT | RAID5_HAVE)) != RAID5_WANT ||
+		    !is_readable(work, i, at, length))
+			continue;
+		if (work->state[i] & RAID5_SOURCE)
+			work->lent[i] =
+				block_lend(member->block, device_offset(work, member, at), length);
+		if (!work->lent[i]) {
+			give_back(work);
+			return false;
+		}
+		work->state[i] |= RAID5_HAVE;
+	}
+	return true;
+}
+
+static void use_lent(const struct raid5_work *work, const struct raid_column *column)
+{
+	const struct raid5_row *row = &work->row;
+
+	for (uint32_t i = 0; i < row->disks; i++) {
+		if (work->lent[i])
+			column->blocks[i == row->p   ? column->slots
+				       : i == row->q ? column->slots + 1
+						     : raid5_slot(row, i)] = (void *)work->lent[i];
+	}
+}
+
+/* ---- Computing ---- */
+
+/* Gets all but Q, then Q as well if one is not enough: what is missing then. 1; 0 where that is too much; or a negative errno. */
+static int gather_sources(struct raid5_work *work, uint32_t at, uint32_t length, bool *with_q,
+			  int missing[2], unsigned *count)
+{
+	const struct raid5_row *row = &work->row;
+
+	for (;; *with_q = true) {
+		int rc = 0;
+
+		for (uint32_t i = 0; i < row->disks; i++) {
+			if (!(work->state[i] & RAID5_WANT) && (i != row->q || *with_q))
+				work->state[i] |= RAID5_WANT | RAID5_SOURCE;
+		}
+		if (!borrow(work, at, length))
+			rc = read_roles(work, at, length);
+		if (rc)
+			return rc;
+		if (find_missing(work, *with_q, missing, count))
+			return 1;
+		if (*with_q || row->q == RAID5_NO_ROLE)
+			return 0;
+	}
+}
+
 /* Computes what is missing. `state` of it becomes HAVE. 1; 0 where too much is missing; or a negative errno. */
 static int compute(struct raid5_work *work, uint32_t at, uint32_t length)
 {
 	const struct raid5_row *row = &work->row;
 	bool with_q = row->q != RAID5_NO_ROLE && (work->state[row->q] & RAID5_WANT);
 	struct raid_column column;
+	unsigned count = 0;
 	int missing[2], rc;
-	unsigned count;
 
-	/* All but Q, then Q as well if one is not enough. */
-	for (;; with_q = true) {
+	memset(work->lent, 0, row->disks * sizeof(*work->lent));
+	rc = gather_sources(work, at, length, &with_q, missing, &count);
+	if (rc > 0 && count) {
+		column = raid5_column(work, at, length, false);
+		use_lent(work, &column);
+		column.has_q = with_q;
+		raid_parity_recover(&column, missing, count);
 		for (uint32_t i = 0; i < row->disks; i++)
-			work->state[i] |= i == row->q && !with_q ? 0 : RAID5_WANT;
-		rc = read_roles(work, at, length);
-		if (rc)
-			return rc;
-		if (find_missing(work, with_q, missing, &count))
-			break;
-		if (with_q || row->q == RAID5_NO_ROLE)
-			return 0;
+			work->state[i] |= i == row->q && !with_q ? 0 : RAID5_HAVE;
 	}
-	if (!count)
-		return 1;
-	column = raid5_column(work, at, length, false);
-	column.has_q = with_q;
-	raid_parity_recover(&column, missing, count);
+	give_back(work);
 	for (uint32_t i = 0; i < row->disks; i++)
-		work->state[i] |= i == row->q && !with_q ? 0 : RAID5_HAVE;
-	return 1;
+		work->state[i] &= (uint8_t)~RAID5_SOURCE;
+	return rc;
 }
 
 /* ---- Making good ---- */

@@ -159,6 +159,13 @@ static int status_of(struct block *block, uint64_t offset, uint64_t *length,
 	return rc;
 }
 
+const void *block_lend(struct block *block, uint64_t offset, uint64_t length)
+{
+	if (!block->ops->lend || block->gone || block_check_range(block, offset, length))
+		return NULL;
+	return block->ops->lend(block, offset);
+}
+
 int block_status(struct block *block, uint64_t offset, uint64_t *length, enum block_status *status)
 {
 	uint32_t unit = block->logical_block_size;

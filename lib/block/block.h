@@ -136,6 +136,9 @@ struct block_ops {
 	bool (*has_views)(const struct block *block);
 	struct block *(*view)(struct block *block);
 
+	/* Optional: as block_lend(), of a range that is in the device. */
+	const void *(*lend)(struct block *block, uint64_t offset);
+
 	/* Every layer: flushes all lower layers that may hold unflushed writes. */
 	int (*flush)(struct block *block);
 	/* The last reference went away: stop what runs, drop lower references, free. May suspend. */
@@ -207,6 +210,10 @@ int block_flush_all(struct block *const *blocks, unsigned count);
 /* Whether [offset, offset + *length) reads as zeroes without looking at it; shortens *length to the
  * part that the answer holds for (at least one logical block). */
 int block_status(struct block *block, uint64_t offset, uint64_t *length, enum block_status *status);
+
+/* Where a range of a device is in memory, aligned as it is in the device, so that it need not be read; NULL: it has to be.
+ * Good while the device is referenced; what is written to the device meanwhile changes it. Does not suspend. */
+const void *block_lend(struct block *block, uint64_t offset, uint64_t length);
 
 /* ---- Changing a device under its users ---- */
 

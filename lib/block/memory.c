@@ -101,6 +101,11 @@ static int memory_status(struct block *block, uint64_t offset, uint64_t *length,
 	return 0;
 }
 
+static const void *memory_lend(struct block *block, uint64_t offset)
+{
+	return memory_of(block)->bytes + offset;
+}
+
 static int memory_flush(struct block *block)
 {
 	(void)block;
@@ -124,6 +129,7 @@ static const struct block_ops memory_ops = {
 	.discard = memory_discard,
 	.write_zeroes = memory_write_zeroes,
 	.status = memory_status,
+	.lend = memory_lend,
 	.flush = memory_flush,
 	.close = memory_close,
 };

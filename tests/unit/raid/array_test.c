@@ -263,9 +263,18 @@ static void missing_member_is_added(struct raid_rig *rig)
 	CU_ASSERT(rig_equal(rig, 0, 1));
 }
 
+/* Memory without the layer that makes faults lends what is in it. */
+static void missing_member_is_added_to_one_that_lends(struct raid_rig *rig)
+{
+	block_unref(rig->disk[0]);
+	rig->disk[0] = block_ref(rig->memory[0]);
+	missing_member_is_added(rig);
+}
+
 static void test_missing_member_is_added(void)
 {
 	rig_run(missing_member_is_added);
+	rig_run(missing_member_is_added_to_one_that_lends);
 }
 
 static void read_only_writes_nothing(struct raid_rig *rig)

@@ -192,6 +192,9 @@ static void test_memory_is_sparse_and_keeps_what_is_written(void)
 	CU_ASSERT_EQUAL(block_read(block, 1ULL << 39, in, sizeof(in)), 0);
 	CU_ASSERT_EQUAL(memcmp(in, out, 512), 0);
 	CU_ASSERT_TRUE(bytes_all_zero(in + 512, 512));
+	CU_ASSERT_EQUAL(memcmp(block_lend(block, 1ULL << 39, 512), out, 512), 0);
+	CU_ASSERT_PTR_NULL(block_lend(block, 1ULL << 40, 512));
+	CU_ASSERT_PTR_NULL(block_lend(block, 1, 512));
 	CU_ASSERT_EQUAL(block_discard(block, 0, 1ULL << 40), 0);
 	length = 1ULL << 40;
 	CU_ASSERT_EQUAL(block_status(block, 0, &length, &status), 0);
