@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "block/block.h"
+#include "raid/level.h"
 #include "raid/raid.h"
 #include "util/bytes.h"
 #include "util/error.h"
@@ -186,15 +187,19 @@ static bool have_common_member(const struct crowd *crowd, const struct md_superb
 static unsigned places_filled(const struct md_superblock *sb, const struct md_superblock *other,
 			      bool *shared)
 {
+	struct raid_set others = { 0 };
 	unsigned filled = 0;
 
 	*shared = false;
+	for (uint32_t i = 0; i < MIN(other->max_dev, MD_MAX_DEVICES); i++) {
+		if (other->roles[i] < MD_MAX_DEVICES)
+			raid_set_add(&others, other->roles[i]);
+	}
 	for (uint32_t i = 0; i < MIN(sb->max_dev, MD_MAX_DEVICES); i++) {
-		if (sb->roles[i] >= sb->raid_disks)
+		if (sb->roles[i] >= MIN(sb->raid_disks, MD_MAX_DEVICES))
 			continue;
 		filled++;
-		for (uint32_t k = 0; k < MIN(other->max_dev, MD_MAX_DEVICES); k++)
-			*shared = *shared || other->roles[k] == sb->roles[i];
+		*shared |= raid_set_has(&others, sb->roles[i]);
 	}
 	return filled;
 }
@@ -214,7 +219,7 @@ static bool ran_apart(const struct crowd *crowd, const struct md_superblock *fre
 		      const struct md_superblock *other)
 {
 	bool excluded = excludes(crowd, other, freshest), shared;
-	unsigned filled = places_filled(other, freshest, &shared);
+	unsigned filled;
 
 	/* One that was written without the freshest cannot have been with it later. */
 	if (!excludes(crowd, freshest, other))
@@ -227,6 +232,7 @@ static bool ran_apart(const struct crowd *crowd, const struct md_superblock *fre
 		return true;
 	/* Of one that was alone all that came later was copied, and it would know of those. Where it was with
 	 * others, one of them may have gone on, and who sits in its places now has come from there. */
+	filled = places_filled(other, freshest, &shared);
 	return filled < other->raid_disks && (filled == 1 || !shared);
 }
 

@@ -166,6 +166,45 @@ int device_check_answers(const char *path, struct error *error)
 	return rc;
 }
 
+/* Looked at, and its real path. */
+static int look_and_resolve(void *arg, unsigned index, void **data, size_t *size)
+{
+	char *path = ((char **)arg)[index];
+	void *identity = NULL;
+	int rc = path ? look_at(arg, index, &identity, size) : 0;
+
+	free(identity);
+	*data = path && !rc ? device_realpath(path) : NULL;
+	*size = *data ? strlen(*data) + 1 : 0;
+	return rc;
+}
+
+int devices_check_answer(char *const *words, unsigned count, char **paths, struct error *error)
+{
+	CLEANUP_FREE struct aside_answer *answers = calloc(count + 1, sizeof(*answers));
+	CLEANUP_FREE char **asked = calloc(count + 1, sizeof(char *));
+	int rc = answers && asked ? 0 : -ENOMEM;
+
+	memset(paths, 0, count * sizeof(char *));
+	for (unsigned i = 0; !rc && i < count; i++)
+		asked[i] = words[i];
+	if (!rc)
+		rc = aside_run(look_and_resolve, asked, count, device_limit_ns(), answers);
+	if (rc)
+		return rc;
+	for (unsigned i = 0; !rc && i < count; i++) {
+		if (!asked[i])
+			continue;
+		if (answers[i].silent)
+			rc = device_say_silent(words[i], error);
+		paths[i] = answers[i].data ? steal_pointer(&answers[i].data) : strdup(words[i]);
+		if (!rc && !paths[i])
+			rc = -ENOMEM;
+	}
+	aside_free(answers, count);
+	return rc;
+}
+
 static int say_same(const char *one, const char *other, const struct block_identity *a,
 		    const struct block_identity *b, struct error *error)
 {

@@ -26,6 +26,10 @@ void devices_look_free(struct device_look *looks, unsigned count);
 /* Before a device is opened for good: -ETIMEDOUT with `error` set when it does not answer now. Suspends. */
 int device_check_answers(const char *path, struct error *error);
 
+/* The same of several at once. words[i] may be NULL; paths[i] is the real path of others; the caller frees them, after an error
+ * too. Suspends. */
+int devices_check_answer(char *const *words, unsigned count, char **paths, struct error *error);
+
 /* Says of a device that it does not answer; returns -ETIMEDOUT. */
 int device_say_silent(const char *path, struct error *error);
 

@@ -111,8 +111,9 @@ int host_disk_write(struct host_disk *disk, uint64_t offset, const void *at, uin
 		return way_end(&way, rc);
 	unit = way.block->logical_block_size;
 	range_lock(&disk->lock, &hold, round_down(offset, unit), round_up(offset + length, unit));
-	rc = (offset | length) % unit ? write_odd(way.block, offset, at, length, flags)
-				      : block_write(way.block, offset, at, length, flags | BLOCK_STABLE);
+	rc = (offset | length) % unit
+		     ? write_odd(way.block, offset, at, length, flags)
+		     : block_write(way.block, offset, at, length, flags | BLOCK_STABLE);
 	range_unlock(&disk->lock, &hold);
 	return way_end(&way, rc);
 }

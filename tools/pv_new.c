@@ -3,6 +3,7 @@
 #include "block/block.h"
 #include "tools/consent.h"
 #include "tools/device_look.h"
+#include "tools/device_new.h"
 #include "tools/raid.h"
 #include "tools/stack.h"
 #include "tools/vg_change.h"

@@ -14,6 +14,7 @@
 #include "tools/consent.h"
 #include "tools/describe.h"
 #include "tools/device_look.h"
+#include "tools/device_new.h"
 #include "tools/look.h"
 #include "tools/output.h"
 #include "tools/owner.h"
@@ -114,38 +115,51 @@ static bool reads_as_zero(struct block *block)
 	return status == BLOCK_STATUS_ZERO;
 }
 
-/* Opens one device for a new member and sees that nothing is on it. */
-static int create_open(struct raid_create *create, struct stack *below, char *path,
-		       struct raid_new_member *member, struct error *error)
+/* Opens the devices of the members and sees that nothing is on them. */
+static int open_members(struct raid_create *create, struct stack *below, unsigned count,
+			struct error *error)
 {
-	int rc;
+	CLEANUP_FREE struct block **blocks = calloc(count + 1, sizeof(*blocks));
+	CLEANUP_FREE char **words = calloc(count + 1, sizeof(char *));
+	int rc = blocks && words ? 0 : -ENOMEM;
 
-	if (!strcmp(path, "missing"))
-		return 0;
-	rc = device_open_new(below, path, create->overwrite, &member->block, error);
-	if (!rc && !member->spare && !member->journal) {
+	for (unsigned i = 0; !rc && i < count; i++) {
+		unsigned spare = i - create->devices.count;
+
+		words[i] = i < create->devices.count ? create->devices.words[i]
+						     : create->spares.words[spare];
+		if (!strcmp(words[i], "missing"))
+			words[i] = NULL;
+	}
+	if (!rc)
+		rc = devices_open_new(below, words, count, create->overwrite, blocks, error);
+	for (unsigned i = 0; blocks && i < count; i++)
+		create->members[i].block = blocks[i];
+	return rc;
+}
+
+static void take_members(struct raid_create *create, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		struct raid_new_member *member = &create->members[i];
+
+		member->journal = create->journal && i + 1 == count;
+		member->spare = !member->journal && i >= create->devices.count;
+		if (member->journal || member->spare || !member->block)
+			continue;
 		create->sides++;
 		create->unequal |= !reads_as_zero(member->block);
 	}
-	return rc;
 }
 
 static int create_array(struct raid_create *create, struct stack *below, struct error *error)
 {
 	unsigned count = create->devices.count + create->spares.count;
 	struct raid_array *array;
-	int rc = 0;
+	int rc = open_members(create, below, count, error);
 
-	for (unsigned i = 0; !rc && i < create->devices.count; i++)
-		rc = create_open(create, below, create->devices.words[i], &create->members[i],
-				 error);
-	for (unsigned i = 0; !rc && i < create->spares.count; i++) {
-		struct raid_new_member *member = &create->members[create->devices.count + i];
-
-		member->journal = create->journal && i + 1 == create->spares.count;
-		member->spare = !member->journal;
-		rc = create_open(create, below, create->spares.words[i], member, error);
-	}
+	if (!rc)
+		take_members(create, count);
 	if (!rc)
 		rc = raid_create_check(create->members, count, &create->options, error);
 	for (unsigned i = 0; !rc && create->overwrite && i < count; i++)

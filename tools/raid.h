@@ -29,18 +29,6 @@ int raid_journal_verb(const struct cli_words *given, const char *name, const cha
 /* "md/NAME" from a name with or without "md/". The caller frees it. */
 char *raid_target(const char *name);
 
-/* Claims, for writing, the arrays among `devices` (those of the form md/NAME); *out is NULL where there
- * are none. */
-int device_claim_below(struct stack **out, const struct cli_words *given,
-		       const struct cli_words *devices, struct error *error);
-
-/*
- * Opens a device (a path, or md/NAME in `below`) that is to be taken for something new: for writing,
- * locked, and refused with -EEXIST when it carries a signature, unless `force`. The caller owns *out.
- */
-int device_open_new(struct stack *below, const char *device, bool force, struct block **out,
-		    struct error *error);
-
 /* Opens a device that is to be added to `array`: as device_open_new(), but a former member of the same array
  * needs no `force`, and one that `stack` has open is taken from there. The caller owns *out. */
 int raid_open_member(struct stack *stack, struct raid_array *array, const char *path, bool force,

@@ -14,6 +14,7 @@
 #include "tools/describe.h"
 #include "tools/device_look.h"
 #include "tools/owner.h"
+#include "tools/device_new.h"
 #include "tools/raid.h"
 #include "tools/raid_plan.h"
 #include "tools/stack.h"
@@ -27,44 +28,6 @@ char *raid_target(const char *name)
 	if (!strncmp(name, "md/", 3))
 		return strdup(name);
 	return asprintf(&target, "md/%s", name) < 0 ? NULL : target;
-}
-
-int device_claim_below(struct stack **out, const struct cli_words *given,
-		       const struct cli_words *devices, struct error *error)
-{
-	const struct stack_options options = { .write = true };
-	struct cli_words arrays = { 0 };
-	int rc = 0;
-
-	*out = NULL;
-	for (unsigned i = 0; i < devices->count; i++)
-		if (stack_names_array(devices->words[i]))
-			cli_words_add(&arrays, devices->words[i]);
-	if (arrays.count)
-		rc = stack_claim(out, given, &arrays, &options, error);
-	return rc;
-}
-
-int device_open_new(struct stack *below, const char *device, bool force, struct block **out,
-		    struct error *error)
-{
-	CLEANUP_FREE char *path = device_resolve(device);
-	CLEANUP_BLOCK struct block *block = NULL;
-	int rc;
-
-	if (!path)
-		return -ENOMEM;
-	if (below && stack_names_array(device))
-		rc = stack_open_block(below, device, true, &block, error);
-	else
-		rc = device_check_answers(path, error);
-	if (!rc && !block)
-		rc = block_open_file(&block, path, BLOCK_OPEN_WRITE | BLOCK_OPEN_LOCK, 0, error);
-	if (!rc && !force)
-		rc = block_signature_check(block, error);
-	if (!rc)
-		*out = steal_pointer(&block);
-	return rc;
 }
 
 /* ---- One change to an array ---- */

@@ -9,6 +9,7 @@
 #include "tools/consent.h"
 #include "tools/describe.h"
 #include "tools/device_look.h"
+#include "tools/device_new.h"
 #include "tools/look.h"
 #include "tools/raid.h"
 #include "tools/pv_check.h"
@@ -108,8 +109,9 @@ static int create_run(void *arg, struct error *error)
 	if (!rc)
 		rc = device_claim_below(&below, &create->given, &create->devices, error);
 	/* What lies on a device is judged by volume_group_create(), which takes orphan PVs as they are. */
-	for (unsigned i = 0; !rc && i < create->devices.count; i++)
-		rc = device_open_new(below, create->devices.words[i], true, &blocks[i], error);
+	if (!rc)
+		rc = devices_open_new(below, create->devices.words, create->devices.count, true,
+				      blocks, error);
 	if (!rc)
 		rc = create_group(create, blocks, error);
 	for (unsigned i = 0; blocks && i < create->devices.count; i++)

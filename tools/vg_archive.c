@@ -14,6 +14,7 @@
 #include "tools/consent.h"
 #include "tools/describe.h"
 #include "tools/device_look.h"
+#include "tools/device_new.h"
 #include "tools/look.h"
 #include "tools/raid.h"
 #include "tools/stack.h"
@@ -306,8 +307,8 @@ static int put_back(const struct vg_file *restore, const char *path, const char 
 	struct volume_group *group = NULL;
 	int rc = blocks ? device_claim_below(below, &restore->given, devices, error) : -ENOMEM;
 
-	for (unsigned i = 0; !rc && i < devices->count; i++)
-		rc = device_open_new(*below, devices->words[i], true, &blocks[i], error);
+	if (!rc)
+		rc = devices_open_new(*below, devices->words, devices->count, true, blocks, error);
 	if (!rc)
 		rc = volume_group_restore(&group, text, size, path, blocks, devices->count,
 					  restore->force, &context, error);

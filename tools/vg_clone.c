@@ -7,6 +7,7 @@
 #include "block/overlay.h"
 #include "tools/consent.h"
 #include "tools/device_look.h"
+#include "tools/device_new.h"
 #include "tools/raid.h"
 #include "tools/raid_plan.h"
 #include "tools/stack.h"
@@ -65,9 +66,11 @@ static int clone_run(void *arg, struct error *error)
 	if (!rc)
 		rc = dry ? stack_look(&below, &clone->given, error)
 			 : device_claim_below(&below, &clone->given, &clone->devices, error);
-	for (unsigned i = 0; !rc && i < clone->devices.count; i++)
-		rc = dry ? open_rehearsed(below, clone->devices.words[i], &blocks[i], error)
-			 : device_open_new(below, clone->devices.words[i], true, &blocks[i], error);
+	for (unsigned i = 0; !rc && dry && i < clone->devices.count; i++)
+		rc = open_rehearsed(below, clone->devices.words[i], &blocks[i], error);
+	if (!rc && !dry)
+		rc = devices_open_new(below, clone->devices.words, clone->devices.count, true,
+				      blocks, error);
 	if (!rc)
 		rc = volume_group_clone(clone->name, blocks, clone->devices.count, &context, error);
 	if (!rc)

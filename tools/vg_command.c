@@ -11,6 +11,7 @@
 #include "rpc/rpc.h"
 #include "tools/describe.h"
 #include "tools/device_look.h"
+#include "tools/device_new.h"
 #include "tools/lv_change.h"
 #include "tools/lv_size.h"
 #include "tools/owner.h"
@@ -160,8 +161,9 @@ static int carry_out(struct vg_command *command, struct volume_group *group, str
 	int rc = blocks ? device_claim_below(below, &command->given, &command->devices, error)
 			: -ENOMEM;
 
-	for (unsigned i = 0; !rc && i < command->devices.count; i++)
-		rc = device_open_new(*below, command->devices.words[i], true, &blocks[i], error);
+	if (!rc)
+		rc = devices_open_new(*below, command->devices.words, command->devices.count, true,
+				      blocks, error);
 	if (!rc)
 		rc = vg_change(group, &change, error);
 	if (!rc)

@@ -161,8 +161,7 @@ static int copy_range(struct move_block *move, uint64_t offset, void *buffer, ui
 		rc = block_read(move->from, move->from_offset + offset, buffer, length);
 		if (rc)
 			return rc;
-		rc = block_write(move->to, move->to_offset + offset, buffer, length,
-				 BLOCK_STABLE);
+		rc = block_write(move->to, move->to_offset + offset, buffer, length, BLOCK_STABLE);
 	}
 	if (rc && !move->failed)
 		move->failed = rc;
