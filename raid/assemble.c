@@ -70,273 +70,6 @@ static int load(struct raid_candidate *candidates, struct block *const *blocks, 
 	return 0;
 }
 
-static int check_same_array(const struct raid_candidate *candidates, unsigned count,
-			    const struct raid_candidate *freshest, struct error *error)
-{
-	char found[RAID_UUID_TEXT], expected[RAID_UUID_TEXT];
-
-	for (unsigned i = 0; i < count; i++) {
-		const struct raid_candidate *candidate = &candidates[i];
-
-		if (memcmp(candidate->sb.set_uuid, freshest->sb.set_uuid, 16) != 0)
-			return error_set(
-				error, -EINVAL,
-				"%s belongs to array %s (%s), expected that of %s, %s (%s)",
-				candidate->block->name,
-				raid_uuid_format(candidate->sb.set_uuid, found),
-				md_superblock_short_name(&candidate->sb), freshest->block->name,
-				raid_uuid_format(freshest->sb.set_uuid, expected),
-				md_superblock_short_name(&freshest->sb));
-	}
-	return 0;
-}
-
-static int unsupported(const struct md_superblock *sb, const char *what, struct error *error)
-{
-	error_set(error, -EOPNOTSUPP, "md/%s: %s; it can be examined, not assembled",
-		  md_superblock_short_name(sb), what);
-	return -EOPNOTSUPP;
-}
-
-static bool is_moved_level(int level)
-{
-	return (level >= RAID_LEVEL_4 && level <= RAID_LEVEL_6) || level == RAID_LEVEL_10;
-}
-
-/* Why a reshape cannot be carried on; NULL: it can. */
-static const char *why_not_reshaped(const struct md_superblock *sb)
-{
-	const char *what = NULL;
-
-	if (!is_moved_level(sb->level) || !is_moved_level(sb->new_level))
-		what = "it is being reshaped, at a level that is neither 4, 5, 6 nor 10";
-	else if (sb->level != sb->new_level &&
-		 (sb->level >= RAID_LEVEL_6 || sb->new_level >= RAID_LEVEL_6))
-		what = "it is being reshaped to another level";
-	else if (sb->delta_disks < -(int32_t)(MD_MAX_DEVICES - MIN(sb->raid_disks, MD_MAX_DEVICES)))
-		what = "the reshape that it is in has too many members to begin with";
-	else if (sb->delta_disks >= (int32_t)MIN(sb->raid_disks, (uint32_t)INT32_MAX))
-		what = "the reshape that it is in has no members to begin with";
-	else if (sb->features & (MD_FEATURE_PPL | MD_FEATURE_MULTIPLE_PPLS | MD_FEATURE_JOURNAL))
-		what = "it is being reshaped, and has a log";
-	return what;
-}
-
-/* As the superblock's own check of one that is not reshaped. */
-static int check_shapes(const struct md_superblock *sb, struct error *error)
-{
-	int rc = raid_geometry_check(sb->new_level, sb->new_layout, sb->new_chunk_sectors,
-				     sb->raid_disks, error);
-
-	if (rc)
-		return error_prefix(error, "md/%s: its new shape", md_superblock_short_name(sb)),
-		       rc;
-	rc = raid_geometry_check(sb->level, sb->layout, sb->chunk_sectors,
-				 sb->raid_disks - (uint32_t)sb->delta_disks, error);
-	if (rc)
-		error_prefix(error, "md/%s: its old shape", md_superblock_short_name(sb));
-	return rc;
-}
-
-static int check_supported(const struct md_superblock *sb, struct error *error)
-{
-	char name[16], text[64];
-	const char *what = NULL;
-
-	if (sb->features & MD_FEATURE_RESHAPE)
-		what = why_not_reshaped(sb);
-	else if (sb->features & MD_FEATURE_NEW_OFFSET)
-		what = "its data have an offset to come, but it is not being reshaped";
-	if (what)
-		return unsupported(sb, what, error);
-	if (sb->features & MD_FEATURE_RESHAPE) {
-		int rc = check_shapes(sb, error);
-
-		if (rc)
-			return rc;
-	}
-	if ((sb->features & MD_FEATURE_JOURNAL) &&
-	    (sb->level < RAID_LEVEL_4 || sb->level > RAID_LEVEL_6 ||
-	     (sb->features & (MD_FEATURE_BITMAP | MD_FEATURE_PPL | MD_FEATURE_MULTIPLE_PPLS))))
-		return unsupported(
-			sb,
-			"it has a journal device, expected level 4, 5 or 6 without bitmap "
-			"or partial parity log",
-			error);
-	if (sb->features & MD_FEATURE_CLUSTERED)
-		return unsupported(sb, "it is clustered", error);
-	if (!raid_level_ops_find(sb->level)) {
-		snprintf(text, sizeof(text),
-			 "its level is %s, expected linear, 0, 1, 4, 5, 6 or 10",
-			 raid_level_name(sb->level, name));
-		return unsupported(sb, text, error);
-	}
-	return 0;
-}
-
-/* ---- Whether it may start ---- */
-
-/* "none of the devices given is in sync, expected one", or which places are empty. */
-static void say_no_data(const struct raid_array *array, struct error *error)
-{
-	unsigned working = raid_array_working(array);
-	uint32_t first = 0;
-
-	while (first + 1 < array->now.disks && array->places[first].member &&
-	       array->places[first].member->state == RAID_MEMBER_IN_SYNC)
-		first++;
-	if (!working)
-		error_set(error, -ENODEV, "%s: none of the devices given is in sync, expected one",
-			  array->block.name);
-	else
-		error_set(error, -ENODEV,
-			  "%s: %u of its %u members are here and in sync, which do not have all "
-			  "data; place %u is the first without",
-			  array->block.name, working, array->now.disks, first);
-}
-
-static int no_data(struct raid_array *array, const struct raid_candidate *candidates,
-		   unsigned count, const struct raid_candidate *newest, struct error *error)
-{
-	const struct raid_candidate *best = raid_find_freshest(candidates, count, true, &newest);
-	char when[RAID_TIME_TEXT], text[sizeof(error->text)];
-	struct raid_member *oldest;
-
-	say_no_data(array, error);
-	list_for_each(at, &array->members) {
-		const struct raid_member *member = list_entry(at, struct raid_member, node);
-
-		if (!member->reason[0] || !error)
-			continue;
-		snprintf(text, sizeof(text), "%s", error->text);
-		error_set(error, -ENODEV, "%s; %s: %s", text, member->block->name, member->reason);
-		break;
-	}
-	error_advise(error, "give its other members too");
-	if (raid_array_working(array) && raid_assemble_stale(array, false, &oldest)) {
-		error_advise(error,
-			     "give its other members too; if they are lost, `tenon raid assemble "
-			     "--force` takes %s as it is, last written %s at event %llu: what "
-			     "was written to its place later is lost",
-			     oldest->block->name, raid_time_format(oldest->sb.utime, when),
-			     (unsigned long long)oldest->sb.events);
-		return -ENODEV;
-	}
-	if (raid_array_working(array) || !raid_candidate_has_data(best) || best == newest)
-		return -ENODEV;
-	raid_time_format(best->sb.utime, when);
-	error_set(error, -ENODEV,
-		  "%s: none of the devices given is in sync: %s, last written %s at event %llu, is "
-		  "no "
-		  "part of the array any more by the superblock of %s (event %llu)",
-		  array->block.name, best->block->name, when, (unsigned long long)best->sb.events,
-		  newest->block->name, (unsigned long long)newest->sb.events);
-	error_advise(error,
-		     "give its other members too; if they are lost, `tenon raid assemble --force` "
-		     "goes on with %s, and what was written after %s is lost",
-		     best->block->name, when);
-	return -ENODEV;
-}
-
-/* By force: what is there as it is, of the places that the array cannot do without. */
-static int take_stale(struct raid_array *array, struct error *error)
-{
-	struct raid_member *oldest;
-	int rc = 0;
-
-	if (raid_array_survives(array) || !raid_assemble_stale(array, true, &oldest))
-		return 0;
-	for (uint32_t i = 0; !rc && i < array->now.disks; i++) {
-		struct raid_member *member = array->places[i].member;
-		char when[RAID_TIME_TEXT];
-
-		if (!member || !member->reason[0])
-			continue;
-		log_warning(array->log,
-			    "%s: %s is taken as it is, last written %s at event %llu; what was "
-			    "written to its place later is lost",
-			    array->block.name, member->block->name,
-			    raid_time_format(member->sb.utime, when),
-			    (unsigned long long)member->sb.events);
-		member->reason[0] = '\0';
-		rc = raid_member_load_badblocks(member, error);
-	}
-	return rc;
-}
-
-/* What became of the device that has this place by the freshest superblock, as far as it was given. */
-static const char *reason_of(const struct raid_array *array, uint32_t number, const char **name)
-{
-	list_for_each(at, &array->members) {
-		const struct raid_member *member = list_entry(at, struct raid_member, node);
-
-		if (member->state == RAID_MEMBER_STALE && member->sb.dev_number == number) {
-			*name = member->block->name;
-			return member->reason;
-		}
-	}
-	return NULL;
-}
-
-/* Whether the device that has the place by the freshest superblock is missed there. Of two, one of which replaces
- * the other, it is the one with the data. */
-static bool is_missed(struct raid_array *array, uint32_t number, uint32_t place)
-{
-	const struct raid_member *member = array->places[place].member;
-
-	if (!member)
-		return true;
-	return member->state != RAID_MEMBER_IN_SYNC && member->sb.dev_number != number &&
-	       (member->sb.features & MD_FEATURE_REPLACEMENT);
-}
-
-/* Whoever is missing must not come back one event behind. */
-static bool is_lost(struct raid_array *array, uint32_t number)
-{
-	const struct raid_member *member = raid_member_by_number(array, number);
-
-	return !member || !raid_member_active(member);
-}
-
-/* Places that the freshest superblock has filled, and that are not. */
-static int check_complete(struct raid_array *array, const struct md_superblock *freshest,
-			  bool refuse_degraded, struct error *error)
-{
-	unsigned filled = 0, missing = 0;
-	uint32_t first = 0;
-
-	for (uint32_t i = 0; i < MIN(freshest->max_dev, MD_MAX_DEVICES); i++) {
-		if (freshest->roles[i] >= raid_array_places(array))
-			continue;
-		filled++;
-		array->lost = array->lost || is_lost(array, i);
-		if (!is_missed(array, i, freshest->roles[i]))
-			continue;
-		first = missing ? first : i;
-		missing++;
-	}
-	array->missing = missing;
-	if (!missing)
-		return 0;
-	if (refuse_degraded) {
-		const char *name = "", *why = reason_of(array, first, &name);
-
-		error_set(error, -ENODEV,
-			  "%s: %u of the %u members that it had when it was last written are here; "
-			  "that of place %u %s%s%s%s",
-			  array->block.name, filled - missing, filled, freshest->roles[first],
-			  why ? "cannot be used: " : "is not", name, why ? ": " : "",
-			  why ? why : "");
-		error_advise(error,
-			     "make it available; or insist with --degraded: it then misses what is "
-			     "written, and must be added again");
-		return -ENODEV;
-	}
-	log_warning(array->log, "%s: starts with %u of %u members", array->block.name,
-		    filled - missing, filled);
-	return 0;
-}
-
 static int check_writable(const struct raid_array *array, struct error *error)
 {
 	list_for_each(at, &array->members) {
@@ -430,11 +163,11 @@ static int prepare(struct raid_array *array, const struct raid_candidate *candid
 	merge_views(view, freshest, newest, options->force);
 	rc = raid_assemble_members(array, candidates, count, freshest, view, error);
 	if (!rc && options->force && raid_array_working(array))
-		rc = take_stale(array, error);
+		rc = raid_assemble_take_stale(array, error);
 	if (!rc && !raid_array_survives(array))
-		rc = no_data(array, candidates, count, newest, error);
+		rc = raid_assemble_no_data(array, candidates, count, newest, error);
 	if (!rc)
-		rc = check_complete(array, view, options->refuse_degraded, error);
+		rc = raid_assemble_complete(array, view, options->refuse_degraded, error);
 	if (!rc && !options->read_only)
 		rc = check_writable(array, error);
 	return rc;
@@ -450,65 +183,6 @@ static int carry_out_log(struct raid_array *array, const struct raid_assemble_op
 	if (!array->level->replay || !(ppl || array->journal))
 		return 0;
 	return array->level->replay(array, options->read_only, error);
-}
-
-/* Why the journal's device cannot be used, as far as one was given. */
-static const struct raid_member *stale_journal(const struct raid_array *array)
-{
-	list_for_each(at, &array->members) {
-		const struct raid_member *member = list_entry(at, struct raid_member, node);
-
-		if (md_superblock_role(&member->sb, member->sb.dev_number) == MD_ROLE_JOURNAL)
-			return member;
-	}
-	return NULL;
-}
-
-/* What was flushed last may be in the journal only. */
-static int check_journal(struct raid_array *array, const struct raid_assemble_options *options,
-			 struct error *error)
-{
-	const struct raid_member *stale = stale_journal(array);
-
-	if (!(array->features & MD_FEATURE_JOURNAL) || array->journal)
-		return 0;
-	if (options->read_only) {
-		log_warning(array->log,
-			    "%s: its journal's device is missing: what is read may be older than "
-			    "what was "
-			    "written last",
-			    array->block.name);
-		return 0;
-	}
-	if (options->journal_comes) {
-		log_warning(array->log,
-			    "%s: its journal's device is missing: what was there and not on the "
-			    "members yet is lost, and parity is made anew",
-			    array->block.name);
-		array->resync_position = array->resync_checkpoint = 0;
-		return 0;
-	}
-	if (options->force) {
-		log_warning(array->log,
-			    "%s: goes on without its journal by force: what was there and not on "
-			    "the members yet is "
-			    "lost, and parity is made anew",
-			    array->block.name);
-		array->features &= ~MD_FEATURE_JOURNAL;
-		array->resync_position = array->resync_checkpoint = 0;
-		return 0;
-	}
-	error_set(error, -ENODEV,
-		  "%s: the device of its journal %s%s%s%s: what was written last may be there only",
-		  array->block.name, stale ? "cannot be used: " : "is missing",
-		  stale ? stale->block->name : "", stale ? ": " : "", stale ? stale->reason : "");
-	error_advise(
-		error,
-		"give it too; if it is lost, what was in it is lost: `tenon raid add %s DEVICE "
-		"--journal` gives it another, and `tenon raid assemble %s --force` goes on "
-		"without one",
-		array->name, array->name);
-	return -ENODEV;
 }
 
 /*
@@ -549,7 +223,7 @@ static int bring_up(struct raid_array *array, const struct raid_candidate *candi
 		return rc;
 	raid_grow_load(array, freshest->sb.next);
 	array->forced = options->force;
-	rc = check_journal(array, options, error);
+	rc = raid_assemble_journal(array, options, error);
 	if (!rc)
 		rc = raid_array_start_level(array, error);
 	if (rc)
@@ -610,12 +284,12 @@ int raid_assemble_candidates(struct raid_array **out, const struct raid_candidat
 	const struct raid_candidate *newest,
 		*freshest = raid_find_freshest(candidates, count, options->force, &newest);
 	struct raid_array *array;
-	int rc = check_same_array(candidates, count, freshest, error);
+	int rc = raid_check_same_array(candidates, count, freshest, error);
 
 	if (!rc)
 		rc = raid_check_apart(candidates, count, error);
 	if (!rc)
-		rc = check_supported(&freshest->sb, error);
+		rc = raid_check_supported(&freshest->sb, error);
 	if (rc)
 		return rc;
 	array = raid_array_new(&freshest->sb, options->log, options->now);

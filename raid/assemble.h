@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the two files that assemble arrays share. */
+/* What the files that assemble arrays share. */
 #ifndef TENON_RAID_ASSEMBLE_H
 #define TENON_RAID_ASSEMBLE_H
 
@@ -22,5 +22,27 @@ int raid_assemble_members(struct raid_array *array, const struct raid_candidate 
  * the latest written first, and none that it could do without. Whether that is possible; *oldest is the one of
  * them that was written the longest ago. With `take` they are in sync then. Their bad-block logs are not read. */
 bool raid_assemble_stale(struct raid_array *array, bool take, struct raid_member **oldest);
+
+/* ---- assemble_supported.c: 0, or an error ---- */
+
+/* That all are of one array. */
+int raid_check_same_array(const struct raid_candidate *candidates, unsigned count,
+			  const struct raid_candidate *freshest, struct error *error);
+/* -EOPNOTSUPP: it has what is not done here. */
+int raid_check_supported(const struct md_superblock *sb, struct error *error);
+
+/* ---- assemble_missing.c ---- */
+
+/* Says why the members that are there do not have all data, and what helps: -ENODEV. */
+int raid_assemble_no_data(struct raid_array *array, const struct raid_candidate *candidates,
+			  unsigned count, const struct raid_candidate *newest, struct error *error);
+/* By force: members that were left out, of the places that it cannot do without. Suspends. */
+int raid_assemble_take_stale(struct raid_array *array, struct error *error);
+/* Counts the places that the freshest superblock has filled and that are not: -ENODEV for any, with `refuse_degraded`. */
+int raid_assemble_complete(struct raid_array *array, const struct md_superblock *freshest,
+			   bool refuse_degraded, struct error *error);
+/* What was flushed last may be in a journal that is not there: -ENODEV, unless the options say what of it. */
+int raid_assemble_journal(struct raid_array *array, const struct raid_assemble_options *options,
+			  struct error *error);
 
 #endif

@@ -6,7 +6,7 @@
  * is itself a `struct block` named "md/NAME". What the kernel's md made is read and written here, and
  * what was made here is assembled by the kernel. The superblocks are the only record of an array.
  *
- *	raid.h		this interface
+ *	raid.h		this interface, with name.h, sync.h (resync, recovery, scrub) and status.h
  *	md_format.h	the structures on disk
  *	md_superblock.c	superblocks: decode, encode; md_find.c looks for them, md_validate.c judges
  *	md_layout.c	where a new member's superblock, bitmap, bad-block log and data go
@@ -17,7 +17,7 @@
  *	super.c		the superblock update protocol
  *	metadata.h	how they are kept: 1.x, 0.90, dm-raid's
  *	run.c		an array's life: made, started, stopped, gone
- *	assemble.c	from a set of blocks to a running array
+ *	assemble.c	from a set of blocks to a running array; assemble_supported.c and assemble_missing.c: what is refused
  *	freshest.c	which of their superblocks is believed; halves that ran apart
  *	create.c	new arrays, as create_plan.c plans them; create_dm.c: dm-raid's, of data that are there
  *	members.c	fail, remove and add; journal_add.c: a write journal is added
@@ -45,44 +45,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "raid/name.h"
+#include "raid/status.h"
+#include "raid/sync.h"
 #include "util/cleanup.h"
 
 struct block;
 struct error;
 struct log;
 struct raid_array;
-
-#define RAID_NAME_SIZE 33   /* a set name is at most 32 bytes; with a NUL */
-#define RAID_UUID_TEXT 36   /* "xxxxxxxx:xxxxxxxx:xxxxxxxx:xxxxxxxx" with a NUL */
-#define RAID_SPARE     (-1) /* a role: no place in the array */
-
-/* Levels as the superblock numbers them. */
-enum raid_level {
-	RAID_LEVEL_LINEAR = -1,
-	RAID_LEVEL_0 = 0,
-	RAID_LEVEL_1 = 1,
-	RAID_LEVEL_4 = 4,
-	RAID_LEVEL_5 = 5,
-	RAID_LEVEL_6 = 6,
-	RAID_LEVEL_10 = 10,
-};
-
-/* "linear", "raid1", ... as mdadm spells it; "level N" for an unknown one (in `buffer`). */
-const char *raid_level_name(int level, char buffer[16]);
-/* From "1", "raid1", "mirror", "linear", ...: 0, or -EINVAL with `error` set. */
-int raid_level_parse(const char *text, int *level, struct error *error);
-
-/* "1.0", "1.1", "1.2" or "0.90", of a minor_version. Returns `text`. */
-const char *raid_metadata_name(unsigned minor_version, char text[8]);
-
-#define RAID_TIME_TEXT 40
-/* "2026-11-22T09:29:58Z". Returns `text`. */
-const char *raid_time_format(uint64_t seconds, char text[RAID_TIME_TEXT]);
-
-/* mdadm's way of writing a UUID: four colon-separated words. Returns `text`. */
-char *raid_uuid_format(const uint8_t uuid[16], char text[RAID_UUID_TEXT]);
-/* Takes mdadm's way and the usual one with dashes. 0 or -EINVAL. */
-int raid_uuid_parse(const char *text, uint8_t uuid[16]);
 
 /* ---- Discovery ---- */
 
@@ -388,185 +359,6 @@ int raid_erase(struct block *block, struct error *error);
  * -EBUSY while a resync or the like runs; -ENOSPC; -EINVAL; -EEXIST, -ENOENT: there is one, or none. Suspends. */
 int raid_bitmap_add(struct raid_array *array, uint64_t chunk, struct error *error);
 int raid_bitmap_remove(struct raid_array *array, struct error *error);
-
-/* ---- Resync, recovery, scrub ---- */
-
-enum raid_operation {
-	RAID_IDLE,
-	RAID_RESYNC,  /* make members agree after an unclean stop */
-	RAID_RECOVER, /* fill a member that took an empty place */
-	RAID_CHECK,   /* compare, count mismatches */
-	RAID_REPAIR,  /* compare, make them agree */
-	RAID_RESHAPE, /* move the data to another shape; positions are bytes of the array */
-};
-
-struct raid_mismatch {
-	uint64_t offset, length; /* bytes of the array's members; of the array itself at RAID10 */
-	int role; /* the place that is wrong, as the others say; RAID_SPARE: nobody can know */
-};
-
-/* The first ranges in which members differed. `count` may be more than are kept. */
-#define RAID_FOUND 16u
-struct raid_found {
-	uint64_t count;
-	struct raid_mismatch ranges[RAID_FOUND];
-};
-
-struct raid_progress {
-	enum raid_operation operation;
-	enum raid_operation last; /* that ended since the array was started; RAID_IDLE: none */
-	/* Bytes of each member; of the array itself at RAID10, but for a recovery. */
-	uint64_t position, total;
-	uint64_t rate; /* bytes per second: over the last seconds; of all of it once it is over */
-	uint64_t remaining_ns;
-	bool held; /* a resync or recovery is due, and raid_sync_stop() keeps it from going on */
-
-	/* The last check or repair, which a resync or recovery after it leaves as it is. */
-	enum raid_operation scrub;   /* which it was; RAID_IDLE: none was there */
-	bool cut_short;              /* it ended before it was through */
-	uint64_t scrubbed, to_scrub; /* bytes: how far it came, and of how many */
-	uint64_t mismatches;         /* bytes that differed */
-	uint64_t
-		unresolved; /* of these, that a repair left as they were: nobody can know which member is wrong */
-	uint64_t skipped; /* bytes in which not all places could be compared; the same */
-	struct raid_found found;
-};
-
-/* "idle", "resync", "recover", "check", "repair". */
-const char *raid_operation_name(enum raid_operation operation);
-
-/* Called about every `interval` while one waits; false stops the waiting, not the operation. */
-typedef bool raid_progress_fn(const struct raid_progress *progress, void *arg);
-
-/*
- * Waits until no operation runs or is needed and possible. `report` may be NULL. 0; -EIO when the last
- * one failed or could not go on; -ECANCELED when `report` said stop or the fiber was cancelled.
- */
-int raid_rebuild_wait(struct raid_array *array, raid_progress_fn *report, void *arg,
-		      uint64_t interval_ns, struct error *error);
-
-/* Starts a check (or repair) of the whole array; -EBUSY while another operation runs. The result is in
- * the progress: wait, then ask raid_status(). A repair writes only where it is known who is wrong: by a majority of
- * three or more copies, or both parities of level 6. */
-int raid_scrub_start(struct raid_array *array, bool repair, struct error *error);
-
-/* Whether it would, of an array that was only looked at too. */
-int raid_scrub_check(const struct raid_array *array, struct error *error);
-
-/* A repair that also, where nobody can know which member is wrong, does what md's does: makes parity anew from the data as
- * they are, and takes the first copy in order. If it was those that were wrong, the right ones cannot be had back then. */
-int raid_repair_anyway(struct raid_array *array, struct error *error);
-
-/* Stops what runs at a checkpoint, and lets nothing start (freeze), or lets it go on. */
-void raid_rebuild_freeze(struct raid_array *array, bool freeze);
-
-/*
- * Ends what runs: a check or repair for good; a resync or recovery at a checkpoint, from which it goes on after
- * raid_sync_resume(), or when a member fails or is added. *stopped is what ran, RAID_IDLE: nothing. Suspends until it
- * has ended. -EROFS.
- */
-int raid_sync_stop(struct raid_array *array, enum raid_operation *stopped, struct error *error);
-/* Lets what is due go on, also where it failed or nothing was to start by itself. */
-void raid_sync_resume(struct raid_array *array);
-
-/*
- * How fast a resync, recovery or scrub goes, in bytes of each member a second, as md's sync_speed_min and _max: never
- * above `most`; and while there are requests to the array not above `least`, so that they do not wait for it.
- * `most` 0: no limit. `least` 0: it stands still while there are requests. Both hold until the array is stopped.
- */
-struct raid_speed {
-	uint64_t least, most;
-};
-#define RAID_SPEED_LEAST (1000u << 10) /* md's */
-void raid_sync_set_speed(struct raid_array *array, struct raid_speed speed);
-/* Only `most`. */
-void raid_rebuild_set_rate(struct raid_array *array, uint64_t bytes_per_second);
-
-/* ---- Status ---- */
-
-enum raid_member_state {
-	RAID_MEMBER_IN_SYNC,
-	RAID_MEMBER_REBUILDING, /* has a place, not yet all of the data */
-	RAID_MEMBER_SPARE,
-	RAID_MEMBER_FAULTY,
-	RAID_MEMBER_STALE,   /* left out at assembly; see `reason` */
-	RAID_MEMBER_JOURNAL, /* has no place: what is written to levels 4, 5 and 6 goes there first */
-};
-
-/* "in sync", "rebuilding", "spare", "faulty", "stale", "journal". */
-const char *raid_member_state_name(enum raid_member_state state);
-
-struct raid_member_status {
-	char *device;
-	enum raid_member_state state;
-	int role; /* the place, or RAID_SPARE */
-	unsigned dev_number;
-	uint64_t events;
-	uint64_t data_offset; /* bytes */
-	uint64_t device_size; /* bytes */
-	uint64_t recovered;   /* bytes from the start that are in sync, while rebuilding */
-	uint64_t corrected;   /* read errors made good by writing again */
-	unsigned bad_blocks;  /* ranges in its bad-block log */
-	bool write_mostly, failfast;
-	bool replaces;               /* rebuilding beside the member that it is to replace */
-	bool marked_faulty, removed; /* of a stale one: what the others' superblocks say */
-	uint8_t device_uuid[16];
-	char reason[160]; /* why faulty or stale; else empty */
-};
-
-/* What happened off the beaten path since the array was started. */
-struct raid_counters {
-	uint64_t superblock_updates; /* each of all members */
-	uint64_t bitmap_writes;      /* of changed pages, to all members */
-	uint64_t members_failed;
-	uint64_t degraded_reads, degraded_writes; /* while a place had no member in sync */
-	uint64_t failed_writes;                   /* that no member in sync has taken */
-	uint64_t retried_reads; /* failed, or not to be had from one member: done again in pieces */
-	uint64_t made_good;  /* pieces that one could not read and that were written to it anew */
-	uint64_t lost_reads; /* that no member could give */
-	uint64_t
-		skipped_bytes; /* of each member, that a resync or recovery left out by the bitmap */
-};
-
-struct raid_status {
-	char name[RAID_NAME_SIZE], set_name[RAID_NAME_SIZE];
-	uint8_t uuid[16];
-	int level;
-	uint32_t layout; /* as the superblock numbers it */
-	uint64_t chunk;  /* bytes; 0: a level without chunks */
-	unsigned minor_version;
-	unsigned raid_disks;
-	unsigned working;     /* places whose member is in sync */
-	unsigned missing;     /* places empty now that were filled when it was last written */
-	uint64_t size;        /* bytes */
-	uint64_t member_size; /* bytes */
-	uint64_t events, ctime, utime;
-	bool read_only;
-	bool clean; /* the superblocks say that no write is in flight */
-	bool agree; /* members in sync do, everywhere: no resync is due */
-	/* How much of the array, by a measure of its own, members agree in and have: less than all while a resync or recovery is due. */
-	uint64_t synced, sync_size;
-	bool degraded; /* a place has no member that is in sync */
-	bool failed;   /* what members are left do not have all data */
-	char state
-		[64]; /* as mdadm --detail puts it: "clean, degraded, recovering"; and ", stopped", ", without its journal" */
-	struct {
-		bool present;
-		uint64_t chunk;         /* bytes */
-		uint64_t chunks, dirty; /* counts */
-		uint64_t events, events_cleared;
-	} bitmap;
-	bool ppl, journal; /* partial parity log; write journal, which may be missing */
-	struct raid_counters counters;
-	struct raid_speed speed;
-	struct raid_progress progress; /* of the running operation, or the last one when idle */
-	struct raid_member_status *members;
-	unsigned member_count;
-};
-
-/* Fills in `status`, which the caller ends with raid_status_free(). Does not suspend. */
-void raid_status(struct raid_array *array, struct raid_status *status);
-void raid_status_free(struct raid_status *status);
 
 /* ---- Examine ---- */
 
