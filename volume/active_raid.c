@@ -161,6 +161,16 @@ static int open_place(struct array_opening *opening, unsigned place)
 
 /* ---- The array ---- */
 
+/* Of what lvm2's --minrecoveryrate and --maxrecoveryrate say the ceiling counts, as with md. */
+static void set_speed(struct raid_array *array, struct raid_speed speed)
+{
+	if (!speed.least)
+		speed.least = RAID_SPEED_LEAST;
+	if (speed.most)
+		speed.least = MIN(speed.least, speed.most);
+	raid_sync_set_speed(array, speed);
+}
+
 static int assemble(struct array_opening *opening, struct raid_array **out)
 {
 	const struct volume_segment *segment = opening->segment;
@@ -186,6 +196,8 @@ static int assemble(struct array_opening *opening, struct raid_array **out)
 				      &options, opening->error);
 	if (rc && opening->lost.text[0])
 		error_advise(opening->error, "%s", opening->lost.text);
+	if (!rc)
+		set_speed(*out, raid->speed);
 	return rc;
 }
 

@@ -217,6 +217,20 @@ static int import_counts(const struct lvm_reader *reader, const struct lvm_confi
 	return 0;
 }
 
+/* In KiB; they stay among what is kept of the text. */
+static int import_speed(const struct lvm_reader *reader, const struct lvm_config_node *section,
+			struct lvm_raid *raid)
+{
+	uint64_t least = 0, most = 0;
+	int rc = lvm_read_integer(reader, section, "min_recovery_rate", true, UINT32_MAX, &least);
+
+	if (!rc)
+		rc = lvm_read_integer(reader, section, "max_recovery_rate", true, UINT32_MAX,
+				      &most);
+	raid->speed = (struct raid_speed){ least << 10, most << 10 };
+	return rc;
+}
+
 /* As lvm2 tells them apart. */
 static bool is_meta(const struct lvm_config_value *value)
 {
@@ -286,6 +300,8 @@ static int raid_import(const struct lvm_segment_reader *from, const struct lvm_c
 	raid->kind = lvm_raid_kind_find(segment->type);
 	segment->private->raid = raid;
 	rc = import_counts(reader, section, segment, raid);
+	if (!rc)
+		rc = import_speed(reader, section, raid);
 	if (!rc)
 		rc = import_parts(reader, section, segment);
 	return rc ? rc : lvm_read_extra(reader, section, raid_keys, true, &segment->private->extra);

@@ -14,6 +14,7 @@
 #ifndef TENON_VOLUME_SEGMENT_RAID_H
 #define TENON_VOLUME_SEGMENT_RAID_H
 
+#include "raid/sync.h"
 #include "volume/segment.h"
 
 /* Volumes on volumes: fits a fiber's stack, and what block requests note. */
@@ -33,6 +34,8 @@ struct lvm_raid {
 	const struct lvm_raid_kind *kind;
 	uint64_t region; /* bytes; 0 at raid0 */
 	unsigned copies; /* of raid10 */
+	struct raid_speed
+		speed; /* bytes of each image a second; 0: as an array has it that says nothing */
 };
 
 extern const struct lvm_segment_type lvm_segment_raid;

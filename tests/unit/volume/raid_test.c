@@ -362,7 +362,69 @@ static void test_what_was_flushed_survives(void)
 	fixture_run(what_was_flushed_survives, 3, 8 * MIB);
 }
 
-UNIT_MAIN("volume raid", UNIT(test_what_cannot_be_is_refused), UNIT(test_who_reads_writes_nothing),
+/* ---- Rates ---- */
+
+static void put_rates(struct fixture *f, const char *text, const char *rates)
+{
+	char *more = fixture_replace(text, "\nregion_size = ", rates);
+
+	for (unsigned i = 0; i < f->count; i++)
+		fixture_put_text(f, i, more);
+	free(more);
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+}
+
+static struct raid_speed speed_of(struct fixture *f, const char *text, const char *rates)
+{
+	struct raid_status status;
+	struct raid_speed speed;
+	struct block *block;
+
+	put_rates(f, text, rates);
+	block = open_lv(f, "a", true);
+	raid_status(volume_lv_array(volume_group_get_lv(f->group, "a")), &status);
+	speed = status.speed;
+	raid_status_free(&status);
+	block_unref(block);
+	return speed;
+}
+
+/* lvm2's --minrecoveryrate and --maxrecoveryrate, which count in KiB. */
+static void rates_of_the_metadata_are_kept(struct fixture *f)
+{
+	struct raid_speed speed;
+	char *text, *after;
+
+	fixture_create(f, NULL);
+	CU_ASSERT_EQUAL_FATAL(make(f, "a", "raid1", 4), 0);
+	CU_ASSERT_EQUAL_FATAL(volume_pv_dump_metadata(f->disks[0], &text, NULL), 0);
+	speed = speed_of(f, text, "\nregion_size = ");
+	CU_ASSERT_EQUAL(speed.least, RAID_SPEED_LEAST);
+	CU_ASSERT_EQUAL(speed.most, 0);
+	speed = speed_of(f, text, "\nmax_recovery_rate = 128\nregion_size = ");
+	CU_ASSERT_EQUAL(speed.least, 128 << 10);
+	CU_ASSERT_EQUAL(speed.most, 128 << 10);
+	speed = speed_of(f, text,
+			 "\nmin_recovery_rate = 2048\nmax_recovery_rate = 8192\nregion_size = ");
+	CU_ASSERT_EQUAL(speed.least, 2 * MIB);
+	CU_ASSERT_EQUAL(speed.most, 8 * MIB);
+	free(text);
+
+	/* A change of the group leaves them there. */
+	CU_ASSERT_EQUAL(volume_lv_rename(f->group, "a", "b", &f->error), 0);
+	CU_ASSERT_EQUAL_FATAL(volume_pv_dump_metadata(f->disks[0], &after, NULL), 0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(after, "min_recovery_rate = 2048"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(after, "max_recovery_rate = 8192"));
+	free(after);
+}
+
+static void test_rates_of_the_metadata_are_kept(void)
+{
+	fixture_run(rates_of_the_metadata_are_kept, 3, 16 * MIB);
+}
+
+UNIT_MAIN("volume raid", UNIT(test_rates_of_the_metadata_are_kept),
+	  UNIT(test_what_cannot_be_is_refused), UNIT(test_who_reads_writes_nothing),
 	  UNIT(test_it_grows_while_it_is_open), UNIT(test_one_that_is_back_gets_what_it_missed),
 	  UNIT(test_a_lost_image_is_replaced), UNIT(test_an_image_leaves_a_disk_that_is_here),
 	  UNIT(test_what_was_flushed_survives))
