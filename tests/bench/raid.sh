@@ -23,7 +23,7 @@ instructions() {
 }
 echo "== a 4 KiB request at a random place, over memory"
 for mode in write read; do
-	for shape in '1 2 1' '10 4 1' '5 3 1' '5 4 1' '5 8 1' '5 24 1' '6 4 1' '6 8 1' '6 24 1' '5 8 8' '5 8 32' '5 8 128' '6 8 32'; do
+	for shape in '1 2 1' '10 4 1' '5 3 1' '5 4 1' '5 8 1' '5 12 1' '5 24 1' '6 4 1' '6 8 1' '6 24 1' '5 8 2' '5 8 8' '5 8 32' '5 8 128' '6 8 32' '5 24 128'; do
 		printf '%s, level, disks, depth %-8s instructions %7s ' $mode "$shape" "$(instructions $mode $shape)"
 		"$bench/raid_array_bench" $mode $shape 20000
 	done
