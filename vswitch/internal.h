@@ -3,7 +3,7 @@
  * What the files of the switch share and nobody else sees.
  *
  *	switch.c	making and ending a switch		thread.c	forwarding threads, sleeping
- *	calls.c		what is done while they pause
+ *	calls.c		what is done while they pause		thread_ports.c	which ports are asked for frames
  *	ports.c		slots: ports come, change and go		decide.c	where a frame goes
  *	status.c	looking					egress.c	how it leaves
  *	links.c		links go bad				port_link.c	and what they do then

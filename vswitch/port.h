@@ -195,6 +195,9 @@ struct port {
 	bool mirror_only; /* it gets copies (port_mirror.h), and nothing else */
 	struct checkpoint checkpoint[PORT_WAYS]; /* what looks at its frames */
 	struct filter *filter[PORT_WAYS];        /* its rules, or NULL */
+	/* Its thread's. */
+	bool resting; /* it is not asked for frames until one of its watches is ready (thread.c) */
+	uint64_t busy_at; /* when it last had frames, or was woken */
 	/* Deciding's. */
 	uint64_t storm_next[PORT_STORM_COUNT];
 	struct mac_recent recent_source, recent_destination;

@@ -24,7 +24,9 @@
 
 #define POLL_MAX_DEFAULT 50000 /* ns */
 #define EVENTS           64
-#define BUSY_ROUNDS      16 /* after so many rounds with work, look at the fds in between */
+#define BUSY_ROUNDS      16      /* after so many rounds with work, look at the fds in between */
+#define REST_PORTS       8       /* with more than so many ports, those rest */
+#define REST_NS          1000000 /* that had nothing for so long */
 
 /* ---- Making them ---- */
 
@@ -92,73 +94,6 @@ static void wake_all(struct vswitch *vswitch)
 		vswitch_thread_wake(&vswitch->threads[i]);
 }
 
-/* ---- Their ports ---- */
-
-struct vswitch_thread *vswitch_thread_for_port(struct vswitch *vswitch)
-{
-	struct vswitch_thread *least = &vswitch->threads[0];
-
-	for (unsigned i = 1; i < vswitch->thread_count; i++)
-		if (vswitch->threads[i].port_count < least->port_count)
-			least = &vswitch->threads[i];
-	return least;
-}
-
-static void free_egress(struct vswitch *vswitch, unsigned slot)
-{
-	for (unsigned i = 0; i < vswitch->thread_count; i++) {
-		free(vswitch->threads[i].egress[slot]);
-		vswitch->threads[i].egress[slot] = NULL;
-	}
-}
-
-int vswitch_thread_add(struct vswitch_thread *thread, struct port *port)
-{
-	struct vswitch *vswitch = thread->vswitch;
-
-	for (unsigned i = 0; i < vswitch->thread_count; i++) {
-		struct egress *egress = calloc(1, sizeof(*egress));
-
-		vswitch->threads[i].egress[port->index] = egress;
-		if (!egress) {
-			free_egress(vswitch, port->index);
-			return -ENOMEM;
-		}
-	}
-	thread->ports[thread->port_count++] = port;
-	thread->polled_count += port->ops->polled;
-	thread->ticking_count += port->ops->tick != NULL;
-	return 0;
-}
-
-static unsigned place_of(const struct vswitch_thread *thread, const struct port *port)
-{
-	unsigned at = 0;
-
-	while (thread->ports[at] != port)
-		at++;
-	return at;
-}
-
-void vswitch_thread_replace(struct vswitch_thread *thread, struct port *old, struct port *port)
-{
-	thread->ports[place_of(thread, old)] = port;
-	thread->polled_count += port->ops->polled - old->ops->polled;
-	thread->ticking_count += (port->ops->tick != NULL) - (old->ops->tick != NULL);
-}
-
-void vswitch_thread_remove(struct vswitch_thread *thread, struct port *port)
-{
-	unsigned at = place_of(thread, port);
-
-	thread->port_count--;
-	memmove(&thread->ports[at], &thread->ports[at + 1],
-		(thread->port_count - at) * sizeof(thread->ports[0]));
-	thread->polled_count -= port->ops->polled;
-	thread->ticking_count -= port->ops->tick != NULL;
-	free_egress(thread->vswitch, port->index);
-}
-
 /* ---- Rounds ---- */
 
 /* Hands over what waits for protocols, if anything does. */
@@ -219,6 +154,7 @@ unsigned vswitch_thread_dispatch(struct vswitch_thread *thread, uint64_t timeout
 		if (watch->fd >= 0) /* an earlier one may have ended it */
 			watch->ready(watch);
 		vswitch_unlock_if_shared(vswitch, &port->out_lock);
+		vswitch_thread_wake_port(thread, port);
 	}
 	/* Last, for a call may end ports and their watches. */
 	if (called) {
@@ -258,13 +194,14 @@ unsigned vswitch_thread_round(struct vswitch_thread *thread)
 	thread->rounds++;
 	if (thread->timers.count)
 		work = timer_expire(&thread->timers, thread->now);
-	for (unsigned i = 0; i < thread->port_count; i++) {
-		struct port *port = thread->ports[i];
+	for (unsigned i = 0; i < thread->awake_count; i++) {
+		struct port *port = thread->awake[i];
 		struct frame *frames[PORT_BURST];
 		unsigned count = port->ops->receive(port, frames, PORT_BURST);
 
 		if (!count)
 			continue;
+		port->busy_at = thread->now;
 		thread->receivers[thread->receiver_count++] = port;
 		decide_burst(thread, port, frames, count);
 		work += count;
@@ -325,14 +262,15 @@ static void sleep_until_woken(struct vswitch_thread *thread)
 {
 	bool came = false;
 
-	for (unsigned i = 0; i < thread->port_count; i++)
-		if (thread->ports[i]->ops->arm)
-			came |= thread->ports[i]->ops->arm(thread->ports[i]);
+	/* Those that rest are armed, and stay so. */
+	for (unsigned i = 0; i < thread->awake_count; i++)
+		if (thread->awake[i]->ops->arm)
+			came |= thread->awake[i]->ops->arm(thread->awake[i]);
 	thread->sleeps += !came;
 	vswitch_thread_dispatch(thread, came ? 0 : time_to_sleep(thread));
-	for (unsigned i = 0; i < thread->port_count; i++)
-		if (thread->ports[i]->ops->disarm)
-			thread->ports[i]->ops->disarm(thread->ports[i]);
+	for (unsigned i = 0; i < thread->awake_count; i++)
+		if (thread->awake[i]->ops->disarm)
+			thread->awake[i]->ops->disarm(thread->awake[i]);
 }
 
 /* Goes on looking until `window` ns after `began`; true if there is work. */
@@ -383,8 +321,10 @@ static void *run(void *arg)
 		if (thread->index && is_set(&vswitch->pausing))
 			vswitch_park(vswitch);
 		if (vswitch_thread_round(thread)) {
-			if (++busy % BUSY_ROUNDS == 0)
+			if (++busy % BUSY_ROUNDS == 0) {
 				vswitch_thread_dispatch(thread, 0);
+				vswitch_thread_rest(thread);
+			}
 			continue;
 		}
 		idle(thread);

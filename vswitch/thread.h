@@ -57,6 +57,9 @@ struct vswitch_thread {
 
 	struct port *ports[VSWITCH_PORTS_MAX]; /* its own */
 	unsigned port_count;
+	/* Those of them that rounds ask for frames, in the same order. */
+	struct port *awake[VSWITCH_PORTS_MAX];
+	unsigned awake_count;
 	unsigned polled_count;                    /* ports that are worth polling */
 	unsigned ticking_count;                   /* that have something to do at times */
 	uint64_t next_tick;                       /* the first of these times */
@@ -96,6 +99,12 @@ struct vswitch_thread *vswitch_thread_for_port(struct vswitch *vswitch);
 unsigned vswitch_thread_dispatch(struct vswitch_thread *thread, uint64_t timeout_ns);
 
 unsigned vswitch_thread_round(struct vswitch_thread *thread);
+
+/* Has ports rest that had nothing for a while, so that a round costs what is busy: they are armed, and asked for frames again when
+ * vswitch_thread_dispatch() finds one of their watches ready. Who calls this calls that from time to time. */
+void vswitch_thread_rest(struct vswitch_thread *thread);
+/* It is asked for frames again, if it was not. */
+void vswitch_thread_wake_port(struct vswitch_thread *thread, struct port *port);
 
 /* From any thread: has it look at its fds, and go round. (port.c) */
 void vswitch_thread_wake(struct vswitch_thread *thread);

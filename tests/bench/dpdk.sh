@@ -93,7 +93,7 @@ cycles() {
 # What tenon's has sent to both ports since it began.
 switched() { lab_show | python3 -c 'import json, sys; print(sum(p["tx_frames"] for p in json.load(sys.stdin)["ports"]))'; }
 
-distance() { ${REALTIME:+chrt -f 5} "$BENCH_BUILD/guest_bench" distance; }
+distance() { ${REALTIME:+chrt -f 5} "$BENCH_BUILD/distance_bench"; }
 
 # One measurement: packets, seconds, processor nanoseconds, cycles, packets that the switch has sent.
 measure() { # CASE

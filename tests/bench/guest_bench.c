@@ -7,7 +7,9 @@
  *	guest_bench		guests and switch in turn on one processor: the switch's own work; its caches are warm
  *	guest_bench cores	the guests have processor 0, the switch processor 1: what it takes to get lines from there, too
  *
- *	guest_bench distance	cycles that a cache line takes from one processor to the other and back: a host may move them
+ *	guest_bench idle	beside 0 to 252 other guests that do nothing, asked for frames in each round, and resting
+ *	guest_bench latency	how long frames are on their way at 10, 50 and 90 % of what can be sent, and after a pause; what it
+ *				costs to do nothing
  *
  * The best of some runs, and their median. guest_bench count CASE ROUNDS: for callgrind.
  */
@@ -17,12 +19,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
 #include <x86intrin.h>
 
 #include "net_guest.h"
 #include "util/bytes.h"
 #include "util/error.h"
-#include "vswitch/switch.h"
+#include "vswitch/internal.h"
 
 #define RUNS        41
 #define ROUNDS      400
@@ -35,6 +39,7 @@
 #define RX_AREA     0x30000
 #define GUEST_BASE  0x100000ULL
 #define WARM_ROUNDS 2000
+#define STAMP_AT    16 /* in a frame: when it was sent */
 
 static const struct bench_case {
 	const char *name;
@@ -57,6 +62,8 @@ struct side {
 	unsigned free_count;
 	uint8_t mac[2]; /* last bytes of its own address and of the other's */
 	uint64_t received;
+	uint32_t *waits; /* cycles that frames were on their way, where that is asked */
+	size_t wait_count, wait_room;
 };
 
 struct lab {
@@ -129,6 +136,7 @@ static void send_some(struct side *side)
 	struct net_guest *guest = side->guest;
 	uint32_t written;
 	uint16_t head;
+	uint64_t now;
 
 	while (virtqueue_driver_take(&guest->tx, &head, &written) > 0)
 		side->free[side->free_count++] = side->slot_of[head];
@@ -146,6 +154,8 @@ static void send_some(struct side *side)
 		       (uint8_t[]){ 2, 0, 0, 0, 0, side->mac[1], 2, 0, 0, 0, 0, side->mac[0], 0x88,
 				    0xb5 },
 		       14);
+		now = __rdtsc();
+		memcpy(frame + STAMP_AT, &now, sizeof(now));
 		if (virtqueue_driver_add(&guest->tx, &part, 1, 0, &head))
 			abort();
 		side->slot_of[head] = slot;
@@ -170,6 +180,15 @@ static void receive_some(struct side *side)
 			    side->mac[0]) {
 			fprintf(stderr, "guest_bench: another frame came than was sent\n");
 			abort();
+		}
+		if (side->wait_count < side->wait_room) {
+			uint64_t sent;
+
+			memcpy(&sent,
+			       guest->base + guest->rx_at[head] + sizeof(struct virtio_net_header) +
+				       STAMP_AT,
+			       sizeof(sent));
+			side->waits[side->wait_count++] = (uint32_t)(__rdtsc() - sent);
 		}
 		if (virtqueue_driver_add(&guest->rx, &part, 0, 1, &again))
 			abort();
@@ -256,46 +275,191 @@ static void measure(const struct bench_case *what, bool cores)
 	end(&lab);
 }
 
-/* ---- The distance ---- */
+/* ---- Others that do nothing ---- */
 
-#define TRIPS 2000
+#define IDLE_MOST 252
 
-static _Alignas(64) unsigned ball;
-
-static void *return_ball(void *arg)
+static void measure_beside(unsigned others)
 {
-	(void)arg;
-	for (unsigned i = 1; i < 2 * TRIPS * RUNS; i += 2) {
-		while (__atomic_load_n(&ball, __ATOMIC_ACQUIRE) != i)
-			;
-		__atomic_store_n(&ball, i + 1, __ATOMIC_RELEASE);
+	double cycles[2][RUNS], burst;
+	static struct net_guest *guests[IDLE_MOST];
+	struct lab lab;
+
+	begin(&lab, &cases[0]);
+	if (vswitch_start(lab.vswitch, NULL))
+		exit(1);
+	for (unsigned i = 0; i < others; i++) {
+		char name[8];
+
+		snprintf(name, sizeof(name), "o%u", i);
+		guests[i] = plug_in(lab.vswitch, name, 0);
+		net_guest_give_buffers(guests[i], NET_GUEST_QUEUE, BUFFER);
 	}
-	return NULL;
+	vswitch_stop(lab.vswitch);
+	for (unsigned rests = 0; rests < 2; rests++) {
+		go(&lab, WARM_ROUNDS, true, &burst);
+		if (rests)
+			vswitch_thread_rest(&lab.vswitch->threads[0]);
+		for (unsigned run = 0; run < RUNS; run++)
+			cycles[rests][run] = go(&lab, ROUNDS, true, &burst);
+		qsort(cycles[rests], RUNS, sizeof(cycles[rests][0]), compare);
+	}
+	printf("%s, beside %u idle guests: %.0f cycles a frame, resting %.0f cycles a frame\n",
+	       cases[0].name, others, cycles[0][0], cycles[1][0]);
+	end(&lab);
+	for (unsigned i = 0; i < others; i++)
+		net_guest_end(guests[i]);
 }
 
-static int measure_distance(void)
+static int measure_idle(void)
 {
-	double cycles[RUNS];
-	pthread_t thread;
-	unsigned next = 0;
+	static const unsigned others[] = { 0, 62, IDLE_MOST };
 
-	pin(0);
-	if (pthread_create(&thread, NULL, return_ball, NULL))
-		return 1;
-	pin(1);
-	for (unsigned run = 0; run < RUNS; run++) {
-		uint64_t from = __rdtsc();
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		measure_beside(others[i]);
+	return 0;
+}
 
-		for (unsigned i = 0; i < TRIPS; i++, next += 2) {
-			__atomic_store_n(&ball, next + 1, __ATOMIC_RELEASE);
-			while (__atomic_load_n(&ball, __ATOMIC_ACQUIRE) != next + 2)
-				;
+/* ---- How long frames are on their way ---- */
+
+#define WAITS    4000000
+#define SECONDS  0.3
+#define WAKES    100
+#define QUIET_US 5000 /* by then the switch sleeps */
+#define IDLE_US  1000000
+
+static double seconds(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static double cycles_of_second(void)
+{
+	double from = seconds(CLOCK_MONOTONIC);
+	uint64_t cycles = __rdtsc();
+
+	while (seconds(CLOCK_MONOTONIC) < from + 0.05)
+		;
+	return (double)(__rdtsc() - cycles) / (seconds(CLOCK_MONOTONIC) - from);
+}
+
+static int compare_waits(const void *a, const void *b)
+{
+	uint32_t first = *(const uint32_t *)a, second = *(const uint32_t *)b;
+
+	return first < second ? -1 : first > second;
+}
+
+static double percentile(const struct side *side, double share, double hertz)
+{
+	return side->wait_count
+		       ? side->waits[(size_t)((double)(side->wait_count - 1) * share)] / hertz * 1e6
+		       : 0;
+}
+
+static void print_waits(struct side *side, double hertz)
+{
+	qsort(side->waits, side->wait_count, sizeof(side->waits[0]), compare_waits);
+	printf("p50 %.1f us, p99 %.1f us, p99.9 %.1f us\n", percentile(side, 0.5, hertz),
+	       percentile(side, 0.99, hertz), percentile(side, 0.999, hertz));
+	side->wait_count = 0;
+}
+
+/* From the first guest to the second, for SECONDS, at so many frames a second; 0: as many as come back. Returns how many came. */
+static double pump(struct lab *lab, double rate, double hertz)
+{
+	struct side *from = &lab->sides[0], *to = &lab->sides[1];
+	uint64_t start = __rdtsc(), before = to->received, sent = 0;
+	uint64_t end = start + (uint64_t)(SECONDS * hertz);
+
+	from->tokens = rate > 0 ? 0 : TOKENS;
+	for (uint64_t now = start; now < end; now = __rdtsc()) {
+		uint64_t due = (uint64_t)((double)(now - start) / hertz * rate);
+
+		receive_some(to);
+		if (rate > 0) {
+			from->tokens = (unsigned)MIN(due - sent, (uint64_t)BURST);
+			sent += from->tokens;
+		} else {
+			from->tokens += to->tokens;
 		}
-		cycles[run] = (double)(__rdtsc() - from) / TRIPS;
+		to->tokens = 0;
+		send_some(from);
+		if (rate > 0)
+			sent -= from->tokens;
 	}
-	pthread_join(thread, NULL);
-	qsort(cycles, RUNS, sizeof(cycles[0]), compare);
-	printf("%.0f\n", cycles[0]);
+	return (double)(to->received - before) / SECONDS;
+}
+
+static void drain(struct lab *lab)
+{
+	uint64_t end = __rdtsc() + 100000000;
+
+	while (__rdtsc() < end)
+		receive_some(&lab->sides[1]);
+}
+
+/* The first frame after a pause. */
+static void measure_wakes(struct lab *lab, double hertz)
+{
+	struct side *from = &lab->sides[0], *to = &lab->sides[1];
+
+	for (unsigned i = 0; i < WAKES; i++) {
+		uint64_t before = to->received;
+
+		usleep(QUIET_US);
+		from->tokens = 1;
+		send_some(from);
+		while (to->received == before)
+			receive_some(to);
+	}
+	printf("%s, first frame after a pause: ", cases[0].name);
+	print_waits(to, hertz);
+}
+
+static int measure_latency(void)
+{
+	static const unsigned shares[] = { 10, 50, 90 };
+	double hertz = cycles_of_second(), most, used;
+	struct lab lab;
+	struct side *to = &lab.sides[1];
+
+	begin(&lab, &cases[0]);
+	for (unsigned i = 0; i < 2; i++) {
+		lab.sides[i].guest->tx.kick_fd = lab.sides[i].guest->tx_kick;
+		lab.sides[i].guest->rx.kick_fd = lab.sides[i].guest->rx_kick;
+	}
+	to->tokens = 1; /* once, so that its address is known */
+	send_some(to);
+	pin(1);
+	if (vswitch_start(lab.vswitch, NULL))
+		return 1;
+	pin(0);
+	to->tokens = 0;
+	pump(&lab, 0, hertz);
+	most = pump(&lab, 0, hertz);
+	drain(&lab);
+	to->waits = malloc(WAITS * sizeof(to->waits[0]));
+	to->wait_room = to->waits ? WAITS : 0;
+	for (size_t i = 0; i < ARRAY_SIZE(shares); i++) {
+		double came = pump(&lab, most * shares[i] / 100, hertz);
+
+		printf("%s, at %u percent: of %.2f M a second, came %.2f M a second, ",
+		       cases[0].name, shares[i], most / 1e6, came / 1e6);
+		print_waits(to, hertz);
+		drain(&lab);
+		to->wait_count = 0;
+	}
+	measure_wakes(&lab, hertz);
+	used = seconds(CLOCK_PROCESS_CPUTIME_ID);
+	usleep(IDLE_US);
+	used = seconds(CLOCK_PROCESS_CPUTIME_ID) - used;
+	printf("idle switch: %.4f percent of a processor\n", used / (IDLE_US / 1e6) * 100);
+	end(&lab);
+	free(to->waits);
 	return 0;
 }
 
@@ -304,8 +468,10 @@ int main(int argc, char **argv)
 	bool cores = argc > 1 && !strcmp(argv[1], "cores");
 	double burst;
 
-	if (argc == 2 && !strcmp(argv[1], "distance"))
-		return measure_distance();
+	if (argc == 2 && !strcmp(argv[1], "idle"))
+		return measure_idle();
+	if (argc == 2 && !strcmp(argv[1], "latency"))
+		return measure_latency();
 	if (argc == 4 && !strcmp(argv[1], "count")) {
 		unsigned number = (unsigned)atoi(argv[2]);
 		struct lab lab;

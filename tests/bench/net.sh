@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # TAP to TAP through `tenon switch`, Open vSwitch's userspace datapath and vde_switch: what each moves per
 # second, and per second of processor time of the switch's process (all its threads; the kernel's work
-# behind its system calls included). Runs are interleaved; medians of ROUNDS (3) runs of SECONDS (3).
+# behind its system calls included); and through the kernel's bridge between veths, whose work is its senders'. Runs are interleaved; medians of ROUNDS (3) runs of SECONDS (3).
 #
 #	tcp	iperf3, one connection, offloads as the switch's ports have them
 #	udp	iperf3, 1448 bytes, as fast as it goes; delivered
@@ -16,7 +16,7 @@ lab_enter "$@"
 ROUNDS=${ROUNDS:-3} SECONDS_EACH=${SECONDS_EACH:-3}
 
 # Nanoseconds of processor time that a process has used.
-cpu() { cat /proc/"$1"/task/*/schedstat | awk '{ s += $1 } END { printf "%.0f\n", s }'; }
+cpu() { [ "$1" != none ] || { echo 0; return; }; cat /proc/"$1"/task/*/schedstat | awk '{ s += $1 } END { printf "%.0f\n", s }'; }
 delivered() { ip netns exec pb awk '$1 ~ /^(b|tapb):/ { print $2, $3 }' /proc/net/dev; } # bytes, packets
 
 start_tenon() {
@@ -58,6 +58,15 @@ stop_vde() {
 	rm -rf "$LAB/vde"
 }
 
+start_bridge() {
+	SWITCH=none
+	ip link add br0 type bridge && ip link set br0 up || return 1
+	for end in a b; do
+		ip link add tap$end type veth peer name br$end && ip link set br$end master br0 up || return 1
+	done
+}
+stop_bridge() { ip link del br0; ip link del bra; ip link del brb; }
+
 # One measurement: prints bytes, packets, seconds, processor nanoseconds.
 measure() { # KIND
 	local before after from to start end server
@@ -97,7 +106,7 @@ run() { # SWITCH
 }
 
 echo "TAP to TAP, $ROUNDS rounds of $SECONDS_EACH s each, interleaved; raw figures (bytes packets s ns-of-CPU):" >&2
-for _ in $(seq "$ROUNDS"); do for switch in tenon ovs vde; do run $switch; done; done
+for _ in $(seq "$ROUNDS"); do for switch in tenon ovs vde bridge; do run $switch; done; done
 python3 - "$LAB/results" "$BENCH" "$SECONDS_EACH" <<'PYTHON'
 import collections, statistics, sys
 sys.path.insert(0, sys.argv[2])
@@ -113,13 +122,13 @@ units = {"tcp": "Gbit", "udp": "Gbit", "60B": "Mframes"}
 print("%-5s %-6s %16s %20s %10s %18s" % ("", "switch", "per second", "per CPU-second", "CPUs used", "ratio to tenon"))
 for kind in ("tcp", "udp", "60B"):
     base = None
-    for name in ("tenon", "ovs", "vde"):
+    for name in ("tenon", "ovs", "vde", "bridge"):
         if not runs[kind, name]:
             continue
         rate, per_cpu, used = (statistics.median(x) for x in zip(*runs[kind, name]))
         base = base or per_cpu
         print("%-5s %-6s %9.3f %-6s %13.3f %-6s %10.2f %17.2fx" % (kind, name, rate, units[kind], per_cpu, units[kind], used, per_cpu / base))
-    for name in ("ovs", "vde"):
+    for name in ("ovs", "vde", "bridge"):
         if runs[kind, "tenon"] and runs[kind, name]:
             out.add("net", "%s tap to tap beside %s" % (kind, name), units[kind], float(sys.argv[3]), name,
                     [run[:2] for run in runs[kind, "tenon"]], [run[:2] for run in runs[kind, name]])

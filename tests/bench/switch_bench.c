@@ -3,10 +3,15 @@
  * What deciding costs: 64-byte frames through a switch in this process, from a port that always has a burst to
  * ports that take all and keep nothing. Cycles of the time-stamp counter a frame, without those that making the frame took, the best and the median of some runs, for
  * so many addresses on either side, each as likely as the others.
+ *
+ *	switch_bench		that
+ *	switch_bench capture	what a capture in memory loses of so many frames a second, and costs a frame; in real time
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 #include <x86intrin.h>
 
 #include "util/bytes.h"
@@ -131,8 +136,75 @@ static void measure(unsigned addresses)
 	vswitch_destroy(vswitch);
 }
 
-int main(void)
+/* ---- Captures ---- */
+
+#define CAPTURE_SECONDS 0.5
+#define RING            (4u << 20) /* little, so that it hides nothing: 30 ms of a million frames a second */
+#define CAPTURE_FILE    "/dev/shm/tenon-capture-bench.pcapng"
+
+static double now(void)
 {
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+/* A burst when it is due, for CAPTURE_SECONDS; cycles a frame. */
+static double go_at(struct vswitch *vswitch, struct null_port *from, double rate)
+{
+	double start = now(), due = start;
+	uint64_t cycles = 0, frames = 0;
+
+	from->making = 0;
+	for (; due < start + CAPTURE_SECONDS; due += PORT_BURST / rate) {
+		uint64_t began;
+
+		while (now() < due)
+			_mm_pause();
+		began = __rdtsc();
+		vswitch_round(vswitch);
+		cycles += __rdtsc() - began;
+		frames += PORT_BURST;
+	}
+	return (double)(cycles - from->making) / (double)frames;
+}
+
+static int measure_capture(double rate)
+{
+	struct vswitch_options options = { .seed = 1 };
+	struct vswitch_capture_options capture = { .path = CAPTURE_FILE,
+						   .port = "a",
+						   .force = true };
+	struct capture_status last = { 0 };
+	struct null_port *from;
+	struct vswitch *vswitch;
+	double without, with;
+	unsigned id;
+
+	if (vswitch_create(&vswitch, &options, NULL))
+		return 1;
+	from = add(vswitch, "a", 0x020000000000, 0x024000000000);
+	add(vswitch, "b", 0x024000000000, 0x020000000000);
+	from->addresses = 1;
+	without = go_at(vswitch, from, rate);
+	if (vswitch_start_capture(vswitch, &capture, &id, NULL))
+		return 1;
+	with = go_at(vswitch, from, rate);
+	vswitch_stop_capture(vswitch, id, &last, NULL);
+	printf("capture of %.0f M frames a second: written %llu, lost %llu; %.0f cycles a frame, "
+	       "without %.0f cycles a frame\n",
+	       rate / 1e6, (unsigned long long)last.written, (unsigned long long)last.lost, with,
+	       without);
+	vswitch_destroy(vswitch);
+	unlink(CAPTURE_FILE);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 2 && !strcmp(argv[1], "capture"))
+		return measure_capture(1e6) || measure_capture(2e6) || measure_capture(4e6);
 	measure(1);
 	measure(1000);
 	measure(100000);
