@@ -185,7 +185,8 @@ static int link_set(int argc, char **argv)
 	json_t *words;
 	int status;
 
-	if (!cli_parse(SET_USAGE, options, argc, argv, 2, 2, &operands, &status))
+	if (!cli_parse(SET_USAGE, options, argc, argv, 2, 2, &operands, &status) ||
+	    !switch_names_check(&operands, &status))
 		return status;
 	if (!check_direction(direction))
 		return EXIT_USAGE;
@@ -216,7 +217,8 @@ static int link_clear(int argc, char **argv)
 	struct cli_words operands;
 	int status;
 
-	if (!cli_parse(CLEAR_USAGE, options, argc, argv, 2, 2, &operands, &status))
+	if (!cli_parse(CLEAR_USAGE, options, argc, argv, 2, 2, &operands, &status) ||
+	    !switch_names_check(&operands, &status))
 		return status;
 	return check_direction(direction)
 		       ? ask_link("switch.link.clear", &operands, direction, NULL, NULL, NULL)
@@ -271,7 +273,7 @@ static int link_show(int argc, char **argv)
 	int status;
 
 	if (!cli_parse(SHOW_USAGE, options, argc, argv, 1, 2, &operands, &status) ||
-	    !cli_listing_check(&listing, NULL, &status))
+	    !cli_listing_check(&listing, NULL, &status) || !switch_names_check(&operands, &status))
 		return status;
 	status = switch_ask_ports(operands.words[0], operands.count > 1 ? operands.words[1] : NULL,
 				  &result, &found);

@@ -117,7 +117,7 @@ int link_schedule(int argc, char **argv)
 	int status;
 
 	if (!cli_parse(SCHEDULE_USAGE, options, argc, argv, 3, 3, &operands, &status) ||
-	    !cli_listing_check(&listing, NULL, &status))
+	    !cli_listing_check(&listing, NULL, &status) || !switch_names_check(&operands, &status))
 		return status;
 	if (!strcmp(operands.words[2], "clear"))
 		return ask_about(&operands, "switch.link.schedule.clear", NULL);

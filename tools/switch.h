@@ -20,6 +20,7 @@
  *	switch_mirror.c		mirrors, both sides
  *	switch_tables.c		its ports, addresses and counters: the commands
  *	switch_rates.c		--watch
+ *	switch_said.c		what it was told, for --config
  *	switch_shape.c		shapers of ports: settings that are links
  *	switch_dhcp.c		DHCP and DNS of segments, both sides
  *	switch_config.c		the whole of a switch as a file
@@ -79,6 +80,7 @@ struct switch_control {
 	const struct socket_options *sockets;
 	json_t *specs;          /* of its ports, by name, as they were said; NULL: none yet */
 	json_t *options;        /* that it was started with */
+	json_t *said;           /* of protocols and schedules (switch_said.c); NULL: nothing yet */
 	unsigned live_captures; /* whose readers may leave */
 	struct fiber *watcher;  /* of these; or NULL */
 };
@@ -94,6 +96,8 @@ int switch_igmp_check(const char *words, bool of_port, json_t *list, struct erro
 void switch_igmp_metrics(FILE *out, const char *name, struct vswitch *vswitch);
 /* The same of `switch lldp`, of the switch. */
 int switch_lldp_check(const char *words, json_t *list, struct error *error);
+/* One word, of a port or the switch. */
+int switch_lldp_check_word(const char *word, bool of_port, json_t *list, struct error *error);
 void switch_lldp_metrics(FILE *out, const char *name, struct vswitch *vswitch);
 void switch_lacp_metrics(FILE *out, const char *name, struct vswitch *vswitch);
 /* The MAC address that stands for a switch of this user and name: the same each time it starts. */
@@ -140,6 +144,16 @@ int switch_config_number(json_t *config, const char *key, uint64_t least, uint64
 /* Carries out all but options and ports, by `switch_methods`. */
 int switch_config_apply(struct switch_control *control, const struct rpc_method *methods,
 			json_t *config, struct error *error);
+/* Keeps what it was told: words of "stp", "igmp" or "lldp", of a port or (NULL) the switch; a schedule by its first port. */
+void switch_said_words(struct switch_control *control, const char *what, const char *port,
+		       json_t *words);
+void switch_said_schedule(struct switch_control *control, const char *port, const char *file,
+			  const char *text);
+/* It does not hold any more. */
+void switch_said_forget(struct switch_control *control, const char *what, const char *port);
+void switch_said_forget_port(struct switch_control *control, const char *port);
+/* Puts all of it into a configuration. */
+void switch_said_show(struct switch_control *control, json_t *config);
 /* switch_add_port(), and keeps how it was said. */
 int switch_control_add_port(struct switch_control *control, const char *spec, struct error *error);
 
@@ -161,6 +175,9 @@ unsigned switch_shape_direction(const char *word);
 int switch_shape_change(struct link_model *model, const char *word, struct error *error);
 /* Puts them behind the port's other settings, with ',' between. */
 void switch_shape_describe(const struct vswitch_port_status *port, char *text, size_t size);
+
+/* Whether words can be names, which go as JSON: another is nobody's, and must not be taken for none. False with wrong usage told. */
+bool switch_names_check(const struct cli_words *operands, int *status);
 
 /* "direction", as PORT_WAY()s; "filter", which may be missing (NULL). */
 int switch_param_ways(json_t *params, unsigned *ways, struct error *error);

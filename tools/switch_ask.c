@@ -107,6 +107,21 @@ int switch_stop(int argc, char **argv)
 	return status;
 }
 
+bool switch_names_check(const struct cli_words *operands, int *status)
+{
+	for (unsigned i = 0; i < operands->count; i++) {
+		json_t *word = json_string(operands->words[i]);
+
+		if (!word) {
+			*status = cli_usage_error("\"%s\": expected text in UTF-8",
+						  operands->words[i]);
+			return false;
+		}
+		json_decref(word);
+	}
+	return true;
+}
+
 /* ---- Listings ---- */
 
 int switch_ask_ports(const char *name, const char *port, json_t **result, json_t **found)

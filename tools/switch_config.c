@@ -6,7 +6,9 @@
  * can only fail when it is done (an interface is missing) ends the switch before it is ready, and nothing of it stays.
  *
  * What runs is described by what it was given and what was changed since: each port's type and options as they were said, its
- * settings as they are, static addresses, rules, mirrors, links. Not in it: captures, what was learned, counters.
+ * settings as they are, static addresses, rules, mirrors, links, what protocols were told, and schedules that go on, which begin
+ * anew. A mirror of a port that was removed is "absent", and so are rules. Not in it: captures of `switch capture`, which end with
+ * that command; what was learned; counters.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -18,6 +20,7 @@
 #include "util/cleanup.h"
 #include "vswitch/filter.h"
 #include "vswitch/port_link.h"
+#include "vswitch/rstp.h"
 #include "vswitch/switch.h"
 
 #define CONFIG_NUMBER_MOST INT64_MAX
@@ -30,18 +33,23 @@ static const struct config_list {
 	const char *keys[8];
 } lists[] = {
 	{ "addresses", "switch.table.add", { "address", "vlan", "port" } },
-	{ "rules", "switch.filter.add", { "port", "direction", "expression", "action" } },
+	{ "rules", "switch.filter.add", { "port", "direction", "expression", "action", "absent" } },
 	{ "mirrors",
 	  "switch.mirror.add",
-	  { "mirror", "to", "to_vlan", "sources", "vlans", "shared" } },
+	  { "mirror", "to", "to_vlan", "sources", "vlans", "shared", "absent" } },
 	{ "links",
 	  "switch.link.set",
 	  { "port", "direction", "words", "trace", "trace_file", "table", "table_file" } },
+	{ "stp", "switch.stp.set", { "words" } },
+	{ "igmp", "switch.igmp.set", { "port", "words" } },
+	{ "lldp", "switch.lldp.set", { "port", "words" } },
+	{ "schedules", "switch.link.schedule.start", { "port", "file", "text" } },
 };
 
 static const char *const numbers[] = { "threads",    "ageing",         "move_limit",
 				       "table_size", "port_addresses", "seed" };
-static const char *const texts[] = { "socket_dir", "socket_mode", "socket_group", "reserved" };
+static const char *const texts[] = { "socket_dir", "socket_mode", "socket_group", "reserved",
+				     "capture" };
 
 static bool is_one_of(const char *key, const char *const *keys, size_t count)
 {
@@ -158,7 +166,7 @@ static const char *is_not(const char *key, json_t *value)
 
 	if (!strcmp(key, "vlan") || !strcmp(key, "to_vlan"))
 		return json_is_integer(value) ? NULL : "a number";
-	if (!strcmp(key, "shared"))
+	if (!strcmp(key, "shared") || !strcmp(key, "absent"))
 		return json_is_boolean(value) ? NULL : "true or false";
 	if (strcmp(key, "sources") && strcmp(key, "words"))
 		return json_is_string(value) ? NULL : "text";
@@ -166,6 +174,29 @@ static const char *is_not(const char *key, json_t *value)
 		if (!json_is_string(each))
 			return "a list of texts";
 	return json_is_array(value) ? NULL : "a list of texts";
+}
+
+/* As the protocol takes them. */
+static int check_words(const struct config_list *list, json_t *item, struct error *error)
+{
+	bool of_port = json_object_get(item, "port");
+	struct rstp_config tree = rstp_config_default();
+	json_t *unused = json_array(), *word;
+	size_t index;
+	int rc = 0;
+
+	json_array_foreach(json_object_get(item, "words"), index, word) {
+		const char *text = json_string_value(word);
+
+		if (!rc && !strcmp(list->key, "stp"))
+			rc = rstp_config_set(&tree, text, error);
+		else if (!rc && !strcmp(list->key, "igmp"))
+			rc = switch_igmp_check(text, of_port, unused, error);
+		else if (!rc)
+			rc = switch_lldp_check_word(text, of_port, unused, error);
+	}
+	json_decref(unused);
+	return rc;
 }
 
 static int check_item(const struct config_list *list, json_t *item, struct error *error)
@@ -189,6 +220,10 @@ static int check_item(const struct config_list *list, json_t *item, struct error
 		return check_rule(item, error);
 	case 3:
 		return check_link(item, error);
+	case 4:
+	case 5:
+	case 6:
+		return check_words(list, item, error);
 	default:
 		return 0;
 	}
@@ -432,7 +467,23 @@ static void add_way(json_t *links, const char *port, const char *direction,
 	json_array_append_new(links, link);
 }
 
-static json_t *rules_json(struct vswitch *vswitch)
+static bool has_port(const struct vswitch_status *status, const char *name, size_t length)
+{
+	for (unsigned i = 0; i < status->port_count; i++)
+		if (!strncmp(status->ports[i].name, name, length) && !status->ports[i].name[length])
+			return true;
+	return false;
+}
+
+/* It is about a port that was removed, and may come again. */
+static void note_absent(json_t *item, const struct vswitch_status *status, const char *port,
+			size_t length)
+{
+	if (length && !has_port(status, port, length))
+		json_object_set_new(item, "absent", json_true());
+}
+
+static json_t *rules_json(struct vswitch *vswitch, const struct vswitch_status *status)
 {
 	CLEANUP_FREE struct vswitch_rule_status *rules = NULL;
 	json_t *list = json_array();
@@ -440,18 +491,23 @@ static json_t *rules_json(struct vswitch *vswitch)
 
 	if (vswitch_list_rules(vswitch, &rules, &count))
 		return list;
-	for (unsigned i = 0; i < count; i++)
-		json_array_append_new(
-			list, json_pack("{s:s, s:s, s:s, s:s}", "port", rules[i].port, "direction",
-					rules[i].way == PORT_IN ? "in" : "out", "expression",
-					rules[i].expression, "action", rules[i].action));
+	for (unsigned i = 0; i < count; i++) {
+		json_t *rule = json_pack("{s:s, s:s, s:s, s:s}", "port", rules[i].port, "direction",
+					 rules[i].way == PORT_IN ? "in" : "out", "expression",
+					 rules[i].expression, "action", rules[i].action);
+		struct filter_action action = { 0 };
+
+		if (!filter_action_parse(&action, rules[i].action, NULL))
+			note_absent(rule, status, action.mirror, strlen(action.mirror));
+		json_array_append_new(list, rule);
+	}
 	return list;
 }
 
-static json_t *mirrors_json(struct switch_control *control)
+static json_t *mirrors_json(struct switch_control *control, const struct vswitch_status *status)
 {
-	json_t *shown = NULL, *list = json_array(), *mirror;
-	size_t index;
+	json_t *shown = NULL, *list = json_array(), *mirror, *source;
+	size_t index, at;
 
 	if (switch_mirror_list(control, NULL, &shown, NULL))
 		return list;
@@ -463,6 +519,12 @@ static json_t *mirrors_json(struct switch_control *control)
 			json_object_set(item, "to_vlan", vlan);
 		else
 			json_object_set(item, "to", json_object_get(mirror, "to"));
+		if (!json_integer_value(vlan))
+			note_absent(item, status, json_string_value(json_object_get(mirror, "to")),
+				    json_string_length(json_object_get(mirror, "to")));
+		json_array_foreach(json_object_get(mirror, "sources"), at, source)
+			note_absent(item, status, json_string_value(source),
+				    strcspn(json_string_value(source), ":"));
 		json_object_set(item, "sources", json_object_get(mirror, "sources"));
 		json_object_set(item, "vlans", json_object_get(mirror, "vlans"));
 		json_object_set(item, "shared", json_object_get(mirror, "shared"));
@@ -526,8 +588,9 @@ int switch_config_show(void *context, json_t *params, json_t **result, struct er
 	*result = control->options ? json_deep_copy(control->options) : json_object();
 	json_object_set_new(*result, "ports", ports);
 	json_object_set_new(*result, "addresses", addresses);
-	json_object_set_new(*result, "rules", rules_json(control->vswitch));
-	json_object_set_new(*result, "mirrors", mirrors_json(control));
+	json_object_set_new(*result, "rules", rules_json(control->vswitch, status));
+	json_object_set_new(*result, "mirrors", mirrors_json(control, status));
 	json_object_set_new(*result, "links", links);
+	switch_said_show(control, *result);
 	return 0;
 }

@@ -117,8 +117,10 @@ static int method_port_remove(void *context, json_t *params, json_t **result, st
 	if (rc)
 		return rc;
 	rc = vswitch_remove_port(control->vswitch, port, error);
-	if (!rc)
+	if (!rc) {
 		json_object_del(control->specs, port);
+		switch_said_forget_port(control, port);
+	}
 	return switch_answer(rc, error);
 }
 

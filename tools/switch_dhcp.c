@@ -53,7 +53,7 @@ int switch_dhcp(int argc, char **argv)
 	int status;
 
 	if (!cli_parse(DHCP_USAGE, options, argc, argv, 2, 2, &operands, &status) ||
-	    !cli_listing_check(&listing, NULL, &status))
+	    !cli_listing_check(&listing, NULL, &status) || !switch_names_check(&operands, &status))
 		return status;
 	if (strcmp(operands.words[1], "show") != 0)
 		return cli_usage_error("\"%s\": expected show", operands.words[1]);

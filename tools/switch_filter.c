@@ -88,7 +88,7 @@ int switch_filter(int argc, char **argv)
 	int status;
 
 	if (!cli_parse(FILTER_USAGE, options, argc, argv, 2, 6, &operands, &status) ||
-	    !cli_listing_check(&listing, NULL, &status))
+	    !cli_listing_check(&listing, NULL, &status) || !switch_names_check(&operands, &status))
 		return status;
 	name = operands.words[0];
 	action = operands.words[1];

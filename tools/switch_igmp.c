@@ -194,8 +194,10 @@ int switch_igmp_set(void *context, json_t *params, json_t **result, struct error
 					 WORDS_MOST);
 		list[count++] = json_is_string(word) ? json_string_value(word) : "";
 	}
-	return switch_answer(vswitch_set_snooping(control->vswitch, port, list, count, error),
-			     error);
+	if (vswitch_set_snooping(control->vswitch, port, list, count, error))
+		return switch_answer(error->code, error);
+	switch_said_words(control, "igmp", port, words);
+	return 0;
 }
 
 void switch_igmp_metrics(FILE *out, const char *name, struct vswitch *vswitch)
@@ -366,7 +368,7 @@ int switch_igmp(int argc, char **argv)
 	int status;
 
 	if (!cli_parse(IGMP_USAGE, options, argc, argv, 2, CLI_ANY, &operands, &status) ||
-	    !cli_listing_check(&listing, NULL, &status))
+	    !cli_listing_check(&listing, NULL, &status) || !switch_names_check(&operands, &status))
 		return status;
 	action = operands.words[1];
 	if (!strcmp(action, "show") && operands.count == 2)

@@ -60,7 +60,7 @@ static int show_lldp(const char *name, const struct cli_listing *listing)
 	return status;
 }
 
-static int check_word(const char *word, bool of_port, json_t *list, struct error *error)
+int switch_lldp_check_word(const char *word, bool of_port, json_t *list, struct error *error)
 {
 	struct lldp_port_settings port = { 0 };
 	struct lldp_settings all;
@@ -74,8 +74,10 @@ static int check_word(const char *word, bool of_port, json_t *list, struct error
 		     : lldp_settings_set(&all, word, error);
 	if (rc)
 		json_decref(text);
-	else
+	else if (list)
 		json_array_append_new(list, text);
+	else
+		json_decref(text);
 	return rc;
 }
 
@@ -86,7 +88,7 @@ int switch_lldp_check(const char *words, json_t *list, struct error *error)
 	int rc = copy ? 0 : error_set(error, -ENOMEM, "lldp: out of memory");
 
 	while (!rc && (one = strsep(&rest, ",")))
-		rc = check_word(one, false, list, error);
+		rc = switch_lldp_check_word(one, false, list, error);
 	return rc;
 }
 
@@ -98,7 +100,7 @@ static int set_lldp(const struct cli_words *operands)
 	struct error error = { 0 };
 
 	for (unsigned i = of_port ? 3 : 2; i < operands->count; i++)
-		if (check_word(operands->words[i], of_port, list, &error)) {
+		if (switch_lldp_check_word(operands->words[i], of_port, list, &error)) {
 			json_decref(list);
 			return cli_usage_error("%s", error.text);
 		}
@@ -117,7 +119,7 @@ int switch_lldp(int argc, char **argv)
 	int status;
 
 	if (!cli_parse(LLDP_USAGE, options, argc, argv, 2, CLI_ANY, &operands, &status) ||
-	    !cli_listing_check(&listing, NULL, &status))
+	    !cli_listing_check(&listing, NULL, &status) || !switch_names_check(&operands, &status))
 		return status;
 	action = operands.words[1];
 	if (!strcmp(action, "show") && operands.count == 2)

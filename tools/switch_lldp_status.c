@@ -174,9 +174,11 @@ int switch_lldp_set(void *context, json_t *params, json_t **result, struct error
 					 LLDP_WORDS_MOST);
 		list[count++] = json_is_string(word) ? json_string_value(word) : "";
 	}
-	return switch_answer(vswitch_set_lldp(control->vswitch, switch_usual_address(control->name),
-					      port, list, count, error),
-			     error);
+	if (vswitch_set_lldp(control->vswitch, switch_usual_address(control->name), port, list,
+			     count, error))
+		return switch_answer(error->code, error);
+	switch_said_words(control, "lldp", port, words);
+	return 0;
 }
 
 /* ---- For Prometheus ---- */

@@ -86,7 +86,7 @@ int switch_mirror(int argc, char **argv)
 	int status;
 
 	if (!cli_parse(MIRROR_USAGE, options, argc, argv, 2, CLI_ANY, &operands, &status) ||
-	    !cli_listing_check(&listing, NULL, &status))
+	    !cli_listing_check(&listing, NULL, &status) || !switch_names_check(&operands, &status))
 		return status;
 	action = operands.words[1];
 	if (!strcmp(action, "list") && operands.count == 2)
@@ -163,6 +163,7 @@ static int take_mirror(struct port_mirror_options *options, json_t *params, stru
 	strcpy(options->to, to);
 	options->to_vlan = (uint16_t)vlan;
 	options->shared = json_is_true(json_object_get(params, "shared"));
+	options->absent = json_is_true(json_object_get(params, "absent"));
 	options->some_vlans = *vlans;
 	if (*vlans)
 		rc = take_vlans(options, vlans, error);

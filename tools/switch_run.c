@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "block/output.h"
 #include "fiber/signal.h"
@@ -138,7 +139,19 @@ static const struct config_text {
 	{ "socket_mode", offsetof(struct switch_run, sockets.mode) },
 	{ "socket_group", offsetof(struct switch_run, sockets.group) },
 	{ "reserved", offsetof(struct switch_run, reserved) },
+	{ "capture", offsetof(struct switch_run, capture) },
 };
+
+/* Whoever takes the configuration may be in another directory. */
+static json_t *text_json(const struct config_text *of, const char *value)
+{
+	bool path = !strcmp(of->key, "socket_dir") || !strcmp(of->key, "capture");
+	CLEANUP_FREE char *here = path ? getcwd(NULL, 0) : NULL;
+
+	if (!here || *value == '/' || !strcmp(value, "-"))
+		return json_string(value);
+	return json_sprintf("%s/%s", here, value);
+}
 
 static json_t *config_options(struct switch_run *run)
 {
@@ -155,7 +168,8 @@ static json_t *config_options(struct switch_run *run)
 		const char *value = *(const char **)((char *)run + config_texts[i].offset);
 
 		if (value)
-			json_object_set_new(options, config_texts[i].key, json_string(value));
+			json_object_set_new(options, config_texts[i].key,
+					    text_json(&config_texts[i], value));
 	}
 	return options;
 }
@@ -225,6 +239,25 @@ static int start_control(struct switch_run *run, struct rpc_server **server, str
 	return rc;
 }
 
+/* "rstp,priority=4096": in place of what a configuration has. */
+static int apply_tree(struct switch_run *run, struct error *error)
+{
+	CLEANUP_FREE char *copy = strdup(run->stp);
+	char *rest = copy, *one;
+	json_t *words = json_array();
+	int rc = vswitch_set_stp(run->vswitch, &run->tree, error);
+
+	while (!rc && (one = strsep(&rest, ",")))
+		json_array_append_new(words, strchr(one, '=') ? json_string(one)
+							      : json_sprintf("mode=%s", one));
+	if (!rc) {
+		switch_said_forget(&run->control, "stp", NULL);
+		switch_said_words(&run->control, "stp", NULL, words);
+	}
+	json_decref(words);
+	return rc;
+}
+
 static int set_igmp(struct switch_run *run, struct error *error)
 {
 	json_t *params = json_pack("{s:[]}", "words"), *unused;
@@ -256,8 +289,6 @@ static int serve(struct switch_run *run, struct error *error)
 
 	if (rc)
 		return rc;
-	if (run->stp)
-		rc = vswitch_set_stp(run->vswitch, &run->tree, error);
 	for (unsigned i = 0; !rc && i < run->ports.count; i++)
 		rc = switch_control_add_port(&run->control, run->ports.words[i], error);
 	if (!rc && run->config) {
@@ -265,6 +296,8 @@ static int serve(struct switch_run *run, struct error *error)
 		if (rc)
 			error_prefix(error, "%s", run->config_path);
 	}
+	if (!rc && run->stp)
+		rc = apply_tree(run, error);
 	if (!rc && run->igmp)
 		rc = set_igmp(run, error);
 	if (!rc && run->lldp)
@@ -282,6 +315,7 @@ static int serve(struct switch_run *run, struct error *error)
 	switch_end_watching(&run->control);
 	json_decref(run->control.specs);
 	json_decref(run->control.options);
+	json_decref(run->control.said);
 	return rc;
 }
 

@@ -20,6 +20,8 @@ int switch_schedule_start(void *context, json_t *params, json_t **result, struct
 		rc = rpc_param_string(params, "text", &text, error);
 	if (!rc)
 		rc = vswitch_start_schedule(control->vswitch, port, name, text, error);
+	if (!rc)
+		switch_said_schedule(control, port, name, text);
 	return switch_answer(rc, error);
 }
 

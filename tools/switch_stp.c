@@ -105,7 +105,7 @@ int switch_stp(int argc, char **argv)
 	int status;
 
 	if (!cli_parse(STP_USAGE, options, argc, argv, 2, 32, &operands, &status) ||
-	    !cli_listing_check(&listing, NULL, &status))
+	    !cli_listing_check(&listing, NULL, &status) || !switch_names_check(&operands, &status))
 		return status;
 	name = operands.words[0];
 	action = operands.words[1];

@@ -113,7 +113,7 @@ int switch_port_verb(int argc, char **argv)
 	int status;
 
 	if (!cli_parse(PORT_USAGE, options, argc, argv, 2, CLI_ANY, &operands, &status) ||
-	    !cli_listing_check(&listing, NULL, &status))
+	    !cli_listing_check(&listing, NULL, &status) || !switch_names_check(&operands, &status))
 		return status;
 	action = operands.words[0];
 	if (!strcmp(action, "list") && operands.count == 2)
@@ -161,7 +161,8 @@ int switch_table(int argc, char **argv)
 	int status;
 
 	if (!cli_parse(TABLE_USAGE, options, argc, argv, 2, 4, &operands, &status) ||
-	    !cli_listing_check(&listing, NULL, &status) || !switch_watch_check(&watch, &status))
+	    !cli_listing_check(&listing, NULL, &status) ||
+	    !switch_names_check(&operands, &status) || !switch_watch_check(&watch, &status))
 		return status;
 	action = operands.words[0];
 	name = operands.words[1];
@@ -221,7 +222,8 @@ int switch_counters(int argc, char **argv)
 	int status;
 
 	if (!cli_parse(COUNTERS_USAGE, options, argc, argv, 1, 1, &operands, &status) ||
-	    !cli_listing_check(&listing, NULL, &status) || !switch_watch_check(&watch, &status))
+	    !cli_listing_check(&listing, NULL, &status) ||
+	    !switch_names_check(&operands, &status) || !switch_watch_check(&watch, &status))
 		return status;
 	if (prometheus && watch.on)
 		return cli_usage_error("--prometheus and --watch: expected one of them");

@@ -66,7 +66,10 @@ int switch_tree_set(void *context, json_t *params, json_t **result, struct error
 		if (rc)
 			return rc;
 	}
-	return switch_answer(vswitch_set_stp(control->vswitch, &config, error), error);
+	if (vswitch_set_stp(control->vswitch, &config, error))
+		return switch_answer(error->code, error);
+	switch_said_words(control, "stp", NULL, words);
+	return 0;
 }
 
 int switch_tree_off(void *context, json_t *params, json_t **result, struct error *error)
@@ -74,7 +77,10 @@ int switch_tree_off(void *context, json_t *params, json_t **result, struct error
 	struct switch_control *control = context;
 
 	(void)params, (void)result;
-	return switch_answer(vswitch_stop_stp(control->vswitch, error), error);
+	if (vswitch_stop_stp(control->vswitch, error))
+		return switch_answer(error->code, error);
+	switch_said_forget(control, "stp", NULL);
+	return 0;
 }
 
 /* ---- Showing ---- */

@@ -195,10 +195,12 @@ int switch_filter_add(void *context, json_t *params, json_t **result, struct err
 		rc = switch_param_filter(params, &program, error);
 	if (!rc && !program)
 		rc = error_set(error, -EINVAL, "a rule without an expression");
-	return rc ? rc
-		  : switch_answer(vswitch_add_rule(control->vswitch, port, way, position, program,
-						   action, error),
-				  error);
+	if (rc)
+		return rc;
+	rc = (json_is_true(json_object_get(params, "absent")) ? vswitch_add_rule_of_absent
+							      : vswitch_add_rule)(
+		control->vswitch, port, way, position, program, action, error);
+	return switch_answer(rc, error);
 }
 
 int switch_filter_remove(void *context, json_t *params, json_t **result, struct error *error)

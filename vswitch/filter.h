@@ -43,6 +43,7 @@ struct filter_action {
 	struct filter_mark mark;
 	char mirror[PORT_NAME_MAX]; /* "": none */
 	struct port *mirror_port;   /* while it is there */
+	bool absent;                /* it may come later */
 	struct police police;
 	char text[FILTER_ACTION_TEXT]; /* as it was given */
 };

@@ -49,8 +49,9 @@ static int check_mirrored(const struct mirror_call *call, const char *name)
 {
 	const struct port *port = vswitch_find_port(call->vswitch, name);
 
-	return port ? bond_refuse_link(port, "mirrors", call->error)
-		    : vswitch_no_such_port(call->vswitch, name, call->error);
+	if (port)
+		return bond_refuse_link(port, "mirrors", call->error);
+	return call->options->absent ? 0 : vswitch_no_such_port(call->vswitch, name, call->error);
 }
 
 static int check_mirror(const struct mirror_call *call)

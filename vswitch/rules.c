@@ -40,7 +40,7 @@ static int add_rule(void *arg)
 	if (call->rule.action.mirror[0]) {
 		struct port *to = vswitch_find_port(call->vswitch, call->rule.action.mirror);
 
-		if (!to)
+		if (!to && !call->rule.action.absent)
 			return vswitch_no_such_port(call->vswitch, call->rule.action.mirror,
 						    call->error);
 		if (to == port)
@@ -61,9 +61,9 @@ static int add_rule(void *arg)
 	return 0;
 }
 
-int vswitch_add_rule(struct vswitch *vswitch, const char *name, enum port_way way,
-		     unsigned position, struct filter_program *program, const char *action,
-		     struct error *error)
+static int put_rule(struct vswitch *vswitch, const char *name, enum port_way way, unsigned position,
+		    struct filter_program *program, const char *action, bool absent,
+		    struct error *error)
 {
 	struct rule_call call = { .vswitch = vswitch,
 				  .name = name,
@@ -73,6 +73,7 @@ int vswitch_add_rule(struct vswitch *vswitch, const char *name, enum port_way wa
 				  .error = error };
 	int rc = filter_action_parse(&call.rule.action, action, error);
 
+	call.rule.action.absent = absent;
 	if (!rc && way == PORT_OUT &&
 	    (filter_marks(&call.rule.action.mark) || call.rule.action.mirror[0]))
 		rc = error_set(error, -EINVAL,
@@ -86,6 +87,20 @@ int vswitch_add_rule(struct vswitch *vswitch, const char *name, enum port_way wa
 	if (rc)
 		filter_program_free(program);
 	return rc;
+}
+
+int vswitch_add_rule(struct vswitch *vswitch, const char *name, enum port_way way,
+		     unsigned position, struct filter_program *program, const char *action,
+		     struct error *error)
+{
+	return put_rule(vswitch, name, way, position, program, action, false, error);
+}
+
+int vswitch_add_rule_of_absent(struct vswitch *vswitch, const char *name, enum port_way way,
+			       unsigned position, struct filter_program *program,
+			       const char *action, struct error *error)
+{
+	return put_rule(vswitch, name, way, position, program, action, true, error);
 }
 
 static int remove_rule(void *arg)

@@ -249,6 +249,10 @@ int vswitch_stop_captures(struct vswitch *vswitch, struct error *error);
 int vswitch_add_rule(struct vswitch *vswitch, const char *name, enum port_way way,
 		     unsigned position, struct filter_program *program, const char *action,
 		     struct error *error);
+/* The same; the port that its copies go to may come later. */
+int vswitch_add_rule_of_absent(struct vswitch *vswitch, const char *name, enum port_way way,
+			       unsigned position, struct filter_program *program,
+			       const char *action, struct error *error);
 /* -ENOENT. */
 int vswitch_remove_rule(struct vswitch *vswitch, const char *name, enum port_way way,
 			unsigned position, struct error *error);

@@ -12,19 +12,35 @@ cat >wanted.json <<'JSON'
            {"port": "a", "direction": "in", "expression": "", "action": "mark=dscp:46,rate=10M"}],
  "mirrors": [{"mirror": "x", "to": "m", "sources": ["a:in", "b"], "vlans": "10"}],
  "links": [{"port": "b", "direction": "in", "words": ["queue=1s"], "trace": "1\n1\n20\n", "trace_file": "t.up"},
-	{"port": "b", "direction": "out", "words": ["delay=20ms", "loss=1%"]}]}
+	{"port": "b", "direction": "out", "words": ["delay=20ms", "jitter=2ms,table=t.dist", "loss=1%"], "table": "-8192\n0\n8192\n", "table_file": "t.dist"}],
+ "stp": [{"words": ["mode=rstp", "priority=4096"]}],
+ "igmp": [{"words": ["querier=on", "address=10.0.0.1"]}, {"words": ["router=always"], "port": "b"}],
+ "lldp": [{"words": ["mode=send", "description=one, two"]}, {"words": ["mode=off"], "port": "a"}],
+ "schedules": [{"port": "t", "file": "flaps", "text": "at 1h\nport t down\n"}],
+ "capture": "all.pcapng"}
 JSON
 lab_switch lab --config wanted.json
 "$TENON" switch port set lab a vlan=11 broadcast=100 || lab_fail "port set"
 "$TENON" switch port add lab late=vhost-user || lab_fail "port add"
+"$TENON" switch mirror lab add y late --to t || lab_fail "mirror add"
+"$TENON" switch filter lab add b in 'ip' mirror=late || lab_fail "filter add"
+"$TENON" switch igmp lab set late groups=5 || lab_fail "igmp set"
+"$TENON" switch stp lab set hello=1 priority=8192 || lab_fail "stp set"
 "$TENON" switch port remove lab late || lab_fail "port remove"
+"$TENON" switch port set lab a police-in=1M/100K shape-out=2M/64k || lab_fail "port set"
+"$TENON" switch table flush lab $'\xff' 2>err && lab_fail "all was flushed for one that is none"
+grep -q 'expected text in UTF-8' err || lab_fail "$(cat err)"
 "$TENON" switch show lab --config >first.json
 lab_end || lab_fail "the switch ended with $?"
 mkdir elsewhere
 cd elsewhere
-lab_switch lab --config ../first.json
+lab_switch lab --config ../first.json --force
 "$TENON" switch show lab --config >../second.json
 "$TENON" switch filter lab list | grep -q 'mark=dscp:46,rate=10M' || lab_fail "$("$TENON" switch filter lab list)"
+"$TENON" switch mirror lab list | grep -q '^y  *up  *t ' || lab_fail "$("$TENON" switch mirror lab list)"
+"$TENON" switch stp lab show | grep -q '8192' || lab_fail "$("$TENON" switch stp lab show)"
+"$TENON" link schedule lab t show | grep -q flaps || lab_fail "$("$TENON" link schedule lab t show)"
+[ -s ../all.pcapng ] && [ ! -e all.pcapng ] || lab_fail "the capture is elsewhere"
 "$TENON" switch mirror lab list | grep -q '^x  *up  *m ' || lab_fail "$("$TENON" switch mirror lab list)"
 "$TENON" link show lab b | grep -q 'delay=20ms' || lab_fail "$("$TENON" link show lab b)"
 "$TENON" switch port show lab a | grep -q 'vlan=11,broadcast=100' || lab_fail "$("$TENON" switch port show lab a)"
@@ -41,11 +57,15 @@ cmp first.json second.json || { lab_fail "it is not the same"; diff first.json s
 python3 - <<'PYTHON' || lab_fail "the file is not what was wanted"
 import json
 got, wanted = json.load(open("first.json")), json.load(open("wanted.json"))
-for key in "threads", "ageing", "seed", "reserved", "rules", "addresses":
-    assert got[key] == wanted[key], key
-assert len(got["ports"]) == 4 and got["ports"][0] == "a=vhost-user,vlan=11,broadcast=100", got["ports"]
+for key in "threads", "ageing", "seed", "reserved", "addresses", "lldp", "igmp", "schedules":
+    assert got[key] == wanted[key], (key, got[key])
+assert got["stp"] == [{"words": ["mode=rstp", "priority=8192", "hello=1"]}], got["stp"]
+assert got["rules"][:2] == wanted["rules"] and got["rules"][2]["absent"] is True, got["rules"]
+assert [mirror.get("absent") for mirror in got["mirrors"]] == [None, True], got["mirrors"]
+assert len(got["ports"]) == 4 and got["ports"][0] == "a=vhost-user,vlan=11,broadcast=100,police-in=1M/100K", got["ports"]
 assert got["ports"][2].endswith("/m.sock") and "=qemu-stream:/" in got["ports"][2], got["ports"]
-assert got["links"] == wanted["links"], got["links"]
+shaper = {"port": "a", "direction": "out", "words": ["rate=2000000", "burst=64000"]}
+assert got["links"] == [shaper] + wanted["links"], got["links"]
 PYTHON
 
 # ---- Files that are wrong ----
@@ -66,6 +86,10 @@ refused 'threads: 100' '{"threads": 100}'
 refused 'rules\[0\].*expected allow' '{"ports": ["z=tap:tz"], "rules": [{"port": "z", "direction": "in", "expression": "", "action": "eat"}]}'
 refused 'rules\[0\].*syntax' '{"ports": ["z=tap:tz"], "rules": [{"port": "z", "direction": "in", "expression": "tcp udp (", "action": "drop"}]}'
 refused 'links\[0\]: trace t: line 2' '{"ports": ["z=tap:tz"], "links": [{"port": "z", "direction": "in", "words": [], "trace": "7\n6\n", "trace_file": "t"}]}'
+refused 'stp\[0\].*priority' '{"stp": [{"words": ["priority=7"]}]}'
+refused 'igmp\[0\].*router=' '{"igmp": [{"words": ["router=sometimes"], "port": "z"}]}'
+refused 'lldp\[0\].*expected mode=' '{"lldp": [{"words": ["mood=good"]}]}'
+refused 'schedules\[0\].*line 1' '{"ports": ["z=tap:tz"], "schedules": [{"port": "z", "file": "f", "text": "sometime\\n"}]}'
 refused 'links\[0\]' '{"ports": ["z=tap:tz"], "links": [{"port": "z", "direction": "in", "words": ["delay=long"]}]}'
 refused 'links\[0\].*words: expected a list' '{"ports": ["z=tap:tz"], "links": [{"port": "z", "direction": "in", "words": "delay=1s"}]}'
 refused 'mirrors\[0\].*sources: expected a list' '{"ports": ["z=tap:tz"], "mirrors": [{"mirror": "x", "to": "z", "sources": "y:in"}]}'
