@@ -190,13 +190,14 @@ void filter_find_mirrors(struct filter *filter, const struct vswitch *vswitch)
 	}
 }
 
-/* Where the network header is, behind the tag if there is one; its type in *type. */
+/* Where the network header is, behind whatever tags there are; its type in *type. */
 static size_t network_of(const uint8_t *head, size_t length, uint16_t *type)
 {
 	size_t at = VLAN_AT;
 
 	*type = get_be16(head + at);
-	if (*type == VLAN_TYPE && length >= VIRTIO_NET_FRAME_MIN + VLAN_TAG_SIZE)
+	while ((*type == VLAN_TYPE || *type == VLAN_TYPE_S || *type == VLAN_TYPE_OLD_S) &&
+	       range_within(at + VLAN_TAG_SIZE, 2, length))
 		*type = get_be16(head + (at += VLAN_TAG_SIZE));
 	return at + 2;
 }

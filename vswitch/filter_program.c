@@ -27,7 +27,7 @@ static size_t load_size(uint16_t code)
 	return BPF_SIZE(code) == BPF_W ? 4 : BPF_SIZE(code) == BPF_H ? 2 : 1;
 }
 
-/* Whether an instruction gives X a value of which no bound is known. */
+/* Whether an instruction gives X a value of which no bound is known. (From the frame's length on, nothing is read.) */
 static bool frees_x(const struct bpf_insn *at)
 {
 	if (BPF_CLASS(at->code) == BPF_MISC)
@@ -77,6 +77,70 @@ static bool only_goes_on(const struct bpf_insn *code, unsigned count)
 	return true;
 }
 
+/*
+ * Whether it is one of the instructions that there are, bit by bit: libpcap's check looks at each field of a code for itself, and its
+ * interpreter ends the process at what it does not know.
+ */
+static bool is_known(const struct bpf_insn *at)
+{
+	static const uint16_t codes[] = {
+		BPF_LD | BPF_W | BPF_ABS,
+		BPF_LD | BPF_H | BPF_ABS,
+		BPF_LD | BPF_B | BPF_ABS,
+		BPF_LD | BPF_W | BPF_IND,
+		BPF_LD | BPF_H | BPF_IND,
+		BPF_LD | BPF_B | BPF_IND,
+		BPF_LD | BPF_W | BPF_LEN,
+		BPF_LD | BPF_IMM,
+		BPF_LD | BPF_MEM,
+		BPF_LDX | BPF_W | BPF_LEN,
+		BPF_LDX | BPF_IMM,
+		BPF_LDX | BPF_MEM,
+		BPF_LDX | BPF_B | BPF_MSH,
+		BPF_ST,
+		BPF_STX,
+		BPF_ALU | BPF_NEG,
+		BPF_JMP | BPF_JA,
+		BPF_RET | BPF_K,
+		BPF_RET | BPF_A,
+		BPF_MISC | BPF_TAX,
+		BPF_MISC | BPF_TXA,
+	};
+	uint16_t with_x = at->code & (uint16_t)~BPF_X;
+
+	for (size_t i = 0; i < ARRAY_SIZE(codes); i++)
+		if (at->code == codes[i])
+			return true;
+	switch (with_x) {
+	case BPF_JMP | BPF_JEQ:
+	case BPF_JMP | BPF_JGT:
+	case BPF_JMP | BPF_JGE:
+	case BPF_JMP | BPF_JSET:
+	case BPF_ALU | BPF_ADD:
+	case BPF_ALU | BPF_SUB:
+	case BPF_ALU | BPF_MUL:
+	case BPF_ALU | BPF_DIV:
+	case BPF_ALU | BPF_MOD:
+	case BPF_ALU | BPF_AND:
+	case BPF_ALU | BPF_OR:
+	case BPF_ALU | BPF_XOR:
+		return true;
+	case BPF_ALU | BPF_LSH:
+	case BPF_ALU | BPF_RSH:
+		return at->code != with_x || at->k < 32;
+	default:
+		return false;
+	}
+}
+
+static bool all_known(const struct bpf_insn *code, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (!is_known(&code[i]))
+			return false;
+	return true;
+}
+
 /* Of `count` instructions at `code`, which are checked here. */
 static int make(struct filter_program **out, const char *expression, const struct bpf_insn *code,
 		unsigned count, struct error *error)
@@ -87,7 +151,8 @@ static int make(struct filter_program **out, const char *expression, const struc
 		return error_set(error, -EINVAL,
 				 "filter \"%.60s\": %u instructions, expected 1 to %u", expression,
 				 count, FILTER_PROGRAM_MOST);
-	if (!only_goes_on(code, count) || !bpf_validate(code, (int)count)) {
+	if (!all_known(code, count) || !only_goes_on(code, count) ||
+	    !bpf_validate(code, (int)count)) {
 		error_set(error, -EINVAL,
 			  "filter \"%.60s\": its program cannot be run: a jump back, or out "
 			  "of it; an unknown instruction, or no end",

@@ -419,9 +419,60 @@ static void test_words_of_policers(void)
 	CU_ASSERT_EQUAL(config.police[1].rate, 0);
 }
 
+static bool take(const struct filter_instruction *code, unsigned count)
+{
+	struct filter_program *program = NULL;
+	int rc = filter_program_take(&program, "", code, count, NULL);
+
+	filter_program_free(program);
+	return !rc;
+}
+
+/* libpcap's interpreter would end the process. */
+static void test_instructions_that_there_are_not(void)
+{
+	struct filter_instruction code[] = { { 0x15, 0, 0, 5 }, { 0x06, 0, 0, 1 } };
+
+	CU_ASSERT(take(code, 2));
+	for (unsigned bit = 8; bit < 16; bit++) {
+		code[0].code = (uint16_t)(0x15 | 1u << bit);
+		CU_ASSERT_FALSE(take(code, 2));
+	}
+	code[0] = (struct filter_instruction){ 0x64, 0, 0, 31 }; /* A <<= 31 */
+	CU_ASSERT(take(code, 2));
+	code[0].operand = 32;
+	CU_ASSERT_FALSE(take(code, 2));
+	code[0] = (struct filter_instruction){ 0x81, 0, 0, 0 }; /* X = the length */
+	CU_ASSERT(take(code, 2));
+}
+
+/* A DSCP is marked behind any number of tags, with the IPv4 header's checksum. */
+static void test_marks_behind_tags(void)
+{
+	for (unsigned tags = 0; tags <= 3; tags++) {
+		static const uint16_t types[] = { 0x88a8, 0x9100, 0x8100 };
+		const struct filter_mark mark = { .dscp = 46 + 1 };
+		uint8_t head[64] = { 0 }, *ip = head + 14 + 4 * tags;
+		uint32_t sum = 0;
+
+		for (unsigned i = 0; i < tags; i++)
+			put_be16(head + 12 + 4 * i, types[i]);
+		put_be16(ip - 2, 0x0800);
+		ip[0] = 0x45;
+		ip[1] = 0x03;
+		put_be16(ip + 10, (uint16_t)~0x4503);
+		filter_mark_apply(&mark, head, sizeof(head));
+		CU_ASSERT_EQUAL(ip[1], 46 << 2 | 3);
+		for (unsigned i = 0; i < 20; i += 2)
+			sum += get_be16(ip + i);
+		CU_ASSERT_EQUAL((sum & 0xffff) + (sum >> 16), 0xffff);
+	}
+}
+
 UNIT_MAIN("filter", UNIT(test_the_first_match_decides), UNIT(test_out_and_in),
 	  UNIT(test_many_made_frames_are_dropped), UNIT(test_reading_far_into_a_frame),
 	  UNIT(test_a_policer_in_packets), UNIT(test_a_policer_by_itself),
 	  UNIT(test_what_cannot_be), UNIT(test_rules_and_links),
 	  UNIT(test_a_flood_takes_no_share_of_others), UNIT(test_no_frame_is_lost_without_a_name),
-	  UNIT(test_ports_are_policed), UNIT(test_words_of_policers))
+	  UNIT(test_ports_are_policed), UNIT(test_words_of_policers),
+	  UNIT(test_instructions_that_there_are_not), UNIT(test_marks_behind_tags))
