@@ -116,6 +116,8 @@ int raid_reshape_say_over(struct raid_array *array)
 
 	array->block.size =
 		round_down(array->sectors << MD_SECTOR_SHIFT, array->block.logical_block_size);
+	if (array->level->limits)
+		array->level->limits(array);
 	rc = raid_super_update(array);
 	if (!rc)
 		raid_array_changed(array, RAID_CHANGED_RESHAPED);

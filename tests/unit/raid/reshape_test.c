@@ -154,6 +154,7 @@ static void each_kind(void (*body)(struct raid_rig *rig))
 static void goes_to_its_end(struct raid_rig *rig)
 {
 	uint64_t size, step = 300 << 10;
+	uint32_t preferred;
 
 	begin(rig);
 	size = size_of(rig);
@@ -170,9 +171,11 @@ static void goes_to_its_end(struct raid_rig *rig)
 	CU_ASSERT(is_more() ? size_of(rig) > size : size_of(rig) == size);
 	rig_write(rig, size_of(rig) - 65536, 65536, 3);
 	CU_ASSERT_EQUAL(differs(rig->array), 0);
+	preferred = raid_array_block(rig->array)->preferred_io_size;
 	rig_stop(rig);
 	CU_ASSERT_EQUAL_FATAL(
 		raid_assemble(&rig->array, rig->disk + 1, in_the_end() - 1, NULL, &rig->error), 0);
+	CU_ASSERT_EQUAL(raid_array_block(rig->array)->preferred_io_size, preferred);
 	CU_ASSERT(rig_holds(rig, 0, size - 65536, 2));
 	CU_ASSERT(rig_holds(rig, size_of(rig) - 65536, 65536, 3));
 }
