@@ -31,6 +31,8 @@ GUEST
 cat >>guest.sh <<'GUEST'
 for i in $(seq 100); do [ -e /sys/class/net/eth8 ] && break; sleep 0.1; done
 $duplex eth0 eth1 eth2 eth3 eth4 eth5
+# All are in one segment: each answers for its own address only.
+echo 1 >/proc/sys/net/ipv4/conf/all/arp_ignore
 # The namespace far away has all subnets.
 $ip netns add far
 $ip link set eth8 netns far
@@ -75,6 +77,15 @@ reach() { # SUBNET
 }
 for i in 0 1 2 3; do reach $i; done
 received() { cat /sys/class/net/$1/statistics/rx_packets; }
+# All pass, soon: Linux, too, needs a moment.
+clean() {
+	for i in $(seq 60); do
+		far ping -c 5 -i 0.1 -W 5 10.0.0.2 >/tmp/ping || true
+		grep -q " 0% packet loss" /tmp/ping && return 0
+	done
+	cat /tmp/ping
+	return 1
+}
 # Flows to ports that nobody listens on, of which each has its link.
 spread() { # SUBNET FIRST SECOND
 	before="$(received $2) $(received $3)"
@@ -98,17 +109,17 @@ bridge_table | grep "$mac" | grep eth7
 reach 3
 # A link of the fast bond fails, and nobody but LACP can know.
 $ip link set eth0 down
-sleep 4
-far ping -c 10 -i 0.1 -W 2 10.0.0.2 >/tmp/ping || true
-grep -q " 0% packet loss" /tmp/ping || { cat /tmp/ping; false; }
+echo "READY: DOWN"
+# The host has the first link of the bridge be active again when the switch knows.
+for i in $(seq 600); do bridge_table | grep "$mac" | grep -q eth6 && break; sleep 0.1; done
+clean
 grep -q "Number of ports: 1" /proc/net/bonding/fast
 $ip link set eth0 up
 ports fast 2
-# The switch takes one of its links out, live.
+# The switch takes one of its links out, live, and says so.
 echo "READY: LEAVE"
 for i in $(seq 600); do grep -q "Number of ports: 1" /proc/net/bonding/fast && break; sleep 0.1; done
-far ping -c 10 -i 0.1 -W 5 10.0.0.2 >/tmp/ping || true
-grep -q " 0% packet loss" /tmp/ping || { cat /tmp/ping; false; }
+clean
 GUEST
 rig_start uml --name guest "${nics[@]}" --with "$ip" --with "$(command -v bridge)" --modules "virtio_net bonding bridge" \
 	--with "$duplex" --script guest.sh --memory 256M --deadline 240
@@ -135,10 +146,15 @@ sys.exit(not all(ports[p]["rx_frames"] > 5 and ports[p]["tx_frames"] > 5 for p i
          any(a["port"] in ("a0", "a1", "b0", "b1", "c0", "c1", "d0", "d1") for a in shown["addresses"]))
 PYTHON
 "$TENON" switch lacp lab set d primary=d1
-rig_await 120 grep -q "^READY: LEAVE" "$console" || { tail -n 40 "$console"; rig_fail "after a failover"; }
-shows 'bonds["d"]["active_link"] == "d1" and bonds["d"]["failovers"] == 1 and bonds["d"]["announced"] >= 1 and links["a0"]["expired"] >= 1' ||
+rig_await 120 grep -q "^READY: DOWN" "$console" || { tail -n 40 "$console"; rig_fail "after a failover"; }
+shows 'bonds["d"]["active_link"] == "d1" and bonds["d"]["failovers"] == 1 and bonds["d"]["announced"] >= 1' || rig_fail "$("$TENON" switch lacp lab show --json)"
+rig_await 60 shows 'not links["a0"]["carries"] and links["a1"]["carries"]' || rig_fail "$("$TENON" switch lacp lab show)"
+"$TENON" switch lacp lab set d primary=d0
+rig_await 120 grep -q "^READY: LEAVE" "$console" || { tail -n 40 "$console"; rig_fail "a link that failed"; }
+shows 'bonds["d"]["active_link"] == "d0" and bonds["d"]["failovers"] == 2 and links["a0"]["expired"] >= 1' ||
 	rig_fail "$("$TENON" switch lacp lab show --json)"
-"$TENON" switch port remove lab a1
+# Not the port: UML does not bear that a device goes.
+"$TENON" switch port set lab a1 bond=none,vlan=99
 rig_wait guest || { "$TENON" switch lacp lab show; rig_fail "in the guest"; }
 shows 'bonds["a"]["link_count"] == 1' || rig_fail "$("$TENON" switch lacp lab show)"
 # As another reads what was said.
