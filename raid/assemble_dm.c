@@ -8,57 +8,12 @@
 #include <string.h>
 
 #include "raid/assemble.h"
-#include "raid/dm_raid.h"
+#include "raid/dm_shape.h"
 #include "raid/geometry.h"
 #include "raid/intent.h"
 #include "raid/md_bitmap.h"
 #include "util/bytes.h"
 #include "util/error.h"
-
-struct dm_look {
-	const struct raid_shape *shape;
-	const struct raid_component *components;
-	unsigned places;
-	uint64_t sectors; /* of each component, that are used */
-	struct dm_raid_superblock *found;
-	bool *is_new;
-	uint64_t events; /* the most that a superblock has */
-	unsigned newest; /* whose it is */
-};
-
-static int differs(const struct dm_look *look, unsigned place, const char *what, uint64_t found,
-		   uint64_t expected, struct error *error)
-{
-	return error_set(error, -EINVAL, "%s: %s: its superblock has %s %lld, expected %lld",
-			 look->shape->name, look->components[place].meta->name, what,
-			 (long long)found, (long long)expected);
-}
-
-static int check(const struct dm_look *look, unsigned place, struct error *error)
-{
-	const struct dm_raid_superblock *sb = &look->found[place];
-	const struct raid_shape *shape = look->shape;
-
-	if (sb->flags & (DM_RAID_RESHAPE_ACTIVE | DM_RAID_RESHAPE_BACKWARDS))
-		return error_set(error, -EOPNOTSUPP, "%s: a reshape is in progress", shape->name);
-	/* Images of mirrors come and go, and their places change, before superblocks say so. */
-	if (sb->devices != look->places && shape->level != 1)
-		return differs(look, place, "devices", sb->devices, look->places, error);
-	if (sb->position != place && shape->level != 1)
-		return differs(look, place, "the place", sb->position, place, error);
-	if (sb->level != shape->level)
-		return differs(look, place, "level", (uint64_t)(int64_t)sb->level,
-			       (uint64_t)(int64_t)shape->level, error);
-	/* Of mirrors and level 4 nobody asks for a layout. */
-	if (sb->layout != shape->layout && shape->level != 1 && shape->level != 4 && shape->level)
-		return differs(look, place, "layout", sb->layout, shape->layout, error);
-	if (shape->chunk && sb->stripe_sectors != shape->chunk >> MD_SECTOR_SHIFT)
-		return differs(look, place, "stripe sectors", sb->stripe_sectors,
-			       shape->chunk >> MD_SECTOR_SHIFT, error);
-	if ((sb->compatible & DM_RAID_V190) && sb->data_offset)
-		return differs(look, place, "data offset", sb->data_offset, 0, error);
-	return 0;
-}
 
 static int load(struct dm_look *look, unsigned place, struct error *error)
 {
@@ -82,7 +37,7 @@ static int load(struct dm_look *look, unsigned place, struct error *error)
 		error_prefix(error, "%s: %s", look->shape->name, meta->name);
 		return rc;
 	}
-	return check(look, place, error);
+	return 0;
 }
 
 static bool all_are_new(const struct dm_look *look)
@@ -94,36 +49,16 @@ static bool all_are_new(const struct dm_look *look)
 	return true;
 }
 
-static bool has_superblock(const struct dm_look *look, unsigned place)
-{
-	return look->components[place].data && look->components[place].meta && !look->is_new[place];
-}
-
-/* Without any superblock it is place 0, of which nothing is known either. */
-static void find_newest(struct dm_look *look)
-{
-	bool any = false;
-
-	for (unsigned i = 0; i < look->places; i++) {
-		if (!has_superblock(look, i) || (any && look->found[i].events <= look->events))
-			continue;
-		look->events = look->found[i].events;
-		look->newest = i;
-		any = true;
-	}
-	look->events = MAX(look->events, 1u);
-}
-
 /* Where superblocks have a component's place. */
 static uint32_t recorded_place(const struct dm_look *look, unsigned place)
 {
-	return has_superblock(look, place) ? look->found[place].position : place;
+	return dm_has_superblock(look, place) ? look->found[place].position : place;
 }
 
 /* One that the newest calls failed, and that did not go on without the newest: it is here again. */
 static bool is_back(const struct dm_look *look, unsigned place)
 {
-	return look->shape->level && has_superblock(look, place) &&
+	return look->shape->level && dm_has_superblock(look, place) &&
 	       dm_raid_failed(&look->found[look->newest], recorded_place(look, place)) &&
 	       !dm_raid_failed(&look->found[place], recorded_place(look, look->newest));
 }
@@ -147,7 +82,8 @@ static bool bitmap_reaches(const struct dm_look *look, unsigned place)
 	struct block *meta = look->components[look->newest].meta;
 	struct md_bitmap bitmap;
 
-	return !look->components[place].rebuild && look->found[place].recovered == DM_RAID_DONE &&
+	return !look->components[place].rebuild && dm_same_shape(look, place) &&
+	       look->found[place].recovered == DM_RAID_DONE &&
 	       !block_read(meta, DM_RAID_BITMAP_BYTE, bytes, sizeof(bytes)) &&
 	       !md_bitmap_decode(bytes, meta->size - DM_RAID_BITMAP_BYTE, &bitmap, NULL) &&
 	       !(bitmap.state & MD_BITMAP_STALE) && bitmap.events >= look->events &&
@@ -155,16 +91,16 @@ static bool bitmap_reaches(const struct dm_look *look, unsigned place)
 }
 
 /* Where what components were given since begins, in sync sectors; DM_RAID_DONE: they were not. One that was cut off before it was told of
- * that counts, too. */
+ * that counts, too. By dm-raid those that a reshape has moved up have as many sectors less. */
 static uint64_t grown_from(const struct dm_look *look)
 {
 	uint64_t from = DM_RAID_DONE;
 
-	for (unsigned i = 0; i < look->places; i++) {
+	for (unsigned i = 0; !look->reshaping && i < look->places; i++) {
 		const struct dm_raid_superblock *sb = &look->found[i];
 
-		if (!has_superblock(look, i) || is_filled(look, i) || !sb->sectors ||
-		    sb->sectors >= look->sectors)
+		if (!dm_has_superblock(look, i) || is_filled(look, i) || !sb->sectors ||
+		    sb->sectors + sb->data_offset >= look->sectors)
 			continue;
 		from = MIN(from,
 			   look->shape->level == RAID_LEVEL_10 ? sb->array_sectors : sb->sectors);
@@ -190,7 +126,6 @@ static void make_view(const struct dm_look *look, unsigned place, struct md_supe
 		sb->devflags |= MD_DEVICE_WRITE_MOSTLY;
 	sb->raid_disks = sb->max_dev = look->places;
 	sb->size = sb->level ? look->sectors : 0;
-	sb->data_size = look->sectors;
 	sb->dev_number = place;
 	sb->device_uuid[0] = 1;
 	sb->device_uuid[15] = (uint8_t)place;
@@ -209,6 +144,9 @@ static void make_view(const struct dm_look *look, unsigned place, struct md_supe
 	}
 	if (is_back(look, place) && bitmap_reaches(look, place))
 		sb->features |= MD_FEATURE_RECOVERY_BITMAP;
+	if (!all_new && !bare)
+		dm_put_shape(look, new ? look->newest : place, sb);
+	sb->data_size = look->sectors + (look->shape->room >> MD_SECTOR_SHIFT) - sb->data_offset;
 	for (unsigned i = 0; i < MD_MAX_DEVICES; i++)
 		sb->roles[i] = i >= look->places           ? MD_ROLE_SPARE
 			       : is_failed(look, found, i) ? MD_ROLE_FAULTY
@@ -222,16 +160,28 @@ static int check_shape(struct dm_look *look, struct error *error)
 	if (!look->places || look->places > DM_RAID_DEVICES)
 		return error_set(error, -EINVAL, "%s: %u components, expected 1 to %u", shape->name,
 				 look->places, DM_RAID_DEVICES);
+	if (shape->room >> MD_SECTOR_SHIFT > INT32_MAX)
+		return error_set(error, -EINVAL,
+				 "%s: %llu bytes of room for reshapes, expected less than a TiB",
+				 shape->name, (unsigned long long)shape->room);
 	look->sectors = UINT64_MAX;
 	for (unsigned i = 0; i < look->places; i++) {
 		const struct raid_component *component = &look->components[i];
+		uint64_t least = shape->room + MD_SECTOR_SIZE;
+
+		if (component->data && component->data->size < least)
+			return error_set(error, -EINVAL,
+					 "%s: %s has %llu bytes, expected %llu or more",
+					 shape->name, component->data->name,
+					 (unsigned long long)component->data->size,
+					 (unsigned long long)least);
 
 		if (component->data && !component->meta && shape->level)
 			return error_set(error, -EINVAL, "%s: component %u has no metadata",
 					 shape->name, i);
 		if (component->data)
-			look->sectors =
-				MIN(look->sectors, component->data->size >> MD_SECTOR_SHIFT);
+			look->sectors = MIN(look->sectors, (component->data->size - shape->room) >>
+								   MD_SECTOR_SHIFT);
 	}
 	if (look->sectors == UINT64_MAX)
 		return error_set(error, -ENODEV, "%s: all of its components are missing",
@@ -283,8 +233,9 @@ int raid_assemble_components(struct raid_array **out, const struct raid_shape *s
 		if (components[i].data && components[i].meta)
 			rc = load(&look, i, error);
 	}
-	find_newest(&look);
-	for (unsigned i = 0; !rc && i < places; i++) {
+	if (!rc)
+		rc = dm_check_superblocks(&look, error);
+	for (unsigned i = 0; !rc && i < look.places; i++) {
 		if (!components[i].data)
 			continue;
 		candidates[count].block = components[i].data;
@@ -295,7 +246,14 @@ int raid_assemble_components(struct raid_array **out, const struct raid_shape *s
 	all.new_bitmap = all_are_new(&look);
 	if (!rc)
 		rc = raid_assemble_candidates(out, candidates, count, &all, error);
-	if (!rc)
-		warn_of_write_hole(*out, &look);
+	if (rc)
+		return rc;
+	warn_of_write_hole(*out, &look);
+	if (all.read_only || !dm_shape_is_told(&look))
+		return 0;
+	/* Nothing is lost without it, but only then the volume group may forget it. */
+	rc = raid_write_superblocks(*out, error);
+	if (rc)
+		raid_stop(steal_pointer(out), NULL);
 	return rc;
 }

@@ -245,7 +245,7 @@ static bool has_room(const struct md_superblock *sb)
 
 	if (sb->new_offset >= 0)
 		return sb->data_size >= sb->size + (uint64_t)sb->new_offset;
-	if (!sb->minor_version)
+	if (!sb->minor_version || sb->minor_version == MD_VERSION_DM)
 		return data >= 0;
 	if (sb->bblog_size && sb->bblog_offset > 0 &&
 	    super + sb->bblog_offset < (int64_t)sb->data_offset)

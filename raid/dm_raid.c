@@ -73,7 +73,8 @@ int dm_raid_decode(const void *at, struct dm_raid_superblock *sb, struct error *
 			"the dm-raid superblock has the features 0x%x and 0x%x, expected 0x%x "
 			"at most and 0",
 			sb->compatible, sb->incompatible, DM_RAID_V190);
-	if (!sb->devices || sb->devices > DM_RAID_DEVICES || sb->position >= sb->devices)
+	if (!sb->devices || sb->devices > DM_RAID_DEVICES ||
+	    (sb->position >= dm_raid_places(sb) && sb->position != DM_RAID_NO_PLACE))
 		return error_set(
 			error, -EINVAL,
 			"the dm-raid superblock is of place %u of %u, expected one of 1 to %u",

@@ -20,6 +20,7 @@ struct error;
 #define DM_RAID_DEVICES      253u
 #define DM_RAID_FAILED_WORDS 4u
 #define DM_RAID_DONE         UINT64_MAX
+#define DM_RAID_NO_PLACE     UINT32_MAX /* `position` of one that a reshape had no place left for */
 /* Ours: the bitmap's events are so many more than the superblock's where nothing was being written, and its bits are for those only who are away. The
  * kernel writes the superblock's as it loads a bitmap. */
 #define DM_RAID_CLEAN_EVENTS (1ull << 48)
@@ -53,6 +54,15 @@ struct dm_raid_superblock {
 /* 0; -ENOENT without the magic; -EINVAL with `error` set: features that are not known, places that cannot be. */
 int dm_raid_decode(const void *at, struct dm_raid_superblock *sb, struct error *error);
 void dm_raid_encode(const struct dm_raid_superblock *sb, void *at);
+
+/* How many there are; `devices` is the new number while it is reshaped, also to fewer. */
+static inline uint32_t dm_raid_places(const struct dm_raid_superblock *sb)
+{
+	bool fewer = (sb->flags & DM_RAID_RESHAPE_ACTIVE) && sb->delta_disks < 0 &&
+		     sb->delta_disks >= -(int32_t)DM_RAID_DEVICES;
+
+	return fewer ? sb->devices + (uint32_t)-sb->delta_disks : sb->devices;
+}
 
 static inline bool dm_raid_failed(const struct dm_raid_superblock *sb, uint32_t place)
 {

@@ -10,12 +10,38 @@
 #include "raid/metadata.h"
 #include "util/bytes.h"
 
+/* In a reshape to fewer members those that will have no place have one still. */
+static uint32_t places_of(const struct md_superblock *sb)
+{
+	return sb->raid_disks +
+	       (sb->features & MD_FEATURE_RESHAPE ? (uint32_t)MAX(-sb->delta_disks, 0) : 0);
+}
+
 static void put_failed(const struct md_superblock *sb, struct dm_raid_superblock *to)
 {
-	for (uint32_t i = 0; i < MIN(sb->raid_disks, DM_RAID_DEVICES); i++) {
+	for (uint32_t i = 0; i < MIN(places_of(sb), DM_RAID_DEVICES); i++) {
 		if (md_superblock_role(sb, i) != i)
 			to->failed[i / 64] |= 1ull << (i % 64);
 	}
+}
+
+/* Data move up or down by what is free of each device; it counts as used where they begin behind it. */
+static void put_reshape(const struct md_superblock *sb, struct dm_raid_superblock *to)
+{
+	to->data_offset = to->new_data_offset = sb->data_offset;
+	if (!(sb->features & MD_FEATURE_RESHAPE))
+		return;
+	to->flags = DM_RAID_RESHAPE_ACTIVE;
+	if (md_superblock_reshapes_backwards(sb))
+		to->flags |= DM_RAID_RESHAPE_BACKWARDS;
+	to->reshape_position = sb->reshape_position;
+	to->new_level = sb->new_level;
+	to->new_layout = sb->new_layout;
+	to->new_stripe_sectors = sb->new_chunk_sectors;
+	to->delta_disks = sb->delta_disks;
+	to->new_data_offset += (uint64_t)(int64_t)sb->new_offset;
+	if (sb->new_offset < 0)
+		to->sectors += (uint64_t) - (int64_t)sb->new_offset;
 }
 
 static int write_dm(struct raid_member *member)
@@ -25,7 +51,7 @@ static int write_dm(struct raid_member *member)
 	struct dm_raid_superblock to = {
 		.compatible = DM_RAID_V190,
 		.devices = sb->raid_disks,
-		.position = sb->dev_number,
+		.position = sb->dev_number < places_of(sb) ? sb->dev_number : DM_RAID_NO_PLACE,
 		.events = sb->events,
 		.recovered = sb->features & MD_FEATURE_RECOVERY_OFFSET ? sb->recovery_offset
 								       : DM_RAID_DONE,
@@ -44,6 +70,9 @@ static int write_dm(struct raid_member *member)
 	/* RAID0 without metadata. */
 	if (member->meta == member->block)
 		return 0;
+	if (to.position == DM_RAID_NO_PLACE)
+		to.recovered = 0;
+	put_reshape(sb, &to);
 	put_failed(sb, &to);
 	dm_raid_encode(&to, page);
 	return block_write(member->meta, 0, page, sizeof(page), BLOCK_FUA);

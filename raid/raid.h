@@ -193,6 +193,8 @@ struct raid_component {
 	struct block *meta; /* NULL: level 0 without metadata */
 	bool rebuild;       /* it is filled from the others, whatever its superblock says */
 	bool write_mostly;  /* read only when no other member can */
+	bool removed;       /* a reshape to fewer members needs it; once that is over nobody does */
+	bool added;         /* it is none before the reshape that is to begin */
 };
 
 /* What the volume group's metadata say of such an array; the superblocks must say the same. */
@@ -203,13 +205,24 @@ struct raid_shape {
 	uint64_t chunk;  /* bytes; 0 at level 1 */
 	uint64_t region; /* bytes of a bitmap's chunk, where it has none yet; 0: as mdadm chooses */
 	bool in_sync;    /* a new one counts as in sync from the start */
+	uint64_t
+		room; /* bytes of each component that its data leave free, for reshapes; superblocks say at which end */
+
+	/*
+	 * A reshape to this shape is to begin, if superblocks know of none and say another shape. With more members data are at `begins_at`,
+	 * in bytes, by now; with fewer, or as many, they go to it, or from it to 0. Where the shape is this one 0 says that data begin there by
+	 * now, whatever superblocks say.
+	 */
+	bool begins;
+	uint64_t begins_at;
 };
 
 /*
  * Assembles an array from components, by place. A component whose superblock is zeroes is new: all of them are an array that was never
  * synchronized, some of them have to be filled. One that the others call failed is back: what the bitmap says that it missed is copied to it,
- * or all; but one that went on without them is not taken (-ESTALE). Where components became larger what is new of them is not in sync. As
- * raid_assemble(); devices cannot be added to it.
+ * or all; but one that went on without them is not taken (-ESTALE). Where components became larger what is new of them is not in sync. A
+ * reshape that superblocks are in the middle of goes on, to `shape`; the array has the smaller one's size until then. As raid_assemble();
+ * devices cannot be added to it.
  */
 int raid_assemble_components(struct raid_array **out, const struct raid_shape *shape,
 			     const struct raid_component *components, unsigned places,

@@ -110,17 +110,39 @@ void raid_reshape_over(struct raid_array *array)
 	array->before = (struct raid_geometry){ 0 };
 }
 
+static struct raid_member *find_left(struct raid_array *array)
+{
+	list_for_each(at, &array->members) {
+		struct raid_member *member = list_entry(at, struct raid_member, node);
+
+		if (member->state == RAID_MEMBER_SPARE && member->sb.dev_number >= array->now.disks)
+			return member;
+	}
+	return NULL;
+}
+
+/* Where no device can be added none that was left is of any use. */
+static void drop_left(struct raid_array *array)
+{
+	struct raid_member *member;
+
+	while ((member = find_left(array)))
+		raid_member_drop(member);
+}
+
 int raid_reshape_say_over(struct raid_array *array)
 {
 	int rc;
 
-	array->block.size =
-		round_down(array->sectors << MD_SECTOR_SHIFT, array->block.logical_block_size);
 	if (array->level->limits)
 		array->level->limits(array);
+	block_set_size(&array->block, round_down(array->sectors << MD_SECTOR_SHIFT,
+						 array->block.logical_block_size));
 	rc = raid_super_update(array);
 	if (!rc)
 		raid_array_changed(array, RAID_CHANGED_RESHAPED);
+	if (!rc && !array->metadata->adding)
+		drop_left(array);
 	log_info(array->log, "%s has its new shape: %u members, chunks of %u bytes",
 		 array->block.name, array->now.disks, array->now.chunk_sectors * MD_SECTOR_SIZE);
 	return rc;

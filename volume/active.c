@@ -23,6 +23,7 @@ struct lvm_active {
 	bool filled_later;    /* the array of `next` fills nobody until it is in use */
 	bool closing;
 	struct active_block *reader, *writer;
+	struct block_watch watch; /* on the array's block: it grows when a reshape is over */
 };
 
 struct active_block {
@@ -93,6 +94,7 @@ static void lv_close(struct block *block)
 	}
 	free(open);
 	active->closing = true;
+	block_unwatch(&active->watch);
 	lv_table_free(&active->table);
 	lv_table_free(&active->next); /* closed in the middle of a change */
 	active->lv->open_count--;
@@ -109,6 +111,36 @@ static const struct block_ops lv_ops = {
 	.flush = lv_flush,
 	.close = lv_close,
 };
+
+/* Of one that is reshaped no more than there is in both shapes. */
+static uint64_t size_of(const struct lvm_active *active)
+{
+	const struct raid_array *array =
+		active->table.array ? lvm_array_raid(active->table.array) : NULL;
+
+	return array ? MIN(raid_array_block((struct raid_array *)array)->size, active->lv->size)
+		     : active->lv->size;
+}
+
+static void array_changed(struct block_watch *watch, struct block *block, unsigned what)
+{
+	struct lvm_active *active = container_of(watch, struct lvm_active, watch);
+
+	(void)block;
+	if (what != BLOCK_CHANGED_SIZE)
+		return;
+	if (active->reader)
+		block_set_size(&active->reader->block, size_of(active));
+	if (active->writer)
+		block_set_size(&active->writer->block, size_of(active));
+}
+
+static void watch_array(struct lvm_active *active)
+{
+	active->watch.changed = array_changed;
+	if (active->table.array)
+		block_watch(raid_array_block(lvm_array_raid(active->table.array)), &active->watch);
+}
 
 /* Sizes that follow from what is below. */
 static void set_limits(struct block *block, const struct lv_table *table)
@@ -136,91 +168,6 @@ static int no_memory(const struct volume_group *group, const struct volume_lv *l
 		     struct error *error)
 {
 	return error_set(error, -ENOMEM, "%s/%s: no memory to open it", group->name, lv->name);
-}
-
-/* A device that was opened for reading, or one that became shorter: who writes on to what is left of it
- * makes the loss harder to mend. */
-static int check_pv_writable(const struct volume_group *group, const struct volume_lv *lv,
-			     const struct volume_pv *pv, struct error *error)
-{
-	uint64_t end = lvm_pv_end(group, pv);
-
-	if (pv->block->read_only)
-		return error_set(error, -EROFS, "%s/%s: %s is open for reading only", group->name,
-				 lv->name, pv->block->name);
-	if (pv->block->size < end)
-		return error_set(error, -EROFS,
-				 "%s/%s: opens for reading only: %s has %llu bytes, PV %s on it "
-				 "must have %llu again",
-				 group->name, lv->name, pv->block->name,
-				 (unsigned long long)pv->block->size, pv->uuid,
-				 (unsigned long long)MAX(end, pv->device_size));
-	return 0;
-}
-
-/* Volumes below one that are looked at: metadata may have each many times over, and then there is no end of ways down. */
-#define BELOW_MAX (1u << 16)
-
-struct write_check {
-	const struct volume_group *group;
-	unsigned left;
-	struct error *error;
-};
-
-static int check_lv_writable(struct write_check *check, const struct volume_lv *lv);
-
-/* What is lost of an array is not written to. */
-static int check_part_writable(struct write_check *check, const struct volume_lv *part)
-{
-	return lvm_raid_part_lost(part) ? 0 : check_lv_writable(check, part);
-}
-
-static int check_area_writable(struct write_check *check, const struct volume_lv *lv,
-			       const struct volume_segment *segment, unsigned number)
-{
-	const struct volume_area *area = &segment->areas[number];
-	int rc;
-
-	if (area->pv)
-		return check_pv_writable(check->group, lv, area->pv, check->error);
-	if (!segment->private->type->redundant)
-		return check_lv_writable(check, area->lv);
-	rc = check_part_writable(check, area->lv);
-	return rc || !segment->metas ? rc : check_part_writable(check, segment->metas[number].lv);
-}
-
-static int fail_mirror(const struct volume_group *group, const struct volume_lv *lv,
-		       struct error *error)
-{
-	error_set(
-		error, -EROFS,
-		"%s/%s: opens for reading only: its type is mirror, lvm2's older one, which is not "
-		"written to here",
-		group->name, lv->name);
-	return error_advise(error, "`tenon lv convert %s/%s --type raid1` makes of it what is",
-			    group->name, lv->name);
-}
-
-static int check_lv_writable(struct write_check *check, const struct volume_lv *lv)
-{
-	int rc = lvm_lv_mirror(lv) ? fail_mirror(check->group, lv, check->error) : 0;
-
-	if (!rc && !check->left--)
-		rc = error_set(check->error, -EOPNOTSUPP,
-			       "%s/%s: opens for reading only: is below another too many times",
-			       check->group->name, lv->name);
-	for (unsigned i = 0; i < lv->segment_count; i++)
-		for (unsigned k = 0; !rc && k < lv->segments[i].area_count; k++)
-			rc = check_area_writable(check, lv, &lv->segments[i], k);
-	return rc;
-}
-
-int lvm_active_check_writable(const struct volume_group *group, const struct volume_lv *lv,
-			      struct error *error)
-{
-	struct write_check check = { .group = group, .left = BELOW_MAX, .error = error };
-
-	return check_lv_writable(&check, lv);
 }
 
 void lvm_active_settle(const struct volume_group *group, const struct volume_lv *lv)
@@ -271,10 +218,13 @@ static int activate(struct volume_group *group, struct volume_lv *lv, bool writa
 		return no_memory(group, lv, error);
 	/* Others that open it meanwhile wait. */
 	active->closing = true;
+	list_init(&active->watch.node);
 	active->group = volume_group_ref(group);
 	active->lv = lv;
 	lv->private->active = active;
 	rc = lv_table_build(group, lv, writable, NULL, &active->table, error);
+	if (!rc)
+		watch_array(active);
 	active->closing = false;
 	fiber_queue_wake_all(&group->private->closing);
 	if (rc) {
@@ -295,6 +245,7 @@ static void deactivate(struct lvm_active *active)
 	if (active->reader || active->writer)
 		return;
 	active->closing = true;
+	block_unwatch(&active->watch);
 	lv_table_free(&active->table);
 	active->lv->private->active = NULL;
 	free(active);
@@ -316,7 +267,7 @@ static int add_block(struct lvm_active *active, bool writable, struct block **ou
 	}
 	stpcpy(stpcpy(stpcpy(name, group->name), "/"), lv->name);
 	block_init(&new->block, &lv_ops, name);
-	new->block.size = lv->size;
+	new->block.size = size_of(active);
 	new->block.read_only = !writable;
 	set_limits(&new->block, &active->table);
 	new->active = active;
@@ -461,7 +412,6 @@ static void assemble_anew(struct lvm_active *active, struct lv_table *next)
 static void replace_table(struct lvm_active *active, struct lv_table *next, bool anew)
 {
 	struct block *blocks[2] = { NULL, NULL };
-	const struct volume_lv *lv = active->lv;
 	struct lv_table old;
 
 	/* Waiting for its requests suspends, and its user may close it meanwhile. */
@@ -472,18 +422,20 @@ static void replace_table(struct lvm_active *active, struct lv_table *next, bool
 	for (unsigned i = 0; i < 2; i++)
 		if (blocks[i])
 			block_quiesce(blocks[i]);
+	block_unwatch(&active->watch);
 	if (anew)
 		assemble_anew(active, next);
 	old = active->table;
 	active->table = *next;
 	*next = (struct lv_table){ 0 };
+	watch_array(active);
 	if (active->filled_later)
 		raid_rebuild_freeze(lvm_array_raid(active->table.array), false);
 	active->filled_later = false;
 	for (unsigned i = 0; i < 2; i++) {
 		if (!blocks[i])
 			continue;
-		block_set_size(blocks[i], lv->size);
+		block_set_size(blocks[i], size_of(active));
 		block_resume(blocks[i]);
 	}
 	lv_table_free(&old);

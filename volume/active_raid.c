@@ -148,6 +148,8 @@ static int open_place(struct array_opening *opening, unsigned place)
 
 	component->rebuild = lvm_strings_contain(status, "REBUILD");
 	component->write_mostly = lvm_strings_contain(status, "WRITEMOSTLY");
+	component->removed = lvm_raid_removed(segment, place);
+	component->added = lvm_raid_added(segment, place);
 	if (segment->metas)
 		rc = open_part(opening, &segment->metas[place], &component->meta);
 	if (rc || (segment->metas && !component->meta))
@@ -185,6 +187,9 @@ static int assemble(struct array_opening *opening, struct raid_array **out)
 		.chunk = segment->stripe_size,
 		.region = raid->region,
 		.in_sync = lvm_strings_contain(&lv->private->status, "NOTSYNCED"),
+		.room = raid->room * group->extent_size,
+		.begins = raid->begins,
+		.begins_at = raid->begins_at,
 	};
 	struct raid_assemble_options options = { .read_only = !opening->activation->writable,
 						 .no_resync = group->private->no_resync,
@@ -201,12 +206,15 @@ static int assemble(struct array_opening *opening, struct raid_array **out)
 	return rc;
 }
 
+/* While it is reshaped it has the smaller of two sizes; and lvm2 goes on saying the larger one of a volume that has fewer images now, until these
+ * are let go. */
 static int check_size(const struct array_opening *opening, const struct block *block)
 {
 	const struct lvm_activation *activation = opening->activation;
-	uint64_t least = opening->segment->extent_count * activation->group->extent_size;
+	uint64_t least = activation->lv->size;
 
-	return block->size >= least
+	return block->size >= least || opening->segment->private->raid->room ||
+			       opening->segment->private->flags
 		       ? 0
 		       : error_set(opening->error, -EINVAL,
 				   "%s/%s: its array has %llu bytes, and the volume must have %llu",
@@ -243,7 +251,7 @@ int lvm_raid_activate(struct lvm_activation *activation, const struct volume_seg
 	struct array_opening opening = { .activation = activation,
 					 .segment = segment,
 					 .error = error };
-	uint64_t length = segment->extent_count * activation->group->extent_size;
+	uint64_t length = activation->lv->size;
 	struct lv_table *table = activation->table;
 	struct lvm_array *array = activation->array;
 	int rc;

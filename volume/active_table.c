@@ -142,17 +142,6 @@ void lv_table_add_array(struct lv_table *table, struct lvm_array *array, uint64_
 
 /* ---- The whole ---- */
 
-/* In the middle of a reshape of LVM2's, or with the room that it keeps for one (segment_raid.c). */
-static bool is_reshaped(const struct volume_segment *segment)
-{
-	const struct lvm_config_node *node = segment->private->node;
-
-	return node && !strncmp(segment->type, "raid", 4) &&
-	       (strstr(segment->type, "+RESHAPE") ||
-		lvm_config_find(node->child, "reshape_count") ||
-		lvm_config_find(node->child, "data_offset"));
-}
-
 static int fail_below(const struct volume_group *group, const struct volume_lv *lv,
 		      const struct volume_area *area, struct error *error)
 {
@@ -174,19 +163,6 @@ static int fail_unsupported(const struct volume_group *group, const struct volum
 	const struct lvm_strings *status = &lv->private->status;
 	const char *type = lv->private->shown_type;
 
-	if (lv->segment_count && is_reshaped(lv->segments)) {
-		error_set(error, -EOPNOTSUPP,
-			  "%s/%s: LVM2 reshapes it, or keeps the room that a reshape needed (its "
-			  "type is "
-			  "%.80s): it is not opened here",
-			  group->name, lv->name, lv->segments->type);
-		return error_advise(
-			error,
-			"once a reshape is at its end, lvconvert --type %.*s %s/%s gives the "
-			"room back",
-			(int)strcspn(lv->segments->type, "+"), lv->segments->type, group->name,
-			lv->name);
-	}
 	for (unsigned i = 0; !type && i < lv->segment_count; i++)
 		if (!lv->segments[i].private->type->activate)
 			type = lv->segments[i].type;

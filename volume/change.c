@@ -391,10 +391,8 @@ int volume_lv_rename(struct volume_group *group, const char *name, const char *n
 	new = lvm_vg_string(group, new_name);
 	if (!new || change_keep_lv(&change, lv))
 		return change_no_memory(group, error);
-	if (lvm_lv_raid(lv))
+	if (lvm_lv_raid(lv) || lvm_lv_mirror(lv))
 		rc = lvm_raid_rename(&change, lv, new, error);
-	else if (lvm_lv_mirror(lv))
-		rc = lvm_mirror_rename(&change, lv, new, error);
 	if (rc)
 		return rc;
 	lv->name = new;

@@ -323,6 +323,8 @@ static int import_lv(const struct lvm_reader *reader, const struct lvm_config_no
 	if (__builtin_mul_overflow((uint64_t)lv->extent_count, group->extent_size, &lv->size) ||
 	    lv->size > (uint64_t)INT64_MAX)
 		return lvm_read_fail(reader, section, "%.128s is larger than 2^63 bytes", lv->name);
+	if (lvm_lv_raid(lv))
+		lv->size = lvm_raid_extents(lv->segments) * group->extent_size;
 	lv->tags = (char **)tags.at;
 	lv->tag_count = tags.count;
 	lv->visible = lvm_strings_contain(&private->status, "VISIBLE");

@@ -51,6 +51,7 @@ struct volume_segment_private {
 	const struct lvm_raid *raid;        /* of RAID segments, else NULL */
 	const struct lvm_mirror *mirror;    /* of mirror segments, else NULL */
 	struct lvm_config_node *extra;
+	const char *flags;       /* what its type has behind its name, from '+' on, or NULL */
 	uint32_t moved;          /* of a pvmove: extents_moved (move.h) */
 	uint32_t region_sectors; /* of a pvmove: for LVM2's mirror of it */
 };
@@ -66,9 +67,10 @@ struct volume_lv_private {
 		span; /* of the group's `text`: what would be written of it, behind the end of a line */
 	bool plain;  /* as it was read: linear, with nothing special (lvm_import_plain.c) */
 	bool origin; /* of snapshots */
-	bool judged, judging;      /* while `supported` is found out */
-	bool looped;               /* it lies on itself, or on one that does */
-	bool looked;               /* while it is found out which are `partial` */
+	bool judged, judging; /* while `supported` is found out */
+	bool looped;          /* it lies on itself, or on one that does */
+	bool looked;          /* while it is found out which are `partial` */
+	bool may_begin; /* a reshape: a commit that says that it has follows (raid_repair.c) */
 	struct lvm_active *active; /* or NULL */
 	struct lvm_moving *moving; /* of a pvmove: the step that runs (move.h), or NULL */
 	struct lvm_strings status, flags;

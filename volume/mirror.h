@@ -69,9 +69,7 @@ int lvm_mirror_log_decode(const void *at, const char *name, uint64_t regions, ui
 
 /* ---- Changes ---- */
 
-/* The volume and all of its parts go; they get names after another one. -ENOMEM; -EEXIST, -EINVAL with `error` set. */
+/* The volume and all of its parts go. -ENOMEM. */
 int lvm_mirror_drop(struct change *change, struct volume_lv *lv);
-int lvm_mirror_rename(struct change *change, struct volume_lv *lv, const char *new_name,
-		      struct error *error);
 
 #endif

@@ -9,6 +9,7 @@
 #include "block/block.h"
 #include "util/bytes.h"
 #include "util/error.h"
+#include "volume/mirror.h"
 
 static bool is_part_of(const struct volume_lv *lv, const struct volume_lv *part)
 {
@@ -84,6 +85,7 @@ static int rename_part(struct change *change, const char *old, const char *new_n
 	struct volume_lv *part = area->lv;
 	size_t length = strlen(old);
 	char name[2 * LVM_RAID_NAME];
+	int rc;
 
 	if (strncmp(part->name, old, length) != 0 || part->name[length] != '_')
 		return 0;
@@ -94,6 +96,10 @@ static int rename_part(struct change *change, const char *old, const char *new_n
 		return -EINVAL;
 	if (change_keep_lv(change, part))
 		return change_no_memory(group, error);
+	/* A mirror's log may be a mirror. */
+	rc = lvm_lv_mirror(part) ? lvm_raid_rename(change, part, name, error) : 0;
+	if (rc)
+		return rc;
 	part->name = lvm_vg_string(group, name);
 	if (!part->name)
 		return change_no_memory(group, error);
@@ -118,6 +124,25 @@ int lvm_raid_rename(struct change *change, struct volume_lv *lv, const char *new
 }
 
 /* ---- Another size ---- */
+
+int lvm_raid_refuse_reshaped(const struct volume_group *group, const struct volume_lv *lv,
+			     struct error *error)
+{
+	const struct volume_segment *segment = lvm_lv_raid(lv);
+
+	if (!segment || (!segment->private->raid->room && !segment->private->raid->begins &&
+			 !segment->private->flags))
+		return 0;
+	error_set(error, -EOPNOTSUPP,
+		  "%s/%s: lvm2 reshapes it, or keeps the room that a reshape needed, %u extents of "
+		  "each "
+		  "image",
+		  group->name, lv->name, segment->private->raid->room);
+	return error_advise(error,
+			    "once a reshape is at its end (`tenon lv repair %s/%s` waits for it), "
+			    "lvconvert --type %s %s/%s gives the room back",
+			    group->name, lv->name, segment->type, group->name, lv->name);
+}
 
 static int check_image(const struct volume_group *group, const struct volume_lv *image,
 		       struct error *error)
@@ -212,7 +237,10 @@ int lvm_raid_resize(struct change *change, struct volume_lv *lv, uint64_t size,
 	struct volume_segment *segment = lvm_raid_copy_segment(group, lv);
 	unsigned data = lvm_raid_data_images(raid, lv->segments->area_count);
 	uint32_t extents, before, after;
-	int rc = change_wanted_extents(group, lv->name, size, data, &extents, error);
+	int rc = lvm_raid_refuse_reshaped(group, lv, error);
+
+	if (!rc)
+		rc = change_wanted_extents(group, lv->name, size, data, &extents, error);
 
 	if (rc)
 		return rc;
@@ -234,4 +262,57 @@ int lvm_raid_resize(struct change *change, struct volume_lv *lv, uint64_t size,
 	lv->extent_count = extents;
 	lv->size = extents * group->extent_size;
 	return 0;
+}
+
+/* ---- Reshapes ---- */
+
+/* Segments of a part, with other flags behind their type, or none. */
+static int set_flags(struct change *change, struct volume_lv *part, const char *flags)
+{
+	struct lvm_config *memory = &change->group->private->memory;
+	size_t size = part->segment_count * sizeof(*part->segments);
+	struct volume_segment *segments = lvm_config_alloc(memory, size);
+
+	if (!segments || change_keep_lv(change, part))
+		return -ENOMEM;
+	memcpy(segments, part->segments, size);
+	for (unsigned i = 0; i < part->segment_count; i++) {
+		struct volume_segment_private *private = lvm_config_alloc(memory, sizeof(*private));
+
+		if (!private)
+			return -ENOMEM;
+		*private = *segments[i].private;
+		private->flags = flags;
+		segments[i].private = private;
+	}
+	part->segments = segments;
+	return 0;
+}
+
+int lvm_raid_forget_beginning(struct change *change, struct volume_lv *lv)
+{
+	struct lvm_config *memory = &change->group->private->memory;
+	struct volume_segment_private *private = lvm_config_alloc(memory, sizeof(*private));
+	struct lvm_raid *raid = lvm_config_alloc(memory, sizeof(*raid));
+	struct volume_segment *segment;
+	int rc = 0;
+
+	if (!private || !raid || change_keep_lv(change, lv))
+		return -ENOMEM;
+	segment = lvm_raid_copy_segment(change->group, lv);
+	if (!segment)
+		return -ENOMEM;
+	*private = *segment->private;
+	*raid = *private->raid;
+	raid->begins = false;
+	private->raid = raid;
+	segment->private = private;
+	for (unsigned i = 0; !rc && i < segment->area_count; i++) {
+		const char *flags = lvm_raid_removed(segment, i) ? "+REMOVE_AFTER_RESHAPE" : NULL;
+
+		rc = set_flags(change, segment->areas[i].lv, flags);
+		if (!rc && segment->metas)
+			rc = set_flags(change, segment->metas[i].lv, flags);
+	}
+	return rc;
 }

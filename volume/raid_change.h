@@ -50,11 +50,18 @@ int lvm_raid_give(struct volume_group *group, const struct allocate_result *plac
 /* Gives the volume a copy of its segment that may be changed; the old one stays as it is. NULL without memory. */
 struct volume_segment *lvm_raid_copy_segment(struct volume_group *group, struct volume_lv *lv);
 
-/* Of volume_lv_remove(), _rename() and _resize(), for a volume that lvm_lv_raid() knows. */
+/* Of volume_lv_remove(), _rename() and _resize(), for a volume that lvm_lv_raid() knows; renamed are mirrors, too. */
 int lvm_raid_drop(struct change *change, struct volume_lv *lv);
 int lvm_raid_rename(struct change *change, struct volume_lv *lv, const char *new_name,
 		    struct error *error);
 int lvm_raid_resize(struct change *change, struct volume_lv *lv, uint64_t size,
 		    const struct volume_lv_options *options, struct error *error);
+
+/* Superblocks say that a reshape has begun: the group says so no more, as lvm2's second commit. -ENOMEM. */
+int lvm_raid_forget_beginning(struct change *change, struct volume_lv *lv);
+
+/* Volumes that lvm2 reshapes, or keeps room for that in, get no other size or type here: 0, or -EOPNOTSUPP. */
+int lvm_raid_refuse_reshaped(const struct volume_group *group, const struct volume_lv *lv,
+			     struct error *error);
 
 #endif

@@ -16,6 +16,7 @@
 #include "util/bytes.h"
 #include "util/error.h"
 #include "volume/mirror.h"
+#include "volume/raid_change.h"
 #include "volume/raid_convert.h"
 
 #define STRIPE_USUAL (64u << 10)
@@ -458,7 +459,9 @@ int lvm_convert_plan(const struct volume_group *group, const struct volume_lv *l
 	if (!plan->places)
 		return error_set(error, -ENOMEM, "%s/%s: no memory to plan it", group->name,
 				 lv->name);
-	rc = find_source(&planning.source, error);
+	rc = lvm_raid_refuse_reshaped(group, lv, error);
+	if (!rc)
+		rc = find_source(&planning.source, error);
 	if (!rc && wish->mirrors >= DM_RAID_DEVICES)
 		rc = error_set(error, -EINVAL, "%s/%s: %u mirrors, at most %u are possible",
 			       group->name, lv->name, wish->mirrors, DM_RAID_DEVICES - 1);

@@ -341,14 +341,15 @@ static int replace(struct mending *mending)
 
 /* ---- Afterwards ---- */
 
-static bool has_rebuild(const struct volume_lv *lv)
+/* Whether the group says what superblocks are to say: an image that has no data, a reshape that begins. */
+static bool has_word(const struct volume_lv *lv)
 {
 	const struct volume_segment *segment = lvm_lv_raid(lv);
 
 	for (unsigned i = 0; i < segment->area_count; i++)
 		if (lvm_strings_contain(&segment->areas[i].lv->private->status, "REBUILD"))
 			return true;
-	return false;
+	return lvm_raid_is_to_begin(segment);
 }
 
 static int drop_rebuild(struct mending *mending)
@@ -363,6 +364,9 @@ static int drop_rebuild(struct mending *mending)
 		    change_set_flag(group, &image->private->status, "REBUILD", false))
 			return change_no_memory(group, mending->error);
 	}
+	if (lvm_raid_is_to_begin(segment) &&
+	    lvm_raid_forget_beginning(&mending->change, mending->lv))
+		return change_no_memory(group, mending->error);
 	return commit(mending);
 }
 
@@ -380,18 +384,20 @@ int lvm_raid_clear_rebuild(struct volume_group *group, struct volume_lv *lv, str
 {
 	struct mending mending = { .group = group, .lv = lv, .error = error };
 
-	return has_rebuild(lv) ? clear_rebuild(&mending) : 0;
+	return has_word(lv) ? clear_rebuild(&mending) : 0;
 }
 
-/* The array says in its superblocks which images have no data yet: then the group need not. */
+/* The array says in its superblocks which images have no data yet, and that it is reshaped: then the group need not. */
 static int settle(struct mending *mending)
 {
 	CLEANUP_BLOCK struct block *block = NULL;
 	int rc;
 
-	if (!has_rebuild(mending->lv))
+	if (!has_word(mending->lv))
 		return 0;
+	mending->lv->private->may_begin = true;
 	rc = lvm_active_open(mending->group, mending->lv, true, &block, mending->error);
+	mending->lv->private->may_begin = false;
 	if (!rc)
 		rc = raid_write_superblocks(lvm_active_raid(mending->lv), mending->error);
 	return rc ? rc : clear_rebuild(mending);

@@ -2,8 +2,10 @@
 /* The table of segment types; see segment.h. */
 #include "volume/segment.h"
 
+#include <errno.h>
 #include <string.h>
 
+#include "util/bytes.h"
 #include "volume/segment_raid.h"
 
 #define KEPT(type, shown)                                                                          \
@@ -11,6 +13,64 @@
 		.name = (type), .attribute = (shown), .import = lvm_kept_import,                   \
 		.export = lvm_kept_export, .used = lvm_kept_used                                   \
 	}
+
+bool lvm_segment_flags_within(const char *flags, const char *const *known, unsigned count)
+{
+	while (*flags == '+') {
+		size_t length = strcspn(++flags, "+");
+		bool found = false;
+
+		for (unsigned i = 0; i < count; i++)
+			found |= strlen(known[i]) == length && !strncmp(known[i], flags, length);
+		if (!found)
+			return false;
+		flags += length;
+	}
+	return !*flags;
+}
+
+int lvm_segment_take_flags(const struct lvm_segment_reader *from, struct volume_segment *segment)
+{
+	size_t length = strcspn(segment->type, "+");
+	char *name;
+
+	if (!segment->type[length])
+		return 0;
+	name = lvm_config_alloc(from->reader->memory, length + 1);
+	if (!name)
+		return -ENOMEM;
+	memcpy(name, segment->type, length);
+	name[length] = '\0';
+	segment->private->flags = segment->type + length;
+	segment->type = name;
+	return 0;
+}
+
+/* An image, as lvm2 begins a reshape and ends it. */
+static bool is_striped(const char *name)
+{
+	static const char *const flags[] = { "RESHAPE_DELTA_DISKS_PLUS",
+					     "RESHAPE_DELTA_DISKS_MINUS", "REMOVE_AFTER_RESHAPE" };
+	size_t length = strlen(lvm_segment_striped.name);
+
+	return !strcmp(name, "linear") ||
+	       (!strncmp(name, lvm_segment_striped.name, length) &&
+		lvm_segment_flags_within(name + length, flags, ARRAY_SIZE(flags)));
+}
+
+static bool is_raid(const char *name)
+{
+	static const char *const flags[] = { "RESHAPE", "RESHAPE_DATA_OFFSET" };
+	size_t length = strcspn(name, "+");
+	char base[32];
+
+	if (length >= sizeof(base) ||
+	    !lvm_segment_flags_within(name + length, flags, ARRAY_SIZE(flags)))
+		return false;
+	memcpy(base, name, length);
+	base[length] = '\0';
+	return lvm_raid_kind_find(base);
+}
 
 const struct lvm_segment_type *lvm_segment_type_find(const char *name)
 {
@@ -23,11 +83,11 @@ const struct lvm_segment_type *lvm_segment_type_find(const char *name)
 	};
 	size_t i = 0;
 
-	if (!strcmp(name, lvm_segment_striped.name) || !strcmp(name, "linear"))
+	if (is_striped(name))
 		return &lvm_segment_striped;
 	if (!strncmp(name, lvm_segment_move.name, strlen(lvm_segment_move.name)))
 		return &lvm_segment_move;
-	if (lvm_raid_kind_find(name))
+	if (is_raid(name))
 		return &lvm_segment_raid;
 	while (strncmp(name, kept[i].name, strlen(kept[i].name)) != 0)
 		i++;

@@ -65,6 +65,12 @@ struct lvm_segment_type {
 
 extern const struct lvm_segment_type lvm_segment_striped, lvm_segment_move;
 
+/* Whether what follows a type's name is made of these flags ("+FLAG"); nothing is. */
+bool lvm_segment_flags_within(const char *flags, const char *const *known, unsigned count);
+
+/* Parts a type as the metadata have it: segment->type is its name, segment->private->flags what follows. 0 or -ENOMEM. */
+int lvm_segment_take_flags(const struct lvm_segment_reader *from, struct volume_segment *segment);
+
 /* The type of that name in the metadata; never NULL. */
 const struct lvm_segment_type *lvm_segment_type_find(const char *name);
 

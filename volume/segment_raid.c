@@ -13,9 +13,9 @@
 #define SECTOR 512
 
 static const char *const raid_keys[] = {
-	"start_extent", "extent_count", "type",        "stripe_count",
-	"device_count", "stripe_size",  "region_size", "data_copies",
-	"raids",        "raid0_lvs",    NULL
+	"start_extent",  "extent_count", "type",        "stripe_count", "device_count",
+	"stripe_size",   "region_size",  "data_copies", "raids",        "raid0_lvs",
+	"reshape_count", "data_offset",  NULL
 };
 
 static const struct lvm_raid_kind kinds[] = {
@@ -62,16 +62,57 @@ unsigned lvm_raid_data_images(const struct lvm_raid *raid, unsigned images)
 	}
 }
 
+static bool image_has(const struct volume_segment *segment, unsigned place, const char *flag)
+{
+	const struct volume_lv *image = segment->areas[place].lv;
+	const char *flags = image && image->segment_count ? image->segments->private->flags : NULL;
+
+	return flags && strstr(flags, flag);
+}
+
+bool lvm_raid_is_to_begin(const struct volume_segment *segment)
+{
+	if (segment->private->raid->begins)
+		return true;
+	for (unsigned i = 0; i < segment->area_count; i++)
+		if (image_has(segment, i, "+RESHAPE_DELTA_DISKS_"))
+			return true;
+	return false;
+}
+
+/* As lvm2 counts it, at raid10 too. */
+static uint64_t room_of(const struct lvm_raid *raid, unsigned images)
+{
+	return (uint64_t)raid->room * (images - raid->kind->parity);
+}
+
+uint32_t lvm_raid_extents(const struct volume_segment *segment)
+{
+	return segment->extent_count -
+	       (uint32_t)room_of(segment->private->raid, segment->area_count);
+}
+
+bool lvm_raid_removed(const struct volume_segment *segment, unsigned place)
+{
+	return image_has(segment, place, "+REMOVE_AFTER_RESHAPE") ||
+	       image_has(segment, place, "+RESHAPE_DELTA_DISKS_MINUS");
+}
+
+bool lvm_raid_added(const struct volume_segment *segment, unsigned place)
+{
+	return image_has(segment, place, "+RESHAPE_DELTA_DISKS_PLUS");
+}
+
 uint32_t lvm_raid_image_extents(const struct lvm_raid *raid, unsigned images, uint32_t extents)
 {
-	uint64_t all = extents;
+	uint64_t all = extents - MIN(extents, room_of(raid, images));
 	unsigned divisor = lvm_raid_data_images(raid, images);
 
 	if (raid->kind->level == 10) {
 		all *= raid->copies;
 		divisor = images;
 	}
-	return (uint32_t)((all + divisor - 1) / divisor);
+	return (uint32_t)((all + divisor - 1) / divisor + raid->room);
 }
 
 const struct volume_segment *lvm_lv_raid(const struct volume_lv *lv)
@@ -203,6 +244,9 @@ static int import_counts(const struct lvm_reader *reader, const struct lvm_confi
 		return lvm_read_fail(reader, section, "%s of %.60s is %llu, expected %u to %u", key,
 				     section->key, (unsigned long long)count,
 				     raid->kind->parity + 1, DM_RAID_DEVICES);
+	/* So lvm2 writes it when it has reshaped one. */
+	if (copies == 1 && segment->private->flags)
+		copies = 2;
 	if (copies < 2 || (raid->kind->level == 10 && copies > count))
 		return lvm_read_fail(reader, section,
 				     "data_copies of %.60s is %llu, expected 2 to %llu",
@@ -276,11 +320,29 @@ static int import_parts(const struct lvm_reader *reader, const struct lvm_config
 	return 0;
 }
 
-/* In the middle of a reshape, or with the room for one that it keeps: not operated, and kept as it is. */
-static bool reshapes(const struct lvm_config_node *section)
+/* lvm2 keeps 0 for a volume without. What is to begin is 0 where data are to be taken as beginning there. */
+static int import_room(const struct lvm_reader *reader, const struct lvm_config_node *section,
+		       const struct volume_segment *segment, struct lvm_raid *raid)
 {
-	return lvm_config_find(section->child, "reshape_count") ||
-	       lvm_config_find(section->child, "data_offset");
+	uint64_t room = 0, offset = 0;
+	int rc = lvm_read_integer(reader, section, "reshape_count", true, UINT32_MAX, &room);
+
+	if (!rc)
+		rc = lvm_read_integer(reader, section, "data_offset", true, UINT32_MAX, &offset);
+	if (rc)
+		return rc;
+	raid->room = (uint32_t)room;
+	raid->begins = lvm_config_find(section->child, "data_offset");
+	raid->begins_at = offset * SECTOR;
+	if (room &&
+	    (raid->kind->level < 4 || room_of(raid, segment->area_count) >= segment->extent_count))
+		return lvm_read_fail(
+			reader, section,
+			"reshape_count of %.60s is %llu, expected less than its %u extents "
+			"for %u images",
+			section->key, (unsigned long long)room, segment->extent_count,
+			segment->area_count);
+	return 0;
 }
 
 static int raid_import(const struct lvm_segment_reader *from, const struct lvm_config_node *section,
@@ -290,10 +352,9 @@ static int raid_import(const struct lvm_segment_reader *from, const struct lvm_c
 	struct lvm_raid *raid;
 	int rc;
 
-	if (reshapes(section)) {
-		segment->private->type = lvm_segment_type_find("raid");
-		return lvm_kept_import(from, section, segment);
-	}
+	rc = lvm_segment_take_flags(from, segment);
+	if (rc)
+		return rc;
 	raid = lvm_config_alloc(reader->memory, sizeof(*raid));
 	if (!raid)
 		return -ENOMEM;
@@ -302,6 +363,8 @@ static int raid_import(const struct lvm_segment_reader *from, const struct lvm_c
 	rc = import_counts(reader, section, segment, raid);
 	if (!rc)
 		rc = import_speed(reader, section, raid);
+	if (!rc)
+		rc = import_room(reader, section, segment, raid);
 	if (!rc)
 		rc = import_parts(reader, section, segment);
 	return rc ? rc : lvm_read_extra(reader, section, raid_keys, true, &segment->private->extra);
@@ -325,7 +388,10 @@ static void raid_export(const struct volume_segment *segment, struct lvm_text *t
 {
 	const struct lvm_raid *raid = segment->private->raid;
 
-	lvm_text_print(text, "type = \"%s\"\n%s = %u\n", segment->type,
+	if (raid->room)
+		lvm_text_print(text, "reshape_count = %u\n", raid->room);
+	lvm_text_print(text, "type = \"%s%s\"\n%s = %u\n", segment->type,
+		       segment->private->flags ? segment->private->flags : "",
 		       raid->kind->level ? "device_count" : "stripe_count", segment->area_count);
 	if (raid->kind->level == 10)
 		lvm_text_print(text, "data_copies = %u\n", raid->copies);
@@ -335,6 +401,9 @@ static void raid_export(const struct volume_segment *segment, struct lvm_text *t
 	if (segment->stripe_size)
 		lvm_text_print(text, "stripe_size = %u\n", segment->stripe_size / SECTOR);
 	lvm_segment_export_extra(segment, text);
+	if (raid->begins)
+		lvm_text_print(text, "data_offset = %llu\n",
+			       (unsigned long long)raid->begins_at / SECTOR);
 	put_parts(segment, text);
 }
 

@@ -36,6 +36,13 @@ struct lvm_raid {
 	unsigned copies; /* of raid10 */
 	struct raid_speed
 		speed; /* bytes of each image a second; 0: as an array has it that says nothing */
+
+	/* Extents of each image that data are moved by in a reshape, and that lvm2 keeps after it; the segment has as many more for each
+	 * image with data. At which end of the images they are only superblocks say. */
+	uint32_t room;
+	/* A reshape is to begin as soon as the array runs, from that data offset in bytes. */
+	bool begins;
+	uint64_t begins_at;
 };
 
 extern const struct lvm_segment_type lvm_segment_raid;
@@ -45,6 +52,13 @@ const struct lvm_raid_kind *lvm_raid_kind_find(const char *name);
 
 /* Images that hold different data, of `images` in all. */
 unsigned lvm_raid_data_images(const struct lvm_raid *raid, unsigned images);
+/* Extents that a segment has for others, without the room for reshapes. */
+uint32_t lvm_raid_extents(const struct volume_segment *segment);
+/* Whether a place is only for as long as a reshape to fewer images needs it, or comes with one that is to begin. */
+bool lvm_raid_removed(const struct volume_segment *segment, unsigned place);
+bool lvm_raid_added(const struct volume_segment *segment, unsigned place);
+/* Whether lvm2 was stopped between the two commits with which it begins a reshape, or takes the room back. */
+bool lvm_raid_is_to_begin(const struct volume_segment *segment);
 /* Extents of each image of a volume with so many. */
 uint32_t lvm_raid_image_extents(const struct lvm_raid *raid, unsigned images, uint32_t extents);
 

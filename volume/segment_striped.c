@@ -77,6 +77,8 @@ static int striped_import(const struct lvm_segment_reader *from,
 	const struct lvm_config_node *stripes = lvm_config_find(section->child, "stripes");
 	int rc = import_counts(reader, section, segment);
 
+	if (!rc)
+		rc = lvm_segment_take_flags(from, segment);
 	if (rc)
 		return rc;
 	if (!stripes || !stripes->array || stripes->value_count != 2ull * segment->area_count)
@@ -97,7 +99,10 @@ static int striped_import(const struct lvm_segment_reader *from,
 
 static void striped_export(const struct volume_segment *segment, struct lvm_text *text)
 {
-	lvm_text_add(text, "type = \"striped\"\n");
+	lvm_text_add(text, "type = \"striped");
+	if (segment->private->flags)
+		lvm_text_add(text, segment->private->flags);
+	lvm_text_add(text, "\"\n");
 	lvm_segment_export_extra(segment, text);
 	lvm_text_add(text, "stripe_count = ");
 	lvm_text_number(text, segment->area_count);

@@ -272,7 +272,8 @@ static void play_damaged(struct scene *scene)
 	CU_ASSERT_EQUAL(assemble(scene), -EINVAL);
 	CU_ASSERT_PTR_NOT_NULL(strstr(scene->error.text, "place 0, expected 1"));
 	change(scene, 1, set_reshape);
-	CU_ASSERT_EQUAL(assemble(scene), -EOPNOTSUPP);
+	CU_ASSERT_EQUAL(assemble(scene), -EINVAL);
+	CU_ASSERT_PTR_NOT_NULL(strstr(scene->error.text, "flags 1, expected 0"));
 	change(scene, 1, set_level);
 	CU_ASSERT_EQUAL(assemble(scene), -EINVAL);
 	CU_ASSERT_PTR_NOT_NULL(strstr(scene->error.text, "level 6, expected 5"));

@@ -22,6 +22,10 @@ struct reshape_kind {
 	unsigned count; /* members before */
 	struct raid_grow grow;
 	bool in_place; /* with a backup file */
+
+	/* Of dm-raid's components, as a volume group has them; of `options` and `grow` only the shape counts, by numbers. */
+	bool components;
+	uint32_t layout, new_layout;
 };
 
 /* Members that there are in all; whether there are fewer in the end. */
@@ -64,7 +68,8 @@ struct scene {
 	const struct reshape_kind *kind;
 	struct worn_power power;
 	struct block *backup;
-	struct block *disks[RESHAPE_MOST];
+	struct block *disks[RESHAPE_MOST], *metas[RESHAPE_MOST];
+	bool begun, told; /* of components: it is to begin, by the volume group; it has */
 	struct raid_array *array;
 	struct random random;
 	struct error error;
@@ -112,7 +117,7 @@ static int writer(void *arg)
 {
 	struct scene *scene = arg;
 
-	while (!scene->over && !write_some(scene))
+	while (!scene->over && scene->array && !write_some(scene))
 		fiber_sleep(25000000); /* a reshape yields to who is busy */
 	return 0;
 }
@@ -164,6 +169,69 @@ static bool has_superblock(struct block *disk)
 	return md_superblock_find(disk, &sb, &found, NULL) != -ENOENT;
 }
 
+/* ---- Of dm-raid's components ---- */
+
+#define ROOM  (64u << 10)
+#define IMAGE (SIZE / 4)
+
+/* With more members the room is before the data from the commit on that begins it: as another order of an image's extents. Before it is not
+ * there. */
+static int assemble_components(struct scene *scene, unsigned without, bool look)
+{
+	const struct reshape_kind *kind = scene->kind;
+	bool more = kind->grow.devices > kind->count, fewer = reshape_is_fewer(kind);
+	unsigned count = scene->begun ? reshape_after(kind) : kind->count;
+	struct raid_component components[RESHAPE_MOST] = { 0 };
+	struct block *slices[RESHAPE_MOST] = { NULL };
+	struct raid_shape shape = {
+		.name = "x",
+		.level = kind->options.level,
+		.layout = scene->begun ? kind->new_layout : kind->layout,
+		.chunk = scene->begun && kind->grow.chunk ? kind->grow.chunk : kind->options.chunk,
+		.room = more && !scene->begun ? 0 : ROOM,
+		.begins = scene->begun && !scene->told,
+		.begins_at = ROOM,
+	};
+	int rc = 0;
+
+	for (unsigned i = 0; !rc && i < count; i++) {
+		components[i].added = more && i >= kind->count && shape.begins;
+		components[i].removed = fewer && scene->begun && i >= kind->grow.devices;
+		if (i == without)
+			continue;
+		rc = more && !scene->begun
+			     ? block_create_slice(&slices[i], "slice", scene->disks[i], ROOM,
+						  IMAGE - ROOM, &scene->error)
+			     : block_create_slice(&slices[i], "slice", scene->disks[i], 0, IMAGE,
+						  &scene->error);
+		components[i].data = slices[i];
+		components[i].meta = scene->metas[i];
+	}
+	scene->array = NULL;
+	if (!rc)
+		rc = raid_assemble_components(&scene->array, &shape, components, count,
+					      &(struct raid_assemble_options){ .read_only = look },
+					      &scene->error);
+	for (unsigned i = 0; i < RESHAPE_MOST; i++)
+		block_unref(slices[i]);
+	scene->told = scene->told || (!rc && !look && scene->begun);
+	return rc;
+}
+
+static void create_components(struct scene *scene)
+{
+	scene->begun = scene->told = false;
+	for (unsigned i = 0; i < reshape_after(scene->kind); i++) {
+		CU_ASSERT_EQUAL(block_write_zeroes(scene->disks[i], 0, SIZE, 0), 0);
+		CU_ASSERT_EQUAL(block_write_zeroes(scene->metas[i], 0, scene->metas[i]->size,
+						   BLOCK_FUA),
+				0);
+	}
+	CU_ASSERT_EQUAL_FATAL(assemble_components(scene, UINT32_MAX, false), 0);
+}
+
+/* ---- All ---- */
+
 /* Those that were added to a level 0 only later may have none yet. */
 static unsigned members_of(const struct scene *scene, unsigned without, struct block **disks)
 {
@@ -180,6 +248,8 @@ static int try_to_assemble(struct scene *scene)
 	struct block *disks[RESHAPE_MOST];
 	unsigned count = members_of(scene, UINT32_MAX, disks);
 
+	if (scene->kind->components)
+		return assemble_components(scene, UINT32_MAX, false);
 	scene->array = NULL;
 	return raid_assemble(&scene->array, disks, count,
 			     &(struct raid_assemble_options){ .backups = &scene->backup,
@@ -193,6 +263,11 @@ static int begin_reshape(struct scene *scene)
 	struct raid_grow grow = scene->kind->grow;
 	int rc;
 
+	if (scene->kind->components) {
+		raid_stop(scene->array, NULL);
+		scene->begun = true;
+		return assemble_components(scene, UINT32_MAX, false);
+	}
 	grow.backup = scene->kind->in_place ? scene->backup : NULL;
 	if (scene->kind->options.level)
 		return raid_grow(scene->array, &grow, &scene->error);
@@ -210,7 +285,9 @@ static void assemble(struct scene *scene, unsigned without, bool look)
 						       .backup_count = 1 };
 	struct block *disks[RESHAPE_MOST];
 	unsigned count = members_of(scene, without, disks);
-	int rc = raid_assemble(&scene->array, disks, count, &options, &scene->error);
+	int rc = scene->kind->components
+			 ? assemble_components(scene, without, look)
+			 : raid_assemble(&scene->array, disks, count, &options, &scene->error);
 
 	if (rc)
 		printf("assemble: %s\n", scene->error.text);
@@ -224,6 +301,10 @@ static void create(struct scene *scene)
 	struct raid_new_member members[RESHAPE_MOST] = { 0 };
 	unsigned count = reshape_after(kind);
 
+	if (kind->components) {
+		create_components(scene);
+		return;
+	}
 	options.name = "x";
 	CU_ASSERT_EQUAL(block_write_zeroes(scene->backup, 0, 4096, 0), 0);
 	for (unsigned i = 0; i < count; i++) {
@@ -314,6 +395,8 @@ static int play(void *arg)
 
 		name[4] = (char)('0' + i);
 		scene->disks[i] = worn_disk_create(&scene->power, name, SIZE);
+		memcpy(name, "meta", 4);
+		scene->metas[i] = worn_disk_create(&scene->power, name, 64u << 10);
 	}
 	scene->backup = worn_disk_create(&scene->power, "backup", 2 * SIZE);
 	for (uint64_t cut = 1; cut < 150; cut += step)
@@ -322,8 +405,10 @@ static int play(void *arg)
 	if (kind->options.level == 10 && kind->grow.devices > kind->count)
 		cuts += reshape_once(scene, 28);
 	CU_ASSERT(cuts > 3);
-	for (unsigned i = 0; i < RESHAPE_MOST; i++)
+	for (unsigned i = 0; i < RESHAPE_MOST; i++) {
 		block_unref(scene->disks[i]);
+		block_unref(scene->metas[i]);
+	}
 	block_unref(scene->backup);
 	return 0;
 }

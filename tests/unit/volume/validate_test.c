@@ -173,7 +173,7 @@ static void what_nobody_knows(struct fixture *f)
 		{ "type = \"striped\"", "type = \"raid5_ls+PARITY\"", "type raid5_ls+PARITY" },
 		{ "status = [\"ALLOCATABLE\"]", "status = [\"CACHE_VOL\"]", "status CACHE_VOL" },
 		{ "\"WRITE\", \"VISIBLE\"]", "\"WRITE\", \"VISIBLE\", \"PVMOVE\"]", NULL },
-		{ "type = \"striped\"", "type = \"raid5_ls+RESHAPE\"", NULL },
+		{ "type = \"striped\"", "type = \"thin-pool+CROP_METADATA\"", NULL },
 		{ "flags = []", "flags = [\"NEW\"]", NULL },
 	};
 
