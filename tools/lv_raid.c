@@ -32,17 +32,21 @@ static int open_volume(struct rebuild *rebuild, struct stack *stack, struct bloc
 	json_t *news = json_array(), *notes = NULL;
 	struct volume_group *group;
 	struct volume_lv *lv;
+	bool begins;
 	int rc = stack_find_volume(stack, rebuild->target, &group, &lv, error);
 
 	if (!rc)
 		rc = check_is_array(rebuild, lv, error);
 	/* It stays open, so that its array goes on with what is begun here. */
-	if (!rc)
+	begins = !rc && rebuild->mend && volume_lv_is_to_begin(lv);
+	if (!rc && !begins)
 		rc = volume_open_for_upkeep(group, lv->name, block, error);
 	if (!rc && rebuild->mend) {
 		rc = lv_change(group, "lv.repair", rebuild->mend, news, error);
 		notes = lv_change_notes(group);
 	}
+	if (!rc && begins)
+		rc = volume_open_for_upkeep(group, lv->name, block, error);
 	lv_change_tell(notes, news);
 	json_decref(notes);
 	json_decref(news);

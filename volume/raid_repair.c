@@ -54,6 +54,11 @@ bool volume_lv_reads_only(const struct volume_lv *lv)
 	return lvm_lv_mirror(lv);
 }
 
+bool volume_lv_is_to_begin(const struct volume_lv *lv)
+{
+	return volume_lv_is_raid(lv) && lvm_raid_is_to_begin(lvm_lv_raid(lv));
+}
+
 struct raid_array *volume_lv_array(const struct volume_lv *lv)
 {
 	return lvm_active_raid(lv);
@@ -395,9 +400,7 @@ static int settle(struct mending *mending)
 
 	if (!has_word(mending->lv))
 		return 0;
-	mending->lv->private->may_begin = true;
 	rc = lvm_active_open(mending->group, mending->lv, true, &block, mending->error);
-	mending->lv->private->may_begin = false;
 	if (!rc)
 		rc = raid_write_superblocks(lvm_active_raid(mending->lv), mending->error);
 	return rc ? rc : clear_rebuild(mending);
@@ -433,12 +436,16 @@ int volume_lv_repair(struct volume_group *group, const char *name,
 	int rc = find_volume(&mending);
 
 	*replaced = 0;
+	if (mending.lv)
+		mending.lv->private->may_begin = true;
 	if (!rc)
 		rc = find_lost(&mending);
 	if (!rc)
 		rc = check_survives(&mending);
 	if (!rc)
 		rc = mend(&mending, replaced);
+	if (mending.lv)
+		mending.lv->private->may_begin = false;
 	free(mending.places);
 	return rc;
 }

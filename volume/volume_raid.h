@@ -26,6 +26,9 @@ bool volume_lv_degraded(const struct volume_lv *lv);
 int volume_open_for_upkeep(struct volume_group *group, const char *name, struct block **out,
 			   struct error *error);
 
+/* Whether LVM2 was stopped as it began a reshape of it, or took the room for one back: until volume_lv_repair() it opens for reading only. */
+bool volume_lv_is_to_begin(const struct volume_lv *lv);
+
 /* The array of one that is open, which is good until that or a change suspends; NULL: it is not open. */
 struct raid_array *volume_lv_array(const struct volume_lv *lv);
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
-# `lv convert` while a server has the volume, and without one; lvm2's own check takes the metadata.
+# `lv convert` while a server has the volume, and without one; lvm2's own check takes the metadata. Then a reshape that lvm2 was stopped in the beginning of:
+# what its first commit says is read, not written to, and begun by `lv repair`.
 # timeout: 120
 set -u
 . "$(dirname "$0")/lib.sh"
@@ -58,4 +59,40 @@ json "'c.img' in str(d) and 'b.img' not in str(d)" "$TENON" lv show vg0/root_rim
 json "d['synced_percent'] == 100" "$TENON" lv show vg0/root --json
 expect 0 '' "$TENON" vg check vg0
 expect 0 'root {' env LVM_SUPPRESS_FD_WARNINGS=1 pvck --dump metadata a.img
+
+truncate -s 32M e.img f.img g.img h.img
+export TENON_DEVICES=$work/e.img:$work/f.img:$work/g.img:$work/h.img
+"$TENON" vg create vg1 e.img f.img g.img h.img --extent-size 1M >out 2>&1 && "$TENON" lv create vg1/a --type raid5 --stripes 2 --size 8M >out 2>&1 &&
+	"$TENON" lv repair vg1/a >out 2>&1 && "$TENON" copy data vg1/a >out 2>&1 && "$TENON" vg backup vg1 --file old.txt >out 2>&1 || problem "$(cat out)"
+python3 - <<'EDIT'
+import re
+text = open("old.txt").read()
+def segment(number, start, count, pv, at, flag):
+    room = "" if start else "reshape_count = 1"
+    return f'segment{number} {{\nstart_extent = {start}\nextent_count = {count}\n{room}\ntype = "striped{flag}"\nstripe_count = 1\nstripes = [ "pv{pv}", {at} ]\n}}\n'
+def image(pv, flag=""):
+    return segment(1, 0, 1, pv, 10, flag) + segment(2, 1, 4, pv, 1, flag)
+def volume(name, letter, segments, count):
+    return f'{name} {{\nid = "{6 * letter}-ZBUa-oTU1-Fuex-gyVR-hKU7-VLtL2D"\nstatus = ["READ", "WRITE"]\nflags = []\ncreation_time = 1\ncreation_host = "h"\nsegment_count = {count}\n{segments}}}\n'
+text = re.sub(r'extent_count = 8\s+type = "raid5"\s+device_count = 3', 'extent_count = 15\nreshape_count = 1\ntype = "raid5_ls+RESHAPE+RESHAPE_DATA_OFFSET"\ndevice_count = 4\ndata_offset = 2048', text)
+text = text.replace('"a_rmeta_2", "a_rimage_2"', '"a_rmeta_2", "a_rimage_2", "a_rmeta_3", "a_rimage_3"')
+for pv in range(3):
+    text = re.sub(rf'(a_rimage_{pv} {{.*?)segment_count = 1\s+segment1 {{.*?]\s+}}', lambda found: found[1] + "segment_count = 2\n" + image(pv), text, count=1, flags=re.S)
+new = volume("a_rmeta_3", "a", segment(1, 0, 1, 3, 0, "").replace("reshape_count = 1", ""), 1) + volume("a_rimage_3", "b", image(3, "+RESHAPE_DELTA_DISKS_PLUS"), 2)
+open("begun.txt", "w").write(text.replace("a_rmeta_0 {", new + "a_rmeta_0 {", 1))
+EDIT
+expect 0 'restored from begun.txt' "$TENON" vg restore vg1 --file begun.txt --yes
+same vg1/a data
+before=$(cat [e-h].img | md5sum)
+expect 1 'opens for reading only: lvm2 was stopped as it began a reshape' "$TENON" copy data vg1/a --force
+expect 1 'lvm2 reshapes it, or keeps the room' "$TENON" lv convert vg1/a --type raid6
+expect 1 'lvm2 reshapes it, or keeps the room' "$TENON" lv resize vg1/a --size 20M
+[ "$before" = "$(cat [e-h].img | md5sum)" ] || problem "what was refused has changed something"
+expect 0 '' "$TENON" lv repair vg1/a
+"$TENON" copy vg1/a - 2>err | head -c 8M | cmp -s - data || problem "a reshape that was begun here has changed data: $(cat err)"
+json "d['size_bytes'] == 12 << 20 and d['type'] == 'raid5_ls'" "$TENON" lv show vg1/a --json
+"$TENON" pv dump --metadata e.img >out 2>&1
+grep -q 'raid5_ls+RESHAPE+RESHAPE_DATA_OFFSET' out && ! grep -Eq 'data_offset =|DELTA_DISKS' out || problem "the second commit was not made: $(cat out)"
+expect 0 '0 bytes differ' "$TENON" lv scrub vg1/a
+expect 0 'raid5_ls' env LVM_SUPPRESS_FD_WARNINGS=1 pvck --dump metadata e.img
 [ $failures = 0 ]
