@@ -142,6 +142,48 @@ static enum virtio_net_fault decode_gso(const struct virtio_net_header *header, 
 	return VIRTIO_NET_FAULT_NONE;
 }
 
+/* The end of the IP header; of what is no IP, where its type ends. */
+static size_t network_end(uint16_t type, const uint8_t *head, size_t length, size_t network)
+{
+	if (type == ETHERTYPE_IP && network < length)
+		return network + MAX((head[network] & 15u) * 4u, 20u);
+	return network + (type == ETHERTYPE_IPV6 ? 40u : 0);
+}
+
+/*
+ * Whether a checksum there is one of what the frame carries. A receiver's finishing it writes two bytes that the sender chooses: none of what
+ * filters, VLANs and protocols have decided by may be among them (addresses, the protocol, ports, a group).
+ */
+static bool checksum_place_is_good(const uint8_t *head, size_t length, size_t start, size_t offset)
+{
+	struct packet packet = { 0 };
+	uint16_t type = find_network(head, length, &packet.network);
+
+	if (!packet.network)
+		return start >= VIRTIO_NET_FRAME_MIN + 12; /* behind three tags */
+	if (start < network_end(type, head, length, packet.network))
+		return false;
+	packet.ipv6 = type == ETHERTYPE_IPV6;
+	if ((type != ETHERTYPE_IP && !packet.ipv6) ||
+	    !(packet.ipv6 ? parse_ipv6(head, length, &packet) : parse_ipv4(head, length, &packet)))
+		return true;
+	/* In a tunnel, behind the outer headers. */
+	if (start != packet.transport)
+		return start >= packet.transport + 8;
+	switch (packet.protocol) {
+	case IPPROTO_TCP:
+		return offset == TCP_CHECKSUM_OFFSET;
+	case IPPROTO_UDP:
+		return offset == UDP_CHECKSUM_OFFSET;
+	case IPPROTO_ICMP:
+	case IPPROTO_ICMPV6:
+	case IPPROTO_IGMP:
+		return offset == 2;
+	default:
+		return true;
+	}
+}
+
 static enum virtio_net_fault decode(const struct virtio_net_header *header, const uint8_t *head,
 				    size_t head_length, size_t length,
 				    struct virtio_net_offload *out)
@@ -151,8 +193,8 @@ static enum virtio_net_fault decode(const struct virtio_net_header *header, cons
 	if (header->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) {
 		size_t start = le16toh(header->csum_start), offset = le16toh(header->csum_offset);
 
-		if (start < VIRTIO_NET_FRAME_MIN ||
-		    start + offset + 2 > MIN(head_length, VIRTIO_NET_HEAD_MAX))
+		head_length = MIN(head_length, VIRTIO_NET_HEAD_MAX);
+		if (start < VIRTIO_NET_FRAME_MIN || start + offset + 2 > head_length)
 			return VIRTIO_NET_FAULT_CHECKSUM;
 		out->needs_checksum = true;
 		out->checksum_start = (uint16_t)start;
@@ -160,9 +202,14 @@ static enum virtio_net_fault decode(const struct virtio_net_header *header, cons
 	} else if (header->flags & VIRTIO_NET_HDR_F_DATA_VALID) {
 		out->checksum_valid = true;
 	}
-	if (header->gso_type == VIRTIO_NET_HDR_GSO_NONE)
-		return VIRTIO_NET_FAULT_NONE;
-	return decode_gso(header, head, head_length, length, out);
+	/* Of a large frame there is one place. */
+	if (header->gso_type != VIRTIO_NET_HDR_GSO_NONE)
+		return decode_gso(header, head, head_length, length, out);
+	return !out->needs_checksum ||
+			       checksum_place_is_good(head, head_length, out->checksum_start,
+						      out->checksum_offset)
+		       ? VIRTIO_NET_FAULT_NONE
+		       : VIRTIO_NET_FAULT_CHECKSUM;
 }
 
 enum virtio_net_fault virtio_net_decode(const struct virtio_net_header *header, const uint8_t *head,
