@@ -306,9 +306,10 @@ static pid_t find_mount(const char *directory, json_int_t *opens)
 	return found;
 }
 
-static int unmount(const char *directory, struct error *error)
+static int unmount(const char *directory, bool quiet, struct error *error)
 {
-	char *const argv[] = { (char *)"fusermount3", (char *)"-u", (char *)directory, NULL };
+	char *const argv[] = { (char *)"fusermount3", (char *)(quiet ? "-uq" : "-u"),
+			       (char *)directory, NULL };
 	int rc;
 
 	if (!geteuid() && !umount2(directory, UMOUNT_NOFOLLOW))
@@ -338,12 +339,14 @@ int mount_take_down(const char *directory, const char *shown, struct error *erro
 	json_int_t opens = 0;
 	pid_t process = find_mount(directory, &opens);
 	char who[PROCESS_TEXT];
-	int rc;
+	int rc = -EBUSY;
 
-	/* Who only looks at it has it for a moment. */
-	for (unsigned i = 0; (rc = unmount(directory, error)) == -EBUSY && i < BUSY_TRIES; i++)
-		if (fiber_sleep(UNMOUNT_STEP))
+	/* Who only looks at it has it for a moment; fusermount3 does not tell that from what else fails. */
+	for (unsigned i = 0; i <= BUSY_TRIES && (rc == -EBUSY || rc == -EIO); i++) {
+		if (i && fiber_sleep(UNMOUNT_STEP))
 			return -ECANCELED;
+		rc = unmount(directory, i < BUSY_TRIES, error);
+	}
 	/* Disks are free once it has ended. */
 	for (unsigned i = 0; !rc && process && i < UNMOUNT_TRIES; i++) {
 		if (process_is_gone(process))
