@@ -117,7 +117,8 @@ struct export
 	char *path;               /* of its socket; NULL where not even its name could be found */
 	char id[SERIAL_TEXT];     /* which object it is, whatever its name: its own serial number */
 	char serial[SERIAL_TEXT]; /* what guests are told */
-	char uuid[VOLUME_UUID_TEXT]; /* of a volume, else "" */
+	/* GROUP/VOLUME, for a clone of a group has volumes of the same UUIDs; "": it is no volume. */
+	char uuids[2 * VOLUME_UUID_TEXT];
 	int64_t created;
 	struct serve_home *home;    /* NULL of what was not even found */
 	struct volume_group *group; /* of a volume */

@@ -211,7 +211,7 @@ static void put_line(FILE *to, const struct export *export)
 	char clean[1024]; /* a line must stay one */
 
 	text_clean(clean, sizeof(clean), what ? what : "");
-	fprintf(to, "%s %s %c %s\n", export->uuid[0] ? export->uuid : "-", export->id,
+	fprintf(to, "%s %s %c %s\n", export->uuids[0] ? export->uuids : "-", export->id,
 		export->server ? '+' : '-', clean);
 }
 

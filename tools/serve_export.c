@@ -275,7 +275,7 @@ int export_plan_volume(struct serve *serve, struct serve_home *home, struct volu
 		return rc;
 	(*out)->group = group;
 	(*out)->lv = lv;
-	memcpy((*out)->uuid, lv->uuid, sizeof((*out)->uuid));
+	snprintf((*out)->uuids, sizeof((*out)->uuids), "%s/%s", group->uuid, lv->uuid);
 	if ((*out)->problem)
 		return 0;
 	if (lv->partial && !volume_lv_degraded(lv))

@@ -123,10 +123,10 @@ static const char *path_in(struct served_table *table, const char *folder, const
 	return keep(table, whole);
 }
 
-/* "UUID ID + SOCKET", "UUID ID - WHY"; what is not of that form is passed over. */
+/* "GROUP/VOLUME ID + SOCKET", "GROUP/VOLUME ID - WHY", by UUIDs; what is not of that form is passed over. */
 static void take_line(struct served_table *table, const char *folder, char *line)
 {
-	char *rest = line, *uuid = strsep(&rest, " "), *id = strsep(&rest, " ");
+	char *rest = line, *uuids = strsep(&rest, " "), *id = strsep(&rest, " ");
 	struct served_place place = { 0 };
 
 	if (!id || !*id || !rest || (*rest != '+' && *rest != '-') || rest[1] != ' ')
@@ -135,11 +135,11 @@ static void take_line(struct served_table *table, const char *folder, char *line
 		place.socket = path_in(table, folder, rest + 2);
 	else
 		place.problem = rest + 2;
-	if (!strcmp(uuid, "-")) {
+	if (!strcmp(uuids, "-")) {
 		table->by_id = true;
 		put(table, id, &place);
 	} else {
-		put(table, uuid, &place);
+		put(table, uuids, &place);
 	}
 }
 
@@ -232,9 +232,11 @@ void served_table_free(struct served_table *table)
 bool served_table_find(const struct served_table *table, const struct volume_group *group,
 		       const struct volume_lv *lv, struct served_place *place)
 {
-	const struct served_line *line = table->size ? line_of(table, lv->uuid) : NULL;
-	char serial[SERIAL_TEXT];
+	char serial[SERIAL_TEXT], uuids[2 * VOLUME_UUID_TEXT];
+	const struct served_line *line;
 
+	snprintf(uuids, sizeof(uuids), "%s/%s", group->uuid, lv->uuid);
+	line = table->size ? line_of(table, uuids) : NULL;
 	if (line && !line->key && table->by_id)
 		line = line_of(table, serial_of_volume(group, lv, serial));
 	if (!line || !line->key)

@@ -211,6 +211,14 @@ json '[v["name"] for v in d] == ["c"]' "$TENON" lv list --device same2.img --jso
 expect 0 '' "$TENON" lv extend same/a --size +4M
 expect 0 '' "$TENON" lv remove same/a --yes
 [ ! -e s/same-a.sock ] || problem "same/a is gone, and its socket is there"
+# A clone has the volumes' UUIDs, and they are others.
+expect 0 '' "$TENON" lv create same/d --size 4M
+cp same1.img copy.img
+export TENON_DEVICES=$work/same1.img:$work/copy.img
+expect 0 '' "$TENON" vg clone copied copy.img
+json '[(v["vg"], v["served"] is None) for v in d] == [("copied", True), ("same", False)]' "$TENON" lv list --json
+expect 0 'copied +d +-' "$TENON" lv list -o vg,name,served
+export TENON_DEVICES=$work/same1.img
 expect 1 'a: no such volume' "$TENON" lv remove same/a --yes
 stop
 
