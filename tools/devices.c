@@ -52,11 +52,21 @@ int device_list_add(struct device_list *list, const char *path)
 
 void device_list_remove(struct device_list *list, const char *path)
 {
-	for (unsigned i = 0; i < list->count; i++)
-		if (!strcmp(list->paths[i], path)) {
-			free(list->paths[i]);
-			list->paths[i--] = list->paths[--list->count];
+	unsigned before = list->count;
+
+	for (unsigned i = 0; i < list->count;) {
+		char *at = list->paths[i];
+
+		if (strcmp(at, path)) {
+			i++;
+			continue;
 		}
+		list->paths[i] = list->paths[--list->count];
+		list->paths[list->count] = at;
+	}
+	/* `path` may be one of them. */
+	while (before > list->count)
+		free(list->paths[--before]);
 }
 
 /* Whether `text` begins with a number that is all there is up to its end, or up to the next colon. */
