@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "util/bytes.h"
+#include "util/random.h"
 #include "vswitch/bond.h"
 #include "vswitch/internal.h"
 #include "vswitch/port_link.h"
@@ -372,22 +373,34 @@ void port_mirror_copy(struct vswitch_thread *thread, const struct port *port, en
 
 /*
  * A port that has no room for all takes the first. So where that has happened lately its sources take turns, frame by frame: what is
- * too much is of who sends most, and one that floods costs another nothing who asks for less than its share.
+ * too much is of who sends most, and one that floods costs another nothing who asks for less than its share. Where there is not even
+ * room for one of each, the lot says who begins: a guest may give back a buffer a round, which would else always be the same one's.
  */
-static void __attribute__((noinline)) take_turns(struct egress *egress)
+static void __attribute__((noinline))
+take_turns(const struct vswitch_thread *thread, struct egress *egress)
 {
 	struct egress_entry in_turn[EGRESS_ROOM];
-	uint16_t turn[EGRESS_ROOM], place[EGRESS_ROOM + 1] = { 0 };
+	uint16_t turn[EGRESS_ROOM], begin[EGRESS_ROOM + 1] = { 0 }, place[EGRESS_ROOM];
 	uint16_t had[VSWITCH_PORTS_MAX] = { 0 };
+	uint32_t lot = (uint32_t)random_mix(thread->rounds);
 
 	for (unsigned i = 0; i < egress->count; i++) {
 		turn[i] = had[egress->entries[i].source]++;
-		place[turn[i] + 1]++;
+		begin[turn[i] + 1]++;
 	}
-	for (unsigned i = 1; i < egress->count; i++)
-		place[i] += place[i - 1];
-	for (unsigned i = 0; i < egress->count; i++)
-		in_turn[place[turn[i]]++] = egress->entries[i];
+	for (unsigned i = 0; i < egress->count; i++) {
+		unsigned sources = begin[i + 1];
+
+		place[i] = begin[i] + (uint16_t)(sources ? lot % sources : 0);
+		begin[i + 1] += begin[i];
+	}
+	for (unsigned i = 0; i < egress->count; i++) {
+		unsigned now = turn[i];
+
+		in_turn[place[now]++] = egress->entries[i];
+		if (place[now] == begin[now + 1])
+			place[now] = begin[now];
+	}
 	memcpy(egress->entries, in_turn, egress->count * sizeof(in_turn[0]));
 }
 
@@ -438,7 +451,7 @@ static void egress_port(struct vswitch_thread *thread, struct port *port)
 	vswitch_lock_if_shared(thread->vswitch, &port->out_lock);
 	if (port->crowded) {
 		port->crowded--;
-		take_turns(egress);
+		take_turns(thread, egress);
 	}
 	for (unsigned i = 0; i < egress->count; i++)
 		if (!port_is_up(port)) {

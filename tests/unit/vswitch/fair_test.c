@@ -141,4 +141,30 @@ static void test_two_floods_share(void)
 	vswitch_destroy(vswitch);
 }
 
-UNIT_MAIN("fair", UNIT(test_a_flood_costs_a_neighbour_nothing), UNIT(test_two_floods_share))
+/* Rounds are short, and a guest gives back one buffer at a time: it is not always the first one's. */
+static void test_little_room_is_shared_too(void)
+{
+	static const char names[] = { 'a', 'b', 'c' };
+
+	for (unsigned takes = 1; takes <= 2; takes++) {
+		struct vswitch_options options = { .seed = 1 };
+		struct paced_port *receiver;
+		struct vswitch *vswitch;
+
+		CU_ASSERT_EQUAL_FATAL(vswitch_create(&vswitch, &options, NULL), 0);
+		for (unsigned i = 0; i < ARRAY_SIZE(names); i++)
+			add(vswitch, (char[]){ names[i], 0 }, (uint8_t)names[i], 4, 0);
+		receiver = add(vswitch, "receiver", 'r', 0, takes);
+		CU_ASSERT_EQUAL(vswitch_add_address(vswitch, 0, 0x020000000072, "receiver", NULL),
+				0);
+		for (unsigned i = 0; i < ROUNDS; i++)
+			vswitch_round(vswitch);
+		for (unsigned i = 0; i < ARRAY_SIZE(names); i++)
+			CU_ASSERT_TRUE(receiver->got[(uint8_t)names[i]] > ROUNDS * takes / 4);
+		CU_ASSERT_EQUAL(receiver->disordered, 0);
+		vswitch_destroy(vswitch);
+	}
+}
+
+UNIT_MAIN("fair", UNIT(test_a_flood_costs_a_neighbour_nothing), UNIT(test_two_floods_share),
+	  UNIT(test_little_room_is_shared_too))
