@@ -24,9 +24,7 @@
 
 #define POLL_MAX_DEFAULT 50000 /* ns */
 #define EVENTS           64
-#define BUSY_ROUNDS      16      /* after so many rounds with work, look at the fds in between */
-#define REST_PORTS       8       /* with more than so many ports, those rest */
-#define REST_NS          1000000 /* that had nothing for so long */
+#define BUSY_ROUNDS      16 /* after so many rounds with work, look at the fds in between */
 
 /* ---- Making them ---- */
 
