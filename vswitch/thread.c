@@ -286,18 +286,21 @@ static bool poll_a_while(struct vswitch_thread *thread, uint64_t began, uint64_t
 	return false;
 }
 
-/* Nothing to do: polls on for a while, then sleeps. */
-static void idle(struct vswitch_thread *thread)
+/* Nothing to do: polls on for a while, then sleeps. True if it did not. */
+static bool idle(struct vswitch_thread *thread)
 {
 	uint64_t began = monotonic_ns();
+	bool came;
 
 	if (!thread->polled_count && next_event(thread) == TIMER_NEVER) {
 		sleep_until_woken(thread);
-		return;
+		return false;
 	}
-	if (!poll_a_while(thread, began, poll_window_now(&thread->polling)))
+	came = poll_a_while(thread, began, poll_window_now(&thread->polling));
+	if (!came)
 		sleep_until_woken(thread);
 	poll_window_learn(&thread->polling, monotonic_ns() - began, UINT64_MAX);
+	return came;
 }
 
 static bool is_set(const bool *flag)
@@ -318,14 +321,11 @@ static void *run(void *arg)
 	while (!is_set(&vswitch->stopping)) {
 		if (thread->index && is_set(&vswitch->pausing))
 			vswitch_park(vswitch);
-		if (vswitch_thread_round(thread)) {
-			if (++busy % BUSY_ROUNDS == 0) {
-				vswitch_thread_dispatch(thread, 0);
-				vswitch_thread_rest(thread);
-			}
-			continue;
+		/* What comes again and again while it polls keeps it from its fds as well. */
+		if ((vswitch_thread_round(thread) || idle(thread)) && ++busy % BUSY_ROUNDS == 0) {
+			vswitch_thread_dispatch(thread, 0);
+			vswitch_thread_rest(thread);
 		}
-		idle(thread);
 	}
 	event_guard_end(&guard);
 	/* Who waits for it to park need not wait. */

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "net_guest.h"
 #include "util/bytes.h"
@@ -107,4 +108,70 @@ static void test_guests_that_do_nothing_rest_and_are_woken(void)
 		net_guest_end(guests[i]);
 }
 
-UNIT_MAIN("switch_rest", UNIT(test_guests_that_do_nothing_rest_and_are_woken))
+/* One that has a frame each third time that it is asked. */
+struct steady_port {
+	struct port port;
+	unsigned asked;
+	uint8_t bytes[60];
+	struct iovec piece;
+	struct frame frame;
+};
+
+static unsigned receive_now_and_then(struct port *port, struct frame **frames, unsigned max)
+{
+	struct steady_port *steady = container_of(port, struct steady_port, port);
+
+	if (!max || ++steady->asked % 3)
+		return 0;
+	steady->piece = (struct iovec){ steady->bytes, sizeof(steady->bytes) };
+	steady->frame = (struct frame){ .pieces = &steady->piece,
+					.count = 1,
+					.length = sizeof(steady->bytes) };
+	frames[0] = &steady->frame;
+	return 1;
+}
+
+static void release_nothing(struct port *port)
+{
+	(void)port;
+}
+
+static unsigned transmit_nowhere(struct port *port, struct frame *const *frames, unsigned count)
+{
+	(void)port;
+	(void)frames;
+	return count;
+}
+
+static void free_steady(struct port *port)
+{
+	free(container_of(port, struct steady_port, port));
+}
+
+/* Who is always found to have something as soon as the thread polls does not keep it from its descriptors: calls come by one. */
+static void test_a_port_that_answers_polling_keeps_nobody_waiting(void)
+{
+	static const struct port_ops ops = { .type = "steady",
+					     .polled = true,
+					     .receive = receive_now_and_then,
+					     .release = release_nothing,
+					     .transmit = transmit_nowhere,
+					     .destroy = free_steady };
+	struct steady_port *steady = calloc(1, sizeof(*steady));
+	struct vswitch_options options = { .poll_ns = 1000000000 };
+
+	steady->port.ops = &ops;
+	steady->port.up = true;
+	memcpy(steady->bytes + 6, (uint8_t[]){ 2, 0, 0, 0, 0, 1 }, 6);
+	CU_ASSERT_EQUAL_FATAL(vswitch_create(&lab, &options, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(vswitch_add_port(lab, &steady->port, "steady", NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(vswitch_start(lab, NULL), 0);
+	alarm(100);
+	for (unsigned i = 0; i < 1000; i++)
+		(void)awake();
+	alarm(0);
+	vswitch_destroy(lab);
+}
+
+UNIT_MAIN("switch_rest", UNIT(test_guests_that_do_nothing_rest_and_are_woken),
+	  UNIT(test_a_port_that_answers_polling_keeps_nobody_waiting))
