@@ -82,12 +82,14 @@ static bool bitmap_reaches(const struct dm_look *look, unsigned place)
 	struct block *meta = look->components[look->newest].meta;
 	struct md_bitmap bitmap;
 
+	if (block_read(meta, DM_RAID_BITMAP_BYTE, bytes, sizeof(bytes)) ||
+	    md_bitmap_decode(bytes, meta->size - DM_RAID_BITMAP_BYTE, &bitmap, NULL))
+		return false;
+	if (bitmap.events >= DM_RAID_CLEAN_EVENTS)
+		bitmap.events -= DM_RAID_CLEAN_EVENTS;
 	return !look->components[place].rebuild && dm_same_shape(look, place) &&
-	       look->found[place].recovered == DM_RAID_DONE &&
-	       !block_read(meta, DM_RAID_BITMAP_BYTE, bytes, sizeof(bytes)) &&
-	       !md_bitmap_decode(bytes, meta->size - DM_RAID_BITMAP_BYTE, &bitmap, NULL) &&
-	       !(bitmap.state & MD_BITMAP_STALE) && bitmap.events >= look->events &&
-	       bitmap.events_cleared <= look->found[place].events;
+	       look->found[place].recovered == DM_RAID_DONE && !(bitmap.state & MD_BITMAP_STALE) &&
+	       bitmap.events >= look->events && bitmap.events_cleared <= look->found[place].events;
 }
 
 /* Where what components were given since begins, in sync sectors; DM_RAID_DONE: they were not. One that was cut off before it was told of

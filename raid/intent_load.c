@@ -153,6 +153,7 @@ static int load_from(struct raid_member *member, struct raid_intent **out, struc
 	uint8_t bytes[MD_BITMAP_SUPER_BYTES];
 	struct raid_intent *intent;
 	struct md_bitmap super;
+	bool marked;
 	int rc;
 
 	rc = read_bitmap(member, bytes, sizeof(bytes));
@@ -174,18 +175,20 @@ static int load_from(struct raid_member *member, struct raid_intent **out, struc
 		raid_intent_free(intent);
 		return error_set(error, rc, "cannot be read: %s", error_name(rc));
 	}
-	/* Of this very update: what was cut off between the two says nothing. */
-	intent->clean = array->metadata->clean_events &&
-			super.events == array->events + array->metadata->clean_events;
-	if (super.events >= array->metadata->clean_events)
+	marked = array->metadata->clean_events && super.events >= array->metadata->clean_events;
+	if (marked)
 		intent->super.events -= array->metadata->clean_events;
-	if (super.events < array->events || (super.state & MD_BITMAP_STALE)) {
+	/* Of this very update: what was cut off between the two says nothing. */
+	intent->clean = marked && intent->super.events == array->events;
+	/* Nothing was written yet after the one that comes next. */
+	if (intent->super.events + marked < array->events || (super.state & MD_BITMAP_STALE)) {
 		log_warning(array->log,
 			    "%s: the bitmap is out of date (events %llu, expected %llu): all of "
 			    "it counts as dirty",
-			    array->block.name, (unsigned long long)super.events,
+			    array->block.name, (unsigned long long)intent->super.events,
 			    (unsigned long long)array->events);
 		set_all(intent);
+		intent->clean = false;
 		intent->super.events_cleared = array->events;
 		intent->super.state &= ~MD_BITMAP_STALE;
 	}
