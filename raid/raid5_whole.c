@@ -34,19 +34,16 @@ static struct raid_member *writer(const struct raid_array *array, uint32_t disks
 	return i < disks ? array->places[i].member : array->places[i - disks].replacement;
 }
 
-/* Carries out what was added. */
-static int write_out(struct raid_array *array, struct raid5_ios *ios, struct raid_span span)
+/* Carries out what was added within the bracket, since who comes while that begins is to be written to. */
+static int write_out(struct raid_array *array, struct raid5_ios *ios, struct raid_bracket *bracket)
 {
-	struct raid_bracket bracket;
-	int rc = raid_bracket_begin(array, &bracket, span, span);
+	int rc;
 
-	if (rc)
-		return rc;
 	raid5_ios_run(ios);
 	rc = raid5_judge(array, ios);
 	if (rc)
-		raid_array_resync_from(array, span.sector);
-	return raid_bracket_end(&bracket, rc);
+		raid_array_resync_from(array, bracket->sync.sector);
+	return raid_bracket_end(bracket, rc);
 }
 
 /* ---- Zeroes ---- */
@@ -55,8 +52,11 @@ static int zero(struct raid5 *r, const struct raid_write *write, struct raid_spa
 {
 	unsigned flags = write->flags & ~BLOCK_STABLE;
 	CLEANUP_RAID5_IOS struct raid5_ios ios;
+	struct raid_bracket bracket;
 	int rc = raid5_ios_begin(&ios, r, 2 * r->g.disks);
 
+	if (!rc)
+		rc = raid_bracket_begin(r->array, &bracket, span, span);
 	if (rc)
 		return rc;
 	if (write->kind == RAID_WRITE_DISCARD)
@@ -68,7 +68,7 @@ static int zero(struct raid5 *r, const struct raid_write *write, struct raid_spa
 			raid5_ios_add(&ios, member, BLOCK_WRITE_ZEROES, flags,
 				      span.sector << MD_SECTOR_SHIFT, NULL, r->strip);
 	}
-	return write_out(r->array, &ios, span);
+	return write_out(r->array, &ios, &bracket);
 }
 
 /* ---- Data ---- */
@@ -114,8 +114,11 @@ static int write_data(struct raid5_work *work, const struct raid_write *write,
 	struct raid5 *r = work->r;
 	const struct raid5_row *row = &work->row;
 	CLEANUP_RAID5_IOS struct raid5_ios ios;
+	struct raid_bracket bracket;
 	int rc = raid5_ios_begin(&ios, r, 2 * row->disks);
 
+	if (!rc)
+		rc = raid_bracket_begin(r->array, &bracket, span, span);
 	if (rc)
 		return rc;
 	data[row->p] = raid5_second(work, row->p);
@@ -131,7 +134,7 @@ static int write_data(struct raid5_work *work, const struct raid_write *write,
 				      span.sector << MD_SECTOR_SHIFT, (void *)data[i % row->disks],
 				      r->strip);
 	}
-	return write_out(r->array, &ios, span);
+	return write_out(r->array, &ios, &bracket);
 }
 
 int raid5_write_whole(struct raid5 *r, const struct raid5_visit *visit, uint64_t strip)

@@ -67,11 +67,17 @@ static const struct block_ops spy_ops = {
 };
 
 static int level;
+static bool bitmap, zeroes;
 
 static void create(struct raid_rig *rig, uint8_t *data, uint64_t length)
 {
 	const struct raid_create_options options = {
-		.name = "x", .level = level, .chunk = CHUNK, .assume_clean = true
+		.name = "x",
+		.level = level,
+		.chunk = CHUNK,
+		.assume_clean = true,
+		.bitmap = bitmap ? RAID_BITMAP_INTERNAL : RAID_BITMAP_NONE,
+		.bitmap_chunk = bitmap ? CHUNK : 0,
 	};
 
 	for (unsigned i = 0; i < MEMBERS; i++) {
@@ -198,5 +204,55 @@ static void test_who_does_not_take_it_is_failed(void)
 		rig_run(one_fails);
 }
 
-UNIT_MAIN("raid5_whole", UNIT(test_whole_stripes_go_from_the_callers_memory),
+static int write_row(void *arg)
+{
+	struct raid_rig *rig = arg;
+	struct block *block = raid_array_block(rig->array);
+	uint64_t row = (uint64_t)(MEMBERS - (level == 6 ? 2 : 1)) * CHUNK;
+
+	return zeroes ? block_write_zeroes(block, 0, row, 0)
+		      : block_write(block, 0, spies[0].data, row, BLOCK_STABLE);
+}
+
+/* One that comes back, by the bitmap, while a write waits for its turn gets what is written. */
+static void one_comes_back(struct raid_rig *rig)
+{
+	uint64_t row = (uint64_t)(MEMBERS - (level == 6 ? 2 : 1)) * CHUNK;
+	uint8_t *data = aligned_alloc(4096, row);
+	struct range_hold hold;
+	struct fiber *fiber;
+
+	memset(data, 1, row);
+	create(rig, data, row);
+	CU_ASSERT_EQUAL(block_write(raid_array_block(rig->array), 0, data, row, 0), 0);
+	fiber_sleep(30000000000);
+	CU_ASSERT_EQUAL(raid_fail(rig->array, "disk1", &rig->error), 0);
+	CU_ASSERT_EQUAL(raid_remove(rig->array, "disk1", &rig->error), 0);
+	memset(data, zeroes ? 0 : 2, row);
+	range_lock(&rig->array->ranges, &hold, 0, 8);
+	fiber = fiber_spawn(write_row, rig);
+	fiber_sleep(1000000000);
+	CU_ASSERT_EQUAL(raid_add(rig->array, rig->disk[1], &rig->error), 0);
+	fiber_sleep(10000000000);
+	CU_ASSERT_EQUAL(rig_state(rig, 1), RAID_MEMBER_IN_SYNC);
+	range_unlock(&rig->array->ranges, &hold);
+	CU_ASSERT_EQUAL(fiber_join(fiber), 0);
+	CU_ASSERT_TRUE(holds(rig, data, 0, row));
+	CU_ASSERT_EQUAL(mismatches(rig), 0);
+	free(data);
+}
+
+static void test_who_comes_back_meanwhile_is_written_to(void)
+{
+	bitmap = true;
+	for (unsigned i = 0; i < 4; i++) {
+		level = i % 2 ? 6 : 5;
+		zeroes = i >= 2;
+		rig_run(one_comes_back);
+	}
+	bitmap = false;
+}
+
+UNIT_MAIN("raid5_whole", UNIT(test_who_comes_back_meanwhile_is_written_to),
+	  UNIT(test_whole_stripes_go_from_the_callers_memory),
 	  UNIT(test_who_does_not_take_it_is_failed))
