@@ -169,6 +169,16 @@ static int set_lease(struct dnsmasq *dnsmasq, char *value, struct error *error)
 			 value, DNSMASQ_LEASE_LEAST);
 }
 
+/* What dnsmasq takes for something else where a host's name may be: a word of its own, or how long a lease is. */
+static bool is_dnsmasq_word(const char *name)
+{
+	size_t digits = strspn(name, "0123456789");
+
+	return !strcmp(name, "ignore") || !strcmp(name, "infinite") ||
+	       (digits &&
+		(!name[digits] || (strchr("smhdwSMHDW", name[digits]) && !name[digits + 1])));
+}
+
 static int bad_host(const char *value, struct error *error)
 {
 	return error_set(error, -EINVAL,
@@ -196,6 +206,11 @@ static int set_host(struct dnsmasq *dnsmasq, char *value, struct error *error)
 			continue;
 		if (rest || strchr(piece, '.') || !is_name(piece, sizeof(host.name)))
 			return bad_host(value, error);
+		if (is_dnsmasq_word(piece))
+			return error_set(error, -EINVAL,
+					 "host=%.80s: \"%s\" is no name for it: dnsmasq takes "
+					 "numbers, times (as 7d), ignore and infinite for others",
+					 value, piece);
 		strcpy(host.name, piece);
 	}
 	for (unsigned i = 0; i < dnsmasq->host_count; i++) {

@@ -65,6 +65,7 @@ static void test_arguments(void)
 		"--local=/lab.test/",
 		"--dhcp-host=02:00:00:00:00:0a,10.1.7.7,[fd00::77],web",
 		"--dhcp-host=02:00:00:00:00:0b,db",
+		"--dhcp-host=02:00:00:00:00:0c,d",
 		"--host-record=printer,10.1.0.8",
 		"--host-record=printer,fd00::8",
 		"--server=10.1.0.5",
@@ -82,6 +83,7 @@ static void test_arguments(void)
 	check_argv("address=10.1.0.1/16 range=10.1.0.9-10.1.0.10 lease=infinite router=10.1.0.2 "
 		   "dns=10.1.0.3+10.1.0.4 domain=lab.test ipv6=fd00::1/64 range6=fd00::10-fd00::ff "
 		   "host=02:00:00:00:00:0A/10.1.7.7/fd00::77/web host=02:00:00:00:00:0b//db "
+		   "host=02:00:00:00:00:0c//d "
 		   "name=printer/10.1.0.8 name=printer/fd00::8 upstream=10.1.0.5 "
 		   "option=42:10.1.0.6+10.1.0.7",
 		   much);
@@ -138,6 +140,11 @@ static void test_wrong_words(void)
 		{ "address=10.0.0.1/24 host=01:00:00:00:00:01/10.0.0.2", "host=01:" },
 		{ "address=10.0.0.1/24 host=02:00:00:00:00:01", "host=02:" },
 		{ "address=10.0.0.1/24 host=02:00:00:00:00:01/set:x", "host=02:" },
+		{ "address=10.0.0.1/24 host=02:00:00:00:00:01//ignore", "host=02:" },
+		{ "address=10.0.0.1/24 host=02:00:00:00:00:01//infinite", "host=02:" },
+		{ "address=10.0.0.1/24 host=02:00:00:00:00:01/10.0.0.2/600", "host=02:" },
+		{ "address=10.0.0.1/24 host=02:00:00:00:00:01//7d", "host=02:" },
+		{ "address=10.0.0.1/24 host=02:00:00:00:00:01//12H", "\"12H\" is no name" },
 		{ "address=10.0.0.1/24 host=02:00:00:00:00:01/10.0.0.1",
 		  "host=10.0.0.1: expected" },
 		{ "address=10.0.0.1/24 host=02:00:00:00:00:01/10.0.0.2 "
