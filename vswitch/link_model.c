@@ -161,10 +161,14 @@ static uint64_t delay_of(const struct link_way *way, enum purpose purpose)
 
 /* ---- One packet ---- */
 
+#define WIRE_TIME_MOST (1ULL << 62) /* ns: a century and more, to which others can be added */
+
 /* At the rate. */
 static uint64_t wire_time(const struct link_model *model, uint64_t bits)
 {
-	return (uint64_t)((unsigned __int128)bits * 1000000000 / model->rate);
+	unsigned __int128 ns = (unsigned __int128)bits * 1000000000 / model->rate;
+
+	return ns < WIRE_TIME_MOST ? (uint64_t)ns : WIRE_TIME_MOST;
 }
 
 /* Gives a copy its turn on the wire, in a queue `times` as long as the model's. False: it would wait too long. */

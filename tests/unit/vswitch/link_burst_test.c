@@ -43,6 +43,17 @@ static void test_a_burst_goes_at_once(void)
 	CU_ASSERT_EQUAL(sent_at(&way, 2 * SECOND, 1000), 2 * SECOND + 1 * MS);
 }
 
+/* One that takes centuries to fill again is a long one, not a short one. */
+static void test_a_burst_of_ages(void)
+{
+	const struct link_model model = { .rate = 1, .burst = 18446744074, .queue_ns = MS };
+	struct link_way way;
+
+	link_way_start(&way, &model, "l", true);
+	for (unsigned i = 0; i < 10; i++)
+		CU_ASSERT_EQUAL(sent_at(&way, SECOND, 1000), SECOND);
+}
+
 /* Without one each packet takes its time, as before. */
 static void test_no_burst(void)
 {
@@ -104,5 +115,5 @@ static void test_words(void)
 	CU_ASSERT_EQUAL(model.burst, 0);
 }
 
-UNIT_MAIN("a rate with a burst", UNIT(test_a_burst_goes_at_once), UNIT(test_no_burst),
-	  UNIT(test_rate_is_kept), UNIT(test_words))
+UNIT_MAIN("a rate with a burst", UNIT(test_a_burst_goes_at_once), UNIT(test_a_burst_of_ages),
+	  UNIT(test_no_burst), UNIT(test_rate_is_kept), UNIT(test_words))
