@@ -20,9 +20,9 @@ static void refresh_port(struct vswitch *vswitch, struct port *port)
 		    (port->filter[way]->count || port->filter[way]->police.rate))
 			checkpoint->filter = port->filter[way];
 		port_mirrors_put(vswitch, port, way, checkpoint);
-		checkpoint->active =
-			checkpoint->capture_count || checkpoint->filter ||
-			(way == PORT_IN && (checkpoint->mirror_count || port->mirror_only));
+		checkpoint->active = checkpoint->capture_count || checkpoint->filter ||
+				     (way == PORT_IN &&
+				      (checkpoint->mirror_count || bond_of(port)->mirror_only));
 	}
 }
 

@@ -4,6 +4,7 @@
  *
  * Learning is frame by frame, in the order of arrival, so that the same frames give the same result.
  */
+#include "vswitch/bond.h"
 #include "vswitch/internal.h"
 
 /* Storm control lets come at once what may come in so long. */
@@ -309,6 +310,16 @@ static enum port_drop obey_rules(struct vswitch_thread *thread, struct port *por
 									   : PORT_DROP_POLICED);
 }
 
+/* What comes by a port that gets copies ends; but at a link of a bond that does, what decides whether it carries frames. */
+static enum port_drop ends_at_mirror(struct vswitch_thread *thread, struct port *port,
+				     struct frame *frame)
+{
+	if (bond_is_link(port) && mac_from_bytes(frame->pieces[0].iov_base) == SLOW_GROUP &&
+	    protocol_offer(thread, port, frame, 0, false, true) == PROTOCOL_TAKE)
+		return GOES_ON;
+	return ends(port, PORT_DROP_MIRROR);
+}
+
 /* A frame that something looks at, the `slot`th of its burst. */
 static void __attribute__((noinline))
 decide_looked_at(struct vswitch_thread *thread, struct port *port, struct frame *frame,
@@ -322,9 +333,9 @@ decide_looked_at(struct vswitch_thread *thread, struct port *port, struct frame 
 		port_mirror_copy(thread, port, PORT_IN, &entry);
 	}
 	why = obey_rules(thread, port, &entry, slot);
-	if (why == GOES_ON && port->mirror_only)
-		why = ends(port, PORT_DROP_MIRROR);
-	if (why == GOES_ON)
+	if (why == GOES_ON && bond_of(port)->mirror_only)
+		why = ends_at_mirror(thread, port, frame);
+	else if (why == GOES_ON)
 		why = decide(thread, port, frame, &entry.mark);
 	/* What comes over a bad link was recorded before that (port_link.h). */
 	if (!port->numbered || why != GOES_ON)

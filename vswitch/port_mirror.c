@@ -47,7 +47,7 @@ void port_mirrors_put(struct vswitch *vswitch, const struct port *port, enum por
 		/* And what leaves was looked at before a link was chosen. */
 		if (way == PORT_OUT && bond_is_link(port))
 			continue;
-		if (ways_of(&mirror->options, port) & PORT_WAY(way) && !port->mirror_only)
+		if (ways_of(&mirror->options, port) & PORT_WAY(way) && !bond_of(port)->mirror_only)
 			checkpoint->mirrors[checkpoint->mirror_count++] = mirror;
 	}
 }

@@ -480,6 +480,43 @@ static void test_mirrors_look_at_bonds(void)
 	vswitch_destroy(lab.vswitch);
 }
 
+static unsigned broadcasts(const struct fake_port *port)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < port->out_count; i++)
+		count += mac_from_bytes(port->out[i].bytes) == BROADCAST;
+	return count;
+}
+
+/* A bond that gets copies gets nothing else, and nobody gets anything of it: but its links come to terms. */
+static void test_a_bond_gets_copies(void)
+{
+	struct port_mirror_options mirror = { .name = "m", .to = "b", .source_count = 1 };
+	struct lab labs[2];
+
+	for (unsigned i = 0; i < 2; i++) {
+		now = 1000 * SECOND + i; /* and seed */
+		labs[i] = make_lab("bond-mode=lacp,bond-rate=fast", 1);
+	}
+	strcpy(mirror.sources[0].port, "x");
+	mirror.sources[0].ways = PORT_WAY(PORT_IN);
+	CU_ASSERT_EQUAL_FATAL(vswitch_add_mirror(labs[0].vswitch, &mirror, NULL), 0);
+	pass(labs, 10 * SECOND);
+	CU_ASSERT_TRUE(look(&labs[0])->up);
+	clear(&labs[0]);
+	put(&labs[0], labs[0].station, BROADCAST, A);
+	CU_ASSERT_EQUAL(broadcasts(labs[0].link[0]) + broadcasts(labs[0].link[1]), 1);
+	CU_ASSERT_EQUAL(labs[0].other->out_count, 1);
+	clear(&labs[0]);
+	put(&labs[0], labs[0].link[0], BROADCAST, B);
+	CU_ASSERT_EQUAL(labs[0].station->out_count, 0);
+	CU_ASSERT_EQUAL(labs[0].other->out_count, 0);
+	CU_ASSERT_EQUAL(drops(labs[0].link[0], PORT_DROP_MIRROR), 1);
+	for (unsigned i = 0; i < 2; i++)
+		vswitch_destroy(labs[i].vswitch);
+}
+
 /* Ports, bonds and settings come and go in any order while frames pass. */
 static void test_random_changes(void)
 {
@@ -535,4 +572,5 @@ UNIT_MAIN("bond", UNIT(test_a_bond_is_one_port), UNIT(test_a_bond_of_several_thr
 	  UNIT(test_the_last_link_takes_the_bond_down), UNIT(test_flows_of_other_links_stay),
 	  UNIT(test_a_failover_is_announced), UNIT(test_two_switches_agree),
 	  UNIT(test_spanning_trees_see_bonds), UNIT(test_what_cannot_be_is_refused),
-	  UNIT(test_mirrors_look_at_bonds), UNIT(test_random_changes))
+	  UNIT(test_mirrors_look_at_bonds), UNIT(test_a_bond_gets_copies),
+	  UNIT(test_random_changes))
