@@ -316,10 +316,13 @@ void port_mirror_copy_to(struct vswitch_thread *thread, struct port *to,
 	struct egress_entry copy = *entry;
 
 	copy.is_copy = true;
-	if (port_is_up(to))
+	if (port_is_up(to)) {
 		egress_line_up(thread, to, &copy);
-	else
-		port_drop(to, PORT_DROP_DOWN);
+		return;
+	}
+	vswitch_lock_if_shared(thread->vswitch, &to->out_lock);
+	port_drop(to, PORT_DROP_DOWN);
+	vswitch_unlock_if_shared(thread->vswitch, &to->out_lock);
 }
 
 /* To the ports that were given the VLAN: with its tag in place of one that there is. */
