@@ -23,6 +23,7 @@
 
 #include <netinet/in.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct error;
@@ -79,5 +80,9 @@ struct dnsmasq_lease {
 
 /* A line of its file. False: it is no lease (or is damaged). */
 bool dnsmasq_lease_parse(struct dnsmasq_lease *lease, const char *line);
+
+/* Whether a file that begins so, with `length` bytes and a zero, may be one of these: it is empty, or its first line is of dnsmasq,
+ * whole or not. Any other dnsmasq would overwrite. */
+bool dnsmasq_may_be_leases(const char *text, size_t length);
 
 #endif

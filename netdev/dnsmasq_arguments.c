@@ -172,3 +172,18 @@ bool dnsmasq_lease_parse(struct dnsmasq_lease *lease, const char *line)
 		snprintf(lease->name, sizeof(lease->name), "%s", fields[3]);
 	return true;
 }
+
+bool dnsmasq_may_be_leases(const char *text, size_t length)
+{
+	static const char duid[] = "duid ";
+	size_t first = strcspn(text, "\n"), digits = strspn(text, "0123456789");
+	CLEANUP_FREE char *line = strndup(text, first);
+	struct dnsmasq_lease lease;
+
+	if (!length || (line && dnsmasq_lease_parse(&lease, line)))
+		return true;
+	if (!strncmp(text, duid, MIN(length, strlen(duid))))
+		return true;
+	/* The power went while it was written. */
+	return first == strlen(text) && (!first || (digits && strchr(" ", text[digits])));
+}

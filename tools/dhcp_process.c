@@ -158,6 +158,24 @@ static int make_interface(struct dhcp_process *process, struct error *error)
 
 /* ---- dnsmasq ---- */
 
+/* With its first lease dnsmasq writes the file anew, whatever was in it. */
+static int check_leases(const struct dhcp_process *process, struct error *error)
+{
+	char text[1024];
+	ssize_t got = pread(process->leases_fd, text, sizeof(text) - 1, 0);
+
+	if (got < 0)
+		return error_set(error, -errno, "leases %s: cannot read them: %s", process->leases,
+				 error_name(-errno));
+	text[got] = '\0';
+	if (dnsmasq_may_be_leases(text, (size_t)got))
+		return 0;
+	error_set(error, -EINVAL, "leases %s: expected an empty file or one of dnsmasq's leases",
+		  process->leases);
+	error_advise(error, "it is left as it is: give this port a file of its own: leases=FILE");
+	return -EINVAL;
+}
+
 static int open_leases(struct dhcp_process *process, struct error *error)
 {
 	const struct timespec pause = { .tv_nsec = 20000000 };
@@ -177,7 +195,7 @@ static int open_leases(struct dhcp_process *process, struct error *error)
 			nanosleep(&pause, NULL);
 	}
 	if (!rc)
-		return 0;
+		return check_leases(process, error);
 	error_set(error, -EBUSY, "leases %s: another server uses this file", path);
 	error_advise(error, "end that one, or give this port a file of its own: leases=FILE");
 	return -EBUSY;

@@ -96,6 +96,9 @@ refused() { # TEXT SPEC
 	grep -q -- "$1" err || lab_fail "$2: $(cat err)"
 }
 refused 'port e: leases .*/kept: another server uses this file' "e=dhcp:10.2.0.1/24,leases=kept"
+echo "what is precious" >notes
+refused 'port e: leases .*/notes: expected an empty file or one of dnsmasq' "e=dhcp:10.2.0.1/24,leases=notes"
+[ "$(cat notes)" = "what is precious" ] || lab_fail "notes: $(cat notes)"
 refused 'expected its own address' e=dhcp:10.2.0.1
 refused 'range=10.3.0.5: expected a machine' e=dhcp:10.2.0.1/24,range=10.3.0.5-10.3.0.9
 refused 'port e: dnsmasq refuses: ' e=dhcp:10.2.0.1/24,option=1:nonsense

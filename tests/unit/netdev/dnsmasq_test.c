@@ -177,6 +177,30 @@ static void test_wrong_words(void)
 	}
 }
 
+static void test_files_of_others(void)
+{
+	static const char *const leases[] = {
+		"",
+		"1795728269 02:00:00:00:00:01 10.1.0.122 * 01:02:00:00:00:00:01\nmore",
+		"0 02:00:00:00:00:01 10.1.0.122 name *\n",
+		"duid 00:01:00:01\n1795728269 1 fd00::9 * 00:01\n",
+		"1795728269 02:00:0",
+		"17957",
+		"du",
+	};
+	static const char *const others[] = {
+		"notes\n",    "notes",      "17 things\nto do\n", "\n",
+		"duidless\n", "17. things", "#!/bin/sh",          "127.0.0.1 localhost"
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(leases); i++)
+		CU_ASSERT_TRUE(dnsmasq_may_be_leases(leases[i], strlen(leases[i])));
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		CU_ASSERT_FALSE(dnsmasq_may_be_leases(others[i], strlen(others[i])));
+	/* After a power cut, of a file system that had its length only. */
+	CU_ASSERT_TRUE(dnsmasq_may_be_leases("\0\0\0", 3));
+}
+
 static void test_words_of_others(void)
 {
 	static struct dnsmasq dnsmasq;
@@ -230,5 +254,5 @@ static void test_leases(void)
 }
 
 UNIT_MAIN("DHCP and DNS by dnsmasq", UNIT(test_arguments), UNIT(test_usual_range),
-	  UNIT(test_wrong_words), UNIT(test_words_of_others), UNIT(test_too_many),
-	  UNIT(test_leases))
+	  UNIT(test_wrong_words), UNIT(test_files_of_others), UNIT(test_words_of_others),
+	  UNIT(test_too_many), UNIT(test_leases))
