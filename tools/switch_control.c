@@ -166,12 +166,17 @@ static int method_port_set(void *context, json_t *params, json_t **result, struc
 			return rc;
 		}
 	}
-	if (shaped & LINK_IN)
+	/* What can be refused comes first: then nothing has changed. */
+	if (shaped && !strcmp(found->type, "bond"))
+		return error_set(error, -EINVAL,
+				 "port %s: it is a bond: shape-in= and shape-out= are for each of "
+				 "its links",
+				 port);
+	rc = vswitch_set_port(control->vswitch, port, &config, error);
+	if (!rc && shaped & LINK_IN)
 		rc = vswitch_set_link(control->vswitch, port, LINK_IN, &models[0], error);
 	if (!rc && shaped & LINK_OUT)
 		rc = vswitch_set_link(control->vswitch, port, LINK_OUT, &models[1], error);
-	if (!rc)
-		rc = vswitch_set_port(control->vswitch, port, &config, error);
 	return switch_answer(rc, error);
 }
 

@@ -53,6 +53,20 @@ lab_switch lab --port "a=vhost-user,trunk=$vlans" --port b=vhost-user
 "$TENON" switch show lab --config >long.json
 [ "$(grep -c "[=\"]$vlans\"" long.json)" = 2 ] || lab_fail "a long list of VLANs was cut"
 lab_end || lab_fail "the switch ended with $?"
+# A bond that is younger than its link; what is refused changes nothing.
+lab_switch lab --port l0=vhost-user,police-in=1M/100K --port x=vhost-user
+"$TENON" switch lacp lab add b mode=static vlan=7 key=9 || lab_fail "lacp add"
+"$TENON" switch port set lab l0 bond=b shape-in=3M || lab_fail "port set"
+"$TENON" switch mirror lab add m x --to b || lab_fail "mirror add"
+"$TENON" switch port set lab l0 shape-in=4M vlan=3 2>err && lab_fail "a VLAN of a link's own"
+"$TENON" switch port set lab b vlan=8 shape-in=4M 2>err && lab_fail "a bond's shaper"
+grep -q 'for each of its links' err || lab_fail "$(cat err)"
+"$TENON" switch show lab --config >bond.json
+grep -q '"rate=3000000"' bond.json && grep -q '"b=bond,vlan=7,bond-mode=static,bond-key=9"' bond.json || lab_fail "$(cat bond.json)"
+lab_end || lab_fail "the switch ended with $?"
+lab_switch lab --config bond.json
+"$TENON" switch show lab --config | cmp - bond.json || lab_fail "the bond is not the same"
+lab_end || lab_fail "the switch ended with $?"
 cmp first.json second.json || { lab_fail "it is not the same"; diff first.json second.json; }
 python3 - <<'PYTHON' || lab_fail "the file is not what was wanted"
 import json
