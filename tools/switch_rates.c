@@ -17,6 +17,8 @@
 #include "tools/output.h"
 #include "tools/switch.h"
 #include "util/clock.h"
+#include "util/error.h"
+#include "util/standard.h"
 
 #define SECOND 1000000000.0
 
@@ -185,6 +187,19 @@ static void print_changes(json_t *now, json_t *before, const struct cli_listing 
 
 /* ---- Looking ---- */
 
+/* EXIT_DONE; or it is said why not. Who has left was not interested: then it ends as others do. */
+static int arrived(void)
+{
+	int rc = standard_output_flush();
+
+	if (!rc)
+		return EXIT_DONE;
+	if (rc == -EPIPE)
+		cli_end_by_pipe();
+	fprintf(stderr, "tenon: standard output: %s\n", error_name(rc));
+	return EXIT_FAILED;
+}
+
 int switch_watch_run(const char *name, enum switch_watched what, uint64_t interval_s,
 		     const struct cli_listing *listing)
 {
@@ -199,10 +214,9 @@ int switch_watch_run(const char *name, enum switch_watched what, uint64_t interv
 		else if (before)
 			print_rates(now, before, (double)(time - then) / SECOND, listing);
 		/* Whoever reads it sees each look when it was. */
-		if (fflush(stdout)) {
-			cli_end_by_pipe();
+		status = arrived();
+		if (status != EXIT_DONE)
 			break;
-		}
 		json_decref(before);
 		before = now;
 		now = NULL;

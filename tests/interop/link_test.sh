@@ -112,6 +112,8 @@ grep -q 'table nowhere: No such file' err || lab_fail "$(cat err)"
 python3 -c 'import json; port, = [p for p in json.load(open("rates")) if p["name"] == "a"]
 assert port["rx_frames_per_second"] >= 0 and port["drops_per_second"] == {}, port' || lab_fail "$(cat rates)"
 timeout 60 "$TENON" switch table list links --watch | head -n 1 | grep -q '^learned  *[0-9a-f:]\{17\}  vlan 0  [ab]$' || lab_fail "table --watch"
+timeout 60 "$TENON" switch table list links --watch >/dev/full 2>err
+[ $? = 1 ] && grep -q 'standard output: No space left' err || lab_fail "--watch >/dev/full: $(cat err)"
 
 # 12 Mbit/s as it was recorded: 1.5 MB cannot take less than a second. It is in the configuration, and a wrong one changes nothing.
 seq 1 100 >recorded
