@@ -105,6 +105,7 @@ static char *read_table(const char *name, struct error *error)
 					       "/usr/lib/aarch64-linux-gnu/tc",
 					       "/usr/share/tc",
 					       "/lib/tc" };
+	char *text;
 
 	for (size_t i = 0; !strchr(name, '/') && i < ARRAY_SIZE(folders); i++) {
 		CLEANUP_FREE char *path = NULL;
@@ -113,7 +114,12 @@ static char *read_table(const char *name, struct error *error)
 		    !access(path, F_OK))
 			return link_read_text("table", path, LINK_TABLE_BYTES, error);
 	}
-	return link_read_text("table", name, LINK_TABLE_BYTES, error);
+	text = link_read_text("table", name, LINK_TABLE_BYTES, error);
+	if (!text && error->code == -ENOENT && !strchr(name, '/'))
+		error_advise(error,
+			     "iproute2's are there by name where that is installed, as %s/%s.dist",
+			     folders[0], name);
+	return text;
 }
 
 /* The same of a table of jitter. */
@@ -171,7 +177,7 @@ static int link_set(int argc, char **argv)
 		  "packets that pass by those which are delayed" },
 		{ "rate", CLI_TEXT, &values[WORD_RATE], "RATE", "bits a second: 50M, 1.5Gbit" },
 		{ "burst", CLI_TEXT, &values[WORD_BURST], "BITS",
-		  "of the rate: so many go at once after a pause (64k)" },
+		  "of the rate: so many go at once after a pause: 64k" },
 		{ "trace", CLI_TEXT, &trace, "FILE",
 		  "a recorded rate: each line the milliseconds at which 1500 bytes can go; none" },
 		{ "queue", CLI_TEXT, &values[WORD_QUEUE], "LENGTH",
