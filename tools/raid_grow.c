@@ -193,7 +193,7 @@ static int grow_rehearse(struct grow_command *command, struct error *error)
 static int grow_run(void *arg, struct error *error)
 {
 	struct grow_command *command = arg;
-	bool made;
+	bool there = command->backup && !access(command->backup, F_OK), made;
 	int rc;
 
 	if (command->dry_run)
@@ -202,8 +202,8 @@ static int grow_run(void *arg, struct error *error)
 	if (rc)
 		return rc > 0 ? 0 : rc;
 	rc = grow_here(command, error);
-	/* Where there is room to move nothing needs one. */
-	made = command->backup && !access(command->backup, F_OK);
+	/* Where there is room to move nothing needs one; a file that was there is another's. */
+	made = command->backup && !there && !access(command->backup, F_OK);
 	if (!rc)
 		cli_note("%s: where that is not over, `tenon raid rebuild` or `tenon serve` moves "
 			 "data and brings what is new in sync%s%s",
