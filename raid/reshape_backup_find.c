@@ -106,26 +106,36 @@ static int check_time(const struct raid_array *array, const struct raid_backup *
 			 array->block.name, raid_time_format(array->utime, written));
 }
 
-/* One that does not begin where the array is: nobody makes it so. */
+/* One that neither begins nor ends where the array is: nobody leaves it so, and mdadm refuses it, too. */
 static int check_pieces(const struct raid_array *array, const struct raid_backup *backup,
-			struct error *error)
+			uint64_t old_end, struct error *error)
 {
-	for (unsigned i = 0; array->level->needs_backup(array) && i < 2; i++) {
-		const struct md_backup_piece *piece = &backup->said.piece[i];
-		uint64_t position = array->reshape_position;
+	uint64_t position = array->reshape_position;
+	const struct md_backup_piece *other = NULL;
+	int ahead = 0; /* of the position: 1, at it: 0, behind it: -1 */
 
-		if (backup->held_count || !piece->count ||
-		    (array->backwards ? piece->start >= position
-				      : piece->start + piece->count <= position))
-			continue;
-		return error_set(error, -EINVAL,
-				 "%s: its backup is of sectors %llu to %llu, and the reshape of %s "
-				 "is at %llu: it is not of this reshape",
-				 backup->places[0].block->name, (unsigned long long)piece->start,
-				 (unsigned long long)(piece->start + piece->count),
-				 array->block.name, (unsigned long long)position);
+	if (!array->level->needs_backup(array) || backup->held_count)
+		return 0;
+	for (unsigned i = 0; i < 2; i++) {
+		const struct md_backup_piece *piece = &backup->said.piece[i];
+		uint64_t end = piece->start + piece->count;
+		int is = array->backwards ? (piece->start < position) - (piece->start > position)
+					  : (end > position) - (end < position);
+
+		if (piece->count && (!other || is > ahead)) {
+			other = piece;
+			ahead = is;
+		}
 	}
-	return 0;
+	/* Behind the end of the old shape there is nothing to be held. */
+	if (!other || !ahead || (ahead < 0 && position >= old_end))
+		return 0;
+	return error_set(error, -EINVAL,
+			 "%s: its backup is of sectors %llu to %llu, and the reshape of %s is at "
+			 "%llu: it is not of this reshape, or an old copy",
+			 backup->places[0].block->name, (unsigned long long)other->start,
+			 (unsigned long long)(other->start + other->count), array->block.name,
+			 (unsigned long long)position);
 }
 
 static int check_held(const struct raid_array *array, const struct raid_backup *backup,
@@ -156,7 +166,7 @@ static int check_held(const struct raid_array *array, const struct raid_backup *
 						 << MD_SECTOR_SHIFT);
 	}
 	return backup->held_count ? check_time(array, backup, error)
-				  : check_pieces(array, backup, error);
+				  : check_pieces(array, backup, end, error);
 }
 
 /* Takes it over where it is the array's and good. -ENOENT: it is not. */

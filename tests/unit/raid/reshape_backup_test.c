@@ -293,6 +293,16 @@ static void refuses_others(struct raid_rig *rig)
 		put_header(&held, &other, 0);
 		cannot(rig, &held, -EINVAL, i ? "expected multiples" : "its backup ends");
 	}
+	/* A copy from before: what it has was moved long ago. */
+	for (unsigned i = 0; i < 2; i++) {
+		other = good;
+		CU_ASSERT_FATAL(!good.piece[i].count ||
+				good.piece[i].start >= 2 * good.piece[i].count);
+		other.piece[i].start -= good.piece[i].count ? 2 * good.piece[i].count : 0;
+		put_header(&held, &other, 0);
+		if (good.piece[i].count)
+			cannot(rig, &held, -EINVAL, "old copy");
+	}
 	other = good;
 	other.data = other.second = 8000;
 	put_header(&held, &other, 0);
