@@ -170,6 +170,16 @@ static int begin(struct dm_look *look, struct error *error)
 	return 0;
 }
 
+/* While it is reshaped places are as the volume group has them, too; one that was left at the end has none. */
+static int check_place(const struct dm_look *look, unsigned place, struct error *error)
+{
+	uint32_t position = look->found[place].position;
+
+	if (position == place || position == DM_RAID_NO_PLACE || look->shape->level == 1)
+		return 0;
+	return differs(look, place, "the place", position, place, error);
+}
+
 /* One that is further behind than an update that was cut off is left out, or filled anew (assemble_members.c). */
 static int check_one(const struct dm_look *look, unsigned place, struct error *error)
 {
@@ -183,7 +193,7 @@ static int check_one(const struct dm_look *look, unsigned place, struct error *e
 	if (sb->events == newest->events && ends != !!(newest->flags & DM_RAID_RESHAPE_ACTIVE))
 		return differs(look, place, "flags", sb->flags, newest->flags, error);
 	if (look->reshaping || ends)
-		return 0;
+		return check_place(look, place, error);
 	rc = check(look, place, error);
 	if (!rc && sb->data_offset != newest->data_offset)
 		rc = differs(look, place, "data offset", sb->data_offset, newest->data_offset,
