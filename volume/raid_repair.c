@@ -276,6 +276,13 @@ static int commit(struct mending *mending)
 
 /* ---- New images ---- */
 
+/* It comes with a reshape, or is over when that is, as the one whose place it takes. */
+static void take_flags(struct volume_lv *part, const struct volume_lv *old)
+{
+	for (unsigned i = 0; old->segment_count && i < part->segment_count; i++)
+		part->segments[i].private->flags = old->segments->private->flags;
+}
+
 static int new_image(struct mending *mending, struct volume_segment *segment, unsigned place,
 		     const struct allocate_result *places, unsigned column, uint32_t meta_extents)
 {
@@ -289,6 +296,8 @@ static int new_image(struct mending *mending, struct volume_segment *segment, un
 	if (!image ||
 	    lvm_raid_give(group, places, mending->lost, column, meta, meta_extents, image))
 		return change_no_memory(group, mending->error);
+	take_flags(meta, segment->metas[place].lv);
+	take_flags(image, segment->areas[place].lv);
 	segment->metas[place] = (struct volume_area){ .lv_name = meta->name, .lv = meta };
 	segment->areas[place] = (struct volume_area){ .lv_name = image->name, .lv = image };
 	return lvm_raid_clear_meta(group, meta, mending->error);
@@ -400,6 +409,8 @@ static int settle(struct mending *mending)
 
 	if (!has_word(mending->lv))
 		return 0;
+	/* A commit of new images may have had the group read anew. */
+	mending->lv->private->may_begin = true;
 	rc = lvm_active_open(mending->group, mending->lv, true, &block, mending->error);
 	if (!rc)
 		rc = raid_write_superblocks(lvm_active_raid(mending->lv), mending->error);

@@ -60,9 +60,9 @@ json "d['synced_percent'] == 100" "$TENON" lv show vg0/root --json
 expect 0 '' "$TENON" vg check vg0
 expect 0 'root {' env LVM_SUPPRESS_FD_WARNINGS=1 pvck --dump metadata a.img
 
-truncate -s 32M e.img f.img g.img h.img
-export TENON_DEVICES=$work/e.img:$work/f.img:$work/g.img:$work/h.img
-"$TENON" vg create vg1 e.img f.img g.img h.img --extent-size 1M >out 2>&1 && "$TENON" lv create vg1/a --type raid5 --stripes 2 --size 8M >out 2>&1 &&
+truncate -s 32M e.img f.img g.img h.img i.img
+export TENON_DEVICES=$work/e.img:$work/f.img:$work/g.img:$work/h.img:$work/i.img
+"$TENON" vg create vg1 e.img f.img g.img h.img i.img --extent-size 1M >out 2>&1 && "$TENON" lv create vg1/a --type raid5 --stripes 2 --size 8M >out 2>&1 &&
 	"$TENON" lv repair vg1/a >out 2>&1 && "$TENON" copy data vg1/a >out 2>&1 && "$TENON" vg backup vg1 --file old.txt >out 2>&1 || problem "$(cat out)"
 python3 - <<'EDIT'
 import re
@@ -88,6 +88,11 @@ expect 1 'opens for reading only: lvm2 was stopped as it began a reshape' "$TENO
 expect 1 'lvm2 reshapes it, or keeps the room' "$TENON" lv convert vg1/a --type raid6
 expect 1 'lvm2 reshapes it, or keeps the room' "$TENON" lv resize vg1/a --size 20M
 [ "$before" = "$(cat [e-h].img | md5sum)" ] || problem "what was refused has changed something"
+# The image that comes with it is lost, and another takes its place.
+mkdir lost && cp --sparse=always e.img f.img g.img i.img lost
+expect 0 '' env TENON_DEVICES="$work/lost/e.img:$work/lost/f.img:$work/lost/g.img:$work/lost/i.img" "$TENON" lv repair vg1/a
+TENON_DEVICES=$work/lost/e.img:$work/lost/f.img:$work/lost/g.img:$work/lost/i.img "$TENON" copy vg1/a - 2>err | head -c 8M | cmp -s - data || problem "with another image a reshape has changed data: $(cat err)"
+rm -r lost
 expect 0 '' "$TENON" lv repair vg1/a
 "$TENON" copy vg1/a - 2>err | head -c 8M | cmp -s - data || problem "a reshape that was begun here has changed data: $(cat err)"
 json "d['size_bytes'] == 12 << 20 and d['type'] == 'raid5_ls'" "$TENON" lv show vg1/a --json
