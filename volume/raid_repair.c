@@ -49,14 +49,14 @@ bool volume_lv_degraded(const struct volume_lv *lv)
 	return lv->partial && volume_lv_is_raid(lv) && lvm_raid_survives(lvm_lv_raid(lv));
 }
 
-bool volume_lv_reads_only(const struct volume_lv *lv)
-{
-	return lvm_lv_mirror(lv);
-}
-
 bool volume_lv_is_to_begin(const struct volume_lv *lv)
 {
 	return volume_lv_is_raid(lv) && lvm_raid_is_to_begin(lvm_lv_raid(lv));
+}
+
+bool volume_lv_reads_only(const struct volume_lv *lv)
+{
+	return lvm_lv_mirror(lv) || volume_lv_is_to_begin(lv);
 }
 
 struct raid_array *volume_lv_array(const struct volume_lv *lv)

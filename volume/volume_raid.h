@@ -15,7 +15,7 @@ struct raid_array;
 /* Whether it is one that can be opened. */
 bool volume_lv_is_raid(const struct volume_lv *lv);
 
-/* Whether it opens for reading only, since its type is not written to: lvm2's older "mirror". */
+/* Whether it opens for reading only: its type, lvm2's older "mirror", is not written to, or lvm2 was stopped as it began a reshape. */
 bool volume_lv_reads_only(const struct volume_lv *lv);
 
 /* Whether parts of it are lost, and it has all data without them: it opens, and can be repaired. */

@@ -85,6 +85,7 @@ expect 0 'restored from begun.txt' "$TENON" vg restore vg1 --file begun.txt --ye
 same vg1/a data
 before=$(cat [e-h].img | md5sum)
 expect 1 'opens for reading only: lvm2 was stopped as it began a reshape' "$TENON" copy data vg1/a --force
+expect 0 'State: *read-only' "$TENON" lv show vg1/a
 expect 1 'lvm2 reshapes it, or keeps the room' "$TENON" lv convert vg1/a --type raid6
 expect 1 'lvm2 reshapes it, or keeps the room' "$TENON" lv resize vg1/a --size 20M
 [ "$before" = "$(cat [e-h].img | md5sum)" ] || problem "what was refused has changed something"
@@ -93,6 +94,10 @@ mkdir lost && cp --sparse=always e.img f.img g.img i.img lost
 expect 0 '' env TENON_DEVICES="$work/lost/e.img:$work/lost/f.img:$work/lost/g.img:$work/lost/i.img" "$TENON" lv repair vg1/a
 TENON_DEVICES=$work/lost/e.img:$work/lost/f.img:$work/lost/g.img:$work/lost/i.img "$TENON" copy vg1/a - 2>err | head -c 8M | cmp -s - data || problem "with another image a reshape has changed data: $(cat err)"
 rm -r lost
+"$TENON" serve --socket-dir s >served 2>err &
+pids+=($!)
+for _ in $(seq 600); do grep -q '^ready' served && break; sleep 0.1; done
+grep -q '^vg1/a ' served || problem "it is not served: $(cat served err)"
 expect 0 '' "$TENON" lv repair vg1/a
 "$TENON" copy vg1/a - 2>err | head -c 8M | cmp -s - data || problem "a reshape that was begun here has changed data: $(cat err)"
 json "d['size_bytes'] == 12 << 20 and d['type'] == 'raid5_ls'" "$TENON" lv show vg1/a --json
