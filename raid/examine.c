@@ -361,7 +361,10 @@ static void put_dm(const struct report *report, const struct dm_raid_superblock 
 	if (sb->resynced != DM_RAID_DONE)
 		put_size(report, "resync_offset_bytes", "Resync Offset", sb->resynced);
 	put_number(report, "events", "Events", sb->events, "");
-	put_text(report, "role", "Device Role", "%u", sb->position);
+	if (sb->position == DM_RAID_NO_PLACE)
+		put_text(report, "role", "Device Role", "none");
+	else
+		put_text(report, "role", "Device Role", "%u", sb->position);
 	put_failed(report, sb);
 }
 

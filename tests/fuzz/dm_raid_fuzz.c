@@ -20,7 +20,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memcpy(block + 4, data, size);
 	if (dm_raid_decode(block, &sb, &error))
 		return 0;
-	if (sb.position >= sb.devices || sb.devices > DM_RAID_DEVICES)
+	if (sb.devices > DM_RAID_DEVICES ||
+	    (sb.position >= dm_raid_places(&sb) && sb.position != DM_RAID_NO_PLACE))
 		abort();
 	dm_raid_encode(&sb, again);
 	if (dm_raid_decode(again, &back, &error) || memcmp(&sb, &back, sizeof(sb)) != 0)
