@@ -3,6 +3,7 @@
 #include "unit.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "util/bytes.h"
@@ -201,8 +202,7 @@ static void test_words_are_read_and_written(void)
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
 		char none[40];
 
-		memcpy(none, words[i], sizeof(none) - 1);
-		strcpy(strchr(none, '=') + 1, "none");
+		snprintf(none, sizeof(none), "%.*s=none", (int)strcspn(words[i], "="), words[i]);
 		CU_ASSERT_EQUAL(port_config_set(&config, none, NULL), 0);
 	}
 	port_config_describe(&config, text, sizeof(text));
