@@ -53,6 +53,8 @@ cat >made.sh <<'GUEST'
 		dd if=/dev/urandom of=/dev/$name bs=64K conv=fsync 2>/dev/null || :
 		echo "$name $(md5sum </dev/$name | cut -d ' ' -f 1)" >>/result/digests
 	done
+	# In the metadata only, not in dm: tenon keeps to these rates, too.
+	lvchange --driverloaded n --minrecoveryrate 0 --maxrecoveryrate 0 vg/uone vg/ufour vg/ufive vg/usix vg/uten
 	lvchange -an half vg/ofive
 	# The power goes while they are written, with what they have anyway.
 	for name in cone cfive csix cten; do
@@ -159,6 +161,7 @@ cat >stale.sh <<'GUEST'
 		lvconvert -y --repair half/six
 	COMMANDS
 	lvs --noheadings -o vg_name,lv_name,sync_percent --separator / half 2>/dev/null | tr -d ' ' >/result/synced
+	lvchange --driverloaded n --minrecoveryrate 0 --maxrecoveryrate 0 half # as above
 	sync
 GUEST
 boot stale p0 p2 p3 p4 h0 h2 h3 h4 h5 h6
