@@ -17,7 +17,7 @@
 #define PIECE   (1u << 20)
 #define COPIERS 4u
 
-/* How long a copier lets guests go first, before each piece: all together go on with 40 MiB a second at least. */
+/* How long a copier lets guests go first, before each piece: all together can go on with 40 MiB a second where the disks do. */
 #define GUESTS_NS      100000000ull
 #define GUESTS_STEP_NS 1000000ull
 
