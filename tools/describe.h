@@ -46,6 +46,8 @@ json_t *describe_group(const struct volume_group *group);
 
 /* A row of `lv list`; all of `lv show`. */
 json_t *describe_lv_row(const struct volume_group *group, const struct volume_lv *lv);
+/* Of one that a server has open for its clients. */
+void describe_in_use(char *attributes);
 /* A word for what can be done with it. */
 const char *describe_lv_state(const struct volume_lv *lv);
 json_t *describe_tags(char *const *tags, unsigned count);

@@ -125,6 +125,15 @@ const char *describe_lv_state(const struct volume_lv *lv)
 							   : "read-only";
 }
 
+void describe_in_use(char *attributes)
+{
+	if (strlen(attributes) + 1 < VOLUME_ATTRIBUTES)
+		return;
+	if (attributes[4] == '-')
+		attributes[4] = 'a';
+	attributes[5] = 'o';
+}
+
 json_t *describe_lv_row(const struct volume_group *group, const struct volume_lv *lv)
 {
 	char attributes[VOLUME_ATTRIBUTES], serial[SERIAL_TEXT], problem[160];

@@ -12,6 +12,7 @@
 #include "block/block.h"
 #include "rpc/rpc.h"
 #include "tools/alone.h"
+#include "tools/pieces.h"
 #include "tools/runtime.h"
 #include "util/bytes.h"
 #include "util/cleanup.h"
@@ -357,25 +358,27 @@ struct block *host_disk_get(struct host_disk *disk)
 
 static int list_server(const char *path, const char *group, json_t *list)
 {
-	size_t length = strlen(group), from = 0;
+	struct pieces pieces = { 0 };
+	size_t length = strlen(group);
 	bool more = true;
 	int rc = 0;
 
 	while (more && !rc) {
-		json_t *answer = NULL, *export;
+		json_t *answer = NULL, *exports, *export;
 		struct error error;
 		size_t index;
 
-		rc = ask(path, "server.exports", json_pack("{s:I}", "from", (json_int_t)from),
-			 &answer, &error);
-		json_array_foreach(json_object_get(answer, "exports"), index, export) {
+		rc = ask(path, "server.exports",
+			 json_pack("{s:I}", "from", (json_int_t)pieces.from), &answer, &error);
+		exports = json_object_get(answer, "exports");
+		json_array_foreach(exports, index, export) {
 			const char *name = json_string_value(json_object_get(export, "name"));
 
-			from++;
 			if (name && !strncmp(name, group, length) && name[length] == '/')
 				json_array_append(list, export);
 		}
-		more = json_is_true(json_object_get(answer, "more"));
+		more = json_is_true(json_object_get(answer, "more")) &&
+		       pieces_next(&pieces, json_array_size(exports));
 		json_decref(answer);
 	}
 	return rc;

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "rpc/rpc.h"
+#include "tools/ask.h"
 #include "tools/describe.h"
 #include "tools/look.h"
 #include "tools/lv_command.h"
@@ -15,6 +17,7 @@
 #include "tools/lv_synced.h"
 #include "tools/lv_verbs.h"
 #include "tools/move.h"
+#include "tools/owner.h"
 #include "tools/served.h"
 #include "tools/stack.h"
 #include "util/bytes.h"
@@ -75,15 +78,15 @@ static int lv_list_verb(int argc, char **argv)
 	return look_verb(&list.look, argc, argv);
 }
 
-static int show_run(struct look *look, struct error *error)
+/* By a look at the devices; *stack is one that was made already, or NULL. */
+static int show_look(struct look *look, struct stack **stack, struct error *error)
 {
-	CLEANUP_STACK struct stack *stack = NULL;
 	struct volume_group *group;
 	struct volume_lv *lv;
-	int rc = stack_look(&stack, &look->given, error);
+	int rc = *stack ? 0 : stack_look(stack, &look->given, error);
 
 	if (!rc)
-		rc = stack_find_volume(stack, look->name, &group, &lv, error);
+		rc = stack_find_volume(*stack, look->name, &group, &lv, error);
 	if (!rc) {
 		look->result = describe_lv(group, lv);
 		lv_synced_look(look->result, group, lv);
@@ -91,6 +94,35 @@ static int show_run(struct look *look, struct error *error)
 		lv_synced_ask(look->result, &look->given);
 	}
 	return rc;
+}
+
+/* 1: the server has said it, or why not, which is then in `error` and *rc; 0: a look is to find it. */
+static int show_ask(struct look *look, const char *socket, int *rc, struct error *error)
+{
+	struct error said = { 0 };
+
+	*rc = rpc_call_within(socket, "lv.show",
+			      json_pack("{s:o}", "name", describe_text(look->name)), ASK_LIST_NS,
+			      &look->result, &said);
+	if (!*rc)
+		*rc = served_add(look->result);
+	else if (*rc != -ENOENT || owner_has_ended(*rc, socket))
+		return 0;
+	else
+		*error = said;
+	return 1;
+}
+
+/* Who has the group says it from memory. One that does not answer is passed over, as in lists. */
+static int show_run(struct look *look, struct error *error)
+{
+	CLEANUP_FREE char *socket = NULL;
+	CLEANUP_STACK struct stack *stack = NULL;
+	int rc = owner_find_look(&look->given, look->name, true, &socket, &stack, error);
+
+	if (!stack && (rc || (socket && show_ask(look, socket, &rc, error))))
+		return rc;
+	return show_look(look, &stack, error);
 }
 
 static int lv_show_verb(int argc, char **argv)

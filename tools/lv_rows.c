@@ -124,6 +124,8 @@ static void value_of_row(const struct cli_source *source, size_t row, unsigned c
 		give_text(out, of->place.problem);
 	else
 		value_of_lv(of->group, of->lv, column, out);
+	if (column == LV_ATTRIBUTES && of->place.socket)
+		describe_in_use(out->buffer);
 }
 
 /* False: one of them wants JSON. */

@@ -11,6 +11,7 @@
  *	serve_groups.c	what they ask of groups and physical volumes
  *	serve_moves.c	extents that move to other devices
  *	serve_arrays.c	what they ask of arrays; serve_sync.c: of their resyncs and checks; serve_events.c: what happened
+ *	serve_show.c	what is said of a volume
  *	serve_limits.c	limits of volumes
  *	serve_beside.c	disks that this host uses beside machines
  *	serve_spares.c	spares that go to where they are needed
@@ -240,6 +241,9 @@ rpc_method_fn serve_raid_speed;
 rpc_method_fn serve_raid_bitmap;
 rpc_method_fn serve_raid_events;
 rpc_method_fn serve_raid_wait;
+
+/* serve_show.c */
+rpc_method_fn serve_lv_show;
 
 /* serve_moves.c */
 rpc_method_fn serve_pv_move, serve_pv_move_resume, serve_pv_move_abort, serve_pv_move_wait,

@@ -23,6 +23,7 @@
  *	lv.create, lv.remove, lv.rename, lv.resize, lv.change, lv.tag, lv.repair, lv.convert	{name, ...}: see lv_change.h -> {problem, clients, notes, news}:
  *		why the volume is not served, or null; how many machines have it
  *	lv.plan		{name, ...}: see lv_plan.h
+ *	lv.show		{name} -> as `tenon lv show --json`, without what is said of sockets; -EOPNOTSUPP: a look tells more
  *	lv.limit	{name, ...}: see limits.h
  *	vg.tag, vg.change, vg.repair, vg.extend, vg.reduce, pv.tag, pv.change, pv.resize	{name, ...}: see vg_change.h -> {notes, news}
  *	pv.move, pv.move_resume, pv.move_abort, pv.move_wait, pv.moves	see move.h
@@ -399,6 +400,7 @@ const struct rpc_method serve_methods[] = {
 	{ "lv.change", serve_lv_change },
 	{ "lv.tag", serve_lv_tag },
 	{ "lv.plan", serve_lv_plan },
+	{ "lv.show", serve_lv_show },
 	{ "lv.limit", serve_lv_limit },
 	{ "vg.tag", serve_vg_tag },
 	{ "vg.change", serve_vg_change },

@@ -14,6 +14,7 @@
 #include "tools/cli.h"
 #include "tools/describe.h"
 #include "tools/owner.h"
+#include "tools/pieces.h"
 #include "tools/runtime.h"
 #include "tools/stack.h"
 #include "util/bytes.h"
@@ -114,13 +115,13 @@ static int note_path(const char *path, void *arg)
 static int ask(void *arg)
 {
 	struct asking *asking = arg;
+	struct pieces pieces = { 0 };
 	bool more = true;
 
 	while (more) {
-		size_t from = json_array_size(asking->exports), count;
 		struct error error = { 0 };
-		json_t *answer = NULL;
-		json_t *params = json_pack("{s:I}", "from", (json_int_t)from);
+		json_t *answer = NULL, *exports;
+		json_t *params = json_pack("{s:I}", "from", (json_int_t)pieces.from);
 		int rc;
 
 		if (asking->id)
@@ -129,10 +130,14 @@ static int ask(void *arg)
 				     &error);
 		if (rc == -ETIMEDOUT)
 			cli_warn("%s", error.text);
-		json_array_extend(asking->exports, json_object_get(answer, "exports"));
-		count = json_array_size(asking->exports) - from;
-		more = !rc && count && !asking->id && json_is_true(json_object_get(answer, "more"));
+		exports = json_object_get(answer, "exports");
+		json_array_extend(asking->exports, exports);
+		more = !asking->id && json_is_true(json_object_get(answer, "more")) &&
+		       pieces_next(&pieces, json_array_size(exports));
 		json_decref(answer);
+		if (pieces.left)
+			cli_warn("%s: it says that there is more than %zu disks", asking->path,
+				 pieces.from);
 	}
 	return 0;
 }
@@ -185,12 +190,23 @@ static int find_by_id(const char *only, json_t **out)
 	return 0;
 }
 
+static void set_in_use(json_t *row, const char *attributes)
+{
+	CLEANUP_FREE char *changed = strdup(attributes);
+
+	if (!changed)
+		return;
+	describe_in_use(changed);
+	json_object_set_new(row, "attributes", json_string(changed));
+}
+
 /* What nobody serves has no socket, and no problem with that either. */
 static void add_to(json_t *row, json_t *by_id)
 {
 	const char *id = json_string_value(json_object_get(row, "serial"));
 	json_t *export = id ? json_object_get(by_id, id) : NULL;
 	json_t *serial = json_object_get(export, "serial");
+	const char *attributes = json_string_value(json_object_get(row, "attributes"));
 	static const struct {
 		const char *key, *from;
 	} members[] = { { "served", "socket" },
@@ -204,6 +220,8 @@ static void add_to(json_t *row, json_t *by_id)
 	}
 	if (json_is_string(serial))
 		json_object_set(row, "serial", serial);
+	if (attributes && json_is_string(json_object_get(export, "socket")))
+		set_in_use(row, attributes);
 }
 
 int served_add(json_t *rows)

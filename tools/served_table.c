@@ -12,6 +12,7 @@
 #include "fiber/fiber.h"
 #include "rpc/rpc.h"
 #include "tools/cli.h"
+#include "tools/pieces.h"
 #include "tools/runtime.h"
 #include "tools/serial.h"
 #include "util/bytes.h"
@@ -143,16 +144,21 @@ static void take_line(struct served_table *table, const char *folder, char *line
 	}
 }
 
-static void take_answer(struct served_table *table, json_t *answer)
+/* Returns how many lines there were. */
+static size_t take_answer(struct served_table *table, json_t *answer)
 {
 	const char *lines = json_string_value(json_object_get(answer, "lines"));
 	const char *folder = json_string_value(json_object_get(answer, "folder"));
 	char *rest = lines ? keep(table, strdup(lines)) : NULL, *line, *kept = NULL;
+	size_t count = 0;
 
 	if (rest && folder)
 		kept = keep(table, strdup(folder));
-	while (rest && (line = strsep(&rest, "\n")))
+	while (rest && (line = strsep(&rest, "\n"))) {
+		count += *line != '\0';
 		take_line(table, kept, line);
+	}
+	return count;
 }
 
 /* ---- Asking ---- */
@@ -167,21 +173,23 @@ struct server {
 static int ask(void *arg)
 {
 	const struct server *server = arg;
-	json_int_t from = 0, count = 1;
+	struct pieces pieces = { 0 };
+	bool more = true;
 
-	while (count > 0) {
+	while (more && !server->table->failed) {
 		struct error error = { 0 };
 		json_t *answer = NULL;
 		int rc = rpc_call_within(server->path, "server.lines",
-					 json_pack("{s:I}", "from", from), LINES_NS, &answer,
-					 &error);
+					 json_pack("{s:I}", "from", (json_int_t)pieces.from),
+					 LINES_NS, &answer, &error);
 
 		if (rc == -ETIMEDOUT)
 			cli_warn("%s", error.text);
-		count = rc ? 0 : json_integer_value(json_object_get(answer, "count"));
-		from += count;
-		take_answer(server->table, answer);
+		more = pieces_next(&pieces, take_answer(server->table, answer));
 		json_decref(answer);
+		if (pieces.left)
+			cli_warn("%s: it says that there is more than %zu disks", server->path,
+				 pieces.from);
 	}
 	return 0;
 }

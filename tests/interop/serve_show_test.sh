@@ -1,0 +1,90 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# What is said of volumes that a server has: by the server, without a look at the devices; and what a listing does with a server
+# whose lists have no end.
+# timeout: 120
+set -u
+. "$(dirname "$0")/lib.sh"
+command -v python3 >/dev/null || { echo "python3 is not installed"; exit 77; }
+cd "$work" || exit 1
+export TENON_DEVICES="$work/[a-b].img"
+truncate -s 64M a.img b.img
+expect 0 '' "$TENON" vg create vg0 a.img b.img
+expect 0 '' "$TENON" lv create vg0/root --size 8M
+expect 0 '' "$TENON" lv create vg0/both --type raid1 --size 8M
+expect 0 '' "$TENON" lv create vg0/left --size 4M
+"$TENON" lv show vg0/root --json >looked
+"$TENON" serve vg0/root vg0/both --socket-dir s >serve.out 2>&1 &
+server=$!
+pids+=($server)
+wait_for grep -q ready serve.out
+
+# The same as by a look, but for what only the server knows.
+json "d['served'].endswith('/s/vg0-root.sock') and d['attributes'] == '-wi-ao----'" "$TENON" lv show vg0/root --json
+"$TENON" lv show vg0/root --json >asked
+python3 - <<'EOF' || problem 'what the server says is something else'
+import json
+looked, asked = json.load(open('looked')), json.load(open('asked'))
+for one in looked, asked:
+    for key in 'served', 'clients', 'attributes':
+        one.pop(key)
+assert looked == asked, (looked, asked)
+EOF
+json "[v['attributes'] for v in d if v['name'] == 'root'] == ['-wi-ao----']" "$TENON" lv list --json
+json "d['served'] and d['synced_percent'] == 100" "$TENON" lv show vg0/both --json
+json "d['served'] is None and d['attributes'] == '-wi-------'" "$TENON" lv show vg0/left --json
+expect 1 "volume group vg0 has no volume 'none'" "$TENON" lv show vg0/none
+
+# The devices are not looked at: what lies at their paths now is nothing, and the server has those that lay there.
+for image in a b; do
+	mv $image.img $image.kept
+	truncate -s 64M $image.img
+done
+json "d['served'] and d['segments'][0]['areas'] == ['$work/a.img(0)']" "$TENON" lv show vg0/root --json
+for image in a b; do mv $image.kept $image.img; done
+# A server that does not answer is passed over.
+kill -STOP $server
+json "d['name'] == 'root' and d['served'] is None" "$TENON" lv show vg0/root --json
+kill -CONT $server
+expect 0 'root +vg0 .* -wi-ao---- ' tr '\n' ' ' < <("$TENON" lv list)
+kill $server
+wait $server
+
+# Of a table without RAID volumes there is a line each.
+expect 0 '' "$TENON" lv remove vg0/both --yes
+# There is no end to what it says that there is.
+cat >endless.py <<'EOF'
+import json, os, socket, sys
+path = os.environ['TENON_RUNTIME_DIR'] + f'/serve-{os.getpid()}.sock'
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(path)
+listener.listen(64)
+print('ready', flush=True)
+line = '-/- 0123456789 + x\n' * 100000
+export = [{'id': '0', 'name': 'vg9/x'}] * 20000
+while True:
+    client, _ = listener.accept()
+    for text in client.makefile('r'):
+        request = json.loads(text)
+        answer = {'server.describe': {'devices': [], 'arrays': [], 'groups': ['vg9']},
+                  'server.lines': {'lines': '' if sys.argv[1] == 'none' else line, 'folder': '/', 'count': 1},
+                  'server.exports': {'exports': export, 'more': True}}.get(request['method'])
+        try:
+            client.sendall((json.dumps({'jsonrpc': '2.0', 'id': request['id'], 'result': answer}) + '\n').encode())
+        except OSError:
+            break
+EOF
+for kind in none lines; do
+	python3 endless.py $kind >endless.out &
+	endless=$!
+	pids+=($endless)
+	wait_for grep -q ready endless.out
+	expect 0 'root +vg0' "$TENON" lv list
+	[ $kind = none ] || expect 0 'it says that there is more than' "$TENON" lv list
+	expect 0 'it says that there is more than' "$TENON" lv list --json
+	kill $endless
+	wait $endless 2>/dev/null
+	rm -f run/serve-$endless.sock endless.out
+done
+[ $failures = 0 ] && echo "all as expected"
+exit $((failures > 0))
