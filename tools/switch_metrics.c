@@ -136,6 +136,16 @@ static void put_captures(FILE *out, const char *name, const struct vswitch_statu
 	}
 }
 
+static void put_busy(FILE *out, const char *name, const struct vswitch_status *status)
+{
+	head(out, "busy_frames", "_total", "counter", "frames that the forwarding threads took");
+	fprintf(out, "tenon_switch_busy_frames_total{switch=\"%s\"} %" PRIu64 "\n", name,
+		status->cost.frames);
+	head(out, "busy_seconds", "_total", "counter", "time that they had for them");
+	fprintf(out, "tenon_switch_busy_seconds_total{switch=\"%s\"} %.9f\n", name,
+		(double)status->cost.ns / 1e9);
+}
+
 char *switch_metrics(const char *name, struct vswitch *vswitch, const struct vswitch_status *status)
 {
 	char *text = NULL;
@@ -148,6 +158,7 @@ char *switch_metrics(const char *name, struct vswitch *vswitch, const struct vsw
 	put_links(out, name, status);
 	put_table(out, name, status);
 	put_captures(out, name, status);
+	put_busy(out, name, status);
 	switch_tree_metrics(out, name, vswitch);
 	switch_igmp_metrics(out, name, vswitch);
 	switch_lldp_metrics(out, name, vswitch);

@@ -132,6 +132,18 @@ static json_t *capture_json(const struct vswitch_capture_status *session)
 		(json_int_t)capture->bytes);
 }
 
+/* How many frames were in rounds that took less than so many nanoseconds a frame, where there were any: [[ns, frames], ...] */
+static json_t *cost_json(const struct frame_cost *cost)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < FRAME_COST_BUCKETS; i++)
+		if (cost->buckets[i])
+			json_array_append_new(list, json_pack("[f, I]", frame_cost_bound(i),
+							      (json_int_t)cost->buckets[i]));
+	return list;
+}
+
 json_t *switch_status_json(const char *name, const struct vswitch_status *status)
 {
 	json_t *ports = json_array(), *addresses = json_array(), *captures = json_array();
@@ -143,14 +155,17 @@ json_t *switch_status_json(const char *name, const struct vswitch_status *status
 	for (unsigned i = 0; i < status->capture_count; i++)
 		json_array_append_new(captures, capture_json(&status->captures[i]));
 	return json_pack(
-		"{s:s, s:i, s:o, s:o, s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I}, s:o, s:i, s:I}",
+		"{s:s, s:i, s:o, s:o, s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I}, s:o, s:i, s:I, "
+		"s:{s:I, s:I, s:o}}",
 		"name", name, "pid", (int)getpid(), "ports", ports, "addresses", addresses, "table",
 		"entries", (json_int_t)status->table_size, "ageing_seconds",
 		(json_int_t)(status->ageing_ns / 1000000000), "learned",
 		(json_int_t)status->table.learned, "moved", (json_int_t)status->table.moved, "aged",
 		(json_int_t)status->table.aged, "refused", (json_int_t)status->table.refused,
 		"held_moves", (json_int_t)status->table.held, "captures", captures, "threads",
-		(int)status->threads, "sleeps", (json_int_t)status->sleeps);
+		(int)status->threads, "sleeps", (json_int_t)status->sleeps, "cost", "frames",
+		(json_int_t)status->cost.frames, "ns", (json_int_t)status->cost.ns, "below",
+		cost_json(&status->cost));
 }
 
 int switch_control_path(const char *name, char **path, struct error *error)

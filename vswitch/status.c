@@ -104,6 +104,7 @@ static int fill_status(void *arg)
 	for (unsigned i = 0; i < vswitch->thread_count; i++) {
 		status->sleeps += vswitch->threads[i].sleeps;
 		status->rounds += vswitch->threads[i].rounds;
+		frame_cost_sum(&status->cost, &vswitch->threads[i].cost);
 	}
 	capture_sessions_status(vswitch, status);
 	return 0;

@@ -38,6 +38,7 @@
 #include "vswitch/capture.h"
 #include "vswitch/filter.h"
 #include "vswitch/filter_program.h"
+#include "vswitch/frame_cost.h"
 #include "vswitch/link_model.h"
 #include "vswitch/link_schedule.h"
 #include "vswitch/mac_table.h"
@@ -324,6 +325,7 @@ struct vswitch_status {
 	uint64_t ageing_ns;
 	unsigned threads;
 	uint64_t sleeps, rounds; /* of the forwarding threads */
+	struct frame_cost cost;
 	unsigned capture_count;
 	struct vswitch_capture_status captures[CHECKPOINT_CAPTURES];
 };

@@ -183,13 +183,24 @@ static unsigned tick_all(struct vswitch_thread *thread)
 	return work;
 }
 
+/* A round begins: counts what the last one took, if it had frames; so no clock is read for that. */
+static void begin_round(struct vswitch_thread *thread)
+{
+	uint64_t now = thread->vswitch->clock(thread->vswitch->clock_arg);
+
+	if (thread->last_frames)
+		frame_cost_add(&thread->cost, thread->last_frames, now - thread->now);
+	thread->last_frames = 0;
+	thread->now = now;
+	thread->rounds++;
+}
+
 unsigned vswitch_thread_round(struct vswitch_thread *thread)
 {
 	struct vswitch *vswitch = thread->vswitch;
 	unsigned work = 0;
 
-	thread->now = vswitch->clock(vswitch->clock_arg);
-	thread->rounds++;
+	begin_round(thread);
 	if (thread->timers.count)
 		work = timer_expire(&thread->timers, thread->now);
 	for (unsigned i = 0; i < thread->awake_count; i++) {
@@ -202,8 +213,9 @@ unsigned vswitch_thread_round(struct vswitch_thread *thread)
 		port->busy_at = thread->now;
 		thread->receivers[thread->receiver_count++] = port;
 		decide_burst(thread, port, frames, count);
-		work += count;
+		thread->last_frames += count;
 	}
+	work += thread->last_frames;
 	egress_all(thread);
 	for (unsigned i = 0; i < thread->receiver_count; i++)
 		thread->receivers[i]->ops->release(thread->receivers[i]);

@@ -18,6 +18,7 @@
 
 #include "util/poll_window.h"
 #include "util/timer.h"
+#include "vswitch/frame_cost.h"
 #include "vswitch/port.h"
 #include "vswitch/switch.h"
 
@@ -77,6 +78,8 @@ struct vswitch_thread {
 	int epoll_fd, wake_fd;
 	struct poll_window polling;
 	uint64_t sleeps, rounds;
+	struct frame_cost cost;
+	unsigned last_frames; /* of the round that began at `now` */
 	pthread_t thread;
 };
 

@@ -7,8 +7,10 @@
 # interleaved: medians of ROUNDS (3) runs of SECONDS_EACH (2).
 #
 # Frames that testpmd received per second, and per second of the switch's processor time. A forwarding thread of Open
-# vSwitch spins when it has nothing to do; so its own figure of the cycles that its busy rounds took is given beside. What
-# Open vSwitch itself counts is compared with what testpmd says that it received.
+# vSwitch spins when it has nothing to do, and both do for a while; so the cycles of the time-stamp counter that rounds with frames
+# took are given beside, a frame: the median, which rounds in which somebody else had the processor do not change; ours from what
+# the switch counts, Open vSwitch's from its histogram of rounds. What Open vSwitch itself
+# counts is compared with what testpmd says that it received.
 #
 # A virtual machine's processors may be nearer to each other in one run than in the next, which makes more than the switches do: the
 # distance is given, in cycles that a cache line takes there and back, and medians are of the runs at about
@@ -20,7 +22,7 @@ set -u
 . "$(dirname "$0")/../interop/switch_lib.sh"
 BENCH=$(cd "$(dirname "$0")" && pwd)
 BENCH_BUILD=$(cd "$BENCH/../.." && pwd)/${BUILD:-build}/tests/bench
-OVS=/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk
+OVS=${OVS:-/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk}
 command -v dpdk-testpmd >/dev/null || { echo "dpdk bench: dpdk-testpmd is not installed"; exit 0; }
 [ "$(nproc)" -ge 2 ] || { echo "dpdk bench: two processors are needed"; exit 0; }
 lab_enter "$@"
@@ -68,7 +70,7 @@ start_ovs() { # FLOWS
 	LAB_PIDS+=($OVSDB)
 	until_there "$LAB/ovs/db.sock" || return 1
 	ovs_vsctl --no-wait -- init -- set Open_vSwitch . other_config:dpdk-init=true other_config:dpdk-lcore-mask=0x1 \
-		other_config:pmd-cpu-mask=0x2 "other_config:dpdk-extra=\"--no-huge --legacy-mem --no-pci --file-prefix=tenon$$ -m 3072\""
+		other_config:pmd-perf-metrics=true other_config:pmd-cpu-mask=0x2 "other_config:dpdk-extra=\"--no-huge --legacy-mem --no-pci --file-prefix=tenon$$ -m 3072\""
 	$OVS unix:"$LAB/ovs/db.sock" --pidfile --log-file="$LAB/ovs/vs.log" >/dev/null 2>&1 &
 	SWITCH=$! SOCKETS=$LAB/ovs
 	LAB_PIDS+=($SWITCH)
@@ -85,17 +87,45 @@ start_output() { start_ovs in_port=1,actions=output:2 in_port=2,actions=output:1
 stop_normal() { stop_ovs; }
 stop_output() { stop_ovs; }
 
-# What Open vSwitch's forwarding thread spent on a packet since the last time it was asked, in cycles, and how many it had.
 ovs_ctl() { ovs-appctl -t "$LAB"/ovs/ovs-vswitchd*.ctl "$@"; }
-cycles() {
-	ovs_ctl dpif-netdev/pmd-stats-show -pmd 1 | awk '/packets received/ { packets = $NF } /avg processing cycles per packet/ { print $6, packets; exit }'
+# How many packets Open vSwitch has had since the last time it was asked.
+counted() { ovs_ctl dpif-netdev/pmd-stats-show -pmd 1 | awk '/packets received/ { print $NF; exit }'; }
+
+# What a frame costs in half of the rounds that have some, in cycles of the time-stamp counter. Of Open vSwitch's rounds those without
+# packets are the shortest.
+TSC_GHZ=$(awk '/MHz/ { print $4 / 1000; exit }' /proc/cpuinfo)
+tenon_cost() { lab_show | python3 -c 'import json, sys; json.dump(json.load(sys.stdin)["cost"]["below"], sys.stdout)'; }
+tenon_cycles() { # BEFORE
+	tenon_cost | python3 -c 'import json, sys
+before = dict((tuple(each) for each in json.loads(sys.argv[1])))
+rounds = [(bound, frames - before.get(bound, 0)) for bound, frames in json.load(sys.stdin)]
+left = sum(frames for _, frames in rounds) / 2
+for bound, frames in rounds:
+    left -= frames
+    if left <= 0 and frames:
+        lower = bound / 1.1 # eight to a doubling
+        print((bound + (bound - lower) * left / frames) * float(sys.argv[2]))
+        break' "$1" "$TSC_GHZ"
+}
+ovs_cycles() {
+	ovs_ctl dpif-netdev/pmd-perf-show -pmd 1 | python3 -c 'import re, sys
+text = sys.stdin.read()
+idle, busy, packets = (int(re.search(what + r" *(\d+)", text).group(1)) for what in ("idle iterations:", "busy iterations:", "Rx packets:"))
+rows = [line.split()[:2] for line in text.split("cycles/it", 1)[1].splitlines()[1:] if re.match(r" *\d+ +\d+ +\d", line)]
+left, last = idle + busy / 2, 0
+for bound, rounds in ((float(a), int(b)) for a, b in rows):
+    left -= rounds
+    if left <= 0:
+        print((bound + (bound - last) * left / rounds) / (packets / busy))
+        break
+    last = bound'
 }
 
 distance() { ${REALTIME:+chrt -f 5} "$BENCH_BUILD/distance_bench"; }
 
 # One measurement: packets, seconds, processor nanoseconds, cycles, packets that the switch has sent.
 measure() { # CASE
-	local size=${1%,*} ring= from to before after spent="0 0"
+	local size=${1%,*} ring= from to before after cost spent
 	[ "$1" = "$size" ] || ring=,packed_vq=1
 	mkfifo pmd.in
 	taskset -c 0,1 dpdk-testpmd --no-huge -m 256 --no-pci -l 0,1 --main-lcore=1 --file-prefix=tenon-pmd$$ \
@@ -124,13 +154,14 @@ start tx_first 16" >&5 ;;
 	hurry $SWITCH '^tenon-switch$|^pmd-'
 	hurry $PMD worker
 	sleep 0.2
+	[ "$SOCKETS" != "$LAB" ] || cost=$(tenon_cost)
 	[ "$SOCKETS" = "$LAB" ] || ovs_ctl dpif-netdev/pmd-stats-clear
 	echo "clear port stats all" >&5
 	before=$(cpu $SWITCH) from=$(date +%s.%N)
 	sleep "$SECONDS_EACH"
 	echo "show port stats all" >&5
 	after=$(cpu $SWITCH) to=$(date +%s.%N)
-	[ "$SOCKETS" = "$LAB" ] || spent=$(cycles)
+	if [ "$SOCKETS" = "$LAB" ]; then spent="$(tenon_cycles "$cost") 0"; else spent="$(ovs_cycles) $(counted)"; fi
 	slow_down $SWITCH $PMD
 	echo stop >&5; echo quit >&5
 	exec 5>&-
@@ -160,14 +191,14 @@ for line in open(sys.argv[1]):
     packets, cpu = float(packets) / 1e6, float(ns) / 1e9
     where = "near" if float(distance) < NEAR else "far"
     runs[case + " " + where, name].append((packets / float(seconds), packets / cpu if cpu else 0, float(cycles)))
-print("%-16s %-8s %14s %18s %26s %18s" % ("", "switch", "Mpps", "M a CPU-second", "cycles a packet, by OVS", "tenon's ratio"))
+print("%-16s %-8s %8s %16s %8s %18s %8s" % ("", "switch", "Mpps", "M a CPU-second", "ratio", "cycles a packet", "ratio"))
 for case, name in runs:
     rate, per_cpu, cycles = (statistics.median(x) for x in zip(*runs[case, name]))
-    ours = statistics.median(x[1] for x in runs[case, "tenon"]) if (case, "tenon") in runs else 0
-    print("%-16s %-8s %14.2f %18.2f %26s %17.2fx" % (case, name, rate, per_cpu, "%.0f" % cycles if cycles else "",
-                                                      ours / per_cpu if per_cpu else 0))
+    _, ours, our_cycles = (statistics.median(x) for x in zip(*runs[case, "tenon"])) if (case, "tenon") in runs else (0, 0, 0)
+    print("%-16s %-8s %8.2f %16.2f %7.2fx %18.0f %7.2fx" % (case, name, rate, per_cpu, ours / per_cpu if per_cpu else 0, cycles,
+                                                            cycles / our_cycles if our_cycles else 0))
     if name != "tenon" and ours:
         out.add("dpdk", "%s beside %s" % (case, name), "Mframes", float(sys.argv[3]), "ovs-" + name,
                 [run[:2] for run in runs[case, "tenon"]], [run[:2] for run in runs[case, name]])
-        out.figures("dpdk", "%s %s" % (case, name), {"cycles a packet, by its own count": cycles})
+        out.figures("dpdk", "%s %s" % (case, name), {"cycles a packet": cycles, "ours": our_cycles})
 PYTHON

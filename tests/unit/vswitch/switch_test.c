@@ -404,10 +404,51 @@ static void test_the_thread(void)
 	CU_ASSERT_EQUAL(vswitch_start(vswitch, NULL), 0);
 }
 
+/* Each reading is `step` later. */
+static uint64_t stepping_clock(void *arg)
+{
+	return clock_value += *(uint64_t *)arg;
+}
+
+/* What frames cost is the time of the rounds that had some. */
+static void test_what_frames_cost(void)
+{
+	uint64_t step = 700;
+	struct vswitch_options options = { .clock = stepping_clock, .clock_arg = &step };
+	CLEANUP(cleanup_vswitch_status) struct vswitch_status *status = NULL;
+	CLEANUP(cleanup_vswitch) struct vswitch *vswitch = NULL;
+	struct fake_port *a;
+	unsigned dear = 0, cheap = 0;
+
+	CU_ASSERT_EQUAL_FATAL(vswitch_create(&vswitch, &options, NULL), 0);
+	a = fake_port_add(vswitch, "a", 0);
+	fake_port_add(vswitch, "b", 0);
+	fake_port_put_frame(a, BROADCAST, A, 60);
+	fake_port_put_frame(a, BROADCAST, A, 60);
+	vswitch_round(vswitch);
+	vswitch_round(vswitch); /* empty */
+	fake_port_put_frame(a, BROADCAST, A, 60);
+	vswitch_round(vswitch);
+	step = 2000000;
+	vswitch_round(vswitch);
+	vswitch_round(vswitch);
+	CU_ASSERT_EQUAL_FATAL(vswitch_status(vswitch, &status), 0);
+	CU_ASSERT_EQUAL(status->cost.frames, 3);
+	CU_ASSERT_EQUAL(status->cost.ns, 2000700);
+	for (unsigned i = 0; i < FRAME_COST_BUCKETS; i++)
+		if (frame_cost_bound(i) > 350 && frame_cost_bound(i) < 400)
+			cheap += status->cost.buckets[i];
+		else
+			dear += status->cost.buckets[i];
+	CU_ASSERT_EQUAL(cheap, 2);
+	CU_ASSERT_EQUAL(dear, 1);
+	CU_ASSERT_EQUAL(status->cost.buckets[FRAME_COST_BUCKETS - 1], 1);
+}
+
 UNIT_MAIN("switch", UNIT(test_unknown_is_flooded_and_known_is_not), UNIT(test_order_within_a_burst),
 	  UNIT(test_what_is_not_forwarded), UNIT(test_group_and_zero_sources_are_dropped),
 	  UNIT(test_a_hub_learns_nothing), UNIT(test_ageing_and_moving),
 	  UNIT(test_a_port_that_goes_down_is_forgotten), UNIT(test_one_port_cannot_fill_the_table),
 	  UNIT(test_frames_that_are_too_long), UNIT(test_offloads_by_what_the_destination_takes),
 	  UNIT(test_many_segments_keep_their_order), UNIT(test_many_pieces), UNIT(test_names),
-	  UNIT(test_the_thread))
+	  UNIT(test_the_thread), UNIT(test_what_frames_cost))
