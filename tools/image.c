@@ -33,6 +33,7 @@ struct build {
 	struct image_job job;
 	struct image_kernel kernel;
 	const char *output;
+	bool bootable; /* by what is on it */
 	struct image_debian debian;
 	struct image_identity identity;
 };
@@ -79,6 +80,11 @@ static int tell(const struct build *build, const char *kernel, const char *initr
 	cli_say("%s: root file system of %s (busybox, ext4)", build->job.out,
 		size_format(build->size, size));
 	cli_say("%s: initial RAM disk for Linux %s", initrd, build->kernel.version);
+	if (build->bootable) {
+		cli_say("To boot it by that kernel, which is on it as well:");
+		cli_say("    tenon vm run --disk %s", out);
+		return EXIT_DONE;
+	}
 	if (build->job.is_volume) {
 		cli_say("To boot it, unless it is served already (`tenon status` shows the "
 			"socket):");
@@ -159,7 +165,9 @@ static int make_all(struct build *build, struct error *error)
 
 	if (!rc)
 		rc = image_guest_initrd(build->job.temporary, &build->kernel, error);
-	return rc ? rc : image_guest_root(build->job.temporary, build->size, error);
+	return rc ? rc
+		  : image_guest_root(build->job.temporary, &build->kernel, build->size,
+				     &build->bootable, error);
 }
 
 static int work(struct image_job *job)
@@ -218,11 +226,10 @@ static int plan_debian(const struct build *build, const struct image_place *plac
 static int tell_debian(const struct build *build)
 {
 	const struct image_identity *identity = &build->identity;
-	CLEANUP_FREE char *out = image_quoted(build->job.out),
-			  *base = image_quoted(build->job.base);
+	CLEANUP_FREE char *out = image_quoted(build->job.out);
 	char size[SIZE_TEXT];
 
-	if (!out || !base)
+	if (!out)
 		return cli_fail(-ENOMEM, &(struct error){ 0 });
 	cli_say("%s: Debian %s on a disk of %s, which boots by UEFI", build->job.out,
 		build->debian.suite, size_format(build->size, size));
@@ -232,12 +239,7 @@ static int tell_debian(const struct build *build)
 	if (!build->job.is_volume && qemu_disk_format_of_name(build->job.out))
 		return EXIT_DONE;
 	cli_say("To boot it by its kernel:");
-	cli_say("    tenon image extract %s --kernel %s.kernel --initrd %s.initrd", out, base,
-		base);
-	cli_say("    tenon vm run --kernel %s.kernel --initrd %s.initrd --cmdline 'root=/dev/vda2 "
-		"console=ttyS0' --memory 512M --disk %s%s%s",
-		base, base, build->job.is_volume ? "vhost-user:sockets/" : "",
-		build->job.is_volume ? base : out, build->job.is_volume ? ".sock" : "");
+	cli_say("    tenon vm run --memory 512M --disk %s", out);
 	return EXIT_DONE;
 }
 

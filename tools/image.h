@@ -157,7 +157,8 @@ int image_put_modules(FILE *to, const char *temporary, const struct image_kernel
 		      const char *const *wanted, struct error *error);
 
 /* Makes TEMPORARY/root.ext4, of `size` bytes, and TEMPORARY/initrd. */
-int image_guest_root(const char *temporary, uint64_t size, struct error *error);
+int image_guest_root(const char *temporary, const struct image_kernel *kernel, uint64_t size,
+		     bool *bootable, struct error *error);
 int image_guest_initrd(const char *temporary, const struct image_kernel *kernel,
 		       struct error *error);
 

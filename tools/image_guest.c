@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "tools/image.h"
+#include "util/bytes.h"
 #include "util/cleanup.h"
 #include "util/error.h"
 
@@ -68,6 +69,7 @@ static const struct guest_file {
 	const char *text;
 } root_files[] = {
 	{ "bin", S_IFDIR | 0755, NULL },
+	{ "boot", S_IFDIR | 0755, NULL },
 	{ "sbin", S_IFDIR | 0755, NULL },
 	{ "usr", S_IFDIR | 0755, NULL },
 	{ "usr/bin", S_IFDIR | 0755, NULL },
@@ -137,8 +139,47 @@ static int put_root_file(const char *tree, const struct guest_file *file, struct
 	return rc;
 }
 
+static const char *const boot_files[] = { "boot/vmlinuz-", "boot/initrd.img-" };
+
+static int copy_file(const char *from, const char *tree, const char *name, const char *version,
+		     struct error *error)
+{
+	CLEANUP_FREE char *data = NULL, *to = NULL;
+	size_t length;
+	int rc = image_file_read(from, &data, &length, error);
+
+	if (rc)
+		return rc;
+	if (asprintf(&to, "%s/%s%s", tree, name, version) < 0)
+		return to = NULL, -ENOMEM;
+	return image_file_write(to, 0644, data, length, error);
+}
+
+/* So that the disk says by itself how it is booted, where there is room for that without its being full. */
+static int put_boot(const char *temporary, const char *tree, const struct image_kernel *kernel,
+		    uint64_t size, bool *put, struct error *error)
+{
+	CLEANUP_FREE char *initrd = image_path(temporary, "initrd");
+	struct stat of[2];
+	int rc;
+
+	*put = false;
+	if (!initrd)
+		return -ENOMEM;
+	if (stat(kernel->path, &of[0]) || stat(initrd, &of[1]))
+		return error_set(error, -errno, "%s: %s", kernel->path, error_name(errno));
+	if (((uint64_t)of[0].st_size + (uint64_t)of[1].st_size) * 2 > size)
+		return 0;
+	rc = copy_file(kernel->path, tree, boot_files[0], kernel->version, error);
+	if (!rc)
+		rc = copy_file(initrd, tree, boot_files[1], kernel->version, error);
+	*put = !rc;
+	return rc;
+}
+
 /* mke2fs copies the owners too, and the guest's are not this host's. */
-static int own_by_root(const char *temporary, const char *image, struct error *error)
+static int own_by_root(const char *temporary, const char *image, const char *version,
+		       struct error *error)
 {
 	CLEANUP_FREE char *path = image_path(temporary, "owners"), *text = NULL;
 	size_t length = 0;
@@ -151,6 +192,9 @@ static int own_by_root(const char *temporary, const char *image, struct error *e
 		fprintf(to, "sif /%s uid 0\nsif /%s gid 0\n", root_files[i].name,
 			root_files[i].name);
 	fprintf(to, "sif /bin/busybox uid 0\nsif /bin/busybox gid 0\n");
+	for (size_t i = 0; version && i < ARRAY_SIZE(boot_files); i++)
+		fprintf(to, "sif /%s%s uid 0\nsif /%s%s gid 0\n", boot_files[i], version,
+			boot_files[i], version);
 	if (fclose(to))
 		return -ENOMEM;
 	rc = image_file_write(path, 0600, text, length, error);
@@ -160,7 +204,8 @@ static int own_by_root(const char *temporary, const char *image, struct error *e
 			      error);
 }
 
-int image_guest_root(const char *temporary, uint64_t size, struct error *error)
+int image_guest_root(const char *temporary, const struct image_kernel *kernel, uint64_t size,
+		     bool *bootable, struct error *error)
 {
 	CLEANUP_FREE char *tree = image_path(temporary, "tree"), *busybox = NULL, *to = NULL;
 	CLEANUP_FREE char *image = image_path(temporary, "root.ext4");
@@ -178,6 +223,8 @@ int image_guest_root(const char *temporary, uint64_t size, struct error *error)
 		rc = put_root_file(tree, &root_files[i], error);
 	if (!rc)
 		rc = image_file_write(to, 0755, busybox, length, error);
+	if (!rc)
+		rc = put_boot(temporary, tree, kernel, size, bootable, error);
 	if (rc)
 		return rc;
 	fd = open(image, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -187,7 +234,7 @@ int image_guest_root(const char *temporary, uint64_t size, struct error *error)
 		       (const char *const[]){ "mke2fs", "-q", "-F", "-t", "ext4", "-L", "root",
 					      "-E", "root_owner=0:0", "-d", tree, image, NULL },
 		       error);
-	return rc ? rc : own_by_root(temporary, image, error);
+	return rc ? rc : own_by_root(temporary, image, *bootable ? kernel->version : NULL, error);
 }
 
 /* ---- The initial RAM disk ---- */

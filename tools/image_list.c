@@ -9,7 +9,7 @@
 #include "block/partition.h"
 #include "tools/describe.h"
 #include "tools/image.h"
-#include "tools/image_ext.h"
+#include "tools/image_boot.h"
 #include "tools/image_look.h"
 #include "tools/look.h"
 #include "tools/stack.h"
@@ -147,17 +147,11 @@ int image_show_verb(int argc, char **argv)
 
 /* ---- extract ---- */
 
-#define KERNEL_MOST (256u << 20)
-#define INITRD_MOST (1024u << 20)
-
 struct extract {
 	struct cli_words given;
 	char *word;
 	const char *kernel, *initrd, *version;
 	bool force;
-	bool found;
-	char *chosen; /* the version */
-	struct error *error;
 };
 
 static int put_file(const struct extract *extract, const char *path, const char *data,
@@ -183,85 +177,43 @@ static int put_file(const struct extract *extract, const char *path, const char 
 	return rc;
 }
 
-static int put_one(const struct extract *extract, struct image_ext *ext, const char *folder,
-		   const char *name, size_t most, const char *to, struct error *error)
+static int put_both(const struct extract *extract, const struct image_boot *boot,
+		    struct error *error)
 {
-	CLEANUP_FREE char *path = NULL, *data = NULL;
-	size_t length;
-	int rc;
+	int rc = 0;
 
-	if (!to)
-		return 0;
-	if (asprintf(&path, "%s%s%s-%s", folder, strcmp(folder, "/") ? "/" : "", name,
-		     extract->chosen) < 0)
-		return path = NULL, -ENOMEM;
-	rc = image_ext_read(ext, path, most, &data, &length, error);
-	return rc ? rc : put_file(extract, to, data, length, error);
-}
-
-static int choose(struct extract *extract, json_t *versions)
-{
-	json_t *one;
-	size_t index;
-
-	json_array_foreach(versions, index, one) {
-		if (extract->version && strcmp(extract->version, json_string_value(one)) != 0)
-			continue;
-		free(extract->chosen);
-		extract->chosen = strdup(json_string_value(one));
-		if (!extract->chosen)
-			return -ENOMEM;
-	}
-	return extract->chosen ? 0 : -ENOENT;
-}
-
-/* The first file system with a kernel is the one. */
-static int try_partition(void *arg, unsigned number, struct block *part)
-{
-	struct extract *extract = arg;
-	CLEANUP_IMAGE_EXT struct image_ext *ext = NULL;
-	json_t *versions = NULL;
-	const char *folder = NULL;
-	int rc;
-
-	(void)number;
-	if (image_ext_open(&ext, part, NULL) || image_system_kernels(ext, &versions, &folder))
-		return 0;
-	rc = choose(extract, versions);
-	json_decref(versions);
+	if (extract->initrd && !boot->initrd)
+		return error_set(error, -ENOENT,
+				 "%s: there is no initial RAM disk initrd.img-%s in %s of it",
+				 extract->word, boot->version, boot->folder);
+	if (extract->kernel)
+		rc = put_file(extract, extract->kernel, boot->kernel, boot->kernel_length, error);
+	if (!rc && extract->initrd)
+		rc = put_file(extract, extract->initrd, boot->initrd, boot->initrd_length, error);
 	if (rc)
-		return rc == -ENOENT ? 0 : rc;
-	extract->found = true;
-	rc = put_one(extract, ext, folder, "vmlinuz", KERNEL_MOST, extract->kernel, extract->error);
-	if (!rc)
-		rc = put_one(extract, ext, folder, "initrd.img", INITRD_MOST, extract->initrd,
-			     extract->error);
-	return rc ? rc : 1;
+		return rc;
+	if (extract->kernel)
+		cli_say("%s: Linux %s of %s", extract->kernel, boot->version, extract->word);
+	if (extract->initrd)
+		cli_say("%s: its initial RAM disk", extract->initrd);
+	if (boot->parameters)
+		cli_say("%s: its boot menu gives that kernel: %s", extract->word, boot->parameters);
+	return 0;
 }
 
 static int extract_run(void *arg, struct error *error)
 {
 	struct extract *extract = arg;
 	CLEANUP_IMAGE_DISK struct image_disk disk = { 0 };
+	CLEANUP_IMAGE_BOOT struct image_boot boot = { 0 };
+	unsigned wanted = (extract->kernel ? IMAGE_BOOT_KERNEL : 0) |
+			  (extract->initrd ? IMAGE_BOOT_INITRD : 0) | IMAGE_BOOT_PARAMETERS;
 	int rc = image_disk_open(&disk, &extract->given, extract->word, error);
 
-	extract->error = error;
 	if (!rc)
-		rc = image_each_partition(disk.block, try_partition, extract, error);
-	if (rc < 0)
-		return rc;
-	if (!extract->found) {
-		error_set(error, -ENOENT, "%s: there is no kernel%s%s in an ext4 file system on it",
-			  extract->word, extract->version ? " " : "",
-			  extract->version ? extract->version : "");
-		return error_advise(error, "`tenon image show %s` says what is on it",
-				    extract->word);
-	}
-	if (extract->kernel)
-		cli_say("%s: Linux %s of %s", extract->kernel, extract->chosen, extract->word);
-	if (extract->initrd)
-		cli_say("%s: its initial RAM disk", extract->initrd);
-	return 0;
+		rc = image_boot_read(&boot, disk.block, extract->word, extract->version, wanted,
+				     error);
+	return rc ? rc : put_both(extract, &boot, error);
 }
 
 int image_extract_verb(int argc, char **argv)
@@ -286,7 +238,5 @@ int image_extract_verb(int argc, char **argv)
 	if (!extract.kernel && !extract.initrd)
 		return cli_usage_error("give --kernel FILE, --initrd FILE or both");
 	extract.word = operands.words[0];
-	status = cli_on_fiber(extract_run, &extract);
-	free(extract.chosen);
-	return status;
+	return cli_on_fiber(extract_run, &extract);
 }

@@ -7,9 +7,12 @@
 
 #include "tools/cli.h"
 #include "tools/describe.h"
+#include "tools/devices.h"
+#include "tools/vm_boot.h"
 #include "tools/vm_control.h"
 #include "tools/vm_devices.h"
 #include "tools/vm_signals.h"
+#include "tools/vm_volumes.h"
 #include "util/cleanup.h"
 #include "util/log.h"
 #include "util/size.h"
@@ -17,8 +20,8 @@
 #include "vmm/machine.h"
 
 static const char run_usage[] =
-	"vm run --kernel FILE [--initrd FILE] [--cmdline TEXT] [--memory 256M] [--cpus 1]\n"
-	"	[--disk FILE[,ro][,raw]|vhost-user:SOCKET]... [--nic "
+	"vm run [--kernel FILE] [--initrd FILE] [--cmdline TEXT] [--memory 256M] [--cpus 1]\n"
+	"	[--disk FILE[,ro][,raw]|VG/LV|vhost-user:SOCKET]... [--nic "
 	"vhost-user:SOCKET|tap:IFNAME]...\n"
 	"	[--console stdio|FILE] [--on-reboot restart|exit] [--on-panic exit|restart|ignore] "
 	"[--force]";
@@ -34,7 +37,10 @@ enum {
 
 struct vm_run {
 	struct machine_options machine;
-	struct cli_words disks, nics;
+	struct cli_words given, disks, nics;
+	struct cli_words disks_said; /* as the user says them */
+	struct vm_volumes volumes;
+	struct vm_boot boot;
 	struct vm_signals signals;
 	struct vm_devices devices;
 	struct machine *vm;
@@ -50,16 +56,23 @@ static json_t *describe_words(const struct cli_words *words)
 	return list;
 }
 
+static json_t *describe_file(const char *name, const char *path)
+{
+	return name ? describe_text(name) : describe_path(path);
+}
+
 /* Before the words are taken apart. */
 static json_t *describe_machine(const struct vm_run *run)
 {
 	const struct machine_options *machine = &run->machine;
 
 	return json_pack("{s:o, s:o, s:o, s:I, s:i, s:o, s:o, s:o}", "kernel",
-			 describe_path(machine->kernel), "initrd", describe_path(machine->initrd),
-			 "cmdline", describe_text(machine->cmdline), "memory_bytes",
+			 describe_file(machine->kernel_name, machine->kernel), "initrd",
+			 describe_file(machine->initrd_name, machine->initrd), "cmdline",
+			 describe_text(machine->cmdline), "memory_bytes",
 			 (json_int_t)machine->memory, "cpus", (int)machine->cpus, "disks",
-			 describe_words(&run->disks), "nics", describe_words(&run->nics), "console",
+			 describe_words(&run->disks_said), "nics", describe_words(&run->nics),
+			 "console",
 			 strcmp(machine->console, "stdio") ? describe_path(machine->console)
 							   : json_string("stdio"));
 }
@@ -186,8 +199,10 @@ static int check_words(struct vm_run *run, const char *on_reboot, const char *on
 {
 	int status;
 
-	if (!run->machine.kernel)
-		return cli_usage_error("--kernel is missing");
+	if (!run->machine.kernel && run->machine.initrd)
+		return cli_usage_error("--initrd: of which kernel? --kernel is missing");
+	if (!run->machine.kernel && !run->disks.count)
+		return cli_usage_error("--kernel is missing, and there is no --disk to boot from");
 	for (unsigned i = 0; i < run->nics.count; i++)
 		if (!vm_devices_is_nic(run->nics.words[i]))
 			return cli_usage_error("--nic %s: expected vhost-user:SOCKET or tap:IFNAME",
@@ -199,26 +214,42 @@ static int check_words(struct vm_run *run, const char *on_reboot, const char *on
 	return status ? status : parse_policy("on-panic", on_panic, true, &run->machine.on_panic);
 }
 
+/* Volumes are served, and what the first disk boots is known. An exit status. */
+static int prepare(struct vm_run *run)
+{
+	int status;
+
+	for (unsigned i = 0; i < run->disks.count; i++)
+		cli_words_add(&run->disks_said, cli_keep_text(run->disks.words[i]));
+	status = vm_volumes_start(&run->volumes, &run->given, &run->disks);
+	if (!status && !run->machine.kernel)
+		status = vm_boot_from_disk(&run->boot, &run->machine, &run->given,
+					   run->disks_said.words[0]);
+	return status;
+}
+
 static int run(int argc, char **argv)
 {
-	struct vm_run run = { .machine.console = "stdio" };
+	struct vm_run run = { .machine.console = "stdio",
+			      .volumes = VM_VOLUMES_NONE,
+			      .boot = VM_BOOT_NONE };
 	enum machine_end end = MACHINE_END_NOT_STARTED;
 	const char *on_reboot = "restart", *on_panic = "exit";
 	struct machine_options *machine = &run.machine;
 	uint64_t memory = 256ULL << 20, cpus = 1;
 	struct log log;
 	const struct cli_option options[] = {
-		{ "kernel", CLI_TEXT, &machine->kernel, "FILE", "the kernel: a bzImage" },
+		{ "kernel", CLI_TEXT, &machine->kernel, "FILE",
+		  "the kernel: a bzImage; else that of the first disk" },
 		{ "initrd", CLI_TEXT, &machine->initrd, "FILE", "its initial RAM disk" },
 		{ "cmdline", CLI_TEXT, &machine->cmdline, "TEXT",
-		  "kernel parameters (console=ttyS0)" },
+		  "kernel parameters (console=ttyS0; of a disk, its own)" },
 		{ "memory", CLI_SIZE, &memory, "SIZE", "of the machine (256M)",
 		  LAYOUT_MEMORY_MINIMUM, 0 },
 		{ "cpus", CLI_NUMBER, &cpus, "N", "processors (1)", 1, LAYOUT_CPUS_MAX },
-		{ "disk", CLI_LIST, &run.disks, "FILE|vhost-user:SOCKET",
-		  "a disk, /dev/vda and so on: an image or a server's socket; ,ro and ,raw may "
-		  "follow "
-		  "an image" },
+		{ "disk", CLI_LIST, &run.disks, "FILE|VG/LV|vhost-user:SOCKET",
+		  "a disk, /dev/vda and so on: an image, a volume or array, a server's socket; ,ro "
+		  "and ,raw may follow an image" },
 		{ "nic", CLI_LIST, &run.nics, "vhost-user:SOCKET|tap:IFNAME",
 		  "a NIC, on a port of a switch or an interface of this host; ,mac=XX:... may "
 		  "follow" },
@@ -230,6 +261,7 @@ static int run(int argc, char **argv)
 		  "what a panic of its kernel does, where it tells (exit)" },
 		{ "force", CLI_FLAG, &machine->force, NULL,
 		  "add to a console file that looks like something else" },
+		CLI_OPTION_DEVICE(&run.given),
 		{ 0 },
 	};
 	struct cli_words operands;
@@ -245,20 +277,27 @@ static int run(int argc, char **argv)
 	machine->log = run.devices.log = &log;
 	machine->memory = memory;
 	machine->cpus = (unsigned)cpus;
-	rc = vm_signals_start(&run.signals, &error);
+	status = prepare(&run);
+	rc = status ? 0 : vm_signals_start(&run.signals, &error);
 	if (rc < 0)
-		return cli_fail(rc, &error);
-	run.description = describe_machine(&run);
-	run_machine(&run, &end, &error);
-	json_decref(run.description);
-	vm_signals_stop(&run.signals);
-	return exit_status(&run, end, &error);
+		status = cli_fail(rc, &error);
+	if (!status) {
+		run.description = describe_machine(&run);
+		run_machine(&run, &end, &error);
+		json_decref(run.description);
+		vm_signals_stop(&run.signals);
+		status = exit_status(&run, end, &error);
+	}
+	vm_boot_free(&run.boot);
+	vm_volumes_stop(&run.volumes);
+	return status;
 }
 
 int command_vm(int argc, char **argv)
 {
 	static const struct cli_verb verbs[] = {
-		{ "run", run, "--kernel FILE [OPTION]...", "boot a machine on this console" },
+		{ "run", run, "[--kernel FILE] [--disk VG/LV] [OPTION]...",
+		  "boot a machine on this console" },
 		{ 0 },
 	};
 

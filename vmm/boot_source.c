@@ -12,6 +12,7 @@
 
 #include "util/cleanup.h"
 #include "util/error.h"
+#include "vmm/machine.h"
 
 /* Files are kept whole, with some sense of proportion. */
 #define FILE_SIZE_MAX (2ULL << 30)
@@ -19,23 +20,23 @@
 #define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
 /* Opens it without waiting for anybody. */
-static int open_file(const char *path, size_t *size, struct error *error)
+static int open_file(const char *path, const char *name, size_t *size, struct error *error)
 {
 	CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	struct stat status;
 
 	if (fd < 0 || fstat(fd, &status) < 0)
-		return error_set(error, -errno, "%s: %s", path, error_name(errno));
+		return error_set(error, -errno, "%s: %s", name, error_name(errno));
 	if (!S_ISREG(status.st_mode)) {
-		error_set(error, -EINVAL, "%s: not a regular file%s", path,
+		error_set(error, -EINVAL, "%s: not a regular file%s", name,
 			  S_ISFIFO(status.st_mode) ? ", but a FIFO" : "");
 		error_advise(error, "write what it gives to a file first");
 		return -EINVAL;
 	}
 	if (status.st_size == 0)
-		return error_set(error, -EINVAL, "%s: the file is empty", path);
+		return error_set(error, -EINVAL, "%s: the file is empty", name);
 	if ((uint64_t)status.st_size > FILE_SIZE_MAX)
-		return error_set(error, -EFBIG, "%s: %lld bytes, expected at most 2 GiB", path,
+		return error_set(error, -EFBIG, "%s: %lld bytes, expected at most 2 GiB", name,
 				 (long long)status.st_size);
 	*size = (size_t)status.st_size;
 	return steal_fd(&fd);
@@ -59,7 +60,8 @@ static int copy_bytes(int to, int from, const char *path, size_t size, struct er
 	return 0;
 }
 
-static int keep_file(struct boot_file *file, const char *path, struct error *error)
+static int keep_file(struct boot_file *file, const char *path, const char *name,
+		     struct error *error)
 {
 	CLEANUP_CLOSE int from = -1;
 	CLEANUP_CLOSE int copy = memfd_create("boot-file", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -67,40 +69,43 @@ static int keep_file(struct boot_file *file, const char *path, struct error *err
 	void *at;
 	int rc;
 
-	file->name = strdup(path);
+	name = name ? name : path;
+	file->name = strdup(name);
 	if (!file->name)
 		return error_set(error, -ENOMEM, "out of memory");
-	from = open_file(path, &size, error);
+	from = open_file(path, name, &size, error);
 	if (from < 0)
 		return from;
 	if (copy < 0)
-		return error_set(error, -errno, "%s: no memory for a copy: %s", path,
+		return error_set(error, -errno, "%s: no memory for a copy: %s", name,
 				 error_name(errno));
-	rc = copy_bytes(copy, from, path, size, error);
+	rc = copy_bytes(copy, from, name, size, error);
 	if (rc < 0)
 		return rc;
 	if (fcntl(copy, F_ADD_SEALS, SEALS) < 0)
-		return error_set(error, -errno, "%s: sealing the copy: %s", path,
+		return error_set(error, -errno, "%s: sealing the copy: %s", name,
 				 error_name(errno));
 	at = mmap(NULL, size, PROT_READ, MAP_PRIVATE, copy, 0);
 	if (at == MAP_FAILED)
-		return error_set(error, -errno, "%s: mapping the copy: %s", path,
+		return error_set(error, -errno, "%s: mapping the copy: %s", name,
 				 error_name(errno));
 	file->bytes = at;
 	file->size = size;
 	return 0;
 }
 
-int boot_source_open(struct boot_source *source, const char *kernel, const char *initrd,
+int boot_source_open(struct boot_source *source, const struct machine_options *options,
 		     struct error *error)
 {
-	int rc = keep_file(&source->kernel, kernel, error);
+	int rc = keep_file(&source->kernel, options->kernel, options->kernel_name, error);
 
 	if (rc < 0) {
 		error_prefix(error, "kernel");
 		return rc;
 	}
-	rc = initrd ? keep_file(&source->initrd, initrd, error) : 0;
+	rc = options->initrd
+		     ? keep_file(&source->initrd, options->initrd, options->initrd_name, error)
+		     : 0;
 	if (rc < 0)
 		error_prefix(error, "initial RAM disk");
 	return rc;

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 struct error;
+struct machine_options;
 
 struct boot_file {
 	char *name; /* its path, for messages */
@@ -25,9 +26,9 @@ struct boot_source {
 	struct boot_file initrd; /* `bytes` is NULL if there is none */
 };
 
-/* Copies both; `initrd` may be NULL. Never waits for a FIFO or a device. Errors of open() and read(),
+/* Copies both. Never waits for a FIFO or a device. Errors of open() and read(),
  * -EINVAL (no regular file, or empty), -EFBIG, -ENOMEM, with `error` set; closing is due in any case. */
-int boot_source_open(struct boot_source *source, const char *kernel, const char *initrd,
+int boot_source_open(struct boot_source *source, const struct machine_options *options,
 		     struct error *error);
 void boot_source_close(struct boot_source *source);
 

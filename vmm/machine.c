@@ -165,7 +165,7 @@ static int open_resources(struct machine *machine, const struct machine_options 
 
 	if (rc < 0)
 		return error_set(error, rc, "out of memory");
-	rc = boot_source_open(&machine->source, options->kernel, options->initrd, error);
+	rc = boot_source_open(&machine->source, options, error);
 	if (rc < 0)
 		return rc;
 	rc = make_memory(machine, options->memory, error);

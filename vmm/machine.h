@@ -46,10 +46,11 @@ enum machine_policy {
 };
 
 struct machine_options {
-	const char *kernel;  /* path of a bzImage */
-	const char *initrd;  /* path, or NULL */
-	const char *cmdline; /* NULL: "console=ttyS0" */
-	uint64_t memory;     /* bytes */
+	const char *kernel;                    /* path of a bzImage */
+	const char *initrd;                    /* path, or NULL */
+	const char *kernel_name, *initrd_name; /* for messages; NULL: the paths */
+	const char *cmdline;                   /* NULL: "console=ttyS0" */
+	uint64_t memory;                       /* bytes */
 	unsigned cpus;
 	const char *console; /* "stdio" or a path; NULL: "stdio" */
 	bool force;          /* a path of the console may be a file with a signature */

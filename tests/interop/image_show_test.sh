@@ -61,9 +61,23 @@ expect 1 'initrd.img-6.1.0-9' $TENON image extract disk.img --initrd none --vers
 expect 1 'disk.img: ' $TENON image extract disk.img --kernel disk.img
 [ ! -e none ] || problem 'what failed left a file'
 expect 2 'give --kernel' $TENON image extract disk.img
+# What it is booted with: entries on the ESP, one for each kernel; before these a grub.cfg beside the kernel, of which what only GRUB knows is left out.
+printf 'title x\nversion 6.1.0-9\nlinux /debian/6.1.0-9/linux\noptions root=PARTUUID=old\n' >one.conf
+printf 'title x\nversion 6.1.0-10\nlinux /debian/6.1.0-10/linux\noptions root=PARTUUID=1234 ro\n  options\tquiet \033[2J $extra\n' >two.conf
+mcopy -i disk.img@@1M one.conf two.conf ::loader/entries/
+expect 0 'menu gives that kernel: root=PARTUUID=1234 ro quiet$' $TENON image extract disk.img --kernel kernel --force
+expect 0 'menu gives that kernel: root=PARTUUID=old$' $TENON image extract disk.img --kernel old --version 6.1.0-9 --force
+printf 'if x; then\n\tlinux /boot/vmlinuz-6.1.0-9 root=no\n\tlinux\t/boot/vmlinuz-6.1.0-10 root=UUID=5 ro $more  console=tty0\n\tlinux /boot/vmlinuz-6.1.0-10 root=UUID=5 single\n' >grub.cfg
+debugfs -w -f - "disk.img?offset=$((34 << 20))" >/dev/null 2>&1 <<'END'
+mkdir /boot/grub
+write grub.cfg /boot/grub/grub.cfg
+END
+expect 0 'menu gives that kernel: root=UUID=5 ro console=tty0$' $TENON image extract disk.img --kernel kernel --force
 # A small /boot has blocks of 1 KiB, of which an initial RAM disk has many.
-mkdir smallboot && echo kernel >smallboot/vmlinuz-6 && head -c 52M /dev/urandom >smallboot/initrd.img-6
+mkdir -p smallboot/grub2 && printf 'linux /vmlinuz-6 root=LABEL=r\n' >smallboot/grub2/grub.cfg
+echo kernel >smallboot/vmlinuz-6 && head -c 52M /dev/urandom >smallboot/initrd.img-6
 truncate -s 100M boot.img && mke2fs -q -F -t ext4 -b 1024 -d smallboot boot.img || exit 1
+expect 0 'menu gives that kernel: root=LABEL=r' $TENON image extract boot.img --kernel bootkernel
 expect 0 'Linux 6 of boot.img' $TENON image extract boot.img --kernel bootkernel --initrd bootinitrd
 cmp bootinitrd smallboot/initrd.img-6 || problem 'an initial RAM disk in blocks of 1 KiB'
 rm -r smallboot boot.img bootinitrd

@@ -58,6 +58,19 @@ expect 2 'from 1 to 254' run --kernel good --cpus 1000
 mkfifo fifo
 expect 1 'fifo: not a regular file, but a FIFO' run --kernel fifo
 expect 1 'fifo: not a regular file, but a FIFO' run --kernel good --initrd fifo
+expect 2 '--initrd: of which kernel?' run --initrd good --disk absent.img
+# From a disk.
+truncate -s 8M empty.img
+expect 1 'empty.img: there is no kernel in an ext4 file system on it' run --disk empty.img,ro
+expect 1 'absent.img' run --disk absent.img
+truncate -s 64M pv.img
+export TENON_DEVICES=$work/pv.img TENON_RUNTIME_DIR=$work/run
+"$tenon" vg create vg0 pv.img && "$tenon" lv create vg0/none --size 8M || failed=1
+expect 1 'vg0/none: there is no kernel in an ext4 file system on it' run --disk vg0/none
+expect 1 "has no volume 'absent'" run --disk vg0/absent
+expect 1 'vg0/none,ro: a volume takes no options of an image file' run --disk vg0/none,ro
+[ -z "$(ls "$work/run")" ] || { echo "left: $(ls "$work/run")"; failed=1; }
+expect 1 'no such volume group' run --kernel good --disk nogroup/none
 kernel hungry
 printf '\0\0\0\3' | dd of=hungry bs=1 seek=$((0x260)) conv=notrunc status=none
 expect 1 'hungry: the kernel takes 48 MiB from 0x1000000 on, the machine has 63 MiB' run --kernel hungry --memory 63M
