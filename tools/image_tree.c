@@ -350,6 +350,14 @@ static int forget_machine(int tree, struct error *error)
 	return rc;
 }
 
+/* A system without locales has this one alone. cloud-init takes en_US for it where nobody says so, and its service fails. */
+static int set_locale_of(int tree, struct error *error)
+{
+	if (tree_has(tree, "etc/default/locale") || tree_has(tree, "etc/locale.conf"))
+		return 0;
+	return tree_write(tree, "etc/default/locale", 0644, "LANG=C.UTF-8\n", error);
+}
+
 static int set_network(int tree, struct error *error)
 {
 	static const char *const wants[][2] = {
@@ -403,5 +411,7 @@ int image_tree_set(const char *path, const struct image_identity *identity,
 		rc = forget_machine(tree, error);
 	if (!rc)
 		rc = set_network(tree, error);
+	if (!rc)
+		rc = set_locale_of(tree, error);
 	return rc ? rc : set_boot(tree, layout, error);
 }

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # `tenon image build debian`, with Debian: from the mirror of this host, onto a disk that `image import` makes larger on a volume. That boots by
-# UEFI under QEMU, served over vhost-user-blk, to a login; its root has grown, its seed is there beside it. With TORTURE=1 by
+# UEFI under QEMU, served over vhost-user-blk, to a login; its root has grown, and its cloud-init has done what the seed beside it says. With TORTURE=1 by
 # its kernel directly as well.
 # timeout: 1500
 set -u
 PATH=$PATH:/usr/sbin
-for program in mmdebstrap fakeroot mke2fs resize2fs mkfs.fat mcopy openssl qemu-system-x86_64 python3; do
+for program in mmdebstrap fakeroot mke2fs resize2fs mkfs.fat mcopy openssl qemu-system-x86_64 python3 ssh-keygen; do
 	command -v $program >/dev/null || { echo "$program is not installed"; exit 77; }
 done
 code=/usr/share/OVMF/OVMF_CODE_4M.fd vars=/usr/share/OVMF/OVMF_VARS_4M.fd
@@ -25,16 +25,19 @@ cleanup() { [ -z "$guest" ] || kill -9 "$guest" 2>/dev/null; }
 
 # ---- Built once ----
 echo secret | openssl passwd -6 -stdin >hash
-timeout 1000 "$TENON" image build debian base.img --suite bookworm --size 1200M --password-hash hash >said 2>&1 || {
+timeout 1000 "$TENON" image build debian base.img --suite bookworm --size 1400M --packages cloud-init,openssh-server,sudo --password-hash hash >said 2>&1 || {
 	cat said
 	# A mirror that can be reached and is of no use, or a container without namespaces, is not ours.
 	exit 1
 }
 truncate -s 4G pv.img
 $TENON vg create vg0 pv.img || exit 1
-expect 0 'vg0/web1: partition 2 and its ext4 file system have' timeout 300 $TENON image import base.img vg0/web1 --size 2G --hostname web1
+ssh-keygen -q -t ed25519 -N '' -C me@here -f key || exit 1
+echo of-me | openssl passwd -6 -stdin >hash.me
+expect 0 'vg0/web1: partition 2 and its ext4 file system have' timeout 300 $TENON image import base.img vg0/web1 --size 2G \
+	--hostname web1 --user me --ssh-key key.pub --password-hash hash.me
 rm base.img
-json "d['os'].startswith('Debian GNU/Linux 12') and d['kernel'].endswith('cloud-amd64') and d['problem'] is None" $TENON image show vg0/web1 --json
+json "d['os'].startswith('Debian GNU/Linux 12') and d['kernel'].endswith('cloud-amd64') and d['problem'] is None and d['parts'][1]['cloud_init']" $TENON image show vg0/web1 --json
 launch serve.log $TENON serve --socket-dir sockets || problem "the server: $(cat serve.log)"
 
 # ---- Boots ----
@@ -62,7 +65,7 @@ boot() {
 	printf 'root\n' >&7
 	await 180 'Password: *$' || return 1
 	printf 'secret\n' >&7
-	await 180 'root@debian' || return 1
+	await 180 'root@[dw]' || return 1
 }
 off() {
 	printf 'poweroff\n' >&7
@@ -73,6 +76,7 @@ off() {
 	exec 7>&-
 }
 look='echo efi-$([ -d /sys/firmware/efi ] && echo yes || echo no); mount -o ro /dev/disk/by-label/CIDATA /mnt && grep -o web1 /mnt/meta-data | sed s/^/seed-/
+cloud-init status --wait; echo hostname-$(hostname); getent shadow me; cat ~me/.ssh/authorized_keys; echo sudo-$(su me -c "sudo -n id -u")
 df --output=size -k / | tail -n 1 | sed "s/ *//; s/^/root-/"; ls /boot/efi/EFI; systemctl is-system-running --wait; systemctl --failed --no-legend; echo said-$((40 + 2))
 '
 cp $vars vars.fd
@@ -82,6 +86,12 @@ if boot -drive if=pflash,format=raw,readonly=on,file=$code -drive if=pflash,form
 		grep -aq 'efi-yes' console || problem "it did not boot by UEFI: $(tail -n 30 console)"
 		grep -aq 'seed-web1' console || problem "its seed: $(tail -n 30 console)"
 		[ "$(grep -ao 'root-[0-9]*' console | tail -n 1 | tr -dc 0-9)" -gt 1500000 ] || problem "its root has not grown: $(tail -n 30 console)"
+		grep -aq '^status: done' console || problem "cloud-init: $(tail -n 40 console)"
+		grep -aq 'DataSourceNoCloud' console || problem "it took no seed: $(tail -n 40 console)"
+		grep -aq '^hostname-web1' console || problem "its hostname: $(tail -n 40 console)"
+		grep -aqF "me:$(cat hash.me):" console || problem "the password's hash: $(tail -n 40 console)"
+		tr -d '\r' <console | grep -aqxF "$(cat key.pub)" || problem "the key: $(tail -n 40 console)"
+		grep -aq '^sudo-0' console || problem "me may not sudo: $(tail -n 40 console)"
 		grep -aq 'BOOT.*systemd' console || problem "its ESP is not mounted: $(tail -n 30 console)"
 		grep -aq '^running' console || problem "units failed: $(tail -n 30 console)"
 	fi

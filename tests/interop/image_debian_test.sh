@@ -72,6 +72,7 @@ capability=$(od -An -v -tx1 capability | tr -d ' \n')
 debugfs -R 'ea_get /bin/ping user.note' "$root" 2>/dev/null | grep -q kept || problem 'an attribute is lost'
 ! debugfs -R 'ea_list /bin/ping' "$root" 2>/dev/null | grep selinux || problem "a label of the host's"
 debugfs -R 'stat /dev/null' "$root" 2>/dev/null | grep -q 'character special' || problem 'a device is lost'
+[ "$(text /etc/default/locale)" = LANG=C.UTF-8 ] || problem 'the locale'
 [ "$(text /etc/hostname)" = web1 ] && [ ! -e /outside ] || problem 'the hostname'
 text /etc/passwd | grep -qx 'me:x:1000:1000::/home/me:/bin/bash' || problem "$(text /etc/passwd)"
 text /etc/shadow | grep -q '^me:\$6\$saltsalt\$FixedHash[^:]*:[0-9]*:0:99999:7:::$' || problem "$(text /etc/shadow)"
