@@ -67,7 +67,12 @@ int image_job_fit(const struct image_job *job, const struct image_place *place, 
 int image_job_make_volume(const struct image_job *job, const char *name, uint64_t size);
 /* Copies the file `name` of the temporary folder (or from the root) to FILE or VG/LV. */
 int image_job_put(const struct image_job *job, const char *name, const char *to);
-/* Copies what `tenon copy` takes as a source, in a format that may be given, to the file `name` of the temporary folder. */
+/* Makes a file without a name where `to` is to be: `*path` to it for as long as this process has `*fd`. -1 where its file system has
+ * none; then it is made in the temporary folder. */
+int image_job_unnamed(const char *to, char **path, int *fd);
+/* It is on the disk, and then has its name, unless another has that. */
+int image_job_name(const char *path, int fd, const char *to);
+/* Copies what `tenon copy` takes as a source, in a format that may be given, to the file `name` of the temporary folder (or from the root). */
 int image_job_fetch(const struct image_job *job, const char *from, const char *format,
 		    const char *name);
 

@@ -190,7 +190,7 @@ static int grow_file_system(const char *temporary, const char *path, struct imag
 
 int image_grow(const char *temporary, const char *name, uint64_t size, struct image_grown *grown)
 {
-	CLEANUP_FREE char *path = image_path(temporary, name);
+	CLEANUP_FREE char *path = *name == '/' ? strdup(name) : image_path(temporary, name);
 	CLEANUP_CLOSE int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
 	struct grow grow = { .path = path, .grown = grown };
 	struct error error = { 0 };

@@ -7,6 +7,7 @@
 
 #include "tools/cli.h"
 #include "tools/image.h"
+#include "tools/qemu_disk.h"
 #include "util/bytes.h"
 #include "util/error.h"
 #include "util/size.h"
@@ -108,14 +109,29 @@ static int check_secret(const struct import *import)
 	return cli_fail(error.code, &error);
 }
 
+/* Where it is made: a new file in its place, without a name until it is whole, so that it is written once. What is there already is not touched before
+ * that, and e2fsck and resize2fs take no volume: those are written to from a file in the temporary folder. */
+static int make_disk(const struct import *import, char **disk, int *unnamed)
+{
+	const struct image_place *place = &import->place;
+	int status = EXIT_DONE;
+	struct stat link;
+
+	if (!place->is_volume && lstat(import->job.out, &link) &&
+	    !qemu_disk_format_of_name(import->job.out))
+		status = image_job_unnamed(import->job.out, disk, unnamed);
+	if (!status && !*disk)
+		*disk = image_path(import->job.temporary, "disk");
+	return status || *disk ? status : cli_fail(-ENOMEM, &(struct error){ 0 });
+}
+
 static int work(struct image_job *job)
 {
 	struct import *import = container_of(job, struct import, job);
-	CLEANUP_FREE char *disk = image_path(job->temporary, "disk"), *made = NULL;
+	CLEANUP_FREE char *disk = NULL, *made = NULL;
+	CLEANUP_CLOSE int unnamed = -1;
 	int status;
 
-	if (!disk)
-		return cli_fail(-ENOMEM, &(struct error){ 0 });
 	if (image_identity_any(&import->identity)) {
 		if (asprintf(&made, job->is_volume ? "%s-seed" : "%s-seed.img",
 			     job->is_volume ? job->out : job->base) < 0)
@@ -128,17 +144,20 @@ static int work(struct image_job *job)
 	if (!status && import->seed)
 		status = check_secret(import);
 	if (!status)
-		status = image_job_fetch(job, import->source, import->format, "disk");
+		status = make_disk(import, &disk, &unnamed);
+	if (!status)
+		status = image_job_fetch(job, import->source, import->format, disk);
 	if (!status)
 		status = find_size(import, disk);
 	if (!status)
-		status = image_grow(job->temporary, "disk", import->size, &import->grown);
+		status = image_grow(job->temporary, disk, import->size, &import->grown);
 	if (!status && import->seed)
 		status = make_seed(import);
 	if (!status)
 		status = make_volumes(import);
 	if (!status)
-		status = image_job_put(job, "disk", job->out);
+		status = unnamed >= 0 ? image_job_name(disk, unnamed, job->out)
+				      : image_job_put(job, disk, job->out);
 	if (!status && import->seed) {
 		umask(0077); /* of a file: it has the password's hash */
 		status = image_job_put(job, "seed", import->seed);

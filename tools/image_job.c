@@ -128,12 +128,42 @@ int image_job_put(const struct image_job *job, const char *name, const char *to)
 int image_job_fetch(const struct image_job *job, const char *from, const char *format,
 		    const char *name)
 {
-	CLEANUP_FREE char *to = image_path(job->temporary, name);
+	CLEANUP_FREE char *to = *name == '/' ? strdup(name) : image_path(job->temporary, name);
 	const char *const words[] = { "copy", format ? "--format" : NULL, format, NULL };
 	const char *const operands[] = { from, to, NULL };
 
 	return to ? run_verb(command_copy, job, words, operands)
 		  : cli_fail(-ENOMEM, &(struct error){ 0 });
+}
+
+/* ---- Files that have no name yet ---- */
+
+int image_job_unnamed(const char *to, char **path, int *fd)
+{
+	CLEANUP_FREE char *place = place_of(to), *folder = place ? strdup(place) : NULL;
+	char *slash = folder ? strrchr(folder, '/') : NULL;
+
+	if (!slash)
+		return cli_fail(-ENOMEM, &(struct error){ 0 });
+	slash[slash == folder] = '\0';
+	*fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0666);
+	if (*fd >= 0 && asprintf(path, "/proc/%d/fd/%d", (int)getpid(), *fd) < 0)
+		return *path = NULL, cli_fail(-ENOMEM, &(struct error){ 0 });
+	return EXIT_DONE;
+}
+
+int image_job_name(const char *path, int fd, const char *to)
+{
+	CLEANUP_FREE char *place = place_of(to);
+	struct error error = { 0 };
+
+	if (!place)
+		return cli_fail(-ENOMEM, &error);
+	if (!fsync(fd) && !linkat(AT_FDCWD, path, AT_FDCWD, place, AT_SYMLINK_FOLLOW))
+		return EXIT_DONE;
+	error_set(&error, -errno, "%s: %s", to,
+		  errno == EEXIST ? "somebody else has made it meanwhile" : error_name(errno));
+	return cli_fail(error.code, &error);
 }
 
 /* ---- Volumes that are made for it ---- */

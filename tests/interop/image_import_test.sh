@@ -97,10 +97,10 @@ mkfifo never
 exec 3<>never
 $TENON image import - killed.img <&3 2>/dev/null & pid=$!
 head -c 256K gpt.raw >&3
-waits() { [ -e "$(echo tmp/*/disk)" ]; }
+# It is made where it goes, without a name: written once.
+waits() { worker=$(cat /proc/$pid/task/$pid/children); worker=${worker% }; readlink /proc/${worker:-0}/fd/* 2>/dev/null | grep -q "^$work/#.*deleted"; }
 wait_for waits
-worker=$(cat /proc/$pid/task/$pid/children)
-worker=${worker% }
+[ ! -e "$(echo tmp/*/disk)" ] || problem 'a new file is made elsewhere first'
 [ -n "$worker" ] || problem 'there is no worker'
 kill -KILL $pid
 wait $pid
