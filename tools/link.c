@@ -247,39 +247,35 @@ static void add_ways(json_t *rows, json_t *port)
 	}
 }
 
-static void print_ways(json_t *rows, const struct cli_listing *listing)
-{
-	static const struct cli_column columns[] = {
-		{ "PORT", "port", CLI_AS_TEXT },
-		{ "WAY", "direction", CLI_AS_TEXT },
-		{ "OFFERED", "offered", CLI_AS_TEXT },
-		{ "LOST", "lost", CLI_AS_TEXT },
-		{ "DOWN", "down", CLI_AS_TEXT, 1 },
-		{ "QUEUE FULL", "queue_full", CLI_AS_TEXT, 1 },
-		{ "MARKED", "marked", CLI_AS_TEXT, 2 },
-		{ "TWICE", "duplicated", CLI_AS_TEXT, 2 },
-		{ "CORRUPT", "corrupted", CLI_AS_TEXT, 2 },
-		{ "REORDERED", "reordered", CLI_AS_TEXT, 2 },
-		{ "DELIVERED", "delivered", CLI_AS_TEXT },
-		{ "LATE, NS (99 %)", "late_p99_ns", CLI_AS_TEXT, 1 },
-		{ "MODEL", "model", CLI_AS_NOTE },
-		{ NULL },
-	};
-
-	cli_print_rows(rows, columns, listing);
-}
+static const struct cli_column way_columns[] = {
+	{ "PORT", "port", CLI_AS_TEXT },
+	{ "WAY", "direction", CLI_AS_TEXT },
+	{ "OFFERED", "offered", CLI_AS_TEXT },
+	{ "LOST", "lost", CLI_AS_TEXT },
+	{ "DOWN", "down", CLI_AS_TEXT, 1 },
+	{ "QUEUE FULL", "queue_full", CLI_AS_TEXT, 1 },
+	{ "MARKED", "marked", CLI_AS_TEXT, 2 },
+	{ "TWICE", "duplicated", CLI_AS_TEXT, 2 },
+	{ "CORRUPT", "corrupted", CLI_AS_TEXT, 2 },
+	{ "REORDERED", "reordered", CLI_AS_TEXT, 2 },
+	{ "DELIVERED", "delivered", CLI_AS_TEXT },
+	{ "LATE, NS (99 %)", "late_p99_ns", CLI_AS_TEXT, 1 },
+	{ "MODEL", "model", CLI_AS_NOTE },
+	{ NULL },
+};
 
 static int link_show(int argc, char **argv)
 {
 	struct cli_listing listing = { 0 };
-	const struct cli_option options[] = { CLI_OPTIONS_SHOW(&listing), CLI_OPTION_END };
+	const struct cli_option options[] = { CLI_OPTIONS_LISTING(&listing), CLI_OPTION_END };
 	json_t *result = NULL, *rows, *port, *found;
 	struct cli_words operands;
 	size_t index;
 	int status;
 
 	if (!cli_parse(SHOW_USAGE, options, argc, argv, 1, 2, &operands, &status) ||
-	    !cli_listing_check(&listing, NULL, &status) || !switch_names_check(&operands, &status))
+	    !cli_listing_check(&listing, way_columns, &status) ||
+	    !switch_names_check(&operands, &status))
 		return status;
 	status = switch_ask_ports(operands.words[0], operands.count > 1 ? operands.words[1] : NULL,
 				  &result, &found);
@@ -289,10 +285,7 @@ static int link_show(int argc, char **argv)
 	json_array_foreach(json_object_get(result, "ports"), index, port)
 		if (!found || port == found)
 			add_ways(rows, port);
-	if (listing.json)
-		cli_print_json(rows);
-	else
-		print_ways(rows, &listing);
+	cli_print_result(rows, way_columns, NULL, &listing);
 	json_decref(rows);
 	json_decref(result);
 	return EXIT_DONE;

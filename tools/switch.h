@@ -37,6 +37,7 @@
 
 #include "rpc/rpc.h"
 #include "tools/cli.h"
+#include "tools/output.h"
 #include "tools/sockets.h"
 
 struct cli_listing;
@@ -67,6 +68,8 @@ void switch_none_running(const char *name, const char *control, int rc, struct e
 json_t *switch_filter_json(const char *expression, struct error *error);
 
 /* Tables of the lists that a switch gives; rows are added to. */
+extern const struct cli_column switch_port_columns[], switch_counter_columns[],
+	switch_address_columns[];
 void switch_print_ports(json_t *ports, const struct cli_listing *listing);
 void switch_print_counters(json_t *ports, const struct cli_listing *listing);
 void switch_print_addresses(json_t *addresses, const struct cli_listing *listing);

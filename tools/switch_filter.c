@@ -11,18 +11,19 @@
 	"switch filter NAME add|remove|list [PORT] [in|out] [EXPR] [ACTION] [--position N] "       \
 	"[--json]"
 
+static const struct cli_column rule_columns[] = {
+	{ "PORT", "port", CLI_AS_TEXT },
+	{ "WAY", "direction", CLI_AS_TEXT },
+	{ "RULE", "position", CLI_AS_TEXT },
+	{ "FRAMES", "frames", CLI_AS_TEXT },
+	{ "DROPPED", "dropped", CLI_AS_TEXT },
+	{ "ACTION", "action", CLI_AS_TEXT },
+	{ "EXPRESSION", "expression", CLI_AS_NOTE },
+	{ NULL },
+};
+
 static int list_rules(const char *name, const char *port, const struct cli_listing *listing)
 {
-	static const struct cli_column columns[] = {
-		{ "PORT", "port", CLI_AS_TEXT },
-		{ "WAY", "direction", CLI_AS_TEXT },
-		{ "RULE", "position", CLI_AS_TEXT },
-		{ "FRAMES", "frames", CLI_AS_TEXT },
-		{ "DROPPED", "dropped", CLI_AS_TEXT },
-		{ "ACTION", "action", CLI_AS_TEXT },
-		{ "EXPRESSION", "expression", CLI_AS_NOTE },
-		{ NULL },
-	};
 	json_t *result = NULL, *rows, *rule, *found;
 	size_t index;
 	int status = port ? switch_ask_ports(name, port, &result, &found) : EXIT_DONE;
@@ -38,10 +39,7 @@ static int list_rules(const char *name, const char *port, const struct cli_listi
 			if (!port ||
 			    !strcmp(json_string_value(json_object_get(rule, "port")), port))
 				json_array_append(rows, rule);
-		if (listing->json)
-			cli_print_json(rows);
-		else
-			cli_print_rows(rows, columns, listing);
+		cli_print_result(rows, rule_columns, NULL, listing);
 	}
 	json_decref(result);
 	json_decref(rows);
@@ -79,7 +77,7 @@ int switch_filter(int argc, char **argv)
 		{ "position", CLI_NUMBER, &position, "N",
 		  "of the rule, from 1: added there (at the end), or removed", 1,
 		  FILTER_RULES_MAX },
-		CLI_OPTIONS_SHOW(&listing),
+		CLI_OPTIONS_LISTING(&listing),
 		CLI_OPTION_END,
 	};
 	struct cli_words operands;
@@ -88,7 +86,8 @@ int switch_filter(int argc, char **argv)
 	int status;
 
 	if (!cli_parse(FILTER_USAGE, options, argc, argv, 2, 6, &operands, &status) ||
-	    !cli_listing_check(&listing, NULL, &status) || !switch_names_check(&operands, &status))
+	    !cli_listing_check(&listing, rule_columns, &status) ||
+	    !switch_names_check(&operands, &status))
 		return status;
 	name = operands.words[0];
 	action = operands.words[1];

@@ -17,26 +17,24 @@
 
 /* ---- The command ---- */
 
+static const struct cli_column mirror_columns[] = {
+	{ "MIRROR", "name", CLI_AS_TEXT },
+	{ "STATE", "state", CLI_AS_STATE },
+	{ "TO", "to", CLI_AS_TEXT },
+	{ "COPIES", "copies", CLI_AS_TEXT },
+	{ "SOURCES", "sources", CLI_AS_TEXT },
+	{ "VLANS", "vlans", CLI_AS_NOTE },
+	{ NULL },
+};
+
 static int list_mirrors(const char *name, const struct cli_listing *listing)
 {
-	static const struct cli_column columns[] = {
-		{ "MIRROR", "name", CLI_AS_TEXT },
-		{ "STATE", "state", CLI_AS_STATE },
-		{ "TO", "to", CLI_AS_TEXT },
-		{ "COPIES", "copies", CLI_AS_TEXT },
-		{ "SOURCES", "sources", CLI_AS_TEXT },
-		{ "VLANS", "vlans", CLI_AS_NOTE },
-		{ NULL },
-	};
 	json_t *result = NULL;
 	int status = switch_ask(name, "switch.mirror.list", NULL, &result);
 
 	if (status != EXIT_DONE)
 		return status;
-	if (listing->json)
-		cli_print_json(result);
-	else
-		cli_print_rows(result, columns, listing);
+	cli_print_result(result, mirror_columns, NULL, listing);
 	json_decref(result);
 	return status;
 }
@@ -78,7 +76,7 @@ int switch_mirror(int argc, char **argv)
 		  "only what is in these VLANs, as in 10+20-29" },
 		{ "shared", CLI_FLAG, &words.shared, NULL,
 		  "the port of --to goes on to get and send other frames" },
-		CLI_OPTIONS_SHOW(&listing),
+		CLI_OPTIONS_LISTING(&listing),
 		CLI_OPTION_END,
 	};
 	struct cli_words operands;
@@ -86,7 +84,8 @@ int switch_mirror(int argc, char **argv)
 	int status;
 
 	if (!cli_parse(MIRROR_USAGE, options, argc, argv, 2, CLI_ANY, &operands, &status) ||
-	    !cli_listing_check(&listing, NULL, &status) || !switch_names_check(&operands, &status))
+	    !cli_listing_check(&listing, mirror_columns, &status) ||
+	    !switch_names_check(&operands, &status))
 		return status;
 	action = operands.words[1];
 	if (!strcmp(action, "list") && operands.count == 2)

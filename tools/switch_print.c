@@ -22,50 +22,52 @@ static void add_drop_text(json_t *port)
 	json_object_set_new(port, "drop_text", json_string(used ? text : "0"));
 }
 
+const struct cli_column switch_port_columns[] = {
+	{ "PORT", "name", CLI_AS_TEXT },
+	{ "STATE", "state", CLI_AS_STATE },
+	{ "SETTINGS", "settings", CLI_AS_TEXT },
+	{ "TYPE", "type", CLI_AS_TEXT, 3 },
+	{ "WHERE", "where", CLI_AS_PATH, 1 },
+	{ "FEATURES", "features", CLI_AS_TEXT, 2 },
+	{ NULL },
+};
+
 void switch_print_ports(json_t *ports, const struct cli_listing *listing)
 {
-	static const struct cli_column columns[] = {
-		{ "PORT", "name", CLI_AS_TEXT },
-		{ "STATE", "state", CLI_AS_STATE },
-		{ "SETTINGS", "settings", CLI_AS_TEXT },
-		{ "TYPE", "type", CLI_AS_TEXT, 3 },
-		{ "WHERE", "where", CLI_AS_PATH, 1 },
-		{ "FEATURES", "features", CLI_AS_TEXT, 2 },
-		{ NULL },
-	};
-
-	cli_print_rows(ports, columns, listing);
+	cli_print_rows(ports, switch_port_columns, listing);
 }
+
+const struct cli_column switch_counter_columns[] = {
+	{ "PORT", "name", CLI_AS_TEXT },
+	{ "RX FRAMES", "rx_frames", CLI_AS_TEXT },
+	{ "RX BYTES", "rx_bytes", CLI_AS_TEXT, 1 },
+	{ "TX FRAMES", "tx_frames", CLI_AS_TEXT },
+	{ "TX BYTES", "tx_bytes", CLI_AS_TEXT, 2 },
+	{ "FLOODED", "flooded", CLI_AS_TEXT, 3 },
+	{ "DROPPED", "drop_text", CLI_AS_NOTE },
+	{ NULL },
+};
 
 void switch_print_counters(json_t *ports, const struct cli_listing *listing)
 {
-	static const struct cli_column columns[] = {
-		{ "PORT", "name", CLI_AS_TEXT },
-		{ "RX FRAMES", "rx_frames", CLI_AS_TEXT },
-		{ "RX BYTES", "rx_bytes", CLI_AS_TEXT, 1 },
-		{ "TX FRAMES", "tx_frames", CLI_AS_TEXT },
-		{ "TX BYTES", "tx_bytes", CLI_AS_TEXT, 2 },
-		{ "FLOODED", "flooded", CLI_AS_TEXT, 3 },
-		{ "DROPPED", "drop_text", CLI_AS_NOTE },
-		{ NULL },
-	};
 	json_t *port;
 	size_t index;
 
 	json_array_foreach(ports, index, port)
 		add_drop_text(port);
-	cli_print_rows(ports, columns, listing);
+	cli_print_rows(ports, switch_counter_columns, listing);
 }
+
+const struct cli_column switch_address_columns[] = {
+	{ "ADDRESS", "address", CLI_AS_TEXT },
+	{ "VLAN", "vlan", CLI_AS_TEXT },
+	{ "PORT", "port", CLI_AS_TEXT },
+	{ "AGE, S", "age_text", CLI_AS_TEXT },
+	{ NULL },
+};
 
 void switch_print_addresses(json_t *addresses, const struct cli_listing *listing)
 {
-	static const struct cli_column columns[] = {
-		{ "ADDRESS", "address", CLI_AS_TEXT },
-		{ "VLAN", "vlan", CLI_AS_TEXT },
-		{ "PORT", "port", CLI_AS_TEXT },
-		{ "AGE, S", "age_text", CLI_AS_TEXT },
-		{ NULL },
-	};
 	json_t *address;
 	size_t index;
 
@@ -75,5 +77,5 @@ void switch_print_addresses(json_t *addresses, const struct cli_listing *listing
 		json_object_set(address, "age_text",
 				json_is_integer(age) ? age : json_object_get(address, "kind"));
 	}
-	cli_print_rows(addresses, columns, listing);
+	cli_print_rows(addresses, switch_address_columns, listing);
 }

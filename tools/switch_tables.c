@@ -19,6 +19,20 @@
 	"[--json]"
 #define COUNTERS_USAGE "switch counters NAME [--prometheus] [--watch] [--json]"
 
+/* What follows the switch prints lines as they come. */
+static bool check_watch(const struct switch_watch *watch, const struct cli_listing *listing,
+			int *status)
+{
+	if (!switch_watch_check(watch, status))
+		return false;
+	if (watch->on && (listing->columns || listing->sort || listing->no_header))
+		*status =
+			cli_usage_error("--watch: its lines have no columns to choose or sort by");
+	else
+		return true;
+	return false;
+}
+
 static int list_ports(const char *name, const char *port, const struct cli_listing *listing)
 {
 	json_t *result = NULL, *ports, *found;
@@ -27,8 +41,10 @@ static int list_ports(const char *name, const char *port, const struct cli_listi
 	if (status != EXIT_DONE)
 		return status;
 	ports = json_object_get(result, "ports");
-	if (listing->json) {
-		cli_print_json(port ? found : ports);
+	if (listing->json && port) {
+		cli_print_json(found);
+	} else if (listing->json) {
+		cli_print_result(ports, switch_port_columns, NULL, listing);
 	} else if (port) {
 		json_t *one = json_pack("[O]", found);
 
@@ -49,7 +65,8 @@ static int list_addresses(const char *name, const struct cli_listing *listing)
 	if (status != EXIT_DONE)
 		return status;
 	if (listing->json)
-		cli_print_json(json_object_get(result, "addresses"));
+		cli_print_result(json_object_get(result, "addresses"), switch_address_columns, NULL,
+				 listing);
 	else
 		switch_print_addresses(json_object_get(result, "addresses"), listing);
 	json_decref(result);
@@ -107,13 +124,14 @@ static int add_port(const struct cli_words *operands)
 int switch_port_verb(int argc, char **argv)
 {
 	struct cli_listing listing = { 0 };
-	const struct cli_option options[] = { CLI_OPTIONS_SHOW(&listing), CLI_OPTION_END };
+	const struct cli_option options[] = { CLI_OPTIONS_LISTING(&listing), CLI_OPTION_END };
 	struct cli_words operands;
 	const char *action;
 	int status;
 
 	if (!cli_parse(PORT_USAGE, options, argc, argv, 2, CLI_ANY, &operands, &status) ||
-	    !cli_listing_check(&listing, NULL, &status) || !switch_names_check(&operands, &status))
+	    !cli_listing_check(&listing, switch_port_columns, &status) ||
+	    !switch_names_check(&operands, &status))
 		return status;
 	action = operands.words[0];
 	if (!strcmp(action, "list") && operands.count == 2)
@@ -153,7 +171,7 @@ int switch_table(int argc, char **argv)
 		{ "vlan", CLI_NUMBER, &vlan, "VLAN", "the address is in this one (none)", 1,
 		  VLAN_ID_MAX },
 		CLI_OPTIONS_WATCH(&watch),
-		CLI_OPTIONS_SHOW(&listing),
+		CLI_OPTIONS_LISTING(&listing),
 		CLI_OPTION_END,
 	};
 	struct cli_words operands;
@@ -161,8 +179,8 @@ int switch_table(int argc, char **argv)
 	int status;
 
 	if (!cli_parse(TABLE_USAGE, options, argc, argv, 2, 4, &operands, &status) ||
-	    !cli_listing_check(&listing, NULL, &status) ||
-	    !switch_names_check(&operands, &status) || !switch_watch_check(&watch, &status))
+	    !cli_listing_check(&listing, switch_address_columns, &status) ||
+	    !switch_names_check(&operands, &status) || !check_watch(&watch, &listing, &status))
 		return status;
 	action = operands.words[0];
 	name = operands.words[1];
@@ -214,7 +232,7 @@ int switch_counters(int argc, char **argv)
 	const struct cli_option options[] = {
 		{ "prometheus", CLI_FLAG, &prometheus, NULL, "in Prometheus's text format" },
 		CLI_OPTIONS_WATCH(&watch),
-		CLI_OPTIONS_SHOW(&listing),
+		CLI_OPTIONS_LISTING(&listing),
 		CLI_OPTION_END,
 	};
 	json_t *result = NULL, *ports;
@@ -222,8 +240,8 @@ int switch_counters(int argc, char **argv)
 	int status;
 
 	if (!cli_parse(COUNTERS_USAGE, options, argc, argv, 1, 1, &operands, &status) ||
-	    !cli_listing_check(&listing, NULL, &status) ||
-	    !switch_names_check(&operands, &status) || !switch_watch_check(&watch, &status))
+	    !cli_listing_check(&listing, switch_counter_columns, &status) ||
+	    !switch_names_check(&operands, &status) || !check_watch(&watch, &listing, &status))
 		return status;
 	if (prometheus && watch.on)
 		return cli_usage_error("--prometheus and --watch: expected one of them");
@@ -237,7 +255,7 @@ int switch_counters(int argc, char **argv)
 		return status;
 	ports = json_object_get(result, "ports");
 	if (listing.json)
-		cli_print_json(ports);
+		cli_print_result(ports, switch_counter_columns, NULL, &listing);
 	else
 		switch_print_counters(ports, &listing);
 	json_decref(result);

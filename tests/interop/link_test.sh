@@ -149,6 +149,14 @@ for _ in $(seq 600); do
 done
 grep -q '^b *both *0 *1 *2$' said && grep -q '^flap, .* line 4 is next, at 3600.000 s' said || lab_fail "$(cat said)"
 "$TENON" switch port list links | grep -q '^b .*cut' || lab_fail "$("$TENON" switch port list links)"
+# Lists, as those of volumes.
+[ "$("$TENON" switch port list links -H -o PORT --sort -PORT | tr '\n' ' ')" = 'b a ' ] || lab_fail "$("$TENON" switch port list links -H -o PORT --sort -PORT)"
+[ "$("$TENON" switch port list links --json --sort -PORT | grep -o '"name": "[ab]"' | tr -d '\n')" = '"name": "b""name": "a"' ] || lab_fail 'JSON that is sorted'
+[ "$("$TENON" link show links -H -o WAY,PORT --sort WAY,-PORT | tr '\t\n' ': ')" = 'in:b in:a out:b out:a ' ] || lab_fail "$("$TENON" link show links -H -o WAY,PORT --sort WAY,-PORT)"
+"$TENON" switch counters links -o 'tx frames' | grep -q '^TX FRAMES *$' || lab_fail "$("$TENON" switch counters links -o 'tx frames')"
+"$TENON" switch filter links list -o help | grep -qi expression && "$TENON" switch table list links -H -o address | grep -q '^[0-9a-f:]*$' || lab_fail 'columns of filters and addresses'
+"$TENON" switch mirror links list -o nothing 2>&1 | grep -q "nothing" || lab_fail 'a column that is not there'
+"$TENON" switch table list links --watch -H 2>&1 | grep -q 'no columns to choose' || lab_fail 'columns of what is followed'
 printf 'down\n wait 5\n' >wrong
 refused 'wrong: line 2, column 7: "5": expected a time' schedule links a wrong
 refused 'it is in the schedule flap of port a already' schedule links b flap
