@@ -350,10 +350,18 @@ static int forget_machine(int tree, struct error *error)
 	return rc;
 }
 
-/* A system without locales has this one alone. cloud-init takes en_US for it where nobody says so, and its service fails. */
+static bool says_locale(int tree, const char *path)
+{
+	CLEANUP_FREE char *text = NULL;
+
+	return tree_has(tree, path) && !tree_read(tree, path, &text, NULL) &&
+	       (!strncmp(text, "LANG=", 5) || strstr(text, "\nLANG="));
+}
+
+/* The one that each system has. Where nobody says which it is, cloud-init makes it en_US, fails at that, and so does its service. */
 static int set_locale_of(int tree, struct error *error)
 {
-	if (tree_has(tree, "etc/default/locale") || tree_has(tree, "etc/locale.conf"))
+	if (says_locale(tree, "etc/default/locale") || says_locale(tree, "etc/locale.conf"))
 		return 0;
 	return tree_write(tree, "etc/default/locale", 0644, "LANG=C.UTF-8\n", error);
 }
