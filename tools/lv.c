@@ -30,12 +30,12 @@ struct lv_list {
 	bool all;
 };
 
-static void list_group(json_t *rows, struct volume_group *group, bool all)
+static void list_group(json_t *rows, struct volume_group *group, const struct lv_wanted *wanted)
 {
 	for (unsigned i = 0; i < group->lv_count; i++) {
 		json_t *row;
 
-		if (!all && !group->lvs[i]->visible)
+		if (!lv_wants(wanted, group, group->lvs[i]))
 			continue;
 		row = describe_lv_row(group, group->lvs[i]);
 		lv_synced_look(row, group, group->lvs[i]);
@@ -47,28 +47,33 @@ static int list_run(struct look *look, struct error *error)
 {
 	const struct lv_list *list = container_of(look, struct lv_list, look);
 	CLEANUP_STACK struct stack *stack = NULL;
-	struct volume_group *only = NULL;
+	struct lv_wanted wanted = { .all = list->all };
+	struct volume_group *group = NULL;
+	struct volume_lv *lv = NULL;
 	int rc = stack_look(&stack, &look->given, error);
 
 	if (!rc && look->name)
-		rc = stack_find_group(stack, look->name, &only, error);
+		rc = strchr(look->name, '/')
+			     ? stack_find_volume(stack, look->name, &group, &lv, error)
+			     : stack_find_group(stack, look->name, &group, error);
+	wanted.group = group;
+	wanted.lv = lv;
 	if (rc)
 		return rc;
-	rc = lv_rows_print(stack, only, list->all, &look->listing);
+	rc = lv_rows_print(stack, &wanted, &look->listing);
 	if (!rc) {
 		look->result = json_array();
 		for (unsigned i = 0; i < stack->scan->group_count; i++)
-			if (!only || only == stack->scan->groups[i])
-				list_group(look->result, stack->scan->groups[i], list->all);
+			list_group(look->result, stack->scan->groups[i], &wanted);
 		rc = served_add(look->result);
 		lv_synced_ask(look->result, &look->given);
 	}
-	return rc < 0 ? rc : stack_report(stack, only || stack->scan->group_count, error);
+	return rc < 0 ? rc : stack_report(stack, group || stack->scan->group_count, error);
 }
 
 static int lv_list_verb(int argc, char **argv)
 {
-	struct lv_list list = { .look = { .usage = "lv list [VG] [--json]",
+	struct lv_list list = { .look = { .usage = "lv list [VG | VG/LV] [--json]",
 					  .most = 1,
 					  .columns = lv_columns,
 					  .run = list_run } };
@@ -438,7 +443,7 @@ int command_lv(int argc, char **argv)
 {
 	static const struct cli_verb verbs[] = {
 		{ "create", lv_create_verb, "VG/LV --size SIZE [DEVICE...]", "make a volume" },
-		{ "list", lv_list_verb, "[VG] [--json]", "list volumes" },
+		{ "list", lv_list_verb, "[VG | VG/LV] [--json]", "list volumes" },
 		{ "show", lv_show_verb, "VG/LV [--json]", "show a volume and its segments" },
 		{ "remove", lv_remove_verb, "VG/LV", "remove a volume and what is on it" },
 		{ "rename", lv_rename_verb, "VG/LV NEW", "give a volume another name" },

@@ -128,13 +128,22 @@ static void value_of_row(const struct cli_source *source, size_t row, unsigned c
 		describe_in_use(out->buffer);
 }
 
+bool lv_wants(const struct lv_wanted *wanted, const struct volume_group *group,
+	      const struct volume_lv *lv)
+{
+	if (wanted->lv)
+		return lv == wanted->lv;
+	return (!wanted->group || group == wanted->group) && (wanted->all || lv->visible);
+}
+
 /* False: one of them wants JSON. */
-static bool collect(struct lv_rows *rows, const struct volume_group *group, bool all)
+static bool collect(struct lv_rows *rows, const struct volume_group *group,
+		    const struct lv_wanted *wanted)
 {
 	for (unsigned i = 0; i < group->lv_count; i++) {
 		const struct volume_lv *lv = group->lvs[i];
 
-		if (!all && !lv->visible)
+		if (!lv_wants(wanted, group, lv))
 			continue;
 		if (volume_lv_is_raid(lv))
 			return false;
@@ -155,7 +164,7 @@ static int add_places(struct lv_rows *rows, struct served_table **table)
 	return rc;
 }
 
-int lv_rows_print(const struct stack *stack, const struct volume_group *only, bool all,
+int lv_rows_print(const struct stack *stack, const struct lv_wanted *wanted,
 		  const struct cli_listing *listing)
 {
 	struct lv_rows rows = { .source.value = value_of_row };
@@ -171,8 +180,7 @@ int lv_rows_print(const struct stack *stack, const struct volume_group *only, bo
 	if (plain && !rows.all)
 		return -ENOMEM;
 	for (unsigned i = 0; plain && i < scan->group_count; i++)
-		if (!only || only == scan->groups[i])
-			plain = collect(&rows, scan->groups[i], all);
+		plain = collect(&rows, scan->groups[i], wanted);
 	if (plain)
 		rc = add_places(&rows, &table);
 	if (plain && !rc)

@@ -201,6 +201,9 @@ int stack_find_group(struct stack *stack, const char *name, struct volume_group 
 {
 	int rc = volume_scan_find(stack->scan, name, out, error);
 
+	if (rc == -ENOENT && strchr(name, '/'))
+		return error_set(error, -EINVAL,
+				 "%s: expected VG, the name or UUID of a volume group", name);
 	return rc == -ENOENT ? not_found(stack, name, "volume group", error) : rc;
 }
 

@@ -160,13 +160,18 @@ static int vg_create_verb(int argc, char **argv)
 static int list_run(struct look *look, struct error *error)
 {
 	CLEANUP_STACK struct stack *stack = NULL;
+	struct volume_group *only = NULL;
 	int rc = stack_look(&stack, &look->given, error);
 
+	if (!rc && look->name)
+		rc = stack_find_group(stack, look->name, &only, error);
 	if (rc)
 		return rc;
 	look->result = json_array();
 	for (unsigned i = 0; i < stack->scan->group_count; i++)
-		json_array_append_new(look->result, describe_group_row(stack->scan->groups[i]));
+		if (!only || only == stack->scan->groups[i])
+			json_array_append_new(look->result,
+					      describe_group_row(stack->scan->groups[i]));
 	return stack_report(stack, stack->scan->group_count > 0, error);
 }
 
@@ -183,9 +188,9 @@ static int vg_list_verb(int argc, char **argv)
 		{ "PROBLEMS", "problems", CLI_AS_NOTE, 1 },
 		{ NULL },
 	};
-	struct look look = { .usage = "vg list [--json]",
+	struct look look = { .usage = "vg list [VG] [--json]",
 			     .least = 0,
-			     .most = 0,
+			     .most = 1,
 			     .columns = columns,
 			     .run = list_run };
 
@@ -286,7 +291,7 @@ int command_vg(int argc, char **argv)
 	static const struct cli_verb verbs[] = {
 		{ "create", vg_create_verb, "VG DEVICE...",
 		  "make devices physical volumes of a new group" },
-		{ "list", vg_list_verb, "[--json]", "list the groups on the devices" },
+		{ "list", vg_list_verb, "[VG] [--json]", "list the groups on the devices" },
 		{ "show", vg_show_verb, "VG [--json]", "show a group" },
 		{ "remove", vg_remove_verb, "VG", "remove a group that has no volumes" },
 		{ "extend", vg_extend_verb, "VG DEVICE...",

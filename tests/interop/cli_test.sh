@@ -168,6 +168,15 @@ expect 0 '' $TENON lv tag vg/b --add one --add two
 [ "$($TENON lv list)" = "$($TENON lv list --sort name)" ] && [ "$($TENON lv list -H -o+uuid)" = "$($TENON lv list -H -o+uuid --sort name)" ] ||
 	problem "tables differ: $($TENON lv list) $($TENON lv list --sort name)"
 expect 0 'b .*one, two' $TENON lv list
+# One volume by name, as lvs takes it, in tables and JSON; a group is not one.
+for sorted in '' '--sort name'; do
+	[ "$($TENON lv list vg/b -H -o name $sorted)" = b ] || problem "lv list vg/b $sorted: $($TENON lv list vg/b $sorted)"
+done
+json '[l["name"] for l in d] == ["b"]' $TENON lv list vg/b --json
+json '[g["name"] for g in d] == ["vg"]' $TENON vg list vg --json
+refused "vg/c: volume group vg has no volume 'c'" $TENON lv list vg/c
+refused 'other: no such volume group' $TENON vg list other
+for verb in list show check; do refused 'vg/b: expected VG' $TENON vg $verb vg/b; done
 json 'd["segments"][0]["type"] == "linear"' $TENON lv show vg/a --json
 json 'd[0]["device"] == "md/r" and d[0]["vg"] == "vg"' $TENON pv list --json
 json 'd["vg"] == "vg"' $TENON pv show md/r --json
