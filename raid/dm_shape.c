@@ -79,6 +79,32 @@ static int check_offsets(const struct dm_look *look, unsigned place, struct erro
 	return 0;
 }
 
+/*
+ * A reshape that was stopped in the middle and is said to be over. Linux 6.1 may write that where dm-raid's message "frozen" stopped it: its thread
+ * is reaped twice, and the second time nothing tells that it was interrupted. What is old, new and between them is forgotten then: level 10
+ * says that there is no reshape, and two places of the data; levels 4, 5 and 6 that it goes on from a shape to the same one.
+ */
+static int said_to_be_over(const struct dm_look *look, unsigned place, struct error *error)
+{
+	const struct dm_raid_superblock *sb = &look->found[place];
+
+	error_set(error, -EINVAL,
+		  "%s: %s: its superblock says that a reshape is over, but has data at sectors "
+		  "%llu and "
+		  "%llu: it was stopped in the middle, and how far it went nobody knows any more",
+		  look->shape->name, look->components[place].meta->name,
+		  (unsigned long long)sb->data_offset, (unsigned long long)sb->new_data_offset);
+	return error_advise(error,
+			    "Linux 6.1 may leave this behind where dm-raid's message \"frozen\" "
+			    "stops a reshape; what it would read is mixed of both places");
+}
+
+static bool is_reshaped_to_itself(const struct dm_raid_superblock *sb)
+{
+	return !sb->delta_disks && sb->new_level == sb->level && sb->new_layout == sb->layout &&
+	       sb->new_stripe_sectors == sb->stripe_sectors;
+}
+
 /* The newest is in the middle of one: it must lead to what the volume group says. */
 static int check_reshape(struct dm_look *look, struct error *error)
 {
@@ -98,6 +124,8 @@ static int check_reshape(struct dm_look *look, struct error *error)
 	if (sb->new_stripe_sectors != shape->chunk >> MD_SECTOR_SHIFT)
 		return differs(look, look->newest, "new stripe sectors", sb->new_stripe_sectors,
 			       shape->chunk >> MD_SECTOR_SHIFT, error);
+	if (is_reshaped_to_itself(sb))
+		return said_to_be_over(look, look->newest, error);
 	return 0;
 }
 
@@ -195,6 +223,10 @@ static int check_one(const struct dm_look *look, unsigned place, struct error *e
 	if (look->reshaping || ends)
 		return check_place(look, place, error);
 	rc = check(look, place, error);
+	/* Before one begins dm-raid may have noted where it is to go. */
+	if (!rc && (sb->compatible & DM_RAID_V190) && look->shape->level > 1 &&
+	    !look->shape->begins && sb->new_data_offset != sb->data_offset)
+		rc = said_to_be_over(look, place, error);
 	if (!rc && sb->data_offset != newest->data_offset)
 		rc = differs(look, place, "data offset", sb->data_offset, newest->data_offset,
 			     error);
