@@ -458,8 +458,8 @@ int command_lv(int argc, char **argv)
 		{ "scrub", lv_scrub_verb, "VG/LV [--repair] [--force]",
 		  "compare the images of RAID" },
 		{ "convert", lv_convert_verb,
-		  "VG/LV [--type TYPE] [--mirrors N] [--split-mirror NAME] [--replace DEVICE] "
-		  "[DEVICE...]",
+		  "VG/LV [--type TYPE] [--mirrors N] [--split-mirror NAME] "
+		  "[--track-changes | --merge] [--replace DEVICE] [DEVICE...]",
 		  "give it another type or number of images, while it is used" },
 		{ "move", lv_move_verb, "VG/LV [DEVICE]... [--from DEVICE]",
 		  "move it to other devices, while it is used" },

@@ -349,6 +349,31 @@ static int convert(struct volume_group *group, const char *name, json_t *params,
 	return rc;
 }
 
+/* An image of a mirror is split off for a while, or put back. */
+static int track(struct volume_group *group, const char *name, json_t *params, json_t *news,
+		 struct error *error)
+{
+	CLEANUP_FREE struct volume_pv **pvs = NULL;
+	const char *other = NULL;
+	unsigned count = 0;
+	int rc;
+
+	if (json_object_get(params, "merge")) {
+		rc = volume_lv_merge(group, name, &other, error);
+		if (!rc)
+			tell(news, "%s/%s: is an image of %s again, and gets what it missed",
+			     group->name, name, other);
+		return rc;
+	}
+	rc = lv_place_find_pvs(group, params, &pvs, &count, error);
+	if (!rc)
+		rc = volume_lv_track(group, name, pvs, count, &other, error);
+	if (!rc)
+		tell(news, "%s/%s: is split off; what it misses is noted, until it is put back",
+		     group->name, other);
+	return rc;
+}
+
 int lv_change(struct volume_group *group, const char *method, json_t *params, json_t *news,
 	      struct error *error)
 {
@@ -369,6 +394,9 @@ int lv_change(struct volume_group *group, const char *method, json_t *params, js
 		return resize(group, name, params, news, error);
 	if (!strcmp(method, "lv.convert") && json_object_get(params, "replace"))
 		return replace(group, name, params, news, error);
+	if (!strcmp(method, "lv.convert") &&
+	    (json_object_get(params, "track") || json_object_get(params, "merge")))
+		return track(group, name, params, news, error);
 	if (!strcmp(method, "lv.convert"))
 		return convert(group, name, params, news, error);
 	if (!strcmp(method, "lv.repair"))

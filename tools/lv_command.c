@@ -146,6 +146,11 @@ static void say_converted(const struct lv_command *change, const struct volume_g
 			change->name);
 		return;
 	}
+	if (json_object_get(change->params, "track") || json_object_get(change->params, "merge")) {
+		cli_say("%s: an image would be %s", change->name,
+			json_object_get(change->params, "merge") ? "put back" : "split off");
+		return;
+	}
 	cli_say("%s: would be %s, in %u part%s", change->name, volume_lv_type(lv),
 		lv->segments->area_count, lv->segments->area_count > 1 ? "s" : "");
 	if (split)

@@ -16,6 +16,7 @@ struct convert {
 	struct lv_command change;
 	const char *type, *split;
 	uint64_t mirrors, stripe_size, region;
+	bool track, merge;
 	struct cli_words operands, replace;
 };
 
@@ -26,9 +27,9 @@ static bool fills(const struct convert *convert)
 {
 	static const char *const never[] = { "linear", "striped", "raid0", "raid0_meta" };
 
-	if (convert->split)
+	if (convert->split || convert->track)
 		return false;
-	if (convert->replace.count)
+	if (convert->replace.count || convert->merge)
 		return true;
 	for (unsigned i = 0; convert->type && i < sizeof(never) / sizeof(*never); i++)
 		if (!strcmp(convert->type, never[i]))
@@ -40,6 +41,12 @@ static const char *check(const struct convert *convert)
 {
 	bool mirrors = convert->mirrors != NOT_GIVEN;
 
+	if (convert->track || convert->merge)
+		return convert->replace.count || convert->split || convert->type || mirrors ||
+				       convert->region || convert->stripe_size ||
+				       convert->track == convert->merge
+			       ? "--track-changes, --merge: go with no other option"
+			       : NULL;
 	if (convert->replace.count &&
 	    (convert->split || convert->type || mirrors || convert->region || convert->stripe_size))
 		return "--replace: goes with no other option";
@@ -48,7 +55,8 @@ static const char *check(const struct convert *convert)
 	if (convert->split && (convert->type || mirrors || convert->region || convert->stripe_size))
 		return "--split-mirror: goes with no other option";
 	if (!convert->split && !convert->type && !mirrors)
-		return "give --type, --mirrors, --split-mirror or --replace";
+		return "give --type, --mirrors, --split-mirror, --track-changes, --merge or "
+		       "--replace";
 	if (convert->type && convert->mirrors == 0)
 		return "--mirrors 0 is --type linear; give one of them";
 	return NULL;
@@ -66,10 +74,22 @@ static void set_params(struct convert *convert)
 		json_object_set_new(params, "type", describe_text(convert->type));
 	if (convert->split)
 		json_object_set_new(params, "split", describe_text(convert->split));
+	if (convert->track || convert->merge)
+		json_object_set_new(params, convert->track ? "track" : "merge", json_true());
 	if (convert->replace.count)
 		json_object_set_new(params, "replace", lv_place_words(&convert->replace, 0));
 	lv_place_add(&convert->operands, 1, params);
 	convert->change.params = params;
+}
+
+/* An image is filled as a part of its volume: VG/LV_rimage_N becomes VG/LV. */
+static char *filled_of(const struct convert *convert)
+{
+	char *name = convert->operands.words[0], *part = strstr(name, "_rimage_");
+
+	if (convert->merge && part)
+		*part = '\0';
+	return name;
 }
 
 int lv_convert_verb(int argc, char **argv)
@@ -82,6 +102,10 @@ int lv_convert_verb(int argc, char **argv)
 		  "copies beside the first: more or fewer, 0 for none", 0, 252, 'm' },
 		{ "split-mirror", CLI_TEXT, &convert.split, "NAME",
 		  "an image of raid1 becomes a volume of that name" },
+		{ "track-changes", CLI_FLAG, &convert.track, NULL,
+		  "an image of raid1 is split off for a while, and read by itself" },
+		{ "merge", CLI_FLAG, &convert.merge, NULL,
+		  "puts that image (VG/LV_rimage_N) back, with what it missed" },
 		{ "replace", CLI_LIST, &convert.replace, "DEVICE",
 		  "the image on it is made anew on another (repeatable)" },
 		{ "stripe-size", CLI_SIZE, &convert.stripe_size, "SIZE",
@@ -96,7 +120,7 @@ int lv_convert_verb(int argc, char **argv)
 	int status;
 
 	if (!cli_parse("lv convert VG/LV [--type TYPE] [--mirrors N] [--split-mirror NAME] "
-		       "[--replace DEVICE] [DEVICE...]",
+		       "[--track-changes | --merge] [--replace DEVICE] [DEVICE...]",
 		       options, argc, argv, 1, CLI_ANY, &convert.operands, &status))
 		return status;
 	problem = check(&convert);
@@ -106,5 +130,5 @@ int lv_convert_verb(int argc, char **argv)
 	status = lv_command_do(&convert.change, convert.operands.words[0]);
 	if (status || convert.change.consent.dry_run || !fills(&convert))
 		return status;
-	return lv_repair_wait(&convert.change.given, convert.operands.words[0]);
+	return lv_repair_wait(&convert.change.given, filled_of(&convert));
 }

@@ -53,10 +53,11 @@ void lvm_array_unref(struct lvm_array *array)
 	array_free(array);
 }
 
-/* NULL: there is none, and its uuid is empty. */
+/* NULL: there is none, and its uuid is empty, as that of one that is split off. */
 static bool is_another(const struct volume_area *area, const char *uuid)
 {
-	return area ? !area->lv || strcmp(area->lv->uuid, uuid) != 0 : uuid[0] != '\0';
+	return area && !lvm_raid_tracked(area) ? !area->lv || strcmp(area->lv->uuid, uuid) != 0
+					       : uuid[0] != '\0';
 }
 
 bool lvm_array_differs(const struct lvm_array *array, const struct volume_lv *lv)
@@ -91,7 +92,8 @@ static struct lvm_array *array_new(const struct volume_segment *segment, struct 
 		return NULL;
 	}
 	for (unsigned i = 0; i < array->places; i++) {
-		memcpy(array->uuids[i], segment->areas[i].lv->uuid, VOLUME_UUID_TEXT);
+		if (!lvm_raid_tracked(&segment->areas[i]))
+			memcpy(array->uuids[i], segment->areas[i].lv->uuid, VOLUME_UUID_TEXT);
 		if (segment->metas)
 			memcpy(array->uuids[array->places + i], segment->metas[i].lv->uuid,
 			       VOLUME_UUID_TEXT);
@@ -146,6 +148,8 @@ static int open_place(struct array_opening *opening, unsigned place)
 	const struct lvm_strings *status = &segment->areas[place].lv->private->status;
 	int rc = 0;
 
+	if (lvm_raid_tracked(&segment->areas[place]))
+		return 0;
 	component->rebuild = lvm_strings_contain(status, "REBUILD");
 	component->write_mostly = lvm_strings_contain(status, "WRITEMOSTLY");
 	component->removed = lvm_raid_removed(segment, place);

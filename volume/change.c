@@ -366,6 +366,8 @@ int volume_lv_remove(struct volume_group *group, const char *name, struct error 
 	rc = change_find_lv_or_raid(group, name, &lv, error);
 	if (!rc)
 		rc = change_check_closed(group, lv, error);
+	if (!rc)
+		rc = lvm_raid_check_tracked_closed(group, lv, error);
 	/* Of a volume without parts that is itself. */
 	if (!rc && (lvm_lv_raid(lv) ? lvm_raid_drop(&change, lv) : lvm_mirror_drop(&change, lv)))
 		rc = change_no_memory(group, error);

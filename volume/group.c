@@ -234,7 +234,7 @@ static char attribute_of_type(const struct volume_lv *lv)
 
 static bool is_image(const struct volume_lv *lv)
 {
-	return !lv->visible && strstr(lv->name, "_rimage");
+	return strstr(lv->name, "_rimage"); /* visible: split off for a while (raid_track.c) */
 }
 
 /* Of a mirror of the older type; a log of two legs is one itself. */

@@ -7,8 +7,10 @@
 #include <string.h>
 
 #include "block/block.h"
+#include "raid/raid.h"
 #include "util/bytes.h"
 #include "util/error.h"
+#include "volume/active.h"
 #include "volume/mirror.h"
 
 static bool is_part_of(const struct volume_lv *lv, const struct volume_lv *part)
@@ -75,6 +77,51 @@ struct volume_segment *lvm_raid_copy_segment(struct volume_group *group, struct 
 	return segment;
 }
 
+/* ---- Whether it is whole ---- */
+
+bool lvm_raid_is_in_sync(const struct raid_status *status, const struct volume_lv *image,
+			 const struct volume_group *group)
+{
+	size_t length = strlen(group->name);
+
+	for (unsigned i = 0; i < status->member_count; i++) {
+		const struct raid_member_status *member = &status->members[i];
+
+		if (!strncmp(member->device, group->name, length) &&
+		    !strcmp(member->device + length + 1, image->name))
+			return member->state == RAID_MEMBER_IN_SYNC;
+	}
+	return false;
+}
+
+int lvm_raid_check_in_sync(const struct volume_group *group, const struct volume_lv *lv,
+			   const bool *gone, struct error *error)
+{
+	const struct volume_segment *segment = lvm_lv_raid(lv);
+	struct raid_array *array = lvm_active_raid(lv);
+	struct raid_status status;
+	int rc = 0;
+
+	if (!array)
+		return error_set(error, -EIO, "%s/%s: its array does not run", group->name,
+				 lv->name);
+	raid_status(array, &status);
+	for (unsigned i = 0; !rc && i < segment->area_count; i++)
+		if (!(gone && gone[i]) &&
+		    !lvm_raid_is_in_sync(&status, segment->areas[i].lv, group))
+			rc = error_set(error, -EBUSY, "%s/%s: its image %s%s has not all data yet",
+				       group->name, lv->name, segment->areas[i].lv->name,
+				       gone ? ", which is to stay," : "");
+	if (!rc && !status.agree)
+		rc = error_set(error, -EBUSY, "%s/%s: its images do not agree yet", group->name,
+			       lv->name);
+	raid_status_free(&status);
+	if (rc)
+		error_advise(error, "`tenon lv repair %s/%s` waits until they do", group->name,
+			     lv->name);
+	return rc;
+}
+
 /* ---- Rename ---- */
 
 /* A part that has another name than it should keeps it. */
@@ -111,8 +158,10 @@ int lvm_raid_rename(struct change *change, struct volume_lv *lv, const char *new
 		    struct error *error)
 {
 	struct volume_segment *segment = lvm_raid_copy_segment(change->group, lv);
-	int rc = 0;
+	int rc = lvm_raid_refuse_tracked(change->group, lv, error);
 
+	if (rc)
+		return rc;
 	if (!segment)
 		return change_no_memory(change->group, error);
 	for (unsigned i = 0; !rc && i < segment->area_count; i++) {
@@ -239,6 +288,8 @@ int lvm_raid_resize(struct change *change, struct volume_lv *lv, uint64_t size,
 	uint32_t extents, before, after;
 	int rc = lvm_raid_refuse_reshaped(group, lv, error);
 
+	if (!rc)
+		rc = lvm_raid_refuse_tracked(group, lv, error);
 	if (!rc)
 		rc = change_wanted_extents(group, lv->name, size, data, &extents, error);
 

@@ -7,6 +7,8 @@
 #include "volume/change.h"
 #include "volume/segment_raid.h"
 
+struct raid_status;
+
 #define LVM_RAID_NAME 160 /* of a part, with its NUL */
 
 /* Plans a new volume of options->type at the end of the list in memory, with its parts. Computes; see lvm_vg_compute(). */
@@ -63,5 +65,21 @@ int lvm_raid_forget_beginning(struct change *change, struct volume_lv *lv);
 /* Volumes that lvm2 reshapes, or keeps room for that in, get no other size or type here: 0, or -EOPNOTSUPP. */
 int lvm_raid_refuse_reshaped(const struct volume_group *group, const struct volume_lv *lv,
 			     struct error *error);
+
+/* ---- An image that is split off for a while ---- */
+
+/* Then a volume is not changed otherwise: 0, or -EBUSY. */
+int lvm_raid_refuse_tracked(const struct volume_group *group, const struct volume_lv *lv,
+			    struct error *error);
+/* Whether nobody reads it: 0, or -EBUSY. */
+int lvm_raid_check_tracked_closed(const struct volume_group *group, const struct volume_lv *lv,
+				  struct error *error);
+
+/* Whether an array says that this image of it has all data. */
+bool lvm_raid_is_in_sync(const struct raid_status *status, const struct volume_lv *image,
+			 const struct volume_group *group);
+/* Whether all images of an array that runs, but those in `gone` (NULL: none), have all data and agree: 0, or -EBUSY. */
+int lvm_raid_check_in_sync(const struct volume_group *group, const struct volume_lv *lv,
+			   const bool *gone, struct error *error);
 
 #endif

@@ -45,21 +45,6 @@ static int check_synced(const struct conversion *c)
 			 c->group->name, c->lv->name);
 }
 
-static bool has_image(const struct raid_status *status, const struct volume_group *group,
-		      const struct volume_lv *image)
-{
-	size_t length = strlen(group->name);
-
-	for (unsigned i = 0; i < status->member_count; i++) {
-		const struct raid_member_status *member = &status->members[i];
-
-		if (!strncmp(member->device, group->name, length) &&
-		    !strcmp(member->device + length + 1, image->name))
-			return member->state == RAID_MEMBER_IN_SYNC;
-	}
-	return false;
-}
-
 /* Of a mirror: what its log says of its legs. Where they do not agree the first has all data, and the others get them anew. */
 static int judge_legs(struct conversion *c)
 {
@@ -102,7 +87,7 @@ static int check_whole(const struct conversion *c)
 
 		if (place->from == CONVERT_NEW)
 			continue;
-		if (!has_image(&status, c->group, c->old->areas[place->from].lv))
+		if (!lvm_raid_is_in_sync(&status, c->old->areas[place->from].lv, c->group))
 			rc = error_set(
 				c->error, -EBUSY,
 				"%s/%s: its image %s, which is to stay, has not all data yet",

@@ -461,6 +461,8 @@ int lvm_convert_plan(const struct volume_group *group, const struct volume_lv *l
 				 lv->name);
 	rc = lvm_raid_refuse_reshaped(group, lv, error);
 	if (!rc)
+		rc = lvm_raid_refuse_tracked(group, lv, error);
+	if (!rc)
 		rc = find_source(&planning.source, error);
 	if (!rc && wish->mirrors >= DM_RAID_DEVICES)
 		rc = error_set(error, -EINVAL, "%s/%s: %u mirrors, at most %u are possible",

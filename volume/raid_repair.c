@@ -12,6 +12,7 @@
  * take a metadata volume of zeroes; with it for good it would fill the image again with each activation.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +21,7 @@
 #include "util/error.h"
 #include "volume/active.h"
 #include "volume/mirror.h"
+#include "volume/raid_change.h"
 #include "volume/raid_convert.h"
 #include "volume/volume_raid.h"
 
@@ -122,49 +124,6 @@ static int check_survives(struct mending *mending)
 	return rc ? rc : lvm_active_check_writable(mending->group, mending->lv, mending->error);
 }
 
-static bool is_in_sync(const struct raid_status *status, const struct volume_lv *image,
-		       const struct volume_group *group)
-{
-	size_t length = strlen(group->name);
-
-	for (unsigned i = 0; i < status->member_count; i++) {
-		const struct raid_member_status *member = &status->members[i];
-
-		if (!strncmp(member->device, group->name, length) &&
-		    !strcmp(member->device + length + 1, image->name))
-			return member->state == RAID_MEMBER_IN_SYNC;
-	}
-	return false;
-}
-
-/* What stays must have all data, by what the array, which is open, says of itself. */
-static int check_stays(const struct mending *mending, const bool *gone)
-{
-	const struct volume_segment *segment = lvm_lv_raid(mending->lv);
-	struct raid_array *array = lvm_active_raid(mending->lv);
-	struct raid_status status;
-	int rc = 0;
-
-	if (!array)
-		return error_set(mending->error, -EIO, "%s/%s: its array does not run",
-				 mending->group->name, mending->name);
-	raid_status(array, &status);
-	for (unsigned i = 0; !rc && i < segment->area_count; i++)
-		if (!gone[i] && !is_in_sync(&status, segment->areas[i].lv, mending->group))
-			rc = error_set(
-				mending->error, -EBUSY,
-				"%s/%s: its image %s, which is to stay, has not all data yet",
-				mending->group->name, mending->name, segment->areas[i].lv->name);
-	if (!rc && !status.agree)
-		rc = error_set(mending->error, -EBUSY, "%s/%s: its images do not agree yet",
-			       mending->group->name, mending->name);
-	raid_status_free(&status);
-	if (rc)
-		error_advise(mending->error, "`tenon lv repair %s/%s` waits until they do",
-			     mending->group->name, mending->name);
-	return rc;
-}
-
 static int check_replaced(const struct mending *mending)
 {
 	const struct volume_segment *segment = lvm_lv_raid(mending->lv);
@@ -180,7 +139,7 @@ static int check_replaced(const struct mending *mending)
 	for (unsigned i = 0; i < mending->lost; i++)
 		gone[mending->places[i]] = true;
 	if (lvm_raid_survives_without(segment, gone))
-		return check_stays(mending, gone);
+		return lvm_raid_check_in_sync(mending->group, mending->lv, gone, mending->error);
 	error_set(
 		mending->error, -EBUSY,
 		"%s/%s: without %u of its %u images, those to be replaced and those that are lost, "
@@ -239,7 +198,7 @@ static int find_volume(struct mending *mending)
 				 "can be made anew",
 				 group->name, lv->name, volume_lv_type(lv));
 	mending->lv = lv;
-	return 0;
+	return lvm_raid_refuse_tracked(group, lv, mending->error);
 }
 
 /* lvm2 does not take them for current when they come back. */
@@ -283,14 +242,42 @@ static void take_flags(struct volume_lv *part, const struct volume_lv *old)
 		part->segments[i].private->flags = old->segments->private->flags;
 }
 
+/* Whether the first `column` lost places have new images. */
+static bool is_lost_still(const struct mending *mending, unsigned column, unsigned place)
+{
+	for (unsigned i = column; i < mending->lost; i++)
+		if (mending->places[i] == place)
+			return true;
+	return false;
+}
+
+/* Parts need not be called by their places: lvm2 leaves them their names where it has places change. */
+static bool has_part(const struct mending *mending, const struct volume_segment *segment,
+		     unsigned column, unsigned number)
+{
+	char image[LVM_RAID_NAME], meta[LVM_RAID_NAME];
+
+	snprintf(image, sizeof(image), "%s_rimage_%u", mending->lv->name, number);
+	snprintf(meta, sizeof(meta), "%s_rmeta_%u", mending->lv->name, number);
+	for (unsigned i = 0; i < segment->area_count; i++)
+		if (!is_lost_still(mending, column, i) &&
+		    (!strcmp(segment->areas[i].lv->name, image) ||
+		     !strcmp(segment->metas[i].lv->name, meta)))
+			return true;
+	return false;
+}
+
 static int new_image(struct mending *mending, struct volume_segment *segment, unsigned place,
 		     const struct allocate_result *places, unsigned column, uint32_t meta_extents)
 {
 	struct volume_group *group = mending->group;
 	struct volume_lv *meta, *image;
+	unsigned number = place;
 
-	meta = lvm_raid_new_part(&mending->change, mending->lv->name, "rmeta", place, NULL);
-	image = meta ? lvm_raid_new_part(&mending->change, mending->lv->name, "rimage", place,
+	for (unsigned next = 0; has_part(mending, segment, column, number); next++)
+		number = next;
+	meta = lvm_raid_new_part(&mending->change, mending->lv->name, "rmeta", number, NULL);
+	image = meta ? lvm_raid_new_part(&mending->change, mending->lv->name, "rimage", number,
 					 "REBUILD")
 		     : NULL;
 	if (!image ||

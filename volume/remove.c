@@ -257,7 +257,8 @@ static int drop_partial(struct change *change, bool volumes_too, struct error *e
 					 group->name, lv->name,
 					 dependent ? "is a part of " : "its type is ",
 					 dependent ? dependent->name : volume_lv_type(lv));
-		if (change_check_closed(group, lv, error))
+		if (change_check_closed(group, lv, error) ||
+		    lvm_raid_check_tracked_closed(group, lv, error))
 			return -EBUSY;
 		if (lvm_lv_raid(lv) ? lvm_raid_drop(change, lv) : lvm_mirror_drop(change, lv))
 			return change_no_memory(group, error);

@@ -184,7 +184,8 @@ bool lvm_mirror_may_survive(const struct volume_segment *segment, unsigned depth
 
 static bool place_lost(const struct volume_segment *segment, unsigned place)
 {
-	return lvm_raid_part_lost(segment->areas[place].lv) ||
+	return lvm_raid_tracked(&segment->areas[place]) ||
+	       lvm_raid_part_lost(segment->areas[place].lv) ||
 	       (segment->metas && lvm_raid_part_lost(segment->metas[place].lv));
 }
 

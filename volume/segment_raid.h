@@ -8,6 +8,7 @@
  *	active_raid.c	the array of a volume in use
  *	raid_create.c	new ones, and other sizes
  *	raid_repair.c	images that are lost are replaced
+ *	raid_track.c	an image that is split off for a while
  *
  * Sources: lvm2 lib/raid/raid.c and lib/metadata/{raid_manip.c,lv_manip.c}.
  */
@@ -68,6 +69,9 @@ const struct volume_segment *lvm_lv_raid(const struct volume_lv *lv);
 /* Whether the volume, of which parts are lost, has all data without them; and without the places that are in `gone`, too. */
 bool lvm_raid_survives(const struct volume_segment *segment);
 bool lvm_raid_survives_without(const struct volume_segment *segment, const bool *gone);
+
+/* Whether an image is split off for a while (raid_track.c): the array does without it. */
+bool lvm_raid_tracked(const struct volume_area *area);
 
 /* Whether what a part of an array lies on is gone: a PV, or an error segment that lvm2 left in its place. */
 bool lvm_raid_part_lost(const struct volume_lv *part);

@@ -6,6 +6,7 @@
 #include "util/bytes.h"
 #include "util/error.h"
 #include "volume/change.h"
+#include "volume/segment_raid.h"
 
 #define POLICY_KEY "allocation_policy"
 
@@ -202,6 +203,20 @@ static int plan_lv(struct volume_group *group, struct volume_lv *lv,
 	return rc;
 }
 
+/* An image that is split off is as it was: the others know only what they themselves wrote. */
+static int check_permission(const struct volume_group *group, const struct volume_lv *lv,
+			    bool writable, struct error *error)
+{
+	const struct volume_lv *dependent = writable ? lvm_lv_dependent(group, lv) : NULL;
+
+	return dependent && lvm_lv_raid(dependent)
+		       ? error_set(error, -EOPNOTSUPP,
+				   "%s/%s: an image of %s, which is split off for a while, is not "
+				   "written to",
+				   group->name, lv->name, dependent->name)
+		       : 0;
+}
+
 /* A permission that it has already, and nothing else. */
 static bool nothing_new(const struct volume_lv *lv, const struct volume_settings *settings)
 {
@@ -222,6 +237,8 @@ int volume_lv_set(struct volume_group *group, const char *name,
 	rc = find(group, name, &lv, error);
 	if (!rc)
 		rc = lvm_tags_check(settings->add_tags, settings->add_count, error);
+	if (!rc && settings->writable)
+		rc = check_permission(group, lv, *settings->writable, error);
 	if (!rc && settings->writable && *settings->writable != lv->writable)
 		rc = change_check_closed(group, lv, error);
 	if (rc)

@@ -42,6 +42,7 @@ static int check_raid(const struct volume_group *group, const struct volume_lv *
 		      const struct volume_segment *segment, struct error *error)
 {
 	uint64_t region = segment->private->raid->region / 512;
+	unsigned tracked = 0;
 	const struct volume_lv *first = segment->areas[0].lv;
 	int rc = 0;
 
@@ -52,7 +53,10 @@ static int check_raid(const struct volume_group *group, const struct volume_lv *
 	for (unsigned i = 0; !rc && i < segment->area_count; i++) {
 		const struct volume_lv *image = segment->areas[i].lv;
 
-		rc = check_part(group, lv, image, error);
+		/* One of a mirror may be split off for a while; it is not written to. */
+		if (!image || !image->visible || image->writable || tracked++ ||
+		    segment->private->raid->kind->level != 1)
+			rc = check_part(group, lv, image, error);
 		if (!rc && segment->metas)
 			rc = check_part(group, lv, segment->metas[i].lv, error);
 		if (!rc && first && image && image->extent_count != first->extent_count)

@@ -50,6 +50,17 @@ int volume_lv_replace(struct volume_group *group, const char *name, struct volum
 		      unsigned from_count, const struct volume_lv_options *options,
 		      unsigned *replaced, struct error *error);
 
+/*
+ * Splits an image of a mirror off for a while, as `lvconvert --splitmirrors 1 --trackchanges`: the last of those on `pvs`, or of all. It keeps its name,
+ * *image_name, good until the group changes, and is a volume that is read only; the others note what it misses. -EOPNOTSUPP: no raid1; -EBUSY: one is split
+ * off already, or they do not agree yet; -EINVAL: none is there.
+ */
+int volume_lv_track(struct volume_group *group, const char *name, struct volume_pv *const *pvs,
+		    unsigned pv_count, const char **image_name, struct error *error);
+/* Puts that image back, which is filled with what it missed while the volume, *merged, is open. -EINVAL: it is no such image; -EBUSY: somebody reads it. */
+int volume_lv_merge(struct volume_group *group, const char *name, const char **merged,
+		    struct error *error);
+
 /* What a volume is to become. */
 struct volume_convert {
 	const char *
