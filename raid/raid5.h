@@ -92,6 +92,9 @@ struct raid5_work {
 
 /* Suspends. 0 or -ENOMEM. */
 int raid5_work_begin(struct raid5 *r, struct raid5_work *work, uint64_t sector, uint32_t width);
+/* With memory for no blocks but two, at its beginning: of P and of Q. */
+int raid5_work_begin_parity(struct raid5 *r, struct raid5_work *work, uint64_t sector,
+			    uint32_t width);
 void raid5_work_end(struct raid5_work *work);
 /* Takes its memory out of it, and out of the bound: for a request that uses it after the work has ended. To be free()d. */
 void *raid5_work_take(struct raid5_work *work);
@@ -132,6 +135,9 @@ void raid5_ios_add(struct raid5_ios *ios, struct raid_member *member, enum block
 void raid5_ios_add_iov(struct raid5_ios *ios, struct raid_member *member, uint64_t offset,
 		       const struct iovec *iov, unsigned count, uint64_t length);
 void raid5_ios_run(struct raid5_ios *ios);
+/* As block_run_all_with(). */
+void raid5_ios_run_with(struct raid5_ios *ios, unsigned first, void (*meanwhile)(void *arg),
+			void *arg);
 void raid5_ios_end(struct raid5_ios *ios);
 #define CLEANUP_RAID5_IOS CLEANUP(raid5_ios_end)
 
@@ -168,7 +174,9 @@ static inline uint64_t raid5_device_sector(const struct raid5 *r, const struct r
  */
 int raid5_fetch(struct raid5_work *work, uint32_t at, uint32_t length);
 
-/* The column [at, at + length) as parity.h wants it, of the blocks that were read; P and Q from there or, with
+/* A column as parity.h wants it, without its blocks. */
+struct raid_column raid5_column_begin(const struct raid5_work *work, uint32_t length);
+/* The column [at, at + length) of the blocks that were read; P and Q from there or, with
  * `second`, as second blocks. */
 struct raid_column raid5_column(const struct raid5_work *work, uint32_t at, uint32_t length,
 				bool second);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The parity of a batch of writes: which way, what has to be read for it; see raid5_write.c. */
+/* The parity of a batch of writes: which way, what has to be read for it; and the writes to members. See raid5_write.c. */
 #include "raid/raid5_batch.h"
 
 #include <errno.h>
@@ -230,5 +230,89 @@ int raid5_batch_parity(struct raid5_batch *batch)
 		else
 			generate(batch, segment);
 	}
+	return rc;
+}
+
+/* ---- Writing ---- */
+
+static uint64_t offset_of(const struct raid5_batch *batch, uint32_t at)
+{
+	return (batch->work.sector << MD_SECTOR_SHIFT) + at;
+}
+
+/* Whether a role is written in this segment: parity always is. */
+static bool is_written(const struct raid5_batch *batch, const struct raid5_segment *segment,
+		       uint32_t role)
+{
+	uint32_t index = raid5_index(&batch->work.row, role);
+
+	return index == RAID5_NO_ROLE || segment->covered[index];
+}
+
+/* One request for as many segments of a role as are in one piece. */
+static void add_writes(const struct raid5_batch *batch, struct raid5_ios *ios, uint32_t role,
+		       struct raid_member *member)
+{
+	uint32_t at = 0, length = 0;
+
+	for (unsigned i = 0; member && i <= batch->segment_count; i++) {
+		const struct raid5_segment *segment = &batch->segments[i];
+		bool written = i < batch->segment_count && is_written(batch, segment, role);
+
+		if (written && length && at + length == segment->at) {
+			length += segment->length;
+			continue;
+		}
+		if (length)
+			raid5_ios_add(ios, member, BLOCK_WRITE, batch->flags, offset_of(batch, at),
+				      raid5_second(&batch->work, role) + at, length);
+		at = written ? segment->at : 0;
+		length = written ? segment->length : 0;
+	}
+}
+
+static void add_role(const struct raid5_batch *batch, struct raid5_ios *ios, uint32_t role)
+{
+	const struct raid_place *place;
+
+	if (role == RAID5_NO_ROLE)
+		return;
+	place = &batch->r->array->places[role];
+	add_writes(batch, ios, role, place->member);
+	add_writes(batch, ios, role, place->replacement);
+}
+
+static void parity_of_all(void *arg)
+{
+	struct raid5_batch *batch = arg;
+
+	generate(batch, &batch->segments[0]);
+}
+
+int raid5_batch_write(struct raid5_batch *batch, bool late)
+{
+	struct raid_array *array = batch->r->array;
+	const struct raid5_row *row = &batch->work.row;
+	CLEANUP_RAID5_IOS struct raid5_ios ios;
+	unsigned capacity = 0, first;
+	int rc;
+
+	for (unsigned i = 0; i < batch->segment_count; i++)
+		capacity += batch->segments[i].written + 2;
+	rc = raid5_ios_begin(&ios, batch->r, array->replacements ? 2 * capacity : capacity);
+	if (rc)
+		return rc;
+	for (uint32_t i = 0; i < row->data; i++)
+		add_role(batch, &ios, raid5_role(row, i));
+	first = ios.count;
+	add_role(batch, &ios, row->p);
+	add_role(batch, &ios, row->q);
+	if (late)
+		raid5_ios_run_with(&ios, first, parity_of_all, batch);
+	else
+		raid5_ios_run(&ios);
+	rc = raid5_judge(array, &ios);
+	if (rc)
+		raid_array_resync_from(array, batch->work.sector);
 	return rc;
 }

@@ -50,5 +50,8 @@ int raid5_write_whole(struct raid5 *r, const struct raid5_visit *visit, uint64_t
 
 /* Reads what is needed and computes parity, into the second blocks. Suspends. 0 or a negative errno. */
 int raid5_batch_parity(struct raid5_batch *batch);
+/* Writes the second blocks to the members. Suspends. 0 or a negative errno, after which a resync is due. `late`: of one segment with all
+ * chunks, whose parity is made here, when the data are on their way. */
+int raid5_batch_write(struct raid5_batch *batch, bool late);
 
 #endif

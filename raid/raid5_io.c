@@ -58,6 +58,12 @@ void raid5_ios_run(struct raid5_ios *ios)
 	block_run_all(ios->ios, ios->count);
 }
 
+void raid5_ios_run_with(struct raid5_ios *ios, unsigned first, void (*meanwhile)(void *arg),
+			void *arg)
+{
+	block_run_all_with(ios->ios, ios->count, first, meanwhile, arg);
+}
+
 void raid5_ios_end(struct raid5_ios *ios)
 {
 	for (unsigned i = 0; i < ios->count; i++)

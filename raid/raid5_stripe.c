@@ -160,10 +160,11 @@ static void *take_memory(struct raid5 *r, unsigned slab)
 	return memory;
 }
 
-int raid5_work_begin(struct raid5 *r, struct raid5_work *work, uint64_t sector, uint32_t width)
+static int begin_work(struct raid5 *r, struct raid5_work *work, uint64_t sector, uint32_t width,
+		      uint32_t count)
 {
 	uint32_t disks = r->g.disks;
-	uint64_t blocks = 2 * (uint64_t)disks * width;
+	uint64_t blocks = (uint64_t)count * width;
 	uint64_t bytes = blocks + (2 * disks + 2) * sizeof(void *) + disks;
 
 	*work = (struct raid5_work){ .r = r, .sector = sector, .width = width };
@@ -178,6 +179,17 @@ int raid5_work_begin(struct raid5 *r, struct raid5_work *work, uint64_t sector, 
 	work->state = (uint8_t *)(work->lent + disks);
 	memset(work->state, 0, disks);
 	return 0;
+}
+
+int raid5_work_begin(struct raid5 *r, struct raid5_work *work, uint64_t sector, uint32_t width)
+{
+	return begin_work(r, work, sector, width, 2 * r->g.disks);
+}
+
+int raid5_work_begin_parity(struct raid5 *r, struct raid5_work *work, uint64_t sector,
+			    uint32_t width)
+{
+	return begin_work(r, work, sector, width, 2);
 }
 
 void raid5_work_end(struct raid5_work *work)

@@ -34,13 +34,12 @@ static struct raid_member *writer(const struct raid_array *array, uint32_t disks
 	return i < disks ? array->places[i].member : array->places[i - disks].replacement;
 }
 
-/* Carries out what was added within the bracket, since who comes while that begins is to be written to. */
-static int write_out(struct raid_array *array, struct raid5_ios *ios, struct raid_bracket *bracket)
+/* How the requests went that were added within the bracket: who comes while that begins is to be written to. */
+static int written(struct raid_array *array, const struct raid5_ios *ios,
+		   struct raid_bracket *bracket)
 {
-	int rc;
+	int rc = raid5_judge(array, ios);
 
-	raid5_ios_run(ios);
-	rc = raid5_judge(array, ios);
 	if (rc)
 		raid_array_resync_from(array, bracket->sync.sector);
 	return raid_bracket_end(bracket, rc);
@@ -68,7 +67,8 @@ static int zero(struct raid5 *r, const struct raid_write *write, struct raid_spa
 			raid5_ios_add(&ios, member, BLOCK_WRITE_ZEROES, flags,
 				      span.sector << MD_SECTOR_SHIFT, NULL, r->strip);
 	}
-	return write_out(r->array, &ios, &bracket);
+	raid5_ios_run(&ios);
+	return written(r->array, &ios, &bracket);
 }
 
 /* ---- Data ---- */
@@ -95,46 +95,70 @@ static bool find_data(const struct raid5_work *work, const struct raid_write *wr
 	return true;
 }
 
-static void make_parity(const struct raid5_work *work, const void *const *data)
+static uint8_t *parity_at(const struct raid5_work *work, bool q)
 {
+	return work->memory + (q ? work->width : 0);
+}
+
+static void make_parity(void *arg)
+{
+	const struct raid5_work *work = arg;
 	const struct raid5_row *row = &work->row;
-	struct raid_column column = raid5_column(work, 0, work->width, true);
+	struct raid_column column = raid5_column_begin(work, work->width);
 
 	for (uint32_t i = 0; i < row->data; i++) {
 		uint32_t role = raid5_role(row, i);
 
-		column.blocks[raid5_slot(row, role)] = (void *)data[role];
+		column.blocks[raid5_slot(row, role)] = (void *)work->lent[role];
 	}
+	column.blocks[column.slots] = parity_at(work, false);
+	if (column.has_q)
+		column.blocks[column.slots + 1] = parity_at(work, true);
 	raid_parity_generate(&column);
 }
 
+/* To the member and its replacement. */
+static void add_role(const struct raid5_work *work, struct raid5_ios *ios, uint32_t role,
+		     const void *data, unsigned flags)
+{
+	uint32_t disks = work->row.disks;
+
+	for (uint32_t i = role; i < 2 * disks; i += disks) {
+		struct raid_member *member = writer(work->r->array, disks, i);
+
+		if (member)
+			raid5_ios_add(ios, member, BLOCK_WRITE, flags,
+				      work->sector << MD_SECTOR_SHIFT, (void *)data, work->width);
+	}
+}
+
+/* Parity is made when the data are on their way. Where that was a copy they are in a cache then. */
 static int write_data(struct raid5_work *work, const struct raid_write *write,
-		      struct raid_span span, const void **data)
+		      struct raid_span span)
 {
 	struct raid5 *r = work->r;
 	const struct raid5_row *row = &work->row;
 	CLEANUP_RAID5_IOS struct raid5_ios ios;
 	struct raid_bracket bracket;
+	unsigned first;
 	int rc = raid5_ios_begin(&ios, r, 2 * row->disks);
 
 	if (!rc)
 		rc = raid_bracket_begin(r->array, &bracket, span, span);
 	if (rc)
 		return rc;
-	data[row->p] = raid5_second(work, row->p);
-	if (row->q != RAID5_NO_ROLE)
-		data[row->q] = raid5_second(work, row->q);
-	make_parity(work, data);
 	r->full_writes++;
-	for (uint32_t i = 0; i < 2 * row->disks; i++) {
-		struct raid_member *member = writer(r->array, row->disks, i);
+	for (uint32_t i = 0; i < row->data; i++) {
+		uint32_t role = raid5_role(row, i);
 
-		if (member)
-			raid5_ios_add(&ios, member, BLOCK_WRITE, write->flags,
-				      span.sector << MD_SECTOR_SHIFT, (void *)data[i % row->disks],
-				      r->strip);
+		add_role(work, &ios, role, work->lent[role], write->flags);
 	}
-	return write_out(r->array, &ios, &bracket);
+	first = ios.count;
+	add_role(work, &ios, row->p, parity_at(work, false), write->flags);
+	if (row->q != RAID5_NO_ROLE)
+		add_role(work, &ios, row->q, parity_at(work, true), write->flags);
+	raid5_ios_run_with(&ios, first, make_parity, work);
+	return written(r->array, &ios, &bracket);
 }
 
 int raid5_write_whole(struct raid5 *r, const struct raid5_visit *visit, uint64_t strip)
@@ -148,11 +172,11 @@ int raid5_write_whole(struct raid5 *r, const struct raid5_visit *visit, uint64_t
 
 	if (write->kind != RAID_WRITE_DATA)
 		return zero(r, write, span);
-	rc = raid5_work_begin(r, &work, span.sector, r->strip);
+	rc = raid5_work_begin_parity(r, &work, span.sector, r->strip);
 	if (rc)
 		return rc;
 	rc = find_data(&work, write, row + strip - write->offset, work.lent)
-		     ? write_data(&work, write, span, work.lent)
+		     ? write_data(&work, write, span)
 		     : 1;
 	raid5_work_end(&work);
 	return rc;

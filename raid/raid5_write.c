@@ -265,68 +265,34 @@ static int find_segments(struct raid5_batch *batch)
 	return 0;
 }
 
-/* ---- Writing ---- */
+/* ---- One batch ---- */
 
-static uint64_t offset_of(const struct raid5_batch *batch, uint32_t at)
+/* Nothing is read for it, and no log wants its parity before. */
+static bool writes_all(const struct raid5_batch *batch)
 {
-	return (batch->work.sector << MD_SECTOR_SHIFT) + at;
+	return batch->segment_count == 1 && batch->segments[0].written == batch->work.row.data &&
+	       !batch->r->ppl && !raid5_has_journal(batch->r->array);
 }
 
-/* Whether a role is written in this segment: parity always is. */
-static bool is_written(const struct raid5_batch *batch, const struct raid5_segment *segment,
-		       uint32_t role)
+static int write_with_parity(struct raid5_batch *batch)
 {
-	uint32_t index = raid5_index(&batch->work.row, role);
-
-	return index == RAID5_NO_ROLE || segment->covered[index];
-}
-
-/* One request for as many segments of a role as are in one piece. */
-static void add_writes(const struct raid5_batch *batch, struct raid5_ios *ios, uint32_t role,
-		       struct raid_member *member)
-{
-	uint32_t at = 0, length = 0;
-
-	for (unsigned i = 0; member && i <= batch->segment_count; i++) {
-		const struct raid5_segment *segment = &batch->segments[i];
-		bool written = i < batch->segment_count && is_written(batch, segment, role);
-
-		if (written && length && at + length == segment->at) {
-			length += segment->length;
-			continue;
-		}
-		if (length)
-			raid5_ios_add(ios, member, BLOCK_WRITE, batch->flags, offset_of(batch, at),
-				      raid5_second(&batch->work, role) + at, length);
-		at = written ? segment->at : 0;
-		length = written ? segment->length : 0;
-	}
-}
-
-static int write_out(struct raid5_batch *batch)
-{
-	struct raid_array *array = batch->r->array;
-	CLEANUP_RAID5_IOS struct raid5_ios ios;
-	unsigned capacity = 0;
 	int rc;
 
-	for (unsigned i = 0; i < batch->segment_count; i++)
-		capacity += batch->segments[i].written + 2;
-	rc = raid5_ios_begin(&ios, batch->r, array->replacements ? 2 * capacity : capacity);
-	if (rc)
-		return rc;
-	for (uint32_t role = 0; role < batch->work.row.disks; role++) {
-		add_writes(batch, &ios, role, array->places[role].member);
-		add_writes(batch, &ios, role, array->places[role].replacement);
+	if (writes_all(batch)) {
+		batch->r->full_writes++;
+		return raid5_batch_write(batch, true);
 	}
-	raid5_ios_run(&ios);
-	rc = raid5_judge(array, &ios);
-	if (rc)
-		raid_array_resync_from(array, batch->work.sector);
+	rc = raid5_batch_parity(batch);
+	if (!rc)
+		rc = raid5_ppl_begin(batch);
+	if (!rc)
+		rc = raid5_journal_begin(batch);
+	if (!rc)
+		rc = raid5_batch_write(batch, false);
+	raid5_journal_end(batch);
+	raid5_ppl_end(batch);
 	return rc;
 }
-
-/* ---- One batch ---- */
 
 static int carry_out(struct raid5_batch *batch)
 {
@@ -343,16 +309,7 @@ static int carry_out(struct raid5_batch *batch)
 		rc = raid_bracket_begin(batch->r->array, &bracket, span, span);
 	if (rc)
 		return rc;
-	rc = raid5_batch_parity(batch);
-	if (!rc)
-		rc = raid5_ppl_begin(batch);
-	if (!rc)
-		rc = raid5_journal_begin(batch);
-	if (!rc)
-		rc = write_out(batch);
-	raid5_journal_end(batch);
-	raid5_ppl_end(batch);
-	return raid_bracket_end(&bracket, rc);
+	return raid_bracket_end(&bracket, write_with_parity(batch));
 }
 
 /* The write that is at the stripe, and those behind it. */

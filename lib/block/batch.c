@@ -21,6 +21,7 @@
 #include "util/bytes.h"
 
 #define BATCH_SIZE 16u
+#define BATCH_MOST 64u /* where more are wanted together, as by an array of many disks */
 #define SLOT_IOVS  4u
 #define MERGE_IOVS 256u /* of a piece that was put together */
 
@@ -38,15 +39,40 @@ struct block_slot {
 };
 
 struct block_batch {
-	unsigned count, pending;
+	unsigned count, begun, pending, room;
 	struct fiber_queue done;
-	struct block_slot slots[BATCH_SIZE];
+	struct block_slot *own; /* begun, and left to the caller's fiber */
+	struct block_slot *slots;
+	struct block_slot few[BATCH_SIZE];
 };
 
 static void batch_init(struct block_batch *batch)
 {
-	batch->count = batch->pending = 0;
+	batch->count = batch->begun = batch->pending = 0;
+	batch->own = NULL;
+	batch->slots = batch->few;
+	batch->room = BATCH_SIZE;
 	fiber_queue_init(&batch->done);
+}
+
+/* For `count` requests, so that the last do not wait for the first; without memory they do. */
+static void batch_init_for(struct block_batch *batch, unsigned count)
+{
+	batch_init(batch);
+	if (count <= BATCH_SIZE)
+		return;
+	count = MIN(count, BATCH_MOST);
+	batch->slots = malloc(count * sizeof(*batch->slots));
+	if (batch->slots)
+		batch->room = count;
+	else
+		batch->slots = batch->few;
+}
+
+static void batch_end(struct block_batch *batch)
+{
+	if (batch->slots != batch->few)
+		free(batch->slots);
 }
 
 static void note(struct block_io *io, int rc)
@@ -118,27 +144,41 @@ static void run_here(struct block_slot *slot)
 	slot_end(slot, piece_work(&slot->piece));
 }
 
-static void batch_run(struct block_batch *batch)
+/* Those that came since the last time. Does not suspend. */
+static void batch_begin(struct block_batch *batch)
 {
-	struct block_slot *own = NULL;
-	bool alone = batch->count == 1 || !fiber_current();
-
-	for (unsigned i = 0; i < batch->count; i++) {
-		struct block_slot *slot = &batch->slots[i];
+	for (; batch->begun < batch->count; batch->begun++) {
+		struct block_slot *slot = &batch->slots[batch->begun];
 
 		slot->again = false;
-		if (alone) {
-			run_here(slot);
-		} else if (!slot_start(slot)) {
-			if (own) {
-				batch->pending++;
-				fiber_start(slot_fiber, own);
-			}
-			own = slot;
+		if (slot_start(slot))
+			continue;
+		if (batch->own) {
+			batch->pending++;
+			fiber_start(slot_fiber, batch->own);
 		}
+		batch->own = slot;
 	}
-	if (own)
-		run_here(own);
+}
+
+/* Without fibers, or with nothing that another one could do meanwhile. */
+static bool runs_alone(const struct block_batch *batch)
+{
+	return !batch->begun && (batch->count == 1 || !fiber_current());
+}
+
+static void batch_run(struct block_batch *batch)
+{
+	if (runs_alone(batch)) {
+		for (unsigned i = 0; i < batch->count; i++) {
+			batch->slots[i].again = false;
+			run_here(&batch->slots[i]);
+		}
+	} else {
+		batch_begin(batch);
+	}
+	if (batch->own)
+		run_here(batch->own);
 	while (batch->pending)
 		fiber_queue_wait_always(&batch->done);
 	for (unsigned i = 0; i < batch->count; i++) {
@@ -146,7 +186,8 @@ static void batch_run(struct block_batch *batch)
 			run_here(&batch->slots[i]);
 		free(batch->slots[i].merged);
 	}
-	batch->count = 0;
+	batch->count = batch->begun = 0;
+	batch->own = NULL;
 }
 
 /* ---- Gathering ---- */
@@ -200,7 +241,7 @@ static bool merges(const struct block_slot *slot, const struct piece *piece,
 /* What comes in many stripes comes together again on each disk. */
 static bool batch_merge(struct block_batch *batch, struct piece *piece, const struct block_io *io)
 {
-	for (unsigned i = batch->count; i-- > 0;) {
+	for (unsigned i = batch->count; i-- > batch->begun;) {
 		struct block_slot *slot = &batch->slots[i];
 
 		if (!merges(slot, piece, io))
@@ -222,7 +263,7 @@ static void batch_add(struct block_batch *batch, struct piece *piece, struct blo
 
 	if (batch_merge(batch, piece, io))
 		return;
-	if (batch->count == BATCH_SIZE)
+	if (batch->count == batch->room)
 		batch_run(batch);
 	slot = &batch->slots[batch->count++];
 	slot->piece = *piece;
@@ -303,7 +344,7 @@ static void batch_take(struct block_batch *batch, struct block_io *io)
 	struct piece *piece, first;
 	int rc;
 
-	if (batch->count == BATCH_SIZE)
+	if (batch->count == batch->room)
 		batch_run(batch);
 	slot = &batch->slots[batch->count];
 	piece = &slot->piece;
@@ -335,13 +376,25 @@ static void batch_take(struct block_batch *batch, struct block_io *io)
 
 int block_run_all(struct block_io *ios, unsigned count)
 {
+	return block_run_all_with(ios, count, count, NULL, NULL);
+}
+
+int block_run_all_with(struct block_io *ios, unsigned count, unsigned first,
+		       void (*meanwhile)(void *arg), void *arg)
+{
 	struct block_batch batch;
 	int rc = 0;
 
-	batch_init(&batch);
-	for (unsigned i = 0; i < count; i++)
+	batch_init_for(&batch, count);
+	for (unsigned i = 0; i < count; i++) {
+		if (i == first && fiber_current())
+			batch_begin(&batch);
+		if (i == first)
+			meanwhile(arg);
 		batch_take(&batch, &ios[i]);
+	}
 	batch_run(&batch);
+	batch_end(&batch);
 	for (unsigned i = 0; i < count && !rc; i++)
 		rc = ios[i].result;
 	return rc;

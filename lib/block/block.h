@@ -204,6 +204,10 @@ int block_write_zeroes(struct block *block, uint64_t offset, uint64_t length, un
  * have no order between them.
  */
 int block_run_all(struct block_io *ios, unsigned count);
+/* The same; between the first `first` of them and the others, if there are any, meanwhile(arg) is called: it may make what the others
+ * write while the first are on their way, and does not suspend. */
+int block_run_all_with(struct block_io *ios, unsigned count, unsigned first,
+		       void (*meanwhile)(void *arg), void *arg);
 /* Flushes several devices at once; the first error. */
 int block_flush_all(struct block *const *blocks, unsigned count);
 

@@ -183,6 +183,8 @@ static void test_whole_stripes_go_from_the_callers_memory(void)
 		rig_run(whole);
 }
 
+static unsigned failing, write_flags;
+
 static void one_fails(struct raid_rig *rig)
 {
 	uint64_t row = (uint64_t)(MEMBERS - (level == 6 ? 2 : 1)) * CHUNK;
@@ -191,17 +193,22 @@ static void one_fails(struct raid_rig *rig)
 
 	random_fill(&random, data, row);
 	create(rig, data, row);
-	spies[2].fails = true;
-	CU_ASSERT_EQUAL(block_write(raid_array_block(rig->array), 0, data, row, BLOCK_STABLE), 0);
-	CU_ASSERT_EQUAL(rig_state(rig, 2), RAID_MEMBER_FAULTY);
+	spies[failing].fails = true;
+	CU_ASSERT_EQUAL(block_write(raid_array_block(rig->array), 0, data, row, write_flags), 0);
+	CU_ASSERT_EQUAL(rig_state(rig, failing), RAID_MEMBER_FAULTY);
 	CU_ASSERT_TRUE(holds(rig, data, 0, row));
 	free(data);
 }
 
+/* Each of them, so of data and of parity, in the caller's memory and copied. */
 static void test_who_does_not_take_it_is_failed(void)
 {
-	for (level = 5; level <= 6; level++)
+	for (unsigned i = 0; i < 4 * MEMBERS; i++) {
+		level = i % 2 ? 6 : 5;
+		write_flags = i / 2 % 2 ? BLOCK_STABLE : 0;
+		failing = i / 4;
 		rig_run(one_fails);
+	}
 }
 
 static int write_row(void *arg)
