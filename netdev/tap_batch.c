@@ -11,7 +11,8 @@
 
 struct tap_batch {
 	struct io_uring ring;
-	int fd;
+	int fd; /* or, if it is registered, its index: then it is not looked up for each frame */
+	unsigned char flags; /* of each operation */
 };
 
 /* A write of one byte is no frame, and is refused for one reason or the other. */
@@ -39,6 +40,10 @@ int tap_batch_create(struct tap_batch **out, int fd)
 		rc = io_uring_queue_init(TAP_BATCH_MAX, &batch->ring, flags[i]);
 		if (!rc) {
 			batch->fd = fd;
+			if (!io_uring_register_files(&batch->ring, &fd, 1)) {
+				batch->fd = 0;
+				batch->flags = IOSQE_FIXED_FILE;
+			}
 			*out = batch;
 			return 0;
 		}
@@ -51,6 +56,9 @@ void tap_batch_destroy(struct tap_batch *batch)
 {
 	if (!batch)
 		return;
+	/* The ring ends some time after this, and a TAP with its last descriptor. */
+	if (batch->flags)
+		io_uring_unregister_files(&batch->ring);
 	io_uring_queue_exit(&batch->ring);
 	free(batch);
 }
@@ -86,14 +94,14 @@ static void prepare(struct tap_batch *batch, const struct tap_batch_frame *frame
 		struct io_uring_sqe *sqe = io_uring_get_sqe(&batch->ring);
 		const struct iovec *pieces = frames[i].pieces;
 
-		if (!write && frames[i].count == 1)
-			io_uring_prep_read(sqe, batch->fd, pieces->iov_base,
-					   (unsigned)pieces->iov_len, (uint64_t)-1);
-		else if (!write)
-			io_uring_prep_readv(sqe, batch->fd, pieces, frames[i].count, (uint64_t)-1);
+		if (frames[i].count == 1)
+			io_uring_prep_rw(write ? IORING_OP_WRITE : IORING_OP_READ, sqe, batch->fd,
+					 pieces->iov_base, (unsigned)pieces->iov_len, (uint64_t)-1);
 		else
-			io_uring_prep_writev(sqe, batch->fd, pieces, frames[i].count, (uint64_t)-1);
+			io_uring_prep_rw(write ? IORING_OP_WRITEV : IORING_OP_READV, sqe, batch->fd,
+					 pieces, frames[i].count, (uint64_t)-1);
 		sqe->rw_flags = RWF_NOWAIT;
+		sqe->flags |= batch->flags;
 		io_uring_sqe_set_data64(sqe, i);
 	}
 }

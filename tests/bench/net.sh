@@ -7,6 +7,8 @@
 #	tcp	iperf3, one connection, offloads as the switch's ports have them
 #	udp	iperf3, 1448 bytes, as fast as it goes; delivered
 #	60B	60-byte frames from an AF_PACKET socket, as fast as it goes; delivered
+#
+# CASES: some of these.
 set -u
 . "$(dirname "$0")/../interop/switch_lib.sh"
 BENCH=$(cd "$(dirname "$0")" && pwd)
@@ -94,7 +96,7 @@ run() { # SWITCH
 	lab_host pb tapb 10.0.0.2/24
 	MAC=$(ip -n pb link show tapb | awk '/link\/ether/ { print $2 }')
 	if timeout 10 ip netns exec pa busybox ping -c 1 -W 3 10.0.0.2 >/dev/null; then
-		for kind in tcp udp 60B; do
+		for kind in ${CASES:-tcp udp 60B}; do
 			echo "$1 $kind $(measure $kind)" | tee -a "$LAB/results" >&2
 		done
 	else
