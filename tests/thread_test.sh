@@ -13,7 +13,7 @@ works=$?
 rm -f "${TMPDIR:-/tmp}/tsan-$$" "${TMPDIR:-/tmp}/tsan-$$.c"
 [ $works = 0 ] || { echo "ThreadSanitizer does not work here"; exit 77; }
 
-tests="lib/fiber/worker vswitch/ports vswitch/bond_threads vswitch/protocol vswitch/snooping_switch vswitch/mac_table lib/block/view volume/compute volume/views lib/virtio/vhost_user_blk_queues"
+tests="lib/fiber/worker vswitch/ports vswitch/bond_threads vswitch/protocol vswitch/snooping_switch vswitch/mac_table lib/block/view volume/compute volume/views lib/virtio/vhost_user_blk_queues lib/virtio/virtqueue_threads"
 [ -n "${TORTURE:-}" ] && tests=$(find tests/unit -name '*_test.c' ! -path '*/fiber/fiber_test.c' -printf '%P\n' | sed 's/_test.c$//')
 # shellcheck disable=SC2086 # a list
 make build $(printf "$build/tests/unit/%s_test " $tests) >/dev/null || exit 1

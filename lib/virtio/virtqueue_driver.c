@@ -213,9 +213,12 @@ static bool used_split(const struct virtqueue_driver *q, uint32_t *id, uint32_t 
 	/* Ordering 1, of the used ring. */
 	uint16_t shown = le16toh(__atomic_load_n(&q->used->idx, __ATOMIC_ACQUIRE));
 
+	/* Until then the device may be at it. */
+	if (shown == q->used_seen)
+		return false;
 	*id = le32toh(__atomic_load_n(&entry->id, __ATOMIC_RELAXED));
 	*written = le32toh(__atomic_load_n(&entry->len, __ATOMIC_RELAXED));
-	return shown != q->used_seen;
+	return true;
 }
 
 /* Goes on behind the used entry, by chains or descriptors. */
