@@ -229,19 +229,21 @@ static int check_directory(const char *word, char **directory, struct error *err
 {
 	struct stat status;
 
-	*directory = realpath(word, NULL);
-	if (*directory && mount_is_there(*directory) && !stat(*directory, &status)) {
-		error_set(error, -EBUSY, "%s: a volume group is mounted there already", word);
+	*directory = mount_real_directory(word);
+	if (*directory && mount_is_there(*directory)) {
+		if (mount_is_dead(*directory))
+			error_set(error, -ENOTCONN, "%s: a mount whose process was killed is there",
+				  word);
+		else
+			error_set(error, -EBUSY, "%s: a volume group is mounted there already",
+				  word);
 		return error_advise(error, "`tenon unmount %s`", word);
 	}
 	if (*directory && !stat(*directory, &status))
 		return S_ISDIR(status.st_mode)
 			       ? 0
 			       : error_set(error, -ENOTDIR, "%s: expected a folder", word);
-	if (errno != ENOTCONN)
-		return error_set(error, -errno, "%s: %s", word, error_name(errno));
-	error_set(error, -ENOTCONN, "%s: a mount whose process was killed is there", word);
-	return error_advise(error, "`tenon unmount %s`", word);
+	return error_set(error, -errno, "%s: %s", word, error_name(errno));
 }
 
 int command_mount(int argc, char **argv)
@@ -286,18 +288,22 @@ struct unmount {
 	char *real;
 };
 
-/* The process that has it mounted; 0: none is found. *opens: how many files of it are open. */
-static pid_t find_mount(const char *directory, json_int_t *opens)
+/* The process that has it mounted; 0: none is found. *opens: how many files of it are open. *silent: one that does not answer, and
+ * may be it, or 0; it cannot be said which mount is whose otherwise. */
+static pid_t find_mount(const char *directory, json_int_t *opens, pid_t *silent)
 {
 	CLEANUP(ask_free) struct ask ask = { 0 };
 	pid_t found = 0;
 
+	*silent = 0;
 	if (ask_all(&ask, "mount-", "mount.describe", ASK_LIST_NS))
 		return 0;
 	for (unsigned i = 0; i < ask.count && !found; i++) {
 		const char *its =
 			json_string_value(json_object_get(ask.answers[i].result, "directory"));
 
+		if (ask.answers[i].rc == -ETIMEDOUT)
+			*silent = ask.answers[i].pid;
 		if (its && !strcmp(its, directory)) {
 			found = ask.answers[i].pid;
 			*opens = json_integer_value(json_object_get(ask.answers[i].result, "open"));
@@ -329,15 +335,32 @@ static int unmount(const char *directory, bool quiet, struct error *error)
 static void end_copies(const char *directory, pid_t process)
 {
 	json_int_t opens = 0;
+	pid_t silent;
 
-	if (find_mount(directory, &opens) == process && !opens)
+	if (find_mount(directory, &opens, &silent) == process && !opens)
 		kill(process, SIGTERM);
+}
+
+/* It ends by itself once it goes on. */
+static int say_silent(const char *shown, pid_t process, struct error *error)
+{
+	char who[PROCESS_TEXT];
+
+	if (process_is_gone(process))
+		return 0;
+	error_set(error, -ETIMEDOUT,
+		  "%s: unmounted, but %s does not answer: if it had that mounted, it has the disks "
+		  "yet",
+		  shown, process_describe(process, who));
+	return process_is_stopped(process)
+		       ? error_advise(error, "`kill -CONT %d` lets it go on, and end", (int)process)
+		       : error_advise(error, "see what it waits for, or end it");
 }
 
 int mount_take_down(const char *directory, const char *shown, struct error *error)
 {
 	json_int_t opens = 0;
-	pid_t process = find_mount(directory, &opens);
+	pid_t silent, process = find_mount(directory, &opens, &silent);
 	char who[PROCESS_TEXT];
 	int rc = -EBUSY;
 
@@ -356,6 +379,8 @@ int mount_take_down(const char *directory, const char *shown, struct error *erro
 		if (fiber_sleep(UNMOUNT_STEP))
 			return -ECANCELED;
 	}
+	if (!rc && !process && silent)
+		return say_silent(shown, silent, error);
 	if (rc || !process)
 		return rc;
 	error_set(error, -ETIMEDOUT, "%s: unmounted, but %s does not end", shown,
@@ -375,29 +400,6 @@ static int unmount_run(void *arg, struct error *error)
 	return mount_take_down(what->real, what->directory, error);
 }
 
-/* realpath(), also of one whose process was killed, in which nothing can be looked at. */
-static char *real_directory(const char *word)
-{
-	char *real = realpath(word, NULL), *copy, *slash;
-	char *parent, *path = NULL;
-
-	if (real || errno != ENOTCONN)
-		return real;
-	copy = strdup(word);
-	while (copy && *copy && copy[1] && copy[strlen(copy) - 1] == '/')
-		copy[strlen(copy) - 1] = '\0';
-	slash = copy ? strrchr(copy, '/') : NULL;
-	if (slash)
-		*slash = '\0';
-	parent = copy ? realpath(slash ? (*copy ? copy : "/") : ".", NULL) : NULL;
-	if (!parent || asprintf(&path, "%s%s%s", strcmp(parent, "/") ? parent : "", "/",
-				slash ? slash + 1 : copy) < 0)
-		path = NULL;
-	free(parent);
-	free(copy);
-	return path;
-}
-
 int command_unmount(int argc, char **argv)
 {
 	const struct cli_option options[] = { CLI_OPTION_END };
@@ -409,7 +411,7 @@ int command_unmount(int argc, char **argv)
 	if (!cli_parse("unmount DIR", options, argc, argv, 1, 1, &operands, &status))
 		return status;
 	what.directory = operands.words[0];
-	what.real = real_directory(what.directory);
+	what.real = mount_real_directory(what.directory);
 	if (!what.real)
 		return cli_fail(-errno, (error_set(&error, -errno, "%s: %s", what.directory,
 						   error_name(errno)),

@@ -93,6 +93,10 @@ int mount_in_background(const char *group, const char *directory, const char *lo
 			bool read_only);
 /* Whether one of ours is mounted on a real path, also one whose process was killed. */
 bool mount_is_there(const char *directory);
+/* Whether the process of that one was killed: nothing in it can be looked at. */
+bool mount_is_dead(const char *directory);
+/* realpath() of a folder in which nothing is looked at: there may be a mount whose process was killed, or is stopped. NULL with errno. */
+char *mount_real_directory(const char *word);
 /* The device of that; 0: there is none. */
 dev_t mount_device(const char *directory);
 /* Unmounts it and waits until its process has ended; `shown` is what the user calls it. On a fiber. */

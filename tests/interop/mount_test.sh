@@ -320,6 +320,18 @@ if unshare $who true 2>/dev/null; then
 	wait $copy
 fi
 
+# ---- One that is stopped holds nobody: `mount` looked into it, and waited for ever ----
+expect 0 '' "$TENON" mount vg m
+process=$(find run -name 'mount-*' -printf '%f\n')
+process=${process#mount-}
+process=${process%.sock}
+kill -STOP "$process"
+for folder in m m/ m/.; do expect 1 'mounted there already' timeout -s KILL 20 "$TENON" mount vg $folder; done
+expect 1 "unmounted, but process $process .* does not answer" timeout -s KILL 20 "$TENON" unmount m/
+mountpoint -q m && problem 'it is mounted yet'
+kill -CONT "$process"
+wait_for ended
+
 # ---- In the foreground, with its log ----
 launch mount.out "$TENON" mount vg m --foreground || problem "in the foreground: $(cat mount.out)"
 kill -9 $server
