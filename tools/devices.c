@@ -50,6 +50,11 @@ int device_list_add(struct device_list *list, const char *path)
 	return add_resolved(list, resolved ? resolved : strdup(path));
 }
 
+int device_list_add_resolved(struct device_list *list, const char *path)
+{
+	return add_resolved(list, strdup(path));
+}
+
 void device_list_remove(struct device_list *list, const char *path)
 {
 	unsigned before = list->count;

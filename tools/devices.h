@@ -23,6 +23,8 @@ void device_list_free(struct device_list *list);
 
 /* Adds a path unless it is there; a symbolic link and its target are one device. 0 or -ENOMEM. */
 int device_list_add(struct device_list *list, const char *path);
+/* One that such a list had: it is not resolved again. */
+int device_list_add_resolved(struct device_list *list, const char *path);
 
 /* Takes a path out; one that is not there is no error. */
 void device_list_remove(struct device_list *list, const char *path);

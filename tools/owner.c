@@ -304,17 +304,18 @@ int owner_find_look(const struct cli_words *given, const char *target, bool volu
 	rc = volumes ? stack_look(look, given, error) : stack_look_below(look, given, error);
 	if (rc)
 		return rc;
-	known = (*look)->node_count > 0;
-	rc = stack_devices_of(*look, target, &paths, error);
-	if (rc && (rc != -ENOENT || known))
-		return rc == -ENOENT ? 0 : rc;
-	rc = 0;
 	/* Since then one may have come, or gone; who was silent would be waited for once more. */
 	if (!has_silent(&asked)) {
 		ask_free(&asked);
 		rc = ask_all(&asked, "serve-", "server.describe", DESCRIBE_NS);
 	}
-	return rc ? rc : owner_choose(&search, &asked, socket, error);
+	if (rc || !asked.count)
+		return rc;
+	known = (*look)->node_count > 0;
+	rc = stack_devices_of(*look, target, &paths, error);
+	if (rc && (rc != -ENOENT || known))
+		return rc == -ENOENT ? 0 : rc;
+	return owner_choose(&search, &asked, socket, error);
 }
 
 int owner_find(const struct cli_words *given, const char *target, char **socket,

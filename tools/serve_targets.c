@@ -112,7 +112,7 @@ static int join(struct stack_piece *whole, struct stack_piece *part, unsigned in
 	int rc = 0;
 
 	for (unsigned i = 0; !rc && i < part->devices.count; i++)
-		rc = device_list_add(&whole->devices, part->devices.paths[i]);
+		rc = device_list_add_resolved(&whole->devices, part->devices.paths[i]);
 	device_list_free(&part->devices);
 	whole->weight += part->weight;
 	part->weight = 0;
@@ -352,7 +352,8 @@ static int claim(struct serve *serve, const struct cli_words *given, struct serv
 		}
 		for (unsigned k = 0; !rc && home->stack && k < home->stack->node_count; k++)
 			if (home->stack->nodes[k].self < 0)
-				rc = device_list_add(&serve->owned, home->stack->nodes[k].name);
+				rc = device_list_add_resolved(&serve->owned,
+							      home->stack->nodes[k].name);
 	}
 	return rc;
 }

@@ -273,7 +273,7 @@ static int add_node_devices(struct stack *stack, const struct stack_node *node,
 {
 	/* A node that is an array lies on its members, which come before it: this ends. */
 	return node->self >= 0 ? add_array_devices(stack, node->self, paths)
-			       : device_list_add(paths, node->name);
+			       : device_list_add_resolved(paths, node->name);
 }
 
 static int add_group_devices(struct stack *stack, const struct volume_group *group,

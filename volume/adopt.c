@@ -114,7 +114,7 @@ static void adopt_lvs(struct volume_group *group, struct volume_group *read)
 				continue;
 			adopt_lv(lv, read->lvs[at]);
 			adopt_areas(group, lv);
-			free(read->lvs[at]);
+			lvm_lv_free(read->lvs[at]);
 			read->lvs[at++] = lv;
 			group->lvs[i] = NULL;
 		}

@@ -82,7 +82,7 @@ struct volume_lv *change_new_lv(struct volume_group *group, const char *name,
 	    change_set_strings(group, &tags, options->tags, options->tag_count) ||
 	    (options->read_only ? change_set_strings(group, &lv->private->status, read_only, 2)
 				: change_set_strings(group, &lv->private->status, writable, 3))) {
-		free(lv);
+		lvm_lv_free(lv);
 		return NULL;
 	}
 	lvm_uuid_generate(lv->uuid, group->private->random);
@@ -92,7 +92,7 @@ struct volume_lv *change_new_lv(struct volume_group *group, const char *name,
 	if (options->allocation != VOLUME_ALLOCATE_INHERIT &&
 	    change_set_key(group, &lv->private->extra, "allocation_policy",
 			   volume_allocation_name(options->allocation))) {
-		free(lv);
+		lvm_lv_free(lv);
 		return NULL;
 	}
 	lv->visible = true;

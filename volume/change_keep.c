@@ -109,7 +109,7 @@ int change_add_lv(struct change *change, struct volume_lv *lv)
 	unsigned at = group->lv_count;
 
 	if (!lvs || keep_lv(change, NEW_LV, lv)) {
-		free(lv);
+		lvm_lv_free(lv);
 		return -ENOMEM;
 	}
 	lv->private->span.length = 0;
@@ -325,7 +325,7 @@ int change_write(struct change *change, struct error *error)
 	/* Nothing lies on what goes any more. */
 	for (struct change_kept *kept = change->kept; kept; kept = kept->next) {
 		if (kept->kind == GONE_LV)
-			free(kept->lv);
+			lvm_lv_free(kept->lv);
 		else if (kept->kind == GONE_PV)
 			change->group->private->left[change->group->private->left_count++] =
 				kept->pv;
@@ -390,7 +390,7 @@ static void restore(const struct change_kept *kept)
 static void drop_new(const struct change_kept *kept)
 {
 	if (kept->kind == NEW_LV) {
-		free(kept->lv);
+		lvm_lv_free(kept->lv);
 	} else if (kept->kind == NEW_PV) {
 		block_unref(kept->pv->block);
 		free(kept->pv);

@@ -8,7 +8,9 @@
 #include <sys/utsname.h>
 
 #include "block/block.h"
+#include "util/bytes.h"
 #include "util/error.h"
+#include "util/large.h"
 #include "volume/mirror.h"
 #include "volume/move.h"
 #include "volume/segment.h"
@@ -16,16 +18,76 @@
 struct lv_shell {
 	struct volume_lv lv;
 	struct volume_lv_private private;
+	struct lvm_lv_row *row; /* that it stands in, or NULL */
 };
+
+/* There as long as one of its shells, or whoever fills it. */
+struct lvm_lv_row {
+	size_t users, used, room;
+	struct lv_shell shells[];
+};
+
+#define ROW_SIZE     16384u
+#define ROW_SIZE_MAX (2u << 20)
+
+static struct volume_lv *start_shell(struct lv_shell *shell, struct lvm_lv_row *row)
+{
+	memset(shell, 0, sizeof(*shell));
+	shell->lv.private = &shell->private;
+	shell->row = row;
+	return &shell->lv;
+}
 
 struct volume_lv *lvm_lv_new(void)
 {
-	struct lv_shell *shell = calloc(1, sizeof(*shell));
+	struct lv_shell *shell = malloc(sizeof(*shell));
 
-	if (!shell)
-		return NULL;
-	shell->lv.private = &shell->private;
-	return &shell->lv;
+	return shell ? start_shell(shell, NULL) : NULL;
+}
+
+void lvm_lv_row_end(struct lvm_lv_row *row)
+{
+	if (row && !--row->users)
+		free(row);
+}
+
+void lvm_lv_free(struct volume_lv *lv)
+{
+	struct lv_shell *shell = lv ? container_of(lv, struct lv_shell, lv) : NULL;
+
+	if (shell && shell->row)
+		lvm_lv_row_end(shell->row);
+	else
+		free(shell);
+}
+
+/* The next one is larger, up to what is worth it. */
+static struct lvm_lv_row *new_row(const struct lvm_lv_row *last)
+{
+	size_t taken = last ? sizeof(*last) + last->room * sizeof(last->shells[0]) : 0;
+	size_t size = last ? MIN(16 * round_up(taken, ROW_SIZE), (size_t)ROW_SIZE_MAX) : ROW_SIZE;
+	struct lvm_lv_row *row = large_alloc(size);
+
+	if (row)
+		*row = (struct lvm_lv_row){
+			.users = 1, .room = (size - sizeof(*row)) / sizeof(row->shells[0])
+		};
+	return row;
+}
+
+struct volume_lv *lvm_lv_new_in(struct lvm_lv_row **at)
+{
+	struct lvm_lv_row *row = *at;
+
+	if (!row || row->used == row->room) {
+		row = new_row(*at);
+		if (!row)
+			return NULL;
+		lvm_lv_row_end(*at);
+		*at = row;
+	}
+	row->users++;
+	return start_shell(&row->shells[row->used++], row);
 }
 
 struct pv_shell {
@@ -55,7 +117,7 @@ void volume_group_unref(struct volume_group *group)
 		return;
 	for (unsigned i = 0; i < group->lv_count; i++) {
 		lvm_moving_free(group->lvs[i]->private->moving);
-		free(group->lvs[i]);
+		lvm_lv_free(group->lvs[i]);
 	}
 	for (unsigned i = 0; i < group->pv_count; i++) {
 		block_unref(group->pvs[i]->block);

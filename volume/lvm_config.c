@@ -6,10 +6,11 @@
 #include <string.h>
 
 #include "util/bytes.h"
+#include "util/large.h"
 #include "volume/lvm_parser.h"
 
 #define CHUNK_SIZE     16384
-#define CHUNK_SIZE_MAX (16 * CHUNK_SIZE)
+#define CHUNK_SIZE_MAX (128 * CHUNK_SIZE)
 
 /* Memory comes in chunks that live as long as the tree. */
 struct lvm_config_chunk {
@@ -24,13 +25,16 @@ char *lvm_config_bytes(struct lvm_config *config, size_t size, size_t align)
 	size_t used = chunk ? round_up(chunk->used, align) : 0;
 
 	if (!chunk || used > chunk->size || chunk->size - used < size) {
-		size_t room = chunk ? MIN(2 * chunk->size, (size_t)CHUNK_SIZE_MAX) : CHUNK_SIZE;
+		size_t whole =
+			chunk ? MIN(4 * (chunk->size + sizeof(*chunk)), (size_t)CHUNK_SIZE_MAX)
+			      : CHUNK_SIZE;
 
-		room = MAX(size, room);
-		chunk = malloc(sizeof(*chunk) + room);
+		whole = MAX(sizeof(*chunk) + size, whole);
+		chunk = large_alloc(whole);
 		if (!chunk)
 			return NULL;
-		*chunk = (struct lvm_config_chunk){ .next = config->chunks, .size = room };
+		*chunk = (struct lvm_config_chunk){ .next = config->chunks,
+						    .size = whole - sizeof(*chunk) };
 		config->chunks = chunk;
 		used = 0;
 	}

@@ -373,7 +373,7 @@ struct volume_lv *lvm_lvs_room(struct lvm_lvs *lvs)
 		lvs->at = grown;
 		lvs->capacity = capacity;
 	}
-	return lvm_lv_new();
+	return lvm_lv_new_in(&lvs->row);
 }
 
 int lvm_lvs_add(struct lvm_lvs *lvs, const struct lvm_config_node *section)
@@ -389,7 +389,7 @@ int lvm_lvs_add(struct lvm_lvs *lvs, const struct lvm_config_node *section)
 		return -ENOMEM;
 	rc = import_lv(&lvs->reader, section, lvs->group, &lvs->names, lv);
 	if (rc)
-		free(lv);
+		lvm_lv_free(lv);
 	else
 		lvs->at[lvs->count++] = lv;
 	return rc;
@@ -421,7 +421,8 @@ int lvm_lvs_end(struct lvm_lvs *lvs, const struct lvm_config_node *section)
 void lvm_lvs_free(struct lvm_lvs *lvs)
 {
 	for (unsigned i = 0; i < lvs->count; i++)
-		free(lvs->at[i]);
+		lvm_lv_free(lvs->at[i]);
+	lvm_lv_row_end(lvs->row);
 	free(lvs->at);
 	lvm_pv_names_free(&lvs->names);
 }

@@ -295,6 +295,6 @@ size_t lvm_lvs_add_plain(struct lvm_lvs *lvs, const char *at, const char *end)
 		lvs->at[lvs->count++] = lv;
 		return (size_t)(scan.at - at);
 	}
-	free(lv);
+	lvm_lv_free(lv);
 	return 0;
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "util/large.h"
 #include "volume/lvm_vg.h"
 
 /* FNV-1a, of eight bytes at a time as long as there are. */
@@ -43,9 +44,10 @@ static bool resize(struct lvm_index_table *table, size_t size)
 {
 	struct lvm_index_table grown = { .size = size, .count = table->count };
 
-	grown.slots = calloc(grown.size, sizeof(*grown.slots));
+	grown.slots = large_alloc(grown.size * sizeof(*grown.slots));
 	if (!grown.slots)
 		return false;
+	memset(grown.slots, 0, grown.size * sizeof(*grown.slots));
 	for (size_t i = 0; i < table->size; i++)
 		if (table->slots[i].name)
 			*slot_of(&grown, table->slots[i].name) = table->slots[i];

@@ -10,6 +10,7 @@
 #include "util/bytes.h"
 #include "util/cleanup.h"
 #include "util/error.h"
+#include "util/large.h"
 #include "volume/lvm_io.h"
 
 #define WRITE_STEP (512u << 10)
@@ -171,7 +172,8 @@ static int read_slot(struct block *block, const struct lvm_metadata_area *area,
 
 	if (rc)
 		return rc;
-	if (posix_memalign((void **)&at, ROOM, round_up(slot->size + 1, ROOM) + ROOM))
+	at = large_alloc(round_up(slot->size + 1, ROOM) + ROOM);
+	if (!at)
 		return error_set(error, -ENOMEM, "%s: no memory for %llu bytes of metadata",
 				 block->name, (unsigned long long)slot->size);
 	first = MIN(slot->size, area->size - slot->offset);

@@ -6,9 +6,8 @@
 #include <string.h>
 
 #include "util/bytes.h"
+#include "util/large.h"
 #include "volume/lvm_config.h"
-
-#define PAGE 4096u
 
 /* Makes room for `more` bytes and a NUL. */
 static bool reserve(struct lvm_text *text, size_t more)
@@ -65,9 +64,9 @@ void lvm_text_add_bytes(struct lvm_text *text, const char *bytes, size_t length)
 
 void lvm_text_reserve(struct lvm_text *text, size_t size)
 {
-	void *at;
+	char *at = text->at ? NULL : large_alloc(size + 1);
 
-	if (text->at || posix_memalign(&at, PAGE, size + 1)) {
+	if (!at) {
 		reserve(text, size);
 		return;
 	}

@@ -163,9 +163,15 @@ void lvm_vg_lock_unknown(struct volume_group *group);
 /* A new group without anything but its pool. */
 struct volume_group *lvm_vg_new(void);
 
-/* Structures of a volume, of a PV: zeroed, with their private part, freed by free(). NULL without memory. */
+/* Structures of a volume, of a PV: zeroed, with their private part; a PV's are freed by free(). NULL without memory. */
 struct volume_lv *lvm_lv_new(void);
+void lvm_lv_free(struct volume_lv *lv); /* NULL is fine */
 struct volume_pv *lvm_pv_new(void);
+
+/* The same of thousands of volumes: side by side, in rows. *row is NULL for the first, and ended by whoever has begun it. */
+struct lvm_lv_row;
+struct volume_lv *lvm_lv_new_in(struct lvm_lv_row **row);
+void lvm_lv_row_end(struct lvm_lv_row *row); /* NULL is fine */
 
 /* Has `group` be what `read` is, which was read from the text that it was written as: PVs and volumes keep their
  * structures, devices and users. Leaves `read` to be freed. Cannot fail. */
@@ -317,8 +323,9 @@ struct lvm_lvs {
 	struct lvm_pv_names names;
 	struct volume_lv **at;
 	unsigned count, capacity;
-	char *host;       /* of the last plain one, or NULL */
-	const char *text; /* that the spans of plain ones are of */
+	struct lvm_lv_row *row; /* or NULL */
+	char *host;             /* of the last plain one, or NULL */
+	const char *text;       /* that the spans of plain ones are of */
 };
 
 int lvm_lvs_begin(struct lvm_lvs *lvs, struct volume_group *group, const char *name,

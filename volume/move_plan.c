@@ -290,7 +290,7 @@ static int make_layer(struct move_planning *planning)
 		failed = change_set_key(group, &move->private->extra, "allocation_policy",
 					"contiguous");
 	if (failed) {
-		free(move);
+		lvm_lv_free(move);
 		return change_no_memory(group, planning->error);
 	}
 	lvm_uuid_generate(move->uuid, group->private->random);
@@ -360,7 +360,7 @@ static int plan(void *arg)
 		    lvm_move_count(planning, group->lvs[i]))
 			rc = move_lv(planning, group->lvs[i]);
 	if (rc) {
-		free(planning->move);
+		lvm_lv_free(planning->move);
 		return rc;
 	}
 	planning->move->size = planning->move->extent_count * group->extent_size;

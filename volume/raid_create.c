@@ -295,7 +295,7 @@ struct volume_lv *lvm_raid_new_part(struct change *change, const char *lv, const
 	part = change_new_lv(change->group, name, &plain);
 	if (!part ||
 	    change_set_strings(change->group, &part->private->status, status, more ? 3 : 2)) {
-		free(part);
+		lvm_lv_free(part);
 		return NULL;
 	}
 	part->visible = false;
@@ -454,7 +454,7 @@ int lvm_raid_plan(struct change *change, const char *name, const struct volume_l
 	if (lv && options->no_sync && wish.raid.kind->level &&
 	    change_set_strings(group, &lv->private->status, options->read_only ? read_only : status,
 			       options->read_only ? 3 : 4)) {
-		free(lv);
+		lvm_lv_free(lv);
 		lv = NULL;
 	}
 	rc = !lv || change_add_lv(change, lv) ? -ENOMEM : add_segment(change, lv, &wish, &places);

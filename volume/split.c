@@ -221,7 +221,7 @@ static void keep_chosen(struct splitting *splitting)
 		if (splitting->gone[index_of(splitting->group, was)])
 			new->lvs[lvs++] = new->lvs[i];
 		else
-			free(new->lvs[i]);
+			lvm_lv_free(new->lvs[i]);
 	}
 	new->pv_count = pvs;
 	new->lv_count = lvs;
