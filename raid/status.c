@@ -134,6 +134,7 @@ void raid_status(struct raid_array *array, struct raid_status *status)
 		raid_level_maps(array->level) || raid_array_in_sync_below(array) == MD_RESYNC_DONE;
 	status->synced = synced_sectors(array) << MD_SECTOR_SHIFT;
 	status->sync_size = array->sync_sectors << MD_SECTOR_SHIFT;
+	status->reshaping = array->reshaping;
 	status->degraded = raid_array_degraded(array);
 	status->failed = !raid_array_survives(array);
 	status->counters = array->counters;

@@ -71,8 +71,9 @@ struct raid_status {
 	bool agree; /* members in sync do, everywhere: no resync is due */
 	/* How much of the array, by a measure of its own, members agree in and have: less than all while a resync or recovery is due. */
 	uint64_t synced, sync_size;
-	bool degraded; /* a place has no member that is in sync */
-	bool failed;   /* what members are left do not have all data */
+	bool reshaping; /* superblocks say two shapes, whether or not data are moved now */
+	bool degraded;  /* a place has no member that is in sync */
+	bool failed;    /* what members are left do not have all data */
 	char state
 		[64]; /* as mdadm --detail puts it: "clean, degraded, recovering"; and ", stopped", ", without its journal" */
 	struct {

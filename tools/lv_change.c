@@ -324,11 +324,35 @@ static void tell_converted(const struct volume_group *group, const struct volume
 	     images, images > 1 ? "s" : "", redundant ? "" : "; its data are kept once");
 }
 
+static void tell_reshaped(const struct volume_group *group, const struct volume_lv *lv,
+			  const struct volume_reshaped *reshaped, json_t *news)
+{
+	char text[3][SIZE_TEXT];
+
+	if (reshaped->step == VOLUME_RESHAPE_BEGUN)
+		tell(news,
+		     "%s/%s: a reshape from %u images to %u of %s: %s are moved while it is open, "
+		     "with %s of each image as room; %s in the end",
+		     group->name, lv->name, reshaped->before, reshaped->images, volume_lv_type(lv),
+		     size_format(reshaped->moved, text[0]), size_format(reshaped->room, text[1]),
+		     size_format(reshaped->size, text[2]));
+	else if (reshaped->step == VOLUME_RESHAPE_DROPPED)
+		tell(news, "%s/%s: has %u images now; those that a reshape left are free",
+		     group->name, lv->name, reshaped->images);
+	else
+		tell(news, "%s/%s: the room that a reshape needed is free, %s of each image",
+		     group->name, lv->name, size_format(reshaped->room, text[0]));
+}
+
 static int convert(struct volume_group *group, const char *name, json_t *params, json_t *news,
 		   struct error *error)
 {
 	CLEANUP_FREE struct volume_pv **pvs = NULL;
+	struct volume_reshaped reshaped = { 0 };
 	struct volume_convert wish = {
+		.reshaped = &reshaped,
+		.stripes = (unsigned)number(params, "stripes"),
+		.force = json_is_true(json_object_get(params, "force")),
 		.type = json_string_value(json_object_get(params, "type")),
 		.split_name = json_string_value(json_object_get(params, "split")),
 		.region_size = number(params, "region_size"),
@@ -342,7 +366,11 @@ static int convert(struct volume_group *group, const char *name, json_t *params,
 	wish.pvs = pvs;
 	if (!rc)
 		rc = volume_lv_convert(group, name, &wish, error);
-	if (!rc)
+	if (!rc && reshaped.step) {
+		tell_reshaped(group, volume_group_get_lv(group, name), &reshaped, news);
+		json_object_set_new(params, "reshaped", json_true()); /* for who rehearses it */
+	}
+	if (!rc && !reshaped.step)
 		tell_converted(group, volume_group_get_lv(group, name), news);
 	if (!rc && wish.split_name)
 		tell(news, "%s/%s: is a volume of its own now", group->name, wish.split_name);

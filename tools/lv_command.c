@@ -136,7 +136,8 @@ static int check_clients(const struct lv_command *change, const char *socket, st
 	return error_advise(error, "end what uses it: `tenon status` names it");
 }
 
-static void say_converted(const struct lv_command *change, const struct volume_group *group)
+static void say_converted(const struct lv_command *change, const struct volume_group *group,
+			  json_t *news)
 {
 	const char *split = json_string_value(json_object_get(change->params, "split"));
 	const struct volume_lv *lv = volume_group_get_lv(group, strchr(change->name, '/') + 1);
@@ -149,6 +150,11 @@ static void say_converted(const struct lv_command *change, const struct volume_g
 	if (json_object_get(change->params, "track") || json_object_get(change->params, "merge")) {
 		cli_say("%s: an image would be %s", change->name,
 			json_object_get(change->params, "merge") ? "put back" : "split off");
+		return;
+	}
+	/* What it takes, in the words in which it is told when it is done. */
+	if (json_object_get(change->params, "reshaped")) {
+		cli_say("would be done: %s", json_string_value(json_array_get(news, 0)));
 		return;
 	}
 	cli_say("%s: would be %s, in %u part%s", change->name, volume_lv_type(lv),
@@ -179,7 +185,7 @@ static int change_rehearse(struct lv_command *change, const char *socket, struct
 	if (!rc && new_name) {
 		cli_say("%s: would be renamed to %s/%s", change->name, vg, new_name);
 	} else if (!rc && !strcmp(change->method, "lv.convert")) {
-		say_converted(change, group);
+		say_converted(change, group, news);
 	} else if (!rc) {
 		const struct volume_lv *lv =
 			volume_group_get_lv(group, strchr(change->name, '/') + 1);

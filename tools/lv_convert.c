@@ -15,8 +15,8 @@
 struct convert {
 	struct lv_command change;
 	const char *type, *split;
-	uint64_t mirrors, stripe_size, region;
-	bool track, merge;
+	uint64_t mirrors, stripes, stripe_size, region;
+	bool track, merge, force;
 	struct cli_words operands, replace;
 };
 
@@ -34,7 +34,14 @@ static bool fills(const struct convert *convert)
 	for (unsigned i = 0; convert->type && i < sizeof(never) / sizeof(*never); i++)
 		if (!strcmp(convert->type, never[i]))
 			return false;
-	return convert->type || convert->mirrors;
+	return convert->type || convert->stripes || convert->stripe_size || convert->mirrors;
+}
+
+/* Of images, not of the whole volume. */
+static bool has_other(const struct convert *convert)
+{
+	return convert->type || convert->mirrors != NOT_GIVEN || convert->region ||
+	       convert->stripe_size || convert->stripes || convert->force;
 }
 
 static const char *check(const struct convert *convert)
@@ -42,21 +49,24 @@ static const char *check(const struct convert *convert)
 	bool mirrors = convert->mirrors != NOT_GIVEN;
 
 	if (convert->track || convert->merge)
-		return convert->replace.count || convert->split || convert->type || mirrors ||
-				       convert->region || convert->stripe_size ||
+		return convert->replace.count || convert->split || has_other(convert) ||
 				       convert->track == convert->merge
 			       ? "--track-changes, --merge: go with no other option"
 			       : NULL;
-	if (convert->replace.count &&
-	    (convert->split || convert->type || mirrors || convert->region || convert->stripe_size))
+	if (convert->replace.count && (convert->split || has_other(convert)))
 		return "--replace: goes with no other option";
 	if (convert->replace.count)
 		return NULL;
-	if (convert->split && (convert->type || mirrors || convert->region || convert->stripe_size))
+	if (convert->split && has_other(convert))
 		return "--split-mirror: goes with no other option";
-	if (!convert->split && !convert->type && !mirrors)
-		return "give --type, --mirrors, --split-mirror, --track-changes, --merge or "
-		       "--replace";
+	if (!convert->split && !convert->type && !mirrors && !convert->stripes &&
+	    !convert->stripe_size)
+		return "give --type, --mirrors, --stripes, --stripe-size, --split-mirror, "
+		       "--track-changes, --merge or --replace";
+	if (mirrors && !convert->type && (convert->stripes || convert->stripe_size))
+		return "--mirrors: goes with neither --stripes nor --stripe-size";
+	if (convert->force && !convert->stripes)
+		return "--force: goes with --stripes, where there are to be fewer";
 	if (convert->type && convert->mirrors == 0)
 		return "--mirrors 0 is --type linear; give one of them";
 	return NULL;
@@ -64,11 +74,12 @@ static const char *check(const struct convert *convert)
 
 static void set_params(struct convert *convert)
 {
-	json_t *params = json_pack("{s:I, s:I, s:I}", "mirrors",
+	json_t *params = json_pack("{s:I, s:I, s:I, s:I, s:b}", "mirrors",
 				   convert->mirrors == NOT_GIVEN ? (json_int_t)0
 								 : (json_int_t)convert->mirrors,
 				   "stripe_size", (json_int_t)convert->stripe_size, "region_size",
-				   (json_int_t)convert->region);
+				   (json_int_t)convert->region, "stripes",
+				   (json_int_t)convert->stripes, "force", convert->force);
 
 	if (convert->type)
 		json_object_set_new(params, "type", describe_text(convert->type));
@@ -100,6 +111,8 @@ int lv_convert_verb(int argc, char **argv)
 		  "linear, striped, raid0, raid0_meta, raid1, raid4, raid5, raid6, raid10" },
 		{ "mirrors", CLI_NUMBER, &convert.mirrors, "N",
 		  "copies beside the first: more or fewer, 0 for none", 0, 252, 'm' },
+		{ "stripes", CLI_NUMBER, &convert.stripes, "N",
+		  "of raid4, 5, 6 and 10: all data move", 1, 253 },
 		{ "split-mirror", CLI_TEXT, &convert.split, "NAME",
 		  "an image of raid1 becomes a volume of that name" },
 		{ "track-changes", CLI_FLAG, &convert.track, NULL,
@@ -109,9 +122,11 @@ int lv_convert_verb(int argc, char **argv)
 		{ "replace", CLI_LIST, &convert.replace, "DEVICE",
 		  "the image on it is made anew on another (repeatable)" },
 		{ "stripe-size", CLI_SIZE, &convert.stripe_size, "SIZE",
-		  "of what had no stripes, default 64K", 4096, 1u << 31 },
+		  "of what has stripes: all data move; else default 64K", 4096, 1u << 31 },
 		{ "region-size", CLI_SIZE, &convert.region, "SIZE",
 		  "of the bitmap of writes, default 2M", 4096, 1ull << 30 },
+		{ "force", CLI_FLAG, &convert.force, NULL,
+		  "fewer stripes: what is beyond the new end is lost" },
 		CLI_OPTION_DRY_RUN(&convert.change.consent),
 		CLI_OPTION_DEVICE(&convert.change.given),
 		CLI_OPTION_END,
@@ -119,8 +134,9 @@ int lv_convert_verb(int argc, char **argv)
 	const char *problem;
 	int status;
 
-	if (!cli_parse("lv convert VG/LV [--type TYPE] [--mirrors N] [--split-mirror NAME] "
-		       "[--track-changes | --merge] [--replace DEVICE] [DEVICE...]",
+	if (!cli_parse("lv convert VG/LV [--type TYPE] [--mirrors N] [--stripes N] "
+		       "[--stripe-size SIZE] [--split-mirror NAME] [--track-changes | --merge] "
+		       "[--replace DEVICE] [DEVICE...]",
 		       options, argc, argv, 1, CLI_ANY, &convert.operands, &status))
 		return status;
 	problem = check(&convert);

@@ -22,6 +22,9 @@ struct lvm_array {
 	const struct lvm_raid_kind *kind;
 	uint32_t extents;
 	unsigned places;
+	uint32_t stripe_size;
+	bool begins; /* with a reshape, or with room taken from before its data */
+	uint64_t begins_at;
 	char (*uuids)[VOLUME_UUID_TEXT]; /* of the images by place, then of the metadata volumes */
 };
 
@@ -60,12 +63,21 @@ static bool is_another(const struct volume_area *area, const char *uuid)
 					       : uuid[0] != '\0';
 }
 
+/* Superblocks are told so when it is assembled; that the group forgets it then makes no other array of it. The next one that is to begin is at
+ * another place, or of another shape. */
+static bool begins_anew(const struct lvm_array *array, const struct lvm_raid *raid)
+{
+	return raid->begins && (!array->begins || raid->begins_at != array->begins_at);
+}
+
 bool lvm_array_differs(const struct lvm_array *array, const struct volume_lv *lv)
 {
 	const struct volume_segment *segment = lvm_lv_raid(lv);
 
 	if (!segment || segment->extent_count != array->extents ||
-	    segment->area_count != array->places || segment->private->raid->kind != array->kind)
+	    segment->area_count != array->places || segment->private->raid->kind != array->kind ||
+	    segment->stripe_size != array->stripe_size ||
+	    begins_anew(array, segment->private->raid))
 		return true;
 	for (unsigned i = 0; i < array->places; i++)
 		if (is_another(&segment->areas[i], array->uuids[i]) ||
@@ -86,6 +98,9 @@ static struct lvm_array *array_new(const struct volume_segment *segment, struct 
 	array->extents = segment->extent_count;
 	array->places = segment->area_count;
 	array->kind = segment->private->raid->kind;
+	array->stripe_size = segment->stripe_size;
+	array->begins = segment->private->raid->begins;
+	array->begins_at = segment->private->raid->begins_at;
 	array->uuids = calloc(2ul * array->places, sizeof(*array->uuids));
 	if (!array->uuids) {
 		free(array);

@@ -182,15 +182,14 @@ int lvm_raid_refuse_reshaped(const struct volume_group *group, const struct volu
 	if (!segment || (!segment->private->raid->room && !segment->private->raid->begins &&
 			 !segment->private->flags))
 		return 0;
-	error_set(error, -EOPNOTSUPP,
-		  "%s/%s: lvm2 reshapes it, or keeps the room that a reshape needed, %u extents of "
-		  "each "
+	error_set(error, -EBUSY,
+		  "%s/%s: is reshaped, or keeps the room that a reshape needed, %u extents of each "
 		  "image",
 		  group->name, lv->name, segment->private->raid->room);
 	return error_advise(error,
 			    "once a reshape is at its end (`tenon lv repair %s/%s` waits for it), "
-			    "lvconvert --type %s %s/%s gives the room back",
-			    group->name, lv->name, segment->type, group->name, lv->name);
+			    "`tenon lv convert %s/%s --type %s` gives the room back",
+			    group->name, lv->name, group->name, lv->name, segment->type);
 }
 
 static int check_image(const struct volume_group *group, const struct volume_lv *image,
@@ -205,11 +204,11 @@ static int check_image(const struct volume_group *group, const struct volume_lv 
 }
 
 static int find_ends(const struct volume_group *group, const struct volume_segment *segment,
-		     struct allocate_place *ends, struct error *error)
+		     unsigned images, struct allocate_place *ends, struct error *error)
 {
 	int rc = 0;
 
-	for (unsigned i = 0; !rc && i < segment->area_count; i++) {
+	for (unsigned i = 0; !rc && i < images; i++) {
 		const struct volume_lv *image = segment->areas[i].lv;
 		const struct volume_segment *last = &image->segments[image->segment_count - 1];
 
@@ -224,11 +223,10 @@ static int find_ends(const struct volume_group *group, const struct volume_segme
 }
 
 /* Each image where it is, on its own PV. */
-static int grow_images(struct change *change, const struct volume_segment *segment, uint32_t more,
-		       const struct volume_lv_options *options, struct error *error)
+static int grow_images(struct change *change, const struct volume_segment *segment, unsigned images,
+		       uint32_t more, const struct volume_lv_options *options, struct error *error)
 {
 	struct volume_group *group = change->group;
-	unsigned images = segment->area_count;
 	struct allocate_place ends[256];
 	struct allocate_wish wish = {
 		.extents = more * images, .stripes = images, .policy = ALLOCATE_CLING, .after = ends
@@ -236,7 +234,7 @@ static int grow_images(struct change *change, const struct volume_segment *segme
 	CLEANUP_FREE struct allocate_free *gaps = NULL;
 	struct allocate_result places;
 	size_t count;
-	int rc = find_ends(group, segment, ends, error);
+	int rc = find_ends(group, segment, images, ends, error);
 
 	if (rc)
 		return rc;
@@ -262,6 +260,12 @@ static int grow_images(struct change *change, const struct volume_segment *segme
 		return change_no_memory(group, error);
 	allocate_result_free(&places);
 	return 0;
+}
+
+int lvm_raid_grow_images(struct change *change, const struct volume_segment *segment,
+			 unsigned images, uint32_t more, struct error *error)
+{
+	return grow_images(change, segment, images, more, NULL, error);
 }
 
 static int shrink_images(struct change *change, const struct volume_segment *segment,
@@ -304,7 +308,8 @@ int lvm_raid_resize(struct change *change, struct volume_lv *lv, uint64_t size,
 	if (extents < lv->extent_count)
 		rc = change_check_closed(group, lv, error);
 	if (!rc && after > before)
-		rc = grow_images(change, segment, after - before, options, error);
+		rc = grow_images(change, segment, segment->area_count, after - before, options,
+				 error);
 	else if (!rc && after < before)
 		rc = shrink_images(change, segment, after, error);
 	if (rc)
@@ -317,8 +322,7 @@ int lvm_raid_resize(struct change *change, struct volume_lv *lv, uint64_t size,
 
 /* ---- Reshapes ---- */
 
-/* Segments of a part, with other flags behind their type, or none. */
-static int set_flags(struct change *change, struct volume_lv *part, const char *flags)
+int lvm_raid_set_flags(struct change *change, struct volume_lv *part, const char *flags)
 {
 	struct lvm_config *memory = &change->group->private->memory;
 	size_t size = part->segment_count * sizeof(*part->segments);
@@ -361,9 +365,9 @@ int lvm_raid_forget_beginning(struct change *change, struct volume_lv *lv)
 	for (unsigned i = 0; !rc && i < segment->area_count; i++) {
 		const char *flags = lvm_raid_removed(segment, i) ? "+REMOVE_AFTER_RESHAPE" : NULL;
 
-		rc = set_flags(change, segment->areas[i].lv, flags);
+		rc = lvm_raid_set_flags(change, segment->areas[i].lv, flags);
 		if (!rc && segment->metas)
-			rc = set_flags(change, segment->metas[i].lv, flags);
+			rc = lvm_raid_set_flags(change, segment->metas[i].lv, flags);
 	}
 	return rc;
 }

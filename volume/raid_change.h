@@ -59,10 +59,17 @@ int lvm_raid_rename(struct change *change, struct volume_lv *lv, const char *new
 int lvm_raid_resize(struct change *change, struct volume_lv *lv, uint64_t size,
 		    const struct volume_lv_options *options, struct error *error);
 
+/* Gives each of the first `images` images of an array `more` extents behind its end, on the PV that it is on. -ENOSPC, -ENOMEM. */
+int lvm_raid_grow_images(struct change *change, const struct volume_segment *segment,
+			 unsigned images, uint32_t more, struct error *error);
+
+/* Segments of a part, in a copy, get other flags behind their type, or none. The change keeps the part. -ENOMEM. */
+int lvm_raid_set_flags(struct change *change, struct volume_lv *part, const char *flags);
+
 /* Superblocks say that a reshape has begun: the group says so no more, as lvm2's second commit. -ENOMEM. */
 int lvm_raid_forget_beginning(struct change *change, struct volume_lv *lv);
 
-/* Volumes that lvm2 reshapes, or keeps room for that in, get no other size or type here: 0, or -EOPNOTSUPP. */
+/* Volumes that are reshaped, or keep room for that, get no other size or level: 0, or -EBUSY. */
 int lvm_raid_refuse_reshaped(const struct volume_group *group, const struct volume_lv *lv,
 			     struct error *error);
 

@@ -29,6 +29,7 @@
 #include "volume/active.h"
 #include "volume/mirror.h"
 #include "volume/raid_change.h"
+#include "volume/raid_reshape.h"
 
 /* ---- Whether it may be ---- */
 
@@ -268,6 +269,10 @@ int volume_lv_convert(struct volume_group *group, const char *name,
 
 	change_begin(&c.change, group);
 	rc = change_find_lv_or_raid(group, name, &c.lv, error);
+	if (!rc && lvm_reshape_is_wanted(c.lv, wish)) {
+		change_end(&c.change);
+		return lvm_lv_reshape(group, c.lv, wish, error);
+	}
 	if (!rc)
 		rc = lvm_convert_plan(group, c.lv, wish, &c.plan, error);
 	if (!rc)

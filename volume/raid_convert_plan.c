@@ -4,7 +4,7 @@
  * (raid4: the first, raid5_n: the last, raid6_n_6: the last two), raid10 of pairs and plain stripes all have the same data disks in the
  * same order: one becomes another by leaving parity and copies out, and by adding what is then made anew. Two images of level 5 are a
  * mirror. The layouts raid6_ls_6 and the like are those of level 5 with another parity on a disk of its own. All else is a
- * reshape.
+ * reshape (raid_reshape_plan.c).
  */
 #include <errno.h>
 #include <stdio.h>
@@ -292,21 +292,57 @@ static int put_mirrors(struct convert_planning *planning, unsigned images)
 
 /* ---- The whole ---- */
 
-static int refuse(const struct convert_planning *planning, const char *to)
+/* The layout of the other level whose data are in the same places, of levels 5 and 6; NULL: there is none. */
+static const struct lvm_raid_kind *pair_of(const struct lvm_raid_kind *kind)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(pairs); i++) {
+		if (is_kind(kind, 5, pairs[i].five))
+			return kind_with(6, pairs[i].six);
+		if (is_kind(kind, 6, pairs[i].six))
+			return kind_with(5, pairs[i].five);
+	}
+	return NULL;
+}
+
+/* What comes before, where it takes more than one step, as with lvm2: a layout that both can have without data being moved. */
+static const char *first_step(const struct source *source, const struct lvm_raid_kind *to)
+{
+	const struct lvm_raid_kind *from = source->kind, *pair = NULL;
+	bool parity = to && to->level > 4 && to->level < 10;
+
+	if (!from && source->count == 1)
+		return to ? "raid1 --mirrors 1" : NULL;
+	if (from && from->level == 1)
+		return "raid5_n";
+	if (from && from->level == 5 && !RAID4(from)) {
+		if (to && to->level == 6)
+			pair = pair_of(from);
+		return pair && pair != to ? pair->name : "raid5_n";
+	}
+	if (from && from->level == 6) {
+		if (to && to->level == 5 && !RAID4(to))
+			pair = pair_of(to);
+		return pair && pair != from ? pair->name : "raid6_n_6";
+	}
+	return !parity ? NULL : to->level == 5 ? "raid5_n" : "raid6_n_6";
+}
+
+static int refuse(const struct convert_planning *planning, const struct lvm_raid_kind *to,
+		  const char *name)
 {
 	const struct source *source = &planning->source;
+	const char *first = first_step(source, to);
 
-	error_set(
-		planning->error, -EOPNOTSUPP,
-		"%s/%s: becomes no %s from %s without moving all of its data: a reshape, which is "
-		"not done here",
-		source->group->name, source->lv->name, to, volume_lv_type(source->lv));
+	error_set(planning->error, -EOPNOTSUPP, "%s/%s: becomes no %s from %s in one step",
+		  source->group->name, source->lv->name, name, volume_lv_type(source->lv));
+	if (first)
+		return error_advise(planning->error, "`tenon lv convert %s/%s --type %s` first",
+				    source->group->name, source->lv->name, first);
 	return error_advise(
 		planning->error,
 		"striped, raid0, raid0_meta, raid4, raid5_n, raid6_n_6 and raid10 become each "
-		"other; "
-		"raid5_ls, la, ra and rs become raid6_ls_6 and so on and back; raid1 of two images "
-		"becomes raid4 and raid5, and back; linear becomes raid1, and back");
+		"other; raid1 of two images becomes raid4 and raid5, and back; linear becomes "
+		"raid1, and back");
 }
 
 static int already(const struct convert_planning *planning)
@@ -329,8 +365,8 @@ static int set_sizes(struct convert_planning *planning)
 		planning->plan->stripe_size = stripe;
 		if (wanted && wanted != stripe)
 			return error_set(planning->error, -EOPNOTSUPP,
-					 "%s/%s: its stripe size is %u; another one is a reshape, "
-					 "which is not done here",
+					 "%s/%s: its stripe size is %u; change it before its type, "
+					 "or after",
 					 source->group->name, source->lv->name, stripe);
 	} else {
 		planning->plan->stripe_size =
@@ -404,15 +440,37 @@ static int plan_type(struct convert_planning *planning, const char *name)
 		return already(planning);
 	planning->plan->kind = to;
 	if (!put_places(planning, to))
-		return refuse(planning, name);
-	if (to && to->level == 6 && planning->plan->count < 5)
-		return error_set(planning->error, -EINVAL,
-				 "%s/%s: would have %u images, and %s has at least 5",
-				 source->group->name, source->lv->name, planning->plan->count,
-				 to->name);
+		return refuse(planning, to, name);
+	if (to && to->level == 6 && planning->plan->count < 5) {
+		error_set(planning->error, -EINVAL,
+			  "%s/%s: would have %u images, and %s has at least 5", source->group->name,
+			  source->lv->name, planning->plan->count, to->name);
+		return error_advise(planning->error, "give it more stripes first: --stripes 3");
+	}
 	if (!to && (planning->plan->count > 1) != !strcmp(name, "striped"))
-		return refuse(planning, name);
+		return refuse(planning, to, name);
 	return 0;
+}
+
+/* Other numbers and sizes of stripes are of arrays that are reshaped (raid_reshape_plan.c). */
+static int check_stripes(const struct convert_planning *planning)
+{
+	const struct volume_convert *wish = planning->wish;
+	const struct source *source = &planning->source;
+
+	if (!wish->stripes && (wish->type || wish->mirrors || !wish->stripe_size))
+		return 0;
+	if (wish->type) {
+		error_set(planning->error, -EINVAL,
+			  "%s/%s: gets either another type or another number of stripes",
+			  source->group->name, source->lv->name);
+		return error_advise(planning->error, "do one after the other");
+	}
+	error_set(planning->error, -EOPNOTSUPP,
+		  "%s/%s: its type is %s; only raid4, 5, 6 and 10 get other stripes",
+		  source->group->name, source->lv->name, volume_lv_type(source->lv));
+	return error_advise(planning->error,
+			    "striped and raid0 become raid5_n, raid1 of two images raid5: --type");
 }
 
 /* A number without a type. */
@@ -464,6 +522,8 @@ int lvm_convert_plan(const struct volume_group *group, const struct volume_lv *l
 		rc = lvm_raid_refuse_tracked(group, lv, error);
 	if (!rc)
 		rc = find_source(&planning.source, error);
+	if (!rc)
+		rc = check_stripes(&planning);
 	if (!rc && wish->mirrors >= DM_RAID_DEVICES)
 		rc = error_set(error, -EINVAL, "%s/%s: %u mirrors, at most %u are possible",
 			       group->name, lv->name, wish->mirrors, DM_RAID_DEVICES - 1);

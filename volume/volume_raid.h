@@ -61,6 +61,23 @@ int volume_lv_track(struct volume_group *group, const char *name, struct volume_
 int volume_lv_merge(struct volume_group *group, const char *name, const char **merged,
 		    struct error *error);
 
+enum volume_reshape_step {
+	VOLUME_RESHAPE_NONE,
+	VOLUME_RESHAPE_BEGUN, /* data are moved from now on, while the volume is open for writing */
+	VOLUME_RESHAPE_DROPPED,  /* images that a reshape has left are gone */
+	VOLUME_RESHAPE_RELEASED, /* the room that a reshape needed is free */
+};
+
+/* What was done, where it was a reshape. */
+struct volume_reshaped {
+	enum volume_reshape_step step;
+	unsigned before,
+		images; /* places of the array that have data, before and when it is over */
+	uint64_t room;  /* bytes of each image that it takes, or that are free */
+	uint64_t moved; /* bytes that are moved, at most */
+	uint64_t size;  /* of the volume when it is over */
+};
+
 /* What a volume is to become. */
 struct volume_convert {
 	const char *
@@ -70,15 +87,20 @@ struct volume_convert {
 	const char
 		*split_name;  /* an image of raid1 becomes a volume of that name; NULL: none does */
 	uint64_t region_size; /* 0: as it is, or the usual */
-	uint32_t stripe_size; /* of what has no stripes yet; 0: the usual */
+	uint32_t stripe_size; /* 0: as it is, or the usual */
+	unsigned stripes;     /* of levels 4, 5, 6 and 10; 0: as many as there are */
+	bool force;           /* fewer stripes: what is beyond the new end is lost */
 	struct volume_pv *const *pvs; /* that new images may be on; of fewer: those that go */
 	unsigned pv_count;
+	struct volume_reshaped *reshaped; /* unless NULL: filled in where it is a reshape */
 };
 
 /*
- * Gives a volume another type or number of images, as lvconvert does what it does without a reshape: all data stay where they are, and what is
- * new is made from them while the volume is open. It may be in use; its users do not notice. Old or new after a cut of power.
- * -EALREADY: it is so; -EOPNOTSUPP: that would be a reshape; -EBUSY: images that are to stay have not all data yet; -ENOSPC; and as for any
+ * Gives a volume another type or number of images, as lvconvert does: what needs no reshape at once, and what is new is made from the data
+ * while the volume is open. Another number of stripes, stripe size or layout begins a reshape, which goes on while it is open for writing; once
+ * that is over the same shape asked for again lets go of images without data, and then gives back the room that it needed. The volume may be in
+ * use; its users do not notice, but for fewer stripes, for which it must not be. Old or new after a cut of power.
+ * -EALREADY: it is so; -EOPNOTSUPP: not in one step; -EBUSY: images that are to stay have not all data yet; -ENOSPC; and as for any
  * change.
  */
 int volume_lv_convert(struct volume_group *group, const char *name,

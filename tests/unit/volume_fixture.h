@@ -11,7 +11,7 @@
 
 #define MIB (1ULL << 20)
 
-#define FIXTURE_DISKS 4
+#define FIXTURE_DISKS 6
 
 struct fixture {
 	struct block *disks[FIXTURE_DISKS];
