@@ -74,7 +74,7 @@ static void describe_state(const struct raid_array *array, struct raid_status *s
 		 status->progress.held ? ", stopped" : "");
 }
 
-/* What runs knows better than what was written down last. */
+/* What runs knows better than what was written down last. Of a reshape what has been moved, as lvm2 has it. */
 static uint64_t synced_sectors(const struct raid_array *array)
 {
 	const struct raid_rebuild *rebuild = &array->rebuild;
@@ -83,6 +83,13 @@ static uint64_t synced_sectors(const struct raid_array *array)
 
 	if (raid_level_maps(array->level))
 		return all;
+	if (array->reshaping) {
+		uint64_t whole = raid_reshape_whole(array);
+
+		return whole ? MIN(all, (uint64_t)((unsigned __int128)all *
+						   raid_reshape_moved(array) / whole))
+			     : 0;
+	}
 	if (rebuild->operation == RAID_RESYNC)
 		below = MAX(below, rebuild->completed);
 	else if (array->resync_by_bitmap)
