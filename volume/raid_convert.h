@@ -3,6 +3,7 @@
  * Inside volume/: volumes that get another type or other images.
  *
  *	raid_convert_plan.c	which of them become what: pure
+ *	raid_convert_kinds.c	which layouts belong together
  *	raid_convert_parts.c	room for what is new, and the parts, in memory
  *	raid_convert.c		carries it out
  */
@@ -39,6 +40,14 @@ struct convert_plan {
 int lvm_convert_plan(const struct volume_group *group, const struct volume_lv *lv,
 		     const struct volume_convert *wish, struct convert_plan *plan,
 		     struct error *error);
+/* Whether it is that one; NULL is none. */
+bool lvm_raid_is_kind(const struct lvm_raid_kind *kind, int level, uint32_t layout);
+/* Of levels 5 and 6 the layout of the other level that has its data in the same places; NULL: there is none. */
+const struct lvm_raid_kind *lvm_raid_pair(const struct lvm_raid_kind *kind);
+/* What comes first, as --type takes it, where it takes more than one step; NULL: who knows. `from` may be NULL for so many plain stripes, and `to`
+ * for a plain volume. */
+const char *lvm_convert_first_step(const struct lvm_raid_kind *from, unsigned count,
+				   const struct lvm_raid_kind *to);
 void convert_plan_free(struct convert_plan *plan);
 
 /* One on its way. */

@@ -48,14 +48,9 @@ static void take_data(struct source *source, unsigned from, unsigned count, unsi
 		source->data[source->data_count++] = (int)i;
 }
 
-static bool is_kind(const struct lvm_raid_kind *kind, int level, uint32_t layout)
-{
-	return kind && kind->level == level && kind->layout == layout;
-}
-
-#define RAID4(kind)     is_kind(kind, 5, 4)
-#define RAID5_N(kind)   is_kind(kind, 5, 5)
-#define RAID6_N_6(kind) is_kind(kind, 6, 5)
+#define RAID4(kind)     lvm_raid_is_kind(kind, 5, 4)
+#define RAID5_N(kind)   lvm_raid_is_kind(kind, 5, 5)
+#define RAID6_N_6(kind) lvm_raid_is_kind(kind, 6, 5)
 
 static void find_data(struct source *source)
 {
@@ -110,26 +105,6 @@ static int find_source(struct source *source, struct error *error)
 
 /* ---- What it becomes ---- */
 
-/* The six layouts of level 6 that are one of level 5 and a disk of their own. */
-static const struct {
-	uint32_t five, six;
-} pairs[] = { { 0, 16 }, { 1, 17 }, { 2, 18 }, { 3, 19 }, { 5, 5 } };
-
-static const struct lvm_raid_kind *kind_with(int level, uint32_t layout)
-{
-	static const char *const names[] = { "raid5_ls",   "raid5_la",   "raid5_ra",   "raid5_rs",
-					     "raid5_n",    "raid6_ls_6", "raid6_la_6", "raid6_ra_6",
-					     "raid6_rs_6", "raid6_n_6" };
-
-	for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
-		const struct lvm_raid_kind *kind = lvm_raid_kind_find(names[i]);
-
-		if (is_kind(kind, level, layout))
-			return kind;
-	}
-	return NULL;
-}
-
 /* Of the names that stand for many layouts the one that data need not be moved for. */
 static const struct lvm_raid_kind *fitting(const struct source *source, const char *name)
 {
@@ -138,13 +113,11 @@ static const struct lvm_raid_kind *fitting(const struct source *source, const ch
 
 	if (!five && !six)
 		return kind;
-	if (from && from->level == (five ? 6 : 5))
-		for (unsigned i = 0; i < ARRAY_SIZE(pairs); i++)
-			if (from->layout == (five ? pairs[i].six : pairs[i].five))
-				return kind_with(five ? 5 : 6, five ? pairs[i].five : pairs[i].six);
+	if (from && from->level == (five ? 6 : 5) && lvm_raid_pair(from))
+		return lvm_raid_pair(from);
 	if (from && (from->level == 1 || (from->level == kind->level && !RAID4(from))))
 		return from->level == 1 ? kind : from;
-	return source->data_count ? kind_with(kind->level, 5) : kind;
+	return source->data_count ? lvm_raid_kind_find(five ? "raid5_n" : "raid6_n_6") : kind;
 }
 
 struct convert_planning {
@@ -177,15 +150,6 @@ static void put_all(struct convert_planning *planning, unsigned count)
 		put(planning, (int)i);
 }
 
-/* Of one layout of level 5 and its pair. */
-static bool is_pair(const struct lvm_raid_kind *five, const struct lvm_raid_kind *six)
-{
-	for (unsigned i = 0; five && six && i < ARRAY_SIZE(pairs); i++)
-		if (is_kind(five, 5, pairs[i].five) && is_kind(six, 6, pairs[i].six))
-			return true;
-	return false;
-}
-
 static bool is_mirror_like(const struct lvm_raid_kind *kind, unsigned count)
 {
 	return kind && count == 2 && (kind->level == 1 || kind->level == 5);
@@ -208,7 +172,8 @@ static bool put_places(struct convert_planning *planning, const struct lvm_raid_
 		put_all(planning, 2);
 		return true;
 	}
-	if (is_pair(from, to) || is_pair(to, from)) {
+	if (to && from && lvm_raid_pair(from) && lvm_raid_pair(from)->layout == to->layout &&
+	    lvm_raid_pair(from)->level == to->level) {
 		put_all(planning, MIN(source->count, source->count - from->parity + to->parity));
 		if (to->parity > from->parity)
 			put(planning, CONVERT_NEW);
@@ -292,46 +257,11 @@ static int put_mirrors(struct convert_planning *planning, unsigned images)
 
 /* ---- The whole ---- */
 
-/* The layout of the other level whose data are in the same places, of levels 5 and 6; NULL: there is none. */
-static const struct lvm_raid_kind *pair_of(const struct lvm_raid_kind *kind)
-{
-	for (unsigned i = 0; i < ARRAY_SIZE(pairs); i++) {
-		if (is_kind(kind, 5, pairs[i].five))
-			return kind_with(6, pairs[i].six);
-		if (is_kind(kind, 6, pairs[i].six))
-			return kind_with(5, pairs[i].five);
-	}
-	return NULL;
-}
-
-/* What comes before, where it takes more than one step, as with lvm2: a layout that both can have without data being moved. */
-static const char *first_step(const struct source *source, const struct lvm_raid_kind *to)
-{
-	const struct lvm_raid_kind *from = source->kind, *pair = NULL;
-	bool parity = to && to->level > 4 && to->level < 10;
-
-	if (!from && source->count == 1)
-		return to ? "raid1 --mirrors 1" : NULL;
-	if (from && from->level == 1)
-		return "raid5_n";
-	if (from && from->level == 5 && !RAID4(from)) {
-		if (to && to->level == 6)
-			pair = pair_of(from);
-		return pair && pair != to ? pair->name : "raid5_n";
-	}
-	if (from && from->level == 6) {
-		if (to && to->level == 5 && !RAID4(to))
-			pair = pair_of(to);
-		return pair && pair != from ? pair->name : "raid6_n_6";
-	}
-	return !parity ? NULL : to->level == 5 ? "raid5_n" : "raid6_n_6";
-}
-
 static int refuse(const struct convert_planning *planning, const struct lvm_raid_kind *to,
 		  const char *name)
 {
 	const struct source *source = &planning->source;
-	const char *first = first_step(source, to);
+	const char *first = lvm_convert_first_step(source->kind, source->count, to);
 
 	error_set(planning->error, -EOPNOTSUPP, "%s/%s: becomes no %s from %s in one step",
 		  source->group->name, source->lv->name, name, volume_lv_type(source->lv));

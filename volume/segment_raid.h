@@ -58,7 +58,7 @@ uint32_t lvm_raid_extents(const struct volume_segment *segment);
 /* Whether a place is only for as long as a reshape to fewer images needs it, or comes with one that is to begin. */
 bool lvm_raid_removed(const struct volume_segment *segment, unsigned place);
 bool lvm_raid_added(const struct volume_segment *segment, unsigned place);
-/* Whether lvm2 was stopped between the two commits with which it begins a reshape, or takes the room back. */
+/* Whether it is between the two commits with which a reshape begins, or the room is given back. */
 bool lvm_raid_is_to_begin(const struct volume_segment *segment);
 /* Extents of each image of a volume with so many. */
 uint32_t lvm_raid_image_extents(const struct lvm_raid *raid, unsigned images, uint32_t extents);

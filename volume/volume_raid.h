@@ -15,7 +15,7 @@ struct raid_array;
 /* Whether it is one that can be opened. */
 bool volume_lv_is_raid(const struct volume_lv *lv);
 
-/* Whether it opens for reading only: its type, lvm2's older "mirror", is not written to, or lvm2 was stopped as it began a reshape. */
+/* Whether it opens for reading only: its type, lvm2's older "mirror", is not written to, or a reshape of it is to begin. */
 bool volume_lv_reads_only(const struct volume_lv *lv);
 
 /* Whether parts of it are lost, and it has all data without them: it opens, and can be repaired. */
@@ -26,7 +26,7 @@ bool volume_lv_degraded(const struct volume_lv *lv);
 int volume_open_for_upkeep(struct volume_group *group, const char *name, struct block **out,
 			   struct error *error);
 
-/* Whether LVM2 was stopped as it began a reshape of it, or took the room for one back: until volume_lv_repair() it opens for reading only. */
+/* Whether a reshape of it is committed and has not begun, or the room for one is to be given back: until volume_lv_repair() it opens for reading only. */
 bool volume_lv_is_to_begin(const struct volume_lv *lv);
 
 /* The array of one that is open, which is good until that or a change suspends; NULL: it is not open. */

@@ -18,10 +18,14 @@ head -c 8M /dev/urandom >more
 
 before=$(cat ./*.img | md5sum)
 expect 0 'would be raid1, in 2 parts' "$TENON" lv convert vg0/root --mirrors 1 --dry-run
-expect 2 'give --type, --mirrors, --split-mirror or --replace' "$TENON" lv convert vg0/root
+expect 2 'give --type, --mirrors, --stripes, --stripe-size, --split-mirror or --replace' "$TENON" lv convert vg0/root
 expect 2 'goes with no other option' "$TENON" lv convert vg0/root --split-mirror b --type raid1
 expect 1 'linear, striped, raid0, .* and raid10 are' "$TENON" lv convert vg0/root --type raid99
-expect 1 'a reshape, which is not done here' "$TENON" lv convert vg0/root --type raid6
+expect 1 'becomes no raid6 from linear in one step' "$TENON" lv convert vg0/root --type raid6
+expect 1 '`tenon lv convert vg0/root --type raid1 --mirrors 1` first' "$TENON" lv convert vg0/root --type raid6
+expect 1 'only raid4, 5, 6 and 10 get other stripes' "$TENON" lv convert vg0/root --stripes 2
+expect 2 'goes with --stripes' "$TENON" lv convert vg0/root --type raid1 --force
+expect 1 'either another type or another number of stripes' "$TENON" lv convert vg0/root --type raid1 --stripes 2
 expect 1 'is linear with 1 images already' "$TENON" lv convert vg0/root --mirrors 0
 expect 1 '5 new images are needed' "$TENON" lv convert vg0/root --mirrors 5
 [ "$before" = "$(cat ./*.img | md5sum)" ] || problem "what was refused has changed something"
@@ -84,10 +88,11 @@ EDIT
 expect 0 'restored from begun.txt' "$TENON" vg restore vg1 --file begun.txt --yes
 same vg1/a data
 before=$(cat [e-h].img | md5sum)
-expect 1 'opens for reading only: lvm2 was stopped as it began a reshape' "$TENON" copy data vg1/a --force
+expect 1 'opens for reading only: a reshape of it was to begin' "$TENON" copy data vg1/a --force
 expect 0 'State: *read-only' "$TENON" lv show vg1/a
-expect 1 'lvm2 reshapes it, or keeps the room' "$TENON" lv convert vg1/a --type raid6
-expect 1 'lvm2 reshapes it, or keeps the room' "$TENON" lv resize vg1/a --size 20M
+expect 1 'is reshaped, or keeps the room' "$TENON" lv convert vg1/a --type raid6
+expect 1 'was stopped as a reshape of it began' "$TENON" lv convert vg1/a --stripes 2
+expect 1 'is reshaped, or keeps the room' "$TENON" lv resize vg1/a --size 20M
 [ "$before" = "$(cat [e-h].img | md5sum)" ] || problem "what was refused has changed something"
 # The image that comes with it is lost, and another takes its place.
 mkdir lost && cp --sparse=always e.img f.img g.img i.img lost

@@ -257,6 +257,141 @@ static void test_ways(void)
 	}
 }
 
+/* ---- What is refused ---- */
+
+static int ask(struct fixture *f, struct volume_convert wish)
+{
+	memset(&f->error, 0, sizeof(f->error));
+	return volume_lv_convert(f->group, "a", &wish, &f->error);
+}
+
+/* Nothing is changed by what is refused. */
+static void refused(struct fixture *f)
+{
+	const struct way way = { .from = "raid5", .stripes = 2 };
+	uint64_t size;
+	unsigned free_extents;
+	struct block *block;
+
+	fixture_create(f, NULL);
+	make(f, &way, &size);
+	free_extents = f->group->free_extents;
+	CU_ASSERT_EQUAL(ask(f, (struct volume_convert){ .stripes = 1 }), -EINVAL);
+	CU_ASSERT_PTR_NOT_NULL(strstr(f->error.text, "3145728 bytes (3 MiB) with 1 stripes"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(f->error.advice, "12 MiB for all of it to stay"));
+	CU_ASSERT_EQUAL(ask(f, (struct volume_convert){ .stripes = 2 }), -EALREADY);
+	CU_ASSERT_EQUAL(ask(f, (struct volume_convert){ .stripes = 4 }), -ENOSPC);
+	CU_ASSERT_PTR_NOT_NULL(strstr(f->error.text, "2 new images are needed"));
+	CU_ASSERT_EQUAL(ask(f, (struct volume_convert){ .stripes = 300 }), -EINVAL);
+	CU_ASSERT_EQUAL(ask(f, (struct volume_convert){ .stripes = 3, .type = "raid5_n" }),
+			-EINVAL);
+	CU_ASSERT_EQUAL(ask(f, (struct volume_convert){ .stripes = 3, .region_size = MIB }),
+			-EINVAL);
+	CU_ASSERT_EQUAL(ask(f, (struct volume_convert){ .stripe_size = 5000 }), -EINVAL);
+	CU_ASSERT_EQUAL(ask(f, (struct volume_convert){ .stripe_size = 2 * MIB }), -EINVAL);
+	CU_ASSERT_EQUAL(ask(f, (struct volume_convert){ .stripes = 3, .type = "raid6" }), -EINVAL);
+	CU_ASSERT_EQUAL(f->group->free_extents, free_extents);
+	CU_ASSERT_TRUE(reads(f, 7, size));
+	/* In use it gets no smaller. */
+	block = open_lv(f, true);
+	CU_ASSERT_EQUAL(ask(f, (struct volume_convert){ .stripes = 1, .force = true }), -EBUSY);
+	block_unref(block);
+	CU_ASSERT_EQUAL(lv_of(f)->segments->area_count, 3);
+}
+
+/* An image must be able to grow where it is. */
+static void no_room(struct fixture *f)
+{
+	const struct way way = { .from = "raid5", .stripes = 2 };
+	uint64_t size;
+
+	fixture_create(f, NULL);
+	make(f, &way, &size);
+	CU_ASSERT_EQUAL_FATAL(fixture_lv(f, "full", f->group->free_extents), 0);
+	CU_ASSERT_EQUAL(ask(f, (struct volume_convert){ .stripe_size = 128 * K }), -ENOSPC);
+	CU_ASSERT_PTR_NOT_NULL(strstr(f->error.text, "on the PV that it is on"));
+	CU_ASSERT_EQUAL(volume_lv_remove(f->group, "full", &f->error), 0);
+	CU_ASSERT_EQUAL(ask(f, (struct volume_convert){ .stripe_size = 128 * K }), 0);
+}
+
+/* In the middle, and as long as there is room, other sizes and levels have to wait. */
+static void in_the_middle(struct fixture *f)
+{
+	const struct way way = { .from = "raid5", .stripes = 2 };
+	uint64_t size;
+
+	fixture_create(f, NULL);
+	make(f, &way, &size);
+	f->context.no_resync = true;
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	CU_ASSERT_EQUAL(ask(f, (struct volume_convert){ .type = "raid5_la" }), 0);
+	CU_ASSERT_EQUAL(ask(f, (struct volume_convert){ .type = "raid5_ra" }), -EBUSY);
+	CU_ASSERT_PTR_NOT_NULL(strstr(f->error.text, "is being reshaped already"));
+	CU_ASSERT_EQUAL(ask(f, (struct volume_convert){ .type = "raid5_la" }), -EBUSY);
+	CU_ASSERT_EQUAL(ask(f, (struct volume_convert){ .type = "raid6" }), -EBUSY);
+	CU_ASSERT_EQUAL(volume_lv_resize(f->group, "a", 8 * MIB, NULL, &f->error), -EBUSY);
+	CU_ASSERT_TRUE(reads(f, 7, size));
+}
+
+/* An image that is being filled is none that data can be taken from. */
+static void not_whole(struct fixture *f)
+{
+	const struct way way = { .from = "raid5", .stripes = 2 };
+	uint64_t size;
+	unsigned replaced;
+	struct volume_pv *from;
+
+	fixture_create(f, NULL);
+	make(f, &way, &size);
+	f->context.no_resync = true;
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	from = lv_of(f)->segments->areas[0].lv->segments->areas->pv;
+	CU_ASSERT_EQUAL(volume_lv_replace(f->group, "a", &from, 1, NULL, &replaced, &f->error), 0);
+	CU_ASSERT_EQUAL(ask(f, (struct volume_convert){ .type = "raid5_la" }), -EBUSY);
+	CU_ASSERT_PTR_NOT_NULL(strstr(f->error.text, "not all of its images have all data"));
+	CU_ASSERT_TRUE(reads(f, 7, size));
+}
+
+static void test_refused(void)
+{
+	fixture_run(refused, 4, 24 * MIB);
+	fixture_run(no_room, 4, 24 * MIB);
+	fixture_run(in_the_middle, 4, 24 * MIB);
+	fixture_run(not_whole, 4, 24 * MIB);
+}
+
+/* By steps from a linear volume to two stripes and a parity, as lvm2 goes. */
+static void from_linear(struct fixture *f)
+{
+	struct volume_lv_options options = { .extents = 6 };
+	struct block *block;
+
+	fixture_create(f, NULL);
+	CU_ASSERT_EQUAL_FATAL(volume_lv_create(f->group, "a", &options, NULL, &f->error), 0);
+	block = open_lv(f, true);
+	stamp(block, 7, 6 * MIB);
+	CU_ASSERT_EQUAL(ask(f, (struct volume_convert){ .type = "raid5" }), -EOPNOTSUPP);
+	CU_ASSERT_PTR_NOT_NULL(strstr(f->error.advice, "--type raid1 --mirrors 1` first"));
+	CU_ASSERT_EQUAL(ask(f, (struct volume_convert){ .type = "raid1", .mirrors = 1 }), 0);
+	wait_over(f);
+	CU_ASSERT_EQUAL(ask(f, (struct volume_convert){ .type = "raid5_n" }), 0);
+	wait_over(f);
+	CU_ASSERT_EQUAL(ask(f, (struct volume_convert){ .stripes = 2 }), 0);
+	wait_over(f);
+	CU_ASSERT_EQUAL(block->size, 12 * MIB);
+	CU_ASSERT_TRUE(is_stamped(block, 7, 6 * MIB));
+	CU_ASSERT_EQUAL(ask(f, (struct volume_convert){ .stripes = 2 }), 0);
+	CU_ASSERT_EQUAL(ask(f, (struct volume_convert){ .type = "striped" }), 0);
+	CU_ASSERT_STRING_EQUAL(volume_lv_type(lv_of(f)), "striped");
+	CU_ASSERT_TRUE(is_stamped(block, 7, 6 * MIB));
+	block_unref(block);
+}
+
+static void test_steps(void)
+{
+	fixture_run(from_linear, 4, 24 * MIB);
+}
+
 /* ---- Cuts of power ---- */
 
 static void cut_all(struct fixture *f, uint64_t seed)
@@ -379,4 +514,4 @@ static void test_cuts(void)
 	}
 }
 
-UNIT_MAIN("volume reshape", UNIT(test_ways), UNIT(test_cuts))
+UNIT_MAIN("volume reshape", UNIT(test_ways), UNIT(test_refused), UNIT(test_steps), UNIT(test_cuts))
