@@ -76,10 +76,11 @@ static int fail_mirror(const struct volume_group *group, const struct volume_lv 
 static int fail_begun(const struct volume_group *group, const struct volume_lv *lv,
 		      struct error *error)
 {
-	error_set(error, -EROFS,
-		  "%s/%s: opens for reading only: a reshape of it was to begin when the power went, "
-		  "or who began it was ended",
-		  group->name, lv->name);
+	error_set(
+		error, -EROFS,
+		"%s/%s: opens for reading only: a reshape of it was to begin when the power went, "
+		"or who began it was ended",
+		group->name, lv->name);
 	return error_advise(error, "`tenon lv repair %s/%s` begins it, and goes on with it",
 			    group->name, lv->name);
 }
