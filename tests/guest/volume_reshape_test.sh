@@ -69,6 +69,16 @@ for found in re.finditer(rb"(?<![a-z])be \{\nid = ", data):
     if int(re.search(r"seqno = (\d+)", text)[1]) == int(sys.argv[1]): sys.exit(sys.stdout.write(text) and 0)
 exit("that text is not there")
 TEXT
+# slow NAME RATE: as `lvchange --maxrecoveryrate`, so that it can be killed in the middle.
+slow() {
+	"$TENON" pv dump --metadata p0 >text.txt 2>log || rig_fail "$(cat log)"
+	python3 - "${1#re/}" "$2" <<'EDIT'
+import re, sys
+text = open("text.txt").read()
+open("text.txt", "w").write(re.sub(rf"(?s)(\n\s*{sys.argv[1]} {{.*?)(region_size = )", rf"\1max_recovery_rate = {sys.argv[2]}\n\2", text, count=1))
+EDIT
+	try vg restore re --file text.txt --yes
+}
 seqno() { "$TENON" vg show be --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["seqno"])'; }
 
 export TENON_DEVICES=
@@ -84,7 +94,10 @@ while IFS='|' read -r name made become size type fate; do
 		try lv repair $name
 		echo "$name $(shaped $name)" >>sums
 		case $fate in
-		killed) python3 cut.py "$TENON" lv convert $name $become || rig_fail "$name is not reshaped" ;;
+		killed)
+			slow $name 4096
+			python3 cut.py "$TENON" lv convert $name $become || rig_fail "$name is not reshaped"
+			;;
 		committed)
 			number=$(seqno)
 			mkdir before && cp --sparse=always q? before
@@ -114,6 +127,7 @@ cat >judge <<'GUEST'
 	done >/result/$1; }
 	vgck re
 	vgck be
+	lvchange --maxrecoveryrate 0 $(sed -n 's,|.*killed$,,p' /root/shapes)
 	vgchange -ay re be
 	raids=$(sed -n 's,^\(re[^|]*\)|.*,\1,p' /root/shapes)
 	all=$(sed 's,|.*,,' /root/shapes)
