@@ -18,7 +18,7 @@ head -c 8M /dev/urandom >more
 
 before=$(cat ./*.img | md5sum)
 expect 0 'would be raid1, in 2 parts' "$TENON" lv convert vg0/root --mirrors 1 --dry-run
-expect 2 'give --type, --mirrors, --stripes, --stripe-size, --split-mirror or --replace' "$TENON" lv convert vg0/root
+expect 2 'give --type, --mirrors, --stripes, --stripe-size, --split-mirror, --track-changes, --merge or --replace' "$TENON" lv convert vg0/root
 expect 2 'goes with no other option' "$TENON" lv convert vg0/root --split-mirror b --type raid1
 expect 1 'linear, striped, raid0, .* and raid10 are' "$TENON" lv convert vg0/root --type raid99
 expect 1 'becomes no raid6 from linear in one step' "$TENON" lv convert vg0/root --type raid6
