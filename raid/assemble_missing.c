@@ -198,21 +198,15 @@ int raid_assemble_journal(struct raid_array *array, const struct raid_assemble_o
 			    array->block.name);
 		return 0;
 	}
-	if (options->journal_comes) {
+	if (options->journal_comes || options->force) {
 		log_warning(array->log,
-			    "%s: its journal's device is missing: what was there and not on the "
-			    "members yet is lost, and parity is made anew",
-			    array->block.name);
-		array->resync_position = array->resync_checkpoint = 0;
-		return 0;
-	}
-	if (options->force) {
-		log_warning(array->log,
-			    "%s: goes on without its journal by force: what was there and not on "
-			    "the members yet is "
-			    "lost, and parity is made anew",
-			    array->block.name);
-		array->features &= ~MD_FEATURE_JOURNAL;
+			    "%s: %s: what was there and not on the members yet is lost, and parity "
+			    "is made anew",
+			    array->block.name,
+			    options->journal_comes ? "its journal's device is missing"
+						   : "goes on without its journal by force");
+		if (!options->journal_comes)
+			array->features &= ~MD_FEATURE_JOURNAL;
 		array->resync_position = array->resync_checkpoint = 0;
 		return 0;
 	}

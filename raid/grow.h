@@ -5,6 +5,19 @@
 
 #include "raid/array.h"
 
+/* How data move to another shape. */
+struct raid_move {
+	uint64_t height;  /* sectors that they move at least */
+	int32_t offset;   /* by so many they do; above 0: upwards, beginning with the last */
+	uint64_t sectors; /* that are used of each member then */
+	uint64_t area;    /* in place, with backups of so many sectors; 0: no */
+};
+
+/* By how much data move on all members, from one shape to the other. -ENOSPC with `error` set where there is no room. */
+int raid_reshape_move(const struct raid_array *array, const struct raid_geometry *from,
+		      const struct raid_geometry *to, bool has_backup, struct raid_move *move,
+		      struct error *error);
+
 /* The shape that is asked for, and whether data would have to move for it. 0; -EOPNOTSUPP, -ENOSPC and the like where that
  * cannot be done. */
 int raid_reshape_plan(const struct raid_array *array, const struct raid_grow *grow,
