@@ -147,6 +147,19 @@ static void put_features(const struct report *report, const struct md_superblock
 	put_text(report, "features", "Feature Map", "%s", text);
 }
 
+/* What it has once data have been moved, as md or we say it. */
+static int final_level(const struct md_superblock *sb)
+{
+	switch (sb->next) {
+	case MD_NEXT_LEVEL_0:
+		return RAID_LEVEL_0;
+	case MD_NEXT_LEVEL_5:
+		return RAID_LEVEL_5;
+	default:
+		return sb->new_level;
+	}
+}
+
 static void put_array(const struct report *report, const struct md_superblock *sb)
 {
 	char level[16], layout[32], version[8];
@@ -176,7 +189,13 @@ static void put_array(const struct report *report, const struct md_superblock *s
 			 sb->reshape_position);
 		put_text(report, "delta_disks", "Delta Devices", "%d", sb->delta_disks);
 		put_text(report, "new_level", "New Level", "%s",
-			 raid_level_name(sb->new_level, level));
+			 raid_level_name(final_level(sb), level));
+		layout_name = raid_geometry_layout_name(sb->new_level, sb->new_layout, layout);
+		if (layout_name)
+			put_text(report, "new_layout", "New Layout", "%s", layout_name);
+		if (sb->new_chunk_sectors != sb->chunk_sectors)
+			put_size(report, "new_chunk_bytes", "New Chunk Size",
+				 sb->new_chunk_sectors);
 	}
 }
 

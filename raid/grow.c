@@ -420,7 +420,8 @@ static void want_next_level(struct raid_array *array, const char *level)
 
 void raid_grow_load(struct raid_array *array, uint8_t next)
 {
-	if (next == MD_NEXT_LEVEL_0 && array->now.level == RAID_LEVEL_4)
+	if (next == MD_NEXT_LEVEL_0 &&
+	    (array->now.level == RAID_LEVEL_4 || array->now.level == RAID_LEVEL_5))
 		array->next_level = "0";
 	else if (next == MD_NEXT_LEVEL_5 && array->now.level == RAID_LEVEL_6)
 		array->next_level = "5";

@@ -177,12 +177,16 @@ static void check_reshape(struct raid_kernels *kernels, const struct md_superblo
 {
 	if (!(sb->features & MD_FEATURE_RESHAPE))
 		return;
+	/* raid5_run(): "unsupported reshape required". What Linux 6.12 leaves for mdadm 4.4, it does not start itself */
+	if (sb->new_level != sb->level || sb->next_from_md)
+		limit(kernels, "a reshape to another level, which md carries on only until it is "
+			       "stopped; here it goes on");
 	/* raid10_start_reshape() */
 	if (sb->level == RAID_LEVEL_10)
 		allow(limit(kernels, "a reshape of raid10"), V(3, 5, 0), 0);
-	/* chunk, layout, level, and fewer members */
-	else if (sb->delta_disks <= 0 || sb->new_level != sb->level ||
-		 sb->new_layout != sb->layout || sb->new_chunk_sectors != sb->chunk_sectors)
+	/* chunk, layout, and fewer members */
+	else if (sb->delta_disks <= 0 || sb->new_layout != sb->layout ||
+		 sb->new_chunk_sectors != sb->chunk_sectors)
 		allow(limit(kernels, "a reshape that does more than add members"), V(2, 6, 31), 0);
 }
 

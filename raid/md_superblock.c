@@ -124,6 +124,7 @@ static void decode_fields(const void *page, struct md_superblock *sb)
 	decode_member(page, sb);
 	sb->utime = FIELD(page, 64, utime) & MD_TIME_SECONDS_MASK;
 	sb->next = decode_next(FIELD(page, 64, utime));
+	md_superblock_take_next(sb);
 	sb->events = FIELD(page, 64, events);
 	sb->resync_offset = FIELD(page, 64, resync_offset);
 	sb->checksum = FIELD(page, 32, sb_csum);

@@ -59,10 +59,17 @@ struct md_superblock {
 	uint32_t logical_block_size;
 	uint32_t preferred_minor; /* 0.90 only: N of /dev/mdN */
 	uint8_t next;             /* MD_NEXT_*; see md_format.h */
+	bool next_from_md;        /* see md_superblock_take_next() */
 	bool big_endian;    /* 0.90 only, of a machine on which words begin with the high byte */
 	bool padding_dirty; /* pad0 or pad3 is not zero: see md_superblock_validate() */
 	uint16_t roles[MD_MAX_DEVICES];
 };
+
+/*
+ * mdadm from 4.4 on has Linux from 6.12 on record the level that it takes once data have been moved, 5 of a level 6 or 0 of a level 5, as the new one
+ * of the reshape, which is none of that level: it becomes `next`, and the reshape one at its level.
+ */
+void md_superblock_take_next(struct md_superblock *sb);
 
 /* "1.2", "0.90", of a `minor_version`. Returns `text`. */
 const char *md_superblock_version(unsigned minor, char text[8]);

@@ -290,6 +290,7 @@ static void take_array(const struct md90_superblock *from, struct md_superblock 
 	sb->delta_disks = from->delta_disks;
 	sb->new_layout = from->new_layout;
 	sb->new_chunk_sectors = from->new_chunk_bytes >> MD_SECTOR_SHIFT;
+	md_superblock_take_next(sb);
 }
 
 static void take_devices(const struct md90_superblock *from, struct md_superblock *sb)

@@ -118,10 +118,14 @@ static void fill_shape(const struct raid_array *array, struct md_superblock *sb)
 /* Only of the level that it has on its way there. */
 static uint8_t next_level(const struct raid_array *array)
 {
-	if (raid_is_level_0_on_its_way(array))
-		return MD_NEXT_LEVEL_0;
-	return array->next_level && array->now.level == RAID_LEVEL_6 ? MD_NEXT_LEVEL_5
-								     : MD_NEXT_NONE;
+	int level = array->now.level;
+
+	if (!array->next_level)
+		return MD_NEXT_NONE;
+	if (array->next_level[0] == '0')
+		return level == RAID_LEVEL_4 || level == RAID_LEVEL_5 ? MD_NEXT_LEVEL_0
+								      : MD_NEXT_NONE;
+	return level == RAID_LEVEL_6 ? MD_NEXT_LEVEL_5 : MD_NEXT_NONE;
 }
 
 static void fill_superblock(struct raid_member *member)

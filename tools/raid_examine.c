@@ -107,6 +107,8 @@ static json_t *new_row(const char *path)
 		"reshape_position_bytes",
 		"delta_disks",
 		"new_level",
+		"new_layout",
+		"new_chunk_bytes",
 		"device_uuid",
 		"super_offset_bytes",
 		"data_offset_bytes",

@@ -5,6 +5,8 @@
  */
 #include <errno.h>
 
+#include "raid/md_format.h"
+#include "raid/md_superblock.h"
 #include "raid_rig.h"
 #include "util/bytes.h"
 
@@ -164,6 +166,49 @@ static void loses_nothing(struct raid_rig *rig)
 	CU_ASSERT(rig_holds(rig, 0, MIN(size, size_of(rig)), 1));
 }
 
+/* What mdadm 4.4 has Linux 6.12 note, which clears what we do. */
+static void say_as_md(struct raid_rig *rig, int level)
+{
+	for (unsigned i = 0; i < kind->count; i++) {
+		struct md_superblock sb;
+		bool found;
+
+		must(rig, md_superblock_find(rig->memory[i], &sb, &found, &rig->error));
+		CU_ASSERT(sb.features & MD_FEATURE_RESHAPE);
+		CU_ASSERT_FALSE(sb.next_from_md);
+		sb.next = MD_NEXT_NONE;
+		sb.new_level = level;
+		CU_ASSERT_EQUAL(md_superblock_write(rig->memory[i], &sb), 0);
+	}
+}
+
+/* The level that md has noted as that of the new shape is taken at the end, also without a member. md does not start these. */
+static void takes_the_level_that_md_noted(struct raid_rig *rig)
+{
+	uint64_t size;
+
+	begin(rig);
+	size = size_of(rig);
+	fiber_sleep(300000000);
+	rig_stop(rig);
+	say_as_md(rig, kind->level);
+	rig_assemble(rig, kind->count,
+		     &(struct raid_assemble_options){ .read_only = true, .no_resync = true });
+	CU_ASSERT(rig_holds(rig, 0, size, 1));
+	rig_stop(rig);
+	rig_assemble(rig, kind->count - 1, &(struct raid_assemble_options){ .no_resync = true });
+	CU_ASSERT(rig_holds(rig, 0, size, 1));
+	rig_stop(rig);
+	/* That has changed what all but one say, and the one is taken back. */
+	rig_assemble(rig, kind->count, NULL);
+	if (status_of(rig).degraded)
+		must(rig, raid_add(rig->array, rig->disk[kind->count - 1], &rig->error));
+	must(rig, raid_grow_wait(rig->array, &rig->error));
+	rig_wait(rig);
+	CU_ASSERT_EQUAL(status_of(rig).level, kind->level);
+	CU_ASSERT(rig_holds(rig, 0, size, 1));
+}
+
 /* A device that cannot be added: level 0 is had back. */
 static void goes_back(struct raid_rig *rig)
 {
@@ -211,10 +256,23 @@ static void test_loses_nothing(void)
 	each_kind(loses_nothing);
 }
 
+static void test_takes_the_level_that_md_noted(void)
+{
+	static const struct kind noted[] = {
+		{ { .level = 6, .chunk = 65536 }, 5, 0, { .level = "5" }, 5 },
+		{ { .level = 5, .chunk = 65536 }, 4, 0, { .layout = "parity-last" }, 0 },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(noted); i++) {
+		kind = &noted[i];
+		rig_run(takes_the_level_that_md_noted);
+	}
+}
+
 static void test_goes_back(void)
 {
 	each_kind(goes_back);
 }
 
 UNIT_MAIN("raid reshape and level", UNIT(test_goes_to_its_end), UNIT(test_goes_on_later),
-	  UNIT(test_loses_nothing), UNIT(test_goes_back))
+	  UNIT(test_loses_nothing), UNIT(test_takes_the_level_that_md_noted), UNIT(test_goes_back))
