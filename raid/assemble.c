@@ -230,8 +230,7 @@ static int bring_up(struct raid_array *array, const struct raid_candidate *candi
 		return rc;
 	rc = carry_out_log(array, options, &replayed, error);
 	if (!rc)
-		rc = raid_backup_load(array, options->backups, options->backup_count,
-				      options->read_only, error);
+		rc = raid_backup_load(array, options, error);
 	if (rc)
 		return rc;
 	if (!array->level->agrees || array->level->agrees(array))

@@ -162,6 +162,8 @@ struct raid_assemble_options {
 	 * reference on it, and writes to it unless read_only. */
 	struct block *const *backups;
 	unsigned backup_count;
+	/* What they have is of no use, and not needed either: nothing was being moved when all stopped. The first one is written anew. */
+	bool invalid_backup;
 
 	/* Where a bitmap has to be made: bytes of its chunk, 0: as mdadm chooses. `new_bitmap`: there is none yet. */
 	uint64_t bitmap_chunk;

@@ -47,10 +47,10 @@ uint64_t raid_backup_bytes(unsigned areas, uint64_t area);
 /*
  * At assembly, where places are known and the level was started: finds the backup of a reshape in place, in those of the files that carry the
  * array's UUID, or on new members, and what of it is needed. Nothing is written, but for the header of an empty file where none is needed
- * yet and not `look`. 0; -ENODEV, -EINVAL, -ESTALE or the error of a read with `error` set: it cannot go on. Suspends.
+ * yet, or of a file with an invalid backup, and not where it is read-only. 0; -ENODEV, -EINVAL, -ESTALE or the error of a read with `error` set: it cannot go on. Suspends.
  */
-int raid_backup_load(struct raid_array *array, struct block *const *files, unsigned count,
-		     bool look, struct error *error);
+int raid_backup_load(struct raid_array *array, const struct raid_assemble_options *options,
+		     struct error *error);
 
 /* Of reshape_backup.c and reshape_backup_find.c: one without places; a place more (`again` 0: of a file); its end; where on a member an area of
  * so many sectors is, at the end of its data, with a header before it and one behind. */

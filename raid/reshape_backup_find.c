@@ -316,20 +316,57 @@ static int say_needed(const struct raid_array *array, const struct error *why, s
 				    "--backup-file FILE` takes it as it is, and what was written "
 				    "since to the sectors that it has is lost then",
 				    array->name);
+	if (why->code)
+		return error_advise(
+			error,
+			"name the right one; if the array was stopped, and not cut off, "
+			"nothing of it is needed: `tenon raid assemble %s --backup-file "
+			"FILE --invalid-backup` goes on, and writes FILE anew",
+			array->name);
 	return error_advise(error, "name it with --backup-file (`tenon raid rebuild`, `tenon "
 				   "serve`)");
 }
 
-int raid_backup_load(struct raid_array *array, struct block *const *files, unsigned count,
-		     bool look, struct error *error)
+/* Nothing was being moved, by the word of whoever starts it. */
+static int go_on_without(struct raid_array *array, const struct raid_assemble_options *options,
+			 const struct error *why, struct error *error)
+{
+	struct raid_backup *backup;
+	uint64_t area;
+	int rc;
+
+	if (!options->backup_count)
+		return error_set(error, -EINVAL,
+				 "%s: no backup file, expected one for what is moved from now on",
+				 array->block.name);
+	backup = raid_backup_make(array, 1, 0);
+	if (!backup)
+		return error_set(error, -ENOMEM, "%s: no memory", array->block.name);
+	rc = measure_file(backup, options->backups[0], error);
+	area = backup->area;
+	raid_backup_drop(backup);
+	if (rc)
+		return rc;
+	log_warning(array->log,
+		    "%s: goes on at sector %llu without a backup (%s): if its reshape was not "
+		    "stopped but cut off, data from there on are damaged",
+		    array->block.name, (unsigned long long)array->reshape_position,
+		    why->code ? why->text : "there is none");
+	return options->read_only ? 0
+				  : raid_backup_create(array, options->backups[0], 0, area,
+						       array->backwards, error);
+}
+
+int raid_backup_load(struct raid_array *array, const struct raid_assemble_options *options,
+		     struct error *error)
 {
 	struct error why = { 0 };
 	int rc = -ENOENT;
 
 	if (!array->reshaping || !array->level->needs_backup || raid_reshape_room(array) > 0)
 		return 0;
-	for (unsigned i = 0; rc && i < count; i++)
-		rc = try_file(array, files[i], look, &why);
+	for (unsigned i = 0; rc && i < options->backup_count; i++)
+		rc = try_file(array, options->backups[i], options->read_only, &why);
 	if (rc == -ENOENT && array->level->needs_backup(array)) {
 		struct error of_members = { 0 };
 
@@ -339,6 +376,8 @@ int raid_backup_load(struct raid_array *array, struct block *const *files, unsig
 	}
 	if (!rc || !array->level->needs_backup(array))
 		return 0;
+	if (options->invalid_backup)
+		return go_on_without(array, options, &why, error);
 	if (why.code == -ENOENT)
 		why.code = -ENODEV;
 	return say_needed(array, &why, error), why.code ? why.code : -ENODEV;

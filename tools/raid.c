@@ -501,7 +501,7 @@ int command_raid(int argc, char **argv)
 		{ "examine", raid_examine_verb, "DEVICE... [--kernels] [--json]",
 		  "show what is on members" },
 		{ "assemble", raid_assemble_verb,
-		  "NAME [--degraded | --force] [--backup-file FILE]",
+		  "NAME [--degraded | --force] [--backup-file FILE [--invalid-backup]]",
 		  "start without what is missing, and write that down" },
 		{ "add", raid_add_verb, "NAME DEVICE [--journal]",
 		  "add a device: it fills an empty place, is a spare or the write journal" },

@@ -385,7 +385,7 @@ int raid_zero_verb(int argc, char **argv)
 struct assemble {
 	struct cli_words given, backups; /* the latter of --backup-file */
 	char *target;
-	bool force;
+	bool force, invalid_backup;
 	struct consent consent;
 };
 
@@ -406,8 +406,9 @@ static int assemble_forced(struct assemble *assemble, const struct stack_options
 
 static int assemble_run(void *arg, struct error *error)
 {
-	const struct stack_options options = { .write = true };
 	struct assemble *assemble = arg;
+	const struct stack_options options = { .write = true,
+					       .invalid_backup = assemble->invalid_backup };
 	struct cli_words targets = { &assemble->target, 1 };
 	CLEANUP_FREE char *socket = NULL;
 	struct raid_status status;
@@ -423,7 +424,7 @@ static int assemble_run(void *arg, struct error *error)
 	}
 	if (assemble->consent.dry_run)
 		return raid_plan_assemble(&assemble->given, assemble->target, assemble->force,
-					  error);
+					  assemble->invalid_backup, error);
 	rc = stack_claim(&stack, &assemble->given, &targets, &options, error);
 	if (rc == -ENODEV && assemble->force)
 		rc = assemble_forced(assemble, &options, &stack, error);
@@ -447,6 +448,8 @@ int raid_assemble_verb(int argc, char **argv)
 	const struct cli_option options[] = {
 		CLI_OPTION_DEVICE(&assemble.given),
 		CLI_OPTION_BACKUP_FILE(&assemble.backups),
+		{ "invalid-backup", CLI_FLAG, &assemble.invalid_backup, NULL,
+		  "what that has is of no use: the reshape was stopped, and not cut off" },
 		{ "force", CLI_FLAG, &assemble.force, NULL,
 		  "with the newest data there are; what was written later is lost" },
 		CLI_OPTION_DRY_RUN(&assemble.consent),
@@ -456,9 +459,13 @@ int raid_assemble_verb(int argc, char **argv)
 	int status;
 
 	assemble.given.backups = &assemble.backups;
-	if (!cli_parse("raid assemble NAME [--degraded | --force] [--backup-file FILE]", options,
-		       argc, argv, 1, 1, &operands, &status))
+	if (!cli_parse("raid assemble NAME [--degraded | --force] [--backup-file FILE "
+		       "[--invalid-backup]]",
+		       options, argc, argv, 1, 1, &operands, &status))
 		return status;
+	if (assemble.invalid_backup && !assemble.backups.count)
+		return cli_usage_error("--invalid-backup: no --backup-file FILE, expected the one "
+				       "that is to have what is moved from now on");
 	assemble.target = raid_target(operands.words[0]);
 	status = cli_on_fiber(assemble_run, &assemble);
 	free(assemble.target);

@@ -319,9 +319,12 @@ static void say_assembled(const char *name, const struct raid_status *status)
 }
 
 int raid_plan_assemble(const struct cli_words *given, const char *target, bool force,
-		       struct error *error)
+		       bool invalid_backup, struct error *error)
 {
-	struct stack_options options = { .strict = true, .degraded = given->degraded };
+	struct stack_options options = { .strict = true,
+					 .degraded = given->degraded,
+					 .backups = given->backups,
+					 .invalid_backup = invalid_backup };
 	CLEANUP_DEVICES struct device_list devices = { 0 };
 	CLEANUP_STACK struct stack *stack = NULL;
 	struct stack_array *found = NULL;

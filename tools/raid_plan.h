@@ -42,6 +42,6 @@ int raid_plan_show(struct raid_plan *plan, const struct cli_words *given, const 
 
 /* The same of starting it, which no server has. */
 int raid_plan_assemble(const struct cli_words *given, const char *target, bool force,
-		       struct error *error);
+		       bool invalid_backup, struct error *error);
 
 #endif

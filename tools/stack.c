@@ -76,6 +76,7 @@ static int stack_assemble(struct stack *stack, unsigned index, const struct stac
 						  .journal_comes = options->journal_comes,
 						  .backups = stack->backups,
 						  .backup_count = stack->backup_count,
+						  .invalid_backup = options->invalid_backup,
 						  .log = options->log };
 	struct stack_array *array = &stack->arrays[index];
 	CLEANUP_FREE struct block **blocks = calloc(stack->node_count, sizeof(struct block *));

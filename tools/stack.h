@@ -71,6 +71,7 @@ struct stack_options {
 	bool force;         /* as raid_assemble_options.force */
 	bool journal_comes; /* the same */
 	const struct cli_words *backups; /* files, or NULL; see backup_file.h */
+	bool invalid_backup;             /* as raid_assemble_options.invalid_backup */
 	const char *command;             /* for the description in volume metadata */
 	struct log *log;
 	struct worker *compute; /* as volume_context.compute */
