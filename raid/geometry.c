@@ -8,11 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "raid/md_format.h"
 #include "raid/parity.h"
 #include "raid/raid.h"
 #include "raid/raid10_geometry.h"
 #include "util/bytes.h"
 #include "util/error.h"
+#include "util/size.h"
 
 #define LEVEL_MULTIPATH (-4)
 #define LEVEL_FAULTY    (-5)
@@ -27,12 +29,14 @@ static int check_disks(uint32_t raid_disks, uint32_t least, const char *what, st
 
 static int check_chunk(uint32_t chunk_sectors, struct error *error)
 {
-	if (chunk_sectors < 8 || !is_power_of_two(chunk_sectors))
-		return error_set(error, -EINVAL,
-				 "the chunk is %u sectors, expected a power of two "
-				 "of 8 or more",
-				 chunk_sectors);
-	return 0;
+	char text[SIZE_TEXT];
+
+	if (chunk_sectors >= 8 && is_power_of_two(chunk_sectors))
+		return 0;
+	return error_set(error, -EINVAL,
+			 "the chunk is %u sectors (%s), expected a power of two of 8 or more",
+			 chunk_sectors,
+			 size_format((uint64_t)chunk_sectors << MD_SECTOR_SHIFT, text));
 }
 
 static int check_parity(int level, uint32_t layout, uint32_t chunk_sectors, uint32_t raid_disks,

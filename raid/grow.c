@@ -281,7 +281,7 @@ static int plan_6_to_5(const struct raid_array *array, const struct raid_grow *g
 	if (grow->layout)
 		rc = raid_geometry_layout_parse(RAID_LEVEL_5, grow->layout, &to, error);
 	if (rc)
-		return rc;
+		return error_prefix(error, "%s", array->block.name), rc;
 	if (to > RAID5_PARITY_LAST) {
 		error_set(error, -EINVAL, "%s: its layout is %s, which level 5 has none like",
 			  array->block.name, raid_geometry_layout_name(RAID_LEVEL_6, to, buffer));

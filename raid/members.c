@@ -26,14 +26,14 @@ static int check_writable(const struct raid_array *array, struct error *error)
 		       : 0;
 }
 
-static int find_member(struct raid_array *array, const char *device, struct raid_member **member,
-		       struct error *error)
+int raid_member_named(struct raid_array *array, const char *device, struct raid_member **member,
+		      struct error *error)
 {
 	*member = raid_member_find(array, device);
-	if (!*member)
-		return error_set(error, -ENOENT, "%s is no member of %s", device,
-				 array->block.name);
-	return 0;
+	if (*member)
+		return 0;
+	error_set(error, -ENOENT, "%s is no member of %s", device, array->block.name);
+	return error_advise(error, "`tenon raid show %s` lists its members", array->name);
 }
 
 static int refuse_alone(const struct raid_array *array, const struct raid_member *member,
@@ -58,7 +58,7 @@ static int check_fail(struct raid_array *array, const char *device, bool force,
 {
 	struct raid_member *member;
 	uint64_t sector, count;
-	int rc = find_member(array, device, &member, error);
+	int rc = raid_member_named(array, device, &member, error);
 
 	if (rc)
 		return rc;
@@ -144,7 +144,7 @@ static int wait_for_requests(struct raid_member *member, struct error *error)
 static int check_remove(struct raid_array *array, const char *device, struct raid_member **out,
 			struct error *error)
 {
-	int rc = find_member(array, device, out, error);
+	int rc = raid_member_named(array, device, out, error);
 
 	if (rc || (!raid_member_active(*out) && (*out)->state != RAID_MEMBER_JOURNAL))
 		return rc;
@@ -212,7 +212,7 @@ int raid_remove(struct raid_array *array, const char *device, struct error *erro
 static int check_spare(struct raid_array *array, const char *device, struct raid_member **out,
 		       struct error *error)
 {
-	int rc = find_member(array, device, out, error);
+	int rc = raid_member_named(array, device, out, error);
 
 	if (!rc && (*out)->state != RAID_MEMBER_SPARE)
 		rc = error_set(error, -EBUSY, "%s is no spare of %s (%s)", device,

@@ -379,8 +379,13 @@ static int look_before(struct raid_array *array, struct block *block, struct md_
 	apart = !rc && ran_apart(array, block, old);
 	if (apart && adding != ADD_OVER)
 		return refuse_apart(array, block, old, error);
-	if (adding == ADD_BACK && rc)
-		return error_set(error, -ESTALE, "%s: no md superblock that is whole", block->name);
+	if (adding == ADD_BACK && rc) {
+		error_set(error, -ESTALE,
+			  "%s: no md superblock that is whole, expected that of a former member of "
+			  "%s",
+			  block->name, array->block.name);
+		return error_advise(error, "`tenon raid add` takes it as a new one");
+	}
 	*back = !rc && !apart && can_return(array, old, block, &place);
 	return adding == ADD_BACK && !*back ? refuse_back(array, block, old, error) : 0;
 }

@@ -27,10 +27,8 @@ static int check(struct raid_array *array, const char *device, struct raid_membe
 				 "%s: its superblocks, of version %s, cannot say that one member "
 				 "replaces another",
 				 array->block.name, array->metadata->name);
-	*member = raid_member_find(array, device);
-	if (!*member)
-		return error_set(error, -ENOENT, "%s is no member of %s", device,
-				 array->block.name);
+	if (raid_member_named(array, device, member, error))
+		return -ENOENT;
 	if (array->reshaping)
 		return error_set(error, -EBUSY, "%s is being reshaped", array->block.name);
 	if ((*member)->state != RAID_MEMBER_IN_SYNC)

@@ -216,6 +216,8 @@ static int check_shape(const struct raid_array *array, const struct raid_geometr
 				 "moved at others",
 				 array->block.name, now->level);
 	rc = raid_geometry_check(g->level, g->layout, g->chunk_sectors, g->disks, error);
+	if (rc)
+		error_prefix(error, "%s: its new shape", array->block.name);
 	if (!rc && array->level->check_reshape)
 		rc = array->level->check_reshape(array, g, error);
 	if (rc)
@@ -273,6 +275,16 @@ static void grow_needs(const struct raid_grow *grow, const struct raid_move *mov
 			move->area ? raid_backup_bytes(backwards ? 1 : 2, move->area) : 0;
 }
 
+static int parse_layout(const struct raid_array *array, const char *name, struct raid_geometry *g,
+			struct error *error)
+{
+	int rc = raid_geometry_layout_parse(g->level, name, &g->layout, error);
+
+	if (rc)
+		error_prefix(error, "%s", array->block.name);
+	return rc;
+}
+
 int raid_reshape_plan_from(const struct raid_array *array, const struct raid_geometry *from,
 			   const struct raid_grow *grow, struct raid_geometry *g, bool *wanted,
 			   struct error *error)
@@ -287,7 +299,7 @@ int raid_reshape_plan_from(const struct raid_array *array, const struct raid_geo
 		g->chunk_sectors =
 			(uint32_t)MIN(grow->chunk >> MD_SECTOR_SHIFT, (uint64_t)UINT32_MAX);
 	if (grow->layout)
-		rc = raid_geometry_layout_parse(g->level, grow->layout, &g->layout, error);
+		rc = parse_layout(array, grow->layout, g, error);
 	*wanted = g->disks != from->disks || g->chunk_sectors != from->chunk_sectors ||
 		  g->layout != from->layout;
 	if (rc || !*wanted)
@@ -315,7 +327,7 @@ int raid_reshape_plan_after(const struct raid_array *array, const struct raid_ge
 	int rc;
 
 	*g = *from;
-	rc = raid_geometry_layout_parse(g->level, grow->layout, &g->layout, error);
+	rc = parse_layout(array, grow->layout, g, error);
 	*wanted = !rc && g->layout != from->layout;
 	if (!rc && *wanted)
 		rc = raid_reshape_move(array, from, g, grow->backup != NULL || grow->backup_comes,

@@ -46,9 +46,10 @@ static int set_speed(struct array_call *call)
 	if (speed.most && speed.most < speed.least)
 		return error_set(
 			call->error, -EINVAL,
-			"at least %llu and at most %llu bytes a second, expected the most to be "
-			"more",
-			(unsigned long long)speed.least, (unsigned long long)speed.most);
+			"%s: at least %llu and at most %llu bytes a second, expected the most to "
+			"be more",
+			raid_array_block(call->array)->name, (unsigned long long)speed.least,
+			(unsigned long long)speed.most);
 	raid_sync_set_speed(call->array, speed);
 	*call->result = json_pack("{s:I, s:I}", "least", (json_int_t)speed.least, "most",
 				  (json_int_t)speed.most);
