@@ -33,7 +33,8 @@ int raid_member_named(struct raid_array *array, const char *device, struct raid_
 	if (*member)
 		return 0;
 	error_set(error, -ENOENT, "%s is no member of %s", device, array->block.name);
-	return error_advise(error, "`tenon raid show %s` lists its members", array->name);
+	error_advise(error, "`tenon raid show %s` lists its members", array->name);
+	return -ENOENT;
 }
 
 static int refuse_alone(const struct raid_array *array, const struct raid_member *member,

@@ -384,7 +384,8 @@ static int look_before(struct raid_array *array, struct block *block, struct md_
 			  "%s: no md superblock that is whole, expected that of a former member of "
 			  "%s",
 			  block->name, array->block.name);
-		return error_advise(error, "`tenon raid add` takes it as a new one");
+		error_advise(error, "`tenon raid add` takes it as a new one");
+		return -ESTALE;
 	}
 	*back = !rc && !apart && can_return(array, old, block, &place);
 	return adding == ADD_BACK && !*back ? refuse_back(array, block, old, error) : 0;
