@@ -76,7 +76,32 @@ static const struct kind kinds[] = {
 	  4,
 	  .crashed = true,
 	  .grow = { .devices = 3, .array_size = 1 } },
+	{ "level 10, more devices",
+	  { .level = 10, .chunk = 16384 },
+	  3,
+	  .crashed = true,
+	  .grow = { .devices = 4 } },
+	{ "level 10, another chunk and layout",
+	  { .level = 10, .chunk = 16384, .bitmap = RAID_BITMAP_INTERNAL, .bitmap_chunk = 16384 },
+	  4,
+	  .crashed = true,
+	  .grow = { .chunk = 32768, .layout = "o2" } },
+	{ "level 0, more devices",
+	  { .level = 0, .chunk = 16384 },
+	  2,
+	  .crashed = true,
+	  .grow = { .devices = 3 } },
+	{ "level 6 to 5",
+	  { .level = 6, .chunk = 16384 },
+	  4,
+	  .crashed = true,
+	  .grow = { .level = "5" } },
 };
+
+static bool is_moved(const struct kind *kind)
+{
+	return kind->grow.devices || kind->grow.chunk || kind->grow.level;
+}
 
 struct images {
 	const struct kind *kind;
@@ -151,7 +176,7 @@ static int create(struct images *images, struct raid_array **array, struct error
 	options.name = "x";
 	options.uuid = (const uint8_t *)"sixteen bytes of";
 	options.now = 1700000000;
-	options.size = kind->grow.devices || kind->grow.chunk ? MOVED : USED;
+	options.size = !options.level ? 0 : is_moved(kind) ? MOVED : USED;
 	options.assume_clean = true;
 	for (unsigned i = 0; i < kind->count; i++) {
 		members[i].block = images->base[i];
@@ -171,6 +196,12 @@ static void begin_reshape(struct images *images, struct raid_array *array, struc
 	uint64_t at, enough;
 	bool runs;
 
+	if (raid_grow_adds_later(array)) {
+		struct raid_grow first = images->kind->grow;
+
+		first.adding = images->count - images->kind->count;
+		CU_ASSERT_EQUAL_FATAL(raid_grow(array, &first, error), 0);
+	}
 	for (unsigned i = images->kind->count; i < images->count; i++)
 		CU_ASSERT_EQUAL_FATAL(raid_add(array, images->base[i], error), 0);
 	raid_rebuild_set_rate(array, 1 << 20);
@@ -199,7 +230,7 @@ static void fill(struct images *images, struct raid_array *array, struct error *
 	CU_ASSERT_EQUAL_FATAL(block_write(block, 0, images->data, block->size, 0), 0);
 	memset(images->data + 20480, 0x5a, 8192);
 	CU_ASSERT_EQUAL_FATAL(block_flush(block), 0);
-	if (images->kind->grow.devices || images->kind->grow.chunk)
+	if (is_moved(images->kind))
 		begin_reshape(images, array, error);
 	CU_ASSERT_EQUAL_FATAL(block_write(block, 20480, images->data + 20480, 8192, 0), 0);
 	CU_ASSERT_EQUAL_FATAL(block_flush(block), 0);
@@ -461,7 +492,7 @@ static bool may_be_believed(const struct run *run)
 static void check_data(struct run *run, struct raid_array *array, const char *when)
 {
 	struct block *block = raid_array_block(array);
-	static uint8_t buffer[3 * MOVED];
+	static uint8_t buffer[3 * SIZE];
 	uint64_t size = run->images->data_size;
 	int rc = block->size < size ? -ENXIO : block_read(block, 0, buffer, size);
 
