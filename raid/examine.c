@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "block/block.h"
+#include "block/signature.h"
 #include "raid/dm_raid.h"
 #include "raid/geometry.h"
 #include "raid/md_badblocks.h"
@@ -387,6 +388,20 @@ static void put_dm(const struct report *report, const struct dm_raid_superblock 
 	put_failed(report, sb);
 }
 
+int raid_say_no_superblock(struct block *block, struct error *error)
+{
+	struct block_signature found;
+
+	if (block_signature_find(block, &found, NULL) != 1)
+		return error_set(error, -ENOENT, "%s: no md superblock", block->name);
+	error_set(error, -ENOENT, "%s: no md superblock; found: %s (magic at byte %llu)",
+		  block->name, found.name, (unsigned long long)found.offset);
+	if (!strcmp(found.type, "ddf_raid_member") || !strcmp(found.type, "isw_raid_member"))
+		error_advise(error, "a member of a container, in metadata of firmware (DDF, or "
+				    "Intel's), which mdadm reads: here it is left alone");
+	return -ENOENT;
+}
+
 /* `place` is for where its bitmap is. */
 static int examine_dm(const struct report *report, struct block *block, struct md_superblock *place,
 		      struct error *error)
@@ -398,7 +413,7 @@ static int examine_dm(const struct report *report, struct block *block, struct m
 	if (!rc)
 		rc = dm_raid_decode(page, &sb, error);
 	if (rc == -ENOENT)
-		return error_set(error, rc, "%s: no md superblock", block->name);
+		return raid_say_no_superblock(block, error);
 	if (rc) {
 		error_prefix(error, "%s", block->name);
 		return rc;

@@ -282,7 +282,7 @@ int raid_kernels_find(struct raid_kernels *kernels, struct block *const *blocks,
 		return error_set(error, -ENOMEM, "out of memory");
 	rc = md_superblock_find(blocks[which], sb, &found, &why);
 	if (rc == -ENOENT)
-		return error_set(error, rc, "%s: no md superblock", blocks[which]->name);
+		return raid_say_no_superblock(blocks[which], error);
 	if (rc && !found)
 		return error_set(error, rc, "%s", why.text);
 	if (rc)

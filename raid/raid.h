@@ -393,4 +393,7 @@ typedef void raid_field_fn(const struct raid_field *field, void *arg);
  */
 int raid_examine(struct block *block, raid_field_fn *field, void *arg, struct error *error);
 
+/* "no md superblock", and what else is there as far as it is known by its signature; returns -ENOENT. Suspends. */
+int raid_say_no_superblock(struct block *block, struct error *error);
+
 #endif

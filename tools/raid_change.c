@@ -296,11 +296,6 @@ struct zero {
 	struct consent consent;
 };
 
-static int no_superblock(const struct block *block, struct error *error)
-{
-	return error_set(error, -ENOENT, "%s: no md superblock", block->name);
-}
-
 /* By a look, which writes nothing. */
 static int zero_plan(struct zero *zero, struct stack *look, const char *device, struct error *error)
 {
@@ -314,7 +309,7 @@ static int zero_plan(struct zero *zero, struct stack *look, const char *device, 
 		return rc;
 	rc = raid_probe(block, &info, &why);
 	if (!rc && !why.text[0])
-		return no_superblock(block, error);
+		return raid_say_no_superblock(block, error);
 	if (rc == 1)
 		consent_plan(&zero->consent, "%s: would be no member of md/%s any more", device,
 			     info.name);
@@ -350,7 +345,7 @@ static int zero_device(struct stack *below, const char *device, struct error *er
 	if (rc)
 		return rc;
 	if (!raid_probe(block, &info, &why) && !why.text[0])
-		return no_superblock(block, error);
+		return raid_say_no_superblock(block, error);
 	return raid_erase(block, error);
 }
 
