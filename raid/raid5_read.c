@@ -2,7 +2,7 @@
 /*
  * Reading levels 4, 5 and 6. What can be read is read straight into the caller's memory, all of it at once, without a
  * visit. Rows in which something cannot be read, or could not, are gone over strip by strip: everything that the
- * request wants of a stripe is fetched together, so that each member is read once.
+ * request wants of a stripe is fetched together, so that each member is read once. Where members lend (memory) only that something is.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -65,6 +65,27 @@ static bool row_is_careful(const struct read *read, unsigned first, unsigned end
 	return false;
 }
 
+/*
+ * Whether members lend what the row has: then what cannot be read is computed from there, and the rest is read as ever,
+ * before that, so that it is in a cache. Of others each is to be read once.
+ */
+static bool row_lends(const struct read *read, uint64_t row)
+{
+	const struct raid5 *r = read->r;
+	uint64_t sector = row * r->g.chunk_sectors;
+
+	for (uint32_t i = 0; i < r->g.disks; i++) {
+		struct raid_member *member = r->array->places[i].member;
+
+		if (raid5_readable(r, i, sector, r->g.chunk_sectors) &&
+		    !block_lend(member->block,
+				raid5_device_sector(r, member, sector) << MD_SECTOR_SHIFT,
+				raid5_chunk_bytes(r)))
+			return false;
+	}
+	return true;
+}
+
 /* Reads the pieces of rows in which all can be read. What fails is careful from then on. */
 static int read_direct(struct read *read)
 {
@@ -83,12 +104,13 @@ static int read_direct(struct read *read)
 		bool careful;
 
 		end = row_end(read, first);
-		careful = row_is_careful(read, first, end);
+		careful = row_is_careful(read, first, end) &&
+			  !row_lends(read, read->pieces[first].place.row);
 		for (unsigned i = first; i < end; i++) {
 			struct raid5_piece *piece = &read->pieces[i];
 
-			piece->careful = careful;
-			if (careful) {
+			piece->careful |= careful;
+			if (piece->careful) {
 				iov_advance(&at, piece->length);
 				continue;
 			}
