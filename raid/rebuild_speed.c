@@ -11,10 +11,11 @@
 #include "raid/rebuild_windows.h"
 #include "util/bytes.h"
 
-#define SECOND_NS 1000000000ull
-#define STEP_NS   (SECOND_NS / 10) /* how long is slept at most before it is looked whether to end */
-#define LOOK_NS   (SECOND_NS / 200) /* how often it is looked whether requests are there */
-#define QUIET_NS  (SECOND_NS / 50)  /* without one: nobody is waiting */
+#define SECOND_NS   1000000000ull
+#define STEP_NS     (SECOND_NS / 10) /* how long is slept at most before it is looked whether to end */
+#define LOOK_NS     (SECOND_NS / 200) /* how often it is looked whether requests are there */
+#define FEW_SECTORS 128u /* of a window while there are requests, as md's RESYNC_BLOCK_SIZE */
+#define QUIET_NS    (SECOND_NS / 50) /* without one: nobody is waiting */
 
 void raid_rebuild_speed_begin(struct raid_array *array)
 {
@@ -95,6 +96,14 @@ static void let_guests_go_first(struct raid_array *array, uint64_t bytes)
 	now = worker_now();
 	rebuild->least_ns = MIN(MAX(rebuild->least_ns, now - MIN(now, STEP_NS)), now) +
 			    time_of(bytes, rebuild->speed.least);
+}
+
+uint64_t raid_rebuild_window(struct raid_array *array)
+{
+	const struct raid_rebuild *rebuild = &array->rebuild;
+	bool late = rebuild->speed.least && worker_now() > rebuild->least_ns + LOOK_NS;
+
+	return has_guests(array) && !late ? FEW_SECTORS : RAID_REBUILD_SECTORS;
 }
 
 void raid_rebuild_throttle(struct raid_array *array, uint64_t bytes)

@@ -148,6 +148,7 @@ void raid_rebuild_know(struct raid_array *array,
 static uint64_t take_window(struct raid_array *array, uint64_t *sector)
 {
 	struct raid_rebuild *rebuild = &array->rebuild;
+	uint64_t most = raid_rebuild_window(array);
 
 	while (rebuild->next < rebuild->total) {
 		uint64_t count = rebuild->total - rebuild->next;
@@ -158,7 +159,7 @@ static uint64_t take_window(struct raid_array *array, uint64_t *sector)
 			array->counters.skipped_bytes += count << MD_SECTOR_SHIFT;
 			continue;
 		}
-		count = MIN(count, RAID_REBUILD_SECTORS - *sector % RAID_REBUILD_SECTORS);
+		count = MIN(count, most - *sector % most);
 		rebuild->next += count;
 		return count;
 	}

@@ -19,6 +19,9 @@ void raid_rebuild_windows(struct raid_array *array);
  * (rebuild_speed.c). The second suspends. */
 void raid_rebuild_speed_begin(struct raid_array *array);
 void raid_rebuild_throttle(struct raid_array *array, uint64_t bytes);
+/* How many sectors the next one has at most: few while there are requests, which come behind it on the disks, as long as the floor is
+ * kept so. */
+uint64_t raid_rebuild_window(struct raid_array *array);
 
 /* Notes the present rate, and how far everything is done. Neither suspends. */
 void raid_rebuild_mark(struct raid_array *array);

@@ -5,7 +5,8 @@
  *	raid_array_bench rebuild LEVEL DISKS MIB	a member is filled; beside a memcpy that reads and writes as much in all
  *	raid_array_bench write|read LEVEL DISKS DEPTH REQUESTS	of 4 KiB at random places: what each costs
  *	raid_array_bench files LEVEL FOLDER write|check|fill	an array on FOLDER/0.img to 3.img: processor seconds of it; 4.img is filled
- *	raid_array_bench guest LEVEL FOLDER SECONDS	how long requests of a guest take, without and beside a rebuild
+ *	raid_array_bench guest LEVEL FOLDER SECONDS	how long requests of a guest take, without and beside a rebuild; FOLDER -: in virtual
+ *	time, over members in memory that do as much in a time as a disk, so that what else the machine does is not in it
  *
  * Prints "NAME NUMBER" pairs. raid.sh runs it for many shapes.
  */
@@ -19,6 +20,7 @@
 
 #include "block/block.h"
 #include "block/fault.h"
+#include "block/limit.h"
 #include "fiber/fiber.h"
 #include "raid/raid.h"
 #include "util/bytes.h"
@@ -63,6 +65,11 @@ static double cpu_seconds(void)
 	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
+static struct block *member(const struct bench *bench, unsigned i)
+{
+	return bench->counted[i] ? bench->counted[i] : bench->members[i];
+}
+
 static int create(struct bench *bench)
 {
 	const struct raid_create_options options = { .name = "bench",
@@ -73,7 +80,7 @@ static int create(struct bench *bench)
 	struct raid_new_member members[MOST_DISKS] = { 0 };
 
 	for (unsigned i = 0; i < bench->disks; i++)
-		members[i].block = bench->counted[i] ? bench->counted[i] : bench->members[i];
+		members[i].block = member(bench, i);
 	return raid_create(&bench->array, members, bench->disks, &options, &bench->error);
 }
 
@@ -332,6 +339,7 @@ static void measure(struct bench *bench, const char *what)
 			     .samples = calloc(SAMPLES, sizeof(uint64_t)) };
 	struct fiber *fibers[GUESTS];
 	bool over, still = false;
+	double rebuilt;
 	uint64_t from = position(bench, &over);
 
 	for (unsigned i = 0; i < GUESTS; i++)
@@ -339,43 +347,74 @@ static void measure(struct bench *bench, const char *what)
 	for (unsigned i = 0; i < GUESTS; i++)
 		fiber_join(fibers[i]);
 	qsort(all.samples, all.count, sizeof(uint64_t), by_size);
+	rebuilt = (double)(position(bench, &still) - from) / 1e6 / (double)bench->amount;
 	printf("%-10s requests %u p50_us %.0f p99_us %.0f p999_us %.0f rebuilt_mb_each_second "
 	       "%.1f%s\n",
 	       what, all.count, (double)all.samples[all.count / 2] / 1e3,
 	       (double)all.samples[all.count * 99ull / 100] / 1e3,
-	       (double)all.samples[all.count * 999ull / 1000] / 1e3,
-	       over ? 0 : (double)(position(bench, &still) - from) / 1e6 / (double)bench->amount,
+	       (double)all.samples[all.count * 999ull / 1000] / 1e3, over ? 0 : rebuilt,
 	       !over && still ? " (it ended)" : "");
 	free(all.samples);
 }
 
+#define GUEST_MEMBER (256ull << 20)
+
+static bool is_virtual(const struct bench *bench)
+{
+	return bench->folder && !strcmp(bench->folder, "-");
+}
+
+static int open_member(struct bench *bench, unsigned i)
+{
+	struct block *memory = NULL;
+	char path[512];
+	int rc;
+
+	snprintf(path, sizeof(path), "%s/member%u.img", bench->folder, i);
+	if (!is_virtual(bench)) {
+		unlink(path);
+		return block_open_file(&bench->members[i], path,
+				       BLOCK_OPEN_CREATE | BLOCK_OPEN_WRITE, GUEST_MEMBER,
+				       &bench->error);
+	}
+	rc = block_create_memory(&memory, path, GUEST_MEMBER, &bench->error)
+		     ?: block_create_fault(&bench->members[i], path, memory, 1, &bench->error);
+	block_unref(memory);
+	return rc
+		       ?: block_create_limit(&bench->counted[i], path, bench->members[i], NULL,
+					     &bench->error);
+}
+
 static int guests(struct bench *bench)
 {
-	char path[512];
+	const struct block_limits disk = { .iops = 20000, .bandwidth = 500 << 20, .burst_ns = 1 };
+	const struct block_fault_rule slow = { .requests = BLOCK_FAULT_ALL,
+					       .action = BLOCK_FAULT_LATENCY,
+					       .latency_ns = 80000 };
 	int rc = 0;
 
 	bench->disks = bench->level == 1 ? 2 : 4;
-	for (unsigned i = 0; !rc && i <= bench->disks; i++) {
-		snprintf(path, sizeof(path), "%s/member%u.img", bench->folder, i);
-		unlink(path);
-		rc = block_open_file(&bench->members[i], path, BLOCK_OPEN_CREATE | BLOCK_OPEN_WRITE,
-				     256ull << 20, &bench->error);
-	}
+	for (unsigned i = 0; !rc && i <= bench->disks; i++)
+		rc = open_member(bench, i);
 	if (!rc)
 		rc = create(bench);
 	if (!rc)
 		rc = fill(bench);
 	if (rc)
 		return rc;
+	for (unsigned i = 0; is_virtual(bench) && i <= bench->disks; i++) {
+		block_fault_add(bench->members[i], &slow);
+		block_limit_set(bench->counted[i], &disk);
+	}
 	measure(bench, "alone");
-	rc = raid_fail(bench->array, bench->members[0]->name, &bench->error);
+	rc = raid_fail(bench->array, member(bench, 0)->name, &bench->error);
 	if (!rc)
-		rc = raid_add(bench->array, bench->members[bench->disks], &bench->error);
+		rc = raid_add(bench->array, member(bench, bench->disks), &bench->error);
 	if (rc)
 		return rc;
 	fiber_sleep(10000000);
 	measure(bench, "yielding");
-	raid_sync_set_speed(bench->array, (struct raid_speed){ 1ull << 40, 100 << 20 });
+	raid_sync_set_speed(bench->array, (struct raid_speed){ 100 << 20, 100 << 20 });
 	measure(bench, "100M/s");
 	return 0;
 }
@@ -463,7 +502,8 @@ int main(int argc, char **argv)
 	if (argc > 5)
 		bench.depth = (unsigned)atoi(argv[4]);
 	if (bench.disks > MOST_DISKS || !bench.depth || bench.depth > MOST_DEPTH || !bench.amount ||
-	    worker_create(&worker, NULL, NULL))
+	    worker_create(&worker, &(struct worker_options){ .virtual_clock = is_virtual(&bench) },
+			  NULL))
 		return 2;
 	rc = worker_run(worker, run, &bench);
 	worker_destroy(worker);
