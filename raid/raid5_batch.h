@@ -3,6 +3,9 @@
 #ifndef TENON_RAID_RAID5_BATCH_H
 #define TENON_RAID_RAID5_BATCH_H
 
+#include <stddef.h>
+#include <string.h>
+
 #include "raid/raid5.h"
 
 #define RAID5_BATCH_MOST 16u /* writes */
@@ -33,15 +36,26 @@ struct raid5_batch {
 	unsigned flags;
 	bool logged; /* raid5_ppl.c */
 	struct raid5_journal_entry journaled;
-	struct raid5_visit *visits[RAID5_BATCH_MOST];
-	unsigned visit_count;
+	unsigned visit_count, segment_count;
 
 	/* The first blocks of a role are what was there, the second what is written. */
 	struct raid5_work work;
 	uint8_t *covered;
+
+	/* Not cleared at the beginning: they are large. */
+	struct raid5_visit *visits[RAID5_BATCH_MOST];
 	struct raid5_segment segments[6 * RAID5_BATCH_MOST];
-	unsigned segment_count;
 };
+
+static inline void raid5_batch_begin(struct raid5_batch *batch, struct raid5 *r, uint64_t strip,
+				     struct raid5_visit *visit)
+{
+	memset(batch, 0, offsetof(struct raid5_batch, visits));
+	batch->r = r;
+	batch->strip = strip;
+	batch->visits[0] = visit;
+	batch->visit_count = 1;
+}
 
 /* Whether a write has all of a stripe, and no log and no other write is to be asked. */
 bool raid5_writes_whole(const struct raid5 *r, const struct raid5_visit *visit, uint64_t strip);

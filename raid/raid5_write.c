@@ -175,11 +175,17 @@ static int complete_pages(struct raid5_batch *batch)
 
 /* ---- Segments ---- */
 
-static int by_value(const void *a, const void *b)
+/* Few, and mostly in their order. */
+static void sort(uint32_t *values, unsigned count)
 {
-	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+	for (unsigned i = 1; i < count; i++) {
+		uint32_t value = values[i];
+		unsigned at = i;
 
-	return x < y ? -1 : x > y;
+		for (; at && values[at - 1] > value; at--)
+			values[at] = values[at - 1];
+		values[at] = value;
+	}
 }
 
 /* Every column at which a piece begins or ends, sorted, each perhaps several times. */
@@ -203,7 +209,7 @@ static unsigned find_edges(const struct raid5_batch *batch, uint32_t *edges)
 			edges[count++] = (uint32_t)(to - batch->lo);
 		}
 	}
-	qsort(edges, count, sizeof(*edges), by_value);
+	sort(edges, count);
 	return count;
 }
 
@@ -315,13 +321,12 @@ static int carry_out(struct raid5_batch *batch)
 /* The write that is at the stripe, and those behind it. */
 static int lead(struct raid5 *r, struct raid5_visit *visit, uint64_t strip)
 {
-	struct raid5_batch batch = {
-		.r = r, .strip = strip, .visits = { visit }, .visit_count = 1
-	};
+	struct raid5_batch batch;
 	struct list taken;
 	uint64_t sector;
 	int rc;
 
+	raid5_batch_begin(&batch, r, strip, visit);
 	list_init(&taken);
 	if (visit->joins)
 		raid5_gather(r, visit, &taken, RAID5_BATCH_MOST - 1);
