@@ -6,8 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fiber/fiber.h"
 #include "tools/switch.h"
 #include "util/cleanup.h"
+#include "vswitch/bond.h"
 #include "vswitch/port_link.h"
 #include "vswitch/switch.h"
 
@@ -107,6 +109,15 @@ static int method_port_add(void *context, json_t *params, json_t **result, struc
 	return rc ? rc : switch_answer(switch_control_add_port(control, spec, error), error);
 }
 
+/* A link's partner stops sending by it before it is taken out; not long, for it may have stopped altogether. */
+static void leave_bond(const struct switch_control *control, const char *port)
+{
+	for (uint64_t waited = 0; waited < VSWITCH_LEAVE_MOST; waited += VSWITCH_LEAVE_PAUSE)
+		if (!vswitch_link_leaves(control->vswitch, port, true) ||
+		    fiber_sleep(VSWITCH_LEAVE_PAUSE))
+			return;
+}
+
 static int method_port_remove(void *context, json_t *params, json_t **result, struct error *error)
 {
 	struct switch_control *control = context;
@@ -116,6 +127,7 @@ static int method_port_remove(void *context, json_t *params, json_t **result, st
 	(void)result;
 	if (rc)
 		return rc;
+	leave_bond(control, port);
 	rc = vswitch_remove_port(control->vswitch, port, error);
 	if (!rc) {
 		json_object_del(control->specs, port);
@@ -124,59 +136,88 @@ static int method_port_remove(void *context, json_t *params, json_t **result, st
 	return switch_answer(rc, error);
 }
 
-/* All words or none. */
-static int method_port_set(void *context, json_t *params, json_t **result, struct error *error)
+/* What a port is to be. */
+struct port_change {
+	struct port_config config;
+	struct link_model models[2];
+	unsigned shaped;
+	bool leaves; /* its bond */
+};
+
+static int no_such_port(const struct switch_control *control, const char *port, struct error *error)
+{
+	error_set(error, -ENXIO, "switch %s: port %.40s: there is none of that name", control->name,
+		  port);
+	error_advise(error, "`tenon switch port list %s` shows those there are", control->name);
+	return -ENXIO;
+}
+
+/* By what it is now, and words. */
+static int make_change(const struct switch_control *control, const char *port, json_t *words,
+		       struct port_change *change, struct error *error)
 {
 	CLEANUP(cleanup_vswitch_status) struct vswitch_status *status = NULL;
-	json_t *words = json_object_get(params, "words"), *word;
-	struct switch_control *control = context;
 	const struct vswitch_port_status *found;
-	struct link_model models[2];
-	struct port_config config;
-	unsigned shaped = 0;
-	const char *port;
+	int rc = take_status(control, &status, error);
+	json_t *word;
 	size_t index;
-	int rc = rpc_param_string(params, "port", &port, error);
 
-	(void)result;
-	if (!rc)
-		rc = take_status(control, &status, error);
 	if (rc)
 		return rc;
 	found = find_port(status, port);
-	if (!found) {
-		error_set(error, -ENXIO, "switch %s: port %.40s: there is none of that name",
-			  control->name, port);
-		error_advise(error, "`tenon switch port list %s` shows those there are",
-			     control->name);
-		return -ENXIO;
-	}
-	config = found->config;
-	models[0] = found->link_in.model;
-	models[1] = found->link_out.model;
+	if (!found)
+		return no_such_port(control, port, error);
+	*change = (struct port_change){ .config = found->config,
+					.models = { found->link_in.model, found->link_out.model } };
 	json_array_foreach(words, index, word) {
 		const char *text = json_is_string(word) ? json_string_value(word) : "";
 		unsigned direction = switch_shape_direction(text);
 
-		shaped |= direction;
-		rc = direction ? switch_shape_change(&models[direction == LINK_OUT], text, error)
-			       : port_config_set(&config, text, error);
+		change->shaped |= direction;
+		rc = direction ? switch_shape_change(&change->models[direction == LINK_OUT], text,
+						     error)
+			       : port_config_set(&change->config, text, error);
 		if (rc) {
 			error_prefix(error, "port %s", port);
 			return rc;
 		}
 	}
+	change->leaves =
+		found->config.bond.of[0] && strcmp(found->config.bond.of, change->config.bond.of);
 	/* What can be refused comes first: then nothing has changed. */
-	if (shaped && !strcmp(found->type, "bond"))
+	if (change->shaped && !strcmp(found->type, "bond"))
 		return error_set(error, -EINVAL,
 				 "port %s: it is a bond: shape-in= and shape-out= are for each of "
 				 "its links",
 				 port);
-	rc = vswitch_set_port(control->vswitch, port, &config, error);
-	if (!rc && shaped & LINK_IN)
-		rc = vswitch_set_link(control->vswitch, port, LINK_IN, &models[0], error);
-	if (!rc && shaped & LINK_OUT)
-		rc = vswitch_set_link(control->vswitch, port, LINK_OUT, &models[1], error);
+	return 0;
+}
+
+/* All words or none. */
+static int method_port_set(void *context, json_t *params, json_t **result, struct error *error)
+{
+	json_t *words = json_object_get(params, "words");
+	struct switch_control *control = context;
+	struct port_change change;
+	const char *port;
+	int rc = rpc_param_string(params, "port", &port, error);
+
+	(void)result;
+	if (!rc)
+		rc = make_change(control, port, words, &change, error);
+	if (!rc && change.leaves) {
+		leave_bond(control, port);
+		/* Others may have changed it meanwhile. */
+		rc = make_change(control, port, words, &change, error);
+	}
+	if (!rc)
+		rc = vswitch_set_port(control->vswitch, port, &change.config, error);
+	if (rc)
+		vswitch_link_leaves(control->vswitch, port, false);
+	if (!rc && change.shaped & LINK_IN)
+		rc = vswitch_set_link(control->vswitch, port, LINK_IN, &change.models[0], error);
+	if (!rc && change.shaped & LINK_OUT)
+		rc = vswitch_set_link(control->vswitch, port, LINK_OUT, &change.models[1], error);
 	return switch_answer(rc, error);
 }
 

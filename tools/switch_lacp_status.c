@@ -52,7 +52,7 @@ static json_t *bond_json(const struct vswitch_bond *bond)
 
 	return json_pack(
 		"{s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:s, s:i, s:i, s:s, s:s, s:b, s:o, s:o, s:o, "
-		"s:o, s:I, s:I}",
+		"s:o, s:I, s:I, s:i, s:i}",
 		"bond", bond->name, "state", bond->up ? "up" : "down", "bond_mode",
 		bond_mode_name(bond->config.mode), "hash", bond_hash_name(bond->config.hash),
 		"link_count", (int)bond->link_count, "carrying", (int)carrying(bond), "min_links",
@@ -63,7 +63,8 @@ static json_t *bond_json(const struct vswitch_bond *bond)
 		name_json(bond->config.primary), "active_link", name_json(bond->active),
 		"partner_system", system_json(&bond->partner, bond->has_partner), "partner_key",
 		bond->has_partner ? json_integer(bond->partner.key) : json_null(), "failovers",
-		(json_int_t)bond->failovers, "announced", (json_int_t)bond->announced);
+		(json_int_t)bond->failovers, "announced", (json_int_t)bond->announced, "updelay_ms",
+		(int)bond->config.up_delay_ms, "downdelay_ms", (int)bond->config.down_delay_ms);
 }
 
 static json_t *bond_link_json(const struct vswitch_bond *bond, const struct vswitch_bond_link *link)

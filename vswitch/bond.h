@@ -36,6 +36,15 @@ struct vswitch;
 int vswitch_add_port_bond(struct vswitch *vswitch, const char *name,
 			  const struct port_config *config, struct error *error);
 
+/*
+ * Whether the port is a link whose partner has to be waited for before it may become none: it is told not to send any more by it, the
+ * first time that this is asked; what it sends until then is taken. Flows of this end go by the other links from then on. To be asked
+ * again after a while (VSWITCH_LEAVE_PAUSE), not longer than VSWITCH_LEAVE_MOST; `leave` false: the port stays a link after all.
+ */
+bool vswitch_link_leaves(struct vswitch *vswitch, const char *name, bool leave);
+#define VSWITCH_LEAVE_PAUSE 10000000ULL
+#define VSWITCH_LEAVE_MOST  1000000000ULL /* Linux looks ten times in a second */
+
 struct vswitch_bond_link {
 	char name[PORT_NAME_MAX];
 	bool up, carries;
@@ -127,6 +136,9 @@ struct bond_link {
 	struct bond *bond;
 	bool carries;
 };
+
+/* See vswitch_link_leaves(). */
+bool bond_link_leaves(struct vswitch *vswitch, unsigned slot, bool leave);
 
 /* NULL: it is none. */
 const struct bond_link *bond_link_at(const struct vswitch *vswitch, unsigned slot);

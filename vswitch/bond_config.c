@@ -43,6 +43,8 @@ static const struct {
 	{ "bond-priority", offsetof(struct bond_config, priority) },
 	{ "bond-key", offsetof(struct bond_config, key) },
 	{ "bond-system-priority", offsetof(struct bond_config, system_priority) },
+	{ "bond-updelay", offsetof(struct bond_config, up_delay_ms) },
+	{ "bond-downdelay", offsetof(struct bond_config, down_delay_ms) },
 };
 
 static const struct {
@@ -178,7 +180,8 @@ int bond_config_set(struct bond_config *config, const char *word, struct error *
 		return take_system(&config->system, value, error);
 	return error_set(error, -EINVAL,
 			 "\"%.60s\": expected bond=, bond-priority=, bond-mode=, bond-hash=, "
-			 "bond-min-links=, bond-primary=, bond-lacp=, bond-rate=, bond-fallback=, "
+			 "bond-min-links=, bond-primary=, bond-updelay=, bond-downdelay=, "
+			 "bond-lacp=, bond-rate=, bond-fallback=, "
 			 "bond-key=, bond-system-priority= or bond-system=",
 			 word);
 }
@@ -187,7 +190,7 @@ bool bond_config_is_of_bond(const struct bond_config *config)
 {
 	return config->mode || config->hash || config->min_links || config->passive ||
 	       config->fast || config->fallback || config->key || config->system_priority ||
-	       config->system || config->primary[0];
+	       config->up_delay_ms || config->down_delay_ms || config->system || config->primary[0];
 }
 
 void bond_config_describe(const struct bond_config *config, char *text, size_t size)

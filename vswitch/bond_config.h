@@ -12,6 +12,8 @@
  *	bond-hash=layer2 | layer2+3 | layer3+4 | vlan+srcmac	what decides which link a frame leaves by (bond_hash.h)
  *	bond-min-links=N		with less links that carry frames the bond is down
  *	bond-primary=PORT		active-backup: is used whenever it is up
+ *	bond-updelay=MS			a link that comes up counts as up after so many milliseconds, if others carry meanwhile
+ *	bond-downdelay=MS		one that goes down counts as down after so many; what it would have sent goes by others at once
  *	bond-lacp=active|passive	passive: speak when spoken to
  *	bond-rate=slow|fast		ask for a LACPDU each 30 seconds, or each second
  *	bond-fallback=yes|no		where nobody speaks LACP one link carries frames
@@ -44,6 +46,7 @@ struct bond_config {
 	uint8_t min_links;
 	bool passive, fast, fallback;
 	uint16_t key, system_priority;
+	uint16_t up_delay_ms, down_delay_ms;
 	uint64_t system; /* 0: the switch's */
 	char primary[BOND_NAME_MAX];
 };

@@ -20,7 +20,9 @@ struct bonds {
 	struct protocol protocol;
 	struct timer timer;
 	struct bond_link *links[VSWITCH_PORTS_MAX]; /* by slot */
-	bool up[VSWITCH_PORTS_MAX];
+	bool up[VSWITCH_PORTS_MAX];                 /* what counts */
+	bool is[VSWITCH_PORTS_MAX];            /* what it is: counts when the delay has passed */
+	uint64_t counts_at[VSWITCH_PORTS_MAX]; /* LACP_NEVER: does already */
 };
 
 static struct bonds *find_bonds(const struct vswitch *vswitch)
@@ -93,8 +95,10 @@ static void set_carries(struct bonds *bonds, unsigned slot, bool carries)
 		log_info(bonds->protocol.vswitch->log, "port %s: it %s frames of bond %s",
 			 port->name, carries ? "carries" : "does not carry", link->bond->port.name);
 	link->carries = carries;
+	/* What is still on its way to one that leaves is taken. */
 	protocol_hold(&bonds->protocol, slot,
-		      carries ? 0 : PORT_HOLD_LEARNING | PORT_HOLD_FORWARDING);
+		      carries || link->lacp.leaving ? 0
+						    : PORT_HOLD_LEARNING | PORT_HOLD_FORWARDING);
 }
 
 static void arm_timer(struct bonds *bonds)
@@ -111,6 +115,8 @@ static void arm_timer(struct bonds *bonds)
 		if (bond->port.config.bond.mode == BOND_LACP)
 			next = MIN(next, lacp_next(&bond->lacp));
 	}
+	for (unsigned i = 0; i < vswitch->port_count; i++)
+		next = MIN(next, bonds->counts_at[vswitch->list[i]->index]);
 	if (next == TIMER_NEVER)
 		protocol_timer_disarm(&bonds->protocol, &bonds->timer);
 	else
@@ -269,11 +275,28 @@ void bond_drop_link(struct vswitch *vswitch, unsigned slot)
 	lacp_remove(&bond->lacp, &link->lacp, protocol_now(&bonds->protocol));
 	bonds->links[slot] = NULL;
 	free(link);
+	bonds->counts_at[slot] = LACP_NEVER; /* no bond has it wait any more */
+	bonds->up[slot] = bonds->is[slot];
 	protocol_enable(&bonds->protocol, slot, false);
 	protocol_hold(&bonds->protocol, slot, 0);
 	choose_carriers(bonds, bond);
 	arm_timer(bonds);
 	tell_others(vswitch, bond);
+}
+
+bool bond_link_leaves(struct vswitch *vswitch, unsigned slot, bool leave)
+{
+	struct bonds *bonds = find_bonds(vswitch);
+	struct bond_link *link = bonds ? bonds->links[slot] : NULL;
+	struct bond *bond = link ? link->bond : NULL;
+
+	if (!link || bond->port.config.bond.mode != BOND_LACP ||
+	    (!link->carries && !link->lacp.leaving))
+		return false;
+	lacp_leave(&bond->lacp, &link->lacp, leave, protocol_now(&bonds->protocol));
+	choose_carriers(bonds, bond);
+	arm_timer(bonds);
+	return leave && !lacp_has_left(&link->lacp);
 }
 
 static void make_link(struct bonds *bonds, const struct port *port, struct bond *bond)
@@ -318,6 +341,31 @@ void bond_look_at_port(struct vswitch *vswitch, unsigned slot)
 
 /* ---- The protocol ---- */
 
+static void count_state(struct bonds *bonds, unsigned slot)
+{
+	bonds->counts_at[slot] = LACP_NEVER;
+	bonds->up[slot] = bonds->is[slot];
+	if (!bonds->links[slot])
+		return;
+	tell_lacp(bonds, slot);
+	choose_carriers(bonds, bonds->links[slot]->bond);
+}
+
+/* At once, or when it has lasted for as long as the bond wants. The last one is not waited for. */
+static void take_state(struct bonds *bonds, unsigned slot, bool up)
+{
+	const struct bond_link *link = bonds->links[slot];
+	const struct bond_config *config = link ? &link->bond->port.config.bond : NULL;
+	uint64_t delay = !config ? 0 : up ? config->up_delay_ms : config->down_delay_ms;
+
+	bonds->is[slot] = up;
+	if (up != bonds->up[slot] && delay && !(up && !link->bond->carrier_count)) {
+		bonds->counts_at[slot] = protocol_now(&bonds->protocol) + delay * 1000000;
+		return;
+	}
+	count_state(bonds, slot);
+}
+
 static void link_event(struct protocol *protocol, unsigned slot, enum protocol_port_event event)
 {
 	struct bonds *bonds = container_of(protocol, struct bonds, protocol);
@@ -331,18 +379,15 @@ static void link_event(struct protocol *protocol, unsigned slot, enum protocol_p
 		bond_drop_link(protocol->vswitch, slot);
 		return;
 	case PROTOCOL_PORT_REMOVED:
-		bonds->up[slot] = false;
+		bonds->up[slot] = bonds->is[slot] = false;
+		bonds->counts_at[slot] = LACP_NEVER;
 		return;
 	case PROTOCOL_PORT_UP:
 	case PROTOCOL_PORT_DOWN:
-		bonds->up[slot] = event == PROTOCOL_PORT_UP;
-		break;
-	}
-	if (!bonds->links[slot])
+		take_state(bonds, slot, event == PROTOCOL_PORT_UP);
+		arm_timer(bonds);
 		return;
-	tell_lacp(bonds, slot);
-	choose_carriers(bonds, bonds->links[slot]->bond);
-	arm_timer(bonds);
+	}
 }
 
 static enum protocol_verdict is_lacp_frame(const struct protocol *protocol, const struct port *port,
@@ -377,6 +422,9 @@ static void bonds_due(struct timer *timer)
 	const struct vswitch *vswitch = bonds->protocol.vswitch;
 	uint64_t now = protocol_now(&bonds->protocol);
 
+	for (unsigned i = 0; i < vswitch->port_count; i++)
+		if (now >= bonds->counts_at[vswitch->list[i]->index])
+			count_state(bonds, vswitch->list[i]->index);
 	for (unsigned i = 0; i < vswitch->port_count; i++) {
 		struct bond *bond = vswitch->list[i]->bond;
 
@@ -434,6 +482,8 @@ int bond_begin(struct vswitch *vswitch, struct error *error)
 		return error_set(error, -ENOMEM, "switch %s: out of memory", vswitch->name);
 	bonds->protocol.ops = &bonds_ops;
 	bonds->timer.expire = bonds_due;
+	for (unsigned slot = 0; slot < VSWITCH_PORTS_MAX; slot++)
+		bonds->counts_at[slot] = LACP_NEVER;
 	rc = vswitch_add_protocol(vswitch, &bonds->protocol, error);
 	return rc == -EEXIST ? 0 : rc;
 }

@@ -63,6 +63,30 @@ static int check_mirrors(const struct vswitch *vswitch, const struct port *port,
 	return 0;
 }
 
+/* Addresses that a user put there, which would be forgotten. */
+static int check_addresses(const struct vswitch *vswitch, const struct port *port, const char *bond,
+			   struct error *error)
+{
+	unsigned space = mac_table_count(vswitch->table), count, found = 0;
+	CLEANUP_FREE struct mac_entry *entries = calloc(space + 1, sizeof(*entries));
+
+	if (!entries)
+		return error_set(error, -ENOMEM, "port %s: out of memory", port->name);
+	count = mac_table_list(vswitch->table, vswitch->clock(vswitch->clock_arg), entries, space);
+	for (unsigned i = 0; i < count; i++)
+		found += entries[i].is_static && entries[i].port == port->index;
+	if (!found)
+		return 0;
+	error_set(error, -EBUSY,
+		  "port %s: it cannot become a link: %u static address%s at it, and those of links "
+		  "are at their bond",
+		  port->name, found, found > 1 ? "es are" : " is");
+	error_advise(error,
+		     "remove what `tenon switch table %s` shows as static there, and add it at %s",
+		     vswitch->name, bond);
+	return -EBUSY;
+}
+
 static int check_link(const struct vswitch *vswitch, const struct port *port,
 		      const struct port_config *config, struct error *error)
 {
@@ -90,7 +114,29 @@ static int check_link(const struct vswitch *vswitch, const struct port *port,
 		return error_set(error, -ENOSPC, "port %s: bond %s has %d links, no more fit",
 				 port->name, name, BOND_LINKS_MAX);
 	rc = check_alone(port, config, error);
-	return rc ? rc : check_mirrors(vswitch, port, name, error);
+	if (!rc)
+		rc = check_mirrors(vswitch, port, name, error);
+	return rc || vswitch_find_port(vswitch, port->name) != port
+		       ? rc
+		       : check_addresses(vswitch, port, name, error);
+}
+
+/* One that is named is a link; what was named once may have left since, or, of a new bond, not be there yet. */
+static int check_primary(const struct vswitch *vswitch, const struct port *port,
+			 const struct bond_config *config, struct error *error)
+{
+	const char *name = config->primary;
+	const struct port *link = vswitch_find_port(vswitch, name);
+
+	if (!name[0] || !strcmp(name, port->config.bond.primary) ||
+	    vswitch_find_port(vswitch, port->name) != port ||
+	    (link && link != port && link->home == port->index))
+		return 0;
+	error_set(error, -ENOENT, "port %s: bond-primary=%s: %s", port->name, name,
+		  link ? "that port is no link of this bond" : "there is no port of that name");
+	error_advise(error, "`tenon switch lacp %s show %s` shows its links", vswitch->name,
+		     port->name);
+	return -ENOENT;
 }
 
 int bond_check_port(const struct vswitch *vswitch, const struct port *port,
@@ -109,6 +155,8 @@ int bond_check_port(const struct vswitch *vswitch, const struct port *port,
 		if (rc)
 			return rc;
 	}
+	if (port->bond && check_primary(vswitch, port, &config->bond, error))
+		return -ENOENT;
 	return config->bond.of[0] ? check_link(vswitch, port, config, error) : 0;
 }
 

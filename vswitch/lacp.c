@@ -406,6 +406,21 @@ void lacp_remove(struct lacp *lacp, struct lacp_link *link, uint64_t now)
 	lacp_run(lacp, now);
 }
 
+void lacp_leave(struct lacp *lacp, struct lacp_link *link, bool leave, uint64_t now)
+{
+	lacp->now = now;
+	if (leave && !link->leaving && link->up && link->periodic != LACP_PERIODIC_NONE)
+		say_farewell(lacp, link);
+	link->leaving = leave;
+	lacp_run(lacp, now);
+}
+
+bool lacp_has_left(const struct lacp_link *link)
+{
+	return !link->up || link->receive != LACP_RX_CURRENT ||
+	       !(link->partner.state & LACP_DISTRIBUTING);
+}
+
 void lacp_set_priority(struct lacp *lacp, struct lacp_link *link, uint16_t priority, uint64_t now)
 {
 	if (link->actor.port_priority == priority)

@@ -69,7 +69,8 @@ struct lacp_link {
 	bool up;
 	bool waited; /* in LACP_WAITING: long enough */
 	bool selected;
-	bool tell; /* NTT: what the partner is told has changed */
+	bool tell;    /* NTT: what the partner is told has changed */
+	bool leaving; /* lacp_leave() */
 	struct lacp_info actor, partner;
 	enum lacp_receive receive;
 	enum lacp_periodic periodic;
@@ -119,6 +120,13 @@ void lacp_set(struct lacp *lacp, const struct lacp_config *config, uint64_t now)
 void lacp_add(struct lacp *lacp, struct lacp_link *link, uint16_t number, uint16_t priority,
 	      uint64_t now);
 void lacp_remove(struct lacp *lacp, struct lacp_link *link, uint64_t now);
+/*
+ * Before it is removed: has the link send nothing more, and tells the partner so, who stops too. What still comes can be taken until
+ * lacp_has_left(). `leave` false: it stays after all.
+ */
+void lacp_leave(struct lacp *lacp, struct lacp_link *link, bool leave, uint64_t now);
+/* The partner said that it sends nothing more by it, or is not heard. */
+bool lacp_has_left(const struct lacp_link *link);
 void lacp_set_priority(struct lacp *lacp, struct lacp_link *link, uint16_t priority, uint64_t now);
 void lacp_link_up(struct lacp *lacp, struct lacp_link *link, bool up, uint64_t now);
 

@@ -5,7 +5,8 @@
 /* The partner is heard, would have the link be one of several, and is not this system itself. */
 static bool may_join(const struct lacp *lacp, const struct lacp_link *link)
 {
-	return link->up && (link->receive == LACP_RX_CURRENT || link->receive == LACP_RX_EXPIRED) &&
+	return link->up && !link->leaving &&
+	       (link->receive == LACP_RX_CURRENT || link->receive == LACP_RX_EXPIRED) &&
 	       !(link->actor.state & LACP_DEFAULTED) && link->partner.state & LACP_AGGREGATION &&
 	       link->partner.system != lacp->config.system;
 }
@@ -13,7 +14,7 @@ static bool may_join(const struct lacp *lacp, const struct lacp_link *link)
 /* A link whose partner says that it is individual, or says nothing (and `fallback` is set). */
 static bool may_work_alone(const struct lacp *lacp, const struct lacp_link *link)
 {
-	if (!link->up || link->partner.system == lacp->config.system)
+	if (!link->up || link->leaving || link->partner.system == lacp->config.system)
 		return false;
 	return link->receive == LACP_RX_DEFAULTED
 		       ? lacp->config.fallback

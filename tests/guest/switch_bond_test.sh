@@ -116,9 +116,16 @@ clean
 grep -q "Number of ports: 1" /proc/net/bonding/fast
 $ip link set eth0 up
 ports fast 2
-# The switch takes one of its links out, live, and says so.
+# The switch takes one of its links out, live, and says so, while both carry flows.
+for i in $(seq 11 18); do
+	far $ip address add 10.0.0.$i/24 dev eth8
+	ping -q -i 0.01 10.0.0.$i >/dev/null &
+done
+sleep 1
 echo "READY: LEAVE"
 for i in $(seq 600); do grep -q "Number of ports: 1" /proc/net/bonding/fast && break; sleep 0.1; done
+sleep 1
+kill $(jobs -p)
 clean
 GUEST
 rig_start uml --name guest "${nics[@]}" --with "$ip" --with "$(command -v bridge)" --modules "virtio_net bonding bridge" \
@@ -156,9 +163,17 @@ rig_await 120 grep -q "^READY: LEAVE" "$console" || { tail -n 40 "$console"; rig
 shows 'bonds["d"]["active_link"] == "d0" and bonds["d"]["failovers"] == '$((before + 2))' and links["a0"]["expired"] >= 1' ||
 	rig_fail "$("$TENON" switch lacp lab show --json)"
 # Not the port: UML does not bear that a device goes.
+rig_await 60 shows 'links["a0"]["carries"] and links["a1"]["carries"]' || rig_fail "$("$TENON" switch lacp lab show)"
+blocked=$("$TENON" switch show lab --json | python3 -c 'import json, sys; print({p["name"]: p for p in json.load(sys.stdin)["ports"]}["a1"]["drops"].get("blocked", 0))')
 "$TENON" switch port set lab a1 bond=none,vlan=99
 rig_wait guest || { "$TENON" switch lacp lab show; rig_fail "in the guest"; }
 shows 'bonds["a"]["link_count"] == 1' || rig_fail "$("$TENON" switch lacp lab show)"
+# Of what came by it nothing ended there: neither as a link that does not carry, nor in VLAN 99, where nobody is.
+"$TENON" switch show lab --json | python3 -c '
+import json, sys
+drops = {p["name"]: p for p in json.load(sys.stdin)["ports"]}["a1"]["drops"]
+print("drops at the link that left:", drops)
+sys.exit(bool(drops.get("blocked", 0) - int(sys.argv[1]) or drops.get("no_port", 0)))' "$blocked" || rig_fail "frames were lost by a link that was taken out"
 # As another reads what was said.
 if command -v tshark >/dev/null; then
 	tshark -r x.pcapng -Y 'lacp' -T fields -e lacp.version -e lacp.tlv_type -e _ws.malformed 2>/dev/null | sort | uniq -c
