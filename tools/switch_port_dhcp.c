@@ -86,7 +86,7 @@ char *port_dhcp_leases(const struct port_spec *spec, const char *switch_name, st
 		return strdup(spec->leases);
 	if (runtime_directory(&directory, error))
 		return NULL;
-	if (asprintf(&path, "%s/dhcp-%s-%s.leases", directory, switch_name, spec->name) < 0)
+	if (asprintf(&path, "%s/dhcp-%s=%s.leases", directory, switch_name, spec->name) < 0)
 		return NULL;
 	return path;
 }

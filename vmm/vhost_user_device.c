@@ -41,7 +41,11 @@
 	 BIT(VIRTIO_NET_F_GUEST_UFO) | BIT(VIRTIO_NET_F_HOST_UFO) | BIT(VIRTIO_NET_F_MRG_RXBUF))
 
 /* What this end adds to a NIC, and the back-end need not know. */
-#define NET_OWN_FEATURES (BIT(VIRTIO_NET_F_MAC) | BIT(VIRTIO_NET_F_STATUS))
+#define NET_OWN_FEATURES                                                                           \
+	(BIT(VIRTIO_NET_F_MAC) | BIT(VIRTIO_NET_F_STATUS) | BIT(VIRTIO_NET_F_SPEED_DUPLEX))
+/* What Linux's bonding and spanning trees want to know. */
+#define NET_SPEED_MBIT  10000
+#define NET_FULL_DUPLEX 1
 
 #define NET_QUEUES 2 /* receive, transmit */
 
@@ -325,6 +329,8 @@ static void make_nic(struct vhost_user_device *vhost)
 	memcpy(config->mac, vhost->mac, sizeof(config->mac));
 	config->status = htole16(VIRTIO_NET_S_LINK_UP);
 	config->max_virtqueue_pairs = htole16(1);
+	config->speed = htole32(NET_SPEED_MBIT);
+	config->duplex = NET_FULL_DUPLEX;
 }
 
 /* Asks the back-end at `vhost->fe` what it is. */

@@ -10,7 +10,7 @@
  * by the flow of the frame: so that networks that spread load by ports spread flows and keep their order (RFC 7348, section 5).
  *
  * Size. A frame and its headers must fit into what the route to each remote carries: the least of these is the port's frame_max, and
- * is asked for again when the kernel says that something did not fit. Large TCP frames are cut to it (egress.c), whatever size
+ * is asked for again when the kernel says that something did not fit, and every ten seconds, since nobody says that more fits. Large TCP frames are cut to it (egress.c), whatever size
  * their sender wanted its segments in.
  *
  * Who may touch what: receive() is the port's thread's; transmit() anybody's with `out_lock`. Both use `table`, which has locks of its
@@ -39,7 +39,6 @@
 #define BUFFER_SIZE   65536
 #define DATAGRAM_MOST 65535 /* of UDP, also with many segments */
 #define RECEIVE_ROOM  (4 << 20)
-#define MTU_UNKNOWN   1500
 
 /* Datagrams that came together: one, or the segments of one flow that the kernel had put together. */
 struct tunnel_arrival {
@@ -265,9 +264,16 @@ static int tunnel_attach(struct port *port, struct error *error)
 	struct port_tunnel *tunnel = tunnel_of(port);
 	int rc = port_watch(port, &tunnel->watch, tunnel->fd, tunnel_ready);
 
-	return rc ? error_set(error, rc, "port %s: cannot watch its socket: %s", port->name,
-			      error_name(rc))
-		  : 0;
+	if (rc)
+		return error_set(error, rc, "port %s: cannot watch its socket: %s", port->name,
+				 error_name(rc));
+	tunnel_send_follow(&tunnel->send, port);
+	return 0;
+}
+
+static void tunnel_detach(struct port *port)
+{
+	port_timer_disarm(port, &tunnel_of(port)->send.resize);
 }
 
 static void tunnel_forget(struct port *port)
@@ -309,6 +315,7 @@ static void tunnel_destroy(struct port *port)
 static const struct port_ops vxlan_ops = {
 	.type = "vxlan",
 	.attach = tunnel_attach,
+	.detach = tunnel_detach,
 	.receive = tunnel_receive,
 	.release = tunnel_release,
 	.transmit = tunnel_transmit,
@@ -321,6 +328,7 @@ static const struct port_ops vxlan_ops = {
 static const struct port_ops geneve_ops = {
 	.type = "geneve",
 	.attach = tunnel_attach,
+	.detach = tunnel_detach,
 	.receive = tunnel_receive,
 	.release = tunnel_release,
 	.transmit = tunnel_transmit,

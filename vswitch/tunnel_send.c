@@ -15,6 +15,7 @@
 #include "util/cleanup.h"
 #include "util/error.h"
 #include "util/log.h"
+#include "vswitch/internal.h"
 #include "vswitch/vlan.h"
 
 #ifndef UDP_SEGMENT
@@ -27,6 +28,7 @@
 #define MTU_UNKNOWN   1500
 #define PACKET_MOST   65535 /* bytes; IPv4 has no larger ones */
 #define MTU_LEAST     128
+#define RESIZE_NS     10000000000ULL /* between two looks at what routes carry */
 
 #define IPV4_HEADER 20
 #define IPV6_HEADER 40
@@ -99,7 +101,7 @@ size_t tunnel_frame_most(const struct tunnel_send *send)
 	return PACKET_MOST - headers_of(send);
 }
 
-/* True: it is less than it was. */
+/* True: it is not what it was. */
 static bool find_size(struct tunnel_send *send)
 {
 	size_t headers = headers_of(send);
@@ -109,7 +111,7 @@ static bool find_size(struct tunnel_send *send)
 	for (unsigned i = 0; i < send->count && !send->mtu; i++)
 		mtu = MIN(mtu, route_mtu(&send->remotes[i].endpoint));
 	__atomic_store_n(&send->mtu_frame, mtu - headers, __ATOMIC_RELAXED);
-	return send->mtu_frame < before;
+	return send->mtu_frame != before;
 }
 
 /* ---- Sockets ---- */
@@ -218,17 +220,43 @@ static enum port_drop drop_of_send(int code)
 	}
 }
 
-/* True: the route to a remote carries less than it did. */
-static bool shrink(struct tunnel_send *send, struct port *port)
+/* Asks again what the routes carry, where nobody said it. True: less. */
+static bool resize(struct tunnel_send *send, struct port *port)
 {
-	if (send->fragment || !find_size(send))
+	size_t before = send->mtu_frame;
+
+	if (send->fragment || send->mtu || !find_size(send))
 		return false;
 	port->frame_max = send->mtu_frame;
 	if (port->over)
 		port->over->frame_max = send->mtu_frame;
 	log_warning(port->log, "port %s: frames of at most %zu bytes fit from now on (MTU %zu)",
 		    port->name, send->mtu_frame, send->mtu_frame - VIRTIO_NET_FRAME_MIN);
-	return true;
+	return send->mtu_frame < before;
+}
+
+static void resize_later(struct tunnel_send *send)
+{
+	if (!send->mtu && !send->fragment)
+		port_timer_arm(send->port, &send->resize, port_now(send->port) + RESIZE_NS);
+}
+
+static void resize_expired(struct timer *timer)
+{
+	struct tunnel_send *send = container_of(timer, struct tunnel_send, resize);
+	struct port *port = send->port;
+
+	vswitch_lock_if_shared(port->vswitch, &port->out_lock);
+	resize(send, port);
+	vswitch_unlock_if_shared(port->vswitch, &port->out_lock);
+	resize_later(send);
+}
+
+void tunnel_send_follow(struct tunnel_send *send, struct port *port)
+{
+	send->port = port;
+	send->resize.expire = resize_expired;
+	resize_later(send);
 }
 
 /* Each datagram of a message for itself, after the kernel would not cut it. */
@@ -262,7 +290,7 @@ static void refused(struct tunnel_send *send, struct port *port,
 		    const struct tunnel_message *message, int code)
 {
 	bool cut = message->datagrams > 1;
-	bool shrunk = (code == EMSGSIZE || code == EINVAL) && shrink(send, port);
+	bool shrunk = (code == EMSGSIZE || code == EINVAL) && resize(send, port);
 
 	if (cut && (code == EIO || code == EINVAL || code == EOPNOTSUPP || code == EMSGSIZE)) {
 		/* Where the size was not the reason: a device that sums nothing cannot cut, either. */

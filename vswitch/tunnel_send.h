@@ -8,6 +8,7 @@
 
 #include <sys/socket.h>
 
+#include "util/timer.h"
 #include "vswitch/port_tunnel.h"
 #include "vswitch/switch.h"
 
@@ -39,10 +40,12 @@ struct tunnel_send {
 	unsigned count;
 	int sockets[TUNNEL_SOCKETS];
 	uint8_t header[TUNNEL_HEADER];
-	bool segments;    /* the kernel cuts datagrams for us */
-	bool fragment;    /* what does not fit is not our business */
-	unsigned mtu;     /* as it was said; 0: to be asked for */
-	size_t mtu_frame; /* the longest frame that fits into a packet on the way */
+	bool segments;     /* the kernel cuts datagrams for us */
+	bool fragment;     /* what does not fit is not our business */
+	unsigned mtu;      /* as it was said; 0: to be asked for */
+	size_t mtu_frame;  /* the longest frame that fits into a packet on the way */
+	struct port *port; /* of `resize`, when that is asked for again */
+	struct timer resize;
 
 	struct tunnel_message messages[TUNNEL_MESSAGES];
 	unsigned message_count, piece_count;
@@ -58,6 +61,9 @@ int tunnel_send_add(struct tunnel_send *send, const struct endpoint *remote);
 int tunnel_send_open(struct tunnel_send *send, const struct vswitch_tunnel_options *options,
 		     const struct endpoint *local, struct error *error);
 void tunnel_send_close(struct tunnel_send *send);
+
+/* Has the port, which is attached, learn what its routes carry, until it disarms `resize`. */
+void tunnel_send_follow(struct tunnel_send *send, struct port *port);
 
 /* The longest frame that a datagram carries, also in fragments. */
 size_t tunnel_frame_most(const struct tunnel_send *send);

@@ -24,6 +24,7 @@ nproc >/result/nproc
 grep -E 'virtio|ttyS0' /proc/interrupts >/result/interrupts || :
 ip addr add 10.9.0.2/24 dev eth0
 ip link set eth0 up
+[ "$(cat /sys/class/net/eth0/speed) $(cat /sys/class/net/eth0/duplex)" = "10000 full" ]
 ping -c 3 -w 60 10.9.0.1 >/result/ping
 for event in /sys/class/input/event*; do
 	! grep -q 'Power Button' $event/device/name || button=/dev/input/${event##*/}

@@ -120,7 +120,7 @@ if ldconfig -p 2>/dev/null | grep -q 'libslirp\.so\.0'; then
 	lease c tc c
 	grep -qE '^10\.0\.2\.9\|10\.0\.2\.2\|10\.0\.2\.1\|lab\.test\|3600\|$' lease.tc || lab_fail "lease of c: $(cat lease.tc)"
 	resolves c far.test 192.0.2.77 10.0.2.1
-	[ "$(stat -c %a "$TENON_RUNTIME_DIR/dhcp-lab-dhcp.leases")" = 600 ] || lab_fail "its file: $(ls -l "$TENON_RUNTIME_DIR")"
+	[ "$(stat -c %a "$TENON_RUNTIME_DIR/dhcp-lab=dhcp.leases")" = 600 ] || lab_fail "its file: $(ls -l "$TENON_RUNTIME_DIR")"
 	lab_end || lab_fail "the switch ended with $?"
 fi
 lab_done

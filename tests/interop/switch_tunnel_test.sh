@@ -64,6 +64,14 @@ for _ in $(seq 600); do
 done
 [ "$found" = "$wanted " ] || lab_fail "drops: $found"
 "$TENON" switch counters lab | grep -q 'wrong_vni 1' || lab_fail "$("$TENON" switch counters lab)"
+# The way becomes narrower, which the kernel says, and wide again, which nobody does.
+ip link set ub mtu 1400
+ip netns exec a busybox ping -c 2 -W 1 -s 1400 10.0.0.2 >/dev/null
+for _ in $(seq 300); do lab_show | grep -q '"mtu=1350"' && break; sleep 0.1; done
+lab_show | grep -q '"mtu=1350"' || lab_fail "narrower: $(lab_show)"
+ip link set ub mtu 1500
+for _ in $(seq 300); do lab_show | grep -q '"mtu=1450"' && break; sleep 0.1; done
+lab_show | grep -q '"mtu=1450"' || lab_fail "wide again: $(lab_show)"
 "$TENON" switch port add lab u=vxlan:remote=192.0.2.2,vni=43 2>err && lab_fail "two tunnels of one port"
 grep -q 'another local address or port' err || lab_fail "$(cat err)"
 for bad in 'vxlan:remote=192.0.2.2' 'vxlan:remote=224.0.0.1,vni=1' 'vxlan:vni=1' 'geneve:remote=192.0.2.2,remote=192.0.2.2,vni=1' \

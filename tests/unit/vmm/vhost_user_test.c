@@ -492,6 +492,10 @@ static void test_nic_has_its_own_configuration(void)
 							     1u << VIRTIO_NET_F_STATUS);
 	CU_ASSERT_EQUAL(in(VIRTIO_BAR_CONFIG, 4), 0x03020152);
 	CU_ASSERT_EQUAL(in(VIRTIO_BAR_CONFIG + 6, 2), VIRTIO_NET_S_LINK_UP);
+	CU_ASSERT_EQUAL(in(VIRTIO_BAR_CONFIG + 12, 4), 10000); /* Mbit/s */
+	CU_ASSERT_EQUAL(in(VIRTIO_BAR_CONFIG + 16, 1), 1);     /* full duplex */
+	out(VIRTIO_PCI_COMMON_DFSELECT, 4, 1);
+	CU_ASSERT_TRUE(in(VIRTIO_PCI_COMMON_DF, 4) >> (VIRTIO_NET_F_SPEED_DUPLEX - 32) & 1);
 	out(VIRTIO_BAR_CONFIG, 4, 0); /* read-only */
 	CU_ASSERT_EQUAL(in(VIRTIO_BAR_CONFIG, 4), 0x03020152);
 	destroy_device();
