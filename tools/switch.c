@@ -117,6 +117,8 @@ int command_switch(int argc, char **argv)
 		{ "lacp", switch_lacp,
 		  "NAME show|add|set|remove [BOND|PORT] [KEY=VALUE...] [--json]",
 		  "bonds: several ports as one, by LACP, static, or one for the other" },
+		{ "reserved", switch_reserved, "NAME [PROTOCOL=drop|flood|handle[,...]] [--json]",
+		  "what becomes of frames to 01:80:c2:00:00:0X, by protocol or address" },
 		{ "mirror", switch_mirror,
 		  "NAME add|remove|list [MIRROR] [PORT[:in|out|both]...] [--to PORT] "
 		  "[--to-vlan VLAN] [--vlan VLANS] [--shared] [--json]",

@@ -23,7 +23,9 @@
  *	switch_said.c		what it was told, for --config
  *	switch_shape.c		shapers of ports: settings that are links
  *	switch_dhcp.c		DHCP and DNS of segments, both sides
- *	switch_config.c		the whole of a switch as a file
+ *	switch_config.c		the whole of a switch as a file, which is read
+ *	switch_config_show.c	and written
+ *	switch_reserved.c	frames to reserved addresses, both sides
  *	switch_watch.c		and what the switch does for these two
  *	switch_stp.c		its spanning tree: the command
  *	switch_tree.c		and what the switch does for it
@@ -50,7 +52,7 @@ struct vswitch_status;
 
 command_fn switch_run, switch_port_verb, switch_table, switch_counters, switch_stop, switch_capture,
 	switch_filter, switch_stp, switch_igmp, switch_lldp, switch_lacp, switch_mirror,
-	switch_dhcp;
+	switch_dhcp, switch_reserved;
 
 /* ---- Asking ---- */
 
@@ -92,7 +94,7 @@ extern const struct rpc_method switch_methods[];
 
 rpc_method_fn switch_capture_start, switch_capture_stop, switch_filter_add, switch_filter_remove,
 	switch_filter_list, switch_tree_show, switch_tree_set, switch_tree_off, switch_igmp_show,
-	switch_igmp_set, switch_lldp_show, switch_lldp_set, switch_lacp_show;
+	switch_igmp_set, switch_lldp_show, switch_lldp_set, switch_lacp_show, switch_reserved_set;
 
 /* Looks at settings as `switch igmp` takes them, with ',' between; each goes to `list` unless that is NULL. -EINVAL. */
 int switch_igmp_check(const char *words, bool of_port, json_t *list, struct error *error);

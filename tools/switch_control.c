@@ -408,6 +408,7 @@ const struct rpc_method switch_methods[] = {
 	{ "switch.lldp.set", switch_lldp_set },
 	{ "switch.dhcp.show", switch_dhcp_show },
 	{ "switch.lacp.show", switch_lacp_show },
+	{ "switch.reserved", switch_reserved_set },
 	{ "switch.mirror.add", switch_mirror_add },
 	{ "switch.mirror.remove", switch_mirror_remove },
 	{ "switch.mirror.list", switch_mirror_list },

@@ -211,6 +211,7 @@ do_it switch port add lab seven=pcap,record=seven.pcap,bond=six
 "$TENON" switch lacp lab show --json >json.bonds 2>said.bonds
 printf 'switch lacp show\tjson.bonds\n' >>list
 [ -s json.bonds ] || problem "the bonds: $(cat said.bonds)"
+takes 'switch reserved' lab stp=flood
 takes 'switch port list' lab
 takes 'switch port show' lab one
 takes 'switch counters' lab

@@ -61,7 +61,13 @@ lab_switch lab --port l0=vhost-user,police-in=1M/100K --port x=vhost-user
 "$TENON" switch port set lab l0 shape-in=4M vlan=3 2>err && lab_fail "a VLAN of a link's own"
 "$TENON" switch port set lab b vlan=8 shape-in=4M 2>err && lab_fail "a bond's shaper"
 grep -q 'for each of its links' err || lab_fail "$(cat err)"
+# Frames to reserved addresses, for the whole switch; nothing of what is wrong.
+[ "$("$TENON" switch reserved lab stp=flood,02=drop)" = 02=drop,stp=flood ] || lab_fail "reserved: $("$TENON" switch reserved lab)"
+"$TENON" switch reserved lab lldp=flood,stp=eat 2>err && lab_fail "a choice that there is none of"
+"$TENON" switch reserved lab 02=none,lldp=flood >/dev/null || lab_fail "reserved"
+[ "$("$TENON" switch reserved lab)" = stp=flood,lldp=flood ] || lab_fail "reserved: $("$TENON" switch reserved lab)"
 "$TENON" switch show lab --config >bond.json
+grep -q '"reserved": "stp=flood,lldp=flood"' bond.json || lab_fail "$(cat bond.json)"
 grep -q '"rate=3000000"' bond.json && grep -q '"b=bond,vlan=7,bond-mode=static,bond-key=9"' bond.json || lab_fail "$(cat bond.json)"
 lab_end || lab_fail "the switch ended with $?"
 lab_switch lab --config bond.json
