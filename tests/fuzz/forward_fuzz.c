@@ -2,8 +2,10 @@
 /*
  * Frames from hostile guests through a switch of three ports: one that takes all offloads, one that takes
  * checksums, one that takes nothing. The input is a row of frames: the port, the virtio-net header, the
- * length (16 bits), the bytes (filled up with zeroes at the end of the input).
+ * length (16 bits), the bytes (filled up with zeroes at the end of the input). In place of a frame, by the first bit of the port:
+ * settings of it (a byte: VLANs, or another kind of setting) and a rule (a byte: which, and of what comes in or what leaves).
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +22,30 @@ struct fuzz_port {
 	struct virtio_net_header header;
 	size_t length;
 	bool waiting;
+};
+
+static const char *const settings[] = {
+	"",
+	"vlan=10",
+	"trunk=10+20",
+	"trunk=20,native=10",
+	"trunk=all",
+	"dot1q-tunnel=30",
+	"tag-type=802.1ad,trunk=all",
+	"isolate=1",
+	"broadcast=1,unknown=2",
+	"trunk=all,native=1",
+	"vlan=10,isolate=1",
+	"reserved=stp:flood",
+};
+
+static const struct {
+	const char *expression, *action;
+} rules[] = {
+	{ "ip", "mark=dscp:46" },      { "vlan", "mark=pcp:5" }, { "ip6", "mark=dscp:10+pcp:3" },
+	{ "tcp port 80", "drop" },     { "udp", "mirror=c" },    { "len > 200", "rate=1k" },
+	{ "vlan 10 and ip", "drop" },  { "arp", "allow" },       { "ether[60] = 7", "drop" },
+	{ "ip[200] = 1", "mirror=a" },
 };
 
 static struct fuzz_port *fuzz_of(struct port *port)
@@ -97,6 +123,27 @@ static uint64_t fuzz_clock(void *arg)
 	return 1;
 }
 
+/* What a user could have said wrong is refused, and that is all. */
+static void change(struct vswitch *vswitch, const char *port, unsigned words, unsigned rule)
+{
+	char copy[64], *rest = copy, *word;
+	struct filter_program *program;
+	struct port_config config = { 0 };
+	int rc = 0;
+
+	snprintf(copy, sizeof(copy), "%s", settings[words % ARRAY_SIZE(settings)]);
+	while (!rc && (word = strsep(&rest, ",")))
+		rc = *word ? port_config_set(&config, word, NULL) : 0;
+	if (!rc)
+		vswitch_set_port(vswitch, port, &config, NULL);
+	if (rule % 32 < ARRAY_SIZE(rules) &&
+	    !filter_program_compile(&program, rules[rule % 32].expression, NULL))
+		vswitch_add_rule(vswitch, port, rule & 32 ? PORT_OUT : PORT_IN, 1, program,
+				 rules[rule % 32].action, NULL);
+	else if (rule & 64)
+		vswitch_remove_rule(vswitch, port, rule & 32 ? PORT_OUT : PORT_IN, 1, NULL);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct port_ops ops = { .type = "fuzz",
@@ -129,6 +176,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		struct fuzz_port *fuzz = ports[data[0] % PORTS];
 		size_t head, given;
 
+		if (data[0] & 0x80) {
+			change(vswitch, fuzz->port.name, data[1], data[2]);
+			data += 3;
+			size -= 3;
+			continue;
+		}
 		memcpy(&fuzz->header, data + 1, sizeof(fuzz->header));
 		fuzz->length = get_le16(data + 13);
 		data += 15;

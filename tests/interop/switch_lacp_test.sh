@@ -33,6 +33,7 @@ lab_host here host0 10.0.0.1/24
 lab_host there o5 10.0.0.2/24
 
 until_ours() { # EXPRESSION over bonds, links
+	echo "$SECONDS s: $1"
 	for _ in $(seq 200); do
 		"$TENON" switch lacp lab show --json >ours.json && python3 - "$1" <<'PYTHON' && return
 import json, sys
@@ -47,6 +48,7 @@ PYTHON
 	lab_fail "$1"
 }
 until_theirs() { # PATTERN COMMAND...
+	echo "$SECONDS s: $*"
 	local pattern=$1
 	shift
 	for _ in $(seq 200); do theirs "$@" 2>/dev/null | tr '\n' ' ' | grep -Eq "$pattern" && return; sleep 0.1; done
