@@ -6,8 +6,8 @@
  * sees what the wire had. With the header, large frames and unfinished checksums pass between the host's veth and
  * guests as they are.
  *
- * States: there, and gone, when the interface was deleted or is down: the kernel says so by an error of the socket (ENETDOWN),
- * once. One that comes up again is heard again; one that is made anew is another one, and the port stays down.
+ * States: up, and down, when the interface is down, without a carrier, or deleted: that is looked at ten times in a second, as Linux's
+ * bonding does of its links. One that comes up again is heard again; one that is made anew is another one, and the port stays down.
  */
 #include "vswitch/port_packet.h"
 
@@ -21,17 +21,20 @@
 #include "util/bytes.h"
 #include "util/cleanup.h"
 #include "util/error.h"
+#include "util/log.h"
 #include "vswitch/datagrams.h"
-#include "vswitch/switch.h"
+#include "vswitch/internal.h"
 #include "vswitch/vlan.h"
 
-#define LOOK_NS 1000000000ULL /* between two looks at what the kernel dropped */
+#define LOOK_NS    1000000000ULL /* between two looks at what the kernel dropped */
+#define CARRIER_NS 100000000ULL  /* and at the interface's state */
 
 struct port_packet {
 	struct port port;
 	struct packet_socket packet;
 	struct port_watch watch;
 	struct datagrams datagrams;
+	struct timer carrier;
 	uint64_t look; /* when to look again */
 };
 
@@ -93,14 +96,46 @@ static unsigned packet_tick(struct port *port, uint64_t now, uint64_t *next)
 	return 0;
 }
 
+static bool has_carrier(const struct port_packet *packet)
+{
+	unsigned flags = 0;
+
+	return packet_flags(&packet->packet, &flags) && flags & IFF_UP && flags & IFF_RUNNING;
+}
+
+/* The socket says that the interface is down once, and of its carrier nothing. */
+static void carrier_due(struct timer *timer)
+{
+	struct port_packet *packet = container_of(timer, struct port_packet, carrier);
+	struct port *port = &packet->port;
+	bool up = has_carrier(packet);
+
+	vswitch_lock_if_shared(port->vswitch, &port->out_lock);
+	if (up != port->up) {
+		log_info(port->log, "port %s: interface %s is %s", port->name, packet->packet.name,
+			 up ? "up" : "down, or without a carrier");
+		port_set_up(port, up);
+	}
+	vswitch_unlock_if_shared(port->vswitch, &port->out_lock);
+	port_timer_arm(port, timer, port_now(port) + CARRIER_NS);
+}
+
 static int packet_attach(struct port *port, struct error *error)
 {
 	struct port_packet *packet = packet_of(port);
 	int rc = port_watch(port, &packet->watch, packet->packet.fd, packet_ready);
 
-	return rc ? error_set(error, rc, "port %s: cannot watch interface %s: %s", port->name,
-			      packet->packet.name, error_name(rc))
-		  : 0;
+	if (rc)
+		return error_set(error, rc, "port %s: cannot watch interface %s: %s", port->name,
+				 packet->packet.name, error_name(rc));
+	packet->carrier.expire = carrier_due;
+	port_timer_arm(port, &packet->carrier, port_now(port) + CARRIER_NS);
+	return 0;
+}
+
+static void packet_detach(struct port *port)
+{
+	port_timer_disarm(port, &packet_of(port)->carrier);
 }
 
 static void packet_describe(struct port *port, char where[PORT_TEXT_MAX], char state[PORT_TEXT_MAX],
@@ -133,6 +168,7 @@ static void packet_destroy(struct port *port)
 static const struct port_ops ops = {
 	.type = "packet",
 	.attach = packet_attach,
+	.detach = packet_detach,
 	.receive = packet_receive,
 	.release = packet_release,
 	.transmit = packet_transmit,
@@ -170,7 +206,7 @@ int vswitch_add_port_packet(struct vswitch *vswitch, const char *name, const cha
 	if (packet->packet.header)
 		packet->port.features = VIRTIO_NET_GUEST_OFFLOADS &
 					~(VIRTIO_NET_BIT(GUEST_USO4) | VIRTIO_NET_BIT(GUEST_USO6));
-	packet->port.up = true;
+	packet->port.up = has_carrier(packet);
 	return vswitch_add_port_as(vswitch, &packet->port, name, options ? options->config : NULL,
 				   error);
 }
