@@ -57,7 +57,7 @@ until_theirs() { # PATTERN COMMAND...
 }
 pings() { # COUNT INTERVAL: none is lost
 	ip netns exec here busybox ping -q -c "$1" -i "$2" -W 5 10.0.0.2 >pinged; tail -n 2 pinged | head -n 1
-	grep -q " 0% packet loss" pinged
+	grep -q " $1 packets received" pinged
 }
 reach() { for _ in $(seq 15); do pings 2 0.2 >/dev/null && return; done; lab_fail "the station there is not reached: $1"; }
 
