@@ -82,7 +82,8 @@ static int check_addresses(const struct vswitch *vswitch, const struct port *por
 		  "are at their bond",
 		  port->name, found, found > 1 ? "es are" : " is");
 	error_advise(error,
-		     "remove what `tenon switch table %s` shows as static there, and add it at %s",
+		     "remove what `tenon switch table list %s` shows as static there, and add it "
+		     "at %s",
 		     vswitch->name, bond);
 	return -EBUSY;
 }
