@@ -130,7 +130,7 @@ static json_t *switch_name(const char *path)
 static int add_switches(json_t *result)
 {
 	static const char *const lists[] = { "ports", "addresses", "captures" };
-	static const char *const others[] = { "table", "threads", "sleeps" };
+	static const char *const others[] = { "table", "threads", "sleeps", "frame_cost" };
 	CLEANUP(ask_free) struct ask ask = { 0 };
 	json_t *list = json_array();
 	int rc = ask_all(&ask, "switch-", "switch.show", ASK_LIST_NS);

@@ -132,14 +132,15 @@ static json_t *capture_json(const struct vswitch_capture_status *session)
 		(json_int_t)capture->bytes);
 }
 
-/* How many frames were in rounds that took less than so many nanoseconds a frame, where there were any: [[ns, frames], ...] */
+/* How many frames were in rounds that took less than so many nanoseconds a frame, where there were any. */
 static json_t *cost_json(const struct frame_cost *cost)
 {
 	json_t *list = json_array();
 
 	for (unsigned i = 0; i < FRAME_COST_BUCKETS; i++)
 		if (cost->buckets[i])
-			json_array_append_new(list, json_pack("[f, I]", frame_cost_bound(i),
+			json_array_append_new(list, json_pack("{s:f, s:I}", "frame_ns",
+							      frame_cost_bound(i), "frames",
 							      (json_int_t)cost->buckets[i]));
 	return list;
 }
@@ -163,7 +164,7 @@ json_t *switch_status_json(const char *name, const struct vswitch_status *status
 		(json_int_t)status->table.learned, "moved", (json_int_t)status->table.moved, "aged",
 		(json_int_t)status->table.aged, "refused", (json_int_t)status->table.refused,
 		"held_moves", (json_int_t)status->table.held, "captures", captures, "threads",
-		(int)status->threads, "sleeps", (json_int_t)status->sleeps, "cost", "frames",
+		(int)status->threads, "sleeps", (json_int_t)status->sleeps, "frame_cost", "frames",
 		(json_int_t)status->cost.frames, "ns", (json_int_t)status->cost.ns, "below",
 		cost_json(&status->cost));
 }

@@ -94,11 +94,11 @@ counted() { ovs_ctl dpif-netdev/pmd-stats-show -pmd 1 | awk '/packets received/ 
 # What a frame costs in half of the rounds that have some, in cycles of the time-stamp counter. Of Open vSwitch's rounds those without
 # packets are the shortest.
 TSC_GHZ=$(awk '/MHz/ { print $4 / 1000; exit }' /proc/cpuinfo)
-tenon_cost() { lab_show | python3 -c 'import json, sys; json.dump(json.load(sys.stdin)["cost"]["below"], sys.stdout)'; }
+tenon_cost() { lab_show | python3 -c 'import json, sys; json.dump(json.load(sys.stdin)["frame_cost"]["below"], sys.stdout)'; }
 tenon_cycles() { # BEFORE
 	tenon_cost | python3 -c 'import json, sys
-before = dict((tuple(each) for each in json.loads(sys.argv[1])))
-rounds = [(bound, frames - before.get(bound, 0)) for bound, frames in json.load(sys.stdin)]
+before = {each["frame_ns"]: each["frames"] for each in json.loads(sys.argv[1])}
+rounds = [(each["frame_ns"], each["frames"] - before.get(each["frame_ns"], 0)) for each in json.load(sys.stdin)]
 left = sum(frames for _, frames in rounds) / 2
 for bound, frames in rounds:
     left -= frames

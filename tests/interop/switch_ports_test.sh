@@ -141,7 +141,7 @@ for port in rec q v d; do ask port remove ports $port; done
 "$TENON" switch counters ports --prometheus >metrics || lab_fail "no metrics"
 grep -q '^tenon_switch_rx_frames_total{switch="ports",port="a"} [1-9]' metrics || lab_fail "$(cat metrics)"
 grep -q '^tenon_switch_dropped_frames_total{switch="ports",port="b",reason="storm_unknown"} 0$' metrics || lab_fail "$(cat metrics)"
-awk '!/^#/ && !/^tenon_switch_[a-z_]+\{[a-z_]+="[^"]*"(,[a-z_]+="[^"]*")*\} [0-9]+$/ { print; bad = 1 } END { exit bad }' metrics || lab_fail "no metric"
+awk '!/^#/ && !/^tenon_switch_[a-z_]+\{[a-z_]+="[^"]*"(,[a-z_]+="[^"]*")*\} [0-9]+(\.[0-9]+)?$/ { print; bad = 1 } END { exit bad }' metrics || lab_fail "no metric"
 
 "$TENON" switch stop ports || lab_fail "it does not end"
 kill -0 $LAB_PID 2>/dev/null && wait $LAB_PID
