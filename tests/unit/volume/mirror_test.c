@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "block/fault.h"
+#include "block/volatile.h"
 #include "raid/raid.h"
 #include "util/bytes.h"
 #include "util/cleanup.h"
@@ -523,10 +524,89 @@ static void test_a_part_goes_once(void)
 	fixture_run(a_part_goes_once, 3, 16 * MIB);
 }
 
+/* ---- The power goes while it becomes raid1 ---- */
+
+static unsigned was_old, was_new;
+
+static void cut_all(struct fixture *f, uint64_t seed)
+{
+	volume_scan_free(steal_pointer(&f->scan));
+	for (unsigned i = 0; i < f->count; i++) {
+		block_volatile_cut_after(f->disks[i], UINT64_MAX, 0);
+		if (!block_volatile_is_off(f->disks[i]))
+			CU_ASSERT_EQUAL(block_volatile_power_cut(f->disks[i], seed + i), 0);
+		block_volatile_power_on(f->disks[i]);
+	}
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	CU_ASSERT_EQUAL(volume_group_validate(f->group, &f->error), 0);
+}
+
+/* It is a mirror still, or raid1; whose second leg has all data in the end, whatever it had. */
+static bool convert_with_cut(struct fixture *f, uint64_t after)
+{
+	struct block *disk = f->disks[after % 3], *block;
+	bool cut, agrees = after % 2;
+
+	for (unsigned i = 0; i < 3; i++)
+		CU_ASSERT_EQUAL(block_write_zeroes(f->disks[i], 0, MIB, 0), 0);
+	make_mirror(f, REGIONS, agrees ? 0xff : 0xfb);
+	if (!agrees)
+		spoil(f, 2);
+	for (unsigned i = 0; i < 3; i++)
+		CU_ASSERT_EQUAL(block_flush(f->disks[i]), 0);
+	block_volatile_cut_after(disk, after / 3, after + 1);
+	convert(f, "raid1", 0);
+	cut = block_volatile_is_off(disk);
+	cut_all(f, after + 1);
+	CU_ASSERT_TRUE(is_filled(f, "m"));
+	if (volume_lv_reads_only(volume_group_get_lv(f->group, "m"))) {
+		was_old++;
+		CU_ASSERT_EQUAL(convert(f, "raid1", 0), 0);
+	} else {
+		was_new++;
+	}
+	block = open_lv(f, "m", true);
+	CU_ASSERT_EQUAL(raid_rebuild_wait(volume_lv_array(volume_group_get_lv(f->group, "m")), NULL,
+					  NULL, 1000000000, &f->error),
+			0);
+	block_unref(block);
+	for (unsigned i = 0; i < 2; i++) {
+		CU_ASSERT_EQUAL_FATAL(lose(f, i), 0);
+		CU_ASSERT_TRUE(is_filled(f, "m"));
+		find_again(f);
+		CU_ASSERT_EQUAL_FATAL(lose(f, i), 0);
+		find_again(f);
+	}
+	volume_scan_free(steal_pointer(&f->scan));
+	return cut;
+}
+
+static void cut_everywhere(struct fixture *f)
+{
+	unsigned whole = 0;
+
+	for (unsigned i = 0; i < f->count; i++) {
+		struct block *below = f->disks[i];
+
+		CU_ASSERT_EQUAL_FATAL(block_create_volatile(&f->disks[i], "v", below, NULL), 0);
+		block_unref(below);
+	}
+	was_old = was_new = 0;
+	/* Until no disk has so many requests. */
+	for (uint64_t after = 0; whole < 3; after++)
+		whole = convert_with_cut(f, after) ? 0 : whole + 1;
+	CU_ASSERT(was_old > 10 && was_new > 5);
+}
+
+static void test_cuts(void)
+{
+	fixture_run(cut_everywhere, 3, 16 * MIB);
+}
+
 UNIT_MAIN("volume mirror", UNIT(test_logs_are_read_as_dm_log_does),
 	  UNIT(test_the_first_leg_has_all), UNIT(test_another_leg_has_what_agrees),
 	  UNIT(test_what_agrees_not_is_not_guessed), UNIT(test_what_cannot_be_read_another_leg_has),
 	  UNIT(test_a_log_that_cannot_be_read_says_nothing), UNIT(test_its_parts_go_with_it),
 	  UNIT(test_it_becomes_raid1), UNIT(test_a_new_image_is_on_a_disk_of_its_own),
 	  UNIT(test_it_becomes_linear), UNIT(test_what_cannot_be_is_not_opened),
-	  UNIT(test_a_part_goes_once))
+	  UNIT(test_a_part_goes_once), UNIT(test_cuts))

@@ -46,7 +46,7 @@ static bool is_filled(struct fixture *f, const char *name, uint64_t seed)
 /* A mirror that is filled with 7; it is open. */
 static struct block *make(struct fixture *f)
 {
-	struct volume_lv_options options = { .type = "raid1", .extents = 4, .region_size = 65536 };
+	struct volume_lv_options options = { .type = "raid1", .extents = 2, .region_size = 65536 };
 	struct block *block;
 
 	fixture_create(f, &(struct volume_group_options){ .extent_size = MIB, .force = true });
@@ -100,7 +100,7 @@ static void refuses(struct fixture *f)
 	CU_ASSERT_EQUAL(track(f), -EBUSY);
 	CU_ASSERT_PTR_NOT_NULL(strstr(f->error.text, "a_rimage_1 is split off"));
 	CU_ASSERT_EQUAL(volume_lv_convert(f->group, "a", &more, &f->error), -EBUSY);
-	CU_ASSERT_EQUAL(volume_lv_resize(f->group, "a", 5 * MIB, NULL, &f->error), -EBUSY);
+	CU_ASSERT_EQUAL(volume_lv_resize(f->group, "a", 3 * MIB, NULL, &f->error), -EBUSY);
 	CU_ASSERT_EQUAL(volume_lv_rename(f->group, "a", "b", &f->error), -EBUSY);
 	CU_ASSERT_EQUAL(volume_lv_repair(f->group, "a", NULL, &replaced, &f->error), -EBUSY);
 	CU_ASSERT_EQUAL(volume_lv_remove(f->group, IMAGE, &f->error), -EOPNOTSUPP);
@@ -195,7 +195,7 @@ static bool with_cut(struct fixture *f, uint64_t after)
 
 	block_volatile_cut_after(disk, after / 2, after + 1);
 	track(f);
-	for (uint64_t at = 0; at < 4 * MIB; at += MIB / 4)
+	for (uint64_t at = 0; at < 2 * MIB; at += MIB / 4)
 		block_write(block, at, later, sizeof(later), 0);
 	flushed = !block_flush(block);
 	if (volume_group_get_lv(f->group, IMAGE)->visible)
@@ -210,7 +210,7 @@ static bool with_cut(struct fixture *f, uint64_t after)
 	block = open_lv(f, "a", true);
 	wait_in_sync(f);
 	CU_ASSERT_EQUAL(mismatches(f), 0);
-	for (uint64_t at = 0; flushed && at < 4 * MIB; at += MIB / 4) {
+	for (uint64_t at = 0; flushed && at < 2 * MIB; at += MIB / 4) {
 		char found[sizeof(later)];
 
 		CU_ASSERT_EQUAL(block_read(block, at, found, sizeof(found)), 0);
@@ -242,7 +242,7 @@ static void at_each_request(struct fixture *f)
 
 static void test_at_each_request(void)
 {
-	fixture_run(at_each_request, 2, 8 * MIB);
+	fixture_run(at_each_request, 2, 5 * MIB);
 }
 
 UNIT_MAIN("volume track", UNIT(test_it_is_how_it_was), UNIT(test_it_goes_with_the_volume),
