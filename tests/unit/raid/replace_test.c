@@ -378,7 +378,7 @@ static int play(void *arg)
 	CU_ASSERT_EQUAL(block_flush(raid_array_block(scene->array)), 0);
 	fiber_sleep(10000000000);
 	for (unsigned round = 0; round < rounds; round++) {
-		worn_power_cut_after(&scene->power, 1 + random_below(&scene->random, 90));
+		worn_power_cut_after(&scene->power, 1 + random_below(&scene->random, 120));
 		replace_once(scene);
 		raid_stop(scene->array, NULL);
 		worn_power_cycle(&scene->power);
