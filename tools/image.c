@@ -177,6 +177,16 @@ static int work(struct image_job *job)
 	struct error error = { 0 };
 	int status, rc;
 
+	rc = image_check_apart(job->out, build->initrd, "the disk and its initial RAM disk",
+			       &error);
+	if (!rc)
+		rc = image_check_apart(build->kernel_given, job->out, "the kernel and the disk",
+				       &error);
+	if (!rc)
+		rc = image_check_apart(build->kernel_given, build->initrd,
+				       "the kernel and the initial RAM disk", &error);
+	if (rc)
+		return cli_fail(rc, &error);
 	if (build->job.is_volume) {
 		status = cli_on_fiber(find_size, build);
 		if (status)

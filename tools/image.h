@@ -76,6 +76,10 @@ int image_job_name(const char *path, int fd, const char *to);
 int image_job_fetch(const struct image_job *job, const char *from, const char *format,
 		    const char *name);
 
+/* That two words, either of which may be NULL, do not name one file or volume; `what` says what it would be: "the disk and its seed". 0 or
+ * -EINVAL with `error` set. */
+int image_check_apart(const char *one, const char *other, const char *what, struct error *error);
+
 /* A word as a shell takes it for one; the caller frees it. */
 char *image_quoted(const char *word);
 

@@ -109,6 +109,22 @@ static int check_secret(const struct import *import)
 	return cli_fail(error.code, &error);
 }
 
+/* Before any is written to: what goes over the source, or over what was just made, is lost. */
+static int check_apart(const struct import *import)
+{
+	struct error error = { 0 };
+	int rc = image_check_apart(import->source, import->job.out, "the source and the disk",
+				   &error);
+
+	if (!rc)
+		rc = image_check_apart(import->source, import->seed, "the source and the seed",
+				       &error);
+	if (!rc)
+		rc = image_check_apart(import->job.out, import->seed, "the disk and its seed",
+				       &error);
+	return rc ? cli_fail(rc, &error) : EXIT_DONE;
+}
+
 /* Where it is made: a new file in its place, without a name until it is whole, so that it is written once. What is there already is not touched before
  * that, and e2fsck and resize2fs take no volume: those are written to from a file in the temporary folder. */
 static int make_disk(const struct import *import, char **disk, int *unnamed)
@@ -138,7 +154,9 @@ static int work(struct image_job *job)
 			return made = NULL, cli_fail(-ENOMEM, &(struct error){ 0 });
 		import->seed = import->seed_given ? (char *)import->seed_given : made;
 	}
-	status = image_job_look(job, job->out, &import->place);
+	status = check_apart(import);
+	if (!status)
+		status = image_job_look(job, job->out, &import->place);
 	if (!status && import->seed)
 		status = image_job_look(job, import->seed, &import->seed_place);
 	if (!status && import->seed)

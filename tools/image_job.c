@@ -79,6 +79,43 @@ char *image_quoted(const char *word)
 	return fclose(to) ? NULL : text;
 }
 
+/* "FOLDER/NAME", with the folder as it is; NULL: there is no such folder. */
+static char *real_place(const char *word)
+{
+	CLEANUP_FREE char *folder = strdup(word), *real = NULL;
+	char *slash = folder ? strrchr(folder, '/') : NULL, *place = NULL;
+
+	if (slash)
+		slash[slash == folder] = '\0';
+	real = folder ? realpath(slash ? folder : ".", NULL) : NULL;
+	slash = strrchr(word, '/');
+	if (!real || asprintf(&place, "%s/%s", real, slash ? slash + 1 : word) < 0)
+		return NULL;
+	return place;
+}
+
+static bool is_one_place(const char *one, const char *other)
+{
+	CLEANUP_FREE char *first = NULL, *second = NULL;
+	struct stat a, b;
+
+	if (!strcmp(one, other))
+		return true;
+	if (!stat(one, &a) && !stat(other, &b))
+		return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+	first = real_place(one);
+	second = real_place(other);
+	return first && second && !strcmp(first, second);
+}
+
+int image_check_apart(const char *one, const char *other, const char *what, struct error *error)
+{
+	if (!one || !other || !is_one_place(one, other))
+		return 0;
+	error_set(error, -EINVAL, "%s: would be %s", other, what);
+	return error_advise(error, "name two different ones");
+}
+
 /* ---- Verbs of our own ---- */
 
 /* The verb `words` with operands; what the user said of devices goes with it. An exit status. */

@@ -208,8 +208,17 @@ static int extract_run(void *arg, struct error *error)
 	CLEANUP_IMAGE_BOOT struct image_boot boot = { 0 };
 	unsigned wanted = (extract->kernel ? IMAGE_BOOT_KERNEL : 0) |
 			  (extract->initrd ? IMAGE_BOOT_INITRD : 0) | IMAGE_BOOT_PARAMETERS;
-	int rc = image_disk_open(&disk, &extract->given, extract->word, error);
+	int rc = image_check_apart(extract->kernel, extract->initrd,
+				   "the kernel and its initial RAM disk", error);
 
+	if (!rc)
+		rc = image_check_apart(extract->word, extract->kernel, "the disk and its kernel",
+				       error);
+	if (!rc)
+		rc = image_check_apart(extract->word, extract->initrd,
+				       "the disk and its initial RAM disk", error);
+	if (!rc)
+		rc = image_disk_open(&disk, &extract->given, extract->word, error);
 	if (!rc)
 		rc = image_boot_read(&boot, disk.block, extract->word, extract->version, wanted,
 				     error);

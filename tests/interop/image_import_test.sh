@@ -136,6 +136,23 @@ expect 1 's.img: is open to others .mode 644.' $TENON image import gpt.raw out.i
 cmp s.img s.before && cmp out.img out.before || problem 'refused, and something changed'
 rm s.before out.before
 
+# ---- One place for two things: nothing is written ----
+cp gpt.raw same.raw && cp same.raw same.before && ln same.raw same.hard && ln -s same.raw same.link
+for other in same.raw ./same.raw same.hard same.link "$work/same.raw"; do
+	expect 1 'would be the source and the disk' $TENON image import same.raw "$other" --size 200M --force
+	expect 1 'would be the source and the seed' $TENON image import same.raw new.img --hostname h --seed "$other" --force
+done
+for other in new.img ./new.img "$work/new.img" tmp/../new.img; do
+	expect 1 'would be the disk and its seed' $TENON image import same.raw new.img --hostname h --seed "$other"
+	expect 1 'would be the disk and its initial RAM disk' $TENON image build busybox new.img --initrd "$other" --force
+	expect 1 'would be the kernel and the disk' $TENON image build busybox new.img --kernel "$other" --force
+	expect 1 'would be the kernel and its initial RAM disk' $TENON image extract same.raw --kernel new.img --initrd "$other"
+done
+expect 1 'would be the disk and its kernel' $TENON image extract same.raw --kernel same.link --force
+cmp same.raw same.before && [ ! -e new.img ] || problem 'refused, and something changed'
+rm same.*
+nothing_left
+
 # ---- What killed ones left goes; what others use, or made, stays ----
 mkdir -p tmp/tenon-image-killed/root tmp/tenon-image-in-use tmp/tenon-image-others tmp/tenon-image-another
 touch tmp/tenon-image-killed/.lock tmp/tenon-image-in-use/.lock tmp/tenon-image-killed/root/disk tmp/tenon-image-another/.lock

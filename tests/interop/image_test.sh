@@ -39,7 +39,13 @@ expect() {
 fsck() { /usr/sbin/e2fsck -fn "$1" >fsck 2>&1 || problem "$1: $(cat fsck)"; }
 
 # ---- Made by whoever runs this, and by an ordinary user ----
-expect 0 "tenon vm run --kernel .*${version//+/.} --initrd root.initrd --disk root.img" "$TENON" image build busybox root.img
+# With room for it, its kernel is on it; without, beside it.
+expect 0 "tenon vm run --kernel .*${version//+/.} --initrd root.initrd --disk root.img" "$TENON" image build busybox root.img --size 16M
+expect 0 "tenon vm run --disk root.img" "$TENON" image build busybox root.img --force
+debugfs -R "dump /boot/vmlinuz-$version on-disk" root.img 2>/dev/null && cmp on-disk "$kernel" || problem 'its kernel on the disk'
+debugfs -R "dump /boot/initrd.img-$version on-disk" root.img 2>/dev/null && cmp on-disk root.initrd || problem 'its initial RAM disk on the disk'
+debugfs -R "stat /boot/initrd.img-$version" root.img 2>/dev/null | grep -q 'User: *0 ' || problem 'its owner'
+rm on-disk
 fsck root.img
 [ "$(stat -c %s root.img)" = $((128 << 20)) ] || problem "128M: $(stat -c %s root.img)"
 if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
@@ -72,7 +78,8 @@ expect 1 'x.img: the folder|No such file' "$TENON" image build busybox nowhere/e
 expect 1 'root.img: holds an ext4 file system' "$TENON" image build busybox root.img
 expect 0 'root.img: root file' "$TENON" image build busybox root.img --force
 [ ! -e x.img ] && [ ! -e x.initrd ] || problem "what failed left files"
-expect 0 "'a b.initrd' --disk 'a b.img'" "$TENON" image build busybox 'a b.img' --kernel k
+expect 0 "'a b.initrd' --disk 'a b.img'" "$TENON" image build busybox 'a b.img' --kernel k --size 16M
+expect 0 "--disk 'a b.img'" "$TENON" image build busybox 'a b.img' --kernel k --force
 rm 'a b.img' 'a b.initrd'
 
 # ---- A kernel in a package ----
@@ -82,7 +89,7 @@ cp "$kernel" package/boot/
 cp -r "/lib/modules/$version" package/lib/modules/
 rm package/lib/modules/"$version"/modules.*dep*
 if dpkg-deb -Znone -b package linux-image.deb >/dev/null 2>&1; then
-	expect 0 'run --kernel p.kernel --initrd p.initrd' "$TENON" image build busybox p.img --kernel linux-image.deb
+	expect 0 'run --kernel p.kernel --initrd p.initrd' "$TENON" image build busybox p.img --kernel linux-image.deb --size 16M
 	cmp -s p.kernel "$kernel" || problem "p.kernel is another kernel"
 	cmp -s p.initrd root.initrd || problem "the initial RAM disk of the package differs"
 	rm -f p.img p.initrd p.kernel
@@ -94,7 +101,8 @@ truncate -s 256M pv.img
 "$TENON" vg create vg0 pv.img && "$TENON" lv create vg0/root --size 64M && "$TENON" lv create vg0/small --size 8M || exit 1
 expect 1 'vg0/small: has 8 MiB' "$TENON" image build busybox vg0/small
 expect 1 'vg0/root: has 64 MiB' "$TENON" image build busybox vg0/root --size 128M
-expect 0 'vhost-user:sockets/vg0-root.sock' "$TENON" image build busybox vg0/root
+expect 0 'vhost-user:sockets/vg0-root.sock' "$TENON" image build busybox vg0/root --size 16M
+expect 0 'vm run --disk vg0/root$' "$TENON" image build busybox vg0/root --force
 "$TENON" copy vg0/root copy.img && fsck copy.img
 "$TENON" serve --socket-dir sockets >served 2>&1 &
 server=$!
