@@ -143,6 +143,10 @@ int volume_group_backup(struct volume_group *group, const char *file, char **pat
 	free(text.at);
 	if (!rc && !(*path = strdup(file)))
 		rc = -ENOMEM;
+	if (rc == -EEXIST) {
+		error_set(error, rc, "%s: is there, and is no file of a group's metadata", file);
+		return error_advise(error, "name another file, which is made");
+	}
 	return rc ? error_set(error, rc, "%s: was not written: %s", file, error_name(rc)) : 0;
 }
 

@@ -211,11 +211,37 @@ static int put(const struct archive_file *file, int directory, char *place)
 	return rc;
 }
 
+/* A file of such a text gives way to another; what else has that name is somebody's disk, or a device. */
+static int check_replaced(const char *path)
+{
+	static const char mark[] = "Text Format Volume Group";
+	CLEANUP_CLOSE int fd = -1;
+	struct stat status;
+	char head[4096];
+	ssize_t got;
+
+	if (stat(path, &status))
+		return errno == ENOENT ? 0 : -errno;
+	if (S_ISDIR(status.st_mode))
+		return -EISDIR;
+	if (!S_ISREG(status.st_mode))
+		return -EEXIST;
+	if (!status.st_size)
+		return 0;
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	got = fd < 0 ? -1 : read(fd, head, sizeof(head));
+	if (got < 0)
+		return -errno;
+	return memmem(head, (size_t)got, mark, strlen(mark)) ? 0 : -EEXIST;
+}
+
 int archive_file_write_to(const struct archive_file *file, const char *path)
 {
 	CLEANUP_FREE char *beside = NULL;
-	int rc;
+	int rc = check_replaced(path);
 
+	if (rc)
+		return rc;
 	if (asprintf(&beside, "%s" BESIDE "%d", path, (int)getpid()) < 0)
 		return -ENOMEM;
 	rc = write_beside(file, AT_FDCWD, beside);

@@ -76,6 +76,15 @@ grep -q 'is missing' said || fail "$(cat said)"
 # only so many stay
 for size in 8 12 16; do TENON_ARCHIVE_MIN=2 TENON_ARCHIVE_DAYS=0 "$tenon" lv resize vg0/one --size ${size}M $yes; done 2>/dev/null
 [ "$(ls state/archive | wc -l)" -le 3 ] || fail "they do not go: $(ls state/archive)"
+# A backup takes no other file's place: not that of a disk, nor of a device. Over an older one it goes.
+echo mine >notes && cp a.img a.before && mkfifo pipe && ln -s a.img disk
+for there in a.img disk notes pipe; do
+	"$tenon" vg backup vg0 --file $there 2>said && fail "a backup went over $there"
+	grep -q "$there: is there, and is no file of a group's metadata" said || fail "$(cat said)"
+done
+cmp a.img a.before && [ "$(cat notes)" = mine ] && [ -p pipe ] && [ -L disk ] || fail "a refused backup changed something"
+rm a.before disk pipe
+"$tenon" vg backup vg0 --file saved >/dev/null
 # metadata areas that were wiped come back from the backup
 "$tenon" vg backup vg0 --file saved >/dev/null
 dd if=/dev/zero of=a.img bs=4096 seek=1 count=4 conv=notrunc status=none
