@@ -42,9 +42,9 @@ fsck() { /usr/sbin/e2fsck -fn "$1" >fsck 2>&1 || problem "$1: $(cat fsck)"; }
 # With room for it, its kernel is on it; without, beside it.
 expect 0 "tenon vm run --kernel .*${version//+/.} --initrd root.initrd --disk root.img" "$TENON" image build busybox root.img --size 16M
 expect 0 "tenon vm run --disk root.img" "$TENON" image build busybox root.img --force
-debugfs -R "dump /boot/vmlinuz-$version on-disk" root.img 2>/dev/null && cmp on-disk "$kernel" || problem 'its kernel on the disk'
-debugfs -R "dump /boot/initrd.img-$version on-disk" root.img 2>/dev/null && cmp on-disk root.initrd || problem 'its initial RAM disk on the disk'
-debugfs -R "stat /boot/initrd.img-$version" root.img 2>/dev/null | grep -q 'User: *0 ' || problem 'its owner'
+PATH=$PATH:/usr/sbin debugfs -R "dump /boot/vmlinuz-$version on-disk" root.img 2>/dev/null && cmp on-disk "$kernel" || problem 'its kernel on the disk'
+PATH=$PATH:/usr/sbin debugfs -R "dump /boot/initrd.img-$version on-disk" root.img 2>/dev/null && cmp on-disk root.initrd || problem 'its initial RAM disk on the disk'
+PATH=$PATH:/usr/sbin debugfs -R "stat /boot/initrd.img-$version" root.img 2>/dev/null | grep -q 'User: *0 ' || problem 'its owner'
 rm on-disk
 fsck root.img
 [ "$(stat -c %s root.img)" = $((128 << 20)) ] || problem "128M: $(stat -c %s root.img)"
