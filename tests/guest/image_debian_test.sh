@@ -81,8 +81,13 @@ df --output=size -k / | tail -n 1 | sed "s/ *//; s/^/root-/"; ls /boot/efi/EFI; 
 '
 cp $vars vars.fd
 if boot -drive if=pflash,format=raw,readonly=on,file=$code -drive if=pflash,format=raw,file=vars.fd; then
-	printf '%s' "$look" >&7
-	if await 300 'said-42'; then
+	# What is typed while cloud-init still writes to the console was lost once.
+	await 400 'Cloud-init v.* finished at'
+	for _ in 1 2 3; do
+		printf '\n%s' "$look" >&7
+		timeout 120 sh -c 'until grep -aq said-42 console; do sleep 0.5; done' && break
+	done
+	if await 10 'said-42'; then
 		grep -aq 'efi-yes' console || problem "it did not boot by UEFI: $(tail -n 30 console)"
 		grep -aq 'seed-web1' console || problem "its seed: $(tail -n 30 console)"
 		[ "$(grep -ao 'root-[0-9]*' console | tail -n 1 | tr -dc 0-9)" -gt 1500000 ] || problem "its root has not grown: $(tail -n 30 console)"
