@@ -77,7 +77,11 @@ static int lv_list_verb(int argc, char **argv)
 					  .most = 1,
 					  .columns = lv_columns,
 					  .run = list_run } };
-	const struct cli_option all = { "all", CLI_FLAG, &list.all, NULL, "internal volumes too" };
+	const struct cli_option all = { .name = "all",
+					.letter = 'a',
+					.kind = CLI_FLAG,
+					.value = &list.all,
+					.help = "internal volumes too" };
 
 	list.look.option = &all;
 	return look_verb(&list.look, argc, argv);
