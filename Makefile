@@ -224,6 +224,9 @@ build-fuzz/libtenon.a: $(FUZZ_OBJ)
 build-fuzz/%_fuzz: build-fuzz/tests/fuzz/%_fuzz.o build-fuzz/libtenon.a
 	$(Q)$(FUZZ_CC) $(FUZZ_CFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
 
+# Of a program: what is not in the library.
+build-fuzz/image_menu_fuzz: build-fuzz/tools/image_menu.o
+
 -include $(shell find build-fuzz -name '*.d' 2>/dev/null)
 
 .PHONY: fuzzers
