@@ -2,6 +2,7 @@
 /* See vm_volumes.h. */
 #include "tools/vm_volumes.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -9,8 +10,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,6 +24,8 @@
 #include "tools/owner.h"
 #include "tools/runtime.h"
 #include "util/cleanup.h"
+#include "util/process.h"
+#include "util/unix_socket.h"
 
 #define VHOST_USER "vhost-user:"
 #define DIRECTORY  "vm-%d-disks"
@@ -104,9 +110,65 @@ static int find_all(void *arg, struct error *error)
 	return rc;
 }
 
-/* ---- A server of its own ---- */
+/* ---- Its folder of sockets ---- */
 
-/* Its folder of sockets. One that a killed machine of the same number has left is as good. */
+/* Of a server that was killed; one that listens keeps its own. */
+static void remove_stale(int folder, const char *path, const char *name)
+{
+	CLEANUP_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	CLEANUP_FREE char *whole = NULL;
+	struct sockaddr_un address;
+
+	if (asprintf(&whole, "%s/%s", path, name) < 0) {
+		whole = NULL;
+		return;
+	}
+	if (fd >= 0 && !unix_socket_address(&address, whole, NULL) &&
+	    connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 &&
+	    errno == ECONNREFUSED)
+		unlinkat(folder, name, 0);
+}
+
+/* With what is stale in it; else it stays. The lock is that of servers which start there. */
+static void remove_directory(const char *path)
+{
+	DIR *listing = opendir(path);
+	struct dirent *entry;
+
+	if (!listing)
+		return;
+	if (!flock(dirfd(listing), LOCK_EX | LOCK_NB)) {
+		while ((entry = readdir(listing)))
+			if (entry->d_type == DT_SOCK)
+				remove_stale(dirfd(listing), path, entry->d_name);
+		rmdir(path);
+	}
+	closedir(listing);
+}
+
+/* Those of machines that were killed. */
+static void tidy(const char *runtime)
+{
+	DIR *listing = opendir(runtime);
+	struct dirent *entry;
+
+	while (listing && (entry = readdir(listing))) {
+		CLEANUP_FREE char *path = NULL;
+		int pid, length = 0;
+
+		if (sscanf(entry->d_name, DIRECTORY "%n", &pid, &length) != 1 || !length ||
+		    entry->d_name[length] || pid <= 0 || !process_is_gone(pid))
+			continue;
+		if (asprintf(&path, "%s/%s", runtime, entry->d_name) < 0)
+			path = NULL;
+		if (path)
+			remove_directory(path);
+	}
+	if (listing)
+		closedir(listing);
+}
+
+/* One that a killed machine of the same number has left is as good. */
 static int make_directory(struct vm_volumes *volumes, struct error *error)
 {
 	CLEANUP_FREE char *runtime = NULL;
@@ -114,12 +176,15 @@ static int make_directory(struct vm_volumes *volumes, struct error *error)
 
 	if (rc)
 		return rc;
+	tidy(runtime);
 	if (asprintf(&volumes->directory, "%s/" DIRECTORY, runtime, (int)getpid()) < 0)
 		return volumes->directory = NULL, -ENOMEM;
 	if (mkdir(volumes->directory, 0700) && errno != EEXIST)
 		return error_set(error, -errno, "%s: %s", volumes->directory, error_name(errno));
 	return 0;
 }
+
+/* ---- A server of its own ---- */
 
 /* Keys of a terminal are the guest's, and no signals for the server. */
 static void become_server(const struct vm_volumes *volumes, const struct find *find, int output,
@@ -220,7 +285,7 @@ void vm_volumes_stop(struct vm_volumes *volumes)
 	}
 	cleanup_close(&volumes->output);
 	if (volumes->directory)
-		rmdir(volumes->directory);
+		remove_directory(volumes->directory);
 	free(volumes->directory);
 	*volumes = VM_VOLUMES_NONE;
 }

@@ -67,6 +67,12 @@ truncate -s 64M pv.img
 export TENON_DEVICES=$work/pv.img TENON_RUNTIME_DIR=$work/run
 "$tenon" vg create vg0 pv.img && "$tenon" lv create vg0/none --size 8M || failed=1
 expect 1 'vg0/none: there is no kernel in an ext4 file system on it' run --disk vg0/none
+# What a machine has left that was killed together with its server.
+gone=$(sh -c 'echo $$')
+mkdir "$work/run/vm-$gone-disks"
+python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])' "$work/run/vm-$gone-disks/vg0-none.sock"
+expect 1 'vg0/none: there is no kernel' run --disk vg0/none
+[ ! -e "$work/run/vm-$gone-disks" ] || { echo "left: $(ls "$work/run/vm-$gone-disks")"; failed=1; }
 expect 1 "has no volume 'absent'" run --disk vg0/absent
 expect 1 'vg0/none,ro: a volume takes no options of an image file' run --disk vg0/none,ro
 [ -z "$(ls "$work/run")" ] || { echo "left: $(ls "$work/run")"; failed=1; }
