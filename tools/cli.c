@@ -168,11 +168,38 @@ void cli_say(const char *format, ...)
 	va_end(args);
 }
 
+static struct {
+	char *path, *name;
+} called;
+
+int cli_call(const char *path, const char *name)
+{
+	free(called.path);
+	free(called.name);
+	called.path = strdup(path);
+	called.name = text_cleaned(name, NULL);
+	return called.path && called.name ? 0 : -ENOMEM;
+}
+
+static void print_called(const char *before, const char *text)
+{
+	const char *at;
+
+	fputs(before, stderr);
+	while (called.path && called.name && (at = strstr(text, called.path))) {
+		fwrite(text, 1, (size_t)(at - text), stderr);
+		fputs(called.name, stderr);
+		text = at + strlen(called.path);
+	}
+	fputs(text, stderr);
+	fputc('\n', stderr);
+}
+
 int cli_fail(int rc, const struct error *error)
 {
-	fprintf(stderr, "tenon: %s\n", error->text[0] ? error->text : error_name(rc));
+	print_called("tenon: ", error->text[0] ? error->text : error_name(rc));
 	if (error->advice[0])
-		fprintf(stderr, "       %s\n", error->advice);
+		print_called("       ", error->advice);
 	return EXIT_FAILED;
 }
 

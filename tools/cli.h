@@ -120,6 +120,8 @@ void cli_end_by_pipe(void);
 
 /* Prints an error with its advice to standard error; returns EXIT_FAILED. */
 int cli_fail(int rc, const struct error *error);
+/* From now on a path that only this process knows is said as the name that the user gave. */
+int cli_call(const char *path, const char *name);
 
 /* To standard error, for a person: "tenon: note: ..." is news, "tenon: warning: ..." something that is not as it
  * should be. What is neither is an error, by cli_fail(). */

@@ -186,6 +186,8 @@ int image_job_unnamed(const char *to, char **path, int *fd)
 	*fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0666);
 	if (*fd >= 0 && asprintf(path, "/proc/%d/fd/%d", (int)getpid(), *fd) < 0)
 		return *path = NULL, cli_fail(-ENOMEM, &(struct error){ 0 });
+	if (*fd >= 0 && cli_call(*path, to))
+		return cli_fail(-ENOMEM, &(struct error){ 0 });
 	return EXIT_DONE;
 }
 

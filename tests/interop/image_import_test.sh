@@ -169,6 +169,10 @@ kill -9 $pid && wait $pid 2>/dev/null
 gone() { $TENON image import none.qcow2 out.img --force 2>/dev/null; [ -z "$(ls -A tmp)" ]; }
 wait_for gone
 
+# A file has its name in errors before it has it.
+expect 1 'tenon: early.img: .*File too large' bash -c 'ulimit -f 1000; exec "$@"' _ $TENON image import gpt.raw early.img
+[ ! -e early.img ] || problem 'a file is left that was not whole'
+
 # ---- Volumes, which are made; with a server, too ----
 truncate -s 900M pv.img
 $TENON vg create vg0 pv.img || exit 1
