@@ -132,6 +132,11 @@ expect 0 '^  exposed, s .* differ' "$TENON" raid test --compare raid5-loss slow.
 expect 2 'takes two scenarios' "$TENON" raid test --compare raid5-loss
 
 expect 0 'as expected' "$TENON" raid test raid5-loss --report out
+# An older report gives way, a letter does not.
+expect 0 'as expected' "$TENON" raid test raid5-loss --report out
+mkdir letters && echo 'Dear Ada' >letters/raid5-loss.html
+expect 2 'letters/raid5-loss.html: holds .* expected a report' "$TENON" raid test raid5-loss --report letters
+grep -q Ada letters/raid5-loss.html || problem 'a letter gave way to a report'
 grep -q '<svg' out/raid5-loss.html || problem 'the page has no timeline'
 grep -qE '(src|href)=' out/raid5-loss.html && problem 'the page needs something else'
 json 'd["met"] and len(d["samples"]) > 10' cat out/raid5-loss.json

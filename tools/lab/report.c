@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "block/output.h"
 #include "raid/raid.h"
 #include "tools/lab/run.h"
 #include "util/bytes.h"
@@ -171,19 +172,51 @@ void lab_report_text(const struct lab_scenario *scenario, const struct lab_resul
 
 /* ---- Files ---- */
 
+static bool is_html(const void *head, size_t length)
+{
+	static const char begin[] = "<!DOCTYPE html><html lang=\"en\"><head><meta";
+
+	return length > strlen(begin) && !memcmp(head, begin, strlen(begin));
+}
+
+static bool is_json(const void *head, size_t length)
+{
+	static const char begin[] = "{\n  \"scenario\": ";
+
+	return length > strlen(begin) && !memcmp(head, begin, strlen(begin));
+}
+
+static bool is_scenario(const void *head, size_t length)
+{
+	return output_is_text(head, length) && memmem(head, length, "name:", 5);
+}
+
+static const struct output_kind html = { "a report", is_html }, json = { "a report", is_json },
+				yaml = { "a scenario", is_scenario };
+
 /* `result` NULL: it is of no run. */
 static FILE *create(const char *directory, const struct lab_scenario *scenario,
-		    const struct lab_result *result, const char *suffix, char path[LAB_REPORT_PATH],
-		    struct error *error)
+		    const struct lab_result *result, const char *suffix,
+		    const struct output_kind *kind, char path[LAB_REPORT_PATH], struct error *error)
 {
 	bool other = result && strcmp(result->target, lab_target_tenon.name) != 0;
+	struct output out;
 	FILE *file;
 
 	snprintf(path, LAB_REPORT_PATH, "%s/%.200s%s%s%s", directory, scenario->name,
 		 other ? "-" : "", other ? result->target : "", suffix);
-	file = fopen(path, "we");
-	if (!file)
+	if (output_open(&out, path, 0, kind, error)) {
+		if (error->code == -EEXIST)
+			error_advise(error, "name another folder, or remove that file if nothing "
+					    "in it is needed");
+		return NULL;
+	}
+	file = fdopen(out.fd, "w");
+	if (file)
+		out.fd = -1;
+	else
 		error_set(error, -errno, "%s: %s", path, error_name(errno));
+	output_close(&out);
 	return file;
 }
 
@@ -211,7 +244,7 @@ int lab_report_write_scenario(const char *directory, const struct lab_scenario *
 
 	if (rc)
 		return rc;
-	file = create(directory, scenario, NULL, "-shrunk.yaml", path, error);
+	file = create(directory, scenario, NULL, "-shrunk.yaml", &yaml, path, error);
 	if (!file)
 		return error->code;
 	fputs(text, file);
@@ -229,14 +262,14 @@ int lab_report_write(const char *directory, const struct lab_scenario *scenario,
 	rc = make_directory(directory, error);
 	if (rc)
 		return rc;
-	file = create(directory, scenario, result, ".html", path, error);
+	file = create(directory, scenario, result, ".html", &html, path, error);
 	if (!file)
 		return error->code;
 	lab_report_html(file, scenario, result);
 	rc = done(file, path, error);
 	if (rc)
 		return rc;
-	file = create(directory, scenario, result, ".json", path, error);
+	file = create(directory, scenario, result, ".json", &json, path, error);
 	if (!file)
 		return error->code;
 	report = lab_report_json(scenario, result, true);
