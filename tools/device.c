@@ -87,6 +87,9 @@ static int lock_list(struct output *lock, const char *path, struct error *error)
 	for (;;) {
 		int rc = output_open(lock, path, OUTPUT_APPEND, &list_kind, error);
 
+		if (rc == -EEXIST)
+			error_advise(error, "name another file by TENON_DEVICES_FILE, or remove "
+					    "this one if nothing in it is needed");
 		if (rc)
 			return rc;
 		/* A new list would take the place of /dev/null. */

@@ -98,6 +98,8 @@ sleep 60 <>fifo &
 reader=$!
 TENON_DEVICES_FILE=$PWD/fifo expect 1 'fifo: is no file' $TENON device add a.img
 TENON_DEVICES_FILE=- expect 1 'is no file' $TENON device add a.img
+printf 'a\0b' >no-list
+TENON_DEVICES_FILE=$PWD/no-list expect 1 'name another file by TENON_DEVICES_FILE' $TENON device add a.img
 [ -p fifo ] || problem "the FIFO was replaced"
 kill $reader
 wait $reader 2>/dev/null
