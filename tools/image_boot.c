@@ -93,7 +93,7 @@ static int try_entry(void *arg, const char *name)
 	CLEANUP_FREE char *path = NULL, *text = NULL;
 	size_t length = strlen(name);
 
-	if (length < 5 || strcasecmp(name + length - 5, ".conf") || menu->count++ == ENTRIES_MOST)
+	if (length < 5 || strcasecmp(name + length - 5, ".conf") || menu->count++ >= ENTRIES_MOST)
 		return 0;
 	if (asprintf(&path, "%s/%s", menu->folder, name) < 0)
 		return path = NULL, -ENOMEM;
@@ -131,7 +131,7 @@ static int try_fat_file(void *arg, const struct fat_file *file)
 	size_t length;
 
 	if (file->is_folder || strncasecmp(file->path, "loader/entries/", 15) ||
-	    menu->count++ == ENTRIES_MOST)
+	    menu->count++ >= ENTRIES_MOST)
 		return 0;
 	if (!fat_read(menu->fat, file->path, MENU_MOST, &text, &length))
 		menu->boot->parameters = image_menu_entry(text, menu->kernel);

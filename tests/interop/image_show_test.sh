@@ -81,6 +81,16 @@ expect 0 'menu gives that kernel: root=LABEL=r' $TENON image extract boot.img --
 expect 0 'Linux 6 of boot.img' $TENON image extract boot.img --kernel bootkernel --initrd bootinitrd
 cmp bootinitrd smallboot/initrd.img-6 || problem 'an initial RAM disk in blocks of 1 KiB'
 rm -r smallboot boot.img bootinitrd
+# Of entries 64 are read, and not what comes after ever so many.
+mkdir -p many/boot/loader/entries && echo kernel >many/boot/vmlinuz-6
+echo 'version 5' >none.conf && printf 'version 6\noptions root=LABEL=late\n' >late.conf
+truncate -s 8M many.img && mke2fs -q -F -t ext4 -d many many.img || exit 1
+{ echo 'cd /boot/loader/entries'; seq -f 'write none.conf e%g.conf' 80; echo 'write late.conf late.conf'; } | debugfs -w -f - many.img >/dev/null 2>&1
+"$TENON" image extract many.img --kernel k6 >said || problem 'a kernel with many entries'
+grep -q late said && problem 'an entry after 80 others was read'
+debugfs -w -f - many.img >/dev/null 2>&1 < <(echo 'cd /boot/loader/entries'; seq -f 'rm e%g.conf' 50)
+expect 0 'menu gives that kernel: root=LABEL=late' "$TENON" image extract many.img --kernel k6 --force
+rm -r many many.img none.conf late.conf k6
 
 # ---- Damage ----
 damage() { cp --sparse=always disk.img bad.img; printf '\xff\xff' | dd of=bad.img bs=1 seek="$1" conv=notrunc status=none; }
