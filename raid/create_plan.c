@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "raid/parity.h"
 #include "util/bytes.h"
 #include "util/size.h"
 
@@ -109,6 +110,21 @@ static bool has_chunks(int level)
 	return level != RAID_LEVEL_1 && level != RAID_LEVEL_LINEAR;
 }
 
+/* Where more members are all that is wanted. */
+static void advise_more(const struct raid_geometry *g, struct error *error)
+{
+	uint32_t disks = g->disks;
+
+	while (++disks <= RAID_PARITY_SLOTS_Q)
+		if (!raid_geometry_check(g->level, g->layout, g->chunk_sectors, disks, NULL)) {
+			error_advise(error,
+				     "%u named: name %u or more devices, or \"missing\" for one "
+				     "that comes later",
+				     g->disks, disks);
+			return;
+		}
+}
+
 /* Level, chunk and layout. */
 int raid_create_plan_geometry(const struct raid_create_options *options,
 			      struct raid_create_plan *plan, struct error *error)
@@ -134,8 +150,11 @@ int raid_create_plan_geometry(const struct raid_create_options *options,
 			"a chunk of %llu bytes, expected a power of two from 4 KiB to 2 GiB",
 			(unsigned long long)options->chunk);
 	rc = raid_geometry_layout_parse(g->level, options->layout, &g->layout, error);
-	return rc ? rc
-		  : raid_geometry_check(g->level, g->layout, g->chunk_sectors, g->disks, error);
+	if (!rc)
+		rc = raid_geometry_check(g->level, g->layout, g->chunk_sectors, g->disks, error);
+	if (rc)
+		advise_more(g, error);
+	return rc;
 }
 
 /* How much of each member is used; levels that map use all of each. */

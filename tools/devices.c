@@ -312,6 +312,18 @@ int device_list_collect(struct device_list *list, const struct cli_words *given,
 	return rc ? rc : add_patterns(list, &patterns, error);
 }
 
+bool device_list_is_among(const struct cli_words *given, const char *path)
+{
+	CLEANUP_DEVICES struct device_list devices = { 0 };
+	bool found = false;
+
+	if (device_list_collect(&devices, given, NULL))
+		return false;
+	for (unsigned i = 0; i < devices.count; i++)
+		found |= !strcmp(devices.paths[i], path);
+	return found;
+}
+
 char *devices_say_nothing(void)
 {
 	const char *environment = getenv("TENON_DEVICES");

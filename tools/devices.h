@@ -34,6 +34,9 @@ void device_list_remove(struct device_list *list, const char *path);
 int device_list_collect(struct device_list *list, const struct cli_words *given,
 			struct error *error);
 
+/* Whether `path` is among those. */
+bool device_list_is_among(const struct cli_words *given, const char *path);
+
 /* That no device was found to look at, and where the list came from: a sentence. The caller frees it. */
 char *devices_say_nothing(void);
 

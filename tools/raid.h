@@ -3,6 +3,8 @@
 #ifndef TENON_TOOLS_RAID_H
 #define TENON_TOOLS_RAID_H
 
+#include <jansson.h>
+
 #include "tools/cli.h"
 
 struct block;
@@ -40,5 +42,10 @@ struct block *raid_open_device(const struct stack *stack, const char *path);
 int raid_open_new_member(const char *path, struct block **out, struct error *error);
 int raid_check_member(struct raid_array *array, struct block *block, bool force,
 		      struct error *error);
+
+/* That a new member is not on the list of devices, so that it is missing at the next start: here, or by what a server
+ * answered to raid.add or raid.replace. */
+void raid_warn_unlisted(const char *device);
+void raid_warn_unlisted_there(const json_t *answer, const char *device);
 
 #endif

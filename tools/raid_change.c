@@ -30,6 +30,21 @@ char *raid_target(const char *name)
 	return asprintf(&target, "md/%s", name) < 0 ? NULL : target;
 }
 
+void raid_warn_unlisted(const char *device)
+{
+	cli_warn("%s: not among the devices that are looked at: name it with --device, "
+		 "TENON_DEVICES or `tenon device add` from now on",
+		 device);
+}
+
+void raid_warn_unlisted_there(const json_t *answer, const char *device)
+{
+	if (json_is_false(json_object_get(answer, "listed")))
+		cli_warn("%s: not among the devices that the server looks at: name it with "
+			 "--device, TENON_DEVICES or `tenon device add` when that starts next",
+			 device);
+}
+
 /* ---- One change to an array ---- */
 
 struct raid_change_command {
@@ -87,6 +102,7 @@ static int change_run(void *arg, struct error *error)
 	struct raid_change_command *change = arg;
 	const struct stack_options options = { .write = true, .journal_comes = change->journal };
 	struct cli_words targets = { &change->target, 1 };
+	json_t *answer = NULL;
 	struct stack *stack = NULL;
 	struct raid_array *array;
 	int rc;
@@ -99,8 +115,11 @@ static int change_run(void *arg, struct error *error)
 				  describe_text(change->device), "force", change->force, "back",
 				  change->back, "journal", change->journal, "with",
 				  change->with ? describe_text(change->with) : NULL),
-			NULL, error);
+			&answer, error);
 
+	if (rc > 0)
+		raid_warn_unlisted_there(answer, change->with ? change->with : change->device);
+	json_decref(answer);
 	if (rc)
 		return rc > 0 ? 0 : rc;
 	rc = stack_claim(&stack, &change->given, &targets, &options, error);
@@ -163,31 +182,11 @@ static int apply_remove(struct raid_change_command *change, struct stack *stack,
 	return raid_remove(array, change->device, error);
 }
 
-/* Whether the device is on the list of those that are looked at. */
-static bool is_listed(const struct raid_change_command *change, const char *device)
-{
-	CLEANUP_DEVICES struct device_list devices = { 0 };
-	bool found = false;
-
-	if (device_list_collect(&devices, &change->given, NULL))
-		return false;
-	for (unsigned i = 0; i < devices.count; i++)
-		found |= !strcmp(devices.paths[i], device);
-	return found;
-}
-
-static void warn_unlisted(const char *device)
-{
-	cli_warn("%s: not among the devices that are looked at: name it with --device, "
-		 "TENON_DEVICES or `tenon device add` from now on",
-		 device);
-}
-
 static int apply_add(struct raid_change_command *change, struct stack *stack,
 		     struct raid_array *array, struct error *error)
 {
 	CLEANUP_BLOCK struct block *block = NULL;
-	bool listed = is_listed(change, change->device);
+	bool listed = device_list_is_among(&change->given, change->device);
 	int rc = raid_open_member(stack, array, change->device, change->force, &block, error);
 
 	if (!rc && change->journal)
@@ -200,7 +199,7 @@ static int apply_add(struct raid_change_command *change, struct stack *stack,
 		cli_note("%s: added; `tenon raid rebuild` or `tenon serve` brings it up to date",
 			 change->device);
 	if (!rc && !listed)
-		warn_unlisted(change->device);
+		raid_warn_unlisted(change->device);
 	return rc;
 }
 
@@ -208,7 +207,7 @@ static int apply_replace(struct raid_change_command *change, struct stack *stack
 			 struct raid_array *array, struct error *error)
 {
 	CLEANUP_BLOCK struct block *block = NULL;
-	bool listed = !change->with || is_listed(change, change->with);
+	bool listed = !change->with || device_list_is_among(&change->given, change->with);
 	int rc = 0;
 
 	if (change->with)
@@ -222,7 +221,7 @@ static int apply_replace(struct raid_change_command *change, struct stack *stack
 			 "then it is faulty and can be removed",
 			 change->device);
 	if (!rc && !listed)
-		warn_unlisted(change->with);
+		raid_warn_unlisted(change->with);
 	return rc;
 }
 

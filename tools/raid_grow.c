@@ -44,11 +44,15 @@ static int add_by_owner(struct grow_command *command, struct error *error)
 
 	for (unsigned i = 0; rc > 0 && i < command->added.count; i++) {
 		char *path = device_resolve(command->added.words[i]);
+		json_t *answer = NULL;
 
 		rc = owner_call(&command->given, command->target, "raid.add",
 				json_pack("{s:o, s:o, s:b}", "name", describe_text(command->target),
 					  "device", describe_text(path), "force", command->force),
-				NULL, error);
+				&answer, error);
+		if (rc > 0)
+			raid_warn_unlisted_there(answer, path);
+		json_decref(answer);
 		free(path);
 	}
 	return rc;

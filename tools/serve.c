@@ -120,6 +120,7 @@ static int start(struct serve *serve, struct serve_arguments *arguments, struct 
 {
 	int rc = socket_options_make_directory(&serve->sockets, error);
 
+	serve->given = &arguments->given;
 	serve_beside_tidy();
 	if (!rc)
 		rc = start_control(serve, error);

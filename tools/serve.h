@@ -91,6 +91,7 @@ struct serve {
 	struct cli_words serials;      /* VG/LV=SERIAL or md/NAME=SERIAL, checked */
 	struct cli_words limits_given; /* VG/LV=..., checked (limits.h) */
 	struct list limits;            /* of volumes, also of some that are not open now */
+	const struct cli_words *given; /* of --device */
 	struct device_list owned;      /* paths that this process has locked */
 	struct list exports;           /* in the order in which they were named */
 	struct export_index {

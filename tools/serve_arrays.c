@@ -316,6 +316,12 @@ int serve_raid_remove(void *context, json_t *params, json_t **result, struct err
 	return rc;
 }
 
+/* Of a new member: whether this server would find it again. */
+static void tell_listed(const struct serve *serve, const char *device, json_t **result)
+{
+	*result = json_pack("{s:b}", "listed", device_list_is_among(serve->given, device));
+}
+
 /* Opening a device may take long: it is done here, and handed over. */
 int serve_raid_add(void *context, json_t *params, json_t **result, struct error *error)
 {
@@ -323,7 +329,6 @@ int serve_raid_add(void *context, json_t *params, json_t **result, struct error 
 	struct array_call call = { .serve = serve, .params = params, .error = error };
 	int rc = array_call_find(&call, true);
 
-	(void)result;
 	call.force = json_is_true(json_object_get(params, "force"));
 	call.back = json_is_true(json_object_get(params, "back"));
 	call.journal = json_is_true(json_object_get(params, "journal"));
@@ -339,6 +344,8 @@ int serve_raid_add(void *context, json_t *params, json_t **result, struct error 
 	if (!rc && device_list_add(&serve->owned, call.device))
 		log_warning(&serve->log, "%s: added, but out of memory to list it as this server's",
 			    call.device);
+	if (!rc)
+		tell_listed(serve, call.device, result);
 	free(call.device);
 	return rc;
 }
@@ -350,7 +357,6 @@ int serve_raid_replace(void *context, json_t *params, json_t **result, struct er
 	bool with = json_is_string(json_object_get(params, "with"));
 	int rc = array_call_find(&call, true);
 
-	(void)result;
 	call.force = json_is_true(json_object_get(params, "force"));
 	if (!rc && serve->read_only)
 		rc = error_set(error, -EROFS, "%s: the server runs with --read-only", call.device);
@@ -366,6 +372,8 @@ int serve_raid_replace(void *context, json_t *params, json_t **result, struct er
 	if (!rc && with && device_list_add(&serve->owned, call.with))
 		log_warning(&serve->log, "%s: added, but out of memory to list it as this server's",
 			    call.with);
+	if (!rc && with)
+		tell_listed(serve, call.with, result);
 	free(call.device);
 	free(call.with);
 	return rc;

@@ -9,8 +9,9 @@
  *	raid.list	{} -> rows as `tenon raid list --json` has them, and in each "member_devices"
  *	raid.show	{name} -> as `tenon raid show --json`
  *	raid.fail, raid.remove	{name, device, force}
- *	raid.add	{name, device, force, back}; back: by the bitmap or not at all
- *	raid.replace	{name, device, with, force}; with: a device, or none: a spare
+ *	raid.add	{name, device, force, back} -> {listed}; back: by the bitmap or not at all; listed: whether the device is among those
+ *		that this server looks at
+ *	raid.replace	{name, device, with, force} -> the same of `with`; with: a device, or none: a spare
  *	raid.grow	{name, size, all, devices, chunk, layout, level, adding, only_check}: size in bytes of each member, all: as much as there is; 0: as it is
  *	raid.check	{name, repair, force}: starts it
  *	raid.stop_sync	{name} -> {stopped, held}: what ran, or null; whether a resync or recovery is due still

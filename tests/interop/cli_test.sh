@@ -252,15 +252,34 @@ expect 0 '' $TENON lv remove vg/later
 expect 0 '' $TENON raid fail r a.img
 json 'd["degraded"]' $TENON raid show r --json
 expect 0 '' $TENON raid remove r a.img
-expect 0 '' $TENON raid add r a.img
+$TENON raid add r a.img >said 2>&1 || problem "raid add in the server: $(cat said)"
+grep -q 'not among the devices' said && problem "the server looks at a.img: $(cat said)"
 expect 0 '' $TENON raid rebuild r
 json 'not d["degraded"]' $TENON raid show r --json
 expect 0 '0 bytes differ' $TENON raid check r
+# What it would not find again it says, as a command does without it.
+mkdir elsewhere && truncate -s "$(stat -c %s a.img)" elsewhere/spare.img
+expect 0 'spare.img: not among the devices that the server looks at' $TENON raid add r elsewhere/spare.img
+expect 0 '' $TENON raid remove r elsewhere/spare.img
+expect 0 'spare.img: not among the devices that the server looks at' $TENON raid replace r a.img --with elsewhere/spare.img --force
+expect 0 '' $TENON raid rebuild r
+expect 0 '' $TENON raid remove r a.img
+expect 0 '' $TENON raid add r a.img
+expect 0 '' $TENON raid replace r "$work/elsewhere/spare.img"
+expect 0 '' $TENON raid rebuild r
+expect 0 '' $TENON raid remove r elsewhere/spare.img
+json 'not d["degraded"]' $TENON raid show r --json
 kill $server && wait $server || problem "the server ended with $?: $(cat server.err)"
 server=
 [ -e sockets/vg-a.sock ] && problem 'a socket was left behind'
 json 'd["clean"] and not d["degraded"]' $TENON raid show r --json
 cmp data <($TENON copy --device a.img vg/a -) || problem 'data after the rebuild in the server'
+
+# Too few for the level: how many it wants.
+truncate -s 32M few1.img few2.img few3.img
+expect 2 '3 named: name 4 or more devices, or "missing"' $TENON raid create few --level 6 few1.img few2.img few3.img
+expect 2 '1 named: name 2 or more devices, or "missing"' $TENON raid create few --level 5 few1.img
+rm few?.img
 
 # Damage is told with its place.
 cp a.img broken.img
