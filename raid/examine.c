@@ -396,7 +396,9 @@ int raid_say_no_superblock(struct block *block, struct error *error)
 		return error_set(error, -ENOENT, "%s: no md superblock", block->name);
 	error_set(error, -ENOENT, "%s: no md superblock; found: %s (magic at byte %llu)",
 		  block->name, found.name, (unsigned long long)found.offset);
-	if (!strcmp(found.type, "ddf_raid_member") || !strcmp(found.type, "isw_raid_member"))
+	/* By libblkid's name, or by that of the magic alone (block/raid_magic.h). */
+	if (!strcmp(found.type, "ddf_raid_member") || !strcmp(found.type, "isw_raid_member") ||
+	    !strncmp(found.name, "DDF ", 4) || !strncmp(found.name, "Intel ", 6))
 		error_advise(error, "a member of a container, in metadata of firmware (DDF, or "
 				    "Intel's), which mdadm reads: here it is left alone");
 	return -ENOENT;

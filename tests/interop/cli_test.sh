@@ -281,6 +281,18 @@ expect 2 '3 named: name 4 or more devices, or "missing"' $TENON raid create few 
 expect 2 '1 named: name 2 or more devices, or "missing"' $TENON raid create few --level 5 few1.img
 rm few?.img
 
+# Containers of firmware; of DDF, whose other header is elsewhere, only the magic is found.
+truncate -s 32M ddf.img intel.img
+printf '\xde\x11\xde\x11' | dd of=ddf.img bs=512 seek=65535 conv=notrunc status=none
+printf '\x80' | dd of=ddf.img bs=1 seek=$((65535 * 512 + 102)) conv=notrunc status=none
+printf 'Intel Raid ISM Cfg Sig. ' | dd of=intel.img bs=512 seek=65534 conv=notrunc status=none
+for image in ddf.img intel.img; do
+	refused 'a member of a container, in metadata of firmware' $TENON raid examine $image
+	refused 'give --force to overwrite it' $TENON raid create few --level 1 $image missing
+	refused 'a member of a container, in metadata of firmware' $TENON raid zero $image
+done
+rm ddf.img intel.img
+
 # Damage is told with its place.
 cp a.img broken.img
 printf 'XXXX' | dd of=broken.img bs=1 seek=$((4096 + 100)) conv=notrunc status=none
