@@ -67,5 +67,7 @@ sleep 0.5
 [ "$before" = "$(cut -d' ' -f14,15 "/proc/$pid/stat")" ] || rig_fail "the idle server uses CPU time"
 kill -TERM "$pid"
 rig_await 5 test ! -S "$WORK/disk.sock"
+# It says what it has done after the socket is gone.
+rig_await 5 grep -q 'failed [0-9]* unsupported' "$WORK/disk.log"
 cat "$WORK/disk.log"
 grep -q 'failed 0 unsupported 0' "$WORK/disk.log" || rig_fail "requests failed"
