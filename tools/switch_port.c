@@ -36,7 +36,7 @@ static int bad_spec(struct error *error, const struct port_type *type, const cha
 		if (type || used >= sizeof(forms))
 			break;
 	}
-	return error_set(error, -EINVAL, "--port %s: found \"%s\", expected %s", spec, found,
+	return error_set(error, -EINVAL, "port %s: found \"%s\", expected %s", spec, found,
 			 forms);
 }
 
@@ -102,7 +102,7 @@ int port_spec_parse(struct port_spec *out, const char *spec, struct error *error
 
 	*out = (struct port_spec){ .copy = strdup(spec) };
 	if (!out->copy)
-		return error_set(error, -ENOMEM, "--port: out of memory");
+		return error_set(error, -ENOMEM, "port: out of memory");
 	rest = strchr(out->copy, '=');
 	if (!rest)
 		return bad_spec(error, NULL, spec, spec);
@@ -116,9 +116,9 @@ int port_spec_parse(struct port_spec *out, const char *spec, struct error *error
 		rc = parse_option(out, option, error);
 	if (!rc && out->type->check)
 		rc = out->type->check(out, error);
-	if (!rc || !strncmp(error->text, "--port", 6))
+	if (!rc || !strncmp(error->text, "port ", 5))
 		return rc;
-	error_prefix(error, "--port %s", spec);
+	error_prefix(error, "port %s", spec);
 	return -EINVAL;
 }
 
@@ -216,11 +216,11 @@ static int check_pair(const struct port_spec *spec, const char *text, const char
 	int rc = port_spec_parse(&other, earlier, error);
 
 	if (!rc && !strcmp(spec->name, other.name))
-		rc = error_set(error, -EEXIST, "--port %s: the name \"%s\" is given twice", text,
+		rc = error_set(error, -EEXIST, "port %s: the name \"%s\" is given twice", text,
 			       spec->name);
 	else if (!rc && spec->owns && other.owns && spec->type == other.type &&
 		 !strcmp(spec->owns, other.owns))
-		rc = error_set(error, -EEXIST, "--port %s: %s is the one of port %s already", text,
+		rc = error_set(error, -EEXIST, "port %s: %s is the one of port %s already", text,
 			       spec->owns, other.name);
 	port_spec_free(&other);
 	return rc;

@@ -12,7 +12,7 @@
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 1
 TENON=$(realpath "${TENON:-build/tenon}")
 work=$(mktemp -d -p "${work_in:-${TMPDIR:-/tmp}}") || exit 1
-export TENON_RUNTIME_DIR=$work/run TENON_DEVICES_FILE=$work/devices TENON_DEVICES=
+export TENON_RUNTIME_DIR=$work/run TENON_STATE_DIR=$work/state TENON_DEVICES_FILE=$work/devices TENON_DEVICES=
 failures=0
 pids=()
 
