@@ -36,8 +36,7 @@ static int bad_spec(struct error *error, const struct port_type *type, const cha
 		if (type || used >= sizeof(forms))
 			break;
 	}
-	return error_set(error, -EINVAL, "port %s: found \"%s\", expected %s", spec, found,
-			 forms);
+	return error_set(error, -EINVAL, "port %s: found \"%s\", expected %s", spec, found, forms);
 }
 
 static const struct port_type *find_type(const char *name)

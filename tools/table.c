@@ -44,12 +44,28 @@ static json_t *value_of(json_t *row, const struct cli_column *column)
 	return json_object_get(outer ? json_object_get(row, outer) : row, name);
 }
 
+/* Of a title what is before a comma, in letters of any size, with `_` for a space. */
+static bool is_title(const char *title, const char *word, size_t length)
+{
+	if (strcspn(title, ",") != length)
+		return false;
+	for (size_t i = 0; i < length; i++)
+		if (tolower((unsigned char)title[i]) != tolower((unsigned char)word[i]) &&
+		    !(title[i] == ' ' && word[i] == '_'))
+			return false;
+	return true;
+}
+
+/* By its name in JSON, or else by what stands over it. */
 static const struct cli_column *find_column(const struct cli_column *columns, const char *word,
 					    size_t length)
 {
+	for (const struct cli_column *column = columns; column->title; column++)
+		if ((strlen(name_of(column)) == length || name_length(column) == length) &&
+		    !strncmp(name_of(column), word, length))
+			return column;
 	for (; columns->title; columns++)
-		if ((strlen(name_of(columns)) == length || name_length(columns) == length) &&
-		    !strncmp(name_of(columns), word, length))
+		if (is_title(columns->title, word, length))
 			return columns;
 	return NULL;
 }

@@ -189,6 +189,7 @@ stop
 expect 1 '150 disks need [0-9]+ open files, this process may have 160' \
 	bash -c 'ulimit -n 160; exec "$0" serve --socket-dir s' "$TENON"
 expect 1 'LimitNOFILE' bash -c 'ulimit -n 160; exec "$0" serve --socket-dir s' "$TENON"
+rm -f out err
 (ulimit -n 300; exec "$TENON" serve --socket-dir s) >out 2>err &
 server=$!
 for _ in $(seq 1200); do grep -q '^ready' out && break; sleep 0.05; done
