@@ -381,7 +381,7 @@ static int list_server(const char *path, const char *group, json_t *list)
 		       pieces_next(&pieces, json_array_size(exports));
 		json_decref(answer);
 	}
-	return rc;
+	return !rc && pieces.left ? -EPROTO : rc; /* half of a list is none */
 }
 
 static bool server_has(const char *path, const char *group)

@@ -361,6 +361,7 @@ int mount_take_down(const char *directory, const char *shown, struct error *erro
 {
 	json_int_t opens = 0;
 	pid_t silent, process = find_mount(directory, &opens, &silent);
+	bool dead = !process && silent && mount_is_dead(directory);
 	char who[PROCESS_TEXT];
 	int rc = -EBUSY;
 
@@ -379,7 +380,7 @@ int mount_take_down(const char *directory, const char *shown, struct error *erro
 		if (fiber_sleep(UNMOUNT_STEP))
 			return -ECANCELED;
 	}
-	if (!rc && !process && silent)
+	if (!rc && !process && silent && !dead)
 		return say_silent(shown, silent, error);
 	if (rc || !process)
 		return rc;

@@ -287,12 +287,7 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t s
 		fuse_reply_err(req, disk ? ENOSPC : EBADF);
 		return;
 	}
-	/* The kernel sends no more; but what it says lies in memory that servers share, who may have changed it. */
-	if (size > MOUNT_DATA) {
-		fuse_reply_err(req, EIO);
-		return;
-	}
-	size = MIN(size, end - (uint64_t)offset);
+	size = MIN(MIN(size, end - (uint64_t)offset), MOUNT_DATA);
 	rc = host_disk_write(disk, (uint64_t)offset, bytes, size,
 			     file->flags & (O_SYNC | O_DSYNC) ? BLOCK_FUA : 0);
 	buffer->lost = is_lost(rc);

@@ -7,6 +7,9 @@
  *	0		BUFFER_HEAD		BUFFER_HEAD + MOUNT_DATA
  *	| ... | header	| data to be written, or data that was read | more than the kernel sends
  *
+ * The head is this process's alone, and what is no write is copied before libfuse looks at it: it takes numbers and names from where
+ * they lie, some of them twice, and a server that means ill would change them in between.
+ *
  * A server that is stopped or was killed may have a request yet that was given up here, and its disk may write into the buffer at any
  * time; or write what is in it then. That buffer is not used again: the taker has memory of its own from then on, which is copied.
  */
@@ -20,6 +23,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "fiber/signal.h"
@@ -39,6 +43,18 @@ static void say_nothing(enum fuse_log_level level, const char *format, va_list a
 	(void)level, (void)format, (void)args;
 }
 
+/* Pages of this process in the place of those that servers have. */
+static int keep_heads(struct mount *mount, struct error *error)
+{
+	for (unsigned i = 0; i < MOUNT_TAKERS; i++)
+		if (mmap(mount->memory.regions[0].host + i * BUFFER_BYTES, BUFFER_HEAD,
+			 PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
+			 0) == MAP_FAILED)
+			return error_set(error, -errno, "memory for requests: %s",
+					 error_name(errno));
+	return 0;
+}
+
 int mount_begin(struct mount *mount, struct error *error)
 {
 	CLEANUP_FREE char *options = NULL;
@@ -48,6 +64,8 @@ int mount_begin(struct mount *mount, struct error *error)
 
 	rc = guest_memory_create_region(&mount->memory, "tenon-mount", BUFFER_HEAD,
 					MOUNT_TAKERS * BUFFER_BYTES, error);
+	if (!rc)
+		rc = keep_heads(mount, error);
 	if (rc)
 		return rc;
 	if (asprintf(&options, "fsname=tenon:%s,subtype=tenon,default_permissions%s", mount->group,
@@ -109,6 +127,24 @@ static uint8_t *own_memory(void)
 	return at;
 }
 
+/* Of a write only the data lie where servers may change them. */
+static void process(struct mount *mount, struct mount_buffer *buffer,
+		    const struct fuse_buf *request)
+{
+	const struct fuse_in_header *header = request->mem;
+	struct fuse_buf copy = *request;
+	CLEANUP_FREE void *memory = NULL;
+
+	if (header->opcode != FUSE_WRITE) {
+		while (!(memory = malloc(request->size)))
+			if (fiber_sleep(OWN_MEMORY_NS))
+				return;
+		copy.mem = memcpy(memory, request->mem, request->size);
+	}
+	mount->buffer = buffer;
+	fuse_session_process_buf(mount->session, &copy);
+}
+
 static int take_requests(void *arg)
 {
 	struct taker *taker = arg;
@@ -124,9 +160,8 @@ static int take_requests(void *arg)
 		fiber_mutex_lock(&mount->receiving);
 		rc = receive(mount, &request);
 		fiber_mutex_unlock(&mount->receiving);
-		mount->buffer = &buffer;
 		if (rc > 0)
-			fuse_session_process_buf(mount->session, &request);
+			process(mount, &buffer, &request);
 		if (buffer.lost && !own && !(own = own_memory()))
 			rc = -ECANCELED;
 	} while (rc > 0);

@@ -23,7 +23,10 @@ if [ "$(id -u)" = 0 ] && [ -z "${MOUNT_AS_USER-}" ] && command -v setpriv >/dev/
 fi
 
 cd "$work" || exit 1
-cleanup() { ! mountpoint -q m || fusermount3 -uz m; }
+cleanup() {
+	! mountpoint -q m || fusermount3 -uz m
+	! mountpoint -q m2 || fusermount3 -uz m2
+}
 truncate -s 256M a.img
 export TENON_DEVICES=$work/a.img TENON_STATE_DIR=$work/state
 disk=vhost-user:s/vg-l.sock
@@ -319,6 +322,66 @@ if unshare $who true 2>/dev/null; then
 	exec 3>&-
 	wait $copy
 fi
+
+# ---- A server that means ill writes in front of all data of requests, which is not where requests are read ----
+cat >ill.py <<'END'
+import mmap, os, sys, threading
+folder = f"/proc/{sys.argv[1]}/fd/"
+name = next(f for f in os.listdir(folder) if os.readlink(folder + f).startswith("/memfd:tenon-mount"))
+fd = os.open(folder + name, os.O_RDWR)
+memory = mmap.mmap(fd, 0)
+each = 4096 + (1 << 20) + 4096
+assert len(memory) == 32 * each
+ends = []
+threading.Thread(target=lambda: ends.append(sys.stdin.read()), daemon=True).start()
+print("ill", flush=True)
+while not ends:
+    for at in range(0, len(memory), each):
+        memory[at + 4096 - 128:at + 4096] = b"\xff" * 128
+END
+cat >well.py <<'END'
+import os, time
+fd = os.open("m/l", os.O_RDWR)
+end = time.monotonic() + 2
+n = 0
+while n < 300 or time.monotonic() < end:
+    text = b"%8d" % n * 512
+    at = n % 1000 * 4096
+    assert os.pwrite(fd, text, at) == 4096 and os.pread(fd, 4096, at) == text, n
+    assert os.listdir("m") == ["l"]
+    try:
+        os.stat("m/not-there-%d" % n)
+        raise Exception("there")
+    except FileNotFoundError:
+        pass
+    n += 1
+END
+expect 0 '' "$TENON" mount vg m
+process=$(find run -name 'mount-*' -printf '%f\n')
+process=${process#mount-}
+process=${process%.sock}
+mkfifo ill.end
+python3 ill.py "$process" <ill.end >ill.out 2>&1 &
+pids+=($!)
+exec 3>ill.end
+wait_for grep -q '^ill' ill.out
+expect 0 '' timeout -s KILL 60 python3 well.py
+exec 3>&-
+
+# ---- Another mount that is stopped says nothing of one that was killed ----
+mkdir m2
+launch other.out "$TENON" serve other --socket-dir o --device "$work/b.img" || problem "no server: $(cat other.out)"
+expect 0 '' "$TENON" mount other m2
+second=$(find run -name 'mount-*' ! -name "mount-$process.sock" -printf '%f\n')
+second=${second#mount-}
+second=${second%.sock}
+kill -9 "$process"
+wait_for dead
+kill -STOP "$second"
+expect 0 '' timeout -s KILL 60 "$TENON" unmount m
+kill -CONT "$second"
+expect 0 '' "$TENON" unmount m2
+kill "$launched" && wait "$launched"
 
 # ---- One that is stopped holds nobody: `mount` looked into it, and waited for ever ----
 expect 0 '' "$TENON" mount vg m
