@@ -332,12 +332,18 @@ static void tell_reshaped(const struct volume_group *group, const struct volume_
 	if (reshaped->step == VOLUME_RESHAPE_BEGUN)
 		tell(news,
 		     "%s/%s: a reshape from %u images to %u of %s: %s are moved while it is open, "
-		     "with %s of each image as room; %s in the end",
+		     "with %s of each image as room; %s in the end. The same command then %sgives "
+		     "the room back",
 		     group->name, lv->name, reshaped->before, reshaped->images, volume_lv_type(lv),
 		     size_format(reshaped->moved, text[0]), size_format(reshaped->room, text[1]),
-		     size_format(reshaped->size, text[2]));
+		     size_format(reshaped->size, text[2]),
+		     reshaped->images < reshaped->before
+			     ? "lets go of images that are left, and once more "
+			     : "");
 	else if (reshaped->step == VOLUME_RESHAPE_DROPPED)
-		tell(news, "%s/%s: has %u images now; those that a reshape left are free",
+		tell(news,
+		     "%s/%s: has %u images now; those that a reshape left are free. The same "
+		     "command once more gives the room back",
 		     group->name, lv->name, reshaped->images);
 	else
 		tell(news, "%s/%s: the room that a reshape needed is free, %s of each image",

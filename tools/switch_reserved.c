@@ -11,7 +11,7 @@
 #include "util/error.h"
 #include "vswitch/switch.h"
 
-#define RESERVED_USAGE "switch reserved NAME [PROTOCOL=drop|flood|handle[,...]] [--json]"
+#define RESERVED_USAGE "switch reserved NAME [PROTOCOL=drop|flood|handle|none[,...]] [--json]"
 
 int switch_reserved(int argc, char **argv)
 {
@@ -36,8 +36,10 @@ int switch_reserved(int argc, char **argv)
 		return status;
 	if (listing.json)
 		cli_print_json(result);
-	else
-		printf("%s\n", json_string_value(json_object_get(result, "reserved")));
+	else {
+		text = json_string_value(json_object_get(result, "reserved"));
+		printf("%s\n", text && *text ? text : "none");
+	}
 	json_decref(result);
 	return status;
 }

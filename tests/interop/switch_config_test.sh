@@ -62,6 +62,7 @@ lab_switch lab --port l0=vhost-user,police-in=1M/100K --port x=vhost-user
 "$TENON" switch port set lab b vlan=8 shape-in=4M 2>err && lab_fail "a bond's shaper"
 grep -q 'for each of its links' err || lab_fail "$(cat err)"
 # Frames to reserved addresses, for the whole switch; nothing of what is wrong.
+[ "$("$TENON" switch reserved lab)" = none ] || lab_fail "nothing was chosen: $("$TENON" switch reserved lab)"
 [ "$("$TENON" switch reserved lab stp=flood,02=drop)" = 02=drop,stp=flood ] || lab_fail "reserved: $("$TENON" switch reserved lab)"
 "$TENON" switch reserved lab lldp=flood,stp=eat 2>err && lab_fail "a choice that there is none of"
 "$TENON" switch reserved lab 02=none,lldp=flood >/dev/null || lab_fail "reserved"
