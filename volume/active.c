@@ -201,6 +201,29 @@ static int make_writable(struct lvm_active *active, struct error *error)
 	return rc;
 }
 
+/*
+ * One whose array could not be assembled anew after a change is in use, and has no table: who opens it next tries again. Others who do wait, and
+ * its users stay until it is known.
+ */
+static int revive(struct lvm_active *active, bool writable, struct error *error)
+{
+	struct block *users[2] = { active->reader ? block_ref(&active->reader->block) : NULL,
+				   active->writer ? block_ref(&active->writer->block) : NULL };
+	struct lv_table next = { 0 };
+	int rc;
+
+	active->closing = true;
+	rc = lv_table_build(active->group, active->lv, writable || active->writer, NULL, &next,
+			    error);
+	active->closing = false;
+	fiber_queue_wake_all(&active->group->private->closing);
+	if (!rc)
+		replace_table(active, &next, false);
+	block_unref(users[0]);
+	block_unref(users[1]);
+	return rc;
+}
+
 /* The volume's active object, made at the first open. */
 static int activate(struct volume_group *group, struct volume_lv *lv, bool writable,
 		    struct lvm_active **out, struct error *error)
@@ -212,7 +235,7 @@ static int activate(struct volume_group *group, struct volume_lv *lv, bool writa
 	active = lv->private->active;
 	*out = active;
 	if (active)
-		return 0;
+		return active->table.segment_count ? 0 : revive(active, writable, error);
 	active = calloc(1, sizeof(*active));
 	if (!active)
 		return no_memory(group, lv, error);

@@ -257,6 +257,51 @@ static void test_ways(void)
 	}
 }
 
+/* ---- An image that cannot be read once all is committed: the array is out of use, and whoever comes next tries again ---- */
+
+static void put_faults(struct fixture *f)
+{
+	for (unsigned i = 0; i < f->count; i++) {
+		struct block *disk = f->disks[i];
+
+		CU_ASSERT_EQUAL_FATAL(block_create_fault(&f->disks[i], disk->name, disk, 1, NULL),
+				      0);
+		block_unref(disk);
+	}
+}
+
+static void unreadable(struct fixture *f)
+{
+	const struct block_fault_rule rule = { .requests = BLOCK_FAULT_READ,
+					       .offset = MIB,
+					       .length = 23 * MIB,
+					       .action = BLOCK_FAULT_ERROR,
+					       .error = -EIO };
+	struct block *writer, *reader = NULL;
+	uint64_t size;
+
+	put_faults(f);
+	fixture_create(f, NULL);
+	make(f, &ways[0], &size);
+	writer = open_lv(f, true);
+	block_fault_add(f->disks[0], &rule);
+	CU_ASSERT_EQUAL(convert(f, &ways[0], NULL), -EIO);
+	CU_ASSERT_PTR_NOT_NULL(strstr(f->error.text, "its array does not run"));
+	for (unsigned i = 0; i < 2; i++) {
+		CU_ASSERT_EQUAL(volume_open_lv(f->group, "a", false, &reader, &f->error), -EIO);
+		CU_ASSERT_NOT_EQUAL(block_write(writer, 0, "x", 1, 0), 0);
+	}
+	block_fault_clear(f->disks[0]);
+	CU_ASSERT_TRUE(reads(f, 7, size));
+	block_unref(writer);
+	CU_ASSERT_TRUE(reads(f, 7, size));
+}
+
+static void test_unreadable(void)
+{
+	fixture_run(unreadable, ways[0].disks, 24 * MIB);
+}
+
 /* ---- What is refused ---- */
 
 static int ask(struct fixture *f, struct volume_convert wish)
@@ -514,4 +559,5 @@ static void test_cuts(void)
 	}
 }
 
-UNIT_MAIN("volume reshape", UNIT(test_ways), UNIT(test_refused), UNIT(test_steps), UNIT(test_cuts))
+UNIT_MAIN("volume reshape", UNIT(test_ways), UNIT(test_unreadable), UNIT(test_refused),
+	  UNIT(test_steps), UNIT(test_cuts))
