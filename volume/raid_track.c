@@ -98,10 +98,19 @@ static int choose(const struct volume_group *group, const struct volume_lv *lv,
 			 group->name, lv->name);
 }
 
+/* What is to be read from the others where that can be stays so. */
+static unsigned add_preference(const struct volume_lv *image, const char **status, unsigned count)
+{
+	if (lvm_strings_contain(&image->private->status, "WRITEMOSTLY"))
+		status[count++] = "WRITEMOSTLY";
+	return count;
+}
+
 static int commit_off(struct volume_group *group, struct volume_lv *lv, struct volume_lv *image,
 		      struct error *error)
 {
-	static const char *const status[] = { "READ", "VISIBLE" };
+	const char *status[3] = { "READ", "VISIBLE" };
+	unsigned count = add_preference(image, status, 2);
 	struct lvm_hold hold;
 	struct change change;
 	int rc = lvm_active_hold(lv, &hold, error);
@@ -111,7 +120,7 @@ static int commit_off(struct volume_group *group, struct volume_lv *lv, struct v
 		rc = lvm_raid_check_in_sync(group, lv, NULL, error);
 	/* What is kept last is swapped first: the array lets go of it then. */
 	if (!rc && (change_keep_lv(&change, image) ||
-		    change_set_strings(group, &image->private->status, status, 2) ||
+		    change_set_strings(group, &image->private->status, status, count) ||
 		    change_keep_lv(&change, lv)))
 		rc = change_no_memory(group, error);
 	if (!rc) {
@@ -159,13 +168,14 @@ static struct volume_lv *owner_of(const struct volume_group *group, const struct
 static int commit_back(struct volume_group *group, struct volume_lv *lv, struct volume_lv *image,
 		       struct error *error)
 {
-	static const char *const status[] = { "READ", "WRITE" };
+	const char *status[3] = { "READ", "WRITE" };
+	unsigned count = add_preference(image, status, 1 + lv->writable);
 	struct change change;
 	int rc = 0;
 
 	change_begin(&change, group);
 	if (change_keep_lv(&change, image) ||
-	    change_set_strings(group, &image->private->status, status, 1 + lv->writable) ||
+	    change_set_strings(group, &image->private->status, status, count) ||
 	    change_keep_lv(&change, lv))
 		rc = change_no_memory(group, error);
 	if (!rc) {

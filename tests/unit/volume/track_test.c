@@ -3,6 +3,8 @@
 #include "unit.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "block/volatile.h"
@@ -245,5 +247,50 @@ static void test_at_each_request(void)
 	fixture_run(at_each_request, 2, 5 * MIB);
 }
 
-UNIT_MAIN("volume track", UNIT(test_it_is_how_it_was), UNIT(test_it_goes_with_the_volume),
-	  UNIT(test_at_each_request))
+/* ---- What lvm2 said of it ---- */
+
+static const char WORD[] = "\"WRITEMOSTLY\"";
+
+/* Whether its image has it, of all. */
+static bool has_word(struct fixture *f)
+{
+	char *text = NULL, *at, *end;
+	bool has;
+
+	CU_ASSERT_EQUAL_FATAL(volume_pv_dump_metadata(f->disks[0], &text, NULL), 0);
+	at = strstr(text, IMAGE " {");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(at);
+	end = strchr(at, ']');
+	*end = '\0';
+	has = strstr(at, WORD) && !strstr(end + 1, WORD);
+	free(text);
+	return has;
+}
+
+static void write_mostly(struct fixture *f)
+{
+	char *text = NULL, *more = NULL, *at;
+
+	block_unref(make(f));
+	CU_ASSERT_EQUAL_FATAL(volume_pv_dump_metadata(f->disks[0], &text, NULL), 0);
+	at = strchr(strstr(text, IMAGE " {"), ']');
+	CU_ASSERT_FATAL(asprintf(&more, "%.*s, %s%s", (int)(at - text), text, WORD, at) > 0);
+	for (unsigned i = 0; i < f->count; i++)
+		fixture_put_text(f, i, more);
+	free(text);
+	free(more);
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	CU_ASSERT_TRUE(has_word(f));
+	CU_ASSERT_EQUAL_FATAL(track(f), 0);
+	CU_ASSERT_TRUE(has_word(f));
+	CU_ASSERT_EQUAL_FATAL(merge(f), 0);
+	CU_ASSERT_TRUE(has_word(f));
+}
+
+static void test_write_mostly(void)
+{
+	fixture_run(write_mostly, 2, 16 * MIB);
+}
+
+UNIT_MAIN("volume track", UNIT(test_write_mostly), UNIT(test_it_is_how_it_was),
+	  UNIT(test_it_goes_with_the_volume), UNIT(test_at_each_request))
