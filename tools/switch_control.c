@@ -203,8 +203,9 @@ static int method_port_set(void *context, json_t *params, json_t **result, struc
 	int rc = rpc_param_string(params, "port", &port, error);
 
 	(void)result;
-	if (!rc)
-		rc = make_change(control, port, words, &change, error);
+	if (rc)
+		return rc;
+	rc = make_change(control, port, words, &change, error);
 	if (!rc && change.leaves) {
 		leave_bond(control, port);
 		/* Others may have changed it meanwhile. */

@@ -13,7 +13,7 @@
  *	bond-min-links=N		with less links that carry frames the bond is down
  *	bond-primary=PORT		active-backup: is used whenever it is up
  *	bond-updelay=MS			a link that comes up counts as up after so many milliseconds, if others carry meanwhile
- *	bond-downdelay=MS		one that goes down counts as down after so many; what it would have sent goes by others at once
+ *	bond-downdelay=MS		one that goes down counts as down after so many; what it would have sent goes by others at once (of active-backup: is lost)
  *	bond-lacp=active|passive	passive: speak when spoken to
  *	bond-rate=slow|fast		ask for a LACPDU each 30 seconds, or each second
  *	bond-fallback=yes|no		where nobody speaks LACP one link carries frames

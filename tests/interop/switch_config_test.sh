@@ -3,6 +3,7 @@
 # A switch as a file: what it writes of itself makes the same one again; wrong files make none.
 # timeout: 120
 . "$(dirname "$0")/switch_lib.sh"
+methods=$(sed -n 's/^\t{ "\(switch\.[a-z.]*\)", .*/\1/p' "$(dirname "$0")/../../tools/switch_control.c" | grep -v '\.stop$')
 lab_enter "$@"
 cat >wanted.json <<'JSON'
 {"threads": 2, "ageing": 20, "seed": 9223372036854775807, "reserved": "lldp=flood",
@@ -67,6 +68,25 @@ grep -q 'for each of its links' err || lab_fail "$(cat err)"
 "$TENON" switch reserved lab lldp=flood,stp=eat 2>err && lab_fail "a choice that there is none of"
 "$TENON" switch reserved lab 02=none,lldp=flood >/dev/null || lab_fail "reserved"
 [ "$("$TENON" switch reserved lab)" = stp=flood,lldp=flood ] || lab_fail "reserved: $("$TENON" switch reserved lab)"
+# Requests that lack what they are about, or have it of another kind: each is answered.
+# shellcheck disable=SC2086 # one word a method
+python3 - "$(find "$TENON_RUNTIME_DIR" -name 'switch-lab.sock')" $methods <<'PYTHON' || lab_fail "a request that is not whole: $(cat switch.out)"
+import json, socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.settimeout(20)
+s.connect(sys.argv[1])
+file = s.makefile("rw")
+assert len(sys.argv) > 20, sys.argv
+for method in sys.argv[2:]:
+    for params in None, {}, [], "x", {"port": 1}, {"words": []}, {"port": None, "words": [7]}, {"port": "nobody", "words": "x"}, {"port": "x", "direction": 1}:
+        request = {"jsonrpc": "2.0", "id": 1, "method": method}
+        if params is not None:
+            request["params"] = params
+        file.write(json.dumps(request) + "\n")
+        file.flush()
+        answer = json.loads(file.readline())
+        assert "result" in answer or answer["error"]["message"], (request, answer)
+PYTHON
 "$TENON" switch show lab --config >bond.json
 grep -q '"reserved": "stp=flood,lldp=flood"' bond.json || lab_fail "$(cat bond.json)"
 grep -q '"rate=3000000"' bond.json && grep -q '"b=bond,vlan=7,bond-mode=static,bond-key=9"' bond.json || lab_fail "$(cat bond.json)"
