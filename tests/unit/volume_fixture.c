@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "block/fault.h"
 #include "fiber_run.h"
 #include "unit.h"
 #include "util/bytes.h"
@@ -68,6 +69,17 @@ int fixture_scan(struct fixture *fixture)
 	if (!r)
 		r = volume_scan_find(fixture->scan, "vg0", &fixture->group, &fixture->error);
 	return r;
+}
+
+void fixture_put_faults(struct fixture *fixture)
+{
+	for (unsigned i = 0; i < fixture->count; i++) {
+		struct block *disk = fixture->disks[i];
+
+		CU_ASSERT_EQUAL_FATAL(
+			block_create_fault(&fixture->disks[i], disk->name, disk, 1, NULL), 0);
+		block_unref(disk);
+	}
 }
 
 void fixture_create(struct fixture *fixture, const struct volume_group_options *options)

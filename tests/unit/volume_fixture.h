@@ -29,6 +29,9 @@ void fixture_run(void (*test)(struct fixture *fixture), unsigned count, uint64_t
 /* Scans all disks anew; 0 when vg0 was found. */
 int fixture_scan(struct fixture *fixture);
 
+/* Puts a layer of faults (block/fault.h), which has none yet, over each disk. */
+void fixture_put_faults(struct fixture *fixture);
+
 /* Makes vg0 of all disks with 1 MiB extents unless `options` say otherwise, and scans. */
 void fixture_create(struct fixture *fixture, const struct volume_group_options *options);
 

@@ -13,17 +13,6 @@
 
 #define HEADER 4096u
 
-static void put_faults(struct fixture *f)
-{
-	for (unsigned i = 0; i < f->count; i++) {
-		struct block *disk = f->disks[i];
-
-		CU_ASSERT_EQUAL_FATAL(block_create_fault(&f->disks[i], disk->name, disk, 1, NULL),
-				      0);
-		block_unref(disk);
-	}
-}
-
 /* From the `after`th request of these kinds at the header on, `count` fail (0: for ever). */
 static void break_header(struct fixture *f, unsigned disk, unsigned requests, uint64_t after,
 			 uint64_t count)
@@ -53,7 +42,7 @@ static bool has_problem(const struct volume_group *group, const char *text)
 /* Flushes of a change after the first one of a process: texts, precommitted, committed. */
 static void one_flush_fails(struct fixture *f)
 {
-	put_faults(f);
+	fixture_put_faults(f);
 	fixture_create(f, NULL);
 	CU_ASSERT_EQUAL(fixture_lv(f, "old", 1), 0);
 	block_fault_add(f->disks[0], &(struct block_fault_rule){ .requests = BLOCK_FAULT_FLUSH,
@@ -76,7 +65,7 @@ static void test_one_flush_fails(void)
 /* Both tries of the header fail, and then the former one is put back for certain. */
 static void not_made(struct fixture *f)
 {
-	put_faults(f);
+	fixture_put_faults(f);
 	fixture_create(f, NULL);
 	CU_ASSERT_EQUAL(fixture_lv(f, "old", 1), 0);
 	break_header(f, 0, BLOCK_FAULT_WRITE, 1, 2);
@@ -103,7 +92,7 @@ static void unknown(struct fixture *f)
 	struct block *lv;
 	int rule;
 
-	put_faults(f);
+	fixture_put_faults(f);
 	fixture_create(f, NULL);
 	CU_ASSERT_EQUAL(fixture_lv(f, "old", 1), 0);
 	rule = block_fault_add(f->disks[0],
@@ -142,7 +131,7 @@ static void made_after_all(struct fixture *f)
 {
 	struct block *lv;
 
-	put_faults(f);
+	fixture_put_faults(f);
 	fixture_create(f, NULL);
 	CU_ASSERT_EQUAL(fixture_lv(f, "old", 1), 0);
 	block_fault_add(f->disks[0], &(struct block_fault_rule){ .requests = BLOCK_FAULT_FLUSH,
@@ -173,7 +162,7 @@ static void test_made_after_all(void)
 /* Some devices take it: it is made, the others are stale and told of, and come along later. */
 static void some_take_it(struct fixture *f)
 {
-	put_faults(f);
+	fixture_put_faults(f);
 	fixture_create(f, NULL);
 	CU_ASSERT_EQUAL(fixture_lv(f, "old", 1), 0);
 	break_header(f, 1, BLOCK_FAULT_WRITE, 1, 0);
@@ -205,7 +194,7 @@ static void metadata_that_cannot_be_read(struct fixture *f)
 		CU_ASSERT_EQUAL(volume_lv_rename(f->group, i % 2 ? "new" : "old",
 						 i % 2 ? "old" : "new", NULL),
 				0);
-	put_faults(f);
+	fixture_put_faults(f);
 	break_header(f, 1, BLOCK_FAULT_READ, 0, 0);
 	CU_ASSERT_EQUAL(fixture_scan(f), 0);
 	CU_ASSERT_PTR_NOT_NULL(f->group->locked_reason);
@@ -232,7 +221,7 @@ static void test_metadata_that_cannot_be_read(void)
 /* A device that becomes shorter while the group is open says so with -ENXIO behind its new end. */
 static void a_device_shrinks(struct fixture *f)
 {
-	put_faults(f);
+	fixture_put_faults(f);
 	fixture_create(f, NULL);
 	CU_ASSERT_EQUAL(fixture_lv(f, "old", 1), 0);
 	block_fault_add(f->disks[0], &(struct block_fault_rule){ .requests = BLOCK_FAULT_ALL &

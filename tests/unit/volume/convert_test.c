@@ -324,17 +324,6 @@ static void test_split(void)
 
 /* ---- Commits that fail ---- */
 
-static void put_faults(struct fixture *f)
-{
-	for (unsigned i = 0; i < f->count; i++) {
-		struct block *disk = f->disks[i];
-
-		CU_ASSERT_EQUAL_FATAL(block_create_fault(&f->disks[i], disk->name, disk, 1, NULL),
-				      0);
-		block_unref(disk);
-	}
-}
-
 /* The new headers are there, nobody knows, and they cannot be taken back. */
 static void break_commit(struct block *disk)
 {
@@ -363,7 +352,7 @@ static void unknown(struct fixture *f)
 	const struct way *way = the_way;
 	struct block *block;
 
-	put_faults(f);
+	fixture_put_faults(f);
 	fixture_create(f, NULL);
 	make(f, way->from, way->stripes, way->mirrors);
 	block = open_lv(f, "a", true);
@@ -403,7 +392,7 @@ static void settles_first(struct fixture *f)
 {
 	uint64_t before;
 
-	put_faults(f);
+	fixture_put_faults(f);
 	fixture_create(f, NULL);
 	make(f, "linear", 0, 0);
 	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);

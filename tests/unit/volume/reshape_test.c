@@ -259,17 +259,6 @@ static void test_ways(void)
 
 /* ---- An image that cannot be read once all is committed: the array is out of use, and whoever comes next tries again ---- */
 
-static void put_faults(struct fixture *f)
-{
-	for (unsigned i = 0; i < f->count; i++) {
-		struct block *disk = f->disks[i];
-
-		CU_ASSERT_EQUAL_FATAL(block_create_fault(&f->disks[i], disk->name, disk, 1, NULL),
-				      0);
-		block_unref(disk);
-	}
-}
-
 static void unreadable(struct fixture *f)
 {
 	const struct block_fault_rule rule = { .requests = BLOCK_FAULT_READ,
@@ -280,7 +269,7 @@ static void unreadable(struct fixture *f)
 	struct block *writer, *reader = NULL;
 	uint64_t size;
 
-	put_faults(f);
+	fixture_put_faults(f);
 	fixture_create(f, NULL);
 	make(f, &ways[0], &size);
 	writer = open_lv(f, true);
