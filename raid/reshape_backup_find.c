@@ -327,6 +327,27 @@ static int say_needed(const struct raid_array *array, const struct error *why, s
 				   "serve`)");
 }
 
+/* Written anew is what nobody needs: a backup of this array, whole or damaged, or zeroes; not somebody's image that was named by mistake. */
+static int check_file(const struct raid_backup *backup, struct block *file, struct error *error)
+{
+	struct error why = { 0 };
+	struct md_backup found;
+	bool empty;
+	int rc = read_header(file, 0, &found, &empty, &why);
+
+	if (empty || rc == -EINVAL)
+		return 0;
+	if (!rc && memcmp(found.uuid, backup->said.uuid, sizeof(found.uuid)) != 0) {
+		rc = -ENOENT;
+		error_set(&why, rc, "%s: it is the backup of another array", file->name);
+	}
+	if (!rc)
+		return 0;
+	*error = why;
+	return error_advise(error, "a backup is written over what is there: name a file of zeroes, "
+				   "or the backup of this array");
+}
+
 /* Nothing was being moved, by the word of whoever starts it. */
 static int go_on_without(struct raid_array *array, const struct raid_assemble_options *options,
 			 const struct error *why, struct error *error)
@@ -343,6 +364,8 @@ static int go_on_without(struct raid_array *array, const struct raid_assemble_op
 	if (!backup)
 		return error_set(error, -ENOMEM, "%s: no memory", array->block.name);
 	rc = measure_file(backup, options->backups[0], error);
+	if (!rc)
+		rc = check_file(backup, options->backups[0], error);
 	area = backup->area;
 	raid_backup_drop(backup);
 	if (rc)

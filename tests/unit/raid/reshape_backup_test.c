@@ -332,6 +332,7 @@ static void refuses_others(struct raid_rig *rig)
  * such word. */
 static void goes_on_without(struct raid_rig *rig)
 {
+	static const char image[512] = "image";
 	struct raid_assemble_options options = { .no_resync = true, .invalid_backup = true };
 	struct held held;
 	struct md_backup other;
@@ -349,6 +350,18 @@ static void goes_on_without(struct raid_rig *rig)
 	rig->array = NULL;
 	options.backups = &held.faulty;
 	options.backup_count = 1;
+	/* Somebody's image, and the backup of another array, are not written over. */
+	other.uuid[0] ^= 1;
+	put_header(&held, &other, 0);
+	CU_ASSERT_EQUAL(raid_assemble(&rig->array, rig->disk, 3, &options, &rig->error), -ENOENT);
+	CU_ASSERT_PTR_NOT_NULL(strstr(rig->error.text, "the backup of another array"));
+	CU_ASSERT_EQUAL(header_of(&held).uuid[0], other.uuid[0]);
+	CU_ASSERT_EQUAL(block_write(held.backup, 0, image, sizeof(image), 0), 0);
+	CU_ASSERT_EQUAL(raid_assemble(&rig->array, rig->disk, 3, &options, &rig->error), -ENOENT);
+	CU_ASSERT_PTR_NOT_NULL(strstr(rig->error.text, "no header of a backup"));
+	rig->array = NULL;
+	other.uuid[0] ^= 1;
+	put_header(&held, &other, 0);
 	options.read_only = true;
 	rig_assemble(rig, 3, &options);
 	CU_ASSERT(rig_holds(rig, 0, rig_array_size(rig), 1));
