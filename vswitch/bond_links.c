@@ -223,6 +223,21 @@ static void tell_lacp(struct bonds *bonds, unsigned slot)
 		     protocol_now(&bonds->protocol));
 }
 
+/* The last one that was up is gone: what is up and was waited for is taken at once. */
+static void end_waits(struct bonds *bonds, const struct bond *bond)
+{
+	for (unsigned slot = 0; slot < VSWITCH_PORTS_MAX; slot++)
+		if (is_up_link(bonds, slot, bond))
+			return;
+	for (unsigned slot = 0; slot < VSWITCH_PORTS_MAX; slot++) {
+		if (!bonds->links[slot] || bonds->links[slot]->bond != bond || !bonds->is[slot])
+			continue;
+		bonds->counts_at[slot] = LACP_NEVER;
+		bonds->up[slot] = true;
+		tell_lacp(bonds, slot);
+	}
+}
+
 void bond_start(struct bond *bond)
 {
 	struct lacp_config config = lacp_config_of(bond);
@@ -279,6 +294,7 @@ void bond_drop_link(struct vswitch *vswitch, unsigned slot)
 	bonds->up[slot] = bonds->is[slot];
 	protocol_enable(&bonds->protocol, slot, false);
 	protocol_hold(&bonds->protocol, slot, 0);
+	end_waits(bonds, bond);
 	choose_carriers(bonds, bond);
 	arm_timer(bonds);
 	tell_others(vswitch, bond);
@@ -348,6 +364,7 @@ static void count_state(struct bonds *bonds, unsigned slot)
 	if (!bonds->links[slot])
 		return;
 	tell_lacp(bonds, slot);
+	end_waits(bonds, bonds->links[slot]->bond);
 	choose_carriers(bonds, bonds->links[slot]->bond);
 }
 

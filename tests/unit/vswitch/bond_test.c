@@ -271,6 +271,21 @@ static void test_links_count_when_they_have_lasted(void)
 	port_set_up(&lab.link[1]->port, true);
 	vswitch_round(lab.vswitch);
 	CU_ASSERT_TRUE(look(&lab)->up);
+	/* Nor one that was, when the last other one goes. */
+	port_set_up(&lab.link[0]->port, true);
+	vswitch_round(lab.vswitch);
+	port_set_up(&lab.link[1]->port, false);
+	vswitch_round(lab.vswitch);
+	now += 200 * MS;
+	vswitch_round(lab.vswitch);
+	CU_ASSERT_STRING_EQUAL(look(&lab)->active, "l0");
+	CU_ASSERT_TRUE(look(&lab)->up);
+	port_set_up(&lab.link[1]->port, true);
+	port_set_up(&lab.link[0]->port, false);
+	vswitch_round(lab.vswitch);
+	now += SECOND;
+	vswitch_round(lab.vswitch);
+	CU_ASSERT_STRING_EQUAL(look(&lab)->active, "l1");
 	/* One that leaves while it is waited for is up where it is then. */
 	port_set_up(&lab.link[0]->port, true);
 	vswitch_round(lab.vswitch);
