@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "block/fault.h"
+#include "block/volatile.h"
 #include "fiber_run.h"
 #include "unit.h"
 #include "util/bytes.h"
@@ -79,6 +80,29 @@ void fixture_put_faults(struct fixture *fixture)
 		CU_ASSERT_EQUAL_FATAL(
 			block_create_fault(&fixture->disks[i], disk->name, disk, 1, NULL), 0);
 		block_unref(disk);
+	}
+}
+
+void fixture_make_volatile(struct fixture *fixture)
+{
+	for (unsigned i = 0; i < fixture->count; i++) {
+		struct block *disk = fixture->disks[i];
+
+		CU_ASSERT_EQUAL_FATAL(block_create_volatile(&fixture->disks[i], "v", disk, NULL),
+				      0);
+		block_unref(disk);
+	}
+}
+
+void fixture_cut_power(struct fixture *fixture, unsigned count, uint64_t seed)
+{
+	for (unsigned i = 0; i < count; i++) {
+		struct block *disk = fixture->disks[i];
+
+		block_volatile_cut_after(disk, UINT64_MAX, 0);
+		if (!block_volatile_is_off(disk))
+			CU_ASSERT_EQUAL(block_volatile_power_cut(disk, seed + i), 0);
+		block_volatile_power_on(disk);
 	}
 }
 

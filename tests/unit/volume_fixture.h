@@ -32,6 +32,12 @@ int fixture_scan(struct fixture *fixture);
 /* Puts a layer of faults (block/fault.h), which has none yet, over each disk. */
 void fixture_put_faults(struct fixture *fixture);
 
+/* Puts a layer that can lose its power (block/volatile.h) over each disk. */
+void fixture_make_volatile(struct fixture *fixture);
+
+/* The power of the first `count` of these goes, where it has not gone yet, and comes back. The scan is the old one. */
+void fixture_cut_power(struct fixture *fixture, unsigned count, uint64_t seed);
+
 /* Makes vg0 of all disks with 1 MiB extents unless `options` say otherwise, and scans. */
 void fixture_create(struct fixture *fixture, const struct volume_group_options *options);
 

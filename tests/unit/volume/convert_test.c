@@ -423,16 +423,6 @@ static void test_unknown(void)
 
 /* ---- Cuts of power ---- */
 
-static void cut_all(struct fixture *f, uint64_t seed)
-{
-	for (unsigned i = 0; i < f->count; i++) {
-		block_volatile_cut_after(f->disks[i], UINT64_MAX, 0);
-		if (!block_volatile_is_off(f->disks[i]))
-			CU_ASSERT_EQUAL(block_volatile_power_cut(f->disks[i], seed + i), 0);
-		block_volatile_power_on(f->disks[i]);
-	}
-}
-
 static unsigned was_old, was_new;
 
 /* Whether it was cut. The group has the old or the new volume, which goes on from where it was. */
@@ -451,7 +441,7 @@ static bool convert_with_cut(struct fixture *f, uint64_t after)
 	block_unref(block);
 	cut = block_volatile_is_off(f->disks[after % f->count]);
 	volume_scan_free(steal_pointer(&f->scan));
-	cut_all(f, after + 1);
+	fixture_cut_power(f, f->count, after + 1);
 	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
 	lv = volume_group_get_lv(f->group, "a");
 	CU_ASSERT_PTR_NOT_NULL_FATAL(lv);
@@ -472,15 +462,10 @@ static bool convert_with_cut(struct fixture *f, uint64_t after)
 
 static void cut_everywhere(struct fixture *f)
 {
-	struct block *below;
 	uint64_t after = 0;
 	unsigned whole = 0;
 
-	for (unsigned i = 0; i < f->count; i++) {
-		below = f->disks[i];
-		CU_ASSERT_EQUAL_FATAL(block_create_volatile(&f->disks[i], "v", below, NULL), 0);
-		block_unref(below);
-	}
+	fixture_make_volatile(f);
 	was_old = was_new = 0;
 	/* Until no disk has so many requests. */
 	for (; whole < f->count; after++)

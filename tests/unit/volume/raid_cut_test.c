@@ -41,12 +41,7 @@ static int make(struct fixture *f)
 static void cut_all(struct fixture *f, unsigned count, uint64_t seed)
 {
 	volume_scan_free(steal_pointer(&f->scan));
-	for (unsigned i = 0; i < count; i++) {
-		block_volatile_cut_after(f->disks[i], UINT64_MAX, 0);
-		if (!block_volatile_is_off(f->disks[i]))
-			CU_ASSERT_EQUAL(block_volatile_power_cut(f->disks[i], seed + i), 0);
-		block_volatile_power_on(f->disks[i]);
-	}
+	fixture_cut_power(f, count, seed);
 	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
 	CU_ASSERT_EQUAL(volume_group_validate(f->group, &f->error), 0);
 }
@@ -162,12 +157,7 @@ static void at_each(struct fixture *f, bool (*cut)(struct fixture *f, uint64_t a
 {
 	unsigned whole = 0;
 
-	for (unsigned i = 0; i < f->count; i++) {
-		struct block *below = f->disks[i];
-
-		CU_ASSERT_EQUAL_FATAL(block_create_volatile(&f->disks[i], "v", below, NULL), 0);
-		block_unref(below);
-	}
+	fixture_make_volatile(f);
 	was_old = was_new = 0;
 	/* Until no disk has so many. */
 	for (uint64_t after = 0; whole < f->count; after++)

@@ -333,16 +333,6 @@ static void test_an_image_leaves_a_disk_that_is_here(void)
 
 /* ---- Cuts of power ---- */
 
-static void cut_all(struct fixture *f, uint64_t seed)
-{
-	for (unsigned i = 0; i < f->count; i++) {
-		block_volatile_cut_after(f->disks[i], UINT64_MAX, 0);
-		if (!block_volatile_is_off(f->disks[i]))
-			CU_ASSERT_EQUAL(block_volatile_power_cut(f->disks[i], seed + i), 0);
-		block_volatile_power_on(f->disks[i]);
-	}
-}
-
 /* Something is written and flushed; then the power of all goes at some request of what is done next. */
 static bool write_with_cut(struct fixture *f, uint64_t after, uint64_t seed)
 {
@@ -360,7 +350,7 @@ static bool write_with_cut(struct fixture *f, uint64_t after, uint64_t seed)
 	block_flush(block);
 	block_unref(block);
 	cut = block_volatile_is_off(f->disks[after % f->count]);
-	cut_all(f, seed);
+	fixture_cut_power(f, f->count, seed);
 	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
 	block = open_lv(f, "a", true);
 	memset(sector, 0, sizeof(sector));
@@ -373,17 +363,12 @@ static bool write_with_cut(struct fixture *f, uint64_t after, uint64_t seed)
 
 static void what_was_flushed_survives(struct fixture *f)
 {
-	struct block *below;
 	unsigned cuts = 0;
 
 	fixture_create(f, NULL);
 	make_filled(f, "a", "raid5", 4);
 	volume_scan_free(steal_pointer(&f->scan));
-	for (unsigned i = 0; i < f->count; i++) {
-		below = f->disks[i];
-		CU_ASSERT_EQUAL_FATAL(block_create_volatile(&f->disks[i], "v", below, NULL), 0);
-		block_unref(below);
-	}
+	fixture_make_volatile(f);
 	for (uint64_t after = 0; after < 24; after++)
 		cuts += write_with_cut(f, after, after + 1);
 	CU_ASSERT(cuts > 8);

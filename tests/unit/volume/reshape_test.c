@@ -428,16 +428,6 @@ static void test_steps(void)
 
 /* ---- Cuts of power ---- */
 
-static void cut_all(struct fixture *f, uint64_t seed)
-{
-	for (unsigned i = 0; i < f->count; i++) {
-		block_volatile_cut_after(f->disks[i], UINT64_MAX, 0);
-		if (!block_volatile_is_off(f->disks[i]))
-			CU_ASSERT_EQUAL(block_volatile_power_cut(f->disks[i], seed + i), 0);
-		block_volatile_power_on(f->disks[i]);
-	}
-}
-
 static unsigned was_old, was_to_begin, was_new;
 
 /* One that missed the beginning of a reshape downwards is filled once that is over, and the array assembled anew. */
@@ -508,7 +498,7 @@ static bool convert_with_cut(struct fixture *f, uint64_t after)
 	}
 	cut = block_volatile_is_off(f->disks[after % f->count]);
 	volume_scan_free(steal_pointer(&f->scan));
-	cut_all(f, after + 1);
+	fixture_cut_power(f, f->count, after + 1);
 	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(lv_of(f));
 	go_on(f, size);
@@ -520,15 +510,10 @@ static unsigned step;
 
 static void cut_everywhere(struct fixture *f)
 {
-	struct block *below;
 	uint64_t after = 0;
 	unsigned whole = 0;
 
-	for (unsigned i = 0; i < f->count; i++) {
-		below = f->disks[i];
-		CU_ASSERT_EQUAL_FATAL(block_create_volatile(&f->disks[i], "v", below, NULL), 0);
-		block_unref(below);
-	}
+	fixture_make_volatile(f);
 	was_old = was_to_begin = was_new = 0;
 	/* Until no disk has so many requests. */
 	for (; whole < f->count; after += step)
