@@ -37,12 +37,24 @@ static struct volume_lv *tracked_of(const struct volume_lv *lv)
 	return NULL;
 }
 
+/* Of one that is lost there is nothing to put back: it is replaced as any other. */
+static bool is_lost(const struct volume_lv *lv, const struct volume_lv *image)
+{
+	const struct volume_segment *segment = lvm_lv_raid(lv);
+
+	for (unsigned i = 0; i < segment->area_count; i++)
+		if (segment->areas[i].lv == image)
+			return lvm_raid_part_lost(image) ||
+			       lvm_raid_part_lost(segment->metas[i].lv);
+	return false;
+}
+
 int lvm_raid_refuse_tracked(const struct volume_group *group, const struct volume_lv *lv,
 			    struct error *error)
 {
 	const struct volume_lv *image = tracked_of(lv);
 
-	if (!image)
+	if (!image || is_lost(lv, image))
 		return 0;
 	error_set(error, -EBUSY, "%s/%s: its image %s is split off, and what it misses is noted",
 		  group->name, lv->name, image->name);

@@ -282,5 +282,39 @@ static void test_write_mostly(void)
 	fixture_run(write_mostly, 2, 16 * MIB);
 }
 
-UNIT_MAIN("volume track", UNIT(test_write_mostly), UNIT(test_it_is_how_it_was),
+/* ---- Its PV is lost while it is off ---- */
+
+static void lost(struct fixture *f)
+{
+	struct block *gone, *block = NULL;
+	unsigned replaced = 0;
+
+	block_unref(make(f));
+	CU_ASSERT_EQUAL_FATAL(track(f), 0);
+	volume_scan_free(steal_pointer(&f->scan));
+	gone = f->disks[1];
+	f->disks[1] = f->disks[2];
+	f->disks[2] = gone;
+	f->count--;
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	CU_ASSERT_TRUE(is_filled(f, "a", 7));
+	CU_ASSERT_EQUAL(volume_lv_repair(f->group, "a", NULL, &replaced, &f->error), 0);
+	CU_ASSERT_EQUAL(replaced, 1);
+	block = open_lv(f, "a", true);
+	wait_in_sync(f);
+	CU_ASSERT_EQUAL(mismatches(f), 0);
+	CU_ASSERT_TRUE(fixture_filled(block, 7));
+	block_unref(block);
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	CU_ASSERT_EQUAL(volume_group_validate(f->group, &f->error), 0);
+	CU_ASSERT_EQUAL(volume_open_lv(f->group, IMAGE, false, &block, &f->error), -EOPNOTSUPP);
+	f->count++;
+}
+
+static void test_lost(void)
+{
+	fixture_run(lost, 3, 16 * MIB);
+}
+
+UNIT_MAIN("volume track", UNIT(test_lost), UNIT(test_write_mostly), UNIT(test_it_is_how_it_was),
 	  UNIT(test_it_goes_with_the_volume), UNIT(test_at_each_request))
