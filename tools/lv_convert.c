@@ -96,7 +96,8 @@ static void set_params(struct convert *convert)
 /* An image is filled as a part of its volume: VG/LV_rimage_N becomes VG/LV. */
 static char *filled_of(const struct convert *convert)
 {
-	char *name = convert->operands.words[0], *part = strstr(name, "_rimage_");
+	char *name = convert->operands.words[0];
+	char *part = strstr(name + strcspn(name, "/"), "_rimage_");
 
 	if (convert->merge && part)
 		*part = '\0';

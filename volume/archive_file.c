@@ -244,6 +244,7 @@ int archive_file_write_to(const struct archive_file *file, const char *path)
 		return rc;
 	if (asprintf(&beside, "%s" BESIDE "%d", path, (int)getpid()) < 0)
 		return -ENOMEM;
+	unlink(beside); /* of a process of this number that was killed */
 	rc = write_beside(file, AT_FDCWD, beside);
 	if (!rc && rename(beside, path) < 0) {
 		rc = -errno;
