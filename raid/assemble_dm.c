@@ -15,6 +15,26 @@
 #include "util/bytes.h"
 #include "util/error.h"
 
+/* Where its data are kept more than once it counts as missing, as by dm-raid: whether the others have all data is asked later. */
+static int leave_unread(struct dm_look *look, unsigned place, int rc, struct error *error)
+{
+	struct raid_component *component = &look->components[place];
+	struct error why = { 0 };
+
+	error_set(&why, rc, "%s: %s: its superblock cannot be read: %s", look->shape->name,
+		  component->meta->name, error_name(rc));
+	if (!look->shape->level || rc == -ENOMEM) {
+		if (error)
+			*error = why;
+		return rc;
+	}
+	log_warning(look->log, "%s; it is left out, as if it were missing", why.text);
+	if (!look->unread.code)
+		look->unread = why;
+	component->data = component->meta = NULL;
+	return 0;
+}
+
 static int load(struct dm_look *look, unsigned place, struct error *error)
 {
 	struct block *meta = look->components[place].meta;
@@ -22,8 +42,7 @@ static int load(struct dm_look *look, unsigned place, struct error *error)
 	int rc = block_read(meta, 0, page, sizeof(page));
 
 	if (rc)
-		return error_set(error, rc, "%s: %s: its superblock cannot be read: %s",
-				 look->shape->name, meta->name, error_name(rc));
+		return leave_unread(look, place, rc, error);
 	rc = dm_raid_decode(page, &look->found[place], error);
 	if (rc == -ENOENT && bytes_all_zero(page, DM_RAID_BYTES)) {
 		look->is_new[place] = true;
@@ -47,6 +66,19 @@ static bool all_are_new(const struct dm_look *look)
 			return false;
 	}
 	return true;
+}
+
+static int refuse_unread(const struct dm_look *look, const char *why, struct error *error)
+{
+	return error_set(error, look->unread.code, "%s; %s", look->unread.text, why);
+}
+
+/* Without one that has a superblock nothing tells what those that cannot be read have: an array is not begun anew over them. */
+static int check_unread(const struct dm_look *look, struct error *error)
+{
+	return look->unread.code && all_are_new(look)
+		       ? refuse_unread(look, "no other image has a superblock with data", error)
+		       : 0;
 }
 
 /* Where superblocks have a component's place. */
@@ -212,6 +244,18 @@ static void warn_of_write_hole(const struct raid_array *array, const struct dm_l
 			    array->intent->super.chunk_bytes);
 }
 
+/* One that is long again lacks more than was written meanwhile: no bitmap brings it back. */
+static bool forget_cut(struct raid_array *array, const struct dm_look *look)
+{
+	bool cut = false;
+
+	for (unsigned i = 0; i < look->places; i++)
+		cut |= look->components[i].cut && !look->components[i].data;
+	if (cut && array->intent)
+		array->intent->forget = true;
+	return cut;
+}
+
 int raid_assemble_components(struct raid_array **out, const struct raid_shape *shape,
 			     const struct raid_component *components, unsigned places,
 			     const struct raid_assemble_options *options, struct error *error)
@@ -220,40 +264,50 @@ int raid_assemble_components(struct raid_array **out, const struct raid_shape *s
 	CLEANUP_FREE struct raid_candidate *candidates = calloc(places, sizeof(*candidates));
 	CLEANUP_FREE struct dm_raid_superblock *found = calloc(places, sizeof(*found));
 	CLEANUP_FREE bool *is_new = calloc(places, sizeof(*is_new));
+	CLEANUP_FREE struct raid_component *own = calloc(places, sizeof(*own));
 	struct dm_look look = { .shape = shape,
-				.components = components,
+				.components = own,
 				.places = places,
+				.log = all.log,
 				.found = found,
 				.is_new = is_new };
 	unsigned count = 0;
 	int rc;
 
-	if (!candidates || !found || !is_new)
+	if (!candidates || !found || !is_new || !own)
 		return error_set(error, -ENOMEM, "out of memory");
+	memcpy(own, components, places * sizeof(*own));
 	rc = check_shape(&look, error);
 	for (unsigned i = 0; !rc && i < places; i++) {
-		if (components[i].data && components[i].meta)
+		if (own[i].data && own[i].meta)
 			rc = load(&look, i, error);
 	}
 	if (!rc)
+		rc = check_unread(&look, error);
+	if (!rc)
 		rc = dm_check_superblocks(&look, error);
+	/* It was whole when it was asked for, and dm-raid begins none without an image either. */
+	if (!rc && look.begins && look.unread.code && !all.read_only)
+		rc = refuse_unread(&look, "a reshape is not begun without it", error);
 	for (unsigned i = 0; !rc && i < look.places; i++) {
-		if (!components[i].data)
+		if (!own[i].data)
 			continue;
-		candidates[count].block = components[i].data;
-		candidates[count].meta = components[i].meta;
+		candidates[count].block = own[i].data;
+		candidates[count].meta = own[i].meta;
 		make_view(&look, i, &candidates[count++].sb);
 	}
 	all.bitmap_chunk = shape->region;
 	all.new_bitmap = all_are_new(&look);
 	if (!rc)
 		rc = raid_assemble_candidates(out, candidates, count, &all, error);
+	if (rc && look.unread.code)
+		error_advise(error, "%s", look.unread.text);
 	if (rc)
 		return rc;
 	warn_of_write_hole(*out, &look);
-	if (all.read_only || !dm_shape_is_told(&look))
+	if (all.read_only || !(forget_cut(*out, &look) | dm_shape_is_told(&look)))
 		return 0;
-	/* Nothing is lost without it, but only then the volume group may forget it. */
+	/* Only then the volume group may forget what is to begin, and a device may be as long as it was. */
 	rc = raid_write_superblocks(*out, error);
 	if (rc)
 		raid_stop(steal_pointer(out), NULL);

@@ -6,12 +6,15 @@
 #include "raid/dm_raid.h"
 #include "raid/md_superblock.h"
 #include "raid/raid.h"
+#include "util/error.h"
 
 struct dm_look {
 	const struct raid_shape *shape;
-	const struct raid_component *components;
+	struct raid_component *components; /* without those whose superblocks cannot be read */
 	unsigned places;
-	uint64_t sectors; /* of each component, that are used */
+	struct log *log;
+	struct error unread; /* why the first of those cannot; code 0: there is none */
+	uint64_t sectors;    /* of each component, that are used */
 	struct dm_raid_superblock *found;
 	bool *is_new;
 	uint64_t events; /* the most that a superblock has */

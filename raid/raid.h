@@ -197,6 +197,7 @@ struct raid_component {
 	bool write_mostly;  /* read only when no other member can */
 	bool removed;       /* a reshape to fewer members needs it; once that is over nobody does */
 	bool added;         /* it is none before the reshape that is to begin */
+	bool cut; /* missing, since its device became shorter: it comes back without what was there */
 };
 
 /* What the volume group's metadata say of such an array; the superblocks must say the same. */

@@ -15,6 +15,9 @@
 #include "volume/volume_move.h"
 #include "volume/volume_raid.h"
 
+/* With the names of a group and a volume. */
+#define PROBLEM_TEXT (512 + 4 * VOLUME_NAME_LENGTH)
+
 json_t *describe_tags(char *const *tags, unsigned count)
 {
 	json_t *list = json_array();
@@ -99,20 +102,48 @@ json_t *describe_group(const struct volume_group *group)
 /* ---- Volumes ---- */
 
 /* Why it cannot be used, or NULL; into `text`. */
-static const char *lv_problem(const struct volume_lv *lv, char *text, size_t size)
+static const char *lv_problem(const struct volume_group *group, const struct volume_lv *lv,
+			      char *text, size_t size)
 {
-	if (volume_lv_degraded(lv))
-		return volume_lv_reads_only(lv)
-			       ? "a physical volume is missing; it can be read where the others "
-				 "have "
-				 "all data"
-			       : "a physical volume is missing, the others have all data; "
-				 "`tenon lv repair` replaces what was on it";
-	if (lv->partial)
-		return "a physical volume is missing";
-	if (lv->supported)
+	const char *lost = volume_lv_cut(lv) ? "a physical volume became shorter, and has not all "
+					       "of it"
+					     : "a physical volume is missing";
+
+	if (volume_lv_is_to_begin(lv) && (!lv->partial || volume_lv_degraded(lv)))
+		snprintf(text, size,
+			 "%s%sa reshape of it was to begin when the power went, or who began it "
+			 "was ended: it opens for reading only; `tenon lv repair %s/%s` begins it, "
+			 "and goes on with it",
+			 lv->partial ? lost : "", lv->partial ? "; " : "", group->name, lv->name);
+	else if (volume_lv_degraded(lv) && volume_lv_reads_only(lv))
+		snprintf(text, size, "%s; it can be read where the others have all data", lost);
+	else if (volume_lv_degraded(lv) && volume_lv_cut(lv))
+		snprintf(
+			text, size,
+			"%s; the others have all data: it is used without that. Make the device as "
+			"long as it was, or leave it out: then `tenon lv repair %s/%s` replaces "
+			"what was on it",
+			lost, group->name, lv->name);
+	else if (volume_lv_degraded(lv))
+		snprintf(text, size,
+			 "%s, the others have all data; `tenon lv repair %s/%s` replaces what was "
+			 "on it",
+			 lost, group->name, lv->name);
+	else if (lv->partial)
+		return lost;
+	else if (!lv->supported)
+		snprintf(text, size, "its type, %s, is not supported", volume_lv_type(lv));
+	else if (volume_lv_beside_cut(lv))
+		return "a physical volume became shorter, and has all of it still: it opens for "
+		       "reading only until that is as long as it was";
+	else if (volume_lv_reads_only(lv))
+		snprintf(text, size,
+			 "its type is mirror, lvm2's older one, which is not written to here; "
+			 "`tenon "
+			 "lv convert %s/%s --type raid1` makes of it what is",
+			 group->name, lv->name);
+	else
 		return NULL;
-	snprintf(text, size, "its type, %s, is not supported", volume_lv_type(lv));
 	return text;
 }
 
@@ -136,7 +167,7 @@ void describe_in_use(char *attributes)
 
 json_t *describe_lv_row(const struct volume_group *group, const struct volume_lv *lv)
 {
-	char attributes[VOLUME_ATTRIBUTES], serial[SERIAL_TEXT], problem[160];
+	char attributes[VOLUME_ATTRIBUTES], serial[SERIAL_TEXT], problem[PROBLEM_TEXT];
 	uint32_t moved, moving;
 	json_t *object = json_object();
 
@@ -153,7 +184,7 @@ json_t *describe_lv_row(const struct volume_group *group, const struct volume_lv
 			    volume_lv_moving(lv, &moved, &moving)
 				    ? json_real(100.0 * moved / moving)
 				    : json_null());
-	set_text(object, "problem", lv_problem(lv, problem, sizeof(problem)));
+	set_text(object, "problem", lv_problem(group, lv, problem, sizeof(problem)));
 	set_text(object, "uuid", lv->uuid);
 	set_text(object, "serial", serial_of_volume(group, lv, serial));
 	return object;

@@ -279,7 +279,9 @@ int export_plan_volume(struct serve *serve, struct serve_home *home, struct volu
 	if ((*out)->problem)
 		return 0;
 	if (lv->partial && !volume_lv_degraded(lv))
-		export_refuse(serve, *out, "a physical volume is missing");
+		export_refuse(serve, *out, "a physical volume %s",
+			      volume_lv_cut(lv) ? "became shorter, and has not all of it"
+						: "is missing");
 	else if (!lv->supported)
 		export_refuse(serve, *out, "its type, %s, is not supported", volume_lv_type(lv));
 	return 0;

@@ -10,7 +10,7 @@
 #include "volume/segment_raid.h"
 
 /* A device that was opened for reading, or one that became shorter: who writes on to what is left of it
- * makes the loss harder to mend. */
+ * makes the loss harder to mend. Not so where nothing is lost: what an array has there is all here, or it does without. */
 static int check_pv_writable(const struct volume_group *group, const struct volume_lv *lv,
 			     const struct volume_pv *pv, struct error *error)
 {
@@ -19,7 +19,7 @@ static int check_pv_writable(const struct volume_group *group, const struct volu
 	if (pv->block->read_only)
 		return error_set(error, -EROFS, "%s/%s: %s is open for reading only", group->name,
 				 lv->name, pv->block->name);
-	if (pv->block->size < end)
+	if (pv->block->size < end && !lv->private->of_array)
 		return error_set(error, -EROFS,
 				 "%s/%s: opens for reading only: %s has %llu bytes, PV %s on it "
 				 "must have %llu again",

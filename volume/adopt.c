@@ -6,50 +6,87 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "util/bytes.h"
 #include "volume/lvm_vg.h"
+#include "volume/segment_raid.h"
 
 bool lvm_pv_usable(const struct volume_pv *pv)
 {
 	return pv->block && !pv->duplicate && !pv->marked_missing;
 }
 
-static bool lies_on_missing(struct volume_lv *lv);
-
-static bool areas_missing(const struct volume_lv *lv, const struct volume_segment *segment)
+enum lvm_loss lvm_area_loss(const struct volume_segment *segment, const struct volume_area *area)
 {
+	const struct volume_pv_private *pv = area->pv->private;
+
+	if (!lvm_pv_usable(area->pv))
+		return LVM_LOSS_MISSING;
+	if (!pv->is_short)
+		return LVM_LOSS_NONE;
+	return area->extent + (uint64_t)lvm_segment_area_extents(segment) > pv->short_extents
+		       ? LVM_LOSS_CUT
+		       : LVM_LOSS_BESIDE;
+}
+
+static enum lvm_loss loss_of(struct volume_lv *lv);
+
+static enum lvm_loss loss_of_part(struct volume_lv *part, bool array)
+{
+	part->private->of_array = array;
+	return loss_of(part);
+}
+
+static enum lvm_loss loss_of_areas(const struct volume_lv *lv, const struct volume_segment *segment)
+{
+	const struct lvm_raid *raid = segment->private->raid;
+	bool array = raid && raid->kind->level;
+	enum lvm_loss loss = LVM_LOSS_NONE;
+
 	for (unsigned k = 0; k < segment->area_count; k++) {
 		const struct volume_area *area = &segment->areas[k];
 
-		if (area->pv && !lvm_pv_usable(area->pv))
-			return true;
-		if (lv->supported && area->lv && lies_on_missing(area->lv))
-			return true;
-		if (lv->supported && segment->metas && lies_on_missing(segment->metas[k].lv))
-			return true;
+		if (area->pv)
+			loss = MAX(loss, lvm_area_loss(segment, area));
+		if (lv->supported && area->lv)
+			loss = MAX(loss, loss_of_part(area->lv, array));
+		if (lv->supported && segment->metas)
+			loss = MAX(loss, loss_of_part(segment->metas[k].lv, array));
 	}
-	return false;
+	/* Of an array nothing is lost that it has nowhere else. */
+	return loss == LVM_LOSS_BESIDE && array ? LVM_LOSS_NONE : loss;
 }
 
 /* Found out once of each: of metadata that have volumes on volumes many times over there is no end of ways down. */
-static bool lies_on_missing(struct volume_lv *lv)
+static enum lvm_loss loss_of(struct volume_lv *lv)
 {
-	bool missing = false;
+	enum lvm_loss loss = LVM_LOSS_NONE;
 
 	if (lv->private->looked)
-		return lv->partial;
-	for (unsigned i = 0; !missing && i < lv->segment_count; i++)
-		missing = areas_missing(lv, &lv->segments[i]);
-	lv->partial = missing;
+		return lv->private->loss;
+	for (unsigned i = 0; i < lv->segment_count; i++)
+		loss = MAX(loss, loss_of_areas(lv, &lv->segments[i]));
+	lv->partial = loss >= LVM_LOSS_CUT;
+	lv->private->loss = loss;
 	lv->private->looked = true;
-	return missing;
+	return loss;
+}
+
+bool volume_lv_cut(const struct volume_lv *lv)
+{
+	return lv->private->loss == LVM_LOSS_CUT;
+}
+
+bool volume_lv_beside_cut(const struct volume_lv *lv)
+{
+	return lv->private->loss == LVM_LOSS_BESIDE;
 }
 
 void lvm_vg_judge_partial(struct volume_group *group)
 {
 	for (unsigned i = 0; i < group->lv_count; i++)
-		group->lvs[i]->private->looked = false;
+		group->lvs[i]->private->looked = group->lvs[i]->private->of_array = false;
 	for (unsigned i = 0; i < group->lv_count; i++)
-		lies_on_missing(group->lvs[i]);
+		loss_of(group->lvs[i]);
 }
 
 /* Everything but what is known of the device. */

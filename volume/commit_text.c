@@ -358,10 +358,14 @@ static void take_read(struct volume_lv *lv, const struct volume_lv *read)
 
 static void judge_partial(struct volume_lv *lv)
 {
-	lv->partial = false;
+	enum lvm_loss loss = LVM_LOSS_NONE;
+
 	for (unsigned i = 0; i < lv->segment_count; i++)
 		for (unsigned k = 0; k < lv->segments[i].area_count; k++)
-			lv->partial |= !lvm_pv_usable(lv->segments[i].areas[k].pv);
+			loss = MAX(loss,
+				   lvm_area_loss(&lv->segments[i], &lv->segments[i].areas[k]));
+	lv->partial = loss >= LVM_LOSS_CUT;
+	lv->private->loss = loss;
 }
 
 /* What reading all of it would find. */

@@ -40,7 +40,9 @@ struct volume_pv_private {
 	struct lvm_config_node *extra;
 	uint64_t pe_start_sectors;
 	uint64_t dev_size_sectors; /* 0: not recorded */
-	struct lvm_label label;    /* while `block` is set */
+	bool is_short;             /* the device became shorter, and has `short_extents` of them */
+	uint32_t short_extents;
+	struct lvm_label label; /* while `block` is set */
 	unsigned area_count;
 	struct volume_metadata_area areas[LVM_LABEL_AREAS];
 };
@@ -61,6 +63,14 @@ struct lvm_span {
 	size_t at, length; /* 0: none */
 };
 
+/* What became of the PVs that a volume lies on; the worst counts. */
+enum lvm_loss {
+	LVM_LOSS_NONE,
+	LVM_LOSS_BESIDE,  /* a device became shorter, and has all of it still */
+	LVM_LOSS_CUT,     /* a device became shorter, and has not all of it */
+	LVM_LOSS_MISSING, /* or its data may be old */
+};
+
 struct volume_lv_private {
 	const char *shown_type; /* where it is not that of the segments, else NULL */
 	struct lvm_span
@@ -70,6 +80,8 @@ struct volume_lv_private {
 	bool judged, judging; /* while `supported` is found out */
 	bool looped;          /* it lies on itself, or on one that does */
 	bool looked;          /* while it is found out which are `partial` */
+	enum lvm_loss loss;   /* ... and why */
+	bool of_array;        /* a part of one that has its data elsewhere, too */
 	bool may_begin; /* a reshape: a commit that says that it has follows (raid_repair.c) */
 	struct lvm_active *active; /* or NULL */
 	struct lvm_moving *moving; /* of a pvmove: the step that runs (move.h), or NULL */
@@ -179,6 +191,8 @@ void lvm_vg_adopt(struct volume_group *group, struct volume_group *read);
 
 /* Whether what is on a PV may be taken for what the metadata say of it. */
 bool lvm_pv_usable(const struct volume_pv *pv);
+/* What of an area of the segment is lost, which lies on a PV. */
+enum lvm_loss lvm_area_loss(const struct volume_segment *segment, const struct volume_area *area);
 /* Finds out which volumes are `partial`. */
 void lvm_vg_judge_partial(struct volume_group *group);
 

@@ -58,7 +58,7 @@ bool volume_lv_is_to_begin(const struct volume_lv *lv)
 
 bool volume_lv_reads_only(const struct volume_lv *lv)
 {
-	return lvm_lv_mirror(lv) || volume_lv_is_to_begin(lv);
+	return lvm_lv_mirror(lv) || volume_lv_is_to_begin(lv) || volume_lv_beside_cut(lv);
 }
 
 struct raid_array *volume_lv_array(const struct volume_lv *lv)
@@ -68,20 +68,21 @@ struct raid_array *volume_lv_array(const struct volume_lv *lv)
 
 /* ---- What is lost ---- */
 
-/* An array that runs may have failed one whose PV is here. */
-static bool is_failed(const struct raid_status *status, const struct volume_lv *image,
-		      const struct volume_group *group)
+/* An array that runs may have failed one whose PV is here, or have it not at all: its superblock cannot be read. What a reshape has left is none of it. */
+static bool is_failed(const struct raid_status *status, const struct volume_segment *segment,
+		      unsigned place, const struct volume_group *group)
 {
+	const struct volume_lv *image = segment->areas[place].lv;
+
 	for (unsigned i = 0; i < status->member_count; i++) {
 		const struct raid_member_status *member = &status->members[i];
 		size_t length = strlen(group->name);
 
-		if (member->state == RAID_MEMBER_FAULTY &&
-		    !strncmp(member->device, group->name, length) &&
+		if (!strncmp(member->device, group->name, length) &&
 		    !strcmp(member->device + length + 1, image->name))
-			return true;
+			return member->state == RAID_MEMBER_FAULTY;
 	}
-	return false;
+	return status->member_count && !lvm_raid_removed(segment, place);
 }
 
 static bool is_to_go(const struct mending *mending, const struct volume_segment *segment,
@@ -108,8 +109,7 @@ static int find_lost(struct mending *mending)
 	for (unsigned i = 0; i < segment->area_count; i++)
 		if (lvm_raid_part_lost(segment->areas[i].lv) ||
 		    lvm_raid_part_lost(segment->metas[i].lv) ||
-		    is_failed(&status, segment->areas[i].lv, mending->group) ||
-		    is_to_go(mending, segment, i))
+		    is_failed(&status, segment, i, mending->group) || is_to_go(mending, segment, i))
 			mending->places[mending->lost++] = i;
 	raid_status_free(&status);
 	return 0;

@@ -166,6 +166,10 @@ static void judge_size(struct volume_group *group, struct volume_pv *pv,
 
 	if (pv->block->size >= MAX(end, pv->device_size))
 		return;
+	pv->private->is_short = pv->block->size < end;
+	pv->private->short_extents = (uint32_t)MIN(
+		(pv->block->size - MIN(pv->block->size, pv->pe_start)) / group->extent_size,
+		(uint64_t)pv->extent_count);
 	lvm_vg_problem(
 		group,
 		"%s: has %llu bytes, its extents end at %llu; PV %s must have %llu bytes again",

@@ -145,7 +145,7 @@ static bool part_lost(const struct volume_lv *part, unsigned depth, unsigned *lo
 		for (unsigned k = 0; k < segment->area_count; k++) {
 			const struct volume_area *area = &segment->areas[k];
 
-			if (area->pv ? !lvm_pv_usable(area->pv)
+			if (area->pv ? lvm_area_loss(segment, area) >= LVM_LOSS_CUT
 				     : area->lv && part_lost(area->lv, depth + 1, looks))
 				return true;
 		}

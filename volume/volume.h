@@ -102,12 +102,17 @@ struct volume_lv {
 	bool writable;         /* has WRITE, not locked read-only */
 	bool activation_skip;  /* "lvchange --setactivationskip y" */
 	bool no_autoactivate;
-	bool partial;        /* a PV that it lies on is missing */
+	bool partial;        /* a PV that it lies on is missing, or ends before it does */
 	bool supported;      /* volume_open_lv() knows all its segment types */
 	unsigned open_count; /* blocks of it in this process: one for reading, one for writing */
 
 	struct volume_lv_private *private;
 };
+
+/* Whether it is `partial`, and nothing is lost of it but what devices have no more that became shorter. */
+bool volume_lv_cut(const struct volume_lv *lv);
+/* Whether such a device has all of it still, so that it opens for reading only until that is as long as it was. */
+bool volume_lv_beside_cut(const struct volume_lv *lv);
 
 /* "linear", "striped", or the type of its first segment: what `lvs -o segtype` says. */
 const char *volume_lv_type(const struct volume_lv *lv);

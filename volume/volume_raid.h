@@ -15,7 +15,8 @@ struct raid_array;
 /* Whether it is one that can be opened. */
 bool volume_lv_is_raid(const struct volume_lv *lv);
 
-/* Whether it opens for reading only: its type, lvm2's older "mirror", is not written to, or a reshape of it is to begin. */
+/* Whether it opens for reading only: its type, lvm2's older "mirror", is not written to, a reshape of it is to begin, or a device that it lies on
+ * became shorter. */
 bool volume_lv_reads_only(const struct volume_lv *lv);
 
 /* Whether parts of it are lost, and it has all data without them: it opens, and can be repaired. */

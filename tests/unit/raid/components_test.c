@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "block/block.h"
+#include "block/fault.h"
 #include "fiber/fiber.h"
 #include "raid/dm_raid.h"
 #include "raid/md_bitmap.h"
@@ -24,7 +25,8 @@ struct scene {
 	struct raid_assemble_options options;
 	struct raid_array *array;
 	struct log log;
-	char said[256]; /* the last warning */
+	char said[256];  /* the last warning */
+	unsigned unread; /* warnings of superblocks that cannot be read */
 	struct error error;
 	void (*play)(struct scene *scene);
 };
@@ -35,6 +37,8 @@ static void note(struct log *log, enum log_level level, const char *text)
 
 	if (level == LOG_LEVEL_WARNING)
 		snprintf(scene->said, sizeof(scene->said), "%s", text);
+	scene->unread +=
+		level == LOG_LEVEL_WARNING && strstr(text, "its superblock cannot be read");
 }
 
 static void make(struct scene *scene)
@@ -460,6 +464,77 @@ static void play_old_bitmap(struct scene *scene)
 	CU_ASSERT_FALSE(resyncs(scene, false));
 }
 
+static void make_unreadable(struct scene *scene, unsigned place)
+{
+	const struct block_fault_rule rule = { .requests = BLOCK_FAULT_READ,
+					       .action = BLOCK_FAULT_ERROR,
+					       .error = -EIO };
+	struct block *faulty;
+
+	CU_ASSERT_EQUAL_FATAL(block_create_fault(&faulty, "faulty", scene->components[place].meta,
+						 1, &scene->error),
+			      0);
+	block_fault_add(faulty, &rule);
+	block_unref(scene->components[place].meta);
+	scene->components[place].meta = faulty;
+}
+
+/* One whose superblock cannot be read is as one that is missing, and is filled with what it missed once it can be. */
+static void play_unreadable(struct scene *scene)
+{
+	CU_ASSERT_EQUAL_FATAL(assemble(scene), 0);
+	write_byte(scene, 0, 1);
+	settle(scene);
+	make_unreadable(scene, 0);
+	scene->options.read_only = true;
+	CU_ASSERT_EQUAL_FATAL(assemble(scene), 0);
+	CU_ASSERT_EQUAL(scene->unread, 1);
+	CU_ASSERT_TRUE(has_byte(scene, 0, 1));
+	CU_ASSERT_EQUAL(raid_stop(scene->array, &scene->error), 0);
+	scene->options.read_only = false;
+	CU_ASSERT_EQUAL_FATAL(assemble(scene), 0);
+	write_byte(scene, 0, 2);
+	settle(scene);
+	block_fault_clear(scene->components[0].meta);
+	CU_ASSERT_EQUAL_FATAL(assemble(scene), 0);
+	CU_ASSERT_TRUE(has_byte(scene, 0, 2));
+	settle(scene);
+	make_unreadable(scene, 1);
+	CU_ASSERT_EQUAL_FATAL(assemble(scene), 0);
+	CU_ASSERT_TRUE(has_byte(scene, 0, 2));
+	CU_ASSERT_EQUAL(raid_stop(scene->array, &scene->error), 0);
+	make_unreadable(scene, 2);
+	CU_ASSERT_EQUAL(assemble(scene), -ENODEV);
+	CU_ASSERT_PTR_NOT_NULL(strstr(scene->error.advice, "superblock cannot be read"));
+}
+
+/* With one copy of the data it is an error; and where the others are new nobody knows what it has: nothing is made of them. */
+static void play_unreadable_alone(struct scene *scene)
+{
+	scene->shape.level = 1;
+	scene->shape.layout = 0;
+	scene->shape.chunk = 0;
+	scene->places = 2;
+	CU_ASSERT_EQUAL_FATAL(assemble(scene), 0);
+	write_byte(scene, 0, 1);
+	settle(scene);
+	make_unreadable(scene, 0);
+	zero_meta(scene, 1);
+	CU_ASSERT_EQUAL(assemble(scene), -EIO);
+	CU_ASSERT_PTR_NOT_NULL(strstr(scene->error.text, "no other image has a superblock"));
+	block_fault_clear(scene->components[0].meta);
+	CU_ASSERT_EQUAL_FATAL(assemble(scene), 0);
+	CU_ASSERT_TRUE(has_byte(scene, 0, 1));
+	settle(scene);
+	make_unreadable(scene, 0);
+	scene->components[1].rebuild = true;
+	CU_ASSERT_EQUAL(assemble(scene), -EIO);
+	scene->shape.level = 0;
+	scene->shape.chunk = 16384;
+	CU_ASSERT_EQUAL(assemble(scene), -EIO);
+	CU_ASSERT_PTR_NOT_NULL(strstr(scene->error.text, "superblock cannot be read"));
+}
+
 static void play_degraded_6(struct scene *scene)
 {
 	scene->places = 4;
@@ -510,6 +585,12 @@ static void test_damaged(void)
 	run(play_damaged);
 }
 
+static void test_unreadable(void)
+{
+	run(play_unreadable);
+	run(play_unreadable_alone);
+}
+
 static void test_low_counts(void)
 {
 	run(play_low_counts);
@@ -542,5 +623,5 @@ static void test_old_bitmap(void)
 }
 
 UNIT_MAIN("raid components", UNIT(test_degraded), UNIT(test_old_bitmap), UNIT(test_new),
-	  UNIT(test_damaged), UNIT(test_low_counts), UNIT(test_cut), UNIT(test_examined),
-	  UNIT(test_created))
+	  UNIT(test_damaged), UNIT(test_unreadable), UNIT(test_low_counts), UNIT(test_cut),
+	  UNIT(test_examined), UNIT(test_created))

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "block/fault.h"
+#include "block/block.h"
 #include "block/volatile.h"
 #include "raid/raid.h"
 #include "util/bytes.h"
@@ -232,6 +234,93 @@ static void test_a_lost_image_is_replaced(void)
 	fixture_run(repair_open, 3, 8 * MIB);
 }
 
+/* One whose superblock cannot be read is as one that is lost, while its disk is here: the volume is used, and it is replaced. */
+static void an_unreadable_image(struct fixture *f)
+{
+	const struct block_fault_rule rule = { .requests = BLOCK_FAULT_READ,
+					       .offset = MIB,
+					       .length = 7 * MIB,
+					       .action = BLOCK_FAULT_ERROR,
+					       .error = -EIO };
+	struct block *block;
+	unsigned replaced;
+
+	fixture_put_faults(f);
+	fixture_create(f, NULL);
+	make_filled(f, "a", "raid1", 2);
+	block_fault_add(f->disks[0], &rule);
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	CU_ASSERT_TRUE(is_filled(f, "a"));
+	block = open_lv(f, "a", true);
+	CU_ASSERT_EQUAL(volume_lv_repair(f->group, "a", NULL, &replaced, &f->error), 0);
+	CU_ASSERT_EQUAL(replaced, 1);
+	CU_ASSERT_PTR_EQUAL(volume_group_get_lv(f->group, "a_rimage_0")->segments->areas->pv->block,
+			    f->disks[2]);
+	wait_in_sync(f, "a");
+	CU_ASSERT_TRUE(fixture_filled(block, 7));
+	CU_ASSERT_EQUAL(volume_lv_repair(f->group, "a", NULL, &replaced, &f->error), 0);
+	CU_ASSERT_EQUAL(replaced, 0);
+	block_unref(block);
+}
+
+static void test_an_unreadable_image(void)
+{
+	fixture_run(an_unreadable_image, 3, 8 * MIB);
+}
+
+/* A disk became shorter than an image of raid5 on it reaches: the volume is used without that image, which has what it missed when the disk is as long
+ * as it was. Volumes that have all of theirs there are read only, or, where they are arrays, used. */
+static void a_disk_became_shorter(struct fixture *f)
+{
+	struct block *whole, *block, *other;
+	struct raid_status status;
+
+	fixture_create(f, NULL);
+	CU_ASSERT_EQUAL(fixture_lv(f, "low", 1), 0);
+	make_filled(f, "b", "raid1", 1);
+	make_filled(f, "a", "raid5", 4);
+	whole = f->disks[0];
+	CU_ASSERT_EQUAL_FATAL(
+		block_create_slice(&f->disks[0], "short", whole, 0, 5 * MIB, &f->error), 0);
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	CU_ASSERT_TRUE(volume_lv_cut(volume_group_get_lv(f->group, "a")));
+	CU_ASSERT_TRUE(volume_lv_degraded(volume_group_get_lv(f->group, "a")));
+	CU_ASSERT_FALSE(volume_group_get_lv(f->group, "b")->partial);
+	CU_ASSERT_FALSE(volume_lv_reads_only(volume_group_get_lv(f->group, "b")));
+	CU_ASSERT_TRUE(volume_lv_reads_only(volume_group_get_lv(f->group, "low")));
+	CU_ASSERT_EQUAL(volume_open_lv(f->group, "low", true, &other, &f->error), -EROFS);
+	CU_ASSERT_TRUE(is_filled(f, "a"));
+	block = open_lv(f, "a", true);
+	fixture_fill(block, 9);
+	block_unref(block);
+	block = open_lv(f, "b", true);
+	CU_ASSERT_TRUE(fixture_filled(block, 7));
+	raid_status(volume_lv_array(volume_group_get_lv(f->group, "b")), &status);
+	CU_ASSERT_FALSE(status.degraded);
+	raid_status_free(&status);
+	block_unref(block);
+	block_unref(f->disks[0]);
+	f->disks[0] = whole;
+	CU_ASSERT_EQUAL(block_write_zeroes(whole, 5 * MIB, 3 * MIB, 0), 0);
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	CU_ASSERT_FALSE(volume_group_get_lv(f->group, "a")->partial);
+	block = open_lv(f, "a", true);
+	wait_in_sync(f, "a");
+	CU_ASSERT_TRUE(fixture_filled(block, 9));
+	block_unref(block);
+	f->count = 2; /* what it has by now counts */
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	block = open_lv(f, "a", false);
+	CU_ASSERT_TRUE(fixture_filled(block, 9));
+	block_unref(block);
+	f->count = 3;
+}
+
+static void test_a_disk_became_shorter(void)
+{
+	fixture_run(a_disk_became_shorter, 3, 8 * MIB);
+}
+
 /* lvm2 lets parts keep their names where it has places change: a new one is not called as one that stays. */
 static void swap_names(struct volume_area *one, struct volume_area *other)
 {
@@ -443,5 +532,6 @@ static void test_rates_of_the_metadata_are_kept(void)
 UNIT_MAIN("volume raid", UNIT(test_rates_of_the_metadata_are_kept),
 	  UNIT(test_what_cannot_be_is_refused), UNIT(test_who_reads_writes_nothing),
 	  UNIT(test_it_grows_while_it_is_open), UNIT(test_one_that_is_back_gets_what_it_missed),
-	  UNIT(test_a_lost_image_is_replaced), UNIT(test_parts_called_otherwise),
+	  UNIT(test_a_lost_image_is_replaced), UNIT(test_an_unreadable_image),
+	  UNIT(test_a_disk_became_shorter), UNIT(test_parts_called_otherwise),
 	  UNIT(test_an_image_leaves_a_disk_that_is_here), UNIT(test_what_was_flushed_survives))
