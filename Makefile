@@ -40,8 +40,10 @@ ALL_CFLAGS := -std=gnu11 $(WARNINGS) $(CFLAGS) -fno-strict-aliasing -pthread \
 	$(if $(filter thread,$(SANITIZE)),-fsanitize=thread -Wno-tsan -fno-omit-frame-pointer,$(if $(SANITIZE), \
 	-fsanitize=address$(comma)undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined)) \
 	$(if $(SANITIZE),-Wno-maybe-uninitialized)
-# libnbd is loaded by who needs it (lib/block/nbd_library.h).
-LDLIBS   := $(shell pkg-config --libs $(filter-out libnbd,$(PACKAGES)) 2>/dev/null) -laio -lisal -lm -pthread
+# What is loaded by who needs it is not linked (lib/util/library.h).
+LOADED   := libnbd libpcap
+LDLIBS   := $(shell pkg-config --libs $(filter-out $(LOADED),$(PACKAGES)) 2>/dev/null) -laio -lisal -lm -pthread
+TESTLIBS := -lpcap # tests ask it by themselves
 
 LIB_SRC  := $(wildcard lib/*/*.c raid/*.c volume/*.c netdev/*.c vswitch/*.c vmm/*.c tools/lab/*.c)
 TOOL_SRC := $(wildcard tools/*.c)
@@ -141,7 +143,7 @@ $(PLUGIN): $(PLUGIN_SRC:%.c=$(BUILD)/%.o) $(LIBRARY)
 $(BUILD)/tests/unit/%.o: CPPFLAGS += -Itests/unit
 
 $(BUILD)/tests/unit/%_test: $(BUILD)/tests/unit/%_test.o $(UNIT_LIB:%.c=$(BUILD)/%.o) $(LIBRARY)
-	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcunit
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) $(TESTLIBS) -lcunit
 
 $(BUILD)/tests/helpers/%: $(BUILD)/tests/helpers/%.o $(LIBRARY)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
@@ -156,7 +158,7 @@ $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(BUILD)/tests/unit/net_guest.o
 print-flags:
 	@echo '$(CC) $(CPPFLAGS) $(ALL_CFLAGS)'
 print-libs:
-	@echo '$(LDLIBS)'
+	@echo '$(LDLIBS) $(TESTLIBS)'
 
 # Every defect that is put into a copy of raid/ on purpose is found; UPDATE=1 notes where.
 mutations:
@@ -222,7 +224,7 @@ build-fuzz/libtenon.a: $(FUZZ_OBJ)
 	$(Q)ar rcs $@ $^
 
 build-fuzz/%_fuzz: build-fuzz/tests/fuzz/%_fuzz.o build-fuzz/libtenon.a
-	$(Q)$(FUZZ_CC) $(FUZZ_CFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
+	$(Q)$(FUZZ_CC) $(FUZZ_CFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS) $(TESTLIBS)
 
 # Of a program: what is not in the library.
 build-fuzz/image_menu_fuzz: build-fuzz/tools/image_menu.o

@@ -7,7 +7,6 @@
 #include "netdev/user_network.h"
 
 #include <arpa/inet.h>
-#include <dlfcn.h>
 #include <errno.h>
 #include <poll.h>
 #include <slirp/libslirp.h>
@@ -21,9 +20,8 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/error.h"
+#include "util/library.h"
 #include "util/number.h"
-
-#define LIBRARY "libslirp.so.0"
 
 #define NETWORK     0x0a000200u /* 10.0.2.0 */
 #define NETMASK     0xffffff00u
@@ -320,27 +318,13 @@ static const SlirpCb callbacks = {
 
 static int open_library(struct user_network *net, struct error *error)
 {
-	void *library = dlopen(LIBRARY, RTLD_NOW);
-	const struct {
-		void *to;
-		const char *name;
-	} functions[] = {
-		{ &net->create, "slirp_new" },        { &net->destroy, "slirp_cleanup" },
-		{ &net->fill, "slirp_pollfds_fill" }, { &net->poll, "slirp_pollfds_poll" },
-		{ &net->input, "slirp_input" },       { &net->forward, "slirp_add_hostfwd" },
+	const struct library_function functions[] = {
+		{ "slirp_new", &net->create },        { "slirp_cleanup", &net->destroy },
+		{ "slirp_pollfds_fill", &net->fill }, { "slirp_pollfds_poll", &net->poll },
+		{ "slirp_input", &net->input },       { "slirp_add_hostfwd", &net->forward },
 	};
 
-	for (size_t i = 0; i < ARRAY_SIZE(functions); i++) {
-		void *found = library ? dlsym(library, functions[i].name) : NULL;
-
-		if (!found) {
-			error_set(error, -ENOPKG, "cannot use %s: %s", LIBRARY, dlerror());
-			error_advise(error, "install it: apt-get install libslirp0");
-			return -ENOPKG;
-		}
-		memcpy(functions[i].to, &found, sizeof(found));
-	}
-	return 0;
+	return library_load("libslirp.so.0", "libslirp0", functions, ARRAY_SIZE(functions), error);
 }
 
 static int set_up(struct user_network *net, const struct user_network_options *options,

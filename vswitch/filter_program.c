@@ -3,14 +3,15 @@
 #include "vswitch/filter_program.h"
 
 #include <errno.h>
-#include <pcap/pcap.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "util/bytes.h"
 #include "util/error.h"
+#include "vswitch/pcap_library.h"
 
 struct filter_program {
+	struct pcap_library library;
 	char expression[FILTER_EXPRESSION_MOST + 1];
 	size_t reach;
 	unsigned count;
@@ -142,8 +143,9 @@ static bool all_known(const struct bpf_insn *code, unsigned count)
 }
 
 /* Of `count` instructions at `code`, which are checked here. */
-static int make(struct filter_program **out, const char *expression, const struct bpf_insn *code,
-		unsigned count, struct error *error)
+static int make(struct filter_program **out, const struct pcap_library *library,
+		const char *expression, const struct bpf_insn *code, unsigned count,
+		struct error *error)
 {
 	struct filter_program *program;
 
@@ -152,7 +154,7 @@ static int make(struct filter_program **out, const char *expression, const struc
 				 "filter \"%.60s\": %u instructions, expected 1 to %u", expression,
 				 count, FILTER_PROGRAM_MOST);
 	if (!all_known(code, count) || !only_goes_on(code, count) ||
-	    !bpf_validate(code, (int)count)) {
+	    !library->bpf_validate(code, (int)count)) {
 		error_set(error, -EINVAL,
 			  "filter \"%.60s\": its program cannot be run: a jump back, or out "
 			  "of it; an unknown instruction, or no end",
@@ -163,6 +165,7 @@ static int make(struct filter_program **out, const char *expression, const struc
 	program = calloc(1, sizeof(*program));
 	if (!program)
 		return out_of_memory(error);
+	program->library = *library;
 	strcpy(program->expression, expression);
 	program->count = count;
 	program->code = calloc(count, sizeof(*program->code));
@@ -190,23 +193,26 @@ static int check_expression(const char *expression, struct error *error)
 
 int filter_program_compile(struct filter_program **out, const char *expression, struct error *error)
 {
+	struct pcap_library library;
 	struct bpf_program compiled;
 	pcap_t *pcap;
 	int rc = check_expression(expression, error);
 
+	if (!rc)
+		rc = pcap_library_load(&library, error);
 	if (rc)
 		return rc;
-	pcap = pcap_open_dead(DLT_EN10MB, VIRTIO_NET_FRAME_MAX);
+	pcap = library.pcap_open_dead(DLT_EN10MB, VIRTIO_NET_FRAME_MAX);
 	if (!pcap)
 		return out_of_memory(error);
-	if (pcap_compile(pcap, &compiled, expression, 1, PCAP_NETMASK_UNKNOWN)) {
+	if (library.pcap_compile(pcap, &compiled, expression, 1, PCAP_NETMASK_UNKNOWN)) {
 		rc = error_set(error, -EINVAL, "filter \"%.60s\": %s", expression,
-			       pcap_geterr(pcap));
+			       library.pcap_geterr(pcap));
 	} else {
-		rc = make(out, expression, compiled.bf_insns, compiled.bf_len, error);
-		pcap_freecode(&compiled);
+		rc = make(out, &library, expression, compiled.bf_insns, compiled.bf_len, error);
+		library.pcap_freecode(&compiled);
 	}
-	pcap_close(pcap);
+	library.pcap_close(pcap);
 	return rc;
 }
 
@@ -215,14 +221,17 @@ int filter_program_take(struct filter_program **out, const char *expression,
 			struct error *error)
 {
 	struct bpf_insn code[FILTER_PROGRAM_MOST];
+	struct pcap_library library;
 	int rc = check_expression(expression, error);
 
+	if (!rc)
+		rc = pcap_library_load(&library, error);
 	if (rc)
 		return rc;
 	for (unsigned i = 0; i < MIN(count, FILTER_PROGRAM_MOST); i++)
 		code[i] = (struct bpf_insn){ instructions[i].code, instructions[i].jump_true,
 					     instructions[i].jump_false, instructions[i].operand };
-	return make(out, expression, code, count, error);
+	return make(out, &library, expression, code, count, error);
 }
 
 void filter_program_free(struct filter_program *program)
@@ -267,5 +276,5 @@ bool filter_program_matches(const struct filter_program *program, const struct f
 		at = room;
 		there = needed;
 	}
-	return bpf_filter(program->code, at, frame->length, (u_int)there) != 0;
+	return program->library.bpf_filter(program->code, at, frame->length, (u_int)there) != 0;
 }

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
-#include <pcap/pcap.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +13,7 @@
 #include "util/bytes.h"
 #include "util/error.h"
 #include "virtio/virtio_net.h"
+#include "vswitch/pcap_library.h"
 
 #define SINGLE_GAP_NS 1000000000ULL /* of a capture of one frame */
 #define LEAST_GAP_NS  1000000ULL    /* where all frames are of one moment */
@@ -64,8 +64,8 @@ static uint64_t time_of(const struct capture_replay *replay, const struct timeva
 	return at < *first ? before : MAX(at - *first, before);
 }
 
-static int replay_read_frames(struct capture_replay *replay, pcap_t *pcap, const char *path,
-			      struct error *error)
+static int replay_read_frames(struct capture_replay *replay, const struct pcap_library *library,
+			      pcap_t *pcap, const char *path, struct error *error)
 {
 	struct replay_room room = { 0 };
 	struct pcap_pkthdr *header;
@@ -73,7 +73,7 @@ static int replay_read_frames(struct capture_replay *replay, pcap_t *pcap, const
 	const u_char *data;
 	int got;
 
-	while ((got = pcap_next_ex(pcap, &header, &data)) == 1) {
+	while ((got = library->pcap_next_ex(pcap, &header, &data)) == 1) {
 		size_t length = header->caplen;
 
 		if (length < VIRTIO_NET_FRAME_MIN || length > VIRTIO_NET_FRAME_MAX ||
@@ -98,7 +98,7 @@ static int replay_read_frames(struct capture_replay *replay, pcap_t *pcap, const
 		replay->count++;
 	}
 	if (got != PCAP_ERROR_BREAK)
-		snprintf(replay->damage, sizeof(replay->damage), "%s", pcap_geterr(pcap));
+		snprintf(replay->damage, sizeof(replay->damage), "%s", library->pcap_geterr(pcap));
 	if (!replay->count)
 		return error_set(error, -EINVAL, "%s: no frame in it that can be sent%s%s", path,
 				 replay->damage[0] ? ": " : "", replay->damage);
@@ -154,6 +154,7 @@ int replay_read(struct capture_replay **out, const char *path, const struct repl
 {
 	CLEANUP(cleanup_replay) struct capture_replay *replay = calloc(1, sizeof(*replay));
 	char text[PCAP_ERRBUF_SIZE] = "";
+	struct pcap_library library;
 	pcap_t *pcap;
 	FILE *file;
 	int rc;
@@ -161,21 +162,24 @@ int replay_read(struct capture_replay **out, const char *path, const struct repl
 	if (!replay)
 		return error_set(error, -ENOMEM, "%s: out of memory", path);
 	replay->timing = *timing;
-	rc = open_file(path, &file, error);
+	rc = pcap_library_load(&library, error);
+	if (!rc)
+		rc = open_file(path, &file, error);
 	if (rc)
 		return rc;
-	pcap = pcap_fopen_offline_with_tstamp_precision(file, PCAP_TSTAMP_PRECISION_NANO, text);
+	pcap = library.pcap_fopen_offline_with_tstamp_precision(file, PCAP_TSTAMP_PRECISION_NANO,
+								text);
 	if (!pcap) {
 		fclose(file);
 		return error_set(error, -EINVAL, "%s: no pcap or pcapng file: %.200s", path, text);
 	}
-	if (pcap_datalink(pcap) != DLT_EN10MB)
+	if (library.pcap_datalink(pcap) != DLT_EN10MB)
 		rc = error_set(error, -EINVAL,
 			       "%s: expected frames of Ethernet, found link type %d", path,
-			       pcap_datalink(pcap));
+			       library.pcap_datalink(pcap));
 	else
-		rc = replay_read_frames(replay, pcap, path, error);
-	pcap_close(pcap);
+		rc = replay_read_frames(replay, &library, pcap, path, error);
+	library.pcap_close(pcap);
 	if (rc)
 		return rc;
 	apply_timing(replay);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * libnbd, loaded when the first NBD disk is opened: it brings some twenty libraries with it (TLS, XML, character sets; 45 MB of
+ * libnbd, loaded when the first NBD disk is opened (util/library.h): it brings some twenty libraries with it (TLS, XML, character sets; 45 MB of
  * files), which every other command would load, too.
  */
 #ifndef TENON_BLOCK_NBD_LIBRARY_H
@@ -49,7 +49,7 @@ struct nbd_library {
 #undef NBD_LIBRARY_MEMBER
 };
 
-/* Loads it, or finds that it is there; it stays. 0, or -ENOENT with `error` set where this host lacks it. */
+/* Loads it (util/library.h). 0, or -ENOPKG with `error` set where this host lacks it. */
 int nbd_library_load(struct nbd_library *library, struct error *error);
 
 #endif

@@ -20,6 +20,10 @@ refused() {
 	[ "$(stat -c "%n %s %y" ./*.img)" = "$before" ] || problem "'$*' changed an image"
 }
 
+# What few commands need, none loads before it does.
+loaded=$(ldd "${TENON%% *}" | grep -oE 'lib(pcap|dbus|systemd|nbd|slirp|gnutls)[^ ]*' | tr '\n' ' ')
+[ -z "$loaded" ] || problem "each command loads $loaded"
+
 # Usage.
 expect 2 'usage' $TENON
 expect 2 "no noun 'frobnicate'" $TENON frobnicate

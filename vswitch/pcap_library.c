@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* See pcap_library.h. */
+#include "vswitch/pcap_library.h"
+
+#include "util/bytes.h"
+#include "util/library.h"
+
+int pcap_library_load(struct pcap_library *library, struct error *error)
+{
+#define FUNCTION(name) { #name, &library->name },
+	const struct library_function functions[] = { PCAP_LIBRARY(FUNCTION) };
+#undef FUNCTION
+
+	return library_load("libpcap.so.0.8", "libpcap0.8", functions, ARRAY_SIZE(functions),
+			    error);
+}
