@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Two groups become one. Why no cut of power loses any: yield.h. */
+/* Two groups become one. Why no cut of power loses any, and how one goes on that was cut short: yield.h. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +16,7 @@
 struct merging {
 	struct volume_group *group, *from;
 	struct volume_group *copy; /* of `from`, owned: what joins `group` */
+	bool half_done;            /* `from` is exported for it already */
 	struct error *error;
 };
 
@@ -102,6 +103,16 @@ static int check(const struct merging *merging)
 	return rc ? rc : check_volumes(merging);
 }
 
+/* A merge of these two was cut short: what is exported for it is taken as it is. */
+static bool is_half_done(const struct merging *merging)
+{
+	const struct volume_group *from = merging->from;
+	const char *to = lvm_yield_to(from);
+
+	return to && !strcmp(to, merging->group->uuid) && from->locked_reason &&
+	       !strcmp(from->locked_reason, LVM_EXPORTED_REASON);
+}
+
 /* ---- What joins ---- */
 
 /* Whether a volume of a type that is not read names the PV by its name in the metadata. */
@@ -166,6 +177,10 @@ static int make_copy(struct merging *merging)
 
 	if (!rc)
 		rc = name_pvs(merging);
+	for (unsigned i = 0; !rc && i < merging->copy->pv_count; i++)
+		if (change_set_flag(merging->copy, &merging->copy->pvs[i]->private->status,
+				    "EXPORTED", false))
+			rc = change_no_memory(merging->group, merging->error);
 	for (unsigned i = 0; !rc && i < merging->copy->lv_count; i++)
 		if (is_taken_by_lv(merging->group, merging->copy->lvs[i]->uuid))
 			lvm_uuid_generate(merging->copy->lvs[i]->uuid,
@@ -231,27 +246,35 @@ static int merge(struct merging *merging)
 	struct volume_group *from = merging->from;
 	CHANGING(from);
 	CLEANUP_CHANGE struct change change;
+	char *reason = from->locked_reason;
 	int rc;
 
 	change_begin(&change, merging->group);
+	merging->half_done = is_half_done(merging);
+	if (merging->half_done)
+		from->locked_reason = NULL;
 	rc = check(merging);
 	if (!rc)
 		rc = make_copy(merging);
 	if (!rc)
 		rc = join(merging, &change);
-	if (!rc)
+	if (!rc && !merging->half_done)
 		rc = export_from(merging);
-	if (rc)
+	if (rc) {
+		from->locked_reason = reason;
 		return rc;
+	}
 	learn_areas(merging);
 	rc = change_commit(&change, merging->error);
 	if (rc) {
 		/* Whether it is a part of the other one by now may be unknown. */
 		lvm_vg_lock(from, "it was being merged into %s, which failed",
 			    merging->group->name);
-		return error_advise(merging->error,
-				    "volume group %s is exported: `tenon vg import %s` undoes that",
-				    from->name, from->name);
+		return error_advise(
+			merging->error,
+			"volume group %s is exported: the same command goes on, `tenon vg "
+			"import %s` undoes that",
+			from->name, from->name);
 	}
 	lvm_vg_lock(from, "it is a part of %s now", merging->group->name);
 	return 0;

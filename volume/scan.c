@@ -288,7 +288,7 @@ static void judge_group(struct volume_group *group)
 	if (lvm_yield_to(group))
 		lvm_vg_problem(group,
 			       "a split or a merge of it was cut short; `tenon vg import` makes it "
-			       "usable as it is");
+			       "usable as it is, and the same `tenon vg merge` goes on");
 	if (volume_group_is_half_clone(group))
 		lvm_vg_problem(group,
 			       "is half a clone; `tenon vg clone` of the same devices ends it");

@@ -7,7 +7,8 @@
  *	split	the new group, exported, yields to the old one	-> all is as before
  *		the old one, without the PVs			-> the new one has them, and is exported: `vg import` ends it
  *		the new one, not exported
- *	merge	the group that goes, exported, yields		-> all is as before, but exported: `vg import` undoes it
+ *	merge	the group that goes, exported, yields		-> all is as before, but exported: `vg import` undoes it, and the
+ *								   same `vg merge` goes on
  *		the group that stays, on the PVs of both	-> it has them from the first header on
  *
  * The last column is what a cut of power after that leaves. A cut within a commit leaves the one or the other.

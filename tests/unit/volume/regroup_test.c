@@ -79,7 +79,7 @@ struct attempt {
 	bool goes_on;     /* another change of the same group then, and then the power goes */
 	uint64_t at;      /* which; 0: none */
 	uint64_t changes; /* of the whole */
-	unsigned whole, halves, undone;
+	unsigned whole, halves, went_on, undone;
 };
 
 static struct attempt *the_attempt;
@@ -98,6 +98,12 @@ static bool look(struct fixture *f)
 	CU_ASSERT_NOT_EQUAL(one, has(other, "b", 2));
 	CU_ASSERT_EQUAL(f->group->pv_count, one ? 3 : 2);
 	CU_ASSERT_EQUAL(one, !other);
+	if (other && other->exported && the_attempt->merge && the_attempt->at % 2) {
+		/* the same again goes on with it */
+		CU_ASSERT_EQUAL(merge(f), 0);
+		the_attempt->went_on++;
+		return look(f);
+	}
 	if (other && other->exported) {
 		the_attempt->halves++;
 		CU_ASSERT_EQUAL(volume_group_set_exported(other, false, &f->error), 0);
@@ -171,12 +177,14 @@ static void attempt_all(bool merges, bool fails)
 				sum.changes = attempt.changes;
 			sum.whole += attempt.whole;
 			sum.halves += attempt.halves;
+			sum.went_on += attempt.went_on;
 			sum.undone += attempt.undone;
 		}
 	CU_ASSERT(sum.changes > 20);
 	CU_ASSERT(sum.whole > 0);
 	CU_ASSERT(sum.undone > 5);
 	CU_ASSERT(fails || sum.halves > 2);
+	CU_ASSERT(fails || !merges || sum.went_on > 2);
 }
 
 static void test_split_is_cut_off(void)
