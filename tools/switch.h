@@ -37,6 +37,7 @@
 #include <jansson.h>
 #include <stdio.h>
 
+#include "fiber/fiber.h"
 #include "rpc/rpc.h"
 #include "tools/cli.h"
 #include "tools/output.h"
@@ -88,6 +89,8 @@ struct switch_control {
 	json_t *said;           /* of protocols and schedules (switch_said.c); NULL: nothing yet */
 	unsigned live_captures; /* whose readers may leave */
 	struct fiber *watcher;  /* of these; or NULL */
+	/* Held while a port is removed or set, which may wait for its bond: the port of that name is the same one all the time. */
+	struct fiber_mutex changing;
 };
 
 extern const struct rpc_method switch_methods[];

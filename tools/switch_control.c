@@ -127,8 +127,10 @@ static int method_port_remove(void *context, json_t *params, json_t **result, st
 	(void)result;
 	if (rc)
 		return rc;
+	fiber_mutex_lock(&control->changing);
 	leave_bond(control, port);
 	rc = vswitch_remove_port(control->vswitch, port, error);
+	fiber_mutex_unlock(&control->changing);
 	if (!rc) {
 		json_object_del(control->specs, port);
 		switch_said_forget_port(control, port);
@@ -194,21 +196,15 @@ static int make_change(const struct switch_control *control, const char *port, j
 }
 
 /* All words or none. */
-static int method_port_set(void *context, json_t *params, json_t **result, struct error *error)
+static int set_port_by_words(const struct switch_control *control, const char *port, json_t *words,
+			     struct error *error)
 {
-	json_t *words = json_object_get(params, "words");
-	struct switch_control *control = context;
 	struct port_change change;
-	const char *port;
-	int rc = rpc_param_string(params, "port", &port, error);
+	int rc = make_change(control, port, words, &change, error);
 
-	(void)result;
-	if (rc)
-		return rc;
-	rc = make_change(control, port, words, &change, error);
 	if (!rc && change.leaves) {
 		leave_bond(control, port);
-		/* Others may have changed it meanwhile. */
+		/* Links may have been set meanwhile. */
 		rc = make_change(control, port, words, &change, error);
 	}
 	if (!rc)
@@ -219,6 +215,22 @@ static int method_port_set(void *context, json_t *params, json_t **result, struc
 		rc = vswitch_set_link(control->vswitch, port, LINK_IN, &change.models[0], error);
 	if (!rc && change.shaped & LINK_OUT)
 		rc = vswitch_set_link(control->vswitch, port, LINK_OUT, &change.models[1], error);
+	return rc;
+}
+
+static int method_port_set(void *context, json_t *params, json_t **result, struct error *error)
+{
+	json_t *words = json_object_get(params, "words");
+	struct switch_control *control = context;
+	const char *port;
+	int rc = rpc_param_string(params, "port", &port, error);
+
+	(void)result;
+	if (rc)
+		return rc;
+	fiber_mutex_lock(&control->changing);
+	rc = set_port_by_words(control, port, words, error);
+	fiber_mutex_unlock(&control->changing);
 	return switch_answer(rc, error);
 }
 

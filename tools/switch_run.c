@@ -226,7 +226,7 @@ static int start_control(struct switch_run *run, struct rpc_server **server, str
 						.vswitch = run->vswitch,
 						.options = config_options(run),
 						.sockets = &run->sockets };
-
+	fiber_mutex_init(&run->control.changing);
 	rc = switch_control_path(run->name, &control, error);
 	if (rc)
 		return rc;
@@ -280,6 +280,30 @@ static int set_lldp(struct switch_run *run, struct error *error)
 	return rc;
 }
 
+/* A primary link may come later, and one that has left is kept in configurations; but it may be a slip. */
+static void warn_of_primaries(const struct switch_run *run)
+{
+	CLEANUP(cleanup_vswitch_status) struct vswitch_status *status = NULL;
+	struct log *log = log_queue_log(run->queue);
+
+	if (vswitch_status(run->vswitch, &status))
+		return;
+	for (unsigned i = 0; i < status->port_count; i++) {
+		const char *bond = status->ports[i].name;
+		const char *primary = status->ports[i].config.bond.primary;
+		bool found = !primary[0];
+
+		for (unsigned k = 0; k < status->port_count && !found; k++)
+			found = !strcmp(status->ports[k].name, primary) &&
+				!strcmp(status->ports[k].config.bond.of, bond);
+		if (!found)
+			log_warning(log,
+				    "port %s: bond-primary=%s: it has no link of that name; `tenon "
+				    "switch port set %s PORT bond=%s` makes a port one",
+				    bond, primary, run->name, bond);
+	}
+}
+
 /* Adds ports and capture, and runs until SIGTERM or SIGINT, which are blocked. */
 static int serve(struct switch_run *run, struct error *error)
 {
@@ -307,6 +331,7 @@ static int serve(struct switch_run *run, struct error *error)
 	if (!rc)
 		rc = vswitch_start(run->vswitch, error);
 	if (!rc) {
+		warn_of_primaries(run);
 		print_ready(run);
 		rc = fiber_wait_signal(&run->signals);
 		rc = MIN(rc, 0);

@@ -177,8 +177,7 @@ reserved_ends(struct vswitch_thread *thread, struct port *source, const struct e
 	if (*why == GOES_ON)
 		learn_source(thread, source, entry->vlan, address);
 	if (choice == RESERVED_HANDLE && vswitch->protocols && entry->tag != FRAME_TAGGED &&
-	    protocol_offer(thread, source, entry->frame, 0, entry->tag != FRAME_UNTAGGED, true) ==
-		    PROTOCOL_TAKE)
+	    protocol_offer(thread, source, entry, 0, true) == PROTOCOL_TAKE)
 		*why = GOES_ON;
 	else
 		*why = ends(source, PORT_DROP_RESERVED);
@@ -195,8 +194,7 @@ taken_by_protocol(struct vswitch_thread *thread, struct port *source,
 {
 	bool room = storm_has_room(thread, source, PORT_STORM_MULTICAST);
 
-	if (protocol_offer(thread, source, entry->frame, entry->vlan, entry->tag != FRAME_UNTAGGED,
-			   room) != PROTOCOL_TAKE)
+	if (protocol_offer(thread, source, entry, entry->vlan, room) != PROTOCOL_TAKE)
 		return false;
 	if (room)
 		storm_count(thread, source, PORT_STORM_MULTICAST, entry->frame);
@@ -314,8 +312,10 @@ static enum port_drop obey_rules(struct vswitch_thread *thread, struct port *por
 static enum port_drop ends_at_mirror(struct vswitch_thread *thread, struct port *port,
 				     struct frame *frame)
 {
+	struct egress_entry entry = { .frame = frame, .source = port->index };
+
 	if (bond_is_link(port) && mac_from_bytes(frame->pieces[0].iov_base) == SLOW_GROUP &&
-	    protocol_offer(thread, port, frame, 0, false, true) == PROTOCOL_TAKE)
+	    protocol_offer(thread, port, &entry, 0, true) == PROTOCOL_TAKE)
 		return GOES_ON;
 	return ends(port, PORT_DROP_MIRROR);
 }

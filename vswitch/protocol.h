@@ -38,8 +38,10 @@
 
 #include "util/list.h"
 #include "util/timer.h"
+#include "vswitch/filter.h"
 #include "vswitch/frame.h"
 
+struct egress_entry;
 struct error;
 struct port;
 struct protocol;
@@ -78,7 +80,10 @@ struct protocol_frame {
 	unsigned from; /* of the port itself, whose share it is of */
 	uint16_t vlan; /* 0: none */
 	uint64_t time; /* when it came */
-	size_t length; /* with its Ethernet header: at least VIRTIO_NET_FRAME_MIN */
+	uint8_t tag;   /* enum frame_tag: what it came with */
+	uint16_t tag_type, tag_control;
+	struct filter_mark mark; /* by a rule of the port */
+	size_t length;           /* with its Ethernet header: at least VIRTIO_NET_FRAME_MIN */
 	uint8_t bytes[];
 };
 
@@ -148,6 +153,9 @@ void protocol_flush(struct protocol *protocol, unsigned slot);
 int protocol_send(struct protocol *protocol, unsigned slot, uint16_t vlan, const void *bytes,
 		  size_t length);
 
+/* The same of a frame that came, in its VLAN: as forwarding would, with the priority of its tag and what a rule marks. */
+int protocol_pass_on(struct protocol *protocol, unsigned slot, const struct protocol_frame *frame);
+
 uint64_t protocol_now(const struct protocol *protocol);
 /* Timers on the switch's clock; the protocol disarms them before it ends. */
 void protocol_timer_arm(struct protocol *protocol, struct timer *timer, uint64_t when);
@@ -156,11 +164,11 @@ void protocol_timer_disarm(struct protocol *protocol, struct timer *timer);
 /* ---- The switch's own: see protocol_internal.h ---- */
 
 /*
- * What becomes of a frame that decide.c offers, whose VLAN is said by a tag or not; IGNORE: nobody here wants it. Where it may not
- * be taken (storm control) it ends all the same.
+ * What becomes of a frame that decide.c offers, as classified, and in that VLAN for the protocol; IGNORE: nobody here wants it. Where
+ * it may not be taken (storm control) it ends all the same.
  */
 enum protocol_verdict protocol_offer(struct vswitch_thread *thread, struct port *source,
-				     struct frame *frame, uint16_t vlan, bool tagged,
+				     const struct egress_entry *entry, uint16_t vlan,
 				     bool may_take);
 
 /* A port has come; it goes, and is still in its slot. In calls. */

@@ -109,13 +109,19 @@ static bool may_wait(struct vswitch_thread *thread, const struct port *source,
 }
 
 static void hand_over(struct vswitch_thread *thread, struct port *source, struct protocol *protocol,
-		      struct protocol_frame *copy, uint16_t vlan)
+		      struct protocol_frame *copy, const struct egress_entry *entry, uint16_t vlan)
 {
+	const uint8_t *head = entry->frame->pieces[0].iov_base;
+
 	if (copy) {
 		copy->protocol = protocol;
 		copy->slot = protocol->ops->physical ? source->index : source->home;
 		copy->from = source->index;
 		copy->vlan = vlan;
+		copy->tag = entry->tag;
+		copy->tag_type = entry->type;
+		copy->tag_control = entry->tag == FRAME_UNTAGGED ? 0 : get_be16(head + VLAN_AT + 2);
+		copy->mark = entry->mark;
 		copy->time = thread->now;
 		if (enqueue(thread, source, copy))
 			return;
@@ -125,10 +131,11 @@ static void hand_over(struct vswitch_thread *thread, struct port *source, struct
 }
 
 enum protocol_verdict protocol_offer(struct vswitch_thread *thread, struct port *source,
-				     struct frame *frame, uint16_t vlan, bool tagged, bool may_take)
+				     const struct egress_entry *entry, uint16_t vlan, bool may_take)
 {
 	struct protocols *protocols = thread->vswitch->protocols;
-	size_t skip = tagged ? VLAN_TAG_SIZE : 0, length;
+	const struct frame *frame = entry->frame;
+	size_t skip = entry->tag != FRAME_UNTAGGED ? VLAN_TAG_SIZE : 0, length;
 	enum protocol_verdict verdict;
 	uint8_t head[LOOK_MOST];
 
@@ -146,7 +153,7 @@ enum protocol_verdict protocol_offer(struct vswitch_thread *thread, struct port 
 		hand_over(thread, source, protocol,
 			  may_wait(thread, source, frame) ? copy_frame(frame, skip, head, length)
 							  : NULL,
-			  vlan);
+			  entry, vlan);
 		return verdict;
 	}
 	return PROTOCOL_IGNORE;

@@ -15,6 +15,7 @@ struct snooping_protocol {
 	struct protocol protocol;
 	struct snooping *snooping;
 	struct timer timer;
+	const struct protocol_frame *came; /* while it is looked at */
 };
 
 static struct snooping_protocol *of(struct protocol *protocol)
@@ -66,7 +67,10 @@ static void send_by(struct snooping_protocol *self, const struct port *port,
 	     (port_is_parted(source, port) ||
 	      (port->config.isolation && port->config.isolation == source->config.isolation))))
 		return;
-	protocol_send(&self->protocol, port->index, vlan, frame, length);
+	if (self->came && frame == self->came->bytes)
+		protocol_pass_on(&self->protocol, port->index, self->came);
+	else
+		protocol_send(&self->protocol, port->index, vlan, frame, length);
 }
 
 static void send_on(void *arg, unsigned slot, unsigned except, uint16_t vlan, const uint8_t *frame,
@@ -89,8 +93,10 @@ static void frame_came(struct protocol *protocol, const struct protocol_frame *f
 {
 	struct snooping_protocol *self = of(protocol);
 
+	self->came = frame;
 	snooping_frame(self->snooping, frame->slot, frame->vlan, frame->bytes, frame->length,
 		       protocol_now(protocol));
+	self->came = NULL;
 	arm(self);
 }
 

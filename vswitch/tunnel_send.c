@@ -73,7 +73,7 @@ uint16_t tunnel_vlan(const uint8_t *head, size_t there)
 
 /* ---- Sizes ---- */
 
-/* What the route to a remote carries. Only a connected socket can ask. */
+/* What the route to a remote carries; 0: it cannot be told, for there is none now. Only a connected socket can ask. */
 static unsigned route_mtu(const struct endpoint *remote)
 {
 	bool ipv6 = remote->address.any.sa_family == AF_INET6;
@@ -85,7 +85,7 @@ static unsigned route_mtu(const struct endpoint *remote)
 	    getsockopt(fd, ipv6 ? IPPROTO_IPV6 : IPPROTO_IP, ipv6 ? IPV6_MTU : IP_MTU, &mtu,
 		       &size) ||
 	    mtu < MTU_LEAST)
-		return MTU_UNKNOWN;
+		return 0;
 	return (unsigned)mtu;
 }
 
@@ -108,8 +108,15 @@ static bool find_size(struct tunnel_send *send)
 	size_t before = send->mtu_frame;
 	unsigned mtu = send->mtu ? send->mtu : PACKET_MOST;
 
-	for (unsigned i = 0; i < send->count && !send->mtu; i++)
-		mtu = MIN(mtu, route_mtu(&send->remotes[i].endpoint));
+	for (unsigned i = 0; i < send->count && !send->mtu; i++) {
+		struct tunnel_remote *remote = &send->remotes[i];
+		unsigned route = route_mtu(&remote->endpoint);
+
+		/* A route that is gone for a moment says nothing of what the way carries. */
+		if (route)
+			remote->mtu = route;
+		mtu = MIN(mtu, remote->mtu ? remote->mtu : MTU_UNKNOWN);
+	}
 	__atomic_store_n(&send->mtu_frame, mtu - headers, __ATOMIC_RELAXED);
 	return send->mtu_frame != before;
 }
@@ -230,8 +237,9 @@ static bool resize(struct tunnel_send *send, struct port *port)
 	port->frame_max = send->mtu_frame;
 	if (port->over)
 		port->over->frame_max = send->mtu_frame;
-	log_warning(port->log, "port %s: frames of at most %zu bytes fit from now on (MTU %zu)",
-		    port->name, send->mtu_frame, send->mtu_frame - VIRTIO_NET_FRAME_MIN);
+	log_message(port->log, send->mtu_frame < before ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO,
+		    "port %s: frames of at most %zu bytes fit from now on (MTU %zu)", port->name,
+		    send->mtu_frame, send->mtu_frame - VIRTIO_NET_FRAME_MIN);
 	return send->mtu_frame < before;
 }
 

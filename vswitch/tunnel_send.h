@@ -19,6 +19,7 @@
 
 struct tunnel_remote {
 	struct endpoint endpoint;
+	unsigned mtu; /* of the route to it, when that was last known; 0: not yet */
 };
 
 /* One or more datagrams of one flow to one remote, all but the last of one length: the kernel cuts them (UDP_SEGMENT). */

@@ -98,6 +98,36 @@ for link in a1 a2; do
 	until_ours 'bonds["a"]["carrying"] == 2'
 done
 
+# ---- The partner has stopped: two removals wait for it, and a port of the same name comes between them ----
+kill -STOP "$(cat vs.pid)"
+python3 - "$(find "$TENON_RUNTIME_DIR" -name 'switch-lab.sock')" <<'PYTHON' || lab_fail "removals of one port that meet"
+import json, socket, sys, time
+def send(method, **params):
+    s = socket.socket(socket.AF_UNIX)
+    s.settimeout(60)
+    s.connect(sys.argv[1])
+    lines = s.makefile("rw")
+    lines.write(json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}) + "\n")
+    lines.flush()
+    return s, lines
+def answer(sent):
+    return json.loads(sent[1].readline()).get("error")
+first = send("switch.port.remove", port="a1")
+time.sleep(0.3)
+# What became of the second is told after the new port has come.
+second = send("switch.port.remove", port="a1")
+while True:
+    refused = answer(send("switch.port.add", spec="a1=packet:o1,bond=a"))
+    if not refused:
+        break
+    assert "already" in refused["message"], refused
+assert not answer(first)
+refused = answer(second)
+assert refused and "none of that name" in refused["message"], refused
+PYTHON
+kill -CONT "$(cat vs.pid)"
+until_ours 'bonds["a"]["carrying"] == 2'
+
 # ---- Slow, by another key; then nobody speaks there ----
 vsctl set port slb other_config:lacp-time=slow lacp=passive
 "$TENON" switch lacp lab set a lacp=active key=77 || lab_fail "lacp set"
@@ -120,5 +150,12 @@ until_ours 'bonds["b"]["primary"] == "b3"'
 ip link set o3 down
 until_ours 'bonds["b"]["active_link"] == "b4" and bonds["b"]["failovers"] == 1'
 until_theirs 'member w3: disabled.*member w4: enabled.*active member' bond/show backup
+lab_end || lab_fail "the switch's end"
+# A primary link that there is none of may come later; it is said.
+lab_switch lab --port a=bond,bond-mode=active-backup,bond-primary=nosuch --port a1=packet:o1,bond=a
+grep -q "warning: port a: bond-primary=nosuch: it has no link of that name" switch.out || lab_fail "a primary link that is none: $(cat switch.out)"
+lab_end || lab_fail "the switch's end"
+lab_switch lab --port a=bond,bond-mode=active-backup,bond-primary=a1 --port a1=packet:o1,bond=a
+grep -q "bond-primary" switch.out && lab_fail "a primary link: $(cat switch.out)"
 lab_end || lab_fail "the switch's end"
 lab_done

@@ -8,6 +8,7 @@
 #include "fake_port.h"
 #include "group_frames.h"
 #include "util/error.h"
+#include "vswitch/filter_program.h"
 #include "vswitch/internal.h"
 #include "vswitch/snooping_protocol.h"
 #include "vswitch/snooping_words.h"
@@ -245,6 +246,46 @@ static void test_partitions_and_mirrors(void)
 	vswitch_destroy(lab.vswitch);
 }
 
+/* What is passed on has the priority that its tag had, drop eligible or not, and what a rule marks; a tag of no VLAN stays, too. */
+static void test_priorities(void)
+{
+	static const struct {
+		uint16_t in, out;
+	} tags[] = { { 0xb007, 0xb007 }, { 0x6000, 0x6000 }, { 0x0007, 0x0007 } };
+	struct group_frame report, query;
+	struct filter_program *all;
+	struct lab lab;
+
+	start(&lab, 1);
+	set(&lab, "b", "router=always");
+	group_frame_igmp_record(&report, HOST, GROUP_TO_EXCLUDE, G, 0);
+	put_tagged(&lab, 0, &report, 7); /* the switch asks in that VLAN from now on */
+	for (size_t i = 0; i < ARRAY_SIZE(tags); i++) {
+		clear(&lab);
+		put_tagged(&lab, 0, &report, tags[i].in);
+		CU_ASSERT_EQUAL_FATAL(lab.ports[1]->out_count, 1);
+		CU_ASSERT_EQUAL(get_be32(lab.ports[1]->out[0].bytes + 12),
+				0x81000000 | tags[i].out);
+		CU_ASSERT_EQUAL(lab.ports[1]->out[0].length, MAX(report.length + 4, (size_t)60));
+		CU_ASSERT_EQUAL(memcmp(lab.ports[1]->out[0].bytes + 16, report.bytes + 12,
+				       report.length - 12),
+				0);
+	}
+	group_frame_igmp_plain(&query, 0x0a000001, 0xe0000001, 0x11, 100, 0);
+	clear(&lab);
+	put_tagged(&lab, 3, &query, 0xe007);
+	CU_ASSERT_EQUAL_FATAL(lab.ports[2]->out_count, 1);
+	CU_ASSERT_EQUAL(get_be32(lab.ports[2]->out[0].bytes + 12), 0x8100e007);
+	CU_ASSERT_EQUAL_FATAL(filter_program_compile(&all, "", NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(
+		vswitch_add_rule(lab.vswitch, "a", PORT_IN, 0, all, "mark=pcp:3", NULL), 0);
+	clear(&lab);
+	put_tagged(&lab, 0, &report, 0xe007);
+	CU_ASSERT_EQUAL_FATAL(lab.ports[1]->out_count, 1);
+	CU_ASSERT_EQUAL(get_be32(lab.ports[1]->out[0].bytes + 12), 0x81006007);
+	vswitch_destroy(lab.vswitch);
+}
+
 /* A checksum that the sender left open is finished before it is looked at. */
 static void test_an_open_checksum(void)
 {
@@ -398,5 +439,5 @@ static void test_threads(void)
 }
 
 UNIT_MAIN("snooping in a switch", UNIT(test_where_frames_go), UNIT(test_vlans_isolation_and_ports),
-	  UNIT(test_partitions_and_mirrors), UNIT(test_an_open_checksum), UNIT(test_words),
-	  UNIT(test_threads))
+	  UNIT(test_partitions_and_mirrors), UNIT(test_priorities), UNIT(test_an_open_checksum),
+	  UNIT(test_words), UNIT(test_threads))
