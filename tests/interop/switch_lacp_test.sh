@@ -101,7 +101,7 @@ done
 # ---- The partner has stopped: two removals wait for it, and a port of the same name comes between them ----
 kill -STOP "$(cat vs.pid)"
 python3 - "$(find "$TENON_RUNTIME_DIR" -name 'switch-lab.sock')" <<'PYTHON' || lab_fail "removals of one port that meet"
-import json, socket, sys, time
+import json, socket, sys, threading, time
 def send(method, **params):
     s = socket.socket(socket.AF_UNIX)
     s.settimeout(60)
@@ -116,11 +116,20 @@ first = send("switch.port.remove", port="a1")
 time.sleep(0.3)
 # What became of the second is told after the new port has come.
 second = send("switch.port.remove", port="a1")
-while True:
-    refused = answer(send("switch.port.add", spec="a1=packet:o1,bond=a"))
-    if not refused:
-        break
+# So many ask that one does in the moment in which there is none.
+adder = send("switch.port.add", spec="a1=packet:o1,bond=a")
+line = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "switch.port.add", "params": {"spec": "a1=packet:o1,bond=a"}}) + "\n"
+def ask():
+    try:
+        while not added:
+            adder[0].sendall(line.encode() * 100)
+    except OSError:
+        pass
+added = []
+threading.Thread(target=ask, daemon=True).start()
+while refused := answer(adder):
     assert "already" in refused["message"], refused
+added.append(True)
 assert not answer(first)
 refused = answer(second)
 assert refused and "none of that name" in refused["message"], refused
