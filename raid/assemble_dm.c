@@ -32,6 +32,7 @@ static int leave_unread(struct dm_look *look, unsigned place, int rc, struct err
 	if (!look->unread.code)
 		look->unread = why;
 	component->data = component->meta = NULL;
+	component->unread = true;
 	return 0;
 }
 
@@ -257,7 +258,7 @@ static bool forget_cut(struct raid_array *array, const struct dm_look *look)
 }
 
 int raid_assemble_components(struct raid_array **out, const struct raid_shape *shape,
-			     const struct raid_component *components, unsigned places,
+			     struct raid_component *components, unsigned places,
 			     const struct raid_assemble_options *options, struct error *error)
 {
 	struct raid_assemble_options all = options ? *options : (struct raid_assemble_options){ 0 };
@@ -281,6 +282,7 @@ int raid_assemble_components(struct raid_array **out, const struct raid_shape *s
 	for (unsigned i = 0; !rc && i < places; i++) {
 		if (own[i].data && own[i].meta)
 			rc = load(&look, i, error);
+		components[i].unread = own[i].unread;
 	}
 	if (!rc)
 		rc = check_unread(&look, error);

@@ -197,6 +197,7 @@ struct raid_component {
 	bool write_mostly;  /* read only when no other member can */
 	bool removed;       /* a reshape to fewer members needs it; once that is over nobody does */
 	bool added;         /* it is none before the reshape that is to begin */
+	bool unread;        /* set where it is left out, since its superblock cannot be read */
 	bool cut; /* missing, since its device became shorter: it comes back without what was there */
 };
 
@@ -223,12 +224,13 @@ struct raid_shape {
 /*
  * Assembles an array from components, by place. A component whose superblock is zeroes is new: all of them are an array that was never
  * synchronized, some of them have to be filled. One that the others call failed is back: what the bitmap says that it missed is copied to it,
- * or all; but one that went on without them is not taken (-ESTALE). Where components became larger what is new of them is not in sync. A
+ * or all; but one that went on without them is not taken (-ESTALE). One whose superblock cannot be read counts as missing, and is marked so,
+ * where the others have all data. Where components became larger what is new of them is not in sync. A
  * reshape that superblocks are in the middle of goes on, to `shape`; the array has the smaller one's size until then. As raid_assemble();
  * devices cannot be added to it.
  */
 int raid_assemble_components(struct raid_array **out, const struct raid_shape *shape,
-			     const struct raid_component *components, unsigned places,
+			     struct raid_component *components, unsigned places,
 			     const struct raid_assemble_options *options, struct error *error);
 
 /* Writes superblocks and bitmaps for an array of components that is not there yet: each of `size` bytes; those that are `filled` have their

@@ -237,6 +237,9 @@ static int plan_restore(struct vg_file *restore, struct stack *stack, const char
 	if (rc && rc != -ENOENT)
 		return rc;
 	*error = (struct error){ 0 };
+	rc = restore->force || !now ? 0 : volume_restore_check_raid(wanted, now, path, error);
+	if (rc)
+		return rc;
 	consent->always = true;
 	consent_plan(consent, "%s: would get the metadata of %s, number %u", wanted->name, path,
 		     wanted->seqno);
@@ -358,7 +361,8 @@ int vg_restore_verb(int argc, char **argv)
 	struct vg_file restore = { 0 };
 	const struct cli_option options[] = {
 		{ "file", CLI_TEXT, &restore.file, "FILE", "from this file; else the last backup" },
-		{ "force", CLI_FLAG, &restore.force, NULL, "also of thin pools and caches" },
+		{ "force", CLI_FLAG, &restore.force, NULL,
+		  "also of thin pools, caches and RAID volumes that fit no more" },
 		CLI_OPTIONS_CONSENT(&restore.consent),
 		CLI_OPTION_DEVICE(&restore.given),
 		CLI_OPTION_END,

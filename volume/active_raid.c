@@ -194,6 +194,29 @@ static void set_speed(struct raid_array *array, struct raid_speed speed)
 	raid_sync_set_speed(array, speed);
 }
 
+/* Said once of each, until the group changes: an array may be assembled often. */
+static void tell_unread(const struct array_opening *opening)
+{
+	struct volume_group *group = opening->activation->group;
+	const char *name = opening->activation->lv->name;
+	char text[4 * VOLUME_NAME_LENGTH + 160];
+
+	for (unsigned i = 0; i < opening->segment->area_count; i++) {
+		bool told = false;
+
+		if (!opening->components[i].unread)
+			continue;
+		snprintf(text, sizeof(text),
+			 "%s/%s: is used without its image %s, whose superblock cannot be read; "
+			 "`tenon lv repair %s/%s` replaces it",
+			 group->name, name, opening->segment->areas[i].lv->name, group->name, name);
+		for (unsigned k = 0; k < group->problem_count; k++)
+			told |= !strcmp(group->problems[k], text);
+		if (!told)
+			lvm_vg_problem(group, "%s", text);
+	}
+}
+
 static int assemble(struct array_opening *opening, struct raid_array **out)
 {
 	const struct volume_segment *segment = opening->segment;
@@ -222,8 +245,10 @@ static int assemble(struct array_opening *opening, struct raid_array **out)
 				      &options, opening->error);
 	if (rc && opening->lost.text[0])
 		error_advise(opening->error, "%s", opening->lost.text);
-	if (!rc)
+	if (!rc) {
 		set_speed(*out, raid->speed);
+		tell_unread(opening);
+	}
 	return rc;
 }
 

@@ -16,6 +16,7 @@
 #include "volume/change.h"
 #include "volume/commit.h"
 #include "volume/lvm_io.h"
+#include "volume/restore_raid.h"
 
 struct restoration {
 	struct volume_group *group;
@@ -175,6 +176,10 @@ int volume_group_restore(struct volume_group **out, const char *text, size_t siz
 		rc = check_left_out(&restoration, now);
 		group->seqno = MAX(group->seqno, now->seqno);
 	}
+	if (!rc && !force && now)
+		rc = volume_restore_check_raid(group, now, file, error);
+	if (!rc && !force)
+		rc = lvm_restore_check_superblocks(group, now, file, error);
 	if (!rc)
 		rc = lvm_vg_commit(group, error);
 	if (rc)

@@ -64,6 +64,22 @@ sed 's/"pv0", \([0-9]*\)/"pv0", 1\1/' small >elsewhere
 "$tenon" vg restore vg0 --file elsewhere --dry-run >said || fail "dry run: $(cat said)"
 grep -q 'vg0/one would lie elsewhere' said || fail "elsewhere: $(cat said)"
 
+# a RAID volume that has another image by now is refused, by a dry run too
+truncate -s 32M c.img d.img
+TENON_DEVICES=$TENON_DEVICES:$work/c.img:$work/d.img
+"$tenon" vg create vgm c.img d.img >/dev/null
+"$tenon" lv create vgm/m --type raid1 --size 4M >/dev/null
+"$tenon" lv repair vgm/m >/dev/null
+"$tenon" vg backup vgm --file mirrored >/dev/null
+"$tenon" lv convert vgm/m --type linear >/dev/null
+for how in --yes --dry-run; do
+	"$tenon" vg restore vgm --file mirrored $how >said 2>&1 && fail "images that missed writes are taken back"
+	grep -q 'mirrored: is not restored: volume m, a raid1 in it, is linear by now' said || fail "$(cat said)"
+done
+"$tenon" vg restore vgm --file mirrored --force --dry-run >said 2>&1 || fail "--force: $(cat said)"
+TENON_DEVICES=$work/a.img:$work/b.img
+rm state/*/vgm_*
+
 # a full disk, or no place at all, is told, and holds nothing up
 TENON_STATE_DIR=/dev/full/x "$tenon" lv create vg0/three --size 4M 2>said
 grep -q 'before this change was not kept' said || fail "silent: $(cat said)"

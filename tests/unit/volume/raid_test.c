@@ -237,21 +237,25 @@ static void test_a_lost_image_is_replaced(void)
 /* One whose superblock cannot be read is as one that is lost, while its disk is here: the volume is used, and it is replaced. */
 static void an_unreadable_image(struct fixture *f)
 {
-	const struct block_fault_rule rule = { .requests = BLOCK_FAULT_READ,
-					       .offset = MIB,
-					       .length = 7 * MIB,
-					       .action = BLOCK_FAULT_ERROR,
-					       .error = -EIO };
+	struct block_fault_rule rule = { .requests = BLOCK_FAULT_READ,
+					 .length = MIB,
+					 .action = BLOCK_FAULT_ERROR,
+					 .error = -EIO };
+	const struct volume_area *meta;
 	struct block *block;
 	unsigned replaced;
 
 	fixture_put_faults(f);
 	fixture_create(f, NULL);
 	make_filled(f, "a", "raid1", 2);
+	meta = volume_group_get_lv(f->group, "a_rmeta_0")->segments->areas;
+	rule.offset = meta->pv->pe_start + meta->extent * MIB;
 	block_fault_add(f->disks[0], &rule);
 	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
 	CU_ASSERT_TRUE(is_filled(f, "a"));
 	block = open_lv(f, "a", true);
+	CU_ASSERT_EQUAL_FATAL(f->group->problem_count, 1);
+	CU_ASSERT_PTR_NOT_NULL(strstr(f->group->problems[0], "without its image a_rimage_0"));
 	CU_ASSERT_EQUAL(volume_lv_repair(f->group, "a", NULL, &replaced, &f->error), 0);
 	CU_ASSERT_EQUAL(replaced, 1);
 	CU_ASSERT_PTR_EQUAL(volume_group_get_lv(f->group, "a_rimage_0")->segments->areas->pv->block,
