@@ -23,11 +23,11 @@
 #include "util/bytes.h"
 #include "util/cleanup.h"
 #include "util/directory.h"
+#include "util/replace_file.h"
 #include "util/text.h"
 
 #define VERSION    1
 #define MOST       65536u /* bytes of a checkpoint */
-#define NEW_NAME   ".new"
 #define NAMED      "named "
 #define FILE_KNOWN "file "
 #define SAMPLES    16u
@@ -313,46 +313,6 @@ int copy_resume_check(struct copy_command *copy, struct error *error)
 	return check_samples(copy, error);
 }
 
-/* What was renamed or removed in a file's folder is durable. */
-static int flush_folder(const char *path)
-{
-	CLEANUP_FREE char *folder = strdup(path);
-	char *slash = folder ? strrchr(folder, '/') : NULL;
-	CLEANUP_CLOSE int at = -1;
-
-	if (!folder)
-		return -ENOMEM;
-	if (slash)
-		slash[1] = '\0';
-	at = open(slash ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return at < 0 || fsync(at) ? -errno : 0;
-}
-
-/* As a whole, and durable before the next one can be. */
-static int replace(const char *path, const char *text)
-{
-	CLEANUP_FREE char *new_path = NULL;
-	CLEANUP_CLOSE int fd = -1;
-	size_t length = strlen(text);
-	int rc = 0;
-
-	if (asprintf(&new_path, "%s" NEW_NAME, path) < 0)
-		return new_path = NULL, -ENOMEM;
-	fd = open(new_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
-		  0600);
-	if (fd < 0)
-		return -errno;
-	if (write(fd, text, length) != (ssize_t)length)
-		rc = errno ? -errno : -EIO;
-	else if (fsync(fd) || rename(new_path, path))
-		rc = -errno;
-	if (rc) {
-		unlink(new_path);
-		return rc;
-	}
-	return flush_folder(path);
-}
-
 int copy_resume_note(struct copy_command *copy, uint64_t done, struct error *error)
 {
 	struct copy_resume *resume = &copy->resume;
@@ -362,7 +322,7 @@ int copy_resume_note(struct copy_command *copy, uint64_t done, struct error *err
 				describe_end(destination, resume->destination, source->size),
 				"done", (json_int_t)done);
 	char *text = all ? json_dumps(all, JSON_INDENT(2)) : NULL;
-	int rc = text ? replace(resume->path, text) : -ENOMEM;
+	int rc = text ? replace_file(resume->path, text, strlen(text)) : -ENOMEM;
 
 	json_decref(all);
 	free(text);
@@ -394,7 +354,7 @@ void copy_resume_end(struct copy_command *copy)
 	int rc = 0;
 
 	if (copy->resume.written)
-		rc = unlink(path) ? -errno : flush_folder(path);
+		rc = unlink(path) ? -errno : replace_file_flush_folder(path);
 	if (rc && rc != -ENOENT)
 		cli_warn("%s: removing it: %s; it is of no use any more", path, error_name(rc));
 	copy->resume.written = false;

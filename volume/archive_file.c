@@ -14,6 +14,7 @@
 #include "util/bytes.h"
 #include "util/cleanup.h"
 #include "util/directory.h"
+#include "util/replace_file.h"
 #include "volume/archive.h"
 
 #define DAY_S      86400
@@ -131,21 +132,6 @@ static void expire(const struct archive_file *file, int directory, const struct 
 	}
 }
 
-static int write_whole(int fd, const char *at, size_t size)
-{
-	while (size) {
-		ssize_t put = write(fd, at, size);
-
-		if (put < 0 && errno == EINTR)
-			continue;
-		if (put <= 0)
-			return put ? -errno : -EIO;
-		at += put;
-		size -= (size_t)put;
-	}
-	return fsync(fd) < 0 ? -errno : 0;
-}
-
 static int write_beside(const struct archive_file *file, int directory, const char *beside)
 {
 	int fd = openat(directory, beside, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
@@ -154,7 +140,7 @@ static int write_beside(const struct archive_file *file, int directory, const ch
 
 	if (fd < 0)
 		return -errno;
-	rc = write_whole(fd, file->text, file->size);
+	rc = replace_file_fill(fd, file->text, file->size);
 	if (close(fd) < 0 && !rc)
 		rc = -errno;
 	if (rc)
@@ -237,20 +223,9 @@ static int check_replaced(const char *path)
 
 int archive_file_write_to(const struct archive_file *file, const char *path)
 {
-	CLEANUP_FREE char *beside = NULL;
 	int rc = check_replaced(path);
 
-	if (rc)
-		return rc;
-	if (asprintf(&beside, "%s" BESIDE "%d", path, (int)getpid()) < 0)
-		return -ENOMEM;
-	unlink(beside); /* of a process of this number that was killed */
-	rc = write_beside(file, AT_FDCWD, beside);
-	if (!rc && rename(beside, path) < 0) {
-		rc = -errno;
-		unlink(beside);
-	}
-	return rc;
+	return rc ? rc : replace_file(path, file->text, file->size);
 }
 
 int archive_file_write(const struct archive_file *file, char **path)

@@ -121,7 +121,9 @@ expect 1 'is no checkpoint' $TENON copy --resume large out
 head -c 100000 /dev/urandom >out.resume
 expect 1 'is no checkpoint' $TENON copy --resume large out
 rm out.resume
+echo "somebody's" >out.resume.new
 expect 0 '' $TENON copy --resume large out && same large out
+[ "$(cat out.resume.new)" = "somebody's" ] || problem 'a checkpoint took the place of another file'
 [ ! -e out.resume ] || problem 'a checkpoint is left'
 
 # --- A volume has no time of change: all that was copied is compared, and what was written between the samples is found.

@@ -100,6 +100,8 @@ for there in a.img disk notes pipe; do
 done
 cmp a.img a.before && [ "$(cat notes)" = mine ] && [ -p pipe ] && [ -L disk ] || fail "a refused backup changed something"
 rm a.before disk pipe
+(ulimit -f 1; exec "$tenon" vg backup vg0 --file saved) >/dev/null 2>&1 && fail "it was killed" || true
+[ -z "$(ls | grep saved)" ] || fail "a backup that was killed left $(ls | grep saved)"
 "$tenon" vg backup vg0 --file saved >/dev/null
 # metadata areas that were wiped come back from the backup
 "$tenon" vg backup vg0 --file saved >/dev/null

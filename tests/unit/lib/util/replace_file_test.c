@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* lib/util/replace_file: what has the place, what does not work, and what a process that is killed leaves. */
+#include "unit.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "util/cleanup.h"
+#include "util/replace_file.h"
+
+static char folder[] = "/tmp/replace-XXXXXX";
+
+static const char *path_of(const char *name)
+{
+	static char path[64];
+
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	return path;
+}
+
+static bool holds(const char *name, const char *text)
+{
+	CLEANUP_CLOSE int fd = open(path_of(name), O_RDONLY | O_CLOEXEC);
+	char found[64] = "";
+
+	return fd >= 0 && read(fd, found, sizeof(found) - 1) >= 0 && !strcmp(found, text);
+}
+
+static unsigned count_files(void)
+{
+	DIR *stream = opendir(folder);
+	unsigned count = 0;
+
+	for (struct dirent *entry; (entry = readdir(stream));)
+		count += entry->d_name[0] != '.';
+	closedir(stream);
+	return count;
+}
+
+static void test_places(void)
+{
+	struct stat status;
+
+	CU_ASSERT_EQUAL(replace_file(path_of("f.new"), "other", 5), 0);
+	CU_ASSERT_EQUAL(replace_file(path_of("f"), "one", 3), 0);
+	CU_ASSERT(holds("f", "one"));
+	CU_ASSERT_EQUAL(replace_file(path_of("f"), "three", 5), 0);
+	CU_ASSERT(holds("f", "three"));
+	CU_ASSERT(holds("f.new", "other"));
+	CU_ASSERT_EQUAL(stat(path_of("f"), &status), 0);
+	CU_ASSERT_EQUAL(status.st_mode & 07777, 0600);
+	CU_ASSERT_EQUAL(count_files(), 2);
+}
+
+static void test_what_does_not_work(void)
+{
+	CU_ASSERT_EQUAL(replace_file(path_of("none/f"), "one", 3), -ENOENT);
+	CU_ASSERT_EQUAL(mkdir(path_of("d"), 0700), 0);
+	CU_ASSERT_EQUAL(replace_file(path_of("d"), "one", 3), -EISDIR);
+	CU_ASSERT_EQUAL(rmdir(path_of("d")), 0);
+	CU_ASSERT_EQUAL(count_files(), 2);
+}
+
+/* By a limit of what it may write, in the middle of that. */
+static void test_killed(void)
+{
+	static char bytes[8192];
+	const struct rlimit small = { 1024, 1024 };
+	int status = 0;
+	pid_t child = fork();
+
+	if (!child) {
+		setrlimit(RLIMIT_FSIZE, &small);
+		signal(SIGXFSZ, SIG_DFL);
+		_exit(replace_file(path_of("f"), bytes, sizeof(bytes)) ? 1 : 0);
+	}
+	CU_ASSERT_EQUAL(waitpid(child, &status, 0), child);
+	CU_ASSERT(WIFSIGNALED(status) && WTERMSIG(status) == SIGXFSZ);
+	CU_ASSERT(holds("f", "three"));
+	CU_ASSERT_EQUAL(count_files(), 2);
+	CU_ASSERT_EQUAL(unlink(path_of("f")), 0);
+	CU_ASSERT_EQUAL(unlink(path_of("f.new")), 0);
+	CU_ASSERT_EQUAL(rmdir(folder), 0);
+}
+
+static void test_folder(void)
+{
+	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(folder));
+}
+
+UNIT_MAIN("files that are replaced", UNIT(test_folder), UNIT(test_places),
+	  UNIT(test_what_does_not_work), UNIT(test_killed))
