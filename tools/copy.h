@@ -53,6 +53,7 @@ struct copy_command {
 	struct copy_digest digest;
 	struct copy_resume resume;
 	struct consent consent; /* .force: overwrite what is recognised */
+	bool wipe;              /* what is recognised at the destination may go */
 	bool reader_left;       /* of standard output */
 	const char *map_path;
 	struct output map;
@@ -68,6 +69,14 @@ int copy_choose_formats(struct copy_command *copy, struct error *error);
 int copy_open_source_image(struct copy_command *copy, struct error *error);
 /* Makes it. The caller has seen that it is not the source. */
 int copy_open_destination_image(struct copy_command *copy, struct error *error);
+
+/* What is recognised on a volume, an array or a host's block device is overwritten by whoever says so. 0 or a negative errno. */
+int copy_check_overwrite(struct copy_command *copy, struct block *block, struct error *error);
+/*
+ * What may be overwritten has another signature at its end perhaps (an array's member, the other copy of a partition table), which would
+ * say later that it is still what it was. 0 or a negative errno.
+ */
+int copy_wipe_old(const struct copy_command *copy, struct error *error);
 
 /* For --dry-run: says what the copy would do, from a look at both ends. 0 or a negative errno with `error` set, as far
  * as it can be told that the copy would fail. */

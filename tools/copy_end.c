@@ -15,7 +15,6 @@
 #include "block/image_format.h"
 #include "block/nbd.h"
 #include "block/partition.h"
-#include "block/signature.h"
 #include "rpc/rpc.h"
 #include "tools/copy.h"
 #include "tools/describe.h"
@@ -38,6 +37,23 @@ static bool is_stream(const struct stat *status)
 
 /* ---- Arrays and volumes ---- */
 
+/* The name of a group is neither a volume nor meant to be a file's. */
+static int check_no_group(struct copy_command *copy, const char *word, struct error *error)
+{
+	CLEANUP_STACK struct stack *look = NULL;
+	struct volume_group *group;
+	struct stat status;
+
+	/* Files need no devices that can be looked at. */
+	if (strpbrk(word, "/:.") || !strcmp(word, "-") || !stat(word, &status) ||
+	    stack_look(&look, &copy->given, NULL) || stack_find_group(look, word, &group, NULL))
+		return 0;
+	error_set(error, -EISDIR, "%s: is a volume group, expected a volume or a file", word);
+	return error_advise(error,
+			    "name a volume of it, %s/LV (`tenon lv list`), or the file as ./%s",
+			    word, word);
+}
+
 /* Whether `word` names an array or a volume. A path that exists, or begins with "." or "/", is a file; of
  * two words with a slash between, the group decides: is there one of that name? */
 int copy_is_object(struct copy_command *copy, const char *word, bool *object, struct error *error)
@@ -49,8 +65,10 @@ int copy_is_object(struct copy_command *copy, const char *word, bool *object, st
 	int rc;
 
 	*object = stack_names_array(word);
-	if (*object || !stack_names_volume(word) || !vg)
+	if (*object || !vg)
 		return vg ? 0 : -ENOMEM;
+	if (!stack_names_volume(word))
+		return check_no_group(copy, word, error);
 	*object = stat(vg, &status) || !S_ISDIR(status.st_mode);
 	if (*object)
 		return 0;
@@ -318,27 +336,6 @@ int copy_open_source(struct copy_command *copy, struct error *error)
 
 /* ---- The destination ---- */
 
-/* What is recognised on a volume, an array or a host's block device is overwritten by whoever says so. */
-static int check_overwrite(struct copy_command *copy, struct block *block, struct error *error)
-{
-	struct consent *consent = &copy->consent;
-	struct block_signature found;
-
-	/* Of one that was begun, that was asked before. */
-	if (consent->force || consent->yes || copy->resume.going_on ||
-	    block_signature_find(block, &found, NULL) != 1)
-		return 0;
-	if (consent_asks(consent)) {
-		consent_plan(consent, "%s: would be overwritten", copy->destination.word);
-		consent_loss(consent, "the %s on it would be lost", found.name);
-		return consent_ask(consent, error);
-	}
-	error_set(error, -EEXIST, "%s: holds %s (magic at byte %llu)", copy->destination.word,
-		  found.name, (unsigned long long)found.offset);
-	return error_advise(error,
-			    "give --force or --yes to overwrite it, if nothing on it is needed");
-}
-
 /* Nothing is written before it is known that all fits. */
 static int check_fits(const struct copy_command *copy, struct error *error)
 {
@@ -415,7 +412,7 @@ static int open_destination_path(struct copy_command *copy, struct error *error)
 	if (block_is_nbd(end->word) || partition_split(end->word, NULL, &number) ||
 	    (exists && !S_ISREG(status.st_mode))) {
 		rc = block_open_file(&end->block, end->word, flags, 0, error);
-		return rc ? rc : check_overwrite(copy, end->block, error);
+		return rc ? rc : copy_check_overwrite(copy, end->block, error);
 	}
 	if (!copy->source.block)
 		return open_output(copy, false, error);
@@ -442,8 +439,10 @@ int copy_open_destination(struct copy_command *copy, struct error *error)
 	else
 		rc = open_destination_path(copy, error);
 	if (!rc && end->is_object)
-		rc = check_overwrite(copy, end->block, error);
-	return rc || !end->block ? rc : check_fits(copy, error);
+		rc = copy_check_overwrite(copy, end->block, error);
+	if (!rc && end->block)
+		rc = check_fits(copy, error);
+	return rc || !end->block ? rc : copy_wipe_old(copy, error);
 }
 
 void copy_discard_end(struct copy_end *end)

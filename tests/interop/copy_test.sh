@@ -46,6 +46,24 @@ done
 printf xyz >three
 expect 0 '' $TENON copy three vg/x
 [ "$($TENON copy vg/x - 2>/dev/null | head -c 512 | tr -d '\0' | head -c 512)" = xyz ] || problem 'the rest of a sector'
+# The name of a group is no file's.
+expect 1 'vg: is a volume group.*' $TENON copy even vg
+expect 1 'vg: is a volume group' $TENON copy vg out
+[ ! -e vg ] && [ ! -e out ] || problem 'a file that has the name of a group'
+expect 0 '' $TENON copy even ./vg && same even vg && rm vg
+# What is overwritten has gone at the end of the disk as well: an array's member, the second copy of a GPT.
+(PATH=$PATH:/usr/sbin; truncate -s 32M member other gpt; truncate -s 2M small; mke2fs -q -t ext4 small
+TENON_DEVICES= $TENON raid create r member other --level 1 --metadata 1.0 2>/dev/null && printf 'label: gpt\n,8M\n' | sfdisk -q gpt) || problem 'no disks'
+for disk in member gpt; do
+	expect 0 '' $TENON copy $disk vg/x --yes
+	expect 1 'vg/x: holds' $TENON copy small vg/x
+	expect 0 '' $TENON copy small vg/x --yes
+	$TENON copy vg/x found 2>/dev/null
+	[ "$(PATH=$PATH:/usr/sbin wipefs -J found | grep -c '"type"')" = 1 ] || problem "of $disk is left: $(PATH=$PATH:/usr/sbin wipefs found)"
+	rm found
+done
+expect 0 '' $TENON copy three vg/x --yes
+rm member other gpt small
 # A hole has no cost, whatever its length.
 truncate -s $((2 << 40)) big && printf x >>big
 expect 0 '' timeout 10 $TENON copy big big2
