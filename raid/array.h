@@ -119,6 +119,7 @@ struct raid_array {
 	struct raid_geometry before;
 	struct raid_backup
 		*backup; /* of a reshape in place; NULL: none is needed. See reshape_backup.h */
+	bool backup_anew; /* it went on without what the file had, by raid_assemble_options.invalid_backup */
 	uint64_t reshape_position, reshape_checkpoint, reshape_flushed;
 	const char *
 		next_level; /* that it takes over once data have been moved; NULL: none. See grow.c */

@@ -242,6 +242,11 @@ static int bring_up(struct raid_array *array, const struct raid_candidate *candi
 					 : raid_intent_load(array, error);
 	if (rc && (rc == -ENOMEM || !options->read_only))
 		return rc;
+	rc = array->backup && array->backup->is_new
+		     ? raid_backup_begin(array, array->reshape_position, error)
+		     : 0;
+	if (rc)
+		return rc;
 	if (!array->metadata->says_dirty && array->intent)
 		take_from_bitmap(array);
 	/* Only one member's was read. After an unclean stop the others' may lack bits that it has, and an

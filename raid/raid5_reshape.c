@@ -346,6 +346,8 @@ int raid5_reshape_part(struct raid_array *array)
 	last = MAX(position, to) << MD_SECTOR_SHIFT;
 	raid_reshape_gate_take(&r->reshape->gate, first, last);
 	rc = move(r, first, last, over, &torn);
+	if (!rc && array->backup && array->backwards && !over)
+		rc = raid_backup_note(array->backup, to);
 	if (!rc)
 		rc = raid_reshape_note(array, to, raid5_data_disks(&array->now));
 	if (rc && torn)

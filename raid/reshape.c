@@ -203,6 +203,20 @@ static int keep_first(struct raid_array *array, bool backwards, struct error *er
 		  : 0;
 }
 
+static int begin_backup(struct raid_array *array, const struct raid_geometry *g, struct block *file,
+			uint64_t area, struct error *error)
+{
+	bool backwards = g->disks < array->now.disks;
+	uint64_t end = raid_geometry_array_sectors(g->level, g->layout, g->chunk_sectors, g->disks,
+						   array->now.member_sectors);
+	int rc = raid_backup_prepare(array, file, g->disks - array->now.disks, area, backwards,
+				     error);
+
+	if (!rc)
+		rc = raid_backup_begin(array, backwards ? MIN(end, array->sectors) : 0, error);
+	return rc ? rc : keep_first(array, backwards, error);
+}
+
 int raid_reshape_begin(struct raid_array *array, const struct raid_geometry *g,
 		       struct block *backup, struct error *error)
 {
@@ -234,10 +248,7 @@ int raid_reshape_begin(struct raid_array *array, const struct raid_geometry *g,
 				 "size, and has all members still",
 				 array->block.name, error_name(rc));
 	if (move.area)
-		rc = raid_backup_create(array, backup, g->disks - disks, move.area,
-					g->disks < disks, error);
-	if (!rc && move.area)
-		rc = keep_first(array, g->disks < disks, error);
+		rc = begin_backup(array, g, backup, move.area, error);
 	if (!rc)
 		rc = enter(array, g, &move, error);
 	if (rc) {

@@ -12,6 +12,10 @@
  * A header that could not be written may be there all the same: then nothing is known to be held, and what it or the one before tells of may be. Requests
  * elsewhere have nothing to do with it.
  *
+ * Where nothing is held the header says at which position that became so (the start of a piece of no sectors, which mdadm passes over): a copy of the
+ * file from before, whose time may be right, would say so too. Going down, where the last parts are the first that take a backup, that is said before
+ * superblocks have come to such a position (raid_backup_note()).
+ *
  * A backup is of the time of the superblocks that it goes with, within the two hours that mdadm allows: an older one is a copy of the file, and what it
  * has was perhaps written anew since. So while one is held superblocks say no later time (raid_backup_bound_time()), however long that takes.
  *
@@ -163,11 +167,26 @@ void raid_backup_bound_time(const struct raid_backup *backup)
 		holds_any(backup) || backup->held_count ? backup->said.time + LATER_MOST : 0;
 }
 
+static int say_none(struct raid_backup *backup, uint64_t position)
+{
+	const struct md_backup_piece none[2] = { { .start = position } };
+
+	return say(backup, none);
+}
+
 static int forget(struct raid_backup *backup)
 {
-	static const struct md_backup_piece none[2];
+	return holds_any(backup) ? say_none(backup, backup->array->reshape_position) : 0;
+}
 
-	return holds_any(backup) ? say(backup, none) : 0;
+int raid_backup_note(struct raid_backup *backup, uint64_t position)
+{
+	int rc;
+
+	fiber_mutex_lock(&backup->lock);
+	rc = say_none(backup, position);
+	fiber_mutex_unlock(&backup->lock);
+	return rc;
 }
 
 int raid_backup_forget(struct raid_backup *backup)
@@ -356,10 +375,9 @@ static int check_file(const struct raid_array *array, struct block *file, uint64
 	return 0;
 }
 
-int raid_backup_create(struct raid_array *array, struct block *file, unsigned spares, uint64_t area,
-		       bool backwards, struct error *error)
+int raid_backup_prepare(struct raid_array *array, struct block *file, unsigned spares,
+			uint64_t area, bool backwards, struct error *error)
 {
-	static const struct md_backup_piece none[2];
 	struct raid_backup *backup = raid_backup_make(array, file ? 1 : spares, area);
 	int rc = 0;
 
@@ -375,16 +393,23 @@ int raid_backup_create(struct raid_array *array, struct block *file, unsigned sp
 	else if (!rc && add_spares(backup, spares))
 		rc = error_set(error, -ENODEV, "%s has too few spares for its backup",
 			       array->block.name);
-	if (!rc) {
-		rc = say(backup, none);
-		if (rc)
-			error_set(error, rc, "%s: its backup in %s cannot be written: %s",
-				  array->block.name, backup->places[0].block->name, error_name(rc));
-	}
 	if (rc) {
 		raid_backup_drop(backup);
 		return rc;
 	}
+	backup->is_new = true;
 	array->backup = backup;
 	return 0;
+}
+
+int raid_backup_begin(struct raid_array *array, uint64_t position, struct error *error)
+{
+	struct raid_backup *backup = array->backup;
+	int rc = say_none(backup, position);
+
+	if (rc)
+		error_set(error, rc, "%s: its backup in %s cannot be written: %s",
+			  array->block.name, backup->places[0].block->name, error_name(rc));
+	backup->is_new = rc != 0;
+	return rc;
 }

@@ -32,6 +32,7 @@ struct raid_backup {
 	struct md_backup
 		said; /* what it says, durably; unless `unsure`: being written, or after a write that failed */
 	bool unsure;
+	bool is_new; /* nothing was written for it: see raid_backup_begin() */
 	struct raid_backup_range {
 		uint64_t from, to;
 	} maybe; /* then it holds nothing beyond these sectors */
@@ -46,8 +47,8 @@ uint64_t raid_backup_bytes(unsigned areas, uint64_t area);
 
 /*
  * At assembly, where places are known and the level was started: finds the backup of a reshape in place, in those of the files that carry the
- * array's UUID, or on new members, and what of it is needed. Nothing is written, but for the header of an empty file where none is needed
- * yet, or of a file with an invalid backup, and not where it is read-only. 0; -ENODEV, -EINVAL, -ESTALE or the error of a read with `error` set: it cannot go on. Suspends.
+ * array's UUID, or on new members, and what of it is needed. Nothing is written: where an empty file or one with an invalid backup will do, and the
+ * array is not read_only, the backup is_new. 0; -ENODEV, -EINVAL, -ESTALE or the error of a read with `error` set: it cannot go on. Suspends.
  */
 int raid_backup_load(struct raid_array *array, const struct raid_assemble_options *options,
 		     struct error *error);
@@ -60,10 +61,12 @@ void raid_backup_add_place(struct raid_backup *backup, struct block *block, uint
 void raid_backup_drop(struct raid_backup *backup);
 uint64_t raid_backup_place_on(const struct raid_member *member, uint64_t area);
 
-/* For one that is to begin: in `file` or, where that is NULL, on the `spares` spares that will be new members; says that it has nothing.
- * `backwards` as the array will be. 0, or a negative errno with `error` set, and there is none. Suspends. */
-int raid_backup_create(struct raid_array *array, struct block *file, unsigned spares, uint64_t area,
-		       bool backwards, struct error *error);
+/* For one that is to begin: in `file` or, where that is NULL, on the `spares` spares that will be new members; `backwards` as the array will be.
+ * 0, and array->backup is_new; or a negative errno with `error` set, and there is none. */
+int raid_backup_prepare(struct raid_array *array, struct block *file, unsigned spares,
+			uint64_t area, bool backwards, struct error *error);
+/* One that is_new says that it has nothing at this position; 0 or a negative errno with `error` set. Suspends. */
+int raid_backup_begin(struct raid_array *array, uint64_t position, struct error *error);
 
 /* Superblocks say no time that is much later than that of what is held, which would be refused then: array->utime_most. */
 void raid_backup_bound_time(const struct raid_backup *backup);
@@ -78,6 +81,9 @@ int raid_backup_save(struct raid_backup *backup, uint64_t from, uint64_t to, con
 
 /* Nothing is held any more. Needed before the array's data there may change. 0, or a negative errno. Suspends. */
 int raid_backup_forget(struct raid_backup *backup);
+
+/* Nothing is held at the position to which superblocks are about to come. 0, or a negative errno. Suspends. */
+int raid_backup_note(struct raid_backup *backup, uint64_t position);
 
 /* Whether exactly these sectors are held; whether any of these may be. Pure. */
 bool raid_backup_has(const struct raid_backup *backup, uint64_t from, uint64_t to);

@@ -106,6 +106,20 @@ static int check_time(const struct raid_array *array, const struct raid_backup *
 			 array->block.name, raid_time_format(array->utime, written));
 }
 
+/* One without pieces tells nothing of a part that is torn: it has to be of this position, as mdadm's never are. */
+static int check_none(const struct raid_array *array, const struct raid_backup *backup,
+		      struct error *error)
+{
+	if (backup->said.piece[0].start == array->reshape_position)
+		return 0;
+	return error_set(error, -EINVAL,
+			 "%s: its backup has nothing, as of sector %llu, and the reshape of %s is "
+			 "at %llu: it is an old copy, or nothing was being moved",
+			 backup->places[0].block->name,
+			 (unsigned long long)backup->said.piece[0].start, array->block.name,
+			 (unsigned long long)array->reshape_position);
+}
+
 /* One that neither begins nor ends where the array is: nobody leaves it so, and mdadm refuses it, too. */
 static int check_pieces(const struct raid_array *array, const struct raid_backup *backup,
 			uint64_t old_end, struct error *error)
@@ -128,8 +142,10 @@ static int check_pieces(const struct raid_array *array, const struct raid_backup
 		}
 	}
 	/* Behind the end of the old shape there is nothing to be held. */
-	if (!other || !ahead || (ahead < 0 && position >= old_end))
+	if ((other && !ahead) || (ahead <= 0 && position >= old_end))
 		return 0;
+	if (!other)
+		return check_none(array, backup, error);
 	return error_set(error, -EINVAL,
 			 "%s: its backup is of sectors %llu to %llu, and the reshape of %s is at "
 			 "%llu: it is not of this reshape, or an old copy",
@@ -231,8 +247,18 @@ static int try_file(struct raid_array *array, struct block *file, bool look, str
 	raid_backup_drop(backup);
 	/* A new one will do for what comes. */
 	if (rc == -ENOENT && empty && !look && !array->level->needs_backup(array))
-		return raid_backup_create(array, file, 0, area, array->backwards, error);
+		return raid_backup_prepare(array, file, 0, area, array->backwards, error);
 	return rc;
+}
+
+/* Of two failures, the one that has more to say: what could not be read may have what is needed, and what was found is not it. */
+static void keep_worse(struct error *kept, const struct error *found)
+{
+	bool unread = found->code && found->code != -ENOENT && found->code != -EINVAL &&
+		      found->code != -ESTALE && found->code != -ENOSPC;
+
+	if (!kept->code || kept->code == -ENOENT || unread)
+		*kept = *found;
 }
 
 /* The header behind it tells where the other one is, which must be the same. */
@@ -290,13 +316,18 @@ static void add_other_members(struct raid_array *array)
 	}
 }
 
-static int try_members(struct raid_array *array, struct error *error)
+static int try_members(struct raid_array *array, struct error *why)
 {
 	int rc = -ENOENT;
 
 	for (uint32_t i = array->before.disks; rc && i < array->now.disks; i++) {
-		if (array->places[i].member)
-			rc = try_member(array, array->places[i].member, error);
+		struct error of_member = { 0 };
+
+		if (!array->places[i].member)
+			continue;
+		rc = try_member(array, array->places[i].member, &of_member);
+		if (rc && rc != -ENOENT)
+			keep_worse(why, &of_member);
 	}
 	if (!rc)
 		add_other_members(array);
@@ -348,14 +379,33 @@ static int check_file(const struct raid_backup *backup, struct block *file, stru
 				   "or the backup of this array");
 }
 
+/* What is of no use is what was found to be so: not what could not be read, nor one that is only of another time. */
+static int check_useless(const struct raid_array *array, const struct error *why,
+			 struct error *error)
+{
+	if (!why->code || why->code == -ENOENT || why->code == -EINVAL || why->code == -ENOSPC)
+		return 0;
+	*error = *why;
+	if (why->code != -ESTALE)
+		return error_advise(error, "that is not an invalid backup, and it may have what is "
+					   "needed: have it read, or name another file");
+	return error_advise(
+		error,
+		"`tenon raid assemble %s --force --backup-file FILE` takes it as it is; to go on "
+		"without, name a file of zeroes with --invalid-backup: it is kept then",
+		array->name);
+}
+
 /* Nothing was being moved, by the word of whoever starts it. */
 static int go_on_without(struct raid_array *array, const struct raid_assemble_options *options,
 			 const struct error *why, struct error *error)
 {
 	struct raid_backup *backup;
 	uint64_t area;
-	int rc;
+	int rc = check_useless(array, why, error);
 
+	if (rc)
+		return rc;
 	if (!options->backup_count)
 		return error_set(error, -EINVAL,
 				 "%s: no backup file, expected one for what is moved from now on",
@@ -375,9 +425,10 @@ static int go_on_without(struct raid_array *array, const struct raid_assemble_op
 		    "stopped but cut off, data from there on are damaged",
 		    array->block.name, (unsigned long long)array->reshape_position,
 		    why->code ? why->text : "there is none");
+	array->backup_anew = true;
 	return options->read_only ? 0
-				  : raid_backup_create(array, options->backups[0], 0, area,
-						       array->backwards, error);
+				  : raid_backup_prepare(array, options->backups[0], 0, area,
+							array->backwards, error);
 }
 
 int raid_backup_load(struct raid_array *array, const struct raid_assemble_options *options,
@@ -388,15 +439,15 @@ int raid_backup_load(struct raid_array *array, const struct raid_assemble_option
 
 	if (!array->reshaping || !array->level->needs_backup || raid_reshape_room(array) > 0)
 		return 0;
-	for (unsigned i = 0; rc && i < options->backup_count; i++)
-		rc = try_file(array, options->backups[i], options->read_only, &why);
-	if (rc == -ENOENT && array->level->needs_backup(array)) {
-		struct error of_members = { 0 };
+	for (unsigned i = 0; rc && i < options->backup_count; i++) {
+		struct error of_file = { 0 };
 
-		rc = try_members(array, &of_members);
-		if (!why.code && rc != -ENOENT)
-			why = of_members;
+		rc = try_file(array, options->backups[i], options->read_only, &of_file);
+		if (rc)
+			keep_worse(&why, &of_file);
 	}
+	if (rc && array->level->needs_backup(array))
+		rc = try_members(array, &why);
 	if (!rc || !array->level->needs_backup(array))
 		return 0;
 	if (options->invalid_backup)

@@ -142,6 +142,7 @@ void raid_status(struct raid_array *array, struct raid_status *status)
 	status->synced = synced_sectors(array) << MD_SECTOR_SHIFT;
 	status->sync_size = array->sync_sectors << MD_SECTOR_SHIFT;
 	status->reshaping = array->reshaping;
+	status->backup_anew = array->backup_anew;
 	status->degraded = raid_array_degraded(array);
 	status->failed = !raid_array_survives(array);
 	status->counters = array->counters;

@@ -302,7 +302,7 @@ int raid_plan_show(struct raid_plan *plan, const struct cli_words *given, const 
 
 /* ---- Starting ---- */
 
-static void say_assembled(const char *name, const struct raid_status *status)
+static void say_assembled(const char *name, const struct raid_status *status, const char *backup)
 {
 	cli_say("%s: would be started, %u of %u members are in sync", name, status->working,
 		status->raid_disks);
@@ -316,6 +316,10 @@ static void say_assembled(const char *name, const struct raid_status *status)
 		cli_say("  %u that are not in sync any more, or not here, would be written down as "
 			"missing",
 			status->missing);
+	if (status->backup_anew && backup)
+		cli_say("  what %s has would be of no use, and be written over: if the reshape was "
+			"not stopped but cut off, data are damaged then",
+			backup);
 }
 
 int raid_plan_assemble(const struct cli_words *given, const char *target, bool force,
@@ -348,7 +352,8 @@ int raid_plan_assemble(const struct cli_words *given, const char *target, bool f
 	if (rc)
 		return rc;
 	raid_status(array, &status);
-	say_assembled(raid_array_block(array)->name, &status);
+	say_assembled(raid_array_block(array)->name, &status,
+		      given->backups && given->backups->count ? given->backups->words[0] : NULL);
 	raid_status_free(&status);
 	return 0;
 }

@@ -143,7 +143,33 @@ wait "${pids[0]}" 2>/dev/null
 pids=()
 expect 1 'takes the backup file' "$TENON" raid rebuild r
 expect 1 'has 0 bytes' "$TENON" raid rebuild r --backup-file there
-expect 0 'reshape' "$TENON" raid rebuild r --backup-file kept
+# One that has nothing is of the place where it came to have nothing; what is of no use is written over by the user's word only, and not in a rehearsal.
+cp kept saved
+dd if=/dev/zero of=kept bs=1 seek=48 count=16 conv=notrunc status=none
+dd if=/dev/zero of=kept bs=1 seek=80 count=16 conv=notrunc status=none
+cp kept emptied
+expect 1 'has nothing, as of sector' "$TENON" raid rebuild r --backup-file kept
+expect 0 'be written over' "$TENON" raid assemble r --backup-file kept --invalid-backup --dry-run
+cmp -s kept emptied || problem 'a rehearsal wrote to a backup'
+cp saved kept
+expect 0 'would be started' "$TENON" raid assemble r --backup-file kept --invalid-backup --dry-run
+"$TENON" raid assemble r --backup-file kept --invalid-backup --dry-run | grep -q 'written over' && problem 'a good backup would be written over'
+cmp -s kept saved || problem 'a rehearsal wrote to a good backup'
+serve md/r --backup-file kept
+expect 0 '' "$TENON" raid speed r --min 64K --max 256K
+kill "${pids[0]}"
+wait "${pids[0]}" 2>/dev/null
+pids=()
+truncate -s "$(stat -c %s kept)" fresh
+expect 1 'no header of a backup' "$TENON" raid assemble r --backup-file fresh
+expect 2 'no --backup-file' "$TENON" raid assemble r --invalid-backup
+head -c 1M /dev/urandom >image
+cp image image.before
+expect 1 'no header of a backup' "$TENON" raid assemble r --backup-file image --invalid-backup
+cmp -s image image.before || problem 'an image was taken for an invalid backup'
+expect 0 '' "$TENON" raid assemble r --backup-file fresh --invalid-backup
+head -c 15 fresh | grep -q md_backup_data || problem 'no backup was begun in the file'
+expect 0 'reshape' "$TENON" raid rebuild r --backup-file fresh
 is "d['chunk_bytes'] == 32768" || problem 'it has no new chunk in place'
 [ "$(digest 16777216)" = "$before" ] || problem 'the data changed in place'
 expect 0 '' "$TENON" raid check r

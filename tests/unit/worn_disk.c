@@ -19,6 +19,8 @@ struct worn_disk {
 	uint8_t *dirty;      /* by sector: written since the last flush */
 	uint8_t *differs;    /* by sector: `seen` may not be on the medium */
 	uint64_t fail_after, fail_count;
+	uint64_t page; /* of the last coin, plus 1 */
+	bool coin;
 };
 
 static struct worn_disk *disk_of(struct block *block)
@@ -26,9 +28,15 @@ static struct worn_disk *disk_of(struct block *block)
 	return container_of(block, struct worn_disk, block);
 }
 
-static bool toss(struct worn_disk *disk)
+static bool toss(struct worn_disk *disk, uint64_t sector)
 {
-	return random_below(&disk->power->random, 2);
+	uint64_t page = sector / 8 + 1;
+
+	if (disk->power->whole_pages && page == disk->page && sector % 8)
+		return disk->coin;
+	disk->page = page;
+	disk->coin = random_below(&disk->power->random, 2);
+	return disk->coin;
 }
 
 static void write_down(struct worn_disk *disk, uint64_t sector)
@@ -83,7 +91,7 @@ static int disk_writev(struct block *block, uint64_t offset, uint64_t length,
 		char sector[SECTOR];
 
 		iov_copy_out(&from, sector, SECTOR);
-		if (rc && toss(disk))
+		if (rc && toss(disk, at))
 			continue;
 		memcpy(disk->seen + at * SECTOR, sector, SECTOR);
 		disk->dirty[at] = disk->differs[at] = 1;
@@ -103,7 +111,7 @@ static int disk_flush(struct block *block)
 		if (!disk->dirty[at])
 			continue;
 		disk->dirty[at] = 0;
-		if (!rc || toss(disk))
+		if (!rc || toss(disk, at))
 			write_down(disk, at);
 	}
 	return rc;
@@ -172,7 +180,7 @@ void worn_power_cycle(struct worn_power *power)
 			if (!disk->differs[at])
 				continue;
 			/* What a failed flush forgot is lost for good; the rest may have arrived. */
-			if (disk->dirty[at] && toss(disk))
+			if (disk->dirty[at] && toss(disk, at))
 				write_down(disk, at);
 			memcpy(disk->seen + at * SECTOR, disk->medium + at * SECTOR, SECTOR);
 			disk->dirty[at] = disk->differs[at] = 0;

@@ -4,7 +4,7 @@
  * reads still give it and the next flush succeeds; a write that failed may have been done in part. Several
  * disks hang on one power switch.
  *
- * Sectors of 512 bytes are written whole. Those written since the last flush, and those that a failed flush
+ * Sectors of 512 bytes are written whole, or pages of 4096. Those written since the last flush, and those that a failed flush
  * was to write, are each on the medium or not, as the seed has it, when the power goes.
  */
 #ifndef TENON_TESTS_WORN_DISK_H
@@ -25,6 +25,7 @@ struct worn_power {
 	uint64_t changes;        /* writes and flushes so far, of all disks */
 	uint64_t cut_at;         /* the one that is cut off; 0: none */
 	bool off;
+	bool whole_pages;
 };
 
 struct block *worn_disk_create(struct worn_power *power, const char *name, uint64_t size);

@@ -20,12 +20,12 @@
 #include "raid/md_format.h"
 #include "raid/md_ppl.h"
 #include "raid/md_superblock.h"
-#include "raid/md_superblock_90.h"
 #include "raid/raid.h"
 #include "unit.h"
 #include "util/bytes.h"
 #include "util/error.h"
 #include "util/standard.h"
+#include "version_90.h"
 
 #define MOST    6u
 #define SIZE    (4608u << 10)
@@ -131,37 +131,6 @@ struct run {
 
 /* ---- The arrays ---- */
 
-static void make_version_90(struct images *images)
-{
-	for (unsigned i = 0; i < images->count; i++) {
-		struct md90_superblock sb = { .minor_version = 90,
-					      .ctime = 1700000000,
-					      .utime = 1700000000,
-					      .level = 5,
-					      .size_kib = USED >> 10,
-					      .nr_disks = images->count,
-					      .raid_disks = images->count,
-					      .state = 1,
-					      .active_disks = images->count,
-					      .working_disks = images->count,
-					      .events = 7,
-					      .layout = 2,
-					      .chunk_bytes = 16384 };
-		uint8_t page[4096] = { 0 };
-		uint64_t sector;
-
-		memcpy(sb.uuid, "sixteen bytes of", 16);
-		for (unsigned k = 0; k < images->count; k++)
-			sb.devices[k] =
-				(struct md90_device){ .number = k, .raid_disk = k, .state = 6 };
-		sb.this_device = sb.devices[i];
-		md90_encode(&sb, page);
-		CU_ASSERT_EQUAL_FATAL(md90_place(SIZE / 512, &sector), 0);
-		CU_ASSERT_EQUAL_FATAL(
-			block_write(images->base[i], sector * 512, page, sizeof(page), 0), 0);
-	}
-}
-
 static int create(struct images *images, struct raid_array **array, struct error *error)
 {
 	const struct kind *kind = images->kind;
@@ -169,7 +138,7 @@ static int create(struct images *images, struct raid_array **array, struct error
 	struct raid_new_member members[MOST] = { 0 };
 
 	if (kind->version_90) {
-		make_version_90(images);
+		put_version_90(images->base, images->count, 5, 16384, USED);
 		return raid_assemble(array, images->base, kind->count,
 				     &(struct raid_assemble_options){ 0 }, error);
 	}

@@ -25,6 +25,12 @@ static const struct reshape_kind kinds[] = {
 	{ FULL(5, 65536), 4, { .chunk = 16384, .layout = "right-asymmetric" }, .in_place = true },
 	{ FULL(5, 65536), 3, { .devices = 5, .chunk = 32768 } },
 	{ FULL(5, 65536), 3, { .level = "6", .layout = "left-symmetric" }, .in_place = true },
+	/* Only these have a backup on the way down, from where it is needed on. */
+	{ FULL(5, 65536),
+	  4,
+	  { .devices = 3, .array_size = 1 },
+	  .in_place = true,
+	  .version_90 = true },
 	/* These with TORTURE only. */
 	{ FULL(5, 65536), 4, { .chunk = 131072 }, .in_place = true },
 	{ FULL(6, 32768), 5, { .layout = "ddf-N-continue" }, .in_place = true },
@@ -33,7 +39,7 @@ static const struct reshape_kind kinds[] = {
 	{ FULL(6, 65536), 4, { .devices = 5 } },
 };
 
-#define FEW 3u
+#define FEW 4u
 
 static void test_power(void)
 {
@@ -378,6 +384,74 @@ static void goes_on_without(struct raid_rig *rig)
 	drop_backup_file(&held);
 }
 
+/* By --invalid-backup: not what cannot be read, nor what is only of another time. */
+static void useless_is_what_was_found_so(struct raid_rig *rig)
+{
+	struct raid_assemble_options options = { .no_resync = true,
+						 .invalid_backup = true,
+						 .backup_count = 1 };
+	struct held held;
+	struct md_backup good, other;
+
+	make_backup_file(&held);
+	CU_ASSERT_EQUAL_FATAL(begin(rig, &held, &(struct raid_grow){ .chunk = 32768 }), 0);
+	hold(rig);
+	rig_stop(rig);
+	options.backups = &held.faulty;
+	good = other = header_of(&held);
+	block_fault_add(held.faulty,
+			&(struct block_fault_rule){ .requests = BLOCK_FAULT_READ, .error = -EIO });
+	CU_ASSERT_EQUAL(raid_assemble(&rig->array, rig->disk, 3, &options, &rig->error), -EIO);
+	CU_ASSERT_PTR_NOT_NULL(strstr(rig->error.text, "cannot be read"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(rig->error.advice, "not an invalid backup"));
+	block_fault_clear(held.faulty);
+	other.time -= 9000;
+	put_header(&held, &other, 0);
+	CU_ASSERT_EQUAL(raid_assemble(&rig->array, rig->disk, 3, &options, &rig->error), -ESTALE);
+	CU_ASSERT_PTR_NOT_NULL(strstr(rig->error.advice, "a file of zeroes"));
+	CU_ASSERT_EQUAL(header_of(&held).time, other.time);
+	put_header(&held, &good, 0);
+	options.no_resync = false;
+	rig_assemble(rig, 3, &options);
+	rig_wait(rig);
+	CU_ASSERT(rig_holds(rig, 0, rig_array_size(rig), 1));
+	rig_stop(rig);
+	drop_backup_file(&held);
+}
+
+/* Without pieces it is of the position where it came to have none. */
+static void refuses_none_of_elsewhere(struct raid_rig *rig)
+{
+	struct held held;
+	struct md_backup none;
+	uint64_t position;
+
+	make_backup_file(&held);
+	CU_ASSERT_EQUAL_FATAL(begin(rig, &held, &(struct raid_grow){ .chunk = 32768 }), 0);
+	hold(rig);
+	position = rig->array->reshape_position;
+	rig_write(rig, position << MD_SECTOR_SHIFT, 65536, 1);
+	none = header_of(&held);
+	CU_ASSERT(!none.piece[0].count && !none.piece[1].count);
+	CU_ASSERT_EQUAL(none.piece[0].start, position);
+	none.piece[0].start = 0;
+	rig_stop(rig);
+	/* As mdadm leaves it; and a copy from the beginning. */
+	put_header(&held, &none, 0);
+	cannot(rig, &held, -EINVAL, "an old copy");
+	none.piece[0].start = position + 768;
+	put_header(&held, &none, 0);
+	cannot(rig, &held, -EINVAL, "has nothing, as of sector");
+	none.piece[0].start = position;
+	put_header(&held, &none, 0);
+	rig_assemble(rig, 3,
+		     &(struct raid_assemble_options){ .backups = &held.faulty, .backup_count = 1 });
+	rig_wait(rig);
+	CU_ASSERT(rig_holds(rig, position << MD_SECTOR_SHIFT, 65536, 1));
+	rig_stop(rig);
+	drop_backup_file(&held);
+}
+
 /* On a member that is new, with room for less than a step: parts would end within rows. */
 static void refuses_small_room(struct raid_rig *rig)
 {
@@ -603,6 +677,8 @@ static void test_refuses_others(void)
 	rig_run(refuses_others);
 	rig_run(goes_on_without);
 	rig_run(refuses_small_room);
+	rig_run(refuses_none_of_elsewhere);
+	rig_run(useless_is_what_was_found_so);
 }
 
 static void test_does_not_begin(void)

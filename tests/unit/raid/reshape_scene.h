@@ -13,6 +13,7 @@
 #include "unit.h"
 #include "util/bytes.h"
 #include "util/random.h"
+#include "version_90.h"
 #include "worn_disk.h"
 
 #define RESHAPE_MOST 6u
@@ -22,6 +23,7 @@ struct reshape_kind {
 	unsigned count; /* members before */
 	struct raid_grow grow;
 	bool in_place; /* with a backup file */
+	bool version_90;
 
 	/* Of dm-raid's components, as a volume group has them; of `options` and `grow` only the shape counts, by numbers. */
 	bool components;
@@ -317,6 +319,11 @@ static void create(struct scene *scene)
 		members[i].block = scene->disks[i];
 		members[i].spare = i >= kind->count;
 	}
+	if (kind->version_90) {
+		put_version_90(scene->disks, count, options.level, options.chunk, SIZE - 131072);
+		assemble(scene, UINT32_MAX, false);
+		return;
+	}
 	CU_ASSERT_EQUAL_FATAL(raid_create(&scene->array, members,
 					  options.level ? count : kind->count, &options,
 					  &scene->error),
@@ -428,6 +435,8 @@ static void reshape_play(const struct reshape_kind *kind, unsigned seed)
 	scene->kind = kind;
 	scene->random = (struct random){ seed + 1 };
 	scene->power.random = (struct random){ seed + 100 };
+	/* Superblocks 0.90 have one checksum for eight sectors, and no copy. */
+	scene->power.whole_pages = kind->version_90;
 	CU_ASSERT_EQUAL_FATAL(worker_create(&worker, &worker_options, &scene->error), 0);
 	worker_run(worker, play, scene);
 	worker_destroy(worker);
