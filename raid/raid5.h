@@ -92,9 +92,9 @@ struct raid5_work {
 
 /* Suspends. 0 or -ENOMEM. */
 int raid5_work_begin(struct raid5 *r, struct raid5_work *work, uint64_t sector, uint32_t width);
-/* With memory for no blocks but two, at its beginning: of P and of Q. */
+/* With memory for no blocks but two, at its beginning, of P and of Q, and `more`. */
 int raid5_work_begin_parity(struct raid5 *r, struct raid5_work *work, uint64_t sector,
-			    uint32_t width);
+			    uint32_t width, uint32_t more);
 void raid5_work_end(struct raid5_work *work);
 /* Takes its memory out of it, and out of the bound: for a request that uses it after the work has ended. To be free()d. */
 void *raid5_work_take(struct raid5_work *work);

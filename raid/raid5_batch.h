@@ -57,9 +57,9 @@ static inline void raid5_batch_begin(struct raid5_batch *batch, struct raid5 *r,
 	batch->visit_count = 1;
 }
 
-/* Whether a write has all of a stripe, and no log and no other write is to be asked. */
+/* Whether a write has all of a stripe, and no log and no other write is to be asked, so that raid5_write_whole() is for it. */
 bool raid5_writes_whole(const struct raid5 *r, const struct raid5_visit *visit, uint64_t strip);
-/* Carries it out, at the stripe. Suspends. 0; 1: its memory is not of that kind, and nothing was done; or a negative errno. */
+/* Carries it out, at the stripe. Suspends. 0 or a negative errno. */
 int raid5_write_whole(struct raid5 *r, const struct raid5_visit *visit, uint64_t strip);
 
 /* Reads what is needed and computes parity, into the second blocks. Suspends. 0 or a negative errno. */

@@ -187,9 +187,9 @@ int raid5_work_begin(struct raid5 *r, struct raid5_work *work, uint64_t sector, 
 }
 
 int raid5_work_begin_parity(struct raid5 *r, struct raid5_work *work, uint64_t sector,
-			    uint32_t width)
+			    uint32_t width, uint32_t more)
 {
-	return begin_work(r, work, sector, width, 2);
+	return begin_work(r, work, sector, width, 2 + more);
 }
 
 void raid5_work_end(struct raid5_work *work)

@@ -399,9 +399,7 @@ static int write_stripe(struct raid5 *r, struct raid5_visit *visit, uint64_t str
 	visit->joins = !whole;
 	if (!raid5_enter(r, visit))
 		return visit->rc;
-	rc = whole ? raid5_write_whole(r, visit, strip) : 1;
-	if (rc > 0)
-		rc = lead(r, visit, strip);
+	rc = whole ? raid5_write_whole(r, visit, strip) : lead(r, visit, strip);
 	raid5_leave(r, visit);
 	return rc;
 }

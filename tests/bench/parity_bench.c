@@ -160,9 +160,9 @@ static int by_value(const void *a, const void *b)
 
 /* All ways and a copy of data and parity take turns; the medians of each round's ratio. */
 static void compare_array(const struct arrays *arrays, struct block *block, uint64_t bytes,
-			  uint64_t step, uint64_t all, bool failed)
+			  uint64_t step, uint64_t all, const char *which)
 {
-	static const char *const names[] = { "stripes written", "written, copied first", "read" };
+	static const char *const names[] = { "stripes written", "by a guest", "read" };
 	CLEANUP_FREE uint8_t *from = aligned_alloc(4096, all), *to = aligned_alloc(4096, all);
 	double took[WAYS][ROUNDS_MOST], ratios[WAYS][ROUNDS_MOST];
 	unsigned rounds = MIN(arrays->rounds, ROUNDS_MOST);
@@ -177,8 +177,7 @@ static void compare_array(const struct arrays *arrays, struct block *block, uint
 			ratios[way][round] = copy / took[way][round];
 		}
 	}
-	printf("level %d, %2u disks%s:", arrays->level, arrays->disks,
-	       failed ? ", one missing" : "");
+	printf("level %d, %2u disks%s:", arrays->level, arrays->disks, which);
 	for (int way = 0; way < WAYS; way++) {
 		qsort(took[way], rounds, sizeof(double), by_value);
 		qsort(ratios[way], rounds, sizeof(double), by_value);
@@ -198,9 +197,29 @@ static void touch(struct block *block, uint64_t bytes)
 		block_write(block, at, piece, MIN(MIB, bytes - at), 0);
 }
 
-/* `failed`: a member is missing. Bytes are those of data; the copy is of data and parity. */
-static void bench_array(const struct arrays *arrays, bool failed)
+/* Slices do not lend what is below them: as with files, data of a guest are copied first. */
+static void make_member(struct block **out, unsigned i, uint64_t bytes, bool lends)
 {
+	const char name[] = { 'd', (char)('a' + i), 0 };
+	struct block *memory;
+	struct error error;
+
+	if (block_create_memory(&memory, name, bytes, &error))
+		exit(1);
+	if (lends)
+		*out = memory;
+	else if (block_create_slice(out, name, memory, 0, bytes, &error))
+		exit(1);
+	else
+		block_unref(memory);
+}
+
+enum { WHOLE, FAILED, NOT_LENT, STATES };
+
+/* Bytes are those of data; the copy is of data and parity. */
+static void bench_array(const struct arrays *arrays, int state)
+{
+	static const char *const which[] = { "", ", one missing", ", members that do not lend" };
 	struct raid_create_options options = { .name = "x",
 					       .level = arrays->level,
 					       .chunk = STRIPE,
@@ -215,16 +234,15 @@ static void bench_array(const struct arrays *arrays, bool failed)
 	struct error error = { 0 };
 
 	for (unsigned i = 0; i < arrays->disks; i++)
-		block_create_memory(&members[i].block, (char[]){ 'd', (char)('a' + i), 0 },
-				    bytes / data + 4 * MIB, &error);
+		make_member(&members[i].block, i, bytes / data + 4 * MIB, state != NOT_LENT);
 	if (raid_create(&array, members, arrays->disks, &options, &error)) {
 		printf("%s\n", error.text);
 		return;
 	}
 	touch(raid_array_block(array), bytes);
-	if (failed)
+	if (state == FAILED)
 		raid_fail(array, "da", &error);
-	compare_array(arrays, raid_array_block(array), bytes, step, all, failed);
+	compare_array(arrays, raid_array_block(array), bytes, step, all, which[state]);
 	raid_stop(array, NULL);
 	for (unsigned i = 0; i < arrays->disks; i++)
 		block_unref(members[i].block);
@@ -234,8 +252,8 @@ static int run(void *arg)
 {
 	const struct arrays *arrays = arg;
 
-	bench_array(arrays, false);
-	bench_array(arrays, true);
+	for (int state = 0; state < STATES; state++)
+		bench_array(arrays, state);
 	return 0;
 }
 
