@@ -27,7 +27,8 @@
 #                            of the console is shown. 124: past the deadline. 125: no results came.
 # rig_start RIG OPTION...    boots and returns; rig_wait [NAME] is the rest of rig_boot.
 #     --name NAME            what the guest is called if there are several (guest)
-#     --disk FILE[:ro]       a disk, raw. --disk vhost-user:SOCKET[,OPTIONS][+OPTIONS]: served by somebody else;
+#     --disk FILE[:ro|:shared]  a disk, raw. shared, of User Mode Linux: not locked (from 6.10 on its disks are locked while it runs)
+#     --disk vhost-user:SOCKET[,OPTIONS][+OPTIONS]: served by somebody else;
 #                            QEMU's options for its chardev (reconnect=1) and device (packed=on)
 #     --nic vhost-user:SOCKET[,MAC]
 #     --with THING           brings along mdadm, lvm2, e2fsprogs, thin, tenon, or any program of the host
@@ -210,6 +211,7 @@ rig_uml_command() {
 		case $disk in
 		vhost-user:*) rig_fail "rig: uml has no vhost-user disks" ;;
 		*:ro) disk=${disk%:ro} mark=rd ;;
+		*:shared) disk=${disk%:shared} mark=cd ;;
 		esac
 		file=$(rig_path "$disk")
 		[ -f "$file" ] || rig_fail "rig: there is no disk $file"

@@ -13,7 +13,7 @@ FILES=$(mktemp -d "$(place 400)/tenon-XXXXXX")
 trap 'status=$?; rm -rf "$FILES"; set +e; (exit $status); rig_end' EXIT
 mkfifo "$FILES/to" "$FILES/from"
 disks=()
-for i in 0 1 2 3 4 5 6 7; do truncate -s 40M "$FILES/g$i"; disks+=(--disk "$FILES/g$i"); done
+for i in 0 1 2 3 4 5 6 7; do truncate -s 40M "$FILES/g$i"; disks+=(--disk "$FILES/g$i:shared"); done # by turns
 truncate -s 64M "$FILES/data"
 exec 5<>"$FILES/to" 6<>"$FILES/from"
 rig_start uml --name walk "${disks[@]}" --disk "$FILES/data" --with lvm2 --modules "raid0 raid1 raid10 raid456 dm-raid" --memory 256M \
