@@ -18,7 +18,7 @@ for name in one0 one1 five0 five1 five2 ten0 ten1 ten2 ten3 line0 line1 new0 new
 	disks+=(--disk $name)
 done
 
-rig_boot uml --name theirs "${disks[@]}" --with mdadm --modules "raid456 raid1 raid10 linear" --script - <<'GUEST'
+rig_boot uml --name theirs "${disks[@]}" --with mdadm --modules "raid456 raid1 raid10 linear?" --script - <<'GUEST'
 	set -e
 	make() {
 		name=$1; shift
@@ -32,7 +32,7 @@ rig_boot uml --name theirs "${disks[@]}" --with mdadm --modules "raid456 raid1 r
 	make one --level=1 --bitmap=internal --bitmap-chunk=64 --raid-devices=2 $DISK0 $DISK1
 	make five --level=5 --chunk=16 --raid-devices=3 $DISK2 $DISK3 $DISK4
 	make ten --level=10 --chunk=64 --raid-devices=4 $DISK5 $DISK6 $DISK7 $DISK8
-	make line --level=linear --raid-devices=2 $DISK9 $DISK10
+	grep -q linear /proc/mdstat && make line --level=linear --raid-devices=2 $DISK9 $DISK10
 	mdadm --examine $DISK3 >/result/examine
 GUEST
 result=$(rig_results theirs)
@@ -40,10 +40,12 @@ sum() { sed -n "s/^$1 //p" "$result/digests"; }
 "$TENON" raid examine five1 >examined
 grep -q '0\.90' examined || { cat examined; rig_fail "examine"; }
 grep -qi "$(sed -n 's/ *UUID : \([0-9a-f:]*\).*/\1/p' "$result/examine")" examined || { cat examined; rig_fail "the UUID is another"; }
-for name in one five ten line; do same $name "$(ours $name?)" "$(sum $name)"; done
+line=line
+[ -n "$(sum line)" ] || { line=; echo "md of this kernel has no linear: not asked about it"; }
+for name in one five ten $line; do same $name "$(ours $name?)" "$(sum $name)"; done
 same "one without the other" "$(ours one1)" "$(sum one)"
 same "three without one" "$(ours five0 five2)" "$(sum five)"
-"$TOOL" assemble -r line1 -- cat >/dev/null 2>refused && rig_fail "linear starts without a member"
+[ -n "$line" ] && "$TOOL" assemble -r line1 -- cat >/dev/null 2>refused && rig_fail "linear starts without a member"
 
 "$TOOL" assemble five? -- chunk 32K >refused 2>&1 && rig_fail "it is reshaped, which 0.90 cannot say"
 grep -q 'where data move' refused || { cat refused; rig_fail "another reason"; }
@@ -53,18 +55,18 @@ steps one? -- fail one0 remove one0 write 1M 100K 1
 steps one1 -- write 2M 4K 7 add one0 wait
 steps five? -- write 2M 300K 2 fail five1 remove five1 write 1M 12K 3 add new0 wait
 steps ten? -- fail ten2 write 1M 1M 4
-steps line? -- write 3M 77K 5 flush
+[ -z "$line" ] || steps line? -- write 3M 77K 5 flush
 rm five1; truncate -s 8200K five1
 for name in one ten; do ours $name? >$name.sum; done
 ours five0 new0 five2 >five.sum
-ours line? >line.sum
+[ -z "$line" ] || ours line? >line.sum
 "$TOOL" assemble five0 new0 five2 -- write 4M 20K 6 flush crash >>log 2>&1 || :
 ours five0 new0 five2 >five.sum
 mdadm --examine five0 | grep -q 'State : active' || rig_fail "it is not dirty"
 # A spare waits in one that has all members.
 steps one? -- add new1
 
-rig_boot uml --name judge "${disks[@]}" --with mdadm --modules "raid456 raid1 raid10 linear" --script - <<'GUEST'
+rig_boot uml --name judge "${disks[@]}" --with mdadm --modules "raid456 raid1 raid10 linear?" --script - <<'GUEST'
 	set -e
 	echo 4000000 >/proc/sys/dev/raid/speed_limit_max
 	md=/sys/block/md7/md
@@ -81,15 +83,15 @@ rig_boot uml --name judge "${disks[@]}" --with mdadm --modules "raid456 raid1 ra
 	judge five $DISK2 $DISK11 $DISK4
 	judge ten $DISK5 $DISK6 $DISK7 $DISK8
 	md=/sys/block/md7/md; idle() { :; }
-	judge line $DISK9 $DISK10
+	if grep -q linear /proc/mdstat; then judge line $DISK9 $DISK10; fi
 GUEST
 cat "$(rig_results judge)/judged"
-diff - "$(rig_results judge)/judged" <<END || rig_fail "md says otherwise"
-one 0 $(cat one.sum) 2 0 1 
-five 0 $(cat five.sum) 3 0 0 
-ten 0 $(cat ten.sum) 3 0 0 
-line - $(cat line.sum) 2 0 0 
-END
+diff <(
+	echo "one 0 $(cat one.sum) 2 0 1 "
+	echo "five 0 $(cat five.sum) 3 0 0 "
+	echo "ten 0 $(cat ten.sum) 3 0 0 "
+	[ -z "$line" ] || echo "line - $(cat line.sum) 2 0 0 "
+) "$(rig_results judge)/judged" || rig_fail "md says otherwise"
 
 # Another byte order is refused with words, and shown.
 python3 - five0 <<'END'

@@ -45,7 +45,7 @@ disks=() sets=
 for image in [a-h][0-9]; do disks+=(--disk "$image"); sets+=" $image"; done
 echo "$sets" >sets
 
-rig_boot uml --name md --deadline 60 "${disks[@]}" --with mdadm --modules "linear raid0 raid1 raid10 raid456" --file sets --script - <<'GUEST'
+rig_boot uml --name md --deadline 60 "${disks[@]}" --with mdadm --modules "linear? raid0 raid1 raid10 raid456" --file sets --script - <<'GUEST'
 	uname -r >/result/version
 	set -- $DISKS
 	names=$(cat /root/sets)
@@ -78,5 +78,5 @@ fits = any(number(one["from"]) <= version and (one["before"] is None or version 
 print(sys.argv[2], "yes" if fits else "no")' "$version" $set
 done >told
 diff "$(rig_results md)/taken" told || { tail -n 3 "$(rig_results md)"/said.*; rig_fail "md $version and what is told of it differ"; }
-[ "$(grep -c no told)" = 3 ] || { cat told; rig_fail 'not three are refused'; }
+[ "$(grep -c '^[^a].*no' told)" = 3 ] || { cat told; rig_fail 'not three are refused, but for linear, which not all have'; }
 echo "as md $version has it"
