@@ -40,6 +40,12 @@ static int check_stripes(const struct volume_group *group, const char *name, uns
 		return error_set(error, -EINVAL,
 				 "%s/%s: %u stripes are asked for, the volume group has %u PVs",
 				 group->name, name, stripes, group->pv_count);
+	if (group->extent_size < STRIPE_SIZE_MIN)
+		return error_set(error, -EINVAL,
+				 "%s/%s: extents of %llu bytes are too small to be striped, "
+				 "expected %u at least",
+				 group->name, name, (unsigned long long)group->extent_size,
+				 STRIPE_SIZE_MIN);
 	if (!is_power_of_two(stripe_size) || stripe_size < STRIPE_SIZE_MIN ||
 	    stripe_size > group->extent_size)
 		return error_set(error, -EINVAL,

@@ -66,13 +66,37 @@ static struct volume_lv *named_at(const struct volume_group *group,
 	return volume_group_get_lv(group, node->values->string);
 }
 
-void lvm_vg_mark_snapshots(struct volume_group *group)
+static bool zeroes(const struct volume_lv *pool)
+{
+	const struct lvm_config_node *section = pool->segments->private->node;
+	const struct lvm_config_node *node =
+		section ? lvm_config_find(section->child, "zero_new_blocks") : NULL;
+
+	return node && node->value_count == 1 && node->values->type == LVM_CONFIG_INTEGER &&
+	       node->values->integer;
+}
+
+static void mark_thin(const struct volume_group *group, struct volume_lv *lv)
+{
+	const struct volume_segment *segment = lv->segments;
+	const struct lvm_config_node *section = segment->private->node;
+	const struct volume_lv *pool = lv;
+
+	if (!section || strncmp(segment->type, "thin", 4) != 0)
+		return;
+	if (strncmp(segment->type, "thin-pool", 9) != 0)
+		pool = named_at(group, section, "thin_pool");
+	lv->private->zeroing = pool && pool->segment_count && zeroes(pool);
+}
+
+void lvm_vg_mark_kept(struct volume_group *group)
 {
 	for (unsigned i = 0; i < group->lv_count; i++) {
 		const struct volume_segment *segment = group->lvs[i]->segments;
 		const struct lvm_config_node *section = segment->private->node;
 		struct volume_lv *store, *merging, *origin;
 
+		mark_thin(group, group->lvs[i]);
 		if (!section || strcmp(segment->type, "snapshot") != 0)
 			continue;
 		group->lvs[i]->visible = false;

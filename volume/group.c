@@ -280,90 +280,9 @@ const char *volume_lv_type(const struct volume_lv *lv)
 	if (lv->private->shown_type)
 		return lv->private->shown_type;
 	if (first->private->type != &lvm_segment_striped)
-		return first->type;
+		return lvm_segment_type_shown(first->private->type, first->type);
 	for (unsigned i = 0; i < lv->segment_count; i++)
 		if (lv->segments[i].area_count > 1)
 			return "striped";
 	return "linear";
-}
-
-static char attribute_of_type(const struct volume_lv *lv)
-{
-	return lv->segment_count && !lv->private->shown_type
-		       ? lv->segments->private->type->attribute
-		       : lvm_segment_type_find(volume_lv_type(lv))->attribute;
-}
-
-static bool is_image(const struct volume_lv *lv)
-{
-	return strstr(lv->name, "_rimage"); /* visible: split off for a while (raid_track.c) */
-}
-
-/* Of a mirror of the older type; a log of two legs is one itself. */
-static bool is_leg(const struct volume_lv *lv)
-{
-	return !lv->visible && strstr(lv->name, "_mimage_");
-}
-
-static bool is_mirror_log(const struct volume_lv *lv)
-{
-	return !lv->visible && strstr(lv->name, "_mlog") && !lvm_lv_mirror(lv);
-}
-
-/* It, or the array that it is a part of. */
-static bool is_of_raid(const struct volume_lv *lv)
-{
-	return attribute_of_type(lv) == 'r' || is_image(lv) ||
-	       (!lv->visible && strstr(lv->name, "_rmeta"));
-}
-
-/* The first character of `lvs -o attr`, from the type. */
-static char type_attribute(const struct volume_lv *lv)
-{
-	char attribute = attribute_of_type(lv);
-
-	if (is_image(lv))
-		return lvm_strings_contain(&lv->private->status, "REBUILD") ? 'I' : 'i';
-	if (is_leg(lv))
-		return 'i';
-	if (is_mirror_log(lv))
-		return 'l';
-	if ((attribute == 'r' || attribute == 'm') &&
-	    lvm_strings_contain(&lv->private->status, "NOTSYNCED"))
-		return attribute == 'r' ? 'R' : 'M';
-	if (!lv->visible && (strstr(lv->name, "_rmeta") || strstr(lv->name, "_tmeta") ||
-			     strstr(lv->name, "_cmeta") || strstr(lv->name, "_pmspare")))
-		return 'e';
-	if (!lv->visible && strstr(lv->name, "_tdata"))
-		return 'T';
-	if (attribute != '-')
-		return attribute;
-	return lv->private->origin ? 'o' : '-';
-}
-
-/* The second to last ones stand for device-mapper's state, which does not exist here. */
-void volume_lv_attributes(const struct volume_lv *lv, char out[VOLUME_ATTRIBUTES])
-{
-	memcpy(out, "----------", VOLUME_ATTRIBUTES);
-	out[0] = type_attribute(lv);
-	out[1] = lv->writable ? 'w' : 'r';
-	out[2] = "incla"[volume_allocation_of(NULL, lv)];
-	if (lvm_strings_contain(&lv->private->status, "LOCKED"))
-		out[2] = "INCLA"[volume_allocation_of(NULL, lv)];
-	if (lvm_strings_contain(&lv->private->status, "FIXED_MINOR"))
-		out[3] = 'm';
-	if (lv->open_count) {
-		out[4] = 'a';
-		out[5] = 'o';
-	}
-	if (is_of_raid(lv))
-		out[6] = 'r';
-	else if (attribute_of_type(lv) == 'm' || is_leg(lv) || is_mirror_log(lv))
-		out[6] = 'm';
-	if (lvm_strings_contain(&lv->private->status, "WRITEMOSTLY"))
-		out[8] = 'w';
-	if (lv->partial)
-		out[8] = 'p';
-	if (lv->activation_skip)
-		out[9] = 'k';
 }

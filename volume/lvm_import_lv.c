@@ -411,7 +411,7 @@ int lvm_lvs_end(struct lvm_lvs *lvs, const struct lvm_config_node *section)
 	rc = lvm_index_build_distinct(group);
 	if (rc)
 		return rc == -EEXIST ? say_same(&lvs->reader, section, group) : rc;
-	lvm_vg_mark_snapshots(group);
+	lvm_vg_mark_kept(group);
 	lvm_vg_link_areas(group);
 	for (unsigned i = 0; i < group->lv_count; i++)
 		judge(group->lvs[i], 0);

@@ -75,8 +75,9 @@ struct volume_lv_private {
 	const char *shown_type; /* where it is not that of the segments, else NULL */
 	struct lvm_span
 		span; /* of the group's `text`: what would be written of it, behind the end of a line */
-	bool plain;  /* as it was read: linear, with nothing special (lvm_import_plain.c) */
-	bool origin; /* of snapshots */
+	bool plain;   /* as it was read: linear, with nothing special (lvm_import_plain.c) */
+	bool origin;  /* of snapshots */
+	bool zeroing; /* a thin pool that zeroes new blocks, or a volume of one */
 	bool judged, judging; /* while `supported` is found out */
 	bool looped;          /* it lies on itself, or on one that does */
 	bool looked;          /* while it is found out which are `partial` */
@@ -145,8 +146,8 @@ int lvm_vg_import(struct lvm_config *config, const char *name, struct volume_gro
 /* Finds the volumes that areas name. */
 void lvm_vg_link_areas(struct volume_group *group);
 
-/* What snapshots make of the volumes that they consist of (dependents.c). */
-void lvm_vg_mark_snapshots(struct volume_group *group);
+/* What snapshots make of the volumes that they consist of, and which thin ones are zeroed (dependents.c). */
+void lvm_vg_mark_kept(struct volume_group *group);
 
 /* Another volume whose segments name this one: a snapshot, a raid, a pool, ... NULL if there is none. */
 const struct volume_lv *lvm_lv_dependent(const struct volume_group *group,

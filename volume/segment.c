@@ -8,10 +8,10 @@
 #include "util/bytes.h"
 #include "volume/segment_raid.h"
 
-#define KEPT(type, shown)                                                                          \
+#define KEPT(type, shown, device)                                                                  \
 	{                                                                                          \
-		.name = (type), .attribute = (shown), .import = lvm_kept_import,                   \
-		.export = lvm_kept_export, .used = lvm_kept_used                                   \
+		.name = (type), .attribute = (shown), .target = (device),                          \
+		.import = lvm_kept_import, .export = lvm_kept_export, .used = lvm_kept_used        \
 	}
 
 bool lvm_segment_flags_within(const char *flags, const char *const *known, unsigned count)
@@ -76,10 +76,13 @@ const struct lvm_segment_type *lvm_segment_type_find(const char *name)
 {
 	/* A name that another begins with comes after that. */
 	static const struct lvm_segment_type kept[] = {
-		KEPT("raid", 'r'),      KEPT("thin-pool", 't'),  KEPT("thin", 'V'),
-		KEPT("cache", 'C'),     KEPT("writecache", 'C'), KEPT("snapshot", 's'),
-		KEPT("vdo-pool", 'd'),  KEPT("vdo", 'v'),        KEPT("error", '-'),
-		KEPT("integrity", 'g'), KEPT("zero", '-'),       KEPT("", '-'),
+		KEPT("raid", 'r', 'r'),     KEPT("thin-pool", 't', 't'),
+		KEPT("thin", 'V', 't'),     KEPT("cache-pool", 'C', 'C'),
+		KEPT("cache", 'C', 'C'),    KEPT("writecache", 'C', 'C'),
+		KEPT("snapshot", 's', 's'), KEPT("vdo-pool", 'd', 0),
+		KEPT("vdo", 'v', 'v'),      KEPT("error", 'v', 'v'),
+		KEPT("integrity", 'g', 0),  KEPT("zero", 'v', 'v'),
+		KEPT("", 'v', 'u'),
 	};
 	size_t i = 0;
 
@@ -92,6 +95,14 @@ const struct lvm_segment_type *lvm_segment_type_find(const char *name)
 	while (strncmp(name, kept[i].name, strlen(kept[i].name)) != 0)
 		i++;
 	return &kept[i];
+}
+
+const char *lvm_segment_type_shown(const struct lvm_segment_type *type, const char *name)
+{
+	size_t length = strlen(type->name);
+
+	return length && !strncmp(name, type->name, length) && name[length] == '+' ? type->name
+										   : name;
 }
 
 uint32_t lvm_segment_area_extents(const struct volume_segment *segment)

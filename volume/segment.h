@@ -38,6 +38,7 @@ struct lvm_segment_type {
 	const char *
 		name; /* in the metadata, without "+FLAG"; a type is the first that its name begins with */
 	char attribute; /* the first one of `lvs -o attr`; '-': decided by what else the volume is */
+	char target;    /* the seventh; 0: none */
 
 	/* Its areas have all data though some of them are lost. */
 	bool redundant;
@@ -73,6 +74,8 @@ int lvm_segment_take_flags(const struct lvm_segment_reader *from, struct volume_
 
 /* The type of that name in the metadata; never NULL. */
 const struct lvm_segment_type *lvm_segment_type_find(const char *name);
+/* The name of the type, as lvm2 shows it: of one that is kept, `name` without its flags ("+METADATA_FORMAT"). */
+const char *lvm_segment_type_shown(const struct lvm_segment_type *type, const char *name);
 
 /* For types that are not read (segment_kept.c). */
 int lvm_kept_import(const struct lvm_segment_reader *from, const struct lvm_config_node *section,

@@ -297,7 +297,7 @@ static void origins_of_snapshots_are_not_written(struct fixture *f)
 	CU_ASSERT(volume_group_get_lv(f->group, "b")->visible);
 	CU_ASSERT_STRING_EQUAL(volume_lv_type(volume_group_get_lv(f->group, "b")), "snapshot");
 	volume_lv_attributes(volume_group_get_lv(f->group, "a"), attributes);
-	CU_ASSERT_STRING_EQUAL(attributes, "owi-------");
+	CU_ASSERT_STRING_EQUAL(attributes, "owi---s---");
 	CU_ASSERT_EQUAL(volume_open_lv(f->group, "b", false, &lv, NULL), -EOPNOTSUPP);
 	CU_ASSERT_EQUAL(volume_open_lv(f->group, "a", true, &lv, &f->error), -EOPNOTSUPP);
 	CU_ASSERT_PTR_NOT_NULL(strstr(f->error.text, "snapshot0 depends on its data"));
