@@ -229,6 +229,9 @@ int switch_check_ports(const struct cli_words *specs, struct error *error)
 {
 	int rc = 0;
 
+	if (specs->count > VSWITCH_PORTS_MAX)
+		return error_set(error, -EINVAL, "%u ports: a switch has at most %d", specs->count,
+				 VSWITCH_PORTS_MAX);
 	for (unsigned i = 0; i < specs->count && !rc; i++) {
 		struct port_spec spec;
 

@@ -195,13 +195,11 @@ static int datagram_add(struct vswitch *vswitch, const struct port_spec *spec, c
 
 /* ---- vde ---- */
 
-static int path_parse(struct port_spec *spec, struct error *error)
+/* Several ports may have one directory. */
+static int vde_parse(struct port_spec *spec, struct error *error)
 {
 	(void)error;
-	if (!spec->argument || !*spec->argument)
-		return -ENOTSUP;
-	spec->owns = spec->argument;
-	return 0;
+	return spec->argument && *spec->argument ? 0 : -ENOTSUP;
 }
 
 static int vde_add(struct vswitch *vswitch, const struct port_spec *spec, const char *path,
@@ -377,7 +375,7 @@ const struct port_type port_types[] = {
 	  stream_option, stream_check, stream_add },
 	{ "qemu-dgram", "qemu-dgram[:PATH|:udp:HOST:PORT],remote=ADDRESS", "remote=, ", true,
 	  datagram_parse, datagram_option, datagram_check, datagram_add },
-	{ "vde", "vde:DIR", "", false, path_parse, NULL, NULL, vde_add },
+	{ "vde", "vde:DIR", "", false, vde_parse, NULL, NULL, vde_add },
 	{ "packet", "packet:IFNAME", "\"plain\", netns=, ", false, interface_parse,
 	  interface_option, NULL, packet_add },
 	{ "pcap", "pcap[:FILE][,record=FILE]", "\"loop\", speed=, interval=, record=, \"force\", ",

@@ -5,6 +5,8 @@
  * The client connects to the stream socket "ctl" and says where its datagram socket is; it is told where ours is, and then each
  * datagram is a frame. The client is there for as long as the stream is.
  *
+ * Several ports may have one directory (vde_folder.h), as those of a vde_switch have: who comes gets the first that is free.
+ *
  * States: without a client, asked (connected, but has not said all yet, for which it has some seconds), and plugged, the only one
  * in which the port is up. The port's thread changes them, with `out_lock`.
  *
@@ -33,6 +35,8 @@
 #include "util/unix_socket.h"
 #include "vswitch/datagrams.h"
 #include "vswitch/internal.h"
+#include "vswitch/port_link.h"
+#include "vswitch/vde_folder.h"
 
 #define VDE_MAGIC       0xfeedfaceu
 #define VDE_VERSION     3
@@ -54,9 +58,9 @@ _Static_assert(REQUEST_LEAST == 122, "as vdeplug has it");
 
 struct port_vde {
 	struct port port;
-	char *directory;
-	bool made; /* the directory */
-	struct unix_listener socket;
+	struct vde_folder *folder;
+	unsigned number; /* in it */
+	int listen_fd;   /* of the folder's socket, for this port's watch */
 	struct unix_socket_access access;
 	bool has_access;
 	struct sockaddr_un data; /* where our datagram socket is, while there is one */
@@ -81,6 +85,8 @@ static void vde_close(struct port_vde *vde)
 	port_timer_disarm(&vde->port, &vde->patience);
 	port_unwatch(&vde->ctl);
 	port_unwatch(&vde->watch);
+	if (vde->ctl_fd >= 0 && vde->folder)
+		vde_folder_set_free(vde->folder, vde->number, true);
 	cleanup_close(&vde->ctl_fd);
 	if (vde->data_fd >= 0)
 		unlink(vde->data.sun_path);
@@ -135,14 +141,6 @@ static int hold_client(const struct port_vde *vde, struct error *error)
 	return hold_socket(client->sun_path, peer.uid, error);
 }
 
-/* bind() and mkdir() leave out what the umask says. */
-static int give_access(const struct port_vde *vde, const char *path, mode_t mode)
-{
-	if (vde->has_access && vde->access.has_group && chown(path, (uid_t)-1, vde->access.group))
-		return -errno;
-	return chmod(path, mode) ? -errno : 0;
-}
-
 /* Who listens at "ctl" is alone here: what is at the path is a killed one's. */
 static int bind_data(struct port_vde *vde, struct error *error)
 {
@@ -159,7 +157,8 @@ static int bind_data(struct port_vde *vde, struct error *error)
 	held = hold_socket(path, geteuid(), error);
 	if (held < 0)
 		return held;
-	rc = give_access(vde, held_path(held, text), vde->has_access ? vde->access.mode : 0600);
+	rc = vde_give_access(held_path(held, text), vde->has_access ? &vde->access : NULL,
+			     vde->has_access ? vde->access.mode : 0600);
 	return rc ? error_set(error, rc, "cannot give the socket %s its mode: %s", path,
 			      error_name(rc))
 		  : 0;
@@ -260,19 +259,28 @@ static void patience_ended(struct timer *timer)
 	vswitch_unlock_if_shared(port->vswitch, &port->out_lock);
 }
 
+/* The first port that is free takes who comes; if none is, whoever asks first sends him away. */
 static void vde_listener_ready(struct port_watch *watch)
 {
 	struct port_vde *vde = vde_of(watch->port);
-	int fd = accept4(watch->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	unsigned first;
 	char byte;
+	int fd;
 
-	if (fd < 0)
-		return;
 	/* One that comes back may be here before we have seen it go. */
 	if (vde->ctl_fd >= 0 && recv(vde->ctl_fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
 		unplug(vde);
+	first = vde_folder_first_free(vde->folder);
+	if (first != vde->number && first != VDE_FOLDER_FULL)
+		return;
+	fd = accept4(watch->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (fd < 0)
+		return;
 	if (vde->ctl_fd >= 0) {
-		log_warning(vde->port.log, "port %s: a second client was refused", vde->port.name);
+		log_warning(vde->port.log,
+			    "port %s: a client was refused: each port at %s has one; `tenon switch "
+			    "port add` makes another",
+			    vde->port.name, vde->folder->directory);
 		close(fd);
 		return;
 	}
@@ -281,6 +289,7 @@ static void vde_listener_ready(struct port_watch *watch)
 		return;
 	}
 	vde->ctl_fd = fd;
+	vde_folder_set_free(vde->folder, vde->number, false);
 	port_timer_arm(&vde->port, &vde->patience, port_now(&vde->port) + PATIENCE_NS);
 }
 
@@ -304,16 +313,22 @@ static unsigned vde_transmit(struct port *port, struct frame *const *frames, uns
 static int vde_attach(struct port *port, struct error *error)
 {
 	struct port_vde *vde = vde_of(port);
-	int rc = port_watch(port, &vde->listener, vde->socket.fd, vde_listener_ready);
+	int rc = port_watch(port, &vde->listener, vde->listen_fd, vde_listener_ready);
 
-	return rc ? error_set(error, rc, "port %s: cannot watch its socket: %s", port->name,
-			      error_name(rc))
-		  : 0;
+	if (rc)
+		return error_set(error, rc, "port %s: cannot watch its socket: %s", port->name,
+				 error_name(rc));
+	vde_folder_set_free(vde->folder, vde->number, true);
+	return 0;
 }
 
+/* Who comes is for others now. */
 static void vde_detach(struct port *port)
 {
-	port_timer_disarm(port, &vde_of(port)->patience);
+	struct port_vde *vde = vde_of(port);
+
+	port_timer_disarm(port, &vde->patience);
+	vde_folder_set_free(vde->folder, vde->number, false);
 }
 
 static void vde_describe(struct port *port, char where[PORT_TEXT_MAX], char state[PORT_TEXT_MAX],
@@ -321,7 +336,7 @@ static void vde_describe(struct port *port, char where[PORT_TEXT_MAX], char stat
 {
 	const struct port_vde *vde = vde_of(port);
 
-	snprintf(where, PORT_TEXT_MAX, "%s", vde->directory);
+	snprintf(where, PORT_TEXT_MAX, "%s", vde->folder->directory);
 	snprintf(state, PORT_TEXT_MAX, "%s", port->up ? "up" : "waiting for a client");
 	text[0] = '\0';
 }
@@ -329,15 +344,15 @@ static void vde_describe(struct port *port, char where[PORT_TEXT_MAX], char stat
 static void vde_destroy(struct port *port)
 {
 	struct port_vde *vde = vde_of(port);
+	struct vde_folder *folder = vde->folder;
 
 	port->thread = NULL; /* its timers have ended; others' run */
+	vde->folder = NULL;
 	vde_close(vde);
 	port_unwatch(&vde->listener);
-	unix_listener_close(&vde->socket);
-	if (vde->made)
-		rmdir(vde->directory);
+	cleanup_close(&vde->listen_fd);
+	vde_folder_leave(folder, vde->number);
 	datagrams_destroy(&vde->datagrams);
-	free(vde->directory);
 	free(vde);
 }
 
@@ -352,31 +367,27 @@ static const struct port_ops ops = {
 	.destroy = vde_destroy,
 };
 
-static int vde_listen(struct port_vde *vde, struct error *error)
-{
-	const struct unix_socket_access *access = vde->has_access ? &vde->access : NULL;
-	mode_t mode = access && access->mode & 077 ? 0750 : 0700;
-	CLEANUP_FREE char *ctl = NULL, *data = NULL;
-	int rc;
+/* ---- Making it ---- */
 
-	/* The client is told the path, wherever it runs. */
-	if (asprintf(&ctl, "%s/ctl", vde->directory) < 0 ||
-	    asprintf(&data, "%s/ctl.data", vde->directory) < 0)
-		return error_set(error, -ENOMEM, "out of memory");
-	rc = unix_socket_address(&vde->data, data, error);
-	if (rc)
-		return rc;
-	if (!mkdir(vde->directory, 0700))
-		vde->made = true;
-	else if (errno != EEXIST)
-		return error_set(error, -errno, "%s: cannot make the directory: %s", vde->directory,
-				 error_name(errno));
-	rc = vde->made ? give_access(vde, vde->directory, mode) : 0;
-	if (rc)
-		return error_set(error, rc, "%s: cannot give it mode 0%o%s: %s", vde->directory,
-				 mode, access && access->has_group ? " and its group" : "",
-				 error_name(rc));
-	return unix_listen_for(&vde->socket, ctl, access, error);
+struct folder_call {
+	struct vswitch *vswitch;
+	const char *directory;
+	struct vde_folder *found;
+};
+
+/* Another port's. */
+static int find_folder(void *arg)
+{
+	struct folder_call *call = arg;
+
+	for (unsigned i = 0; i < call->vswitch->port_count; i++) {
+		struct port *port = call->vswitch->list[i], *lower = port_link_lower(port);
+		const struct port_vde *vde = vde_of(lower ? lower : port);
+
+		if (vde->port.ops == &ops && !strcmp(vde->folder->directory, call->directory))
+			call->found = vde->folder;
+	}
+	return 0;
 }
 
 /* An absolute one. */
@@ -390,6 +401,33 @@ static char *whole_path(const char *path)
 	return here && asprintf(&whole, "%s/%s", here, path) >= 0 ? whole : NULL;
 }
 
+static int join_folder(struct port_vde *vde, struct vswitch *vswitch, const char *path,
+		       struct error *error)
+{
+	CLEANUP_FREE char *directory = whole_path(path), *data = NULL;
+	struct folder_call call = { .vswitch = vswitch, .directory = directory };
+	int rc;
+
+	if (!directory)
+		return error_set(error, -ENOMEM, "out of memory");
+	vswitch_call(vswitch, find_folder, &call);
+	vde->folder = call.found;
+	rc = vde_folder_join(&vde->folder, directory, vde->has_access ? &vde->access : NULL,
+			     &vde->number, error);
+	if (rc) {
+		vde->folder = NULL;
+		return rc;
+	}
+	/* The client is told the path, wherever it runs. */
+	if ((vde->number ? asprintf(&data, "%s/ctl.data%u", directory, vde->number)
+			 : asprintf(&data, "%s/ctl.data", directory)) < 0)
+		return error_set(error, -ENOMEM, "out of memory");
+	vde->listen_fd = fcntl(vde->folder->socket.fd, F_DUPFD_CLOEXEC, 0);
+	if (vde->listen_fd < 0)
+		return error_set(error, -errno, "cannot make a socket: %s", error_name(errno));
+	return unix_socket_address(&vde->data, data, error);
+}
+
 int vswitch_add_port_vde(struct vswitch *vswitch, const char *name,
 			 const struct vswitch_vde_options *options, struct error *error)
 {
@@ -399,17 +437,16 @@ int vswitch_add_port_vde(struct vswitch *vswitch, const char *name,
 	if (!vde)
 		return error_set(error, rc, "port %s: out of memory", name);
 	vde->port.ops = &ops;
-	vde->ctl_fd = vde->data_fd = vde->socket.fd = -1;
+	vde->ctl_fd = vde->data_fd = vde->listen_fd = -1;
 	vde->listener.fd = vde->ctl.fd = vde->watch.fd = -1;
 	vde->patience.expire = patience_ended;
 	vde->has_access = options->access != NULL;
 	if (options->access)
 		vde->access = *options->access;
-	vde->directory = whole_path(options->directory);
-	if (!vde->directory || datagrams_create(&vde->datagrams))
+	if (datagrams_create(&vde->datagrams))
 		error_set(error, rc, "out of memory");
 	else
-		rc = vde_listen(vde, error);
+		rc = join_folder(vde, vswitch, options->directory, error);
 	if (rc < 0) {
 		vde_destroy(&vde->port);
 		error_prefix(error, "port %s", name);

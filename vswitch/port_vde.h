@@ -9,7 +9,8 @@ struct unix_socket_access;
 struct vswitch;
 
 struct vswitch_vde_options {
-	const char *directory;                   /* made if it is missing, and removed again then */
+	/* Made if it is missing, and removed again with its last port. Other ports of the switch may have it, too. */
+	const char *directory;
 	const struct unix_socket_access *access; /* who may plug in; NULL: this user */
 	const struct port_config *config;        /* NULL: nothing was decided */
 };

@@ -60,6 +60,10 @@ refuse 1 'none of that name' show other
 refuse 2 'PORT=vhost-user' run x --socket-dir . --port a=foo
 refuse 2 'PORT=vhost-user' run x --socket-dir . --port a
 refuse 2 'given twice' run x --socket-dir . --port a=vhost-user --port a=tap:tapy
+# shellcheck disable=SC2046 # a word each
+refuse 2 '10000 ports: a switch has at most 256' run x $(seq -f '--port=p%.0f=bond' 10000)
+python3 -c 'import json; print(json.dumps({"ports": ["p%d=bond" % i for i in range(10000)]}))' >many.json
+refuse 2 '10000 ports: a switch has at most 256' run x --config many.json
 refuse 2 'tapy is the one of port a already' run x --socket-dir . --port a=tap:tapy --port b=tap:tapy,plain
 refuse 2 '0123456789abcdef' run x --socket-dir . --port a=tap:0123456789abcdef
 refuse 1 'no TAP' run x --socket-dir . --port a=tap:lo

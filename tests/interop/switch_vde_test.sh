@@ -55,6 +55,36 @@ lab_host c tv 10.0.0.3/24
 reach a 10.0.0.3
 lab_transfer c a 3000000 10.0.0.1 tcp
 
+# One directory, three ports: each client has one of its own, in their order; a fourth is turned away. A port that goes takes none with it.
+for i in 1 2 3; do "$TENON" switch port add lab "m$i=vde:$LAB/m,vlan=3" || lab_fail "port add m$i"; done
+for i in 1 2 3; do
+	vde_plug2tap -s "$LAB/m" "tm$i" >tap.log 2>&1 &
+	LAB_PIDS+=($!)
+	plugged[i]=$!
+	await_up "m$i" True
+	lab_host "n$i" "tm$i" "10.0.3.$i/24"
+done
+reach n1 10.0.3.2
+reach n2 10.0.3.3
+reach n3 10.0.3.1
+lab_transfer n1 n3 1000000 10.0.3.3 tcp
+timeout 60 vde_plug "vde://$LAB/m" </dev/null >second 2>&1 && lab_fail "a fourth client was taken"
+"$TENON" switch port remove lab m1 || lab_fail "port remove"
+reach n2 10.0.3.3
+kill -9 "${plugged[2]}"
+await_up m2 False
+"$TENON" switch port add lab "m4=vde:$LAB/m,vlan=3" || lab_fail "port add m4"
+vde_plug2tap -s "$LAB/m" tm4 >tap.log 2>&1 &
+LAB_PIDS+=($!)
+await_up m4 True
+lab_host n4 tm4 10.0.3.4/24
+reach n4 10.0.3.3
+"$TENON" link set lab m3 --delay 1ms || lab_fail "link set"
+"$TENON" switch port add lab "m5=vde:$LAB/m,vlan=3" || lab_fail "a port beside one with a link"
+reach n4 10.0.3.3
+for i in 2 3 4 5; do "$TENON" switch port remove lab "m$i" || lab_fail "port remove m$i"; done
+[ ! -e m ] || lab_fail "the directory is there still"
+
 # Strangers.
 python3 - "$LAB/w" <<'PYTHON' || lab_fail "a stranger was not turned away"
 import os, socket, struct, sys

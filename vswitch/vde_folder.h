@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A directory that clients of VDE plug into (port_vde.h): its socket "ctl", and which of the ports that have it are free. Ports are numbered
+ * in it; who comes is for the free one with the least number. For as long as the last of its ports.
+ *
+ * Ports come and go on one thread; who is free they say on their own.
+ */
+#ifndef TENON_VSWITCH_VDE_FOLDER_H
+#define TENON_VSWITCH_VDE_FOLDER_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "util/unix_socket.h"
+#include "vswitch/switch.h"
+
+struct error;
+
+#define VDE_FOLDER_FULL VSWITCH_PORTS_MAX
+
+struct vde_folder {
+	char *directory;
+	bool made; /* it was not there */
+	struct unix_listener socket;
+	unsigned references;
+	pthread_mutex_t lock; /* of `is_free` */
+	bool taken[VSWITCH_PORTS_MAX], is_free[VSWITCH_PORTS_MAX];
+};
+
+/* One more port of *folder, or (NULL) of a new one; its number, which is not free yet. mkdir()'s errors, or those of unix_listen(), -ENOSPC. */
+int vde_folder_join(struct vde_folder **folder, const char *directory,
+		    const struct unix_socket_access *access, unsigned *number, struct error *error);
+/* One less; with the last it goes. NULL: nothing. */
+void vde_folder_leave(struct vde_folder *folder, unsigned number);
+
+/* On any thread. VDE_FOLDER_FULL: none is. */
+void vde_folder_set_free(struct vde_folder *folder, unsigned number, bool is_free);
+unsigned vde_folder_first_free(struct vde_folder *folder);
+
+/* Gives a file `access`'s group and `mode`: bind() and mkdir() leave out what the umask says. */
+int vde_give_access(const char *path, const struct unix_socket_access *access, mode_t mode);
+
+#endif
