@@ -112,25 +112,37 @@ static json_t *lldp_port_json(const struct vswitch_lldp_port *port)
 			 (json_int_t)counters->tlvs_unknown);
 }
 
+static json_t *aggregation_json(const struct lldp_message *message)
+{
+	return message->has_aggregation
+		       ? json_pack("{s:b, s:b, s:I}", "capable",
+				   message->aggregation & LLDP_AGGREGATION_CAPABLE, "enabled",
+				   message->aggregation & LLDP_AGGREGATION_ENABLED, "port",
+				   (json_int_t)message->aggregated_port)
+		       : json_null();
+}
+
 static json_t *neighbour_json(const struct vswitch_lldp_status *status,
 			      const struct vswitch_lldp_neighbour *neighbour)
 {
 	const struct lldp_message *message = &neighbour->message;
 
-	return json_pack("{s:s, s:s, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:i, s:I}",
-			 "port", status->ports[neighbour->port].name, "chassis_kind",
-			 lldp_chassis_kind_name(message->chassis.kind), "chassis",
-			 id_json(&message->chassis, LLDP_CHASSIS_MAC, LLDP_CHASSIS_NETWORK),
-			 "port_id_kind", lldp_port_kind_name(message->port.kind), "port_id",
-			 id_json(&message->port, LLDP_PORT_MAC, LLDP_PORT_NETWORK),
-			 "port_description", told_json(&message->port_description), "system_name",
-			 told_json(&message->system_name), "system_description",
-			 told_json(&message->system_description), "capabilities",
-			 capabilities_json(message->capabilities), "enabled_capabilities",
-			 capabilities_json(message->enabled), "port_vlan",
-			 message->has_vlan ? json_integer(message->vlan) : json_null(),
-			 "management_address", management_json(&message->management), "ttl_seconds",
-			 message->ttl, "seconds_left", (json_int_t)(neighbour->left / LLDP_SECOND));
+	return json_pack(
+		"{s:s, s:s, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:i, s:I}",
+		"port", status->ports[neighbour->port].name, "chassis_kind",
+		lldp_chassis_kind_name(message->chassis.kind), "chassis",
+		id_json(&message->chassis, LLDP_CHASSIS_MAC, LLDP_CHASSIS_NETWORK), "port_id_kind",
+		lldp_port_kind_name(message->port.kind), "port_id",
+		id_json(&message->port, LLDP_PORT_MAC, LLDP_PORT_NETWORK), "port_description",
+		told_json(&message->port_description), "system_name",
+		told_json(&message->system_name), "system_description",
+		told_json(&message->system_description), "capabilities",
+		capabilities_json(message->capabilities), "enabled_capabilities",
+		capabilities_json(message->enabled), "port_vlan",
+		message->has_vlan ? json_integer(message->vlan) : json_null(), "aggregation",
+		aggregation_json(message), "management_address",
+		management_json(&message->management), "ttl_seconds", message->ttl, "seconds_left",
+		(json_int_t)(neighbour->left / LLDP_SECOND));
 }
 
 int switch_lldp_show(void *context, json_t *params, json_t **result, struct error *error)

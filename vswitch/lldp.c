@@ -14,6 +14,7 @@
 #include "util/bytes.h"
 #include "util/error.h"
 #include "util/timer.h"
+#include "vswitch/bond.h"
 #include "vswitch/internal.h"
 #include "vswitch/protocol.h"
 #include "vswitch/vlan.h"
@@ -89,6 +90,7 @@ static void compose(const struct lldp *lldp, const struct port *port, uint16_t t
 		    struct lldp_message *message)
 {
 	const struct lldp_port_settings *settings = &lldp->ports[port->index].settings;
+	const struct bond_link *link = bond_link_at(port->vswitch, port->index);
 	const struct vlan_port *vlan = &port->config.vlan;
 
 	*message = (struct lldp_message){
@@ -106,6 +108,12 @@ static void compose(const struct lldp *lldp, const struct port *port, uint16_t t
 		.has_vlan = vlan->kind == VLAN_PORT_ACCESS || vlan->kind == VLAN_PORT_TRUNK,
 		.vlan = vlan->untagged,
 	};
+	if (link) {
+		message->has_aggregation = true;
+		message->aggregation =
+			LLDP_AGGREGATION_CAPABLE | (link->carries ? LLDP_AGGREGATION_ENABLED : 0);
+		message->aggregated_port = port->home + 1u;
+	}
 	mac_to_bytes(lldp->settings.chassis, message->chassis.bytes);
 	memcpy(message->port.bytes, port->name, message->port.length);
 	if (!settings->description.there)

@@ -25,9 +25,14 @@ enum tlv {
 
 /* An organization's number and the subtype, before what the organization says. */
 #define ORGANIZATION_8021 0x0080c2u
-#define SUBTYPE_PORT_VLAN 1
+#define PORT_VLAN         (ORGANIZATION_8021 << 8 | 1)
 #define PORT_VLAN_LENGTH  6
 #define VLAN_MOST         4094
+
+/* Of link aggregation: 802.1's, and 802.3's of before there was that one, which lldpd still has; of one form. */
+#define AGGREGATION        (ORGANIZATION_8021 << 8 | 7)
+#define AGGREGATION_OLD    (0x00120fu << 8 | 3)
+#define AGGREGATION_LENGTH 9
 
 /* Of the number of an interface behind an address. */
 #define NUMBERING_UNKNOWN 1
@@ -91,6 +96,20 @@ static void put_management(struct writer *writer, const struct lldp_address *add
 	at[NUMBERING_LENGTH] = 0;
 }
 
+static void put_aggregation(struct writer *writer, uint32_t kind,
+			    const struct lldp_message *message)
+{
+	uint8_t *at = message->has_aggregation
+			      ? begin_tlv(writer, TLV_ORGANIZATION, AGGREGATION_LENGTH)
+			      : NULL;
+
+	if (!at)
+		return;
+	put_be32(at, kind);
+	at[4] = message->aggregation;
+	put_be32(at + 5, message->aggregated_port);
+}
+
 static void put_options(struct writer *writer, const struct lldp_message *message)
 {
 	uint8_t *at;
@@ -104,9 +123,11 @@ static void put_options(struct writer *writer, const struct lldp_message *messag
 	}
 	put_management(writer, &message->management);
 	if (message->has_vlan && (at = begin_tlv(writer, TLV_ORGANIZATION, PORT_VLAN_LENGTH))) {
-		put_be32(at, ORGANIZATION_8021 << 8 | SUBTYPE_PORT_VLAN);
+		put_be32(at, PORT_VLAN);
 		put_be16(at + 4, message->vlan);
 	}
+	put_aggregation(writer, AGGREGATION, message);
+	put_aggregation(writer, AGGREGATION_OLD, message);
 }
 
 int lldp_encode(const struct lldp_message *message, uint8_t *bytes, size_t size)
@@ -205,21 +226,44 @@ static bool take_management(const struct reader *reader, struct lldp_address *ad
 	return true;
 }
 
-static bool take_organization(const struct reader *reader, struct lldp_message *message)
+static bool take_vlan(const struct reader *reader, struct lldp_message *message)
 {
 	const uint8_t *at = reader->value;
 
-	if (reader->length < 4)
-		return false;
-	if (get_be32(at) != (ORGANIZATION_8021 << 8 | SUBTYPE_PORT_VLAN)) {
-		message->tlvs_unknown++;
-		return true;
-	}
 	if (message->has_vlan || reader->length != PORT_VLAN_LENGTH || get_be16(at + 4) > VLAN_MOST)
 		return false;
 	message->has_vlan = true;
 	message->vlan = get_be16(at + 4);
 	return true;
+}
+
+/* Who says it both ways says the same: the first is kept. */
+static bool take_aggregation(const struct reader *reader, struct lldp_message *message)
+{
+	if (reader->length != AGGREGATION_LENGTH)
+		return false;
+	if (message->has_aggregation)
+		return true;
+	message->has_aggregation = true;
+	message->aggregation = reader->value[4];
+	message->aggregated_port = get_be32(reader->value + 5);
+	return true;
+}
+
+static bool take_organization(const struct reader *reader, struct lldp_message *message)
+{
+	if (reader->length < 4)
+		return false;
+	switch (get_be32(reader->value)) {
+	case PORT_VLAN:
+		return take_vlan(reader, message);
+	case AGGREGATION:
+	case AGGREGATION_OLD:
+		return take_aggregation(reader, message);
+	default:
+		message->tlvs_unknown++;
+		return true;
+	}
 }
 
 static bool take_option(const struct reader *reader, struct lldp_message *message)

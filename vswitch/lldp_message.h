@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Messages of LLDP (IEEE 802.1AB-2016, clauses 8 and 9.2.7.7; 802.1Q-2022 annex D of the port's VLAN): what a station says of itself
+ * Messages of LLDP (IEEE 802.1AB-2016, clauses 8 and 9.2.7.7; 802.1Q-2022 annex D of the port's VLAN; 802.1AX-2014 annex E of its aggregation): what a station says of itself
  * to the one at the other end of its cable.
  *
  *	chassis, port, TTL	each once, in this order, at the beginning: else the message is none (-EBADMSG)
@@ -31,6 +31,10 @@ enum lldp_address_kind { LLDP_ADDRESS_IPV4 = 1, LLDP_ADDRESS_IPV6 = 2 };
 #define LLDP_CAPABILITY_BRIDGE (1 << 2)
 #define LLDP_CAPABILITIES      11
 
+/* It can be a link of a bond; it is. */
+#define LLDP_AGGREGATION_CAPABLE (1 << 0)
+#define LLDP_AGGREGATION_ENABLED (1 << 1)
+
 struct lldp_id {
 	uint8_t kind, length; /* 1 to 255 bytes */
 	uint8_t bytes[LLDP_TEXT_MAX];
@@ -54,7 +58,10 @@ struct lldp_message {
 	bool has_capabilities;
 	uint16_t capabilities, enabled; /* LLDP_CAPABILITY_... */
 	bool has_vlan;
-	uint16_t vlan;                  /* of what has no tag; 0: none */
+	uint16_t vlan; /* of what has no tag; 0: none */
+	bool has_aggregation;
+	uint8_t aggregation;            /* LLDP_AGGREGATION_... */
+	uint32_t aggregated_port;       /* the number of the bond's port; 0: it is in none */
 	struct lldp_address management; /* the first one */
 	uint16_t tlvs_bad, tlvs_unknown;
 };

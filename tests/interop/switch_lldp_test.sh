@@ -72,6 +72,12 @@ becomes ours 'sum(p["errors"] + p["discarded"] + p["tlvs_discarded"] for p in s[
 "$TENON" switch counters lab --prometheus | grep -q '^tenon_switch_lldp_events_total{switch="lab",port="a",event="received"} [1-9]' ||
 	lab_fail "no metrics: $("$TENON" switch counters lab --prometheus | grep lldp)"
 
+# A link of a bond says so.
+"$TENON" switch lacp lab add bo mode=static && "$TENON" switch port set lab a vlan=none,bond=bo || lab_fail "a bond"
+becomes theirs 'int(i["port"]["aggregation"]) > 0'
+"$TENON" switch port set lab a bond=none,vlan=10 || lab_fail "no bond"
+becomes theirs '"aggregation" not in i["port"]'
+
 # Goodbyes: far sooner than the TTL, which is made long.
 ask set hold=100 interval=30
 becomes theirs 'i["port"]["ttl"] == "3001"'

@@ -54,6 +54,39 @@ static void make(struct lldp_message *message)
 	put_name(&message->system_description, "v1");
 }
 
+/* A link of a bond says so in 802.1's words and in 802.3's of before, and is heard by either. */
+static void test_aggregation(void)
+{
+	static const uint8_t both[] = { 0xfe, 0x09, 0x00, 0x80, 0xc2, 0x07, 0x03, 0x00,
+					0x00, 0x01, 0x02, 0xfe, 0x09, 0x00, 0x12, 0x0f,
+					0x03, 0x03, 0x00, 0x00, 0x01, 0x02 };
+	const size_t one = sizeof(both) / 2, end = sizeof(whole) - 2;
+	uint8_t bytes[LLDP_MESSAGE_MAX], heard[LLDP_MESSAGE_MAX];
+	struct lldp_message message;
+
+	make(&message);
+	message.has_aggregation = true;
+	message.aggregation = LLDP_AGGREGATION_CAPABLE | LLDP_AGGREGATION_ENABLED;
+	message.aggregated_port = 0x102;
+	CU_ASSERT_EQUAL_FATAL(lldp_encode(&message, bytes, sizeof(bytes)),
+			      (int)(sizeof(whole) + sizeof(both)));
+	CU_ASSERT_EQUAL(memcmp(bytes + end, both, sizeof(both)), 0);
+	memcpy(heard, whole, end);
+	for (unsigned i = 0; i < 2; i++) {
+		memcpy(heard + end, both + i * one, one);
+		CU_ASSERT_EQUAL(lldp_decode(&message, heard, end + one), 0);
+		CU_ASSERT_TRUE(message.has_aggregation);
+		CU_ASSERT_EQUAL(message.aggregation, 3);
+		CU_ASSERT_EQUAL(message.aggregated_port, 0x102);
+		CU_ASSERT_EQUAL(message.tlvs_bad + message.tlvs_unknown, 0);
+	}
+	/* Cut: left out. */
+	heard[end + 1]--;
+	CU_ASSERT_EQUAL(lldp_decode(&message, heard, end + one - 1), 0);
+	CU_ASSERT_FALSE(message.has_aggregation);
+	CU_ASSERT_EQUAL(message.tlvs_bad, 1);
+}
+
 static void test_encode(void)
 {
 	static const uint8_t shutdown[] = { 0x02, 0x07, 0x04, 0x02, 0x00, 0x00, 0x00,
@@ -268,6 +301,6 @@ static void test_random_bytes(void)
 	lldp_neighbours_clear(&neighbours);
 }
 
-UNIT_MAIN("lldp messages", UNIT(test_encode), UNIT(test_decode), UNIT(test_what_is_no_message),
-	  UNIT(test_broken_tlvs_are_left_out), UNIT(test_neighbours_age_and_are_few),
-	  UNIT(test_random_bytes))
+UNIT_MAIN("lldp messages", UNIT(test_aggregation), UNIT(test_encode), UNIT(test_decode),
+	  UNIT(test_what_is_no_message), UNIT(test_broken_tlvs_are_left_out),
+	  UNIT(test_neighbours_age_and_are_few), UNIT(test_random_bytes))
