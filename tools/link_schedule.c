@@ -14,6 +14,9 @@
 #include "util/cleanup.h"
 #include "vswitch/link_schedule.h"
 
+/* Of a request, in bytes of JSON; the server takes 4 MiB. */
+#define TRACES_MOST 4000000u
+
 #define SCHEDULE_USAGE "link schedule NAME PORT FILE|show|clear [--json]"
 
 char *link_read_text(const char *what, const char *path, size_t most, struct error *error)
@@ -54,6 +57,52 @@ char *link_read_text(const char *what, const char *path, size_t most, struct err
 	return NULL;
 }
 
+/* The numbers of a trace that the schedule names, once. False, with `error` set. */
+static bool add_schedule_trace(json_t *traces, const char *path, struct error *error)
+{
+	CLEANUP_FREE char *text = NULL;
+	struct link_trace *trace = NULL;
+
+	if (!strcmp(path, "none") || json_object_get(traces, path))
+		return true;
+	text = link_read_text("trace", path, LINK_TRACE_BYTES, error);
+	if (!text || link_trace_read(&trace, path, text, error))
+		return false;
+	link_trace_drop(trace);
+	if (!json_object_set_new(traces, path, json_string(text)))
+		return true;
+	error_set(error, -EINVAL, "trace %s: expected a name in UTF-8", path);
+	return false;
+}
+
+/* Those of all its words "trace=FILE". */
+static bool add_schedule_traces(json_t *params, const char *schedule, struct error *error)
+{
+	CLEANUP_FREE char *copy = strdup(schedule);
+	json_t *traces = json_object();
+	char *rest = copy, *line, *word;
+	bool good = true;
+
+	while (good && (line = strsep(&rest, "\n")))
+		while (good && (word = strsep(&line, " \t\r")) && *word != '#')
+			if (!strncmp(word, "trace=", 6))
+				good = add_schedule_trace(traces, word + 6, error);
+	if (good && json_object_size(traces) > LINK_SCHEDULE_FILES) {
+		error_set(error, -EINVAL, "%zu traces: at most %u fit into a schedule",
+			  json_object_size(traces), LINK_SCHEDULE_FILES);
+		good = false;
+	}
+	if (json_object_size(traces))
+		json_object_set(params, "traces", traces);
+	json_decref(traces);
+	if (good && json_dumpb(params, NULL, 0, 0) > TRACES_MOST) {
+		error_set(error, -EFBIG, "with its traces it is longer than the %u bytes that fit",
+			  TRACES_MOST);
+		good = false;
+	}
+	return good;
+}
+
 static int start(const struct cli_words *operands)
 {
 	struct error error = { 0 };
@@ -68,6 +117,11 @@ static int start(const struct cli_words *operands)
 	if (!params) {
 		error_set(&error, -EINVAL, "schedule %s: expected text in UTF-8", path);
 		return cli_fail(-EINVAL, &error);
+	}
+	if (!add_schedule_traces(params, text, &error)) {
+		json_decref(params);
+		error_prefix(&error, "schedule %s", path);
+		return cli_fail(error.code, &error);
 	}
 	return switch_ask(operands->words[0], "switch.link.schedule.start", params, NULL);
 }

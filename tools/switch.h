@@ -155,8 +155,10 @@ int switch_config_apply(struct switch_control *control, const struct rpc_method 
 /* Keeps what it was told: words of "stp", "igmp" or "lldp", of a port or (NULL) the switch; a schedule by its first port. */
 void switch_said_words(struct switch_control *control, const char *what, const char *port,
 		       json_t *words);
-void switch_said_schedule(struct switch_control *control, const char *port, const char *file,
-			  const char *text);
+/* Looks at what a schedule is begun with. -EINVAL, -ENOMEM. */
+int switch_schedule_check(json_t *params, struct error *error);
+/* By what it was begun with. */
+void switch_said_schedule(struct switch_control *control, json_t *params);
 /* It does not hold any more. */
 void switch_said_forget(struct switch_control *control, const char *what, const char *port);
 void switch_said_forget_port(struct switch_control *control, const char *port);

@@ -38,7 +38,7 @@ static const struct config_list {
 	{ "stp", "switch.stp.set", { "words" } },
 	{ "igmp", "switch.igmp.set", { "port", "words" } },
 	{ "lldp", "switch.lldp.set", { "port", "words" } },
-	{ "schedules", "switch.link.schedule.start", { "port", "file", "text" } },
+	{ "schedules", "switch.link.schedule.start", { "port", "file", "text", "traces" } },
 };
 
 static const char *const numbers[] = { "threads",    "ageing",         "move_limit",
@@ -163,6 +163,8 @@ static const char *is_not(const char *key, json_t *value)
 		return json_is_integer(value) ? NULL : "a number";
 	if (!strcmp(key, "shared") || !strcmp(key, "absent"))
 		return json_is_boolean(value) ? NULL : "true or false";
+	if (!strcmp(key, "traces"))
+		return json_is_object(value) ? NULL : "an object of texts";
 	if (strcmp(key, "sources") && strcmp(key, "words"))
 		return json_is_string(value) ? NULL : "text";
 	json_array_foreach(value, index, each)
@@ -219,6 +221,8 @@ static int check_item(const struct config_list *list, json_t *item, struct error
 	case 5:
 	case 6:
 		return check_words(list, item, error);
+	case 7:
+		return switch_schedule_check(item, error);
 	default:
 		return 0;
 	}

@@ -77,12 +77,15 @@ void switch_said_words(struct switch_control *control, const char *what, const c
 		put_word(json_object_get(item, "words"), word);
 }
 
-void switch_said_schedule(struct switch_control *control, const char *port, const char *file,
-			  const char *text)
+void switch_said_schedule(struct switch_control *control, json_t *params)
 {
-	json_t *list = list_of(control, "schedules");
-	size_t at = find_item(list, port);
-	json_t *item = json_pack("{s:s, s:s, s:s}", "port", port, "file", file, "text", text);
+	static const char *const keys[] = { "port", "file", "text", "traces" };
+	json_t *list = list_of(control, "schedules"), *item = json_object();
+	size_t at = find_item(list, json_string_value(json_object_get(params, "port")));
+
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+		if (json_object_get(params, keys[i]))
+			json_object_set(item, keys[i], json_object_get(params, keys[i]));
 
 	if (at < json_array_size(list))
 		json_array_set_new(list, at, item);

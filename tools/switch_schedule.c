@@ -7,9 +7,49 @@
 #include "tools/switch.h"
 #include "vswitch/switch.h"
 
+/* The traces that it names. */
+static int take_files(json_t *params, struct link_schedule_files *files, struct error *error)
+{
+	json_t *traces = json_object_get(params, "traces"), *text;
+	const char *name;
+
+	if (!traces)
+		return 0;
+	if (!json_is_object(traces) || json_object_size(traces) > LINK_SCHEDULE_FILES)
+		return error_set(error, -EINVAL, "traces: expected an object of at most %u files",
+				 LINK_SCHEDULE_FILES);
+	json_object_foreach(traces, name, text) {
+		if (!json_is_string(text))
+			return error_set(error, -EINVAL, "traces: %.40s: expected its text", name);
+		files->list[files->count].name = name;
+		files->list[files->count++].text = json_string_value(text);
+	}
+	return 0;
+}
+
+int switch_schedule_check(json_t *params, struct error *error)
+{
+	struct link_schedule *schedule = NULL;
+	struct link_schedule_files files = { 0 };
+	const char *port, *name, *text;
+	int rc = rpc_param_string(params, "port", &port, error);
+
+	if (!rc)
+		rc = rpc_param_string(params, "file", &name, error);
+	if (!rc)
+		rc = rpc_param_string(params, "text", &text, error);
+	if (!rc)
+		rc = take_files(params, &files, error);
+	if (!rc)
+		rc = link_schedule_read(&schedule, name, text, port, &files, error);
+	link_schedule_drop(schedule);
+	return rc;
+}
+
 int switch_schedule_start(void *context, json_t *params, json_t **result, struct error *error)
 {
 	struct switch_control *control = context;
+	struct link_schedule_files files = { 0 };
 	const char *port, *name, *text;
 	int rc = rpc_param_string(params, "port", &port, error);
 
@@ -19,9 +59,11 @@ int switch_schedule_start(void *context, json_t *params, json_t **result, struct
 	if (!rc)
 		rc = rpc_param_string(params, "text", &text, error);
 	if (!rc)
-		rc = vswitch_start_schedule(control->vswitch, port, name, text, error);
+		rc = take_files(params, &files, error);
 	if (!rc)
-		switch_said_schedule(control, port, name, text);
+		rc = vswitch_start_schedule(control->vswitch, port, name, text, &files, error);
+	if (!rc)
+		switch_said_schedule(control, params);
 	return switch_answer(rc, error);
 }
 

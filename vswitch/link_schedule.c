@@ -32,6 +32,8 @@ struct script_block {
 
 struct script_reader {
 	struct link_schedule *schedule;
+	const struct link_schedule_files *files;
+	struct link_trace *traces[LINK_SCHEDULE_FILES]; /* of these, as they are needed */
 	struct error *error;
 	unsigned line, room;
 	bool seeded, said; /* there was a seed; anything but a seed */
@@ -303,6 +305,29 @@ static unsigned read_ways(struct script_reader *reader, unsigned *at)
 	return strcmp(word, "in") ? LINK_OUT : LINK_IN;
 }
 
+/* The steps that have it share it. */
+static int take_trace(struct script_reader *reader, struct link_model *model, const char *name)
+{
+	const struct link_schedule_files *files = reader->files;
+
+	model->trace = NULL;
+	if (!strcmp(name, "none"))
+		return 0;
+	for (unsigned i = 0; files && i < files->count; i++) {
+		int rc = 0;
+
+		if (strcmp(files->list[i].name, name) != 0)
+			continue;
+		if (!reader->traces[i])
+			rc = link_trace_read(&reader->traces[i], name, files->list[i].text,
+					     reader->error);
+		model->trace = reader->traces[i];
+		return rc;
+	}
+	return error_set(reader->error, -EINVAL,
+			 "trace=%.40s: this file was not given with the schedule", name);
+}
+
 static int add_model(struct script_reader *reader, struct link_step *step, unsigned at)
 {
 	struct link_model model = { 0 };
@@ -310,7 +335,10 @@ static int add_model(struct script_reader *reader, struct link_step *step, unsig
 	int rc = 0;
 
 	for (; at < reader->count; at++) {
-		rc = link_model_set(&model, reader->words[at].text, reader->error);
+		const char *word = reader->words[at].text;
+
+		rc = strncmp(word, "trace=", 6) != 0 ? link_model_set(&model, word, reader->error)
+						     : take_trace(reader, &model, word + 6);
 		if (rc)
 			return wrong_at(reader, reader->line, reader->words[at].column, rc);
 	}
@@ -325,6 +353,8 @@ static int add_model(struct script_reader *reader, struct link_step *step, unsig
 	rc = add_step(reader, step);
 	if (rc)
 		free(step->model);
+	else
+		link_trace_take(model.trace);
 	return rc;
 }
 
@@ -440,11 +470,12 @@ static int read_all(struct script_reader *reader, char *text)
 }
 
 int link_schedule_read(struct link_schedule **out, const char *name, const char *text,
-		       const char *owner, struct error *error)
+		       const char *owner, const struct link_schedule_files *files,
+		       struct error *error)
 {
 	struct link_schedule *schedule = calloc(1, sizeof(*schedule));
 	CLEANUP_FREE char *copy = strdup(text);
-	struct script_reader reader = { .schedule = schedule, .error = error };
+	struct script_reader reader = { .schedule = schedule, .files = files, .error = error };
 	int rc;
 
 	if (!schedule || !copy || !(schedule->name = strdup(name))) {
@@ -460,6 +491,8 @@ int link_schedule_read(struct link_schedule **out, const char *name, const char 
 			       name, strlen(text), LINK_SCHEDULE_BYTES);
 	else
 		rc = read_all(&reader, copy);
+	for (unsigned i = 0; i < LINK_SCHEDULE_FILES; i++)
+		link_trace_drop(reader.traces[i]);
 	if (rc) {
 		link_schedule_drop(schedule);
 		return rc;
@@ -481,8 +514,11 @@ void link_schedule_drop(struct link_schedule *schedule)
 {
 	if (!schedule || __atomic_sub_fetch(&schedule->references, 1, __ATOMIC_ACQ_REL))
 		return;
-	for (unsigned i = 0; i < schedule->step_count; i++)
+	for (unsigned i = 0; i < schedule->step_count; i++) {
+		if (schedule->steps[i].model)
+			link_trace_drop(schedule->steps[i].model->trace);
 		free(schedule->steps[i].model);
+	}
 	free(schedule->steps);
 	free(schedule->name);
 	free(schedule);

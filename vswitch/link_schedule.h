@@ -11,7 +11,8 @@
  *	[port NAME[,NAME...]] WHAT	of these ports; without, of the port that the script was given to:
  *		down [in|out]			nothing passes, in one direction or (as if the cable were out) in both
  *		up [in|out]			it does again
- *		set [in|out] WORD...		the link is as these words say (link_model.h), and in all else perfect
+ *		set [in|out] WORD...		the link is as these words say (link_model.h), and in all else perfect;
+ *						"trace=FILE" is a rate that was recorded (link_trace.h)
  *		clear [in|out]			it is perfect
  *	partition A,B C,D ...		ports of different groups do not reach each other; others reach all of them
  *	heal				they do again
@@ -37,6 +38,7 @@ struct error;
 #define LINK_SCHEDULE_STEPS 4096u
 #define LINK_SCHEDULE_PORTS 64u
 #define LINK_SCHEDULE_DEPTH 8u
+#define LINK_SCHEDULE_FILES 16u
 /* A pass of a repeat takes at least so long, so that no script holds a forwarding thread. */
 #define LINK_SCHEDULE_PASS_NS 1000000ULL
 
@@ -76,9 +78,18 @@ struct link_schedule {
 	struct link_step *steps;
 };
 
-/* Reads `text`, of the file `name`, for port `owner`. -EINVAL with line and column in `error`; -ENOMEM. */
+/* The traces that a script names, by these names. */
+struct link_schedule_files {
+	unsigned count;
+	struct {
+		const char *name, *text;
+	} list[LINK_SCHEDULE_FILES];
+};
+
+/* Reads `text`, of the file `name`, for port `owner`; files NULL: none. -EINVAL with line and column in `error`; -ENOMEM. */
 int link_schedule_read(struct link_schedule **out, const char *name, const char *text,
-		       const char *owner, struct error *error);
+		       const char *owner, const struct link_schedule_files *files,
+		       struct error *error);
 struct link_schedule *link_schedule_take(struct link_schedule *schedule);
 void link_schedule_drop(struct link_schedule *schedule);
 

@@ -86,13 +86,14 @@ static int begin_schedule(void *arg)
 }
 
 int vswitch_start_schedule(struct vswitch *vswitch, const char *port, const char *name,
-			   const char *text, struct error *error)
+			   const char *text, const struct link_schedule_files *files,
+			   struct error *error)
 {
 	struct schedule_call call = { .vswitch = vswitch, .error = error };
 	int rc = vswitch_check_port_name(port, error);
 
 	if (!rc)
-		rc = link_schedule_read(&call.schedule, name, text, port, error);
+		rc = link_schedule_read(&call.schedule, name, text, port, files, error);
 	for (unsigned i = 0; !rc && i < call.schedule->port_count; i++) {
 		call.links[i] = port_link_create();
 		if (!call.links[i])

@@ -48,6 +48,7 @@
 #include "vswitch/reserved.h"
 
 struct error;
+struct link_schedule_files;
 struct log;
 struct unix_socket_access;
 struct vswitch;
@@ -153,11 +154,12 @@ int vswitch_set_link(struct vswitch *vswitch, const char *name, unsigned directi
 
 /*
  * Has links change by the script `text` (link_schedule.h), beginning now on the switch's clock; `name` is what users know it by, `port`
- * its first port. Another one of that port ends. -EINVAL (line and column in `error`), -ENOENT, -EBUSY: one of its ports is in
+ * its first port; `files` are those that it names (NULL: none). Another one of that port ends. -EINVAL (line and column in `error`), -ENOENT, -EBUSY: one of its ports is in
  * the schedule of another port; nothing has changed then.
  */
 int vswitch_start_schedule(struct vswitch *vswitch, const char *port, const char *name,
-			   const char *text, struct error *error);
+			   const char *text, const struct link_schedule_files *files,
+			   struct error *error);
 /* Ends the one that the port is in: its links are up again and in no partition; what they are set to they stay. -ENOENT. */
 int vswitch_end_schedule(struct vswitch *vswitch, const char *port, struct error *error);
 

@@ -50,13 +50,14 @@ static uint64_t go_through(struct link_schedule *schedule, unsigned port)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	static const struct link_schedule_files files = { 1, { { "t", "1\n5\n" } } };
 	struct link_schedule *schedule = NULL;
 	struct error error = { 0 };
 	char *text = malloc(size + 1);
 
 	memcpy(text, data, size);
 	text[size] = '\0';
-	if (link_schedule_read(&schedule, "script", text, "p0", &error)) {
+	if (link_schedule_read(&schedule, "script", text, "p0", &files, &error)) {
 		if (!error.text[0] || schedule)
 			abort();
 	} else {

@@ -157,6 +157,18 @@ grep -q '^b *both *0 *1 *2$' said && grep -q '^flap, .* line 4 is next, at 3600.
 "$TENON" switch filter links list -o help | grep -qi expression && "$TENON" switch table list links -H -o address | grep -q '^[0-9a-f:]*$' || lab_fail 'columns of filters and addresses'
 "$TENON" switch mirror links list -o nothing 2>&1 | grep -q "nothing" || lab_fail 'a column that is not there'
 "$TENON" switch table list links --watch -H 2>&1 | grep -q 'no columns to choose' || lab_fail 'columns of what is followed'
+# Recorded rates, by their files.
+printf 'set out trace=recorded # trace=nowhere\nat 1h\nset out trace=none\n' >rates
+link schedule links a clear
+link schedule links a rates
+for _ in $(seq 600); do "$TENON" link show links a | grep -q 'trace=recorded' && break; sleep 0.1; done
+"$TENON" link show links a | grep -q 'trace=recorded' || lab_fail "$("$TENON" link show links a)"
+"$TENON" switch show links --config | python3 -c 'import json, sys
+s = json.load(sys.stdin)["schedules"]
+assert len(s) == 1 and s[0]["traces"] == {"recorded": open("recorded").read()}, s' || lab_fail "a schedule with traces in the configuration"
+printf 'down\nset trace=nowhere\n' >wrong
+refused 'schedule wrong: trace nowhere: No such file' schedule links a wrong
+link schedule links a flap
 printf 'down\n wait 5\n' >wrong
 refused 'wrong: line 2, column 7: "5": expected a time' schedule links a wrong
 refused 'it is in the schedule flap of port a already' schedule links b flap

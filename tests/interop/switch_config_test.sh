@@ -130,6 +130,8 @@ refused 'links\[0\]: trace t: line 2' '{"ports": ["z=tap:tz"], "links": [{"port"
 refused 'stp\[0\].*priority' '{"stp": [{"words": ["priority=7"]}]}'
 refused 'igmp\[0\].*router=' '{"igmp": [{"words": ["router=sometimes"], "port": "z"}]}'
 refused 'lldp\[0\].*expected mode=' '{"lldp": [{"words": ["mood=good"]}]}'
+refused 'schedules\[0\].*trace=n: this file' '{"ports": ["z=tap:tz"], "schedules": [{"port": "z", "file": "f", "text": "set trace=n\\n", "traces": {"m": "1\\n"}}]}'
+refused 'traces: expected an object' '{"ports": ["z=tap:tz"], "schedules": [{"port": "z", "file": "f", "text": "down\\n", "traces": "m"}]}'
 refused 'schedules\[0\].*line 1' '{"ports": ["z=tap:tz"], "schedules": [{"port": "z", "file": "f", "text": "sometime\\n"}]}'
 refused 'links\[0\]' '{"ports": ["z=tap:tz"], "links": [{"port": "z", "direction": "in", "words": ["delay=long"]}]}'
 refused 'links\[0\].*words: expected a list' '{"ports": ["z=tap:tz"], "links": [{"port": "z", "direction": "in", "words": "delay=1s"}]}'

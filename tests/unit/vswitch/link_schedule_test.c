@@ -9,6 +9,9 @@
 #include "fake_port.h"
 #include "util/bytes.h"
 #include "util/error.h"
+#include "vswitch/internal.h"
+#include "vswitch/link_schedule.h"
+#include "vswitch/port_link.h"
 
 #define A  0x0200000000a1ULL
 #define B  0x0200000000b1ULL
@@ -54,7 +57,8 @@ static void schedule(struct lab *lab, const char *port, const char *text)
 {
 	struct error error = { 0 };
 
-	CU_ASSERT_EQUAL_FATAL(vswitch_start_schedule(lab->vswitch, port, "s", text, &error), 0);
+	CU_ASSERT_EQUAL_FATAL(vswitch_start_schedule(lab->vswitch, port, "s", text, NULL, &error),
+			      0);
 }
 
 /* How many of a frame from `from` arrive at `to`, now or within a little. */
@@ -70,6 +74,58 @@ static unsigned passes(struct lab *lab, struct fake_port *from, struct fake_port
 	fake_port_clear(lab->b);
 	fake_port_clear(lab->c);
 	return count;
+}
+
+/* Recorded rates come and go by steps, which share what was read. */
+static void test_traces(void)
+{
+	static const struct link_schedule_files files = {
+		2, { { "dir/one", "10\n20\n" }, { "two", "7\n" } }
+	};
+	static const char text[] =
+		"set out trace=dir/one queue=1s\nat 1s\nset out trace=two delay=1ms\n"
+		"at 2s\nset out trace=none rate=1M\nat 3s\nset out trace=dir/one\n";
+	static const char *const names[] = { "one", "two", NULL, "one" };
+	static const struct {
+		const char *text, *said;
+	} wrong[] = { { "down\nset trace=three", "s: line 2, column 5: trace=three: this file" },
+		      { "set trace=two rate=1M", "s: line 1, column 5: rate and trace" },
+		      { "set trace=", "s: line 1, column 5: trace=: this file" } };
+	static const struct link_schedule_files broken = { 1, { { "x", "5\n4\n" } } };
+	struct error error = { 0 };
+	struct lab lab;
+
+	start(&lab, 1);
+	for (unsigned i = 0; i < ARRAY_SIZE(wrong); i++) {
+		CU_ASSERT_EQUAL(vswitch_start_schedule(lab.vswitch, "b", "s", wrong[i].text, &files,
+						       &error),
+				-EINVAL);
+		CU_ASSERT_EQUAL(strncmp(error.text, wrong[i].said, strlen(wrong[i].said)), 0);
+	}
+	CU_ASSERT_EQUAL(vswitch_start_schedule(lab.vswitch, "b", "s", "set trace=x", &broken,
+					       &error),
+			-EINVAL);
+	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "line 1, column 5: trace x: line 2"));
+	CU_ASSERT_EQUAL_FATAL(vswitch_start_schedule(lab.vswitch, "b", "s", text, &files, &error),
+			      0);
+	for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
+		const struct link_model *model;
+
+		run_until(&lab, (5000 + 1000 * i + 500) * MS);
+		model = &port_link_way(vswitch_find_port(lab.vswitch, "b"), LINK_OUT)->model;
+		CU_ASSERT_EQUAL(model->trace != NULL, names[i] != NULL);
+		CU_ASSERT_TRUE(!names[i] || !strcmp(model->trace->name, names[i]));
+	}
+	/* The first packet begins it, with room for 1500 bytes 10 ms later. */
+	CU_ASSERT_EQUAL(passes(&lab, lab.a, lab.b), 0);
+	run_until(&lab, lab.clock + 10 * MS);
+	fake_port_clear(lab.b);
+	fake_port_put_frame(lab.a, (1ULL << 48) - 1, A, 1500);
+	run_until(&lab, lab.clock + 10 * MS - 1);
+	CU_ASSERT_EQUAL(lab.b->out_count, 0);
+	run_until(&lab, lab.clock + 1);
+	CU_ASSERT_EQUAL(lab.b->out_count, 1);
+	vswitch_destroy(lab.vswitch);
 }
 
 /* One second down, two up, twice; to the nanosecond. */
@@ -246,7 +302,7 @@ static void test_ports_come_and_go(void)
 	CU_ASSERT_EQUAL(passes(&lab, lab.c, lab.b), 0);
 	/* The new port of that name is in none; the schedule is that of b now, until a gets a new one. */
 	CU_ASSERT_EQUAL(vswitch_end_schedule(lab.vswitch, "a", &error), -ENOENT);
-	CU_ASSERT_EQUAL(vswitch_start_schedule(lab.vswitch, "c", "s", "port b down", &error),
+	CU_ASSERT_EQUAL(vswitch_start_schedule(lab.vswitch, "c", "s", "port b down", NULL, &error),
 			-EBUSY);
 	schedule(&lab, "a", "down");
 	run_until(&lab, lab.clock);
@@ -316,8 +372,9 @@ static void test_wrong_scripts(void)
 	for (unsigned i = 0; i < ARRAY_SIZE(wrong); i++) {
 		struct error error = { 0 };
 
-		CU_ASSERT_NOT_EQUAL(
-			vswitch_start_schedule(lab.vswitch, "a", "s", wrong[i].text, &error), 0);
+		CU_ASSERT_NOT_EQUAL(vswitch_start_schedule(lab.vswitch, "a", "s", wrong[i].text,
+							   NULL, &error),
+				    0);
 		if (!strstr(error.text, wrong[i].says))
 			printf("%s: said %s\n", wrong[i].text, error.text);
 		CU_ASSERT_PTR_NOT_NULL(strstr(error.text, wrong[i].says));
@@ -326,6 +383,6 @@ static void test_wrong_scripts(void)
 	vswitch_destroy(lab.vswitch);
 }
 
-UNIT_MAIN("link_schedule", UNIT(test_flaps), UNIT(test_one_way), UNIT(test_partition),
-	  UNIT(test_models), UNIT(test_random_times), UNIT(test_ports_come_and_go),
-	  UNIT(test_far_behind), UNIT(test_wrong_scripts))
+UNIT_MAIN("link_schedule", UNIT(test_traces), UNIT(test_flaps), UNIT(test_one_way),
+	  UNIT(test_partition), UNIT(test_models), UNIT(test_random_times),
+	  UNIT(test_ports_come_and_go), UNIT(test_far_behind), UNIT(test_wrong_scripts))

@@ -227,8 +227,9 @@ static void test_partitions_and_mirrors(void)
 	group_frame_igmp_record(&report, HOST, GROUP_TO_EXCLUDE, G, 0);
 	put(&lab, 0, &report);
 	CU_ASSERT_EQUAL(got(&lab), 110);
-	CU_ASSERT_EQUAL_FATAL(
-		vswitch_start_schedule(lab.vswitch, "a", "s", "at 0s\npartition a,b c\n", NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(vswitch_start_schedule(lab.vswitch, "a", "s",
+						     "at 0s\npartition a,b c\n", NULL, NULL),
+			      0);
 	pass(&lab, SECOND);
 	put(&lab, 0, &report);
 	CU_ASSERT_EQUAL(got(&lab), 100);
