@@ -112,11 +112,13 @@ static int pop_tracked(struct virtqueue *vq, struct virtqueue_chain *chain)
 
 	if (!virtqueue_inflight_waiting(vq->inflight)) {
 		got = vq->packed ? packed_pop(vq, chain) : split_pop(vq, chain);
+		chain->again = false;
 		if (got > 0)
 			virtqueue_inflight_taken(vq, chain);
 		return got;
 	}
 	/* One that a process before us had; its slots count as taken since the start. */
+	chain->again = true;
 	got = virtqueue_inflight_pop(vq, chain);
 	if (got > 0)
 		virtqueue_count(&vq->counters.resubmitted, 1);
@@ -179,16 +181,23 @@ unsigned virtqueue_prefetch(struct virtqueue *vq, unsigned count)
 
 void virtqueue_rewind(struct virtqueue *vq, const struct virtqueue_chain *chains, unsigned count)
 {
-	unsigned slots = 0;
+	unsigned slots = 0, from_ring = 0;
 
-	for (unsigned i = 0; i < count; i++)
+	/* What a process before us took does not go back to the ring: its slots stay taken, and it waits to be popped again. */
+	for (unsigned i = 0; i < count; i++) {
+		if (vq->inflight && chains[i].again)
+			continue;
 		slots += chains[i].slots;
-	if (vq->inflight)
+		from_ring++;
+	}
+	if (vq->inflight) {
 		virtqueue_inflight_rewind(vq, chains, count);
+		virtqueue_count(&vq->counters.resubmitted, -(uint64_t)(count - from_ring));
+	}
 	if (vq->packed)
 		packed_rewind(vq, slots);
 	else
-		vq->last_avail -= (uint16_t)count;
+		vq->last_avail -= (uint16_t)from_ring;
 	vq->popped -= (uint16_t)count;
 	vq->in_flight -= (uint16_t)count;
 	vq->slots_taken -= (uint16_t)slots;

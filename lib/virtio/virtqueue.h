@@ -98,6 +98,7 @@ struct virtqueue_chain {
 	uint16_t slots;   /* entries of the descriptor ring that it takes; 1 in a split ring */
 	uint16_t order;   /* the how manieth it is, modulo 2^16 */
 	uint16_t tracked; /* its entry in the in-flight region */
+	bool again;       /* with one: a process before us took it from the ring */
 };
 
 /* Where the pieces of a burst of chains go, one chain's behind the other's. */

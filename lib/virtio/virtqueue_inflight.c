@@ -387,6 +387,11 @@ void virtqueue_inflight_rewind(struct virtqueue *vq, const struct virtqueue_chai
 	while (count--) {
 		uint16_t entry = chains[count].tracked;
 
+		/* It stays in flight. They were popped before all from the ring, in their order. */
+		if (chains[count].again) {
+			inflight->again_next--;
+			continue;
+		}
 		if (!vq->packed) {
 			STORE(split_of(inflight)->desc[entry].inflight, 0);
 			continue;

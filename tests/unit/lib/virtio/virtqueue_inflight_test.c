@@ -171,6 +171,65 @@ static void test_chains_put_back_are_not_in_flight(void)
 	}
 }
 
+static void pop_all(struct device *device, const uint16_t *heads, unsigned first, unsigned end)
+{
+	for (unsigned i = first; i < end; i++) {
+		CU_ASSERT_EQUAL(virtqueue_pop(&device->vq, &device->chains[i]), 1);
+		CU_ASSERT_EQUAL(device->chains[i].head, heads[i]);
+	}
+}
+
+/* Those that a process before took wait where they were; they are no neighbours in the ring, either. */
+static void test_chains_that_came_again_are_put_back(void)
+{
+	for (unsigned f = 0; f < ARRAY_SIZE(formats); f++) {
+		bool in_order = formats[f] >> VIRTIO_F_IN_ORDER & 1;
+		unsigned done = in_order ? 0 : 1; /* that is given back, of five */
+		struct device first, second, third;
+		uint16_t all[5], heads[5], taken;
+		uint32_t written;
+
+		begin(formats[f]);
+		CU_ASSERT_EQUAL(device_start(&first, formats[f]), 0);
+		for (uint8_t i = 0; i < 5; i++)
+			all[i] = add(i, 2);
+		virtqueue_driver_kick(&driver);
+		pop_all(&first, all, 0, 4);
+		virtqueue_push(&first.vq, &first.chains[done], 1);
+		virtqueue_notify(&first.vq);
+		virtqueue_stop(&first.vq);
+		for (unsigned i = 0, to = 0; i < 5; i++)
+			if (i != done)
+				heads[to++] = all[i];
+
+		/* Three that come again, one from the ring. */
+		CU_ASSERT_EQUAL(device_start(&second, formats[f]), 0);
+		pop_all(&second, heads, 0, 2);
+		virtqueue_rewind(&second.vq, &second.chains[1], 1);
+		pop_all(&second, heads, 1, 4);
+		CU_ASSERT_EQUAL(virtqueue_pop(&second.vq, &second.chains[4]), 0);
+		virtqueue_rewind(&second.vq, &second.chains[1], 3);
+		CU_ASSERT_EQUAL(second.vq.counters.resubmitted, 1);
+		pop_all(&second, heads, 1, 3);
+		virtqueue_rewind(&second.vq, &second.chains[1], 2);
+		virtqueue_stop(&second.vq);
+
+		CU_ASSERT_EQUAL(device_start(&third, formats[f]), 0);
+		pop_all(&third, heads, 0, 4);
+		CU_ASSERT_EQUAL(third.vq.counters.resubmitted, 3);
+		CU_ASSERT_EQUAL(virtqueue_pop(&third.vq, &third.chains[4]), 0);
+		CU_ASSERT_PTR_NULL(third.vq.broken);
+		for (unsigned i = 0; i < 4; i++)
+			virtqueue_push(&third.vq, &third.chains[i], 1);
+		virtqueue_notify(&third.vq);
+		for (unsigned i = 0; i < 5; i++)
+			CU_ASSERT_EQUAL(virtqueue_driver_take(&driver, &taken, &written), 1);
+		CU_ASSERT_EQUAL(virtqueue_driver_take(&driver, &taken, &written), 0);
+		virtqueue_stop(&third.vq);
+		end();
+	}
+}
+
 /* Takes what there is and gives it back, at once. */
 static void work_by_burst(struct virtqueue *vq)
 {
@@ -349,5 +408,6 @@ static void test_a_region_with_anything_in_it_does_no_harm(void)
 
 UNIT_MAIN("virtqueue_inflight", UNIT(test_chains_that_were_taken_come_again_in_their_order),
 	  UNIT(test_chains_put_back_are_not_in_flight),
+	  UNIT(test_chains_that_came_again_are_put_back),
 	  UNIT(test_a_device_may_be_killed_at_any_instruction),
 	  UNIT(test_a_region_with_anything_in_it_does_no_harm))
