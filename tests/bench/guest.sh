@@ -6,6 +6,7 @@ set -o pipefail
 here=$(dirname "$0")
 bench=$here/../../build/tests/bench/guest_bench
 "$bench" | "$here/keep.py" guest
+"$bench" cold | "$here/keep.py" guest
 [ "$(nproc)" -lt 2 ] || "$bench" cores | "$here/keep.py" guest
 [ "$(nproc)" -lt 2 ] || "$bench" latency | "$here/keep.py" guest
 "$bench" idle | "$here/keep.py" guest

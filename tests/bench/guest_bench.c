@@ -6,6 +6,8 @@
  *
  *	guest_bench		guests and switch in turn on one processor: the switch's own work; its caches are warm
  *	guest_bench cores	the guests have processor 0, the switch processor 1: what it takes to get lines from there, too
+ *	guest_bench cold	in turn, but what the guests have touched is in no cache: how much of the way to memory is
+ *				waited for; as from a processor far away, wherever the host has put this one
  *
  *	guest_bench idle	beside 0 to 252 other guests that do nothing, asked for frames in each round, and resting
  *	guest_bench latency	how long frames are on their way at 10, 50 and 90 % of what can be sent, and after a pause; what it
@@ -40,6 +42,7 @@
 #define GUEST_BASE  0x100000ULL
 #define WARM_ROUNDS 2000
 #define STAMP_AT    16 /* in a frame: when it was sent */
+#define LINE        64
 
 static const struct bench_case {
 	const char *name;
@@ -207,6 +210,26 @@ static void guests_turn(struct lab *lab)
 	}
 }
 
+static void flush(const uint8_t *from, size_t length)
+{
+	for (size_t i = 0; i < length; i += LINE)
+		_mm_clflush(from + i);
+}
+
+/* The rings, and of buffers what a frame takes. */
+static void make_cold(const struct side *side)
+{
+	const struct net_guest *guest = side->guest;
+	size_t taken = sizeof(struct virtio_net_header) + side->length;
+
+	flush(guest->base, TX_AREA);
+	for (unsigned i = 0; i < SLOTS; i++)
+		flush(guest->base + TX_AREA + (size_t)i * SLOT, taken);
+	for (unsigned i = 0; i < NET_GUEST_QUEUE; i++)
+		flush(guest->base + RX_AREA + (size_t)i * BUFFER, taken);
+	_mm_mfence();
+}
+
 static void *run_guests(void *arg)
 {
 	struct lab *lab = arg;
@@ -223,8 +246,10 @@ static int compare(const void *a, const void *b)
 	return difference < 0 ? -1 : difference > 0;
 }
 
+enum where { WARM, COLD, CORES };
+
 /* One run of so many rounds: cycles a frame. Rounds in which nothing came do not count. */
-static double go(struct lab *lab, unsigned rounds, bool in_turn, double *burst)
+static double go(struct lab *lab, unsigned rounds, enum where where, double *burst)
 {
 	uint64_t cycles = 0, frames = 0, busy = 0;
 
@@ -232,8 +257,10 @@ static double go(struct lab *lab, unsigned rounds, bool in_turn, double *burst)
 		uint64_t from;
 		unsigned work;
 
-		if (in_turn)
+		if (where != CORES)
 			guests_turn(lab);
+		for (unsigned i = 0; where == COLD && i < 2; i++)
+			make_cold(&lab->sides[i]);
 		from = __rdtsc();
 		work = vswitch_round(lab->vswitch);
 		if (!work)
@@ -246,32 +273,32 @@ static double go(struct lab *lab, unsigned rounds, bool in_turn, double *burst)
 	return (double)cycles / (double)frames;
 }
 
-static void measure(const struct bench_case *what, bool cores)
+static void measure(const struct bench_case *what, enum where where)
 {
+	static const char *const names[] = { "", ", cold", ", two processors" };
 	double cycles[RUNS], burst[RUNS];
 	pthread_t thread;
 	struct lab lab;
 
 	begin(&lab, what);
-	if (cores) {
+	if (where == CORES) {
 		/* Made where it is to run: with a real-time priority it would not get away from here. */
 		pin(0);
 		if (pthread_create(&thread, NULL, run_guests, &lab))
 			exit(1);
 		pin(1);
 	}
-	go(&lab, WARM_ROUNDS, !cores, &burst[0]);
+	go(&lab, WARM_ROUNDS, where, &burst[0]);
 	for (unsigned run = 0; run < RUNS; run++)
-		cycles[run] = go(&lab, ROUNDS, !cores, &burst[run]);
-	if (cores) {
+		cycles[run] = go(&lab, ROUNDS, where, &burst[run]);
+	if (where == CORES) {
 		__atomic_store_n(&lab.stop, true, __ATOMIC_RELAXED);
 		pthread_join(thread, NULL);
 	}
 	qsort(cycles, RUNS, sizeof(cycles[0]), compare);
 	qsort(burst, RUNS, sizeof(burst[0]), compare);
 	printf("%s%s: best %.0f cycles a frame, median %.0f cycles a frame; frames a round %.0f\n",
-	       what->name, cores ? ", two processors" : "", cycles[0], cycles[RUNS / 2],
-	       burst[RUNS / 2]);
+	       what->name, names[where], cycles[0], cycles[RUNS / 2], burst[RUNS / 2]);
 	end(&lab);
 }
 
@@ -297,11 +324,11 @@ static void measure_beside(unsigned others)
 	}
 	vswitch_stop(lab.vswitch);
 	for (unsigned rests = 0; rests < 2; rests++) {
-		go(&lab, WARM_ROUNDS, true, &burst);
+		go(&lab, WARM_ROUNDS, WARM, &burst);
 		if (rests)
 			vswitch_thread_rest(&lab.vswitch->threads[0]);
 		for (unsigned run = 0; run < RUNS; run++)
-			cycles[rests][run] = go(&lab, ROUNDS, true, &burst);
+			cycles[rests][run] = go(&lab, ROUNDS, WARM, &burst);
 		qsort(cycles[rests], RUNS, sizeof(cycles[rests][0]), compare);
 	}
 	printf("%s, beside %u idle guests: %.0f cycles a frame, resting %.0f cycles a frame\n",
@@ -465,7 +492,7 @@ static int measure_latency(void)
 
 int main(int argc, char **argv)
 {
-	bool cores = argc > 1 && !strcmp(argv[1], "cores");
+	enum where where = argc < 2 ? WARM : !strcmp(argv[1], "cold") ? COLD : CORES;
 	double burst;
 
 	if (argc == 2 && !strcmp(argv[1], "idle"))
@@ -479,13 +506,13 @@ int main(int argc, char **argv)
 		if (number >= ARRAY_SIZE(cases))
 			return 2;
 		begin(&lab, &cases[number]);
-		go(&lab, (unsigned)atoi(argv[3]), true, &burst);
+		go(&lab, (unsigned)atoi(argv[3]), WARM, &burst);
 		printf("%s: frames %llu\n", cases[number].name,
 		       (unsigned long long)(lab.sides[0].received + lab.sides[1].received));
 		end(&lab);
 		return 0;
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
-		measure(&cases[i], cores);
+		measure(&cases[i], where);
 	return 0;
 }
