@@ -61,7 +61,7 @@ BENCHES  := $(BENCH_SRC:tests/bench/%.c=$(BUILD)/tests/bench/%)
 LIBRARY  := $(BUILD)/libtenon.a
 TENON    := $(BUILD)/tenon
 PLUGIN   := $(BUILD)/nbdkit-tenon-plugin.so
-PLUGIN_SRC := $(wildcard tools/nbdkit/*.c) tools/host_disk.c tools/host_disk_io.c tools/alone.c tools/pieces.c \
+PLUGIN_SRC := $(wildcard tools/nbdkit/*.c) tools/host_disk.c tools/host_disk_io.c tools/host_lease.c tools/alone.c tools/pieces.c \
 	tools/runtime.c
 # Where nbdkit finds it by its name, if that is where it is installed.
 NBDKIT_PLUGINS ?= $(if $(filter /usr,$(PREFIX)),$(shell pkg-config --variable=plugindir nbdkit),$(PREFIX)/lib/nbdkit/plugins)

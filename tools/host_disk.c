@@ -75,7 +75,7 @@ static int ask(const char *path, const char *method, json_t *params, json_t **an
 
 /* What a server says of a disk that it serves. */
 struct found {
-	char *control, *socket;
+	char *control, *socket, *lease;
 	char id[32];
 	int machines;
 	pid_t machine;  /* the process of the first; 0: not known */
@@ -86,13 +86,14 @@ static void found_free(struct found *found)
 {
 	free(found->control);
 	free(found->socket);
+	free(found->lease);
 }
 
 static int ask_server(const struct host_disk *disk, const char *path, const char *id,
 		      struct found *found, struct error *error)
 {
 	json_t *answer = NULL;
-	const char *socket, *its;
+	const char *socket, *its, *lease;
 	int rc = ask(path, "export.attach",
 		     json_pack("{s:s, s:b}", "name", disk->name, "shared", disk->shared), &answer,
 		     error);
@@ -101,6 +102,7 @@ static int ask_server(const struct host_disk *disk, const char *path, const char
 		return rc;
 	socket = json_string_value(json_object_get(answer, "socket"));
 	its = json_string_value(json_object_get(answer, "id"));
+	lease = json_string_value(json_object_get(answer, "lease"));
 	if (!socket || !its || strlen(its) >= sizeof(found->id)) {
 		rc = error_set(error, -EPROTO, "%s: the server named no socket", disk->name);
 	} else if (id && *id && strcmp(its, id) != 0) {
@@ -108,6 +110,7 @@ static int ask_server(const struct host_disk *disk, const char *path, const char
 	} else if (!found->count++) {
 		found->control = strdup(path);
 		found->socket = strdup(socket);
+		found->lease = lease ? strdup(lease) : NULL;
 		snprintf(found->id, sizeof(found->id), "%s", its);
 		found->machines = (int)json_integer_value(json_object_get(answer, "machines"));
 		found->machine = (pid_t)json_integer_value(
@@ -201,6 +204,7 @@ static int connect_found(struct host_disk *disk, struct found *found, struct err
 	memcpy(disk->id, found->id, sizeof(disk->id));
 	free(disk->control);
 	disk->control = steal_pointer(&found->control);
+	host_lease_set_path(&disk->lease, steal_pointer(&found->lease));
 	return 0;
 }
 
@@ -300,6 +304,9 @@ int host_disk_open(struct host_disk **out, const char *name,
 	if (disk && disk->name) {
 		disk->shared = options->shared;
 		disk->memory = options->memory;
+		disk->lease.wanted = options->direct;
+		disk->lease.name = disk->name;
+		disk->lease.id = disk->id;
 		snprintf(disk->id, sizeof(disk->id), "%s", options->id ? options->id : "");
 		fiber_mutex_init(&disk->finding);
 		range_lock_init(&disk->lock, 16);
@@ -316,6 +323,7 @@ void host_disk_close(struct host_disk *disk)
 {
 	if (!disk)
 		return;
+	host_lease_end(&disk->lease);
 	/* First: who comes to the server once we have left it is not to find it kept. */
 	if (disk->alone_fd >= 0)
 		close(disk->alone_fd);

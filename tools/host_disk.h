@@ -21,6 +21,7 @@
 
 #include "block/block.h"
 #include "block/range_lock.h"
+#include "tools/host_lease.h"
 #include "util/error.h"
 
 #define HOST_DISK_RETRY_NS 500000000ull
@@ -32,6 +33,7 @@ struct host_disk_options {
 	bool shared;    /* also with machines that have it, who know */
 	/* That the server is to have as well, so that data in it is not copied; it stays the caller's and outlives the disk. NULL: none. */
 	const struct guest_memory *memory;
+	bool direct; /* host_disk_direct() is called: ask for leases */
 };
 
 /* Home: the worker on which it was opened. */
@@ -49,6 +51,7 @@ struct host_disk {
 	struct block_watch watch;
 	void (*resized)(void *arg); /* or NULL */
 	void *resized_arg;
+	struct host_lease lease;
 	struct range_lock lock; /* of writes that are not whole blocks, against others */
 };
 
@@ -69,6 +72,14 @@ int host_disk_explain_taken(const char *name, struct error *error);
 
 /* A reference on the connected device, looking for the server if need be; NULL: `why` says so. Suspends. */
 struct block *host_disk_get(struct host_disk *disk);
+
+/* Reads or writes by itself, on any thread, which waits, while the disk is open and this can be: 0, or -EAGAIN: by the functions below, at
+ * home, which also see to it that it can be next time. */
+static inline int host_disk_direct(struct host_disk *disk, bool write, uint64_t offset, void *at,
+				   uint64_t length)
+{
+	return host_lease_transfer(&disk->lease, write, offset, at, length);
+}
 
 /* Any range, also of single bytes. 0, or a negative errno: -EINVAL outside of the disk, -EROFS, -EIO and others of
  * block.h, or why it is away. Parts of blocks are read, changed and written, one writer at a time here; a machine that

@@ -27,6 +27,8 @@ static int way_begin(struct request_way *way, struct host_disk *disk, uint64_t o
 		     uint64_t length)
 {
 	*way = (struct request_way){ disk, host_disk_get(disk) };
+	if (way->block)
+		host_lease_want(&disk->lease);
 	if (!way->block)
 		return disk->why.code == -ENOENT || !disk->why.code ? -ENOTCONN : disk->why.code;
 	return range_within(offset, length, way->block->size) ? 0 : -EINVAL;
@@ -105,16 +107,21 @@ int host_disk_write(struct host_disk *disk, uint64_t offset, const void *at, uin
 	struct request_way way;
 	struct range_hold hold;
 	uint64_t unit;
+	bool odd;
 	int rc = way_begin(&way, disk, offset, length);
 
 	if (rc || !length)
 		return way_end(&way, rc);
 	unit = way.block->logical_block_size;
+	odd = (offset | length) % unit;
+	if (odd)
+		host_lease_hold_up(&disk->lease);
 	range_lock(&disk->lock, &hold, round_down(offset, unit), round_up(offset + length, unit));
-	rc = (offset | length) % unit
-		     ? write_odd(way.block, offset, at, length, flags)
-		     : block_write(way.block, offset, at, length, flags | BLOCK_STABLE);
+	rc = odd ? write_odd(way.block, offset, at, length, flags)
+		 : block_write(way.block, offset, at, length, flags | BLOCK_STABLE);
 	range_unlock(&disk->lock, &hold);
+	if (odd)
+		host_lease_go_on(&disk->lease);
 	return way_end(&way, rc);
 }
 
@@ -139,14 +146,20 @@ int host_disk_write_zeroes(struct host_disk *disk, uint64_t offset, uint64_t len
 	struct request_way way;
 	struct range_hold hold;
 	uint64_t unit;
+	bool odd;
 	int rc = way_begin(&way, disk, offset, length);
 
 	if (rc || !length)
 		return way_end(&way, rc);
 	unit = way.block->logical_block_size;
+	odd = (offset | length) % unit;
+	if (odd)
+		host_lease_hold_up(&disk->lease);
 	range_lock(&disk->lock, &hold, round_down(offset, unit), round_up(offset + length, unit));
 	rc = zero_parts(way.block, offset, length, flags);
 	range_unlock(&disk->lock, &hold);
+	if (odd)
+		host_lease_go_on(&disk->lease);
 	return way_end(&way, rc);
 }
 

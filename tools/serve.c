@@ -135,6 +135,7 @@ static int start(struct serve *serve, struct serve_arguments *arguments, struct 
 	if (!rc)
 		rc = check_served(serve, error);
 	if (!rc) {
+		serve_leases_start(serve);
 		serve_moves_start(serve);
 		rpc_server_release(serve->control);
 	}
@@ -245,6 +246,8 @@ static int serve_run(void *arg, struct error *error)
 		fiber_join(serve->spares);
 	}
 	rpc_server_drain(serve->control);
+	serve->waits_for = "a process that reads or writes a disk by itself";
+	serve_leases_end(serve);
 	serve->waits_for = "the devices of its arrays and groups";
 	rc = serve_homes_end(serve, rc, error);
 	/* Commands that came meanwhile go on with the devices, which are free now. */

@@ -14,6 +14,7 @@
  *	serve_show.c	what is said of a volume
  *	serve_limits.c	limits of volumes
  *	serve_beside.c	disks that this host uses beside machines
+ *	serve_lease.c	and reads and writes itself, as long as they may
  *	serve_spares.c	spares that go to where they are needed
  *
  * What cannot be served is left out and keeps an export that says why; the rest is served.
@@ -103,6 +104,7 @@ struct serve {
 	const char *waits_for;       /* at the end, else NULL */
 	struct fiber_mutex changing; /* one change by a control method at a time */
 	struct rpc_server *control;
+	struct serve_leases *leases; /* serve_lease.c, or NULL */
 };
 
 /*
@@ -256,6 +258,12 @@ void serve_moves_start(struct serve *serve);
 rpc_method_fn serve_export_attach, serve_export_extents;
 /* Removes the sockets of servers that were killed. */
 void serve_beside_tidy(void);
+
+/* serve_lease.c: its socket is in the runtime directory; NULL: there is none. */
+void serve_leases_start(struct serve *serve);
+const char *serve_leases_path(const struct serve *serve);
+/* Waits for who is inside of a disk, within limits, before the disks are closed. */
+void serve_leases_end(struct serve *serve);
 
 /* serve_groups.c */
 rpc_method_fn serve_vg_tag, serve_vg_change, serve_vg_extend, serve_vg_repair, serve_vg_reduce,

@@ -3,11 +3,12 @@
  * Disks that this host uses beside machines: what `tenon mount`, `tenon attach` and the nbdkit plugin (host_disk.h) ask of a
  * storage server.
  *
- *	export.attach	{name, shared} -> {socket, id, machines, peers}: the socket for it, and how many clients have the disk as machines
+ *	export.attach	{name, shared} -> {socket, id, machines, peers, lease}: the socket for it, and how many clients have the disk as machines
  *		have it, with their processes.
  *		Not shared, that is the socket that machines know, which has one client at a time where the disk can be
  *		written to. Shared, it is another one in the runtime directory, made when it is first asked for, which has any number
- *		of clients, whatever machine has the disk.
+ *		of clients, whatever machine has the disk. `lease` is where it can be asked for as a lease
+ *		(lease_socket.h), or null.
  *	export.extents	{name, offset, length} -> {extents: [LENGTH, ZERO, LENGTH, ZERO, ...]}: from `offset` on, which part reads
  *		as zeroes without being read (ZERO is true); it may end before `length` does
  */
@@ -95,6 +96,7 @@ static int beside_start(struct serve *serve, struct export *export, struct error
 static int attach(struct serve *serve, json_t *params, json_t **result, struct error *error)
 {
 	bool shared = json_is_true(json_object_get(params, "shared"));
+	const char *lease = serve_leases_path(serve);
 	struct export *export;
 	json_t *peers;
 	unsigned machines;
@@ -106,9 +108,10 @@ static int attach(struct serve *serve, json_t *params, json_t **result, struct e
 		return rc;
 	peers = json_array();
 	machines = export_machines(export, peers);
-	*result = json_pack("{s:o, s:s, s:i, s:o}", "socket",
+	*result = json_pack("{s:o, s:s, s:i, s:o, s:o}", "socket",
 			    describe_path(shared ? export->beside_path : export->path), "id",
-			    export->id, "machines", (int)machines, "peers", peers);
+			    export->id, "machines", (int)machines, "peers", peers, "lease",
+			    lease ? describe_path(lease) : json_null());
 	return 0;
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "block/block.h"
+#include "block/lease.h"
 #include "tools/describe.h"
 #include "tools/limits.h"
 #include "tools/serve.h"
@@ -103,6 +104,7 @@ struct limit_call {
 	bool change;
 	struct block_limits limits;
 	struct block_limit_status status;
+	struct error *error;
 };
 
 /* At home. The export may be closed while requests are waited for. */
@@ -110,7 +112,10 @@ static int limit_at_home(void *arg)
 {
 	struct limit_call *call = arg;
 	CLEANUP_BLOCK struct block *block = block_ref(call->block);
+	int rc = call->change ? block_leases_stop(block, call->error) : 0;
 
+	if (rc)
+		return rc;
 	if (call->change)
 		block_limit_set(block, &call->limits);
 	block_limit_status(block, &call->status);
@@ -155,8 +160,9 @@ static json_t *number_or_null(uint64_t number)
 int serve_lv_limit(void *context, json_t *params, json_t **result, struct error *error)
 {
 	struct serve *serve = context;
-	struct limit_call call = { .change = false };
+	struct limit_call call = { .error = error };
 	struct serve_limit *limit;
+	char id[SERIAL_TEXT];
 	struct export *export;
 	const char *name;
 	int rc = rpc_param_string(params, "name", &name, error);
@@ -174,14 +180,17 @@ int serve_lv_limit(void *context, json_t *params, json_t **result, struct error 
 	rc = take_limits(params, &call, error);
 	if (rc)
 		return rc;
-	if (call.change) {
-		limit = get_limit(serve, export->id);
-		if (!limit)
-			return -ENOMEM;
-		limit->limits = call.limits;
-	}
+	if (call.change && !get_limit(serve, export->id))
+		return -ENOMEM;
 	call.block = export->block;
-	serve_call(export->home, limit_at_home, &call);
+	memcpy(id, export->id, sizeof(id));
+	rc = serve_call(export->home, limit_at_home, &call);
+	if (rc)
+		return rc;
+	/* Neither need be there any more. */
+	limit = find_limit(serve, id);
+	if (call.change && limit)
+		limit->limits = call.limits;
 	*result = json_pack("{s:o, s:o, s:I, s:i, s:I, s:I}", "iops",
 			    number_or_null(call.status.limits.iops), "bandwidth_bytes",
 			    number_or_null(call.status.limits.bandwidth), "burst_ns",

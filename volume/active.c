@@ -6,9 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "block/lease.h"
 #include "block/view.h"
 #include "raid/raid.h"
 #include "util/bytes.h"
+#include "util/cleanup.h"
 #include "util/error.h"
 #include "volume/active_raid.h"
 #include "volume/mirror.h"
@@ -332,6 +334,35 @@ int lvm_active_open(struct volume_group *group, struct volume_lv *lv, bool writa
 	return rc;
 }
 
+/* ---- Leases ---- */
+
+/* A process that reads or writes by itself what the volume lies on (block/lease.h) is told to stop, and does not begin anew until
+ * allow_leases(). -EBUSY: one that does not. Suspends. */
+static int stop_leases(struct lvm_active *active, struct error *error)
+{
+	CLEANUP_BLOCK struct block *reader =
+		active->reader ? block_ref(&active->reader->block) : NULL;
+	CLEANUP_BLOCK struct block *writer =
+		active->writer ? block_ref(&active->writer->block) : NULL;
+	int rc = 0;
+
+	if (reader)
+		reader->leases.barred = true;
+	if (writer)
+		writer->leases.barred = true;
+	if (reader)
+		rc = block_leases_stop(reader, error);
+	return writer && !rc ? block_leases_stop(writer, error) : rc;
+}
+
+static void allow_leases(struct lvm_active *active)
+{
+	if (active->reader)
+		active->reader->block.leases.barred = false;
+	if (active->writer)
+		active->writer->block.leases.barred = false;
+}
+
 /* ---- Holding ---- */
 
 int lvm_active_hold(struct volume_lv *lv, struct lvm_hold *hold, struct error *error)
@@ -346,9 +377,16 @@ int lvm_active_hold(struct volume_lv *lv, struct lvm_hold *hold, struct error *e
 		hold->blocks[0] = block_ref(&active->reader->block);
 	if (active->writer)
 		hold->blocks[1] = block_ref(&active->writer->block);
-	for (unsigned i = 0; i < 2; i++)
-		if (hold->blocks[i])
+	rc = stop_leases(active, error);
+	for (unsigned i = 0; i < 2; i++) {
+		if (rc)
+			block_unref(steal_pointer(&hold->blocks[i]));
+		else if (hold->blocks[i])
 			block_quiesce(hold->blocks[i]);
+	}
+	allow_leases(active);
+	if (rc)
+		return rc;
 	if (active->writer)
 		rc = block_flush_all(active->table.devices, active->table.device_count);
 	return rc ? error_set(error, rc, "%s/%s: flushing it: %s", active->group->name, lv->name,
@@ -401,6 +439,11 @@ int lvm_active_prepare(struct volume_group *group, struct volume_lv *lv, struct 
 	int rc;
 
 	lvm_active_settle(group, lv);
+	active = lv->private->active;
+	rc = active ? stop_leases(active, error) : 0;
+	if (rc)
+		return rc;
+	/* It may have been closed meanwhile. */
 	active = lv->private->active;
 	if (active && active->table.array && lvm_array_differs(active->table.array, lv)) {
 		active->assemble_anew = true;
@@ -459,6 +502,7 @@ static void replace_table(struct lvm_active *active, struct lv_table *next, bool
 		if (!blocks[i])
 			continue;
 		block_set_size(blocks[i], size_of(active));
+		blocks[i]->leases.barred = false;
 		block_resume(blocks[i]);
 	}
 	lv_table_free(&old);
@@ -471,6 +515,8 @@ void lvm_active_swap(struct volume_lv *lv, bool made)
 	struct lvm_active *active = lv->private->active;
 	bool anew = active && active->assemble_anew;
 
+	if (active && !made)
+		allow_leases(active);
 	if (!active || (!active->next.segments && !anew))
 		return;
 	active->assemble_anew = false;

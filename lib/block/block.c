@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "block/iov.h"
+#include "block/lease.h"
 #include "block/piece.h"
 
 /* ---- Lifetime ---- */
@@ -25,6 +26,7 @@ void block_init(struct block *block, const struct block_ops *ops, const char *na
 	};
 	block_gate_init(&block->gate);
 	list_init(&block->watches);
+	list_init(&block->leases.ties);
 	list_init(&block->views.all);
 	fiber_mutex_init(&block->views.lock);
 	list_init(&block->view.node);
@@ -59,6 +61,7 @@ void block_unref(struct block *block)
 
 	if (!block || --block->references)
 		return;
+	block_leases_wait(block);
 	name = block->name;
 	block->ops->close(block); /* frees what `block` is in */
 	free(name);

@@ -44,6 +44,7 @@
 
 struct block;
 struct error;
+struct lease_file;
 
 enum block_kind { BLOCK_READ, BLOCK_WRITE, BLOCK_WRITE_ZEROES, BLOCK_DISCARD, BLOCK_FLUSH };
 
@@ -136,6 +137,10 @@ struct block_ops {
 	bool (*has_views)(const struct block *block);
 	struct block *(*view)(struct block *block);
 
+	/* Optional: what is at the bottom of leases (lease.h): the descriptor, which stays its own, by which everything before byte `end` is read and
+	 * written, and what to know of it; or -EOPNOTSUPP. */
+	int (*lease)(const struct block *block, uint64_t end, struct lease_file *out);
+
 	/* Optional: as block_lend(), of a range that is in the device. */
 	const void *(*lend)(struct block *block, uint64_t offset);
 
@@ -159,6 +164,12 @@ struct block {
 	struct worker *home;    /* whose fibers may use it; NULL: opened on none */
 	struct block_gate gate; /* the requests in this layer */
 	struct list watches;
+
+	/* Of who reads and writes by himself what it lies on: lease.h. */
+	struct {
+		struct list ties;
+		bool barred; /* set by a layer that is about to change: no new ones */
+	} leases;
 
 	/* Of one device on several workers: view.h, which alone uses these. */
 	struct {

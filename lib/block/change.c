@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Changes of a device under its users: its gate, and what those above are told. See block.h. */
 #include "block/block.h"
+#include "block/lease.h"
 #include "block/view.h"
 
 void block_watch(struct block *block, struct block_watch *watch)
@@ -36,6 +37,7 @@ void block_set_read_only(struct block *block, bool read_only)
 	if (block->read_only == read_only)
 		return;
 	block->read_only = read_only;
+	block_leases_tell(block);
 	block_views_tell(block, false);
 	announce(block, BLOCK_CHANGED_READ_ONLY);
 }
@@ -45,6 +47,7 @@ void block_set_gone(struct block *block)
 	if (block->gone)
 		return;
 	block->gone = true;
+	block_leases_tell(block);
 	block_views_tell(block, false);
 	announce(block, BLOCK_CHANGED_GONE);
 }
@@ -52,6 +55,7 @@ void block_set_gone(struct block *block)
 void block_quiesce(struct block *block)
 {
 	block_views_close(block);
+	block_leases_wait(block);
 	block_gate_drain(&block->gate);
 }
 

@@ -142,6 +142,11 @@ int file_status(struct block *block, uint64_t offset, uint64_t *length, enum blo
 /* Frees what a file keeps for later. */
 void file_free_bounce(struct file *file);
 
+/* ---- Leases (file_view.c; lease.h) ---- */
+
+/* Not of files of which parts of units are written under locks. */
+int file_lease(const struct block *block, uint64_t end, struct lease_file *out);
+
 /* ---- Views (file_view.c) ---- */
 
 bool file_has_views(const struct block *block);

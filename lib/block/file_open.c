@@ -293,6 +293,7 @@ static void file_close(struct block *block)
 const struct block_ops file_ops = {
 	.type = "file",
 	.has_views = file_has_views,
+	.lease = file_lease,
 	.view = file_view,
 	.start = file_start,
 	.readv = file_readv,

@@ -7,9 +7,11 @@
  * where that takes a flush, changes by fallocate(), and all changes of a file whose units of direct I/O are larger
  * than the device's blocks, for which there are locks.
  */
+#include <errno.h>
 #include <stdlib.h>
 
 #include "block/file.h"
+#include "block/lease.h"
 #include "block/view.h"
 
 bool file_has_views(const struct block *block)
@@ -78,4 +80,20 @@ struct block *file_view(struct block *block)
 	range_lock_init(&view->writes, 20);
 	file_flushes_init(&view->flushes);
 	return &view->block;
+}
+
+/* ---- Leases ---- */
+
+int file_lease(const struct block *block, uint64_t end, struct lease_file *out)
+{
+	const struct file *file = file_of((struct block *)block);
+
+	if (block->gone || file->odd_end ||
+	    (file->direct &&
+	     (file->direct_unit > block->logical_block_size || end > file->direct_end)))
+		return -EOPNOTSUPP;
+	out->least = block->size;
+	out->unit = file->direct ? file->direct_unit : 1;
+	out->memory = file->direct ? file->direct_memory : 1;
+	return file->fd;
 }

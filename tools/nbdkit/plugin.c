@@ -3,7 +3,8 @@
  * The nbdkit plugin: `nbdkit tenon volume=VG/LV`, a volume that a server serves (host_disk.h) as an NBD export. TLS, filters, sockets
  * and the protocol are nbdkit's.
  *
- * A thread of the plugin's own runs a worker, on which the disk is; nbdkit's threads call it, and wait. Several
+ * A thread of the plugin's own runs a worker, on which the disk is; nbdkit's threads call it, and wait. What a thread can
+ * read or write of the disk itself, by a lease of the server's (host_lease.h), it does. Several
  * connections are one client of the server: a flush by any of them is about the writes of all, so multi-conn is true.
  *
  * nbdkit gives its plugins no context: what is configured, and the disk, is one static object here.
@@ -199,7 +200,8 @@ static int open_disk(void *arg)
 	fiber_mutex_lock(&plugin.opening);
 	if (!plugin.ways[way].disk)
 		rc = host_disk_open(&plugin.ways[way].disk, plugin.volume,
-				    &(struct host_disk_options){ .shared = way == WAY_BESIDE },
+				    &(struct host_disk_options){ .shared = way == WAY_BESIDE,
+								 .direct = true },
 				    &connection->error);
 	if (!rc)
 		plugin.ways[way].connections++;
@@ -317,6 +319,21 @@ static int run(void *arg)
 	return -EINVAL;
 }
 
+/* What needs nobody else: 0, or -EAGAIN. The connection's disk stays while we are alive. */
+static int transfer_here(const struct nbd_job *job)
+{
+	int rc = -EAGAIN;
+
+	if (job->what > PWRITE || job->flags & BLOCK_FUA)
+		return rc;
+	pthread_rwlock_rdlock(&plugin.alive);
+	if (plugin.running)
+		rc = host_disk_direct(plugin.ways[job->way].disk, job->what == PWRITE, job->offset,
+				      job->buffer, job->length);
+	pthread_rwlock_unlock(&plugin.alive);
+	return rc;
+}
+
 /* On a thread of nbdkit's. 0, or -1 with the error told. */
 static int carry_out(void *handle, struct nbd_job *job)
 {
@@ -324,7 +341,9 @@ static int carry_out(void *handle, struct nbd_job *job)
 	int rc;
 
 	job->way = connection->way;
-	rc = call(run, job);
+	rc = transfer_here(job);
+	if (rc == -EAGAIN)
+		rc = call(run, job);
 	if (!rc)
 		return 0;
 	nbdkit_error("%s: %s", plugin.volume, error_name(rc));

@@ -1,0 +1,128 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# Leases (lib/block/lease.h): the nbdkit plugin reads and writes a linear volume by itself, and lets go of it whenever what the volume lies
+# on changes; with changes, stopped and killed processes under an NBD client that knows what it wrote.
+# timeout: 300
+set -u
+. "$(dirname "$0")/lib.sh"
+PLUGIN=$(realpath "${TENON%/*}/nbdkit-tenon-plugin.so" 2>/dev/null) || { echo 'the plugin is not built'; exit 77; }
+case $PLUGIN in *sanitize*) echo 'nbdkit has no sanitizer for a plugin that needs one'; exit 77 ;; esac
+command -v nbdkit >/dev/null || { echo 'nbdkit is not installed'; exit 77; }
+stamps=$(realpath tests/interop/nbd_stamps.py)
+cd "$work" || exit 1
+truncate -s 256M a.img b.img
+export TENON_DEVICES=$work/a.img:$work/b.img TENON_STATE_DIR=$work/state
+"$TENON" vg create vg a.img b.img && "$TENON" lv create vg/l --size 32M a.img || problem 'cannot make a volume'
+serve() {
+	launch serve.out "$TENON" serve vg --socket-dir s || problem "no server: $(cat serve.out)"
+	server=$launched
+}
+export_disk() {
+	rm -f nbd.sock nbd.pid
+	nbdkit -f -U nbd.sock -P nbd.pid "$PLUGIN" vg/l 2>>nbdkit.err &
+	nbdkit=$!
+	pids+=($nbdkit)
+	wait_for test -s nbd.pid
+}
+has_lease() { ls -l /proc/"$nbdkit"/fd 2>/dev/null | grep -q "$work/[ab].img"; }
+has_none() { ! has_lease; }
+# use SECONDS: the client in the background, as $client
+use() {
+	"$stamps" nbd.sock state.json "$1" >client.out 2>&1 &
+	client=$!
+	pids+=($client)
+}
+# Its end, with that exit status, and what the disk holds then by way of the server.
+used() {
+	local rc
+	wait "$client"
+	rc=$?
+	[ $rc = "$1" ] || problem "the client gave $rc, expected $1: $(cat client.out)"
+	"$TENON" copy vg/l disk.img --force >/dev/null || problem 'cannot copy the disk'
+	"$stamps" --check state.json disk.img || problem 'the disk has something else'
+	rm -f disk.img
+}
+
+serve
+export_disk
+use 5
+wait_for has_lease
+# ---- Whatever changes under it ----
+expect 0 '' "$TENON" lv move vg/l b.img
+expect 0 '' "$TENON" lv extend vg/l --size +4M
+wait_for has_lease
+expect 0 '' "$TENON" lv limit vg/l --iops 100000
+wait_for has_none
+expect 0 '' "$TENON" lv limit vg/l --none
+wait_for has_lease
+expect 0 '' "$TENON" lv move vg/l a.img
+used 0
+
+# ---- A client that is stopped, anywhere: a change is made, or refused with its name; neither waits for ever ----
+use 6
+wait_for has_lease
+for to in b.img a.img b.img; do
+	kill -STOP "$nbdkit"
+	timeout 30 "$TENON" lv extend vg/l --size +4M >out 2>&1
+	rc=$?
+	[ $rc = 0 ] || { [ $rc = 1 ] && grep -q "process $nbdkit .*kill -CONT $nbdkit" <<<"$(tr '\n' ' ' <out)"; } ||
+		problem "a stopped client: $rc, $(cat out)"
+	kill -CONT "$nbdkit"
+	expect 0 '' "$TENON" lv move vg/l $to
+done
+used 0
+
+# ---- A server that is stopped, and goes on ----
+use 4
+wait_for has_lease
+kill -STOP "$server"
+sleep 1
+kill -CONT "$server"
+used 0
+
+# ---- A server that is killed: the next one has the disks at once, and no lease of the last lives on ----
+use 20
+wait_for has_lease
+kill -9 "$server"
+wait "$server" 2>/dev/null
+serve
+used 3
+use 3
+wait_for has_lease
+used 0
+# One that comes while the client is stopped, who has what is locked, says who it is.
+use 20
+wait_for has_lease
+kill -STOP "$nbdkit"
+kill -9 "$server"
+wait "$server" 2>/dev/null
+expect 1 "in use by process $nbdkit .*stopped" "$TENON" lv extend vg/l --size +4M
+kill -CONT "$nbdkit"
+serve
+wait "$client"
+"$TENON" copy vg/l disk.img --force >/dev/null && "$stamps" --check state.json disk.img || problem 'the disk has something else'
+
+# ---- A client that is killed in the middle: its disk is free, and changes do not wait for it ----
+for _ in $(seq ${TORTURE:+4}3); do
+	use 20
+	wait_for has_lease
+	kill -9 "$nbdkit"
+	wait "$nbdkit" 2>/dev/null
+	expect 0 '' timeout 20 "$TENON" lv extend vg/l --size +4M
+	used 3
+	export_disk
+done
+
+# ---- Ends ----
+use 20
+wait_for has_lease
+kill "$server"
+wait "$server" || problem "the server ended with $?: $(cat serve.out)"
+expect 0 '' "$TENON" lv extend vg/l --size +4M
+wait "$client"
+kill "$nbdkit"
+wait "$nbdkit" 2>/dev/null
+! grep -qi 'sanitizer\|assert' nbdkit.err serve.out || problem "said: $(cat nbdkit.err serve.out)"
+
+[ $failures = 0 ] || { echo "$failures failed"; exit 1; }
+echo 'volumes that a process reads and writes by itself'

@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* lib/block: leases, by which another process reads and writes what a device lies on; both sides of them here. */
+#include "unit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "block/block.h"
+#include "block/fault.h"
+#include "block/lease.h"
+#include "block/limit.h"
+#include "fiber/fiber.h"
+#include "fiber_run.h"
+#include "util/bytes.h"
+#include "util/error.h"
+
+#define MIB    (1ull << 20)
+#define SECOND 1000000000ull
+
+static const char *path_of(const char *name)
+{
+	static char path[128];
+
+	snprintf(path, sizeof(path), "%s/%s", unit_directory(), name);
+	return path;
+}
+
+static struct block *open_image(const char *name)
+{
+	struct block *block = NULL;
+
+	unlink(path_of(name));
+	CU_ASSERT_EQUAL_FATAL(block_open_file(&block, path_of(name),
+					      BLOCK_OPEN_CREATE | BLOCK_OPEN_WRITE, 4 * MIB, NULL),
+			      0);
+	return block;
+}
+
+/* A slice, from MIB on, and a limit over it: what the server's exports are. */
+static struct block *stack_over(struct block *file)
+{
+	const struct block_limits none = { 0, 0, 0 };
+	struct block *slice = NULL, *limit = NULL;
+
+	CU_ASSERT_EQUAL_FATAL(block_create_slice(&slice, "slice", file, MIB, 2 * MIB, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(block_create_limit(&limit, "disk", slice, &none, NULL), 0);
+	block_unref(slice);
+	return limit;
+}
+
+struct pair {
+	struct block_lease *lease;
+	struct lease_use *use;
+	int ends[2];
+};
+
+static int give(struct pair *pair, struct block *block, pid_t user)
+{
+	int fds[LEASE_FDS], rc;
+	unsigned count;
+
+	CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair->ends), 0);
+	rc = block_lease_give(&pair->lease, block, pair->ends[0], user);
+	if (!rc) {
+		count = block_lease_take_fds(pair->lease, fds);
+		CU_ASSERT_EQUAL_FATAL(lease_use_open(&pair->use, fds, count), 0);
+		return 0;
+	}
+	close(pair->ends[0]);
+	close(pair->ends[1]);
+	return rc;
+}
+
+static bool is_told(const struct pair *pair)
+{
+	char byte;
+
+	return recv(pair->ends[1], &byte, 1, MSG_DONTWAIT) == 0;
+}
+
+static void end(struct pair *pair, bool gone)
+{
+	block_lease_end(pair->lease, gone);
+	lease_use_close(pair->use);
+	close(pair->ends[0]);
+	close(pair->ends[1]);
+}
+
+/* ---- Transfers ---- */
+
+static int transfers(void *arg)
+{
+	struct block *file = open_image("image"), *disk = stack_over(file);
+	static char bytes[MIB + 8192], back[MIB + 8192];
+	struct pair pair;
+
+	(void)arg;
+	for (unsigned i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (char)(i * 7 + i / 4096);
+	CU_ASSERT_EQUAL_FATAL(give(&pair, disk, getpid()), 0);
+	CU_ASSERT_EQUAL(pair.use->size, 2 * MIB);
+	/* Memory of any address, more than is bounced at once. */
+	CU_ASSERT_EQUAL(lease_use_transfer(pair.use, true, 4096, bytes + 1, MIB + 4096), 0);
+	CU_ASSERT_EQUAL(block_read(file, MIB + 4096, back, MIB + 4096), 0);
+	CU_ASSERT(!memcmp(back, bytes + 1, MIB + 4096));
+	CU_ASSERT_EQUAL(block_write(disk, 0, bytes, 8192, 0), 0);
+	CU_ASSERT_EQUAL(lease_use_transfer(pair.use, false, 4096, back + 3, 4096), 0);
+	CU_ASSERT(!memcmp(back + 3, bytes + 4096, 4096));
+	/* Nothing outside of it. */
+	CU_ASSERT_EQUAL(lease_use_transfer(pair.use, true, 2 * MIB, bytes, 4096), -EAGAIN);
+	CU_ASSERT_EQUAL(lease_use_transfer(pair.use, true, 2 * MIB - 4096, bytes, 8192), -EAGAIN);
+	CU_ASSERT_EQUAL(lease_use_transfer(pair.use, false, UINT64_MAX - 4095, bytes, 8192),
+			-EAGAIN);
+	/* A file that somebody made shorter is not made longer again. */
+	CU_ASSERT_EQUAL(truncate(path_of("image"), 2 * MIB), 0);
+	CU_ASSERT_EQUAL(lease_use_transfer(pair.use, true, 0, bytes, 4096), -EAGAIN);
+	CU_ASSERT_EQUAL(lease_use_transfer(pair.use, false, MIB + 4096, bytes, 4096), -EAGAIN);
+	CU_ASSERT_EQUAL(truncate(path_of("image"), 4 * MIB), 0);
+	CU_ASSERT_EQUAL(atomic_load(&pair.use->page->inside), 0);
+	end(&pair, true);
+	block_unref(disk);
+	block_unref(file);
+	return 0;
+}
+
+/* ---- What is leased ---- */
+
+static int what_is_leased(void *arg)
+{
+	struct block *file = open_image("image"), *disk = stack_over(file), *memory, *faulty;
+	struct block *inner, *outer;
+	const struct block_limits limits = { 100, 0, SECOND };
+	struct pair pair;
+
+	(void)arg;
+	CU_ASSERT_EQUAL_FATAL(block_create_memory(&memory, "m", MIB, NULL), 0);
+	CU_ASSERT_EQUAL(give(&pair, memory, 0), -EOPNOTSUPP);
+	block_unref(memory);
+	CU_ASSERT_EQUAL_FATAL(block_create_fault(&faulty, "f", file, 1, NULL), 0);
+	CU_ASSERT_EQUAL(give(&pair, faulty, 0), -EOPNOTSUPP);
+	block_unref(faulty);
+	/* What has a limit, is being changed, is gone; a layer on one of its kind. */
+	block_limit_set(disk, &limits);
+	CU_ASSERT_EQUAL(give(&pair, disk, 0), -EOPNOTSUPP);
+	block_limit_set(disk, &(struct block_limits){ 0, 0, 0 });
+	block_quiesce(disk);
+	CU_ASSERT_EQUAL(give(&pair, disk, 0), -EOPNOTSUPP);
+	block_resume(disk);
+	disk->leases.barred = true;
+	CU_ASSERT_EQUAL(give(&pair, disk, 0), -EOPNOTSUPP);
+	disk->leases.barred = false;
+	CU_ASSERT_EQUAL_FATAL(block_create_slice(&inner, "i", file, 0, MIB, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(block_create_slice(&outer, "o", inner, 0, 4096, NULL), 0);
+	CU_ASSERT_EQUAL(give(&pair, outer, 0), -EOPNOTSUPP);
+	block_unref(outer);
+	block_unref(inner);
+	/* One that is read-only is read. */
+	CU_ASSERT_EQUAL_FATAL(give(&pair, disk, 0), 0);
+	block_set_read_only(disk, true);
+	CU_ASSERT(is_told(&pair));
+	end(&pair, true);
+	CU_ASSERT_EQUAL_FATAL(give(&pair, disk, 0), 0);
+	CU_ASSERT_EQUAL(lease_use_transfer(pair.use, true, 0, (char[512]){ 0 }, 512), -EAGAIN);
+	CU_ASSERT_EQUAL(lease_use_transfer(pair.use, false, 0, (char[4096]){ 0 }, 4096), 0);
+	block_set_gone(disk);
+	CU_ASSERT(is_told(&pair));
+	end(&pair, true);
+	CU_ASSERT_EQUAL(give(&pair, disk, 0), -EOPNOTSUPP);
+	block_unref(disk);
+	block_unref(file);
+	return 0;
+}
+
+/* ---- The end of one ---- */
+
+static int leave(void *arg)
+{
+	struct pair *pair = arg;
+
+	fiber_sleep(SECOND);
+	atomic_fetch_sub(&pair->use->page->inside, 1);
+	return 0;
+}
+
+/* Who quiesces a device waits for who is inside; nobody comes in after that. */
+static int is_waited_for(void *arg)
+{
+	struct block *file = open_image("image"), *disk = stack_over(file);
+	struct error error = { 0 };
+	struct fiber *fiber;
+	struct pair pair;
+	uint64_t began;
+
+	(void)arg;
+	for (unsigned how = 0; how < 3; how++) {
+		CU_ASSERT_EQUAL_FATAL(give(&pair, disk, getpid()), 0);
+		atomic_fetch_add(&pair.use->page->inside, 1);
+		fiber = fiber_spawn(leave, &pair);
+		began = worker_now();
+		if (how == 0) {
+			block_quiesce(disk);
+			block_resume(disk);
+		} else if (how == 1) {
+			CU_ASSERT_EQUAL(block_leases_stop(disk, &error), 0);
+		}
+		if (how < 2) {
+			CU_ASSERT(worker_now() - began >= SECOND);
+			CU_ASSERT(is_told(&pair));
+			CU_ASSERT(lease_use_is_over(pair.use));
+			CU_ASSERT_EQUAL(lease_use_transfer(pair.use, false, 0, (char[4096]){ 0 },
+							   4096),
+					-EAGAIN);
+		}
+		block_lease_end(pair.lease, false);
+		CU_ASSERT(worker_now() - began >= SECOND);
+		fiber_join(fiber);
+		lease_use_close(pair.use);
+		close(pair.ends[0]);
+		close(pair.ends[1]);
+	}
+	/* The device's end is told as well. */
+	CU_ASSERT_EQUAL_FATAL(give(&pair, disk, getpid()), 0);
+	block_unref(disk);
+	CU_ASSERT(lease_use_is_over(pair.use));
+	end(&pair, true);
+	block_unref(file);
+	return 0;
+}
+
+static int end_gone(void *arg)
+{
+	struct pair *pair = arg;
+
+	fiber_sleep(SECOND);
+	block_lease_end(pair->lease, true);
+	return 0;
+}
+
+/* One that does not go: it is said who, in time; and one that has ended inside keeps nobody. */
+static int does_not_go(void *arg)
+{
+	struct block *file = open_image("image"), *disk = stack_over(file);
+	struct error error = { 0 };
+	struct fiber *fiber;
+	struct pair pair;
+	char expected[64];
+	uint64_t began;
+	int status;
+	pid_t child = fork();
+
+	(void)arg;
+	if (!child) {
+		for (;;)
+			pause();
+	}
+	CU_ASSERT_EQUAL_FATAL(give(&pair, disk, child), 0);
+	atomic_fetch_add(&pair.use->page->inside, 1);
+	began = worker_now();
+	CU_ASSERT_EQUAL(block_leases_stop(disk, &error), -EBUSY);
+	CU_ASSERT(worker_now() - began >= LEASE_PATIENCE_NS);
+	snprintf(expected, sizeof(expected), "process %d", (int)child);
+	CU_ASSERT(strstr(error.text, expected) != NULL);
+	kill(child, SIGSTOP);
+	waitpid(child, &status, WUNTRACED);
+	began = worker_now();
+	CU_ASSERT_EQUAL(block_leases_stop(disk, &error), -EBUSY);
+	CU_ASSERT(worker_now() - began < 2 * LEASE_STOPPED_NS);
+	snprintf(expected, sizeof(expected), "`kill -CONT %d`", (int)child);
+	CU_ASSERT(strstr(error.advice, expected) != NULL);
+	kill(child, SIGKILL);
+	waitpid(child, &status, 0);
+	fiber = fiber_spawn(end_gone, &pair);
+	block_quiesce(disk);
+	block_resume(disk);
+	fiber_join(fiber);
+	lease_use_close(pair.use);
+	close(pair.ends[0]);
+	close(pair.ends[1]);
+	block_unref(disk);
+	block_unref(file);
+	return 0;
+}
+
+/* ---- Threads ---- */
+
+struct writer {
+	struct lease_use *use;
+	atomic_bool begun;
+};
+
+static void *write_on(void *arg)
+{
+	struct writer *writer = arg;
+	char bytes[4096];
+
+	while (!lease_use_transfer(writer->use, true, 0, memset(bytes, 7, 4096), 4096))
+		writer->begun = true;
+	return NULL;
+}
+
+/* Once the gate is closed, nothing is written by the old table, whatever threads do. */
+static int threads(void *arg)
+{
+	struct block *file = open_image("image"), *disk = stack_over(file);
+	char bytes[4096];
+
+	(void)arg;
+	for (unsigned i = 0; i < 50; i++) {
+		struct writer writer = { .use = NULL };
+		pthread_t thread;
+		struct pair pair;
+
+		CU_ASSERT_EQUAL_FATAL(give(&pair, disk, getpid()), 0);
+		writer.use = pair.use;
+		CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, write_on, &writer), 0);
+		while (!writer.begun)
+			fiber_sleep(1000);
+		block_quiesce(disk);
+		CU_ASSERT_EQUAL(block_write(file, MIB, memset(bytes, 0, 4096), 4096, 0), 0);
+		for (unsigned k = 0; k < 20; k++)
+			fiber_yield();
+		CU_ASSERT_EQUAL(block_read(file, MIB, bytes, 4096), 0);
+		CU_ASSERT(bytes_all_zero(bytes, 4096));
+		block_resume(disk);
+		pthread_join(thread, NULL);
+		end(&pair, true);
+	}
+	block_unref(disk);
+	block_unref(file);
+	return 0;
+}
+
+/* ---- Pages that mean ill ---- */
+
+static void make_page(struct lease_page *page)
+{
+	*page = (struct lease_page){ .magic = LEASE_MAGIC,
+				     .extent_count = 2,
+				     .file_count = 1,
+				     .writable = 1,
+				     .size = 8192 };
+	page->files[0] = (struct lease_file){ .least = 0, .unit = 1, .memory = 1 };
+	page->extents[0] = (struct lease_extent){ .start = 0, .length = 4096, .offset = 4096 };
+	page->extents[1] = (struct lease_extent){ .start = 4096, .length = 4096, .offset = 0 };
+}
+
+static int open_page(const struct lease_page *page, size_t size, unsigned seals)
+{
+	int fds[2] = { memfd_create("page", MFD_CLOEXEC | MFD_ALLOW_SEALING),
+		       memfd_create("file", MFD_CLOEXEC) };
+	struct lease_use *use = NULL;
+	int rc;
+
+	CU_ASSERT_FATAL(fds[0] >= 0 && fds[1] >= 0);
+	CU_ASSERT_EQUAL(write(fds[0], page, size), (ssize_t)size);
+	CU_ASSERT_EQUAL(fcntl(fds[0], F_ADD_SEALS, seals), 0);
+	rc = lease_use_open(&use, fds, 2);
+	CU_ASSERT_EQUAL(fcntl(fds[0], F_GETFD), -1);
+	if (!rc)
+		lease_use_close(use);
+	CU_ASSERT_EQUAL(fcntl(fds[1], F_GETFD), -1);
+	return rc;
+}
+
+static void test_pages_that_mean_ill(void)
+{
+	struct lease_page page;
+
+	make_page(&page);
+	CU_ASSERT_EQUAL(open_page(&page, sizeof(page), F_SEAL_SHRINK), 0);
+	CU_ASSERT_EQUAL(open_page(&page, sizeof(page), 0), -EPROTO);
+	CU_ASSERT_EQUAL(open_page(&page, sizeof(page) - 1, F_SEAL_SHRINK), -EPROTO);
+#define ILL(what)                                                                                  \
+	do {                                                                                       \
+		make_page(&page);                                                                  \
+		what;                                                                              \
+		CU_ASSERT_EQUAL(open_page(&page, sizeof(page), F_SEAL_SHRINK), -EPROTO);           \
+	} while (0)
+	ILL(page.magic++);
+	ILL(page.extent_count = LEASE_EXTENTS + 1);
+	ILL(page.extent_count = 0);
+	ILL(page.file_count = 2);
+	ILL(page.size = 4096);
+	ILL(page.size = 12288);
+	ILL(page.extents[1].start = 0);
+	ILL(page.extents[1].length = UINT64_MAX);
+	ILL(page.extents[1].offset = UINT64_MAX - 100);
+	ILL(page.extents[1].file = 1);
+	ILL(page.extents[0].length = 0);
+	ILL(page.files[0].unit = 0);
+	ILL(page.files[0].memory = 3);
+	ILL(page.files[0].unit = 1u << 31);
+}
+
+#define RUN(name, how)                                                                             \
+	static void test_##name(void)                                                              \
+	{                                                                                          \
+		fiber_run_##how(fiber_run_first_engine(), name, NULL);                             \
+	}
+
+RUN(transfers, real)
+RUN(what_is_leased, virtual)
+RUN(is_waited_for, virtual)
+RUN(does_not_go, virtual)
+RUN(threads, real)
+
+UNIT_MAIN("leases", UNIT(test_transfers), UNIT(test_what_is_leased), UNIT(test_is_waited_for),
+	  UNIT(test_does_not_go), UNIT(test_threads), UNIT(test_pages_that_mean_ill))

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Leases that a storage server gives: see lease_socket.h. On the control worker; the leases are at the homes of their disks. */
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "tools/lease_socket.h"
+#include "tools/runtime.h"
+#include "tools/serve.h"
+#include "util/cleanup.h"
+#include "util/error.h"
+#include "util/unix_socket.h"
+
+#define CLIENTS_MOST 256u
+#define PATIENCE_NS  (5 * 1000000000ull)
+#define RETRY_NS     100000000ull
+
+struct serve_leases {
+	struct serve *serve;
+	struct unix_listener listener;
+	struct fiber *acceptor;
+	struct list clients;
+	unsigned count;
+};
+
+struct lease_client {
+	struct serve_leases *leases;
+	struct list node;
+	struct fiber *fiber;
+	bool ended; /* joined by the acceptor's next round or by the end */
+	int fd;
+
+	/* Once it has one; at home. */
+	const struct serve_home *home;
+	struct block *block;
+	struct block_lease *lease;
+	bool gone;
+};
+
+/* ---- What is asked ---- */
+
+/* 0, or a negative errno. */
+static int read_request(int fd, struct lease_request *request)
+{
+	uint64_t until = worker_now() + PATIENCE_NS;
+	size_t had = 0;
+
+	while (had < sizeof(*request)) {
+		uint64_t now = worker_now();
+		int rc = now < until ? fiber_poll(fd, POLLIN, until - now) : -ETIMEDOUT;
+		ssize_t got = rc < 0 ? rc
+				     : recv(fd, (char *)request + had, sizeof(*request) - had,
+					    MSG_DONTWAIT);
+
+		if (rc < 0 || !got)
+			return rc < 0 ? rc : -EPIPE;
+		if (got < 0 && errno != EAGAIN && errno != EINTR)
+			return -errno;
+		had += got > 0 ? (size_t)got : 0;
+	}
+	request->name[sizeof(request->name) - 1] = '\0';
+	request->id[sizeof(request->id) - 1] = '\0';
+	return 0;
+}
+
+/* At home. */
+static int give(void *arg)
+{
+	struct lease_client *client = arg;
+
+	return block_lease_give(&client->lease, client->block, client->fd,
+				unix_socket_peer(client->fd));
+}
+
+static int end_at_home(void *arg)
+{
+	struct lease_client *client = arg;
+
+	block_lease_end(client->lease, client->gone);
+	return 0;
+}
+
+/* With `changing`, so that the export stays. */
+static int find_and_give(struct lease_client *client, const struct lease_request *request)
+{
+	const struct export *export = export_find(client->leases->serve, request->name);
+
+	if (!export || !export->server || strcmp(export->id, request->id) != 0)
+		return -ENOENT;
+	client->home = export->home;
+	client->block = export->block;
+	return serve_call(client->home, give, client);
+}
+
+static int answer(const struct lease_client *client, int rc)
+{
+	struct lease_answer said = { .rc = rc };
+	struct iovec iov = { .iov_base = &said, .iov_len = sizeof(said) };
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(LEASE_FDS * sizeof(int))];
+	} control = { .bytes = { 0 } };
+	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
+	int fds[LEASE_FDS];
+	unsigned count = client->lease ? block_lease_take_fds(client->lease, fds) : 0;
+
+	if (count) {
+		message.msg_control = &control;
+		message.msg_controllen = CMSG_SPACE(count * sizeof(*fds));
+		control.header = (struct cmsghdr){ .cmsg_level = SOL_SOCKET,
+						   .cmsg_type = SCM_RIGHTS,
+						   .cmsg_len = CMSG_LEN(count * sizeof(*fds)) };
+		memcpy(CMSG_DATA(&control.header), fds, count * sizeof(*fds));
+	}
+	rc = sendmsg(client->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
+	while (count)
+		close(fds[--count]);
+	return rc;
+}
+
+/* ---- Clients ---- */
+
+static int client_run(void *arg)
+{
+	struct lease_client *client = arg;
+	struct serve *serve = client->leases->serve;
+	struct lease_request request;
+	int rc = read_request(client->fd, &request);
+
+	if (!rc) {
+		fiber_mutex_lock(&serve->changing);
+		rc = find_and_give(client, &request);
+		fiber_mutex_unlock(&serve->changing);
+		rc = answer(client, rc);
+	}
+	/* It says nothing more: what comes is its end, or ours. */
+	if (client->lease) {
+		client->gone = rc || fiber_poll(client->fd, POLLIN | POLLRDHUP, FIBER_FOREVER) > 0;
+		client->gone = client->gone && !fiber_cancelled();
+		serve_call(client->home, end_at_home, client);
+	}
+	close(client->fd);
+	client->ended = true;
+	return 0;
+}
+
+static void client_join(struct lease_client *client)
+{
+	fiber_join(client->fiber);
+	client->leases->count--;
+	list_remove(&client->node);
+	free(client);
+}
+
+static void reap(struct serve_leases *leases)
+{
+	list_for_each_safe(at, &leases->clients) {
+		struct lease_client *client = list_entry(at, struct lease_client, node);
+
+		if (client->ended)
+			client_join(client);
+	}
+}
+
+static int accept_clients(void *arg)
+{
+	struct serve_leases *leases = arg;
+
+	for (;;) {
+		int fd = fiber_accept(leases->listener.fd);
+		struct lease_client *client = NULL;
+
+		if (fd == -ECANCELED)
+			return 0;
+		reap(leases);
+		if (fd >= 0 && leases->count < CLIENTS_MOST)
+			client = calloc(1, sizeof(*client));
+		if (!client) {
+			/* They go on by the server. */
+			if (fd >= 0)
+				close(fd);
+			if (fiber_sleep(RETRY_NS))
+				return 0;
+			continue;
+		}
+		client->leases = leases;
+		client->fd = fd;
+		list_add_tail(&leases->clients, &client->node);
+		leases->count++;
+		client->fiber = fiber_spawn(client_run, client);
+	}
+}
+
+/* ---- The server's beginning and end ---- */
+
+void serve_leases_start(struct serve *serve)
+{
+	struct serve_leases *leases = calloc(1, sizeof(*leases));
+	CLEANUP_FREE char *path = NULL;
+	struct error error = { 0 };
+	char name[48];
+	int rc = leases ? 0 : error_set(&error, -ENOMEM, "out of memory");
+
+	snprintf(name, sizeof(name), "disk-%d-lease", (int)getpid());
+	if (!rc)
+		rc = runtime_socket(name, &path, &error);
+	if (!rc)
+		rc = unix_listen(&leases->listener, path, &error);
+	if (rc) {
+		log_warning(&serve->log, "processes of this host go by the server for all: %s",
+			    error.text);
+		free(leases);
+		return;
+	}
+	leases->serve = serve;
+	list_init(&leases->clients);
+	leases->acceptor = fiber_spawn(accept_clients, leases);
+	serve->leases = leases;
+}
+
+const char *serve_leases_path(const struct serve *serve)
+{
+	return serve->leases ? serve->leases->listener.path : NULL;
+}
+
+void serve_leases_end(struct serve *serve)
+{
+	struct serve_leases *leases = steal_pointer(&serve->leases);
+
+	if (!leases)
+		return;
+	fiber_cancel(leases->acceptor);
+	fiber_join(leases->acceptor);
+	unix_listener_close(&leases->listener);
+	list_for_each(at, &leases->clients)
+		fiber_cancel(list_entry(at, struct lease_client, node)->fiber);
+	while (!list_empty(&leases->clients))
+		client_join(list_entry(leases->clients.next, struct lease_client, node));
+	free(leases);
+}
