@@ -48,6 +48,8 @@ static const char *check(const struct convert *convert)
 {
 	bool mirrors = convert->mirrors != NOT_GIVEN;
 
+	if (convert->merge && convert->operands.count > 1)
+		return "--merge: takes no devices; the image goes back to where it was";
 	if (convert->track || convert->merge)
 		return convert->replace.count || convert->split || has_other(convert) ||
 				       convert->track == convert->merge

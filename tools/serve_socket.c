@@ -60,11 +60,32 @@ static void settle_group(struct serve *serve, struct serve_home *home, struct vo
 		group->name, why.text);
 }
 
+/* A reshape that is committed and has not begun does, as device-mapper's would when it is activated; where images are lost somebody has to ask for it. */
+static void begin_reshape(const struct opening *opening)
+{
+	const struct export *export = opening->export;
+	struct error why = { 0 };
+
+	if (!volume_lv_is_to_begin(export->lv) || export->lv->partial || !export->lv->writable)
+		return;
+	if (volume_lv_begin(export->group, export->lv->name, &why))
+		log_warning(&opening->serve->log,
+			    "%s: a reshape of it was to begin, and does not: %s", export->name,
+			    why.text);
+	else
+		log_warning(&opening->serve->log,
+			    "%s: a reshape of it was to begin when the power went, or who began "
+			    "it was ended: it goes on",
+			    export->name);
+}
+
 static int open_volume(struct opening *opening, bool writable, struct block **out)
 {
 	const struct export *export = opening->export;
 	const struct volume_lv *lv = export->lv;
 
+	if (writable)
+		begin_reshape(opening);
 	/* A volume that is marked read-only is served so, and one of a type that is not written to. */
 	writable = writable && lv->writable && !volume_lv_reads_only(lv);
 	if (writable)

@@ -232,7 +232,7 @@ static int grow_images(struct change *change, const struct volume_segment *segme
 		.extents = more * images, .stripes = images, .policy = ALLOCATE_CLING, .after = ends
 	};
 	CLEANUP_FREE struct allocate_free *gaps = NULL;
-	struct allocate_result places;
+	struct allocate_result places = { 0 };
 	size_t count;
 	int rc = find_ends(group, segment, images, ends, error);
 
@@ -256,10 +256,8 @@ static int grow_images(struct change *change, const struct volume_segment *segme
 			rc = lvm_raid_give(group, &places, images, i, NULL, 0,
 					   segment->areas[i].lv);
 	}
-	if (rc)
-		return change_no_memory(group, error);
 	allocate_result_free(&places);
-	return 0;
+	return rc ? change_no_memory(group, error) : 0;
 }
 
 int lvm_raid_grow_images(struct change *change, const struct volume_segment *segment,

@@ -423,6 +423,19 @@ static int mend(struct mending *mending, unsigned *replaced)
 	return rc ? rc : settle(mending);
 }
 
+int volume_lv_begin(struct volume_group *group, const char *name, struct error *error)
+{
+	CHANGING(group);
+	struct mending mending = { .group = group, .name = name, .error = error };
+	int rc = find_volume(&mending);
+
+	if (rc)
+		return rc;
+	rc = settle(&mending);
+	mending.lv->private->may_begin = false;
+	return rc;
+}
+
 int volume_lv_repair(struct volume_group *group, const char *name,
 		     const struct volume_lv_options *options, unsigned *replaced,
 		     struct error *error)

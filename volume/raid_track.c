@@ -90,6 +90,10 @@ static int check_mirror(const struct volume_group *group, const struct volume_lv
 		return error_set(error, -EOPNOTSUPP,
 				 "%s/%s: its type is %s; an image is split from raid1 only",
 				 group->name, lv->name, volume_lv_type(lv));
+	if (segment->area_count < 2)
+		return error_set(error, -EINVAL,
+				 "%s/%s: has one image, and nothing of it would be left",
+				 group->name, lv->name);
 	rc = lvm_raid_refuse_tracked(group, lv, error);
 	return rc ? rc : lvm_raid_refuse_reshaped(group, lv, error);
 }

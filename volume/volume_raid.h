@@ -27,8 +27,11 @@ bool volume_lv_degraded(const struct volume_lv *lv);
 int volume_open_for_upkeep(struct volume_group *group, const char *name, struct block **out,
 			   struct error *error);
 
-/* Whether a reshape of it is committed and has not begun, or the room for one is to be given back: until volume_lv_repair() it opens for reading only. */
+/* Whether a reshape of it is committed and has not begun, or the room for one is to be given back: until volume_lv_begin() or volume_lv_repair() it opens for reading only. */
 bool volume_lv_is_to_begin(const struct volume_lv *lv);
+
+/* Begins it: superblocks say so, and then the group need not; the array moves data while it is open for writing. 0 where there is none that is to begin. */
+int volume_lv_begin(struct volume_group *group, const char *name, struct error *error);
 
 /* The array of one that is open, which is good until that or a change suspends; NULL: it is not open. */
 struct raid_array *volume_lv_array(const struct volume_lv *lv);
@@ -54,7 +57,7 @@ int volume_lv_replace(struct volume_group *group, const char *name, struct volum
 /*
  * Splits an image of a mirror off for a while, as `lvconvert --splitmirrors 1 --trackchanges`: the last of those on `pvs`, or of all. It keeps its name,
  * *image_name, good until the group changes, and is a volume that is read only; the others note what it misses. -EOPNOTSUPP: no raid1; -EBUSY: one is split
- * off already, or they do not agree yet; -EINVAL: none is there.
+ * off already, or they do not agree yet; -EINVAL: none is there, or it has one image.
  */
 int volume_lv_track(struct volume_group *group, const char *name, struct volume_pv *const *pvs,
 		    unsigned pv_count, const char **image_name, struct error *error);

@@ -105,7 +105,7 @@ while IFS='|' read -r name made become size type fate; do
 			try lv convert $name $become
 			python3 text.py $((number + 1)) >begun.txt
 			mv before/q? . && rmdir before
-			try vg restore be --file begun.txt --yes
+			try vg restore be --file begun.txt --yes --force
 			grep -q 'data_offset = ' begun.txt || rig_fail "$name is not to begin"
 			;;
 		*) try lv convert $name $become ;;

@@ -85,11 +85,12 @@ for pv in range(3):
 new = volume("a_rmeta_3", "a", segment(1, 0, 1, 3, 0, "").replace("reshape_count = 1", ""), 1) + volume("a_rimage_3", "b", image(3, "+RESHAPE_DELTA_DISKS_PLUS"), 2)
 open("begun.txt", "w").write(text.replace("a_rmeta_0 {", new + "a_rmeta_0 {", 1))
 EDIT
-expect 0 'restored from begun.txt' "$TENON" vg restore vg1 --file begun.txt --yes
+expect 0 'restored from begun.txt' "$TENON" vg restore vg1 --file begun.txt --yes --force
 same vg1/a data
 before=$(cat [e-h].img | md5sum)
 expect 1 'opens for reading only: a reshape of it was to begin' "$TENON" copy data vg1/a --force
 expect 0 'State: *read-only' "$TENON" lv show vg1/a
+expect 0 'Problem: *a reshape of it was to begin .*`tenon lv repair vg1/a` begins it' "$TENON" lv show vg1/a
 expect 1 'is reshaped, or keeps the room' "$TENON" lv convert vg1/a --type raid6
 expect 1 'was stopped as a reshape of it began' "$TENON" lv convert vg1/a --stripes 2
 expect 1 'is reshaped, or keeps the room' "$TENON" lv resize vg1/a --size 20M
@@ -98,11 +99,18 @@ expect 1 'is reshaped, or keeps the room' "$TENON" lv resize vg1/a --size 20M
 mkdir lost && cp --sparse=always e.img f.img g.img i.img lost
 expect 0 '' env TENON_DEVICES="$work/lost/e.img:$work/lost/f.img:$work/lost/g.img:$work/lost/i.img" "$TENON" lv repair vg1/a
 TENON_DEVICES=$work/lost/e.img:$work/lost/f.img:$work/lost/g.img:$work/lost/i.img "$TENON" copy vg1/a - 2>err | head -c 8M | cmp -s - data || problem "with another image a reshape has changed data: $(cat err)"
+# And one that is begun by `lv repair`, with all of its images.
+cp --sparse=always [e-i].img lost
+expect 0 '' env TENON_DEVICES="${TENON_DEVICES//$work/$work/lost}" "$TENON" lv repair vg1/a
+TENON_DEVICES=${TENON_DEVICES//$work/$work/lost} "$TENON" copy vg1/a - 2>err | head -c 8M | cmp -s - data || problem "a reshape that lv repair began has changed data: $(cat err)"
 rm -r lost
+# A server begins it, and has it to write to.
 "$TENON" serve --socket-dir s >served 2>err &
 pids+=($!)
 for _ in $(seq 600); do grep -q '^ready' served && break; sleep 0.1; done
 grep -q '^vg1/a ' served || problem "it is not served: $(cat served err)"
+grep -q 'vg1/a: a reshape of it was to begin .* it goes on' err || problem "the server does not say so: $(cat err)"
+expect 0 'State: *writable' "$TENON" lv show vg1/a
 expect 0 '' "$TENON" lv repair vg1/a
 "$TENON" copy vg1/a - 2>err | head -c 8M | cmp -s - data || problem "a reshape that was begun here has changed data: $(cat err)"
 json "d['size_bytes'] == 12 << 20 and d['type'] == 'raid5_ls'" "$TENON" lv show vg1/a --json
@@ -110,4 +118,17 @@ json "d['size_bytes'] == 12 << 20 and d['type'] == 'raid5_ls'" "$TENON" lv show 
 grep -q 'raid5_ls+RESHAPE+RESHAPE_DATA_OFFSET' out && ! grep -Eq 'data_offset =|DELTA_DISKS' out || problem "the second commit was not made: $(cat out)"
 expect 0 '0 bytes differ' "$TENON" lv scrub vg1/a
 expect 0 'raid5_ls' env LVM_SUPPRESS_FD_WARNINGS=1 pvck --dump metadata e.img
+
+# All of a reshape through the server: room goes back, there are more stripes, and it says how far it is.
+expect 0 '' "$TENON" lv convert vg1/a --type raid5_ls
+expect 0 '' "$TENON" lv convert vg1/a --stripes 4
+json "len([row for row in d if row['name'].startswith('a_rimage_')]) == 5" "$TENON" lv list vg1 --all --json
+expect 0 '' "$TENON" lv repair vg1/a
+json "d['synced_percent'] == 100 and d['size_bytes'] == 16 << 20 and d['state'] == 'writable'" "$TENON" lv show vg1/a --json
+"$TENON" copy vg1/a - 2>err | head -c 8M | cmp -s - data || problem "a reshape in the server has changed data: $(cat err)"
+expect 1 'is in use' "$TENON" lv convert vg1/a --stripes 3
+expect 0 '' "$TENON" lv convert vg1/a --stripes 4
+expect 1 'already' "$TENON" lv convert vg1/a --stripes 4
+expect 0 '0 bytes differ' "$TENON" lv scrub vg1/a
+expect 2 'merge: takes no devices' "$TENON" lv convert vg1/a --merge e.img
 [ $failures = 0 ]

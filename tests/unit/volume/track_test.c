@@ -316,5 +316,26 @@ static void test_lost(void)
 	fixture_run(lost, 3, 16 * MIB);
 }
 
-UNIT_MAIN("volume track", UNIT(test_lost), UNIT(test_write_mostly), UNIT(test_it_is_how_it_was),
-	  UNIT(test_it_goes_with_the_volume), UNIT(test_at_each_request))
+/* Of one image nothing is split off: nothing would be left. */
+static void one_image(struct fixture *f)
+{
+	struct block *block = make(f);
+	struct volume_segment *segment = volume_group_get_lv(f->group, "a")->segments;
+	const char *name = NULL;
+
+	block_unref(block);
+	segment->area_count = 1;
+	CU_ASSERT_EQUAL(volume_lv_track(f->group, "a", NULL, 0, &name, &f->error), -EINVAL);
+	CU_ASSERT_PTR_NOT_NULL(strstr(f->error.text, "has one image"));
+	CU_ASSERT_PTR_NULL(name);
+	segment->area_count = 2;
+}
+
+static void test_one_image(void)
+{
+	fixture_run(one_image, 2, 8 * MIB);
+}
+
+UNIT_MAIN("volume track", UNIT(test_one_image), UNIT(test_lost), UNIT(test_write_mostly),
+	  UNIT(test_it_is_how_it_was), UNIT(test_it_goes_with_the_volume),
+	  UNIT(test_at_each_request))
