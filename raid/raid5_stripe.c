@@ -219,8 +219,10 @@ void raid5_memory_free(struct raid5 *r)
 	for (unsigned i = 0; i < RAID5_SLABS; i++) {
 		void *kept;
 
-		while ((kept = take_kept(r, i)))
+		while ((kept = take_kept(r, i))) {
 			free(kept);
+			r->memory_used -= slab_bytes(i);
+		}
 	}
 	raid_parity_recipes_free(&r->recipes);
 }

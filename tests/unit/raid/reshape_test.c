@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "raid/array.h"
+#include "raid/raid5.h"
 #include "raid_rig.h"
 #include "reshape_scene.h"
 #include "util/bytes.h"
@@ -444,6 +445,53 @@ static void test_says_durable_position(void)
 	each_kind(says_durable_position);
 }
 
+/* ---- The memory for stripes ---- */
+
+#define ROWS 40u
+
+static int write_row(void *arg)
+{
+	static unsigned next;
+	uint64_t row = 3 * 65536, at = next++ % ROWS;
+
+	rig_write(arg, at * row, row, 1);
+	return 0;
+}
+
+/* Stripes of many writes are in it at once. What is kept for the next ones when an array is reshaped the new shape has to have again: of
+ * an array that was reshaped twice all requests hung. */
+static void has_memory_again(struct raid_rig *rig)
+{
+	const struct raid_create_options options = { .name = "x", .level = 5, .chunk = 65536 };
+	struct fiber *fibers[ROWS];
+
+	for (unsigned i = 0; i < 4; i++)
+		block_fault_add(rig->disk[i],
+				&(struct block_fault_rule){ .requests = BLOCK_FAULT_CHANGES,
+							    .action = BLOCK_FAULT_LATENCY,
+							    .latency_ns = 1000000 });
+	rig_create(rig, 4, &options);
+	for (unsigned i = 0; i < 4; i++) {
+		const struct raid_grow grow = { .chunk = i % 2 ? 65536 : 32768 };
+
+		rig_wait(rig);
+		for (unsigned k = 0; k < ROWS; k++)
+			fibers[k] = fiber_spawn(write_row, rig);
+		for (unsigned k = 0; k < ROWS; k++)
+			fiber_join(fibers[k]);
+		CU_ASSERT_EQUAL_FATAL(raid_grow(rig->array, &grow, &rig->error), 0);
+		/* By what the reshape has begun with, at most. */
+		CU_ASSERT_FATAL(raid5_of(rig->array)->memory_used <= RAID5_MEMORY_MAX / 2);
+	}
+	rig_wait(rig);
+	CU_ASSERT_EQUAL(differs(rig->array), 0);
+}
+
+static void test_has_memory_again(void)
+{
+	rig_run(has_memory_again);
+}
+
 static void test_power(void)
 {
 	for (unsigned i = 0; i < kind_count() + ARRAY_SIZE(level_kinds); i++)
@@ -452,4 +500,5 @@ static void test_power(void)
 
 UNIT_MAIN("raid reshape", UNIT(test_goes_to_its_end), UNIT(test_goes_on_degraded),
 	  UNIT(test_refuses), UNIT(test_spare_is_bad), UNIT(test_lost_at_first),
-	  UNIT(test_cannot_be_said), UNIT(test_says_durable_position), UNIT(test_power))
+	  UNIT(test_cannot_be_said), UNIT(test_says_durable_position), UNIT(test_has_memory_again),
+	  UNIT(test_power))
