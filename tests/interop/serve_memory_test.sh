@@ -53,7 +53,7 @@ def change(number):
 
 def memory():
     with open(f"/proc/{pid}/status") as status:
-        return [int(line.split()[1]) for line in status if line.startswith("RssAnon")][0]
+        return [int(line.split()[1]) for line in status if line.startswith("VmRSS")][0]
 
 
 for number in range(times // 5):
