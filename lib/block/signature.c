@@ -24,8 +24,8 @@
 #define WINDOW (2u << 20)
 #define PIECE  (256u << 10)
 
-/* A device has a handful of signatures at most; what goes on longer is no progress. */
-#define WIPES_MAX 64
+/* A pool of ZFS has the most, 512 of its uberblocks; what goes on longer is no progress. */
+#define WIPES_MAX 4096
 
 struct probe {
 	blkid_probe blkid;
@@ -77,7 +77,8 @@ static int probe_start(struct probe *probe, int fd, unsigned sector)
 						  BLKID_SUBLKS_UUID | BLKID_SUBLKS_USAGE |
 						  BLKID_SUBLKS_MAGIC | BLKID_SUBLKS_BADCSUM);
 	blkid_probe_enable_partitions(probe->blkid, 1);
-	blkid_probe_set_partitions_flags(probe->blkid, BLKID_PARTS_MAGIC);
+	/* The second copy of a GPT counts where the first is lost. */
+	blkid_probe_set_partitions_flags(probe->blkid, BLKID_PARTS_MAGIC | BLKID_PARTS_FORCE_GPT);
 	return 0;
 }
 
@@ -264,12 +265,15 @@ int block_signature_wipe(struct block *block, struct error *error)
 	CLEANUP(probe_close) struct probe probe = { .fd = -1 };
 	int rc = probe_open(&probe, block, error);
 
-	for (unsigned i = 0; !rc && i < WIPES_MAX && !blkid_do_probe(probe.blkid); i++) {
+	for (unsigned i = 0; !rc && !blkid_do_probe(probe.blkid); i++) {
 		struct block_signature found;
 		const char *magic;
 		size_t length;
 
 		describe(&probe, &found);
+		if (i == WIPES_MAX)
+			return error_set(error, -EIO, "%s: libblkid finds a %s again and again",
+					 block->name, found.name);
 		if (blkid_probe_lookup_value(probe.blkid, "SBMAGIC", &magic, &length) &&
 		    blkid_probe_lookup_value(probe.blkid, "PTMAGIC", &magic, &length))
 			continue; /* has no magic of its own */

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <zlib.h>
 
 #include "block/block.h"
 #include "block/signature.h"
@@ -135,6 +136,59 @@ static void test_wiping_clears_all_of_them_and_nothing_else(void)
 	CU_ASSERT_EQUAL(sector[4], (char)255); /* beside the magic of swap */
 	CU_ASSERT_EQUAL(block_read(block, 2 * MIB, sector, sizeof(sector)), 0);
 	CU_ASSERT_EQUAL(memcmp(sector, other, sizeof(other)), 0);
+}
+
+/* Four labels, two at each end, with 32 uberblocks that are used. */
+static void put_zfs(struct block *block)
+{
+	const uint64_t labels[] = { 0, 256 << 10, block->size - (512 << 10),
+				    block->size - (256 << 10) };
+	char uberblock[16] = { 0 };
+
+	put_le32(uberblock, 0x00bab10c);
+	put_le32(uberblock + 8, 28);
+	for (size_t i = 0; i < ARRAY_SIZE(labels); i++)
+		for (unsigned k = 0; k < 32; k++)
+			put(block, labels[i] + (128 << 10) + 1024 * k, uberblock,
+			    sizeof(uberblock));
+}
+
+/* The second header of a GPT, without the first. */
+static void put_last_gpt(struct block *block)
+{
+	static const unsigned char entries[128 * 128];
+	uint64_t last = block->size / 512 - 1;
+	char header[512] = "EFI PART";
+
+	put_le32(header + 8, 0x10000);
+	put_le32(header + 12, 92);
+	put_le64(header + 24, last);
+	put_le64(header + 32, 1);
+	put_le64(header + 40, 34);
+	put_le64(header + 48, last - 33);
+	put_le64(header + 72, last - 32);
+	put_le32(header + 80, 128);
+	put_le32(header + 84, 128);
+	put_le32(header + 88, (uint32_t)crc32(0, entries, sizeof(entries)));
+	put_le32(header + 16, (uint32_t)crc32(0, (unsigned char *)header, 92));
+	CU_ASSERT_EQUAL(block_write(block, last * 512, header, sizeof(header), 0), 0);
+}
+
+static void test_wiping_leaves_no_other_copy(void)
+{
+	void (*const puts[])(struct block *) = { put_zfs, put_last_gpt };
+	const char *const types[] = { "zfs_member", "gpt" };
+	struct block_signature found;
+
+	for (size_t i = 0; i < ARRAY_SIZE(puts); i++) {
+		CLEANUP_BLOCK struct block *block = memory(64 * MIB);
+
+		puts[i](block);
+		CU_ASSERT_EQUAL_FATAL(block_signature_find(block, &found, NULL), 1);
+		CU_ASSERT_STRING_EQUAL(found.type, types[i]);
+		CU_ASSERT_EQUAL(block_signature_wipe(block, NULL), 0);
+		CU_ASSERT_EQUAL(block_signature_find(block, &found, NULL), 0);
+	}
 }
 
 /* What libblkid does not know: named, and no more there after a wipe. */
@@ -276,5 +330,6 @@ UNIT_MAIN("signature", UNIT(test_an_empty_device_has_none),
 	  UNIT(test_the_magic_of_an_array_is_enough), UNIT(test_a_device_smaller_than_the_window),
 	  UNIT(test_the_refusal_names_what_is_there), UNIT(test_one_at_the_end_is_found),
 	  UNIT(test_wiping_clears_all_of_them_and_nothing_else),
-	  UNIT(test_formats_that_hold_a_disk), UNIT(test_the_size_that_a_superblock_says),
+	  UNIT(test_wiping_leaves_no_other_copy), UNIT(test_formats_that_hold_a_disk),
+	  UNIT(test_the_size_that_a_superblock_says),
 	  UNIT(test_the_size_on_a_device_that_is_shorter))
