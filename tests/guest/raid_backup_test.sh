@@ -28,21 +28,38 @@ for at in 48 80; do dd if=/dev/zero of=none bs=1 seek=$at count=16 conv=notrunc 
 "$TENON" raid rebuild r --backup-file none >refused 2>&1 && rig_fail "a backup without pieces was taken"
 grep -q 'has nothing, as of sector' refused || { cat refused; rig_fail "another reason"; }
 
-rig_boot uml --disk a.img --disk b.img --disk c.img --file kept --file none --with mdadm --modules raid456 --script - <<'GUEST'
+# mdadm 4.2 may crash once it has restored, with backups of its own too, and this kernel stands still after that in one of three runs: then from the
+# same disks again. What it says otherwise counts.
+judge() {
+	cp a.img judged0; cp b.img judged1; cp c.img judged2
+	rig_boot uml --deadline 20 --disk judged0 --disk judged1 --disk judged2 --file kept --file none --with mdadm --modules raid456 --script - <<'GUEST'
 	set -e
 	md=/sys/block/md0/md
 	mdadm --assemble /dev/md0 --verbose --backup-file=/root/none $DISKS >/result/none 2>&1 && exit 9
 	mdadm --stop /dev/md0 2>/dev/null || :
-	# mdadm 4.2 may crash once it has restored: then it is in the middle still, and goes on.
-	mdadm --assemble /dev/md0 --verbose --backup-file=/root/kept $DISKS >/result/kept 2>&1 || echo "mdadm: $?"
-	cat /result/kept /proc/mdstat
-	n=0
-	until [ "$(cat $md/reshape_position)" = none ] && [ "$(cat $md/sync_action)" = idle ]; do sleep 0.2; n=$((n + 1)); [ $n -lt 150 ] || exit 8; done
+	over() { read -r position <$md/reshape_position && [ "$position" = none ]; }
+	for again in 1 2 3; do
+		mdadm --assemble /dev/md0 --verbose --backup-file=/root/kept $DISKS >/result/kept 2>&1 || echo "mdadm: $?"
+		n=0
+		until over || [ $n = 20 ]; do sleep 0.1; n=$((n + 1)); done
+		! over || break
+		cat /result/kept $md/reshape_position
+		mdadm --stop /dev/md0 || :
+	done
+	over
+	until [ "$(cat $md/sync_action)" = idle ]; do sleep 0.1; done
 	echo check >$md/sync_action
 	until [ "$(cat $md/sync_action)" = idle ]; do sleep 0.1; done
 	echo "$(cat $md/chunk_size) $(cat $md/mismatch_cnt) $(head -c 16777216 /dev/md0 | md5sum | cut -d ' ' -f 1)" >/result/judged
 	mdadm --stop /dev/md0
 GUEST
+}
+for try in 1 2 3 4 5 6; do
+	rc=0
+	judge 2>judging || rc=$?
+	[ $rc = 124 ] || break
+done
+[ $rc = 0 ] || { cat judging; rig_fail "md does not go on: $rc"; }
 grep -q 'backup' "$(rig_results)/none" || { cat "$(rig_results)/none"; rig_fail "mdadm's reason is another"; }
 [ "$(rig_result judged)" = "32768 0 $expected" ] || rig_fail "md: $(rig_result judged), expected 32768 0 $expected"
-echo "mdadm and md went on with it"
+echo "mdadm and md went on with it, at boot $try"
