@@ -106,6 +106,8 @@ int command_switch(int argc, char **argv)
 		{ "filter", switch_filter,
 		  "NAME add|remove|list [PORT] [in|out] [EXPR] [ACTION] [--position N] [--json]",
 		  "rules of ports: what passes, what is dropped, at what rate" },
+		{ "vlan", switch_vlan, "NAME show|set [PORT] [KEY=VALUE...] [--json]",
+		  "which VLANs its ports carry, with tags and without" },
 		{ "stp", switch_stp, "NAME show|set|port|off [PORT] [KEY=VALUE...] [--json]",
 		  "its spanning tree: roles and states of ports, priorities, costs, guards" },
 		{ "igmp", switch_igmp, "NAME show|set [PORT] [KEY=VALUE...] [--json]",

@@ -25,6 +25,7 @@
  *	switch_dhcp.c		DHCP and DNS of segments, both sides
  *	switch_config.c		the whole of a switch as a file, which is read
  *	switch_config_show.c	and written
+ *	switch_vlan.c		VLANs of ports
  *	switch_reserved.c	frames to reserved addresses, both sides
  *	switch_watch.c		and what the switch does for these two
  *	switch_stp.c		its spanning tree: the command
@@ -53,9 +54,12 @@ struct vswitch_status;
 
 command_fn switch_run, switch_port_verb, switch_table, switch_counters, switch_stop, switch_capture,
 	switch_filter, switch_stp, switch_igmp, switch_lldp, switch_lacp, switch_mirror,
-	switch_dhcp, switch_reserved;
+	switch_dhcp, switch_reserved, switch_vlan;
 
 /* ---- Asking ---- */
+
+/* `port set`: the third operand is a port, and what is behind it are settings. Returns the exit status. */
+int switch_set_port_words(const char *name, const struct cli_words *operands);
 
 /* Asks the running switch `name`; `params` is stolen. Returns the exit status; the result is a new reference, if wanted. */
 int switch_ask(const char *name, const char *method, json_t *params, json_t **result);

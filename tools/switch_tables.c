@@ -75,7 +75,7 @@ static int list_addresses(const char *name, const struct cli_listing *listing)
 
 /* ---- tenon switch port ---- */
 
-static int set_words(const struct cli_words *operands)
+int switch_set_port_words(const char *name, const struct cli_words *operands)
 {
 	struct port_config config = { .vlan.kind = VLAN_PORT_TRUNK };
 	json_t *words = json_array();
@@ -101,7 +101,7 @@ static int set_words(const struct cli_words *operands)
 			json_array_append_new(words, json_string(one));
 		}
 	}
-	return switch_ask(operands->words[1], "switch.port.set",
+	return switch_ask(name, "switch.port.set",
 			  json_pack("{s:s, s:o}", "port", operands->words[2], "words", words),
 			  NULL);
 }
@@ -144,7 +144,7 @@ int switch_port_verb(int argc, char **argv)
 		return switch_ask(operands.words[1], "switch.port.remove",
 				  json_pack("{s:s}", "port", operands.words[2]), NULL);
 	if (!strcmp(action, "set") && operands.count > 3)
-		return set_words(&operands);
+		return switch_set_port_words(operands.words[1], &operands);
 	return cli_usage_error(
 		"\"%s\" with %u words behind it: expected add NAME PORT=TYPE, remove "
 		"NAME PORT, set NAME PORT KEY=VALUE..., list NAME or show NAME PORT",

@@ -212,6 +212,9 @@ do_it switch port add lab seven=pcap,record=seven.pcap,bond=six
 printf 'switch lacp show\tjson.bonds\n' >>list
 [ -s json.bonds ] || problem "the bonds: $(cat said.bonds)"
 takes 'switch reserved' lab stp=flood
+"$TENON" switch vlan lab show --json >json.vlans 2>said.vlans
+printf 'switch vlan show\tjson.vlans\n' >>list
+[ -s json.vlans ] || problem "the VLANs: $(cat said.vlans)"
 takes 'switch port list' lab
 takes 'switch port show' lab one
 takes 'switch counters' lab

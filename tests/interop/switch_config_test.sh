@@ -68,6 +68,18 @@ grep -q 'for each of its links' err || lab_fail "$(cat err)"
 "$TENON" switch reserved lab lldp=flood,stp=eat 2>err && lab_fail "a choice that there is none of"
 "$TENON" switch reserved lab 02=none,lldp=flood >/dev/null || lab_fail "reserved"
 [ "$("$TENON" switch reserved lab)" = stp=flood,lldp=flood ] || lab_fail "reserved: $("$TENON" switch reserved lab)"
+# VLANs of ports, and nothing else of them.
+"$TENON" switch port add lab v=bond,vlan=5 && "$TENON" switch vlan lab show v | grep -q '^v *access *5 ' || lab_fail "$("$TENON" switch vlan lab)"
+"$TENON" switch vlan lab set v vlan=none trunk=10+20-29,native=7,tag-type=802.1ad || lab_fail "vlan set"
+[ "$("$TENON" switch vlan lab show v -H -o PORT,KIND,UNTAGGED,TAGGED,TAGS | tr '\t' ' ')" = 'v trunk 7 10+20-29 802.1ad' ] || lab_fail "$("$TENON" switch vlan lab)"
+"$TENON" switch vlan lab set v trunk=none,dot1q-tunnel=9,tag-type=none || lab_fail "vlan set"
+[ "$("$TENON" switch vlan lab show v -H -o KIND,UNTAGGED,TAGGED | tr '\t' ' ')" = 'tunnel 9 -' ] || lab_fail "$("$TENON" switch vlan lab)"
+"$TENON" switch vlan lab set v dot1q-tunnel=none || lab_fail "vlan set"
+[ "$("$TENON" switch vlan lab show v -H -o KIND,TAGGED | tr '\t' ' ')" = 'any all' ] || lab_fail "$("$TENON" switch vlan lab)"
+"$TENON" switch vlan lab set v isolate=3 2>err; [ $? = 2 ] && grep -q 'expected vlan=' err || lab_fail "isolate by vlan: $(cat err)"
+"$TENON" switch vlan lab set nobody vlan=3 2>err && lab_fail "a port that there is none of"
+"$TENON" switch vlan lab show nobody 2>err; [ $? = 1 ] && grep -q 'none of that name' err || lab_fail "$(cat err)"
+"$TENON" switch port remove lab v || lab_fail "port remove"
 # Requests that lack what they are about, or have it of another kind: each is answered.
 # shellcheck disable=SC2086 # one word a method
 python3 - "$(find "$TENON_RUNTIME_DIR" -name 'switch-lab.sock')" $methods <<'PYTHON' || lab_fail "a request that is not whole: $(cat switch.out)"
