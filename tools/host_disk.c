@@ -61,14 +61,23 @@ static int check_runs(const char *path, struct error *error)
 	return error_advise(error, "`kill -CONT %d` lets it go on", (int)pid);
 }
 
-static int ask(const char *path, const char *method, json_t *params, json_t **answer,
-	       struct error *error)
+static int ask_measured(const char *path, const char *method, json_t *params, json_t **answer,
+			size_t *bytes, struct error *error)
 {
 	int rc = check_runs(path, error);
 
 	if (rc)
 		json_decref(params);
-	return rc ? -ETIMEDOUT : rpc_call_within(path, method, params, ASK_NS, answer, error);
+	return rc ? -ETIMEDOUT
+		  : rpc_call_measured(path, method, params, ASK_NS, answer, bytes, error);
+}
+
+static int ask(const char *path, const char *method, json_t *params, json_t **answer,
+	       struct error *error)
+{
+	size_t bytes;
+
+	return ask_measured(path, method, params, answer, &bytes, error);
 }
 
 /* ---- Finding one ---- */
@@ -374,10 +383,11 @@ static int list_server(const char *path, const char *group, json_t *list)
 	while (more && !rc) {
 		json_t *answer = NULL, *exports, *export;
 		struct error error;
-		size_t index;
+		size_t index, bytes = 0;
 
-		rc = ask(path, "server.exports",
-			 json_pack("{s:I}", "from", (json_int_t)pieces.from), &answer, &error);
+		rc = ask_measured(path, "server.exports",
+				  json_pack("{s:I}", "from", (json_int_t)pieces.from), &answer,
+				  &bytes, &error);
 		exports = json_object_get(answer, "exports");
 		json_array_foreach(exports, index, export) {
 			const char *name = json_string_value(json_object_get(export, "name"));
@@ -386,7 +396,7 @@ static int list_server(const char *path, const char *group, json_t *list)
 				json_array_append(list, export);
 		}
 		more = json_is_true(json_object_get(answer, "more")) &&
-		       pieces_next(&pieces, json_array_size(exports));
+		       pieces_next(&pieces, json_array_size(exports), bytes);
 		json_decref(answer);
 	}
 	return !rc && pieces.left ? -EPROTO : rc; /* half of a list is none */

@@ -201,11 +201,13 @@ void export_stop_all(struct serve *serve, const struct serve_home *home);
 /* Which exports, and what of them. */
 struct export_choice {
 	size_t from, most; /* their numbers */
+	size_t bytes;      /* of the answer, about: once it has so many, the rest is left */
 	const char *id;    /* the one with that alone, or NULL */
 };
 
-/* Appends those to `list`. 0 or -ENOMEM. */
-int export_describe(const struct serve *serve, const struct export_choice *choice, json_t *list);
+/* Appends those to `list`; *more: there are others behind them. 0 or -ENOMEM. */
+int export_describe(const struct serve *serve, const struct export_choice *choice, json_t *list,
+		    bool *more);
 /* A line for each from that number on, up to some size, of which there are *count: "UUID ID + SOCKET" of a volume (UUID "-" of others), or "- WHY"
  * of one that is not served; for lists of thousands. NULL without memory. */
 json_t *export_lines(const struct serve *serve, size_t from, size_t *count);

@@ -3,7 +3,7 @@
  * The control socket of a storage server: what commands ask the owner of an array or a group.
  *
  *	server.describe	{} -> devices, arrays, groups
- *	server.exports	{from, id} -> {exports, more}: those from that number on, a thousand at most; `id`: only the one with that
+ *	server.exports	{from, id} -> {exports, more}: those from that number on, a thousand or some 256 KiB at most; `id`: only the one with that
  *	server.lines	{from} -> {lines, folder, count}: where they are served, or why not, a line each (export_lines()); of paths that
  *		are not whole the folder before them
  *	raid.list	{} -> rows as `tenon raid list --json` has them, and in each "member_devices"
@@ -69,8 +69,9 @@ static int serve_describe(void *context, json_t *params, json_t **result, struct
 	return 0;
 }
 
-/* A message has room for so many, whatever their names are. */
+/* In one answer, whichever comes first: names, paths and peers make an export of hundreds of bytes one of thousands. */
 #define EXPORTS_AT_ONCE 1000
+#define EXPORTS_BYTES   (256u << 10)
 
 static int serve_exports(void *context, json_t *params, json_t **result, struct error *error)
 {
@@ -78,18 +79,19 @@ static int serve_exports(void *context, json_t *params, json_t **result, struct 
 	const struct export_choice choice = {
 		.from = (size_t)MAX(from, 0),
 		.most = EXPORTS_AT_ONCE,
+		.bytes = EXPORTS_BYTES,
 		.id = json_string_value(json_object_get(params, "id")),
 	};
 	json_t *exports = json_array();
-	int rc = export_describe(context, &choice, exports);
+	bool more;
+	int rc = export_describe(context, &choice, exports, &more);
 
 	(void)error;
 	if (rc) {
 		json_decref(exports);
 		return rc;
 	}
-	*result = json_pack("{s:o, s:b}", "exports", exports, "more",
-			    json_array_size(exports) == EXPORTS_AT_ONCE);
+	*result = json_pack("{s:o, s:b}", "exports", exports, "more", more);
 	return 0;
 }
 

@@ -189,17 +189,34 @@ static size_t number_of(const struct serve *serve, const char *id)
 	return index;
 }
 
-int export_describe(const struct serve *serve, const struct export_choice *choice, json_t *list)
+/* How long those from number `from` on are as text. */
+static size_t bytes_of(const json_t *list, size_t from)
+{
+	size_t bytes = 0;
+
+	for (size_t i = from; i < json_array_size(list); i++)
+		bytes += json_dumpb(json_array_get(list, i), NULL, 0, JSON_COMPACT);
+	return bytes;
+}
+
+int export_describe(const struct serve *serve, const struct export_choice *choice, json_t *list,
+		    bool *more)
 {
 	CLEANUP_FREE struct question *all = calloc(BATCH, sizeof(*all));
 	struct questions questions = { .all = all };
 	size_t from = choice->id ? number_of(serve, choice->id) : choice->from;
-	size_t most = choice->id ? 1 : choice->most, done = 0, count = 1;
+	size_t most = choice->id ? 1 : choice->most, done = 0, count = 1, bytes = 0;
 
+	*more = true;
 	if (!all)
 		return -ENOMEM;
-	for (; count && done < most; done += count)
+	for (; count && done < most && bytes < choice->bytes; done += count) {
+		size_t before = json_array_size(list);
+
 		count = describe_batch(serve, from + done, most - done, list, &questions);
+		bytes += bytes_of(list, before);
+	}
+	*more = count && !choice->id;
 	return 0;
 }
 

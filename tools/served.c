@@ -122,18 +122,19 @@ static int ask(void *arg)
 		struct error error = { 0 };
 		json_t *answer = NULL, *exports;
 		json_t *params = json_pack("{s:I}", "from", (json_int_t)pieces.from);
+		size_t bytes;
 		int rc;
 
 		if (asking->id)
 			json_object_set_new(params, "id", json_string(asking->id));
-		rc = rpc_call_within(asking->path, "server.exports", params, EXPORTS_NS, &answer,
-				     &error);
+		rc = rpc_call_measured(asking->path, "server.exports", params, EXPORTS_NS, &answer,
+				       &bytes, &error);
 		if (rc == -ETIMEDOUT)
 			cli_warn("%s", error.text);
 		exports = json_object_get(answer, "exports");
 		json_array_extend(asking->exports, exports);
 		more = !asking->id && json_is_true(json_object_get(answer, "more")) &&
-		       pieces_next(&pieces, json_array_size(exports));
+		       pieces_next(&pieces, json_array_size(exports), bytes);
 		json_decref(answer);
 		if (pieces.left)
 			cli_warn("%s: it says that there is more than %zu disks", asking->path,

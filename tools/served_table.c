@@ -179,13 +179,14 @@ static int ask(void *arg)
 	while (more && !server->table->failed) {
 		struct error error = { 0 };
 		json_t *answer = NULL;
-		int rc = rpc_call_within(server->path, "server.lines",
-					 json_pack("{s:I}", "from", (json_int_t)pieces.from),
-					 LINES_NS, &answer, &error);
+		size_t bytes;
+		int rc = rpc_call_measured(server->path, "server.lines",
+					   json_pack("{s:I}", "from", (json_int_t)pieces.from),
+					   LINES_NS, &answer, &bytes, &error);
 
 		if (rc == -ETIMEDOUT)
 			cli_warn("%s", error.text);
-		more = pieces_next(&pieces, take_answer(server->table, answer));
+		more = pieces_next(&pieces, take_answer(server->table, answer), bytes);
 		json_decref(answer);
 		if (pieces.left)
 			cli_warn("%s: it says that there is more than %zu disks", server->path,

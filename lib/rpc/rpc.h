@@ -77,6 +77,10 @@ void rpc_server_stop(struct rpc_server *server);
 int rpc_call_within(const char *path, const char *method, json_t *params, uint64_t limit_ns,
 		    json_t **result, struct error *error);
 
+/* The same, and how many bytes the answer had, whatever it was: for who asks again and again. */
+int rpc_call_measured(const char *path, const char *method, json_t *params, uint64_t limit_ns,
+		      json_t **result, size_t *bytes, struct error *error);
+
 /* Within RPC_CALL_NS: enough for a change on a slow disk. */
 int rpc_call(const char *path, const char *method, json_t *params, json_t **result,
 	     struct error *error);

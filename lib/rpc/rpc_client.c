@@ -100,8 +100,8 @@ static int wait_within(void *arg)
 	return worker_now() < *until ? fiber_sleep(RPC_RETRY_NS) : -ETIMEDOUT;
 }
 
-int rpc_call_within(const char *path, const char *method, json_t *params, uint64_t limit_ns,
-		    json_t **result, struct error *error)
+int rpc_call_measured(const char *path, const char *method, json_t *params, uint64_t limit_ns,
+		      json_t **result, size_t *bytes, struct error *error)
 {
 	json_t *request = json_pack("{s:s, s:i, s:s, s:o}", "jsonrpc", "2.0", "id", 1, "method",
 				    method, "params", params ? params : json_object());
@@ -115,6 +115,7 @@ int rpc_call_within(const char *path, const char *method, json_t *params, uint64
 	int rc;
 
 	json_decref(request);
+	*bytes = 0;
 	if (!text)
 		return error_set(error, -EINVAL, "%s: the parameters are not UTF-8 text", method);
 	fd = unix_socket_connect_with(path, wait_within, &until, error);
@@ -128,6 +129,8 @@ int rpc_call_within(const char *path, const char *method, json_t *params, uint64
 	if (!rc)
 		rc = rpc_read_line(&reader, &line, &length);
 	if (rc > 0)
+		*bytes = length;
+	if (rc > 0)
 		rc = rpc_unpack(line, length, path, result, error);
 	else if (rc == -ETIMEDOUT)
 		rpc_say_timeout(path, method, patience.peer, limit_ns, error);
@@ -135,6 +138,14 @@ int rpc_call_within(const char *path, const char *method, json_t *params, uint64
 		rc = rpc_say_ended(path, method, rc, error);
 	rpc_reader_free(&reader);
 	return rc;
+}
+
+int rpc_call_within(const char *path, const char *method, json_t *params, uint64_t limit_ns,
+		    json_t **result, struct error *error)
+{
+	size_t bytes;
+
+	return rpc_call_measured(path, method, params, limit_ns, result, &bytes, error);
 }
 
 int rpc_call(const char *path, const char *method, json_t *params, json_t **result,

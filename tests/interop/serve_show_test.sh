@@ -6,6 +6,7 @@
 set -u
 . "$(dirname "$0")/lib.sh"
 command -v python3 >/dev/null || { echo "python3 is not installed"; exit 77; }
+many=$(realpath tests/bench/many_volumes.py)
 cd "$work" || exit 1
 export TENON_DEVICES="$work/[a-b].img"
 truncate -s 64M a.img b.img
@@ -61,7 +62,7 @@ listener.bind(path)
 listener.listen(64)
 print('ready', flush=True)
 line = '-/- 0123456789 + x\n' * 100000
-export = [{'id': '0', 'name': 'vg9/x'}] * 20000
+export = [{'id': '0', 'name': 'vg9/x'}] * 20000 if sys.argv[1] != 'long' else [{'id': '0', 'name': 'vg9/x', 'socket': 'x' * (16 << 20)}]
 while True:
     client, _ = listener.accept()
     for text in client.makefile('r'):
@@ -86,5 +87,38 @@ for kind in none lines; do
 	wait $endless 2>/dev/null
 	rm -f run/serve-$endless.sock endless.out
 done
+# Nor to a few that are long: it is left after 256 MiB, or so many seconds.
+python3 endless.py long >endless.out &
+endless=$!
+pids+=($endless)
+wait_for grep -q ready endless.out
+expect 0 'it says that there is more than (1[0-6]|[1-9]) disks' "$TENON" lv list --json
+kill $endless
+wait $endless 2>/dev/null
+rm -f run/serve-$endless.sock
+
+# ---- Answers are cut by their bytes, not only by what is in them ----
+truncate -s 2G many.img
+"$TENON" vg create many many.img --metadata-size 64M --extent-size 128K && python3 "$many" many.img 2500 || problem 'cannot make a group of many volumes'
+launch many.out "$TENON" serve many --device many.img --socket-dir many || problem "no server: $(cat many.out)"
+python3 - "run/serve-$launched.sock" <<'EOF' || problem 'the answers of server.exports'
+import json, socket, sys
+names, largest = [], 0
+while True:
+    client = socket.socket(socket.AF_UNIX)
+    client.connect(sys.argv[1])
+    client.sendall((json.dumps({'jsonrpc': '2.0', 'id': 1, 'method': 'server.exports', 'params': {'from': len(names)}}) + '\n').encode())
+    line = client.makefile('r').readline()
+    answer = json.loads(line)['result']
+    largest = max(largest, len(line))
+    names += [export['name'] for export in answer['exports']]
+    if not answer['more'] or not answer['exports']:
+        break
+print(len(names), largest)
+sys.exit(0 if names == ['many/lv%05d' % i for i in range(2500)] and largest < 300 << 10 else 1)
+EOF
+[ "$("$TENON" lv list many --device many.img -H -o name | wc -l)" = 2500 ] || problem 'not all volumes are listed'
+kill $launched
+wait $launched
 [ $failures = 0 ] && echo "all as expected"
 exit $((failures > 0))
