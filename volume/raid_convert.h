@@ -44,10 +44,10 @@ int lvm_convert_plan(const struct volume_group *group, const struct volume_lv *l
 bool lvm_raid_is_kind(const struct lvm_raid_kind *kind, int level, uint32_t layout);
 /* Of levels 5 and 6 the layout of the other level that has its data in the same places; NULL: there is none. */
 const struct lvm_raid_kind *lvm_raid_pair(const struct lvm_raid_kind *kind);
-/* What comes first, as --type takes it, where it takes more than one step; NULL: who knows. `from` may be NULL for so many plain stripes, and `to`
- * for a plain volume. */
-const char *lvm_convert_first_step(const struct lvm_raid_kind *from, unsigned count,
-				   const struct lvm_raid_kind *to);
+/* Options of the commands by which one becomes another that it does not in one step, into `text`; false: who knows. `from` may be NULL for so many plain
+ * stripes, and `to` for a plain volume; `name` is what it was called. */
+bool lvm_convert_way(const struct lvm_raid_kind *from, unsigned count,
+		     const struct lvm_raid_kind *to, const char *name, char *text, size_t size);
 void convert_plan_free(struct convert_plan *plan);
 
 /* One on its way. */

@@ -261,13 +261,15 @@ static int refuse(const struct convert_planning *planning, const struct lvm_raid
 		  const char *name)
 {
 	const struct source *source = &planning->source;
-	const char *first = lvm_convert_first_step(source->kind, source->count, to);
+	char way[160];
 
 	error_set(planning->error, -EOPNOTSUPP, "%s/%s: becomes no %s from %s in one step",
 		  source->group->name, source->lv->name, name, volume_lv_type(source->lv));
-	if (first)
-		return error_advise(planning->error, "`tenon lv convert %s/%s --type %s` first",
-				    source->group->name, source->lv->name, first);
+	if (lvm_convert_way(source->kind, source->count, to, name, way, sizeof(way)))
+		return error_advise(planning->error,
+				    "`tenon lv convert` with each of these, `tenon lv repair` "
+				    "waits after each: %s",
+				    way);
 	return error_advise(
 		planning->error,
 		"striped, raid0, raid0_meta, raid4, raid5_n, raid6_n_6 and raid10 become each "

@@ -22,7 +22,7 @@ expect 2 'give --type, --mirrors, --stripes, --stripe-size, --split-mirror, --tr
 expect 2 'goes with no other option' "$TENON" lv convert vg0/root --split-mirror b --type raid1
 expect 1 'linear, striped, raid0, .* and raid10 are' "$TENON" lv convert vg0/root --type raid99
 expect 1 'becomes no raid6 from linear in one step' "$TENON" lv convert vg0/root --type raid6
-expect 1 '`tenon lv convert vg0/root --type raid1 --mirrors 1` first' "$TENON" lv convert vg0/root --type raid6
+expect 1 'after each: --type raid1 --mirrors 1; --type raid5_n; --stripes 3, twice; --type raid6' "$TENON" lv convert vg0/root --type raid6
 expect 1 'only raid4, 5, 6 and 10 get other stripes' "$TENON" lv convert vg0/root --stripes 2
 expect 2 'goes with --stripes' "$TENON" lv convert vg0/root --type raid1 --force
 expect 1 'either another type or another number of stripes' "$TENON" lv convert vg0/root --type raid1 --stripes 2

@@ -394,6 +394,82 @@ static void test_refused(void)
 	fixture_run(not_whole, 4, 24 * MIB);
 }
 
+/* ---- The way that is named where one step does not do ---- */
+
+static const struct {
+	const char *from;
+	unsigned stripes;
+	const char *to;
+} far[] = {
+	{ "linear", 1, "raid6" },     { "linear", 1, "raid0" },     { "raid1", 1, "raid10" },
+	{ "raid1", 1, "raid0" },      { "raid5", 2, "raid0" },      { "raid5_la", 2, "raid10" },
+	{ "raid6", 3, "striped" },    { "raid6", 3, "raid5_rs" },   { "raid4", 2, "raid5_ls" },
+	{ "striped", 2, "raid5_ls" }, { "striped", 3, "raid6_zr" }, { "raid10", 2, "raid5_ra" },
+	{ "raid5", 2, "raid6_zr" },
+};
+static unsigned far_now;
+
+/* Options as the advice has them. */
+static void take_step(struct fixture *f, const char *options)
+{
+	struct volume_convert wish = { 0 };
+	char type[32] = "";
+
+	if (sscanf(options, " --type %31[a-z0-9_]", type) == 1)
+		wish.type = type;
+	if (strstr(options, "--mirrors 1"))
+		wish.mirrors = 1;
+	if (strstr(options, "--stripes"))
+		wish.stripes = (unsigned)strtoul(strstr(options, "--stripes") + 9, NULL, 10);
+	for (unsigned i = 0; i < (strstr(options, "twice") ? 2u : 1u); i++) {
+		int rc = ask(f, wish);
+
+		if (rc)
+			printf("  %s: %s\n", options, f->error.text);
+		CU_ASSERT_EQUAL(rc, 0);
+		if (volume_lv_is_raid(lv_of(f)) && strncmp(volume_lv_type(lv_of(f)), "raid0", 5))
+			wait_over(f);
+	}
+}
+
+static void by_the_way(struct fixture *f)
+{
+	const char *to = far[far_now].to;
+	struct volume_lv_options options = { .type = far[far_now].from,
+					     .extents = 6,
+					     .stripes = far[far_now].stripes };
+	char advice[sizeof(f->error.advice)], *step, *rest;
+	struct block *block;
+	uint64_t size;
+
+	if (options.stripes == 1)
+		options.stripes = 0;
+	if (strncmp(options.type, "raid", 4) != 0)
+		options.type = NULL;
+	fixture_create(f, NULL);
+	CU_ASSERT_EQUAL_FATAL(volume_lv_create(f->group, "a", &options, NULL, &f->error), 0);
+	block = open_lv(f, true);
+	if (volume_lv_array(lv_of(f)))
+		wait_over(f);
+	size = block->size;
+	stamp(block, 7, size);
+	CU_ASSERT_EQUAL(ask(f, (struct volume_convert){ .type = to }), -EOPNOTSUPP);
+	strcpy(advice, f->error.advice);
+	step = strstr(advice, "each: ");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(step);
+	for (step = strtok_r(step + 6, ";", &rest); step; step = strtok_r(NULL, ";", &rest))
+		take_step(f, step);
+	CU_ASSERT_TRUE(!strncmp(volume_lv_type(lv_of(f)), to, strlen(to)));
+	CU_ASSERT_TRUE(is_stamped(block, 7, size));
+	block_unref(block);
+}
+
+static void test_by_the_way(void)
+{
+	for (far_now = 0; far_now < ARRAY_SIZE(far); far_now++)
+		fixture_run(by_the_way, 6, 32 * MIB);
+}
+
 /* By steps from a linear volume to two stripes and a parity, as lvm2 goes. */
 static void from_linear(struct fixture *f)
 {
@@ -405,7 +481,7 @@ static void from_linear(struct fixture *f)
 	block = open_lv(f, true);
 	stamp(block, 7, 6 * MIB);
 	CU_ASSERT_EQUAL(ask(f, (struct volume_convert){ .type = "raid5" }), -EOPNOTSUPP);
-	CU_ASSERT_PTR_NOT_NULL(strstr(f->error.advice, "--type raid1 --mirrors 1` first"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(f->error.advice, ": --type raid1 --mirrors 1; --type raid5"));
 	CU_ASSERT_EQUAL(ask(f, (struct volume_convert){ .type = "raid1", .mirrors = 1 }), 0);
 	wait_over(f);
 	CU_ASSERT_EQUAL(ask(f, (struct volume_convert){ .type = "raid5_n" }), 0);
@@ -534,4 +610,4 @@ static void test_cuts(void)
 }
 
 UNIT_MAIN("volume reshape", UNIT(test_ways), UNIT(test_unreadable), UNIT(test_refused),
-	  UNIT(test_steps), UNIT(test_cuts))
+	  UNIT(test_by_the_way), UNIT(test_steps), UNIT(test_cuts))
