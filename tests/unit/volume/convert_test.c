@@ -231,7 +231,7 @@ static void refused(struct fixture *f)
 	fixture_create(f, NULL);
 	make(f, "raid5", 2, 0);
 	CU_ASSERT_EQUAL(convert(f, "striped", 0), -EOPNOTSUPP);
-	CU_ASSERT_PTR_NOT_NULL(strstr(f->error.advice, "--type raid5_n` first"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(f->error.advice, "--type raid5_n, twice; --type striped"));
 	CU_ASSERT_EQUAL(convert(f, "raid6", 0), -EINVAL);
 	CU_ASSERT_EQUAL(convert(f, NULL, 2), -EOPNOTSUPP);
 	CU_ASSERT_EQUAL(convert(f, "raid7", 0), -EINVAL);
