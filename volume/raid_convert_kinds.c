@@ -41,7 +41,7 @@ static bool is_raid5_n(const struct lvm_raid_kind *kind)
 
 /* ---- The way from one to another that is no neighbour ---- */
 
-struct way {
+struct convert_way {
 	const struct lvm_raid_kind *kind, *to;
 	unsigned count;
 	char *text;
@@ -49,7 +49,7 @@ struct way {
 };
 
 /* A step that is a reshape leaves room, which the same command again gives back. */
-static bool take(struct way *way, const char *name, unsigned count, bool reshape)
+static bool take(struct convert_way *way, const char *name, unsigned count, bool reshape)
 {
 	size_t length = strlen(way->text);
 
@@ -59,7 +59,7 @@ static bool take(struct way *way, const char *name, unsigned count, bool reshape
 	return strlen(way->text) + 1 < way->size;
 }
 
-static bool become(struct way *way, const char *name, unsigned count, bool reshape)
+static bool become(struct convert_way *way, const char *name, unsigned count, bool reshape)
 {
 	char text[64];
 
@@ -70,7 +70,7 @@ static bool become(struct way *way, const char *name, unsigned count, bool resha
 	return take(way, text, count, reshape);
 }
 
-static unsigned data_of(const struct way *way)
+static unsigned data_of(const struct convert_way *way)
 {
 	const struct lvm_raid raid = { .kind = way->kind, .copies = 2 };
 
@@ -84,7 +84,7 @@ static bool is_in_order(const struct lvm_raid_kind *kind)
 }
 
 /* Whether one command makes the rest. */
-static bool is_near(const struct way *way)
+static bool is_near(const struct convert_way *way)
 {
 	const struct lvm_raid_kind *kind = way->kind, *to = way->to;
 	const struct lvm_raid_kind *pair = kind ? lvm_raid_pair(kind) : NULL;
@@ -102,7 +102,7 @@ static bool is_near(const struct way *way)
 	return is_in_order(kind) && is_in_order(to);
 }
 
-static bool step_from_5(struct way *way)
+static bool step_from_5(struct convert_way *way)
 {
 	const struct lvm_raid_kind *pair = lvm_raid_pair(way->kind);
 	unsigned wanted = way->to && way->to->level == 6 ? 3 : 2;
@@ -118,7 +118,7 @@ static bool step_from_5(struct way *way)
 	return become(way, "raid5_n", way->count, true);
 }
 
-static bool step(struct way *way)
+static bool step(struct convert_way *way)
 {
 	const struct lvm_raid_kind *to = way->to, *pair;
 	unsigned data = data_of(way);
@@ -144,7 +144,9 @@ static bool step(struct way *way)
 bool lvm_convert_way(const struct lvm_raid_kind *from, unsigned count,
 		     const struct lvm_raid_kind *to, const char *name, char *text, size_t size)
 {
-	struct way way = { .kind = from, .to = to, .count = count, .text = text, .size = size };
+	struct convert_way way = {
+		.kind = from, .to = to, .count = count, .text = text, .size = size
+	};
 
 	text[0] = '\0';
 	/* What has more than one stripe becomes none of one without losing some. */
