@@ -20,6 +20,8 @@ static int check_counts(const struct raid_new_member *members, unsigned count,
 	for (unsigned i = 0; i < count; i++) {
 		if (members[i].spare && !members[i].block)
 			return error_set(error, -EINVAL, "a spare cannot be missing");
+		if (members[i].journal && !members[i].block)
+			return error_set(error, -EINVAL, "a write journal cannot be missing");
 		if (members[i].journal) {
 			plan->journals++;
 			continue;

@@ -155,6 +155,8 @@ refused 'no md superblock' $TENON raid zero zeroed.img
 refused 'no md superblock' $TENON raid examine zeroed.img
 rm zeroed.img
 # What is wrong is said before anything is wiped.
+refused 'a spare cannot be missing' $TENON raid create other --level 1 --force a.img c.img --spare missing
+refused 'a write journal cannot be missing' $TENON raid create other --level 5 --force a.img c.img missing --journal missing
 refused 'too many are missing' $TENON raid create other --level 10 --force a.img c.img missing missing
 status=2 refused 'layout "n9x"' $TENON raid create other --level 10 --layout n9x --force a.img c.img
 status=2 refused 'power of two' $TENON raid create other --level 0 --chunk 12K --force a.img c.img
