@@ -114,16 +114,20 @@ static bool add_bad(const struct raid5 *r, const struct block_io *io,
 
 int raid5_judge(struct raid_array *array, const struct raid5_ios *ios)
 {
-	struct raid_set absent = raid_array_absent(array);
+	struct raid_set absent;
 	int rc = 0;
-	bool survives, known_bad = false;
+	bool survives, known_bad = false, failed = false;
 
 	for (unsigned i = 0; i < ios->count; i++) {
 		struct raid_member *member = ios->members[i];
 
+		failed |= ios->ios[i].result;
 		if (!ios->ios[i].result)
 			raid_member_written(member, ios->ios[i].offset, ios->ios[i].length);
 	}
+	if (!failed)
+		return 0;
+	absent = raid_array_absent(array);
 	for (unsigned i = 0; i < ios->count; i++) {
 		if (ios->ios[i].result && raid_member_counts(ios->members[i]))
 			known_bad |= add_bad(ios->r, &ios->ios[i], ios->members[i], &absent);
