@@ -5,19 +5,27 @@
 #include "volume/mirror.h"
 #include "volume/segment.h"
 
-static char attribute_of_type(const struct volume_lv *lv)
+static const struct lvm_segment_type *type_of(const struct volume_lv *lv)
 {
 	return lv->segment_count && !lv->private->shown_type
-		       ? lv->segments->private->type->attribute
-		       : lvm_segment_type_find(volume_lv_type(lv))->attribute;
+		       ? lv->segments->private->type
+		       : lvm_segment_type_find(volume_lv_type(lv));
+}
+
+static char attribute_of_type(const struct volume_lv *lv)
+{
+	return type_of(lv)->attribute;
 }
 
 /* Of a volume that nobody sees by itself. */
 static bool is_part(const struct volume_lv *lv, const char *ending)
 {
-	size_t length = strlen(lv->name), tail = strlen(ending);
+	size_t length, tail = strlen(ending);
 
-	return !lv->visible && length > tail && !strcmp(lv->name + length - tail, ending);
+	if (lv->visible)
+		return false;
+	length = strlen(lv->name);
+	return length > tail && !strcmp(lv->name + length - tail, ending);
 }
 
 /* What a cache is in front of. */
@@ -84,16 +92,15 @@ static char type_attribute(const struct volume_lv *lv)
 /* The seventh: whose target of device-mapper it would be. */
 static char target_attribute(const struct volume_lv *lv)
 {
-	char attribute = attribute_of_type(lv);
-	const struct lvm_segment_type *type = lvm_segment_type_find(volume_lv_type(lv));
+	const struct lvm_segment_type *type = type_of(lv);
 
 	if (is_of_raid(lv))
 		return 'r';
-	if (attribute == 'm' || is_leg(lv) || is_mirror_log(lv))
+	if (type->attribute == 'm' || is_leg(lv) || is_mirror_log(lv))
 		return 'm';
 	if (is_cached(lv))
 		return 'C';
-	if (attribute == 's' || lv->private->origin)
+	if (type->attribute == 's' || lv->private->origin)
 		return 's';
 	return type->target ? type->target : '-';
 }
