@@ -103,7 +103,7 @@ wait "$client"
 "$TENON" copy vg/l disk.img --force >/dev/null && "$stamps" --check state.json disk.img || problem 'the disk has something else'
 
 # ---- A client that is killed in the middle: its disk is free, and changes do not wait for it ----
-for _ in $(seq ${TORTURE:+4}3); do
+for _ in $(seq ${TORTURE:+1}3); do
 	use 20
 	wait_for has_lease
 	kill -9 "$nbdkit"
