@@ -28,10 +28,13 @@ static void want(struct raid5_work *work, uint32_t role)
 	work->state[role] |= RAID5_WANT;
 }
 
-/* Fetches all of it, in pieces where it cannot be had as a whole; pieces that nobody can give go to lost(). */
+/* Fetches all of it, in pieces where it cannot be had as a whole, and has each part that could be had used; pieces that nobody can give go
+ * to lost(). */
 static int fetch_what_can_be(struct raid5_work *work, struct raid_sync *sync,
 			     int (*lost)(struct raid5_work *, struct raid_sync *, uint32_t,
-					 uint32_t))
+					 uint32_t),
+			     int (*use)(struct raid5_work *, struct raid_sync *, uint32_t,
+					uint32_t))
 {
 	uint8_t before[MD_MAX_DEVICES];
 	uint32_t disks = work->row.disks;
@@ -40,13 +43,15 @@ static int fetch_what_can_be(struct raid5_work *work, struct raid_sync *sync,
 	memcpy(before, work->state, disks);
 	rc = raid5_fetch(work, 0, work->width);
 	if (rc != -EIO)
-		return rc;
+		return rc || !use ? rc : use(work, sync, 0, work->width);
 	for (uint32_t at = 0, step; at < work->width; at += step) {
 		step = MIN(PIECE, work->width - at);
 		memcpy(work->state, before, disks);
 		rc = raid5_fetch(work, at, step);
 		if (rc == -EIO)
 			rc = lost(work, sync, at, step);
+		else if (!rc && use)
+			rc = use(work, sync, at, step);
 		if (rc)
 			return rc;
 	}
@@ -146,7 +151,7 @@ static int recover_stripe(struct raid5_work *work, struct raid_sync *sync)
 	}
 	rc = raid5_ios_begin(&ios, work->r, targets);
 	if (!rc)
-		rc = fetch_what_can_be(work, sync, note_lost);
+		rc = fetch_what_can_be(work, sync, note_lost, NULL);
 	for (uint32_t i = 0; !rc && i < work->row.disks; i++) {
 		struct raid_member *member = target_of(array, i);
 
@@ -188,10 +193,30 @@ static bool parity_differs(const struct raid5_work *work, uint32_t role, uint32_
 	       memcmp(raid5_block(work, role) + at, raid5_second(work, role) + at, length) != 0;
 }
 
+/* What cannot be read a resync cannot make better; around that parity is made as ever. */
+static int resync_part(struct raid5_work *work, struct raid_sync *sync, uint32_t at,
+		       uint32_t length)
+{
+	const struct raid5_row *row = &work->row;
+	int rc = 0;
+
+	compute(work, at, length);
+	for (unsigned i = 0; !rc && i < 2; i++) {
+		uint32_t role = i ? row->q : row->p;
+
+		/* A member that could not take it is failed, and the rest goes on. */
+		if (role != RAID5_NO_ROLE && sync->array->places[role].member &&
+		    parity_differs(work, role, at, length))
+			rc = write_block(work, sync, role, raid5_second(work, role), at, length);
+		if (rc && raid_array_survives(sync->array))
+			rc = 0;
+	}
+	return rc;
+}
+
 static int resync_stripe(struct raid5_work *work, struct raid_sync *sync)
 {
 	const struct raid5_row *row = &work->row;
-	int rc;
 
 	for (uint32_t i = 0; i < row->data; i++)
 		want(work, raid5_role(row, i));
@@ -201,22 +226,7 @@ static int resync_stripe(struct raid5_work *work, struct raid_sync *sync)
 		if (role != RAID5_NO_ROLE && sync->array->places[role].member)
 			want(work, role);
 	}
-	rc = fetch_what_can_be(work, sync, skip);
-	if (rc || sync->skipped)
-		return rc; /* what cannot be read a resync cannot make better */
-	compute(work, 0, work->width);
-	for (unsigned i = 0; !rc && i < 2; i++) {
-		uint32_t role = i ? row->q : row->p;
-
-		/* A member that could not take it is failed, and the rest goes on. */
-		if (role != RAID5_NO_ROLE && sync->array->places[role].member &&
-		    parity_differs(work, role, 0, work->width))
-			rc = write_block(work, sync, role, raid5_second(work, role), 0,
-					 work->width);
-		if (rc && raid_array_survives(sync->array))
-			rc = 0;
-	}
-	return rc;
+	return fetch_what_can_be(work, sync, skip, resync_part);
 }
 
 /* ---- Check and repair ---- */
@@ -310,11 +320,20 @@ static int compare_sector(struct raid5_work *work, struct raid_sync *sync, uint3
 	return sync->operation == RAID_REPAIR ? repair_sector(work, sync, at, liar, role) : 0;
 }
 
+static int compare_part(struct raid5_work *work, struct raid_sync *sync, uint32_t at,
+			uint32_t length)
+{
+	int rc = 0;
+
+	compute(work, at, length);
+	for (uint32_t i = 0; !rc && i < length; i += MD_SECTOR_SIZE)
+		rc = compare_sector(work, sync, at + i);
+	return rc;
+}
+
 static int compare_stripe(struct raid5_work *work, struct raid_sync *sync)
 {
 	const struct raid_array *array = sync->array;
-	uint64_t skipped = sync->skipped;
-	int rc;
 
 	for (uint32_t i = 0; i < work->row.disks; i++) {
 		if (!array->places[i].member ||
@@ -322,13 +341,7 @@ static int compare_stripe(struct raid5_work *work, struct raid_sync *sync)
 			return skip(work, sync, 0, work->width);
 		want(work, i);
 	}
-	rc = fetch_what_can_be(work, sync, skip);
-	if (rc || sync->skipped != skipped)
-		return rc;
-	compute(work, 0, work->width);
-	for (uint32_t at = 0; !rc && at < work->width; at += MD_SECTOR_SIZE)
-		rc = compare_sector(work, sync, at);
-	return rc;
+	return fetch_what_can_be(work, sync, skip, compare_part);
 }
 
 /* ---- The whole ---- */

@@ -288,6 +288,69 @@ static void test_stopped_recovery_waits(void)
 	rig_run(stopped_replacement_waits);
 }
 
+/* ---- What nobody can give ---- */
+
+/* One more member than parity makes up for cannot read a page. */
+static void lose_page(struct raid_rig *rig, int rules[3])
+{
+	for (unsigned i = 0; i < (level == 6 ? 3 : 2); i++)
+		rules[i] = rig_break(rig, i, BLOCK_FAULT_READ, DATA + 65536, 4096);
+}
+
+static void find_page(struct raid_rig *rig, const int rules[3])
+{
+	for (unsigned i = 0; i < (level == 6 ? 3 : 2); i++)
+		block_fault_remove(rig->disk[i], rules[i]);
+}
+
+/* All around it is compared, in the same stripe and behind it, and only what was not is said to be left out. */
+static void compares_around_a_lost_page(struct raid_rig *rig)
+{
+	struct raid_progress progress;
+	int rules[3];
+
+	create(rig);
+	lose_page(rig, rules);
+	block_fault_rot(rig->disk[1], DATA + 65536 + 8192, 512, 40);
+	block_fault_rot(rig->disk[1], DATA + 131072, 512, 40);
+	progress = scrub(rig, false, false);
+	CU_ASSERT_EQUAL(progress.skipped, 4096);
+	CU_ASSERT_EQUAL(progress.mismatches, 1024);
+	if (level == 6) {
+		scrub(rig, true, false);
+		find_page(rig, rules);
+		CU_ASSERT_EQUAL(scrub(rig, false, false).mismatches, 0);
+	}
+}
+
+/* Parity is made of all that can be read, though nobody knows what a page behind which it comes has. */
+static void resyncs_around_a_lost_page(struct raid_rig *rig)
+{
+	const struct raid_create_options options = { .name = "s", .level = level, .chunk = 65536 };
+	uint8_t *other = malloc(RIG_SIZE);
+	int rules[3];
+
+	for (unsigned i = 0; i < disks; i++) {
+		memset(other, 1 << i, RIG_SIZE);
+		block_write(rig->memory[i], 0, other, RIG_SIZE, 0);
+	}
+	free(other);
+	lose_page(rig, rules);
+	rig_create(rig, disks, &options);
+	rig_wait(rig);
+	find_page(rig, rules);
+	CU_ASSERT_EQUAL(scrub(rig, false, false).mismatches, 4096);
+}
+
+static void test_goes_around_a_lost_page(void)
+{
+	for (level = 4; level <= 6; level++) {
+		disks = level == 6 ? 5 : 3;
+		rig_run(compares_around_a_lost_page);
+		rig_run(resyncs_around_a_lost_page);
+	}
+}
+
 UNIT_MAIN("raid scrub", UNIT(test_leaves_what_nobody_knows), UNIT(test_finds_the_liar),
 	  UNIT(test_stopped_check_says_so), UNIT(test_result_outlives_a_recovery),
-	  UNIT(test_stopped_recovery_waits))
+	  UNIT(test_stopped_recovery_waits), UNIT(test_goes_around_a_lost_page))
