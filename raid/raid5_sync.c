@@ -320,11 +320,30 @@ static int compare_sector(struct raid5_work *work, struct raid_sync *sync, uint3
 	return sync->operation == RAID_REPAIR ? repair_sector(work, sync, at, liar, role) : 0;
 }
 
+/* What a member's log calls bad was computed from those that it is to be compared with. */
+static uint64_t not_compared(const struct raid5_work *work, uint32_t at, uint32_t length)
+{
+	uint64_t bytes = 0;
+
+	for (uint32_t end = at + length, step; at < end; at += step) {
+		bool readable = true;
+
+		step = MIN(PIECE, end - at);
+		for (uint32_t i = 0; i < work->row.disks; i++)
+			readable &=
+				raid5_readable(work->r, i, offset_of(work, at) >> MD_SECTOR_SHIFT,
+					       step >> MD_SECTOR_SHIFT);
+		bytes += readable ? 0 : step;
+	}
+	return bytes;
+}
+
 static int compare_part(struct raid5_work *work, struct raid_sync *sync, uint32_t at,
 			uint32_t length)
 {
 	int rc = 0;
 
+	sync->skipped += not_compared(work, at, length);
 	compute(work, at, length);
 	for (uint32_t i = 0; !rc && i < length; i += MD_SECTOR_SIZE)
 		rc = compare_sector(work, sync, at + i);
