@@ -5,7 +5,7 @@
  *
  *	client	struct lease_request
  *	server	struct lease_answer; if its `rc` is 0, with the descriptors of the page and of the files (SCM_RIGHTS)
- *	client	closes the connection when it has let go of the lease; it is shut down when the lease is over
+ *	client	closes the connection when it has let go of the lease; the server sends its end when the lease is over
  */
 #ifndef TENON_TOOLS_LEASE_SOCKET_H
 #define TENON_TOOLS_LEASE_SOCKET_H

@@ -264,6 +264,8 @@ void serve_beside_tidy(void);
 /* serve_lease.c: its socket is in the runtime directory; NULL: there is none. */
 void serve_leases_start(struct serve *serve);
 const char *serve_leases_path(const struct serve *serve);
+/* With `changing`: ends those of a disk, before it is closed: 0, or -EBUSY with who does not let go. Suspends. */
+int serve_leases_stop(const struct export *export, struct error *error);
 /* Waits for who is inside of a disk, within limits, before the disks are closed. */
 void serve_leases_end(struct serve *serve);
 

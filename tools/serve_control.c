@@ -130,9 +130,17 @@ static int say_client(const struct export *export, struct error *error)
 static int unexport(struct serve *serve, const char *name, struct error *error)
 {
 	struct export *export = export_find(serve, name);
+	int rc;
 
 	if (!export)
 		return 0;
+	if (export_clients(export))
+		return say_client(export, error);
+	/* Closing it waits for those who read or write it by themselves, however long that is. */
+	rc = serve_leases_stop(export, error);
+	export = rc ? NULL : export_find(serve, name);
+	if (!export)
+		return rc;
 	if (export_clients(export))
 		return say_client(export, error);
 	export_stop(serve, export);

@@ -8,6 +8,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "block/block.h"
+#include "block/lease.h"
 #include "tools/lease_socket.h"
 #include "tools/runtime.h"
 #include "tools/serve.h"
@@ -84,6 +86,26 @@ static int end_at_home(void *arg)
 	return 0;
 }
 
+struct lease_stop {
+	struct block *block;
+	struct error *error;
+};
+
+static int stop_at_home(void *arg)
+{
+	const struct lease_stop *stop = arg;
+	CLEANUP_BLOCK struct block *block = block_ref(stop->block);
+
+	return block_leases_stop(block, stop->error);
+}
+
+int serve_leases_stop(const struct export *export, struct error *error)
+{
+	return export->block ? serve_call(export->home, stop_at_home,
+					  &(struct lease_stop){ export->block, error })
+			     : 0;
+}
+
 /* With `changing`, so that the export stays. */
 static int find_and_give(struct lease_client *client, const struct lease_request *request)
 {
@@ -137,9 +159,9 @@ static int client_run(void *arg)
 		fiber_mutex_unlock(&serve->changing);
 		rc = answer(client, rc);
 	}
-	/* It says nothing more: what comes is its end, or ours. */
+	/* It says nothing more, and what it says all the same is not looked at: what comes is its end, or ours. */
 	if (client->lease) {
-		client->gone = rc || fiber_poll(client->fd, POLLIN | POLLRDHUP, FIBER_FOREVER) > 0;
+		client->gone = rc || fiber_poll(client->fd, POLLRDHUP, FIBER_FOREVER) > 0;
 		client->gone = client->gone && !fiber_cancelled();
 		serve_call(client->home, end_at_home, client);
 	}

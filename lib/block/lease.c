@@ -206,8 +206,9 @@ unsigned block_lease_take_fds(struct block_lease *lease, int *fds)
 
 static void say_over(struct block_lease *lease)
 {
+	/* Our side of it alone: that the other is closed is how the user says that it has let go. */
 	if (!atomic_exchange(&lease->page->over, 1))
-		shutdown(lease->connection, SHUT_RDWR);
+		shutdown(lease->connection, SHUT_WR);
 }
 
 static bool is_used(struct block_lease *lease)

@@ -69,7 +69,7 @@ struct lease_page {
 /* ---- The server's side, at the device's home ---- */
 
 /*
- * Gives a lease of the whole device to process `user`, at the other end of the socket `connection`, which is shut down when the lease
+ * Gives a lease of the whole device to process `user`, at the other end of the socket `connection`, to which an end is sent when the lease
  * is over. -EOPNOTSUPP where the device is more than pieces of files, or is being changed; -EMFILE, -ENOMEM. It is ended
  * by block_lease_end(), when the user has closed the connection, and before that is closed here.
  */

@@ -9,6 +9,7 @@ PLUGIN=$(realpath "${TENON%/*}/nbdkit-tenon-plugin.so" 2>/dev/null) || { echo 't
 case $PLUGIN in *sanitize*) echo 'nbdkit has no sanitizer for a plugin that needs one'; exit 77 ;; esac
 command -v nbdkit >/dev/null || { echo 'nbdkit is not installed'; exit 77; }
 stamps=$(realpath tests/interop/nbd_stamps.py)
+inside=$(realpath tests/interop/lease_inside.py)
 cd "$work" || exit 1
 truncate -s 256M a.img b.img
 export TENON_DEVICES=$work/a.img:$work/b.img TENON_STATE_DIR=$work/state
@@ -71,6 +72,31 @@ for to in b.img a.img b.img; do
 	expect 0 '' "$TENON" lv move vg/l $to
 done
 used 0
+
+# ---- One that is stopped inside, whatever it says on its connection: its disk stays where it is until it goes on, or is killed ----
+kill "$nbdkit"
+wait "$nbdkit" 2>/dev/null
+"$TENON" lv move vg/l b.img >/dev/null 2>&1
+enter() {
+	launch inside.out "$inside" "$(find "$TENON_RUNTIME_DIR" -name "serve-$server.sock")" vg/l || problem "no lease: $(cat inside.out)"
+	user=$launched
+	wait_for grep -q '^State:.*stopped' "/proc/$user/status"
+}
+enter
+for change in 'extend vg/l --size +4M' 'move vg/l a.img' 'limit vg/l --iops 1000' 'rename vg/l m' 'change vg/l --read-only' 'remove vg/l'; do
+	expect 1 "kill -CONT $user" timeout 30 "$TENON" lv $change
+done
+kill -CONT "$user"
+wait "$user"
+grep -q 'over 1' inside.out || problem "it was not told: $(cat inside.out)"
+"$TENON" copy vg/l disk.img --force >/dev/null && [ "$(head -c 8 disk.img)" = 'inside  ' ] || problem 'its write went elsewhere'
+enter
+kill -9 "$user"
+wait "$user" 2>/dev/null
+expect 0 '' timeout 20 "$TENON" lv move vg/l a.img
+expect 0 '' timeout 20 "$TENON" lv rename vg/l m
+expect 0 '' timeout 20 "$TENON" lv rename vg/m l
+export_disk
 
 # ---- A server that is stopped, and goes on ----
 use 4

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -167,6 +168,10 @@ static int what_is_leased(void *arg)
 	CU_ASSERT_EQUAL_FATAL(give(&pair, disk, 0), 0);
 	block_set_read_only(disk, true);
 	CU_ASSERT(is_told(&pair));
+	/* What it is told is not how it says that it has let go. */
+	CU_ASSERT(fiber_poll(pair.ends[0], POLLRDHUP, SECOND / 100) <= 0);
+	shutdown(pair.ends[1], SHUT_RDWR);
+	CU_ASSERT(fiber_poll(pair.ends[0], POLLRDHUP, FIBER_FOREVER) > 0);
 	end(&pair, true);
 	CU_ASSERT_EQUAL_FATAL(give(&pair, disk, 0), 0);
 	CU_ASSERT_EQUAL(lease_use_transfer(pair.use, true, 0, (char[512]){ 0 }, 512), -EAGAIN);

@@ -1,0 +1,56 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""
+A user of a lease (lib/block/lease.h) that stops in the middle of a write, at the point that no signal finds.
+
+    lease_inside.py CONTROL-SOCKET VG/LV
+
+says "ready", stops itself, and when it goes on writes to the first block of the disk, leaves, says what of the lease is over, and ends.
+"""
+import array
+import json
+import mmap
+import os
+import signal
+import socket
+import struct
+import sys
+
+HEAD, FILE, EXTENT = 24, 16 * 16, 32 * 128  # of struct lease_page
+OVER = (HEAD + FILE + EXTENT + 63) // 64 * 64
+INSIDE = OVER + 64
+
+
+def call(path, method, params):
+    client = socket.socket(socket.AF_UNIX)
+    client.connect(path)
+    client.sendall((json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}) + "\n").encode())
+    return json.loads(client.makefile("r").readline())["result"]
+
+
+def take(path, name):
+    disk = call(path, "export.attach", {"name": name, "shared": True})
+    client = socket.socket(socket.AF_UNIX)
+    client.connect(disk["lease"])
+    client.sendall(name.encode().ljust(512, b"\0") + disk["id"].encode().ljust(32, b"\0"))
+    answer, control, _, _ = client.recvmsg(4, socket.CMSG_SPACE(17 * 4))
+    fds = array.array("i")
+    for _, _, data in control:
+        fds.frombytes(data[:len(data) - len(data) % 4])
+    if struct.unpack("<i", answer)[0] or len(fds) < 2:
+        sys.exit("no lease: %s" % answer)
+    return client, fds
+
+
+connection, descriptors = take(sys.argv[1], sys.argv[2])
+page = mmap.mmap(descriptors[0], INSIDE + 64)
+offset = struct.unpack_from("<Q", page, HEAD + FILE + 16)[0]
+block = mmap.mmap(-1, 4096)
+block.write(b"inside  " * 512)
+struct.pack_into("<I", page, INSIDE, 1)
+connection.send(b"nothing that is understood")
+print("ready", flush=True)
+os.kill(os.getpid(), signal.SIGSTOP)
+os.pwritev(descriptors[1], [block], offset)
+struct.pack_into("<I", page, INSIDE, 0)
+print("over %d" % struct.unpack_from("<I", page, OVER)[0], flush=True)
