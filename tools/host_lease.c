@@ -18,6 +18,8 @@
 
 #define ASK_NS   (5 * 1000000000ull)
 #define PAUSE_NS 20000ull
+/* Messages are padded: the kernel may deliver more descriptors than there was asked for. */
+#define FDS_ROOM (CMSG_SPACE(LEASE_FDS * sizeof(int)) / sizeof(int))
 
 /* ---- On any thread ---- */
 
@@ -90,10 +92,11 @@ static int take_answer(int fd, int *fds, uint64_t until)
 	for (struct cmsghdr *at = CMSG_FIRSTHDR(&message); at; at = CMSG_NXTHDR(&message, at)) {
 		if (at->cmsg_level != SOL_SOCKET || at->cmsg_type != SCM_RIGHTS)
 			continue;
-		count = (int)((at->cmsg_len - CMSG_LEN(0)) / sizeof(*fds));
-		memcpy(fds, CMSG_DATA(at), (size_t)count * sizeof(*fds));
+		for (size_t i = 0; CMSG_LEN((i + 1) * sizeof(*fds)) <= at->cmsg_len; i++)
+			memcpy(&fds[count++], CMSG_DATA(at) + i * sizeof(*fds), sizeof(*fds));
 	}
-	if (got == sizeof(said) && !said.rc && count && !(message.msg_flags & MSG_CTRUNC))
+	if (got == sizeof(said) && !said.rc && count && count <= (int)LEASE_FDS &&
+	    !(message.msg_flags & MSG_CTRUNC))
 		return count;
 	while (count)
 		close(fds[--count]);
@@ -106,7 +109,7 @@ static int ask(const struct host_lease *lease, int *connection, struct lease_use
 	uint64_t until = worker_now() + ASK_NS;
 	CLEANUP_CLOSE int fd = -1;
 	struct error error;
-	int fds[LEASE_FDS], rc;
+	int fds[FDS_ROOM], rc;
 
 	if ((size_t)snprintf(request.name, sizeof(request.name), "%s", lease->name) >=
 		    sizeof(request.name) ||
@@ -133,7 +136,8 @@ static int keep(void *arg)
 	int connection = -1;
 
 	if (!ask(lease, &connection, &use)) {
-		atomic_store(&lease->use, use);
+		if (!fiber_cancelled())
+			atomic_store(&lease->use, use);
 		fiber_poll(connection, POLLIN | POLLRDHUP, FIBER_FOREVER);
 		atomic_store(&lease->use, NULL);
 		wait_until_none(&lease->inside);
@@ -168,6 +172,17 @@ static void give_up(struct host_lease *lease)
 	if (lease->fiber)
 		fiber_cancel(lease->fiber);
 	join(lease);
+}
+
+void host_lease_let_go(struct host_lease *lease)
+{
+	if (lease->fiber && !lease->ended)
+		fiber_cancel(lease->fiber);
+	atomic_store(&lease->use, NULL);
+	/* Another one begins after all have left this one. */
+	while (atomic_load(&lease->inside) && !atomic_load(&lease->use))
+		if (fiber_sleep(PAUSE_NS))
+			fiber_yield();
 }
 
 void host_lease_set_path(struct host_lease *lease, char *path)

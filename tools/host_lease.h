@@ -48,6 +48,8 @@ void host_lease_set_path(struct host_lease *lease, char *path);
 /* Writes are the server's from the one to the other; the first suspends. */
 void host_lease_hold_up(struct host_lease *lease);
 void host_lease_go_on(struct host_lease *lease);
+/* Nobody reads or writes by it any more when this returns. Suspends. */
+void host_lease_let_go(struct host_lease *lease);
 void host_lease_end(struct host_lease *lease);
 
 #endif

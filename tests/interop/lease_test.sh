@@ -106,6 +106,33 @@ sleep 1
 kill -CONT "$server"
 used 0
 
+# Where a request was told that it is stopped, nbdkit has left the disk, which others may have alone then: it does not write there by itself.
+PYTHONPATH=${stamps%/*} PYTHONDONTWRITEBYTECODE=1 timeout 90 python3 - "$server" "$nbdkit" <<'EOF' || problem 'nbdkit kept a disk that it has left'
+import os, signal, sys, time
+import nbd_stamps as nbd
+
+def has_lease():
+    folder = "/proc/%s/fd/" % sys.argv[2]
+    return any(name.endswith(".img") for name in map(os.readlink, (folder + fd for fd in os.listdir(folder) if os.path.islink(folder + fd))))
+
+server = int(sys.argv[1])
+connection = nbd.Connection("nbd.sock")
+for _ in range(100):
+    connection.ask(nbd.FLUSH)
+    if has_lease():
+        break
+    time.sleep(0.1)
+had, told = has_lease(), False
+os.kill(server, signal.SIGSTOP)
+try:
+    connection.ask(nbd.FLUSH)
+except OSError:
+    told = True
+os.kill(server, signal.SIGCONT)
+time.sleep(1)
+sys.exit(0 if had and told and not has_lease() else 1)
+EOF
+
 # ---- A server that is killed: the next one has the disks at once, and no lease of the last lives on ----
 use 20
 wait_for has_lease

@@ -125,6 +125,7 @@ def check(state, image):
     return 1 if wrong else 0
 
 
-if sys.argv[1] == "--check":
-    sys.exit(check(sys.argv[2], sys.argv[3]))
-sys.exit(write(sys.argv[1], sys.argv[2], float(sys.argv[3]), int(sys.argv[4]) if len(sys.argv) > 4 else 4))
+if __name__ == "__main__":
+    if sys.argv[1] == "--check":
+        sys.exit(check(sys.argv[2], sys.argv[3]))
+    sys.exit(write(sys.argv[1], sys.argv[2], float(sys.argv[3]), int(sys.argv[4]) if len(sys.argv) > 4 else 4))
