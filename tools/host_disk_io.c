@@ -43,11 +43,11 @@ static int way_end(struct request_way *way, int rc)
 	    disk->block == way->block) {
 		block_unwatch(&disk->watch);
 		disk->block = NULL;
+		error_set(&disk->why, -ENOTCONN, "%s: its server %s", disk->name,
+			  rc == -ETIMEDOUT ? "is stopped" : "has ended");
 		/* Once the server sees us gone, another may have the disk alone. */
 		host_lease_let_go(&disk->lease);
 		block_unref(way->block);
-		error_set(&disk->why, -ENOTCONN, "%s: its server %s", disk->name,
-			  rc == -ETIMEDOUT ? "is stopped" : "has ended");
 	}
 	block_unref(way->block);
 	return rc;

@@ -378,13 +378,13 @@ int lvm_active_hold(struct volume_lv *lv, struct lvm_hold *hold, struct error *e
 	if (active->writer)
 		hold->blocks[1] = block_ref(&active->writer->block);
 	rc = stop_leases(active, error);
-	for (unsigned i = 0; i < 2; i++) {
-		if (rc)
-			block_unref(steal_pointer(&hold->blocks[i]));
-		else if (hold->blocks[i])
+	for (unsigned i = 0; i < 2; i++)
+		if (!rc && hold->blocks[i])
 			block_quiesce(hold->blocks[i]);
-	}
+	/* While they are held: closed by all others meanwhile, it goes with the last of them. */
 	allow_leases(active);
+	for (unsigned i = 0; rc && i < 2; i++)
+		block_unref(steal_pointer(&hold->blocks[i]));
 	if (rc)
 		return rc;
 	if (active->writer)
