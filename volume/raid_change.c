@@ -79,19 +79,20 @@ struct volume_segment *lvm_raid_copy_segment(struct volume_group *group, struct 
 
 /* ---- Whether it is whole ---- */
 
-bool lvm_raid_is_in_sync(const struct raid_status *status, const struct volume_lv *image,
-			 const struct volume_group *group)
+/* Not by their names: what is in use keeps those that it had when it was opened. */
+const struct raid_member_status *lvm_raid_member(const struct raid_status *status, unsigned place)
 {
-	size_t length = strlen(group->name);
+	for (unsigned i = 0; i < status->member_count; i++)
+		if (status->members[i].dev_number == place)
+			return &status->members[i];
+	return NULL;
+}
 
-	for (unsigned i = 0; i < status->member_count; i++) {
-		const struct raid_member_status *member = &status->members[i];
+bool lvm_raid_is_in_sync(const struct raid_status *status, unsigned place)
+{
+	const struct raid_member_status *member = lvm_raid_member(status, place);
 
-		if (!strncmp(member->device, group->name, length) &&
-		    !strcmp(member->device + length + 1, image->name))
-			return member->state == RAID_MEMBER_IN_SYNC;
-	}
-	return false;
+	return member && member->state == RAID_MEMBER_IN_SYNC;
 }
 
 int lvm_raid_check_in_sync(const struct volume_group *group, const struct volume_lv *lv,
@@ -107,8 +108,7 @@ int lvm_raid_check_in_sync(const struct volume_group *group, const struct volume
 				 lv->name);
 	raid_status(array, &status);
 	for (unsigned i = 0; !rc && i < segment->area_count; i++)
-		if (!(gone && gone[i]) &&
-		    !lvm_raid_is_in_sync(&status, segment->areas[i].lv, group))
+		if (!(gone && gone[i]) && !lvm_raid_is_in_sync(&status, i))
 			rc = error_set(error, -EBUSY, "%s/%s: its image %s%s has not all data yet",
 				       group->name, lv->name, segment->areas[i].lv->name,
 				       gone ? ", which is to stay," : "");

@@ -82,9 +82,10 @@ int lvm_raid_refuse_tracked(const struct volume_group *group, const struct volum
 int lvm_raid_check_tracked_closed(const struct volume_group *group, const struct volume_lv *lv,
 				  struct error *error);
 
-/* Whether an array says that this image of it has all data. */
-bool lvm_raid_is_in_sync(const struct raid_status *status, const struct volume_lv *image,
-			 const struct volume_group *group);
+/* What an array says of the image at a place; NULL: it does without one there. */
+const struct raid_member_status *lvm_raid_member(const struct raid_status *status, unsigned place);
+/* Whether it says that the image has all data. */
+bool lvm_raid_is_in_sync(const struct raid_status *status, unsigned place);
 /* Whether all images of an array that runs, but those in `gone` (NULL: none), have all data and agree: 0, or -EBUSY. */
 int lvm_raid_check_in_sync(const struct volume_group *group, const struct volume_lv *lv,
 			   const bool *gone, struct error *error);

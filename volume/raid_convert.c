@@ -88,7 +88,7 @@ static int check_whole(const struct conversion *c)
 
 		if (place->from == CONVERT_NEW)
 			continue;
-		if (!lvm_raid_is_in_sync(&status, c->old->areas[place->from].lv, c->group))
+		if (!lvm_raid_is_in_sync(&status, (unsigned)place->from))
 			rc = error_set(
 				c->error, -EBUSY,
 				"%s/%s: its image %s, which is to stay, has not all data yet",

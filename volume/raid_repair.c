@@ -70,19 +70,12 @@ struct raid_array *volume_lv_array(const struct volume_lv *lv)
 
 /* An array that runs may have failed one whose PV is here, or have it not at all: its superblock cannot be read. What a reshape has left is none of it. */
 static bool is_failed(const struct raid_status *status, const struct volume_segment *segment,
-		      unsigned place, const struct volume_group *group)
+		      unsigned place)
 {
-	const struct volume_lv *image = segment->areas[place].lv;
+	const struct raid_member_status *member = lvm_raid_member(status, place);
 
-	for (unsigned i = 0; i < status->member_count; i++) {
-		const struct raid_member_status *member = &status->members[i];
-		size_t length = strlen(group->name);
-
-		if (!strncmp(member->device, group->name, length) &&
-		    !strcmp(member->device + length + 1, image->name))
-			return member->state == RAID_MEMBER_FAULTY;
-	}
-	return status->member_count && !lvm_raid_removed(segment, place);
+	return member ? member->state == RAID_MEMBER_FAULTY
+		      : status->member_count && !lvm_raid_removed(segment, place);
 }
 
 static bool is_to_go(const struct mending *mending, const struct volume_segment *segment,
@@ -108,26 +101,45 @@ static int find_lost(struct mending *mending)
 		raid_status(array, &status);
 	for (unsigned i = 0; i < segment->area_count; i++)
 		if (lvm_raid_part_lost(segment->areas[i].lv) ||
-		    lvm_raid_part_lost(segment->metas[i].lv) ||
-		    is_failed(&status, segment, i, mending->group) || is_to_go(mending, segment, i))
+		    lvm_raid_part_lost(segment->metas[i].lv) || is_failed(&status, segment, i) ||
+		    is_to_go(mending, segment, i))
 			mending->places[mending->lost++] = i;
 	raid_status_free(&status);
 	return 0;
 }
 
-/* Whether what is left has all data: by a look at it. */
+static int fail_without(const struct mending *mending, const char *which)
+{
+	return error_set(mending->error, -EBUSY,
+			 "%s/%s: without %u of its %u images, %s, it has not all data",
+			 mending->group->name, mending->name, mending->lost,
+			 lvm_lv_raid(mending->lv)->area_count, which);
+}
+
+static bool *list_gone(const struct mending *mending)
+{
+	bool *gone = calloc(lvm_lv_raid(mending->lv)->area_count, sizeof(*gone));
+
+	for (unsigned i = 0; gone && i < mending->lost; i++)
+		gone[mending->places[i]] = true;
+	return gone;
+}
+
+/* Whether what is left has all data. It opens; but who uses it may have lost more of it since than it has data without. */
 static int check_survives(struct mending *mending)
 {
-	CLEANUP_BLOCK struct block *block = NULL;
-	int rc = lvm_active_open(mending->group, mending->lv, false, &block, mending->error);
+	CLEANUP_FREE bool *gone = list_gone(mending);
 
-	return rc ? rc : lvm_active_check_writable(mending->group, mending->lv, mending->error);
+	if (!gone)
+		return change_no_memory(mending->group, mending->error);
+	if (!lvm_raid_survives_without(lvm_lv_raid(mending->lv), gone))
+		return fail_without(mending, "which are lost or failed");
+	return lvm_active_check_writable(mending->group, mending->lv, mending->error);
 }
 
 static int check_replaced(const struct mending *mending)
 {
-	const struct volume_segment *segment = lvm_lv_raid(mending->lv);
-	CLEANUP_FREE bool *gone = calloc(segment->area_count, sizeof(*gone));
+	CLEANUP_FREE bool *gone = list_gone(mending);
 
 	if (!gone)
 		return change_no_memory(mending->group, mending->error);
@@ -136,15 +148,9 @@ static int check_replaced(const struct mending *mending)
 				 "%s/%s: none of its images is on the devices that are to be "
 				 "replaced",
 				 mending->group->name, mending->name);
-	for (unsigned i = 0; i < mending->lost; i++)
-		gone[mending->places[i]] = true;
-	if (lvm_raid_survives_without(segment, gone))
+	if (lvm_raid_survives_without(lvm_lv_raid(mending->lv), gone))
 		return lvm_raid_check_in_sync(mending->group, mending->lv, gone, mending->error);
-	error_set(
-		mending->error, -EBUSY,
-		"%s/%s: without %u of its %u images, those to be replaced and those that are lost, "
-		"it has not all data",
-		mending->group->name, mending->name, mending->lost, segment->area_count);
+	fail_without(mending, "those to be replaced and those that are lost");
 	return error_advise(mending->error, "replace one after the other");
 }
 
@@ -441,6 +447,7 @@ int volume_lv_repair(struct volume_group *group, const char *name,
 		     struct error *error)
 {
 	CHANGING(group);
+	CLEANUP_BLOCK struct block *block = NULL; /* its array runs, and is asked */
 	struct mending mending = {
 		.group = group, .name = name, .options = options, .error = error
 	};
@@ -449,6 +456,8 @@ int volume_lv_repair(struct volume_group *group, const char *name,
 	*replaced = 0;
 	if (mending.lv)
 		mending.lv->private->may_begin = true;
+	if (!rc)
+		rc = lvm_active_open(group, mending.lv, false, &block, error);
 	if (!rc)
 		rc = find_lost(&mending);
 	if (!rc)

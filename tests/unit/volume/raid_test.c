@@ -235,7 +235,7 @@ static void test_a_lost_image_is_replaced(void)
 }
 
 /* One whose superblock cannot be read is as one that is lost, while its disk is here: the volume is used, and it is replaced. */
-static void an_unreadable_image(struct fixture *f)
+static void replace_unreadable(struct fixture *f, bool open)
 {
 	struct block_fault_rule rule = { .requests = BLOCK_FAULT_READ,
 					 .length = MIB,
@@ -252,14 +252,18 @@ static void an_unreadable_image(struct fixture *f)
 	rule.offset = meta->pv->pe_start + meta->extent * MIB;
 	block_fault_add(f->disks[0], &rule);
 	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
-	CU_ASSERT_TRUE(is_filled(f, "a"));
-	block = open_lv(f, "a", true);
-	CU_ASSERT_EQUAL_FATAL(f->group->problem_count, 1);
-	CU_ASSERT_PTR_NOT_NULL(strstr(f->group->problems[0], "without its image a_rimage_0"));
+	block = open ? open_lv(f, "a", true) : NULL;
+	CU_ASSERT_EQUAL_FATAL(f->group->problem_count, open);
+	if (open)
+		CU_ASSERT_PTR_NOT_NULL(
+			strstr(f->group->problems[0], "without its image a_rimage_0"));
+	CU_ASSERT_TRUE(!open || fixture_filled(block, 7));
 	CU_ASSERT_EQUAL(volume_lv_repair(f->group, "a", NULL, &replaced, &f->error), 0);
 	CU_ASSERT_EQUAL(replaced, 1);
 	CU_ASSERT_PTR_EQUAL(volume_group_get_lv(f->group, "a_rimage_0")->segments->areas->pv->block,
 			    f->disks[2]);
+	if (!block)
+		block = open_lv(f, "a", true);
 	wait_in_sync(f, "a");
 	CU_ASSERT_TRUE(fixture_filled(block, 7));
 	CU_ASSERT_EQUAL(volume_lv_repair(f->group, "a", NULL, &replaced, &f->error), 0);
@@ -267,9 +271,20 @@ static void an_unreadable_image(struct fixture *f)
 	block_unref(block);
 }
 
+static void unreadable_closed(struct fixture *f)
+{
+	replace_unreadable(f, false);
+}
+
+static void unreadable_open(struct fixture *f)
+{
+	replace_unreadable(f, true);
+}
+
 static void test_an_unreadable_image(void)
 {
-	fixture_run(an_unreadable_image, 3, 8 * MIB);
+	fixture_run(unreadable_closed, 3, 8 * MIB);
+	fixture_run(unreadable_open, 3, 8 * MIB);
 }
 
 /* A disk became shorter than an image of raid5 on it reaches: the volume is used without that image, which has what it missed when the disk is as long
@@ -533,9 +548,100 @@ static void test_rates_of_the_metadata_are_kept(void)
 	fixture_run(rates_of_the_metadata_are_kept, 3, 16 * MIB);
 }
 
-UNIT_MAIN("volume raid", UNIT(test_rates_of_the_metadata_are_kept),
-	  UNIT(test_what_cannot_be_is_refused), UNIT(test_who_reads_writes_nothing),
-	  UNIT(test_it_grows_while_it_is_open), UNIT(test_one_that_is_back_gets_what_it_missed),
-	  UNIT(test_a_lost_image_is_replaced), UNIT(test_an_unreadable_image),
-	  UNIT(test_a_disk_became_shorter), UNIT(test_parts_called_otherwise),
-	  UNIT(test_an_image_leaves_a_disk_that_is_here), UNIT(test_what_was_flushed_survives))
+/* One has failed under who uses it, and the PV of another is gone: with new images in the places of both nothing would be left of what they have. */
+static void more_images_fail_than_it_can_do_without(struct fixture *f)
+{
+	struct block_fault_rule rule = { .requests = BLOCK_FAULT_WRITE,
+					 .action = BLOCK_FAULT_ERROR,
+					 .error = -EIO };
+	struct block *block;
+	unsigned replaced = 9;
+
+	fixture_put_faults(f);
+	fixture_create(f, NULL);
+	make_filled(f, "a", "raid5", 4);
+	block = open_lv(f, "a", true);
+	block_fault_add(f->disks[0], &rule);
+	fixture_fill(block, 9);
+	block_fault_clear(f->disks[0]);
+	f->group->pvs[1]->marked_missing = true;
+	lvm_vg_judge_partial(f->group);
+	CU_ASSERT_EQUAL(volume_lv_repair(f->group, "a", NULL, &replaced, &f->error), -EBUSY);
+	CU_ASSERT_EQUAL(replaced, 0);
+	f->group->pvs[1]->marked_missing = false;
+	lvm_vg_judge_partial(f->group);
+	CU_ASSERT_EQUAL(volume_lv_repair(f->group, "a", NULL, &replaced, &f->error), 0);
+	CU_ASSERT_EQUAL(replaced, 1);
+	CU_ASSERT_TRUE(fixture_filled(block, 9));
+	block_unref(block);
+}
+
+static void test_more_images_fail_than_it_can_do_without(void)
+{
+	fixture_run(more_images_fail_than_it_can_do_without, 6, 16 * MIB);
+}
+
+/* ---- Names that change ---- */
+
+/* All of its images are here and have their data: there is nothing to replace. */
+static void check_nothing_is_lost(struct fixture *f, const char *name)
+{
+	unsigned replaced = 1;
+
+	CU_ASSERT_EQUAL(volume_lv_repair(f->group, name, NULL, &replaced, &f->error), 0);
+	CU_ASSERT_EQUAL(replaced, 0);
+}
+
+static void it_is_renamed_while_it_is_open(struct fixture *f)
+{
+	struct block *block;
+	unsigned replaced;
+
+	fixture_create(f, NULL);
+	make_filled(f, "a", "raid1", 4);
+	block = open_lv(f, "a", true);
+	CU_ASSERT_EQUAL(volume_lv_rename(f->group, "a", "b", &f->error), 0);
+	check_nothing_is_lost(f, "b");
+	CU_ASSERT_TRUE(fixture_filled(block, 7));
+	CU_ASSERT_EQUAL(volume_lv_replace(f->group, "b", &f->group->pvs[0], 1, NULL, &replaced,
+					  &f->error),
+			0);
+	CU_ASSERT_EQUAL(replaced, 1);
+	wait_in_sync(f, "b");
+	block_unref(block);
+	CU_ASSERT_TRUE(is_filled(f, "b"));
+}
+
+/* Those behind it are called by the places that they have then. */
+static void an_image_leaves_while_it_is_open(struct fixture *f)
+{
+	struct volume_convert wish = { .mirrors = 2 };
+	struct block *block;
+
+	fixture_create(f, NULL);
+	make_filled(f, "a", "raid1", 4);
+	block = open_lv(f, "a", true);
+	CU_ASSERT_EQUAL(volume_lv_convert(f->group, "a", &wish, &f->error), 0);
+	wait_in_sync(f, "a");
+	wish = (struct volume_convert){ .mirrors = 1, .pvs = &f->group->pvs[0], .pv_count = 1 };
+	CU_ASSERT_EQUAL(volume_lv_convert(f->group, "a", &wish, &f->error), 0);
+	check_nothing_is_lost(f, "a");
+	CU_ASSERT_TRUE(fixture_filled(block, 7));
+	block_unref(block);
+	CU_ASSERT_TRUE(is_filled(f, "a"));
+}
+
+static void test_names_change_while_it_is_open(void)
+{
+	fixture_run(it_is_renamed_while_it_is_open, 4, 16 * MIB);
+	fixture_run(an_image_leaves_while_it_is_open, 4, 16 * MIB);
+}
+
+UNIT_MAIN("volume raid", UNIT(test_names_change_while_it_is_open),
+	  UNIT(test_more_images_fail_than_it_can_do_without),
+	  UNIT(test_rates_of_the_metadata_are_kept), UNIT(test_what_cannot_be_is_refused),
+	  UNIT(test_who_reads_writes_nothing), UNIT(test_it_grows_while_it_is_open),
+	  UNIT(test_one_that_is_back_gets_what_it_missed), UNIT(test_a_lost_image_is_replaced),
+	  UNIT(test_an_unreadable_image), UNIT(test_a_disk_became_shorter),
+	  UNIT(test_parts_called_otherwise), UNIT(test_an_image_leaves_a_disk_that_is_here),
+	  UNIT(test_what_was_flushed_survives))
