@@ -172,6 +172,21 @@ int lvm_raid_rename(struct change *change, struct volume_lv *lv, const char *new
 	return rc;
 }
 
+int lvm_raid_name_part(struct change *change, const char *lv, struct volume_lv *part,
+		       const char *kind, unsigned number)
+{
+	char name[LVM_RAID_NAME];
+
+	snprintf(name, sizeof(name), "%s_%s_%u", lv, kind, number);
+	if (!strcmp(part->name, name))
+		return 0;
+	if (change_keep_lv(change, part))
+		return -ENOMEM;
+	part->name = lvm_vg_string(change->group, name);
+	lvm_index_forget(change->group);
+	return part->name ? 0 : -ENOMEM;
+}
+
 /* ---- Another size ---- */
 
 int lvm_raid_refuse_reshaped(const struct volume_group *group, const struct volume_lv *lv,

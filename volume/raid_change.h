@@ -56,6 +56,9 @@ struct volume_segment *lvm_raid_copy_segment(struct volume_group *group, struct 
 int lvm_raid_drop(struct change *change, struct volume_lv *lv);
 int lvm_raid_rename(struct change *change, struct volume_lv *lv, const char *new_name,
 		    struct error *error);
+/* Gives a part the name that `lv`'s of that kind has at that place: 0 or -ENOMEM. Who lies on it has still to be told (lv_name). */
+int lvm_raid_name_part(struct change *change, const char *lv, struct volume_lv *part,
+		       const char *kind, unsigned number);
 int lvm_raid_resize(struct change *change, struct volume_lv *lv, uint64_t size,
 		    const struct volume_lv_options *options, struct error *error);
 

@@ -130,21 +130,6 @@ static int give_stripe(struct conversion *c, unsigned stripe, struct volume_lv *
 	return 0;
 }
 
-static int rename_image(struct conversion *c, struct volume_lv *image, const char *kind,
-			unsigned number)
-{
-	char name[LVM_RAID_NAME];
-
-	snprintf(name, sizeof(name), "%s_%s_%u", c->lv->name, kind, number);
-	if (!strcmp(image->name, name))
-		return 0;
-	if (change_keep_lv(&c->change, image))
-		return -ENOMEM;
-	image->name = lvm_vg_string(c->group, name);
-	lvm_index_forget(c->group);
-	return image->name ? 0 : -ENOMEM;
-}
-
 static struct volume_lv *new_meta(struct conversion *c, unsigned number)
 {
 	struct allocate_result piece = { .count = 1,
@@ -162,7 +147,8 @@ static int take_place(struct conversion *c, unsigned number)
 
 	if (c->old) {
 		c->images[number] = c->old->areas[place->from].lv;
-		if (rename_image(c, c->images[number], "rimage", number))
+		if (lvm_raid_name_part(&c->change, c->lv->name, c->images[number], "rimage",
+				       number))
 			return -ENOMEM;
 	} else {
 		c->images[number] =
@@ -172,7 +158,8 @@ static int take_place(struct conversion *c, unsigned number)
 	}
 	if (c->plan.keep_metas) {
 		c->metas[number] = c->old->metas[place->from].lv;
-		return rename_image(c, c->metas[number], "rmeta", number);
+		return lvm_raid_name_part(&c->change, c->lv->name, c->metas[number], "rmeta",
+					  number);
 	}
 	if (c->meta_extents)
 		c->metas[number] = new_meta(c, number);

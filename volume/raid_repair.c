@@ -248,42 +248,14 @@ static void take_flags(struct volume_lv *part, const struct volume_lv *old)
 		part->segments[i].private->flags = old->segments->private->flags;
 }
 
-/* Whether the first `column` lost places have new images. */
-static bool is_lost_still(const struct mending *mending, unsigned column, unsigned place)
-{
-	for (unsigned i = column; i < mending->lost; i++)
-		if (mending->places[i] == place)
-			return true;
-	return false;
-}
-
-/* Parts need not be called by their places: lvm2 leaves them their names where it has places change. */
-static bool has_part(const struct mending *mending, const struct volume_segment *segment,
-		     unsigned column, unsigned number)
-{
-	char image[LVM_RAID_NAME], meta[LVM_RAID_NAME];
-
-	snprintf(image, sizeof(image), "%s_rimage_%u", mending->lv->name, number);
-	snprintf(meta, sizeof(meta), "%s_rmeta_%u", mending->lv->name, number);
-	for (unsigned i = 0; i < segment->area_count; i++)
-		if (!is_lost_still(mending, column, i) &&
-		    (!strcmp(segment->areas[i].lv->name, image) ||
-		     !strcmp(segment->metas[i].lv->name, meta)))
-			return true;
-	return false;
-}
-
 static int new_image(struct mending *mending, struct volume_segment *segment, unsigned place,
 		     const struct allocate_result *places, unsigned column, uint32_t meta_extents)
 {
 	struct volume_group *group = mending->group;
 	struct volume_lv *meta, *image;
-	unsigned number = place;
 
-	for (unsigned next = 0; has_part(mending, segment, column, number); next++)
-		number = next;
-	meta = lvm_raid_new_part(&mending->change, mending->lv->name, "rmeta", number, NULL);
-	image = meta ? lvm_raid_new_part(&mending->change, mending->lv->name, "rimage", number,
+	meta = lvm_raid_new_part(&mending->change, mending->lv->name, "rmeta", place, NULL);
+	image = meta ? lvm_raid_new_part(&mending->change, mending->lv->name, "rimage", place,
 					 "REBUILD")
 		     : NULL;
 	if (!image ||
@@ -294,6 +266,25 @@ static int new_image(struct mending *mending, struct volume_segment *segment, un
 	segment->metas[place] = (struct volume_area){ .lv_name = meta->name, .lv = meta };
 	segment->areas[place] = (struct volume_area){ .lv_name = image->name, .lv = image };
 	return lvm_raid_clear_meta(group, meta, mending->error);
+}
+
+/* By their places: where lvm2 has had places change and left parts their names, its own repair fails, for a new part is to have the name of one that stays. */
+static int name_those_that_stay(struct mending *mending)
+{
+	const struct volume_segment *segment = lvm_lv_raid(mending->lv);
+	CLEANUP_FREE bool *gone = list_gone(mending);
+	const char *name = mending->lv->name;
+	int rc = gone ? 0 : -ENOMEM;
+
+	for (unsigned i = 0; !rc && i < segment->area_count; i++) {
+		if (gone[i])
+			continue;
+		rc = lvm_raid_name_part(&mending->change, name, segment->areas[i].lv, "rimage", i);
+		if (!rc)
+			rc = lvm_raid_name_part(&mending->change, name, segment->metas[i].lv,
+						"rmeta", i);
+	}
+	return rc;
 }
 
 /* The old ones first: what is kept last is swapped first, and the array lets go of them when it is swapped (change.h). */
@@ -308,6 +299,8 @@ static int drop_old(struct mending *mending)
 			rc = change_drop_lv(&mending->change,
 					    segment->metas[mending->places[i]].lv);
 	}
+	if (!rc)
+		rc = name_those_that_stay(mending);
 	return rc || change_keep_lv(&mending->change, mending->lv) ? -ENOMEM : 0;
 }
 
@@ -340,6 +333,10 @@ static int replace(struct mending *mending)
 	segment = rc ? NULL : lvm_raid_copy_segment(group, mending->lv);
 	if (!segment)
 		rc = change_no_memory(group, mending->error);
+	for (unsigned i = 0; !rc && i < segment->area_count; i++) {
+		segment->areas[i].lv_name = segment->areas[i].lv->name;
+		segment->metas[i].lv_name = segment->metas[i].lv->name;
+	}
 	for (unsigned i = 0; !rc && i < mending->lost; i++)
 		rc = new_image(mending, segment, mending->places[i], &places, i, meta);
 	allocate_result_free(&places);

@@ -340,7 +340,8 @@ static void test_a_disk_became_shorter(void)
 	fixture_run(a_disk_became_shorter, 3, 8 * MIB);
 }
 
-/* lvm2 lets parts keep their names where it has places change: a new one is not called as one that stays. */
+/* lvm2 lets parts keep their names where it has places change, as of raid0 that becomes raid10, and then cannot repair it: all are called by their
+ * places after that. */
 static void swap_names(struct volume_area *one, struct volume_area *other)
 {
 	char *name = one->lv->name;
@@ -349,27 +350,47 @@ static void swap_names(struct volume_area *one, struct volume_area *other)
 	other->lv_name = other->lv->name = name;
 }
 
+static void check_names(struct fixture *f)
+{
+	const struct volume_segment *segment = volume_group_get_lv(f->group, "a")->segments;
+	char name[64];
+
+	for (unsigned i = 0; i < segment->area_count; i++) {
+		snprintf(name, sizeof(name), "a_rimage_%u", i);
+		CU_ASSERT_STRING_EQUAL(segment->areas[i].lv->name, name);
+		snprintf(name, sizeof(name), "a_rmeta_%u", i);
+		CU_ASSERT_STRING_EQUAL(segment->metas[i].lv->name, name);
+	}
+}
+
 static void parts_called_otherwise(struct fixture *f)
 {
 	struct volume_segment *segment;
+	struct block *block;
 	unsigned replaced;
 
 	fixture_create(f, NULL);
-	make_filled(f, "a", "raid1", 2);
+	make_filled(f, "a", "raid10", 4);
 	segment = volume_group_get_lv(f->group, "a")->segments;
-	swap_names(&segment->areas[0], &segment->areas[1]);
-	swap_names(&segment->metas[0], &segment->metas[1]);
-	CU_ASSERT_EQUAL(volume_lv_replace(f->group, "a", &f->group->pvs[0], 1, NULL, &replaced,
+	swap_names(&segment->areas[2], &segment->areas[1]);
+	swap_names(&segment->metas[2], &segment->metas[1]);
+	block = open_lv(f, "a", true);
+	CU_ASSERT_EQUAL(volume_lv_replace(f->group, "a", &f->group->pvs[1], 1, NULL, &replaced,
 					  &f->error),
 			0);
+	check_names(f);
+	wait_in_sync(f, "a");
+	CU_ASSERT_TRUE(fixture_filled(block, 7));
+	block_unref(block);
 	CU_ASSERT_EQUAL(fixture_scan(f), 0);
-	CU_ASSERT_EQUAL(f->group->lv_count, 5);
+	CU_ASSERT_EQUAL(f->group->lv_count, 9);
+	check_names(f);
 	CU_ASSERT_TRUE(is_filled(f, "a"));
 }
 
 static void test_parts_called_otherwise(void)
 {
-	fixture_run(parts_called_otherwise, 3, 8 * MIB);
+	fixture_run(parts_called_otherwise, 5, 8 * MIB);
 }
 
 /* ---- Replacing ---- */
