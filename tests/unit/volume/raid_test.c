@@ -234,23 +234,30 @@ static void test_a_lost_image_is_replaced(void)
 	fixture_run(repair_open, 3, 8 * MIB);
 }
 
-/* One whose superblock cannot be read is as one that is lost, while its disk is here: the volume is used, and it is replaced. */
-static void replace_unreadable(struct fixture *f, bool open)
+/* The superblock of an image cannot be read. */
+static void hide(struct fixture *f, unsigned place)
 {
 	struct block_fault_rule rule = { .requests = BLOCK_FAULT_READ,
 					 .length = MIB,
 					 .action = BLOCK_FAULT_ERROR,
 					 .error = -EIO };
-	const struct volume_area *meta;
+	const struct volume_area *meta =
+		volume_group_get_lv(f->group, "a")->segments->metas[place].lv->segments->areas;
+
+	rule.offset = meta->pv->pe_start + meta->extent * MIB;
+	block_fault_add(meta->pv->block, &rule);
+}
+
+/* One whose superblock cannot be read is as one that is lost, while its disk is here: the volume is used, and it is replaced. */
+static void replace_unreadable(struct fixture *f, bool open)
+{
 	struct block *block;
 	unsigned replaced;
 
 	fixture_put_faults(f);
 	fixture_create(f, NULL);
 	make_filled(f, "a", "raid1", 2);
-	meta = volume_group_get_lv(f->group, "a_rmeta_0")->segments->areas;
-	rule.offset = meta->pv->pe_start + meta->extent * MIB;
-	block_fault_add(f->disks[0], &rule);
+	hide(f, 0);
 	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
 	block = open ? open_lv(f, "a", true) : NULL;
 	CU_ASSERT_EQUAL_FATAL(f->group->problem_count, open);
@@ -285,6 +292,57 @@ static void test_an_unreadable_image(void)
 {
 	fixture_run(unreadable_closed, 3, 8 * MIB);
 	fixture_run(unreadable_open, 3, 8 * MIB);
+}
+
+static void open_fails(struct fixture *f)
+{
+	struct block *block;
+	unsigned replaced = 9;
+
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	CU_ASSERT_NOT_EQUAL(volume_open_lv(f->group, "a", false, &block, &f->error), 0);
+	CU_ASSERT_NOT_EQUAL(volume_open_lv(f->group, "a", true, &block, &f->error), 0);
+	CU_ASSERT_NOT_EQUAL(volume_lv_repair(f->group, "a", NULL, &replaced, &f->error), 0);
+	CU_ASSERT_EQUAL(replaced, 0);
+	for (unsigned i = 0; i < f->count; i++)
+		block_fault_clear(f->disks[i]);
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	CU_ASSERT_TRUE(is_filled(f, "a"));
+}
+
+/* What can be read has not all data: a mirror's other image is being filled, or both copies of what a level 10 has are not to be read. */
+static void a_mirror_that_is_filled(struct fixture *f)
+{
+	unsigned replaced;
+
+	fixture_put_faults(f);
+	fixture_create(f, NULL);
+	make_filled(f, "a", "raid1", 4);
+	CU_ASSERT_EQUAL(volume_lv_replace(f->group, "a", &f->group->pvs[1], 1, NULL, &replaced,
+					  &f->error),
+			0);
+	hide(f, 0);
+	open_fails(f);
+}
+
+static void both_copies(struct fixture *f)
+{
+	fixture_put_faults(f);
+	fixture_create(f, NULL);
+	make_filled(f, "a", "raid10", 4);
+	hide(f, 2);
+	hide(f, 3);
+	open_fails(f);
+	hide(f, 1);
+	hide(f, 2);
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	CU_ASSERT_TRUE(is_filled(f, "a"));
+}
+
+static void test_what_can_be_read_has_not_all(void)
+{
+	fixture_run(a_mirror_that_is_filled, 4, 16 * MIB);
+	fixture_run(both_copies, 5, 16 * MIB);
 }
 
 /* A disk became shorter than an image of raid5 on it reaches: the volume is used without that image, which has what it missed when the disk is as long
@@ -659,6 +717,7 @@ static void test_names_change_while_it_is_open(void)
 }
 
 UNIT_MAIN("volume raid", UNIT(test_names_change_while_it_is_open),
+	  UNIT(test_what_can_be_read_has_not_all),
 	  UNIT(test_more_images_fail_than_it_can_do_without),
 	  UNIT(test_rates_of_the_metadata_are_kept), UNIT(test_what_cannot_be_is_refused),
 	  UNIT(test_who_reads_writes_nothing), UNIT(test_it_grows_while_it_is_open),
