@@ -238,6 +238,18 @@ static int fault_status(struct block *block, uint64_t offset, uint64_t *length,
 	return block_status(fault_of(block)->lower, offset, length, status);
 }
 
+/* As long as a read would answer what is below, and at once. */
+static const void *fault_lend(struct block *block, uint64_t offset)
+{
+	struct fault *fault = fault_of(block);
+
+	list_for_each(at, &fault->rules) {
+		if (list_entry(at, struct rule, node)->rule.requests & BLOCK_FAULT_READ)
+			return NULL;
+	}
+	return block_lend(fault->lower, offset, block->logical_block_size);
+}
+
 static void fault_close(struct block *block)
 {
 	struct fault *fault = fault_of(block);
@@ -255,6 +267,7 @@ static const struct block_ops fault_ops = {
 	.discard = fault_discard,
 	.write_zeroes = fault_write_zeroes,
 	.status = fault_status,
+	.lend = fault_lend,
 	.flush = fault_flush,
 	.close = fault_close,
 };

@@ -48,7 +48,8 @@ struct block_fault_rule {
 	uint32_t torn_sectors; /* TORN */
 };
 
-/* A layer over `lower`, on which it takes a reference. Without rules it passes everything on. */
+/* A layer over `lower`, on which it takes a reference. Without rules it passes everything on; without rules about reads it
+ * lends what `lower` lends. */
 int block_create_fault(struct block **out, const char *name, struct block *lower, uint64_t seed,
 		       struct error *error);
 

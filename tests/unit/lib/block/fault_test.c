@@ -178,6 +178,38 @@ static int latency_is_of_the_workers_clock(void *arg)
 	return 0;
 }
 
+/* What is lent is what a read would answer, after a write that was torn as well; where a rule has to be asked, nothing is. */
+static int lent_unless_reads_have_rules(void *arg)
+{
+	CLEANUP_BLOCK struct block *lower = memory();
+	CLEANUP_BLOCK struct block *block = faulty(lower, 1);
+	CLEANUP_BLOCK struct block *cached = NULL, *over = NULL;
+	char ones[1024], bytes[1024];
+	int rule;
+
+	(void)arg;
+	memset(ones, 1, sizeof(ones));
+	block_fault_add(block, &(struct block_fault_rule){ .requests = BLOCK_FAULT_CHANGES,
+							   .action = BLOCK_FAULT_TORN,
+							   .torn_sectors = 1 });
+	CU_ASSERT_EQUAL(block_write(block, 4096, ones, 1024, 0), 0);
+	CU_ASSERT_EQUAL(block_read(block, 4096, bytes, 1024), 0);
+	CU_ASSERT_EQUAL(bytes[511], 1);
+	CU_ASSERT_EQUAL(bytes[512], 0);
+	CU_ASSERT_PTR_EQUAL(block_lend(block, 4096, 1024), block_lend(lower, 4096, 1024));
+	CU_ASSERT_EQUAL_FATAL(memcmp(block_lend(block, 4096, 1024), bytes, 1024), 0);
+	CU_ASSERT_PTR_NULL(block_lend(block, SIZE - 512, 1024));
+	rule = block_fault_add(block, &(struct block_fault_rule){ .requests = BLOCK_FAULT_READ,
+								  .action = BLOCK_FAULT_ROT_READ });
+	CU_ASSERT_PTR_NULL(block_lend(block, 4096, 1024));
+	block_fault_remove(block, rule);
+	CU_ASSERT_PTR_NOT_NULL(block_lend(block, 4096, 1024));
+	CU_ASSERT_EQUAL_FATAL(block_create_volatile(&cached, "v", lower, NULL), 0);
+	over = faulty(cached, 1);
+	CU_ASSERT_PTR_NULL(block_lend(over, 4096, 1024)); /* what is below does not lend */
+	return 0;
+}
+
 /* ---- The volatile cache ---- */
 
 static struct block *caching(struct block *lower)
@@ -374,6 +406,7 @@ ON_FIBERS(test_errors_by_range_and_number, errors_by_range_and_number)
 ON_FIBERS(test_torn_lost_and_rotten, torn_lost_and_rotten)
 ON_FIBERS(test_chance_repeats_from_a_seed, chance_repeats)
 ON_FIBERS(test_latency_is_of_the_workers_clock, latency_is_of_the_workers_clock)
+ON_FIBERS(test_lent_unless_reads_have_rules, lent_unless_reads_have_rules)
 ON_FIBERS(test_a_cache_reads_what_was_written, a_cache_reads_what_was_written)
 ON_FIBERS(test_a_power_cut_keeps_what_was_promised, a_power_cut_keeps_what_was_promised)
 ON_FIBERS(test_a_cut_at_every_request, a_cut_at_every_request)
@@ -382,6 +415,6 @@ ON_FIBERS(test_a_cut_during_a_flush, a_cut_during_a_flush)
 
 UNIT_MAIN("block faults", UNIT(test_errors_by_range_and_number), UNIT(test_torn_lost_and_rotten),
 	  UNIT(test_chance_repeats_from_a_seed), UNIT(test_latency_is_of_the_workers_clock),
-	  UNIT(test_a_cache_reads_what_was_written), UNIT(test_a_power_cut_keeps_what_was_promised),
-	  UNIT(test_a_cut_at_every_request), UNIT(test_a_flush_and_what_comes_meanwhile),
-	  UNIT(test_a_cut_during_a_flush))
+	  UNIT(test_lent_unless_reads_have_rules), UNIT(test_a_cache_reads_what_was_written),
+	  UNIT(test_a_power_cut_keeps_what_was_promised), UNIT(test_a_cut_at_every_request),
+	  UNIT(test_a_flush_and_what_comes_meanwhile), UNIT(test_a_cut_during_a_flush))
