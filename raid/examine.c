@@ -181,10 +181,13 @@ static void put_array(const struct report *report, const struct md_superblock *s
 	if (sb->logical_block_size)
 		put_number(report, "logical_block_size_bytes", "Logical Block Size",
 			   sb->logical_block_size, "bytes");
-	put_size(report, "member_size_bytes", "Used Dev Size", sb->size);
-	put_size(report, "array_size_bytes", "Array Size",
-		 raid_geometry_array_sectors(sb->level, sb->layout, sb->chunk_sectors,
-					     sb->raid_disks, sb->size));
+	/* Of levels whose members need not be alike there is none. */
+	if (sb->size) {
+		put_size(report, "member_size_bytes", "Used Dev Size", sb->size);
+		put_size(report, "array_size_bytes", "Array Size",
+			 raid_geometry_array_sectors(sb->level, sb->layout, sb->chunk_sectors,
+						     sb->raid_disks, sb->size));
+	}
 	if (sb->features & MD_FEATURE_RESHAPE) {
 		put_size(report, "reshape_position_bytes", "Reshape Position",
 			 sb->reshape_position);
@@ -205,6 +208,9 @@ static void put_member(const struct report *report, const struct md_superblock *
 	put_uuid(report, "device_uuid", "Device UUID", sb->device_uuid);
 	put_size(report, "super_offset_bytes", "Super Offset", sb->super_offset);
 	put_size(report, "data_offset_bytes", "Data Offset", sb->data_offset);
+	if (sb->features & MD_FEATURE_NEW_OFFSET)
+		put_size(report, "new_data_offset_bytes", "New Offset",
+			 sb->data_offset + (uint64_t)(int64_t)sb->new_offset);
 	put_size(report, "data_size_bytes", "Avail Dev Size", sb->data_size);
 	if (sb->features & MD_FEATURE_RECOVERY_OFFSET)
 		put_size(report, "recovery_offset_bytes", "Recovery Offset", sb->recovery_offset);
@@ -212,6 +218,10 @@ static void put_member(const struct report *report, const struct md_superblock *
 		put_text(report, "flags", "Flags", "%s%s",
 			 sb->devflags & MD_DEVICE_WRITE_MOSTLY ? "write-mostly " : "",
 			 sb->devflags & MD_DEVICE_FAILFAST ? "failfast" : "");
+	if (sb->features & (MD_FEATURE_PPL | MD_FEATURE_MULTIPLE_PPLS)) {
+		put_text(report, "ppl_offset", "PPL", "%d sectors from superblock", sb->ppl_offset);
+		put_size(report, "ppl_bytes", "PPL Size", sb->ppl_size);
+	}
 	if (sb->corrected_reads)
 		put_number(report, "corrected", "Corrected Reads", sb->corrected_reads, "sectors");
 }
@@ -227,11 +237,13 @@ static void put_role(const struct report *report, const struct md_superblock *sb
 		put_text(report, "role", "Device Role", "faulty");
 	else if (role == MD_ROLE_JOURNAL)
 		put_text(report, "role", "Device Role", "journal");
+	else if (sb->features & MD_FEATURE_REPLACEMENT)
+		put_text(report, "role", "Device Role", "%u replacement", role);
 	else
 		put_text(report, "role", "Device Role", "%u", role);
 }
 
-/* 'A' for a place that is filled, '.' for one that is missing, as mdadm has it. */
+/* 'A' for a place that is filled, 'R' for one whose member is being replaced, '.' for one that is missing, as mdadm has it. */
 static void put_places(const struct report *report, const struct md_superblock *sb)
 {
 	char text[256];
@@ -241,7 +253,7 @@ static void put_places(const struct report *report, const struct md_superblock *
 	text[shown] = '\0';
 	for (uint32_t i = 0; i < MIN(sb->max_dev, MD_MAX_DEVICES); i++) {
 		if (sb->roles[i] < shown)
-			text[sb->roles[i]] = 'A';
+			text[sb->roles[i]] = text[sb->roles[i]] == '.' ? 'A' : 'R';
 	}
 	put_text(report, "places", "Array State", "%s", text);
 }
@@ -254,6 +266,7 @@ static void put_state(const struct report *report, const struct md_superblock *s
 		put_size(report, "resync_offset_bytes", "Resync Offset", sb->resync_offset);
 	put_time(report, "updated", "Update Time", sb->utime);
 	put_text(report, "checksum", "Checksum", "%08x", sb->checksum);
+	put_text(report, "checksum_expected", "Expected Checksum", "%08x", sb->checksum_expected);
 	put_number(report, "events", "Events", sb->events, "");
 	put_role(report, sb);
 	put_places(report, sb);
@@ -273,8 +286,9 @@ static uint64_t count_bits(struct block *block, uint64_t start, uint64_t chunks,
 	return set;
 }
 
+/* `bytes`: how many it has. */
 static int put_bitmap(const struct report *report, struct block *block,
-		      const struct md_superblock *sb, struct error *error)
+		      const struct md_superblock *sb, uint64_t *bytes, struct error *error)
 {
 	uint64_t start = md_superblock_byte(sb, sb->bitmap_offset);
 	uint64_t room = md_superblock_bitmap_room(sb, block->size >> MD_SECTOR_SHIFT), set, chunks;
@@ -299,6 +313,7 @@ static int put_bitmap(const struct report *report, struct block *block,
 		return rc;
 	}
 	chunks = md_bitmap_chunks(bitmap.sync_sectors, bitmap.chunk_bytes);
+	*bytes = md_bitmap_bytes(chunks);
 	set = count_bits(block, start, chunks, &rc);
 	put_number(report, "bitmap_chunk_bytes", "Bitmap Chunk", bitmap.chunk_bytes, "bytes");
 	put_number(report, "bitmap_chunks", "Bitmap Chunks", chunks, "");
@@ -338,6 +353,46 @@ static int put_bad_blocks(const struct report *report, struct block *block,
 			 (unsigned long long)list.ranges[i].count);
 	md_badblocks_free(&list);
 	return rc;
+}
+
+/* ---- Room ---- */
+
+#define RESERVED_SECTORS 72 /* from the superblock on, which md keeps for it and a bitmap */
+
+/* What is between the data and the nearest that is not, as mdadm counts it; `sb` has been validated. */
+static void put_unused(const struct report *report, const struct md_superblock *sb,
+		       uint64_t bitmap_bytes)
+{
+	bool log = sb->bblog_size && sb->bblog_offset;
+	bool ppl = sb->features & (MD_FEATURE_PPL | MD_FEATURE_MULTIPLE_PPLS);
+	int64_t super = (int64_t)sb->super_offset, first = super + RESERVED_SECTORS, last = super;
+	int64_t data = (int64_t)sb->data_offset;
+	bool whole = sb->level <= 0 || !sb->size ||
+		     md_superblock_role(sb, sb->dev_number) == MD_ROLE_JOURNAL;
+	int64_t used = (int64_t)(whole ? sb->data_size : sb->size);
+
+	if (sb->features & MD_FEATURE_BITMAP) {
+		first = MAX(first,
+			    super + sb->bitmap_offset +
+				    (int64_t)(round_up(bitmap_bytes, 4096) >> MD_SECTOR_SHIFT));
+		last = MIN(last, super + sb->bitmap_offset);
+	} else if (ppl) {
+		first = MAX(first, super + sb->ppl_offset + sb->ppl_size);
+		last = MIN(last, super + sb->ppl_offset);
+	}
+	if (log) {
+		first = MAX(first, super + sb->bblog_offset + sb->bblog_size);
+		last = MIN(last, super + sb->bblog_offset);
+	}
+	if (data < super) {
+		put_size(report, "unused_before_bytes", "Unused Before", (uint64_t)data);
+		put_size(report, "unused_after_bytes", "Unused After",
+			 (uint64_t)MAX(last - data - used, 0));
+		return;
+	}
+	put_size(report, "unused_before_bytes", "Unused Before", (uint64_t)MAX(data - first, 0));
+	put_size(report, "unused_after_bytes", "Unused After",
+		 (uint64_t)MAX((int64_t)sb->data_size - used, 0));
 }
 
 /* ---- dm-raid's ---- */
@@ -410,6 +465,7 @@ static int examine_dm(const struct report *report, struct block *block, struct m
 {
 	uint8_t page[MD_SUPERBLOCK_BYTES] __attribute__((aligned(512)));
 	struct dm_raid_superblock sb;
+	uint64_t bytes;
 	int rc = block->size < sizeof(page) ? -ENOENT : block_read(block, 0, page, sizeof(page));
 
 	if (!rc)
@@ -424,13 +480,14 @@ static int examine_dm(const struct report *report, struct block *block, struct m
 	memset(place, 0, sizeof(*place));
 	place->minor_version = MD_VERSION_DM;
 	place->bitmap_offset = DM_RAID_BITMAP_BYTE >> MD_SECTOR_SHIFT;
-	return sb.level ? put_bitmap(report, block, place, error) : 0;
+	return sb.level ? put_bitmap(report, block, place, &bytes, error) : 0;
 }
 
 int raid_examine(struct block *block, raid_field_fn *field, void *arg, struct error *error)
 {
 	CLEANUP_FREE struct md_superblock *sb = malloc(sizeof(*sb));
 	struct report report = { field, arg };
+	uint64_t bitmap_bytes = 0;
 	bool found;
 	int rc;
 
@@ -444,7 +501,10 @@ int raid_examine(struct block *block, raid_field_fn *field, void *arg, struct er
 	put_array(&report, sb);
 	put_member(&report, sb);
 	if (!rc && (sb->features & MD_FEATURE_BITMAP))
-		rc = put_bitmap(&report, block, sb, error);
+		rc = put_bitmap(&report, block, sb, &bitmap_bytes, error);
+	/* While data move to another offset the room is what they move in. */
+	if (!rc && sb->minor_version != MD_VERSION_90 && !(sb->features & MD_FEATURE_NEW_OFFSET))
+		put_unused(&report, sb, bitmap_bytes);
 	if (!rc)
 		rc = put_bad_blocks(&report, block, sb, error);
 	put_state(&report, sb);

@@ -142,23 +142,23 @@ static void decode_fields(const void *page, struct md_superblock *sb)
 int md_superblock_decode(const void *page, unsigned minor, struct md_superblock *sb,
 			 struct error *error)
 {
-	uint32_t major = FIELD(page, 32, major_version), sum;
+	uint32_t major = FIELD(page, 32, major_version);
 
 	memset(sb, 0, sizeof(*sb));
 	if (FIELD(page, 32, magic) != MD_MAGIC)
 		return -ENOENT;
 	sb->minor_version = minor;
 	decode_fields(page, sb);
+	sb->checksum_expected = md_superblock_checksum(page, sb->max_dev);
 
 	if (major != 1)
 		return error_set(error, -EINVAL, "major version is %u, expected 1", major);
 	if (sb->max_dev > MD_MAX_DEVICES)
 		return error_set(error, -EINVAL, "max_dev is %u, expected at most %u", sb->max_dev,
 				 MD_MAX_DEVICES);
-	sum = md_superblock_checksum(page, sb->max_dev);
-	if (sum != sb->checksum)
+	if (sb->checksum_expected != sb->checksum)
 		return error_set(error, -EINVAL, "checksum is %08x, expected %08x", sb->checksum,
-				 sum);
+				 sb->checksum_expected);
 	return 0;
 }
 

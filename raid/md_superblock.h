@@ -51,8 +51,8 @@ struct md_superblock {
 	int32_t bblog_offset;
 
 	uint64_t events;
-	uint64_t resync_offset; /* sectors known to be in sync, or MD_RESYNC_DONE */
-	uint32_t checksum;      /* as found */
+	uint64_t resync_offset;               /* sectors known to be in sync, or MD_RESYNC_DONE */
+	uint32_t checksum, checksum_expected; /* as found, and as it should be */
 	uint32_t max_dev;
 	/* Bytes; what kernels from 6.19 on record for the array, else 0. Older ones refuse it: it is kept
 	 * where it was found, and 0 in what is created here. */

@@ -321,6 +321,7 @@ int md90_load(const void *page, uint64_t device_sectors, struct md_superblock *s
 		return -ENOENT;
 	sb->minor_version = MD_VERSION_90;
 	sb->checksum = get(page, from.big_endian, CHECKSUM);
+	sb->checksum_expected = checksum(page, from.big_endian);
 	take_array(&from, sb);
 	take_devices(&from, sb);
 	if (!md90_place(device_sectors, &sb->super_offset))

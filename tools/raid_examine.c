@@ -36,13 +36,14 @@ static json_t *words_of(const char *text)
 	return list;
 }
 
-/* A place, or what it is instead of one. */
+/* A place, and what it is in or instead of one. */
 static void add_role(json_t *row, const char *text)
 {
-	bool active = isdigit((unsigned char)*text);
+	bool placed = isdigit((unsigned char)*text);
+	const char *kind = text + strspn(text, "0123456789 ");
 
-	json_object_set_new(row, "role", active ? json_integer(atoi(text)) : json_null());
-	json_object_set_new(row, "kind", json_string(active ? "active" : text));
+	json_object_set_new(row, "role", placed ? json_integer(atoi(text)) : json_null());
+	json_object_set_new(row, "kind", json_string(*kind ? kind : "active"));
 }
 
 /* "8+16", in sectors. */
@@ -67,8 +68,8 @@ static void add_field(json_t *row, const struct raid_field *field)
 		add_role(row, text);
 	else if (!strcmp(key, "bad_range"))
 		add_bad_range(row, text);
-	else if (!strcmp(key, "bitmap_offset"))
-		json_object_set_new(row, "bitmap_offset_bytes",
+	else if (!strcmp(key, "bitmap_offset") || !strcmp(key, "ppl_offset"))
+		json_object_set_new(row, *key == 'b' ? "bitmap_offset_bytes" : "ppl_offset_bytes",
 				    json_integer((json_int_t)atoi(text) * 512));
 	else if (!strcmp(key, "delta_disks"))
 		json_object_set_new(row, key, json_integer(atoi(text)));
@@ -112,7 +113,10 @@ static json_t *new_row(const char *path)
 		"device_uuid",
 		"super_offset_bytes",
 		"data_offset_bytes",
+		"new_data_offset_bytes",
 		"data_size_bytes",
+		"unused_before_bytes",
+		"unused_after_bytes",
 		"recovery_offset_bytes",
 		"flags",
 		"corrected",
@@ -124,6 +128,7 @@ static json_t *new_row(const char *path)
 		"resync_offset_bytes",
 		"updated",
 		"checksum",
+		"checksum_expected",
 		"events",
 		"bitmap_offset_bytes",
 		"bitmap_chunk_bytes",
@@ -131,6 +136,8 @@ static json_t *new_row(const char *path)
 		"bitmap_dirty",
 		"bitmap_events",
 		"bitmap_events_cleared",
+		"ppl_offset_bytes",
+		"ppl_bytes",
 		"bad_block_log",
 		"bad_blocks",
 	};

@@ -42,6 +42,7 @@ grep -q '0\.90' examined || { cat examined; rig_fail "examine"; }
 grep -qi "$(sed -n 's/ *UUID : \([0-9a-f:]*\).*/\1/p' "$result/examine")" examined || { cat examined; rig_fail "the UUID is another"; }
 line=line
 [ -n "$(sum line)" ] || { line=; echo "md of this kernel has no linear: not asked about it"; }
+python3 "$TOP/tests/interop/raid_examine.py" "$TENON" one? five? ten? >judged || { cat judged; rig_fail "examine and mdadm differ"; }
 for name in one five ten $line; do same $name "$(ours $name?)" "$(sum $name)"; done
 same "one without the other" "$(ours one1)" "$(sum one)"
 same "three without one" "$(ours five0 five2)" "$(sum five)"

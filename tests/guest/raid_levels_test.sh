@@ -220,6 +220,7 @@ cp "$(rig_results theirs.guest)/digests" interrupted.digests
 sum_of() { sed -n "s/^$1 whole //p" interrupted.digests; }
 mdadm --examine theirs/mid.0 | grep -q 'State : active' || rig_fail "mid is not in the middle of its resync"
 mdadm --examine theirs/rec.1 >rec.theirs; grep -q "Recovery Offset : [1-9]" rec.theirs || { cat rec.theirs; rig_fail "theirs: rec is not in the middle of its recovery"; }
+python3 "$TOP/tests/interop/raid_examine.py" "$TENON" theirs/mid.? theirs/rec.? theirs/gone.? >judged || { cat judged; rig_fail "examine and mdadm differ"; }
 for name in mid rec gone; do same "$name, which md left" "$(read_of $(members theirs $name))" "$(sum_of $name)"; done
 same "rec without what is not recovered" "$(read_of theirs/rec.0 theirs/rec.2 theirs/rec.3)" "$(sum_of rec)"
 ! "$TOOL" assemble -r theirs/rec.1 theirs/rec.2 theirs/rec.3 2>/dev/null ||

@@ -112,6 +112,7 @@ carried_on() {
 	disks=($(members $dir $name))
 	mdadm --examine "${disks[count]}" >examined
 	grep -q 'Recovery Offset : [1-9]' examined || { cat examined; rig_fail "$name of $dir is not in the middle"; }
+	python3 "$TOP/tests/interop/raid_examine.py" "$TENON" "${disks[@]}" >judged || { cat judged; rig_fail "$name of $dir: examine and mdadm differ"; }
 	same "$name of $dir" "$(read_of "${disks[@]}")" "$(sum_of $name $dir)"
 	for i in "${!disks[@]}"; do
 		# Level 6 that was cut off is not read without a member: the write hole.

@@ -116,6 +116,7 @@ GUEST
 		mapfile -t disks < <(disks_of $theirs $name $all)
 		mdadm --examine "${disks[0]}" >examined
 		grep -q "Reshape pos'n : [1-9]" examined || { cat examined; rig_fail "$name is not in the middle of it"; }
+		python3 "$TOP/tests/interop/raid_examine.py" "$TENON" "${disks[@]}" >judged || { cat judged; rig_fail "$name: examine and mdadm differ"; }
 		same "$name, which md left" "$(read_of "${disks[@]}")" "$(sum_of $name $theirs)"
 		for i in "${!disks[@]}"; do
 			same "$name without ${disks[i]}" "$(read_of "${disks[@]:0:i}" "${disks[@]:i+1}")" "$(sum_of $name $theirs)"
