@@ -142,6 +142,13 @@ void raid_status(struct raid_array *array, struct raid_status *status)
 	status->synced = synced_sectors(array) << MD_SECTOR_SHIFT;
 	status->sync_size = array->sync_sectors << MD_SECTOR_SHIFT;
 	status->reshaping = array->reshaping;
+	if (array->reshaping) {
+		status->before.level = array->before.level;
+		status->before.layout = array->before.layout;
+		status->before.chunk = (uint64_t)array->before.chunk_sectors << MD_SECTOR_SHIFT;
+		status->before.raid_disks = array->before.disks;
+		status->before.position = array->reshape_position << MD_SECTOR_SHIFT;
+	}
 	status->backup_anew = array->backup_anew;
 	status->degraded = raid_array_degraded(array);
 	status->failed = !raid_array_survives(array);

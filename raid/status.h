@@ -72,6 +72,13 @@ struct raid_status {
 	/* How much of the array, by a measure of its own, members agree in and have: less than all while a resync or recovery is due. */
 	uint64_t synced, sync_size;
 	bool reshaping; /* superblocks say two shapes, whether or not data are moved now */
+	struct { /* then: what the array had before, and what has been moved, in bytes of it */
+		int level;
+		uint32_t layout;
+		uint64_t chunk;
+		unsigned raid_disks;
+		uint64_t position;
+	} before;
 	bool backup_anew; /* the backup file was, or would be, written anew; what it had was of no use */
 	bool degraded; /* a place has no member that is in sync */
 	bool failed;   /* what members are left do not have all data */

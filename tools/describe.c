@@ -146,6 +146,7 @@ static json_t *describe_member(const struct raid_member_status *member)
 	set_number(object, "corrected", member->corrected);
 	set_number(object, "bad_blocks", member->bad_blocks);
 	set_flag(object, "write_mostly", member->write_mostly);
+	set_flag(object, "failfast", member->failfast);
 	set_text(object, "uuid", raid_uuid_format(member->device_uuid, uuid));
 	set_text(object, "reason", member->reason[0] ? member->reason : NULL);
 	return object;
@@ -271,6 +272,24 @@ json_t *describe_synced(const struct raid_status *status)
 	return json_real((double)promille / 10);
 }
 
+/* What the array had before; what it is to have is where it always is. */
+static json_t *describe_reshape(const struct raid_status *status)
+{
+	char level[16], layout[32];
+	json_t *object;
+
+	if (!status->reshaping)
+		return json_null();
+	object = json_object();
+	set_number(object, "position_bytes", status->before.position);
+	set_text(object, "old_level", raid_level_name(status->before.level, level));
+	set_text(object, "old_layout",
+		 raid_geometry_layout_name(status->before.level, status->before.layout, layout));
+	set_number(object, "old_devices", status->before.raid_disks);
+	set_number_if(object, "old_chunk_bytes", status->before.chunk != 0, status->before.chunk);
+	return object;
+}
+
 json_t *describe_array(struct raid_array *array, bool looked)
 {
 	struct raid_status status;
@@ -292,6 +311,7 @@ json_t *describe_array(struct raid_array *array, bool looked)
 							: "resync");
 	set_number(object, "member_size_bytes", status.member_size);
 	json_object_set_new(object, "synced_percent", describe_synced(&status));
+	json_object_set_new(object, "reshape", describe_reshape(&status));
 	set_number(object, "speed_min_bytes", status.speed.least);
 	set_number_if(object, "speed_max_bytes", status.speed.most != 0, status.speed.most);
 	set_number(object, "events", status.events);

@@ -476,6 +476,7 @@ static int raid_show_verb(int argc, char **argv)
 		{ "CORRECTED", "corrected", CLI_AS_TEXT, 6 },
 		{ "BAD", "bad_blocks", CLI_AS_TEXT, 3 },
 		{ "WRITE-MOSTLY", "write_mostly", CLI_AS_TEXT, 7 },
+		{ "FAILFAST", "failfast", CLI_AS_TEXT, 10 },
 		{ "UUID", "uuid", CLI_AS_TEXT, 9 },
 		{ "REASON", "reason", CLI_AS_NOTE, 2 },
 		{ NULL },

@@ -56,6 +56,10 @@ do_it raid create striped --level 0 j.img
 do_it raid create ten --level 10 --layout f2 k.img l.img
 truncate -s 64M line.img
 do_it raid create line --level linear line.img
+truncate -s 64M moved1.img moved2.img moved3.img
+TENON_DEVICES="$work/moved?.img" do_it raid create moved --level 5 moved1.img moved2.img
+TENON_DEVICES="$work/moved?.img" do_it raid grow moved --devices 3 --add moved3.img
+TENON_DEVICES="$work/moved?.img" takes 'raid show' moved
 do_it vg create vg0 md/whole
 do_it vg create partial f.img g.img
 do_it vg create moving o.img p.img

@@ -50,6 +50,7 @@ same a.img e.img
 fresh missing --level 5 a.img missing c.img
 mdadm_says 'Array State : A\.A' a.img
 same a.img c.img
+json "d['reshape'] is None" "$TENON" raid show r --json
 fresh failed --level 1 --bitmap internal a.img b.img --spare c.img
 change raid fail r b.img
 mdadm_says 'Array State : A\.' a.img
@@ -72,10 +73,15 @@ fresh reshape --level 5 a.img b.img c.img
 change raid grow r --devices 4 --add d.img
 mdadm_says 'Delta Devices : 1' a.img
 same a.img d.img
+json "d['devices'] == 4 and d['reshape']['old_devices'] == 3 and d['reshape']['old_level'] == 'raid5' and d['reshape']['position_bytes'] == 0" \
+	"$TENON" raid show r --json
+expect 0 'Old devices: +3' "$TENON" raid show r
 fresh 'reshape, other chunk and layout' --level 5 --chunk 64K a.img b.img c.img d.img
 change raid grow r --chunk 128K --layout ra
 mdadm_says 'New Chunksize : 128K' a.img
 same a.img b.img c.img d.img
+json "d['chunk_bytes'] == 131072 and d['layout'] == 'right-asymmetric' and d['reshape']['old_chunk_bytes'] == 65536 and d['reshape']['old_layout'] == 'left-symmetric'" \
+	"$TENON" raid show r --json
 fresh 'a checksum that is wrong' --level 1 a.img b.img
 printf X | dd of=a.img bs=1 seek=$((4096 + 40)) conv=notrunc status=none
 mdadm_says ' - expected ' a.img
