@@ -200,7 +200,8 @@ void lvm_vg_lock(struct volume_group *group, const char *format, ...)
 	va_list arguments;
 	char text[512];
 
-	if (group->locked_reason)
+	/* An import, or a merge that goes on, undoes that it is exported: nothing else may be hidden behind it. */
+	if (group->locked_reason && strcmp(group->locked_reason, LVM_EXPORTED_REASON) != 0)
 		return;
 	va_start(arguments, format);
 	vsnprintf(text, sizeof(text), format, arguments);

@@ -257,7 +257,7 @@ void lvm_vg_problem(struct volume_group *group, const char *format, ...)
 #define LVM_PARTIAL_REASON  "PVs are missing or are there twice"
 #define LVM_EXPORTED_REASON "it is exported"
 
-/* Forbids changes from now on, for the first reason that is given. */
+/* Forbids changes from now on, for the first reason that is given; that the group is exported gives way to any other. */
 void lvm_vg_lock(struct volume_group *group, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 /* 0, or -EROFS with the reason in `error`. */

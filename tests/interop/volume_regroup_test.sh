@@ -60,11 +60,11 @@ t vg check vg1
 [ "$("$tenon" vg show vg1 --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["tags"])')" = "['keep']" ] || fail "tags"
 
 # A group that yields: what a cut of power in the middle leaves
-half_merged() {
-	t vg tag vg1 --add "tenon:yields_to:$("$tenon" vg show vg0 --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["uuid"])')"
-	t vg export vg1
+half_merged() { # FROM INTO
+	t vg tag "$1" --add "tenon:yields_to:$("$tenon" vg show "$2" --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["uuid"])')"
+	t vg export "$1"
 }
-half_merged
+half_merged vg1 vg0
 "$tenon" vg show vg1 >said; grep -q 'vg import' said || fail "what to do with half a split"
 ! "$tenon" vg check vg1 >said 2>&1 || fail "half a split is in order"
 refused 'exported' vg merge vg1 vg0
@@ -90,7 +90,14 @@ refused 'has a volume of this name' vg merge vg0 vg1
 t lv rename vg1/one two
 refused 'no such volume group' vg merge vg0 vg2
 refused 'cannot be merged with itself' vg merge vg0 vg0
-half_merged
+# That it is exported hides nothing else that is in the way.
+half_merged vg1 vg0
+TENON_DEVICES=$work/a.img:$work/b.img refused 'PVs are missing' vg merge vg0 vg1
+TENON_DEVICES=$work/a.img:$work/c.img refused 'PVs are missing' vg merge vg0 vg1
+truncate -s 32M c.img
+refused 'must have .* again' vg merge vg0 vg1
+refused 'must have .* again' vg import vg1
+truncate -s 33M c.img
 t vg merge vg0 vg1 # goes on
 groups "vg0 3 2 96.00 78.00"
 volumes "vg0 one 8.00 vg0 two 4.00"
