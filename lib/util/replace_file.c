@@ -16,7 +16,7 @@
 #define MODE  0600
 #define TRIES 8
 
-static int open_folder(const char *path)
+static int open_folder(const char *path, int flags)
 {
 	CLEANUP_FREE char *folder = strdup(path);
 	char *slash = folder ? strrchr(folder, '/') : NULL;
@@ -26,13 +26,13 @@ static int open_folder(const char *path)
 		return -ENOMEM;
 	if (slash)
 		slash[1] = '\0';
-	fd = open(slash ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fd = open(slash ? folder : ".", flags | O_DIRECTORY | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
 }
 
 int replace_file_flush_folder(const char *path)
 {
-	CLEANUP_CLOSE int fd = open_folder(path);
+	CLEANUP_CLOSE int fd = open_folder(path, O_RDONLY);
 
 	return fd < 0 ? fd : fsync(fd) ? -errno : 0;
 }
@@ -69,7 +69,7 @@ static char *name_beside(const char *path)
 /* A file without a name, or (*named) with one. */
 static int open_new(const char *path, char **named)
 {
-	CLEANUP_CLOSE int folder = open_folder(path);
+	CLEANUP_CLOSE int folder = open_folder(path, O_PATH);
 	int fd;
 
 	*named = NULL;
@@ -119,5 +119,7 @@ int replace_file(const char *path, const void *bytes, size_t size)
 			unlink(named);
 		return rc;
 	}
-	return replace_file_flush_folder(path);
+	rc = replace_file_flush_folder(path);
+	/* One that may be written to, but not read: with all of its file system. */
+	return rc == -EACCES ? (syncfs(fd) ? -errno : 0) : rc;
 }

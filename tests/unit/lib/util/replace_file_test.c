@@ -18,6 +18,8 @@
 #include "util/cleanup.h"
 #include "util/replace_file.h"
 
+#define NOBODY 65534
+
 static char folder[] = "/tmp/replace-XXXXXX";
 
 static const char *path_of(const char *name)
@@ -71,6 +73,31 @@ static void test_what_does_not_work(void)
 	CU_ASSERT_EQUAL(count_files(), 2);
 }
 
+/* A folder where anybody may put something, and not see what others have put there. */
+static void test_unreadable(void)
+{
+	int status = 0;
+	pid_t child;
+
+	CU_ASSERT_EQUAL(mkdir(path_of("d"), 0700), 0);
+	CU_ASSERT_EQUAL(chmod(path_of("d"), 0333), 0);
+	CU_ASSERT_EQUAL(chmod(folder, 0711), 0);
+	child = fork();
+	if (!child) {
+		if (!geteuid() && (setgid(NOBODY) || setuid(NOBODY)))
+			_exit(2);
+		if (replace_file(path_of("d/f"), "one", 3))
+			_exit(1);
+		_exit(replace_file(path_of("d/f"), "three", 5) ? 1 : 0);
+	}
+	CU_ASSERT_EQUAL(waitpid(child, &status, 0), child);
+	CU_ASSERT(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	/* Its owner can read it again. */
+	CU_ASSERT_EQUAL(chmod(path_of("d"), 0700), 0);
+	CU_ASSERT_EQUAL(unlink(path_of("d/f")), 0);
+	CU_ASSERT_EQUAL(rmdir(path_of("d")), 0);
+}
+
 /* By a limit of what it may write, in the middle of that. */
 static void test_killed(void)
 {
@@ -99,4 +126,4 @@ static void test_folder(void)
 }
 
 UNIT_MAIN("files that are replaced", UNIT(test_folder), UNIT(test_places),
-	  UNIT(test_what_does_not_work), UNIT(test_killed))
+	  UNIT(test_what_does_not_work), UNIT(test_unreadable), UNIT(test_killed))
