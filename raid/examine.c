@@ -247,7 +247,10 @@ static void put_role(const struct report *report, const struct md_superblock *sb
 static void put_places(const struct report *report, const struct md_superblock *sb)
 {
 	char text[256];
-	uint32_t shown = MIN(sb->raid_disks, sizeof(text) - 1);
+	/* In a reshape to fewer those, too, that it has until that is over. */
+	bool fewer = (sb->features & MD_FEATURE_RESHAPE) && sb->delta_disks < 0;
+	uint64_t places = sb->raid_disks + (fewer ? (uint64_t) - (int64_t)sb->delta_disks : 0);
+	uint32_t shown = (uint32_t)MIN(places, sizeof(text) - 1);
 
 	memset(text, '.', shown);
 	text[shown] = '\0';

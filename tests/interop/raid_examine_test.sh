@@ -82,6 +82,11 @@ mdadm_says 'New Chunksize : 128K' a.img
 same a.img b.img c.img d.img
 json "d['chunk_bytes'] == 131072 and d['layout'] == 'right-asymmetric' and d['reshape']['old_chunk_bytes'] == 65536 and d['reshape']['old_layout'] == 'left-symmetric'" \
 	"$TENON" raid show r --json
+fresh 'reshape to fewer' --level 5 a.img b.img c.img d.img
+change raid grow r --devices 3 --array-size 100M
+mdadm_says 'Delta Devices : -1' a.img
+mdadm_says 'Array State : AAAA' a.img
+same a.img b.img c.img d.img
 fresh 'a checksum that is wrong' --level 1 a.img b.img
 printf X | dd of=a.img bs=1 seek=$((4096 + 40)) conv=notrunc status=none
 mdadm_says ' - expected ' a.img
