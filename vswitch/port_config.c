@@ -270,7 +270,7 @@ int port_config_set(struct port_config *config, const char *word, struct error *
 			"\"%.60s\": expected vlan=, trunk=, native=, dot1q-tunnel=, tag-type=, "
 			"isolate=, "
 			"addresses=, broadcast=, multicast=, unknown=, police-in=, "
-			"police-out=, reserved=, stp...= or bond...=",
+			"police-out=, shape-in=, shape-out=, reserved=, stp...= or bond...=",
 			word);
 	if (!rc)
 		*config = changed;

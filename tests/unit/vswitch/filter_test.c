@@ -405,6 +405,7 @@ static void test_words_of_policers(void)
 	};
 	struct port_config config = { 0 }, again = { 0 };
 	char text[PORT_CONFIG_TEXT];
+	struct error error = { 0 };
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		config = again = (struct port_config){ 0 };
@@ -418,6 +419,8 @@ static void test_words_of_policers(void)
 	CU_ASSERT_EQUAL(port_config_set(&config, "police-in=10M/5p", NULL), -EINVAL);
 	CU_ASSERT_EQUAL(port_config_set(&config, "police-out=none", NULL), 0);
 	CU_ASSERT_EQUAL(config.police[1].rate, 0);
+	CU_ASSERT_EQUAL(port_config_set(&config, "policer=10M", &error), -EINVAL);
+	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "police-out=, shape-in=, shape-out=,"));
 }
 
 static bool take(const struct filter_instruction *code, unsigned count)
