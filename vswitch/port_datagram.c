@@ -20,6 +20,7 @@
 #include "util/error.h"
 #include "util/unix_socket.h"
 #include "vswitch/datagrams.h"
+#include "vswitch/port_accept.h"
 #include "vswitch/port_datagram.h"
 #include "vswitch/switch.h"
 
@@ -97,7 +98,8 @@ static void datagram_describe(struct port *port, char where[PORT_TEXT_MAX],
 	snprintf(where, PORT_TEXT_MAX, "%.*s to %.*s", room, datagram->local.text, room,
 		 datagram->remote.text);
 	snprintf(state, PORT_TEXT_MAX, "%s",
-		 datagram->connected ? "up" : "up, nobody at the other end yet");
+		 port_waiting(&datagram->socket,
+			      datagram->connected ? "up" : "up, nobody at the other end yet"));
 	text[0] = '\0';
 }
 

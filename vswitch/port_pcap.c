@@ -45,9 +45,9 @@ static int pcap_attach(struct port *port, struct error *error)
 	if (pcap->capture)
 		pcap->interface = capture_add_port(pcap->capture, port->name);
 	if (pcap->replay && pcap->replay->left_out)
-		log_warning(port->log,
-			    "port %s: %s: %u frames are left out: cut, too short or too long",
-			    port->name, pcap->replayed, pcap->replay->left_out);
+		log_warning(port->log, "port %s: %s: %u %s left out: cut, too short or too long",
+			    port->name, pcap->replayed, pcap->replay->left_out,
+			    pcap->replay->left_out == 1 ? "frame is" : "frames are");
 	if (pcap->replay && pcap->replay->damage[0])
 		log_warning(port->log, "port %s: %s: damaged after %u frames: %s", port->name,
 			    pcap->replayed, pcap->replay->count, pcap->replay->damage);

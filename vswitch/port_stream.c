@@ -29,6 +29,7 @@
 #include "util/log.h"
 #include "util/unix_socket.h"
 #include "vswitch/internal.h"
+#include "vswitch/port_accept.h"
 
 #define LENGTH_SIZE 4
 #define PEER_MAX                                                                                   \
@@ -49,6 +50,7 @@ struct port_stream {
 	bool client;
 	int fd, listen_fd;           /* the connection, or the socket that connects; -1: none */
 	struct unix_listener socket; /* a path's */
+	int spare_fd;                /* see port_accept() */
 	struct port_watch listener, stream;
 	bool connecting, lost, readable;
 	struct timer retry;
@@ -247,7 +249,7 @@ static void retry_expired(struct timer *timer)
 static void stream_listener_ready(struct port_watch *watch)
 {
 	struct port_stream *stream = stream_of(watch->port);
-	int fd = accept4(watch->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd = port_accept(&stream->port, watch->fd, &stream->spare_fd);
 	char byte;
 
 	if (fd < 0)
@@ -468,7 +470,8 @@ static void stream_describe(struct port *port, char where[PORT_TEXT_MAX], char s
 	if (port->up)
 		snprintf(state, PORT_TEXT_MAX, "up");
 	else if (!stream->client)
-		snprintf(state, PORT_TEXT_MAX, "waiting for a peer");
+		snprintf(state, PORT_TEXT_MAX, "%s",
+			 port_waiting(&stream->socket, "waiting for a peer"));
 	else if (stream->last.code)
 		snprintf(state, PORT_TEXT_MAX, "%.*s", PORT_TEXT_MAX - 1, stream->last.text);
 	else
@@ -485,6 +488,7 @@ static void stream_destroy(struct port *port)
 	if (stream->socket.fd < 0)
 		cleanup_close(&stream->listen_fd);
 	unix_listener_close(&stream->socket);
+	cleanup_close(&stream->spare_fd);
 	if (stream->maker.make)
 		stream->maker.destroy(stream->maker.context);
 	free(stream->in);
@@ -536,6 +540,7 @@ int vswitch_add_port_stream(struct vswitch *vswitch, const char *name,
 	stream->listener.fd = stream->stream.fd = -1;
 	stream->retry.expire = retry_expired;
 	stream->client = options->client || options->maker;
+	stream->spare_fd = stream->client ? -1 : port_spare_fd();
 	if (options->maker) {
 		stream->maker = *options->maker;
 		stream->ops.type = options->maker->type;

@@ -35,6 +35,7 @@
 #include "util/unix_socket.h"
 #include "vswitch/datagrams.h"
 #include "vswitch/internal.h"
+#include "vswitch/port_accept.h"
 #include "vswitch/port_link.h"
 #include "vswitch/vde_folder.h"
 
@@ -64,6 +65,7 @@ struct port_vde {
 	struct unix_socket_access access;
 	bool has_access;
 	struct sockaddr_un data; /* where our datagram socket is, while there is one */
+	int spare_fd;            /* see port_accept() */
 	int ctl_fd, data_fd;     /* of the client; -1: none */
 	struct port_watch listener, ctl, watch;
 	struct timer patience;
@@ -273,7 +275,7 @@ static void vde_listener_ready(struct port_watch *watch)
 	first = vde_folder_first_free(vde->folder);
 	if (first != vde->number && first != VDE_FOLDER_FULL)
 		return;
-	fd = accept4(watch->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	fd = port_accept(&vde->port, watch->fd, &vde->spare_fd);
 	if (fd < 0)
 		return;
 	if (vde->ctl_fd >= 0) {
@@ -337,7 +339,8 @@ static void vde_describe(struct port *port, char where[PORT_TEXT_MAX], char stat
 	const struct port_vde *vde = vde_of(port);
 
 	snprintf(where, PORT_TEXT_MAX, "%s", vde->folder->directory);
-	snprintf(state, PORT_TEXT_MAX, "%s", port->up ? "up" : "waiting for a client");
+	snprintf(state, PORT_TEXT_MAX, "%s",
+		 port->up ? "up" : port_waiting(&vde->folder->socket, "waiting for a client"));
 	text[0] = '\0';
 }
 
@@ -351,6 +354,7 @@ static void vde_destroy(struct port *port)
 	vde_close(vde);
 	port_unwatch(&vde->listener);
 	cleanup_close(&vde->listen_fd);
+	cleanup_close(&vde->spare_fd);
 	vde_folder_leave(folder, vde->number);
 	datagrams_destroy(&vde->datagrams);
 	free(vde);
@@ -439,6 +443,7 @@ int vswitch_add_port_vde(struct vswitch *vswitch, const char *name,
 	vde->port.ops = &ops;
 	vde->ctl_fd = vde->data_fd = vde->listen_fd = -1;
 	vde->listener.fd = vde->ctl.fd = vde->watch.fd = -1;
+	vde->spare_fd = port_spare_fd();
 	vde->patience.expire = patience_ended;
 	vde->has_access = options->access != NULL;
 	if (options->access)

@@ -9,7 +9,6 @@
 #include "vswitch/port_vhost_user.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -21,6 +20,7 @@
 #include "util/log.h"
 #include "virtio/vhost_user_backend.h"
 #include "vswitch/internal.h"
+#include "vswitch/port_accept.h"
 
 #define QUEUE_RX 0
 #define QUEUE_TX 1
@@ -218,25 +218,12 @@ static int connect_front_end(struct port_vhost_user *vhost, int fd, struct error
 	return 0;
 }
 
-/* Out of descriptors. The listener would be ready for ever, and the thread busy with it: one that is kept for
- * this is given up for a moment, so that whoever waits can be hung up on. */
-static void turn_away(struct port_vhost_user *vhost, int code)
-{
-	log_warning(vhost->port.log, "port %s: a front-end was turned away: %s", vhost->port.name,
-		    error_name(code));
-	cleanup_close(&vhost->spare_fd);
-	close(accept4(vhost->listener.fd, NULL, NULL, SOCK_CLOEXEC));
-	vhost->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-}
-
 static void listener_ready(struct port_watch *watch)
 {
 	struct port_vhost_user *vhost = vhost_user_of(watch->port);
 	struct error error = { 0 };
-	int fd = accept4(watch->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd = port_accept(&vhost->port, watch->fd, &vhost->spare_fd);
 
-	if (fd < 0 && (errno == EMFILE || errno == ENFILE))
-		turn_away(vhost, errno);
 	if (fd < 0)
 		return;
 	/* One that comes back may be here before we have seen it go. */
@@ -276,7 +263,9 @@ static void describe_state(const struct port_vhost_user *vhost, char state[PORT_
 
 	if (!vhost->backend)
 		snprintf(state, PORT_TEXT_MAX, "%s",
-			 vhost->listener.fd >= 0 ? "waiting for a front-end" : "closed");
+			 vhost->listener.fd >= 0
+				 ? port_waiting(&vhost->socket, "waiting for a front-end")
+				 : "closed");
 	else if ((rx && rx->broken) || (tx && tx->broken))
 		snprintf(state, PORT_TEXT_MAX, "broken by its guest: %s",
 			 rx && rx->broken ? rx->broken : tx->broken);
@@ -362,7 +351,7 @@ static struct port_vhost_user *vhost_user_create(void)
 	memset(vhost, 0, sizeof(*vhost));
 	vhost->port.ops = &ops;
 	vhost->listener.fd = vhost->control.fd = vhost->kick.fd = vhost->socket.fd = -1;
-	vhost->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	vhost->spare_fd = port_spare_fd();
 	vhost->header_size = HEADER_SHORT;
 	return vhost;
 }

@@ -27,7 +27,7 @@ struct port_vhost_user {
 	struct port port;
 	struct vhost_user_backend *backend; /* NULL while nobody is connected */
 	struct port_watch listener, control, kick;
-	int spare_fd;                /* see turn_away() */
+	int spare_fd;                /* see port_accept() */
 	struct unix_listener socket; /* that `listener` watches; path NULL if there is none */
 
 	uint64_t negotiated;

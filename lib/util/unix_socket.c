@@ -335,13 +335,19 @@ int unix_bind_datagram(struct unix_listener *listener, const char *path,
 	return bind_for(listener, path, SOCK_DGRAM, access, error);
 }
 
-void unix_listener_close(struct unix_listener *listener)
+bool unix_listener_is_there(const struct unix_listener *listener)
 {
 	struct stat status;
 
+	return listener->fd < 0 ||
+	       (lstat(listener->path, &status) == 0 && status.st_dev == listener->device &&
+		status.st_ino == listener->inode);
+}
+
+void unix_listener_close(struct unix_listener *listener)
+{
 	if (listener->fd >= 0) {
-		if (lstat(listener->path, &status) == 0 && status.st_dev == listener->device &&
-		    status.st_ino == listener->inode)
+		if (unix_listener_is_there(listener))
 			unlink(listener->path);
 		close(listener->fd);
 	}

@@ -50,6 +50,9 @@ int unix_socket_parse_group(const char *text, gid_t *group, struct error *error)
 /* Closes it, and removes the socket file if it is still the one that unix_listen() made. */
 void unix_listener_close(struct unix_listener *listener);
 
+/* Whether its path still leads to it; true of one that has none. */
+bool unix_listener_is_there(const struct unix_listener *listener);
+
 /*
  * A non-blocking, close-on-exec connection to `path`. Where the server's backlog is full, for which there is no event
  * (unix(7)), it calls `wait`, which returns 0 for another try, or a negative errno to end with.

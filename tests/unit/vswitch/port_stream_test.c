@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -443,6 +444,66 @@ static void test_a_client_of_tcp(void)
 	try_client(where);
 }
 
+/* Without descriptors nobody waits for ever, and nor is the thread busy with him (bed_run()). */
+static void test_out_of_descriptors(void)
+{
+	struct rlimit old, few;
+	struct bed bed;
+	char byte;
+	int fd, least;
+
+	bed_make(&bed, path_of("few"), false);
+	fd = connect_to(&bed.endpoint);
+	least = dup(fd); /* the first that is free */
+	close(least);
+	getrlimit(RLIMIT_NOFILE, &old);
+	few = (struct rlimit){ (rlim_t)least, old.rlim_max };
+	setrlimit(RLIMIT_NOFILE, &few);
+	bed_run(&bed);
+	setrlimit(RLIMIT_NOFILE, &old);
+	CU_ASSERT_EQUAL(recv(fd, &byte, 1, MSG_DONTWAIT), 0);
+	close(fd);
+	fd = connect_to(&bed.endpoint);
+	bed_run(&bed);
+	CU_ASSERT_TRUE(stream_port(&bed)->up);
+	close(fd);
+	vswitch_destroy(bed.vswitch);
+}
+
+static void expect_state(const struct bed *bed, const char *expected)
+{
+	char where[PORT_TEXT_MAX], state[PORT_TEXT_MAX], text[PORT_TEXT_MAX];
+	struct port *port = vswitch_find_port(bed->vswitch, "s");
+
+	port->ops->describe(port, where, state, text);
+	CU_ASSERT_STRING_EQUAL(state, expected);
+}
+
+/* Nobody will come to a path that is not there any more, or another's. */
+static void test_its_file_is_removed(void)
+{
+	static const char gone[] = "its socket file is gone: remove the port and add it again";
+	struct bed bed;
+	FILE *file;
+	int fd;
+
+	bed_make(&bed, path_of("removed"), false);
+	fd = connect_to(&bed.endpoint);
+	expect_state(&bed, "waiting for a peer");
+	bed_run(&bed);
+	CU_ASSERT_EQUAL(unlink(path_of("removed")), 0);
+	expect_state(&bed, "up");
+	close(fd);
+	bed_run(&bed);
+	expect_state(&bed, gone);
+	file = fopen(path_of("removed"), "w");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+	fclose(file);
+	expect_state(&bed, gone);
+	vswitch_destroy(bed.vswitch);
+	CU_ASSERT_EQUAL(unlink(path_of("removed")), 0);
+}
+
 static void test_addresses(void)
 {
 	static const char *const bad[] = { "",
@@ -477,4 +538,5 @@ UNIT_MAIN("ports on stream sockets", UNIT(test_frames_in_pieces), UNIT(test_many
 	  UNIT(test_a_length_that_cannot_be), UNIT(test_a_peer_that_sends_nothing_but_wrong_frames),
 	  UNIT(test_over_a_link), UNIT(test_frames_in_many_pieces),
 	  UNIT(test_a_peer_that_stops_reading), UNIT(test_one_peer_at_a_time),
-	  UNIT(test_a_client_of_a_path), UNIT(test_a_client_of_tcp), UNIT(test_addresses))
+	  UNIT(test_a_client_of_a_path), UNIT(test_a_client_of_tcp), UNIT(test_out_of_descriptors),
+	  UNIT(test_its_file_is_removed), UNIT(test_addresses))

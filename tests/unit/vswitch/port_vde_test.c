@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -148,6 +149,38 @@ static void test_clients(void)
 	vswitch_destroy(vswitch);
 }
 
+/* Of two ports with one directory: without descriptors who comes is hung up on, and the threads are not busy with him (run()). */
+static void test_out_of_descriptors(void)
+{
+	struct vswitch_vde_options vde = { 0 };
+	struct vswitch *vswitch;
+	struct rlimit old, few;
+	char directory[256], byte;
+	int ctl, least;
+
+	snprintf(directory, sizeof(directory), "%s/few", unit_directory());
+	vde.directory = directory;
+	CU_ASSERT_EQUAL_FATAL(vswitch_create(&vswitch, NULL, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(vswitch_add_port_vde(vswitch, "v", &vde, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(vswitch_add_port_vde(vswitch, "w", &vde, NULL), 0);
+	ctl = open_ctl(directory);
+	least = dup(ctl); /* the first that is free */
+	close(least);
+	getrlimit(RLIMIT_NOFILE, &old);
+	few = (struct rlimit){ (rlim_t)least, old.rlim_max };
+	setrlimit(RLIMIT_NOFILE, &few);
+	run(vswitch);
+	setrlimit(RLIMIT_NOFILE, &old);
+	CU_ASSERT_EQUAL(recv(ctl, &byte, 1, MSG_DONTWAIT), 0);
+	close(ctl);
+	ctl = open_ctl(directory);
+	run(vswitch);
+	close(plug_in(vswitch, directory, ctl));
+	CU_ASSERT_TRUE(vswitch_find_port(vswitch, "v")->up);
+	close(ctl);
+	vswitch_destroy(vswitch);
+}
+
 static mode_t mode_of(const char *directory, const char *name)
 {
 	struct stat status = { 0 };
@@ -270,5 +303,5 @@ static void test_a_path_that_is_exchanged(void)
 	vswitch_destroy(vswitch);
 }
 
-UNIT_MAIN("ports for clients of VDE", UNIT(test_clients), UNIT(test_access),
-	  UNIT(test_a_path_that_is_exchanged))
+UNIT_MAIN("ports for clients of VDE", UNIT(test_clients), UNIT(test_out_of_descriptors),
+	  UNIT(test_access), UNIT(test_a_path_that_is_exchanged))
