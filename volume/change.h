@@ -65,6 +65,13 @@ int change_build(struct change *change, struct error *error);
 int change_write(struct change *change, struct error *error);
 /* Both, for a change that writes nothing else. */
 int change_commit(struct change *change, struct error *error);
+/*
+ * The few changes that a group with missing PVs takes: whether nothing else stands in the way, as change_open() says it;
+ * these PVs marked as missing, so that lvm2 does not take them for current when they come back (-ENOMEM); the commit.
+ */
+int change_check_but_missing(const struct volume_group *group, struct error *error);
+int change_mark_missing(struct change *change);
+int change_commit_partial(struct change *change, struct error *error);
 void change_end(struct change *change);
 #define CLEANUP_CHANGE CLEANUP(change_end)
 

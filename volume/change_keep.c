@@ -340,6 +340,49 @@ int change_commit(struct change *change, struct error *error)
 	return rc ? rc : change_write(change, error);
 }
 
+/* ---- With PVs that are missing ---- */
+
+int change_check_but_missing(const struct volume_group *group, struct error *error)
+{
+	if (group->locked_reason && strcmp(group->locked_reason, LVM_PARTIAL_REASON) != 0)
+		return lvm_vg_check_changeable(group, error);
+	for (unsigned i = 0; i < group->pv_count; i++)
+		if (group->pvs[i]->duplicate)
+			return error_set(error, -ENOTUNIQ, "volume group %s: PV %s is there twice",
+					 group->name, group->pvs[i]->uuid);
+	return 0;
+}
+
+int change_mark_missing(struct change *change)
+{
+	struct volume_group *group = change->group;
+
+	for (unsigned i = 0; i < group->pv_count; i++) {
+		struct volume_pv *pv = group->pvs[i];
+
+		if (pv->block || pv->marked_missing)
+			continue;
+		if (change_keep_pv(change, pv) ||
+		    change_set_flag(group, &pv->private->flags, "MISSING", true))
+			return -ENOMEM;
+		pv->marked_missing = true;
+	}
+	return 0;
+}
+
+int change_commit_partial(struct change *change, struct error *error)
+{
+	struct volume_group *group = change->group;
+	char *reason = group->locked_reason;
+	int rc;
+
+	group->locked_reason = NULL;
+	rc = change_commit(change, error);
+	if (!group->locked_reason)
+		group->locked_reason = reason;
+	return rc;
+}
+
 /* ---- Taking it back ---- */
 
 /* Volumes may have been closed meanwhile. */

@@ -347,12 +347,14 @@ static int write_pv(struct group_create_plan *plan, struct volume_pv *pv)
  * guest that was told of small ones. */
 static int check_block_sizes(const struct volume_group *group, struct error *error)
 {
-	const struct block *first = group->pvs[0]->block;
+	const struct block *first = NULL;
 
-	for (unsigned i = 1; i < group->pv_count; i++) {
+	for (unsigned i = 0; i < group->pv_count; i++) {
 		const struct block *other = group->pvs[i]->block;
 
-		if (other->logical_block_size == first->logical_block_size)
+		if (other && !first)
+			first = other;
+		if (!other || other->logical_block_size == first->logical_block_size)
 			continue;
 		error_set(error, -EINVAL,
 			  "volume group %s: %s has logical blocks of %u bytes, %s has %u",
@@ -431,9 +433,10 @@ int volume_group_create(struct volume_group **out, const char *name, struct bloc
 
 /* ---- More of them ---- */
 
+/* Also where PVs are missing, as with lvm2: what RAID volumes lost is made anew on those that come. */
 static int check_extensible(const struct volume_group *group, unsigned more, struct error *error)
 {
-	int rc = lvm_vg_check_changeable(group, error);
+	int rc = change_check_but_missing(group, error);
 
 	if (rc)
 		return rc;
@@ -482,6 +485,8 @@ int volume_group_extend(struct volume_group *group, struct block *const *blocks,
 	change_begin(&change, group);
 	wanted.extent_size = group->extent_size;
 	rc = check_extensible(group, count, error);
+	if (!rc && change_mark_missing(&change))
+		rc = change_no_memory(group, error);
 	if (!rc)
 		rc = plan_extension(&plan, &change, blocks, count);
 	for (unsigned i = old_count; !rc && i < group->pv_count; i++) {
@@ -490,7 +495,7 @@ int volume_group_extend(struct volume_group *group, struct block *const *blocks,
 			error_prefix(error, "volume group %s: was not extended", group->name);
 	}
 	if (!rc)
-		rc = change_commit(&change, error);
+		rc = change_commit_partial(&change, error);
 	if (rc)
 		return rc;
 	lvm_vg_mark_used(group);

@@ -212,11 +212,26 @@ void lvm_vg_lock(struct volume_group *group, const char *format, ...)
 		group->locked_reason = (char *)"out of memory";
 }
 
+static int fail_locked(const struct volume_group *group, struct error *error)
+{
+	error_set(error, -EROFS, "volume group %s cannot be changed: %s", group->name,
+		  group->locked_reason);
+	if (!strcmp(group->locked_reason, LVM_PARTIAL_REASON))
+		error_advise(
+			error,
+			"`tenon vg show %s` names them; `tenon lv repair` and `tenon vg extend` "
+			"work without those that are missing, `tenon vg reduce %s "
+			"--remove-missing` takes them out",
+			group->name, group->name);
+	else if (!strcmp(group->locked_reason, LVM_EXPORTED_REASON))
+		error_advise(error, "`tenon vg import %s` takes it in", group->name);
+	return -EROFS;
+}
+
 int lvm_vg_check_changeable(const struct volume_group *group, struct error *error)
 {
 	if (group->locked_reason)
-		return error_set(error, -EROFS, "volume group %s cannot be changed: %s",
-				 group->name, group->locked_reason);
+		return fail_locked(group, error);
 	for (unsigned i = 0; i < group->pv_count; i++)
 		if (group->pvs[i]->block && group->pvs[i]->block->read_only)
 			return error_set(

@@ -156,18 +156,6 @@ static int check_replaced(const struct mending *mending)
 
 /* ---- The group ---- */
 
-/* PVs that are missing do not stand in the way, as with lvm2; anything else does. */
-static int check_group(const struct volume_group *group, struct error *error)
-{
-	if (group->locked_reason && strcmp(group->locked_reason, LVM_PARTIAL_REASON) != 0)
-		return lvm_vg_check_changeable(group, error);
-	for (unsigned i = 0; i < group->pv_count; i++)
-		if (group->pvs[i]->duplicate)
-			return error_set(error, -ENOTUNIQ, "volume group %s: PV %s is there twice",
-					 group->name, group->pvs[i]->uuid);
-	return 0;
-}
-
 /* Of LVM2's older type, which is not written to here. */
 static int fail_mirror(const struct volume_group *group, const struct volume_lv *lv,
 		       struct error *error)
@@ -188,7 +176,7 @@ static int find_volume(struct mending *mending)
 	struct volume_group *group = mending->group;
 	struct volume_lv *lv = volume_group_get_lv(group, mending->name);
 	const struct volume_segment *segment;
-	int rc = check_group(group, mending->error);
+	int rc = change_check_but_missing(group, mending->error);
 
 	if (rc)
 		return rc;
@@ -205,38 +193,6 @@ static int find_volume(struct mending *mending)
 				 group->name, lv->name, volume_lv_type(lv));
 	mending->lv = lv;
 	return lvm_raid_refuse_tracked(group, lv, mending->error);
-}
-
-/* lvm2 does not take them for current when they come back. */
-static int mark_missing(struct mending *mending)
-{
-	struct volume_group *group = mending->group;
-
-	for (unsigned i = 0; i < group->pv_count; i++) {
-		struct volume_pv *pv = group->pvs[i];
-
-		if (pv->block || pv->marked_missing)
-			continue;
-		if (change_keep_pv(&mending->change, pv) ||
-		    change_set_flag(group, &pv->private->flags, "MISSING", true))
-			return -ENOMEM;
-		pv->marked_missing = true;
-	}
-	return 0;
-}
-
-/* Changes of a group with missing PVs are forbidden but for this. */
-static int commit(struct mending *mending)
-{
-	struct volume_group *group = mending->group;
-	char *reason = group->locked_reason;
-	int rc;
-
-	group->locked_reason = NULL;
-	rc = change_commit(&mending->change, mending->error);
-	if (!group->locked_reason)
-		group->locked_reason = reason;
-	return rc;
 }
 
 /* ---- New images ---- */
@@ -329,7 +285,7 @@ static int replace(struct mending *mending)
 	if (rc)
 		return rc == -ENOSPC ? no_place(mending, image + meta)
 				     : change_no_memory(group, mending->error);
-	rc = drop_old(mending) || mark_missing(mending) ? -ENOMEM : 0;
+	rc = drop_old(mending) || change_mark_missing(&mending->change) ? -ENOMEM : 0;
 	segment = rc ? NULL : lvm_raid_copy_segment(group, mending->lv);
 	if (!segment)
 		rc = change_no_memory(group, mending->error);
@@ -340,7 +296,7 @@ static int replace(struct mending *mending)
 	for (unsigned i = 0; !rc && i < mending->lost; i++)
 		rc = new_image(mending, segment, mending->places[i], &places, i, meta);
 	allocate_result_free(&places);
-	return rc ? rc : commit(mending);
+	return rc ? rc : change_commit_partial(&mending->change, mending->error);
 }
 
 /* ---- Afterwards ---- */
@@ -371,7 +327,7 @@ static int drop_rebuild(struct mending *mending)
 	if (lvm_raid_is_to_begin(segment) &&
 	    lvm_raid_forget_beginning(&mending->change, mending->lv))
 		return change_no_memory(group, mending->error);
-	return commit(mending);
+	return change_commit_partial(&mending->change, mending->error);
 }
 
 static int clear_rebuild(struct mending *mending)

@@ -40,7 +40,7 @@ void lvm_vg_mark_used(struct volume_group *group)
 	for (unsigned i = 0; i < group->pv_count; i++) {
 		struct error why = { 0 };
 
-		if (mark_used(group->pvs[i], true, &why))
+		if (group->pvs[i]->block && mark_used(group->pvs[i], true, &why))
 			lvm_vg_problem(group, "the label of %s does not say that it is used: %s",
 				       group->pvs[i]->block->name, why.text);
 	}
@@ -148,7 +148,9 @@ static int check_leaves(const struct volume_group *group, const struct volume_pv
 		error_set(error, -EBUSY, "volume group %s: %u extents of PV %s (%s) are used",
 			  group->name, pv->allocated_extents, pv->uuid,
 			  pv->block ? pv->block->name : "missing");
-		return error_advise(error, "remove the volumes that lie on it first");
+		return error_advise(
+			error, "`tenon pv move` moves what lies on it to others; or remove the "
+			       "volumes");
 	}
 	if (group->pv_count == 1)
 		return error_set(error, -EINVAL,

@@ -288,6 +288,45 @@ static void unreadable_open(struct fixture *f)
 	replace_unreadable(f, true);
 }
 
+/* All PVs have images, and one is lost: another one comes to the group, and gets a new image, as lvm2 has it. */
+static void a_disk_comes_for_a_lost_one(struct fixture *f)
+{
+	struct block *lost, *spare = f->disks[2];
+	unsigned replaced;
+
+	f->count = 2;
+	fixture_create(f, NULL);
+	make_filled(f, "a", "raid1", 2);
+	volume_scan_free(steal_pointer(&f->scan));
+	lost = f->disks[0];
+	f->disks[0] = f->disks[1];
+	f->disks[1] = spare;
+	f->disks[2] = lost;
+	f->count = 1;
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	CU_ASSERT_EQUAL(volume_lv_repair(f->group, "a", NULL, &replaced, &f->error), -ENOSPC);
+	CU_ASSERT_EQUAL(volume_group_reduce(f->group, f->group->pvs[1], &f->error), -EROFS);
+	CU_ASSERT_PTR_NOT_NULL(strstr(f->error.advice, "`tenon vg extend`"));
+	CU_ASSERT_EQUAL_FATAL(volume_group_extend(f->group, &spare, 1, NULL, &f->error), 0);
+	CU_ASSERT_TRUE(f->group->pvs[0]->marked_missing || f->group->pvs[1]->marked_missing);
+	CU_ASSERT_PTR_NOT_NULL(f->group->locked_reason);
+	f->count = 2;
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	CU_ASSERT_EQUAL(f->group->pv_count, 3);
+	CU_ASSERT_EQUAL(volume_lv_repair(f->group, "a", NULL, &replaced, &f->error), 0);
+	CU_ASSERT_EQUAL(replaced, 1);
+	CU_ASSERT_EQUAL(volume_group_remove_missing(f->group, false, &f->error), 0);
+	CU_ASSERT_EQUAL(f->group->pv_count, 2);
+	CU_ASSERT_PTR_NULL(f->group->locked_reason);
+	CU_ASSERT_TRUE(is_filled(f, "a"));
+	f->count = 3;
+}
+
+static void test_a_disk_comes_for_a_lost_one(void)
+{
+	fixture_run(a_disk_comes_for_a_lost_one, 3, 8 * MIB);
+}
+
 static void test_an_unreadable_image(void)
 {
 	fixture_run(unreadable_closed, 3, 8 * MIB);
@@ -722,6 +761,6 @@ UNIT_MAIN("volume raid", UNIT(test_names_change_while_it_is_open),
 	  UNIT(test_rates_of_the_metadata_are_kept), UNIT(test_what_cannot_be_is_refused),
 	  UNIT(test_who_reads_writes_nothing), UNIT(test_it_grows_while_it_is_open),
 	  UNIT(test_one_that_is_back_gets_what_it_missed), UNIT(test_a_lost_image_is_replaced),
-	  UNIT(test_an_unreadable_image), UNIT(test_a_disk_became_shorter),
-	  UNIT(test_parts_called_otherwise), UNIT(test_an_image_leaves_a_disk_that_is_here),
-	  UNIT(test_what_was_flushed_survives))
+	  UNIT(test_a_disk_comes_for_a_lost_one), UNIT(test_an_unreadable_image),
+	  UNIT(test_a_disk_became_shorter), UNIT(test_parts_called_otherwise),
+	  UNIT(test_an_image_leaves_a_disk_that_is_here), UNIT(test_what_was_flushed_survives))
