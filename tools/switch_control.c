@@ -161,6 +161,7 @@ static int make_change(const struct switch_control *control, const char *port, j
 	CLEANUP(cleanup_vswitch_status) struct vswitch_status *status = NULL;
 	const struct vswitch_port_status *found;
 	int rc = take_status(control, &status, error);
+	const char *said = NULL;
 	json_t *word;
 	size_t index;
 
@@ -176,9 +177,11 @@ static int make_change(const struct switch_control *control, const char *port, j
 		unsigned direction = switch_shape_direction(text);
 
 		change->shaped |= direction;
-		rc = direction ? switch_shape_change(&change->models[direction == LINK_OUT], text,
-						     error)
-			       : port_config_set(&change->config, text, error);
+		rc = port_config_agree(&said, text, error);
+		if (!rc)
+			rc = direction ? switch_shape_change(&change->models[direction == LINK_OUT],
+							     text, error)
+				       : port_config_set(&change->config, text, error);
 		if (rc) {
 			error_prefix(error, "port %s", port);
 			return rc;

@@ -74,16 +74,17 @@ static int take_shape(struct port_spec *out, const char *option, struct error *e
 	return switch_shape_change(&unused, option, error);
 }
 
-static int parse_option(struct port_spec *out, char *option, struct error *error)
+static int parse_option(struct port_spec *out, char *option, const char **said, struct error *error)
 {
-	int rc = -ENOTSUP;
+	int rc = port_config_agree(said, option, error);
 
+	if (rc)
+		return rc;
 	if (port_config_knows(option))
 		return port_config_set(&out->config, option, error);
 	if (switch_shape_direction(option))
 		return take_shape(out, option, error);
-	if (out->type->option)
-		rc = out->type->option(out, option, error);
+	rc = out->type->option ? out->type->option(out, option, error) : -ENOTSUP;
 	if (rc != -ENOTSUP)
 		return rc;
 	return error_set(
@@ -97,6 +98,7 @@ static int parse_option(struct port_spec *out, char *option, struct error *error
 int port_spec_parse(struct port_spec *out, const char *spec, struct error *error)
 {
 	char *rest, *type, *option;
+	const char *said = NULL;
 	int rc;
 
 	*out = (struct port_spec){ .copy = strdup(spec) };
@@ -112,7 +114,7 @@ int port_spec_parse(struct port_spec *out, const char *spec, struct error *error
 	if (!rc)
 		rc = parse_type(out, spec, type, error);
 	while (!rc && (option = strsep(&rest, ",")))
-		rc = parse_option(out, option, error);
+		rc = parse_option(out, option, &said, error);
 	if (!rc && out->type->check)
 		rc = out->type->check(out, error);
 	if (!rc || !strncmp(error->text, "port ", 5))

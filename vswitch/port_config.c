@@ -247,6 +247,25 @@ bool port_config_knows(const char *word)
 	return rstp_port_config_knows(word) || bond_config_knows(word);
 }
 
+int port_config_agree(const char **said, const char *word, struct error *error)
+{
+	static const char *const kinds[] = { "vlan", "trunk", "dot1q-tunnel" };
+	const char *value = NULL;
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds) && !value; i++)
+		value = value_of(word, kinds[i]);
+	if (!value)
+		return 0;
+	if (*said)
+		return error_set(error, -EINVAL,
+				 "%.60s behind %.60s: a port is one of vlan=, trunk= and "
+				 "dot1q-tunnel=, and what takes one back (=none) comes first",
+				 word, *said);
+	if (!is_none(value))
+		*said = word;
+	return 0;
+}
+
 int port_config_set(struct port_config *config, const char *word, struct error *error)
 {
 	struct port_config changed = *config;

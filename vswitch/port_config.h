@@ -55,6 +55,12 @@ struct port_config {
 /* Whether KEY=VALUE is one of these words, so that what belongs to the type can be told from it. */
 bool port_config_knows(const char *word);
 
+/*
+ * What a port is of VLANs (vlan=, trunk= or dot1q-tunnel=) one of the words says that come together. `said` is that of them, in their order;
+ * NULL before the first. -EINVAL with `error` set where `word` would be another, or take back what was just said.
+ */
+int port_config_agree(const char **said, const char *word, struct error *error);
+
 /* Changes `config` by one word. -EINVAL, and nothing changed, with `error` set. */
 int port_config_set(struct port_config *config, const char *word, struct error *error);
 

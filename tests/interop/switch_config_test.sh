@@ -76,6 +76,14 @@ grep -q 'for each of its links' err || lab_fail "$(cat err)"
 [ "$("$TENON" switch vlan lab show v -H -o KIND,UNTAGGED,TAGGED | tr '\t' ' ')" = 'tunnel 9 -' ] || lab_fail "$("$TENON" switch vlan lab)"
 "$TENON" switch vlan lab set v dot1q-tunnel=none || lab_fail "vlan set"
 [ "$("$TENON" switch vlan lab show v -H -o KIND,TAGGED | tr '\t' ' ')" = 'any all' ] || lab_fail "$("$TENON" switch vlan lab)"
+for words in vlan=1,trunk=5 "trunk=5 vlan=1" dot1q-tunnel=2,trunk=none vlan=3,vlan=4; do
+	# shellcheck disable=SC2086
+	"$TENON" switch vlan lab set v $words 2>err && lab_fail "$words"
+	grep -q 'a port is one of' err || lab_fail "$words: $(cat err)"
+	"$TENON" switch port add lab w=bond,${words// /,} 2>err && lab_fail "w with $words"
+	grep -q 'a port is one of' err || lab_fail "w with $words: $(cat err)"
+done
+[ "$("$TENON" switch vlan lab show v -H -o KIND,TAGGED | tr '\t' ' ')" = 'any all' ] || lab_fail "$("$TENON" switch vlan lab)"
 "$TENON" switch vlan lab set v isolate=3 2>err; [ $? = 2 ] && grep -q 'expected vlan=' err || lab_fail "isolate by vlan: $(cat err)"
 "$TENON" switch vlan lab set nobody vlan=3 2>err && lab_fail "a port that there is none of"
 "$TENON" switch vlan lab show nobody 2>err; [ $? = 1 ] && grep -q 'none of that name' err || lab_fail "$(cat err)"
