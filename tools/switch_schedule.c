@@ -27,21 +27,33 @@ static int take_files(json_t *params, struct link_schedule_files *files, struct 
 	return 0;
 }
 
+struct schedule_request {
+	const char *port, *name, *text;
+	struct link_schedule_files files;
+};
+
+static int take_request(json_t *params, struct schedule_request *request, struct error *error)
+{
+	int rc;
+
+	*request = (struct schedule_request){ 0 };
+	rc = rpc_param_string(params, "port", &request->port, error);
+	if (!rc)
+		rc = rpc_param_string(params, "file", &request->name, error);
+	if (!rc)
+		rc = rpc_param_string(params, "text", &request->text, error);
+	return rc ? rc : take_files(params, &request->files, error);
+}
+
 int switch_schedule_check(json_t *params, struct error *error)
 {
 	struct link_schedule *schedule = NULL;
-	struct link_schedule_files files = { 0 };
-	const char *port, *name, *text;
-	int rc = rpc_param_string(params, "port", &port, error);
+	struct schedule_request request;
+	int rc = take_request(params, &request, error);
 
 	if (!rc)
-		rc = rpc_param_string(params, "file", &name, error);
-	if (!rc)
-		rc = rpc_param_string(params, "text", &text, error);
-	if (!rc)
-		rc = take_files(params, &files, error);
-	if (!rc)
-		rc = link_schedule_read(&schedule, name, text, port, &files, error);
+		rc = link_schedule_read(&schedule, request.name, request.text, request.port,
+					&request.files, error);
 	link_schedule_drop(schedule);
 	return rc;
 }
@@ -49,19 +61,13 @@ int switch_schedule_check(json_t *params, struct error *error)
 int switch_schedule_start(void *context, json_t *params, json_t **result, struct error *error)
 {
 	struct switch_control *control = context;
-	struct link_schedule_files files = { 0 };
-	const char *port, *name, *text;
-	int rc = rpc_param_string(params, "port", &port, error);
+	struct schedule_request request;
+	int rc = take_request(params, &request, error);
 
 	(void)result;
 	if (!rc)
-		rc = rpc_param_string(params, "file", &name, error);
-	if (!rc)
-		rc = rpc_param_string(params, "text", &text, error);
-	if (!rc)
-		rc = take_files(params, &files, error);
-	if (!rc)
-		rc = vswitch_start_schedule(control->vswitch, port, name, text, &files, error);
+		rc = vswitch_start_schedule(control->vswitch, request.port, request.name,
+					    request.text, &request.files, error);
 	if (!rc)
 		switch_said_schedule(control, params);
 	return switch_answer(rc, error);

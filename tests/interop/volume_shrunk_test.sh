@@ -27,16 +27,20 @@ refused() { # TEXT COMMAND...: fails, and says TEXT
 	grep -q -- "$text" said || fail "$* does not say: $text"
 }
 
+serve() {
+	"$tenon" serve --socket-dir s >served 2>&1 &
+	server=$!
+	for _ in $(seq 1200); do
+		grep -q '^ready' served && break
+		sleep 0.05
+	done
+}
+
 truncate -s 64M p.img
 "$tenon" vg create vg p.img
 "$tenon" lv create vg/low --size 8M
 "$tenon" lv create vg/high --size 40M
-"$tenon" serve --socket-dir s >served 2>&1 &
-server=$!
-for _ in $(seq 1200); do
-	grep -q '^ready' served && break
-	sleep 0.05
-done
+serve
 "$io" vhost-user:s/vg-low.sock write 0 65536 1 flush
 "$io" vhost-user:s/vg-high.sock write 33554432 65536 2 flush
 
@@ -83,12 +87,7 @@ said vr/high "became shorter, and has not all of it"
 said vr/low "opens for reading only"
 "$tenon" copy vr/r back.raw
 cmp data.raw back.raw
-"$tenon" serve --socket-dir s >served 2>&1 &
-server=$!
-for _ in $(seq 1200); do
-	grep -q '^ready' served && break
-	sleep 0.05
-done
+serve
 "$io" vhost-user:s/vr-r.sock write 0 65536 5 flush
 refused . "$io" vhost-user:s/vr-low.sock write 0 65536 5
 kill "$server"
