@@ -53,6 +53,51 @@ static int read_both(struct raid5 *r, uint64_t offset, uint64_t length, const st
 	return rc;
 }
 
+static int read_now(struct raid5 *r, uint64_t offset, uint64_t length, const struct iovec *iov,
+		    unsigned count)
+{
+	return r->reshape->over ? raid5_read_shape(r, offset, length, iov, count)
+				: read_both(r, offset, length, iov, count);
+}
+
+/* What a backup holds first of bytes [offset, end): [*from, *to); at the end where that is nothing. */
+static void next_held(const struct raid_backup *backup, uint64_t offset, uint64_t end,
+		      uint64_t *from, uint64_t *to)
+{
+	*from = *to = end;
+	for (unsigned i = 0; i < backup->held_count; i++) {
+		uint64_t first = MAX(backup->held[i].from << MD_SECTOR_SHIFT, offset);
+		uint64_t last = MIN(backup->held[i].to << MD_SECTOR_SHIFT, end);
+
+		if (first < last && first < *from) {
+			*from = first;
+			*to = last;
+		}
+	}
+}
+
+/* Members may lack what was being written over (noted as bad): that comes from the backup alone. */
+static int read_beside_held(struct raid5 *r, uint64_t offset, uint64_t length,
+			    const struct iovec *iov, unsigned count)
+{
+	struct raid_backup *backup = r->array->backup;
+	CLEANUP_FREE struct iovec *room = calloc((size_t)count + 1, sizeof(*room));
+	struct iov_range at = iov_range_of(iov, count);
+	uint64_t end = offset + length;
+	int rc = room ? 0 : -ENOMEM;
+
+	for (uint64_t done = offset, from, to; !rc && done < end; done = to) {
+		unsigned used;
+
+		next_held(backup, done, end, &from, &to);
+		iov_take(&at, from - done, room, count + 1, &used);
+		if (from > done)
+			rc = read_now(r, done, from - done, room, used);
+		iov_advance(&at, to - from);
+	}
+	return rc ? rc : raid_backup_lay_over(backup, offset, length, iov, count);
+}
+
 int raid5_readv(struct raid_array *array, uint64_t offset, uint64_t length, const struct iovec *iov,
 		unsigned count)
 {
@@ -63,10 +108,9 @@ int raid5_readv(struct raid_array *array, uint64_t offset, uint64_t length, cons
 	if (!r->reshape || r->reshape->over)
 		return raid5_read_shape(r, offset, length, iov, count);
 	raid_reshape_gate_enter(&r->reshape->gate, &user, offset, length);
-	rc = r->reshape->over ? raid5_read_shape(r, offset, length, iov, count)
-			      : read_both(r, offset, length, iov, count);
-	if (!rc && array->backup && array->backup->held_count)
-		rc = raid_backup_lay_over(array->backup, offset, length, iov, count);
+	rc = array->backup && array->backup->held_count
+		     ? read_beside_held(r, offset, length, iov, count)
+		     : read_now(r, offset, length, iov, count);
 	raid_reshape_gate_leave(&r->reshape->gate, &user);
 	return rc;
 }
