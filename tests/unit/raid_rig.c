@@ -148,6 +148,12 @@ enum raid_member_state rig_state(struct raid_rig *rig, unsigned disk)
 	return state;
 }
 
+void rig_count_reads(struct raid_rig *rig, unsigned disk)
+{
+	block_fault_add(rig->disk[disk], &(struct block_fault_rule){ .requests = BLOCK_FAULT_READ,
+								     .after = UINT64_MAX });
+}
+
 uint64_t rig_reads(struct raid_rig *rig, unsigned disk)
 {
 	struct block_fault_counts counts;

@@ -42,6 +42,8 @@ bool rig_equal(struct raid_rig *rig, unsigned a, unsigned b);
 enum raid_member_state rig_state(struct raid_rig *rig, unsigned disk);
 
 /* A member's reads and writes since the rig began. */
+/* From now on the disk lends nothing, which is a read that is not counted. */
+void rig_count_reads(struct raid_rig *rig, unsigned disk);
 uint64_t rig_reads(struct raid_rig *rig, unsigned disk);
 uint64_t rig_writes(struct raid_rig *rig, unsigned disk);
 

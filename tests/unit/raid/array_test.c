@@ -349,6 +349,7 @@ static void write_mostly_is_read_last(struct raid_rig *rig)
 	CU_ASSERT_EQUAL_FATAL(raid_create(&rig->array, members, 2, &plain, &rig->error), 0);
 	rig_wait(rig);
 	rig_write(rig, 0, 65536, 4);
+	rig_count_reads(rig, 0);
 	before = rig_reads(rig, 0);
 	for (unsigned i = 0; i < 16; i++)
 		CU_ASSERT(rig_holds(rig, i * 4096, 4096, 4));
