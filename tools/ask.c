@@ -33,8 +33,10 @@ bool ask_is_left_over(const char *path, pid_t pid)
 		       -ECONNREFUSED;
 		json_decref(none);
 	}
-	if (gone)
+	if (gone) {
 		unlink(path);
+		runtime_tidy_disks();
+	}
 	return gone;
 }
 

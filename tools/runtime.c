@@ -14,6 +14,7 @@
 
 #include "util/cleanup.h"
 #include "util/error.h"
+#include "util/process.h"
 
 /*
  * The user that `uid` is outside of this user namespace: who has root's number in one of his own (`unshare -rn`) is
@@ -195,4 +196,20 @@ int runtime_each_socket(const char *prefix, int (*fn)(const char *path, void *ar
 	if (listing)
 		closedir(listing);
 	return rc;
+}
+
+static int tidy(const char *path, void *arg)
+{
+	const char *name = strrchr(path, '/');
+	int pid;
+
+	(void)arg;
+	if (name && sscanf(name, "/disk-%d-", &pid) == 1 && pid > 0 && process_is_gone(pid))
+		unlink(path);
+	return 0;
+}
+
+void runtime_tidy_disks(void)
+{
+	runtime_each_socket("disk-", tidy, NULL);
 }

@@ -25,4 +25,7 @@ pid_t runtime_pid_of(const char *path);
 /* Calls fn(path, arg) for each PREFIX*.sock, until it returns non-zero, which is returned. */
 int runtime_each_socket(const char *prefix, int (*fn)(const char *path, void *arg), void *arg);
 
+/* Removes the sockets of servers for processes of this host (disk-PID-...) that killed ones have left. */
+void runtime_tidy_disks(void);
+
 #endif

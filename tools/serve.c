@@ -121,7 +121,7 @@ static int start(struct serve *serve, struct serve_arguments *arguments, struct 
 	int rc = socket_options_make_directory(&serve->sockets, error);
 
 	serve->given = &arguments->given;
-	serve_beside_tidy();
+	runtime_tidy_disks();
 	if (!rc)
 		rc = start_control(serve, error);
 	if (!rc)

@@ -258,8 +258,6 @@ void serve_moves_start(struct serve *serve);
 
 /* serve_beside.c */
 rpc_method_fn serve_export_attach, serve_export_extents;
-/* Removes the sockets of servers that were killed. */
-void serve_beside_tidy(void);
 
 /* serve_lease.c: its socket is in the runtime directory; NULL: there is none. */
 void serve_leases_start(struct serve *serve);

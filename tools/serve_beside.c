@@ -25,7 +25,6 @@
 #include "util/bytes.h"
 #include "util/cleanup.h"
 #include "util/error.h"
-#include "util/process.h"
 #include "virtio/vhost_user_blk.h"
 
 static int find_served(struct serve *serve, json_t *params, struct export **out,
@@ -124,22 +123,6 @@ int serve_export_attach(void *context, json_t *params, json_t **result, struct e
 	rc = attach(serve, params, result, error);
 	fiber_mutex_unlock(&serve->changing);
 	return rc;
-}
-
-static int tidy(const char *path, void *arg)
-{
-	const char *name = strrchr(path, '/');
-	int pid;
-
-	(void)arg;
-	if (name && sscanf(name, "/disk-%d-", &pid) == 1 && pid > 0 && process_is_gone(pid))
-		unlink(path);
-	return 0;
-}
-
-void serve_beside_tidy(void)
-{
-	runtime_each_socket("disk-", tidy, NULL);
 }
 
 /* ---- export.extents ---- */
