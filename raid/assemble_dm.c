@@ -273,6 +273,7 @@ int raid_assemble_components(struct raid_array **out, const struct raid_shape *s
 				.found = found,
 				.is_new = is_new };
 	unsigned count = 0;
+	bool cut;
 	int rc;
 
 	if (!candidates || !found || !is_new || !own)
@@ -307,7 +308,8 @@ int raid_assemble_components(struct raid_array **out, const struct raid_shape *s
 	if (rc)
 		return rc;
 	warn_of_write_hole(*out, &look);
-	if (all.read_only || !(forget_cut(*out, &look) | dm_shape_is_told(&look)))
+	cut = forget_cut(*out, &look);
+	if (all.read_only || (!dm_shape_is_told(&look) && !cut))
 		return 0;
 	/* Only then the volume group may forget what is to begin, and a device may be as long as it was. */
 	rc = raid_write_superblocks(*out, error);

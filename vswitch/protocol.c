@@ -52,7 +52,7 @@ unsigned protocols_run(struct vswitch *vswitch)
 
 /* ---- Sending ---- */
 
-static int send_entry(struct protocol *protocol, unsigned slot, struct egress_entry *entry,
+static int send_entry(struct protocol *protocol, unsigned slot, struct egress_entry entry,
 		      const void *bytes, size_t length)
 {
 	static const uint8_t padding[SEND_LEAST];
@@ -66,14 +66,14 @@ static int send_entry(struct protocol *protocol, unsigned slot, struct egress_en
 	struct port *port = protocol_port(protocol, slot);
 
 	if (!port || length < VIRTIO_NET_FRAME_MIN ||
-	    (entry->vlan && !vlan_has(&port->config.vlan, entry->vlan)))
+	    (entry.vlan && !vlan_has(&port->config.vlan, entry.vlan)))
 		return -EINVAL;
 	if (!protocol_port_is_up(port))
 		return -ENETDOWN;
 	if (protocol->vswitch->captures.count)
 		frame.id = ++thread->last_id;
-	entry->frame = &frame;
-	egress_line_up(thread, port, entry);
+	entry.frame = &frame;
+	egress_line_up(thread, port, &entry);
 	egress_all(thread);
 	return 0;
 }
@@ -84,7 +84,7 @@ int protocol_send(struct protocol *protocol, unsigned slot, uint16_t vlan, const
 	struct egress_entry entry = { .vlan = vlan };
 
 	return length > PROTOCOL_FRAME_MAX ? -EINVAL
-					   : send_entry(protocol, slot, &entry, bytes, length);
+					   : send_entry(protocol, slot, entry, bytes, length);
 }
 
 int protocol_pass_on(struct protocol *protocol, unsigned slot, const struct protocol_frame *frame)
@@ -97,12 +97,12 @@ int protocol_pass_on(struct protocol *protocol, unsigned slot, const struct prot
 	uint8_t tagged[PROTOCOL_FRAME_MAX + VLAN_TAG_SIZE];
 
 	if (frame->tag == FRAME_UNTAGGED)
-		return send_entry(protocol, slot, &entry, frame->bytes, frame->length);
+		return send_entry(protocol, slot, entry, frame->bytes, frame->length);
 	memcpy(tagged, frame->bytes, VLAN_AT);
 	put_be16(tagged + VLAN_AT, frame->tag_type);
 	put_be16(tagged + VLAN_AT + 2, frame->tag_control);
 	memcpy(tagged + VLAN_AT + VLAN_TAG_SIZE, frame->bytes + VLAN_AT, frame->length - VLAN_AT);
-	return send_entry(protocol, slot, &entry, tagged, frame->length + VLAN_TAG_SIZE);
+	return send_entry(protocol, slot, entry, tagged, frame->length + VLAN_TAG_SIZE);
 }
 
 /* ---- Timers ---- */

@@ -37,6 +37,7 @@ static void check_accepted(const struct md_superblock *sb)
 	assert(md_superblock_decode(page, sb->minor_version, &back, &error) == 0);
 	assert(md_superblock_validate(&back, DEVICE_SECTORS, &error) == 0);
 	back.checksum = sb->checksum;
+	back.checksum_expected = sb->checksum_expected;
 	assert(memcmp(&back, sb, sizeof(back)) == 0);
 }
 
