@@ -344,13 +344,13 @@ int change_commit(struct change *change, struct error *error)
 
 int change_check_but_missing(const struct volume_group *group, struct error *error)
 {
-	if (group->locked_reason && strcmp(group->locked_reason, LVM_PARTIAL_REASON) != 0)
+	if (!group->locked_reason || strcmp(group->locked_reason, LVM_PARTIAL_REASON) != 0)
 		return lvm_vg_check_changeable(group, error);
 	for (unsigned i = 0; i < group->pv_count; i++)
 		if (group->pvs[i]->duplicate)
 			return error_set(error, -ENOTUNIQ, "volume group %s: PV %s is there twice",
 					 group->name, group->pvs[i]->uuid);
-	return 0;
+	return lvm_vg_check_writable(group, error);
 }
 
 int change_mark_missing(struct change *change)

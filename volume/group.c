@@ -228,10 +228,8 @@ static int fail_locked(const struct volume_group *group, struct error *error)
 	return -EROFS;
 }
 
-int lvm_vg_check_changeable(const struct volume_group *group, struct error *error)
+int lvm_vg_check_writable(const struct volume_group *group, struct error *error)
 {
-	if (group->locked_reason)
-		return fail_locked(group, error);
 	for (unsigned i = 0; i < group->pv_count; i++)
 		if (group->pvs[i]->block && group->pvs[i]->block->read_only)
 			return error_set(
@@ -240,6 +238,12 @@ int lvm_vg_check_changeable(const struct volume_group *group, struct error *erro
 				"only",
 				group->name, group->pvs[i]->block->name);
 	return 0;
+}
+
+int lvm_vg_check_changeable(const struct volume_group *group, struct error *error)
+{
+	return group->locked_reason ? fail_locked(group, error)
+				    : lvm_vg_check_writable(group, error);
 }
 
 /* What the host says of itself, as lvm2 puts it into a comment. */

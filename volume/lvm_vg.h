@@ -262,6 +262,8 @@ void lvm_vg_lock(struct volume_group *group, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 /* 0, or -EROFS with the reason in `error`. */
 int lvm_vg_check_changeable(const struct volume_group *group, struct error *error);
+/* Of that, whether no device is open for reading only. */
+int lvm_vg_check_writable(const struct volume_group *group, struct error *error);
 
 /* Copies who writes. `context` may be NULL. -ENOMEM. */
 int lvm_vg_set_context(struct volume_group *group, const struct volume_context *context);

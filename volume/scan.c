@@ -292,8 +292,10 @@ static void judge_group(struct volume_group *group)
 	if (volume_group_is_half_clone(group))
 		lvm_vg_problem(group,
 			       "is half a clone; `tenon vg clone` of the same devices ends it");
+	/* What is changed all the same where PVs are missing is not where it is exported, too. */
 	if (group->partial)
-		lvm_vg_lock(group, LVM_PARTIAL_REASON);
+		lvm_vg_lock(group, group->exported ? LVM_EXPORTED_REASON ", and " LVM_PARTIAL_REASON
+						   : LVM_PARTIAL_REASON);
 	lvm_vg_judge_partial(group);
 	lvm_vg_problems_last(group);
 }

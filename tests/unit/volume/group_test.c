@@ -10,6 +10,7 @@
 #include "block/fault.h"
 #include "util/bytes.h"
 #include "volume/lvm_metadata_area.h"
+#include "volume/volume_raid.h"
 #include "volume_fixture.h"
 
 static const struct volume_lv_options one_extent = { .extents = 1 };
@@ -468,6 +469,43 @@ static void test_devices_with_4k_sectors(void)
 	fixture_run(devices_with_4k_sectors, 2, 16 * MIB);
 }
 
+/* A PV that is missing hides no other reason: what is changed all the same, is not where the group is exported. */
+static void one_is_missing(struct fixture *f)
+{
+	struct volume_lv_options mirror = { .extents = 1, .type = "raid1" };
+	unsigned replaced;
+
+	f->count = 2;
+	fixture_create(f, NULL);
+	CU_ASSERT_EQUAL_FATAL(volume_lv_create(f->group, "a", &mirror, NULL, &f->error), 0);
+	f->count = 1;
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	f->disks[0]->read_only = true;
+	CU_ASSERT_EQUAL(volume_group_extend(f->group, &f->disks[2], 1, NULL, &f->error), -EROFS);
+	CU_ASSERT_PTR_NOT_NULL(strstr(f->error.text, "is open for reading only"));
+	f->disks[0]->read_only = false;
+	f->count = 2;
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	CU_ASSERT_EQUAL_FATAL(volume_group_set_exported(f->group, true, &f->error), 0);
+	f->count = 1;
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	CU_ASSERT_EQUAL(volume_group_extend(f->group, &f->disks[2], 1, NULL, &f->error), -EROFS);
+	CU_ASSERT_PTR_NOT_NULL(strstr(f->error.text, "it is exported, and PVs are missing"));
+	CU_ASSERT_EQUAL(volume_lv_repair(f->group, "a", NULL, &replaced, &f->error), -EROFS);
+	CU_ASSERT_EQUAL(volume_group_remove_missing(f->group, true, &f->error), -EROFS);
+	CU_ASSERT_EQUAL(volume_group_set_exported(f->group, false, &f->error), -EROFS);
+	f->count = 2;
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	CU_ASSERT_EQUAL(volume_group_set_exported(f->group, false, &f->error), 0);
+	CU_ASSERT_EQUAL(f->group->pv_count, 2);
+	f->count = 3;
+}
+
+static void test_one_is_missing(void)
+{
+	fixture_run(one_is_missing, 3, 16 * MIB);
+}
+
 static int create_one(void *arg)
 {
 	struct fixture *f = arg;
@@ -509,5 +547,5 @@ UNIT_MAIN("volume groups", UNIT(test_create_and_scan), UNIT(test_what_is_an_arra
 	  UNIT(test_removed_groups_leave_orphans), UNIT(test_volumes_keep_their_data),
 	  UNIT(test_striped_data_lies_where_dm_has_it), UNIT(test_fragments),
 	  UNIT(test_a_new_volume_has_no_old_signature), UNIT(test_names_are_those_of_lvm2),
-	  UNIT(test_permission), UNIT(test_devices_with_4k_sectors),
+	  UNIT(test_permission), UNIT(test_devices_with_4k_sectors), UNIT(test_one_is_missing),
 	  UNIT(test_changes_at_the_same_time))
