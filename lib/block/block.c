@@ -59,9 +59,13 @@ void block_unref(struct block *block)
 {
 	char *name;
 
-	if (!block || --block->references)
+	if (!block)
 		return;
-	block_leases_wait(block);
+	/* Before the last one goes, so that whoever takes one meanwhile has it. */
+	if (block->references == 1)
+		block_leases_wait(block);
+	if (--block->references)
+		return;
 	name = block->name;
 	block->ops->close(block); /* frees what `block` is in */
 	free(name);

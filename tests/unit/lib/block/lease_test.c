@@ -241,6 +241,37 @@ static int is_waited_for(void *arg)
 	return 0;
 }
 
+static int drop(void *arg)
+{
+	block_unref(arg);
+	return 0;
+}
+
+/* Who comes while the last of its users waits for who is inside has the device. */
+static int is_taken_again(void *arg)
+{
+	struct block *file = open_image("image"), *disk = stack_over(file);
+	struct fiber *fibers[2];
+	struct pair pair;
+	char bytes[4096];
+
+	(void)arg;
+	CU_ASSERT_EQUAL_FATAL(give(&pair, disk, getpid()), 0);
+	atomic_fetch_add(&pair.use->page->inside, 1);
+	fibers[0] = fiber_spawn(drop, disk);
+	fibers[1] = fiber_spawn(leave, &pair);
+	fiber_sleep(SECOND / 2);
+	CU_ASSERT(lease_use_is_over(pair.use));
+	block_ref(disk);
+	fiber_join(fibers[0]);
+	fiber_join(fibers[1]);
+	CU_ASSERT_EQUAL(block_read(disk, 0, bytes, sizeof(bytes)), 0);
+	block_unref(disk);
+	end(&pair, true);
+	block_unref(file);
+	return 0;
+}
+
 static int end_gone(void *arg)
 {
 	struct pair *pair = arg;
@@ -415,8 +446,10 @@ static void test_pages_that_mean_ill(void)
 RUN(transfers, real)
 RUN(what_is_leased, virtual)
 RUN(is_waited_for, virtual)
+RUN(is_taken_again, virtual)
 RUN(does_not_go, virtual)
 RUN(threads, real)
 
 UNIT_MAIN("leases", UNIT(test_transfers), UNIT(test_what_is_leased), UNIT(test_is_waited_for),
-	  UNIT(test_does_not_go), UNIT(test_threads), UNIT(test_pages_that_mean_ill))
+	  UNIT(test_is_taken_again), UNIT(test_does_not_go), UNIT(test_threads),
+	  UNIT(test_pages_that_mean_ill))
