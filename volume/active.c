@@ -443,7 +443,8 @@ int lvm_active_prepare(struct volume_group *group, struct volume_lv *lv, struct 
 	rc = active ? stop_leases(active, error) : 0;
 	if (rc)
 		return rc;
-	/* It may have been closed meanwhile. */
+	/* It may have been closed meanwhile, and somebody may be opening it. */
+	lvm_active_settle(group, lv);
 	active = lv->private->active;
 	if (active && active->table.array && lvm_array_differs(active->table.array, lv)) {
 		active->assemble_anew = true;
