@@ -212,6 +212,19 @@ static int say_what_was_done(struct raid_array *array, const struct raid_assembl
 		  : 0;
 }
 
+/* Who only looks does without one that is of no use. */
+static int load_bitmap(struct raid_array *array, const struct md_superblock *freshest,
+		       const struct raid_assemble_options *options, struct error *error)
+{
+	int rc = 0;
+
+	array->bitmap_chunk = options->bitmap_chunk;
+	if (freshest->features & MD_FEATURE_BITMAP)
+		rc = options->new_bitmap ? raid_intent_begin_anew(array, error)
+					 : raid_intent_load(array, error);
+	return rc == -ENOMEM || !options->read_only ? rc : 0;
+}
+
 static int bring_up(struct raid_array *array, const struct raid_candidate *candidates,
 		    unsigned count, const struct raid_candidate *freshest,
 		    const struct raid_assemble_options *options, struct error *error)
@@ -235,16 +248,9 @@ static int bring_up(struct raid_array *array, const struct raid_candidate *candi
 		return rc;
 	if (!array->level->agrees || array->level->agrees(array))
 		array->resync_position = array->resync_checkpoint = MD_RESYNC_DONE;
-	/* Who only looks does without one that is of no use. */
-	array->bitmap_chunk = options->bitmap_chunk;
-	if (freshest->sb.features & MD_FEATURE_BITMAP)
-		rc = options->new_bitmap ? raid_intent_begin_anew(array, error)
-					 : raid_intent_load(array, error);
-	if (rc && (rc == -ENOMEM || !options->read_only))
-		return rc;
-	rc = array->backup && array->backup->is_new
-		     ? raid_backup_begin(array, array->reshape_position, error)
-		     : 0;
+	rc = load_bitmap(array, &freshest->sb, options, error);
+	if (!rc && array->backup && array->backup->is_new)
+		rc = raid_backup_begin(array, array->reshape_position, error);
 	if (rc)
 		return rc;
 	if (!array->metadata->says_dirty && array->intent)
