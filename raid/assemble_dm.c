@@ -301,8 +301,9 @@ int raid_assemble_components(struct raid_array **out, const struct raid_shape *s
 	}
 	all.bitmap_chunk = shape->region;
 	all.new_bitmap = all_are_new(&look);
-	if (!rc)
-		rc = raid_assemble_candidates(out, candidates, count, &all, error);
+	if (rc)
+		return rc;
+	rc = raid_assemble_candidates(out, candidates, count, &all, error);
 	if (rc && look.unread.code)
 		error_advise(error, "%s", look.unread.text);
 	if (rc)

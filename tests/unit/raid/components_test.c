@@ -522,6 +522,7 @@ static void play_unreadable_alone(struct scene *scene)
 	zero_meta(scene, 1);
 	CU_ASSERT_EQUAL(assemble(scene), -EIO);
 	CU_ASSERT_PTR_NOT_NULL(strstr(scene->error.text, "no other image has a superblock"));
+	CU_ASSERT_STRING_EQUAL(scene->error.advice, "");
 	block_fault_clear(scene->components[0].meta);
 	CU_ASSERT_EQUAL_FATAL(assemble(scene), 0);
 	CU_ASSERT_TRUE(has_byte(scene, 0, 1));
