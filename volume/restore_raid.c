@@ -120,12 +120,14 @@ int volume_restore_check_raid(const struct volume_group *then, const struct volu
 	char text[WHY_TEXT];
 
 	for (unsigned i = 0; i < then->lv_count; i++) {
-		const struct volume_lv *lv = then->lvs[i], *by_now = find_by_uuid(now, lv->uuid);
+		const struct volume_lv *lv = then->lvs[i], *by_now;
 		const struct volume_segment *segment = lv->supported ? lvm_lv_raid(lv) : NULL;
-		const char *why = NULL;
+		const char *why;
 
-		if (segment && segment->private->raid->kind->level && by_now)
-			why = differs(segment, by_now, text);
+		if (!segment || !segment->private->raid->kind->level)
+			continue;
+		by_now = find_by_uuid(now, lv->uuid);
+		why = by_now ? differs(segment, by_now, text) : NULL;
 		if (why)
 			return refuse(lv, file, why, error);
 	}
