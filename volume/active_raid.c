@@ -169,8 +169,8 @@ static int open_place(struct array_opening *opening, unsigned place)
 	component->write_mostly = lvm_strings_contain(status, "WRITEMOSTLY");
 	component->removed = lvm_raid_removed(segment, place);
 	component->added = lvm_raid_added(segment, place);
-	component->cut = volume_lv_cut(segment->areas[place].lv) ||
-			 (segment->metas && volume_lv_cut(segment->metas[place].lv));
+	component->cut = segment->areas[place].lv->private->has_cut ||
+			 (segment->metas && segment->metas[place].lv->private->has_cut);
 	if (segment->metas)
 		rc = open_part(opening, &segment->metas[place], &component->meta);
 	if (rc || (segment->metas && !component->meta))

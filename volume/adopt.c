@@ -28,12 +28,31 @@ enum lvm_loss lvm_area_loss(const struct volume_segment *segment, const struct v
 		       : LVM_LOSS_BESIDE;
 }
 
+/* No macro: what is asked is asked once. */
+static enum lvm_loss worse(enum lvm_loss one, enum lvm_loss other)
+{
+	return MAX(one, other);
+}
+
 static enum lvm_loss loss_of(struct volume_lv *lv);
 
-static enum lvm_loss loss_of_part(struct volume_lv *part, bool array)
+static enum lvm_loss loss_of_part(const struct volume_lv *lv, struct volume_lv *part, bool array)
 {
+	enum lvm_loss loss;
+
 	part->private->of_array = array;
-	return loss_of(part);
+	loss = loss_of(part);
+	lv->private->has_cut |= part->private->has_cut;
+	return loss;
+}
+
+static enum lvm_loss loss_of_area(const struct volume_lv *lv, const struct volume_segment *segment,
+				  const struct volume_area *area)
+{
+	enum lvm_loss loss = lvm_area_loss(segment, area);
+
+	lv->private->has_cut |= loss == LVM_LOSS_CUT;
+	return loss;
 }
 
 static enum lvm_loss loss_of_areas(const struct volume_lv *lv, const struct volume_segment *segment)
@@ -46,11 +65,11 @@ static enum lvm_loss loss_of_areas(const struct volume_lv *lv, const struct volu
 		const struct volume_area *area = &segment->areas[k];
 
 		if (area->pv)
-			loss = MAX(loss, lvm_area_loss(segment, area));
+			loss = worse(loss, loss_of_area(lv, segment, area));
 		if (lv->supported && area->lv)
-			loss = MAX(loss, loss_of_part(area->lv, array));
+			loss = worse(loss, loss_of_part(lv, area->lv, array));
 		if (lv->supported && segment->metas)
-			loss = MAX(loss, loss_of_part(segment->metas[k].lv, array));
+			loss = worse(loss, loss_of_part(lv, segment->metas[k].lv, array));
 	}
 	/* Of an array nothing is lost that it has nowhere else. */
 	return loss == LVM_LOSS_BESIDE && array ? LVM_LOSS_NONE : loss;
@@ -64,7 +83,7 @@ static enum lvm_loss loss_of(struct volume_lv *lv)
 	if (lv->private->looked)
 		return lv->private->loss;
 	for (unsigned i = 0; i < lv->segment_count; i++)
-		loss = MAX(loss, loss_of_areas(lv, &lv->segments[i]));
+		loss = worse(loss, loss_of_areas(lv, &lv->segments[i]));
 	lv->partial = loss >= LVM_LOSS_CUT;
 	lv->private->loss = loss;
 	lv->private->looked = true;
@@ -83,8 +102,11 @@ bool volume_lv_beside_cut(const struct volume_lv *lv)
 
 void lvm_vg_judge_partial(struct volume_group *group)
 {
-	for (unsigned i = 0; i < group->lv_count; i++)
-		group->lvs[i]->private->looked = group->lvs[i]->private->of_array = false;
+	for (unsigned i = 0; i < group->lv_count; i++) {
+		struct volume_lv_private *private = group->lvs[i]->private;
+
+		private->looked = private->of_array = private->has_cut = false;
+	}
 	for (unsigned i = 0; i < group->lv_count; i++)
 		loss_of(group->lvs[i]);
 }

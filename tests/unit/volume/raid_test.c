@@ -384,6 +384,37 @@ static void test_what_can_be_read_has_not_all(void)
 	fixture_run(both_copies, 5, 16 * MIB);
 }
 
+/* That another piece of an image is missing is worse, and does not hide that it was cut. */
+static void check_cut_and_missing(struct fixture *f)
+{
+	const struct volume_segment *raid = volume_group_get_lv(f->group, "a")->segments;
+	struct volume_segment pieces[2];
+	struct volume_lv *image = NULL, was;
+	struct volume_area gone;
+
+	for (unsigned i = 0; i < raid->area_count; i++)
+		if (volume_lv_cut(raid->areas[i].lv))
+			image = raid->areas[i].lv;
+	CU_ASSERT_PTR_NOT_NULL_FATAL(image);
+	CU_ASSERT_TRUE(image->private->has_cut);
+	pieces[0] = pieces[1] = image->segments[0];
+	gone = image->segments->areas[0];
+	for (unsigned i = 0; i < f->group->pv_count; i++)
+		if (f->group->pvs[i] != image->segments->areas->pv)
+			gone.pv = f->group->pvs[i];
+	pieces[1].areas = &gone;
+	gone.pv->marked_missing = true;
+	was = *image;
+	image->segments = pieces;
+	image->segment_count = 2;
+	lvm_vg_judge_partial(f->group);
+	CU_ASSERT_FALSE(volume_lv_cut(image));
+	CU_ASSERT_TRUE(image->private->has_cut);
+	*image = was;
+	gone.pv->marked_missing = false;
+	lvm_vg_judge_partial(f->group);
+}
+
 /* A disk became shorter than an image of raid5 on it reaches: the volume is used without that image, which has what it missed when the disk is as long
  * as it was. Volumes that have all of theirs there are read only, or, where they are arrays, used. */
 static void a_disk_became_shorter(struct fixture *f)
@@ -405,6 +436,7 @@ static void a_disk_became_shorter(struct fixture *f)
 	CU_ASSERT_FALSE(volume_lv_reads_only(volume_group_get_lv(f->group, "b")));
 	CU_ASSERT_TRUE(volume_lv_reads_only(volume_group_get_lv(f->group, "low")));
 	CU_ASSERT_EQUAL(volume_open_lv(f->group, "low", true, &other, &f->error), -EROFS);
+	check_cut_and_missing(f);
 	CU_ASSERT_TRUE(is_filled(f, "a"));
 	block = open_lv(f, "a", true);
 	fixture_fill(block, 9);
