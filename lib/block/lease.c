@@ -11,6 +11,7 @@
 
 #include "block/block.h"
 #include "fiber/fiber.h"
+#include "util/bytes.h"
 #include "util/cleanup.h"
 #include "util/error.h"
 #include "util/process.h"
@@ -113,6 +114,9 @@ static int walk(struct block_lease *lease, struct block *block, const struct blo
 {
 	int rc;
 
+	/* One above that has not heard yet that it became smaller. */
+	if (!range_within(offset, length, block->size))
+		return -EOPNOTSUPP;
 	if (!block->ops->map)
 		return add_extent(lease, block, start, offset, length);
 	rc = lasts(block, above) ? tie(lease, block) : -EOPNOTSUPP;

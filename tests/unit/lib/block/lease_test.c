@@ -185,6 +185,28 @@ static int what_is_leased(void *arg)
 	return 0;
 }
 
+/* A layer follows what is below it by a fiber; until then nothing of what is there no more is leased. */
+static int became_smaller(void *arg)
+{
+	struct block *file = open_image("image"), *slice, *disk;
+	struct pair pair;
+
+	(void)arg;
+	CU_ASSERT_EQUAL_FATAL(block_create_slice(&slice, "s", file, 0, 2 * MIB, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(block_create_limit(&disk, "disk", slice, NULL, NULL), 0);
+	block_set_size(slice, MIB);
+	CU_ASSERT_EQUAL(disk->size, 2 * MIB);
+	CU_ASSERT_EQUAL(give(&pair, disk, 0), -EOPNOTSUPP);
+	fiber_sleep(SECOND);
+	CU_ASSERT_EQUAL_FATAL(give(&pair, disk, 0), 0);
+	CU_ASSERT_EQUAL(pair.use->size, MIB);
+	end(&pair, true);
+	block_unref(disk);
+	block_unref(slice);
+	block_unref(file);
+	return 0;
+}
+
 /* ---- The end of one ---- */
 
 static int leave(void *arg)
@@ -445,11 +467,12 @@ static void test_pages_that_mean_ill(void)
 
 RUN(transfers, real)
 RUN(what_is_leased, virtual)
+RUN(became_smaller, virtual)
 RUN(is_waited_for, virtual)
 RUN(is_taken_again, virtual)
 RUN(does_not_go, virtual)
 RUN(threads, real)
 
-UNIT_MAIN("leases", UNIT(test_transfers), UNIT(test_what_is_leased), UNIT(test_is_waited_for),
-	  UNIT(test_is_taken_again), UNIT(test_does_not_go), UNIT(test_threads),
-	  UNIT(test_pages_that_mean_ill))
+UNIT_MAIN("leases", UNIT(test_transfers), UNIT(test_what_is_leased), UNIT(test_became_smaller),
+	  UNIT(test_is_waited_for), UNIT(test_is_taken_again), UNIT(test_does_not_go),
+	  UNIT(test_threads), UNIT(test_pages_that_mean_ill))
