@@ -123,6 +123,9 @@ static int work(void *arg)
 		rc = copy_resume_begin(copy, job->error);
 	if (!rc && copy->map_path)
 		rc = open_map(copy, job->error);
+	/* The last that can fail before there is something of the copy. */
+	if (!rc)
+		rc = copy_wipe_old(copy, job->error);
 	if (rc)
 		return rc;
 	if (copy->source.block && copy->destination.block)

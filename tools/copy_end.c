@@ -440,9 +440,7 @@ int copy_open_destination(struct copy_command *copy, struct error *error)
 		rc = open_destination_path(copy, error);
 	if (!rc && end->is_object)
 		rc = copy_check_overwrite(copy, end->block, error);
-	if (!rc && end->block)
-		rc = check_fits(copy, error);
-	return rc || !end->block ? rc : copy_wipe_old(copy, error);
+	return rc || !end->block ? rc : check_fits(copy, error);
 }
 
 void copy_discard_end(struct copy_end *end)

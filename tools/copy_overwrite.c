@@ -13,9 +13,11 @@ int copy_check_overwrite(struct copy_command *copy, struct block *block, struct 
 	struct block_signature found;
 	int rc;
 
-	/* Of one that was begun, that was asked before. */
-	if (copy->resume.going_on)
+	/* Of one that was begun, that was asked before; it may have ended before it wiped. */
+	if (copy->resume.going_on) {
+		copy->wipe = !copy->resume.done;
 		return 0;
+	}
 	if (!consent->force && !consent->yes) {
 		if (block_signature_find(block, &found, NULL) != 1)
 			return 0;
@@ -40,6 +42,7 @@ int copy_wipe_old(const struct copy_command *copy, struct error *error)
 {
 	struct block *block = copy->destination.block;
 
-	return copy->wipe && copy->source.size < block->size ? block_signature_wipe(block, error)
-							     : 0;
+	if (!copy->wipe || copy->source.size >= block->size)
+		return 0;
+	return block_signature_wipe(block, error);
 }

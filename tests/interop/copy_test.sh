@@ -57,6 +57,10 @@ TENON_DEVICES= $TENON raid create r member other --level 1 --metadata 1.0 2>/dev
 for disk in member gpt; do
 	expect 0 '' $TENON copy $disk vg/x --yes
 	expect 1 'vg/x: holds' $TENON copy small vg/x
+	$TENON copy vg/x whole
+	expect 1 '' $TENON copy small vg/x --yes --map nowhere/map
+	cmp whole <($TENON copy vg/x -) || problem 'a copy that did not begin has wiped something'
+	rm whole
 	expect 0 '' $TENON copy small vg/x --yes
 	$TENON copy vg/x found 2>/dev/null
 	[ "$(PATH=$PATH:/usr/sbin wipefs -J found | grep -c '"type"')" = 1 ] || problem "of $disk is left: $(PATH=$PATH:/usr/sbin wipefs found)"
