@@ -201,6 +201,8 @@ static int connect_found(struct host_disk *disk, struct found *found, struct err
 	rc = take_alone(disk, found->id, error);
 	if (rc)
 		return rc;
+	/* It suspends: once there is a block, others may use it, and find that it is away. */
+	host_lease_set_path(&disk->lease, steal_pointer(&found->lease));
 	rc = vhost_user_blk_client_open(&disk->block, found->socket, &options, error);
 	/* Somebody came between. */
 	if (rc == -EPROTO && !disk->shared)
@@ -213,7 +215,6 @@ static int connect_found(struct host_disk *disk, struct found *found, struct err
 	memcpy(disk->id, found->id, sizeof(disk->id));
 	free(disk->control);
 	disk->control = steal_pointer(&found->control);
-	host_lease_set_path(&disk->lease, steal_pointer(&found->lease));
 	return 0;
 }
 

@@ -43,7 +43,7 @@ int host_lease_transfer(struct host_lease *lease, bool write, uint64_t offset, v
 
 /* At home, all of them. */
 void host_lease_want(struct host_lease *lease);
-/* The server that is connected has its socket there: stolen, or NULL. */
+/* The server that is to be connected has its socket there: stolen, or NULL. Suspends. */
 void host_lease_set_path(struct host_lease *lease, char *path);
 /* Writes are the server's from the one to the other; the first suspends. */
 void host_lease_hold_up(struct host_lease *lease);
