@@ -39,7 +39,7 @@ static json_t *port_vlans(const char *name, const char *settings)
 {
 	json_t *port = json_pack("{s:s, s:s, s:n, s:s, s:s, s:n}", "port", name, "kind", "any",
 				 "untagged", "tagged", "all", "tag_type", "802.1q", "bond");
-	CLEANUP_FREE char *copy = strdup(settings);
+	CLEANUP_FREE char *copy = settings ? strdup(settings) : NULL;
 	char *rest = copy, *word;
 
 	while ((word = strsep(&rest, ",")))
@@ -74,7 +74,7 @@ static int show_vlans(const char *name, const char *only, const struct cli_listi
 	json_array_foreach(json_object_get(result, "ports"), index, port) {
 		const char *at = json_string_value(json_object_get(port, "name"));
 
-		if (!only || !strcmp(at, only))
+		if (at && (!only || !strcmp(at, only)))
 			json_array_append_new(
 				rows, port_vlans(at, json_string_value(
 							     json_object_get(port, "settings"))));
