@@ -28,38 +28,29 @@ for at in 48 80; do dd if=/dev/zero of=none bs=1 seek=$at count=16 conv=notrunc 
 "$TENON" raid rebuild r --backup-file none >refused 2>&1 && rig_fail "a backup without pieces was taken"
 grep -q 'has nothing, as of sector' refused || { cat refused; rig_fail "another reason"; }
 
-# mdadm 4.2 may crash once it has restored, with backups of its own too, and this kernel then stood still in 8 of 17 boots: after that from the
-# same disks again. What it says otherwise counts.
-judge() {
-	cp a.img judged0; cp b.img judged1; cp c.img judged2
-	rig_boot uml --deadline 20 --disk judged0 --disk judged1 --disk judged2 --file kept --file none --with mdadm --modules raid456 --script - <<'GUEST'
-	set -e
-	md=/sys/block/md0/md
-	mdadm --assemble /dev/md0 --verbose --backup-file=/root/none $DISKS >/result/none 2>&1 && exit 9
-	mdadm --stop /dev/md0 2>/dev/null || :
-	over() { read -r position <$md/reshape_position && [ "$position" = none ]; }
-	for again in 1 2 3; do
-		mdadm --assemble /dev/md0 --verbose --backup-file=/root/kept $DISKS >/result/kept 2>&1 || echo "mdadm: $?"
-		n=0
-		until over || [ $n = 20 ]; do sleep 0.1; n=$((n + 1)); done
-		! over || break
-		cat /result/kept $md/reshape_position
-		mdadm --stop /dev/md0 || :
-	done
-	over
-	until [ "$(cat $md/sync_action)" = idle ]; do sleep 0.1; done
-	echo check >$md/sync_action
-	until [ "$(cat $md/sync_action)" = idle ]; do sleep 0.1; done
-	echo "$(cat $md/chunk_size) $(cat $md/mismatch_cnt) $(head -c 16777216 /dev/md0 | md5sum | cut -d ' ' -f 1)" >/result/judged
-	mdadm --stop /dev/md0
+# mdadm 4.2 has forked what watches over the reshape when it crashes (a descriptor that it closed before), so what it returns counts for
+# nothing. What watches may miss the end, and leaves sync_max where the reshape last was, where a check would stand for ever: when the
+# reshape is over it is ended, and what it set is set back.
+cp a.img judged0; cp b.img judged1; cp c.img judged2
+rig_boot uml --deadline 60 --disk judged0 --disk judged1 --disk judged2 --file kept --file none --with mdadm --modules raid456 --script - <<'GUEST'
+set -e
+md=/sys/block/md0/md
+mdadm --assemble /dev/md0 --verbose --backup-file=/root/none $DISKS >/result/none 2>&1 && exit 9
+mdadm --stop /dev/md0 2>/dev/null || :
+mdadm --assemble /dev/md0 --verbose --backup-file=/root/kept $DISKS >/result/kept 2>&1 || echo "mdadm: $?"
+over() { read -r position <$md/reshape_position && [ "$position" = none ] && [ "$(cat $md/sync_action)" = idle ]; }
+n=0
+until over; do sleep 0.1; n=$((n + 1)); [ $n != 300 ] || { cat /result/kept $md/reshape_position $md/sync_action; exit 8; }; done
+n=0
+until ! watching=$(pidof mdadm); do sleep 0.1; n=$((n + 1)); [ $n -lt 20 ] || kill -9 $watching; done
+echo 0 >$md/suspend_hi
+echo 0 >$md/suspend_lo
+echo max >$md/sync_max
+echo check >$md/sync_action
+until [ "$(cat $md/sync_action)" = idle ]; do sleep 0.1; done
+echo "$(cat $md/chunk_size) $(cat $md/mismatch_cnt) $(head -c 16777216 /dev/md0 | md5sum | cut -d ' ' -f 1)" >/result/judged
+mdadm --stop /dev/md0
 GUEST
-}
-for try in 1 2 3 4 5 6; do
-	rc=0
-	judge 2>judging || rc=$?
-	[ $rc = 124 ] || break
-done
-[ $rc = 0 ] || { cat judging; rig_fail "md does not go on: $rc"; }
 grep -q 'backup' "$(rig_results)/none" || { cat "$(rig_results)/none"; rig_fail "mdadm's reason is another"; }
 [ "$(rig_result judged)" = "32768 0 $expected" ] || rig_fail "md: $(rig_result judged), expected 32768 0 $expected"
-echo "mdadm and md went on with it, at boot $try"
+echo "mdadm and md went on with it"
