@@ -14,18 +14,6 @@
 #include "volume/active.h"
 #include "volume/volume_move.h"
 
-#define PIECE   (1u << 20)
-#define COPIERS 4u
-
-/* How long a copier lets guests go first, before each piece: all together can go on with 40 MiB a second where the disks do. */
-#define GUESTS_NS      100000000ull
-#define GUESTS_STEP_NS 1000000ull
-
-static uint64_t elapsed_since(uint64_t start_ns)
-{
-	return worker_now() - start_ns;
-}
-
 /* ---- A step ---- */
 
 /* The first that is not moved, or NULL. */
@@ -146,90 +134,6 @@ static void give_up_step(struct volume_group *group, struct volume_lv *move)
 	lvm_moving_free(moving);
 }
 
-/* ---- Copying ---- */
-
-struct copying {
-	struct lvm_mover *mover;
-	const struct volume_lv *move;
-	struct block *block;
-	uint64_t next; /* of the step, to be copied */
-	int rc;
-	bool stop;
-};
-
-static void hold_back(const struct lvm_mover *mover)
-{
-	uint64_t due;
-
-	if (!mover->options.rate)
-		return;
-	due = (uint64_t)((__uint128_t)mover->copied * 1000000000 / mover->options.rate);
-	if (due > elapsed_since(mover->since_ns))
-		fiber_sleep(due - elapsed_since(mover->since_ns));
-}
-
-/* Who gave no rate wants it done soon, but no guest to wait behind a queue of ours for each of its requests. */
-static void let_guests_go_first(const struct copying *copying)
-{
-	uint64_t since = worker_now();
-
-	while (!copying->mover->options.rate && !copying->stop &&
-	       lvm_active_has_requests(copying->move) && elapsed_since(since) < GUESTS_NS)
-		if (fiber_sleep(GUESTS_STEP_NS))
-			return;
-}
-
-static int copier(void *arg)
-{
-	struct copying *copying = arg;
-	struct lvm_mover *mover = copying->mover;
-	CLEANUP_FREE void *buffer = NULL;
-
-	if (posix_memalign(&buffer, 4096, PIECE))
-		copying->rc = copying->rc ? copying->rc : -ENOMEM;
-	while (!copying->rc && !copying->stop && copying->next < copying->block->size) {
-		uint64_t offset = copying->next;
-		uint64_t length = MIN((uint64_t)PIECE, copying->block->size - offset);
-		int rc;
-
-		copying->next += length;
-		hold_back(mover);
-		let_guests_go_first(copying);
-		rc = lvm_move_block_copy(copying->block, offset, buffer, length);
-		if (rc && !copying->rc)
-			copying->rc = rc;
-		mover->step_done += rc ? 0 : length;
-		mover->copied += rc ? 0 : length;
-	}
-	return 0;
-}
-
-/* All of the step. */
-static int copy_step(struct volume_group *group, const struct volume_lv *move, struct error *error)
-{
-	struct lvm_mover *mover = group->private->mover;
-	struct block *block = move->private->moving->block;
-	struct copying copying = { .mover = mover, .move = move, .block = block };
-	struct fiber *copiers[COPIERS];
-
-	mover->step_done = 0;
-	for (unsigned i = 0; i < COPIERS; i++)
-		copiers[i] = fiber_spawn(copier, &copying);
-	while (!copying.stop && !copying.rc && copying.next < block->size)
-		copying.stop = fiber_sleep(10 * 1000 * 1000ull) != 0;
-	for (unsigned i = 0; i < COPIERS; i++) {
-		if (copying.stop)
-			fiber_cancel(copiers[i]);
-		fiber_join(copiers[i]);
-	}
-	if (copying.stop)
-		return error_set(error, -ECANCELED, "volume group %s: the move was stopped",
-				 group->name);
-	return copying.rc ? error_set(error, copying.rc, "%s: copying: %s", block->name,
-				      error_name(copying.rc))
-			  : 0;
-}
-
 /* ---- Checkpoints ---- */
 
 /* A new array of steps in which the present one is moved. */
@@ -325,7 +229,7 @@ static int do_step(struct volume_group *group, struct volume_lv *move, struct er
 	int rc = begin_step(group, move, error);
 
 	if (!rc)
-		rc = copy_step(group, move, error);
+		rc = lvm_move_copy_step(group, move, error);
 	if (!rc)
 		rc = in_turn(group, move, commit_step, error);
 	if (rc)
@@ -531,7 +435,7 @@ void volume_move_status(const struct volume_group *group, struct volume_move_sta
 		return;
 	status->running = mover->running;
 	if (mover->running) {
-		uint64_t ns = MAX(elapsed_since(mover->since_ns), 1u);
+		uint64_t ns = MAX(worker_now() - mover->since_ns, 1u);
 
 		status->done = MIN(status->done + mover->step_done, status->total);
 		status->rate = (uint64_t)((__uint128_t)mover->copied * 1000000000 / ns);

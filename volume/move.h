@@ -60,6 +60,12 @@ bool lvm_lv_is_move(const struct volume_lv *lv);
 int lvm_move_plan_end(struct change *change, struct volume_lv *move, bool all_moved,
 		      struct error *error);
 
+/* ---- Copying (move_copy.c) ---- */
+
+/* All of the step that runs. -ECANCELED: the fiber was. Suspends. */
+int lvm_move_copy_step(struct volume_group *group, const struct volume_lv *move,
+		       struct error *error);
+
 /* ---- The block of a step (move_block.c) ---- */
 
 /* Over [offset, offset + length) of each; takes references. */

@@ -23,7 +23,8 @@
 #define MS        1000000ull
 #define EXTENT    (64u << 10)
 #define SIZE      (3u << 20) /* of a disk */
-#define UNIT_SIZE 4096u      /* what a user writes */
+#define LARGE     (20u << 20)
+#define UNIT_SIZE 4096u /* what a user writes */
 
 static const struct volume_group_options group_options = { .extent_size = EXTENT };
 
@@ -207,11 +208,11 @@ static void test_moves_under_its_users(void)
 struct reader {
 	struct block *block;
 	uint64_t after_ns;
+	uint64_t pause_ns;
 	bool stop;
 	int rc;
 };
 
-/* Always has a request on its way. */
 static int read_on(void *arg)
 {
 	struct reader *reader = arg;
@@ -220,7 +221,7 @@ static int read_on(void *arg)
 	fiber_sleep(reader->after_ns);
 	while (!reader->stop && !reader->rc) {
 		reader->rc = block_read(reader->block, 0, bytes, sizeof(bytes));
-		fiber_sleep(MS / 10); /* where it was moved to, it takes no time */
+		fiber_sleep(reader->pause_ns);
 	}
 	return 0;
 }
@@ -243,40 +244,78 @@ static uint64_t move_a(struct fixture *f, const char *from)
 	return worker_now() - began;
 }
 
-static void guests_go_first(struct fixture *f)
+/* The same beside two readers, who come back after a pause; a request at the first disk takes so long. */
+static uint64_t move_beside(struct fixture *f, uint64_t pause_ns, uint64_t latency_ns)
 {
 	struct reader readers[2] = { { .after_ns = 1 }, { .after_ns = 3 * MS + 500000 } };
-	struct block *disk = f->disks[0], *a;
 	struct fiber *fibers[2];
+	uint64_t took;
+	struct block *a;
 
-	CU_ASSERT_EQUAL_FATAL(block_create_fault(&f->disks[0], "d0", disk, 1, NULL), 0);
-	block_unref(disk);
-	fixture_create(f, &group_options);
-	make_volumes(f);
 	CU_ASSERT_EQUAL_FATAL(volume_open_lv(f->group, "a", true, &a, &f->error), 0);
 	fixture_fill(a, 1);
 	block_fault_add(f->disks[0], &(struct block_fault_rule){ .requests = BLOCK_FAULT_READ,
 								 .action = BLOCK_FAULT_LATENCY,
-								 .latency_ns = 7 * MS });
-	for (unsigned i = 0; i < 2; i++) {
+								 .latency_ns = latency_ns });
+	for (unsigned i = 0; pause_ns && i < 2; i++) {
 		readers[i].block = a;
+		readers[i].pause_ns = pause_ns;
 		fibers[i] = fiber_spawn(read_on, &readers[i]);
 	}
 	fiber_sleep(20 * MS);
-	/* Three segments are three steps of a piece each, the first of which moves what the readers read. */
-	CU_ASSERT_TRUE(move_a(f, "d0") >= 100 * MS);
-	for (unsigned i = 0; i < 2; i++) {
+	took = move_a(f, "d0");
+	for (unsigned i = 0; pause_ns && i < 2; i++) {
 		readers[i].stop = true;
 		fiber_join(fibers[i]);
 		CU_ASSERT_EQUAL(readers[i].rc, 0);
 	}
 	CU_ASSERT(fixture_filled(a, 1));
 	block_unref(a);
+	return took;
+}
+
+static void make_large_volume(struct fixture *f)
+{
+	struct volume_pv *first;
+	struct block *disk = f->disks[0];
+	struct volume_lv_options on_first = { .pvs = &first, .pv_count = 1, .extents = 16 };
+
+	CU_ASSERT_EQUAL_FATAL(block_create_fault(&f->disks[0], "d0", disk, 1, NULL), 0);
+	block_unref(disk);
+	fixture_create(f, &(struct volume_group_options){ .extent_size = 1u << 20 });
+	first = pv_on(f->group, "d0");
+	CU_ASSERT_EQUAL_FATAL(volume_lv_create(f->group, "a", &on_first, NULL, &f->error), 0);
+}
+
+static void nobody_is_there(struct fixture *f)
+{
+	make_large_volume(f);
+	/* Four pieces of 1 MiB at once, four times. */
+	CU_ASSERT(move_beside(f, 0, MS / 2) <= 5 * MS);
+}
+
+static void guests_go_first(struct fixture *f)
+{
+	make_large_volume(f);
+	/* 64 pieces of 256 KiB, one after the other, each of which waits for guests for 6.25 ms. */
+	CU_ASSERT(move_beside(f, MS / 10, 7 * MS) >= 64 * 13 * MS);
+}
+
+/* Who asks now and then finds one small piece in front of a request, not four large ones. */
+static void guests_wait_for_little(struct fixture *f)
+{
+	uint64_t took;
+
+	make_large_volume(f);
+	took = move_beside(f, MS, MS / 2);
+	CU_ASSERT(took >= 64 * MS / 2 && took <= 64 * 3 * MS);
 }
 
 static void test_guests_go_first(void)
 {
-	fixture_run(guests_go_first, 3, SIZE);
+	fixture_run(nobody_is_there, 3, LARGE);
+	fixture_run(guests_go_first, 3, LARGE);
+	fixture_run(guests_wait_for_little, 3, LARGE);
 }
 
 /* Undone in the middle: what is moved stays, and all the data is there. */
