@@ -192,6 +192,8 @@ void switch_shape_describe(const struct vswitch_port_status *port, char *text, s
 
 /* Whether words can be names, which go as JSON: another is nobody's, and must not be taken for none. False with wrong usage told. */
 bool switch_names_check(const struct cli_words *operands, int *status);
+/* No verb has such a word with so many behind it; `expected` says what there is. The status of wrong usage. */
+int switch_wrong_action(const char *action, unsigned behind, const char *expected);
 
 /* "direction", as PORT_WAY()s; "filter", which may be missing (NULL). */
 int switch_param_ways(json_t *params, unsigned *ways, struct error *error);

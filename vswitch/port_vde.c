@@ -60,10 +60,8 @@ _Static_assert(REQUEST_LEAST == 122, "as vdeplug has it");
 struct port_vde {
 	struct port port;
 	struct vde_folder *folder;
-	unsigned number; /* in it */
-	int listen_fd;   /* of the folder's socket, for this port's watch */
-	struct unix_socket_access access;
-	bool has_access;
+	unsigned number;         /* in it */
+	int listen_fd;           /* of the folder's socket, for this port's watch */
 	struct sockaddr_un data; /* where our datagram socket is, while there is one */
 	int spare_fd;            /* see port_accept() */
 	int ctl_fd, data_fd;     /* of the client; -1: none */
@@ -146,6 +144,7 @@ static int hold_client(const struct port_vde *vde, struct error *error)
 /* Who listens at "ctl" is alone here: what is at the path is a killed one's. */
 static int bind_data(struct port_vde *vde, struct error *error)
 {
+	const struct vde_folder *folder = vde->folder;
 	const char *path = vde->data.sun_path;
 	CLEANUP_CLOSE int held = -1;
 	char text[32];
@@ -159,8 +158,8 @@ static int bind_data(struct port_vde *vde, struct error *error)
 	held = hold_socket(path, geteuid(), error);
 	if (held < 0)
 		return held;
-	rc = vde_give_access(held_path(held, text), vde->has_access ? &vde->access : NULL,
-			     vde->has_access ? vde->access.mode : 0600);
+	rc = vde_give_access(held_path(held, text), folder->has_access ? &folder->access : NULL,
+			     folder->has_access ? folder->access.mode : 0600);
 	return rc ? error_set(error, rc, "cannot give the socket %s its mode: %s", path,
 			      error_name(rc))
 		  : 0;
@@ -388,7 +387,7 @@ static int find_folder(void *arg)
 		struct port *port = call->vswitch->list[i], *lower = port_link_lower(port);
 		const struct port_vde *vde = vde_of(lower ? lower : port);
 
-		if (vde->port.ops == &ops && !strcmp(vde->folder->directory, call->directory))
+		if (vde->port.ops == &ops && vde_folder_is_at(vde->folder, call->directory))
 			call->found = vde->folder;
 	}
 	return 0;
@@ -405,10 +404,10 @@ static char *whole_path(const char *path)
 	return here && asprintf(&whole, "%s/%s", here, path) >= 0 ? whole : NULL;
 }
 
-static int join_folder(struct port_vde *vde, struct vswitch *vswitch, const char *path,
-		       struct error *error)
+static int join_folder(struct port_vde *vde, struct vswitch *vswitch,
+		       const struct vswitch_vde_options *options, struct error *error)
 {
-	CLEANUP_FREE char *directory = whole_path(path), *data = NULL;
+	CLEANUP_FREE char *directory = whole_path(options->directory), *data = NULL;
 	struct folder_call call = { .vswitch = vswitch, .directory = directory };
 	int rc;
 
@@ -416,15 +415,14 @@ static int join_folder(struct port_vde *vde, struct vswitch *vswitch, const char
 		return error_set(error, -ENOMEM, "out of memory");
 	vswitch_call(vswitch, find_folder, &call);
 	vde->folder = call.found;
-	rc = vde_folder_join(&vde->folder, directory, vde->has_access ? &vde->access : NULL,
-			     &vde->number, error);
+	rc = vde_folder_join(&vde->folder, directory, options->access, &vde->number, error);
 	if (rc) {
 		vde->folder = NULL;
 		return rc;
 	}
 	/* The client is told the path, wherever it runs. */
-	if ((vde->number ? asprintf(&data, "%s/ctl.data%u", directory, vde->number)
-			 : asprintf(&data, "%s/ctl.data", directory)) < 0)
+	if ((vde->number ? asprintf(&data, "%s/ctl.data%u", vde->folder->directory, vde->number)
+			 : asprintf(&data, "%s/ctl.data", vde->folder->directory)) < 0)
 		return error_set(error, -ENOMEM, "out of memory");
 	vde->listen_fd = fcntl(vde->folder->socket.fd, F_DUPFD_CLOEXEC, 0);
 	if (vde->listen_fd < 0)
@@ -445,13 +443,10 @@ int vswitch_add_port_vde(struct vswitch *vswitch, const char *name,
 	vde->listener.fd = vde->ctl.fd = vde->watch.fd = -1;
 	vde->spare_fd = port_spare_fd();
 	vde->patience.expire = patience_ended;
-	vde->has_access = options->access != NULL;
-	if (options->access)
-		vde->access = *options->access;
 	if (datagrams_create(&vde->datagrams))
 		error_set(error, rc, "out of memory");
 	else
-		rc = join_folder(vde, vswitch, options->directory, error);
+		rc = join_folder(vde, vswitch, options, error);
 	if (rc < 0) {
 		vde_destroy(&vde->port);
 		error_prefix(error, "port %s", name);

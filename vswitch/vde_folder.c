@@ -24,6 +24,7 @@ static int open_folder(struct vde_folder *folder, const struct unix_socket_acces
 {
 	mode_t mode = access && access->mode & 077 ? 0750 : 0700;
 	CLEANUP_FREE char *ctl = NULL;
+	struct stat status;
 	int rc;
 
 	if (asprintf(&ctl, "%s/ctl", folder->directory) < 0)
@@ -38,7 +39,20 @@ static int open_folder(struct vde_folder *folder, const struct unix_socket_acces
 		return error_set(error, rc, "%s: cannot give it mode 0%o%s: %s", folder->directory,
 				 mode, access && access->has_group ? " and its group" : "",
 				 error_name(rc));
+	if (stat(folder->directory, &status))
+		return error_set(error, -errno, "%s: %s", folder->directory, error_name(errno));
+	folder->device = status.st_dev;
+	folder->inode = status.st_ino;
 	return unix_listen_for(&folder->socket, ctl, access, error);
+}
+
+bool vde_folder_is_at(const struct vde_folder *folder, const char *directory)
+{
+	struct stat status;
+
+	return !strcmp(folder->directory, directory) ||
+	       (!stat(directory, &status) && status.st_dev == folder->device &&
+		status.st_ino == folder->inode);
 }
 
 static void close_folder(struct vde_folder *folder)
@@ -61,6 +75,9 @@ static int make_folder(struct vde_folder **out, const char *directory,
 		return error_set(error, -ENOMEM, "out of memory");
 	folder->socket.fd = -1;
 	pthread_mutex_init(&folder->lock, NULL);
+	folder->has_access = access != NULL;
+	if (access)
+		folder->access = *access;
 	folder->directory = strdup(directory);
 	rc = folder->directory ? open_folder(folder, access, error)
 			       : error_set(error, -ENOMEM, "out of memory");
@@ -72,10 +89,39 @@ static int make_folder(struct vde_folder **out, const char *directory,
 	return 0;
 }
 
+static const char *access_text(const struct unix_socket_access *access, char text[64])
+{
+	if (!access)
+		return "none";
+	if (access->has_group)
+		snprintf(text, 64, "mode 0%o, group %u", access->mode, access->group);
+	else
+		snprintf(text, 64, "mode 0%o", access->mode);
+	return text;
+}
+
+/* There is one socket that clients come to, whichever port they get. */
+static int check_access(const struct vde_folder *folder, const struct unix_socket_access *access,
+			struct error *error)
+{
+	const struct unix_socket_access *first = folder->has_access ? &folder->access : NULL;
+	char asked[64], given[64];
+
+	if (!access ||
+	    (first && first->mode == access->mode && first->has_group == access->has_group &&
+	     (!first->has_group || first->group == access->group)))
+		return 0;
+	error_set(error, -EINVAL, "%s: another port has it, with %s: it cannot have %s",
+		  folder->directory, access_text(first, given), access_text(access, asked));
+	return error_advise(error, "the ports of a directory have one socket: give them the same "
+				   "mode= and group=, or only the first one");
+}
+
 int vde_folder_join(struct vde_folder **folder, const char *directory,
 		    const struct unix_socket_access *access, unsigned *number, struct error *error)
 {
-	int rc = *folder ? 0 : make_folder(folder, directory, access, error);
+	int rc = *folder ? check_access(*folder, access, error)
+			 : make_folder(folder, directory, access, error);
 
 	if (rc)
 		return rc;

@@ -22,13 +22,21 @@ struct error;
 struct vde_folder {
 	char *directory;
 	bool made; /* it was not there */
+	dev_t device;
+	ino_t inode;
 	struct unix_listener socket;
+	struct unix_socket_access access; /* of its sockets, all ports' */
+	bool has_access;
 	unsigned references;
 	pthread_mutex_t lock; /* of `is_free` */
 	bool taken[VSWITCH_PORTS_MAX], is_free[VSWITCH_PORTS_MAX];
 };
 
-/* One more port of *folder, or (NULL) of a new one; its number, which is not free yet. mkdir()'s errors, or those of unix_listen(), -ENOSPC. */
+/* Whether `directory` is its own, by whatever path. */
+bool vde_folder_is_at(const struct vde_folder *folder, const char *directory);
+
+/* One more port of *folder, or (NULL) of a new one; its number, which is not free yet. `access` is the first port's; another may have the same or NULL.
+ * mkdir()'s errors, or those of unix_listen(), -ENOSPC; -EINVAL: another access. */
 int vde_folder_join(struct vde_folder **folder, const char *directory,
 		    const struct unix_socket_access *access, unsigned *number, struct error *error);
 /* One less; with the last it goes. NULL: nothing. */

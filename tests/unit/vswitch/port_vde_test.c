@@ -2,6 +2,7 @@
 /* vswitch: ports for clients of VDE that say nothing, half of it, or stop reading. */
 #include "unit.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -220,6 +221,52 @@ static void test_access(void)
 	umask(before);
 }
 
+/* By a symbolic link and by detours it is the same directory, with one socket, whose access is the first port's. */
+static void test_spellings(void)
+{
+	const struct unix_socket_access access = { .mode = 0660 }, other = { .mode = 0666 };
+	char directory[256], link[256], detour[256];
+	struct vswitch_vde_options first = { .directory = directory, .access = &access },
+				   second = { .directory = link },
+				   third = { .directory = detour, .access = &access },
+				   wrong = { .directory = link, .access = &other };
+	struct error error = { 0 };
+	struct vswitch *vswitch;
+	int ctl[3], fd[3];
+
+	snprintf(directory, sizeof(directory), "%s/same", unit_directory());
+	snprintf(link, sizeof(link), "%s/link", unit_directory());
+	snprintf(detour, sizeof(detour), "%s/./same/../link/", unit_directory());
+	CU_ASSERT_EQUAL_FATAL(symlink("same", link), 0);
+	CU_ASSERT_EQUAL_FATAL(vswitch_create(&vswitch, NULL, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(vswitch_add_port_vde(vswitch, "u", &first, &error), 0);
+	CU_ASSERT_EQUAL(vswitch_add_port_vde(vswitch, "x", &wrong, &error), -EINVAL);
+	CU_ASSERT_PTR_NOT_NULL(strstr(error.text, "with mode 0660: it cannot have mode 0666"));
+	CU_ASSERT_EQUAL_FATAL(vswitch_add_port_vde(vswitch, "v", &second, &error), 0);
+	CU_ASSERT_EQUAL_FATAL(vswitch_add_port_vde(vswitch, "w", &third, &error), 0);
+	for (unsigned i = 0; i < 3; i++) {
+		ctl[i] = open_ctl(i ? link : directory);
+		run(vswitch);
+		fd[i] = plug_in(vswitch, directory, ctl[i]);
+		CU_ASSERT_EQUAL(mode_of(directory, i == 0   ? "ctl.data"
+						   : i == 1 ? "ctl.data1"
+							    : "ctl.data2"),
+				0660);
+	}
+	for (const char *name = "uvw"; *name; name++)
+		CU_ASSERT_TRUE(vswitch_find_port(vswitch, (char[]){ *name, '\0' })->up);
+	/* The first that came may go first. */
+	CU_ASSERT_EQUAL(vswitch_remove_port(vswitch, "u", &error), 0);
+	CU_ASSERT_EQUAL(vswitch_add_port_vde(vswitch, "x", &wrong, &error), -EINVAL);
+	for (unsigned i = 0; i < 3; i++) {
+		close(fd[i]);
+		close(ctl[i]);
+	}
+	vswitch_destroy(vswitch);
+	CU_ASSERT_NOT_EQUAL(rmdir(directory), 0); /* it went with them */
+	unlink(link);
+}
+
 static int make_socket(const char *path, uid_t owner)
 {
 	struct sockaddr_un address;
@@ -304,4 +351,4 @@ static void test_a_path_that_is_exchanged(void)
 }
 
 UNIT_MAIN("ports for clients of VDE", UNIT(test_clients), UNIT(test_out_of_descriptors),
-	  UNIT(test_access), UNIT(test_a_path_that_is_exchanged))
+	  UNIT(test_access), UNIT(test_spellings), UNIT(test_a_path_that_is_exchanged))
