@@ -19,44 +19,6 @@
 
 #define SCHEDULE_USAGE "link schedule NAME PORT FILE|show|clear [--json]"
 
-char *link_read_text(const char *what, const char *path, size_t most, struct error *error)
-{
-	bool is_input = !strcmp(path, "-");
-	CLEANUP_CLOSE int fd = is_input ? -1 : open(path, O_RDONLY | O_CLOEXEC);
-	char *text = malloc(most + 2);
-	size_t length = 0;
-	ssize_t got = 1;
-
-	if (!text || (!is_input && fd < 0)) {
-		error_set(error, text ? -errno : -ENOMEM, "%s %s: %s", what, path,
-			  strerror(text ? errno : ENOMEM));
-		free(text);
-		return NULL;
-	}
-	while (got && length <= most) {
-		got = read(is_input ? STDIN_FILENO : fd, text + length, most + 1 - length);
-		if (got < 0 && errno == EINTR)
-			got = 1;
-		else if (got < 0)
-			break;
-		else
-			length += (size_t)got;
-	}
-	text[length] = '\0';
-	if (got < 0)
-		error_set(error, -errno, "%s %s: %s", what, path, strerror(errno));
-	else if (length > most)
-		error_set(error, -EFBIG, "%s %s: it is longer than the %zu bytes that fit", what,
-			  path, most);
-	else if (strlen(text) != length)
-		error_set(error, -EINVAL, "%s %s: byte %zu is zero: expected text", what, path,
-			  strlen(text));
-	else
-		return text;
-	free(text);
-	return NULL;
-}
-
 /* The numbers of a trace that the schedule names, once. False, with `error` set. */
 static bool add_schedule_trace(json_t *traces, const char *path, struct error *error)
 {
@@ -65,6 +27,11 @@ static bool add_schedule_trace(json_t *traces, const char *path, struct error *e
 
 	if (!strcmp(path, "none") || json_object_get(traces, path))
 		return true;
+	if (json_object_size(traces) == LINK_SCHEDULE_FILES) {
+		error_set(error, -EINVAL, "trace %s: at most %u traces fit into a schedule", path,
+			  LINK_SCHEDULE_FILES);
+		return false;
+	}
 	text = link_read_text("trace", path, LINK_TRACE_BYTES, error);
 	if (!text || link_trace_read(&trace, path, text, error))
 		return false;
@@ -87,11 +54,6 @@ static bool add_schedule_traces(json_t *params, const char *schedule, struct err
 		while (good && (word = strsep(&line, " \t\r")) && *word != '#')
 			if (!strncmp(word, "trace=", 6))
 				good = add_schedule_trace(traces, word + 6, error);
-	if (good && json_object_size(traces) > LINK_SCHEDULE_FILES) {
-		error_set(error, -EINVAL, "%zu traces: at most %u fit into a schedule",
-			  json_object_size(traces), LINK_SCHEDULE_FILES);
-		good = false;
-	}
 	if (json_object_size(traces))
 		json_object_set(params, "traces", traces);
 	json_decref(traces);

@@ -168,6 +168,17 @@ s = json.load(sys.stdin)["schedules"]
 assert len(s) == 1 and s[0]["traces"] == {"recorded": open("recorded").read()}, s' || lab_fail "a schedule with traces in the configuration"
 printf 'down\nset trace=nowhere\n' >wrong
 refused 'schedule wrong: trace nowhere: No such file' schedule links a wrong
+# More traces than fit are not even read: of the seventeenth there is no file.
+for i in $(seq 16); do printf '5\n' >"t$i" && printf 'set trace=t%d\n' "$i"; done >wrong
+printf 'set trace=t17\n' >>wrong
+refused 'trace t17: at most 16 traces fit into a schedule' schedule links a wrong
+# A FIFO that nobody writes to, one whose writer comes late, and what a shell makes of a command.
+mkfifo pipe
+refused 'schedule pipe: it is a FIFO that nobody writes to' schedule links a pipe
+(sleep 1 && printf 'down\n wait ' && sleep 1 && printf '5\n') >pipe &
+refused 'pipe: line 2, column 7: "5": expected a time' schedule links a pipe
+wait $!
+refused 'line 1, column 1: "nonsense"' schedule links a <(sleep 1 && echo nonsense)
 link schedule links a flap
 printf 'down\n wait 5\n' >wrong
 refused 'wrong: line 2, column 7: "5": expected a time' schedule links a wrong
