@@ -122,6 +122,14 @@ bool switch_names_check(const struct cli_words *operands, int *status)
 	return true;
 }
 
+int switch_wrong_action(const char *action, unsigned behind, const char *expected)
+{
+	if (!behind)
+		return cli_usage_error("\"%s\" alone: expected %s", action, expected);
+	return cli_usage_error("\"%s\" with %u word%s behind it: expected %s", action, behind,
+			       behind == 1 ? "" : "s", expected);
+}
+
 /* ---- Listings ---- */
 
 int switch_ask_ports(const char *name, const char *port, json_t **result, json_t **found)

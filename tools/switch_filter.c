@@ -69,6 +69,16 @@ static int add_rule(const char *name, const struct cli_words *operands, uint64_t
 	return switch_ask(name, "switch.filter.add", params, NULL);
 }
 
+static int remove_rule(const char *name, const struct cli_words *operands, uint64_t position)
+{
+	if (!position)
+		return cli_usage_error("remove %s %s: which rule: expected --position N, as in "
+				       "`tenon switch filter %s list %s`",
+				       operands->words[2], operands->words[3], name,
+				       operands->words[2]);
+	return switch_ask(name, "switch.filter.remove", place(operands, position), NULL);
+}
+
 int switch_filter(int argc, char **argv)
 {
 	struct cli_listing listing = { 0 };
@@ -95,11 +105,11 @@ int switch_filter(int argc, char **argv)
 		 (!strcmp(operands.words[3], "in") || !strcmp(operands.words[3], "out"));
 	if (!strcmp(action, "list") && operands.count <= 3)
 		return list_rules(name, operands.count == 3 ? operands.words[2] : NULL, &listing);
-	if (!strcmp(action, "remove") && operands.count == 4 && placed && position)
-		return switch_ask(name, "switch.filter.remove", place(&operands, position), NULL);
+	if (!strcmp(action, "remove") && operands.count == 4 && placed)
+		return remove_rule(name, &operands, position);
 	if (!strcmp(action, "add") && operands.count == 6 && placed)
 		return add_rule(name, &operands, position);
-	return cli_usage_error("\"%s\" with %u words behind it: expected add PORT in|out EXPR "
-			       "ACTION, remove PORT in|out --position N or list [PORT]",
-			       action, operands.count - 2);
+	return switch_wrong_action(
+		action, operands.count - 2,
+		"add PORT in|out EXPR ACTION, remove PORT in|out --position N or list [PORT]");
 }

@@ -377,7 +377,5 @@ int switch_igmp(int argc, char **argv)
 	if (!strcmp(action, "set") && operands.count > 2 &&
 	    strchr(operands.words[operands.count - 1], '='))
 		return set(&operands);
-	return cli_usage_error("\"%s\" with %u words behind it: expected show or set [PORT] "
-			       "KEY=VALUE...",
-			       action, operands.count - 2);
+	return switch_wrong_action(action, operands.count - 2, "show or set [PORT] KEY=VALUE...");
 }

@@ -164,7 +164,7 @@ int switch_lacp(int argc, char **argv)
 		return change_bond(&operands);
 	if (!strcmp(action, "remove") && operands.count == 3)
 		return remove_bond(operands.words[0], operands.words[2]);
-	return cli_usage_error("\"%s\" with %u words behind it: expected show [BOND], add BOND "
-			       "[KEY=VALUE...], set BOND|PORT KEY=VALUE... or remove BOND",
-			       action, operands.count - 2);
+	return switch_wrong_action(
+		action, operands.count - 2,
+		"show [BOND], add BOND [KEY=VALUE...], set BOND|PORT KEY=VALUE... or remove BOND");
 }

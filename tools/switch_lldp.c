@@ -13,6 +13,20 @@
 
 #define LLDP_USAGE "switch lldp NAME show|set [PORT] [KEY=VALUE...] [--json]"
 
+/* A port's mode with what it is if it is the default, which says nothing by itself. */
+static void name_modes(json_t *ports, const char *mode)
+{
+	json_t *port;
+	size_t index;
+
+	json_array_foreach(ports, index, port) {
+		json_t *own = json_object_get(port, "mode");
+
+		if (!strcmp(json_string_value(own), "default"))
+			json_object_set_new(port, "mode", json_sprintf("%s (default)", mode));
+	}
+}
+
 static void print_lldp(json_t *result, const struct cli_listing *listing)
 {
 	static const struct cli_column ports[] = {
@@ -24,6 +38,7 @@ static void print_lldp(json_t *result, const struct cli_listing *listing)
 		{ "DISCARDED", "discarded", CLI_AS_TEXT, 1 },
 		{ "ERRORS", "errors", CLI_AS_TEXT, 1 },
 		{ "AGED", "aged", CLI_AS_TEXT, 2 },
+		{ "DESCRIPTION", "port_description", CLI_AS_NOTE, 3 },
 		{ NULL },
 	};
 	static const struct cli_column neighbours[] = {
@@ -38,7 +53,11 @@ static void print_lldp(json_t *result, const struct cli_listing *listing)
 		{ NULL },
 	};
 
-	cli_print_object(json_object_get(result, "lldp"), NULL, listing);
+	json_t *settings = json_object_get(result, "lldp");
+
+	name_modes(json_object_get(result, "lldp_ports"),
+		   json_string_value(json_object_get(settings, "mode")));
+	cli_print_object(settings, NULL, listing);
 	printf("\n");
 	cli_print_rows(json_object_get(result, "lldp_ports"), ports, listing);
 	printf("\n");
@@ -128,7 +147,5 @@ int switch_lldp(int argc, char **argv)
 	if (!strcmp(action, "set") && operands.count > 2 &&
 	    strchr(operands.words[operands.count - 1], '='))
 		return set_lldp(&operands);
-	return cli_usage_error("\"%s\" with %u words behind it: expected show or set [PORT] "
-			       "KEY=VALUE...",
-			       action, operands.count - 2);
+	return switch_wrong_action(action, operands.count - 2, "show or set [PORT] KEY=VALUE...");
 }

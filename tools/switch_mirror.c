@@ -95,9 +95,8 @@ int switch_mirror(int argc, char **argv)
 				  json_pack("{s:s}", "mirror", operands.words[2]), NULL);
 	if (!strcmp(action, "add") && operands.count >= 3)
 		return add_mirror_words(&operands, &words);
-	return cli_usage_error("\"%s\" with %u words behind it: expected add MIRROR [PORT...], "
-			       "remove MIRROR or list",
-			       action, operands.count - 2);
+	return switch_wrong_action(action, operands.count - 2,
+				   "add MIRROR [PORT...], remove MIRROR or list");
 }
 
 /* ---- What the switch does ---- */

@@ -117,7 +117,7 @@ int switch_stp(int argc, char **argv)
 		return set_tree_port(name, &operands);
 	if (!strcmp(action, "off") && operands.count == 2)
 		return switch_ask(name, "switch.stp.off", NULL, NULL);
-	return cli_usage_error("\"%s\" with %u words behind it: expected show, set [KEY=VALUE...], "
-			       "port PORT on|off|KEY=VALUE... or off",
-			       action, operands.count - 2);
+	return switch_wrong_action(
+		action, operands.count - 2,
+		"show, set [KEY=VALUE...], port PORT on|off|KEY=VALUE... or off");
 }

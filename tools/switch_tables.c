@@ -145,10 +145,9 @@ int switch_port_verb(int argc, char **argv)
 				  json_pack("{s:s}", "port", operands.words[2]), NULL);
 	if (!strcmp(action, "set") && operands.count > 3)
 		return switch_set_port_words(operands.words[1], &operands);
-	return cli_usage_error(
-		"\"%s\" with %u words behind it: expected add NAME PORT=TYPE, remove "
-		"NAME PORT, set NAME PORT KEY=VALUE..., list NAME or show NAME PORT",
-		action, operands.count - 1);
+	return switch_wrong_action(action, operands.count - 1,
+				   "add NAME PORT=TYPE, remove NAME PORT, set NAME PORT "
+				   "KEY=VALUE..., list NAME or show NAME PORT");
 }
 
 /* ---- tenon switch table ---- */
@@ -198,10 +197,9 @@ int switch_table(int argc, char **argv)
 			NULL);
 	if ((strcmp(action, "add") || operands.count != 4) &&
 	    (strcmp(action, "remove") || operands.count != 3))
-		return cli_usage_error(
-			"\"%s\" with %u words behind it: expected list NAME, add NAME "
-			"ADDRESS PORT, remove NAME ADDRESS or flush NAME [PORT]",
-			action, operands.count - 1);
+		return switch_wrong_action(action, operands.count - 1,
+					   "list NAME, add NAME ADDRESS PORT, remove NAME ADDRESS "
+					   "or flush NAME [PORT]");
 	if (!mac_parse(operands.words[2], &mac))
 		return cli_usage_error("address \"%s\": expected six bytes as in 02:00:00:00:00:01",
 				       operands.words[2]);

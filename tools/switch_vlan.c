@@ -138,7 +138,6 @@ int switch_vlan(int argc, char **argv)
 				  &listing);
 	if (!strcmp(action, "set") && operands.count > 3)
 		return set_vlans(&operands);
-	return cli_usage_error("\"%s\" with %u words behind it: expected show [PORT] or set PORT "
-			       "KEY=VALUE...",
-			       action, operands.count - 2);
+	return switch_wrong_action(action, operands.count - 2,
+				   "show [PORT] or set PORT KEY=VALUE...");
 }

@@ -130,9 +130,11 @@ int filter_add(struct filter *filter, unsigned position, const struct filter_rul
 
 int filter_remove(struct filter *filter, unsigned position, struct error *error)
 {
-	if (!position || !filter || position > filter->count)
-		return error_set(error, -ENOENT, "rule %u: there are %u", position,
-				 filter ? filter->count : 0);
+	if (!filter || !filter->count)
+		return error_set(error, -ENOENT, "rule %u: there are no rules", position);
+	if (!position || position > filter->count)
+		return error_set(error, -ENOENT, "rule %u: there is none: expected 1 to %u",
+				 position, filter->count);
 	filter_program_free(filter->rules[position - 1].program);
 	filter->count--;
 	memmove(&filter->rules[position - 1], &filter->rules[position],

@@ -67,6 +67,7 @@ becomes ours "n[0]['ttl_seconds'] == 4 and n[0]['port_description'] == 'tapa' an
 becomes ours "n[0]['system_description'] == r'\\x1b[31mnot red\\x07'"
 "$TENON" switch lldp lab show >said || lab_fail "$(cat said)"
 grep -q "peer.*$mac" said || lab_fail "the listing: $(cat said)"
+grep -q '^a  *[a-z]* (default) .*rack 7, left' said || lab_fail "the mode and the description: $(cat said)"
 LC_ALL=C grep -q $'[\e\a]' said && lab_fail "the listing is not clean"
 becomes ours 'sum(p["errors"] + p["discarded"] + p["tlvs_discarded"] for p in s["lldp_ports"]) == 0'
 "$TENON" switch counters lab --prometheus | grep -q '^tenon_switch_lldp_events_total{switch="lab",port="a",event="received"} [1-9]' ||
@@ -99,6 +100,10 @@ refused() { # TEXT ARGUMENT...
 }
 refused 'expected both, send, receive or off' lldp lab set mode=maybe
 refused 'there is none of that name' lldp lab set z mode=both
+refused '"set" with 1 word behind it: expected show or set [PORT] KEY=VALUE...' lldp lab set a
+refused '"set" alone: expected show or' lldp lab set
+refused 'remove a in: which rule: expected --position N' filter lab remove a in
+refused 'port a: rule 3: there are no rules' filter lab remove a in --position 3
 refused 'expected mode= or description=' lldp lab set a interval=5
 refused 'expected both, send, receive or off' run other --lldp mode=yes
 refused 'UTF-8' lldp lab set name=$'\xff'
