@@ -36,7 +36,6 @@ static int open_one(struct block **out, const char *path, const struct stack_opt
 int backup_files_open(struct stack *stack, const struct stack_options *options, struct error *error)
 {
 	const struct cli_words *backups = options->backups;
-	bool must = options->write || options->lock;
 	int rc = 0;
 
 	if (!backups || !backups->count)
@@ -45,14 +44,9 @@ int backup_files_open(struct stack *stack, const struct stack_options *options, 
 	if (!stack->backups)
 		return -ENOMEM;
 	for (unsigned i = 0; !rc && i < backups->count; i++) {
-		struct error why = { 0 };
-
 		rc = open_one(&stack->backups[stack->backup_count], backups->words[i], options,
-			      &why);
+			      error);
 		stack->backup_count += !rc;
-		if (rc && must && error)
-			*error = why;
-		rc = must ? rc : 0;
 	}
 	return rc;
 }
