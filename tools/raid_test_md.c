@@ -22,6 +22,7 @@
 #include "util/bytes.h"
 
 #define SECOND_NS 1000000000ull
+#define STILL_NS  (60 * SECOND_NS)
 #define MD        "/sys/block/md0/md/"
 #define UNLIMITED UINT64_MAX
 #define NOT_KNOWN (UNLIMITED - 1)
@@ -30,8 +31,8 @@ struct md {
 	struct uml *uml;
 	uint64_t data_offset; /* bytes; what an array of ours has */
 	uint32_t layout;
-	uint64_t sync_max; /* thousandths of a percent, as said last */
-	uint64_t sync_total;
+	uint64_t sync_max;   /* thousandths of a percent, as said last */
+	uint64_t sync_total; /* sectors; 0: not known yet */
 	bool idle, gone;
 };
 
@@ -413,8 +414,8 @@ static void take_progress(struct md *md, const char *completed, const char *spee
 	if (sscanf(completed, "%" SCNu64 " / %" SCNu64, &position, &total) == 2) {
 		progress->position = position * LAB_SECTOR;
 		progress->total = total * LAB_SECTOR;
-		md->sync_total = total;
 	}
+	md->sync_total = total;
 	progress->rate = strtoull(speed, NULL, 10) << 10;
 }
 
@@ -485,7 +486,8 @@ static void md_pace(struct lab_run *run, uint64_t most)
 	char text[32] = "max";
 	uint64_t step = MAX(run->scenario->array.chunk, 1 << 20) / LAB_SECTOR;
 
-	if (most == md->sync_max)
+	/* What has not begun, though it says that it runs, is still held at its beginning, and has no length. */
+	if (most == md->sync_max || (most && most != UNLIMITED && !md->sync_total))
 		return;
 	/* Up to a whole chunk, and no further than the end. */
 	if (most != UNLIMITED)
@@ -496,10 +498,12 @@ static void md_pace(struct lab_run *run, uint64_t most)
 		md->sync_max = most;
 }
 
+/* Until nothing runs; not for what stands still. */
 static int wait_idle(struct lab_run *run, struct raid_status *status, struct error *error)
 {
 	struct md *md = run->machine;
 	unsigned quiet = 0;
+	uint64_t position = 0, moved_ns = lab_run_now(run);
 
 	md_pace(run, UNLIMITED);
 	while (quiet < 5) {
@@ -508,8 +512,15 @@ static int wait_idle(struct lab_run *run, struct raid_status *status, struct err
 			return error_set(error, -EIO, "the guest is no more");
 		md_status(run, status);
 		quiet = md->idle ? quiet + 1 : 0;
+		if (md->idle || status->progress.position != position)
+			moved_ns = lab_run_now(run);
+		position = status->progress.position;
 		if (quiet < 5)
 			raid_status_free(status);
+		if (lab_run_now(run) - moved_ns > STILL_NS)
+			return error_set(error, -ETIMEDOUT,
+					 "md0 has stood at byte %" PRIu64 " of a %s for a minute",
+					 position, raid_operation_name(status->progress.operation));
 	}
 	return 0;
 }
