@@ -268,11 +268,14 @@ static int look_at_log(const struct raid_array *array, struct error *error)
 {
 	if (array->resync_position == MD_RESYNC_DONE || !raid_array_degraded(array))
 		return 0;
-	return error_set(error, -EROFS,
-			 "%s: it was not stopped cleanly and a member is missing: what its log "
-			 "says has to be "
-			 "carried out first, which is not done read-only",
-			 array->block.name);
+	error_set(error, -EROFS,
+		  "%s: it was not stopped cleanly and a member is missing: what its log says has "
+		  "to be carried out first, which is not done read-only",
+		  array->block.name);
+	return error_advise(error,
+			    "give the missing member, too; if it is lost, `tenon raid assemble %s "
+			    "--degraded` does that without it",
+			    array->name);
 }
 
 int raid5_ppl_replay(struct raid5 *r, bool look, struct error *error)

@@ -367,7 +367,7 @@ static int say(const struct raid5_replay *replay, int rc, struct error *error)
 			  "%s: its journal has what its members have not: that has to be carried "
 			  "out first, which is not done read-only",
 			  array->block.name);
-		return error_advise(error, "assemble it for writing once");
+		return error_advise(error, "`tenon raid assemble %s` does that", array->name);
 	}
 	if (rc == -ENOSPC && raid_array_degraded(array)) {
 		error_set(error, rc,

@@ -40,12 +40,18 @@ for i in a0 a1 a2 aj b0 b1 b2 b3 bj; do cp --sparse=always $i whole.$i; cp --spa
 # Read-only it is refused as long as members lack what the journal has.
 "$TOOL" assemble -r b0 b1 b2 b3 bj -- status >refused 2>&1 && rig_fail "started read-only with a journal that is not carried out"
 grep -q 'journal has what its members have not' refused || { cat refused; rig_fail "it does not say why"; }
+for i in 0 1 2 3 j; do cp --sparse=always b$i c$i; done
+"$TENON" copy md/1 - --device 'c[0123j]' >read 2>refused && rig_fail "tenon copy read it without its journal"
+grep -q '`tenon raid assemble 1` does that' refused || { cat refused; rig_fail "it does not say what to do"; }
+"$TENON" raid assemble 1 --device 'c[0123j]' >>log 2>&1 || { tail -3 log; rig_fail "tenon raid assemble"; }
+carried=$("$TENON" copy md/1 - --device 'c[0123j]' 2>>log | digest)
 steps a0 a1 a2 aj -- wait
 steps b0 b1 b2 b3 bj -- wait
 grep 'of the journal carried out' log || rig_fail "nothing was carried out"
 grep -q '[1-9][0-9]* of them had no parity' log || rig_fail "no data without parity were in the journal"
 a=$(ours a0 a1 a2 aj)
 b=$(ours b0 b1 b2 b3 bj)
+[ "$carried" = "$b" ] || rig_fail "level 6 reads otherwise after tenon raid assemble"
 # Without members it comes to the same.
 steps less.a0 less.a2 less.aj -- wait
 [ "$(ours less.a0 less.a2 less.aj)" = "$a" ] || rig_fail "level 5 without a member reads otherwise"

@@ -26,7 +26,7 @@ rig_start uml --name killed $(args 'p0 p1 p2 p3') --with mdadm --modules raid456
 GUEST
 rig_await 100 grep -q enough "$(rig_console killed)"
 rig_stop killed
-for i in 0 1 2 3; do cp --sparse=always p$i q$i; cp --sparse=always p$i r$i; done
+for i in 0 1 2 3; do cp --sparse=always p$i q$i; cp --sparse=always p$i r$i; cp --sparse=always p$i s$i; done
 mdadm --examine p0 | grep -q 'State : active' || rig_fail "md's array is not dirty"
 # Whole: nothing is left to resync, if the logs were as they should be.
 "$TOOL" assemble p0 p1 p2 p3 -- wait >log 2>&1 || { cat log; rig_fail "the logs cannot be carried out"; }
@@ -35,6 +35,11 @@ grep 'partial parity logs' log || rig_fail "no log was carried out"
 # Without a member: refused to who only reads, carried out for who may write.
 "$TOOL" assemble -r q0 q1 q2 -- status >refused 2>&1 && rig_fail "started degraded without its log"
 "$TOOL" assemble q0 q1 q2 -- wait >>log 2>&1 || { tail -3 log; rig_fail "degraded"; }
+# The command says what to do, and that does it.
+"$TENON" copy md/0 - --degraded --device 's[012]' >read 2>refused && rig_fail "tenon copy read it without its log"
+grep -q '`tenon raid assemble 0 --degraded` does that' refused || { cat refused; rig_fail "it does not say what to do"; }
+"$TENON" raid assemble 0 --degraded --device 's[012]' >>log 2>&1 || { tail -3 log; rig_fail "tenon raid assemble --degraded"; }
+"$TENON" copy md/0 - --device 's[012]' 2>>log | cmp - <("$TOOL" assemble -r q0 q1 q2 -- cat 2>>log) || rig_fail "it reads otherwise after tenon raid assemble"
 # What was being written just then may be old or new, or neither; nothing else differs.
 "$TOOL" assemble -r q0 q1 q2 -- cat 2>>log >degraded
 cmp -l whole degraded >differences || :
