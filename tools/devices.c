@@ -13,6 +13,7 @@
 #include "block/partition.h"
 #include "fiber/aside.h"
 #include "tools/device_look.h"
+#include "tools/state.h"
 
 void device_list_free(struct device_list *list)
 {
@@ -233,7 +234,7 @@ static int add_patterns(struct device_list *list, struct patterns *patterns, str
 char *devices_file_path(void)
 {
 	const char *given = getenv("TENON_DEVICES_FILE"), *config = getenv("XDG_CONFIG_HOME");
-	const char *home = getenv("HOME");
+	const char *home = NULL;
 	char *path = NULL;
 	int rc;
 
@@ -243,8 +244,10 @@ char *devices_file_path(void)
 		rc = asprintf(&path, "/etc/tenon/devices");
 	else if (config && *config)
 		rc = asprintf(&path, "%s/tenon/devices", config);
+	else if ((home = state_home()))
+		rc = asprintf(&path, "%s/.config/tenon/devices", home);
 	else
-		rc = asprintf(&path, "%s/.config/tenon/devices", home ? home : "");
+		rc = asprintf(&path, "/.config/tenon/devices");
 	return rc < 0 ? NULL : path;
 }
 

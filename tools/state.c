@@ -3,6 +3,7 @@
 #include "tools/state.h"
 
 #include <errno.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,10 +59,17 @@ int state_check(struct error *error)
 	return rc ? rc : number("TENON_ARCHIVE_DAYS", DAYS, &value, error);
 }
 
+const char *state_home(void)
+{
+	const char *home = variable("HOME");
+	const struct passwd *user = home ? NULL : getpwuid(geteuid());
+
+	return user ? user->pw_dir : home;
+}
+
 char *state_directory(void)
 {
-	const char *given = variable("TENON_STATE_DIR"), *home = variable("HOME");
-	const char *xdg = variable("XDG_STATE_HOME");
+	const char *given = variable("TENON_STATE_DIR"), *xdg = variable("XDG_STATE_HOME"), *home;
 	char *path = NULL;
 	int rc = -1;
 
@@ -71,7 +79,7 @@ char *state_directory(void)
 		rc = asprintf(&path, "/var/lib/tenon");
 	else if (xdg)
 		rc = asprintf(&path, "%s/tenon", xdg);
-	else if (home)
+	else if ((home = state_home()))
 		rc = asprintf(&path, "%s/.local/state/tenon", home);
 	return rc < 0 ? NULL : path;
 }

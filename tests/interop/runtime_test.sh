@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 # Where control sockets are: a runtime directory of somebody else is refused and explained; who is root in a namespace of
-# his own (`unshare -rn`) without XDG_RUNTIME_DIR uses the same place as outside of it.
+# his own (`unshare -rn`) without XDG_RUNTIME_DIR uses the same place as outside of it. And whose HOME is not set has the home that he has.
 set -u
 . "$(dirname "$0")/lib.sh"
 cd "$work" || exit 1
@@ -28,6 +28,12 @@ else
 fi
 touch file
 expect 1 'file: is no directory' env TENON_RUNTIME_DIR="$work/file" "$TENON" switch run s
+
+# ---- Without HOME ----
+who=()
+[ "$uid" != 64321 ] || who=(setpriv --reuid nobody --regid "$(id -g nobody)" --clear-groups)
+home=$("${who[@]}" id -un) && home=$(getent passwd "$home" | cut -d : -f 6)
+[ -z "$home" ] || expect 0 "\($home/.config/tenon/devices\)" "${who[@]}" env -u HOME -u XDG_CONFIG_HOME -u TENON_DEVICES -u TENON_DEVICES_FILE "$TENON" device list
 
 # ---- In a namespace ----
 place=/tmp/tenon-$uid
