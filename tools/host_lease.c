@@ -46,8 +46,7 @@ int host_lease_transfer(struct host_lease *lease, bool write, uint64_t offset, v
 static void wait_until_none(atomic_uint *count)
 {
 	while (atomic_load(count))
-		if (fiber_sleep(PAUSE_NS))
-			fiber_yield();
+		fiber_sleep_always(PAUSE_NS);
 }
 
 void host_lease_hold_up(struct host_lease *lease)
@@ -181,8 +180,7 @@ void host_lease_let_go(struct host_lease *lease)
 	atomic_store(&lease->use, NULL);
 	/* Another one begins after all have left this one. */
 	while (atomic_load(&lease->inside) && !atomic_load(&lease->use))
-		if (fiber_sleep(PAUSE_NS))
-			fiber_yield();
+		fiber_sleep_always(PAUSE_NS);
 }
 
 void host_lease_set_path(struct host_lease *lease, char *path)

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "block/block.h"
-#include "block/lease.h"
 #include "tools/describe.h"
 #include "tools/limits.h"
 #include "tools/serve.h"
@@ -112,14 +111,10 @@ static int limit_at_home(void *arg)
 {
 	struct limit_call *call = arg;
 	CLEANUP_BLOCK struct block *block = block_ref(call->block);
-	int rc = call->change ? block_leases_stop(block, call->error) : 0;
+	int rc = call->change ? block_limit_set(block, &call->limits, call->error) : 0;
 
-	if (rc)
-		return rc;
-	if (call->change)
-		block_limit_set(block, &call->limits);
 	block_limit_status(block, &call->status);
-	return 0;
+	return rc;
 }
 
 /* 1 where it is given, 0 where not. */

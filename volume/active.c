@@ -24,6 +24,7 @@ struct lvm_active {
 	bool assemble_anew;   /* the same, of one whose array will be another */
 	bool filled_later;    /* the array of `next` fills nobody until it is in use */
 	bool closing;
+	bool barred; /* nobody begins to read or write it by himself, past us */
 	struct active_block *reader, *writer;
 	struct block_watch watch; /* on the array's block: it grows when a reshape is over */
 };
@@ -294,6 +295,7 @@ static int add_block(struct lvm_active *active, bool writable, struct block **ou
 	block_init(&new->block, &lv_ops, name);
 	new->block.size = size_of(active);
 	new->block.read_only = !writable;
+	new->block.leases.barred = active->barred;
 	set_limits(&new->block, &active->table);
 	new->active = active;
 	*(writable ? &active->writer : &active->reader) = new;
@@ -346,6 +348,8 @@ static int stop_leases(struct lvm_active *active, struct error *error)
 		active->writer ? block_ref(&active->writer->block) : NULL;
 	int rc = 0;
 
+	/* Who opens it meanwhile, too. */
+	active->barred = true;
 	if (reader)
 		reader->leases.barred = true;
 	if (writer)
@@ -357,6 +361,7 @@ static int stop_leases(struct lvm_active *active, struct error *error)
 
 static void allow_leases(struct lvm_active *active)
 {
+	active->barred = false;
 	if (active->reader)
 		active->reader->block.leases.barred = false;
 	if (active->writer)
@@ -503,9 +508,9 @@ static void replace_table(struct lvm_active *active, struct lv_table *next, bool
 		if (!blocks[i])
 			continue;
 		block_set_size(blocks[i], size_of(active));
-		blocks[i]->leases.barred = false;
 		block_resume(blocks[i]);
 	}
+	allow_leases(active);
 	lv_table_free(&old);
 	block_unref(blocks[0]);
 	block_unref(blocks[1]);

@@ -231,9 +231,8 @@ void block_lease_end(struct block_lease *lease, bool gone)
 	uint64_t began = worker_now();
 
 	say_over(lease);
-	while (!gone && is_used(lease) && worker_now() - began < patience_with(lease) &&
-	       !fiber_sleep(WAIT_MOST_NS))
-		;
+	while (!gone && is_used(lease) && worker_now() - began < patience_with(lease))
+		fiber_sleep_always(WAIT_MOST_NS);
 	lease_free(lease);
 }
 
@@ -288,10 +287,16 @@ int block_leases_stop(struct block *block, struct error *error)
 	return 0;
 }
 
-/* Changes have stopped them before they were committed: there is hardly one, and none that is stopped. */
+/*
+ * Whoever can refuse has stopped them before, with the device barred, so there is nobody. Where there is one all the same, nothing but waiting is
+ * safe, also on a fiber that was cancelled.
+ */
 void block_leases_wait(struct block *block)
 {
-	while (find_used(block))
-		if (fiber_sleep(WAIT_LEAST_NS))
-			fiber_yield();
+	uint64_t pause = WAIT_LEAST_NS;
+
+	while (find_used(block)) {
+		fiber_sleep_always(pause);
+		pause = MIN(2 * pause, WAIT_MOST_NS);
+	}
 }

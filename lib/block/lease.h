@@ -14,7 +14,8 @@
  *
  * both with sequentially consistent order, so that one of them sees the other. What is over stays over: the user asks anew. So no
  * request is on its way by an old table when a new one takes its place, and what a change rests on is asked before it is
- * committed: a user that is stopped in the middle of a write keeps the change from being made (-EBUSY), and is named.
+ * committed: a user that is stopped in the middle of a write keeps the change from being made (-EBUSY), and is named. Until the change is over the
+ * device is barred: nobody is given a lease of it.
  *
  * A user that is killed: its connection closes after its threads have left the kernel, so only calls that a thread waits for may write (no
  * ring). A server that is killed: the descriptors are the server's own, with its locks, so nobody else gets the disks as long as the

@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "block/block.h"
+#include "block/lease.h"
 #include "block/view.h"
 #include "util/bytes.h"
 #include "util/error.h"
@@ -286,21 +287,28 @@ int block_create_limit(struct block **out, const char *name, struct block *lower
 	return 0;
 }
 
-void block_limit_set(struct block *block, const struct block_limits *limits)
+int block_limit_set(struct block *block, const struct block_limits *limits, struct error *error)
 {
 	struct limit *limit = limit_of(block);
 	bool limited = limits->iops || limits->bandwidth;
+	int rc;
 
 	assert(block->ops == &limit_ops);
 	fiber_mutex_lock(&limit->changing);
+	/* From here on nobody is given one. */
+	block->leases.barred = true;
+	rc = block_leases_stop(block, error);
 	/* Nobody waits any more where there is none, so that the gate is soon empty. */
-	set_rates(limit, limits);
-	if (limit->limited != limited) {
+	if (!rc)
+		set_rates(limit, limits);
+	if (!rc && limit->limited != limited) {
 		block_quiesce(block);
 		limit->limited = limited;
 		block_resume(block);
 	}
+	block->leases.barred = false;
 	fiber_mutex_unlock(&limit->changing);
+	return rc;
 }
 
 void block_limit_status(const struct block *block, struct block_limit_status *out)

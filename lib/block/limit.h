@@ -52,8 +52,9 @@ struct block_limit_status {
 int block_create_limit(struct block **out, const char *name, struct block *lower,
 		       const struct block_limits *limits, struct error *error);
 
-/* From now on, also for those that wait. At home; suspends while the first limit comes or the last goes. */
-void block_limit_set(struct block *limit, const struct block_limits *limits);
+/* From now on, also for those that wait. At home; suspends while the first limit comes or the last goes. As block_leases_stop() where somebody
+ * reads or writes it by himself (lease.h); it stays as it was then. */
+int block_limit_set(struct block *limit, const struct block_limits *limits, struct error *error);
 void block_limit_status(const struct block *limit, struct block_limit_status *out);
 
 /* Counted: while somebody hurries, nobody waits. At home. Fine for devices that are no limit. */

@@ -153,6 +153,8 @@ unsigned worker_requests(void);
 
 void fiber_yield(void);       /* suspends; others run first */
 int fiber_sleep(uint64_t ns); /* suspends; 0 or -ECANCELED */
+/* The same, whether cancelled or not. */
+void fiber_sleep_always(uint64_t ns);
 
 /* A queue of waiting fibers: the building block of conditions. Same worker only. */
 struct fiber_queue {

@@ -49,6 +49,15 @@ int fiber_sleep(uint64_t ns)
 	return result == -ETIMEDOUT ? 0 : result;
 }
 
+void fiber_sleep_always(uint64_t ns)
+{
+	struct fiber *fiber = fiber_current();
+
+	list_init(&fiber->node);
+	arm(fiber, ns);
+	fiber_suspend(fiber);
+}
+
 void fiber_queue_init(struct fiber_queue *queue)
 {
 	list_init(&queue->waiters);

@@ -402,10 +402,12 @@ static int guests(struct bench *bench)
 		rc = fill(bench);
 	if (rc)
 		return rc;
-	for (unsigned i = 0; is_virtual(bench) && i <= bench->disks; i++) {
+	for (unsigned i = 0; !rc && is_virtual(bench) && i <= bench->disks; i++) {
 		block_fault_add(bench->members[i], &slow);
-		block_limit_set(bench->counted[i], &disk);
+		rc = block_limit_set(bench->counted[i], &disk, &bench->error);
 	}
+	if (rc)
+		return rc;
 	measure(bench, "alone");
 	rc = raid_fail(bench->array, member(bench, 0)->name, &bench->error);
 	if (!rc)

@@ -3,9 +3,10 @@
 """
 A user of a lease (lib/block/lease.h) that stops in the middle of a write, at the point that no signal finds.
 
-    lease_inside.py CONTROL-SOCKET VG/LV
+    lease_inside.py CONTROL-SOCKET VG/LV [lie]
 
 says "ready", stops itself, and when it goes on writes to the first block of the disk, leaves, says what of the lease is over, and ends.
+With `lie` it is not stopped and never leaves: it says more often that it is inside than there are threads, and that nothing is over.
 """
 import array
 import json
@@ -15,6 +16,7 @@ import signal
 import socket
 import struct
 import sys
+import time
 
 HEAD, FILE, EXTENT = 24, 16 * 16, 32 * 128  # of struct lease_page
 OVER = (HEAD + FILE + EXTENT + 63) // 64 * 64
@@ -50,6 +52,11 @@ block.write(b"inside  " * 512)
 struct.pack_into("<I", page, INSIDE, 1)
 connection.send(b"nothing that is understood")
 print("ready", flush=True)
+if sys.argv[3:] == ["lie"]:
+    while True:
+        struct.pack_into("<I", page, INSIDE, 0xffffffff)
+        struct.pack_into("<I", page, OVER, 0)
+        time.sleep(0.001)
 os.kill(os.getpid(), signal.SIGSTOP)
 os.pwritev(descriptors[1], [block], offset)
 struct.pack_into("<I", page, INSIDE, 0)

@@ -78,13 +78,14 @@ kill "$nbdkit"
 wait "$nbdkit" 2>/dev/null
 "$TENON" lv move vg/l b.img >/dev/null 2>&1
 enter() {
-	launch inside.out "$inside" "$(find "$TENON_RUNTIME_DIR" -name "serve-$server.sock")" vg/l || problem "no lease: $(cat inside.out)"
+	launch inside.out "$inside" "$(find "$TENON_RUNTIME_DIR" -name "serve-$server.sock")" vg/l "$@" || problem "no lease: $(cat inside.out)"
 	user=$launched
-	wait_for grep -q '^State:.*stopped' "/proc/$user/status"
+	[ $# -gt 0 ] || wait_for grep -q '^State:.*stopped' "/proc/$user/status"
 }
 enter
-for change in 'extend vg/l --size +4M' 'move vg/l a.img' 'limit vg/l --iops 1000' 'rename vg/l m' 'change vg/l --read-only' 'remove vg/l'; do
-	expect 1 "kill -CONT $user" timeout 30 "$TENON" lv $change
+for change in 'lv extend vg/l --size +4M' 'lv move vg/l a.img' 'pv move b.img a.img' 'lv limit vg/l --iops 1000' 'lv rename vg/l m' \
+	'lv change vg/l --read-only' 'lv convert vg/l --type raid1' 'lv remove vg/l'; do
+	expect 1 "kill -CONT $user" timeout 30 "$TENON" $change
 done
 kill -CONT "$user"
 wait "$user"
@@ -96,6 +97,23 @@ wait "$user" 2>/dev/null
 expect 0 '' timeout 20 "$TENON" lv move vg/l a.img
 expect 0 '' timeout 20 "$TENON" lv rename vg/l m
 expect 0 '' timeout 20 "$TENON" lv rename vg/m l
+# One that runs, lies and never leaves: a change is refused, with who it is, after a while that has an end.
+enter lie
+expect 1 "process $user .*does not end that" timeout 60 "$TENON" lv extend vg/l --size +4M
+kill -9 "$user"
+wait "$user" 2>/dev/null
+expect 0 '' timeout 20 "$TENON" lv extend vg/l --size +4M
+# A server ends beside one that is stopped inside; what it had locked is not free, and it is said why; it may write where it was then, or be killed.
+enter
+kill "$server"
+for _ in $(seq 200); do kill -0 "$server" 2>/dev/null || break; sleep 0.1; done
+! kill -0 "$server" 2>/dev/null || problem 'a server does not end beside a stopped process'
+wait "$server" || problem "the server ended with $?: $(cat serve.out)"
+expect 1 "in use by process $user .*stopped" "$TENON" lv extend vg/l --size +4M
+kill -9 "$user"
+wait "$user" 2>/dev/null
+expect 0 '' "$TENON" lv extend vg/l --size +4M
+serve
 export_disk
 
 # ---- A server that is stopped, and goes on ----

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "util/bytes.h"
+#include "volume/active.h"
 #include "volume_fixture.h"
 
 static void opens_share_one_table(struct fixture *f)
@@ -45,6 +46,34 @@ static void opens_share_one_table(struct fixture *f)
 static void test_opens_share_one_table(void)
 {
 	fixture_run(opens_share_one_table, 2, 16 * MIB);
+}
+
+/* While a volume changes nobody reads or writes it past us, whoever opens it in the middle. */
+static void changes_bar_leases(struct fixture *f)
+{
+	struct block *reader, *writer;
+	struct volume_lv *lv;
+
+	fixture_create(f, NULL);
+	CU_ASSERT_EQUAL_FATAL(fixture_lv(f, "a", 2), 0);
+	lv = (struct volume_lv *)volume_group_get_lv(f->group, "a");
+	CU_ASSERT_EQUAL_FATAL(volume_open_lv(f->group, "a", false, &reader, NULL), 0);
+	for (unsigned made = 0; made < 2; made++) {
+		CU_ASSERT_EQUAL(lvm_active_prepare(f->group, lv, NULL), 0);
+		CU_ASSERT_EQUAL_FATAL(lvm_active_open(f->group, lv, true, &writer, NULL), 0);
+		CU_ASSERT_TRUE(reader->leases.barred);
+		CU_ASSERT_TRUE(writer->leases.barred);
+		lvm_active_swap(lv, made);
+		CU_ASSERT_FALSE(reader->leases.barred);
+		CU_ASSERT_FALSE(writer->leases.barred);
+		block_unref(writer);
+	}
+	block_unref(reader);
+}
+
+static void test_changes_bar_leases(void)
+{
+	fixture_run(changes_bar_leases, 2, 16 * MIB);
 }
 
 /* ---- Areas on volumes ---- */
@@ -191,5 +220,6 @@ static void test_changes_do_not_grow_a_group(void)
 	fixture_run(changes_do_not_grow_a_group, 2, 16 * MIB);
 }
 
-UNIT_MAIN("volumes in use", UNIT(test_opens_share_one_table), UNIT(test_volumes_lie_on_volumes),
-	  UNIT(test_what_lies_on_itself_is_not_opened), UNIT(test_changes_do_not_grow_a_group))
+UNIT_MAIN("volumes in use", UNIT(test_opens_share_one_table), UNIT(test_changes_bar_leases),
+	  UNIT(test_volumes_lie_on_volumes), UNIT(test_what_lies_on_itself_is_not_opened),
+	  UNIT(test_changes_do_not_grow_a_group))

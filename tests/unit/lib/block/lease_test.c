@@ -150,9 +150,9 @@ static int what_is_leased(void *arg)
 	CU_ASSERT_EQUAL(give(&pair, faulty, 0), -EOPNOTSUPP);
 	block_unref(faulty);
 	/* What has a limit, is being changed, is gone; a layer on one of its kind. */
-	block_limit_set(disk, &limits);
+	CU_ASSERT_EQUAL(block_limit_set(disk, &limits, NULL), 0);
 	CU_ASSERT_EQUAL(give(&pair, disk, 0), -EOPNOTSUPP);
-	block_limit_set(disk, &(struct block_limits){ 0, 0, 0 });
+	CU_ASSERT_EQUAL(block_limit_set(disk, &(struct block_limits){ 0, 0, 0 }, NULL), 0);
 	block_quiesce(disk);
 	CU_ASSERT_EQUAL(give(&pair, disk, 0), -EOPNOTSUPP);
 	block_resume(disk);
@@ -263,6 +263,54 @@ static int is_waited_for(void *arg)
 	return 0;
 }
 
+static int hold(void *arg)
+{
+	block_quiesce(arg);
+	block_resume(arg);
+	return 0;
+}
+
+static int end_waiting(void *arg)
+{
+	struct pair *pair = arg;
+
+	block_lease_end(pair->lease, false);
+	return 0;
+}
+
+/* Who is cancelled waits all the same, and asleep: else it would be busy for as long as somebody is inside. */
+static int is_waited_for_cancelled(void *arg)
+{
+	struct block *file = open_image("image"), *disk = stack_over(file);
+	struct fiber *fibers[2];
+	struct pair pair;
+	uint64_t began;
+
+	(void)arg;
+	for (unsigned how = 0; how < 2; how++) {
+		CU_ASSERT_EQUAL_FATAL(give(&pair, disk, getpid()), 0);
+		atomic_fetch_add(&pair.use->page->inside, 1);
+		began = worker_now();
+		fibers[0] = how ? fiber_spawn(end_waiting, &pair) : fiber_spawn(hold, disk);
+		fibers[1] = fiber_spawn(leave, &pair);
+		fiber_sleep(SECOND / 2);
+		fiber_cancel(fibers[0]);
+		fiber_join(fibers[0]);
+		CU_ASSERT(worker_now() - began >= SECOND);
+		fiber_join(fibers[1]);
+		if (how) {
+			lease_use_close(pair.use);
+			close(pair.ends[0]);
+			close(pair.ends[1]);
+		} else {
+			end(&pair, true);
+		}
+	}
+	block_unref(disk);
+	block_unref(file);
+	return 0;
+}
+
 static int drop(void *arg)
 {
 	block_unref(arg);
@@ -343,6 +391,46 @@ static int does_not_go(void *arg)
 	lease_use_close(pair.use);
 	close(pair.ends[0]);
 	close(pair.ends[1]);
+	block_unref(disk);
+	block_unref(file);
+	return 0;
+}
+
+static int limit_it(void *arg)
+{
+	return block_limit_set(arg, &(struct block_limits){ .iops = 100 }, NULL);
+}
+
+/* A limit that waits for who is inside is not overtaken by who wants to be; refused, it leaves all as it was. */
+static int limits_bar(void *arg)
+{
+	struct block *file = open_image("image"), *disk = stack_over(file);
+	struct block_limit_status status;
+	struct fiber *fibers[2];
+	struct error error = { 0 };
+	struct pair pair, other;
+
+	(void)arg;
+	CU_ASSERT_EQUAL_FATAL(give(&pair, disk, getpid()), 0);
+	atomic_fetch_add(&pair.use->page->inside, 1);
+	CU_ASSERT_EQUAL(block_limit_set(disk, &(struct block_limits){ .iops = 100 }, &error),
+			-EBUSY);
+	CU_ASSERT(strstr(error.text, "does not end that") != NULL);
+	block_limit_status(disk, &status);
+	CU_ASSERT_EQUAL(status.limits.iops, 0);
+	fibers[0] = fiber_spawn(limit_it, disk);
+	fibers[1] = fiber_spawn(leave, &pair);
+	fiber_sleep(SECOND / 2);
+	CU_ASSERT_EQUAL(give(&other, disk, getpid()), -EOPNOTSUPP);
+	CU_ASSERT_EQUAL(fiber_join(fibers[0]), 0);
+	fiber_join(fibers[1]);
+	block_limit_status(disk, &status);
+	CU_ASSERT_EQUAL(status.limits.iops, 100);
+	CU_ASSERT_EQUAL(limit_it(disk), 0);
+	CU_ASSERT_EQUAL(block_limit_set(disk, &(struct block_limits){ .iops = 0 }, NULL), 0);
+	end(&pair, true);
+	CU_ASSERT_EQUAL_FATAL(give(&pair, disk, getpid()), 0);
+	end(&pair, true);
 	block_unref(disk);
 	block_unref(file);
 	return 0;
@@ -469,10 +557,13 @@ RUN(transfers, real)
 RUN(what_is_leased, virtual)
 RUN(became_smaller, virtual)
 RUN(is_waited_for, virtual)
+RUN(is_waited_for_cancelled, virtual)
 RUN(is_taken_again, virtual)
 RUN(does_not_go, virtual)
+RUN(limits_bar, virtual)
 RUN(threads, real)
 
 UNIT_MAIN("leases", UNIT(test_transfers), UNIT(test_what_is_leased), UNIT(test_became_smaller),
-	  UNIT(test_is_waited_for), UNIT(test_is_taken_again), UNIT(test_does_not_go),
-	  UNIT(test_threads), UNIT(test_pages_that_mean_ill))
+	  UNIT(test_is_waited_for), UNIT(test_is_waited_for_cancelled), UNIT(test_is_taken_again),
+	  UNIT(test_does_not_go), UNIT(test_limits_bar), UNIT(test_threads),
+	  UNIT(test_pages_that_mean_ill))

@@ -189,7 +189,8 @@ static int changed_while_they_wait(void *arg)
 	/* The first owes more than an hour. */
 	crowd_start(&crowd, block, 11);
 	CU_ASSERT_EQUAL(waiting(block), 10);
-	block_limit_set(block, &(struct block_limits){ .bandwidth = 4096 });
+	CU_ASSERT_EQUAL(block_limit_set(block, &(struct block_limits){ .bandwidth = 4096 }, NULL),
+			0);
 	CU_ASSERT_EQUAL(worker_now(), began);
 	crowd_end(&crowd);
 	/* What the first had taken is owed still. */
@@ -197,9 +198,9 @@ static int changed_while_they_wait(void *arg)
 		       worker_now() - began <= 10 * SECOND + SECOND / 100);
 
 	began = worker_now();
-	block_limit_set(block, &(struct block_limits){ .iops = 1 });
+	CU_ASSERT_EQUAL(block_limit_set(block, &(struct block_limits){ .iops = 1 }, NULL), 0);
 	crowd_start(&crowd, block, 60);
-	block_limit_set(block, &(struct block_limits){ .iops = 0 });
+	CU_ASSERT_EQUAL(block_limit_set(block, &(struct block_limits){ .iops = 0 }, NULL), 0);
 	crowd_end(&crowd);
 	CU_ASSERT_EQUAL(worker_now(), began);
 	CU_ASSERT_EQUAL(time_of_reads(block, 100, 4096), 0);
@@ -207,7 +208,7 @@ static int changed_while_they_wait(void *arg)
 	CU_ASSERT_EQUAL(status.delayed, 10 + 59);
 
 	/* From no limit to one, with requests on their way below. */
-	block_limit_set(block, &(struct block_limits){ .iops = 10 });
+	CU_ASSERT_EQUAL(block_limit_set(block, &(struct block_limits){ .iops = 10 }, NULL), 0);
 	began = worker_now();
 	crowd_start(&crowd, block, 11);
 	crowd_end(&crowd);
@@ -353,7 +354,7 @@ static int queues_share(void *arg)
 	}
 	while (waiting(block) < CREW_WORKERS)
 		fiber_sleep(1000000);
-	block_limit_set(block, &(struct block_limits){ .iops = 0 });
+	CU_ASSERT_EQUAL(block_limit_set(block, &(struct block_limits){ .iops = 0 }, NULL), 0);
 	for (unsigned i = 0; i < CREW_WORKERS; i++)
 		CU_ASSERT_EQUAL(fiber_join(fibers[i]), 0);
 	block_limit_status(block, &status);

@@ -242,6 +242,38 @@ static void test_wait_always_ignores_cancel_which_the_next_wait_sees(void)
 	CU_ASSERT_STRING_EQUAL(trace, "-w");
 }
 
+static int sleeper_always(void *arg)
+{
+	(void)arg;
+	fiber_sleep_always(SECOND);
+	note('s');
+	/* Also where it was cancelled before. */
+	fiber_sleep_always(SECOND);
+	note('S');
+	return fiber_sleep(SECOND);
+}
+
+static int cancel_sleeper(void *arg)
+{
+	uint64_t began = worker_now();
+	struct fiber *fiber = fiber_spawn(sleeper_always, NULL);
+
+	(void)arg;
+	fiber_yield();
+	fiber_cancel(fiber);
+	note('-');
+	CU_ASSERT_EQUAL(fiber_join(fiber), -ECANCELED);
+	CU_ASSERT_EQUAL(worker_now() - began, 2 * SECOND);
+	return 0;
+}
+
+static void test_sleep_always_ignores_cancel(void)
+{
+	trace[0] = 0;
+	fiber_run_virtual(WORKER_ENGINE_AUTO, cancel_sleeper, NULL);
+	CU_ASSERT_STRING_EQUAL(trace, "-sS");
+}
+
 static struct fiber_mutex mutex;
 
 static int locker(void *arg)
@@ -435,7 +467,8 @@ UNIT_MAIN("fiber", UNIT(test_spawn_runs_later_and_yields_take_turns),
 	  UNIT(test_run_waits_for_all_fibers), UNIT(test_an_hour_passes_at_once_and_in_order),
 	  UNIT(test_timers_survive_cancels_in_the_middle_of_the_heap),
 	  UNIT(test_queue_wakes_first_come_first), UNIT(test_queue_timeouts),
-	  UNIT(test_wait_always_ignores_cancel_which_the_next_wait_sees), UNIT(test_mutex_is_fair),
+	  UNIT(test_wait_always_ignores_cancel_which_the_next_wait_sees),
+	  UNIT(test_sleep_always_ignores_cancel), UNIT(test_mutex_is_fair),
 	  UNIT(test_every_wait_of_a_cancelled_fiber_ends_at_once), UNIT(test_ten_thousand_fibers),
 	  UNIT(test_registers_survive_switches), UNIT(test_a_stack_overflow_hits_the_guard),
 	  UNIT(test_random_is_repeatable_from_the_seed))
