@@ -464,10 +464,16 @@ static void stream_describe(struct port *port, char where[PORT_TEXT_MAX], char s
 			    char text[PORT_TEXT_MAX])
 {
 	struct port_stream *stream = stream_of(port);
+	pid_t stopped = port->up && stream->maker.stopped
+				? stream->maker.stopped(stream->maker.context)
+				: 0;
 
 	snprintf(where, PORT_TEXT_MAX, "%s",
 		 stream->maker.make ? stream->maker.where : stream->endpoint.text);
-	if (port->up)
+	if (stopped)
+		snprintf(state, PORT_TEXT_MAX, "its process %d is stopped (`kill -CONT %d`)",
+			 stopped, stopped);
+	else if (port->up)
 		snprintf(state, PORT_TEXT_MAX, "up");
 	else if (!stream->client)
 		snprintf(state, PORT_TEXT_MAX, "%s",

@@ -8,6 +8,7 @@
 #define TENON_VSWITCH_PORT_STREAM_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 struct endpoint;
 struct error;
@@ -20,7 +21,9 @@ struct port_stream_maker {
 	const char *type, *where; /* as describe() says them; as long as the port */
 	/* A connected, non-blocking socket, or a negative errno with `error` set. On the port's thread: it must not wait. */
 	int (*make)(void *context, struct error *error);
-	void (*gone)(void *context);    /* its connection was lost, or is given up */
+	void (*gone)(void *context); /* its connection was lost, or is given up */
+	pid_t (*stopped)(
+		void *context); /* its process, if that is stopped; 0: it runs. NULL: there is none */
 	void (*destroy)(void *context); /* last of all */
 	void *context;
 };

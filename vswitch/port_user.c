@@ -41,6 +41,18 @@ static void user_port_gone(void *context)
 	user->child = 0;
 }
 
+/* By a signal (SIGSTOP, a terminal's, a debugger's). It is looked at, not waited for: that is user_port_gone()'s. */
+static pid_t user_port_stopped(void *context)
+{
+	const struct user_port *user = context;
+	siginfo_t found = { 0 };
+
+	if (user->child <= 0 ||
+	    waitid(P_PID, (id_t)user->child, &found, WSTOPPED | WNOHANG | WNOWAIT))
+		return 0;
+	return found.si_code == CLD_STOPPED ? user->child : 0;
+}
+
 static void user_port_destroy(void *context)
 {
 	struct user_port *user = context;
@@ -179,6 +191,7 @@ int vswitch_add_port_user(struct vswitch *vswitch, const char *name,
 					   .where = user ? user->where : NULL,
 					   .make = user_port_make,
 					   .gone = user_port_gone,
+					   .stopped = user_port_stopped,
 					   .destroy = user_port_destroy,
 					   .context = user };
 	struct vswitch_stream_options stream = { .maker = &maker, .config = options->config };
