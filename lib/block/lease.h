@@ -36,10 +36,10 @@ struct block;
 struct block_lease;
 struct error;
 
-#define LEASE_EXTENTS 128u /* a device of more pieces is not leased */
+#define LEASE_EXTENTS 4096u /* a device of more pieces is not leased */
 #define LEASE_FILES   16u
 #define LEASE_FDS     (LEASE_FILES + 1u)
-#define LEASE_MAGIC   0x6c736531u /* also the version of this layout */
+#define LEASE_MAGIC   0x6c736532u /* also the version of this layout */
 
 /* How long a change waits for users that run (their disk may be slow), and for stopped ones. */
 #define LEASE_PATIENCE_NS (20 * 1000000000ull)

@@ -50,7 +50,7 @@ static bool copy_page(struct lease_use *use)
 	if (page->magic != LEASE_MAGIC || page->file_count != use->fd_count ||
 	    use->extent_count > LEASE_EXTENTS)
 		return false;
-	memcpy(use->extents, page->extents, sizeof(use->extents));
+	memcpy(use->extents, page->extents, use->extent_count * sizeof(*use->extents));
 	memcpy(use->files, page->files, sizeof(use->files));
 	for (unsigned i = 0; i < use->fd_count; i++)
 		if (!file_fits(&use->files[i]))

@@ -18,7 +18,7 @@ import struct
 import sys
 import time
 
-HEAD, FILE, EXTENT = 24, 16 * 16, 32 * 128  # of struct lease_page
+HEAD, FILE, EXTENT = 24, 16 * 16, 32 * 4096  # of struct lease_page
 OVER = (HEAD + FILE + EXTENT + 63) // 64 * 64
 INSIDE = OVER + 64
 
@@ -49,14 +49,14 @@ page = mmap.mmap(descriptors[0], INSIDE + 64)
 offset = struct.unpack_from("<Q", page, HEAD + FILE + 16)[0]
 block = mmap.mmap(-1, 4096)
 block.write(b"inside  " * 512)
-struct.pack_into("<I", page, INSIDE, 1)
+lies = sys.argv[3:] == ["lie"]
+struct.pack_into("<I", page, INSIDE, 0xffffffff if lies else 1)
 connection.send(b"nothing that is understood")
 print("ready", flush=True)
-if sys.argv[3:] == ["lie"]:
-    while True:
-        struct.pack_into("<I", page, INSIDE, 0xffffffff)
-        struct.pack_into("<I", page, OVER, 0)
-        time.sleep(0.001)
+while lies:
+    # Not the other again: what writes a number here may write zero first.
+    struct.pack_into("<I", page, OVER, 0)
+    time.sleep(0.001)
 os.kill(os.getpid(), signal.SIGSTOP)
 os.pwritev(descriptors[1], [block], offset)
 struct.pack_into("<I", page, INSIDE, 0)

@@ -207,6 +207,99 @@ static int became_smaller(void *arg)
 	return 0;
 }
 
+/* Its pieces are those of what is below from the last to the first. */
+struct backwards {
+	struct block block;
+	struct block *lower;
+	uint64_t piece;
+};
+
+static int backwards_map(struct block *block, enum block_kind kind, uint64_t offset,
+			 uint64_t length, struct block_extent *extent)
+{
+	const struct backwards *backwards = container_of(block, struct backwards, block);
+	uint64_t within = offset % backwards->piece;
+
+	(void)kind;
+	*extent = (struct block_extent){ .place = BLOCK_BELOW,
+					 .lower = backwards->lower,
+					 .offset = block->size - (offset - within) -
+						   backwards->piece + within,
+					 .length = MIN(length, backwards->piece - within) };
+	return 0;
+}
+
+static bool backwards_has_views(const struct block *block)
+{
+	(void)block;
+	return true;
+}
+
+static int backwards_flush(struct block *block)
+{
+	return block_flush(container_of(block, struct backwards, block)->lower);
+}
+
+static void backwards_close(struct block *block)
+{
+	free(container_of(block, struct backwards, block));
+}
+
+static const struct block_ops backwards_ops = {
+	.type = "backwards",
+	.map = backwards_map,
+	.has_views = backwards_has_views,
+	.flush = backwards_flush,
+	.close = backwards_close,
+};
+
+static struct block *create_backwards(struct block *lower, uint64_t piece, uint64_t size)
+{
+	struct backwards *backwards = calloc(1, sizeof(*backwards));
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(backwards);
+	block_init(&backwards->block, &backwards_ops, "backwards");
+	block_copy_limits(&backwards->block, lower);
+	backwards->block.size = size;
+	backwards->lower = lower;
+	backwards->piece = piece;
+	return &backwards->block;
+}
+
+/* As many as there may be, each found; and one more. */
+static int many_pieces(void *arg)
+{
+	static char bytes[2 * MIB], back[2 * MIB];
+	struct block *file = open_image("image");
+	struct block *disk = create_backwards(file, 512, LEASE_EXTENTS * 512ull);
+	struct block *more = create_backwards(file, 512, LEASE_EXTENTS * 512ull + 512);
+	uint64_t size = disk->size;
+	struct pair pair;
+
+	(void)arg;
+	CU_ASSERT_FATAL(size <= sizeof(bytes));
+	for (unsigned i = 0; i < size; i++)
+		bytes[i] = (char)(i / 512 * 7 + i % 512 + i / 512 / 256);
+	CU_ASSERT_EQUAL_FATAL(give(&pair, disk, getpid()), 0);
+	CU_ASSERT_EQUAL(pair.use->extent_count, LEASE_EXTENTS);
+	/* Direct I/O may have larger blocks than the pieces; then all is the server's. */
+	if (pair.use->files[0].unit <= 512) {
+		CU_ASSERT_EQUAL(lease_use_transfer(pair.use, true, 0, bytes, size), 0);
+		CU_ASSERT_EQUAL(block_read(disk, 0, back, size), 0);
+		CU_ASSERT(!memcmp(back, bytes, size));
+		for (uint64_t at = 0; at < size; at += 512) {
+			CU_ASSERT_EQUAL(lease_use_transfer(pair.use, false, at, back, 512), 0);
+			CU_ASSERT(!memcmp(back, bytes + at, 512));
+		}
+	}
+	end(&pair, true);
+	CU_ASSERT_EQUAL(give(&pair, more, getpid()), -EOPNOTSUPP);
+	block_unref(more);
+	block_unref(disk);
+	block_unref(file);
+	return 0;
+}
+
 /* ---- The end of one ---- */
 
 static int leave(void *arg)
@@ -556,6 +649,7 @@ static void test_pages_that_mean_ill(void)
 RUN(transfers, real)
 RUN(what_is_leased, virtual)
 RUN(became_smaller, virtual)
+RUN(many_pieces, real)
 RUN(is_waited_for, virtual)
 RUN(is_waited_for_cancelled, virtual)
 RUN(is_taken_again, virtual)
@@ -564,6 +658,6 @@ RUN(limits_bar, virtual)
 RUN(threads, real)
 
 UNIT_MAIN("leases", UNIT(test_transfers), UNIT(test_what_is_leased), UNIT(test_became_smaller),
-	  UNIT(test_is_waited_for), UNIT(test_is_waited_for_cancelled), UNIT(test_is_taken_again),
-	  UNIT(test_does_not_go), UNIT(test_limits_bar), UNIT(test_threads),
-	  UNIT(test_pages_that_mean_ill))
+	  UNIT(test_many_pieces), UNIT(test_is_waited_for), UNIT(test_is_waited_for_cancelled),
+	  UNIT(test_is_taken_again), UNIT(test_does_not_go), UNIT(test_limits_bar),
+	  UNIT(test_threads), UNIT(test_pages_that_mean_ill))
