@@ -137,10 +137,11 @@ static const char *relative_path(const char *piece, bool is_type)
 		const char *before;
 		bool of_type, has_slash;
 	} forms[] = {
-		{ "vde:", true, false },         { "pcap:", true, false },
-		{ "qemu-stream:", true, false }, { "qemu-dgram:", true, false },
-		{ "record=", false, false },     { "remote=", false, false },
-		{ "leases=", false, false },     { "netns=", false, true },
+		{ "vde:", true, false },        { "pcap:", true, false },
+		{ "vhost-user:", true, false }, { "qemu-stream:", true, false },
+		{ "qemu-dgram:", true, false }, { "record=", false, false },
+		{ "remote=", false, false },    { "leases=", false, false },
+		{ "netns=", false, true },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(forms); i++) {

@@ -12,6 +12,7 @@
 #include "tools/switch_port.h"
 #include "tools/uplink.h"
 #include "util/error.h"
+#include "util/unix_socket.h"
 #include "vswitch/bond.h"
 #include "vswitch/link_model.h"
 #include "vswitch/port_datagram.h"
@@ -30,13 +31,46 @@ static int no_argument(struct port_spec *spec, struct error *error)
 	return spec->argument ? -ENOTSUP : 0;
 }
 
+static int vhost_user_parse(struct port_spec *spec, struct error *error)
+{
+	struct sockaddr_un address;
+
+	if (!spec->argument)
+		return 0;
+	spec->owns = spec->argument;
+	return *spec->argument ? unix_socket_address(&address, spec->argument, error) : -ENOTSUP;
+}
+
+/* Of ports whose other end listens. */
+static int client_option(struct port_spec *spec, char *option, struct error *error)
+{
+	(void)error;
+	if (strcmp(option, "client"))
+		return -ENOTSUP;
+	spec->client = true;
+	spec->owns = NULL;
+	return 0;
+}
+
+static int client_check(struct port_spec *spec, struct error *error)
+{
+	if (spec->client && !spec->argument)
+		return error_set(error, -EINVAL,
+				 "option \"client\": expected an address to connect to, as in "
+				 "%s:PATH,client",
+				 spec->type->name);
+	return 0;
+}
+
 static int vhost_user_add(struct vswitch *vswitch, const struct port_spec *spec, const char *path,
 			  const struct socket_options *sockets, struct error *error)
 {
 	struct vswitch_vhost_user_options options = { .access = &sockets->access,
+						      .client = spec->client,
 						      .config = &spec->config };
 
-	return vswitch_add_port_vhost_user(vswitch, spec->name, path, &options, error);
+	return vswitch_add_port_vhost_user(vswitch, spec->name, path ? path : spec->argument,
+					   &options, error);
 }
 
 /* ---- tap ---- */
@@ -110,25 +144,6 @@ static int stream_parse(struct port_spec *spec, struct error *error)
 		return 0;
 	spec->owns = spec->argument;
 	return endpoint_parse(&spec->endpoint, spec->argument, "tcp", error);
-}
-
-static int stream_option(struct port_spec *spec, char *option, struct error *error)
-{
-	(void)error;
-	if (strcmp(option, "client"))
-		return -ENOTSUP;
-	spec->client = true;
-	spec->owns = NULL;
-	return 0;
-}
-
-static int stream_check(struct port_spec *spec, struct error *error)
-{
-	if (spec->client && !spec->argument)
-		return error_set(error, -EINVAL,
-				 "option \"client\": expected an address to connect to, as in "
-				 "qemu-stream:PATH,client");
-	return 0;
 }
 
 static int stream_add(struct vswitch *vswitch, const struct port_spec *spec, const char *path,
@@ -368,11 +383,12 @@ static int bond_add(struct vswitch *vswitch, const struct port_spec *spec, const
 }
 
 const struct port_type port_types[] = {
-	{ "vhost-user", "vhost-user", "", true, no_argument, NULL, NULL, vhost_user_add },
+	{ "vhost-user", "vhost-user[:PATH]", "\"client\", ", true, vhost_user_parse, client_option,
+	  client_check, vhost_user_add },
 	{ "tap", "tap:IFNAME", "\"plain\", netns=, ", false, interface_parse, interface_option,
 	  NULL, tap_add },
 	{ "qemu-stream", "qemu-stream[:PATH|:tcp:HOST:PORT]", "\"client\", ", true, stream_parse,
-	  stream_option, stream_check, stream_add },
+	  client_option, client_check, stream_add },
 	{ "qemu-dgram", "qemu-dgram[:PATH|:udp:HOST:PORT],remote=ADDRESS", "remote=, ", true,
 	  datagram_parse, datagram_option, datagram_check, datagram_add },
 	{ "vde", "vde:DIR", "", false, vde_parse, NULL, NULL, vde_add },

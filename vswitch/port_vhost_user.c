@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A port for a vhost-user front-end: QEMU, our own monitor, DPDK, user-mode Linux. The switch is the
- * back-end; it listens on a socket and serves one front-end at a time, or serves the one at the other
+ * back-end; it listens on a socket and serves one front-end at a time, connects to one that listens, or serves the one at the other
  * end of a socket it was given. Frames move in port_vhost_user_ring.c.
  *
  * One queue pair: queue 0 is what the guest receives on, queue 1 what it transmits on (virtio 1.2, 5.1.2).
@@ -24,6 +24,8 @@
 
 #define QUEUE_RX 0
 #define QUEUE_TX 1
+
+#define RETRY_NS 1000000000ULL /* between two tries to connect */
 
 #define HEADER_SHORT 10 /* without num_buffers: neither VERSION_1 nor MRG_RXBUF (5.1.6.1) */
 
@@ -72,6 +74,8 @@ static int queue_start(void *device, unsigned index, struct virtqueue *vq)
 	int rc = 0;
 
 	vhost->told_broken[index] = false;
+	/* Frames of one burst may come twice after a switch was killed in it; none is lost. */
+	virtqueue_resume_in_order(vq);
 	virtqueue_disable_kicks(vq);
 	if (index == QUEUE_RX) {
 		vhost->rx = vq;
@@ -178,6 +182,11 @@ static void disconnect(struct port_vhost_user *vhost)
 	port_set_up(&vhost->port, false);
 }
 
+static void retry_later(struct port_vhost_user *vhost)
+{
+	port_timer_arm(&vhost->port, &vhost->retry, port_now(&vhost->port) + RETRY_NS);
+}
+
 static void control_ready(struct port_watch *watch)
 {
 	struct port_vhost_user *vhost = vhost_user_of(watch->port);
@@ -192,6 +201,8 @@ static void control_ready(struct port_watch *watch)
 		log_warning(vhost->port.log, "port %s: connection closed: %s", vhost->port.name,
 			    error.text);
 	disconnect(vhost);
+	if (vhost->client)
+		retry_later(vhost);
 }
 
 /* Takes `fd` over. */
@@ -238,6 +249,47 @@ static void listener_ready(struct port_watch *watch)
 	}
 }
 
+/* ---- Front-ends that listen ---- */
+
+static int try_once(struct port_vhost_user *vhost, struct error *error)
+{
+	const struct sockaddr_un *server = &vhost->server;
+	CLEANUP_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	/* Of a path this is at once, or (its queue is full, -EAGAIN) not at all. */
+	if (fd < 0 || connect(fd, (const struct sockaddr *)server, sizeof(*server)))
+		return error_set(error, -errno, "cannot connect to %s: %s", server->sun_path,
+				 error_name(errno));
+	return connect_front_end(vhost, steal_fd(&fd), error);
+}
+
+static void try_to_connect(struct port_vhost_user *vhost)
+{
+	int before = vhost->last.code, rc = try_once(vhost, &vhost->last);
+
+	vhost->last.code = rc;
+	if (!rc)
+		return;
+	if (before != rc)
+		log_info(vhost->port.log, "port %s: %s", vhost->port.name, vhost->last.text);
+	retry_later(vhost);
+}
+
+static void retry_expired(struct timer *timer)
+{
+	struct port_vhost_user *vhost = container_of(timer, struct port_vhost_user, retry);
+	struct port *port = &vhost->port;
+
+	vswitch_lock_if_shared(port->vswitch, &port->out_lock);
+	try_to_connect(vhost);
+	vswitch_unlock_if_shared(port->vswitch, &port->out_lock);
+}
+
+static void vhost_user_detach(struct port *port)
+{
+	port_timer_disarm(port, &vhost_user_of(port)->retry);
+}
+
 /* ---- The port ---- */
 
 /* While the port is being added, the fd to begin with waits in the watch that it is meant for. */
@@ -246,6 +298,10 @@ static int vhost_user_attach(struct port *port, struct error *error)
 	struct port_vhost_user *vhost = vhost_user_of(port);
 	int rc, fd;
 
+	if (vhost->client) {
+		try_to_connect(vhost);
+		return 0;
+	}
 	if (vhost->control.fd >= 0)
 		return connect_front_end(vhost, steal_fd(&vhost->control.fd), error);
 	fd = vhost->listener.fd;
@@ -261,7 +317,10 @@ static void describe_state(const struct port_vhost_user *vhost, char state[PORT_
 {
 	const struct virtqueue *rx = vhost->rx, *tx = vhost->tx;
 
-	if (!vhost->backend)
+	if (!vhost->backend && vhost->client)
+		snprintf(state, PORT_TEXT_MAX, "%.*s", PORT_TEXT_MAX - 1,
+			 vhost->last.code ? vhost->last.text : "connecting");
+	else if (!vhost->backend)
 		snprintf(state, PORT_TEXT_MAX, "%s",
 			 vhost->listener.fd >= 0
 				 ? port_waiting(&vhost->socket, "waiting for a front-end")
@@ -307,7 +366,10 @@ static void vhost_user_describe(struct port *port, char where[PORT_TEXT_MAX],
 {
 	const struct port_vhost_user *vhost = vhost_user_of(port);
 
-	snprintf(where, PORT_TEXT_MAX, "%s", vhost->socket.path ? vhost->socket.path : "");
+	snprintf(where, PORT_TEXT_MAX, "%s",
+		 vhost->client        ? vhost->server.sun_path
+		 : vhost->socket.path ? vhost->socket.path
+				      : "");
 	describe_state(vhost, state);
 	describe_features(vhost->negotiated, text);
 }
@@ -332,6 +394,7 @@ static const struct port_ops ops = {
 	.type = "vhost-user",
 	.polled = true,
 	.attach = vhost_user_attach,
+	.detach = vhost_user_detach,
 	.receive = port_vhost_user_receive,
 	.release = port_vhost_user_release,
 	.transmit = port_vhost_user_transmit,
@@ -352,6 +415,7 @@ static struct port_vhost_user *vhost_user_create(void)
 	vhost->port.ops = &ops;
 	vhost->listener.fd = vhost->control.fd = vhost->kick.fd = vhost->socket.fd = -1;
 	vhost->spare_fd = port_spare_fd();
+	vhost->retry.expire = retry_expired;
 	vhost->header_size = HEADER_SHORT;
 	return vhost;
 }
@@ -365,7 +429,10 @@ int vswitch_add_port_vhost_user(struct vswitch *vswitch, const char *name, const
 
 	if (!vhost)
 		return error_set(error, -ENOMEM, "port %s: out of memory", name);
-	rc = unix_listen_for(&vhost->socket, path, options ? options->access : NULL, error);
+	vhost->client = options && options->client;
+	rc = vhost->client ? unix_socket_address(&vhost->server, path, error)
+			   : unix_listen_for(&vhost->socket, path, options ? options->access : NULL,
+					     error);
 	if (rc < 0) {
 		vhost_user_destroy(&vhost->port);
 		error_prefix(error, "port %s", name);

@@ -3,7 +3,11 @@
 #ifndef TENON_VSWITCH_PORT_VHOST_USER_H
 #define TENON_VSWITCH_PORT_VHOST_USER_H
 
+#include <sys/un.h>
+
 #include "util/bytes.h"
+#include "util/error.h"
+#include "util/timer.h"
 #include "util/unix_socket.h"
 #include "virtio/virtqueue.h"
 #include "vswitch/port.h"
@@ -50,6 +54,12 @@ struct port_vhost_user {
 	/* Receive buffers for some frames. */
 	struct virtqueue_chain rx_chains[PORT_VHOST_USER_BUFFERS + PORT_BURST];
 	struct iovec rx_pieces[PORT_VHOST_USER_PIECES];
+
+	/* Of a client, whose front-end listens. */
+	bool client;
+	struct sockaddr_un server;
+	struct timer retry;
+	struct error last; /* why the last try failed */
 };
 
 static inline struct port_vhost_user *vhost_user_of(struct port *port)

@@ -113,11 +113,13 @@ int vswitch_add_port_tap(struct vswitch *vswitch, const char *name, const char *
 
 struct vswitch_vhost_user_options {
 	const struct unix_socket_access *access; /* who may connect; NULL: this user */
-	const struct port_config *config;        /* NULL: nothing was decided */
+	bool client; /* the front-end listens: connect to it, again whenever it was lost */
+	const struct port_config *config; /* NULL: nothing was decided */
 };
 
 /* Listens on the unix socket `path` for a vhost-user front-end; when one leaves, for the next. A socket
- * file that nobody listens on any more is replaced. `options` may be NULL. -ENAMETOOLONG, -EADDRINUSE, ... */
+ * file that nobody listens on any more is replaced. `options` may be NULL. -ENAMETOOLONG, -EADDRINUSE, ... A client's server that is
+ * not there yet is no error. */
 int vswitch_add_port_vhost_user(struct vswitch *vswitch, const char *name, const char *path,
 				const struct vswitch_vhost_user_options *options,
 				struct error *error);

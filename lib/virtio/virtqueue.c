@@ -80,6 +80,12 @@ void virtqueue_stop(struct virtqueue *vq)
 		virtqueue_inflight_stop(vq->inflight);
 }
 
+void virtqueue_resume_in_order(struct virtqueue *vq)
+{
+	if (!vq->packed)
+		vq->last_avail = vq->avail_seen = vq->used_next;
+}
+
 uint32_t virtqueue_base(const struct virtqueue *vq)
 {
 	return vq->packed ? packed_base(vq) : vq->last_avail;

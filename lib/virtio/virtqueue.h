@@ -222,6 +222,9 @@ void virtqueue_set_features(struct virtqueue *vq, uint64_t features);
 int virtqueue_start(struct virtqueue *vq, uint16_t size, uint64_t desc, uint64_t avail,
 		    uint64_t used, uint32_t base);
 uint32_t virtqueue_base(const struct virtqueue *vq);
+/* Of a device that gives chains back in the order in which it takes them, behind virtqueue_start(): a split ring says itself how far it was served,
+ * and is believed where `base` says another thing. DPDK's virtio-user says 0 after a back-end was killed. */
+void virtqueue_resume_in_order(struct virtqueue *vq);
 /* Whether its driver was served before virtqueue_start(), perhaps by another process. Without an in-flight region that
  * cannot be told where it stands as at the beginning. */
 bool virtqueue_resumed(const struct virtqueue *vq);

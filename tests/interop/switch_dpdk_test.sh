@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # `tenon switch` with DPDK's virtio-user as vhost-user front-end, a driver that is not ours: frames pass
 # between two of its ports, over split and packed rings, in order and not; none is lost without a counter, it may
-# leave and come back; and frames reach a TAP.
-# timeout: 120
+# leave and come back; and frames reach a TAP. And where DPDK listens and the switch connects, also one that was killed.
+# timeout: 240
 set -u
 . "$(dirname "$0")/switch_lib.sh"
 command -v dpdk-testpmd >/dev/null || lab_skip "dpdk-testpmd (package dpdk-dev) is not installed"
@@ -16,6 +16,14 @@ pmd() { # VDEV-OPTIONS SECONDS ARGUMENT...
 		--vdev=virtio_user0,path="$LAB/a.sock",queue_size=256$ring --vdev=virtio_user1,path="$LAB/b.sock",queue_size=256$ring \
 		-- --no-mlockall --total-num-mbufs=8192 --nb-cores=1 --auto-start --stats-period=1 "$@" >pmd.out 2>&1
 	grep -q 'Bye' pmd.out || { tail -n 20 pmd.out; return 1; }
+}
+
+# Its process is told to end, as by Ctrl-C.
+stop_pmd() {
+	local pid
+	for pid in $(cat "/proc/$PMD/task/$PMD/children"); do # timeout
+		kill -INT $(cat "/proc/$pid/task/$pid/children")
+	done
 }
 
 lab_switch lab --port a=vhost-user --port b=vhost-user --port t=tap:tapt
@@ -57,4 +65,42 @@ for one, other in ("ab", "ba"):
 ' >sums 2>&1 || { cat sums; lab_fail "frames went missing without a counter"; }
 [ "$(lab_stat t tx_frames)" -gt 1000 ] || lab_fail "no frames at the TAP"
 lab_end || lab_fail "the switch's exit status was $?"
+
+# The front-ends listen, and the switch connects: it is there first; it is killed and another one goes on with the same rings; and front-ends go
+# and come.
+clients=(--port "a=vhost-user:a.sock,client" --port "b=vhost-user:$LAB/b.sock,client")
+counts() { # PORTS' CONNECTIONS: until both have so many, and have sent and received
+	for _ in $(seq 400); do
+		lab_show | python3 -c '
+import json, sys
+ports = json.load(sys.stdin)["ports"]
+assert all(p["connections"] >= int(sys.argv[1]) and p["rx_frames"] > 1000 and p["tx_frames"] > 1000 for p in ports)' "$1" 2>/dev/null && return
+		sleep 0.1
+	done
+	lab_fail "$2: the ports do not get so far: $(lab_show)"
+}
+for ring in "" ,packed_vq=1,in_order=0; do
+	rm -f a.sock b.sock
+	lab_switch lab "${clients[@]}"
+	lab_stat a state | grep -q "cannot connect to a.sock: No such file" || lab_fail "the port does not say why it is down: $(lab_stat a state)"
+	pmd "$ring,server=1" 90 --forward-mode=flowgen --flowgen-flows=4 --txpkts=300 &
+	PMD=$!
+	counts 1 "server$ring"
+	kill -9 $LAB_PID
+	wait $LAB_PID
+	lab_switch lab "${clients[@]}"
+	counts 1 "another switch$ring"
+	stop_pmd
+	wait $PMD || lab_fail "testpmd$ring,server=1"
+	[ "$(lab_stat a up)" = False ] || lab_fail "port a is up with nobody there"
+	rm -f a.sock b.sock
+	pmd "$ring,server=1" 90 --forward-mode=flowgen --flowgen-flows=4 --txpkts=300 &
+	PMD=$!
+	counts 2 "another front-end$ring"
+	stop_pmd
+	wait $PMD || lab_fail "another testpmd$ring,server=1"
+	lab_end || lab_fail "the switch's exit status was $?"
+done
+"$TENON" switch run other --socket-dir "$LAB" --port x=vhost-user,client 2>err
+[ $? = 2 ] && grep -q 'expected an address to connect to, as in vhost-user:PATH,client' err || lab_fail "$(cat err)"
 lab_done

@@ -546,6 +546,69 @@ static void change_kick(struct net_guest *guest, int kick_fd)
 	CU_ASSERT_EQUAL(vhost_user_frontend_start_queue(guest->frontend, 1, &queue, NULL), 0);
 }
 
+/* A front-end that lost count, as virtio-user after its back-end was killed: nothing comes twice, and nothing is wrong with the ring. */
+static void test_a_ring_says_where_it_stands(void)
+{
+	struct lab lab = make_lab(MRG, MRG);
+	uint8_t frame[64], got[64];
+
+	net_guest_give_buffers(lab.b, 8, 1536);
+	for (unsigned i = 0; i < 6; i++) {
+		fill_frame(frame, sizeof(frame), i);
+		if (i == 3)
+			change_kick(lab.a, lab.a->tx_kick);
+		CU_ASSERT_TRUE(net_guest_send(lab.a, frame, sizeof(frame), NULL, 1));
+		CU_ASSERT_EQUAL(net_guest_receive(lab.b, got, sizeof(got), 60000), sizeof(frame));
+		CU_ASSERT_EQUAL(memcmp(frame, got, sizeof(frame)), 0);
+	}
+	CU_ASSERT_EQUAL(net_guest_receive(lab.b, got, sizeof(got), 50), 0);
+	end_lab(&lab);
+}
+
+/* The switch connects, also where nobody listens yet, and to the next one. */
+static void test_a_front_end_that_listens(void)
+{
+	CLEANUP(cleanup_vswitch) struct vswitch *vswitch = NULL;
+	const struct vswitch_vhost_user_options options = { .client = true };
+	struct unix_listener listener = { .fd = -1 };
+	struct vhost_user_frontend *frontend;
+	struct vswitch_status *status;
+	struct error error = { 0 };
+	uint8_t frame[64];
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/listens.sock", unit_directory());
+	CU_ASSERT_EQUAL_FATAL(vswitch_create(&vswitch, NULL, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(vswitch_start(vswitch, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(vswitch_add_port_vhost_user(vswitch, "p", path, &options, &error), 0);
+	CU_ASSERT_EQUAL_FATAL(vswitch_status(vswitch, &status), 0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(status->ports[0].state, "cannot connect to"));
+	CU_ASSERT_STRING_EQUAL(status->ports[0].where, path);
+	vswitch_status_free(status);
+	CU_ASSERT_EQUAL_FATAL(unix_listen(&listener, path, &error), 0);
+	fcntl(listener.fd, F_SETFL, 0);
+	for (unsigned i = 1; i < 3; i++) {
+		struct net_guest *guest;
+		int fd;
+
+		alarm(60);
+		fd = accept4(listener.fd, NULL, NULL, SOCK_CLOEXEC);
+		alarm(0);
+		CU_ASSERT_EQUAL_FATAL(vhost_user_frontend_adopt(&frontend, fd, "p", &error), 0);
+		guest = net_guest_start(frontend, MRG);
+		fill_frame(frame, sizeof(frame), i);
+		CU_ASSERT_TRUE(net_guest_send(guest, frame, sizeof(frame), NULL, 1));
+		CU_ASSERT_EQUAL_FATAL(vswitch_status(vswitch, &status), 0);
+		CU_ASSERT_EQUAL(status->ports[0].counters.rx_frames, i);
+		CU_ASSERT_EQUAL(status->ports[0].counters.connections, i);
+		vswitch_status_free(status);
+		net_guest_end(guest);
+	}
+	/* While it waits to try again. */
+	CU_ASSERT_EQUAL(vswitch_remove_port(vswitch, "p", &error), 0);
+	unix_listener_close(&listener);
+}
+
 /* Two rings with one eventfd, which is put back into blocking mode: of two wakes one finds nothing. */
 static void test_an_eventfd_of_two_ports_blocks_nobody(void)
 {
@@ -620,5 +683,6 @@ UNIT_MAIN("switch_vhost_user", UNIT(test_frames_of_all_lengths),
 	  UNIT(test_front_ends_come_and_go), UNIT(test_one_queue_pair),
 	  UNIT(test_what_a_front_end_says_for_its_guest), UNIT(test_out_of_descriptors),
 	  UNIT(test_a_socket_path_too_long), UNIT(test_idle_uses_no_time),
+	  UNIT(test_a_ring_says_where_it_stands), UNIT(test_a_front_end_that_listens),
 	  UNIT(test_an_eventfd_of_two_ports_blocks_nobody),
 	  UNIT(test_a_full_call_eventfd_holds_nobody))
