@@ -182,7 +182,7 @@ static void disconnect(struct port_vhost_user *vhost)
 	port_set_up(&vhost->port, false);
 }
 
-static void retry_later(struct port_vhost_user *vhost)
+static void look_again_later(struct port_vhost_user *vhost)
 {
 	port_timer_arm(&vhost->port, &vhost->retry, port_now(&vhost->port) + RETRY_NS);
 }
@@ -202,7 +202,7 @@ static void control_ready(struct port_watch *watch)
 			    error.text);
 	disconnect(vhost);
 	if (vhost->client)
-		retry_later(vhost);
+		look_again_later(vhost);
 }
 
 /* Takes `fd` over. */
@@ -251,7 +251,7 @@ static void listener_ready(struct port_watch *watch)
 
 /* ---- Front-ends that listen ---- */
 
-static int try_once(struct port_vhost_user *vhost, struct error *error)
+static int connect_to_server(struct port_vhost_user *vhost, struct error *error)
 {
 	const struct sockaddr_un *server = &vhost->server;
 	CLEANUP_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -263,25 +263,25 @@ static int try_once(struct port_vhost_user *vhost, struct error *error)
 	return connect_front_end(vhost, steal_fd(&fd), error);
 }
 
-static void try_to_connect(struct port_vhost_user *vhost)
+static void look_for_server(struct port_vhost_user *vhost)
 {
-	int before = vhost->last.code, rc = try_once(vhost, &vhost->last);
+	int before = vhost->last.code, rc = connect_to_server(vhost, &vhost->last);
 
 	vhost->last.code = rc;
 	if (!rc)
 		return;
 	if (before != rc)
 		log_info(vhost->port.log, "port %s: %s", vhost->port.name, vhost->last.text);
-	retry_later(vhost);
+	look_again_later(vhost);
 }
 
-static void retry_expired(struct timer *timer)
+static void look_again(struct timer *timer)
 {
 	struct port_vhost_user *vhost = container_of(timer, struct port_vhost_user, retry);
 	struct port *port = &vhost->port;
 
 	vswitch_lock_if_shared(port->vswitch, &port->out_lock);
-	try_to_connect(vhost);
+	look_for_server(vhost);
 	vswitch_unlock_if_shared(port->vswitch, &port->out_lock);
 }
 
@@ -299,7 +299,7 @@ static int vhost_user_attach(struct port *port, struct error *error)
 	int rc, fd;
 
 	if (vhost->client) {
-		try_to_connect(vhost);
+		look_for_server(vhost);
 		return 0;
 	}
 	if (vhost->control.fd >= 0)
@@ -415,7 +415,7 @@ static struct port_vhost_user *vhost_user_create(void)
 	vhost->port.ops = &ops;
 	vhost->listener.fd = vhost->control.fd = vhost->kick.fd = vhost->socket.fd = -1;
 	vhost->spare_fd = port_spare_fd();
-	vhost->retry.expire = retry_expired;
+	vhost->retry.expire = look_again;
 	vhost->header_size = HEADER_SHORT;
 	return vhost;
 }
