@@ -237,7 +237,7 @@ static int plan_restore(struct vg_file *restore, struct stack *stack, const char
 	if (rc && rc != -ENOENT)
 		return rc;
 	*error = (struct error){ 0 };
-	rc = restore->force || !now ? 0 : volume_restore_check_raid(wanted, now, path, error);
+	rc = restore->force || !now ? 0 : volume_restore_check(wanted, now, path, error);
 	if (rc)
 		return rc;
 	consent->always = true;
@@ -362,7 +362,7 @@ int vg_restore_verb(int argc, char **argv)
 	const struct cli_option options[] = {
 		{ "file", CLI_TEXT, &restore.file, "FILE", "from this file; else the last backup" },
 		{ "force", CLI_FLAG, &restore.force, NULL,
-		  "also of thin pools, caches and RAID volumes that fit no more" },
+		  "also what fits no more: thin pools, caches, RAID, volumes that moved" },
 		CLI_OPTIONS_CONSENT(&restore.consent),
 		CLI_OPTION_DEVICE(&restore.given),
 		CLI_OPTION_END,

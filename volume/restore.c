@@ -177,7 +177,7 @@ int volume_group_restore(struct volume_group **out, const char *text, size_t siz
 		group->seqno = MAX(group->seqno, now->seqno);
 	}
 	if (!rc && !force && now)
-		rc = volume_restore_check_raid(group, now, file, error);
+		rc = volume_restore_check(group, now, file, error);
 	if (!rc && !force)
 		rc = lvm_restore_check_superblocks(group, now, file, error);
 	if (!rc)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * RAID volumes of a text that is to be restored. What their superblocks say is of now, as the metadata of thin pools are: an older text may name images
- * that have missed writes since and take them for current, has stripes in another order, or data begin elsewhere, since a reshape took room or gave
- * it back, and at which end of the images that was only superblocks know.
+ * Volumes of a text that is to be restored, beside what is there now. What superblocks of RAID volumes say is of now, as the metadata of thin pools are:
+ * an older text may name images that have missed writes since and take them for current, has stripes in another order, or data begin elsewhere, since
+ * a reshape took room or gave it back, and at which end of the images that was only superblocks know. Of a linear or striped volume that was moved or
+ * converted since, the text has the old place, which nobody has written to since or others have.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -18,28 +19,47 @@
 
 #define WHY_TEXT 160
 
-static const struct volume_lv *find_by_uuid(const struct volume_group *group, const char *uuid)
+/* Looked for from volume `first` on: most are where they were. */
+static const struct volume_lv *find_near(const struct volume_group *group, unsigned first,
+					 const char *uuid)
 {
-	for (unsigned i = 0; group && i < group->lv_count; i++)
-		if (!strcmp(group->lvs[i]->uuid, uuid))
-			return group->lvs[i];
+	unsigned count = group ? group->lv_count : 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		const struct volume_lv *lv = group->lvs[(first + i) % count];
+
+		if (!strcmp(lv->uuid, uuid))
+			return lv;
+	}
 	return NULL;
 }
 
 /* ---- Beside what the group is now ---- */
 
-static bool same_place(const struct volume_segment *a, const struct volume_segment *b, uint32_t at)
+/* A volume below may have another name. */
+static bool same_device(const struct volume_area *one, const struct volume_area *other)
 {
-	const struct volume_area *one = a->areas, *other = b->areas;
-
-	if (a->area_count != 1 || b->area_count != 1 || !one->pv != !other->pv)
-		return false;
-	if (one->pv ? strcmp(one->pv->uuid, other->pv->uuid) : strcmp(one->lv_name, other->lv_name))
-		return false;
-	return one->extent + (at - a->start_extent) == other->extent + (at - b->start_extent);
+	if (one->pv || other->pv)
+		return one->pv && other->pv && !strcmp(one->pv->uuid, other->pv->uuid);
+	return one->lv && other->lv && !strcmp(one->lv->uuid, other->lv->uuid);
 }
 
-/* A part may have been made larger or smaller at its end. */
+static bool same_place(const struct volume_segment *a, const struct volume_segment *b, uint32_t at)
+{
+	uint32_t into[] = { at - a->start_extent, at - b->start_extent };
+	unsigned count = a->area_count;
+
+	if (!count || count != b->area_count || strcmp(a->type, b->type) != 0 ||
+	    (count > 1 && a->stripe_size != b->stripe_size) || into[0] % count || into[1] % count)
+		return false;
+	for (unsigned i = 0; i < count; i++)
+		if (!same_device(&a->areas[i], &b->areas[i]) ||
+		    a->areas[i].extent + into[0] / count != b->areas[i].extent + into[1] / count)
+			return false;
+	return true;
+}
+
+/* It may have been made larger or smaller at its end. */
 static bool begins_alike(const struct volume_lv *one, const struct volume_lv *other)
 {
 	const struct volume_segment *a = one->segments, *b = other->segments;
@@ -66,11 +86,13 @@ static bool same_part(const struct volume_lv *one, const struct volume_lv *other
 static const char *parts_differ(const struct volume_segment *then, const struct volume_segment *now)
 {
 	for (unsigned i = 0; i < then->area_count; i++) {
+		bool metas = then->metas && now->metas; /* raid0 need not have them */
+
 		if (!same_part(then->areas[i].lv, now->areas[i].lv) ||
-		    !same_part(then->metas[i].lv, now->metas[i].lv))
+		    (metas && !same_part(then->metas[i].lv, now->metas[i].lv)))
 			return "has other images by now";
 		if (!begins_alike(then->areas[i].lv, now->areas[i].lv) ||
-		    !begins_alike(then->metas[i].lv, now->metas[i].lv))
+		    (metas && !begins_alike(then->metas[i].lv, now->metas[i].lv)))
 			return "has images elsewhere by now";
 		if (lvm_raid_removed(then, i) != lvm_raid_removed(now, i))
 			return "was reshaped since";
@@ -114,24 +136,87 @@ static int refuse(const struct volume_lv *lv, const char *file, const char *why,
 				   "no matter");
 }
 
-int volume_restore_check_raid(const struct volume_group *then, const struct volume_group *now,
-			      const char *file, struct error *error)
+static bool has_superblocks(const struct volume_segment *raid)
 {
+	return raid && raid->private->raid->kind->level;
+}
+
+static int refuse_place(const struct volume_lv *lv, const char *file, const char *why,
+			struct error *error)
+{
+	error_set(error, -EOPNOTSUPP,
+		  "%s: is not restored: volume %s, a %s in it, %s; where the file has it are data "
+		  "from before that, or of others",
+		  file, lv->name, volume_lv_type(lv), why);
+	return error_advise(error, "give --force where what is read there then is no matter");
+}
+
+static int check_raid(const struct volume_lv *lv, const struct volume_lv *by_now, const char *file,
+		      struct error *error)
+{
+	const struct volume_segment *segment = lvm_lv_raid(lv);
 	char text[WHY_TEXT];
+	const char *why = differs(segment, by_now, text);
 
-	for (unsigned i = 0; i < then->lv_count; i++) {
+	if (!why)
+		return 0;
+	return has_superblocks(segment) ? refuse(lv, file, why, error)
+					: refuse_place(lv, file, why, error);
+}
+
+/* Nothing but the group's metadata says where its data are. */
+static bool is_plain(const struct volume_lv *lv)
+{
+	for (unsigned i = 0; i < lv->segment_count; i++)
+		if (strcmp(lv->segments[i].type, "striped") != 0)
+			return false;
+	return lv->segment_count > 0;
+}
+
+static int check_plain(const struct volume_lv *lv, const struct volume_lv *by_now, const char *file,
+		       struct error *error)
+{
+	char text[WHY_TEXT] = "lies elsewhere by now";
+
+	if (begins_alike(lv, by_now))
+		return 0;
+	if (!is_plain(by_now))
+		snprintf(text, sizeof(text), "is %s by now", volume_lv_type(by_now));
+	return refuse_place(lv, file, text, error);
+}
+
+/* Numbers of extents say nothing of each other. */
+static int refuse_extents(const struct volume_group *then, const struct volume_group *now,
+			  const char *file, struct error *error)
+{
+	error_set(error, -EOPNOTSUPP,
+		  "%s: is not restored: it has extents of %llu bytes, and %s has of %llu by now",
+		  file, (unsigned long long)then->extent_size, now->name,
+		  (unsigned long long)now->extent_size);
+	return error_advise(error, "give --force where what volumes have then is no matter");
+}
+
+int volume_restore_check(const struct volume_group *then, const struct volume_group *now,
+			 const char *file, struct error *error)
+{
+	int rc = 0;
+
+	if (then->extent_size != now->extent_size)
+		return refuse_extents(then, now, file, error);
+	/* RAID first: that its parts lie elsewhere is said of the whole. */
+	for (unsigned i = 0; !rc && i < then->lv_count; i++) {
 		const struct volume_lv *lv = then->lvs[i], *by_now;
-		const struct volume_segment *segment = lv->supported ? lvm_lv_raid(lv) : NULL;
-		const char *why;
 
-		if (!segment || !segment->private->raid->kind->level)
-			continue;
-		by_now = find_by_uuid(now, lv->uuid);
-		why = by_now ? differs(segment, by_now, text) : NULL;
-		if (why)
-			return refuse(lv, file, why, error);
+		if (lv->supported && lvm_lv_raid(lv) && (by_now = find_near(now, i, lv->uuid)))
+			rc = check_raid(lv, by_now, file, error);
 	}
-	return 0;
+	for (unsigned i = 0; !rc && i < then->lv_count; i++) {
+		const struct volume_lv *lv = then->lvs[i], *by_now;
+
+		if (is_plain(lv) && (by_now = find_near(now, i, lv->uuid)))
+			rc = check_plain(lv, by_now, file, error);
+	}
+	return rc;
 }
 
 /* ---- Beside superblocks, where the group does not have it ---- */
@@ -164,10 +249,15 @@ static int check_superblocks(struct volume_group *group, struct volume_lv *lv, c
 	int rc = lvm_active_open(group, lv, false, &block, &why);
 
 	/* One that has not all data has not either before. */
-	if (rc && rc != -EINVAL)
+	if (rc == -ENODEV)
 		return 0;
-	if (rc)
+	if (rc == -EINVAL)
 		return refuse(lv, file, why.text, error);
+	if (rc) {
+		error_set(error, rc, "%s: is not restored: whether volume %s fits is not known: %s",
+			  file, lv->name, why.text[0] ? why.text : error_name(rc));
+		return error_advise(error, "give --force to restore it unseen");
+	}
 	room = room_unknown(group, lv);
 	return room ? refuse(lv, file, room, error) : 0;
 }
@@ -180,9 +270,9 @@ int lvm_restore_check_superblocks(struct volume_group *group, const struct volum
 	lvm_vg_judge_partial(group);
 	for (unsigned i = 0; !rc && i < group->lv_count; i++) {
 		struct volume_lv *lv = group->lvs[i];
-		const struct volume_segment *segment = lv->supported ? lvm_lv_raid(lv) : NULL;
 
-		if (segment && segment->private->raid->kind->level && !find_by_uuid(now, lv->uuid))
+		if (lv->supported && has_superblocks(lvm_lv_raid(lv)) &&
+		    !find_near(now, i, lv->uuid))
 			rc = check_superblocks(group, lv, file, error);
 	}
 	return rc;

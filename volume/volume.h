@@ -274,15 +274,19 @@ int volume_group_create(struct volume_group **out, const char *name, struct bloc
  * which must be there. `file` is its name, for errors. Its number becomes higher than that of the
  * present group. -EBADMSG for a text that is none, -ENXIO, -ENOTUNIQ and -EBUSY for PVs that are missing, there twice,
  * or in another group or not in the file, -EOPNOTSUPP (without `force`) for pools and caches, whose own
- * metadata may be newer, and for RAID volumes whose superblocks are.
+ * metadata may be newer, for RAID volumes whose superblocks are, and for linear and striped ones that lie elsewhere by now; the error
+ * of reading superblocks of RAID volumes that are gone, where they cannot be read.
  */
 int volume_group_restore(struct volume_group **out, const char *text, size_t size, const char *file,
 			 struct block *const *blocks, unsigned count, bool force,
 			 const struct volume_context *context, struct error *error);
 
-/* Whether the RAID volumes of `then`, the text of `file`, are what `now`, the present group, has, so that superblocks fit them. 0 or -EOPNOTSUPP. Pure. */
-int volume_restore_check_raid(const struct volume_group *then, const struct volume_group *now,
-			      const char *file, struct error *error);
+/*
+ * Whether the volumes of `then`, the text of `file`, that `now`, the present group, has too lie where they do now: RAID volumes, so that superblocks fit
+ * them, linear and striped ones, so that their data are there. Those that were made larger or smaller at their ends do. 0 or -EOPNOTSUPP. Pure.
+ */
+int volume_restore_check(const struct volume_group *then, const struct volume_group *now,
+			 const char *file, struct error *error);
 
 /* The group that a text describes, without devices: to be looked at. -EBADMSG. */
 int volume_text_read(const char *text, size_t size, const char *name, struct volume_group **out,

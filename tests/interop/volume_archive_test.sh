@@ -61,7 +61,12 @@ grep -q 'vg0/one would be cut from 12 MiB to 8 MiB' said || fail "$(cat said)"
 "$tenon" vg restore vg0 --file small --dry-run >said || fail "dry run: $(cat said)"
 [ "$(wc -l <said)" = 1 ] || fail "the same again loses something: $(cat said)"
 sed 's/"pv0", \([0-9]*\)/"pv0", 1\1/' small >elsewhere
-"$tenon" vg restore vg0 --file elsewhere --dry-run >said || fail "dry run: $(cat said)"
+for how in --yes --dry-run; do
+	"$tenon" vg restore vg0 --file elsewhere $how >said 2>&1 && fail "a volume that lies elsewhere by now is read from its old place"
+	grep -q 'elsewhere: is not restored: volume one, a linear in it, lies elsewhere by now' said || fail "$(cat said)"
+	grep -q -- --force said || fail "no way on: $(cat said)"
+done
+"$tenon" vg restore vg0 --file elsewhere --force --dry-run >said || fail "dry run: $(cat said)"
 grep -q 'vg0/one would lie elsewhere' said || fail "elsewhere: $(cat said)"
 
 # a RAID volume that has another image by now is refused, by a dry run too

@@ -6,7 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "block/fault.h"
 #include "raid/raid.h"
+#include "volume/volume_move.h"
 #include "volume/volume_raid.h"
 #include "volume_fixture.h"
 
@@ -145,6 +147,102 @@ static void after_an_image_left(struct fixture *f)
 	expect_refused(f, before, "is linear by now");
 }
 
+static void move(struct fixture *f, unsigned from, unsigned to)
+{
+	const struct volume_move_options options = { .from = f->group->pvs[from],
+						     .to = &f->group->pvs[to],
+						     .to_count = 1 };
+	uint32_t extents;
+
+	CU_ASSERT_EQUAL_FATAL(volume_move_begin(f->group, &options, &extents, &f->error), 0);
+	CU_ASSERT_EQUAL_FATAL(volume_move_start(f->group, NULL, &f->error), 0);
+	CU_ASSERT_EQUAL(volume_move_wait(f->group, NULL, NULL, 1000000, &f->error), 0);
+	volume_move_stop(f->group);
+}
+
+/* The old place has what was there before, or another volume by now. */
+static void after_a_move(struct fixture *f)
+{
+	char *before;
+
+	fixture_create(f, NULL);
+	CU_ASSERT_EQUAL_FATAL(fixture_lv(f, "a", 6), 0);
+	before = text_of(f);
+	/* Only its end: what it has of it now lies where it did. */
+	CU_ASSERT_EQUAL(volume_lv_resize(f->group, "a", 8 * MIB, NULL, &f->error), 0);
+	CU_ASSERT_EQUAL(volume_lv_rename(f->group, "a", "b", &f->error), 0);
+	CU_ASSERT_EQUAL(restore(f, before, false), 0);
+	move(f, 0, 1);
+	expect_refused(f, strdup(before), "a linear in it, lies elsewhere by now");
+	CU_ASSERT_EQUAL(restore(f, before, true), 0);
+	convert(f, (struct volume_convert){ .type = "raid1" });
+	expect_refused(f, before, "is raid1 by now");
+}
+
+static void after_a_move_of_stripes(struct fixture *f)
+{
+	const struct volume_lv_options striped = { .extents = 6, .stripes = 2 };
+	char *before;
+
+	fixture_create(f, NULL);
+	CU_ASSERT_EQUAL_FATAL(volume_lv_create(f->group, "a", &striped, NULL, &f->error), 0);
+	before = text_of(f);
+	CU_ASSERT_EQUAL(volume_lv_resize(f->group, "a", 10 * MIB, NULL, &f->error), 0);
+	CU_ASSERT_EQUAL(restore(f, before, false), 0);
+	move(f, 1, 2);
+	expect_refused(f, before, "a striped in it, lies elsewhere by now");
+}
+
+/* The images of a raid0 are looked at as those of other levels, though nothing but the group tells of them. */
+static void after_a_takeover_of_raid0(struct fixture *f)
+{
+	char *before;
+
+	fixture_create(f, NULL);
+	CU_ASSERT_EQUAL_FATAL(volume_lv_create(f->group, "a",
+					       &(struct volume_lv_options){ .type = "raid0",
+									    .extents = 6,
+									    .stripes = 2 },
+					       NULL, &f->error),
+			      0);
+	before = text_of(f);
+	CU_ASSERT_EQUAL(restore(f, before, false), 0);
+	move(f, 1, 2);
+	expect_refused(f, before, "has images elsewhere by now");
+	before = text_of(f);
+	convert(f, (struct volume_convert){ .type = "raid5_n" });
+	expect_refused(f, before, "is raid5_n by now");
+}
+
+/* Nobody can say whether superblocks fit that cannot be read; images that are lost for good are another matter. */
+static void superblocks_that_cannot_be_read(struct fixture *f)
+{
+	uint64_t start;
+	char *text;
+
+	fixture_put_faults(f);
+	make(f, (struct volume_lv_options){ .type = "raid1", .mirrors = 1 });
+	text = text_of(f);
+	CU_ASSERT_EQUAL(volume_lv_remove(f->group, "a", &f->error), 0);
+	start = f->group->pvs[0]->pe_start;
+	for (unsigned i = 0; i < f->count; i++)
+		block_fault_add(f->disks[i],
+				&(struct block_fault_rule){ .requests = BLOCK_FAULT_READ,
+							    .offset = start,
+							    .length = 10 * MIB,
+							    .error = -EIO });
+	CU_ASSERT_EQUAL(restore(f, text, false), -EIO);
+	CU_ASSERT_PTR_NOT_NULL(strstr(f->error.text, "whether volume a fits is not known"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(f->error.text, "superblock cannot be read"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(f->error.advice, "--force"));
+	CU_ASSERT_PTR_NULL(volume_group_get_lv(f->group, "a"));
+	CU_ASSERT_EQUAL(restore(f, text, true), 0);
+	free(text);
+	for (unsigned i = 0; i < f->count; i++)
+		block_fault_clear(f->disks[i]);
+	CU_ASSERT_TRUE(is_filled(f));
+}
+
 /* What superblocks and data do not care for. */
 static void what_fits_is_restored(struct fixture *f)
 {
@@ -173,10 +271,23 @@ static void test_what_does_not_fit_is_refused(void)
 	fixture_run(after_an_image_left, 4, 24 * MIB);
 }
 
+static void test_what_moved_is_refused(void)
+{
+	fixture_run(after_a_move, 4, 24 * MIB);
+	fixture_run(after_a_move_of_stripes, 4, 24 * MIB);
+	fixture_run(after_a_takeover_of_raid0, 4, 24 * MIB);
+}
+
+static void test_what_cannot_be_read_is_refused(void)
+{
+	fixture_run(superblocks_that_cannot_be_read, 4, 24 * MIB);
+}
+
 static void test_what_fits_is_restored(void)
 {
 	fixture_run(what_fits_is_restored, 4, 24 * MIB);
 }
 
 UNIT_MAIN("volume restore", UNIT(test_what_does_not_fit_is_refused),
+	  UNIT(test_what_moved_is_refused), UNIT(test_what_cannot_be_read_is_refused),
 	  UNIT(test_what_fits_is_restored))
