@@ -66,9 +66,17 @@ static int check_exportable(struct volume_group *group, bool exported, struct er
 	if (group->exported == exported)
 		return error_set(error, -EINVAL, "volume group %s: is %s already", group->name,
 				 exported ? "exported" : "not exported");
-	if (group->partial)
-		return error_set(error, -EROFS, "volume group %s: %s", group->name,
-				 LVM_PARTIAL_REASON);
+	if (group->partial) {
+		error_set(error, -EROFS, "volume group %s: %s", group->name, LVM_PARTIAL_REASON);
+		if (!exported)
+			return error_advise(error,
+					    "`tenon vg show %s` names them; it comes in whole",
+					    group->name);
+		return error_advise(error,
+				    "`tenon vg show %s` names them; `tenon vg reduce %s "
+				    "--remove-missing` takes out those that are lost for good",
+				    group->name, group->name);
+	}
 	if (!exported && group->locked_reason && !strcmp(group->locked_reason, LVM_EXPORTED_REASON))
 		group->locked_reason = NULL;
 	return lvm_vg_check_changeable(group, error);

@@ -484,6 +484,8 @@ static void one_is_missing(struct fixture *f)
 	CU_ASSERT_EQUAL(volume_group_extend(f->group, &f->disks[2], 1, NULL, &f->error), -EROFS);
 	CU_ASSERT_PTR_NOT_NULL(strstr(f->error.text, "is open for reading only"));
 	f->disks[0]->read_only = false;
+	CU_ASSERT_EQUAL(volume_group_set_exported(f->group, true, &f->error), -EROFS);
+	CU_ASSERT_PTR_NOT_NULL(strstr(f->error.advice, "`tenon vg reduce vg0 --remove-missing`"));
 	f->count = 2;
 	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
 	CU_ASSERT_EQUAL_FATAL(volume_group_set_exported(f->group, true, &f->error), 0);
@@ -494,6 +496,7 @@ static void one_is_missing(struct fixture *f)
 	CU_ASSERT_EQUAL(volume_lv_repair(f->group, "a", NULL, &replaced, &f->error), -EROFS);
 	CU_ASSERT_EQUAL(volume_group_remove_missing(f->group, true, &f->error), -EROFS);
 	CU_ASSERT_EQUAL(volume_group_set_exported(f->group, false, &f->error), -EROFS);
+	CU_ASSERT_PTR_NOT_NULL(strstr(f->error.advice, "`tenon vg show vg0` names them"));
 	f->count = 2;
 	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
 	CU_ASSERT_EQUAL(volume_group_set_exported(f->group, false, &f->error), 0);
