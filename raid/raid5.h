@@ -162,10 +162,11 @@ static inline uint64_t raid5_device_sector(const struct raid5 *r, const struct r
 /* ---- raid5_fetch.c ---- */
 
 /* work->state[role] */
-#define RAID5_WANT    1u /* its block is wanted */
-#define RAID5_HAVE    2u /* its block is there */
-#define RAID5_SUSPECT 4u /* it could not be read */
-#define RAID5_SOURCE  8u /* within raid5_fetch(): wanted only to compute others from */
+#define RAID5_WANT     1u  /* its block is wanted */
+#define RAID5_HAVE     2u  /* its block is there */
+#define RAID5_SUSPECT  4u  /* it could not be read */
+#define RAID5_SOURCE   8u  /* within raid5_fetch(): wanted only to compute others from */
+#define RAID5_COMPUTED 16u /* some of what is there comes from the others */
 
 /*
  * Gets the blocks of the roles that are wanted and not there yet, [at, at + length) of the blocks' width, and writes anew

@@ -226,7 +226,8 @@ static int compute(struct raid5_work *work, uint32_t at, uint32_t length)
 		column.has_q = with_q;
 		raid_parity_recover(&column, missing, count);
 		for (uint32_t i = 0; i < row->disks; i++)
-			work->state[i] |= i == row->q && !with_q ? 0 : RAID5_HAVE;
+			if (!(work->state[i] & RAID5_HAVE) && (i != row->q || with_q))
+				work->state[i] |= RAID5_HAVE | RAID5_COMPUTED;
 	}
 	give_back(work);
 	for (uint32_t i = 0; i < row->disks; i++)
@@ -279,6 +280,13 @@ static int fetch_part(struct raid5_work *work, uint32_t at, uint32_t length)
 	return 0;
 }
 
+/* But what was computed. */
+static void set_back(struct raid5_work *work, const uint8_t *before)
+{
+	for (uint32_t i = 0; i < work->row.disks; i++)
+		work->state[i] = before[i] | (work->state[i] & RAID5_COMPUTED);
+}
+
 /* The same with what is wanted and there as it was before the part was tried. */
 static int fetch_pieces(struct raid5_work *work, uint32_t at, uint32_t length, uint32_t piece,
 			const uint8_t *before)
@@ -287,7 +295,7 @@ static int fetch_pieces(struct raid5_work *work, uint32_t at, uint32_t length, u
 
 	for (uint32_t step; !rc && length; at += step, length -= step) {
 		step = MIN(length, piece - at % piece);
-		memcpy(work->state, before, work->row.disks);
+		set_back(work, before);
 		rc = fetch_part(work, at, step);
 		if (rc == -EIO && piece > work->r->array->block.logical_block_size)
 			rc = fetch_pieces(work, at, step, work->r->array->block.logical_block_size,
@@ -306,7 +314,7 @@ int raid5_fetch(struct raid5_work *work, uint32_t at, uint32_t length)
 	rc = fetch_part(work, at, length);
 	if (rc == -EIO) {
 		rc = fetch_pieces(work, at, length, RAID_PIECE, before);
-		memcpy(work->state, before, disks);
+		set_back(work, before);
 		for (uint32_t i = 0; !rc && i < disks; i++)
 			work->state[i] |= before[i] & RAID5_WANT ? RAID5_HAVE : 0;
 	}

@@ -5,8 +5,9 @@
  *	resync	parity is made anew from the data, and written where it differs
  *	recovery	the members that are being rebuilt get what the others say
  *	check	parity is compared, and where there is Q it says which block is the wrong one
- *	repair	the wrong block is made right. Where nobody can say which it is (level 4 and 5, or two wrong blocks), nothing is
- *		changed: making parity anew, as md does, makes wrong data final. Only `force` does that.
+ *	repair	the wrong block is made right. Where nobody can say which it is (level 4 and 5, two wrong blocks, or one beside one that
+ *		was computed), nothing is changed: making parity anew, as md does, makes wrong data final. Only `force` does that.
+ *		What a member's log calls bad is written as it comes from the others, where these fit together.
  */
 #include <errno.h>
 #include <string.h>
@@ -28,8 +29,23 @@ static void want(struct raid5_work *work, uint32_t role)
 	work->state[role] |= RAID5_WANT;
 }
 
-/* Fetches all of it, in pieces where it cannot be had as a whole, and has each part that could be had used; pieces that nobody can give go
- * to lost(). */
+static bool is_readable(const struct raid5_work *work, uint32_t role, uint32_t at, uint32_t length)
+{
+	return raid5_readable(work->r, role, offset_of(work, at) >> MD_SECTOR_SHIFT,
+			      length >> MD_SECTOR_SHIFT);
+}
+
+/* No log calls anything bad there. */
+static bool all_readable(const struct raid5_work *work, uint32_t at, uint32_t length)
+{
+	for (uint32_t i = 0; i < work->row.disks; i++)
+		if (!is_readable(work, i, at, length))
+			return false;
+	return true;
+}
+
+/* Fetches all of it, in pieces where it cannot be had as a whole, or is to be used and partly bad, and has each part that could be had used;
+ * pieces that nobody can give go to lost(). */
 static int fetch_what_can_be(struct raid5_work *work, struct raid_sync *sync,
 			     int (*lost)(struct raid5_work *, struct raid_sync *, uint32_t,
 					 uint32_t),
@@ -41,7 +57,7 @@ static int fetch_what_can_be(struct raid5_work *work, struct raid_sync *sync,
 	int rc;
 
 	memcpy(before, work->state, disks);
-	rc = raid5_fetch(work, 0, work->width);
+	rc = use && !all_readable(work, 0, work->width) ? -EIO : raid5_fetch(work, 0, work->width);
 	if (rc != -EIO)
 		return rc || !use ? rc : use(work, sync, 0, work->width);
 	for (uint32_t at = 0, step; at < work->width; at += step) {
@@ -231,6 +247,15 @@ static int resync_stripe(struct raid5_work *work, struct raid_sync *sync)
 
 /* ---- Check and repair ---- */
 
+/* Something there was computed from the others: none of them can be found out any more. */
+static bool any_computed(const struct raid5_work *work)
+{
+	for (uint32_t i = 0; i < work->row.disks; i++)
+		if (work->state[i] & RAID5_COMPUTED)
+			return true;
+	return false;
+}
+
 /* Who is wrong in a sector whose parity differs; *role is the one. */
 static enum raid_liar locate(struct raid5_work *work, uint32_t at, uint32_t *role)
 {
@@ -239,7 +264,7 @@ static enum raid_liar locate(struct raid5_work *work, uint32_t at, uint32_t *rol
 	enum raid_liar liar;
 	unsigned slot;
 
-	if (!column.has_q)
+	if (!column.has_q || any_computed(work))
 		return RAID_LIAR_UNKNOWN;
 	liar = raid_parity_locate(&column, room, &slot);
 	*role = liar == RAID_LIAR_P ? work->row.p : work->row.q;
@@ -320,22 +345,50 @@ static int compare_sector(struct raid5_work *work, struct raid_sync *sync, uint3
 	return sync->operation == RAID_REPAIR ? repair_sector(work, sync, at, liar, role) : 0;
 }
 
-/* What a member's log calls bad was computed from those that it is to be compared with. */
-static uint64_t not_compared(const struct raid5_work *work, uint32_t at, uint32_t length)
+/* Where it stays bad it is no worse than before. */
+static void heal_sector(struct raid5_work *work, uint32_t role, uint32_t at, uint32_t length)
 {
-	uint64_t bytes = 0;
+	struct raid_array *array = work->r->array;
+	struct raid_member *member = array->places[role].member;
+	uint64_t byte, sector = offset_of(work, at) >> MD_SECTOR_SHIFT;
 
-	for (uint32_t end = at + length, step; at < end; at += step) {
-		bool readable = true;
+	if (!member || member->state != RAID_MEMBER_IN_SYNC || is_readable(work, role, at, length))
+		return;
+	byte = raid5_device_sector(work->r, member, sector) << MD_SECTOR_SHIFT;
+	if (raid_member_write_anew(member, byte - (member->sb.data_offset << MD_SECTOR_SHIFT),
+				   raid5_block(work, role) + at, length) ||
+	    array->places[role].member != member)
+		return;
+	raid_member_written(member, byte, length);
+	array->counters.made_good++;
+	log_info(array->log, "%s: %u bytes at byte %llu that were bad on %s made good",
+		 array->block.name, length, (unsigned long long)byte, member->block->name);
+}
 
-		step = MIN(PIECE, end - at);
-		for (uint32_t i = 0; i < work->row.disks; i++)
-			readable &=
-				raid5_readable(work->r, i, offset_of(work, at) >> MD_SECTOR_SHIFT,
-					       step >> MD_SECTOR_SHIFT);
-		bytes += readable ? 0 : step;
-	}
-	return bytes;
+/* Writes what was computed to what logs call bad. */
+static void heal(struct raid5_work *work, uint32_t at, uint32_t length)
+{
+	uint32_t unit = work->r->array->block.logical_block_size;
+
+	for (uint32_t role = 0; role < work->row.disks; role++)
+		for (uint32_t i = 0; i < length; i += unit)
+			heal_sector(work, role, at + i, unit);
+}
+
+/* What a log calls bad was computed from those that it is to be compared with. */
+static int compare_piece(struct raid5_work *work, struct raid_sync *sync, uint32_t at,
+			 uint32_t length)
+{
+	bool readable = all_readable(work, at, length);
+	uint64_t before = sync->mismatches;
+	int rc = 0;
+
+	sync->skipped += readable ? 0 : length;
+	for (uint32_t i = 0; !rc && i < length; i += MD_SECTOR_SIZE)
+		rc = compare_sector(work, sync, at + i);
+	if (!rc && !readable && sync->operation == RAID_REPAIR && sync->mismatches == before)
+		heal(work, at, length);
+	return rc;
 }
 
 static int compare_part(struct raid5_work *work, struct raid_sync *sync, uint32_t at,
@@ -343,10 +396,11 @@ static int compare_part(struct raid5_work *work, struct raid_sync *sync, uint32_
 {
 	int rc = 0;
 
-	sync->skipped += not_compared(work, at, length);
 	compute(work, at, length);
-	for (uint32_t i = 0; !rc && i < length; i += MD_SECTOR_SIZE)
-		rc = compare_sector(work, sync, at + i);
+	for (uint32_t i = 0, step; !rc && i < length; i += step) {
+		step = MIN(PIECE, length - i);
+		rc = compare_piece(work, sync, at + i, step);
+	}
 	return rc;
 }
 
