@@ -286,9 +286,10 @@ static void judge_group(struct volume_group *group)
 				       pv->uuid, pv->block->name);
 	}
 	if (lvm_yield_to(group))
-		lvm_vg_problem(group,
-			       "a split or a merge of it was cut short; `tenon vg import` makes it "
-			       "usable as it is, and the same `tenon vg merge` goes on");
+		lvm_vg_problem(
+			group,
+			"a split or a merge of it was cut short; `tenon vg import` makes it "
+			"usable as it is; where it was a merge, the same `tenon vg merge` goes on");
 	if (volume_group_is_half_clone(group))
 		lvm_vg_problem(group,
 			       "is half a clone; `tenon vg clone` of the same devices ends it");
