@@ -10,6 +10,7 @@
 #include "util/bytes.h"
 
 #define SECTOR 512u
+#define PAGE   4096u
 
 struct worn_disk {
 	struct block block;
@@ -101,6 +102,13 @@ static int disk_writev(struct block *block, uint64_t offset, uint64_t length,
 	return rc;
 }
 
+static const void *disk_lend(struct block *block, uint64_t offset)
+{
+	const struct worn_disk *disk = disk_of(block);
+
+	return disk->power->lends && !disk->power->off ? disk->seen + offset : NULL;
+}
+
 static int disk_flush(struct block *block)
 {
 	struct worn_disk *disk = disk_of(block);
@@ -136,6 +144,7 @@ static const struct block_ops ops = {
 	.type = "worn",
 	.readv = disk_readv,
 	.writev = disk_writev,
+	.lend = disk_lend,
 	.flush = disk_flush,
 	.close = disk_close,
 };
@@ -149,7 +158,8 @@ struct block *worn_disk_create(struct worn_power *power, const char *name, uint6
 	disk->power = power;
 	disk->next = power->disks;
 	power->disks = disk;
-	disk->seen = calloc(1, size);
+	disk->seen = aligned_alloc(PAGE, (size + PAGE - 1) & ~(size_t)(PAGE - 1));
+	memset(disk->seen, 0, size);
 	disk->medium = calloc(1, size);
 	disk->dirty = calloc(1, size / SECTOR);
 	disk->differs = calloc(1, size / SECTOR);

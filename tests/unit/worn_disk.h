@@ -6,6 +6,8 @@
  *
  * Sectors of 512 bytes are written whole, or pages of 4096. Those written since the last flush, and those that a failed flush
  * was to write, are each on the medium or not, as the seed has it, when the power goes.
+ *
+ * Where it is asked for, disks lend what reads give (block_lend()), as memory does.
  */
 #ifndef TENON_TESTS_WORN_DISK_H
 #define TENON_TESTS_WORN_DISK_H
@@ -26,6 +28,7 @@ struct worn_power {
 	uint64_t cut_at;         /* the one that is cut off; 0: none */
 	bool off;
 	bool whole_pages;
+	bool lends;
 };
 
 struct block *worn_disk_create(struct worn_power *power, const char *name, uint64_t size);
