@@ -556,6 +556,27 @@ static void do_something(struct model *model)
 	}
 }
 
+/* What a member could not give, nor take when it was written again, is in its log: a check leaves it out, a repair writes it. */
+static void check_copies(struct raid_rig *rig)
+{
+	struct raid_status status;
+	unsigned bad = 0;
+
+	CU_ASSERT_EQUAL(raid_scrub_start(rig->array, false, &rig->error), 0);
+	rig_wait(rig);
+	raid_status(rig->array, &status);
+	for (unsigned i = 0; i < status.member_count; i++)
+		bad += status.members[i].bad_blocks;
+	CU_ASSERT_EQUAL(status.progress.mismatches, 0);
+	CU_ASSERT_EQUAL(status.progress.skipped != 0, bad != 0);
+	raid_status_free(&status);
+	if (!bad)
+		return;
+	CU_ASSERT_EQUAL(raid_scrub_start(rig->array, true, &rig->error), 0);
+	rig_wait(rig);
+	CU_ASSERT_EQUAL(mismatches(rig), 0);
+}
+
 static void anything(struct raid_rig *rig)
 {
 	const struct raid_create_options options = { .name = "x",
@@ -585,7 +606,7 @@ static void anything(struct raid_rig *rig)
 			add_back(rig, i);
 	}
 	rig_wait(rig);
-	CU_ASSERT_EQUAL(mismatches(rig), 0);
+	check_copies(rig);
 	CU_ASSERT(all_is_there(&model));
 }
 
