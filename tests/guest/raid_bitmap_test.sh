@@ -43,7 +43,12 @@ rig_boot uml --name first --disk a0 --disk a1 --disk b0 --disk b1 --disk c0 --di
 	mdadm /dev/md0 --fail $DISK1 --remove $DISK1
 	dd if=/dev/zero of=/dev/md0 bs=64k count=1 seek=7 oflag=direct 2>/dev/null
 	mdadm /dev/md0 --re-add $DISK1; idle md0
-	mdadm --detail /dev/md0 | grep -q 'active sync.*'${DISK1##*/} || { sleep 1; mdadm --detail /dev/md0 >>/result/faults; }
+	# md takes it for one in sync a moment after it is idle, or begins a moment after it was told to.
+	n=0
+	until mdadm --detail /dev/md0 | grep -q 'active sync.*'${DISK1##*/}; do
+		n=$((n + 1)); [ $n -lt 300 ] || { mdadm --detail /dev/md0 >>/result/faults; break; }
+		sleep 0.1
+	done
 	mdadm --stop /dev/md0; mdadm --stop /dev/md1; mdadm --stop /dev/md2
 	# md's own.
 	mdadm --create /dev/md0 --run --level=1 --metadata=1.0 --bitmap=none --assume-clean --raid-devices=2 $DISK7 $DISK8

@@ -42,11 +42,15 @@ in_guest second gone{0..2} wal{0..3} rec{0..2} grow{0..3} <<'GUEST'
 	make gone --level=5 --assume-clean --bitmap=none --layout=ra --raid-devices=3 $1 missing $3; shift 3; told
 	make wal --level=5 --bitmap=none --raid-devices=3 --write-journal $4 $1 $2 $3; mdadm --wait /dev/md7 || :; shift 4; told
 	make rec --level=5 --bitmap=none --raid-devices=3 $1 $2 missing
-	echo 1024 >/sys/block/md7/md/sync_max; mdadm /dev/md7 --add $3 2>&1; sleep 1; shift 3; told
+	echo 1024 >/sys/block/md7/md/sync_max; mdadm /dev/md7 --add $3 2>&1
+	until [ "$(sed 's/ .*//' /sys/block/md7/md/sync_completed)" = 1024 ]; do sleep 0.1; done
+	shift 3; told
 	make grow --level=5 --assume-clean --bitmap=none --raid-devices=3 $1 $2 $3
 	mdadm /dev/md7 --add $4 2>&1
 	echo 0 >/sys/block/md7/md/sync_max
-	mdadm --grow /dev/md7 --raid-devices=4 2>&1 & sleep 2; told
+	mdadm --grow /dev/md7 --raid-devices=4 2>&1 &
+	until [ "$(cat /sys/block/md7/md/reshape_position)" != none ] && [ "$(cat /sys/block/md7/md/sync_action)" = reshape ]; do sleep 0.1; done
+	told
 GUEST
 failed=0
 for name in bits hurt far log zero gone wal rec grow; do

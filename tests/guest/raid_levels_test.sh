@@ -199,9 +199,14 @@ in_guest theirs 'mid rec gone' <<'GUEST' || rig_fail "md cannot make them"
 	fill() { dd if=$known of=/dev/md0 bs=1M conv=fsync count=$1 seek=${2:-0} skip=${2:-0} 2>/dev/null; }
 	case $name in
 	mid)
-		echo 2000 >/proc/sys/dev/raid/speed_limit_max
-		create "$@"; fill 6; sleep 1; cat $md/sync_completed; note whole; stop
-		echo 4000000 >/proc/sys/dev/raid/speed_limit_max ;;
+		echo 1000 >/proc/sys/dev/raid/speed_limit_max # or it is over before it is told where to stop
+		create "$@"
+		echo frozen >$md/sync_action
+		echo 8192 >$md/sync_max
+		echo 4000000 >/proc/sys/dev/raid/speed_limit_max
+		echo idle >$md/sync_action
+		until [ "$(sed 's/ .*//' $md/sync_completed)" = 8192 ]; do sleep 0.05; done
+		fill 6; note whole; stop ;;
 	rec)
 		create "$1" missing "$3" "$4"; idle; fill 12
 		echo frozen >$md/sync_action
