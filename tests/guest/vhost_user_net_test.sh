@@ -24,7 +24,7 @@ sum=$(sha256sum <"$WORK/noise")
 # Serves the file to whoever asks, then waits to be told that all is done.
 cat >"$WORK/server.sh" <<'GUEST'
 set -ex
-for i in $(seq 50); do [ -e /sys/class/net/eth0 ] && break; sleep 0.1; done
+for i in $(seq 600); do [ -e /sys/class/net/eth0 ] && break; sleep 0.1; done
 ip link set eth0 up
 card=eth0
 if [ -e /root/customer ]; then
@@ -42,7 +42,7 @@ nc -l -p 5002 </dev/null
 GUEST
 cat >"$WORK/client.sh" <<'GUEST'
 set -ex
-for i in $(seq 50); do [ -e /sys/class/net/eth0 ] && break; sleep 0.1; done
+for i in $(seq 600); do [ -e /sys/class/net/eth0 ] && break; sleep 0.1; done
 ip link set eth0 up
 card=eth0
 if [ -e /root/customer ]; then
@@ -57,9 +57,9 @@ for i in $(seq 60); do ping -c 1 -W 1 10.0.0.2 && break; done
 ping -c 3 10.0.0.2
 mkfifo /tmp/never
 for i in $(seq 60); do nc 10.0.0.2 5000 </root/noise && break; sleep 0.5; done
-for i in $(seq 20); do nc 10.0.0.2 5001 >/tmp/back <>/tmp/never && break; sleep 0.5; done
+for i in $(seq 60); do nc 10.0.0.2 5001 >/tmp/back <>/tmp/never && break; sleep 0.5; done
 sha256sum </tmp/back >/result/sum
-for i in $(seq 20); do nc 10.0.0.2 5002 </dev/null && break; sleep 0.5; done
+for i in $(seq 60); do nc 10.0.0.2 5002 </dev/null && break; sleep 0.5; done
 cat /sys/class/net/eth0/statistics/rx_errors >/result/errors
 GUEST
 
@@ -97,7 +97,7 @@ if [ ${#tap[@]} -gt 0 ]; then
 	receiver=$!
 	rig_boot uml --name sender --nic vhost-user:a.sock --modules virtio_net --file noise --memory 192M --script - <<-'GUEST' || rig_fail "sender"
 		set -ex
-		for i in $(seq 50); do [ -e /sys/class/net/eth0 ] && break; sleep 0.1; done
+		for i in $(seq 600); do [ -e /sys/class/net/eth0 ] && break; sleep 0.1; done
 		ip link set eth0 up
 		ip address add 10.0.0.1/24 dev eth0
 		for i in $(seq 60); do ping -c 1 -W 1 10.0.0.9 && break; done
