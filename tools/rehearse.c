@@ -7,6 +7,7 @@
 
 #include "util/bytes.h"
 #include "util/cleanup.h"
+#include "util/size.h"
 
 int rehearse_claim(struct stack **out, const struct cli_words *given, char *target,
 		   struct error *error)
@@ -52,6 +53,7 @@ void rehearse_say_settings(const char *what, json_t *params, char *const *tags, 
 		const char *key, *what;
 	} limits[] = { { "max_lvs", "volumes" }, { "max_pvs", "physical volumes" } };
 	json_t *policy = json_object_get(params, "allocation");
+	char size[SIZE_TEXT];
 
 	for (size_t i = 0; i < ARRAY_SIZE(settings); i++) {
 		json_t *value = json_object_get(params, settings[i].key);
@@ -69,6 +71,11 @@ void rehearse_say_settings(const char *what, json_t *params, char *const *tags, 
 		else if (json_object_get(params, limits[i].key))
 			cli_say("%s: could have any number of %s", what, limits[i].what);
 	}
+	if (json_object_get(params, "extent_size"))
+		cli_say("%s: its extents would have %s", what,
+			size_format((uint64_t)json_integer_value(
+					    json_object_get(params, "extent_size")),
+				    size));
 	if (json_is_string(policy))
 		cli_say("%s: its allocation policy would be %s", what, json_string_value(policy));
 	if (json_array_size(json_object_get(params, "add_tags")) ||

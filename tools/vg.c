@@ -313,7 +313,7 @@ int command_vg(int argc, char **argv)
 		  "add tags to a group, or take some away" },
 		{ "change", vg_change_verb,
 		  "VG [--autoactivate yes|no] [--alloc POLICY] [--resizeable yes|no] [--max-lvs N] "
-		  "[--max-pvs N]",
+		  "[--max-pvs N] [--extent-size SIZE]",
 		  "change what a group says of its volumes" },
 		{ "archive", vg_archive_verb, "[VG] [--json]", "list the copies of metadata" },
 		{ "backup", vg_backup_verb, "VG [--file FILE]",

@@ -96,12 +96,15 @@ static int change_settings(struct vg_work *work)
 	CLEANUP_FREE const char *const *delete = NULL;
 	enum volume_allocation allocation;
 	bool autoactivate, allocatable, resizeable;
+	json_t *extent_size = json_object_get(params, "extent_size");
+	const uint64_t extent_bytes = (uint64_t)json_integer_value(extent_size);
 	unsigned max_lv, max_pv;
 	struct volume_settings settings = {
 		.autoactivate = optional_flag(params, "autoactivate", &autoactivate),
 		.allocatable = optional_flag(params, "allocatable", &allocatable),
 		.allocation = policy ? &allocation : NULL,
 		.resizeable = optional_flag(params, "resizeable", &resizeable),
+		.extent_size = json_is_integer(extent_size) ? &extent_bytes : NULL,
 	};
 	int rc = list_words(json_object_get(params, "add_tags"), &add, &settings.add_count);
 

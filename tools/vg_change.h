@@ -4,7 +4,7 @@
  * socket of the same names, or the command.
  *
  *	vg.tag, pv.tag		{add_tags, delete_tags}
- *	vg.change		{autoactivate, allocation, resizeable, max_lvs, max_pvs}
+ *	vg.change		{autoactivate, allocation, resizeable, max_lvs, max_pvs, extent_size}
  *	pv.change		{allocatable}
  *	vg.extend		{pvs}: devices that become PVs of it, opened by the caller
  *	vg.reduce		{pvs}

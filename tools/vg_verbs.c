@@ -179,7 +179,8 @@ static bool yes_or_no(json_t *params, const char *key, const char *text)
 }
 
 /* What was given of it, as parameters of the method; 0, or the exit status. */
-static int vg_change_params(json_t *params, const char *policy, const uint64_t most[2])
+static int vg_change_params(json_t *params, const char *policy, uint64_t extent_size,
+			    const uint64_t most[2])
 {
 	static const char *const keys[] = { "max_lvs", "max_pvs" };
 	enum volume_allocation allocation;
@@ -189,6 +190,8 @@ static int vg_change_params(json_t *params, const char *policy, const uint64_t m
 		return cli_usage_error("--alloc: %s", error.text);
 	if (policy)
 		json_object_set_new(params, "allocation", json_string(policy));
+	if (extent_size)
+		json_object_set_new(params, "extent_size", json_integer((json_int_t)extent_size));
 	for (unsigned i = 0; i < ARRAY_SIZE(keys); i++)
 		if (most[i] != UINT64_MAX)
 			json_object_set_new(params, keys[i], json_integer((json_int_t)most[i]));
@@ -200,6 +203,7 @@ int vg_change_verb(int argc, char **argv)
 	struct vg_command command = { .method = "vg.change" };
 	const char *autoactivate = NULL, *policy = NULL, *resizeable = NULL;
 	uint64_t most[] = { UINT64_MAX, UINT64_MAX }; /* volumes, PVs */
+	uint64_t extent_size = 0;
 	const struct cli_option options[] = {
 		{ "autoactivate", CLI_TEXT, &autoactivate, "yes|no",
 		  "LVM2 may start its volumes by itself" },
@@ -211,6 +215,8 @@ int vg_change_verb(int argc, char **argv)
 		  0, UINT32_MAX },
 		{ "max-pvs", CLI_NUMBER, &most[1], "N", "so many physical volumes; 0: likewise", 0,
 		  UINT32_MAX },
+		{ "extent-size", CLI_SIZE, &extent_size, "SIZE",
+		  "count in extents of that size; nothing moves", 512, UINT32_MAX * 512ull },
 		CLI_OPTION_DRY_RUN(&command.consent),
 		CLI_OPTION_DEVICE(&command.given),
 		CLI_OPTION_END,
@@ -219,13 +225,13 @@ int vg_change_verb(int argc, char **argv)
 	int status;
 
 	if (!cli_parse("vg change VG [--autoactivate yes|no] [--alloc POLICY] [--resizeable "
-		       "yes|no] [--max-lvs N] [--max-pvs N]",
+		       "yes|no] [--max-lvs N] [--max-pvs N] [--extent-size SIZE]",
 		       options, argc, argv, 1, 1, &operands, &status))
 		return status;
 	command.params = json_object();
 	status = yes_or_no(command.params, "autoactivate", autoactivate) &&
 				 yes_or_no(command.params, "resizeable", resizeable)
-			 ? vg_change_params(command.params, policy, most)
+			 ? vg_change_params(command.params, policy, extent_size, most)
 			 : EXIT_USAGE;
 	if (status) {
 		json_decref(command.params);

@@ -97,6 +97,12 @@ int change_set_flag(struct volume_group *group, struct lvm_strings *strings, con
 int change_set_key(struct volume_group *group, struct lvm_config_node **list, const char *key,
 		   const char *value);
 
+/* Counts all of the group in extents of `size` bytes, in memory; what it replaces is kept. -EINVAL: something is no whole number of these; -EBUSY:
+ * a volume is open; -EOPNOTSUPP: one is neither linear nor striped. */
+int change_set_extent_size(struct change *change, uint64_t size, struct error *error);
+/* 0, or -EINVAL for a size that LVM2 does not have extents of. */
+int lvm_extent_size_check(uint64_t size, struct error *error);
+
 /* Marks the group and its PVs as exported, or not; kept by the change. -ENOMEM. */
 int change_set_exported(struct change *change, bool exported);
 

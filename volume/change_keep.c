@@ -263,9 +263,9 @@ static bool is_of_volumes(const struct change *change)
 	return group->name == before->name && !strcmp(group->uuid, before->uuid) &&
 	       group->pvs == before->pvs && group->pv_count == before->pv_count &&
 	       group->tags == before->tags && group->tag_count == before->tag_count &&
-	       group->max_lv == before->max_lv && group->max_pv == before->max_pv &&
-	       private->status.at == change->status.at && private->flags.at == change->flags.at &&
-	       private->extra == change->extra;
+	       group->extent_size == before->extent_size && group->max_lv == before->max_lv &&
+	       group->max_pv == before->max_pv && private->status.at == change->status.at &&
+	       private->flags.at == change->flags.at && private->extra == change->extra;
 }
 
 /* What it touches, where that is all, and few simple volumes: others need a look at all of the group. */
@@ -456,6 +456,8 @@ static void take_back(struct change *change)
 	group->lvs = before->lvs;
 	group->lv_count = before->lv_count;
 	group->extent_count = before->extent_count;
+	group->extent_size = before->extent_size;
+	group->private->extent_sectors = before->extent_size / LVM_SECTOR_SIZE;
 	group->tags = before->tags;
 	group->tag_count = before->tag_count;
 	group->max_lv = before->max_lv;

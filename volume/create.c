@@ -21,8 +21,6 @@
 #include "volume/lvm_io.h"
 
 #define EXTENT_SIZE_DEFAULT (4ull << 20)
-#define EXTENT_SIZE_MIN     512u
-#define EXTENT_SIZE_STEP    (128u << 10) /* of sizes that are no power of two */
 #define ALIGNMENT_DEFAULT   (1ull << 20)
 #define AREA_START          4096u
 #define AREA_HEAD           4096u /* cleared of a new metadata area */
@@ -46,13 +44,8 @@ static int check_options(struct group_create_plan *plan)
 	plan->alignment = options->data_alignment ? options->data_alignment : ALIGNMENT_DEFAULT;
 	plan->copies = options->metadata_copies ? options->metadata_copies : 1;
 	plan->label_sector = options->label_sector ? *options->label_sector : 1;
-	if (plan->extent_size < EXTENT_SIZE_MIN ||
-	    plan->extent_size / LVM_SECTOR_SIZE > UINT32_MAX ||
-	    (!is_power_of_two(plan->extent_size) && plan->extent_size % EXTENT_SIZE_STEP))
-		return error_set(plan->error, -EINVAL,
-				 "extent size is %llu, expected a power of two from 512 or a "
-				 "multiple of 128 KiB",
-				 (unsigned long long)plan->extent_size);
+	if (lvm_extent_size_check(plan->extent_size, plan->error))
+		return -EINVAL;
 	if (plan->alignment % AREA_START || plan->alignment > (1ull << 40))
 		return error_set(plan->error, -EINVAL,
 				 "data alignment is %llu, expected a multiple of 4096",

@@ -267,7 +267,7 @@ static int check_limits(const struct volume_group *group, const struct volume_se
 	unsigned lvs = change_visible_lvs(group);
 	int rc = 0;
 
-	if ((settings->max_lv || settings->max_pv) &&
+	if ((settings->max_lv || settings->max_pv || settings->extent_size) &&
 	    !(settings->resizeable && *settings->resizeable))
 		rc = change_check_resizeable(group, error);
 	if (rc)
@@ -310,6 +310,8 @@ int volume_group_set(struct volume_group *group, const struct volume_settings *s
 		rc = lvm_tags_check(settings->add_tags, settings->add_count, error);
 	if (!rc)
 		rc = check_limits(group, settings, error);
+	if (!rc && settings->extent_size && *settings->extent_size != group->extent_size)
+		rc = change_set_extent_size(&change, *settings->extent_size, error);
 	if (rc)
 		return rc;
 	rc = set_tags(group, &group->tags, &group->tag_count, settings);

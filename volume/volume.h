@@ -450,13 +450,15 @@ struct volume_settings {
 	const bool *allocatable;         /* of a PV */
 	const bool *resizeable;          /* of a group: PVs may come and go */
 	const unsigned *max_lv, *max_pv; /* of a group; 0: no limit */
+	const uint64_t *extent_size;     /* of a group; nothing moves */
 };
 
 /* Volumes of all types, but not parts of others. Tags that are there or are not are no error, as with lvm2. -EBUSY for
  * `writable` while it is open. */
 int volume_lv_set(struct volume_group *group, const char *name,
 		  const struct volume_settings *settings, struct error *error);
-/* -EINVAL for a limit below what is there, -EROFS for one of a group that stays not resizeable. */
+/* -EINVAL for a limit below what is there, and an extent size that what is there is no whole number of; -EROFS for either of a group
+ * that stays not resizeable; -EBUSY and -EOPNOTSUPP for an extent size while a volume is open, or is neither linear nor striped. */
 int volume_group_set(struct volume_group *group, const struct volume_settings *settings,
 		     struct error *error);
 int volume_pv_set(struct volume_group *group, struct volume_pv *pv,

@@ -1,0 +1,98 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# The size of a group's extents is changed, by us and by lvm2 in turn; both say the same of what the other made, and no byte of a volume moves.
+# timeout: 120
+set -eu
+cd "$(dirname "$0")/../.."
+root=$(pwd)
+tenon=${TENON:-$root/${BUILD:-build}/tenon}
+work=$(mktemp -d)
+server=
+trap '[ -z "$server" ] || kill $server; lvm2_end; rm -rf "$work"' EXIT
+cd "$work"
+mkdir run
+export LC_ALL=C TENON_RUNTIME_DIR=$work/run TENON_STATE_DIR=$work/state LVM_SUPPRESS_FD_WARNINGS=1
+export TENON_DEVICES=$work/a.img:$work/b.img
+fail() { echo "failed: $*"; [ ! -s said ] || cat said; exit 1; }
+t() { "$tenon" "$@" >said 2>&1 || fail "tenon $*"; }
+refused() { # PATTERN TENON-WORDS...: fails, says that, and changes nothing
+	local pattern=$1 before; shift
+	before=$(cat ./*.img | sha256sum)
+	! "$tenon" "$@" >said 2>&1 || fail "tenon $* was not refused"
+	grep -q -- "$pattern" said || fail "tenon $*: not '$pattern'"
+	[ "$before" = "$(cat ./*.img | sha256sum)" ] || fail "tenon $* changed something"
+}
+. "$root/tests/interop/lvm2_judge.sh"
+same() {
+	local name
+	for name in one two; do "$tenon" copy vg0/$name - 2>said | cmp - $name || fail "vg0/$name is not what it was"; done
+	t vg check vg0
+}
+# is SIZE EXTENTS FREE: so says lvm2, and so do we; volumes have the sizes that they had
+is() {
+	theirs "$1 $2 $3" vgs --noheadings --nosuffix --units k -o vg_extent_size,vg_extent_count,vg_free_count vg0
+	theirs "one 8.00 two 4.00" lvs --noheadings --nosuffix --units m -o lv_name,lv_size vg0
+	"$tenon" vg show vg0 --json | python3 -c 'import json, sys
+vg, size, extents, free = json.load(sys.stdin), *sys.argv[1:]
+said = vg["extent_size_bytes"], vg["extents"], vg["free_extents"]
+sys.exit(said != (float(size) * 1024, int(extents), int(free)) and f"we say {said}")' "$1" "$2" "$3" >said 2>&1 || fail "$1 $2 $3"
+	same
+}
+
+truncate -s 64M a.img
+truncate -s 33M b.img
+t vg create vg0 a.img b.img --extent-size 1M
+t lv create vg0/hole --size 2M a.img
+t lv create vg0/one --size 3M a.img
+t lv create vg0/two --size 4M --stripes 2 --stripe-size 256K
+t lv extend vg0/one --size 8M --alloc anywhere
+t lv remove vg0/hole --yes
+head -c 8M /dev/urandom >one
+head -c 4M /dev/urandom >two
+t copy one vg0/one
+t copy two vg0/two
+is 1024.00 95 83
+
+# What lvm2 refuses
+for size in 2M 3M 4M; do
+	refused 'no whole number of extents' vg change vg0 --extent-size $size
+	[ -n "$judge" ] || ! lvm2 vgchange -s $size vg0 || fail "lvm2 takes $size"
+done
+refused 'a power of two from 512 or a multiple of 128 KiB' vg change vg0 --extent-size 100K
+[ -n "$judge" ] || ! lvm2 vgchange -s 100k vg0 || fail "lvm2 takes 100k"
+refused 'stripes of 262144 bytes' vg change vg0 --extent-size 128K
+
+before=$(cat ./*.img | sha256sum)
+t vg change vg0 --extent-size 512K --dry-run
+grep -q 'its extents would have 512 KiB' said || fail "a dry run does not say"
+[ "$before" = "$(cat ./*.img | sha256sum)" ] || fail "a dry run"
+t vg change vg0 --extent-size 512K
+is 512.00 190 166
+t vg change vg0 --extent-size 256K --max-lvs 9
+is 256.00 380 332
+[ -n "$judge" ] || { lvm2 vgchange -s 512k vg0 || { cat theirs.err; fail "lvm2, from ours"; }; is 512.00 190 166; }
+t vg change vg0 --extent-size 1M
+is 1024.00 95 83
+t vg change vg0 --extent-size 1M # as it is
+
+t vg change vg0 --resizeable no
+refused 'is not resizeable' vg change vg0 --extent-size 512K
+[ -n "$judge" ] || ! lvm2 vgchange -s 512k vg0 || fail "lvm2, of a fixed size"
+t vg change vg0 --resizeable yes
+
+# While it is served: volumes that somebody can write to are open
+"$tenon" serve vg0/one --socket-dir "$work/run" >log 2>&1 & server=$!
+for _ in $(seq 600); do ! grep -q ready log || break; sleep 0.1; done
+refused 'vg0/one: is in use' vg change vg0 --extent-size 512K
+kill $server; wait $server || true; server=
+
+# Types whose keys count in extents of their own
+t lv create vg0/mirror --type raid1 --size 2M --nosync
+refused 'vg0/mirror.*: is of type\|linear or striped' vg change vg0 --extent-size 512K
+t lv remove vg0/mirror --yes
+t vg change vg0 --extent-size 512K
+t lv extend vg0/one --size 8704K # goes on in extents of that size
+theirs "8.50" lvs --noheadings --nosuffix --units m -o lv_size vg0/one
+t lv reduce vg0/one --size 8M --yes
+is 512.00 190 166
+echo "extent sizes: 512 KiB, 256 KiB, 1 MiB, by both"

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * volume/: a group is counted in extents of another size, with the power cut, or a disk failing, at every write of that. It is counted
+ * in these or those then, and a volume of two segments has its bytes where they were.
+ */
+#include "unit.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "util/bytes.h"
+#include "volume_fixture.h"
+#include "worn_disk.h"
+
+#define EXTENT (64u << 10)
+#define NEW    (16u << 10)
+#define SIZE   (2u << 20)
+#define DISKS  3u
+
+static const struct volume_group_options group_options = { .extent_size = EXTENT };
+
+struct attempt {
+	struct worn_power power;
+	bool fails;       /* a write fails, and not the power */
+	uint64_t at;      /* which; 0: none */
+	uint64_t changes; /* of the whole */
+	unsigned old, new;
+};
+
+static struct attempt *the_attempt;
+
+static int change(struct volume_group *group, uint64_t size, struct error *error)
+{
+	const struct volume_settings settings = { .extent_size = &size };
+
+	return volume_group_set(group, &settings, error);
+}
+
+/* Of what is there now, in memory or on disks: all of it in extents of `size`. */
+static void check(struct fixture *f, struct volume_group *group, uint64_t size)
+{
+	const struct volume_lv *lv = volume_group_get_lv(group, "a");
+	CLEANUP_BLOCK struct block *block = NULL;
+	unsigned factor = (unsigned)(EXTENT / size);
+	uint64_t extents = 0;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(lv);
+	CU_ASSERT_EQUAL(group->extent_size, size);
+	for (unsigned i = 0; i < group->pv_count; i++)
+		extents += group->pvs[i]->extent_count;
+	CU_ASSERT_EQUAL(group->extent_count, extents);
+	CU_ASSERT_EQUAL(extents % factor, 0);
+	CU_ASSERT_EQUAL(group->free_extents, extents - 8 * factor);
+	CU_ASSERT_EQUAL(lv->extent_count, 5 * factor);
+	CU_ASSERT_EQUAL(lv->size, 5 * EXTENT);
+	CU_ASSERT_EQUAL(lv->segment_count, 2);
+	CU_ASSERT_EQUAL(lv->segments[1].start_extent, 3 * factor);
+	CU_ASSERT_EQUAL_FATAL(volume_open_lv(group, "a", false, &block, &f->error), 0);
+	CU_ASSERT(fixture_filled(block, 7));
+}
+
+static void make(struct fixture *f)
+{
+	struct block *block;
+
+	fixture_create(f, &group_options);
+	CU_ASSERT_EQUAL_FATAL(fixture_lv(f, "a", 3), 0);
+	CU_ASSERT_EQUAL_FATAL(fixture_lv(f, "between", 3), 0);
+	CU_ASSERT_EQUAL_FATAL(volume_lv_resize(f->group, "a", 5 * EXTENT, NULL, &f->error), 0);
+	CU_ASSERT_EQUAL_FATAL(volume_open_lv(f->group, "a", true, &block, &f->error), 0);
+	fixture_fill(block, 7);
+	CU_ASSERT_EQUAL(block_flush(block), 0);
+	block_unref(block);
+}
+
+static void attempt_one(struct fixture *f)
+{
+	struct attempt *attempt = the_attempt;
+	struct volume_group *group;
+	uint64_t before, size;
+	int rc;
+
+	for (unsigned i = 0; i < f->count; i++) {
+		char name[] = { 'd', (char)('0' + i), '\0' };
+
+		block_unref(f->disks[i]);
+		f->disks[i] = worn_disk_create(&attempt->power, name, SIZE);
+	}
+	make(f);
+	before = attempt->power.changes;
+	if (attempt->at && attempt->fails)
+		worn_disk_fail(f->disks[attempt->at % DISKS], attempt->at / DISKS,
+			       1 + attempt->at % 5);
+	else if (attempt->at)
+		worn_power_cut_after(&attempt->power, attempt->at);
+	rc = change(f->group, NEW, &f->error);
+	attempt->changes = attempt->power.changes - before;
+	worn_power_mend(&attempt->power);
+	worn_power_cycle(&attempt->power);
+	check(f, f->group, rc ? EXTENT : NEW);
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	group = f->group;
+	size = group->extent_size;
+	CU_ASSERT(size == NEW || (rc && size == EXTENT));
+	attempt->old += size == EXTENT;
+	attempt->new += size == NEW;
+	check(f, group, size);
+	CU_ASSERT_EQUAL(change(group, NEW, &f->error), 0);
+	check(f, group, NEW);
+}
+
+static void attempt_all(bool fails)
+{
+	struct attempt sum = { 0 };
+	uint64_t seeds = getenv("TORTURE") ? 30 : 2;
+
+	for (uint64_t seed = 1; seed <= seeds; seed++)
+		for (uint64_t at = 0; at <= sum.changes; at++) {
+			struct attempt attempt = { .power.random.state = seed * 7919 + at,
+						   .fails = fails,
+						   .at = at };
+
+			the_attempt = &attempt;
+			fixture_run(attempt_one, DISKS, SIZE);
+			if (!at)
+				sum.changes = attempt.changes;
+			sum.old += attempt.old;
+			sum.new += attempt.new;
+		}
+	CU_ASSERT(sum.changes > 10);
+	CU_ASSERT(sum.new > 0);
+	CU_ASSERT(sum.old > 0);
+}
+
+static void test_is_cut_off(void)
+{
+	attempt_all(false);
+}
+
+static void test_fails(void)
+{
+	attempt_all(true);
+}
+
+static void what_does_not_fit(struct fixture *f)
+{
+	struct block *block;
+
+	make(f);
+	/* 5 extents are no whole number of twice as large ones; nor are 3 KiB a size. */
+	CU_ASSERT_EQUAL(change(f->group, 2 * EXTENT, &f->error), -EINVAL);
+	CU_ASSERT_EQUAL(change(f->group, 3072, &f->error), -EINVAL);
+	CU_ASSERT_EQUAL(change(f->group, 0, &f->error), -EINVAL);
+	check(f, f->group, EXTENT);
+	CU_ASSERT_EQUAL_FATAL(volume_open_lv(f->group, "between", false, &block, &f->error), 0);
+	CU_ASSERT_EQUAL(change(f->group, NEW, &f->error), -EBUSY);
+	block_unref(block);
+	check(f, f->group, EXTENT);
+	CU_ASSERT_EQUAL(change(f->group, NEW, &f->error), 0);
+	check(f, f->group, NEW);
+	CU_ASSERT_EQUAL(change(f->group, EXTENT, &f->error), 0);
+	check(f, f->group, EXTENT);
+}
+
+static void test_what_does_not_fit(void)
+{
+	fixture_run(what_does_not_fit, DISKS, SIZE);
+}
+
+UNIT_MAIN("sizes of extents", UNIT(test_is_cut_off), UNIT(test_fails), UNIT(test_what_does_not_fit))
