@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,9 @@
 
 #define MODE  0600
 #define TRIES 8
+
+#define BESIDE ".new-%08x" /* 13 bytes */
+#define KEPT   (NAME_MAX - 13)
 
 static int open_folder(const char *path, int flags)
 {
@@ -54,16 +58,38 @@ int replace_file_fill(int fd, const void *bytes, size_t size)
 	return fsync(fd) ? -errno : 0;
 }
 
-/* The name that a file has for a moment. */
+/* The name that a file has for a moment: of a long one, its beginning. */
 static char *name_beside(const char *path)
 {
+	const char *slash = strrchr(path, '/');
+	int folder = slash ? (int)(slash + 1 - path) : 0;
 	uint32_t chance;
 	char *name;
 
 	if (getrandom(&chance, sizeof(chance), 0) != sizeof(chance) ||
-	    asprintf(&name, "%s.new-%08x", path, chance) < 0)
+	    asprintf(&name, "%.*s%.*s" BESIDE, folder, path, KEPT, path + folder, chance) < 0)
 		return NULL;
 	return name;
+}
+
+static void write_self(int fd, char self[static 32])
+{
+	snprintf(self, 32, "/proc/self/fd/%d", fd);
+}
+
+/* Only through /proc does a file without a name get one, which may not be mounted. */
+static int open_nameless(int folder)
+{
+	int fd = openat(folder, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, MODE);
+	char self[32];
+
+	if (fd < 0)
+		return errno == EISDIR || errno == ENOENT ? -EOPNOTSUPP : -errno;
+	write_self(fd, self);
+	if (!access(self, F_OK))
+		return fd;
+	close(fd);
+	return -EOPNOTSUPP;
 }
 
 /* A file without a name, or (*named) with one. */
@@ -75,9 +101,9 @@ static int open_new(const char *path, char **named)
 	*named = NULL;
 	if (folder < 0)
 		return folder;
-	fd = openat(folder, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, MODE);
-	if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != ENOENT))
-		return fd < 0 ? -errno : fd;
+	fd = open_nameless(folder);
+	if (fd != -EOPNOTSUPP)
+		return fd;
 	*named = name_beside(path);
 	fd = *named ? open(*named, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, MODE) : -1;
 	return fd < 0 ? -errno : fd;
@@ -86,9 +112,9 @@ static int open_new(const char *path, char **named)
 /* Where nothing has the place that needs no other name before. 1: it is there. */
 static int give_name(int fd, const char *path, char **named)
 {
-	char self[64];
+	char self[32];
 
-	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	write_self(fd, self);
 	if (!linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW))
 		return 1;
 	for (unsigned i = 0; errno == EEXIST && i < TRIES; i++) {

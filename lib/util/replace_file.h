@@ -7,7 +7,8 @@
 /*
  * Puts a file of these bytes, for its owner alone, in the place of whatever has that name: as a whole, and durable when it returns. It is written
  * without a name and then given one, so a process that is killed leaves nothing, but in the moment between two names: "PATH.new-" and eight
- * digits of chance, which nobody's file has. Where a file system has no files without names, the new one has that from its beginning. Blocks. 0
+ * digits of chance, which nobody's file has (of a long PATH its beginning). Where a file system has no files without names, or /proc is not mounted, the
+ * new one has that from its beginning. Blocks. 0
  * or a negative errno; then what was there is, or, where only the last flush failed, the new one.
  */
 int replace_file(const char *path, const void *bytes, size_t size);

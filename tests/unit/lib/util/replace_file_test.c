@@ -5,11 +5,14 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -24,7 +27,7 @@ static char folder[] = "/tmp/replace-XXXXXX";
 
 static const char *path_of(const char *name)
 {
-	static char path[64];
+	static char path[64 + NAME_MAX];
 
 	snprintf(path, sizeof(path), "%s/%s", folder, name);
 	return path;
@@ -98,6 +101,48 @@ static void test_unreadable(void)
 	CU_ASSERT_EQUAL(rmdir(path_of("d")), 0);
 }
 
+/* The longest name that there is has none beside it that is longer. */
+static void test_long_name(void)
+{
+	char name[NAME_MAX + 1];
+
+	memset(name, 'n', NAME_MAX);
+	name[NAME_MAX] = '\0';
+	CU_ASSERT_EQUAL(replace_file(path_of(name), "one", 3), 0);
+	CU_ASSERT_EQUAL(replace_file(path_of(name), "three", 5), 0);
+	CU_ASSERT(holds(name, "three"));
+	CU_ASSERT_EQUAL(count_files(), 3);
+	CU_ASSERT_EQUAL(unlink(path_of(name)), 0);
+}
+
+/* In a chroot, or early in a boot. 2: it cannot be hidden. */
+static int replace_without_proc(void)
+{
+	if ((geteuid() ? unshare(CLONE_NEWUSER | CLONE_NEWNS) : unshare(CLONE_NEWNS)) ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("none", "/proc", "tmpfs", 0, NULL))
+		return 2;
+	return replace_file(path_of("f"), "two", 3) || replace_file(path_of("f"), "three", 5);
+}
+
+static void test_without_proc(void)
+{
+	int status = 0;
+	pid_t child = fork();
+
+	if (!child)
+		_exit(replace_without_proc());
+	CU_ASSERT_EQUAL(waitpid(child, &status, 0), child);
+	CU_ASSERT_FATAL(WIFEXITED(status));
+	if (WEXITSTATUS(status) == 2) {
+		unit_skip("/proc cannot be hidden from a process here");
+		return;
+	}
+	CU_ASSERT_EQUAL(WEXITSTATUS(status), 0);
+	CU_ASSERT(holds("f", "three"));
+	CU_ASSERT_EQUAL(count_files(), 2);
+}
+
 /* By a limit of what it may write, in the middle of that. */
 static void test_killed(void)
 {
@@ -126,4 +171,5 @@ static void test_folder(void)
 }
 
 UNIT_MAIN("files that are replaced", UNIT(test_folder), UNIT(test_places),
-	  UNIT(test_what_does_not_work), UNIT(test_unreadable), UNIT(test_killed))
+	  UNIT(test_what_does_not_work), UNIT(test_unreadable), UNIT(test_long_name),
+	  UNIT(test_without_proc), UNIT(test_killed))
