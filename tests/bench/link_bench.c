@@ -9,74 +9,37 @@
 #include <string.h>
 #include <time.h>
 
+#include "null_port.h"
 #include "util/bytes.h"
-#include "vswitch/switch.h"
 
 #define RUNS     7
 #define ROUNDS   10000 /* a run: 320,000 frames */
 #define ROUND_NS 32000 /* of virtual time, for a burst of 32 */
 #define WARM     10000 /* rounds until the link is full, and more */
 
-struct null_port {
-	struct port port;
-	bool sends;
+struct sender {
+	struct null_port null; /* first: null_port_destroy() frees it */
 	uint32_t number;
-	struct frame frames[PORT_BURST];
-	struct iovec pieces[PORT_BURST];
-	uint8_t bytes[PORT_BURST][64];
 };
 
-static unsigned receive(struct port *port, struct frame **frames, unsigned max)
+static void fill(struct null_port *null, unsigned count)
 {
-	struct null_port *null = container_of(port, struct null_port, port);
+	struct sender *sender = container_of(null, struct sender, null);
 
-	if (!null->sends)
-		return 0;
-	for (unsigned i = 0; i < max; i++) {
-		put_be32(null->bytes[i] + 20, null->number++);
-		null->pieces[i] = (struct iovec){ null->bytes[i], 64 };
-		null->frames[i] =
-			(struct frame){ .pieces = &null->pieces[i], .count = 1, .length = 64 };
-		frames[i] = &null->frames[i];
-	}
-	return max;
+	for (unsigned i = 0; i < count; i++)
+		put_be32(null->bytes[i] + 20, sender->number++);
 }
 
-static void release(struct port *port)
+static struct sender *add(struct vswitch *vswitch, const char *name, bool sends)
 {
-	(void)port;
-}
+	struct sender *sender = calloc(1, sizeof(*sender));
 
-static unsigned transmit(struct port *port, struct frame *const *frames, unsigned count)
-{
-	(void)frames;
-	port->counters.tx_frames += count;
-	return count;
-}
-
-static void destroy(struct port *port)
-{
-	free(container_of(port, struct null_port, port));
-}
-
-static const struct port_ops ops = { .type = "null",
-				     .receive = receive,
-				     .release = release,
-				     .transmit = transmit,
-				     .destroy = destroy };
-
-static struct null_port *add(struct vswitch *vswitch, const char *name, bool sends)
-{
-	struct null_port *null = calloc(1, sizeof(*null));
-
-	null->port.ops = &ops;
-	null->port.up = true;
-	null->sends = sends;
+	sender->null.fill = sends ? fill : NULL;
 	for (unsigned i = 0; i < PORT_BURST; i++) {
-		memset(null->bytes[i], 0xff, 6);
-		null->bytes[i][6] = 2;
+		memset(sender->null.bytes[i], 0xff, 6);
+		sender->null.bytes[i][6] = 2;
 	}
-	return vswitch_add_port(vswitch, &null->port, name, NULL) ? NULL : null;
+	return null_port_add(vswitch, &sender->null, name) ? NULL : sender;
 }
 
 static uint64_t test_clock(void *arg)
@@ -115,7 +78,7 @@ static void measure(const char *words)
 	struct link_model model = { 0 };
 	struct vswitch *vswitch;
 	uint64_t sent, arrived;
-	struct null_port *a, *b;
+	struct sender *a, *b;
 	double ns[RUNS];
 
 	snprintf(copy, sizeof(copy), "%s", words);
@@ -130,7 +93,7 @@ static void measure(const char *words)
 		exit(1);
 	go(vswitch, &clock, WARM);
 	sent = a->number;
-	arrived = b->port.counters.tx_frames;
+	arrived = b->null.port.counters.tx_frames;
 	for (unsigned run = 0; run < RUNS; run++) {
 		double from = cpu_ns();
 
@@ -141,7 +104,7 @@ static void measure(const char *words)
 	/* Each that arrives of those that are sent; more where some are sent twice. */
 	printf("%s: best %.0f ns a frame, median %.0f ns a frame, arrived %.2f percent\n",
 	       *words ? words : "perfect", ns[0], ns[RUNS / 2],
-	       100.0 * (double)(b->port.counters.tx_frames - arrived) / (a->number - sent));
+	       100.0 * (double)(b->null.port.counters.tx_frames - arrived) / (a->number - sent));
 	vswitch_destroy(vswitch);
 }
 

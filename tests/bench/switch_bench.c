@@ -12,24 +12,19 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-#include <x86intrin.h>
 
+#include "null_port.h"
 #include "util/bytes.h"
 #include "util/random.h"
-#include "vswitch/switch.h"
 
 #define RUNS   91 /* short ones, so that some have the processor for themselves */
 #define ROUNDS 2000
 
-struct null_port {
-	struct port port;
+struct sender {
+	struct null_port null;    /* first: null_port_destroy() frees it */
 	unsigned addresses, next; /* 0: has nothing to send */
 	uint64_t first, peers;
-	struct frame frames[PORT_BURST];
-	struct iovec pieces[PORT_BURST];
-	uint8_t bytes[PORT_BURST][64];
 	struct random random;
-	uint64_t making; /* cycles that it took to make what is received */
 };
 
 static void put_mac(uint8_t *at, uint64_t mac)
@@ -38,62 +33,32 @@ static void put_mac(uint8_t *at, uint64_t mac)
 	put_be32(at + 2, (uint32_t)mac);
 }
 
-static unsigned receive(struct port *port, struct frame **frames, unsigned max)
+static void fill(struct null_port *null, unsigned count)
 {
-	struct null_port *null = container_of(port, struct null_port, port);
+	struct sender *sender = container_of(null, struct sender, null);
 
-	uint64_t from = __rdtsc();
+	for (unsigned i = 0; i < count; i++) {
+		uint64_t to = random_below(&sender->random, sender->addresses);
 
-	if (!null->addresses)
-		return 0;
-	for (unsigned i = 0; i < max; i++) {
-		uint64_t to = random_below(&null->random, null->addresses);
-
-		put_mac(null->bytes[i], null->peers + to);
-		put_mac(null->bytes[i] + 6, null->first + null->next++ % null->addresses);
-		null->pieces[i] = (struct iovec){ null->bytes[i], 64 };
-		null->frames[i] =
-			(struct frame){ .pieces = &null->pieces[i], .count = 1, .length = 64 };
-		frames[i] = &null->frames[i];
+		put_mac(null->bytes[i], sender->peers + to);
+		put_mac(null->bytes[i] + 6, sender->first + sender->next++ % sender->addresses);
 	}
-	null->making += __rdtsc() - from;
-	return max;
 }
 
-static void release(struct port *port)
+static void set_addresses(struct sender *sender, unsigned addresses)
 {
-	(void)port;
+	sender->addresses = addresses;
+	sender->null.fill = addresses ? fill : NULL;
 }
 
-static unsigned transmit(struct port *port, struct frame *const *frames, unsigned count)
+static struct sender *add(struct vswitch *vswitch, const char *name, uint64_t first, uint64_t peers)
 {
-	(void)frames;
-	port->counters.tx_frames += count;
-	return count;
-}
+	struct sender *sender = calloc(1, sizeof(*sender));
 
-static void destroy(struct port *port)
-{
-	free(container_of(port, struct null_port, port));
-}
-
-static const struct port_ops ops = { .type = "null",
-				     .receive = receive,
-				     .release = release,
-				     .transmit = transmit,
-				     .destroy = destroy };
-
-static struct null_port *add(struct vswitch *vswitch, const char *name, uint64_t first,
-			     uint64_t peers)
-{
-	struct null_port *null = calloc(1, sizeof(*null));
-
-	null->port.ops = &ops;
-	null->port.up = true;
-	null->first = first;
-	null->peers = peers;
-	null->random.state = 1;
-	return vswitch_add_port(vswitch, &null->port, name, NULL) ? NULL : null;
+	sender->first = first;
+	sender->peers = peers;
+	sender->random.state = 1;
+	return null_port_add(vswitch, &sender->null, name) ? NULL : sender;
 }
 
 static int compare(const void *a, const void *b)
@@ -108,7 +73,7 @@ static void measure(unsigned addresses)
 	struct vswitch_options options = { .seed = 1,
 					   .table_size = 2 * addresses + 64,
 					   .table_per_port = addresses + 32 };
-	struct null_port *a, *b;
+	struct sender *a, *b;
 	struct vswitch *vswitch;
 	double cycles[RUNS];
 
@@ -118,17 +83,18 @@ static void measure(unsigned addresses)
 	b = add(vswitch, "b", 0x024000000000, 0x020000000000);
 	add(vswitch, "c", 0, 0);
 	/* Both sides are learned. */
-	a->addresses = b->addresses = addresses;
+	set_addresses(a, addresses);
+	set_addresses(b, addresses);
 	for (unsigned i = 0; i < addresses / PORT_BURST + 2; i++)
 		vswitch_round(vswitch);
-	b->addresses = 0;
+	set_addresses(b, 0);
 	for (unsigned run = 0; run < RUNS; run++) {
 		uint64_t from = __rdtsc();
 
-		a->making = 0;
+		a->null.making = 0;
 		for (unsigned i = 0; i < ROUNDS; i++)
 			vswitch_round(vswitch);
-		cycles[run] = (double)(__rdtsc() - from - a->making) / ROUNDS / PORT_BURST;
+		cycles[run] = (double)(__rdtsc() - from - a->null.making) / ROUNDS / PORT_BURST;
 	}
 	qsort(cycles, RUNS, sizeof(cycles[0]), compare);
 	printf("%u addresses: best %.1f cycles a frame, median %.1f cycles a frame\n", addresses,
@@ -151,12 +117,12 @@ static double now(void)
 }
 
 /* A burst when it is due, for CAPTURE_SECONDS; cycles a frame. */
-static double go_at(struct vswitch *vswitch, struct null_port *from, double rate)
+static double go_at(struct vswitch *vswitch, struct sender *from, double rate)
 {
 	double start = now(), due = start;
 	uint64_t cycles = 0, frames = 0;
 
-	from->making = 0;
+	from->null.making = 0;
 	for (; due < start + CAPTURE_SECONDS; due += PORT_BURST / rate) {
 		uint64_t began;
 
@@ -167,7 +133,7 @@ static double go_at(struct vswitch *vswitch, struct null_port *from, double rate
 		cycles += __rdtsc() - began;
 		frames += PORT_BURST;
 	}
-	return (double)(cycles - from->making) / (double)frames;
+	return (double)(cycles - from->null.making) / (double)frames;
 }
 
 static int measure_capture(double rate)
@@ -177,7 +143,7 @@ static int measure_capture(double rate)
 						   .port = "a",
 						   .force = true };
 	struct capture_status last = { 0 };
-	struct null_port *from;
+	struct sender *from;
 	struct vswitch *vswitch;
 	double without, with;
 	unsigned id;
@@ -186,7 +152,7 @@ static int measure_capture(double rate)
 		return 1;
 	from = add(vswitch, "a", 0x020000000000, 0x024000000000);
 	add(vswitch, "b", 0x024000000000, 0x020000000000);
-	from->addresses = 1;
+	set_addresses(from, 1);
 	without = go_at(vswitch, from, rate);
 	if (vswitch_start_capture(vswitch, &capture, &id, NULL))
 		return 1;
