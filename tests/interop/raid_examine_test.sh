@@ -60,7 +60,8 @@ launch served "$TENON" serve --socket-dir s md/r || problem "$state: $(cat serve
 change raid speed r --min 64K --max 64K
 "$TENON" raid replace r b.img --with d.img >replaced 2>&1 &
 pids+=($!)
-is_replaced() { mdadm --examine d.img | grep -q 'Replacement device'; }
+# Their superblocks are written one after the other.
+is_replaced() { [ "$(mdadm --examine [a-d].img | grep -c 'Array State : ARA')" = 4 ] && mdadm --examine d.img | grep -q 'Replacement device'; }
 wait_for is_replaced
 kill -9 "$launched"
 wait "$launched" 2>/dev/null
@@ -91,7 +92,7 @@ fresh 'a checksum that is wrong' --level 1 a.img b.img
 printf X | dd of=a.img bs=1 seek=$((4096 + 40)) conv=notrunc status=none
 mdadm_says ' - expected ' a.img
 expect 1 'Expected Checksum' "$TENON" raid examine a.img
-theirs=$(mdadm --examine a.img | sed -n 's/.*expected //p')
+theirs=$(printf %08x "0x$(mdadm --examine a.img | sed -n 's/.*expected //p')") # without its zeroes in front
 json "d[0]['checksum_expected'] == '$theirs' != d[0]['checksum']" "$TENON" raid examine a.img --json
 
 [ $failures = 0 ] && echo "all as expected"

@@ -110,7 +110,7 @@ for bad in tcp:2222-:22 icmp::1-:1 tcp::0-:1 tcp::1-:65536 tcp::1 tcp:localhost:
 done
 lab_end || lab_fail "the switch ended with $?"
 for _ in $(seq 600); do [ -d "/proc/$process" ] || break; sleep 0.1; done
-pgrep -s 0 -f uplink-process >/dev/null && lab_fail "a process was left behind"
+pgrep -g 0 -f uplink-process >/dev/null && lab_fail "a process was left behind"
 
 # With leave, guests reach the loopback.
 ip netns delete a; ip netns delete b

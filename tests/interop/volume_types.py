@@ -5,7 +5,7 @@ Their metadata is written here and put on the disks by vgcfgrestore, which check
 device-mapper. Type and attributes are compared for each, hidden ones too; then all that lvm2 says of them (lv_all, seg_all), before and after changes
 of ours that write the text anew. Type and attributes of arrays are compared as well.
 """
-import json, os, random, subprocess, sys
+import json, os, random, re, subprocess, sys
 
 TENON = sys.argv[1]
 rnd = random.Random(1)
@@ -38,7 +38,8 @@ def lvm(verb, *words):
         run("losetup", "-d", *loops)
     if rc:
         sys.exit(f"lvm {verb} {words}: {err}")
-    return out
+    # Others use such devices, too: it is not always the same.
+    return re.sub("/dev/loop[0-9]+", lambda found: f"p{loops.index(found[0])}.img" if found[0] in loops else found[0], out)
 
 
 def uuid():
