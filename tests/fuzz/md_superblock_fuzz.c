@@ -38,6 +38,7 @@ static void check_accepted(const struct md_superblock *sb)
 	assert(md_superblock_validate(&back, DEVICE_SECTORS, &error) == 0);
 	back.checksum = sb->checksum;
 	back.checksum_expected = sb->checksum_expected;
+	back.next_from_md = sb->next_from_md; /* encoded in our words */
 	assert(memcmp(&back, sb, sizeof(back)) == 0);
 }
 
