@@ -457,11 +457,9 @@ int raid_say_no_superblock(struct block *block, struct error *error)
 	/* By libblkid's name, or by that of the magic alone (block/raid_magic.h). */
 	if (!strcmp(found.type, "ddf_raid_member") || !strcmp(found.type, "isw_raid_member") ||
 	    !strncmp(found.name, "DDF ", 4) || !strncmp(found.name, "Intel ", 6))
-		error_advise(
-			error,
-			"a member of a container, in metadata of firmware (DDF, or "
-			"Intel's), which mdadm reads, and takes off (`mdadm --zero-superblock`): "
-			"here it is left alone");
+		error_advise(error, "a member of a container, in metadata of firmware (DDF, or "
+				    "Intel's), which mdadm reads and `wipefs --all` takes off: "
+				    "here it is left alone");
 	return -ENOENT;
 }
 

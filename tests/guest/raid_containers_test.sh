@@ -41,6 +41,11 @@ for kind in imsm ddf; do
 		"$TENON" raid create x --level 1 --dry-run $member missing >out 2>&1 || :
 		grep -q "$name" out || { cat out; rig_fail "a rehearsal does not say what would be lost"; }
 		cmp $member before
+		# What is advised.
+		grep -q 'wipefs --all' <<<"$("$TENON" raid zero $member 2>&1)" || rig_fail "$member: nobody says who takes it off"
+		wipefs --all before >out 2>&1 || { cat out; rig_fail "$member: wipefs does not take it off"; }
+		"$TENON" raid examine before >out 2>&1 || :
+		! grep -q 'left alone' out || { cat out; rig_fail "$member: wipefs left it there"; }
 	done
 	# --yes is the answer.
 	"$TENON" raid create x --level 1 --yes ${kind}0 missing >out 2>&1 || { cat out; rig_fail "--yes does not overwrite $kind"; }
