@@ -16,7 +16,7 @@
 #include "volume/change.h"
 #include "volume/commit.h"
 #include "volume/lvm_io.h"
-#include "volume/restore_raid.h"
+#include "volume/restore_check.h"
 
 struct restoration {
 	struct volume_group *group;

@@ -14,7 +14,7 @@
 #include "util/bytes.h"
 #include "util/error.h"
 #include "volume/active.h"
-#include "volume/restore_raid.h"
+#include "volume/restore_check.h"
 #include "volume/segment_raid.h"
 
 #define WHY_TEXT 160
