@@ -301,7 +301,9 @@ say "the real kernel (User Mode Linux) boots, assembles these disks with its own
 	"checks both file systems, and sums up every file that the guests wrote:"
 begin_dots
 for guest in one two; do
-	sed -n 's|.*@ file \(data/[0-9]*\) \([0-9a-f]\{32\}\)\r*$|\2  \1|p' "console-$guest" >"sums-$guest"
+	# A guest keeps the last thousand; not every line of a console comes whole.
+	sed -n 's|.*@ file \(data/[0-9]*\) \([0-9a-f]\{32\}\)\r*$|\2  \1|p' "console-$guest" |
+		tail -n 900 >"sums-$guest"
 	[ -s "sums-$guest" ] || rig_fail "guest $guest reported no files"
 	echo "$(md5sum <"root-$guest/root/noise" | cut -d ' ' -f 1)  root/noise" >>"sums-$guest"
 done
