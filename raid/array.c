@@ -12,6 +12,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "block/overlay.h"
 #include "util/bytes.h"
 
 /* ---- Announcements ---- */
@@ -47,6 +48,22 @@ struct raid_member *raid_member_new(struct raid_array *array, struct block *bloc
 	member->state = RAID_MEMBER_SPARE;
 	list_add_tail(&array->members, &member->node);
 	return member;
+}
+
+int raid_member_cover(struct raid_member *member, struct error *error)
+{
+	struct block *overlay;
+	int rc = block_create_overlay(&overlay, member->block, error);
+
+	if (rc)
+		return rc;
+	if (member->meta == member->block) {
+		block_unref(member->meta);
+		member->meta = block_ref(overlay);
+	}
+	block_unref(member->block);
+	member->block = overlay;
+	return 0;
 }
 
 /* A replacement stays, and has the place for itself. */

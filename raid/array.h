@@ -150,6 +150,7 @@ struct raid_array {
 	/* superblocks: super.c */
 	uint64_t events;
 	bool forced;       /* started by force */
+	bool from_log;     /* read-only: some of what is read is in its log, not on members */
 	bool super_failed; /* the last update did */
 	bool lost;         /* a member was, and no update has said so: see super.c */
 	uint64_t super_wanted, super_done;
@@ -229,6 +230,8 @@ struct raid_member *raid_member_new(struct raid_array *array, struct block *bloc
 void raid_member_free(struct raid_member *member);
 /* The same once its last request has ended; nobody finds it any more meanwhile. Suspends. */
 void raid_member_drop(struct raid_member *member);
+/* What is written to it from now on stays in memory: before the level starts. 0 or a negative errno with `error` set. */
+int raid_member_cover(struct raid_member *member, struct error *error);
 struct raid_member *raid_member_find(struct raid_array *array, const char *device);
 struct raid_member *raid_member_by_number(struct raid_array *array, uint32_t dev_number);
 

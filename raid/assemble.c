@@ -173,13 +173,31 @@ static int prepare(struct raid_array *array, const struct raid_candidate *candid
 	return rc;
 }
 
+static bool has_dirty_ppl(const struct raid_array *array)
+{
+	return (array->features & (MD_FEATURE_PPL | MD_FEATURE_MULTIPLE_PPLS)) &&
+	       array->resync_position != MD_RESYNC_DONE;
+}
+
+/* Who only looks reads what is there once its log has been carried out: in memory. */
+static int cover_members(struct raid_array *array, struct error *error)
+{
+	int rc = 0;
+
+	if (!array->journal && !has_dirty_ppl(array))
+		return 0;
+	list_for_each(at, &array->members)
+		rc = rc ? rc : raid_member_cover(list_entry(at, struct raid_member, node), error);
+	return rc;
+}
+
 /* What the array's log says. */
 static int carry_out_log(struct raid_array *array, const struct raid_assemble_options *options,
 			 bool *replayed, struct error *error)
 {
 	bool ppl = array->features & (MD_FEATURE_PPL | MD_FEATURE_MULTIPLE_PPLS);
 
-	*replayed = array->journal || (ppl && array->resync_position != MD_RESYNC_DONE);
+	*replayed = array->journal || has_dirty_ppl(array);
 	if (!array->level->replay || !(ppl || array->journal))
 		return 0;
 	return array->level->replay(array, options->read_only, error);
@@ -237,6 +255,8 @@ static int bring_up(struct raid_array *array, const struct raid_candidate *candi
 	raid_grow_load(array, freshest->sb.next);
 	array->forced = options->force;
 	rc = raid_assemble_journal(array, options, error);
+	if (!rc && options->read_only)
+		rc = cover_members(array, error);
 	if (!rc)
 		rc = raid_array_start_level(array, error);
 	if (rc)

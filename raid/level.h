@@ -74,8 +74,8 @@ struct raid_level_ops {
 	 * `error` set. Does not suspend. */
 	int (*start)(struct raid_array *array, struct error *error);
 	/* Optional: what a log says is done, before anything is read or written; may find that there is nothing left to
-	 * resync. With `look` nothing is written, and it is -EROFS where something would have to be. Suspends. 0, or a negative errno
-	 * with `error` set. */
+	 * resync. With `look` what is written is kept in memory: -EROFS where that is too much. Suspends. 0, or a negative
+	 * errno with `error` set. */
 	int (*replay)(struct raid_array *array, bool look, struct error *error);
 	/* Optional: what of the journal (array->journal) is still needed begins at this sector once all members are flushed. */
 	uint64_t (*checkpoint)(const struct raid_array *array);

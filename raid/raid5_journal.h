@@ -66,8 +66,8 @@ void raid5_journal_free(struct raid5 *r);
 int raid5_journal_clear(struct raid5_journal *journal);
 
 /*
- * Carries out what the journal says, before anything is written. With `look` nothing is written: -EROFS where something would
- * have to be. Suspends. 0, or a negative errno with `error` set.
+ * Carries out what the journal says, before anything is written. With `look` what is written to members and journal is kept in memory
+ * (raid_array.from_log: there is such), of limited size: -EROFS where it takes more. Suspends. 0, or a negative errno with `error` set.
  */
 int raid5_journal_replay(struct raid5 *r, bool look, struct error *error);
 

@@ -264,28 +264,14 @@ static int clear_all(struct raid5 *r, struct error *error)
 	return 0;
 }
 
-static int look_at_log(const struct raid_array *array, struct error *error)
-{
-	if (array->resync_position == MD_RESYNC_DONE || !raid_array_degraded(array))
-		return 0;
-	error_set(error, -EROFS,
-		  "%s: it was not stopped cleanly and a member is missing: what its log says has "
-		  "to be carried out first, which is not done read-only",
-		  array->block.name);
-	return error_advise(error,
-			    "give the missing member, too; if it is lost, `tenon raid assemble %s "
-			    "--degraded` does that without it",
-			    array->name);
-}
-
 int raid5_ppl_replay(struct raid5 *r, bool look, struct error *error)
 {
 	struct raid_array *array = r->array;
 	struct replay replay = { .r = r };
 
-	if (look)
-		return look_at_log(array, error);
-
+	/* What is to be carried out is parity, of no use to who only reads all data. */
+	if (look && (array->resync_position == MD_RESYNC_DONE || !raid_array_degraded(array)))
+		return 0;
 	for (uint32_t i = 0; array->resync_position != MD_RESYNC_DONE && i < r->g.disks; i++) {
 		int rc;
 
@@ -302,7 +288,8 @@ int raid5_ppl_replay(struct raid5 *r, bool look, struct error *error)
 				       "stripes, may be damaged then");
 		}
 	}
-	if (replay.done || replay.wrong)
+	array->from_log |= look && replay.done;
+	if (!look && (replay.done || replay.wrong))
 		log_info(array->log,
 			 "%s: %u entries of the partial parity logs carried out, %u wrong",
 			 array->block.name, replay.done, replay.wrong);

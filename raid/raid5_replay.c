@@ -11,12 +11,14 @@
  * Why it can be cut off at any time. Until the superblock has a new tail all is carried out again, and comes to the same: committed blocks
  * are whole, whatever has arrived on the members. What is pending is computed from members, and with one missing that depends on a
  * parity that is being written over; so in that case what it comes to is put behind the journal first, data and parity, and the
- * tail is moved there, as md does.
+ * tail is moved there, as md does. For who only looks (assemble.c) all of it goes to memory, which is lost as a whole; only what members have
+ * not takes room there.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "block/overlay.h"
 #include "raid/raid5_replay.h"
 #include "util/bytes.h"
 #include "util/error.h"
@@ -39,21 +41,22 @@ static bool has_any(const struct raid5_replay *replay, const uint64_t *places, u
 	return false;
 }
 
-/* Look: whether a member that can be read has something else. */
-static int compare(struct raid5_replay *replay, const struct raid5_replay_column *column,
-		   uint32_t role, const uint8_t *page)
+/* Look: whether a member that can be read has it already, so that no memory is spent on it. */
+static int lacks(const struct raid5_replay *replay, const struct raid5_replay_column *column,
+		 uint32_t role, const uint8_t *page, bool *differs)
 {
 	const struct raid_array *array = replay->r->array;
 	uint8_t found[PAGE] __attribute__((aligned(512)));
 	int rc;
 
-	if (!raid5_readable(replay->r, role, column->sector, MD_JOURNAL_SECTORS))
+	*differs = true;
+	if (!replay->look || !raid5_readable(replay->r, role, column->sector, MD_JOURNAL_SECTORS))
 		return 0;
 	rc = block_read(array->places[role].member->block,
 			raid_member_sector(array->places[role].member, column->sector)
 				<< MD_SECTOR_SHIFT,
 			found, PAGE);
-	replay->differs = replay->differs || (!rc && memcmp(found, page, PAGE) != 0);
+	*differs = rc || memcmp(found, page, PAGE) != 0;
 	return rc;
 }
 
@@ -70,6 +73,19 @@ static void add_write(struct raid5_replay *replay, struct raid5_ios *ios,
 			      column->sector << MD_SECTOR_SHIFT, page, PAGE);
 }
 
+/* Memory that is full is no fault of a member's. */
+static int run(const struct raid5_replay *replay, struct raid5_ios *ios)
+{
+	int rc = 0;
+
+	raid5_ios_run(ios);
+	if (!replay->look)
+		return raid5_judge(replay->r->array, ios);
+	for (unsigned i = 0; !rc && i < ios->count; i++)
+		rc = ios->ios[i].result;
+	return rc;
+}
+
 /* Blocks of one column from the ring to the members. */
 static int write_places(struct raid5_replay *replay, const struct raid5_replay_column *column,
 			const uint64_t *places)
@@ -80,19 +96,20 @@ static int write_places(struct raid5_replay *replay, const struct raid5_replay_c
 
 	for (uint32_t i = 0; !rc && i < disks; i++) {
 		uint8_t *page = replay->pages + i * (size_t)PAGE;
+		bool differs;
 
 		if (places[i] == RAID5_REPLAY_NOWHERE)
 			continue;
 		rc = raid5_replay_read(replay, places[i], page, 1);
-		if (!rc && replay->look)
-			rc = compare(replay, column, i, page);
-		else if (!rc)
+		if (!rc)
+			rc = lacks(replay, column, i, page, &differs);
+		if (!rc && differs)
 			add_write(replay, &ios, column, i, page);
 	}
-	if (rc || replay->look)
+	if (rc)
 		return rc;
-	raid5_ios_run(&ios);
-	return raid5_judge(replay->r->array, &ios);
+	replay->r->array->from_log |= replay->look && ios.count;
+	return run(replay, &ios);
 }
 
 static int write_committed(struct raid5_replay *replay)
@@ -152,8 +169,7 @@ static int write_computed(struct raid5_replay *replay, const struct raid5_replay
 		else if (column->pending[i] != RAID5_REPLAY_NOWHERE)
 			add_write(replay, &ios, column, i, raid5_block(work, i));
 	}
-	raid5_ios_run(&ios);
-	return raid5_judge(replay->r->array, &ios);
+	return run(replay, &ios);
 }
 
 /* Puts data and parity of a stripe behind the journal, where they are committed then. */
@@ -252,7 +268,7 @@ static uint64_t blocks_to_put(const struct raid5_replay *replay)
 static int write_pending(struct raid5_replay *replay, uint64_t tail)
 {
 	struct raid_array *array = replay->r->array;
-	bool put = raid_array_degraded(array);
+	bool put = raid_array_degraded(array) && !replay->look;
 	uint64_t start;
 	int rc = 0;
 
@@ -269,6 +285,7 @@ static int write_pending(struct raid5_replay *replay, uint64_t tail)
 		rc = one_pending(replay, column, put);
 		replay->computed += !rc;
 	}
+	array->from_log |= replay->look && replay->computed;
 	if (rc || !put || !replay->computed)
 		return rc;
 	rc = move_tail(replay, start);
@@ -277,16 +294,6 @@ static int write_pending(struct raid5_replay *replay, uint64_t tail)
 		if (has_pending(replay, column))
 			rc = write_places(replay, column, column->committed);
 	}
-	return rc;
-}
-
-static int look_at_pending(struct raid5_replay *replay)
-{
-	int rc = 0;
-
-	for (struct raid5_replay_column *column = replay->first; !rc && column;
-	     column = column->next)
-		rc = write_places(replay, column, column->pending);
 	return rc;
 }
 
@@ -319,8 +326,6 @@ static int carry_out(struct raid5_replay *replay)
 
 	if (!rc)
 		rc = write_committed(replay);
-	if (!rc && replay->look)
-		return look_at_pending(replay);
 	if (!rc)
 		rc = raid_members_flush(array);
 	if (!rc)
@@ -362,11 +367,11 @@ static int say(const struct raid5_replay *replay, int rc, struct error *error)
 {
 	const struct raid_array *array = replay->r->array;
 
-	if (!rc && replay->differs) {
+	if (rc == -ENOSPC && replay->look) {
 		error_set(error, -EROFS,
-			  "%s: its journal has what its members have not: that has to be carried "
-			  "out first, which is not done read-only",
-			  array->block.name);
+			  "%s: its journal has more than %llu MiB that a member has not: that has "
+			  "to be carried out first, which is not done in memory",
+			  array->block.name, BLOCK_OVERLAY_MOST >> 20);
 		return error_advise(error, "`tenon raid assemble %s` does that", array->name);
 	}
 	if (rc == -ENOSPC && raid_array_degraded(array)) {
@@ -381,7 +386,7 @@ static int say(const struct raid5_replay *replay, int rc, struct error *error)
 	if (rc)
 		return error_set(error, rc, "%s: the journal on %s cannot be carried out: %s",
 				 array->block.name, array->journal->block->name, error_name(rc));
-	if (replay->columns || replay->computed)
+	if (!replay->look && (replay->columns || replay->computed))
 		log_info(
 			array->log,
 			"%s: %u stripes of the journal carried out, %u of them had no parity there",

@@ -27,7 +27,6 @@ struct raid5_replay {
 	struct raid5_replay_column *first, **end, *buckets[RAID5_REPLAY_BUCKETS];
 	uint8_t *pages;             /* of one meta block, as many as it may have */
 	unsigned columns, computed; /* that were written */
-	bool differs;               /* look: a member has something else */
 	uint8_t meta[MD_JOURNAL_BLOCK] __attribute__((aligned(512)));
 };
 

@@ -136,6 +136,7 @@ void raid_status(struct raid_array *array, struct raid_status *status)
 	status->ctime = array->ctime;
 	status->utime = array->utime;
 	status->read_only = array->block.read_only;
+	status->from_log = array->from_log;
 	status->clean = array->clean;
 	status->agree =
 		raid_level_maps(array->level) || raid_array_in_sync_below(array) == MD_RESYNC_DONE;

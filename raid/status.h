@@ -66,9 +66,9 @@ struct raid_status {
 	uint64_t size;        /* bytes */
 	uint64_t member_size; /* bytes */
 	uint64_t events, ctime, utime;
-	bool read_only;
-	bool clean; /* the superblocks say that no write is in flight */
-	bool agree; /* members in sync do, everywhere: no resync is due */
+	bool read_only, from_log; /* and in its log, not on the members, is some of what is read */
+	bool clean;               /* the superblocks say that no write is in flight */
+	bool agree;               /* members in sync do, everywhere: no resync is due */
 	/* How much of the array, by a measure of its own, members agree in and have: less than all while a resync or recovery is due. */
 	uint64_t synced, sync_size;
 	bool reshaping; /* superblocks say two shapes, whether or not data are moved now */

@@ -63,6 +63,30 @@ static int stack_probe(struct stack *stack, struct stack_node *node)
 	return node->array < 0 ? node->array : 0;
 }
 
+/* What who only looks at an array is to know; NULL: nothing, or no memory. */
+static char *stack_note(const struct raid_status *status)
+{
+	CLEANUP_FREE char *missing = NULL;
+	char *note = NULL;
+
+	if (status->missing &&
+	    asprintf(&missing,
+		     "%u of the members that it had when it was last written are not here; read "
+		     "from the %u that are",
+		     status->missing, status->working) < 0)
+		return NULL;
+	if (status->from_log &&
+	    asprintf(&note,
+		     "md/%s: %s%sits log has what its members have not, and is read, too; `tenon "
+		     "raid "
+		     "assemble %s` writes that to the members",
+		     status->name, missing ? missing : "", missing ? "; " : "", status->name) < 0)
+		return NULL;
+	if (missing && !note && asprintf(&note, "md/%s: %s", status->name, missing) < 0)
+		return NULL;
+	return note;
+}
+
 /* Assembles array `index` from the nodes that belong to it, and adds it as a node to look at in turn. A
  * failure is the array's problem, not the stack's; without memory it is the stack's. */
 static int stack_assemble(struct stack *stack, unsigned index, const struct stack_options *options)
@@ -100,13 +124,8 @@ static int stack_assemble(struct stack *stack, unsigned index, const struct stac
 		return 0;
 	}
 	raid_status(array->raid, &status);
-	if (status.missing && !write &&
-	    asprintf(
-		    &array->note,
-		    "%s: %u of the members that it had when it was last written are not here; read "
-		    "from the %u that are",
-		    raid_array_block(array->raid)->name, status.missing, status.working) < 0)
-		array->note = NULL;
+	if (!write)
+		array->note = stack_note(&status);
 	raid_status_free(&status);
 	block = raid_array_block(array->raid);
 	node = stack_add_node(stack, block->name, block_ref(block));

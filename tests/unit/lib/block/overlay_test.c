@@ -14,6 +14,25 @@
 
 #define SIZE (128u << 10)
 
+/* Zeroes are said where there are some, and after so many changes there are. */
+static void check_status(struct block *block, const char *model)
+{
+	static const char zeroes[SIZE];
+	enum block_status status;
+	uint64_t length, zero = 0;
+
+	for (uint64_t at = 0; at < SIZE; at += length) {
+		length = SIZE - at;
+		CU_ASSERT_EQUAL_FATAL(block_status(block, at, &length, &status), 0);
+		CU_ASSERT_FATAL(length > 0 && length <= SIZE - at);
+		if (status != BLOCK_STATUS_ZERO)
+			continue;
+		zero += length;
+		CU_ASSERT_EQUAL(memcmp(model + at, zeroes, length), 0);
+	}
+	CU_ASSERT(zero > 0);
+}
+
 static int random_changes(void *arg)
 {
 	static char model[SIZE], before[SIZE], found[SIZE];
@@ -57,6 +76,7 @@ static int random_changes(void *arg)
 	CU_ASSERT_EQUAL(block_read(block, 0, found, SIZE), 0);
 	CU_ASSERT_EQUAL(memcmp(found, model, SIZE), 0);
 	CU_ASSERT(block_overlay_written(block) > SIZE);
+	check_status(block, model);
 	CU_ASSERT_EQUAL(block_read(lower, 0, found, SIZE), 0);
 	CU_ASSERT_EQUAL(memcmp(found, before, SIZE), 0);
 	return 0;
