@@ -166,7 +166,8 @@ reserved_ends(struct vswitch_thread *thread, struct port *source, const struct e
 {
 	struct vswitch *vswitch = thread->vswitch;
 	enum reserved_choice choice =
-		reserved_choose(&source->config.reserved, &vswitch->reserved, entry->frame);
+		reserved_choose(&source->config.reserved, &vswitch->reserved,
+				port_config_is_provider(&source->config), entry->frame);
 
 	if (choice == RESERVED_FLOOD)
 		return false;

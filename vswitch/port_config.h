@@ -64,6 +64,16 @@ int port_config_agree(const char **said, const char *word, struct error *error);
 /* Changes `config` by one word. -EINVAL, and nothing changed, with `error` set. */
 int port_config_set(struct port_config *config, const char *word, struct error *error);
 
+/*
+ * Whether it is a provider bridge's port: the tree's messages are for such bridges there, and what customers' bridges tell one another
+ * passes (reserved.h).
+ */
+static inline bool port_config_is_provider(const struct port_config *config)
+{
+	return config->stp.group == RSTP_GROUP_PROVIDER ||
+	       (config->stp.group == RSTP_GROUP_AUTO && vlan_is_service(&config->vlan));
+}
+
 #define PORT_CONFIG_TEXT 12288 /* fits all: a trunk of each second VLAN has 10 KiB */
 
 /* The words that make it, with ',' between; "" for nothing. As long as fits. */

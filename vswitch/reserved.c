@@ -16,6 +16,9 @@
 #define TYPE_LEAST 0x0600 /* below it is a length, and LLC follows: IEEE 802.3-2022, 3.2.6 */
 #define LLC_STP    0x42
 
+/* Which of the sixteen are in table 8-1 and not in 8-2: a provider bridge passes on what customers' bridges say. */
+#define OF_CUSTOMERS 0xb801u
+
 /* What tells them: EtherType 0: LLC's address of spanning trees; and the first byte in a range, where `most` is not 0. */
 static const struct {
 	const char *name;
@@ -178,7 +181,7 @@ static enum reserved_choice choice_of(const struct reserved_choices *choices, un
 }
 
 enum reserved_choice reserved_choose(const struct reserved_choices *port,
-				     const struct reserved_choices *vswitch,
+				     const struct reserved_choices *vswitch, bool provider,
 				     const struct frame *frame)
 {
 	const uint8_t *head = frame->pieces[0].iov_base;
@@ -187,5 +190,7 @@ enum reserved_choice reserved_choose(const struct reserved_choices *port,
 
 	if (choice == RESERVED_UNSAID)
 		choice = choice_of(vswitch, protocol, address);
-	return choice == RESERVED_UNSAID ? RESERVED_HANDLE : choice;
+	if (choice != RESERVED_UNSAID)
+		return choice;
+	return provider && OF_CUSTOMERS >> address & 1 ? RESERVED_FLOOD : RESERVED_HANDLE;
 }

@@ -2,7 +2,8 @@
 /*
  * What becomes of frames to 01:80:c2:00:00:00 to ...0f, which no bridge forwards by itself (IEEE 802.1Q-2022, table 8-1):
  *
- *	handle		a protocol of the switch that runs at the port takes it (protocol.h); else it is dropped. The default.
+ *	handle		a protocol of the switch that runs at the port takes it (protocol.h); else it is dropped. The default,
+ *			but for what is not a provider bridge's (table 8-2), at a port of one.
  *	drop		it is dropped, whoever runs
  *	flood		it passes as any group's frame does, as if the switch were a wire
  *
@@ -57,9 +58,9 @@ int reserved_parse(struct reserved_choices *choices, const char *text, struct er
 void reserved_describe(const struct reserved_choices *choices, char is, char between, char *text,
 		       size_t size);
 
-/* What is to become of a frame to such an address, whose head is in one piece. */
+/* What is to become of a frame to such an address, whose head is in one piece; `provider`: that came in at a provider bridge's port. */
 enum reserved_choice reserved_choose(const struct reserved_choices *port,
-				     const struct reserved_choices *vswitch,
+				     const struct reserved_choices *vswitch, bool provider,
 				     const struct frame *frame);
 
 #endif

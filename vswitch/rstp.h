@@ -57,17 +57,25 @@ int rstp_config_check(const struct rstp_config *config, struct error *error);
 enum rstp_choice { RSTP_AUTO, RSTP_YES, RSTP_NO };
 
 /* All zero: the standard's. */
+/* Whom its BPDUs are for (IEEE 802.1Q-2022, table 8-1). */
+enum rstp_group {
+	RSTP_GROUP_AUTO, /* the next, or at ports of a provider's (port_config.h) the one after it */
+	RSTP_GROUP_BRIDGE,   /* 01:80:c2:00:00:00 */
+	RSTP_GROUP_PROVIDER, /* 01:80:c2:00:00:08 */
+};
+
 struct rstp_port_config {
 	uint32_t cost;          /* 0: by speed */
 	uint8_t priority_steps; /* of 16, +1; 0: the default of 128 */
 	uint8_t edge; /* enum rstp_choice: yes: at once; auto: when no bridge is heard; no: never */
 	uint8_t point_to_point; /* enum rstp_choice; auto: yes */
+	uint8_t group;          /* enum rstp_group */
 	bool bpdu_guard, root_guard;
 	bool off; /* no part of the tree: forwards always, hears and says nothing */
 };
 
 /* Whether a word is one of: stp-cost=, stp-priority=, stp-edge=auto|yes|no, stp-p2p=, stp-bpdu-guard=yes|no, stp-root-guard=,
- * stp=on|off. */
+ * stp-group=auto|bridge|provider, stp=on|off. */
 bool rstp_port_config_knows(const char *word);
 int rstp_port_config_set(struct rstp_port_config *config, const char *word, struct error *error);
 /* The words that make it, each after a ','; as long as fits. */

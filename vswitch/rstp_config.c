@@ -153,6 +153,11 @@ static const char *const choices[] = {
 	[RSTP_NO] = "no",
 };
 static const char *const guards[] = { "no", "yes" };
+static const char *const groups[] = {
+	[RSTP_GROUP_AUTO] = "auto",
+	[RSTP_GROUP_BRIDGE] = "bridge",
+	[RSTP_GROUP_PROVIDER] = "provider",
+};
 static const char *const parts[] = { "on", "off" };
 
 static const struct {
@@ -165,6 +170,7 @@ static const struct {
 	{ "stp-p2p", choices, 3, offsetof(struct rstp_port_config, point_to_point) },
 	{ "stp-bpdu-guard", guards, 2, offsetof(struct rstp_port_config, bpdu_guard) },
 	{ "stp-root-guard", guards, 2, offsetof(struct rstp_port_config, root_guard) },
+	{ "stp-group", groups, 3, offsetof(struct rstp_port_config, group) },
 	{ "stp", parts, 2, offsetof(struct rstp_port_config, off) },
 };
 
@@ -215,7 +221,7 @@ int rstp_port_config_set(struct rstp_port_config *config, const char *word, stru
 	}
 	return error_set(error, -EINVAL,
 			 "\"%.60s\": expected stp=, stp-cost=, stp-priority=, stp-edge=, stp-p2p=, "
-			 "stp-bpdu-guard= or stp-root-guard=",
+			 "stp-bpdu-guard=, stp-root-guard= or stp-group=",
 			 word);
 }
 

@@ -16,9 +16,10 @@
 #include "vswitch/port_link.h"
 #include "vswitch/snooping_protocol.h"
 
-#define GROUP  0x0180c2000000ULL
-#define SECOND 1000000000ULL
-#define SPEED  10000000000ULL /* of a port whose link has no rate: memory, nominally */
+#define GROUP          0x0180c2000000ULL
+#define PROVIDER_GROUP 0x0180c2000008ULL
+#define SECOND         1000000000ULL
+#define SPEED          10000000000ULL /* of a port whose link has no rate: memory, nominally */
 
 #define LLC_AT VIRTIO_NET_FRAME_MIN
 
@@ -49,15 +50,18 @@ static struct stp *stp_of_bridge(struct rstp_bridge *bridge)
 static void send_bpdu(struct rstp_bridge *bridge, unsigned number, const uint8_t *bytes,
 		      size_t length)
 {
+	struct protocol *protocol = &stp_of_bridge(bridge)->protocol;
+	const struct port *port = protocol_port(protocol, number);
 	uint64_t address = bridge->config.address;
 	uint8_t frame[LLC_AT + RSTP_BPDU_MAX];
 
-	mac_to_bytes(GROUP, frame);
+	mac_to_bytes(port && port_config_is_provider(&port->config) ? PROVIDER_GROUP : GROUP,
+		     frame);
 	/* Each port is a station of its own. */
 	mac_to_bytes((address & ~0xffffULL) | ((address + number + 1) & 0xffff), frame + 6);
 	put_be16(frame + VLAN_AT, (uint16_t)length);
 	memcpy(frame + LLC_AT, bytes, length);
-	protocol_send(&stp_of_bridge(bridge)->protocol, number, 0, frame, LLC_AT + length);
+	protocol_send(protocol, number, 0, frame, LLC_AT + length);
 }
 
 static void set_state(struct rstp_bridge *bridge, unsigned number, bool learning, bool forwarding)
@@ -153,13 +157,27 @@ static void on_port(struct protocol *protocol, unsigned slot, enum protocol_port
 	}
 }
 
-static enum protocol_verdict is_bpdu(const struct protocol *protocol, const struct port *port,
-				     const uint8_t *payload, size_t length)
+static enum protocol_verdict is_bpdu(const uint8_t *payload, size_t length)
 {
-	(void)protocol, (void)port;
 	return length >= 3 && payload[0] == 0x42 && payload[1] == 0x42 && payload[2] == 0x03
 		       ? PROTOCOL_TAKE
 		       : PROTOCOL_IGNORE;
+}
+
+static enum protocol_verdict is_bridges_bpdu(const struct protocol *protocol,
+					     const struct port *port, const uint8_t *payload,
+					     size_t length)
+{
+	(void)protocol;
+	return port_config_is_provider(&port->config) ? PROTOCOL_IGNORE : is_bpdu(payload, length);
+}
+
+static enum protocol_verdict is_providers_bpdu(const struct protocol *protocol,
+					       const struct port *port, const uint8_t *payload,
+					       size_t length)
+{
+	(void)protocol;
+	return port_config_is_provider(&port->config) ? is_bpdu(payload, length) : PROTOCOL_IGNORE;
 }
 
 static void on_frame(struct protocol *protocol, const struct protocol_frame *frame)
@@ -193,7 +211,8 @@ static void on_destroy(struct protocol *protocol)
 }
 
 static const struct protocol_claim bpdus[] = {
-	{ .address = GROUP, .mask = ~0ULL, .wants = is_bpdu },
+	{ .address = GROUP, .mask = ~0ULL, .wants = is_bridges_bpdu },
+	{ .address = PROVIDER_GROUP, .mask = ~0ULL, .wants = is_providers_bpdu },
 };
 
 static const struct protocol_ops stp_ops = { .name = STP_PROTOCOL,

@@ -73,6 +73,12 @@ static inline uint16_t vlan_tag_type(const struct vlan_port *port)
 	return port->tag_type ? port->tag_type : VLAN_TYPE;
 }
 
+/* Whether its VLANs are a provider's (802.1ad): a customer's port, or one of S-tags. */
+static inline bool vlan_is_service(const struct vlan_port *port)
+{
+	return port->kind == VLAN_PORT_TUNNEL || port->tag_type == VLAN_TYPE_S;
+}
+
 /* What has to be done with a frame's tag. */
 enum vlan_change_kind { VLAN_KEEP, VLAN_INSERT, VLAN_REWRITE, VLAN_STRIP };
 

@@ -36,7 +36,9 @@ struct cable {
 	uint8_t *seen;     /* of a station: how often each broadcast of the first one came */
 	uint64_t received; /* when one did last */
 	uint64_t silence;  /* the longest time without one */
-	uint64_t bpdus;
+	uint64_t bpdus, provider_bpdus;
+	size_t heard_length; /* of the last one */
+	uint8_t heard[LONGEST];
 };
 
 static uint64_t now;
@@ -84,10 +86,13 @@ static void put_in(struct cable *cable, const uint8_t *bytes, size_t length)
 	memcpy(cable->in[cable->in_count++], bytes, length);
 }
 
-static void hear(struct cable *station, const uint8_t *bytes)
+static void hear(struct cable *station, const uint8_t *bytes, size_t length)
 {
 	if (get_be16(bytes + 12) != 0x88b5) {
 		station->bpdus += bytes[0] == 1 && bytes[5] == 0;
+		station->provider_bpdus += bytes[0] == 1 && bytes[5] == 8;
+		station->heard_length = length;
+		memcpy(station->heard, bytes, length);
 		return;
 	}
 	if (get_be32(bytes + 18) != 0 || !station->seen)
@@ -111,7 +116,7 @@ static unsigned transmit(struct port *port, struct frame *const *frames, unsigne
 		if (cable->peer)
 			put_in(cable->peer, bytes, length);
 		else
-			hear(cable, bytes);
+			hear(cable, bytes, length);
 	}
 	return count;
 }
@@ -389,6 +394,102 @@ static void test_changes_without_end(void)
 	vswitch_destroy(vswitch);
 }
 
-UNIT_MAIN("spanning tree of switches", UNIT(test_a_ring_is_opened_and_a_lost_cable_replaced),
-	  UNIT(test_a_cable_goes_bad_unseen), UNIT(test_ports_out_of_the_tree),
-	  UNIT(test_changes_without_end))
+static void set(struct vswitch *vswitch, const char *port, struct port_config *config,
+		const char *word)
+{
+	CU_ASSERT_EQUAL(port_config_set(config, word, NULL), 0);
+	CU_ASSERT_EQUAL(vswitch_set_port(vswitch, port, config, NULL), 0);
+}
+
+/* What came to the tree from each port, while `port` gets a topology change notification to that address. */
+static void bpdus_after(struct vswitch *vswitch, struct cable *port, uint8_t address, bool tagged,
+			uint64_t counts[4])
+{
+	static const uint8_t tcn[8] = { 0, 7, 0x42, 0x42, 3, 0, 0, 0 };
+	CLEANUP(cleanup_stp_status) struct stp_status *status = NULL;
+	uint8_t bytes[64] = { 1, 0x80, 0xc2, 0, 0, address, 2, 0, 0, 0, 0, 9 };
+
+	put_be32(bytes + 12, 0x88a8000a);
+	memcpy(bytes + (tagged ? 16 : 12), tcn, sizeof(tcn));
+	bytes[tagged ? 24 : 20] = 0x80;
+	put_in(port, bytes, sizeof(bytes));
+	while (vswitch_round(vswitch))
+		;
+	CU_ASSERT_EQUAL_FATAL(vswitch_stp_status(vswitch, &status), 0);
+	for (unsigned i = 0; i < 4; i++)
+		counts[i] = status->ports[i].rx_bpdus;
+}
+
+/* IEEE 802.1Q-2022, 8.6.3: a provider's bridges have a group of their own, and customers' bridges do not see them. */
+static void test_a_provider(void)
+{
+	struct vswitch_options options = { .seed = 1, .clock = test_clock };
+	struct rstp_config tree = rstp_config_default();
+	struct port_config configs[4] = { 0 };
+	struct vswitch *vswitch;
+	struct cable *ports[4];
+	uint64_t counts[4], dropped;
+
+	now = 1000 * SECOND;
+	CU_ASSERT_EQUAL_FATAL(vswitch_create(&vswitch, &options, NULL), 0);
+	for (unsigned i = 0; i < 4; i++)
+		ports[i] = add_cable(vswitch,
+				     (const char *[]){ "trunk", "tunnel", "other", "any" }[i]);
+	CU_ASSERT_EQUAL(vswitch_set_stp(vswitch, &tree, NULL), 0);
+	set(vswitch, "trunk", &configs[0], "trunk=10");
+	set(vswitch, "trunk", &configs[0], "tag-type=802.1ad");
+	set(vswitch, "tunnel", &configs[1], "dot1q-tunnel=10");
+	set(vswitch, "other", &configs[2], "dot1q-tunnel=20");
+	second_by_second(vswitch, 60);
+	for (unsigned i = 0; i < 3; i++) {
+		CU_ASSERT_EQUAL(ports[i]->port.holds, 0);
+		CU_ASSERT_TRUE(ports[i]->provider_bpdus > 20);
+		ports[i]->bpdus = 0;
+	}
+	CU_ASSERT_EQUAL(ports[3]->provider_bpdus, 0);
+	CU_ASSERT_TRUE(ports[3]->bpdus > 20);
+
+	/* A customer's comes to the other end, in the provider's tag, and is not ours. */
+	bpdus_after(vswitch, ports[1], 0, false, counts);
+	CU_ASSERT_EQUAL(counts[0] + counts[1] + counts[2] + counts[3], 0);
+	CU_ASSERT_EQUAL(ports[0]->heard_length, 68);
+	CU_ASSERT_EQUAL(get_be32(ports[0]->heard + 12), 0x88a8000a);
+	CU_ASSERT_EQUAL(ports[0]->heard[5], 0);
+	CU_ASSERT_EQUAL(ports[2]->bpdus, 0);
+	bpdus_after(vswitch, ports[0], 0, true, counts);
+	CU_ASSERT_EQUAL(counts[0] + counts[1] + counts[2] + counts[3], 0);
+	CU_ASSERT_EQUAL(ports[1]->bpdus, 1);
+	/* What neighbours say to one another is not a customer's. */
+	dropped = ports[1]->port.counters.drops[PORT_DROP_RESERVED];
+	bpdus_after(vswitch, ports[1], 14, false, counts);
+	CU_ASSERT_EQUAL(ports[1]->port.counters.drops[PORT_DROP_RESERVED], dropped + 1);
+	/* Ours, at either kind of port, and a stranger's. */
+	bpdus_after(vswitch, ports[0], 8, false, counts);
+	bpdus_after(vswitch, ports[1], 8, false, counts);
+	bpdus_after(vswitch, ports[3], 0, false, counts);
+	bpdus_after(vswitch, ports[3], 8, false, counts);
+	CU_ASSERT_EQUAL(counts[0], 1);
+	CU_ASSERT_EQUAL(counts[1], 1);
+	CU_ASSERT_EQUAL(counts[3], 1);
+	CU_ASSERT_EQUAL(ports[3]->port.counters.drops[PORT_DROP_RESERVED], 1);
+
+	/* Said otherwise: bridges that know of no provider, and a provider's port without tags. */
+	set(vswitch, "trunk", &configs[0], "stp-group=bridge");
+	set(vswitch, "any", &configs[3], "stp-group=provider");
+	for (unsigned i = 0; i < 4; i++)
+		ports[i]->bpdus = ports[i]->provider_bpdus = 0;
+	second_by_second(vswitch, 10);
+	CU_ASSERT_TRUE(ports[0]->bpdus >= 5 && !ports[0]->provider_bpdus);
+	CU_ASSERT_TRUE(ports[3]->provider_bpdus >= 5 && !ports[3]->bpdus);
+	bpdus_after(vswitch, ports[0], 0, false, counts);
+	CU_ASSERT_EQUAL(counts[0], 2);
+	/* And the user's word of the address counts first. */
+	set(vswitch, "tunnel", &configs[1], "reserved=00:drop");
+	bpdus_after(vswitch, ports[1], 0, false, counts);
+	CU_ASSERT_EQUAL(ports[1]->port.counters.drops[PORT_DROP_RESERVED], dropped + 2);
+	vswitch_destroy(vswitch);
+}
+
+UNIT_MAIN("spanning tree of switches", UNIT(test_a_provider),
+	  UNIT(test_a_ring_is_opened_and_a_lost_cable_replaced), UNIT(test_a_cable_goes_bad_unseen),
+	  UNIT(test_ports_out_of_the_tree), UNIT(test_changes_without_end))
