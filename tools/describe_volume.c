@@ -118,12 +118,11 @@ static const char *lv_problem(const struct volume_group *group, const struct vol
 	else if (volume_lv_degraded(lv) && volume_lv_reads_only(lv))
 		snprintf(text, size, "%s; it can be read where the others have all data", lost);
 	else if (volume_lv_degraded(lv) && volume_lv_cut(lv))
-		snprintf(
-			text, size,
-			"%s; the others have all data: it is used without that. Make the device as "
-			"long as it was, or leave it out: then `tenon lv repair %s/%s` replaces "
-			"what was on it",
-			lost, group->name, lv->name);
+		snprintf(text, size,
+			 "%s; the others have all data: it is used without that. `tenon lv repair "
+			 "%s/%s` replaces what was on it, unless the device is made as long as it "
+			 "was",
+			 lost, group->name, lv->name);
 	else if (volume_lv_degraded(lv))
 		snprintf(text, size,
 			 "%s, the others have all data; `tenon lv repair %s/%s` replaces what was "
@@ -135,7 +134,9 @@ static const char *lv_problem(const struct volume_group *group, const struct vol
 		snprintf(text, size, "its type, %s, is not supported", volume_lv_type(lv));
 	else if (volume_lv_beside_cut(lv))
 		return "a physical volume became shorter, and has all of it still: it opens for "
-		       "reading only until that is as long as it was";
+		       "reading only until that is as long as it was, or is taken as it is (`tenon "
+		       "pv "
+		       "resize`)";
 	else if (volume_lv_reads_only(lv))
 		snprintf(text, size,
 			 "its type is mirror, lvm2's older one, which is not written to here; "

@@ -263,7 +263,7 @@ struct finding {
 	const char *name;
 	struct volume_lv **out;
 	struct error *error;
-	bool raid_too;
+	bool raid_too, short_too;
 };
 
 static bool is_moving(const struct volume_lv *lv)
@@ -301,7 +301,8 @@ static int find_lv(void *arg)
 	struct volume_lv *lv = volume_group_get_lv(group, name);
 	const struct volume_lv *dependent;
 	const char *remembered;
-	int rc = lvm_vg_check_changeable(group, error);
+	int rc = finding->short_too ? change_check_but_short(group, error)
+				    : lvm_vg_check_changeable(group, error);
 
 	if (rc)
 		return rc;
@@ -341,13 +342,20 @@ static int find_lv(void *arg)
 int change_find_lv(struct volume_group *group, const char *name, struct volume_lv **out,
 		   struct error *error)
 {
-	return lvm_vg_compute(group, find_lv, &(struct finding){ group, name, out, error, false });
+	return lvm_vg_compute(
+		group, find_lv,
+		&(struct finding){ .group = group, .name = name, .out = out, .error = error });
 }
 
 int change_find_lv_or_raid(struct volume_group *group, const char *name, struct volume_lv **out,
 			   struct error *error)
 {
-	return lvm_vg_compute(group, find_lv, &(struct finding){ group, name, out, error, true });
+	return lvm_vg_compute(group, find_lv,
+			      &(struct finding){ .group = group,
+						 .name = name,
+						 .out = out,
+						 .error = error,
+						 .raid_too = true });
 }
 
 int change_check_closed(const struct volume_group *group, const struct volume_lv *lv,
@@ -366,10 +374,16 @@ int volume_lv_remove(struct volume_group *group, const char *name, struct error 
 	CHANGING(group);
 	CLEANUP_CHANGE struct change change;
 	struct volume_lv *lv;
+	struct finding finding = { .group = group,
+				   .name = name,
+				   .out = &lv,
+				   .error = error,
+				   .raid_too = true,
+				   .short_too = true };
 	int rc;
 
 	change_begin(&change, group);
-	rc = change_find_lv_or_raid(group, name, &lv, error);
+	rc = lvm_vg_compute(group, find_lv, &finding);
 	if (!rc)
 		rc = change_check_closed(group, lv, error);
 	if (!rc)
@@ -377,7 +391,7 @@ int volume_lv_remove(struct volume_group *group, const char *name, struct error 
 	/* Of a volume without parts that is itself. */
 	if (!rc && (lvm_lv_raid(lv) ? lvm_raid_drop(&change, lv) : lvm_mirror_drop(&change, lv)))
 		rc = change_no_memory(group, error);
-	return rc ? rc : change_commit(&change, error);
+	return rc ? rc : change_commit_partial(&change, error);
 }
 
 int volume_lv_rename(struct volume_group *group, const char *name, const char *new_name,

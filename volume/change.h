@@ -71,6 +71,8 @@ int change_commit(struct change *change, struct error *error);
  */
 int change_check_but_missing(const struct volume_group *group, struct error *error);
 int change_mark_missing(struct change *change);
+/* The few that end it that a device became shorter: as above; change_commit_partial(), and lvm_vg_lock_short() behind it. */
+int change_check_but_short(const struct volume_group *group, struct error *error);
 int change_commit_partial(struct change *change, struct error *error);
 void change_end(struct change *change);
 #define CLEANUP_CHANGE CLEANUP(change_end)

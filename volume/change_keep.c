@@ -342,10 +342,16 @@ int change_commit(struct change *change, struct error *error)
 
 /* ---- With PVs that are missing ---- */
 
+int change_check_but_short(const struct volume_group *group, struct error *error)
+{
+	return volume_group_is_short(group) ? lvm_vg_check_writable(group, error)
+					    : lvm_vg_check_changeable(group, error);
+}
+
 int change_check_but_missing(const struct volume_group *group, struct error *error)
 {
 	if (!group->locked_reason || strcmp(group->locked_reason, LVM_PARTIAL_REASON) != 0)
-		return lvm_vg_check_changeable(group, error);
+		return change_check_but_short(group, error);
 	for (unsigned i = 0; i < group->pv_count; i++)
 		if (group->pvs[i]->duplicate)
 			return error_set(error, -ENOTUNIQ, "volume group %s: PV %s is there twice",

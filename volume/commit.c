@@ -78,24 +78,31 @@ static int find_targets(struct lvm_commit *commit, struct error *error)
 }
 
 /* A device that became shorter since it was opened answers so at its end. A change that relies on what is
- * gone must not be made; what else a read there says is not about its length. */
+ * gone must not be made; what else a read there says is not about its length. Of one that was shorter then already it is known. */
 static int check_lengths(struct volume_group *group, struct error *error)
 {
 	uint8_t sector[LVM_SECTOR_SIZE];
 
 	for (unsigned i = 0; i < group->pv_count; i++) {
 		const struct volume_pv *pv = group->pvs[i];
-		uint64_t end = lvm_pv_end(group, pv);
+		uint64_t end = lvm_pv_end(group, pv), last;
 
-		if (!pv->block || lvm_read(pv->block, end - sizeof(sector), sector, sizeof(sector),
-					   NULL) != -ENXIO)
+		if (!pv->block)
 			continue;
-		return error_set(
-			error, -ENXIO,
-			"volume group %s: the change was not made: %s became shorter, PV %s "
-			"on it must have %llu bytes again",
-			group->name, pv->block->name, pv->uuid,
-			(unsigned long long)MAX(end, pv->device_size));
+		last = MIN(end, round_down(pv->block->size, sizeof(sector)));
+		if (lvm_read(pv->block, last - sizeof(sector), sector, sizeof(sector), NULL) !=
+		    -ENXIO)
+			continue;
+		error_set(error, -ENXIO,
+			  "volume group %s: the change was not made: %s became shorter, PV %s "
+			  "on it must have %llu bytes again",
+			  group->name, pv->block->name, pv->uuid,
+			  (unsigned long long)MAX(end, pv->device_size));
+		return error_advise(
+			error,
+			"where that cannot be: end who has it open (`tenon status`), and look at "
+			"it anew: `tenon vg show %s`",
+			group->name);
 	}
 	return 0;
 }

@@ -88,7 +88,7 @@ static bool allowed(const struct volume_pv *pv, const struct place_rules *rules)
 {
 	const struct volume_lv_options *options = rules->options;
 
-	if (!pv->allocatable || !pv->block ||
+	if (!pv->allocatable || !pv->block || pv->private->is_short ||
 	    (rules->block_size && pv->block->logical_block_size != rules->block_size))
 		return false;
 	if (!options || !options->pvs)

@@ -212,6 +212,43 @@ void lvm_vg_lock(struct volume_group *group, const char *format, ...)
 		group->locked_reason = (char *)"out of memory";
 }
 
+void lvm_vg_judge_lengths(struct volume_group *group)
+{
+	for (unsigned i = 0; i < group->pv_count; i++) {
+		struct volume_pv *pv = group->pvs[i];
+		uint64_t size = pv->block ? pv->block->size : UINT64_MAX;
+
+		pv->private->is_short = size < lvm_pv_end(group, pv);
+		pv->private->short_extents =
+			(uint32_t)MIN((size - MIN(size, pv->pe_start)) / group->extent_size,
+				      (uint64_t)pv->extent_count);
+	}
+}
+
+bool volume_group_is_short(const struct volume_group *group)
+{
+	return group->locked_reason && group->locked_reason == group->private->short_reason;
+}
+
+void lvm_vg_lock_short(struct volume_group *group)
+{
+	bool nothing_else;
+
+	if (volume_group_is_short(group))
+		group->locked_reason = NULL;
+	nothing_else = !group->locked_reason;
+	for (unsigned i = 0; i < group->pv_count; i++) {
+		const struct volume_pv *pv = group->pvs[i];
+		uint64_t end = MAX(lvm_pv_end(group, pv), pv->device_size);
+
+		if (pv->block && pv->block->size < end)
+			lvm_vg_lock(group, "%s has %llu bytes, PV %s on it must have %llu again",
+				    pv->block->name, (unsigned long long)pv->block->size, pv->uuid,
+				    (unsigned long long)end);
+	}
+	group->private->short_reason = nothing_else ? group->locked_reason : NULL;
+}
+
 static int fail_locked(const struct volume_group *group, struct error *error)
 {
 	error_set(error, -EROFS, "volume group %s cannot be changed: %s", group->name,
@@ -225,6 +262,11 @@ static int fail_locked(const struct volume_group *group, struct error *error)
 			group->name, group->name);
 	else if (!strcmp(group->locked_reason, LVM_EXPORTED_REASON))
 		error_advise(error, "`tenon vg import %s` takes it in", group->name);
+	else if (volume_group_is_short(group))
+		error_advise(error,
+			     "where that cannot be: `tenon lv repair` makes anew what RAID volumes "
+			     "had there, `tenon lv remove` removes what is lost, then `tenon pv "
+			     "resize` takes the device as it is");
 	return -EROFS;
 }
 

@@ -144,6 +144,12 @@ static int plan_size(struct volume_group *group, const struct volume_pv *pv, uin
 			  "is used",
 			  pv->block->name, (unsigned long long)count, pv->uuid,
 			  (unsigned long long)(MAX(used, 1u) - 1));
+		if (pv->private->is_short)
+			return error_advise(error,
+					    "`tenon lv repair` makes anew what RAID volumes had "
+					    "there, `tenon lv remove` removes what is lost; `tenon "
+					    "lv list %s` says which",
+					    group->name);
 		return error_advise(error, "it can be as small as %s",
 				    size_format(pv->pe_start + used * group->extent_size, text));
 	}
@@ -156,6 +162,26 @@ static int plan_size(struct volume_group *group, const struct volume_pv *pv, uin
 	return 0;
 }
 
+/* The label is to name no metadata area any more that the device does not reach to. Whether it did. */
+static bool drop_lost_areas(struct volume_pv *pv)
+{
+	struct volume_pv_private *private = pv->private;
+	unsigned left = 0;
+
+	for (unsigned i = 0; i < private->area_count; i++) {
+		const struct lvm_location *where = &private->label.metadata[i];
+
+		if (!range_within(where->offset, where->size, pv->block->size))
+			continue;
+		private->label.metadata[left] = *where;
+		private->areas[left++] = private->areas[i];
+	}
+	if (left == private->area_count)
+		return false;
+	private->area_count = private->label.metadata_count = pv->metadata_areas = left;
+	return true;
+}
+
 int volume_pv_resize(struct volume_group *group, struct volume_pv *pv, uint64_t size,
 		     struct error *error)
 {
@@ -164,23 +190,32 @@ int volume_pv_resize(struct volume_group *group, struct volume_pv *pv, uint64_t 
 	uint32_t extents = 0;
 	int rc;
 
-	rc = change_open(&change, group, error);
+	change_begin(&change, group);
+	rc = change_check_but_short(group, error);
 	size = round_down(size ? size : pv->block ? pv->block->size : 0, LVM_SECTOR_SIZE);
 	if (!rc)
 		rc = plan_size(group, pv, size, &extents, error);
 	if (rc)
 		return rc;
-	if (size == pv->device_size && extents == pv->extent_count)
-		return lvm_vg_unchanged(group, error);
+	if (size == pv->device_size && extents == pv->extent_count) {
+		rc = lvm_vg_unchanged(group, error);
+		if (!rc && drop_lost_areas(pv))
+			lvm_vg_mark_used(group);
+		return rc;
+	}
 	if (change_keep_pv(&change, pv))
 		return change_no_memory(group, error);
 	group->extent_count = group->extent_count - pv->extent_count + extents;
 	pv->extent_count = extents;
 	pv->device_size = size;
 	pv->private->dev_size_sectors = size / LVM_SECTOR_SIZE;
-	rc = change_commit(&change, error);
+	rc = change_commit_partial(&change, error);
 	if (rc)
 		return rc;
+	lvm_vg_judge_lengths(group);
+	lvm_vg_judge_partial(group);
+	lvm_vg_lock_short(group);
+	drop_lost_areas(pv);
 	/* What the label says of the size is a note: the metadata counts. */
 	pv->private->label.device_size = size;
 	lvm_vg_mark_used(group);

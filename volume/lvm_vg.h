@@ -111,7 +111,9 @@ struct volume_group_private {
 	bool unsure;               /* a change failed of which nobody knows whether it was made */
 	struct lvm_index index;    /* of volumes by name */
 	struct lvm_mover *mover;   /* or NULL (move.h) */
-	struct volume_pv **left;   /* PVs that left the group: others may still know them */
+	const char *
+		short_reason; /* `locked_reason`, where that is a device that became shorter, or NULL */
+	struct volume_pv **left; /* PVs that left the group: others may still know them */
 	unsigned left_count;
 	/* who writes */
 	char *host, *system, *command;
@@ -261,6 +263,10 @@ void lvm_vg_problem(struct volume_group *group, const char *format, ...)
 /* Forbids changes from now on, for the first reason that is given; that the group is exported gives way to any other. */
 void lvm_vg_lock(struct volume_group *group, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+/* Finds out of each PV whether its device became shorter. */
+void lvm_vg_judge_lengths(struct volume_group *group);
+/* Forbids changes where one did, but for those that end this (change_check_but_short()); allows them where none did and nothing else forbids them. */
+void lvm_vg_lock_short(struct volume_group *group);
 /* 0, or -EROFS with the reason in `error`. */
 int lvm_vg_check_changeable(const struct volume_group *group, struct error *error);
 /* Of that, whether no device is open for reading only. */

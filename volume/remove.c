@@ -149,8 +149,12 @@ static int check_leaves(const struct volume_group *group, const struct volume_pv
 			  group->name, pv->allocated_extents, pv->uuid,
 			  pv->block ? pv->block->name : "missing");
 		return error_advise(
-			error, "`tenon pv move` moves what lies on it to others; or remove the "
-			       "volumes");
+			error, pv->private->is_short
+				       ? "`tenon lv repair` makes anew what RAID volumes lost, "
+					 "`tenon lv remove` removes volumes, and `tenon pv resize` "
+					 "takes it as it is with what it has still"
+				       : "`tenon pv move` moves what lies on it to others; or "
+					 "remove the volumes");
 	}
 	if (group->pv_count == 1)
 		return error_set(error, -EINVAL,
@@ -185,15 +189,17 @@ int volume_group_reduce(struct volume_group *group, struct volume_pv *pv, struct
 	CLEANUP_CHANGE struct change change;
 	int rc;
 
-	rc = change_open(&change, group, error);
+	change_begin(&change, group);
+	rc = change_check_but_short(group, error);
 	if (!rc)
 		rc = check_leaves(group, pv, error);
 	if (!rc && change_drop_pv(&change, pv))
 		rc = change_no_memory(group, error);
 	if (!rc)
-		rc = change_commit(&change, error);
+		rc = change_commit_partial(&change, error);
 	if (rc)
 		return rc;
+	lvm_vg_lock_short(group);
 	make_orphan(group, pv);
 	block_unref(steal_pointer(&pv->block));
 	return 0;
@@ -232,8 +238,9 @@ static int drop_partial(struct change *change, bool volumes_too, struct error *e
 		struct volume_lv *lv = group->lvs[i];
 		const struct volume_lv *dependent = lvm_lv_dependent(group, lv);
 
-		/* A part goes with its array. */
-		if (!lv->partial || (!lv->visible && dependent && has_parts(dependent))) {
+		/* A part goes with its array; what a device that became shorter has no more is none that is missing. */
+		if (!lv->partial || volume_lv_cut(lv) ||
+		    (!lv->visible && dependent && has_parts(dependent))) {
 			i++;
 			continue;
 		}
@@ -324,9 +331,11 @@ int volume_group_remove_missing(struct volume_group *group, bool volumes_too, st
 	rc = lvm_vg_check_changeable(group, error);
 	if (!rc)
 		rc = change_commit(&change, error);
-	if (rc)
+	if (rc) {
 		group->locked_reason = reason;
-	else
-		group->partial = false;
-	return rc;
+		return rc;
+	}
+	group->partial = false;
+	lvm_vg_lock_short(group);
+	return 0;
 }

@@ -166,10 +166,6 @@ static void judge_size(struct volume_group *group, struct volume_pv *pv,
 
 	if (pv->block->size >= MAX(end, pv->device_size))
 		return;
-	pv->private->is_short = pv->block->size < end;
-	pv->private->short_extents = (uint32_t)MIN(
-		(pv->block->size - MIN(pv->block->size, pv->pe_start)) / group->extent_size,
-		(uint64_t)pv->extent_count);
 	lvm_vg_problem(
 		group,
 		"%s: has %llu bytes, its extents end at %llu; PV %s must have %llu bytes again",
@@ -178,9 +174,6 @@ static void judge_size(struct volume_group *group, struct volume_pv *pv,
 	lvm_scan_problem(scanned, "%s: has %llu bytes, PV %s on it must have %llu again",
 			 pv->block->name, (unsigned long long)pv->block->size, pv->uuid,
 			 (unsigned long long)MAX(end, pv->device_size));
-	lvm_vg_lock(group, "%s has %llu bytes, PV %s on it must have %llu again", pv->block->name,
-		    (unsigned long long)pv->block->size, pv->uuid,
-		    (unsigned long long)MAX(end, pv->device_size));
 }
 
 static void attach(struct scanner *scanner, struct volume_group *group, struct volume_pv *pv,
@@ -297,6 +290,8 @@ static void judge_group(struct volume_group *group)
 	if (group->partial)
 		lvm_vg_lock(group, group->exported ? LVM_EXPORTED_REASON ", and " LVM_PARTIAL_REASON
 						   : LVM_PARTIAL_REASON);
+	lvm_vg_judge_lengths(group);
+	lvm_vg_lock_short(group);
 	lvm_vg_judge_partial(group);
 	lvm_vg_problems_last(group);
 }

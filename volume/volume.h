@@ -239,6 +239,10 @@ void volume_group_unref(struct volume_group *group);
 DEFINE_CLEANUP(cleanup_volume_group, struct volume_group, volume_group_unref)
 #define CLEANUP_VOLUME_GROUP CLEANUP(cleanup_volume_group)
 
+/* Whether all that forbids changes of it is that a device became shorter. volume_lv_remove(), volume_lv_repair(), volume_group_extend(),
+ * volume_group_reduce() and volume_pv_resize() work all the same. */
+bool volume_group_is_short(const struct volume_group *group);
+
 /* NULL where there is none. */
 struct volume_lv *volume_group_get_lv(const struct volume_group *group, const char *name);
 struct volume_pv *volume_group_get_pv(const struct volume_group *group, const char *uuid);

@@ -55,7 +55,7 @@ kill "$server"
 wait "$server" || :
 server=
 
-refused "must have 67108864 again" "$tenon" lv remove vg/low
+refused "must have 67108864 again" "$tenon" lv rename vg/low lower
 "$tenon" vg show vg >said || fail "vg show"
 grep -q "must have 67108864 bytes again" said || fail "vg show does not say how long it must be"
 "$tenon" copy vg/low - >low.raw || fail "what is left cannot be read"
@@ -103,4 +103,54 @@ export TENON_DEVICES=$work/a.img:$work/c.img
 "$tenon" copy vr/r back.raw
 cmp -s -n 65536 data.raw back.raw && fail "what was written while a.img was short is not there"
 cmp -i 65536 data.raw back.raw
+
+# It stays as short as it is: what RAID volumes had there is made anew, what is lost removed, and then it is taken as it is. Nothing else is
+# changed before.
+quiet() { "$@" >said 2>&1 || fail "$*"; }
+mkdir gone
+mv [abc].img away gone
+truncate -s 64M a.img b.img c.img d.img
+export TENON_DEVICES=$work/a.img:$work/b.img:$work/c.img:$work/d.img
+quiet "$tenon" vg create vs a.img b.img c.img d.img --metadata-copies 2
+quiet "$tenon" lv create vs/low --size 4M a.img
+quiet "$tenon" lv create vs/r --type raid5 --stripes 2 --size 64M a.img b.img c.img
+quiet "$tenon" lv create vs/high --size 4M a.img
+quiet "$tenon" lv repair vs/r
+quiet "$tenon" copy data.raw vs/r
+head -c 4M data.raw >low.raw
+quiet "$tenon" copy low.raw vs/low
+truncate -s 30M a.img
+refused "tenon pv resize" "$tenon" lv create vs/more --size 4M
+refused "cannot be changed" "$tenon" lv resize vs/low --size 8M
+refused "tenon lv repair" "$tenon" pv resize a.img
+refused "tenon lv repair" "$tenon" vg reduce vs a.img
+refused "no PV is missing" "$tenon" vg reduce vs --remove-missing --force
+quiet "$tenon" lv repair vs/r
+refused "tenon lv remove" "$tenon" pv resize a.img
+quiet "$tenon" lv remove vs/high --yes
+refused "cannot be changed" "$tenon" lv create vs/more --size 4M
+quiet "$tenon" pv resize a.img
+[ "$(stat -c %s a.img)" = 31457280 ] || fail "the file was made longer"
+quiet "$tenon" vg check vs
+quiet "$tenon" lv create vs/more --size 4M a.img
+quiet "$tenon" lv scrub vs/r
+"$tenon" copy vs/r - | cmp - data.raw
+quiet "$tenon" copy low.raw vs/low
+if pvck=$(PATH=$PATH:/sbin:/usr/sbin command -v pvck); then
+	"$pvck" --driverloaded n --dump headers a.img >said 2>/dev/null || fail "pvck"
+	! grep -q CHECK said || fail "pvck finds something wrong"
+	grep -q "vgname vs " said || fail "pvck does not find the group"
+fi
+
+# Or it leaves; and what is missing as well does not hide that.
+truncate -s 20M a.img
+quiet "$tenon" lv remove vs/low --yes
+quiet "$tenon" lv remove vs/more --yes
+quiet "$tenon" lv remove vs/r --yes
+mv d.img gone/d2.img
+refused "are missing" "$tenon" vg reduce vs a.img
+quiet "$tenon" vg reduce vs --remove-missing --force
+refused "must have" "$tenon" lv create vs/more --size 4M
+quiet "$tenon" vg reduce vs a.img
+quiet "$tenon" lv create vs/more --size 4M
 exit 0

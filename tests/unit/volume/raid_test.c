@@ -464,6 +464,88 @@ static void a_disk_became_shorter(struct fixture *f)
 	f->count = 3;
 }
 
+static void make_shorter(struct fixture *f, uint64_t size)
+{
+	struct block *whole = f->disks[0];
+
+	CU_ASSERT_EQUAL_FATAL(block_create_slice(&f->disks[0], "short", whole, 0, size, &f->error),
+			      0);
+	block_unref(whole);
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+}
+
+/* It stays so: its images are made anew on others, what is lost is removed, and the group takes it as it is. */
+static void a_short_disk_is_taken_as_it_is(struct fixture *f)
+{
+	struct volume_pv *pv;
+	struct block *block;
+	unsigned replaced;
+
+	f->count = 3;
+	fixture_create(f, NULL);
+	CU_ASSERT_EQUAL(fixture_lv(f, "low", 1), 0);
+	make_filled(f, "a", "raid5", 4);
+	CU_ASSERT_EQUAL(fixture_lv(f, "high", 1), 0);
+	make_shorter(f, 4 * MIB);
+	CU_ASSERT_TRUE(volume_group_is_short(f->group));
+	CU_ASSERT_TRUE(volume_lv_cut(volume_group_get_lv(f->group, "high")));
+	pv = f->group->pvs[0];
+	CU_ASSERT_EQUAL(fixture_lv(f, "more", 1), -EROFS);
+	CU_ASSERT_EQUAL(volume_lv_rename(f->group, "low", "lower", &f->error), -EROFS);
+	CU_ASSERT_EQUAL(volume_pv_resize(f->group, pv, 0, &f->error), -EBUSY);
+	CU_ASSERT_EQUAL(volume_group_reduce(f->group, pv, &f->error), -EBUSY);
+	CU_ASSERT_EQUAL(volume_lv_repair(f->group, "a", NULL, &replaced, &f->error), -ENOSPC);
+	CU_ASSERT_EQUAL(volume_group_extend(f->group, &f->disks[3], 1, NULL, &f->error), 0);
+	CU_ASSERT_EQUAL(volume_lv_repair(f->group, "a", NULL, &replaced, &f->error), 0);
+	CU_ASSERT_EQUAL(replaced, 1);
+	CU_ASSERT_EQUAL(volume_pv_resize(f->group, pv, 0, &f->error), -EBUSY);
+	CU_ASSERT_EQUAL(volume_lv_remove(f->group, "high", &f->error), 0);
+	CU_ASSERT_TRUE(volume_group_is_short(f->group));
+	CU_ASSERT_EQUAL(volume_open_lv(f->group, "low", true, &block, &f->error), -EROFS);
+	CU_ASSERT_EQUAL(volume_pv_resize(f->group, pv, 0, &f->error), 0);
+	CU_ASSERT_PTR_NULL(f->group->locked_reason);
+	CU_ASSERT_EQUAL(pv->extent_count, 3);
+	CU_ASSERT_FALSE(volume_lv_reads_only(volume_group_get_lv(f->group, "low")));
+	f->count = 4;
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	CU_ASSERT_EQUAL(f->group->problem_count, 0);
+	CU_ASSERT_EQUAL(fixture_lv(f, "more", 1), 0);
+	block = open_lv(f, "a", true);
+	wait_in_sync(f, "a");
+	CU_ASSERT_TRUE(fixture_filled(block, 7));
+	block_unref(block);
+}
+
+/* Of all the disks one is too short and one is gone: what is missing leaves, and with it nothing that is only cut. */
+static void short_and_missing(struct fixture *f)
+{
+	struct volume_lv_options options = { .size = MIB };
+
+	fixture_create(f, NULL);
+	CU_ASSERT_EQUAL(fixture_lv(f, "high", 6), 0);
+	options.pvs = &f->group->pvs[1];
+	options.pv_count = 1;
+	CU_ASSERT_EQUAL(volume_lv_create(f->group, "gone", &options, NULL, &f->error), 0);
+	f->count = 1;
+	make_shorter(f, 4 * MIB);
+	CU_ASSERT_FALSE(volume_group_is_short(f->group));
+	CU_ASSERT_EQUAL(volume_lv_remove(f->group, "high", &f->error), -EROFS);
+	CU_ASSERT_EQUAL(volume_group_remove_missing(f->group, true, &f->error), 0);
+	CU_ASSERT_EQUAL(f->group->lv_count, 1);
+	CU_ASSERT_TRUE(volume_group_is_short(f->group));
+	CU_ASSERT_EQUAL(fixture_lv(f, "more", 1), -EROFS);
+	CU_ASSERT_EQUAL(volume_lv_remove(f->group, "high", &f->error), 0);
+	CU_ASSERT_EQUAL(volume_pv_resize(f->group, f->group->pvs[0], 0, &f->error), 0);
+	CU_ASSERT_EQUAL(fixture_lv(f, "more", 1), 0);
+	f->count = 2;
+}
+
+static void test_a_short_disk_is_given_up(void)
+{
+	fixture_run(a_short_disk_is_taken_as_it_is, 4, 8 * MIB);
+	fixture_run(short_and_missing, 2, 8 * MIB);
+}
+
 static void test_a_disk_became_shorter(void)
 {
 	fixture_run(a_disk_became_shorter, 3, 8 * MIB);
@@ -794,5 +876,6 @@ UNIT_MAIN("volume raid", UNIT(test_names_change_while_it_is_open),
 	  UNIT(test_who_reads_writes_nothing), UNIT(test_it_grows_while_it_is_open),
 	  UNIT(test_one_that_is_back_gets_what_it_missed), UNIT(test_a_lost_image_is_replaced),
 	  UNIT(test_a_disk_comes_for_a_lost_one), UNIT(test_an_unreadable_image),
-	  UNIT(test_a_disk_became_shorter), UNIT(test_parts_called_otherwise),
-	  UNIT(test_an_image_leaves_a_disk_that_is_here), UNIT(test_what_was_flushed_survives))
+	  UNIT(test_a_disk_became_shorter), UNIT(test_a_short_disk_is_given_up),
+	  UNIT(test_parts_called_otherwise), UNIT(test_an_image_leaves_a_disk_that_is_here),
+	  UNIT(test_what_was_flushed_survives))
