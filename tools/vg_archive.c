@@ -201,20 +201,43 @@ static bool lies_as(const struct volume_lv *now, const struct volume_lv *then)
 	return true;
 }
 
+/* Whether it is a part of a mirror that is linear in the file and stays on one of its images. */
+static bool is_part_of_mirror(const struct volume_group *group, const struct volume_group *wanted,
+			      const struct volume_lv *part)
+{
+	for (unsigned i = 0; !part->visible && i < group->lv_count; i++) {
+		const struct volume_lv *lv = group->lvs[i];
+		const struct volume_lv *then = lv->visible ? find_by_uuid(wanted, lv->uuid) : NULL;
+		size_t length = strlen(lv->name);
+
+		if (then && !strncmp(part->name, lv->name, length) && part->name[length] == '_' &&
+		    volume_restore_image(then, lv))
+			return true;
+	}
+	return false;
+}
+
 /* What becomes of a volume that is there now. */
 static void plan_volume(struct consent *consent, const struct volume_group *group,
-			const struct volume_lv *now, const struct volume_lv *then)
+			const struct volume_group *wanted, const struct volume_lv *now)
 {
+	const struct volume_lv *then = find_by_uuid(wanted, now->uuid);
+	const char *image = then ? volume_restore_image(then, now) : NULL;
 	char sizes[2][SIZE_TEXT];
 
 	size_format(now->size, sizes[0]);
+	if (!then && is_part_of_mirror(group, wanted, now))
+		return;
+	if (image)
+		consent_plan(consent, "  %s/%s would be linear, on what is its image %s",
+			     group->name, now->name, image);
 	if (!then) {
 		consent_loss(consent, "%s/%s, of %s, is not in the file and would be lost",
 			     group->name, now->name, sizes[0]);
 	} else if (then->size < now->size) {
 		consent_loss(consent, "%s/%s would be cut from %s to %s", group->name, now->name,
 			     sizes[0], size_format(then->size, sizes[1]));
-	} else if (!lies_as(now, then)) {
+	} else if (!image && !lies_as(now, then)) {
 		consent_loss(consent,
 			     "%s/%s would lie elsewhere, and what is on it now would be lost",
 			     group->name, now->name);
@@ -246,7 +269,7 @@ static int plan_restore(struct vg_file *restore, struct stack *stack, const char
 	if (!now)
 		consent_plan(consent, "  no metadata of it is on the devices now");
 	for (unsigned i = 0; now && i < now->lv_count; i++)
-		plan_volume(consent, now, now->lvs[i], find_by_uuid(wanted, now->lvs[i]->uuid));
+		plan_volume(consent, now, wanted, now->lvs[i]);
 	for (unsigned i = 0; i < wanted->lv_count; i++)
 		if (!now || !find_by_uuid(now, wanted->lvs[i]->uuid))
 			consent_plan(consent, "  %s/%s, of %s, would be there again", wanted->name,

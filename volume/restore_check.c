@@ -3,7 +3,8 @@
  * Volumes of a text that is to be restored, beside what is there now. What superblocks of RAID volumes say is of now, as the metadata of thin pools are:
  * an older text may name images that have missed writes since and take them for current, has stripes in another order, or data begin elsewhere, since
  * a reshape took room or gave it back, and at which end of the images that was only superblocks know. Of a linear or striped volume that was moved or
- * converted since, the text has the old place, which nobody has written to since or others have.
+ * converted since, the text has the old place, which nobody has written to since or others have; unless that is an image of the mirror that it is now,
+ * which has all data.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -14,19 +15,20 @@
 #include "util/bytes.h"
 #include "util/error.h"
 #include "volume/active.h"
+#include "volume/raid_change.h"
 #include "volume/restore_check.h"
 #include "volume/segment_raid.h"
 
-#define WHY_TEXT 160
+#define WHY_TEXT 1024
 
 /* Looked for from volume `first` on: most are where they were. */
-static const struct volume_lv *find_near(const struct volume_group *group, unsigned first,
-					 const char *uuid)
+static struct volume_lv *find_near(const struct volume_group *group, unsigned first,
+				   const char *uuid)
 {
 	unsigned count = group ? group->lv_count : 0;
 
 	for (unsigned i = 0; i < count; i++) {
-		const struct volume_lv *lv = group->lvs[(first + i) % count];
+		struct volume_lv *lv = group->lvs[(first + i) % count];
 
 		if (!strcmp(lv->uuid, uuid))
 			return lv;
@@ -173,14 +175,64 @@ static bool is_plain(const struct volume_lv *lv)
 	return lv->segment_count > 0;
 }
 
-static int check_plain(const struct volume_lv *lv, const struct volume_lv *by_now, const char *file,
+/* The place of the image of a mirror that lies where the volume did, or -1. */
+static int place_of_image(const struct volume_lv *lv, const struct volume_lv *by_now)
+{
+	const struct volume_segment *raid = by_now->supported ? lvm_lv_raid(by_now) : NULL;
+
+	if (!raid || raid->private->raid->kind->level != 1 || raid->private->raid->room)
+		return -1;
+	for (unsigned i = 0; i < raid->area_count; i++)
+		if (raid->areas[i].lv && begins_alike(lv, raid->areas[i].lv))
+			return (int)i;
+	return -1;
+}
+
+const char *volume_restore_image(const struct volume_lv *then, const struct volume_lv *now)
+{
+	int place = is_plain(then) ? place_of_image(then, now) : -1;
+
+	return place < 0 ? NULL : lvm_lv_raid(now)->areas[place].lv->name;
+}
+
+/* Whether the image in that place has all data. */
+static int check_image(struct volume_group *now, struct volume_lv *by_now, unsigned place,
 		       struct error *error)
 {
+	const struct volume_segment *raid = lvm_lv_raid(by_now);
+	CLEANUP_BLOCK struct block *block = NULL;
+	CLEANUP_FREE bool *others = malloc(raid->area_count * sizeof(*others));
+	int rc;
+
+	if (!others)
+		return error_set(error, -ENOMEM, "no memory to look at it");
+	for (unsigned i = 0; i < raid->area_count; i++)
+		others[i] = i != place;
+	if (lvm_raid_tracked(&raid->areas[place]))
+		return error_set(error, -EBUSY, "it is split off");
+	rc = lvm_active_open(now, by_now, false, &block, error);
+	return rc ? rc : lvm_raid_check_in_sync(now, by_now, others, error);
+}
+
+static int check_plain(struct volume_group *now, const struct volume_lv *lv,
+		       struct volume_lv *by_now, const char *file, struct error *error)
+{
 	char text[WHY_TEXT] = "lies elsewhere by now";
+	struct error why = { 0 };
+	int place;
 
 	if (begins_alike(lv, by_now))
 		return 0;
-	if (!is_plain(by_now))
+	place = place_of_image(lv, by_now);
+	if (place >= 0 && !check_image(now, by_now, (unsigned)place, &why))
+		return 0;
+	if (place >= 0)
+		snprintf(text, sizeof(text),
+			 "is %s by now, and its image %s, which lies there, "
+			 "cannot stand for it: %s",
+			 volume_lv_type(by_now), lvm_lv_raid(by_now)->areas[place].lv->name,
+			 why.text);
+	else if (!is_plain(by_now))
 		snprintf(text, sizeof(text), "is %s by now", volume_lv_type(by_now));
 	return refuse_place(lv, file, text, error);
 }
@@ -196,7 +248,7 @@ static int refuse_extents(const struct volume_group *then, const struct volume_g
 	return error_advise(error, "give --force where what volumes have then is no matter");
 }
 
-int volume_restore_check(const struct volume_group *then, const struct volume_group *now,
+int volume_restore_check(const struct volume_group *then, struct volume_group *now,
 			 const char *file, struct error *error)
 {
 	int rc = 0;
@@ -211,10 +263,11 @@ int volume_restore_check(const struct volume_group *then, const struct volume_gr
 			rc = check_raid(lv, by_now, file, error);
 	}
 	for (unsigned i = 0; !rc && i < then->lv_count; i++) {
-		const struct volume_lv *lv = then->lvs[i], *by_now;
+		const struct volume_lv *lv = then->lvs[i];
+		struct volume_lv *by_now;
 
 		if (is_plain(lv) && (by_now = find_near(now, i, lv->uuid)))
-			rc = check_plain(lv, by_now, file, error);
+			rc = check_plain(now, lv, by_now, file, error);
 	}
 	return rc;
 }

@@ -287,10 +287,13 @@ int volume_group_restore(struct volume_group **out, const char *text, size_t siz
 
 /*
  * Whether the volumes of `then`, the text of `file`, that `now`, the present group, has too lie where they do now: RAID volumes, so that superblocks fit
- * them, linear and striped ones, so that their data are there. Those that were made larger or smaller at their ends do. 0 or -EOPNOTSUPP. Pure.
+ * them, linear and striped ones, so that their data are there. Those that were made larger or smaller at their ends do, and a linear one that is a
+ * mirror now, the image of which that lies there has all data. 0 or -EOPNOTSUPP. Reads superblocks of mirrors; suspends.
  */
-int volume_restore_check(const struct volume_group *then, const struct volume_group *now,
+int volume_restore_check(const struct volume_group *then, struct volume_group *now,
 			 const char *file, struct error *error);
+/* The image of the mirror `now` that lies where `then`, which is linear, has all of the volume; or NULL. */
+const char *volume_restore_image(const struct volume_lv *then, const struct volume_lv *now);
 
 /* The group that a text describes, without devices: to be looked at. -EBADMSG. */
 int volume_text_read(const char *text, size_t size, const char *name, struct volume_group **out,

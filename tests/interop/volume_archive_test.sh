@@ -82,6 +82,15 @@ for how in --yes --dry-run; do
 	grep -q 'mirrored: is not restored: volume m, a raid1 in it, is linear by now' said || fail "$(cat said)"
 done
 "$tenon" vg restore vgm --file mirrored --force --dry-run >said 2>&1 || fail "--force: $(cat said)"
+# one that was linear and is a mirror now is linear again, on the image that lies there
+"$tenon" vg backup vgm --file plain >/dev/null
+"$tenon" lv convert vgm/m --type raid1 >/dev/null
+"$tenon" vg restore vgm --file plain --dry-run >said 2>&1 || fail "an image that is current: $(cat said)"
+grep -q 'vgm/m would be linear, on what is its image m_rimage_0' said || fail "$(cat said)"
+grep -q lost said && fail "nothing is lost: $(cat said)"
+"$tenon" copy vgm/m before.raw
+"$tenon" vg restore vgm --file plain --yes >/dev/null || fail "an image that is current"
+"$tenon" copy vgm/m - | cmp - before.raw || fail "m reads otherwise"
 TENON_DEVICES=$work/a.img:$work/b.img
 rm state/*/vgm_*
 

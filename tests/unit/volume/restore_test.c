@@ -175,8 +175,7 @@ static void after_a_move(struct fixture *f)
 	move(f, 0, 1);
 	expect_refused(f, strdup(before), "a linear in it, lies elsewhere by now");
 	CU_ASSERT_EQUAL(restore(f, before, true), 0);
-	convert(f, (struct volume_convert){ .type = "raid1" });
-	expect_refused(f, before, "is raid1 by now");
+	free(before);
 }
 
 static void after_a_move_of_stripes(struct fixture *f)
@@ -243,6 +242,50 @@ static void superblocks_that_cannot_be_read(struct fixture *f)
 	CU_ASSERT_TRUE(is_filled(f));
 }
 
+/* A volume that was linear is a mirror: its text fits as long as the image that lies where it was has all data. */
+static void after_it_became_a_mirror(struct fixture *f)
+{
+	struct block *block, *first;
+	char *before;
+
+	fixture_create(f, NULL);
+	CU_ASSERT_EQUAL_FATAL(fixture_lv(f, "a", 6), 0);
+	CU_ASSERT_EQUAL_FATAL(volume_open_lv(f->group, "a", true, &block, &f->error), 0);
+	fixture_fill(block, 7);
+	block_unref(block);
+	before = text_of(f);
+	CU_ASSERT_EQUAL(volume_lv_convert(f->group, "a", &(struct volume_convert){ .mirrors = 1 },
+					  &f->error),
+			0);
+	CU_ASSERT_EQUAL(restore(f, before, false), 0);
+	CU_ASSERT_STRING_EQUAL(volume_lv_type(volume_group_get_lv(f->group, "a")), "linear");
+	CU_ASSERT_EQUAL(f->group->lv_count, 1);
+	CU_ASSERT_TRUE(is_filled(f));
+	convert(f, (struct volume_convert){ .mirrors = 1 });
+	CU_ASSERT_EQUAL(restore(f, before, false), 0);
+	CU_ASSERT_TRUE(is_filled(f));
+	/* what it has by then is what is read */
+	convert(f, (struct volume_convert){ .mirrors = 1 });
+	block = open_settled(f);
+	fixture_fill(block, 9);
+	block_unref(block);
+	/* the disk of that image is away, and misses what is written then */
+	first = f->disks[0];
+	f->disks[0] = f->disks[--f->count];
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	CU_ASSERT_EQUAL_FATAL(volume_open_lv(f->group, "a", true, &block, &f->error), 0);
+	fixture_fill(block, 7);
+	block_unref(block);
+	f->disks[f->count++] = f->disks[0];
+	f->disks[0] = first;
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	expect_refused(f, strdup(before), "a_rimage_0, which lies there, cannot stand for it");
+	block_unref(open_settled(f));
+	CU_ASSERT_EQUAL(restore(f, before, false), 0);
+	CU_ASSERT_TRUE(is_filled(f));
+	free(before);
+}
+
 /* What superblocks and data do not care for. */
 static void what_fits_is_restored(struct fixture *f)
 {
@@ -285,6 +328,7 @@ static void test_what_cannot_be_read_is_refused(void)
 
 static void test_what_fits_is_restored(void)
 {
+	fixture_run(after_it_became_a_mirror, 3, 16 * MIB);
 	fixture_run(what_fits_is_restored, 4, 24 * MIB);
 }
 
