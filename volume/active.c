@@ -62,6 +62,13 @@ static int lv_map(struct block *block, enum block_kind kind, uint64_t offset, ui
 	return 0;
 }
 
+static bool lv_stripes(const struct block *block, uint64_t offset, struct block_stripes *out)
+{
+	const struct lv_table *table = &active_block_of(block)->active->table;
+
+	return table->segment_count && lv_table_stripes(table, offset, out);
+}
+
 /* Where some of it lies on an array, most of its requests would be called home. */
 static bool lv_has_views(const struct block *block)
 {
@@ -110,6 +117,7 @@ static void lv_close(struct block *block)
 static const struct block_ops lv_ops = {
 	.type = "lv",
 	.map = lv_map,
+	.stripes = lv_stripes,
 	.has_views = lv_has_views,
 	.flush = lv_flush,
 	.close = lv_close,

@@ -63,6 +63,9 @@ void lv_table_add_array(struct lv_table *table, struct lvm_array *array, uint64_
 void lv_table_map(const struct lv_table *table, uint64_t offset, uint64_t length,
 		  struct block_extent *extent);
 
+/* As `stripes` of block.h. */
+bool lv_table_stripes(const struct lv_table *table, uint64_t offset, struct block_stripes *out);
+
 /* A reference on the block of a volume, without the checks of volume_open_lv(). */
 int lvm_active_open(struct volume_group *group, struct volume_lv *lv, bool writable,
 		    struct block **out, struct error *error);

@@ -256,3 +256,16 @@ void lv_table_map(const struct lv_table *table, uint64_t offset, uint64_t length
 					 .offset = area->offset + within,
 					 .length = MIN(length, left) };
 }
+
+bool lv_table_stripes(const struct lv_table *table, uint64_t offset, struct block_stripes *out)
+{
+	const struct lv_segment *segment = find_segment(table, offset);
+	uint64_t within = offset - segment->start;
+
+	if (!segment->stripe_size || within % (segment->stripe_size * segment->area_count))
+		return false;
+	*out = (struct block_stripes){ .length = segment->length - within,
+				       .chunk = segment->stripe_size,
+				       .count = segment->area_count };
+	return true;
+}

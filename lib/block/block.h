@@ -67,6 +67,13 @@ struct block_extent {
 	uint64_t length; /* how far it goes on so, at most what was asked for */
 };
 
+/* A range of a layer whose chunks lie in turn in each of several places, where those of one place follow each other. */
+struct block_stripes {
+	uint64_t length; /* whole chunks of all places */
+	uint64_t chunk;
+	unsigned count; /* of places: more than one */
+};
+
 /* One request of several, or one that a layer is asked to do without a fiber. */
 struct block_io {
 	struct block *block;
@@ -112,6 +119,10 @@ struct block_ops {
 	 * when it is called. A write never lies in BLOCK_ZEROES. Without it the layer does all the work. */
 	int (*map)(struct block *block, enum block_kind kind, uint64_t offset, uint64_t length,
 		   struct block_extent *extent);
+
+	/* Optional: whether a range of stripes begins, or goes on with the first place's turn, at `offset`. As pure as map(), which says where the first
+	 * chunk of each place lies; for whoever wants to know of all of it (lease.h). */
+	bool (*stripes)(const struct block *block, uint64_t offset, struct block_stripes *out);
 
 	/* Optional: begins a request and returns true, if that takes no waiting; work->done() is then
 	 * called, perhaps at once, with 0, a negative errno, or -EAGAIN: do it by the calls below.

@@ -35,6 +35,7 @@ struct block_lease {
 	pid_t user;
 	unsigned tie_count;
 	struct lease_tie ties[LAYERS];
+	bool striped; /* while it is made: pieces are of the newest extent's newest area */
 };
 
 static struct block_lease *lease_at(struct list *node)
@@ -65,27 +66,65 @@ static int add_file(struct block_lease *lease, const struct block *block, uint64
 	return (int)at;
 }
 
-static int add_extent(struct block_lease *lease, const struct block *block, uint64_t start,
-		      uint64_t offset, uint64_t length)
+static int add_area(struct lease_page *page, unsigned file, uint64_t offset)
 {
-	struct lease_page *page = lease->page;
-	struct lease_extent *next = &page->extents[page->extent_count];
+	if (page->area_count == LEASE_AREAS)
+		return -EOPNOTSUPP;
+	page->areas[page->area_count++] = (struct lease_area){ .offset = offset, .file = file };
+	return 0;
+}
+
+static int add_extent(struct lease_page *page, const struct lease_extent *extent)
+{
+	if (page->extent_count == LEASE_EXTENTS)
+		return -EOPNOTSUPP;
+	page->extents[page->extent_count] = *extent;
+	page->extents[page->extent_count++].first_area = page->area_count;
+	return 0;
+}
+
+/* Whether it goes on at `offset` of the file, `had` bytes of it being there. */
+static bool goes_on(const struct lease_area *area, unsigned file, uint64_t offset, uint64_t had)
+{
+	return area->file == file && area->offset + had == offset;
+}
+
+/* Byte `start` of the newest area, of which the device has one stretch or none. */
+static int add_striped(struct lease_page *page, unsigned file, uint64_t start, uint64_t offset)
+{
+	if (!start)
+		return add_area(page, file, offset);
+	return goes_on(&page->areas[page->area_count - 1], file, offset, start) ? 0 : -EOPNOTSUPP;
+}
+
+static int add_linear(struct lease_page *page, unsigned file, uint64_t start, uint64_t offset,
+		      uint64_t length)
+{
+	struct lease_extent *last =
+		page->extent_count ? &page->extents[page->extent_count - 1] : NULL;
+	int rc;
+
+	if (last && last->area_count == 1 &&
+	    goes_on(&page->areas[last->first_area], file, offset, last->length)) {
+		last->length += length;
+		last->chunk += length;
+		return 0;
+	}
+	rc = add_extent(
+		page, &(struct lease_extent){
+			      .start = start, .length = length, .chunk = length, .area_count = 1 });
+	return rc ? rc : add_area(page, file, offset);
+}
+
+static int add_piece(struct block_lease *lease, const struct block *block, uint64_t start,
+		     uint64_t offset, uint64_t length)
+{
 	int file = add_file(lease, block, offset + length);
 
 	if (file < 0)
 		return file;
-	if (page->extent_count && next[-1].file == (uint32_t)file &&
-	    next[-1].offset + next[-1].length == offset) {
-		next[-1].length += length;
-		return 0;
-	}
-	if (page->extent_count == LEASE_EXTENTS)
-		return -EOPNOTSUPP;
-	*next = (struct lease_extent){
-		.start = start, .length = length, .offset = offset, .file = (uint32_t)file
-	};
-	page->extent_count++;
-	return 0;
+	return lease->striped ? add_striped(lease->page, (unsigned)file, start, offset)
+			      : add_linear(lease->page, (unsigned)file, start, offset, length);
 }
 
 /* Once for each device. */
@@ -108,7 +147,66 @@ static bool lasts(const struct block *block, const struct block *above)
 	       !block->leases.barred && !block->gone && (!above || above->ops != block->ops);
 }
 
-/* [offset, offset + length) of `block`, which is `start` of the leased device. Does not suspend. */
+static int walk(struct block_lease *lease, struct block *block, const struct block *above,
+		uint64_t start, uint64_t offset, uint64_t length);
+
+/* Whether stripes are all of what is at `offset`, or of a beginning of it, whose length is left in them. */
+static bool find_stripes(const struct block_lease *lease, const struct block *block,
+			 uint64_t offset, uint64_t length, struct block_stripes *stripes)
+{
+	if (lease->striped || !block->ops->stripes || !block->ops->stripes(block, offset, stripes))
+		return false;
+	stripes->length = MIN(stripes->length, length);
+	stripes->length -= stripes->length % (stripes->chunk * stripes->count);
+	return stripes->length;
+}
+
+static int add_stripes(struct block_lease *lease, struct block *block, uint64_t start,
+		       uint64_t offset, const struct block_stripes *stripes)
+{
+	int rc = add_extent(lease->page, &(struct lease_extent){ .start = start,
+								 .length = stripes->length,
+								 .chunk = stripes->chunk,
+								 .area_count = stripes->count });
+
+	lease->striped = true;
+	for (unsigned i = 0; !rc && i < stripes->count; i++) {
+		struct block_extent extent = { .place = BLOCK_BELOW };
+
+		rc = block->ops->map(block, BLOCK_WRITE, offset + i * stripes->chunk,
+				     stripes->chunk, &extent);
+		if (!rc && (extent.place != BLOCK_BELOW || extent.length != stripes->chunk))
+			rc = -EOPNOTSUPP;
+		if (!rc)
+			rc = walk(lease, extent.lower, block, 0, extent.offset,
+				  stripes->length / stripes->count);
+	}
+	lease->striped = false;
+	return rc;
+}
+
+/* [offset, offset + length) of `block`, or a beginning of it, whose length is left in *done. */
+static int walk_piece(struct block_lease *lease, struct block *block, uint64_t start,
+		      uint64_t offset, uint64_t length, uint64_t *done)
+{
+	struct block_extent extent = { .place = BLOCK_BELOW };
+	struct block_stripes stripes;
+	int rc;
+
+	if (find_stripes(lease, block, offset, length, &stripes)) {
+		*done = stripes.length;
+		return add_stripes(lease, block, start, offset, &stripes);
+	}
+	rc = block->ops->map(block, BLOCK_WRITE, offset, length, &extent);
+	if (!rc && (extent.place != BLOCK_BELOW || !extent.length))
+		rc = -EOPNOTSUPP;
+	*done = extent.length;
+	return rc ? rc : walk(lease, extent.lower, block, start, extent.offset, extent.length);
+}
+
+/*
+ * [offset, offset + length) of `block`, which is `start` of the leased device, or of the area that is being made. Does not suspend.
+ */
 static int walk(struct block_lease *lease, struct block *block, const struct block *above,
 		uint64_t start, uint64_t offset, uint64_t length)
 {
@@ -118,19 +216,15 @@ static int walk(struct block_lease *lease, struct block *block, const struct blo
 	if (!range_within(offset, length, block->size))
 		return -EOPNOTSUPP;
 	if (!block->ops->map)
-		return add_extent(lease, block, start, offset, length);
+		return add_piece(lease, block, start, offset, length);
 	rc = lasts(block, above) ? tie(lease, block) : -EOPNOTSUPP;
 	while (!rc && length) {
-		struct block_extent extent = { .place = BLOCK_BELOW };
+		uint64_t done = 0;
 
-		rc = block->ops->map(block, BLOCK_WRITE, offset, length, &extent);
-		if (!rc && (extent.place != BLOCK_BELOW || !extent.length))
-			rc = -EOPNOTSUPP;
-		if (!rc)
-			rc = walk(lease, extent.lower, block, start, extent.offset, extent.length);
-		start += extent.length;
-		offset += extent.length;
-		length -= rc ? 0 : extent.length;
+		rc = walk_piece(lease, block, start, offset, length, &done);
+		start += done;
+		offset += done;
+		length -= rc ? 0 : done;
 	}
 	return rc;
 }

@@ -3,7 +3,7 @@
  * Leases: another process reads and writes what a device's bytes lie on by itself, until it is told to stop.
  *
  * A request of a process on this host that goes by way of a server costs two wakes and a copy, several times what it costs the disk.
- * Where a device is nothing but pieces of files (a linear volume on PVs), the server gives the process the files' descriptors and says
+ * Where a device is nothing but pieces of files (a linear or striped volume on PVs), the server gives the process the files' descriptors and says
  * where each byte lies. Everything but plain reads and writes still goes by way of the server: flushes above all, so that one
  * place knows of a write that was lost.
  *
@@ -37,17 +37,24 @@ struct block_lease;
 struct error;
 
 #define LEASE_EXTENTS 4096u /* a device of more pieces is not leased */
+#define LEASE_AREAS   4096u /* nor one of more places */
 #define LEASE_FILES   16u
 #define LEASE_FDS     (LEASE_FILES + 1u)
-#define LEASE_MAGIC   0x6c736532u /* also the version of this layout */
+#define LEASE_MAGIC   0x6c736533u /* also the version of this layout */
 
 /* How long a change waits for users that run (their disk may be slow), and for stopped ones. */
 #define LEASE_PATIENCE_NS (20 * 1000000000ull)
 #define LEASE_STOPPED_NS  1000000000ull
 
+/* A piece of the device: its chunks lie in turn in each of its areas, one after the other there. Where there is one area, the chunk is all of it. */
 struct lease_extent {
-	uint64_t start, length; /* bytes of the device */
-	uint64_t offset;        /* of the file */
+	uint64_t start, length; /* bytes of the device; a multiple of chunk * area_count */
+	uint64_t chunk;
+	uint32_t first_area, area_count;
+};
+
+struct lease_area {
+	uint64_t offset; /* of the file */
 	uint32_t file, reserved;
 };
 
@@ -59,10 +66,11 @@ struct lease_file {
 
 /* What both have. Only `over` and `inside` change. */
 struct lease_page {
-	uint32_t magic, extent_count, file_count, writable;
-	uint64_t size;
+	uint32_t magic, extent_count, area_count, file_count;
+	uint64_t size, writable;
 	struct lease_file files[LEASE_FILES];
 	struct lease_extent extents[LEASE_EXTENTS];
+	struct lease_area areas[LEASE_AREAS];
 	_Alignas(64) atomic_uint over;   /* written by the server */
 	_Alignas(64) atomic_uint inside; /* by the user */
 };
@@ -101,6 +109,7 @@ struct lease_use {
 	bool writable;
 	unsigned extent_count;
 	struct lease_extent extents[LEASE_EXTENTS]; /* copies, checked */
+	struct lease_area areas[LEASE_AREAS];
 	struct lease_file files[LEASE_FILES];
 };
 

@@ -14,12 +14,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "block/iov.h"
 #include "block/lease.h"
 #include "util/bytes.h"
 #include "util/cleanup.h"
 
 #define BOUNCE_BYTES (1u << 20)
 #define BOUNCE_ALIGN 65536u
+#define PIECES       64u /* of memory, for one call */
 
 /* ---- Taking one ---- */
 
@@ -38,31 +40,51 @@ static bool file_fits(const struct lease_file *file)
 	       file->unit <= BOUNCE_ALIGN && file->memory <= BOUNCE_ALIGN;
 }
 
+/* Of one that begins where the last has ended. */
+static bool extent_fits(const struct lease_use *use, unsigned area_count,
+			const struct lease_extent *extent)
+{
+	uint64_t each;
+
+	if (!extent->length || !extent->chunk || !extent->area_count ||
+	    !range_within(extent->start, extent->length, use->size) ||
+	    !range_within(extent->first_area, extent->area_count, area_count) ||
+	    extent->chunk > extent->length / extent->area_count ||
+	    extent->length % (extent->chunk * extent->area_count))
+		return false;
+	each = extent->length / extent->area_count;
+	for (unsigned i = 0; i < extent->area_count; i++) {
+		const struct lease_area *area = &use->areas[extent->first_area + i];
+
+		if (area->file >= use->fd_count || !range_within(area->offset, each, INT64_MAX))
+			return false;
+	}
+	return true;
+}
+
 /* Takes copies, which nobody changes. All of the device must be there, in its order. */
 static bool copy_page(struct lease_use *use)
 {
 	const struct lease_page *page = use->page;
+	unsigned area_count = page->area_count;
 	uint64_t at = 0;
 
 	use->size = page->size;
 	use->writable = page->writable;
 	use->extent_count = page->extent_count;
 	if (page->magic != LEASE_MAGIC || page->file_count != use->fd_count ||
-	    use->extent_count > LEASE_EXTENTS)
+	    use->extent_count > LEASE_EXTENTS || area_count > LEASE_AREAS)
 		return false;
 	memcpy(use->extents, page->extents, use->extent_count * sizeof(*use->extents));
+	memcpy(use->areas, page->areas, area_count * sizeof(*use->areas));
 	memcpy(use->files, page->files, sizeof(use->files));
 	for (unsigned i = 0; i < use->fd_count; i++)
 		if (!file_fits(&use->files[i]))
 			return false;
 	for (unsigned i = 0; i < use->extent_count; i++) {
-		const struct lease_extent *extent = &use->extents[i];
-
-		if (extent->start != at || !extent->length || extent->file >= use->fd_count ||
-		    !range_within(extent->offset, extent->length, INT64_MAX) ||
-		    !range_within(at, extent->length, use->size))
+		if (use->extents[i].start != at || !extent_fits(use, area_count, &use->extents[i]))
 			return false;
-		at += extent->length;
+		at += use->extents[i].length;
 	}
 	return at == use->size;
 }
@@ -157,36 +179,50 @@ static const struct lease_extent *find_extent(const struct lease_use *use, uint6
 	return &use->extents[low];
 }
 
+/* What of a request lies in one stretch of a file, as much as is done at once. */
+struct stretch {
+	const struct lease_file *file;
+	int fd;
+	uint64_t offset, length;
+	struct iovec iov[PIECES];
+	unsigned count;
+};
+
 /* What is not all done is the server's to do again, and to tell of. */
-static bool transfer_piece(int fd, bool write, uint64_t offset, void *at, uint64_t length)
+static bool transfer_as_it_is(const struct stretch *stretch, bool write)
 {
 	ssize_t done;
 
 	do
-		done = write ? pwrite(fd, at, length, (off_t)offset)
-			     : pread(fd, at, length, (off_t)offset);
+		done = write ? pwritev(stretch->fd, stretch->iov, (int)stretch->count,
+				       (off_t)stretch->offset)
+			     : preadv(stretch->fd, stretch->iov, (int)stretch->count,
+				      (off_t)stretch->offset);
 	while (done < 0 && errno == EINTR);
-	return done >= 0 && (uint64_t)done == length;
+	return done >= 0 && (uint64_t)done == stretch->length;
 }
 
-static bool transfer_by_bounce(int fd, bool write, uint64_t offset, char *at, uint64_t length)
+static bool transfer_by_bounce(const struct stretch *stretch, bool write)
 {
-	char *bounce = thread_bounce();
+	struct iov_range at = iov_range_of(stretch->iov, stretch->count);
+	struct stretch step = { .fd = stretch->fd, .offset = stretch->offset, .count = 1 };
+	uint64_t left = stretch->length;
 
-	while (bounce && length) {
-		uint64_t step = MIN(length, (uint64_t)BOUNCE_BYTES);
-
+	step.iov[0].iov_base = thread_bounce();
+	if (!step.iov[0].iov_base)
+		return false;
+	while (left) {
+		step.length = step.iov[0].iov_len = MIN(left, (uint64_t)BOUNCE_BYTES);
 		if (write)
-			memcpy(bounce, at, step);
-		if (!transfer_piece(fd, write, offset, bounce, step))
+			iov_copy_out(&at, step.iov[0].iov_base, step.length);
+		if (!transfer_as_it_is(&step, write))
 			return false;
 		if (!write)
-			memcpy(at, bounce, step);
-		offset += step;
-		at += step;
-		length -= step;
+			iov_copy_in(&at, step.iov[0].iov_base, step.length);
+		step.offset += step.length;
+		left -= step.length;
 	}
-	return bounce;
+	return true;
 }
 
 /* A file that became shorter is not made longer again by a write. */
@@ -197,34 +233,84 @@ static bool is_whole(int fd, const struct lease_file *file)
 	return size >= 0 && (uint64_t)size >= file->least;
 }
 
-static bool transfer_extent(const struct lease_use *use, const struct lease_extent *extent,
-			    bool write, uint64_t offset, char *at, uint64_t length)
+static bool transfer_stretch(const struct stretch *stretch, bool write)
 {
-	const struct lease_file *file = &use->files[extent->file];
-	int fd = use->fds[extent->file];
+	const struct lease_file *file = stretch->file;
+	uint64_t places = stretch->offset;
+	uintptr_t addresses = 0;
 
-	offset += extent->offset;
-	if ((offset | length) & (file->unit - 1) || (write && !is_whole(fd, file)))
+	for (unsigned i = 0; i < stretch->count; i++) {
+		places |= stretch->iov[i].iov_len;
+		addresses |= (uintptr_t)stretch->iov[i].iov_base;
+	}
+	if (places & (file->unit - 1) || (write && !is_whole(stretch->fd, file)))
 		return false;
-	return (uintptr_t)at & (file->memory - 1)
-		       ? transfer_by_bounce(fd, write, offset, at, length)
-		       : transfer_piece(fd, write, offset, at, length);
+	return addresses & (file->memory - 1) ? transfer_by_bounce(stretch, write)
+					      : transfer_as_it_is(stretch, write);
+}
+
+/* A request, as far as it is one extent's. */
+struct part {
+	const struct lease_use *use;
+	const struct lease_extent *extent;
+	uint64_t within, length; /* of the extent */
+	char *at;
+};
+
+/* The chunks of one area, which follow each other in its file, from `chunk` on. */
+static bool transfer_area(const struct part *part, bool write, uint64_t chunk)
+{
+	const struct lease_extent *extent = part->extent;
+	const struct lease_area *area =
+		&part->use->areas[extent->first_area + chunk % extent->area_count];
+	struct stretch stretch = { .file = &part->use->files[area->file],
+				   .fd = part->use->fds[area->file] };
+	uint64_t end = part->within + part->length, step = extent->chunk * extent->area_count;
+	uint64_t from = MAX(chunk * extent->chunk, part->within);
+
+	stretch.offset =
+		area->offset + chunk / extent->area_count * extent->chunk + from % extent->chunk;
+	for (uint64_t at = chunk * extent->chunk; at < end; at += step) {
+		struct iovec *iov = &stretch.iov[stretch.count++];
+
+		from = MAX(at, part->within);
+		iov->iov_base = part->at + (from - part->within);
+		iov->iov_len = MIN(at + extent->chunk, end) - from;
+		stretch.length += iov->iov_len;
+		if (stretch.count < PIECES && step < end - at)
+			continue;
+		if (!transfer_stretch(&stretch, write))
+			return false;
+		stretch.offset += stretch.length;
+		stretch.length = stretch.count = 0;
+	}
+	return true;
+}
+
+static bool transfer_part(const struct part *part, bool write)
+{
+	uint64_t first = part->within / part->extent->chunk;
+	uint64_t last = (part->within + part->length - 1) / part->extent->chunk;
+
+	for (uint64_t i = 0; i <= last - first && i < part->extent->area_count; i++)
+		if (!transfer_area(part, write, first + i))
+			return false;
+	return true;
 }
 
 static bool transfer_inside(const struct lease_use *use, bool write, uint64_t offset, char *at,
 			    uint64_t length)
 {
-	const struct lease_extent *extent = find_extent(use, offset);
+	struct part part = { .use = use, .extent = find_extent(use, offset), .at = at };
 	bool done = true;
 
-	while (done && length) {
-		uint64_t within = offset - extent->start;
-		uint64_t step = MIN(length, extent->length - within);
-
-		done = transfer_extent(use, extent++, write, within, at, step);
-		offset += step;
-		at += step;
-		length -= step;
+	for (; done && length; part.extent++) {
+		part.within = offset - part.extent->start;
+		part.length = MIN(length, part.extent->length - part.within);
+		done = transfer_part(&part, write);
+		offset += part.length;
+		part.at += part.length;
+		length -= part.length;
 	}
 	return done;
 }

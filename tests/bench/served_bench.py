@@ -9,7 +9,7 @@ Nothing is asserted; results.py says what is written where.
 
     server      a guest's virtqueue (vhost_user_blk_bench), beside fio with io_uring on the file (what of the disk arrives), and beside
                 qemu-storage-daemon with the file and the same client. Both servers are bound to processor 0, as fio is beside the file.
-    nbd         fio's nbd engine at nbdkit with our plugin, and with nbdkit's file plugin
+    nbd         fio's nbd engine at nbdkit with our plugin (a linear, and a striped volume), and with nbdkit's file plugin
     fuse        fio with io_uring at a file of `tenon mount`, and at the plain file through libfuse's example passthrough_ll, which does not
                 know direct I/O; both without the kernel's cache
     move        `lv move` of a volume in use, beside `dd` of as much; and how long a guest's reads take meanwhile (p50, p99)
@@ -163,17 +163,19 @@ def server_cases(bench):
 
 
 def nbd_cases(bench):
-    ours = bench.start(["nbdkit", "-f", "-U", bench.at("ours.nbd"), PLUGIN, "volume=vg/linear"],
-                       lambda: os.path.exists(bench.at("ours.nbd")))
     theirs = bench.start(["nbdkit", "-f", "-U", bench.at("theirs.nbd"), "file", bench.at("raw.img")],
                          lambda: os.path.exists(bench.at("theirs.nbd")))
-    for name, *shape in shapes():
-        yield ("nbd " + name, "nbdkit's file plugin",
-               lambda shape=shape: bench.nbd(bench.at("ours.nbd"), *shape, [ours.pid, bench.server.pid]),
-               lambda shape=shape: bench.nbd(bench.at("theirs.nbd"), *shape, [theirs.pid]))
-    for process in ours, theirs:
-        process.send_signal(signal.SIGTERM)
-        process.wait()
+    for volume in "linear", "striped":
+        socket = bench.at(volume + ".nbd")
+        ours = bench.start(["nbdkit", "-f", "-U", socket, PLUGIN, "volume=vg/" + volume], lambda socket=socket: os.path.exists(socket))
+        for name, *shape in shapes():
+            yield ("nbd %s%s" % ("" if volume == "linear" else "striped ", name), "nbdkit's file plugin",
+                   lambda shape=shape, socket=socket, ours=ours: bench.nbd(socket, *shape, [ours.pid, bench.server.pid]),
+                   lambda shape=shape: bench.nbd(bench.at("theirs.nbd"), *shape, [theirs.pid]))
+        ours.send_signal(signal.SIGTERM)
+        ours.wait()
+    theirs.send_signal(signal.SIGTERM)
+    theirs.wait()
 
 
 def build_passthrough(bench):

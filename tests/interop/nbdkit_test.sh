@@ -131,5 +131,29 @@ expect 0 'Permission denied|Operation not permitted|[Rr]ead-only' with vm/then -
 expect 0 '' "$TENON" copy vm/then then.img
 cmp -n 8388608 then.img /dev/zero || problem 'a read-only volume was written to'
 
+# ---- Stripes, of more chunks than a lease has pieces: nbdkit reads and writes the disks itself ----
+truncate -s 320M d.img e.img
+export TENON_DEVICES=$work/d.img:$work/e.img
+"$TENON" vg create vs d.img e.img && "$TENON" lv create vs/s --size 600M --stripes 2 || problem 'cannot make a striped volume'
+launch serve.out "$TENON" serve vs --socket-dir t || problem "no server: $(cat serve.out)"
+nbdkit -f -U stripes.sock -P stripes.pid "$PLUGIN" vs/s 2>nbdkit.err &
+nbdkit=$!
+pids+=($nbdkit)
+wait_for test -s stripes.pid
+uri=nbd+unix:///?socket=$work/stripes.sock
+coproc client { exec qemu-io -f raw "$uri" 2>&1; }
+echo 'read 0 512' >&"${client[1]}"
+read -r -t 60 line <&"${client[0]}" || problem 'qemu-io has no answer'
+leased() { ls -l /proc/$nbdkit/fd | grep -q d.img && ls -l /proc/$nbdkit/fd | grep -q e.img; }
+wait_for leased
+expect 0 '' nbdcopy random "$uri"
+expect 0 'identical|Warning: Image size mismatch' qemu-img compare -f raw -F raw random "$uri"
+kill "$client_PID" 2>/dev/null
+kill $nbdkit
+wait $nbdkit 2>/dev/null
+expect 0 '' "$TENON" copy vs/s stripes.img
+cmp -n "$(stat -c %s random)" random stripes.img || problem 'nbdkit has written something else to stripes'
+! grep -qi 'sanitizer\|assert' nbdkit.err || problem "nbdkit said: $(cat nbdkit.err)"
+
 [ $failures = 0 ] || { echo "$failures failed"; exit 1; }
 echo 'a volume as an NBD export of nbdkit'

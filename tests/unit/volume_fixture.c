@@ -2,8 +2,10 @@
 /* Disks in memory and groups on them; see volume_fixture.h. */
 #include "volume_fixture.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "block/fault.h"
 #include "block/volatile.h"
@@ -70,6 +72,22 @@ int fixture_scan(struct fixture *fixture)
 	if (!r)
 		r = volume_scan_find(fixture->scan, "vg0", &fixture->group, &fixture->error);
 	return r;
+}
+
+void fixture_put_files(struct fixture *fixture, const char *folder)
+{
+	for (unsigned i = 0; i < fixture->count; i++) {
+		struct block *disk = fixture->disks[i];
+		char path[128];
+
+		snprintf(path, sizeof(path), "%s/disk%u", folder, i);
+		CU_ASSERT_EQUAL_FATAL(block_open_file(&fixture->disks[i], path,
+						      BLOCK_OPEN_CREATE | BLOCK_OPEN_FORCE,
+						      disk->size, NULL),
+				      0);
+		unlink(path);
+		block_unref(disk);
+	}
 }
 
 void fixture_put_faults(struct fixture *fixture)

@@ -29,6 +29,9 @@ void fixture_run(void (*test)(struct fixture *fixture), unsigned count, uint64_t
 /* Scans all disks anew; 0 when vg0 was found. */
 int fixture_scan(struct fixture *fixture);
 
+/* Puts files of that folder, which are there until the disks are closed, in the place of the disks. */
+void fixture_put_files(struct fixture *fixture, const char *folder);
+
 /* Puts a layer of faults (block/fault.h), which has none yet, over each disk. */
 void fixture_put_faults(struct fixture *fixture);
 

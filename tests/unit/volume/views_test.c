@@ -67,26 +67,13 @@ static int wait_for_user(void *arg)
 	return worker_call(user->rig->crew.workers[user->number % CREW_WORKERS], user_fiber, user);
 }
 
-/* A disk that can be shared: a file, of which each worker has its own, or one that others call at home. */
-static struct block *share(struct block *disk, const char *folder, unsigned number)
-{
-	struct block *shared = NULL;
-	char path[128];
-
-	if (!folder)
-		return crew_share(disk);
-	snprintf(path, sizeof(path), "%s/disk%u", folder, number);
-	CU_ASSERT_EQUAL_FATAL(block_open_file(&shared, path, BLOCK_OPEN_CREATE | BLOCK_OPEN_FORCE,
-					      disk->size, NULL),
-			      0);
-	unlink(path);
-	return shared;
-}
-
+/* On disks that can be shared: files, of which each worker has its own, or what others call at home. */
 static void lay_out(struct fixture *fixture, const char *folder)
 {
-	for (unsigned i = 0; i < fixture->count; i++) {
-		struct block *shared = share(fixture->disks[i], folder, i);
+	if (folder)
+		fixture_put_files(fixture, folder);
+	for (unsigned i = 0; !folder && i < fixture->count; i++) {
+		struct block *shared = crew_share(fixture->disks[i]);
 
 		block_unref(fixture->disks[i]);
 		fixture->disks[i] = shared;

@@ -21,6 +21,7 @@
 #include "block/limit.h"
 #include "fiber/fiber.h"
 #include "fiber_run.h"
+#include "lease_pair.h"
 #include "util/bytes.h"
 #include "util/error.h"
 
@@ -58,56 +59,18 @@ static struct block *stack_over(struct block *file)
 	return limit;
 }
 
-struct pair {
-	struct block_lease *lease;
-	struct lease_use *use;
-	int ends[2];
-};
-
-static int give(struct pair *pair, struct block *block, pid_t user)
-{
-	int fds[LEASE_FDS], rc;
-	unsigned count;
-
-	CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair->ends), 0);
-	rc = block_lease_give(&pair->lease, block, pair->ends[0], user);
-	if (!rc) {
-		count = block_lease_take_fds(pair->lease, fds);
-		CU_ASSERT_EQUAL_FATAL(lease_use_open(&pair->use, fds, count), 0);
-		return 0;
-	}
-	close(pair->ends[0]);
-	close(pair->ends[1]);
-	return rc;
-}
-
-static bool is_told(const struct pair *pair)
-{
-	char byte;
-
-	return recv(pair->ends[1], &byte, 1, MSG_DONTWAIT) == 0;
-}
-
-static void end(struct pair *pair, bool gone)
-{
-	block_lease_end(pair->lease, gone);
-	lease_use_close(pair->use);
-	close(pair->ends[0]);
-	close(pair->ends[1]);
-}
-
 /* ---- Transfers ---- */
 
 static int transfers(void *arg)
 {
 	struct block *file = open_image("image"), *disk = stack_over(file);
 	static char bytes[MIB + 8192], back[MIB + 8192];
-	struct pair pair;
+	struct lease_pair pair;
 
 	(void)arg;
 	for (unsigned i = 0; i < sizeof(bytes); i++)
 		bytes[i] = (char)(i * 7 + i / 4096);
-	CU_ASSERT_EQUAL_FATAL(give(&pair, disk, getpid()), 0);
+	CU_ASSERT_EQUAL_FATAL(lease_pair_give(&pair, disk, getpid()), 0);
 	CU_ASSERT_EQUAL(pair.use->size, 2 * MIB);
 	/* Memory of any address, more than is bounced at once. */
 	CU_ASSERT_EQUAL(lease_use_transfer(pair.use, true, 4096, bytes + 1, MIB + 4096), 0);
@@ -127,7 +90,7 @@ static int transfers(void *arg)
 	CU_ASSERT_EQUAL(lease_use_transfer(pair.use, false, MIB + 4096, bytes, 4096), -EAGAIN);
 	CU_ASSERT_EQUAL(truncate(path_of("image"), 4 * MIB), 0);
 	CU_ASSERT_EQUAL(atomic_load(&pair.use->page->inside), 0);
-	end(&pair, true);
+	lease_pair_end(&pair, true);
 	block_unref(disk);
 	block_unref(file);
 	return 0;
@@ -140,46 +103,46 @@ static int what_is_leased(void *arg)
 	struct block *file = open_image("image"), *disk = stack_over(file), *memory, *faulty;
 	struct block *inner, *outer;
 	const struct block_limits limits = { 100, 0, SECOND };
-	struct pair pair;
+	struct lease_pair pair;
 
 	(void)arg;
 	CU_ASSERT_EQUAL_FATAL(block_create_memory(&memory, "m", MIB, NULL), 0);
-	CU_ASSERT_EQUAL(give(&pair, memory, 0), -EOPNOTSUPP);
+	CU_ASSERT_EQUAL(lease_pair_give(&pair, memory, 0), -EOPNOTSUPP);
 	block_unref(memory);
 	CU_ASSERT_EQUAL_FATAL(block_create_fault(&faulty, "f", file, 1, NULL), 0);
-	CU_ASSERT_EQUAL(give(&pair, faulty, 0), -EOPNOTSUPP);
+	CU_ASSERT_EQUAL(lease_pair_give(&pair, faulty, 0), -EOPNOTSUPP);
 	block_unref(faulty);
 	/* What has a limit, is being changed, is gone; a layer on one of its kind. */
 	CU_ASSERT_EQUAL(block_limit_set(disk, &limits, NULL), 0);
-	CU_ASSERT_EQUAL(give(&pair, disk, 0), -EOPNOTSUPP);
+	CU_ASSERT_EQUAL(lease_pair_give(&pair, disk, 0), -EOPNOTSUPP);
 	CU_ASSERT_EQUAL(block_limit_set(disk, &(struct block_limits){ 0, 0, 0 }, NULL), 0);
 	block_quiesce(disk);
-	CU_ASSERT_EQUAL(give(&pair, disk, 0), -EOPNOTSUPP);
+	CU_ASSERT_EQUAL(lease_pair_give(&pair, disk, 0), -EOPNOTSUPP);
 	block_resume(disk);
 	disk->leases.barred = true;
-	CU_ASSERT_EQUAL(give(&pair, disk, 0), -EOPNOTSUPP);
+	CU_ASSERT_EQUAL(lease_pair_give(&pair, disk, 0), -EOPNOTSUPP);
 	disk->leases.barred = false;
 	CU_ASSERT_EQUAL_FATAL(block_create_slice(&inner, "i", file, 0, MIB, NULL), 0);
 	CU_ASSERT_EQUAL_FATAL(block_create_slice(&outer, "o", inner, 0, 4096, NULL), 0);
-	CU_ASSERT_EQUAL(give(&pair, outer, 0), -EOPNOTSUPP);
+	CU_ASSERT_EQUAL(lease_pair_give(&pair, outer, 0), -EOPNOTSUPP);
 	block_unref(outer);
 	block_unref(inner);
 	/* One that is read-only is read. */
-	CU_ASSERT_EQUAL_FATAL(give(&pair, disk, 0), 0);
+	CU_ASSERT_EQUAL_FATAL(lease_pair_give(&pair, disk, 0), 0);
 	block_set_read_only(disk, true);
-	CU_ASSERT(is_told(&pair));
+	CU_ASSERT(lease_pair_is_told(&pair));
 	/* What it is told is not how it says that it has let go. */
 	CU_ASSERT(fiber_poll(pair.ends[0], POLLRDHUP, SECOND / 100) <= 0);
 	shutdown(pair.ends[1], SHUT_RDWR);
 	CU_ASSERT(fiber_poll(pair.ends[0], POLLRDHUP, FIBER_FOREVER) > 0);
-	end(&pair, true);
-	CU_ASSERT_EQUAL_FATAL(give(&pair, disk, 0), 0);
+	lease_pair_end(&pair, true);
+	CU_ASSERT_EQUAL_FATAL(lease_pair_give(&pair, disk, 0), 0);
 	CU_ASSERT_EQUAL(lease_use_transfer(pair.use, true, 0, (char[512]){ 0 }, 512), -EAGAIN);
 	CU_ASSERT_EQUAL(lease_use_transfer(pair.use, false, 0, (char[4096]){ 0 }, 4096), 0);
 	block_set_gone(disk);
-	CU_ASSERT(is_told(&pair));
-	end(&pair, true);
-	CU_ASSERT_EQUAL(give(&pair, disk, 0), -EOPNOTSUPP);
+	CU_ASSERT(lease_pair_is_told(&pair));
+	lease_pair_end(&pair, true);
+	CU_ASSERT_EQUAL(lease_pair_give(&pair, disk, 0), -EOPNOTSUPP);
 	block_unref(disk);
 	block_unref(file);
 	return 0;
@@ -189,18 +152,18 @@ static int what_is_leased(void *arg)
 static int became_smaller(void *arg)
 {
 	struct block *file = open_image("image"), *slice, *disk;
-	struct pair pair;
+	struct lease_pair pair;
 
 	(void)arg;
 	CU_ASSERT_EQUAL_FATAL(block_create_slice(&slice, "s", file, 0, 2 * MIB, NULL), 0);
 	CU_ASSERT_EQUAL_FATAL(block_create_limit(&disk, "disk", slice, NULL, NULL), 0);
 	block_set_size(slice, MIB);
 	CU_ASSERT_EQUAL(disk->size, 2 * MIB);
-	CU_ASSERT_EQUAL(give(&pair, disk, 0), -EOPNOTSUPP);
+	CU_ASSERT_EQUAL(lease_pair_give(&pair, disk, 0), -EOPNOTSUPP);
 	fiber_sleep(SECOND);
-	CU_ASSERT_EQUAL_FATAL(give(&pair, disk, 0), 0);
+	CU_ASSERT_EQUAL_FATAL(lease_pair_give(&pair, disk, 0), 0);
 	CU_ASSERT_EQUAL(pair.use->size, MIB);
-	end(&pair, true);
+	lease_pair_end(&pair, true);
 	block_unref(disk);
 	block_unref(slice);
 	block_unref(file);
@@ -277,13 +240,13 @@ static int many_pieces(void *arg)
 	struct block *disk = create_backwards(file, 512, PIECES * 512ull);
 	struct block *more = create_backwards(file, 512, PIECES * 512ull + 512);
 	uint64_t size = disk->size;
-	struct pair pair;
+	struct lease_pair pair;
 
 	(void)arg;
 	CU_ASSERT_FATAL(size <= sizeof(bytes));
 	for (unsigned i = 0; i < size; i++)
 		bytes[i] = (char)(i / 512 * 7 + i % 512 + i / 512 / 256);
-	CU_ASSERT_EQUAL_FATAL(give(&pair, disk, getpid()), 0);
+	CU_ASSERT_EQUAL_FATAL(lease_pair_give(&pair, disk, getpid()), 0);
 	CU_ASSERT_EQUAL(pair.use->extent_count, PIECES);
 	/* Direct I/O may have larger blocks than the pieces; then all is the server's. */
 	if (pair.use->files[0].unit <= 512) {
@@ -295,10 +258,89 @@ static int many_pieces(void *arg)
 			CU_ASSERT(!memcmp(back, bytes + at, 512));
 		}
 	}
-	end(&pair, true);
-	CU_ASSERT_EQUAL(give(&pair, more, getpid()), -EOPNOTSUPP);
+	lease_pair_end(&pair, true);
+	CU_ASSERT_EQUAL(lease_pair_give(&pair, more, getpid()), -EOPNOTSUPP);
 	block_unref(more);
 	block_unref(disk);
+	block_unref(file);
+	return 0;
+}
+
+/* Stripes of PIECE bytes over the two halves of what is below. */
+#define PIECE 65536u
+
+static int rows_map(struct block *block, enum block_kind kind, uint64_t offset, uint64_t length,
+		    struct block_extent *extent)
+{
+	uint64_t chunk = offset / PIECE, within = offset % PIECE;
+
+	(void)kind;
+	extent->lower = container_of(block, struct backwards, block)->lower;
+	extent->offset = chunk % 2 * (block->size / 2) + chunk / 2 * PIECE + within;
+	extent->length = MIN(length, PIECE - within);
+	return 0;
+}
+
+static bool rows_stripes(const struct block *block, uint64_t offset, struct block_stripes *out)
+{
+	*out = (struct block_stripes){ .length = block->size - offset, .chunk = PIECE, .count = 2 };
+	return !(offset % (2 * PIECE));
+}
+
+static const struct block_ops rows_ops = {
+	.type = "rows",
+	.map = rows_map,
+	.stripes = rows_stripes,
+	.has_views = backwards_has_views,
+	.flush = backwards_flush,
+	.close = backwards_close,
+};
+
+static struct block *create_rows(struct block *lower)
+{
+	struct block *rows = create_backwards(lower, 0, lower->size);
+
+	rows->ops = &rows_ops;
+	return rows;
+}
+
+static void compare_with(const struct lease_pair *pair, struct block *disk)
+{
+	static char bytes[MIB], back[MIB];
+
+	for (unsigned i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (char)(i * 7 + i / 512);
+	CU_ASSERT_EQUAL(block_write(disk, 4096, bytes, sizeof(bytes), 0), 0);
+	CU_ASSERT_EQUAL(lease_use_transfer(pair->use, false, 4096, back, sizeof(back)), 0);
+	CU_ASSERT(!memcmp(back, bytes, sizeof(back)));
+}
+
+/* As one piece where each place of them is one; not at all where it is not. A part that does not begin with a row is pieces until one does. */
+static int stripes(void *arg)
+{
+	struct block *file = open_image("image"), *rows = create_rows(file), *limit, *part, *lower;
+	struct lease_pair pair;
+
+	(void)arg;
+	CU_ASSERT_EQUAL_FATAL(block_create_limit(&limit, "disk", rows, NULL, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(lease_pair_give(&pair, limit, getpid()), 0);
+	CU_ASSERT_EQUAL(pair.use->extent_count, 1);
+	compare_with(&pair, limit);
+	lease_pair_end(&pair, true);
+	block_unref(limit);
+	CU_ASSERT_EQUAL_FATAL(block_create_slice(&part, "part", rows, PIECE, 2 * MIB, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(lease_pair_give(&pair, part, getpid()), 0);
+	CU_ASSERT_EQUAL(pair.use->extent_count, 3);
+	CU_ASSERT_EQUAL(pair.use->extents[1].area_count, 2);
+	compare_with(&pair, part);
+	lease_pair_end(&pair, true);
+	block_unref(part);
+	block_unref(rows);
+	lower = create_backwards(file, PIECE, file->size);
+	rows = create_rows(lower);
+	CU_ASSERT_EQUAL(lease_pair_give(&pair, rows, getpid()), -EOPNOTSUPP);
+	block_unref(rows);
+	block_unref(lower);
 	block_unref(file);
 	return 0;
 }
@@ -307,7 +349,7 @@ static int many_pieces(void *arg)
 
 static int leave(void *arg)
 {
-	struct pair *pair = arg;
+	struct lease_pair *pair = arg;
 
 	fiber_sleep(SECOND);
 	atomic_fetch_sub(&pair->use->page->inside, 1);
@@ -320,12 +362,12 @@ static int is_waited_for(void *arg)
 	struct block *file = open_image("image"), *disk = stack_over(file);
 	struct error error = { 0 };
 	struct fiber *fiber;
-	struct pair pair;
+	struct lease_pair pair;
 	uint64_t began;
 
 	(void)arg;
 	for (unsigned how = 0; how < 3; how++) {
-		CU_ASSERT_EQUAL_FATAL(give(&pair, disk, getpid()), 0);
+		CU_ASSERT_EQUAL_FATAL(lease_pair_give(&pair, disk, getpid()), 0);
 		atomic_fetch_add(&pair.use->page->inside, 1);
 		fiber = fiber_spawn(leave, &pair);
 		began = worker_now();
@@ -337,7 +379,7 @@ static int is_waited_for(void *arg)
 		}
 		if (how < 2) {
 			CU_ASSERT(worker_now() - began >= SECOND);
-			CU_ASSERT(is_told(&pair));
+			CU_ASSERT(lease_pair_is_told(&pair));
 			CU_ASSERT(lease_use_is_over(pair.use));
 			CU_ASSERT_EQUAL(lease_use_transfer(pair.use, false, 0, (char[4096]){ 0 },
 							   4096),
@@ -351,10 +393,10 @@ static int is_waited_for(void *arg)
 		close(pair.ends[1]);
 	}
 	/* The device's end is told as well. */
-	CU_ASSERT_EQUAL_FATAL(give(&pair, disk, getpid()), 0);
+	CU_ASSERT_EQUAL_FATAL(lease_pair_give(&pair, disk, getpid()), 0);
 	block_unref(disk);
 	CU_ASSERT(lease_use_is_over(pair.use));
-	end(&pair, true);
+	lease_pair_end(&pair, true);
 	block_unref(file);
 	return 0;
 }
@@ -368,7 +410,7 @@ static int hold(void *arg)
 
 static int end_waiting(void *arg)
 {
-	struct pair *pair = arg;
+	struct lease_pair *pair = arg;
 
 	block_lease_end(pair->lease, false);
 	return 0;
@@ -379,12 +421,12 @@ static int is_waited_for_cancelled(void *arg)
 {
 	struct block *file = open_image("image"), *disk = stack_over(file);
 	struct fiber *fibers[2];
-	struct pair pair;
+	struct lease_pair pair;
 	uint64_t began;
 
 	(void)arg;
 	for (unsigned how = 0; how < 2; how++) {
-		CU_ASSERT_EQUAL_FATAL(give(&pair, disk, getpid()), 0);
+		CU_ASSERT_EQUAL_FATAL(lease_pair_give(&pair, disk, getpid()), 0);
 		atomic_fetch_add(&pair.use->page->inside, 1);
 		began = worker_now();
 		fibers[0] = how ? fiber_spawn(end_waiting, &pair) : fiber_spawn(hold, disk);
@@ -399,7 +441,7 @@ static int is_waited_for_cancelled(void *arg)
 			close(pair.ends[0]);
 			close(pair.ends[1]);
 		} else {
-			end(&pair, true);
+			lease_pair_end(&pair, true);
 		}
 	}
 	block_unref(disk);
@@ -418,11 +460,11 @@ static int is_taken_again(void *arg)
 {
 	struct block *file = open_image("image"), *disk = stack_over(file);
 	struct fiber *fibers[2];
-	struct pair pair;
+	struct lease_pair pair;
 	char bytes[4096];
 
 	(void)arg;
-	CU_ASSERT_EQUAL_FATAL(give(&pair, disk, getpid()), 0);
+	CU_ASSERT_EQUAL_FATAL(lease_pair_give(&pair, disk, getpid()), 0);
 	atomic_fetch_add(&pair.use->page->inside, 1);
 	fibers[0] = fiber_spawn(drop, disk);
 	fibers[1] = fiber_spawn(leave, &pair);
@@ -433,14 +475,14 @@ static int is_taken_again(void *arg)
 	fiber_join(fibers[1]);
 	CU_ASSERT_EQUAL(block_read(disk, 0, bytes, sizeof(bytes)), 0);
 	block_unref(disk);
-	end(&pair, true);
+	lease_pair_end(&pair, true);
 	block_unref(file);
 	return 0;
 }
 
 static int end_gone(void *arg)
 {
-	struct pair *pair = arg;
+	struct lease_pair *pair = arg;
 
 	fiber_sleep(SECOND);
 	block_lease_end(pair->lease, true);
@@ -453,7 +495,7 @@ static int does_not_go(void *arg)
 	struct block *file = open_image("image"), *disk = stack_over(file);
 	struct error error = { 0 };
 	struct fiber *fiber;
-	struct pair pair;
+	struct lease_pair pair;
 	char expected[64];
 	uint64_t began;
 	int status;
@@ -464,7 +506,7 @@ static int does_not_go(void *arg)
 		for (;;)
 			pause();
 	}
-	CU_ASSERT_EQUAL_FATAL(give(&pair, disk, child), 0);
+	CU_ASSERT_EQUAL_FATAL(lease_pair_give(&pair, disk, child), 0);
 	atomic_fetch_add(&pair.use->page->inside, 1);
 	began = worker_now();
 	CU_ASSERT_EQUAL(block_leases_stop(disk, &error), -EBUSY);
@@ -504,10 +546,10 @@ static int limits_bar(void *arg)
 	struct block_limit_status status;
 	struct fiber *fibers[2];
 	struct error error = { 0 };
-	struct pair pair, other;
+	struct lease_pair pair, other;
 
 	(void)arg;
-	CU_ASSERT_EQUAL_FATAL(give(&pair, disk, getpid()), 0);
+	CU_ASSERT_EQUAL_FATAL(lease_pair_give(&pair, disk, getpid()), 0);
 	atomic_fetch_add(&pair.use->page->inside, 1);
 	CU_ASSERT_EQUAL(block_limit_set(disk, &(struct block_limits){ .iops = 100 }, &error),
 			-EBUSY);
@@ -517,16 +559,16 @@ static int limits_bar(void *arg)
 	fibers[0] = fiber_spawn(limit_it, disk);
 	fibers[1] = fiber_spawn(leave, &pair);
 	fiber_sleep(SECOND / 2);
-	CU_ASSERT_EQUAL(give(&other, disk, getpid()), -EOPNOTSUPP);
+	CU_ASSERT_EQUAL(lease_pair_give(&other, disk, getpid()), -EOPNOTSUPP);
 	CU_ASSERT_EQUAL(fiber_join(fibers[0]), 0);
 	fiber_join(fibers[1]);
 	block_limit_status(disk, &status);
 	CU_ASSERT_EQUAL(status.limits.iops, 100);
 	CU_ASSERT_EQUAL(limit_it(disk), 0);
 	CU_ASSERT_EQUAL(block_limit_set(disk, &(struct block_limits){ .iops = 0 }, NULL), 0);
-	end(&pair, true);
-	CU_ASSERT_EQUAL_FATAL(give(&pair, disk, getpid()), 0);
-	end(&pair, true);
+	lease_pair_end(&pair, true);
+	CU_ASSERT_EQUAL_FATAL(lease_pair_give(&pair, disk, getpid()), 0);
+	lease_pair_end(&pair, true);
 	block_unref(disk);
 	block_unref(file);
 	return 0;
@@ -559,9 +601,9 @@ static int threads(void *arg)
 	for (unsigned i = 0; i < 50; i++) {
 		struct writer writer = { .use = NULL };
 		pthread_t thread;
-		struct pair pair;
+		struct lease_pair pair;
 
-		CU_ASSERT_EQUAL_FATAL(give(&pair, disk, getpid()), 0);
+		CU_ASSERT_EQUAL_FATAL(lease_pair_give(&pair, disk, getpid()), 0);
 		writer.use = pair.use;
 		CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, write_on, &writer), 0);
 		while (!writer.begun)
@@ -574,7 +616,7 @@ static int threads(void *arg)
 		CU_ASSERT(bytes_all_zero(bytes, 4096));
 		block_resume(disk);
 		pthread_join(thread, NULL);
-		end(&pair, true);
+		lease_pair_end(&pair, true);
 	}
 	block_unref(disk);
 	block_unref(file);
@@ -587,12 +629,19 @@ static void make_page(struct lease_page *page)
 {
 	*page = (struct lease_page){ .magic = LEASE_MAGIC,
 				     .extent_count = 2,
+				     .area_count = 3,
 				     .file_count = 1,
 				     .writable = 1,
 				     .size = 8192 };
 	page->files[0] = (struct lease_file){ .least = 0, .unit = 1, .memory = 1 };
-	page->extents[0] = (struct lease_extent){ .start = 0, .length = 4096, .offset = 4096 };
-	page->extents[1] = (struct lease_extent){ .start = 4096, .length = 4096, .offset = 0 };
+	page->extents[0] = (struct lease_extent){
+		.start = 0, .length = 4096, .chunk = 512, .first_area = 1, .area_count = 2
+	};
+	page->extents[1] = (struct lease_extent){
+		.start = 4096, .length = 4096, .chunk = 4096, .area_count = 1
+	};
+	page->areas[0].offset = 8192;
+	page->areas[2].offset = 4096;
 }
 
 static int open_page(const struct lease_page *page, size_t size, unsigned seals)
@@ -635,9 +684,20 @@ static void test_pages_that_mean_ill(void)
 	ILL(page.size = 12288);
 	ILL(page.extents[1].start = 0);
 	ILL(page.extents[1].length = UINT64_MAX);
-	ILL(page.extents[1].offset = UINT64_MAX - 100);
-	ILL(page.extents[1].file = 1);
 	ILL(page.extents[0].length = 0);
+	ILL(page.extents[0].chunk = 0);
+	ILL(page.extents[0].chunk = 4096);
+	ILL(page.extents[0].chunk = 1536);
+	ILL(page.extents[0].chunk = 1ull << 63);
+	ILL(page.extents[0].area_count = 0);
+	ILL(page.extents[0].area_count = 3);
+	ILL(page.extents[0].area_count = UINT32_MAX);
+	ILL(page.extents[0].first_area = UINT32_MAX);
+	ILL(page.area_count = 2);
+	ILL(page.area_count = LEASE_AREAS + 1);
+	ILL(page.areas[0].offset = UINT64_MAX - 100);
+	ILL(page.areas[2].offset = INT64_MAX - 2047);
+	ILL(page.areas[2].file = 1);
 	ILL(page.files[0].unit = 0);
 	ILL(page.files[0].memory = 3);
 	ILL(page.files[0].unit = 1u << 31);
@@ -653,6 +713,7 @@ RUN(transfers, real)
 RUN(what_is_leased, virtual)
 RUN(became_smaller, virtual)
 RUN(many_pieces, real)
+RUN(stripes, real)
 RUN(is_waited_for, virtual)
 RUN(is_waited_for_cancelled, virtual)
 RUN(is_taken_again, virtual)
@@ -661,6 +722,6 @@ RUN(limits_bar, virtual)
 RUN(threads, real)
 
 UNIT_MAIN("leases", UNIT(test_transfers), UNIT(test_what_is_leased), UNIT(test_became_smaller),
-	  UNIT(test_many_pieces), UNIT(test_is_waited_for), UNIT(test_is_waited_for_cancelled),
-	  UNIT(test_is_taken_again), UNIT(test_does_not_go), UNIT(test_limits_bar),
-	  UNIT(test_threads), UNIT(test_pages_that_mean_ill))
+	  UNIT(test_many_pieces), UNIT(test_stripes), UNIT(test_is_waited_for),
+	  UNIT(test_is_waited_for_cancelled), UNIT(test_is_taken_again), UNIT(test_does_not_go),
+	  UNIT(test_limits_bar), UNIT(test_threads), UNIT(test_pages_that_mean_ill))
