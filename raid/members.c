@@ -37,6 +37,13 @@ int raid_member_named(struct raid_array *array, const char *device, struct raid_
 	return -ENOENT;
 }
 
+struct block *raid_member_block(struct raid_array *array, const char *device)
+{
+	struct raid_member *member = raid_member_find(array, device);
+
+	return member ? member->block : NULL;
+}
+
 static int refuse_alone(const struct raid_array *array, const struct raid_member *member,
 			uint64_t sector, uint64_t count, struct error *error)
 {

@@ -312,6 +312,9 @@ int raid_replace(struct raid_array *array, const char *device, struct block *wit
 int raid_replace_with(struct raid_array *array, const char *device, struct block *with, bool over,
 		      struct error *error);
 
+/* The block of a member (of a faulty one and of a spare, too), by the name of its device; NULL: it is none. */
+struct block *raid_member_block(struct raid_array *array, const char *device);
+
 /*
  * Whether the others here would do it, of an array that was only looked at too; they change nothing, and their errors are those of
  * the functions. `by_spare`: one has to be there. What is not asked is whether the array and the device can be written to.

@@ -60,7 +60,7 @@ static void describe_state(const struct raid_array *array, struct raid_status *s
 	};
 
 	/* Not that it is read-only: whoever only looks has it so. */
-	snprintf(status->state, sizeof(status->state), "%s%s%s%s%s%s",
+	snprintf(status->state, sizeof(status->state), "%s%s%s%s%s%s%s",
 		 status->failed ? "failed"
 		 : array->clean ? "clean"
 				: "active",
@@ -69,6 +69,9 @@ static void describe_state(const struct raid_array *array, struct raid_status *s
 		 array->rebuild.operation == RAID_IDLE && !raid_level_maps(array->level) &&
 				 raid_array_in_sync_below(array) != MD_RESYNC_DONE
 			 ? ", not in sync"
+			 : "",
+		 array->rebuild.operation != RAID_RESHAPE && array->reshaping
+			 ? ", in the middle of a reshape"
 			 : "",
 		 status->journal && !raid_array_has_journal(array) ? ", without its journal" : "",
 		 status->progress.held ? ", stopped" : "");

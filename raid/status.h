@@ -83,7 +83,7 @@ struct raid_status {
 	bool degraded; /* a place has no member that is in sync */
 	bool failed;   /* what members are left do not have all data */
 	char state
-		[64]; /* as mdadm --detail puts it: "clean, degraded, recovering"; and ", stopped", ", without its journal" */
+		[96]; /* as mdadm --detail puts it: "clean, degraded, recovering"; and ", stopped", ", not in sync", ... */
 	struct {
 		bool present;
 		uint64_t chunk;         /* bytes */

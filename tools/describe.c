@@ -138,6 +138,7 @@ static json_t *describe_member(const struct raid_member_status *member)
 	json_object_set_new(object, "role",
 			    member->role == RAID_SPARE ? json_null() : json_integer(member->role));
 	set_text(object, "state", member_state(member));
+	set_number(object, "number", member->dev_number);
 	set_number(object, "events", member->events);
 	set_number(object, "data_offset_bytes", member->data_offset);
 	set_number(object, "device_size_bytes", member->device_size);
@@ -161,6 +162,46 @@ static unsigned count_spares(const struct raid_status *status)
 	return count;
 }
 
+/* A letter for each place, as in /proc/mdstat: its member is in sync, or not. */
+static json_t *describe_places(const struct raid_status *status)
+{
+	CLEANUP_FREE char *letters = calloc(status->raid_disks + 1, 1);
+
+	if (!letters)
+		abort();
+	memset(letters, '_', status->raid_disks);
+	for (unsigned i = 0; i < status->member_count; i++) {
+		const struct raid_member_status *member = &status->members[i];
+
+		if (member->state == RAID_MEMBER_IN_SYNC && member->role >= 0 &&
+		    (unsigned)member->role < status->raid_disks)
+			letters[member->role] = 'U';
+	}
+	return describe_text(letters);
+}
+
+/* As mdadm --detail counts devices. Members that were left out count where superblocks call them faulty. */
+static json_t *describe_counts(const struct raid_status *status)
+{
+	unsigned total = 0, active = 0, failed = 0, journals = 0;
+	json_t *object = json_object();
+
+	for (unsigned i = 0; i < status->member_count; i++) {
+		const struct raid_member_status *member = &status->members[i];
+
+		total += member->state != RAID_MEMBER_STALE || member->marked_faulty;
+		active += member->state == RAID_MEMBER_IN_SYNC;
+		failed += member->state == RAID_MEMBER_FAULTY || member->marked_faulty;
+		journals += member->state == RAID_MEMBER_JOURNAL;
+	}
+	set_number(object, "total", total);
+	set_number(object, "active", active);
+	set_number(object, "working", total - failed);
+	set_number(object, "faulty", failed);
+	set_number(object, "spare", total - failed - active - journals);
+	return object;
+}
+
 /* Whoever only looks has it read-only, whatever it is: what keeps others from writing counts then. */
 static bool is_read_only(const struct raid_status *status, bool looked)
 {
@@ -178,7 +219,7 @@ static bool is_read_only(const struct raid_status *status, bool looked)
 
 static json_t *describe_array_head(const struct raid_status *status, bool looked)
 {
-	char level[16], uuid[RAID_UUID_TEXT], serial[SERIAL_TEXT], state[96];
+	char level[16], uuid[RAID_UUID_TEXT], serial[SERIAL_TEXT], state[128];
 	bool read_only = is_read_only(status, looked);
 	json_t *object = json_object();
 
@@ -319,6 +360,8 @@ json_t *describe_array(struct raid_array *array, bool looked)
 	set_time(object, "updated", status.utime);
 	set_flag(object, "clean", status.clean);
 	set_flag(object, "failed", status.failed);
+	json_object_set_new(object, "places", describe_places(&status));
+	json_object_set_new(object, "counts", describe_counts(&status));
 	json_object_set_new(object, "bitmap", describe_bitmap(&status));
 	json_object_set_new(object, "counters", describe_counters(&status.counters));
 	for (unsigned i = 0; i < status.member_count; i++)

@@ -196,11 +196,14 @@ static int remove_member(struct array_call *call)
 	return 0;
 }
 
+/* Those that came while the server ran are not in the stack. */
 static int find_open(struct array_call *call)
 {
-	struct block *open =
-		raid_open_device(call->home->stack, call->with ? call->with : call->device);
+	const char *device = call->with ? call->with : call->device;
+	struct block *open = raid_open_device(call->home->stack, device);
 
+	if (!open)
+		open = raid_member_block(call->array, device);
 	if (open)
 		call->block = block_ref(open);
 	return 0;

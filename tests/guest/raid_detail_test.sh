@@ -56,7 +56,7 @@ failed=0
 for name in bits hurt far log zero gone wal rec grow; do
 	told=$(ls "$(rig_results first)/$name.detail" "$(rig_results second)/$name.detail" 2>/dev/null) || :
 	TENON_DEVICES="$WORK/$name?" "$TENON" raid show "$name" --json >$name.json || { failed=1; continue; }
-	python3 "$TOP/tests/guest/raid_detail.py" "$told" $name.json || { failed=1; cat "$told"; }
+	python3 "$TOP/tests/guest/raid_detail.py" stopped "$told" $name.json || { failed=1; cat "$told"; }
 	[ "$name" != hurt ] || rm hurt1
 	[ "$name" != gone ] || rm gone1
 	python3 "$TOP/tests/interop/raid_examine.py" "$TENON" $name? || failed=1

@@ -75,6 +75,13 @@ expect 0 '' "$TENON" raid speed r --max none
 is "p['held']" || problem 'another speed let it go on'
 expect 0 '' "$TENON" raid rebuild r
 is "not p['held'] and not d['degraded']" || problem 'it did not go on'
+
+# ---- A spare that came while the server ran is known to it by its name ----
+truncate -s 256M d.img
+expect 0 '' "$TENON" raid add r "$work/d.img"
+expect 1 'is a member of md/r already' "$TENON" raid add r "$work/d.img"
+expect 0 '' "$TENON" raid replace r "$work/a.img" --with "$work/d.img"
+await is "d['counts'] == {'total': 4, 'active': 2, 'working': 2, 'faulty': 2, 'spare': 0} and d['places'] == 'UU'"
 stop
 
 [ $failures = 0 ] && echo "all as expected"
