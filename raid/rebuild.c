@@ -184,7 +184,8 @@ static void run(struct raid_array *array, enum raid_operation operation, uint64_
 	else
 		raid_rebuild_windows(array);
 	rc = rebuild->status;
-	if (!rc && !raid_rebuild_must_end(array))
+	/* Who was to end may have been let go on again meanwhile: it is over only where all was gone over. */
+	if (!rc && rebuild->completed >= rebuild->total && !raid_rebuild_must_end(array))
 		rc = finish(array);
 	else if (!rc)
 		rc = raid_rebuild_checkpoint(array);
