@@ -2,7 +2,7 @@
 /*
  * A storm: at each level, with each way to be consistent, several write, zero, discard, read and flush at once and over
  * one another, from memory in pieces that changes under way or not, while a member's reads and writes fail, it is
- * failed, removed, added again with or without what it had, replaced, and the array is scrubbed and reshaped. What each
+ * failed, removed, added again with or without what it had, replaced, and the array is scrubbed, reshaped and held still. What each
  * sector may hold is known all the while; in the end whoever may be missing is left out in turn. Virtual time.
  * TORTURE=1 plays many more; SEED=n begins elsewhere; TRACE=1 prints what happens.
  */
@@ -106,7 +106,8 @@ static void failed(const struct storm *storm, const char *what, uint64_t at, int
 	if (storm->rig->array) {
 		raid_status(storm->rig->array, &status);
 		for (unsigned i = 0; i < status.member_count; i++)
-			printf("  %s: %d, %s\n", status.members[i].device, status.members[i].state,
+			printf("  %s: %d, %u bad blocks, %s\n", status.members[i].device,
+			       status.members[i].state, status.members[i].bad_blocks,
 			       status.members[i].reason);
 		raid_status_free(&status);
 	}
@@ -499,7 +500,7 @@ static void reshape(struct storm *storm)
 static void meddle(struct storm *storm)
 {
 	struct raid_rig *rig = storm->rig;
-	unsigned what = (unsigned)below(storm, 9);
+	unsigned what = (unsigned)below(storm, 10);
 	const char *name = rig->disk[storm->victim]->name;
 	int rc = 0;
 
@@ -523,6 +524,11 @@ static void meddle(struct storm *storm)
 		break;
 	case 7:
 		reshape(storm);
+		break;
+	case 8:
+		raid_rebuild_freeze(rig->array, true);
+		fiber_sleep(below(storm, 5000000));
+		raid_rebuild_freeze(rig->array, false);
 		break;
 	default:
 		raid_sync_resume(rig->array);
@@ -570,14 +576,16 @@ static void wait_for_rebuild(struct storm *storm)
 		failed(storm, storm->rig->error.text, 0, rc);
 }
 
-static uint64_t scrub(struct storm *storm, bool repair)
+enum scrub { CHECK, REPAIR, REPAIR_ANYWAY };
+
+static uint64_t scrub(struct storm *storm, enum scrub how)
 {
 	struct raid_array *array = storm->rig->array;
 	struct raid_status status;
 	uint64_t mismatches;
 
-	if (repair ? raid_repair_anyway(array, &storm->rig->error)
-		   : raid_scrub_start(array, false, &storm->rig->error))
+	if (how == REPAIR_ANYWAY ? raid_repair_anyway(array, &storm->rig->error)
+				 : raid_scrub_start(array, how == REPAIR, &storm->rig->error))
 		return 0;
 	wait_for_rebuild(storm);
 	raid_status(array, &status);
@@ -586,16 +594,38 @@ static uint64_t scrub(struct storm *storm, bool repair)
 	return mismatches;
 }
 
-/* Copies, or data and parity, fit each other. Copies of memory that was changed need not, until they are repaired. */
+/* Ranges that logs of members name: what these lack only the others have. */
+static unsigned bad_blocks(struct storm *storm)
+{
+	struct raid_status status;
+	unsigned count = 0;
+
+	raid_status(storm->rig->array, &status);
+	for (unsigned i = 0; i < status.member_count; i++)
+		count += status.members[i].state == RAID_MEMBER_IN_SYNC
+				 ? status.members[i].bad_blocks
+				 : 0;
+	raid_status_free(&status);
+	return count;
+}
+
+/*
+ * Copies, or data and parity, fit each other. Copies of memory that was changed need not, until they are repaired; nor has
+ * a member that did not take a write, and for which there is no spare, what its log names until then.
+ */
 static void check_members(struct storm *storm)
 {
-	uint64_t mismatches;
+	uint64_t mismatches = 0;
 
 	raid_sync_resume(storm->rig->array);
 	wait_for_rebuild(storm);
 	if (is_mirror(storm) && storm->kind->changing)
-		scrub(storm, true);
-	mismatches = scrub(storm, false);
+		scrub(storm, REPAIR_ANYWAY);
+	else if (bad_blocks(storm))
+		mismatches = scrub(storm, REPAIR);
+	if (bad_blocks(storm))
+		failed(storm, "a repair leaves bad blocks", 0, 0);
+	mismatches += scrub(storm, CHECK);
 	if (mismatches)
 		failed(storm, "members differ", mismatches, 0);
 }
