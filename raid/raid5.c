@@ -261,49 +261,90 @@ static void raid5_limits(struct raid_array *array)
 		array->block.discard_granularity = (uint32_t)row;
 }
 
-/* Members in sync, or places without one, that cannot give a sector. */
-static unsigned lacking(const struct raid_array *array, const struct raid_member *but,
-			uint64_t sector)
+/* Members in sync, or places without one, that cannot give a sector of a shape. */
+static unsigned lacking(const struct raid5 *r, const struct raid_member *but, uint64_t sector)
 {
 	unsigned count = 0;
 
-	for (uint32_t i = 0; i < array->now.disks; i++) {
-		const struct raid_member *member = array->places[i].member;
+	for (uint32_t i = 0; i < r->g.disks; i++) {
+		const struct raid_member *member = r->array->places[i].member;
 
 		if (member != but)
 			count += !member || member->state != RAID_MEMBER_IN_SYNC ||
-				 !raid5_readable(raid5_of(array), i, sector, 1);
+				 !raid5_readable(r, i, sector, 1);
 	}
 	return count;
 }
 
-/* Where others are bad there may be nothing left without it. */
-static bool raid5_holds_alone(const struct raid_array *array, const struct raid_member *member,
-			      uint64_t *sector, uint64_t *count)
-{
-	/* What bad blocks stand for in which shape is not looked at. */
-	if (member->state != RAID_MEMBER_IN_SYNC || array->reshaping)
-		return false;
-	for (uint32_t i = 0; i < array->now.disks; i++) {
-		const struct raid_member *other = array->places[i].member;
+/* Rows of members' data that array sectors [from, to) are in, in a shape. */
+struct rows {
+	const struct raid5 *r;
+	uint64_t start, end; /* member sectors */
+};
 
-		if (!other || other == member)
-			continue;
-		for (unsigned j = 0; j < other->bad.count; j++) {
+static struct rows rows_of(const struct raid5 *r, uint64_t from, uint64_t to)
+{
+	uint64_t row = (uint64_t)r->g.chunk_sectors * raid5_data_disks(&r->g);
+	uint64_t rows = r->g.member_sectors / r->g.chunk_sectors;
+
+	return (struct rows){ r, MIN(from / row, rows) * r->g.chunk_sectors,
+			      MIN(to / row + (to % row > 0), rows) * r->g.chunk_sectors };
+}
+
+/* Ranges of several logs that have something in common have the start of one of them in common, or that of the rows. */
+static bool alone_in(const struct rows *rows, const struct raid_member *member, uint64_t *sector,
+		     uint64_t *count)
+{
+	const struct raid5 *r = rows->r;
+
+	for (uint32_t i = 0; i < r->g.disks; i++) {
+		const struct raid_member *other = r->array->places[i].member;
+
+		for (unsigned j = 0; other && other != member && j < other->bad.count; j++) {
 			const struct md_bad_range *bad = &other->bad.ranges[j];
-			uint64_t at = bad->sector - other->sb.data_offset;
+			uint64_t start = raid5_device_sector(r, other, 0);
+			uint64_t at = MAX(bad->sector, start + rows->start) - start;
 			struct raid5_row row;
 			uint32_t index;
 
-			if (bad->sector < other->sb.data_offset || at >= array->sync_sectors ||
-			    lacking(array, member, at) + 1 <= raid5_parities(&array->now))
+			if (start + at >= bad->sector + bad->count || at >= rows->end ||
+			    lacking(r, member, at) + 1 <= raid5_parities(&r->g))
 				continue;
-			row = raid5_row(&array->now, at / array->now.chunk_sectors);
+			row = raid5_row(&r->g, at / r->g.chunk_sectors);
 			index = raid5_index(&row, (uint32_t)member->role);
-			*sector = raid5_unmap(&array->now, index == RAID5_NO_ROLE ? 0 : index, at);
-			*count = bad->count;
+			*sector = raid5_unmap(&r->g, index == RAID5_NO_ROLE ? 0 : index, at);
+			*count = MIN(bad->sector + bad->count - start - at,
+				     r->g.chunk_sectors - at % r->g.chunk_sectors);
 			return true;
 		}
+	}
+	return false;
+}
+
+/* Where others are bad there may be nothing left without it. In a reshape that is asked of both shapes, each where the data still are in it; a
+ * row that is in both parts counts in both. */
+static bool raid5_holds_alone(const struct raid_array *array, const struct raid_member *member,
+			      uint64_t *sector, uint64_t *count)
+{
+	const struct raid5 *r = raid5_of(array), *low = r, *high = NULL;
+	uint64_t position = UINT64_MAX;
+
+	if (member->state != RAID_MEMBER_IN_SYNC)
+		return false;
+	if (array->reshaping && r->reshape && !r->reshape->over) {
+		position = array->reshape_position;
+		low = array->backwards ? &r->reshape->old : r;
+		high = array->backwards ? r : &r->reshape->old;
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		const struct raid5 *shape = i ? high : low;
+		struct rows rows;
+
+		if (!shape || (uint32_t)member->role >= shape->g.disks)
+			continue;
+		rows = rows_of(shape, i ? position : 0, i ? UINT64_MAX : position);
+		if (alone_in(&rows, member, sector, count))
+			return true;
 	}
 	return false;
 }

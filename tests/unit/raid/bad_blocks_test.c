@@ -256,7 +256,55 @@ static void test_made_good_while_an_update_flushes(void)
 		rig_run(made_good_while_an_update_flushes);
 }
 
+/* What a member alone has stays in a reshape, too: where data still are in the old shape, and where they are in the new. */
+static void reshape_keeps_who_is_alone(struct raid_rig *rig)
+{
+	const struct raid_create_options options = {
+		.name = "m", .level = 5, .chunk = 65536, .assume_clean = true
+	};
+	int rule;
+
+	rig_create(rig, 4, &options);
+	rig_write(rig, 0, rig_array_size(rig), 1);
+	/* Of row 24 disk0 to disk2 have data. */
+	rule = rig_break(rig, 1, BLOCK_FAULT_WRITE, DATA + 24 * 65536 + 8192, 4096);
+	rig_write(rig, 24 * 196608 + 65536, 65536, 2);
+	CU_ASSERT_EQUAL(bad_ranges(rig, 1), 1);
+	CU_ASSERT_EQUAL(raid_fail_check(rig->array, "disk2", false, &rig->error), -EBUSY);
+
+	raid_rebuild_set_rate(rig->array, 65536);
+	CU_ASSERT_EQUAL_FATAL(
+		raid_grow(rig->array, &(struct raid_grow){ .chunk = 32768 }, &rig->error), 0);
+	fiber_sleep(20000000000ull);
+	CU_ASSERT_EQUAL(raid_fail_check(rig->array, "disk2", false, &rig->error), -EBUSY);
+	CU_ASSERT_PTR_NOT_NULL(strstr(rig->error.text, "4096 bytes at byte 4857856"));
+	CU_ASSERT_EQUAL(raid_fail_check(rig->array, "disk1", false, &rig->error), 0);
+	block_fault_remove(rig->disk[1], rule);
+
+	/* Whatever place these have: it is before the position. */
+	rule = rig_break(rig, 2, BLOCK_FAULT_WRITE, DATA / 2, DATA / 2 + 131072);
+	rig_write(rig, 0, 196608, 3);
+	block_fault_remove(rig->disk[2], rule);
+	CU_ASSERT_EQUAL(rig_state(rig, 2), RAID_MEMBER_IN_SYNC);
+	CU_ASSERT_EQUAL(bad_ranges(rig, 2), 1);
+	CU_ASSERT_EQUAL(raid_fail_check(rig->array, "disk1", false, &rig->error), -EBUSY);
+	CU_ASSERT_PTR_NOT_NULL(strstr(rig->error.text, "32768 bytes at byte 32768"));
+
+	/* It moves what it can make; what was written is still bad. */
+	raid_rebuild_set_rate(rig->array, 0);
+	rig_wait(rig);
+	CU_ASSERT_EQUAL(bad_ranges(rig, 1), 0);
+	CU_ASSERT_EQUAL(raid_fail_check(rig->array, "disk2", false, &rig->error), 0);
+	CU_ASSERT_EQUAL(raid_fail_check(rig->array, "disk0", false, &rig->error), -EBUSY);
+	rig_stop(rig);
+}
+
+static void test_reshape_keeps_who_is_alone(void)
+{
+	rig_run(reshape_keeps_who_is_alone);
+}
+
 UNIT_MAIN("raid bad blocks", UNIT(test_it_is_failed_when_insisted),
 	  UNIT(test_made_good_while_an_update_flushes), UNIT(test_repair_makes_bad_blocks_good),
 	  UNIT(test_read_error_keeps_the_only_copy), UNIT(test_write_error_keeps_the_only_copy),
-	  UNIT(test_a_dead_member_is_failed))
+	  UNIT(test_a_dead_member_is_failed), UNIT(test_reshape_keeps_who_is_alone))
