@@ -692,6 +692,9 @@ static void create(struct storm *storm)
 	};
 	struct raid_new_member members[RIG_MEMBERS] = { 0 };
 	struct raid_rig *rig = storm->rig;
+	/* With parity a reshape writes zeroes to the room that is new; at level 10 what members had there is made to agree, as with md. */
+	enum what room = kind->level == 10 ? ANYTHING : ZEROES;
+	uint64_t size;
 
 	for (unsigned i = 0; i < RIG_MEMBERS; i++) {
 		rig->memory[i]->logical_block_size = kind->big ? 4096 : SECTOR;
@@ -703,11 +706,10 @@ static void create(struct storm *storm)
 	if (raid_create(&rig->array, members, RIG_MEMBERS, &options, &rig->error))
 		failed(storm, rig->error.text, 0, 0);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(rig->array);
+	size = array_block(storm)->size / SECTOR;
 	storm->sectors = calloc(RIG_MEMBERS * RIG_SIZE / SECTOR, sizeof(*storm->sectors));
 	for (uint64_t i = 0; i < RIG_MEMBERS * RIG_SIZE / SECTOR; i++)
-		storm->sectors[i] = (struct sector){
-			1, { { .what = i < array_block(storm)->size / SECTOR ? ZEROES : ANYTHING } }
-		};
+		storm->sectors[i] = (struct sector){ 1, { { .what = i < size ? ZEROES : room } } };
 }
 
 static void blow(struct storm *storm)
@@ -725,7 +727,8 @@ static void blow(struct storm *storm)
 			check_contents(storm);
 			reshape(storm);
 		}
-		if (!raid_array_degraded(storm->rig->array))
+		/* What only the others have, where that is away or its log names it, has to stay. */
+		if (!raid_array_degraded(storm->rig->array) && !bad_blocks(storm))
 			storm->victim = (unsigned)below(storm, storm->disks);
 		storm->held = false;
 	}
