@@ -348,11 +348,28 @@ static void judge(struct torture *t, int rc, const char *created)
 		fail(t, "memory is not what the answer says", rc ? text : "made");
 }
 
+/* Both halves have all of the data, and nothing is to fail any more. */
+static void make_whole(struct torture *t)
+{
+	restart(t, false);
+	for (unsigned i = 0; !t->failed && i < t->f->count; i++) {
+		struct raid_array *array = t->arrays[i];
+
+		add_halves(t, i);
+		if (raid_rebuild_wait(array, NULL, NULL, 1000000000, &t->f->error) ||
+		    raid_scrub_start(array, true, &t->f->error) ||
+		    raid_rebuild_wait(array, NULL, NULL, 1000000000, &t->f->error))
+			fail(t, "an array does not become whole", t->f->error.text);
+	}
+}
+
 /* Of a mirror one half at a time: what comes to both is the end of it. */
 static void set_faults_mirrored(struct torture *t)
 {
 	unsigned number = (unsigned)below(t, t->f->count);
 
+	if (t->change % 16 == 0)
+		make_whole(t);
 	if (!below(t, 4))
 		worn_disk_fail(t->halves[number][t->change / 16 % 2], below(t, 40),
 			       1 + below(t, 3));
