@@ -777,8 +777,14 @@ static void test_storm(void)
 	uint64_t count = torture && !strcmp(torture, "1") ? 1200 : first ? 1 : ARRAY_SIZE(kinds);
 	uint64_t begin = first ? strtoull(first, NULL, 10) : 1;
 
-	for (seed = begin; seed < begin + count && !CU_get_number_of_failures(); seed++)
+	for (seed = begin; seed < begin + count && !CU_get_number_of_failures(); seed++) {
 		rig_run(storm_of);
+		if ((seed + 1 - begin) % 100)
+			continue;
+		printf("%llu of %llu\n", (unsigned long long)(seed + 1 - begin),
+		       (unsigned long long)count);
+		fflush(stdout);
+	}
 	CU_ASSERT(first || reshapes); /* they are not all refused */
 }
 
