@@ -209,6 +209,18 @@ static json_t *describe_areas(const struct volume_segment *segment)
 	return list;
 }
 
+static void set_reshape_room(json_t *object, const struct volume_group *group,
+			     const struct volume_lv *lv)
+{
+	uint64_t room = volume_lv_reshape_room(group, lv);
+	char text[512];
+
+	snprintf(text, sizeof(text), "tenon lv convert %s/%s --type %s", group->name, lv->name,
+		 volume_lv_type(lv));
+	set_number_if(object, "reshape_room_bytes", room, room);
+	set_text(object, "reshape_room_command", room ? text : NULL);
+}
+
 json_t *describe_lv(const struct volume_group *group, const struct volume_lv *lv)
 {
 	json_t *object = describe_lv_row(group, lv), *segments = json_array();
@@ -221,6 +233,7 @@ json_t *describe_lv(const struct volume_group *group, const struct volume_lv *lv
 	set_flag(object, "activation_skip", lv->activation_skip);
 	set_flag(object, "partial", lv->partial);
 	set_flag(object, "supported", lv->supported);
+	set_reshape_room(object, group, lv);
 	set_text(object, "creation_host", lv->creation_host);
 	set_time(object, "created", (uint64_t)lv->creation_time);
 	for (unsigned i = 0; i < lv->segment_count; i++) {

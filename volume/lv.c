@@ -32,25 +32,31 @@ int volume_group_settle(struct volume_group *group, struct error *error)
 	return lvm_vg_check_changeable(group, NULL) ? 0 : lvm_vg_settle(group, error);
 }
 
-/* What forbids writing to its data, but for its own permission. */
-static int check_open_for_writing(struct volume_group *group, const struct volume_lv *lv,
-				  struct error *error)
+/* What forbids making its array whole. */
+static int check_upkeep(struct volume_group *group, const struct volume_lv *lv, struct error *error)
 {
-	const struct volume_lv *dependent;
-
 	if (group->private->foreign)
 		return error_set(error, -EROFS,
 				 "%s/%s: opens for reading only: the volume group's reason is that "
 				 "%s",
 				 group->name, lv->name, group->locked_reason);
-	dependent = lvm_lv_dependent(group, lv);
+	return check_certain(group, lv->name, error);
+}
+
+/* What forbids writing to its data, but for its own permission. */
+static int check_open_for_writing(struct volume_group *group, const struct volume_lv *lv,
+				  struct error *error)
+{
+	const struct volume_lv *dependent =
+		group->private->foreign ? NULL : lvm_lv_dependent(group, lv);
+
 	if (dependent)
 		return error_set(
 			error, -EOPNOTSUPP,
 			"%s/%s: opens for reading only: %s depends on its data, and writing "
 			"here would damage that",
 			group->name, lv->name, dependent->name);
-	return check_certain(group, lv->name, error);
+	return check_upkeep(group, lv, error);
 }
 
 static int find_to_open(const struct volume_group *group, const char *name, struct volume_lv **out,
@@ -93,6 +99,6 @@ int volume_open_for_upkeep(struct volume_group *group, const char *name, struct 
 	int rc = find_to_open(group, name, &lv, error);
 
 	if (!rc)
-		rc = check_open_for_writing(group, lv, error);
+		rc = check_upkeep(group, lv, error);
 	return rc ? rc : lvm_active_open(group, lv, true, out, error);
 }

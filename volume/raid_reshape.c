@@ -94,6 +94,12 @@ static int check_synced(const struct reshape *reshape)
 		       : 0;
 }
 
+uint64_t volume_lv_reshape_room(const struct volume_group *group, const struct volume_lv *lv)
+{
+	return volume_lv_is_raid(lv) ? lvm_lv_raid(lv)->private->raid->room * group->extent_size
+				     : 0;
+}
+
 /* ---- The commits ---- */
 
 /* It may have changed while requests were waited for: what is in memory then is of no use. */

@@ -22,13 +22,16 @@ bool volume_lv_reads_only(const struct volume_lv *lv);
 /* Whether parts of it are lost, and it has all data without them: it opens, and can be repaired. */
 bool volume_lv_degraded(const struct volume_lv *lv);
 
-/* Opens one for its array's sake, as volume_open_lv() does for writing, whether or not its data may be written to: what is
- * not in sync becomes so, or is repaired. The caller writes nothing through `out` to a volume that is read-only. */
+/* Opens one for its array's sake, as volume_open_lv() does for writing, whether or not its data may be written to (snapshots that depend on it see the
+ * same): what is not in sync becomes so, or is repaired. The caller writes nothing through `out` to a volume that is read-only. */
 int volume_open_for_upkeep(struct volume_group *group, const char *name, struct block **out,
 			   struct error *error);
 
 /* Whether a reshape of it is committed and has not begun, or the room for one is to be given back: until volume_lv_begin() or volume_lv_repair() it opens for reading only. */
 bool volume_lv_is_to_begin(const struct volume_lv *lv);
+
+/* Bytes of each image that a reshape needed and that are kept, or 0. Once that is over volume_lv_convert() to the type that it has gives them back. */
+uint64_t volume_lv_reshape_room(const struct volume_group *group, const struct volume_lv *lv);
 
 /* Begins it: superblocks say so, and then the group need not; the array moves data while it is open for writing. 0 where there is none that is to begin. */
 int volume_lv_begin(struct volume_group *group, const char *name, struct error *error);

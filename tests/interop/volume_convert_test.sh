@@ -119,8 +119,11 @@ grep -q 'raid5_ls+RESHAPE+RESHAPE_DATA_OFFSET' out && ! grep -Eq 'data_offset =|
 expect 0 '0 bytes differ' "$TENON" lv scrub vg1/a
 expect 0 'raid5_ls' env LVM_SUPPRESS_FD_WARNINGS=1 pvck --dump metadata e.img
 
-# All of a reshape through the server: room goes back, there are more stripes, and it says how far it is.
+# All of a reshape through the server: room goes back, by the command that is said, there are more stripes, and it says how far it is.
+expect 0 'Reshape room: *[1-9]' "$TENON" lv show vg1/a
+json "d['reshape_room_command'] == 'tenon lv convert vg1/a --type raid5_ls'" "$TENON" lv show vg1/a --json
 expect 0 '' "$TENON" lv convert vg1/a --type raid5_ls
+json "d['reshape_room_command'] is None and d['reshape_room_bytes'] is None" "$TENON" lv show vg1/a --json
 expect 0 '' "$TENON" lv convert vg1/a --stripes 4
 json "len([row for row in d if row['name'].startswith('a_rimage_')]) == 5" "$TENON" lv list vg1 --all --json
 expect 0 '' "$TENON" lv repair vg1/a

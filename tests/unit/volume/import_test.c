@@ -9,6 +9,7 @@
 
 #include "util/bytes.h"
 #include "volume/lvm_vg.h"
+#include "volume/volume_raid.h"
 #include "volume_fixture.h"
 
 static char *exported(struct fixture *f, struct volume_group *group)
@@ -301,6 +302,9 @@ static void origins_of_snapshots_are_not_written(struct fixture *f)
 	CU_ASSERT_EQUAL(volume_open_lv(f->group, "b", false, &lv, NULL), -EOPNOTSUPP);
 	CU_ASSERT_EQUAL(volume_open_lv(f->group, "a", true, &lv, &f->error), -EOPNOTSUPP);
 	CU_ASSERT_PTR_NOT_NULL(strstr(f->error.text, "snapshot0 depends on its data"));
+	/* below its data it is mended all the same */
+	CU_ASSERT_EQUAL(volume_open_for_upkeep(f->group, "a", &lv, &f->error), 0);
+	block_unref(lv);
 	CU_ASSERT_EQUAL(volume_open_lv(f->group, "a", false, &lv, NULL), 0);
 	block_unref(lv);
 	CU_ASSERT_EQUAL(volume_lv_resize(f->group, "a", MIB, NULL, NULL), -EOPNOTSUPP);

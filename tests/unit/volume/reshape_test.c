@@ -157,8 +157,10 @@ static void let_go(struct fixture *f, const struct way *way, uint64_t size)
 		CU_ASSERT_TRUE(reads(f, 7, size));
 	}
 	CU_ASSERT_EQUAL(lv_of(f)->segments->area_count, way->images);
+	CU_ASSERT_TRUE(volume_lv_reshape_room(f->group, lv_of(f)) > 0);
 	CU_ASSERT_EQUAL(convert(f, way, &told), 0);
 	CU_ASSERT_EQUAL(told.step, VOLUME_RESHAPE_RELEASED);
+	CU_ASSERT_EQUAL(volume_lv_reshape_room(f->group, lv_of(f)), 0);
 	CU_ASSERT_TRUE(reads(f, 7, size));
 	CU_ASSERT_EQUAL(convert(f, way, NULL), -EALREADY);
 	if (f->error.text[0] && f->error.code != -EALREADY)
