@@ -18,8 +18,8 @@ import struct
 import sys
 import time
 
-HEAD, FILE, EXTENT = 24, 16 * 16, 32 * 4096  # of struct lease_page
-OVER = (HEAD + FILE + EXTENT + 63) // 64 * 64
+HEAD, FILE, EXTENT, AREA = 32, 16 * 16, 32 * 4096, 16 * 4096  # of struct lease_page
+OVER = (HEAD + FILE + EXTENT + AREA + 63) // 64 * 64
 INSIDE = OVER + 64
 
 
@@ -46,7 +46,7 @@ def take(path, name):
 
 connection, descriptors = take(sys.argv[1], sys.argv[2])
 page = mmap.mmap(descriptors[0], INSIDE + 64)
-offset = struct.unpack_from("<Q", page, HEAD + FILE + 16)[0]
+offset = struct.unpack_from("<Q", page, HEAD + FILE + EXTENT)[0]
 block = mmap.mmap(-1, 4096)
 block.write(b"inside  " * 512)
 lies = sys.argv[3:] == ["lie"]
