@@ -81,6 +81,12 @@ static inline int host_disk_direct(struct host_disk *disk, bool write, uint64_t 
 	return host_lease_transfer(&disk->lease, write, offset, at, length);
 }
 
+/* Whether that can be now. */
+static inline bool host_disk_is_leased(const struct host_disk *disk)
+{
+	return atomic_load(&disk->lease.use);
+}
+
 /* Any range, also of single bytes. 0, or a negative errno: -EINVAL outside of the disk, -EROFS, -EIO and others of
  * block.h, or why it is away. Parts of blocks are read, changed and written, one writer at a time here; a machine that
  * writes to the same block at the same time may lose what it writes. */

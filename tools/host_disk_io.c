@@ -3,7 +3,7 @@
  * Requests to a disk that is a server's; see host_disk.h.
  *
  * Whoever uses a file of bytes writes ranges that are no whole blocks. Such a write takes hold of its blocks, reads
- * the ones at its ends, and writes all of them; other writes here wait for it where they overlap.
+ * the ones at its ends, and writes all of them, or where it is large those between by themselves; other writes here wait for it where they overlap.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -15,7 +15,8 @@
 #include "util/bytes.h"
 #include "util/cleanup.h"
 
-#define EXTENTS_NS (10 * 1000000000ull)
+#define EXTENTS_NS  (10 * 1000000000ull)
+#define PARTS_LEAST (64u << 10) /* what is less is sooner copied than written in three */
 
 /* A request that is on its way: the device it goes to. */
 struct request_way {
@@ -103,6 +104,33 @@ static int write_odd(struct block *block, uint64_t offset, const void *at, uint6
 	return block_write(block, from, bytes, to - from, flags);
 }
 
+static int write_middle(struct block *block, uint64_t offset, const void *at, uint64_t length,
+			unsigned flags)
+{
+	return at ? block_write(block, offset, at, length, flags)
+		  : block_write_zeroes(block, offset, length, flags);
+}
+
+/* The blocks in the middle at once, from where they are; those at the ends by their bytes. */
+static int write_parts(struct block *block, uint64_t offset, const char *at, uint64_t length,
+		       unsigned flags)
+{
+	uint64_t unit = block->logical_block_size, end = offset + length;
+	uint64_t from = round_up(offset, unit), to = round_down(end, unit);
+	int rc = 0;
+
+	if (from > to)
+		return write_odd(block, offset, at, length, flags & BLOCK_FUA);
+	if (offset < from)
+		rc = write_odd(block, offset, at, from - offset, flags & BLOCK_FUA);
+	if (!rc && to < end)
+		rc = write_odd(block, to, at ? at + (to - offset) : NULL, end - to,
+			       flags & BLOCK_FUA);
+	return rc || from == to ? rc
+				: write_middle(block, from, at ? at + (from - offset) : NULL,
+					       to - from, flags);
+}
+
 int host_disk_write(struct host_disk *disk, uint64_t offset, const void *at, uint64_t length,
 		    unsigned flags)
 {
@@ -119,28 +147,13 @@ int host_disk_write(struct host_disk *disk, uint64_t offset, const void *at, uin
 	if (odd)
 		host_lease_hold_up(&disk->lease);
 	range_lock(&disk->lock, &hold, round_down(offset, unit), round_up(offset + length, unit));
-	rc = odd ? write_odd(way.block, offset, at, length, flags)
-		 : block_write(way.block, offset, at, length, flags | BLOCK_STABLE);
+	rc = odd && length < PARTS_LEAST
+		     ? write_odd(way.block, offset, at, length, flags)
+		     : write_parts(way.block, offset, at, length, flags | BLOCK_STABLE);
 	range_unlock(&disk->lock, &hold);
 	if (odd)
 		host_lease_go_on(&disk->lease);
 	return way_end(&way, rc);
-}
-
-/* The blocks in the middle at once, those at the ends by their bytes. */
-static int zero_parts(struct block *block, uint64_t offset, uint64_t length, unsigned flags)
-{
-	uint64_t unit = block->logical_block_size, end = offset + length;
-	uint64_t from = round_up(offset, unit), to = round_down(end, unit);
-	int rc = 0;
-
-	if (from > to)
-		return write_odd(block, offset, NULL, length, flags & BLOCK_FUA);
-	if (offset < from)
-		rc = write_odd(block, offset, NULL, from - offset, flags & BLOCK_FUA);
-	if (!rc && to < end)
-		rc = write_odd(block, to, NULL, end - to, flags & BLOCK_FUA);
-	return rc || from == to ? rc : block_write_zeroes(block, from, to - from, flags);
 }
 
 int host_disk_write_zeroes(struct host_disk *disk, uint64_t offset, uint64_t length, unsigned flags)
@@ -158,7 +171,7 @@ int host_disk_write_zeroes(struct host_disk *disk, uint64_t offset, uint64_t len
 	if (odd)
 		host_lease_hold_up(&disk->lease);
 	range_lock(&disk->lock, &hold, round_down(offset, unit), round_up(offset + length, unit));
-	rc = zero_parts(way.block, offset, length, flags);
+	rc = write_parts(way.block, offset, NULL, length, flags);
 	range_unlock(&disk->lock, &hold);
 	if (odd)
 		host_lease_go_on(&disk->lease);

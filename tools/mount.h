@@ -5,11 +5,14 @@
  *	mount.c		the commands: into the background, and out again
  *	mount_tree.c	which files there are
  *	mount_session.c	taking requests from the kernel, and their memory
+ *	mount_process.c	one request, whoever took it
+ *	mount_direct.c	reads and writes that threads of the mount carry out themselves
  *	mount_fuse.c	what the kernel asks for
  *	mount_resize.c	telling a loop device of a new size
  *	host_disk.h		the disks behind them
  *
- * Everything is on one worker. A fiber takes a request from the kernel and carries it out; others take the next ones.
+ * Everything is on one worker. A fiber takes a request from the kernel and carries it out; others take the next ones. Where a disk is leased
+ * (host_lease.h), threads take them instead, read and write it themselves, and have the worker do all else.
  *
  * A file is the disk: nothing of it is cached in between, and its size is the volume's. A volume that is opened for
  * reading goes by its shared socket, beside whatever machine has it. One that is opened for writing is taken as a
@@ -52,7 +55,7 @@ struct mount_volume {
 	bool read_only, listed;
 	uint64_t lookups; /* by the kernel, not forgotten yet */
 	struct fiber_mutex opening;
-	struct {
+	struct mount_disk {
 		struct host_disk *disk;
 		unsigned opens, writers;
 	} ways[MOUNT_WAYS];
@@ -81,8 +84,9 @@ struct mount {
 	uint64_t next_number;
 	uint64_t listed_ns; /* when the server was last asked; 0: never */
 	struct fiber_mutex listing, receiving;
-	unsigned resizes;           /* that the loop device was not told of yet */
-	struct fiber_queue resized; /* waits until there are none */
+	struct mount_direct *direct; /* while it serves */
+	unsigned resizes;            /* that the loop device was not told of yet */
+	struct fiber_queue resized;  /* waits until there are none */
 };
 
 /* ---- mount.c ---- */
@@ -137,5 +141,29 @@ int mount_begin(struct mount *mount, struct error *error);
 int mount_serve(struct mount *mount);
 /* Unmounts it, if it is yet. */
 void mount_end(struct mount *mount);
+
+/* ---- mount_process.c ---- */
+
+/* As the kernel sends requests to a taker. */
+#define MOUNT_HEAD  4096u /* data begins at a page, as disks want it */
+#define MOUNT_TAIL  4096u /* libfuse offers the kernel room for more than MOUNT_DATA */
+#define MOUNT_BYTES ((uint64_t)MOUNT_HEAD + MOUNT_DATA + MOUNT_TAIL)
+/* Where a request begins in that memory, so that data of a write begins after the head. */
+#define MOUNT_REQUEST (MOUNT_HEAD - sizeof(struct fuse_in_header) - sizeof(struct fuse_write_in))
+
+/* Carries a request out, which is in `memory` as above. Suspends. */
+void mount_process(struct mount *mount, struct mount_buffer *buffer, void *memory, size_t size);
+
+/* ---- mount_direct.c ---- */
+
+/* Around mount_serve(), on its fiber: NULL without memory, then there are no threads. The end waits for them. */
+struct mount_direct *mount_direct_begin(struct mount *mount);
+void mount_direct_end(struct mount_direct *direct);
+/* One of the disks is leased: threads are to take requests. */
+void mount_direct_want(struct mount_direct *direct);
+/* With `receiving`: has threads take requests, if that is wanted. Whether they do. */
+bool mount_direct_take(struct mount_direct *direct);
+/* Waits until they do not any more, or who waits is cancelled. */
+void mount_direct_wait(struct mount_direct *direct);
 
 #endif

@@ -218,9 +218,13 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *file)
 		fuse_reply_err(req, -way);
 		return;
 	}
-	file->fh = (uint64_t)way;
-	if (reply_open(req, (uint64_t)way))
+	if (reply_open(req, (uintptr_t)&volume->ways[way]))
 		mount_close(mount, volume, (enum mount_way)way, writes);
+}
+
+static enum mount_way way_of(const struct mount_volume *volume, const struct fuse_file_info *file)
+{
+	return file->fh == (uintptr_t)&volume->ways[MOUNT_ALONE] ? MOUNT_ALONE : MOUNT_BESIDE;
 }
 
 static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *file)
@@ -229,7 +233,7 @@ static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 	struct mount_volume *volume = mount_find(mount, ino);
 
 	if (volume)
-		mount_close(mount, volume, (enum mount_way)file->fh,
+		mount_close(mount, volume, way_of(volume, file),
 			    (file->flags & O_ACCMODE) != O_RDONLY);
 	fuse_reply_err(req, 0);
 }
@@ -239,13 +243,21 @@ static struct host_disk *disk_of(fuse_req_t req, fuse_ino_t ino, const struct fu
 				 struct mount_volume **volume)
 {
 	*volume = mount_find(mount_of(req), ino);
-	return *volume && file->fh < MOUNT_WAYS ? (*volume)->ways[file->fh].disk : NULL;
+	return *volume ? (*volume)->ways[way_of(*volume, file)].disk : NULL;
 }
 
 /* Whether the server was given up with the request: its disk, or itself once it goes on, may do that yet. */
 static bool is_lost(int rc)
 {
 	return rc == -ENOTCONN || rc == -ETIMEDOUT || rc == -ECANCELED;
+}
+
+static void note_done(struct mount *mount, const struct host_disk *disk,
+		      struct mount_buffer *buffer, int rc)
+{
+	buffer->lost = is_lost(rc);
+	if (!rc && host_disk_is_leased(disk))
+		mount_direct_want(mount->direct);
 }
 
 static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
@@ -267,7 +279,7 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 	}
 	size = MIN(MIN(size, end - (uint64_t)offset), MOUNT_DATA);
 	rc = host_disk_read(disk, (uint64_t)offset, buffer->data, size);
-	buffer->lost = is_lost(rc);
+	note_done(mount_of(req), disk, buffer, rc);
 	if (rc)
 		reply_failed(req, volume, "reading", size, (uint64_t)offset, rc);
 	else
@@ -290,7 +302,7 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t s
 	size = MIN(MIN(size, end - (uint64_t)offset), MOUNT_DATA);
 	rc = host_disk_write(disk, (uint64_t)offset, bytes, size,
 			     file->flags & (O_SYNC | O_DSYNC) ? BLOCK_FUA : 0);
-	buffer->lost = is_lost(rc);
+	note_done(mount_of(req), disk, buffer, rc);
 	if (rc)
 		reply_failed(req, volume, "writing", size, (uint64_t)offset, rc);
 	else

@@ -4,11 +4,10 @@
  *
  * A taker has a buffer, in memory that the disks' servers have too, and so data goes between the kernel and the disk without a copy here:
  *
- *	0		BUFFER_HEAD		BUFFER_HEAD + MOUNT_DATA
+ *	0		MOUNT_HEAD		MOUNT_HEAD + MOUNT_DATA
  *	| ... | header	| data to be written, or data that was read | more than the kernel sends
  *
- * The head is this process's alone, and what is no write is copied before libfuse looks at it: it takes numbers and names from where
- * they lie, some of them twice, and a server that means ill would change them in between.
+ * The head is this process's alone, and what is no write is copied before libfuse looks at it (mount_process.c).
  *
  * A server that is stopped or was killed may have a request yet that was given up here, and its disk may write into the buffer at any
  * time; or write what is in it then. That buffer is not used again: the taker has memory of its own from then on, which is copied.
@@ -23,7 +22,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 
 #include "fiber/signal.h"
@@ -32,11 +30,7 @@
 #include "util/cleanup.h"
 #include "util/error.h"
 
-#define BUFFER_HEAD   4096u /* data begins at a page, as disks want it */
-#define BUFFER_TAIL   4096u /* libfuse offers the kernel room for more than MOUNT_DATA */
-#define BUFFER_BYTES  ((uint64_t)BUFFER_HEAD + MOUNT_DATA + BUFFER_TAIL)
 #define OWN_MEMORY_NS 100000000ull
-#define WRITE_HEADER  (sizeof(struct fuse_in_header) + sizeof(struct fuse_write_in))
 
 static void say_nothing(enum fuse_log_level level, const char *format, va_list args)
 {
@@ -47,7 +41,7 @@ static void say_nothing(enum fuse_log_level level, const char *format, va_list a
 static int keep_heads(struct mount *mount, struct error *error)
 {
 	for (unsigned i = 0; i < MOUNT_TAKERS; i++)
-		if (mmap(mount->memory.regions[0].host + i * BUFFER_BYTES, BUFFER_HEAD,
+		if (mmap(mount->memory.regions[0].host + i * MOUNT_BYTES, MOUNT_HEAD,
 			 PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
 			 0) == MAP_FAILED)
 			return error_set(error, -errno, "memory for requests: %s",
@@ -62,8 +56,8 @@ int mount_begin(struct mount *mount, struct error *error)
 	struct fuse_args args = FUSE_ARGS_INIT(3, argv);
 	int rc, flags;
 
-	rc = guest_memory_create_region(&mount->memory, "tenon-mount", BUFFER_HEAD,
-					MOUNT_TAKERS * BUFFER_BYTES, error);
+	rc = guest_memory_create_region(&mount->memory, "tenon-mount", MOUNT_HEAD,
+					MOUNT_TAKERS * MOUNT_BYTES, error);
 	if (!rc)
 		rc = keep_heads(mount, error);
 	if (rc)
@@ -110,7 +104,7 @@ static int receive(struct mount *mount, struct fuse_buf *buffer)
 
 struct taker {
 	struct mount *mount;
-	uint8_t *memory; /* BUFFER_BYTES of the mount's */
+	uint8_t *memory; /* MOUNT_BYTES of the mount's */
 	struct fiber *fiber;
 	bool ended;
 };
@@ -120,29 +114,30 @@ static uint8_t *own_memory(void)
 {
 	void *at;
 
-	while ((at = mmap(NULL, BUFFER_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+	while ((at = mmap(NULL, MOUNT_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
 			  -1, 0)) == MAP_FAILED)
 		if (fiber_sleep(OWN_MEMORY_NS))
 			return NULL;
 	return at;
 }
 
-/* Of a write only the data lie where servers may change them. */
-static void process(struct mount *mount, struct mount_buffer *buffer,
-		    const struct fuse_buf *request)
+/* One request of this fiber's taking, or threads take them for a while: > 0 to go on. */
+static int take_one(struct mount *mount, struct mount_buffer *buffer, uint8_t *memory)
 {
-	const struct fuse_in_header *header = request->mem;
-	struct fuse_buf copy = *request;
-	CLEANUP_FREE void *memory = NULL;
+	struct fuse_buf request = { .mem = memory + MOUNT_REQUEST };
+	bool direct;
+	int rc = 1;
 
-	if (header->opcode != FUSE_WRITE) {
-		while (!(memory = malloc(request->size)))
-			if (fiber_sleep(OWN_MEMORY_NS))
-				return;
-		copy.mem = memcpy(memory, request->mem, request->size);
-	}
-	mount->buffer = buffer;
-	fuse_session_process_buf(mount->session, &copy);
+	fiber_mutex_lock(&mount->receiving);
+	direct = mount_direct_take(mount->direct);
+	if (!direct)
+		rc = receive(mount, &request);
+	fiber_mutex_unlock(&mount->receiving);
+	if (direct)
+		mount_direct_wait(mount->direct);
+	else if (rc > 0)
+		mount_process(mount, buffer, request.mem, request.size);
+	return fiber_cancelled() || fuse_session_exited(mount->session) ? 0 : rc;
 }
 
 static int take_requests(void *arg)
@@ -154,19 +149,14 @@ static int take_requests(void *arg)
 
 	do {
 		uint8_t *memory = own ? own : taker->memory;
-		struct fuse_buf request = { .mem = memory + BUFFER_HEAD - WRITE_HEADER };
-		struct mount_buffer buffer = { .data = (char *)memory + BUFFER_HEAD };
+		struct mount_buffer buffer = { .data = (char *)memory + MOUNT_HEAD };
 
-		fiber_mutex_lock(&mount->receiving);
-		rc = receive(mount, &request);
-		fiber_mutex_unlock(&mount->receiving);
-		if (rc > 0)
-			process(mount, &buffer, &request);
+		rc = take_one(mount, &buffer, memory);
 		if (buffer.lost && !own && !(own = own_memory()))
 			rc = -ECANCELED;
 	} while (rc > 0);
 	if (own)
-		munmap(own, BUFFER_BYTES);
+		munmap(own, MOUNT_BYTES);
 	taker->ended = true;
 	return 0;
 }
@@ -202,14 +192,16 @@ int mount_serve(struct mount *mount)
 	sigprocmask(SIG_BLOCK, &takers.signals, NULL);
 	for (unsigned i = 0; i < MOUNT_TAKERS; i++) {
 		takers.all[i].mount = mount;
-		takers.all[i].memory = mount->memory.regions[0].host + i * BUFFER_BYTES;
+		takers.all[i].memory = mount->memory.regions[0].host + i * MOUNT_BYTES;
 		takers.all[i].fiber = fiber_spawn(take_requests, &takers.all[i]);
 	}
+	mount->direct = mount_direct_begin(mount);
 	watcher = fiber_spawn(watch_signals, &takers);
 	for (unsigned i = 0; i < MOUNT_TAKERS; i++)
 		fiber_join(takers.all[i].fiber);
 	fiber_cancel(watcher);
 	fiber_join(watcher);
+	mount_direct_end(steal_pointer(&mount->direct));
 	while (mount->resizes)
 		fiber_queue_wait_always(&mount->resized);
 	return 0;

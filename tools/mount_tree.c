@@ -175,7 +175,8 @@ static int connect_disk(struct mount *mount, struct mount_volume *volume, enum m
 	rc = host_disk_open(&volume->ways[way].disk, name,
 			    &(struct host_disk_options){ .id = volume->id,
 							 .shared = way == MOUNT_BESIDE,
-							 .memory = &mount->memory },
+							 .memory = &mount->memory,
+							 .direct = true },
 			    &error);
 	if (!rc && mount->looped)
 		host_disk_tell(volume->ways[way].disk, mount_resized, mount);
