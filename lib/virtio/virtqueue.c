@@ -82,7 +82,9 @@ void virtqueue_stop(struct virtqueue *vq)
 
 void virtqueue_resume_in_order(struct virtqueue *vq)
 {
-	if (!vq->packed)
+	if (vq->packed)
+		packed_resume_in_order(vq);
+	else
 		vq->last_avail = vq->avail_seen = vq->used_next;
 }
 

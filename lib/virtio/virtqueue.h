@@ -223,7 +223,9 @@ int virtqueue_start(struct virtqueue *vq, uint16_t size, uint64_t desc, uint64_t
 		    uint64_t used, uint32_t base);
 uint32_t virtqueue_base(const struct virtqueue *vq);
 /* Of a device that gives chains back in the order in which it takes them, behind virtqueue_start(): a split ring says itself how far it was served,
- * and is believed where `base` says another thing. DPDK's virtio-user says 0 after a back-end was killed. */
+ * and is believed where `base` says another thing. DPDK's virtio-user says 0 after a back-end was killed. So does QEMU of packed rings, whose entries are
+ * asked where indirect tables were negotiated (with these drivers make chains of one entry) and the ring is not of VIRTIO_F_IN_ORDER
+ * (virtqueue_packed_find.c); what they say counts where it is one thing. */
 void virtqueue_resume_in_order(struct virtqueue *vq);
 /* Whether its driver was served before virtqueue_start(), perhaps by another process. Without an in-flight region that
  * cannot be told where it stands as at the beginning. */

@@ -246,6 +246,7 @@ bool packed_available(const struct virtqueue *vq);
 void packed_enable_kicks(struct virtqueue *vq);
 void packed_disable_kicks(struct virtqueue *vq);
 uint32_t packed_base(const struct virtqueue *vq);
+void packed_resume_in_order(struct virtqueue *vq);
 
 /* Notes a write into the used ring. */
 static inline void split_note(const struct virtqueue *vq, const void *at, uint64_t length)

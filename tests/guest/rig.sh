@@ -30,7 +30,7 @@
 #     --disk FILE[:ro|:shared]  a disk, raw. shared, of User Mode Linux: not locked (from 6.10 on its disks are locked while it runs)
 #     --disk vhost-user:SOCKET[,OPTIONS][+OPTIONS]: served by somebody else;
 #                            QEMU's options for its chardev (reconnect=1) and device (packed=on)
-#     --nic vhost-user:SOCKET[,MAC]
+#     --nic vhost-user:SOCKET[,MAC][,server][+OPTIONS]  server: QEMU listens; QEMU's options for its device
 #     --with THING           brings along mdadm, lvm2, e2fsprogs, thin, tenon, or any program of the host
 #     --modules "A B"        loads kernel modules, with what they need; order and _ or - do not matter
 #     --file FILE[:DEST]     puts a file or folder into the guest (default: its /root)
@@ -45,7 +45,7 @@
 # rig_initrd RIG OUT OPTION...  only builds the initramfs (for a monitor under test, or for a guest in
 #                            a guest); rig_kernel RIG is the kernel for it. Without --disk the script's
 #                            results are not collected.
-# rig_daemon NAME COMMAND... runs a server on the host until the test ends, log in WORK/NAME.log.
+# rig_daemon NAME COMMAND... runs a server on the host until the test ends, log in WORK/NAME.log; rig_kill_daemon NAME: SIGKILL.
 # rig_await SECONDS COMMAND...  repeats the command until it succeeds; fails after SECONDS.
 # rig_skip REASON, rig_fail REASON  end the test.
 #
@@ -117,6 +117,13 @@ rig_daemon() {
 	local name=$1; shift
 	rig_spawn "$@" </dev/null >"$WORK/$name.log" 2>&1
 	RIG_DAEMON[$name]=$!
+}
+
+# Kills it (SIGKILL), and waits until it is gone.
+rig_kill_daemon() {
+	kill -KILL -- "-${RIG_DAEMON[$1]}" 2>/dev/null || :
+	{ wait "${RIG_DAEMON[$1]}" || :; } 2>/dev/null
+	unset "RIG_DAEMON[$1]"
 }
 
 rig_await() {
@@ -220,6 +227,7 @@ rig_uml_command() {
 	done
 	[ $i -le 16 ] || rig_fail "rig: uml takes 15 disks"
 	for disk in ${nics[@]+"${nics[@]}"}; do
+		case $disk in *,server* | *+*) rig_fail "rig: uml has no such NICs" ;; esac
 		disk=${disk#vhost-user:}
 		command+=("virtio_uml.device=$(rig_path "${disk%%,*}"):1")
 	done
@@ -228,7 +236,7 @@ rig_uml_command() {
 
 # Sets command to how QEMU is run.
 rig_qemu_command() {
-	local rig=$1 item i=0 mac accel=tcg cpu=max readonly intx= extra
+	local rig=$1 item i=0 mac accel=tcg cpu=max readonly intx= extra server
 	case $rig in
 	# QEMU (target/i386/tcg, helper_vmrun and do_vmexit) changes a processor's pending interrupts without the lock under
 	# which its timers raise them, and so may lose one; a one-shot timer, never served, is then never set again,
@@ -266,11 +274,14 @@ rig_qemu_command() {
 	[ $accel = kvm ] || intx=,vectors=0
 	i=0
 	for item in ${nics[@]+"${nics[@]}"}; do
-		item=${item#vhost-user:}
+		item=${item#vhost-user:} extra= server=
+		[ "${item%%+*}" = "$item" ] || extra=,${item#*+}
+		item=${item%%+*}
+		[ "${item%,server}" = "$item" ] || { item=${item%,server} server=,server=on; }
 		mac=$(printf '52:54:00:00:00:%02x' $((i + 1)))
 		[ "${item#*,}" != "$item" ] && mac=${item#*,}
-		command+=(-chardev "socket,id=nic$i,path=$(rig_path "${item%%,*}")"
-			-netdev "vhost-user,id=net$i,chardev=nic$i" -device "virtio-net-pci,netdev=net$i,mac=$mac$intx")
+		command+=(-chardev "socket,id=nic$i,path=$(rig_path "${item%%,*}")$server"
+			-netdev "vhost-user,id=net$i,chardev=nic$i" -device "virtio-net-pci,netdev=net$i,mac=$mac$intx$extra")
 		i=$((i + 1))
 	done
 }

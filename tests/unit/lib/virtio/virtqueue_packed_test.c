@@ -180,7 +180,136 @@ static void test_a_packed_ring_goes_on_where_it_was(void)
 	tear_down();
 }
 
+/* Another device, whose front-end knows nothing of the one that was killed. Returns where it goes on. */
+static uint32_t found_by(struct virtqueue *vq, uint64_t features)
+{
+	struct both *b = &both;
+
+	virtqueue_init(vq, &b->memory, 0, features);
+	CU_ASSERT_EQUAL(virtqueue_start(vq, SIZE, b->driver.desc_address, b->driver.avail_address,
+					b->driver.used_address, VIRTQUEUE_BASE_PACKED),
+			0);
+	virtqueue_resume_in_order(vq);
+	return virtqueue_base(vq);
+}
+
+/* The used position of the device that was killed, as both halves of a base. */
+static uint32_t shown_by(const struct virtqueue *vq)
+{
+	uint32_t half = vq->used_shown | (vq->shown_wrap ? 0x8000u : 0);
+
+	return half << 16 | half;
+}
+
+/* For chains of one buffer. */
+static void give_room(struct virtqueue_chain *chains, struct iovec *pieces, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		chains[i] = (struct virtqueue_chain){ .iov = &pieces[i], .capacity = 1 };
+}
+
+/* Wherever it was, whatever was made available, taken and not given back. */
+static void test_a_killed_device_is_succeeded(void)
+{
+	struct both *b = &both;
+	struct virtqueue_chain chains[SIZE];
+	struct iovec pieces[SIZE];
+	struct virtqueue vq;
+
+	give_room(chains, pieces, SIZE);
+	set_up(PACKED | INDIRECT);
+	CU_ASSERT_EQUAL(found_by(&vq, PACKED | INDIRECT), VIRTQUEUE_BASE_PACKED);
+	for (unsigned step = 0; step < 500; step++) {
+		unsigned adds = step * 7 % 5, takes = step * 3 % 4, taken = 0;
+
+		for (unsigned i = 0; i < adds && b->driver.free_count; i++)
+			add(1, 0);
+		virtqueue_driver_kick(&b->driver);
+		CU_ASSERT_EQUAL(found_by(&vq, PACKED | INDIRECT), shown_by(&b->device));
+		while (taken < takes && virtqueue_pop(&b->device, &chains[taken]) == 1)
+			taken++;
+		CU_ASSERT_EQUAL(found_by(&vq, PACKED | INDIRECT), shown_by(&b->device));
+		for (unsigned i = 0; i < taken; i++)
+			virtqueue_push(&b->device, &chains[i], 0);
+		virtqueue_notify(&b->device);
+		CU_ASSERT_EQUAL(found_by(&vq, PACKED | INDIRECT), shown_by(&b->device));
+		if (step % 3)
+			take_all();
+	}
+	tear_down();
+}
+
+/* Killed after it wrote used entries, and before the first of them, for which the driver waits. */
+static void test_a_device_killed_while_it_shows(void)
+{
+	struct both *b = &both;
+	struct virtqueue_chain chains[3];
+	struct iovec pieces[3];
+	struct virtqueue vq;
+
+	give_room(chains, pieces, 3);
+	for (unsigned start = 0; start < 2 * SIZE; start++)
+		for (unsigned more = 0; more < SIZE - 2; more++) {
+			uint32_t after;
+			uint16_t flags;
+
+			set_up(PACKED | INDIRECT);
+			for (unsigned i = 0; i < start; i++) {
+				add(0, 1);
+				virtqueue_driver_kick(&b->driver);
+				serve_one();
+				take_all();
+			}
+			for (unsigned i = 0; i < 3 + more; i++)
+				add(0, 1);
+			virtqueue_driver_kick(&b->driver);
+			for (unsigned i = 0; i < 3; i++) {
+				CU_ASSERT_EQUAL(virtqueue_pop(&b->device, &chains[i]), 1);
+				virtqueue_push(&b->device, &chains[i], 10);
+			}
+			flags = b->driver.ring[start % SIZE].flags;
+			virtqueue_notify(&b->device);
+			b->driver.ring[start % SIZE].flags = flags;
+			after = shown_by(&b->device);
+			CU_ASSERT_EQUAL(found_by(&vq, PACKED | INDIRECT), after);
+			take_all();
+			CU_ASSERT_EQUAL(b->driver.free_count, SIZE - more);
+			CU_ASSERT_EQUAL(virtqueue_pop(&vq, &b->chain), more > 0);
+			tear_down();
+		}
+}
+
+/* Chains of several entries leave flags that say anything: then what the front-end says counts. */
+static void test_a_front_end_is_believed_where_the_ring_is_not_clear(void)
+{
+	struct both *b = &both;
+	struct virtqueue vq;
+
+	set_up(PACKED);
+	add(1, 1);
+	virtqueue_driver_kick(&b->driver);
+	serve_one();
+	CU_ASSERT_EQUAL(found_by(&vq, PACKED), VIRTQUEUE_BASE_PACKED);
+	tear_down();
+	set_up(PACKED | INDIRECT | IN_ORDER);
+	add(1, 0);
+	virtqueue_driver_kick(&b->driver);
+	serve_one();
+	CU_ASSERT_EQUAL(found_by(&vq, PACKED | INDIRECT | IN_ORDER), VIRTQUEUE_BASE_PACKED);
+	virtqueue_stop(&vq);
+	tear_down();
+	/* Nobody's ring. */
+	set_up(PACKED | INDIRECT);
+	for (unsigned i = 0; i < SIZE; i++)
+		b->driver.ring[i].flags =
+			htole16((uint16_t)((i * 5 % 4 & 1) << 7 | (i * 5 % 4 >> 1) << 15));
+	CU_ASSERT_EQUAL(found_by(&vq, PACKED | INDIRECT), VIRTQUEUE_BASE_PACKED);
+	tear_down();
+}
+
 UNIT_MAIN("virtqueue_packed", UNIT(test_a_packed_ring_that_begins_at_0),
 	  UNIT(test_hostile_packed_chains_break_the_ring),
 	  UNIT(test_a_packed_table_is_a_list_and_may_be_longer_than_the_ring),
-	  UNIT(test_a_packed_ring_goes_on_where_it_was))
+	  UNIT(test_a_packed_ring_goes_on_where_it_was), UNIT(test_a_killed_device_is_succeeded),
+	  UNIT(test_a_device_killed_while_it_shows),
+	  UNIT(test_a_front_end_is_believed_where_the_ring_is_not_clear))

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Where a device was in a packed ring when it was killed: see virtqueue_resume_in_order(). No index says it, but the flags of the entries do,
+ * if each chain has one of them. Going round from where the device was, with the driver's wrap counter (W) there, which turns over at
+ * the end of the ring:
+ *
+ *	taken, or to be taken		AVAIL = W, USED = not W		as many as the driver has made available
+ *	of the last round		AVAIL = USED = not W		all others
+ *
+ * A device that shows several used entries at once (packed_show()) writes the first last. Was it killed before that, they are behind the
+ * first one:
+ *
+ *	the first of them		AVAIL = W, USED = not W
+ *	behind it			AVAIL = USED = W
+ *
+ * The driver waits for the first. It is given back for a length of 0, which is right for what was read; what was to be filled is
+ * a frame too short. There is no way to tell how long it was.
+ */
+#include "util/bytes.h"
+#include "virtio/virtqueue_private.h"
+
+#define CANDIDATES 16
+#define TRIES      4 /* the driver may make more available meanwhile */
+
+struct entry_flags {
+	bool avail, used;
+};
+
+static struct entry_flags flags_at(const struct virtqueue *vq, unsigned position)
+{
+	uint16_t flags = le16toh(__atomic_load_n(&vq->ring[position].flags, __ATOMIC_ACQUIRE));
+
+	return (struct entry_flags){ flags >> VRING_PACKED_DESC_F_AVAIL & 1,
+				     flags >> VRING_PACKED_DESC_F_USED & 1 };
+}
+
+/* Whether it was there, with that wrap counter, and how many used entries are behind one that is not. */
+static bool was_at(const struct virtqueue *vq, unsigned position, bool wrap, unsigned *behind)
+{
+	enum { USED_NOW, AVAILABLE, OLD } part = USED_NOW;
+
+	*behind = 0;
+	for (unsigned n = 0; n < vq->size; n++) {
+		unsigned at = position + n;
+		bool now = at < vq->size ? wrap : !wrap;
+		struct entry_flags flags = flags_at(vq, at < vq->size ? at : at - vq->size);
+
+		if (flags.avail != flags.used) {
+			if (flags.avail != now || part == OLD)
+				return false;
+			part = n ? AVAILABLE : part;
+		} else if (flags.avail == now) {
+			if (!n || part != USED_NOW)
+				return false;
+			++*behind;
+		} else {
+			part = OLD;
+		}
+	}
+	return true;
+}
+
+/* Whether it may have been there: entries differ from those before them. */
+static bool is_candidate(const struct virtqueue *vq, unsigned position)
+{
+	struct entry_flags before = flags_at(vq, position ? position - 1 : vq->size - 1u);
+	struct entry_flags here = flags_at(vq, position);
+	struct entry_flags next = flags_at(vq, position + 1u < vq->size ? position + 1 : 0);
+
+	return !position || here.avail != before.avail || here.used != before.used ||
+	       here.avail != next.avail || here.used != next.used;
+}
+
+static bool find_place(const struct virtqueue *vq, unsigned *position, bool *wrap, unsigned *behind)
+{
+	unsigned candidates = 0;
+
+	for (*position = 0; *position < vq->size && candidates < CANDIDATES; ++*position) {
+		struct entry_flags flags;
+
+		if (!is_candidate(vq, *position))
+			continue;
+		flags = flags_at(vq, *position);
+		*wrap = flags.avail != flags.used ? flags.avail : !flags.avail;
+		if (was_at(vq, *position, *wrap, behind))
+			return true;
+		candidates++;
+	}
+	return false;
+}
+
+void packed_resume_in_order(struct virtqueue *vq)
+{
+	unsigned position, behind;
+	bool wrap, found = false;
+
+	if (!vq->indirect || vq->in_order || vq->inflight)
+		return;
+	for (unsigned i = 0; i < TRIES && !found; i++)
+		found = find_place(vq, &position, &wrap, &behind);
+	if (!found)
+		return;
+	if (behind) {
+		__atomic_store_n(&vq->ring[position].len, 0, __ATOMIC_RELAXED);
+		__atomic_store_n(&vq->ring[position].flags,
+				 htole16(wrap ? 1u << VRING_PACKED_DESC_F_AVAIL |
+							 1u << VRING_PACKED_DESC_F_USED
+					      : 0),
+				 __ATOMIC_RELEASE);
+		virtqueue_note(vq, vq->desc_address + 16ULL * position, 16);
+		position += behind + 1;
+		if (position >= vq->size) {
+			position -= vq->size;
+			wrap = !wrap;
+		}
+	}
+	vq->last_avail = vq->used_next = vq->used_shown = (uint16_t)position;
+	vq->avail_wrap = vq->used_wrap = vq->shown_wrap = wrap;
+	vq->slots_taken = 0;
+}

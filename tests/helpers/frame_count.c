@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Numbered frames from one interface of a machine to another one, while what is between them dies and comes back.
+ *
+ *	frame_count FROM TO DEATHS	sends bursts, and prints "ALIVE n" whenever 2000 frames have come since both links were last up; after so many
+ *					deaths (each has both links go down) it stops, waits for what is on its way, and prints
+ *					"accepted A refused R lost L twice T strange S deaf D": frames that the kernel took, attempts that
+ *					it did not, frames that never came, that came again, that nobody sent, that the socket lost
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/if_packet.h>
+#include <net/ethernet.h>
+#include <net/if.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PROTOCOL   0x88b5 /* for experiments */
+#define MOST       (1u << 24)
+#define BURST      64
+#define GAP_US     1000
+#define ALIVE      2000
+#define QUIET_MS   3000
+#define SECONDS    600 /* at most */
+#define DOWN_COUNT "/sys/class/net/%s/carrier_down_count"
+
+struct packet {
+	struct ether_header head;
+	uint32_t number, inverse;
+	uint8_t rest[200];
+} __attribute__((packed));
+
+static uint8_t came[MOST];
+static unsigned accepted, refused, received, twice, strange;
+
+static void die(const char *what)
+{
+	fprintf(stderr, "frame_count: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+static int open_end(const char *name, uint8_t mac[ETH_ALEN])
+{
+	struct sockaddr_ll address = { .sll_family = AF_PACKET, .sll_protocol = htons(PROTOCOL) };
+	int fd = socket(AF_PACKET, SOCK_RAW, htons(PROTOCOL)), room = 64 << 20, one = 1;
+	struct ifreq request = { 0 };
+
+	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
+	address.sll_ifindex = (int)if_nametoindex(name);
+	if (fd < 0 || !address.sll_ifindex || ioctl(fd, SIOCGIFHWADDR, &request) ||
+	    bind(fd, (struct sockaddr *)&address, sizeof(address)) ||
+	    setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room)) ||
+	    setsockopt(fd, SOL_PACKET, PACKET_QDISC_BYPASS, &one, sizeof(one)))
+		die(name);
+	memcpy(mac, request.ifr_hwaddr.sa_data, ETH_ALEN);
+	return fd;
+}
+
+/* How often the link has gone down. */
+static unsigned deaths_of(const char *name)
+{
+	char path[128];
+	unsigned count = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), DOWN_COUNT, name);
+	file = fopen(path, "re");
+	if (!file || fscanf(file, "%u", &count) != 1)
+		die(path);
+	fclose(file);
+	return count;
+}
+
+static void send_burst(int fd, struct packet *packet)
+{
+	for (unsigned i = 0; i < BURST && accepted < MOST; i++) {
+		packet->number = accepted;
+		packet->inverse = ~accepted;
+		if (send(fd, packet, sizeof(*packet), 0) < 0) {
+			/* The link is down, or the ring full: without a queue before the ring that is known for each. */
+			if (errno != ENOBUFS && errno != ENETDOWN && errno != EIO && errno != ENXIO)
+				die("sending");
+			refused++;
+			return;
+		}
+		accepted++;
+	}
+}
+
+static void take(int fd)
+{
+	struct packet packet;
+	struct sockaddr_ll from;
+	socklen_t size = sizeof(from);
+
+	while (recvfrom(fd, &packet, sizeof(packet), MSG_DONTWAIT, (struct sockaddr *)&from,
+			&size) > 0) {
+		size = sizeof(from);
+		if (from.sll_pkttype == PACKET_OUTGOING)
+			continue;
+		if (packet.number != ~packet.inverse || packet.number >= accepted) {
+			strange++;
+			continue;
+		}
+		twice += came[packet.number] != 0;
+		came[packet.number] = 1;
+		received++;
+	}
+}
+
+static uint64_t now_ms(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (uint64_t)time.tv_sec * 1000 + (uint64_t)time.tv_nsec / 1000000;
+}
+
+int main(int argc, char **argv)
+{
+	struct packet packet = { .head = { .ether_type = htons(PROTOCOL) } };
+	struct tpacket_stats stats = { 0 };
+	socklen_t size = sizeof(stats);
+	unsigned seen = 0, since = 0, lost = 0, total, base[2];
+	uint64_t end = now_ms() + SECONDS * 1000, quiet;
+	bool said = false;
+	int out, in;
+
+	if (argc != 4)
+		return 2;
+	total = (unsigned)atoi(argv[3]);
+	out = open_end(argv[1], packet.head.ether_shost);
+	in = open_end(argv[2], packet.head.ether_dhost);
+	base[0] = deaths_of(argv[1]);
+	base[1] = deaths_of(argv[2]);
+	while (seen < total || !said) {
+		unsigned one = deaths_of(argv[1]) - base[0], other = deaths_of(argv[2]) - base[1];
+
+		if (now_ms() > end) {
+			fprintf(stderr, "frame_count: after %u of %u deaths nothing happens\n",
+				seen, total);
+			return 1;
+		}
+		if (one > seen && other > seen) {
+			seen++;
+			since = received;
+			said = false;
+		}
+		send_burst(out, &packet);
+		usleep(GAP_US);
+		take(in);
+		if (!said && received - since >= ALIVE) {
+			printf("ALIVE %u\n", seen);
+			fflush(stdout);
+			said = true;
+		}
+	}
+	for (quiet = now_ms(); now_ms() < quiet + QUIET_MS; usleep(GAP_US)) {
+		unsigned before = received;
+
+		take(in);
+		if (received != before)
+			quiet = now_ms();
+	}
+	for (unsigned i = 0; i < accepted; i++)
+		lost += !came[i];
+	if (getsockopt(in, SOL_PACKET, PACKET_STATISTICS, &stats, &size))
+		die("statistics");
+	printf("accepted %u refused %u lost %u twice %u strange %u deaf %u\n", accepted, refused,
+	       lost, twice, strange, stats.tp_drops);
+	return strange != 0;
+}
