@@ -89,7 +89,8 @@ static int parse_option(struct port_spec *out, char *option, const char **said, 
 		return rc;
 	return error_set(
 		error, -EINVAL,
-		"option \"%.60s\": expected %svlan=, trunk=, native=, dot1q-tunnel=, tag-type=, "
+		"option \"%.60s\": expected %svlan=, trunk=, native=, dot1q-tunnel=, cvlans=, "
+		"tag-type=, "
 		"isolate=, addresses=, broadcast=, multicast=, unknown=, police-in=, police-out=, "
 		"shape-in=, shape-out=, reserved=, stp...= or bond...=",
 		option, out->type->options);

@@ -27,11 +27,9 @@ static const struct cli_column vlan_columns[] = {
 static const struct {
 	const char *key, *kind, *field;
 } settings_of_vlans[] = {
-	{ "vlan=", "access", "untagged" },
-	{ "trunk=", "trunk", "tagged" },
-	{ "native=", "trunk", "untagged" },
-	{ "dot1q-tunnel=", "tunnel", "untagged" },
-	{ "tag-type=", NULL, "tag_type" },
+	{ "vlan=", "access", "untagged" },  { "trunk=", "trunk", "tagged" },
+	{ "native=", "trunk", "untagged" }, { "dot1q-tunnel=", "tunnel", "untagged" },
+	{ "cvlans=", NULL, "tagged" },      { "tag-type=", NULL, "tag_type" },
 	{ "bond=", "link", "bond" }, /* it carries what its bond does */
 };
 
@@ -112,10 +110,11 @@ static int set_vlans(const struct cli_words *operands)
 
 		while ((word = strsep(&rest, ",")))
 			if (!is_of_vlans(word))
-				return cli_usage_error(
-					"\"%.60s\": expected vlan=, trunk=, native=, dot1q-tunnel= "
-					"or tag-type=; `tenon switch port set` has the rest",
-					word);
+				return cli_usage_error("\"%.60s\": expected vlan=, trunk=, "
+						       "native=, dot1q-tunnel=, "
+						       "cvlans= or tag-type=; `tenon switch port "
+						       "set` has the rest",
+						       word);
 	}
 	return switch_set_port_words(operands->words[0], operands);
 }

@@ -34,6 +34,9 @@ static inline __attribute__((always_inline)) enum port_drop classify(const struc
 	entry->vlan = vlan->untagged;
 	entry->type = vlan_tag_type(vlan);
 	if (get_be16(head + VLAN_AT) != entry->type || vlan->kind == VLAN_PORT_TUNNEL) {
+		if (vlan->listed &&
+		    !vlan_is_for_customer(vlan, head, entry->frame->length, VLAN_AT))
+			return PORT_DROP_VLAN;
 		if (vlan->kind != VLAN_PORT_TRUNK || vlan->untagged)
 			return GOES_ON;
 		return PORT_DROP_VLAN;
@@ -77,10 +80,22 @@ static void storm_count(const struct vswitch_thread *thread, struct port *source
 			1000000000u / rate * virtio_net_wire_frames(&frame->offload, frame->length);
 }
 
-static inline bool may_reach(const struct port *source, const struct port *port, uint16_t vlan)
+/* Whether the port carries what the frame is of VLANs: the switch's, and a customer's in it. */
+static inline bool carries(const struct port *port, const struct egress_entry *entry)
 {
-	return vlan_has(&port->config.vlan, vlan) && !port->mirror_only &&
-	       !port_is_parted(source, port) &&
+	const struct vlan_port *vlan = &port->config.vlan;
+
+	return vlan_has(vlan, entry->vlan) &&
+	       (!vlan->listed ||
+		vlan_is_for_customer(vlan, entry->frame->pieces[0].iov_base, entry->frame->length,
+				     entry->tag == FRAME_UNTAGGED ? VLAN_AT
+								  : VLAN_AT + VLAN_TAG_SIZE));
+}
+
+static inline bool may_reach(const struct port *source, const struct port *port,
+			     const struct egress_entry *entry)
+{
+	return carries(port, entry) && !port->mirror_only && !port_is_parted(source, port) &&
 	       (!port->config.isolation || port->config.isolation != source->config.isolation);
 }
 
@@ -100,7 +115,7 @@ static enum port_drop flood(struct vswitch_thread *thread, struct port *source,
 		struct port *port = vswitch->list[i];
 
 		if (port->home == source->home || !port_is_up(port) ||
-		    (port->holds & PORT_HOLDS_OUT) || !may_reach(source, port, entry->vlan))
+		    (port->holds & PORT_HOLDS_OUT) || !may_reach(source, port, entry))
 			continue;
 		egress_line_up(thread, port, entry);
 		sent = true;
@@ -134,7 +149,7 @@ to_members(struct vswitch_thread *thread, struct port *source, const struct egre
 				vswitch->ports[i * 64 + (unsigned)__builtin_ctzll(left)];
 
 			if (!port || port->home == source->home || !port_is_up(port) ||
-			    (port->holds & PORT_HOLDS_OUT) || !may_reach(source, port, entry->vlan))
+			    (port->holds & PORT_HOLDS_OUT) || !may_reach(source, port, entry))
 				continue;
 			egress_line_up(thread, port, entry);
 			*why = GOES_ON;
@@ -216,9 +231,9 @@ static inline __attribute__((always_inline)) enum port_drop to_port(
 {
 	if (port->home == source->home)
 		return ends(source, PORT_DROP_SAME_PORT);
-	if (!may_reach(source, port, entry->vlan))
-		return ends(source, port->mirror_only                            ? PORT_DROP_MIRROR
-				    : !vlan_has(&port->config.vlan, entry->vlan) ? PORT_DROP_VLAN
+	if (!may_reach(source, port, entry))
+		return ends(source, port->mirror_only              ? PORT_DROP_MIRROR
+				    : !carries(port, entry)        ? PORT_DROP_VLAN
 				    : port_is_parted(source, port) ? PORT_DROP_PARTITIONED
 								   : PORT_DROP_ISOLATED);
 	if (port->holds & PORT_HOLDS_OUT)

@@ -70,9 +70,10 @@ static int set_customer(struct port_config *config, const char *value, struct er
 		return set_access(config, value, error);
 	if (parse_number("dot1q-tunnel", value, 1, VLAN_ID_MAX, &vlan, error))
 		return -EINVAL;
-	config->vlan = (struct vlan_port){ .kind = VLAN_PORT_TUNNEL,
-					   .untagged = (uint16_t)vlan,
-					   .tag_type = config->vlan.tag_type };
+	if (config->vlan.kind != VLAN_PORT_TUNNEL)
+		config->vlan = (struct vlan_port){ .kind = VLAN_PORT_TUNNEL,
+						   .tag_type = config->vlan.tag_type };
+	config->vlan.untagged = (uint16_t)vlan;
 	return 0;
 }
 
@@ -102,43 +103,77 @@ static int set_tag_type(struct port_config *config, const char *value, struct er
 }
 
 /* "10" or "20-29" */
-static int add_range(uint64_t members[64], char *range, struct error *error)
+static int add_range(const char *key, uint64_t least, uint64_t members[64], char *range,
+		     struct error *error)
 {
 	char *dash = strchr(range, '-');
 	uint64_t from, to;
 
 	if (dash)
 		*dash++ = '\0';
-	if (parse_number("trunk", range, 1, VLAN_ID_MAX, &from, error))
+	if (parse_number(key, range, least, VLAN_ID_MAX, &from, error))
 		return -EINVAL;
 	to = from;
-	if (dash && parse_number("trunk", dash, 1, VLAN_ID_MAX, &to, error))
+	if (dash && parse_number(key, dash, least, VLAN_ID_MAX, &to, error))
 		return -EINVAL;
 	if (to < from)
-		return error_set(error, -EINVAL, "trunk=%s-%s: it ends before it begins", range,
+		return error_set(error, -EINVAL, "%s=%s-%s: it ends before it begins", key, range,
 				 dash);
 	for (; from <= to; from++)
 		members[from / 64] |= 1ULL << from % 64;
 	return 0;
 }
 
-static int set_trunk(struct port_config *config, const char *value, struct error *error)
+/* "10+20-29" */
+static int add_ranges(const char *key, uint64_t least, uint64_t members[64], const char *value,
+		      struct error *error)
 {
-	struct vlan_port vlan = { .kind = VLAN_PORT_TRUNK, .tag_type = config->vlan.tag_type };
-	CLEANUP_FREE char *copy = strdup(!strcmp(value, "all") ? "1-4094" : value);
+	CLEANUP_FREE char *copy = strdup(value);
 	char *rest = copy, *range;
 
 	if (!copy)
-		return error_set(error, -ENOMEM, "trunk: out of memory");
+		return error_set(error, -ENOMEM, "%s: out of memory", key);
+	while ((range = strsep(&rest, "+")))
+		if (add_range(key, least, members, range, error))
+			return -EINVAL;
+	return 0;
+}
+
+static int set_trunk(struct port_config *config, const char *value, struct error *error)
+{
+	struct vlan_port vlan = { .kind = VLAN_PORT_TRUNK, .tag_type = config->vlan.tag_type };
+	int rc;
+
 	if (is_none(value))
 		return set_access(config, value, error);
-	while ((range = strsep(&rest, "+")))
-		if (add_range(vlan.members, range, error))
-			return -EINVAL;
+	rc = add_ranges("trunk", 1, vlan.members, strcmp(value, "all") ? value : "1-4094", error);
+	if (rc)
+		return rc;
 	if (config->vlan.kind == VLAN_PORT_TRUNK)
 		vlan.untagged = config->vlan.untagged;
 	config->vlan = vlan;
 	return 0;
+}
+
+static int set_customer_vlans(struct port_config *config, const char *value, struct error *error)
+{
+	struct vlan_port vlan = config->vlan;
+	bool any = is_none(value) || !strcmp(value, "all");
+	int rc = 0;
+
+	if (vlan.kind != VLAN_PORT_TUNNEL)
+		return any ? 0
+			   : error_set(error, -EINVAL,
+				       "cvlans=%.40s: the port is no customer's: dot1q-tunnel=... "
+				       "comes first",
+				       value);
+	memset(vlan.members, 0, sizeof(vlan.members));
+	vlan.listed = !any;
+	if (!any)
+		rc = add_ranges("cvlans", 0, vlan.members, value, error);
+	if (!rc)
+		config->vlan = vlan;
+	return rc;
 }
 
 static int set_native(struct port_config *config, const char *value, struct error *error)
@@ -234,6 +269,7 @@ static const struct {
 	{ "native", set_native },         { "isolate", set_isolation },
 	{ "addresses", set_addresses },   { "reserved", set_reserved },
 	{ "dot1q-tunnel", set_customer }, { "tag-type", set_tag_type },
+	{ "cvlans", set_customer_vlans },
 };
 
 bool port_config_knows(const char *word)
@@ -286,8 +322,8 @@ int port_config_set(struct port_config *config, const char *word, struct error *
 	if (rc == -ENOENT)
 		return error_set(
 			error, -EINVAL,
-			"\"%.60s\": expected vlan=, trunk=, native=, dot1q-tunnel=, tag-type=, "
-			"isolate=, "
+			"\"%.60s\": expected vlan=, trunk=, native=, dot1q-tunnel=, cvlans=, "
+			"tag-type=, isolate=, "
 			"addresses=, broadcast=, multicast=, unknown=, police-in=, "
 			"police-out=, shape-in=, shape-out=, reserved=, stp...= or bond...=",
 			word);
@@ -297,12 +333,12 @@ int port_config_set(struct port_config *config, const char *word, struct error *
 }
 
 /* "trunk=10+20-29" */
-static void describe_members(const uint64_t members[64], char *text, size_t size)
+static void describe_members(const char *key, const uint64_t members[64], char *text, size_t size)
 {
-	size_t used = (size_t)snprintf(text, size, "trunk=");
+	size_t used = (size_t)snprintf(text, size, "%s=", key);
 	const char *before = "";
 
-	for (unsigned vlan = 1; vlan <= VLAN_ID_MAX && used < size; vlan++) {
+	for (unsigned vlan = 0; vlan <= VLAN_ID_MAX && used < size; vlan++) {
 		unsigned last = vlan;
 
 		if (!vlan_in_list(members, (uint16_t)vlan))
@@ -373,11 +409,14 @@ void port_config_describe(const struct port_config *config, char *text, size_t s
 	if (config->vlan.kind == VLAN_PORT_ACCESS)
 		add_word(text, size, "vlan", config->vlan.untagged);
 	if (config->vlan.kind == VLAN_PORT_TRUNK) {
-		describe_members(config->vlan.members, text, size);
+		describe_members("trunk", config->vlan.members, text, size);
 		add_word(text, size, "native", config->vlan.untagged);
 	}
 	if (config->vlan.kind == VLAN_PORT_TUNNEL)
 		add_word(text, size, "dot1q-tunnel", config->vlan.untagged);
+	if (config->vlan.listed)
+		describe_members(",cvlans", config->vlan.members, text + strlen(text),
+				 size - strlen(text));
 	add_tag_type(text, size, config->vlan.tag_type);
 	add_word(text, size, "isolate", config->isolation);
 	add_word(text, size, "addresses", config->addresses);

@@ -7,6 +7,7 @@
  *	trunk=10+20-29 | trunk=all	a trunk of these VLANs
  *	native=5			of a trunk: the VLAN of what has no tag
  *	dot1q-tunnel=10			a customer's port of this VLAN, whatever tags its frames have
+ *	cvlans=0+7			of a customer's port: for these of his VLANs, and what has no tag of his (0); all: for any
  *	tag-type=802.1q|802.1ad|0x9100	of the tags that are VLANs here
  *	isolate=3			ports of one isolation group (1 to 65535) do not reach each other
  *	addresses=100			at most so many learned addresses

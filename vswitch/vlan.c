@@ -6,6 +6,19 @@
 
 #define NETWORK_MOST (VIRTIO_NET_FRAME_MIN + 2 * VLAN_TAG_SIZE)
 
+bool vlan_is_for_customer(const struct vlan_port *port, const uint8_t *head, size_t length,
+			  size_t at)
+{
+	uint16_t type = get_be16(head + at), id = 0;
+
+	if (type == VLAN_TYPE || type == VLAN_TYPE_S || type == VLAN_TYPE_OLD_S) {
+		if (length < at + 2 + VLAN_TAG_SIZE) /* no room for a type behind it */
+			return false;
+		id = get_be16(head + at + 2) & VLAN_ID;
+	}
+	return vlan_in_list(port->members, id);
+}
+
 struct vlan_change vlan_change_for(const struct vlan_port *port, uint16_t vlan, uint8_t tag,
 				   uint16_t type)
 {

@@ -10,7 +10,8 @@
  *	trunk	carries the VLANs of a list by their tags, and what has no tag in its native VLAN, if it has one; else that
  *		is dropped ("admit only VLAN-tagged frames").
  *	tunnel	a customer's port (802.1ad; "dot1q-tunnel"): all that comes is in one VLAN, whatever tags it has, which are
- *		carried as they are; it leaves without that VLAN's tag
+ *		carried as they are; it leaves without that VLAN's tag. Where a list says which of the customer's VLANs it is for
+ *		("cvlans"), other frames neither come nor go; 0 is what has no tag of his, or VLAN 0 in it
  *
  * The tags that are VLANs at a port are those of its type: C-tags (0x8100), or S-tags (0x88a8, or 0x9100 of old devices)
  * where it was said. Tags of another type are the guests' own business: what begins with one has none.
@@ -40,13 +41,14 @@ struct vlan_port {
 	uint8_t kind;         /* enum vlan_kind */
 	uint16_t untagged;    /* the VLAN of what has no tag; 0: none */
 	uint16_t tag_type;    /* of its tags; 0: VLAN_TYPE */
+	bool listed;          /* of a tunnel: `members` are the customer's VLANs it is for */
 	uint64_t members[64]; /* of a trunk: a bit for each VLAN; its native one needs none */
 };
 
 static inline bool vlan_port_same(const struct vlan_port *a, const struct vlan_port *b)
 {
 	return a->kind == b->kind && a->untagged == b->untagged && a->tag_type == b->tag_type &&
-	       !memcmp(a->members, b->members, sizeof(a->members));
+	       a->listed == b->listed && !memcmp(a->members, b->members, sizeof(a->members));
 }
 
 static inline bool vlan_in_list(const uint64_t members[64], uint16_t vlan)
@@ -67,6 +69,10 @@ static inline bool vlan_has(const struct vlan_port *port, uint16_t vlan)
 		return true;
 	}
 }
+
+/* Of a port with a list: whether it is for a frame whose customer's tag, if it has one, is at `at` of its head. */
+bool vlan_is_for_customer(const struct vlan_port *port, const uint8_t *head, size_t length,
+			  size_t at);
 
 static inline uint16_t vlan_tag_type(const struct vlan_port *port)
 {

@@ -74,6 +74,8 @@ grep -q 'for each of its links' err || lab_fail "$(cat err)"
 [ "$("$TENON" switch vlan lab show v -H -o PORT,KIND,UNTAGGED,TAGGED,TAGS | tr '\t' ' ')" = 'v trunk 7 10+20-29 802.1ad' ] || lab_fail "$("$TENON" switch vlan lab)"
 "$TENON" switch vlan lab set v trunk=none,dot1q-tunnel=9,tag-type=none || lab_fail "vlan set"
 [ "$("$TENON" switch vlan lab show v -H -o KIND,UNTAGGED,TAGGED | tr '\t' ' ')" = 'tunnel 9 -' ] || lab_fail "$("$TENON" switch vlan lab)"
+"$TENON" switch vlan lab set v cvlans=0+7-9 || lab_fail "vlan set"
+[ "$("$TENON" switch vlan lab show v -H -o KIND,UNTAGGED,TAGGED | tr '\t' ' ')" = 'tunnel 9 0+7-9' ] || lab_fail "$("$TENON" switch vlan lab)"
 "$TENON" switch vlan lab set v dot1q-tunnel=none || lab_fail "vlan set"
 [ "$("$TENON" switch vlan lab show v -H -o KIND,TAGGED | tr '\t' ' ')" = 'any all' ] || lab_fail "$("$TENON" switch vlan lab)"
 for words in vlan=1,trunk=5 "trunk=5 vlan=1" dot1q-tunnel=2,trunk=none vlan=3,vlan=4; do

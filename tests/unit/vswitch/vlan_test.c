@@ -386,6 +386,76 @@ static void test_service_tags(void)
 	}
 }
 
+/* A customer's port may be for some of his VLANs only, both ways. */
+static void test_customers_vlans(void)
+{
+	/* What is sent at `from`, and whether it comes to a port of 7 and of what has no tag, to one of 8, and to one of all. */
+	static const struct {
+		const char *from;
+		uint32_t tags[2];
+		unsigned count;
+		bool comes[3];
+	} cases[] = {
+		{ "dot1q-tunnel=10", { 0 }, 0, { true, false, true } },
+		{ "dot1q-tunnel=10", { C(0xe000) }, 1, { true, false, true } },
+		{ "dot1q-tunnel=10", { C(0xe007) }, 1, { true, false, true } },
+		{ "dot1q-tunnel=10", { C(8) }, 1, { false, true, true } },
+		{ "dot1q-tunnel=10", { S(8) }, 1, { false, true, true } },
+		{ "dot1q-tunnel=10", { C(9), C(8) }, 2, { false, false, true } },
+		{ "dot1q-tunnel=10", { C(4095) }, 1, { false, false, true } },
+		{ "dot1q-tunnel=10,cvlans=7-9", { 0 }, 0, { false, false, false } },
+		{ "dot1q-tunnel=10,cvlans=7-9", { C(6) }, 1, { false, false, false } },
+		{ "dot1q-tunnel=10,cvlans=7-9", { C(7) }, 1, { true, false, true } },
+		{ "dot1q-tunnel=10,cvlans=7-9,cvlans=all", { C(6) }, 1, { false, false, true } },
+		{ "trunk=10,tag-type=802.1ad", { S(10), C(8) }, 2, { false, true, true } },
+		{ "trunk=10,tag-type=802.1ad", { S(10) }, 1, { true, false, true } },
+		{ "vlan=10", { 0 }, 0, { true, false, true } },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct vswitch *vswitch = make_switch();
+		struct fake_port *from = add(vswitch, "from", cases[i].from);
+		struct fake_port *to[] = { add(vswitch, "seven", "dot1q-tunnel=10,cvlans=0+7"),
+					   add(vswitch, "eight", "dot1q-tunnel=10,cvlans=8"),
+					   add(vswitch, "all", "dot1q-tunnel=10") };
+		bool any = false;
+
+		put_tags(from, cases[i].tags, cases[i].count);
+		vswitch_round(vswitch);
+		for (unsigned k = 0; k < ARRAY_SIZE(to); k++) {
+			CU_ASSERT_EQUAL(to[k]->out_count, cases[i].comes[k]);
+			any |= cases[i].comes[k];
+		}
+		CU_ASSERT_EQUAL(from->port.counters.drops[PORT_DROP_VLAN], !any);
+		vswitch_destroy(vswitch);
+	}
+}
+
+/* To a station whose port is not for that VLAN of the customer's: dropped, and counted. */
+static void test_a_station_of_another_customers_vlan(void)
+{
+	static const uint32_t eight = C(8), seven = C(7);
+	struct vswitch *vswitch = make_switch();
+	struct fake_port *from = add(vswitch, "from", "dot1q-tunnel=10");
+	struct fake_port *to = add(vswitch, "to", "dot1q-tunnel=10,cvlans=7");
+	uint8_t bytes[64] = { 0 };
+
+	put_tags(to, &seven, 1);
+	vswitch_round(vswitch);
+	fake_port_clear(from);
+	bytes[0] = 0x02; /* put_tags() sent from there */
+	bytes[6] = 0x02;
+	bytes[11] = 0x77;
+	for (unsigned i = 0; i < 2; i++) {
+		put_be32(bytes + 12, i ? seven : eight);
+		fake_port_put(from, bytes, sizeof(bytes), NULL);
+		vswitch_round(vswitch);
+		CU_ASSERT_EQUAL(to->out_count, i);
+		CU_ASSERT_EQUAL(from->port.counters.drops[PORT_DROP_VLAN], 1);
+	}
+	vswitch_destroy(vswitch);
+}
+
 /* A customer's large frame with a tag: the provider's is put before it, and what it asks for is as much further on. */
 static void test_large_frames_get_a_service_tag(void)
 {
@@ -444,7 +514,9 @@ static void test_words(void)
 					   "trunk=5-3",      "trunk=1++2",      "native=5",
 					   "isolate=0",      "isolate=65536",   "broadcast=-1",
 					   "addresses= 1",   "mtu=5",           "vlan",
-					   "dot1q-tunnel=0", "tag-type=0x88a8", "tag-type=802.1" };
+					   "dot1q-tunnel=0", "tag-type=0x88a8", "tag-type=802.1",
+					   "cvlans=7" };
+	static const char *const lists[] = { "cvlans=4095", "cvlans=9-7", "cvlans=0+", "cvlans=a" };
 	struct port_config config = config_of("vlan=10,isolate=3"), before = config;
 	struct error error = { 0 };
 	char text[256];
@@ -457,6 +529,15 @@ static void test_words(void)
 		port_config_describe(&config, text, sizeof(text));
 		CU_ASSERT_STRING_EQUAL(text, good[i]);
 	}
+	config = config_of("dot1q-tunnel=10");
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
+		CU_ASSERT_EQUAL(port_config_set(&config, lists[i], &error), -EINVAL);
+	config = config_of("dot1q-tunnel=10,cvlans=4,cvlans=0+7,dot1q-tunnel=11");
+	port_config_describe(&config, text, sizeof(text));
+	CU_ASSERT_STRING_EQUAL(text, "dot1q-tunnel=11,cvlans=0+7");
+	config = config_of("dot1q-tunnel=10,cvlans=4,vlan=5,isolate=1");
+	port_config_describe(&config, text, sizeof(text));
+	CU_ASSERT_STRING_EQUAL(text, "vlan=5,isolate=1");
 	config = config_of("trunk=3,native=7,trunk=none,isolate=4,isolate=none,broadcast=");
 	port_config_describe(&config, text, sizeof(text));
 	CU_ASSERT_STRING_EQUAL(text, "");
@@ -467,4 +548,6 @@ static void test_words(void)
 
 UNIT_MAIN("vlan", UNIT(test_tags_in_and_out), UNIT(test_each_vlan_learns_for_itself),
 	  UNIT(test_large_frames_change_their_tag), UNIT(test_isolation), UNIT(test_storm_control),
-	  UNIT(test_service_tags), UNIT(test_large_frames_get_a_service_tag), UNIT(test_words))
+	  UNIT(test_service_tags), UNIT(test_customers_vlans),
+	  UNIT(test_a_station_of_another_customers_vlan), UNIT(test_large_frames_get_a_service_tag),
+	  UNIT(test_words))
