@@ -10,31 +10,26 @@
 
 #include "block/block.h"
 #include "block/lease.h"
+#include "fiber/acceptor.h"
 #include "tools/lease_socket.h"
 #include "tools/runtime.h"
 #include "tools/serve.h"
+#include "util/bytes.h"
 #include "util/cleanup.h"
 #include "util/error.h"
 #include "util/unix_socket.h"
 
 #define CLIENTS_MOST 256u
 #define PATIENCE_NS  (5 * 1000000000ull)
-#define RETRY_NS     100000000ull
 
 struct serve_leases {
 	struct serve *serve;
 	struct unix_listener listener;
-	struct fiber *acceptor;
-	struct list clients;
-	unsigned count;
+	struct acceptor acceptor; /* those that are turned away go on by the server */
 };
 
 struct lease_client {
-	struct serve_leases *leases;
-	struct list node;
-	struct fiber *fiber;
-	bool ended; /* joined by the acceptor's next round or by the end */
-	int fd;
+	struct accepted accepted;
 
 	/* Once it has one; at home. */
 	const struct serve_home *home;
@@ -42,6 +37,11 @@ struct lease_client {
 	struct block_lease *lease;
 	bool gone;
 };
+
+static struct serve *serve_of(const struct lease_client *client)
+{
+	return container_of(client->accepted.acceptor, struct serve_leases, acceptor)->serve;
+}
 
 /* ---- What is asked ---- */
 
@@ -74,8 +74,8 @@ static int give(void *arg)
 {
 	struct lease_client *client = arg;
 
-	return block_lease_give(&client->lease, client->block, client->fd,
-				unix_socket_peer(client->fd));
+	return block_lease_give(&client->lease, client->block, client->accepted.fd,
+				unix_socket_peer(client->accepted.fd));
 }
 
 static int end_at_home(void *arg)
@@ -109,7 +109,7 @@ int serve_leases_stop(const struct export *export, struct error *error)
 /* With `changing`, so that the export stays. */
 static int find_and_give(struct lease_client *client, const struct lease_request *request)
 {
-	const struct export *export = export_find(client->leases->serve, request->name);
+	const struct export *export = export_find(serve_of(client), request->name);
 
 	if (!export || !export->server || strcmp(export->id, request->id) != 0)
 		return -ENOENT;
@@ -138,7 +138,7 @@ static int answer(const struct lease_client *client, int rc)
 						   .cmsg_len = CMSG_LEN(count * sizeof(*fds)) };
 		memcpy(CMSG_DATA(&control.header), fds, count * sizeof(*fds));
 	}
-	rc = sendmsg(client->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
+	rc = sendmsg(client->accepted.fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
 	while (count)
 		close(fds[--count]);
 	return rc;
@@ -146,12 +146,12 @@ static int answer(const struct lease_client *client, int rc)
 
 /* ---- Clients ---- */
 
-static int client_run(void *arg)
+static void client_run(struct accepted *accepted)
 {
-	struct lease_client *client = arg;
-	struct serve *serve = client->leases->serve;
+	struct lease_client *client = container_of(accepted, struct lease_client, accepted);
+	struct serve *serve = serve_of(client);
 	struct lease_request request;
-	int rc = read_request(client->fd, &request);
+	int rc = read_request(accepted->fd, &request);
 
 	if (!rc) {
 		fiber_mutex_lock(&serve->changing);
@@ -161,59 +161,9 @@ static int client_run(void *arg)
 	}
 	/* It says nothing more, and what it says all the same is not looked at: what comes is its end, or ours. */
 	if (client->lease) {
-		client->gone = rc || fiber_poll(client->fd, POLLRDHUP, FIBER_FOREVER) > 0;
+		client->gone = rc || fiber_poll(accepted->fd, POLLRDHUP, FIBER_FOREVER) > 0;
 		client->gone = client->gone && !fiber_cancelled();
 		serve_call(client->home, end_at_home, client);
-	}
-	close(client->fd);
-	client->ended = true;
-	return 0;
-}
-
-static void client_join(struct lease_client *client)
-{
-	fiber_join(client->fiber);
-	client->leases->count--;
-	list_remove(&client->node);
-	free(client);
-}
-
-static void reap(struct serve_leases *leases)
-{
-	list_for_each_safe(at, &leases->clients) {
-		struct lease_client *client = list_entry(at, struct lease_client, node);
-
-		if (client->ended)
-			client_join(client);
-	}
-}
-
-static int accept_clients(void *arg)
-{
-	struct serve_leases *leases = arg;
-
-	for (;;) {
-		int fd = fiber_accept(leases->listener.fd);
-		struct lease_client *client = NULL;
-
-		if (fd == -ECANCELED)
-			return 0;
-		reap(leases);
-		if (fd >= 0 && leases->count < CLIENTS_MOST)
-			client = calloc(1, sizeof(*client));
-		if (!client) {
-			/* They go on by the server. */
-			if (fd >= 0)
-				close(fd);
-			if (fiber_sleep(RETRY_NS))
-				return 0;
-			continue;
-		}
-		client->leases = leases;
-		client->fd = fd;
-		list_add_tail(&leases->clients, &client->node);
-		leases->count++;
-		client->fiber = fiber_spawn(client_run, client);
 	}
 }
 
@@ -239,8 +189,11 @@ void serve_leases_start(struct serve *serve)
 		return;
 	}
 	leases->serve = serve;
-	list_init(&leases->clients);
-	leases->acceptor = fiber_spawn(accept_clients, leases);
+	leases->acceptor = (struct acceptor){ .fd = leases->listener.fd,
+					      .most = CLIENTS_MOST,
+					      .size = sizeof(struct lease_client),
+					      .run = client_run };
+	acceptor_begin(&leases->acceptor);
 	serve->leases = leases;
 }
 
@@ -255,12 +208,8 @@ void serve_leases_end(struct serve *serve)
 
 	if (!leases)
 		return;
-	fiber_cancel(leases->acceptor);
-	fiber_join(leases->acceptor);
+	acceptor_close(&leases->acceptor);
 	unix_listener_close(&leases->listener);
-	list_for_each(at, &leases->clients)
-		fiber_cancel(list_entry(at, struct lease_client, node)->fiber);
-	while (!list_empty(&leases->clients))
-		client_join(list_entry(leases->clients.next, struct lease_client, node));
+	acceptor_end(&leases->acceptor);
 	free(leases);
 }

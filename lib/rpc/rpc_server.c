@@ -1,20 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The server half of rpc.h: one fiber accepts, each connection has one of its own. */
+/* The server half of rpc.h. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "fiber/acceptor.h"
 #include "fiber/fiber.h"
 #include "rpc/rpc.h"
 #include "rpc/rpc_line.h"
+#include "util/bytes.h"
 #include "util/error.h"
 #include "util/unix_socket.h"
 #include "util/cleanup.h"
-#include "util/list.h"
 #include "util/log.h"
-
-#define RPC_ACCEPT_RETRY_NS (100 * 1000 * 1000ull)
 
 struct rpc_server {
 	const struct rpc_method *methods;
@@ -22,9 +21,7 @@ struct rpc_server {
 	struct log *log;
 	struct unix_listener listener;
 	char *path; /* those who are refused after the listener is closed are told */
-	struct fiber *acceptor;
-	struct list connections;
-	unsigned connection_count;
+	struct acceptor acceptor;
 	bool held, ending;
 	unsigned running; /* methods, until their answers are written */
 	struct fiber_queue released, idle;
@@ -33,12 +30,14 @@ struct rpc_server {
 static const struct rpc_patience rpc_server_patience = { RPC_IDLE_NS, RPC_PEER_NS, 0 };
 
 struct rpc_connection {
-	struct rpc_server *server;
-	struct list node;
-	struct fiber *fiber; /* joined by the acceptor's next round or by the stop */
-	bool running, ended;
-	int fd;
+	struct accepted accepted;
+	bool running; /* a method */
 };
+
+static struct rpc_server *server_of(const struct accepted *client)
+{
+	return container_of(client->acceptor, struct rpc_server, acceptor);
+}
 
 /* 0, or the errno that a request is to be refused with. */
 static int wait_for_release(struct rpc_server *server, struct error *error)
@@ -65,7 +64,7 @@ static int wait_for_release(struct rpc_server *server, struct error *error)
 /* Runs the method, and takes care that the end of the server waits for its answer. */
 static int answer_line(struct rpc_connection *connection, const char *line, size_t length)
 {
-	struct rpc_server *server = connection->server;
+	struct rpc_server *server = server_of(&connection->accepted);
 	CLEANUP_FREE char *answer = NULL;
 	struct error error = { 0 };
 	int rc = wait_for_release(server, &error);
@@ -74,18 +73,18 @@ static int answer_line(struct rpc_connection *connection, const char *line, size
 	server->running++;
 	answer = rc ? rpc_refuse_line(line, length, rc, &error)
 		    : rpc_handle_line(server->methods, server->context, line, length);
-	rc = answer ? rpc_write_line(connection->fd, answer, &rpc_server_patience) : 0;
+	rc = answer ? rpc_write_line(connection->accepted.fd, answer, &rpc_server_patience) : 0;
 	connection->running = false;
 	if (!--server->running)
 		fiber_queue_wake_all(&server->idle);
 	return rc;
 }
 
-static int rpc_connection_run(void *arg)
+static void rpc_connection_run(struct accepted *client)
 {
-	struct rpc_connection *connection = arg;
-	struct rpc_server *server = connection->server;
-	struct rpc_reader reader = { .fd = connection->fd,
+	struct rpc_connection *connection = container_of(client, struct rpc_connection, accepted);
+	const struct rpc_server *server = server_of(client);
+	struct rpc_reader reader = { .fd = client->fd,
 				     .patience = &rpc_server_patience,
 				     .most = RPC_MESSAGE_MAX };
 	size_t length;
@@ -106,61 +105,14 @@ static int rpc_connection_run(void *arg)
 		log_warning(server->log, "%s: closed a client that sent a line over %u bytes",
 			    server->listener.path, RPC_MESSAGE_MAX);
 	rpc_reader_free(&reader);
-	close(connection->fd);
-	connection->ended = true;
-	return 0;
 }
 
-static void rpc_connection_join(struct rpc_connection *connection)
+static void rpc_server_full(struct acceptor *acceptor)
 {
-	fiber_join(connection->fiber);
-	connection->server->connection_count--;
-	list_remove(&connection->node);
-	free(connection);
-}
+	const struct rpc_server *server = container_of(acceptor, struct rpc_server, acceptor);
 
-static void rpc_server_reap(struct rpc_server *server)
-{
-	list_for_each_safe(at, &server->connections) {
-		struct rpc_connection *connection = list_entry(at, struct rpc_connection, node);
-
-		if (connection->ended)
-			rpc_connection_join(connection);
-	}
-}
-
-static int rpc_server_accept(void *arg)
-{
-	struct rpc_server *server = arg;
-
-	for (;;) {
-		int fd = fiber_accept(server->listener.fd);
-		struct rpc_connection *connection;
-
-		if (fd == -ECANCELED)
-			return 0;
-		rpc_server_reap(server);
-		if (fd >= 0 && server->connection_count == RPC_CONNECTIONS) {
-			log_warning(server->log, "%s: turned a client away: there are %u",
-				    server->listener.path, RPC_CONNECTIONS);
-			close(fd);
-			continue;
-		}
-		connection = fd >= 0 ? calloc(1, sizeof(*connection)) : NULL;
-		if (!connection) {
-			/* Out of descriptors or memory: others must give some back first. */
-			if (fd >= 0)
-				close(fd);
-			if (fiber_sleep(RPC_ACCEPT_RETRY_NS))
-				return 0;
-			continue;
-		}
-		connection->server = server;
-		connection->fd = fd;
-		list_add_tail(&server->connections, &connection->node);
-		server->connection_count++;
-		connection->fiber = fiber_spawn(rpc_connection_run, connection);
-	}
+	log_warning(server->log, "%s: turned a client away: there are %u", server->listener.path,
+		    RPC_CONNECTIONS);
 }
 
 int rpc_server_start(struct rpc_server **out, const char *path, const struct rpc_method *methods,
@@ -180,10 +132,14 @@ int rpc_server_start(struct rpc_server **out, const char *path, const struct rpc
 	server->methods = methods;
 	server->context = context;
 	server->log = log;
-	list_init(&server->connections);
 	fiber_queue_init(&server->released);
 	fiber_queue_init(&server->idle);
-	server->acceptor = fiber_spawn(rpc_server_accept, server);
+	server->acceptor = (struct acceptor){ .fd = server->listener.fd,
+					      .most = RPC_CONNECTIONS,
+					      .size = sizeof(struct rpc_connection),
+					      .run = rpc_connection_run,
+					      .full = rpc_server_full };
+	acceptor_begin(&server->acceptor);
 	*out = server;
 	return 0;
 }
@@ -205,11 +161,11 @@ void rpc_server_drain(struct rpc_server *server)
 		return;
 	server->ending = true;
 	fiber_queue_wake_all(&server->released);
-	list_for_each(at, &server->connections) {
-		struct rpc_connection *connection = list_entry(at, struct rpc_connection, node);
+	list_for_each(at, &server->acceptor.clients) {
+		struct accepted *client = list_entry(at, struct accepted, node);
 
-		if (connection->running)
-			fiber_cancel(connection->fiber);
+		if (container_of(client, struct rpc_connection, accepted)->running)
+			fiber_cancel(client->fiber);
 	}
 	while (server->running)
 		fiber_queue_wait_always(&server->idle);
@@ -220,14 +176,9 @@ void rpc_server_stop(struct rpc_server *server)
 	if (!server)
 		return;
 	rpc_server_drain(server);
-	fiber_cancel(server->acceptor);
-	fiber_join(server->acceptor);
+	acceptor_close(&server->acceptor);
 	unix_listener_close(&server->listener);
-	list_for_each(at, &server->connections)
-		fiber_cancel(list_entry(at, struct rpc_connection, node)->fiber);
-	while (!list_empty(&server->connections))
-		rpc_connection_join(
-			list_entry(server->connections.next, struct rpc_connection, node));
+	acceptor_end(&server->acceptor);
 	free(server->path);
 	free(server);
 }
