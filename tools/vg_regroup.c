@@ -20,6 +20,7 @@ struct regroup {
 	const char *volume; /* of a split, or NULL */
 	json_t *params;     /* of a split: "pvs" */
 	bool merge, dry_run;
+	bool into; /* what is split off joins a group that is there */
 };
 
 /* ---- Split ---- */
@@ -67,17 +68,24 @@ static int find_pvs_of(const struct volume_group *group, const char *name, struc
 static int split(struct regroup *regroup, struct stack *stack, struct error *error)
 {
 	CLEANUP_FREE struct volume_pv **pvs = NULL;
-	struct volume_group *group;
+	struct volume_group *group, *into = NULL;
 	unsigned count = 0;
 	int rc = stack_find_group(stack, regroup->names[0], &group, error);
 
+	if (!rc && regroup->into)
+		rc = stack_find_group(stack, regroup->names[1], &into, error);
 	if (!rc)
 		rc = regroup->volume
 			     ? find_pvs_of(group, regroup->volume, &pvs, &count, error)
 			     : lv_place_find_pvs(group, regroup->params, &pvs, &count, error);
 	if (!rc)
-		rc = volume_group_split(group, regroup->names[1], pvs, count, error);
-	if (!rc)
+		rc = into ? volume_group_split_into(group, into, pvs, count, error)
+			  : volume_group_split(group, regroup->names[1], pvs, count, error);
+	if (!rc && into)
+		cli_say("%s: %s %u physical volume%s more, of %s", regroup->names[1],
+			regroup->dry_run ? "would have" : "has", count, count == 1 ? "" : "s",
+			regroup->names[0]);
+	else if (!rc)
 		cli_say("%s: %s a group of its own%s, with %u physical volume%s", regroup->names[1],
 			regroup->dry_run ? "would be" : "is", regroup->dry_run ? "" : " now", count,
 			count == 1 ? "" : "s");
@@ -107,16 +115,20 @@ static int merge(struct regroup *regroup, struct stack *stack, struct error *err
 
 /* ---- Both ---- */
 
-static int check_new_name(const struct regroup *regroup, struct error *error)
+/* Whether what is split off is to join a group, by a look. */
+static int find_other(struct regroup *regroup, struct error *error)
 {
 	CLEANUP_STACK struct stack *look = NULL;
 	struct volume_group *group;
 	int rc = stack_look(&look, &regroup->given, error);
 
-	if (rc || volume_scan_find(look->scan, regroup->names[1], &group, NULL) == -ENOENT)
+	if (!rc)
+		rc = volume_scan_find(look->scan, regroup->names[1], &group, error);
+	regroup->into = !rc;
+	if (rc != -ENOENT)
 		return rc;
-	error_set(error, -EEXIST, "%s: there is a volume group of this name", regroup->names[1]);
-	return error_advise(error, "split under another name, then merge: tenon vg merge");
+	*error = (struct error){ 0 };
+	return 0;
 }
 
 static int regroup_run(void *arg, struct error *error)
@@ -126,10 +138,12 @@ static int regroup_run(void *arg, struct error *error)
 					 .rehearse = regroup->dry_run,
 					 .command = regroup->merge ? "tenon vg merge"
 								   : "tenon vg split" };
-	struct cli_words targets = { regroup->names, regroup->merge ? 2 : 1 };
+	struct cli_words targets = { regroup->names, 2 };
 	struct stack *stack = NULL;
-	int rc = regroup->merge ? 0 : check_new_name(regroup, error);
+	int rc = regroup->merge ? 0 : find_other(regroup, error);
 
+	if (!regroup->merge && !regroup->into)
+		targets.count = 1;
 	if (!rc)
 		rc = stack_claim(&stack, &regroup->given, &targets, &options, error);
 	if (!rc)
@@ -150,7 +164,7 @@ int vg_split_verb(int argc, char **argv)
 	struct cli_words operands;
 	int status;
 
-	if (!cli_parse("vg split VG NEW DEVICE... | --volume LV", options, argc, argv, 2, CLI_ANY,
+	if (!cli_parse("vg split VG NEW|VG2 DEVICE... | --volume LV", options, argc, argv, 2, CLI_ANY,
 		       &operands, &status))
 		return status;
 	if (!regroup.volume == (operands.count == 2))

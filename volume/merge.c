@@ -280,6 +280,28 @@ static int merge(struct merging *merging)
 	return 0;
 }
 
+static int try_merge(struct merging *merging)
+{
+	CLEANUP_CHANGE struct change change;
+	int rc;
+
+	change_begin(&change, merging->group);
+	rc = check(merging);
+	if (!rc)
+		rc = make_copy(merging);
+	return rc ? rc : join(merging, &change);
+}
+
+int lvm_merge_check(struct volume_group *group, struct volume_group *from, struct error *error)
+{
+	CHANGING(group);
+	struct merging merging = { .group = group, .from = from, .error = error };
+	int rc = try_merge(&merging);
+
+	volume_group_unref(merging.copy);
+	return rc;
+}
+
 int volume_group_merge(struct volume_group *group, struct volume_group *from, struct error *error)
 {
 	CHANGING(group);

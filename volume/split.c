@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A group becomes two: PVs, and the volumes that lie on them alone, leave it for a new one. Why no cut of power loses any: yield.h. */
+/* PVs, and the volumes that lie on them alone, leave a group for a new one, or for one that is there. Why no cut of power loses any: yield.h. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,7 +17,8 @@ enum { STAYS = 1, GOES = 2 };
 
 struct splitting {
 	struct volume_group *group, *new; /* `new` is owned */
-	const char *name;
+	struct volume_group *into;        /* that `new` joins at once, or NULL */
+	const char *name;                 /* of where they go */
 	struct volume_pv *const *pvs; /* that go */
 	unsigned pv_count;
 	bool *chosen;    /* PVs that go, by index */
@@ -175,7 +177,8 @@ static int choose(struct splitting *splitting)
 {
 	struct volume_group *group = splitting->group;
 	const struct volume_lv *move = lvm_move_find(group);
-	int rc = volume_group_name_check(splitting->name, splitting->error);
+	int rc = splitting->into ? 0
+				 : volume_group_name_check(splitting->name, splitting->error);
 
 	splitting->chosen = calloc(group->pv_count + 1, sizeof(bool));
 	splitting->sides = calloc(group->lv_count + 1, sizeof(unsigned));
@@ -266,6 +269,15 @@ static int mark_exported(struct volume_group *group, bool exported, const char *
 	return rc ? rc : lvm_yield_set(group, yields_to);
 }
 
+/* What is to join another group needs a name for the moment. */
+static char *name_new(const struct splitting *splitting)
+{
+	char name[VOLUME_NAME_LENGTH + 1];
+
+	snprintf(name, sizeof(name), "split_%.6s", splitting->new->uuid);
+	return lvm_vg_keep_string(splitting->new, splitting->into ? name : splitting->name);
+}
+
 static int make_new(struct splitting *splitting)
 {
 	struct volume_group *group = splitting->group, *new;
@@ -278,12 +290,15 @@ static int make_new(struct splitting *splitting)
 	new->seqno = 0;
 	lvm_uuid_generate(new->uuid, group->private->random);
 	drop_history(new);
-	new->name = lvm_vg_keep_string(new, splitting->name);
+	new->name = name_new(splitting);
 	if (!new->name || set_context(new, group) || mark_exported(new, true, group->uuid))
 		return change_no_memory(group, splitting->error);
 	for (unsigned i = 0; !rc && i < new->lv_count; i++)
 		rc = lvm_lv_dm_name_check(new, new->lvs[i]->name, splitting->error);
-	return rc ? rc : lvm_vg_check_text(new, splitting->error);
+	if (!rc)
+		rc = lvm_vg_check_text(new, splitting->error);
+	return rc || !splitting->into ? rc
+				      : lvm_merge_check(splitting->into, new, splitting->error);
 }
 
 /* ---- All of it ---- */
@@ -330,6 +345,30 @@ static void let_go(const struct splitting *splitting)
 		block_unref(steal_pointer(&splitting->pvs[i]->block));
 }
 
+/* What is split off becomes a group that may be used, or joins one. */
+static int finish(struct splitting *splitting)
+{
+	struct volume_group *new = splitting->new, *into = splitting->into;
+	int rc;
+
+	if (into) {
+		rc = volume_group_merge(into, new, splitting->error);
+		if (!rc)
+			return 0;
+		error_prefix(splitting->error, "volume group %s: is split off %s, but exported",
+			     new->name, splitting->group->name);
+		return error_advise(splitting->error,
+				    "tenon vg import %s, then tenon vg merge %s %s ends it",
+				    new->name, into->name, new->name);
+	}
+	rc = mark_exported(new, false, NULL) ? change_no_memory(new, splitting->error)
+					     : lvm_vg_commit(new, splitting->error);
+	if (!rc)
+		return 0;
+	error_prefix(splitting->error, "volume group %s: is split off, but exported", new->name);
+	return error_advise(splitting->error, "tenon vg import %s ends it", new->name);
+}
+
 static int split(struct splitting *splitting, struct change *change)
 {
 	struct volume_group *new = splitting->new;
@@ -347,30 +386,47 @@ static int split(struct splitting *splitting, struct change *change)
 	if (rc)
 		return rc;
 	let_go(splitting);
-	rc = mark_exported(new, false, NULL) ? change_no_memory(new, splitting->error)
-					     : lvm_vg_commit(new, splitting->error);
-	if (rc) {
-		error_prefix(splitting->error, "volume group %s: is split off, but exported",
-			     new->name);
-		return error_advise(splitting->error, "tenon vg import %s ends it", new->name);
-	}
-	return 0;
+	return finish(splitting);
+}
+
+static int split_group(struct splitting *splitting)
+{
+	struct volume_group *group = splitting->group;
+	CHANGING(group);
+	CLEANUP_CHANGE struct change change;
+	int rc;
+
+	change_begin(&change, group);
+	rc = choose(splitting);
+	if (!rc)
+		rc = make_new(splitting);
+	return rc ? rc : split(splitting, &change);
 }
 
 int volume_group_split(struct volume_group *group, const char *name, struct volume_pv *const *pvs,
 		       unsigned count, struct error *error)
 {
-	CHANGING(group);
-	CLEANUP_CHANGE struct change change;
 	CLEANUP(splitting_free)
 	struct splitting splitting = {
 		.group = group, .name = name, .pvs = pvs, .pv_count = count, .error = error
 	};
-	int rc;
 
-	change_begin(&change, group);
-	rc = choose(&splitting);
-	if (!rc)
-		rc = make_new(&splitting);
-	return rc ? rc : split(&splitting, &change);
+	return split_group(&splitting);
+}
+
+int volume_group_split_into(struct volume_group *group, struct volume_group *into,
+			    struct volume_pv *const *pvs, unsigned count, struct error *error)
+{
+	CLEANUP(splitting_free)
+	struct splitting splitting = { .group = group,
+				       .into = into,
+				       .name = into->name,
+				       .pvs = pvs,
+				       .pv_count = count,
+				       .error = error };
+
+	if (group == into)
+		return error_set(error, -EINVAL, "volume group %s: it cannot be split into itself",
+				 group->name);
+	return split_group(&splitting);
 }

@@ -353,6 +353,9 @@ bool volume_group_is_half_clone(const struct volume_group *group);
  * is open, -EINVAL where all would go, or one side would have no metadata area. */
 int volume_group_split(struct volume_group *group, const char *name, struct volume_pv *const *pvs,
 		       unsigned count, struct error *error);
+/* The same, but they join `into`; whatever a merge of the two would refuse is refused before anything is written. */
+int volume_group_split_into(struct volume_group *group, struct volume_group *into,
+			    struct volume_pv *const *pvs, unsigned count, struct error *error);
 /* `from` becomes a part of `group`, and cannot be used any more. -EBUSY while a volume of `from` is open, -EEXIST for a name that
  * both have, -EINVAL for other extents or logical blocks. */
 int volume_group_merge(struct volume_group *group, struct volume_group *from, struct error *error);

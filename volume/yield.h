@@ -6,7 +6,7 @@
  *
  *	split	the new group, exported, yields to the old one	-> all is as before
  *		the old one, without the PVs			-> the new one has them, and is exported: `vg import` ends it
- *		the new one, not exported
+ *		the new one, not exported; or the new one is merged with a group that is there
  *	merge	the group that goes, exported, yields		-> all is as before, but exported: `vg import` undoes it, and the
  *								   same `vg merge` goes on
  *		the group that stays, on the PVs of both	-> it has them from the first header on
@@ -27,5 +27,8 @@ const char *lvm_yield_to(const struct volume_group *group);
 int lvm_vg_copy(const struct volume_group *group, struct volume_group **out, struct error *error);
 /* Has a PV of such a group be on the device of the original. */
 void lvm_pv_copy_device(struct volume_pv *to, const struct volume_pv *from);
+
+/* Whether `from`, which may be in memory only, could be merged with `group`; changes nothing. */
+int lvm_merge_check(struct volume_group *group, struct volume_group *from, struct error *error);
 
 #endif

@@ -207,6 +207,177 @@ static void test_merge_fails(void)
 	attempt_all(true, true);
 }
 
+/* ---- Into a group that is there ---- */
+
+/* "vg1" has d2 with "c", and gets d1 with "b". */
+static int split_into(struct fixture *f)
+{
+	struct volume_pv *pv = pv_on(f->group, "d1");
+
+	return pv ? volume_group_split_into(f->group, find(f, "vg1"), &pv, 1, &f->error) : -ENOENT;
+}
+
+/* What is on its way, under the name that it has for the moment. */
+static struct volume_group *find_between(const struct fixture *f)
+{
+	for (unsigned i = 0; i < f->scan->group_count; i++)
+		if (!strncmp(f->scan->groups[i]->name, "split_", 6))
+			return f->scan->groups[i];
+	return NULL;
+}
+
+/* Ends what was cut short; true: "b" is in vg1. */
+static bool look_into(struct fixture *f)
+{
+	struct volume_group *between;
+	bool there;
+
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	CU_ASSERT_PTR_NULL(f->group->locked_reason);
+	CU_ASSERT(has(f->group, "a", 1));
+	CU_ASSERT(has(find(f, "vg1"), "c", 3));
+	between = find_between(f);
+	if (between) {
+		the_attempt->halves++;
+		CU_ASSERT(between->exported);
+		CU_ASSERT(has(between, "b", 2));
+		/* Where it was on its way into vg1 already, the merge goes on. */
+		if (volume_group_merge(find(f, "vg1"), between, &f->error)) {
+			CU_ASSERT_EQUAL(volume_group_set_exported(between, false, &f->error), 0);
+			CU_ASSERT_EQUAL(volume_group_merge(find(f, "vg1"), between, &f->error), 0);
+		} else {
+			the_attempt->went_on++;
+		}
+		CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	}
+	there = has(find(f, "vg1"), "b", 2);
+	CU_ASSERT_NOT_EQUAL(there, has(f->group, "b", 2));
+	CU_ASSERT_EQUAL(f->scan->group_count, 2);
+	CU_ASSERT_EQUAL(f->group->pv_count, there ? 1 : 2);
+	CU_ASSERT_EQUAL(find(f, "vg1")->pv_count, there ? 2 : 1);
+	return there;
+}
+
+static void attempt_into(struct fixture *f)
+{
+	struct attempt *attempt = the_attempt;
+	struct volume_pv *pv;
+	uint64_t before;
+	int rc;
+
+	for (unsigned i = 0; i < f->count; i++) {
+		char name[] = { 'd', (char)('0' + i), '\0' };
+
+		block_unref(f->disks[i]);
+		f->disks[i] = worn_disk_create(&attempt->power, name, SIZE);
+	}
+	fixture_create(f, &group_options);
+	make_on(f->group, "a", "d0", 1, &f->error);
+	make_on(f->group, "b", "d1", 2, &f->error);
+	make_on(f->group, "c", "d2", 3, &f->error);
+	pv = pv_on(f->group, "d2");
+	CU_ASSERT_EQUAL_FATAL(volume_group_split(f->group, "vg1", &pv, 1, &f->error), 0);
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	before = attempt->power.changes;
+	if (attempt->at && attempt->fails)
+		worn_disk_fail(f->disks[attempt->at % 3], attempt->at / 3, 1 + attempt->at % 5);
+	else if (attempt->at)
+		worn_power_cut_after(&attempt->power, attempt->at);
+	rc = split_into(f);
+	attempt->changes = attempt->power.changes - before;
+	worn_power_mend(&attempt->power);
+	worn_power_cycle(&attempt->power);
+	attempt->whole += !rc;
+	if (look_into(f))
+		return;
+	CU_ASSERT_NOT_EQUAL(rc, 0);
+	attempt->undone++;
+	CU_ASSERT_EQUAL(split_into(f), 0);
+	CU_ASSERT(look_into(f));
+}
+
+static void attempt_all_into(bool fails)
+{
+	struct attempt sum = { 0 };
+
+	for (uint64_t at = 0; at <= sum.changes; at++) {
+		struct attempt attempt = { .power.random.state = 104729 + at,
+					   .fails = fails,
+					   .at = at };
+
+		the_attempt = &attempt;
+		fixture_run(attempt_into, 3, SIZE);
+		if (!at)
+			sum.changes = attempt.changes;
+		sum.whole += attempt.whole;
+		sum.halves += attempt.halves;
+		sum.went_on += attempt.went_on;
+		sum.undone += attempt.undone;
+	}
+	CU_ASSERT(sum.changes > 20);
+	CU_ASSERT(sum.whole > 0);
+	CU_ASSERT(sum.undone > 3);
+	CU_ASSERT(fails || sum.halves > 4);
+	CU_ASSERT(fails || sum.went_on > 1);
+}
+
+static void test_split_into_is_cut_off(void)
+{
+	attempt_all_into(false);
+}
+
+static void test_split_into_fails(void)
+{
+	attempt_all_into(true);
+}
+
+/* What a merge would refuse is refused before anything is written. */
+static void into_is_refused(struct fixture *f)
+{
+	struct volume_group *other;
+	struct volume_pv *pv;
+	uint32_t seqnos[2];
+
+	fixture_create(f, &group_options);
+	make_on(f->group, "a", "d0", 1, &f->error);
+	make_on(f->group, "b", "d1", 2, &f->error);
+	make_on(f->group, "c", "d2", 3, &f->error);
+	pv = pv_on(f->group, "d2");
+	CU_ASSERT_EQUAL_FATAL(volume_group_split(f->group, "vg1", &pv, 1, &f->error), 0);
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	other = find(f, "vg1");
+	CU_ASSERT_EQUAL_FATAL(volume_lv_rename(other, "c", "b", &f->error), 0);
+	seqnos[0] = f->group->seqno;
+	seqnos[1] = other->seqno;
+	CU_ASSERT_EQUAL(split_into(f), -EEXIST);
+	pv = pv_on(f->group, "d1");
+	CU_ASSERT_EQUAL(volume_group_split_into(f->group, f->group, &pv, 1, &f->error), -EINVAL);
+	CU_ASSERT_EQUAL(volume_group_set_exported(other, true, &f->error), 0);
+	seqnos[1] = other->seqno;
+	CU_ASSERT_EQUAL(split_into(f), -EROFS);
+	CU_ASSERT_EQUAL(f->group->seqno, seqnos[0]);
+	CU_ASSERT_EQUAL(other->seqno, seqnos[1]);
+	CU_ASSERT_EQUAL(volume_group_set_exported(other, false, &f->error), 0);
+	CU_ASSERT_EQUAL(volume_lv_rename(other, "b", "c", &f->error), 0);
+	/* what was refused has left nothing behind in memory */
+	CU_ASSERT_EQUAL(fixture_lv(f, "later", 2), 0);
+	CU_ASSERT_EQUAL(volume_lv_remove(f->group, "later", &f->error), 0);
+	CU_ASSERT_EQUAL(split_into(f), 0);
+	CU_ASSERT_EQUAL(other->pv_count, 2);
+	CU_ASSERT(has(other, "b", 2));
+	CU_ASSERT_EQUAL(volume_lv_rename(other, "b", "bb", &f->error), 0);
+	CU_ASSERT_EQUAL_FATAL(fixture_scan(f), 0);
+	CU_ASSERT_EQUAL(f->scan->group_count, 2);
+	CU_ASSERT(has(find(f, "vg1"), "bb", 2));
+	CU_ASSERT_EQUAL(find(f, "vg1")->problem_count, 0);
+	CU_ASSERT_EQUAL(f->group->problem_count, 0);
+}
+
+static void test_into_is_refused(void)
+{
+	fixture_run(into_is_refused, 3, SIZE);
+}
+
 /* ---- Refusals ---- */
 
 static void is_refused(struct fixture *f)
@@ -264,4 +435,5 @@ static void test_is_refused(void)
 }
 
 UNIT_MAIN("splitting and merging groups", UNIT(test_is_refused), UNIT(test_split_is_cut_off),
-	  UNIT(test_merge_is_cut_off), UNIT(test_split_fails), UNIT(test_merge_fails))
+	  UNIT(test_merge_is_cut_off), UNIT(test_split_fails), UNIT(test_merge_fails),
+	  UNIT(test_into_is_refused), UNIT(test_split_into_is_cut_off), UNIT(test_split_into_fails))
