@@ -174,6 +174,10 @@ static int say_none(struct raid_backup *backup, uint64_t position)
 	return say(backup, none);
 }
 
+/*
+ * The position is the one that superblocks have. Where they could not be written, and may say the next one, what was being moved is held still and
+ * not forgotten, or nothing was held; and they are written before a request is acknowledged, and before the array is stopped.
+ */
 static int forget(struct raid_backup *backup)
 {
 	return holds_any(backup) ? say_none(backup, backup->array->reshape_position) : 0;
